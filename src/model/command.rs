@@ -1,0 +1,135 @@
+//! What can be asked of a site.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::{Definition, JobId, OnFailure, Phase, QueueId, Report, RunId, Settings, Stop, WorkerId};
+
+/// A request to change a site. It is decided once, inside a transaction of the store.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Make the site as its `jobs.yaml` says.
+    Reconcile(Box<Plan>),
+    /// Make sure that a queue exists.
+    Open { queue: QueueId },
+    /// Append jobs to a queue, which is created if it isn't there.
+    Add { queue: QueueId, jobs: Vec<Arc<Definition>> },
+    /// Attempt the pending jobs of a queue.
+    Process { queue: QueueId },
+    /// Start nothing new in a queue.
+    Pause { queue: QueueId },
+    /// Run this job now or again, whatever its queue does.
+    Run { job: JobId },
+    /// Make a finished job pending again, without asking for it to run.
+    Reset { job: JobId },
+    /// Cancel a pending job, or stop a running one.
+    Cancel { job: JobId, stop: Stop },
+    /// Take jobs out of their queue. Their record is kept, and [`Command::Restore`] puts them back.
+    Remove { jobs: Vec<JobId> },
+    /// Take all jobs in one phase out of a queue.
+    Clear { queue: QueueId, phase: Phase },
+    /// Put removed jobs back as they were.
+    Restore { jobs: Vec<JobId> },
+    /// A process begins to run jobs.
+    Join { host: String, pid: u32 },
+    /// Start the job that is next, of these queues or of all.
+    Claim { worker: WorkerId, queues: Option<Vec<QueueId>> },
+    /// Start this very job: an attempt in the order that the caller chose.
+    Start { worker: WorkerId, job: JobId },
+    /// A run has ended. `on_failure` overrides what the queue says.
+    Report { job: JobId, run: RunId, report: Report, on_failure: Option<OnFailure> },
+    /// A worker has died: its runs are interrupted.
+    Bury { worker: WorkerId },
+    /// A worker leaves; refused while there is something that it could start in these queues (or in all).
+    Leave { worker: WorkerId, queues: Option<Vec<QueueId>> },
+}
+
+/// What a `jobs.yaml` says, read and checked.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plan {
+    /// Which version of the file this is; the same stamp again changes nothing.
+    pub stamp: String,
+    /// Its queues, in the file's order.
+    pub queues: Vec<QueuePlan>,
+}
+
+/// What the file says of one queue.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QueuePlan {
+    /// Its name.
+    pub id: QueueId,
+    /// How it goes about its jobs.
+    pub settings: Settings,
+    /// Its jobs, in the file's order; every one has a name and a digest.
+    pub jobs: Vec<Arc<Definition>>,
+}
+
+/// Why a command was refused. A refused command changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// There is no such job.
+    #[error("there is no job {0}")]
+    NoJob(JobId),
+    /// There is no such queue.
+    #[error("there is no queue {0:?}")]
+    NoQueue(String),
+    /// The job is in a state in which this can't be done.
+    #[error("{job} is {phase}: {hint}", phase = .phase.word())]
+    WrongState {
+        /// Which job.
+        job: JobId,
+        /// The state it is in.
+        phase: Phase,
+        /// What can be done instead.
+        hint: &'static str,
+    },
+    /// The queue does that already.
+    #[error("{queue} is {state} already")]
+    Already {
+        /// Which queue.
+        queue: QueueId,
+        /// What it does.
+        state: &'static str,
+    },
+    /// There is nothing to do it to.
+    #[error("{0}")]
+    Nothing(NothingTo),
+    /// The report is about a run that is not the job's present one.
+    #[error("run {run} of {job} is over; its report is refused")]
+    StaleRun {
+        /// Which job.
+        job: JobId,
+        /// The run that was reported.
+        run: RunId,
+    },
+    /// There is no such worker.
+    #[error("there is no worker {0}")]
+    NoWorker(WorkerId),
+    /// The worker is still needed.
+    #[error("worker {0} has work to do")]
+    Busy(WorkerId),
+}
+
+/// What there is nothing of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NothingTo {
+    /// Nothing is ready to start.
+    Start,
+    /// Nothing is pending in the queue.
+    Process(QueueId),
+    /// Nothing of the kind is in the queue.
+    Clear(QueueId, Phase),
+    /// None of the jobs was removed.
+    Restore,
+}
+
+impl fmt::Display for NothingTo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Start => f.write_str("nothing is ready to start"),
+            Self::Process(queue) => write!(f, "nothing is pending in {queue}"),
+            Self::Clear(queue, phase) => write!(f, "nothing is {} in {queue}", phase.word()),
+            Self::Restore => f.write_str("nothing to restore"),
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! What has happened to a site. Events are decided once and applied everywhere: to rows and to every copy.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::{Definition, Job, JobId, QueueId, Report, Run, RunId, Stop, WorkerId};
+
+/// An event with its place in the order of all events of a site, and its time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Recorded {
+    /// 1 for a site's first event; no number is missing or used twice.
+    pub seq: u64,
+    /// When it was decided.
+    pub at: DateTime<Utc>,
+    /// What happened.
+    pub event: Event,
+}
+
+/// One change of a site.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// A queue exists from now on, or its settings have changed.
+    QueueDefined { queue: QueueId, settings: Settings },
+    /// A queue began or ceased to process.
+    ModeChanged { queue: QueueId, mode: Mode },
+    /// A job was added.
+    Added { job: Box<Job> },
+    /// A job's definition changed; one that had finished became `pending` again.
+    Redefined { job: JobId, definition: Arc<Definition>, pending: bool },
+    /// A job became pending, or somebody `asked` for it to run now.
+    Reopened { job: JobId, asked: bool },
+    /// A job has another place in its queue.
+    Moved { job: JobId, position: i64 },
+    /// A run of a job started.
+    Started { job: JobId, run: Run },
+    /// Somebody asked for a running job to stop.
+    StopAsked { job: JobId, run: RunId, stop: Stop },
+    /// A run ended; the job finished, or stays `pending` in its place (`on_failure: stop`).
+    Ended { job: JobId, run: RunId, report: Report, pending: bool },
+    /// A pending job was cancelled.
+    Cancelled { job: JobId },
+    /// A job was taken out of its queue; its record is kept.
+    Removed { job: JobId, by: Removal },
+    /// A removed job was put back as it was.
+    Restored { job: Box<Job> },
+    /// A process that runs jobs has joined the site.
+    WorkerJoined { worker: Worker },
+    /// A worker has left, or was found dead.
+    WorkerLeft { worker: WorkerId },
+    /// The site's `jobs.yaml` was read in this version and is in force.
+    FileRead { stamp: String },
+}
+
+/// Who took a job out of its queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Removal {
+    /// Somebody did; it stays away until its entry in `jobs.yaml` changes.
+    Hand,
+    /// It is no longer in `jobs.yaml`; it is back when it stands there again.
+    File,
+}
+
+/// A process that runs jobs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Worker {
+    /// Its number.
+    pub id: WorkerId,
+    /// The machine that it is on.
+    pub host: String,
+    /// Its process number there.
+    pub pid: u32,
+}
+
+/// How a queue goes about its jobs, as the file says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Settings {
+    /// What people call it; `""` until set.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub title: String,
+    /// How many of its jobs run at once, over all workers; at least 1.
+    pub parallel: u32,
+    /// What a failure does to the queue.
+    pub on_failure: OnFailure,
+    /// Whether `jobs.yaml` names it.
+    pub declared: bool,
+    /// Its place among the queues, as in the file; queues that the file doesn't name come last, by name.
+    pub order: u32,
+}
+
+/// What a failure does to the queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFailure {
+    /// The failed job finishes and the queue goes on.
+    #[default]
+    Continue,
+    /// The failed job stays pending in its place and the queue stops: the core model's rule.
+    Stop,
+}
+
+/// What a queue is doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Nothing starts unless asked for.
+    #[default]
+    Idle,
+    /// Jobs start until nothing can.
+    Processing,
+    /// What runs may finish; nothing new starts.
+    Paused,
+    /// A failure stopped it (`on_failure: stop`).
+    Stopped,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { title: String::new(), parallel: 1, on_failure: OnFailure::Continue, declared: false, order: u32::MAX }
+    }
+}
+
+impl Mode {
+    /// The mode in one word, as it is stored, shown and printed.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Processing => "processing",
+            Self::Paused => "paused",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+impl Event {
+    /// The job it is about, if it is about one that exists already.
+    pub fn job(&self) -> Option<JobId> {
+        match self {
+            Self::Redefined { job, .. }
+            | Self::Reopened { job, .. }
+            | Self::Moved { job, .. }
+            | Self::Started { job, .. }
+            | Self::StopAsked { job, .. }
+            | Self::Ended { job, .. }
+            | Self::Cancelled { job }
+            | Self::Removed { job, .. } => Some(*job),
+            _ => None,
+        }
+    }
+}

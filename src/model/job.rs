@@ -1,0 +1,298 @@
+//! A job: something callable with a title and arguments, what state it is in, and what came of it.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{
+    Arguments, Call, Ending, Event, Failure, IntoCall, JobId, Outcome, QueueId, Report, Run, RunId, Script, Stop,
+};
+
+/// A job. Its fields are read freely; inside a queue only events change it, through [`Job::apply`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    /// Its number, given by the queue that it is appended to.
+    pub id: JobId,
+    /// The queue that has it; `""` before it is appended to one.
+    pub queue: QueueId,
+    /// Where it stands in its queue: lower runs first.
+    pub position: i64,
+    /// What it calls, and how it is shown.
+    pub definition: Arc<Definition>,
+    /// Pending, running or finished.
+    pub state: State,
+    /// How many runs it has had, with the one under way.
+    pub attempts: u32,
+    /// The latest run, with how it ended. Earlier ones are in the store.
+    pub last_run: Option<Run>,
+    /// What it returned; no value and an empty value differ.
+    pub value: Option<Value>,
+    /// When it last finished executing; none before.
+    pub executed: Option<DateTime<Utc>>,
+    /// When it was added, or became pending again.
+    pub enqueued: DateTime<Utc>,
+}
+
+/// What a job is: as written in `jobs.yaml`, added by hand, or made by [`Job::new`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Definition {
+    /// Its name in the queue, for a job from `jobs.yaml`: `queue/name` finds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Arc<str>>,
+    /// What people call it; `""` until set.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub title: String,
+    /// What is called.
+    pub call: Call,
+    /// What is passed to it.
+    #[serde(flatten)]
+    pub arguments: Arguments,
+    /// For filters.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// A fingerprint of the job's own entry in `jobs.yaml`: when it differs, the job was changed there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<i64>,
+}
+
+/// Where a job stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Waits for its turn.
+    Pending {
+        /// Runs even though its queue is not processing: somebody asked for this very job.
+        asked: bool,
+    },
+    /// Its latest run is under way.
+    Running {
+        /// Somebody asked for it to stop.
+        stop: Option<Stop>,
+    },
+    /// Done, well or badly.
+    Finished {
+        /// What came of it.
+        outcome: Outcome,
+        /// When it finished, executed or not.
+        at: DateTime<Utc>,
+    },
+}
+
+/// The state without its particulars: which pane a job is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Waits for its turn.
+    Pending,
+    /// Runs now.
+    Running,
+    /// Done.
+    Finished,
+}
+
+impl Job {
+    /// A job that calls `call`: a closure without parameters, a closure of [`&Arguments`](Arguments), or a [`Script`].
+    pub fn new<Kind>(call: impl IntoCall<Kind>) -> Self {
+        Self::of(Definition::new(call))
+    }
+
+    /// A job with this definition, pending, in no queue yet.
+    pub fn of(definition: impl Into<Arc<Definition>>) -> Self {
+        Self {
+            id: JobId::default(),
+            queue: QueueId::from(""),
+            position: 0,
+            definition: definition.into(),
+            state: State::Pending { asked: false },
+            attempts: 0,
+            last_run: None,
+            value: None,
+            executed: None,
+            enqueued: DateTime::UNIX_EPOCH,
+        }
+    }
+
+    /// With this title.
+    #[must_use]
+    pub fn titled(mut self, title: impl Into<String>) -> Self {
+        Arc::make_mut(&mut self.definition).title = title.into();
+        self
+    }
+
+    /// With one more positional argument.
+    #[must_use]
+    pub fn arg(mut self, value: impl Into<Value>) -> Self {
+        Arc::make_mut(&mut self.definition).arguments.args.push(value.into());
+        self
+    }
+
+    /// With one more named argument.
+    #[must_use]
+    pub fn kwarg(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        Arc::make_mut(&mut self.definition).arguments.kwargs.insert(name.into(), value.into());
+        self
+    }
+
+    /// What people call it; `""` until set.
+    pub fn title(&self) -> &str {
+        &self.definition.title
+    }
+
+    /// The title, or what stands in where there is none: the first line of the script, else the name.
+    pub fn label(&self) -> String {
+        match &self.definition.call {
+            _ if !self.title().is_empty() => self.title().to_owned(),
+            Call::Script(script) => script.first_line(),
+            Call::Function(_) => self.name().unwrap_or_default().to_owned(),
+        }
+    }
+
+    /// Its name in its queue, for a job from `jobs.yaml`.
+    pub fn name(&self) -> Option<&str> {
+        self.definition.name.as_deref()
+    }
+
+    /// How people refer to it: `queue/name`, or `queue/#7` for a job without a name.
+    pub fn path(&self) -> String {
+        match self.name() {
+            Some(name) => format!("{}/{name}", self.queue),
+            None => format!("{}/{}", self.queue, self.id),
+        }
+    }
+
+    /// The script that it runs, if it is a scripted job.
+    pub fn script(&self) -> Option<&Script> {
+        match &self.definition.call {
+            Call::Script(script) => Some(script),
+            Call::Function(_) => None,
+        }
+    }
+
+    /// Which pane it is in.
+    pub fn phase(&self) -> Phase {
+        match self.state {
+            State::Pending { .. } => Phase::Pending,
+            State::Running { .. } => Phase::Running,
+            State::Finished { .. } => Phase::Finished,
+        }
+    }
+
+    /// What came of it, once it is finished.
+    pub fn outcome(&self) -> Option<&Outcome> {
+        match &self.state {
+            State::Finished { outcome, .. } => Some(outcome),
+            _ => None,
+        }
+    }
+
+    /// Why its latest run failed, if it did; also for a job that went back to pending after that.
+    pub fn failure(&self) -> Option<&Failure> {
+        self.last_run.as_ref()?.ending.as_ref()?.outcome.failure()
+    }
+
+    /// The run under way, if the job runs.
+    pub fn running(&self) -> Option<RunId> {
+        match self.state {
+            State::Running { .. } => self.last_run.as_ref().map(|run| run.id),
+            _ => None,
+        }
+    }
+
+    /// A run starts.
+    pub(crate) fn begin(&mut self, run: Run) {
+        self.attempts = run.attempt;
+        self.last_run = Some(run);
+        self.state = State::Running { stop: None };
+    }
+
+    /// The run under way has ended. A success records `value` and `executed`; a failure leaves the value as it was,
+    /// and `executed` too when the job stays `pending` in its place.
+    pub(crate) fn end(&mut self, report: &Report, pending: bool, at: DateTime<Utc>) {
+        if let Some(run) = &mut self.last_run {
+            run.ending = Some(Ending { at, outcome: report.outcome.clone(), exit: report.exit });
+        }
+        if report.outcome == Outcome::Succeeded {
+            self.value.clone_from(&report.value);
+        }
+        if pending {
+            self.state = State::Pending { asked: false };
+        } else {
+            self.executed = Some(at);
+            self.state = State::Finished { outcome: report.outcome.clone(), at };
+        }
+    }
+
+    /// Changes the job as `event` says, if the event is about it.
+    pub fn apply(&mut self, event: &Event, at: DateTime<Utc>) {
+        match event {
+            Event::Redefined { definition, pending, .. } => {
+                self.definition = Arc::clone(definition);
+                if *pending {
+                    self.reopen(false, at);
+                }
+            }
+            Event::Reopened { asked, .. } => self.reopen(*asked, at),
+            Event::Moved { position, .. } => self.position = *position,
+            Event::Started { run, .. } => self.begin(run.clone()),
+            Event::StopAsked { stop, .. } => self.state = State::Running { stop: Some(*stop) },
+            Event::Ended { report, pending, .. } => self.end(report, *pending, at),
+            Event::Cancelled { .. } => self.state = State::Finished { outcome: Outcome::Cancelled, at },
+            _ => {}
+        }
+    }
+
+    fn reopen(&mut self, asked: bool, at: DateTime<Utc>) {
+        if self.phase() == Phase::Finished {
+            self.enqueued = at;
+        }
+        self.state = State::Pending { asked };
+    }
+}
+
+impl Definition {
+    /// Calls `call`; without title, arguments, name or tags.
+    pub fn new<Kind>(call: impl IntoCall<Kind>) -> Self {
+        Self {
+            name: None,
+            title: String::new(),
+            call: call.into_call(),
+            arguments: Arguments::default(),
+            tags: Vec::new(),
+            digest: None,
+        }
+    }
+}
+
+/// Anything that can be appended to a queue: a [`Job`], or whatever a job can call.
+pub trait IntoJob<Kind> {
+    /// Makes it a job.
+    fn into_job(self) -> Job;
+}
+
+impl IntoJob<Job> for Job {
+    fn into_job(self) -> Job {
+        self
+    }
+}
+
+impl<C, Kind> IntoJob<(Kind,)> for C
+where
+    C: IntoCall<Kind>,
+{
+    fn into_job(self) -> Job {
+        Job::new(self)
+    }
+}
+
+impl Phase {
+    /// The phase in one word, as it is printed and filtered by.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::Finished => "finished",
+        }
+    }
+}

@@ -1,0 +1,343 @@
+//! All that is known of one site, in memory: queues with their jobs in order. Every follower of a site keeps one.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use super::{
+    Event, Filed, Job, JobId, Mode, Phase, QueueId, QueueView, Recorded, Removal, RunId, Settings, State, View, Worker,
+    WorkerId,
+};
+
+/// The state of a site as plain data. Events change it, nothing else does; equal events make equal ledgers.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    queues: BTreeMap<QueueId, QueueRecord>,
+    jobs: HashMap<JobId, Job>,
+    names: HashMap<(QueueId, Arc<str>), JobId>,
+    removed: HashMap<JobId, (Job, Removal)>,
+    workers: BTreeMap<WorkerId, Worker>,
+    stamp: Option<String>,
+    counters: Counters,
+}
+
+/// The numbers given so far, and the place in the order of events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// The last event applied.
+    pub seq: u64,
+    /// The highest job number.
+    pub job: u64,
+    /// The highest run number.
+    pub run: u64,
+    /// The highest worker number.
+    pub worker: u64,
+}
+
+/// One queue: how it goes about its jobs, and their numbers in order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct QueueRecord {
+    /// As the file says.
+    pub settings: Settings,
+    /// What it is doing.
+    pub mode: Mode,
+    /// By position.
+    pub pending: VecDeque<JobId>,
+    /// By start.
+    pub running: VecDeque<JobId>,
+    /// By when they finished, latest last.
+    pub finished: VecDeque<JobId>,
+    /// How many of the finished have failed or were interrupted.
+    pub failed: usize,
+}
+
+impl Ledger {
+    /// A queue's record.
+    pub fn queue(&self, id: &QueueId) -> Option<&QueueRecord> {
+        self.queues.get(id)
+    }
+
+    /// All queues in their order: as in the file, then by name.
+    pub fn queues(&self) -> Vec<(&QueueId, &QueueRecord)> {
+        let mut queues: Vec<_> = self.queues.iter().collect();
+        queues.sort_by_key(|(_, queue)| queue.settings.order);
+        queues
+    }
+
+    /// A job that is in a queue.
+    pub fn job(&self, id: JobId) -> Option<&Job> {
+        self.jobs.get(&id)
+    }
+
+    /// The job of that name in that queue.
+    pub fn named(&self, queue: &QueueId, name: &str) -> Option<&Job> {
+        self.jobs.get(self.names.get(&(queue.clone(), Arc::from(name)))?)
+    }
+
+    /// All jobs that are in queues, in no order.
+    pub fn jobs(&self) -> impl Iterator<Item = &Job> {
+        self.jobs.values()
+    }
+
+    /// The workers that have joined and not left.
+    pub fn workers(&self) -> impl Iterator<Item = &Worker> {
+        self.workers.values()
+    }
+
+    /// Which version of `jobs.yaml` is in force.
+    pub fn stamp(&self) -> Option<&str> {
+        self.stamp.as_deref()
+    }
+
+    /// The numbers given so far.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// The number of the last event applied; 0 before the first.
+    pub fn seq(&self) -> u64 {
+        self.counters.seq
+    }
+
+    /// Makes the change that `recorded` tells of.
+    pub fn apply(&mut self, recorded: &Recorded) {
+        let Recorded { seq, at, event } = recorded;
+        self.counters.seq = *seq;
+        match event {
+            Event::QueueDefined { queue, settings } => {
+                self.queues.entry(queue.clone()).or_default().settings = settings.clone();
+            }
+            Event::ModeChanged { queue, mode } => self.queues.entry(queue.clone()).or_default().mode = *mode,
+            Event::Added { job } | Event::Restored { job } => self.insert((**job).clone()),
+            Event::Removed { job, by } => {
+                if let Some(job) = self.take(*job) {
+                    self.removed.insert(job.id, (job, *by));
+                }
+            }
+            Event::WorkerJoined { worker } => {
+                self.counters.worker = self.counters.worker.max(worker.id.0);
+                self.workers.insert(worker.id, worker.clone());
+            }
+            Event::WorkerLeft { worker } => {
+                self.workers.remove(worker);
+            }
+            Event::FileRead { stamp } => self.stamp = Some(stamp.clone()),
+            about_a_job => self.change(about_a_job, *at),
+        }
+    }
+
+    /// Puts a job where its state says; part of loading a site.
+    pub fn insert(&mut self, job: Job) {
+        self.removed.remove(&job.id);
+        self.counters.job = self.counters.job.max(job.id.0);
+        if let Some(name) = &job.definition.name {
+            self.names.insert((job.queue.clone(), Arc::clone(name)), job.id);
+        }
+        let id = job.id;
+        self.jobs.insert(id, job);
+        self.list(id);
+    }
+
+    /// Sets what is not jobs; part of loading a site.
+    pub fn restore(
+        &mut self,
+        queues: impl IntoIterator<Item = QueueView>,
+        workers: impl IntoIterator<Item = Worker>,
+        stamp: Option<String>,
+        counters: Counters,
+    ) {
+        for QueueView { id, settings, mode } in queues {
+            let queue = self.queues.entry(id).or_default();
+            queue.settings = settings;
+            queue.mode = mode;
+        }
+        self.workers = workers.into_iter().map(|worker| (worker.id, worker)).collect();
+        self.stamp = stamp;
+        self.counters = counters;
+    }
+
+    fn change(&mut self, event: &Event, at: DateTime<Utc>) {
+        let Some(mut job) = event.job().and_then(|id| self.take(id)) else { return };
+        if let Event::Started { run, .. } = event {
+            self.counters.run = self.counters.run.max(run.id.0);
+        }
+        job.apply(event, at);
+        self.insert(job);
+    }
+
+    fn take(&mut self, id: JobId) -> Option<Job> {
+        self.unlist(id);
+        let job = self.jobs.remove(&id)?;
+        if let Some(name) = &job.definition.name {
+            self.names.remove(&(job.queue.clone(), Arc::clone(name)));
+        }
+        Some(job)
+    }
+
+    fn list(&mut self, id: JobId) {
+        let Some(job) = self.jobs.get(&id) else { return };
+        let queue = self.queues.entry(job.queue.clone()).or_default();
+        queue.failed += usize::from(wants_attention(job));
+        let list = queue.list_mut(job.phase());
+        let place = list.partition_point(|other| self.jobs.get(other).is_some_and(|other| order(other, job).is_lt()));
+        list.insert(place, id);
+    }
+
+    fn unlist(&mut self, id: JobId) {
+        let Some(job) = self.jobs.get(&id) else { return };
+        let Some(queue) = self.queues.get_mut(&job.queue) else { return };
+        queue.failed -= usize::from(wants_attention(job));
+        let list = queue.list_mut(job.phase());
+        let place = list.partition_point(|other| self.jobs.get(other).is_some_and(|other| order(other, job).is_lt()));
+        list.remove(place);
+    }
+}
+
+impl QueueRecord {
+    /// The numbers of the jobs in one phase, in their order.
+    pub fn list(&self, phase: Phase) -> &VecDeque<JobId> {
+        match phase {
+            Phase::Pending => &self.pending,
+            Phase::Running => &self.running,
+            Phase::Finished => &self.finished,
+        }
+    }
+
+    fn list_mut(&mut self, phase: Phase) -> &mut VecDeque<JobId> {
+        match phase {
+            Phase::Pending => &mut self.pending,
+            Phase::Running => &mut self.running,
+            Phase::Finished => &mut self.finished,
+        }
+    }
+}
+
+/// Whether the job is one of those that a person should look at.
+fn wants_attention(job: &Job) -> bool {
+    matches!(job.outcome(), Some(outcome) if matches!(outcome.word(), "failed" | "interrupted"))
+}
+
+/// The order of two jobs in the same list.
+fn order(a: &Job, b: &Job) -> Ordering {
+    let started = |job: &Job| job.last_run.as_ref().map(|run| (run.started, run.id));
+    match (&a.state, &b.state) {
+        (State::Finished { at: a_at, .. }, State::Finished { at: b_at, .. }) => a_at.cmp(b_at),
+        (State::Running { .. }, State::Running { .. }) => started(a).cmp(&started(b)),
+        _ => a.position.cmp(&b.position),
+    }
+    .then(a.id.cmp(&b.id))
+}
+
+impl PartialEq for Ledger {
+    /// Equal when the same is in the queues; what was taken out is not compared.
+    fn eq(&self, other: &Self) -> bool {
+        self.queues == other.queues
+            && self.jobs == other.jobs
+            && self.names == other.names
+            && self.workers == other.workers
+            && self.stamp == other.stamp
+            && self.counters == other.counters
+    }
+}
+
+impl View for Ledger {
+    type Error = Infallible;
+
+    fn stamp(&self) -> Result<Option<String>, Infallible> {
+        Ok(self.stamp.clone())
+    }
+
+    fn queues(&self) -> Result<Vec<QueueView>, Infallible> {
+        let view = |(id, queue): (&QueueId, &QueueRecord)| QueueView {
+            id: id.clone(),
+            settings: queue.settings.clone(),
+            mode: queue.mode,
+        };
+        Ok(self.queues().into_iter().map(view).collect())
+    }
+
+    fn queue(&self, id: &QueueId) -> Result<Option<QueueView>, Infallible> {
+        Ok(self.queues.get(id).map(|queue| QueueView {
+            id: id.clone(),
+            settings: queue.settings.clone(),
+            mode: queue.mode,
+        }))
+    }
+
+    fn job(&self, id: JobId) -> Result<Option<Job>, Infallible> {
+        Ok(self.jobs.get(&id).cloned())
+    }
+
+    fn removed(&self, id: JobId) -> Result<Option<Job>, Infallible> {
+        Ok(self.removed.get(&id).map(|(job, _)| job.clone()))
+    }
+
+    fn filed(&self, queue: &QueueId) -> Result<Vec<Filed>, Infallible> {
+        let present = self.jobs.values().map(|job| (job, None));
+        let removed = self.removed.values().map(|(job, by)| (job, Some(*by)));
+        let mut filed: Vec<_> = present
+            .chain(removed)
+            .filter(|(job, _)| job.queue == *queue && job.definition.digest.is_some())
+            .map(|(job, removed)| Filed {
+                id: job.id,
+                definition: Arc::clone(&job.definition),
+                position: job.position,
+                phase: job.phase(),
+                removed,
+            })
+            .collect();
+        filed.sort_by_key(|job| (job.position, job.id));
+        Ok(filed)
+    }
+
+    fn in_phase(&self, queue: &QueueId, phase: Phase) -> Result<Vec<JobId>, Infallible> {
+        Ok(self.queues.get(queue).map(|queue| queue.list(phase).iter().copied().collect()).unwrap_or_default())
+    }
+
+    fn next_pending(&self, queue: &QueueId, asked: bool) -> Result<Option<Job>, Infallible> {
+        let pending = self.queues.get(queue).into_iter().flat_map(|queue| &queue.pending);
+        let mut jobs = pending.filter_map(|id| self.jobs.get(id));
+        Ok(jobs.find(|job| !asked || job.state == State::Pending { asked: true }).cloned())
+    }
+
+    fn running(&self, queue: &QueueId) -> Result<u32, Infallible> {
+        let running = self.queues.get(queue).map_or(0, |queue| queue.running.len());
+        Ok(u32::try_from(running).unwrap_or(u32::MAX))
+    }
+
+    fn others_open(&self, queue: &QueueId, but: JobId) -> Result<bool, Infallible> {
+        let Some(queue) = self.queues.get(queue) else { return Ok(false) };
+        Ok(queue.pending.iter().chain(&queue.running).any(|id| *id != but))
+    }
+
+    fn last_position(&self, queue: &QueueId) -> Result<i64, Infallible> {
+        let removed = self.removed.values().map(|(job, _)| job);
+        let jobs = self.jobs.values().chain(removed).filter(|job| job.queue == *queue);
+        Ok(jobs.map(|job| job.position).max().unwrap_or(0))
+    }
+
+    fn next_job(&self) -> Result<JobId, Infallible> {
+        Ok(JobId(self.counters.job + 1))
+    }
+
+    fn next_run(&self) -> Result<RunId, Infallible> {
+        Ok(RunId(self.counters.run + 1))
+    }
+
+    fn next_worker(&self) -> Result<WorkerId, Infallible> {
+        Ok(WorkerId(self.counters.worker + 1))
+    }
+
+    fn has_worker(&self, id: WorkerId) -> Result<bool, Infallible> {
+        Ok(self.workers.contains_key(&id))
+    }
+
+    fn run_by(&self, worker: WorkerId) -> Result<Vec<Job>, Infallible> {
+        let running = self.queues.values().flat_map(|queue| &queue.running);
+        let jobs = running.filter_map(|id| self.jobs.get(id));
+        Ok(jobs.filter(|job| job.last_run.as_ref().is_some_and(|run| run.worker == worker)).cloned().collect())
+    }
+}

@@ -1,0 +1,34 @@
+//! Floor 0: what jobs, queues and sites are, and how they change. Pure: no files, no processes, no clock.
+//!
+//! [`decide`] turns a [`Command`] into [`Event`]s; [`Ledger::apply`] and [`Job::apply`] turn events into state.
+//! Everybody who changes or shows a job goes through these two.
+
+mod call;
+mod command;
+mod decide;
+mod event;
+mod id;
+mod job;
+mod ledger;
+mod queue;
+mod reconcile;
+mod run;
+mod schedule;
+mod script;
+mod site;
+mod view;
+
+pub use call::{Arguments, Call, Callable, IntoCall, Returned};
+pub use command::{Command, NothingTo, Plan, QueuePlan, Refusal};
+pub use decide::{Undecided, decide};
+pub use event::{Event, Mode, OnFailure, Recorded, Removal, Settings, Worker};
+pub use id::{JobId, QueueId, RunId, WorkerId};
+pub use job::{Definition, IntoJob, Job, Phase, State};
+pub use ledger::{Ledger, QueueRecord};
+pub use queue::Queue;
+pub use run::{Ending, Exit, Failure, FailureKind, Outcome, Report, Run, Stop};
+pub use schedule::next_ready;
+pub use script::{Program, Script};
+pub use serde_json::Value;
+pub use site::{Site, get_queue};
+pub use view::{Filed, QueueView, View};

@@ -1,0 +1,71 @@
+//! The questions that a decision asks of a site; the in-memory [`Ledger`](super::Ledger) and a transaction of a
+//! store answer them.
+
+use std::sync::Arc;
+
+use super::{Definition, Job, JobId, Mode, Phase, QueueId, Removal, RunId, Settings, WorkerId};
+
+/// A site as it stands before a command is decided.
+pub trait View {
+    /// What can go wrong while answering; nothing in memory, anything in a database.
+    type Error;
+
+    /// Which version of `jobs.yaml` is in force.
+    fn stamp(&self) -> Result<Option<String>, Self::Error>;
+    /// All queues, in their order.
+    fn queues(&self) -> Result<Vec<QueueView>, Self::Error>;
+    /// One queue.
+    fn queue(&self, id: &QueueId) -> Result<Option<QueueView>, Self::Error>;
+    /// A job that is in a queue.
+    fn job(&self, id: JobId) -> Result<Option<Job>, Self::Error>;
+    /// A job that was taken out of its queue.
+    fn removed(&self, id: JobId) -> Result<Option<Job>, Self::Error>;
+    /// The jobs of a queue that have a digest (they came from `jobs.yaml`), removed ones too, in queue order.
+    fn filed(&self, queue: &QueueId) -> Result<Vec<Filed>, Self::Error>;
+    /// The jobs of a queue in one phase, in their order.
+    fn in_phase(&self, queue: &QueueId, phase: Phase) -> Result<Vec<JobId>, Self::Error>;
+    /// The first pending job in queue order; with `asked`, only of those that somebody asked for.
+    fn next_pending(&self, queue: &QueueId, asked: bool) -> Result<Option<Job>, Self::Error>;
+    /// How many jobs of the queue run.
+    fn running(&self, queue: &QueueId) -> Result<u32, Self::Error>;
+    /// Whether any job of the queue but this one is pending or running.
+    fn others_open(&self, queue: &QueueId, but: JobId) -> Result<bool, Self::Error>;
+    /// The highest position in the queue, removed jobs counted; 0 where there is none.
+    fn last_position(&self, queue: &QueueId) -> Result<i64, Self::Error>;
+    /// The number that the next new job gets.
+    fn next_job(&self) -> Result<JobId, Self::Error>;
+    /// The number that the next run gets.
+    fn next_run(&self) -> Result<RunId, Self::Error>;
+    /// The number that the next worker gets.
+    fn next_worker(&self) -> Result<WorkerId, Self::Error>;
+    /// Whether this worker has joined and not left.
+    fn has_worker(&self, id: WorkerId) -> Result<bool, Self::Error>;
+    /// The jobs that this worker runs.
+    fn run_by(&self, worker: WorkerId) -> Result<Vec<Job>, Self::Error>;
+}
+
+/// One queue without its jobs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueView {
+    /// Its name.
+    pub id: QueueId,
+    /// How it goes about its jobs.
+    pub settings: Settings,
+    /// What it is doing.
+    pub mode: Mode,
+}
+
+/// A job from `jobs.yaml`, as far as reconciliation needs it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Filed {
+    /// Its number.
+    pub id: JobId,
+    /// Its name, digest and all else that the file said of it.
+    pub definition: Arc<Definition>,
+    /// Its place.
+    pub position: i64,
+    /// Pending, running or finished.
+    pub phase: Phase,
+    /// Whether it was taken out of its queue, and by whom.
+    pub removed: Option<Removal>,
+}

@@ -1,0 +1,49 @@
+//! Floor 1: where sites are kept, so that nothing acknowledged is lost.
+//!
+//! A [`Store`] decides commands inside a transaction and answers when the outcome is durable. [`Memory`] keeps nothing
+//! beyond the process; [`Sqlite`] is the default; both pass one contract suite. What runs print is kept beside the
+//! store, in [`log`].
+
+mod bell;
+mod error;
+mod folder;
+pub mod log;
+mod memory;
+mod sqlite;
+
+use chrono::{DateTime, Utc};
+
+use crate::model::{Command, Event, Job, JobId, Ledger, Recorded, Refusal, Run};
+
+pub use bell::{Listener, Ring};
+pub use error::StoreError;
+pub use folder::Folder;
+pub use memory::Memory;
+pub use sqlite::Sqlite;
+
+/// What became of one command: its events, or why it was refused. A refused command changes nothing.
+pub type Answer = Result<Vec<Event>, Refusal>;
+
+/// One connection to a site that is kept somewhere. Every process, and every thread that wants one, opens its own.
+pub trait Store: Send {
+    /// Decides the commands in order, each on what those before it have left, in one transaction. When this returns,
+    /// all accepted ones are durable; on an error none of them has happened.
+    fn execute(&mut self, commands: &[Command], now: DateTime<Utc>) -> Result<Vec<Answer>, StoreError>;
+
+    /// The whole site as it is now; [`Ledger::seq`] tells from where to follow it.
+    fn load(&mut self) -> Result<Ledger, StoreError>;
+
+    /// What has happened after event `seq`, in order and without gaps; `None` when that is so long ago that the
+    /// follower has to [`load`](Self::load) again.
+    fn events_after(&mut self, seq: u64) -> Result<Option<Vec<Recorded>>, StoreError>;
+
+    /// One job, also one that was taken out of its queue.
+    fn job(&mut self, id: JobId) -> Result<Option<Job>, StoreError>;
+
+    /// All runs of a job, first to latest.
+    fn runs(&mut self, job: JobId) -> Result<Vec<Run>, StoreError>;
+
+    /// Calls `ring` after every change by anyone, from a thread of its own, until the listener is dropped. Several
+    /// changes may ring once; a change after `ring` has returned rings again.
+    fn listen(&self, ring: Ring) -> Result<Listener, StoreError>;
+}
