@@ -8,7 +8,7 @@
 //! |---|---|---|
 //! | 0 | [`model`] | jobs, queues, sites; commands are *decided* into events, events are *applied*: pure |
 //! | 1 | [`definition`] | `jobs.yaml` read into the model, with diagnostics |
-//! | 1 | [`store`] | durable sites: memory and SQLite, the output of runs, followers |
+//! | 1 | [`store`] | durable sites: memory and `SQLite`, the output of runs, followers |
 //! | 1 | [`runner`] | operating-system processes: start, output, stop, outcome |
 //! | 2 | [`worker`] | runs what a site asks for: claim, start, report; also [`Queue::process`] |
 //! | 2 | [`tui`] | the screen: observes a site, sends it commands |

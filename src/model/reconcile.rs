@@ -54,8 +54,8 @@ impl<V: View> Changes<'_, V> {
         let places = places(plan, &known, self.view.last_position(&plan.id)?);
         for (definition, place) in plan.jobs.iter().zip(places) {
             match definition.name.as_deref().and_then(|name| known.get(name)) {
-                Some(filed) => self.known(filed, definition, place)?,
-                None => self.new(&plan.id, definition, place),
+                Some(filed) => self.revise(filed, definition, place)?,
+                None => self.add(&plan.id, definition, place),
             }
         }
         if left && present.is_some_and(|queue| queue.mode == Mode::Processing) {
@@ -78,7 +78,7 @@ impl<V: View> Changes<'_, V> {
         self.events.len() > before
     }
 
-    fn new(&mut self, queue: &QueueId, definition: &Arc<Definition>, position: i64) {
+    fn add(&mut self, queue: &QueueId, definition: &Arc<Definition>, position: i64) {
         let mut job = Job::of(Arc::clone(definition));
         job.id = self.next;
         job.queue = queue.clone();
@@ -88,7 +88,7 @@ impl<V: View> Changes<'_, V> {
         self.events.push(Event::Added { job: Box::new(job) });
     }
 
-    fn known(&mut self, filed: &Filed, definition: &Arc<Definition>, position: i64) -> Result<(), V::Error> {
+    fn revise(&mut self, filed: &Filed, definition: &Arc<Definition>, position: i64) -> Result<(), V::Error> {
         let rewritten = filed.definition.digest != definition.digest;
         if filed.phase == Phase::Running {
             self.deferred |= filed.definition != *definition;

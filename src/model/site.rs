@@ -35,6 +35,7 @@ impl Site {
     }
 
     /// A new site inside this one: it is searched first, then this one.
+    #[must_use]
     pub fn nested(&self, name: impl Into<String>) -> Self {
         let ledger = RwLock::default();
         Self(Arc::new(Inner { name: name.into(), parent: Some(self.clone()), ledger }))

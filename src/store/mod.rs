@@ -1,25 +1,20 @@
 //! Floor 1: where sites are kept, so that nothing acknowledged is lost.
 //!
-//! A [`Store`] decides commands inside a transaction and answers when the outcome is durable. [`Memory`] keeps nothing
-//! beyond the process; [`Sqlite`] is the default; both pass one contract suite. What runs print is kept beside the
+//! A [`Store`] decides commands inside a transaction and answers when the outcome is durable. Every backend passes one
+//! contract suite. What runs print is kept beside the
 //! store, in [`log`].
 
 mod bell;
 mod error;
-mod folder;
 pub mod log;
-mod memory;
-mod sqlite;
 
 use chrono::{DateTime, Utc};
 
-use crate::model::{Command, Event, Job, JobId, Ledger, Recorded, Refusal, Run};
+use crate::model::{Command, Event, Job, JobId, Ledger, Recorded, Refusal, Run, RunId};
+use log::{LogReader, LogWriter};
 
 pub use bell::{Listener, Ring};
 pub use error::StoreError;
-pub use folder::Folder;
-pub use memory::Memory;
-pub use sqlite::Sqlite;
 
 /// What became of one command: its events, or why it was refused. A refused command changes nothing.
 pub type Answer = Result<Vec<Event>, Refusal>;
@@ -42,6 +37,12 @@ pub trait Store: Send {
 
     /// All runs of a job, first to latest.
     fn runs(&mut self, job: JobId) -> Result<Vec<Run>, StoreError>;
+
+    /// Where the output of a run is read.
+    fn log(&self, run: RunId) -> LogReader;
+
+    /// Where the output of a run is written; it keeps at most `limit` bytes.
+    fn log_writer(&self, run: RunId, limit: u64) -> LogWriter;
 
     /// Calls `ring` after every change by anyone, from a thread of its own, until the listener is dropped. Several
     /// changes may ring once; a change after `ring` has returned rings again.
