@@ -18,6 +18,8 @@ pub enum Command {
     Process { queue: QueueId },
     /// Start nothing new in a queue.
     Pause { queue: QueueId },
+    /// Start nothing more of what was asked for by [`Command::Process`]; the queue falls idle.
+    Halt { queue: QueueId },
     /// Run this job now or again, whatever its queue does.
     Run { job: JobId },
     /// Make a finished job pending again, without asking for it to run.
@@ -30,8 +32,8 @@ pub enum Command {
     Clear { queue: QueueId, phase: Phase },
     /// Put removed jobs back as they were.
     Restore { jobs: Vec<JobId> },
-    /// A process begins to run jobs.
-    Join { host: String, pid: u32 },
+    /// A process begins to run jobs, of these queues or of all.
+    Join { host: String, pid: u32, queues: Option<Vec<QueueId>> },
     /// Start the job that is next, of these queues or of all.
     Claim { worker: WorkerId, queues: Option<Vec<QueueId>> },
     /// Start this very job: an attempt in the order that the caller chose.
@@ -40,7 +42,8 @@ pub enum Command {
     Report { job: JobId, run: RunId, report: Report, on_failure: Option<OnFailure> },
     /// A worker has died: its runs are interrupted.
     Bury { worker: WorkerId },
-    /// A worker leaves; refused while there is something that it could start in these queues (or in all).
+    /// A worker leaves; refused while it runs jobs, or while one of these queues (or any) is being processed or has
+    /// a job that it could start. So whoever asks for work after it has left knows that nobody is there.
     Leave { worker: WorkerId, queues: Option<Vec<QueueId>> },
 }
 

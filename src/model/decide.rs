@@ -40,14 +40,19 @@ pub fn decide<V: View>(view: &V, command: &Command, now: DateTime<Utc>) -> Decis
             Mode::Paused => refuse(Refusal::Already { queue: queue.clone(), state: Mode::Paused.word() }),
             _ => Ok(vec![mode(queue, Mode::Paused)]),
         },
+        Command::Halt { queue } => match existing(view, queue)?.mode {
+            Mode::Processing => Ok(vec![mode(queue, Mode::Idle)]),
+            state => refuse(Refusal::Already { queue: queue.clone(), state: state.word() }),
+        },
         Command::Run { job } => run(view, *job),
         Command::Reset { job } => reset(view, *job),
         Command::Cancel { job, stop } => cancel(view, *job, *stop),
         Command::Remove { jobs } => remove(view, jobs),
         Command::Clear { queue, phase } => clear(view, queue, *phase),
         Command::Restore { jobs } => restore(view, jobs),
-        Command::Join { host, pid } => {
-            let worker = Worker { id: view.next_worker()?, host: host.clone(), pid: *pid };
+        Command::Join { host, pid, queues } => {
+            let (host, queues) = (host.clone(), queues.clone());
+            let worker = Worker { id: view.next_worker()?, host, pid: *pid, queues };
             Ok(vec![Event::WorkerJoined { worker }])
         }
         Command::Claim { worker, queues } => match next_ready(view, queues.as_deref())? {
@@ -245,7 +250,9 @@ fn leave<V: View>(view: &V, worker: WorkerId, queues: Option<&[QueueId]>) -> Dec
     if !view.has_worker(worker)? {
         return refuse(Refusal::NoWorker(worker));
     }
-    if next_ready(view, queues)?.is_some() || !view.run_by(worker)?.is_empty() {
+    let serves = |queue: &QueueView| queues.is_none_or(|served| served.contains(&queue.id));
+    let processed = view.queues()?.iter().any(|queue| queue.mode == Mode::Processing && serves(queue));
+    if processed || next_ready(view, queues)?.is_some() || !view.run_by(worker)?.is_empty() {
         return refuse(Refusal::Busy(worker));
     }
     Ok(vec![Event::WorkerLeft { worker }])

@@ -73,6 +73,9 @@ pub struct Worker {
     pub host: String,
     /// Its process number there.
     pub pid: u32,
+    /// The queues that it serves; all of them where none is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queues: Option<Vec<QueueId>>,
 }
 
 /// How a queue goes about its jobs, as the file says.
@@ -121,6 +124,13 @@ pub enum Mode {
 impl Default for Settings {
     fn default() -> Self {
         Self { title: String::new(), parallel: 1, on_failure: OnFailure::Continue, declared: false, order: u32::MAX }
+    }
+}
+
+impl Worker {
+    /// Whether it would start a job of this queue.
+    pub fn serves(&self, queue: &QueueId) -> bool {
+        self.queues.as_ref().is_none_or(|queues| queues.contains(queue))
     }
 }
 
