@@ -50,7 +50,8 @@ pub enum Event {
     WorkerJoined { worker: Worker },
     /// A worker has left, or was found dead.
     WorkerLeft { worker: WorkerId },
-    /// The site's `jobs.yaml` was read in this version and is in force.
+    /// The site's `jobs.yaml` was read in this version and is in force; with an empty stamp, no version is wholly in
+    /// force, because a running job has still to change.
     FileRead { stamp: String },
 }
 
