@@ -7,6 +7,7 @@ use super::{Definition, JobId, OnFailure, Phase, QueueId, Report, RunId, Setting
 
 /// A request to change a site. It is decided once, inside a transaction of the store.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "the sentence on each variant tells what its fields are")]
 pub enum Command {
     /// Make the site as its `jobs.yaml` says.
     Reconcile(Box<Plan>),

@@ -21,6 +21,7 @@ pub struct Recorded {
 /// One change of a site.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the sentence on each variant tells what its fields are")]
 pub enum Event {
     /// A queue exists from now on, or its settings have changed.
     QueueDefined { queue: QueueId, settings: Settings },

@@ -87,6 +87,12 @@ impl Ledger {
         self.jobs.get(self.names.get(&(queue.clone(), Arc::from(name)))?)
     }
 
+    /// Where a job stands in the list of its phase, counted from 0. As fast with many jobs as with few.
+    pub fn place(&self, id: JobId) -> Option<usize> {
+        let job = self.jobs.get(&id)?;
+        Some(place_in(self.queues.get(&job.queue)?.list(job.phase()), job, &self.jobs))
+    }
+
     /// All jobs that are in queues, in no order.
     pub fn jobs(&self) -> impl Iterator<Item = &Job> {
         self.jobs.values()
@@ -209,7 +215,7 @@ impl Ledger {
         let queue = self.queues.entry(job.queue.clone()).or_default();
         queue.failed += usize::from(wants_attention(job));
         let list = queue.list_mut(job.phase());
-        let place = list.partition_point(|other| self.jobs.get(other).is_some_and(|other| order(other, job).is_lt()));
+        let place = place_in(list, job, &self.jobs);
         list.insert(place, id);
     }
 
@@ -223,7 +229,7 @@ impl Ledger {
         let Some(queue) = self.queues.get_mut(&job.queue) else { return };
         queue.failed -= usize::from(wants_attention(job));
         let list = queue.list_mut(job.phase());
-        let place = list.partition_point(|other| self.jobs.get(other).is_some_and(|other| order(other, job).is_lt()));
+        let place = place_in(list, job, &self.jobs);
         list.remove(place);
     }
 
@@ -263,6 +269,11 @@ fn wants_attention(job: &Job) -> bool {
 
 fn is_asked(job: &Job) -> bool {
     job.state == State::Pending { asked: true }
+}
+
+/// Where a job stands in a list, or would stand.
+fn place_in(list: &VecDeque<JobId>, job: &Job, jobs: &HashMap<JobId, Job>) -> usize {
+    list.partition_point(|other| jobs.get(other).is_some_and(|other| order(other, job).is_lt()))
 }
 
 /// The order of two jobs in the same list.

@@ -1,1 +1,5 @@
 //! Floor: worker.
+mod now;
+mod process;
+
+pub use process::{Order, Policy, Processed};
