@@ -7,14 +7,16 @@ use super::{Definition, JobId, OnFailure, Phase, QueueId, Report, RunId, Setting
 
 /// A request to change a site. It is decided once, inside a transaction of the store.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "the sentence on each variant tells what its fields are")]
 pub enum Command {
     /// Make the site as its `jobs.yaml` says.
     Reconcile(Box<Plan>),
     /// Make sure that a queue exists.
     Open { queue: QueueId },
-    /// Append jobs to a queue, which is created if it isn't there.
+    /// Append jobs to a queue, which is created if it isn't there. Only `jobs.yaml` names jobs, so a name or digest
+    /// is dropped.
     Add { queue: QueueId, jobs: Vec<Arc<Definition>> },
-    /// Attempt the pending jobs of a queue.
+    /// Attempt the pending jobs of a queue. A paused or stopped queue without any is idle again.
     Process { queue: QueueId },
     /// Start nothing new in a queue.
     Pause { queue: QueueId },
@@ -36,7 +38,8 @@ pub enum Command {
     Join { host: String, pid: u32, queues: Option<Vec<QueueId>> },
     /// Start the job that is next, of these queues or of all.
     Claim { worker: WorkerId, queues: Option<Vec<QueueId>> },
-    /// Start this very job: an attempt in the order that the caller chose.
+    /// Start this very job, whatever its queue does and however many of its jobs run: an attempt in the order that
+    /// the caller chose.
     Start { worker: WorkerId, job: JobId },
     /// A run has ended. `on_failure` overrides what the queue says.
     Report { job: JobId, run: RunId, report: Report, on_failure: Option<OnFailure> },
@@ -50,7 +53,7 @@ pub enum Command {
 /// What a `jobs.yaml` says, read and checked.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
-    /// Which version of the file this is; the same stamp again changes nothing.
+    /// Which version of the file this is, never empty; the same stamp again changes nothing.
     pub stamp: String,
     /// Its queues, in the file's order.
     pub queues: Vec<QueuePlan>,

@@ -21,6 +21,7 @@ pub struct Recorded {
 /// One change of a site.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the sentence on each variant tells what its fields are")]
 pub enum Event {
     /// A queue exists from now on, or its settings have changed.
     QueueDefined { queue: QueueId, settings: Settings },
@@ -50,7 +51,8 @@ pub enum Event {
     WorkerJoined { worker: Worker },
     /// A worker has left, or was found dead.
     WorkerLeft { worker: WorkerId },
-    /// The site's `jobs.yaml` was read in this version and is in force.
+    /// The site's `jobs.yaml` was read in this version and is in force; with an empty stamp, no version is wholly in
+    /// force, because a running job has still to change.
     FileRead { stamp: String },
 }
 
