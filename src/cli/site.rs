@@ -26,7 +26,7 @@ impl OpenSite {
     /// The site that the arguments name, or the nearest.
     pub(super) fn nearest(args: &SiteArgs) -> Result<Self, CliError> {
         let file = find(args)?;
-        let state = args.state.as_ref().map_or_else(|| Folder::beside(&file), Folder::at);
+        let state = args.state.as_ref().map_or_else(|| Folder::beside(&file), Folder::new);
         let office = Office { file, state };
         office.state.create()?;
         let mut store: Box<dyn Store> = Box::new(Sqlite::open(&office.state)?);

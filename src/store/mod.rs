@@ -44,6 +44,9 @@ pub trait Store: Send {
     /// The workers that have joined and not left.
     fn workers(&mut self) -> Result<Vec<Worker>, StoreError>;
 
+    /// Which version of `jobs.yaml` is in force.
+    fn stamp(&mut self) -> Result<Option<String>, StoreError>;
+
     /// The number of the last event.
     fn seq(&mut self) -> Result<u64, StoreError>;
 

@@ -65,8 +65,7 @@ impl Shift {
         stays: bool,
     ) -> Result<Self, WorkerError> {
         bury_the_dead(store.as_mut(), &office)?;
-        // Held before joining: whoever finds a worker on the list whose lock is free may bury it.
-        let lock = office.state.hold_worker(std::process::id())?;
+        let roll_call = office.state.roll_call()?;
         let seen = store.seq()?;
         let join = Command::Join { host: host(), pid: std::process::id(), queues: queues.clone() };
         let answers = store.execute(&[join], Utc::now())?;
@@ -74,12 +73,15 @@ impl Shift {
             Event::WorkerJoined { worker } => Some(worker.id),
             _ => None,
         });
+        let id = id.unwrap_or_default();
+        let lock = office.state.hold_worker(id)?;
+        drop(roll_call);
         Ok(Self {
             store,
             office,
             queues,
             stays,
-            id: id.unwrap_or_default(),
+            id,
             runner: Runner::new().map_err(WorkerError::SetUp)?,
             running: HashMap::new(),
             wakes: channel(),
