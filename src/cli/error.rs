@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::Exit;
-use crate::definition::Diagnostics;
+use crate::definition;
 use crate::model::Refusal;
 use crate::store::StoreError;
 use crate::worker::WorkerError;
@@ -19,8 +19,8 @@ pub(super) enum CliError {
     #[error("there is no jobs.yaml in {} or above it; `setlist init` writes one", .0.display())]
     NoFile(PathBuf),
     /// The jobs.yaml has errors.
-    #[error("{0}")]
-    File(Diagnostics),
+    #[error(transparent)]
+    File(#[from] definition::Error),
     /// The site refused.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -51,7 +51,7 @@ impl CliError {
     /// Says it on standard error.
     pub(super) fn print(&self, color: bool) {
         match self {
-            Self::File(diagnostics) => eprintln!("{}", diagnostics.render(color).trim_end()),
+            Self::File(definition::Error::Invalid(diagnostics)) => eprintln!("{}", diagnostics.render(color).trim_end()),
             error => eprintln!("setlist: {error}"),
         }
     }

@@ -31,7 +31,7 @@ pub(super) fn check(args: &SiteArgs, path: Option<PathBuf>) -> Result<Exit, CliE
         Some(path) => path,
         None => site::find(args)?,
     };
-    let plan = definition::read(&file).map_err(CliError::File)?;
+    let plan = definition::read(&file)?;
     let jobs: usize = plan.queues.iter().map(|queue| queue.jobs.len()).sum();
     let queues = plan.queues.len();
     writeln!(io::stdout(), "{}: {}, {}", name(&file), count(queues, "queue"), count(jobs, "job"))?;

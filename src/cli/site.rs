@@ -7,7 +7,7 @@ use chrono::Utc;
 
 use super::args::SiteArgs;
 use super::{CliError, Exit};
-use crate::definition::{self, Diagnostics};
+use crate::definition;
 use crate::model::{Command, Event, Job, JobId, Ledger, QueueId};
 use crate::store::{Folder, Sqlite, Store};
 use crate::worker::{self, Office};
@@ -19,7 +19,7 @@ pub(super) struct OpenSite {
     /// Its store.
     pub store: Box<dyn Store>,
     /// What is wrong with its `jobs.yaml`, if something is; the last good one is in force then.
-    pub broken: Option<Diagnostics>,
+    pub broken: Option<definition::Error>,
 }
 
 impl OpenSite {
@@ -37,7 +37,7 @@ impl OpenSite {
     /// The site, if its file has no errors: for commands that would act on what the file says.
     pub(super) fn sound(mut self) -> Result<Self, CliError> {
         match self.broken.take() {
-            Some(diagnostics) => Err(CliError::File(diagnostics)),
+            Some(error) => Err(error.into()),
             None => Ok(self),
         }
     }
@@ -110,7 +110,7 @@ pub(super) fn find(args: &SiteArgs) -> Result<PathBuf, CliError> {
 }
 
 /// Makes the site as its file says, if the file has changed since it was last read.
-fn reconcile(store: &mut dyn Store, file: &Path) -> Result<Option<Diagnostics>, CliError> {
+fn reconcile(store: &mut dyn Store, file: &Path) -> Result<Option<definition::Error>, CliError> {
     let stamp = definition::stamp(file).ok();
     if stamp.is_some() && stamp == store.stamp()? {
         return Ok(None);
@@ -120,7 +120,7 @@ fn reconcile(store: &mut dyn Store, file: &Path) -> Result<Option<Diagnostics>, 
             store.execute(&[Command::Reconcile(Box::new(plan))], Utc::now())?;
             Ok(None)
         }
-        Err(diagnostics) => Ok(Some(diagnostics)),
+        Err(error) => Ok(Some(error)),
     }
 }
 

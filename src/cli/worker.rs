@@ -26,8 +26,8 @@ pub(super) fn work(
     }
     let mut site = OpenSite::nearest(args)?;
     diary(&site.office.state, args.verbose, detached)?;
-    if let Some(diagnostics) = &site.broken {
-        tracing::warn!(%diagnostics, "jobs.yaml has errors; the last good one stays in force");
+    if let Some(error) = &site.broken {
+        tracing::warn!(%error, "jobs.yaml has errors; the last good one stays in force");
     }
     let queues = if names.is_empty() { None } else { Some(site::queues(&site.ledger()?, &names)?) };
     let shift = Shift::begin(site.store, site.office, queues, !exit_when_idle)?;
