@@ -17,7 +17,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
                   setlist                       open the screen\n  setlist process build         run the queue here and \
                   now\n  setlist add build -- make -j4 add a job\n  setlist log build/lint        what a job printed"
 )]
-pub struct Cli {
+pub(super) struct Cli {
     /// Queue to show first.
     pub queue: Option<String>,
     #[command(flatten)]
@@ -28,7 +28,7 @@ pub struct Cli {
 
 /// Which site, and how to speak of it.
 #[derive(Clone, Debug, Args)]
-pub struct SiteArgs {
+pub(super) struct SiteArgs {
     /// The jobs.yaml to use, instead of the nearest one.
     #[arg(short, long, global = true, value_name = "FILE", env = "SETLIST_FILE")]
     pub file: Option<PathBuf>,
@@ -45,7 +45,7 @@ pub struct SiteArgs {
 
 /// When to do something that suits a terminal only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum When {
+pub(super) enum When {
     /// On a terminal, unless `NO_COLOR` is set.
     Auto,
     /// Always.
@@ -55,7 +55,7 @@ pub enum When {
 }
 
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(super) enum Command {
     /// Write a short, commented jobs.yaml here; never overwrites one.
     Init,
     /// Report all errors of a jobs.yaml, or say in one line what it holds.
@@ -119,7 +119,7 @@ pub enum Command {
 }
 
 #[derive(Debug, Args)]
-pub struct Process {
+pub(super) struct Process {
     /// Queues to process; all where none is named.
     pub queues: Vec<String>,
     /// Say what would run, in order, and run nothing.
@@ -131,7 +131,7 @@ pub struct Process {
 }
 
 #[derive(Debug, Args)]
-pub struct Add {
+pub(super) struct Add {
     /// The queue.
     pub queue: String,
     /// What people call the job.
@@ -164,7 +164,7 @@ pub struct Add {
 }
 
 #[derive(Debug, Args)]
-pub struct List {
+pub(super) struct List {
     /// Queues to list; all where none is named.
     pub queues: Vec<String>,
     /// Only jobs in this state or with this outcome (`pending`, `running`, `finished`, `failed`, …).
@@ -183,7 +183,7 @@ pub struct List {
 
 /// A state or an outcome to list by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum StateFilter {
+pub(super) enum StateFilter {
     Pending,
     Running,
     Finished,
@@ -194,7 +194,7 @@ pub enum StateFilter {
 }
 
 #[derive(Debug, Args)]
-pub struct Log {
+pub(super) struct Log {
     /// `queue/name` or a number.
     pub job: String,
     /// Go on until the job has finished.

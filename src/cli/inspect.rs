@@ -19,7 +19,7 @@ pub(super) fn status(mut site: OpenSite, names: &[String], json: bool) -> Result
     let ids = queues(&ledger, names)?;
     let width = ids.iter().map(|id| text::width(id.as_str())).max().unwrap_or(0).max(5);
     if !json {
-        writeln!(out, "{}  STATE       PENDING  RUNNING  FINISHED  FAILED", text::pad("QUEUE", width))?;
+        writeln!(out, "{}  STATE       PENDING  RUNNING  FINISHED  FAILED", text::pad("QUEUE", width, text::ELLIPSIS))?;
     }
     for id in &ids {
         let Some(queue) = ledger.queue(id) else { continue };
@@ -27,7 +27,7 @@ pub(super) fn status(mut site: OpenSite, names: &[String], json: bool) -> Result
             line(&mut out, &QueueLine::of(id, queue))?;
         } else {
             let QueueRecord { mode, pending, running, finished, failed, .. } = queue;
-            let name = text::pad(&text::plain(id.as_str()), width);
+            let name = text::pad(&text::plain_line(id.as_str()), width, text::ELLIPSIS);
             let (pending, running, finished) = (pending.len(), running.len(), finished.len());
             writeln!(out, "{name}  {:<10}  {pending:>7}  {running:>7}  {finished:>8}  {failed:>6}", mode.word())?;
         }
@@ -126,19 +126,19 @@ fn wanted(job: &Job, options: &List, since: Option<DateTime<Utc>>) -> bool {
 fn row(out: &mut impl Write, job: &Job) -> Result<(), CliError> {
     let word = job.outcome().map_or(job.phase().word(), Outcome::word);
     let when = job.executed.map(local).unwrap_or_default();
-    let took = job.last_run.as_ref().and_then(took).map(text::millis).unwrap_or_default();
-    let (id, path) = (job.id.to_string(), text::plain(&job.path()));
-    let label = text::plain(&job.label());
-    writeln!(out, "{id:>6}  {}  {word:<11}  {when:<19}  {took:>7}  {label}", text::pad(&path, 24))?;
+    let took = job.last_run.as_ref().and_then(took).map(text::duration).unwrap_or_default();
+    let (id, path) = (job.id.to_string(), text::plain_line(&job.path()));
+    let label = text::plain_line(&job.label());
+    writeln!(out, "{id:>6}  {}  {word:<11}  {when:<19}  {took:>7}  {label}", text::pad(&path, 24, text::ELLIPSIS))?;
     Ok(())
 }
 
 fn describe(out: &mut impl Write, job: &Job, runs: &[Run]) -> Result<(), CliError> {
-    writeln!(out, "{}  {}", job.id, text::plain(&job.path()))?;
+    writeln!(out, "{}  {}", job.id, text::plain_line(&job.path()))?;
     let mut field = |name: &str, value: &str| {
         let mut lines = value.lines();
-        writeln!(out, "  {name:<9} {}", text::plain(lines.next().unwrap_or_default()))?;
-        lines.try_for_each(|line| writeln!(out, "  {:<9} {}", "", text::plain(line)))
+        writeln!(out, "  {name:<9} {}", text::plain_line(lines.next().unwrap_or_default()))?;
+        lines.try_for_each(|line| writeln!(out, "  {:<9} {}", "", text::plain_line(line)))
     };
     field("title", job.title())?;
     field("state", job.outcome().map_or(job.phase().word(), Outcome::word))?;
@@ -158,7 +158,7 @@ fn describe(out: &mut impl Write, job: &Job, runs: &[Run]) -> Result<(), CliErro
     for run in runs {
         let ending = run.ending.as_ref();
         let outcome = ending.map_or("running", |ending| ending.outcome.word());
-        let took = took(run).map(text::millis).unwrap_or_default();
+        let took = took(run).map(text::duration).unwrap_or_default();
         let why = ending.and_then(|ending| ending.outcome.failure()).map_or("", |failure| &failure.message);
         let run = format!("{}  {}  {outcome}  {took}  {why}", run.attempt, local(run.started));
         field("run", run.trim_end())?;

@@ -1,6 +1,6 @@
 //! `setlist log`: what a job printed.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 
@@ -10,26 +10,26 @@ use super::{CliError, Exit};
 use crate::model::{Job, JobId, Run};
 use crate::store::log::LogReader;
 use crate::store::{Listener, Store};
-use crate::tui::output::Sanitizer;
+use crate::tui::output::Printer;
 
 /// Prints the output of a run, and goes on while it runs if asked to.
 pub(super) fn print(mut site: OpenSite, options: &Log, color: bool) -> Result<Exit, CliError> {
     let job = site.job(&options.job)?;
     let run = choose(site.store.as_mut(), &job, options.run)?;
     let mut log = site.store.log(run.id);
-    let mut printer = Printer::new(color);
+    let mut copy = Copy::new(color);
     if options.follow {
         let (_listeners, rings) = listen(site.store.as_ref(), &log)?;
         // Asked before the log is read: what was written before the run ended is then surely printed.
         while running(site.store.as_mut(), job.id, &run)? {
-            printer.print_new(&mut log)?;
+            copy.news(&mut log)?;
             // Both listeners hold a sender while we wait.
             let _ = rings.recv();
             while rings.try_recv().is_ok() {}
         }
     }
-    printer.print_new(&mut log)?;
-    printer.finish()?;
+    copy.news(&mut log)?;
+    copy.finish()?;
     site.close(Exit::Fine)
 }
 
@@ -55,18 +55,21 @@ fn running(store: &mut dyn Store, job: JobId, run: &Run) -> Result<bool, CliErro
 }
 
 /// Writes a log to standard output: as it is, or on a terminal with nothing but its colours.
-struct Printer {
+struct Copy {
     offset: u64,
     buffer: Vec<u8>,
-    sanitizer: Option<Sanitizer>,
+    harmless: Option<Printer>,
 }
 
-impl Printer {
+impl Copy {
+    /// As it is for a file or a pipe, harmless for a terminal.
     fn new(color: bool) -> Self {
-        Self { offset: 0, buffer: vec![0; 64 << 10], sanitizer: color.then(Sanitizer::default) }
+        let harmless = io::stdout().is_terminal().then(|| if color { Printer::coloured() } else { Printer::plain() });
+        Self { offset: 0, buffer: vec![0; 64 << 10], harmless }
     }
 
-    fn print_new(&mut self, log: &mut LogReader) -> Result<(), CliError> {
+    /// Writes all that there is by now.
+    fn news(&mut self, log: &mut LogReader) -> Result<(), CliError> {
         let mut out = io::stdout().lock();
         loop {
             let piece = log.read_at(self.offset, &mut self.buffer)?;
@@ -74,11 +77,24 @@ impl Printer {
                 return Ok(out.flush()?);
             }
             self.offset = piece.offset + piece.len as u64;
-            out.write_all(&self.buffer[..piece.len])?;
+            let bytes = &self.buffer[..piece.len];
+            match &mut self.harmless {
+                None => out.write_all(bytes)?,
+                Some(printer) => {
+                    let mut text = String::new();
+                    printer.push(bytes, &mut text);
+                    out.write_all(text.as_bytes())?;
+                }
+            }
         }
     }
 
+    /// Writes a last line that has no end.
     fn finish(self) -> Result<(), CliError> {
-        Ok(io::stdout().flush()?)
+        let mut text = String::new();
+        if let Some(printer) = self.harmless {
+            printer.finish(&mut text);
+        }
+        Ok(io::stdout().write_all(text.as_bytes())?)
     }
 }

@@ -47,7 +47,7 @@ fn preview(ledger: &Ledger, queues: &[QueueId]) -> Result<Exit, CliError> {
     let mut out = io::stdout().lock();
     for queue in queues.iter().filter_map(|id| ledger.queue(id)) {
         for job in queue.pending.iter().filter_map(|id| ledger.job(*id)) {
-            writeln!(out, "{}  {}", text::plain(&job.path()), text::plain(&job.label()))?;
+            writeln!(out, "{}  {}", text::plain_line(&job.path()), text::plain_line(&job.label()))?;
         }
     }
     Ok(Exit::Fine)
@@ -116,7 +116,7 @@ impl Tally {
             return;
         }
         match &recorded.event {
-            Event::Started { .. } => self.bar.set_message(text::plain(&job.path())),
+            Event::Started { .. } => self.bar.set_message(text::plain_line(&job.path())),
             Event::Ended { report, .. } => self.finished(&job, &report.outcome),
             _ => self.finished(&job, &Outcome::Cancelled),
         }
@@ -153,13 +153,13 @@ impl Tally {
 
 /// `build/lint  succeeded  1.2s  no warnings`
 fn line(job: &Job, outcome: &Outcome) -> String {
-    let took = job.last_run.as_ref().and_then(took).map(text::millis).unwrap_or_default();
+    let took = job.last_run.as_ref().and_then(took).map(text::duration).unwrap_or_default();
     let said = match (outcome, &job.value) {
-        (Outcome::Failed(failure), _) => text::plain(&failure.message),
+        (Outcome::Failed(failure), _) => text::plain_line(&failure.message),
         (Outcome::Succeeded, Some(value)) => {
-            text::plain(&value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+            text::plain_line(&value.as_str().map_or_else(|| value.to_string(), str::to_owned))
         }
         _ => String::new(),
     };
-    format!("{}  {outcome}  {took}  {said}", text::plain(&job.path())).trim_end().to_owned()
+    format!("{}  {outcome}  {took}  {said}", text::plain_line(&job.path())).trim_end().to_owned()
 }

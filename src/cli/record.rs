@@ -1,6 +1,8 @@
 //! A job as a JSON object: the contract of `--json`. Fields are only ever added; what isn't there is null.
 
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 
 use crate::model::{Call, Ending, Exit, Job, Program, Run, Value};
@@ -21,8 +23,8 @@ pub(super) struct JobRecord<'a> {
     enqueued_at: String,
     started_at: Option<String>,
     executed_at: Option<String>,
-    wait_ms: Option<i64>,
-    run_ms: Option<i64>,
+    wait_ms: Option<u64>,
+    run_ms: Option<u64>,
     value: Option<&'a Value>,
     error: Option<&'a str>,
     command: Option<String>,
@@ -43,7 +45,7 @@ struct RunRecord<'a> {
     signal: Option<i32>,
     started_at: String,
     ended_at: Option<String>,
-    run_ms: Option<i64>,
+    run_ms: Option<u64>,
     error: Option<&'a str>,
     worker: u64,
 }
@@ -68,8 +70,8 @@ impl<'a> JobRecord<'a> {
             enqueued_at: time(job.enqueued),
             started_at: run.map(|run| time(run.started)),
             executed_at: job.executed.map(time),
-            wait_ms: run.map(|run| millis(run.started - job.enqueued)),
-            run_ms: run.and_then(took),
+            wait_ms: run.map(|run| millis(between(job.enqueued, run.started))),
+            run_ms: run.and_then(took).map(millis),
             value: job.value.as_ref(),
             error: job.failure().map(|failure| failure.message.as_str()),
             command: command(job),
@@ -98,7 +100,7 @@ impl<'a> RunRecord<'a> {
             signal,
             started_at: time(run.started),
             ended_at: ending.map(|ending| time(ending.at)),
-            run_ms: took(run),
+            run_ms: took(run).map(millis),
             error: ending.and_then(|ending| ending.outcome.failure()).map(|failure| failure.message.as_str()),
             worker: run.worker.0,
         }
@@ -120,9 +122,9 @@ pub(super) fn command(job: &Job) -> Option<String> {
     }
 }
 
-/// How long a run took, in milliseconds; none while it runs.
-pub(super) fn took(run: &Run) -> Option<i64> {
-    run.ending.as_ref().map(|ending| millis(ending.at - run.started))
+/// How long a run took; none while it runs.
+pub(super) fn took(run: &Run) -> Option<Duration> {
+    run.ending.as_ref().map(|ending| between(run.started, ending.at))
 }
 
 fn exit(ending: Option<&Ending>) -> (Option<i32>, Option<i32>) {
@@ -138,6 +140,10 @@ fn time(at: DateTime<Utc>) -> String {
 }
 
 /// Never negative: a clock may have been set back meanwhile.
-fn millis(delta: TimeDelta) -> i64 {
-    delta.num_milliseconds().max(0)
+fn between(from: DateTime<Utc>, to: DateTime<Utc>) -> Duration {
+    (to - from).to_std().unwrap_or_default()
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
