@@ -1,6 +1,5 @@
 //! `setlist worker`: runs jobs for whoever asks.
 
-use std::fs::OpenOptions;
 use std::io::{self, IsTerminal};
 use std::sync::Mutex;
 
@@ -10,7 +9,7 @@ use tracing_subscriber::filter::LevelFilter;
 use super::args::SiteArgs;
 use super::site::{self, OpenSite};
 use super::{CliError, Exit, signals};
-use crate::store::{Folder, StoreError};
+use crate::store::Folder;
 use crate::worker::Shift;
 
 /// Works in the foreground until there is nothing to do, or until a signal comes.
@@ -43,10 +42,7 @@ fn diary(state: &Folder, verbose: u8, detached: bool) -> Result<(), CliError> {
     let level = [LevelFilter::INFO, LevelFilter::DEBUG, LevelFilter::TRACE][usize::from(verbose.min(2))];
     let subscriber = tracing_subscriber::fmt().with_max_level(level).with_target(false);
     if detached {
-        let path = state.diary();
-        let file = OpenOptions::new().append(true).create(true).open(&path);
-        let file = file.map_err(|source| StoreError::io(path, source))?;
-        subscriber.with_ansi(false).with_writer(Mutex::new(file)).init();
+        subscriber.with_ansi(false).with_writer(Mutex::new(state.open_diary()?)).init();
     } else {
         subscriber.with_ansi(io::stderr().is_terminal()).with_writer(io::stderr).init();
     }
