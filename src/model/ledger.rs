@@ -77,6 +77,12 @@ impl Ledger {
         self.jobs.get(self.names.get(&(queue.clone(), Arc::from(name)))?)
     }
 
+    /// Where a job stands in the list of its phase, counted from 0. As fast with many jobs as with few.
+    pub fn place(&self, id: JobId) -> Option<usize> {
+        let job = self.jobs.get(&id)?;
+        Some(self.place_in(self.queues.get(&job.queue)?.list(job.phase()), job))
+    }
+
     /// All jobs that are in queues, in no order.
     pub fn jobs(&self) -> impl Iterator<Item = &Job> {
         self.jobs.values()
@@ -193,6 +199,10 @@ impl Ledger {
         let list = queue.list_mut(job.phase());
         let place = list.partition_point(|other| self.jobs.get(other).is_some_and(|other| order(other, job).is_lt()));
         list.remove(place);
+    }
+
+    fn place_in(&self, list: &VecDeque<JobId>, job: &Job) -> usize {
+        list.partition_point(|other| self.jobs.get(other).is_some_and(|other| order(other, job).is_lt()))
     }
 }
 
