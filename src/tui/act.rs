@@ -12,12 +12,13 @@ use super::layout::{PHASES, index};
 use super::line::Line;
 use super::lists::Step;
 use super::notice::Tone;
+use super::output::Scroll;
 use super::pane::OutputPane;
 use super::state::Screen;
 use super::wake::{Asked, Effect, Order, Spot, Why};
 
 /// How far `J` and `K` go.
-const NUDGE: usize = 3;
+const NUDGE: isize = 3;
 
 /// What an action comes to: effects, or why it can't be done.
 type Acted = Result<Vec<Effect>, String>;
@@ -62,16 +63,16 @@ impl Screen {
             Action::PreviousQueue => self.turn_queue(false),
             Action::NextQueue => self.turn_queue(true),
             Action::NthQueue(nth) => self.nth_queue(usize::from(nth)),
-            Action::Follow => self.on_output(|output| output.toggle_follow()),
-            Action::Wrap => self.on_output(|output| output.toggle_wrap()),
+            Action::Follow => self.on_output(OutputPane::toggle_follow),
+            Action::Wrap => self.on_output(OutputPane::toggle_wrap),
             Action::FindNext => self.on_output(|output| output.find_again(true)),
             Action::FindPrevious => self.on_output(|output| output.find_again(false)),
-            Action::OutputDown => self.on_output(|output| output.scroll(Step::Down(NUDGE))),
-            Action::OutputUp => self.on_output(|output| output.scroll(Step::Up(NUDGE))),
+            Action::OutputDown => self.on_output(|output| output.scroll(Scroll::Rows(NUDGE))),
+            Action::OutputUp => self.on_output(|output| output.scroll(Scroll::Rows(-NUDGE))),
             Action::Help => self.open(Dialog::Help { scroll: 0 }),
             Action::Quit => Ok(vec![Effect::Leave(Why::Asked)]),
             Action::StopAndQuit => self.stop_and_quit(),
-            Action::Suspend => Ok(vec![Effect::Suspend]),
+            Action::Suspend => Ok(vec![Effect::AskToSuspend]),
             Action::Down
             | Action::Up
             | Action::First
@@ -343,7 +344,7 @@ impl Screen {
         };
         if focus.output {
             // There may be nothing to scroll yet, which is plain to see.
-            let _ = self.output.scroll(step);
+            let _ = self.output.scroll(step.into());
         } else {
             self.with_lists(|lists, record, _| lists.step(step, record));
         }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 
 use crate::model::RunId;
 use crate::store::{Listener, Store, StoreError};
@@ -77,24 +77,24 @@ impl Link {
                     Request::Submit(_) => false,
                 };
                 if !stale {
-                    self.obey(request);
+                    self.obey(request, Utc::now());
                 }
             }
         }
     }
 
     /// Does one thing that the screen wants.
-    pub fn obey(&mut self, request: Request) {
+    pub fn obey(&mut self, request: Request, now: DateTime<Utc>) {
         match request {
-            Request::Submit(order) => self.submit(order),
+            Request::Submit(order) => self.submit(order, now),
             Request::OpenLog { run, live } => self.open_log(run, live),
             Request::Look => self.look(),
         }
     }
 
-    fn submit(&mut self, order: Order) {
+    fn submit(&mut self, order: Order, now: DateTime<Utc>) {
         let Order { commands, asked, hire } = order;
-        let outcome = self.store.execute(&commands, Utc::now()).map_err(|error| error.to_string());
+        let outcome = self.store.execute(&commands, now).map_err(|error| error.to_string());
         let accepted = outcome.iter().flatten().any(Result::is_ok);
         self.look();
         self.tell(Wake::Answer(Answered { asked, outcome }));

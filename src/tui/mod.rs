@@ -3,19 +3,28 @@
 pub mod action;
 mod act;
 mod dialog;
+mod editor;
 pub mod filter;
+mod input;
 pub mod keys;
 pub mod layout;
 mod line;
+pub mod link;
 pub mod lists;
 pub mod notice;
+pub mod output;
 mod pane;
+mod run;
+mod signals;
 mod state;
+mod terminal;
 pub mod text;
 pub mod theme;
 mod told;
 mod update;
 mod view;
 pub mod wake;
+mod watch;
 
+pub use run::{Left, Options, TuiError, run};
 pub use state::{Screen, Setup};

@@ -64,7 +64,7 @@ pub(super) fn told(answered: &Answered, ledger: &Ledger) -> Told {
             Told { added, ..done(format!("added {number} to {queue}")) }
         }
         Asked::Reload => reload(&events),
-        Asked::StopAndLeave => done(String::new()),
+        Asked::Open | Asked::StopAndLeave => done(String::new()),
     }
 }
 

@@ -213,13 +213,12 @@ impl Screen {
                 }
             },
             Dialog::Search(line) => match key.code {
-                _ if cancels => {
-                    self.output.search("");
-                }
+                // A search that never was is as good as ended.
+                _ if cancels => drop(self.output.search("")),
                 Code::Enter => {
                     let text = line.text().to_owned();
-                    if !self.output.search(&text) {
-                        self.notices.say(Tone::Refused, format!("{text:?} is not in the output"), now);
+                    if let Err(why) = self.output.search(&text) {
+                        self.notices.say(Tone::Refused, why, now);
                     }
                 }
                 _ => {

@@ -36,7 +36,7 @@ pub enum Wake {
     Trouble(String),
     /// Time has passed.
     Tick,
-    /// The program was stopped and goes on, or was asked to stop for a while.
+    /// Somebody wants the program stopped for a while.
     Suspend,
     /// The terminal's content may be spoilt.
     Repaint,
@@ -55,6 +55,8 @@ pub enum Effect {
     Reread,
     /// Open the editor on `jobs.yaml`.
     Edit(Spot),
+    /// Have the shell's job, of which this process is a part, stopped; that comes back as [`Wake::Suspend`].
+    AskToSuspend,
     /// Stop this process until the shell continues it.
     Suspend,
     /// Draw everything anew.
@@ -86,6 +88,8 @@ pub struct Answered {
 /// What a person wanted with an [`Order`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Asked {
+    /// Make sure that the queue in front exists.
+    Open,
     /// Process these queues.
     Process(Vec<QueueId>),
     /// Pause these queues.
@@ -153,7 +157,6 @@ impl Bell {
     /// Something that rings by sending `message()`, once until [`Bell::heard`].
     pub fn ring<T: Send + 'static>(&self, sender: Sender<T>, message: fn() -> T) -> Ring {
         let rung = Arc::clone(&self.0);
-        // `Sender` is shared between threads by cloning; a lock is not needed.
         Arc::new(move || {
             if !rung.swap(true, Ordering::AcqRel) {
                 // Nobody listens any more when the screen is being left.
