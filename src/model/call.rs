@@ -45,7 +45,7 @@ pub trait IntoCall<Kind> {
     fn into_call(self) -> Call;
 }
 
-/// Anything that a function called by a job may return.
+/// Anything that a function called by a job may return. `()` is an empty value, a [`None`] is no value.
 pub trait Returned {
     /// The value to record, or the failure.
     fn returned(self) -> Result<Option<Value>, Failure>;
@@ -97,6 +97,12 @@ where
 impl<T: Returned, E: fmt::Display> Returned for Result<T, E> {
     fn returned(self) -> Result<Option<Value>, Failure> {
         self.map_err(|error| Failure::error(error.to_string()))?.returned()
+    }
+}
+
+impl<T: Returned> Returned for Option<T> {
+    fn returned(self) -> Result<Option<Value>, Failure> {
+        self.map_or(Ok(None), Returned::returned)
     }
 }
 

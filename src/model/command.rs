@@ -7,17 +7,21 @@ use super::{Definition, JobId, OnFailure, Phase, QueueId, Report, RunId, Setting
 
 /// A request to change a site. It is decided once, inside a transaction of the store.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "the sentence on each variant tells what its fields are")]
 pub enum Command {
     /// Make the site as its `jobs.yaml` says.
     Reconcile(Box<Plan>),
     /// Make sure that a queue exists.
     Open { queue: QueueId },
-    /// Append jobs to a queue, which is created if it isn't there.
+    /// Append jobs to a queue, which is created if it isn't there. Only `jobs.yaml` names jobs, so a name or digest
+    /// is dropped.
     Add { queue: QueueId, jobs: Vec<Arc<Definition>> },
-    /// Attempt the pending jobs of a queue.
+    /// Attempt the pending jobs of a queue. A paused or stopped queue without any is idle again.
     Process { queue: QueueId },
     /// Start nothing new in a queue.
     Pause { queue: QueueId },
+    /// Start nothing more of what was asked for by [`Command::Process`]; the queue falls idle.
+    Halt { queue: QueueId },
     /// Run this job now or again, whatever its queue does.
     Run { job: JobId },
     /// Make a finished job pending again, without asking for it to run.
@@ -30,24 +34,26 @@ pub enum Command {
     Clear { queue: QueueId, phase: Phase },
     /// Put removed jobs back as they were.
     Restore { jobs: Vec<JobId> },
-    /// A process begins to run jobs.
-    Join { host: String, pid: u32 },
+    /// A process begins to run jobs, of these queues or of all.
+    Join { host: String, pid: u32, queues: Option<Vec<QueueId>> },
     /// Start the job that is next, of these queues or of all.
     Claim { worker: WorkerId, queues: Option<Vec<QueueId>> },
-    /// Start this very job: an attempt in the order that the caller chose.
+    /// Start this very job, whatever its queue does and however many of its jobs run: an attempt in the order that
+    /// the caller chose.
     Start { worker: WorkerId, job: JobId },
     /// A run has ended. `on_failure` overrides what the queue says.
     Report { job: JobId, run: RunId, report: Report, on_failure: Option<OnFailure> },
     /// A worker has died: its runs are interrupted.
     Bury { worker: WorkerId },
-    /// A worker leaves; refused while there is something that it could start in these queues (or in all).
+    /// A worker leaves; refused while it runs jobs, or while one of these queues (or any) is being processed or has
+    /// a job that it could start. So whoever asks for work after it has left knows that nobody is there.
     Leave { worker: WorkerId, queues: Option<Vec<QueueId>> },
 }
 
 /// What a `jobs.yaml` says, read and checked.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
-    /// Which version of the file this is; the same stamp again changes nothing.
+    /// Which version of the file this is, never empty; the same stamp again changes nothing.
     pub stamp: String,
     /// Its queues, in the file's order.
     pub queues: Vec<QueuePlan>,

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::command::NothingTo;
-use super::reconcile::{self, STRIDE};
+use super::place::STRIDE;
+use super::reconcile;
 use super::{
     Command, Definition, Event, Job, JobId, Mode, OnFailure, Outcome, Phase, QueueId, QueueView, Refusal, Removal,
     Report, Run, RunId, Settings, State, Stop, View, Worker, WorkerId, next_ready,
@@ -27,6 +28,8 @@ impl<E> From<E> for Undecided<E> {
     }
 }
 
+const CANCEL_FIRST: &str = "cancel it first";
+
 type Decision<V> = Result<Vec<Event>, Undecided<<V as View>::Error>>;
 
 /// Decides `command` on the site as `view` shows it, at the time `now`. Pure: the caller applies the events.
@@ -40,20 +43,22 @@ pub fn decide<V: View>(view: &V, command: &Command, now: DateTime<Utc>) -> Decis
             Mode::Paused => refuse(Refusal::Already { queue: queue.clone(), state: Mode::Paused.word() }),
             _ => Ok(vec![mode(queue, Mode::Paused)]),
         },
+        Command::Halt { queue } => match existing(view, queue)?.mode {
+            Mode::Processing => Ok(vec![mode(queue, Mode::Idle)]),
+            state => refuse(Refusal::Already { queue: queue.clone(), state: state.word() }),
+        },
         Command::Run { job } => run(view, *job),
         Command::Reset { job } => reset(view, *job),
         Command::Cancel { job, stop } => cancel(view, *job, *stop),
         Command::Remove { jobs } => remove(view, jobs),
         Command::Clear { queue, phase } => clear(view, queue, *phase),
         Command::Restore { jobs } => restore(view, jobs),
-        Command::Join { host, pid } => {
-            let worker = Worker { id: view.next_worker()?, host: host.clone(), pid: *pid };
+        Command::Join { host, pid, queues } => {
+            let (host, queues) = (host.clone(), queues.clone());
+            let worker = Worker { id: view.next_worker()?, host, pid: *pid, queues };
             Ok(vec![Event::WorkerJoined { worker }])
         }
-        Command::Claim { worker, queues } => match next_ready(view, queues.as_deref())? {
-            Some(job) => start(view, *worker, &job, now),
-            None => refuse(Refusal::Nothing(NothingTo::Start)),
-        },
+        Command::Claim { worker, queues } => claim(view, *worker, queues.as_deref(), now),
         Command::Start { worker, job } => start(view, *worker, &found(view, *job)?, now),
         Command::Report { job, run, report, on_failure } => ended(view, *job, *run, report, *on_failure),
         Command::Bury { worker } => bury(view, *worker),
@@ -90,7 +95,7 @@ fn add<V: View>(view: &V, queue: &QueueId, jobs: &[Arc<Definition>], now: DateTi
     let JobId(first) = view.next_job()?;
     let last = view.last_position(queue)?;
     let added = (1..).zip(first..).zip(jobs).map(|((nth, id), definition)| {
-        let mut job = Job::of(Arc::clone(definition));
+        let mut job = Job::of(unfiled(definition));
         job.id = JobId(id);
         job.queue = queue.clone();
         job.position = last + nth * STRIDE;
@@ -100,14 +105,24 @@ fn add<V: View>(view: &V, queue: &QueueId, jobs: &[Arc<Definition>], now: DateTi
     Ok(open(view, queue)?.into_iter().chain(added).collect())
 }
 
+/// The definition without what ties a job to an entry in `jobs.yaml`: the next reading of the file would take it away.
+fn unfiled(definition: &Arc<Definition>) -> Arc<Definition> {
+    if definition.name.is_none() && definition.digest.is_none() {
+        return Arc::clone(definition);
+    }
+    Arc::new(Definition { name: None, digest: None, ..(**definition).clone() })
+}
+
 fn process<V: View>(view: &V, queue: &QueueId) -> Decision<V> {
-    if existing(view, queue)?.mode == Mode::Processing {
-        return refuse(Refusal::Already { queue: queue.clone(), state: Mode::Processing.word() });
+    let present = existing(view, queue)?.mode;
+    let open = view.next_pending(queue, false)?.is_some() || view.running(queue)? > 0;
+    match present {
+        Mode::Processing => refuse(Refusal::Already { queue: queue.clone(), state: present.word() }),
+        _ if open => Ok(vec![mode(queue, Mode::Processing)]),
+        Mode::Idle => refuse(Refusal::Nothing(NothingTo::Process(queue.clone()))),
+        // Nothing to do, but what is added from now on is no longer held back.
+        Mode::Paused | Mode::Stopped => Ok(vec![mode(queue, Mode::Idle)]),
     }
-    if view.next_pending(queue, false)?.is_none() && view.running(queue)? == 0 {
-        return refuse(Refusal::Nothing(NothingTo::Process(queue.clone())));
-    }
-    Ok(vec![mode(queue, Mode::Processing)])
 }
 
 fn run<V: View>(view: &V, id: JobId) -> Decision<V> {
@@ -145,25 +160,23 @@ fn cancel<V: View>(view: &V, id: JobId, stop: Stop) -> Decision<V> {
 }
 
 fn remove<V: View>(view: &V, ids: &[JobId]) -> Decision<V> {
+    let ids: BTreeSet<_> = ids.iter().copied().collect();
     let mut events = Vec::with_capacity(ids.len());
-    let mut touched = BTreeSet::new();
-    let mut pending = 0_usize;
-    for &id in ids.iter().collect::<BTreeSet<_>>() {
+    let mut emptier = BTreeSet::new();
+    for &id in &ids {
         let job = found(view, id)?;
         match job.phase() {
-            Phase::Running => return wrong(&job, "cancel it first"),
-            Phase::Pending => pending += 1,
+            Phase::Running => return wrong(&job, CANCEL_FIRST),
+            Phase::Pending => _ = emptier.insert(job.queue),
             Phase::Finished => {}
         }
-        touched.insert(job.queue);
         events.push(Event::Removed { job: id, by: Removal::Hand });
     }
-    if pending > 0 {
-        let gone: BTreeSet<_> = ids.iter().copied().collect();
-        for queue in touched {
-            let left = view.in_phase(&queue, Phase::Pending)?.into_iter().any(|id| !gone.contains(&id));
+    for queue in &emptier {
+        if existing(view, queue)?.mode == Mode::Processing {
+            let left = view.in_phase(queue, Phase::Pending)?.into_iter().any(|id| !ids.contains(&id));
             if !left {
-                events.extend(drained(view, &queue)?);
+                events.extend(drained(view, queue)?);
             }
         }
     }
@@ -173,8 +186,11 @@ fn remove<V: View>(view: &V, ids: &[JobId]) -> Decision<V> {
 fn clear<V: View>(view: &V, queue: &QueueId, phase: Phase) -> Decision<V> {
     existing(view, queue)?;
     let ids = view.in_phase(queue, phase)?;
-    if ids.is_empty() || phase == Phase::Running {
+    let Some(&first) = ids.first() else {
         return refuse(Refusal::Nothing(NothingTo::Clear(queue.clone(), phase)));
+    };
+    if phase == Phase::Running {
+        return refuse(Refusal::WrongState { job: first, phase, hint: CANCEL_FIRST });
     }
     let mut events: Vec<_> = ids.into_iter().map(|job| Event::Removed { job, by: Removal::Hand }).collect();
     if phase == Phase::Pending {
@@ -185,15 +201,26 @@ fn clear<V: View>(view: &V, queue: &QueueId, phase: Phase) -> Decision<V> {
 
 fn restore<V: View>(view: &V, ids: &[JobId]) -> Decision<V> {
     let mut events = Vec::with_capacity(ids.len());
-    for &id in ids {
+    for &id in ids.iter().collect::<BTreeSet<_>>() {
         events.extend(view.removed(id)?.map(|job| Event::Restored { job: Box::new(job) }));
     }
     if events.is_empty() { refuse(Refusal::Nothing(NothingTo::Restore)) } else { Ok(events) }
 }
 
+fn claim<V: View>(view: &V, worker: WorkerId, queues: Option<&[QueueId]>, now: DateTime<Utc>) -> Decision<V> {
+    match next_ready(view, queues)? {
+        Some(job) => start(view, worker, &job, now),
+        None => refuse(Refusal::Nothing(NothingTo::Start)),
+    }
+}
+
 fn start<V: View>(view: &V, worker: WorkerId, job: &Job, now: DateTime<Utc>) -> Decision<V> {
     if job.phase() != Phase::Pending {
         return wrong(job, "only a pending job can start");
+    }
+    // Nobody would bury the runs of a worker that was taken for dead already.
+    if !view.has_worker(worker)? {
+        return refuse(Refusal::NoWorker(worker));
     }
     let run = Run { id: view.next_run()?, attempt: job.attempts + 1, worker, started: now, ending: None };
     Ok(vec![Event::Started { job: job.id, run }])
@@ -245,7 +272,9 @@ fn leave<V: View>(view: &V, worker: WorkerId, queues: Option<&[QueueId]>) -> Dec
     if !view.has_worker(worker)? {
         return refuse(Refusal::NoWorker(worker));
     }
-    if next_ready(view, queues)?.is_some() || !view.run_by(worker)?.is_empty() {
+    let serves = |queue: &QueueView| queues.is_none_or(|served| served.contains(&queue.id));
+    let processed = view.queues()?.iter().any(|queue| queue.mode == Mode::Processing && serves(queue));
+    if processed || next_ready(view, queues)?.is_some() || !view.run_by(worker)?.is_empty() {
         return refuse(Refusal::Busy(worker));
     }
     Ok(vec![Event::WorkerLeft { worker }])

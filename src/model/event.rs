@@ -21,6 +21,7 @@ pub struct Recorded {
 /// One change of a site.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the sentence on each variant tells what its fields are")]
 pub enum Event {
     /// A queue exists from now on, or its settings have changed.
     QueueDefined { queue: QueueId, settings: Settings },
@@ -50,7 +51,8 @@ pub enum Event {
     WorkerJoined { worker: Worker },
     /// A worker has left, or was found dead.
     WorkerLeft { worker: WorkerId },
-    /// The site's `jobs.yaml` was read in this version and is in force.
+    /// The site's `jobs.yaml` was read in this version and is in force; with an empty stamp, no version is wholly in
+    /// force, because a running job has still to change.
     FileRead { stamp: String },
 }
 
@@ -73,6 +75,9 @@ pub struct Worker {
     pub host: String,
     /// Its process number there.
     pub pid: u32,
+    /// The queues that it serves; all of them where none is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queues: Option<Vec<QueueId>>,
 }
 
 /// How a queue goes about its jobs, as the file says.
@@ -121,6 +126,13 @@ pub enum Mode {
 impl Default for Settings {
     fn default() -> Self {
         Self { title: String::new(), parallel: 1, on_failure: OnFailure::Continue, declared: false, order: u32::MAX }
+    }
+}
+
+impl Worker {
+    /// Whether it would start a job of this queue.
+    pub fn serves(&self, queue: &QueueId) -> bool {
+        self.queues.as_ref().is_none_or(|queues| queues.contains(queue))
     }
 }
 

@@ -28,6 +28,7 @@ pub struct Job {
     /// The latest run, with how it ended. Earlier ones are in the store.
     pub last_run: Option<Run>,
     /// What it returned; no value and an empty value differ.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "super::run::present")]
     pub value: Option<Value>,
     /// When it last finished executing; none before.
     pub executed: Option<DateTime<Utc>>,

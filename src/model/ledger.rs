@@ -1,15 +1,15 @@
 //! All that is known of one site, in memory: queues with their jobs in order. Every follower of a site keeps one.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::convert::Infallible;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
 use super::{
-    Event, Filed, Job, JobId, Mode, Phase, QueueId, QueueView, Recorded, Removal, RunId, Settings, State, View, Worker,
-    WorkerId,
+    Event, Filed, Job, JobId, Mode, Outcome, Phase, QueueId, QueueView, Recorded, Removal, RunId, Settings, State,
+    View, Worker, WorkerId,
 };
 
 /// The state of a site as plain data. Events change it, nothing else does; equal events make equal ledgers.
@@ -17,8 +17,9 @@ use super::{
 pub struct Ledger {
     queues: BTreeMap<QueueId, QueueRecord>,
     jobs: HashMap<JobId, Job>,
-    names: HashMap<(QueueId, Arc<str>), JobId>,
     removed: HashMap<JobId, (Job, Removal)>,
+    names: HashMap<(QueueId, Arc<str>), JobId>,
+    indexes: HashMap<QueueId, Index>,
     workers: BTreeMap<WorkerId, Worker>,
     stamp: Option<String>,
     counters: Counters,
@@ -54,6 +55,15 @@ pub struct QueueRecord {
     pub failed: usize,
 }
 
+/// What a decision asks of a queue, so that no answer costs more in a long queue than in a short one.
+#[derive(Clone, Debug, Default)]
+struct Index {
+    /// Every job that was ever in the queue, removed ones too.
+    places: BTreeSet<(i64, JobId)>,
+    /// The pending jobs that somebody asked for.
+    asked: BTreeSet<(i64, JobId)>,
+}
+
 impl Ledger {
     /// A queue's record.
     pub fn queue(&self, id: &QueueId) -> Option<&QueueRecord> {
@@ -80,7 +90,7 @@ impl Ledger {
     /// Where a job stands in the list of its phase, counted from 0. As fast with many jobs as with few.
     pub fn place(&self, id: JobId) -> Option<usize> {
         let job = self.jobs.get(&id)?;
-        Some(self.place_in(self.queues.get(&job.queue)?.list(job.phase()), job))
+        Some(place_in(self.queues.get(&job.queue)?.list(job.phase()), job, &self.jobs))
     }
 
     /// All jobs that are in queues, in no order.
@@ -135,11 +145,13 @@ impl Ledger {
         }
     }
 
-    /// Puts a job where its state says; part of loading a site.
+    /// Puts a job where its state says, in place of what was known of it; part of loading a site.
     pub fn insert(&mut self, job: Job) {
-        self.removed.remove(&job.id);
-        self.enter(&job);
         let id = job.id;
+        if let Some(known) = self.take(id).or_else(|| self.removed.remove(&id).map(|(known, _)| known)) {
+            self.displace(&known);
+        }
+        self.enter(&job);
         self.jobs.insert(id, job);
         self.list(id);
     }
@@ -185,27 +197,43 @@ impl Ledger {
 
     fn change(&mut self, event: &Event, at: DateTime<Utc>) {
         let Some(mut job) = event.job().and_then(|id| self.take(id)) else { return };
-        if let Event::Started { run, .. } = event {
-            self.counters.run = self.counters.run.max(run.id.0);
+        if let Event::Moved { .. } = event {
+            self.displace(&job);
         }
         job.apply(event, at);
         self.insert(job);
     }
 
+    fn displace(&mut self, job: &Job) {
+        if let Some(index) = self.indexes.get_mut(&job.queue) {
+            index.places.remove(&(job.position, job.id));
+        }
+    }
+
+    /// Takes a job out of everything but the places of its queue, which a removed job keeps.
     fn take(&mut self, id: JobId) -> Option<Job> {
         self.unlist(id);
         let job = self.jobs.remove(&id)?;
         if let Some(name) = &job.definition.name {
-            self.names.remove(&(job.queue.clone(), Arc::clone(name)));
+            let key = (job.queue.clone(), Arc::clone(name));
+            if self.names.get(&key) == Some(&id) {
+                self.names.remove(&key);
+            }
         }
         Some(job)
     }
 
-    /// Counts and names a job that is about to be in a queue.
+    /// Takes note of a job that is about to be in a queue: everything but its list.
     fn enter(&mut self, job: &Job) {
         self.counters.job = self.counters.job.max(job.id.0);
+        self.counters.run = self.counters.run.max(job.last_run.as_ref().map_or(0, |run| run.id.0));
         if let Some(name) = &job.definition.name {
             self.names.insert((job.queue.clone(), Arc::clone(name)), job.id);
+        }
+        let index = self.indexes.entry(job.queue.clone()).or_default();
+        index.places.insert((job.position, job.id));
+        if is_asked(job) {
+            index.asked.insert((job.position, job.id));
         }
         self.queues.entry(job.queue.clone()).or_default().failed += usize::from(wants_attention(job));
     }
@@ -214,21 +242,31 @@ impl Ledger {
         let Some(job) = self.jobs.get(&id) else { return };
         let queue = self.queues.entry(job.queue.clone()).or_default();
         let list = queue.list_mut(job.phase());
-        let place = list.partition_point(|other| self.jobs.get(other).is_some_and(|other| order(other, job).is_lt()));
+        let place = place_in(list, job, &self.jobs);
         list.insert(place, id);
     }
 
     fn unlist(&mut self, id: JobId) {
         let Some(job) = self.jobs.get(&id) else { return };
+        if is_asked(job)
+            && let Some(index) = self.indexes.get_mut(&job.queue)
+        {
+            index.asked.remove(&(job.position, id));
+        }
         let Some(queue) = self.queues.get_mut(&job.queue) else { return };
         queue.failed -= usize::from(wants_attention(job));
         let list = queue.list_mut(job.phase());
-        let place = list.partition_point(|other| self.jobs.get(other).is_some_and(|other| order(other, job).is_lt()));
+        let place = place_in(list, job, &self.jobs);
         list.remove(place);
     }
 
-    fn place_in(&self, list: &VecDeque<JobId>, job: &Job) -> usize {
-        list.partition_point(|other| self.jobs.get(other).is_some_and(|other| order(other, job).is_lt()))
+    /// All jobs that were ever in a queue, in queue order, with who removed them.
+    fn ever(&self, queue: &QueueId) -> impl Iterator<Item = (&Job, Option<Removal>)> {
+        let places = self.indexes.get(queue).into_iter().flat_map(|index| &index.places);
+        places.filter_map(|(_, id)| {
+            let present = self.jobs.get(id).map(|job| (job, None));
+            present.or_else(|| self.removed.get(id).map(|(job, by)| (job, Some(*by))))
+        })
     }
 }
 
@@ -253,15 +291,28 @@ impl QueueRecord {
 
 /// Whether the job is one of those that a person should look at.
 fn wants_attention(job: &Job) -> bool {
-    matches!(job.outcome(), Some(outcome) if matches!(outcome.word(), "failed" | "interrupted"))
+    matches!(job.outcome(), Some(Outcome::Failed(_) | Outcome::Interrupted))
+}
+
+fn is_asked(job: &Job) -> bool {
+    job.state == State::Pending { asked: true }
+}
+
+/// Where a job stands in a list, or would stand.
+fn place_in(list: &VecDeque<JobId>, job: &Job, jobs: &HashMap<JobId, Job>) -> usize {
+    list.partition_point(|other| jobs.get(other).is_some_and(|other| order(other, job).is_lt()))
 }
 
 /// The order of two jobs in the same list.
 fn order(a: &Job, b: &Job) -> Ordering {
     let started = |job: &Job| job.last_run.as_ref().map(|run| (run.started, run.id));
+    let run = |job: &Job| job.last_run.as_ref().map(|run| run.id);
     match (&a.state, &b.state) {
-        (State::Finished { at: a_at, .. }, State::Finished { at: b_at, .. }) => a_at.cmp(b_at),
         (State::Running { .. }, State::Running { .. }) => started(a).cmp(&started(b)),
+        // What finished within one tick of the clock stands in the order in which it started.
+        (State::Finished { at: a_at, .. }, State::Finished { at: b_at, .. }) => {
+            a_at.cmp(b_at).then_with(|| run(a).cmp(&run(b)))
+        }
         _ => a.position.cmp(&b.position),
     }
     .then(a.id.cmp(&b.id))
@@ -312,21 +363,14 @@ impl View for Ledger {
     }
 
     fn filed(&self, queue: &QueueId) -> Result<Vec<Filed>, Infallible> {
-        let present = self.jobs.values().map(|job| (job, None));
-        let removed = self.removed.values().map(|(job, by)| (job, Some(*by)));
-        let mut filed: Vec<_> = present
-            .chain(removed)
-            .filter(|(job, _)| job.queue == *queue && job.definition.digest.is_some())
-            .map(|(job, removed)| Filed {
-                id: job.id,
-                definition: Arc::clone(&job.definition),
-                position: job.position,
-                phase: job.phase(),
-                removed,
-            })
-            .collect();
-        filed.sort_by_key(|job| (job.position, job.id));
-        Ok(filed)
+        let filed = |(job, removed): (&Job, Option<Removal>)| Filed {
+            id: job.id,
+            definition: Arc::clone(&job.definition),
+            position: job.position,
+            phase: job.phase(),
+            removed,
+        };
+        Ok(self.ever(queue).filter(|(job, _)| job.definition.digest.is_some()).map(filed).collect())
     }
 
     fn in_phase(&self, queue: &QueueId, phase: Phase) -> Result<Vec<JobId>, Infallible> {
@@ -334,9 +378,12 @@ impl View for Ledger {
     }
 
     fn next_pending(&self, queue: &QueueId, asked: bool) -> Result<Option<Job>, Infallible> {
-        let pending = self.queues.get(queue).into_iter().flat_map(|queue| &queue.pending);
-        let mut jobs = pending.filter_map(|id| self.jobs.get(id));
-        Ok(jobs.find(|job| !asked || job.state == State::Pending { asked: true }).cloned())
+        let id = if asked {
+            self.indexes.get(queue).and_then(|index| index.asked.first()).map(|(_, id)| id)
+        } else {
+            self.queues.get(queue).and_then(|queue| queue.pending.front())
+        };
+        Ok(id.and_then(|id| self.jobs.get(id)).cloned())
     }
 
     fn running(&self, queue: &QueueId) -> Result<u32, Infallible> {
@@ -350,9 +397,8 @@ impl View for Ledger {
     }
 
     fn last_position(&self, queue: &QueueId) -> Result<i64, Infallible> {
-        let removed = self.removed.values().map(|(job, _)| job);
-        let jobs = self.jobs.values().chain(removed).filter(|job| job.queue == *queue);
-        Ok(jobs.map(|job| job.position).max().unwrap_or(0))
+        let last = self.indexes.get(queue).and_then(|index| index.places.last());
+        Ok(last.map_or(0, |(position, _)| *position))
     }
 
     fn next_job(&self) -> Result<JobId, Infallible> {

@@ -10,6 +10,7 @@ mod event;
 mod id;
 mod job;
 mod ledger;
+mod place;
 mod queue;
 mod reconcile;
 mod run;

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::{Command, Event, IntoJob, Job, JobId, Ledger, Phase, QueueId, QueueRecord, Refusal, Removal, Site};
+use super::{Command, Event, IntoJob, Job, JobId, Ledger, Phase, QueueId, QueueRecord, Refusal, Site};
 
 /// A queue of a site. Cheap to clone; every clone is the same queue, and all of them may be used by many threads.
 ///
-/// `Queue::process` stands beside the workers, in [`crate::worker`].
+/// What needs a clock or threads (`append`, `process`, …) stands two floors up, in `crate::worker`.
 #[derive(Clone)]
 pub struct Queue {
     site: Site,
@@ -36,22 +36,21 @@ impl Queue {
         &self.site
     }
 
-    /// Appends a [`Job`], or anything that a job can call, to the pending jobs; returns the job's number.
-    pub fn append<Kind>(&self, job: impl IntoJob<Kind>) -> JobId {
+    /// Appends a [`Job`], or anything that a job can call, to the pending jobs at the time `now`; returns the job's
+    /// number. A job that was called before keeps its value, and is pending again.
+    pub fn append_at<Kind>(&self, job: impl IntoJob<Kind>, now: DateTime<Utc>) -> JobId {
         let job = job.into_job();
         let command = Command::Add { queue: self.id.clone(), jobs: vec![Arc::clone(&job.definition)] };
         let with_its_past = |event| match event {
             Event::Added { job: added } => {
-                let Job { id, queue, position, enqueued, .. } = *added;
-                Event::Added { job: Box::new(Job { id, queue, position, enqueued, ..job.clone() }) }
+                let Job { attempts, last_run, value, executed, .. } = job.clone();
+                Event::Added { job: Box::new(Job { attempts, last_run, value, executed, ..*added }) }
             }
             other => other,
         };
-        let events = self.site.submit_with(&command, Utc::now(), with_its_past).unwrap_or_default();
-        events
-            .iter()
-            .find_map(|event| if let Event::Added { job } = event { Some(job.id) } else { None })
-            .unwrap_or_default()
+        let events = self.site.submit_with(&command, now, with_its_past).unwrap_or_default();
+        let added = events.iter().find_map(|event| if let Event::Added { job } = event { Some(job.id) } else { None });
+        added.unwrap_or_default()
     }
 
     /// The jobs that wait, in order.
@@ -74,7 +73,7 @@ impl Queue {
         self.read(|_, ledger| ledger.job(id).filter(|job| job.queue == self.id).cloned())
     }
 
-    /// Looks at the queue in place, without copying its jobs.
+    /// Looks at the queue in place, without copying its jobs. `look` must not change the site.
     pub fn read<T>(&self, look: impl FnOnce(&QueueRecord, &Ledger) -> T) -> T {
         self.site.read(|ledger| match ledger.queue(&self.id) {
             Some(record) => look(record, ledger),
@@ -82,14 +81,10 @@ impl Queue {
         })
     }
 
-    /// Takes all pending jobs out; tells how many.
-    pub fn clear_pending(&self) -> usize {
-        self.clear(Phase::Pending)
-    }
-
-    /// Takes all finished jobs out; tells how many.
-    pub fn clear_finished(&self) -> usize {
-        self.clear(Phase::Finished)
+    /// Takes all jobs in one phase out at the time `now`; tells how many. Jobs that run stay.
+    pub fn clear_at(&self, phase: Phase, now: DateTime<Utc>) -> usize {
+        let events = self.submit(&Command::Clear { queue: self.id.clone(), phase }, now).unwrap_or_default();
+        events.iter().filter(|event| matches!(event, Event::Removed { .. })).count()
     }
 
     /// Asks for a change of the site that owns the queue.
@@ -99,11 +94,6 @@ impl Queue {
 
     fn jobs(&self, phase: Phase) -> Vec<Job> {
         self.read(|record, ledger| record.list(phase).iter().filter_map(|id| ledger.job(*id)).cloned().collect())
-    }
-
-    fn clear(&self, phase: Phase) -> usize {
-        let events = self.submit(&Command::Clear { queue: self.id.clone(), phase }, Utc::now()).unwrap_or_default();
-        events.iter().filter(|event| matches!(event, Event::Removed { by: Removal::Hand, .. })).count()
     }
 }
 

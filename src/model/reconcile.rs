@@ -6,29 +6,32 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::{Definition, Event, Filed, Job, JobId, Mode, Phase, Plan, QueueId, QueuePlan, Removal, Settings, View};
+use super::place::places;
+use super::{
+    Definition, Event, Filed, Job, JobId, Mode, Phase, Plan, QueueId, QueuePlan, Removal, Settings, State, View,
+};
 
-/// The distance between the positions of neighbours, so that a job fits between two others.
-pub(super) const STRIDE: i64 = 1 << 20;
-
-/// The events that make the site as `plan` says. While a job that should change is running, the plan is not yet
-/// recorded as being in force, so that the next reading of the file finishes the work.
+/// The events that make the site as `plan` says.
+///
+/// While a job that should change is running, no version of the file is recorded as being in force, so that the next
+/// reading finishes the work, whichever version it finds.
 pub(super) fn events<V: View>(view: &V, plan: &Plan, now: DateTime<Utc>) -> Result<Vec<Event>, V::Error> {
-    if view.stamp()?.as_deref() == Some(&plan.stamp) {
+    let present = view.stamp()?.unwrap_or_default();
+    if present == plan.stamp {
         return Ok(Vec::new());
     }
     let mut changes = Changes { view, now, next: view.next_job()?, events: Vec::new(), deferred: false };
-    for queue in view.queues()? {
-        if queue.settings.declared && !plan.queues.iter().any(|planned| planned.id == queue.id) {
-            let settings = Settings { declared: false, order: u32::MAX, ..queue.settings };
-            changes.queue(&QueuePlan { id: queue.id, settings, jobs: Vec::new() })?;
-        }
+    let planned: HashSet<_> = plan.queues.iter().map(|queue| &queue.id).collect();
+    for queue in view.queues()?.into_iter().filter(|queue| !planned.contains(&queue.id)) {
+        let settings = Settings { declared: false, order: u32::MAX, ..queue.settings };
+        changes.queue(&QueuePlan { id: queue.id, settings, jobs: Vec::new() })?;
     }
     for queue in &plan.queues {
         changes.queue(queue)?;
     }
-    if !changes.deferred {
-        changes.events.push(Event::FileRead { stamp: plan.stamp.clone() });
+    let stamp = if changes.deferred { String::new() } else { plan.stamp.clone() };
+    if stamp != present {
+        changes.events.push(Event::FileRead { stamp });
     }
     Ok(changes.events)
 }
@@ -38,6 +41,7 @@ struct Changes<'a, V> {
     now: DateTime<Utc>,
     next: JobId,
     events: Vec<Event>,
+    /// A running job is in the way of a change.
     deferred: bool,
 }
 
@@ -47,19 +51,22 @@ impl<V: View> Changes<'_, V> {
         if present.as_ref().is_none_or(|queue| queue.settings != plan.settings) {
             self.events.push(Event::QueueDefined { queue: plan.id.clone(), settings: plan.settings.clone() });
         }
+        let before = self.events.len();
         let filed = self.view.filed(&plan.id)?;
         let left = self.gone(plan, &filed);
         let known: HashMap<&str, &Filed> =
             filed.iter().filter_map(|filed| Some((filed.definition.name.as_deref()?, filed))).collect();
-        let places = places(plan, &known, self.view.last_position(&plan.id)?);
-        for (definition, place) in plan.jobs.iter().zip(places) {
-            match definition.name.as_deref().and_then(|name| known.get(name)) {
+        let known: Vec<Option<&Filed>> = plan.jobs.iter().map(|job| known.get(job.name.as_deref()?).copied()).collect();
+        let positions: Vec<_> = known.iter().map(|filed| filed.map(|filed| filed.position)).collect();
+        let places = places(&positions, self.view.last_position(&plan.id)?);
+        for ((definition, known), place) in plan.jobs.iter().zip(known).zip(places) {
+            match known {
                 Some(filed) => self.revise(filed, definition, place)?,
                 None => self.add(&plan.id, definition, place),
             }
         }
         if left && present.is_some_and(|queue| queue.mode == Mode::Processing) {
-            self.drained(plan)?;
+            self.drained(&plan.id, before)?;
         }
         Ok(())
     }
@@ -90,19 +97,17 @@ impl<V: View> Changes<'_, V> {
 
     fn revise(&mut self, filed: &Filed, definition: &Arc<Definition>, position: i64) -> Result<(), V::Error> {
         let rewritten = filed.definition.digest != definition.digest;
+        let redefined = filed.definition != *definition;
         if filed.phase == Phase::Running {
-            self.deferred |= filed.definition != *definition;
+            self.deferred |= redefined || filed.position != position;
             return Ok(());
         }
         match filed.removed {
             Some(Removal::Hand) if !rewritten => return Ok(()),
-            Some(_) => {
-                let job = self.view.removed(filed.id)?;
-                self.events.extend(job.map(|job| Event::Restored { job: Box::new(job) }));
-            }
+            Some(_) => self.bring_back(filed.id)?,
             None => {}
         }
-        if filed.definition != *definition {
+        if redefined {
             let pending = rewritten && filed.phase == Phase::Finished;
             self.events.push(Event::Redefined { job: filed.id, definition: Arc::clone(definition), pending });
         }
@@ -112,58 +117,35 @@ impl<V: View> Changes<'_, V> {
         Ok(())
     }
 
-    /// A queue that processes falls idle when the file has taken its last open jobs away.
-    fn drained(&mut self, plan: &QueuePlan) -> Result<(), V::Error> {
-        let mut open: HashSet<JobId> = self.view.in_phase(&plan.id, Phase::Pending)?.into_iter().collect();
-        open.extend(self.view.in_phase(&plan.id, Phase::Running)?);
-        for event in &self.events {
+    /// Puts a job back. That somebody asked for it before it left is forgotten: reading a file starts nothing.
+    fn bring_back(&mut self, id: JobId) -> Result<(), V::Error> {
+        let Some(job) = self.view.removed(id)? else { return Ok(()) };
+        let asked = job.state == State::Pending { asked: true };
+        self.events.push(Event::Restored { job: Box::new(job) });
+        if asked {
+            self.events.push(Event::Reopened { job: id, asked: false });
+        }
+        Ok(())
+    }
+
+    /// A queue that processes falls idle when the file has taken its last open jobs away; `before` is where the events
+    /// about its jobs begin.
+    fn drained(&mut self, queue: &QueueId, before: usize) -> Result<(), V::Error> {
+        let mut open: HashSet<JobId> = self.view.in_phase(queue, Phase::Pending)?.into_iter().collect();
+        open.extend(self.view.in_phase(queue, Phase::Running)?);
+        for event in &self.events[before..] {
             match event {
-                Event::Removed { job, .. } => {
-                    open.remove(job);
-                }
-                Event::Added { job } | Event::Restored { job } if job.queue == plan.id => {
+                Event::Removed { job, .. } => _ = open.remove(job),
+                Event::Added { job } | Event::Restored { job } if job.phase() == Phase::Pending => {
                     open.insert(job.id);
                 }
-                Event::Redefined { job, pending: true, .. } => {
-                    open.insert(*job);
-                }
+                Event::Redefined { job, pending: true, .. } => _ = open.insert(*job),
                 _ => {}
             }
         }
         if open.is_empty() {
-            self.events.push(Event::ModeChanged { queue: plan.id.clone(), mode: Mode::Idle });
+            self.events.push(Event::ModeChanged { queue: queue.clone(), mode: Mode::Idle });
         }
         Ok(())
     }
-}
-
-/// A position for every planned job: kept where the queue's order agrees with the file's, between its neighbours for
-/// a new one, behind `end` where there is no room.
-fn places(plan: &QueuePlan, known: &HashMap<&str, &Filed>, mut end: i64) -> Vec<i64> {
-    let kept: Vec<Option<i64>> = plan.jobs.iter().map(|job| Some(known.get(job.name.as_deref()?)?.position)).collect();
-    let mut places = Vec::with_capacity(kept.len());
-    let mut last = 0;
-    while places.len() < kept.len() {
-        let rest = &kept[places.len()..];
-        let fresh = rest.iter().take_while(|position| position.is_none_or(|kept| kept <= last)).count();
-        let room = rest.get(fresh).copied().flatten();
-        let count = i64::try_from(fresh).unwrap_or(i64::MAX);
-        match room {
-            Some(next) if fresh == 0 => {
-                places.push(next);
-                last = next;
-            }
-            Some(next) if (next - last) / (count + 1) > 0 => {
-                let step = (next - last) / (count + 1);
-                places.extend((1..=count).map(|nth| last + nth * step));
-                last += count * step;
-            }
-            _ => {
-                places.extend((1..=count.max(1)).map(|nth| end + nth * STRIDE));
-                end += count.max(1) * STRIDE;
-                last = end;
-            }
-        }
-    }
-    places
 }

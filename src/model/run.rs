@@ -74,7 +74,7 @@ pub enum FailureKind {
     Timeout,
     /// The program could not be started at all.
     NotStarted,
-    /// A function returned an error.
+    /// A function returned an error, or panicked.
     Error,
 }
 

@@ -62,13 +62,14 @@ impl Site {
             }
             site = here.parent();
         }
-        // Two threads may both get here; opening a queue that is there changes nothing.
-        let opened = self.submit(&Command::Open { queue: id.clone() }, Utc::now());
+        // Two threads may both get here; opening a queue that is there changes nothing. Nor does it matter when it is
+        // opened, so that this needs no clock.
+        let opened = self.submit(&Command::Open { queue: id.clone() }, DateTime::UNIX_EPOCH);
         debug_assert!(opened.is_ok(), "opening a queue is never refused");
         Queue::in_site(self.clone(), id)
     }
 
-    /// Looks at the site.
+    /// Looks at the site, which can't be changed meanwhile; `look` must not ask for a change either.
     pub fn read<T>(&self, look: impl FnOnce(&Ledger) -> T) -> T {
         look(&self.ledger())
     }
@@ -91,11 +92,13 @@ impl Site {
             Err(Undecided::Refused(refusal)) => return Err(refusal),
             Err(Undecided::View(never)) => match never {},
         };
-        let events: Vec<Event> = events.into_iter().map(change).collect();
-        for (seq, event) in (ledger.seq() + 1..).zip(&events) {
-            ledger.apply(&Recorded { seq, at: now, event: event.clone() });
+        let mut applied = Vec::with_capacity(events.len());
+        for (seq, event) in (ledger.seq() + 1..).zip(events) {
+            let recorded = Recorded { seq, at: now, event: change(event) };
+            ledger.apply(&recorded);
+            applied.push(recorded.event);
         }
-        Ok(events)
+        Ok(applied)
     }
 
     /// Applies what has happened elsewhere: a copy that follows a stored site is kept by this alone.

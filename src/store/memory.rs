@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 
 use super::log::{LogReader, LogWriter};
 use super::{Answer, KEPT_EVENTS, Listener, Ring, Store, StoreError};
-use crate::model::{Command, Event, Job, JobId, Ledger, Recorded, Run, RunId, Site, View};
+use crate::model::{Command, Event, Job, JobId, Ledger, Recorded, Run, RunId, Site, View, Worker};
 
 /// A connection to a site in memory. Clones are connections to the same site.
 #[derive(Clone)]
@@ -59,6 +59,18 @@ impl Store for Memory {
         let known = kept.events.front().map_or(1, |event| event.seq)..=kept.seq() + 1;
         let news = kept.events.iter().skip_while(|event| event.seq <= seq).cloned();
         Ok(known.contains(&(seq + 1)).then(|| news.collect()))
+    }
+
+    fn workers(&mut self) -> Result<Vec<Worker>, StoreError> {
+        Ok(self.kept().site.read(|ledger| ledger.workers().cloned().collect()))
+    }
+
+    fn stamp(&mut self) -> Result<Option<String>, StoreError> {
+        Ok(self.kept().site.read(|ledger| ledger.stamp().map(str::to_owned)))
+    }
+
+    fn seq(&mut self) -> Result<u64, StoreError> {
+        Ok(self.kept().seq())
     }
 
     fn job(&mut self, id: JobId) -> Result<Option<Job>, StoreError> {

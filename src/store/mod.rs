@@ -12,7 +12,7 @@ mod sqlite;
 
 use chrono::{DateTime, Utc};
 
-use crate::model::{Command, Event, Job, JobId, Ledger, Recorded, Refusal, Run, RunId};
+use crate::model::{Command, Event, Job, JobId, Ledger, Recorded, Refusal, Run, RunId, Worker};
 use log::{LogReader, LogWriter};
 
 pub use bell::{Listener, Ring};
@@ -40,6 +40,15 @@ pub trait Store: Send {
     /// What has happened after event `seq`, in order and without gaps; `None` when that is so long ago that the
     /// follower has to [`load`](Self::load) again.
     fn events_after(&mut self, seq: u64) -> Result<Option<Vec<Recorded>>, StoreError>;
+
+    /// The workers that have joined and not left.
+    fn workers(&mut self) -> Result<Vec<Worker>, StoreError>;
+
+    /// Which version of `jobs.yaml` is in force.
+    fn stamp(&mut self) -> Result<Option<String>, StoreError>;
+
+    /// The number of the last event.
+    fn seq(&mut self) -> Result<u64, StoreError>;
 
     /// One job, also one that was taken out of its queue.
     fn job(&mut self, id: JobId) -> Result<Option<Job>, StoreError>;

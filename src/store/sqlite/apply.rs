@@ -58,8 +58,8 @@ impl Rows<'_> {
             }
             Event::WorkerJoined { worker } => {
                 self.counters.worker = self.counters.worker.max(worker.id.0);
-                let sql = "INSERT INTO workers (id, host, pid) VALUES (?1, ?2, ?3)";
-                self.change(sql, (worker.id, &worker.host, worker.pid))
+                let sql = "INSERT INTO workers (id, host, pid, queues) VALUES (?1, ?2, ?3, ?4)";
+                self.change(sql, (worker.id, &worker.host, worker.pid, worker.queues.as_ref().map(Json)))
             }
             Event::WorkerLeft { worker } => self.change("DELETE FROM workers WHERE id = ?1", [worker]),
             Event::FileRead { stamp } => {

@@ -17,7 +17,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::bell::ring;
 use super::log::{LogReader, LogWriter};
 use super::{Answer, Folder, Listener, Ring, Store, StoreError};
-use crate::model::{Call, Command, Definition, Job, JobId, Ledger, Recorded, Run, RunId, Undecided, decide};
+use crate::model::{Call, Command, Definition, Job, JobId, Ledger, Recorded, Run, RunId, Undecided, Worker, decide};
 use rows::Rows;
 
 /// A connection to the site in a folder's database.
@@ -80,6 +80,18 @@ impl Store for Sqlite {
 
     fn events_after(&mut self, seq: u64) -> Result<Option<Vec<Recorded>>, StoreError> {
         load::events_after(&mut self.db, seq).map_err(self.failed())
+    }
+
+    fn workers(&mut self) -> Result<Vec<Worker>, StoreError> {
+        rows::workers(&self.db).map_err(self.failed())
+    }
+
+    fn stamp(&mut self) -> Result<Option<String>, StoreError> {
+        Ok(rows::site(&self.db).map_err(self.failed())?.1)
+    }
+
+    fn seq(&mut self) -> Result<u64, StoreError> {
+        Ok(rows::site(&self.db).map_err(self.failed())?.0.seq)
     }
 
     fn job(&mut self, id: JobId) -> Result<Option<Job>, StoreError> {

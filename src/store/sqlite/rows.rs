@@ -89,8 +89,11 @@ pub(super) fn queues(db: &Connection) -> Result<Vec<QueueView>> {
 
 /// All workers.
 pub(super) fn workers(db: &Connection) -> Result<Vec<Worker>> {
-    let mut statement = db.prepare_cached("SELECT id, host, pid FROM workers")?;
-    let read = |row: &Row<'_>| Ok(Worker { id: row.get(0)?, host: row.get(1)?, pid: row.get(2)? });
+    let mut statement = db.prepare_cached("SELECT id, host, pid, queues FROM workers")?;
+    let read = |row: &Row<'_>| {
+        let queues = row.get::<_, Option<_>>(3)?.map(|Json(queues)| queues);
+        Ok(Worker { id: row.get(0)?, host: row.get(1)?, pid: row.get(2)?, queues })
+    };
     statement.query_map((), read)?.collect()
 }
 

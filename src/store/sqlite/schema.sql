@@ -19,7 +19,8 @@ CREATE TABLE queues (
 CREATE TABLE workers (
     id INTEGER PRIMARY KEY,
     host TEXT NOT NULL,
-    pid INTEGER NOT NULL
+    pid INTEGER NOT NULL,
+    queues TEXT             -- JSON; NULL is all
 );
 
 -- What changes as a job goes its way. What it is, the long part, is in `definitions` and seldom written.

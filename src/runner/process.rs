@@ -1,0 +1,278 @@
+//! One run: a process with its pipes, how it is stopped, and what came of it.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use rustix::event::PollFlags;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, waitid};
+
+use super::invocation::ScriptFile;
+use super::pipe::{InPipe, OutPipe};
+use super::spawn::spawn;
+use super::value::{self, LastLine};
+use super::{Done, Launch, Output, group};
+use crate::model::{Exit, Failure, FailureKind, Outcome, Report, RunId, Script, Stop, Stream};
+
+/// A run under way.
+pub(super) struct Process {
+    /// Which run it is.
+    pub(super) run: RunId,
+    launch: Launch,
+    limits: Limits,
+    /// The process, which leads a group of the same number.
+    pid: Pid,
+    stdout: Option<OutPipe>,
+    stderr: Option<OutPipe>,
+    stdin: Option<InPipe>,
+    last_line: LastLine,
+    stopping: Option<Stopping>,
+    /// When the next step is due: the timeout, or the end of the grace.
+    deadline: Option<Instant>,
+    /// Once the leader of a group that has to stop is gone: who is left of it.
+    survivors: Vec<OwnedFd>,
+    listener: Listener,
+    _file: Option<ScriptFile>,
+}
+
+/// Who is told what a run prints, and how it ended.
+pub(super) struct Listener {
+    pub(super) output: Box<dyn Output>,
+    pub(super) done: Done,
+}
+
+/// A run that could not start.
+pub(super) struct Refused {
+    listener: Listener,
+    failure: Failure,
+}
+
+/// One of the things of a run that can be ready.
+#[derive(Clone, Copy)]
+pub(super) enum Source {
+    /// Output can be read.
+    Output(Stream),
+    /// Standard input takes more.
+    Stdin,
+    /// A survivor has ended.
+    Survivor,
+}
+
+/// What the script says of its end.
+struct Limits {
+    timeout: Option<Duration>,
+    grace: Duration,
+    ok_codes: Vec<i32>,
+}
+
+/// A run that has to stop.
+#[derive(Clone, Copy)]
+struct Stopping {
+    /// Somebody asked for it; otherwise it ran past its timeout.
+    asked: bool,
+    /// KILL has been sent.
+    killed: bool,
+}
+
+/// Starts a process, on the calling thread.
+pub(super) fn start(run: RunId, launch: Launch, listener: Listener) -> Result<Process, Refused> {
+    let spawned = match spawn(&launch) {
+        Ok(spawned) => spawned,
+        Err(failure) => return Err(Refused { listener, failure }),
+    };
+    let mut child = spawned.child;
+    let limits = Limits::of(spawned.script);
+    let text = spawned.script.stdin.as_deref().unwrap_or_default();
+    Ok(Process {
+        run,
+        pid: Pid::from_child(&child),
+        stdout: child.stdout.take().map(|pipe| OutPipe::new(pipe.into())),
+        stderr: child.stderr.take().map(|pipe| OutPipe::new(pipe.into())),
+        stdin: child.stdin.take().and_then(|pipe| InPipe::feeding(pipe.into(), text)),
+        last_line: LastLine::default(),
+        stopping: None,
+        deadline: limits.timeout.and_then(from_now),
+        survivors: Vec::new(),
+        listener,
+        _file: spawned.file,
+        limits,
+        launch,
+    })
+}
+
+impl Process {
+    /// What to wait for, with what it would mean.
+    pub(super) fn sources(&self) -> impl Iterator<Item = (BorrowedFd<'_>, PollFlags, Source)> {
+        let stdout = self.stdout.iter().map(|pipe| (pipe.fd(), PollFlags::IN, Source::Output(Stream::Out)));
+        let stderr = self.stderr.iter().map(|pipe| (pipe.fd(), PollFlags::IN, Source::Output(Stream::Err)));
+        let stdin = self.stdin.iter().map(|pipe| (pipe.fd(), PollFlags::OUT, Source::Stdin));
+        let survivors = self.survivors.iter().map(|process| (process.as_fd(), PollFlags::IN, Source::Survivor));
+        stdout.chain(stderr).chain(stdin).chain(survivors)
+    }
+
+    /// When [`on_deadline`](Self::on_deadline) is due.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// Reads or writes once, so that one run that never pauses doesn't keep the others waiting.
+    pub(super) fn on_ready(&mut self, source: Source, ready: PollFlags, buffer: &mut [u8]) {
+        match source {
+            Source::Output(stream) => {
+                let pipe = match stream {
+                    Stream::Out => &mut self.stdout,
+                    Stream::Err => &mut self.stderr,
+                };
+                match pipe.as_mut().and_then(|pipe| pipe.read(ready, buffer)) {
+                    Some(len) => self.take(stream, &buffer[..len]),
+                    None => *pipe = None,
+                }
+            }
+            Source::Stdin => self.stdin = self.stdin.take().and_then(InPipe::write),
+            // Once one has ended, the rest is looked up anew: they may have had children.
+            Source::Survivor => self.survivors.clear(),
+        }
+    }
+
+    /// Somebody wants it to stop. That outranks a timeout, and may only become harder.
+    pub(super) fn stop(&mut self, stop: Stop) {
+        if self.stopping.is_none() && self.has_exited() {
+            return;
+        }
+        let stopping = self.stopping.map(|stopping| Stopping { asked: true, ..stopping });
+        match (stopping, stop) {
+            (None, Stop::Terminate) => self.terminate(true),
+            (Some(stopping), Stop::Terminate) => self.stopping = Some(stopping),
+            (_, Stop::Kill) => self.kill(true),
+        }
+    }
+
+    /// The timeout or the grace has passed.
+    pub(super) fn on_deadline(&mut self) {
+        match self.stopping {
+            // It made it at the last moment.
+            None if self.has_exited() => self.deadline = None,
+            None => self.terminate(false),
+            Some(stopping) => self.kill(stopping.asked),
+        }
+    }
+
+    /// How the process ended, if the run is over. A group that has to stop is given its grace even when its leader is
+    /// gone: a shell dies of TERM at once, what it has started may have to tidy up.
+    pub(super) fn ended(&mut self) -> Option<io::Result<Exit>> {
+        if let Some(stopping) = self.stopping {
+            if !self.has_exited() {
+                return None;
+            }
+            if !stopping.killed {
+                if self.survivors.is_empty() {
+                    self.survivors = group::survivors(self.pid);
+                }
+                if !self.survivors.is_empty() {
+                    return None;
+                }
+            }
+            group::signal(self.pid, Signal::KILL);
+        }
+        match waitid(WaitId::Pid(self.pid), WaitIdOptions::EXITED | WaitIdOptions::NOHANG) {
+            Ok(status) => status.map(|status| exit(&status)),
+            Err(error) => Some(Err(error.into())),
+        }
+    }
+
+    /// Reads the rest and reports.
+    pub(super) fn conclude(mut self, exit: io::Result<Exit>, buffer: &mut [u8]) {
+        for (pipe, stream) in [(self.stdout.take(), Stream::Out), (self.stderr.take(), Stream::Err)] {
+            if let Some(pipe) = pipe {
+                pipe.drain(buffer, |bytes| self.take(stream, bytes));
+            }
+        }
+        let outcome = self.outcome(&exit);
+        let value = match &self.launch.value_file {
+            Some(path) => value::from_file(path),
+            None => None,
+        };
+        let value = (outcome == Outcome::Succeeded).then(|| value.or_else(|| self.last_line.into_value())).flatten();
+        self.listener.tell(Report { outcome, exit: exit.ok(), value });
+    }
+
+    fn take(&mut self, stream: Stream, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        if stream == Stream::Out {
+            self.last_line.push(bytes);
+        }
+        self.listener.output.write(stream, bytes);
+    }
+
+    fn terminate(&mut self, asked: bool) {
+        self.stopping = Some(Stopping { asked, killed: false });
+        self.deadline = from_now(self.limits.grace);
+        group::signal(self.pid, Signal::TERM);
+        // A process that was stopped takes TERM only when it goes on.
+        group::signal(self.pid, Signal::CONT);
+    }
+
+    fn kill(&mut self, asked: bool) {
+        self.stopping = Some(Stopping { asked, killed: true });
+        self.deadline = None;
+        group::signal(self.pid, Signal::KILL);
+    }
+
+    /// Whether the leader is gone. It is not waited for yet, so the number of its group is still its own.
+    fn has_exited(&self) -> bool {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        !matches!(waitid(WaitId::Pid(self.pid), options), Ok(None))
+    }
+
+    fn outcome(&self, exit: &io::Result<Exit>) -> Outcome {
+        let failed = |kind, message| Outcome::Failed(Failure { kind, message });
+        match (self.stopping, exit) {
+            (Some(Stopping { asked: true, .. }), _) => Outcome::Cancelled,
+            (Some(_), _) => {
+                let timeout = humantime::format_duration(self.limits.timeout.unwrap_or_default());
+                failed(FailureKind::Timeout, format!("ran longer than {timeout}"))
+            }
+            (None, Ok(Exit::Code(code))) if self.limits.ok_codes.contains(code) => Outcome::Succeeded,
+            (None, Ok(Exit::Code(code))) => failed(FailureKind::Exit, format!("exit code {code}")),
+            (None, Ok(Exit::Signal(number))) => {
+                let name = signal_hook::low_level::signal_name(*number);
+                let name = name.map_or_else(|| format!("signal {number}"), str::to_owned);
+                failed(FailureKind::Signal, format!("killed by {name}"))
+            }
+            (None, Err(error)) => failed(FailureKind::Error, format!("its exit code is lost: {error}")),
+        }
+    }
+}
+
+impl Refused {
+    /// Tells those concerned.
+    pub(super) fn report(self) {
+        self.listener.tell(Report { outcome: Outcome::Failed(self.failure), exit: None, value: None });
+    }
+}
+
+impl Listener {
+    fn tell(self, report: Report) {
+        self.output.finish();
+        (self.done)(report);
+    }
+}
+
+impl Limits {
+    fn of(script: &Script) -> Self {
+        Self { timeout: script.timeout, grace: script.grace, ok_codes: script.ok_codes.clone() }
+    }
+}
+
+/// None for a time beyond the clock, which never comes.
+fn from_now(after: Duration) -> Option<Instant> {
+    Instant::now().checked_add(after)
+}
+
+fn exit(status: &WaitIdStatus) -> io::Result<Exit> {
+    let code = status.exit_status().map(Exit::Code);
+    let signal = || status.terminating_signal().map(Exit::Signal);
+    code.or_else(signal).ok_or_else(|| io::Error::other("neither a code nor a signal"))
+}

@@ -1,0 +1,75 @@
+//! Spawning a process, and saying why it could not be spawned.
+
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use super::Launch;
+use super::invocation::{Invocation, ScriptFile, invocation, not_started};
+use crate::model::{Call, Failure, Script};
+
+/// A process that has been started.
+pub(super) struct Spawned<'a> {
+    /// Its handle; its pipes have not been taken yet.
+    pub(super) child: Child,
+    /// What it runs.
+    pub(super) script: &'a Script,
+    /// The script's text, where that is in a file.
+    pub(super) file: Option<ScriptFile>,
+}
+
+/// Starts the process in a group of its own, its outputs connected to pipes.
+pub(super) fn spawn(launch: &Launch) -> Result<Spawned<'_>, Failure> {
+    let Call::Script(script) = &launch.definition.call else {
+        return Err(not_started("a function can't be run as a process".to_owned()));
+    };
+    let Invocation { program, arguments, file } = invocation(script, &launch.definition.arguments)?;
+    let cwd = script.cwd.as_ref().map_or_else(|| launch.folder.clone(), |cwd| launch.folder.join(cwd));
+    let mut command = Command::new(&program);
+    command.args(arguments).current_dir(&cwd);
+    for (name, value) in &script.env {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command.envs(launch.env.iter().map(|(name, value)| (name, value)));
+    let stdin = if script.stdin.as_ref().is_some_and(|text| !text.is_empty()) { Stdio::piped() } else { Stdio::null() };
+    // Nothing here may set `pre_exec`: without it std uses `posix_spawn`, which is fast.
+    command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    let child = command.spawn().map_err(|error| not_started(reason(&error, &program, &cwd)))?;
+    Ok(Spawned { child, script, file })
+}
+
+/// Says what the operating system refused, in its words: it has only one error for a program, its interpreter and
+/// the working directory that are missing.
+fn reason(error: &io::Error, program: &str, cwd: &Path) -> String {
+    if let Err(error) = std::fs::read_dir(cwd)
+        && matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+    {
+        return format!("{}: {} (the working directory)", words(&error), cwd.display());
+    }
+    let path = cwd.join(program);
+    let file = if program.contains('/') { path.metadata().ok() } else { None };
+    let hint = match (error.kind(), file) {
+        (io::ErrorKind::NotFound, _) if !program.contains('/') => " (not in PATH)",
+        (io::ErrorKind::NotFound, Some(_)) => " is there, but the interpreter that its first line names is not",
+        (io::ErrorKind::PermissionDenied, Some(file)) if file.is_dir() => " is a folder",
+        (io::ErrorKind::PermissionDenied, Some(file)) if file.permissions().mode() & 0o111 == 0 => " is not executable",
+        _ if error.raw_os_error() == Some(rustix::io::Errno::NOEXEC.raw_os_error()) => {
+            " (a script needs a first line like #!/bin/sh)"
+        }
+        _ => "",
+    };
+    format!("{}: {program}{hint}", words(error))
+}
+
+/// The operating system's reason as part of a sentence: `no such file or directory`.
+fn words(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
+}
