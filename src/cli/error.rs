@@ -51,7 +51,9 @@ impl CliError {
     /// Says it on standard error.
     pub(super) fn print(&self, color: bool) {
         match self {
-            Self::File(definition::Error::Invalid(diagnostics)) => eprintln!("{}", diagnostics.render(color).trim_end()),
+            Self::File(definition::Error::Invalid(diagnostics)) => {
+                eprintln!("{}", diagnostics.render(color).trim_end())
+            }
             error => eprintln!("setlist: {error}"),
         }
     }

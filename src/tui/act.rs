@@ -52,16 +52,19 @@ impl Screen {
             Action::Undo => self.undo(),
             Action::Add => {
                 self.with_queue()?;
-                self.open(Dialog::Add(Line::default()))
+                Ok(self.open(Dialog::Add(Line::default())))
             }
             Action::Edit => Ok(vec![Effect::Edit(self.spot())]),
-            Action::Find => self.find(),
+            Action::Find => {
+                let dialog = self.finder();
+                Ok(self.open(dialog))
+            }
             Action::Back => self.back(),
             Action::Open => self.open_output(),
-            Action::NextPane => self.turn(1),
-            Action::PreviousPane => self.turn(3),
-            Action::PreviousQueue => self.turn_queue(false),
-            Action::NextQueue => self.turn_queue(true),
+            Action::NextPane => Ok(self.turn(1)),
+            Action::PreviousPane => Ok(self.turn(3)),
+            Action::PreviousQueue => Ok(self.turn_queue(false)),
+            Action::NextQueue => Ok(self.turn_queue(true)),
             Action::NthQueue(nth) => self.nth_queue(usize::from(nth)),
             Action::Follow => self.on_output(OutputPane::toggle_follow),
             Action::Wrap => self.on_output(OutputPane::toggle_wrap),
@@ -69,9 +72,9 @@ impl Screen {
             Action::FindPrevious => self.on_output(|output| output.find_again(false)),
             Action::OutputDown => self.on_output(|output| output.scroll(Scroll::Rows(NUDGE))),
             Action::OutputUp => self.on_output(|output| output.scroll(Scroll::Rows(-NUDGE))),
-            Action::Help => self.open(Dialog::Help { scroll: 0 }),
+            Action::Help => Ok(self.open(Dialog::Help { scroll: 0 })),
             Action::Quit => Ok(vec![Effect::Leave(Why::Asked)]),
-            Action::StopAndQuit => self.stop_and_quit(),
+            Action::StopAndQuit => Ok(self.stop_and_quit()),
             Action::Suspend => Ok(vec![Effect::AskToSuspend]),
             Action::Down
             | Action::Up
@@ -109,12 +112,12 @@ impl Screen {
         Ok(Vec::new())
     }
 
-    fn open(&mut self, dialog: Dialog) -> Acted {
+    fn open(&mut self, dialog: Dialog) -> Vec<Effect> {
         self.dialog = Some(dialog);
-        Ok(Vec::new())
+        Vec::new()
     }
 
-    fn ask(&mut self, question: String, then: Order) -> Acted {
+    fn ask(&mut self, question: String, then: Order) -> Vec<Effect> {
         self.open(Dialog::Ask { question, then })
     }
 
@@ -135,7 +138,11 @@ impl Screen {
 
     fn with_queue(&self) -> Result<QueueId, String> {
         let edit = Action::Edit.key();
-        if self.has_queue() { Ok(self.queue.id().clone()) } else { Err(format!("there is no queue yet; {edit} edits jobs.yaml")) }
+        if self.has_queue() {
+            Ok(self.queue.id().clone())
+        } else {
+            Err(format!("there is no queue yet; {edit} edits jobs.yaml"))
+        }
     }
 
     fn process(&self) -> Acted {
@@ -185,7 +192,7 @@ impl Screen {
         match count {
             0 => Err("no failed job is shown".to_owned()),
             1 => Ok(vec![Effect::Submit(order)]),
-            _ => self.ask(format!("Run {count} failed jobs in {} again?", self.queue.id()), order),
+            _ => Ok(self.ask(format!("Run {count} failed jobs in {} again?", self.queue.id()), order)),
         }
     }
 
@@ -198,7 +205,7 @@ impl Screen {
         }
         let commands = vec![Command::Cancel { job: job.id, stop: Stop::Kill }];
         let question = format!("Stop 1 running job in {} at once ({} {})?", job.queue, job.id, job.label());
-        self.ask(question, Order { commands, asked: Asked::Kill(job.id), hire: false })
+        Ok(self.ask(question, Order { commands, asked: Asked::Kill(job.id), hire: false }))
     }
 
     fn clear_finished(&self) -> Acted {
@@ -236,7 +243,7 @@ impl Screen {
         (!text.is_empty()).then_some(Effect::Submit(order))
     }
 
-    fn stop_and_quit(&mut self) -> Acted {
+    fn stop_and_quit(&mut self) -> Vec<Effect> {
         let running: Vec<(QueueId, Vec<JobId>)> = self.site.read(|ledger| {
             let queues = ledger.queues().into_iter().filter(|(_, queue)| !queue.running.is_empty());
             queues.map(|(id, queue)| (id.clone(), queue.running.iter().copied().collect())).collect()
@@ -244,12 +251,14 @@ impl Screen {
         let names: Vec<&str> = running.iter().map(|(queue, _)| queue.as_str()).collect();
         let jobs: Vec<JobId> = running.iter().flat_map(|(_, jobs)| jobs).copied().collect();
         if jobs.is_empty() {
-            return Ok(vec![Effect::Leave(Why::Asked)]);
+            return vec![Effect::Leave(Why::Asked)];
         }
         let plural = if jobs.len() == 1 { "" } else { "s" };
         let question = format!("Stop {} running job{plural} in {} and quit?", jobs.len(), names.join(", "));
         // Paused first: otherwise the next jobs would start in place of those that are stopped.
-        let pauses = running.iter().filter(|(queue, _)| self.site.get_queue(queue).read(|record, _| record.mode) == Mode::Processing);
+        let pauses = running
+            .iter()
+            .filter(|(queue, _)| self.site.get_queue(queue).read(|record, _| record.mode) == Mode::Processing);
         let pause = pauses.map(|(queue, _)| Command::Pause { queue: queue.clone() });
         let stop = jobs.iter().map(|job| Command::Cancel { job: *job, stop: Stop::Terminate });
         let commands = pause.chain(stop).collect();
@@ -264,12 +273,12 @@ impl Screen {
         named.map_or(Spot::Top, |(queue, name)| Spot::Job { queue, name })
     }
 
-    fn find(&mut self) -> Acted {
+    fn finder(&self) -> Dialog {
         if self.lists.focus().output {
-            return self.open(Dialog::Search(Line::default()));
+            return Dialog::Search(Line::default());
         }
         let text = self.lists.filter().map(|filter| filter.text().to_owned()).unwrap_or_default();
-        self.open(Dialog::Filter(Line::new(text)))
+        Dialog::Filter(Line::new(text))
     }
 
     fn open_output(&mut self) -> Acted {
@@ -293,22 +302,23 @@ impl Screen {
     }
 
     /// The focus goes round: the three lists, then the output.
-    fn turn(&mut self, by: usize) -> Acted {
+    fn turn(&mut self, by: usize) -> Vec<Effect> {
         let focus = self.lists.focus();
         let now = if focus.output { PHASES.len() } else { index(focus.list) };
         match PHASES.get((now + by) % (PHASES.len() + 1)) {
             Some(phase) => self.lists.focus_list(*phase),
             None => self.lists.focus_output(false),
         }
-        Ok(Vec::new())
+        Vec::new()
     }
 
-    fn turn_queue(&mut self, forward: bool) -> Acted {
+    fn turn_queue(&mut self, forward: bool) -> Vec<Effect> {
         let queues = self.queues();
-        let Some(now) = queues.iter().position(|id| id == self.queue.id()) else { return Ok(Vec::new()) };
-        let step = if forward { 1 } else { queues.len() - 1 };
-        self.show(&queues[(now + step) % queues.len()]);
-        Ok(Vec::new())
+        if let Some(now) = queues.iter().position(|id| id == self.queue.id()) {
+            let step = if forward { 1 } else { queues.len() - 1 };
+            self.show(&queues[(now + step) % queues.len()]);
+        }
+        Vec::new()
     }
 
     fn nth_queue(&mut self, nth: usize) -> Acted {

@@ -5,7 +5,7 @@ use super::wake::Order;
 
 /// Something that takes the keys until it is answered.
 #[derive(Debug)]
-pub enum Dialog {
+pub(super) enum Dialog {
     /// A question before something that can't be undone. Only `y` says yes.
     Ask {
         /// The question, without the keys.
@@ -28,7 +28,7 @@ pub enum Dialog {
 
 impl Dialog {
     /// The line that is being typed, if one is.
-    pub fn line_mut(&mut self) -> Option<&mut Line> {
+    pub(super) fn line_mut(&mut self) -> Option<&mut Line> {
         match self {
             Self::Add(line) | Self::Filter(line) | Self::Search(line) => Some(line),
             Self::Ask { .. } | Self::Help { .. } => None,

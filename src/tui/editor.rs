@@ -11,11 +11,31 @@ use super::wake::Spot;
 
 /// Editors that are told the line as `+12 FILE`.
 const PLUS: [&str; 15] = [
-    "vi", "vim", "nvim", "view", "nano", "pico", "emacs", "emacsclient", "micro", "kak", "joe", "jed", "mg", "ne", "vis",
+    "vi",
+    "vim",
+    "nvim",
+    "view",
+    "nano",
+    "pico",
+    "emacs",
+    "emacsclient",
+    "micro",
+    "kak",
+    "joe",
+    "jed",
+    "mg",
+    "ne",
+    "vis",
 ];
 /// Editors that are told the line as `FILE:12`, after these options.
-const COLON: [(&str, &[&str]); 6] =
-    [("hx", &[]), ("helix", &[]), ("subl", &["--wait"]), ("zed", &["--wait"]), ("code", &["--wait", "--goto"]), ("codium", &["--wait", "--goto"])];
+const COLON: [(&str, &[&str]); 6] = [
+    ("hx", &[]),
+    ("helix", &[]),
+    ("subl", &["--wait"]),
+    ("zed", &["--wait"]),
+    ("code", &["--wait", "--goto"]),
+    ("codium", &["--wait", "--goto"]),
+];
 
 /// Edits `file` at a spot and returns when the editor is closed. The error says what went wrong.
 pub(super) fn edit(file: &Path, spot: &Spot) -> Result<(), String> {

@@ -184,9 +184,7 @@ impl Needle {
 fn rank(job: &Job) -> Rank {
     match &job.state {
         State::Pending { .. } => (job.position, 0),
-        State::Running { .. } => {
-            job.last_run.as_ref().map_or((0, 0), |run| (nanoseconds(run.started), run.id.0))
-        }
+        State::Running { .. } => job.last_run.as_ref().map_or((0, 0), |run| (nanoseconds(run.started), run.id.0)),
         State::Finished { at, .. } => (nanoseconds(*at), 0),
     }
 }

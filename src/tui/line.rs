@@ -6,7 +6,7 @@ use super::keys::{Code, Key};
 
 /// What has been typed so far, and where the next character goes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Line {
+pub(super) struct Line {
     text: String,
     /// In bytes, between two characters.
     cursor: usize,
@@ -14,23 +14,23 @@ pub struct Line {
 
 impl Line {
     /// A line with this text, the cursor behind it.
-    pub fn new(text: impl Into<String>) -> Self {
+    pub(super) fn new(text: impl Into<String>) -> Self {
         let text = text.into();
         Self { cursor: text.len(), text }
     }
 
     /// The text.
-    pub fn text(&self) -> &str {
+    pub(super) fn text(&self) -> &str {
         &self.text
     }
 
     /// The text before the cursor.
-    pub fn before(&self) -> &str {
+    pub(super) fn before(&self) -> &str {
         &self.text[..self.cursor]
     }
 
     /// Types a text where the cursor is; line ends become spaces, other control characters are left out.
-    pub fn insert(&mut self, text: &str) {
+    pub(super) fn insert(&mut self, text: &str) {
         let spaced = text.trim_end_matches(['\r', '\n']).replace(['\r', '\n', '\t'], " ");
         let clean: String = spaced.chars().filter(|c| !c.is_control()).collect();
         self.text.insert_str(self.cursor, &clean);
@@ -38,7 +38,7 @@ impl Line {
     }
 
     /// Edits with a key; tells whether it did anything.
-    pub fn press(&mut self, key: Key) -> bool {
+    pub(super) fn press(&mut self, key: Key) -> bool {
         match key {
             Key { code: Code::Backspace, .. } | Key { code: Code::Char('h'), ctrl: true, .. } => {
                 self.cut(self.previous());
@@ -54,7 +54,9 @@ impl Line {
             Key { code: Code::Left, .. } => self.cursor = self.previous(),
             Key { code: Code::Right, .. } => self.cursor = self.next(),
             Key { code: Code::Home, .. } | Key { code: Code::Char('a'), ctrl: true, .. } => self.cursor = 0,
-            Key { code: Code::End, .. } | Key { code: Code::Char('e'), ctrl: true, .. } => self.cursor = self.text.len(),
+            Key { code: Code::End, .. } | Key { code: Code::Char('e'), ctrl: true, .. } => {
+                self.cursor = self.text.len();
+            }
             key => match key.typed() {
                 Some(c) => self.insert(c.encode_utf8(&mut [0; 4])),
                 None => return false,

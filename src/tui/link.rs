@@ -19,8 +19,13 @@ pub type Hire = Box<dyn FnMut() -> Result<(), String> + Send>;
 pub enum Request {
     /// Send commands to the store.
     Submit(Order),
-    /// Open the output of a run and, when it is `live`, say when it grows.
-    OpenLog { run: RunId, live: bool },
+    /// Open the output of a run.
+    OpenLog {
+        /// Of this run.
+        run: RunId,
+        /// Say when it grows.
+        live: bool,
+    },
     /// The store has changed: look what is new.
     Look,
 }
@@ -98,7 +103,10 @@ impl Link {
         let accepted = outcome.iter().flatten().any(Result::is_ok);
         self.look();
         self.tell(Wake::Answer(Answered { asked, outcome }));
-        if hire && accepted && let Err(why) = (self.hire)() {
+        if hire
+            && accepted
+            && let Err(why) = (self.hire)()
+        {
             self.tell(Wake::Trouble(format!("no worker could be started: {why}")));
         }
     }

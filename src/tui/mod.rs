@@ -1,7 +1,7 @@
 //! Floor 2: the screen. It observes a site and sends it commands; it decides nothing about jobs.
 
-pub mod action;
 mod act;
+pub mod action;
 mod dialog;
 mod editor;
 pub mod filter;

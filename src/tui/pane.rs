@@ -11,7 +11,7 @@ use super::wake::Effect;
 
 /// The output pane; it stays with its run until another job is chosen or the job is run again.
 #[derive(Default)]
-pub struct OutputPane {
+pub(super) struct OutputPane {
     run: Option<RunId>,
     output: Option<Output>,
     more: bool,
@@ -19,17 +19,17 @@ pub struct OutputPane {
 
 impl OutputPane {
     /// The run whose output is shown.
-    pub fn run(&self) -> Option<RunId> {
+    pub(super) fn run(&self) -> Option<RunId> {
         self.run
     }
 
     /// The view on the output, once it can be read.
-    pub fn output_mut(&mut self) -> Option<&mut Output> {
+    pub(super) fn output_mut(&mut self) -> Option<&mut Output> {
         self.output.as_mut()
     }
 
     /// Shows the latest run of `job`; asks for its output when that is another one than before.
-    pub fn show(&mut self, job: Option<&Job>) -> Option<Effect> {
+    pub(super) fn show(&mut self, job: Option<&Job>) -> Option<Effect> {
         let run = job.and_then(|job| job.last_run.as_ref());
         let id = run.map(|run| run.id);
         if self.run == id {
@@ -40,7 +40,7 @@ impl OutputPane {
     }
 
     /// The output can be read; it is of no interest when another run is shown by now.
-    pub fn open(&mut self, run: RunId, reader: LogReader) {
+    pub(super) fn open(&mut self, run: RunId, reader: LogReader) {
         if self.run == Some(run) {
             self.output = Some(Output::new(reader));
             self.refresh();
@@ -48,32 +48,32 @@ impl OutputPane {
     }
 
     /// Reads on, a bounded amount.
-    pub fn refresh(&mut self) {
+    pub(super) fn refresh(&mut self) {
         self.more = self.output.as_mut().is_some_and(Output::refresh);
     }
 
     /// Whether there is more to read at once.
-    pub fn has_more(&self) -> bool {
+    pub(super) fn has_more(&self) -> bool {
         self.more
     }
 
     /// Scrolls.
-    pub fn scroll(&mut self, scroll: Scroll) -> Result<(), String> {
+    pub(super) fn scroll(&mut self, scroll: Scroll) -> Result<(), String> {
         self.on_output(|output| output.scroll(scroll))
     }
 
     /// Follows what is printed, or holds the view.
-    pub fn toggle_follow(&mut self) -> Result<(), String> {
+    pub(super) fn toggle_follow(&mut self) -> Result<(), String> {
         self.on_output(Output::toggle_follow)
     }
 
     /// Wraps long lines, or cuts them.
-    pub fn toggle_wrap(&mut self) -> Result<(), String> {
+    pub(super) fn toggle_wrap(&mut self) -> Result<(), String> {
         self.on_output(Output::toggle_wrap)
     }
 
     /// Searches and goes to the first match; an empty text ends the search.
-    pub fn search(&mut self, text: &str) -> Result<(), String> {
+    pub(super) fn search(&mut self, text: &str) -> Result<(), String> {
         self.on_output(|output| {
             output.set_search(Some(text).filter(|text| !text.is_empty()));
             output.search_next(true);
@@ -81,7 +81,7 @@ impl OutputPane {
     }
 
     /// To the next match, or the one before.
-    pub fn find_again(&mut self, forwards: bool) -> Result<(), String> {
+    pub(super) fn find_again(&mut self, forwards: bool) -> Result<(), String> {
         self.on_output(|output| output.search_next(forwards))
     }
 

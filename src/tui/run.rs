@@ -91,7 +91,7 @@ pub fn run(options: Options) -> Result<Left, TuiError> {
     let input = input::Input::start(sender.clone())?;
     // Opens the output of the job that is chosen at first.
     let _ = sender.send(Wake::Tick);
-    let mut session = Session { terminal, input, signals, screen, link, watch, wakes, sender, grown, file };
+    let mut session = Session { screen, terminal, input, signals, link, watch, wakes, sender, grown, file };
     session.serve()
 }
 

@@ -71,14 +71,14 @@ pub(super) struct Undo {
 
 impl Screen {
     /// A screen of `site`, in front the queue named `queue`, or else the first one.
-    pub fn new(setup: Setup, site: Site, queue: Option<&QueueId>, size: Size) -> Self {
+    pub fn new(setup: Setup, site: Site, queue: Option<&QueueId>, room: Size) -> Self {
         let first = site.read(|ledger| ledger.queues().first().map(|(id, _)| (*id).clone()));
         // Without any queue there is an empty one in front that belongs to no site.
         let queue = queue.cloned().or(first).map_or_else(Queue::new, |id| site.get_queue(id));
         let lists = queue.read(|record, _| Lists::new(record));
         let mut screen = Self {
             setup,
-            size,
+            size: room,
             site,
             queue,
             lists,

@@ -29,7 +29,7 @@ impl Screen {
                 self.site.replace(*ledger);
                 self.refilter();
             }
-            Wake::Answer(answered) => effects.extend(self.answered(answered, now)),
+            Wake::Answer(answered) => effects.extend(self.answered(&answered, now)),
             Wake::Log { run, reader } => self.output.open(run, *reader),
             Wake::Grown => self.output.refresh(),
             Wake::File(Ok(plan)) => {
@@ -132,9 +132,9 @@ impl Screen {
         self.with_lists(|lists, record, _| lists.set_filter(text, record));
     }
 
-    fn answered(&mut self, answered: Answered, now: DateTime<Utc>) -> Option<Effect> {
+    fn answered(&mut self, answered: &Answered, now: DateTime<Utc>) -> Option<Effect> {
         let leaves = answered.asked == Asked::StopAndLeave && answered.outcome.is_ok();
-        let told = self.site.read(|ledger| told::told(&answered, ledger));
+        let told = self.site.read(|ledger| told::told(answered, ledger));
         if let Some(jobs) = told.removed {
             let until = now + TimeDelta::seconds(10);
             self.undo.push(Undo { jobs, until });
@@ -161,14 +161,12 @@ impl Screen {
         if let Some(dialog) = self.dialog.take() {
             return self.answer(dialog, key, now).into_iter().collect();
         }
-        match Action::of(key, self.lists.focus().output) {
-            Some(action) => self.act(action, now),
-            None => {
-                let help = Action::Help.key();
-                self.notices.say(Tone::Refused, format!("{key} does nothing here; {help} shows all keys"), now);
-                Vec::new()
-            }
+        if let Some(action) = Action::of(key, self.lists.focus().output) {
+            return self.act(action, now);
         }
+        let help = Action::Help.key();
+        self.notices.say(Tone::Refused, format!("{key} does nothing here; {help} shows all keys"), now);
+        Vec::new()
     }
 
     /// A dialog takes the key.

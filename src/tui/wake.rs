@@ -19,6 +19,7 @@ pub enum Wake {
     /// A text was pasted.
     Paste(String),
     /// The terminal has another size.
+    #[expect(missing_docs, reason = "in cells")]
     Resize { width: u16, height: u16 },
     /// The site has changed.
     News(Vec<Recorded>),
@@ -27,7 +28,12 @@ pub enum Wake {
     /// What became of an [`Order`].
     Answer(Answered),
     /// The output of a run can be read here.
-    Log { run: RunId, reader: Box<LogReader> },
+    Log {
+        /// Of this run.
+        run: RunId,
+        /// Here.
+        reader: Box<LogReader>,
+    },
     /// The output that is shown has grown.
     Grown,
     /// `jobs.yaml` was read again.
@@ -49,8 +55,13 @@ pub enum Wake {
 pub enum Effect {
     /// Send commands to the store.
     Submit(Order),
-    /// Open the output of a run; `live` when it may grow.
-    OpenLog { run: RunId, live: bool },
+    /// Open the output of a run.
+    OpenLog {
+        /// Of this run.
+        run: RunId,
+        /// It may grow.
+        live: bool,
+    },
     /// Read `jobs.yaml` again.
     Reread,
     /// Open the editor on `jobs.yaml`.
@@ -122,7 +133,12 @@ pub enum Spot {
     /// At this line, counted from 1.
     Line(usize),
     /// Where this job is defined.
-    Job { queue: QueueId, name: Arc<str> },
+    Job {
+        /// Its queue.
+        queue: QueueId,
+        /// Its name there.
+        name: Arc<str>,
+    },
 }
 
 /// Why the screen is left.

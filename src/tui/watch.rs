@@ -15,13 +15,13 @@ const QUIET: Duration = Duration::from_millis(30);
 
 /// Watches a `jobs.yaml` until it is dropped.
 #[derive(Debug)]
-pub struct Watch {
+pub(super) struct Watch {
     rereads: Sender<()>,
 }
 
 impl Watch {
     /// Watches `file`; each reading of it is sent as [`Wake::File`]. The folder is watched, since editors replace files.
-    pub fn new(file: PathBuf, wakes: Sender<Wake>) -> Result<Self, StoreError> {
+    pub(super) fn new(file: PathBuf, wakes: Sender<Wake>) -> Result<Self, StoreError> {
         let (rereads, inbox) = channel();
         let bell = Bell::default();
         let listener = listen(&file, bell.ring(rereads.clone(), || ()))?;
@@ -34,7 +34,7 @@ impl Watch {
     }
 
     /// Reads the file again, though it has not changed.
-    pub fn reread(&self) {
+    pub(super) fn reread(&self) {
         // A watch that has died has said why.
         let _ = self.rereads.send(());
     }

@@ -115,7 +115,9 @@ pub(super) fn removed(row: &Row<'_>) -> rusqlite::Result<Option<Removal>> {
 /// A run whose columns begin with `first`, in the order of the table.
 pub(super) fn run(row: &Row<'_>, first: usize) -> rusqlite::Result<Run> {
     let ending = match row.get::<_, Option<Nanos>>(first + 4)? {
-        Some(Nanos(at)) => Some(Ending { at, outcome: row.get::<_, Json<_>>(first + 5)?.0, exit: exit(row, first + 6)? }),
+        Some(Nanos(at)) => {
+            Some(Ending { at, outcome: row.get::<_, Json<_>>(first + 5)?.0, exit: exit(row, first + 6)? })
+        }
         None => None,
     };
     Ok(Run {

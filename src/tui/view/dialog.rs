@@ -11,10 +11,10 @@ use crate::tui::text;
 
 use super::paint::Strip;
 
-/// Draws a dialog that has its place here; tells where the terminal's cursor goes, if anywhere.
-pub(super) fn draw(dialog: &Dialog, screen: &Screen, area: Rect, buffer: &mut Buffer) -> Option<Option<(u16, u16)>> {
+/// Draws a dialog that has its place here; tells where the terminal's cursor goes, if a line is being typed.
+pub(super) fn draw(dialog: &Dialog, screen: &Screen, area: Rect, buffer: &mut Buffer) -> Option<(u16, u16)> {
     let look = &screen.setup.look;
-    let typed = |label: &str, line: &Line, buffer: &mut Buffer| Some(Some(typing(label, line, screen, area, buffer)));
+    let typed = |label: &str, line: &Line, buffer: &mut Buffer| Some(typing(label, line, screen, area, buffer));
     match dialog {
         Dialog::Ask { question, .. } => {
             let mut strip = Strip::new(area, buffer, &look.signs);
@@ -23,7 +23,7 @@ pub(super) fn draw(dialog: &Dialog, screen: &Screen, area: Rect, buffer: &mut Bu
             let question = text::plain_line(question);
             let fitting = text::fit(&question, room, look.signs.ellipsis);
             strip.left(" ", Style::new()).left(&fitting, look.theme.warn).left(" y/N ", look.theme.key);
-            Some(None)
+            None
         }
         Dialog::Add(line) => typed(&format!("add to {}: ", screen.queue.id()), line, buffer),
         Dialog::Filter(line) => typed("filter: ", line, buffer),

@@ -37,7 +37,15 @@ pub(super) fn note(screen: &Screen, words: &str, area: Rect, buffer: &mut Buffer
 pub(super) fn no_queues(screen: &Screen, area: Rect, buffer: &mut Buffer) {
     let look = &screen.setup.look;
     let edit = Action::Edit.key();
-    let words = ["There are no queues yet.", "", &format!("{edit} opens jobs.yaml in your editor; for instance:"), "", "  queues:", "    build:", "      - cargo test"];
+    let words = [
+        "There are no queues yet.",
+        "",
+        &format!("{edit} opens jobs.yaml in your editor; for instance:"),
+        "",
+        "  queues:",
+        "    build:",
+        "      - cargo test",
+    ];
     for (line, words) in lines(area).skip(1).zip(words) {
         Strip::new(line, buffer, &look.signs).left("   ", Style::new()).left(words, Style::new());
     }

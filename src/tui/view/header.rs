@@ -28,7 +28,9 @@ pub(super) fn draw(screen: &Screen, area: Rect, buffer: &mut Buffer) {
         }
         let front = |id: &QueueId| screen.has_queue() && screen.queue.id() == id;
         let tabs = |words: bool| -> Vec<Tab> {
-            let one = |(nth, (id, queue)): (usize, &(&QueueId, &QueueRecord))| tab(nth + 1, id, queue, front(id), words, look);
+            let one = |(nth, (id, queue)): (usize, &(&QueueId, &QueueRecord))| {
+                tab(nth + 1, id, queue, front(id), words, look)
+            };
             queues.iter().enumerate().map(one).collect()
         };
         let all = tabs(true);

@@ -11,8 +11,12 @@ use crate::tui::theme::Look;
 use super::paint::{Strip, below, lines};
 
 /// The groups with their titles.
-const GROUPS: [(Group, &str); 4] =
-    [(Group::Jobs, "Jobs and queues"), (Group::Move, "Moving about"), (Group::Output, "Output"), (Group::Screen, "Screen")];
+const GROUPS: [(Group, &str); 4] = [
+    (Group::Jobs, "Jobs and queues"),
+    (Group::Move, "Moving about"),
+    (Group::Output, "Output"),
+    (Group::Screen, "Screen"),
+];
 
 /// A line of the help.
 enum Line {

@@ -25,7 +25,10 @@ pub(super) fn draw(screen: &Screen, area: Rect, buffer: &mut Buffer) {
         if text::width(entry.key()) + text::width(entry.hint) + 3 > strip.room() {
             break;
         }
-        strip.left(&format!(" {} ", entry.key()), look.theme.key).left(entry.hint, look.theme.dim).left(" ", Style::new());
+        strip
+            .left(&format!(" {} ", entry.key()), look.theme.key)
+            .left(entry.hint, look.theme.dim)
+            .left(" ", Style::new());
     }
 }
 

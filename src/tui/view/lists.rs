@@ -10,9 +10,9 @@ use crate::tui::layout::{Layout, PHASES, Shape};
 use crate::tui::state::Screen;
 use crate::tui::text;
 
+use super::empty;
 use super::paint::{Strip, below, lines};
 use super::row::{self, Columns};
-use super::empty;
 
 /// The title of a pane.
 pub(super) fn title(phase: Phase) -> &'static str {
@@ -63,7 +63,8 @@ fn heading(screen: &Screen, phase: Phase, area: Rect, height: usize, buffer: &mu
     let look = &screen.setup.look;
     let focus = screen.lists.focus();
     let focused = focus.list == phase && !focus.output;
-    let (all, shown) = screen.queue.read(|record, _| (record.list(phase).len(), screen.lists.rows(record, phase).len()));
+    let (all, shown) =
+        screen.queue.read(|record, _| (record.list(phase).len(), screen.lists.rows(record, phase).len()));
     let mut strip = Strip::new(area, buffer, &look.signs);
     let rule = if focused { look.theme.focus } else { look.theme.rule };
     strip.left(look.signs.rule, rule).left(" ", Style::new());

@@ -7,6 +7,7 @@ use ratatui::style::Style;
 
 use crate::model::{Job, State};
 use crate::tui::action::Action;
+use crate::tui::dialog::Dialog;
 use crate::tui::notice::Tone;
 use crate::tui::state::Screen;
 use crate::tui::text;
@@ -17,10 +18,9 @@ use super::{dialog, row, when};
 /// Draws it; tells where the terminal's cursor goes, if a line is being typed.
 pub(super) fn draw(screen: &Screen, area: Rect, buffer: &mut Buffer, now: DateTime<Utc>) -> Option<(u16, u16)> {
     let look = &screen.setup.look;
-    if let Some(open) = &screen.dialog
-        && let Some(cursor) = dialog::draw(open, screen, area, buffer)
-    {
-        return cursor;
+    match &screen.dialog {
+        None | Some(Dialog::Help { .. }) => {}
+        Some(open) => return dialog::draw(open, screen, area, buffer),
     }
     let mut strip = Strip::new(area, buffer, &look.signs);
     strip.left(" ", Style::new());
@@ -33,7 +33,8 @@ pub(super) fn draw(screen: &Screen, area: Rect, buffer: &mut Buffer, now: DateTi
         strip.left(&text::plain_line(&notice.text), style);
     } else if let Some(broken) = &screen.file.broken {
         let errors = if broken.errors == 1 { "an error".to_owned() } else { format!("{} errors", broken.errors) };
-        let words = format!("jobs.yaml has {errors}; the last good one stays in force; {} edits it", Action::Edit.key());
+        let words =
+            format!("jobs.yaml has {errors}; the last good one stays in force; {} edits it", Action::Edit.key());
         strip.left(look.signs.failed, look.theme.bad).left(" ", Style::new()).left(&words, look.theme.bad);
     } else if let Some(job) = screen.chosen() {
         strip.left(&about(&job, screen, now), look.theme.dim);

@@ -69,7 +69,10 @@ fn title(screen: &Screen, job: Option<&Job>, status: &Status, area: Rect, buffer
         // One cell of the rule at the end.
         let room = strip.room().saturating_sub(6 + text::width(&took));
         let label = text::fit(&label, room, look.signs.ellipsis);
-        strip.left(&format!(" {} ", look.signs.dot), look.theme.dim).left(&label, Style::new()).left(&took, look.theme.dim);
+        strip
+            .left(&format!(" {} ", look.signs.dot), look.theme.dim)
+            .left(&label, Style::new())
+            .left(&took, look.theme.dim);
     }
     strip.left(" ", Style::new());
     strip.fill(look.signs.rule, rule);
