@@ -79,14 +79,17 @@ impl Diagnostics {
             .primary_title(diagnostic.message.as_str())
             .element(Origin::path(self.name.as_str()).line(diagnostic.line).char_column(diagnostic.column));
         if !diagnostic.snippet.text.is_empty() {
-            group = Level::ERROR.primary_title(diagnostic.message.as_str()).element(self.shown(
-                &diagnostic.snippet,
-                AnnotationKind::Primary,
-                diagnostic.expected.as_deref(),
-            ));
-        }
-        if let Some(Related { snippet, message }) = &diagnostic.related {
-            group = group.element(self.shown(snippet, AnnotationKind::Context, Some(message)));
+            let mut shown = self.shown(&diagnostic.snippet, AnnotationKind::Primary, diagnostic.expected.as_deref());
+            let mut elsewhere = None;
+            if let Some(Related { snippet, message }) = &diagnostic.related {
+                if snippet.line == diagnostic.line {
+                    let also = AnnotationKind::Context.span(snippet.span.clone()).label(message.as_str());
+                    shown = shown.annotation(also);
+                } else {
+                    elsewhere = Some(self.shown(snippet, AnnotationKind::Context, Some(message)));
+                }
+            }
+            group = Level::ERROR.primary_title(diagnostic.message.as_str()).element(shown).elements(elsewhere);
         }
         if !diagnostic.path.is_empty() {
             group = group.element(Level::NOTE.message(format!("in {}", diagnostic.path)));

@@ -38,12 +38,12 @@ impl Place {
         }
     }
 
-    fn name(self) -> &'static str {
+    fn preposition(self) -> &'static str {
         match self {
-            Self::Top => "the top level",
-            Self::Defaults => "`defaults`",
-            Self::Queue => "a queue",
-            Self::Job => "a job",
+            Self::Top => "at the top level",
+            Self::Defaults => "in `defaults`",
+            Self::Queue => "in a queue",
+            Self::Job => "in a job",
         }
     }
 }
@@ -65,9 +65,9 @@ pub(super) fn unknown(entry: &Entry<'_>, place: Place, path: &Path<'_>, problems
             (Place::Job, Place::Defaults) => format!("{name} belongs to one job and can't be a default"),
             (Place::Queue, Place::Defaults) => format!("{name} belongs to one queue and can't be a default"),
             (Place::Queue, Place::Top) => format!("put it into a queue: `queues: {{NAME: {{{text}: …}}}}`"),
-            _ => format!("it is a field of {}", home.name()),
+            _ => format!("it stands {}", home.preposition()),
         };
-        problem(format!("{name} can't stand in {}", place.name())).hint(hint)
+        problem(format!("{name} can't stand {}", place.preposition())).hint(hint)
     } else {
         problem(format!("unknown field {name}")).expected(format!("expected {}", one_of(&known)))
     });

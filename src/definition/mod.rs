@@ -48,8 +48,7 @@ pub fn parse(name: &str, text: &str) -> Result<Plan, Diagnostics> {
 pub fn line_of(text: &str, queue: &str, name: &str) -> Option<usize> {
     let source = Source::new(text);
     let entry = plan::entry_of(&tree(&source, &mut Problems::default())?, queue, name)?;
-    let reading = tree::read(&source, &[entry.saturating_sub(1), entry]).ok()?;
-    let (_, place) = reading.places.into_iter().find(|(id, _)| *id == entry)?;
+    let (_, place) = tree::read(&source, &[entry]).ok()?.places.into_iter().find(|(id, _)| *id == entry)?;
     Some(source.line_number(source.line_around(place.start).start))
 }
 

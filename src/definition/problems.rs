@@ -12,6 +12,9 @@ use super::tree;
 /// More errors than this are only counted.
 const MOST: usize = 100;
 
+/// So many values before one are located with it.
+const BEFORE: u32 = 8;
+
 /// The problems of one file.
 #[derive(Default)]
 pub(super) struct Problems {
@@ -103,8 +106,8 @@ impl Problems {
         let mut places = Places { source, values: self.places(source), line: None };
         let mut list: Vec<Diagnostic> = self.list.into_iter().map(|problem| places.diagnostic(problem)).collect();
         list.sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
-        // What is wrong in an anchor is found again through every alias.
-        list.dedup_by(|a, b| (a.line, a.column, &a.message) == (b.line, b.column, &b.message));
+        // What is wrong in an anchor is found again through every alias, and one mistake may break several rules.
+        list.dedup_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
         Diagnostics { name: name.to_owned(), list, more: self.uncounted }
     }
 
@@ -114,8 +117,8 @@ impl Problems {
             At::Value(id) => Some(*id),
             _ => None,
         });
-        // An empty collection is found behind the value before it.
-        let mut wanted: Vec<u32> = values.flat_map(|id| [id.saturating_sub(1), id]).collect();
+        // An empty collection is found behind the values before it.
+        let mut wanted: Vec<u32> = values.flat_map(|id| id.saturating_sub(BEFORE)..=id).collect();
         if wanted.is_empty() {
             return HashMap::new();
         }

@@ -50,7 +50,12 @@ fn keys(entries: &[Entry<'_>], path: &Path<'_>, problems: &mut Problems) {
     for (index, Entry { key, .. }) in entries.iter().enumerate() {
         if let Some(found) = key.unfit {
             let problem = Problem::new(key.id, path, format!("a key must be text, found {found}"));
-            problems.add(problem.hint("text that starts with `{` or `[` needs quotes"));
+            let brackets = matches!(found, "a list" | "a map");
+            problems.add(if brackets {
+                problem.hint("text that starts with `{` or `[` needs quotes")
+            } else {
+                problem
+            });
             continue;
         }
         // Most maps are so small that looking at every key before is cheaper than hashing.

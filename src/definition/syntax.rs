@@ -17,7 +17,7 @@ const WORDS: [(&str, &str, &str); 14] = [
     (
         "did not find expected '-' indicator",
         "the next item of the list was expected here",
-        "items of one list start with `- ` in the same column",
+        "items of one list start with `- ` in one column, and so do the keys of one map",
     ),
     ("did not find expected ',' or ']'", "the list `[…]` does not go on here", "expected `,` or `]`"),
     ("did not find expected ',' or '}'", "the map `{…}` does not go on here", "expected `,` or `}`"),
@@ -40,7 +40,7 @@ pub(super) fn problem(fault: &Fault, source: &Source<'_>) -> Problem {
         }
         Fault::Parser(error) => said(error, source),
         Fault::TooMuch(error) => too_much(place(error, source)),
-        Fault::Empty => Problem::in_file("there are no queues").hint("`setlist init` writes a file to start from"),
+        Fault::Empty => Problem::in_file("there are no queues").hint("begin with `queues: {hello: [echo Hello]}`"),
         Fault::SecondDocument(at) => Problem::in_text(*at..at + 1, "a second document starts here")
             .hint("a file is one document: leave out the `---`"),
     }

@@ -137,13 +137,15 @@ struct Reader<'r, 's> {
     /// The scalar for whose place an error was raised.
     raised: Option<Kind<'s>>,
     places: Vec<(u32, Range<usize>)>,
+    /// The first byte behind the value that was located last.
+    behind: usize,
 }
 
 impl<'r, 's> Reader<'r, 's> {
     fn new(source: &'r Source<'s>, wanted: &'r [u32]) -> Self {
         // Values that are written out take some bytes each; only aliases make more of them.
         let limit = source.text.len().saturating_mul(16).saturating_add(100_000).min(MOST_VALUES);
-        Self { source, next: 0, limit, wanted, owed: Vec::new(), raised: None, places: Vec::new() }
+        Self { source, next: 0, limit, wanted, owed: Vec::new(), raised: None, places: Vec::new(), behind: 0 }
     }
 
     fn over(&self) -> bool {
@@ -176,9 +178,10 @@ impl<'r, 's> Reader<'r, 's> {
     fn leave(&mut self, id: u32, waiting: usize) {
         if self.owed.get(waiting) == Some(&id) {
             self.owed.truncate(waiting);
-            let from = self.places.last().map_or(0, |(_, place)| place.start);
+            let from = self.source.floor(self.behind);
             let at = self.source.text[from..].find(['[', '{']).map_or(from, |at| from + at);
             self.places.push((id, at..at + 1));
+            self.behind = at + 1;
         }
     }
 
@@ -197,6 +200,7 @@ impl<'r, 's> Reader<'r, 's> {
         };
         if self.wants(id) || !self.owed.is_empty() {
             let place = start..start + length(&text[start..], &kind);
+            self.behind = place.end.max(start + extent(&text[start..], &kind));
             for collection in self.owed.drain(..) {
                 let bracket = text[..start].trim_end().len().saturating_sub(1);
                 let at = if text[bracket..].starts_with(['[', '{']) { bracket..bracket + 1 } else { place.clone() };
@@ -228,16 +232,33 @@ fn behind_properties(text: &str, mut start: usize) -> usize {
     start
 }
 
-/// How many bytes of the source to underline.
+/// How many bytes of the source to underline: as much of a scalar as stands on its first line.
 fn length(source: &str, kind: &Kind<'_>) -> usize {
-    let Kind::Scalar(_, text) = kind else { return source.chars().next().map_or(0, |c| usize::from(c == '~')) };
-    let quote = usize::from(source.starts_with(['"', '\'']));
-    let same = source[quote..].char_indices().zip(text.chars()).find(|((_, a), b)| a != b || *a == '\n');
-    let same = same.map_or(text.len().min(source.len() - quote), |((at, _), _)| at);
-    match same {
-        0 => source.chars().next().map_or(0, char::len_utf8),
-        _ if same == text.len() && quote == 1 => same + 2,
-        _ => quote + source[quote..quote + same].trim_end().len(),
+    let line = source.lines().next().unwrap_or_default();
+    let Kind::Scalar(_, text) = kind else { return usize::from(line.starts_with('~')) };
+    let Some(quote @ ('"' | '\'')) = line.chars().next() else {
+        let same = line.char_indices().zip(text.chars()).take_while(|((_, a), b)| a == b);
+        let same = same.last().map_or(0, |((at, c), _)| at + c.len_utf8());
+        return line[..same].trim_end().len().max(usize::from(!line.is_empty()));
+    };
+    let mut characters = line.char_indices().skip(1);
+    while let Some((at, character)) = characters.next() {
+        if character == '\\' && quote == '"' {
+            characters.next();
+        } else if character == quote {
+            return at + 1;
+        }
+    }
+    line.len()
+}
+
+/// How many bytes of the source a scalar takes, at least.
+fn extent(source: &str, kind: &Kind<'_>) -> usize {
+    let Kind::Scalar(_, text) = kind else { return 0 };
+    match source.chars().next() {
+        // A block: its header and its lines.
+        Some('|' | '>') => source.split_inclusive('\n').take(1 + text.matches('\n').count()).map(str::len).sum(),
+        _ => text.len().min(source.len()),
     }
 }
 

@@ -19,7 +19,7 @@ pub(super) fn excerpt(text: &str) -> Cow<'_, str> {
 
 /// The same between backticks.
 pub(super) fn quoted(text: &str) -> String {
-    format!("`{}`", excerpt(text))
+    format!("`{}`", if text.is_empty() { Cow::Borrowed("''") } else { excerpt(text) })
 }
 
 /// Names for a sentence: `a`, `b` or `c`.

@@ -5,16 +5,19 @@
 
 use std::any::Any;
 use std::cmp::Ordering;
+use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::{thread, vec};
+use std::{env, thread, vec};
 
 use chrono::Utc;
 
 use crate::model::{
-    Call, Command, Definition, Event, Failure, Job, JobId, OnFailure, Outcome, Queue, Report, Run, RunId, Site, Value,
-    WorkerId,
+    Call, Command, Definition, Event, Failure, Job, JobId, OnFailure, Outcome, Queue, Report, Run, RunId, Site, Stream,
+    Value, WorkerId,
 };
+use crate::runner::{self, Launch, Output};
 
 /// How [`Queue::process_with`] goes about the jobs. The default is what [`Queue::process`] does.
 #[derive(Clone, Copy, Debug)]
@@ -224,6 +227,26 @@ fn panicked(payload: &(dyn Any + Send)) -> Failure {
     Failure::error(said.map_or_else(|| "panicked".to_owned(), |said| format!("panicked: {said}")))
 }
 
-fn scripted(_definition: &Arc<Definition>) -> Report {
-    Err(Failure::error("not yet")).into()
+/// Runs a script in the current directory and passes on what it prints.
+fn scripted(definition: &Arc<Definition>) -> Report {
+    let folder = env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
+    let launch = Launch { definition: Arc::clone(definition), folder, env: Vec::new(), value_file: None };
+    runner::run(launch, Box::new(PassedOn))
+}
+
+/// Output that goes where our own goes.
+struct PassedOn;
+
+impl Output for PassedOn {
+    fn write(&mut self, stream: Stream, bytes: &[u8]) {
+        // That nobody reads it is no fault of the job.
+        let _ = match stream {
+            Stream::Out => io::stdout().write_all(bytes),
+            Stream::Err => io::stderr().write_all(bytes),
+        };
+    }
+
+    fn finish(self: Box<Self>) {
+        let _ = io::stdout().flush();
+    }
 }

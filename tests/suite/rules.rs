@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::thread;
 
-use setlist::model::{Arguments, Failure, JobId, OnFailure, Outcome, Value};
+use setlist::model::{Arguments, Exit, Failure, FailureKind, JobId, OnFailure, Outcome, Script, Value};
 use setlist::worker::{Order, Policy};
 use setlist::{Job, Queue, Site, get_queue};
 
@@ -275,6 +275,25 @@ fn arguments_are_passed_on_by_position_and_by_name() {
     queue.append(Job::new(sum).arg(1).arg(2).kwarg("times", 5));
     assert_eq!(queue.process(), Ok(1));
     assert_eq!(queue.finished()[0].value, Some(15.into()));
+}
+
+#[test]
+fn a_script_is_one_kind_of_callable() {
+    let queue = Queue::new();
+    queue.append(Job::new(Script::shell("printf '%s ' \"$@\"")).titled("Print").arg("a b").kwarg("times", 2));
+    queue.append(Script::shell("exit 3"));
+    queue.append(Script::command(["true"]));
+    let failure = queue.process().unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Exit);
+    let finished = &queue.finished()[0];
+    assert_eq!((finished.title(), &finished.value), ("Print", &Some("a b --times 2".into())));
+    let failed = &queue.pending()[0];
+    let ending = failed.last_run.as_ref().and_then(|run| run.ending.as_ref());
+    assert_eq!(ending.and_then(|ending| ending.exit), Some(Exit::Code(3)));
+    assert_eq!(queue.pending().len(), 2);
+
+    let mut missing = Job::new(Script::command(["/there/is/no/such/program"]));
+    assert_eq!(missing.call().unwrap_err().kind, FailureKind::NotStarted);
 }
 
 #[test]

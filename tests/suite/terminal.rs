@@ -1,6 +1,7 @@
 //! The whole program in a real pseudo-terminal: real keys, real jobs, what the screen shows.
 
 use std::io::{Read, Write};
+use std::num::NonZero;
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -17,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 struct Terminal {
     child: Box<dyn Child + Send + Sync>,
     keys: Box<dyn Write + Send>,
-    master: Box<dyn MasterPty + Send>,
+    master: Option<Box<dyn MasterPty + Send>>,
     drawn: Arc<Mutex<Drawn>>,
     news: Receiver<()>,
 }
@@ -41,7 +42,7 @@ impl Terminal {
             command.env_remove(name);
         }
         let child = pair.slave.spawn_command(command).unwrap();
-        let drawn = Arc::new(Mutex::new(Drawn { screen: vt100::Parser::new(24, 80, 0), raw: Vec::new() }));
+        let drawn = Arc::new(Mutex::new(Drawn { screen: vt100::Parser::new(cells(24), cells(80), 0), raw: Vec::new() }));
         let (sender, news) = channel();
         let (mut reader, seen) = (pair.master.try_clone_reader().unwrap(), Arc::clone(&drawn));
         std::thread::spawn(move || {
@@ -57,7 +58,7 @@ impl Terminal {
             }
         });
         let keys = pair.master.take_writer().unwrap();
-        Self { child, keys, master: pair.master, drawn, news }
+        Self { child, keys, master: Some(pair.master), drawn, news }
     }
 
     fn keys(&mut self, keys: &str) {
@@ -89,8 +90,8 @@ impl Terminal {
     }
 
     fn resize(&self, columns: u16, rows: u16) {
-        self.drawn.lock().unwrap().screen.screen_mut().set_size(rows, columns);
-        self.master.resize(size(columns, rows)).unwrap();
+        self.drawn.lock().unwrap().screen.screen_mut().set_size(cells(rows), cells(columns));
+        self.master.as_ref().unwrap().resize(size(columns, rows)).unwrap();
     }
 
     fn signal(&self, signal: Signal) {
@@ -103,7 +104,7 @@ impl Terminal {
     fn ended(mut self) -> ExitStatus {
         let status = self.child.wait().unwrap();
         // The reader has seen all there is when its channel closes.
-        drop(self.master);
+        self.master.take();
         while self.news.recv_timeout(PATIENCE).is_ok() {}
         let drawn = self.drawn.lock().unwrap();
         assert!(!drawn.screen.screen().alternate_screen(), "the alternate screen was left on");
@@ -117,6 +118,10 @@ impl Drop for Terminal {
     fn drop(&mut self) {
         let _ = self.child.kill();
     }
+}
+
+fn cells(number: u16) -> NonZero<u16> {
+    NonZero::new(number).unwrap()
 }
 
 fn size(cols: u16, rows: u16) -> PtySize {
