@@ -1,4 +1,30 @@
-//! Floor: tui.
+//! Floor 2: the screen. It observes a site and sends it commands; it decides nothing about jobs.
 
+mod act;
+pub mod action;
+mod dialog;
+mod editor;
+pub mod filter;
+mod input;
+pub mod keys;
+pub mod layout;
+mod line;
+pub mod link;
+pub mod lists;
+pub mod notice;
 pub mod output;
+mod pane;
+mod run;
+mod signals;
+mod state;
+mod terminal;
 pub mod text;
+pub mod theme;
+mod told;
+mod update;
+mod view;
+pub mod wake;
+mod watch;
+
+pub use run::{Left, Options, TuiError, run};
+pub use state::{Screen, Setup};

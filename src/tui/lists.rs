@@ -1,0 +1,192 @@
+//! The cursor in the lists of one queue. It is on a job, never on a row: rows come and go, the job stays chosen.
+//!
+//! When the chosen job of the list with the focus starts, finishes or is run again, the focus goes with it, so that a
+//! key always meets the job that the person had chosen, and its output stays in view. When somebody cancels a waiting
+//! job or removes one, the cursor stays where it is and its neighbour is chosen, so that the next one can be dealt
+//! with. A list with the focus keeps the row of the cursor still while rows come and go above it.
+
+use crate::model::{JobId, Ledger, Outcome, Phase, QueueId, QueueRecord};
+
+use super::filter::{Filter, Rows};
+use super::layout::{Focus, Layout, PHASES, index};
+
+/// Cursor, scroll positions and filter of one queue's lists.
+#[derive(Debug)]
+pub struct Lists {
+    focus: Focus,
+    panes: [Pane; 3],
+    filter: Option<Filter>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Pane {
+    /// None until the pane had the focus: it shows its top until then.
+    chosen: Option<JobId>,
+    /// The row of the chosen job when it was last looked up.
+    row: usize,
+    /// The first row shown.
+    offset: usize,
+}
+
+/// A move of the cursor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// This many rows down.
+    Down(usize),
+    /// This many rows up.
+    Up(usize),
+    /// To the top.
+    First,
+    /// To the end.
+    Last,
+}
+
+impl Lists {
+    /// The lists of a queue as they are first seen: the focus is on what runs, else on what waits, else on what is done.
+    pub fn new(record: &QueueRecord) -> Self {
+        let busy = [Phase::Running, Phase::Pending, Phase::Finished];
+        let list = busy.into_iter().find(|phase| !record.list(*phase).is_empty()).unwrap_or(Phase::Pending);
+        Self { focus: Focus { list, output: false, zoom: false }, panes: Default::default(), filter: None }
+    }
+
+    /// What has the focus.
+    pub fn focus(&self) -> Focus {
+        self.focus
+    }
+
+    /// Gives the focus to a list.
+    pub fn focus_list(&mut self, list: Phase) {
+        self.focus = Focus { list, output: false, zoom: false };
+    }
+
+    /// Gives the focus to the output, in its pane or in the whole screen.
+    pub fn focus_output(&mut self, zoom: bool) {
+        self.focus = Focus { output: true, zoom, ..self.focus };
+    }
+
+    /// The job under the cursor.
+    pub fn chosen(&self) -> Option<JobId> {
+        self.panes[index(self.focus.list)].chosen
+    }
+
+    /// The job that has, or would have, the cursor in a list.
+    pub fn chosen_in(&self, phase: Phase) -> Option<JobId> {
+        self.panes[index(phase)].chosen
+    }
+
+    /// The first row that a list shows.
+    pub fn offset(&self, phase: Phase) -> usize {
+        self.panes[index(phase)].offset
+    }
+
+    /// The filter, if there is one.
+    pub fn filter(&self) -> Option<&Filter> {
+        self.filter.as_ref()
+    }
+
+    /// The filter, for those who keep it up to date.
+    pub fn filter_mut(&mut self) -> Option<&mut Filter> {
+        self.filter.as_mut()
+    }
+
+    /// Shows the jobs with `text` only; all when it is empty.
+    pub fn set_filter(&mut self, text: &str, record: &QueueRecord) {
+        if text.is_empty() {
+            self.clear_filter();
+        } else if let Some(filter) = &mut self.filter {
+            filter.change(text, record);
+        } else {
+            self.filter = Some(Filter::new(text, record));
+        }
+    }
+
+    /// Shows all jobs.
+    pub fn clear_filter(&mut self) {
+        self.filter = None;
+    }
+
+    /// What a list shows.
+    pub fn rows<'a>(&'a self, record: &'a QueueRecord, phase: Phase) -> Rows<'a> {
+        rows(self.filter.as_ref(), record, phase)
+    }
+
+    /// Puts the cursor on a job, wherever it is.
+    pub fn choose(&mut self, id: JobId, ledger: &Ledger) {
+        if let Some(job) = ledger.job(id) {
+            self.focus.list = job.phase();
+            self.panes[index(job.phase())].chosen = Some(id);
+        }
+    }
+
+    /// Moves the cursor in the list that has it.
+    pub fn step(&mut self, step: Step, record: &QueueRecord) {
+        let rows = rows(self.filter.as_ref(), record, self.focus.list);
+        let pane = &mut self.panes[index(self.focus.list)];
+        let Some(last) = rows.len().checked_sub(1) else { return };
+        pane.row = match step {
+            Step::Down(by) => pane.row.saturating_add(by).min(last),
+            Step::Up(by) => pane.row.saturating_sub(by).min(last),
+            Step::First => 0,
+            Step::Last => last,
+        };
+        pane.chosen = rows.get(pane.row);
+    }
+
+    /// Brings cursor and scroll positions in line with what is in the lists now, and with the room there is.
+    pub fn settle(&mut self, queue: &QueueId, record: &QueueRecord, ledger: &Ledger, layout: &Layout) {
+        self.go_with_the_job(queue, ledger);
+        for phase in PHASES {
+            let rows = rows(self.filter.as_ref(), record, phase);
+            let scanning = self.filter.as_ref().is_some_and(Filter::is_scanning);
+            let has_cursor = self.focus.list == phase;
+            let pane = &mut self.panes[index(phase)];
+            match pane.chosen.map(|id| (id, rows.row(id, ledger))) {
+                Some((_, Some(row))) => {
+                    if has_cursor || pane.offset > 0 {
+                        pane.offset = (pane.offset + row).saturating_sub(pane.row);
+                    }
+                    pane.row = row;
+                }
+                // It may yet be found.
+                Some((_, None)) if scanning => {}
+                Some((_, None)) => {
+                    pane.row = pane.row.min(rows.len().saturating_sub(1));
+                    pane.chosen = rows.get(pane.row);
+                }
+                None if has_cursor => {
+                    pane.row = pane.offset;
+                    pane.chosen = rows.get(pane.row);
+                }
+                None => {}
+            }
+            pane.scroll(rows.len(), layout.rows(phase), has_cursor);
+        }
+    }
+
+    fn go_with_the_job(&mut self, queue: &QueueId, ledger: &Ledger) {
+        let left = self.focus.list;
+        let Some(job) = self.chosen().and_then(|id| ledger.job(id)) else { return };
+        let cancelled = left == Phase::Pending && job.outcome() == Some(&Outcome::Cancelled);
+        if job.queue != *queue || job.phase() == left || cancelled {
+            return;
+        }
+        self.focus.list = job.phase();
+        self.panes[index(job.phase())].chosen = Some(job.id);
+    }
+}
+
+impl Pane {
+    fn scroll(&mut self, len: usize, height: usize, has_cursor: bool) {
+        if has_cursor && height > 0 {
+            self.offset = self.offset.min(self.row).max((self.row + 1).saturating_sub(height));
+        }
+        self.offset = self.offset.min(len.saturating_sub(height));
+    }
+}
+
+fn rows<'a>(filter: Option<&'a Filter>, record: &'a QueueRecord, phase: Phase) -> Rows<'a> {
+    match filter {
+        Some(filter) => filter.rows(phase),
+        None => Rows::All(record.list(phase), phase),
+    }
+}

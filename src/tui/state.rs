@@ -1,0 +1,196 @@
+//! What the person sees and has chosen, over a copy of the site. Nothing here decides anything about jobs.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
+use ratatui::layout::Size;
+
+use crate::model::{Job, JobId, Ledger, Mode, Phase, Queue, QueueId, QueueRecord, Site};
+
+use super::dialog::Dialog;
+use super::filter::Filter;
+use super::layout::{Layout, layout};
+use super::lists::Lists;
+use super::notice::Notices;
+use super::pane::OutputPane;
+use super::theme::Look;
+use super::wake::Broken;
+
+/// The screen without a terminal: [`handle`](Self::handle) takes what happens and returns what is to be done,
+/// [`draw`](Self::draw) shows it.
+#[derive(Debug)]
+pub struct Screen {
+    pub(super) setup: Setup,
+    pub(super) size: Size,
+    pub(super) site: Site,
+    pub(super) queue: Queue,
+    pub(super) lists: Lists,
+    /// Where the person was in the other queues.
+    pub(super) elsewhere: HashMap<QueueId, Lists>,
+    pub(super) output: OutputPane,
+    pub(super) dialog: Option<Dialog>,
+    pub(super) notices: Notices,
+    pub(super) file: FileState,
+    /// What was removed of late, the latest last.
+    pub(super) undo: Vec<Undo>,
+}
+
+/// What the screen is told once.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Colours and signs.
+    pub look: Look,
+    /// What the site is called.
+    pub site_name: String,
+    /// The site's `jobs.yaml`.
+    pub file: PathBuf,
+    /// The local time of an instant.
+    pub local: fn(DateTime<Utc>) -> NaiveDateTime,
+}
+
+/// How `jobs.yaml` is.
+#[derive(Debug, Default)]
+pub(super) struct FileState {
+    /// What is wrong with it; the last good version stays in force.
+    pub(super) broken: Option<Broken>,
+    /// The diagnosis was put away for now.
+    pub(super) hidden: bool,
+    /// The first line of the diagnosis that is shown.
+    pub(super) scroll: usize,
+    /// A running job has kept a part of the file from being put in force.
+    pub(super) deferred: bool,
+}
+
+/// What was removed at once, and until when it can be put back.
+#[derive(Clone, Debug)]
+pub(super) struct Undo {
+    pub(super) jobs: Vec<JobId>,
+    pub(super) until: DateTime<Utc>,
+}
+
+impl Screen {
+    /// A screen of `site`, in front the queue named `queue`, or else the first one.
+    pub fn new(setup: Setup, site: Site, queue: Option<&QueueId>, room: Size) -> Self {
+        let first = site.read(|ledger| ledger.queues().first().map(|(id, _)| (*id).clone()));
+        // Without any queue there is an empty one in front that belongs to no site.
+        let queue = queue.cloned().or(first).map_or_else(Queue::new, |id| site.get_queue(id));
+        let lists = queue.read(|record, _| Lists::new(record));
+        let mut screen = Self {
+            setup,
+            size: room,
+            site,
+            queue,
+            lists,
+            elsewhere: HashMap::new(),
+            output: OutputPane::default(),
+            dialog: None,
+            notices: Notices::default(),
+            file: FileState::default(),
+            undo: Vec::new(),
+        };
+        screen.settle();
+        screen
+    }
+
+    /// Opens on what is wrong with `jobs.yaml`.
+    #[must_use]
+    pub fn broken(mut self, broken: Broken) -> Self {
+        self.file.broken = Some(broken);
+        self
+    }
+
+    /// The queue in front.
+    pub fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
+    /// The job under the cursor.
+    pub fn chosen(&self) -> Option<Job> {
+        self.queue.job(self.lists.chosen()?)
+    }
+
+    /// The cursor and the scroll positions.
+    pub fn lists(&self) -> &Lists {
+        &self.lists
+    }
+
+    /// Where everything is drawn.
+    pub fn layout(&self) -> Layout {
+        layout(self.size, self.lists.focus())
+    }
+
+    /// How many jobs run in the whole site.
+    pub fn running(&self) -> usize {
+        self.site.read(|ledger| ledger.queues().iter().map(|(_, queue)| queue.running.len()).sum())
+    }
+
+    /// Whether there is more to do without waiting for anything: a scan goes on, or output is being read.
+    pub fn is_busy(&self) -> bool {
+        self.lists.filter().is_some_and(Filter::is_scanning) || self.output.has_more()
+    }
+
+    /// When the screen changes by itself, if it does: each second while a job visibly runs, or when a message expires.
+    pub fn next_tick(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let runs = self.queue.read(|record, _| !record.running.is_empty());
+        let second = runs.then(|| now + TimeDelta::milliseconds(1000 - i64::from(now.timestamp_subsec_millis())));
+        let expiry = self.notices.clone().expire(now);
+        second.into_iter().chain(expiry).min()
+    }
+
+    /// Whether there is a queue at all.
+    pub(super) fn has_queue(&self) -> bool {
+        self.queue.site() == &self.site
+    }
+
+    /// The diagnosis, while it is in view.
+    pub(super) fn diagnosis(&self) -> Option<&Broken> {
+        self.file.broken.as_ref().filter(|_| !self.file.hidden)
+    }
+
+    /// Shows another queue.
+    pub(super) fn show(&mut self, id: &QueueId) {
+        if self.queue.id() == id && self.has_queue() {
+            return;
+        }
+        let queue = self.site.get_queue(id);
+        let lists = self.elsewhere.remove(id).unwrap_or_else(|| queue.read(|record, _| Lists::new(record)));
+        let before = std::mem::replace(&mut self.lists, lists);
+        let left = std::mem::replace(&mut self.queue, queue);
+        self.elsewhere.insert(left.id().clone(), before);
+        // While it was not in front nobody kept its filter up to date.
+        let filter = self.lists.filter().map(|filter| filter.text().to_owned());
+        if let Some(text) = filter {
+            self.lists.clear_filter();
+            self.with_lists(|lists, record, _| lists.set_filter(&text, record));
+        }
+    }
+
+    /// Changes the lists in view of what is in them.
+    pub(super) fn with_lists<T>(&mut self, change: impl FnOnce(&mut Lists, &QueueRecord, &Ledger) -> T) -> T {
+        let lists = &mut self.lists;
+        self.queue.read(|record, ledger| change(lists, record, ledger))
+    }
+
+    /// Brings cursor and scroll positions in line with everything else.
+    pub(super) fn settle(&mut self) {
+        let layout = self.layout();
+        let queue = self.queue.clone();
+        self.with_lists(|lists, record, ledger| lists.settle(queue.id(), record, ledger, &layout));
+    }
+
+    /// What the queue in front is doing.
+    pub(super) fn mode(&self) -> Mode {
+        self.queue.read(|record, _| record.mode)
+    }
+
+    /// Whether a worker would have to run what is added to a queue.
+    pub(super) fn any_processing(&self) -> bool {
+        self.site.read(|ledger| ledger.queues().iter().any(|(_, queue)| queue.mode == Mode::Processing))
+    }
+
+    /// How many jobs of the queue in front are in a phase.
+    pub(super) fn count(&self, phase: Phase) -> usize {
+        self.queue.read(|record, _| record.list(phase).len())
+    }
+}

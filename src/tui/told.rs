@@ -1,0 +1,119 @@
+//! The words for what became of a command.
+
+use crate::model::{Event, Job, JobId, Ledger, Mode, Phase, QueueId};
+use crate::store::Answer;
+
+use super::action::Action;
+use super::notice::Tone;
+use super::wake::{Answered, Asked};
+
+/// What an answer means for the screen.
+#[derive(Debug)]
+pub(super) struct Told {
+    pub(super) tone: Tone,
+    /// What is said; nothing when it is empty.
+    pub(super) text: String,
+    /// What was removed, and can be put back.
+    pub(super) removed: Option<Vec<JobId>>,
+    /// What was removed is back.
+    pub(super) undone: bool,
+    /// A job that the person has just added.
+    pub(super) added: Option<JobId>,
+    /// The file is not wholly in force yet.
+    pub(super) deferred: bool,
+}
+
+/// What to say about an answer, over the site as it is afterwards.
+pub(super) fn told(answered: &Answered, ledger: &Ledger) -> Told {
+    let answers = match &answered.outcome {
+        Ok(answers) => answers,
+        Err(trouble) => return said(Tone::Failed, trouble.clone()),
+    };
+    let events: Vec<&Event> = answers.iter().flatten().flatten().collect();
+    let refusal = answers.iter().find_map(|answer| answer.as_ref().err());
+    let accepted = answers.iter().filter(|answer| answer.is_ok()).count();
+    if let (0, Some(refusal)) = (accepted, refusal) {
+        return said(Tone::Refused, refusal.to_string());
+    }
+    let done = |text: String| said(Tone::Done, text);
+    match &answered.asked {
+        Asked::Process(queues) => done(format!("processing {}", names(queues, answers))),
+        Asked::Pause(queues) => done(format!("paused {}; what runs may finish", names(queues, answers))),
+        Asked::Run(job) => done(ledger.job(*job).map(|job| run(job, ledger)).unwrap_or_default()),
+        Asked::RunFailed => done(format!("running {} again", jobs(accepted, "failed job"))),
+        Asked::Cancel(job) if events.iter().any(|event| matches!(event, Event::StopAsked { .. })) => {
+            done(format!("asked {job} to stop; {} kills it", Action::Kill.key()))
+        }
+        Asked::Cancel(job) => done(format!("cancelled {job}")),
+        Asked::Kill(job) => done(format!("killing {job}")),
+        Asked::Remove => {
+            let removed: Vec<_> = events.iter().filter_map(|event| removed(event)).collect();
+            let text = format!("removed {}; {} undoes", jobs(removed.len(), "job"), Action::Undo.key());
+            Told { removed: Some(removed), ..done(text) }
+        }
+        Asked::Undo => {
+            let restored = events.iter().filter(|event| matches!(event, Event::Restored { .. })).count();
+            Told { undone: true, ..done(format!("restored {}", jobs(restored, "job"))) }
+        }
+        Asked::Add(queue) => {
+            let added = events.iter().find_map(|event| match event {
+                Event::Added { job } => Some(job.id),
+                _ => None,
+            });
+            let number = added.map(|id| id.to_string()).unwrap_or_default();
+            Told { added, ..done(format!("added {number} to {queue}")) }
+        }
+        Asked::Reload => reload(&events),
+        Asked::Open | Asked::StopAndLeave => done(String::new()),
+    }
+}
+
+fn said(tone: Tone, text: String) -> Told {
+    Told { tone, text, removed: None, undone: false, added: None, deferred: false }
+}
+
+fn removed(event: &Event) -> Option<JobId> {
+    match event {
+        Event::Removed { job, .. } => Some(*job),
+        _ => None,
+    }
+}
+
+fn names(queues: &[QueueId], answers: &[Answer]) -> String {
+    let accepted = queues.iter().zip(answers).filter(|(_, answer)| answer.is_ok());
+    accepted.map(|(queue, _)| queue.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+fn jobs(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
+/// Why a job that was asked for runs now, or not yet.
+fn run(job: &Job, ledger: &Ledger) -> String {
+    let (id, queue) = (job.id, &job.queue);
+    let Some(record) = ledger.queue(queue) else { return String::new() };
+    let room = usize::try_from(record.settings.parallel).unwrap_or(usize::MAX);
+    match job.phase() {
+        Phase::Pending if record.mode == Mode::Paused => {
+            format!("{id} waits: {queue} is paused; {} goes on", Action::Process.key())
+        }
+        Phase::Pending if record.running.len() >= room => format!("{id} runs as soon as {queue} has room"),
+        _ => format!("running {id}"),
+    }
+}
+
+fn reload(events: &[&Event]) -> Told {
+    let count = |wanted: fn(&Event) -> bool| events.iter().filter(|event| wanted(event)).count();
+    let more = count(|event| matches!(event, Event::Added { .. } | Event::Restored { .. }));
+    let changed = count(|event| matches!(event, Event::Redefined { .. }));
+    let less = count(|event| matches!(event, Event::Removed { .. }));
+    let settings = count(|event| matches!(event, Event::QueueDefined { .. }));
+    let in_force = events.is_empty() || count(|event| matches!(event, Event::FileRead { .. })) > 0;
+    let what = match (more + changed + less, settings) {
+        (0, 0) => "nothing changed".to_owned(),
+        (0, _) => "settings changed".to_owned(),
+        _ => format!("+{more} ~{changed} -{less}"),
+    };
+    let rest = if in_force { "" } else { "; a running job changes when it has finished" };
+    Told { deferred: !in_force, ..said(Tone::Done, format!("jobs.yaml reloaded: {what}{rest}")) }
+}

@@ -1,0 +1,239 @@
+//! What each wake-up changes, and what is to be done about it.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use ratatui::layout::Size;
+
+use crate::model::{Command, Event, JobId, Ledger, Recorded};
+
+use super::action::Action;
+use super::dialog::Dialog;
+use super::filter::Filter;
+use super::keys::{Code, Key};
+use super::notice::Tone;
+use super::state::{FileState, Screen, Undo};
+use super::told;
+use super::wake::{Answered, Asked, Effect, Order, Wake, Why};
+
+impl Screen {
+    /// Takes in what has happened; returns what is to be done.
+    pub fn handle(&mut self, wake: Wake, now: DateTime<Utc>) -> Vec<Effect> {
+        self.notices.expire(now);
+        self.undo.retain(|undo| undo.until > now);
+        let mut effects = Vec::new();
+        match wake {
+            Wake::Key(key) => effects = self.press(key, now),
+            Wake::Paste(text) => self.paste(&text),
+            Wake::Resize { width, height } => self.size = Size { width, height },
+            Wake::News(news) => effects.extend(self.follow(&news)),
+            Wake::Fresh(ledger) => {
+                self.site.replace(*ledger);
+                self.refilter();
+            }
+            Wake::Answer(answered) => effects.extend(self.answered(&answered, now)),
+            Wake::Log { run, reader } => self.output.open(run, *reader),
+            Wake::Grown => self.output.refresh(),
+            Wake::File(Ok(plan)) => {
+                self.file = FileState::default();
+                let commands = vec![Command::Reconcile(plan)];
+                effects.push(Effect::Submit(Order { commands, asked: Asked::Reload, hire: self.any_processing() }));
+            }
+            Wake::File(Err(broken)) => {
+                self.file.broken = Some(broken);
+                self.file.hidden = false;
+                self.file.scroll = 0;
+            }
+            Wake::Trouble(text) => self.notices.say(Tone::Failed, text, now),
+            Wake::Tick => {}
+            Wake::Suspend => effects.push(Effect::Suspend),
+            Wake::Repaint => effects.push(Effect::Repaint),
+            Wake::Leave(why) => effects.push(Effect::Leave(why)),
+        }
+        self.proceed();
+        self.settle();
+        let job = self.chosen();
+        effects.extend(self.output.show(job.as_ref()));
+        effects
+    }
+
+    /// Goes on with what was too much for one step.
+    fn proceed(&mut self) {
+        self.with_lists(|lists, _, ledger| {
+            if let Some(filter) = lists.filter_mut() {
+                filter.step(ledger);
+            }
+        });
+        if self.output.has_more() {
+            self.output.refresh();
+        }
+    }
+
+    fn follow(&mut self, news: &[Recorded]) -> Option<Effect> {
+        if self.lists.filter().is_some() {
+            for recorded in news {
+                self.follow_filtered(recorded);
+            }
+        } else {
+            self.site.follow(news);
+        }
+        let shown = self.output.run();
+        let ended = |recorded: &Recorded, which: &dyn Fn(_) -> bool| match recorded.event {
+            Event::Ended { run, .. } => which(run),
+            _ => false,
+        };
+        if news.iter().any(|recorded| ended(recorded, &|run| Some(run) == shown)) {
+            self.output.refresh();
+        }
+        if !self.has_queue() {
+            let first = self.site.read(|ledger| ledger.queues().first().map(|(id, _)| (*id).clone()));
+            if let Some(first) = first {
+                self.show(&first);
+            }
+        }
+        let finish = self.file.deferred && news.iter().any(|recorded| ended(recorded, &|_| true));
+        finish.then(|| {
+            self.file.deferred = false;
+            Effect::Reread
+        })
+    }
+
+    fn follow_filtered(&mut self, recorded: &Recorded) {
+        let id = match &recorded.event {
+            Event::Added { job } | Event::Restored { job } => Some(job.id),
+            event => event.job(),
+        };
+        let queue = self.queue.id().clone();
+        if let Some(id) = id {
+            self.with_filter(|filter, ledger| ledger.job(id).into_iter().for_each(|job| filter.before(job)));
+        }
+        self.site.follow(std::slice::from_ref(recorded));
+        if let Some(id) = id {
+            self.with_filter(|filter, ledger| ledger.job(id).into_iter().for_each(|job| filter.after(job, &queue)));
+        }
+    }
+
+    fn with_filter(&mut self, change: impl FnOnce(&mut Filter, &Ledger)) {
+        self.with_lists(|lists, _, ledger| {
+            if let Some(filter) = lists.filter_mut() {
+                change(filter, ledger);
+            }
+        });
+    }
+
+    /// Filters again, when nobody knows what has changed.
+    fn refilter(&mut self) {
+        let text = self.lists.filter().map(|filter| filter.text().to_owned());
+        self.lists.clear_filter();
+        if let Some(text) = text {
+            self.filter_by(&text);
+        }
+    }
+
+    fn filter_by(&mut self, text: &str) {
+        self.with_lists(|lists, record, _| lists.set_filter(text, record));
+    }
+
+    fn answered(&mut self, answered: &Answered, now: DateTime<Utc>) -> Option<Effect> {
+        let leaves = answered.asked == Asked::StopAndLeave && answered.outcome.is_ok();
+        let told = self.site.read(|ledger| told::told(answered, ledger));
+        if let Some(jobs) = told.removed {
+            let until = now + TimeDelta::seconds(10);
+            self.undo.push(Undo { jobs, until });
+            self.notices.say_until(told.tone, told.text, until);
+        } else if !told.text.is_empty() {
+            self.notices.say(told.tone, told.text, now);
+        }
+        if told.undone {
+            self.undo.pop();
+        }
+        self.file.deferred |= told.deferred;
+        if let Some(added) = told.added {
+            self.choose(added);
+        }
+        leaves.then_some(Effect::Leave(Why::Asked))
+    }
+
+    /// Puts the cursor on a job, if it is in the queue in front.
+    fn choose(&mut self, id: JobId) {
+        self.with_lists(|lists, _, ledger| lists.choose(id, ledger));
+    }
+
+    fn press(&mut self, key: Key, now: DateTime<Utc>) -> Vec<Effect> {
+        if let Some(dialog) = self.dialog.take() {
+            return self.answer(dialog, key, now).into_iter().collect();
+        }
+        if let Some(action) = Action::of(key, self.lists.focus().output) {
+            return self.act(action, now);
+        }
+        let help = Action::Help.key();
+        self.notices.say(Tone::Refused, format!("{key} does nothing here; {help} shows all keys"), now);
+        Vec::new()
+    }
+
+    /// A dialog takes the key.
+    fn answer(&mut self, mut dialog: Dialog, key: Key, now: DateTime<Utc>) -> Option<Effect> {
+        let cancels = key.code == Code::Esc || (key.ctrl && matches!(key.code, Code::Char('c' | 'g')));
+        match &mut dialog {
+            Dialog::Ask { then, .. } => match key.typed() {
+                Some('y' | 'Y') => return Some(Effect::Submit(then.clone())),
+                Some('n' | 'N') => self.notices.say(Tone::Done, "nothing was done", now),
+                _ if cancels => self.notices.say(Tone::Done, "nothing was done", now),
+                // Enter and slips of the finger are no answer.
+                _ => self.dialog = Some(dialog),
+            },
+            Dialog::Help { scroll } => {
+                let moved = match Action::of(key, false) {
+                    Some(Action::Down) => Some(scroll.saturating_add(1)),
+                    Some(Action::Up) => Some(scroll.saturating_sub(1)),
+                    Some(Action::PageDown | Action::HalfDown) => Some(scroll.saturating_add(10)),
+                    Some(Action::PageUp | Action::HalfUp) => Some(scroll.saturating_sub(10)),
+                    Some(Action::First) => Some(0),
+                    Some(Action::Last) => Some(usize::MAX),
+                    _ => None,
+                };
+                self.dialog = moved.map(|scroll| Dialog::Help { scroll });
+            }
+            Dialog::Add(line) => match key.code {
+                _ if cancels => {}
+                Code::Enter => return self.add(line.text()),
+                _ => {
+                    line.press(key);
+                    self.dialog = Some(dialog);
+                }
+            },
+            Dialog::Filter(line) => match key.code {
+                _ if cancels => self.lists.clear_filter(),
+                Code::Enter => {}
+                _ => {
+                    line.press(key);
+                    let text = line.text().to_owned();
+                    self.dialog = Some(dialog);
+                    self.filter_by(&text);
+                }
+            },
+            Dialog::Search(line) => match key.code {
+                // A search that never was is as good as ended.
+                _ if cancels => drop(self.output.search("")),
+                Code::Enter => {
+                    let text = line.text().to_owned();
+                    if let Err(why) = self.output.search(&text) {
+                        self.notices.say(Tone::Refused, why, now);
+                    }
+                }
+                _ => {
+                    line.press(key);
+                    self.dialog = Some(dialog);
+                }
+            },
+        }
+        None
+    }
+
+    fn paste(&mut self, text: &str) {
+        let Some(line) = self.dialog.as_mut().and_then(Dialog::line_mut) else { return };
+        line.insert(text);
+        if let Some(Dialog::Filter(line)) = &self.dialog {
+            let text = line.text().to_owned();
+            self.filter_by(&text);
+        }
+    }
+}

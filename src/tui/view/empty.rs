@@ -1,0 +1,66 @@
+//! What stands where there is nothing to show: always with the key to press.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use crate::model::{Mode, Phase, QueueRecord};
+use crate::tui::action::Action;
+use crate::tui::layout::SMALLEST;
+use crate::tui::state::Screen;
+use crate::tui::text;
+
+use super::paint::{Strip, lines};
+
+/// Why a list is empty, and what fills it.
+pub(super) fn list(screen: &Screen, phase: Phase, record: &QueueRecord, area: Rect, buffer: &mut Buffer) {
+    let (add, edit, process) = (Action::Add.key(), Action::Edit.key(), Action::Process.key());
+    let words = match (screen.lists.filter(), phase) {
+        (Some(filter), _) if filter.is_scanning() => "looking…".to_owned(),
+        (Some(_), _) => format!("nothing matches; {} shows all", Action::Back.key()),
+        (None, Phase::Pending) => format!("nothing waits: {add} adds a job, {edit} edits jobs.yaml"),
+        (None, Phase::Running) if record.pending.is_empty() => "nothing runs".to_owned(),
+        (None, Phase::Running) if record.mode == Mode::Processing => "the next one starts soon".to_owned(),
+        (None, Phase::Running) => format!("nothing runs: {process} processes the queue"),
+        (None, Phase::Finished) => "nothing has finished yet".to_owned(),
+    };
+    note(screen, &words, area, buffer);
+}
+
+/// A dimmed line at the top of a pane.
+pub(super) fn note(screen: &Screen, words: &str, area: Rect, buffer: &mut Buffer) {
+    let look = &screen.setup.look;
+    Strip::new(area, buffer, &look.signs).left("   ", Style::new()).left(words, look.theme.dim);
+}
+
+/// A site without queues.
+pub(super) fn no_queues(screen: &Screen, area: Rect, buffer: &mut Buffer) {
+    let look = &screen.setup.look;
+    let edit = Action::Edit.key();
+    let words = [
+        "There are no queues yet.",
+        "",
+        &format!("{edit} opens jobs.yaml in your editor; for instance:"),
+        "",
+        "  queues:",
+        "    build:",
+        "      - cargo test",
+    ];
+    for (line, words) in lines(area).skip(1).zip(words) {
+        Strip::new(line, buffer, &look.signs).left("   ", Style::new()).left(words, Style::new());
+    }
+}
+
+/// A terminal in which nothing fits: what is needed, then failures, quit and help as far as there is room.
+pub(super) fn too_small(screen: &Screen, area: Rect, buffer: &mut Buffer) {
+    let look = &screen.setup.look;
+    let failed: usize = screen.site.read(|ledger| ledger.queues().iter().map(|(_, queue)| queue.failed).sum());
+    let need = format!("needs {}x{}, has {}x{}", SMALLEST.width, SMALLEST.height, area.width, area.height);
+    let failures = if failed > 0 { format!("{} {failed} failed", look.signs.failed) } else { String::new() };
+    let quit = format!("{} quits", Action::Quit.key());
+    let words = [(failures, look.theme.bad), (need, Style::new()), (quit, look.theme.dim)];
+    let said = words.into_iter().filter(|(words, _)| !words.is_empty());
+    for (line, (words, style)) in lines(area).zip(said) {
+        Strip::new(line, buffer, &look.signs).left(&text::plain_line(&words), style);
+    }
+}

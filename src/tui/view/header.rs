@@ -1,0 +1,107 @@
+//! The first line: a tab per queue, and how many jobs of the site have failed.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use crate::model::{Mode, QueueId, QueueRecord};
+use crate::tui::state::Screen;
+use crate::tui::text;
+use crate::tui::theme::Look;
+
+use super::paint::Strip;
+
+/// A tab in pieces, each with its style.
+struct Tab {
+    pieces: Vec<(String, Style)>,
+    in_front: bool,
+}
+
+pub(super) fn draw(screen: &Screen, area: Rect, buffer: &mut Buffer) {
+    let look = &screen.setup.look;
+    let mut strip = Strip::new(area, buffer, &look.signs);
+    screen.site.read(|ledger| {
+        let queues = ledger.queues();
+        let failed: usize = queues.iter().map(|(_, queue)| queue.failed).sum();
+        if failed > 0 {
+            strip.right(&format!(" {} {failed} failed ", look.signs.failed), look.theme.bad);
+        }
+        let front = |id: &QueueId| screen.has_queue() && screen.queue.id() == id;
+        let tabs = |words: bool| -> Vec<Tab> {
+            let one = |(nth, (id, queue)): (usize, &(&QueueId, &QueueRecord))| {
+                tab(nth + 1, id, queue, front(id), words, look)
+            };
+            queues.iter().enumerate().map(one).collect()
+        };
+        let all = tabs(true);
+        let fitting = if total(&all) <= strip.room() { all } else { tabs(false) };
+        let site = screen.setup.site_name.as_str();
+        if total(&fitting) + text::width(site) + 4 <= strip.room() {
+            strip.right(&format!("  {site}  "), look.theme.dim);
+        }
+        put(&fitting, &mut strip, look);
+    });
+}
+
+/// Puts as many tabs as fit, the one in front among them.
+fn put(tabs: &[Tab], strip: &mut Strip<'_>, look: &Look) {
+    let room = strip.room();
+    let front = tabs.iter().position(|tab| tab.in_front).unwrap_or(0);
+    let mut first = 0;
+    // Room for a sign at each end.
+    while first < front && total(&tabs[first..=front]) + 4 > room {
+        first += 1;
+    }
+    if first > 0 {
+        strip.left(&format!(" {}", look.signs.ellipsis), look.theme.dim);
+    }
+    for (nth, tab) in tabs.iter().enumerate().skip(first) {
+        let more = if nth + 1 < tabs.len() { 2 } else { 0 };
+        if nth > front && tab.width() + more > strip.room() {
+            strip.left(&format!(" {}", look.signs.ellipsis), look.theme.dim);
+            return;
+        }
+        for (piece, style) in &tab.pieces {
+            strip.left(piece, *style);
+        }
+    }
+}
+
+fn tab(nth: usize, id: &QueueId, queue: &QueueRecord, in_front: bool, words: bool, look: &Look) -> Tab {
+    let theme = &look.theme;
+    let title = if queue.settings.title.is_empty() { id.as_str() } else { &queue.settings.title };
+    let name = text::plain_line(title);
+    let name = text::fit(if name.is_empty() { "\"\"" } else { &name }, 24, look.signs.ellipsis).into_owned();
+    let mut pieces = vec![(" ".to_owned(), Style::new())];
+    pieces.push((format!("{nth} "), theme.dim));
+    pieces.push((name, if in_front { theme.tab } else { Style::new() }));
+    let running = if queue.running.is_empty() { theme.dim } else { theme.live };
+    pieces.push((format!(" {}/{}", queue.running.len(), queue.settings.parallel), running));
+    if words || in_front || queue.mode == Mode::Stopped {
+        pieces.push((format!(" {}", queue.mode.word()), mode(queue.mode, look)));
+    }
+    if queue.failed > 0 {
+        pieces.push((format!(" {}{}", look.signs.failed, queue.failed), theme.bad));
+    }
+    pieces.push((" ".to_owned(), Style::new()));
+    Tab { pieces, in_front }
+}
+
+fn mode(mode: Mode, look: &Look) -> Style {
+    match mode {
+        Mode::Idle => look.theme.dim,
+        Mode::Processing => look.theme.live,
+        Mode::Paused => look.theme.warn,
+        Mode::Stopped => look.theme.bad,
+    }
+}
+
+fn total(tabs: &[Tab]) -> usize {
+    tabs.iter().map(Tab::width).sum()
+}
+
+impl Tab {
+    fn width(&self) -> usize {
+        self.pieces.iter().map(|(piece, _)| text::width(piece)).sum()
+    }
+}

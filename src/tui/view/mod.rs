@@ -1,0 +1,62 @@
+//! What is drawn where; nothing here changes what the person has chosen.
+
+mod diagnosis;
+mod dialog;
+mod empty;
+mod header;
+mod help;
+mod hints;
+mod lists;
+mod message;
+mod output;
+mod paint;
+mod row;
+mod when;
+
+use chrono::{DateTime, Utc};
+use ratatui::Frame;
+use ratatui::buffer::Buffer;
+
+use super::dialog::Dialog;
+use super::layout::{Layout, PHASES, Shape};
+use super::state::Screen;
+
+impl Screen {
+    /// Draws everything as it is at `now`.
+    pub fn draw(&mut self, frame: &mut Frame<'_>, now: DateTime<Utc>) {
+        let layout = self.layout();
+        // A terminal that has just shrunk may not have told yet.
+        if frame.area().width < self.size.width || frame.area().height < self.size.height {
+            return;
+        }
+        let cursor = self.paint(&layout, frame.buffer_mut(), now);
+        if let Some(cursor) = cursor {
+            frame.set_cursor_position(cursor);
+        }
+    }
+
+    /// Fills the buffer; tells where the terminal's cursor goes, if a line is being typed.
+    fn paint(&mut self, layout: &Layout, buffer: &mut Buffer, now: DateTime<Utc>) -> Option<(u16, u16)> {
+        if layout.shape == Shape::TooSmall {
+            empty::too_small(self, layout.body, buffer);
+            return None;
+        }
+        header::draw(self, layout.header, buffer);
+        if let Some(Dialog::Help { scroll }) = &mut self.dialog {
+            help::draw(scroll, &self.setup.look, layout.body, buffer);
+        } else if self.diagnosis().is_some() {
+            diagnosis::draw(self, layout.body, buffer);
+        } else if !self.has_queue() {
+            empty::no_queues(self, layout.body, buffer);
+        } else {
+            lists::states(self, layout, buffer);
+            for phase in PHASES {
+                lists::draw(self, phase, layout, buffer, now);
+            }
+            lists::divide(self, layout.divide, buffer);
+            output::draw(self, layout, buffer, now);
+        }
+        hints::draw(self, layout.hints, buffer);
+        message::draw(self, layout.message, buffer, now)
+    }
+}

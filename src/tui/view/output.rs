@@ -1,0 +1,115 @@
+//! The output of the chosen job, under a title that says whose it is.
+
+use chrono::{DateTime, Utc};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::{Modifier, Style};
+
+use crate::model::{Job, Phase};
+use crate::tui::action::Action;
+use crate::tui::layout::Layout;
+use crate::tui::output::{self, Progress, Status};
+use crate::tui::state::Screen;
+use crate::tui::text;
+use crate::tui::theme::{Look, Palette, Signs};
+
+use super::paint::{Strip, below};
+use super::{empty, when};
+
+pub(super) fn draw(screen: &mut Screen, layout: &Layout, buffer: &mut Buffer, now: DateTime<Utc>) {
+    let area = layout.output;
+    if area.is_empty() {
+        return;
+    }
+    let job = screen.chosen();
+    let body = Rect { x: area.x + 1, width: area.width.saturating_sub(1), ..below(area) };
+    let look = appearance(&screen.setup.look);
+    let status = screen.output.output_mut().map(|output| output.draw(body, buffer, &look)).unwrap_or_default();
+    title(screen, job.as_ref(), &status, area, buffer, now);
+    match &job {
+        Some(job) if job.last_run.is_none() => empty::note(screen, &never_ran(job), below(area), buffer),
+        Some(job) if screen.output.output_mut().is_some_and(|output| output.is_empty()) => {
+            let words = if job.phase() == Phase::Running { "nothing printed yet" } else { "it printed nothing" };
+            empty::note(screen, words, below(area), buffer);
+        }
+        _ => {}
+    }
+}
+
+/// Whose output it is, how far it says it is, and where the view stands in it.
+fn title(screen: &Screen, job: Option<&Job>, status: &Status, area: Rect, buffer: &mut Buffer, now: DateTime<Utc>) {
+    let look = &screen.setup.look;
+    let focused = screen.lists.focus().output;
+    let rule = if focused { look.theme.focus } else { look.theme.rule };
+    let mut strip = Strip::new(area, buffer, &look.signs);
+    strip.left(look.signs.rule, rule).left(" ", Style::new());
+    strip.left("Output", if focused { look.theme.focus } else { look.theme.title });
+    let mut facts = Vec::new();
+    if let Some(hits) = status.search {
+        let looking = if hits.looking { "+" } else { "" };
+        facts.push((format!("{}{looking} matches", hits.count), look.theme.warn));
+    }
+    if let Some(news) = status.below(look.signs == Signs::ASCII) {
+        facts.push((news, look.theme.live));
+    }
+    let position = status.position();
+    if !position.is_empty() && !status.following {
+        facts.push((position, look.theme.dim));
+    }
+    if let Some(bar) = bar(status.progress, look) {
+        facts.push((bar, look.theme.live));
+    }
+    for (fact, style) in facts.iter().rev() {
+        strip.right(&format!(" {fact} "), *style);
+    }
+    if let Some(job) = job {
+        let label = text::plain_line(&job.label());
+        let took = if job.phase() == Phase::Running { String::new() } else { when::took(job, now) };
+        let took = if took.is_empty() { took } else { format!(" {} {took}", look.signs.dot) };
+        // One cell of the rule at the end.
+        let room = strip.room().saturating_sub(6 + text::width(&took));
+        let label = text::fit(&label, room, look.signs.ellipsis);
+        strip
+            .left(&format!(" {} ", look.signs.dot), look.theme.dim)
+            .left(&label, Style::new())
+            .left(&took, look.theme.dim);
+    }
+    strip.left(" ", Style::new());
+    strip.fill(look.signs.rule, rule);
+}
+
+/// `███─── 42%`, or a word where it isn't known how far it is.
+fn bar(progress: Progress, look: &Look) -> Option<String> {
+    const WIDTH: usize = 12;
+    let (full, empty) = if look.signs == Signs::ASCII { ("#", ".") } else { ("━", "─") };
+    let word = match progress {
+        Progress::None => return None,
+        Progress::Indeterminate => return Some("working".to_owned()),
+        Progress::Normal(_) => "",
+        Progress::Error(_) => " error",
+        Progress::Paused(_) => " paused",
+    };
+    let percent = progress.percent()?;
+    let done = usize::from(percent) * WIDTH / 100;
+    Some(format!("{}{} {percent}%{word}", full.repeat(done), empty.repeat(WIDTH - done)))
+}
+
+fn appearance(look: &Look) -> output::Look {
+    let plain = Style::new();
+    output::Look {
+        text: plain,
+        remark: look.theme.dim,
+        found: look.theme.warn.add_modifier(Modifier::UNDERLINED),
+        current: plain.add_modifier(Modifier::REVERSED),
+        colours: look.theme.palette != Palette::Mono,
+        ascii: look.signs == Signs::ASCII,
+    }
+}
+
+fn never_ran(job: &Job) -> String {
+    let run = Action::Run.key();
+    match job.phase() {
+        Phase::Finished => format!("it never ran; {run} runs it"),
+        Phase::Pending | Phase::Running => format!("it has not run yet; {run} runs it now"),
+    }
+}

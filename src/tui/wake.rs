@@ -1,0 +1,194 @@
+//! What wakes the screen, and what it wants done: two closed lists between which everything else is pure.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
+
+use crate::model::{Command, JobId, Ledger, Plan, QueueId, Recorded, RunId};
+use crate::store::log::LogReader;
+use crate::store::{Answer, Ring};
+
+use super::keys::Key;
+
+/// Why the screen wakes up.
+#[derive(Debug)]
+pub enum Wake {
+    /// A key was pressed.
+    Key(Key),
+    /// A text was pasted.
+    Paste(String),
+    /// The terminal has another size.
+    #[expect(missing_docs, reason = "in cells")]
+    Resize { width: u16, height: u16 },
+    /// The site has changed.
+    News(Vec<Recorded>),
+    /// The site, when so much has changed that it was loaded anew.
+    Fresh(Box<Ledger>),
+    /// What became of an [`Order`].
+    Answer(Answered),
+    /// The output of a run can be read here.
+    Log {
+        /// Of this run.
+        run: RunId,
+        /// Here.
+        reader: Box<LogReader>,
+    },
+    /// The output that is shown has grown.
+    Grown,
+    /// `jobs.yaml` was read again.
+    File(Result<Box<Plan>, Broken>),
+    /// Something outside failed; the text says what.
+    Trouble(String),
+    /// Time has passed.
+    Tick,
+    /// Somebody wants the program stopped for a while.
+    Suspend,
+    /// The terminal's content may be spoilt.
+    Repaint,
+    /// Leave, and why.
+    Leave(Why),
+}
+
+/// What the screen wants done.
+#[derive(Debug)]
+pub enum Effect {
+    /// Send commands to the store.
+    Submit(Order),
+    /// Open the output of a run.
+    OpenLog {
+        /// Of this run.
+        run: RunId,
+        /// It may grow.
+        live: bool,
+    },
+    /// Read `jobs.yaml` again.
+    Reread,
+    /// Open the editor on `jobs.yaml`.
+    Edit(Spot),
+    /// Have the shell's job, of which this process is a part, stopped; that comes back as [`Wake::Suspend`].
+    AskToSuspend,
+    /// Stop this process until the shell continues it.
+    Suspend,
+    /// Draw everything anew.
+    Repaint,
+    /// Leave the screen.
+    Leave(Why),
+}
+
+/// Commands, and what for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Order {
+    /// Decided together, in order.
+    pub commands: Vec<Command>,
+    /// What the person wanted, for the words of the answer.
+    pub asked: Asked,
+    /// Whether a worker is needed when any of them is accepted.
+    pub hire: bool,
+}
+
+/// What became of an [`Order`].
+#[derive(Debug)]
+pub struct Answered {
+    /// What the person wanted.
+    pub asked: Asked,
+    /// One answer for each command, or why the store failed.
+    pub outcome: Result<Vec<Answer>, String>,
+}
+
+/// What a person wanted with an [`Order`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// Make sure that the queue in front exists.
+    Open,
+    /// Process these queues.
+    Process(Vec<QueueId>),
+    /// Pause these queues.
+    Pause(Vec<QueueId>),
+    /// Run this job.
+    Run(JobId),
+    /// Run all these failed jobs again.
+    RunFailed,
+    /// Cancel this job.
+    Cancel(JobId),
+    /// Kill this job.
+    Kill(JobId),
+    /// Remove jobs, by one key or another.
+    Remove,
+    /// Put back what was removed.
+    Undo,
+    /// Add a job to this queue.
+    Add(QueueId),
+    /// Bring the site in line with `jobs.yaml`.
+    Reload,
+    /// Stop everything, then leave.
+    StopAndLeave,
+}
+
+/// Where the editor opens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Spot {
+    /// At the top.
+    Top,
+    /// At this line, counted from 1.
+    Line(usize),
+    /// Where this job is defined.
+    Job {
+        /// Its queue.
+        queue: QueueId,
+        /// Its name there.
+        name: Arc<str>,
+    },
+}
+
+/// Why the screen is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// A person asked for it.
+    Asked,
+    /// A signal did.
+    Signal(i32),
+    /// The terminal has gone.
+    Vanished,
+    /// A thread of the screen has died.
+    Broken,
+}
+
+/// What is wrong with `jobs.yaml`, as text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broken {
+    /// All errors with their snippets, without colours.
+    pub text: String,
+    /// How many there are.
+    pub errors: usize,
+    /// The line of the first one, counted from 1.
+    pub line: Option<usize>,
+}
+
+/// Sends one wake-up however often it is rung before somebody has looked.
+#[derive(Clone, Default)]
+pub struct Bell(Arc<AtomicBool>);
+
+impl Bell {
+    /// Something that rings by sending `message()`, once until [`Bell::heard`].
+    pub fn ring<T: Send + 'static>(&self, sender: Sender<T>, message: fn() -> T) -> Ring {
+        let rung = Arc::clone(&self.0);
+        Arc::new(move || {
+            if !rung.swap(true, Ordering::AcqRel) {
+                // Nobody listens any more when the screen is being left.
+                let _ = sender.send(message());
+            }
+        })
+    }
+
+    /// Call this before looking at what the bell announced: what changes afterwards rings again.
+    pub fn heard(&self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+impl fmt::Debug for Bell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Bell")
+    }
+}
