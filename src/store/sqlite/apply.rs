@@ -38,7 +38,10 @@ impl Rows<'_> {
         let [seq, job, run, worker] = [counters.seq, counters.job, counters.run, counters.worker].map(u64::cast_signed);
         self.change("UPDATE site SET seq = ?1, job = ?2, run = ?3, worker = ?4", (seq, job, run, worker))?;
         if counters.seq / PRUNE_EVERY != began / PRUNE_EVERY {
-            self.change("DELETE FROM events WHERE seq <= ?1", [counters.seq.saturating_sub(KEPT_EVENTS).cast_signed()])?;
+            self.change(
+                "DELETE FROM events WHERE seq <= ?1",
+                [counters.seq.saturating_sub(KEPT_EVENTS).cast_signed()],
+            )?;
         }
         Ok(true)
     }

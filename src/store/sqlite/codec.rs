@@ -92,7 +92,7 @@ pub(super) fn job(row: &Row<'_>, queue: impl FnOnce(&str) -> QueueId) -> rusqlit
         }
         unknown => return Err(rusqlite::Error::IntegralValueOutOfRange(4, unknown)),
     };
-    let last_run = row.get::<_, Option<RunId>>(LAST_RUN)?.map(|_| run(row, LAST_RUN)).transpose()?;
+    let last_run = row.get::<_, Option<RunId>>(LAST_RUN)?.map(|_| run(row, LAST_RUN).map(Box::new)).transpose()?;
     Ok(Job {
         id: row.get(0)?,
         queue: queue(row.get_ref(1)?.as_str()?),
@@ -115,7 +115,9 @@ pub(super) fn removed(row: &Row<'_>) -> rusqlite::Result<Option<Removal>> {
 /// A run whose columns begin with `first`, in the order of the table.
 pub(super) fn run(row: &Row<'_>, first: usize) -> rusqlite::Result<Run> {
     let ending = match row.get::<_, Option<Nanos>>(first + 4)? {
-        Some(Nanos(at)) => Some(Ending { at, outcome: row.get::<_, Json<_>>(first + 5)?.0, exit: exit(row, first + 6)? }),
+        Some(Nanos(at)) => {
+            Some(Ending { at, outcome: row.get::<_, Json<_>>(first + 5)?.0, exit: exit(row, first + 6)? })
+        }
         None => None,
     };
     Ok(Run {
