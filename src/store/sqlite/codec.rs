@@ -92,7 +92,7 @@ pub(super) fn job(row: &Row<'_>, queue: impl FnOnce(&str) -> QueueId) -> rusqlit
         }
         unknown => return Err(rusqlite::Error::IntegralValueOutOfRange(4, unknown)),
     };
-    let last_run = row.get::<_, Option<RunId>>(LAST_RUN)?.map(|_| run(row, LAST_RUN)).transpose()?;
+    let last_run = row.get::<_, Option<RunId>>(LAST_RUN)?.map(|_| run(row, LAST_RUN).map(Box::new)).transpose()?;
     Ok(Job {
         id: row.get(0)?,
         queue: queue(row.get_ref(1)?.as_str()?),
