@@ -151,14 +151,30 @@ impl Ledger {
         if let Some(known) = self.take(id).or_else(|| self.removed.remove(&id).map(|(known, _)| known)) {
             self.displace(&known);
         }
-        self.counters.job = self.counters.job.max(id.0);
-        self.counters.run = self.counters.run.max(job.last_run.as_ref().map_or(0, |run| run.id.0));
-        if let Some(name) = &job.definition.name {
-            self.names.insert((job.queue.clone(), Arc::clone(name)), id);
-        }
-        self.indexes.entry(job.queue.clone()).or_default().places.insert((job.position, id));
+        self.enter(&job);
         self.jobs.insert(id, job);
         self.list(id);
+    }
+
+    /// Puts many jobs, `count` or so, where their states say; part of loading a site. Sorts each list once.
+    pub fn fill<E>(&mut self, count: usize, jobs: impl IntoIterator<Item = Result<Job, E>>) -> Result<(), E> {
+        self.jobs.reserve(count);
+        for job in jobs {
+            let job = job?;
+            self.enter(&job);
+            self.queues.entry(job.queue.clone()).or_default().list_mut(job.phase()).push_back(job.id);
+            self.jobs.insert(job.id, job);
+        }
+        let Self { queues, jobs, .. } = self;
+        for queue in queues.values_mut() {
+            for list in [&mut queue.pending, &mut queue.running, &mut queue.finished] {
+                list.make_contiguous().sort_by(|a, b| match (jobs.get(a), jobs.get(b)) {
+                    (Some(a), Some(b)) => order(a, b),
+                    _ => a.cmp(b),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// Sets what is not jobs; part of loading a site.
@@ -207,13 +223,24 @@ impl Ledger {
         Some(job)
     }
 
+    /// Takes note of a job that is about to be in a queue: everything but its list.
+    fn enter(&mut self, job: &Job) {
+        self.counters.job = self.counters.job.max(job.id.0);
+        self.counters.run = self.counters.run.max(job.last_run.as_ref().map_or(0, |run| run.id.0));
+        if let Some(name) = &job.definition.name {
+            self.names.insert((job.queue.clone(), Arc::clone(name)), job.id);
+        }
+        let index = self.indexes.entry(job.queue.clone()).or_default();
+        index.places.insert((job.position, job.id));
+        if is_asked(job) {
+            index.asked.insert((job.position, job.id));
+        }
+        self.queues.entry(job.queue.clone()).or_default().failed += usize::from(wants_attention(job));
+    }
+
     fn list(&mut self, id: JobId) {
         let Some(job) = self.jobs.get(&id) else { return };
-        if is_asked(job) {
-            self.indexes.entry(job.queue.clone()).or_default().asked.insert((job.position, id));
-        }
         let queue = self.queues.entry(job.queue.clone()).or_default();
-        queue.failed += usize::from(wants_attention(job));
         let list = queue.list_mut(job.phase());
         let place = place_in(list, job, &self.jobs);
         list.insert(place, id);

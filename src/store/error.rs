@@ -1,7 +1,7 @@
 //! What can go wrong with a store, in words that name the file and the way out.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A store can't be used. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +21,12 @@ pub enum StoreError {
         path: PathBuf,
         /// The database's reason.
         source: rusqlite::Error,
+    },
+    /// There is no room left for a change.
+    #[error("{path}: the disk is full; nothing was changed: make room and try again", path = .path.display())]
+    Full {
+        /// The file that could not grow.
+        path: PathBuf,
     },
     /// The file is there, but it is not a site of Setlist or it is damaged. It is left as it is.
     #[error("{path}: {reason}; the file is left untouched: move it away to start afresh", path = .path.display())]
@@ -59,6 +65,25 @@ pub enum StoreError {
 impl StoreError {
     /// A file or folder can't be read or written.
     pub fn io(path: impl Into<PathBuf>, source: io::Error) -> Self {
-        Self::Io { path: path.into(), source }
+        let path = path.into();
+        match source.kind() {
+            io::ErrorKind::StorageFull => Self::Full { path },
+            _ => Self::Io { path, source },
+        }
+    }
+
+    /// The database at `path` can't be read or written, or what it holds makes no sense.
+    pub(super) fn database(path: &Path, source: rusqlite::Error) -> Self {
+        use rusqlite::{Error, ErrorCode};
+        let path = path.to_owned();
+        match (&source, source.sqlite_error_code()) {
+            (_, Some(ErrorCode::DiskFull)) => Self::Full { path },
+            (_, Some(ErrorCode::NotADatabase)) => Self::Unreadable { path, reason: "this is no database".to_owned() },
+            (_, Some(ErrorCode::DatabaseCorrupt))
+            | (Error::FromSqlConversionFailure(..) | Error::InvalidColumnType(..) | Error::QueryReturnedNoRows, _) => {
+                Self::Unreadable { path, reason: format!("the database is damaged ({source})") }
+            }
+            _ => Self::Database { path, source },
+        }
     }
 }

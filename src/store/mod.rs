@@ -1,12 +1,14 @@
 //! Floor 1: where sites are kept, so that nothing acknowledged is lost.
 //!
 //! A [`Store`] decides commands inside a transaction and answers when the outcome is durable. Every backend passes one
-//! contract suite. What runs print is kept beside the
-//! store, in [`log`].
+//! contract suite. What runs print is kept beside the store, in [`log`].
 
 mod bell;
 mod error;
+mod folder;
 pub mod log;
+mod memory;
+mod sqlite;
 
 use chrono::{DateTime, Utc};
 
@@ -15,6 +17,13 @@ use log::{LogReader, LogWriter};
 
 pub use bell::{Listener, Ring};
 pub use error::StoreError;
+pub use folder::{Folder, RollCall, WorkerLock};
+pub use memory::Memory;
+pub use sqlite::Sqlite;
+
+/// How many events a store keeps at least for those who follow it; whoever is further behind loads the site again,
+/// which is faster by then.
+const KEPT_EVENTS: u64 = 10_000;
 
 /// What became of one command: its events, or why it was refused. A refused command changes nothing.
 pub type Answer = Result<Vec<Event>, Refusal>;
@@ -34,6 +43,9 @@ pub trait Store: Send {
 
     /// The workers that have joined and not left.
     fn workers(&mut self) -> Result<Vec<Worker>, StoreError>;
+
+    /// Which version of `jobs.yaml` is in force.
+    fn stamp(&mut self) -> Result<Option<String>, StoreError>;
 
     /// The number of the last event.
     fn seq(&mut self) -> Result<u64, StoreError>;

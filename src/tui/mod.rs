@@ -1,1 +1,4 @@
 //! Floor: tui.
+
+pub mod output;
+pub mod text;

@@ -1,5 +1,21 @@
-//! Floor: worker.
-mod now;
-mod process;
+//! Floor 2: who runs the jobs.
+//!
+//! A worker claims what is ready, starts it, reports how it ended and claims the next, until nothing is asked for any
+//! more. Whoever asks for work [`hire`]s one; it outlives the screen and the terminal. Workers know each other only
+//! through the store. A queue of this process alone needs no store: [`Queue::process`](crate::Queue::process).
 
+mod environment;
+mod error;
+mod hire;
+mod now;
+mod office;
+mod process;
+mod recover;
+mod shift;
+
+pub use error::WorkerError;
+pub use hire::hire;
+pub use office::Office;
 pub use process::{Order, Policy, Processed};
+pub use recover::bury_the_dead;
+pub use shift::{Shift, Urgency};

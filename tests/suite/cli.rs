@@ -1,1 +1,361 @@
-//! Tests: cli.
+//! The command line as a user meets it: output, JSON and exit codes of the real program on real sites.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+use crate::room::{Room, Said, wait_for};
+
+const BUILD: &str = "\
+queues:
+  build:
+    parallel: 1
+    jobs:
+      - {id: lint, title: Lint, run: echo no warnings}
+      - {id: test, run: 'echo one; echo two >&2; exit 3'}
+      - {id: ship, command: ['true']}
+";
+
+#[test]
+fn process_prints_a_line_per_job_and_counts() {
+    let room = Room::with(BUILD);
+    let said = room.run(&["process", "build"]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    let lines: Vec<Vec<&str>> = said.out.lines().map(|line| line.split("  ").collect()).collect();
+    assert_eq!((lines[0][0], lines[0][1], lines[0][3]), ("build/lint", "succeeded", "no warnings"));
+    assert_eq!((lines[1][0], lines[1][1], lines[1][3]), ("build/test", "failed", "exit code 3"));
+    assert_eq!((lines[2][0], lines[2][1]), ("build/ship", "succeeded"));
+    assert_eq!(lines[3][0], "2 succeeded, 1 failed");
+    assert_eq!(lines.len(), 4);
+}
+
+#[test]
+fn process_when_all_is_well_or_done() {
+    let room = Room::with("queues: {q: ['true', 'true']}\n");
+    assert_eq!(room.run(&["process"]).code, Some(0));
+    let again = room.run(&["process"]);
+    assert_eq!((again.code, again.out.as_str()), (Some(0), ""));
+    assert!(again.err.contains("nothing is pending"), "{again:?}");
+}
+
+#[test]
+fn process_stops_at_the_first_failure_where_the_file_says_so() {
+    let room = Room::with(
+        "queues:\n  q: {on_failure: stop, jobs: ['true', {id: bad, run: exit 1}, {id: later, run: 'true'}]}\n",
+    );
+    assert_eq!(room.run(&["process"]).code, Some(1));
+    let status: Value = serde_json::from_str(&room.ok(&["status", "--json"])).unwrap();
+    assert_eq!((&status["state"], &status["pending"], &status["finished"]), (&json!("stopped"), &json!(2), &json!(1)));
+    assert_eq!(room.job("q/bad")["error"], json!("exit code 1"));
+    assert_eq!(room.job("q/later")["attempt"], json!(0));
+}
+
+#[test]
+fn dry_run_runs_nothing() {
+    let room = Room::with("queues: {q: [touch one, touch two]}\n");
+    assert_eq!(room.ok(&["process", "--dry-run"]).lines().count(), 2);
+    assert!(!room.join("one").exists());
+    assert_eq!(room.ok(&["list", "--state", "pending"]).lines().count(), 2);
+}
+
+#[test]
+fn a_job_as_json_has_every_field() {
+    let room = Room::with(
+        "queues:\n  q:\n    - {id: a, title: An A, command: [sh, -c, 'echo 7; exit 2'], ok_codes: [2], tags: [x]}\n",
+    );
+    let fresh = room.job("q/a");
+    assert_eq!(fresh["state"], json!("pending"));
+    for field in
+        ["outcome", "exit_code", "signal", "started_at", "executed_at", "wait_ms", "run_ms", "value", "error", "worker"]
+    {
+        assert_eq!(fresh[field], Value::Null, "{field}");
+    }
+    room.ok(&["process"]);
+    let job = room.job("#1");
+    let fields: Vec<&str> = job.as_object().unwrap().keys().map(String::as_str).collect();
+    let expected = "id queue name title state outcome exit_code signal attempt max_attempts enqueued_at started_at \
+                    executed_at wait_ms run_ms value error command needs tags worker runs";
+    let mut expected: Vec<&str> = expected.split_whitespace().collect();
+    expected.sort_unstable();
+    let mut sorted = fields;
+    sorted.sort_unstable();
+    assert_eq!(sorted, expected);
+    assert_eq!(job["outcome"], json!("succeeded"));
+    assert_eq!(job["exit_code"], json!(2));
+    assert_eq!(job["value"], json!("7"));
+    assert_eq!(job["command"], json!("sh -c 'echo 7; exit 2'"));
+    assert_eq!((&job["attempt"], &job["tags"]), (&json!(1), &json!(["x"])));
+    let executed = job["executed_at"].as_str().unwrap();
+    assert!(executed.ends_with('Z') && executed.len() == "2026-01-01T00:00:00.000Z".len(), "{executed}");
+}
+
+#[test]
+fn list_filters_and_streams_json_lines() {
+    let room = Room::with(BUILD);
+    room.run(&["process"]);
+    let failed = room.ok(&["list", "--state", "failed", "--json"]);
+    let failed: Vec<Value> = failed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(failed.len(), 1);
+    assert_eq!(failed[0]["name"], json!("test"));
+    assert_eq!(room.ok(&["list", "build", "--json", "--since", "1h"]).lines().count(), 3);
+    assert_eq!(room.ok(&["list", "--tag", "none"]), "");
+}
+
+#[test]
+fn log_prints_what_the_job_wrote_byte_for_byte() {
+    let room = Room::with("queues:\n  q:\n    - {id: a, run: 'printf \"one\\ntwo\\n\\303\\050\\033[31mred\"'}\n");
+    room.ok(&["process"]);
+    let output = room.command(&["log", "q/a"]).output().unwrap();
+    assert_eq!(output.stdout, b"one\ntwo\n\xc3(\x1b[31mred");
+}
+
+#[test]
+fn log_follows_until_the_job_has_finished() {
+    let room = Room::with(
+        "queues:\n  q:\n    - {id: a, run: 'echo first; while [ ! -e go ]; do sleep 0.01; done; echo last'}\n",
+    );
+    room.ok(&["retry", "q/a"]);
+    room.until("q/a", |job| job["state"] == json!("running"));
+    let mut follower = room.command(&["log", "-f", "q/a"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut output = BufReader::new(follower.stdout.take().unwrap());
+    let mut line = String::new();
+    output.read_line(&mut line).unwrap();
+    assert_eq!(line, "first\n");
+    room.write("go", "");
+    output.read_to_string(&mut line).unwrap();
+    assert_eq!(line, "first\nlast\n");
+    assert!(follower.wait().unwrap().success());
+}
+
+#[test]
+fn add_appends_and_prints_numbers() {
+    let room = Room::with("queues: {q: ['true']}\n");
+    assert_eq!(room.ok(&["add", "q", "--title", "Hi", "--", "echo", "a b"]), "#2\n");
+    assert_eq!(room.ok(&["add", "other", "--script", "echo $((1+1))"]), "#3\n");
+    let mut stdin =
+        room.command(&["add", "q", "--stdin"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    std::io::Write::write_all(&mut stdin.stdin.take().unwrap(), b"echo x\n\necho y\n").unwrap();
+    assert_eq!(Said::of(&stdin.wait_with_output().unwrap()).out, "#4\n#5\n");
+    room.ok(&["process"]);
+    assert_eq!(room.job("2")["value"], json!("a b"));
+    assert_eq!(room.job("3")["value"], json!("2"));
+    assert_eq!(room.job("5")["value"], json!("y"));
+}
+
+#[test]
+fn an_added_job_runs_where_it_was_typed() {
+    let room = Room::with("queues: {}\n");
+    fs::create_dir(room.join("below")).unwrap();
+    let said = Said::of(&room.command(&["add", "q", "--", "pwd"]).current_dir(room.join("below")).output().unwrap());
+    assert_eq!(said.code, Some(0), "{said:?}");
+    room.ok(&["process"]);
+    let below = fs::canonicalize(room.join("below")).unwrap();
+    assert_eq!(room.job("1")["value"], json!(below.to_str().unwrap()));
+}
+
+#[test]
+fn retry_runs_a_job_again_in_the_background() {
+    let room = Room::with("queues:\n  q:\n    - {id: a, run: 'test -e ok'}\n");
+    assert_eq!(room.run(&["process"]).code, Some(1));
+    room.write("ok", "");
+    room.ok(&["retry", "--failed"]);
+    let job = room.until("q/a", |job| job["outcome"] == json!("succeeded"));
+    assert_eq!((&job["id"], &job["attempt"]), (&json!(1), &json!(2)));
+    assert_eq!(job["runs"].as_array().unwrap().len(), 2);
+    assert_eq!(job["runs"][0]["outcome"], json!("failed"));
+    assert_eq!(room.ok(&["log", "q/a", "--run", "1"]), "");
+    assert_eq!(room.ok(&["retry", "--failed"]), "no job has failed\n");
+}
+
+#[test]
+fn cancel_stops_the_whole_group() {
+    let room = Room::with("queues:\n  q:\n    - {id: a, run: 'sleep 1000 & echo $! > child; wait'}\n");
+    room.ok(&["retry", "q/a"]);
+    let child = wait_for("the child", || room.read("child").trim().parse::<i32>().ok());
+    room.ok(&["cancel", "q/a"]);
+    let job = room.until("q/a", |job| job["state"] == json!("finished"));
+    assert_eq!((&job["outcome"], &job["signal"]), (&json!("cancelled"), &json!(15)));
+    wait_for("the child's end", || (!fs::exists(format!("/proc/{child}/cwd/.")).unwrap_or(false)).then_some(()));
+}
+
+#[test]
+fn a_timeout_ends_a_job() {
+    let room = Room::with("queues:\n  q:\n    - {id: a, run: sleep 1000, timeout: 50ms}\n");
+    assert_eq!(room.run(&["process"]).code, Some(1));
+    let job = room.job("q/a");
+    assert_eq!(job["outcome"], json!("failed"));
+    assert!(job["error"].as_str().unwrap().contains("50ms"), "{job}");
+}
+
+#[test]
+fn an_interrupt_stops_what_runs_and_reports() {
+    let room = Room::with("queues:\n  q:\n    - {id: a, run: 'touch up; sleep 1000'}\n    - {id: b, run: 'true'}\n");
+    let process = room.command(&["process"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for("the job", || room.join("up").exists().then_some(()));
+    kill_process(Pid::from_child(&process), Signal::INT).unwrap();
+    let said = Said::of(&process.wait_with_output().unwrap());
+    assert_eq!(said.code, Some(130), "{said:?}");
+    assert!(said.out.contains("q/a  interrupted"), "{said:?}");
+    assert_eq!(room.job("q/b")["state"], json!("pending"));
+    assert!(room.ok(&["status"]).contains("idle"));
+}
+
+#[test]
+fn a_job_knows_who_it_is() {
+    let room = Room::with(
+        "queues:\n  q:\n    - {id: a, run: 'echo $SETLIST_QUEUE $SETLIST_JOB $SETLIST_JOB_ID $SETLIST_ATTEMPT; cd \"$SETLIST_SITE\"; test -e jobs.yaml; echo \"{\\\"n\\\": $SETLIST_RUN_ID}\" > \"$SETLIST_VALUE\"'}\n",
+    );
+    room.ok(&["process"]);
+    assert_eq!(room.ok(&["log", "q/a"]), "q a 1 1\n");
+    assert_eq!(room.job("q/a")["value"], json!({"n": 1}));
+}
+
+#[test]
+fn a_program_that_cannot_start_says_why() {
+    let room =
+        Room::with("queues:\n  q:\n    - {id: gone, command: [./gone]}\n    - {id: plain, command: [./plain]}\n");
+    room.write("plain", "");
+    assert_eq!(room.run(&["process"]).code, Some(1));
+    assert!(room.job("q/gone")["error"].as_str().unwrap().to_lowercase().contains("no such file"));
+    assert!(room.job("q/plain")["error"].as_str().unwrap().to_lowercase().contains("permission denied"));
+}
+
+#[test]
+fn bad_usage_exits_with_2_and_helps() {
+    let room = Room::with(BUILD);
+    for (args, hint) in [
+        (&["process", "biuld"][..], "did you mean \"build\"?"),
+        (&["show", "build/lnt"], "did you mean \"build/lint\"?"),
+        (&["show", "99"], "there is no job #99"),
+        (&["log", "build/lint"], "has not run yet"),
+        (&["add", "q"], "say what to run"),
+        (&["frobnicate", "x"], "Usage"),
+        (&["cancel", "build/lint", "build/nope"], "there is no job"),
+    ] {
+        let said = room.run(args);
+        assert_eq!(said.code, Some(2), "{args:?}: {said:?}");
+        assert!(said.err.contains(hint), "{args:?}: {said:?}");
+        assert_eq!(said.out, "");
+    }
+}
+
+#[test]
+fn without_a_file_it_says_what_to_do() {
+    let room = Room::empty();
+    let said = room.run(&["status"]);
+    assert_eq!(said.code, Some(2));
+    assert!(said.err.contains("setlist init"), "{said:?}");
+    room.ok(&["init"]);
+    room.ok(&["check"]);
+    room.ok(&["process"]);
+    let again = room.run(&["init"]);
+    assert_eq!(again.code, Some(2));
+    assert!(again.err.contains("is there already"), "{again:?}");
+}
+
+#[test]
+fn without_a_terminal_it_says_which_command_to_use() {
+    let said = Room::with(BUILD).run(&[]);
+    assert_eq!(said.code, Some(2));
+    assert!(said.err.contains("setlist status"), "{said:?}");
+}
+
+#[test]
+fn a_broken_file_changes_nothing_and_is_reported() {
+    let room = Room::with(BUILD);
+    room.ok(&["status"]);
+    room.write("jobs.yaml", "queues:\n  build:\n    parralel: 2\n    jobs: ['']\n");
+    for command in ["process", "status", "list", "check"] {
+        let said = room.run(&[command]);
+        assert_eq!(said.code, Some(2), "{command}: {said:?}");
+        assert!(said.err.contains("parralel") && said.err.contains("parallel"), "{command}: {said:?}");
+    }
+    assert!(room.run(&["status"]).out.contains("build"));
+    room.write("jobs.yaml", BUILD);
+    assert_eq!(room.ok(&["list"]).lines().count(), 3);
+}
+
+#[test]
+fn a_changed_file_is_taken_up_by_the_next_command() {
+    let room = Room::with("queues:\n  q: [{id: a, run: echo 1}, {id: b, run: echo 1}, {id: c, run: echo 1}]\n");
+    room.ok(&["process"]);
+    room.write("jobs.yaml", "queues:\n  q: [{id: a, run: echo 1}, {id: b, run: echo 22}, {id: d, run: echo 1}]\n");
+    let pending = room.ok(&["list", "--state", "pending"]);
+    assert!(pending.contains("q/b") && pending.contains("q/d") && !pending.contains("q/a"), "{pending}");
+    assert!(room.ok(&["list", "--state", "finished"]).contains("q/c"));
+    let b = room.job("q/b");
+    assert_eq!((&b["id"], b["runs"].as_array().unwrap().len()), (&json!(2), 1));
+}
+
+#[test]
+fn a_store_that_cannot_be_used_exits_with_3_and_is_left_alone() {
+    let room = Room::with(BUILD);
+    fs::create_dir(room.join(".setlist")).unwrap();
+    room.write(".setlist/state.db", "this is no database, but it may be dear to somebody");
+    for args in [&["status"][..], &["process"], &["add", "q", "--", "true"]] {
+        let said = room.run(args);
+        assert_eq!(said.code, Some(3), "{said:?}");
+        assert!(said.err.contains("state.db"), "{said:?}");
+    }
+    assert_eq!(room.read(".setlist/state.db"), "this is no database, but it may be dear to somebody");
+}
+
+#[test]
+fn the_state_is_private() {
+    let room = Room::with(BUILD);
+    room.run(&["process"]);
+    let mode = |name: &str| fs::metadata(room.join(name)).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(".setlist"), 0o700);
+    assert_eq!(mode(".setlist/state.db"), 0o600);
+    assert_eq!(room.read(".setlist/.gitignore").trim(), "*");
+}
+
+#[test]
+fn a_closed_pipe_is_no_error() {
+    let room = Room::with("queues: {}\n");
+    let lines = "true\n".repeat(20_000);
+    room.write("lines", &lines);
+    let mut add = room.command(&["add", "q", "--stdin"]);
+    add.stdin(fs::File::open(room.join("lines")).unwrap());
+    assert_eq!(add.output().unwrap().status.code(), Some(0));
+    let mut list = room.command(&["list", "--json"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(list.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let said = Said::of(&list.wait_with_output().unwrap());
+    assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn two_at_once_share_the_work() {
+    let room = Room::with("queues:\n  q:\n    parallel: 4\n    jobs: []\n");
+    room.write("lines", &"echo $SETLIST_JOB_ID >> ran\n".repeat(100));
+    let mut add = room.command(&["add", "q", "--stdin"]);
+    add.stdin(fs::File::open(room.join("lines")).unwrap());
+    assert!(add.output().unwrap().status.success());
+    let start = || room.command(&["process"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    for process in [start(), start()] {
+        let said = Said::of(&process.wait_with_output().unwrap());
+        assert_eq!(said.code, Some(0), "{said:?}");
+    }
+    let ran = room.read("ran");
+    let mut ran: Vec<u32> = ran.lines().map(|line| line.parse().unwrap()).collect();
+    ran.sort_unstable();
+    assert_eq!(ran, (1..=100).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_killed_worker_leaves_an_interrupted_job_and_loses_nothing() {
+    let room = Room::with("queues:\n  q:\n    - {id: a, run: 'touch up; sleep 1000'}\n    - {id: b, run: 'true'}\n");
+    let mut worker = room.command(&["process"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    wait_for("the job", || room.join("up").exists().then_some(()));
+    worker.kill().unwrap();
+    worker.wait().unwrap();
+    let said = room.run(&["process"]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert_eq!(room.job("q/a")["outcome"], json!("interrupted"));
+    assert_eq!(room.job("q/b")["outcome"], json!("succeeded"));
+}

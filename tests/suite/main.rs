@@ -11,6 +11,7 @@ mod log;
 mod output;
 mod properties;
 mod reconcile;
+mod room;
 mod rules;
 mod runner;
 mod screen;

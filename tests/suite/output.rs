@@ -1,1 +1,5 @@
 //! Tests: output.
+
+mod pane;
+mod sanitiser;
+mod texts;

@@ -1,1 +1,296 @@
-//! Tests: terminal.
+//! The whole program in a real pseudo-terminal: real keys, real jobs, what the screen shows.
+
+use std::io::{Read, Write};
+use std::num::NonZero;
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
+
+use crate::room::{Room, SETLIST, wait_for};
+
+/// How long a test waits for something that must happen.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+struct Terminal {
+    child: Box<dyn Child + Send + Sync>,
+    keys: Box<dyn Write + Send>,
+    master: Option<Box<dyn MasterPty + Send>>,
+    drawn: Arc<Mutex<Drawn>>,
+    news: Receiver<()>,
+}
+
+struct Drawn {
+    screen: vt100::Parser,
+    raw: Vec<u8>,
+}
+
+impl Terminal {
+    /// `setlist ARGS` in this room, in a terminal of 80x24.
+    fn open(room: &Room, args: &[&str]) -> Self {
+        let pair = native_pty_system().openpty(size(80, 24)).unwrap();
+        let mut command = CommandBuilder::new(SETLIST);
+        command.args(args);
+        command.cwd(room.path());
+        command.env("TERM", "xterm-256color");
+        command.env("XDG_CONFIG_HOME", room.join("config"));
+        command.env("EDITOR", room.join("editor"));
+        for name in ["SETLIST_FILE", "SETLIST_STATE", "SETLIST_STORE", "NO_COLOR", "VISUAL"] {
+            command.env_remove(name);
+        }
+        let child = pair.slave.spawn_command(command).unwrap();
+        let drawn = Arc::new(Mutex::new(Drawn { screen: vt100::Parser::new(cells(24), cells(80), 0), raw: Vec::new() }));
+        let (sender, news) = channel();
+        let (mut reader, seen) = (pair.master.try_clone_reader().unwrap(), Arc::clone(&drawn));
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(len @ 1..) = reader.read(&mut buffer) {
+                let mut drawn = seen.lock().unwrap();
+                drawn.screen.process(&buffer[..len]);
+                drawn.raw.extend(&buffer[..len]);
+                drop(drawn);
+                if sender.send(()).is_err() {
+                    break;
+                }
+            }
+        });
+        let keys = pair.master.take_writer().unwrap();
+        Self { child, keys, master: Some(pair.master), drawn, news }
+    }
+
+    fn keys(&mut self, keys: &str) {
+        self.keys.write_all(keys.as_bytes()).unwrap();
+        self.keys.flush().unwrap();
+    }
+
+    fn text(&self) -> String {
+        self.drawn.lock().unwrap().screen.screen().contents()
+    }
+
+    /// Waits until the screen is as wanted; returns what it shows.
+    #[track_caller]
+    fn until(&self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let text = self.text();
+            if wanted(&text) {
+                return text;
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            assert!(self.news.recv_timeout(left).is_ok() || wanted(&self.text()), "waited in vain for {what}:\n{text}");
+        }
+    }
+
+    #[track_caller]
+    fn until_shows(&self, text: &str) -> String {
+        self.until(text, |screen| screen.contains(text))
+    }
+
+    fn resize(&self, columns: u16, rows: u16) {
+        self.drawn.lock().unwrap().screen.screen_mut().set_size(cells(rows), cells(columns));
+        self.master.as_ref().unwrap().resize(size(columns, rows)).unwrap();
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.child.process_id().unwrap()).unwrap();
+        kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
+    }
+
+    /// Waits for the program's end, and checks that it left the terminal as it found it.
+    #[track_caller]
+    fn ended(mut self) -> ExitStatus {
+        let status = self.child.wait().unwrap();
+        // The reader has seen all there is when its channel closes.
+        self.master.take();
+        while self.news.recv_timeout(PATIENCE).is_ok() {}
+        let drawn = self.drawn.lock().unwrap();
+        assert!(!drawn.screen.screen().alternate_screen(), "the alternate screen was left on");
+        assert!(!drawn.screen.screen().hide_cursor(), "the cursor was left hidden");
+        assert!(!drawn.screen.screen().bracketed_paste(), "bracketed paste was left on");
+        status
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+    }
+}
+
+fn cells(number: u16) -> NonZero<u16> {
+    NonZero::new(number).unwrap()
+}
+
+fn size(cols: u16, rows: u16) -> PtySize {
+    PtySize { rows, cols, pixel_width: 0, pixel_height: 0 }
+}
+
+const THREE: &str = "\
+queues:
+  work:
+    - {id: good, title: Goes well, run: echo all is well}
+    - {id: bad, title: Goes wrong, run: 'echo about to fail; exit 3'}
+    - {id: last, title: Comes last, run: echo the end}
+";
+
+/// A job that runs until the file `go` is there.
+const WAITS: &str = "queues:\n  work:\n    - {id: slow, title: Slow one, run: 'echo begun; while [ ! -e go ]; do sleep 0.01; done; echo over'}\n";
+
+#[test]
+fn opening_starts_nothing_and_p_processes() {
+    let room = Room::with(THREE);
+    let mut screen = Terminal::open(&room, &[]);
+    let text = screen.until_shows("Comes last");
+    assert!(text.contains("Pending") && text.contains("Finished"), "{text}");
+    assert!(room.ok(&["status"]).contains("idle"));
+    screen.keys("p");
+    screen.until("three finished jobs", |text| text.contains("exit code 3") || text.matches("succeeded").count() >= 2);
+    room.until("work/last", |job| job["outcome"] == json!("succeeded"));
+    assert_eq!(room.job("work/bad")["outcome"], json!("failed"));
+    screen.keys("q");
+    assert!(screen.ended().success());
+}
+
+#[test]
+fn quitting_leaves_the_job_running_and_the_record_is_there() {
+    let room = Room::with(WAITS);
+    let mut screen = Terminal::open(&room, &[]);
+    screen.until_shows("Slow one");
+    screen.keys("p");
+    screen.until_shows("begun");
+    screen.keys("q");
+    assert!(screen.ended().success());
+    assert_eq!(room.job("work/slow")["state"], json!("running"));
+    let mut screen = Terminal::open(&room, &[]);
+    screen.until_shows("begun");
+    room.write("go", "");
+    screen.until_shows("over");
+    assert_eq!(room.until("work/slow", |job| job["state"] == json!("finished"))["value"], json!("over"));
+    screen.keys("q");
+    screen.ended();
+}
+
+#[test]
+fn killing_the_screen_never_touches_a_job() {
+    let room = Room::with(WAITS);
+    let mut screen = Terminal::open(&room, &[]);
+    screen.until_shows("Slow one");
+    screen.keys("p");
+    screen.until_shows("begun");
+    screen.signal(Signal::KILL);
+    screen.child.wait().unwrap();
+    room.write("go", "");
+    assert_eq!(room.until("work/slow", |job| job["state"] == json!("finished"))["outcome"], json!("succeeded"));
+}
+
+#[test]
+fn the_terminal_is_restored_after_a_signal() {
+    for signal in [Signal::TERM, Signal::HUP, Signal::INT] {
+        let room = Room::with(THREE);
+        let screen = Terminal::open(&room, &[]);
+        screen.until_shows("Pending");
+        screen.signal(signal);
+        screen.ended();
+    }
+}
+
+#[test]
+fn x_cancels_a_running_job_and_r_runs_it_again() {
+    let room = Room::with(WAITS);
+    let mut screen = Terminal::open(&room, &[]);
+    screen.until_shows("Slow one");
+    screen.keys("r");
+    screen.until_shows("begun");
+    screen.keys("x");
+    let text = screen.text();
+    if text.contains("y/N") || !text.contains("cancelled") {
+        screen.until("a question or the end", |text| text.contains("y/N") || text.contains("cancelled"));
+        screen.keys("y");
+    }
+    room.until("work/slow", |job| job["outcome"] == json!("cancelled"));
+    screen.until_shows("cancelled");
+    room.write("go", "");
+    screen.keys("r");
+    let job = room.until("work/slow", |job| job["outcome"] == json!("succeeded"));
+    assert_eq!(job["attempt"], json!(2));
+    screen.until_shows("over");
+    screen.keys("q");
+    screen.ended();
+}
+
+#[test]
+fn a_saved_file_is_read_again_and_a_broken_one_is_shown_until_it_is_mended() {
+    let room = Room::with(THREE);
+    let mut screen = Terminal::open(&room, &[]);
+    screen.until_shows("Comes last");
+    room.write("jobs.yaml", &THREE.replace("title: Comes last", "title: Comes very last"));
+    screen.until_shows("Comes very last");
+    room.write("jobs.yaml", &THREE.replace("title: Goes wrong", "titel: Goes wrong"));
+    screen.until_shows("titel");
+    room.write("jobs.yaml", THREE);
+    screen.until("the jobs again", |text| text.contains("Goes wrong") && !text.contains("titel"));
+    screen.keys("q");
+    screen.ended();
+}
+
+#[test]
+fn a_broken_file_at_the_start_is_mended_with_e() {
+    let room = Room::with("queues:\n  work:\n    - {id: one, titel: One, run: 'true'}\n");
+    room.write("editor", "#!/bin/sh\nfor file; do :; done\nsed -i s/titel/title/ \"$file\"\n");
+    std::fs::set_permissions(room.join("editor"), std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let mut screen = Terminal::open(&room, &[]);
+    screen.until_shows("titel");
+    screen.keys("e");
+    screen.until("the job", |text| text.contains("One") && text.contains("Pending"));
+    screen.keys("q");
+    screen.ended();
+}
+
+#[test]
+fn a_window_that_is_too_small_says_so_and_comes_back() {
+    let room = Room::with(THREE);
+    let mut screen = Terminal::open(&room, &[]);
+    screen.until_shows("Goes well");
+    screen.resize(30, 8);
+    screen.until("what it needs", |text| text.contains("40") && !text.contains("Goes well"));
+    screen.resize(120, 40);
+    screen.until_shows("Goes well");
+    screen.keys("q");
+    screen.ended();
+}
+
+#[test]
+fn two_screens_on_one_site_agree() {
+    let room = Room::with(WAITS);
+    let mut one = Terminal::open(&room, &[]);
+    let other = Terminal::open(&room, &[]);
+    one.until_shows("Slow one");
+    other.until_shows("Slow one");
+    one.keys("p");
+    one.until_shows("begun");
+    other.until_shows("begun");
+    room.write("go", "");
+    one.until_shows("succeeded");
+    other.until_shows("succeeded");
+}
+
+#[test]
+fn hostile_output_stays_in_its_pane() {
+    let evil = r"printf '\033]0;owned\007\033[2J\033[1;1HHOME\033[?1049l\033[31mred\033[0m\rX\n\302\233\377end\n'";
+    let room = Room::with(&format!("queues:\n  work:\n    - {{id: evil, title: Evil, run: \"{}\"}}\n", evil.replace('\\', "\\\\")));
+    let mut screen = Terminal::open(&room, &["work"]);
+    screen.until_shows("Evil");
+    screen.keys("p");
+    let text = screen.until_shows("end");
+    assert!(text.contains("Finished"), "{text}");
+    let drawn = screen.drawn.lock().unwrap();
+    assert!(drawn.screen.screen().alternate_screen());
+    let raw = String::from_utf8_lossy(&drawn.raw);
+    assert!(!raw.contains("owned") && !raw.contains("\u{9b}"), "an escape sequence of a job reached the terminal");
+    drop(drawn);
+    screen.keys("q");
+    wait_for("the end", || screen.child.try_wait().unwrap());
+}

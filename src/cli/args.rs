@@ -1,0 +1,206 @@
+//! The command line as people type it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// A job queue that lives in the terminal.
+///
+/// Without a command it opens the screen on the nearest jobs.yaml, at or above the working directory.
+#[derive(Debug, Parser)]
+#[command(
+    name = "setlist",
+    version,
+    args_conflicts_with_subcommands = true,
+    after_help = "Exit status: 0 fine, 1 a job did not succeed, 2 bad usage or a bad file, 3 the store can't be used, \
+                  130 interrupted.\n\nExamples:\n  setlist init                  write a first jobs.yaml\n  \
+                  setlist                       open the screen\n  setlist process build         run the queue here and \
+                  now\n  setlist add build -- make -j4 add a job\n  setlist log build/lint        what a job printed"
+)]
+pub(super) struct Cli {
+    /// Queue to show first.
+    pub queue: Option<String>,
+    #[command(flatten)]
+    pub site: SiteArgs,
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// Which site, and how to speak of it.
+#[derive(Clone, Debug, Args)]
+pub(super) struct SiteArgs {
+    /// The jobs.yaml to use, instead of the nearest one.
+    #[arg(short, long, global = true, value_name = "FILE", env = "SETLIST_FILE")]
+    pub file: Option<PathBuf>,
+    /// Where the state is kept, instead of `.setlist` beside the file.
+    #[arg(long, global = true, value_name = "DIR", env = "SETLIST_STATE")]
+    pub state: Option<PathBuf>,
+    /// When to use colour.
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: When,
+    /// Say more about what happens; twice for everything.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// When to do something that suits a terminal only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum When {
+    /// On a terminal, unless `NO_COLOR` is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Write a short, commented jobs.yaml here; never overwrites one.
+    Init,
+    /// Report all errors of a jobs.yaml, or say in one line what it holds.
+    Check {
+        /// The file to check, instead of the nearest one.
+        path: Option<PathBuf>,
+    },
+    /// Process queues in the foreground: a line per finished job, counts at the end.
+    Process(Process),
+    /// Add jobs to a queue, which is created if it isn't there; prints their numbers.
+    Add(Add),
+    /// Show queues with their state and counts.
+    Status {
+        /// Queues to show; all where none is named.
+        queues: Vec<String>,
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// List jobs.
+    List(List),
+    /// Show one job with its runs.
+    Show {
+        /// `queue/name` or a number.
+        job: String,
+        /// One JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print what a job wrote.
+    Log(Log),
+    /// Run jobs again, or now, whatever their queue does.
+    Retry {
+        /// Jobs: `queue/name` or numbers.
+        #[arg(required_unless_present = "failed")]
+        jobs: Vec<String>,
+        /// All jobs that failed or were interrupted.
+        #[arg(long, conflicts_with = "jobs")]
+        failed: bool,
+    },
+    /// Cancel pending jobs; stop running ones (TERM, and KILL after their grace).
+    Cancel {
+        /// Jobs: `queue/name` or numbers.
+        #[arg(required = true)]
+        jobs: Vec<String>,
+        /// KILL running ones at once.
+        #[arg(long)]
+        kill: bool,
+    },
+    /// Run jobs for whoever asks, in the foreground.
+    Worker {
+        /// Queues to serve; all where none is named.
+        queues: Vec<String>,
+        /// Leave when there is nothing more to do.
+        #[arg(long)]
+        exit_when_idle: bool,
+        /// Cut the ties to the terminal, and write to the diary instead of standard error.
+        #[arg(long, hide = true)]
+        detached: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Process {
+    /// Queues to process; all where none is named.
+    pub queues: Vec<String>,
+    /// Say what would run, in order, and run nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// No progress bar and no lines for jobs that succeed.
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Add {
+    /// The queue.
+    pub queue: String,
+    /// What people call the job.
+    #[arg(long, default_value = "")]
+    pub title: String,
+    /// A script for the shell, instead of a command.
+    #[arg(long, value_name = "TEXT", conflicts_with_all = ["command", "stdin"])]
+    pub script: Option<String>,
+    /// Read scripts from standard input, a job a line.
+    #[arg(long, conflicts_with = "command")]
+    pub stdin: bool,
+    /// Working directory, instead of the present one.
+    #[arg(long, value_name = "DIR")]
+    pub cwd: Option<PathBuf>,
+    /// A variable for the job; may be repeated.
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub env: Vec<String>,
+    /// Stop the job after this long (`90s`, `10m`, `1h 30m`).
+    #[arg(long, value_name = "DURATION")]
+    pub timeout: Option<humantime::Duration>,
+    /// A tag for filters; may be repeated.
+    #[arg(long, value_name = "TAG")]
+    pub tag: Vec<String>,
+    /// Ask for the jobs to run at once, whatever the queue does.
+    #[arg(long)]
+    pub now: bool,
+    /// The program and its arguments, run without a shell.
+    #[arg(last = true, value_name = "CMD")]
+    pub command: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct List {
+    /// Queues to list; all where none is named.
+    pub queues: Vec<String>,
+    /// Only jobs in this state or with this outcome (`pending`, `running`, `finished`, `failed`, …).
+    #[arg(long)]
+    pub state: Option<StateFilter>,
+    /// Only jobs with this tag.
+    #[arg(long)]
+    pub tag: Option<String>,
+    /// Only jobs that were added or finished within this long (`1h`, `2days`).
+    #[arg(long, value_name = "DURATION")]
+    pub since: Option<humantime::Duration>,
+    /// One JSON object a line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A state or an outcome to list by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum StateFilter {
+    Pending,
+    Running,
+    Finished,
+    Succeeded,
+    Failed,
+    Cancelled,
+    Interrupted,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Log {
+    /// `queue/name` or a number.
+    pub job: String,
+    /// Go on until the job has finished.
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Of this attempt (1 is the first), instead of the latest.
+    #[arg(long, value_name = "N")]
+    pub run: Option<u32>,
+}

@@ -1,0 +1,124 @@
+//! `setlist add`, `retry` and `cancel`: commands that change jobs.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufRead, BufWriter, Write};
+use std::sync::Arc;
+
+use super::args::Add;
+use super::site::OpenSite;
+use super::{CliError, Exit};
+use crate::model::{Command, Definition, Event, Job, JobId, Mode, Outcome, QueueId, Script, Stop};
+
+/// Appends jobs and prints their numbers.
+pub(super) fn add(site: OpenSite, options: Add) -> Result<Exit, CliError> {
+    let mut site = site.sound()?;
+    let queue = QueueId::from(options.queue.as_str());
+    let now = options.now;
+    let jobs: Vec<_> =
+        scripts(&options)?.into_iter().map(|script| define(script, &options)).collect::<Result<_, _>>()?;
+    if jobs.is_empty() {
+        return Err(CliError::Usage("nothing to add: standard input is empty".to_owned()));
+    }
+    let events = site.submit(Command::Add { queue: queue.clone(), jobs })?;
+    let added: Vec<JobId> =
+        events.iter().filter_map(|event| if let Event::Added { job } = event { Some(job.id) } else { None }).collect();
+    let mut out = BufWriter::new(io::stdout().lock());
+    for id in &added {
+        writeln!(out, "{id}")?;
+    }
+    out.flush()?;
+    if now {
+        let commands: Vec<_> = added.into_iter().map(|job| Command::Run { job }).collect();
+        site.store.execute(&commands, chrono::Utc::now())?;
+    }
+    let processing = site.ledger()?.queue(&queue).is_some_and(|queue| queue.mode == Mode::Processing);
+    if now || processing {
+        site.hire()?;
+    }
+    Ok(Exit::Fine)
+}
+
+/// Asks for jobs to run, once more or for the first time.
+pub(super) fn retry(site: OpenSite, names: &[String], failed: bool) -> Result<Exit, CliError> {
+    let mut site = site.sound()?;
+    let jobs = if failed {
+        let ledger = site.ledger()?;
+        let mut jobs: Vec<Job> = ledger.jobs().filter(|job| went_wrong(job)).cloned().collect();
+        jobs.sort_by_key(|job| job.id);
+        jobs
+    } else {
+        names.iter().map(|name| site.job(name)).collect::<Result<_, _>>()?
+    };
+    if jobs.is_empty() {
+        writeln!(io::stdout(), "no job has failed")?;
+        return Ok(Exit::Fine);
+    }
+    each(&mut site, &jobs, |job| Command::Run { job }, "will run")?;
+    site.hire()?;
+    Ok(Exit::Fine)
+}
+
+/// Cancels pending jobs and stops running ones.
+pub(super) fn cancel(mut site: OpenSite, names: &[String], kill: bool) -> Result<Exit, CliError> {
+    let stop = if kill { Stop::Kill } else { Stop::Terminate };
+    let jobs: Vec<Job> = names.iter().map(|name| site.job(name)).collect::<Result<_, _>>()?;
+    let done = each(&mut site, &jobs, |job| Command::Cancel { job, stop }, "cancelled");
+    done.and_then(|()| site.close(Exit::Fine))
+}
+
+/// Submits a command for each job in one transaction, and says what became of each.
+fn each(site: &mut OpenSite, jobs: &[Job], command: impl Fn(JobId) -> Command, done: &str) -> Result<(), CliError> {
+    let commands: Vec<_> = jobs.iter().map(|job| command(job.id)).collect();
+    let answers = site.store.execute(&commands, chrono::Utc::now())?;
+    let mut refused = None;
+    for (job, answer) in jobs.iter().zip(answers) {
+        match answer {
+            Ok(_) => writeln!(io::stdout(), "{}  {}  {done}", job.id, job.path())?,
+            Err(refusal) if jobs.len() == 1 => refused = Some(refusal),
+            Err(refusal) => {
+                eprintln!("setlist: {}: {refusal}", job.path());
+                refused = Some(refusal);
+            }
+        }
+    }
+    refused.map_or(Ok(()), |refusal| Err(refusal.into()))
+}
+
+fn went_wrong(job: &Job) -> bool {
+    matches!(job.outcome(), Some(Outcome::Failed(_) | Outcome::Interrupted))
+        || (job.outcome().is_none() && job.failure().is_some() && job.running().is_none())
+}
+
+fn scripts(options: &Add) -> Result<Vec<Script>, CliError> {
+    if let Some(text) = &options.script {
+        return Ok(vec![Script::shell(text)]);
+    }
+    if options.stdin {
+        let lines = io::stdin().lock().lines().collect::<Result<Vec<_>, _>>()?;
+        return Ok(lines.iter().map(|line| line.trim()).filter(|line| !line.is_empty()).map(Script::shell).collect());
+    }
+    if options.command.is_empty() {
+        let usage = "say what to run: `setlist add QUEUE -- CMD…`, `--script TEXT` or `--stdin`";
+        return Err(CliError::Usage(usage.to_owned()));
+    }
+    Ok(vec![Script::command(&options.command)])
+}
+
+fn define(mut script: Script, options: &Add) -> Result<Arc<Definition>, CliError> {
+    // A command runs where it was typed, as in a shell.
+    let here = std::env::current_dir()?;
+    script.cwd = Some(options.cwd.as_ref().map_or_else(|| here.clone(), |cwd| here.join(cwd)));
+    script.timeout = options.timeout.map(Into::into);
+    script.env = options.env.iter().map(|pair| variable(pair)).collect::<Result<BTreeMap<_, _>, _>>()?;
+    let mut definition = Definition::new(script);
+    definition.title.clone_from(&options.title);
+    definition.tags.clone_from(&options.tag);
+    Ok(Arc::new(definition))
+}
+
+fn variable(pair: &str) -> Result<(String, Option<String>), CliError> {
+    match pair.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), Some(value.to_owned()))),
+        _ => Err(CliError::Usage(format!("--env takes NAME=VALUE, not {pair:?}"))),
+    }
+}

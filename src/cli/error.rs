@@ -1,0 +1,58 @@
+//! What goes wrong on the command line, how it is said, and the exit status that it makes.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::Exit;
+use crate::definition;
+use crate::model::Refusal;
+use crate::store::StoreError;
+use crate::worker::WorkerError;
+
+/// Why a command did not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CliError {
+    /// The arguments make no sense for this site.
+    #[error("{0}")]
+    Usage(String),
+    /// There is no jobs.yaml.
+    #[error("there is no jobs.yaml in {} or above it; `setlist init` writes one", .0.display())]
+    NoFile(PathBuf),
+    /// The jobs.yaml has errors.
+    #[error(transparent)]
+    File(#[from] definition::Error),
+    /// The site refused.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The store can't be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A worker can't be started.
+    #[error(transparent)]
+    Worker(#[from] WorkerError),
+    /// Our own output can't be written, or input read.
+    #[error(transparent)]
+    Output(#[from] io::Error),
+    /// Anything else, with its context.
+    #[error("{0:#}")]
+    Other(#[from] anyhow::Error),
+}
+
+impl CliError {
+    /// The exit status.
+    pub(super) fn exit(&self) -> Exit {
+        match self {
+            Self::Usage(_) | Self::NoFile(_) | Self::File(_) | Self::Refused(_) => Exit::Usage,
+            Self::Store(_) | Self::Worker(WorkerError::Store(_)) => Exit::Store,
+            Self::Worker(_) | Self::Output(_) | Self::Other(_) => Exit::JobFailed,
+        }
+    }
+
+    /// Says it on standard error.
+    pub(super) fn print(&self, color: bool) {
+        match self {
+            Self::File(definition::Error::Invalid(diagnostics)) => eprintln!("{}", diagnostics.render(color).trim_end()),
+            error => eprintln!("setlist: {error}"),
+        }
+    }
+}

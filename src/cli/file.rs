@@ -1,0 +1,49 @@
+//! `setlist init` and `setlist check`: commands about the file itself.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+use super::args::SiteArgs;
+use super::{CliError, Exit, site};
+use crate::definition::{self, STARTER};
+
+/// Writes a first `jobs.yaml`; never over one that is there.
+pub(super) fn init(args: &SiteArgs) -> Result<Exit, CliError> {
+    let file = args.file.clone().unwrap_or_else(|| PathBuf::from("jobs.yaml"));
+    let shown = file.display();
+    match OpenOptions::new().write(true).create_new(true).open(&file) {
+        Ok(mut new) => new.write_all(STARTER.as_bytes()).with_context(|| format!("{shown} can't be written"))?,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            return Err(CliError::Usage(format!("{shown} is there already, and is left as it is")));
+        }
+        Err(error) => return Err(anyhow::Error::new(error).context(format!("{shown} can't be written")).into()),
+    }
+    writeln!(io::stdout(), "wrote {shown}; `setlist` opens it, `p` processes a queue")?;
+    Ok(Exit::Fine)
+}
+
+/// All errors of a file, or one line of what it holds.
+pub(super) fn check(args: &SiteArgs, path: Option<PathBuf>) -> Result<Exit, CliError> {
+    let file = match path {
+        Some(path) => path,
+        None => site::find(args)?,
+    };
+    let plan = definition::read(&file)?;
+    let jobs: usize = plan.queues.iter().map(|queue| queue.jobs.len()).sum();
+    let queues = plan.queues.len();
+    writeln!(io::stdout(), "{}: {}, {}", name(&file), count(queues, "queue"), count(jobs, "job"))?;
+    Ok(Exit::Fine)
+}
+
+/// `1 job`, `2 jobs`.
+pub(super) fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+fn name(file: &Path) -> String {
+    let here = std::env::current_dir().unwrap_or_default();
+    file.strip_prefix(here).unwrap_or(file).display().to_string()
+}

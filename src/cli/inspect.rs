@@ -1,0 +1,171 @@
+//! `setlist status`, `list` and `show`: commands that only look.
+
+use std::io::{self, BufWriter, Write};
+
+use chrono::{DateTime, Local, Utc};
+use serde::Serialize;
+
+use super::args::{List, StateFilter};
+use super::record::{JobRecord, command, took};
+use super::site::{OpenSite, queues};
+use super::{CliError, Exit};
+use crate::model::{Job, Mode, Outcome, Phase, QueueId, QueueRecord, Run, State};
+use crate::tui::text;
+
+/// Queues with their state and counts.
+pub(super) fn status(mut site: OpenSite, names: &[String], json: bool) -> Result<Exit, CliError> {
+    let ledger = site.ledger()?;
+    let mut out = BufWriter::new(io::stdout().lock());
+    let ids = queues(&ledger, names)?;
+    let width = ids.iter().map(|id| text::width(id.as_str())).max().unwrap_or(0).max(5);
+    if !json {
+        writeln!(out, "{}  STATE       PENDING  RUNNING  FINISHED  FAILED", text::pad("QUEUE", width, text::ELLIPSIS))?;
+    }
+    for id in &ids {
+        let Some(queue) = ledger.queue(id) else { continue };
+        if json {
+            line(&mut out, &QueueLine::of(id, queue))?;
+        } else {
+            let QueueRecord { mode, pending, running, finished, failed, .. } = queue;
+            let name = text::pad(&text::plain_line(id.as_str()), width, text::ELLIPSIS);
+            let (pending, running, finished) = (pending.len(), running.len(), finished.len());
+            writeln!(out, "{name}  {:<10}  {pending:>7}  {running:>7}  {finished:>8}  {failed:>6}", mode.word())?;
+        }
+    }
+    out.flush()?;
+    drop(out);
+    site.close(Exit::Fine)
+}
+
+/// Jobs, in the order of their queues: finished, running, pending.
+pub(super) fn list(mut site: OpenSite, options: &List) -> Result<Exit, CliError> {
+    let ledger = site.ledger()?;
+    let mut out = BufWriter::new(io::stdout().lock());
+    let since = options.since.map(|since| Utc::now() - *since);
+    for id in queues(&ledger, &options.queues)? {
+        let Some(queue) = ledger.queue(&id) else { continue };
+        let jobs = [Phase::Finished, Phase::Running, Phase::Pending].into_iter().flat_map(|phase| queue.list(phase));
+        for job in jobs.filter_map(|id| ledger.job(*id)).filter(|job| wanted(job, options, since)) {
+            if options.json {
+                line(&mut out, &JobRecord::of(job))?;
+            } else {
+                row(&mut out, job)?;
+            }
+        }
+    }
+    out.flush()?;
+    drop(out);
+    site.close(Exit::Fine)
+}
+
+/// One job with its runs.
+pub(super) fn show(mut site: OpenSite, name: &str, json: bool) -> Result<Exit, CliError> {
+    let job = site.job(name)?;
+    let runs = site.store.runs(job.id)?;
+    let mut out = BufWriter::new(io::stdout().lock());
+    if json {
+        line(&mut out, &JobRecord::with_runs(&job, &runs))?;
+    } else {
+        describe(&mut out, &job, &runs)?;
+    }
+    out.flush()?;
+    drop(out);
+    site.close(Exit::Fine)
+}
+
+#[derive(Serialize)]
+struct QueueLine<'a> {
+    queue: &'a str,
+    title: &'a str,
+    state: &'static str,
+    parallel: u32,
+    pending: usize,
+    running: usize,
+    finished: usize,
+    failed: usize,
+}
+
+impl<'a> QueueLine<'a> {
+    fn of(id: &'a QueueId, queue: &'a QueueRecord) -> Self {
+        Self {
+            queue: id.as_str(),
+            title: &queue.settings.title,
+            state: Mode::word(queue.mode),
+            parallel: queue.settings.parallel,
+            pending: queue.pending.len(),
+            running: queue.running.len(),
+            finished: queue.finished.len(),
+            failed: queue.failed,
+        }
+    }
+}
+
+fn line(out: &mut impl Write, record: &impl Serialize) -> Result<(), CliError> {
+    serde_json::to_writer(&mut *out, record).map_err(io::Error::from)?;
+    Ok(writeln!(out)?)
+}
+
+fn wanted(job: &Job, options: &List, since: Option<DateTime<Utc>>) -> bool {
+    let state = options.state.is_none_or(|state| match state {
+        StateFilter::Pending => job.phase() == Phase::Pending,
+        StateFilter::Running => job.phase() == Phase::Running,
+        StateFilter::Finished => job.phase() == Phase::Finished,
+        StateFilter::Succeeded => job.outcome() == Some(&Outcome::Succeeded),
+        StateFilter::Failed => matches!(job.outcome(), Some(Outcome::Failed(_))),
+        StateFilter::Cancelled => job.outcome() == Some(&Outcome::Cancelled),
+        StateFilter::Interrupted => job.outcome() == Some(&Outcome::Interrupted),
+    });
+    let latest = match &job.state {
+        State::Finished { at, .. } => *at,
+        _ => job.enqueued,
+    };
+    let tag = options.tag.as_ref().is_none_or(|tag| job.definition.tags.contains(tag));
+    state && tag && since.is_none_or(|since| latest >= since)
+}
+
+fn row(out: &mut impl Write, job: &Job) -> Result<(), CliError> {
+    let word = job.outcome().map_or(job.phase().word(), Outcome::word);
+    let when = job.executed.map(local).unwrap_or_default();
+    let took = job.last_run.as_ref().and_then(took).map(text::duration).unwrap_or_default();
+    let (id, path) = (job.id.to_string(), text::plain_line(&job.path()));
+    let label = text::plain_line(&job.label());
+    writeln!(out, "{id:>6}  {}  {word:<11}  {when:<19}  {took:>7}  {label}", text::pad(&path, 24, text::ELLIPSIS))?;
+    Ok(())
+}
+
+fn describe(out: &mut impl Write, job: &Job, runs: &[Run]) -> Result<(), CliError> {
+    writeln!(out, "{}  {}", job.id, text::plain_line(&job.path()))?;
+    let mut field = |name: &str, value: &str| {
+        let mut lines = value.lines();
+        writeln!(out, "  {name:<9} {}", text::plain_line(lines.next().unwrap_or_default()))?;
+        lines.try_for_each(|line| writeln!(out, "  {:<9} {}", "", text::plain_line(line)))
+    };
+    field("title", job.title())?;
+    field("state", job.outcome().map_or(job.phase().word(), Outcome::word))?;
+    if let Some(failure) = job.failure() {
+        field("error", &failure.message)?;
+    }
+    if let Some(value) = &job.value {
+        field("value", &value.as_str().map_or_else(|| value.to_string(), str::to_owned))?;
+    }
+    if let Some(command) = command(job) {
+        field("command", &command)?;
+    }
+    if !job.definition.tags.is_empty() {
+        field("tags", &job.definition.tags.join(", "))?;
+    }
+    field("added", &local(job.enqueued))?;
+    for run in runs {
+        let ending = run.ending.as_ref();
+        let outcome = ending.map_or("running", |ending| ending.outcome.word());
+        let took = took(run).map(text::duration).unwrap_or_default();
+        let why = ending.and_then(|ending| ending.outcome.failure()).map_or("", |failure| &failure.message);
+        let run = format!("{}  {}  {outcome}  {took}  {why}", run.attempt, local(run.started));
+        field("run", run.trim_end())?;
+    }
+    Ok(())
+}
+
+fn local(at: DateTime<Utc>) -> String {
+    at.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S").to_string()
+}

@@ -1,0 +1,149 @@
+//! A job as a JSON object: the contract of `--json`. Fields are only ever added; what isn't there is null.
+
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::Serialize;
+
+use crate::model::{Call, Ending, Exit, Job, Program, Run, Value};
+
+/// A job.
+#[derive(Serialize)]
+pub(super) struct JobRecord<'a> {
+    id: u64,
+    queue: &'a str,
+    name: Option<&'a str>,
+    title: &'a str,
+    state: &'static str,
+    outcome: Option<&'static str>,
+    exit_code: Option<i32>,
+    signal: Option<i32>,
+    attempt: u32,
+    max_attempts: u32,
+    enqueued_at: String,
+    started_at: Option<String>,
+    executed_at: Option<String>,
+    wait_ms: Option<u64>,
+    run_ms: Option<u64>,
+    value: Option<&'a Value>,
+    error: Option<&'a str>,
+    command: Option<String>,
+    needs: [&'a str; 0],
+    tags: &'a [String],
+    worker: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    runs: Option<Vec<RunRecord<'a>>>,
+}
+
+/// One of its runs.
+#[derive(Serialize)]
+struct RunRecord<'a> {
+    id: u64,
+    attempt: u32,
+    outcome: Option<&'static str>,
+    exit_code: Option<i32>,
+    signal: Option<i32>,
+    started_at: String,
+    ended_at: Option<String>,
+    run_ms: Option<u64>,
+    error: Option<&'a str>,
+    worker: u64,
+}
+
+impl<'a> JobRecord<'a> {
+    /// The job without its earlier runs.
+    pub(super) fn of(job: &'a Job) -> Self {
+        let run = job.last_run.as_ref();
+        let ending = run.and_then(|run| run.ending.as_ref());
+        let (exit_code, signal) = exit(ending);
+        Self {
+            id: job.id.0,
+            queue: job.queue.as_str(),
+            name: job.name(),
+            title: job.title(),
+            state: job.phase().word(),
+            outcome: job.outcome().map(crate::model::Outcome::word),
+            exit_code,
+            signal,
+            attempt: job.attempts,
+            max_attempts: 1,
+            enqueued_at: time(job.enqueued),
+            started_at: run.map(|run| time(run.started)),
+            executed_at: job.executed.map(time),
+            wait_ms: run.map(|run| millis(between(job.enqueued, run.started))),
+            run_ms: run.and_then(took).map(millis),
+            value: job.value.as_ref(),
+            error: job.failure().map(|failure| failure.message.as_str()),
+            command: command(job),
+            needs: [],
+            tags: &job.definition.tags,
+            worker: run.map(|run| run.worker.0),
+            runs: None,
+        }
+    }
+
+    /// The job with all its runs.
+    pub(super) fn with_runs(job: &'a Job, runs: &'a [Run]) -> Self {
+        Self { runs: Some(runs.iter().map(RunRecord::of).collect()), ..Self::of(job) }
+    }
+}
+
+impl<'a> RunRecord<'a> {
+    fn of(run: &'a Run) -> Self {
+        let ending = run.ending.as_ref();
+        let (exit_code, signal) = exit(ending);
+        Self {
+            id: run.id.0,
+            attempt: run.attempt,
+            outcome: ending.map(|ending| ending.outcome.word()),
+            exit_code,
+            signal,
+            started_at: time(run.started),
+            ended_at: ending.map(|ending| time(ending.at)),
+            run_ms: took(run).map(millis),
+            error: ending.and_then(|ending| ending.outcome.failure()).map(|failure| failure.message.as_str()),
+            worker: run.worker.0,
+        }
+    }
+}
+
+/// The command as one would type it.
+pub(super) fn command(job: &Job) -> Option<String> {
+    match &job.definition.call {
+        Call::Function(_) => None,
+        Call::Script(script) => Some(match &script.program {
+            Program::Run { text, .. } => text.clone(),
+            Program::Command(words) => {
+                let words = words.iter().map(String::as_str);
+                // Only a NUL can't be quoted, and no program's argument has one.
+                shlex::try_join(words.clone()).unwrap_or_else(|_| words.collect::<Vec<_>>().join(" "))
+            }
+        }),
+    }
+}
+
+/// How long a run took; none while it runs.
+pub(super) fn took(run: &Run) -> Option<Duration> {
+    run.ending.as_ref().map(|ending| between(run.started, ending.at))
+}
+
+fn exit(ending: Option<&Ending>) -> (Option<i32>, Option<i32>) {
+    match ending.and_then(|ending| ending.exit) {
+        Some(Exit::Code(code)) => (Some(code), None),
+        Some(Exit::Signal(signal)) => (None, Some(signal)),
+        None => (None, None),
+    }
+}
+
+fn time(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+/// Never negative: a clock may have been set back meanwhile.
+fn between(from: DateTime<Utc>, to: DateTime<Utc>) -> Duration {
+    (to - from).to_std().unwrap_or_default()
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,36 @@
+//! TERM and interrupt, for commands that run jobs in the foreground.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::worker::Urgency;
+
+/// Whether a signal has come since.
+#[derive(Clone, Default)]
+pub(super) struct Interrupted(Arc<AtomicBool>);
+
+impl Interrupted {
+    /// Whether one has come.
+    pub(super) fn yes(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// From now on the first interrupt, TERM or hang-up asks to `leave` soon, every later one now.
+pub(super) fn watch(leave: impl Fn(Urgency) + Send + 'static) -> io::Result<Interrupted> {
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    let interrupted = Interrupted::default();
+    let seen = interrupted.clone();
+    thread::spawn(move || {
+        for _ in signals.forever() {
+            let again = seen.0.swap(true, Ordering::Relaxed);
+            leave(if again { Urgency::Now } else { Urgency::Soon });
+        }
+    });
+    Ok(interrupted)
+}

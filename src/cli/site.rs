@@ -1,0 +1,131 @@
+//! Finds the site that a command is about, and brings its store in step with its `jobs.yaml`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use chrono::Utc;
+
+use super::args::SiteArgs;
+use super::{CliError, Exit};
+use crate::definition;
+use crate::model::{Command, Event, Job, JobId, Ledger, QueueId};
+use crate::store::{Folder, Sqlite, Store};
+use crate::worker::{self, Office};
+
+/// A site whose store is open.
+pub(super) struct OpenSite {
+    /// Where it is.
+    pub office: Office,
+    /// Its store.
+    pub store: Box<dyn Store>,
+    /// What is wrong with its `jobs.yaml`, if something is; the last good one is in force then.
+    pub broken: Option<definition::Error>,
+}
+
+impl OpenSite {
+    /// The site that the arguments name, or the nearest.
+    pub(super) fn nearest(args: &SiteArgs) -> Result<Self, CliError> {
+        let file = find(args)?;
+        let state = args.state.as_ref().map_or_else(|| Folder::beside(&file), Folder::new);
+        let office = Office { file, state };
+        office.state.create()?;
+        let mut store: Box<dyn Store> = Box::new(Sqlite::open(&office.state)?);
+        let broken = reconcile(store.as_mut(), &office.file)?;
+        Ok(Self { office, store, broken })
+    }
+
+    /// The site, if its file has no errors: for commands that would act on what the file says.
+    pub(super) fn sound(mut self) -> Result<Self, CliError> {
+        match self.broken.take() {
+            Some(error) => Err(error.into()),
+            None => Ok(self),
+        }
+    }
+
+    /// How a command that goes on in spite of a broken file ends: as it would, but the errors are said.
+    pub(super) fn close(self, exit: Exit) -> Result<Exit, CliError> {
+        self.sound().map(|_| exit)
+    }
+
+    /// Everything that is known of the site.
+    pub(super) fn ledger(&mut self) -> Result<Ledger, CliError> {
+        Ok(self.store.load()?)
+    }
+
+    /// Decides one command.
+    pub(super) fn submit(&mut self, command: Command) -> Result<Vec<Event>, CliError> {
+        let answers = self.store.execute(&[command], Utc::now())?;
+        Ok(answers.into_iter().next().unwrap_or(Ok(Vec::new()))?)
+    }
+
+    /// Makes sure that a worker is there for what was asked.
+    pub(super) fn hire(&mut self) -> Result<(), CliError> {
+        let program = std::env::current_exe().context("can't find this program's own file")?;
+        Ok(worker::hire(self.store.as_mut(), &self.office, &program)?)
+    }
+
+    /// The job that `text` means: `queue/name`, `7` or `#7`.
+    pub(super) fn job(&mut self, text: &str) -> Result<Job, CliError> {
+        let number = text.strip_prefix('#').unwrap_or(text).rsplit("/#").next().unwrap_or_default();
+        if let Ok(number) = number.parse() {
+            let job = self.store.job(JobId(number))?;
+            return job.ok_or_else(|| CliError::Usage(format!("there is no job #{number}")));
+        }
+        let ledger = self.ledger()?;
+        let Some((queue, name)) = text.rsplit_once('/') else {
+            return Err(CliError::Usage(format!("{text:?} is no job: write queue/name or a number")));
+        };
+        let found = ledger.named(&QueueId::from(queue), name);
+        found.cloned().ok_or_else(|| {
+            let paths: Vec<String> = ledger.jobs().filter(|job| job.name().is_some()).map(Job::path).collect();
+            CliError::Usage(format!("there is no job {text:?}{}", did_you_mean(text, &paths)))
+        })
+    }
+}
+
+/// The queues of these names; all of the site's where there is none.
+pub(super) fn queues(ledger: &Ledger, names: &[String]) -> Result<Vec<QueueId>, CliError> {
+    let known: Vec<QueueId> = ledger.queues().into_iter().map(|(id, _)| id.clone()).collect();
+    if names.is_empty() {
+        return Ok(known);
+    }
+    let find = |name: &String| match known.iter().find(|id| id.as_str() == name) {
+        Some(id) => Ok(id.clone()),
+        None => {
+            let names: Vec<String> = known.iter().map(ToString::to_string).collect();
+            Err(CliError::Usage(format!("there is no queue {name:?}{}", did_you_mean(name, &names))))
+        }
+    };
+    names.iter().map(find).collect()
+}
+
+/// The file that the arguments name, or the nearest, as an absolute path.
+pub(super) fn find(args: &SiteArgs) -> Result<PathBuf, CliError> {
+    let here = std::env::current_dir().context("can't tell the working directory")?;
+    let file = match &args.file {
+        Some(file) => file.clone(),
+        None => definition::find(&here).ok_or_else(|| CliError::NoFile(here.clone()))?,
+    };
+    std::path::absolute(&file).with_context(|| format!("{}", file.display())).map_err(CliError::from)
+}
+
+/// Makes the site as its file says, if the file has changed since it was last read.
+fn reconcile(store: &mut dyn Store, file: &Path) -> Result<Option<definition::Error>, CliError> {
+    let stamp = definition::stamp(file).ok();
+    if stamp.is_some() && stamp == store.stamp()? {
+        return Ok(None);
+    }
+    match definition::read(file) {
+        Ok(plan) => {
+            store.execute(&[Command::Reconcile(Box::new(plan))], Utc::now())?;
+            Ok(None)
+        }
+        Err(error) => Ok(Some(error)),
+    }
+}
+
+fn did_you_mean(text: &str, known: &[String]) -> String {
+    let score = |name: &String| strsim::jaro_winkler(text, name);
+    let best = known.iter().filter(|name| score(name) > 0.7).max_by(|a, b| score(a).total_cmp(&score(b)));
+    best.map(|name| format!("; did you mean {name:?}?")).unwrap_or_default()
+}

@@ -1,0 +1,159 @@
+//! One entry of a queue's jobs: checked, and made into a definition.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::digest::digest;
+use super::field::{self, Place};
+use super::inherit::{self, Inherited, Limit};
+use super::names::{self, Names};
+use super::path::Path;
+use super::problems::{Problem, Problems};
+use super::tree::{Kind, Node};
+use super::value;
+use super::words::quoted;
+use crate::model::{Arguments, Definition, Program, Script};
+
+/// What an entry says of itself.
+pub(super) struct Entry {
+    /// Its name as written, with the number of the value.
+    pub(super) id: Option<(Arc<str>, u32)>,
+    title: String,
+    program: Written,
+    stdin: Option<String>,
+    args: Vec<Value>,
+    kwargs: Map<String, Value>,
+    own: Inherited,
+    digest: i64,
+}
+
+/// What is to run, before the shell is known.
+enum Written {
+    Run(String),
+    Command(Vec<String>),
+}
+
+impl Entry {
+    /// Reads an entry: a script, or a map of fields. There is none if what it runs can't be told.
+    pub(super) fn read(node: &Node<'_>, path: &Path<'_>, problems: &mut Problems) -> Option<Self> {
+        let mut entry = Self {
+            id: None,
+            title: String::new(),
+            program: Written::Command(Vec::new()),
+            stdin: None,
+            args: Vec::new(),
+            kwargs: Map::new(),
+            own: Inherited::default(),
+            digest: digest(node),
+        };
+        match &node.kind {
+            Kind::Scalar(..) => {
+                entry.program = Written::Run(value::filled(node, path, "the script", problems)?);
+                Some(entry)
+            }
+            Kind::Map(_) => {
+                entry.program = entry.fields(node, path, problems)?;
+                Some(entry)
+            }
+            _ => value::unexpected(node, path, "a script or a map of a job's fields", problems),
+        }
+    }
+
+    fn fields(&mut self, node: &Node<'_>, path: &Path<'_>, problems: &mut Problems) -> Option<Written> {
+        let Kind::Map(entries) = &node.kind else { return None };
+        let (mut run, mut command) = (None, None);
+        for entry in entries {
+            let node = &entry.value;
+            let path = &path.key(&entry.key.text);
+            match &*entry.key.text {
+                "id" => self.id = id(node, path, problems),
+                "title" => self.title = value::text(node, path, problems).unwrap_or_default(),
+                "run" => run = Some((entry.key.id, value::filled(node, path, "the script", problems))),
+                "command" => command = Some((entry.key.id, self::command(node, path, problems))),
+                "stdin" => self.stdin = value::text(node, path, problems),
+                "args" => {
+                    let args = value::list(node, path, "a list of arguments", problems, value::argument);
+                    self.args = args.unwrap_or_default();
+                }
+                "kwargs" => self.kwargs = value::named_arguments(node, path, problems).unwrap_or_default(),
+                _ if self.own.take(entry, path, problems) => {}
+                _ => field::unknown(entry, Place::Job, path, problems),
+            }
+        }
+        match (run, command) {
+            (Some((_, text)), None) => text.map(Written::Run),
+            (None, Some((_, words))) => {
+                if let Some(shell) = entries.iter().find(|entry| entry.key.text == "shell") {
+                    let problem = Problem::new(shell.key.id, &path.key("shell"), "a `command` runs without a shell");
+                    problems.add(problem.hint("leave out `shell`, or write a script under `run`"));
+                }
+                words.map(Written::Command)
+            }
+            (Some((run, _)), Some((command, _))) => {
+                let (first, second) = (run.min(command), run.max(command));
+                let problem = Problem::new(second, path, "a job has either `run` or `command`, not both");
+                problems.add(problem.also(first, "and this one"));
+                None
+            }
+            (None, None) => {
+                let problem = Problem::new(node.id, path, "this job has nothing to run");
+                problems.add(problem.expected("expected `run` (a script) or `command` (a program and its arguments)"));
+                None
+            }
+        }
+    }
+
+    /// Its name: as written, or made.
+    pub(super) fn name(&self, names: &mut Names) -> Arc<str> {
+        match (&self.id, &self.program) {
+            (Some((name, _)), _) => Arc::clone(name),
+            (None, Written::Run(text)) => names.make(&self.title, text),
+            (None, Written::Command(words)) => names.make(&self.title, &words.join(" ")),
+        }
+    }
+
+    /// The definition, with what it inherits from the levels around it.
+    pub(super) fn define(self, name: Arc<str>, outer: &Inherited) -> Definition {
+        let inherited = self.own.over(outer);
+        let program = match self.program {
+            Written::Run(text) => Program::Run { text, shell: inherited.shell.unwrap_or_else(Program::default_shell) },
+            Written::Command(words) => Program::Command(words),
+        };
+        let script = Script {
+            program,
+            env: inherited.env,
+            cwd: inherited.cwd,
+            stdin: self.stdin,
+            timeout: inherited.timeout.and_then(Limit::duration),
+            grace: inherited.grace.unwrap_or_else(Script::default_grace),
+            ok_codes: inherited.ok_codes.unwrap_or_else(Script::default_ok_codes),
+        };
+        let mut definition = Definition::new(script);
+        definition.name = Some(name);
+        definition.title = self.title;
+        definition.arguments = Arguments { args: self.args, kwargs: self.kwargs };
+        definition.tags = inherited.tags.unwrap_or_default();
+        definition.digest = Some(self.digest);
+        definition
+    }
+}
+
+fn id(node: &Node<'_>, path: &Path<'_>, problems: &mut Problems) -> Option<(Arc<str>, u32)> {
+    let name = value::text(node, path, problems)?;
+    if let Some(objection) = names::objection(&name) {
+        problems.add(Problem::new(node.id, path, objection));
+        return None;
+    }
+    Some((name.into(), node.id))
+}
+
+fn command(node: &Node<'_>, path: &Path<'_>, problems: &mut Problems) -> Option<Vec<String>> {
+    if let Kind::Scalar(_, text) = &node.kind {
+        let problem = Problem::new(node.id, path, "expected a program and its arguments as a list, found text");
+        let words: Vec<_> = text.split_whitespace().map(|word| word.replace(',', "")).collect();
+        problems.add(problem.hint(format!("write {}, or use `run`", quoted(&format!("[{}]", words.join(", "))))));
+        return None;
+    }
+    inherit::words(node, path, "a program and its arguments as a list", problems)
+}

@@ -1,0 +1,117 @@
+//! Refuses brackets that nest too deep before the parser sees them: it takes a time that grows with their square.
+
+/// Deeper nesting of `[` and `{` than this is refused.
+pub(super) const DEEPEST: usize = 128;
+
+/// The byte of the first bracket that nests too deep.
+pub(super) fn too_deep(text: &str) -> Option<usize> {
+    // Few brackets can't nest deep; that spares most files the closer look.
+    memchr::memchr2_iter(b'[', b'{', text.as_bytes()).nth(DEEPEST)?;
+    Scan { text: text.as_bytes(), at: 0, depth: 0 }.run()
+}
+
+/// As much of a YAML scanner as it takes to tell brackets from brackets in texts.
+struct Scan<'t> {
+    text: &'t [u8],
+    at: usize,
+    depth: usize,
+}
+
+impl Scan<'_> {
+    fn run(mut self) -> Option<usize> {
+        let mut indent = self.indent();
+        // Whether a value can start here.
+        let mut start = true;
+        while let Some(byte) = self.peek(0) {
+            match byte {
+                b'\n' => {
+                    self.at += 1;
+                    indent = self.indent();
+                    start = true;
+                    continue;
+                }
+                b' ' | b'\t' | b'\r' => {}
+                b'#' if start || self.before_is_blank() => {
+                    self.skip_line();
+                    continue;
+                }
+                b'[' | b'{' if start || self.depth > 0 => {
+                    self.depth += 1;
+                    if self.depth > DEEPEST {
+                        return Some(self.at);
+                    }
+                    start = true;
+                }
+                b']' | b'}' if self.depth > 0 => {
+                    self.depth -= 1;
+                    start = false;
+                }
+                b'"' | b'\'' if start => {
+                    self.quoted(byte);
+                    start = false;
+                    continue;
+                }
+                b'|' | b'>' if start && self.depth == 0 => {
+                    self.block(indent);
+                    indent = self.indent();
+                    continue;
+                }
+                b'-' | b'?' | b':' if self.peek(1).is_none_or(|next| next.is_ascii_whitespace()) => start = true,
+                b',' | b':' if self.depth > 0 => start = true,
+                // An anchor or a tag stands before a value.
+                b'&' | b'!' if start => {
+                    while self.peek(1).is_some_and(|next| !next.is_ascii_whitespace()) {
+                        self.at += 1;
+                    }
+                }
+                _ => start = false,
+            }
+            self.at += 1;
+        }
+        None
+    }
+
+    fn peek(&self, ahead: usize) -> Option<u8> {
+        self.text.get(self.at + ahead).copied()
+    }
+
+    fn before_is_blank(&self) -> bool {
+        self.at.checked_sub(1).and_then(|before| self.text.get(before)).is_none_or(u8::is_ascii_whitespace)
+    }
+
+    /// How far the line that starts here is indented.
+    fn indent(&self) -> usize {
+        self.text[self.at..].iter().take_while(|byte| **byte == b' ').count()
+    }
+
+    fn skip_line(&mut self) {
+        let rest = &self.text[self.at..];
+        self.at += memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+    }
+
+    fn quoted(&mut self, quote: u8) {
+        self.at += 1;
+        while let Some(byte) = self.peek(0) {
+            self.at += 1;
+            if byte == b'\\' && quote == b'"' {
+                self.at += 1;
+            } else if byte == quote {
+                return;
+            }
+        }
+    }
+
+    /// Skips a block of text: all lines that are indented further than the one that announces it.
+    fn block(&mut self, indent: usize) {
+        self.skip_line();
+        while self.at < self.text.len() {
+            self.at += 1;
+            let depth = self.indent();
+            let blank = matches!(self.peek(depth), None | Some(b'\n' | b'\r'));
+            if depth <= indent && !blank {
+                return;
+            }
+            self.skip_line();
+        }
+    }
+}

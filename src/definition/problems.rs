@@ -1,0 +1,177 @@
+//! What is wrong with a file, collected while it is checked; its places are found when all of it is known.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::diagnostic::{Diagnostic, Diagnostics, Related, Snippet};
+use super::path::Path;
+use super::source::Source;
+use super::tree;
+
+/// More errors than this are only counted.
+const MOST: usize = 100;
+
+/// So many values before one are located with it.
+const BEFORE: u32 = 8;
+
+/// The problems of one file.
+#[derive(Default)]
+pub(super) struct Problems {
+    list: Vec<Problem>,
+    uncounted: usize,
+}
+
+/// One thing that is wrong.
+pub(super) struct Problem {
+    at: At,
+    path: String,
+    message: String,
+    expected: Option<String>,
+    hint: Option<String>,
+    also: Option<(At, &'static str)>,
+}
+
+/// Where a problem is.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum At {
+    /// The value with this number in the order of reading.
+    Value(u32),
+    /// These bytes.
+    Bytes(Range<usize>),
+    /// The file as a whole.
+    File,
+}
+
+impl Problem {
+    /// At the value or key with this number.
+    pub(super) fn new(id: u32, path: &Path<'_>, message: impl Into<String>) -> Self {
+        Self::at(At::Value(id), path.to_string(), message.into())
+    }
+
+    /// Somewhere in the text, before there are values.
+    pub(super) fn in_text(place: Range<usize>, message: impl Into<String>) -> Self {
+        Self::at(At::Bytes(place), String::new(), message.into())
+    }
+
+    /// With the file as a whole.
+    pub(super) fn in_file(message: impl Into<String>) -> Self {
+        Self::at(At::File, String::new(), message.into())
+    }
+
+    fn at(at: At, path: String, message: String) -> Self {
+        Self { at, path, message, expected: None, hint: None, also: None }
+    }
+
+    /// What was expected at the place.
+    pub(super) fn expected(mut self, expected: impl Into<String>) -> Self {
+        self.expected = Some(expected.into());
+        self
+    }
+
+    /// What to do about it.
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Another value or key that belongs to it.
+    pub(super) fn also(mut self, id: u32, message: &'static str) -> Self {
+        self.also = Some((At::Value(id), message));
+        self
+    }
+
+    /// Another place in the text that belongs to it.
+    pub(super) fn also_in_text(mut self, place: Range<usize>, message: &'static str) -> Self {
+        self.also = Some((At::Bytes(place), message));
+        self
+    }
+}
+
+impl Problems {
+    pub(super) fn add(&mut self, problem: Problem) {
+        if self.list.len() < MOST {
+            self.list.push(problem);
+        } else {
+            self.uncounted += 1;
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// The problems with their places in the file called `name`.
+    pub(super) fn locate(self, name: &str, source: &Source<'_>) -> Diagnostics {
+        let mut places = Places { source, values: self.places(source), line: None };
+        let mut list: Vec<Diagnostic> = self.list.into_iter().map(|problem| places.diagnostic(problem)).collect();
+        list.sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
+        // What is wrong in an anchor is found again through every alias, and one mistake may break several rules.
+        list.dedup_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
+        Diagnostics { name: name.to_owned(), list, more: self.uncounted }
+    }
+
+    fn places(&self, source: &Source<'_>) -> HashMap<u32, Range<usize>> {
+        let also = self.list.iter().filter_map(|problem| problem.also.as_ref().map(|(at, _)| at));
+        let values = self.list.iter().map(|problem| &problem.at).chain(also).filter_map(|at| match at {
+            At::Value(id) => Some(*id),
+            _ => None,
+        });
+        // An empty collection is found behind the values before it.
+        let mut wanted: Vec<u32> = values.flat_map(|id| id.saturating_sub(BEFORE)..=id).collect();
+        if wanted.is_empty() {
+            return HashMap::new();
+        }
+        wanted.sort_unstable();
+        wanted.dedup();
+        // It was read before, so it can be read again.
+        tree::read(source, &wanted).map(|reading| reading.places.into_iter().collect()).unwrap_or_default()
+    }
+}
+
+struct Places<'a, 's> {
+    source: &'a Source<'s>,
+    values: HashMap<u32, Range<usize>>,
+    /// The line that was shown last: many errors may be on one very long line.
+    line: Option<(Range<usize>, usize, Arc<str>)>,
+}
+
+impl Places<'_, '_> {
+    fn diagnostic(&mut self, problem: Problem) -> Diagnostic {
+        let snippet = self.snippet(&problem.at);
+        let related =
+            problem.also.map(|(at, message)| Related { snippet: self.snippet(&at), message: message.to_owned() });
+        Diagnostic {
+            line: snippet.line,
+            column: snippet.column,
+            path: problem.path,
+            message: problem.message,
+            expected: problem.expected,
+            hint: problem.hint,
+            snippet,
+            related,
+        }
+    }
+
+    fn snippet(&mut self, at: &At) -> Snippet {
+        let bytes = match at {
+            At::Value(id) => self.values.get(id).cloned().unwrap_or_default(),
+            At::Bytes(bytes) => bytes.clone(),
+            At::File => return Snippet { line: 1, column: 1, text: Arc::default(), span: 0..0 },
+        };
+        let start = self.source.floor(bytes.start);
+        let around = self.source.line_around(start);
+        let (number, text) = match &self.line {
+            Some((known, number, text)) if *known == around => (*number, Arc::clone(text)),
+            _ => {
+                let text: Arc<str> = self.source.text[around.clone()].into();
+                let number = self.source.line_number(around.start);
+                self.line = Some((around.clone(), number, Arc::clone(&text)));
+                (number, text)
+            }
+        };
+        let from = (start - around.start).min(text.len());
+        let to = (self.source.floor(bytes.end).saturating_sub(around.start)).clamp(from, text.len());
+        Snippet { line: number, column: text[..from].chars().count() + 1, text, span: from..to }
+    }
+}

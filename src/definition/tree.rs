@@ -1,0 +1,389 @@
+//! The file as a tree whose values keep their spelling and know, by number, where they stand.
+//!
+//! The parser tells a place only with an error. So a scalar whose place is wanted is read by raising an error on
+//! purpose and taking the place from it; the parser has consumed the scalar and goes on behind it. Numbers and bools
+//! are always read that way, because only the source still has their spelling (`1.10`, `0o022`).
+//!
+//! Everything that is read gets a number in the order of reading. A file without errors is read once; for one with
+//! errors, a second reading finds the places of the numbers that the errors name.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Range;
+
+use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor};
+
+use super::source::Source;
+
+/// However much aliases repeat, no more values than this are read.
+const MOST_VALUES: usize = 10_000_000;
+
+/// A value, as written.
+pub(super) struct Node<'s> {
+    /// Its number in the order of reading.
+    pub(super) id: u32,
+    /// What it is.
+    pub(super) kind: Kind<'s>,
+}
+
+/// What a value is.
+pub(super) enum Kind<'s> {
+    /// Nothing, `null` or `~`.
+    Null,
+    /// Anything that is one piece of text, in its own spelling.
+    Scalar(Class, Cow<'s, str>),
+    /// A list.
+    List(Vec<Node<'s>>),
+    /// A map, in the file's order; before [`resolve`](super::resolve::resolve) with duplicates and merge keys.
+    Map(Vec<Entry<'s>>),
+    /// A value with a tag of its own, such as `!vault`.
+    Tagged(String, Box<Node<'s>>),
+}
+
+/// How an unquoted scalar reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Class {
+    Bool,
+    Whole,
+    Decimal,
+    Text,
+}
+
+/// A key with its value.
+pub(super) struct Entry<'s> {
+    pub(super) key: Key<'s>,
+    pub(super) value: Node<'s>,
+}
+
+/// A key, as written.
+pub(super) struct Key<'s> {
+    pub(super) id: u32,
+    pub(super) text: Cow<'s, str>,
+    /// What stands there instead, if it can't be a key.
+    pub(super) unfit: Option<&'static str>,
+}
+
+/// A file, read.
+pub(super) struct Reading<'s> {
+    pub(super) root: Node<'s>,
+    /// Where the wanted values stand, as bytes of the source.
+    pub(super) places: Vec<(u32, Range<usize>)>,
+}
+
+/// Why a file could not be read.
+pub(super) enum Fault {
+    /// The parser stopped.
+    Parser(serde_yaml::Error),
+    /// Aliases repeat too much.
+    TooMuch(serde_yaml::Error),
+    /// Nothing but comments.
+    Empty,
+    /// A second document starts at this byte.
+    SecondDocument(usize),
+}
+
+/// Reads a file, and finds the places of the values with these numbers, which are in ascending order.
+pub(super) fn read<'s>(source: &Source<'s>, wanted: &[u32]) -> Result<Reading<'s>, Fault> {
+    let mut documents = serde_yaml::Deserializer::from_str(source.text);
+    let mut reader = Reader::new(source, wanted);
+    let first = documents.next().ok_or(Fault::Empty)?;
+    let root = match Seed(&mut reader).deserialize(first) {
+        Ok(root) => root,
+        Err(error) if reader.over() => return Err(Fault::TooMuch(error)),
+        Err(error) => return Err(Fault::Parser(error)),
+    };
+    let places = reader.places;
+    if let Some(second) = documents.next() {
+        let mut reader = Reader::new(source, &[0]);
+        Seed(&mut reader).deserialize(second).map_err(Fault::Parser)?;
+        let start = reader.places.first().map_or(source.text.len(), |(_, place)| place.start);
+        return Err(Fault::SecondDocument(start));
+    }
+    match root.kind {
+        Kind::Null => Err(Fault::Empty),
+        _ => Ok(Reading { root, places }),
+    }
+}
+
+impl<'s> Node<'s> {
+    /// The value of a key, if this is a map that has it.
+    pub(super) fn get(&self, key: &str) -> Option<&Node<'s>> {
+        let Kind::Map(entries) = &self.kind else { return None };
+        entries.iter().find(|entry| entry.key.text == key).map(|entry| &entry.value)
+    }
+
+    /// What it is, in words.
+    pub(super) fn found(&self) -> &'static str {
+        match &self.kind {
+            Kind::Null => "nothing",
+            Kind::Scalar(Class::Bool, _) => "a bool",
+            Kind::Scalar(Class::Whole | Class::Decimal, _) => "a number",
+            Kind::Scalar(Class::Text, _) => "text",
+            Kind::List(_) => "a list",
+            Kind::Map(_) => "a map",
+            Kind::Tagged(..) => "a tagged value",
+        }
+    }
+}
+
+struct Reader<'r, 's> {
+    source: &'r Source<'s>,
+    /// The number of the next value.
+    next: u32,
+    limit: usize,
+    wanted: &'r [u32],
+    /// Collections whose place is wanted: that of the first scalar in them.
+    owed: Vec<u32>,
+    /// The scalar for whose place an error was raised.
+    raised: Option<Kind<'s>>,
+    places: Vec<(u32, Range<usize>)>,
+    /// The first byte behind the value that was located last.
+    behind: usize,
+}
+
+impl<'r, 's> Reader<'r, 's> {
+    fn new(source: &'r Source<'s>, wanted: &'r [u32]) -> Self {
+        // Values that are written out take some bytes each; only aliases make more of them.
+        let limit = source.text.len().saturating_mul(16).saturating_add(100_000).min(MOST_VALUES);
+        Self { source, next: 0, limit, wanted, owed: Vec::new(), raised: None, places: Vec::new(), behind: 0 }
+    }
+
+    fn over(&self) -> bool {
+        self.next as usize >= self.limit
+    }
+
+    fn number(&mut self) -> u32 {
+        let id = self.next;
+        self.next += 1;
+        id
+    }
+
+    fn wants(&mut self, id: u32) -> bool {
+        while self.wanted.first().is_some_and(|wanted| *wanted < id) {
+            self.wanted = &self.wanted[1..];
+        }
+        self.wanted.first() == Some(&id)
+    }
+
+    /// A collection begins; tells where in `owed` it waits for its place.
+    fn enter(&mut self, id: u32) -> usize {
+        let waiting = self.owed.len();
+        if self.wants(id) {
+            self.owed.push(id);
+        }
+        waiting
+    }
+
+    /// A collection ends. An empty one is written as brackets, behind the scalar before it.
+    fn leave(&mut self, id: u32, waiting: usize) {
+        if self.owed.get(waiting) == Some(&id) {
+            self.owed.truncate(waiting);
+            let from = self.source.floor(self.behind);
+            let at = self.source.text[from..].find(['[', '{']).map_or(from, |at| from + at);
+            self.places.push((id, at..at + 1));
+            self.behind = at + 1;
+        }
+    }
+
+    /// Takes the place out of the error that was raised for it, and the spelling from there.
+    fn placed(&mut self, id: u32, kind: Kind<'s>, error: &impl fmt::Display) -> Kind<'s> {
+        let (line, column) = place_in(&error.to_string());
+        let text = self.source.text;
+        let start = behind_properties(text, self.source.byte(line, column));
+        let kind = match kind {
+            Kind::Scalar(class @ (Class::Bool | Class::Whole | Class::Decimal), canonical) => {
+                let length = text[start..].find(|c: char| !c.is_ascii_alphanumeric() && !"+-.".contains(c));
+                let spelling = &text[start..length.map_or(text.len(), |length| start + length)];
+                Kind::Scalar(class, if spelling.is_empty() { canonical } else { Cow::Borrowed(spelling) })
+            }
+            kind => kind,
+        };
+        if self.wants(id) || !self.owed.is_empty() {
+            let place = start..start + length(&text[start..], &kind);
+            self.behind = place.end.max(start + extent(&text[start..], &kind));
+            for collection in self.owed.drain(..) {
+                let bracket = text[..start].trim_end().len().saturating_sub(1);
+                let at = if text[bracket..].starts_with(['[', '{']) { bracket..bracket + 1 } else { place.clone() };
+                self.places.push((collection, at));
+            }
+            self.places.push((id, place));
+        }
+        kind
+    }
+}
+
+/// The line and column, from 0, at the end of an error's message; the parser leaves out the very first place.
+fn place_in(message: &str) -> (usize, usize) {
+    fn parse(message: &str) -> Option<(usize, usize)> {
+        let (_, place) = message.rsplit_once(" at line ")?;
+        let (line, column) = place.split_once(" column ")?;
+        Some((line.parse::<usize>().ok()?.checked_sub(1)?, column.parse::<usize>().ok()?.checked_sub(1)?))
+    }
+    parse(message).unwrap_or_default()
+}
+
+/// Where a value itself starts, behind its anchor and tag.
+fn behind_properties(text: &str, mut start: usize) -> usize {
+    while text[start..].starts_with(['&', '!']) {
+        let Some(gap) = text[start..].find(char::is_whitespace) else { return start };
+        let Some(value) = text[start + gap..].find(|c: char| !c.is_whitespace()) else { return start };
+        start += gap + value;
+    }
+    start
+}
+
+/// How many bytes of the source to underline: as much of a scalar as stands on its first line.
+fn length(source: &str, kind: &Kind<'_>) -> usize {
+    let line = source.lines().next().unwrap_or_default();
+    let Kind::Scalar(_, text) = kind else { return usize::from(line.starts_with('~')) };
+    let Some(quote @ ('"' | '\'')) = line.chars().next() else {
+        let same = line.char_indices().zip(text.chars()).take_while(|((_, a), b)| a == b);
+        let same = same.last().map_or(0, |((at, c), _)| at + c.len_utf8());
+        return line[..same].trim_end().len().max(usize::from(!line.is_empty()));
+    };
+    let mut characters = line.char_indices().skip(1);
+    while let Some((at, character)) = characters.next() {
+        if character == '\\' && quote == '"' {
+            characters.next();
+        } else if character == quote {
+            return at + 1;
+        }
+    }
+    line.len()
+}
+
+/// How many bytes of the source a scalar takes, at least.
+fn extent(source: &str, kind: &Kind<'_>) -> usize {
+    let Kind::Scalar(_, text) = kind else { return 0 };
+    match source.chars().next() {
+        // A block: its header and its lines.
+        Some('|' | '>') => source.split_inclusive('\n').take(1 + text.matches('\n').count()).map(str::len).sum(),
+        _ => text.len().min(source.len()),
+    }
+}
+
+struct Seed<'a, 'r, 's>(&'a mut Reader<'r, 's>);
+
+impl<'s> DeserializeSeed<'s> for Seed<'_, '_, 's> {
+    type Value = Node<'s>;
+
+    fn deserialize<D: Deserializer<'s>>(self, deserializer: D) -> Result<Node<'s>, D::Error> {
+        let reader = self.0;
+        if reader.over() {
+            return Err(D::Error::custom("too many values"));
+        }
+        let id = reader.number();
+        match deserializer.deserialize_any(Read { reader, id }) {
+            Ok(kind) => Ok(Node { id, kind }),
+            Err(error) => match reader.raised.take() {
+                Some(kind) => Ok(Node { id, kind: reader.placed(id, kind, &error) }),
+                None => Err(error),
+            },
+        }
+    }
+}
+
+struct Read<'a, 'r, 's> {
+    reader: &'a mut Reader<'r, 's>,
+    id: u32,
+}
+
+impl<'s> Read<'_, '_, 's> {
+    fn raise<E: Error>(self, kind: Kind<'s>) -> Result<Kind<'s>, E> {
+        self.reader.raised = Some(kind);
+        Err(E::custom(""))
+    }
+
+    fn number<E: Error>(self, class: Class, canonical: &dyn fmt::Display) -> Result<Kind<'s>, E> {
+        self.raise(Kind::Scalar(class, Cow::Owned(canonical.to_string())))
+    }
+
+    fn plain<E: Error>(self, kind: Kind<'s>) -> Result<Kind<'s>, E> {
+        if self.reader.wants(self.id) || !self.reader.owed.is_empty() { self.raise(kind) } else { Ok(kind) }
+    }
+}
+
+impl<'s> Visitor<'s> for Read<'_, '_, 's> {
+    type Value = Kind<'s>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Kind<'s>, E> {
+        self.plain(Kind::Null)
+    }
+
+    fn visit_none<E: Error>(self) -> Result<Kind<'s>, E> {
+        Ok(Kind::Null)
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Kind<'s>, E> {
+        self.number(Class::Bool, &value)
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Kind<'s>, E> {
+        self.number(Class::Whole, &value)
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Kind<'s>, E> {
+        self.number(Class::Whole, &value)
+    }
+
+    fn visit_u128<E: Error>(self, value: u128) -> Result<Kind<'s>, E> {
+        self.number(Class::Whole, &value)
+    }
+
+    fn visit_i128<E: Error>(self, value: i128) -> Result<Kind<'s>, E> {
+        self.number(Class::Whole, &value)
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Kind<'s>, E> {
+        self.number(Class::Decimal, &value)
+    }
+
+    fn visit_borrowed_str<E: Error>(self, text: &'s str) -> Result<Kind<'s>, E> {
+        self.plain(Kind::Scalar(Class::Text, Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Kind<'s>, E> {
+        self.plain(Kind::Scalar(Class::Text, Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_seq<A: SeqAccess<'s>>(self, mut seq: A) -> Result<Kind<'s>, A::Error> {
+        let waiting = self.reader.enter(self.id);
+        let mut items = Vec::new();
+        while let Some(item) = seq.next_element_seed(Seed(self.reader))? {
+            items.push(item);
+        }
+        self.reader.leave(self.id, waiting);
+        Ok(Kind::List(items))
+    }
+
+    fn visit_map<A: MapAccess<'s>>(self, mut map: A) -> Result<Kind<'s>, A::Error> {
+        let waiting = self.reader.enter(self.id);
+        let mut entries = Vec::new();
+        while let Some(key) = map.next_key_seed(Seed(self.reader))? {
+            let value = map.next_value_seed(Seed(self.reader))?;
+            entries.push(Entry { key: Key::from(key), value });
+        }
+        self.reader.leave(self.id, waiting);
+        Ok(Kind::Map(entries))
+    }
+
+    fn visit_enum<A: EnumAccess<'s>>(self, tagged: A) -> Result<Kind<'s>, A::Error> {
+        let (tag, content) = tagged.variant::<String>()?;
+        let node = content.newtype_variant_seed(Seed(self.reader))?;
+        Ok(Kind::Tagged(tag, Box::new(node)))
+    }
+}
+
+impl<'s> From<Node<'s>> for Key<'s> {
+    fn from(node: Node<'s>) -> Self {
+        let found = node.found();
+        match node.kind {
+            Kind::Scalar(_, text) => Self { id: node.id, text, unfit: None },
+            _ => Self { id: node.id, text: Cow::Borrowed(""), unfit: Some(found) },
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! How messages speak of what stands in a file: quoted, cropped, and the nearest known name for a typo.
+
+use std::borrow::Cow;
+
+/// Longer excerpts of a file are cropped in messages.
+const LONGEST: usize = 60;
+
+/// Text from the file, safe to print on one line: control characters escaped, cropped when it is long.
+pub(super) fn excerpt(text: &str) -> Cow<'_, str> {
+    if text.len() <= LONGEST && !text.contains(char::is_control) {
+        return Cow::Borrowed(text);
+    }
+    let mut short: String = text.chars().take(LONGEST).flat_map(escaped).collect();
+    if text.chars().nth(LONGEST).is_some() {
+        short.push('…');
+    }
+    Cow::Owned(short)
+}
+
+/// The same between backticks.
+pub(super) fn quoted(text: &str) -> String {
+    format!("`{}`", if text.is_empty() { Cow::Borrowed("''") } else { excerpt(text) })
+}
+
+/// Names for a sentence: `a`, `b` or `c`.
+pub(super) fn one_of(names: &[&str]) -> String {
+    match names {
+        [] => String::new(),
+        [only] => format!("`{only}`"),
+        [first @ .., last] => {
+            let first: Vec<_> = first.iter().map(|name| format!("`{name}`")).collect();
+            format!("{} or `{last}`", first.join(", "))
+        }
+    }
+}
+
+/// The known name that was probably meant.
+pub(super) fn nearest<'n>(typed: &str, known: &[&'n str]) -> Option<&'n str> {
+    if typed.len() > LONGEST {
+        return None;
+    }
+    let typed = typed.to_lowercase().replace(['-', ' '], "_");
+    known
+        .iter()
+        .map(|name| (strsim::damerau_levenshtein(&typed, name), *name))
+        .filter(|(distance, name)| *distance <= (name.len() / 3).max(1))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| name)
+}
+
+fn escaped(character: char) -> impl Iterator<Item = char> {
+    let (escape, plain) =
+        if character.is_control() { (Some(character.escape_debug()), None) } else { (None, Some(character)) };
+    escape.into_iter().flatten().chain(plain)
+}

@@ -1,0 +1,57 @@
+//! What runs print: written once, bounded, read by any number of followers while it grows.
+//!
+//! The output of run 7 begins in `7.log`, the head, which takes half of the limit. What comes after that goes to
+//! `7.tail`, a ring in which the newest bytes replace the oldest (see [`tail`]). At the end the tail is moved behind
+//! the head, so that `7.log` alone is what any pager opens: the head, a line that says how much is missing, the tail.
+//! Where nothing is missing, `7.tail` is removed; else it shrinks to a small note of where the gap is.
+//!
+//! Offsets are counted in the output as the run wrote it. They mean the same for a run that goes on and one that has
+//! finished, whatever is dropped; the line about the gap is not counted and never read through [`LogReader`].
+//!
+//! Both streams lie interleaved, as they arrived.
+
+mod gather;
+mod reader;
+mod tail;
+mod writer;
+
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use super::StoreError;
+use crate::model::RunId;
+
+pub use gather::mend;
+pub use reader::{LogReader, Piece};
+pub use writer::LogWriter;
+
+/// The line that stands for `bytes` of output that were not kept.
+pub fn omission(bytes: u64) -> String {
+    format!("[setlist: {} omitted]", size(bytes))
+}
+
+fn head_path(folder: &Path, run: RunId) -> PathBuf {
+    folder.join(format!("{run}.log"))
+}
+
+fn tail_path(folder: &Path, run: RunId) -> PathBuf {
+    folder.join(format!("{run}.tail"))
+}
+
+fn create_folder(folder: &Path) -> Result<(), StoreError> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|error| StoreError::io(folder, error))
+}
+
+/// A size as people write it.
+fn size(bytes: u64) -> String {
+    const UNITS: [(u64, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    match UNITS.iter().find(|(unit, _)| bytes >= *unit) {
+        Some((unit, name)) => {
+            let tenths = u128::from(bytes) * 10 / u128::from(*unit);
+            format!("{}.{} {name}", tenths / 10, tenths % 10)
+        }
+        None => format!("{bytes} bytes"),
+    }
+}

@@ -1,0 +1,134 @@
+//! Reading a log, finished or not.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use super::tail::Note;
+use super::{create_folder, head_path, tail_path};
+use crate::model::RunId;
+use crate::store::{Listener, Ring, StoreError};
+
+/// Reads the output of one run, finished or not. Offsets are bytes since the start of the output and stay valid while
+/// it grows and when it has ended, even when the middle has been dropped to keep within the limit.
+#[derive(Debug)]
+pub struct LogReader {
+    folder: PathBuf,
+    run: RunId,
+    head: Option<File>,
+    tail: Option<File>,
+}
+
+/// A piece of a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// Where the bytes start; later than asked for where the bytes between were dropped.
+    pub offset: u64,
+    /// How many were read into the buffer; 0 at the end of what has been written by now.
+    pub len: usize,
+}
+
+impl LogReader {
+    /// The log of `run` in `folder`; that there is none yet is no error.
+    pub fn new(folder: PathBuf, run: RunId) -> Self {
+        Self { folder, run, head: None, tail: None }
+    }
+
+    /// How many bytes have been written by now, dropped ones counted.
+    #[expect(clippy::len_without_is_empty, reason = "a log that is empty now may have grown before one has looked")]
+    pub fn len(&mut self) -> Result<u64, StoreError> {
+        if let Some(note) = self.note()? {
+            return Ok(note.len);
+        }
+        let path = head_path(&self.folder, self.run);
+        let len = match opened(&mut self.head, &path)? {
+            Some(head) => head.metadata().map_err(|error| StoreError::io(path, error))?.len(),
+            None => 0,
+        };
+        Ok(self.note()?.map_or(len, |note| note.len))
+    }
+
+    /// Reads from `offset` on, as much as lies there in one piece; what is there may take several calls. A piece never
+    /// spans a gap: where `offset` is in one, the piece starts behind it.
+    pub fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<Piece, StoreError> {
+        loop {
+            // What has been read is valid if the note still says so afterwards; else it says what to read instead.
+            let piece = match self.note()? {
+                None => {
+                    let len = self.read_head(offset, buffer)?;
+                    self.note()?.is_none().then_some(Piece { offset, len })
+                }
+                Some(note) if offset < note.head => {
+                    let len = self.read_head(offset, up_to(buffer, note.head - offset))?;
+                    Some(Piece { offset, len })
+                }
+                Some(note) => {
+                    let offset = offset.max(note.kept);
+                    if offset < note.moved {
+                        let len = self.read_head(note.place_in_head(offset), up_to(buffer, note.moved - offset))?;
+                        Some(Piece { offset, len })
+                    } else {
+                        let (at, together) = note.place(offset);
+                        let most = together.min(note.len.saturating_sub(offset));
+                        let len = self.read_tail(at, up_to(buffer, most))?;
+                        let sound = self.note()?.is_none_or(|now| now.kept.max(now.moved) <= offset);
+                        sound.then_some(Piece { offset, len })
+                    }
+                }
+            };
+            if let Some(piece) = piece {
+                return Ok(piece);
+            }
+        }
+    }
+
+    /// Rings when the log has grown. That the run has ended, and with it the log, is news of the store.
+    pub fn listen(&self, ring: Ring) -> Result<Listener, StoreError> {
+        create_folder(&self.folder)?;
+        let ours = [head_path(&self.folder, self.run), tail_path(&self.folder, self.run)];
+        let ours = ours.map(|path| path.file_name().map(ToOwned::to_owned));
+        Listener::on_folder(&self.folder, move |name| ours.iter().flatten().any(|ours| ours == name), ring)
+    }
+
+    /// What the tail's file says; none while there is no tail.
+    fn note(&mut self) -> Result<Option<Note>, StoreError> {
+        let path = tail_path(&self.folder, self.run);
+        match opened(&mut self.tail, &path)? {
+            Some(tail) => Note::read(tail).map_err(|error| StoreError::io(path, error)),
+            None => Ok(None),
+        }
+    }
+
+    fn read_head(&mut self, at: u64, buffer: &mut [u8]) -> Result<usize, StoreError> {
+        read(&mut self.head, &head_path(&self.folder, self.run), at, buffer)
+    }
+
+    fn read_tail(&mut self, at: u64, buffer: &mut [u8]) -> Result<usize, StoreError> {
+        read(&mut self.tail, &tail_path(&self.folder, self.run), at, buffer)
+    }
+}
+
+fn up_to(buffer: &mut [u8], most: u64) -> &mut [u8] {
+    let most = usize::try_from(most).unwrap_or(usize::MAX).min(buffer.len());
+    &mut buffer[..most]
+}
+
+fn read(file: &mut Option<File>, path: &Path, at: u64, buffer: &mut [u8]) -> Result<usize, StoreError> {
+    match opened(file, path)? {
+        Some(file) => file.read_at(buffer, at).map_err(|error| StoreError::io(path, error)),
+        None => Ok(0),
+    }
+}
+
+/// The file, opened if it is there by now. It is never replaced by another, so it stays open.
+fn opened<'a>(file: &'a mut Option<File>, path: &Path) -> Result<Option<&'a File>, StoreError> {
+    if file.is_none() {
+        match File::open(path) {
+            Ok(new) => *file = Some(new),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(StoreError::io(path, error)),
+        }
+    }
+    Ok(file.as_ref())
+}

@@ -1,0 +1,170 @@
+//! Writing a log.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use super::tail::Note;
+use super::{create_folder, gather, head_path, size, tail_path};
+use crate::model::{RunId, Stream};
+use crate::store::StoreError;
+
+/// Writes the output of one run.
+#[derive(Debug)]
+pub struct LogWriter {
+    folder: PathBuf,
+    run: RunId,
+    /// How much the head takes.
+    head_limit: u64,
+    /// How much the ring of the tail takes.
+    ring: u64,
+    head: Option<File>,
+    /// How much is in the head.
+    len: u64,
+    tail: Option<(File, Note)>,
+    lost: Lost,
+}
+
+/// Output that could not be written.
+#[derive(Debug, Default)]
+struct Lost {
+    bytes: u64,
+    reason: String,
+}
+
+/// Less than this is never kept: the limit of a log can't be lower.
+const LEAST: u64 = 4096;
+
+impl LogWriter {
+    /// A log of `run` in `folder` that keeps at most `limit` bytes (and never less than 4 KiB), the head and the tail.
+    /// No file or folder is made before there is output.
+    pub fn new(folder: PathBuf, run: RunId, limit: u64) -> Self {
+        let limit = limit.max(LEAST);
+        let head_limit = limit / 2;
+        let ring = limit - head_limit;
+        Self { folder, run, head_limit, ring, head: None, len: 0, tail: None, lost: Lost::default() }
+    }
+
+    /// Appends. What can't be written is dropped and the error returned; the next write tries again, and a line in the
+    /// log says how much is missing.
+    pub fn write(&mut self, _stream: Stream, bytes: &[u8]) -> Result<(), StoreError> {
+        let result = self.admit_loss().and_then(|()| self.append(bytes));
+        if let Err(error) = &result {
+            self.lost.bytes += bytes.len() as u64;
+            if let StoreError::Io { source, .. } = error {
+                self.lost.reason = source.to_string();
+            }
+        }
+        result
+    }
+
+    /// The run is over: leaves one file that any pager opens. On an error the output is still read as before.
+    pub fn finish(mut self) -> Result<(), StoreError> {
+        let admitted = self.admit_loss();
+        if let (Some(head), Some((tail, note))) = (&self.head, &self.tail) {
+            gather::gather(&self.folder, self.run, head, tail, *note)?;
+        }
+        admitted
+    }
+
+    fn admit_loss(&mut self) -> Result<(), StoreError> {
+        if self.lost.bytes > 0 {
+            let Lost { bytes, reason } = &self.lost;
+            let notice = format!("\n[setlist: {} lost: {reason}]\n", size(*bytes));
+            self.append(notice.as_bytes())?;
+            self.lost = Lost::default();
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        let fits = bytes.len().min(usize::try_from(self.head_limit - self.len).unwrap_or(usize::MAX));
+        let (first, rest) = bytes.split_at(fits);
+        if !first.is_empty() {
+            self.append_to_head(first)?;
+        }
+        if rest.is_empty() { Ok(()) } else { self.append_to_tail(rest) }
+    }
+
+    fn append_to_head(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        let path = head_path(&self.folder, self.run);
+        let head = match &mut self.head {
+            Some(head) => head,
+            none => none.insert(create_head(&self.folder, &path)?),
+        };
+        let (written, result) = write_at(head, self.len, bytes);
+        self.len += written;
+        result.map_err(|error| StoreError::io(path, error))
+    }
+
+    fn append_to_tail(&mut self, mut bytes: &[u8]) -> Result<(), StoreError> {
+        let path = tail_path(&self.folder, self.run);
+        let failed = |error| StoreError::io(&path, error);
+        let (file, note) = match &mut self.tail {
+            Some(tail) => tail,
+            none => {
+                let head = self.len;
+                let first = Note { head, ring: self.ring, len: head, kept: head, ..Note::default() };
+                let new = create(&path).map_err(failed)?;
+                first.write(&new).map_err(failed)?;
+                none.insert((new, first))
+            }
+        };
+        while !bytes.is_empty() {
+            let (at, together) = note.place(note.len);
+            let most = together.min(note.step()).min(bytes.len() as u64);
+            // What is about to be overwritten is given up first, and a step at a time: that is one more write in many.
+            if note.len + most > note.kept + note.ring {
+                note.kept = (note.len + most + note.step()).saturating_sub(note.ring).min(note.len);
+                note.write(file).map_err(failed)?;
+            }
+            let (piece, rest) = bytes.split_at(usize::try_from(most).unwrap_or(bytes.len()));
+            let (written, result) = write_at(file, at, piece);
+            note.len += written;
+            note.write(file).map_err(failed)?;
+            result.map_err(failed)?;
+            bytes = rest;
+        }
+        Ok(())
+    }
+}
+
+/// Writes all of it at this place; tells how much it was.
+fn write_at(file: &File, at: u64, bytes: &[u8]) -> (u64, io::Result<()>) {
+    let mut written = 0;
+    while written < bytes.len() {
+        match file.write_at(&bytes[written..], at + written as u64) {
+            Ok(0) => return (written as u64, Err(io::ErrorKind::WriteZero.into())),
+            Ok(len) => written += len,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return (written as u64, Err(error)),
+        }
+    }
+    (written as u64, Ok(()))
+}
+
+fn create_head(folder: &Path, path: &Path) -> Result<File, StoreError> {
+    let created = match create(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            create_folder(folder)?;
+            create(path)
+        }
+        result => result,
+    };
+    created.map_err(|error| StoreError::io(path, error))
+}
+
+/// A new file, readable too, for nobody but its owner. One that is there was left by a run of the same number, in a
+/// site that was lost or restored from a copy.
+fn create(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create_new(true).mode(0o600);
+    match options.open(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            std::fs::remove_file(path)?;
+            options.open(path)
+        }
+        result => result,
+    }
+}

@@ -1,0 +1,164 @@
+//! Events become rows. What an event means for a job is said once, by [`Job::apply`].
+
+use chrono::{DateTime, Utc};
+use rusqlite::Result;
+
+use super::codec::{Code, Json, Nanos};
+use super::rows::Rows;
+use crate::model::{Event, Exit, Job, JobId, Mode, QueueId, QueueView, Run, Settings, State};
+use crate::store::KEPT_EVENTS;
+
+/// Old events are deleted when this many more have been counted: seldom, and never many at once.
+const PRUNE_EVERY: u64 = 1_000;
+
+impl Rows<'_> {
+    /// Makes the changes that one command was decided to make, and records them.
+    pub(super) fn apply(&mut self, events: &[Event], now: DateTime<Utc>) -> Result<()> {
+        for event in events {
+            self.make(event, now)?;
+        }
+        let last = self.counters.seq + events.len() as u64;
+        for (seq, event) in (self.counters.seq + 1..).zip(events) {
+            // The pruning at the end of the transaction would take the others away again.
+            if seq + KEPT_EVENTS > last {
+                let sql = "INSERT INTO events (seq, at, body) VALUES (?1, ?2, ?3)";
+                self.change(sql, (seq.cast_signed(), Nanos(now), Json(event)))?;
+            }
+        }
+        self.counters.seq = last;
+        Ok(())
+    }
+
+    /// Writes down the counters; tells whether there was any change.
+    pub(super) fn finish(self) -> Result<bool> {
+        let Self { counters, began, .. } = self;
+        if counters.seq == began {
+            return Ok(false);
+        }
+        let [seq, job, run, worker] = [counters.seq, counters.job, counters.run, counters.worker].map(u64::cast_signed);
+        self.change("UPDATE site SET seq = ?1, job = ?2, run = ?3, worker = ?4", (seq, job, run, worker))?;
+        if counters.seq / PRUNE_EVERY != began / PRUNE_EVERY {
+            self.change("DELETE FROM events WHERE seq <= ?1", [counters.seq.saturating_sub(KEPT_EVENTS).cast_signed()])?;
+        }
+        Ok(true)
+    }
+
+    fn make(&mut self, event: &Event, now: DateTime<Utc>) -> Result<()> {
+        match event {
+            Event::QueueDefined { queue, settings } => self.define(queue, settings),
+            Event::ModeChanged { queue, mode } => {
+                self.queues.iter_mut().filter(|view| view.id == *queue).for_each(|view| view.mode = *mode);
+                self.change("UPDATE queues SET mode = ?2 WHERE id = ?1", (queue, Json(mode)))
+            }
+            Event::Added { job } => self.add(job),
+            Event::Restored { job } => self.change("UPDATE jobs SET removed = NULL WHERE id = ?1", [job.id]),
+            Event::Removed { job, by } => {
+                self.forget();
+                self.change("UPDATE jobs SET removed = ?2 WHERE id = ?1", (job, Json(by)))
+            }
+            Event::WorkerJoined { worker } => {
+                self.counters.worker = self.counters.worker.max(worker.id.0);
+                let sql = "INSERT INTO workers (id, host, pid, queues) VALUES (?1, ?2, ?3, ?4)";
+                self.change(sql, (worker.id, &worker.host, worker.pid, worker.queues.as_ref().map(Json)))
+            }
+            Event::WorkerLeft { worker } => self.change("DELETE FROM workers WHERE id = ?1", [worker]),
+            Event::FileRead { stamp } => {
+                self.stamp = Some(stamp.clone());
+                self.change("UPDATE site SET stamp = ?1", [stamp])
+            }
+            about_a_job => match about_a_job.job() {
+                Some(id) => self.alter(id, about_a_job, now),
+                None => Ok(()),
+            },
+        }
+    }
+
+    fn define(&mut self, id: &QueueId, settings: &Settings) -> Result<()> {
+        let sql = "INSERT INTO queues (id, settings, mode) VALUES (?1, ?2, ?3) \
+                   ON CONFLICT (id) DO UPDATE SET settings = excluded.settings";
+        self.change(sql, (id, Json(settings), Json(Mode::default())))?;
+        let settings = settings.clone();
+        if let Some(view) = self.queues.iter_mut().find(|view| view.id == *id) {
+            view.settings = settings;
+        } else {
+            self.queues.push(QueueView { id: id.clone(), settings, mode: Mode::default() });
+        }
+        self.queues.sort_by(|a, b| (a.settings.order, &a.id).cmp(&(b.settings.order, &b.id)));
+        Ok(())
+    }
+
+    fn add(&mut self, job: &Job) -> Result<()> {
+        self.counters.job = self.counters.job.max(job.id.0);
+        let sql = "INSERT INTO definitions (job, body) VALUES (?1, ?2)";
+        self.change(sql, (job.id, Json(&job.definition)))?;
+        let sql = "INSERT INTO jobs (id, queue, position, state, outcome, finished, attempts, run, value, executed, \
+                   enqueued) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+        self.write(sql, job)?;
+        job.last_run.as_ref().map_or(Ok(()), |run| self.keep_run(job.id, run))
+    }
+
+    fn alter(&mut self, id: JobId, event: &Event, now: DateTime<Utc>) -> Result<()> {
+        let Some(mut job) = self.take(id)? else { return Ok(()) };
+        job.apply(event, now);
+        match event {
+            Event::Redefined { definition, .. } => {
+                self.change("UPDATE definitions SET body = ?2 WHERE job = ?1", (id, Json(definition)))?;
+            }
+            Event::Started { run, .. } => {
+                self.counters.run = self.counters.run.max(run.id.0);
+                self.keep_run(id, run)?;
+            }
+            Event::Ended { .. } => {
+                job.last_run.as_ref().map_or(Ok(()), |run| self.keep_run(id, run))?;
+            }
+            _ => {}
+        }
+        let sql = "UPDATE jobs SET queue = ?2, position = ?3, state = ?4, outcome = ?5, finished = ?6, attempts = ?7, \
+                   run = ?8, value = ?9, executed = ?10, enqueued = ?11 WHERE id = ?1";
+        self.write(sql, &job)
+    }
+
+    /// Runs a statement on all columns of a job but its definition.
+    fn write(&self, sql: &str, job: &Job) -> Result<()> {
+        let (outcome, finished) = match &job.state {
+            State::Finished { outcome, at } => (Some(Json(outcome)), Some(Nanos(*at))),
+            _ => (None, None),
+        };
+        let columns = (
+            job.id,
+            &job.queue,
+            job.position,
+            Code::from(&job.state),
+            outcome,
+            finished,
+            job.attempts,
+            job.last_run.as_ref().map(|run| run.id),
+            job.value.as_ref().map(Json),
+            job.executed.map(Nanos),
+            Nanos(job.enqueued),
+        );
+        self.change(sql, columns)
+    }
+
+    /// Keeps a run as it stands.
+    fn keep_run(&self, job: JobId, run: &Run) -> Result<()> {
+        let sql = "INSERT INTO runs (job, id, attempt, worker, started, ended, outcome, exit_code, exit_signal) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (job, id) DO UPDATE \
+                   SET ended = excluded.ended, outcome = excluded.outcome, \
+                   exit_code = excluded.exit_code, exit_signal = excluded.exit_signal";
+        let ending = run.ending.as_ref();
+        let exit = ending.and_then(|ending| ending.exit);
+        let columns = (
+            job,
+            run.id,
+            run.attempt,
+            run.worker,
+            Nanos(run.started),
+            ending.map(|ending| Nanos(ending.at)),
+            ending.map(|ending| Json(&ending.outcome)),
+            exit.and_then(|exit| if let Exit::Code(code) = exit { Some(code) } else { None }),
+            exit.and_then(|exit| if let Exit::Signal(signal) = exit { Some(signal) } else { None }),
+        );
+        self.change(sql, columns)
+    }
+}

@@ -1,0 +1,202 @@
+//! What the columns of a row mean: values of the model to and from those of `SQLite`.
+
+use std::ops::RangeInclusive;
+
+use chrono::{DateTime, Utc};
+use rusqlite::Row;
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::model::{Ending, Exit, Job, JobId, Phase, QueueId, Removal, Run, RunId, State, Stop, WorkerId};
+
+/// A query of jobs `j`, each with its definition `d` and its latest run `r`, as [`job`] reads them.
+macro_rules! select_jobs {
+    ($condition:literal) => {
+        concat!(
+            "SELECT j.id, j.queue, j.position, d.body, j.state, j.outcome, j.finished, j.attempts, \
+             j.value, j.executed, j.enqueued, j.removed, \
+             r.id, r.attempt, r.worker, r.started, r.ended, r.outcome, r.exit_code, r.exit_signal \
+             FROM jobs j JOIN definitions d ON d.job = j.id \
+             LEFT JOIN runs r ON r.job = j.id AND r.id = j.run ",
+            $condition
+        )
+    };
+}
+pub(super) use select_jobs;
+
+/// Where by whom it was removed, and its latest run, stand in a row of [`select_jobs`].
+const REMOVED: usize = 11;
+const LAST_RUN: usize = 12;
+
+/// Anything that is stored as JSON.
+pub(super) struct Json<T>(pub(super) T);
+
+/// A time in nanoseconds, which keeps it exactly as it was.
+pub(super) struct Nanos(pub(super) DateTime<Utc>);
+
+/// A job's state as one number, by which the jobs of a queue are found.
+#[derive(Clone, Copy)]
+pub(super) struct Code(i64);
+
+impl Code {
+    const FINISHED: i64 = 5;
+
+    /// The codes of a phase.
+    pub(super) fn range(phase: Phase) -> RangeInclusive<i64> {
+        match phase {
+            Phase::Pending => 0..=1,
+            Phase::Running => 2..=4,
+            Phase::Finished => Self::FINISHED..=Self::FINISHED,
+        }
+    }
+
+    /// A pending job's code.
+    pub(super) fn pending(asked: bool) -> Self {
+        Self(i64::from(asked))
+    }
+
+    /// The phase that the code belongs to.
+    pub(super) fn phase(self) -> Phase {
+        match self.0 {
+            0 | 1 => Phase::Pending,
+            2..=4 => Phase::Running,
+            _ => Phase::Finished,
+        }
+    }
+}
+
+impl From<&State> for Code {
+    fn from(state: &State) -> Self {
+        match state {
+            State::Pending { asked } => Self::pending(*asked),
+            State::Running { stop: None } => Self(2),
+            State::Running { stop: Some(Stop::Terminate) } => Self(3),
+            State::Running { stop: Some(Stop::Kill) } => Self(4),
+            State::Finished { .. } => Self(Self::FINISHED),
+        }
+    }
+}
+
+/// A job from a row of [`select_jobs`]. `queue` makes the name, so that many jobs can share one.
+pub(super) fn job(row: &Row<'_>, queue: impl FnOnce(&str) -> QueueId) -> rusqlite::Result<Job> {
+    let Json(definition) = row.get(3)?;
+    let state = match row.get(4)? {
+        code @ (0 | 1) => State::Pending { asked: code == 1 },
+        2 => State::Running { stop: None },
+        3 => State::Running { stop: Some(Stop::Terminate) },
+        4 => State::Running { stop: Some(Stop::Kill) },
+        Code::FINISHED => {
+            let (Json(outcome), Nanos(at)) = (row.get(5)?, row.get(6)?);
+            State::Finished { outcome, at }
+        }
+        unknown => return Err(rusqlite::Error::IntegralValueOutOfRange(4, unknown)),
+    };
+    let last_run = row.get::<_, Option<RunId>>(LAST_RUN)?.map(|_| run(row, LAST_RUN)).transpose()?;
+    Ok(Job {
+        id: row.get(0)?,
+        queue: queue(row.get_ref(1)?.as_str()?),
+        position: row.get(2)?,
+        definition,
+        state,
+        attempts: row.get(7)?,
+        last_run,
+        value: row.get::<_, Option<_>>(8)?.map(|Json(value)| value),
+        executed: row.get::<_, Option<_>>(9)?.map(|Nanos(at)| at),
+        enqueued: row.get::<_, Nanos>(10)?.0,
+    })
+}
+
+/// By whom a job from a row of [`select_jobs`] was taken out of its queue.
+pub(super) fn removed(row: &Row<'_>) -> rusqlite::Result<Option<Removal>> {
+    Ok(row.get::<_, Option<_>>(REMOVED)?.map(|Json(by)| by))
+}
+
+/// A run whose columns begin with `first`, in the order of the table.
+pub(super) fn run(row: &Row<'_>, first: usize) -> rusqlite::Result<Run> {
+    let ending = match row.get::<_, Option<Nanos>>(first + 4)? {
+        Some(Nanos(at)) => Some(Ending { at, outcome: row.get::<_, Json<_>>(first + 5)?.0, exit: exit(row, first + 6)? }),
+        None => None,
+    };
+    Ok(Run {
+        id: row.get(first)?,
+        attempt: row.get(first + 1)?,
+        worker: row.get(first + 2)?,
+        started: row.get::<_, Nanos>(first + 3)?.0,
+        ending,
+    })
+}
+
+fn exit(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<Exit>> {
+    let code = row.get::<_, Option<i32>>(first)?.map(Exit::Code);
+    let signal = row.get::<_, Option<i32>>(first + 1)?.map(Exit::Signal);
+    Ok(code.or(signal))
+}
+
+impl<T: Serialize> ToSql for Json<T> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        let text = serde_json::to_string(&self.0);
+        text.map(ToSqlOutput::from).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
+    }
+}
+
+impl<T: DeserializeOwned> FromSql for Json<T> {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        serde_json::from_str(value.as_str()?).map(Self).map_err(FromSqlError::other)
+    }
+}
+
+impl ToSql for Nanos {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        // The nanoseconds last until the year 2262.
+        Ok(self.0.timestamp_nanos_opt().unwrap_or(i64::MAX).into())
+    }
+}
+
+impl FromSql for Nanos {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        value.as_i64().map(|nanos| Self(DateTime::from_timestamp_nanos(nanos)))
+    }
+}
+
+impl ToSql for Code {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.0.into())
+    }
+}
+
+impl FromSql for Code {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        value.as_i64().map(Self)
+    }
+}
+
+impl ToSql for QueueId {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.as_str().into())
+    }
+}
+
+impl FromSql for QueueId {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        value.as_str().map(Self::from)
+    }
+}
+
+/// Numbers are counted from 1 and never come near the end of either integer.
+macro_rules! number {
+    ($($kind:ident),*) => {$(
+        impl ToSql for $kind {
+            fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+                Ok(self.0.cast_signed().into())
+            }
+        }
+
+        impl FromSql for $kind {
+            fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+                value.as_i64().map(|number| Self(number.cast_unsigned()))
+            }
+        }
+    )*};
+}
+number!(JobId, RunId, WorkerId);

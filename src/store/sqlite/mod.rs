@@ -1,0 +1,130 @@
+//! A site in an `SQLite` database: the default store, shared by any number of processes on one machine.
+//!
+//! Writers take turns on a lock file, which wakes the next one at once, where `SQLite` itself would sleep and try
+//! again. A batch of commands is one transaction and one fsync.
+
+mod apply;
+mod codec;
+mod load;
+mod open;
+mod rows;
+
+use std::fs::File;
+
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::bell::ring;
+use super::log::{LogReader, LogWriter};
+use super::{Answer, Folder, Listener, Ring, Store, StoreError};
+use crate::model::{Call, Command, Definition, Job, JobId, Ledger, Recorded, Run, RunId, Undecided, Worker, decide};
+use rows::Rows;
+
+/// A connection to the site in a folder's database.
+#[derive(Debug)]
+pub struct Sqlite {
+    db: Connection,
+    folder: Folder,
+    /// Locked by whoever writes.
+    turn: File,
+    bell: File,
+}
+
+impl Sqlite {
+    /// Opens the site in `folder`; the folder and the database are made if they aren't there. A file that is not a
+    /// database of ours, or is damaged or too new, is refused and left as it is.
+    pub fn open(folder: &Folder) -> Result<Self, StoreError> {
+        open::open(folder)
+    }
+
+    fn perform(&mut self, commands: &[Command], now: DateTime<Utc>) -> rusqlite::Result<Vec<Answer>> {
+        let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut rows = Rows::new(&transaction)?;
+        let mut answers = Vec::with_capacity(commands.len());
+        for command in commands {
+            answers.push(match decide(&rows, command, now) {
+                Ok(events) => {
+                    rows.apply(&events, now)?;
+                    Ok(events)
+                }
+                Err(Undecided::Refused(refusal)) => Err(refusal),
+                Err(Undecided::View(error)) => return Err(error),
+            });
+        }
+        if rows.finish()? {
+            transaction.commit()?;
+            // The change is durable. If the bell can't be rung, followers see it with the next one.
+            let _ = ring(&self.bell);
+        }
+        Ok(answers)
+    }
+
+    fn failed(&self) -> impl Fn(rusqlite::Error) -> StoreError + use<'_> {
+        |error| StoreError::database(&self.folder.database(), error)
+    }
+}
+
+impl Store for Sqlite {
+    fn execute(&mut self, commands: &[Command], now: DateTime<Utc>) -> Result<Vec<Answer>, StoreError> {
+        only_scripts(commands)?;
+        let unlockable = |source| StoreError::io(self.folder.path(), source);
+        self.turn.lock().map_err(unlockable)?;
+        let answers = self.perform(commands, now);
+        self.turn.unlock().map_err(|source| StoreError::io(self.folder.path(), source))?;
+        answers.map_err(self.failed())
+    }
+
+    fn load(&mut self) -> Result<Ledger, StoreError> {
+        load::ledger(&mut self.db).map_err(self.failed())
+    }
+
+    fn events_after(&mut self, seq: u64) -> Result<Option<Vec<Recorded>>, StoreError> {
+        load::events_after(&mut self.db, seq).map_err(self.failed())
+    }
+
+    fn workers(&mut self) -> Result<Vec<Worker>, StoreError> {
+        rows::workers(&self.db).map_err(self.failed())
+    }
+
+    fn stamp(&mut self) -> Result<Option<String>, StoreError> {
+        Ok(rows::site(&self.db).map_err(self.failed())?.1)
+    }
+
+    fn seq(&mut self) -> Result<u64, StoreError> {
+        Ok(rows::site(&self.db).map_err(self.failed())?.0.seq)
+    }
+
+    fn job(&mut self, id: JobId) -> Result<Option<Job>, StoreError> {
+        let found = rows::find(&self.db, id).map_err(self.failed())?;
+        Ok(found.map(|(job, _)| job))
+    }
+
+    fn runs(&mut self, job: JobId) -> Result<Vec<Run>, StoreError> {
+        load::runs(&self.db, job).map_err(self.failed())
+    }
+
+    fn log(&self, run: RunId) -> LogReader {
+        LogReader::new(self.folder.logs(), run)
+    }
+
+    fn log_writer(&self, run: RunId, limit: u64) -> LogWriter {
+        LogWriter::new(self.folder.logs(), run, limit)
+    }
+
+    fn listen(&self, ring: Ring) -> Result<Listener, StoreError> {
+        Listener::on_file(&self.folder.bell(), ring)
+    }
+}
+
+/// A function of this process can't be kept for another one.
+fn only_scripts(commands: &[Command]) -> Result<(), StoreError> {
+    let refuse = |definition: &Definition| match definition.call {
+        Call::Script(_) => Ok(()),
+        Call::Function(_) => Err(StoreError::NotAScript { title: definition.title.clone() }),
+    };
+    commands.iter().try_for_each(|command| match command {
+        Command::Add { jobs, .. } => jobs.iter().try_for_each(|job| refuse(job)),
+        Command::Reconcile(plan) => plan.queues.iter().flat_map(|queue| &queue.jobs).try_for_each(|job| refuse(job)),
+        _ => Ok(()),
+    })
+}

@@ -1,0 +1,131 @@
+//! Opening a database: made whole or not at all, refused and left alone when it isn't ours.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+use super::Sqlite;
+use crate::store::folder::open_private;
+use crate::store::{Folder, StoreError};
+
+/// The format that this program writes, kept in `user_version`.
+const FORMAT: i64 = 1;
+
+/// How every database of `SQLite` begins.
+const MAGIC: &[u8] = b"SQLite format 3\0";
+
+/// How long its header is, and where in it stands what tells our databases from others (`application_id`).
+const HEADER: usize = 100;
+const APPLICATION_AT: usize = 68;
+const APPLICATION: [u8; 4] = *b"sets";
+
+/// How long `SQLite` waits for another program's lock; our own writers take turns before that.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Opens the site in `folder`, or makes it.
+pub(super) fn open(folder: &Folder) -> Result<Sqlite, StoreError> {
+    folder.create()?;
+    let path = folder.database();
+    let turn = open_private(&folder.path().join("turn"))?;
+    turn.lock().map_err(|source| StoreError::io(folder.path(), source))?;
+    if !is_there(&path)? {
+        make(&path)?;
+    }
+    let db = connect(&path)?;
+    turn.unlock().map_err(|source| StoreError::io(folder.path(), source))?;
+    Ok(Sqlite { db, folder: folder.clone(), turn, bell: open_private(&folder.bell())? })
+}
+
+/// Whether there is a database of ours; anything else in its place is refused before `SQLite` could touch it.
+fn is_there(path: &Path) -> Result<bool, StoreError> {
+    let failed = |source| StoreError::io(path, source);
+    let mut header = Vec::with_capacity(HEADER);
+    match File::open(path) {
+        Ok(file) => file.take(HEADER as u64).read_to_end(&mut header).map(drop).map_err(failed)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(failed(error)),
+    }
+    if header.is_empty() {
+        Ok(false)
+    } else if !header.starts_with(MAGIC) {
+        Err(unreadable(path, "this is no database"))
+    } else if header.len() < HEADER {
+        Err(unreadable(path, "the database is cut off"))
+    } else if !header[APPLICATION_AT..].starts_with(&APPLICATION) {
+        Err(unreadable(path, "this database is not one of setlist's"))
+    } else {
+        Ok(true)
+    }
+}
+
+/// Makes an empty site elsewhere and puts it in its place when it is complete.
+fn make(path: &Path) -> Result<(), StoreError> {
+    let journal = with_suffix(path, "-wal");
+    if fs::metadata(&journal).is_ok_and(|journal| journal.len() > 0) {
+        return Err(unreadable(&journal, "the database that it belongs to is gone"));
+    }
+    let draft = with_suffix(path, ".new");
+    let failed = |source| StoreError::io(&draft, source);
+    match fs::remove_file(&draft) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    let file = open_private(&draft)?;
+    write_schema(&draft).map_err(|error| StoreError::database(&draft, error))?;
+    file.sync_all().and_then(|()| fs::rename(&draft, path)).map_err(failed)?;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|source| StoreError::io(folder, source))
+}
+
+fn write_schema(path: &Path) -> rusqlite::Result<()> {
+    let mut db = Connection::open(path)?;
+    let transaction = db.transaction()?;
+    transaction.pragma_update(None, "application_id", i32::from_be_bytes(APPLICATION))?;
+    transaction.pragma_update(None, "user_version", FORMAT)?;
+    transaction.execute_batch(include_str!("schema.sql"))?;
+    transaction.commit()?;
+    db.close().map_err(|(_, error)| error)
+}
+
+/// Connects to a database that is there. Nothing is written before it is known to be ours and sound.
+fn connect(path: &Path) -> Result<Connection, StoreError> {
+    let failed = |error| StoreError::database(path, error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = Connection::open_with_flags(path, flags).map_err(failed)?;
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(failed)?;
+    db.busy_timeout(PATIENCE).map_err(failed)?;
+    match db.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)? {
+        FORMAT => {}
+        found if found > FORMAT => return Err(StoreError::TooNew { path: path.to_owned(), found, known: FORMAT }),
+        found => return Err(unreadable(path, &format!("there is no format {found}"))),
+    }
+    super::rows::site(&db).map_err(failed)?;
+    settle(&db).map_err(failed)?;
+    Ok(db)
+}
+
+fn settle(db: &Connection) -> rusqlite::Result<()> {
+    db.pragma_update(None, "journal_mode", "WAL")?;
+    // An answer is given when the log has reached the disk; on macOS that takes a word of its own.
+    db.pragma_update(None, "synchronous", "FULL")?;
+    db.pragma_update(None, "fullfsync", true)?;
+    // Pages of 4 KiB: copied back once for every 16 MiB of log.
+    db.pragma_update(None, "wal_autocheckpoint", 4_000)?;
+    db.set_prepared_statement_cache_capacity(64);
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+    Ok(())
+}
+
+fn unreadable(path: &Path, reason: &str) -> StoreError {
+    StoreError::Unreadable { path: path.to_owned(), reason: reason.to_owned() }
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}

@@ -1,0 +1,213 @@
+//! A transaction as decisions see it: the rows of one site, with what the transaction has changed so far.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Result, Row};
+
+use super::codec::{self, Code, Json, select_jobs};
+use crate::model::{
+    Counters, Definition, Filed, Job, JobId, Phase, QueueId, QueueView, Removal, RunId, View, Worker, WorkerId,
+};
+
+/// The site of one transaction. Its few queues and counters are read once and kept; jobs are looked up.
+pub(super) struct Rows<'t> {
+    pub(super) db: &'t Connection,
+    pub(super) stamp: Option<String>,
+    pub(super) counters: Counters,
+    /// In their order.
+    pub(super) queues: Vec<QueueView>,
+    /// The events counted when the transaction began.
+    pub(super) began: u64,
+    /// The job looked up last: what a decision is about is what its events change.
+    recent: RefCell<Option<Job>>,
+}
+
+impl<'t> Rows<'t> {
+    /// The site as it stands in this transaction.
+    pub(super) fn new(db: &'t Connection) -> Result<Self> {
+        let (counters, stamp) = site(db)?;
+        Ok(Self { db, stamp, counters, queues: queues(db)?, began: counters.seq, recent: RefCell::default() })
+    }
+
+    /// Takes over a job to change it, and leaves nothing that would be out of date by then.
+    pub(super) fn take(&self, id: JobId) -> Result<Option<Job>> {
+        match self.recent.take().filter(|job| job.id == id) {
+            Some(job) => Ok(Some(job)),
+            None => Ok(find(self.db, id)?.filter(|(_, removed)| removed.is_none()).map(|(job, _)| job)),
+        }
+    }
+
+    /// Forgets the job looked up last, because it may have changed.
+    pub(super) fn forget(&self) {
+        self.recent.take();
+    }
+
+    /// Runs a statement that changes rows.
+    pub(super) fn change(&self, sql: &str, params: impl Params) -> Result<()> {
+        self.db.prepare_cached(sql)?.execute(params).map(drop)
+    }
+
+    fn statement(&self, sql: &str) -> Result<CachedStatement<'t>> {
+        self.db.prepare_cached(sql)
+    }
+
+    fn all<T>(&self, sql: &str, params: impl Params, read: impl FnMut(&Row<'_>) -> Result<T>) -> Result<Vec<T>> {
+        self.statement(sql)?.query_map(params, read)?.collect()
+    }
+
+    /// The first pending job of a queue that was asked for, or was not: its place and number.
+    fn first(&self, queue: &QueueId, asked: bool) -> Result<Option<(i64, JobId)>> {
+        let sql = "SELECT position, id FROM jobs WHERE queue = ?1 AND state = ?2 AND removed IS NULL \
+                   ORDER BY position, id LIMIT 1";
+        let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        self.statement(sql)?.query_row((queue, Code::pending(asked)), read).optional()
+    }
+}
+
+/// The counters and the version of `jobs.yaml` in force.
+pub(super) fn site(db: &Connection) -> Result<(Counters, Option<String>)> {
+    let sql = "SELECT seq, job, run, worker, stamp FROM site";
+    db.prepare_cached(sql)?.query_row((), |row| {
+        let number = |column| row.get(column).map(i64::cast_unsigned);
+        let counters = Counters { seq: number(0)?, job: number(1)?, run: number(2)?, worker: number(3)? };
+        Ok((counters, row.get(4)?))
+    })
+}
+
+/// All queues, in their order.
+pub(super) fn queues(db: &Connection) -> Result<Vec<QueueView>> {
+    let mut statement = db.prepare_cached("SELECT id, settings, mode FROM queues ORDER BY id")?;
+    let read = |row: &Row<'_>| {
+        let (Json(settings), Json(mode)) = (row.get(1)?, row.get(2)?);
+        Ok(QueueView { id: row.get(0)?, settings, mode })
+    };
+    let mut queues: Vec<QueueView> = statement.query_map((), read)?.collect::<Result<_>>()?;
+    queues.sort_by_key(|queue| queue.settings.order);
+    Ok(queues)
+}
+
+/// All workers.
+pub(super) fn workers(db: &Connection) -> Result<Vec<Worker>> {
+    let mut statement = db.prepare_cached("SELECT id, host, pid, queues FROM workers")?;
+    let read = |row: &Row<'_>| {
+        let queues = row.get::<_, Option<_>>(3)?.map(|Json(queues)| queues);
+        Ok(Worker { id: row.get(0)?, host: row.get(1)?, pid: row.get(2)?, queues })
+    };
+    statement.query_map((), read)?.collect()
+}
+
+/// One job, and by whom it was taken out of its queue if it was.
+pub(super) fn find(db: &Connection, id: JobId) -> Result<Option<(Job, Option<Removal>)>> {
+    let read = |row: &Row<'_>| Ok((codec::job(row, |name| name.into())?, codec::removed(row)?));
+    db.prepare_cached(select_jobs!("WHERE j.id = ?1"))?.query_row([id], read).optional()
+}
+
+impl View for Rows<'_> {
+    type Error = rusqlite::Error;
+
+    fn stamp(&self) -> Result<Option<String>> {
+        Ok(self.stamp.clone())
+    }
+
+    fn queues(&self) -> Result<Vec<QueueView>> {
+        Ok(self.queues.clone())
+    }
+
+    fn queue(&self, id: &QueueId) -> Result<Option<QueueView>> {
+        Ok(self.queues.iter().find(|queue| queue.id == *id).cloned())
+    }
+
+    fn job(&self, id: JobId) -> Result<Option<Job>> {
+        let job = self.take(id)?;
+        self.recent.replace(job.clone());
+        Ok(job)
+    }
+
+    fn removed(&self, id: JobId) -> Result<Option<Job>> {
+        Ok(find(self.db, id)?.filter(|(_, removed)| removed.is_some()).map(|(job, _)| job))
+    }
+
+    fn filed(&self, queue: &QueueId) -> Result<Vec<Filed>> {
+        let sql = "SELECT j.id, d.body, j.position, j.state, j.removed FROM jobs j JOIN definitions d ON d.job = j.id \
+                   WHERE j.queue = ?1 ORDER BY j.position, j.id";
+        let mut filed = self.all(sql, [queue], |row| {
+            let Json(definition) = row.get::<_, Json<Arc<Definition>>>(1)?;
+            let removed = row.get::<_, Option<_>>(4)?.map(|Json(by)| by);
+            let phase = row.get::<_, Code>(3)?.phase();
+            Ok(Filed { id: row.get(0)?, definition, position: row.get(2)?, phase, removed })
+        })?;
+        filed.retain(|job| job.definition.digest.is_some());
+        Ok(filed)
+    }
+
+    fn in_phase(&self, queue: &QueueId, phase: Phase) -> Result<Vec<JobId>> {
+        let sql = match phase {
+            Phase::Pending => {
+                "SELECT id FROM jobs WHERE queue = ?1 AND state BETWEEN ?2 AND ?3 AND removed IS NULL \
+                 ORDER BY position, id"
+            }
+            Phase::Running => {
+                "SELECT j.id FROM jobs j LEFT JOIN runs r ON r.job = j.id AND r.id = j.run \
+                 WHERE j.queue = ?1 AND j.state BETWEEN ?2 AND ?3 AND j.removed IS NULL ORDER BY r.started, r.id"
+            }
+            Phase::Finished => {
+                "SELECT id FROM jobs WHERE queue = ?1 AND state BETWEEN ?2 AND ?3 AND removed IS NULL \
+                 ORDER BY finished, id"
+            }
+        };
+        let codes = Code::range(phase);
+        self.all(sql, (queue, codes.start(), codes.end()), |row| row.get(0))
+    }
+
+    fn next_pending(&self, queue: &QueueId, asked: bool) -> Result<Option<Job>> {
+        let asked_for = self.first(queue, true)?;
+        let other = if asked { None } else { self.first(queue, false)? };
+        match asked_for.into_iter().chain(other).min() {
+            Some((_, id)) => self.job(id),
+            None => Ok(None),
+        }
+    }
+
+    fn running(&self, queue: &QueueId) -> Result<u32> {
+        let sql = "SELECT count(*) FROM jobs WHERE queue = ?1 AND state BETWEEN ?2 AND ?3 AND removed IS NULL";
+        let codes = Code::range(Phase::Running);
+        self.statement(sql)?.query_row((queue, codes.start(), codes.end()), |row| row.get(0))
+    }
+
+    fn others_open(&self, queue: &QueueId, but: JobId) -> Result<bool> {
+        let sql = "SELECT 1 FROM jobs WHERE queue = ?1 AND state <= ?2 AND removed IS NULL AND id <> ?3";
+        self.statement(sql)?.exists((queue, Code::range(Phase::Running).end(), but))
+    }
+
+    fn last_position(&self, queue: &QueueId) -> Result<i64> {
+        let sql = "SELECT coalesce(max(position), 0) FROM jobs WHERE queue = ?1";
+        self.statement(sql)?.query_row([queue], |row| row.get(0))
+    }
+
+    fn next_job(&self) -> Result<JobId> {
+        Ok(JobId(self.counters.job + 1))
+    }
+
+    fn next_run(&self) -> Result<RunId> {
+        Ok(RunId(self.counters.run + 1))
+    }
+
+    fn next_worker(&self) -> Result<WorkerId> {
+        Ok(WorkerId(self.counters.worker + 1))
+    }
+
+    fn has_worker(&self, id: WorkerId) -> Result<bool> {
+        self.statement("SELECT 1 FROM workers WHERE id = ?1")?.exists([id])
+    }
+
+    fn run_by(&self, worker: WorkerId) -> Result<Vec<Job>> {
+        // The outer loop is over the queues, which are few: each finds what it runs by the index.
+        let sql = select_jobs!(
+            "CROSS JOIN queues q WHERE j.queue = q.id AND j.state BETWEEN ?2 AND ?3 AND j.removed IS NULL \
+             AND r.worker = ?1 ORDER BY j.queue, r.started, r.id"
+        );
+        let codes = Code::range(Phase::Running);
+        self.all(sql, (worker, codes.start(), codes.end()), |row| codec::job(row, |name| name.into()))
+    }
+}

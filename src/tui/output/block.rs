@@ -1,0 +1,198 @@
+//! A stretch of the log in memory, with the lines in it: the unit of reading.
+
+use super::line::Line;
+use super::progress::Progress;
+use super::sanitize::{self, Carry};
+use super::source::Source;
+use super::split::{LOOK_AHEAD, Step, step};
+use crate::store::StoreError;
+
+/// Where reading can begin: at a line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Start {
+    /// Where the line begins; lines cover the log without holes.
+    pub offset: u64,
+    /// Where what shows of it begins; later when a carriage return has made the bytes before moot.
+    pub body: u64,
+    /// What it inherits.
+    pub carry: Carry,
+    /// Its number, from 0.
+    pub line: u64,
+    /// The bytes from here to the next start have been dropped from the log. They count as one line.
+    pub lost: bool,
+}
+
+/// Some lines of the log.
+#[derive(Debug)]
+pub(super) struct Block {
+    /// Where it starts.
+    pub start: Start,
+    /// Where its last line ends.
+    pub end: u64,
+    /// Where the next block starts; none at the end of the log, where this one can still grow.
+    pub next: Option<Start>,
+    /// The last progress reported in it.
+    pub progress: Option<Progress>,
+    /// From `start.body` on.
+    bytes: Vec<u8>,
+    lines: Vec<Span>,
+    carries: Vec<Carry>,
+    /// Whether the last line has no end yet.
+    open: bool,
+}
+
+/// A line in a block; offsets from the block's first byte.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    /// Where it begins.
+    start: u32,
+    /// Where what shows of it begins.
+    body: u32,
+    /// Where that ends.
+    stop: u32,
+    /// Index of what it inherits.
+    carry: u32,
+}
+
+/// What loading found.
+#[derive(Debug)]
+pub(super) enum Loaded {
+    /// Lines.
+    Block(Block),
+    /// The bytes up to this offset are no longer there.
+    Lost { until: u64 },
+}
+
+impl Block {
+    /// Reads the lines from `start` up to `bound`, or, where that isn't known yet, about `size` bytes of them. The log
+    /// is `written` bytes long.
+    pub(super) fn load(
+        source: &mut dyn Source,
+        start: Start,
+        bound: Option<u64>,
+        size: usize,
+        written: u64,
+    ) -> Result<Loaded, StoreError> {
+        let available = usize::try_from(bound.unwrap_or(written).saturating_sub(start.body)).unwrap_or(usize::MAX);
+        let wanted = if bound.is_some() { available } else { available.min(size + LOOK_AHEAD) };
+        let mut bytes = vec![0; wanted];
+        let (mut filled, mut torn) = (0, false);
+        while filled < wanted {
+            let at = start.body + filled as u64;
+            let piece = source.read_at(at, &mut bytes[filled..])?;
+            if piece.offset > at && filled == 0 {
+                return Ok(Loaded::Lost { until: piece.offset });
+            }
+            torn = piece.offset > at;
+            if torn || piece.len == 0 {
+                break;
+            }
+            filled += piece.len;
+        }
+        bytes.truncate(filled);
+        let mut block = Self {
+            start,
+            end: start.offset,
+            next: None,
+            progress: Progress::last_in(&bytes),
+            bytes,
+            lines: Vec::new(),
+            carries: Vec::new(),
+            open: false,
+        };
+        let end = if torn { Some(start.body + filled as u64) } else { bound };
+        block.split(size, end);
+        Ok(Loaded::Block(block))
+    }
+
+    /// Finds the lines: all of them, where the block is known to end at `bound`; else those of about `size` bytes.
+    fn split(&mut self, size: usize, bound: Option<u64>) {
+        let mut carry = self.start.carry;
+        let (mut start, mut body) = (0, 0);
+        while body < self.bytes.len() && (bound.is_some() || body < size) {
+            match step(&self.bytes[body..], carry) {
+                Step::Line { len, next, carry: after } => {
+                    self.push(start, body, body + len, carry);
+                    carry = after;
+                    body += next;
+                    start = body;
+                }
+                Step::Moved { by, carry: after } => {
+                    carry = after;
+                    body += by;
+                }
+                Step::Open => {
+                    self.push(start, body, self.bytes.len(), carry);
+                    carry = Carry::default();
+                    body = self.bytes.len();
+                    start = body;
+                    self.open = bound.is_none();
+                }
+            }
+        }
+        if !self.lines.is_empty() {
+            self.end = self.start.body + start as u64;
+        }
+        if let Some(bound) = bound {
+            self.end = bound;
+            self.next = Some(Start { offset: bound, body: bound, carry, line: self.end_line(), lost: false });
+        } else if body >= size && !self.open {
+            let body = self.start.body + body as u64;
+            self.next = Some(Start { offset: self.end, body, carry, line: self.end_line(), lost: false });
+        }
+    }
+
+    fn push(&mut self, start: usize, body: usize, stop: usize, carry: Carry) {
+        if self.carries.last() != Some(&carry) {
+            self.carries.push(carry);
+        }
+        // A block is far smaller than 4 GiB.
+        let short = |offset: usize| u32::try_from(offset).unwrap_or(u32::MAX);
+        let carry = short(self.carries.len() - 1);
+        self.lines.push(Span { start: short(start), body: short(body), stop: short(stop), carry });
+    }
+
+    /// The number of the line after its last one.
+    pub(super) fn end_line(&self) -> u64 {
+        self.start.line + self.lines.len() as u64
+    }
+
+    /// How many lines it has.
+    pub(super) fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// The index of the last line that begins at `offset` or before it.
+    pub(super) fn find(&self, offset: u64) -> Option<usize> {
+        let from_body = offset.checked_sub(self.start.body);
+        let behind = self.lines.partition_point(|span| from_body.is_some_and(|offset| u64::from(span.start) <= offset));
+        // The first line may begin before the bytes do.
+        if behind == 0 && offset >= self.start.offset && !self.lines.is_empty() {
+            Some(0)
+        } else {
+            behind.checked_sub(1)
+        }
+    }
+
+    /// Where a line begins.
+    pub(super) fn begin(&self, index: usize) -> u64 {
+        match self.lines.get(index) {
+            // The first line may begin before its body, and the bytes start with the body.
+            Some(_) if index == 0 => self.start.offset,
+            Some(span) => self.start.body + u64::from(span.start),
+            None => self.end,
+        }
+    }
+
+    /// Whether a line has its end; only the last one of the log may have none.
+    pub(super) fn is_ended(&self, index: usize) -> bool {
+        !(self.open && index + 1 == self.len())
+    }
+
+    /// A line as it is shown.
+    pub(super) fn line(&self, index: usize) -> Line {
+        let Some(span) = self.lines.get(index) else { return Line::default() };
+        let carry = self.carries.get(span.carry as usize).copied().unwrap_or_default();
+        sanitize::line(&self.bytes[span.body as usize..span.stop as usize], carry)
+    }
+}

@@ -1,0 +1,195 @@
+//! The output of one run: read while it grows, made harmless, scrolled, searched and drawn.
+//!
+//! ```text
+//! LogReader ─ source ─ block (raw bytes, cut into lines by split)      draw
+//!                        │                                               ▲
+//!                      index (sparse, bounded) ─ lines ─ view ─ wrap ─ page
+//!                                                  │
+//!                        sanitize (vte, grid, sgr): bytes of a line → Line
+//! ```
+//!
+//! Only what is on the screen is in memory, as bytes; the rest is a table of where lines start. Nothing that a key
+//! press does grows with the log.
+
+mod block;
+mod draw;
+mod grid;
+mod index;
+mod line;
+mod lines;
+mod print;
+mod progress;
+mod sanitize;
+mod search;
+mod sgr;
+mod source;
+mod split;
+mod status;
+mod view;
+mod wrap;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+pub use draw::Look;
+pub use line::{Glyph, Line};
+pub use print::{Printer, coloured, plain};
+pub use progress::Progress;
+pub use source::Source;
+pub use status::{Hits, News, Status};
+pub use view::Scroll;
+
+use crate::store::StoreError;
+use lines::Lines;
+use search::{Needle, Search};
+use view::{Page, Place, View};
+
+/// The output pane of one run.
+pub struct Output {
+    lines: Lines,
+    view: View,
+    search: Option<Search>,
+    /// Why the log can't be read, for people.
+    failure: Option<String>,
+}
+
+impl Output {
+    /// A pane for this output; it follows the end. Nothing is read before the first [`refresh`](Self::refresh).
+    pub fn new(source: impl Source + 'static) -> Self {
+        Self { lines: Lines::new(Box::new(source)), view: View::new(), search: None, failure: None }
+    }
+
+    /// Looks what is new, but reads a bounded amount. Returns whether there is more to do: draw, then call it again.
+    pub fn refresh(&mut self) -> bool {
+        self.attempt(|output| {
+            let more = output.lines.refresh(output.view.follows())?;
+            let searching = output.search_on()?;
+            Ok(more || searching)
+        })
+    }
+
+    /// Whether there is no output, as far as is known.
+    pub fn is_empty(&self) -> bool {
+        self.lines.written() == 0
+    }
+
+    /// The last progress that the job reported.
+    pub fn progress(&self) -> Progress {
+        self.lines.progress()
+    }
+
+    /// Whether the end is followed.
+    pub fn is_following(&self) -> bool {
+        self.view.follows()
+    }
+
+    /// Follows the end, or stays where it is.
+    pub fn toggle_follow(&mut self) {
+        self.attempt(|output| {
+            if output.view.follows() {
+                output.view.pause(&mut output.lines)
+            } else {
+                output.view.follow();
+                Ok(())
+            }
+        });
+    }
+
+    /// Whether long lines go on in the next row.
+    pub fn is_wrapping(&self) -> bool {
+        self.view.wrap
+    }
+
+    /// Wraps long lines, or cuts them at the edge.
+    pub fn toggle_wrap(&mut self) {
+        self.view.wrap = !self.view.wrap;
+    }
+
+    /// Moves through the output. Upwards stops following; down to the end follows again.
+    pub fn scroll(&mut self, scroll: Scroll) {
+        self.attempt(|output| output.view.scroll(scroll, &mut output.lines));
+    }
+
+    /// Searches for a plain text, or no longer. A text without capitals stands for capitals too. Shows where it is on
+    /// the screen and counts hits; [`search_next`](Self::search_next) goes to one.
+    pub fn set_search(&mut self, text: Option<&str>) {
+        self.search = text.and_then(Needle::new).map(Search::new);
+    }
+
+    /// Goes to the next hit, or to the previous one; round the end and on. When none is near, the coming calls of
+    /// [`refresh`](Self::refresh) go on looking.
+    pub fn search_next(&mut self, forwards: bool) {
+        self.attempt(|output| {
+            let top = output.view.top(&mut output.lines)?;
+            if let Some(search) = &mut output.search {
+                search.want(forwards, top);
+            }
+            output.look()
+        });
+    }
+
+    /// Draws the output into `area`; returns what there is to tell about it.
+    pub fn draw(&mut self, area: Rect, buffer: &mut Buffer, look: &Look) -> Status {
+        self.view.width = usize::from(area.width).max(1);
+        self.view.height = usize::from(area.height).max(1);
+        let page = self.attempt(|output| output.view.page(&mut output.lines));
+        if let Some(failure) = &self.failure {
+            draw::message(failure, look, area, buffer);
+            return Status::default();
+        }
+        draw::page(&page, self.search.as_ref(), look, area, buffer);
+        self.status(&page)
+    }
+
+    fn status(&mut self, page: &Page) -> Status {
+        let last = page.lines.back();
+        let number = last.and_then(|last| last.line.number).map_or(0, |number| number + 1);
+        let written = self.lines.written();
+        let end = last.map_or(written, |last| last.line.end.min(written));
+        let new_lines = self.attempt(|output| output.view.new_lines(&mut output.lines));
+        let percent = if written == 0 { 100 } else { u128::from(end) * 100 / u128::from(written) };
+        Status {
+            lines: self.lines.count().map(|count| (number.min(count), count)),
+            percent: u8::try_from(percent).unwrap_or(100),
+            following: self.view.follows(),
+            news: match new_lines {
+                Some(0) => News::None,
+                Some(lines) => News::Lines(lines),
+                None => News::Some,
+            },
+            progress: self.progress(),
+            search: self.search.as_ref().map(|search| Hits { count: search.count, looking: search.is_looking() }),
+        }
+    }
+
+    /// Goes on with a search; returns whether there is more to look through.
+    fn search_on(&mut self) -> Result<bool, StoreError> {
+        self.look()?;
+        let Some(search) = &mut self.search else { return Ok(false) };
+        let counting = search.count(&mut self.lines)?;
+        Ok(counting || search.is_looking())
+    }
+
+    fn look(&mut self) -> Result<(), StoreError> {
+        let Some(search) = &mut self.search else { return Ok(()) };
+        if let Some(hit) = search.look(&mut self.lines)? {
+            let place = Place { line: hit.line, at: hit.range.start };
+            self.view.reveal(place, &mut self.lines)?;
+        }
+        Ok(())
+    }
+
+    /// Keeps the error of a read, which the pane then shows, until one succeeds.
+    fn attempt<T: Default>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, StoreError>) -> T {
+        match read(self) {
+            Ok(value) => {
+                self.failure = None;
+                value
+            }
+            Err(error) => {
+                self.failure = Some(format!("The output can't be read: {error}"));
+                T::default()
+            }
+        }
+    }
+}

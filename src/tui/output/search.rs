@@ -1,0 +1,183 @@
+//! Search in the shown text of a log, in bounded steps.
+
+use std::ops::Range;
+
+use memchr::memmem;
+
+use super::index::Content;
+use super::lines::Lines;
+use super::view::Place;
+use crate::store::StoreError;
+
+/// How many bytes one step looks through at most.
+const BUDGET: u64 = 512 * 1024;
+
+/// What is searched for: a plain text; without capitals it stands for capitals too.
+#[derive(Debug)]
+pub(super) struct Needle {
+    text: String,
+    exact: bool,
+}
+
+impl Needle {
+    /// None for an empty text.
+    pub(super) fn new(text: &str) -> Option<Self> {
+        let exact = text.chars().any(char::is_uppercase);
+        (!text.is_empty()).then(|| Self { text: text.to_owned(), exact })
+    }
+
+    /// Where it is found in a line, in bytes; hits don't overlap.
+    pub(super) fn hits(&self, line: &str) -> Vec<Range<usize>> {
+        if self.exact {
+            return memmem::find_iter(line.as_bytes(), &self.text).map(|at| at..at + self.text.len()).collect();
+        }
+        let mut hits = Vec::new();
+        let mut from = 0;
+        while let Some(hit) = self.hit_from(line, from) {
+            from = hit.end;
+            hits.push(hit);
+        }
+        hits
+    }
+
+    fn hit_from(&self, line: &str, from: usize) -> Option<Range<usize>> {
+        line[from..].char_indices().find_map(|(at, _)| {
+            let start = from + at;
+            self.matches(&line[start..]).map(|len| start..start + len)
+        })
+    }
+
+    /// The length of the beginning of `line` that it matches, whatever the case.
+    fn matches(&self, line: &str) -> Option<usize> {
+        let mut wanted = self.text.chars();
+        for (at, character) in line.char_indices() {
+            let mut rest = wanted.clone();
+            if rest.next().is_none() {
+                return Some(at);
+            }
+            for lower in character.to_lowercase() {
+                if wanted.next() != Some(lower) {
+                    return None;
+                }
+            }
+        }
+        wanted.next().is_none().then_some(line.len())
+    }
+}
+
+/// A search under way.
+#[derive(Debug)]
+pub(super) struct Search {
+    pub needle: Needle,
+    /// The hit that was gone to last: its line, and where in the line's text.
+    pub current: Option<Hit>,
+    /// How many hits there are in the lines before `counted_to`.
+    pub count: u64,
+    counted_to: u64,
+    wanted: Option<Wanted>,
+}
+
+/// A place where the needle was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Hit {
+    pub line: u64,
+    pub range: Range<usize>,
+}
+
+/// The next or previous hit is still looked for.
+#[derive(Debug)]
+struct Wanted {
+    forwards: bool,
+    /// The line to look in next.
+    line: u64,
+    /// Only hits on this side of it count there.
+    limit: Option<usize>,
+    /// Where the search began; past it, having gone round once, there is no hit.
+    origin: u64,
+    round: bool,
+}
+
+impl Search {
+    pub(super) fn new(needle: Needle) -> Self {
+        Self { needle, current: None, count: 0, counted_to: 0, wanted: None }
+    }
+
+    /// Looks for the next or previous hit, from the current one or else from `top`.
+    pub(super) fn want(&mut self, forwards: bool, top: Place) {
+        let (line, limit) = match &self.current {
+            Some(hit) => (hit.line, Some(if forwards { hit.range.end } else { hit.range.start })),
+            None if forwards => (top.line, Some(top.at)),
+            None => (top.line, None),
+        };
+        self.wanted = Some(Wanted { forwards, line, limit, origin: line, round: false });
+    }
+
+    /// Whether something is still looked for.
+    pub(super) fn is_looking(&self) -> bool {
+        self.wanted.is_some()
+    }
+
+    /// Goes on looking for the wanted hit; returns it when it is found.
+    pub(super) fn look(&mut self, lines: &mut Lines) -> Result<Option<Hit>, StoreError> {
+        let mut spent = 0;
+        while let Some(wanted) = &mut self.wanted {
+            if spent > BUDGET {
+                break;
+            }
+            let Some(line) = lines.at(wanted.line)? else {
+                self.wanted = None;
+                break;
+            };
+            spent += line.end - line.start;
+            if let Content::Line(text) = &line.content {
+                let hits = self.needle.hits(text.text());
+                let limit = wanted.limit;
+                let range = if wanted.forwards {
+                    hits.into_iter().find(|hit| limit.is_none_or(|limit| hit.start >= limit))
+                } else {
+                    hits.into_iter().rfind(|hit| limit.is_none_or(|limit| hit.end <= limit))
+                };
+                if let Some(range) = range {
+                    let hit = Hit { line: line.start, range };
+                    self.wanted = None;
+                    self.current = Some(hit.clone());
+                    return Ok(Some(hit));
+                }
+            }
+            let next = if wanted.forwards { lines.after(&line)? } else { lines.before(&line)? };
+            let around = match next {
+                Some(_) => None,
+                None if wanted.forwards => lines.at(0)?,
+                None => lines.last()?,
+            };
+            let past_origin = if wanted.forwards { line.start >= wanted.origin } else { line.start <= wanted.origin };
+            if wanted.round && (past_origin || next.is_none()) {
+                self.wanted = None;
+                break;
+            }
+            wanted.round |= next.is_none();
+            wanted.limit = None;
+            match next.or(around) {
+                Some(next) => wanted.line = next.start,
+                None => self.wanted = None,
+            }
+        }
+        Ok(None)
+    }
+
+    /// Goes on counting; returns whether there is more to count.
+    pub(super) fn count(&mut self, lines: &mut Lines) -> Result<bool, StoreError> {
+        let limit = self.counted_to.saturating_add(BUDGET);
+        while self.counted_to < lines.written() {
+            if self.counted_to >= limit {
+                return Ok(true);
+            }
+            let Some(line) = lines.at(self.counted_to)?.filter(|line| line.ended) else { break };
+            if let Content::Line(text) = &line.content {
+                self.count += self.needle.hits(text.text()).len() as u64;
+            }
+            self.counted_to = line.end;
+        }
+        Ok(false)
+    }
+}

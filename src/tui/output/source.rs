@@ -1,0 +1,23 @@
+//! Where the pane reads the output from: the log of a run, or anything else that only grows.
+
+use crate::store::StoreError;
+use crate::store::log::{LogReader, Piece};
+
+/// Output that is read while it grows. Offsets are bytes since its start.
+pub trait Source: Send {
+    /// How many bytes have been written by now, dropped ones counted.
+    fn written(&mut self) -> Result<u64, StoreError>;
+
+    /// Fills `buffer` from `offset` on; the piece starts later where the bytes between have been dropped.
+    fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<Piece, StoreError>;
+}
+
+impl Source for LogReader {
+    fn written(&mut self) -> Result<u64, StoreError> {
+        self.len()
+    }
+
+    fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<Piece, StoreError> {
+        self.read_at(offset, buffer)
+    }
+}

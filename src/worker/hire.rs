@@ -1,0 +1,37 @@
+//! Makes sure that somebody runs the jobs.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread;
+
+use super::office::host;
+use super::{Office, WorkerError, bury_the_dead};
+use crate::store::Store;
+
+/// Starts a detached worker, `program worker --detached`, unless one that serves every queue is alive on this machine.
+///
+/// Call it after the command that asks for work is durable: a worker that was about to leave then either sees the
+/// work or is no longer on the list.
+pub fn hire(store: &mut dyn Store, office: &Office, program: &Path) -> Result<(), WorkerError> {
+    bury_the_dead(store, office)?;
+    let host = host();
+    let at_work = store.workers()?.iter().any(|worker| worker.host == host && worker.queues.is_none());
+    if at_work {
+        return Ok(());
+    }
+    let mut worker = Command::new(program)
+        .arg("--file")
+        .arg(&office.file)
+        .arg("--state")
+        .arg(office.state.path())
+        .args(["worker", "--exit-when-idle", "--detached"])
+        .current_dir(office.home())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(WorkerError::Hire)?;
+    // Somebody has to collect its exit status if it ends before we do.
+    thread::spawn(move || worker.wait());
+    Ok(())
+}

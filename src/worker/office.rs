@@ -1,0 +1,26 @@
+//! Where a site is on this machine: what a worker has to know besides the store.
+
+use std::path::{Path, PathBuf};
+
+use crate::store::Folder;
+
+/// A site's places on this machine.
+#[derive(Clone, Debug)]
+pub struct Office {
+    /// Its `jobs.yaml`.
+    pub file: PathBuf,
+    /// Its state folder.
+    pub state: Folder,
+}
+
+impl Office {
+    /// The folder of `jobs.yaml`: jobs run here unless they say otherwise.
+    pub fn home(&self) -> &Path {
+        self.file.parent().unwrap_or(Path::new("."))
+    }
+}
+
+/// This machine's name, by which workers on several machines tell each other apart.
+pub(super) fn host() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}

@@ -1,0 +1,26 @@
+//! What dead workers have left behind: their runs end as *interrupted*.
+
+use chrono::Utc;
+
+use super::office::host;
+use super::{Office, WorkerError};
+use crate::model::Command;
+use crate::store::Store;
+
+/// Finds the workers of this machine whose process is gone, and ends their runs as interrupted; tells how many runs.
+pub fn bury_the_dead(store: &mut dyn Store, office: &Office) -> Result<usize, WorkerError> {
+    let host = host();
+    // Nobody joins meanwhile: a worker that is on the list without a sign of life is dead.
+    let _roll_call = office.state.roll_call()?;
+    let mut interrupted = 0;
+    for worker in store.workers()? {
+        if worker.host != host || office.state.worker_lives(worker.id) {
+            continue;
+        }
+        for answer in store.execute(&[Command::Bury { worker: worker.id }], Utc::now())? {
+            // Somebody else may have been quicker; a refusal says just that.
+            interrupted += answer.map_or(0, |events| events.iter().filter(|event| event.job().is_some()).count());
+        }
+    }
+    Ok(interrupted)
+}

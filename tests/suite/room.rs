@@ -1,0 +1,110 @@
+//! A folder of its own for each test, with a `jobs.yaml`, in which the program is run.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The program under test.
+pub const SETLIST: &str = env!("CARGO_BIN_EXE_setlist");
+
+/// How long a test waits for something that must happen.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub struct Room(TempDir);
+
+/// What a command said, and its exit code.
+#[derive(Debug)]
+pub struct Said {
+    pub code: Option<i32>,
+    pub out: String,
+    pub err: String,
+}
+
+impl Room {
+    /// A room with this `jobs.yaml`.
+    pub fn with(jobs: &str) -> Self {
+        let room = Self::empty();
+        room.write("jobs.yaml", jobs);
+        room
+    }
+
+    /// A room without a `jobs.yaml`, here or above.
+    pub fn empty() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub fn join(&self, name: &str) -> PathBuf {
+        self.path().join(name)
+    }
+
+    pub fn write(&self, name: &str, text: &str) {
+        fs::write(self.join(name), text).unwrap();
+    }
+
+    pub fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.join(name)).unwrap_or_default()
+    }
+
+    /// The program in this room, ready to be run.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(SETLIST);
+        command.args(args).current_dir(self.path()).stdin(Stdio::null());
+        command.env("XDG_CONFIG_HOME", self.join("config")).env("NO_COLOR", "1").env("TZ", "UTC");
+        for name in ["SETLIST_FILE", "SETLIST_STATE", "SETLIST_STORE"] {
+            command.env_remove(name);
+        }
+        command
+    }
+
+    pub fn run(&self, args: &[&str]) -> Said {
+        Said::of(&self.command(args).output().unwrap())
+    }
+
+    /// Runs it and expects it to be fine; returns its standard output.
+    #[track_caller]
+    pub fn ok(&self, args: &[&str]) -> String {
+        let said = self.run(args);
+        assert_eq!(said.code, Some(0), "setlist {args:?}: {said:?}");
+        said.out
+    }
+
+    /// One job as JSON.
+    #[track_caller]
+    pub fn job(&self, name: &str) -> Value {
+        serde_json::from_str(&self.ok(&["show", name, "--json"])).unwrap()
+    }
+
+    /// Waits until a job is as `wanted` says.
+    #[track_caller]
+    pub fn until(&self, name: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        wait_for(&format!("{name} to be as wanted"), || Some(self.job(name)).filter(&wanted))
+    }
+}
+
+impl Said {
+    pub fn of(output: &Output) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Self { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
+    }
+}
+
+/// Waits for a condition for which nobody rings, in another process say.
+#[track_caller]
+pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        if let Some(seen) = look() {
+            return seen;
+        }
+        assert!(Instant::now() < end, "waited in vain for {what}");
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+}
