@@ -169,7 +169,7 @@ type Check = fn(&Source) -> Vec<String>;
 
 fn headers(source: &Source) -> Vec<String> {
     let header = source.text.strip_prefix("//! ").and_then(|text| text.lines().next());
-    let says = header.is_some_and(|header| header.len() > 15);
+    let says = header.is_some_and(|header| header.split_whitespace().count() > 2);
     (!says).then(|| "does not begin with a `//!` line that says what it is".to_owned()).into_iter().collect()
 }
 
