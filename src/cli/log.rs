@@ -36,7 +36,7 @@ pub(super) fn print(mut site: OpenSite, options: &Log, color: bool) -> Result<Ex
 fn choose(store: &mut dyn Store, job: &Job, attempt: Option<u32>) -> Result<Run, CliError> {
     let path = job.path();
     let Some(attempt) = attempt else {
-        return job.last_run.clone().ok_or_else(|| CliError::Usage(format!("{path} has not run yet")));
+        return job.last_run.as_deref().cloned().ok_or_else(|| CliError::Usage(format!("{path} has not run yet")));
     };
     let runs = store.runs(job.id)?;
     let count = runs.len();

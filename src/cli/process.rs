@@ -153,7 +153,7 @@ impl Tally {
 
 /// `build/lint  succeeded  1.2s  no warnings`
 fn line(job: &Job, outcome: &Outcome) -> String {
-    let took = job.last_run.as_ref().and_then(took).map(text::duration).unwrap_or_default();
+    let took = job.last_run.as_deref().and_then(took).map(text::duration).unwrap_or_default();
     let said = match (outcome, &job.value) {
         (Outcome::Failed(failure), _) => text::plain_line(&failure.message),
         (Outcome::Succeeded, Some(value)) => {

@@ -1,5 +1,1 @@
 //! Tests: output.
-
-mod pane;
-mod sanitiser;
-mod texts;
