@@ -9,7 +9,7 @@ use super::site::OpenSite;
 use super::{CliError, Exit};
 use crate::model::{Job, JobId, Run};
 use crate::store::log::LogReader;
-use crate::store::{Listener, Store};
+use crate::store::{Listener, Ring, Store};
 use crate::tui::output::Printer;
 
 /// Prints the output of a run, and goes on while it runs if asked to.
@@ -46,7 +46,10 @@ fn choose(store: &mut dyn Store, job: &Job, attempt: Option<u32>) -> Result<Run,
 
 fn listen(store: &dyn Store, log: &LogReader) -> Result<([Listener; 2], Receiver<()>), CliError> {
     let (sender, rings) = channel();
-    let ring: Arc<dyn Fn() + Send + Sync> = Arc::new(move || drop(sender.send(())));
+    let ring: Ring = Arc::new(move || {
+        // Nobody listens any more when the command is about to end.
+        let _ = sender.send(());
+    });
     Ok(([store.listen(Arc::clone(&ring))?, log.listen(ring)?], rings))
 }
 

@@ -12,7 +12,7 @@ use super::site::OpenSite;
 use super::{CliError, Exit};
 use crate::model::QueueId;
 use crate::store::Sqlite;
-use crate::tui::theme::{Look, Palette};
+use crate::tui::theme::Look;
 use crate::tui::wake::Why;
 use crate::tui::{self, Options, TuiError};
 use crate::worker;
