@@ -139,7 +139,7 @@ impl Layout {
     }
 
     fn wide(&mut self) {
-        let width = (self.body.width * 9 / 20).clamp(56, 88);
+        let width = (self.body.width / 2).clamp(55, 88);
         let (lists, rest) = left(self.body, width);
         let (divide, output) = left(rest, 1);
         let (pending, rest) = top(lists, lists.height * 3 / 8);

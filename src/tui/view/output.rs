@@ -24,8 +24,8 @@ pub(super) fn draw(screen: &mut Screen, layout: &Layout, buffer: &mut Buffer, no
     let job = screen.chosen();
     let body = Rect { x: area.x + 1, width: area.width.saturating_sub(1), ..below(area) };
     let look = appearance(&screen.setup.look);
-    let status = screen.output.output_mut().map(|output| output.draw(body, buffer, &look)).unwrap_or_default();
-    title(screen, job.as_ref(), &status, area, buffer, now);
+    let status = screen.output.output_mut().map(|output| output.draw(body, buffer, &look));
+    title(screen, job.as_ref(), status.as_ref(), area, buffer, now);
     match &job {
         Some(job) if job.last_run.is_none() => empty::note(screen, &never_ran(job), below(area), buffer),
         Some(job) if screen.output.output_mut().is_some_and(|output| output.is_empty()) => {
@@ -37,28 +37,14 @@ pub(super) fn draw(screen: &mut Screen, layout: &Layout, buffer: &mut Buffer, no
 }
 
 /// Whose output it is, how far it says it is, and where the view stands in it.
-fn title(screen: &Screen, job: Option<&Job>, status: &Status, area: Rect, buffer: &mut Buffer, now: DateTime<Utc>) {
+fn title(screen: &Screen, job: Option<&Job>, status: Option<&Status>, area: Rect, buffer: &mut Buffer, now: DateTime<Utc>) {
     let look = &screen.setup.look;
     let focused = screen.lists.focus().output;
     let rule = if focused { look.theme.focus } else { look.theme.rule };
     let mut strip = Strip::new(area, buffer, &look.signs);
     strip.left(look.signs.rule, rule).left(" ", Style::new());
     strip.left("Output", if focused { look.theme.focus } else { look.theme.title });
-    let mut facts = Vec::new();
-    if let Some(hits) = status.search {
-        let looking = if hits.looking { "+" } else { "" };
-        facts.push((format!("{}{looking} matches", hits.count), look.theme.warn));
-    }
-    if let Some(news) = status.below(look.signs == Signs::ASCII) {
-        facts.push((news, look.theme.live));
-    }
-    let position = status.position();
-    if !position.is_empty() && !status.following {
-        facts.push((position, look.theme.dim));
-    }
-    if let Some(bar) = bar(status.progress, look) {
-        facts.push((bar, look.theme.live));
-    }
+    let facts = status.map(|status| facts(status, look)).unwrap_or_default();
     for (fact, style) in facts.iter().rev() {
         strip.right(&format!(" {fact} "), *style);
     }
@@ -76,6 +62,23 @@ fn title(screen: &Screen, job: Option<&Job>, status: &Status, area: Rect, buffer
     }
     strip.left(" ", Style::new());
     strip.fill(look.signs.rule, rule);
+}
+
+/// What stands at the right of the title.
+fn facts(status: &Status, look: &Look) -> Vec<(String, Style)> {
+    let mut facts = Vec::new();
+    if let Some(hits) = status.search {
+        let looking = if hits.looking { "+" } else { "" };
+        let plural = if hits.count == 1 { "" } else { "es" };
+        facts.push((format!("{}{looking} match{plural}", text::count(hits.count)), look.theme.warn));
+    }
+    facts.extend(status.below(look.signs == Signs::ASCII).map(|news| (news, look.theme.live)));
+    let position = status.position();
+    if !position.is_empty() && !status.following {
+        facts.push((position, look.theme.dim));
+    }
+    facts.extend(bar(status.progress, look).map(|bar| (bar, look.theme.live)));
+    facts
 }
 
 /// `███─── 42%`, or a word where it isn't known how far it is.

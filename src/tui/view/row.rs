@@ -48,9 +48,8 @@ impl Columns {
     pub(super) fn of<'a>(jobs: impl Iterator<Item = &'a Job>, width: u16, setup: &Setup, now: DateTime<Utc>) -> Self {
         let longest = jobs.filter_map(|job| finished(job, setup, now)).map(|moment| moment.len()).max();
         let note = match width {
-            0..50 => 9,
-            50..64 => 11,
-            64..100 => 14,
+            0..50 => 11,
+            50..90 => 13,
             _ => 24,
         };
         Self { note, moment: longest.unwrap_or(0) }
@@ -90,7 +89,7 @@ pub(super) fn draw(
     } else {
         strip.right(" ", over(Style::new()));
         if !parts.took.is_empty() {
-            strip.right(&parts.took, over(look.theme.live));
+            strip.right(&format!(" {}", parts.took), over(look.theme.live));
         }
         if !parts.note.is_empty() && strip.room() > text::width(&parts.note) + 12 {
             strip.right(&format!(" {} ", parts.note), over(parts.note_style));
