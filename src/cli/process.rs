@@ -18,7 +18,7 @@ use crate::tui::text;
 use crate::worker::Shift;
 
 /// Processes queues here until nothing more can start in them.
-pub(super) fn process(site: OpenSite, options: Process) -> Result<Exit, CliError> {
+pub(super) fn process(site: OpenSite, options: &Process) -> Result<Exit, CliError> {
     let mut site = site.sound()?;
     let ledger = site.ledger()?;
     let queues = queues(&ledger, &options.queues)?;

@@ -13,12 +13,7 @@ use crate::store::Folder;
 use crate::worker::Shift;
 
 /// Works in the foreground until there is nothing to do, or until a signal comes.
-pub(super) fn work(
-    args: &SiteArgs,
-    names: Vec<String>,
-    exit_when_idle: bool,
-    detached: bool,
-) -> Result<Exit, CliError> {
+pub(super) fn work(args: &SiteArgs, names: &[String], exit_when_idle: bool, detached: bool) -> Result<Exit, CliError> {
     if detached {
         // Fails only where this process leads a group already, and then nothing binds it to the terminal either.
         let _ = rustix::process::setsid();
@@ -28,7 +23,7 @@ pub(super) fn work(
     if let Some(error) = &site.broken {
         tracing::warn!(%error, "jobs.yaml has errors; the last good one stays in force");
     }
-    let queues = if names.is_empty() { None } else { Some(site::queues(&site.ledger()?, &names)?) };
+    let queues = if names.is_empty() { None } else { Some(site::queues(&site.ledger()?, names)?) };
     let shift = Shift::begin(site.store, site.office, queues, !exit_when_idle)?;
     let interrupted = signals::watch(shift.leave()).context("signals can't be watched")?;
     tracing::info!(pid = std::process::id(), "ready");

@@ -143,7 +143,7 @@ fn answer(store: &mut dyn Store, command: Command) -> Answer {
 }
 
 fn join(store: &mut dyn Store) -> WorkerId {
-    match &done(store, Command::Join { host: "here".to_owned(), pid: 7 })[..] {
+    match &done(store, Command::Join { host: "here".to_owned(), pid: 7, queues: None })[..] {
         [Event::WorkerJoined { worker }] => worker.id,
         events => panic!("{events:?}"),
     }
