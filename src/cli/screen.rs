@@ -36,11 +36,11 @@ pub(super) fn open(args: &SiteArgs, queue: Option<String>) -> Result<Exit, CliEr
         look: look(args.color),
         hire: Box::new(hire),
     })?;
-    match (left.why, left.running) {
-        (Why::Asked, 0) => {}
-        (Why::Asked, 1) => writeln!(io::stdout(), "1 job goes on; `setlist` shows it again")?,
-        (Why::Asked, running) => writeln!(io::stdout(), "{running} jobs go on; `setlist` shows them again")?,
-        _ => return Ok(Exit::Interrupted),
+    if left.why != Why::Asked {
+        return Ok(Exit::Interrupted);
+    }
+    if let Some(farewell) = left.farewell() {
+        writeln!(io::stdout(), "{farewell}")?;
     }
     Ok(Exit::Fine)
 }
@@ -64,7 +64,7 @@ fn look(when: When) -> Look {
     }
 }
 
-/// The site's folder as one would type it: `~/work/app`.
+/// The site's folder as one would type it: `~/src/app`.
 fn name(home: &Path) -> String {
     let own = env::var_os("HOME").filter(|own: &OsString| !own.is_empty());
     match own.and_then(|own| home.strip_prefix(own).ok()) {

@@ -69,9 +69,12 @@ pub fn run(options: Options) -> Result<Left, TuiError> {
     let ledger = store.load()?;
     let seq = ledger.seq();
     let opens = queue.as_ref().filter(|queue| ledger.queue(queue).is_none()).cloned();
+    let stamp = ledger.stamp().map(str::to_owned);
     let site = Site::holding(ledger, file.display().to_string());
     let (sender, wakes) = channel();
     let _panics = PanicGuard::new(sender.clone());
+    // Before the terminal is taken: no signal may find it taken and nobody to give it back.
+    let signals = signals::SignalWatch::start(sender.clone())?;
     let mut terminal = Terminal::take()?;
     let setup = Setup { look, site_name, file: file.clone(), local: |at| at.with_timezone(&Local).naive_local() };
     let mut screen = Screen::new(setup, site, queue.as_ref(), terminal.size()?);
@@ -86,8 +89,7 @@ pub fn run(options: Options) -> Result<Left, TuiError> {
         let order = Order { commands: vec![Command::Open { queue }], asked: Asked::Open, hire: false };
         let _ = link.send(Request::Submit(order));
     }
-    let watch = watch(file.clone(), &sender);
-    let signals = signals::SignalWatch::start(sender.clone())?;
+    let watch = watch(file.clone(), stamp, &sender);
     let input = input::Input::start(sender.clone())?;
     // Opens the output of the job that is chosen at first.
     let _ = sender.send(Wake::Tick);
@@ -96,8 +98,8 @@ pub fn run(options: Options) -> Result<Left, TuiError> {
 }
 
 /// A watch that can't be set up costs the reload, not the screen.
-fn watch(file: PathBuf, sender: &Sender<Wake>) -> Option<Watch> {
-    match Watch::new(file, sender.clone()) {
+fn watch(file: PathBuf, stamp: Option<String>, sender: &Sender<Wake>) -> Option<Watch> {
+    match Watch::new(file, stamp, sender.clone()) {
         Ok(watch) => Some(watch),
         Err(error) => {
             let _ = sender.send(Wake::Trouble(error.to_string()));
