@@ -9,16 +9,16 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// The program under test.
-pub const SETLIST: &str = env!("CARGO_BIN_EXE_setlist");
+pub(crate) const SETLIST: &str = env!("CARGO_BIN_EXE_setlist");
 
 /// How long a test waits for something that must happen.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-pub struct Room(TempDir);
+pub(crate) struct Room(TempDir);
 
 /// What a command said, and its exit code.
 #[derive(Debug)]
-pub struct Said {
+pub(crate) struct Said {
     pub code: Option<i32>,
     pub out: String,
     pub err: String,
@@ -26,35 +26,35 @@ pub struct Said {
 
 impl Room {
     /// A room with this `jobs.yaml`.
-    pub fn with(jobs: &str) -> Self {
+    pub(crate) fn with(jobs: &str) -> Self {
         let room = Self::empty();
         room.write("jobs.yaml", jobs);
         room
     }
 
     /// A room without a `jobs.yaml`, here or above.
-    pub fn empty() -> Self {
+    pub(crate) fn empty() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }
 
-    pub fn join(&self, name: &str) -> PathBuf {
+    pub(crate) fn join(&self, name: &str) -> PathBuf {
         self.path().join(name)
     }
 
-    pub fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         fs::write(self.join(name), text).unwrap();
     }
 
-    pub fn read(&self, name: &str) -> String {
+    pub(crate) fn read(&self, name: &str) -> String {
         fs::read_to_string(self.join(name)).unwrap_or_default()
     }
 
     /// The program in this room, ready to be run.
-    pub fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(SETLIST);
         command.args(args).current_dir(self.path()).stdin(Stdio::null());
         command.env("XDG_CONFIG_HOME", self.join("config")).env("NO_COLOR", "1").env("TZ", "UTC");
@@ -64,13 +64,13 @@ impl Room {
         command
     }
 
-    pub fn run(&self, args: &[&str]) -> Said {
+    pub(crate) fn run(&self, args: &[&str]) -> Said {
         Said::of(&self.command(args).output().unwrap())
     }
 
     /// Runs it and expects it to be fine; returns its standard output.
     #[track_caller]
-    pub fn ok(&self, args: &[&str]) -> String {
+    pub(crate) fn ok(&self, args: &[&str]) -> String {
         let said = self.run(args);
         assert_eq!(said.code, Some(0), "setlist {args:?}: {said:?}");
         said.out
@@ -78,19 +78,19 @@ impl Room {
 
     /// One job as JSON.
     #[track_caller]
-    pub fn job(&self, name: &str) -> Value {
+    pub(crate) fn job(&self, name: &str) -> Value {
         serde_json::from_str(&self.ok(&["show", name, "--json"])).unwrap()
     }
 
     /// Waits until a job is as `wanted` says.
     #[track_caller]
-    pub fn until(&self, name: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) fn until(&self, name: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         wait_for(&format!("{name} to be as wanted"), || Some(self.job(name)).filter(&wanted))
     }
 }
 
 impl Said {
-    pub fn of(output: &Output) -> Self {
+    pub(crate) fn of(output: &Output) -> Self {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Self { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
     }
@@ -98,7 +98,7 @@ impl Said {
 
 /// Waits for a condition for which nobody rings, in another process say.
 #[track_caller]
-pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let end = Instant::now() + PATIENCE;
     loop {
         if let Some(seen) = look() {

@@ -12,7 +12,7 @@ use setlist::tui::output::{Look, Output, Source, Status};
 
 /// A handle to the log; clones are the same log.
 #[derive(Clone, Default)]
-pub struct Log(Arc<Mutex<State>>);
+pub(super) struct Log(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
@@ -23,28 +23,28 @@ struct State {
 }
 
 impl Log {
-    pub fn of(bytes: impl AsRef<[u8]>) -> Self {
+    pub(super) fn of(bytes: impl AsRef<[u8]>) -> Self {
         let log = Self::default();
         log.append(bytes);
         log
     }
 
-    pub fn append(&self, bytes: impl AsRef<[u8]>) {
+    pub(super) fn append(&self, bytes: impl AsRef<[u8]>) {
         self.0.lock().unwrap().bytes.extend_from_slice(bytes.as_ref());
     }
 
     /// Drops the bytes in this range.
-    pub fn lose(&self, lost: Range<u64>) {
+    pub(super) fn lose(&self, lost: Range<u64>) {
         self.0.lock().unwrap().lost = lost;
     }
 
     /// Fails every read from now on, or no longer.
-    pub fn refuse(&self, refuses: bool) {
+    pub(super) fn refuse(&self, refuses: bool) {
         self.0.lock().unwrap().refuses = refuses;
     }
 
     /// How many bytes were read since this was asked last.
-    pub fn take_read(&self) -> u64 {
+    pub(super) fn take_read(&self) -> u64 {
         std::mem::take(&mut self.0.lock().unwrap().read)
     }
 }
@@ -73,7 +73,7 @@ impl Source for Log {
 }
 
 /// A look whose styles can be told apart in a buffer.
-pub fn look() -> Look {
+pub(super) fn look() -> Look {
     Look {
         text: Style::new(),
         remark: Style::new().fg(Color::Indexed(200)),
@@ -85,7 +85,7 @@ pub fn look() -> Look {
 }
 
 /// A pane on a screen of its own.
-pub struct Screen {
+pub(super) struct Screen {
     pub output: Output,
     pub area: Rect,
     pub look: Look,
@@ -94,36 +94,36 @@ pub struct Screen {
 
 impl Screen {
     /// With everything read.
-    pub fn new(log: &Log, width: u16, height: u16) -> Self {
+    pub(super) fn new(log: &Log, width: u16, height: u16) -> Self {
         let mut screen = Self::unread(log, width, height);
         screen.refresh();
         screen
     }
 
-    pub fn unread(log: &Log, width: u16, height: u16) -> Self {
+    pub(super) fn unread(log: &Log, width: u16, height: u16) -> Self {
         let area = Rect::new(0, 0, width, height);
         Self { output: Output::new(log.clone()), area, look: look(), buffer: Buffer::empty(area) }
     }
 
     /// Until there is no more to do.
-    pub fn refresh(&mut self) {
+    pub(super) fn refresh(&mut self) {
         while self.output.refresh() {}
     }
 
-    pub fn draw(&mut self) -> Status {
+    pub(super) fn draw(&mut self) -> Status {
         self.buffer = Buffer::empty(self.area);
         self.output.draw(self.area, &mut self.buffer, &self.look)
     }
 
     /// The rows as they are drawn, without the space behind them.
-    pub fn rows(&mut self) -> Vec<String> {
+    pub(super) fn rows(&mut self) -> Vec<String> {
         self.draw();
         rows(&self.buffer)
     }
 }
 
 /// The rows of a buffer; the cell below the right half of a wide character is left out.
-pub fn rows(buffer: &Buffer) -> Vec<String> {
+pub(super) fn rows(buffer: &Buffer) -> Vec<String> {
     let width = buffer.area.width as usize;
     let row = |cells: &[ratatui::buffer::Cell]| {
         let mut row = String::new();

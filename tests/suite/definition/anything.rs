@@ -1,0 +1,129 @@
+//! Anything at all: no text may panic, hang or leave an error without a place.
+
+use proptest::prelude::*;
+use setlist::definition;
+
+const PIECES: [&str; 42] = [
+    "queues:",
+    "defaults:",
+    "jobs:",
+    "run:",
+    "command:",
+    "env:",
+    "timeout:",
+    "id:",
+    "<<:",
+    " ",
+    "  ",
+    "\n",
+    "\n  ",
+    "\n    ",
+    "- ",
+    "[",
+    "]",
+    "{",
+    "}",
+    ", ",
+    ": ",
+    "a",
+    "1",
+    "1.10",
+    "true",
+    "~",
+    "'",
+    "\"",
+    "|",
+    ">",
+    "#",
+    "&a ",
+    "*a",
+    "&é ",
+    "*é",
+    "!t ",
+    "\t",
+    "é",
+    "\u{2028}",
+    "\r",
+    "\\",
+    "---\n",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_text_panics(text in ".{0,200}") {
+        checked(&text);
+    }
+
+    #[test]
+    fn no_yaml_panics(pieces in prop::collection::vec(prop::sample::select(&PIECES[..]), 0..60)) {
+        checked(&pieces.concat());
+    }
+
+    #[test]
+    fn no_shape_panics(defaults in shapes(), queues in shapes(), queue in shapes()) {
+        checked(&format!("defaults:{defaults}queues:{queues}").replace('\n', "\n  ").replace("\n  queues", "\nqueues"));
+        checked(&format!("queues:\n  q:{}", queue.replace('\n', "\n    ")));
+    }
+
+    #[test]
+    fn no_mutation_panics(at in 0..definition::STARTER.len(), cut in 0..20_usize, piece in prop::sample::select(&PIECES[..])) {
+        let text = definition::STARTER;
+        let end = (at + cut).min(text.len());
+        checked(&format!("{}{piece}{}", &text[..at], &text[end..]));
+    }
+}
+
+/// Values of all shapes under the names of fields, in blocks, so that there is much to say about them.
+fn shapes() -> impl Strategy<Value = String> {
+    let leaf = prop::sample::select(
+        &[
+            "a",
+            "~",
+            "5",
+            "1.5",
+            "true",
+            "''",
+            "\"é\\n\"",
+            "[]",
+            "{}",
+            "[[], {a: []}]",
+            "*é",
+            "&é b",
+            "!t c",
+            "|\n [",
+            "10m",
+            "日本",
+        ][..],
+    );
+    let keys = prop::sample::select(
+        &[
+            "jobs", "run", "command", "env", "timeout", "args", "kwargs", "id", "title", "<<", "tags", "shell", "é",
+            "parallel",
+        ][..],
+    );
+    let leaf = leaf.prop_map(|leaf| format!(" {leaf}\n"));
+    leaf.prop_recursive(5, 40, 4, move |inner| {
+        let prefix = prop::sample::select(&["", " &é", " !t", "  # é"][..]);
+        let indent = |text: String| text.replace('\n', "\n  ").trim_end_matches(' ').to_owned();
+        let list = prop::collection::vec(inner.clone().prop_map(move |item| format!("-{}", indent(item))), 1..4);
+        let map = prop::collection::vec((keys.clone(), inner), 1..4).prop_map(move |entries| {
+            entries.into_iter().map(|(key, value)| format!("{key}:{}", indent(value))).collect::<Vec<_>>()
+        });
+        (prefix, prop_oneof![list, map]).prop_map(|(prefix, lines)| format!("{prefix}\n{}", lines.concat()))
+    })
+}
+
+/// Whatever is wrong has a place in the text and a report.
+fn checked(text: &str) {
+    if let Err(diagnostics) = definition::parse("jobs.yaml", text) {
+        assert!(!diagnostics.render(false).is_empty());
+        for diagnostic in &diagnostics.list {
+            let line = text.split('\n').nth(diagnostic.line - 1).map(|line| line.chars().count());
+            assert!(line.is_some_and(|length| diagnostic.column <= length + 1));
+            assert!(diagnostic.snippet.text.is_char_boundary(diagnostic.snippet.span.end));
+        }
+    }
+    let _ = definition::line_of(text, "hello", "count");
+}

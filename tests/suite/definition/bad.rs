@@ -1,0 +1,223 @@
+//! What is wrong with a bad file, and with a hostile one.
+
+use setlist::definition;
+
+use super::*;
+
+#[test]
+fn unknown_fields() {
+    bad("typo_in_a_job", "queues:\n  build:\n    jobs:\n      - run: a\n        tiemout: 10m\n");
+    bad("typo_in_a_queue", "queues:\n  build:\n    paralel: 2\n    jobs: [a]\n");
+    bad("typo_at_the_top", "default: {}\nqueues: {}\n");
+    bad("typo_in_defaults", "defaults: {on-failure: stop}\nqueues: {}\n");
+    bad("unknown_field", "queues:\n  q:\n    - run: a\n      colour: red\n");
+    bad("field_of_a_queue_in_a_job", "queues:\n  q:\n    - run: a\n      parallel: 3\n");
+    bad("field_of_a_job_in_a_queue", "queues:\n  q:\n    run: a\n");
+    bad("field_of_a_job_in_defaults", "defaults:\n  args: [a]\n  title: T\nqueues: {}\n");
+    bad("jobs_at_the_top", "jobs: [a]\nqueues: {}\n");
+    bad(
+        "fields_that_come_later",
+        "queues:\n  q:\n    - run: a\n      retry: 2\n      needs: [x]\n      pty: true\n      matrix: {a: [1]}\n",
+    );
+    bad("hostile_field", "queues:\n  q:\n    - run: a\n      \"\\e[31m\\u0007evil\\n\": 1\n");
+}
+
+#[test]
+fn duplicates() {
+    bad("duplicate_field", "queues:\n  q:\n    - run: a\n      timeout: 1m\n      run: b\n");
+    bad("duplicate_variable", "queues:\n  q:\n    - run: a\n      env:\n        A: 1\n        B: 2\n        A: 3\n");
+    bad("duplicate_kwarg", "queues: {q: [{run: a, kwargs: {k: 1, \"k\": 2}}]}\n");
+    bad("duplicate_queue", "queues:\n  q: [a]\n  r: [b]\n  q: [c]\n");
+    bad(
+        "duplicate_among_many",
+        &format!("queues:\n{}  q7: []\n", (0..40).map(|n| format!("  q{n}: []\n")).collect::<Vec<_>>().concat()),
+    );
+    bad("duplicate_merge_key", "x-a: &a {timeout: 1m}\nqueues:\n  q:\n    - <<: *a\n      <<: *a\n      run: a\n");
+    bad("duplicate_id", "queues:\n  q:\n    - id: lint\n      run: a\n    - run: b\n    - id: lint\n      run: c\n");
+}
+
+#[test]
+fn wrong_types() {
+    bad("top_is_a_list", "- a\n- b\n");
+    bad("top_is_text", "hello\n");
+    bad("queues_is_a_list", "queues:\n  - a\n");
+    bad("queues_is_missing", "defaults: {timeout: 1m}\n");
+    bad("queues_is_nothing", "queues:\n");
+    bad("queue_is_nothing", "queues:\n  build:\n  test: []\n");
+    bad("queue_is_text", "queues:\n  build: cargo build\n");
+    bad("jobs_is_a_map", "queues:\n  build:\n    jobs:\n      lint: a\n");
+    bad("job_is_nothing", "queues:\n  build:\n    - a\n    -\n");
+    bad("job_is_a_list", "queues:\n  build:\n    - [a, b]\n");
+    bad("job_is_an_unquoted_map", "queues:\n  build:\n    - echo hello: world\n");
+    bad(
+        "every_field_wrong",
+        "queues:
+  q:
+    parallel: two
+    on_failure: [stop]
+    title: {}
+    jobs:
+      - id: [x]
+        title:
+        run: {a: b}
+        shell: {}
+        args: {a: b}
+        kwargs: [a]
+        env: [A]
+        cwd: []
+        stdin: ~
+        timeout: [1m]
+        grace: {}
+        ok_codes: 1
+        tags: slow
+",
+    );
+    bad(
+        "wrong_items",
+        "queues:\n  q:\n    - run: a\n      args: [a, [b], null]\n      env: {A: [1], B: {c: d}}\n      ok_codes: [0, one, 256, -1]\n      tags: ['', ~]\n      kwargs: {k: []}\n",
+    );
+    bad("key_is_no_text", "queues:\n  q:\n    - run: a\n      env: {[a]: 1, ~: 2, {b: c}: 3}\n");
+    bad("braces_without_quotes", "queues:\n  q:\n    - run: {{ script }}\n");
+    bad("tag", "queues:\n  q:\n    - run: !secret a\n    - !job {run: b}\n");
+    bad("merge_of_text", "queues:\n  q:\n    - {<<: text, run: a}\n    - {<<: [1], run: b}\n");
+}
+
+#[test]
+fn wrong_values() {
+    bad(
+        "parallel",
+        "queues:\n  a: {parallel: 0}\n  b: {parallel: \"2\"}\n  c: {parallel: 1.5}\n  d: {parallel: 99999999999}\n",
+    );
+    bad("on_failure", "queues:\n  a: {on_failure: stopp}\n  b: {on_failure: explode}\n");
+    bad(
+        "durations",
+        "queues:
+  q:
+    - {run: a, timeout: 10 parsecs}
+    - {run: b, timeout: ''}
+    - {run: c, timeout: 0}
+    - {run: d, timeout: -5}
+    - {run: e, timeout: 1.5}
+    - {run: f, timeout: true}
+    - {run: g, grace: none}
+    - {run: h, timeout: 1000years}
+    - {run: i, timeout: 99999999999999999999}
+    - {run: j, timeout: 1ns}
+",
+    );
+    bad("empty_scripts", "queues:\n  q:\n    - ''\n    - run: ''\n    - run: |\n\n    - run: '  '\n    - run:\n");
+    bad(
+        "empty_commands",
+        "queues:\n  q:\n    - command: []\n    - command: ['']\n    - command: echo a, b\n    - command: [a, [b]]\n",
+    );
+    bad("neither_run_nor_command", "queues:\n  q:\n    - title: Nothing\n    - {}\n");
+    bad("both_run_and_command", "queues:\n  q:\n    - run: a\n      command: [b]\n");
+    bad(
+        "shells",
+        "queues:\n  q:\n    - {run: a, shell: bash -x}\n    - {run: a, shell: []}\n    - {run: a, shell: ''}\n    - {command: [a], shell: bash}\n",
+    );
+    bad(
+        "ids",
+        "queues:\n  q:\n    - {id: a/b, run: a}\n    - {id: a b, run: a}\n    - {id: 12, run: a}\n    - {id: '#3', run: a}\n    - {id: '', run: a}\n",
+    );
+    bad("no_success", "queues:\n  q:\n    - {run: a, ok_codes: []}\n");
+    bad("names_of_variables", "queues:\n  q:\n    - run: a\n      env: {'': 1, A=B: 2}\n      kwargs: {'': 1}\n");
+    bad("nul", "queues:\n  q:\n    - run: \"a\\0b\"\n      env: {A: \"\\0\"}\n");
+}
+
+#[test]
+fn bad_yaml() {
+    bad("tab", "queues:\n\tbuild: [a]\n");
+    bad("tab_in_a_script", "queues:\n  q:\n    - run: |\n\t  a\n");
+    bad("indentation", "queues:\n  q:\n    - run: a\n     timeout: 1m\n");
+    bad("item_out_of_line", "queues:\n  q:\n    - a\n   - b\n");
+    bad("colon_in_a_script", "queues:\n  q:\n    - run: echo a: b\n");
+    bad("open_bracket", "queues:\n  q: [a, b\n  r: [c]\n");
+    bad("open_quote", "queues:\n  q:\n    - run: \"a\n    - b\n");
+    bad("missing_colon", "queues:\n  q\n  r: []\n");
+    bad("backtick", "queues:\n  q:\n    - `date`\n");
+    bad("at_sign", "queues:\n  q: [@a]\n");
+    bad("percent", "queues:\n  q:\n    - %a\n");
+    bad("escape", "queues:\n  q:\n    - \"\\d+\"\n");
+    bad("unknown_alias", "queues:\n  q: [*nobody]\n");
+    bad("alias_in_itself", "queues: &a\n  q: *a\n");
+    bad("control_character", "queues:\n  q: [a\u{7}b]\n");
+    bad("two_documents", "queues: {}\n---\nqueues: {q: [a]}\n");
+    bad("empty", "");
+    bad("only_comments", "# nothing\n\n");
+    bad("merge_conflict", "queues:\n<<<<<<< HEAD\n  a: []\n=======\n  b: []\n>>>>>>> x\n");
+}
+
+#[test]
+fn places_behind_aliases_and_wide_characters() {
+    bad("in_an_anchor", "x-a: &a {timeout: soon}\nqueues:\n  q:\n    - {<<: *a, run: a}\n    - {<<: *a, run: b}\n");
+    bad("wide_characters", "queues:\n  日本語: [{run: a, título: b, env: {é: [1]}}]\n");
+    bad("long_line", &format!("queues: {{q: [{} {{run: a, timeout: x}}]}}\n", "echo 'a long line', ".repeat(20)));
+    bad("windows_lines", "queues:\r\n  q:\r\n    - run: a\r\n      timeout: x\r\n");
+    bad("quoted_value", "queues:\n  q:\n    - run: a\n      timeout: \"x y\"\n");
+    bad("empty_collections", "queues:\n  q:\n    - run: a\n      timeout: [ ]\n    - {}\n    - []\n");
+}
+
+#[test]
+fn more_errors_than_anybody_reads() {
+    let yaml = format!("queues:\n  q:\n{}", "    - {run: a, nmae: b}\n".repeat(250));
+    let diagnostics = definition::parse("jobs.yaml", &yaml).unwrap_err();
+    assert_eq!((diagnostics.list.len(), diagnostics.more), (100, 150));
+    assert_eq!(diagnostics.to_string(), "jobs.yaml:3:16: unknown field `nmae`, and 249 more");
+    assert!(diagnostics.render(false).ends_with("150 more errors are not shown"));
+}
+
+#[test]
+fn a_diagnostic_has_what_a_screen_needs() {
+    let diagnostics = definition::parse("x/jobs.yaml", "queues:\n  q:\n    - run: a\n      tiemout: 1m\n").unwrap_err();
+    let [only] = &diagnostics.list[..] else { panic!() };
+    assert_eq!((only.line, only.column, &*only.path), (4, 7, "queues.q[0].tiemout"));
+    assert_eq!(&only.snippet.text[only.snippet.span.clone()], "tiemout");
+    assert_eq!(only.hint.as_deref(), Some("did you mean `timeout`?"));
+    assert_eq!(diagnostics.to_string(), "x/jobs.yaml:4:7: unknown field `tiemout`");
+    assert!(diagnostics.render(true).contains("\u{1b}["));
+    assert!(!diagnostics.render(false).contains('\u{1b}'));
+}
+
+#[test]
+fn alias_bombs_are_refused() {
+    let levels = (1..12).map(|n| format!("x-{n}: &x{n} [{}]\n", vec![format!("*x{}", n - 1); 9].join(", ")));
+    let bomb = format!("x-0: &x0 [lol]\n{}queues: {{}}\n", levels.collect::<String>());
+    assert_eq!(refused(&bomb).list[0].message, "aliases repeat this too often");
+
+    let wide = format!("x-0: &x [{}]\nqueues:\n{}", "a, ".repeat(3000), "  q: [*x]\n".repeat(3000));
+    assert_eq!(refused(&wide).list[0].message, "aliases repeat this too often");
+}
+
+#[test]
+fn deep_nesting_is_refused_before_it_is_read() {
+    for open in ["[", "{a: ", "[{a: ", "- [", "[\n", "[']', "] {
+        let yaml = format!("queues: {{}}\nx-a: {}", open.repeat(100_000));
+        let message = &refused(&yaml).list[0].message;
+        assert!(message.starts_with("brackets nest deeper than 128 levels"), "{open}: {message}");
+    }
+    for open in ["- ", "? "] {
+        assert_eq!(refused(&open.repeat(50_000)).list[0].message, "nested too deep");
+    }
+}
+
+#[test]
+fn brackets_in_texts_are_no_nesting() {
+    let script = "if [ -f x ]; then echo '{[' \"[[\" {{{ ; fi # [[[";
+    let block = format!("    - run: |\n        {script}\n\n        {script}\n    - >-\n      {script}\n");
+    let plain = "    - echo [ {{ [ # [[\n    - 'it''s [[[[' # '\n    - \"\\\"[[[[\"\n    - &a !!str a[[[\n";
+    let yaml = format!("queues:\n  q:\n{}{}", block.repeat(100), plain.repeat(100));
+    assert_eq!(good(&yaml).queues[0].jobs.len(), 600);
+}
+
+#[test]
+fn a_file_beyond_the_limit_is_refused() {
+    let yaml = format!("queues: {{}}\n{}", "#".repeat(usize::try_from(definition::LARGEST).unwrap()));
+    assert_eq!(refused(&yaml).to_string(), "jobs.yaml:1:1: the file is larger than 64 MiB");
+}
+
+#[test]
+fn many_jobs_with_the_same_words_are_named_quickly() {
+    let plan = good(&format!("queues:\n  q:\n{}", "    - echo a\n".repeat(20_000)));
+    assert_eq!(plan.queues[0].jobs[19_999].name.as_deref(), Some("echo-a-20000"));
+}

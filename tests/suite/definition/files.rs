@@ -1,0 +1,60 @@
+//! Files: reading, versions, finding.
+
+use std::fs;
+
+use setlist::definition::{self, Error};
+
+use super::*;
+
+#[test]
+fn a_file_is_read_with_its_stamp() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("jobs.yaml");
+    assert!(matches!(definition::read(&file), Err(Error::Missing(path)) if path == file));
+    assert!(matches!(definition::read(folder.path()), Err(Error::Unreadable { .. })));
+    assert!(definition::stamp(&file).is_err());
+
+    fs::write(&file, "queues: {q: [a]}").unwrap();
+    let plan = definition::read(&file).unwrap();
+    assert_eq!(plan.stamp, definition::stamp(&file).unwrap());
+    assert_eq!(names(&plan, 0), ["a"]);
+
+    let saved = folder.path().join("saved");
+    fs::write(&saved, "queues: {q: [b]}").unwrap();
+    fs::rename(&saved, &file).unwrap();
+    assert_ne!(plan.stamp, definition::stamp(&file).unwrap(), "another file of the same length");
+
+    fs::write(&file, "queues: [").unwrap();
+    let Err(Error::Invalid(diagnostics)) = definition::read(&file) else { panic!() };
+    assert_eq!(diagnostics.name, file.display().to_string());
+
+    fs::write(&file, b"queues:\n  q: [\"\xff\"]\n").unwrap();
+    let error = definition::read(&file).unwrap_err().to_string();
+    assert!(error.ends_with("jobs.yaml:2:8: this is no UTF-8 text"), "{error}");
+}
+
+#[test]
+fn the_nearest_file_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let (outer, inner) = (folder.path().join("jobs.yaml"), folder.path().join("a/jobs.yaml"));
+    fs::create_dir_all(folder.path().join("a/b/jobs.yaml")).unwrap();
+    fs::write(&outer, "").unwrap();
+    fs::write(&inner, "").unwrap();
+    let deep = folder.path().join("a/b");
+    assert_eq!(definition::find(&deep), Some(inner.clone()), "a folder of that name is no file");
+    assert_eq!(definition::find(folder.path()), Some(outer.clone()));
+    assert_eq!(definition::find_all(&deep)[..2], [inner, outer]);
+}
+
+#[test]
+fn the_line_of_a_job() {
+    let yaml = "queues:\n  q:\n    jobs:\n      - a\n      - id: x\n        run: b\n      -\n        run: a\n      - tiemout: 1\n        run: c\n  bare: [d,\n    [], e]\n";
+    let line = |queue, name| definition::line_of(yaml, queue, name);
+    assert_eq!(
+        [line("q", "a"), line("q", "x"), line("q", "a-2"), line("q", "c")],
+        [Some(4), Some(5), Some(8), Some(9)]
+    );
+    assert_eq!([line("bare", "d"), line("bare", "e")], [Some(11), Some(12)]);
+    assert_eq!([line("q", "nobody"), line("nowhere", "a")], [None, None]);
+    assert_eq!(definition::line_of("queues: [", "q", "a"), None);
+}
