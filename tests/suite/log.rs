@@ -3,8 +3,8 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::mpsc::channel;
+use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 use setlist::model::{RunId, Stream};
@@ -157,40 +157,51 @@ fn one_write_may_be_larger_than_the_limit() {
     }
 }
 
-/// A follower beside a writer that floods and then ends: all it gets is true, in order, nothing twice, and it ends at
-/// the end. It has to be quick to see a moment at which bytes are replaced or moved under it, so several try.
+/// Reads the log of `run` as it comes, until `all` has been written; nothing but parts of that may be seen, in order.
+fn follow(folder: &Path, run: RunId, all: &[u8]) {
+    let mut reader = LogReader::new(folder.to_owned(), run);
+    let mut buffer = vec![0; 9000];
+    let mut offset = 0;
+    while offset < all.len() as u64 {
+        let piece = reader.read_at(offset, &mut buffer).unwrap();
+        assert!(piece.offset >= offset);
+        let start = usize::try_from(piece.offset).unwrap();
+        assert!(buffer[..piece.len] == all[start..start + piece.len], "other bytes at {start}");
+        offset = piece.offset + piece.len as u64;
+        if piece.len == 0 {
+            std::thread::yield_now();
+        }
+    }
+}
+
+/// Bytes are replaced and moved under the eyes of the followers. There is no way to make one look at just the wrong
+/// moment, so there are many logs, short ones that end soon.
 #[test]
 fn a_follower_sees_nothing_but_the_output() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let all = Arc::new(lines(0, 400_000));
-    let followers: Vec<_> = (0..3)
-        .map(|_| {
-            let (mut reader, all) = (reader(folder), Arc::clone(&all));
-            std::thread::spawn(move || {
-                let mut buffer = vec![0; 9000];
-                let mut offset = 0;
-                while offset < all.len() as u64 {
-                    let piece = reader.read_at(offset, &mut buffer).unwrap();
-                    assert!(piece.offset >= offset);
-                    let start = usize::try_from(piece.offset).unwrap();
-                    assert!(buffer[..piece.len] == all[start..start + piece.len], "other bytes at {start}");
-                    offset = piece.offset + piece.len as u64;
-                    if piece.len == 0 {
-                        std::thread::yield_now();
-                    }
+    let together = Barrier::new(3);
+    let long = lines(0, 60_000);
+    let rounds: Vec<(RunId, &[u8])> =
+        (0..600).map(|round| (RunId(round), if round % 100 == 0 { &long } else { &long[..20_000] })).collect();
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                for (run, all) in &rounds {
+                    together.wait();
+                    follow(folder, *run, all);
                 }
-            })
-        })
-        .collect();
-    let mut log = writer(folder);
-    for piece in all.chunks(3_333) {
-        log.write(Stream::Out, piece).unwrap();
-    }
-    log.finish().unwrap();
-    for follower in followers {
-        follower.join().unwrap();
-    }
+            });
+        }
+        for (run, all) in &rounds {
+            together.wait();
+            let mut log = LogWriter::new(folder.to_owned(), *run, 4096);
+            for piece in all.chunks(100) {
+                log.write(Stream::Out, piece).unwrap();
+            }
+            log.finish().unwrap();
+        }
+    });
 }
 
 #[test]
