@@ -12,6 +12,8 @@ use setlist::store::log::{LogReader, LogWriter, mend};
 
 const RUN: RunId = RunId(7);
 const LIMIT: u64 = 64 * 1024;
+/// The lowest limit.
+const LEAST: u64 = 4096;
 
 fn writer(folder: &Path) -> LogWriter {
     LogWriter::new(folder.to_owned(), RUN, LIMIT)
@@ -158,45 +160,54 @@ fn one_write_may_be_larger_than_the_limit() {
 }
 
 /// Reads the log of `run` as it comes, until `all` has been written; nothing but parts of that may be seen, in order.
+/// Beside that others, who come just now, read what is most in danger: the end of the head and the oldest of the tail.
 fn follow(folder: &Path, run: RunId, all: &[u8]) {
-    let mut reader = LogReader::new(folder.to_owned(), run);
     let mut buffer = vec![0; 9000];
-    let mut offset = 0;
-    while offset < all.len() as u64 {
+    let mut read = |reader: &mut LogReader, offset| {
         let piece = reader.read_at(offset, &mut buffer).unwrap();
-        assert!(piece.offset >= offset);
         let start = usize::try_from(piece.offset).unwrap();
         assert!(buffer[..piece.len] == all[start..start + piece.len], "other bytes at {start}");
+        piece
+    };
+    let mut reader = LogReader::new(folder.to_owned(), run);
+    let mut offset = 0;
+    while offset < all.len() as u64 {
+        let piece = read(&mut reader, offset);
+        assert!(piece.offset >= offset);
         offset = piece.offset + piece.len as u64;
-        if piece.len == 0 {
-            std::thread::yield_now();
+        for danger in [LEAST / 2 - 50, LEAST / 2] {
+            read(&mut LogReader::new(folder.to_owned(), run), danger);
         }
     }
 }
 
 /// Bytes are replaced and moved under the eyes of the followers. There is no way to make one look at just the wrong
-/// moment, so there are many logs, short ones that end soon.
+/// moment, so there are many logs, most of them short ones that end soon.
 #[test]
 fn a_follower_sees_nothing_but_the_output() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let together = Barrier::new(3);
-    let long = lines(0, 60_000);
-    let rounds: Vec<(RunId, &[u8])> =
-        (0..600).map(|round| (RunId(round), if round % 100 == 0 { &long } else { &long[..20_000] })).collect();
+    let long = lines(0, 4_000);
+    let rounds: Vec<(RunId, &[u8], usize)> = (0..1000)
+        .map(|round| match round % 10 {
+            0 => (RunId(round), &long[..], 100),
+            _ => (RunId(round), &long[..6_000], 6_000),
+        })
+        .collect();
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
-                for (run, all) in &rounds {
+                for (run, all, _) in &rounds {
                     together.wait();
                     follow(folder, *run, all);
                 }
             });
         }
-        for (run, all) in &rounds {
+        for (run, all, at_once) in &rounds {
             together.wait();
-            let mut log = LogWriter::new(folder.to_owned(), *run, 4096);
-            for piece in all.chunks(100) {
+            let mut log = LogWriter::new(folder.to_owned(), *run, LEAST);
+            for piece in all.chunks(*at_once) {
                 log.write(Stream::Out, piece).unwrap();
             }
             log.finish().unwrap();
