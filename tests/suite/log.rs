@@ -3,8 +3,8 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::mpsc::channel;
+use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 use setlist::model::{RunId, Stream};
@@ -12,6 +12,8 @@ use setlist::store::log::{LogReader, LogWriter, mend};
 
 const RUN: RunId = RunId(7);
 const LIMIT: u64 = 64 * 1024;
+/// The lowest limit.
+const LEAST: u64 = 4096;
 
 fn writer(folder: &Path) -> LogWriter {
     LogWriter::new(folder.to_owned(), RUN, LIMIT)
@@ -157,40 +159,60 @@ fn one_write_may_be_larger_than_the_limit() {
     }
 }
 
-/// A follower beside a writer that floods and then ends: all it gets is true, in order, nothing twice, and it ends at
-/// the end. It has to be quick to see a moment at which bytes are replaced or moved under it, so several try.
+/// Reads the log of `run` as it comes, until `all` has been written; nothing but parts of that may be seen, in order.
+/// Beside that others, who come just now, read what is most in danger: the end of the head and the oldest of the tail.
+fn follow(folder: &Path, run: RunId, all: &[u8]) {
+    let mut buffer = vec![0; 9000];
+    let mut read = |reader: &mut LogReader, offset| {
+        let piece = reader.read_at(offset, &mut buffer).unwrap();
+        let start = usize::try_from(piece.offset).unwrap();
+        assert!(buffer[..piece.len] == all[start..start + piece.len], "other bytes at {start}");
+        piece
+    };
+    let mut reader = LogReader::new(folder.to_owned(), run);
+    let mut offset = 0;
+    while offset < all.len() as u64 {
+        let piece = read(&mut reader, offset);
+        assert!(piece.offset >= offset);
+        offset = piece.offset + piece.len as u64;
+        for danger in [LEAST / 2 - 50, LEAST / 2] {
+            read(&mut LogReader::new(folder.to_owned(), run), danger);
+        }
+    }
+}
+
+/// Bytes are replaced and moved under the eyes of the followers. There is no way to make one look at just the wrong
+/// moment, so there are many logs, most of them short ones that end soon.
 #[test]
 fn a_follower_sees_nothing_but_the_output() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let all = Arc::new(lines(0, 400_000));
-    let followers: Vec<_> = (0..3)
-        .map(|_| {
-            let (mut reader, all) = (reader(folder), Arc::clone(&all));
-            std::thread::spawn(move || {
-                let mut buffer = vec![0; 9000];
-                let mut offset = 0;
-                while offset < all.len() as u64 {
-                    let piece = reader.read_at(offset, &mut buffer).unwrap();
-                    assert!(piece.offset >= offset);
-                    let start = usize::try_from(piece.offset).unwrap();
-                    assert!(buffer[..piece.len] == all[start..start + piece.len], "other bytes at {start}");
-                    offset = piece.offset + piece.len as u64;
-                    if piece.len == 0 {
-                        std::thread::yield_now();
-                    }
-                }
-            })
+    let together = Barrier::new(3);
+    let long = lines(0, 4_000);
+    let rounds: Vec<(RunId, &[u8], usize)> = (0..1000)
+        .map(|round| match round % 10 {
+            0 => (RunId(round), &long[..], 100),
+            _ => (RunId(round), &long[..6_000], 6_000),
         })
         .collect();
-    let mut log = writer(folder);
-    for piece in all.chunks(3_333) {
-        log.write(Stream::Out, piece).unwrap();
-    }
-    log.finish().unwrap();
-    for follower in followers {
-        follower.join().unwrap();
-    }
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                for (run, all, _) in &rounds {
+                    together.wait();
+                    follow(folder, *run, all);
+                }
+            });
+        }
+        for (run, all, at_once) in &rounds {
+            together.wait();
+            let mut log = LogWriter::new(folder.to_owned(), *run, LEAST);
+            for piece in all.chunks(*at_once) {
+                log.write(Stream::Out, piece).unwrap();
+            }
+            log.finish().unwrap();
+        }
+    });
 }
 
 #[test]

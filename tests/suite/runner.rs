@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -19,7 +20,9 @@ const LONG: Duration = Duration::from_secs(60);
 
 /// What a run has printed by now, and a word for every piece of it.
 #[derive(Clone, Default)]
-struct Printed(Arc<Mutex<Vec<(Stream, Vec<u8>)>>>, Option<Sender<()>>);
+struct Printed(Arc<Mutex<Pieces>>, Option<Sender<()>>);
+
+type Pieces = Vec<(Stream, Vec<u8>)>;
 
 impl Output for Printed {
     fn write(&mut self, stream: Stream, bytes: &[u8]) {
@@ -363,7 +366,7 @@ fn stopping_cancels_whatever_the_process_says() {
 #[test]
 fn a_second_stop_may_be_harder() {
     let runner = Runner::new().unwrap();
-    let deaf = Started::on(&runner, 1, sh("trap 'echo no' TERM; echo up; while :; do sleep 600 & wait; done"));
+    let deaf = Started::on(&runner, 1, sh("trap 'echo no' TERM; echo up; while :; do sleep 600 & wait || :; done"));
     deaf.lines(1);
     runner.stop(RunId(1), Stop::Terminate);
     deaf.lines(2);
@@ -404,8 +407,9 @@ fn what_a_shell_has_started_may_tidy_up() {
     let tidy = Started::on(&runner, 1, Launch { folder: folder.path().to_owned(), ..of(script) });
     tidy.lines(1);
     runner.stop(RunId(1), Stop::Terminate);
-    // Opening waits until the trap reads, and by then the outer shell has got its TERM.
-    fs::write(&gate, "well\n").unwrap();
+    // Open both ways it waits for nobody; it is held until the trap has read from it.
+    let mut held = fs::OpenOptions::new().read(true).write(true).open(&gate).unwrap();
+    held.write_all(b"well\n").unwrap();
     assert_eq!(tidy.report().outcome, Outcome::Cancelled);
     assert_eq!(tidy.printed.text(), "up\ntidied well\n");
 }
