@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use setlist::model::{
     Definition, Event, Failure, Job, JobId, Ledger, Mode, Outcome, Phase, Plan, QueueId, QueuePlan, Report, RunId,
-    Script, Settings, State, WorkerId,
+    Script, Settings, State, View, WorkerId,
 };
 use setlist::{Command, Site};
 
@@ -440,6 +440,15 @@ proptest! {
             prop_assert_eq!(desk.pending(), expected.clone());
             finished.retain(|name| !expected.contains(name));
             prop_assert_eq!(desk.finished(), finished.clone(), "history stays");
+            desk.site.read(|site| {
+                let Ok(filed) = site.filed(&"build".into());
+                let mut ids: Vec<_> = filed.iter().map(|filed| filed.id).collect();
+                assert!(filed.is_sorted_by_key(|filed| filed.position), "in queue order, wherever they were before");
+                ids.sort_unstable();
+                ids.dedup();
+                assert_eq!(ids.len(), filed.len(), "each once");
+                assert_eq!(site.last_position(&"build".into()), Ok(filed.last().map_or(0, |filed| filed.position)));
+            });
             let stamp = format!("save {}", desk.saves);
             prop_assert_eq!(desk.read(&stamp, &[("build", &written)]), []);
             let other = desk.read("the same under another stamp", &[("build", &written)]);
