@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
         let (wakes, _) = (screen.wake_ups()?, screen.written());
         thread::sleep(IDLE);
-        let rate = (screen.wake_ups()? - wakes) as f64 / IDLE.as_secs_f64();
+        let rate = f64::from(screen.wake_ups()? - wakes) / IDLE.as_secs_f64();
         let bytes = screen.written();
         println!("P5  {jobs:>7} jobs: idle {rate:.1} wake-ups a second, {bytes} bytes in 10 s   (at most 1; 0)");
     }
@@ -95,11 +95,11 @@ impl Screen {
 
     fn resident(&self) -> Result<f64, Box<dyn Error>> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
-        Ok(field(&status, "VmRSS:")? as f64 / 1_024.0)
+        Ok(f64::from(field(&status, "VmRSS:")?) / 1_024.0)
     }
 
     /// How often any of its threads has been woken.
-    fn wake_ups(&self) -> Result<u64, Box<dyn Error>> {
+    fn wake_ups(&self) -> Result<u32, Box<dyn Error>> {
         let mut sum = 0;
         for thread in fs::read_dir(format!("/proc/{}/task", self.pid()))? {
             sum += field(&fs::read_to_string(thread?.path().join("status"))?, "voluntary_ctxt_switches:")?;
@@ -119,7 +119,7 @@ impl Drop for Screen {
     }
 }
 
-fn field(status: &str, name: &str) -> Result<u64, Box<dyn Error>> {
+fn field(status: &str, name: &str) -> Result<u32, Box<dyn Error>> {
     let line = status.lines().find_map(|line| line.strip_prefix(name)).ok_or("no such field")?;
     Ok(line.split_whitespace().next().ok_or("empty field")?.parse()?)
 }

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-const JOBS: usize = 3_000;
+const JOBS: u32 = 3_000;
 const ROUNDS: usize = 5;
 
 fn main() -> io::Result<()> {
@@ -23,7 +23,7 @@ fn main() -> io::Result<()> {
     let [setlist, xargs, spawn] = sides.map(median);
     println!("P1  {JOBS} jobs of `true`, 2 at once, median of {ROUNDS} rounds");
     for (name, time) in [("setlist, durable", setlist), ("xargs -P2 -n1", xargs), ("bare spawn and wait", spawn)] {
-        println!("    {name:<20} {:>6.3} ms a job", 1_000.0 * time.as_secs_f64() / JOBS as f64);
+        println!("    {name:<20} {:>6.3} ms a job", 1_000.0 * time.as_secs_f64() / f64::from(JOBS));
     }
     println!("    rate against xargs   {:.2}   (at least 1.0)", xargs.as_secs_f64() / setlist.as_secs_f64());
     println!("    bare against xargs   {:.2}   (the limit)", xargs.as_secs_f64() / spawn.as_secs_f64());

@@ -11,7 +11,6 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 #[command(
     name = "setlist",
     version,
-    args_conflicts_with_subcommands = true,
     after_help = "Exit status: 0 fine, 1 a job did not succeed, 2 bad usage or a bad file, 3 the store can't be used, \
                   130 interrupted.\n\nExamples:\n  setlist init                  write a first jobs.yaml\n  \
                   setlist                       open the screen\n  setlist process build         run the queue here and \
@@ -33,7 +32,7 @@ pub(super) struct SiteArgs {
     #[arg(short, long, global = true, value_name = "FILE", env = "SETLIST_FILE")]
     pub file: Option<PathBuf>,
     /// Where the state is kept, instead of `.setlist` beside the file.
-    #[arg(long, global = true, value_name = "DIR", env = "SETLIST_STATE")]
+    #[arg(id = "state_dir", long = "state", global = true, value_name = "DIR", env = "SETLIST_STATE")]
     pub state: Option<PathBuf>,
     /// When to use colour.
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
@@ -167,6 +166,10 @@ pub(super) struct Add {
 pub(super) struct List {
     /// Queues to list; all where none is named.
     pub queues: Vec<String>,
+    // Here `--state` filters; the same id keeps the global option from being added under that name.
+    /// Where the state of the site is kept (`--state` before the command).
+    #[arg(id = "state_dir", long, value_name = "DIR")]
+    _state_dir: Option<PathBuf>,
     /// Only jobs in this state or with this outcome (`pending`, `running`, `finished`, `failed`, …).
     #[arg(long)]
     pub state: Option<StateFilter>,
@@ -197,6 +200,9 @@ pub(super) enum StateFilter {
 pub(super) struct Log {
     /// `queue/name` or a number.
     pub job: String,
+    // Here `-f` means follow; the same id keeps the global option from being added with its short form.
+    #[arg(id = "file", long, hide = true)]
+    _file: Option<PathBuf>,
     /// Go on until the job has finished.
     #[arg(short, long)]
     pub follow: bool,

@@ -10,12 +10,11 @@ use super::{CliError, Exit};
 use crate::model::{Command, Definition, Event, Job, JobId, Mode, Outcome, QueueId, Script, Stop};
 
 /// Appends jobs and prints their numbers.
-pub(super) fn add(site: OpenSite, options: Add) -> Result<Exit, CliError> {
+pub(super) fn add(site: OpenSite, options: &Add) -> Result<Exit, CliError> {
     let mut site = site.sound()?;
     let queue = QueueId::from(options.queue.as_str());
     let now = options.now;
-    let jobs: Vec<_> =
-        scripts(&options)?.into_iter().map(|script| define(script, &options)).collect::<Result<_, _>>()?;
+    let jobs: Vec<_> = scripts(options)?.into_iter().map(|script| define(script, options)).collect::<Result<_, _>>()?;
     if jobs.is_empty() {
         return Err(CliError::Usage("nothing to add: standard input is empty".to_owned()));
     }

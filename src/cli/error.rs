@@ -52,7 +52,7 @@ impl CliError {
     pub(super) fn print(&self, color: bool) {
         match self {
             Self::File(definition::Error::Invalid(diagnostics)) => {
-                eprintln!("{}", diagnostics.render(color).trim_end())
+                eprintln!("{}", diagnostics.render(color));
             }
             error => eprintln!("setlist: {error}"),
         }

@@ -126,7 +126,7 @@ fn wanted(job: &Job, options: &List, since: Option<DateTime<Utc>>) -> bool {
 fn row(out: &mut impl Write, job: &Job) -> Result<(), CliError> {
     let word = job.outcome().map_or(job.phase().word(), Outcome::word);
     let when = job.executed.map(local).unwrap_or_default();
-    let took = job.last_run.as_ref().and_then(took).map(text::duration).unwrap_or_default();
+    let took = job.last_run.as_deref().and_then(took).map(text::duration).unwrap_or_default();
     let (id, path) = (job.id.to_string(), text::plain_line(&job.path()));
     let label = text::plain_line(&job.label());
     writeln!(out, "{id:>6}  {}  {word:<11}  {when:<19}  {took:>7}  {label}", text::pad(&path, 24, text::ELLIPSIS))?;

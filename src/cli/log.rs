@@ -9,7 +9,7 @@ use super::site::OpenSite;
 use super::{CliError, Exit};
 use crate::model::{Job, JobId, Run};
 use crate::store::log::LogReader;
-use crate::store::{Listener, Store};
+use crate::store::{Listener, Ring, Store};
 use crate::tui::output::Printer;
 
 /// Prints the output of a run, and goes on while it runs if asked to.
@@ -36,7 +36,7 @@ pub(super) fn print(mut site: OpenSite, options: &Log, color: bool) -> Result<Ex
 fn choose(store: &mut dyn Store, job: &Job, attempt: Option<u32>) -> Result<Run, CliError> {
     let path = job.path();
     let Some(attempt) = attempt else {
-        return job.last_run.clone().ok_or_else(|| CliError::Usage(format!("{path} has not run yet")));
+        return job.last_run.as_deref().cloned().ok_or_else(|| CliError::Usage(format!("{path} has not run yet")));
     };
     let runs = store.runs(job.id)?;
     let count = runs.len();
@@ -46,7 +46,10 @@ fn choose(store: &mut dyn Store, job: &Job, attempt: Option<u32>) -> Result<Run,
 
 fn listen(store: &dyn Store, log: &LogReader) -> Result<([Listener; 2], Receiver<()>), CliError> {
     let (sender, rings) = channel();
-    let ring: Arc<dyn Fn() + Send + Sync> = Arc::new(move || drop(sender.send(())));
+    let ring: Ring = Arc::new(move || {
+        // Nobody listens any more when the command is about to end.
+        let _ = sender.send(());
+    });
     Ok(([store.listen(Arc::clone(&ring))?, log.listen(ring)?], rings))
 }
 

@@ -56,10 +56,10 @@ fn run(cli: Cli) -> Result<Exit, CliError> {
         Some(Command::Init) => file::init(&site),
         Some(Command::Check { path }) => file::check(&site, path),
         Some(Command::Worker { queues, exit_when_idle, detached }) => {
-            worker::work(&site, queues, exit_when_idle, detached)
+            worker::work(&site, &queues, exit_when_idle, detached)
         }
-        Some(Command::Process(options)) => process::process(OpenSite::nearest(&site)?, options),
-        Some(Command::Add(options)) => change::add(OpenSite::nearest(&site)?, options),
+        Some(Command::Process(options)) => process::process(OpenSite::nearest(&site)?, &options),
+        Some(Command::Add(options)) => change::add(OpenSite::nearest(&site)?, &options),
         Some(Command::Retry { jobs, failed }) => change::retry(OpenSite::nearest(&site)?, &jobs, failed),
         Some(Command::Cancel { jobs, kill }) => change::cancel(OpenSite::nearest(&site)?, &jobs, kill),
         Some(Command::Status { queues, json }) => inspect::status(OpenSite::nearest(&site)?, &queues, json),

@@ -18,7 +18,7 @@ use crate::tui::text;
 use crate::worker::Shift;
 
 /// Processes queues here until nothing more can start in them.
-pub(super) fn process(site: OpenSite, options: Process) -> Result<Exit, CliError> {
+pub(super) fn process(site: OpenSite, options: &Process) -> Result<Exit, CliError> {
     let mut site = site.sound()?;
     let ledger = site.ledger()?;
     let queues = queues(&ledger, &options.queues)?;
@@ -153,7 +153,7 @@ impl Tally {
 
 /// `build/lint  succeeded  1.2s  no warnings`
 fn line(job: &Job, outcome: &Outcome) -> String {
-    let took = job.last_run.as_ref().and_then(took).map(text::duration).unwrap_or_default();
+    let took = job.last_run.as_deref().and_then(took).map(text::duration).unwrap_or_default();
     let said = match (outcome, &job.value) {
         (Outcome::Failed(failure), _) => text::plain_line(&failure.message),
         (Outcome::Succeeded, Some(value)) => {

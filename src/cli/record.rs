@@ -53,7 +53,7 @@ struct RunRecord<'a> {
 impl<'a> JobRecord<'a> {
     /// The job without its earlier runs.
     pub(super) fn of(job: &'a Job) -> Self {
-        let run = job.last_run.as_ref();
+        let run = job.last_run.as_deref();
         let ending = run.and_then(|run| run.ending.as_ref());
         let (exit_code, signal) = exit(ending);
         Self {

@@ -1,14 +1,21 @@
 //! `setlist [QUEUE]`: the screen.
 
-use std::io::{self, IsTerminal};
+use std::env;
+use std::ffi::OsString;
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 
 use anyhow::Context;
 
 use super::args::{SiteArgs, When};
 use super::site::OpenSite;
 use super::{CliError, Exit};
+use crate::model::QueueId;
 use crate::store::Sqlite;
-use crate::{tui, worker};
+use crate::tui::theme::Look;
+use crate::tui::wake::Why;
+use crate::tui::{self, Options, TuiError};
+use crate::worker;
 
 /// Opens the screen on the nearest site.
 pub(super) fn open(args: &SiteArgs, queue: Option<String>) -> Result<Exit, CliError> {
@@ -17,8 +24,52 @@ pub(super) fn open(args: &SiteArgs, queue: Option<String>) -> Result<Exit, CliEr
         return Err(CliError::Usage(instead.to_owned()));
     }
     let site = OpenSite::nearest(args)?;
-    let program = std::env::current_exe().context("can't find this program's own file")?;
+    let program = env::current_exe().context("can't find this program's own file")?;
     let (office, mut second) = (site.office.clone(), Sqlite::open(&site.office.state)?);
     let hire = move || worker::hire(&mut second, &office, &program).map_err(|error| error.to_string());
-    todo!()
+    let left = tui::run(Options {
+        store: site.store,
+        site_name: name(site.office.home()),
+        file: site.office.file,
+        queue: queue.map(QueueId::from),
+        broken: site.broken.map(Into::into),
+        look: look(args.color),
+        hire: Box::new(hire),
+    })?;
+    match (left.why, left.running) {
+        (Why::Asked, 0) => {}
+        (Why::Asked, 1) => writeln!(io::stdout(), "1 job goes on; `setlist` shows it again")?,
+        (Why::Asked, running) => writeln!(io::stdout(), "{running} jobs go on; `setlist` shows them again")?,
+        _ => return Ok(Exit::Interrupted),
+    }
+    Ok(Exit::Fine)
+}
+
+impl From<TuiError> for CliError {
+    fn from(error: TuiError) -> Self {
+        match error {
+            TuiError::Store(error) => Self::Store(error),
+            TuiError::Terminal(_) => Self::Other(error.into()),
+        }
+    }
+}
+
+/// Colours and signs that suit the environment and what was asked for.
+fn look(when: When) -> Look {
+    let variable = |name: &str| env::var_os(name);
+    match when {
+        When::Auto => Look::of_environment(variable),
+        When::Always => Look::of_environment(|name| variable(name).filter(|_| name != "NO_COLOR")),
+        When::Never => Look::of_environment(|name| if name == "NO_COLOR" { Some("1".into()) } else { variable(name) }),
+    }
+}
+
+/// The site's folder as one would type it: `~/work/app`.
+fn name(home: &Path) -> String {
+    let own = env::var_os("HOME").filter(|own: &OsString| !own.is_empty());
+    match own.and_then(|own| home.strip_prefix(own).ok()) {
+        Some(below) if below.as_os_str().is_empty() => "~".to_owned(),
+        Some(below) => format!("~/{}", below.display()),
+        None => home.display().to_string(),
+    }
 }

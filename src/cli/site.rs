@@ -89,12 +89,11 @@ pub(super) fn queues(ledger: &Ledger, names: &[String]) -> Result<Vec<QueueId>, 
     if names.is_empty() {
         return Ok(known);
     }
-    let find = |name: &String| match known.iter().find(|id| id.as_str() == name) {
-        Some(id) => Ok(id.clone()),
-        None => {
+    let find = |name: &String| {
+        known.iter().find(|id| id.as_str() == name).cloned().ok_or_else(|| {
             let names: Vec<String> = known.iter().map(ToString::to_string).collect();
-            Err(CliError::Usage(format!("there is no queue {name:?}{}", did_you_mean(name, &names))))
-        }
+            CliError::Usage(format!("there is no queue {name:?}{}", did_you_mean(name, &names)))
+        })
     };
     names.iter().map(find).collect()
 }

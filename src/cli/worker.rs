@@ -1,6 +1,5 @@
 //! `setlist worker`: runs jobs for whoever asks.
 
-use std::fs::OpenOptions;
 use std::io::{self, IsTerminal};
 use std::sync::Mutex;
 
@@ -10,16 +9,11 @@ use tracing_subscriber::filter::LevelFilter;
 use super::args::SiteArgs;
 use super::site::{self, OpenSite};
 use super::{CliError, Exit, signals};
-use crate::store::{Folder, StoreError};
+use crate::store::Folder;
 use crate::worker::Shift;
 
 /// Works in the foreground until there is nothing to do, or until a signal comes.
-pub(super) fn work(
-    args: &SiteArgs,
-    names: Vec<String>,
-    exit_when_idle: bool,
-    detached: bool,
-) -> Result<Exit, CliError> {
+pub(super) fn work(args: &SiteArgs, names: &[String], exit_when_idle: bool, detached: bool) -> Result<Exit, CliError> {
     if detached {
         // Fails only where this process leads a group already, and then nothing binds it to the terminal either.
         let _ = rustix::process::setsid();
@@ -29,7 +23,7 @@ pub(super) fn work(
     if let Some(error) = &site.broken {
         tracing::warn!(%error, "jobs.yaml has errors; the last good one stays in force");
     }
-    let queues = if names.is_empty() { None } else { Some(site::queues(&site.ledger()?, &names)?) };
+    let queues = if names.is_empty() { None } else { Some(site::queues(&site.ledger()?, names)?) };
     let shift = Shift::begin(site.store, site.office, queues, !exit_when_idle)?;
     let interrupted = signals::watch(shift.leave()).context("signals can't be watched")?;
     tracing::info!(pid = std::process::id(), "ready");
@@ -43,10 +37,7 @@ fn diary(state: &Folder, verbose: u8, detached: bool) -> Result<(), CliError> {
     let level = [LevelFilter::INFO, LevelFilter::DEBUG, LevelFilter::TRACE][usize::from(verbose.min(2))];
     let subscriber = tracing_subscriber::fmt().with_max_level(level).with_target(false);
     if detached {
-        let path = state.diary();
-        let file = OpenOptions::new().append(true).create(true).open(&path);
-        let file = file.map_err(|source| StoreError::io(path, source))?;
-        subscriber.with_ansi(false).with_writer(Mutex::new(file)).init();
+        subscriber.with_ansi(false).with_writer(Mutex::new(state.open_diary()?)).init();
     } else {
         subscriber.with_ansi(io::stderr().is_terminal()).with_writer(io::stderr).init();
     }

@@ -68,6 +68,8 @@ pub(super) fn unknown(entry: &Entry<'_>, place: Place, path: &Path<'_>, problems
             _ => format!("it stands {}", home.preposition()),
         };
         problem(format!("{name} can't stand {}", place.preposition())).hint(hint)
+    } else if text.contains(' ') {
+        problem(format!("unknown field {name}")).hint("text that contains `: ` needs quotes")
     } else {
         problem(format!("unknown field {name}")).expected(format!("expected {}", one_of(&known)))
     });

@@ -201,11 +201,10 @@ impl<'r, 's> Reader<'r, 's> {
         if self.wants(id) || !self.owed.is_empty() {
             let place = start..start + length(&text[start..], &kind);
             self.behind = place.end.max(start + extent(&text[start..], &kind));
-            for collection in self.owed.drain(..) {
-                let bracket = text[..start].trim_end().len().saturating_sub(1);
-                let at = if text[bracket..].starts_with(['[', '{']) { bracket..bracket + 1 } else { place.clone() };
-                self.places.push((collection, at));
-            }
+            let before = text[..start].trim_end_matches(' ');
+            let bracket = before.ends_with(['[', '{']).then(|| before.len() - 1..before.len());
+            let around = bracket.unwrap_or_else(|| place.clone());
+            self.places.extend(self.owed.drain(..).map(|collection| (collection, around.clone())));
             self.places.push((id, place));
         }
         kind

@@ -39,6 +39,13 @@ pub struct Arguments {
     pub kwargs: Map<String, Value>,
 }
 
+impl Arguments {
+    /// Whether nothing is passed.
+    pub fn is_empty(&self) -> bool {
+        self.args.is_empty() && self.kwargs.is_empty()
+    }
+}
+
 /// Anything that a job can call. `Kind` only tells the implementations apart; callers never name it.
 pub trait IntoCall<Kind> {
     /// Makes it callable by a job.

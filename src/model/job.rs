@@ -26,7 +26,7 @@ pub struct Job {
     /// How many runs it has had, with the one under way.
     pub attempts: u32,
     /// The latest run, with how it ended. Earlier ones are in the store.
-    pub last_run: Option<Run>,
+    pub last_run: Option<Box<Run>>,
     /// What it returned; no value and an empty value differ.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "super::run::present")]
     pub value: Option<Value>,
@@ -48,7 +48,7 @@ pub struct Definition {
     /// What is called.
     pub call: Call,
     /// What is passed to it.
-    #[serde(flatten)]
+    #[serde(default, skip_serializing_if = "Arguments::is_empty")]
     pub arguments: Arguments,
     /// For filters.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -204,7 +204,7 @@ impl Job {
     /// A run starts.
     pub(crate) fn begin(&mut self, run: Run) {
         self.attempts = run.attempt;
-        self.last_run = Some(run);
+        self.last_run = Some(Box::new(run));
         self.state = State::Running { stop: None };
     }
 

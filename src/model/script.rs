@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// A program to run, and how. Inherited fields (a queue's `env`, the file's `defaults`) are already merged in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Script {
     /// What is run.
-    #[serde(flatten)]
     pub program: Program,
     /// Variables laid over the worker's environment; `None` removes one.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -46,7 +45,7 @@ pub enum Program {
         shell: Vec<String>,
     },
     /// A program and its first arguments, without a shell. Never empty.
-    Command(Vec<String>),
+    Command(#[serde(deserialize_with = "exact")] Vec<String>),
 }
 
 impl Script {
@@ -115,6 +114,14 @@ fn is_default_ok_codes(codes: &[i32]) -> bool {
 
 fn is_default_shell(shell: &[String]) -> bool {
     shell == ["sh"]
+}
+
+/// Reads a list without room to grow: a site of 100,000 jobs is held in memory.
+fn exact<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    Vec::deserialize(deserializer).map(|mut words: Vec<String>| {
+        words.shrink_to_fit();
+        words
+    })
 }
 
 mod millis {

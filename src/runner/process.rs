@@ -188,11 +188,11 @@ impl Process {
             }
         }
         let outcome = self.outcome(&exit);
-        let value = match &self.launch.value_file {
-            Some(path) => value::from_file(path),
-            None => None,
+        let written = self.launch.value_file.as_deref().and_then(value::take_file);
+        let value = match outcome {
+            Outcome::Succeeded => written.or_else(|| self.last_line.into_value()),
+            _ => None,
         };
-        let value = (outcome == Outcome::Succeeded).then(|| value.or_else(|| self.last_line.into_value())).flatten();
         self.listener.tell(Report { outcome, exit: exit.ok(), value });
     }
 

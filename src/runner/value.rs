@@ -64,11 +64,13 @@ impl LastLine {
     }
 }
 
-/// What a run wrote to its value file: JSON if it parses, else text. None if there is no file.
-pub(super) fn from_file(path: &Path) -> Option<Value> {
+/// What a run wrote to its value file: JSON if it parses, else text. None if there is none. The file is removed.
+pub(super) fn take_file(path: &Path) -> Option<Value> {
     // Without waiting, because a job may have made it a named pipe.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = File::from(rustix::fs::open(path, flags, Mode::empty()).ok()?);
+    // If it can't be removed, no later run takes it for its own: the name has the run's number in it.
+    let _ = std::fs::remove_file(path);
     if !file.metadata().ok()?.is_file() {
         return None;
     }

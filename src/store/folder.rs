@@ -95,6 +95,13 @@ impl Folder {
         self.path.join("worker.log")
     }
 
+    /// The diary, to be written at its end.
+    pub fn open_diary(&self) -> Result<File, StoreError> {
+        let path = self.diary();
+        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
+        file.map_err(|source| StoreError::io(path, source))
+    }
+
     /// Says that `worker`, this process, is alive. The kernel takes the word back when the process ends.
     pub fn hold_worker(&self, worker: WorkerId) -> Result<WorkerLock, StoreError> {
         let path = self.workers().join(worker.to_string());

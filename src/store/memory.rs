@@ -128,8 +128,8 @@ impl Kept {
         let Some(run) = self.site.read(|ledger| ledger.job(*job)?.last_run.clone()) else { return };
         let runs = self.runs.entry(*job).or_default();
         match runs.last_mut().filter(|last| last.id == run.id) {
-            Some(last) => *last = run,
-            None => runs.push(run),
+            Some(last) => *last = *run,
+            None => runs.push(*run),
         }
     }
 

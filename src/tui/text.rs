@@ -139,8 +139,7 @@ pub fn bytes(count: u64) -> String {
     };
     let (whole, rest) = (count >> (10 * power), count & ((1 << (10 * power)) - 1));
     if whole < 10 {
-        // The tenth of what is left, without the overflow that `rest * 10` could have.
-        let tenth = ((rest >> (10 * (power - 1))) * 10) >> 10;
+        let tenth = (rest * 10) >> (10 * power);
         format!("{whole}.{tenth} {unit}")
     } else {
         format!("{whole} {unit}")

@@ -19,6 +19,8 @@ pub fn hire(store: &mut dyn Store, office: &Office, program: &Path) -> Result<()
     if at_work {
         return Ok(());
     }
+    // Should it fail before it can keep its diary itself, the reason stands there all the same.
+    let diary = office.state.open_diary()?;
     let mut worker = Command::new(program)
         .arg("--file")
         .arg(&office.file)
@@ -28,7 +30,7 @@ pub fn hire(store: &mut dyn Store, office: &Office, program: &Path) -> Result<()
         .current_dir(office.home())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
+        .stderr(diary)
         .spawn()
         .map_err(WorkerError::Hire)?;
     // Somebody has to collect its exit status if it ends before we do.

@@ -165,8 +165,8 @@ defaults:
   env: {A: top, B: top}
 ",
     );
-    let [plain, own] = &plan.queues[..] else { panic!() };
-    assert_eq!((plain.settings.parallel, plain.settings.on_failure), (3, OnFailure::Stop));
+    let [bare, own] = &plan.queues[..] else { panic!() };
+    assert_eq!((bare.settings.parallel, bare.settings.on_failure), (3, OnFailure::Stop));
     assert_eq!((own.settings.parallel, own.settings.on_failure), (1, OnFailure::Continue));
     let parts = |job: &Arc<Definition>| {
         let script = script(job).clone();
@@ -174,7 +174,7 @@ defaults:
         let env = script.env.into_iter().map(|(name, value)| format!("{name}={}", value.unwrap_or("-".into())));
         (shell.join(" "), script.timeout.map(|timeout| timeout.as_secs()), env.collect::<Vec<_>>().join(" "))
     };
-    assert_eq!(parts(&plain.jobs[0]), ("bash -c".into(), Some(60), "A=top B=top".into()));
+    assert_eq!(parts(&bare.jobs[0]), ("bash -c".into(), Some(60), "A=top B=top".into()));
     assert_eq!(parts(&own.jobs[0]), ("zsh".into(), Some(300), "A=top B=queue C=queue D=queue".into()));
     assert_eq!(parts(&own.jobs[1]), ("python3".into(), None, "A=top B=queue C=job D=-".into()));
     let inherited = script(&own.jobs[1]);
@@ -324,7 +324,7 @@ fn duplicates() {
     bad("duplicate_queue", "queues:\n  q: [a]\n  r: [b]\n  q: [c]\n");
     bad(
         "duplicate_among_many",
-        &format!("queues:\n{}  q7: []\n", (0..40).map(|n| format!("  q{n}: []\n")).collect::<String>()),
+        &format!("queues:\n{}  q7: []\n", (0..40).map(|n| format!("  q{n}: []\n")).collect::<Vec<_>>().concat()),
     );
     bad("duplicate_merge_key", "x-a: &a {timeout: 1m}\nqueues:\n  q:\n    - <<: *a\n      <<: *a\n      run: a\n");
     bad("duplicate_id", "queues:\n  q:\n    - id: lint\n      run: a\n    - run: b\n    - id: lint\n      run: c\n");
@@ -575,7 +575,7 @@ fn the_line_of_a_job() {
 
 // Anything at all.
 
-const PIECES: [&str; 40] = [
+const PIECES: [&str; 42] = [
     "queues:",
     "defaults:",
     "jobs:",
@@ -609,6 +609,8 @@ const PIECES: [&str; 40] = [
     "#",
     "&a ",
     "*a",
+    "&é ",
+    "*é",
     "!t ",
     "\t",
     "é",
@@ -632,6 +634,12 @@ proptest! {
     }
 
     #[test]
+    fn no_shape_panics(defaults in shapes(), queues in shapes(), queue in shapes()) {
+        checked(&format!("defaults:{defaults}queues:{queues}").replace('\n', "\n  ").replace("\n  queues", "\nqueues"));
+        checked(&format!("queues:\n  q:{}", queue.replace('\n', "\n    ")));
+    }
+
+    #[test]
     fn no_mutation_panics(at in 0..definition::STARTER.len(), cut in 0..20_usize, piece in prop::sample::select(&PIECES[..])) {
         let text = definition::STARTER;
         let end = (at + cut).min(text.len());
@@ -639,13 +647,53 @@ proptest! {
     }
 }
 
+/// Values of all shapes under the names of fields, in blocks, so that there is much to say about them.
+fn shapes() -> impl Strategy<Value = String> {
+    let leaf = prop::sample::select(
+        &[
+            "a",
+            "~",
+            "5",
+            "1.5",
+            "true",
+            "''",
+            "\"é\\n\"",
+            "[]",
+            "{}",
+            "[[], {a: []}]",
+            "*é",
+            "&é b",
+            "!t c",
+            "|\n [",
+            "10m",
+            "日本",
+        ][..],
+    );
+    let keys = prop::sample::select(
+        &[
+            "jobs", "run", "command", "env", "timeout", "args", "kwargs", "id", "title", "<<", "tags", "shell", "é",
+            "parallel",
+        ][..],
+    );
+    let leaf = leaf.prop_map(|leaf| format!(" {leaf}\n"));
+    leaf.prop_recursive(5, 40, 4, move |inner| {
+        let prefix = prop::sample::select(&["", " &é", " !t", "  # é"][..]);
+        let indent = |text: String| text.replace('\n', "\n  ").trim_end_matches(' ').to_owned();
+        let list = prop::collection::vec(inner.clone().prop_map(move |item| format!("-{}", indent(item))), 1..4);
+        let map = prop::collection::vec((keys.clone(), inner), 1..4).prop_map(move |entries| {
+            entries.into_iter().map(|(key, value)| format!("{key}:{}", indent(value))).collect::<Vec<_>>()
+        });
+        (prefix, prop_oneof![list, map]).prop_map(|(prefix, lines)| format!("{prefix}\n{}", lines.concat()))
+    })
+}
+
 /// Whatever is wrong has a place in the text and a report.
 fn checked(text: &str) {
     if let Err(diagnostics) = definition::parse("jobs.yaml", text) {
         assert!(!diagnostics.render(false).is_empty());
         for diagnostic in &diagnostics.list {
-            let line = text.split('\n').nth(diagnostic.line - 1).expect("the line is in the text");
-            assert!(diagnostic.column <= line.chars().count() + 1);
+            let line = text.split('\n').nth(diagnostic.line - 1).map(|line| line.chars().count());
+            assert!(line.is_some_and(|length| diagnostic.column <= length + 1));
             assert!(diagnostic.snippet.text.is_char_boundary(diagnostic.snippet.span.end));
         }
     }
@@ -657,7 +705,10 @@ fn good(yaml: &str) -> Plan {
 }
 
 fn refused(yaml: &str) -> Diagnostics {
-    definition::parse("jobs.yaml", yaml).expect_err("the file is bad")
+    match definition::parse("jobs.yaml", yaml) {
+        Ok(_) => panic!("the file is bad"),
+        Err(diagnostics) => diagnostics,
+    }
 }
 
 /// Compares the report of a bad file with the one that was agreed on.
@@ -671,7 +722,7 @@ fn bad(name: &str, yaml: &str) {
 }
 
 fn names(plan: &Plan, queue: usize) -> Vec<&str> {
-    plan.queues[queue].jobs.iter().map(|job| job.name.as_deref().unwrap()).collect()
+    plan.queues[queue].jobs.iter().map(|job| job.name.as_deref().unwrap_or_default()).collect()
 }
 
 fn script(job: &Definition) -> &Script {

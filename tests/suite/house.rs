@@ -66,7 +66,7 @@ impl Source {
     }
 
     /// The names that it takes from the top of the crate: the `x` of `crate::x`, `setlist::{x::…}` and `super::super::x`.
-    fn from_the_top(&self) -> Vec<&str> {
+    fn taken_from_the_top(&self) -> Vec<&str> {
         let mut names = Vec::new();
         let depth = self.module().len();
         for start in 0..self.tokens.len() {
@@ -169,7 +169,7 @@ type Check = fn(&Source) -> Vec<String>;
 
 fn headers(source: &Source) -> Vec<String> {
     let header = source.text.strip_prefix("//! ").and_then(|text| text.lines().next());
-    let says = header.is_some_and(|header| header.len() > 15);
+    let says = header.is_some_and(|header| header.split_whitespace().count() > 2);
     (!says).then(|| "does not begin with a `//!` line that says what it is".to_owned()).into_iter().collect()
 }
 
@@ -178,7 +178,7 @@ fn floors(source: &Source) -> Vec<String> {
     let below = FLOORS.iter().find(|(name, _)| *name == floor).map_or(&[][..], |(_, below)| below);
     let is_floor = |name: &&str| FLOORS.iter().any(|(floor, _)| floor == name);
     let above =
-        source.from_the_top().into_iter().filter(is_floor).filter(|name| *name != floor && !below.contains(name));
+        source.taken_from_the_top().into_iter().filter(is_floor).filter(|name| *name != floor && !below.contains(name));
     above.map(|name| format!("{floor} uses {name}, which is not below it")).collect()
 }
 

@@ -1,1 +1,262 @@
-//! Tests: log.
+//! Tests of the logs of runs: what is kept, what a reader sees while it grows and after its end.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use setlist::model::{RunId, Stream};
+use setlist::store::log::{LogReader, LogWriter, mend};
+
+const RUN: RunId = RunId(7);
+const LIMIT: u64 = 64 * 1024;
+
+fn writer(folder: &Path) -> LogWriter {
+    LogWriter::new(folder.to_owned(), RUN, LIMIT)
+}
+
+fn reader(folder: &Path) -> LogReader {
+    LogReader::new(folder.to_owned(), RUN)
+}
+
+/// The numbered lines from `from` on, as many as make up `bytes`.
+fn lines(from: usize, to: usize) -> Vec<u8> {
+    (from..to).flat_map(|number| format!("line {number:08}\n").into_bytes()).collect()
+}
+
+/// All pieces from `offset` on, joined where they touch.
+fn read_from(reader: &mut LogReader, mut offset: u64) -> Vec<(u64, Vec<u8>)> {
+    let mut pieces: Vec<(u64, Vec<u8>)> = Vec::new();
+    let mut buffer = vec![0; 5000];
+    loop {
+        let piece = reader.read_at(offset, &mut buffer).unwrap();
+        if piece.len == 0 {
+            return pieces;
+        }
+        let bytes = &buffer[..piece.len];
+        match pieces.last_mut() {
+            Some((start, held)) if *start + held.len() as u64 == piece.offset => held.extend_from_slice(bytes),
+            _ => pieces.push((piece.offset, bytes.to_vec())),
+        }
+        offset = piece.offset + piece.len as u64;
+    }
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+fn on_disk(folder: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    names(folder).iter().map(|name| fs::metadata(folder.join(name)).unwrap().blocks() * 512).sum()
+}
+
+#[test]
+fn nothing_is_made_for_a_run_without_output() {
+    let site = tempfile::tempdir().unwrap();
+    let folder = site.path().join("logs");
+    writer(&folder).finish().unwrap();
+    assert!(!folder.exists());
+    assert_eq!(reader(&folder).len().unwrap(), 0);
+    assert_eq!(read_from(&mut reader(&folder), 0), []);
+}
+
+#[test]
+fn a_short_log_is_one_private_file_with_what_was_written() {
+    let site = tempfile::tempdir().unwrap();
+    let folder = site.path().join("logs");
+    let mut log = writer(&folder);
+    log.write(Stream::Out, b"out\n").unwrap();
+    log.write(Stream::Err, b"err \xff\n").unwrap();
+    let mut reader = reader(&folder);
+    assert_eq!(read_from(&mut reader, 0), [(0, b"out\nerr \xff\n".to_vec())]);
+    log.finish().unwrap();
+    assert_eq!(reader.len().unwrap(), 10);
+    assert_eq!(names(&folder), ["7.log"]);
+    assert_eq!(fs::read(folder.join("7.log")).unwrap(), b"out\nerr \xff\n");
+    assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
+    assert_eq!(fs::metadata(folder.join("7.log")).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn what_fits_the_limit_is_kept_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let all = lines(0, 4000);
+    assert!(all.len() as u64 > LIMIT / 2);
+    let mut log = writer(folder);
+    for piece in all.chunks(777) {
+        log.write(Stream::Out, piece).unwrap();
+    }
+    let mut follower = reader(folder);
+    assert_eq!(read_from(&mut follower, 0), [(0, all.clone())]);
+    log.finish().unwrap();
+    assert_eq!(fs::read(folder.join("7.log")).unwrap(), all);
+    assert_eq!(names(folder), ["7.log"]);
+    assert_eq!(read_from(&mut follower, 0), [(0, all.clone())]);
+    assert_eq!(read_from(&mut reader(folder), 0), [(0, all.clone())]);
+    assert_eq!(follower.len().unwrap(), all.len() as u64);
+}
+
+#[test]
+fn of_a_long_log_head_and_tail_are_kept_within_the_limit() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let all = lines(0, 100_000);
+    let mut log = writer(folder);
+    for piece in all.chunks(10_000) {
+        log.write(Stream::Out, piece).unwrap();
+        assert!(on_disk(folder) <= LIMIT + 8192, "{} bytes on disk", on_disk(folder));
+    }
+    let growing = read_from(&mut reader(folder), 0);
+    log.finish().unwrap();
+    assert!(on_disk(folder) <= LIMIT + 8192);
+
+    let finished = read_from(&mut reader(folder), 0);
+    let half = usize::try_from(LIMIT / 2).unwrap();
+    for pieces in [&growing, &finished] {
+        let [(0, head), (start, tail)] = &pieces[..] else { panic!("one gap, not {} pieces", pieces.len()) };
+        assert_eq!(head, &all[..half]);
+        let start = usize::try_from(*start).unwrap();
+        assert_eq!(tail, &all[start..], "offsets are those of the whole output");
+        assert!(tail.len() > half / 2);
+    }
+    assert!(finished[1].1.starts_with(b"line "), "the tail starts with a whole line");
+    assert_eq!(reader(folder).len().unwrap(), all.len() as u64);
+
+    let file = String::from_utf8(fs::read(folder.join("7.log")).unwrap()).unwrap();
+    let marks: Vec<_> = file.lines().filter(|line| line.starts_with('[')).collect();
+    assert_eq!(marks, ["[setlist: 1.2 MiB omitted]"]);
+    assert!(file.ends_with("line 00099999\n"));
+    let mut offset = 0;
+    let mut buffer = [0; 100];
+    while offset < 2000 {
+        let piece = reader(folder).read_at(offset + LIMIT, &mut buffer).unwrap();
+        assert_eq!(piece.offset, finished[1].0, "what is asked for in the gap starts behind it");
+        offset += 500;
+    }
+}
+
+#[test]
+fn one_write_may_be_larger_than_the_limit() {
+    let folder = tempfile::tempdir().unwrap();
+    let all = lines(0, 50_000);
+    let mut log = writer(folder.path());
+    log.write(Stream::Out, &all).unwrap();
+    log.finish().unwrap();
+    let pieces = read_from(&mut reader(folder.path()), 0);
+    assert_eq!(pieces.len(), 2);
+    for (start, bytes) in pieces {
+        let start = usize::try_from(start).unwrap();
+        assert_eq!(bytes, all[start..start + bytes.len()]);
+    }
+}
+
+/// A follower beside a writer that floods and then ends: all it gets is true, in order, nothing twice, and it ends at
+/// the end. It has to be quick to see a moment at which bytes are replaced or moved under it, so several try.
+#[test]
+fn a_follower_sees_nothing_but_the_output() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let all = Arc::new(lines(0, 400_000));
+    let followers: Vec<_> = (0..3)
+        .map(|_| {
+            let (mut reader, all) = (reader(folder), Arc::clone(&all));
+            std::thread::spawn(move || {
+                let mut buffer = vec![0; 9000];
+                let mut offset = 0;
+                while offset < all.len() as u64 {
+                    let piece = reader.read_at(offset, &mut buffer).unwrap();
+                    assert!(piece.offset >= offset);
+                    let start = usize::try_from(piece.offset).unwrap();
+                    assert!(buffer[..piece.len] == all[start..start + piece.len], "other bytes at {start}");
+                    offset = piece.offset + piece.len as u64;
+                    if piece.len == 0 {
+                        std::thread::yield_now();
+                    }
+                }
+            })
+        })
+        .collect();
+    let mut log = writer(folder);
+    for piece in all.chunks(3_333) {
+        log.write(Stream::Out, piece).unwrap();
+    }
+    log.finish().unwrap();
+    for follower in followers {
+        follower.join().unwrap();
+    }
+}
+
+#[test]
+fn a_follower_is_told_of_output_even_before_the_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut reader = reader(folder.path());
+    let (sender, rings) = channel();
+    let _listener = reader.listen(Arc::new(move || drop(sender.send(())))).unwrap();
+    let mut log = writer(folder.path());
+    let mut expected = Vec::new();
+    for text in [b"first\n".as_slice(), &lines(0, 3000), &lines(3000, 9000)] {
+        log.write(Stream::Out, text).unwrap();
+        expected.extend_from_slice(text);
+        while reader.len().unwrap() < expected.len() as u64 {
+            rings.recv_timeout(Duration::from_secs(30)).expect("a ring for every change");
+        }
+        // Whatever has rung for this write by now is not taken for the next one.
+        while rings.try_recv().is_ok() {}
+    }
+    fs::write(folder.path().join("8.log"), "of another run").unwrap();
+    log.finish().unwrap();
+    rings.recv_timeout(Duration::from_secs(30)).expect("a ring for the end of a long log");
+}
+
+#[test]
+fn what_could_not_be_written_is_said_and_the_log_goes_on() {
+    let site = tempfile::tempdir().unwrap();
+    let folder = site.path().join("logs");
+    // A file where the folder should be: writing fails until it is gone.
+    fs::write(&folder, "").unwrap();
+    let mut log = writer(&folder);
+    let error = log.write(Stream::Out, b"lost\n").unwrap_err();
+    assert!(error.to_string().contains("7.log"), "{error}");
+    fs::remove_file(&folder).unwrap();
+    log.write(Stream::Out, b"kept\n").unwrap();
+    log.finish().unwrap();
+    let text = fs::read_to_string(folder.join("7.log")).unwrap();
+    assert!(text.contains("[setlist: 5 bytes lost: "), "{text}");
+    assert!(text.ends_with("]\nkept\n"), "{text}");
+}
+
+#[test]
+fn the_log_of_a_worker_that_died_is_mended() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let all = lines(0, 100_000);
+    let mut log = writer(folder);
+    log.write(Stream::Out, &all).unwrap();
+    drop(log);
+    mend(folder, RUN).unwrap();
+    let whole = fs::read(folder.join("7.log")).unwrap();
+    assert!(whole.ends_with(b"line 00099999\n"));
+    mend(folder, RUN).unwrap();
+    assert_eq!(fs::read(folder.join("7.log")).unwrap(), whole, "twice does no harm");
+    mend(folder, RunId(8)).unwrap();
+    assert_eq!(read_from(&mut reader(folder), 0).len(), 2);
+}
+
+#[test]
+fn a_log_of_the_same_number_is_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut log = writer(folder.path());
+    log.write(Stream::Out, &lines(0, 100_000)).unwrap();
+    log.finish().unwrap();
+    let mut log = writer(folder.path());
+    log.write(Stream::Out, b"new\n").unwrap();
+    assert_eq!(read_from(&mut reader(folder.path()), 0), [(0, b"new\n".to_vec())]);
+    log.finish().unwrap();
+}

@@ -1,5 +1,8 @@
 //! The tests: one binary, because each one links slowly.
 
+// So that clippy knows helpers for tests, too.
+#![cfg(test)]
+
 mod cli;
 mod contract;
 mod definition;

@@ -1,5 +1,7 @@
-//! Tests: output.
+//! The output of runs: what reaches the screen of it, and how the pane over it behaves.
 
+mod growing;
 mod pane;
 mod sanitiser;
-mod texts;
+mod search;
+mod words;

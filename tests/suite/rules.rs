@@ -129,16 +129,16 @@ fn a_job_appended_meanwhile_waits_for_the_next_call() {
 
 #[test]
 fn a_job_that_appends_itself_does_not_keep_the_call_going() {
+    fn again(queue: &Queue) -> Job {
+        let queue = queue.clone();
+        Job::new(move || _ = queue.append(again(&queue)))
+    }
+
     let queue = Queue::new();
     queue.append(again(&queue));
     for _ in 0..3 {
         assert_eq!(queue.process(), Ok(1));
         assert_eq!(queue.pending().len(), 1);
-    }
-
-    fn again(queue: &Queue) -> Job {
-        let queue = queue.clone();
-        Job::new(move || _ = queue.append(again(&queue)))
     }
 }
 
@@ -192,15 +192,12 @@ fn a_failure_within_a_job_that_processes_its_queue_is_the_jobs_own() {
 
 #[test]
 fn a_panic_is_a_failure_and_leaves_everything_usable() {
+    fn broken() {
+        panic!("no {}", "paper");
+    }
+
     let (queue, calls) = queue(1, |_| false);
-    queue.append(
-        Job::new(|| {
-            if true {
-                panic!("no {}", "paper")
-            }
-        })
-        .titled("1"),
-    );
+    queue.append(Job::new(broken).titled("1"));
     queue.append(job(2, false, &calls));
     assert_eq!(queue.process().unwrap_err().to_string(), "panicked: no paper");
     assert_eq!(titles(&queue.pending()), [1, 2]);
@@ -210,12 +207,8 @@ fn a_panic_is_a_failure_and_leaves_everything_usable() {
     assert_eq!((processed.succeeded, processed.failures.len()), (1, 1));
     assert_eq!(titles(&queue.finished()), [0, 1, 2]);
 
-    let mut alone = Job::new(|| {
-        if true {
-            panic!("alone")
-        }
-    });
-    assert_eq!(alone.call().unwrap_err().to_string(), "panicked: alone");
+    let mut alone = Job::new(broken);
+    assert_eq!(alone.call().unwrap_err().to_string(), "panicked: no paper");
     assert_eq!(alone.running(), None);
 }
 

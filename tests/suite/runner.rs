@@ -1,1 +1,529 @@
-//! Tests: runner.
+//! Tests of the runner: real processes, and what is told of them.
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use setlist::model::{
+    Definition, Exit, FailureKind, Job, Outcome, Program, Report, RunId, Script, Stop, Stream, Value,
+};
+use setlist::runner::{Launch, Output, Runner, run};
+
+/// Far longer than anything takes that works.
+const LONG: Duration = Duration::from_secs(60);
+
+/// What a run has printed by now, and a word for every piece of it.
+#[derive(Clone, Default)]
+struct Printed(Arc<Mutex<Vec<(Stream, Vec<u8>)>>>, Option<Sender<()>>);
+
+impl Output for Printed {
+    fn write(&mut self, stream: Stream, bytes: &[u8]) {
+        self.0.lock().unwrap().push((stream, bytes.to_vec()));
+        if let Some(sender) = &self.1 {
+            let _ = sender.send(());
+        }
+    }
+    fn finish(self: Box<Self>) {}
+}
+
+impl Printed {
+    fn of(&self, stream: Stream) -> Vec<u8> {
+        let pieces = self.0.lock().unwrap();
+        pieces.iter().filter(|piece| piece.0 == stream).flat_map(|piece| piece.1.clone()).collect()
+    }
+    fn text(&self) -> String {
+        String::from_utf8(self.of(Stream::Out)).unwrap()
+    }
+}
+
+/// A run under way.
+struct Started {
+    printed: Printed,
+    pieces: Receiver<()>,
+    report: Receiver<Report>,
+}
+
+impl Started {
+    fn on(runner: &Runner, run: u64, launch: Launch) -> Self {
+        let (sender, pieces) = channel();
+        let printed = Printed(Arc::default(), Some(sender));
+        let (sender, report) = channel();
+        let done = Box::new(move |report| drop(sender.send(report)));
+        runner.launch(RunId(run), launch, Box::new(printed.clone()), done);
+        Self { printed, pieces, report }
+    }
+    /// Waits until it has printed this much on standard output.
+    fn lines(&self, count: usize) -> Vec<String> {
+        loop {
+            let lines: Vec<_> = self.printed.text().lines().map(str::to_owned).collect();
+            if lines.len() >= count {
+                return lines;
+            }
+            self.pieces.recv_timeout(LONG).expect("some more output");
+        }
+    }
+    fn report(&self) -> Report {
+        self.report.recv_timeout(LONG).expect("the report of a run that has ended")
+    }
+}
+
+fn launch(definition: impl Into<Arc<Definition>>) -> Launch {
+    let folder = std::env::temp_dir();
+    Launch { definition: definition.into(), folder, env: Vec::new(), value_file: None }
+}
+
+fn of(script: Script) -> Launch {
+    launch(Definition::new(script))
+}
+
+fn sh(text: &str) -> Launch {
+    of(Script::shell(text))
+}
+
+fn with_shell(shell: &[&str], text: &str) -> Script {
+    Script::new(Program::Run { text: text.to_owned(), shell: shell.iter().map(ToString::to_string).collect() })
+}
+
+/// Runs it to its end; the report and the standard output.
+fn ran(launch: Launch) -> (Report, String) {
+    let printed = Printed::default();
+    let report = run(launch, Box::new(printed.clone()));
+    let text = String::from_utf8_lossy(&printed.of(Stream::Out)).into_owned();
+    (report, text)
+}
+
+fn failure(report: &Report) -> (FailureKind, &str) {
+    let failure = report.outcome.failure().expect("a failure");
+    (failure.kind, &failure.message)
+}
+
+fn value_of(text: &str) -> Option<Value> {
+    ran(sh(text)).0.value
+}
+
+/// Whether the process lives; a zombie that nobody has waited for doesn't.
+fn lives(pid: &str) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat"))
+        .is_ok_and(|stat| !stat.rsplit_once(')').is_some_and(|(_, rest)| rest.starts_with(" Z")))
+}
+
+/// KILL takes effect a moment after it was sent, and nothing tells when.
+fn dies(pid: &str) -> bool {
+    let start = Instant::now();
+    while lives(pid) && start.elapsed() < LONG {
+        std::thread::yield_now();
+    }
+    !lives(pid)
+}
+
+#[test]
+fn exit_codes() {
+    let (report, _) = ran(sh("true"));
+    assert_eq!(report, Report { outcome: Outcome::Succeeded, exit: Some(Exit::Code(0)), value: None });
+    let (report, _) = ran(sh("echo no; exit 3"));
+    assert_eq!(failure(&report), (FailureKind::Exit, "exit code 3"));
+    assert_eq!((report.exit, report.value), (Some(Exit::Code(3)), None));
+    let lenient = Script { ok_codes: vec![0, 3], ..Script::shell("exit 3") };
+    assert_eq!(ran(of(lenient)).0.outcome, Outcome::Succeeded);
+    let strict = Script { ok_codes: vec![3], ..Script::shell("exit 0") };
+    assert_eq!(failure(&ran(of(strict)).0), (FailureKind::Exit, "exit code 0"));
+}
+
+#[test]
+fn a_signal_is_named() {
+    let (report, _) = ran(sh("kill -SEGV $$"));
+    assert_eq!(failure(&report), (FailureKind::Signal, "killed by SIGSEGV"));
+    assert_eq!(report.exit, Some(Exit::Signal(11)));
+}
+
+#[test]
+fn what_could_not_start_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let file = |name: &str, text: &str, mode| {
+        fs::write(path.join(name), text).unwrap();
+        fs::set_permissions(path.join(name), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    file("plain.sh", "#!/bin/sh\n", 0o600);
+    file("orphan.sh", "#!/no/such/interpreter\n", 0o700);
+    file("bare", "echo no first line\n", 0o700);
+    let reason = |script: Script| {
+        let (report, _) = ran(Launch { folder: path.to_owned(), ..of(script) });
+        let (kind, message) = failure(&report);
+        assert_eq!(kind, FailureKind::NotStarted);
+        assert_eq!(report.exit, None);
+        message.to_owned()
+    };
+    assert_eq!(reason(Script::command(["./backup.sh"])), "no such file or directory: ./backup.sh");
+    assert_eq!(reason(Script::command(["no-such-tool"])), "no such file or directory: no-such-tool (not in PATH)");
+    assert_eq!(reason(Script::command(["./plain.sh"])), "permission denied: ./plain.sh is not executable");
+    assert_eq!(
+        reason(Script::command(["./orphan.sh"])),
+        "no such file or directory: ./orphan.sh is there, but the interpreter that its first line names is not"
+    );
+    assert_eq!(
+        reason(Script::command(["./bare"])),
+        "exec format error: ./bare (a script needs a first line like #!/bin/sh)"
+    );
+    assert_eq!(reason(Script::command(["nul\0"])), "nul byte found in provided data: nul\0");
+    let lost = Script { cwd: Some("no/such".into()), ..Script::command(["true"]) };
+    let lost_path = path.join("no/such");
+    assert_eq!(reason(lost), format!("no such file or directory: {} (the working directory)", lost_path.display()));
+    let long = with_shell(&["env"], &"x".repeat(200 * 1024));
+    assert!(reason(long).starts_with("the script is too long for env"));
+    let report = run(launch(Definition::new(|| 1)), Box::new(Printed::default()));
+    assert_eq!(failure(&report).0, FailureKind::NotStarted);
+}
+
+#[test]
+fn one_that_could_not_start_is_reported_like_any_other() {
+    let runner = Runner::new().unwrap();
+    let bad = Started::on(&runner, 1, of(Script::command(["no-such-tool"])));
+    let good = Started::on(&runner, 2, sh("echo fine"));
+    assert_eq!(failure(&bad.report()).0, FailureKind::NotStarted);
+    assert_eq!(good.report().outcome, Outcome::Succeeded);
+}
+
+#[test]
+fn shells_stop_at_the_first_failing_line() {
+    for shell in ["sh", "bash", "/bin/sh"] {
+        let (report, text) = ran(of(with_shell(&[shell], "echo before\nfalse\necho after")));
+        assert_eq!((failure(&report).1, text.as_str()), ("exit code 1", "before\n"), "{shell}");
+    }
+    assert_eq!(ran(of(with_shell(&["sh"], "false | true"))).0.outcome, Outcome::Succeeded);
+    assert_eq!(failure(&ran(of(with_shell(&["bash"], "false | true"))).0).1, "exit code 1");
+}
+
+/// The arguments `a b`, `3`, `["x"]` and the options `--flag`, `--name v`; those that are false or null are left out.
+fn with_arguments(script: Script) -> Launch {
+    let job = Job::new(script).arg("a b").arg(3).arg(json!(["x"]));
+    let job = job.kwarg("flag", true).kwarg("off", false).kwarg("none", Value::Null).kwarg("name", "v");
+    launch(job.definition)
+}
+
+#[test]
+fn arguments_reach_scripts_and_programs() {
+    let expected = "a b\n3\n[\"x\"]\n--flag\n--name\nv\n";
+    let scripts = [
+        ("sh", r#"printf '%s\n' "$@""#),
+        ("bash", r#"printf '%s\n' "$@""#),
+        ("python3", "import sys\nfor a in sys.argv[1:]: print(a)"),
+        ("node", "process.argv.slice(1).forEach(a => console.log(a))"),
+        ("perl", r#"print "$_\n" for @ARGV"#),
+        ("ruby", "puts ARGV"),
+        ("zsh", r#"printf '%s\n' "$@""#),
+    ];
+    for (shell, text) in scripts {
+        // A script that does nothing of note but is too long for one argument behaves the same.
+        let comment = if shell == "node" { "//" } else { "#" };
+        let long = format!("{text}\n{}", format!("{comment} {}\n", "x".repeat(98)).repeat(2000));
+        for text in [text, &long] {
+            let (report, printed) = ran(with_arguments(with_shell(&[shell], text)));
+            if report.outcome.failure().is_some_and(|failure| failure.message.ends_with("(not in PATH)")) {
+                eprintln!("{shell} is not installed here");
+                continue;
+            }
+            assert_eq!(report.outcome, Outcome::Succeeded, "{shell}");
+            assert_eq!(printed, expected, "{shell}");
+        }
+    }
+    let (_, printed) = ran(with_arguments(Script::command(["printf", "%s\\n"])));
+    assert_eq!(printed, expected);
+    let (_, printed) = ran(with_arguments(with_shell(&["printf", "%s\\n"], "the script")));
+    assert_eq!(printed, format!("the script\n{expected}"));
+    assert_eq!(ran(of(with_shell(&["echo"], "one word"))).1, "one word\n");
+}
+
+#[test]
+fn a_long_script_keeps_the_rules_and_leaves_nothing_behind() {
+    let filler = format!("# {}\n", "x".repeat(98)).repeat(2000);
+    let text =
+        format!("{filler}echo \"$0\" \"$1\"\nls /tmp/setlist-{}-* | head -1\nfalse\necho after", std::process::id());
+    let job = Job::new(Script::shell(text)).arg("it's");
+    let (report, printed) = ran(launch(job.definition));
+    assert_eq!(failure(&report).1, "exit code 1");
+    let (first, path) = printed.split_once('\n').unwrap();
+    assert_eq!(first, "sh it's");
+    assert!(!Path::new(path.trim()).exists(), "{path}");
+}
+
+#[test]
+fn the_environment_is_ours_with_the_scripts_and_the_runs_laid_over() {
+    let mut script = Script::shell(r#"echo "${PATH:+path} $MINE $SETLIST_JOB ${HOME-no home}""#);
+    script.env.insert("MINE".to_owned(), Some("mine".to_owned()));
+    script.env.insert("HOME".to_owned(), None);
+    script.env.insert("SETLIST_JOB".to_owned(), Some("forged".to_owned()));
+    let env = vec![("SETLIST_JOB".to_owned(), OsString::from("lint"))];
+    let (_, printed) = ran(Launch { env, ..of(script) });
+    assert_eq!(printed, "path mine lint no home\n");
+}
+
+#[test]
+fn a_path_of_its_own_finds_programs() {
+    let folder = tempfile::tempdir().unwrap();
+    let tool = folder.path().join("a-tool-of-ours");
+    fs::write(&tool, "#!/bin/sh\necho found\n").unwrap();
+    fs::set_permissions(&tool, fs::Permissions::from_mode(0o700)).unwrap();
+    let mut script = Script::command(["a-tool-of-ours"]);
+    script.env.insert("PATH".to_owned(), Some(format!("{}:/usr/bin:/bin", folder.path().display())));
+    assert_eq!(ran(of(script)).1, "found\n");
+}
+
+#[test]
+fn the_working_directory_is_relative_to_the_sites_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().canonicalize().unwrap();
+    fs::create_dir(root.join("sub")).unwrap();
+    let pwd = |cwd: Option<&str>| {
+        let script = Script { cwd: cwd.map(PathBuf::from), ..Script::command(["pwd", "-P"]) };
+        ran(Launch { folder: root.clone(), ..of(script) }).1
+    };
+    assert_eq!(pwd(None), format!("{}\n", root.display()));
+    assert_eq!(pwd(Some("sub")), format!("{}/sub\n", root.display()));
+    assert_eq!(pwd(Some("/")), "/\n");
+}
+
+#[test]
+fn standard_input_is_the_text_or_empty() {
+    assert_eq!(ran(of(Script::command(["cat"]))).1, "");
+    let text: String = (0..100_000).map(|number| format!("{number:09}\n")).collect();
+    let script = Script { stdin: Some(text.clone()), ..Script::command(["cat"]) };
+    assert!(ran(of(script)).1 == text, "a mebibyte through cat comes back whole");
+    let script = Script { stdin: Some(text), ..Script::shell("read line; echo $line; exec 0<&-; echo closed") };
+    let (report, printed) = ran(of(script));
+    assert_eq!((report.outcome, printed.as_str()), (Outcome::Succeeded, "000000000\nclosed\n"));
+}
+
+#[test]
+fn both_outputs_are_told_apart_and_any_bytes_pass() {
+    let printed = Printed::default();
+    let report = run(sh(r"printf 'out\377\n'; printf 'err\376\n' >&2"), Box::new(printed.clone()));
+    assert_eq!(printed.of(Stream::Out), b"out\xff\n");
+    assert_eq!(printed.of(Stream::Err), b"err\xfe\n");
+    assert_eq!(report.value, Some(json!("out\u{fffd}")));
+}
+
+#[test]
+fn much_output_arrives_whole() {
+    let (report, printed) = ran(sh("head -c 20000000 /dev/zero | tr '\\0' x; echo; echo end"));
+    assert_eq!(printed.len(), 20_000_005);
+    assert_eq!(report.value, Some(json!("end")));
+    let (report, _) = ran(sh("head -c 20000000 /dev/zero | tr '\\0' x"));
+    assert_eq!(report.value, Some(json!("x".repeat(1000))));
+}
+
+#[test]
+fn a_run_beyond_its_timeout_is_stopped() {
+    let script = Script { timeout: Some(Duration::from_millis(50)), ..Script::shell("echo begun; sleep 600") };
+    let (report, printed) = ran(of(script));
+    assert_eq!(failure(&report), (FailureKind::Timeout, "ran longer than 50ms"));
+    assert_eq!((report.exit, report.value), (Some(Exit::Signal(15)), None));
+    assert_eq!(printed, "begun\n");
+    let script = Script { timeout: Some(Duration::MAX), ..Script::shell("true") };
+    assert_eq!(ran(of(script)).0.outcome, Outcome::Succeeded);
+}
+
+#[test]
+fn what_ignores_term_is_killed_after_the_grace() {
+    let script = Script {
+        timeout: Some(Duration::from_millis(50)),
+        grace: Duration::from_millis(50),
+        ..Script::shell("trap '' TERM; while :; do sleep 600; done")
+    };
+    let (report, _) = ran(of(script));
+    assert_eq!(failure(&report).0, FailureKind::Timeout);
+    assert_eq!(report.exit, Some(Exit::Signal(9)));
+}
+
+#[test]
+fn stopping_cancels_whatever_the_process_says() {
+    let runner = Runner::new().unwrap();
+    let plain = Started::on(&runner, 1, sh("echo up; sleep 600"));
+    let tidy = Started::on(&runner, 2, sh("trap 'echo tidied; exit 0' TERM; sleep 600 & echo up; wait"));
+    let other = Started::on(&runner, 3, sh("echo up; sleep 600"));
+    for started in [&plain, &tidy, &other] {
+        started.lines(1);
+    }
+    runner.stop(RunId(1), Stop::Terminate);
+    runner.stop(RunId(2), Stop::Terminate);
+    runner.stop(RunId(99), Stop::Kill);
+    assert_eq!(plain.report(), Report { outcome: Outcome::Cancelled, exit: Some(Exit::Signal(15)), value: None });
+    assert_eq!(tidy.report(), Report { outcome: Outcome::Cancelled, exit: Some(Exit::Code(0)), value: None });
+    assert_eq!(tidy.printed.text(), "up\ntidied\n");
+    assert!(other.report.try_recv().is_err(), "the third goes on");
+    runner.stop(RunId(3), Stop::Kill);
+    assert_eq!(other.report().exit, Some(Exit::Signal(9)));
+}
+
+#[test]
+fn a_second_stop_may_be_harder() {
+    let runner = Runner::new().unwrap();
+    let deaf = Started::on(&runner, 1, sh("trap 'echo no' TERM; echo up; while :; do sleep 600 & wait; done"));
+    deaf.lines(1);
+    runner.stop(RunId(1), Stop::Terminate);
+    deaf.lines(2);
+    runner.stop(RunId(1), Stop::Kill);
+    assert_eq!(deaf.report(), Report { outcome: Outcome::Cancelled, exit: Some(Exit::Signal(9)), value: None });
+}
+
+#[test]
+fn a_process_that_is_suspended_can_be_stopped() {
+    let runner = Runner::new().unwrap();
+    let suspended = Started::on(&runner, 1, sh("echo up; kill -STOP $$; sleep 600"));
+    suspended.lines(1);
+    runner.stop(RunId(1), Stop::Terminate);
+    assert_eq!(suspended.report().outcome, Outcome::Cancelled);
+}
+
+#[test]
+fn a_stop_reaches_grandchildren() {
+    let runner = Runner::new().unwrap();
+    let nested = Started::on(&runner, 1, sh("sh -c 'echo $$; sleep 600' & sleep 600 & echo $!; wait"));
+    let pids = nested.lines(2);
+    assert!(pids.iter().all(|pid| lives(pid)));
+    runner.stop(RunId(1), Stop::Terminate);
+    assert_eq!(nested.report().outcome, Outcome::Cancelled);
+    assert!(pids.iter().all(|pid| dies(pid)), "{pids:?}");
+}
+
+/// A shell dies of TERM at once; what it has started gets the grace all the same.
+#[test]
+fn what_a_shell_has_started_may_tidy_up() {
+    let runner = Runner::new().unwrap();
+    let inner = r#"trap 'read line < gate; echo "tidied $line"; exit' TERM; sleep 600 & echo up; wait"#;
+    let folder = tempfile::tempdir().unwrap();
+    let gate = folder.path().join("gate");
+    let made = std::process::Command::new("mkfifo").arg(&gate).status().unwrap();
+    assert!(made.success());
+    let script = Script { grace: LONG, ..Script::shell(format!("sh -c '{}'; true", inner.replace('\'', r"'\''"))) };
+    let tidy = Started::on(&runner, 1, Launch { folder: folder.path().to_owned(), ..of(script) });
+    tidy.lines(1);
+    runner.stop(RunId(1), Stop::Terminate);
+    // Opening waits until the trap reads, and by then the outer shell has got its TERM.
+    fs::write(&gate, "well\n").unwrap();
+    assert_eq!(tidy.report().outcome, Outcome::Cancelled);
+    assert_eq!(tidy.printed.text(), "up\ntidied well\n");
+}
+
+#[test]
+fn what_outlives_the_grace_behind_a_dead_shell_is_killed() {
+    let runner = Runner::new().unwrap();
+    let script = Script {
+        grace: Duration::from_millis(50),
+        ..Script::shell("sh -c 'trap \"\" TERM; echo $$; while :; do sleep 600; done' >pid-out & echo up; wait")
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let stubborn = Started::on(&runner, 1, Launch { folder: folder.path().to_owned(), ..of(script) });
+    stubborn.lines(1);
+    let pid = loop {
+        let text = fs::read_to_string(folder.path().join("pid-out")).unwrap_or_default();
+        if text.ends_with('\n') {
+            break text.trim().to_owned();
+        }
+        std::thread::yield_now();
+    };
+    runner.stop(RunId(1), Stop::Terminate);
+    assert_eq!(stubborn.report().outcome, Outcome::Cancelled);
+    assert!(dies(&pid));
+}
+
+#[test]
+fn a_background_process_does_not_hold_the_run() {
+    let runner = Runner::new().unwrap();
+    let started = Started::on(&runner, 1, sh("sleep 600 & echo $!"));
+    assert_eq!(started.report().outcome, Outcome::Succeeded);
+    let pid = started.lines(1).remove(0);
+    assert!(lives(&pid), "what a job leaves behind on purpose is left alone");
+    let pid = rustix::process::Pid::from_raw(pid.parse().unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+}
+
+#[test]
+fn a_flood_does_not_starve_the_others() {
+    let runner = Runner::new().unwrap();
+    let flood = Started::on(&runner, 1, of(Script { stdin: None, ..Script::command(["yes"]) }));
+    flood.lines(1);
+    let script = Script { timeout: Some(Duration::from_millis(50)), ..Script::shell("sleep 600") };
+    let timed = Started::on(&runner, 2, of(script));
+    let quick = Started::on(&runner, 3, sh("echo hello"));
+    assert_eq!(quick.report().value, Some(json!("hello")));
+    assert_eq!(failure(&timed.report()).0, FailureKind::Timeout);
+    runner.stop(RunId(1), Stop::Terminate);
+    assert_eq!(flood.report().outcome, Outcome::Cancelled);
+}
+
+#[test]
+fn many_runs_end_each_with_its_own_report() {
+    let runner = Runner::new().unwrap();
+    let runs: Vec<_> = (0..100).map(|n| Started::on(&runner, n, sh(&format!("echo {n}; exit {}", n % 3)))).collect();
+    for (n, started) in runs.iter().enumerate() {
+        assert_eq!(started.report().exit, Some(Exit::Code(i32::try_from(n % 3).unwrap())));
+        assert_eq!(started.printed.text(), format!("{n}\n"));
+    }
+}
+
+#[test]
+fn a_run_inherits_no_file_of_ours() {
+    // The tests themselves may have been started with more than the three.
+    let ours = std::process::Command::new("ls").arg("/proc/self/fd").output().unwrap();
+    let ours = String::from_utf8(ours.stdout).unwrap();
+    let runner = Runner::new().unwrap();
+    let other = Started::on(&runner, 1, of(Script { stdin: Some("x".repeat(1 << 20)), ..Script::shell("sleep 600") }));
+    let (_, printed) = ran(of(Script::command(["ls", "/proc/self/fd"])));
+    assert!(printed.lines().all(|fd| ours.lines().any(|ours| ours == fd)), "{printed} but {ours}");
+    runner.stop(RunId(1), Stop::Kill);
+    other.report();
+}
+
+#[test]
+fn the_value_is_the_last_line_with_something_on_it() {
+    assert_eq!(value_of("true"), None);
+    assert_eq!(value_of("echo; echo '  '"), None);
+    assert_eq!(value_of("echo one; echo two; echo"), Some(json!("two")));
+    assert_eq!(value_of("echo one; printf '  two\\t '"), Some(json!("two")));
+    assert_eq!(value_of("echo out; echo err >&2"), Some(json!("out")));
+    assert_eq!(value_of(r"printf '\033[1;32mall\033[0m good\n\033[0m\n'"), Some(json!("all good")));
+    assert_eq!(value_of(r"printf '10%%\r20%%\r100%%\r\n'"), Some(json!("100%")));
+    assert_eq!(value_of(r"printf '\033]9;4;1;50\007half\n'"), Some(json!("half")));
+    assert_eq!(value_of("printf 'a'; sleep 0.01; printf 'b\\n'; sleep 0.01; printf '\\n'"), Some(json!("ab")));
+    let long = value_of("printf '%02000d\\n' 7").unwrap();
+    assert_eq!(long, json!("0".repeat(1000)));
+}
+
+#[test]
+fn a_value_file_comes_first_and_is_taken_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("value");
+    let value = |text: &str| {
+        let env = vec![("SETLIST_VALUE".to_owned(), file.clone().into_os_string())];
+        let (report, _) = ran(Launch { env, value_file: Some(file.clone()), ..sh(&format!("echo printed; {text}")) });
+        assert!(!file.exists(), "{text}");
+        report.value
+    };
+    assert_eq!(value("true"), Some(json!("printed")));
+    assert_eq!(value(r#"echo '{"passed": 12}' >"$SETLIST_VALUE""#), Some(json!({"passed": 12})));
+    assert_eq!(value(r#"echo null >"$SETLIST_VALUE""#), Some(Value::Null));
+    assert_eq!(value(r#"echo not json >"$SETLIST_VALUE""#), Some(json!("not json")));
+    assert_eq!(value(r#": >"$SETLIST_VALUE""#), Some(json!("")));
+    assert_eq!(value(r#"mkfifo "$SETLIST_VALUE""#), Some(json!("printed")));
+    assert_eq!(value(r#"echo 5 >"$SETLIST_VALUE"; exit 1"#), None);
+    let huge = value(r#"head -c 3000000 /dev/zero | tr '\0' x >"$SETLIST_VALUE""#);
+    assert_eq!(huge, Some(json!("x".repeat(1024 * 1024))));
+}
+
+#[test]
+fn dropping_the_runner_kills_nothing() {
+    let runner = Runner::new().unwrap();
+    let started = Started::on(&runner, 1, sh("echo $$; sleep 600"));
+    let pid = started.lines(1).remove(0);
+    drop(runner);
+    assert!(started.report.recv().is_err(), "no report comes");
+    assert!(lives(&pid));
+    let group = rustix::process::Pid::from_raw(pid.parse().unwrap()).unwrap();
+    rustix::process::kill_process_group(group, rustix::process::Signal::KILL).unwrap();
+}

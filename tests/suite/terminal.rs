@@ -42,7 +42,8 @@ impl Terminal {
             command.env_remove(name);
         }
         let child = pair.slave.spawn_command(command).unwrap();
-        let drawn = Arc::new(Mutex::new(Drawn { screen: vt100::Parser::new(cells(24), cells(80), 0), raw: Vec::new() }));
+        let drawn =
+            Arc::new(Mutex::new(Drawn { screen: vt100::Parser::new(cells(24), cells(80), 0), raw: Vec::new() }));
         let (sender, news) = channel();
         let (mut reader, seen) = (pair.master.try_clone_reader().unwrap(), Arc::clone(&drawn));
         std::thread::spawn(move || {
@@ -280,7 +281,10 @@ fn two_screens_on_one_site_agree() {
 #[test]
 fn hostile_output_stays_in_its_pane() {
     let evil = r"printf '\033]0;owned\007\033[2J\033[1;1HHOME\033[?1049l\033[31mred\033[0m\rX\n\302\233\377end\n'";
-    let room = Room::with(&format!("queues:\n  work:\n    - {{id: evil, title: Evil, run: \"{}\"}}\n", evil.replace('\\', "\\\\")));
+    let room = Room::with(&format!(
+        "queues:\n  work:\n    - {{id: evil, title: Evil, run: \"{}\"}}\n",
+        evil.replace('\\', "\\\\")
+    ));
     let mut screen = Terminal::open(&room, &["work"]);
     screen.until_shows("Evil");
     screen.keys("p");

@@ -91,7 +91,7 @@ impl LogWriter {
         let path = head_path(&self.folder, self.run);
         let head = match &mut self.head {
             Some(head) => head,
-            none => none.insert(create_head(&self.folder, &path)?),
+            none => none.insert(create_head(&self.folder, self.run, &path)?),
         };
         let (written, result) = write_at(head, self.len, bytes);
         self.len += written;
@@ -144,7 +144,9 @@ fn write_at(file: &File, at: u64, bytes: &[u8]) -> (u64, io::Result<()>) {
     (written as u64, Ok(()))
 }
 
-fn create_head(folder: &Path, path: &Path) -> Result<File, StoreError> {
+fn create_head(folder: &Path, run: RunId, path: &Path) -> Result<File, StoreError> {
+    // One may have been left by a run of the same number, like the head that is replaced.
+    let _ = std::fs::remove_file(tail_path(folder, run));
     let created = match create(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             create_folder(folder)?;

@@ -1,14 +1,15 @@
 //! What the columns of a row mean: values of the model to and from those of `SQLite`.
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use rusqlite::Row;
-use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, Type, ValueRef};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::model::{Ending, Exit, Job, JobId, Phase, QueueId, Removal, Run, RunId, State, Stop, WorkerId};
+use crate::model::{Definition, Ending, Exit, Job, JobId, Phase, QueueId, Removal, Run, RunId, State, Stop, WorkerId};
 
 /// A query of jobs `j`, each with its definition `d` and its latest run `r`, as [`job`] reads them.
 macro_rules! select_jobs {
@@ -25,7 +26,8 @@ macro_rules! select_jobs {
 }
 pub(super) use select_jobs;
 
-/// Where by whom it was removed, and its latest run, stand in a row of [`select_jobs`].
+/// Where its definition, by whom it was removed and its latest run stand in a row of [`select_jobs`].
+const DEFINITION: usize = 3;
 const REMOVED: usize = 11;
 const LAST_RUN: usize = 12;
 
@@ -78,9 +80,25 @@ impl From<&State> for Code {
     }
 }
 
-/// A job from a row of [`select_jobs`]. `queue` makes the name, so that many jobs can share one.
-pub(super) fn job(row: &Row<'_>, queue: impl FnOnce(&str) -> QueueId) -> rusqlite::Result<Job> {
-    let Json(definition) = row.get(3)?;
+/// A job from a row of [`select_jobs`].
+pub(super) fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
+    let Json(definition) = row.get(DEFINITION)?;
+    job_of(row, row.get(1)?, Arc::new(definition))
+}
+
+/// The text of a job's definition, to be read later.
+pub(super) fn definition_text(row: &Row<'_>) -> rusqlite::Result<String> {
+    row.get(DEFINITION)
+}
+
+/// What [`definition_text`] says.
+pub(super) fn definition(text: &str) -> rusqlite::Result<Arc<Definition>> {
+    let parsed = serde_json::from_str(text).map(Arc::new);
+    parsed.map_err(|error| rusqlite::Error::FromSqlConversionFailure(DEFINITION, Type::Text, error.into()))
+}
+
+/// A job from a row of [`select_jobs`] whose queue and definition are known already.
+pub(super) fn job_of(row: &Row<'_>, queue: QueueId, definition: Arc<Definition>) -> rusqlite::Result<Job> {
     let state = match row.get(4)? {
         code @ (0 | 1) => State::Pending { asked: code == 1 },
         2 => State::Running { stop: None },
@@ -92,10 +110,10 @@ pub(super) fn job(row: &Row<'_>, queue: impl FnOnce(&str) -> QueueId) -> rusqlit
         }
         unknown => return Err(rusqlite::Error::IntegralValueOutOfRange(4, unknown)),
     };
-    let last_run = row.get::<_, Option<RunId>>(LAST_RUN)?.map(|_| run(row, LAST_RUN)).transpose()?;
+    let last_run = row.get::<_, Option<RunId>>(LAST_RUN)?.map(|_| run(row, LAST_RUN).map(Box::new)).transpose()?;
     Ok(Job {
         id: row.get(0)?,
-        queue: queue(row.get_ref(1)?.as_str()?),
+        queue,
         position: row.get(2)?,
         definition,
         state,

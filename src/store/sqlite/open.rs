@@ -23,6 +23,9 @@ const HEADER: usize = 100;
 const APPLICATION_AT: usize = 68;
 const APPLICATION: [u8; 4] = *b"sets";
 
+/// A database is made of whole pages of this many bytes.
+const PAGE: u64 = 4096;
+
 /// How long `SQLite` waits for another program's lock; our own writers take turns before that.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -45,15 +48,17 @@ fn is_there(path: &Path) -> Result<bool, StoreError> {
     let failed = |source| StoreError::io(path, source);
     let mut header = Vec::with_capacity(HEADER);
     match File::open(path) {
-        Ok(file) => file.take(HEADER as u64).read_to_end(&mut header).map(drop).map_err(failed)?,
+        Ok(file) => file.take(HEADER as u64).read_to_end(&mut header).map_err(failed)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(failed(error)),
-    }
+    };
+    // While there is a log, the last page may be half written: then it is in the log.
+    let cut_off = !has_log(path) && fs::metadata(path).map_err(failed)?.len() % PAGE != 0;
     if header.is_empty() {
         Ok(false)
     } else if !header.starts_with(MAGIC) {
         Err(unreadable(path, "this is no database"))
-    } else if header.len() < HEADER {
+    } else if header.len() < HEADER || cut_off {
         Err(unreadable(path, "the database is cut off"))
     } else if !header[APPLICATION_AT..].starts_with(&APPLICATION) {
         Err(unreadable(path, "this database is not one of setlist's"))
@@ -64,9 +69,8 @@ fn is_there(path: &Path) -> Result<bool, StoreError> {
 
 /// Makes an empty site elsewhere and puts it in its place when it is complete.
 fn make(path: &Path) -> Result<(), StoreError> {
-    let journal = with_suffix(path, "-wal");
-    if fs::metadata(&journal).is_ok_and(|journal| journal.len() > 0) {
-        return Err(unreadable(&journal, "the database that it belongs to is gone"));
+    if has_log(path) {
+        return Err(unreadable(&log_of(path), "the database that it belongs to is gone"));
     }
     let draft = with_suffix(path, ".new");
     let failed = |source| StoreError::io(&draft, source);
@@ -83,6 +87,7 @@ fn make(path: &Path) -> Result<(), StoreError> {
 
 fn write_schema(path: &Path) -> rusqlite::Result<()> {
     let mut db = Connection::open(path)?;
+    db.pragma_update(None, "page_size", PAGE.cast_signed())?;
     let transaction = db.transaction()?;
     transaction.pragma_update(None, "application_id", i32::from_be_bytes(APPLICATION))?;
     transaction.pragma_update(None, "user_version", FORMAT)?;
@@ -116,12 +121,23 @@ fn settle(db: &Connection) -> rusqlite::Result<()> {
     // Pages of 4 KiB: copied back once for every 16 MiB of log.
     db.pragma_update(None, "wal_autocheckpoint", 4_000)?;
     db.set_prepared_statement_cache_capacity(64);
+    // Without it a statement is planned anew whenever a parameter is bound that the planner would like to look at.
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
     Ok(())
 }
 
 fn unreadable(path: &Path, reason: &str) -> StoreError {
     StoreError::Unreadable { path: path.to_owned(), reason: reason.to_owned() }
+}
+
+/// Where `SQLite` writes what is not in the database yet.
+fn log_of(path: &Path) -> PathBuf {
+    with_suffix(path, "-wal")
+}
+
+fn has_log(path: &Path) -> bool {
+    fs::metadata(log_of(path)).is_ok_and(|log| log.len() > 0)
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {

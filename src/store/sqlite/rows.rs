@@ -99,7 +99,7 @@ pub(super) fn workers(db: &Connection) -> Result<Vec<Worker>> {
 
 /// One job, and by whom it was taken out of its queue if it was.
 pub(super) fn find(db: &Connection, id: JobId) -> Result<Option<(Job, Option<Removal>)>> {
-    let read = |row: &Row<'_>| Ok((codec::job(row, |name| name.into())?, codec::removed(row)?));
+    let read = |row: &Row<'_>| Ok((codec::job(row)?, codec::removed(row)?));
     db.prepare_cached(select_jobs!("WHERE j.id = ?1"))?.query_row([id], read).optional()
 }
 
@@ -132,7 +132,8 @@ impl View for Rows<'_> {
         let sql = "SELECT j.id, d.body, j.position, j.state, j.removed FROM jobs j JOIN definitions d ON d.job = j.id \
                    WHERE j.queue = ?1 ORDER BY j.position, j.id";
         let mut filed = self.all(sql, [queue], |row| {
-            let Json(definition) = row.get::<_, Json<Arc<Definition>>>(1)?;
+            let Json(definition) = row.get(1)?;
+            let definition: Arc<Definition> = Arc::new(definition);
             let removed = row.get::<_, Option<_>>(4)?.map(|Json(by)| by);
             let phase = row.get::<_, Code>(3)?.phase();
             Ok(Filed { id: row.get(0)?, definition, position: row.get(2)?, phase, removed })
@@ -208,6 +209,6 @@ impl View for Rows<'_> {
              AND r.worker = ?1 ORDER BY j.queue, r.started, r.id"
         );
         let codes = Code::range(Phase::Running);
-        self.all(sql, (worker, codes.start(), codes.end()), |row| codec::job(row, |name| name.into()))
+        self.all(sql, (worker, codes.start(), codes.end()), codec::job)
     }
 }

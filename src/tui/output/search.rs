@@ -12,6 +12,9 @@ use crate::store::StoreError;
 /// How many bytes one step looks through at most.
 const BUDGET: u64 = 512 * 1024;
 
+/// A line costs as much as so many bytes, be it ever so short.
+const PER_LINE: u64 = 64;
+
 /// What is searched for: a plain text; without capitals it stands for capitals too.
 #[derive(Debug)]
 pub(super) struct Needle {
@@ -128,7 +131,7 @@ impl Search {
                 self.wanted = None;
                 break;
             };
-            spent += line.end - line.start;
+            spent += line.end - line.start + PER_LINE;
             if let Content::Line(text) = &line.content {
                 let hits = self.needle.hits(text.text());
                 let limit = wanted.limit;
@@ -167,15 +170,16 @@ impl Search {
 
     /// Goes on counting; returns whether there is more to count.
     pub(super) fn count(&mut self, lines: &mut Lines) -> Result<bool, StoreError> {
-        let limit = self.counted_to.saturating_add(BUDGET);
+        let mut spent = 0;
         while self.counted_to < lines.written() {
-            if self.counted_to >= limit {
+            if spent > BUDGET {
                 return Ok(true);
             }
             let Some(line) = lines.at(self.counted_to)?.filter(|line| line.ended) else { break };
             if let Content::Line(text) = &line.content {
                 self.count += self.needle.hits(text.text()).len() as u64;
             }
+            spent += line.end - line.start + PER_LINE;
             self.counted_to = line.end;
         }
         Ok(false)

@@ -37,7 +37,14 @@ pub(super) fn draw(screen: &mut Screen, layout: &Layout, buffer: &mut Buffer, no
 }
 
 /// Whose output it is, how far it says it is, and where the view stands in it.
-fn title(screen: &Screen, job: Option<&Job>, status: Option<&Status>, area: Rect, buffer: &mut Buffer, now: DateTime<Utc>) {
+fn title(
+    screen: &Screen,
+    job: Option<&Job>,
+    status: Option<&Status>,
+    area: Rect,
+    buffer: &mut Buffer,
+    now: DateTime<Utc>,
+) {
     let look = &screen.setup.look;
     let focused = screen.lists.focus().output;
     let rule = if focused { look.theme.focus } else { look.theme.rule };

@@ -48,6 +48,7 @@ pub(super) struct Card {
 pub(super) type Refused = &'static str;
 
 impl Reference {
+    #[expect(clippy::too_many_lines, reason = "one command after the other, as one looks them up")]
     pub(super) fn apply(&mut self, command: &Command, now: DateTime<Utc>) -> Result<(), Refused> {
         match command {
             Command::Reconcile(plan) => {
@@ -138,7 +139,7 @@ impl Reference {
                 match phase {
                     _ if listed.is_empty() => return Err("nothing"),
                     Phase::Running => return Err("state"),
-                    _ => listed.into_iter().for_each(|id| self.jobs[id as usize - 1].gone = true),
+                    _ => listed.into_iter().for_each(|id| self.at(id).gone = true),
                 }
             }
             Command::Restore { jobs } => {
@@ -239,10 +240,16 @@ impl Reference {
                 return None;
             }
             let pending = self.list(line.name, Phase::Pending);
-            let asked = |id: &&u64| self.jobs[**id as usize - 1].state == State::Pending { asked: true };
+            let asked = |id: &&u64| {
+                self.jobs.iter().any(|card| card.id == **id && card.state == State::Pending { asked: true })
+            };
             let any = pending.first().filter(|_| line.mode == Mode::Processing);
             pending.iter().find(asked).or(any).copied()
         })
+    }
+
+    fn at(&mut self, id: u64) -> &mut Card {
+        self.jobs.iter_mut().find(|card| card.id == id).unwrap()
     }
 
     fn start(&mut self, id: u64, worker: WorkerId) -> Result<(), Refused> {
@@ -250,17 +257,18 @@ impl Reference {
             return Err("worker");
         }
         self.runs += 1;
-        let card = &mut self.jobs[id as usize - 1];
+        let run = self.runs;
+        let card = self.at(id);
         card.state = State::Running { stop: None };
         card.attempts += 1;
-        card.run = Some(self.runs);
+        card.run = Some(run);
         card.worker = worker.0;
         card.failed = false;
         Ok(())
     }
 
     fn end(&mut self, id: u64, report: &Report, pending: bool, now: DateTime<Utc>) {
-        let card = &mut self.jobs[id as usize - 1];
+        let card = self.at(id);
         card.failed = matches!(report.outcome, Outcome::Failed(_));
         if report.outcome == Outcome::Succeeded {
             card.value.clone_from(&report.value);

@@ -1,0 +1,141 @@
+//! A log in memory that grows and loses its middle while a pane reads it.
+
+use std::ops::Range;
+use std::sync::{Arc, Mutex};
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::{Color, Style};
+use setlist::store::StoreError;
+use setlist::store::log::Piece;
+use setlist::tui::output::{Look, Output, Source, Status};
+
+/// A handle to the log; clones are the same log.
+#[derive(Clone, Default)]
+pub struct Log(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    bytes: Vec<u8>,
+    lost: Range<u64>,
+    read: u64,
+    refuses: bool,
+}
+
+impl Log {
+    pub fn of(bytes: impl AsRef<[u8]>) -> Self {
+        let log = Self::default();
+        log.append(bytes);
+        log
+    }
+
+    pub fn append(&self, bytes: impl AsRef<[u8]>) {
+        self.0.lock().unwrap().bytes.extend_from_slice(bytes.as_ref());
+    }
+
+    /// Drops the bytes in this range.
+    pub fn lose(&self, lost: Range<u64>) {
+        self.0.lock().unwrap().lost = lost;
+    }
+
+    /// Fails every read from now on, or no longer.
+    pub fn refuse(&self, refuses: bool) {
+        self.0.lock().unwrap().refuses = refuses;
+    }
+
+    /// How many bytes were read since this was asked last.
+    pub fn take_read(&self) -> u64 {
+        std::mem::take(&mut self.0.lock().unwrap().read)
+    }
+}
+
+impl Source for Log {
+    fn written(&mut self) -> Result<u64, StoreError> {
+        Ok(self.0.lock().unwrap().bytes.len() as u64)
+    }
+
+    fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<Piece, StoreError> {
+        let mut state = self.0.lock().unwrap();
+        if state.refuses {
+            return Err(StoreError::io("/logs/7", std::io::Error::from_raw_os_error(5)));
+        }
+        let offset = if state.lost.contains(&offset) { state.lost.end } else { offset };
+        let mut end = state.bytes.len() as u64;
+        if offset < state.lost.start && !state.lost.is_empty() {
+            end = state.lost.start;
+        }
+        let rest = state.bytes.get(offset as usize..end as usize).unwrap_or_default();
+        let len = rest.len().min(buffer.len());
+        buffer[..len].copy_from_slice(&rest[..len]);
+        state.read += len as u64;
+        Ok(Piece { offset, len })
+    }
+}
+
+/// A look whose styles can be told apart in a buffer.
+pub fn look() -> Look {
+    Look {
+        text: Style::new(),
+        remark: Style::new().fg(Color::Indexed(200)),
+        found: Style::new().bg(Color::Indexed(201)),
+        current: Style::new().bg(Color::Indexed(202)),
+        colours: true,
+        ascii: false,
+    }
+}
+
+/// A pane on a screen of its own.
+pub struct Screen {
+    pub output: Output,
+    pub area: Rect,
+    pub look: Look,
+    pub buffer: Buffer,
+}
+
+impl Screen {
+    /// With everything read.
+    pub fn new(log: &Log, width: u16, height: u16) -> Self {
+        let mut screen = Self::unread(log, width, height);
+        screen.refresh();
+        screen
+    }
+
+    pub fn unread(log: &Log, width: u16, height: u16) -> Self {
+        let area = Rect::new(0, 0, width, height);
+        Self { output: Output::new(log.clone()), area, look: look(), buffer: Buffer::empty(area) }
+    }
+
+    /// Until there is no more to do.
+    pub fn refresh(&mut self) {
+        while self.output.refresh() {}
+    }
+
+    pub fn draw(&mut self) -> Status {
+        self.buffer = Buffer::empty(self.area);
+        self.output.draw(self.area, &mut self.buffer, &self.look)
+    }
+
+    /// The rows as they are drawn, without the space behind them.
+    pub fn rows(&mut self) -> Vec<String> {
+        self.draw();
+        rows(&self.buffer)
+    }
+}
+
+/// The rows of a buffer; the cell below the right half of a wide character is left out.
+pub fn rows(buffer: &Buffer) -> Vec<String> {
+    let width = buffer.area.width as usize;
+    let row = |cells: &[ratatui::buffer::Cell]| {
+        let mut row = String::new();
+        let mut hidden = 0;
+        for cell in cells {
+            if hidden == 0 {
+                row.push_str(cell.symbol());
+                hidden = setlist::tui::text::width(cell.symbol());
+            }
+            hidden = hidden.saturating_sub(1);
+        }
+        row.trim_end().to_owned()
+    };
+    buffer.content.chunks(width.max(1)).map(row).collect()
+}

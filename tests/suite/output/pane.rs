@@ -1,0 +1,434 @@
+//! The pane: follow, scroll, wrap, draw; on logs that grow, are huge, or have lost their middle.
+
+use std::fmt::Write;
+
+use proptest::prelude::*;
+use ratatui::layout::Rect;
+use setlist::tui::output::{News, Progress, Scroll};
+
+use super::growing::{Log, Screen};
+
+fn numbered(lines: std::ops::Range<usize>) -> String {
+    lines.fold(String::new(), |mut text, line| {
+        writeln!(text, "line {line}").unwrap();
+        text
+    })
+}
+
+#[test]
+fn it_follows_the_end() {
+    let log = Log::of(numbered(0..100));
+    let mut screen = Screen::new(&log, 20, 3);
+    assert_eq!(screen.rows(), ["line 97", "line 98", "line 99"]);
+    log.append("unfinished");
+    screen.refresh();
+    assert_eq!(screen.rows(), ["line 98", "line 99", "unfinished"]);
+    let status = screen.draw();
+    assert!(status.following);
+    assert_eq!(status.position(), "line 101 of 101");
+    assert_eq!(status.below(false), None);
+}
+
+#[test]
+fn scrolling_up_holds_the_view_and_counts_what_is_new() {
+    let log = Log::of(numbered(0..100));
+    let mut screen = Screen::new(&log, 20, 3);
+    screen.draw();
+    screen.output.scroll(Scroll::Rows(-1));
+    let held = screen.rows();
+    assert_eq!(held, ["line 96", "line 97", "line 98"]);
+    log.append(numbered(100..1_334));
+    screen.refresh();
+    assert_eq!(screen.rows(), held);
+    let status = screen.draw();
+    assert_eq!(status.position(), "line 99 of 1,334");
+    assert_eq!(status.below(false).as_deref(), Some("▼ 1,234 new lines"));
+    assert_eq!(status.below(true).as_deref(), Some("v 1,234 new lines"));
+    screen.output.scroll(Scroll::End);
+    assert_eq!(screen.rows(), ["line 1331", "line 1332", "line 1333"]);
+    assert!(screen.draw().following);
+}
+
+#[test]
+fn scrolling_down_to_the_end_follows_again() {
+    let log = Log::of(numbered(0..10));
+    let mut screen = Screen::new(&log, 20, 3);
+    screen.draw();
+    screen.output.scroll(Scroll::Rows(-2));
+    screen.output.scroll(Scroll::Rows(1));
+    assert!(!screen.output.is_following());
+    screen.output.scroll(Scroll::Rows(1));
+    assert!(screen.output.is_following());
+}
+
+#[test]
+fn follow_can_be_toggled_in_place() {
+    let log = Log::of(numbered(0..10));
+    let mut screen = Screen::new(&log, 20, 3);
+    let before = screen.rows();
+    screen.output.toggle_follow();
+    log.append("one more\n");
+    screen.refresh();
+    assert_eq!(screen.rows(), before);
+    assert_eq!(screen.draw().below(false).as_deref(), Some("▼ 1 new line"));
+    screen.output.toggle_follow();
+    assert_eq!(screen.rows(), ["line 8", "line 9", "one more"]);
+}
+
+#[test]
+fn pages_and_ends() {
+    let log = Log::of(numbered(0..100));
+    let mut screen = Screen::new(&log, 20, 5);
+    screen.draw();
+    let mut first = |scroll| {
+        screen.output.scroll(scroll);
+        screen.rows()[0].clone()
+    };
+    assert_eq!(first(Scroll::Pages(-1)), "line 91");
+    assert_eq!(first(Scroll::HalfPages(-1)), "line 89");
+    assert_eq!(first(Scroll::HalfPages(1)), "line 91");
+    assert_eq!(first(Scroll::Home), "line 0");
+    assert_eq!(first(Scroll::Rows(-5)), "line 0");
+    assert_eq!(first(Scroll::Pages(2)), "line 8");
+    assert_eq!(first(Scroll::Rows(isize::MAX)), "line 95");
+}
+
+#[test]
+fn output_that_fits_has_nothing_to_scroll() {
+    let mut screen = Screen::new(&Log::of("a\nb\n"), 20, 5);
+    screen.draw();
+    for scroll in [Scroll::Rows(-1), Scroll::Home, Scroll::Pages(-1), Scroll::Rows(1)] {
+        screen.output.scroll(scroll);
+        assert!(screen.output.is_following());
+        assert_eq!(screen.rows(), ["a", "b", "", "", ""]);
+    }
+}
+
+#[test]
+fn no_output_is_no_trouble() {
+    let mut screen = Screen::new(&Log::default(), 20, 5);
+    assert!(screen.output.is_empty());
+    for scroll in [Scroll::Rows(-1), Scroll::Home, Scroll::Pages(1), Scroll::End] {
+        screen.output.scroll(scroll);
+    }
+    screen.output.toggle_follow();
+    screen.output.set_search(Some("x"));
+    screen.output.search_next(true);
+    assert_eq!(screen.rows(), ["", "", "", "", ""]);
+    assert_eq!(screen.draw().position(), "");
+}
+
+#[test]
+fn long_lines_wrap_or_are_cut() {
+    let log = Log::of("first\nabcdefghij\n日本語日本語x\ne\u{301}e\u{301}e\u{301}e\u{301}e\u{301}\n");
+    let mut screen = Screen::new(&log, 5, 7);
+    assert_eq!(
+        screen.rows(),
+        ["first", "abcde", "fghij", "日本", "語日", "本語x", "e\u{301}e\u{301}e\u{301}e\u{301}e\u{301}"]
+    );
+    screen.output.toggle_wrap();
+    assert!(!screen.output.is_wrapping());
+    assert_eq!(screen.rows()[..4], ["first", "abcd…", "日本…", "e\u{301}e\u{301}e\u{301}e\u{301}e\u{301}"]);
+    screen.look.ascii = true;
+    assert_eq!(screen.rows()[1], "abcd~");
+}
+
+#[test]
+fn the_end_of_a_long_line_is_followed() {
+    let log = Log::of(format!("start\n{}end", "x".repeat(50)));
+    let mut screen = Screen::new(&log, 10, 3);
+    assert_eq!(screen.rows(), ["xxxxxxxxxx", "xxxxxxxxxx", "end"]);
+    screen.output.scroll(Scroll::Rows(-1));
+    let held = screen.rows();
+    log.append("more and more");
+    screen.refresh();
+    assert_eq!(screen.rows(), held);
+    // A wider pane shows the same place.
+    screen.area = Rect::new(0, 0, 20, 2);
+    assert!(screen.rows()[0].starts_with("xxxxxxxxxx"));
+}
+
+#[test]
+fn a_wide_character_in_a_pane_of_one_cell_is_not_split() {
+    let mut screen = Screen::new(&Log::of("日a\n"), 1, 3);
+    assert_eq!(screen.rows(), ["…", "a", ""]);
+}
+
+#[test]
+fn a_pane_that_grows_shows_more() {
+    let log = Log::of(numbered(0..10));
+    let mut screen = Screen::new(&log, 20, 3);
+    screen.draw();
+    screen.output.scroll(Scroll::Rows(-1));
+    screen.area = Rect::new(0, 0, 20, 12);
+    assert_eq!(screen.rows()[..2], ["line 0", "line 1"]);
+    screen.area = Rect::new(0, 0, 0, 0);
+    screen.draw();
+}
+
+#[test]
+fn a_bar_is_one_line_however_often_it_is_drawn() {
+    let log = Log::of("start\n");
+    let mut screen = Screen::new(&log, 20, 3);
+    for step in 0..60_000 {
+        log.append(format!("\rstep {step}\x1b[K"));
+        if step % 10_000 == 0 {
+            screen.refresh();
+            assert_eq!(screen.rows(), ["start", &format!("step {step}"), ""]);
+        }
+    }
+    log.append("\nend\n");
+    screen.refresh();
+    assert_eq!(screen.rows(), ["start", "step 59999", "end"]);
+    assert_eq!(screen.draw().lines, Some((3, 3)));
+}
+
+#[test]
+fn progress_is_picked_up() {
+    let log = Log::of("working\n");
+    let mut screen = Screen::new(&log, 20, 3);
+    assert_eq!(screen.output.progress(), Progress::None);
+    for (report, progress) in [
+        ("\x1b]9;4;1;40\x07", Progress::Normal(40)),
+        ("\x1b]9;4;2;41\x1b\\", Progress::Error(41)),
+        ("\x1b]9;4;3\x07", Progress::Indeterminate),
+        ("\x1b]9;4;4;50\x07", Progress::Paused(50)),
+        ("\x1b]9;4;1;250\x07", Progress::Normal(100)),
+        ("\x1b]9;4;1;60", Progress::Normal(100)),
+        ("\x07", Progress::Normal(60)),
+        ("\x1b]9;4;7;1\x07\x1b]9;notify\x07", Progress::Normal(60)),
+        ("\x1b]9;4;0\x07", Progress::None),
+        ("\x1b]9;4;1;70\x07x\n", Progress::Normal(70)),
+    ] {
+        log.append(report);
+        screen.refresh();
+        assert_eq!(screen.output.progress(), progress, "{report:?}");
+    }
+    // It holds until it is taken back, however much is written after it.
+    log.append(numbered(0..30_000));
+    screen.refresh();
+    assert_eq!(screen.draw().progress, Progress::Normal(70));
+}
+
+#[test]
+fn a_log_that_cannot_be_read_says_so_until_it_can() {
+    let log = Log::of(numbered(0..10));
+    log.refuse(true);
+    let mut screen = Screen::unread(&log, 80, 2);
+    assert!(!screen.output.refresh());
+    assert!(screen.rows()[0].starts_with("The output can't be read: /logs/7: "), "{:?}", screen.rows());
+    log.refuse(false);
+    screen.refresh();
+    assert_eq!(screen.rows(), ["line 8", "line 9"]);
+}
+
+/// More than a refresh reads at once.
+fn large() -> (Log, usize) {
+    let lines = 1_000_000;
+    (Log::of(numbered(0..lines)), lines)
+}
+
+#[test]
+fn a_large_log_shows_its_end_at_once_and_both_ends_soon() {
+    let (log, lines) = large();
+    let mut screen = Screen::unread(&log, 20, 3);
+    assert!(screen.output.refresh(), "one refresh does not read it all");
+    assert_eq!(screen.rows(), ["line 999997", "line 999998", "line 999999"]);
+    let status = screen.draw();
+    assert_eq!((status.lines, status.position()), (None, "100%".to_owned()));
+    assert!(log.take_read() < 4 << 20, "opening reads little");
+
+    // Far enough up to leave what the first refresh has read of the end.
+    for _ in 0..3 {
+        screen.output.scroll(Scroll::Rows(-40_000));
+    }
+    assert_eq!(screen.rows(), ["line 879997", "line 879998", "line 879999"]);
+    screen.output.scroll(Scroll::Rows(-1));
+    let held = screen.rows();
+    screen.output.scroll(Scroll::Home);
+    assert_eq!(screen.rows(), ["line 0", "line 1", "line 2"]);
+    screen.output.scroll(Scroll::End);
+    for _ in 0..3 {
+        screen.output.scroll(Scroll::Rows(-40_000));
+    }
+    screen.output.scroll(Scroll::Rows(-1));
+    assert_eq!(screen.rows(), held);
+
+    // The numbers arrive; the view stays.
+    log.append(numbered(lines..lines + 5));
+    screen.refresh();
+    assert_eq!(screen.rows(), held);
+    let status = screen.draw();
+    assert_eq!(status.lines, Some((879_999, 1_000_005)));
+    assert_eq!(status.below(false).as_deref(), Some("▼ 5 new lines"));
+}
+
+#[test]
+fn a_key_press_reads_little_of_a_large_log() {
+    let (log, _) = large();
+    let mut screen = Screen::new(&log, 80, 40);
+    screen.draw();
+    for scroll in [Scroll::Rows(-1), Scroll::Pages(-3), Scroll::Home, Scroll::Pages(20), Scroll::End] {
+        log.take_read();
+        screen.output.scroll(scroll);
+        screen.draw();
+        assert!(log.take_read() < 512 * 1024, "{scroll:?}");
+    }
+    log.append("one more\n");
+    log.take_read();
+    screen.refresh();
+    screen.draw();
+    assert!(log.take_read() < 256 * 1024, "what is new, and the block that it is in");
+}
+
+#[test]
+fn what_was_dropped_is_one_line() {
+    let log = Log::of(numbered(0..1_000));
+    log.lose(70..8_791);
+    let mut screen = Screen::new(&log, 30, 12);
+    screen.draw();
+    screen.output.scroll(Scroll::Home);
+    let rows = screen.rows();
+    assert_eq!(rows[..3], ["line 0", "line 1", "line 2"]);
+    assert!(rows.contains(&"… 8.5 KiB omitted …".to_owned()), "{rows:?}");
+    assert_eq!(rows[11], "line 989");
+    screen.look.ascii = true;
+    assert!(screen.rows().contains(&"... 8.5 KiB omitted ...".to_owned()));
+}
+
+#[test]
+fn a_gap_that_grows_below_the_view_leaves_lines_and_numbers_right() {
+    let (log, _) = large();
+    let mut screen = Screen::new(&log, 30, 3);
+    screen.draw();
+    screen.output.scroll(Scroll::Pages(-2));
+    let held = screen.rows();
+    let lines = screen.draw().lines;
+    // The worker keeps the head and the tail; the log goes on.
+    for round in 0..5 {
+        log.lose(100_000..11_000_000 + round * 100_000);
+        log.append(numbered(0..10));
+        screen.refresh();
+        assert_eq!(screen.rows(), held);
+        assert_eq!(screen.draw().lines.map(|lines| lines.0), lines.map(|lines| lines.0));
+    }
+    // From the start through the gap to the end, the lines follow each other; the gap is one of them.
+    screen.output.scroll(Scroll::Home);
+    screen.area = Rect::new(0, 0, 30, 100);
+    screen.draw();
+    let mut gaps = 0;
+    let mut previous: Vec<String> = Vec::new();
+    while !screen.output.is_following() {
+        screen.output.scroll(Scroll::Pages(1));
+        let rows = screen.rows();
+        if rows != previous {
+            gaps += rows[1..].iter().filter(|row| row.contains("omitted")).count();
+        }
+        previous = rows;
+        if gaps > 0 {
+            break;
+        }
+    }
+    assert_eq!(gaps, 1);
+}
+
+#[test]
+fn the_place_that_is_looked_at_may_be_dropped() {
+    let (log, _) = large();
+    let mut screen = Screen::new(&log, 30, 3);
+    screen.draw();
+    screen.output.scroll(Scroll::Home);
+    screen.output.scroll(Scroll::Rows(300_000));
+    assert_eq!(screen.rows()[0], "line 300000");
+    log.lose(1_000..10_000_000);
+    // Move away and back, so that nothing is in memory.
+    screen.output.scroll(Scroll::Rows(-100_000));
+    screen.output.scroll(Scroll::End);
+    screen.draw();
+    screen.output.scroll(Scroll::Home);
+    screen.draw();
+    screen.output.scroll(Scroll::Rows(200));
+    let rows = screen.rows();
+    assert!(rows.iter().any(|row| row.starts_with("line ")), "{rows:?}");
+}
+
+#[derive(Clone, Debug)]
+enum Act {
+    Append(String),
+    Scroll(Scroll),
+    Follow,
+    Resize(u16, u16),
+}
+
+fn acts() -> impl Strategy<Value = Vec<Act>> {
+    let act = prop_oneof![
+        4 => "([a-z日é]{0,30}\n?){0,20}".prop_map(Act::Append),
+        1 => (0_usize..4).prop_map(|lines| Act::Append(numbered(0..lines * 4_000))),
+        4 => (-30_isize..30).prop_map(|rows| Act::Scroll(Scroll::Rows(rows))),
+        1 => Just(Act::Scroll(Scroll::Home)),
+        1 => Just(Act::Scroll(Scroll::End)),
+        1 => Just(Act::Follow),
+        1 => (2_u16..30, 1_u16..12).prop_map(|(width, height)| Act::Resize(width, height)),
+    ];
+    proptest::collection::vec(act, 0..30)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn appending_never_moves_a_paused_view_and_always_shows_the_end_to_a_follower(acts in acts()) {
+        let log = Log::default();
+        let mut all = String::new();
+        let mut screen = Screen::new(&log, 12, 5);
+        screen.draw();
+        for act in acts {
+            let (paused, before) = (!screen.output.is_following(), screen.rows());
+            match act {
+                Act::Append(text) => {
+                    log.append(&text);
+                    all.push_str(&text);
+                    screen.refresh();
+                    let after = screen.rows();
+                    if paused {
+                        // The row that was the unfinished end may go on.
+                        let full = before.iter().rposition(|row| !row.is_empty()).unwrap_or(0);
+                        prop_assert_eq!(&after[..full], &before[..full]);
+                    }
+                }
+                Act::Scroll(scroll) => screen.output.scroll(scroll),
+                Act::Follow => screen.output.toggle_follow(),
+                Act::Resize(width, height) => screen.area = Rect::new(0, 0, width, height),
+            }
+            let status = screen.draw();
+            if status.following {
+                prop_assert_eq!(status.news, News::None);
+                let (last, rows) = (all.lines().last().unwrap_or_default(), screen.rows());
+                let shown = rows.iter().rev().find(|row| !row.is_empty()).cloned().unwrap_or_default();
+                prop_assert!(last.is_empty() || last.ends_with(&shown), "{:?} ends in {:?}", last, shown);
+            }
+            prop_assert_eq!(status.lines.map(|lines| lines.1), Some(all.lines().count() as u64));
+        }
+    }
+
+    #[test]
+    fn random_arrival_gives_the_same_lines(text in "([a-z\u{1b}\\[0-9m;\r\t]{0,40}\n){0,40}", sizes in proptest::collection::vec(1_usize..200, 1..20)) {
+        let (whole, grown) = (Log::of(&text), Log::default());
+        let mut once = Screen::new(&whole, 20, 40);
+        let mut often = Screen::new(&grown, 20, 40);
+        let mut rest = text.as_bytes();
+        for size in sizes.iter().cycle() {
+            if rest.is_empty() {
+                break;
+            }
+            let (piece, behind) = rest.split_at(rest.len().min(*size));
+            grown.append(piece);
+            often.refresh();
+            often.draw();
+            rest = behind;
+        }
+        once.draw();
+        often.draw();
+        prop_assert_eq!(once.buffer, often.buffer);
+    }
+}

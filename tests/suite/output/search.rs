@@ -1,0 +1,91 @@
+//! Search within the output.
+
+use std::fmt::Write;
+
+use ratatui::style::Color;
+
+use super::growing::{Log, Screen};
+
+fn log() -> Log {
+    let mut text = String::new();
+    for line in 0..100 {
+        let word = if line % 30 == 7 { "Warning: \x1b[33munu\x1b[0msed" } else { "ok" };
+        writeln!(text, "{line} {word}").unwrap();
+    }
+    Log::of(text)
+}
+
+/// The text under the style of the current hit.
+fn current(screen: &Screen) -> String {
+    let marked = screen.buffer.content.iter().filter(|cell| cell.bg == Color::Indexed(202));
+    marked.map(|cell| cell.symbol()).collect()
+}
+
+#[test]
+fn next_and_previous_go_round() {
+    let mut screen = Screen::new(&log(), 30, 5);
+    screen.draw();
+    screen.output.set_search(Some("unused"));
+    screen.refresh();
+    let mut go = |forwards| {
+        screen.output.search_next(forwards);
+        let rows = screen.rows();
+        assert_eq!(current(&screen), "unused");
+        rows.into_iter().find(|row| row.contains("unused")).unwrap()
+    };
+    // The first one is on the screen already.
+    assert_eq!(go(true), "97 Warning: unused");
+    assert_eq!(go(true), "7 Warning: unused");
+    assert_eq!(go(true), "37 Warning: unused");
+    assert_eq!(go(false), "7 Warning: unused");
+    assert_eq!(go(false), "97 Warning: unused");
+    assert_eq!(go(true), "7 Warning: unused");
+    let status = screen.draw();
+    assert_eq!(status.search.map(|hits| (hits.count, hits.looking)), Some((4, false)));
+    assert!(!status.following);
+}
+
+#[test]
+fn capitals_count_only_when_they_are_asked_for() {
+    let log = Log::of("Straße STRASSE straße\nÉté été\nE e\n");
+    let mut screen = Screen::new(&log, 30, 3);
+    for (wanted, count) in [("straße", 2), ("Straße", 1), ("été", 2), ("É", 1), ("e", 5), ("E", 2), ("x", 0), ("", 0)]
+    {
+        screen.output.set_search(Some(wanted));
+        screen.refresh();
+        let hits = screen.draw().search.map_or(0, |hits| hits.count);
+        assert_eq!(hits, count, "{wanted}");
+    }
+    screen.output.set_search(None);
+    assert_eq!(screen.draw().search, None);
+}
+
+#[test]
+fn hits_in_new_output_are_counted_when_their_line_is_complete() {
+    let log = Log::of("hit\n");
+    let mut screen = Screen::new(&log, 30, 3);
+    screen.output.set_search(Some("hit"));
+    log.append("a hi");
+    screen.refresh();
+    assert_eq!(screen.draw().search.map(|hits| hits.count), Some(1));
+    log.append("t, hit\n");
+    screen.refresh();
+    assert_eq!(screen.draw().search.map(|hits| hits.count), Some(3));
+}
+
+#[test]
+fn a_far_hit_is_found_in_bounded_steps() {
+    let log = Log::of(format!("{}\n", "x".repeat(99)).repeat(50_000));
+    log.append("needle\nend\n");
+    let mut screen = Screen::new(&log, 30, 3);
+    screen.draw();
+    screen.output.scroll(setlist::tui::output::Scroll::Home);
+    screen.output.set_search(Some("needle"));
+    log.take_read();
+    screen.output.search_next(true);
+    assert!(log.take_read() < 1 << 20);
+    assert!(screen.draw().search.is_some_and(|hits| hits.looking));
+    screen.refresh();
+    screen.draw();
+    assert_eq!(current(&screen), "needle");
+}
