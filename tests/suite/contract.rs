@@ -242,9 +242,13 @@ fn parallel_holds_over_all_workers(place: &Place) {
         for _ in 0..5 {
             scope.spawn(|| {
                 let mut store = place.connect();
+                let (_listener, rings) = bell(&*store);
                 let worker = join(&mut *store);
                 while ran.load(Ordering::SeqCst) < 60 {
-                    let Some((job, run)) = claimed(&mut *store, worker) else { continue };
+                    let Some((job, run)) = claimed(&mut *store, worker) else {
+                        rings.recv_timeout(SOON).unwrap();
+                        continue;
+                    };
                     most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
                     ran.fetch_add(1, Ordering::SeqCst);
                     thread::yield_now();
