@@ -58,8 +58,6 @@ pub(super) struct FileState {
     pub(super) hidden: bool,
     /// The first line of the diagnosis that is shown.
     pub(super) scroll: usize,
-    /// A running job has kept a part of the file from being put in force.
-    pub(super) deferred: bool,
 }
 
 /// What was removed at once, and until when it can be put back.

@@ -254,10 +254,9 @@ fn a_change_that_waits_for_a_running_job_is_made_up_for() {
     let started = stage.start("build");
     let less = plan("2", vec![queue("build", 2, 0, &JOBS[1..])]);
     stage.wake(Wake::File(Ok(Box::new(less))));
-    assert_eq!(stage.rereads, 0);
+    assert!(stage.message().ends_with("a running job changes at its end"), "{}", stage.message());
     stage.end(started, Outcome::Succeeded);
-    let in_force = stage.screen.queue().site().read(|ledger| ledger.stamp().map(str::to_owned));
-    assert!(stage.rereads == 1 || in_force.as_deref() == Some("2"), "{in_force:?}");
+    assert_eq!(stage.rereads, 1);
 }
 
 #[test]

@@ -16,7 +16,7 @@ const LAST: [Action; 2] = [Action::Quit, Action::Help];
 
 pub(super) fn draw(screen: &Screen, area: Rect, buffer: &mut Buffer) {
     let look = &screen.setup.look;
-    let mut strip = Strip::new(area, buffer, &look.signs);
+    let mut strip = Strip::new(area, buffer, look.signs);
     let entry = |action: &Action| TABLE.iter().find(|entry| entry.action == *action);
     let last = if screen.dialog.is_none() { &LAST[..] } else { &[] };
     for entry in last.iter().filter_map(entry) {

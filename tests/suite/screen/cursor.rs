@@ -45,9 +45,10 @@ fn a_list_does_not_move_under_it() {
     for _ in 0..25 {
         stage.run("build", 1, Outcome::Succeeded);
     }
-    stage.keys("ljjj");
+    stage.keys("gjjj");
     let (job, row) = (stage.chosen(), cursor_row(&mut stage));
-    assert_eq!(stage.list(), Phase::Finished);
+    assert_eq!((stage.list(), job.as_deref()), (Phase::Finished, Some("job-21")));
+    assert!(row.is_some());
     for _ in 0..10 {
         stage.run("build", 1, Outcome::Succeeded);
         assert_eq!((stage.chosen(), cursor_row(&mut stage)), (job.clone(), row));
@@ -60,6 +61,7 @@ fn pending_jobs_that_start_do_not_move_it() {
     let mut stage = stage(80, 1, 120, 40);
     stage.keys("<PgDn><PgDn>");
     let (job, row) = (stage.chosen(), cursor_row(&mut stage));
+    assert!(row.is_some());
     stage.process("build");
     for _ in 0..5 {
         stage.run("build", 1, Outcome::Succeeded);

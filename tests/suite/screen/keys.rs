@@ -68,12 +68,8 @@ fn key() -> impl Strategy<Value = Key> {
     let more = [Code::Down, Code::Left, Code::Right, Code::Home, Code::End, Code::PageUp, Code::PageDown];
     let drawn = any::<char>().prop_filter("no control character", |c| !c.is_control()).prop_map(Code::Char);
     let signs = proptest::sample::select(vec!['^', '<', '>', 'M', '-', 'F', ' ', '1']).prop_map(Code::Char);
-    let code = prop_oneof![
-        proptest::sample::select([named, more].concat()),
-        (1..=24_u8).prop_map(Code::F),
-        signs,
-        drawn,
-    ];
+    let code =
+        prop_oneof![proptest::sample::select([named, more].concat()), (1..=24_u8).prop_map(Code::F), signs, drawn,];
     (code, any::<bool>(), any::<bool>()).prop_map(|(code, ctrl, alt)| Key { code, ctrl, alt })
 }
 

@@ -1,6 +1,7 @@
 //! How it looks, in every size and without colours.
 
 use insta::assert_snapshot;
+use ratatui::buffer::Cell;
 use ratatui::layout::{Rect, Size};
 use ratatui::style::{Color, Modifier};
 use setlist::model::{Outcome, Phase};
@@ -36,7 +37,7 @@ fn busy(width: u16, height: u16, look: Look) -> Stage {
     let doc = stage.start("build");
     stage.print(doc.1, "\x1b[32m Documenting\x1b[0m setlist\n\x1b]9;4;1;40\x07");
     stage.later(4);
-    stage.keys("k<Tab>");
+    stage.keys("g");
     stage
 }
 
@@ -105,11 +106,16 @@ fn without_colours_no_colour_is_set_anywhere() {
 #[test]
 fn the_eye_goes_to_failures() {
     let mut stage = busy(80, 24, colourful());
-    let buffer = stage.buffer();
-    let red: String = buffer.content.iter().filter(|cell| cell.fg == Color::LightRed).map(|cell| cell.symbol()).collect();
+    let buffer = stage.keys("j").buffer();
+    let red: String =
+        buffer.content.iter().filter(|cell| cell.fg == Color::LightRed).map(Cell::symbol).collect();
     assert!(red.contains("exit code 101") && red.contains("✗ 1 failed"), "{red}");
     assert!(!red.contains("succeeded"));
-    let bold = buffer.content.iter().filter(|cell| cell.fg == Color::LightRed).all(|cell| cell.modifier.contains(Modifier::BOLD));
+    let bold = buffer
+        .content
+        .iter()
+        .filter(|cell| cell.fg == Color::LightRed)
+        .all(|cell| cell.modifier.contains(Modifier::BOLD));
     assert!(bold, "not by colour alone");
 }
 
@@ -131,6 +137,8 @@ fn panes_never_overlap_nor_leave_the_screen() {
     let focuses = lists.into_iter().flat_map(|list| {
         [(false, false), (true, false), (true, true)].map(|(output, zoom)| Focus { list, output, zoom })
     });
+    // What is zoomed has the same place whichever list was left.
+    let focuses = focuses.filter(|focus| !focus.zoom || focus.list == Phase::Pending);
     for focus in focuses {
         for (width, height) in (0..250).flat_map(|width| (0..80).map(move |height| (width, height))) {
             let layout = layout(Size { width, height }, focus);
@@ -151,7 +159,7 @@ fn it_can_be_drawn_in_any_size() {
     let mut stage = busy(80, 24, colourful());
     for keys in ["", "<Enter>", "<Esc>?", "<Esc>/o", "<Esc>a日本", "<Esc>X"] {
         stage.keys(keys);
-        for (width, height) in (0..130).step_by(3).flat_map(|width| (0..44).step_by(2).map(move |h| (width, h))) {
+        for (width, height) in (0..130).step_by(7).flat_map(|width| (0..44).step_by(3).map(move |h| (width, h))) {
             stage.resize(width, height);
             stage.text();
         }

@@ -88,12 +88,8 @@ impl Stage {
         });
         let link = Link::new(Box::new(store.clone()), ledger.seq(), hire, sender, Bell::default());
         let size = Size { width, height };
-        let setup = Setup {
-            look,
-            site_name: "~/app".to_owned(),
-            file: "/app/jobs.yaml".into(),
-            local: |at| at.naive_utc(),
-        };
+        let setup =
+            Setup { look, site_name: "~/app".to_owned(), file: "/app/jobs.yaml".into(), local: |at| at.naive_utc() };
         let screen = Screen::new(setup, Site::holding(ledger, "/app/jobs.yaml"), None, size);
         let mut stage = Self {
             store,
