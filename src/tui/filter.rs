@@ -8,7 +8,7 @@ use crate::model::{Job, JobId, Ledger, Phase, QueueId, QueueRecord, State};
 use super::layout::{PHASES, index};
 
 /// How many jobs are looked at in one step.
-const STEP: usize = 4_000;
+const STEP: usize = 2_000;
 
 /// A filter, and what it has found so far.
 #[derive(Debug)]

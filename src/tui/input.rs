@@ -80,27 +80,25 @@ fn listen(
             // Crossterm would read a vanished terminal for ever.
             let _ = wakes.send(Wake::Leave(Why::Vanished));
             return Ok(());
-        } else if !read_all(wakes)? {
-            // There are bytes, but crossterm makes nothing of them yet. It is asked again, but not at full speed.
-            event::poll(Duration::from_millis(50))?;
+        } else {
+            read_all(wakes)?;
         }
     }
 }
 
-/// Reads what there is; tells whether there was anything.
-fn read_all(wakes: &Sender<Wake>) -> io::Result<bool> {
-    let mut any = false;
-    while event::poll(Duration::ZERO)? {
-        any = true;
+/// Reads what there is. Half a sequence stays with crossterm until the rest has come.
+fn read_all(wakes: &Sender<Wake>) -> io::Result<()> {
+    // With no time at all crossterm would not look.
+    while event::poll(Duration::from_millis(1))? {
         let wake = match event::read()? {
             Event::Key(key) => Key::of(key).map(Wake::Key),
             Event::Paste(text) => Some(Wake::Paste(text)),
-            Event::Resize(width, height) => Some(Wake::Resize { width, height }),
-            Event::FocusGained | Event::FocusLost | Event::Mouse(_) => None,
+            // The signal is a wake-up already.
+            Event::Resize(..) | Event::FocusGained | Event::FocusLost | Event::Mouse(_) => None,
         };
         if wake.is_some_and(|wake| wakes.send(wake).is_err()) {
-            return Ok(true);
+            break;
         }
     }
-    Ok(any)
+    Ok(())
 }

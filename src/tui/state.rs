@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use ratatui::layout::Size;
 
-use crate::model::{Job, JobId, Ledger, Mode, Phase, Queue, QueueId, QueueRecord, Site};
+use crate::model::{Job, JobId, Ledger, Mode, Phase, Queue, QueueId, QueueRecord, Site, State};
 
 use super::dialog::Dialog;
 use super::filter::Filter;
@@ -58,8 +58,6 @@ pub(super) struct FileState {
     pub(super) hidden: bool,
     /// The first line of the diagnosis that is shown.
     pub(super) scroll: usize,
-    /// A running job has kept a part of the file from being put in force.
-    pub(super) deferred: bool,
 }
 
 /// What was removed at once, and until when it can be put back.
@@ -120,9 +118,13 @@ impl Screen {
         layout(self.size, self.lists.focus())
     }
 
-    /// How many jobs run in the whole site.
+    /// How many jobs run in the whole site and go on: nobody has told them to stop.
     pub fn running(&self) -> usize {
-        self.site.read(|ledger| ledger.queues().iter().map(|(_, queue)| queue.running.len()).sum())
+        self.site.read(|ledger| {
+            let queues = ledger.queues();
+            let running = queues.iter().flat_map(|(_, queue)| &queue.running).filter_map(|id| ledger.job(*id));
+            running.filter(|job| job.state == State::Running { stop: None }).count()
+        })
     }
 
     /// Whether there is more to do without waiting for anything: a scan goes on, or output is being read.

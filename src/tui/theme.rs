@@ -14,7 +14,7 @@ pub struct Look {
     /// The styles.
     pub theme: Theme,
     /// The signs.
-    pub signs: Signs,
+    pub signs: &'static Signs,
 }
 
 /// Which colours are used.
@@ -84,7 +84,7 @@ pub struct Signs {
 impl Look {
     /// The look of this palette, with signs in ASCII only or not.
     pub fn new(palette: Palette, ascii: bool) -> Self {
-        Self { theme: Theme::new(palette), signs: if ascii { Signs::ASCII } else { Signs::PRETTY } }
+        Self { theme: Theme::new(palette), signs: if ascii { &Signs::ASCII } else { &Signs::PRETTY } }
     }
 
     /// The look that suits the environment: `NO_COLOR`, `TERM`, `COLORFGBG` and the locale are asked for.
@@ -100,6 +100,11 @@ impl Look {
         let locale = text("LC_ALL").or_else(|| text("LC_CTYPE")).or_else(|| text("LANG")).unwrap_or_default();
         let ascii = term == "linux" || matches!(locale.as_str(), "C" | "POSIX");
         Self::new(palette, ascii)
+    }
+
+    /// Whether only ASCII is drawn.
+    pub fn is_ascii(&self) -> bool {
+        *self.signs == Signs::ASCII
     }
 
     /// The sign and the style of an outcome.

@@ -19,8 +19,6 @@ pub(super) struct Told {
     pub(super) undone: bool,
     /// A job that the person has just added.
     pub(super) added: Option<JobId>,
-    /// The file is not wholly in force yet.
-    pub(super) deferred: bool,
 }
 
 /// What to say about an answer, over the site as it is afterwards.
@@ -63,13 +61,13 @@ pub(super) fn told(answered: &Answered, ledger: &Ledger) -> Told {
             let number = added.map(|id| id.to_string()).unwrap_or_default();
             Told { added, ..done(format!("added {number} to {queue}")) }
         }
-        Asked::Reload => reload(&events),
+        Asked::Reload => reload(&events, ledger.stamp() == Some("")),
         Asked::Open | Asked::StopAndLeave => done(String::new()),
     }
 }
 
 fn said(tone: Tone, text: String) -> Told {
-    Told { tone, text, removed: None, undone: false, added: None, deferred: false }
+    Told { tone, text, removed: None, undone: false, added: None }
 }
 
 fn removed(event: &Event) -> Option<JobId> {
@@ -102,18 +100,21 @@ fn run(job: &Job, ledger: &Ledger) -> String {
     }
 }
 
-fn reload(events: &[&Event]) -> Told {
+/// What a new version of the file has changed; `deferred` when a running job has still to change.
+fn reload(events: &[&Event], deferred: bool) -> Told {
     let count = |wanted: fn(&Event) -> bool| events.iter().filter(|event| wanted(event)).count();
     let more = count(|event| matches!(event, Event::Added { .. } | Event::Restored { .. }));
     let changed = count(|event| matches!(event, Event::Redefined { .. }));
     let less = count(|event| matches!(event, Event::Removed { .. }));
-    let settings = count(|event| matches!(event, Event::QueueDefined { .. }));
-    let in_force = events.is_empty() || count(|event| matches!(event, Event::FileRead { .. })) > 0;
+    let settings = count(|event| matches!(event, Event::QueueDefined { .. } | Event::Moved { .. }));
     let what = match (more + changed + less, settings) {
+        (0, 0) if deferred => {
+            return said(Tone::Done, "jobs.yaml reloaded: a running job changes at its end".to_owned());
+        }
         (0, 0) => "nothing changed".to_owned(),
-        (0, _) => "settings changed".to_owned(),
+        (0, _) => "settings or order changed".to_owned(),
         _ => format!("+{more} ~{changed} -{less}"),
     };
-    let rest = if in_force { "" } else { "; a running job changes when it has finished" };
-    Told { deferred: !in_force, ..said(Tone::Done, format!("jobs.yaml reloaded: {what}{rest}")) }
+    let rest = if deferred { "; a running job changes at its end" } else { "" };
+    said(Tone::Done, format!("jobs.yaml reloaded: {what}{rest}"))
 }

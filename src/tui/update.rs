@@ -89,11 +89,9 @@ impl Screen {
                 self.show(&first);
             }
         }
-        let finish = self.file.deferred && news.iter().any(|recorded| ended(recorded, &|_| true));
-        finish.then(|| {
-            self.file.deferred = false;
-            Effect::Reread
-        })
+        // A running job was in the way of a part of the file.
+        let unfinished = self.site.read(|ledger| ledger.stamp() == Some(""));
+        (unfinished && news.iter().any(|recorded| ended(recorded, &|_| true))).then_some(Effect::Reread)
     }
 
     fn follow_filtered(&mut self, recorded: &Recorded) {
@@ -145,7 +143,6 @@ impl Screen {
         if told.undone {
             self.undo.pop();
         }
-        self.file.deferred |= told.deferred;
         if let Some(added) = told.added {
             self.choose(added);
         }

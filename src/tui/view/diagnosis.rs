@@ -18,7 +18,7 @@ pub(super) fn draw(screen: &mut Screen, area: Rect, buffer: &mut Buffer) {
     let body = below(below(area));
     let height = usize::from(body.height);
     screen.file.scroll = screen.file.scroll.min(all.len().saturating_sub(height));
-    let mut strip = Strip::new(area, buffer, &look.signs);
+    let mut strip = Strip::new(area, buffer, look.signs);
     strip.left(look.signs.rule, look.theme.bad).left(" jobs.yaml is broken ", look.theme.bad);
     let hidden = all.len().saturating_sub(screen.file.scroll + height);
     if hidden > 0 {
@@ -27,9 +27,9 @@ pub(super) fn draw(screen: &mut Screen, area: Rect, buffer: &mut Buffer) {
     strip.fill(look.signs.rule, look.theme.bad);
     let (edit, back) = (Action::Edit.key(), Action::Back.key());
     let advice = format!("{edit} edits it there; {back} goes on with the last good one");
-    Strip::new(below(area), buffer, &look.signs).left("  ", Style::new()).left(&advice, look.theme.dim);
+    Strip::new(below(area), buffer, look.signs).left("  ", Style::new()).left(&advice, look.theme.dim);
     for (line, words) in lines(body).zip(all.iter().skip(screen.file.scroll)) {
         let style = if words.starts_with("error") { look.theme.bad } else { Style::new() };
-        Strip::new(line, buffer, &look.signs).left("  ", Style::new()).left(words, style);
+        Strip::new(line, buffer, look.signs).left("  ", Style::new()).left(words, style);
     }
 }

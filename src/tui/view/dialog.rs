@@ -17,7 +17,7 @@ pub(super) fn draw(dialog: &Dialog, screen: &Screen, area: Rect, buffer: &mut Bu
     let typed = |label: &str, line: &Line, buffer: &mut Buffer| Some(typing(label, line, screen, area, buffer));
     match dialog {
         Dialog::Ask { question, .. } => {
-            let mut strip = Strip::new(area, buffer, &look.signs);
+            let mut strip = Strip::new(area, buffer, look.signs);
             // The answer stays in view when the question is too long.
             let room = strip.room().saturating_sub(7);
             let question = text::plain_line(question);
@@ -34,7 +34,7 @@ pub(super) fn draw(dialog: &Dialog, screen: &Screen, area: Rect, buffer: &mut Bu
 
 fn typing(label: &str, line: &Line, screen: &Screen, area: Rect, buffer: &mut Buffer) -> (u16, u16) {
     let look = &screen.setup.look;
-    let mut strip = Strip::new(area, buffer, &look.signs);
+    let mut strip = Strip::new(area, buffer, look.signs);
     strip.left(" ", Style::new()).left(&text::plain_line(label), look.theme.key);
     // The end of a long line matters: that is where people type.
     let room = strip.room().saturating_sub(1);

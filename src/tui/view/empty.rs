@@ -30,7 +30,7 @@ pub(super) fn list(screen: &Screen, phase: Phase, record: &QueueRecord, area: Re
 /// A dimmed line at the top of a pane.
 pub(super) fn note(screen: &Screen, words: &str, area: Rect, buffer: &mut Buffer) {
     let look = &screen.setup.look;
-    Strip::new(area, buffer, &look.signs).left("   ", Style::new()).left(words, look.theme.dim);
+    Strip::new(area, buffer, look.signs).left("   ", Style::new()).left(words, look.theme.dim);
 }
 
 /// A site without queues.
@@ -47,7 +47,7 @@ pub(super) fn no_queues(screen: &Screen, area: Rect, buffer: &mut Buffer) {
         "      - cargo test",
     ];
     for (line, words) in lines(area).skip(1).zip(words) {
-        Strip::new(line, buffer, &look.signs).left("   ", Style::new()).left(words, Style::new());
+        Strip::new(line, buffer, look.signs).left("   ", Style::new()).left(words, Style::new());
     }
 }
 
@@ -61,6 +61,6 @@ pub(super) fn too_small(screen: &Screen, area: Rect, buffer: &mut Buffer) {
     let words = [(failures, look.theme.bad), (need, Style::new()), (quit, look.theme.dim)];
     let said = words.into_iter().filter(|(words, _)| !words.is_empty());
     for (line, (words, style)) in lines(area).zip(said) {
-        Strip::new(line, buffer, &look.signs).left(&text::plain_line(&words), style);
+        Strip::new(line, buffer, look.signs).left(&text::plain_line(&words), style);
     }
 }

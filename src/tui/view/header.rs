@@ -19,7 +19,7 @@ struct Tab {
 
 pub(super) fn draw(screen: &Screen, area: Rect, buffer: &mut Buffer) {
     let look = &screen.setup.look;
-    let mut strip = Strip::new(area, buffer, &look.signs);
+    let mut strip = Strip::new(area, buffer, look.signs);
     screen.site.read(|ledger| {
         let queues = ledger.queues();
         let failed: usize = queues.iter().map(|(_, queue)| queue.failed).sum();

@@ -30,7 +30,7 @@ pub(super) fn draw(scroll: &mut usize, look: &Look, area: Rect, buffer: &mut Buf
     let all = content();
     let body = below(area);
     *scroll = (*scroll).min(all.len().saturating_sub(usize::from(body.height)));
-    let mut strip = Strip::new(area, buffer, &look.signs);
+    let mut strip = Strip::new(area, buffer, look.signs);
     strip.left(look.signs.rule, look.theme.focus).left(" Help ", look.theme.focus);
     let hidden = all.len().saturating_sub(*scroll + usize::from(body.height));
     if hidden > 0 {
@@ -38,7 +38,7 @@ pub(super) fn draw(scroll: &mut usize, look: &Look, area: Rect, buffer: &mut Buf
     }
     strip.fill(look.signs.rule, look.theme.focus);
     for (line, content) in lines(body).zip(&all[*scroll..]) {
-        let mut strip = Strip::new(line, buffer, &look.signs);
+        let mut strip = Strip::new(line, buffer, look.signs);
         match content {
             Line::Title(title) => strip.left("  ", Style::new()).left(title, look.theme.focus),
             Line::Keys(keys, help) => {

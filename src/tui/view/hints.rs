@@ -4,7 +4,8 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use crate::tui::action::{Action, Context, Entry, TABLE};
+use crate::tui::action::{Action, Context, Entry, Group, TABLE};
+use crate::tui::dialog::Dialog;
 use crate::tui::state::Screen;
 use crate::tui::text;
 
@@ -15,13 +16,26 @@ const LAST: [Action; 2] = [Action::Quit, Action::Help];
 
 pub(super) fn draw(screen: &Screen, area: Rect, buffer: &mut Buffer) {
     let look = &screen.setup.look;
-    let mut strip = Strip::new(area, buffer, &look.signs);
+    let mut strip = Strip::new(area, buffer, look.signs);
     let entry = |action: &Action| TABLE.iter().find(|entry| entry.action == *action);
-    for entry in LAST.iter().filter_map(entry) {
+    let last = if screen.dialog.is_none() { &LAST[..] } else { &[] };
+    for entry in last.iter().filter_map(entry) {
         strip.right(&format!("{} ", entry.hint), look.theme.dim);
         strip.right(&format!(" {} ", entry.key()), look.theme.key);
     }
-    for entry in TABLE.iter().filter(|entry| is_hinted(entry, screen)) {
+    if let Some(dialog) = &screen.dialog {
+        for (key, hint) in answers(dialog) {
+            strip.left(&format!(" {key} "), look.theme.key).left(hint, look.theme.dim).left(" ", Style::new());
+        }
+        return;
+    }
+    // What concerns the pane with the focus comes first.
+    let in_output = screen.lists.focus().output;
+    let (near, far): (Vec<_>, Vec<_>) = TABLE
+        .iter()
+        .filter(|entry| is_hinted(entry, screen))
+        .partition(|entry| !in_output || entry.group == Group::Output);
+    for entry in near.into_iter().chain(far) {
         if text::width(entry.key()) + text::width(entry.hint) + 3 > strip.room() {
             break;
         }
@@ -29,6 +43,17 @@ pub(super) fn draw(screen: &Screen, area: Rect, buffer: &mut Buffer) {
             .left(&format!(" {} ", entry.key()), look.theme.key)
             .left(entry.hint, look.theme.dim)
             .left(" ", Style::new());
+    }
+}
+
+/// A dialog has few keys, and takes all the others for text or for nothing.
+fn answers(dialog: &Dialog) -> &'static [(&'static str, &'static str)] {
+    match dialog {
+        Dialog::Ask { .. } => &[("y", "yes"), ("n", "no"), ("Esc", "no")],
+        Dialog::Add(_) => &[("Enter", "adds the job"), ("Esc", "doesn't")],
+        Dialog::Filter(_) => &[("Enter", "keeps the filter"), ("Esc", "shows all")],
+        Dialog::Search(_) => &[("Enter", "searches"), ("Esc", "doesn't")],
+        Dialog::Help { .. } => &[("j k", "scroll"), ("Esc", "closes")],
     }
 }
 

@@ -65,7 +65,7 @@ fn heading(screen: &Screen, phase: Phase, area: Rect, height: usize, buffer: &mu
     let focused = focus.list == phase && !focus.output;
     let (all, shown) =
         screen.queue.read(|record, _| (record.list(phase).len(), screen.lists.rows(record, phase).len()));
-    let mut strip = Strip::new(area, buffer, &look.signs);
+    let mut strip = Strip::new(area, buffer, look.signs);
     let rule = if focused { look.theme.focus } else { look.theme.rule };
     strip.left(look.signs.rule, rule).left(" ", Style::new());
     strip.left(title(phase), if focused { look.theme.focus } else { look.theme.title });
@@ -91,7 +91,7 @@ fn heading(screen: &Screen, phase: Phase, area: Rect, height: usize, buffer: &mu
 pub(super) fn states(screen: &Screen, layout: &Layout, buffer: &mut Buffer) {
     let look = &screen.setup.look;
     let focus = screen.lists.focus();
-    let mut strip = Strip::new(layout.states, buffer, &look.signs);
+    let mut strip = Strip::new(layout.states, buffer, look.signs);
     for phase in PHASES {
         let here = focus.list == phase;
         strip.left(" ", Style::new());
@@ -108,7 +108,7 @@ pub(super) fn states(screen: &Screen, layout: &Layout, buffer: &mut Buffer) {
 pub(super) fn divide(screen: &Screen, area: Rect, buffer: &mut Buffer) {
     let look = &screen.setup.look;
     for line in lines(area) {
-        Strip::new(line, buffer, &look.signs).left(look.signs.upright, look.theme.rule);
+        Strip::new(line, buffer, look.signs).left(look.signs.upright, look.theme.rule);
     }
 }
 

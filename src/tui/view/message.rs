@@ -22,7 +22,7 @@ pub(super) fn draw(screen: &Screen, area: Rect, buffer: &mut Buffer, now: DateTi
         None | Some(Dialog::Help { .. }) => {}
         Some(open) => return dialog::draw(open, screen, area, buffer),
     }
-    let mut strip = Strip::new(area, buffer, &look.signs);
+    let mut strip = Strip::new(area, buffer, look.signs);
     strip.left(" ", Style::new());
     if let Some(notice) = screen.notices.shown() {
         let style = match notice.tone {

@@ -11,7 +11,7 @@ use crate::tui::layout::Layout;
 use crate::tui::output::{self, Progress, Status};
 use crate::tui::state::Screen;
 use crate::tui::text;
-use crate::tui::theme::{Look, Palette, Signs};
+use crate::tui::theme::{Look, Palette};
 
 use super::paint::{Strip, below};
 use super::{empty, when};
@@ -48,7 +48,7 @@ fn title(
     let look = &screen.setup.look;
     let focused = screen.lists.focus().output;
     let rule = if focused { look.theme.focus } else { look.theme.rule };
-    let mut strip = Strip::new(area, buffer, &look.signs);
+    let mut strip = Strip::new(area, buffer, look.signs);
     strip.left(look.signs.rule, rule).left(" ", Style::new());
     strip.left("Output", if focused { look.theme.focus } else { look.theme.title });
     let facts = status.map(|status| facts(status, look)).unwrap_or_default();
@@ -79,7 +79,7 @@ fn facts(status: &Status, look: &Look) -> Vec<(String, Style)> {
         let plural = if hits.count == 1 { "" } else { "es" };
         facts.push((format!("{}{looking} match{plural}", text::count(hits.count)), look.theme.warn));
     }
-    facts.extend(status.below(look.signs == Signs::ASCII).map(|news| (news, look.theme.live)));
+    facts.extend(status.below(look.is_ascii()).map(|news| (news, look.theme.live)));
     let position = status.position();
     if !position.is_empty() && !status.following {
         facts.push((position, look.theme.dim));
@@ -91,7 +91,7 @@ fn facts(status: &Status, look: &Look) -> Vec<(String, Style)> {
 /// `███─── 42%`, or a word where it isn't known how far it is.
 fn bar(progress: Progress, look: &Look) -> Option<String> {
     const WIDTH: usize = 12;
-    let (full, empty) = if look.signs == Signs::ASCII { ("#", ".") } else { ("━", "─") };
+    let (full, empty) = if look.is_ascii() { ("#", ".") } else { ("━", "─") };
     let word = match progress {
         Progress::None => return None,
         Progress::Indeterminate => return Some("working".to_owned()),
@@ -112,7 +112,7 @@ fn appearance(look: &Look) -> output::Look {
         found: look.theme.warn.add_modifier(Modifier::UNDERLINED),
         current: plain.add_modifier(Modifier::REVERSED),
         colours: look.theme.palette != Palette::Mono,
-        ascii: look.signs == Signs::ASCII,
+        ascii: look.is_ascii(),
     }
 }
 

@@ -74,7 +74,7 @@ pub(super) fn draw(
     if cursor == Cursor::On {
         buffer.set_style(area, look.theme.cursor);
     }
-    let mut strip = Strip::new(area, buffer, &look.signs);
+    let mut strip = Strip::new(area, buffer, look.signs);
     strip.left(if cursor == Cursor::No { " " } else { look.signs.cursor }, over(look.theme.live));
     strip.column_of(parts.sign, 2, over(parts.sign_style));
     if job.outcome().is_some() {
@@ -108,7 +108,7 @@ fn title(job: &Job, cursor: Cursor, look: &Look) -> Style {
 
 fn parts(job: &Job, queue: &QueueRecord, setup: &Setup, now: DateTime<Utc>) -> Parts {
     let look = &setup.look;
-    let (theme, signs) = (&look.theme, &look.signs);
+    let (theme, signs) = (&look.theme, look.signs);
     match &job.state {
         State::Pending { asked } => {
             let failed = job.failure().map(|failure| text::plain_line(&failure.message));
