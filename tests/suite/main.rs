@@ -10,6 +10,7 @@ mod house;
 mod log;
 mod output;
 mod properties;
+mod readme;
 mod reconcile;
 mod room;
 mod rules;

@@ -3,7 +3,7 @@
 mod cursor;
 mod keys;
 mod looks;
-mod stage;
+pub(crate) mod stage;
 
 use setlist::model::{Command, Mode, Outcome, Phase, QueueId};
 use setlist::tui::wake::{Broken, Spot, Wake, Why};

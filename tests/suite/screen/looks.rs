@@ -107,8 +107,7 @@ fn without_colours_no_colour_is_set_anywhere() {
 fn the_eye_goes_to_failures() {
     let mut stage = busy(80, 24, colourful());
     let buffer = stage.keys("j").buffer();
-    let red: String =
-        buffer.content.iter().filter(|cell| cell.fg == Color::LightRed).map(Cell::symbol).collect();
+    let red: String = buffer.content.iter().filter(|cell| cell.fg == Color::LightRed).map(Cell::symbol).collect();
     assert!(red.contains("exit code 101") && red.contains("✗ 1 failed"), "{red}");
     assert!(!red.contains("succeeded"));
     let bold = buffer

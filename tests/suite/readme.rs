@@ -1,0 +1,127 @@
+//! What the README shows is true: its screen, its diagnosis and its key table are drawn by the program itself, its
+//! `jobs.yaml` is a good one, and its tour can be walked.
+//!
+//! `UPDATE_README=1 cargo test --test suite readme::` writes the drawn parts anew.
+
+use std::fmt::Write;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use setlist::model::Outcome;
+use setlist::tui::action::{Group, TABLE};
+
+use crate::room::Room;
+use crate::screen::stage::{Stage, failed, queue};
+
+/// Compares a part of the README, between `<!-- name -->` and `<!-- /name -->`, with what it should be.
+#[track_caller]
+fn shows(name: &str, expected: &str) {
+    static WRITING: Mutex<()> = Mutex::new(());
+    let _turn = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = fs::read_to_string(&path).unwrap();
+    let (before, rest) = readme.split_once(&format!("<!-- {name} -->\n")).unwrap();
+    let (shown, after) = rest.split_once(&format!("<!-- /{name} -->\n")).unwrap();
+    if std::env::var_os("UPDATE_README").is_some() {
+        fs::write(&path, format!("{before}<!-- {name} -->\n{expected}<!-- /{name} -->\n{after}")).unwrap();
+    } else {
+        assert_eq!(shown, expected, "the README's {name} is out of date: see the top of this file");
+    }
+}
+
+/// The first block of code in this language that stands after `mark`.
+fn block(mark: &str, language: &str) -> String {
+    let readme = fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let (_, after) = readme.split_once(mark).unwrap();
+    let (_, code) = after.split_once(&format!("```{language}\n")).unwrap();
+    code.split_once("```").unwrap().0.to_owned()
+}
+
+#[test]
+fn the_screen() {
+    let jobs = [
+        ("fetch", "Fetch sources"),
+        ("lint", "Lint"),
+        ("unit", "Unit tests"),
+        ("e2e", "End-to-end tests"),
+        ("docs", "Documentation"),
+        ("package", "Package"),
+        ("upload", "Upload"),
+    ];
+    let nightly = [("backup", "Back up"), ("report", "Report")];
+    let mut stage = Stage::new(vec![queue("build", 2, 0, &jobs), queue("nightly", 1, 1, &nightly)], 80, 24);
+    stage.keys("p");
+    stage.run("build", 3, Outcome::Succeeded);
+    stage.run("build", 8, failed("exit code 1"));
+    let unit = stage.start("build");
+    stage.later(2);
+    stage.start("build");
+    stage.print(unit.1, "running 258 tests\n........................................ 40/258\n");
+    stage.later(5);
+    stage.keys("h");
+    shows("screen", &format!("```text\n{}\n```\n", stage.text()));
+}
+
+#[test]
+fn the_keys() {
+    let mut table = String::from("| key | does |\n|---|---|\n");
+    for group in [Group::Jobs, Group::Move, Group::Output, Group::Screen] {
+        let mut entries = TABLE.iter().filter(|entry| entry.group == group).peekable();
+        while let Some(entry) = entries.next() {
+            let mut keys = entry.keys.to_vec();
+            // Neighbours with the same text share a line, as in the help.
+            while let Some(next) = entries.next_if(|next| next.help == entry.help) {
+                keys.extend(next.keys);
+            }
+            let keys: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
+            let _ = writeln!(table, "| {} | {} |", keys.join(" "), entry.help);
+        }
+    }
+    shows("keys", &table);
+}
+
+#[test]
+fn the_diagnosis() {
+    let room = Room::with("queues:\n  build:\n    paralel: 2\n    jobs:\n      - {run: make, timeout: 10 parsecs}\n");
+    let said = room.run(&["check", "jobs.yaml"]);
+    assert_eq!(said.code, Some(2));
+    shows("diagnosis", &format!("```text\n{}```\n", said.err));
+}
+
+#[test]
+fn the_example_of_a_file_is_good() {
+    let room = Room::with(&block("## jobs.yaml", "yaml"));
+    assert_eq!(room.ok(&["check"]), "jobs.yaml: 2 queues, 5 jobs\n");
+}
+
+#[test]
+fn our_own_file_is_good() {
+    let room = Room::with(&fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("jobs.yaml")).unwrap());
+    room.ok(&["check"]);
+}
+
+#[test]
+fn the_example_of_the_library_is_the_tested_one() {
+    let lib = fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).unwrap();
+    let tested: String =
+        lib.lines().filter_map(|line| line.strip_prefix("//! ")).map(|line| format!("{line}\n")).collect();
+    let shown = block("## As a library", "rust");
+    for line in shown.lines().filter(|line| !line.is_empty()) {
+        assert!(tested.contains(line), "not in the example of lib.rs: {line}");
+    }
+}
+
+#[test]
+fn the_tour_can_be_walked() {
+    let room = Room::empty();
+    for line in block("## Five minutes", "sh").lines() {
+        let words = shlex::split(line.split(" #").next().unwrap()).unwrap();
+        let args: Vec<&str> = words.iter().map(String::as_str).collect();
+        assert_eq!(args[0], "setlist", "{line}");
+        let said = room.run(&args[1..]);
+        // The screen needs a terminal, and is tested in one.
+        let expected = if args.len() == 1 { 2 } else { 0 };
+        assert_eq!(said.code, Some(expected), "{line}: {said:?}");
+    }
+}
