@@ -6,6 +6,7 @@
 
 mod group;
 mod invocation;
+mod leftovers;
 mod pipe;
 mod process;
 mod spawn;
@@ -18,6 +19,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::model::{Definition, Report, RunId, Stop, Stream};
+pub use leftovers::kill_leftovers;
 use process::Listener;
 use supervisor::{Orders, Supervisor};
 

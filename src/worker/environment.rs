@@ -4,7 +4,24 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use super::Office;
-use crate::model::{Job, Run};
+use crate::model::{Job, Run, WorkerId};
+
+/// The names of all variables below: a worker that a job has started must not inherit them.
+pub(super) const NAMES: [&str; 8] = [
+    "SETLIST_QUEUE",
+    "SETLIST_JOB",
+    "SETLIST_JOB_ID",
+    "SETLIST_RUN_ID",
+    "SETLIST_ATTEMPT",
+    "SETLIST_WORKER",
+    "SETLIST_SITE",
+    "SETLIST_VALUE",
+];
+
+/// What marks every process that a worker's jobs have started, however far they have moved from it.
+pub(super) fn marks(worker: WorkerId, office: &Office) -> [(&'static str, OsString); 2] {
+    [("SETLIST_WORKER", worker.to_string().into()), ("SETLIST_SITE", office.home().as_os_str().to_owned())]
+}
 
 /// The variables that are laid over the job's environment.
 pub(super) fn of(job: &Job, run: &Run, office: &Office, value_file: &Path) -> Vec<(String, OsString)> {
@@ -15,9 +32,10 @@ pub(super) fn of(job: &Job, run: &Run, office: &Office, value_file: &Path) -> Ve
         ("SETLIST_JOB_ID", job.id.0.to_string().into()),
         ("SETLIST_RUN_ID", run.id.to_string().into()),
         ("SETLIST_ATTEMPT", run.attempt.to_string().into()),
-        ("SETLIST_SITE", office.home().as_os_str().to_owned()),
         ("SETLIST_VALUE", value_file.as_os_str().to_owned()),
     ]
+    .into_iter()
+    .chain(marks(run.worker, office))
     .map(|(name, value): (&str, OsString)| (name.to_owned(), value))
-    .into()
+    .collect()
 }

@@ -1,10 +1,11 @@
-//! What dead workers have left behind: their runs end as *interrupted*.
+//! What dead workers have left behind: their runs end as *interrupted*, and nothing of them stays.
 
 use chrono::Utc;
 
 use super::office::host;
-use super::{Office, WorkerError};
+use super::{Office, WorkerError, environment};
 use crate::model::Command;
+use crate::runner::kill_leftovers;
 use crate::store::Store;
 
 /// Finds the workers of this machine whose process is gone, and ends their runs as interrupted; tells how many runs.
@@ -16,6 +17,12 @@ pub fn bury_the_dead(store: &mut dyn Store, office: &Office) -> Result<usize, Wo
     for worker in store.workers()? {
         if worker.host != host || office.state.worker_lives(worker.id) {
             continue;
+        }
+        // Before the job can run again, nothing of its last run may be left.
+        let marks = environment::marks(worker.id, office);
+        let killed = kill_leftovers(&marks.each_ref().map(|(name, value)| (*name, value.as_os_str())));
+        if killed > 0 {
+            tracing::warn!(worker = %worker.id, killed, "killed what a dead worker had left behind");
         }
         for answer in store.execute(&[Command::Bury { worker: worker.id }], Utc::now())? {
             // Somebody else may have been quicker; a refusal says just that.

@@ -175,11 +175,11 @@ fn retry_runs_a_job_again_in_the_background() {
 fn cancel_stops_the_whole_group() {
     let room = Room::with("queues:\n  q:\n    - {id: a, run: 'sleep 1000 & echo $! > child; wait'}\n");
     room.ok(&["retry", "q/a"]);
-    let child = wait_for("the child", || room.read("child").trim().parse::<i32>().ok());
+    let child = wait_for("the child", || room.read("child").strip_suffix('\n').map(str::to_owned));
     room.ok(&["cancel", "q/a"]);
     let job = room.until("q/a", |job| job["state"] == json!("finished"));
     assert_eq!((&job["outcome"], &job["signal"]), (&json!("cancelled"), &json!(15)));
-    wait_for("the child's end", || (!fs::exists(format!("/proc/{child}/cwd/.")).unwrap_or(false)).then_some(()));
+    wait_for("the child's end", || ended(&child).then_some(()));
 }
 
 #[test]
@@ -349,13 +349,25 @@ fn two_at_once_share_the_work() {
 
 #[test]
 fn a_killed_worker_leaves_an_interrupted_job_and_loses_nothing() {
-    let room = Room::with("queues:\n  q:\n    - {id: a, run: 'touch up; sleep 1000'}\n    - {id: b, run: 'true'}\n");
+    let room = Room::with("queues:\n  q:\n    - {id: a, run: sh spread.sh}\n    - {id: b, run: 'true'}\n");
+    // One child in the job's group, one that has left it for a session of its own.
+    room.write("spread.sh", "sleep 1000 & echo $! > near; setsid sleep 1000 & echo $! > far; wait");
     let mut worker = room.command(&["process"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    wait_for("the job", || room.join("up").exists().then_some(()));
+    let child = |name: &str| wait_for(name, || room.read(name).strip_suffix('\n').map(str::to_owned));
+    let children = [child("near"), child("far")];
     worker.kill().unwrap();
     worker.wait().unwrap();
     let said = room.run(&["process"]);
     assert_eq!(said.code, Some(0), "{said:?}");
     assert_eq!(room.job("q/a")["outcome"], json!("interrupted"));
     assert_eq!(room.job("q/b")["outcome"], json!("succeeded"));
+    for child in children {
+        wait_for("the end of what the job started", || ended(&child).then_some(()));
+    }
+}
+
+/// Whether a process is gone, or a zombie that nobody has collected.
+fn ended(pid: &str) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('Z'))
 }
