@@ -292,3 +292,51 @@ fn line_after(source: &mut dyn Source, offset: u64, end: u64) -> Result<u64, Sto
     let found = memchr::memchr(b'\n', &bytes[..piece.len]).filter(|_| piece.offset == offset);
     Ok(found.map_or(piece.offset.max(offset), |at| offset + at as u64 + 1))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::log::Piece;
+
+    /// A log of lines of 4 KiB, each all of one letter.
+    struct Letters(u64);
+
+    impl Source for Letters {
+        fn written(&mut self) -> Result<u64, StoreError> {
+            Ok(self.0)
+        }
+
+        fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<Piece, StoreError> {
+            let len = usize::try_from(self.0 - offset).unwrap().min(buffer.len());
+            for (at, byte) in (offset..).zip(&mut buffer[..len]) {
+                let letter = u8::try_from(at / 4096 % 26).unwrap();
+                *byte = if at % 4096 == 4095 { b'\n' } else { b'a' + letter };
+            }
+            Ok(Piece { offset, len })
+        }
+    }
+
+    /// Only a log of half a gibibyte thins its index by itself.
+    #[test]
+    fn a_thinned_index_finds_the_same_lines() {
+        let mut source = Letters(2 << 20);
+        let written = source.0;
+        let mut index = Index::new();
+        while index.extend(&mut source, written, 1 << 20).unwrap() {}
+        let lines = |index: &mut Index, source: &mut Letters| -> Vec<_> {
+            let starts = (0..written).step_by(4096 * 7);
+            starts.map(|offset| format!("{:?}", index.line_at(source, offset, written).unwrap())).collect()
+        };
+        let (before, starts) = (lines(&mut index, &mut source), index.starts.len());
+        for _ in 0..3 {
+            index.thin();
+        }
+        assert!(index.starts.len() <= starts / 8 + 2);
+        assert_eq!(lines(&mut index, &mut source), before);
+        // And goes on in larger steps.
+        source.0 *= 2;
+        let written = source.0;
+        while index.extend(&mut source, written, 1 << 20).unwrap() {}
+        assert_eq!(index.lines(), Some(written / 4096));
+    }
+}

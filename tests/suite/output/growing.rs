@@ -1,7 +1,7 @@
 //! A log in memory that grows and loses its middle while a pane reads it.
 
 use std::ops::Range;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -12,7 +12,7 @@ use setlist::tui::output::{Look, Output, Source, Status};
 
 /// A handle to the log; clones are the same log.
 #[derive(Clone, Default)]
-pub struct Log(Arc<Mutex<State>>);
+pub(super) struct Log(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
@@ -23,39 +23,43 @@ struct State {
 }
 
 impl Log {
-    pub fn of(bytes: impl AsRef<[u8]>) -> Self {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn of(bytes: impl AsRef<[u8]>) -> Self {
         let log = Self::default();
         log.append(bytes);
         log
     }
 
-    pub fn append(&self, bytes: impl AsRef<[u8]>) {
-        self.0.lock().unwrap().bytes.extend_from_slice(bytes.as_ref());
+    pub(super) fn append(&self, bytes: impl AsRef<[u8]>) {
+        self.state().bytes.extend_from_slice(bytes.as_ref());
     }
 
     /// Drops the bytes in this range.
-    pub fn lose(&self, lost: Range<u64>) {
-        self.0.lock().unwrap().lost = lost;
+    pub(super) fn lose(&self, lost: Range<u64>) {
+        self.state().lost = lost;
     }
 
     /// Fails every read from now on, or no longer.
-    pub fn refuse(&self, refuses: bool) {
-        self.0.lock().unwrap().refuses = refuses;
+    pub(super) fn refuse(&self, refuses: bool) {
+        self.state().refuses = refuses;
     }
 
     /// How many bytes were read since this was asked last.
-    pub fn take_read(&self) -> u64 {
-        std::mem::take(&mut self.0.lock().unwrap().read)
+    pub(super) fn take_read(&self) -> u64 {
+        std::mem::take(&mut self.state().read)
     }
 }
 
 impl Source for Log {
     fn written(&mut self) -> Result<u64, StoreError> {
-        Ok(self.0.lock().unwrap().bytes.len() as u64)
+        Ok(self.state().bytes.len() as u64)
     }
 
     fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<Piece, StoreError> {
-        let mut state = self.0.lock().unwrap();
+        let mut state = self.state();
         if state.refuses {
             return Err(StoreError::io("/logs/7", std::io::Error::from_raw_os_error(5)));
         }
@@ -64,7 +68,7 @@ impl Source for Log {
         if offset < state.lost.start && !state.lost.is_empty() {
             end = state.lost.start;
         }
-        let rest = state.bytes.get(offset as usize..end as usize).unwrap_or_default();
+        let rest = state.bytes.get(place(offset)..place(end)).unwrap_or_default();
         let len = rest.len().min(buffer.len());
         buffer[..len].copy_from_slice(&rest[..len]);
         state.read += len as u64;
@@ -72,8 +76,12 @@ impl Source for Log {
     }
 }
 
+fn place(offset: u64) -> usize {
+    usize::try_from(offset).unwrap_or(usize::MAX)
+}
+
 /// A look whose styles can be told apart in a buffer.
-pub fn look() -> Look {
+pub(super) fn look() -> Look {
     Look {
         text: Style::new(),
         remark: Style::new().fg(Color::Indexed(200)),
@@ -85,45 +93,45 @@ pub fn look() -> Look {
 }
 
 /// A pane on a screen of its own.
-pub struct Screen {
-    pub output: Output,
-    pub area: Rect,
-    pub look: Look,
-    pub buffer: Buffer,
+pub(super) struct Screen {
+    pub(super) output: Output,
+    pub(super) area: Rect,
+    pub(super) look: Look,
+    pub(super) buffer: Buffer,
 }
 
 impl Screen {
     /// With everything read.
-    pub fn new(log: &Log, width: u16, height: u16) -> Self {
+    pub(super) fn new(log: &Log, width: u16, height: u16) -> Self {
         let mut screen = Self::unread(log, width, height);
         screen.refresh();
         screen
     }
 
-    pub fn unread(log: &Log, width: u16, height: u16) -> Self {
+    pub(super) fn unread(log: &Log, width: u16, height: u16) -> Self {
         let area = Rect::new(0, 0, width, height);
         Self { output: Output::new(log.clone()), area, look: look(), buffer: Buffer::empty(area) }
     }
 
     /// Until there is no more to do.
-    pub fn refresh(&mut self) {
+    pub(super) fn refresh(&mut self) {
         while self.output.refresh() {}
     }
 
-    pub fn draw(&mut self) -> Status {
+    pub(super) fn draw(&mut self) -> Status {
         self.buffer = Buffer::empty(self.area);
         self.output.draw(self.area, &mut self.buffer, &self.look)
     }
 
     /// The rows as they are drawn, without the space behind them.
-    pub fn rows(&mut self) -> Vec<String> {
+    pub(super) fn rows(&mut self) -> Vec<String> {
         self.draw();
         rows(&self.buffer)
     }
 }
 
 /// The rows of a buffer; the cell below the right half of a wide character is left out.
-pub fn rows(buffer: &Buffer) -> Vec<String> {
+pub(super) fn rows(buffer: &Buffer) -> Vec<String> {
     let width = buffer.area.width as usize;
     let row = |cells: &[ratatui::buffer::Cell]| {
         let mut row = String::new();
