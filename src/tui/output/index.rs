@@ -15,8 +15,11 @@ const BLOCK: usize = 64 * 1024;
 /// More starts than this are thinned out, and blocks grow: with these numbers, when a log has more than 512 MiB.
 const MOST_STARTS: usize = 8192;
 
-/// How many blocks stay in memory: what is on the screen, and a little around it.
-const CACHED: usize = 4;
+/// How many bytes of blocks stay in memory: what is on the screen, and a little around it.
+const CACHED: usize = 2 * 1024 * 1024;
+
+/// But so many blocks at least: a screen can lie across two, and the end of the log is looked at too.
+const CACHED_BLOCKS: usize = 3;
 
 /// A line that was looked up.
 #[derive(Clone, Debug)]
@@ -37,7 +40,7 @@ pub(super) struct Found {
 #[derive(Clone, Debug)]
 pub(super) enum Content {
     /// Output.
-    Line(Line),
+    Line(Rc<Line>),
     /// So many bytes have been dropped from the log here.
     Lost(u64),
 }
@@ -93,6 +96,11 @@ impl Index {
         self.starts.last().map_or(0, |start| start.offset)
     }
 
+    /// The offset up to which it has read; past the frontier in a line that was overwritten many times.
+    pub(super) fn scanned(&self) -> u64 {
+        self.starts.last().map_or(0, |start| start.body)
+    }
+
     /// Whether it knows all of a log of this length.
     pub(super) fn knows(&self, written: u64) -> bool {
         self.complete == Some(written)
@@ -112,7 +120,7 @@ impl Index {
     /// Goes on to the end of the log, but no further than `budget` bytes. Returns whether there is more.
     pub(super) fn extend(&mut self, source: &mut dyn Source, written: u64, budget: u64) -> Result<bool, StoreError> {
         self.complete = None;
-        let limit = self.frontier().saturating_add(budget);
+        let limit = self.scanned().saturating_add(budget);
         while let Some(last) = self.starts.last().copied() {
             if last.body >= limit {
                 return Ok(true);
@@ -229,8 +237,13 @@ impl Index {
     fn remember(&mut self, block: Block) -> Rc<Block> {
         let block = Rc::new(block);
         self.cache.retain(|known| known.start.offset != block.start.offset);
-        self.cache.truncate(CACHED - 1);
         self.cache.insert(0, Rc::clone(&block));
+        let mut weight = 0;
+        let full = self.cache.iter().position(|block| {
+            weight += block.weight();
+            weight > CACHED
+        });
+        self.cache.truncate(full.unwrap_or(usize::MAX).max(CACHED_BLOCKS));
         block
     }
 
