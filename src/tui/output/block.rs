@@ -67,7 +67,7 @@ struct Span {
 #[derive(Debug)]
 pub(super) enum Loaded {
     /// Lines.
-    Block(Block),
+    Block(Rc<Block>),
     /// The bytes up to this offset are no longer there.
     Lost { until: u64 },
 }
@@ -112,7 +112,7 @@ impl Block {
         };
         let end = if torn { Some(start.body + filled as u64) } else { bound };
         block.split(size, end);
-        Ok(Loaded::Block(block))
+        Ok(Loaded::Block(Rc::new(block)))
     }
 
     /// Finds the lines: all of them, where the block is known to end at `bound`; else those of about `size` bytes.

@@ -234,8 +234,7 @@ impl Index {
         }
     }
 
-    fn remember(&mut self, block: Block) -> Rc<Block> {
-        let block = Rc::new(block);
+    fn remember(&mut self, block: Rc<Block>) -> Rc<Block> {
         self.cache.retain(|known| known.start.offset != block.start.offset);
         self.cache.insert(0, Rc::clone(&block));
         let mut weight = 0;
