@@ -97,6 +97,7 @@ fn is_plain_ascii(text: &str) -> bool {
 
 /// How many cells a character takes when it is drawn by itself; 0 for a mark that joins the one before it, none for
 /// one that is never drawn: controls, and whatever is invisible or changes how its neighbours are read.
+#[inline]
 pub(super) fn cells(character: char) -> Option<usize> {
     match character {
         ' '..='~' => Some(1),

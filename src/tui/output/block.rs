@@ -1,8 +1,12 @@
 //! A stretch of the log in memory, with the lines in it: the unit of reading.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
 use super::line::Line;
 use super::progress::Progress;
-use super::sanitize::{self, Carry};
+use super::sanitize::{self, Carry, ESCAPE};
 use super::source::Source;
 use super::split::{LOOK_AHEAD, Step, step};
 use crate::store::StoreError;
@@ -22,6 +26,9 @@ pub(super) struct Start {
     pub lost: bool,
 }
 
+/// Lines that are kept as they are shown; no screen is larger.
+const MOST_SHOWN: usize = 512;
+
 /// Some lines of the log.
 #[derive(Debug)]
 pub(super) struct Block {
@@ -39,6 +46,8 @@ pub(super) struct Block {
     carries: Vec<Carry>,
     /// Whether the last line has no end yet.
     open: bool,
+    /// Lines that were shown lately.
+    shown: RefCell<HashMap<usize, Rc<Line>>>,
 }
 
 /// A line in a block; offsets from the block's first byte.
@@ -58,7 +67,7 @@ struct Span {
 #[derive(Debug)]
 pub(super) enum Loaded {
     /// Lines.
-    Block(Block),
+    Block(Rc<Block>),
     /// The bytes up to this offset are no longer there.
     Lost { until: u64 },
 }
@@ -99,35 +108,49 @@ impl Block {
             lines: Vec::new(),
             carries: Vec::new(),
             open: false,
+            shown: RefCell::default(),
         };
         let end = if torn { Some(start.body + filled as u64) } else { bound };
         block.split(size, end);
-        Ok(Loaded::Block(block))
+        Ok(Loaded::Block(Rc::new(block)))
     }
 
     /// Finds the lines: all of them, where the block is known to end at `bound`; else those of about `size` bytes.
     fn split(&mut self, size: usize, bound: Option<u64>) {
         let mut carry = self.start.carry;
+        self.carries.push(carry);
+        // Most lines have no escape: one look finds that out for many of them.
+        let escape_from = |bytes: &[u8], at: usize| memchr::memchr(ESCAPE, &bytes[at..]).map(|found| at + found);
+        let mut escape = escape_from(&self.bytes, 0);
         let (mut start, mut body) = (0, 0);
         while body < self.bytes.len() && (bound.is_some() || body < size) {
-            match step(&self.bytes[body..], carry) {
-                Step::Line { len, next, carry: after } => {
-                    self.push(start, body, body + len, carry);
-                    carry = after;
+            let after = match step(&self.bytes[body..], carry) {
+                Step::Line { len, next } => {
+                    self.push(start, body, body + len);
+                    let line = body..body + len;
                     body += next;
                     start = body;
+                    if !carry.inside && escape.is_none_or(|escape| escape >= line.end) {
+                        continue;
+                    }
+                    escape = escape_from(&self.bytes, line.end);
+                    carry.after(&self.bytes[line])
                 }
-                Step::Moved { by, carry: after } => {
-                    carry = after;
+                Step::Moved { by, carry } => {
                     body += by;
+                    carry
                 }
                 Step::Open => {
-                    self.push(start, body, self.bytes.len(), carry);
-                    carry = Carry::default();
+                    self.push(start, body, self.bytes.len());
                     body = self.bytes.len();
                     start = body;
                     self.open = bound.is_none();
+                    Carry::default()
                 }
+            };
+            if after != carry {
+                carry = after;
+                self.carries.push(carry);
             }
         }
         if !self.lines.is_empty() {
@@ -142,10 +165,8 @@ impl Block {
         }
     }
 
-    fn push(&mut self, start: usize, body: usize, stop: usize, carry: Carry) {
-        if self.carries.last() != Some(&carry) {
-            self.carries.push(carry);
-        }
+    /// Adds a line, which inherits the latest carry.
+    fn push(&mut self, start: usize, body: usize, stop: usize) {
         // A block is far smaller than 4 GiB.
         let short = |offset: usize| u32::try_from(offset).unwrap_or(u32::MAX);
         let carry = short(self.carries.len() - 1);
@@ -189,8 +210,21 @@ impl Block {
         !(self.open && index + 1 == self.len())
     }
 
+    /// How much memory it takes, roughly.
+    pub(super) fn weight(&self) -> usize {
+        self.bytes.len() + self.lines.len() * size_of::<Span>()
+    }
+
     /// A line as it is shown.
-    pub(super) fn line(&self, index: usize) -> Line {
+    pub(super) fn line(&self, index: usize) -> Rc<Line> {
+        let mut shown = self.shown.borrow_mut();
+        if shown.len() >= MOST_SHOWN {
+            shown.clear();
+        }
+        Rc::clone(shown.entry(index).or_insert_with(|| Rc::new(self.read(index))))
+    }
+
+    fn read(&self, index: usize) -> Line {
         let Some(span) = self.lines.get(index) else { return Line::default() };
         let carry = self.carries.get(span.carry as usize).copied().unwrap_or_default();
         sanitize::line(&self.bytes[span.body as usize..span.stop as usize], carry)

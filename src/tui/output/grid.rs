@@ -6,12 +6,13 @@ use super::line::Line;
 use crate::tui::text;
 
 /// One line of cells and a cursor.
-#[derive(Default)]
 pub(super) struct Grid {
     cells: Vec<Cell>,
     column: usize,
-    /// The styles in use; cells name them by index.
+    /// The styles in use; cells name them by index. The first is no style, the last the one in force.
     styles: Vec<Style>,
+    /// The index of the style in force.
+    style: u16,
     /// Marks that join the character before them; few lines have any.
     marks: Vec<Marks>,
 }
@@ -25,6 +26,9 @@ struct Cell {
     marks: u16,
 }
 
+/// An empty cell.
+const BLANK: Cell = Cell { character: ' ', style: 0, marks: 0 };
+
 /// More marks on one character than any script needs would only smear over the lines around.
 type Marks = [Option<char>; 3];
 
@@ -37,6 +41,30 @@ const FURTHEST: usize = 512;
 const TAB: usize = 8;
 
 impl Grid {
+    /// An empty line with room for so many cells.
+    pub(super) fn with_room(cells: usize, style: Style) -> Self {
+        let mut grid = Self {
+            cells: Vec::with_capacity(cells),
+            column: 0,
+            styles: vec![Style::new()],
+            style: 0,
+            marks: Vec::new(),
+        };
+        grid.set_style(style);
+        grid
+    }
+
+    /// The style of what is written from now on.
+    pub(super) fn set_style(&mut self, style: Style) {
+        if style == Style::new() {
+            self.style = 0;
+        } else {
+            self.styles.push(style);
+            // A piece of a line is too short for more styles than that.
+            self.style = u16::try_from(self.styles.len() - 1).unwrap_or(0);
+        }
+    }
+
     /// Where the next character goes.
     pub(super) fn column(&self) -> usize {
         self.column
@@ -48,21 +76,21 @@ impl Grid {
     }
 
     /// Moves the cursor to the next stop.
-    pub(super) fn tab(&mut self, style: Style) {
+    pub(super) fn tab(&mut self) {
         let stop = (self.column / TAB + 1) * TAB;
         // The text may have grown beyond `FURTHEST`; a tab always has its place.
-        self.fill_to(stop, style);
+        self.fill_to(stop, self.style);
         self.column = stop;
     }
 
     /// Writes a character at the cursor.
-    pub(super) fn print(&mut self, character: char, style: Style) {
+    pub(super) fn print(&mut self, character: char) {
         match text::cells(character) {
             None => {}
             Some(0) => self.join(character),
             Some(width) => {
-                self.fill_to(self.column, Style::new());
-                let style = self.style(style);
+                self.fill_to(self.column, 0);
+                let style = self.style;
                 self.put(Cell { character, style, marks: 0 });
                 for _ in 1..width {
                     self.put(Cell { character: WIDE_REST, style, marks: 0 });
@@ -98,15 +126,19 @@ impl Grid {
 
     /// What is there.
     pub(super) fn into_line(self) -> Line {
-        let mut line = Line::default();
+        let mut line = Line::with_room(self.cells.len());
+        let mut style = 0;
         for cell in &self.cells {
             if cell.character == WIDE_REST {
                 continue;
             }
-            let style = self.styles.get(usize::from(cell.style)).copied().unwrap_or_default();
-            line.push(cell.character, style);
+            if cell.style != style {
+                style = cell.style;
+                line.set_style(self.styles.get(usize::from(style)).copied().unwrap_or_default());
+            }
+            line.push(cell.character);
             if let Some(marks) = usize::from(cell.marks).checked_sub(1).and_then(|index| self.marks.get(index)) {
-                marks.iter().flatten().for_each(|mark| line.push_mark(*mark));
+                marks.iter().flatten().for_each(|mark| line.push(*mark));
             }
         }
         line
@@ -133,15 +165,13 @@ impl Grid {
     }
 
     fn blank(&mut self, column: usize) {
-        let style = self.style(Style::new());
-        self.cells[column] = Cell { character: ' ', style, marks: 0 };
+        self.cells[column] = BLANK;
     }
 
     /// Spaces up to `column`, if the text ends before it.
-    fn fill_to(&mut self, column: usize, style: Style) {
+    fn fill_to(&mut self, column: usize, style: u16) {
         if self.cells.len() < column {
-            let style = self.style(style);
-            self.cells.resize(column, Cell { character: ' ', style, marks: 0 });
+            self.cells.resize(column, Cell { style, ..BLANK });
         }
     }
 
@@ -160,19 +190,5 @@ impl Grid {
         if let Some(free) = self.marks[usize::from(cell.marks) - 1].iter_mut().find(|free| free.is_none()) {
             *free = Some(mark);
         }
-    }
-
-    /// The index of a style.
-    fn style(&mut self, style: Style) -> u16 {
-        let known = match self.styles.last() {
-            Some(last) if *last == style => Some(self.styles.len() - 1),
-            _ => None,
-        };
-        let index = known.unwrap_or_else(|| {
-            self.styles.push(style);
-            self.styles.len() - 1
-        });
-        // A piece of a line is too short for more styles than that.
-        u16::try_from(index).unwrap_or(u16::MAX)
     }
 }

@@ -15,8 +15,11 @@ const BLOCK: usize = 64 * 1024;
 /// More starts than this are thinned out, and blocks grow: with these numbers, when a log has more than 512 MiB.
 const MOST_STARTS: usize = 8192;
 
-/// How many blocks stay in memory: what is on the screen, and a little around it.
-const CACHED: usize = 4;
+/// How many bytes of blocks stay in memory: what is on the screen, and a little around it.
+const CACHED: usize = 2 * 1024 * 1024;
+
+/// But so many blocks at least: a screen can lie across two, and the end of the log is looked at too.
+const CACHED_BLOCKS: usize = 3;
 
 /// A line that was looked up.
 #[derive(Clone, Debug)]
@@ -37,7 +40,7 @@ pub(super) struct Found {
 #[derive(Clone, Debug)]
 pub(super) enum Content {
     /// Output.
-    Line(Line),
+    Line(Rc<Line>),
     /// So many bytes have been dropped from the log here.
     Lost(u64),
 }
@@ -93,6 +96,11 @@ impl Index {
         self.starts.last().map_or(0, |start| start.offset)
     }
 
+    /// The offset up to which it has read; past the frontier in a line that was overwritten many times.
+    pub(super) fn scanned(&self) -> u64 {
+        self.starts.last().map_or(0, |start| start.body)
+    }
+
     /// Whether it knows all of a log of this length.
     pub(super) fn knows(&self, written: u64) -> bool {
         self.complete == Some(written)
@@ -112,7 +120,7 @@ impl Index {
     /// Goes on to the end of the log, but no further than `budget` bytes. Returns whether there is more.
     pub(super) fn extend(&mut self, source: &mut dyn Source, written: u64, budget: u64) -> Result<bool, StoreError> {
         self.complete = None;
-        let limit = self.frontier().saturating_add(budget);
+        let limit = self.scanned().saturating_add(budget);
         while let Some(last) = self.starts.last().copied() {
             if last.body >= limit {
                 return Ok(true);
@@ -226,11 +234,15 @@ impl Index {
         }
     }
 
-    fn remember(&mut self, block: Block) -> Rc<Block> {
-        let block = Rc::new(block);
+    fn remember(&mut self, block: Rc<Block>) -> Rc<Block> {
         self.cache.retain(|known| known.start.offset != block.start.offset);
-        self.cache.truncate(CACHED - 1);
         self.cache.insert(0, Rc::clone(&block));
+        let mut weight = 0;
+        let full = self.cache.iter().position(|block| {
+            weight += block.weight();
+            weight > CACHED
+        });
+        self.cache.truncate(full.unwrap_or(usize::MAX).max(CACHED_BLOCKS));
         block
     }
 
@@ -291,4 +303,52 @@ fn line_after(source: &mut dyn Source, offset: u64, end: u64) -> Result<u64, Sto
     let piece = source.read_at(offset, &mut bytes)?;
     let found = memchr::memchr(b'\n', &bytes[..piece.len]).filter(|_| piece.offset == offset);
     Ok(found.map_or(piece.offset.max(offset), |at| offset + at as u64 + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::log::Piece;
+
+    /// A log of lines of 4 KiB, each all of one letter.
+    struct Letters(u64);
+
+    impl Source for Letters {
+        fn written(&mut self) -> Result<u64, StoreError> {
+            Ok(self.0)
+        }
+
+        fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<Piece, StoreError> {
+            let len = usize::try_from(self.0 - offset).unwrap().min(buffer.len());
+            for (at, byte) in (offset..).zip(&mut buffer[..len]) {
+                let letter = u8::try_from(at / 4096 % 26).unwrap();
+                *byte = if at % 4096 == 4095 { b'\n' } else { b'a' + letter };
+            }
+            Ok(Piece { offset, len })
+        }
+    }
+
+    /// Only a log of half a gibibyte thins its index by itself.
+    #[test]
+    fn a_thinned_index_finds_the_same_lines() {
+        let mut source = Letters(2 << 20);
+        let written = source.0;
+        let mut index = Index::new();
+        while index.extend(&mut source, written, 1 << 20).unwrap() {}
+        let lines = |index: &mut Index, source: &mut Letters| -> Vec<_> {
+            let starts = (0..written).step_by(4096 * 7);
+            starts.map(|offset| format!("{:?}", index.line_at(source, offset, written).unwrap())).collect()
+        };
+        let (before, starts) = (lines(&mut index, &mut source), index.starts.len());
+        for _ in 0..3 {
+            index.thin();
+        }
+        assert!(index.starts.len() <= starts / 8 + 2);
+        assert_eq!(lines(&mut index, &mut source), before);
+        // And goes on in larger steps.
+        source.0 *= 2;
+        let written = source.0;
+        while index.extend(&mut source, written, 1 << 20).unwrap() {}
+        assert_eq!(index.lines(), Some(written / 4096));
+    }
 }

@@ -34,17 +34,23 @@ impl Line {
         Self { text, runs }
     }
 
-    /// Adds a character in a style.
-    pub(super) fn push(&mut self, character: char, style: Style) {
-        if self.runs.last().map_or(Style::new(), |run| run.1) != style {
-            self.runs.push((self.text.len(), style));
-        }
-        self.text.push(character);
+    /// An empty line with room for a text of so many bytes.
+    pub(super) fn with_room(bytes: usize) -> Self {
+        Self { text: String::with_capacity(bytes), runs: Vec::new() }
     }
 
-    /// Adds a mark to the last character.
-    pub(super) fn push_mark(&mut self, mark: char) {
-        self.text.push(mark);
+    /// The style of what is added from now on.
+    pub(super) fn set_style(&mut self, style: Style) {
+        let start = self.text.len();
+        self.runs.pop_if(|(last, _)| *last == start);
+        if self.runs.last().map_or(Style::new(), |run| run.1) != style {
+            self.runs.push((start, style));
+        }
+    }
+
+    /// Adds a character, or a mark to the last one.
+    pub(super) fn push(&mut self, character: char) {
+        self.text.push(character);
     }
 
     /// Its text alone.

@@ -9,10 +9,10 @@ use super::source::Source;
 use crate::store::StoreError;
 
 /// How many bytes one refresh reads at most, so that keys are answered meanwhile.
-pub(super) const BUDGET: u64 = 1024 * 1024;
+const BUDGET: u64 = 256 * 1024;
 
 /// How much of the end is read while the index is not there yet.
-const TAIL: u64 = 256 * 1024;
+const TAIL: u64 = 128 * 1024;
 
 /// How many blocks are looked for before the tail at once; a view needs one or two.
 const BLOCKS_BACK: usize = 16;
@@ -49,7 +49,7 @@ impl Lines {
             self.tail = None;
             return Ok(false);
         }
-        let behind = |tail: &Index| to_end && written.saturating_sub(tail.frontier()) > BUDGET;
+        let behind = |tail: &Index| to_end && written.saturating_sub(tail.scanned()) > BUDGET;
         let mut tail = match self.tail.take() {
             Some(tail) if !behind(&tail) => tail,
             _ => Index::of_tail(source, written, TAIL)?,

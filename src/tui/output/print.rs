@@ -33,13 +33,14 @@ impl Printer {
         let mut at = 0;
         loop {
             match step(&self.held[at..], self.carry) {
-                Step::Line { len, next, carry } => {
-                    self.write(&sanitize::line(&self.held[at..at + len], self.carry), out);
+                Step::Line { len, next } => {
+                    let bytes = &self.held[at..at + len];
+                    self.write(&sanitize::line(bytes, self.carry), out);
                     // A piece of a line that was only cut to be bounded is followed by the rest of it.
                     if next > len {
                         out.push('\n');
                     }
-                    self.carry = carry;
+                    self.carry = self.carry.after(bytes);
                     at += next;
                 }
                 Step::Moved { by, carry } => {

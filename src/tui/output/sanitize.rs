@@ -47,7 +47,7 @@ pub(super) fn line(bytes: &[u8], carry: Carry) -> Line {
     {
         return Line::unstyled(text.to_owned(), carry.style);
     }
-    let mut screen = Screen { grid: Grid::default(), style: carry.style };
+    let mut screen = Screen { grid: Grid::with_room(bytes.len(), carry.style), style: carry.style };
     feed(&mut screen, carry, bytes);
     screen.grid.into_line()
 }
@@ -80,16 +80,16 @@ struct Screen {
 
 impl Perform for Screen {
     fn print(&mut self, character: char) {
-        self.grid.print(character, self.style);
+        self.grid.print(character);
     }
 
     fn execute(&mut self, control: u8) {
         match control {
             b'\r' => self.grid.go_to(0),
-            b'\t' => self.grid.tab(self.style),
+            b'\t' => self.grid.tab(),
             0x08 => self.grid.go_to(self.grid.column().saturating_sub(1)),
             // Such a byte alone is no UTF-8; such a character no terminal shows.
-            0x80..=0x9f => self.grid.print(char::REPLACEMENT_CHARACTER, self.style),
+            0x80..=0x9f => self.grid.print(char::REPLACEMENT_CHARACTER),
             _ => {}
         }
     }
@@ -102,7 +102,10 @@ impl Perform for Screen {
         let steps = first.max(1);
         let column = self.grid.column();
         match (action, first) {
-            ('m', _) => sgr::apply(&mut self.style, params),
+            ('m', _) => {
+                sgr::apply(&mut self.style, params);
+                self.grid.set_style(self.style);
+            }
             ('G', _) => self.grid.go_to(steps - 1),
             ('C', _) => self.grid.go_to(column + steps),
             ('D', _) => self.grid.go_to(column.saturating_sub(steps)),

@@ -10,7 +10,7 @@ use super::view::Place;
 use crate::store::StoreError;
 
 /// How many bytes one step looks through at most.
-const BUDGET: u64 = 512 * 1024;
+const BUDGET: u64 = 128 * 1024;
 
 /// A line costs as much as so many bytes, be it ever so short.
 const PER_LINE: u64 = 64;

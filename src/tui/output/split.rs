@@ -19,8 +19,8 @@ const SEQUENCE: usize = 256;
 /// One step through the bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// A line of this many bytes; the next one starts after so many.
-    Line { len: usize, next: usize, carry: Carry },
+    /// A line of this many bytes; the next one starts after so many, with the carry [`after`](Carry::after) the line.
+    Line { len: usize, next: usize },
     /// The first bytes of the line don't show; it goes on after them.
     Moved { by: usize, carry: Carry },
     /// Too few bytes to tell.
@@ -31,7 +31,7 @@ pub(super) enum Step {
 pub(super) fn step(bytes: &[u8], carry: Carry) -> Step {
     let window = &bytes[..bytes.len().min(LOOK_AHEAD)];
     if let Some(len) = memchr::memchr(b'\n', window) {
-        return Step::Line { len, next: len + 1, carry: carry.after(&window[..len]) };
+        return Step::Line { len, next: len + 1 };
     }
     if window.len() < LOOK_AHEAD {
         return Step::Open;
@@ -46,7 +46,7 @@ pub(super) fn step(bytes: &[u8], carry: Carry) -> Step {
         Some(at) if at > 0 && (PIECE - at < SEQUENCE || ends_inside(piece, carry)) => at,
         _ => whole_characters(piece),
     };
-    Step::Line { len, next: len, carry: carry.after(&piece[..len]) }
+    Step::Line { len, next: len }
 }
 
 fn moved(skipped: &[u8], carry: Carry) -> Step {

@@ -1,7 +1,7 @@
 //! A log in memory that grows and loses its middle while a pane reads it.
 
 use std::ops::Range;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -23,6 +23,10 @@ struct State {
 }
 
 impl Log {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn of(bytes: impl AsRef<[u8]>) -> Self {
         let log = Self::default();
         log.append(bytes);
@@ -30,32 +34,32 @@ impl Log {
     }
 
     pub(super) fn append(&self, bytes: impl AsRef<[u8]>) {
-        self.0.lock().unwrap().bytes.extend_from_slice(bytes.as_ref());
+        self.state().bytes.extend_from_slice(bytes.as_ref());
     }
 
     /// Drops the bytes in this range.
     pub(super) fn lose(&self, lost: Range<u64>) {
-        self.0.lock().unwrap().lost = lost;
+        self.state().lost = lost;
     }
 
     /// Fails every read from now on, or no longer.
     pub(super) fn refuse(&self, refuses: bool) {
-        self.0.lock().unwrap().refuses = refuses;
+        self.state().refuses = refuses;
     }
 
     /// How many bytes were read since this was asked last.
     pub(super) fn take_read(&self) -> u64 {
-        std::mem::take(&mut self.0.lock().unwrap().read)
+        std::mem::take(&mut self.state().read)
     }
 }
 
 impl Source for Log {
     fn written(&mut self) -> Result<u64, StoreError> {
-        Ok(self.0.lock().unwrap().bytes.len() as u64)
+        Ok(self.state().bytes.len() as u64)
     }
 
     fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<Piece, StoreError> {
-        let mut state = self.0.lock().unwrap();
+        let mut state = self.state();
         if state.refuses {
             return Err(StoreError::io("/logs/7", std::io::Error::from_raw_os_error(5)));
         }
@@ -64,12 +68,16 @@ impl Source for Log {
         if offset < state.lost.start && !state.lost.is_empty() {
             end = state.lost.start;
         }
-        let rest = state.bytes.get(offset as usize..end as usize).unwrap_or_default();
+        let rest = state.bytes.get(place(offset)..place(end)).unwrap_or_default();
         let len = rest.len().min(buffer.len());
         buffer[..len].copy_from_slice(&rest[..len]);
         state.read += len as u64;
         Ok(Piece { offset, len })
     }
+}
+
+fn place(offset: u64) -> usize {
+    usize::try_from(offset).unwrap_or(usize::MAX)
 }
 
 /// A look whose styles can be told apart in a buffer.
@@ -86,10 +94,10 @@ pub(super) fn look() -> Look {
 
 /// A pane on a screen of its own.
 pub(super) struct Screen {
-    pub output: Output,
-    pub area: Rect,
-    pub look: Look,
-    pub buffer: Buffer,
+    pub(super) output: Output,
+    pub(super) area: Rect,
+    pub(super) look: Look,
+    pub(super) buffer: Buffer,
 }
 
 impl Screen {

@@ -1,24 +1,23 @@
 //! Search within the output.
 
-use std::fmt::Write;
-
+use ratatui::buffer::Cell;
 use ratatui::style::Color;
 
 use super::growing::{Log, Screen};
 
 fn log() -> Log {
-    let mut text = String::new();
+    let log = Log::default();
     for line in 0..100 {
         let word = if line % 30 == 7 { "Warning: \x1b[33munu\x1b[0msed" } else { "ok" };
-        writeln!(text, "{line} {word}").unwrap();
+        log.append(format!("{line} {word}\n"));
     }
-    Log::of(text)
+    log
 }
 
 /// The text under the style of the current hit.
 fn current(screen: &Screen) -> String {
     let marked = screen.buffer.content.iter().filter(|cell| cell.bg == Color::Indexed(202));
-    marked.map(|cell| cell.symbol()).collect()
+    marked.map(Cell::symbol).collect()
 }
 
 #[test]
