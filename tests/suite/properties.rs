@@ -12,7 +12,7 @@ use setlist::model::{
     Counters, Definition, Event, Failure, JobId, Ledger, Mode, OnFailure, Outcome, Phase, Plan, QueueId, QueuePlan,
     QueueView, Recorded, Refusal, Report, RunId, Script, Settings, State, Stop, Value, WorkerId,
 };
-use setlist::{Command, Site};
+use setlist::{Command, Job, Site};
 
 use reference::{Card, Line, Reference, Refused, name};
 
@@ -333,5 +333,14 @@ proptest! {
             let left = trial.submit(&Command::Leave { worker, queues: None });
             prop_assert!(left);
         }
+    }
+}
+
+#[test]
+fn no_value_and_an_empty_value_survive_being_written() {
+    for value in [None, Some(Value::Null), Some("".into()), Some(0.into())] {
+        let job = Job { value, ..Job::new(Script::shell("true")).arg(Value::Null).kwarg("x", Value::Null) };
+        let text = serde_json::to_string(&job).unwrap();
+        assert_eq!(serde_json::from_str::<Job>(&text).unwrap(), job, "{text}");
     }
 }

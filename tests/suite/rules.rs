@@ -1,8 +1,9 @@
 //! The rules of the core model: what is attempted, in which order, what a failure leaves behind, and who owns a queue.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Barrier, Mutex, mpsc};
+use std::sync::{Arc, Barrier, Condvar, Mutex, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use setlist::model::{Arguments, Exit, Failure, FailureKind, JobId, OnFailure, Outcome, Script, Value};
 use setlist::worker::{Order, Policy};
@@ -12,6 +13,9 @@ use setlist::{Job, Queue, Site, get_queue};
 type Calls = Arc<Mutex<Vec<usize>>>;
 
 const CONTINUE: Policy = Policy { on_failure: OnFailure::Continue, parallel: 1, order: Order::Queue };
+
+/// How long a test waits for what will not come any more.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A job that notes its number and fails if it should.
 fn job(number: usize, fails: bool, calls: &Calls) -> Job {
@@ -307,13 +311,17 @@ fn the_order_is_a_policy() {
 fn parallel_jobs_run_at_once_and_no_more_of_them_than_allowed() {
     const AT_ONCE: usize = 3;
     let queue = Queue::new();
-    // None of them returns before as many as allowed have been called.
-    let met = Arc::new(Barrier::new(AT_ONCE));
+    // The first ones return only when as many as allowed have been called.
+    let called = Arc::new((Mutex::new(0), Condvar::new()));
     for _ in 0..2 * AT_ONCE {
-        let (met, watched) = (Arc::clone(&met), queue.clone());
+        let (called, watched) = (Arc::clone(&called), queue.clone());
         queue.append(move || {
-            met.wait();
-            watched.read(|queue, _| queue.running.len())
+            let (count, changed) = &*called;
+            let mut count = count.lock().unwrap();
+            *count += 1;
+            changed.notify_all();
+            let (_count, waited) = changed.wait_timeout_while(count, PATIENCE, |count| *count < AT_ONCE).unwrap();
+            if waited.timed_out() { Err("the others were not called") } else { Ok(watched.running().len()) }
         });
     }
     let processed = queue.process_with(Policy { parallel: AT_ONCE, ..CONTINUE });
@@ -330,7 +338,7 @@ fn in_parallel_a_failure_starts_nothing_new_and_what_runs_is_counted() {
     let watched = queue.clone();
     // It ends when the other has failed.
     queue.append(move || {
-        wait.lock().unwrap().recv().unwrap();
+        wait.lock().unwrap().recv_timeout(PATIENCE).unwrap();
         while watched.running().len() > 1 {
             thread::yield_now();
         }
