@@ -117,7 +117,9 @@ impl Entry {
     pub(super) fn define(self, name: Arc<str>, outer: &Inherited) -> Definition {
         let inherited = self.own.over(outer);
         let program = match self.program {
-            Written::Run(text) => Program::Run { text, shell: inherited.shell.unwrap_or_else(Program::default_shell) },
+            Written::Run(text) => {
+                Program::Run { text, shell: inherited.shell.map_or_else(Program::default_shell, Into::into) }
+            }
             Written::Command(words) => Program::Command(words),
         };
         let script = Script {
@@ -127,12 +129,15 @@ impl Entry {
             stdin: self.stdin,
             timeout: inherited.timeout.and_then(Limit::duration),
             grace: inherited.grace.unwrap_or_else(Script::default_grace),
-            ok_codes: inherited.ok_codes.unwrap_or_else(Script::default_ok_codes),
+            ok_codes: inherited.ok_codes.map_or_else(Script::default_ok_codes, Into::into),
         };
         let mut definition = Definition::new(script);
         definition.name = Some(name);
         definition.title = self.title;
-        definition.arguments = Arguments { args: self.args, kwargs: self.kwargs };
+        let arguments = Arguments { args: self.args, kwargs: self.kwargs };
+        if !arguments.is_empty() {
+            definition.arguments = arguments.into();
+        }
         definition.tags = inherited.tags.unwrap_or_default();
         definition.digest = Some(self.digest);
         definition

@@ -1,7 +1,7 @@
 //! What a job calls: any Rust function, or a script.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -43,6 +43,12 @@ impl Arguments {
     /// Whether nothing is passed.
     pub fn is_empty(&self) -> bool {
         self.args.is_empty() && self.kwargs.is_empty()
+    }
+
+    /// What is passed to most jobs, which share it.
+    pub fn none() -> Arc<Self> {
+        static NONE: LazyLock<Arc<Arguments>> = LazyLock::new(Arc::default);
+        Arc::clone(&NONE)
     }
 }
 

@@ -48,8 +48,8 @@ pub struct Definition {
     /// What is called.
     pub call: Call,
     /// What is passed to it.
-    #[serde(default, skip_serializing_if = "Arguments::is_empty")]
-    pub arguments: Arguments,
+    #[serde(default = "Arguments::none", skip_serializing_if = "no_arguments")]
+    pub arguments: Arc<Arguments>,
     /// For filters.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
@@ -125,14 +125,14 @@ impl Job {
     /// With one more positional argument.
     #[must_use]
     pub fn arg(mut self, value: impl Into<Value>) -> Self {
-        Arc::make_mut(&mut self.definition).arguments.args.push(value.into());
+        self.arguments_mut().args.push(value.into());
         self
     }
 
     /// With one more named argument.
     #[must_use]
     pub fn kwarg(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
-        Arc::make_mut(&mut self.definition).arguments.kwargs.insert(name.into(), value.into());
+        self.arguments_mut().kwargs.insert(name.into(), value.into());
         self
     }
 
@@ -244,6 +244,10 @@ impl Job {
         }
     }
 
+    fn arguments_mut(&mut self) -> &mut Arguments {
+        Arc::make_mut(&mut Arc::make_mut(&mut self.definition).arguments)
+    }
+
     fn reopen(&mut self, asked: bool, at: DateTime<Utc>) {
         if self.phase() == Phase::Finished {
             self.enqueued = at;
@@ -259,11 +263,15 @@ impl Definition {
             name: None,
             title: String::new(),
             call: call.into_call(),
-            arguments: Arguments::default(),
+            arguments: Arguments::none(),
             tags: Vec::new(),
             digest: None,
         }
     }
+}
+
+fn no_arguments(arguments: &Arguments) -> bool {
+    arguments.is_empty()
 }
 
 /// Anything that can be appended to a queue: a [`Job`], or whatever a job can call.

@@ -6,6 +6,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use foldhash::fast::RandomState;
 
 use super::{
     Event, Filed, Job, JobId, Mode, Outcome, Phase, QueueId, QueueView, Recorded, Removal, RunId, Settings, State,
@@ -16,14 +17,16 @@ use super::{
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
     queues: BTreeMap<QueueId, QueueRecord>,
-    jobs: HashMap<JobId, Job>,
+    jobs: Jobs,
     removed: HashMap<JobId, (Job, Removal)>,
-    names: HashMap<(QueueId, Arc<str>), JobId>,
-    indexes: HashMap<QueueId, Index>,
+    indexes: BTreeMap<QueueId, Index>,
     workers: BTreeMap<WorkerId, Worker>,
     stamp: Option<String>,
     counters: Counters,
 }
+
+/// Jobs by number. Nobody chooses numbers to make a hash slow, so that a fast one will do.
+type Jobs = HashMap<JobId, Job, RandomState>;
 
 /// The numbers given so far, and the place in the order of events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -82,9 +85,11 @@ impl Ledger {
         self.jobs.get(&id)
     }
 
-    /// The job of that name in that queue.
+    /// The job of that name in that queue. Looks at all of its jobs: names are for people, who ask seldom.
     pub fn named(&self, queue: &QueueId, name: &str) -> Option<&Job> {
-        self.jobs.get(self.names.get(&(queue.clone(), Arc::from(name)))?)
+        let QueueRecord { pending, running, finished, .. } = self.queues.get(queue)?;
+        let mut jobs = pending.iter().chain(running).chain(finished).filter_map(|id| self.jobs.get(id));
+        jobs.find(|job| job.name() == Some(name))
     }
 
     /// Where a job stands in the list of its phase, counted from 0. As fast with many jobs as with few.
@@ -124,9 +129,9 @@ impl Ledger {
         self.counters.seq = *seq;
         match event {
             Event::QueueDefined { queue, settings } => {
-                self.queues.entry(queue.clone()).or_default().settings = settings.clone();
+                entry(&mut self.queues, queue).settings = settings.clone();
             }
-            Event::ModeChanged { queue, mode } => self.queues.entry(queue.clone()).or_default().mode = *mode,
+            Event::ModeChanged { queue, mode } => entry(&mut self.queues, queue).mode = *mode,
             Event::Added { job } | Event::Restored { job } => self.insert((**job).clone()),
             Event::Removed { job, by } => {
                 if let Some(job) = self.take(*job) {
@@ -151,7 +156,8 @@ impl Ledger {
         if let Some(known) = self.take(id).or_else(|| self.removed.remove(&id).map(|(known, _)| known)) {
             self.displace(&known);
         }
-        self.enter(&job);
+        self.note(&job);
+        entry(&mut self.indexes, &job.queue).places.insert((job.position, id));
         self.jobs.insert(id, job);
         self.list(id);
     }
@@ -159,11 +165,16 @@ impl Ledger {
     /// Puts many jobs, `count` or so, where their states say; part of loading a site. Sorts each list once.
     pub fn fill<E>(&mut self, count: usize, jobs: impl IntoIterator<Item = Result<Job, E>>) -> Result<(), E> {
         self.jobs.reserve(count);
+        let mut places: BTreeMap<QueueId, Vec<_>> = BTreeMap::new();
         for job in jobs {
             let job = job?;
-            self.enter(&job);
-            self.queues.entry(job.queue.clone()).or_default().list_mut(job.phase()).push_back(job.id);
+            self.note(&job);
+            entry(&mut places, &job.queue).push((job.position, job.id));
+            entry(&mut self.queues, &job.queue).list_mut(job.phase()).push_back(job.id);
             self.jobs.insert(job.id, job);
+        }
+        for (queue, places) in places {
+            self.indexes.entry(queue).or_default().places.append(&mut places.into_iter().collect());
         }
         let Self { queues, jobs, .. } = self;
         for queue in queues.values_mut() {
@@ -213,34 +224,22 @@ impl Ledger {
     /// Takes a job out of everything but the places of its queue, which a removed job keeps.
     fn take(&mut self, id: JobId) -> Option<Job> {
         self.unlist(id);
-        let job = self.jobs.remove(&id)?;
-        if let Some(name) = &job.definition.name {
-            let key = (job.queue.clone(), Arc::clone(name));
-            if self.names.get(&key) == Some(&id) {
-                self.names.remove(&key);
-            }
-        }
-        Some(job)
+        self.jobs.remove(&id)
     }
 
-    /// Takes note of a job that is about to be in a queue: everything but its list.
-    fn enter(&mut self, job: &Job) {
+    /// Takes note of a job that is about to be in a queue: everything but its list and its place.
+    fn note(&mut self, job: &Job) {
         self.counters.job = self.counters.job.max(job.id.0);
         self.counters.run = self.counters.run.max(job.last_run.as_ref().map_or(0, |run| run.id.0));
-        if let Some(name) = &job.definition.name {
-            self.names.insert((job.queue.clone(), Arc::clone(name)), job.id);
-        }
-        let index = self.indexes.entry(job.queue.clone()).or_default();
-        index.places.insert((job.position, job.id));
         if is_asked(job) {
-            index.asked.insert((job.position, job.id));
+            entry(&mut self.indexes, &job.queue).asked.insert((job.position, job.id));
         }
-        self.queues.entry(job.queue.clone()).or_default().failed += usize::from(wants_attention(job));
+        entry(&mut self.queues, &job.queue).failed += usize::from(wants_attention(job));
     }
 
     fn list(&mut self, id: JobId) {
         let Some(job) = self.jobs.get(&id) else { return };
-        let queue = self.queues.entry(job.queue.clone()).or_default();
+        let queue = entry(&mut self.queues, &job.queue);
         let list = queue.list_mut(job.phase());
         let place = place_in(list, job, &self.jobs);
         list.insert(place, id);
@@ -289,6 +288,11 @@ impl QueueRecord {
     }
 }
 
+/// What is kept for a queue, made if it isn't there.
+fn entry<'a, T: Default>(kept: &'a mut BTreeMap<QueueId, T>, queue: &QueueId) -> &'a mut T {
+    kept.entry(queue.clone()).or_default()
+}
+
 /// Whether the job is one of those that a person should look at.
 fn wants_attention(job: &Job) -> bool {
     matches!(job.outcome(), Some(Outcome::Failed(_) | Outcome::Interrupted))
@@ -299,7 +303,7 @@ fn is_asked(job: &Job) -> bool {
 }
 
 /// Where a job stands in a list, or would stand.
-fn place_in(list: &VecDeque<JobId>, job: &Job, jobs: &HashMap<JobId, Job>) -> usize {
+fn place_in(list: &VecDeque<JobId>, job: &Job, jobs: &Jobs) -> usize {
     list.partition_point(|other| jobs.get(other).is_some_and(|other| order(other, job).is_lt()))
 }
 
@@ -323,7 +327,6 @@ impl PartialEq for Ledger {
     fn eq(&self, other: &Self) -> bool {
         self.queues == other.queues
             && self.jobs == other.jobs
-            && self.names == other.names
             && self.workers == other.workers
             && self.stamp == other.stamp
             && self.counters == other.counters

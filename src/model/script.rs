@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// A program to run, and how. Inherited fields (a queue's `env`, the file's `defaults`) are already merged in.
+/// What is the same for nearly all jobs of a site is shared: many are held in memory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Script {
     /// What is run.
@@ -28,7 +30,7 @@ pub struct Script {
     pub grace: Duration,
     /// Exit codes that are a success.
     #[serde(default = "Script::default_ok_codes", skip_serializing_if = "is_default_ok_codes")]
-    pub ok_codes: Vec<i32>,
+    pub ok_codes: Arc<[i32]>,
 }
 
 /// What a script runs.
@@ -42,7 +44,7 @@ pub enum Program {
         /// The interpreter as written: one word is a known shell or a program, several are an argument vector
         /// to which the script is added.
         #[serde(default = "Program::default_shell", skip_serializing_if = "is_default_shell")]
-        shell: Vec<String>,
+        shell: Arc<[String]>,
     },
     /// A program and its first arguments, without a shell. Never empty.
     Command(#[serde(deserialize_with = "exact")] Vec<String>),
@@ -82,8 +84,9 @@ impl Script {
     }
 
     /// The exit codes that are a success when nothing else is said.
-    pub fn default_ok_codes() -> Vec<i32> {
-        vec![0]
+    pub fn default_ok_codes() -> Arc<[i32]> {
+        static ZERO: LazyLock<Arc<[i32]>> = LazyLock::new(|| [0].into());
+        Arc::clone(&ZERO)
     }
 
     /// One line that stands for the script where there is no title.
@@ -99,8 +102,9 @@ impl Script {
 
 impl Program {
     /// The interpreter when nothing else is said.
-    pub fn default_shell() -> Vec<String> {
-        vec!["sh".to_owned()]
+    pub fn default_shell() -> Arc<[String]> {
+        static SH: LazyLock<Arc<[String]>> = LazyLock::new(|| ["sh".to_owned()].into());
+        Arc::clone(&SH)
     }
 }
 

@@ -38,8 +38,8 @@ struct Interpreter {
 /// What to execute for this script with these arguments.
 pub(super) fn invocation(script: &Script, arguments: &Arguments) -> Result<Invocation, Failure> {
     let (words, text) = match &script.program {
-        Program::Command(words) => (words, None),
-        Program::Run { text, shell } => (shell, Some(text)),
+        Program::Command(words) => (words.as_slice(), None),
+        Program::Run { text, shell } => (&**shell, Some(text)),
     };
     let Some((program, first)) = words.split_first() else {
         return Err(not_started("there is no program to run".to_owned()));

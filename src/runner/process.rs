@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
@@ -62,7 +63,7 @@ pub(super) enum Source {
 struct Limits {
     timeout: Option<Duration>,
     grace: Duration,
-    ok_codes: Vec<i32>,
+    ok_codes: Arc<[i32]>,
 }
 
 /// A run that has to stop.
@@ -262,7 +263,7 @@ impl Listener {
 
 impl Limits {
     fn of(script: &Script) -> Self {
-        Self { timeout: script.timeout, grace: script.grace, ok_codes: script.ok_codes.clone() }
+        Self { timeout: script.timeout, grace: script.grace, ok_codes: Arc::clone(&script.ok_codes) }
     }
 }
 

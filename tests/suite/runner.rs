@@ -131,9 +131,9 @@ fn exit_codes() {
     let (report, _) = ran(sh("echo no; exit 3"));
     assert_eq!(failure(&report), (FailureKind::Exit, "exit code 3"));
     assert_eq!((report.exit, report.value), (Some(Exit::Code(3)), None));
-    let lenient = Script { ok_codes: vec![0, 3], ..Script::shell("exit 3") };
+    let lenient = Script { ok_codes: [0, 3].into(), ..Script::shell("exit 3") };
     assert_eq!(ran(of(lenient)).0.outcome, Outcome::Succeeded);
-    let strict = Script { ok_codes: vec![3], ..Script::shell("exit 0") };
+    let strict = Script { ok_codes: [3].into(), ..Script::shell("exit 0") };
     assert_eq!(failure(&ran(of(strict)).0), (FailureKind::Exit, "exit code 0"));
 }
 

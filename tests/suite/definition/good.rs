@@ -85,7 +85,7 @@ queues:
     assert_eq!((job.name.as_deref(), &*job.title), (Some("all"), "Everything"));
     assert_eq!(
         all.program,
-        Program::Run { text: "echo \"$@\"".into(), shell: vec!["bash".into(), "-eu".into(), "-c".into()] }
+        Program::Run { text: "echo \"$@\"".into(), shell: vec!["bash".into(), "-eu".into(), "-c".into()].into() }
     );
     assert_eq!(
         job.arguments.args,
