@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::Result;
 
 use super::codec::{Code, Json, Nanos};
+use super::definition::Columns;
 use super::rows::Rows;
 use crate::model::{Event, Exit, Job, JobId, Mode, QueueId, QueueView, Run, Settings, State};
 use crate::store::KEPT_EVENTS;
@@ -92,8 +93,9 @@ impl Rows<'_> {
 
     fn add(&mut self, job: &Job) -> Result<()> {
         self.counters.job = self.counters.job.max(job.id.0);
-        let sql = "INSERT INTO definitions (job, body) VALUES (?1, ?2)";
-        self.change(sql, (job.id, Json(&job.definition)))?;
+        let sql = "INSERT INTO definitions (job, name, title, digest, run, command, rest) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        self.change(sql, &Columns::of(&job.definition).with(&job.id))?;
         let sql = "INSERT INTO jobs (id, queue, position, state, outcome, finished, attempts, run, value, executed, \
                    enqueued) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
         self.write(sql, job)?;
@@ -105,7 +107,9 @@ impl Rows<'_> {
         job.apply(event, now);
         match event {
             Event::Redefined { definition, .. } => {
-                self.change("UPDATE definitions SET body = ?2 WHERE job = ?1", (id, Json(definition)))?;
+                let sql = "UPDATE definitions SET name = ?2, title = ?3, digest = ?4, run = ?5, command = ?6, \
+                           rest = ?7 WHERE job = ?1";
+                self.change(sql, &Columns::of(definition).with(&id))?;
             }
             Event::Started { run, .. } => {
                 self.counters.run = self.counters.run.max(run.id.0);

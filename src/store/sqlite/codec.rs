@@ -1,23 +1,24 @@
 //! What the columns of a row mean: values of the model to and from those of `SQLite`.
 
 use std::ops::RangeInclusive;
-use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use rusqlite::Row;
-use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, Type, ValueRef};
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::model::{Definition, Ending, Exit, Job, JobId, Phase, QueueId, Removal, Run, RunId, State, Stop, WorkerId};
+use super::definition::definition;
+use crate::model::{Ending, Exit, Job, JobId, Phase, QueueId, Removal, Run, RunId, State, Stop, WorkerId};
 
 /// A query of jobs `j`, each with its definition `d` and its latest run `r`, as [`job`] reads them.
 macro_rules! select_jobs {
     ($condition:literal) => {
         concat!(
-            "SELECT j.id, j.queue, j.position, d.body, j.state, j.outcome, j.finished, j.attempts, \
+            "SELECT j.id, j.queue, j.position, j.state, j.outcome, j.finished, j.attempts, \
              j.value, j.executed, j.enqueued, j.removed, \
-             r.id, r.attempt, r.worker, r.started, r.ended, r.outcome, r.exit_code, r.exit_signal \
+             r.id, r.attempt, r.worker, r.started, r.ended, r.outcome, r.exit_code, r.exit_signal, \
+             d.name, d.title, d.digest, d.run, d.command, d.rest \
              FROM jobs j JOIN definitions d ON d.job = j.id \
              LEFT JOIN runs r ON r.job = j.id AND r.id = j.run ",
             $condition
@@ -26,10 +27,10 @@ macro_rules! select_jobs {
 }
 pub(super) use select_jobs;
 
-/// Where its definition, by whom it was removed and its latest run stand in a row of [`select_jobs`].
-const DEFINITION: usize = 3;
-const REMOVED: usize = 11;
-const LAST_RUN: usize = 12;
+/// Where by whom it was removed, its latest run and its definition stand in a row of [`select_jobs`].
+const REMOVED: usize = 10;
+const LAST_RUN: usize = 11;
+const DEFINITION: usize = 19;
 
 /// Anything that is stored as JSON.
 pub(super) struct Json<T>(pub(super) T);
@@ -82,46 +83,34 @@ impl From<&State> for Code {
 
 /// A job from a row of [`select_jobs`].
 pub(super) fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
-    let Json(definition) = row.get(DEFINITION)?;
-    job_of(row, row.get(1)?, Arc::new(definition))
+    job_of(row, row.get(1)?)
 }
 
-/// The text of a job's definition, to be read later.
-pub(super) fn definition_text(row: &Row<'_>) -> rusqlite::Result<String> {
-    row.get(DEFINITION)
-}
-
-/// What [`definition_text`] says.
-pub(super) fn definition(text: &str) -> rusqlite::Result<Arc<Definition>> {
-    let parsed = serde_json::from_str(text).map(Arc::new);
-    parsed.map_err(|error| rusqlite::Error::FromSqlConversionFailure(DEFINITION, Type::Text, error.into()))
-}
-
-/// A job from a row of [`select_jobs`] whose queue and definition are known already.
-pub(super) fn job_of(row: &Row<'_>, queue: QueueId, definition: Arc<Definition>) -> rusqlite::Result<Job> {
-    let state = match row.get(4)? {
+/// A job from a row of [`select_jobs`] whose queue is known already.
+pub(super) fn job_of(row: &Row<'_>, queue: QueueId) -> rusqlite::Result<Job> {
+    let state = match row.get(3)? {
         code @ (0 | 1) => State::Pending { asked: code == 1 },
         2 => State::Running { stop: None },
         3 => State::Running { stop: Some(Stop::Terminate) },
         4 => State::Running { stop: Some(Stop::Kill) },
         Code::FINISHED => {
-            let (Json(outcome), Nanos(at)) = (row.get(5)?, row.get(6)?);
+            let (Json(outcome), Nanos(at)) = (row.get(4)?, row.get(5)?);
             State::Finished { outcome, at }
         }
-        unknown => return Err(rusqlite::Error::IntegralValueOutOfRange(4, unknown)),
+        unknown => return Err(rusqlite::Error::IntegralValueOutOfRange(3, unknown)),
     };
     let last_run = row.get::<_, Option<RunId>>(LAST_RUN)?.map(|_| run(row, LAST_RUN).map(Box::new)).transpose()?;
     Ok(Job {
         id: row.get(0)?,
         queue,
         position: row.get(2)?,
-        definition,
+        definition: definition(row, DEFINITION)?,
         state,
-        attempts: row.get(7)?,
+        attempts: row.get(6)?,
         last_run,
-        value: row.get::<_, Option<_>>(8)?.map(|Json(value)| value),
-        executed: row.get::<_, Option<_>>(9)?.map(|Nanos(at)| at),
-        enqueued: row.get::<_, Nanos>(10)?.0,
+        value: row.get::<_, Option<_>>(7)?.map(|Json(value)| value),
+        executed: row.get::<_, Option<_>>(8)?.map(|Nanos(at)| at),
+        enqueued: row.get::<_, Nanos>(9)?.0,
     })
 }
 

@@ -3,60 +3,57 @@
 use std::collections::BTreeSet;
 use std::mem::replace;
 use std::panic::resume_unwind;
-use std::sync::Arc;
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 
 use rusqlite::{Connection, Result, Row};
 
 use super::codec::{self, Json, Nanos, select_jobs};
 use super::rows;
-use crate::model::{Definition, Job, JobId, Ledger, QueueId, QueueView, Recorded, Run, Script};
+use crate::model::{Job, JobId, Ledger, QueueId, QueueView, Recorded, Run};
 
 /// How many jobs are handed over at once, and how often before somebody has to wait.
 const CHUNK: usize = 1_000;
 const CHUNKS_AHEAD: usize = 4;
 
-/// The site as one moment saw it. While this thread reads rows, another one makes sense of the definitions.
+/// The site as one moment saw it. While this thread reads jobs, another one puts them where they belong.
 pub(super) fn ledger(db: &mut Connection) -> Result<Ledger> {
     let snapshot = db.transaction()?;
     let (counters, stamp) = rows::site(&snapshot)?;
     let queues = rows::queues(&snapshot)?;
     let count: i64 = snapshot.query_row("SELECT count(*) FROM jobs WHERE removed IS NULL", (), |row| row.get(0))?;
-    let (send, chunks) = sync_channel::<Vec<(Job, String)>>(CHUNKS_AHEAD);
+    let (send, chunks) = sync_channel::<Vec<Job>>(CHUNKS_AHEAD);
     let mut ledger = Ledger::default();
     thread::scope(|scope| -> Result<()> {
         let filled = scope.spawn(|| {
-            let whole = |(job, text): (Job, String)| Ok(Job { definition: codec::definition(&text)?, ..job });
-            let jobs = chunks.into_iter().flatten().map(whole);
-            ledger.fill(usize::try_from(count).unwrap_or_default(), jobs)
+            ledger.fill(usize::try_from(count).unwrap_or_default(), chunks.into_iter().flatten());
         });
-        // A closed channel means that a definition made no sense: the other thread says which.
-        read(&snapshot, &queues, |jobs| send.send(jobs).is_ok())?;
+        read(&snapshot, &queues, &send)?;
         drop(send);
-        filled.join().unwrap_or_else(|panic| resume_unwind(panic))
+        filled.join().unwrap_or_else(|panic| resume_unwind(panic));
+        Ok(())
     })?;
     ledger.restore(queues, rows::workers(&snapshot)?, stamp, counters);
     Ok(ledger)
 }
 
-/// Hands over all jobs in chunks, each with the text of its definition, as long as they are `wanted`.
-fn read(db: &Connection, queues: &[QueueView], wanted: impl Fn(Vec<(Job, String)>) -> bool) -> Result<()> {
-    // Jobs of a queue share its name, and until it is read all share one definition.
+/// Hands over all jobs in chunks.
+fn read(db: &Connection, queues: &[QueueView], chunks: &SyncSender<Vec<Job>>) -> Result<()> {
+    // Jobs of a queue share its name.
     let names: BTreeSet<QueueId> = queues.iter().map(|queue| queue.id.clone()).collect();
-    let unread = Arc::new(Definition::new(Script::shell("")));
     let mut statement = db.prepare_cached(select_jobs!("WHERE j.removed IS NULL ORDER BY j.id"))?;
     let mut rows = statement.query(())?;
     let mut chunk = Vec::with_capacity(CHUNK);
     while let Some(row) = rows.next()? {
         let name = row.get_ref(1)?.as_str()?;
         let queue = names.get(name).cloned().unwrap_or_else(|| name.into());
-        chunk.push((codec::job_of(row, queue, Arc::clone(&unread))?, codec::definition_text(row)?));
-        if chunk.len() == CHUNK && !wanted(replace(&mut chunk, Vec::with_capacity(CHUNK))) {
-            return Ok(());
+        chunk.push(codec::job_of(row, queue)?);
+        if chunk.len() == CHUNK {
+            // Nobody listens any more only when the other thread has panicked; its panic is passed on.
+            let _ = chunks.send(replace(&mut chunk, Vec::with_capacity(CHUNK)));
         }
     }
-    wanted(chunk);
+    let _ = chunks.send(chunk);
     Ok(())
 }
 

@@ -5,6 +5,7 @@
 
 mod apply;
 mod codec;
+mod definition;
 mod load;
 mod open;
 mod rows;

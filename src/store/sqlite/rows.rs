@@ -1,14 +1,12 @@
 //! A transaction as decisions see it: the rows of one site, with what the transaction has changed so far.
 
 use std::cell::RefCell;
-use std::sync::Arc;
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Result, Row};
 
 use super::codec::{self, Code, Json, select_jobs};
-use crate::model::{
-    Counters, Definition, Filed, Job, JobId, Phase, QueueId, QueueView, Removal, RunId, View, Worker, WorkerId,
-};
+use super::definition::definition;
+use crate::model::{Counters, Filed, Job, JobId, Phase, QueueId, QueueView, Removal, RunId, View, Worker, WorkerId};
 
 /// The site of one transaction. Its few queues and counters are read once and kept; jobs are looked up.
 pub(super) struct Rows<'t> {
@@ -129,17 +127,14 @@ impl View for Rows<'_> {
     }
 
     fn filed(&self, queue: &QueueId) -> Result<Vec<Filed>> {
-        let sql = "SELECT j.id, d.body, j.position, j.state, j.removed FROM jobs j JOIN definitions d ON d.job = j.id \
-                   WHERE j.queue = ?1 ORDER BY j.position, j.id";
-        let mut filed = self.all(sql, [queue], |row| {
-            let Json(definition) = row.get(1)?;
-            let definition: Arc<Definition> = Arc::new(definition);
-            let removed = row.get::<_, Option<_>>(4)?.map(|Json(by)| by);
-            let phase = row.get::<_, Code>(3)?.phase();
-            Ok(Filed { id: row.get(0)?, definition, position: row.get(2)?, phase, removed })
-        })?;
-        filed.retain(|job| job.definition.digest.is_some());
-        Ok(filed)
+        let sql = "SELECT j.id, j.position, j.state, j.removed, d.name, d.title, d.digest, d.run, d.command, d.rest \
+                   FROM jobs j JOIN definitions d ON d.job = j.id \
+                   WHERE j.queue = ?1 AND d.digest IS NOT NULL ORDER BY j.position, j.id";
+        self.all(sql, [queue], |row| {
+            let phase = row.get::<_, Code>(2)?.phase();
+            let removed = row.get::<_, Option<_>>(3)?.map(|Json(by)| by);
+            Ok(Filed { id: row.get(0)?, definition: definition(row, 4)?, position: row.get(1)?, phase, removed })
+        })
     }
 
     fn in_phase(&self, queue: &QueueId, phase: Phase) -> Result<Vec<JobId>> {

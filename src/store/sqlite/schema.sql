@@ -43,7 +43,12 @@ CREATE INDEX jobs_by_state ON jobs (queue, state, position) WHERE removed IS NUL
 
 CREATE TABLE definitions (
     job INTEGER PRIMARY KEY,
-    body TEXT NOT NULL -- JSON
+    name TEXT,
+    title TEXT NOT NULL,
+    digest INTEGER,
+    run TEXT,
+    command TEXT, -- JSON: a list of words
+    rest TEXT     -- JSON: the definition without what stands in the other columns; NULL when nothing is left
 );
 
 CREATE TABLE runs (
