@@ -163,10 +163,11 @@ impl Ledger {
     }
 
     /// Puts many jobs, `count` or so, where their states say; part of loading a site. Sorts each list once.
-    pub fn fill(&mut self, count: usize, jobs: impl IntoIterator<Item = Job>) {
+    pub fn fill<E>(&mut self, count: usize, jobs: impl IntoIterator<Item = Result<Job, E>>) -> Result<(), E> {
         self.jobs.reserve(count);
         let mut places: BTreeMap<QueueId, Vec<_>> = BTreeMap::new();
         for job in jobs {
+            let job = job?;
             self.note(&job);
             entry(&mut places, &job.queue).push((job.position, job.id));
             entry(&mut self.queues, &job.queue).list_mut(job.phase()).push_back(job.id);
@@ -184,6 +185,7 @@ impl Ledger {
                 });
             }
         }
+        Ok(())
     }
 
     /// Sets what is not jobs; part of loading a site.

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use setlist::model::{
-    Command, Definition, Event, Exit, Failure, FailureKind, JobId, Mode, Outcome, Phase, Plan, QueueId, QueuePlan,
-    Refusal, Report, RunId, Script, Settings, Site, Stop, WorkerId,
+    Arguments, Command, Definition, Event, Exit, Failure, FailureKind, JobId, Mode, Outcome, Phase, Plan, Program,
+    QueueId, QueuePlan, Refusal, Report, RunId, Script, Settings, Site, Stop, Value, WorkerId,
 };
 use setlist::store::{Answer, Folder, Listener, Memory, Sqlite, Store};
 use tempfile::TempDir;
@@ -51,6 +51,8 @@ contract! {
     a_file_that_was_read_is_in_force,
     every_change_reaches_a_follower_once_and_in_order,
     a_follower_that_is_too_far_behind_loads_again,
+    what_a_job_is_is_kept_word_for_word,
+    many_jobs_are_loaded_as_one_moment_saw_them,
     a_change_rings,
     a_dropped_listener_is_silent,
 }
@@ -484,6 +486,65 @@ fn a_follower_that_is_too_far_behind_loads_again(place: &Place) {
     assert!(known.iter().map(|recorded| recorded.seq).eq(last + 1..=last + 2_700));
     let far = store.events_after(last + 2_700 - 10_000).unwrap().unwrap();
     assert_eq!(far.len(), 10_000, "so many are always known");
+}
+
+fn what_a_job_is_is_kept_word_for_word(place: &Place) {
+    let plain = Definition::new(Script::command(["echo", "two words", ""]));
+    let zsh = Program::Run { text: "echo $1".to_owned(), shell: ["zsh".to_owned()].into() };
+    let env = [("A".to_owned(), None), ("B".to_owned(), Some("b".to_owned()))].into();
+    let full = Script { env, cwd: Some("sub".into()), ok_codes: [0, 3].into(), ..Script::new(zsh) };
+    let kwargs = [("z", 1.into()), ("a", Value::Null)].map(|(name, value)| (name.to_owned(), value));
+    let arguments = Arc::new(Arguments { args: vec!["x".into()], kwargs: kwargs.into_iter().collect() });
+    let tags = vec!["slow".to_owned()];
+    let titled = Definition { title: "It's \"5\"".to_owned(), arguments, tags, ..Definition::new(full) };
+    let quiet = Script { stdin: Some(String::new()), grace: Duration::ZERO, ..Script::command(["cat"]) };
+    let forms = [plain, titled, Definition::new(quiet), Definition::new(Script::shell(""))];
+    let named = |(nth, form): (i64, Definition)| {
+        Arc::new(Definition { name: Some(format!("job-{nth}").into()), digest: Some(-nth), ..form })
+    };
+    let jobs: Vec<_> = (0..).zip(forms).map(named).collect();
+    let mut store = place.connect();
+    let check = |store: &mut dyn Store, jobs: &[Arc<Definition>]| {
+        let ledger = store.load().unwrap();
+        for (nth, definition) in (1..).zip(jobs) {
+            assert_eq!(ledger.job(JobId(nth)).unwrap().definition, *definition);
+            assert_eq!(store.job(JobId(nth)).unwrap().unwrap().definition, *definition);
+        }
+    };
+    done(&mut *store, file("one", 1, jobs.clone()));
+    check(&mut *place.connect(), &jobs);
+    // Each takes the form of the next.
+    let forms = jobs.iter().cycle().skip(1).take(jobs.len()).map(|job| (**job).clone());
+    let turned: Vec<_> = (0..).zip(forms).map(named).collect();
+    done(&mut *store, file("two", 1, turned.clone()));
+    check(&mut *place.connect(), &turned);
+}
+
+fn many_jobs_are_loaded_as_one_moment_saw_them(place: &Place) {
+    const MANY: usize = 12_000;
+    let mut store = place.connect();
+    done(&mut *store, add(MANY));
+    let copy = Site::holding(store.load().unwrap(), "copy");
+    thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let mut store = place.connect();
+            // From both ends.
+            for job in (1..=150).flat_map(|nth| [nth, MANY as u64 + 1 - nth]) {
+                done(&mut *store, Command::Cancel { job: JobId(job), stop: Stop::Terminate });
+            }
+        });
+        loop {
+            let over = writer.is_finished();
+            let fresh = store.load().unwrap();
+            let mut news = store.events_after(copy.read(setlist::model::Ledger::seq)).unwrap().unwrap();
+            news.retain(|recorded| recorded.seq <= fresh.seq());
+            copy.follow(&news);
+            copy.read(|ledger| assert!(*ledger == fresh, "as of event {}", fresh.seq()));
+            if over {
+                break;
+            }
+        }
+    });
 }
 
 fn a_change_rings(place: &Place) {

@@ -95,7 +95,7 @@ impl Rows<'_> {
         self.counters.job = self.counters.job.max(job.id.0);
         let sql = "INSERT INTO definitions (job, name, title, digest, run, command, rest) \
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-        self.change(sql, &Columns::of(&job.definition).with(&job.id))?;
+        self.change(sql, Columns::of(&job.definition).with(&job.id))?;
         let sql = "INSERT INTO jobs (id, queue, position, state, outcome, finished, attempts, run, value, executed, \
                    enqueued) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
         self.write(sql, job)?;
@@ -109,7 +109,7 @@ impl Rows<'_> {
             Event::Redefined { definition, .. } => {
                 let sql = "UPDATE definitions SET name = ?2, title = ?3, digest = ?4, run = ?5, command = ?6, \
                            rest = ?7 WHERE job = ?1";
-                self.change(sql, &Columns::of(definition).with(&id))?;
+                self.change(sql, Columns::of(definition).with(&id))?;
             }
             Event::Started { run, .. } => {
                 self.counters.run = self.counters.run.max(run.id.0);

@@ -1,60 +1,81 @@
 //! Reading: the whole site for a new follower, the latest events for one that follows, the runs of a job.
 
 use std::collections::BTreeSet;
-use std::mem::replace;
+use std::ops::RangeInclusive;
 use std::panic::resume_unwind;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::channel;
 use std::thread;
 
-use rusqlite::{Connection, Result, Row};
+use rusqlite::{Connection, OpenFlags, Result, Row};
 
 use super::codec::{self, Json, Nanos, select_jobs};
 use super::rows;
-use crate::model::{Job, JobId, Ledger, QueueId, QueueView, Recorded, Run};
+use crate::model::{Counters, Job, JobId, Ledger, QueueId, QueueView, Recorded, Run};
 
-/// How many jobs are handed over at once, and how often before somebody has to wait.
-const CHUNK: usize = 1_000;
-const CHUNKS_AHEAD: usize = 4;
+/// A site with fewer jobs is loaded before another connection is ready to help.
+const WORTH_SHARING: i64 = 10_000;
 
-/// The site as one moment saw it. While this thread reads jobs, another one puts them where they belong.
+/// The site as one moment saw it. Where there are many jobs, another thread reads the second half of them.
 pub(super) fn ledger(db: &mut Connection) -> Result<Ledger> {
     let snapshot = db.transaction()?;
     let (counters, stamp) = rows::site(&snapshot)?;
     let queues = rows::queues(&snapshot)?;
     let count: i64 = snapshot.query_row("SELECT count(*) FROM jobs WHERE removed IS NULL", (), |row| row.get(0))?;
-    let (send, chunks) = sync_channel::<Vec<Job>>(CHUNKS_AHEAD);
+    let size = usize::try_from(count).unwrap_or_default();
+    let twin = if count < WORTH_SHARING { None } else { twin(&snapshot, counters)? };
     let mut ledger = Ledger::default();
-    thread::scope(|scope| -> Result<()> {
-        let filled = scope.spawn(|| {
-            ledger.fill(usize::try_from(count).unwrap_or_default(), chunks.into_iter().flatten());
-        });
-        read(&snapshot, &queues, &send)?;
-        drop(send);
-        filled.join().unwrap_or_else(|panic| resume_unwind(panic));
-        Ok(())
-    })?;
+    match twin {
+        None => read(&snapshot, &queues, 0..=counters.job, |jobs| ledger.fill(size, jobs))?,
+        Some(twin) => {
+            let middle = counters.job / 2;
+            let second_half = 1 + middle..=counters.job;
+            let (send, read_there) = channel::<Vec<Job>>();
+            thread::scope(|scope| -> Result<()> {
+                let queues = &queues;
+                let helper = scope.spawn(move || {
+                    let jobs = read(&twin, queues, second_half, |jobs| jobs.collect())?;
+                    // Nobody waits for it when the first half could not be read.
+                    let _ = send.send(jobs);
+                    Ok(())
+                });
+                let there = read_there.into_iter().flatten().map(Ok);
+                read(&snapshot, queues, 0..=middle, |here| ledger.fill(size, here.chain(there)))?;
+                helper.join().unwrap_or_else(|panic| resume_unwind(panic))
+            })?;
+        }
+    }
     ledger.restore(queues, rows::workers(&snapshot)?, stamp, counters);
     Ok(ledger)
 }
 
-/// Hands over all jobs in chunks.
-fn read(db: &Connection, queues: &[QueueView], chunks: &SyncSender<Vec<Job>>) -> Result<()> {
+/// Another connection that sees the same moment: one at which as many events have happened. None when there was one
+/// in between.
+fn twin(db: &Connection, counters: Counters) -> Result<Option<Connection>> {
+    let Some(path) = db.path() else { return Ok(None) };
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let twin = Connection::open_with_flags(path, flags)?;
+    // It ends with the connection, which changes nothing.
+    twin.execute_batch("BEGIN")?;
+    let (seen, _) = rows::site(&twin)?;
+    Ok((seen == counters).then_some(twin))
+}
+
+/// Passes on the jobs with these numbers, in their order.
+fn read<T>(
+    db: &Connection,
+    queues: &[QueueView],
+    ids: RangeInclusive<u64>,
+    pass_on: impl FnOnce(&mut dyn Iterator<Item = Result<Job>>) -> Result<T>,
+) -> Result<T> {
     // Jobs of a queue share its name.
     let names: BTreeSet<QueueId> = queues.iter().map(|queue| queue.id.clone()).collect();
-    let mut statement = db.prepare_cached(select_jobs!("WHERE j.removed IS NULL ORDER BY j.id"))?;
-    let mut rows = statement.query(())?;
-    let mut chunk = Vec::with_capacity(CHUNK);
-    while let Some(row) = rows.next()? {
+    let sql = select_jobs!("WHERE j.id BETWEEN ?1 AND ?2 AND j.removed IS NULL ORDER BY j.id");
+    let mut statement = db.prepare_cached(sql)?;
+    let mut jobs = statement.query_map((JobId(*ids.start()), JobId(*ids.end())), |row| {
         let name = row.get_ref(1)?.as_str()?;
-        let queue = names.get(name).cloned().unwrap_or_else(|| name.into());
-        chunk.push(codec::job_of(row, queue)?);
-        if chunk.len() == CHUNK {
-            // Nobody listens any more only when the other thread has panicked; its panic is passed on.
-            let _ = chunks.send(replace(&mut chunk, Vec::with_capacity(CHUNK)));
-        }
-    }
-    let _ = chunks.send(chunk);
-    Ok(())
+        codec::job_of(row, names.get(name).cloned().unwrap_or_else(|| name.into()))
+    })?;
+    pass_on(&mut jobs)
 }
 
 /// What has happened after event `seq`; `None` when not all of it is known any more.
