@@ -190,7 +190,7 @@ fn a_follower_sees_nothing_but_the_output() {
     let folder = folder.path();
     let together = Barrier::new(3);
     let long = lines(0, 4_000);
-    let rounds: Vec<(RunId, &[u8], usize)> = (0..1000)
+    let rounds: Vec<(RunId, &[u8], usize)> = (0..300)
         .map(|round| match round % 10 {
             0 => (RunId(round), &long[..], 100),
             _ => (RunId(round), &long[..6_000], 6_000),
