@@ -209,11 +209,11 @@ fn a_follower_sees_nothing_but_the_output() {
         });
         for (run, all, at_once) in &rounds {
             together.wait();
-            let mut log = LogWriter::new(folder.to_owned(), *run, LEAST);
+            let mut writer = LogWriter::new(folder.to_owned(), *run, LEAST);
             for piece in all.chunks(*at_once) {
-                log.write(Stream::Out, piece).unwrap();
+                writer.write(Stream::Out, piece).unwrap();
             }
-            log.finish().unwrap();
+            writer.finish().unwrap();
         }
         for follower in followers {
             assert_eq!(follower.join().unwrap(), [], "runs and the offsets of what is not theirs");
@@ -226,7 +226,7 @@ fn a_follower_is_told_of_output_even_before_the_first() {
     let folder = tempfile::tempdir().unwrap();
     let mut reader = reader(folder.path());
     let (sender, rings) = channel();
-    let _listener = reader.listen(Arc::new(move || drop(sender.send(())))).unwrap();
+    let _listener = reader.listen(Arc::new(move || sender.send(()).unwrap_or_default())).unwrap();
     let mut log = writer(folder.path());
     let mut expected = Vec::new();
     for text in [b"first\n".as_slice(), &lines(0, 3000), &lines(3000, 9000)] {

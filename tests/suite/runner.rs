@@ -294,7 +294,8 @@ fn the_working_directory_is_relative_to_the_sites_folder() {
 #[test]
 fn standard_input_is_the_text_or_empty() {
     assert_eq!(ran(of(Script::command(["cat"]))).1, "");
-    let text: String = (0..100_000).map(|number| format!("{number:09}\n")).collect();
+    let lines: Vec<String> = (0..110_000).map(|number| format!("{number:09}")).collect();
+    let text = lines.join("\n");
     let script = Script { stdin: Some(text.clone()), ..Script::command(["cat"]) };
     assert!(ran(of(script)).1 == text, "a mebibyte through cat comes back whole");
     let script = Script { stdin: Some(text), ..Script::shell("read line; echo $line; exec 0<&-; echo closed") };
