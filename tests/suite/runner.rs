@@ -348,7 +348,11 @@ fn what_ignores_term_is_killed_after_the_grace() {
 fn stopping_cancels_whatever_the_process_says() {
     let runner = Runner::new().unwrap();
     let plain = Started::on(&runner, 1, sh("echo up; sleep 600"));
-    let tidy = Started::on(&runner, 2, sh("trap 'echo tidied; exit 0' TERM; sleep 600 & echo up; wait"));
+    let tidy = Started::on(
+        &runner,
+        2,
+        sh("exec perl -e '$| = 1; $SIG{TERM} = sub { print \"tidied\\n\"; exit }; print \"up\\n\"; sleep 600'"),
+    );
     let other = Started::on(&runner, 3, sh("echo up; sleep 600"));
     for started in [&plain, &tidy, &other] {
         started.lines(1);
@@ -399,12 +403,14 @@ fn a_stop_reaches_grandchildren() {
 #[test]
 fn what_a_shell_has_started_may_tidy_up() {
     let runner = Runner::new().unwrap();
-    let inner = r#"trap 'read line < gate; echo "tidied $line"; exit' TERM; sleep 600 & echo up; wait"#;
+    // Not a shell: what one forks while it has a trap may miss a TERM that comes before its exec.
+    let inner = r#"$| = 1; $SIG{TERM} = sub { open my $gate, "<", "gate"; print "tidied ", scalar <$gate>; exit };
+        print "up\n"; sleep 600"#;
     let folder = tempfile::tempdir().unwrap();
     let gate = folder.path().join("gate");
     let made = std::process::Command::new("mkfifo").arg(&gate).status().unwrap();
     assert!(made.success());
-    let script = Script { grace: LONG, ..Script::shell(format!("sh -c '{}'; true", inner.replace('\'', r"'\''"))) };
+    let script = Script { grace: LONG, ..Script::shell(format!("perl -e '{inner}'; true")) };
     let tidy = Started::on(&runner, 1, Launch { folder: folder.path().to_owned(), ..of(script) });
     tidy.lines(1);
     runner.stop(RunId(1), Stop::Terminate);
