@@ -168,7 +168,7 @@ pub(super) struct List {
     pub queues: Vec<String>,
     // Here `--state` filters; the same id keeps the global option from being added under that name.
     /// Where the state of the site is kept (`--state` before the command).
-    #[arg(id = "state_dir", long, value_name = "DIR")]
+    #[arg(id = "state_dir", long = "state-dir", value_name = "DIR")]
     _state_dir: Option<PathBuf>,
     /// Only jobs in this state or with this outcome (`pending`, `running`, `finished`, `failed`, …).
     #[arg(long)]

@@ -140,7 +140,9 @@ fn describe(out: &mut impl Write, job: &Job, runs: &[Run]) -> Result<(), CliErro
         writeln!(out, "  {name:<9} {}", text::plain_line(lines.next().unwrap_or_default()))?;
         lines.try_for_each(|line| writeln!(out, "  {:<9} {}", "", text::plain_line(line)))
     };
-    field("title", job.title())?;
+    if !job.title().is_empty() {
+        field("title", job.title())?;
+    }
     field("state", job.outcome().map_or(job.phase().word(), Outcome::word))?;
     if let Some(failure) = job.failure() {
         field("error", &failure.message)?;

@@ -106,6 +106,7 @@ impl Tally {
     /// Takes note of a change of the site.
     fn hear(&mut self, store: &mut dyn Store, recorded: &Recorded) {
         let id = match &recorded.event {
+            Event::Started { .. } if self.bar.is_hidden() => return,
             Event::Started { job, .. } | Event::Ended { job, .. } | Event::Cancelled { job } => *job,
             Event::Added { job } if self.queues.contains(&job.queue) => return self.bar.inc_length(1),
             _ => return,

@@ -1,6 +1,6 @@
 //! Floor 0: what jobs, queues and sites are, and how they change. Pure: no files, no processes, no clock.
 //!
-//! [`decide`] turns a [`Command`] into [`Event`]s; [`Ledger::apply`] and [`Job::apply`] turn events into state.
+//! [`decide()`] turns a [`Command`] into [`Event`]s; [`Ledger::apply`] and [`Job::apply`] turn events into state.
 //! Everybody who changes or shows a job goes through these two.
 
 mod call;

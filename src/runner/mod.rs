@@ -63,11 +63,9 @@ impl Runner {
     }
 
     /// Starts a run. `output` gets what it prints; `done` is called once with the report, also of a run that could
-    /// not start. Both are called on the supervising thread.
-    ///
-    /// The process itself is spawned by the calling thread, so that several can be spawned while others are read.
+    /// not start. Both are called on the supervising thread, which also spawns: the caller goes on at once.
     pub fn launch(&self, run: RunId, launch: Launch, output: Box<dyn Output>, done: Done) {
-        self.orders.watch(process::start(run, launch, Listener { output, done }));
+        self.orders.launch(run, launch, Listener { output, done });
     }
 
     /// Stops a run: TERM to its process group and KILL after the script's `grace`, or KILL at once. A second stop may

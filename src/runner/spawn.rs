@@ -1,9 +1,11 @@
 //! Spawning a process, and saying why it could not be spawned.
 
+use std::env;
+use std::ffi::OsString;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use super::Launch;
@@ -27,8 +29,8 @@ pub(super) fn spawn(launch: &Launch) -> Result<Spawned<'_>, Failure> {
     };
     let Invocation { program, arguments, file } = invocation(script, &launch.definition.arguments)?;
     let cwd = script.cwd.as_ref().map_or_else(|| launch.folder.clone(), |cwd| launch.folder.join(cwd));
-    let mut command = Command::new(&program);
-    command.args(arguments).current_dir(&cwd);
+    let mut command = Command::new(find(&program, script, &cwd).as_deref().unwrap_or(Path::new(&program)));
+    command.arg0(&program).args(arguments).current_dir(&cwd);
     for (name, value) in &script.env {
         match value {
             Some(value) => command.env(name, value),
@@ -41,6 +43,20 @@ pub(super) fn spawn(launch: &Launch) -> Result<Spawned<'_>, Failure> {
     command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     let child = command.spawn().map_err(|error| not_started(reason(&error, &program, &cwd)))?;
     Ok(Spawned { child, script, file })
+}
+
+/// Looks a program up in the job's `PATH`, so that the child needn't try every folder while we wait for it. None
+/// where that is not to be searched or has no such program: then it is the operating system's to say why.
+fn find(program: &str, script: &Script, cwd: &Path) -> Option<PathBuf> {
+    if program.contains('/') {
+        return None;
+    }
+    let folders = match script.env.get("PATH") {
+        Some(own) => own.as_ref().map(OsString::from),
+        None => env::var_os("PATH"),
+    };
+    let is_program = |path: &PathBuf| path.metadata().is_ok_and(|file| file.is_file() && file.mode() & 0o111 != 0);
+    env::split_paths(&folders?).map(|folder| cwd.join(folder).join(program)).find(is_program)
 }
 
 /// Says what the operating system refused, in its words: it has only one error for a program, its interpreter and

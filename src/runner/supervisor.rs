@@ -34,7 +34,7 @@ pub(super) struct Supervisor {
 }
 
 enum Order {
-    Watch(Box<Result<Process, Refused>>),
+    Launch(RunId, Box<Launch>, Listener),
     Stop(RunId, Stop),
 }
 
@@ -99,7 +99,7 @@ impl Supervisor {
 
     fn follow(&mut self, order: Order) {
         match order {
-            Order::Watch(started) => self.admit(*started),
+            Order::Launch(run, launch, listener) => self.admit(start(run, *launch, listener)),
             Order::Stop(run, stop) => {
                 if let Some(process) = self.processes.iter_mut().find(|process| process.run == run) {
                     process.stop(stop);
@@ -189,8 +189,8 @@ impl Drop for Supervisor {
 }
 
 impl Orders {
-    pub(super) fn watch(&self, started: Result<Process, Refused>) {
-        self.give(Order::Watch(Box::new(started)));
+    pub(super) fn launch(&self, run: RunId, launch: Launch, listener: Listener) {
+        self.give(Order::Launch(run, Box::new(launch), listener));
     }
 
     pub(super) fn stop(&self, run: RunId, stop: Stop) {

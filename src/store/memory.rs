@@ -40,14 +40,14 @@ impl Memory {
 }
 
 impl Store for Memory {
-    fn execute(&mut self, commands: &[Command], now: DateTime<Utc>) -> Result<Vec<Answer>, StoreError> {
+    fn transact(&mut self, commands: &[Command], now: DateTime<Utc>) -> Result<(u64, Vec<Answer>), StoreError> {
         let mut kept = self.kept();
         let before = kept.seq();
         let answers = commands.iter().map(|command| kept.perform(command, now)).collect();
         if kept.seq() != before {
             kept.ring();
         }
-        Ok(answers)
+        Ok((before, answers))
     }
 
     fn load(&mut self) -> Result<Ledger, StoreError> {

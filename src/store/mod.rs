@@ -32,7 +32,13 @@ pub type Answer = Result<Vec<Event>, Refusal>;
 pub trait Store: Send {
     /// Decides the commands in order, each on what those before it have left, in one transaction. When this returns,
     /// all accepted ones are durable; on an error none of them has happened.
-    fn execute(&mut self, commands: &[Command], now: DateTime<Utc>) -> Result<Vec<Answer>, StoreError>;
+    fn execute(&mut self, commands: &[Command], now: DateTime<Utc>) -> Result<Vec<Answer>, StoreError> {
+        Ok(self.transact(commands, now)?.1)
+    }
+
+    /// The same, and the number of the last event before: the events of the answers follow it without a gap, so a
+    /// follower that has seen that one need not read them back.
+    fn transact(&mut self, commands: &[Command], now: DateTime<Utc>) -> Result<(u64, Vec<Answer>), StoreError>;
 
     /// The whole site as it is now; [`Ledger::seq`] tells from where to follow it.
     fn load(&mut self) -> Result<Ledger, StoreError>;

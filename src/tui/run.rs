@@ -89,7 +89,7 @@ pub fn run(options: Options) -> Result<Left, TuiError> {
         let order = Order { commands: vec![Command::Open { queue }], asked: Asked::Open, hire: false };
         let _ = link.send(Request::Submit(order));
     }
-    let watch = watch(file.clone(), stamp, &sender);
+    let watch = watch(file.clone(), stamp.as_deref(), &sender);
     let input = input::Input::start(sender.clone())?;
     // Opens the output of the job that is chosen at first.
     let _ = sender.send(Wake::Tick);
@@ -98,7 +98,7 @@ pub fn run(options: Options) -> Result<Left, TuiError> {
 }
 
 /// A watch that can't be set up costs the reload, not the screen.
-fn watch(file: PathBuf, stamp: Option<String>, sender: &Sender<Wake>) -> Option<Watch> {
+fn watch(file: PathBuf, stamp: Option<&str>, sender: &Sender<Wake>) -> Option<Watch> {
     match Watch::new(file, stamp, sender.clone()) {
         Ok(watch) => Some(watch),
         Err(error) => {

@@ -22,11 +22,11 @@ pub(super) struct Watch {
 impl Watch {
     /// Watches `file`, which was last read in the version `stamp`; each reading of it is sent as [`Wake::File`]. The
     /// folder is watched, since editors replace files.
-    pub(super) fn new(file: PathBuf, stamp: Option<String>, wakes: Sender<Wake>) -> Result<Self, StoreError> {
+    pub(super) fn new(file: PathBuf, stamp: Option<&str>, wakes: Sender<Wake>) -> Result<Self, StoreError> {
         let (rereads, inbox) = channel();
         let bell = Bell::default();
         let listener = listen(&file, bell.ring(rereads.clone(), || ()))?;
-        if definition::stamp(&file).ok() != stamp {
+        if definition::stamp(&file).ok().as_deref() != stamp {
             // It was saved before we listened. Nobody has taken the message yet, so it can't be lost.
             let _ = rereads.send(());
         }

@@ -1,7 +1,7 @@
 //! Floor 2: who runs the jobs.
 //!
 //! A worker claims what is ready, starts it, reports how it ended and claims the next, until nothing is asked for any
-//! more. Whoever asks for work [`hire`]s one; it outlives the screen and the terminal. Workers know each other only
+//! more. Whoever asks for work [hires](hire()) one; it outlives the screen and the terminal. Workers know each other only
 //! through the store. A queue of this process alone needs no store: [`Queue::process`](crate::Queue::process).
 
 mod environment;
@@ -11,6 +11,7 @@ mod now;
 mod office;
 mod process;
 mod recover;
+mod reload;
 mod shift;
 
 pub use error::WorkerError;

@@ -4,9 +4,9 @@ use chrono::Utc;
 
 use super::office::host;
 use super::{Office, WorkerError, environment};
-use crate::model::Command;
+use crate::model::{Command, Event};
 use crate::runner::kill_leftovers;
-use crate::store::Store;
+use crate::store::{Store, log};
 
 /// Finds the workers of this machine whose process is gone, and ends their runs as interrupted; tells how many runs.
 pub fn bury_the_dead(store: &mut dyn Store, office: &Office) -> Result<usize, WorkerError> {
@@ -26,7 +26,12 @@ pub fn bury_the_dead(store: &mut dyn Store, office: &Office) -> Result<usize, Wo
         }
         for answer in store.execute(&[Command::Bury { worker: worker.id }], Utc::now())? {
             // Somebody else may have been quicker; a refusal says just that.
-            interrupted += answer.map_or(0, |events| events.iter().filter(|event| event.job().is_some()).count());
+            for event in answer.unwrap_or_default() {
+                if let Event::Ended { run, .. } = event {
+                    log::mend(&office.state.logs(), run)?;
+                    interrupted += 1;
+                }
+            }
         }
     }
     Ok(interrupted)

@@ -6,14 +6,17 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 
 use super::office::host;
+use super::reload::{QUIET, Reload};
 use super::{Office, WorkerError, bury_the_dead, environment};
-use crate::model::{Command, Event, Job, JobId, Outcome, QueueId, Recorded, Report, RunId, Stop, Stream, WorkerId};
+use crate::model::{
+    Command, Event, Job, JobId, Outcome, QueueId, Recorded, Report, RunId, State, Stop, Stream, WorkerId,
+};
 use crate::runner::{Launch, Output, Runner};
 use crate::store::log::LogWriter;
-use crate::store::{Answer, Store, StoreError, WorkerLock};
+use crate::store::{Answer, Ring, Store, StoreError, WorkerLock};
 
 /// How many bytes of output are kept per run.
 const LOG_LIMIT: u64 = 16 << 20;
@@ -38,6 +41,9 @@ pub struct Shift {
     reports: Vec<Command>,
     urgency: Option<Urgency>,
     hungry: bool,
+    /// Something may have happened that it has not taken note of.
+    news: bool,
+    reload: Reload,
     _lock: WorkerLock,
 }
 
@@ -50,8 +56,14 @@ pub enum Urgency {
     Now,
 }
 
+/// Who hears of every change of the site.
+trait Tell: FnMut(&mut dyn Store, &Recorded) {}
+
+impl<F: FnMut(&mut dyn Store, &Recorded)> Tell for F {}
+
 enum Wake {
     Changed,
+    Saved,
     Ended(JobId, RunId, Report),
     Leave(Urgency),
 }
@@ -89,6 +101,8 @@ impl Shift {
             reports: Vec::new(),
             urgency: None,
             hungry: true,
+            news: true,
+            reload: Reload::default(),
             _lock: lock,
         })
     }
@@ -105,9 +119,12 @@ impl Shift {
     pub fn work(mut self, mut tell: impl FnMut(&mut dyn Store, &Recorded)) -> Result<(), WorkerError> {
         let ring = self.wakes.0.clone();
         let _bell = self.store.listen(Arc::new(move || drop(ring.send(Wake::Changed))))?;
+        let ring = self.wakes.0.clone();
+        let _file = Reload::listen(&self.office, &(Arc::new(move || drop(ring.send(Wake::Saved))) as Ring))?;
         loop {
             match self.round(&mut tell) {
                 Ok(true) => return Ok(()),
+                Ok(false) if self.reload.waits() => self.sleep(QUIET),
                 Ok(false) => self.sleep(HEARTBEAT),
                 Err(error) if self.running.is_empty() && self.reports.is_empty() => return Err(error.into()),
                 Err(error) => {
@@ -119,7 +136,8 @@ impl Shift {
     }
 
     /// One round of report, claim and start. Tells whether the worker has left.
-    fn round(&mut self, tell: &mut impl FnMut(&mut dyn Store, &Recorded)) -> Result<bool, StoreError> {
+    fn round(&mut self, tell: &mut impl Tell) -> Result<bool, StoreError> {
+        self.reload.take_up(self.store.as_mut(), &self.office)?;
         loop {
             let claims = match self.urgency {
                 Some(_) => 0,
@@ -130,12 +148,19 @@ impl Shift {
             let claim = Command::Claim { worker: self.id, queues: self.queues.clone() };
             commands.extend((0..claims).map(|_| claim.clone()));
             if !commands.is_empty() {
-                let answers = self.store.execute(&commands, Utc::now())?;
+                let now = Utc::now();
+                let (before, answers) = self.store.transact(&commands, now)?;
                 let reports = mem::take(&mut self.reports).len();
                 self.hungry &= claims > 0 && answers.iter().skip(reports).all(Result::is_ok);
                 self.start(&answers);
+                self.news = before != self.seen;
+                if !self.news {
+                    self.note(before, now, answers, tell);
+                }
             }
-            self.follow(tell)?;
+            if mem::take(&mut self.news) {
+                self.follow(tell)?;
+            }
             if !self.hungry || self.urgency.is_some() {
                 break;
             }
@@ -173,23 +198,52 @@ impl Shift {
     }
 
     /// Takes note of all that has happened since the last time, by whomever.
-    fn follow(&mut self, tell: &mut impl FnMut(&mut dyn Store, &Recorded)) -> Result<(), StoreError> {
+    fn follow(&mut self, tell: &mut impl Tell) -> Result<(), StoreError> {
         let Some(news) = self.store.events_after(self.seen)? else {
             self.seen = self.store.seq()?;
             self.hungry = true;
-            return Ok(());
+            return self.look_after_own();
         };
         for recorded in &news {
-            self.seen = recorded.seq;
-            match &recorded.event {
-                Event::StopAsked { run, stop, .. } if self.running.contains_key(run) => self.runner.stop(*run, *stop),
-                Event::Ended { run, .. } => self.hungry |= self.running.remove(run).is_none(),
-                Event::Started { .. } | Event::WorkerJoined { .. } | Event::Removed { .. } => {}
-                _ => self.hungry = true,
-            }
-            tell(self.store.as_mut(), recorded);
+            self.hear(recorded, tell);
         }
         Ok(())
+    }
+
+    /// So much has happened that it can't be told: looks at what has become of the jobs that run here.
+    fn look_after_own(&mut self) -> Result<(), StoreError> {
+        for (run, id) in self.running.clone() {
+            match self.store.job(id)? {
+                Some(job) if job.running() == Some(run) => {
+                    if let State::Running { stop: Some(stop) } = job.state {
+                        self.runner.stop(run, stop);
+                    }
+                }
+                _ => drop(self.running.remove(&run)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes note of its own doing: nothing else has happened since.
+    fn note(&mut self, before: u64, at: DateTime<Utc>, answers: Vec<Answer>, tell: &mut impl Tell) {
+        for (seq, event) in (before + 1..).zip(answers.into_iter().flatten().flatten()) {
+            self.hear(&Recorded { seq, at, event }, tell);
+        }
+    }
+
+    fn hear(&mut self, recorded: &Recorded, tell: &mut impl Tell) {
+        self.seen = recorded.seq;
+        match &recorded.event {
+            Event::StopAsked { run, stop, .. } if self.running.contains_key(run) => self.runner.stop(*run, *stop),
+            Event::Ended { run, .. } => {
+                self.hungry |= self.running.remove(run).is_none();
+                self.reload.ended();
+            }
+            Event::Started { .. } | Event::WorkerJoined { .. } | Event::Removed { .. } => {}
+            _ => self.hungry = true,
+        }
+        tell(self.store.as_mut(), recorded);
     }
 
     /// Leaves if it is time to.
@@ -214,14 +268,17 @@ impl Shift {
             Ok(wake) => wake,
             // `wakes` holds a sender of its own, so the channel is never closed.
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                self.look_around();
+                if at_most == HEARTBEAT {
+                    self.look_around();
+                }
                 return;
             }
         };
         let more: Vec<Wake> = self.wakes.1.try_iter().collect();
         for wake in std::iter::once(first).chain(more) {
             match wake {
-                Wake::Changed => {}
+                Wake::Changed => self.news = true,
+                Wake::Saved => self.reload.saved(),
                 Wake::Ended(job, run, report) => self.report(job, run, report),
                 Wake::Leave(urgency) => self.hurry(urgency),
             }

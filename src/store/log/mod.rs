@@ -1,7 +1,7 @@
 //! What runs print: written once, bounded, read by any number of followers while it grows.
 //!
 //! The output of run 7 begins in `7.log`, the head, which takes half of the limit. What comes after that goes to
-//! `7.tail`, a ring in which the newest bytes replace the oldest (see [`tail`]). At the end the tail is moved behind
+//! `7.tail`, a ring in which the newest bytes replace the oldest (see `tail.rs`). At the end the tail is moved behind
 //! the head, so that `7.log` alone is what any pager opens: the head, a line that says how much is missing, the tail.
 //! Where nothing is missing, `7.tail` is removed; else it shrinks to a small note of where the gap is.
 //!

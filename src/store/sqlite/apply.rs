@@ -120,8 +120,12 @@ impl Rows<'_> {
             }
             _ => {}
         }
-        let sql = "UPDATE jobs SET queue = ?2, position = ?3, state = ?4, outcome = ?5, finished = ?6, attempts = ?7, \
-                   run = ?8, value = ?9, executed = ?10, enqueued = ?11 WHERE id = ?1";
+        if let Event::Moved { position, .. } = event {
+            return self.change("UPDATE jobs SET position = ?2 WHERE id = ?1", (id, position));
+        }
+        // Naming the place (?2, ?3) would write the index by position anew each time.
+        let sql = "UPDATE jobs SET state = ?4, outcome = ?5, finished = ?6, attempts = ?7, run = ?8, value = ?9, \
+                   executed = ?10, enqueued = ?11 WHERE id = ?1";
         self.write(sql, &job)
     }
 

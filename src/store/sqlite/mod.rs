@@ -38,9 +38,10 @@ impl Sqlite {
         open::open(folder)
     }
 
-    fn perform(&mut self, commands: &[Command], now: DateTime<Utc>) -> rusqlite::Result<Vec<Answer>> {
+    fn perform(&mut self, commands: &[Command], now: DateTime<Utc>) -> rusqlite::Result<(u64, Vec<Answer>)> {
         let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut rows = Rows::new(&transaction)?;
+        let before = rows.counters.seq;
         let mut answers = Vec::with_capacity(commands.len());
         for command in commands {
             answers.push(match decide(&rows, command, now) {
@@ -57,7 +58,7 @@ impl Sqlite {
             // The change is durable. If the bell can't be rung, followers see it with the next one.
             let _ = ring(&self.bell);
         }
-        Ok(answers)
+        Ok((before, answers))
     }
 
     fn failed(&self) -> impl Fn(rusqlite::Error) -> StoreError + use<'_> {
@@ -66,7 +67,7 @@ impl Sqlite {
 }
 
 impl Store for Sqlite {
-    fn execute(&mut self, commands: &[Command], now: DateTime<Utc>) -> Result<Vec<Answer>, StoreError> {
+    fn transact(&mut self, commands: &[Command], now: DateTime<Utc>) -> Result<(u64, Vec<Answer>), StoreError> {
         only_scripts(commands)?;
         let unlockable = |source| StoreError::io(self.folder.path(), source);
         self.turn.lock().map_err(unlockable)?;
