@@ -117,11 +117,12 @@ fn is_unseen(character: char) -> bool {
         | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// How long something took, in at most eight cells: `0.3s`, `12s`, `3m 04s`, `2h 11m`, `3d 4h`. Cut, not rounded.
+/// How long something took, in at most eight cells: `67ms`, `0.3s`, `12s`, `3m 04s`, `2h 11m`, `3d 4h`. Cut, not rounded.
 pub fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
     match seconds {
+        0 if duration.subsec_millis() < 100 => format!("{}ms", duration.subsec_millis()),
         0..10 => format!("{seconds}.{}s", duration.subsec_millis() / 100),
         10..60 => format!("{seconds}s"),
         60..3600 => format!("{minutes}m {:02}s", seconds % 60),

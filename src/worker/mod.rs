@@ -11,6 +11,7 @@ mod now;
 mod office;
 mod process;
 mod recover;
+mod reload;
 mod shift;
 
 pub use error::WorkerError;

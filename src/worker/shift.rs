@@ -9,13 +9,14 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::office::host;
+use super::reload::{QUIET, Reload};
 use super::{Office, WorkerError, bury_the_dead, environment};
 use crate::model::{
     Command, Event, Job, JobId, Outcome, QueueId, Recorded, Report, RunId, State, Stop, Stream, WorkerId,
 };
 use crate::runner::{Launch, Output, Runner};
 use crate::store::log::LogWriter;
-use crate::store::{Answer, Store, StoreError, WorkerLock};
+use crate::store::{Answer, Ring, Store, StoreError, WorkerLock};
 
 /// How many bytes of output are kept per run.
 const LOG_LIMIT: u64 = 16 << 20;
@@ -42,6 +43,7 @@ pub struct Shift {
     hungry: bool,
     /// Something may have happened that it has not taken note of.
     news: bool,
+    reload: Reload,
     _lock: WorkerLock,
 }
 
@@ -61,6 +63,7 @@ impl<F: FnMut(&mut dyn Store, &Recorded)> Tell for F {}
 
 enum Wake {
     Changed,
+    Saved,
     Ended(JobId, RunId, Report),
     Leave(Urgency),
 }
@@ -99,6 +102,7 @@ impl Shift {
             urgency: None,
             hungry: true,
             news: true,
+            reload: Reload::default(),
             _lock: lock,
         })
     }
@@ -115,9 +119,12 @@ impl Shift {
     pub fn work(mut self, mut tell: impl FnMut(&mut dyn Store, &Recorded)) -> Result<(), WorkerError> {
         let ring = self.wakes.0.clone();
         let _bell = self.store.listen(Arc::new(move || drop(ring.send(Wake::Changed))))?;
+        let ring = self.wakes.0.clone();
+        let _file = Reload::listen(&self.office, &(Arc::new(move || drop(ring.send(Wake::Saved))) as Ring))?;
         loop {
             match self.round(&mut tell) {
                 Ok(true) => return Ok(()),
+                Ok(false) if self.reload.waits() => self.sleep(QUIET),
                 Ok(false) => self.sleep(HEARTBEAT),
                 Err(error) if self.running.is_empty() && self.reports.is_empty() => return Err(error.into()),
                 Err(error) => {
@@ -130,6 +137,7 @@ impl Shift {
 
     /// One round of report, claim and start. Tells whether the worker has left.
     fn round(&mut self, tell: &mut impl Tell) -> Result<bool, StoreError> {
+        self.reload.take_up(self.store.as_mut(), &self.office)?;
         loop {
             let claims = match self.urgency {
                 Some(_) => 0,
@@ -228,7 +236,10 @@ impl Shift {
         self.seen = recorded.seq;
         match &recorded.event {
             Event::StopAsked { run, stop, .. } if self.running.contains_key(run) => self.runner.stop(*run, *stop),
-            Event::Ended { run, .. } => self.hungry |= self.running.remove(run).is_none(),
+            Event::Ended { run, .. } => {
+                self.hungry |= self.running.remove(run).is_none();
+                self.reload.ended();
+            }
             Event::Started { .. } | Event::WorkerJoined { .. } | Event::Removed { .. } => {}
             _ => self.hungry = true,
         }
@@ -257,7 +268,9 @@ impl Shift {
             Ok(wake) => wake,
             // `wakes` holds a sender of its own, so the channel is never closed.
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                self.look_around();
+                if at_most == HEARTBEAT {
+                    self.look_around();
+                }
                 return;
             }
         };
@@ -265,6 +278,7 @@ impl Shift {
         for wake in std::iter::once(first).chain(more) {
             match wake {
                 Wake::Changed => self.news = true,
+                Wake::Saved => self.reload.saved(),
                 Wake::Ended(job, run, report) => self.report(job, run, report),
                 Wake::Leave(urgency) => self.hurry(urgency),
             }

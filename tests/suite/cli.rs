@@ -292,6 +292,22 @@ fn a_changed_file_is_taken_up_by_the_next_command() {
 }
 
 #[test]
+fn a_file_that_is_saved_while_only_a_worker_is_there_is_taken_up() {
+    let room = Room::with("queues:\n  q:\n    - {id: a, run: 'touch up; while [ ! -e go ]; do sleep 0.01; done'}\n");
+    let process = room.command(&["process"]).stdout(Stdio::piped()).spawn().unwrap();
+    wait_for("the job", || room.join("up").exists().then_some(()));
+    // The running job changes and another one is new: the one waits for its end, the other runs now.
+    room.write(
+        "jobs.yaml",
+        "queues:\n  q:\n    parallel: 2\n    jobs: [{id: a, run: echo changed}, {id: b, run: touch go}]\n",
+    );
+    let said = Said::of(&process.wait_with_output().unwrap());
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert_eq!(room.job("q/b")["outcome"], json!("succeeded"));
+    room.until("q/a", |job| job["command"] == json!("echo changed"));
+}
+
+#[test]
 fn a_store_that_cannot_be_used_exits_with_3_and_is_left_alone() {
     let room = Room::with(BUILD);
     fs::create_dir(room.join(".setlist")).unwrap();

@@ -47,11 +47,8 @@ const TOOK: usize = 7;
 impl Columns {
     pub(super) fn of<'a>(jobs: impl Iterator<Item = &'a Job>, width: u16, setup: &Setup, now: DateTime<Utc>) -> Self {
         let longest = jobs.filter_map(|job| finished(job, setup, now)).map(|moment| moment.len()).max();
-        let note = match width {
-            0..50 => 11,
-            50..90 => 13,
-            _ => 24,
-        };
+        // From `interrupted` to most of what the operating system has to say.
+        let note = (usize::from(width) / 4).saturating_sub(2).clamp(11, 30);
         Self { note, moment: longest.unwrap_or(0) }
     }
 }

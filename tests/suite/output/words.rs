@@ -47,7 +47,10 @@ fn titles_and_values_are_harmless() {
 #[test]
 fn durations_are_short() {
     for (millis, shown) in [
-        (0, "0.0s"),
+        (0, "0ms"),
+        (67, "67ms"),
+        (99, "99ms"),
+        (100, "0.1s"),
         (340, "0.3s"),
         (1_299, "1.2s"),
         (9_999, "9.9s"),
