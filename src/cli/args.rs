@@ -32,7 +32,14 @@ pub(super) struct SiteArgs {
     #[arg(short, long, global = true, value_name = "FILE", env = "SETLIST_FILE")]
     pub file: Option<PathBuf>,
     /// Where the state is kept, instead of `.setlist` beside the file.
-    #[arg(id = "state_dir", long = "state", global = true, value_name = "DIR", env = "SETLIST_STATE")]
+    #[arg(
+        id = "state_dir",
+        long = "state",
+        alias = "state-dir",
+        global = true,
+        value_name = "DIR",
+        env = "SETLIST_STATE"
+    )]
     pub state: Option<PathBuf>,
     /// When to use colour.
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
@@ -167,7 +174,7 @@ pub(super) struct List {
     /// Queues to list; all where none is named.
     pub queues: Vec<String>,
     // Here `--state` filters; the same id keeps the global option from being added under that name.
-    /// Where the state of the site is kept (`--state` before the command).
+    /// Where the state is kept, instead of `.setlist` beside the file (`--state` before the command).
     #[arg(id = "state_dir", long = "state-dir", value_name = "DIR")]
     _state_dir: Option<PathBuf>,
     /// Only jobs in this state or with this outcome (`pending`, `running`, `finished`, `failed`, …).

@@ -4,10 +4,14 @@ use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufWriter, Write};
 use std::sync::Arc;
 
+use anyhow::Context;
+
 use super::args::Add;
+use super::error::complain;
 use super::site::OpenSite;
 use super::{CliError, Exit};
 use crate::model::{Command, Definition, Event, Job, JobId, Mode, Outcome, QueueId, Script, Stop};
+use crate::tui::text;
 
 /// Appends jobs and prints their numbers.
 pub(super) fn add(site: OpenSite, options: &Add) -> Result<Exit, CliError> {
@@ -17,6 +21,9 @@ pub(super) fn add(site: OpenSite, options: &Add) -> Result<Exit, CliError> {
     let jobs: Vec<_> = scripts(options)?.into_iter().map(|script| define(script, options)).collect::<Result<_, _>>()?;
     if jobs.is_empty() {
         return Err(CliError::Usage("nothing to add: standard input is empty".to_owned()));
+    }
+    if options.timeout.is_some_and(|timeout| timeout.is_zero()) {
+        return Err(CliError::Usage("a timeout must be at least a millisecond".to_owned()));
     }
     let events = site.submit(Command::Add { queue: queue.clone(), jobs })?;
     let added: Vec<JobId> =
@@ -52,35 +59,46 @@ pub(super) fn retry(site: OpenSite, names: &[String], failed: bool) -> Result<Ex
         writeln!(io::stdout(), "no job has failed")?;
         return Ok(Exit::Fine);
     }
-    each(&mut site, &jobs, |job| Command::Run { job }, "will run")?;
+    let asked = each(&mut site, &jobs, |job| Command::Run { job }, |_| "will run");
+    // What was accepted is to run whatever became of the rest.
     site.hire()?;
-    Ok(Exit::Fine)
+    asked
 }
 
 /// Cancels pending jobs and stops running ones.
 pub(super) fn cancel(mut site: OpenSite, names: &[String], kill: bool) -> Result<Exit, CliError> {
     let stop = if kill { Stop::Kill } else { Stop::Terminate };
     let jobs: Vec<Job> = names.iter().map(|name| site.job(name)).collect::<Result<_, _>>()?;
-    let done = each(&mut site, &jobs, |job| Command::Cancel { job, stop }, "cancelled");
-    done.and_then(|()| site.close(Exit::Fine))
+    let done = |events: &[Event]| match events.iter().any(|event| matches!(event, Event::StopAsked { .. })) {
+        true if kill => "is killed",
+        true => "is told to stop",
+        false => "cancelled",
+    };
+    let exit = each(&mut site, &jobs, |job| Command::Cancel { job, stop }, done)?;
+    site.close(exit)
 }
 
 /// Submits a command for each job in one transaction, and says what became of each.
-fn each(site: &mut OpenSite, jobs: &[Job], command: impl Fn(JobId) -> Command, done: &str) -> Result<(), CliError> {
+fn each(
+    site: &mut OpenSite,
+    jobs: &[Job],
+    command: impl Fn(JobId) -> Command,
+    done: impl Fn(&[Event]) -> &'static str,
+) -> Result<Exit, CliError> {
     let commands: Vec<_> = jobs.iter().map(|job| command(job.id)).collect();
     let answers = site.store.execute(&commands, chrono::Utc::now())?;
-    let mut refused = None;
+    let mut exit = Exit::Fine;
     for (job, answer) in jobs.iter().zip(answers) {
+        let path = text::plain_line(&job.path());
         match answer {
-            Ok(_) => writeln!(io::stdout(), "{}  {}  {done}", job.id, job.path())?,
-            Err(refusal) if jobs.len() == 1 => refused = Some(refusal),
+            Ok(events) => writeln!(io::stdout(), "{}  {path}  {}", job.id, done(&events))?,
             Err(refusal) => {
-                eprintln!("setlist: {}: {refusal}", job.path());
-                refused = Some(refusal);
+                complain(&format!("{path}: {refusal}"));
+                exit = Exit::Usage;
             }
         }
     }
-    refused.map_or(Ok(()), |refusal| Err(refusal.into()))
+    Ok(exit)
 }
 
 fn went_wrong(job: &Job) -> bool {
@@ -90,11 +108,18 @@ fn went_wrong(job: &Job) -> bool {
 
 fn scripts(options: &Add) -> Result<Vec<Script>, CliError> {
     if let Some(text) = &options.script {
+        if text.trim().is_empty() {
+            return Err(CliError::Usage("the script is empty".to_owned()));
+        }
         return Ok(vec![Script::shell(text)]);
     }
     if options.stdin {
-        let lines = io::stdin().lock().lines().collect::<Result<Vec<_>, _>>()?;
+        let lines = io::stdin().lock().lines().collect::<Result<Vec<_>, _>>();
+        let lines = lines.context("standard input can't be read")?;
         return Ok(lines.iter().map(|line| line.trim()).filter(|line| !line.is_empty()).map(Script::shell).collect());
+    }
+    if options.command.first().is_some_and(String::is_empty) {
+        return Err(CliError::Usage("the program's name is empty".to_owned()));
     }
     if options.command.is_empty() {
         let usage = "say what to run: `setlist add QUEUE -- CMD…`, `--script TEXT` or `--stdin`";
@@ -105,7 +130,7 @@ fn scripts(options: &Add) -> Result<Vec<Script>, CliError> {
 
 fn define(mut script: Script, options: &Add) -> Result<Arc<Definition>, CliError> {
     // A command runs where it was typed, as in a shell.
-    let here = std::env::current_dir()?;
+    let here = std::env::current_dir().context("can't tell the working directory")?;
     script.cwd = Some(options.cwd.as_ref().map_or_else(|| here.clone(), |cwd| here.join(cwd)));
     script.timeout = options.timeout.map(Into::into);
     script.env = options.env.iter().map(|pair| variable(pair)).collect::<Result<BTreeMap<_, _>, _>>()?;

@@ -1,6 +1,6 @@
 //! What goes wrong on the command line, how it is said, and the exit status that it makes.
 
-use std::io;
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use super::Exit;
@@ -30,8 +30,8 @@ pub(super) enum CliError {
     /// A worker can't be started.
     #[error(transparent)]
     Worker(#[from] WorkerError),
-    /// Our own output can't be written, or input read.
-    #[error(transparent)]
+    /// Our own output can't be written.
+    #[error("the output can't be written: {0}")]
     Output(#[from] io::Error),
     /// Anything else, with its context.
     #[error("{0:#}")]
@@ -52,9 +52,19 @@ impl CliError {
     pub(super) fn print(&self, color: bool) {
         match self {
             Self::File(definition::Error::Invalid(diagnostics)) => {
-                eprintln!("{}", diagnostics.render(color));
+                say(&diagnostics.render(color));
             }
-            error => eprintln!("setlist: {error}"),
+            error => complain(&error.to_string()),
         }
     }
+}
+
+/// Says on standard error what is worth knowing or went wrong.
+pub(super) fn complain(text: &str) {
+    say(&format!("setlist: {text}"));
+}
+
+fn say(text: &str) {
+    // Where standard error can't be written there is nobody to tell, and the exit status says it all the same.
+    let _ = writeln!(io::stderr(), "{text}");
 }

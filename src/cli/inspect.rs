@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::args::{List, StateFilter};
 use super::record::{JobRecord, command, took};
-use super::site::{OpenSite, queues};
+use super::site::OpenSite;
 use super::{CliError, Exit};
 use crate::model::{Job, Mode, Outcome, Phase, QueueId, QueueRecord, Run, State};
 use crate::tui::text;
@@ -16,7 +16,7 @@ use crate::tui::text;
 pub(super) fn status(mut site: OpenSite, names: &[String], json: bool) -> Result<Exit, CliError> {
     let ledger = site.ledger()?;
     let mut out = BufWriter::new(io::stdout().lock());
-    let ids = queues(&ledger, names)?;
+    let ids = site.queues(&ledger, names)?;
     let width = ids.iter().map(|id| text::width(id.as_str())).max().unwrap_or(0).max(5);
     if !json {
         writeln!(out, "{}  STATE       PENDING  RUNNING  FINISHED  FAILED", text::pad("QUEUE", width, text::ELLIPSIS))?;
@@ -42,7 +42,7 @@ pub(super) fn list(mut site: OpenSite, options: &List) -> Result<Exit, CliError>
     let ledger = site.ledger()?;
     let mut out = BufWriter::new(io::stdout().lock());
     let since = options.since.map(|since| Utc::now() - *since);
-    for id in queues(&ledger, &options.queues)? {
+    for id in site.queues(&ledger, &options.queues)? {
         let Some(queue) = ledger.queue(&id) else { continue };
         let jobs = [Phase::Finished, Phase::Running, Phase::Pending].into_iter().flat_map(|phase| queue.list(phase));
         for job in jobs.filter_map(|id| ledger.job(*id)).filter(|job| wanted(job, options, since)) {

@@ -7,39 +7,58 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use chrono::Utc;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tracing_subscriber::filter::LevelFilter;
 
 use super::args::Process;
+use super::error::complain;
 use super::record::took;
-use super::site::{OpenSite, queues};
+use super::site::OpenSite;
 use super::{CliError, Exit, signals};
 use crate::model::{Command, Event, Job, Ledger, NothingTo, Outcome, QueueId, Recorded, Refusal};
 use crate::store::Store;
 use crate::tui::text;
 use crate::worker::Shift;
 
+/// How much of what a job said a line shows, in cells: a value may be as long as a line of its output.
+const SAID: usize = 120;
+
 /// Processes queues here until nothing more can start in them.
 pub(super) fn process(site: OpenSite, options: &Process) -> Result<Exit, CliError> {
     let mut site = site.sound()?;
     let ledger = site.ledger()?;
-    let queues = queues(&ledger, &options.queues)?;
+    let queues = site.queues(&ledger, &options.queues)?;
     if options.dry_run {
         return preview(&ledger, &queues);
     }
     let open = begin(site.store.as_mut(), &ledger, &queues)?;
     if open == 0 {
-        eprintln!("setlist: nothing is pending");
+        complain("nothing is pending");
         return Ok(Exit::Fine);
     }
     let mut tally = Tally::new(open, queues.clone(), options.quiet);
     let shift = Shift::begin(site.store, site.office.clone(), Some(queues.clone()), false)?;
     let interrupted = signals::watch(shift.leave()).context("signals can't be watched")?;
+    show_trouble();
     shift.work(|store, recorded| tally.hear(store, recorded))?;
-    tally.close()?;
+    let said = tally.close();
     if interrupted.yes() {
         halt(&site.office, queues)?;
         return Ok(Exit::Interrupted);
     }
+    match said {
+        // Whoever read our output has seen enough, and still gets to know how it went.
+        Err(CliError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        other => other?,
+    }
     Ok(tally.exit())
+}
+
+/// What keeps the work waiting, a full disk say, is said on standard error.
+fn show_trouble() {
+    let subscriber = tracing_subscriber::fmt().with_max_level(LevelFilter::WARN).with_writer(io::stderr);
+    let subscriber = subscriber.with_target(false).without_time().with_level(false).with_ansi(false);
+    // A subscriber that is there already does as well.
+    let _ = subscriber.log_internal_errors(false).try_init();
 }
 
 /// What would run, in order.
@@ -162,5 +181,6 @@ fn line(job: &Job, outcome: &Outcome) -> String {
         }
         _ => String::new(),
     };
+    let said = text::fit(&said, SAID, text::ELLIPSIS);
     format!("{}  {outcome}  {took}  {said}", text::plain_line(&job.path())).trim_end().to_owned()
 }

@@ -8,6 +8,7 @@ use std::thread;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use super::Exit;
 use crate::worker::Urgency;
 
 /// Whether a signal has come since.
@@ -21,15 +22,20 @@ impl Interrupted {
     }
 }
 
-/// From now on the first interrupt, TERM or hang-up asks to `leave` soon, every later one now.
+/// From now on the first interrupt, TERM or hang-up asks to `leave` soon, the second now. At the third the process ends
+/// whatever it waits for, a full disk say: what is left of its jobs is killed by whoever looks next.
 pub(super) fn watch(leave: impl Fn(Urgency) + Send + 'static) -> io::Result<Interrupted> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     let interrupted = Interrupted::default();
     let seen = interrupted.clone();
     thread::spawn(move || {
-        for _ in signals.forever() {
-            let again = seen.0.swap(true, Ordering::Relaxed);
-            leave(if again { Urgency::Now } else { Urgency::Soon });
+        for (nth, _) in signals.forever().enumerate() {
+            seen.0.store(true, Ordering::Relaxed);
+            match nth {
+                0 => leave(Urgency::Soon),
+                1 => leave(Urgency::Now),
+                _ => std::process::exit(Exit::Interrupted as i32),
+            }
         }
     });
     Ok(interrupted)

@@ -6,10 +6,12 @@ use anyhow::Context;
 use chrono::Utc;
 
 use super::args::SiteArgs;
+use super::error::complain;
+use super::file::count;
 use super::{CliError, Exit};
 use crate::definition;
 use crate::model::{Command, Event, Job, JobId, Ledger, QueueId};
-use crate::store::{Folder, Sqlite, Store};
+use crate::store::{Folder, Sqlite, Store, StoreError};
 use crate::worker::{self, Office};
 
 /// A site whose store is open.
@@ -26,11 +28,16 @@ impl OpenSite {
     /// The site that the arguments name, or the nearest.
     pub(super) fn nearest(args: &SiteArgs) -> Result<Self, CliError> {
         let file = find(args)?;
-        let state = args.state.as_ref().map_or_else(|| Folder::beside(&file), Folder::new);
+        let state = state(args, &file)?;
+        let mut store: Box<dyn Store> = Box::new(Sqlite::open(&state)?);
+        let broken = reconcile(store.as_mut(), &file)?;
         let office = Office { file, state };
-        office.state.create()?;
-        let mut store: Box<dyn Store> = Box::new(Sqlite::open(&office.state)?);
-        let broken = reconcile(store.as_mut(), &office.file)?;
+        // Nobody else may be there to say that what a dead worker ran is running no more.
+        let interrupted = worker::bury_the_dead(store.as_mut(), &office)?;
+        if interrupted > 0 {
+            let jobs = count(interrupted, "job");
+            complain(&format!("a worker has died: {jobs} interrupted; `setlist retry --failed` runs them again"));
+        }
         Ok(Self { office, store, broken })
     }
 
@@ -78,24 +85,43 @@ impl OpenSite {
         let found = ledger.named(&QueueId::from(queue), name);
         found.cloned().ok_or_else(|| {
             let paths: Vec<String> = ledger.jobs().filter(|job| job.name().is_some()).map(Job::path).collect();
-            CliError::Usage(format!("there is no job {text:?}{}", did_you_mean(text, &paths)))
+            self.unknown("job", text, &paths)
         })
+    }
+
+    /// The queues of these names; all of the site's where there is none.
+    pub(super) fn queues(&self, ledger: &Ledger, names: &[String]) -> Result<Vec<QueueId>, CliError> {
+        let known: Vec<QueueId> = ledger.queues().into_iter().map(|(id, _)| id.clone()).collect();
+        if names.is_empty() {
+            return Ok(known);
+        }
+        let find = |name: &String| {
+            known.iter().find(|id| id.as_str() == name).cloned().ok_or_else(|| {
+                let names: Vec<String> = known.iter().map(ToString::to_string).collect();
+                self.unknown("queue", name, &names)
+            })
+        };
+        names.iter().map(find).collect()
+    }
+
+    /// That there is nothing of this name, and why that may be.
+    fn unknown(&self, what: &str, name: &str, known: &[String]) -> CliError {
+        let unsure = if self.broken.is_some() { "; jobs.yaml has errors, see `setlist check`" } else { "" };
+        CliError::Usage(format!("there is no {what} {name:?}{}{unsure}", did_you_mean(name, known)))
     }
 }
 
-/// The queues of these names; all of the site's where there is none.
-pub(super) fn queues(ledger: &Ledger, names: &[String]) -> Result<Vec<QueueId>, CliError> {
-    let known: Vec<QueueId> = ledger.queues().into_iter().map(|(id, _)| id.clone()).collect();
-    if names.is_empty() {
-        return Ok(known);
+/// Where the state of the site is, as an absolute path without symbolic links: a worker that is hired, and whoever looks
+/// for what a dead one has left behind, must mean the same folder wherever they are.
+fn state(args: &SiteArgs, file: &Path) -> Result<Folder, CliError> {
+    let state = args.state.as_ref().map_or_else(|| Folder::beside(file), Folder::new);
+    // No folder is made for a file that isn't there: its name may be a slip of the pen.
+    if (!file.exists() || file.is_dir()) && !state.path().exists() {
+        definition::read(file)?;
     }
-    let find = |name: &String| {
-        known.iter().find(|id| id.as_str() == name).cloned().ok_or_else(|| {
-            let names: Vec<String> = known.iter().map(ToString::to_string).collect();
-            CliError::Usage(format!("there is no queue {name:?}{}", did_you_mean(name, &names)))
-        })
-    };
-    names.iter().map(find).collect()
+    state.create()?;
+    let path = state.path();
+    Ok(Folder::new(path.canonicalize().map_err(|source| StoreError::io(path, source))?))
 }
 
 /// The file that the arguments name, or the nearest, as an absolute path.
@@ -103,9 +129,18 @@ pub(super) fn find(args: &SiteArgs) -> Result<PathBuf, CliError> {
     let here = std::env::current_dir().context("can't tell the working directory")?;
     let file = match &args.file {
         Some(file) => file.clone(),
-        None => definition::find(&here).ok_or_else(|| CliError::NoFile(here.clone()))?,
+        None => definition::find(&here).ok_or_else(|| none(here))?,
     };
     std::path::absolute(&file).with_context(|| format!("{}", file.display())).map_err(CliError::from)
+}
+
+/// That there is no file, or nothing that could be read as one.
+fn none(here: PathBuf) -> CliError {
+    let file = here.join(definition::FILE_NAME);
+    if file.symlink_metadata().is_ok() {
+        return CliError::Usage(format!("{} is there, but it leads to no regular file", file.display()));
+    }
+    CliError::NoFile(here)
 }
 
 /// Makes the site as its file says, if the file has changed since it was last read.

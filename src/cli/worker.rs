@@ -7,7 +7,7 @@ use anyhow::Context;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::args::SiteArgs;
-use super::site::{self, OpenSite};
+use super::site::OpenSite;
 use super::{CliError, Exit, signals};
 use crate::store::Folder;
 use crate::worker::Shift;
@@ -23,7 +23,8 @@ pub(super) fn work(args: &SiteArgs, names: &[String], exit_when_idle: bool, deta
     if let Some(error) = &site.broken {
         tracing::warn!(%error, "jobs.yaml has errors; the last good one stays in force");
     }
-    let queues = if names.is_empty() { None } else { Some(site::queues(&site.ledger()?, names)?) };
+    let queues =
+        if names.is_empty() { None } else { Some(site.ledger().and_then(|ledger| site.queues(&ledger, names))?) };
     let shift = Shift::begin(site.store, site.office, queues, !exit_when_idle)?;
     let interrupted = signals::watch(shift.leave()).context("signals can't be watched")?;
     tracing::info!(pid = std::process::id(), "ready");
@@ -36,6 +37,8 @@ pub(super) fn work(args: &SiteArgs, names: &[String], exit_when_idle: bool, deta
 fn diary(state: &Folder, verbose: u8, detached: bool) -> Result<(), CliError> {
     let level = [LevelFilter::INFO, LevelFilter::DEBUG, LevelFilter::TRACE][usize::from(verbose.min(2))];
     let subscriber = tracing_subscriber::fmt().with_max_level(level).with_target(false);
+    // That a line can't be written, to a terminal that has gone say, must not end the work.
+    let subscriber = subscriber.log_internal_errors(false);
     if detached {
         subscriber.with_ansi(false).with_writer(Mutex::new(state.open_diary()?)).init();
     } else {

@@ -78,6 +78,8 @@ impl StoreError {
         let path = path.to_owned();
         match (&source, source.sqlite_error_code()) {
             (_, Some(ErrorCode::DiskFull)) => Self::Full { path },
+            // Without room for its index the database says no more than this.
+            (_, Some(ErrorCode::SystemIoFailure)) if is_full(&path) => Self::Full { path },
             (_, Some(ErrorCode::NotADatabase)) => Self::Unreadable { path, reason: "this is no database".to_owned() },
             (_, Some(ErrorCode::DatabaseCorrupt))
             | (Error::FromSqlConversionFailure(..) | Error::InvalidColumnType(..) | Error::QueryReturnedNoRows, _) => {
@@ -86,4 +88,10 @@ impl StoreError {
             _ => Self::Database { path, source },
         }
     }
+}
+
+/// Whether the disk of this file, or of its folder, has no room left.
+fn is_full(path: &Path) -> bool {
+    let room = rustix::fs::statvfs(path).or_else(|_| rustix::fs::statvfs(path.parent().unwrap_or(path)));
+    room.is_ok_and(|room| room.f_bavail == 0 && room.f_blocks > 0)
 }

@@ -1,6 +1,6 @@
 //! The folder in which a site's state is kept: what lies where, for nobody but its owner, and who is alive.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -114,10 +114,13 @@ impl Folder {
         }
     }
 
-    /// Whether the process that is `worker`, on this machine, is alive.
+    /// Whether the process that is `worker`, on this machine, is alive, as far as one can tell: nobody is dead because
+    /// its file can't be opened now.
     pub fn worker_lives(&self, worker: WorkerId) -> bool {
-        let file = File::open(self.workers().join(worker.to_string()));
-        file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+        match File::open(self.workers().join(worker.to_string())) {
+            Ok(file) => file.try_lock_shared().is_err(),
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+        }
     }
 
     /// Waits until no other process holds it. A worker holds it from before it joins until it has its
@@ -149,6 +152,10 @@ fn make_folder(path: &Path) -> Result<(), StoreError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound && path.parent().is_some_and(|above| !above.exists()) => {
             let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
             made.map_err(|source| StoreError::io(path, source))
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let source = io::Error::new(io::ErrorKind::NotADirectory, "a folder belongs here, and this is none");
+            Err(StoreError::io(path, source))
         }
         result => result.map_err(|source| StoreError::io(path, source)),
     }

@@ -19,8 +19,10 @@ pub(super) const NAMES: [&str; 8] = [
 ];
 
 /// What marks every process that a worker's jobs have started, however far they have moved from it.
-pub(super) fn marks(worker: WorkerId, office: &Office) -> [(&'static str, OsString); 2] {
-    [("SETLIST_WORKER", worker.to_string().into()), ("SETLIST_SITE", office.home().as_os_str().to_owned())]
+///
+/// The path of the worker's sign of life names it among the workers of all sites, and of all states of one site.
+pub(super) fn mark(worker: WorkerId, office: &Office) -> (&'static str, OsString) {
+    ("SETLIST_WORKER", office.state.workers().join(worker.to_string()).into_os_string())
 }
 
 /// The variables that are laid over the job's environment.
@@ -33,9 +35,10 @@ pub(super) fn of(job: &Job, run: &Run, office: &Office, value_file: &Path) -> Ve
         ("SETLIST_RUN_ID", run.id.to_string().into()),
         ("SETLIST_ATTEMPT", run.attempt.to_string().into()),
         ("SETLIST_VALUE", value_file.as_os_str().to_owned()),
+        ("SETLIST_SITE", office.home().as_os_str().to_owned()),
+        mark(run.worker, office),
     ]
     .into_iter()
-    .chain(marks(run.worker, office))
     .map(|(name, value): (&str, OsString)| (name.to_owned(), value))
     .collect()
 }

@@ -4,23 +4,24 @@ use chrono::Utc;
 
 use super::office::host;
 use super::{Office, WorkerError, environment};
-use crate::model::{Command, Event};
+use crate::model::{Command, Event, Worker};
 use crate::runner::kill_leftovers;
 use crate::store::{Store, log};
 
 /// Finds the workers of this machine whose process is gone, and ends their runs as interrupted; tells how many runs.
 pub fn bury_the_dead(store: &mut dyn Store, office: &Office) -> Result<usize, WorkerError> {
     let host = host();
+    let dead = |worker: &Worker| worker.host == host && !office.state.worker_lives(worker.id);
+    if !store.workers()?.iter().any(dead) {
+        return Ok(0);
+    }
     // Nobody joins meanwhile: a worker that is on the list without a sign of life is dead.
     let _roll_call = office.state.roll_call()?;
     let mut interrupted = 0;
-    for worker in store.workers()? {
-        if worker.host != host || office.state.worker_lives(worker.id) {
-            continue;
-        }
+    for worker in store.workers()?.into_iter().filter(dead) {
         // Before the job can run again, nothing of its last run may be left.
-        let marks = environment::marks(worker.id, office);
-        let killed = kill_leftovers(&marks.each_ref().map(|(name, value)| (*name, value.as_os_str())));
+        let (name, value) = environment::mark(worker.id, office);
+        let killed = kill_leftovers(&[(name, &value)]);
         if killed > 0 {
             tracing::warn!(worker = %worker.id, killed, "killed what a dead worker had left behind");
         }

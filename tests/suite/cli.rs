@@ -387,3 +387,117 @@ fn ended(pid: &str) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('Z'))
 }
+
+#[test]
+fn what_a_dead_worker_ran_is_interrupted_for_whoever_looks() {
+    let room = Room::with("queues: {q: [{id: a, run: 'echo $$ > pid; exec sleep 600'}]}\n");
+    room.ok(&["retry", "q/a"]);
+    room.until("q/a", |_| !room.read("pid").is_empty());
+    let workers: Vec<_> = fs::read_dir(room.join(".setlist/workers")).unwrap().map(|entry| entry.unwrap()).collect();
+    let worker: i32 = fs::read_to_string(workers[0].path()).unwrap().trim().parse().unwrap();
+    kill_process(Pid::from_raw(worker).unwrap(), Signal::KILL).unwrap();
+    wait_for("the worker to be gone", || (!lives(worker)).then_some(()));
+
+    let said = room.run(&["status", "--json"]);
+    assert!(said.err.contains("1 job interrupted; `setlist retry --failed`"), "{said:?}");
+    let status: Value = serde_json::from_str(&said.out).unwrap();
+    assert_eq!((&status["running"], &status["finished"]), (&json!(0), &json!(1)));
+    assert_eq!(room.job("q/a")["outcome"], json!("interrupted"));
+    let job: i32 = room.read("pid").trim().parse().unwrap();
+    wait_for("the job's process to be gone", || (!lives(job)).then_some(()));
+}
+
+/// Whether a process runs, as opposed to being gone or waiting for its parent to notice.
+fn lives(pid: i32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    !matches!(stat.rsplit_once(") ").map_or("", |(_, rest)| &rest[..1]), "" | "Z" | "X")
+}
+
+#[test]
+fn a_worker_keeps_to_a_state_folder_named_from_elsewhere() {
+    let room = Room::with("queues: {q: [{id: a, run: 'true'}]}\n");
+    fs::create_dir(room.join("below")).unwrap();
+    let here = |args: &[&str]| {
+        let args = [&["--state", "../kept"], args].concat();
+        Said::of(&room.command(&args).current_dir(room.join("below")).output().unwrap())
+    };
+    assert_eq!(here(&["retry", "q/a"]).code, Some(0));
+    wait_for("the job to run", || here(&["list", "--state", "succeeded"]).out.contains("q/a").then_some(()));
+    assert!(here(&["list", "--state-dir", "../kept"]).out.contains("succeeded"));
+}
+
+#[test]
+fn a_file_that_is_not_there_gets_no_state() {
+    let room = Room::empty();
+    let said = room.run(&["-f", "jbos.yaml", "status"]);
+    assert_eq!(said.code, Some(2), "{said:?}");
+    assert!(said.err.contains("there is no"), "{said:?}");
+    assert_eq!(room.run(&["-f", ".", "status"]).code, Some(2));
+    assert!(!room.join(".setlist").exists());
+
+    fs::create_dir(room.join("jobs.yaml")).unwrap();
+    let said = room.run(&["status"]);
+    assert!(said.err.contains("leads to no regular file"), "{said:?}");
+    assert_eq!(said.code, Some(2));
+}
+
+#[test]
+fn process_tells_how_it_went_though_nobody_reads_on() {
+    let room = Room::with("queues: {q: [exit 3]}\n");
+    let mut process = room.command(&["process"]).stdout(Stdio::piped()).spawn().unwrap();
+    drop(process.stdout.take());
+    assert_eq!(process.wait().unwrap().code(), Some(1));
+}
+
+#[test]
+fn a_line_of_process_is_a_line() {
+    let room = Room::with("queues: {q: ['head -c 100000 /dev/zero | tr \"\\0\" x']}\n");
+    let said = room.ok(&["process"]);
+    assert!(said.lines().all(|line| line.chars().count() < 200), "{} bytes", said.len());
+    assert!(said.lines().next().unwrap().ends_with("xxx…"));
+}
+
+#[test]
+fn retry_and_cancel_go_on_after_a_refusal() {
+    let room = Room::with("queues: {q: [{id: a, run: sleep 600}, {id: b, run: echo b}]}\n");
+    room.ok(&["retry", "q/a"]);
+    room.until("q/a", |job| job["state"] == json!("running"));
+    room.run(&["cancel", "q/b"]);
+    // One is refused since it runs; the other one runs all the same.
+    let said = room.run(&["retry", "q/a", "q/b"]);
+    assert_eq!((said.code, said.err.lines().count()), (Some(2), 1), "{said:?}");
+    assert!(said.err.starts_with("setlist: q/a: "), "{said:?}");
+    assert!(said.out.contains("q/b  will run"), "{said:?}");
+    assert!(room.ok(&["cancel", "q/a"]).contains("is told to stop"));
+    room.until("q/b", |job| job["outcome"] == json!("succeeded"));
+    room.until("q/a", |job| job["outcome"] == json!("cancelled"));
+}
+
+#[test]
+fn add_refuses_what_the_file_would_refuse() {
+    let room = Room::with("queues: {q: []}\n");
+    for wrong in [&["--script", " "][..], &["--", ""], &["--timeout", "0s", "--", "true"]] {
+        let said = room.run(&[&["add", "q"], wrong].concat());
+        assert_eq!((said.code, said.out.as_str()), (Some(2), ""), "{wrong:?}: {said:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_said_does_not_break_anything() {
+    let room = Room::with("queues: {q: ['true']}\n");
+    let full = || fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut command = room.command(&["show", "99"]);
+    assert_eq!(command.stderr(full()).status().unwrap().code(), Some(2));
+    let said = Said::of(&room.command(&["status"]).stdout(full()).stderr(Stdio::piped()).output().unwrap());
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.err.starts_with("setlist: the output can't be written: "), "{said:?}");
+}
+
+#[test]
+fn a_name_that_only_the_broken_file_knows() {
+    let room = Room::with("queues: {new: ['true'], broken: 3}\n");
+    for args in [&["status", "new"], &["show", "new/true"]] {
+        let said = room.run(args);
+        assert!(said.err.contains("jobs.yaml has errors"), "{said:?}");
+    }
+}
