@@ -149,7 +149,7 @@ impl View for Rows<'_> {
             }
             Phase::Finished => {
                 "SELECT id FROM jobs WHERE queue = ?1 AND state BETWEEN ?2 AND ?3 AND removed IS NULL \
-                 ORDER BY finished, id"
+                 ORDER BY finished, run, id"
             }
         };
         let codes = Code::range(phase);
