@@ -11,11 +11,12 @@ use super::args::{SiteArgs, When};
 use super::site::OpenSite;
 use super::{CliError, Exit};
 use crate::model::QueueId;
-use crate::store::Sqlite;
+use crate::store::{Sqlite, Store};
+use crate::tui::link::Tended;
 use crate::tui::theme::Look;
 use crate::tui::wake::Why;
 use crate::tui::{self, Options, TuiError};
-use crate::worker;
+use crate::worker::{self, Office, WorkerError};
 
 /// Opens the screen on the nearest site.
 pub(super) fn open(args: &SiteArgs, queue: Option<String>) -> Result<Exit, CliError> {
@@ -27,6 +28,8 @@ pub(super) fn open(args: &SiteArgs, queue: Option<String>) -> Result<Exit, CliEr
     let program = env::current_exe().context("can't find this program's own file")?;
     let (office, mut second) = (site.office.clone(), Sqlite::open(&site.office.state)?);
     let hire = move || worker::hire(&mut second, &office, &program).map_err(|error| error.to_string());
+    let (office, mut third) = (site.office.clone(), None);
+    let tend = move || tend(&mut third, &office).map_err(|error| error.to_string());
     let left = tui::run(Options {
         store: site.store,
         site_name: name(site.office.home()),
@@ -35,6 +38,7 @@ pub(super) fn open(args: &SiteArgs, queue: Option<String>) -> Result<Exit, CliEr
         broken: site.broken.map(Into::into),
         look: look(args.color),
         hire: Box::new(hire),
+        tend: Box::new(tend),
     })?;
     if left.why != Why::Asked {
         return Ok(Exit::Interrupted);
@@ -43,6 +47,16 @@ pub(super) fn open(args: &SiteArgs, queue: Option<String>) -> Result<Exit, CliEr
         writeln!(io::stdout(), "{farewell}")?;
     }
     Ok(Exit::Fine)
+}
+
+/// Ends the runs of workers that have died. The store is opened when somebody first looks: the first frame comes before.
+fn tend(store: &mut Option<Sqlite>, office: &Office) -> Result<Tended, WorkerError> {
+    let store = match store {
+        Some(store) => store,
+        None => store.insert(Sqlite::open(&office.state)?),
+    };
+    let interrupted = worker::bury_the_dead(store, office)?;
+    Ok(Tended { interrupted, workers: !store.workers()?.is_empty() })
 }
 
 impl From<TuiError> for CliError {

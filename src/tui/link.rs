@@ -1,18 +1,36 @@
 //! The screen's end of the store. It has a thread of its own, so that a key never waits for a disk.
 
 use std::fmt;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
 use crate::model::RunId;
 use crate::store::{Listener, Store, StoreError};
 
+use super::action::Action;
+use super::told;
 use super::wake::{Answered, Bell, Order, Wake};
 
 /// Makes sure that a worker lives; the error says why none could be started.
 pub type Hire = Box<dyn FnMut() -> Result<(), String> + Send>;
+
+/// Looks after the workers: ends the runs of those that have died. The error says why it can't.
+pub type Tend = Box<dyn FnMut() -> Result<Tended, String> + Send>;
+
+/// What was found when somebody looked after the workers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tended {
+    /// How many jobs were interrupted since their worker has died.
+    pub interrupted: usize,
+    /// Whether there is any worker to look after.
+    pub workers: bool,
+}
+
+/// How often somebody looks after the workers: nobody rings when one dies.
+const ROUND: Duration = Duration::from_secs(5);
 
 /// What the link is asked to do.
 #[derive(Debug)]
@@ -35,6 +53,7 @@ pub enum Request {
 pub struct Link {
     store: Box<dyn Store>,
     hire: Hire,
+    tend: Option<Tend>,
     wakes: Sender<Wake>,
     /// The last event that the screen has been told of.
     seq: u64,
@@ -46,7 +65,13 @@ pub struct Link {
 impl Link {
     /// A link that has told of everything up to event `seq`.
     pub fn new(store: Box<dyn Store>, seq: u64, hire: Hire, wakes: Sender<Wake>, grown: Bell) -> Self {
-        Self { store, hire, wakes, seq, grown, log: None }
+        Self { store, hire, tend: None, wakes, seq, grown, log: None }
+    }
+
+    /// The same link, which looks after the workers besides.
+    #[must_use]
+    pub fn tending(self, tend: Tend) -> Self {
+        Self { tend: Some(tend), ..self }
     }
 
     /// Runs on a thread until every sender of requests is gone. The store's own bell becomes requests to look.
@@ -69,7 +94,22 @@ impl Link {
     }
 
     fn serve(&mut self, inbox: &Receiver<Request>, bell: &Bell) {
-        while let Ok(first) = inbox.recv() {
+        let mut round = Some(Instant::now() + ROUND);
+        loop {
+            let first = match round {
+                Some(due) => inbox.recv_timeout(due.saturating_duration_since(Instant::now())),
+                None => inbox.recv().map_err(RecvTimeoutError::from),
+            };
+            let first = match first {
+                Ok(first) => first,
+                Err(RecvTimeoutError::Timeout) => {
+                    round = self.tend().then(|| Instant::now() + ROUND);
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            // Whatever has happened, a worker may have come with it.
+            round = round.or_else(|| Some(Instant::now() + ROUND));
             bell.heard();
             let mut requests: Vec<_> = std::iter::once(first).chain(inbox.try_iter()).collect();
             // Only the output that is wanted now is worth opening, and one look sees everything.
@@ -108,6 +148,28 @@ impl Link {
             && let Err(why) = (self.hire)()
         {
             self.tell(Wake::Trouble(format!("no worker could be started: {why}")));
+        }
+    }
+
+    /// Looks after the workers; tells whether there are any.
+    fn tend(&mut self) -> bool {
+        let Some(tend) = &mut self.tend else { return false };
+        match tend() {
+            Ok(Tended { interrupted, workers }) => {
+                if interrupted > 0 {
+                    self.look();
+                    let key = Action::RunFailed.key();
+                    let jobs = told::jobs(interrupted, "job");
+                    self.tell(Wake::Trouble(format!(
+                        "a worker has died: {jobs} interrupted; {key} runs what failed again"
+                    )));
+                }
+                workers
+            }
+            Err(why) => {
+                self.tell(Wake::Trouble(why));
+                true
+            }
         }
     }
 

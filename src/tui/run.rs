@@ -11,7 +11,7 @@ use chrono::{Local, Utc};
 use crate::model::{Command, QueueId, Site};
 use crate::store::{Store, StoreError};
 
-use super::link::{Hire, Link, Request};
+use super::link::{Hire, Link, Request, Tend};
 use super::state::{Screen, Setup};
 use super::terminal::{PanicGuard, Terminal};
 use super::theme::Look;
@@ -35,6 +35,8 @@ pub struct Options {
     pub look: Look,
     /// Makes sure that a worker lives. Called, off the screen's own thread, after commands that ask for work.
     pub hire: Hire,
+    /// Looks after the workers while the screen is open, off its own thread.
+    pub tend: Tend,
 }
 
 /// How the screen was left.
@@ -65,7 +67,7 @@ const BATCH: usize = 2_048;
 
 /// Opens the screen, and returns when it is left. The terminal is given back on every way out.
 pub fn run(options: Options) -> Result<Left, TuiError> {
-    let Options { mut store, file, site_name, queue, broken, look, hire } = options;
+    let Options { mut store, file, site_name, queue, broken, look, hire, tend } = options;
     let ledger = store.load()?;
     let seq = ledger.seq();
     let opens = queue.as_ref().filter(|queue| ledger.queue(queue).is_none()).cloned();
@@ -84,7 +86,7 @@ pub fn run(options: Options) -> Result<Left, TuiError> {
     // The first frame waits for nothing else.
     terminal.draw(|frame| screen.draw(frame, Utc::now()))?;
     let grown = Bell::default();
-    let link = Link::new(store, seq, hire, sender.clone(), grown.clone()).spawn()?;
+    let link = Link::new(store, seq, hire, sender.clone(), grown.clone()).tending(tend).spawn()?;
     if let Some(queue) = opens {
         let order = Order { commands: vec![Command::Open { queue }], asked: Asked::Open, hire: false };
         let _ = link.send(Request::Submit(order));

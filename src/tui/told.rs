@@ -1,6 +1,6 @@
 //! The words for what became of a command.
 
-use crate::model::{Event, Job, JobId, Ledger, Mode, Phase, QueueId};
+use crate::model::{Event, Job, JobId, Ledger, Mode, Phase, QueueId, Recorded};
 use crate::store::Answer;
 
 use super::action::Action;
@@ -61,9 +61,22 @@ pub(super) fn told(answered: &Answered, ledger: &Ledger) -> Told {
             let number = added.map(|id| id.to_string()).unwrap_or_default();
             Told { added, ..done(format!("added {number} to {queue}")) }
         }
+        // When there is nothing more to do, what the news said of it stands: a worker may have been quicker.
+        Asked::Reload if events.is_empty() => done(String::new()),
         Asked::Reload => reload(&events, ledger.stamp() == Some("")),
         Asked::Open | Asked::StopAndLeave => done(String::new()),
     }
+}
+
+/// What to say when the file has been read, by whomever.
+pub(super) fn reloaded(news: &[Recorded]) -> Option<Told> {
+    let (at, stamp) = news.iter().rev().find_map(|recorded| match &recorded.event {
+        Event::FileRead { stamp } => Some((recorded.at, stamp)),
+        _ => None,
+    })?;
+    // What is decided together has one time.
+    let events: Vec<&Event> = news.iter().filter(|other| other.at == at).map(|other| &other.event).collect();
+    Some(reload(&events, stamp.is_empty()))
 }
 
 fn said(tone: Tone, text: String) -> Told {
@@ -82,7 +95,8 @@ fn names(queues: &[QueueId], answers: &[Answer]) -> String {
     accepted.map(|(queue, _)| queue.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-fn jobs(count: usize, what: &str) -> String {
+/// `1 job`, `2 jobs`.
+pub(super) fn jobs(count: usize, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 

@@ -24,7 +24,7 @@ impl Screen {
             Wake::Key(key) => effects = self.press(key, now),
             Wake::Paste(text) => self.paste(&text),
             Wake::Resize { width, height } => self.size = Size { width, height },
-            Wake::News(news) => effects.extend(self.follow(&news)),
+            Wake::News(news) => effects.extend(self.follow(&news, now)),
             Wake::Fresh(ledger) => {
                 self.site.replace(*ledger);
                 self.refilter();
@@ -67,13 +67,16 @@ impl Screen {
         }
     }
 
-    fn follow(&mut self, news: &[Recorded]) -> Option<Effect> {
+    fn follow(&mut self, news: &[Recorded], now: DateTime<Utc>) -> Option<Effect> {
         if self.lists.filter().is_some() {
             for recorded in news {
                 self.follow_filtered(recorded);
             }
         } else {
             self.site.follow(news);
+        }
+        if let Some(told) = told::reloaded(news) {
+            self.notices.say(told.tone, told.text, now);
         }
         let shown = self.output.run();
         let ended = |recorded: &Recorded, which: &dyn Fn(_) -> bool| match recorded.event {

@@ -393,9 +393,8 @@ fn what_a_dead_worker_ran_is_interrupted_for_whoever_looks() {
     let room = Room::with("queues: {q: [{id: a, run: 'echo $$ > pid; exec sleep 600'}]}\n");
     room.ok(&["retry", "q/a"]);
     room.until("q/a", |_| !room.read("pid").is_empty());
-    let workers: Vec<_> = fs::read_dir(room.join(".setlist/workers")).unwrap().map(|entry| entry.unwrap()).collect();
-    let worker: i32 = fs::read_to_string(workers[0].path()).unwrap().trim().parse().unwrap();
-    kill_process(Pid::from_raw(worker).unwrap(), Signal::KILL).unwrap();
+    let worker = room.worker();
+    kill_process(worker, Signal::KILL).unwrap();
     wait_for("the worker to be gone", || (!lives(worker)).then_some(()));
 
     let said = room.run(&["status", "--json"]);
@@ -403,12 +402,12 @@ fn what_a_dead_worker_ran_is_interrupted_for_whoever_looks() {
     let status: Value = serde_json::from_str(&said.out).unwrap();
     assert_eq!((&status["running"], &status["finished"]), (&json!(0), &json!(1)));
     assert_eq!(room.job("q/a")["outcome"], json!("interrupted"));
-    let job: i32 = room.read("pid").trim().parse().unwrap();
+    let job = Pid::from_raw(room.read("pid").trim().parse().unwrap()).unwrap();
     wait_for("the job's process to be gone", || (!lives(job)).then_some(()));
 }
 
 /// Whether a process runs, as opposed to being gone or waiting for its parent to notice.
-fn lives(pid: i32) -> bool {
+fn lives(pid: Pid) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     !matches!(stat.rsplit_once(") ").map_or("", |(_, rest)| &rest[..1]), "" | "Z" | "X")
 }

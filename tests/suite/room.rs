@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -80,6 +81,14 @@ impl Room {
     #[track_caller]
     pub(crate) fn job(&self, name: &str) -> Value {
         serde_json::from_str(&self.ok(&["show", name, "--json"])).unwrap()
+    }
+
+    /// The process of the only worker.
+    pub(crate) fn worker(&self) -> Pid {
+        let signs = fs::read_dir(self.join(".setlist/workers")).unwrap();
+        let [sign] =
+            signs.map(|sign| fs::read_to_string(sign.unwrap().path()).unwrap()).collect::<Vec<_>>().try_into().unwrap();
+        Pid::from_raw(sign.trim().parse().unwrap()).unwrap()
     }
 
     /// Waits until a job is as `wanted` says.

@@ -248,6 +248,20 @@ fn a_broken_file_is_shown_until_it_is_mended() {
 }
 
 #[test]
+fn what_a_new_file_changes_is_said_whoever_reads_it_first() {
+    let mut stage = stage();
+    let more = [JOBS.as_slice(), &[("new", "New")]].concat();
+    let both = |stamp| plan(stamp, vec![queue("build", 2, 0, &more), queue("deploy", 1, 1, &[("prod", "Production")])]);
+    stage.elsewhere(&[Command::Reconcile(Box::new(both("2")))]);
+    assert_eq!(stage.message(), "jobs.yaml reloaded: +1 ~0 -0");
+    // The screen reads the same version a moment later.
+    stage.wake(Wake::File(Ok(Box::new(both("2")))));
+    assert_eq!(stage.message(), "jobs.yaml reloaded: +1 ~0 -0");
+    stage.wake(Wake::File(Ok(Box::new(both("3")))));
+    assert_eq!(stage.message(), "jobs.yaml reloaded: nothing changed");
+}
+
+#[test]
 fn a_change_that_waits_for_a_running_job_is_made_up_for() {
     let mut stage = stage();
     stage.keys("r");

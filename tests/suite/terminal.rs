@@ -199,6 +199,20 @@ fn the_terminal_is_restored_after_a_signal() {
 }
 
 #[test]
+fn an_open_screen_notices_that_the_worker_has_died() {
+    let room = Room::with(WAITS);
+    let mut screen = Terminal::open(&room, &[]);
+    screen.until_shows("Slow one");
+    screen.keys("r");
+    screen.until_shows("begun");
+    kill_process(room.worker(), Signal::KILL).unwrap();
+    screen.until_shows("a worker has died: 1 job interrupted");
+    screen.until_shows("✗ 1 failed");
+    screen.keys("q");
+    screen.ended();
+}
+
+#[test]
 fn x_cancels_a_running_job_and_r_runs_it_again() {
     let room = Room::with(WAITS);
     let mut screen = Terminal::open(&room, &[]);
