@@ -6,11 +6,12 @@ use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
 use anyhow::Context;
+use clap::CommandFactory;
 
-use super::args::{SiteArgs, When};
+use super::args::{Cli, SiteArgs, When};
 use super::site::OpenSite;
 use super::{CliError, Exit};
-use crate::model::QueueId;
+use crate::model::{Ledger, QueueId};
 use crate::store::{Sqlite, Store};
 use crate::tui::link::Tended;
 use crate::tui::theme::Look;
@@ -24,7 +25,10 @@ pub(super) fn open(args: &SiteArgs, queue: Option<String>) -> Result<Exit, CliEr
         let instead = "the screen needs a terminal; use `setlist status`, `list` or `process` here";
         return Err(CliError::Usage(instead.to_owned()));
     }
-    let site = OpenSite::nearest(args)?;
+    let mut site = OpenSite::nearest(args)?;
+    if let Some(queue) = &queue {
+        refuse_slip(&site.ledger()?, queue)?;
+    }
     let program = env::current_exe().context("can't find this program's own file")?;
     let (office, mut second) = (site.office.clone(), Sqlite::open(&site.office.state)?);
     let hire = move || worker::hire(&mut second, &office, &program).map_err(|error| error.to_string());
@@ -47,6 +51,21 @@ pub(super) fn open(args: &SiteArgs, queue: Option<String>) -> Result<Exit, CliEr
         writeln!(io::stdout(), "{farewell}")?;
     }
     Ok(Exit::Fine)
+}
+
+/// A queue that isn't there is created, but not one that is named like a command with a letter wrong.
+fn refuse_slip(ledger: &Ledger, queue: &str) -> Result<(), CliError> {
+    if ledger.queue(&QueueId::from(queue)).is_some() {
+        return Ok(());
+    }
+    let cli = Cli::command();
+    let near = |name: &&str| strsim::damerau_levenshtein(queue, name) == 1 || strsim::jaro_winkler(queue, name) > 0.9;
+    match cli.get_subcommands().map(clap::Command::get_name).find(near) {
+        Some(name) => Err(CliError::Usage(format!(
+            "there is no queue {queue:?}, nor such a command; did you mean `setlist {name}`?"
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// Ends the runs of workers that have died. The store is opened when somebody first looks: the first frame comes before.

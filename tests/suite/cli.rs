@@ -393,11 +393,12 @@ fn what_a_dead_worker_ran_is_interrupted_for_whoever_looks() {
     let room = Room::with("queues: {q: [{id: a, run: 'echo $$ > pid; exec sleep 600'}]}\n");
     room.ok(&["retry", "q/a"]);
     room.until("q/a", |_| !room.read("pid").is_empty());
-    let worker = room.worker();
-    kill_process(worker, Signal::KILL).unwrap();
-    wait_for("the worker to be gone", || (!lives(worker)).then_some(()));
+    kill_process(room.worker(), Signal::KILL).unwrap();
 
-    let said = room.run(&["status", "--json"]);
+    // It takes the kernel a moment to end all its threads.
+    let said = wait_for("the death to be noticed", || {
+        Some(room.run(&["status", "--json"])).filter(|said| said.err.contains("a worker has died"))
+    });
     assert!(said.err.contains("1 job interrupted; `setlist retry --failed`"), "{said:?}");
     let status: Value = serde_json::from_str(&said.out).unwrap();
     assert_eq!((&status["running"], &status["finished"]), (&json!(0), &json!(1)));

@@ -199,6 +199,15 @@ fn the_terminal_is_restored_after_a_signal() {
 }
 
 #[test]
+fn a_mistyped_command_creates_no_queue() {
+    let room = Room::with(THREE);
+    let mut screen = Terminal::open(&room, &["statsu"]);
+    screen.until_shows("did you mean `setlist status`?");
+    assert_eq!(screen.child.wait().unwrap().exit_code(), 2);
+    assert!(!room.ok(&["status"]).contains("statsu"));
+}
+
+#[test]
 fn an_open_screen_notices_that_the_worker_has_died() {
     let room = Room::with(WAITS);
     let mut screen = Terminal::open(&room, &[]);

@@ -14,11 +14,11 @@ use super::paint::{Strip, lines};
 
 /// Why a list is empty, and what fills it.
 pub(super) fn list(screen: &Screen, phase: Phase, record: &QueueRecord, area: Rect, buffer: &mut Buffer) {
-    let (add, edit, process) = (Action::Add.key(), Action::Edit.key(), Action::Process.key());
+    let (add, process) = (Action::Add.key(), Action::Process.key());
     let words = match (screen.lists.filter(), phase) {
         (Some(filter), _) if filter.is_scanning() => "looking…".to_owned(),
         (Some(_), _) => format!("nothing matches; {} shows all", Action::Back.key()),
-        (None, Phase::Pending) => format!("nothing waits: {add} adds a job, {edit} edits jobs.yaml"),
+        (None, Phase::Pending) => format!("nothing waits: {add} adds a job"),
         (None, Phase::Running) if record.pending.is_empty() => "nothing runs".to_owned(),
         (None, Phase::Running) if record.mode == Mode::Processing => "the next one starts soon".to_owned(),
         (None, Phase::Running) => format!("nothing runs: {process} processes the queue"),
