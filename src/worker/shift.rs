@@ -121,18 +121,31 @@ impl Shift {
         let _bell = self.store.listen(Arc::new(move || drop(ring.send(Wake::Changed))))?;
         let ring = self.wakes.0.clone();
         let _file = Reload::listen(&self.office, &(Arc::new(move || drop(ring.send(Wake::Saved))) as Ring))?;
+        let mut outage = false;
         loop {
             match self.round(&mut tell) {
                 Ok(true) => return Ok(()),
-                Ok(false) if self.reload.waits() => self.sleep(QUIET),
-                Ok(false) => self.sleep(HEARTBEAT),
-                Err(error) if self.running.is_empty() && self.reports.is_empty() => return Err(error.into()),
+                Ok(false) => {
+                    outage = false;
+                    self.sleep(if self.reload.waits() { QUIET } else { HEARTBEAT });
+                }
+                Err(error) if self.gives_up() => return Err(error.into()),
                 Err(error) => {
-                    tracing::error!(%error, "the store failed; what runs goes on, and it is tried again");
+                    if !outage {
+                        tracing::error!(%error, "the store failed; what runs goes on, and it is tried again");
+                    }
+                    outage = true;
                     self.sleep(PATIENCE);
                 }
             }
         }
+    }
+
+    /// Whether a store that fails ends the work: there is nothing in hand that would be lost, or nobody wants to wait
+    /// for what is. Runs that are not reported are found interrupted.
+    fn gives_up(&self) -> bool {
+        let all_ended = self.running.len() <= self.reports.len();
+        all_ended && (self.reports.is_empty() || self.urgency == Some(Urgency::Now))
     }
 
     /// One round of report, claim and start. Tells whether the worker has left.
