@@ -10,7 +10,7 @@ use super::args::Add;
 use super::error::complain;
 use super::site::OpenSite;
 use super::{CliError, Exit};
-use crate::model::{Command, Definition, Event, Job, JobId, Mode, Outcome, QueueId, Script, Stop};
+use crate::model::{Command, Definition, Event, Job, JobId, Mode, Outcome, QueueId, QueueView, Script, Stop};
 use crate::tui::text;
 
 /// Appends jobs and prints their numbers.
@@ -28,19 +28,20 @@ pub(super) fn add(site: OpenSite, options: &Add) -> Result<Exit, CliError> {
     let events = site.submit(Command::Add { queue: queue.clone(), jobs })?;
     let added: Vec<JobId> =
         events.iter().filter_map(|event| if let Event::Added { job } = event { Some(job.id) } else { None }).collect();
+    if now {
+        let commands: Vec<_> = added.iter().map(|job| Command::Run { job: *job }).collect();
+        site.store.execute(&commands, chrono::Utc::now())?;
+    }
+    let processing = |known: &QueueView| known.id == queue && known.mode == Mode::Processing;
+    if now || site.store.queues()?.iter().any(processing) {
+        site.hire()?;
+    }
+    // Last, so that nobody who has stopped reading keeps the jobs from being run.
     let mut out = BufWriter::new(io::stdout().lock());
     for id in &added {
         writeln!(out, "{id}")?;
     }
     out.flush()?;
-    if now {
-        let commands: Vec<_> = added.into_iter().map(|job| Command::Run { job }).collect();
-        site.store.execute(&commands, chrono::Utc::now())?;
-    }
-    let processing = site.ledger()?.queue(&queue).is_some_and(|queue| queue.mode == Mode::Processing);
-    if now || processing {
-        site.hire()?;
-    }
     Ok(Exit::Fine)
 }
 

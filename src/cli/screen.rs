@@ -11,7 +11,7 @@ use clap::CommandFactory;
 use super::args::{Cli, SiteArgs, When};
 use super::site::OpenSite;
 use super::{CliError, Exit};
-use crate::model::{Ledger, QueueId};
+use crate::model::QueueId;
 use crate::store::{Sqlite, Store};
 use crate::tui::link::Tended;
 use crate::tui::theme::Look;
@@ -27,7 +27,7 @@ pub(super) fn open(args: &SiteArgs, queue: Option<String>) -> Result<Exit, CliEr
     }
     let mut site = OpenSite::nearest(args)?;
     if let Some(queue) = &queue {
-        refuse_slip(&site.ledger()?, queue)?;
+        refuse_slip(&mut site, queue)?;
     }
     let program = env::current_exe().context("can't find this program's own file")?;
     let (office, mut second) = (site.office.clone(), Sqlite::open(&site.office.state)?);
@@ -54,8 +54,8 @@ pub(super) fn open(args: &SiteArgs, queue: Option<String>) -> Result<Exit, CliEr
 }
 
 /// A queue that isn't there is created, but not one that is named like a command with a letter wrong.
-fn refuse_slip(ledger: &Ledger, queue: &str) -> Result<(), CliError> {
-    if ledger.queue(&QueueId::from(queue)).is_some() {
+fn refuse_slip(site: &mut OpenSite, queue: &str) -> Result<(), CliError> {
+    if site.store.queues()?.iter().any(|known| known.id.as_str() == queue) {
         return Ok(());
     }
     let cli = Cli::command();

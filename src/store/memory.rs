@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 
 use super::log::{LogReader, LogWriter};
 use super::{Answer, KEPT_EVENTS, Listener, Ring, Store, StoreError};
-use crate::model::{Command, Event, Job, JobId, Ledger, Recorded, Run, RunId, Site, View, Worker};
+use crate::model::{Command, Event, Job, JobId, Ledger, QueueView, Recorded, Run, RunId, Site, View, Worker};
 
 /// A connection to a site in memory. Clones are connections to the same site.
 #[derive(Clone)]
@@ -59,6 +59,10 @@ impl Store for Memory {
         let known = kept.events.front().map_or(1, |event| event.seq)..=kept.seq() + 1;
         let news = kept.events.iter().skip_while(|event| event.seq <= seq).cloned();
         Ok(known.contains(&(seq + 1)).then(|| news.collect()))
+    }
+
+    fn queues(&mut self) -> Result<Vec<QueueView>, StoreError> {
+        Ok(self.kept().site.read(|ledger| View::queues(ledger).unwrap_or_else(|never| match never {})))
     }
 
     fn workers(&mut self) -> Result<Vec<Worker>, StoreError> {

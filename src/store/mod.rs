@@ -12,7 +12,7 @@ mod sqlite;
 
 use chrono::{DateTime, Utc};
 
-use crate::model::{Command, Event, Job, JobId, Ledger, Recorded, Refusal, Run, RunId, Worker};
+use crate::model::{Command, Event, Job, JobId, Ledger, QueueView, Recorded, Refusal, Run, RunId, Worker};
 use log::{LogReader, LogWriter};
 
 pub use bell::{Listener, Ring};
@@ -46,6 +46,9 @@ pub trait Store: Send {
     /// What has happened after event `seq`, in order and without gaps; `None` when that is so long ago that the
     /// follower has to [`load`](Self::load) again.
     fn events_after(&mut self, seq: u64) -> Result<Option<Vec<Recorded>>, StoreError>;
+
+    /// All queues without their jobs, in their order.
+    fn queues(&mut self) -> Result<Vec<QueueView>, StoreError>;
 
     /// The workers that have joined and not left.
     fn workers(&mut self) -> Result<Vec<Worker>, StoreError>;

@@ -18,7 +18,9 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::bell::ring;
 use super::log::{LogReader, LogWriter};
 use super::{Answer, Folder, Listener, Ring, Store, StoreError};
-use crate::model::{Call, Command, Definition, Job, JobId, Ledger, Recorded, Run, RunId, Undecided, Worker, decide};
+use crate::model::{
+    Call, Command, Definition, Job, JobId, Ledger, QueueView, Recorded, Run, RunId, Undecided, Worker, decide,
+};
 use rows::Rows;
 
 /// A connection to the site in a folder's database.
@@ -82,6 +84,10 @@ impl Store for Sqlite {
 
     fn events_after(&mut self, seq: u64) -> Result<Option<Vec<Recorded>>, StoreError> {
         load::events_after(&mut self.db, seq).map_err(self.failed())
+    }
+
+    fn queues(&mut self) -> Result<Vec<QueueView>, StoreError> {
+        rows::queues(&self.db).map_err(self.failed())
     }
 
     fn workers(&mut self) -> Result<Vec<Worker>, StoreError> {
