@@ -147,6 +147,15 @@ fn add_appends_and_prints_numbers() {
 }
 
 #[test]
+fn an_added_job_runs_though_its_number_cannot_be_printed() {
+    let room = Room::with("queues: {}\n");
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let added = room.command(&["add", "q", "--now", "--", "true"]).stdout(full).output().unwrap();
+    assert_eq!(added.status.code(), Some(1));
+    room.until("1", |job| job["outcome"] == json!("succeeded"));
+}
+
+#[test]
 fn an_added_job_runs_where_it_was_typed() {
     let room = Room::with("queues: {}\n");
     fs::create_dir(room.join("below")).unwrap();
