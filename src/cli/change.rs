@@ -132,9 +132,10 @@ fn scripts(options: &Add) -> Result<Vec<Script>, CliError> {
 fn define(mut script: Script, options: &Add) -> Result<Arc<Definition>, CliError> {
     // A command runs where it was typed, as in a shell.
     let here = std::env::current_dir().context("can't tell the working directory")?;
-    script.cwd = Some(options.cwd.as_ref().map_or_else(|| here.clone(), |cwd| here.join(cwd)));
-    script.timeout = options.timeout.map(Into::into);
-    script.env = options.env.iter().map(|pair| variable(pair)).collect::<Result<BTreeMap<_, _>, _>>()?;
+    let setup = script.setup_mut();
+    setup.cwd = Some(options.cwd.as_ref().map_or_else(|| here.clone(), |cwd| here.join(cwd)));
+    setup.timeout = options.timeout.map(Into::into);
+    setup.env = options.env.iter().map(|pair| variable(pair)).collect::<Result<BTreeMap<_, _>, _>>()?;
     let mut definition = Definition::new(script);
     definition.title.clone_from(&options.title);
     definition.tags.clone_from(&options.tag);

@@ -13,7 +13,7 @@ use super::problems::{Problem, Problems};
 use super::tree::{Kind, Node};
 use super::value;
 use super::words::quoted;
-use crate::model::{Arguments, Definition, Program, Script};
+use crate::model::{Arguments, Definition, Program, Script, Setup};
 
 /// What an entry says of itself.
 pub(super) struct Entry {
@@ -122,16 +122,16 @@ impl Entry {
             }
             Written::Command(words) => Program::Command(words),
         };
-        let script = Script {
-            program,
+        let setup = Setup {
             env: inherited.env,
             cwd: inherited.cwd,
             stdin: self.stdin,
             timeout: inherited.timeout.and_then(Limit::duration),
-            grace: inherited.grace.unwrap_or_else(Script::default_grace),
-            ok_codes: inherited.ok_codes.map_or_else(Script::default_ok_codes, Into::into),
+            grace: inherited.grace.unwrap_or(Setup::DEFAULT_GRACE),
+            ok_codes: inherited.ok_codes.map_or_else(Setup::default_ok_codes, Into::into),
+            ..Setup::default()
         };
-        let mut definition = Definition::new(script);
+        let mut definition = Definition::new(Script { program, setup: setup.into() });
         definition.name = Some(name);
         definition.title = self.title;
         let arguments = Arguments { args: self.args, kwargs: self.kwargs };

@@ -12,7 +12,7 @@ use super::problems::{Problem, Problems};
 use super::tree::{self, Kind, Node};
 use super::value;
 use super::words::quoted;
-use crate::model::{OnFailure, QueueId, QueuePlan, Settings};
+use crate::model::{Keep, OnFailure, QueueId, QueuePlan, Settings};
 
 /// The queues that the resolved file defines. All that is wrong is reported; then the queues are not complete.
 pub(super) fn queues(root: &Node<'_>, problems: &mut Problems) -> Vec<QueuePlan> {
@@ -127,6 +127,7 @@ fn queue(
         title: level.title,
         parallel: level.parallel.or(defaults.parallel).unwrap_or(1),
         on_failure: level.on_failure.or(defaults.on_failure).unwrap_or_default(),
+        keep: Keep::default(),
         declared: true,
         order: u32::try_from(order).unwrap_or(u32::MAX),
     };

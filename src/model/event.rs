@@ -91,10 +91,25 @@ pub struct Settings {
     pub parallel: u32,
     /// What a failure does to the queue.
     pub on_failure: OnFailure,
+    /// What is kept of what has finished.
+    #[serde(skip_serializing_if = "Keep::is_default")]
+    pub keep: Keep,
     /// Whether `jobs.yaml` names it.
     pub declared: bool,
     /// Its place among the queues, as in the file; queues that the file doesn't name come last, by name.
     pub order: u32,
+}
+
+/// How much of what has finished is kept. The latest run of a job that is in a queue is always kept; its output is not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Keep {
+    /// So many runs of each job; at least 1.
+    pub runs: Option<u32>,
+    /// Runs and, unless they stand in `jobs.yaml`, finished jobs of the last so many seconds.
+    pub seconds: Option<u64>,
+    /// So many bytes of output of all jobs of the queue together.
+    pub bytes: Option<u64>,
 }
 
 /// What a failure does to the queue.
@@ -125,7 +140,27 @@ pub enum Mode {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { title: String::new(), parallel: 1, on_failure: OnFailure::Continue, declared: false, order: u32::MAX }
+        Self {
+            title: String::new(),
+            parallel: 1,
+            on_failure: OnFailure::Continue,
+            keep: Keep::default(),
+            declared: false,
+            order: u32::MAX,
+        }
+    }
+}
+
+impl Keep {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Default for Keep {
+    /// A hundred runs of each job, of the last 90 days, and a gigabyte of output.
+    fn default() -> Self {
+        Self { runs: Some(100), seconds: Some(90 * 24 * 60 * 60), bytes: Some(1 << 30) }
     }
 }
 

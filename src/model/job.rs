@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    Arguments, Call, Ending, Event, Failure, IntoCall, JobId, Outcome, QueueId, Report, Run, RunId, Script, Stop,
+    Arguments, Call, Ending, Event, Failure, IntoCall, JobId, Outcome, QueueId, Report, Run, RunId, Script, Stop, Terms,
 };
 
 /// A job. Its fields are read freely; inside a queue only events change it, through [`Job::apply`].
@@ -50,6 +50,9 @@ pub struct Definition {
     /// What is passed to it.
     #[serde(default = "Arguments::none", skip_serializing_if = "no_arguments")]
     pub arguments: Arc<Arguments>,
+    /// What it waits for, and what follows a failure.
+    #[serde(default = "Terms::none", skip_serializing_if = "no_terms")]
+    pub terms: Arc<Terms>,
     /// For filters.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
@@ -264,6 +267,7 @@ impl Definition {
             title: String::new(),
             call: call.into_call(),
             arguments: Arguments::none(),
+            terms: Terms::none(),
             tags: Vec::new(),
             digest: None,
         }
@@ -272,6 +276,10 @@ impl Definition {
 
 fn no_arguments(arguments: &Arguments) -> bool {
     arguments.is_empty()
+}
+
+fn no_terms(terms: &Terms) -> bool {
+    terms.is_none()
 }
 
 /// Anything that can be appended to a queue: a [`Job`], or whatever a job can call.

@@ -16,13 +16,15 @@ mod reconcile;
 mod run;
 mod schedule;
 mod script;
+mod setup;
 mod site;
+mod terms;
 mod view;
 
 pub use call::{Arguments, Call, Callable, IntoCall, Returned};
 pub use command::{Command, NothingTo, Plan, QueuePlan, Refusal};
 pub use decide::{Undecided, decide};
-pub use event::{Event, Mode, OnFailure, Recorded, Removal, Settings, Worker};
+pub use event::{Event, Keep, Mode, OnFailure, Recorded, Removal, Settings, Worker};
 pub use id::{JobId, QueueId, RunId, WorkerId};
 pub use job::{Definition, IntoJob, Job, Phase, State};
 pub use ledger::{Counters, Ledger, QueueRecord};
@@ -31,5 +33,7 @@ pub use run::{Ending, Exit, Failure, FailureKind, Outcome, Report, Run, Stop, St
 pub use schedule::next_ready;
 pub use script::{Program, Script};
 pub use serde_json::Value;
+pub use setup::Setup;
 pub use site::{Site, get_queue};
+pub use terms::{After, Need, On, Retry, RetryOn, Target, Terms};
 pub use view::{Filed, QueueView, View};

@@ -1,36 +1,19 @@
 //! What a scripted job calls, as data; the runner knows how.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// A program to run, and how. Inherited fields (a queue's `env`, the file's `defaults`) are already merged in.
-/// What is the same for nearly all jobs of a site is shared: many are held in memory.
+use super::Setup;
+
+/// A program to run, and how. What is the same for nearly all jobs of a site is shared: many are held in memory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Script {
     /// What is run.
     pub program: Program,
-    /// Variables laid over the worker's environment; `None` removes one.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub env: BTreeMap<String, Option<String>>,
-    /// Working directory, relative to the site's folder, which is also the default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cwd: Option<PathBuf>,
-    /// Text for standard input; nothing by default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stdin: Option<String>,
-    /// After this long the process group gets TERM; never by default.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_millis")]
-    pub timeout: Option<Duration>,
-    /// From TERM to KILL.
-    #[serde(default = "Script::default_grace", skip_serializing_if = "is_default_grace", with = "millis")]
-    pub grace: Duration,
-    /// Exit codes that are a success.
-    #[serde(default = "Script::default_ok_codes", skip_serializing_if = "is_default_ok_codes")]
-    pub ok_codes: Arc<[i32]>,
+    /// In what surroundings, and within which limits. The same for many jobs, so it is shared.
+    #[serde(default = "Setup::plain", skip_serializing_if = "is_plain")]
+    pub setup: Arc<Setup>,
 }
 
 /// What a script runs.
@@ -67,26 +50,19 @@ impl Script {
 
     /// Runs `program` with the defaults of every other field.
     pub fn new(program: Program) -> Self {
-        Self {
-            program,
-            env: BTreeMap::new(),
-            cwd: None,
-            stdin: None,
-            timeout: None,
-            grace: Self::default_grace(),
-            ok_codes: Self::default_ok_codes(),
-        }
+        Self { program, setup: Setup::plain() }
     }
 
-    /// From TERM to KILL when nothing else is said.
-    pub fn default_grace() -> Duration {
-        Duration::from_secs(10)
+    /// With this setup.
+    #[must_use]
+    pub fn with(mut self, setup: Setup) -> Self {
+        self.setup = setup.into();
+        self
     }
 
-    /// The exit codes that are a success when nothing else is said.
-    pub fn default_ok_codes() -> Arc<[i32]> {
-        static ZERO: LazyLock<Arc<[i32]>> = LazyLock::new(|| [0].into());
-        Arc::clone(&ZERO)
+    /// What can be changed of the setup of this script alone.
+    pub fn setup_mut(&mut self) -> &mut Setup {
+        Arc::make_mut(&mut self.setup)
     }
 
     /// One line that stands for the script where there is no title.
@@ -108,12 +84,8 @@ impl Program {
     }
 }
 
-fn is_default_grace(grace: &Duration) -> bool {
-    *grace == Script::default_grace()
-}
-
-fn is_default_ok_codes(codes: &[i32]) -> bool {
-    codes == [0]
+fn is_plain(setup: &Setup) -> bool {
+    *setup == *Setup::plain()
 }
 
 fn is_default_shell(shell: &[String]) -> bool {
@@ -126,36 +98,4 @@ fn exact<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::E
         words.shrink_to_fit();
         words
     })
-}
-
-mod millis {
-    use std::time::Duration;
-
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-        u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).serialize(serializer)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-        u64::deserialize(deserializer).map(Duration::from_millis)
-    }
-}
-
-mod optional_millis {
-    use std::time::Duration;
-
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    #[expect(clippy::ref_option, reason = "serde calls it with a reference to the field")]
-    pub(super) fn serialize<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
-        match duration {
-            Some(duration) => super::millis::serialize(duration, serializer),
-            None => serializer.serialize_none(),
-        }
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
-        Ok(Option::<u64>::deserialize(deserializer)?.map(Duration::from_millis))
-    }
 }

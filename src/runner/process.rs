@@ -83,7 +83,7 @@ pub(super) fn start(run: RunId, launch: Launch, listener: Listener) -> Result<Pr
     };
     let mut child = spawned.child;
     let limits = Limits::of(spawned.script);
-    let text = spawned.script.stdin.as_deref().unwrap_or_default();
+    let text = spawned.script.setup.stdin.as_deref().unwrap_or_default();
     Ok(Process {
         run,
         pid: Pid::from_child(&child),
@@ -263,7 +263,8 @@ impl Listener {
 
 impl Limits {
     fn of(script: &Script) -> Self {
-        Self { timeout: script.timeout, grace: script.grace, ok_codes: Arc::clone(&script.ok_codes) }
+        let setup = &script.setup;
+        Self { timeout: setup.timeout, grace: setup.grace, ok_codes: Arc::clone(&setup.ok_codes) }
     }
 }
 

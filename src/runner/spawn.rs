@@ -28,17 +28,18 @@ pub(super) fn spawn(launch: &Launch) -> Result<Spawned<'_>, Failure> {
         return Err(not_started("a function can't be run as a process".to_owned()));
     };
     let Invocation { program, arguments, file } = invocation(script, &launch.definition.arguments)?;
-    let cwd = script.cwd.as_ref().map_or_else(|| launch.folder.clone(), |cwd| launch.folder.join(cwd));
+    let cwd = script.setup.cwd.as_ref().map_or_else(|| launch.folder.clone(), |cwd| launch.folder.join(cwd));
     let mut command = Command::new(find(&program, script, &cwd).as_deref().unwrap_or(Path::new(&program)));
     command.arg0(&program).args(arguments).current_dir(&cwd);
-    for (name, value) in &script.env {
+    for (name, value) in &script.setup.env {
         match value {
             Some(value) => command.env(name, value),
             None => command.env_remove(name),
         };
     }
     command.envs(launch.env.iter().map(|(name, value)| (name, value)));
-    let stdin = if script.stdin.as_ref().is_some_and(|text| !text.is_empty()) { Stdio::piped() } else { Stdio::null() };
+    let stdin =
+        if script.setup.stdin.as_ref().is_some_and(|text| !text.is_empty()) { Stdio::piped() } else { Stdio::null() };
     // Nothing here may set `pre_exec`: without it std uses `posix_spawn`, which is fast.
     command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     let child = command.spawn().map_err(|error| not_started(reason(&error, &program, &cwd)))?;
@@ -51,7 +52,7 @@ fn find(program: &str, script: &Script, cwd: &Path) -> Option<PathBuf> {
     if program.contains('/') {
         return None;
     }
-    let folders = match script.env.get("PATH") {
+    let folders = match script.setup.env.get("PATH") {
         Some(own) => own.as_ref().map(OsString::from),
         None => env::var_os("PATH"),
     };

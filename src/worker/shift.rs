@@ -12,14 +12,12 @@ use super::office::host;
 use super::reload::{QUIET, Reload};
 use super::{Office, WorkerError, bury_the_dead, environment};
 use crate::model::{
-    Command, Event, Job, JobId, Outcome, QueueId, Recorded, Report, RunId, State, Stop, Stream, WorkerId,
+    Command, Event, Job, JobId, Outcome, QueueId, Recorded, Report, RunId, Setup, State, Stop, Stream, WorkerId,
 };
 use crate::runner::{Launch, Output, Runner};
 use crate::store::log::LogWriter;
 use crate::store::{Answer, Ring, Store, StoreError, WorkerLock};
 
-/// How many bytes of output are kept per run.
-const LOG_LIMIT: u64 = 16 << 20;
 /// How long a worker sleeps at most while it waits for others: a fallback should a bell be lost or a fellow die.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 /// How long to wait before a store that failed (a full disk, say) is tried again.
@@ -204,7 +202,8 @@ impl Shift {
             env: environment::of(job, run, &self.office, &value_file),
             value_file: Some(value_file),
         };
-        let output = Logged { log: Some(self.store.log_writer(run.id, LOG_LIMIT)), run: run.id };
+        let limit = job.script().map_or(Setup::DEFAULT_LOG_LIMIT, |script| script.setup.log_limit);
+        let output = Logged { log: Some(self.store.log_writer(run.id, limit)), run: run.id };
         let (job, run, wake) = (job.id, run.id, self.wakes.0.clone());
         let done = move |report| drop(wake.send(Wake::Ended(job, run, report)));
         self.runner.launch(run, launch, Box::new(output), Box::new(done));

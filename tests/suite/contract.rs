@@ -14,7 +14,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use setlist::model::{
     Arguments, Command, Definition, Event, Exit, Failure, FailureKind, JobId, Mode, Outcome, Phase, Plan, Program,
-    QueueId, QueuePlan, Refusal, Report, RunId, Script, Settings, Site, Stop, Value, WorkerId,
+    QueueId, QueuePlan, Refusal, Report, RunId, Script, Settings, Setup, Site, Stop, Value, WorkerId,
 };
 use setlist::store::{Answer, Folder, Listener, Memory, Sqlite, Store};
 use tempfile::TempDir;
@@ -492,12 +492,14 @@ fn what_a_job_is_is_kept_word_for_word(place: &Place) {
     let plain = Definition::new(Script::command(["echo", "two words", ""]));
     let zsh = Program::Run { text: "echo $1".to_owned(), shell: ["zsh".to_owned()].into() };
     let env = [("A".to_owned(), None), ("B".to_owned(), Some("b".to_owned()))].into();
-    let full = Script { env, cwd: Some("sub".into()), ok_codes: [0, 3].into(), ..Script::new(zsh) };
+    let full =
+        Script::new(zsh).with(Setup { env, cwd: Some("sub".into()), ok_codes: [0, 3].into(), ..Setup::default() });
     let kwargs = [("z", 1.into()), ("a", Value::Null)].map(|(name, value)| (name.to_owned(), value));
     let arguments = Arc::new(Arguments { args: vec!["x".into()], kwargs: kwargs.into_iter().collect() });
     let tags = vec!["slow".to_owned()];
     let titled = Definition { title: "It's \"5\"".to_owned(), arguments, tags, ..Definition::new(full) };
-    let quiet = Script { stdin: Some(String::new()), grace: Duration::ZERO, ..Script::command(["cat"]) };
+    let quiet =
+        Script::command(["cat"]).with(Setup { stdin: Some(String::new()), grace: Duration::ZERO, ..Setup::default() });
     let forms = [plain, titled, Definition::new(quiet), Definition::new(Script::shell(""))];
     let named = |(nth, form): (i64, Definition)| {
         Arc::new(Definition { name: Some(format!("job-{nth}").into()), digest: Some(-nth), ..form })

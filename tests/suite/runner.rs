@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use setlist::model::{
-    Definition, Exit, FailureKind, Job, Outcome, Program, Report, RunId, Script, Stop, Stream, Value,
+    Definition, Exit, FailureKind, Job, Outcome, Program, Report, RunId, Script, Setup, Stop, Stream, Value,
 };
 use setlist::runner::{Launch, Output, Runner, run};
 
@@ -131,9 +131,9 @@ fn exit_codes() {
     let (report, _) = ran(sh("echo no; exit 3"));
     assert_eq!(failure(&report), (FailureKind::Exit, "exit code 3"));
     assert_eq!((report.exit, report.value), (Some(Exit::Code(3)), None));
-    let lenient = Script { ok_codes: [0, 3].into(), ..Script::shell("exit 3") };
+    let lenient = Script::shell("exit 3").with(Setup { ok_codes: [0, 3].into(), ..Setup::default() });
     assert_eq!(ran(of(lenient)).0.outcome, Outcome::Succeeded);
-    let strict = Script { ok_codes: [3].into(), ..Script::shell("exit 0") };
+    let strict = Script::shell("exit 0").with(Setup { ok_codes: [3].into(), ..Setup::default() });
     assert_eq!(failure(&ran(of(strict)).0), (FailureKind::Exit, "exit code 0"));
 }
 
@@ -174,7 +174,7 @@ fn what_could_not_start_says_why() {
         "exec format error: ./bare (a script needs a first line like #!/bin/sh)"
     );
     assert_eq!(reason(Script::command(["nul\0"])), "nul byte found in provided data: nul\0");
-    let lost = Script { cwd: Some("no/such".into()), ..Script::command(["true"]) };
+    let lost = Script::command(["true"]).with(Setup { cwd: Some("no/such".into()), ..Setup::default() });
     let lost_path = path.join("no/such");
     assert_eq!(reason(lost), format!("no such file or directory: {} (the working directory)", lost_path.display()));
     let long = with_shell(&["env"], &"x".repeat(200 * 1024));
@@ -258,9 +258,9 @@ fn a_long_script_keeps_the_rules_and_leaves_nothing_behind() {
 #[test]
 fn the_environment_is_ours_with_the_scripts_and_the_runs_laid_over() {
     let mut script = Script::shell(r#"echo "${PATH:+path} $MINE $SETLIST_JOB ${HOME-no home}""#);
-    script.env.insert("MINE".to_owned(), Some("mine".to_owned()));
-    script.env.insert("HOME".to_owned(), None);
-    script.env.insert("SETLIST_JOB".to_owned(), Some("forged".to_owned()));
+    script.setup_mut().env.insert("MINE".to_owned(), Some("mine".to_owned()));
+    script.setup_mut().env.insert("HOME".to_owned(), None);
+    script.setup_mut().env.insert("SETLIST_JOB".to_owned(), Some("forged".to_owned()));
     let env = vec![("SETLIST_JOB".to_owned(), OsString::from("lint"))];
     let (_, printed) = ran(Launch { env, ..of(script) });
     assert_eq!(printed, "path mine lint no home\n");
@@ -273,7 +273,7 @@ fn a_path_of_its_own_finds_programs() {
     fs::write(&tool, "#!/bin/sh\necho found\n").unwrap();
     fs::set_permissions(&tool, fs::Permissions::from_mode(0o700)).unwrap();
     let mut script = Script::command(["a-tool-of-ours"]);
-    script.env.insert("PATH".to_owned(), Some(format!("{}:/usr/bin:/bin", folder.path().display())));
+    script.setup_mut().env.insert("PATH".to_owned(), Some(format!("{}:/usr/bin:/bin", folder.path().display())));
     assert_eq!(ran(of(script)).1, "found\n");
 }
 
@@ -283,7 +283,7 @@ fn the_working_directory_is_relative_to_the_sites_folder() {
     let root = folder.path().canonicalize().unwrap();
     fs::create_dir(root.join("sub")).unwrap();
     let pwd = |cwd: Option<&str>| {
-        let script = Script { cwd: cwd.map(PathBuf::from), ..Script::command(["pwd", "-P"]) };
+        let script = Script::command(["pwd", "-P"]).with(Setup { cwd: cwd.map(PathBuf::from), ..Setup::default() });
         ran(Launch { folder: root.clone(), ..of(script) }).1
     };
     assert_eq!(pwd(None), format!("{}\n", root.display()));
@@ -296,9 +296,10 @@ fn standard_input_is_the_text_or_empty() {
     assert_eq!(ran(of(Script::command(["cat"]))).1, "");
     let lines: Vec<String> = (0..110_000).map(|number| format!("{number:09}")).collect();
     let text = lines.join("\n");
-    let script = Script { stdin: Some(text.clone()), ..Script::command(["cat"]) };
+    let script = Script::command(["cat"]).with(Setup { stdin: Some(text.clone()), ..Setup::default() });
     assert!(ran(of(script)).1 == text, "a mebibyte through cat comes back whole");
-    let script = Script { stdin: Some(text), ..Script::shell("read line; echo $line; exec 0<&-; echo closed") };
+    let script = Script::shell("read line; echo $line; exec 0<&-; echo closed")
+        .with(Setup { stdin: Some(text), ..Setup::default() });
     let (report, printed) = ran(of(script));
     assert_eq!((report.outcome, printed.as_str()), (Outcome::Succeeded, "000000000\nclosed\n"));
 }
@@ -323,22 +324,23 @@ fn much_output_arrives_whole() {
 
 #[test]
 fn a_run_beyond_its_timeout_is_stopped() {
-    let script = Script { timeout: Some(Duration::from_millis(50)), ..Script::shell("echo begun; sleep 600") };
+    let script = Script::shell("echo begun; sleep 600")
+        .with(Setup { timeout: Some(Duration::from_millis(50)), ..Setup::default() });
     let (report, printed) = ran(of(script));
     assert_eq!(failure(&report), (FailureKind::Timeout, "ran longer than 50ms"));
     assert_eq!((report.exit, report.value), (Some(Exit::Signal(15)), None));
     assert_eq!(printed, "begun\n");
-    let script = Script { timeout: Some(Duration::MAX), ..Script::shell("true") };
+    let script = Script::shell("true").with(Setup { timeout: Some(Duration::MAX), ..Setup::default() });
     assert_eq!(ran(of(script)).0.outcome, Outcome::Succeeded);
 }
 
 #[test]
 fn what_ignores_term_is_killed_after_the_grace() {
-    let script = Script {
+    let script = Script::shell("trap '' TERM; while :; do sleep 600; done").with(Setup {
         timeout: Some(Duration::from_millis(50)),
         grace: Duration::from_millis(50),
-        ..Script::shell("trap '' TERM; while :; do sleep 600; done")
-    };
+        ..Setup::default()
+    });
     let (report, _) = ran(of(script));
     assert_eq!(failure(&report).0, FailureKind::Timeout);
     assert_eq!(report.exit, Some(Exit::Signal(9)));
@@ -410,7 +412,7 @@ fn what_a_shell_has_started_may_tidy_up() {
     let gate = folder.path().join("gate");
     let made = std::process::Command::new("mkfifo").arg(&gate).status().unwrap();
     assert!(made.success());
-    let script = Script { grace: LONG, ..Script::shell(format!("perl -e '{inner}'; true")) };
+    let script = Script::shell(format!("perl -e '{inner}'; true")).with(Setup { grace: LONG, ..Setup::default() });
     let tidy = Started::on(&runner, 1, Launch { folder: folder.path().to_owned(), ..of(script) });
     tidy.lines(1);
     runner.stop(RunId(1), Stop::Terminate);
@@ -424,10 +426,8 @@ fn what_a_shell_has_started_may_tidy_up() {
 #[test]
 fn what_outlives_the_grace_behind_a_dead_shell_is_killed() {
     let runner = Runner::new().unwrap();
-    let script = Script {
-        grace: Duration::from_millis(50),
-        ..Script::shell("sh -c 'trap \"\" TERM; echo $$; while :; do sleep 600; done' >pid-out & echo up; wait")
-    };
+    let script = Script::shell("sh -c 'trap \"\" TERM; echo $$; while :; do sleep 600; done' >pid-out & echo up; wait")
+        .with(Setup { grace: Duration::from_millis(50), ..Setup::default() });
     let folder = tempfile::tempdir().unwrap();
     let stubborn = Started::on(&runner, 1, Launch { folder: folder.path().to_owned(), ..of(script) });
     stubborn.lines(1);
@@ -457,9 +457,10 @@ fn a_background_process_does_not_hold_the_run() {
 #[test]
 fn a_flood_does_not_starve_the_others() {
     let runner = Runner::new().unwrap();
-    let flood = Started::on(&runner, 1, of(Script { stdin: None, ..Script::command(["yes"]) }));
+    let flood = Started::on(&runner, 1, of(Script::command(["yes"]).with(Setup { stdin: None, ..Setup::default() })));
     flood.lines(1);
-    let script = Script { timeout: Some(Duration::from_millis(50)), ..Script::shell("sleep 600") };
+    let script =
+        Script::shell("sleep 600").with(Setup { timeout: Some(Duration::from_millis(50)), ..Setup::default() });
     let timed = Started::on(&runner, 2, of(script));
     let quick = Started::on(&runner, 3, sh("echo hello"));
     assert_eq!(quick.report().value, Some(json!("hello")));
@@ -484,7 +485,11 @@ fn a_run_inherits_no_file_of_ours() {
     let ours = std::process::Command::new("ls").arg("/proc/self/fd").output().unwrap();
     let ours = String::from_utf8(ours.stdout).unwrap();
     let runner = Runner::new().unwrap();
-    let other = Started::on(&runner, 1, of(Script { stdin: Some("x".repeat(1 << 20)), ..Script::shell("sleep 600") }));
+    let other = Started::on(
+        &runner,
+        1,
+        of(Script::shell("sleep 600").with(Setup { stdin: Some("x".repeat(1 << 20)), ..Setup::default() })),
+    );
     let (_, printed) = ran(of(Script::command(["ls", "/proc/self/fd"])));
     assert!(printed.lines().all(|fd| ours.lines().any(|ours| ours == fd)), "{printed} but {ours}");
     runner.stop(RunId(1), Stop::Kill);

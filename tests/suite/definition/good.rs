@@ -44,13 +44,13 @@ queues:
     assert_eq!(names(&plan, 1), ["backup-sh", "report-sh"]);
 
     let mut fetch = Script::shell("cargo fetch");
-    fetch.env = BTreeMap::from([("CARGO_TERM_COLOR".to_owned(), Some("always".to_owned()))]);
-    fetch.timeout = Some(Duration::from_secs(3600));
+    fetch.setup_mut().env = BTreeMap::from([("CARGO_TERM_COLOR".to_owned(), Some("always".to_owned()))]);
+    fetch.setup_mut().timeout = Some(Duration::from_secs(3600));
     assert_eq!(*script(&build.jobs[0]), fetch);
     assert_eq!(script(&build.jobs[1]).program, shell("cargo fmt --check\ncargo clippy -- -D warnings\n"));
     assert_eq!(build.jobs[1].title, "Lint");
     assert_eq!(build.jobs[2].arguments.args, [json!("--locked")]);
-    assert_eq!(script(&build.jobs[2]).timeout, Some(Duration::from_secs(600)));
+    assert_eq!(script(&build.jobs[2]).setup.timeout, Some(Duration::from_secs(600)));
 
     let nightly = &plan.queues[1];
     assert_eq!((nightly.settings.parallel, nightly.settings.order), (1, 1));
@@ -93,17 +93,17 @@ queues:
         "a number that would be spelled differently stays text"
     );
     assert_eq!(json!(job.arguments.kwargs), json!({"flag": true, "off": false, "none": null, "name": "text", "n": 3}));
-    let env = |name: &str| all.env[name].as_deref();
+    let env = |name: &str| all.setup.env[name].as_deref();
     assert_eq!([env("A"), env("B"), env("C"), env("D")], [Some("text"), Some("12"), Some("true"), None]);
     assert_eq!([env("E"), env("F"), env("G")], [Some("1.10"), Some("0o022"), Some("~")]);
-    assert_eq!(all.cwd, Some(PathBuf::from("sub/folder")));
-    assert_eq!(all.stdin.as_deref(), Some("line\n"));
-    assert_eq!((all.timeout, all.grace), (Some(Duration::from_secs(5400)), Duration::from_millis(500)));
-    assert_eq!((&*all.ok_codes, &*job.tags), (&[0, 3][..], &["slow".to_owned(), "5".to_owned()][..]));
+    assert_eq!(all.setup.cwd, Some(PathBuf::from("sub/folder")));
+    assert_eq!(all.setup.stdin.as_deref(), Some("line\n"));
+    assert_eq!((all.setup.timeout, all.setup.grace), (Some(Duration::from_secs(5400)), Duration::from_millis(500)));
+    assert_eq!((&*all.setup.ok_codes, &*job.tags), (&[0, 3][..], &["slow".to_owned(), "5".to_owned()][..]));
 
     let second = script(&plan.queues[0].jobs[1]);
     assert_eq!(second.program, Program::Command(vec!["sleep".into(), "0.1".into()]));
-    assert_eq!((second.timeout, second.grace), (Some(Duration::from_secs(90)), Duration::ZERO));
+    assert_eq!((second.setup.timeout, second.setup.grace), (Some(Duration::from_secs(90)), Duration::ZERO));
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn the_spelling_of_a_number_survives_anchors_tags_and_wide_characters() {
     let plan = good(
         "# ±\u{2028}# é\r\nqueues:\r\n  é日本: [{run: a, env: {Ü: &x 1.10, V: *x, W: !!float 2.50, Z: &y !!int 0x1F, T: !!str 1.0}}]\r\n",
     );
-    let env = &script(&plan.queues[0].jobs[0]).env;
+    let env = &script(&plan.queues[0].jobs[0]).setup.env;
     let text = |name: &str| env[name].clone().unwrap();
     assert_eq!([text("Ü"), text("V"), text("W"), text("Z"), text("T")], ["1.10", "1.10", "2.50", "0x1F", "1.0"]);
 }
@@ -168,15 +168,16 @@ defaults:
     let parts = |job: &Arc<Definition>| {
         let script = script(job).clone();
         let Program::Run { shell, .. } = script.program else { panic!() };
-        let env = script.env.into_iter().map(|(name, value)| format!("{name}={}", value.unwrap_or("-".into())));
-        (shell.join(" "), script.timeout.map(|timeout| timeout.as_secs()), env.collect::<Vec<_>>().join(" "))
+        let env =
+            script.setup.env.clone().into_iter().map(|(name, value)| format!("{name}={}", value.unwrap_or("-".into())));
+        (shell.join(" "), script.setup.timeout.map(|timeout| timeout.as_secs()), env.collect::<Vec<_>>().join(" "))
     };
     assert_eq!(parts(&bare.jobs[0]), ("bash -c".into(), Some(60), "A=top B=top".into()));
     assert_eq!(parts(&own.jobs[0]), ("zsh".into(), Some(300), "A=top B=queue C=queue D=queue".into()));
     assert_eq!(parts(&own.jobs[1]), ("python3".into(), None, "A=top B=queue C=job D=-".into()));
     let inherited = script(&own.jobs[1]);
-    assert_eq!((inherited.grace.as_secs(), &*inherited.ok_codes), (1, &[0, 1][..]));
-    assert_eq!(inherited.cwd, Some(PathBuf::from("here")));
+    assert_eq!((inherited.setup.grace.as_secs(), &*inherited.setup.ok_codes), (1, &[0, 1][..]));
+    assert_eq!(inherited.setup.cwd, Some(PathBuf::from("here")));
     assert_eq!((&own.jobs[0].tags, &own.jobs[1].tags), (&vec!["all".to_owned()], &vec![]));
 }
 
@@ -198,12 +199,12 @@ queues:
 ",
     );
     let jobs = &plan.queues[0].jobs;
-    assert_eq!((script(&jobs[0]).timeout.unwrap().as_secs(), &*jobs[0].tags), (60, &["base".to_owned()][..]));
-    assert_eq!((script(&jobs[1]).timeout.unwrap().as_secs(), &*jobs[1].tags), (120, &["own".to_owned()][..]));
-    assert_eq!(script(&jobs[1]).grace.as_secs(), 3);
-    assert_eq!(script(&jobs[1]).env["A"].as_deref(), Some("1"));
-    assert_eq!(script(&jobs[2]).env["A"].as_deref(), Some("1"));
-    assert_eq!(script(&jobs[2]).env["B"].as_deref(), Some("own"));
+    assert_eq!((script(&jobs[0]).setup.timeout.unwrap().as_secs(), &*jobs[0].tags), (60, &["base".to_owned()][..]));
+    assert_eq!((script(&jobs[1]).setup.timeout.unwrap().as_secs(), &*jobs[1].tags), (120, &["own".to_owned()][..]));
+    assert_eq!(script(&jobs[1]).setup.grace.as_secs(), 3);
+    assert_eq!(script(&jobs[1]).setup.env["A"].as_deref(), Some("1"));
+    assert_eq!(script(&jobs[2]).setup.env["A"].as_deref(), Some("1"));
+    assert_eq!(script(&jobs[2]).setup.env["B"].as_deref(), Some("own"));
     assert_eq!(names(&plan, 0)[3..], ["d", "d-2"]);
     assert_eq!(names(&plan, 1), ["d"]);
 }
