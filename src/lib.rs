@@ -14,6 +14,8 @@
 //! | 2 | [`tui`] | the screen: observes a site, sends it commands |
 //! | 3 | [`cli`] | arguments; the only place that names everyone |
 //!
+//! Beside them stands `crash`: the points at which tests kill a process of a debug build.
+//!
 //! A key press goes one way round: key → `Action` → [`Command`] → store → [`Event`] → the screen's copy → view.
 //! A command is decided once, by [`model::decide`], inside a transaction of the store; nobody else changes a job.
 //!
@@ -31,6 +33,7 @@
 //! ```
 
 pub mod cli;
+mod crash;
 pub mod definition;
 pub mod model;
 pub mod runner;

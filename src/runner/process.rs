@@ -13,6 +13,7 @@ use super::pipe::{InPipe, OutPipe};
 use super::spawn::spawn;
 use super::value::{self, LastLine};
 use super::{Done, Launch, Output, group};
+use crate::crash;
 use crate::model::{Exit, Failure, FailureKind, Outcome, Report, RunId, Script, Stop, Stream};
 
 /// A run under way.
@@ -81,6 +82,7 @@ pub(super) fn start(run: RunId, launch: Launch, listener: Listener) -> Result<Pr
         Ok(spawned) => spawned,
         Err(failure) => return Err(Refused { listener, failure }),
     };
+    crash::point("started");
     let mut child = spawned.child;
     let limits = Limits::of(spawned.script);
     let text = spawned.script.setup.stdin.as_deref().unwrap_or_default();

@@ -4,6 +4,7 @@ use chrono::Utc;
 
 use super::office::host;
 use super::{Office, WorkerError, environment};
+use crate::crash;
 use crate::model::{Command, Event, Worker};
 use crate::runner::kill_leftovers;
 use crate::store::{Store, log};
@@ -25,10 +26,12 @@ pub fn bury_the_dead(store: &mut dyn Store, office: &Office) -> Result<usize, Wo
         if killed > 0 {
             tracing::warn!(worker = %worker.id, killed, "killed what a dead worker had left behind");
         }
+        crash::point("burying");
         for answer in store.execute(&[Command::Bury { worker: worker.id }], Utc::now())? {
             // Somebody else may have been quicker; a refusal says just that.
             for event in answer.unwrap_or_default() {
                 if let Event::Ended { run, .. } = event {
+                    crash::point("buried");
                     log::mend(&office.state.logs(), run)?;
                     interrupted += 1;
                 }

@@ -11,6 +11,7 @@ use chrono::{DateTime, Utc};
 use super::office::host;
 use super::reload::{QUIET, Reload};
 use super::{Office, WorkerError, bury_the_dead, environment};
+use crate::crash;
 use crate::model::{
     Command, Event, Job, JobId, Outcome, QueueId, Recorded, Report, RunId, Setup, State, Stop, Stream, WorkerId,
 };
@@ -84,6 +85,7 @@ impl Shift {
             _ => None,
         });
         let id = id.unwrap_or_default();
+        crash::point("joined");
         let lock = office.state.hold_worker(id)?;
         drop(roll_call);
         Ok(Self {
@@ -160,8 +162,14 @@ impl Shift {
             commands.extend((0..claims).map(|_| claim.clone()));
             if !commands.is_empty() {
                 let now = Utc::now();
+                if !self.reports.is_empty() {
+                    crash::point("finished");
+                }
                 let (before, answers) = self.store.transact(&commands, now)?;
                 let reports = mem::take(&mut self.reports).len();
+                if reports > 0 {
+                    crash::point("recorded");
+                }
                 self.hungry &= claims > 0 && answers.iter().skip(reports).all(Result::is_ok);
                 self.start(&answers);
                 self.news = before != self.seen;
@@ -183,6 +191,7 @@ impl Shift {
     fn start(&mut self, answers: &[Answer]) {
         for event in answers.iter().flatten().flatten() {
             if let Event::Started { job, run } = event {
+                crash::point("claimed");
                 self.running.insert(run.id, *job);
                 let found = self.store.job(*job);
                 match found {

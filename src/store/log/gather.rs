@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::tail::{NOTE, Note};
 use super::{head_path, omission, tail_path};
+use crate::crash;
 use crate::model::RunId;
 use crate::store::StoreError;
 
@@ -79,6 +80,7 @@ fn transfer(mut head: &File, tail: &File, mut note: Note) -> io::Result<()> {
         head.write_all(piece)?;
         note.moved += most;
         note.write(tail)?;
+        crash::point("gathering");
         give_back(tail, at, most);
     }
     Ok(())

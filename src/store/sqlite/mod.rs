@@ -18,6 +18,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::bell::ring;
 use super::log::{LogReader, LogWriter};
 use super::{Answer, Folder, Listener, Ring, Store, StoreError};
+use crate::crash;
 use crate::model::{
     Call, Command, Definition, Job, JobId, Ledger, QueueView, Recorded, Run, RunId, Undecided, Worker, decide,
 };
@@ -56,7 +57,9 @@ impl Sqlite {
             });
         }
         if rows.finish()? {
+            crash::point("commit");
             transaction.commit()?;
+            crash::point("committed");
             // The change is durable. If the bell can't be rung, followers see it with the next one.
             let _ = ring(&self.bell);
         }

@@ -9,6 +9,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::Sqlite;
+use crate::crash;
 use crate::store::folder::open_private;
 use crate::store::{Folder, StoreError};
 
@@ -80,6 +81,7 @@ fn make(path: &Path) -> Result<(), StoreError> {
     }
     let file = open_private(&draft)?;
     write_schema(&draft).map_err(|error| StoreError::database(&draft, error))?;
+    crash::point("made");
     file.sync_all().and_then(|()| fs::rename(&draft, path)).map_err(failed)?;
     let folder = path.parent().unwrap_or(Path::new("."));
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(|source| StoreError::io(folder, source))
