@@ -17,7 +17,7 @@
 //! Beside them stands `crash`: the points at which tests kill a process of a debug build.
 //!
 //! A key press goes one way round: key → `Action` → [`Command`] → store → [`Event`] → the screen's copy → view.
-//! A command is decided once, by [`model::decide`], inside a transaction of the store; nobody else changes a job.
+//! A command is decided once, by [`model::perform`], inside a transaction of the store; nobody else changes a job.
 //!
 //! # The queue as a library
 //!

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Definition, JobId, OnFailure, Phase, QueueId, Report, RunId, Settings, Stop, WorkerId};
+use chrono::{DateTime, Utc};
+
+use super::{Definition, JobId, OnFailure, Phase, QueueId, Report, RunId, Settings, Stop, Target, WorkerId};
 
 /// A request to change a site. It is decided once, inside a transaction of the store.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +26,8 @@ pub enum Command {
     Halt { queue: QueueId },
     /// Run this job now or again, whatever its queue does.
     Run { job: JobId },
+    /// Let pending jobs run that ask a person first.
+    Confirm { jobs: Vec<JobId> },
     /// Make a finished job pending again, without asking for it to run.
     Reset { job: JobId },
     /// Cancel a pending job, or stop a running one.
@@ -36,6 +40,8 @@ pub enum Command {
     Restore { jobs: Vec<JobId> },
     /// A process begins to run jobs, of these queues or of all.
     Join { host: String, pid: u32, queues: Option<Vec<QueueId>> },
+    /// Time has passed: pending jobs whose time has come wait no longer.
+    Ripen,
     /// Start the job that is next, of these queues or of all.
     Claim { worker: WorkerId, queues: Option<Vec<QueueId>> },
     /// Start this very job, whatever its queue does and however many of its jobs run: an attempt in the order that
@@ -100,6 +106,17 @@ pub enum Refusal {
     /// There is nothing to do it to.
     #[error("{0}")]
     Nothing(NothingTo),
+    /// There is no such job that another one could need.
+    #[error("it needs {0}, and there is no such job")]
+    NoNeed(Target),
+    /// Jobs are pending in the queue, but none of them can start.
+    #[error("nothing in {queue} can start: {why}")]
+    Held {
+        /// Which queue.
+        queue: QueueId,
+        /// What the first of its jobs waits for.
+        why: String,
+    },
     /// The report is about a run that is not the job's present one.
     #[error("run {run} of {job} is over; its report is refused")]
     StaleRun {
@@ -119,8 +136,15 @@ pub enum Refusal {
 /// What there is nothing of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NothingTo {
-    /// Nothing is ready to start.
-    Start,
+    /// Nothing is ready to start; the next job is, at that time, if one waits for a time.
+    Start {
+        /// When to ask again.
+        until: Option<DateTime<Utc>>,
+    },
+    /// No job's time has come.
+    Ripen,
+    /// None of the jobs asks anything.
+    Confirm,
     /// Nothing is pending in the queue.
     Process(QueueId),
     /// Nothing of the kind is in the queue.
@@ -132,7 +156,9 @@ pub enum NothingTo {
 impl fmt::Display for NothingTo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Start => f.write_str("nothing is ready to start"),
+            Self::Start { .. } => f.write_str("nothing is ready to start"),
+            Self::Ripen => f.write_str("no job's time has come"),
+            Self::Confirm => f.write_str("there is nothing to confirm"),
             Self::Process(queue) => write!(f, "nothing is pending in {queue}"),
             Self::Clear(queue, phase) => write!(f, "nothing is {} in {queue}", phase.word()),
             Self::Restore => f.write_str("nothing to restore"),

@@ -6,11 +6,14 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::command::NothingTo;
+use super::needs::{self, Standing};
 use super::place::STRIDE;
 use super::reconcile;
+use super::schedule::next_due;
+use super::settle::has_a_way_on;
 use super::{
-    Command, Definition, Event, Job, JobId, Mode, OnFailure, Outcome, Phase, QueueId, QueueView, Refusal, Removal,
-    Report, Run, RunId, Settings, State, Stop, View, Worker, WorkerId, next_ready,
+    Command, Definition, Event, Job, JobId, Mode, Need, Needed, OnFailure, Outcome, Phase, QueueId, QueueView, Refusal,
+    Removal, Report, Run, RunId, Settings, State, Stop, Then, View, Wait, Worker, WorkerId, next_ready,
 };
 
 /// Why there are no events: the command was refused, or the view could not answer.
@@ -33,7 +36,7 @@ const CANCEL_FIRST: &str = "cancel it first";
 type Decision<V> = Result<Vec<Event>, Undecided<<V as View>::Error>>;
 
 /// Decides `command` on the site as `view` shows it, at the time `now`. Pure: the caller applies the events.
-pub fn decide<V: View>(view: &V, command: &Command, now: DateTime<Utc>) -> Decision<V> {
+pub(super) fn decide<V: View>(view: &V, command: &Command, now: DateTime<Utc>) -> Decision<V> {
     match command {
         Command::Reconcile(plan) => Ok(reconcile::events(view, plan, now)?),
         Command::Open { queue } => Ok(open(view, queue)?.into_iter().collect()),
@@ -48,7 +51,8 @@ pub fn decide<V: View>(view: &V, command: &Command, now: DateTime<Utc>) -> Decis
             state => refuse(Refusal::Already { queue: queue.clone(), state: state.word() }),
         },
         Command::Run { job } => run(view, *job),
-        Command::Reset { job } => reset(view, *job),
+        Command::Confirm { jobs } => confirm(view, jobs),
+        Command::Reset { job } => reset(view, *job, now),
         Command::Cancel { job, stop } => cancel(view, *job, *stop),
         Command::Remove { jobs } => remove(view, jobs),
         Command::Clear { queue, phase } => clear(view, queue, *phase),
@@ -58,10 +62,11 @@ pub fn decide<V: View>(view: &V, command: &Command, now: DateTime<Utc>) -> Decis
             let worker = Worker { id: view.next_worker()?, host, pid: *pid, queues };
             Ok(vec![Event::WorkerJoined { worker }])
         }
+        Command::Ripen => ripen(view, now),
         Command::Claim { worker, queues } => claim(view, *worker, queues.as_deref(), now),
         Command::Start { worker, job } => start(view, *worker, &found(view, *job)?, now),
-        Command::Report { job, run, report, on_failure } => ended(view, *job, *run, report, *on_failure),
-        Command::Bury { worker } => bury(view, *worker),
+        Command::Report { job, run, report, on_failure } => ended(view, *job, *run, report, *on_failure, now),
+        Command::Bury { worker } => bury(view, *worker, now),
         Command::Leave { worker, queues } => leave(view, *worker, queues.as_deref()),
     }
 }
@@ -94,15 +99,26 @@ fn open<V: View>(view: &V, queue: &QueueId) -> Result<Option<Event>, V::Error> {
 fn add<V: View>(view: &V, queue: &QueueId, jobs: &[Arc<Definition>], now: DateTime<Utc>) -> Decision<V> {
     let JobId(first) = view.next_job()?;
     let last = view.last_position(queue)?;
-    let added = (1..).zip(first..).zip(jobs).map(|((nth, id), definition)| {
+    let mut events: Vec<_> = open(view, queue)?.into_iter().collect();
+    for ((nth, id), definition) in (1..).zip(first..).zip(jobs) {
         let mut job = Job::of(unfiled(definition));
         job.id = JobId(id);
         job.queue = queue.clone();
         job.position = last + nth * STRIDE;
         job.enqueued = now;
-        Event::Added { job: Box::new(job) }
-    });
-    Ok(open(view, queue)?.into_iter().chain(added).collect())
+        job.state = State::Pending { asked: false, wait: Wait::fresh(&definition.terms, now) };
+        job.needs = needed(view, &definition.terms.needs)?;
+        events.push(Event::Added { job: Box::new(job) });
+    }
+    Ok(events)
+}
+
+fn needed<V: View>(view: &V, needs: &[Need]) -> Result<Box<[Needed]>, Undecided<V::Error>> {
+    let find = |need: &Need| match view.target(&need.job)? {
+        Some(job) => Ok(Needed { job, on: need.on }),
+        None => refuse(Refusal::NoNeed(need.job.clone())),
+    };
+    needs.iter().map(find).collect()
 }
 
 /// The definition without what ties a job to an entry in `jobs.yaml`: the next reading of the file would take it away.
@@ -115,29 +131,65 @@ fn unfiled(definition: &Arc<Definition>) -> Arc<Definition> {
 
 fn process<V: View>(view: &V, queue: &QueueId) -> Decision<V> {
     let present = existing(view, queue)?.mode;
-    let open = view.next_pending(queue, false)?.is_some() || view.running(queue)? > 0;
-    match present {
-        Mode::Processing => refuse(Refusal::Already { queue: queue.clone(), state: present.word() }),
-        _ if open => Ok(vec![mode(queue, Mode::Processing)]),
-        Mode::Idle => refuse(Refusal::Nothing(NothingTo::Process(queue.clone()))),
-        // Nothing to do, but what is added from now on is no longer held back.
-        Mode::Paused | Mode::Stopped => Ok(vec![mode(queue, Mode::Idle)]),
+    if present == Mode::Processing {
+        return refuse(Refusal::Already { queue: queue.clone(), state: present.word() });
     }
+    let goes_on = view.goes_on(queue)?;
+    let held = if goes_on { Vec::new() } else { view.held(queue)? };
+    if held.is_empty() && !goes_on {
+        return match present {
+            Mode::Idle => refuse(Refusal::Nothing(NothingTo::Process(queue.clone()))),
+            // Nothing to do, but what is added from now on is no longer held back.
+            _ => Ok(vec![mode(queue, Mode::Idle)]),
+        };
+    }
+    if !held.is_empty() && !can_be_settled(view, &held)? && !has_a_way_on(view, &view.queues()?, queue)? {
+        let why = view.job(held[0])?.map(|job| needs::reason(view, &job)).transpose()?.unwrap_or_default();
+        return refuse(Refusal::Held { queue: queue.clone(), why });
+    }
+    Ok(vec![mode(queue, Mode::Processing)])
+}
+
+/// Whether some of these jobs are skipped when their queue is processed.
+fn can_be_settled<V: View>(view: &V, held: &[JobId]) -> Result<bool, V::Error> {
+    for id in held {
+        if let Some(job) = view.job(*id)?
+            && matches!(needs::standing(view, &job)?, Standing::Lost(_))
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn run<V: View>(view: &V, id: JobId) -> Decision<V> {
     let job = found(view, id)?;
     match job.state {
         State::Running { .. } => wrong(&job, "it can be run again when it has finished"),
-        State::Pending { asked: true } => wrong(&job, "it was asked for and waits for its turn"),
-        _ => Ok(vec![Event::Reopened { job: id, asked: true }]),
+        State::Pending { asked: true, wait } if wait.is_over() => {
+            wrong(&job, "it was asked for and waits for its turn")
+        }
+        _ => Ok(vec![Event::Reopened { job: id, asked: true, wait: Wait::default() }]),
     }
 }
 
-fn reset<V: View>(view: &V, id: JobId) -> Decision<V> {
+fn confirm<V: View>(view: &V, ids: &[JobId]) -> Decision<V> {
+    let mut events = Vec::new();
+    for &id in ids.iter().collect::<BTreeSet<_>>() {
+        if let State::Pending { wait: wait @ Wait { confirm: true, .. }, .. } = found(view, id)?.state {
+            events.push(Event::Waits { job: id, wait: Wait { confirm: false, ..wait } });
+        }
+    }
+    if events.is_empty() { refuse(Refusal::Nothing(NothingTo::Confirm)) } else { Ok(events) }
+}
+
+fn reset<V: View>(view: &V, id: JobId, now: DateTime<Utc>) -> Decision<V> {
     let job = found(view, id)?;
     match job.phase() {
-        Phase::Finished => Ok(vec![Event::Reopened { job: id, asked: false }]),
+        Phase::Finished => {
+            let wait = Wait::fresh(&job.definition.terms, now);
+            Ok(vec![Event::Reopened { job: id, asked: false, wait }])
+        }
         Phase::Pending => wrong(&job, "there is nothing to reset"),
         Phase::Running => wrong(&job, "it can be reset when it has finished"),
     }
@@ -146,12 +198,8 @@ fn reset<V: View>(view: &V, id: JobId) -> Decision<V> {
 fn cancel<V: View>(view: &V, id: JobId, stop: Stop) -> Decision<V> {
     let job = found(view, id)?;
     match (&job.state, &job.last_run) {
-        (State::Pending { .. }, _) => {
-            let mut events = vec![Event::Cancelled { job: id }];
-            events.extend(settled(view, &job)?);
-            Ok(events)
-        }
-        (State::Running { stop: asked }, Some(run)) if *asked < Some(stop) => {
+        (State::Pending { .. }, _) => Ok(vec![Event::Cancelled { job: id }]),
+        (State::Running { stop: asked, .. }, Some(run)) if *asked < Some(stop) => {
             Ok(vec![Event::StopAsked { job: id, run: run.id, stop }])
         }
         (State::Running { .. }, _) => wrong(&job, "it was told to stop already"),
@@ -160,25 +208,13 @@ fn cancel<V: View>(view: &V, id: JobId, stop: Stop) -> Decision<V> {
 }
 
 fn remove<V: View>(view: &V, ids: &[JobId]) -> Decision<V> {
-    let ids: BTreeSet<_> = ids.iter().copied().collect();
     let mut events = Vec::with_capacity(ids.len());
-    let mut emptier = BTreeSet::new();
-    for &id in &ids {
+    for &id in ids.iter().collect::<BTreeSet<_>>() {
         let job = found(view, id)?;
-        match job.phase() {
-            Phase::Running => return wrong(&job, CANCEL_FIRST),
-            Phase::Pending => _ = emptier.insert(job.queue),
-            Phase::Finished => {}
+        if job.phase() == Phase::Running {
+            return wrong(&job, CANCEL_FIRST);
         }
         events.push(Event::Removed { job: id, by: Removal::Hand });
-    }
-    for queue in &emptier {
-        if existing(view, queue)?.mode == Mode::Processing {
-            let left = view.in_phase(queue, Phase::Pending)?.into_iter().any(|id| !ids.contains(&id));
-            if !left {
-                events.extend(drained(view, queue)?);
-            }
-        }
     }
     Ok(events)
 }
@@ -192,11 +228,7 @@ fn clear<V: View>(view: &V, queue: &QueueId, phase: Phase) -> Decision<V> {
     if phase == Phase::Running {
         return refuse(Refusal::WrongState { job: first, phase, hint: CANCEL_FIRST });
     }
-    let mut events: Vec<_> = ids.into_iter().map(|job| Event::Removed { job, by: Removal::Hand }).collect();
-    if phase == Phase::Pending {
-        events.extend(drained(view, queue)?);
-    }
-    Ok(events)
+    Ok(ids.into_iter().map(|job| Event::Removed { job, by: Removal::Hand }).collect())
 }
 
 fn restore<V: View>(view: &V, ids: &[JobId]) -> Decision<V> {
@@ -210,7 +242,7 @@ fn restore<V: View>(view: &V, ids: &[JobId]) -> Decision<V> {
 fn claim<V: View>(view: &V, worker: WorkerId, queues: Option<&[QueueId]>, now: DateTime<Utc>) -> Decision<V> {
     match next_ready(view, queues)? {
         Some(job) => start(view, worker, &job, now),
-        None => refuse(Refusal::Nothing(NothingTo::Start)),
+        None => refuse(Refusal::Nothing(NothingTo::Start { until: next_due(view, queues)? })),
     }
 }
 
@@ -226,42 +258,51 @@ fn start<V: View>(view: &V, worker: WorkerId, job: &Job, now: DateTime<Utc>) -> 
     Ok(vec![Event::Started { job: job.id, run }])
 }
 
-fn ended<V: View>(view: &V, id: JobId, run: RunId, report: &Report, on_failure: Option<OnFailure>) -> Decision<V> {
+fn ended<V: View>(
+    view: &V,
+    id: JobId,
+    run: RunId,
+    report: &Report,
+    on_failure: Option<OnFailure>,
+    now: DateTime<Utc>,
+) -> Decision<V> {
     let job = found(view, id)?;
     if job.running() != Some(run) {
         return refuse(Refusal::StaleRun { job: id, run });
     }
     let queue = existing(view, &job.queue)?;
     let stops = on_failure.unwrap_or(queue.settings.on_failure) == OnFailure::Stop;
-    let pending = stops && matches!(report.outcome, Outcome::Failed(_));
-    let mut events = vec![Event::Ended { job: id, run, report: report.clone(), pending }];
-    if !pending {
-        events.extend(settled(view, &job)?);
-    } else if queue.mode == Mode::Processing {
+    let then = match job.definition.terms.retry.next(job.attempt(), report, now) {
+        Some(at) => Then::Retry { at },
+        None if stops && matches!(report.outcome, Outcome::Failed(_)) => Then::Stay,
+        None => Then::Finish,
+    };
+    let mut events = vec![Event::Ended { job: id, run, report: report.clone(), then }];
+    if then == Then::Stay && queue.mode == Mode::Processing {
         events.push(mode(&job.queue, Mode::Stopped));
     }
     Ok(events)
 }
 
-fn bury<V: View>(view: &V, worker: WorkerId) -> Decision<V> {
+fn ripen<V: View>(view: &V, now: DateTime<Utc>) -> Decision<V> {
+    let mut events = Vec::new();
+    for id in view.due(now)? {
+        if let Some(State::Pending { wait, .. }) = view.job(id)?.map(|job| job.state) {
+            events.push(Event::Waits { job: id, wait: Wait { until: None, ..wait } });
+        }
+    }
+    if events.is_empty() { refuse(Refusal::Nothing(NothingTo::Ripen)) } else { Ok(events) }
+}
+
+fn bury<V: View>(view: &V, worker: WorkerId, now: DateTime<Utc>) -> Decision<V> {
     if !view.has_worker(worker)? {
         return refuse(Refusal::NoWorker(worker));
     }
-    let orphans = view.run_by(worker)?;
     let mut events = Vec::new();
-    let mut queues = BTreeSet::new();
-    for job in &orphans {
-        let Some(run) = job.running() else { continue };
-        let report = Report { outcome: Outcome::Interrupted, exit: None, value: None };
-        events.push(Event::Ended { job: job.id, run, report, pending: false });
-        queues.insert(&job.queue);
-    }
-    for queue in queues {
-        let ending = orphans.iter().filter(|job| job.queue == *queue).count();
-        let running = usize::try_from(view.running(queue)?).unwrap_or(usize::MAX);
-        let processing = existing(view, queue)?.mode == Mode::Processing;
-        if processing && running == ending && view.next_pending(queue, false)?.is_none() {
-            events.push(mode(queue, Mode::Idle));
+    for job in view.run_by(worker)? {
+        if let Some(run) = job.running() {
+            let report = Report { outcome: Outcome::Interrupted, exit: None, value: None };
+            events.extend(ended(view, job.id, run, &report, None, now)?);
         }
     }
     events.push(Event::WorkerLeft { worker });
@@ -274,22 +315,9 @@ fn leave<V: View>(view: &V, worker: WorkerId, queues: Option<&[QueueId]>) -> Dec
     }
     let serves = |queue: &QueueView| queues.is_none_or(|served| served.contains(&queue.id));
     let processed = view.queues()?.iter().any(|queue| queue.mode == Mode::Processing && serves(queue));
-    if processed || next_ready(view, queues)?.is_some() || !view.run_by(worker)?.is_empty() {
+    let wanted = next_ready(view, queues)?.is_some() || next_due(view, queues)?.is_some();
+    if processed || wanted || !view.run_by(worker)?.is_empty() {
         return refuse(Refusal::Busy(worker));
     }
     Ok(vec![Event::WorkerLeft { worker }])
-}
-
-/// The queue falls idle when `job` was its last open one.
-fn settled<V: View>(view: &V, job: &Job) -> Result<Option<Event>, Undecided<V::Error>> {
-    let processing = existing(view, &job.queue)?.mode == Mode::Processing;
-    let last = processing && !view.others_open(&job.queue, job.id)?;
-    Ok(last.then(|| mode(&job.queue, Mode::Idle)))
-}
-
-/// The queue falls idle when its pending jobs are gone and none runs.
-fn drained<V: View>(view: &V, queue: &QueueId) -> Result<Option<Event>, Undecided<V::Error>> {
-    let processing = existing(view, queue)?.mode == Mode::Processing;
-    let last = processing && view.running(queue)? == 0;
-    Ok(last.then(|| mode(queue, Mode::Idle)))
 }

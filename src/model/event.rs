@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Definition, Job, JobId, QueueId, Report, Run, RunId, Stop, WorkerId};
+use super::{Definition, Job, JobId, Needed, QueueId, Report, Run, RunId, Stop, Wait, WorkerId};
 
 /// An event with its place in the order of all events of a site, and its time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,20 +29,24 @@ pub enum Event {
     ModeChanged { queue: QueueId, mode: Mode },
     /// A job was added.
     Added { job: Box<Job> },
-    /// A job's definition changed; one that had finished became `pending` again.
-    Redefined { job: JobId, definition: Arc<Definition>, pending: bool },
-    /// A job became pending, or somebody `asked` for it to run now.
-    Reopened { job: JobId, asked: bool },
+    /// A job's definition changed.
+    Redefined { job: JobId, definition: Arc<Definition>, needs: Box<[Needed]> },
+    /// A job became pending anew, or somebody `asked` for it to run now.
+    Reopened { job: JobId, asked: bool, wait: Wait },
+    /// What a pending job waits for has changed: a job that it needs has finished, its time has come.
+    Waits { job: JobId, wait: Wait },
     /// A job has another place in its queue.
     Moved { job: JobId, position: i64 },
     /// A run of a job started.
     Started { job: JobId, run: Run },
     /// Somebody asked for a running job to stop.
     StopAsked { job: JobId, run: RunId, stop: Stop },
-    /// A run ended; the job finished, or stays `pending` in its place (`on_failure: stop`).
-    Ended { job: JobId, run: RunId, report: Report, pending: bool },
+    /// A run ended, and `then` says what becomes of the job.
+    Ended { job: JobId, run: RunId, report: Report, then: Then },
     /// A pending job was cancelled.
     Cancelled { job: JobId },
+    /// A pending job will not run: a job that it needs has not finished as it should.
+    Skipped { job: JobId, reason: String },
     /// A job was taken out of its queue; its record is kept.
     Removed { job: JobId, by: Removal },
     /// A removed job was put back as it was.
@@ -54,6 +58,21 @@ pub enum Event {
     /// The site's `jobs.yaml` was read in this version and is in force; with an empty stamp, no version is wholly in
     /// force, because a running job has still to change.
     FileRead { stamp: String },
+}
+
+/// What becomes of a job whose run has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Then {
+    /// It is finished.
+    Finish,
+    /// It stays pending in its place, and its queue stops (`on_failure: stop`).
+    Stay,
+    /// It runs again, not before this time.
+    Retry {
+        /// When.
+        at: DateTime<Utc>,
+    },
 }
 
 /// Who took a job out of its queue.
@@ -189,11 +208,13 @@ impl Event {
         match self {
             Self::Redefined { job, .. }
             | Self::Reopened { job, .. }
+            | Self::Waits { job, .. }
             | Self::Moved { job, .. }
             | Self::Started { job, .. }
             | Self::StopAsked { job, .. }
             | Self::Ended { job, .. }
             | Self::Cancelled { job }
+            | Self::Skipped { job, .. }
             | Self::Removed { job, .. } => Some(*job),
             _ => None,
         }

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    Arguments, Call, Ending, Event, Failure, IntoCall, JobId, Outcome, QueueId, Report, Run, RunId, Script, Stop, Terms,
+    Arguments, Call, Ending, Event, Failure, IntoCall, JobId, On, Outcome, QueueId, Report, Run, RunId, Script, Stop,
+    Terms, Then,
 };
 
 /// A job. Its fields are read freely; inside a queue only events change it, through [`Job::apply`].
@@ -23,8 +24,14 @@ pub struct Job {
     pub definition: Arc<Definition>,
     /// Pending, running or finished.
     pub state: State,
+    /// The jobs that it waits for: its definition's needs, found.
+    #[serde(default, skip_serializing_if = "<[Needed]>::is_empty")]
+    pub needs: Box<[Needed]>,
     /// How many runs it has had, with the one under way.
     pub attempts: u32,
+    /// How many of them were over when it last became pending anew: retries are counted from there.
+    #[serde(default)]
+    pub earlier: u32,
     /// The latest run, with how it ended. Earlier ones are in the store.
     pub last_run: Option<Box<Run>>,
     /// What it returned; no value and an empty value differ.
@@ -69,9 +76,15 @@ pub enum State {
     Pending {
         /// Runs even though its queue is not processing: somebody asked for this very job.
         asked: bool,
+        /// What it waits for besides its turn.
+        #[serde(default, skip_serializing_if = "Wait::is_over")]
+        wait: Wait,
     },
     /// Its latest run is under way.
     Running {
+        /// Somebody asked for this very job.
+        #[serde(default)]
+        asked: bool,
         /// Somebody asked for it to stop.
         stop: Option<Stop>,
     },
@@ -82,6 +95,44 @@ pub enum State {
         /// When it finished, executed or not.
         at: DateTime<Utc>,
     },
+}
+
+/// What a pending job waits for besides its turn. Who asks for the very job waives all of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Wait {
+    /// Not all jobs that it needs have finished as they should.
+    pub needs: bool,
+    /// It is too early.
+    pub until: Option<DateTime<Utc>>,
+    /// A person has to confirm it.
+    pub confirm: bool,
+}
+
+/// A job that another one needs, and how it has to finish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Needed {
+    /// Which job.
+    pub job: JobId,
+    /// How it has to finish.
+    #[serde(default)]
+    pub on: On,
+}
+
+/// How near a pending job is to its start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Turn {
+    /// It needs other jobs, or a person's word.
+    Held,
+    /// Its time has not come.
+    Timed {
+        /// Whether somebody asked for it, so that it is tried again although its queue doesn't process.
+        asked: bool,
+    },
+    /// It starts when there is room and its queue processes.
+    Ready,
+    /// It starts when there is room.
+    Asked,
 }
 
 /// The state without its particulars: which pane a job is in.
@@ -109,8 +160,10 @@ impl Job {
             queue: QueueId::from(""),
             position: 0,
             definition: definition.into(),
-            state: State::Pending { asked: false },
+            state: State::Pending { asked: false, wait: Wait::default() },
+            needs: Box::default(),
             attempts: 0,
+            earlier: 0,
             last_run: None,
             value: None,
             executed: None,
@@ -204,44 +257,81 @@ impl Job {
         }
     }
 
+    /// How near it is to its start, if it is pending.
+    pub fn turn(&self) -> Option<Turn> {
+        let State::Pending { asked, wait } = self.state else { return None };
+        Some(match wait {
+            Wait { needs: true, .. } | Wait { confirm: true, .. } => Turn::Held,
+            Wait { until: Some(_), .. } => Turn::Timed { asked },
+            _ if asked => Turn::Asked,
+            _ => Turn::Ready,
+        })
+    }
+
+    /// Which run since it last became pending anew is the latest: 1 for the first, 2 for its first retry; 0 before.
+    pub fn attempt(&self) -> u32 {
+        self.attempts.saturating_sub(self.earlier)
+    }
+
+    /// How many runs it may have until it is finished.
+    pub fn max_attempts(&self) -> u32 {
+        self.definition.terms.retry.max.saturating_add(1)
+    }
+
     /// A run starts.
     pub(crate) fn begin(&mut self, run: Run) {
+        let asked = matches!(self.state, State::Pending { asked: true, .. });
         self.attempts = run.attempt;
         self.last_run = Some(Box::new(run));
-        self.state = State::Running { stop: None };
+        self.state = State::Running { asked, stop: None };
     }
 
     /// The run under way has ended. A success records `value` and `executed`; a failure leaves the value as it was,
-    /// and `executed` too when the job stays `pending` in its place.
-    pub(crate) fn end(&mut self, report: &Report, pending: bool, at: DateTime<Utc>) {
+    /// and `executed` too when the job stays pending in its place.
+    pub(crate) fn end(&mut self, report: &Report, then: Then, at: DateTime<Utc>) {
         if let Some(run) = &mut self.last_run {
             run.ending = Some(Ending { at, outcome: report.outcome.clone(), exit: report.exit });
         }
         if report.outcome == Outcome::Succeeded {
             self.value.clone_from(&report.value);
         }
-        if pending {
-            self.state = State::Pending { asked: false };
-        } else {
-            self.executed = Some(at);
-            self.state = State::Finished { outcome: report.outcome.clone(), at };
+        match then {
+            Then::Finish => {
+                self.executed = Some(at);
+                self.state = State::Finished { outcome: report.outcome.clone(), at };
+            }
+            Then::Stay => self.renew(false, Wait::default(), at),
+            Then::Retry { at } => {
+                let asked = matches!(self.state, State::Running { asked: true, .. });
+                self.state = State::Pending { asked, wait: Wait { until: Some(at), ..Wait::default() } };
+            }
         }
     }
 
     /// Changes the job as `event` says, if the event is about it.
     pub fn apply(&mut self, event: &Event, at: DateTime<Utc>) {
         match event {
-            Event::Redefined { definition, pending, .. } => {
+            Event::Redefined { definition, needs, .. } => {
                 self.definition = Arc::clone(definition);
-                if *pending {
-                    self.reopen(false, at);
+                self.needs.clone_from(needs);
+            }
+            Event::Reopened { asked, wait, .. } => self.renew(*asked, *wait, at),
+            Event::Waits { wait: now, .. } => {
+                if let State::Pending { wait, .. } = &mut self.state {
+                    *wait = *now;
                 }
             }
-            Event::Reopened { asked, .. } => self.reopen(*asked, at),
             Event::Moved { position, .. } => self.position = *position,
             Event::Started { run, .. } => self.begin(run.clone()),
-            Event::StopAsked { stop, .. } => self.state = State::Running { stop: Some(*stop) },
-            Event::Ended { report, pending, .. } => self.end(report, *pending, at),
+            Event::StopAsked { stop: how, .. } => {
+                if let State::Running { stop, .. } = &mut self.state {
+                    *stop = Some(*how);
+                }
+            }
+            Event::Ended { report, then, .. } => self.end(report, *then, at),
+            Event::Skipped { reason, .. } => {
+                self.state = State::Finished { outcome: Outcome::Skipped { reason: reason.clone() }, at };
+            }
             Event::Cancelled { .. } => self.state = State::Finished { outcome: Outcome::Cancelled, at },
             _ => {}
         }
@@ -251,11 +341,26 @@ impl Job {
         Arc::make_mut(&mut Arc::make_mut(&mut self.definition).arguments)
     }
 
-    fn reopen(&mut self, asked: bool, at: DateTime<Utc>) {
+    /// It is pending anew: whatever it has been through counts no more.
+    fn renew(&mut self, asked: bool, wait: Wait, at: DateTime<Utc>) {
         if self.phase() == Phase::Finished {
             self.enqueued = at;
         }
-        self.state = State::Pending { asked };
+        self.earlier = self.attempts;
+        self.state = State::Pending { asked, wait };
+    }
+}
+
+impl Wait {
+    /// What a job of these terms waits for that becomes pending now; that it needs others is found out later.
+    pub fn fresh(terms: &Terms, now: DateTime<Utc>) -> Self {
+        let until = terms.start_after(now).filter(|until| *until > now);
+        Self { needs: false, until, confirm: terms.confirm.is_some() }
+    }
+
+    /// Whether there is nothing to wait for.
+    pub fn is_over(&self) -> bool {
+        *self == Self::default()
     }
 }
 

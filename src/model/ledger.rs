@@ -1,6 +1,6 @@
 //! All that is known of one site, in memory: queues with their jobs in order. Every follower of a site keeps one.
 
-use std::cmp::Ordering;
+use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use foldhash::fast::RandomState;
 
 use super::{
     Event, Filed, Job, JobId, Mode, Outcome, Phase, QueueId, QueueView, Recorded, Removal, RunId, Settings, State,
-    View, Worker, WorkerId,
+    Target, Turn, View, Wait, Worker, WorkerId,
 };
 
 /// The state of a site as plain data. Events change it, nothing else does; equal events make equal ledgers.
@@ -20,6 +20,8 @@ pub struct Ledger {
     jobs: Jobs,
     removed: HashMap<JobId, (Job, Removal)>,
     indexes: BTreeMap<QueueId, Index>,
+    /// Who needs a job, for jobs that are needed.
+    dependants: HashMap<JobId, BTreeSet<JobId>>,
     workers: BTreeMap<WorkerId, Worker>,
     stamp: Option<String>,
     counters: Counters,
@@ -58,13 +60,18 @@ pub struct QueueRecord {
     pub failed: usize,
 }
 
+/// The order of a queue's pending jobs: higher priority first, then by position.
+type Rank = (Reverse<i32>, i64);
+
 /// What a decision asks of a queue, so that no answer costs more in a long queue than in a short one.
 #[derive(Clone, Debug, Default)]
 struct Index {
     /// Every job that was ever in the queue, removed ones too.
     places: BTreeSet<(i64, JobId)>,
     /// The pending jobs that somebody asked for.
-    asked: BTreeSet<(i64, JobId)>,
+    asked: BTreeSet<(Rank, JobId)>,
+    /// The pending jobs that wait for a time only.
+    timed: BTreeSet<(DateTime<Utc>, JobId)>,
 }
 
 impl Ledger {
@@ -224,15 +231,28 @@ impl Ledger {
     /// Takes a job out of everything but the places of its queue, which a removed job keeps.
     fn take(&mut self, id: JobId) -> Option<Job> {
         self.unlist(id);
-        self.jobs.remove(&id)
+        let job = self.jobs.remove(&id)?;
+        for need in &job.needs {
+            if let Some(dependants) = self.dependants.get_mut(&need.job) {
+                dependants.remove(&id);
+            }
+        }
+        Some(job)
     }
 
     /// Takes note of a job that is about to be in a queue: everything but its list and its place.
     fn note(&mut self, job: &Job) {
         self.counters.job = self.counters.job.max(job.id.0);
         self.counters.run = self.counters.run.max(job.last_run.as_ref().map_or(0, |run| run.id.0));
-        if is_asked(job) {
-            entry(&mut self.indexes, &job.queue).asked.insert((job.position, job.id));
+        match (job.turn(), &job.state) {
+            (Some(Turn::Asked), _) => _ = entry(&mut self.indexes, &job.queue).asked.insert((rank(job), job.id)),
+            (Some(Turn::Timed { .. }), State::Pending { wait: Wait { until: Some(until), .. }, .. }) => {
+                entry(&mut self.indexes, &job.queue).timed.insert((*until, job.id));
+            }
+            _ => {}
+        }
+        for need in &job.needs {
+            self.dependants.entry(need.job).or_default().insert(job.id);
         }
         entry(&mut self.queues, &job.queue).failed += usize::from(wants_attention(job));
     }
@@ -247,16 +267,23 @@ impl Ledger {
 
     fn unlist(&mut self, id: JobId) {
         let Some(job) = self.jobs.get(&id) else { return };
-        if is_asked(job)
+        if let State::Pending { wait, .. } = &job.state
             && let Some(index) = self.indexes.get_mut(&job.queue)
         {
-            index.asked.remove(&(job.position, id));
+            index.asked.remove(&(rank(job), id));
+            index.timed.remove(&(wait.until.unwrap_or_default(), id));
         }
         let Some(queue) = self.queues.get_mut(&job.queue) else { return };
         queue.failed -= usize::from(wants_attention(job));
         let list = queue.list_mut(job.phase());
         let place = place_in(list, job, &self.jobs);
         list.remove(place);
+    }
+
+    /// The pending jobs of a queue that are as near to their start as this, in their order.
+    fn in_turn(&self, queue: &QueueId, turn: Turn) -> impl Iterator<Item = JobId> {
+        let pending = self.queues.get(queue).map(|queue| &queue.pending).into_iter().flatten().copied();
+        pending.filter(move |id| self.jobs.get(id).and_then(Job::turn) == Some(turn))
     }
 
     /// All jobs that were ever in a queue, in queue order, with who removed them.
@@ -298,8 +325,9 @@ fn wants_attention(job: &Job) -> bool {
     matches!(job.outcome(), Some(Outcome::Failed(_) | Outcome::Interrupted))
 }
 
-fn is_asked(job: &Job) -> bool {
-    job.state == State::Pending { asked: true }
+/// Where a pending job stands among the others of its queue.
+fn rank(job: &Job) -> Rank {
+    (Reverse(job.definition.terms.priority), job.position)
 }
 
 /// Where a job stands in a list, or would stand.
@@ -317,7 +345,7 @@ fn order(a: &Job, b: &Job) -> Ordering {
         (State::Finished { at: a_at, .. }, State::Finished { at: b_at, .. }) => {
             a_at.cmp(b_at).then_with(|| run(a).cmp(&run(b)))
         }
-        _ => a.position.cmp(&b.position),
+        _ => rank(a).cmp(&rank(b)),
     }
     .then(a.id.cmp(&b.id))
 }
@@ -380,23 +408,62 @@ impl View for Ledger {
         Ok(self.queues.get(queue).map(|queue| queue.list(phase).iter().copied().collect()).unwrap_or_default())
     }
 
-    fn next_pending(&self, queue: &QueueId, asked: bool) -> Result<Option<Job>, Infallible> {
-        let id = if asked {
-            self.indexes.get(queue).and_then(|index| index.asked.first()).map(|(_, id)| id)
-        } else {
-            self.queues.get(queue).and_then(|queue| queue.pending.front())
+    fn target(&self, target: &Target) -> Result<Option<JobId>, Infallible> {
+        Ok(match target {
+            Target::Number(id) => (self.jobs.contains_key(id) || self.removed.contains_key(id)).then_some(*id),
+            Target::Named(queue, name) => {
+                self.ever(queue).find(|(job, _)| job.name() == Some(name)).map(|(job, _)| job.id)
+            }
+        })
+    }
+
+    fn dependants(&self, job: JobId) -> Result<Vec<JobId>, Infallible> {
+        Ok(self.dependants.get(&job).map(|jobs| jobs.iter().copied().collect()).unwrap_or_default())
+    }
+
+    fn first(&self, queue: &QueueId, turn: Turn) -> Result<Option<Job>, Infallible> {
+        let first = match turn {
+            Turn::Asked => self.indexes.get(queue).and_then(|index| index.asked.first()).map(|(_, id)| *id),
+            // Those that wait for something stand among the others: memory is dearer than a look at them.
+            _ => self.in_turn(queue, turn).next(),
         };
-        Ok(id.and_then(|id| self.jobs.get(id)).cloned())
+        Ok(first.and_then(|id| self.jobs.get(&id)).cloned())
     }
 
-    fn running(&self, queue: &QueueId) -> Result<u32, Infallible> {
-        let running = self.queues.get(queue).map_or(0, |queue| queue.running.len());
-        Ok(u32::try_from(running).unwrap_or(u32::MAX))
+    fn held(&self, queue: &QueueId) -> Result<Vec<JobId>, Infallible> {
+        Ok(self.in_turn(queue, Turn::Held).collect())
     }
 
-    fn others_open(&self, queue: &QueueId, but: JobId) -> Result<bool, Infallible> {
-        let Some(queue) = self.queues.get(queue) else { return Ok(false) };
-        Ok(queue.pending.iter().chain(&queue.running).any(|id| *id != but))
+    fn taken(&self, queue: &QueueId) -> Result<u32, Infallible> {
+        let running = self.queues.get(queue).map(|queue| &queue.running).into_iter().flatten();
+        let weights = running.filter_map(|id| self.jobs.get(id)).map(|job| job.definition.terms.weight);
+        Ok(weights.fold(0, u32::saturating_add))
+    }
+
+    fn goes_on(&self, queue: &QueueId) -> Result<bool, Infallible> {
+        let Some(record) = self.queues.get(queue) else { return Ok(false) };
+        let held = |id: &JobId| self.jobs.get(id).is_none_or(|job| job.turn() == Some(Turn::Held));
+        Ok(!record.running.is_empty() || record.pending.iter().any(|id| !held(id)))
+    }
+
+    fn due(&self, now: DateTime<Utc>) -> Result<Vec<JobId>, Infallible> {
+        let mut due: Vec<(DateTime<Utc>, JobId)> = self
+            .indexes
+            .values()
+            .flat_map(|index| index.timed.iter().take_while(|(until, _)| *until <= now))
+            .copied()
+            .collect();
+        due.sort_unstable();
+        Ok(due.into_iter().map(|(_, id)| id).collect())
+    }
+
+    fn next_due(&self, queue: &QueueId, asked: bool) -> Result<Option<DateTime<Utc>>, Infallible> {
+        let timed = self.indexes.get(queue).map(|index| &index.timed).into_iter().flatten();
+        let wanted = |id: &JobId| {
+            let turn = self.jobs.get(id).and_then(Job::turn);
+            !asked || turn == Some(Turn::Timed { asked: true })
+        };
+        Ok(timed.filter(|(_, id)| wanted(id)).map(|(until, _)| *until).next())
     }
 
     fn last_position(&self, queue: &QueueId) -> Result<i64, Infallible> {

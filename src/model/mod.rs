@@ -1,6 +1,6 @@
 //! Floor 0: what jobs, queues and sites are, and how they change. Pure: no files, no processes, no clock.
 //!
-//! [`decide()`] turns a [`Command`] into [`Event`]s; [`Ledger::apply`] and [`Job::apply`] turn events into state.
+//! [`perform`] turns a [`Command`] into [`Event`]s; [`Ledger::apply`] and [`Job::apply`] turn events into state.
 //! Everybody who changes or shows a job goes through these two.
 
 mod call;
@@ -10,12 +10,14 @@ mod event;
 mod id;
 mod job;
 mod ledger;
+mod needs;
 mod place;
 mod queue;
 mod reconcile;
 mod run;
 mod schedule;
 mod script;
+mod settle;
 mod setup;
 mod site;
 mod terms;
@@ -23,16 +25,18 @@ mod view;
 
 pub use call::{Arguments, Call, Callable, IntoCall, Returned};
 pub use command::{Command, NothingTo, Plan, QueuePlan, Refusal};
-pub use decide::{Undecided, decide};
-pub use event::{Event, Keep, Mode, OnFailure, Recorded, Removal, Settings, Worker};
+pub use decide::Undecided;
+use decide::decide;
+pub use event::{Event, Keep, Mode, OnFailure, Recorded, Removal, Settings, Then, Worker};
 pub use id::{JobId, QueueId, RunId, WorkerId};
-pub use job::{Definition, IntoJob, Job, Phase, State};
+pub use job::{Definition, IntoJob, Job, Needed, Phase, State, Turn, Wait};
 pub use ledger::{Counters, Ledger, QueueRecord};
 pub use queue::Queue;
 pub use run::{Ending, Exit, Failure, FailureKind, Outcome, Report, Run, Stop, Stream};
 pub use schedule::next_ready;
 pub use script::{Program, Script};
 pub use serde_json::Value;
+pub use settle::perform;
 pub use setup::Setup;
 pub use site::{Site, get_queue};
 pub use terms::{After, Need, On, Retry, RetryOn, Target, Terms};

@@ -8,7 +8,8 @@ use chrono::{DateTime, Utc};
 
 use super::place::places;
 use super::{
-    Definition, Event, Filed, Job, JobId, Mode, Phase, Plan, QueueId, QueuePlan, Removal, Settings, State, View,
+    Definition, Event, Filed, Job, JobId, Needed, Phase, Plan, QueueId, QueuePlan, Removal, Settings, State, Target,
+    View, Wait,
 };
 
 /// The events that make the site as `plan` says.
@@ -20,13 +21,17 @@ pub(super) fn events<V: View>(view: &V, plan: &Plan, now: DateTime<Utc>) -> Resu
     if present == plan.stamp {
         return Ok(Vec::new());
     }
-    let mut changes = Changes { view, now, next: view.next_job()?, events: Vec::new(), deferred: false };
     let planned: HashSet<_> = plan.queues.iter().map(|queue| &queue.id).collect();
+    let mut queues = Vec::new();
     for queue in view.queues()?.into_iter().filter(|queue| !planned.contains(&queue.id)) {
         let settings = Settings { declared: false, order: u32::MAX, ..queue.settings };
-        changes.queue(&QueuePlan { id: queue.id, settings, jobs: Vec::new() })?;
+        queues.push(QueuePlan { id: queue.id, settings, jobs: Vec::new() });
     }
-    for queue in &plan.queues {
+    let mut next = view.next_job()?;
+    let known = queues.iter().chain(&plan.queues).map(|queue| Known::of(view, queue, &mut next));
+    let known: Vec<Known<'_>> = known.collect::<Result<_, _>>()?;
+    let mut changes = Changes { view, now, names: names(&known), events: Vec::new(), deferred: false };
+    for queue in &known {
         changes.queue(queue)?;
     }
     let stamp = if changes.deferred { String::new() } else { plan.stamp.clone() };
@@ -36,45 +41,84 @@ pub(super) fn events<V: View>(view: &V, plan: &Plan, now: DateTime<Utc>) -> Resu
     Ok(changes.events)
 }
 
+/// A queue of the file, and what is known of its jobs.
+struct Known<'a> {
+    plan: &'a QueuePlan,
+    /// All jobs that came from the file at some time.
+    filed: Vec<Filed>,
+    /// For each job of the plan, which of `filed` it is, if it isn't new.
+    which: Vec<Option<usize>>,
+    /// For each job of the plan, its number.
+    ids: Vec<JobId>,
+}
+
+impl<'a> Known<'a> {
+    fn of<V: View>(view: &V, plan: &'a QueuePlan, next: &mut JobId) -> Result<Self, V::Error> {
+        let filed = view.filed(&plan.id)?;
+        let name = |(nth, filed): (usize, &'_ Filed)| Some((filed.definition.name.clone()?, nth));
+        let known: HashMap<Arc<str>, usize> = filed.iter().enumerate().filter_map(name).collect();
+        let which: Vec<_> = plan.jobs.iter().map(|job| known.get(job.name.as_deref()?).copied()).collect();
+        let mut number = |which: &Option<usize>| {
+            which.map_or_else(
+                || {
+                    let id = *next;
+                    next.0 += 1;
+                    id
+                },
+                |nth| filed[nth].id,
+            )
+        };
+        let ids = which.iter().map(&mut number).collect();
+        Ok(Self { plan, filed, which, ids })
+    }
+}
+
+/// The numbers of the jobs that others may need; none where no job needs any.
+fn names<'a>(queues: &[Known<'a>]) -> HashMap<(&'a QueueId, &'a str), JobId> {
+    let mut jobs = queues.iter().flat_map(|queue| &queue.plan.jobs);
+    if jobs.all(|job| job.terms.needs.is_empty()) {
+        return HashMap::new();
+    }
+    let of = |queue: &Known<'a>| {
+        let Known { plan, ids, .. } = queue;
+        let plan = *plan;
+        let named = plan.jobs.iter().zip(ids.clone());
+        named.filter_map(|(job, id)| Some(((&plan.id, job.name.as_deref()?), id))).collect::<Vec<_>>()
+    };
+    queues.iter().flat_map(of).collect()
+}
+
 struct Changes<'a, V> {
     view: &'a V,
     now: DateTime<Utc>,
-    next: JobId,
+    names: HashMap<(&'a QueueId, &'a str), JobId>,
     events: Vec<Event>,
     /// A running job is in the way of a change.
     deferred: bool,
 }
 
 impl<V: View> Changes<'_, V> {
-    fn queue(&mut self, plan: &QueuePlan) -> Result<(), V::Error> {
-        let present = self.view.queue(&plan.id)?;
-        if present.as_ref().is_none_or(|queue| queue.settings != plan.settings) {
+    fn queue(&mut self, known: &Known<'_>) -> Result<(), V::Error> {
+        let Known { plan, filed, which, ids } = known;
+        if self.view.queue(&plan.id)?.is_none_or(|queue| queue.settings != plan.settings) {
             self.events.push(Event::QueueDefined { queue: plan.id.clone(), settings: plan.settings.clone() });
         }
-        let before = self.events.len();
-        let filed = self.view.filed(&plan.id)?;
-        let left = self.gone(plan, &filed);
-        let known: HashMap<&str, &Filed> =
-            filed.iter().filter_map(|filed| Some((filed.definition.name.as_deref()?, filed))).collect();
-        let known: Vec<Option<&Filed>> = plan.jobs.iter().map(|job| known.get(job.name.as_deref()?).copied()).collect();
+        self.gone(plan, filed);
+        let known: Vec<Option<&Filed>> = which.iter().map(|nth| nth.map(|nth| &filed[nth])).collect();
         let positions: Vec<_> = known.iter().map(|filed| filed.map(|filed| filed.position)).collect();
         let places = places(&positions, self.view.last_position(&plan.id)?);
-        for ((definition, known), place) in plan.jobs.iter().zip(known).zip(places) {
+        for (((definition, known), id), place) in plan.jobs.iter().zip(known).zip(ids).zip(places) {
             match known {
                 Some(filed) => self.revise(filed, definition, place)?,
-                None => self.add(&plan.id, definition, place),
+                None => self.add(*id, &plan.id, definition, place)?,
             }
-        }
-        if left && present.is_some_and(|queue| queue.mode == Mode::Processing) {
-            self.drained(&plan.id, before)?;
         }
         Ok(())
     }
 
-    /// Takes out the pending jobs that the file no longer has; tells whether there were any.
-    fn gone(&mut self, plan: &QueuePlan, filed: &[Filed]) -> bool {
+    /// Takes out the pending jobs that the file no longer has.
+    fn gone(&mut self, plan: &QueuePlan, filed: &[Filed]) {
         let planned: HashSet<_> = plan.jobs.iter().map(|definition| &definition.name).collect();
-        let before = self.events.len();
         for job in filed.iter().filter(|job| job.removed.is_none() && !planned.contains(&job.definition.name)) {
             match job.phase {
                 Phase::Pending => self.events.push(Event::Removed { job: job.id, by: Removal::File }),
@@ -82,17 +126,32 @@ impl<V: View> Changes<'_, V> {
                 Phase::Finished => {}
             }
         }
-        self.events.len() > before
     }
 
-    fn add(&mut self, queue: &QueueId, definition: &Arc<Definition>, position: i64) {
+    fn add(&mut self, id: JobId, queue: &QueueId, definition: &Arc<Definition>, position: i64) -> Result<(), V::Error> {
         let mut job = Job::of(Arc::clone(definition));
-        job.id = self.next;
+        job.id = id;
         job.queue = queue.clone();
         job.position = position;
         job.enqueued = self.now;
-        self.next.0 += 1;
+        job.state = State::Pending { asked: false, wait: Wait::fresh(&definition.terms, self.now) };
+        job.needs = self.needed(definition)?;
         self.events.push(Event::Added { job: Box::new(job) });
+        Ok(())
+    }
+
+    /// The jobs that a definition needs. The file was checked: all of them are in it.
+    fn needed(&self, definition: &Definition) -> Result<Box<[Needed]>, V::Error> {
+        let mut needed = Vec::with_capacity(definition.terms.needs.len());
+        for need in &definition.terms.needs {
+            let job = match &need.job {
+                Target::Named(queue, name) => self.names.get(&(queue, &**name)).copied(),
+                Target::Number(_) => None,
+            };
+            let job = job.map_or_else(|| self.view.target(&need.job), |job| Ok(Some(job)))?;
+            needed.extend(job.map(|job| Needed { job, on: need.on }));
+        }
+        Ok(needed.into())
     }
 
     fn revise(&mut self, filed: &Filed, definition: &Arc<Definition>, position: i64) -> Result<(), V::Error> {
@@ -104,12 +163,17 @@ impl<V: View> Changes<'_, V> {
         }
         match filed.removed {
             Some(Removal::Hand) if !rewritten => return Ok(()),
-            Some(_) => self.bring_back(filed.id)?,
+            Some(_) => self.bring_back(filed.id, definition)?,
             None => {}
         }
         if redefined {
-            let pending = rewritten && filed.phase == Phase::Finished;
-            self.events.push(Event::Redefined { job: filed.id, definition: Arc::clone(definition), pending });
+            let needs = self.needed(definition)?;
+            self.events.push(Event::Redefined { job: filed.id, definition: Arc::clone(definition), needs });
+            if filed.phase == Phase::Pending {
+                self.on_other_terms(filed, definition)?;
+            } else if rewritten {
+                self.reopen(filed.id, definition);
+            }
         }
         if filed.position != position {
             self.events.push(Event::Moved { job: filed.id, position });
@@ -117,34 +181,40 @@ impl<V: View> Changes<'_, V> {
         Ok(())
     }
 
-    /// Puts a job back. That somebody asked for it before it left is forgotten: reading a file starts nothing.
-    fn bring_back(&mut self, id: JobId) -> Result<(), V::Error> {
-        let Some(job) = self.view.removed(id)? else { return Ok(()) };
-        let asked = job.state == State::Pending { asked: true };
-        self.events.push(Event::Restored { job: Box::new(job) });
-        if asked {
-            self.events.push(Event::Reopened { job: id, asked: false });
+    /// A pending job waits for what its new terms say; what they don't change stays as it is, a delay before a retry,
+    /// say.
+    fn on_other_terms(&mut self, filed: &Filed, definition: &Definition) -> Result<(), V::Error> {
+        let (before, after) = (&filed.definition.terms, &definition.terms);
+        if before.after == after.after && before.confirm == after.confirm {
+            return Ok(());
+        }
+        let job = if filed.removed.is_some() { self.view.removed(filed.id)? } else { self.view.job(filed.id)? };
+        let Some(Job { state: State::Pending { asked: false, wait }, enqueued, .. }) = job else { return Ok(()) };
+        let mut changed = wait;
+        if before.after != after.after {
+            changed.until = after.start_after(enqueued).filter(|until| *until > self.now);
+        }
+        if before.confirm != after.confirm {
+            changed.confirm = after.confirm.is_some();
+        }
+        if changed != wait {
+            self.events.push(Event::Waits { job: filed.id, wait: changed });
         }
         Ok(())
     }
 
-    /// A queue that processes falls idle when the file has taken its last open jobs away; `before` is where the events
-    /// about its jobs begin.
-    fn drained(&mut self, queue: &QueueId, before: usize) -> Result<(), V::Error> {
-        let mut open: HashSet<JobId> = self.view.in_phase(queue, Phase::Pending)?.into_iter().collect();
-        open.extend(self.view.in_phase(queue, Phase::Running)?);
-        for event in &self.events[before..] {
-            match event {
-                Event::Removed { job, .. } => _ = open.remove(job),
-                Event::Added { job } | Event::Restored { job } if job.phase() == Phase::Pending => {
-                    open.insert(job.id);
-                }
-                Event::Redefined { job, pending: true, .. } => _ = open.insert(*job),
-                _ => {}
-            }
-        }
-        if open.is_empty() {
-            self.events.push(Event::ModeChanged { queue: queue.clone(), mode: Mode::Idle });
+    fn reopen(&mut self, job: JobId, definition: &Definition) {
+        let wait = Wait::fresh(&definition.terms, self.now);
+        self.events.push(Event::Reopened { job, asked: false, wait });
+    }
+
+    /// Puts a job back. That somebody asked for it before it left is forgotten: reading a file starts nothing.
+    fn bring_back(&mut self, id: JobId, definition: &Definition) -> Result<(), V::Error> {
+        let Some(job) = self.view.removed(id)? else { return Ok(()) };
+        let asked = matches!(job.state, State::Pending { asked: true, .. });
+        self.events.push(Event::Restored { job: Box::new(job) });
+        if asked {
+            self.reopen(id, definition);
         }
         Ok(())
     }

@@ -48,8 +48,11 @@ pub enum Outcome {
     Cancelled,
     /// Its worker died.
     Interrupted,
-    /// A job that it needs failed.
-    Skipped,
+    /// A job that it needs has not finished as it should.
+    Skipped {
+        /// Which, and how it finished instead.
+        reason: String,
+    },
 }
 
 /// Why a call failed, for people to read.
@@ -141,7 +144,7 @@ impl Outcome {
             Self::Failed(_) => "failed",
             Self::Cancelled => "cancelled",
             Self::Interrupted => "interrupted",
-            Self::Skipped => "skipped",
+            Self::Skipped { .. } => "skipped",
         }
     }
 

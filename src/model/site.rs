@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock, PoisonError, RwLock, RwLockReadGuard, RwLockWrite
 
 use chrono::{DateTime, Utc};
 
-use super::{Command, Event, Ledger, Queue, QueueId, Recorded, Refusal, Undecided, decide};
+use super::{Command, Event, Ledger, Queue, QueueId, Recorded, Refusal, Undecided, perform};
 
 /// The queue of that name in this process's own site; created if it isn't there. Any text is a name.
 pub fn get_queue(id: impl Into<QueueId>) -> Queue {
@@ -87,18 +87,19 @@ impl Site {
         change: impl Fn(Event) -> Event,
     ) -> Result<Vec<Event>, Refusal> {
         let mut ledger = self.ledger_mut();
-        let events = match decide(&*ledger, command, now) {
-            Ok(events) => events,
-            Err(Undecided::Refused(refusal)) => return Err(refusal),
-            Err(Undecided::View(never)) => match never {},
+        let apply = |ledger: &mut Ledger, events: Vec<Event>| {
+            let first = ledger.seq() + 1;
+            let apply = |(seq, event)| {
+                let recorded = Recorded { seq, at: now, event: change(event) };
+                ledger.apply(&recorded);
+                recorded.event
+            };
+            Ok((first..).zip(events).map(apply).collect())
         };
-        let mut applied = Vec::with_capacity(events.len());
-        for (seq, event) in (ledger.seq() + 1..).zip(events) {
-            let recorded = Recorded { seq, at: now, event: change(event) };
-            ledger.apply(&recorded);
-            applied.push(recorded.event);
-        }
-        Ok(applied)
+        perform(&mut *ledger, command, now, apply).map_err(|undecided| match undecided {
+            Undecided::Refused(refusal) => refusal,
+            Undecided::View(never) => match never {},
+        })
     }
 
     /// Applies what has happened elsewhere: a copy that follows a stored site is kept by this alone.

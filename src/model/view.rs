@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use super::{Definition, Job, JobId, Mode, Phase, QueueId, Removal, RunId, Settings, WorkerId};
+use chrono::{DateTime, Utc};
+
+use super::{Definition, Job, JobId, Mode, Phase, QueueId, Removal, RunId, Settings, Target, Turn, WorkerId};
 
 /// A site as it stands before a command is decided.
 pub trait View {
@@ -24,12 +26,22 @@ pub trait View {
     fn filed(&self, queue: &QueueId) -> Result<Vec<Filed>, Self::Error>;
     /// The jobs of a queue in one phase, in their order.
     fn in_phase(&self, queue: &QueueId, phase: Phase) -> Result<Vec<JobId>, Self::Error>;
-    /// The first pending job in queue order; with `asked`, only of those that somebody asked for.
-    fn next_pending(&self, queue: &QueueId, asked: bool) -> Result<Option<Job>, Self::Error>;
-    /// How many jobs of the queue run.
-    fn running(&self, queue: &QueueId) -> Result<u32, Self::Error>;
-    /// Whether any job of the queue but this one is pending or running.
-    fn others_open(&self, queue: &QueueId, but: JobId) -> Result<bool, Self::Error>;
+    /// The number of the job that another one names, if there is one; also of one that was taken out of its queue.
+    fn target(&self, target: &Target) -> Result<Option<JobId>, Self::Error>;
+    /// The jobs in queues that need this one.
+    fn dependants(&self, job: JobId) -> Result<Vec<JobId>, Self::Error>;
+    /// The first job of the queue that is [`Turn::Asked`], or [`Turn::Ready`]: higher priority first, then queue order.
+    fn first(&self, queue: &QueueId, turn: Turn) -> Result<Option<Job>, Self::Error>;
+    /// The jobs of the queue that are [`Turn::Held`], in queue order.
+    fn held(&self, queue: &QueueId) -> Result<Vec<JobId>, Self::Error>;
+    /// How many slots the running jobs of the queue take.
+    fn taken(&self, queue: &QueueId) -> Result<u32, Self::Error>;
+    /// Whether any job of the queue runs, or is pending and not [`Turn::Held`].
+    fn goes_on(&self, queue: &QueueId) -> Result<bool, Self::Error>;
+    /// The jobs that waited only for a time, which has come.
+    fn due(&self, now: DateTime<Utc>) -> Result<Vec<JobId>, Self::Error>;
+    /// The earliest time for which a job of the queue waits; with `asked`, of those that somebody asked for.
+    fn next_due(&self, queue: &QueueId, asked: bool) -> Result<Option<DateTime<Utc>>, Self::Error>;
     /// The highest position in the queue, removed jobs counted; 0 where there is none.
     fn last_position(&self, queue: &QueueId) -> Result<i64, Self::Error>;
     /// The number that the next new job gets.

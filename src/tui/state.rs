@@ -123,7 +123,7 @@ impl Screen {
         self.site.read(|ledger| {
             let queues = ledger.queues();
             let running = queues.iter().flat_map(|(_, queue)| &queue.running).filter_map(|id| ledger.job(*id));
-            running.filter(|job| job.state == State::Running { stop: None }).count()
+            running.filter(|job| matches!(job.state, State::Running { stop: None, .. })).count()
         })
     }
 

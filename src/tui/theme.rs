@@ -114,7 +114,7 @@ impl Look {
             Outcome::Failed(_) => (self.signs.failed, self.theme.bad),
             Outcome::Cancelled => (self.signs.cancelled, self.theme.dim),
             Outcome::Interrupted => (self.signs.interrupted, self.theme.bad),
-            Outcome::Skipped => (self.signs.skipped, self.theme.dim),
+            Outcome::Skipped { .. } => (self.signs.skipped, self.theme.dim),
         }
     }
 }

@@ -15,7 +15,7 @@ use chrono::Utc;
 
 use crate::model::{
     Call, Command, Definition, Event, Failure, Job, JobId, OnFailure, Outcome, Queue, Report, Run, RunId, Site, Stream,
-    Value, WorkerId,
+    Then, Value, WorkerId,
 };
 use crate::runner::{self, Launch, Output};
 
@@ -119,7 +119,8 @@ impl Job {
         let (id, worker) = (RunId::default(), WorkerId::default());
         self.begin(Run { id, attempt, worker, started: Utc::now(), ending: None });
         let report = call(&self.definition);
-        self.end(&report, report.outcome != Outcome::Succeeded, Utc::now());
+        let then = if report.outcome == Outcome::Succeeded { Then::Finish } else { Then::Stay };
+        self.end(&report, then, Utc::now());
         match report.outcome {
             Outcome::Succeeded => Ok(report.value),
             Outcome::Failed(failure) => Err(failure),

@@ -13,7 +13,8 @@ use super::reload::{QUIET, Reload};
 use super::{Office, WorkerError, bury_the_dead, environment};
 use crate::crash;
 use crate::model::{
-    Command, Event, Job, JobId, Outcome, QueueId, Recorded, Report, RunId, Setup, State, Stop, Stream, WorkerId,
+    Command, Event, Job, JobId, NothingTo, Outcome, QueueId, Recorded, Refusal, Report, RunId, Setup, State, Stop,
+    Stream, WorkerId,
 };
 use crate::runner::{Launch, Output, Runner};
 use crate::store::log::LogWriter;
@@ -40,6 +41,8 @@ pub struct Shift {
     reports: Vec<Command>,
     urgency: Option<Urgency>,
     hungry: bool,
+    /// When the next job's time comes.
+    due: Option<DateTime<Utc>>,
     /// Something may have happened that it has not taken note of.
     news: bool,
     reload: Reload,
@@ -101,6 +104,7 @@ impl Shift {
             reports: Vec::new(),
             urgency: None,
             hungry: true,
+            due: None,
             news: true,
             reload: Reload::default(),
             _lock: lock,
@@ -127,7 +131,7 @@ impl Shift {
                 Ok(true) => return Ok(()),
                 Ok(false) => {
                     outage = false;
-                    self.sleep(if self.reload.waits() { QUIET } else { HEARTBEAT });
+                    self.sleep(self.patience());
                 }
                 Err(error) if self.gives_up() => return Err(error.into()),
                 Err(error) => {
@@ -152,25 +156,31 @@ impl Shift {
     fn round(&mut self, tell: &mut impl Tell) -> Result<bool, StoreError> {
         self.reload.take_up(self.store.as_mut(), &self.office)?;
         loop {
+            let now = Utc::now();
+            let ripe = self.urgency.is_none() && self.due.take_if(|due| *due <= now).is_some();
+            self.hungry |= ripe;
             let claims = match self.urgency {
                 Some(_) => 0,
                 None if self.hungry => HANDFUL,
                 None => self.reports.len(),
             };
             let mut commands = self.reports.clone();
+            commands.extend(ripe.then_some(Command::Ripen));
             let claim = Command::Claim { worker: self.id, queues: self.queues.clone() };
             commands.extend((0..claims).map(|_| claim.clone()));
             if !commands.is_empty() {
-                let now = Utc::now();
                 if !self.reports.is_empty() {
                     crash::point("finished");
                 }
                 let (before, answers) = self.store.transact(&commands, now)?;
-                let reports = mem::take(&mut self.reports).len();
-                if reports > 0 {
+                if !mem::take(&mut self.reports).is_empty() {
                     crash::point("recorded");
                 }
-                self.hungry &= claims > 0 && answers.iter().skip(reports).all(Result::is_ok);
+                let claims = &answers[commands.len() - claims..];
+                self.hungry &= !claims.is_empty() && claims.iter().all(Result::is_ok);
+                if let Some(Err(Refusal::Nothing(NothingTo::Start { until }))) = claims.last() {
+                    self.due = *until;
+                }
                 self.start(&answers);
                 self.news = before != self.seen;
                 if !self.news {
@@ -236,7 +246,7 @@ impl Shift {
         for (run, id) in self.running.clone() {
             match self.store.job(id)? {
                 Some(job) if job.running() == Some(run) => {
-                    if let State::Running { stop: Some(stop) } = job.state {
+                    if let State::Running { stop: Some(stop), .. } = job.state {
                         self.runner.stop(run, stop);
                     }
                 }
@@ -281,6 +291,13 @@ impl Shift {
         }
         let leave = Command::Leave { worker: self.id, queues: self.queues.clone() };
         Ok(self.store.execute(&[leave], Utc::now())?.iter().all(Result::is_ok))
+    }
+
+    /// How long there is nothing to do if nothing happens.
+    fn patience(&self) -> Duration {
+        let most = if self.reload.waits() { QUIET } else { HEARTBEAT };
+        let due = self.due.map(|due| (due - Utc::now()).to_std().unwrap_or_default());
+        due.map_or(most, |due| due.min(most))
     }
 
     /// Waits until there is something to do, and takes note of all of it.

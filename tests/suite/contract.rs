@@ -3,6 +3,7 @@
 mod files;
 mod processes;
 mod random;
+mod terms;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,6 +19,14 @@ use setlist::model::{
 };
 use setlist::store::{Answer, Folder, Listener, Memory, Sqlite, Store};
 use tempfile::TempDir;
+
+use terms::{
+    a_failed_job_is_tried_again_at_its_time, a_job_does_not_start_before_its_time,
+    a_job_that_asks_first_waits_for_the_answer, a_job_waits_for_those_that_it_needs,
+    a_job_whose_need_fails_is_skipped_and_comes_back_when_it_succeeds, a_need_may_be_met_by_failure_or_by_any_end,
+    a_queue_waits_for_jobs_of_another_and_falls_idle_when_they_will_not_come,
+    an_interrupted_job_is_tried_again_if_it_says_so, higher_priority_goes_first_and_weight_takes_slots,
+};
 
 /// Every promise as a test of every backend. A new backend is one more line.
 macro_rules! contract {
@@ -43,6 +52,15 @@ contract! {
     parallel_holds_over_all_workers,
     jobs_start_in_queue_order,
     a_job_that_was_asked_for_starts_first,
+    higher_priority_goes_first_and_weight_takes_slots,
+    a_job_waits_for_those_that_it_needs,
+    a_job_whose_need_fails_is_skipped_and_comes_back_when_it_succeeds,
+    a_need_may_be_met_by_failure_or_by_any_end,
+    a_queue_waits_for_jobs_of_another_and_falls_idle_when_they_will_not_come,
+    a_failed_job_is_tried_again_at_its_time,
+    an_interrupted_job_is_tried_again_if_it_says_so,
+    a_job_does_not_start_before_its_time,
+    a_job_that_asks_first_waits_for_the_answer,
     a_refused_command_changes_nothing,
     a_batch_is_decided_in_order,
     every_run_is_kept,

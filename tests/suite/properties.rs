@@ -94,6 +94,8 @@ fn word(refusal: &Refusal) -> Refused {
         Refusal::WrongState { .. } => "state",
         Refusal::Already { .. } => "already",
         Refusal::Nothing(_) => "nothing",
+        Refusal::NoNeed(_) => "need",
+        Refusal::Held { .. } => "held",
         Refusal::StaleRun { .. } => "stale",
         Refusal::NoWorker(_) => "worker",
         Refusal::Busy(_) => "busy",

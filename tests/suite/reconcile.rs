@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use setlist::model::{
     Definition, Event, Failure, Job, JobId, Ledger, Mode, Outcome, Phase, Plan, QueueId, QueuePlan, Report, RunId,
-    Script, Settings, State, View, WorkerId,
+    Script, Settings, State, View, Wait, WorkerId,
 };
 use setlist::{Command, Site};
 
@@ -207,7 +207,7 @@ fn what_the_file_took_away_it_brings_back_as_the_same_job() {
     assert_eq!(desk.pending(), ["a", "b", "c"]);
     let back = desk.job("b");
     assert_eq!((back.id, back.attempts), (job.id, 1));
-    assert_eq!(back.state, State::Pending { asked: false }, "reading a file starts nothing");
+    assert_eq!(back.state, State::Pending { asked: false, wait: Wait::default() }, "reading a file starts nothing");
 }
 
 #[test]

@@ -3,10 +3,10 @@
 use chrono::{DateTime, Utc};
 use rusqlite::Result;
 
-use super::codec::{Code, Json, Nanos};
+use super::codec::{Code, Flags, Json, Nanos};
 use super::definition::Columns;
 use super::rows::Rows;
-use crate::model::{Event, Exit, Job, JobId, Mode, QueueId, QueueView, Run, Settings, State};
+use crate::model::{Event, Exit, Job, JobId, Mode, Needed, QueueId, QueueView, Run, Settings, State, Terms};
 use crate::store::KEPT_EVENTS;
 
 /// Old events are deleted when this many more have been counted: seldom, and never many at once.
@@ -97,20 +97,29 @@ impl Rows<'_> {
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
         self.change(sql, Columns::of(&job.definition).with(&job.id))?;
         let sql = "INSERT INTO jobs (id, queue, position, state, outcome, finished, attempts, run, value, executed, \
-                   enqueued) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+                   enqueued, flags, until, earlier, rank, weight, needs) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, 0, 1, NULL)";
         self.write(sql, job)?;
+        let terms = &job.definition.terms;
+        if !terms.is_none() {
+            self.keep_terms(job.id, terms, &job.needs)?;
+        }
         job.last_run.as_ref().map_or(Ok(()), |run| self.keep_run(job.id, run))
     }
 
     fn alter(&mut self, id: JobId, event: &Event, now: DateTime<Utc>) -> Result<()> {
         let Some(mut job) = self.take(id)? else { return Ok(()) };
+        if let Event::Redefined { definition, needs, .. } = event {
+            for need in &job.needs {
+                self.change("DELETE FROM needs WHERE needed = ?1 AND job = ?2", (need.job, id))?;
+            }
+            self.keep_terms(id, &definition.terms, needs)?;
+            let sql = "UPDATE definitions SET name = ?2, title = ?3, digest = ?4, run = ?5, command = ?6, \
+                           rest = ?7 WHERE job = ?1";
+            self.change(sql, Columns::of(definition).with(&id))?;
+        }
         job.apply(event, now);
         match event {
-            Event::Redefined { definition, .. } => {
-                let sql = "UPDATE definitions SET name = ?2, title = ?3, digest = ?4, run = ?5, command = ?6, \
-                           rest = ?7 WHERE job = ?1";
-                self.change(sql, Columns::of(definition).with(&id))?;
-            }
             Event::Started { run, .. } => {
                 self.counters.run = self.counters.run.max(run.id.0);
                 self.keep_run(id, run)?;
@@ -125,8 +134,22 @@ impl Rows<'_> {
         }
         // Naming the place (?2, ?3) would write the index by position anew each time.
         let sql = "UPDATE jobs SET state = ?4, outcome = ?5, finished = ?6, attempts = ?7, run = ?8, value = ?9, \
-                   executed = ?10, enqueued = ?11 WHERE id = ?1";
-        self.write(sql, &job)
+                   executed = ?10, enqueued = ?11, flags = ?12, until = ?13, earlier = ?14 WHERE id = ?1";
+        self.write(sql, &job)?;
+        // What follows from the event is likely to be asked of this job.
+        self.remember(job);
+        Ok(())
+    }
+
+    /// Keeps what decides when a job starts; for most jobs that is nothing.
+    fn keep_terms(&self, id: JobId, terms: &Terms, needs: &[Needed]) -> Result<()> {
+        let json = (!needs.is_empty()).then_some(Json(needs));
+        let sql = "UPDATE jobs SET rank = ?2, weight = ?3, needs = ?4 WHERE id = ?1";
+        self.change(sql, (id, -i64::from(terms.priority), terms.weight, json))?;
+        for need in needs {
+            self.change("INSERT OR IGNORE INTO needs (needed, job) VALUES (?1, ?2)", (need.job, id))?;
+        }
+        Ok(())
     }
 
     /// Runs a statement on all columns of a job but its definition.
@@ -135,11 +158,12 @@ impl Rows<'_> {
             State::Finished { outcome, at } => (Some(Json(outcome)), Some(Nanos(*at))),
             _ => (None, None),
         };
+        let until = if let State::Pending { wait, .. } = &job.state { wait.until } else { None };
         let columns = (
             job.id,
             &job.queue,
             job.position,
-            Code::from(&job.state),
+            Code::from(job),
             outcome,
             finished,
             job.attempts,
@@ -147,6 +171,9 @@ impl Rows<'_> {
             job.value.as_ref().map(Json),
             job.executed.map(Nanos),
             Nanos(job.enqueued),
+            Flags::from(&job.state),
+            until.map(Nanos),
+            job.earlier,
         );
         self.change(sql, columns)
     }

@@ -9,14 +9,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::definition::definition;
-use crate::model::{Ending, Exit, Job, JobId, Phase, QueueId, Removal, Run, RunId, State, Stop, WorkerId};
+use crate::model::{Ending, Exit, Job, JobId, Phase, QueueId, Removal, Run, RunId, State, Stop, Turn, Wait, WorkerId};
 
 /// A query of jobs `j`, each with its definition `d` and its latest run `r`, as [`job`] reads them.
 macro_rules! select_jobs {
     ($condition:literal) => {
         concat!(
             "SELECT j.id, j.queue, j.position, j.state, j.outcome, j.finished, j.attempts, \
-             j.value, j.executed, j.enqueued, j.removed, \
+             j.value, j.executed, j.enqueued, j.removed, j.flags, j.until, j.needs, j.earlier, \
              r.id, r.attempt, r.worker, r.started, r.ended, r.outcome, r.exit_code, r.exit_signal, \
              d.name, d.title, d.digest, d.run, d.command, d.rest \
              FROM jobs j JOIN definitions d ON d.job = j.id \
@@ -29,8 +29,9 @@ pub(super) use select_jobs;
 
 /// Where by whom it was removed, its latest run and its definition stand in a row of [`select_jobs`].
 const REMOVED: usize = 10;
-const LAST_RUN: usize = 11;
-const DEFINITION: usize = 19;
+const FLAGS: usize = 11;
+const LAST_RUN: usize = 15;
+const DEFINITION: usize = 23;
 
 /// Anything that is stored as JSON.
 pub(super) struct Json<T>(pub(super) T);
@@ -42,42 +43,89 @@ pub(super) struct Nanos(pub(super) DateTime<Utc>);
 #[derive(Clone, Copy)]
 pub(super) struct Code(i64);
 
+/// What else there is to a state that isn't finished, as one number.
+#[derive(Clone, Copy)]
+pub(super) struct Flags(i64);
+
 impl Code {
-    const FINISHED: i64 = 5;
+    const FINISHED: Self = Self(8);
 
     /// The codes of a phase.
     pub(super) fn range(phase: Phase) -> RangeInclusive<i64> {
         match phase {
-            Phase::Pending => 0..=1,
-            Phase::Running => 2..=4,
-            Phase::Finished => Self::FINISHED..=Self::FINISHED,
+            Phase::Pending => 0..=4,
+            Phase::Running => 5..=7,
+            Phase::Finished => 8..=8,
         }
     }
 
+    /// The codes of jobs that run, or are pending and not held.
+    pub(super) fn going_on() -> RangeInclusive<i64> {
+        1..=7
+    }
+
+    /// The codes of jobs that wait for a time only; with `asked`, of those that somebody asked for.
+    pub(super) fn timed(asked: bool) -> RangeInclusive<i64> {
+        if asked { 2..=2 } else { 1..=2 }
+    }
+
     /// A pending job's code.
-    pub(super) fn pending(asked: bool) -> Self {
-        Self(i64::from(asked))
+    pub(super) fn pending(turn: Turn) -> Self {
+        Self(match turn {
+            Turn::Held => 0,
+            Turn::Timed { asked: false } => 1,
+            Turn::Timed { asked: true } => 2,
+            Turn::Ready => 3,
+            Turn::Asked => 4,
+        })
     }
 
     /// The phase that the code belongs to.
     pub(super) fn phase(self) -> Phase {
         match self.0 {
-            0 | 1 => Phase::Pending,
-            2..=4 => Phase::Running,
+            0..=4 => Phase::Pending,
+            5..=7 => Phase::Running,
             _ => Phase::Finished,
         }
     }
 }
 
-impl From<&State> for Code {
-    fn from(state: &State) -> Self {
-        match state {
-            State::Pending { asked } => Self::pending(*asked),
-            State::Running { stop: None } => Self(2),
-            State::Running { stop: Some(Stop::Terminate) } => Self(3),
-            State::Running { stop: Some(Stop::Kill) } => Self(4),
-            State::Finished { .. } => Self(Self::FINISHED),
+impl From<&Job> for Code {
+    fn from(job: &Job) -> Self {
+        match (job.turn(), &job.state) {
+            (Some(turn), _) => Self::pending(turn),
+            (None, State::Running { stop: None, .. }) => Self(5),
+            (None, State::Running { stop: Some(Stop::Terminate), .. }) => Self(6),
+            (None, State::Running { stop: Some(Stop::Kill), .. }) => Self(7),
+            (None, _) => Self::FINISHED,
         }
+    }
+}
+
+impl Flags {
+    const ASKED: i64 = 1;
+    const NEEDS: i64 = 2;
+    const CONFIRM: i64 = 4;
+
+    fn asked(self) -> bool {
+        self.0 & Self::ASKED != 0
+    }
+
+    fn wait(self, until: Option<DateTime<Utc>>) -> Wait {
+        Wait { needs: self.0 & Self::NEEDS != 0, until, confirm: self.0 & Self::CONFIRM != 0 }
+    }
+}
+
+impl From<&State> for Flags {
+    fn from(state: &State) -> Self {
+        let flag = |set: bool, flag: i64| if set { flag } else { 0 };
+        Self(match state {
+            State::Pending { asked, wait } => {
+                flag(*asked, Self::ASKED) + flag(wait.needs, Self::NEEDS) + flag(wait.confirm, Self::CONFIRM)
+            }
+            State::Running { asked, .. } => flag(*asked, Self::ASKED),
+            State::Finished { .. } => 0,
+        })
     }
 }
 
@@ -88,12 +136,17 @@ pub(super) fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
 
 /// A job from a row of [`select_jobs`] whose queue is known already.
 pub(super) fn job_of(row: &Row<'_>, queue: QueueId) -> rusqlite::Result<Job> {
+    let flags: Flags = row.get(FLAGS)?;
+    let running = |stop| State::Running { asked: flags.asked(), stop };
     let state = match row.get(3)? {
-        code @ (0 | 1) => State::Pending { asked: code == 1 },
-        2 => State::Running { stop: None },
-        3 => State::Running { stop: Some(Stop::Terminate) },
-        4 => State::Running { stop: Some(Stop::Kill) },
-        Code::FINISHED => {
+        0..=4 => {
+            let until = row.get::<_, Option<_>>(FLAGS + 1)?.map(|Nanos(until)| until);
+            State::Pending { asked: flags.asked(), wait: flags.wait(until) }
+        }
+        5 => running(None),
+        6 => running(Some(Stop::Terminate)),
+        7 => running(Some(Stop::Kill)),
+        8 => {
             let (Json(outcome), Nanos(at)) = (row.get(4)?, row.get(5)?);
             State::Finished { outcome, at }
         }
@@ -106,7 +159,9 @@ pub(super) fn job_of(row: &Row<'_>, queue: QueueId) -> rusqlite::Result<Job> {
         position: row.get(2)?,
         definition: definition(row, DEFINITION)?,
         state,
+        needs: row.get::<_, Option<_>>(FLAGS + 2)?.map(|Json(needs)| needs).unwrap_or_default(),
         attempts: row.get(6)?,
+        earlier: row.get(FLAGS + 3)?,
         last_run,
         value: row.get::<_, Option<_>>(7)?.map(|Json(value)| value),
         executed: row.get::<_, Option<_>>(8)?.map(|Nanos(at)| at),
@@ -175,6 +230,18 @@ impl ToSql for Code {
 }
 
 impl FromSql for Code {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        value.as_i64().map(Self)
+    }
+}
+
+impl ToSql for Flags {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.0.into())
+    }
+}
+
+impl FromSql for Flags {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         value.as_i64().map(Self)
     }

@@ -7,6 +7,7 @@ mod apply;
 mod codec;
 mod definition;
 mod load;
+mod migrate;
 mod open;
 mod rows;
 
@@ -20,7 +21,7 @@ use super::log::{LogReader, LogWriter};
 use super::{Answer, Folder, Listener, Ring, Store, StoreError};
 use crate::crash;
 use crate::model::{
-    Call, Command, Definition, Job, JobId, Ledger, QueueView, Recorded, Run, RunId, Undecided, Worker, decide,
+    Call, Command, Definition, Event, Job, JobId, Ledger, QueueView, Recorded, Run, RunId, Undecided, Worker, perform,
 };
 use rows::Rows;
 
@@ -47,11 +48,9 @@ impl Sqlite {
         let before = rows.counters.seq;
         let mut answers = Vec::with_capacity(commands.len());
         for command in commands {
-            answers.push(match decide(&rows, command, now) {
-                Ok(events) => {
-                    rows.apply(&events, now)?;
-                    Ok(events)
-                }
+            let apply = |rows: &mut Rows<'_>, events: Vec<Event>| rows.apply(&events, now).map(|()| events);
+            answers.push(match perform(&mut rows, command, now, apply) {
+                Ok(events) => Ok(events),
                 Err(Undecided::Refused(refusal)) => Err(refusal),
                 Err(Undecided::View(error)) => return Err(error),
             });

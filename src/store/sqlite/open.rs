@@ -9,12 +9,10 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::Sqlite;
+use super::migrate::{FORMAT, migrate};
 use crate::crash;
 use crate::store::folder::open_private;
 use crate::store::{Folder, StoreError};
-
-/// The format that this program writes, kept in `user_version`.
-const FORMAT: i64 = 1;
 
 /// How every database of `SQLite` begins.
 const MAGIC: &[u8] = b"SQLite format 3\0";
@@ -102,11 +100,12 @@ fn write_schema(path: &Path) -> rusqlite::Result<()> {
 fn connect(path: &Path) -> Result<Connection, StoreError> {
     let failed = |error| StoreError::database(path, error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let db = Connection::open_with_flags(path, flags).map_err(failed)?;
+    let mut db = Connection::open_with_flags(path, flags).map_err(failed)?;
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(failed)?;
     db.busy_timeout(PATIENCE).map_err(failed)?;
     match db.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)? {
         FORMAT => {}
+        found @ 1..FORMAT => migrate(&mut db, path, found)?,
         found if found > FORMAT => return Err(StoreError::TooNew { path: path.to_owned(), found, known: FORMAT }),
         found => return Err(unreadable(path, &format!("there is no format {found}"))),
     }
@@ -142,7 +141,7 @@ fn has_log(path: &Path) -> bool {
     fs::metadata(log_of(path)).is_ok_and(|log| log.len() > 0)
 }
 
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()

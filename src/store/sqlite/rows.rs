@@ -2,11 +2,14 @@
 
 use std::cell::RefCell;
 
+use chrono::{DateTime, Utc};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Result, Row};
 
-use super::codec::{self, Code, Json, select_jobs};
+use super::codec::{self, Code, Json, Nanos, select_jobs};
 use super::definition::definition;
-use crate::model::{Counters, Filed, Job, JobId, Phase, QueueId, QueueView, Removal, RunId, View, Worker, WorkerId};
+use crate::model::{
+    Counters, Filed, Job, JobId, Phase, QueueId, QueueView, Removal, RunId, Target, Turn, View, Worker, WorkerId,
+};
 
 /// The site of one transaction. Its few queues and counters are read once and kept; jobs are looked up.
 pub(super) struct Rows<'t> {
@@ -36,6 +39,11 @@ impl<'t> Rows<'t> {
         }
     }
 
+    /// Keeps a job in mind as it stands now.
+    pub(super) fn remember(&self, job: Job) {
+        self.recent.replace(Some(job));
+    }
+
     /// Forgets the job looked up last, because it may have changed.
     pub(super) fn forget(&self) {
         self.recent.take();
@@ -52,14 +60,6 @@ impl<'t> Rows<'t> {
 
     fn all<T>(&self, sql: &str, params: impl Params, read: impl FnMut(&Row<'_>) -> Result<T>) -> Result<Vec<T>> {
         self.statement(sql)?.query_map(params, read)?.collect()
-    }
-
-    /// The first pending job of a queue that was asked for, or was not: its place and number.
-    fn first(&self, queue: &QueueId, asked: bool) -> Result<Option<(i64, JobId)>> {
-        let sql = "SELECT position, id FROM jobs WHERE queue = ?1 AND state = ?2 AND removed IS NULL \
-                   ORDER BY position, id LIMIT 1";
-        let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
-        self.statement(sql)?.query_row((queue, Code::pending(asked)), read).optional()
     }
 }
 
@@ -141,7 +141,7 @@ impl View for Rows<'_> {
         let sql = match phase {
             Phase::Pending => {
                 "SELECT id FROM jobs WHERE queue = ?1 AND state BETWEEN ?2 AND ?3 AND removed IS NULL \
-                 ORDER BY position, id"
+                 ORDER BY rank, position, id"
             }
             Phase::Running => {
                 "SELECT j.id FROM jobs j LEFT JOIN runs r ON r.job = j.id AND r.id = j.run \
@@ -156,24 +156,64 @@ impl View for Rows<'_> {
         self.all(sql, (queue, codes.start(), codes.end()), |row| row.get(0))
     }
 
-    fn next_pending(&self, queue: &QueueId, asked: bool) -> Result<Option<Job>> {
-        let asked_for = self.first(queue, true)?;
-        let other = if asked { None } else { self.first(queue, false)? };
-        match asked_for.into_iter().chain(other).min() {
-            Some((_, id)) => self.job(id),
-            None => Ok(None),
+    fn target(&self, target: &Target) -> Result<Option<JobId>> {
+        match target {
+            Target::Number(id) => {
+                self.statement("SELECT id FROM jobs WHERE id = ?1")?.query_row([id], |row| row.get(0)).optional()
+            }
+            Target::Named(queue, name) => {
+                let sql =
+                    "SELECT j.id FROM definitions d JOIN jobs j ON j.id = d.job WHERE d.name = ?2 AND j.queue = ?1";
+                self.statement(sql)?.query_row((queue, name), |row| row.get(0)).optional()
+            }
         }
     }
 
-    fn running(&self, queue: &QueueId) -> Result<u32> {
-        let sql = "SELECT count(*) FROM jobs WHERE queue = ?1 AND state BETWEEN ?2 AND ?3 AND removed IS NULL";
+    fn dependants(&self, job: JobId) -> Result<Vec<JobId>> {
+        let sql = "SELECT n.job FROM needs n JOIN jobs j ON j.id = n.job WHERE n.needed = ?1 AND j.removed IS NULL \
+                   ORDER BY n.job";
+        self.all(sql, [job], |row| row.get(0))
+    }
+
+    fn first(&self, queue: &QueueId, turn: Turn) -> Result<Option<Job>> {
+        let sql = "SELECT id FROM jobs WHERE queue = ?1 AND state = ?2 AND removed IS NULL \
+                   ORDER BY rank, position, id LIMIT 1";
+        let first = self.statement(sql)?.query_row((queue, Code::pending(turn)), |row| row.get(0)).optional()?;
+        first.map_or(Ok(None), |id| self.job(id))
+    }
+
+    fn held(&self, queue: &QueueId) -> Result<Vec<JobId>> {
+        let sql = "SELECT id FROM jobs WHERE queue = ?1 AND state = ?2 AND removed IS NULL ORDER BY rank, position, id";
+        self.all(sql, (queue, Code::pending(Turn::Held)), |row| row.get(0))
+    }
+
+    fn taken(&self, queue: &QueueId) -> Result<u32> {
+        let sql = "SELECT min(coalesce(sum(weight), 0), 4294967295) FROM jobs \
+                   WHERE queue = ?1 AND state BETWEEN ?2 AND ?3 AND removed IS NULL";
         let codes = Code::range(Phase::Running);
         self.statement(sql)?.query_row((queue, codes.start(), codes.end()), |row| row.get(0))
     }
 
-    fn others_open(&self, queue: &QueueId, but: JobId) -> Result<bool> {
-        let sql = "SELECT 1 FROM jobs WHERE queue = ?1 AND state <= ?2 AND removed IS NULL AND id <> ?3";
-        self.statement(sql)?.exists((queue, Code::range(Phase::Running).end(), but))
+    fn goes_on(&self, queue: &QueueId) -> Result<bool> {
+        let sql = "SELECT 1 FROM jobs WHERE queue = ?1 AND state BETWEEN ?2 AND ?3 AND removed IS NULL";
+        let codes = Code::going_on();
+        self.statement(sql)?.exists((queue, codes.start(), codes.end()))
+    }
+
+    fn due(&self, now: DateTime<Utc>) -> Result<Vec<JobId>> {
+        // The outer loop is over the queues, which are few: each finds what is due by the index.
+        let sql = "SELECT j.id FROM queues q CROSS JOIN jobs j ON j.queue = q.id AND j.state IN (1, 2) \
+                   AND j.until <= ?1 AND j.until IS NOT NULL WHERE j.removed IS NULL ORDER BY j.until, j.id";
+        self.all(sql, [Nanos(now)], |row| row.get(0))
+    }
+
+    fn next_due(&self, queue: &QueueId, asked: bool) -> Result<Option<DateTime<Utc>>> {
+        let sql = "SELECT min(until) FROM jobs \
+                   WHERE queue = ?1 AND state BETWEEN ?2 AND ?3 AND until IS NOT NULL AND removed IS NULL";
+        let codes = Code::timed(asked);
+        let until: Option<Nanos> =
+            self.statement(sql)?.query_row((queue, codes.start(), codes.end()), |row| row.get(0))?;
+        Ok(until.map(|Nanos(until)| until))
     }
 
     fn last_position(&self, queue: &QueueId) -> Result<i64> {

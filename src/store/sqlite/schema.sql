@@ -1,4 +1,4 @@
--- Format 1. Times are nanoseconds since 1970 in UTC, which SQLite compares and keeps exactly.
+-- Format 2. Times are nanoseconds since 1970 in UTC, which SQLite compares and keeps exactly.
 
 -- One row: the numbers given so far, and the version of jobs.yaml that is in force.
 CREATE TABLE site (
@@ -28,10 +28,17 @@ CREATE TABLE jobs (
     id INTEGER PRIMARY KEY,
     queue TEXT NOT NULL,
     position INTEGER NOT NULL,
-    state INTEGER NOT NULL, -- 0 pending, 1 pending and asked for, 2 running, 3 told to stop, 4 to be killed, 5 finished
+    rank INTEGER NOT NULL,  -- lower goes first: the negative of its priority
+    weight INTEGER NOT NULL,
+    state INTEGER NOT NULL, -- pending: 0 held, 1 waits for a time, 2 the same and asked for, 3 ready, 4 asked for;
+                            -- 5 running, 6 told to stop, 7 to be killed; 8 finished
+    flags INTEGER NOT NULL, -- sum of 1 asked for, 2 needs others, 4 waits for a person
+    until INTEGER,          -- pending, and not before this
     outcome TEXT,           -- JSON, when finished
     finished INTEGER,
+    needs TEXT,             -- JSON: the jobs that it needs; NULL is none
     attempts INTEGER NOT NULL,
+    earlier INTEGER NOT NULL, -- how many of them were over when it became pending anew
     run INTEGER,            -- the latest
     value TEXT,             -- JSON; NULL is no value
     executed INTEGER,
@@ -39,7 +46,15 @@ CREATE TABLE jobs (
     removed TEXT            -- JSON: by whom it was taken out of its queue
 );
 CREATE INDEX jobs_by_position ON jobs (queue, position);
-CREATE INDEX jobs_by_state ON jobs (queue, state, position) WHERE removed IS NULL;
+CREATE INDEX jobs_by_state ON jobs (queue, state, rank, position) WHERE removed IS NULL;
+CREATE INDEX jobs_by_time ON jobs (queue, state, until) WHERE until IS NOT NULL;
+
+-- Who needs whom.
+CREATE TABLE needs (
+    needed INTEGER NOT NULL,
+    job INTEGER NOT NULL,
+    PRIMARY KEY (needed, job)
+) WITHOUT ROWID;
 
 CREATE TABLE definitions (
     job INTEGER PRIMARY KEY,

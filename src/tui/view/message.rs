@@ -46,7 +46,7 @@ pub(super) fn draw(screen: &Screen, area: Rect, buffer: &mut Buffer, now: DateTi
 fn about(job: &Job, screen: &Screen, now: DateTime<Utc>) -> String {
     let mut parts = vec![format!("{} {}", job.id, job.path())];
     parts.push(match &job.state {
-        State::Pending { asked: true } => "pending, asked for".to_owned(),
+        State::Pending { asked: true, .. } => "pending, asked for".to_owned(),
         State::Pending { .. } => "pending".to_owned(),
         State::Running { .. } => "running".to_owned(),
         State::Finished { outcome, .. } => row::outcome_words(outcome),

@@ -107,7 +107,7 @@ fn parts(job: &Job, queue: &QueueRecord, setup: &Setup, now: DateTime<Utc>) -> P
     let look = &setup.look;
     let (theme, signs) = (&look.theme, look.signs);
     match &job.state {
-        State::Pending { asked } => {
+        State::Pending { asked, .. } => {
             let failed = job.failure().map(|failure| text::plain_line(&failure.message));
             let (sign, sign_style) = match (&failed, asked) {
                 (_, true) => (signs.asked, theme.live),
@@ -122,7 +122,7 @@ fn parts(job: &Job, queue: &QueueRecord, setup: &Setup, now: DateTime<Utc>) -> P
             };
             Parts { sign, sign_style, note, note_style, moment: String::new(), took: String::new() }
         }
-        State::Running { stop } => {
+        State::Running { stop, .. } => {
             let (sign, note) = match stop {
                 None => (signs.running, ""),
                 Some(Stop::Terminate) => (signs.stopping, "stopping"),

@@ -61,7 +61,7 @@ fn on_failure() -> impl Strategy<Value = OnFailure> {
 }
 
 fn reports() -> impl Strategy<Value = Report> {
-    let outcomes = vec![Outcome::Succeeded, Outcome::Succeeded, failed(), Outcome::Cancelled, Outcome::Skipped];
+    let outcomes = vec![Outcome::Succeeded, Outcome::Succeeded, failed(), Outcome::Cancelled, Outcome::Interrupted];
     let values =
         vec![None, Some(serde_json::Value::Null), Some("".into()), Some(serde_json::json!({"é": [1.5, "\0"]}))];
     let exits = vec![None, Some(setlist::model::Exit::Code(-3)), Some(setlist::model::Exit::Signal(9))];

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use setlist::Command;
-use setlist::model::{JobId, Mode, OnFailure, Outcome, Phase, QueueId, Report, State, Stop, Value, WorkerId};
+use setlist::model::{JobId, Mode, OnFailure, Outcome, Phase, QueueId, Report, State, Stop, Value, Wait, WorkerId};
 
 use super::QUEUES;
 
@@ -68,7 +68,7 @@ impl Reference {
                         id: self.jobs.len() as u64 + 1,
                         queue: name(queue),
                         gone: false,
-                        state: State::Pending { asked: false },
+                        state: waiting(false),
                         attempts: 0,
                         run: None,
                         worker: 0,
@@ -99,25 +99,25 @@ impl Reference {
             Command::Run { job } => {
                 let card = self.card(*job)?;
                 match card.state {
-                    State::Pending { asked: false } => {}
+                    State::Pending { asked: false, .. } => {}
                     State::Finished { .. } => card.enqueued = now,
                     _ => return Err("state"),
                 }
-                card.state = State::Pending { asked: true };
+                card.state = waiting(true);
             }
             Command::Reset { job } => {
                 let card = self.card(*job)?;
                 let State::Finished { .. } = card.state else { return Err("state") };
-                card.state = State::Pending { asked: false };
+                card.state = waiting(false);
                 card.enqueued = now;
             }
             Command::Cancel { job, stop } => {
                 let card = self.card(*job)?;
                 card.state = match card.state {
                     State::Pending { .. } => State::Finished { outcome: Outcome::Cancelled, at: now },
-                    State::Running { stop: None } => State::Running { stop: Some(*stop) },
-                    State::Running { stop: Some(Stop::Terminate) } if *stop == Stop::Kill => {
-                        State::Running { stop: Some(*stop) }
+                    State::Running { asked, stop: None } => State::Running { asked, stop: Some(*stop) },
+                    State::Running { asked, stop: Some(Stop::Terminate) } if *stop == Stop::Kill => {
+                        State::Running { asked, stop: Some(*stop) }
                     }
                     _ => return Err("state"),
                 }
@@ -149,6 +149,7 @@ impl Reference {
                     return Err("nothing");
                 }
             }
+            Command::Ripen | Command::Confirm { .. } => return Err("nothing"),
             Command::Join { .. } => {
                 self.workers += 1;
                 self.present.insert(self.workers);
@@ -240,9 +241,7 @@ impl Reference {
                 return None;
             }
             let pending = self.list(line.name, Phase::Pending);
-            let asked = |id: &&u64| {
-                self.jobs.iter().any(|card| card.id == **id && card.state == State::Pending { asked: true })
-            };
+            let asked = |id: &&u64| self.jobs.iter().any(|card| card.id == **id && card.state == waiting(true));
             let any = pending.first().filter(|_| line.mode == Mode::Processing);
             pending.iter().find(asked).or(any).copied()
         })
@@ -259,7 +258,7 @@ impl Reference {
         self.runs += 1;
         let run = self.runs;
         let card = self.at(id);
-        card.state = State::Running { stop: None };
+        card.state = State::Running { asked: card.state == waiting(true), stop: None };
         card.attempts += 1;
         card.run = Some(run);
         card.worker = worker.0;
@@ -274,7 +273,7 @@ impl Reference {
             card.value.clone_from(&report.value);
         }
         if pending {
-            card.state = State::Pending { asked: false };
+            card.state = waiting(false);
         } else {
             card.state = State::Finished { outcome: report.outcome.clone(), at: now };
             card.executed = Some(now);
@@ -299,6 +298,11 @@ impl Card {
     fn finished(&self) -> Option<DateTime<Utc>> {
         if let State::Finished { at, .. } = self.state { Some(at) } else { None }
     }
+}
+
+/// Pending, and waiting for nothing but its turn.
+fn waiting(asked: bool) -> State {
+    State::Pending { asked, wait: Wait::default() }
 }
 
 pub(super) fn name(queue: &QueueId) -> &'static str {
