@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet as Shown};
+use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Renderer, Snippet as Shown};
 
 /// All that is wrong with one file; never empty. Displays as one line, [`render`](Self::render)s as a report.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,8 +34,8 @@ pub struct Diagnostic {
     pub hint: Option<String>,
     /// The line itself.
     pub snippet: Snippet,
-    /// Another place that belongs to the error.
-    pub related: Option<Related>,
+    /// Other places that belong to the error.
+    pub related: Vec<Related>,
 }
 
 /// A line of the file with the part of it that is meant.
@@ -80,15 +80,21 @@ impl Diagnostics {
             .element(Origin::path(self.name.as_str()).line(diagnostic.line).char_column(diagnostic.column));
         if !diagnostic.snippet.text.is_empty() {
             let mut shown = self.shown(&diagnostic.snippet, AnnotationKind::Primary, diagnostic.expected.as_deref());
-            let mut elsewhere = None;
-            if let Some(Related { snippet, message }) = &diagnostic.related {
+            let mut elsewhere: Vec<(usize, Shown<'a, Annotation<'a>>)> = Vec::new();
+            for Related { snippet, message } in &diagnostic.related {
+                let also = AnnotationKind::Context.span(snippet.span.clone()).label(message.as_str());
                 if snippet.line == diagnostic.line {
-                    let also = AnnotationKind::Context.span(snippet.span.clone()).label(message.as_str());
                     shown = shown.annotation(also);
+                } else if let Some(at) = elsewhere.iter().position(|(line, _)| *line == snippet.line) {
+                    let (line, other) = elsewhere.swap_remove(at);
+                    elsewhere.push((line, other.annotation(also)));
                 } else {
-                    elsewhere = Some(self.shown(snippet, AnnotationKind::Context, Some(message)));
+                    let other = self.shown(snippet, AnnotationKind::Context, Some(message));
+                    elsewhere.push((snippet.line, other));
                 }
             }
+            elsewhere.sort_by_key(|(line, _)| *line);
+            let elsewhere = elsewhere.into_iter().map(|(_, shown)| shown);
             group = Level::ERROR.primary_title(diagnostic.message.as_str()).element(shown).elements(elsewhere);
         }
         if !diagnostic.path.is_empty() {
@@ -105,7 +111,7 @@ impl Diagnostics {
         snippet: &'a Snippet,
         kind: AnnotationKind,
         label: Option<&'a str>,
-    ) -> Shown<'a, annotate_snippets::Annotation<'a>> {
+    ) -> Shown<'a, Annotation<'a>> {
         Shown::source(&*snippet.text)
             .path(self.name.as_str())
             .line_start(snippet.line)

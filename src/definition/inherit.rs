@@ -1,42 +1,55 @@
 //! Fields that a job inherits from its queue, and both from `defaults`.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::path::Path;
 use super::problems::{Problem, Problems};
 use super::tree::{Class, Entry, Kind, Node};
-use super::value;
+use super::{retry, value, written};
+use crate::model::{After, Retry, Setup, Terms};
 
 /// What one level of the file says; `None` where it says nothing.
 #[derive(Clone, Default)]
 pub(super) struct Inherited {
+    /// Whether it says anything at all.
+    said: bool,
     /// Merged by name over the levels; all other fields replace.
     pub(super) env: BTreeMap<String, Option<String>>,
-    pub(super) shell: Option<Vec<String>>,
-    pub(super) cwd: Option<PathBuf>,
-    pub(super) timeout: Option<Limit>,
-    pub(super) grace: Option<Duration>,
-    pub(super) ok_codes: Option<Vec<i32>>,
+    env_files: Option<Vec<PathBuf>>,
+    pub(super) shell: Option<Arc<[String]>>,
+    cwd: Option<PathBuf>,
+    timeout: Option<Limit<Duration>>,
+    grace: Option<Duration>,
+    retry: Option<Retry>,
+    /// A delay of nothing is none.
+    after: Option<After>,
+    priority: Option<i32>,
+    weight: Option<u32>,
+    ok_codes: Option<Arc<[i32]>>,
+    pty: Option<bool>,
+    log_limit: Option<u64>,
     pub(super) tags: Option<Vec<String>>,
 }
 
-/// A limit of time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Limit {
+/// A limit.
+#[derive(Clone, Copy)]
+pub(super) enum Limit<T> {
     /// There is none, whatever an outer level says.
     None,
-    /// After this long.
-    After(Duration),
+    /// This is it.
+    At(T),
 }
 
-impl Limit {
-    /// The duration, if there is a limit.
-    pub(super) fn duration(self) -> Option<Duration> {
+impl<T> Limit<T> {
+    /// Where the limit is, if there is one.
+    pub(super) fn value(self) -> Option<T> {
         match self {
             Self::None => None,
-            Self::After(duration) => Some(duration),
+            Self::At(value) => Some(value),
         }
     }
 }
@@ -46,12 +59,19 @@ impl Inherited {
     pub(super) fn take(&mut self, entry: &Entry<'_>, path: &Path<'_>, problems: &mut Problems) -> bool {
         let node = &entry.value;
         match &*entry.key.text {
+            "env_file" => self.env_files = env_files(node, path, problems),
             "env" => self.env = value::variables(node, path, problems).unwrap_or_default(),
-            "shell" => self.shell = shell(node, path, problems),
+            "shell" => self.shell = shell(node, path, problems).map(Into::into),
             "cwd" => self.cwd = value::filled(node, path, "the path", problems).map(PathBuf::from),
             "timeout" => self.timeout = limit(node, path, problems),
             "grace" => self.grace = value::duration(node, path, problems),
-            "ok_codes" => self.ok_codes = ok_codes(node, path, problems),
+            "retry" => self.retry = retry::read(node, path, problems),
+            "after" => self.after = after(node, path, problems),
+            "priority" => self.priority = number(node, path, i32::MIN.into()..=i32::MAX.into(), problems),
+            "weight" => self.weight = number(node, path, 1..=u32::MAX.into(), problems),
+            "ok_codes" => self.ok_codes = ok_codes(node, path, problems).map(Into::into),
+            "pty" => self.pty = value::flag(node, path, problems),
+            "log_limit" => self.log_limit = log_limit(node, path, problems),
             "tags" => {
                 self.tags = value::list(node, path, "a list of tags", problems, |node, path, problems| {
                     value::filled(node, path, "the tag", problems)
@@ -59,7 +79,13 @@ impl Inherited {
             }
             _ => return false,
         }
+        self.said = true;
         true
+    }
+
+    /// Whether nothing is said at all, so that everything is as on the level around it.
+    pub(super) fn is_silent(&self) -> bool {
+        !self.said
     }
 
     /// This level with what it doesn't say itself taken from the level around it.
@@ -70,19 +96,56 @@ impl Inherited {
             }
         }
         Self {
+            said: self.said || outer.said,
             env: self.env,
+            env_files: self.env_files.or_else(|| outer.env_files.clone()),
             shell: self.shell.or_else(|| outer.shell.clone()),
             cwd: self.cwd.or_else(|| outer.cwd.clone()),
             timeout: self.timeout.or(outer.timeout),
             grace: self.grace.or(outer.grace),
+            retry: self.retry.or_else(|| outer.retry.clone()),
+            after: self.after.or(outer.after),
+            priority: self.priority.or(outer.priority),
+            weight: self.weight.or(outer.weight),
             ok_codes: self.ok_codes.or_else(|| outer.ok_codes.clone()),
+            pty: self.pty.or(outer.pty),
+            log_limit: self.log_limit.or(outer.log_limit),
             tags: self.tags.or_else(|| outer.tags.clone()),
+        }
+    }
+
+    /// The setup of a job with this standard input, when nothing more is around this level.
+    pub(super) fn setup(&self, stdin: Option<String>) -> Setup {
+        let usual = Setup::plain();
+        Setup {
+            env: self.env.clone(),
+            env_files: self.env_files.clone().unwrap_or_default(),
+            cwd: self.cwd.clone(),
+            stdin,
+            timeout: self.timeout.and_then(Limit::value),
+            grace: self.grace.unwrap_or(usual.grace),
+            ok_codes: self.ok_codes.clone().unwrap_or_else(Setup::default_ok_codes),
+            pty: self.pty.unwrap_or(usual.pty),
+            log_limit: self.log_limit.unwrap_or(usual.log_limit),
+        }
+    }
+
+    /// The terms of a job that asks this before it runs, when nothing more is around this level; what it needs is seen
+    /// to later.
+    pub(super) fn terms(&self, confirm: Option<String>) -> Terms {
+        Terms {
+            needs: Vec::new(),
+            after: self.after.filter(|after| *after != After::Delay(Duration::ZERO)),
+            priority: self.priority.unwrap_or_default(),
+            weight: self.weight.unwrap_or(1),
+            retry: self.retry.clone().unwrap_or_else(Retry::never),
+            confirm,
         }
     }
 }
 
 /// A duration longer than nothing, or `none`.
-fn limit(node: &Node<'_>, path: &Path<'_>, problems: &mut Problems) -> Option<Limit> {
+fn limit(node: &Node<'_>, path: &Path<'_>, problems: &mut Problems) -> Option<Limit<Duration>> {
     if matches!(&node.kind, Kind::Scalar(Class::Text, text) if text == "none") {
         return Some(Limit::None);
     }
@@ -92,7 +155,45 @@ fn limit(node: &Node<'_>, path: &Path<'_>, problems: &mut Problems) -> Option<Li
         problems.add(problem.hint("`none` means that there is none"));
         return None;
     }
-    Some(Limit::After(limit))
+    Some(Limit::At(limit))
+}
+
+/// A delay or a time, or `none`, which is a delay of nothing.
+fn after(node: &Node<'_>, path: &Path<'_>, problems: &mut Problems) -> Option<After> {
+    if matches!(&node.kind, Kind::Scalar(Class::Text, text) if text == "none") {
+        return Some(After::Delay(Duration::ZERO));
+    }
+    value::after(node, path, problems)
+}
+
+fn number<T: TryFrom<i64>>(
+    node: &Node<'_>,
+    path: &Path<'_>,
+    range: RangeInclusive<i64>,
+    problems: &mut Problems,
+) -> Option<T> {
+    value::whole(node, path, *range.start(), *range.end(), problems).and_then(|number| T::try_from(number).ok())
+}
+
+fn log_limit(node: &Node<'_>, path: &Path<'_>, problems: &mut Problems) -> Option<u64> {
+    let limit = value::size(node, path, problems)?;
+    if limit < written::SMALLEST_LOG {
+        let message = format!("a run keeps at least {} bytes of its output", written::SMALLEST_LOG);
+        problems.add(Problem::new(node.id, path, message));
+        return None;
+    }
+    Some(limit)
+}
+
+/// A path or a list of paths.
+fn env_files(node: &Node<'_>, path: &Path<'_>, problems: &mut Problems) -> Option<Vec<PathBuf>> {
+    let file = |node: &Node<'_>, path: &Path<'_>, problems: &mut Problems| {
+        value::filled(node, path, "the path", problems).map(PathBuf::from)
+    };
+    match node.kind {
+        Kind::Scalar(..) => file(node, path, problems).map(|file| vec![file]),
+        _ => value::list(node, path, "a path or a list of paths", problems, file),
+    }
 }
 
 /// A name or a list: an interpreter, or the arguments to which the script is added.

@@ -6,14 +6,15 @@ use serde_json::{Map, Value};
 
 use super::digest::digest;
 use super::field::{self, Place};
-use super::inherit::{self, Inherited, Limit};
+use super::inherit::{self, Inherited};
 use super::names::{self, Names};
 use super::path::Path;
 use super::problems::{Problem, Problems};
+use super::shared::Shared;
 use super::tree::{Kind, Node};
 use super::value;
 use super::words::quoted;
-use crate::model::{Arguments, Definition, Program, Script, Setup};
+use crate::model::{Arguments, Definition, Program, Script, Setup, Terms};
 
 /// What an entry says of itself.
 pub(super) struct Entry {
@@ -24,8 +25,25 @@ pub(super) struct Entry {
     stdin: Option<String>,
     args: Vec<Value>,
     kwargs: Map<String, Value>,
+    confirm: Option<String>,
     own: Inherited,
     digest: i64,
+}
+
+/// What the levels around a queue's jobs say for all of them.
+pub(super) struct Around {
+    inherited: Inherited,
+    /// The setup and the terms of a job that says nothing of its own.
+    setup: Arc<Setup>,
+    terms: Arc<Terms>,
+}
+
+impl Around {
+    pub(super) fn new(inherited: Inherited, shared: &mut Shared) -> Self {
+        let setup = shared.setup(inherited.setup(None));
+        let terms = shared.terms(inherited.terms(None));
+        Self { inherited, setup, terms }
+    }
 }
 
 /// What is to run, before the shell is known.
@@ -44,6 +62,7 @@ impl Entry {
             stdin: None,
             args: Vec::new(),
             kwargs: Map::new(),
+            confirm: None,
             own: Inherited::default(),
             digest: digest(node),
         };
@@ -77,6 +96,7 @@ impl Entry {
                     self.args = args.unwrap_or_default();
                 }
                 "kwargs" => self.kwargs = value::named_arguments(node, path, problems).unwrap_or_default(),
+                "confirm" => self.confirm = value::filled(node, path, "the question", problems),
                 _ if self.own.take(entry, path, problems) => {}
                 _ => field::unknown(entry, Place::Job, path, problems),
             }
@@ -114,31 +134,34 @@ impl Entry {
     }
 
     /// The definition, with what it inherits from the levels around it.
-    pub(super) fn define(self, name: Arc<str>, outer: &Inherited) -> Definition {
-        let inherited = self.own.over(outer);
+    pub(super) fn define(self, name: Arc<str>, around: &Around, shared: &mut Shared) -> Definition {
+        let (silent, stdin, confirm) = (self.own.is_silent(), self.stdin, self.confirm);
+        let all;
+        let inherited = if silent {
+            &around.inherited
+        } else {
+            all = self.own.over(&around.inherited);
+            &all
+        };
         let program = match self.program {
             Written::Run(text) => {
-                Program::Run { text, shell: inherited.shell.map_or_else(Program::default_shell, Into::into) }
+                Program::Run { text, shell: inherited.shell.clone().unwrap_or_else(Program::default_shell) }
             }
             Written::Command(words) => Program::Command(words),
         };
-        let setup = Setup {
-            env: inherited.env,
-            cwd: inherited.cwd,
-            stdin: self.stdin,
-            timeout: inherited.timeout.and_then(Limit::duration),
-            grace: inherited.grace.unwrap_or(Setup::DEFAULT_GRACE),
-            ok_codes: inherited.ok_codes.map_or_else(Setup::default_ok_codes, Into::into),
-            ..Setup::default()
-        };
-        let mut definition = Definition::new(Script { program, setup: setup.into() });
+        let same = |told: bool| silent && !told;
+        let setup =
+            if same(stdin.is_some()) { Arc::clone(&around.setup) } else { shared.setup(inherited.setup(stdin)) };
+        let mut definition = Definition::new(Script { program, setup });
         definition.name = Some(name);
         definition.title = self.title;
         let arguments = Arguments { args: self.args, kwargs: self.kwargs };
         if !arguments.is_empty() {
             definition.arguments = arguments.into();
         }
-        definition.tags = inherited.tags.unwrap_or_default();
+        definition.terms =
+            if same(confirm.is_some()) { Arc::clone(&around.terms) } else { shared.terms(inherited.terms(confirm)) };
+        definition.tags = inherited.tags.clone().unwrap_or_default();
         definition.digest = Some(self.digest);
         definition
     }

@@ -5,14 +5,16 @@ use std::sync::Arc;
 
 use super::field::{self, Place};
 use super::inherit::Inherited;
-use super::job::Entry;
+use super::job::{Around, Entry};
+use super::keep::Limits;
 use super::names::Names;
 use super::path::Path;
 use super::problems::{Problem, Problems};
+use super::shared::Shared;
 use super::tree::{self, Kind, Node};
 use super::value;
 use super::words::quoted;
-use crate::model::{Keep, OnFailure, QueueId, QueuePlan, Settings};
+use crate::model::{OnFailure, QueueId, QueuePlan, Settings};
 
 /// The queues that the resolved file defines. All that is wrong is reported; then the queues are not complete.
 pub(super) fn queues(root: &Node<'_>, problems: &mut Problems) -> Vec<QueuePlan> {
@@ -37,7 +39,8 @@ pub(super) fn queues(root: &Node<'_>, problems: &mut Problems) -> Vec<QueuePlan>
     let path = top.key("queues");
     let entries = value::map(node, &path, "a map of queues", problems).unwrap_or_default();
     let queues = entries.iter().enumerate();
-    queues.filter_map(|(order, entry)| queue(entry, order, &defaults, &path, problems)).collect()
+    let shared = &mut Shared::new();
+    queues.filter_map(|(order, entry)| queue(entry, order, &defaults, &path, shared, problems)).collect()
 }
 
 /// The number of the value that defines the job `queue/name`.
@@ -58,6 +61,7 @@ struct Level {
     title: String,
     parallel: Option<u32>,
     on_failure: Option<OnFailure>,
+    keep: Limits,
     inherited: Inherited,
 }
 
@@ -73,6 +77,7 @@ impl Level {
                 let words = [("continue", OnFailure::Continue), ("stop", OnFailure::Stop)];
                 self.on_failure = value::word(&entry.value, path, &words, problems);
             }
+            "keep" => self.keep = Limits::read(&entry.value, path, problems),
             _ => return self.inherited.take(entry, path, problems),
         }
         true
@@ -95,14 +100,16 @@ fn queue(
     order: usize,
     defaults: &Level,
     path: &Path<'_>,
+    shared: &mut Shared,
     problems: &mut Problems,
 ) -> Option<QueuePlan> {
     let path = path.key(&entry.key.text);
     let mut level = Level::default();
     let mut plans = Vec::new();
-    let inherit = |level: &Level| level.inherited.clone().over(&defaults.inherited);
+    let around =
+        |level: &Level, shared: &mut Shared| Around::new(level.inherited.clone().over(&defaults.inherited), shared);
     match &entry.value.kind {
-        Kind::List(items) => plans = jobs(items, &inherit(&level), &path, problems),
+        Kind::List(items) => plans = jobs(items, &around(&level, shared), &path, shared, problems),
         Kind::Map(entries) => {
             let mut items = None;
             for entry in entries {
@@ -116,7 +123,7 @@ fn queue(
             }
             let path = path.key("jobs");
             match items.map(|node| (node, &node.kind)) {
-                Some((_, Kind::List(items))) => plans = jobs(items, &inherit(&level), &path, problems),
+                Some((_, Kind::List(items))) => plans = jobs(items, &around(&level, shared), &path, shared, problems),
                 Some((node, _)) => value::unexpected(node, &path, "a list of jobs", problems)?,
                 None => {}
             }
@@ -127,7 +134,7 @@ fn queue(
         title: level.title,
         parallel: level.parallel.or(defaults.parallel).unwrap_or(1),
         on_failure: level.on_failure.or(defaults.on_failure).unwrap_or_default(),
-        keep: Keep::default(),
+        keep: level.keep.over(defaults.keep),
         declared: true,
         order: u32::try_from(order).unwrap_or(u32::MAX),
     };
@@ -136,8 +143,9 @@ fn queue(
 
 fn jobs(
     items: &[Node<'_>],
-    outer: &Inherited,
+    around: &Around,
     path: &Path<'_>,
+    shared: &mut Shared,
     problems: &mut Problems,
 ) -> Vec<Arc<crate::model::Definition>> {
     let entries = items.iter().enumerate();
@@ -158,7 +166,7 @@ fn jobs(
         .into_iter()
         .map(|(_, entry)| {
             let name = entry.name(&mut names);
-            Arc::new(entry.define(name, outer))
+            Arc::new(entry.define(name, around, shared))
         })
         .collect()
 }

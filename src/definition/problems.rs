@@ -1,5 +1,6 @@
 //! What is wrong with a file, collected while it is checked; its places are found when all of it is known.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -29,7 +30,7 @@ pub(super) struct Problem {
     message: String,
     expected: Option<String>,
     hint: Option<String>,
-    also: Option<(At, &'static str)>,
+    also: Vec<(At, Cow<'static, str>)>,
 }
 
 /// Where a problem is.
@@ -60,7 +61,7 @@ impl Problem {
     }
 
     fn at(at: At, path: String, message: String) -> Self {
-        Self { at, path, message, expected: None, hint: None, also: None }
+        Self { at, path, message, expected: None, hint: None, also: Vec::new() }
     }
 
     /// What was expected at the place.
@@ -75,15 +76,15 @@ impl Problem {
         self
     }
 
-    /// Another value or key that belongs to it.
-    pub(super) fn also(mut self, id: u32, message: &'static str) -> Self {
-        self.also = Some((At::Value(id), message));
+    /// One more value or key that belongs to it.
+    pub(super) fn also(mut self, id: u32, message: impl Into<Cow<'static, str>>) -> Self {
+        self.also.push((At::Value(id), message.into()));
         self
     }
 
-    /// Another place in the text that belongs to it.
+    /// One more place in the text that belongs to it.
     pub(super) fn also_in_text(mut self, place: Range<usize>, message: &'static str) -> Self {
-        self.also = Some((At::Bytes(place), message));
+        self.also.push((At::Bytes(place), message.into()));
         self
     }
 }
@@ -101,6 +102,11 @@ impl Problems {
         self.list.is_empty()
     }
 
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.list.len() + self.uncounted
+    }
+
     /// The problems with their places in the file called `name`.
     pub(super) fn locate(self, name: &str, source: &Source<'_>) -> Diagnostics {
         let mut places = Places { source, values: self.places(source), line: None };
@@ -112,7 +118,7 @@ impl Problems {
     }
 
     fn places(&self, source: &Source<'_>) -> HashMap<u32, Range<usize>> {
-        let also = self.list.iter().filter_map(|problem| problem.also.as_ref().map(|(at, _)| at));
+        let also = self.list.iter().flat_map(|problem| problem.also.iter().map(|(at, _)| at));
         let values = self.list.iter().map(|problem| &problem.at).chain(also).filter_map(|at| match at {
             At::Value(id) => Some(*id),
             _ => None,
@@ -139,8 +145,10 @@ struct Places<'a, 's> {
 impl Places<'_, '_> {
     fn diagnostic(&mut self, problem: Problem) -> Diagnostic {
         let snippet = self.snippet(&problem.at);
-        let related =
-            problem.also.map(|(at, message)| Related { snippet: self.snippet(&at), message: message.to_owned() });
+        let related = problem.also.into_iter();
+        let related = related
+            .map(|(at, message)| Related { snippet: self.snippet(&at), message: message.into_owned() })
+            .collect();
         Diagnostic {
             line: snippet.line,
             column: snippet.column,
@@ -165,7 +173,10 @@ impl Places<'_, '_> {
             Some((known, number, text)) if *known == around => (*number, Arc::clone(text)),
             _ => {
                 let text: Arc<str> = self.source.text[around.clone()].into();
-                let number = self.source.line_number(around.start);
+                let number = match &self.line {
+                    Some((known, number, _)) => self.source.line_number_from(known.start, *number, around.start),
+                    None => self.source.line_number(around.start),
+                };
                 self.line = Some((around.clone(), number, Arc::clone(&text)));
                 (number, text)
             }

@@ -48,7 +48,13 @@ impl<'s> Source<'s> {
 
     /// The number of the line that starts at this byte, from 1.
     pub(super) fn line_number(&self, start: usize) -> usize {
-        memchr::memchr_iter(b'\n', &self.text.as_bytes()[..start]).count() + 1
+        self.line_number_from(0, 1, start)
+    }
+
+    /// The same, counted from a line whose start and number are known.
+    pub(super) fn line_number_from(&self, known: usize, number: usize, start: usize) -> usize {
+        let between = |from: usize, to: usize| memchr::memchr_iter(b'\n', &self.text.as_bytes()[from..to]).count();
+        if start >= known { number + between(known, start) } else { number - between(start, known) }
     }
 
     /// The nearest start of a character at or before `byte`.

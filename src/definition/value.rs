@@ -12,12 +12,17 @@ use super::path::Path;
 use super::problems::{Problem, Problems};
 use super::tree::{Class, Entry, Kind, Node};
 use super::words::{nearest, one_of, quoted};
-
-/// Durations are refused from here on: a hundred years.
-const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+use super::written;
+use crate::model::After;
 
 /// How durations are written.
 const DURATIONS: &str = "such as `90s`, `10m` or `1h 30m`; a number is seconds";
+
+/// How times to wait for are written.
+const TIMES: &str = "such as `10m`, `2026-11-22 18:00` (local time) or `2026-11-22T18:00:00Z`";
+
+/// How sizes are written.
+const SIZES: &str = "such as `16MiB` or `500kB`; a number is bytes";
 
 /// Reports that `node` is something else than what was expected; gives nothing, for the caller to return.
 pub(super) fn unexpected<T>(node: &Node<'_>, path: &Path<'_>, expected: &str, problems: &mut Problems) -> Option<T> {
@@ -123,28 +128,56 @@ pub(super) fn word<T: Copy>(
 
 /// A duration in whole milliseconds.
 pub(super) fn duration(node: &Node<'_>, path: &Path<'_>, problems: &mut Problems) -> Option<Duration> {
-    let problem = |reason: &str| Problem::new(node.id, path, reason.to_owned()).expected(DURATIONS);
-    let Kind::Scalar(class, text) = &node.kind else {
-        problems.add(problem(&format!("expected a duration, found {}", node.found())));
-        return None;
+    amount(node, path, ("duration", DURATIONS), problems, written::duration, |seconds| {
+        written::bounded(Duration::from_secs(seconds)).ok_or("longer than 100 years")
+    })
+}
+
+/// A time to wait, or a time to wait for.
+pub(super) fn after(node: &Node<'_>, path: &Path<'_>, problems: &mut Problems) -> Option<After> {
+    amount(node, path, ("time to wait for", TIMES), problems, written::after, |seconds| {
+        written::bounded(Duration::from_secs(seconds)).map(After::Delay).ok_or("longer than 100 years")
+    })
+}
+
+/// A number of bytes.
+pub(super) fn size(node: &Node<'_>, path: &Path<'_>, problems: &mut Problems) -> Option<u64> {
+    amount(node, path, ("size", SIZES), problems, written::size, |bytes| {
+        if bytes <= written::LARGEST_SIZE { Ok(bytes) } else { Err("too large") }
+    })
+}
+
+/// A number, or text with a unit. `what` is what it is, and how it is written.
+fn amount<T>(
+    node: &Node<'_>,
+    path: &Path<'_>,
+    what: (&str, &'static str),
+    problems: &mut Problems,
+    of_text: impl FnOnce(&str) -> Result<T, String>,
+    of_number: impl FnOnce(u64) -> Result<T, &'static str>,
+) -> Option<T> {
+    let found = match &node.kind {
+        Kind::Scalar(Class::Text, text) => of_text(text),
+        Kind::Scalar(Class::Whole, digits) => match digits.parse() {
+            Ok(number) => of_number(number).map_err(|objection| format!("{} is {objection}", quoted(digits))),
+            Err(_) => Err(format!("{} is no {}", quoted(digits), what.0)),
+        },
+        Kind::Scalar(_, text) => Err(format!("{} is no {}", quoted(text), what.0)),
+        _ => Err(format!("expected a {}, found {}", what.0, node.found())),
     };
-    let duration = match class {
-        Class::Whole => text.parse().ok().map(Duration::from_secs),
-        Class::Text => humantime::parse_duration(text).ok(),
-        Class::Bool | Class::Decimal => None,
-    };
-    match duration {
-        Some(duration) if duration < LONGEST => {
-            Some(Duration::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
-        }
-        Some(_) => {
-            problems.add(problem(&format!("{} is longer than 100 years", quoted(text))));
+    found.map_err(|message| problems.add(Problem::new(node.id, path, message).expected(what.1))).ok()
+}
+
+/// A yes or a no.
+pub(super) fn flag(node: &Node<'_>, path: &Path<'_>, problems: &mut Problems) -> Option<bool> {
+    match &node.kind {
+        Kind::Scalar(Class::Bool, text) => Some(text.eq_ignore_ascii_case("true")),
+        Kind::Scalar(_, text) => {
+            let message = format!("expected `true` or `false`, found {}", quoted(text));
+            problems.add(Problem::new(node.id, path, message));
             None
         }
-        None => {
-            problems.add(problem(&format!("{} is no duration", quoted(text))));
-            None
-        }
+        _ => unexpected(node, path, "`true` or `false`", problems),
     }
 }
 

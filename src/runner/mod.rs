@@ -12,6 +12,7 @@ mod process;
 mod spawn;
 mod supervisor;
 mod value;
+mod variables;
 
 use std::ffi::OsString;
 use std::io;

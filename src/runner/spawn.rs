@@ -10,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 
 use super::Launch;
 use super::invocation::{Invocation, ScriptFile, invocation, not_started};
+use super::variables::{Variables, variables};
 use crate::model::{Call, Failure, Script};
 
 /// A process that has been started.
@@ -29,9 +30,10 @@ pub(super) fn spawn(launch: &Launch) -> Result<Spawned<'_>, Failure> {
     };
     let Invocation { program, arguments, file } = invocation(script, &launch.definition.arguments)?;
     let cwd = script.setup.cwd.as_ref().map_or_else(|| launch.folder.clone(), |cwd| launch.folder.join(cwd));
-    let mut command = Command::new(find(&program, script, &cwd).as_deref().unwrap_or(Path::new(&program)));
+    let variables = variables(&script.setup, &launch.folder)?;
+    let mut command = Command::new(find(&program, &variables, &cwd).as_deref().unwrap_or(Path::new(&program)));
     command.arg0(&program).args(arguments).current_dir(&cwd);
-    for (name, value) in &script.setup.env {
+    for (name, value) in &*variables {
         match value {
             Some(value) => command.env(name, value),
             None => command.env_remove(name),
@@ -48,11 +50,11 @@ pub(super) fn spawn(launch: &Launch) -> Result<Spawned<'_>, Failure> {
 
 /// Looks a program up in the job's `PATH`, so that the child needn't try every folder while we wait for it. None
 /// where that is not to be searched or has no such program: then it is the operating system's to say why.
-fn find(program: &str, script: &Script, cwd: &Path) -> Option<PathBuf> {
+fn find(program: &str, variables: &Variables, cwd: &Path) -> Option<PathBuf> {
     if program.contains('/') {
         return None;
     }
-    let folders = match script.setup.env.get("PATH") {
+    let folders = match variables.get("PATH") {
         Some(own) => own.as_ref().map(OsString::from),
         None => env::var_os("PATH"),
     };
@@ -84,7 +86,7 @@ fn reason(error: &io::Error, program: &str, cwd: &Path) -> String {
 }
 
 /// The operating system's reason as part of a sentence: `no such file or directory`.
-fn words(error: &io::Error) -> String {
+pub(super) fn words(error: &io::Error) -> String {
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or_default();
     let mut chars = text.chars();

@@ -6,6 +6,7 @@ mod bad;
 mod files;
 mod good;
 mod names;
+mod terms;
 
 use setlist::definition::{self, Diagnostics};
 use setlist::model::{Call, Definition, Plan, Program, Script};

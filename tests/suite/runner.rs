@@ -1,5 +1,7 @@
 //! Tests of the runner: real processes, and what is told of them.
 
+mod variables;
+
 use std::ffi::OsString;
 use std::fs;
 use std::io::Write;

@@ -1,0 +1,74 @@
+//! One copy of what many jobs of a file have in common: a site of 100,000 jobs is held in memory.
+
+use std::collections::HashSet;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use crate::model::{Retry, Setup, Terms};
+
+/// What the jobs of a file share.
+pub(super) struct Shared {
+    setups: HashSet<Same<Setup>>,
+    terms: HashSet<Same<Terms>>,
+}
+
+impl Shared {
+    /// With what jobs of all files share.
+    pub(super) fn new() -> Self {
+        Self { setups: [Same(Setup::plain())].into(), terms: [Same(Terms::none())].into() }
+    }
+
+    /// The only copy of this setup.
+    pub(super) fn setup(&mut self, setup: Setup) -> Arc<Setup> {
+        only(&mut self.setups, setup)
+    }
+
+    /// The only copy of these terms.
+    pub(super) fn terms(&mut self, terms: Terms) -> Arc<Terms> {
+        only(&mut self.terms, terms)
+    }
+}
+
+fn only<T>(known: &mut HashSet<Same<T>>, new: T) -> Arc<T>
+where
+    Same<T>: Hash + Eq,
+{
+    let new = Same(Arc::new(new));
+    if let Some(Same(known)) = known.get(&new) {
+        return Arc::clone(known);
+    }
+    let shared = Arc::clone(&new.0);
+    known.insert(new);
+    shared
+}
+
+/// Equal by what it holds.
+struct Same<T>(Arc<T>);
+
+impl<T: PartialEq> PartialEq for Same<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+// A backoff is a number of at least 1, so all terms equal themselves.
+impl<T: PartialEq> Eq for Same<T> {}
+
+impl Hash for Same<Setup> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Setup { env, env_files, cwd, stdin, timeout, grace, ok_codes, pty, log_limit } = &*self.0;
+        (env, env_files, cwd, stdin, timeout, grace, ok_codes, pty, log_limit).hash(state);
+    }
+}
+
+impl Hash for Same<Terms> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Terms { needs, after, priority, weight, retry, confirm } = &*self.0;
+        // What jobs differ in is enough.
+        let Retry { max, delay, .. } = retry;
+        for need in needs {
+            need.job.hash(state);
+        }
+        (after.is_some(), priority, weight, max, delay, confirm).hash(state);
+    }
+}
