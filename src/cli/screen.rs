@@ -74,8 +74,8 @@ fn tend(store: &mut Option<Sqlite>, office: &Office) -> Result<Tended, WorkerErr
         Some(store) => store,
         None => store.insert(Sqlite::open(&office.state)?),
     };
-    let interrupted = worker::bury_the_dead(store, office)?;
-    Ok(Tended { interrupted, workers: !store.workers()?.is_empty() })
+    let buried = worker::bury_the_dead(store, office)?;
+    Ok(Tended { interrupted: buried.jobs, workers: !store.workers()?.is_empty() })
 }
 
 impl From<TuiError> for CliError {

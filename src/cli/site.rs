@@ -33,9 +33,9 @@ impl OpenSite {
         let broken = reconcile(store.as_mut(), &file)?;
         let office = Office { file, state };
         // Nobody else may be there to say that what a dead worker ran is running no more.
-        let interrupted = worker::bury_the_dead(store.as_mut(), &office)?;
-        if interrupted > 0 {
-            let jobs = count(interrupted, "job");
+        let buried = worker::bury_the_dead(store.as_mut(), &office)?;
+        if buried.jobs > 0 {
+            let jobs = count(buried.jobs, "job");
             complain(&format!("a worker has died: {jobs} interrupted; `setlist retry --failed` runs them again"));
         }
         Ok(Self { office, store, broken })

@@ -9,6 +9,7 @@ use tracing_subscriber::filter::LevelFilter;
 use super::args::SiteArgs;
 use super::site::OpenSite;
 use super::{CliError, Exit, signals};
+use crate::runner;
 use crate::store::Folder;
 use crate::worker::Shift;
 
@@ -17,6 +18,8 @@ pub(super) fn work(args: &SiteArgs, names: &[String], exit_when_idle: bool, deta
     if detached {
         // Fails only where this process leads a group already, and then nothing binds it to the terminal either.
         let _ = rustix::process::setsid();
+        // It may be a job that has hired it.
+        runner::release();
     }
     let mut site = OpenSite::nearest(args)?;
     diary(&site.office.state, args.verbose, detached)?;

@@ -1,46 +1,52 @@
-//! What is left of runs whose worker died: processes that still carry its mark in their environment.
+//! What is left of runs whose worker died.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
+use std::collections::HashSet;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
 
-/// How often to look again for what was started while we looked.
-#[cfg(target_os = "linux")]
-const ROUNDS: usize = 20;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::Signal;
 
-/// Kills every process of this user whose environment has all of these variables, wherever it has moved itself: a
-/// session or a group of its own hides nothing. Returns how many there were; none where the system can't tell.
-#[cfg(target_os = "linux")]
-pub fn kill_leftovers(marks: &[(&str, &OsStr)]) -> usize {
-    let marks: Vec<Vec<u8>> =
-        marks.iter().map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()].concat()).collect();
-    let mut killed = 0;
-    for _ in 0..ROUNDS {
-        match sweep(&marks) {
-            0 => break,
-            more => killed += more,
+use super::census::Census;
+use super::mark::Mark;
+
+/// What became of the processes that dead runs had left behind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Leftovers {
+    /// How many were sent KILL.
+    pub killed: usize,
+    /// How many of them are still there: the kernel ends a process that waits for a device only when it answers.
+    pub left: usize,
+}
+
+/// Kills all that the runs with these marks have started, wherever it has moved itself, and waits until it is gone, but
+/// not longer than `patience`. Finds nothing where the system can't tell.
+pub fn kill_leftovers(marks: &[Mark], patience: Duration) -> Leftovers {
+    let end = Instant::now() + patience;
+    let mut known = HashSet::new();
+    loop {
+        let census = Census::take();
+        let tree = census.tree(|seen| known.contains(&seen.who()) || marks.iter().any(|mark| seen.bears(mark)));
+        let ours: Vec<_> = tree.iter().map(|seen| seen.who()).filter(|who| who.is_ours()).collect();
+        for who in &ours {
+            // Again each time: what is dying doesn't mind.
+            who.send(Signal::KILL);
+            known.insert(*who);
+        }
+        let wait = end.saturating_duration_since(Instant::now());
+        if ours.is_empty() || wait.is_zero() {
+            return Leftovers { killed: known.len(), left: ours.len() };
+        }
+        if let Some(process) = ours.iter().find_map(|who| who.hold()) {
+            wait_for(&process, wait);
         }
     }
-    killed
 }
 
-/// See above.
-#[cfg(not(target_os = "linux"))]
-pub fn kill_leftovers(_marks: &[(&str, &OsStr)]) -> usize {
-    0
-}
-
-#[cfg(target_os = "linux")]
-fn sweep(marks: &[Vec<u8>]) -> usize {
-    use rustix::process::{Pid, PidfdFlags, Signal, getpid, pidfd_open, pidfd_send_signal};
-
-    let Ok(entries) = std::fs::read_dir("/proc") else { return 0 };
-    let pids = entries.filter_map(|entry| Pid::from_raw(entry.ok()?.file_name().to_str()?.parse().ok()?));
-    let killed = pids.filter(|pid| *pid != getpid()).filter_map(|pid| {
-        // Held before the look, so that the signal can't reach another process that has got the number since.
-        let process = pidfd_open(pid, PidfdFlags::empty()).ok()?;
-        let environment = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
-        let marked = marks.iter().all(|mark| environment.split(|byte| *byte == 0).any(|variable| variable == mark));
-        (marked && pidfd_send_signal(process, Signal::KILL).is_ok()).then_some(())
-    });
-    killed.count()
+/// Waits until the process ends or the time is up.
+fn wait_for(process: &OwnedFd, at_most: Duration) {
+    let mut fds = [PollFd::new(process, PollFlags::IN)];
+    let timeout = Timespec::try_from(at_most).ok();
+    // Interrupted by a signal, it is looked for once more.
+    let _ = poll(&mut fds, timeout.as_ref());
 }

@@ -1,16 +1,20 @@
 //! Floor 1: operating-system processes: start, output, stop, outcome.
 //!
 //! A [`Runner`] has one thread that looks after all runs: it sleeps in `poll` over their pipes, the signal that a
-//! child has ended, orders from other threads and the next deadline. Every run is a process group of its own, so a
-//! stop reaches what a script has started.
+//! child has ended, orders from other threads and the next deadline.
+//!
+//! A run is over when its process ends: what that has left in the background goes on, and what it prints from then on is
+//! thrown away. But a run that has to stop takes its whole tree with it, down to what has moved to a session of its own.
 
-mod group;
+mod census;
 mod invocation;
 mod leftovers;
+mod mark;
 mod pipe;
 mod process;
 mod spawn;
 mod supervisor;
+mod tree;
 mod value;
 mod variables;
 
@@ -20,7 +24,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::model::{Definition, Report, RunId, Stop, Stream};
-pub use leftovers::kill_leftovers;
+pub use leftovers::{Leftovers, kill_leftovers};
+pub use mark::{Mark, release};
 use process::Listener;
 use supervisor::{Orders, Supervisor};
 
@@ -42,6 +47,9 @@ pub struct Launch {
     pub folder: PathBuf,
     /// Variables of the run itself (`SETLIST_…`), laid over those of the script.
     pub env: Vec<(String, OsString)>,
+    /// What tells the run's processes from all others. Without it, one that has left the process group is found only by
+    /// the chain of those that have started it.
+    pub mark: Option<Mark>,
     /// Where the job may write its value. Read and removed when the run is over.
     pub value_file: Option<PathBuf>,
 }
@@ -60,7 +68,14 @@ pub type Done = Box<dyn FnOnce(Report) + Send>;
 impl Runner {
     /// Starts the supervising thread.
     pub fn new() -> io::Result<Self> {
-        Ok(Self { orders: Supervisor::start()? })
+        Ok(Self { orders: Supervisor::start(false)? })
+    }
+
+    /// The same, in a process that does nothing but run jobs and starts nobody else. What a job starts falls to this
+    /// process when its own parent ends, and bears the run's mark: so a stop finds it however it has gone about leaving,
+    /// and none stays a zombie. Any child that ends is waited for here.
+    pub fn sole() -> io::Result<Self> {
+        Ok(Self { orders: Supervisor::start(true)? })
     }
 
     /// Starts a run. `output` gets what it prints; `done` is called once with the report, also of a run that could
@@ -69,7 +84,7 @@ impl Runner {
         self.orders.launch(run, launch, Listener { output, done });
     }
 
-    /// Stops a run: TERM to its process group and KILL after the script's `grace`, or KILL at once. A second stop may
+    /// Stops a run: TERM to all that it has started and KILL after the script's `grace`, or KILL at once. A second stop may
     /// upgrade the first; a run that is over already is left alone.
     pub fn stop(&self, run: RunId, stop: Stop) {
         self.orders.stop(run, stop);

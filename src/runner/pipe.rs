@@ -1,8 +1,10 @@
 //! Our ends of a process's pipes.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
 
-use rustix::event::PollFlags;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::io::{Errno, ioctl_fionread, read, write};
 
@@ -54,7 +56,7 @@ impl OutPipe {
 
     /// Reads what the pipe holds by now, without waiting for more, in pieces for `take`. A process that was left
     /// behind may hold the other end for ever, and may go on writing.
-    pub(super) fn drain(self, buffer: &mut [u8], mut take: impl FnMut(&[u8])) {
+    pub(super) fn drain(&self, buffer: &mut [u8], mut take: impl FnMut(&[u8])) {
         let mut left = ioctl_fionread(&self.fd).map_or(0, |held| usize::try_from(held).unwrap_or(usize::MAX));
         while left > 0 {
             let most = left.min(buffer.len());
@@ -66,6 +68,23 @@ impl OutPipe {
                 Err(Errno::INTR) => {}
                 Ok(0) | Err(_) => break,
             }
+        }
+    }
+
+    /// Leaves the pipe to a process of its own, which throws away what others still write to it: they would be killed
+    /// if nobody read it, and they were left in the background on purpose.
+    pub(super) fn hand_over(self) {
+        let mut fds = [PollFd::new(&self.fd, PollFlags::IN)];
+        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        // Nobody writes to most: they were closed when the run ended.
+        let abandoned = poll(&mut fds, Some(&at_once)).is_ok() && fds[0].revents() == PollFlags::HUP;
+        if !abandoned {
+            // The shell ends at once, so that we leave no zombie. What it runs in the background would get no input
+            // by that number.
+            let mut shell = Command::new("sh");
+            shell.args(["-c", "exec 3<&0; cat <&3 &"]).current_dir("/").process_group(0);
+            // Without it, they are killed when they write.
+            let _ = shell.stdin(self.fd).stdout(Stdio::null()).stderr(Stdio::null()).status();
         }
     }
 

@@ -1,18 +1,21 @@
 //! One run: a process with its pipes, how it is stopped, and what came of it.
 
+use std::cell::LazyCell;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, waitid};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
 
+use super::census::Census;
 use super::invocation::ScriptFile;
 use super::pipe::{InPipe, OutPipe};
 use super::spawn::spawn;
+use super::tree::Tree;
 use super::value::{self, LastLine};
-use super::{Done, Launch, Output, group};
+use super::{Done, Launch, Output};
 use crate::crash;
 use crate::model::{Exit, Failure, FailureKind, Outcome, Report, RunId, Script, Stop, Stream};
 
@@ -24,6 +27,10 @@ pub(super) struct Process {
     limits: Limits,
     /// The process, which leads a group of the same number.
     pid: Pid,
+    /// That process and all that it has started.
+    tree: Tree,
+    /// It has to stop, and its process has ended. It is not waited for yet.
+    gone: bool,
     stdout: Option<OutPipe>,
     stderr: Option<OutPipe>,
     stdin: Option<InPipe>,
@@ -31,7 +38,7 @@ pub(super) struct Process {
     stopping: Option<Stopping>,
     /// When the next step is due: the timeout, or the end of the grace.
     deadline: Option<Instant>,
-    /// Once the leader of a group that has to stop is gone: who is left of it.
+    /// Once the process of a run that has to stop is gone: who is left of the tree.
     survivors: Vec<OwnedFd>,
     listener: Listener,
     _file: Option<ScriptFile>,
@@ -76,19 +83,25 @@ struct Stopping {
     killed: bool,
 }
 
-/// Starts a process, on the calling thread.
-pub(super) fn start(run: RunId, launch: Launch, listener: Listener) -> Result<Process, Refused> {
-    let spawned = match spawn(&launch) {
+/// All processes, looked at when somebody asks: only a run that has to stop does.
+pub(super) type Look = LazyCell<Census>;
+
+/// Starts a process, on the calling thread. In a `sole` process nobody else starts any.
+pub(super) fn start(run: RunId, launch: Launch, listener: Listener, sole: bool) -> Result<Process, Refused> {
+    let spawned = match spawn(&launch, sole) {
         Ok(spawned) => spawned,
         Err(failure) => return Err(Refused { listener, failure }),
     };
     crash::point("started");
     let mut child = spawned.child;
+    let pid = Pid::from_child(&child);
     let limits = Limits::of(spawned.script);
     let text = spawned.script.setup.stdin.as_deref().unwrap_or_default();
     Ok(Process {
         run,
-        pid: Pid::from_child(&child),
+        pid,
+        tree: Tree::new(pid, launch.mark.clone(), sole),
+        gone: false,
         stdout: child.stdout.take().map(|pipe| OutPipe::new(pipe.into())),
         stderr: child.stderr.take().map(|pipe| OutPipe::new(pipe.into())),
         stdin: child.stdin.take().and_then(|pipe| InPipe::feeding(pipe.into(), text)),
@@ -138,54 +151,72 @@ impl Process {
     }
 
     /// Somebody wants it to stop. That outranks a timeout, and may only become harder.
-    pub(super) fn stop(&mut self, stop: Stop) {
+    pub(super) fn stop(&mut self, stop: Stop, look: &Look) {
         if self.stopping.is_none() && self.has_exited() {
             return;
         }
         let stopping = self.stopping.map(|stopping| Stopping { asked: true, ..stopping });
         match (stopping, stop) {
-            (None, Stop::Terminate) => self.terminate(true),
+            (None, Stop::Terminate) => self.terminate(true, look),
             (Some(stopping), Stop::Terminate) => self.stopping = Some(stopping),
-            (_, Stop::Kill) => self.kill(true),
+            (_, Stop::Kill) => self.kill(true, look),
         }
     }
 
     /// The timeout or the grace has passed.
-    pub(super) fn on_deadline(&mut self) {
+    pub(super) fn on_deadline(&mut self, look: &Look) {
         match self.stopping {
             // It made it at the last moment.
             None if self.has_exited() => self.deadline = None,
-            None => self.terminate(false),
-            Some(stopping) => self.kill(stopping.asked),
+            None => self.terminate(false, look),
+            Some(stopping) => self.kill(stopping.asked, look),
         }
     }
 
-    /// How the process ended, if the run is over. A group that has to stop is given its grace even when its leader is
+    /// Which process it is.
+    pub(super) fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// Whether it was told to stop, or ran past its timeout.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.is_some()
+    }
+
+    /// Takes note of it if the process of a run that has to stop is gone: who is left is told by a later look only.
+    pub(super) fn notice(&mut self) {
+        self.gone = self.gone || (self.is_stopping() && self.has_exited());
+    }
+
+    /// How the process ended, if the run is over. A tree that has to stop is given its grace even when its root is
     /// gone: a shell dies of TERM at once, what it has started may have to tidy up.
-    pub(super) fn ended(&mut self) -> Option<io::Result<Exit>> {
+    pub(super) fn ended(&mut self, look: &Look) -> Option<io::Result<Exit>> {
         if let Some(stopping) = self.stopping {
-            if !self.has_exited() {
+            if !self.gone {
                 return None;
             }
-            if !stopping.killed {
-                if self.survivors.is_empty() {
-                    self.survivors = group::survivors(self.pid);
+            if self.survivors.is_empty() {
+                if stopping.killed {
+                    // Those too that were started while the others were killed.
+                    self.tree.signal(Signal::KILL, look);
                 }
-                if !self.survivors.is_empty() {
-                    return None;
-                }
+                self.survivors = self.tree.living(look);
             }
-            group::signal(self.pid, Signal::KILL);
+            if !self.survivors.is_empty() {
+                return None;
+            }
+            self.tree.signal_group(Signal::KILL);
         }
         match waitid(WaitId::Pid(self.pid), WaitIdOptions::EXITED | WaitIdOptions::NOHANG) {
-            Ok(status) => status.map(|status| exit(&status)),
+            Ok(status) => status.map(|status| exit(status.exit_status(), status.terminating_signal())),
             Err(error) => Some(Err(error.into())),
         }
     }
 
-    /// Reads the rest and reports.
-    pub(super) fn conclude(mut self, exit: io::Result<Exit>, buffer: &mut [u8]) {
-        for (pipe, stream) in [(self.stdout.take(), Stream::Out), (self.stderr.take(), Stream::Err)] {
+    /// Reads the rest and reports. What is left of its outputs may be held by a process that it has left behind.
+    pub(super) fn conclude(mut self, exit: io::Result<Exit>, buffer: &mut [u8]) -> impl Iterator<Item = OutPipe> {
+        let mut pipes = [self.stdout.take(), self.stderr.take()];
+        for (pipe, stream) in pipes.iter_mut().zip([Stream::Out, Stream::Err]) {
             if let Some(pipe) = pipe {
                 pipe.drain(buffer, |bytes| self.take(stream, bytes));
             }
@@ -197,6 +228,7 @@ impl Process {
             _ => None,
         };
         self.listener.tell(Report { outcome, exit: exit.ok(), value });
+        pipes.into_iter().flatten()
     }
 
     fn take(&mut self, stream: Stream, bytes: &[u8]) {
@@ -209,21 +241,22 @@ impl Process {
         self.listener.output.write(stream, bytes);
     }
 
-    fn terminate(&mut self, asked: bool) {
+    fn terminate(&mut self, asked: bool, look: &Look) {
         self.stopping = Some(Stopping { asked, killed: false });
         self.deadline = from_now(self.limits.grace);
-        group::signal(self.pid, Signal::TERM);
+        self.tree.signal(Signal::TERM, look);
         // A process that was stopped takes TERM only when it goes on.
-        group::signal(self.pid, Signal::CONT);
+        self.tree.signal(Signal::CONT, look);
     }
 
-    fn kill(&mut self, asked: bool) {
+    fn kill(&mut self, asked: bool, look: &Look) {
         self.stopping = Some(Stopping { asked, killed: true });
         self.deadline = None;
-        group::signal(self.pid, Signal::KILL);
+        self.survivors.clear();
+        self.tree.signal(Signal::KILL, look);
     }
 
-    /// Whether the leader is gone. It is not waited for yet, so the number of its group is still its own.
+    /// Whether the process is gone. It is not waited for yet, so the number of its group is still its own.
     fn has_exited(&self) -> bool {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         !matches!(waitid(WaitId::Pid(self.pid), options), Ok(None))
@@ -275,8 +308,8 @@ fn from_now(after: Duration) -> Option<Instant> {
     Instant::now().checked_add(after)
 }
 
-fn exit(status: &WaitIdStatus) -> io::Result<Exit> {
-    let code = status.exit_status().map(Exit::Code);
-    let signal = || status.terminating_signal().map(Exit::Signal);
-    code.or_else(signal).ok_or_else(|| io::Error::other("neither a code nor a signal"))
+/// How a process ended, by its code or else by the signal that ended it.
+pub(super) fn exit(code: Option<i32>, signal: Option<i32>) -> io::Result<Exit> {
+    let exit = code.map(Exit::Code).or(signal.map(Exit::Signal));
+    exit.ok_or_else(|| io::Error::other("neither a code nor a signal"))
 }

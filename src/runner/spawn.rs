@@ -23,8 +23,9 @@ pub(super) struct Spawned<'a> {
     pub(super) file: Option<ScriptFile>,
 }
 
-/// Starts the process in a group of its own, its outputs connected to pipes.
-pub(super) fn spawn(launch: &Launch) -> Result<Spawned<'_>, Failure> {
+/// Starts the process in a group of its own, its outputs connected to pipes. In a `sole` process nobody else starts
+/// any, so it can be marked from its first moment.
+pub(super) fn spawn(launch: &Launch, sole: bool) -> Result<Spawned<'_>, Failure> {
     let Call::Script(script) = &launch.definition.call else {
         return Err(not_started("a function can't be run as a process".to_owned()));
     };
@@ -44,7 +45,11 @@ pub(super) fn spawn(launch: &Launch) -> Result<Spawned<'_>, Failure> {
         if script.setup.stdin.as_ref().is_some_and(|text| !text.is_empty()) { Stdio::piped() } else { Stdio::null() };
     // Nothing here may set `pre_exec`: without it std uses `posix_spawn`, which is fast.
     command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-    let child = command.spawn().map_err(|error| not_started(reason(&error, &program, &cwd)))?;
+    let child = match &launch.mark {
+        Some(mark) if sole => mark.put_on(|| command.spawn()),
+        _ => command.spawn(),
+    };
+    let child = child.map_err(|error| not_started(reason(&error, &program, &cwd)))?;
     Ok(Spawned { child, script, file })
 }
 

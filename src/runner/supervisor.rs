@@ -1,5 +1,6 @@
 //! The thread that looks after all runs.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
@@ -9,13 +10,16 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{WaitOptions, wait};
 use signal_hook::SigId;
 use signal_hook::consts::SIGCHLD;
 
+use super::census::Census;
 use super::invocation::not_started;
-use super::process::{Listener, Process, Refused, Source, start};
+use super::pipe::OutPipe;
+use super::process::{Listener, Look, Process, Refused, Source, exit, start};
 use super::{Launch, Output};
-use crate::model::{Outcome, Report, RunId, Stop};
+use crate::model::{Exit, Outcome, Report, RunId, Stop};
 
 /// The other threads' end: what they ask of the supervising thread.
 pub(super) struct Orders {
@@ -27,10 +31,24 @@ pub(super) struct Orders {
 /// Looks after runs.
 pub(super) struct Supervisor {
     processes: Vec<Process>,
+    /// Outputs of runs that are over, as far as somebody may still write to them.
+    left_open: VecDeque<OutPipe>,
+    /// This process does nothing but run jobs, and whatever has lost its parent falls to it.
+    sole: bool,
     /// A byte comes with every order and with every SIGCHLD.
     wake: UnixStream,
     signal: SigId,
     buffer: Vec<u8>,
+}
+
+/// What is ready.
+enum Ready {
+    /// Somebody has an order, or a child has ended.
+    Wake,
+    /// Something of the process at that index.
+    Run(usize, Source),
+    /// An output that was left open, at that index.
+    LeftOpen(usize),
 }
 
 enum Order {
@@ -42,13 +60,15 @@ enum Order {
 const BUFFER: usize = 256 * 1024;
 /// The longest that `poll` takes as a timeout is not the same everywhere; this is short enough for all.
 const LONGEST_SLEEP: Duration = Duration::from_secs(24 * 60 * 60);
+/// How many outputs of runs that are over are kept open; the oldest gives way.
+const LEFT_OPEN: usize = 256;
 
 /// Runs one script to its end on this thread.
 pub(super) fn run_one(launch: Launch, output: Box<dyn Output>) -> Report {
     let (sender, report) = channel();
     let done = Box::new(move |report| drop(sender.send(report)));
-    let started = Supervisor::new().map(|(mut supervisor, _wake)| {
-        supervisor.admit(start(RunId::default(), launch, Listener { output, done }));
+    let started = Supervisor::new(false).map(|(mut supervisor, _wake)| {
+        supervisor.admit(start(RunId::default(), launch, Listener { output, done }, false));
         supervisor.reap();
         while !supervisor.processes.is_empty() {
             if supervisor.turn() {
@@ -65,28 +85,33 @@ pub(super) fn run_one(launch: Launch, output: Box<dyn Output>) -> Report {
 
 impl Supervisor {
     /// Starts the thread.
-    pub(super) fn start() -> io::Result<Orders> {
-        let (mut supervisor, wake) = Self::new()?;
+    pub(super) fn start(sole: bool) -> io::Result<Orders> {
+        if sole {
+            adopt()?;
+        }
+        let (mut supervisor, wake) = Self::new(sole)?;
         let (sender, orders) = channel();
         let thread = thread::Builder::new().name("runner".to_owned()).spawn(move || supervisor.serve(&orders))?;
         Ok(Orders { sender: Some(sender), wake, thread: Some(thread) })
     }
 
     /// One without a thread, and the other end of what wakes it.
-    fn new() -> io::Result<(Self, UnixStream)> {
+    fn new(sole: bool) -> io::Result<(Self, UnixStream)> {
         let (wake, waker) = UnixStream::pair()?;
         wake.set_nonblocking(true)?;
         waker.set_nonblocking(true)?;
         let signal = signal_hook::low_level::pipe::register(SIGCHLD, waker.try_clone()?)?;
-        Ok((Self { processes: Vec::new(), wake, signal, buffer: vec![0; BUFFER] }, waker))
+        let (processes, left_open) = (Vec::new(), VecDeque::new());
+        Ok((Self { processes, left_open, sole, wake, signal, buffer: vec![0; BUFFER] }, waker))
     }
 
     fn serve(&mut self, orders: &Receiver<Order>) {
         loop {
             if self.turn() {
+                let look = Look::new(Census::take);
                 loop {
                     match orders.try_recv() {
-                        Ok(order) => self.follow(order),
+                        Ok(order) => self.follow(order, &look),
                         Err(TryRecvError::Empty) => break,
                         Err(TryRecvError::Disconnected) => return,
                     }
@@ -97,12 +122,12 @@ impl Supervisor {
         }
     }
 
-    fn follow(&mut self, order: Order) {
+    fn follow(&mut self, order: Order, look: &Look) {
         match order {
-            Order::Launch(run, launch, listener) => self.admit(start(run, *launch, listener)),
+            Order::Launch(run, launch, listener) => self.admit(start(run, *launch, listener, self.sole)),
             Order::Stop(run, stop) => {
                 if let Some(process) = self.processes.iter_mut().find(|process| process.run == run) {
-                    process.stop(stop);
+                    process.stop(stop, look);
                 }
             }
         }
@@ -118,23 +143,32 @@ impl Supervisor {
     /// Sleeps until something happens, and deals with it. Tells whether a run may have ended or an order come.
     fn turn(&mut self) -> bool {
         let mut news = false;
-        for (source, flags) in self.wait() {
-            match source {
-                None => {
+        let mut done_with = 0;
+        for (ready, flags) in self.wait() {
+            match ready {
+                Ready::Wake => {
                     news = true;
                     self.hear();
                 }
-                Some((at, source)) => {
+                Ready::Run(at, source) => {
                     news |= matches!(source, Source::Survivor);
                     self.processes[at].on_ready(source, flags, &mut self.buffer);
+                }
+                Ready::LeftOpen(at) => {
+                    let at = at - done_with;
+                    if self.left_open[at].read(flags, &mut self.buffer).is_none() {
+                        self.left_open.remove(at);
+                        done_with += 1;
+                    }
                 }
             }
         }
         if self.processes.iter().any(|process| process.deadline().is_some()) {
             let now = Instant::now();
+            let look = Look::new(Census::take);
             for process in &mut self.processes {
                 if process.deadline().is_some_and(|deadline| deadline <= now) {
-                    process.on_deadline();
+                    process.on_deadline(&look);
                     news = true;
                 }
             }
@@ -142,15 +176,19 @@ impl Supervisor {
         news
     }
 
-    /// What is ready: the wake-up, or a source of the process at that index.
-    fn wait(&self) -> Vec<(Option<(usize, Source)>, PollFlags)> {
-        let mut sources = vec![None];
+    /// What is ready.
+    fn wait(&self) -> Vec<(Ready, PollFlags)> {
+        let mut sources = vec![Ready::Wake];
         let mut fds = vec![PollFd::from_borrowed_fd(self.wake.as_fd(), PollFlags::IN)];
         for (at, process) in self.processes.iter().enumerate() {
             for (fd, flags, source) in process.sources() {
-                sources.push(Some((at, source)));
+                sources.push(Ready::Run(at, source));
                 fds.push(PollFd::from_borrowed_fd(fd, flags));
             }
+        }
+        for (at, pipe) in self.left_open.iter().enumerate() {
+            sources.push(Ready::LeftOpen(at));
+            fds.push(PollFd::from_borrowed_fd(pipe.fd(), PollFlags::IN));
         }
         let deadline = self.processes.iter().filter_map(Process::deadline).min();
         let timeout = deadline.map(|deadline| timespec(deadline.saturating_duration_since(Instant::now())));
@@ -170,21 +208,68 @@ impl Supervisor {
         while matches!(self.wake.read(&mut bytes), Ok(len) if len == bytes.len()) {}
     }
 
-    /// Concludes the runs whose process has ended. Only our own children are waited for.
+    /// Concludes the runs whose process has ended.
     fn reap(&mut self) {
+        if self.sole && !self.processes.iter().any(Process::is_stopping) {
+            return self.reap_all();
+        }
+        for process in &mut self.processes {
+            process.notice();
+        }
+        // Only our own children are waited for, and the look comes after all of them were seen to have ended.
+        let look = Look::new(Census::take);
         let mut at = 0;
         while at < self.processes.len() {
-            match self.processes[at].ended() {
-                Some(exit) => self.processes.swap_remove(at).conclude(exit, &mut self.buffer),
+            match self.processes[at].ended(&look) {
+                Some(exit) => self.conclude(at, exit),
                 None => at += 1,
             }
         }
+        if self.sole && !self.processes.iter().any(Process::is_stopping) {
+            self.reap_all();
+        }
     }
+
+    /// Waits for every child that has ended: the process of a run, or what has fallen to us when its parent ended. One
+    /// that has to stop must not be waited for yet, so this is for when none has to.
+    fn reap_all(&mut self) {
+        // An error says that there are no children at all.
+        while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
+            if let Some(at) = self.processes.iter().position(|process| process.pid() == pid) {
+                self.conclude(at, exit(status.exit_status(), status.terminating_signal()));
+            }
+        }
+    }
+
+    fn conclude(&mut self, at: usize, exit: io::Result<Exit>) {
+        let left_open = self.processes.swap_remove(at).conclude(exit, &mut self.buffer);
+        // Most are found closed at the next turn.
+        self.left_open.extend(left_open);
+        let too_many = self.left_open.len().saturating_sub(LEFT_OPEN);
+        self.left_open.drain(..too_many);
+    }
+}
+
+/// From now on, whatever has lost its parent falls to this process, if it was started by it at whatever remove.
+#[cfg(target_os = "linux")]
+fn adopt() -> io::Result<()> {
+    use rustix::process::{getpid, set_child_subreaper};
+
+    Ok(set_child_subreaper(Some(getpid()))?)
+}
+
+/// See above; elsewhere it falls to the first process of the system.
+#[cfg(not(target_os = "linux"))]
+fn adopt() -> io::Result<()> {
+    Ok(())
 }
 
 impl Drop for Supervisor {
     fn drop(&mut self) {
         signal_hook::low_level::unregister(self.signal);
+        for pipe in self.left_open.drain(..) {
+            pipe.hand_over();
+        }
     }
 }
 

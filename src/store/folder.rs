@@ -123,6 +123,12 @@ impl Folder {
         }
     }
 
+    /// Takes away what a worker that died has left here.
+    pub fn forget_worker(&self, worker: WorkerId) {
+        // If it stays, it says nothing: nobody holds it.
+        let _ = fs::remove_file(self.workers().join(worker.to_string()));
+    }
+
     /// Waits until no other process holds it. A worker holds it from before it joins until it has its
     /// [`WorkerLock`]; whoever looks for dead workers holds it too: so nobody is buried before it was born.
     pub fn roll_call(&self) -> Result<RollCall, StoreError> {

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 
 use super::log::{LogReader, LogWriter};
 use super::{Answer, KEPT_EVENTS, Listener, Ring, Store, StoreError};
-use crate::model::{Command, Event, Job, JobId, Ledger, QueueView, Recorded, Run, RunId, Site, View, Worker};
+use crate::model::{Command, Event, Job, JobId, Ledger, QueueView, Recorded, Run, RunId, Site, View, Worker, WorkerId};
 
 /// A connection to a site in memory. Clones are connections to the same site.
 #[derive(Clone)]
@@ -67,6 +67,10 @@ impl Store for Memory {
 
     fn workers(&mut self) -> Result<Vec<Worker>, StoreError> {
         Ok(self.kept().site.read(|ledger| ledger.workers().cloned().collect()))
+    }
+
+    fn run_by(&mut self, worker: WorkerId) -> Result<Vec<Job>, StoreError> {
+        Ok(self.kept().site.read(|ledger| View::run_by(ledger, worker).unwrap_or_else(|never| match never {})))
     }
 
     fn stamp(&mut self) -> Result<Option<String>, StoreError> {

@@ -12,7 +12,7 @@ mod sqlite;
 
 use chrono::{DateTime, Utc};
 
-use crate::model::{Command, Event, Job, JobId, Ledger, QueueView, Recorded, Refusal, Run, RunId, Worker};
+use crate::model::{Command, Event, Job, JobId, Ledger, QueueView, Recorded, Refusal, Run, RunId, Worker, WorkerId};
 use log::{LogReader, LogWriter};
 
 pub use bell::{Listener, Ring};
@@ -52,6 +52,9 @@ pub trait Store: Send {
 
     /// The workers that have joined and not left.
     fn workers(&mut self) -> Result<Vec<Worker>, StoreError>;
+
+    /// The jobs that this worker runs.
+    fn run_by(&mut self, worker: WorkerId) -> Result<Vec<Job>, StoreError>;
 
     /// Which version of `jobs.yaml` is in force.
     fn stamp(&mut self) -> Result<Option<String>, StoreError>;

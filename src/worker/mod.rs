@@ -18,5 +18,5 @@ pub use error::WorkerError;
 pub use hire::hire;
 pub use office::Office;
 pub use process::{Order, Policy, Processed};
-pub use recover::bury_the_dead;
+pub use recover::{Buried, bury_the_dead};
 pub use shift::{Shift, Urgency};

@@ -231,7 +231,7 @@ fn panicked(payload: &(dyn Any + Send)) -> Failure {
 /// Runs a script in the current directory and passes on what it prints.
 fn scripted(definition: &Arc<Definition>) -> Report {
     let folder = env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
-    let launch = Launch { definition: Arc::clone(definition), folder, env: Vec::new(), value_file: None };
+    let launch = Launch { definition: Arc::clone(definition), folder, env: Vec::new(), mark: None, value_file: None };
     runner::run(launch, Box::new(PassedOn))
 }
 

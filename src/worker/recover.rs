@@ -1,42 +1,77 @@
 //! What dead workers have left behind: their runs end as *interrupted*, and nothing of them stays.
 
+use std::time::Duration;
+
 use chrono::Utc;
 
 use super::office::host;
 use super::{Office, WorkerError, environment};
 use crate::crash;
-use crate::model::{Command, Event, Worker};
-use crate::runner::kill_leftovers;
+use crate::model::{Command, Event, Job, Worker};
+use crate::runner::{Leftovers, kill_leftovers};
 use crate::store::{Store, log};
 
-/// Finds the workers of this machine whose process is gone, and ends their runs as interrupted; tells how many runs.
-pub fn bury_the_dead(store: &mut dyn Store, office: &Office) -> Result<usize, WorkerError> {
+/// What was found when somebody looked for dead workers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Buried {
+    /// How many workers were dead.
+    pub workers: usize,
+    /// How many jobs were interrupted by that.
+    pub jobs: usize,
+}
+
+/// How long to wait for the end of what was killed.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Finds the workers of this machine whose process is gone, and ends their runs as interrupted.
+pub fn bury_the_dead(store: &mut dyn Store, office: &Office) -> Result<Buried, WorkerError> {
     let host = host();
     let dead = |worker: &Worker| worker.host == host && !office.state.worker_lives(worker.id);
+    let mut buried = Buried::default();
     if !store.workers()?.iter().any(dead) {
-        return Ok(0);
+        return Ok(buried);
     }
     // Nobody joins meanwhile: a worker that is on the list without a sign of life is dead.
     let _roll_call = office.state.roll_call()?;
-    let mut interrupted = 0;
     for worker in store.workers()?.into_iter().filter(dead) {
-        // Before the job can run again, nothing of its last run may be left.
-        let (name, value) = environment::mark(worker.id, office);
-        let killed = kill_leftovers(&[(name, &value)]);
-        if killed > 0 {
-            tracing::warn!(worker = %worker.id, killed, "killed what a dead worker had left behind");
+        if !is_swept(store, office, &worker)? {
+            continue;
         }
         crash::point("burying");
         for answer in store.execute(&[Command::Bury { worker: worker.id }], Utc::now())? {
             // Somebody else may have been quicker; a refusal says just that.
             for event in answer.unwrap_or_default() {
-                if let Event::Ended { run, .. } = event {
-                    crash::point("buried");
-                    log::mend(&office.state.logs(), run)?;
-                    interrupted += 1;
+                match event {
+                    Event::Ended { run, .. } => {
+                        crash::point("buried");
+                        log::mend(&office.state.logs(), run)?;
+                        buried.jobs += 1;
+                    }
+                    Event::WorkerLeft { .. } => buried.workers += 1,
+                    _ => {}
                 }
             }
         }
+        office.state.forget_worker(worker.id);
     }
-    Ok(interrupted)
+    Ok(buried)
+}
+
+/// Kills what the runs of a dead worker have left behind, but not what its finished jobs left running on purpose. Before
+/// a job can run again, nothing of its last run may be there: tells whether nothing is.
+fn is_swept(store: &mut dyn Store, office: &Office, worker: &Worker) -> Result<bool, WorkerError> {
+    let runs = store.run_by(worker.id)?;
+    let runs = runs.iter().filter_map(Job::running);
+    let marks: Vec<_> = runs.map(|run| environment::mark(worker.id, run, office)).collect();
+    if marks.is_empty() {
+        return Ok(true);
+    }
+    let Leftovers { killed, left } = kill_leftovers(&marks, PATIENCE);
+    if killed > 0 {
+        tracing::warn!(worker = %worker.id, killed, "killed what a dead worker had left behind");
+    }
+    if left > 0 {
+        tracing::error!(worker = %worker.id, left, "what a dead worker had left behind can't be killed yet");
+    }
+    Ok(left == 0)
 }

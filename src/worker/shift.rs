@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 
 use super::office::host;
 use super::reload::{QUIET, Reload};
-use super::{Office, WorkerError, bury_the_dead, environment};
+use super::{Buried, Office, WorkerError, bury_the_dead, environment};
 use crate::crash;
 use crate::model::{
     Command, Event, Job, JobId, NothingTo, Outcome, QueueId, Recorded, Refusal, Report, RunId, Setup, State, Stop,
@@ -27,7 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// How many jobs are claimed in one transaction when it isn't known how many are ready.
 const HANDFUL: usize = 16;
 
-/// The time that a worker spends on a site: made by [`Shift::begin`], over when [`Shift::work`] returns.
+/// The time that a worker spends on a site: made by [`Shift::begin`], over when [`Shift::work`] returns. The process does
+/// nothing else meanwhile: it takes in what its jobs leave behind ([`Runner::sole`]).
 pub struct Shift {
     store: Box<dyn Store>,
     office: Office,
@@ -97,7 +98,7 @@ impl Shift {
             queues,
             stays,
             id,
-            runner: Runner::new().map_err(WorkerError::SetUp)?,
+            runner: Runner::sole().map_err(WorkerError::SetUp)?,
             running: HashMap::new(),
             wakes: channel(),
             seen,
@@ -219,6 +220,7 @@ impl Shift {
             definition: Arc::clone(&job.definition),
             folder: self.office.home().to_owned(),
             env: environment::of(job, run, &self.office, &value_file),
+            mark: Some(environment::mark(self.id, run.id, &self.office)),
             value_file: Some(value_file),
         };
         let limit = job.script().map_or(Setup::DEFAULT_LOG_LIMIT, |script| script.setup.log_limit);
@@ -342,8 +344,8 @@ impl Shift {
     /// Nothing was heard for a while: perhaps a fellow worker died.
     fn look_around(&mut self) {
         match bury_the_dead(self.store.as_mut(), &self.office) {
-            Ok(0) => {}
-            Ok(interrupted) => tracing::warn!(interrupted, "a worker had died"),
+            Ok(Buried { workers: 0, .. }) => {}
+            Ok(Buried { jobs, .. }) => tracing::warn!(interrupted = jobs, "a worker has died"),
             Err(error) => tracing::error!(%error, "can't look for dead workers"),
         }
     }

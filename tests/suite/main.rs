@@ -18,3 +18,4 @@ mod runner;
 mod screen;
 mod seed;
 mod terminal;
+mod trees;

@@ -79,7 +79,7 @@ impl Started {
 
 fn launch(definition: impl Into<Arc<Definition>>) -> Launch {
     let folder = std::env::temp_dir();
-    Launch { definition: definition.into(), folder, env: Vec::new(), value_file: None }
+    Launch { definition: definition.into(), folder, env: Vec::new(), mark: None, value_file: None }
 }
 
 fn of(script: Script) -> Launch {

@@ -21,7 +21,8 @@ use super::log::{LogReader, LogWriter};
 use super::{Answer, Folder, Listener, Ring, Store, StoreError};
 use crate::crash;
 use crate::model::{
-    Call, Command, Definition, Event, Job, JobId, Ledger, QueueView, Recorded, Run, RunId, Undecided, Worker, perform,
+    Call, Command, Definition, Event, Job, JobId, Ledger, QueueView, Recorded, Run, RunId, Undecided, Worker, WorkerId,
+    perform,
 };
 use rows::Rows;
 
@@ -94,6 +95,10 @@ impl Store for Sqlite {
 
     fn workers(&mut self) -> Result<Vec<Worker>, StoreError> {
         rows::workers(&self.db).map_err(self.failed())
+    }
+
+    fn run_by(&mut self, worker: WorkerId) -> Result<Vec<Job>, StoreError> {
+        rows::run_by(&self.db, worker).map_err(self.failed())
     }
 
     fn stamp(&mut self) -> Result<Option<String>, StoreError> {

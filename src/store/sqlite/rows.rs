@@ -95,6 +95,18 @@ pub(super) fn workers(db: &Connection) -> Result<Vec<Worker>> {
     statement.query_map((), read)?.collect()
 }
 
+/// The jobs that a worker runs.
+pub(super) fn run_by(db: &Connection, worker: WorkerId) -> Result<Vec<Job>> {
+    // The outer loop is over the queues, which are few: each finds what it runs by the index.
+    let sql = select_jobs!(
+        "CROSS JOIN queues q WHERE j.queue = q.id AND j.state BETWEEN ?2 AND ?3 AND j.removed IS NULL \
+         AND r.worker = ?1 ORDER BY j.queue, r.started, r.id"
+    );
+    let codes = Code::range(Phase::Running);
+    let mut statement = db.prepare_cached(sql)?;
+    statement.query_map((worker, codes.start(), codes.end()), codec::job)?.collect()
+}
+
 /// One job, and by whom it was taken out of its queue if it was.
 pub(super) fn find(db: &Connection, id: JobId) -> Result<Option<(Job, Option<Removal>)>> {
     let read = |row: &Row<'_>| Ok((codec::job(row)?, codec::removed(row)?));
@@ -238,12 +250,6 @@ impl View for Rows<'_> {
     }
 
     fn run_by(&self, worker: WorkerId) -> Result<Vec<Job>> {
-        // The outer loop is over the queues, which are few: each finds what it runs by the index.
-        let sql = select_jobs!(
-            "CROSS JOIN queues q WHERE j.queue = q.id AND j.state BETWEEN ?2 AND ?3 AND j.removed IS NULL \
-             AND r.worker = ?1 ORDER BY j.queue, r.started, r.id"
-        );
-        let codes = Code::range(Phase::Running);
-        self.all(sql, (worker, codes.start(), codes.end()), codec::job)
+        run_by(self.db, worker)
     }
 }
