@@ -1,12 +1,18 @@
 //! How one process tells another that something has changed: by touching a file that the other watches.
+//!
+//! Every listener has a bell of its own, a file in the site's folder for them, and whoever changes the site rings all
+//! of them but its own. So a change costs nothing while nobody else listens, and nobody is woken by its own doing.
 
 use std::any::Any;
-use std::fs::File;
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
+use chrono::Utc;
 use notify::{EventKind, RecursiveMode, Watcher};
 
 use super::StoreError;
@@ -53,7 +59,90 @@ impl Listener {
     }
 }
 
-/// Wakes everybody who listens on `file`.
-pub(super) fn ring(file: &File) -> io::Result<()> {
-    file.write_all_at(b"\n", 0)
+/// The bells of a site, as one connection to it has them.
+#[derive(Debug)]
+pub(super) struct Bells {
+    folder: PathBuf,
+    /// How the names of its own bells begin.
+    own: String,
+    /// Those of others that were there at the last ring.
+    others: Vec<(OsString, File)>,
+}
+
+/// A bell is there until it is dropped, or until somebody finds that its process has ended in any other way.
+struct Held {
+    path: PathBuf,
+    _locked: File,
+}
+
+impl Bells {
+    /// The bells in `folder`.
+    pub(super) fn new(folder: PathBuf) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        // Never given twice, whatever becomes of the numbers of processes.
+        let time = Utc::now().timestamp_nanos_opt().unwrap_or_default();
+        let own = format!("{}-{time:x}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        Self { folder, own, others: Vec::new() }
+    }
+
+    /// Calls `ring` when another connection rings, until the listener is dropped.
+    pub(super) fn listen(&self, ring: Ring) -> Result<Listener, StoreError> {
+        self.remove_orphans();
+        let bell = self.hang().map_err(|source| StoreError::io(&self.folder, source))?;
+        let watch = Listener::on_file(&bell.path, ring)?;
+        // The watch goes first: it is not to ring because the file goes.
+        Ok(Listener::holding((watch, bell)))
+    }
+
+    /// Rings the bells of all others. What can't be rung is of no use to anybody any more.
+    pub(super) fn ring(&mut self) {
+        let Ok(entries) = fs::read_dir(&self.folder) else { return };
+        let mut known = std::mem::take(&mut self.others);
+        for name in entries.filter_map(|entry| Some(entry.ok()?.file_name())) {
+            if name.as_encoded_bytes().starts_with(self.own.as_bytes()) {
+                continue;
+            }
+            let bell = match known.iter().position(|(other, _)| *other == name) {
+                Some(at) => Ok(known.swap_remove(at).1),
+                None => OpenOptions::new().write(true).open(self.folder.join(&name)),
+            };
+            if let Ok(bell) = bell
+                && bell.write_all_at(b"\n", 0).is_ok()
+            {
+                self.others.push((name, bell));
+            }
+        }
+    }
+
+    /// Makes a bell of our own.
+    fn hang(&self) -> io::Result<Held> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        loop {
+            let path = self.folder.join(format!("{}.{}", self.own, COUNT.fetch_add(1, Ordering::Relaxed)));
+            let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+            file.lock()?;
+            // Somebody may have taken it for one that was left behind, before it was locked.
+            if fs::metadata(&path).is_ok_and(|there| file.metadata().is_ok_and(|ours| there.ino() == ours.ino())) {
+                return Ok(Held { path, _locked: file });
+            }
+        }
+    }
+
+    /// Removes the bells of processes that have ended without doing so.
+    fn remove_orphans(&self) {
+        let Ok(entries) = fs::read_dir(&self.folder) else { return };
+        for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+            if File::open(&path).is_ok_and(|bell| bell.try_lock().is_ok()) {
+                // If it stays, it is rung in vain.
+                let _ = fs::remove_file(path);
+            }
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // If it stays, the next listener removes it.
+        let _ = fs::remove_file(&self.path);
+    }
 }

@@ -48,10 +48,9 @@ impl Folder {
             let path = self.path.join(".gitignore");
             open_private(&path)?.write_all(b"*\n").map_err(|source| StoreError::io(path, source))?;
         }
-        for folder in [self.logs(), self.values(), self.workers()] {
+        for folder in [self.logs(), self.values(), self.workers(), self.bells()] {
             make_folder(&folder)?;
         }
-        open_private(&self.bell())?;
         Ok(())
     }
 
@@ -65,9 +64,9 @@ impl Folder {
         self.path.join("state.db")
     }
 
-    /// The file that is touched after every change.
-    pub fn bell(&self) -> PathBuf {
-        self.path.join("bell")
+    /// One file for everybody who listens, which others touch after every change.
+    pub fn bells(&self) -> PathBuf {
+        self.path.join("bells")
     }
 
     /// What runs print.

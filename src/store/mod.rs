@@ -74,7 +74,8 @@ pub trait Store: Send {
     /// Where the output of a run is written; it keeps at most `limit` bytes.
     fn log_writer(&self, run: RunId, limit: u64) -> LogWriter;
 
-    /// Calls `ring` after every change by anyone, from a thread of its own, until the listener is dropped. Several
-    /// changes may ring once; a change after `ring` has returned rings again.
+    /// Calls `ring` after every change by another connection, from a thread of its own, until the listener is dropped.
+    /// Several changes may ring once; a change after `ring` has returned rings again. Changes by this connection, whose
+    /// answers tell of them, need not ring.
     fn listen(&self, ring: Ring) -> Result<Listener, StoreError>;
 }

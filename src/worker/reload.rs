@@ -47,17 +47,17 @@ impl Reload {
     }
 
     /// Reads the file if it was saved and is quiet now, and makes the site as it says. A file with errors changes
-    /// nothing.
-    pub(super) fn take_up(&mut self, store: &mut dyn Store, office: &Office) -> Result<(), StoreError> {
+    /// nothing. Tells whether the site may have changed.
+    pub(super) fn take_up(&mut self, store: &mut dyn Store, office: &Office) -> Result<bool, StoreError> {
         if self.saved.is_none_or(|at| at.elapsed() < QUIET) {
-            return Ok(());
+            return Ok(false);
         }
         let plan = match definition::read(&office.file) {
             Ok(plan) => plan,
             Err(error) => {
                 tracing::warn!(%error, "jobs.yaml has errors; the last good one stays in force");
                 self.saved = None;
-                return Ok(());
+                return Ok(false);
             }
         };
         let stamp = plan.stamp.clone();
@@ -68,6 +68,6 @@ impl Reload {
             _ => None,
         });
         self.deferred = read.is_some_and(|read| *read != stamp);
-        Ok(())
+        Ok(true)
     }
 }

@@ -140,6 +140,7 @@ impl Shift {
                         tracing::error!(%error, "the store failed; what runs goes on, and it is tried again");
                     }
                     outage = true;
+                    self.news = true;
                     self.sleep(PATIENCE);
                 }
             }
@@ -155,7 +156,7 @@ impl Shift {
 
     /// One round of report, claim and start. Tells whether the worker has left.
     fn round(&mut self, tell: &mut impl Tell) -> Result<bool, StoreError> {
-        self.reload.take_up(self.store.as_mut(), &self.office)?;
+        self.news |= self.reload.take_up(self.store.as_mut(), &self.office)?;
         loop {
             let now = Utc::now();
             let ripe = self.urgency.is_none() && self.due.take_if(|due| *due <= now).is_some();
@@ -341,8 +342,9 @@ impl Shift {
         }
     }
 
-    /// Nothing was heard for a while: perhaps a fellow worker died.
+    /// Nothing was heard for a while: perhaps a fellow worker died, perhaps a bell was lost.
     fn look_around(&mut self) {
+        self.news = true;
         match bury_the_dead(self.store.as_mut(), &self.office) {
             Ok(Buried { workers: 0, .. }) => {}
             Ok(Buried { jobs, .. }) => tracing::warn!(interrupted = jobs, "a worker has died"),

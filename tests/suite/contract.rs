@@ -579,8 +579,9 @@ fn a_change_rings(place: &Place) {
 
 fn a_dropped_listener_is_silent(place: &Place) {
     let mut store = place.connect();
-    let (dropped, silent) = bell(&*store);
-    let (_listener, rings) = bell(&*store);
+    let follower = place.connect();
+    let (dropped, silent) = bell(&*follower);
+    let (_listener, rings) = bell(&*follower);
     drop(dropped);
     done(&mut *store, add(1));
     rings.recv_timeout(SOON).unwrap();

@@ -16,7 +16,7 @@ use std::fs::File;
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::bell::ring;
+use super::bell::Bells;
 use super::log::{LogReader, LogWriter};
 use super::{Answer, Folder, Listener, Ring, Store, StoreError};
 use crate::crash;
@@ -33,7 +33,7 @@ pub struct Sqlite {
     folder: Folder,
     /// Locked by whoever writes.
     turn: File,
-    bell: File,
+    bells: Bells,
 }
 
 impl Sqlite {
@@ -60,8 +60,6 @@ impl Sqlite {
             crash::point("commit");
             transaction.commit()?;
             crash::point("committed");
-            // The change is durable. If the bell can't be rung, followers see it with the next one.
-            let _ = ring(&self.bell);
         }
         Ok((before, answers))
     }
@@ -78,7 +76,11 @@ impl Store for Sqlite {
         self.turn.lock().map_err(unlockable)?;
         let answers = self.perform(commands, now);
         self.turn.unlock().map_err(|source| StoreError::io(self.folder.path(), source))?;
-        answers.map_err(self.failed())
+        let (before, answers) = answers.map_err(self.failed())?;
+        if answers.iter().flatten().any(|events| !events.is_empty()) {
+            self.bells.ring();
+        }
+        Ok((before, answers))
     }
 
     fn load(&mut self) -> Result<Ledger, StoreError> {
@@ -127,7 +129,7 @@ impl Store for Sqlite {
     }
 
     fn listen(&self, ring: Ring) -> Result<Listener, StoreError> {
-        Listener::on_file(&self.folder.bell(), ring)
+        self.bells.listen(ring)
     }
 }
 

@@ -11,6 +11,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::Sqlite;
 use super::migrate::{FORMAT, migrate};
 use crate::crash;
+use crate::store::bell::Bells;
 use crate::store::folder::open_private;
 use crate::store::{Folder, StoreError};
 
@@ -39,7 +40,7 @@ pub(super) fn open(folder: &Folder) -> Result<Sqlite, StoreError> {
     }
     let db = connect(&path)?;
     turn.unlock().map_err(|source| StoreError::io(folder.path(), source))?;
-    Ok(Sqlite { db, folder: folder.clone(), turn, bell: open_private(&folder.bell())? })
+    Ok(Sqlite { db, folder: folder.clone(), turn, bells: Bells::new(folder.bells()) })
 }
 
 /// Whether there is a database of ours; anything else in its place is refused before `SQLite` could touch it.

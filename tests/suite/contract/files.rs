@@ -1,5 +1,6 @@
 //! What lies in a site's folder: private, made once, and left alone when it isn't ours.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -11,7 +12,7 @@ use setlist::model::{Command, Definition, JobId, Ledger, Mode, Outcome, Phase, R
 use setlist::store::{Folder, Sqlite, Store, StoreError};
 use tempfile::TempDir;
 
-use super::{Place, add, at, done, process, work};
+use super::{Place, SOON, add, at, bell, done, process, work};
 
 /// A site with some history; closed.
 fn written(place: &Place) {
@@ -135,6 +136,7 @@ fn nobody_else_can_read_a_site() {
     let store = place.connect();
     let folder = place.folder();
     let _worker = folder.hold_worker(WorkerId(1)).unwrap();
+    let (_listener, _) = bell(&*store);
     let _roll_call = folder.roll_call().unwrap();
     done(&mut *place.connect(), add(1));
     assert_eq!(mode(folder.path()), 0o700);
@@ -152,9 +154,34 @@ fn nobody_else_can_read_a_site() {
             }
         }
     }
-    assert!(seen >= 6, "the database, its log, the bell and the locks");
+    assert!(seen >= 6, "the database, its log, a bell and the locks");
     assert_eq!(fs::read_to_string(folder.path().join(".gitignore")).unwrap(), "*\n");
     drop(store);
+}
+
+#[test]
+fn a_change_rings_the_bells_of_others_and_no_other() {
+    let place = Place::sqlite();
+    let (mut store, other) = (place.connect(), place.connect());
+    let bells = || {
+        let bells = fs::read_dir(place.folder().bells()).unwrap().map(|entry| entry.unwrap().path());
+        bells.collect::<BTreeSet<_>>()
+    };
+    let own = bell(&*store);
+    let own_bell = bells();
+    let others = bell(&*other);
+    done(&mut *store, add(1));
+    others.1.recv_timeout(SOON).unwrap();
+    for path in bells() {
+        let rung = fs::metadata(&path).unwrap().len() > 0;
+        assert_eq!(rung, !own_bell.contains(&path), "{}", path.display());
+    }
+    drop(own);
+    drop(others);
+    assert_eq!(bells(), BTreeSet::new(), "whoever ceases to listen takes its bell away");
+    fs::write(place.folder().bells().join("of-the-dead"), "").unwrap();
+    let _listener = bell(&*store);
+    assert_eq!(bells().len(), 1, "a bell that nobody holds any more is taken away");
 }
 
 fn mode(path: &Path) -> u32 {
