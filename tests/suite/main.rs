@@ -5,7 +5,10 @@
 
 mod cli;
 mod contract;
+mod crash;
+mod crowd;
 mod definition;
+mod dice;
 mod house;
 mod log;
 mod output;

@@ -13,7 +13,10 @@ use tempfile::TempDir;
 pub(crate) const SETLIST: &str = env!("CARGO_BIN_EXE_setlist");
 
 /// How long a test waits for something that must happen.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Marks every process of a room, with its folder: also those that the program and its jobs have started.
+pub(crate) const MARK: &str = "SETLIST_TEST_ROOM";
 
 pub(crate) struct Room(TempDir);
 
@@ -23,6 +26,16 @@ pub(crate) struct Said {
     pub code: Option<i32>,
     pub out: String,
     pub err: String,
+}
+
+/// A process of a room.
+#[derive(Debug)]
+#[expect(dead_code, reason = "the command is there to be printed")]
+pub(crate) struct Process {
+    pub pid: Pid,
+    /// A job, or started by one.
+    pub of_a_job: bool,
+    pub command: String,
 }
 
 impl Room {
@@ -57,12 +70,19 @@ impl Room {
     /// The program in this room, ready to be run.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(SETLIST);
-        command.args(args).current_dir(self.path()).stdin(Stdio::null());
+        self.furnish(&mut command);
+        command.args(args);
+        command
+    }
+
+    /// Has any program run in this room, for itself alone.
+    pub(crate) fn furnish(&self, command: &mut Command) {
+        command.current_dir(self.path()).stdin(Stdio::null());
         command.env("XDG_CONFIG_HOME", self.join("config")).env("NO_COLOR", "1").env("TZ", "UTC");
+        command.env(MARK, self.path());
         for name in ["SETLIST_FILE", "SETLIST_STATE", "SETLIST_STORE"] {
             command.env_remove(name);
         }
-        command
     }
 
     pub(crate) fn run(&self, args: &[&str]) -> Said {
@@ -89,6 +109,22 @@ impl Room {
         let [sign] =
             signs.map(|sign| fs::read_to_string(sign.unwrap().path()).unwrap()).collect::<Vec<_>>().try_into().unwrap();
         Pid::from_raw(sign.trim().parse().unwrap()).unwrap()
+    }
+
+    /// The processes that were started in this room and still run.
+    pub(crate) fn processes(&self) -> Vec<Process> {
+        let mark = format!("{MARK}={}", self.path().display());
+        let pids = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        let marked = pids.filter_map(|pid: i32| {
+            // One that has ended has none.
+            let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
+            let mut variables = environment.split(|byte| *byte == 0);
+            variables.clone().find(|variable| *variable == mark.as_bytes())?;
+            let of_a_job = variables.any(|variable| variable.starts_with(b"SETLIST_RUN_ID="));
+            let command = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default().replace('\0', " ");
+            Some(Process { pid: Pid::from_raw(pid)?, of_a_job, command })
+        });
+        marked.collect()
     }
 
     /// Waits until a job is as `wanted` says.

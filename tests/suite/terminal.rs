@@ -10,13 +10,13 @@ use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
-use crate::room::{Room, SETLIST, wait_for};
+use crate::room::{MARK, Room, SETLIST, wait_for};
 
 /// How long a test waits for something that must happen.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-struct Terminal {
-    child: Box<dyn Child + Send + Sync>,
+pub(crate) struct Terminal {
+    pub(crate) child: Box<dyn Child + Send + Sync>,
     keys: Box<dyn Write + Send>,
     master: Option<Box<dyn MasterPty + Send>>,
     drawn: Arc<Mutex<Drawn>>,
@@ -30,7 +30,7 @@ struct Drawn {
 
 impl Terminal {
     /// `setlist ARGS` in this room, in a terminal of 80x24.
-    fn open(room: &Room, args: &[&str]) -> Self {
+    pub(crate) fn open(room: &Room, args: &[&str]) -> Self {
         let pair = native_pty_system().openpty(size(80, 24)).unwrap();
         let mut command = CommandBuilder::new(SETLIST);
         command.args(args);
@@ -38,6 +38,7 @@ impl Terminal {
         command.env("TERM", "xterm-256color");
         command.env("XDG_CONFIG_HOME", room.join("config"));
         command.env("EDITOR", room.join("editor"));
+        command.env(MARK, room.path());
         for name in ["SETLIST_FILE", "SETLIST_STATE", "SETLIST_STORE", "NO_COLOR", "VISUAL"] {
             command.env_remove(name);
         }
@@ -62,7 +63,7 @@ impl Terminal {
         Self { child, keys, master: Some(pair.master), drawn, news }
     }
 
-    fn keys(&mut self, keys: &str) {
+    pub(crate) fn keys(&mut self, keys: &str) {
         self.keys.write_all(keys.as_bytes()).unwrap();
         self.keys.flush().unwrap();
     }
@@ -86,7 +87,7 @@ impl Terminal {
     }
 
     #[track_caller]
-    fn until_shows(&self, text: &str) -> String {
+    pub(crate) fn until_shows(&self, text: &str) -> String {
         self.until(text, |screen| screen.contains(text))
     }
 
@@ -95,7 +96,7 @@ impl Terminal {
         self.master.as_ref().unwrap().resize(size(columns, rows)).unwrap();
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.process_id().unwrap()).unwrap();
         kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
     }
