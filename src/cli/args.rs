@@ -134,6 +134,9 @@ pub(super) struct Process {
     /// No progress bar and no lines for jobs that succeed.
     #[arg(short, long)]
     pub quiet: bool,
+    /// Answer yes to what jobs ask before they run.
+    #[arg(short, long)]
+    pub yes: bool,
 }
 
 #[derive(Debug, Args)]
@@ -201,6 +204,7 @@ pub(super) enum StateFilter {
     Failed,
     Cancelled,
     Interrupted,
+    Skipped,
 }
 
 #[derive(Debug, Args)]

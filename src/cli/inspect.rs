@@ -9,7 +9,7 @@ use super::args::{List, StateFilter};
 use super::record::{JobRecord, command, took};
 use super::site::OpenSite;
 use super::{CliError, Exit};
-use crate::model::{Job, Mode, Outcome, Phase, QueueId, QueueRecord, Run, State};
+use crate::model::{Job, Mode, Need, On, Outcome, Phase, QueueId, QueueRecord, Run, State, Waiting};
 use crate::tui::text;
 
 /// Queues with their state and counts.
@@ -41,15 +41,17 @@ pub(super) fn status(mut site: OpenSite, names: &[String], json: bool) -> Result
 pub(super) fn list(mut site: OpenSite, options: &List) -> Result<Exit, CliError> {
     let ledger = site.ledger()?;
     let mut out = BufWriter::new(io::stdout().lock());
-    let since = options.since.map(|since| Utc::now() - *since);
+    let now = Utc::now();
+    let since = options.since.map(|since| now - *since);
     for id in site.queues(&ledger, &options.queues)? {
         let Some(queue) = ledger.queue(&id) else { continue };
         let jobs = [Phase::Finished, Phase::Running, Phase::Pending].into_iter().flat_map(|phase| queue.list(phase));
         for job in jobs.filter_map(|id| ledger.job(*id)).filter(|job| wanted(job, options, since)) {
+            let waiting = ledger.waiting(job);
             if options.json {
-                line(&mut out, &JobRecord::of(job))?;
+                line(&mut out, &JobRecord::of(job, waiting.as_ref(), now))?;
             } else {
-                row(&mut out, job)?;
+                row(&mut out, job, waiting.as_ref(), now)?;
             }
         }
     }
@@ -62,11 +64,14 @@ pub(super) fn list(mut site: OpenSite, options: &List) -> Result<Exit, CliError>
 pub(super) fn show(mut site: OpenSite, name: &str, json: bool) -> Result<Exit, CliError> {
     let job = site.job(name)?;
     let runs = site.store.runs(job.id)?;
+    // What a job waits for is not known of it alone.
+    let waiting = if job.phase() == Phase::Pending { site.ledger()?.waiting(&job) } else { None };
+    let now = Utc::now();
     let mut out = BufWriter::new(io::stdout().lock());
     if json {
-        line(&mut out, &JobRecord::with_runs(&job, &runs))?;
+        line(&mut out, &JobRecord::of(&job, waiting.as_ref(), now).with_runs(&runs))?;
     } else {
-        describe(&mut out, &job, &runs)?;
+        describe(&mut out, &job, &runs, waiting.map(|waiting| waiting.words(now)))?;
     }
     out.flush()?;
     drop(out);
@@ -113,6 +118,7 @@ fn wanted(job: &Job, options: &List, since: Option<DateTime<Utc>>) -> bool {
         StateFilter::Succeeded => job.outcome() == Some(&Outcome::Succeeded),
         StateFilter::Failed => matches!(job.outcome(), Some(Outcome::Failed(_))),
         StateFilter::Cancelled => job.outcome() == Some(&Outcome::Cancelled),
+        StateFilter::Skipped => matches!(job.outcome(), Some(Outcome::Skipped { .. })),
         StateFilter::Interrupted => job.outcome() == Some(&Outcome::Interrupted),
     });
     let latest = match &job.state {
@@ -123,9 +129,12 @@ fn wanted(job: &Job, options: &List, since: Option<DateTime<Utc>>) -> bool {
     state && tag && since.is_none_or(|since| latest >= since)
 }
 
-fn row(out: &mut impl Write, job: &Job) -> Result<(), CliError> {
+fn row(out: &mut impl Write, job: &Job, waiting: Option<&Waiting>, now: DateTime<Utc>) -> Result<(), CliError> {
     let word = job.outcome().map_or(job.phase().word(), Outcome::word);
-    let when = job.executed.map(local).unwrap_or_default();
+    let when = match waiting {
+        Some(waiting) => text::fit(&text::plain_line(&waiting.words(now)), 19, text::ELLIPSIS).into_owned(),
+        None => job.executed.map(local).unwrap_or_default(),
+    };
     let took = job.last_run.as_deref().and_then(took).map(text::duration).unwrap_or_default();
     let (id, path) = (job.id.to_string(), text::plain_line(&job.path()));
     let label = text::plain_line(&job.label());
@@ -133,7 +142,7 @@ fn row(out: &mut impl Write, job: &Job) -> Result<(), CliError> {
     Ok(())
 }
 
-fn describe(out: &mut impl Write, job: &Job, runs: &[Run]) -> Result<(), CliError> {
+fn describe(out: &mut impl Write, job: &Job, runs: &[Run], waiting: Option<String>) -> Result<(), CliError> {
     writeln!(out, "{}  {}", job.id, text::plain_line(&job.path()))?;
     let mut field = |name: &str, value: &str| {
         let mut lines = value.lines();
@@ -144,8 +153,29 @@ fn describe(out: &mut impl Write, job: &Job, runs: &[Run]) -> Result<(), CliErro
         field("title", job.title())?;
     }
     field("state", job.outcome().map_or(job.phase().word(), Outcome::word))?;
-    if let Some(failure) = job.failure() {
+    if let Some(words) = waiting.filter(|words| !words.is_empty()) {
+        field("waits", &words)?;
+    }
+    if let Some(Outcome::Skipped { reason }) = job.outcome() {
+        field("skipped", reason)?;
+    } else if let Some(failure) = job.failure() {
         field("error", &failure.message)?;
+    }
+    let terms = &job.definition.terms;
+    if !terms.needs.is_empty() {
+        field("needs", &terms.needs.iter().map(need).collect::<Vec<_>>().join(", "))?;
+    }
+    if job.max_attempts() > 1 {
+        field("attempt", &format!("{} of {}", job.attempt(), job.max_attempts()))?;
+    }
+    if terms.priority != 0 {
+        field("priority", &terms.priority.to_string())?;
+    }
+    if terms.weight != 1 {
+        field("weight", &terms.weight.to_string())?;
+    }
+    if let Some(question) = &terms.confirm {
+        field("asks", question)?;
     }
     if let Some(value) = &job.value {
         field("value", &value.as_str().map_or_else(|| value.to_string(), str::to_owned))?;
@@ -166,6 +196,15 @@ fn describe(out: &mut impl Write, job: &Job, runs: &[Run]) -> Result<(), CliErro
         field("run", run.trim_end())?;
     }
     Ok(())
+}
+
+/// A need as one would write it.
+fn need(need: &Need) -> String {
+    match need.on {
+        On::Success => need.job.to_string(),
+        On::Failure => format!("{} to fail", need.job),
+        On::Finish => format!("{} to finish", need.job),
+    }
 }
 
 fn local(at: DateTime<Utc>) -> String {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 
-use crate::model::{Call, Ending, Exit, Job, Program, Run, Value};
+use crate::model::{Call, Ending, Exit, Job, Outcome, Program, Run, Value, Waiting};
 
 /// A job.
 #[derive(Serialize)]
@@ -20,6 +20,7 @@ pub(super) struct JobRecord<'a> {
     signal: Option<i32>,
     attempt: u32,
     max_attempts: u32,
+    run_count: u32,
     enqueued_at: String,
     started_at: Option<String>,
     executed_at: Option<String>,
@@ -28,9 +29,13 @@ pub(super) struct JobRecord<'a> {
     value: Option<&'a Value>,
     error: Option<&'a str>,
     command: Option<String>,
-    needs: [&'a str; 0],
+    needs: Vec<String>,
     tags: &'a [String],
     worker: Option<u64>,
+    priority: i32,
+    waiting: Option<&'static str>,
+    waiting_for: Option<String>,
+    not_before: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     runs: Option<Vec<RunRecord<'a>>>,
 }
@@ -51,8 +56,8 @@ struct RunRecord<'a> {
 }
 
 impl<'a> JobRecord<'a> {
-    /// The job without its earlier runs.
-    pub(super) fn of(job: &'a Job) -> Self {
+    /// The job without its earlier runs; `waiting` is why it is still pending, if it is.
+    pub(super) fn of(job: &'a Job, waiting: Option<&Waiting>, now: DateTime<Utc>) -> Self {
         let run = job.last_run.as_deref();
         let ending = run.and_then(|run| run.ending.as_ref());
         let (exit_code, signal) = exit(ending);
@@ -62,29 +67,34 @@ impl<'a> JobRecord<'a> {
             name: job.name(),
             title: job.title(),
             state: job.phase().word(),
-            outcome: job.outcome().map(crate::model::Outcome::word),
+            outcome: job.outcome().map(Outcome::word),
             exit_code,
             signal,
-            attempt: job.attempts,
-            max_attempts: 1,
+            attempt: job.attempt(),
+            max_attempts: job.max_attempts(),
+            run_count: job.attempts,
             enqueued_at: time(job.enqueued),
             started_at: run.map(|run| time(run.started)),
             executed_at: job.executed.map(time),
             wait_ms: run.map(|run| millis(between(job.enqueued, run.started))),
             run_ms: run.and_then(took).map(millis),
             value: job.value.as_ref(),
-            error: job.failure().map(|failure| failure.message.as_str()),
+            error: error(job),
             command: command(job),
-            needs: [],
+            needs: job.definition.terms.needs.iter().map(|need| need.job.to_string()).collect(),
             tags: &job.definition.tags,
             worker: run.map(|run| run.worker.0),
+            priority: job.definition.terms.priority,
+            waiting: waiting.map(Waiting::word),
+            waiting_for: waiting.map(|waiting| waiting.words(now)).filter(|words| !words.is_empty()),
+            not_before: waiting.and_then(Waiting::until).map(time),
             runs: None,
         }
     }
 
     /// The job with all its runs.
-    pub(super) fn with_runs(job: &'a Job, runs: &'a [Run]) -> Self {
-        Self { runs: Some(runs.iter().map(RunRecord::of).collect()), ..Self::of(job) }
+    pub(super) fn with_runs(self, runs: &'a [Run]) -> Self {
+        Self { runs: Some(runs.iter().map(RunRecord::of).collect()), ..self }
     }
 }
 
@@ -104,6 +114,14 @@ impl<'a> RunRecord<'a> {
             error: ending.and_then(|ending| ending.outcome.failure()).map(|failure| failure.message.as_str()),
             worker: run.worker.0,
         }
+    }
+}
+
+/// Why its latest run failed, or why it will not run.
+fn error(job: &Job) -> Option<&str> {
+    match job.outcome() {
+        Some(Outcome::Skipped { reason }) => Some(reason),
+        _ => job.failure().map(|failure| failure.message.as_str()),
     }
 }
 

@@ -70,6 +70,8 @@ struct Index {
     places: BTreeSet<(i64, JobId)>,
     /// The pending jobs that somebody asked for.
     asked: BTreeSet<(Rank, JobId)>,
+    /// The pending jobs that ask a person first.
+    asking: BTreeSet<(Rank, JobId)>,
     /// The pending jobs that wait for a time only.
     timed: BTreeSet<(DateTime<Utc>, JobId)>,
 }
@@ -108,6 +110,17 @@ impl Ledger {
     /// All jobs that are in queues, in no order.
     pub fn jobs(&self) -> impl Iterator<Item = &Job> {
         self.jobs.values()
+    }
+
+    /// The pending jobs of a queue that ask a person first, in their order.
+    pub fn asking(&self, queue: &QueueId) -> impl Iterator<Item = &Job> {
+        let asking = self.indexes.get(queue).map(|index| &index.asking).into_iter().flatten();
+        asking.filter_map(|(_, id)| self.jobs.get(id))
+    }
+
+    /// The earliest time for which a job of a queue waits and for nothing else.
+    pub fn next_time(&self, queue: &QueueId) -> Option<DateTime<Utc>> {
+        self.indexes.get(queue)?.timed.first().map(|(until, _)| *until)
     }
 
     /// The workers that have joined and not left.
@@ -244,6 +257,9 @@ impl Ledger {
     fn note(&mut self, job: &Job) {
         self.counters.job = self.counters.job.max(job.id.0);
         self.counters.run = self.counters.run.max(job.last_run.as_ref().map_or(0, |run| run.id.0));
+        if let State::Pending { wait: Wait { confirm: true, .. }, .. } = job.state {
+            entry(&mut self.indexes, &job.queue).asking.insert((rank(job), job.id));
+        }
         match (job.turn(), &job.state) {
             (Some(Turn::Asked), _) => _ = entry(&mut self.indexes, &job.queue).asked.insert((rank(job), job.id)),
             (Some(Turn::Timed { .. }), State::Pending { wait: Wait { until: Some(until), .. }, .. }) => {
@@ -271,6 +287,7 @@ impl Ledger {
             && let Some(index) = self.indexes.get_mut(&job.queue)
         {
             index.asked.remove(&(rank(job), id));
+            index.asking.remove(&(rank(job), id));
             index.timed.remove(&(wait.until.unwrap_or_default(), id));
         }
         let Some(queue) = self.queues.get_mut(&job.queue) else { return };

@@ -22,6 +22,7 @@ mod setup;
 mod site;
 mod terms;
 mod view;
+mod waiting;
 
 pub use call::{Arguments, Call, Callable, IntoCall, Returned};
 pub use command::{Command, NothingTo, Plan, QueuePlan, Refusal};
@@ -41,3 +42,4 @@ pub use setup::Setup;
 pub use site::{Site, get_queue};
 pub use terms::{After, Need, On, Retry, RetryOn, Target, Terms};
 pub use view::{Filed, QueueView, View};
+pub use waiting::Waiting;

@@ -37,7 +37,7 @@ impl Screen {
         match action {
             Action::Process => self.process(),
             Action::ProcessAll => self.process_all(),
-            Action::Run => self.on_chosen(|job| (Command::Run { job: job.id }, Asked::Run(job.id)), true),
+            Action::Run => self.run_chosen(),
             Action::RunFailed => self.run_failed(),
             Action::Cancel => {
                 let cancel = |job: JobId| Command::Cancel { job, stop: Stop::Terminate };
@@ -118,7 +118,7 @@ impl Screen {
     }
 
     fn ask(&mut self, question: String, then: Order) -> Vec<Effect> {
-        self.open(Dialog::Ask { question, then })
+        self.open(Dialog::Ask { question, then, otherwise: None })
     }
 
     fn on_output(&mut self, change: impl FnOnce(&mut OutputPane) -> Result<(), String>) -> Acted {
@@ -145,18 +145,49 @@ impl Screen {
         }
     }
 
-    fn process(&self) -> Acted {
-        let queue = self.with_queue()?;
-        let asked = vec![queue.clone()];
-        Ok(match self.mode() {
-            Mode::Processing => submit(vec![Command::Pause { queue }], Asked::Pause(asked), false),
-            Mode::Idle | Mode::Paused | Mode::Stopped => {
-                submit(vec![Command::Process { queue }], Asked::Process(asked), true)
-            }
+    fn run_chosen(&mut self) -> Acted {
+        let job = self.chosen_or_why()?;
+        let (commands, asked) = (vec![Command::Run { job: job.id }], Asked::Run(job.id));
+        let order = Order { commands, asked, hire: true };
+        Ok(match &job.definition.terms.confirm {
+            // What can't be done is told, not asked.
+            Some(question) if job.phase() != Phase::Running => self.ask(format!("{}: {question}", job.label()), order),
+            _ => vec![Effect::Submit(order)],
         })
     }
 
-    fn process_all(&self) -> Acted {
+    fn process(&mut self) -> Acted {
+        let queue = self.with_queue()?;
+        match self.mode() {
+            Mode::Processing => {
+                Ok(submit(vec![Command::Pause { queue: queue.clone() }], Asked::Pause(vec![queue]), false))
+            }
+            Mode::Idle | Mode::Paused | Mode::Stopped => Ok(self.process_these(vec![queue])),
+        }
+    }
+
+    /// Processes queues, after the questions that their jobs ask.
+    fn process_these(&mut self, queues: Vec<QueueId>) -> Vec<Effect> {
+        let (jobs, question) = self.site.read(|ledger| {
+            let mut asking = queues.iter().flat_map(|queue| ledger.asking(queue));
+            let first = asking.next();
+            let rest: Vec<JobId> = asking.map(|job| job.id).collect();
+            let question = first.map(|job| {
+                let others = if rest.is_empty() { String::new() } else { format!(" (and {} more ask)", rest.len()) };
+                let text = job.definition.terms.confirm.as_deref().unwrap_or_default();
+                format!("{}: {text}{others}; no runs the others only", job.label())
+            });
+            (first.map(|job| job.id).into_iter().chain(rest).collect::<Vec<_>>(), question)
+        });
+        let process: Vec<_> = queues.iter().map(|queue| Command::Process { queue: queue.clone() }).collect();
+        let order = Order { commands: process, asked: Asked::Process(queues), hire: true };
+        let Some(question) = question else { return vec![Effect::Submit(order)] };
+        let mut confirmed = order.clone();
+        confirmed.commands.insert(0, Command::Confirm { jobs });
+        self.open(Dialog::Ask { question, then: confirmed, otherwise: Some(order) })
+    }
+
+    fn process_all(&mut self) -> Acted {
         let queues = |wanted: fn(Mode, bool) -> bool| -> Vec<QueueId> {
             self.site.read(|ledger| {
                 let queues = ledger.queues();
@@ -173,17 +204,19 @@ impl Screen {
         if waiting.is_empty() {
             return Err("nothing is pending in any queue".to_owned());
         }
-        let process = waiting.iter().map(|queue| Command::Process { queue: queue.clone() }).collect();
-        Ok(submit(process, Asked::Process(waiting), true))
+        Ok(self.process_these(waiting))
     }
 
     fn run_failed(&mut self) -> Acted {
-        let failed: Vec<JobId> = self.queue.read(|record, ledger| {
+        let (failed, asks) = self.queue.read(|record, ledger| {
             let failed = |id: &JobId| {
                 let outcome = ledger.job(*id).and_then(Job::outcome);
                 matches!(outcome, Some(Outcome::Failed(_) | Outcome::Interrupted))
             };
-            self.lists.rows(record, Phase::Finished).iter().filter(failed).collect()
+            let failed: Vec<JobId> = self.lists.rows(record, Phase::Finished).iter().filter(failed).collect();
+            let asks = |job: &Job| Some(format!("{}: {}", job.label(), job.definition.terms.confirm.as_ref()?));
+            let asks = failed.iter().filter_map(|id| ledger.job(*id)).find_map(asks);
+            (failed, asks)
         });
         let count = failed.len();
         // They were shown latest first; they run in the order in which they failed.
@@ -191,8 +224,14 @@ impl Screen {
         let order = Order { commands, asked: Asked::RunFailed, hire: true };
         match count {
             0 => Err("no failed job is shown".to_owned()),
-            1 => Ok(vec![Effect::Submit(order)]),
-            _ => Ok(self.ask(format!("Run {count} failed jobs in {} again?", self.queue.id()), order)),
+            1 => match asks {
+                Some(question) => Ok(self.ask(question, order)),
+                None => Ok(vec![Effect::Submit(order)]),
+            },
+            _ => {
+                let asks = asks.map(|asks| format!(" ({asks})")).unwrap_or_default();
+                Ok(self.ask(format!("Run {count} failed jobs in {} again?{asks}", self.queue.id()), order))
+            }
         }
     }
 

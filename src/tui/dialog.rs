@@ -12,6 +12,8 @@ pub(super) enum Dialog {
         question: String,
         /// What is done on yes.
         then: Order,
+        /// What is done on no; nothing without it.
+        otherwise: Option<Order>,
     },
     /// The command line of a new job.
     Add(Line),

@@ -132,9 +132,11 @@ impl Screen {
         self.lists.filter().is_some_and(Filter::is_scanning) || self.output.has_more()
     }
 
-    /// When the screen changes by itself, if it does: each second while a job visibly runs, or when a message expires.
+    /// When the screen changes by itself, if it does: each second while a job runs
+    /// or waits for a time, or when a message expires.
     pub fn next_tick(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let runs = self.queue.read(|record, _| !record.running.is_empty());
+        let counts_down = |ledger: &Ledger| ledger.next_time(self.queue.id()).is_some_and(|time| time > now);
+        let runs = self.queue.read(|record, ledger| !record.running.is_empty() || counts_down(ledger));
         let second = runs.then(|| now + TimeDelta::milliseconds(1000 - i64::from(now.timestamp_subsec_millis())));
         let expiry = self.notices.clone().expire(now);
         second.into_iter().chain(expiry).min()

@@ -91,6 +91,8 @@ fn removed(event: &Event) -> Option<JobId> {
 }
 
 fn names(queues: &[QueueId], answers: &[Answer]) -> String {
+    // The answers about the queues are the last ones: a person may have confirmed something first.
+    let answers = &answers[answers.len().saturating_sub(queues.len())..];
     let accepted = queues.iter().zip(answers).filter(|(_, answer)| answer.is_ok());
     accepted.map(|(queue, _)| queue.as_str()).collect::<Vec<_>>().join(", ")
 }

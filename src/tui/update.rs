@@ -173,8 +173,9 @@ impl Screen {
     fn answer(&mut self, mut dialog: Dialog, key: Key, now: DateTime<Utc>) -> Option<Effect> {
         let cancels = key.code == Code::Esc || (key.ctrl && matches!(key.code, Code::Char('c' | 'g')));
         match &mut dialog {
-            Dialog::Ask { then, .. } => match key.typed() {
+            Dialog::Ask { then, otherwise, .. } => match key.typed() {
                 Some('y' | 'Y') => return Some(Effect::Submit(then.clone())),
+                Some('n' | 'N') if otherwise.is_some() => return otherwise.take().map(Effect::Submit),
                 Some('n' | 'N') => self.notices.say(Tone::Done, "nothing was done", now),
                 _ if cancels => self.notices.say(Tone::Done, "nothing was done", now),
                 // Enter and slips of the finger are no answer.

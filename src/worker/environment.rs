@@ -35,7 +35,7 @@ pub(super) fn of(job: &Job, run: &Run, office: &Office, value_file: &Path) -> Ve
         ("SETLIST_JOB", name.into()),
         ("SETLIST_JOB_ID", job.id.0.to_string().into()),
         (RUN, run.id.to_string().into()),
-        ("SETLIST_ATTEMPT", run.attempt.to_string().into()),
+        ("SETLIST_ATTEMPT", job.attempt().to_string().into()),
         ("SETLIST_VALUE", value_file.as_os_str().to_owned()),
         ("SETLIST_SITE", office.home().as_os_str().to_owned()),
         (WORKER, sign(run.worker, office).into_os_string()),

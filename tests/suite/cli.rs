@@ -77,8 +77,9 @@ fn a_job_as_json_has_every_field() {
     room.ok(&["process"]);
     let job = room.job("#1");
     let fields: Vec<&str> = job.as_object().unwrap().keys().map(String::as_str).collect();
-    let expected = "id queue name title state outcome exit_code signal attempt max_attempts enqueued_at started_at \
-                    executed_at wait_ms run_ms value error command needs tags worker runs";
+    let expected = "id queue name title state outcome exit_code signal attempt max_attempts run_count enqueued_at \
+                    started_at executed_at wait_ms run_ms value error command needs tags worker priority waiting \
+                    waiting_for not_before runs";
     let mut expected: Vec<&str> = expected.split_whitespace().collect();
     expected.sort_unstable();
     let mut sorted = fields;
@@ -167,13 +168,65 @@ fn an_added_job_runs_where_it_was_typed() {
 }
 
 #[test]
+fn process_tells_of_every_attempt_and_counts_what_came_of_it() {
+    let room = Room::with(
+        "queues:\n  q:\n    - {id: shaky, run: 'test $SETLIST_ATTEMPT = 2', retry: {max: 2, delay: 1ms}}\n    \
+         - {id: lost, run: exit 3, retry: {max: 1, delay: 1ms}}\n",
+    );
+    let ran = room.run(&["process"]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    for line in ["exit code 1  (retry 2/3)", "q/shaky  succeeded", "exit code 3  (retry 2/2)", "1 succeeded, 1 failed"]
+    {
+        assert!(ran.out.contains(line), "{line}: {ran:?}");
+    }
+    let lost = room.job("q/lost");
+    assert_eq!((&lost["attempt"], &lost["max_attempts"], &lost["run_count"]), (&json!(2), &json!(2), &json!(2)));
+    room.ok(&["retry", "q/lost"]);
+    let lost = room.until("q/lost", |job| job["run_count"] == json!(4));
+    assert_eq!(lost["attempt"], json!(2), "who asks for it anew has all attempts again");
+}
+
+#[test]
+fn a_pending_job_says_why_it_waits() {
+    let room = Room::with(
+        "queues:\n  q:\n    - {id: later, run: 'true', after: 1h}\n    - {id: ship, run: 'true', confirm: 'Really?'}\n",
+    );
+    let later = room.job("q/later");
+    assert_eq!((&later["waiting"], &later["state"]), (&json!("time"), &json!("pending")));
+    assert!(
+        ["in 1h", "in 59m"].iter().any(|words| later["waiting_for"].as_str().unwrap().starts_with(words)),
+        "{later}"
+    );
+    assert!(later["not_before"].as_str().unwrap().ends_with('Z'));
+    assert_eq!(room.job("q/ship")["waiting"], json!("confirm"));
+    let list = room.ok(&["list"]);
+    assert!(list.contains("asks first") && list.contains("pending      in "), "{list}");
+    let dry = room.ok(&["process", "--dry-run"]);
+    assert!(dry.contains("q/ship  true  (asks first)"), "{dry}");
+}
+
+#[test]
+fn a_job_that_asks_first_is_left_without_an_answer() {
+    let room =
+        Room::with("queues:\n  q:\n    - {id: ship, run: 'true', confirm: 'Really?'}\n    - {id: a, run: 'true'}\n");
+    let ran = room.run(&["process"]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.err.contains("q/ship is left: it asks \"Really?\"; --yes answers"), "{ran:?}");
+    assert!(ran.out.contains("1 succeeded"), "{ran:?}");
+    let again = room.run(&["process"]);
+    assert!(again.err.contains("nothing in q can start: q/ship asks a person first"), "{again:?}");
+    assert_eq!(again.code, Some(1));
+    assert!(room.ok(&["process", "--yes"]).contains("q/ship  succeeded"));
+}
+
+#[test]
 fn retry_runs_a_job_again_in_the_background() {
     let room = Room::with("queues:\n  q:\n    - {id: a, run: 'test -e ok'}\n");
     assert_eq!(room.run(&["process"]).code, Some(1));
     room.write("ok", "");
     room.ok(&["retry", "--failed"]);
     let job = room.until("q/a", |job| job["outcome"] == json!("succeeded"));
-    assert_eq!((&job["id"], &job["attempt"]), (&json!(1), &json!(2)));
+    assert_eq!((&job["id"], &job["run_count"]), (&json!(1), &json!(2)));
     assert_eq!(job["runs"].as_array().unwrap().len(), 2);
     assert_eq!(job["runs"][0]["outcome"], json!("failed"));
     assert_eq!(room.ok(&["log", "q/a", "--run", "1"]), "");

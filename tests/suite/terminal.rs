@@ -240,7 +240,7 @@ fn x_cancels_a_running_job_and_r_runs_it_again() {
     room.write("go", "");
     screen.keys("r");
     let job = room.until("work/slow", |job| job["outcome"] == json!("succeeded"));
-    assert_eq!(job["attempt"], json!(2));
+    assert_eq!(job["run_count"], json!(2));
     screen.until_shows("over");
     screen.keys("q");
     screen.ended();

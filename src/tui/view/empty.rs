@@ -1,10 +1,11 @@
 //! What stands where there is nothing to show: always with the key to press.
 
+use chrono::{DateTime, Utc};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use crate::model::{Mode, Phase, QueueRecord};
+use crate::model::{Ledger, Mode, Phase, QueueRecord, Waiting};
 use crate::tui::action::Action;
 use crate::tui::layout::SMALLEST;
 use crate::tui::state::Screen;
@@ -13,18 +14,36 @@ use crate::tui::text;
 use super::paint::{Strip, lines};
 
 /// Why a list is empty, and what fills it.
-pub(super) fn list(screen: &Screen, phase: Phase, record: &QueueRecord, area: Rect, buffer: &mut Buffer) {
+pub(super) fn list(
+    screen: &Screen,
+    phase: Phase,
+    (record, ledger): (&QueueRecord, &Ledger),
+    area: Rect,
+    buffer: &mut Buffer,
+    now: DateTime<Utc>,
+) {
     let (add, process) = (Action::Add.key(), Action::Process.key());
     let words = match (screen.lists.filter(), phase) {
         (Some(filter), _) if filter.is_scanning() => "looking…".to_owned(),
         (Some(_), _) => format!("nothing matches; {} shows all", Action::Back.key()),
         (None, Phase::Pending) => format!("nothing waits: {add} adds a job"),
         (None, Phase::Running) if record.pending.is_empty() => "nothing runs".to_owned(),
-        (None, Phase::Running) if record.mode == Mode::Processing => "the next one starts soon".to_owned(),
+        (None, Phase::Running) if record.mode == Mode::Processing => match held_up(record, ledger, now) {
+            Some(why) => format!("nothing runs: {why}"),
+            None => "the next one starts soon".to_owned(),
+        },
         (None, Phase::Running) => format!("nothing runs: {process} processes the queue"),
         (None, Phase::Finished) => "nothing has finished yet".to_owned(),
     };
     note(screen, &words, area, buffer);
+}
+
+/// What the first pending job waits for, if it isn't its turn.
+fn held_up(record: &QueueRecord, ledger: &Ledger, now: DateTime<Utc>) -> Option<String> {
+    let job = ledger.job(*record.pending.front()?)?;
+    let waiting = ledger.waiting(job).filter(|waiting| !matches!(waiting, Waiting::Turn))?;
+    let words = Some(waiting.words(now)).filter(|words| !words.is_empty())?;
+    Some(text::plain_line(&format!("{} waits, {words}", job.label())))
 }
 
 /// A dimmed line at the top of a pane.

@@ -38,7 +38,7 @@ pub(super) fn draw(screen: &Screen, phase: Phase, layout: &Layout, buffer: &mut 
     screen.queue.read(|record, ledger| {
         let rows = screen.lists.rows(record, phase);
         if rows.is_empty() {
-            empty::list(screen, phase, record, body, buffer);
+            empty::list(screen, phase, (record, ledger), body, buffer, now);
             return;
         }
         let first = screen.lists.offset(phase);
@@ -53,7 +53,7 @@ pub(super) fn draw(screen: &Screen, phase: Phase, layout: &Layout, buffer: &mut 
                 true if focus.list == phase => row::Cursor::Away,
                 _ => row::Cursor::No,
             };
-            row::draw(job, record, &columns, under, &screen.setup, line, buffer, now);
+            row::draw(job, ledger, &columns, under, &screen.setup, line, buffer, now);
         }
     });
 }

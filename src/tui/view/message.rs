@@ -46,12 +46,18 @@ pub(super) fn draw(screen: &Screen, area: Rect, buffer: &mut Buffer, now: DateTi
 fn about(job: &Job, screen: &Screen, now: DateTime<Utc>) -> String {
     let mut parts = vec![format!("{} {}", job.id, job.path())];
     parts.push(match &job.state {
-        State::Pending { asked: true, .. } => "pending, asked for".to_owned(),
-        State::Pending { .. } => "pending".to_owned(),
+        State::Pending { asked, .. } => {
+            let waiting = screen.site.read(|ledger| ledger.waiting(job));
+            let words = waiting.map(|waiting| waiting.words(now)).filter(|words| !words.is_empty());
+            let words = words.map(|words| format!(", {words}")).unwrap_or_default();
+            format!("pending{}{words}", if *asked { ", asked for" } else { "" })
+        }
         State::Running { .. } => "running".to_owned(),
         State::Finished { outcome, .. } => row::outcome_words(outcome),
     });
-    if job.attempts > 1 {
+    if job.max_attempts() > 1 && job.attempt() > 0 {
+        parts.push(format!("attempt {}/{}", job.attempt(), job.max_attempts()));
+    } else if job.attempts > 1 {
         parts.push(format!("run {}", job.attempts));
     }
     if let Some(run) = &job.last_run {

@@ -5,7 +5,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
-use crate::model::{Job, Mode, Outcome, QueueRecord, State, Stop};
+use crate::model::{Job, Ledger, Outcome, State, Stop, Waiting};
 use crate::tui::state::Setup;
 use crate::tui::text;
 use crate::tui::theme::Look;
@@ -56,7 +56,7 @@ impl Columns {
 #[expect(clippy::too_many_arguments, reason = "a row is drawn from all of these and they belong to nobody together")]
 pub(super) fn draw(
     job: &Job,
-    queue: &QueueRecord,
+    ledger: &Ledger,
     columns: &Columns,
     cursor: Cursor,
     setup: &Setup,
@@ -65,7 +65,7 @@ pub(super) fn draw(
     now: DateTime<Utc>,
 ) {
     let look = &setup.look;
-    let parts = parts(job, queue, setup, now);
+    let parts = parts(job, ledger, setup, now);
     // Under the cursor one style holds for the whole row, so that every part of it can be read.
     let over = |style: Style| if cursor == Cursor::On { look.theme.cursor } else { style };
     if cursor == Cursor::On {
@@ -88,8 +88,10 @@ pub(super) fn draw(
         if !parts.took.is_empty() {
             strip.right(&format!(" {}", parts.took), over(look.theme.live));
         }
-        if !parts.note.is_empty() && strip.room() > text::width(&parts.note) + 12 {
-            strip.right(&format!(" {} ", parts.note), over(parts.note_style));
+        let room = strip.room().saturating_sub(14).min(40);
+        let note = text::fit(&parts.note, room, look.signs.ellipsis);
+        if !note.is_empty() {
+            strip.right(&format!(" {note} "), over(parts.note_style));
         }
     }
     let label = text::plain_line(&job.label());
@@ -103,7 +105,7 @@ fn title(job: &Job, cursor: Cursor, look: &Look) -> Style {
     if cursor == Cursor::Away { style.add_modifier(Modifier::BOLD) } else { style }
 }
 
-fn parts(job: &Job, queue: &QueueRecord, setup: &Setup, now: DateTime<Utc>) -> Parts {
+fn parts(job: &Job, ledger: &Ledger, setup: &Setup, now: DateTime<Utc>) -> Parts {
     let look = &setup.look;
     let (theme, signs) = (&look.theme, look.signs);
     match &job.state {
@@ -114,11 +116,18 @@ fn parts(job: &Job, queue: &QueueRecord, setup: &Setup, now: DateTime<Utc>) -> P
                 (Some(_), false) => (signs.failed, theme.bad),
                 (None, false) => (" ", Style::new()),
             };
-            let (note, note_style) = match (failed, asked, queue.mode) {
-                (_, _, Mode::Paused) => ("paused".to_owned(), theme.warn),
-                (_, true, _) => ("next".to_owned(), theme.live),
-                (Some(why), false, _) => (why, theme.bad),
-                (None, false, _) => (String::new(), Style::new()),
+            let waiting = ledger.waiting(job);
+            let words = waiting.as_ref().map(|waiting| text::plain_line(&waiting.words(now))).unwrap_or_default();
+            let (note, note_style) = match (waiting, failed) {
+                (Some(Waiting::Paused | Waiting::Confirm), _) => (words, theme.warn),
+                (Some(Waiting::Lost(_)), _) => (words, theme.bad),
+                (Some(Waiting::Turn), _) if *asked => (words, theme.live),
+                // In a queue that processes it goes without saying that they wait for their turn.
+                (Some(Waiting::Turn | Waiting::Process | Waiting::Stopped), Some(why)) => (why, theme.bad),
+                (Some(Waiting::Turn | Waiting::Process | Waiting::Stopped) | None, None) => {
+                    (String::new(), Style::new())
+                }
+                (_, _) => (words, theme.dim),
             };
             Parts { sign, sign_style, note, note_style, moment: String::new(), took: String::new() }
         }
@@ -148,6 +157,7 @@ fn parts(job: &Job, queue: &QueueRecord, setup: &Setup, now: DateTime<Utc>) -> P
 pub(super) fn outcome_words(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Failed(failure) => text::plain_line(&failure.message),
+        Outcome::Skipped { reason } => format!("skipped: {}", text::plain_line(reason)),
         other => other.word().to_owned(),
     }
 }
