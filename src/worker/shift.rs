@@ -371,7 +371,7 @@ impl Logged {
 impl Output for Logged {
     fn write(&mut self, stream: Stream, bytes: &[u8]) {
         if let Some(log) = &mut self.log {
-            let written = log.write(stream, bytes);
+            let written = log.write(stream, bytes, Utc::now());
             self.noted(written);
         }
     }

@@ -1,5 +1,7 @@
 //! Tests of the logs of runs: what is kept, what a reader sees while it grows and after its end.
 
+mod marks;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -7,6 +9,7 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use setlist::model::{RunId, Stream};
 use setlist::store::log::{LogReader, LogWriter, mend};
 
@@ -14,6 +17,11 @@ const RUN: RunId = RunId(7);
 const LIMIT: u64 = 64 * 1024;
 /// The lowest limit.
 const LEAST: u64 = 4096;
+
+/// So many milliseconds after some moment.
+fn at(millis: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp_millis(1_795_000_000_000 + millis).unwrap()
+}
 
 fn writer(folder: &Path) -> LogWriter {
     LogWriter::new(folder.to_owned(), RUN, LIMIT)
@@ -73,16 +81,18 @@ fn a_short_log_is_one_private_file_with_what_was_written() {
     let site = tempfile::tempdir().unwrap();
     let folder = site.path().join("logs");
     let mut log = writer(&folder);
-    log.write(Stream::Out, b"out\n").unwrap();
-    log.write(Stream::Err, b"err \xff\n").unwrap();
+    log.write(Stream::Out, b"out\n", at(0)).unwrap();
+    log.write(Stream::Err, b"err \xff\n", at(0)).unwrap();
     let mut reader = reader(&folder);
     assert_eq!(read_from(&mut reader, 0), [(0, b"out\nerr \xff\n".to_vec())]);
     log.finish().unwrap();
     assert_eq!(reader.len().unwrap(), 10);
-    assert_eq!(names(&folder), ["7.log"]);
+    assert_eq!(names(&folder), ["7.log", "7.marks"]);
     assert_eq!(fs::read(folder.join("7.log")).unwrap(), b"out\nerr \xff\n");
     assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
-    assert_eq!(fs::metadata(folder.join("7.log")).unwrap().permissions().mode() & 0o777, 0o600);
+    for name in ["7.log", "7.marks"] {
+        assert_eq!(fs::metadata(folder.join(name)).unwrap().permissions().mode() & 0o777, 0o600);
+    }
 }
 
 #[test]
@@ -93,13 +103,13 @@ fn what_fits_the_limit_is_kept_whole() {
     assert!(all.len() as u64 > LIMIT / 2);
     let mut log = writer(folder);
     for piece in all.chunks(777) {
-        log.write(Stream::Out, piece).unwrap();
+        log.write(Stream::Out, piece, at(0)).unwrap();
     }
     let mut follower = reader(folder);
     assert_eq!(read_from(&mut follower, 0), [(0, all.clone())]);
     log.finish().unwrap();
     assert_eq!(fs::read(folder.join("7.log")).unwrap(), all);
-    assert_eq!(names(folder), ["7.log"]);
+    assert_eq!(names(folder), ["7.log", "7.marks"]);
     assert_eq!(read_from(&mut follower, 0), [(0, all.clone())]);
     assert_eq!(read_from(&mut reader(folder), 0), [(0, all.clone())]);
     assert_eq!(follower.len().unwrap(), all.len() as u64);
@@ -112,7 +122,7 @@ fn of_a_long_log_head_and_tail_are_kept_within_the_limit() {
     let all = lines(0, 100_000);
     let mut log = writer(folder);
     for piece in all.chunks(10_000) {
-        log.write(Stream::Out, piece).unwrap();
+        log.write(Stream::Out, piece, at(0)).unwrap();
         assert!(on_disk(folder) <= LIMIT + 8192, "{} bytes on disk", on_disk(folder));
     }
     let growing = read_from(&mut reader(folder), 0);
@@ -149,7 +159,7 @@ fn one_write_may_be_larger_than_the_limit() {
     let folder = tempfile::tempdir().unwrap();
     let all = lines(0, 50_000);
     let mut log = writer(folder.path());
-    log.write(Stream::Out, &all).unwrap();
+    log.write(Stream::Out, &all, at(0)).unwrap();
     log.finish().unwrap();
     let pieces = read_from(&mut reader(folder.path()), 0);
     assert_eq!(pieces.len(), 2);
@@ -211,7 +221,7 @@ fn a_follower_sees_nothing_but_the_output() {
             together.wait();
             let mut writer = LogWriter::new(folder.to_owned(), *run, LEAST);
             for piece in all.chunks(*at_once) {
-                writer.write(Stream::Out, piece).unwrap();
+                writer.write(Stream::Out, piece, at(0)).unwrap();
             }
             writer.finish().unwrap();
         }
@@ -230,7 +240,7 @@ fn a_follower_is_told_of_output_even_before_the_first() {
     let mut log = writer(folder.path());
     let mut expected = Vec::new();
     for text in [b"first\n".as_slice(), &lines(0, 3000), &lines(3000, 9000)] {
-        log.write(Stream::Out, text).unwrap();
+        log.write(Stream::Out, text, at(0)).unwrap();
         expected.extend_from_slice(text);
         while reader.len().unwrap() < expected.len() as u64 {
             rings.recv_timeout(Duration::from_secs(30)).expect("a ring for every change");
@@ -250,10 +260,10 @@ fn what_could_not_be_written_is_said_and_the_log_goes_on() {
     // A file where the folder should be: writing fails until it is gone.
     fs::write(&folder, "").unwrap();
     let mut log = writer(&folder);
-    let error = log.write(Stream::Out, b"lost\n").unwrap_err();
+    let error = log.write(Stream::Out, b"lost\n", at(0)).unwrap_err();
     assert!(error.to_string().contains("7.log"), "{error}");
     fs::remove_file(&folder).unwrap();
-    log.write(Stream::Out, b"kept\n").unwrap();
+    log.write(Stream::Out, b"kept\n", at(0)).unwrap();
     log.finish().unwrap();
     let text = fs::read_to_string(folder.join("7.log")).unwrap();
     assert!(text.contains("[setlist: 5 bytes lost: "), "{text}");
@@ -266,7 +276,7 @@ fn the_log_of_a_worker_that_died_is_mended() {
     let folder = folder.path();
     let all = lines(0, 100_000);
     let mut log = writer(folder);
-    log.write(Stream::Out, &all).unwrap();
+    log.write(Stream::Out, &all, at(0)).unwrap();
     drop(log);
     mend(folder, RUN).unwrap();
     let whole = fs::read(folder.join("7.log")).unwrap();
@@ -281,10 +291,10 @@ fn the_log_of_a_worker_that_died_is_mended() {
 fn a_log_of_the_same_number_is_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let mut log = writer(folder.path());
-    log.write(Stream::Out, &lines(0, 100_000)).unwrap();
+    log.write(Stream::Out, &lines(0, 100_000), at(0)).unwrap();
     log.finish().unwrap();
     let mut log = writer(folder.path());
-    log.write(Stream::Out, b"new\n").unwrap();
+    log.write(Stream::Out, b"new\n", at(0)).unwrap();
     assert_eq!(read_from(&mut reader(folder.path()), 0), [(0, b"new\n".to_vec())]);
     log.finish().unwrap();
 }

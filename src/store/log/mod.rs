@@ -8,22 +8,28 @@
 //! Offsets are counted in the output as the run wrote it. They mean the same for a run that goes on and one that has
 //! finished, whatever is dropped; the line about the gap is not counted and never read through [`LogReader`].
 //!
-//! Both streams lie interleaved, as they arrived.
+//! Both streams lie interleaved, as they arrived; which is which, and when it came, is in `7.marks` (see `marks.rs`).
 
 mod gather;
+mod marker;
+mod marks;
 mod reader;
+mod stretch;
 mod tail;
 mod writer;
 
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::StoreError;
 use crate::model::RunId;
 
 pub use gather::mend;
+pub use marks::Origin;
 pub use reader::{LogReader, Piece};
+pub use stretch::Stretch;
 pub use writer::LogWriter;
 
 /// The line that stands for `bytes` of output that were not kept.
@@ -37,6 +43,24 @@ fn head_path(folder: &Path, run: RunId) -> PathBuf {
 
 fn tail_path(folder: &Path, run: RunId) -> PathBuf {
     folder.join(format!("{run}.tail"))
+}
+
+fn marks_path(folder: &Path, run: RunId) -> PathBuf {
+    folder.join(format!("{run}.marks"))
+}
+
+/// A new file, readable too, for nobody but its owner. One that is there was left by a run of the same number, in a
+/// site that was lost or restored from a copy.
+fn create(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create_new(true).mode(0o600);
+    match options.open(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            std::fs::remove_file(path)?;
+            options.open(path)
+        }
+        result => result,
+    }
 }
 
 fn create_folder(folder: &Path) -> Result<(), StoreError> {

@@ -5,8 +5,9 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use super::stretch::{Marks, Stretch};
 use super::tail::Note;
-use super::{create_folder, head_path, tail_path};
+use super::{create_folder, head_path, marks_path, tail_path};
 use crate::model::RunId;
 use crate::store::{Listener, Ring, StoreError};
 
@@ -18,6 +19,7 @@ pub struct LogReader {
     run: RunId,
     head: Option<File>,
     tail: Option<File>,
+    marks: Marks,
 }
 
 /// A piece of a log.
@@ -32,7 +34,8 @@ pub struct Piece {
 impl LogReader {
     /// The log of `run` in `folder`; that there is none yet is no error.
     pub fn new(folder: PathBuf, run: RunId) -> Self {
-        Self { folder, run, head: None, tail: None }
+        let marks = Marks::new(marks_path(&folder, run));
+        Self { folder, run, head: None, tail: None, marks }
     }
 
     /// How many bytes have been written by now, dropped ones counted.
@@ -81,6 +84,17 @@ impl LogReader {
                 return Ok(piece);
             }
         }
+    }
+
+    /// Which stream the byte at `offset`, which was read, came from, and when; with all that came like it. What nobody
+    /// knows, because the log is old or a crash has cut it short, is no error.
+    pub fn stretch_at(&mut self, offset: u64) -> Stretch {
+        self.marks.stretch_at(offset)
+    }
+
+    /// Whether streams and times have been noted at all; what an older version has written has none.
+    pub fn is_marked(&mut self) -> bool {
+        self.marks.are_there()
     }
 
     /// Rings when the log has grown. That the run has ended, and with it the log, is news of the store.

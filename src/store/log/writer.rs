@@ -1,12 +1,16 @@
 //! Writing a log.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use chrono::{DateTime, Utc};
+
+use super::marker::Marker;
+use super::marks::Origin;
 use super::tail::Note;
-use super::{create_folder, gather, head_path, size, tail_path};
+use super::{create, create_folder, gather, head_path, marks_path, size, tail_path};
 use crate::model::{RunId, Stream};
 use crate::store::StoreError;
 
@@ -23,6 +27,7 @@ pub struct LogWriter {
     /// How much is in the head.
     len: u64,
     tail: Option<(File, Note)>,
+    marker: Marker,
     lost: Lost,
 }
 
@@ -31,6 +36,8 @@ pub struct LogWriter {
 struct Lost {
     bytes: u64,
     reason: String,
+    /// When the last of it came.
+    at: DateTime<Utc>,
 }
 
 /// Less than this is never kept: the limit of a log can't be lower.
@@ -43,15 +50,17 @@ impl LogWriter {
         let limit = limit.max(LEAST);
         let head_limit = limit / 2;
         let ring = limit - head_limit;
-        Self { folder, run, head_limit, ring, head: None, len: 0, tail: None, lost: Lost::default() }
+        let marker = Marker::new(marks_path(&folder, run), limit);
+        Self { folder, run, head_limit, ring, head: None, len: 0, tail: None, marker, lost: Lost::default() }
     }
 
-    /// Appends. What can't be written is dropped and the error returned; the next write tries again, and a line in the
-    /// log says how much is missing.
-    pub fn write(&mut self, _stream: Stream, bytes: &[u8]) -> Result<(), StoreError> {
-        let result = self.admit_loss().and_then(|()| self.append(bytes));
+    /// Appends what arrived from `stream` at `at`. What can't be written is dropped and the error returned; the next
+    /// write tries again, and a line in the log says how much is missing.
+    pub fn write(&mut self, stream: Stream, bytes: &[u8], at: DateTime<Utc>) -> Result<(), StoreError> {
+        let result = self.admit_loss().and_then(|()| self.append(bytes, Origin { stream, at }));
         if let Err(error) = &result {
             self.lost.bytes += bytes.len() as u64;
+            self.lost.at = at;
             if let StoreError::Io { source, .. } = error {
                 self.lost.reason = source.to_string();
             }
@@ -62,6 +71,7 @@ impl LogWriter {
     /// The run is over: leaves one file that any pager opens. On an error the output is still read as before.
     pub fn finish(mut self) -> Result<(), StoreError> {
         let admitted = self.admit_loss();
+        self.marker.finish();
         if let (Some(head), Some((tail, note))) = (&self.head, &self.tail) {
             gather::gather(&self.folder, self.run, head, tail, *note)?;
         }
@@ -70,15 +80,21 @@ impl LogWriter {
 
     fn admit_loss(&mut self) -> Result<(), StoreError> {
         if self.lost.bytes > 0 {
-            let Lost { bytes, reason } = &self.lost;
+            let Lost { bytes, reason, at } = &self.lost;
             let notice = format!("\n[setlist: {} lost: {reason}]\n", size(*bytes));
-            self.append(notice.as_bytes())?;
+            self.append(notice.as_bytes(), Origin { stream: Stream::Err, at: *at })?;
             self.lost = Lost::default();
         }
         Ok(())
     }
 
-    fn append(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+    fn append(&mut self, bytes: &[u8], origin: Origin) -> Result<(), StoreError> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.head()?;
+        let written = self.tail.as_ref().map_or(self.len, |(_, note)| note.len);
+        self.marker.mark(written, origin, bytes);
         let fits = bytes.len().min(usize::try_from(self.head_limit - self.len).unwrap_or(usize::MAX));
         let (first, rest) = bytes.split_at(fits);
         if !first.is_empty() {
@@ -87,15 +103,18 @@ impl LogWriter {
         if rest.is_empty() { Ok(()) } else { self.append_to_tail(rest) }
     }
 
+    fn head(&mut self) -> Result<&File, StoreError> {
+        match &mut self.head {
+            Some(head) => Ok(head),
+            none => Ok(none.insert(create_head(&self.folder, self.run)?)),
+        }
+    }
+
     fn append_to_head(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        let path = head_path(&self.folder, self.run);
-        let head = match &mut self.head {
-            Some(head) => head,
-            none => none.insert(create_head(&self.folder, self.run, &path)?),
-        };
-        let (written, result) = write_at(head, self.len, bytes);
+        let len = self.len;
+        let (written, result) = write_at(self.head()?, len, bytes);
         self.len += written;
-        result.map_err(|error| StoreError::io(path, error))
+        result.map_err(|error| StoreError::io(head_path(&self.folder, self.run), error))
     }
 
     fn append_to_tail(&mut self, mut bytes: &[u8]) -> Result<(), StoreError> {
@@ -144,29 +163,18 @@ fn write_at(file: &File, at: u64, bytes: &[u8]) -> (u64, io::Result<()>) {
     (written as u64, Ok(()))
 }
 
-fn create_head(folder: &Path, run: RunId, path: &Path) -> Result<File, StoreError> {
-    // One may have been left by a run of the same number, like the head that is replaced.
-    let _ = std::fs::remove_file(tail_path(folder, run));
-    let created = match create(path) {
+fn create_head(folder: &Path, run: RunId) -> Result<File, StoreError> {
+    let path = head_path(folder, run);
+    // These may have been left by a run of the same number, like the head that is replaced.
+    for left in [tail_path(folder, run), marks_path(folder, run)] {
+        let _ = std::fs::remove_file(left);
+    }
+    let created = match create(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             create_folder(folder)?;
-            create(path)
+            create(&path)
         }
         result => result,
     };
     created.map_err(|error| StoreError::io(path, error))
-}
-
-/// A new file, readable too, for nobody but its owner. One that is there was left by a run of the same number, in a
-/// site that was lost or restored from a copy.
-fn create(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create_new(true).mode(0o600);
-    match options.open(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            std::fs::remove_file(path)?;
-            options.open(path)
-        }
-        result => result,
-    }
 }

@@ -157,7 +157,7 @@ impl Stage {
     /// The run prints something.
     pub(crate) fn print(&mut self, run: RunId, text: &str) {
         let mut log = self.store.log_writer(run, 1 << 20);
-        log.write(Stream::Out, text.as_bytes()).unwrap();
+        log.write(Stream::Out, text.as_bytes(), self.now).unwrap();
         log.finish().unwrap();
         self.wake(Wake::Grown);
     }
