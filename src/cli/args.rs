@@ -208,6 +208,7 @@ pub(super) enum StateFilter {
 }
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(super) struct Log {
     /// `queue/name` or a number.
     pub job: String,
@@ -220,4 +221,13 @@ pub(super) struct Log {
     /// Of this attempt (1 is the first), instead of the latest.
     #[arg(long, value_name = "N")]
     pub run: Option<u32>,
+    /// Only what it wrote to standard error.
+    #[arg(long)]
+    pub stderr: bool,
+    /// Only what it wrote to standard output.
+    #[arg(long, conflicts_with = "stderr")]
+    pub stdout: bool,
+    /// Before each line when it began, in local time (`2026-11-22T13:04:05.678+01:00`); `-` where that isn't known.
+    #[arg(short, long)]
+    pub timestamps: bool,
 }

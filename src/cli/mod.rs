@@ -12,6 +12,7 @@ mod record;
 mod screen;
 mod signals;
 mod site;
+mod transcript;
 mod worker;
 
 use std::io::{self, IsTerminal};

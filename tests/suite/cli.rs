@@ -1,5 +1,7 @@
 //! The command line as a user meets it: output, JSON and exit codes of the real program on real sites.
 
+mod log;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;

@@ -322,3 +322,20 @@ fn hostile_output_stays_in_its_pane() {
     screen.keys("q");
     wait_for("the end", || screen.child.try_wait().unwrap());
 }
+
+#[test]
+fn a_log_on_a_terminal_has_its_colours_and_nothing_else() {
+    let evil = r"printf '\033]0;owned\007\033[2J\033[31mred\033[0m\n'; printf 'un\033[?1049h' >&2; printf 'seen' >&2";
+    let room = Room::with(&format!("queues:\n  q:\n    - {{id: a, run: \"{}\"}}\n", evil.replace('\\', "\\\\")));
+    room.ok(&["process"]);
+    for (args, shown) in [(&["log", "q/a"][..], "red"), (&["log", "q/a", "--stderr", "-t"], "unseen")] {
+        let screen = Terminal::open(&room, args);
+        let text = screen.until_shows(shown);
+        let raw = String::from_utf8_lossy(&screen.drawn.lock().unwrap().raw).into_owned();
+        assert!(!raw.contains("owned") && !raw.contains("[2J") && !raw.contains("1049"), "{raw:?}");
+        assert_eq!(raw.contains("\x1b[31mred") || raw.contains("\x1b[0;31mred"), shown == "red", "{raw:?}");
+        let times = text.lines().filter(|line| line.get(10..11) == Some("T") && line.get(29..30) == Some(" ")).count();
+        assert_eq!(times, usize::from(args.contains(&"-t")), "{text}");
+        assert!(screen.ended().success());
+    }
+}
