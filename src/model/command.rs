@@ -36,6 +36,8 @@ pub enum Command {
     Remove { jobs: Vec<JobId> },
     /// Take all jobs in one phase out of a queue.
     Clear { queue: QueueId, phase: Phase },
+    /// Take finished jobs out of their queues that aren't in `jobs.yaml` and finished longer ago than is kept.
+    Retire,
     /// Put removed jobs back as they were.
     Restore { jobs: Vec<JobId> },
     /// A process begins to run jobs, of these queues or of all.
@@ -149,6 +151,8 @@ pub enum NothingTo {
     Process(QueueId),
     /// Nothing of the kind is in the queue.
     Clear(QueueId, Phase),
+    /// No finished job is too old.
+    Retire,
     /// None of the jobs was removed.
     Restore,
 }
@@ -161,6 +165,7 @@ impl fmt::Display for NothingTo {
             Self::Confirm => f.write_str("there is nothing to confirm"),
             Self::Process(queue) => write!(f, "nothing is pending in {queue}"),
             Self::Clear(queue, phase) => write!(f, "nothing is {} in {queue}", phase.word()),
+            Self::Retire => f.write_str("no finished job is too old to be kept"),
             Self::Restore => f.write_str("nothing to restore"),
         }
     }

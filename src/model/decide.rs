@@ -56,6 +56,7 @@ pub(super) fn decide<V: View>(view: &V, command: &Command, now: DateTime<Utc>) -
         Command::Cancel { job, stop } => cancel(view, *job, *stop),
         Command::Remove { jobs } => remove(view, jobs),
         Command::Clear { queue, phase } => clear(view, queue, *phase),
+        Command::Retire => retire(view, now),
         Command::Restore { jobs } => restore(view, jobs),
         Command::Join { host, pid, queues } => {
             let (host, queues) = (host.clone(), queues.clone());
@@ -229,6 +230,17 @@ fn clear<V: View>(view: &V, queue: &QueueId, phase: Phase) -> Decision<V> {
         return refuse(Refusal::WrongState { job: first, phase, hint: CANCEL_FIRST });
     }
     Ok(ids.into_iter().map(|job| Event::Removed { job, by: Removal::Hand }).collect())
+}
+
+fn retire<V: View>(view: &V, now: DateTime<Utc>) -> Decision<V> {
+    let mut events = Vec::new();
+    for queue in view.queues()? {
+        if let Some(before) = queue.settings.keep.before(now) {
+            let old = view.unfiled_before(&queue.id, before)?;
+            events.extend(old.into_iter().map(|job| Event::Removed { job, by: Removal::Age }));
+        }
+    }
+    if events.is_empty() { refuse(Refusal::Nothing(NothingTo::Retire)) } else { Ok(events) }
 }
 
 fn restore<V: View>(view: &V, ids: &[JobId]) -> Decision<V> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{Definition, Job, JobId, Needed, QueueId, Report, Run, RunId, Stop, Wait, WorkerId};
@@ -83,6 +83,8 @@ pub enum Removal {
     Hand,
     /// It is no longer in `jobs.yaml`; it is back when it stands there again.
     File,
+    /// It finished so long ago that its queue doesn't keep it.
+    Age,
 }
 
 /// A process that runs jobs.
@@ -171,6 +173,12 @@ impl Default for Settings {
 }
 
 impl Keep {
+    /// What ended before this is too old; nothing is where all ages are kept.
+    pub fn before(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let age = TimeDelta::try_seconds(i64::try_from(self.seconds?).ok()?)?;
+        now.checked_sub_signed(age)
+    }
+
     fn is_default(&self) -> bool {
         *self == Self::default()
     }

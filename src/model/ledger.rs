@@ -483,6 +483,14 @@ impl View for Ledger {
         Ok(timed.filter(|(_, id)| wanted(id)).map(|(until, _)| *until).next())
     }
 
+    fn unfiled_before(&self, queue: &QueueId, before: DateTime<Utc>) -> Result<Vec<JobId>, Infallible> {
+        let finished = self.queues.get(queue).map(|queue| &queue.finished).into_iter().flatten();
+        let finished = finished.filter_map(|id| self.jobs.get(id));
+        let old = |job: &&Job| matches!(job.state, State::Finished { at, .. } if at < before);
+        let unfiled = finished.take_while(old).filter(|job| job.definition.digest.is_none());
+        Ok(unfiled.map(|job| job.id).collect())
+    }
+
     fn last_position(&self, queue: &QueueId) -> Result<i64, Infallible> {
         let last = self.indexes.get(queue).and_then(|index| index.places.last());
         Ok(last.map_or(0, |(position, _)| *position))

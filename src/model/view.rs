@@ -42,6 +42,8 @@ pub trait View {
     fn due(&self, now: DateTime<Utc>) -> Result<Vec<JobId>, Self::Error>;
     /// The earliest time for which a job of the queue waits; with `asked`, of those that somebody asked for.
     fn next_due(&self, queue: &QueueId, asked: bool) -> Result<Option<DateTime<Utc>>, Self::Error>;
+    /// The jobs of the queue that finished before this and are not from `jobs.yaml`, oldest first.
+    fn unfiled_before(&self, queue: &QueueId, before: DateTime<Utc>) -> Result<Vec<JobId>, Self::Error>;
     /// The highest position in the queue, removed jobs counted; 0 where there is none.
     fn last_position(&self, queue: &QueueId) -> Result<i64, Self::Error>;
     /// The number that the next new job gets.

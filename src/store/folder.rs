@@ -4,6 +4,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::StoreError;
 use crate::model::{RunId, WorkerId};
@@ -87,6 +88,17 @@ impl Folder {
     /// One file for every worker that is alive.
     pub fn workers(&self) -> PathBuf {
         self.path.join("workers")
+    }
+
+    /// When somebody last gave up what is no longer kept, if anybody has.
+    pub fn pruned(&self) -> Option<SystemTime> {
+        fs::metadata(self.path.join("pruned")).and_then(|noted| noted.modified()).ok()
+    }
+
+    /// Notes that it is being done now.
+    pub fn note_pruned(&self) -> Result<(), StoreError> {
+        let path = self.path.join("pruned");
+        open_private(&path)?.set_modified(SystemTime::now()).map_err(|source| StoreError::io(path, source))
     }
 
     /// The diary of the workers.

@@ -9,8 +9,10 @@ use std::thread;
 use chrono::{DateTime, Utc};
 
 use super::log::{LogReader, LogWriter};
-use super::{Answer, KEPT_EVENTS, Listener, Ring, Store, StoreError};
-use crate::model::{Command, Event, Job, JobId, Ledger, QueueView, Recorded, Run, RunId, Site, View, Worker, WorkerId};
+use super::{Answer, KEPT_EVENTS, Listener, Pruned, Ring, Store, StoreError};
+use crate::model::{
+    Command, Event, Job, JobId, Keep, Ledger, QueueView, Recorded, Run, RunId, Site, View, Worker, WorkerId,
+};
 
 /// A connection to a site in memory. Clones are connections to the same site.
 #[derive(Clone)]
@@ -91,6 +93,37 @@ impl Store for Memory {
 
     fn runs(&mut self, job: JobId) -> Result<Vec<Run>, StoreError> {
         Ok(self.kept().runs.get(&job).cloned().unwrap_or_default())
+    }
+
+    fn prune(&mut self, now: DateTime<Utc>) -> Result<Pruned, StoreError> {
+        // Refused when there is nothing of the kind.
+        let retired = self.execute(&[Command::Retire], now)?.remove(0);
+        let mut pruned = Pruned { jobs: retired.map_or(0, |events| events.len()), ..Pruned::default() };
+        let mut kept = self.kept();
+        let keeps: BTreeMap<JobId, Keep> = kept.site.read(|ledger| {
+            let keep = |job: &Job| Some((job.id, ledger.queue(&job.queue)?.settings.keep));
+            ledger.jobs().filter_map(keep).collect()
+        });
+        for (job, runs) in &mut kept.runs {
+            let Some(keep) = keeps.get(job) else { continue };
+            let count = runs.len();
+            let most = keep.runs.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX)).max(1);
+            let before = keep.before(now);
+            let mut nth = count;
+            runs.retain(|run| {
+                let place = nth;
+                nth -= 1;
+                let ended = run.ending.as_ref().map(|ending| ending.at);
+                let old = place > 1 && before.zip(ended).is_some_and(|(before, ended)| ended < before);
+                ended.is_none() || (place <= most && !old)
+            });
+            pruned.runs += count - runs.len();
+        }
+        Ok(pruned)
+    }
+
+    fn another(&self) -> Result<Box<dyn Store>, StoreError> {
+        Ok(Box::new(self.clone()))
     }
 
     fn log(&self, run: RunId) -> LogReader {

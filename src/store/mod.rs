@@ -28,6 +28,17 @@ const KEPT_EVENTS: u64 = 10_000;
 /// What became of one command: its events, or why it was refused. A refused command changes nothing.
 pub type Answer = Result<Vec<Event>, Refusal>;
 
+/// What a site has given up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// How many finished jobs were taken out of their queues.
+    pub jobs: usize,
+    /// How many runs are no longer on record.
+    pub runs: usize,
+    /// How many bytes of output were deleted.
+    pub bytes: u64,
+}
+
 /// One connection to a site that is kept somewhere. Every process, and every thread that wants one, opens its own.
 pub trait Store: Send {
     /// Decides the commands in order, each on what those before it have left, in one transaction. When this returns,
@@ -67,6 +78,13 @@ pub trait Store: Send {
 
     /// All runs of a job, first to latest.
     fn runs(&mut self, job: JobId) -> Result<Vec<Run>, StoreError>;
+
+    /// Gives up what the queues don't keep any longer ([`Keep`](crate::model::Keep)): old finished jobs, old runs and
+    /// output. The output of a run that is being written or looked at stays until the next time.
+    fn prune(&mut self, now: DateTime<Utc>) -> Result<Pruned, StoreError>;
+
+    /// One more connection to the same site.
+    fn another(&self) -> Result<Box<dyn Store>, StoreError>;
 
     /// Where the output of a run is read.
     fn log(&self, run: RunId) -> LogReader;

@@ -7,6 +7,7 @@
 mod environment;
 mod error;
 mod hire;
+mod keeper;
 mod now;
 mod office;
 mod process;

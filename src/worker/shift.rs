@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use super::keeper::Keeper;
 use super::office::host;
 use super::reload::{QUIET, Reload};
 use super::{Buried, Office, WorkerError, bury_the_dead, environment};
@@ -126,6 +127,7 @@ impl Shift {
         let _bell = self.store.listen(Arc::new(move || drop(ring.send(Wake::Changed))))?;
         let ring = self.wakes.0.clone();
         let _file = Reload::listen(&self.office, &(Arc::new(move || drop(ring.send(Wake::Saved))) as Ring))?;
+        let _keeper = Keeper::start(self.store.as_ref(), &self.office)?;
         let mut outage = false;
         loop {
             match self.round(&mut tell) {

@@ -1,6 +1,7 @@
 //! What every store promises (DESIGN §5), checked for each backend by the same functions.
 
 mod files;
+mod keeping;
 mod processes;
 mod random;
 mod terms;
@@ -20,6 +21,7 @@ use setlist::model::{
 use setlist::store::{Answer, Folder, Listener, Memory, Sqlite, Store};
 use tempfile::TempDir;
 
+use keeping::{old_jobs_are_given_up_unless_the_file_has_them, old_runs_are_given_up_but_the_latest};
 use terms::{
     a_failed_job_is_tried_again_at_its_time, a_job_does_not_start_before_its_time,
     a_job_that_asks_first_waits_for_the_answer, a_job_waits_for_those_that_it_needs,
@@ -66,6 +68,8 @@ contract! {
     every_run_is_kept,
     the_runs_of_a_dead_worker_are_interrupted,
     a_removed_job_is_found_and_comes_back,
+    old_runs_are_given_up_but_the_latest,
+    old_jobs_are_given_up_unless_the_file_has_them,
     a_file_that_was_read_is_in_force,
     every_change_reaches_a_follower_once_and_in_order,
     a_follower_that_is_too_far_behind_loads_again,

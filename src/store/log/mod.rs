@@ -10,6 +10,7 @@
 //!
 //! Both streams lie interleaved, as they arrived; which is which, and when it came, is in `7.marks` (see `marks.rs`).
 
+mod discard;
 mod gather;
 mod marker;
 mod marks;
@@ -26,11 +27,18 @@ use std::path::{Path, PathBuf};
 use super::StoreError;
 use crate::model::RunId;
 
+pub(super) use discard::is_worth_it;
+pub use discard::{discard, erase, sizes};
 pub use gather::mend;
 pub use marks::Origin;
 pub use reader::{LogReader, Piece};
 pub use stretch::Stretch;
 pub use writer::LogWriter;
+
+/// What lies beside the head of a log.
+fn beside(folder: &Path, run: RunId) -> [PathBuf; 2] {
+    [tail_path(folder, run), marks_path(folder, run)]
+}
 
 /// The line that stands for `bytes` of output that were not kept.
 pub fn omission(bytes: u64) -> String {

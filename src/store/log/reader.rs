@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use super::discard::hold;
 use super::stretch::{Marks, Stretch};
 use super::tail::Note;
 use super::{create_folder, head_path, marks_path, tail_path};
@@ -139,7 +140,10 @@ fn read(file: &mut Option<File>, path: &Path, at: u64, buffer: &mut [u8]) -> Res
 fn opened<'a>(file: &'a mut Option<File>, path: &Path) -> Result<Option<&'a File>, StoreError> {
     if file.is_none() {
         match File::open(path) {
-            Ok(new) => *file = Some(new),
+            Ok(new) => {
+                hold(&new);
+                *file = Some(new);
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(StoreError::io(path, error)),
         }

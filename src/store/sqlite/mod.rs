@@ -9,6 +9,7 @@ mod definition;
 mod load;
 mod migrate;
 mod open;
+mod prune;
 mod rows;
 
 use std::fs::File;
@@ -18,7 +19,7 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::bell::Bells;
 use super::log::{LogReader, LogWriter};
-use super::{Answer, Folder, Listener, Ring, Store, StoreError};
+use super::{Answer, Folder, Listener, Pruned, Ring, Store, StoreError};
 use crate::crash;
 use crate::model::{
     Call, Command, Definition, Event, Job, JobId, Ledger, QueueView, Recorded, Run, RunId, Undecided, Worker, WorkerId,
@@ -118,6 +119,14 @@ impl Store for Sqlite {
 
     fn runs(&mut self, job: JobId) -> Result<Vec<Run>, StoreError> {
         load::runs(&self.db, job).map_err(self.failed())
+    }
+
+    fn prune(&mut self, now: DateTime<Utc>) -> Result<Pruned, StoreError> {
+        self.give_up(now)
+    }
+
+    fn another(&self) -> Result<Box<dyn Store>, StoreError> {
+        Ok(Box::new(Self::open(&self.folder)?))
     }
 
     fn log(&self, run: RunId) -> LogReader {

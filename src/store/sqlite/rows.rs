@@ -228,6 +228,12 @@ impl View for Rows<'_> {
         Ok(until.map(|Nanos(until)| until))
     }
 
+    fn unfiled_before(&self, queue: &QueueId, before: DateTime<Utc>) -> Result<Vec<JobId>> {
+        let sql = "SELECT j.id FROM jobs j JOIN definitions d ON d.job = j.id WHERE j.queue = ?1 AND j.state = ?2 \
+                   AND j.removed IS NULL AND j.finished < ?3 AND d.digest IS NULL ORDER BY j.finished, j.run, j.id";
+        self.all(sql, (queue, Code::range(Phase::Finished).start(), Nanos(before)), |row| row.get(0))
+    }
+
     fn last_position(&self, queue: &QueueId) -> Result<i64> {
         let sql = "SELECT coalesce(max(position), 0) FROM jobs WHERE queue = ?1";
         self.statement(sql)?.query_row([queue], |row| row.get(0))

@@ -72,11 +72,11 @@ fn between_end_and_record_the_run_is_interrupted_and_not_run_again_unasked() {
     if there_are_points() {
         let (mut scene, jobs) = worked_to("finished:2", &["quick", "quick", "quick"]);
         outcomes(&jobs, &[SUCCEEDED, INTERRUPTED, WAITS]);
-        assert!(scene.room.read("book").contains(&format!("ended {} 1", jobs[1]["id"])));
+        assert!(scene.room.read("book").contains(&format!("ended {} {}", jobs[1]["id"], jobs[1]["run_id"])));
         let child = scene.start("", &["process"]);
         assert_eq!(scene.hear(child).code, Some(0));
         scene.check();
-        assert_eq!(scene.room.job(&jobs[1]["id"].to_string())["attempt"], json!(1));
+        assert_eq!(scene.room.job(&jobs[1]["id"].to_string())["run_count"], json!(1));
         scene.drain();
     }
 }
@@ -87,7 +87,7 @@ fn after_the_record_a_success_is_not_run_again() {
         let (mut scene, jobs) = worked_to("recorded", &["quick", "wrong", "quick"]);
         assert_eq!(jobs[0]["outcome"], json!("succeeded"));
         scene.drain();
-        assert_eq!(scene.room.job(&jobs[0]["id"].to_string())["attempt"], json!(1));
+        assert_eq!(scene.room.job(&jobs[0]["id"].to_string())["run_count"], json!(1));
     }
 }
 

@@ -21,7 +21,7 @@ queues:
 /// What a job does. It says in the book that it has begun and that it has come to its end, a line at a time and always
 /// behind what is there; in between it does something that is over soon when all is calm.
 const JOB: &str = r#"
-echo "begun $SETLIST_JOB_ID $SETLIST_ATTEMPT" >> book
+echo "begun $SETLIST_JOB_ID $SETLIST_RUN_ID" >> book
 case $1 in
   short) sleep 0.02 ;;
   long) until [ -e calm ]; do sleep 0.02; done ;;
@@ -30,7 +30,7 @@ case $1 in
   far) setsid sleep 1000 > /dev/null 2>&1 & until [ -e calm ]; do sleep 0.02; done; kill $! ;;
   wrong) exit 3 ;;
 esac
-echo "ended $SETLIST_JOB_ID $SETLIST_ATTEMPT" >> book
+echo "ended $SETLIST_JOB_ID $SETLIST_RUN_ID" >> book
 "#;
 
 /// The kinds of jobs.
@@ -170,7 +170,7 @@ impl Scene {
         self.compare_with_the_book(&jobs);
         for (id, job) in &jobs {
             if job["outcome"] == json!("succeeded") {
-                let attempt = job["attempt"].as_u64().unwrap();
+                let attempt = job["run_count"].as_u64().unwrap();
                 let known = *self.succeeded.entry(*id).or_insert(attempt);
                 assert_eq!(known, attempt, "#{id} had succeeded and ran again");
             } else {
@@ -185,13 +185,13 @@ impl Scene {
         let mut seen = BTreeSet::new();
         for line in book.lines() {
             assert!(seen.insert(line), "twice in the book: {line}");
-            let [_, id, attempt] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
-            let (id, attempt): (u64, u64) = (id.parse().unwrap(), attempt.parse().unwrap());
-            let known = jobs.get(&id).map_or(0, |job| job["attempt"].as_u64().unwrap());
-            assert!(attempt <= known, "#{id} began for the {attempt}th time, and {known} are known");
+            let [_, id, run] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
+            let (id, run): (u64, u64) = (id.parse().unwrap(), run.parse().unwrap());
+            let known = jobs.get(&id).and_then(|job| job["run_id"].as_u64()).unwrap_or(0);
+            assert!(run <= known, "#{id} began its run {run}, and the last that is known is {known}");
         }
         for (id, job) in jobs {
-            let line = |word: &str| format!("{word} {id} {}", job["attempt"]);
+            let line = |word: &str| format!("{word} {id} {}", job["run_id"]);
             let (begun, ended) = (seen.contains(&*line("begun")), seen.contains(&*line("ended")));
             let wrong = job["command"].as_str().unwrap().ends_with("wrong");
             match job["outcome"].as_str() {
@@ -210,7 +210,7 @@ impl Scene {
         let job = self.room.job(&id.to_string());
         let runs: Vec<&str> =
             job["runs"].as_array().unwrap().iter().map(|run| run["outcome"].as_str().unwrap()).collect();
-        assert_eq!(Some(runs.len() as u64), job["attempt"].as_u64(), "{job}");
+        assert_eq!(Some(runs.len() as u64), job["run_count"].as_u64(), "{job}");
         assert_eq!(runs.last().copied(), job["outcome"].as_str(), "{job}");
         assert!(!runs[..runs.len() - 1].contains(&"succeeded"), "{job}");
     }
@@ -237,7 +237,7 @@ impl Scene {
         }
         self.check();
         for (id, job) in jobs {
-            let attempts = job["attempt"].as_u64().unwrap();
+            let attempts = job["run_count"].as_u64().unwrap();
             if attempts > 1 && self.reviewed.insert(id, attempts) != Some(attempts) {
                 self.check_runs(id);
             }

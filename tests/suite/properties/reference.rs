@@ -149,7 +149,7 @@ impl Reference {
                     return Err("nothing");
                 }
             }
-            Command::Ripen | Command::Confirm { .. } => return Err("nothing"),
+            Command::Ripen | Command::Confirm { .. } | Command::Retire => return Err("nothing"),
             Command::Join { .. } => {
                 self.workers += 1;
                 self.present.insert(self.workers);

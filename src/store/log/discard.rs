@@ -1,0 +1,97 @@
+//! Giving up the output of runs. Whoever reads a log holds it, and what is held stays.
+
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use chrono::{DateTime, Local, Utc};
+
+use super::{head_path, size};
+use crate::model::RunId;
+use crate::store::StoreError;
+
+/// What stands in place of the output is shorter than this: there is nothing to gain from giving it up again.
+const LEAST: u64 = 256;
+
+/// Says that somebody looks at the log, as long as the file is open.
+pub(super) fn hold(file: &File) {
+    // Whoever gives it up at this moment has been quicker; what is left can be read all the same.
+    let _ = file.try_lock_shared();
+}
+
+/// How many bytes the log of each run takes.
+pub fn sizes(folder: &Path) -> Result<HashMap<RunId, u64>, StoreError> {
+    let failed = |source| StoreError::io(folder, source);
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(HashMap::new()),
+        entries => entries.map_err(failed)?,
+    };
+    let mut sizes = HashMap::new();
+    for entry in entries {
+        let entry = entry.map_err(failed)?;
+        let name = entry.file_name();
+        let run = name.to_str().and_then(|name| name.split_once('.')?.0.parse().ok());
+        // One that has gone meanwhile takes nothing.
+        if let (Some(run), Ok(metadata)) = (run, entry.metadata()) {
+            *sizes.entry(RunId(run)).or_default() += metadata.len();
+        }
+    }
+    Ok(sizes)
+}
+
+/// Deletes the output of a run that has ended, leaving a line that says so; returns how many bytes that frees. None if
+/// somebody is looking at it.
+pub fn discard(folder: &Path, run: RunId, now: DateTime<Utc>) -> Result<Option<u64>, StoreError> {
+    give_up(folder, run, |head, before| {
+        let day = now.with_timezone(&Local).format("%Y-%m-%d");
+        let line = format!("[setlist: {} of output deleted on {day} to make room]\n", size(before));
+        head.set_len(0)?;
+        head.write_all_at(line.as_bytes(), 0)?;
+        Ok(line.len() as u64)
+    })
+}
+
+/// Deletes all that is left of the output of a run that is no longer on record; returns how many bytes that frees.
+/// None if somebody is looking at it.
+pub fn erase(folder: &Path, run: RunId) -> Result<Option<u64>, StoreError> {
+    give_up(folder, run, |_, _| {
+        fs::remove_file(head_path(folder, run))?;
+        Ok(0)
+    })
+}
+
+/// Removes what lies beside the head of a log that nobody holds, and the head as `replace` does it; that tells how many
+/// bytes stay.
+fn give_up(
+    folder: &Path,
+    run: RunId,
+    replace: impl FnOnce(&File, u64) -> io::Result<u64>,
+) -> Result<Option<u64>, StoreError> {
+    let path = head_path(folder, run);
+    let failed = |source| StoreError::io(&path, source);
+    let head = match OpenOptions::new().read(true).write(true).open(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Some(0)),
+        head => head.map_err(failed)?,
+    };
+    match head.try_lock() {
+        Err(TryLockError::WouldBlock) => return Ok(None),
+        locked => locked.map_err(|error| failed(error.into()))?,
+    }
+    let mut before = head.metadata().map_err(failed)?.len();
+    for beside in super::beside(folder, run) {
+        before += fs::metadata(&beside).map_or(0, |metadata| metadata.len());
+        match fs::remove_file(&beside) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(StoreError::io(beside, error)),
+            _ => {}
+        }
+    }
+    let after = replace(&head, before).map_err(failed)?;
+    Ok(Some(before.saturating_sub(after)))
+}
+
+/// Whether giving up a log of this size frees anything.
+pub(in crate::store) fn is_worth_it(size: u64) -> bool {
+    size > LEAST
+}

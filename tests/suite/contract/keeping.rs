@@ -1,0 +1,106 @@
+//! What is kept of what has finished, and for how long.
+
+use std::fs;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use setlist::model::{Command, JobId, Keep, Outcome, Phase, Plan, QueuePlan, RunId, Settings, Stream};
+use setlist::store::{Pruned, Store};
+
+use super::{Place, add, at, claim, definition, join, queue, report, started};
+
+/// A site whose one queue has one job of the file, and keeps so much.
+fn site(place: &Place, keep: Keep) -> Box<dyn Store> {
+    let mut store = place.connect();
+    let mut job = (*definition("filed")).clone();
+    (job.name, job.digest) = (Some("filed".into()), Some(1));
+    let settings = Settings { keep, ..Settings::default() };
+    let queues = vec![QueuePlan { id: queue(), settings, jobs: vec![job.into()] }];
+    let file = Command::Reconcile(Box::new(Plan { stamp: "one".to_owned(), queues }));
+    assert!(store.execute(&[file], at(0)).unwrap()[0].is_ok());
+    store
+}
+
+/// Runs the job that is asked for; what it says goes to its log. Returns its run.
+fn run(store: &mut dyn Store, job: u64, says: &[u8], now: DateTime<Utc>) -> RunId {
+    let worker = join(store);
+    let commands = [Command::Run { job: JobId(job) }, claim(worker)];
+    let (job, run) = started(&store.execute(&commands, now).unwrap()[1]).unwrap();
+    let mut log = store.log_writer(run, 1 << 20);
+    log.write(Stream::Out, says, now).unwrap();
+    log.finish().unwrap();
+    assert!(store.execute(&[report(job, run, Outcome::Succeeded)], now).unwrap()[0].is_ok());
+    run
+}
+
+fn days(count: i64) -> DateTime<Utc> {
+    at(0) + TimeDelta::days(count)
+}
+
+pub(super) fn old_runs_are_given_up_but_the_latest(place: &Place) {
+    let mut store = site(place, Keep { runs: Some(2), seconds: Some(10 * 86_400), bytes: None });
+    for day in 0..4 {
+        run(&mut *store, 1, b"said", days(day));
+    }
+    let runs = |store: &mut dyn Store| store.runs(JobId(1)).unwrap().iter().map(|run| run.id.0).collect::<Vec<_>>();
+    assert_eq!(store.prune(days(4)).unwrap().runs, 2);
+    assert_eq!(runs(&mut *store), [3, 4], "two are kept");
+    assert_eq!(store.prune(days(4)).unwrap(), Pruned::default(), "there is nothing more to give up");
+    store.prune(days(12)).unwrap();
+    assert_eq!(runs(&mut *store), [3, 4], "neither is too old");
+    store.prune(days(99)).unwrap();
+    assert_eq!(runs(&mut *store), [4], "the latest is kept whatever its age");
+    assert_eq!(store.load().unwrap().queue(&queue()).unwrap().finished.len(), 1);
+}
+
+pub(super) fn old_jobs_are_given_up_unless_the_file_has_them(place: &Place) {
+    let mut store = site(place, Keep { runs: None, seconds: Some(86_400), bytes: None });
+    store.execute(&[add(1)], at(0)).unwrap();
+    run(&mut *store, 1, b"filed", days(0));
+    run(&mut *store, 2, b"by hand", days(0));
+    let mut copy = store.load().unwrap();
+    assert_eq!(store.prune(days(1)).unwrap().jobs, 0, "it is not too old yet");
+    assert_eq!(store.prune(days(2)).unwrap().jobs, 1);
+    let fresh = store.load().unwrap();
+    assert_eq!(fresh.jobs().map(|job| job.id.0).collect::<Vec<_>>(), [1]);
+    for recorded in store.events_after(copy.seq()).unwrap().unwrap() {
+        copy.apply(&recorded);
+    }
+    assert_eq!(copy, fresh, "a follower hears of it");
+    assert_eq!(copy.queue(&queue()).unwrap().list(Phase::Finished).len(), 1);
+}
+
+/// A log in the folder of a site in a database.
+fn log(place: &Place, run: RunId) -> Option<String> {
+    fs::read_to_string(place.folder().logs().join(format!("{run}.log"))).ok()
+}
+
+#[test]
+fn the_output_of_a_run_that_is_looked_at_stays() {
+    let place = Place::sqlite();
+    let mut store = site(&place, Keep { runs: Some(1), seconds: None, bytes: None });
+    let first = run(&mut *store, 1, b"first", days(0));
+    let second = run(&mut *store, 1, b"second", days(0));
+    let mut reader = store.log(first);
+    assert_eq!(reader.len().unwrap(), 5);
+    assert_eq!(store.prune(days(1)).unwrap(), Pruned::default(), "somebody looks at it");
+    assert_eq!((log(&place, first), store.runs(JobId(1)).unwrap().len()), (Some("first".to_owned()), 2));
+    drop(reader);
+    let pruned = store.prune(days(1)).unwrap();
+    assert!(pruned.runs == 1 && pruned.bytes >= 5, "{pruned:?}");
+    assert_eq!((log(&place, first), log(&place, second)), (None, Some("second".to_owned())));
+}
+
+#[test]
+fn the_oldest_output_goes_first_and_says_so() {
+    let place = Place::sqlite();
+    let mut store = site(&place, Keep { runs: None, seconds: None, bytes: Some(2_700) });
+    let runs: Vec<RunId> = (0..3).map(|day| run(&mut *store, 1, &[b'x'; 1_000], days(day))).collect();
+    assert!(store.prune(days(3)).unwrap().bytes > 900);
+    let first = log(&place, runs[0]).unwrap();
+    assert!(first.starts_with("[setlist: 1.0 KiB of output deleted on "), "{first}");
+    assert!(first.ends_with(" to make room]\n"), "{first}");
+    assert_eq!(log(&place, runs[2]).unwrap().len(), 1_000, "the others are whole");
+    assert_eq!(log(&place, runs[1]).unwrap().len(), 1_000);
+    assert_eq!(store.runs(JobId(1)).unwrap().len(), 3, "the runs stay on record");
+    assert_eq!(store.prune(days(4)).unwrap(), Pruned::default());
+}
