@@ -1,11 +1,13 @@
 //! Floor 1: operating-system processes: start, output, stop, outcome.
 //!
-//! A [`Runner`] has one thread that looks after all runs: it sleeps in `poll` over their pipes, the signal that a
-//! child has ended, orders from other threads and the next deadline.
+//! A [`Runner`] looks after all runs from one thread at a time: it sleeps in `poll` over their pipes, the signal that a
+//! child has ended, calls from other threads and the next deadline. That thread is whoever [attends](Runner::attend),
+//! else one of its own.
 //!
 //! A run is over when its process ends: what that has left in the background goes on, and what it prints from then on is
 //! thrown away. But a run that has to stop takes its whole tree with it, down to what has moved to a session of its own.
 
+mod attendance;
 mod census;
 mod invocation;
 mod leftovers;
@@ -19,23 +21,27 @@ mod value;
 mod variables;
 
 use std::ffi::OsString;
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+use std::{fmt, io};
 
 use crate::model::{Definition, Report, RunId, Stop, Stream};
+use attendance::Attendance;
+pub use attendance::Waker;
 pub use leftovers::{Leftovers, kill_leftovers};
 pub use mark::{Mark, release};
 use process::Listener;
-use supervisor::{Orders, Supervisor};
+use supervisor::Supervisor;
 
-/// Starts runs and looks after them on a thread of its own.
+/// Starts runs and looks after them.
 ///
-/// Dropping it ends that thread at once and kills nothing: runs that are under way go on unobserved, their output
-/// pipes closed, and their `done` is never called. Stop them first, and wait for their reports.
-#[derive(Debug)]
+/// Dropping it kills nothing: runs that are under way go on unobserved, their output pipes closed, and their `done` is
+/// never called. Stop them first, and wait for their reports.
 pub struct Runner {
-    orders: Orders,
+    attendance: Arc<Attendance>,
+    stand_in: Option<JoinHandle<()>>,
 }
 
 /// What to run, and where.
@@ -54,7 +60,7 @@ pub struct Launch {
     pub value_file: Option<PathBuf>,
 }
 
-/// Takes what a run prints. It is called on the thread that looks after all runs, so it must not wait.
+/// Takes what a run prints. It is called on the thread that looks after all runs at the time, so it must not wait.
 pub trait Output: Send {
     /// Some more output, in the order in which it arrived.
     fn write(&mut self, stream: Stream, bytes: &[u8]);
@@ -66,28 +72,68 @@ pub trait Output: Send {
 pub type Done = Box<dyn FnOnce(Report) + Send>;
 
 impl Runner {
-    /// Starts the supervising thread.
+    /// One with a thread that looks after the runs whenever nobody [attends](Self::attend) to them.
     pub fn new() -> io::Result<Self> {
-        Ok(Self { orders: Supervisor::start(false)? })
+        Self::of(false)
     }
 
     /// The same, in a process that does nothing but run jobs and starts nobody else. What a job starts falls to this
     /// process when its own parent ends, and bears the run's mark: so a stop finds it however it has gone about leaving,
     /// and none stays a zombie. Any child that ends is waited for here.
     pub fn sole() -> io::Result<Self> {
-        Ok(Self { orders: Supervisor::start(true)? })
+        Self::of(true)
     }
 
-    /// Starts a run. `output` gets what it prints; `done` is called once with the report, also of a run that could
-    /// not start. Both are called on the supervising thread, which also spawns: the caller goes on at once.
+    fn of(sole: bool) -> io::Result<Self> {
+        let (supervisor, waker) = Supervisor::new(sole)?;
+        let attendance = Arc::new(Attendance::of(supervisor, waker));
+        let shared = Arc::clone(&attendance);
+        let stand_in = thread::Builder::new().name("runner".to_owned()).spawn(move || shared.stand_in())?;
+        Ok(Self { attendance, stand_in: Some(stand_in) })
+    }
+
+    /// Starts a run, on the calling thread. `output` gets what it prints; `done` is called once with the report, also
+    /// of a run that could not start. Both are called on the thread that looks after the runs at the time, which may
+    /// be this one.
     pub fn launch(&self, run: RunId, launch: Launch, output: Box<dyn Output>, done: Done) {
-        self.orders.launch(run, launch, Listener { output, done });
+        self.attendance.hold().launch(run, launch, Listener { output, done });
+    }
+
+    /// Looks after the runs on the calling thread, until something has happened, a [`Waker`] wakes it or this much time
+    /// has passed. From the first call on, nobody is woken when a run ends but who attends; the runner's own thread
+    /// looks after the runs only when that one stays away for long.
+    pub fn attend(&self, at_most: Duration) {
+        self.attendance.attend(at_most);
+    }
+
+    /// What ends [`attend`](Self::attend) on another thread.
+    pub fn waker(&self) -> Waker {
+        self.attendance.waker().clone()
     }
 
     /// Stops a run: TERM to all that it has started and KILL after the script's `grace`, or KILL at once. A second stop may
     /// upgrade the first; a run that is over already is left alone.
     pub fn stop(&self, run: RunId, stop: Stop) {
-        self.orders.stop(run, stop);
+        self.attendance.hold().stop(run, stop);
+    }
+}
+
+impl Drop for Runner {
+    fn drop(&mut self) {
+        self.attendance.close();
+        if let Some(stand_in) = self.stand_in.take()
+            // A `done` may hold the last handle.
+            && stand_in.thread().id() != thread::current().id()
+        {
+            // A panic of a callback has been printed by then.
+            let _ = stand_in.join();
+        }
+    }
+}
+
+impl fmt::Debug for Runner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runner").finish_non_exhaustive()
     }
 }
 

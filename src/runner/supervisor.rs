@@ -1,12 +1,11 @@
-//! The thread that looks after all runs.
+//! What looks after all runs, on whichever thread.
 
 use std::collections::VecDeque;
-use std::fmt;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
-use std::thread::{self, JoinHandle};
+use std::sync::Arc;
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -14,19 +13,13 @@ use rustix::process::{WaitOptions, wait};
 use signal_hook::SigId;
 use signal_hook::consts::SIGCHLD;
 
+use super::attendance::Waker;
 use super::census::Census;
 use super::invocation::not_started;
 use super::pipe::OutPipe;
-use super::process::{Listener, Look, Process, Refused, Source, exit, start};
+use super::process::{Listener, Look, Process, Source, exit, start};
 use super::{Launch, Output};
 use crate::model::{Exit, Outcome, Report, RunId, Stop};
-
-/// The other threads' end: what they ask of the supervising thread.
-pub(super) struct Orders {
-    sender: Option<Sender<Order>>,
-    wake: UnixStream,
-    thread: Option<JoinHandle<()>>,
-}
 
 /// Looks after runs.
 pub(super) struct Supervisor {
@@ -35,7 +28,7 @@ pub(super) struct Supervisor {
     left_open: VecDeque<OutPipe>,
     /// This process does nothing but run jobs, and whatever has lost its parent falls to it.
     sole: bool,
-    /// A byte comes with every order and with every SIGCHLD.
+    /// A byte comes from every waker and with every SIGCHLD.
     wake: UnixStream,
     signal: SigId,
     buffer: Vec<u8>,
@@ -43,17 +36,12 @@ pub(super) struct Supervisor {
 
 /// What is ready.
 enum Ready {
-    /// Somebody has an order, or a child has ended.
+    /// A child has ended, or somebody wants whoever looks after the runs.
     Wake,
     /// Something of the process at that index.
     Run(usize, Source),
     /// An output that was left open, at that index.
     LeftOpen(usize),
-}
-
-enum Order {
-    Launch(RunId, Box<Launch>, Listener),
-    Stop(RunId, Stop),
 }
 
 /// How much is read at once; it is all the memory that output takes.
@@ -67,13 +55,10 @@ const LEFT_OPEN: usize = 256;
 pub(super) fn run_one(launch: Launch, output: Box<dyn Output>) -> Report {
     let (sender, report) = channel();
     let done = Box::new(move |report| drop(sender.send(report)));
-    let started = Supervisor::new(false).map(|(mut supervisor, _wake)| {
-        supervisor.admit(start(RunId::default(), launch, Listener { output, done }, false));
-        supervisor.reap();
-        while !supervisor.processes.is_empty() {
-            if supervisor.turn() {
-                supervisor.reap();
-            }
+    let started = Supervisor::new(false).map(|(mut supervisor, _waker)| {
+        supervisor.launch(RunId::default(), launch, Listener { output, done });
+        while supervisor.has_runs() {
+            supervisor.turn(None);
         }
     });
     let failure = match started {
@@ -84,67 +69,46 @@ pub(super) fn run_one(launch: Launch, output: Box<dyn Output>) -> Report {
 }
 
 impl Supervisor {
-    /// Starts the thread.
-    pub(super) fn start(sole: bool) -> io::Result<Orders> {
+    /// One that looks after nothing yet, and what wakes it.
+    pub(super) fn new(sole: bool) -> io::Result<(Self, Waker)> {
         if sole {
             adopt()?;
         }
-        let (mut supervisor, wake) = Self::new(sole)?;
-        let (sender, orders) = channel();
-        let thread = thread::Builder::new().name("runner".to_owned()).spawn(move || supervisor.serve(&orders))?;
-        Ok(Orders { sender: Some(sender), wake, thread: Some(thread) })
-    }
-
-    /// One without a thread, and the other end of what wakes it.
-    fn new(sole: bool) -> io::Result<(Self, UnixStream)> {
         let (wake, waker) = UnixStream::pair()?;
         wake.set_nonblocking(true)?;
         waker.set_nonblocking(true)?;
         let signal = signal_hook::low_level::pipe::register(SIGCHLD, waker.try_clone()?)?;
         let (processes, left_open) = (Vec::new(), VecDeque::new());
-        Ok((Self { processes, left_open, sole, wake, signal, buffer: vec![0; BUFFER] }, waker))
+        let supervisor = Self { processes, left_open, sole, wake, signal, buffer: vec![0; BUFFER] };
+        Ok((supervisor, Waker(Arc::new(waker))))
     }
 
-    fn serve(&mut self, orders: &Receiver<Order>) {
-        loop {
-            if self.turn() {
-                let look = Look::new(Census::take);
-                loop {
-                    match orders.try_recv() {
-                        Ok(order) => self.follow(order, &look),
-                        Err(TryRecvError::Empty) => break,
-                        Err(TryRecvError::Disconnected) => return,
-                    }
-                }
-                // A process may have ended before it was known here.
-                self.reap();
-            }
-        }
-    }
-
-    fn follow(&mut self, order: Order, look: &Look) {
-        match order {
-            Order::Launch(run, launch, listener) => self.admit(start(run, *launch, listener, self.sole)),
-            Order::Stop(run, stop) => {
-                if let Some(process) = self.processes.iter_mut().find(|process| process.run == run) {
-                    process.stop(stop, look);
-                }
-            }
-        }
-    }
-
-    fn admit(&mut self, started: Result<Process, Refused>) {
-        match started {
+    /// Starts a run and looks after it from now on; one that can't start is reported at once.
+    pub(super) fn launch(&mut self, run: RunId, launch: Launch, listener: Listener) {
+        match start(run, launch, listener, self.sole) {
             Ok(process) => self.processes.push(process),
             Err(refused) => refused.report(),
         }
     }
 
-    /// Sleeps until something happens, and deals with it. Tells whether a run may have ended or an order come.
-    fn turn(&mut self) -> bool {
+    /// Stops a run, if it isn't over.
+    pub(super) fn stop(&mut self, run: RunId, stop: Stop) {
+        if let Some(process) = self.processes.iter_mut().find(|process| process.run == run) {
+            process.stop(stop, &Look::new(Census::take));
+            self.reap();
+        }
+    }
+
+    /// Whether there is anything to look after.
+    pub(super) fn has_runs(&self) -> bool {
+        !self.processes.is_empty()
+    }
+
+    /// Sleeps until something happens, at most for this long, and deals with it.
+    pub(super) fn turn(&mut self, at_most: Option<Duration>) {
         let mut news = false;
         let mut done_with = 0;
-        for (ready, flags) in self.wait() {
+        for (ready, flags) in self.wait(at_most) {
             match ready {
                 Ready::Wake => {
                     news = true;
@@ -173,11 +137,13 @@ impl Supervisor {
                 }
             }
         }
-        news
+        if news {
+            self.reap();
+        }
     }
 
     /// What is ready.
-    fn wait(&self) -> Vec<(Ready, PollFlags)> {
+    fn wait(&self, at_most: Option<Duration>) -> Vec<(Ready, PollFlags)> {
         let mut sources = vec![Ready::Wake];
         let mut fds = vec![PollFd::from_borrowed_fd(self.wake.as_fd(), PollFlags::IN)];
         for (at, process) in self.processes.iter().enumerate() {
@@ -191,7 +157,8 @@ impl Supervisor {
             fds.push(PollFd::from_borrowed_fd(pipe.fd(), PollFlags::IN));
         }
         let deadline = self.processes.iter().filter_map(Process::deadline).min();
-        let timeout = deadline.map(|deadline| timespec(deadline.saturating_duration_since(Instant::now())));
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let timeout = left.into_iter().chain(at_most).min().map(timespec);
         match poll(&mut fds, timeout.as_ref()) {
             Ok(1..) => {
                 let ready = sources.into_iter().zip(&fds).map(|(source, fd)| (source, fd.revents()));
@@ -202,7 +169,7 @@ impl Supervisor {
         }
     }
 
-    /// Takes the bytes that woke us: somebody has an order, or a child has ended.
+    /// Takes the bytes that woke us.
     fn hear(&mut self) {
         let mut bytes = [0; 256];
         while matches!(self.wake.read(&mut bytes), Ok(len) if len == bytes.len()) {}
@@ -270,49 +237,6 @@ impl Drop for Supervisor {
         for pipe in self.left_open.drain(..) {
             pipe.hand_over();
         }
-    }
-}
-
-impl Orders {
-    pub(super) fn launch(&self, run: RunId, launch: Launch, listener: Listener) {
-        self.give(Order::Launch(run, Box::new(launch), listener));
-    }
-
-    pub(super) fn stop(&self, run: RunId, stop: Stop) {
-        self.give(Order::Stop(run, stop));
-    }
-
-    fn give(&self, order: Order) {
-        if let Some(sender) = &self.sender {
-            // The thread ends only with this handle.
-            let _ = sender.send(order);
-        }
-        self.wake();
-    }
-
-    fn wake(&self) {
-        // When there is no room for the byte, enough others are on their way.
-        let _ = (&self.wake).write(b"!");
-    }
-}
-
-impl Drop for Orders {
-    fn drop(&mut self) {
-        self.sender = None;
-        self.wake();
-        if let Some(thread) = self.thread.take()
-            // A `done` may hold the last handle.
-            && thread.thread().id() != thread::current().id()
-        {
-            // A panic of a callback has been printed by then.
-            let _ = thread.join();
-        }
-    }
-}
-
-impl fmt::Debug for Orders {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Orders").finish_non_exhaustive()
     }
 }
 

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::mem;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
@@ -17,7 +17,7 @@ use crate::model::{
     Command, Event, Job, JobId, NothingTo, Outcome, QueueId, Recorded, Refusal, Report, RunId, Setup, State, Stop,
     Stream, WorkerId,
 };
-use crate::runner::{Launch, Output, Runner};
+use crate::runner::{Launch, Output, Runner, Waker};
 use crate::store::log::LogWriter;
 use crate::store::{Answer, Ring, Store, StoreError, WorkerLock};
 
@@ -72,6 +72,21 @@ enum Wake {
     Leave(Urgency),
 }
 
+/// What other threads use to call the worker.
+struct Caller {
+    wakes: Sender<Wake>,
+    waker: Waker,
+}
+
+impl Caller {
+    fn call(&self, wake: Wake) {
+        // The worker may have left already.
+        if self.wakes.send(wake).is_ok() {
+            self.waker.wake();
+        }
+    }
+}
+
 impl Shift {
     /// Joins the site to run jobs of `queues`, or of all. A worker that `stays` waits for more when all is done.
     pub fn begin(
@@ -115,18 +130,21 @@ impl Shift {
 
     /// A way to make the worker leave from another thread, a signal handler's say.
     pub fn leave(&self) -> impl Fn(Urgency) + Send + 'static {
-        let wake = self.wakes.0.clone();
-        // The worker may have left already.
-        move |urgency| drop(wake.send(Wake::Leave(urgency)))
+        let caller = self.caller();
+        move |urgency| caller.call(Wake::Leave(urgency))
+    }
+
+    fn caller(&self) -> Caller {
+        Caller { wakes: self.wakes.0.clone(), waker: self.runner.waker() }
     }
 
     /// Works until there is nothing to do, or until told to leave. `tell` hears of every change of the site meanwhile,
     /// whoever made it.
     pub fn work(mut self, mut tell: impl FnMut(&mut dyn Store, &Recorded)) -> Result<(), WorkerError> {
-        let ring = self.wakes.0.clone();
-        let _bell = self.store.listen(Arc::new(move || drop(ring.send(Wake::Changed))))?;
-        let ring = self.wakes.0.clone();
-        let _file = Reload::listen(&self.office, &(Arc::new(move || drop(ring.send(Wake::Saved))) as Ring))?;
+        let caller = self.caller();
+        let _bell = self.store.listen(Arc::new(move || caller.call(Wake::Changed)))?;
+        let caller = self.caller();
+        let _file = Reload::listen(&self.office, &(Arc::new(move || caller.call(Wake::Saved)) as Ring))?;
         let _keeper = Keeper::start(self.store.as_ref(), &self.office)?;
         let mut outage = false;
         loop {
@@ -307,18 +325,20 @@ impl Shift {
 
     /// Waits until there is something to do, and takes note of all of it.
     fn sleep(&mut self, at_most: Duration) {
-        let first = match self.wakes.1.recv_timeout(at_most) {
-            Ok(wake) => wake,
-            // `wakes` holds a sender of its own, so the channel is never closed.
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+        let until = Instant::now() + at_most;
+        let mut wakes: Vec<Wake> = self.wakes.1.try_iter().collect();
+        while wakes.is_empty() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
                 if at_most == HEARTBEAT {
                     self.look_around();
                 }
                 return;
             }
-        };
-        let more: Vec<Wake> = self.wakes.1.try_iter().collect();
-        for wake in std::iter::once(first).chain(more) {
+            self.runner.attend(left);
+            wakes.extend(self.wakes.1.try_iter());
+        }
+        for wake in wakes {
             match wake {
                 Wake::Changed => self.news = true,
                 Wake::Saved => self.reload.saved(),

@@ -1,5 +1,6 @@
 //! Tests of the runner: real processes, and what is told of them.
 
+mod attendance;
 mod variables;
 
 use std::ffi::OsString;
