@@ -9,7 +9,7 @@ use std::thread;
 use chrono::{DateTime, Utc};
 
 use super::log::{LogReader, LogWriter};
-use super::{Answer, KEPT_EVENTS, Listener, Ring, Store, StoreError};
+use super::{Answer, KEPT_EVENTS, Lines, Listener, Ring, Store, StoreError};
 use crate::model::{Command, Event, Job, JobId, Ledger, QueueView, Recorded, Run, RunId, Site, View, Worker, WorkerId};
 
 /// A connection to a site in memory. Clones are connections to the same site.
@@ -99,6 +99,10 @@ impl Store for Memory {
 
     fn log_writer(&self, run: RunId, limit: u64) -> LogWriter {
         LogWriter::new(self.logs.clone(), run, limit)
+    }
+
+    fn lines(&self) -> Lines {
+        Lines::new(self.logs.join("lines"))
     }
 
     fn listen(&self, ring: Ring) -> Result<Listener, StoreError> {
