@@ -101,6 +101,11 @@ impl Folder {
         open_private(&path)?.set_modified(SystemTime::now()).map_err(|source| StoreError::io(path, source))
     }
 
+    /// Where screens reach runs in pseudo-terminals.
+    pub fn lines(&self) -> PathBuf {
+        self.path.join("lines")
+    }
+
     /// The diary of the workers.
     pub fn diary(&self) -> PathBuf {
         self.path.join("worker.log")
@@ -163,7 +168,7 @@ pub(super) fn open_private(path: &Path) -> Result<File, StoreError> {
     file.map_err(|source| StoreError::io(path, source))
 }
 
-fn make_folder(path: &Path) -> Result<(), StoreError> {
+pub(super) fn make_folder(path: &Path) -> Result<(), StoreError> {
     match DirBuilder::new().mode(0o700).create(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotFound && path.parent().is_some_and(|above| !above.exists()) => {
