@@ -10,7 +10,7 @@ use super::needs::{self, Standing};
 use super::place::STRIDE;
 use super::reconcile;
 use super::schedule::next_due;
-use super::settle::has_a_way_on;
+use super::settle::alive;
 use super::{
     Command, Definition, Event, Job, JobId, Mode, Need, Needed, OnFailure, Outcome, Phase, QueueId, QueueView, Refusal,
     Removal, Report, Run, RunId, Settings, State, Stop, Then, View, Wait, Worker, WorkerId, next_ready,
@@ -144,11 +144,18 @@ fn process<V: View>(view: &V, queue: &QueueId) -> Decision<V> {
             _ => Ok(vec![mode(queue, Mode::Idle)]),
         };
     }
-    if !held.is_empty() && !can_be_settled(view, &held)? && !has_a_way_on(view, &view.queues()?, queue)? {
+    if !held.is_empty() && !can_be_settled(view, &held)? && !would_go_on(view, queue)? {
         let why = view.job(held[0])?.map(|job| needs::reason(view, &job)).transpose()?.unwrap_or_default();
         return refuse(Refusal::Held { queue: queue.clone(), why });
     }
     Ok(vec![mode(queue, Mode::Processing)])
+}
+
+/// Whether anything would come of processing the queue.
+fn would_go_on<V: View>(view: &V, id: &QueueId) -> Result<bool, V::Error> {
+    let mut queues = view.queues()?;
+    queues.iter_mut().filter(|queue| queue.id == *id).for_each(|queue| queue.mode = Mode::Processing);
+    Ok(alive(view, &queues)?.contains(id))
 }
 
 /// Whether some of these jobs are skipped when their queue is processed.
@@ -284,10 +291,12 @@ fn ended<V: View>(
     }
     let queue = existing(view, &job.queue)?;
     let stops = on_failure.unwrap_or(queue.settings.on_failure) == OnFailure::Stop;
+    // Who told it to stop doesn't want it to go on, however it has ended.
+    let told_to_stop = matches!(job.state, State::Running { stop: Some(_), .. });
     let then = match job.definition.terms.retry.next(job.attempt(), report, now) {
-        Some(at) => Then::Retry { at },
-        None if stops && matches!(report.outcome, Outcome::Failed(_)) => Then::Stay,
-        None => Then::Finish,
+        Some(at) if !told_to_stop => Then::Retry { at },
+        _ if stops && matches!(report.outcome, Outcome::Failed(_)) => Then::Stay,
+        _ => Then::Finish,
     };
     let mut events = vec![Event::Ended { job: id, run, report: report.clone(), then }];
     if then == Then::Stay && queue.mode == Mode::Processing {

@@ -300,7 +300,11 @@ impl Job {
                 self.executed = Some(at);
                 self.state = State::Finished { outcome: report.outcome.clone(), at };
             }
-            Then::Stay => self.renew(false, Wait::default(), at),
+            // Somebody has to process its queue anew, so a person is asked anew.
+            Then::Stay => {
+                let confirm = self.definition.terms.confirm.is_some();
+                self.renew(false, Wait { confirm, ..Wait::default() }, at);
+            }
             Then::Retry { at } => {
                 let asked = matches!(self.state, State::Running { asked: true, .. });
                 self.state = State::Pending { asked, wait: Wait { until: Some(at), ..Wait::default() } };

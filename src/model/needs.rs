@@ -1,6 +1,8 @@
 //! Jobs that need others: whether they may start, never will, or have to wait.
 
-use super::{Job, Mode, Needed, On, Outcome, QueueView, State, View};
+use std::collections::HashSet;
+
+use super::{Job, Needed, On, Outcome, QueueId, State, View};
 
 /// How the needs of a job stand.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,23 +28,22 @@ pub(super) fn standing<V: View>(view: &V, job: &Job) -> Result<Standing, V::Erro
     Ok(all)
 }
 
-/// Whether a job that is held waits for nothing but others of which one runs, or will without anybody's help.
+/// Whether a job that is held waits for nothing but others, and one of them runs or will: of those in other queues, if
+/// its own queue is `alive`.
 ///
 /// Jobs of its own queue don't count: if none of them can start, neither will they.
-pub(super) fn coming<V: View>(view: &V, queues: &[QueueView], job: &Job) -> Result<bool, V::Error> {
+pub(super) fn coming<V: View>(view: &V, alive: &HashSet<QueueId>, job: &Job) -> Result<bool, V::Error> {
     if matches!(job.state, State::Pending { wait, .. } if wait.confirm) {
         return Ok(false);
     }
     for need in &job.needs {
         let Some(needed) = view.job(need.job)? else { continue };
         let comes = match needed.state {
-            State::Running { .. } | State::Pending { asked: true, .. } => true,
-            State::Pending { .. } if needed.queue != job.queue => {
-                let mode = queues.iter().find(|queue| queue.id == needed.queue).map(|queue| queue.mode);
-                // A pause is over some time.
-                matches!(mode, Some(Mode::Processing | Mode::Paused))
-            }
-            _ => false,
+            State::Running { .. } => true,
+            // Somebody asked for it; but it may ask a person first.
+            State::Pending { asked: true, wait } if !wait.confirm => true,
+            State::Pending { .. } => needed.queue != job.queue && alive.contains(&needed.queue),
+            State::Finished { .. } => false,
         };
         if comes {
             return Ok(true);

@@ -189,10 +189,13 @@ impl<V: View> Changes<'_, V> {
             return Ok(());
         }
         let job = if filed.removed.is_some() { self.view.removed(filed.id)? } else { self.view.job(filed.id)? };
-        let Some(Job { state: State::Pending { asked: false, wait }, enqueued, .. }) = job else { return Ok(()) };
+        let Some(job) = job else { return Ok(()) };
+        let State::Pending { asked: false, wait } = job.state else { return Ok(()) };
         let mut changed = wait;
         if before.after != after.after {
-            changed.until = after.start_after(enqueued).filter(|until| *until > self.now);
+            let early = after.start_after(job.enqueued).filter(|until| *until > self.now);
+            // One that is about to be tried again waits for that time, too.
+            changed.until = if job.attempt() > 0 { early.max(wait.until) } else { early };
         }
         if before.confirm != after.confirm {
             changed.confirm = after.confirm.is_some();

@@ -1,6 +1,6 @@
 //! What follows from what has happened: jobs that need others wait no longer, or are skipped; queues fall idle.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use chrono::{DateTime, Utc};
 
@@ -21,7 +21,7 @@ pub fn perform<V: View>(
     let mut events = apply(view, decided)?;
     let mut settled = 0;
     loop {
-        let mut more = jobs(view, &events[settled..], now)?;
+        let mut more = jobs(view, command, &events[settled..], now)?;
         settled = events.len();
         // Whether a queue has come to its end is seen when its jobs have settled.
         if more.is_empty() && events.iter().any(may_end_a_queue) {
@@ -35,7 +35,7 @@ pub fn perform<V: View>(
 }
 
 /// What becomes of jobs that need others, after `events`.
-fn jobs<V: View>(view: &V, events: &[Event], now: DateTime<Utc>) -> Result<Vec<Event>, V::Error> {
+fn jobs<V: View>(view: &V, cause: &Command, events: &[Event], now: DateTime<Utc>) -> Result<Vec<Event>, V::Error> {
     let mut affected = BTreeSet::new();
     for event in events {
         match event {
@@ -43,7 +43,10 @@ fn jobs<V: View>(view: &V, events: &[Event], now: DateTime<Utc>) -> Result<Vec<E
                 affected.extend((!job.needs.is_empty()).then_some(job.id));
                 affected.extend(view.dependants(job.id)?);
             }
-            Event::Redefined { job, .. } => _ = affected.insert(*job),
+            // It may have run without regard to its needs, or they have changed meanwhile.
+            Event::Redefined { job, .. } | Event::Ended { job, then: Then::Stay | Then::Retry { .. }, .. } => {
+                affected.insert(*job);
+            }
             Event::Reopened { job, .. } => {
                 affected.insert(*job);
                 affected.extend(view.dependants(*job)?);
@@ -56,12 +59,12 @@ fn jobs<V: View>(view: &V, events: &[Event], now: DateTime<Utc>) -> Result<Vec<E
             _ => {}
         }
     }
-    let look = |job| look_again(view, job, now).transpose();
+    let look = |job| look_again(view, cause, job, now).transpose();
     affected.into_iter().filter_map(look).collect()
 }
 
 /// What a job's needs make of it now.
-fn look_again<V: View>(view: &V, id: JobId, now: DateTime<Utc>) -> Result<Option<Event>, V::Error> {
+fn look_again<V: View>(view: &V, cause: &Command, id: JobId, now: DateTime<Utc>) -> Result<Option<Event>, V::Error> {
     let Some(job) = view.job(id)? else { return Ok(None) };
     let processing = |queue| Ok::<_, V::Error>(view.queue(queue)?.is_some_and(|queue| processes(&queue)));
     Ok(match (&job.state, standing(view, &job)?) {
@@ -75,9 +78,10 @@ fn look_again<V: View>(view: &V, id: JobId, now: DateTime<Utc>) -> Result<Option
             (wait.needs != needs).then_some(Event::Waits { job: id, wait: Wait { needs, ..*wait } })
         }
         (State::Finished { outcome: Outcome::Skipped { .. }, .. }, Standing::Met) => {
-            // It was skipped when its queue was processed, so it is still wanted.
+            // It was skipped when its queue was processed, so it is still wanted; but reading a file starts nothing.
+            let asked = !matches!(cause, Command::Reconcile(_)) && !processing(&job.queue)?;
             let wait = Wait { until: None, ..Wait::fresh(&job.definition.terms, now) };
-            Some(Event::Reopened { job: id, asked: !processing(&job.queue)?, wait })
+            Some(Event::Reopened { job: id, asked, wait })
         }
         _ => None,
     })
@@ -85,24 +89,47 @@ fn look_again<V: View>(view: &V, id: JobId, now: DateTime<Utc>) -> Result<Option
 
 /// The queues that have come to their end.
 fn queues<V: View>(view: &V) -> Result<Vec<Event>, V::Error> {
-    let all = view.queues()?;
-    let mut events = Vec::new();
-    for queue in all.iter().filter(|queue| processes(queue)) {
-        if !has_a_way_on(view, &all, &queue.id)? {
-            events.push(Event::ModeChanged { queue: queue.id.clone(), mode: Mode::Idle });
-        }
-    }
-    Ok(events)
+    let mut queues = view.queues()?;
+    let alive = alive(view, &queues)?;
+    queues.retain(|queue| processes(queue) && !alive.contains(&queue.id));
+    Ok(queues.into_iter().map(|queue| Event::ModeChanged { queue: queue.id, mode: Mode::Idle }).collect())
 }
 
-/// Whether a queue that processes starts a job or ends one, sooner or later, without anybody's help.
-pub(super) fn has_a_way_on<V: View>(view: &V, all: &[QueueView], queue: &QueueId) -> Result<bool, V::Error> {
-    if view.goes_on(queue)? {
-        return Ok(true);
+/// Those of the queues that process and in which a job starts or ends, sooner or later, without anybody's help.
+///
+/// Queues that wait for each other are none: each has to wait for one that goes on by itself, at last.
+pub(super) fn alive<V: View>(view: &V, queues: &[QueueView]) -> Result<HashSet<QueueId>, V::Error> {
+    let mut alive = HashSet::new();
+    let mut waiting = Vec::new();
+    for queue in queues {
+        // A pause is over some time.
+        if queue.mode == Mode::Paused || (processes(queue) && view.goes_on(&queue.id)?) {
+            alive.insert(queue.id.clone());
+        } else if processes(queue) {
+            waiting.push(queue);
+        }
     }
+    loop {
+        let before = alive.len();
+        let mut still = Vec::new();
+        for queue in waiting {
+            if waits_for_what_comes(view, &alive, &queue.id)? {
+                alive.insert(queue.id.clone());
+            } else {
+                still.push(queue);
+            }
+        }
+        if alive.len() == before {
+            return Ok(alive);
+        }
+        waiting = still;
+    }
+}
+
+fn waits_for_what_comes<V: View>(view: &V, alive: &HashSet<QueueId>, queue: &QueueId) -> Result<bool, V::Error> {
     for id in view.held(queue)? {
         if let Some(job) = view.job(id)?
-            && coming(view, all, &job)?
+            && coming(view, alive, &job)?
         {
             return Ok(true);
         }

@@ -123,7 +123,7 @@ impl Terms {
     pub fn start_after(&self, enqueued: DateTime<Utc>) -> Option<DateTime<Utc>> {
         match self.after? {
             After::Delay(delay) => Some(later(enqueued, delay)),
-            After::Time(time) => Some(time),
+            After::Time(time) => Some(time.min(LATEST)),
         }
     }
 }
@@ -215,9 +215,12 @@ impl TryFrom<String> for Target {
     }
 }
 
+/// The latest time that a job can wait for, in the year 2262: stores count nanoseconds.
+const LATEST: DateTime<Utc> = DateTime::from_timestamp_nanos(i64::MAX);
+
 fn later(time: DateTime<Utc>, by: Duration) -> DateTime<Utc> {
     let sum = TimeDelta::from_std(by).ok().and_then(|by| time.checked_add_signed(by));
-    sum.unwrap_or(DateTime::<Utc>::MAX_UTC)
+    sum.map_or(LATEST, |sum| sum.min(LATEST))
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]

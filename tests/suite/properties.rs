@@ -1,105 +1,38 @@
-//! Whatever is asked of a site, in whatever order: it does what a plain reference does, on a virtual clock.
-//!
+//! Whatever is asked of a site, in whatever order and at whatever time: it does what a plain reference does.
+
 mod reference;
+mod steps;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
-use proptest::sample::Index;
 use setlist::model::{
-    Counters, Definition, Event, Failure, JobId, Ledger, Mode, OnFailure, Outcome, Phase, Plan, QueueId, QueuePlan,
-    QueueView, Recorded, Refusal, Report, RunId, Script, Settings, State, Stop, Value, WorkerId,
+    Counters, Job, JobId, Ledger, Mode, NothingTo, Outcome, Phase, QueueId, QueueRecord, QueueView, Recorded, Refusal,
+    Report, RunId, Script, State, Value, WorkerId,
 };
-use setlist::{Command, Job, Site};
+use setlist::{Command, Site};
 
-use reference::{Card, Line, Reference, Refused, name};
+use reference::{Card, Line, Reference, Stage, name};
+use steps::{Step, reports, steps};
 
 const QUEUES: [&str; 3] = ["c", "a", "not in the file"];
 
-/// A command whose numbers are still to be chosen from those that exist by then.
-#[derive(Clone, Debug)]
-enum Step {
-    File { parallel: [u32; 2], stop: [bool; 2] },
-    Open(usize),
-    Add(usize, usize),
-    Process(usize),
-    Pause(usize),
-    Halt(usize),
-    Run(Index),
-    Reset(Index),
-    Cancel(Index, Stop),
-    Remove(Vec<Index>),
-    Clear(usize, Phase),
-    Restore(Vec<Index>),
-    Join,
-    Claim(Index, Option<Vec<usize>>),
-    Start(Index, Index),
-    Report { job: Index, stale: bool, outcome: Outcome, value: Option<Value>, on_failure: Option<OnFailure> },
-    Bury(Index),
-    Leave(Index, Option<Vec<usize>>),
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let queue = || 0..QUEUES.len();
-    let queues = || prop::option::weighted(0.3, prop::collection::vec(0..QUEUES.len(), 0..3));
-    let index = any::<Index>;
-    let some = || prop::collection::vec(any::<Index>(), 1..4);
-    let stop = prop_oneof![Just(Stop::Terminate), Just(Stop::Kill)];
-    let phase = prop_oneof![Just(Phase::Pending), Just(Phase::Running), Just(Phase::Finished)];
-    prop_oneof![
-        1 => (prop::array::uniform2(1..4_u32), any::<[bool; 2]>()).prop_map(|(parallel, stop)| Step::File { parallel, stop }),
-        1 => queue().prop_map(Step::Open),
-        6 => (queue(), 0..4_usize).prop_map(|(queue, jobs)| Step::Add(queue, jobs)),
-        5 => queue().prop_map(Step::Process),
-        1 => queue().prop_map(Step::Pause),
-        1 => queue().prop_map(Step::Halt),
-        4 => index().prop_map(Step::Run),
-        3 => index().prop_map(Step::Reset),
-        3 => (index(), stop).prop_map(|(job, stop)| Step::Cancel(job, stop)),
-        2 => some().prop_map(Step::Remove),
-        1 => (queue(), phase).prop_map(|(queue, phase)| Step::Clear(queue, phase)),
-        3 => some().prop_map(Step::Restore),
-        3 => Just(Step::Join),
-        15 => (index(), queues()).prop_map(|(worker, queues)| Step::Claim(worker, queues)),
-        3 => (index(), index()).prop_map(|(worker, job)| Step::Start(worker, job)),
-        20 => (index(), prop::bool::weighted(0.1), outcome(), value(), on_failure())
-            .prop_map(|(job, stale, outcome, value, on_failure)| Step::Report { job, stale, outcome, value, on_failure }),
-        1 => index().prop_map(Step::Bury),
-        2 => (index(), queues()).prop_map(|(worker, queues)| Step::Leave(worker, queues)),
-    ]
-}
-
-fn outcome() -> impl Strategy<Value = Outcome> {
-    prop_oneof![
-        3 => Just(Outcome::Succeeded),
-        2 => Just(Outcome::Failed(Failure::error("broken"))),
-        1 => Just(Outcome::Cancelled),
-    ]
-}
-
-fn value() -> impl Strategy<Value = Option<Value>> {
-    prop_oneof![Just(None), Just(Some(Value::Null)), Just(Some("".into())), any::<i32>().prop_map(|n| Some(n.into()))]
-}
-
-fn on_failure() -> impl Strategy<Value = Option<OnFailure>> {
-    prop_oneof![4 => Just(None), 1 => Just(Some(OnFailure::Stop)), 1 => Just(Some(OnFailure::Continue))]
-}
-
-fn word(refusal: &Refusal) -> Refused {
-    match refusal {
+fn word(refusal: &Refusal) -> String {
+    let word = match refusal {
         Refusal::NoJob(_) => "no job",
         Refusal::NoQueue(_) => "no queue",
         Refusal::WrongState { .. } => "state",
         Refusal::Already { .. } => "already",
+        Refusal::Nothing(NothingTo::Start { until }) => return format!("nothing until {until:?}"),
         Refusal::Nothing(_) => "nothing",
         Refusal::NoNeed(_) => "need",
         Refusal::Held { .. } => "held",
         Refusal::StaleRun { .. } => "stale",
         Refusal::NoWorker(_) => "worker",
         Refusal::Busy(_) => "busy",
-    }
+    };
+    word.to_owned()
 }
 
 /// A site, the reference, and a copy that follows the site by its events.
@@ -111,30 +44,48 @@ struct Trial {
 }
 
 impl Trial {
-    fn new() -> Self {
+    /// A site after these steps.
+    fn after(steps: &[Step]) -> Self {
         let (site, reference, copy) = (Site::new(), Reference::default(), Ledger::default());
         let mut trial = Self { site, reference, copy, now: DateTime::UNIX_EPOCH };
-        trial.take(&Step::File { parallel: [1, 2], stop: [false, true] });
+        trial.take(&Step::File { parallel: [1, 2], stop: [false, true], jobs: Vec::new() });
+        for step in steps {
+            trial.take(step);
+        }
         trial
     }
 
-    fn take(&mut self, step: &Step) -> bool {
-        self.submit(&self.command(step))
+    fn take(&mut self, step: &Step) {
+        match step {
+            Step::Pass(seconds) => self.now += TimeDelta::seconds(*seconds),
+            _ => drop(self.submit(&step.command(&self.reference, self.now))),
+        }
     }
 
-    /// Submits the command to all three and compares them; tells whether it was accepted.
-    fn submit(&mut self, command: &Command) -> bool {
+    /// Submits the command to all three and compares them; tells what became of it.
+    fn submit(&mut self, command: &Command) -> Result<(), Refusal> {
         self.now += TimeDelta::milliseconds(1);
         let before = self.site.read(Ledger::clone);
-        let expected = self.reference.clone().apply(command, self.now);
-        match self.site.submit(command, self.now) {
+        let mut expected = self.reference.clone();
+        let expectation = expected.apply(command, self.now);
+        let answer = self.site.submit(command, self.now);
+        match &answer {
             Ok(events) => {
-                assert_eq!(expected, Ok(()), "{command:?} was accepted");
-                self.reference.apply(command, self.now).unwrap();
-                self.follow(events);
+                assert_eq!(expectation, Ok(()), "{command:?} was accepted");
+                if let Command::Reconcile(plan) = command {
+                    self.site.read(|site| expected.adopt_places(plan, site));
+                }
+                self.reference = expected;
+                for event in events {
+                    let told = Recorded { seq: self.copy.seq() + 1, at: self.now, event: event.clone() };
+                    let text = serde_json::to_string(&told).unwrap();
+                    let read: Recorded = serde_json::from_str(&text).unwrap();
+                    assert_eq!(read, told, "events survive being written: {text}");
+                    self.copy.apply(&read);
+                }
             }
             Err(refusal) => {
-                assert_eq!(expected, Err(word(&refusal)), "{command:?} was refused: {refusal}");
+                assert_eq!(expectation, Err(word(refusal)), "{command:?} was refused: {refusal}");
                 self.site.read(|site| assert_eq!(*site, before, "a refused command changes nothing"));
             }
         }
@@ -143,28 +94,20 @@ impl Trial {
             assert_eq!(*site, self.copy, "who applies the events has the same");
             assert_eq!(*site, reloaded(site), "who loads the site has the same");
         });
-        if let (Command::Claim { .. }, Ok(())) = (command, expected) {
-            let full = |line: &Line| self.reference.list(line.name, Phase::Running).len() > line.parallel;
+        if let (Command::Claim { .. }, Ok(_)) = (command, &answer) {
+            let running = |line: &Line| self.reference.list(line.name, Phase::Running).len();
             let before = |line: &Line| before.queue(&line.name.into()).map_or(0, |queue| queue.running.len());
-            let more = |line: &&Line| self.reference.list(line.name, Phase::Running).len() > before(line);
-            assert!(!self.reference.queues.iter().filter(more).any(full), "a claim fills no queue beyond its limit");
+            let mut grown = self.reference.queues.iter().filter(|line| running(line) > before(line));
+            let fits = |line: &Line| running(line) == 1 || self.reference.taken(line.name) <= line.parallel;
+            assert!(grown.all(fits), "a claim fills no queue beyond its limit");
         }
-        expected.is_ok()
-    }
-
-    fn follow(&mut self, events: Vec<Event>) {
-        for event in events {
-            let told = Recorded { seq: self.copy.seq() + 1, at: self.now, event };
-            let text = serde_json::to_string(&told).unwrap();
-            let read: Recorded = serde_json::from_str(&text).unwrap();
-            assert_eq!(read, told, "events survive being written: {text}");
-            self.copy.apply(&read);
-        }
+        answer.map(drop)
     }
 
     fn same_as_reference(&self, site: &Ledger) {
         let names: Vec<_> = site.queues().into_iter().map(|(id, _)| name(id)).collect();
         assert_eq!(names, self.reference.queues.iter().map(|line| line.name).collect::<Vec<_>>());
+        assert_eq!(site.stamp().unwrap_or_default(), self.reference.stamp);
         for (line, (_, queue)) in self.reference.queues.iter().zip(site.queues()) {
             assert_eq!(queue.mode, line.mode, "mode of {}", line.name);
             for phase in [Phase::Pending, Phase::Running, Phase::Finished] {
@@ -172,98 +115,104 @@ impl Trial {
                 assert_eq!(listed, self.reference.list(line.name, phase), "{} of {}", phase.word(), line.name);
             }
             let failed = |card: &&Card| {
-                let State::Finished { outcome, .. } = &card.state else { return false };
-                !card.gone && matches!(outcome, Outcome::Failed(_) | Outcome::Interrupted)
+                let Stage::Finished { outcome, .. } = &card.stage else { return false };
+                card.gone.is_none() && matches!(outcome, Outcome::Failed(_) | Outcome::Interrupted)
             };
             let own = self.reference.jobs.iter().filter(|card| card.queue == line.name);
             assert_eq!(queue.failed, own.filter(failed).count());
         }
         for card in &self.reference.jobs {
-            let Some(job) = site.job(JobId(card.id)) else {
-                assert!(card.gone, "job {} is there", card.id);
-                continue;
-            };
-            let there = Card {
-                id: job.id.0,
-                queue: name(&job.queue),
-                gone: false,
-                state: job.state.clone(),
-                attempts: job.attempts,
-                run: job.last_run.as_ref().map(|run| run.id.0),
-                worker: job.last_run.as_ref().map_or(0, |run| run.worker.0),
-                failed: job.failure().is_some(),
-                value: job.value.clone(),
-                executed: job.executed,
-                enqueued: job.enqueued,
-            };
-            assert_eq!(there, *card);
-            assert_eq!(site.queue(&job.queue).unwrap().list(job.phase())[site.place(job.id).unwrap()], job.id);
+            match site.job(JobId(card.id)) {
+                None => assert!(card.gone.is_some(), "job {} is there", card.id),
+                Some(job) => self.same_as_card(job, card),
+            }
         }
-        let listed: usize = site
-            .queues()
-            .iter()
-            .map(|(_, queue)| queue.pending.len() + queue.running.len() + queue.finished.len())
-            .sum();
+        let lists = site.queues().into_iter().map(|(_, queue)| [&queue.pending, &queue.running, &queue.finished]);
+        let listed: usize = lists.flatten().map(std::collections::VecDeque::len).sum();
         assert_eq!(listed, site.jobs().count(), "every job is in one list");
+        let place = |job: &Job| site.queue(&job.queue).unwrap().list(job.phase())[site.place(job.id).unwrap()];
+        assert!(site.jobs().all(|job| place(job) == job.id), "every job is found in its list");
         assert_eq!(site.workers().map(|worker| worker.id.0).collect::<BTreeSet<_>>(), self.reference.present);
         let Counters { job, run, worker, .. } = site.counters();
         assert_eq!((job, run, worker), (self.reference.jobs.len() as u64, self.reference.runs, self.reference.workers));
     }
 
-    fn command(&self, step: &Step) -> Command {
-        let queue = |queue: &usize| QueueId::from(QUEUES[*queue]);
-        let queues = |queues: &Option<Vec<usize>>| queues.as_ref().map(|queues| queues.iter().map(queue).collect());
-        // One more than there are, so that some commands are about what isn't there.
-        let job = |index: &Index| JobId(index.index(self.reference.jobs.len() + 1) as u64 + 1);
-        let worker =
-            |index: &Index| WorkerId(index.index(usize::try_from(self.reference.workers).unwrap() + 1) as u64 + 1);
-        match step {
-            Step::File { parallel, stop } => Command::Reconcile(Box::new(self.plan(*parallel, *stop))),
-            Step::Open(name) => Command::Open { queue: queue(name) },
-            Step::Add(name, count) => Command::Add {
-                queue: queue(name),
-                jobs: (0..*count).map(|_| Arc::new(Definition::new(Script::shell("true")))).collect(),
-            },
-            Step::Process(name) => Command::Process { queue: queue(name) },
-            Step::Pause(name) => Command::Pause { queue: queue(name) },
-            Step::Halt(name) => Command::Halt { queue: queue(name) },
-            Step::Run(index) => Command::Run { job: job(index) },
-            Step::Reset(index) => Command::Reset { job: job(index) },
-            Step::Cancel(index, how) => Command::Cancel { job: job(index), stop: *how },
-            Step::Remove(jobs) => Command::Remove { jobs: jobs.iter().map(job).collect() },
-            Step::Clear(name, phase) => Command::Clear { queue: queue(name), phase: *phase },
-            Step::Restore(jobs) => Command::Restore { jobs: jobs.iter().map(job).collect() },
-            Step::Join => Command::Join { host: "here".to_owned(), pid: 1, queues: None },
-            Step::Claim(index, names) => Command::Claim { worker: worker(index), queues: queues(names) },
-            Step::Start(index, other) => Command::Start { worker: worker(index), job: job(other) },
-            Step::Report { job: index, stale, outcome, value, on_failure } => {
-                let running: Vec<_> =
-                    self.reference.jobs.iter().filter(|card| card.phase() == Phase::Running).collect();
-                let job = if running.is_empty() { job(index) } else { JobId(running[index.index(running.len())].id) };
-                let run = self.reference.jobs.iter().find(|card| card.id == job.0).and_then(|card| card.run);
-                let run = RunId(run.unwrap_or_default() + u64::from(*stale));
-                let report = Report { outcome: outcome.clone(), exit: None, value: value.clone() };
-                Command::Report { job, run, report, on_failure: *on_failure }
+    fn same_as_card(&self, job: &Job, card: &Card) {
+        assert_eq!(job.state, self.reference.state(card), "state of {} in {:#?}", job.id, self.reference);
+        let there = Card {
+            id: job.id.0,
+            queue: name(&job.queue),
+            definition: job.definition.clone(),
+            needs: job.needs.iter().map(|need| (need.job.0, need.on)).collect(),
+            gone: None,
+            tries: job.attempt(),
+            attempts: job.attempts,
+            run: job.last_run.as_ref().map(|run| run.id.0),
+            worker: job.last_run.as_ref().map_or(0, |run| run.worker.0),
+            failed: job.failure().is_some(),
+            value: job.value.clone(),
+            executed: job.executed,
+            enqueued: job.enqueued,
+            // Compared already, as they show.
+            place: card.place,
+            stage: card.stage.clone(),
+        };
+        assert_eq!(there, *card);
+    }
+
+    fn running(&self) -> Vec<Card> {
+        self.reference.jobs.iter().filter(|card| card.phase() == Phase::Running).cloned().collect()
+    }
+
+    /// Lets a worker do all that there is to do, and time pass. Runs end as told, in turn; at `None`, the worker dies.
+    fn run_dry(&mut self, ends: &mut impl Iterator<Item = Option<Report>>) {
+        for round in 0.. {
+            assert!(round < 2_000, "it goes on for ever");
+            let worker = WorkerId(self.reference.workers);
+            for card in self.running() {
+                let Some(report) = ends.next().unwrap() else {
+                    // It may be a worker that came before.
+                    self.submit(&Command::Bury { worker: WorkerId(card.worker) }).unwrap();
+                    self.take(&Step::Join);
+                    break;
+                };
+                let (job, run) = (JobId(card.id), RunId(card.run.unwrap()));
+                self.submit(&Command::Report { job, run, report, on_failure: None }).unwrap();
             }
-            Step::Bury(index) => Command::Bury { worker: worker(index) },
-            Step::Leave(index, names) => Command::Leave { worker: worker(index), queues: queues(names) },
+            if !self.running().is_empty() || worker.0 != self.reference.workers {
+                continue;
+            }
+            // What waited for this moment is ready.
+            let _ = self.submit(&Command::Ripen);
+            let started = match self.submit(&Command::Claim { worker, queues: None }) {
+                Ok(()) => true,
+                Err(Refusal::Nothing(NothingTo::Start { until: Some(until) })) => {
+                    self.now = self.now.max(until);
+                    true
+                }
+                Err(_) => false,
+            };
+            if !started {
+                return;
+            }
         }
     }
 
-    /// A file that names the first two queues, with these settings and without jobs.
-    fn plan(&self, parallel: [u32; 2], stop: [bool; 2]) -> Plan {
-        let queue = |nth: usize| QueuePlan {
-            id: QUEUES[nth].into(),
-            settings: Settings {
-                parallel: parallel[nth],
-                on_failure: if stop[nth] { OnFailure::Stop } else { OnFailure::Continue },
-                declared: true,
-                order: u32::try_from(nth).unwrap(),
-                ..Settings::default()
-            },
-            jobs: Vec::new(),
-        };
-        Plan { stamp: self.now.to_string(), queues: vec![queue(0), queue(1)] }
+    fn queues_that(&self, mode: Mode) -> Vec<&'static str> {
+        self.reference.queues.iter().filter(|line| line.mode == mode).map(|line| line.name).collect()
+    }
+
+    /// The pending jobs of a queue, each with what it waits for.
+    fn pending(&self, queue: &str) -> Vec<(Job, bool)> {
+        self.site.read(|site| {
+            let job = |id: &JobId| site.job(*id).unwrap().clone();
+            let waits = |job: Job| match job.state {
+                State::Pending { wait, .. } => Some((job, !wait.is_over())),
+                _ => None,
+            };
+            let queue = site.queue(&queue.into());
+            queue.map(|queue| queue.pending.iter().map(job).filter_map(waits).collect()).unwrap_or_default()
+        })
     }
 }
 
@@ -275,7 +224,7 @@ fn reloaded(site: &Ledger) -> Ledger {
     for job in jobs {
         loaded.insert(job);
     }
-    let view = |(id, queue): (&QueueId, &setlist::model::QueueRecord)| QueueView {
+    let view = |(id, queue): (&QueueId, &QueueRecord)| QueueView {
         id: id.clone(),
         settings: queue.settings.clone(),
         mode: queue.mode,
@@ -285,56 +234,55 @@ fn reloaded(site: &Ledger) -> Ledger {
     loaded
 }
 
+/// `PROPTEST_CASES` says how many.
 fn config() -> ProptestConfig {
-    ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() }
+    ProptestConfig { failure_persistence: None, ..ProptestConfig::default() }
 }
 
 proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn a_site_does_what_the_reference_does(steps in prop::collection::vec(step(), 1..60)) {
-        let mut trial = Trial::new();
-        for step in &steps {
-            trial.take(step);
-        }
+    fn a_site_does_what_the_reference_does(steps in steps()) {
+        Trial::after(&steps);
     }
 
     #[test]
-    fn a_queue_that_processes_ends_idle_or_stopped(
-        steps in prop::collection::vec(step(), 1..60),
-        outcomes in prop::collection::vec((outcome(), value()), 1..20),
+    fn a_queue_that_processes_comes_to_an_end(
+        steps in steps(),
+        ends in prop::collection::vec(prop::option::weighted(0.9, reports()), 1..20),
     ) {
-        let mut trial = Trial::new();
-        for step in &steps {
-            trial.take(step);
-        }
-        let mut outcomes = outcomes.into_iter().cycle();
+        let mut trial = Trial::after(&steps);
+        // Should the worker die each time, nothing would ever end.
+        let survives = Some(Report::from(Ok(None)));
+        let mut ends = ends.into_iter().chain([survives]).cycle();
         trial.take(&Step::Join);
-        let worker = WorkerId(trial.reference.workers);
         for queue in QUEUES {
-            trial.submit(&Command::Process { queue: queue.into() });
-            // What ran before, and then all that the worker can get.
-            for _ in 0..=trial.reference.jobs.len() {
-                for card in trial.reference.jobs.clone().iter().filter(|card| card.phase() == Phase::Running) {
-                    let (outcome, value) = outcomes.next().unwrap();
-                    let report = Report { outcome, exit: None, value };
-                    let run = RunId(card.run.unwrap());
-                    assert!(trial.submit(&Command::Report { job: JobId(card.id), run, report, on_failure: None }));
-                }
-                if !trial.submit(&Command::Claim { worker, queues: Some(vec![queue.into()]) }) {
-                    break;
-                }
+            let _ = trial.submit(&Command::Process { queue: queue.into() });
+        }
+        trial.run_dry(&mut ends);
+        for queue in trial.queues_that(Mode::Processing) {
+            prop_assert!(!trial.queues_that(Mode::Paused).is_empty(), "{} waits for nobody", queue);
+        }
+        for queue in trial.queues_that(Mode::Paused) {
+            // Refused where nothing that is left in it can start.
+            if trial.submit(&Command::Process { queue: queue.into() }).is_err() {
+                let jobs = trial.pending(queue).iter().map(|(job, _)| job.id).collect();
+                trial.submit(&Command::Remove { jobs }).unwrap();
+                trial.submit(&Command::Process { queue: queue.into() }).unwrap();
             }
-            let mode = trial.site.read(|site| site.queue(&queue.into()).map(|queue| queue.mode));
-            prop_assert!(matches!(mode, None | Some(Mode::Idle | Mode::Stopped)), "{queue} is {mode:?}");
         }
-        // Nothing is left to do for it, so it may go.
-        let stopped = |line: &&Line| line.mode == Mode::Stopped;
-        if trial.reference.queues.iter().find(stopped).is_none() {
-            let left = trial.submit(&Command::Leave { worker, queues: None });
-            prop_assert!(left);
+        trial.run_dry(&mut ends);
+        prop_assert_eq!(trial.queues_that(Mode::Processing), Vec::<&str>::new(), "all has come to its end");
+        for queue in QUEUES {
+            for (job, waits) in trial.pending(queue) {
+                let asked = matches!(job.state, State::Pending { asked: true, .. });
+                prop_assert!(waits || !asked, "somebody has asked for {}, and waits for ever", job.id);
+            }
         }
+        // Nothing is left to do, so the worker may go.
+        let worker = WorkerId(trial.reference.workers);
+        prop_assert_eq!(trial.submit(&Command::Leave { worker, queues: None }), Ok(()));
     }
 }
 

@@ -1,17 +1,19 @@
 //! Random commands, asked of every backend: all of them answer alike, and every copy equals a fresh load.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use setlist::model::{
-    Command, Definition, JobId, Ledger, OnFailure, Outcome, Phase, Plan, QueueId, QueuePlan, Report, RunId, Script,
-    Settings, Site, Stop, WorkerId,
+    After, Command, Definition, Exit, Failure, FailureKind, JobId, Ledger, Need, On, OnFailure, Outcome, Phase, Plan,
+    QueueId, QueuePlan, Report, Retry, RetryOn, RunId, Script, Settings, Site, Stop, Target, Terms, WorkerId,
 };
 use setlist::store::{Memory, Sqlite, Store};
 use tempfile::TempDir;
 
-use super::{Folder, at, definition, failed};
+use super::{Folder, at};
 
 /// Something to ask for. What depends on the site, such as the run that a report is about, is found when it is asked.
 #[derive(Clone, Debug)]
@@ -60,24 +62,99 @@ fn on_failure() -> impl Strategy<Value = OnFailure> {
     select(vec![OnFailure::Continue, OnFailure::Stop])
 }
 
+const KINDS: [FailureKind; 5] =
+    [FailureKind::Exit, FailureKind::Signal, FailureKind::Timeout, FailureKind::NotStarted, FailureKind::Error];
+
 fn reports() -> impl Strategy<Value = Report> {
-    let outcomes = vec![Outcome::Succeeded, Outcome::Succeeded, failed(), Outcome::Cancelled, Outcome::Interrupted];
+    let failures = KINDS.map(|kind| Outcome::Failed(Failure { kind, message: format!("{kind:?} \0\u{1b}") }));
+    let others =
+        vec![Outcome::Cancelled, Outcome::Interrupted, Outcome::Skipped { reason: "it says so itself".to_owned() }];
+    let outcomes = prop_oneof![2 => Just(Outcome::Succeeded), 2 => select(failures.to_vec()), 1 => select(others)];
     let values =
         vec![None, Some(serde_json::Value::Null), Some("".into()), Some(serde_json::json!({"é": [1.5, "\0"]}))];
-    let exits = vec![None, Some(setlist::model::Exit::Code(-3)), Some(setlist::model::Exit::Signal(9))];
-    (select(outcomes), select(exits), select(values)).prop_map(|(outcome, exit, value)| Report { outcome, exit, value })
+    let exits = vec![None, Some(Exit::Code(-3)), Some(Exit::Code(3)), Some(Exit::Signal(9))];
+    (outcomes, select(exits), select(values)).prop_map(|(outcome, exit, value)| Report { outcome, exit, value })
 }
 
-/// A file with some of five jobs, in one order or the other, some of them rewritten.
+/// A moment to come soon, or one that is farther away than anybody can wait.
+fn moments() -> impl Strategy<Value = DateTime<Utc>> {
+    let far = vec![DateTime::UNIX_EPOCH, DateTime::<Utc>::MIN_UTC, DateTime::<Utc>::MAX_UTC];
+    prop_oneof![4 => (90..200_i64).prop_map(at), 1 => select(far)]
+}
+
+fn delays() -> impl Strategy<Value = Duration> {
+    prop_oneof![4 => 0..30_u64, 1 => Just(u64::MAX)].prop_map(Duration::from_millis)
+}
+
+fn retries() -> impl Strategy<Value = Retry> {
+    let mut on: Vec<_> = KINDS.map(RetryOn::Failure).to_vec();
+    on.extend([RetryOn::Code(3), RetryOn::Code(-3), RetryOn::Interrupted]);
+    let on = prop_oneof![1 => Just(Vec::new()), 2 => subsequence(on, 1..8)];
+    let max = select(vec![0, 1, 2, u32::MAX]);
+    let backoff = select(vec![1.0, 2.0, 0.1 + 0.2, 1.1, 3.000_000_000_000_000_4, f64::MAX, 0.0]);
+    (max, delays(), backoff, delays(), on).prop_map(|(max, delay, backoff, max_delay, on)| Retry {
+        max,
+        delay,
+        backoff,
+        max_delay,
+        on,
+    })
+}
+
+fn terms(targets: impl Strategy<Value = Target>) -> impl Strategy<Value = Terms> {
+    let need = (targets, select(vec![On::Success, On::Failure, On::Finish]));
+    let needs = proptest::collection::vec(need.prop_map(|(job, on)| Need { job, on }), 0..3);
+    let after = prop_oneof![
+        4 => Just(None),
+        1 => delays().prop_map(|delay| Some(After::Delay(delay))),
+        1 => moments().prop_map(|time| Some(After::Time(time))),
+    ];
+    let priority = prop_oneof![4 => Just(0), 1 => select(vec![i32::MIN, -1, 1, i32::MAX])];
+    let weight = prop_oneof![4 => Just(1), 1 => select(vec![2, 3, u32::MAX])];
+    let confirm =
+        prop_oneof![4 => Just(None), 1 => select(vec!["", "Really?\0"]).prop_map(|text| Some(text.to_owned()))];
+    let terms = (needs, after, priority, weight, retries(), confirm);
+    let terms = terms.prop_map(|(needs, after, priority, weight, retry, confirm)| Terms {
+        needs,
+        after,
+        priority,
+        weight,
+        retry,
+        confirm,
+    });
+    prop_oneof![1 => Just(Terms::default()), 2 => terms]
+}
+
+fn added() -> impl Strategy<Value = Arc<Definition>> {
+    let named = (queues(), 0..NAMES.len()).prop_map(|(queue, name)| Target::Named(queue, NAMES[name].into()));
+    let targets = prop_oneof![3 => jobs().prop_map(Target::Number), 1 => named];
+    terms(targets)
+        .prop_map(|terms| Arc::new(Definition { terms: Arc::new(terms), ..Definition::new(Script::shell("true")) }))
+}
+
+const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
+
+/// A file with some of five jobs in each of its queues, in one order or the other, some of them rewritten, some on
+/// other terms. They need only jobs whose name comes earlier, so that no need leads back.
 fn plans() -> impl Strategy<Value = Plan> {
-    let planned = (subsequence(vec!["a", "b", "c", "d", "e"], 0..=5), any::<bool>(), 0..3_i64);
-    let queue = (queues(), planned, 1..4_u32, on_failure());
-    let queue = queue.prop_map(|(id, (mut names, reversed, digest), parallel, on_failure)| {
+    let job = |name: usize| {
+        let earlier = (queues(), 0..name.max(1)).prop_map(|(queue, name)| Target::Named(queue, NAMES[name].into()));
+        (terms(earlier), 0..3_i64).prop_map(move |(mut terms, digest)| {
+            if name == 0 {
+                terms.needs.clear();
+            }
+            named(NAMES[name], terms, digest)
+        })
+    };
+    let jobs = subsequence((0..NAMES.len()).collect::<Vec<_>>(), 0..=NAMES.len())
+        .prop_flat_map(move |names| names.into_iter().map(job).collect::<Vec<_>>());
+    let queue = (queues(), jobs, any::<bool>(), 1..4_u32, on_failure());
+    let queue = queue.prop_map(|(id, mut jobs, reversed, parallel, on_failure)| {
         if reversed {
-            names.reverse();
+            jobs.reverse();
         }
         let settings = Settings { parallel, on_failure, declared: true, order: parallel, ..Settings::default() };
-        QueuePlan { id, settings, jobs: names.iter().map(|name| named(name, digest)).collect() }
+        QueuePlan { id, settings, jobs }
     });
     (0..1_000_u32, proptest::collection::vec(queue, 0..3)).prop_map(|(stamp, mut queues)| {
         queues.sort_by(|a, b| a.id.cmp(&b.id));
@@ -86,11 +163,12 @@ fn plans() -> impl Strategy<Value = Plan> {
     })
 }
 
-fn named(name: &str, digest: i64) -> Arc<Definition> {
+fn named(name: &str, terms: Terms, digest: i64) -> Arc<Definition> {
     let mut definition = Definition::new(Script::command(["echo", name]));
     definition.name = Some(name.into());
     definition.digest = Some(digest * i64::from(name < "c"));
     definition.tags = vec![digest.to_string()];
+    definition.terms = Arc::new(terms);
     Arc::new(definition)
 }
 
@@ -99,18 +177,19 @@ fn asks() -> impl Strategy<Value = Ask> {
     let plain = prop_oneof![
         2 => plans().prop_map(|plan| Command::Reconcile(Box::new(plan))),
         1 => queues().prop_map(|queue| Command::Open { queue }),
-        3 => (queues(), 0..4_usize).prop_map(|(queue, count)| {
-            Command::Add { queue, jobs: (0..count).map(|nth| definition(&format!("{nth}"))).collect() }
-        }),
-        4 => queues().prop_map(|queue| Command::Process { queue }),
+        3 => (queues(), proptest::collection::vec(added(), 0..3)).prop_map(|(queue, jobs)| Command::Add { queue, jobs }),
+        6 => queues().prop_map(|queue| Command::Process { queue }),
         1 => queues().prop_map(|queue| Command::Pause { queue }),
+        1 => queues().prop_map(|queue| Command::Halt { queue }),
+        3 => Just(Command::Ripen),
+        2 => proptest::collection::vec(jobs(), 1..3).prop_map(|jobs| Command::Confirm { jobs }),
         2 => jobs().prop_map(|job| Command::Run { job }),
         1 => jobs().prop_map(|job| Command::Reset { job }),
         2 => (jobs(), stops()).prop_map(|(job, stop)| Command::Cancel { job, stop }),
         1 => proptest::collection::vec(jobs(), 1..3).prop_map(|jobs| Command::Remove { jobs }),
         1 => (queues(), phases()).prop_map(|(queue, phase)| Command::Clear { queue, phase }),
         2 => proptest::collection::vec(jobs(), 1..3).prop_map(|jobs| Command::Restore { jobs }),
-        2 => (1..9_u32).prop_map(|pid| Command::Join { host: "here".to_owned(), pid, queues: None }),
+        2 => (1..9_u32, some()).prop_map(|(pid, queues)| Command::Join { host: "here".to_owned(), pid, queues }),
         8 => (workers(), some()).prop_map(|(worker, queues)| Command::Claim { worker, queues }),
         1 => (workers(), jobs()).prop_map(|(worker, job)| Command::Start { worker, job }),
         1 => workers().prop_map(|worker| Command::Bury { worker }),
@@ -130,7 +209,7 @@ proptest! {
     #[test]
     fn all_backends_and_copies_agree(
         // The clock may stand still, and even go back.
-        batches in proptest::collection::vec((proptest::collection::vec(asks(), 1..8), -2..5_i64), 1..16),
+        batches in proptest::collection::vec((proptest::collection::vec(asks(), 1..8), -5..20_i64), 1..16),
     ) {
         let folder = TempDir::new().unwrap();
         let mut memory = Memory::new(folder.path());

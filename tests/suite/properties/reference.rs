@@ -1,13 +1,21 @@
 //! What a site should do, said a second time and plainly.
 //!
-//! It keeps jobs in a vector and sorts it when it is asked for a list. It says the rules in its own way: that a queue
-//! falls idle, for one, is a look at every queue after every command.
+//! It keeps jobs in a vector, and looks at all of them whenever it is asked anything. What follows from something else
+//! is not kept but found out anew each time: whose needs are met, what is next, which queue is at its end.
+
+mod file;
+mod rules;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use setlist::Command;
-use setlist::model::{JobId, Mode, OnFailure, Outcome, Phase, QueueId, Report, State, Stop, Value, Wait, WorkerId};
+use setlist::model::{
+    After, Definition, JobId, Mode, Need, On, OnFailure, Outcome, Phase, QueueId, Removal, Report, State, Stop, Target,
+    Value, Wait, WorkerId,
+};
 
 use super::QUEUES;
 
@@ -19,22 +27,35 @@ pub(super) struct Reference {
     pub(super) runs: u64,
     pub(super) workers: u64,
     pub(super) present: BTreeSet<u64>,
+    /// The version of the file that is in force; empty for none.
+    pub(super) stamp: String,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Line {
     pub(super) name: &'static str,
     pub(super) mode: Mode,
-    pub(super) parallel: usize,
+    pub(super) parallel: u32,
     pub(super) stop: bool,
+    /// Its place in the file.
+    pub(super) order: u32,
+    /// For how many seconds a finished job is kept that isn't in the file.
+    pub(super) keep: u64,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Card {
     pub(super) id: u64,
     pub(super) queue: &'static str,
-    pub(super) gone: bool,
-    pub(super) state: State,
+    pub(super) definition: Arc<Definition>,
+    /// The jobs that it needs, by number.
+    pub(super) needs: Vec<(u64, On)>,
+    /// Lower goes first, where priorities are equal.
+    pub(super) place: i64,
+    pub(super) gone: Option<Removal>,
+    pub(super) stage: Stage,
+    /// How often it has started since it became pending anew.
+    pub(super) tries: u32,
     pub(super) attempts: u32,
     pub(super) run: Option<u64>,
     pub(super) worker: u64,
@@ -44,240 +65,286 @@ pub(super) struct Card {
     pub(super) enqueued: DateTime<Utc>,
 }
 
-/// Why the reference refuses.
-pub(super) type Refused = &'static str;
+/// Where a job stands. That it has to wait for others is not part of it: it is found out when it matters.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Stage {
+    Pending { asked: bool, until: Option<DateTime<Utc>>, confirm: bool },
+    Running { asked: bool, stop: Option<Stop> },
+    Finished { outcome: Outcome, at: DateTime<Utc> },
+}
+
+/// Why the reference refuses, in the words of [`super::word`].
+pub(super) type Refused = String;
+
+fn refuse<T>(why: &str) -> Result<T, Refused> {
+    Err(why.to_owned())
+}
 
 impl Reference {
-    #[expect(clippy::too_many_lines, reason = "one command after the other, as one looks them up")]
+    /// Does what is asked, and all that follows from it. What it has become after a refusal is of no use.
     pub(super) fn apply(&mut self, command: &Command, now: DateTime<Utc>) -> Result<(), Refused> {
+        self.obey(command, now)?;
+        self.settle(matches!(command, Command::Reconcile(_)), now);
+        Ok(())
+    }
+
+    #[expect(clippy::too_many_lines, reason = "one command after the other, as one looks them up")]
+    fn obey(&mut self, command: &Command, now: DateTime<Utc>) -> Result<(), Refused> {
         match command {
-            Command::Reconcile(plan) => {
-                for (order, planned) in plan.queues.iter().enumerate() {
-                    self.open(name(&planned.id));
-                    let at = self.queues.iter().position(|line| line.name == planned.id.as_str()).unwrap();
-                    self.queues[at].parallel = planned.settings.parallel as usize;
-                    self.queues[at].stop = planned.settings.on_failure == OnFailure::Stop;
-                    self.queues.swap(order, at);
-                }
-            }
+            Command::Reconcile(plan) => self.read(plan, now),
             Command::Open { queue } => self.open(name(queue)),
-            Command::Add { queue, jobs } => {
-                self.open(name(queue));
-                for _ in jobs {
-                    self.jobs.push(Card {
-                        id: self.jobs.len() as u64 + 1,
-                        queue: name(queue),
-                        gone: false,
-                        state: waiting(false),
-                        attempts: 0,
-                        run: None,
-                        worker: 0,
-                        failed: false,
-                        value: None,
-                        executed: None,
-                        enqueued: now,
-                    });
-                }
-            }
-            Command::Process { queue } => {
-                let empty = self.open_jobs(name(queue)) == 0;
-                let line = self.line(queue)?;
-                line.mode = match line.mode {
-                    Mode::Processing => return Err("already"),
-                    Mode::Idle if empty => return Err("nothing"),
-                    _ => Mode::Processing,
-                };
-            }
+            Command::Add { queue, jobs } => self.add(name(queue), jobs, now)?,
+            Command::Process { queue } => self.process(queue, now)?,
             Command::Pause { queue } => match &mut self.line(queue)?.mode {
-                Mode::Paused => return Err("already"),
+                Mode::Paused => return refuse("already"),
                 mode => *mode = Mode::Paused,
             },
             Command::Halt { queue } => match &mut self.line(queue)?.mode {
                 mode @ Mode::Processing => *mode = Mode::Idle,
-                _ => return Err("already"),
+                _ => return refuse("already"),
             },
             Command::Run { job } => {
                 let card = self.card(*job)?;
-                match card.state {
-                    State::Pending { asked: false, .. } => {}
-                    State::Finished { .. } => card.enqueued = now,
-                    _ => return Err("state"),
+                match card.stage {
+                    Stage::Running { .. } | Stage::Pending { asked: true, until: None, confirm: false } => {
+                        return refuse("state");
+                    }
+                    // Who asks for this very job waits for nothing.
+                    _ => card.renew(Stage::Pending { asked: true, until: None, confirm: false }, now),
                 }
-                card.state = waiting(true);
             }
+            Command::Confirm { jobs } => self.confirm(jobs)?,
             Command::Reset { job } => {
                 let card = self.card(*job)?;
-                let State::Finished { .. } = card.state else { return Err("state") };
-                card.state = waiting(false);
-                card.enqueued = now;
+                let Stage::Finished { .. } = card.stage else { return refuse("state") };
+                card.renew(card.fresh(now), now);
             }
             Command::Cancel { job, stop } => {
                 let card = self.card(*job)?;
-                card.state = match card.state {
-                    State::Pending { .. } => State::Finished { outcome: Outcome::Cancelled, at: now },
-                    State::Running { asked, stop: None } => State::Running { asked, stop: Some(*stop) },
-                    State::Running { asked, stop: Some(Stop::Terminate) } if *stop == Stop::Kill => {
-                        State::Running { asked, stop: Some(*stop) }
+                card.stage = match card.stage {
+                    Stage::Pending { .. } => Stage::Finished { outcome: Outcome::Cancelled, at: now },
+                    Stage::Running { asked, stop: None } => Stage::Running { asked, stop: Some(*stop) },
+                    Stage::Running { asked, stop: Some(Stop::Terminate) } if *stop == Stop::Kill => {
+                        Stage::Running { asked, stop: Some(Stop::Kill) }
                     }
-                    _ => return Err("state"),
+                    _ => return refuse("state"),
                 }
             }
             Command::Remove { jobs } => {
-                let jobs: BTreeSet<_> = jobs.iter().collect();
-                for job in &jobs {
-                    if matches!(self.card(**job)?.state, State::Running { .. }) {
-                        return Err("state");
+                for job in jobs {
+                    if self.card(*job)?.phase() == Phase::Running {
+                        return refuse("state");
                     }
                 }
                 for job in jobs {
-                    self.card(*job)?.gone = true;
+                    self.at(job.0).gone = Some(Removal::Hand);
                 }
             }
             Command::Clear { queue, phase } => {
                 self.line(queue)?;
                 let listed = self.list(name(queue), *phase);
                 match phase {
-                    _ if listed.is_empty() => return Err("nothing"),
-                    Phase::Running => return Err("state"),
-                    _ => listed.into_iter().for_each(|id| self.at(id).gone = true),
+                    _ if listed.is_empty() => return refuse("nothing"),
+                    Phase::Running => return refuse("state"),
+                    _ => listed.into_iter().for_each(|id| self.at(id).gone = Some(Removal::Hand)),
                 }
             }
             Command::Restore { jobs } => {
-                let is_back = |card: &&mut Card| card.gone && jobs.contains(&JobId(card.id));
-                let back = self.jobs.iter_mut().filter(is_back).map(|card| card.gone = false).count();
+                let is_back = |card: &&mut Card| card.gone.is_some() && jobs.contains(&JobId(card.id));
+                let back = self.jobs.iter_mut().filter(is_back).map(|card| card.gone = None).count();
                 if back == 0 {
-                    return Err("nothing");
+                    return refuse("nothing");
                 }
             }
-            Command::Ripen | Command::Confirm { .. } | Command::Retire => return Err("nothing"),
+            Command::Ripen => {
+                let ripe = |card: &&Card| self.waits_for_time_only(card).is_some_and(|until| until <= now);
+                let ripe: Vec<u64> = self.jobs.iter().filter(ripe).map(|card| card.id).collect();
+                if ripe.is_empty() {
+                    return refuse("nothing");
+                }
+                for id in ripe {
+                    if let Stage::Pending { until, .. } = &mut self.at(id).stage {
+                        *until = None;
+                    }
+                }
+            }
+            Command::Retire => {
+                let keep = |card: &Card| self.queues.iter().find(|line| line.name == card.queue).unwrap().keep;
+                let old = |card: &&Card| match card.stage {
+                    Stage::Finished { at, .. } => at + Duration::from_secs(keep(card)) < now,
+                    _ => false,
+                };
+                let filed = |card: &&Card| card.definition.digest.is_some() || card.gone.is_some();
+                let old = self.jobs.iter().filter(|card| old(card) && !filed(card));
+                let old: Vec<u64> = old.map(|card| card.id).collect();
+                if old.is_empty() {
+                    return refuse("nothing");
+                }
+                old.into_iter().for_each(|id| self.at(id).gone = Some(Removal::Age));
+            }
             Command::Join { .. } => {
                 self.workers += 1;
                 self.present.insert(self.workers);
             }
-            Command::Claim { worker, queues } => {
-                let id = self.next(queues.as_deref()).ok_or("nothing")?;
-                self.start(id, *worker)?;
-            }
+            Command::Claim { worker, queues } => match self.next(queues.as_deref()) {
+                Some(id) => self.start(id, *worker)?,
+                None => return Err(format!("nothing until {:?}", self.next_time(queues.as_deref()))),
+            },
             Command::Start { worker, job } => {
-                let State::Pending { .. } = self.card(*job)?.state else { return Err("state") };
+                let Stage::Pending { .. } = self.card(*job)?.stage else { return refuse("state") };
                 self.start(job.0, *worker)?;
             }
             Command::Report { job, run, report, on_failure } => {
-                let card = self.card(*job)?.clone();
-                if !matches!(card.state, State::Running { .. }) || card.run != Some(run.0) {
-                    return Err("stale");
+                let card = self.card(*job)?;
+                if card.phase() != Phase::Running || card.run != Some(run.0) {
+                    return refuse("stale");
                 }
-                let line = self.line(&card.queue.into())?;
-                let stop = on_failure.map_or(line.stop, |on_failure| on_failure == OnFailure::Stop);
-                let failed = matches!(report.outcome, Outcome::Failed(_));
-                if stop && failed && line.mode == Mode::Processing {
-                    line.mode = Mode::Stopped;
-                }
-                self.end(card.id, report, stop && failed, now);
+                self.end(job.0, report, *on_failure, now);
             }
             Command::Bury { worker } => {
                 if !self.present.remove(&worker.0) {
-                    return Err("worker");
+                    return refuse("worker");
                 }
                 let report = Report { outcome: Outcome::Interrupted, exit: None, value: None };
                 for id in self.run_by(*worker) {
-                    self.end(id, &report, false, now);
+                    self.end(id, &report, None, now);
                 }
             }
             Command::Leave { worker, queues } => {
                 if !self.present.contains(&worker.0) {
-                    return Err("worker");
+                    return refuse("worker");
                 }
                 let served = |line: &&Line| queues.as_ref().is_none_or(|queues| queues.contains(&line.name.into()));
                 let processing = self.queues.iter().filter(served).any(|line| line.mode == Mode::Processing);
-                if processing || self.next(queues.as_deref()).is_some() || !self.run_by(*worker).is_empty() {
-                    return Err("busy");
+                let (next, time) = (self.next(queues.as_deref()), self.next_time(queues.as_deref()));
+                if processing || next.is_some() || time.is_some() || !self.run_by(*worker).is_empty() {
+                    return refuse("busy");
                 }
                 self.present.remove(&worker.0);
-            }
-        }
-        let open: Vec<_> = self.queues.iter().map(|line| self.open_jobs(line.name)).collect();
-        for (line, open) in self.queues.iter_mut().zip(open) {
-            if open == 0 && line.mode == Mode::Processing {
-                line.mode = Mode::Idle;
             }
         }
         Ok(())
     }
 
-    fn open(&mut self, name: &'static str) {
-        if self.queues.iter().all(|line| line.name != name) {
-            self.queues.push(Line { name, mode: Mode::Idle, parallel: 1, stop: false });
+    fn add(&mut self, queue: &'static str, jobs: &[Arc<Definition>], now: DateTime<Utc>) -> Result<(), Refused> {
+        self.open(queue);
+        let mut needs = Vec::new();
+        for definition in jobs {
+            needs.push(self.found(&definition.terms.needs).ok_or("need")?);
         }
-    }
-
-    fn line(&mut self, queue: &QueueId) -> Result<&mut Line, Refused> {
-        self.queues.iter_mut().find(|line| line.name == queue.as_str()).ok_or("no queue")
-    }
-
-    fn card(&mut self, job: JobId) -> Result<&mut Card, Refused> {
-        self.jobs.iter_mut().find(|card| card.id == job.0 && !card.gone).ok_or("no job")
-    }
-
-    pub(super) fn list(&self, queue: &str, phase: Phase) -> Vec<u64> {
-        let mut cards: Vec<_> =
-            self.jobs.iter().filter(|card| card.queue == queue && !card.gone && card.phase() == phase).collect();
-        match phase {
-            Phase::Pending => {}
-            Phase::Running => cards.sort_by_key(|card| card.run),
-            Phase::Finished => cards.sort_by_key(|card| (card.finished(), card.run)),
+        for (definition, needs) in jobs.iter().zip(needs) {
+            let places = self.jobs.iter().filter(|card| card.queue == queue).map(|card| card.place);
+            let place = places.max().unwrap_or_default() + 1;
+            // Only the file names jobs.
+            let definition = Definition { name: None, digest: None, ..(**definition).clone() };
+            let id = self.jobs.len() as u64 + 1;
+            self.jobs.push(Card { needs, place, ..Card::new(id, queue, definition, now) });
         }
-        cards.into_iter().map(|card| card.id).collect()
+        Ok(())
     }
 
-    pub(super) fn open_jobs(&self, queue: &str) -> usize {
-        self.list(queue, Phase::Pending).len() + self.list(queue, Phase::Running).len()
+    fn process(&mut self, queue: &QueueId, now: DateTime<Utc>) -> Result<(), Refused> {
+        let open = self.open_jobs(name(queue));
+        let line = self.line(queue)?;
+        line.mode = match line.mode {
+            Mode::Processing => return refuse("already"),
+            Mode::Idle if open == 0 => return refuse("nothing"),
+            _ => Mode::Processing,
+        };
+        // That nothing would come of it is said, rather than done.
+        let mut tried = self.clone();
+        tried.settle(false, now);
+        let idle = tried.line(queue)?.mode == Mode::Idle;
+        if open > 0 && idle && tried.jobs == self.jobs { refuse("held") } else { Ok(()) }
     }
 
-    fn next(&self, queues: Option<&[QueueId]>) -> Option<u64> {
-        let wanted = |line: &&Line| queues.is_none_or(|queues| queues.contains(&line.name.into()));
-        self.queues.iter().filter(wanted).find_map(|line| {
-            if line.mode == Mode::Paused || self.list(line.name, Phase::Running).len() >= line.parallel {
-                return None;
+    fn confirm(&mut self, jobs: &[JobId]) -> Result<(), Refused> {
+        let mut confirmed = 0;
+        for job in jobs {
+            if let Stage::Pending { confirm: confirm @ true, .. } = &mut self.card(*job)?.stage {
+                *confirm = false;
+                confirmed += 1;
             }
-            let pending = self.list(line.name, Phase::Pending);
-            let asked = |id: &&u64| self.jobs.iter().any(|card| card.id == **id && card.state == waiting(true));
-            let any = pending.first().filter(|_| line.mode == Mode::Processing);
-            pending.iter().find(asked).or(any).copied()
-        })
-    }
-
-    fn at(&mut self, id: u64) -> &mut Card {
-        self.jobs.iter_mut().find(|card| card.id == id).unwrap()
+        }
+        if confirmed == 0 { refuse("nothing") } else { Ok(()) }
     }
 
     fn start(&mut self, id: u64, worker: WorkerId) -> Result<(), Refused> {
         if !self.present.contains(&worker.0) {
-            return Err("worker");
+            return refuse("worker");
         }
         self.runs += 1;
         let run = self.runs;
         let card = self.at(id);
-        card.state = State::Running { asked: card.state == waiting(true), stop: None };
+        card.stage = Stage::Running { asked: card.asked(), stop: None };
         card.attempts += 1;
+        card.tries += 1;
         card.run = Some(run);
         card.worker = worker.0;
         card.failed = false;
         Ok(())
     }
 
-    fn end(&mut self, id: u64, report: &Report, pending: bool, now: DateTime<Utc>) {
+    /// A run ends: its job finishes, is tried again, or stays where it is and stops its queue.
+    fn end(&mut self, id: u64, report: &Report, on_failure: Option<OnFailure>, now: DateTime<Utc>) {
+        let again = rules::tried_again(self.at(id), report, now);
         let card = self.at(id);
-        card.failed = matches!(report.outcome, Outcome::Failed(_));
+        let failed = matches!(report.outcome, Outcome::Failed(_));
+        let asked = card.asked();
+        card.failed = failed;
         if report.outcome == Outcome::Succeeded {
             card.value.clone_from(&report.value);
         }
-        if pending {
-            card.state = waiting(false);
+        let queue = card.queue;
+        let line = self.queues.iter_mut().find(|line| line.name == queue).unwrap();
+        let stops = failed && on_failure.map_or(line.stop, |on_failure| on_failure == OnFailure::Stop);
+        if again.is_none() && stops && line.mode == Mode::Processing {
+            line.mode = Mode::Stopped;
+        }
+        let card = self.at(id);
+        if let Some(at) = again {
+            card.stage = Stage::Pending { asked, until: Some(at), confirm: false };
+        } else if stops {
+            let confirm = card.definition.terms.confirm.is_some();
+            card.renew(Stage::Pending { asked: false, until: None, confirm }, now);
         } else {
-            card.state = State::Finished { outcome: report.outcome.clone(), at: now };
+            card.stage = Stage::Finished { outcome: report.outcome.clone(), at: now };
             card.executed = Some(now);
         }
+    }
+
+    fn open(&mut self, name: &'static str) {
+        if self.queues.iter().all(|line| line.name != name) {
+            let keep = 90 * 24 * 60 * 60;
+            self.queues.push(Line { name, mode: Mode::Idle, parallel: 1, stop: false, order: u32::MAX, keep });
+        }
+        self.queues.sort_by_key(|line| (line.order, line.name));
+    }
+
+    /// The jobs that are named, whether they are in their queues or not; none if one was never there.
+    fn found(&self, needs: &[Need]) -> Option<Vec<(u64, On)>> {
+        let find = |need: &Need| {
+            let is_it = |card: &&Card| match &need.job {
+                Target::Number(JobId(id)) => card.id == *id,
+                Target::Named(queue, name) => {
+                    card.queue == queue.as_str() && card.definition.name.as_ref() == Some(name)
+                }
+            };
+            Some((self.jobs.iter().find(is_it)?.id, need.on))
+        };
+        needs.iter().map(find).collect()
+    }
+
+    pub(super) fn line(&mut self, queue: &QueueId) -> Result<&mut Line, Refused> {
+        self.queues.iter_mut().find(|line| line.name == queue.as_str()).ok_or("no queue".to_owned())
+    }
+
+    fn card(&mut self, job: JobId) -> Result<&mut Card, Refused> {
+        self.jobs.iter_mut().find(|card| card.id == job.0 && card.gone.is_none()).ok_or("no job".to_owned())
+    }
+
+    fn at(&mut self, id: u64) -> &mut Card {
+        self.jobs.iter_mut().find(|card| card.id == id).unwrap()
     }
 
     fn run_by(&self, worker: WorkerId) -> Vec<u64> {
@@ -287,22 +354,80 @@ impl Reference {
 }
 
 impl Card {
+    fn new(id: u64, queue: &'static str, definition: impl Into<Arc<Definition>>, now: DateTime<Utc>) -> Self {
+        let mut card = Self {
+            id,
+            queue,
+            definition: definition.into(),
+            needs: Vec::new(),
+            place: 0,
+            gone: None,
+            stage: Stage::Pending { asked: false, until: None, confirm: false },
+            tries: 0,
+            attempts: 0,
+            run: None,
+            worker: 0,
+            failed: false,
+            value: None,
+            executed: None,
+            enqueued: now,
+        };
+        card.stage = card.fresh(now);
+        card
+    }
+
+    /// Pending as one that nobody has asked for: it waits for its time and for a person, if it says so.
+    fn fresh(&self, now: DateTime<Utc>) -> Stage {
+        let until = match self.definition.terms.after {
+            Some(After::Delay(delay)) => Some(now + delay),
+            Some(After::Time(time)) => Some(time),
+            None => None,
+        };
+        let confirm = self.definition.terms.confirm.is_some();
+        Stage::Pending { asked: false, until: until.filter(|until| *until > now), confirm }
+    }
+
+    /// It is pending anew: what it has been through no longer counts.
+    fn renew(&mut self, stage: Stage, now: DateTime<Utc>) {
+        if self.phase() == Phase::Finished {
+            self.enqueued = now;
+        }
+        self.tries = 0;
+        self.stage = stage;
+    }
+
+    fn asked(&self) -> bool {
+        matches!(self.stage, Stage::Pending { asked: true, .. } | Stage::Running { asked: true, .. })
+    }
+
     pub(super) fn phase(&self) -> Phase {
-        match self.state {
-            State::Pending { .. } => Phase::Pending,
-            State::Running { .. } => Phase::Running,
-            State::Finished { .. } => Phase::Finished,
+        match self.stage {
+            Stage::Pending { .. } => Phase::Pending,
+            Stage::Running { .. } => Phase::Running,
+            Stage::Finished { .. } => Phase::Finished,
         }
     }
 
-    fn finished(&self) -> Option<DateTime<Utc>> {
-        if let State::Finished { at, .. } = self.state { Some(at) } else { None }
+    /// How people refer to it.
+    fn path(&self) -> String {
+        match &self.definition.name {
+            Some(name) => format!("{}/{name}", self.queue),
+            None => format!("{}/#{}", self.queue, self.id),
+        }
     }
 }
 
-/// Pending, and waiting for nothing but its turn.
-fn waiting(asked: bool) -> State {
-    State::Pending { asked, wait: Wait::default() }
+impl Reference {
+    /// The state of a job, in the words of the model.
+    pub(super) fn state(&self, card: &Card) -> State {
+        match card.stage.clone() {
+            Stage::Pending { asked, until, confirm } => {
+                State::Pending { asked, wait: Wait { needs: self.waits_for_others(card), until, confirm } }
+            }
+            Stage::Running { asked, stop } => State::Running { asked, stop },
+            Stage::Finished { outcome, at } => State::Finished { outcome, at },
+        }
+    }
 }
 
 pub(super) fn name(queue: &QueueId) -> &'static str {
