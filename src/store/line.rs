@@ -94,7 +94,7 @@ impl Lines {
     pub fn size(&self) -> WindowSize {
         let mut bytes = [0; 4];
         let read = File::open(self.size_path()).and_then(|file| file.read_exact_at(&mut bytes, 0));
-        read.ok().and_then(|()| size(&bytes)).unwrap_or_default()
+        read.ok().and_then(|()| size(bytes)).unwrap_or_default()
     }
 
     /// Runs begin with this size from now on.
@@ -199,7 +199,7 @@ fn bytes(size: WindowSize) -> [u8; 4] {
     [a, b, c, d]
 }
 
-fn size(bytes: &[u8; 4]) -> Option<WindowSize> {
+fn size(bytes: [u8; 4]) -> Option<WindowSize> {
     let [a, b, c, d] = *bytes;
     let (columns, rows) = (u16::from_le_bytes([a, b]), u16::from_le_bytes([c, d]));
     (columns > 0 && rows > 0).then_some(WindowSize { columns, rows })

@@ -180,7 +180,9 @@ impl Reference {
                 if old.is_empty() {
                     return refuse("nothing");
                 }
-                old.into_iter().for_each(|id| self.at(id).gone = Some(Removal::Age));
+                for id in old {
+                    self.at(id).gone = Some(Removal::Age);
+                }
             }
             Command::Join { .. } => {
                 self.workers += 1;
