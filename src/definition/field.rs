@@ -38,9 +38,7 @@ const INHERITED: [&str; 14] = [
 /// Fields of a queue that it can inherit.
 const QUEUE_INHERITED: [&str; 3] = ["parallel", "on_failure", "keep"];
 /// Fields of a job alone.
-const OWN: [&str; 8] = ["id", "title", "run", "command", "args", "kwargs", "stdin", "confirm"];
-/// Fields that are planned; until they work they are refused.
-const LATER: [&str; 2] = ["needs", "matrix"];
+const OWN: [&str; 10] = ["id", "title", "run", "command", "args", "kwargs", "stdin", "needs", "confirm", "matrix"];
 /// What other tools call some of them.
 const ELSEWHERE: [(&str, &str); 14] = [
     ("cmd", "command"),
@@ -87,9 +85,7 @@ pub(super) fn unknown(entry: &Entry<'_>, place: Place, path: &Path<'_>, problems
     let problem = |message: String| Problem::new(*id, path, message);
     let elsewhere = ELSEWHERE.iter().find(|(theirs, _)| theirs == text).map(|(_, ours)| *ours);
     let meant = elsewhere.filter(|ours| known.contains(ours)).or_else(|| nearest(text, &known));
-    problems.add(if LATER.contains(&&**text) {
-        problem(format!("{name} is not supported yet"))
-    } else if let Some(meant) = meant {
+    problems.add(if let Some(meant) = meant {
         problem(format!("unknown field {name}")).hint(format!("did you mean `{meant}`?"))
     } else if let Some(home) =
         [Place::Job, Place::Queue, Place::Top].into_iter().find(|p| p.fields().contains(&&**text))

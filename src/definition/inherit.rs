@@ -88,6 +88,12 @@ impl Inherited {
         !self.said
     }
 
+    /// Adds a variable that this level doesn't set itself.
+    pub(super) fn add_variable(&mut self, name: String, value: String) {
+        self.said = true;
+        self.env.entry(name).or_insert(Some(value));
+    }
+
     /// This level with what it doesn't say itself taken from the level around it.
     pub(super) fn over(mut self, outer: &Self) -> Self {
         for (name, value) in &outer.env {

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::digest::digest;
 use super::field::{self, Place};
 use super::inherit::{self, Inherited};
-use super::names::{self, Names};
+use super::names;
+use super::needs;
 use super::path::Path;
 use super::problems::{Problem, Problems};
 use super::shared::Shared;
@@ -18,16 +18,15 @@ use crate::model::{Arguments, Definition, Program, Script, Setup, Terms};
 
 /// What an entry says of itself.
 pub(super) struct Entry {
-    /// Its name as written, with the number of the value.
-    pub(super) id: Option<(Arc<str>, u32)>,
     title: String,
     program: Written,
     stdin: Option<String>,
     args: Vec<Value>,
     kwargs: Map<String, Value>,
     confirm: Option<String>,
+    /// What it needs, which is resolved when all jobs are known.
+    pub(super) needs: Vec<needs::Written>,
     own: Inherited,
-    digest: i64,
 }
 
 /// What the levels around a queue's jobs say for all of them.
@@ -56,15 +55,14 @@ impl Entry {
     /// Reads an entry: a script, or a map of fields. There is none if what it runs can't be told.
     pub(super) fn read(node: &Node<'_>, path: &Path<'_>, problems: &mut Problems) -> Option<Self> {
         let mut entry = Self {
-            id: None,
             title: String::new(),
             program: Written::Command(Vec::new()),
             stdin: None,
             args: Vec::new(),
             kwargs: Map::new(),
             confirm: None,
+            needs: Vec::new(),
             own: Inherited::default(),
-            digest: digest(node),
         };
         match &node.kind {
             Kind::Scalar(..) => {
@@ -86,7 +84,7 @@ impl Entry {
             let node = &entry.value;
             let path = &path.key(&entry.key.text);
             match &*entry.key.text {
-                "id" => self.id = id(node, path, problems),
+                "id" => id(node, path, problems),
                 "title" => self.title = value::text(node, path, problems).unwrap_or_default(),
                 "run" => run = Some((entry.key.id, value::filled(node, path, "the script", problems))),
                 "command" => command = Some((entry.key.id, self::command(node, path, problems))),
@@ -97,6 +95,9 @@ impl Entry {
                 }
                 "kwargs" => self.kwargs = value::named_arguments(node, path, problems).unwrap_or_default(),
                 "confirm" => self.confirm = value::filled(node, path, "the question", problems),
+                "needs" => self.needs = needs::read(node, path, problems),
+                // It was read before: it makes several jobs of the entry.
+                "matrix" => {}
                 _ if self.own.take(entry, path, problems) => {}
                 _ => field::unknown(entry, Place::Job, path, problems),
             }
@@ -124,13 +125,9 @@ impl Entry {
         }
     }
 
-    /// Its name: as written, or made.
-    pub(super) fn name(&self, names: &mut Names) -> Arc<str> {
-        match (&self.id, &self.program) {
-            (Some((name, _)), _) => Arc::clone(name),
-            (None, Written::Run(text)) => names.make(&self.title, text),
-            (None, Written::Command(words)) => names.make(&self.title, &words.join(" ")),
-        }
+    /// Adds a variable, unless the entry sets it itself.
+    pub(super) fn add_variable(&mut self, name: String, value: String) {
+        self.own.add_variable(name, value);
     }
 
     /// The definition, with what it inherits from the levels around it.
@@ -162,18 +159,15 @@ impl Entry {
         definition.terms =
             if same(confirm.is_some()) { Arc::clone(&around.terms) } else { shared.terms(inherited.terms(confirm)) };
         definition.tags = inherited.tags.clone().unwrap_or_default();
-        definition.digest = Some(self.digest);
         definition
     }
 }
 
-fn id(node: &Node<'_>, path: &Path<'_>, problems: &mut Problems) -> Option<(Arc<str>, u32)> {
-    let name = value::text(node, path, problems)?;
+fn id(node: &Node<'_>, path: &Path<'_>, problems: &mut Problems) {
+    let Some(name) = value::text(node, path, problems) else { return };
     if let Some(objection) = names::objection(&name) {
         problems.add(Problem::new(node.id, path, objection));
-        return None;
     }
-    Some((name.into(), node.id))
 }
 
 fn command(node: &Node<'_>, path: &Path<'_>, problems: &mut Problems) -> Option<Vec<String>> {

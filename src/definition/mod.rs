@@ -1,9 +1,12 @@
 //! Floor 1: `jobs.yaml` read into the model, with diagnostics for all that is wrong with it.
 //!
 //! [`parse`] goes in three steps: the text becomes a `tree` whose values know where they stand, merge keys and
-//! duplicates are `resolve`d, and the fields are checked and become a [`Plan`]. Problems are collected on the way and
-//! turned into [`Diagnostics`] at the end, so that all of a file's errors are told at once.
+//! duplicates are `resolve`d, and the fields are checked and become a [`Plan`], in which at last jobs find those that
+//! they need. Problems are collected on the way and turned into [`Diagnostics`] at the end, so that all of a file's
+//! errors are told at once.
 
+mod blanks;
+mod circle;
 mod diagnostic;
 mod digest;
 mod field;
@@ -12,13 +15,17 @@ mod find;
 mod inherit;
 mod job;
 mod keep;
+mod lookup;
+mod matrix;
 mod names;
+mod needs;
 mod nesting;
 mod path;
 mod plan;
 mod problems;
 mod resolve;
 mod retry;
+mod section;
 mod shared;
 mod source;
 mod syntax;

@@ -1,9 +1,13 @@
 //! The names of a queue's jobs: as written, or made from the title or the script's first words.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use unicode_width::UnicodeWidthChar;
+
+use super::blanks;
+use super::tree::{Kind, Node};
 
 /// Names made from titles and scripts end at the word that goes beyond this many characters.
 const LONGEST: usize = 48;
@@ -21,27 +25,64 @@ pub(super) struct Names {
 
 impl Names {
     /// Takes a name as written.
-    pub(super) fn take(&mut self, name: &Arc<str>) {
-        self.taken.insert(Arc::clone(name));
+    pub(super) fn take(&mut self, name: &str) {
+        self.taken.insert(name.into());
     }
 
-    /// Makes a name from a title or, if that is empty, from the first line of a script; `-2` and so on on a clash.
-    pub(super) fn make(&mut self, title: &str, script: &str) -> Arc<str> {
-        let mut base = slug(title.split_whitespace());
-        if base.is_empty() {
-            base = slug(first_words(script));
+    /// Names an entry: as written, or after its title or, if that is empty, the first line of its script. There is
+    /// none for an entry that has nothing to be named after.
+    pub(super) fn of(&mut self, entry: &Node<'_>) -> Option<Arc<str>> {
+        if let Some((name, _)) = written(entry) {
+            return self.taken.get(name).cloned().or_else(|| Some(name.into()));
         }
-        if base.is_empty() || base.bytes().all(|byte| byte.is_ascii_digit()) {
-            base = if base.is_empty() { "job".to_owned() } else { format!("job-{base}") };
+        let title = entry.get("title").and_then(Node::text).map(blanks::left);
+        if let Some(title) = title.filter(|title| !title.trim().is_empty()) {
+            let base = slug_of(&title);
+            if !base.is_empty() {
+                return Some(self.claim(&made(base)));
+            }
         }
-        let next = self.next.entry(base.clone()).or_insert(1);
+        let script = match (entry.text(), entry.get("run"), entry.get("command")) {
+            (Some(text), ..) => Cow::Borrowed(text),
+            (None, Some(run), _) => Cow::Borrowed(run.text()?),
+            (None, None, Some(Node { kind: Kind::List(words), .. })) => {
+                let words: Vec<Cow<'_, str>> =
+                    words.iter().filter_map(|word| Some(blanks::left(word.text()?))).collect();
+                Cow::Owned(words.join(" "))
+            }
+            (None, None, Some(command)) => Cow::Borrowed(command.text()?),
+            (None, None, None) => return None,
+        };
+        Some(self.claim(&made(slug(first_words(&script)))))
+    }
+
+    /// Takes a name, with `-2` and so on behind it where it is taken already.
+    pub(super) fn claim(&mut self, base: &str) -> Arc<str> {
+        let mut next = self.next.get(base).copied().unwrap_or(1);
         loop {
-            let name: Arc<str> = if *next == 1 { base.as_str().into() } else { format!("{base}-{next}").into() };
-            *next += 1;
+            let name: Arc<str> = if next == 1 { base.into() } else { format!("{base}-{next}").into() };
+            next += 1;
             if self.taken.insert(Arc::clone(&name)) {
+                self.next.insert(base.to_owned(), next);
                 return name;
             }
         }
+    }
+}
+
+/// The name that an entry says it has, if it can be one, with the number of the value.
+pub(super) fn written<'n>(entry: &'n Node<'_>) -> Option<(&'n str, u32)> {
+    let id = entry.get("id")?;
+    let name = id.text().filter(|name| objection(name).is_none())?;
+    Some((name, id.id))
+}
+
+/// A made name, where nothing could be made of the words, or only a number.
+fn made(base: String) -> String {
+    match base.bytes().all(|byte| byte.is_ascii_digit()) {
+        true if base.is_empty() => "job".to_owned(),
+        true => format!("job-{base}"),
+        false => base,
     }
 }
 
@@ -67,6 +108,11 @@ fn first_words(script: &str) -> impl Iterator<Item = &str> {
         .split_whitespace()
         .take_while(|word| !word.starts_with(['-', '|', '&', ';', '>', '<']))
         .take(SCRIPT_WORDS)
+}
+
+/// What stands for a text in a name; empty where there is nothing in it that could.
+pub(super) fn slug_of(text: &str) -> String {
+    slug(text.split_whitespace())
 }
 
 /// Lower case, words joined with `-`; letters and digits of all scripts are kept, apostrophes are dropped.

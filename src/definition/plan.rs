@@ -1,19 +1,17 @@
 //! The whole file: defaults and queues, checked and made into a plan.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
+use super::blanks;
 use super::field::{self, Place};
 use super::inherit::Inherited;
-use super::job::{Around, Entry};
+use super::job::Around;
 use super::keep::Limits;
-use super::names::Names;
+use super::needs;
 use super::path::Path;
 use super::problems::{Problem, Problems};
+use super::section::{self, Section};
 use super::shared::Shared;
 use super::tree::{self, Kind, Node};
 use super::value;
-use super::words::quoted;
 use crate::model::{OnFailure, QueueId, QueuePlan, Settings};
 
 /// The queues that the resolved file defines. All that is wrong is reported; then the queues are not complete.
@@ -38,21 +36,19 @@ pub(super) fn queues(root: &Node<'_>, problems: &mut Problems) -> Vec<QueuePlan>
     };
     let path = top.key("queues");
     let entries = value::map(node, &path, "a map of queues", problems).unwrap_or_default();
-    let queues = entries.iter().enumerate();
     let shared = &mut Shared::new();
-    queues.filter_map(|(order, entry)| queue(entry, order, &defaults, &path, shared, problems)).collect()
+    let queues = entries.iter().enumerate();
+    let mut sections: Vec<Section> =
+        queues.map(|(order, entry)| queue(entry, order, &defaults, &path, shared, problems)).collect();
+    needs::resolve(&mut sections, shared, problems);
+    sections.into_iter().map(Section::plan).collect()
 }
 
 /// The number of the value that defines the job `queue/name`.
 pub(super) fn entry_of(root: &Node<'_>, queue: &str, name: &str) -> Option<u32> {
     let queue = root.get("queues")?.get(queue)?;
     let Kind::List(items) = &queue.get("jobs").unwrap_or(queue).kind else { return None };
-    let problems = &mut Problems::default();
-    let entries = items.iter().filter_map(|node| Some((node.id, Entry::read(node, &Path::Top, problems)?)));
-    let entries: Vec<(u32, Entry)> = entries.collect();
-    let mut names = Names::default();
-    entries.iter().filter_map(|(_, entry)| entry.id.as_ref()).for_each(|(name, _)| names.take(name));
-    entries.iter().find(|(_, entry)| *entry.name(&mut names) == *name).map(|(id, _)| *id)
+    section::entry_of(items, name)
 }
 
 /// What `defaults` or a queue says for all jobs in it, and for itself.
@@ -86,6 +82,7 @@ impl Level {
 
 fn defaults(node: &Node<'_>, path: &Path<'_>, problems: &mut Problems) -> Level {
     let mut level = Level::default();
+    blanks::none_in_fields(node, path, problems);
     for entry in value::map(node, path, "a map of fields", problems).unwrap_or_default() {
         let path = path.key(&entry.key.text);
         if !level.take(entry, &path, problems) {
@@ -102,16 +99,14 @@ fn queue(
     path: &Path<'_>,
     shared: &mut Shared,
     problems: &mut Problems,
-) -> Option<QueuePlan> {
+) -> Section {
     let path = path.key(&entry.key.text);
     let mut level = Level::default();
-    let mut plans = Vec::new();
-    let around =
-        |level: &Level, shared: &mut Shared| Around::new(level.inherited.clone().over(&defaults.inherited), shared);
+    let mut items = None;
+    let bare = matches!(entry.value.kind, Kind::List(_));
     match &entry.value.kind {
-        Kind::List(items) => plans = jobs(items, &around(&level, shared), &path, shared, problems),
         Kind::Map(entries) => {
-            let mut items = None;
+            blanks::none_in_fields(&entry.value, &path, problems);
             for entry in entries {
                 let path = path.key(&entry.key.text);
                 match &*entry.key.text {
@@ -121,14 +116,8 @@ fn queue(
                     _ => field::unknown(entry, Place::Queue, &path, problems),
                 }
             }
-            let path = path.key("jobs");
-            match items.map(|node| (node, &node.kind)) {
-                Some((_, Kind::List(items))) => plans = jobs(items, &around(&level, shared), &path, shared, problems),
-                Some((node, _)) => value::unexpected(node, &path, "a list of jobs", problems)?,
-                None => {}
-            }
         }
-        _ => value::unexpected(&entry.value, &path, "a list of jobs or a map of the queue's fields", problems)?,
+        _ => items = Some(&entry.value),
     }
     let settings = Settings {
         title: level.title,
@@ -138,35 +127,16 @@ fn queue(
         declared: true,
         order: u32::try_from(order).unwrap_or(u32::MAX),
     };
-    Some(QueuePlan { id: QueueId::from(&*entry.key.text), settings, jobs: plans })
-}
-
-fn jobs(
-    items: &[Node<'_>],
-    around: &Around,
-    path: &Path<'_>,
-    shared: &mut Shared,
-    problems: &mut Problems,
-) -> Vec<Arc<crate::model::Definition>> {
-    let entries = items.iter().enumerate();
-    let entries: Vec<(usize, Entry)> =
-        entries.filter_map(|(index, node)| Some((index, Entry::read(node, &path.item(index), problems)?))).collect();
-    let mut names = Names::default();
-    let mut written: HashMap<Arc<str>, u32> = HashMap::new();
-    for (index, entry) in &entries {
-        let Some((name, value)) = &entry.id else { continue };
-        names.take(name);
-        if let Some(first) = written.insert(Arc::clone(name), *value) {
-            let item = path.item(*index);
-            let problem = Problem::new(*value, &item.key("id"), format!("two jobs have the id {}", quoted(name)));
-            problems.add(problem.also(first, "the other one"));
-        }
+    let mut section = Section::new(QueueId::from(&*entry.key.text), settings, bare);
+    let Some(node) = items else { return section };
+    let named = matches!(entry.value.kind, Kind::Map(_));
+    let path = if named { path.key("jobs") } else { path };
+    if let Kind::List(items) = &node.kind {
+        let around = Around::new(level.inherited.over(&defaults.inherited), shared);
+        section.read(items, &around, &path, shared, problems);
+    } else {
+        let expected = if named { "a list of jobs" } else { "a list of jobs or a map of the queue's fields" };
+        section.unsure = value::unexpected(node, &path, expected, problems).unwrap_or(true);
     }
-    entries
-        .into_iter()
-        .map(|(_, entry)| {
-            let name = entry.name(&mut names);
-            Arc::new(entry.define(name, around, shared))
-        })
-        .collect()
+    section
 }

@@ -6,16 +6,28 @@ use std::sync::Arc;
 
 use crate::model::{Retry, Setup, Terms};
 
+/// What the jobs of matrices may take together, in bytes: what differs in them is not shared. As much as a file in which
+/// they were written out.
+const ROOM: usize = 64 << 20;
+
 /// What the jobs of a file share.
 pub(super) struct Shared {
     setups: HashSet<Same<Setup>>,
     terms: HashSet<Same<Terms>>,
+    room: usize,
 }
 
 impl Shared {
     /// With what jobs of all files share.
     pub(super) fn new() -> Self {
-        Self { setups: [Same(Setup::plain())].into(), terms: [Same(Terms::none())].into() }
+        Self { setups: [Same(Setup::plain())].into(), terms: [Same(Terms::none())].into(), room: ROOM }
+    }
+
+    /// Takes room for what is not shared; tells whether there was any left.
+    pub(super) fn take_room(&mut self, bytes: usize) -> bool {
+        let left = self.room.checked_sub(bytes);
+        self.room = left.unwrap_or(self.room);
+        left.is_some()
     }
 
     /// The only copy of this setup.

@@ -19,6 +19,7 @@ use super::source::Source;
 const MOST_VALUES: usize = 10_000_000;
 
 /// A value, as written.
+#[derive(Clone)]
 pub(super) struct Node<'s> {
     /// Its number in the order of reading.
     pub(super) id: u32,
@@ -27,6 +28,7 @@ pub(super) struct Node<'s> {
 }
 
 /// What a value is.
+#[derive(Clone)]
 pub(super) enum Kind<'s> {
     /// Nothing, `null` or `~`.
     Null,
@@ -50,12 +52,14 @@ pub(super) enum Class {
 }
 
 /// A key with its value.
+#[derive(Clone)]
 pub(super) struct Entry<'s> {
     pub(super) key: Key<'s>,
     pub(super) value: Node<'s>,
 }
 
 /// A key, as written.
+#[derive(Clone)]
 pub(super) struct Key<'s> {
     pub(super) id: u32,
     pub(super) text: Cow<'s, str>,
@@ -110,6 +114,26 @@ impl<'s> Node<'s> {
     pub(super) fn get(&self, key: &str) -> Option<&Node<'s>> {
         let Kind::Map(entries) = &self.kind else { return None };
         entries.iter().find(|entry| entry.key.text == key).map(|entry| &entry.value)
+    }
+
+    /// Its text, if it is a scalar.
+    pub(super) fn text(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Scalar(_, text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// How much memory a copy takes at most, in bytes, roughly.
+    pub(super) fn weight(&self) -> usize {
+        let inner: usize = match &self.kind {
+            Kind::Null => 0,
+            Kind::Scalar(_, text) => text.len(),
+            Kind::List(items) => items.iter().map(Node::weight).sum(),
+            Kind::Map(entries) => entries.iter().map(|entry| size_of::<Key>() + entry.value.weight()).sum(),
+            Kind::Tagged(_, node) => node.weight(),
+        };
+        size_of::<Self>() + inner
     }
 
     /// What it is, in words.

@@ -24,26 +24,34 @@ pub(super) fn quoted(text: &str) -> String {
 
 /// Names for a sentence: `a`, `b` or `c`.
 pub(super) fn one_of(names: &[&str]) -> String {
-    match names {
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    listed(&names, "or")
+}
+
+/// Words for a sentence: a, b and c.
+pub(super) fn listed(words: &[String], last: &str) -> String {
+    match words {
         [] => String::new(),
-        [only] => format!("`{only}`"),
-        [first @ .., last] => {
-            let first: Vec<_> = first.iter().map(|name| format!("`{name}`")).collect();
-            format!("{} or `{last}`", first.join(", "))
-        }
+        [only] => only.clone(),
+        [first @ .., end] => format!("{} {last} {end}", first.join(", ")),
     }
 }
 
-/// The known name that was probably meant.
+/// The known name of a field or a word that was probably meant.
 pub(super) fn nearest<'n>(typed: &str, known: &[&'n str]) -> Option<&'n str> {
+    closest(&typed.to_lowercase().replace(['-', ' '], "_"), known.iter().copied())
+}
+
+/// The known name that differs so little that it was probably meant.
+pub(super) fn closest<'n>(typed: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     if typed.len() > LONGEST {
         return None;
     }
-    let typed = typed.to_lowercase().replace(['-', ' '], "_");
+    let most = |name: &str| (name.len() / 3).max(1);
     known
-        .iter()
-        .map(|name| (strsim::damerau_levenshtein(&typed, name), *name))
-        .filter(|(distance, name)| *distance <= (name.len() / 3).max(1))
+        .filter(|name| name.len().abs_diff(typed.len()) <= most(name))
+        .map(|name| (strsim::damerau_levenshtein(typed, name), name))
+        .filter(|(distance, name)| *distance <= most(name))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)
 }

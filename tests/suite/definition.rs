@@ -5,7 +5,9 @@ mod anything;
 mod bad;
 mod files;
 mod good;
+mod matrix;
 mod names;
+mod needs;
 mod terms;
 
 use setlist::definition::{self, Diagnostics};

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use setlist::definition;
 
-const PIECES: [&str; 42] = [
+const PIECES: [&str; 46] = [
     "queues:",
     "defaults:",
     "jobs:",
@@ -12,6 +12,10 @@ const PIECES: [&str; 42] = [
     "env:",
     "timeout:",
     "id:",
+    "needs: ",
+    "matrix: ",
+    "${matrix.a}",
+    "${",
     "<<:",
     " ",
     "  ",
@@ -98,6 +102,9 @@ fn shapes() -> impl Strategy<Value = String> {
             "16MiB",
             "timeout",
             "all",
+            "q/a",
+            "x-${matrix.a}",
+            "${{ matrix.é }",
             "日本",
         ][..],
     );
@@ -117,6 +124,9 @@ fn shapes() -> impl Strategy<Value = String> {
             "shell",
             "é",
             "parallel",
+            "needs",
+            "job",
+            "matrix",
             "retry",
             "max",
             "max_delay",

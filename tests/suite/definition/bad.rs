@@ -15,7 +15,6 @@ fn unknown_fields() {
     bad("field_of_a_job_in_a_queue", "queues:\n  q:\n    run: a\n");
     bad("field_of_a_job_in_defaults", "defaults:\n  args: [a]\n  title: T\nqueues: {}\n");
     bad("jobs_at_the_top", "jobs: [a]\nqueues: {}\n");
-    bad("fields_that_come_later", "queues:\n  q:\n    - run: a\n      needs: [x]\n      matrix: {a: [1]}\n");
     bad("hostile_field", "queues:\n  q:\n    - run: a\n      \"\\e[31m\\u0007evil\\n\": 1\n");
 }
 

@@ -1,0 +1,253 @@
+//! Jobs of a matrix: what they are called, where their values stand, and what is said of bad ones.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::*;
+
+/// Name and title of every job of the first queue.
+fn labels(plan: &Plan) -> Vec<(&str, &str)> {
+    let jobs = plan.queues[0].jobs.iter();
+    jobs.map(|job| (job.name.as_deref().unwrap(), job.title.as_str())).collect()
+}
+
+fn needs(job: &Definition) -> Vec<String> {
+    job.terms.needs.iter().map(|need| need.job.to_string()).collect()
+}
+
+fn env(job: &Definition) -> BTreeMap<String, Option<String>> {
+    script(job).setup.env.clone()
+}
+
+#[test]
+fn there_is_a_job_for_each_combination() {
+    let plan = good(
+        "queues: {q: [{title: Test, run: 'cargo +$rust test', matrix: {rust: [1.80, nightly], os: [linux, 'Mac OS']}}, last]}",
+    );
+    assert_eq!(
+        labels(&plan),
+        [
+            ("test-1-80-linux", "Test (1.80, linux)"),
+            ("test-1-80-mac-os", "Test (1.80, Mac OS)"),
+            ("test-nightly-linux", "Test (nightly, linux)"),
+            ("test-nightly-mac-os", "Test (nightly, Mac OS)"),
+            ("last", ""),
+        ]
+    );
+    let job = &plan.queues[0].jobs[1];
+    assert_eq!(script(job).program, shell("cargo +$rust test"));
+    let variables = [("os", "Mac OS"), ("rust", "1.80")];
+    assert_eq!(env(job), variables.map(|(name, value)| (name.to_owned(), Some(value.to_owned()))).into());
+}
+
+#[test]
+fn values_stand_in_the_fields_of_a_job() {
+    let plan = good(
+        r#"
+queues:
+  q:
+    - id: all
+      title: On ${matrix.os}, ${matrix.n} times
+      command: ["run-${matrix.os}", "-n", "${matrix.n}", "$os ${other} ${{x}} $"]
+      args: ["${matrix.n}", "${matrix.n}0", "${matrix.flag}"]
+      kwargs: {os: "${matrix.os}"}
+      env: {OS: "${matrix.os}", os: own}
+      cwd: "in/${matrix.os}"
+      stdin: "${matrix.os}${matrix.os}"
+      confirm: Really on ${matrix.os}?
+      tags: ["${matrix.os}"]
+      env_file: ["${matrix.os}.env"]
+      weight: ${matrix.n}
+      timeout: ${matrix.n}m
+      retry: {max: "${matrix.n}", delay: 1s}
+      matrix: {os: [Linux], n: [2], flag: [true]}
+    - {run: a, shell: "python${matrix.v}", matrix: {v: [3]}}
+"#,
+    );
+    let job = &plan.queues[0].jobs[0];
+    assert_eq!((job.name.as_deref(), &*job.title), (Some("all-linux-2-true"), "On Linux, 2 times"));
+    let words = ["run-Linux", "-n", "2", "$os ${other} ${{x}} $"].map(String::from).to_vec();
+    assert_eq!(script(job).program, Program::Command(words));
+    assert_eq!(job.arguments.args, [json!(2), json!("20"), json!(true)], "a value alone is what it is");
+    assert_eq!(json!(job.arguments.kwargs), json!({"os": "Linux"}));
+    assert_eq!((&env(job)["OS"], &env(job)["os"]), (&Some("Linux".into()), &Some("own".into())));
+    let setup = &script(job).setup;
+    assert_eq!((setup.cwd.as_deref(), setup.stdin.as_deref()), (Some("in/Linux".as_ref()), Some("LinuxLinux")));
+    assert_eq!((&*setup.env_files, setup.timeout.unwrap().as_secs()), (&["Linux.env".into()][..], 120));
+    assert_eq!((job.terms.confirm.as_deref(), job.terms.weight, job.terms.retry.max), (Some("Really on Linux?"), 2, 2));
+    assert_eq!(job.tags, ["Linux"]);
+    let Program::Run { shell, .. } = &script(&plan.queues[0].jobs[1]).program else { panic!() };
+    assert_eq!(**shell, ["python3"]);
+}
+
+#[test]
+fn jobs_without_a_title_are_told_apart() {
+    let plan = good(
+        "queues: {q: [{run: \"\\n make all\", matrix: {a: [1]}}, {command: [make, all], matrix: {a: [1]}}, {command: [make, \"${matrix.a}\"], matrix: {a: [1]}}]}",
+    );
+    assert_eq!(labels(&plan), [("make-all-1", "make all (1)"), ("make-all-2-1", "make all (1)"), ("make-1", "")]);
+}
+
+#[test]
+fn names_never_clash() {
+    let plan = good(
+        r#"
+queues:
+  q:
+    - {id: t, run: a, matrix: {v: [a b, a-b, "", "+", "1", "²", "日本"]}}
+    - {id: t-a-b, run: x}
+    - {title: T, run: x}
+    - {title: "Test ${matrix.v}", run: x, matrix: {v: [1]}}
+    - {title: Test, run: x}
+"#,
+    );
+    let names: Vec<&str> = labels(&plan).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(
+        names,
+        ["t-a-b-2", "t-a-b-3", "t-empty", "t-u2b", "t-1", "t-²", "t-日本", "t-a-b", "t-2", "test-1", "test-2"]
+    );
+}
+
+#[test]
+fn a_job_keeps_its_identity_when_values_come_and_go() {
+    let jobs = |matrix: &str| {
+        let plan = good(&format!("queues: {{q: [{{id: t, run: a, timeout: 1m, matrix: {matrix}}}]}}"));
+        let jobs = plan.queues[0].jobs.iter();
+        jobs.map(|job| (job.name.clone().unwrap(), job.digest.unwrap())).collect::<BTreeMap<Arc<str>, i64>>()
+    };
+    let before = jobs("{v: [1, 2], w: [x]}");
+    let after = jobs("{v: [0, 1, 2], w: [x, y]}");
+    assert_eq!((before.len(), after.len()), (2, 6));
+    assert!(before.iter().all(|job| after.get(job.0) == Some(job.1)));
+    let mut digests: Vec<i64> = after.into_values().collect();
+    digests.sort_unstable();
+    digests.dedup();
+    assert_eq!(digests.len(), 6);
+    let digest = |entry: &str| good(&format!("queues: {{q: [{entry}]}}")).queues[0].jobs[0].digest.unwrap();
+    let one = digest("{run: a, timeout: 1m, matrix: {v: [1], w: [x]}}");
+    assert_eq!(one, before["t-1-x"]);
+    for other in [
+        "{run: a, timeout: 2m, matrix: {v: [1], w: [x]}}",
+        "{run: a, timeout: 1m, matrix: {v: ['1'], w: [x]}}",
+        "{run: a, timeout: 1m, matrix: {w: [1], v: [x]}}",
+        "{run: a, timeout: 1m}",
+    ] {
+        assert_ne!(digest(other), one, "{other}");
+    }
+    // It is kept in stores, so it may never change.
+    assert_eq!(one, DIGEST_OF_A_COMBINATION);
+}
+
+const DIGEST_OF_A_COMBINATION: i64 = 233_513_787_693_007_030;
+
+#[test]
+fn a_matrix_is_needed_as_a_whole_or_by_the_job() {
+    let plan = good(
+        r#"
+queues:
+  q:
+    - {id: build, run: a, matrix: {os: [linux, Mac OS]}}
+    - {id: test, run: b, matrix: {os: [Mac OS, linux]}, needs: ["build-${matrix.os}"]}
+    - {id: pack, run: c, needs: [test]}
+    - {id: one, run: d, needs: [test-linux]}
+  r:
+    - {run: e, needs: [{job: q/build, on: finish}]}
+"#,
+    );
+    let jobs = &plan.queues[0].jobs;
+    assert_eq!([needs(&jobs[2]), needs(&jobs[3])], [["q/build-mac-os"], ["q/build-linux"]]);
+    assert_eq!(needs(&jobs[4]), ["q/test-mac-os", "q/test-linux"]);
+    assert_eq!(needs(&jobs[5]), ["q/test-linux"]);
+    assert_eq!(needs(&plan.queues[1].jobs[0]), ["q/build-linux", "q/build-mac-os"]);
+}
+
+#[test]
+fn the_line_of_a_job_of_a_matrix() {
+    let yaml = "queues:\n  q:\n    - {run: a, matrix: {v: [1, 2]}}\n    - a-2\n    - {id: x, run: a, matrix: {v: [1, 2]}}\n    - a\n";
+    let plan = good(yaml);
+    let lines = labels(&plan).into_iter().map(|(name, _)| (name, definition::line_of(yaml, "q", name).unwrap()));
+    assert_eq!(lines.collect::<Vec<_>>(), [("a-1", 3), ("a-2", 3), ("a-2-2", 4), ("x-1", 5), ("x-2", 5), ("a-3", 6)]);
+}
+
+#[test]
+fn bad_matrices() {
+    bad(
+        "matrices",
+        "queues:
+  q:
+    - {run: a, matrix: {}}
+    - {run: b, matrix: [x]}
+    - {run: c, matrix: {v: []}}
+    - {run: d, matrix: {v: x}}
+    - {run: e, matrix: {v: [1, ~, [2]]}}
+    - {run: f, matrix: {v: [1, 2, 1]}}
+    - {run: g, matrix: {rust-version: [1], 2v: [1], SETLIST_JOB: [1]}}
+    - {run: h, matrix: {v: [1], v: [2]}}
+",
+    );
+    bad(
+        "blanks",
+        r#"queues:
+  q:
+    - title: Test ${matrix.oss}
+      command: [make, "${matrix.target}", "${{ matrix.os }}", "${matrix.os"]
+      env: {A: "${ matrix.os }"}
+      matrix: {os: [linux, mac]}
+    - id: x-${matrix.os}
+      run: |
+        echo "${matrix.os}"
+      matrix: {os: [linux, mac]}
+    - run: a
+      timeout: ${matrix.time}
+      matrix: {time: [1m, soon, later]}
+    - run: echo ${{ matrix.os }}
+      matrix: {os: [linux]}
+"#,
+    );
+    bad(
+        "blanks_without_a_matrix",
+        r#"defaults: {cwd: "${matrix.os}"}
+queues:
+  q:
+    env: {A: "${matrix.os}"}
+    jobs:
+      - {title: "T ${matrix.os}", run: "node ${matrix.os}", args: ["${matrix.os}"]}
+"#,
+    );
+    bad(
+        "needs_of_a_matrix",
+        r#"queues:
+  q:
+    - {id: a, run: a, matrix: {v: [1, 2]}, needs: [a]}
+    - {id: b, run: a, matrix: {v: [1, 2]}, needs: [b-1]}
+    - {id: c, run: a, matrix: {v: [1, 2]}, needs: ["a-${matrix.v}", "e-${matrix.v}"]}
+    - {id: d, run: a, needs: [a, a-2]}
+"#,
+    );
+    bad(
+        "circle_of_a_matrix",
+        r#"queues:
+  q:
+    - {id: a, run: a, matrix: {v: [1, 2]}, needs: ["b-${matrix.v}"]}
+    - {id: b, run: a, matrix: {v: [1, 2]}, needs: ["a-${matrix.v}"]}
+"#,
+    );
+    let list = format!("[{}]", (0..101).map(|n| n.to_string()).collect::<Vec<_>>().join(", "));
+    let report = refused(&format!("queues: {{q: [{{run: a, matrix: {{a: {list}, b: {list}}}}}]}}"));
+    assert_eq!(report.list[0].message, "this matrix makes 10201 jobs, at most 10000 are allowed");
+}
+
+#[test]
+fn matrices_cannot_fill_the_memory() {
+    let list = format!("&l [{}]", (0..100).map(|n| n.to_string()).collect::<Vec<_>>().join(", "));
+    let text = "x".repeat(100_000);
+    let one = format!("{{run: {text}, matrix: {{a: {list}}}}}");
+    assert_eq!(good(&format!("queues: {{q: [{one}]}}")).queues[0].jobs.len(), 100);
+    let large = "with these, the jobs of the matrices in this file take more than 64 MiB";
+    let seven = one.replacen("&l ", "", 1) + ", ";
+    assert_eq!(refused(&format!("queues: {{q: [{}]}}", seven.repeat(7))).list[0].message, large);
+    let square = format!("queues: {{q: [{{run: {text}, matrix: {{a: {list}, b: *l}}}}]}}");
+    assert_eq!(refused(&square).list[0].message, large);
+}

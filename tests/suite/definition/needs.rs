@@ -1,0 +1,164 @@
+//! What jobs need: found by name over all queues, and refused where it can never be met.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use setlist::model::{On, Target};
+
+use super::*;
+
+/// What a job of a plan needs, as `queue/name`, with the way in which it has to finish unless that is a success.
+fn needs(plan: &Plan, queue: usize, job: usize) -> Vec<String> {
+    let needs = plan.queues[queue].jobs[job].terms.needs.iter();
+    let needs = needs.map(|need| match need.on {
+        On::Success => need.job.to_string(),
+        on => format!("{}:{on:?}", need.job),
+    });
+    needs.collect()
+}
+
+#[test]
+fn needs_are_found_in_the_queue_and_in_others() {
+    let plan = good(
+        r"
+queues:
+  build:
+    - {title: Unit tests, run: a, needs: [lint, deploy/check]}
+    - {id: lint, run: b, needs: cargo-fetch}
+    - cargo fetch
+    - {run: c, needs: [{job: lint, on: failure}, {job: unit-tests, on: finish}, {job: cargo-fetch}]}
+    - {run: d, needs: {job: lint, on: success}}
+    - {run: e, needs: build/lint}
+    - {run: f, needs: []}
+  deploy:
+    jobs: [{id: check, run: a, needs: 'odd/queue/x'}]
+  odd/queue: [x]
+",
+    );
+    assert_eq!(needs(&plan, 0, 0), ["build/lint", "deploy/check"]);
+    assert_eq!(needs(&plan, 0, 1), ["build/cargo-fetch"]);
+    assert_eq!(needs(&plan, 0, 3), ["build/lint:Failure", "build/unit-tests:Finish", "build/cargo-fetch"]);
+    assert_eq!([needs(&plan, 0, 4), needs(&plan, 0, 5)], [["build/lint"], ["build/lint"]]);
+    assert_eq!([needs(&plan, 0, 2), needs(&plan, 0, 6)], [[""; 0], [""; 0]]);
+    assert_eq!(plan.queues[1].jobs[0].terms.needs[0].job, Target::Named("odd/queue".into(), "x".into()));
+}
+
+#[test]
+fn needs_that_nobody_has() {
+    bad(
+        "unknown_needs",
+        "queues:
+  build:
+    - {id: lint, run: a}
+    - {title: Unit tests, run: b, needs: lnt}
+    - {run: c, needs: [Unit tests, package]}
+    - {run: d, needs: [deploy/pakage, deplyo/package, nowhere/x]}
+    - {run: e, needs: ['#7', 7]}
+    - {run: f, needs: [pakage, quite something else]}
+    - {run: g, needs: [{job: Lint, on: finished}, {jbo: lint}, {on: finish}, [lint], '', ~]}
+  deploy:
+    jobs: [{id: package, run: a, needs: build/unit-test}]
+",
+    );
+    bad(
+        "needs_of_a_queue",
+        "defaults: {needs: [a], confirm: x}\nqueues:\n  q:\n    needs: [a]\n    matrix: {a: [1]}\n",
+    );
+    bad(
+        "needs_twice",
+        "queues:\n  q:\n    - a\n    - {run: b, needs: [a, q/a]}\n    - {run: c, needs: [a, {job: a, on: failure}]}\n",
+    );
+    bad("needs_itself", "queues:\n  q:\n    - {id: a, run: a, needs: a}\n    - {id: b, run: a, needs: [q/b]}\n");
+}
+
+#[test]
+fn needs_of_jobs_that_cannot_be_read_are_no_second_error() {
+    let report = refused(
+        "queues:\n  q:\n    - {id: a, run: a, tiemout: 1}\n    - {run: b, needs: [a, r/x, s/y]}\n    - {id: c}\n    - {run: d, needs: c}\n  r: text\n  s: {jobs: text}\n",
+    );
+    let messages: Vec<&str> = report.list.iter().map(|diagnostic| diagnostic.message.as_str()).collect();
+    assert_eq!(
+        messages,
+        [
+            "unknown field `tiemout`",
+            "this job has nothing to run",
+            "expected a list of jobs or a map of the queue's fields, found text",
+            "expected a list of jobs, found text"
+        ]
+    );
+}
+
+#[test]
+fn circles() {
+    bad("circle_of_two", "queues:\n  q:\n    - {id: a, run: a, needs: b}\n    - {id: b, run: b, needs: [a]}\n");
+    bad(
+        "circle_over_queues",
+        "queues:
+  build:
+    - id: test
+      run: a
+      needs: [lint, deploy/check]
+    - id: lint
+      run: b
+    - id: pack
+      run: c
+      needs:
+        - job: test
+          on: finish
+  deploy:
+    jobs:
+      - {id: check, run: d, needs: [build/lint, build/pack]}
+",
+    );
+    let long: String = (0..6).fold(String::new(), |mut yaml, n| {
+        writeln!(yaml, "    - {{id: j{n}, run: a, needs: [j{}]}}", (n + 1) % 6).unwrap();
+        yaml
+    });
+    bad("circle_of_many", &format!("queues:\n  q:\n{long}"));
+    bad(
+        "two_circles",
+        "queues:\n  q:\n    - {id: a, run: a, needs: b}\n    - {id: b, run: b, needs: [a, c]}\n    - {id: c, run: c, needs: b}\n",
+    );
+}
+
+/// A queue of jobs each of which needs the one before, and these.
+fn chain(length: usize, also: impl Fn(usize) -> String) -> String {
+    (0..length).fold(String::from("queues:\n  q:\n    - {id: j0, run: a}\n"), |mut yaml, n| {
+        writeln!(yaml, "    - {{id: j{}, run: a, needs: [j{n}{}]}}", n + 1, also(n)).unwrap();
+        yaml
+    })
+}
+
+#[test]
+fn a_long_chain_is_no_trouble() {
+    let plan = good(&chain(20_000, |n| if n == 0 { String::new() } else { ", j0".to_owned() }));
+    assert_eq!(plan.queues[0].jobs.len(), 20_001);
+    assert_eq!(needs(&plan, 0, 20_000), ["q/j19999", "q/j0"]);
+
+    let circle = chain(20_000, |_| String::new()).replacen("run: a", "run: a, needs: j20000", 1);
+    let report = refused(&circle);
+    assert_eq!(report.list[0].message, "20001 jobs wait for one another in a circle");
+    assert_eq!(report.list[0].related.len(), 49);
+
+    // Each of them makes a circle with all before it.
+    let circles = chain(3000, |n| if n == 0 { String::new() } else { ", j3000".to_owned() });
+    assert_eq!(refused(&circles).list.len(), 100);
+
+    // Each name is compared with all others only so often.
+    let unknown = chain(3000, |n| format!(", i{n}"));
+    let report = refused(&unknown);
+    assert_eq!((report.list.len(), report.more), (100, 2900));
+}
+
+#[test]
+fn too_many_needs_are_refused() {
+    let values = format!("[{}]", (0..32).map(|n| n.to_string()).collect::<Vec<_>>().join(", "));
+    let all = format!("matrix: {{a: {values}, b: {values}}}");
+    let yaml = format!("queues: {{q: [{{id: a, run: a, {all}}}, {{id: b, run: b, needs: a, {all}}}]}}");
+    let message = "the jobs of this file need more than 1,000,000 others, all taken together";
+    assert_eq!(refused(&yaml).list[0].message, message);
+    let plan = good(&yaml.replace(", 31]", "]"));
+    let [first, .., last] = &plan.queues[0].jobs[31 * 31..] else { panic!() };
+    assert_eq!(last.terms.needs.len(), 31 * 31);
+    assert!(Arc::ptr_eq(&first.terms, &last.terms));
+}
