@@ -28,7 +28,10 @@ pub(super) struct Attendance {
 }
 
 #[derive(Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is told and asked by itself; together they are no state machine")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is told and asked by itself; together they are no state machine"
+)]
 struct State {
     /// Somebody uses the supervisor.
     held: bool,

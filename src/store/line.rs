@@ -200,7 +200,7 @@ fn bytes(size: WindowSize) -> [u8; 4] {
 }
 
 fn size(bytes: [u8; 4]) -> Option<WindowSize> {
-    let [a, b, c, d] = *bytes;
+    let [a, b, c, d] = bytes;
     let (columns, rows) = (u16::from_le_bytes([a, b]), u16::from_le_bytes([c, d]));
     (columns > 0 && rows > 0).then_some(WindowSize { columns, rows })
 }
