@@ -9,6 +9,7 @@ mod folder;
 pub mod log;
 mod memory;
 mod sqlite;
+mod vigil;
 
 use chrono::{DateTime, Utc};
 
@@ -20,6 +21,7 @@ pub use error::StoreError;
 pub use folder::{Folder, RollCall, WorkerLock};
 pub use memory::Memory;
 pub use sqlite::Sqlite;
+pub use vigil::Vigil;
 
 /// How many events a store keeps at least for those who follow it; whoever is further behind loads the site again,
 /// which is faster by then.

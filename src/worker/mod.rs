@@ -16,7 +16,7 @@ mod reload;
 mod shift;
 
 pub use error::WorkerError;
-pub use hire::hire;
+pub use hire::{Succession, hire, replace};
 pub use office::Office;
 pub use process::{Order, Policy, Processed};
 pub use recover::{Buried, bury_the_dead};
