@@ -9,7 +9,7 @@ use super::args::{List, StateFilter};
 use super::record::{JobRecord, command, took};
 use super::site::OpenSite;
 use super::{CliError, Exit};
-use crate::model::{Job, Mode, Need, On, Outcome, Phase, QueueId, QueueRecord, Run, State, Waiting};
+use crate::model::{Job, Ledger, Mode, Need, On, Outcome, Phase, QueueId, QueueRecord, Run, State, Waiting};
 use crate::tui::text;
 
 /// Queues with their state and counts.
@@ -24,12 +24,14 @@ pub(super) fn status(mut site: OpenSite, names: &[String], json: bool) -> Result
     for id in &ids {
         let Some(queue) = ledger.queue(id) else { continue };
         if json {
-            line(&mut out, &QueueLine::of(id, queue))?;
+            line(&mut out, &QueueLine::of(id, queue, &ledger))?;
         } else {
             let QueueRecord { mode, pending, running, finished, failed, .. } = queue;
             let name = text::pad(&text::plain_line(id.as_str()), width, text::ELLIPSIS);
             let (pending, running, finished) = (pending.len(), running.len(), finished.len());
-            writeln!(out, "{name}  {:<10}  {pending:>7}  {running:>7}  {finished:>8}  {failed:>6}", mode.word())?;
+            let note = if ledger.is_unattended(id) { "  no worker; `setlist process` goes on" } else { "" };
+            let mode = mode.word();
+            writeln!(out, "{name}  {mode:<10}  {pending:>7}  {running:>7}  {finished:>8}  {failed:>6}{note}")?;
         }
     }
     out.flush()?;
@@ -88,10 +90,12 @@ struct QueueLine<'a> {
     running: usize,
     finished: usize,
     failed: usize,
+    /// How many workers serve it.
+    workers: usize,
 }
 
 impl<'a> QueueLine<'a> {
-    fn of(id: &'a QueueId, queue: &'a QueueRecord) -> Self {
+    fn of(id: &'a QueueId, queue: &'a QueueRecord, ledger: &Ledger) -> Self {
         Self {
             queue: id.as_str(),
             title: &queue.settings.title,
@@ -101,6 +105,7 @@ impl<'a> QueueLine<'a> {
             running: queue.running.len(),
             finished: queue.finished.len(),
             failed: queue.failed,
+            workers: ledger.workers().filter(|worker| worker.serves(id)).count(),
         }
     }
 }

@@ -5,7 +5,6 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
-use anyhow::Context;
 use clap::CommandFactory;
 
 use super::args::{Cli, SiteArgs, When};
@@ -13,11 +12,11 @@ use super::site::OpenSite;
 use super::{CliError, Exit};
 use crate::model::QueueId;
 use crate::store::{Sqlite, Store};
-use crate::tui::link::Tended;
+use crate::tui::link::{self, Tended};
 use crate::tui::theme::Look;
 use crate::tui::wake::Why;
 use crate::tui::{self, Options, TuiError};
-use crate::worker::{self, Office, WorkerError};
+use crate::worker::{self, Office, Succession, WorkerError};
 
 /// Opens the screen on the nearest site.
 pub(super) fn open(args: &SiteArgs, queue: Option<String>) -> Result<Exit, CliError> {
@@ -29,15 +28,15 @@ pub(super) fn open(args: &SiteArgs, queue: Option<String>) -> Result<Exit, CliEr
     if let Some(queue) = &queue {
         refuse_slip(&mut site, queue)?;
     }
-    let program = env::current_exe().context("can't find this program's own file")?;
     let (office, mut second) = (site.office.clone(), Sqlite::open(&site.office.state)?);
-    let hire = move || worker::hire(&mut second, &office, &program).map_err(|error| error.to_string());
+    let hire = move || worker::hire(&mut second, &office).map_err(|error| error.to_string());
     let (office, mut third) = (site.office.clone(), None);
-    let tend = move || tend(&mut third, &office).map_err(|error| error.to_string());
+    let tend = move |died| tend(&mut third, &office, died).map_err(|error| error.to_string());
     let left = tui::run(Options {
         store: site.store,
         site_name: name(site.office.home()),
         file: site.office.file,
+        state: site.office.state,
         queue: queue.map(QueueId::from),
         broken: site.broken.map(Into::into),
         look: look(args.color),
@@ -68,14 +67,21 @@ fn refuse_slip(site: &mut OpenSite, queue: &str) -> Result<(), CliError> {
     }
 }
 
-/// Ends the runs of workers that have died. The store is opened when somebody first looks: the first frame comes before.
-fn tend(store: &mut Option<Sqlite>, office: &Office) -> Result<Tended, WorkerError> {
+/// Ends the runs of workers that have died, and has somebody go on with their work if one did while the screen was open:
+/// opening it starts nothing. The store is opened when somebody first looks: the first frame comes before.
+fn tend(store: &mut Option<Sqlite>, office: &Office, died: bool) -> Result<Tended, WorkerError> {
     let store = match store {
         Some(store) => store,
         None => store.insert(Sqlite::open(&office.state)?),
     };
     let buried = worker::bury_the_dead(store, office)?;
-    Ok(Tended { interrupted: buried.jobs, workers: !store.workers()?.is_empty() })
+    let work = if died || buried.workers > 0 { worker::replace(store, office)? } else { Succession::Settled };
+    let work = match work {
+        Succession::Settled => link::Succession::Settled,
+        Succession::Hired => link::Succession::Hired,
+        Succession::Hopeless => link::Succession::Hopeless,
+    };
+    Ok(Tended { interrupted: buried.jobs, workers: !store.workers()?.is_empty(), work })
 }
 
 impl From<TuiError> for CliError {

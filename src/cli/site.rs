@@ -12,7 +12,7 @@ use super::{CliError, Exit};
 use crate::definition;
 use crate::model::{Command, Event, Job, JobId, Ledger, QueueId};
 use crate::store::{Folder, Sqlite, Store, StoreError};
-use crate::worker::{self, Office};
+use crate::worker::{self, Office, Succession};
 
 /// A site whose store is open.
 pub(super) struct OpenSite {
@@ -31,14 +31,38 @@ impl OpenSite {
         let state = state(args, &file)?;
         let mut store: Box<dyn Store> = Box::new(Sqlite::open(&state)?);
         let broken = reconcile(store.as_mut(), &file)?;
-        let office = Office { file, state };
+        let program = std::env::current_exe().context("can't find this program's own file")?;
+        let mut site = Self { office: Office { file, state, program }, store, broken };
         // Nobody else may be there to say that what a dead worker ran is running no more.
-        let buried = worker::bury_the_dead(store.as_mut(), &office)?;
+        site.bury()?;
+        Ok(site)
+    }
+
+    /// For a command that goes on: ends the runs of workers that have died, and has somebody go on with their work when
+    /// one `died` meanwhile.
+    pub(super) fn tend(&mut self, died: bool) -> Result<(), CliError> {
+        if !(self.bury()? || died) {
+            return Ok(());
+        }
+        match worker::replace(self.store.as_mut(), &self.office)? {
+            Succession::Settled => {}
+            Succession::Hired => complain("another worker goes on"),
+            Succession::Hopeless => complain(&format!(
+                "workers keep dying, and no other was started; see {}",
+                self.office.state.diary().display()
+            )),
+        }
+        Ok(())
+    }
+
+    /// Ends the runs of workers that have died, and says so; tells whether any had.
+    fn bury(&mut self) -> Result<bool, CliError> {
+        let buried = worker::bury_the_dead(self.store.as_mut(), &self.office)?;
         if buried.jobs > 0 {
             let jobs = count(buried.jobs, "job");
             complain(&format!("a worker has died: {jobs} interrupted; `setlist retry --failed` runs them again"));
         }
-        Ok(Self { office, store, broken })
+        Ok(buried.workers > 0)
     }
 
     /// The site, if its file has no errors: for commands that would act on what the file says.
@@ -67,8 +91,7 @@ impl OpenSite {
 
     /// Makes sure that a worker is there for what was asked.
     pub(super) fn hire(&mut self) -> Result<(), CliError> {
-        let program = std::env::current_exe().context("can't find this program's own file")?;
-        Ok(worker::hire(self.store.as_mut(), &self.office, &program)?)
+        Ok(worker::hire(self.store.as_mut(), &self.office)?)
     }
 
     /// The job that `text` means: `queue/name`, `7` or `#7`.

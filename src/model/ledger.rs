@@ -118,6 +118,12 @@ impl Ledger {
         asking.filter_map(|(_, id)| self.jobs.get(id))
     }
 
+    /// Whether a queue is being processed and no worker is there to do it.
+    pub fn is_unattended(&self, queue: &QueueId) -> bool {
+        let processing = self.queues.get(queue).is_some_and(|record| record.mode == Mode::Processing);
+        processing && !self.workers.values().any(|worker| worker.serves(queue))
+    }
+
     /// The earliest time for which a job of a queue waits and for nothing else.
     pub fn next_time(&self, queue: &QueueId) -> Option<DateTime<Utc>> {
         self.indexes.get(queue)?.timed.first().map(|(until, _)| *until)

@@ -6,6 +6,8 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use rustix::process::Pid;
+
 use super::StoreError;
 use crate::model::{RunId, WorkerId};
 
@@ -118,6 +120,14 @@ impl Folder {
         file.map_err(|source| StoreError::io(path, source))
     }
 
+    /// The list of workers that were hired in place of others, for nobody else until it is closed.
+    pub fn open_replacements(&self) -> Result<File, StoreError> {
+        let path = self.path.join("replacements");
+        let file = open_private(&path)?;
+        file.lock().map_err(|source| StoreError::io(path, source))?;
+        Ok(file)
+    }
+
     /// Says that `worker`, this process, is alive. The kernel takes the word back when the process ends.
     pub fn hold_worker(&self, worker: WorkerId) -> Result<WorkerLock, StoreError> {
         let path = self.workers().join(worker.to_string());
@@ -137,6 +147,17 @@ impl Folder {
             Ok(file) => file.try_lock_shared().is_err(),
             Err(error) => error.kind() != io::ErrorKind::NotFound,
         }
+    }
+
+    /// The process that says it is `worker`; none where nothing is written yet.
+    pub(super) fn worker_process(&self, worker: WorkerId) -> Option<Pid> {
+        Pid::from_raw(fs::read_to_string(self.workers().join(worker.to_string())).ok()?.trim().parse().ok()?)
+    }
+
+    /// The workers that have said here that they are alive, and may have died since.
+    pub(super) fn signs_of_life(&self) -> Vec<WorkerId> {
+        let entries = fs::read_dir(self.workers()).into_iter().flatten();
+        entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok().map(WorkerId)).collect()
     }
 
     /// Takes away what a worker that died has left here.

@@ -10,6 +10,7 @@ mod line;
 pub mod log;
 mod memory;
 mod sqlite;
+mod vigil;
 
 use chrono::{DateTime, Utc};
 
@@ -22,6 +23,7 @@ pub use folder::{Folder, RollCall, WorkerLock};
 pub use line::{LineReader, LineWriter, Lines, Unreachable};
 pub use memory::Memory;
 pub use sqlite::Sqlite;
+pub use vigil::Vigil;
 
 /// How many events a store keeps at least for those who follow it; whoever is further behind loads the site again,
 /// which is faster by then.

@@ -26,17 +26,18 @@ type Acted = Result<Vec<Effect>, String>;
 impl Screen {
     /// Does what a key asks for, or says why it can't be done.
     pub(super) fn act(&mut self, action: Action, now: DateTime<Utc>) -> Vec<Effect> {
-        let acted = if self.diagnosis().is_some() { self.act_on_diagnosis(action) } else { self.attempt(action) };
+        let acted =
+            if self.diagnosis().is_some() { self.act_on_diagnosis(action, now) } else { self.attempt(action, now) };
         acted.unwrap_or_else(|why| {
             self.notices.say(Tone::Refused, why, now);
             Vec::new()
         })
     }
 
-    fn attempt(&mut self, action: Action) -> Acted {
+    fn attempt(&mut self, action: Action, now: DateTime<Utc>) -> Acted {
         match action {
-            Action::Process => self.process(),
-            Action::ProcessAll => self.process_all(),
+            Action::Process => self.process(now),
+            Action::ProcessAll => self.process_all(now),
             Action::Run => self.run_chosen(),
             Action::RunFailed => self.run_failed(),
             Action::Cancel => {
@@ -91,11 +92,11 @@ impl Screen {
     }
 
     /// While the diagnosis is in view, the jobs under it are out of reach.
-    fn act_on_diagnosis(&mut self, action: Action) -> Acted {
+    fn act_on_diagnosis(&mut self, action: Action, now: DateTime<Utc>) -> Acted {
         let scroll = self.file.scroll;
         match action {
             Action::Edit | Action::Help | Action::Quit | Action::StopAndQuit | Action::Suspend => {
-                return self.attempt(action);
+                return self.attempt(action, now);
             }
             Action::Back => self.file.hidden = true,
             Action::Down | Action::OutputDown => self.file.scroll = scroll.saturating_add(1),
@@ -156,9 +157,12 @@ impl Screen {
         })
     }
 
-    fn process(&mut self) -> Acted {
+    fn process(&mut self, now: DateTime<Utc>) -> Acted {
         let queue = self.with_queue()?;
         match self.mode() {
+            Mode::Processing if self.site.read(|ledger| self.is_unattended(&queue, ledger, now)) => {
+                Ok(submit(Vec::new(), Asked::GoOn(vec![queue]), true))
+            }
             Mode::Processing => {
                 Ok(submit(vec![Command::Pause { queue: queue.clone() }], Asked::Pause(vec![queue]), false))
             }
@@ -187,7 +191,7 @@ impl Screen {
         self.open(Dialog::Ask { question, then: confirmed, otherwise: Some(order) })
     }
 
-    fn process_all(&mut self) -> Acted {
+    fn process_all(&mut self, now: DateTime<Utc>) -> Acted {
         let queues = |wanted: fn(Mode, bool) -> bool| -> Vec<QueueId> {
             self.site.read(|ledger| {
                 let queues = ledger.queues();
@@ -196,6 +200,13 @@ impl Screen {
             })
         };
         let processing = queues(|mode, _| mode == Mode::Processing);
+        let unattended: Vec<QueueId> = self.site.read(|ledger| {
+            let mine = processing.iter().filter(|queue| self.is_unattended(queue, ledger, now));
+            mine.cloned().collect()
+        });
+        if !unattended.is_empty() {
+            return Ok(submit(Vec::new(), Asked::GoOn(unattended), true));
+        }
         if !processing.is_empty() {
             let pause = processing.iter().map(|queue| Command::Pause { queue: queue.clone() }).collect();
             return Ok(submit(pause, Asked::Pause(processing), false));

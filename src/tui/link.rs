@@ -1,24 +1,25 @@
 //! The screen's end of the store. It has a thread of its own, so that a key never waits for a disk.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
-use crate::model::RunId;
-use crate::store::{Listener, Store, StoreError};
+use crate::model::{Event, RunId};
+use crate::store::{Folder, Listener, Store, StoreError, Vigil};
 
-use super::action::Action;
 use super::told;
 use super::wake::{Answered, Bell, Order, Wake};
 
 /// Makes sure that a worker lives; the error says why none could be started.
 pub type Hire = Box<dyn FnMut() -> Result<(), String> + Send>;
 
-/// Looks after the workers: ends the runs of those that have died. The error says why it can't.
-pub type Tend = Box<dyn FnMut() -> Result<Tended, String> + Send>;
+/// Looks after the workers: ends the runs of those that have died. When it is told that one has died while the screen was
+/// open, or finds one, it has somebody go on with what that one has left. The error says why it can't.
+pub type Tend = Box<dyn FnMut(bool) -> Result<Tended, String> + Send>;
 
 /// What was found when somebody looked after the workers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,10 +28,23 @@ pub struct Tended {
     pub interrupted: usize,
     /// Whether there is any worker to look after.
     pub workers: bool,
+    /// What becomes of the work that a dead worker has left.
+    pub work: Succession,
 }
 
-/// How often somebody looks after the workers: nobody rings when one dies.
-const ROUND: Duration = Duration::from_secs(5);
+/// What becomes of the work that a dead worker has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Succession {
+    /// There is none, or somebody does it.
+    Settled,
+    /// Another worker was hired for it.
+    Hired,
+    /// Workers keep dying: nobody was hired.
+    Hopeless,
+}
+
+/// How often somebody looks after the workers: a fallback for those whose death nobody can watch.
+const ROUND: Duration = Duration::from_secs(60);
 
 /// What the link is asked to do.
 #[derive(Debug)]
@@ -46,6 +60,8 @@ pub enum Request {
     },
     /// The store has changed: look what is new.
     Look,
+    /// A worker has died.
+    Tend,
 }
 
 /// A connection to the store that follows it. What it learns goes to `wakes`, in order: news before the answer to
@@ -54,6 +70,8 @@ pub struct Link {
     store: Box<dyn Store>,
     hire: Hire,
     tend: Option<Tend>,
+    /// Notices when a worker dies.
+    vigil: Option<Vigil>,
     wakes: Sender<Wake>,
     /// The last event that the screen has been told of.
     seq: u64,
@@ -65,7 +83,7 @@ pub struct Link {
 impl Link {
     /// A link that has told of everything up to event `seq`.
     pub fn new(store: Box<dyn Store>, seq: u64, hire: Hire, wakes: Sender<Wake>, grown: Bell) -> Self {
-        Self { store, hire, tend: None, wakes, seq, grown, log: None }
+        Self { store, hire, tend: None, vigil: None, wakes, seq, grown, log: None }
     }
 
     /// The same link, which looks after the workers besides.
@@ -74,15 +92,24 @@ impl Link {
         Self { tend: Some(tend), ..self }
     }
 
-    /// Runs on a thread until every sender of requests is gone. The store's own bell becomes requests to look.
-    pub fn spawn(self) -> Result<Sender<Request>, StoreError> {
+    /// Runs on a thread until every sender of requests is gone. The store's own bell becomes requests to look, the death
+    /// of a worker of the site whose state is in `folder` a request to tend.
+    pub fn spawn(mut self, folder: &Folder) -> Result<Sender<Request>, StoreError> {
         let (requests, inbox) = channel();
+        let knell = requests.clone();
+        let ring = Arc::new(move || drop(knell.send(Request::Tend)));
+        // Where it can't be kept, the rounds have to do.
+        self.vigil = Vigil::begin(folder, ring).ok();
         let bell = Bell::default();
         let listener = self.store.listen(bell.ring(requests.clone(), || Request::Look))?;
         let work = move || {
             let mut link = self;
             // What changed before anybody listened.
             link.look();
+            // Who died before anybody watched.
+            if link.store.workers().is_ok_and(|workers| !workers.is_empty()) {
+                link.tend(false);
+            }
             link.serve(&inbox, &bell);
             drop(listener);
         };
@@ -103,7 +130,7 @@ impl Link {
             let first = match first {
                 Ok(first) => first,
                 Err(RecvTimeoutError::Timeout) => {
-                    round = self.tend().then(|| Instant::now() + ROUND);
+                    round = self.tend(false).then(|| Instant::now() + ROUND);
                     continue;
                 }
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -119,7 +146,7 @@ impl Link {
                 let stale = match request {
                     Request::OpenLog { .. } => Some(nth) != last_log,
                     Request::Look => Some(nth) != last_look,
-                    Request::Submit(_) => false,
+                    Request::Submit(_) | Request::Tend => false,
                 };
                 if !stale {
                     self.obey(request, Utc::now());
@@ -134,13 +161,15 @@ impl Link {
             Request::Submit(order) => self.submit(order, now),
             Request::OpenLog { run, live } => self.open_log(run, live),
             Request::Look => self.look(),
+            Request::Tend => drop(self.tend(true)),
         }
     }
 
     fn submit(&mut self, order: Order, now: DateTime<Utc>) {
         let Order { commands, asked, hire } = order;
         let outcome = self.store.execute(&commands, now).map_err(|error| error.to_string());
-        let accepted = outcome.iter().flatten().any(Result::is_ok);
+        // Without any command it is only somebody to run the jobs who is wanted.
+        let accepted = commands.is_empty() || outcome.iter().flatten().any(Result::is_ok);
         self.look();
         self.tell(Wake::Answer(Answered { asked, outcome }));
         if hire
@@ -152,19 +181,15 @@ impl Link {
     }
 
     /// Looks after the workers; tells whether there are any.
-    fn tend(&mut self) -> bool {
+    fn tend(&mut self, died: bool) -> bool {
         let Some(tend) = &mut self.tend else { return false };
-        match tend() {
-            Ok(Tended { interrupted, workers }) => {
-                if interrupted > 0 {
+        match tend(died) {
+            Ok(tended) => {
+                if let Some(text) = told::tended(&tended) {
                     self.look();
-                    let key = Action::RunFailed.key();
-                    let jobs = told::jobs(interrupted, "job");
-                    self.tell(Wake::Trouble(format!(
-                        "a worker has died: {jobs} interrupted; {key} runs what failed again"
-                    )));
+                    self.tell(Wake::Trouble(text));
                 }
-                workers
+                tended.workers
             }
             Err(why) => {
                 self.tell(Wake::Trouble(why));
@@ -181,6 +206,9 @@ impl Link {
         };
         if let Some(last) = news.last() {
             self.seq = last.seq;
+            if news.iter().any(|recorded| matches!(recorded.event, Event::WorkerJoined { .. })) {
+                self.watch();
+            }
             self.tell(Wake::News(news));
         }
     }
@@ -189,9 +217,17 @@ impl Link {
         match self.store.load() {
             Ok(ledger) => {
                 self.seq = ledger.seq();
+                self.watch();
                 self.tell(Wake::Fresh(Box::new(ledger)));
             }
             Err(error) => self.tell(Wake::Trouble(error.to_string())),
+        }
+    }
+
+    /// There may be workers that nobody watches yet.
+    fn watch(&self) {
+        if let Some(vigil) = &self.vigil {
+            vigil.look_again();
         }
     }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use chrono::{Local, Utc};
 
 use crate::model::{Command, QueueId, Site};
-use crate::store::{Store, StoreError};
+use crate::store::{Folder, Store, StoreError};
 
 use super::link::{Hire, Link, Request, Tend};
 use super::state::{Screen, Setup};
@@ -25,6 +25,8 @@ pub struct Options {
     pub store: Box<dyn Store>,
     /// The site's `jobs.yaml`.
     pub file: PathBuf,
+    /// The folder of the site's state.
+    pub state: Folder,
     /// What the site is called on the screen.
     pub site_name: String,
     /// The queue to show first; it is created if it isn't there. Without it, the first one.
@@ -67,7 +69,7 @@ const BATCH: usize = 2_048;
 
 /// Opens the screen, and returns when it is left. The terminal is given back on every way out.
 pub fn run(options: Options) -> Result<Left, TuiError> {
-    let Options { mut store, file, site_name, queue, broken, look, hire, tend } = options;
+    let Options { mut store, file, state, site_name, queue, broken, look, hire, tend } = options;
     let ledger = store.load()?;
     let seq = ledger.seq();
     let opens = queue.as_ref().filter(|queue| ledger.queue(queue).is_none()).cloned();
@@ -86,7 +88,7 @@ pub fn run(options: Options) -> Result<Left, TuiError> {
     // The first frame waits for nothing else.
     terminal.draw(|frame| screen.draw(frame, Utc::now()))?;
     let grown = Bell::default();
-    let link = Link::new(store, seq, hire, sender.clone(), grown.clone()).tending(tend).spawn()?;
+    let link = Link::new(store, seq, hire, sender.clone(), grown.clone()).tending(tend).spawn(&state)?;
     if let Some(queue) = opens {
         let order = Order { commands: vec![Command::Open { queue }], asked: Asked::Open, hire: false };
         let _ = link.send(Request::Submit(order));

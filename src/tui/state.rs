@@ -34,7 +34,12 @@ pub struct Screen {
     pub(super) file: FileState,
     /// What was removed of late, the latest last.
     pub(super) undo: Vec<Undo>,
+    /// Since when some queue is processed by nobody.
+    unattended: Option<DateTime<Utc>>,
 }
+
+/// How long a queue may be processed by nobody before that is said: a worker that was just hired has still to join.
+const BIRTH: TimeDelta = TimeDelta::seconds(3);
 
 /// What the screen is told once.
 #[derive(Clone, Debug)]
@@ -86,7 +91,10 @@ impl Screen {
             notices: Notices::default(),
             file: FileState::default(),
             undo: Vec::new(),
+            unattended: None,
         };
+        // What was so before is so for longer than any birth takes.
+        screen.attend(DateTime::UNIX_EPOCH);
         screen.settle();
         screen
     }
@@ -139,7 +147,19 @@ impl Screen {
         let runs = self.queue.read(|record, ledger| !record.running.is_empty() || counts_down(ledger));
         let second = runs.then(|| now + TimeDelta::milliseconds(1000 - i64::from(now.timestamp_subsec_millis())));
         let expiry = self.notices.clone().expire(now);
-        second.into_iter().chain(expiry).min()
+        let lonely = self.unattended.map(|since| since + BIRTH).filter(|time| *time > now);
+        second.into_iter().chain(expiry).chain(lonely).min()
+    }
+
+    /// Whether a queue is processed by nobody, and not just since a moment ago.
+    pub(super) fn is_unattended(&self, queue: &QueueId, ledger: &Ledger, now: DateTime<Utc>) -> bool {
+        self.unattended.is_some_and(|since| since + BIRTH <= now) && ledger.is_unattended(queue)
+    }
+
+    /// Takes note of queues that are processed by nobody.
+    pub(super) fn attend(&mut self, now: DateTime<Utc>) {
+        let any = self.site.read(|ledger| ledger.queues().iter().any(|(id, _)| ledger.is_unattended(id)));
+        self.unattended = any.then(|| self.unattended.unwrap_or(now));
     }
 
     /// Whether there is a queue at all.

@@ -4,6 +4,7 @@ use crate::model::{Event, Job, JobId, Ledger, Mode, Phase, QueueId, Recorded};
 use crate::store::Answer;
 
 use super::action::Action;
+use super::link::{Succession, Tended};
 use super::notice::Tone;
 use super::wake::{Answered, Asked};
 
@@ -21,6 +22,26 @@ pub(super) struct Told {
     pub(super) added: Option<JobId>,
 }
 
+/// What to say when somebody has looked after the workers, if anything.
+pub(super) fn tended(tended: &Tended) -> Option<String> {
+    let again = Action::RunFailed.key();
+    let interrupted = jobs(tended.interrupted, "job");
+    Some(match (tended.work, tended.interrupted) {
+        (Succession::Settled, 0) => return None,
+        (Succession::Settled, _) => {
+            format!("a worker has died: {interrupted} interrupted; {again} runs what failed again")
+        }
+        (Succession::Hired, 0) => "a worker has died, another goes on".to_owned(),
+        (Succession::Hired, _) => {
+            format!("a worker has died: {interrupted} interrupted, another goes on; {again} runs what failed again")
+        }
+        (Succession::Hopeless, _) => {
+            let key = Action::Process.key();
+            format!("workers keep dying, nobody goes on: see .setlist/worker.log; {key} tries again")
+        }
+    })
+}
+
 /// What to say about an answer, over the site as it is afterwards.
 pub(super) fn told(answered: &Answered, ledger: &Ledger) -> Told {
     let answers = match &answered.outcome {
@@ -36,6 +57,10 @@ pub(super) fn told(answered: &Answered, ledger: &Ledger) -> Told {
     let done = |text: String| said(Tone::Done, text);
     match &answered.asked {
         Asked::Process(queues) => done(format!("processing {}", names(queues, answers))),
+        Asked::GoOn(queues) => {
+            let names: Vec<&str> = queues.iter().map(QueueId::as_str).collect();
+            done(format!("starting a worker for {}", names.join(", ")))
+        }
         Asked::Pause(queues) => done(format!("paused {}; what runs may finish", names(queues, answers))),
         Asked::Run(job) => done(ledger.job(*job).map(|job| run(job, ledger)).unwrap_or_default()),
         Asked::RunFailed => done(format!("running {} again", jobs(accepted, "failed job"))),

@@ -48,6 +48,7 @@ impl Screen {
             Wake::Repaint => effects.push(Effect::Repaint),
             Wake::Leave(why) => effects.push(Effect::Leave(why)),
         }
+        self.attend(now);
         self.proceed();
         self.settle();
         let job = self.chosen();

@@ -83,7 +83,7 @@ pub struct Order {
     pub commands: Vec<Command>,
     /// What the person wanted, for the words of the answer.
     pub asked: Asked,
-    /// Whether a worker is needed when any of them is accepted.
+    /// Whether a worker is needed when any of them is accepted, or there are none.
     pub hire: bool,
 }
 
@@ -103,6 +103,8 @@ pub enum Asked {
     Open,
     /// Process these queues.
     Process(Vec<QueueId>),
+    /// Have somebody go on with these queues, which nobody does though they are being processed.
+    GoOn(Vec<QueueId>),
     /// Pause these queues.
     Pause(Vec<QueueId>),
     /// Run this job.

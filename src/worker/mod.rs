@@ -17,7 +17,7 @@ mod shift;
 mod terminal;
 
 pub use error::WorkerError;
-pub use hire::hire;
+pub use hire::{Succession, hire, replace};
 pub use office::Office;
 pub use process::{Order, Policy, Processed};
 pub use recover::{Buried, bury_the_dead};

@@ -4,13 +4,15 @@ use std::path::{Path, PathBuf};
 
 use crate::store::Folder;
 
-/// A site's places on this machine.
+/// A site's places on this machine, and who can be hired there.
 #[derive(Clone, Debug)]
 pub struct Office {
     /// Its `jobs.yaml`.
     pub file: PathBuf,
     /// Its state folder.
     pub state: Folder,
+    /// This program, which is also what a worker runs.
+    pub program: PathBuf,
 }
 
 impl Office {

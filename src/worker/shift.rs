@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use super::keeper::Keeper;
 use super::office::host;
 use super::reload::{QUIET, Reload};
-use super::{Buried, Office, WorkerError, bury_the_dead, environment, terminal};
+use super::{Buried, Office, Succession, WorkerError, bury_the_dead, environment, replace, terminal};
 use crate::crash;
 use crate::model::{
     Command, Event, Job, JobId, NothingTo, Outcome, QueueId, Recorded, Refusal, Report, RunId, Setup, State, Stop,
@@ -19,10 +19,10 @@ use crate::model::{
 };
 use crate::runner::{Launch, Output, Runner, Waker};
 use crate::store::log::LogWriter;
-use crate::store::{Answer, Ring, Store, StoreError, WorkerLock};
+use crate::store::{Answer, Ring, Store, StoreError, Vigil, WorkerLock};
 
-/// How long a worker sleeps at most while it waits for others: a fallback should a bell be lost or a fellow die.
-const HEARTBEAT: Duration = Duration::from_secs(5);
+/// How long a worker sleeps at most: a fallback should a bell be lost, or the death of a fellow that nobody can watch.
+const HEARTBEAT: Duration = Duration::from_secs(60);
 /// How long to wait before a store that failed (a full disk, say) is tried again.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How many jobs are claimed in one transaction when it isn't known how many are ready.
@@ -48,6 +48,7 @@ pub struct Shift {
     /// Something may have happened that it has not taken note of.
     news: bool,
     reload: Reload,
+    vigil: Vigil,
     _lock: WorkerLock,
 }
 
@@ -69,6 +70,7 @@ enum Wake {
     Changed,
     Saved,
     Ended(JobId, RunId, Report),
+    Died,
     Leave(Urgency),
 }
 
@@ -108,15 +110,18 @@ impl Shift {
         crash::point("joined");
         let lock = office.state.hold_worker(id)?;
         drop(roll_call);
+        let (wakes, runner) = (channel(), Runner::sole().map_err(WorkerError::SetUp)?);
+        let caller = Caller { wakes: wakes.0.clone(), waker: runner.waker() };
+        let vigil = Vigil::begin(&office.state, Arc::new(move || caller.call(Wake::Died)));
         Ok(Self {
             store,
             office,
             queues,
             stays,
             id,
-            runner: Runner::sole().map_err(WorkerError::SetUp)?,
+            runner,
             running: HashMap::new(),
-            wakes: channel(),
+            wakes,
             seen,
             reports: Vec::new(),
             urgency: None,
@@ -124,6 +129,7 @@ impl Shift {
             due: None,
             news: true,
             reload: Reload::default(),
+            vigil: vigil.map_err(WorkerError::SetUp)?,
             _lock: lock,
         })
     }
@@ -146,6 +152,8 @@ impl Shift {
         let caller = self.caller();
         let _file = Reload::listen(&self.office, &(Arc::new(move || caller.call(Wake::Saved)) as Ring))?;
         let _keeper = Keeper::start(self.store.as_ref(), &self.office)?;
+        // Who has died before anybody watched.
+        self.look_around(false);
         let mut outage = false;
         loop {
             match self.round(&mut tell) {
@@ -257,6 +265,7 @@ impl Shift {
         let Some(news) = self.store.events_after(self.seen)? else {
             self.seen = self.store.seq()?;
             self.hungry = true;
+            self.vigil.look_again();
             return self.look_after_own();
         };
         for recorded in &news {
@@ -295,7 +304,8 @@ impl Shift {
                 self.hungry |= self.running.remove(run).is_none();
                 self.reload.ended();
             }
-            Event::Started { .. } | Event::WorkerJoined { .. } | Event::Removed { .. } => {}
+            Event::WorkerJoined { .. } => self.vigil.look_again(),
+            Event::Started { .. } | Event::Removed { .. } => {}
             _ => self.hungry = true,
         }
         tell(self.store.as_mut(), recorded);
@@ -332,7 +342,8 @@ impl Shift {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 if at_most == HEARTBEAT {
-                    self.look_around();
+                    self.news = true;
+                    self.look_around(false);
                 }
                 return;
             }
@@ -344,6 +355,7 @@ impl Shift {
                 Wake::Changed => self.news = true,
                 Wake::Saved => self.reload.saved(),
                 Wake::Ended(job, run, report) => self.report(job, run, report),
+                Wake::Died => self.look_around(true),
                 Wake::Leave(urgency) => self.hurry(urgency),
             }
         }
@@ -365,14 +377,23 @@ impl Shift {
         }
     }
 
-    /// Nothing was heard for a while: perhaps a fellow worker died, perhaps a bell was lost.
-    fn look_around(&mut self) {
-        self.news = true;
-        match bury_the_dead(self.store.as_mut(), &self.office) {
-            Ok(Buried { workers: 0, .. }) => {}
-            Ok(Buried { jobs, .. }) => tracing::warn!(interrupted = jobs, "a worker has died"),
-            Err(error) => tracing::error!(%error, "can't look for dead workers"),
+    /// Buries the dead, if there are any. When a fellow `died`, its work may need somebody else.
+    fn look_around(&mut self, died: bool) {
+        match self.succeed(died) {
+            Ok(None | Some(Succession::Settled)) => {}
+            Ok(Some(Succession::Hired)) => tracing::warn!("another worker goes on with its work"),
+            Ok(Some(Succession::Hopeless)) => tracing::error!("workers keep dying: nobody goes on with their work"),
+            Err(error) => tracing::error!(%error, "can't look after the other workers"),
         }
+    }
+
+    fn succeed(&mut self, died: bool) -> Result<Option<Succession>, WorkerError> {
+        let Buried { workers, jobs } = bury_the_dead(self.store.as_mut(), &self.office)?;
+        if workers > 0 {
+            tracing::warn!(interrupted = jobs, "a worker has died");
+        }
+        let needed = (died || workers > 0) && self.urgency.is_none();
+        needed.then(|| replace(self.store.as_mut(), &self.office)).transpose()
     }
 }
 

@@ -48,6 +48,29 @@ fn p_processes_and_pauses() {
 }
 
 #[test]
+fn p_has_somebody_go_on_with_what_nobody_does() {
+    let mut stage = stage();
+    stage.keys("p");
+    stage.bury();
+    stage.later(2);
+    assert!(!stage.text().contains("no worker"), "one that was just hired has still to join");
+    stage.later(2);
+    assert!(stage.text().starts_with(" 1 build 0/2 processing, no worker  2 deploy"), "{}", stage.text());
+    stage.later(60);
+    stage.wake(Wake::Tick);
+    assert_eq!(stage.message(), "nobody runs the jobs of build; p starts a worker");
+    let hired = stage.hired();
+    stage.keys("p");
+    assert_eq!((stage.message().as_str(), stage.hired()), ("starting a worker for build", hired + 1));
+    stage.keys("P");
+    assert_eq!((mode(&stage, "build"), stage.hired()), (Mode::Processing, hired + 2));
+    stage.elsewhere(&[Command::Join { host: "here".to_owned(), pid: 2, queues: Some(vec!["build".into()]) }]);
+    assert!(!stage.text().contains("no worker"));
+    stage.keys("p");
+    assert_eq!(mode(&stage, "build"), Mode::Paused);
+}
+
+#[test]
 fn r_runs_the_job_under_the_cursor() {
     let mut stage = stage();
     stage.keys("jjr");

@@ -1,5 +1,6 @@
 //! The first line: a tab per queue, and how many jobs of the site have failed.
 
+use chrono::{DateTime, Utc};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -11,13 +12,21 @@ use crate::tui::theme::Look;
 
 use super::paint::Strip;
 
+/// What a queue does, as its tab says.
+#[derive(Clone, Copy)]
+enum State {
+    Is(Mode),
+    /// It is processed, and nobody is there to do it.
+    Unattended,
+}
+
 /// A tab in pieces, each with its style.
 struct Tab {
     pieces: Vec<(String, Style)>,
     in_front: bool,
 }
 
-pub(super) fn draw(screen: &Screen, area: Rect, buffer: &mut Buffer) {
+pub(super) fn draw(screen: &Screen, area: Rect, buffer: &mut Buffer, now: DateTime<Utc>) {
     let look = &screen.setup.look;
     let mut strip = Strip::new(area, buffer, look.signs);
     screen.site.read(|ledger| {
@@ -29,7 +38,9 @@ pub(super) fn draw(screen: &Screen, area: Rect, buffer: &mut Buffer) {
         let front = |id: &QueueId| screen.has_queue() && screen.queue.id() == id;
         let tabs = |words: bool| -> Vec<Tab> {
             let one = |(nth, (id, queue)): (usize, &(&QueueId, &QueueRecord))| {
-                tab(nth + 1, id, queue, front(id), words, look)
+                let state =
+                    if screen.is_unattended(id, ledger, now) { State::Unattended } else { State::Is(queue.mode) };
+                tab(nth + 1, id, queue, state, front(id), words, look)
             };
             queues.iter().enumerate().map(one).collect()
         };
@@ -67,7 +78,7 @@ fn put(tabs: &[Tab], strip: &mut Strip<'_>, look: &Look) {
     }
 }
 
-fn tab(nth: usize, id: &QueueId, queue: &QueueRecord, in_front: bool, words: bool, look: &Look) -> Tab {
+fn tab(nth: usize, id: &QueueId, queue: &QueueRecord, state: State, in_front: bool, words: bool, look: &Look) -> Tab {
     let theme = &look.theme;
     let title = if queue.settings.title.is_empty() { id.as_str() } else { &queue.settings.title };
     let name = text::plain_line(title);
@@ -77,8 +88,9 @@ fn tab(nth: usize, id: &QueueId, queue: &QueueRecord, in_front: bool, words: boo
     pieces.push((name, if in_front { theme.tab } else { Style::new() }));
     let running = if queue.running.is_empty() { theme.dim } else { theme.live };
     pieces.push((format!(" {}/{}", queue.running.len(), queue.settings.parallel), running));
-    if words || in_front || queue.mode == Mode::Stopped {
-        pieces.push((format!(" {}", queue.mode.word()), mode(queue.mode, look)));
+    let urgent = matches!(state, State::Unattended | State::Is(Mode::Stopped));
+    if words || in_front || urgent {
+        pieces.push((format!(" {}", state.words()), state.style(look)));
     }
     if queue.failed > 0 {
         pieces.push((format!(" {}{}", look.signs.failed, queue.failed), theme.bad));
@@ -87,12 +99,21 @@ fn tab(nth: usize, id: &QueueId, queue: &QueueRecord, in_front: bool, words: boo
     Tab { pieces, in_front }
 }
 
-fn mode(mode: Mode, look: &Look) -> Style {
-    match mode {
-        Mode::Idle => look.theme.dim,
-        Mode::Processing => look.theme.live,
-        Mode::Paused => look.theme.warn,
-        Mode::Stopped => look.theme.bad,
+impl State {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Is(mode) => mode.word(),
+            Self::Unattended => "processing, no worker",
+        }
+    }
+
+    fn style(self, look: &Look) -> Style {
+        match self {
+            Self::Is(Mode::Idle) => look.theme.dim,
+            Self::Is(Mode::Processing) => look.theme.live,
+            Self::Is(Mode::Paused) => look.theme.warn,
+            Self::Is(Mode::Stopped) | Self::Unattended => look.theme.bad,
+        }
     }
 }
 

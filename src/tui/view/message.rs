@@ -36,6 +36,9 @@ pub(super) fn draw(screen: &Screen, area: Rect, buffer: &mut Buffer, now: DateTi
         let words =
             format!("jobs.yaml has {errors}; the last good one stays in force; {} edits it", Action::Edit.key());
         strip.left(look.signs.failed, look.theme.bad).left(" ", Style::new()).left(&words, look.theme.bad);
+    } else if screen.has_queue() && screen.site.read(|ledger| screen.is_unattended(screen.queue.id(), ledger, now)) {
+        let words = format!("nobody runs the jobs of {}; {} starts a worker", screen.queue.id(), Action::Process.key());
+        strip.left(&text::plain_line(&words), look.theme.bad);
     } else if let Some(job) = screen.chosen() {
         strip.left(&about(&job, screen, now), look.theme.dim);
     }

@@ -41,7 +41,7 @@ impl Screen {
             empty::too_small(self, layout.body, buffer);
             return None;
         }
-        header::draw(self, layout.header, buffer);
+        header::draw(self, layout.header, buffer, now);
         if let Some(Dialog::Help { scroll }) = &mut self.dialog {
             help::draw(scroll, &self.setup.look, layout.body, buffer);
         } else if self.diagnosis().is_some() {

@@ -176,6 +176,11 @@ impl Stage {
         started.0
     }
 
+    /// The worker has died, and somebody has noticed.
+    pub(crate) fn bury(&mut self) {
+        self.elsewhere(&[Command::Bury { worker: self.worker }]);
+    }
+
     pub(crate) fn later(&mut self, seconds: i64) {
         self.now += TimeDelta::seconds(seconds);
     }
