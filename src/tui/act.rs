@@ -15,7 +15,7 @@ use super::notice::Tone;
 use super::output::Scroll;
 use super::pane::OutputPane;
 use super::state::Screen;
-use super::wake::{Asked, Effect, Order, Spot, Why};
+use super::wake::{Asked, Effect, Order, Spot, Way, Why};
 
 /// How far `J` and `K` go.
 const NUDGE: isize = 3;
@@ -69,6 +69,8 @@ impl Screen {
             Action::NthQueue(nth) => self.nth_queue(usize::from(nth)),
             Action::Follow => self.on_output(OutputPane::toggle_follow),
             Action::Wrap => self.on_output(OutputPane::toggle_wrap),
+            Action::EarlierRun => self.turn_run(Way::Earlier),
+            Action::LaterRun => self.turn_run(Way::Later),
             Action::FindNext => self.on_output(|output| output.find_again(true)),
             Action::FindPrevious => self.on_output(|output| output.find_again(false)),
             Action::OutputDown => self.on_output(|output| output.scroll(Scroll::Rows(NUDGE))),
@@ -144,6 +146,11 @@ impl Screen {
         } else {
             Err(format!("there is no queue yet; {edit} edits jobs.yaml"))
         }
+    }
+
+    fn turn_run(&self, way: Way) -> Acted {
+        let job = self.chosen_or_why()?;
+        Ok(vec![self.output.turn(&job, way)?])
     }
 
     fn run_chosen(&mut self) -> Acted {

@@ -36,6 +36,8 @@ pub enum Action {
     OutputDown,
     OutputUp,
     Follow,
+    EarlierRun,
+    LaterRun,
     Wrap,
     Find,
     FindNext,
@@ -137,6 +139,8 @@ pub static TABLE: &[Entry] = table![
     A::OutputDown,    ["J"],                "",          "scroll the output down, from any pane",                      Everywhere, G::Output;
     A::OutputUp,      ["K"],                "",          "scroll the output up, from any pane",                        Everywhere, G::Output;
     A::Follow,        ["f"],                "follow",    "follow the output, or hold it",                              Everywhere, G::Output;
+    A::EarlierRun,    ["<"],                "",          "the output of the run before",                               Everywhere, G::Output;
+    A::LaterRun,      [">"],                "",          "the output of the run after",                                Everywhere, G::Output;
     A::Wrap,          ["w"],                "wrap",      "wrap long lines of the output, or cut them",                 Everywhere, G::Output;
     A::Find,          ["/"],                "find",      "filter the lists; in the output, search it",                 Everywhere, G::Output;
     A::FindNext,      ["n"],                "",          "to the next match in the output",                            Everywhere, G::Output;

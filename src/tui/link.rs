@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
-use crate::model::{Event, RunId};
+use crate::model::{Event, JobId, RunId};
 use crate::store::{Folder, Listener, Store, StoreError, Vigil};
 
 use super::told;
-use super::wake::{Answered, Bell, Order, Wake};
+use super::wake::{Answered, Bell, Order, Wake, Way};
 
 /// Makes sure that a worker lives; the error says why none could be started.
 pub type Hire = Box<dyn FnMut() -> Result<(), String> + Send>;
@@ -58,6 +58,9 @@ pub enum Request {
         /// Say when it grows.
         live: bool,
     },
+    /// Find the run of a job before or after another one.
+    #[expect(missing_docs, reason = "as in the effect")]
+    Turn { job: JobId, from: RunId, way: Way },
     /// The store has changed: look what is new.
     Look,
     /// A worker has died.
@@ -146,7 +149,7 @@ impl Link {
                 let stale = match request {
                     Request::OpenLog { .. } => Some(nth) != last_log,
                     Request::Look => Some(nth) != last_look,
-                    Request::Submit(_) | Request::Tend => false,
+                    Request::Submit(_) | Request::Turn { .. } | Request::Tend => false,
                 };
                 if !stale {
                     self.obey(request, Utc::now());
@@ -160,6 +163,7 @@ impl Link {
         match request {
             Request::Submit(order) => self.submit(order, now),
             Request::OpenLog { run, live } => self.open_log(run, live),
+            Request::Turn { job, from, way } => self.turn(job, from, way),
             Request::Look => self.look(),
             Request::Tend => drop(self.tend(true)),
         }
@@ -229,6 +233,18 @@ impl Link {
         if let Some(vigil) = &self.vigil {
             vigil.look_again();
         }
+    }
+
+    fn turn(&mut self, job: JobId, from: RunId, way: Way) {
+        let runs = match self.store.runs(job) {
+            Ok(runs) => runs,
+            Err(error) => return self.tell(Wake::Trouble(error.to_string())),
+        };
+        let run = match way {
+            Way::Earlier => runs.into_iter().take_while(|run| run.id < from).last(),
+            Way::Later => runs.into_iter().find(|run| run.id > from),
+        };
+        self.tell(Wake::Turned { from, run, way });
     }
 
     fn open_log(&mut self, run: RunId, live: bool) {

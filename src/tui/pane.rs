@@ -2,17 +2,22 @@
 
 use std::fmt;
 
-use crate::model::{Job, RunId};
+use crate::model::{Job, Run, RunId};
 use crate::store::log::LogReader;
 
 use super::lists::Step;
 use super::output::{Output, Scroll};
-use super::wake::Effect;
+use super::wake::{Effect, Way};
 
 /// The output pane; it stays with its run until another job is chosen or the job is run again.
 #[derive(Default)]
 pub(super) struct OutputPane {
+    /// The run that is shown.
     run: Option<RunId>,
+    /// The latest run of the job.
+    latest: Option<RunId>,
+    /// The run that is shown, while it isn't the latest.
+    earlier: Option<Run>,
     output: Option<Output>,
     more: bool,
 }
@@ -32,11 +37,36 @@ impl OutputPane {
     pub(super) fn show(&mut self, job: Option<&Job>) -> Option<Effect> {
         let run = job.and_then(|job| job.last_run.as_ref());
         let id = run.map(|run| run.id);
-        if self.run == id {
+        if self.latest == id {
             return None;
         }
-        *self = Self { run: id, ..Self::default() };
+        *self = Self { run: id, latest: id, ..Self::default() };
         run.map(|run| Effect::OpenLog { run: run.id, live: run.ending.is_none() })
+    }
+
+    /// The run that is shown, while it isn't the latest of its job.
+    pub(super) fn earlier(&self) -> Option<&Run> {
+        self.earlier.as_ref()
+    }
+
+    /// Asks for the run before the one that is shown, or after it.
+    pub(super) fn turn(&self, job: &Job, way: Way) -> Result<Effect, String> {
+        let from = self.run.ok_or("it has not run yet")?;
+        match (way, &self.earlier) {
+            (Way::Later, None) => Err("this is its latest run".to_owned()),
+            _ => Ok(Effect::Turn { job: job.id, from, way }),
+        }
+    }
+
+    /// Shows another run of the same job.
+    pub(super) fn turn_to(&mut self, from: RunId, run: Run) -> Option<Effect> {
+        if self.run != Some(from) {
+            return None;
+        }
+        let (id, live) = (run.id, run.ending.is_none());
+        let earlier = Some(run).filter(|run| self.latest != Some(run.id));
+        *self = Self { run: Some(id), latest: self.latest, earlier, ..Self::default() };
+        Some(Effect::OpenLog { run: id, live })
     }
 
     /// The output can be read; it is of no interest when another run is shown by now.

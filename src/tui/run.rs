@@ -185,6 +185,7 @@ impl Session {
                     self.grown.heard();
                     self.ask(Request::OpenLog { run, live });
                 }
+                Effect::Turn { job, from, way } => self.ask(Request::Turn { job, from, way }),
                 Effect::Reread => {
                     if let Some(watch) = &self.watch {
                         watch.reread();

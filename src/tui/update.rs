@@ -12,7 +12,7 @@ use super::keys::{Code, Key};
 use super::notice::Tone;
 use super::state::{FileState, Screen, Undo};
 use super::told;
-use super::wake::{Answered, Asked, Effect, Order, Wake, Why};
+use super::wake::{Answered, Asked, Effect, Order, Wake, Way, Why};
 
 impl Screen {
     /// Takes in what has happened; returns what is to be done.
@@ -31,6 +31,11 @@ impl Screen {
             }
             Wake::Answer(answered) => effects.extend(self.answered(&answered, now)),
             Wake::Log { run, reader } => self.output.open(run, *reader),
+            Wake::Turned { from, run: Some(run), .. } => effects.extend(self.output.turn_to(from, run)),
+            Wake::Turned { run: None, way, .. } => {
+                let which = if way == Way::Earlier { "first" } else { "latest" };
+                self.notices.say(Tone::Refused, format!("this is the {which} of its runs that is kept"), now);
+            }
             Wake::Grown => self.output.refresh(),
             Wake::File(Ok(plan)) => {
                 self.file = FileState::default();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 
-use crate::model::{Command, JobId, Ledger, Plan, QueueId, Recorded, RunId};
+use crate::model::{Command, JobId, Ledger, Plan, QueueId, Recorded, Run, RunId};
 use crate::store::log::LogReader;
 use crate::store::{Answer, Ring};
 
@@ -33,6 +33,15 @@ pub enum Wake {
         run: RunId,
         /// Here.
         reader: Box<LogReader>,
+    },
+    /// The run that was asked for by [`Effect::Turn`], if there is one.
+    Turned {
+        /// The run from which one turned.
+        from: RunId,
+        /// The other one.
+        run: Option<Run>,
+        /// Where it was looked for.
+        way: Way,
     },
     /// The output that is shown has grown.
     Grown,
@@ -62,6 +71,15 @@ pub enum Effect {
         /// It may grow.
         live: bool,
     },
+    /// Find the run of a job before or after another one; that comes back as [`Wake::Turned`].
+    Turn {
+        /// Of this job.
+        job: JobId,
+        /// The run from which to look.
+        from: RunId,
+        /// Where to.
+        way: Way,
+    },
     /// Read `jobs.yaml` again.
     Reread,
     /// Open the editor on `jobs.yaml`.
@@ -74,6 +92,15 @@ pub enum Effect {
     Repaint,
     /// Leave the screen.
     Leave(Why),
+}
+
+/// Backwards or forwards in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// To the run before.
+    Earlier,
+    /// To the run after.
+    Later,
 }
 
 /// Commands, and what for.

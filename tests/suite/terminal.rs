@@ -339,3 +339,27 @@ fn a_log_on_a_terminal_has_its_colours_and_nothing_else() {
         assert!(screen.ended().success());
     }
 }
+
+#[test]
+fn every_run_of_a_job_can_be_looked_at() {
+    let room = Room::with(
+        "queues:\n  q:\n    - {id: a, title: Again, run: 'echo \"said in run $SETLIST_RUN_ID\"; test -e ok'}\n",
+    );
+    assert_eq!(room.run(&["process"]).code, Some(1));
+    room.write("ok", "");
+    room.ok(&["retry", "q/a"]);
+    room.until("q/a", |job| job["outcome"] == json!("succeeded"));
+    let mut screen = Terminal::open(&room, &[]);
+    screen.until_shows("said in run 2");
+    screen.keys("<");
+    screen.until_shows("said in run 1");
+    screen.until_shows("run 1 of 2, exit code 1");
+    screen.keys("<");
+    screen.until_shows("this is the first of its runs");
+    screen.keys(">");
+    screen.until_shows("said in run 2");
+    screen.keys(">");
+    screen.until_shows("this is its latest run");
+    screen.keys("q");
+    screen.ended();
+}

@@ -5,7 +5,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
-use crate::model::{Job, Phase};
+use crate::model::{Job, Phase, Run};
 use crate::tui::action::Action;
 use crate::tui::layout::Layout;
 use crate::tui::output::{self, Progress, Status};
@@ -14,7 +14,7 @@ use crate::tui::text;
 use crate::tui::theme::{Look, Palette};
 
 use super::paint::{Strip, below};
-use super::{empty, when};
+use super::{empty, row, when};
 
 pub(super) fn draw(screen: &mut Screen, layout: &Layout, buffer: &mut Buffer, now: DateTime<Utc>) {
     let area = layout.output;
@@ -58,6 +58,10 @@ fn title(
     if let Some(job) = job {
         let label = text::plain_line(&job.label());
         let took = if job.phase() == Phase::Running { String::new() } else { when::took(job, now) };
+        let took = match screen.output.earlier() {
+            Some(run) => format!("run {} of {}, {}", run.attempt, job.attempts, came_of(run)),
+            None => took,
+        };
         let took = if took.is_empty() { took } else { format!(" {} {took}", look.signs.dot) };
         // One cell of the rule at the end.
         let room = strip.room().saturating_sub(6 + text::width(&took));
@@ -69,6 +73,11 @@ fn title(
     }
     strip.left(" ", Style::new());
     strip.fill(look.signs.rule, rule);
+}
+
+/// How an earlier run ended.
+fn came_of(run: &Run) -> String {
+    run.ending.as_ref().map_or_else(|| "running".to_owned(), |ending| row::outcome_words(&ending.outcome))
 }
 
 /// What stands at the right of the title.
