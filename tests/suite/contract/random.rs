@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use setlist::model::{
-    After, Command, Definition, Exit, Failure, FailureKind, JobId, Ledger, Need, On, OnFailure, Outcome, Phase, Plan,
-    QueueId, QueuePlan, Report, Retry, RetryOn, RunId, Script, Settings, Site, Stop, Target, Terms, WorkerId,
+    After, Command, Definition, Exit, Failure, FailureKind, JobId, Keep, Ledger, Need, On, OnFailure, Outcome, Phase,
+    Plan, QueueId, QueuePlan, Report, Retry, RetryOn, RunId, Script, Settings, Site, Stop, Target, Terms, WorkerId,
 };
 use setlist::store::{Memory, Sqlite, Store};
 use tempfile::TempDir;
@@ -148,12 +148,13 @@ fn plans() -> impl Strategy<Value = Plan> {
     };
     let jobs = subsequence((0..NAMES.len()).collect::<Vec<_>>(), 0..=NAMES.len())
         .prop_flat_map(move |names| names.into_iter().map(job).collect::<Vec<_>>());
-    let queue = (queues(), jobs, any::<bool>(), 1..4_u32, on_failure());
-    let queue = queue.prop_map(|(id, mut jobs, reversed, parallel, on_failure)| {
+    let keep = select(vec![None, Some(0), Some(u64::MAX)]).prop_map(|seconds| Keep { seconds, ..Keep::default() });
+    let queue = (queues(), jobs, any::<bool>(), 1..4_u32, on_failure(), keep);
+    let queue = queue.prop_map(|(id, mut jobs, reversed, parallel, on_failure, keep)| {
         if reversed {
             jobs.reverse();
         }
-        let settings = Settings { parallel, on_failure, declared: true, order: parallel, ..Settings::default() };
+        let settings = Settings { parallel, on_failure, keep, declared: true, order: parallel, ..Settings::default() };
         QueuePlan { id, settings, jobs }
     });
     (0..1_000_u32, proptest::collection::vec(queue, 0..3)).prop_map(|(stamp, mut queues)| {
@@ -182,6 +183,7 @@ fn asks() -> impl Strategy<Value = Ask> {
         1 => queues().prop_map(|queue| Command::Pause { queue }),
         1 => queues().prop_map(|queue| Command::Halt { queue }),
         3 => Just(Command::Ripen),
+        1 => Just(Command::Retire),
         2 => proptest::collection::vec(jobs(), 1..3).prop_map(|jobs| Command::Confirm { jobs }),
         2 => jobs().prop_map(|job| Command::Run { job }),
         1 => jobs().prop_map(|job| Command::Reset { job }),
