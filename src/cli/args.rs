@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::terms::TermArgs;
+
 /// A job queue that lives in the terminal.
 ///
 /// Without a command it opens the screen on the nearest jobs.yaml, at or above the working directory.
@@ -72,7 +74,7 @@ pub(super) enum Command {
     /// Process queues in the foreground: a line per finished job, counts at the end.
     Process(Process),
     /// Add jobs to a queue, which is created if it isn't there; prints their numbers.
-    Add(Add),
+    Add(Box<Add>),
     /// Show queues with their state and counts.
     Status {
         /// Queues to show; all where none is named.
@@ -164,6 +166,8 @@ pub(super) struct Add {
     /// A tag for filters; may be repeated.
     #[arg(long, value_name = "TAG")]
     pub tag: Vec<String>,
+    #[command(flatten)]
+    pub terms: TermArgs,
     /// Ask for the jobs to run at once, whatever the queue does.
     #[arg(long)]
     pub now: bool,

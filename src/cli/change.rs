@@ -10,7 +10,7 @@ use super::args::Add;
 use super::error::complain;
 use super::site::OpenSite;
 use super::{CliError, Exit};
-use crate::model::{Command, Definition, Event, Job, JobId, Mode, Outcome, QueueId, QueueView, Script, Stop};
+use crate::model::{Command, Definition, Event, Job, JobId, Mode, Outcome, QueueId, QueueView, Script, Stop, Terms};
 use crate::tui::text;
 
 /// Appends jobs and prints their numbers.
@@ -18,7 +18,10 @@ pub(super) fn add(site: OpenSite, options: &Add) -> Result<Exit, CliError> {
     let mut site = site.sound()?;
     let queue = QueueId::from(options.queue.as_str());
     let now = options.now;
-    let jobs: Vec<_> = scripts(options)?.into_iter().map(|script| define(script, options)).collect::<Result<_, _>>()?;
+    let scripts = scripts(options)?;
+    let terms = Arc::new(options.terms.terms(&mut site, &queue)?);
+    let define = |script| define(script, options, &terms);
+    let jobs: Vec<_> = scripts.into_iter().map(define).collect::<Result<_, _>>()?;
     if jobs.is_empty() {
         return Err(CliError::Usage("nothing to add: standard input is empty".to_owned()));
     }
@@ -129,16 +132,18 @@ fn scripts(options: &Add) -> Result<Vec<Script>, CliError> {
     Ok(vec![Script::command(&options.command)])
 }
 
-fn define(mut script: Script, options: &Add) -> Result<Arc<Definition>, CliError> {
+fn define(mut script: Script, options: &Add, terms: &Arc<Terms>) -> Result<Arc<Definition>, CliError> {
     // A command runs where it was typed, as in a shell.
     let here = std::env::current_dir().context("can't tell the working directory")?;
     let setup = script.setup_mut();
     setup.cwd = Some(options.cwd.as_ref().map_or_else(|| here.clone(), |cwd| here.join(cwd)));
     setup.timeout = options.timeout.map(Into::into);
+    options.terms.set_up(setup, &here);
     setup.env = options.env.iter().map(|pair| variable(pair)).collect::<Result<BTreeMap<_, _>, _>>()?;
     let mut definition = Definition::new(script);
     definition.title.clone_from(&options.title);
     definition.tags.clone_from(&options.tag);
+    definition.terms = Arc::clone(terms);
     Ok(Arc::new(definition))
 }
 

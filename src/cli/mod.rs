@@ -12,6 +12,7 @@ mod record;
 mod screen;
 mod signals;
 mod site;
+mod terms;
 mod transcript;
 mod worker;
 

@@ -183,12 +183,7 @@ fn number<T: TryFrom<i64>>(
 
 fn log_limit(node: &Node<'_>, path: &Path<'_>, problems: &mut Problems) -> Option<u64> {
     let limit = value::size(node, path, problems)?;
-    if limit < written::SMALLEST_LOG {
-        let message = format!("a run keeps at least {} bytes of its output", written::SMALLEST_LOG);
-        problems.add(Problem::new(node.id, path, message));
-        return None;
-    }
-    Some(limit)
+    written::enough_log(limit).map_err(|reason| problems.add(Problem::new(node.id, path, reason))).ok()
 }
 
 /// A path or a list of paths.

@@ -20,8 +20,8 @@ const LONGEST_GAP: i64 = 25 * 60;
 /// Larger sizes were cut off, or meant otherwise: no disk holds them. In bytes.
 pub(super) const LARGEST_SIZE: u64 = 1 << 60;
 
-/// Less output than this is not worth a limit, in bytes: a run keeps its head and its tail.
-pub const SMALLEST_LOG: u64 = 4096;
+/// A run keeps at least so much of its output, in bytes: its head and its tail.
+const SMALLEST_LOG: u64 = 4096;
 
 /// A duration in whole milliseconds: `90s`, `10m`, `1h 30m`. The error says what is wrong with it.
 pub fn duration(text: &str) -> Result<Duration, String> {
@@ -71,9 +71,9 @@ fn after_in<Z: TimeZone>(text: &str, zone: &Z) -> Result<After, String> {
     })
 }
 
-/// Not too far off to be written with four digits.
+/// Not before there were such clocks, and not so far off that nanoseconds can't be counted.
 fn in_range(time: DateTime<Utc>, text: &str) -> Result<After, String> {
-    let known = (1970..=9999).contains(&time.year());
+    let known = (1970..2262).contains(&time.year());
     known.then_some(After::Time(time)).ok_or_else(|| format!("{} is out of range", quoted(text)))
 }
 
@@ -90,6 +90,17 @@ fn when<Z: TimeZone>(clock: NaiveDateTime, zone: &Z) -> DateTime<Utc> {
 pub fn size(text: &str) -> Result<u64, String> {
     let size: bytesize::ByteSize = text.parse().map_err(|_| format!("{} is no size", quoted(text)))?;
     Some(size.as_u64()).filter(|size| *size <= LARGEST_SIZE).ok_or_else(|| format!("{} is too large", quoted(text)))
+}
+
+/// How much output is kept of a run, in bytes. The error says what is wrong with it.
+pub fn log_limit(text: &str) -> Result<u64, String> {
+    enough_log(size(text)?)
+}
+
+/// The limit, if it leaves enough to be of use.
+pub(super) fn enough_log(bytes: u64) -> Result<u64, String> {
+    let least = format!("a run keeps at least {SMALLEST_LOG} bytes of its output");
+    if bytes < SMALLEST_LOG { Err(least) } else { Ok(bytes) }
 }
 
 #[cfg(test)]

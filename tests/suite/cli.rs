@@ -1,6 +1,7 @@
 //! The command line as a user meets it: output, JSON and exit codes of the real program on real sites.
 
 mod log;
+mod terms;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};

@@ -124,3 +124,18 @@ fn the_tour_can_be_walked() {
         assert_eq!(said.code, Some(expected), "{line}: {said:?}");
     }
 }
+
+#[test]
+fn the_demo_shows_every_field() {
+    let readme = fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let demo = fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("jobs.yaml")).unwrap();
+    setlist::definition::parse("jobs.yaml", &demo).unwrap();
+    let (_, demo) = demo.split_once("\n  demo:\n").unwrap();
+    let (demo, _) = demo.split_once("\n  check:\n").unwrap();
+    let (_, table) = readme.split_once("| field of a job |").unwrap();
+    let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+    let fields = rows.flat_map(|row| row.split('|').nth(1).unwrap().split('`').skip(1).step_by(2));
+    for field in fields.chain(["parallel", "keep"]) {
+        assert!(demo.contains(&format!("{field}: ")) || demo.contains(&format!("{field}:\n")), "{field}");
+    }
+}

@@ -206,6 +206,7 @@ fn bad_terms() {
     - {run: f, after: 1.5}
     - {run: g, after: 1000years}
     - {run: h, after: 0001-01-01}
+    - {run: h, after: 2999-01-01T00:00:00Z}
     - {run: i, after: -5}
     - {run: j, after: true}
 ",
