@@ -7,6 +7,7 @@ mod cli;
 mod contract;
 mod crash;
 mod crowd;
+mod damage;
 mod definition;
 mod dice;
 mod house;
