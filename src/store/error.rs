@@ -36,6 +36,19 @@ pub enum StoreError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The database has been further than it is now. It is left as it is.
+    #[error(
+        "{path}: its latest changes are missing ({missing} of them): this file, or the log beside it, was damaged, cut \
+         off or replaced by an older one; nothing was touched: restore the folder from a copy, or remove the file \
+         `turn` in it to go on without them",
+        path = .path.display()
+    )]
+    Behind {
+        /// Its file.
+        path: PathBuf,
+        /// How many changes.
+        missing: u64,
+    },
     /// The file was written by a newer Setlist.
     #[error("{path}: written by a newer setlist (format {found}, this one knows {known}); upgrade setlist", path = .path.display())]
     TooNew {
@@ -81,12 +94,35 @@ impl StoreError {
             // Without room for its index the database says no more than this.
             (_, Some(ErrorCode::SystemIoFailure)) if is_full(&path) => Self::Full { path },
             (_, Some(ErrorCode::NotADatabase)) => Self::Unreadable { path, reason: "this is no database".to_owned() },
-            (_, Some(ErrorCode::DatabaseCorrupt))
-            | (Error::FromSqlConversionFailure(..) | Error::InvalidColumnType(..) | Error::QueryReturnedNoRows, _) => {
-                Self::Unreadable { path, reason: format!("the database is damaged ({source})") }
-            }
+            // What is missing or misspelt in a statement was in the database when it was made.
+            (_, Some(ErrorCode::DatabaseCorrupt | ErrorCode::Unknown)) => Self::damaged(path, &source),
+            (Error::ToSqlConversionFailure(error), _) if error.is::<Damage>() => Self::damaged(path, &source),
+            (
+                Error::FromSqlConversionFailure(..)
+                | Error::InvalidColumnType(..)
+                | Error::IntegralValueOutOfRange(..)
+                | Error::Utf8Error(..)
+                | Error::SqlInputError { .. }
+                | Error::QueryReturnedNoRows,
+                _,
+            ) => Self::damaged(path, &source),
             _ => Self::Database { path, source },
         }
+    }
+
+    fn damaged(path: PathBuf, how: &rusqlite::Error) -> Self {
+        Self::Unreadable { path, reason: format!("the database is damaged ({how})") }
+    }
+}
+
+/// What was read from a database is not what was written there.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Damage(pub(super) &'static str);
+
+impl From<Damage> for rusqlite::Error {
+    fn from(damage: Damage) -> Self {
+        Self::ToSqlConversionFailure(Box::new(damage))
     }
 }
 

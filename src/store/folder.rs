@@ -67,6 +67,11 @@ impl Folder {
         self.path.join("state.db")
     }
 
+    /// Locked by whoever writes to the database.
+    pub fn turn(&self) -> PathBuf {
+        self.path.join("turn")
+    }
+
     /// One file for everybody who listens, which others touch after every change.
     pub fn bells(&self) -> PathBuf {
         self.path.join("bells")

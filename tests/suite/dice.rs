@@ -7,6 +7,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// Sets the seed of all dice.
 const SEED: &str = "SETLIST_SEED";
 
+/// How often a test that leaves something to chance is to do so, if somebody has said it.
+pub(crate) fn soak() -> Option<usize> {
+    env::var("SETLIST_SOAK").ok().map(|often| often.parse().unwrap())
+}
+
 /// Random numbers from a seed.
 pub(crate) struct Dice {
     seed: u64,

@@ -7,6 +7,7 @@ mod cli;
 mod contract;
 mod crash;
 mod crowd;
+mod damage;
 mod deaths;
 mod definition;
 mod dice;

@@ -118,9 +118,14 @@ impl Room {
         let marked = pids.filter_map(|pid: i32| {
             // One that has ended has none.
             let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
-            let mut variables = environment.split(|byte| *byte == 0);
-            variables.clone().find(|variable| *variable == mark.as_bytes())?;
-            let of_a_job = variables.any(|variable| variable.starts_with(b"SETLIST_RUN_ID="));
+            let has = |wanted: &[u8]| environment.split(|byte| *byte == 0).any(|variable| variable.starts_with(wanted));
+            let marked = has(mark.as_bytes());
+            // Its environment may have been wiped.
+            let is_here = || fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == self.path());
+            if !marked && !is_here() {
+                return None;
+            }
+            let of_a_job = !marked || has(b"SETLIST_RUN_ID=");
             let command = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default().replace('\0', " ");
             Some(Process { pid: Pid::from_raw(pid)?, of_a_job, command })
         });

@@ -11,7 +11,8 @@ use serde::de::DeserializeOwned;
 use super::definition::definition;
 use crate::model::{Ending, Exit, Job, JobId, Phase, QueueId, Removal, Run, RunId, State, Stop, Turn, Wait, WorkerId};
 
-/// A query of jobs `j`, each with its definition `d` and its latest run `r`, as [`job`] reads them.
+/// A query of jobs `j`, each with its definition `d` and its latest run `r`, as [`job`] reads them. Every job has a
+/// definition: one that has lost it is an error of its own, and is not passed over.
 macro_rules! select_jobs {
     ($condition:literal) => {
         concat!(
@@ -19,7 +20,7 @@ macro_rules! select_jobs {
              j.value, j.executed, j.enqueued, j.removed, j.flags, j.until, j.needs, j.earlier, \
              r.id, r.attempt, r.worker, r.started, r.ended, r.outcome, r.exit_code, r.exit_signal, \
              d.name, d.title, d.digest, d.run, d.command, d.rest \
-             FROM jobs j JOIN definitions d ON d.job = j.id \
+             FROM jobs j LEFT JOIN definitions d ON d.job = j.id \
              LEFT JOIN runs r ON r.job = j.id AND r.id = j.run ",
             $condition
         )

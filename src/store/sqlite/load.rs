@@ -11,6 +11,7 @@ use rusqlite::{Connection, OpenFlags, Result, Row};
 use super::codec::{self, Json, Nanos, select_jobs};
 use super::rows;
 use crate::model::{Counters, Job, JobId, Ledger, QueueId, QueueView, Recorded, Run};
+use crate::store::error::Damage;
 
 /// A site with fewer jobs is loaded before another connection is ready to help.
 const WORTH_SHARING: i64 = 10_000;
@@ -20,7 +21,7 @@ pub(super) fn ledger(db: &mut Connection) -> Result<Ledger> {
     let snapshot = db.transaction()?;
     let (counters, stamp) = rows::site(&snapshot)?;
     let queues = rows::queues(&snapshot)?;
-    let count: i64 = snapshot.query_row("SELECT count(*) FROM jobs WHERE removed IS NULL", (), |row| row.get(0))?;
+    let count = count(&snapshot)?;
     let size = usize::try_from(count).unwrap_or_default();
     let twin = if count < WORTH_SHARING { None } else { twin(&snapshot, counters)? };
     let mut ledger = Ledger::default();
@@ -44,8 +45,17 @@ pub(super) fn ledger(db: &mut Connection) -> Result<Ledger> {
             })?;
         }
     }
+    if ledger.jobs().count() != size {
+        return Err(Damage("an index and its table differ").into());
+    }
     ledger.restore(queues, rows::workers(&snapshot)?, stamp, counters);
     Ok(ledger)
+}
+
+/// How many jobs there are by the index: one that the table has lost is missed.
+fn count(db: &Connection) -> Result<i64> {
+    let sql = "SELECT count(*) FROM jobs INDEXED BY jobs_by_state WHERE removed IS NULL";
+    db.query_row(sql, (), |row| row.get(0))
 }
 
 /// Another connection that sees the same moment: one at which as many events have happened. None when there was one
@@ -71,7 +81,12 @@ fn read<T>(
     let names: BTreeSet<QueueId> = queues.iter().map(|queue| queue.id.clone()).collect();
     let sql = select_jobs!("WHERE j.id BETWEEN ?1 AND ?2 AND j.removed IS NULL ORDER BY j.id");
     let mut statement = db.prepare_cached(sql)?;
+    let mut last = None;
     let mut jobs = statement.query_map((JobId(*ids.start()), JobId(*ids.end())), |row| {
+        // Pages that lead back to themselves have no end.
+        if last.replace(row.get::<_, JobId>(0)?) >= Some(row.get(0)?) {
+            return Err(Damage("rows are out of order").into());
+        }
         let name = row.get_ref(1)?.as_str()?;
         codec::job_of(row, names.get(name).cloned().unwrap_or_else(|| name.into()))
     })?;
@@ -91,7 +106,8 @@ pub(super) fn events_after(db: &mut Connection, seq: u64) -> Result<Option<Vec<R
         Ok(Recorded { seq: row.get::<_, i64>(0)?.cast_unsigned(), at, event })
     };
     let news: Vec<Recorded> = statement.query_map([seq.cast_signed()], read)?.collect::<Result<_>>()?;
-    Ok(news.first().is_some_and(|first| first.seq == seq + 1).then_some(news))
+    let first = news.first().is_some_and(|first| first.seq == seq + 1);
+    Ok((first && news.len() as u64 == counters.seq - seq).then_some(news))
 }
 
 /// All runs of a job, first to latest.

@@ -11,10 +11,11 @@ mod migrate;
 mod open;
 mod prune;
 mod rows;
-
-use std::fs::File;
+mod turn;
+mod whole;
 
 use chrono::{DateTime, Utc};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::bell::Bells;
@@ -26,14 +27,14 @@ use crate::model::{
     perform,
 };
 use rows::Rows;
+use turn::Turn;
 
 /// A connection to the site in a folder's database.
 #[derive(Debug)]
 pub struct Sqlite {
     db: Connection,
     folder: Folder,
-    /// Locked by whoever writes.
-    turn: File,
+    turn: Turn,
     bells: Bells,
 }
 
@@ -66,19 +67,31 @@ impl Sqlite {
     }
 
     fn failed(&self) -> impl Fn(rusqlite::Error) -> StoreError + use<'_> {
-        |error| StoreError::database(&self.folder.database(), error)
+        |error| {
+            let error = StoreError::database(&self.folder.database(), error);
+            if matches!(error, StoreError::Unreadable { .. }) {
+                // What is damaged is left as it is. If that is refused, the log is copied back as ever.
+                let _ = self.db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+            }
+            error
+        }
     }
 }
 
 impl Store for Sqlite {
     fn transact(&mut self, commands: &[Command], now: DateTime<Utc>) -> Result<(u64, Vec<Answer>), StoreError> {
         only_scripts(commands)?;
-        let unlockable = |source| StoreError::io(self.folder.path(), source);
-        self.turn.lock().map_err(unlockable)?;
-        let answers = self.perform(commands, now);
-        self.turn.unlock().map_err(|source| StoreError::io(self.folder.path(), source))?;
-        let (before, answers) = answers.map_err(self.failed())?;
-        if answers.iter().flatten().any(|events| !events.is_empty()) {
+        self.turn.begin()?;
+        let done = self.perform(commands, now);
+        let changes = done.iter().flat_map(|(_, answers)| answers).flatten().map(Vec::len).sum::<usize>();
+        if let Ok((before, _)) = done
+            && changes > 0
+        {
+            self.turn.note(before + changes as u64);
+        }
+        self.turn.end()?;
+        let (before, answers) = done.map_err(self.failed())?;
+        if changes > 0 {
             self.bells.ring();
         }
         Ok((before, answers))

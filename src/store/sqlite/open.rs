@@ -8,8 +8,9 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::Sqlite;
 use super::migrate::{FORMAT, migrate};
+use super::turn::Turn;
+use super::{Sqlite, whole};
 use crate::crash;
 use crate::store::bell::Bells;
 use crate::store::folder::open_private;
@@ -24,7 +25,7 @@ const APPLICATION_AT: usize = 68;
 const APPLICATION: [u8; 4] = *b"sets";
 
 /// A database is made of whole pages of this many bytes.
-const PAGE: u64 = 4096;
+pub(super) const PAGE: u64 = 4096;
 
 /// How long `SQLite` waits for another program's lock; our own writers take turns before that.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -33,13 +34,14 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) fn open(folder: &Folder) -> Result<Sqlite, StoreError> {
     folder.create()?;
     let path = folder.database();
-    let turn = open_private(&folder.path().join("turn"))?;
-    turn.lock().map_err(|source| StoreError::io(folder.path(), source))?;
+    let turn = Turn::at(folder)?;
+    turn.begin()?;
     if !is_there(&path)? {
         make(&path)?;
+        turn.note(0);
     }
-    let db = connect(&path)?;
-    turn.unlock().map_err(|source| StoreError::io(folder.path(), source))?;
+    let db = connect(&path, turn.noted())?;
+    turn.end()?;
     Ok(Sqlite { db, folder: folder.clone(), turn, bells: Bells::new(folder.bells()) })
 }
 
@@ -55,7 +57,8 @@ fn is_there(path: &Path) -> Result<bool, StoreError> {
     // While there is a log, the last page may be half written: then it is in the log.
     let cut_off = !has_log(path) && fs::metadata(path).map_err(failed)?.len() % PAGE != 0;
     if header.is_empty() {
-        Ok(false)
+        // Nobody makes such a file; this is what is left of one.
+        Err(unreadable(path, "the file is empty"))
     } else if !header.starts_with(MAGIC) {
         Err(unreadable(path, "this is no database"))
     } else if header.len() < HEADER || cut_off {
@@ -97,18 +100,28 @@ fn write_schema(path: &Path) -> rusqlite::Result<()> {
     db.close().map_err(|(_, error)| error)
 }
 
-/// Connects to a database that is there. Nothing is written before it is known to be ours and sound.
-fn connect(path: &Path) -> Result<Connection, StoreError> {
+/// Connects to a database that is there. Nothing is written before it is known to be ours and sound, and to have come as
+/// far as was `noted`.
+fn connect(path: &Path, noted: Option<u64>) -> Result<Connection, StoreError> {
     let failed = |error| StoreError::database(path, error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut db = Connection::open_with_flags(path, flags).map_err(failed)?;
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(failed)?;
     db.busy_timeout(PATIENCE).map_err(failed)?;
-    match db.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)? {
-        FORMAT => {}
-        found @ 1..FORMAT => migrate(&mut db, path, found)?,
-        found if found > FORMAT => return Err(StoreError::TooNew { path: path.to_owned(), found, known: FORMAT }),
-        found => return Err(unreadable(path, &format!("there is no format {found}"))),
+    let found = db.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
+    match found {
+        1..=FORMAT => {}
+        _ if found > FORMAT => return Err(StoreError::TooNew { path: path.to_owned(), found, known: FORMAT }),
+        _ => return Err(unreadable(path, &format!("there is no format {found}"))),
+    }
+    let seq: i64 = db.query_row("SELECT seq FROM site", (), |row| row.get(0)).map_err(failed)?;
+    match noted.and_then(|noted| noted.checked_sub(seq.cast_unsigned())) {
+        None | Some(0) => {}
+        Some(missing) => return Err(StoreError::Behind { path: path.to_owned(), missing }),
+    }
+    whole::check(&db, path)?;
+    if found < FORMAT {
+        migrate(&mut db, path, found)?;
     }
     super::rows::site(&db).map_err(failed)?;
     settle(&db).map_err(failed)?;
@@ -129,12 +142,12 @@ fn settle(db: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn unreadable(path: &Path, reason: &str) -> StoreError {
+pub(super) fn unreadable(path: &Path, reason: &str) -> StoreError {
     StoreError::Unreadable { path: path.to_owned(), reason: reason.to_owned() }
 }
 
 /// Where `SQLite` writes what is not in the database yet.
-fn log_of(path: &Path) -> PathBuf {
+pub(super) fn log_of(path: &Path) -> PathBuf {
     with_suffix(path, "-wal")
 }
 

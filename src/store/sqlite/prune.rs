@@ -91,13 +91,12 @@ impl Sqlite {
 
     /// Changes rows that no event tells of, in a transaction, when it is this process's turn.
     fn change(&mut self, change: impl FnOnce(&Connection) -> rusqlite::Result<()>) -> Result<(), StoreError> {
-        let unlockable = |source| StoreError::io(self.folder.path(), source);
-        self.turn.lock().map_err(unlockable)?;
+        self.turn.begin()?;
         let changed = self.db.transaction_with_behavior(TransactionBehavior::Immediate).and_then(|transaction| {
             change(&transaction)?;
             transaction.commit()
         });
-        self.turn.unlock().map_err(|source| StoreError::io(self.folder.path(), source))?;
+        self.turn.end()?;
         changed.map_err(self.failed())
     }
 }

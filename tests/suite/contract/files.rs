@@ -111,10 +111,12 @@ fn the_log_of_a_lost_database_is_not_mixed_into_a_new_one() {
 }
 
 #[test]
-fn an_empty_file_becomes_a_site() {
+fn an_empty_file_is_what_is_left_of_a_site() {
     let place = Place::sqlite();
     place.folder().create().unwrap();
     fs::write(place.folder().database(), b"").unwrap();
+    refused(&place.folder(), "is empty");
+    fs::remove_file(place.folder().database()).unwrap();
     written(&place);
     assert_eq!(place.connect().load().unwrap().jobs().count(), 30);
 }

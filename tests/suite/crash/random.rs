@@ -1,13 +1,12 @@
 //! Anything is killed at any moment. `SETLIST_SOAK` says how often; the dice say when.
 
-use std::env;
 use std::process::Child;
 use std::time::Duration;
 
 use rustix::process::Signal;
 
 use super::scene::{KINDS, Scene};
-use crate::dice::Dice;
+use crate::dice::{Dice, soak};
 use crate::terminal::Terminal;
 
 /// How many kills there are in a normal run.
@@ -24,7 +23,7 @@ enum Actor {
 
 #[test]
 fn whatever_is_killed_nothing_is_lost_and_nothing_runs_twice() {
-    let wanted = env::var("SETLIST_SOAK").map_or(KILLS, |kills| kills.parse().unwrap());
+    let wanted = soak().unwrap_or(KILLS);
     let mut dice = Dice::new();
     let mut scene = Scene::new();
     let (mut killed, mut episodes, mut jobs) = (0, 0, 0);

@@ -28,13 +28,14 @@ case $1 in
   noisy) seq 3000 ;;
   # Something that has left the group, and would stay if nobody stopped it.
   far) setsid sleep 1000 > /dev/null 2>&1 & until [ -e calm ]; do sleep 0.02; done; kill $! ;;
+  bare) env -i "PATH=$PATH" setsid sleep 1000 > /dev/null 2>&1 & until [ -e calm ]; do sleep 0.02; done; kill $! ;;
   wrong) exit 3 ;;
 esac
 echo "ended $SETLIST_JOB_ID $SETLIST_RUN_ID" >> book
 "#;
 
 /// The kinds of jobs.
-pub(super) const KINDS: [&str; 7] = ["quick", "quick", "short", "long", "noisy", "far", "wrong"];
+pub(super) const KINDS: [&str; 8] = ["quick", "quick", "short", "long", "noisy", "far", "bare", "wrong"];
 
 /// A room with such jobs, and what has been acknowledged there.
 pub(super) struct Scene {
