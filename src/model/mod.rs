@@ -21,6 +21,7 @@ mod settle;
 mod setup;
 mod site;
 mod terms;
+mod typed;
 mod view;
 mod waiting;
 
@@ -41,5 +42,6 @@ pub use settle::perform;
 pub use setup::Setup;
 pub use site::{Site, get_queue};
 pub use terms::{After, Need, On, Retry, RetryOn, Target, Terms};
+pub use typed::{Typed, WindowSize};
 pub use view::{Filed, QueueView, View};
 pub use waiting::Waiting;

@@ -14,6 +14,7 @@ mod pipe;
 mod process;
 mod spawn;
 mod supervisor;
+mod terminal;
 mod tree;
 mod value;
 mod variables;
@@ -28,6 +29,7 @@ pub use leftovers::{Leftovers, kill_leftovers};
 pub use mark::{Mark, release};
 use process::Listener;
 use supervisor::{Orders, Supervisor};
+pub use terminal::{Input, Terminal};
 
 /// Starts runs and looks after them on a thread of its own.
 ///
@@ -39,7 +41,7 @@ pub struct Runner {
 }
 
 /// What to run, and where.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Launch {
     /// The job; it has to call a script.
     pub definition: Arc<Definition>,
@@ -52,6 +54,8 @@ pub struct Launch {
     pub mark: Option<Mark>,
     /// Where the job may write its value. Read and removed when the run is over.
     pub value_file: Option<PathBuf>,
+    /// For a job that wants a terminal.
+    pub terminal: Terminal,
 }
 
 /// Takes what a run prints. It is called on the thread that looks after all runs, so it must not wait.

@@ -2,6 +2,7 @@
 
 use std::cell::LazyCell;
 use std::io;
+use std::mem;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,6 +14,7 @@ use super::census::Census;
 use super::invocation::ScriptFile;
 use super::pipe::{InPipe, OutPipe};
 use super::spawn::spawn;
+use super::terminal::Tty;
 use super::tree::Tree;
 use super::value::{self, LastLine};
 use super::{Done, Launch, Output};
@@ -34,6 +36,8 @@ pub(super) struct Process {
     stdout: Option<OutPipe>,
     stderr: Option<OutPipe>,
     stdin: Option<InPipe>,
+    /// In place of the three, where it has one.
+    tty: Option<Tty>,
     last_line: LastLine,
     stopping: Option<Stopping>,
     /// When the next step is due: the timeout, or the end of the grace.
@@ -63,6 +67,10 @@ pub(super) enum Source {
     Output(Stream),
     /// Standard input takes more.
     Stdin,
+    /// Its terminal has output, or takes more of what was typed.
+    Terminal,
+    /// Somebody types.
+    Input,
     /// A survivor has ended.
     Survivor,
 }
@@ -87,8 +95,9 @@ struct Stopping {
 pub(super) type Look = LazyCell<Census>;
 
 /// Starts a process, on the calling thread. In a `sole` process nobody else starts any.
-pub(super) fn start(run: RunId, launch: Launch, listener: Listener, sole: bool) -> Result<Process, Refused> {
-    let spawned = match spawn(&launch, sole) {
+pub(super) fn start(run: RunId, mut launch: Launch, listener: Listener, sole: bool) -> Result<Process, Refused> {
+    let terminal = mem::take(&mut launch.terminal);
+    let spawned = match spawn(&launch, terminal, sole) {
         Ok(spawned) => spawned,
         Err(failure) => return Err(Refused { listener, failure }),
     };
@@ -105,6 +114,7 @@ pub(super) fn start(run: RunId, launch: Launch, listener: Listener, sole: bool) 
         stdout: child.stdout.take().map(|pipe| OutPipe::new(pipe.into())),
         stderr: child.stderr.take().map(|pipe| OutPipe::new(pipe.into())),
         stdin: child.stdin.take().and_then(|pipe| InPipe::feeding(pipe.into(), text)),
+        tty: spawned.tty,
         last_line: LastLine::default(),
         stopping: None,
         deadline: limits.timeout.and_then(from_now),
@@ -123,7 +133,9 @@ impl Process {
         let stderr = self.stderr.iter().map(|pipe| (pipe.fd(), PollFlags::IN, Source::Output(Stream::Err)));
         let stdin = self.stdin.iter().map(|pipe| (pipe.fd(), PollFlags::OUT, Source::Stdin));
         let survivors = self.survivors.iter().map(|process| (process.as_fd(), PollFlags::IN, Source::Survivor));
-        stdout.chain(stderr).chain(stdin).chain(survivors)
+        let terminal = self.tty.iter().filter_map(Tty::terminal).map(|(fd, flags)| (fd, flags, Source::Terminal));
+        let input = self.tty.iter().filter_map(Tty::input).map(|fd| (fd, PollFlags::IN, Source::Input));
+        stdout.chain(stderr).chain(stdin).chain(terminal).chain(input).chain(survivors)
     }
 
     /// When [`on_deadline`](Self::on_deadline) is due.
@@ -145,6 +157,11 @@ impl Process {
                 }
             }
             Source::Stdin => self.stdin = self.stdin.take().and_then(InPipe::write),
+            Source::Terminal => {
+                let len = self.tty.as_mut().map_or(0, |tty| tty.on_ready(buffer));
+                self.take(Stream::Out, &buffer[..len]);
+            }
+            Source::Input => self.tty.iter_mut().for_each(Tty::on_input),
             // Once one has ended, the rest is looked up anew: they may have had children.
             Source::Survivor => self.survivors.clear(),
         }
@@ -221,6 +238,9 @@ impl Process {
                 pipe.drain(buffer, |bytes| self.take(stream, bytes));
             }
         }
+        if let Some(tty) = self.tty.take() {
+            tty.drain(buffer, |bytes| self.take(Stream::Out, bytes));
+        }
         let outcome = self.outcome(&exit);
         let written = self.launch.value_file.as_deref().and_then(value::take_file);
         let value = match outcome {
@@ -245,6 +265,10 @@ impl Process {
         self.stopping = Some(Stopping { asked, killed: false });
         self.deadline = from_now(self.limits.grace);
         self.tree.signal(Signal::TERM, look);
+        if self.tty.is_some() {
+            // An interactive shell ends when its terminal goes, and ignores the other.
+            self.tree.signal(Signal::HUP, look);
+        }
         // A process that was stopped takes TERM only when it goes on.
         self.tree.signal(Signal::CONT, look);
     }

@@ -10,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 
 use super::Launch;
 use super::invocation::{Invocation, ScriptFile, invocation, not_started};
+use super::terminal::{self, Terminal, Tty};
 use super::variables::{Variables, variables};
 use crate::model::{Call, Failure, Script};
 
@@ -17,15 +18,17 @@ use crate::model::{Call, Failure, Script};
 pub(super) struct Spawned<'a> {
     /// Its handle; its pipes have not been taken yet.
     pub(super) child: Child,
+    /// Our end of its terminal, where it has one.
+    pub(super) tty: Option<Tty>,
     /// What it runs.
     pub(super) script: &'a Script,
     /// The script's text, where that is in a file.
     pub(super) file: Option<ScriptFile>,
 }
 
-/// Starts the process in a group of its own, its outputs connected to pipes. In a `sole` process nobody else starts
-/// any, so it can be marked from its first moment.
-pub(super) fn spawn(launch: &Launch, sole: bool) -> Result<Spawned<'_>, Failure> {
+/// Starts the process in a group of its own, its outputs connected to pipes, or in the terminal that it wants. In a
+/// `sole` process nobody else starts any, so it can be marked from its first moment.
+pub(super) fn spawn(launch: &Launch, terminal: Terminal, sole: bool) -> Result<Spawned<'_>, Failure> {
     let Call::Script(script) = &launch.definition.call else {
         return Err(not_started("a function can't be run as a process".to_owned()));
     };
@@ -34,6 +37,9 @@ pub(super) fn spawn(launch: &Launch, sole: bool) -> Result<Spawned<'_>, Failure>
     let variables = variables(&script.setup, &launch.folder)?;
     let mut command = Command::new(find(&program, &variables, &cwd).as_deref().unwrap_or(Path::new(&program)));
     command.arg0(&program).args(arguments).current_dir(&cwd);
+    if script.setup.pty {
+        terminal::describe(&mut command);
+    }
     for (name, value) in &*variables {
         match value {
             Some(value) => command.env(name, value),
@@ -41,16 +47,22 @@ pub(super) fn spawn(launch: &Launch, sole: bool) -> Result<Spawned<'_>, Failure>
         };
     }
     command.envs(launch.env.iter().map(|(name, value)| (name, value)));
-    let stdin =
-        if script.setup.stdin.as_ref().is_some_and(|text| !text.is_empty()) { Stdio::piped() } else { Stdio::null() };
-    // Nothing here may set `pre_exec`: without it std uses `posix_spawn`, which is fast.
-    command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-    let child = match &launch.mark {
-        Some(mark) if sole => mark.put_on(|| command.spawn()),
-        _ => command.spawn(),
+    let text = script.setup.stdin.as_deref().unwrap_or_default();
+    let start = || {
+        if script.setup.pty {
+            return terminal::spawn(command, terminal, text).map(|(child, tty)| (child, Some(tty)));
+        }
+        let stdin = if text.is_empty() { Stdio::null() } else { Stdio::piped() };
+        // Nothing here may set `pre_exec`: without it std uses `posix_spawn`, which is fast.
+        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        command.spawn().map(|child| (child, None))
     };
-    let child = child.map_err(|error| not_started(reason(&error, &program, &cwd)))?;
-    Ok(Spawned { child, script, file })
+    let spawned = match &launch.mark {
+        Some(mark) if sole => mark.put_on(start),
+        _ => start(),
+    };
+    let (child, tty) = spawned.map_err(|error| not_started(reason(&error, &program, &cwd)))?;
+    Ok(Spawned { child, tty, script, file })
 }
 
 /// Looks a program up in the job's `PATH`, so that the child needn't try every folder while we wait for it. None

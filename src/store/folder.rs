@@ -90,6 +90,11 @@ impl Folder {
         self.path.join("workers")
     }
 
+    /// Where screens reach runs in pseudo-terminals.
+    pub fn lines(&self) -> PathBuf {
+        self.path.join("lines")
+    }
+
     /// When somebody last gave up what is no longer kept, if anybody has.
     pub fn pruned(&self) -> Option<SystemTime> {
         fs::metadata(self.path.join("pruned")).and_then(|noted| noted.modified()).ok()
@@ -163,7 +168,7 @@ pub(super) fn open_private(path: &Path) -> Result<File, StoreError> {
     file.map_err(|source| StoreError::io(path, source))
 }
 
-fn make_folder(path: &Path) -> Result<(), StoreError> {
+pub(super) fn make_folder(path: &Path) -> Result<(), StoreError> {
     match DirBuilder::new().mode(0o700).create(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotFound && path.parent().is_some_and(|above| !above.exists()) => {

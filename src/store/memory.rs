@@ -9,7 +9,7 @@ use std::thread;
 use chrono::{DateTime, Utc};
 
 use super::log::{LogReader, LogWriter};
-use super::{Answer, KEPT_EVENTS, Listener, Pruned, Ring, Store, StoreError};
+use super::{Answer, KEPT_EVENTS, Lines, Listener, Pruned, Ring, Store, StoreError};
 use crate::model::{
     Command, Event, Job, JobId, Keep, Ledger, QueueView, Recorded, Run, RunId, Site, View, Worker, WorkerId,
 };
@@ -132,6 +132,10 @@ impl Store for Memory {
 
     fn log_writer(&self, run: RunId, limit: u64) -> LogWriter {
         LogWriter::new(self.logs.clone(), run, limit)
+    }
+
+    fn lines(&self) -> Lines {
+        Lines::new(self.logs.join("lines"))
     }
 
     fn listen(&self, ring: Ring) -> Result<Listener, StoreError> {

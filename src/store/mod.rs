@@ -6,6 +6,7 @@
 mod bell;
 mod error;
 mod folder;
+mod line;
 pub mod log;
 mod memory;
 mod sqlite;
@@ -18,6 +19,7 @@ use log::{LogReader, LogWriter};
 pub use bell::{Listener, Ring};
 pub use error::StoreError;
 pub use folder::{Folder, RollCall, WorkerLock};
+pub use line::{LineReader, LineWriter, Lines, Unreachable};
 pub use memory::Memory;
 pub use sqlite::Sqlite;
 
@@ -91,6 +93,9 @@ pub trait Store: Send {
 
     /// Where the output of a run is written; it keeps at most `limit` bytes.
     fn log_writer(&self, run: RunId, limit: u64) -> LogWriter;
+
+    /// How screens reach runs in pseudo-terminals.
+    fn lines(&self) -> Lines;
 
     /// Calls `ring` after every change by another connection, from a thread of its own, until the listener is dropped.
     /// Several changes may ring once; a change after `ring` has returned rings again. Changes by this connection, whose

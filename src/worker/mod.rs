@@ -14,6 +14,7 @@ mod process;
 mod recover;
 mod reload;
 mod shift;
+mod terminal;
 
 pub use error::WorkerError;
 pub use hire::hire;

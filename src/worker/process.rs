@@ -17,7 +17,7 @@ use crate::model::{
     Call, Command, Definition, Event, Failure, Job, JobId, OnFailure, Outcome, Queue, Report, Run, RunId, Site, Stream,
     Then, Value, WorkerId,
 };
-use crate::runner::{self, Launch, Output};
+use crate::runner::{self, Launch, Output, Terminal};
 
 /// How [`Queue::process_with`] goes about the jobs. The default is what [`Queue::process`] does.
 #[derive(Clone, Copy, Debug)]
@@ -231,7 +231,14 @@ fn panicked(payload: &(dyn Any + Send)) -> Failure {
 /// Runs a script in the current directory and passes on what it prints.
 fn scripted(definition: &Arc<Definition>) -> Report {
     let folder = env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
-    let launch = Launch { definition: Arc::clone(definition), folder, env: Vec::new(), mark: None, value_file: None };
+    let launch = Launch {
+        definition: Arc::clone(definition),
+        folder,
+        env: Vec::new(),
+        mark: None,
+        value_file: None,
+        terminal: Terminal::default(),
+    };
     runner::run(launch, Box::new(PassedOn))
 }
 

@@ -45,6 +45,7 @@ pub fn bury_the_dead(store: &mut dyn Store, office: &Office) -> Result<Buried, W
                     Event::Ended { run, .. } => {
                         crash::point("buried");
                         log::mend(&office.state.logs(), run)?;
+                        store.lines().remove(run);
                         buried.jobs += 1;
                     }
                     Event::WorkerLeft { .. } => buried.workers += 1,

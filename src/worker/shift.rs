@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use super::keeper::Keeper;
 use super::office::host;
 use super::reload::{QUIET, Reload};
-use super::{Buried, Office, WorkerError, bury_the_dead, environment};
+use super::{Buried, Office, WorkerError, bury_the_dead, environment, terminal};
 use crate::crash;
 use crate::model::{
     Command, Event, Job, JobId, NothingTo, Outcome, QueueId, Recorded, Refusal, Report, RunId, Setup, State, Stop,
@@ -225,6 +225,7 @@ impl Shift {
             env: environment::of(job, run, &self.office, &value_file),
             mark: Some(environment::mark(self.id, run.id, &self.office)),
             value_file: Some(value_file),
+            terminal: terminal::of(job, run.id, self.store.as_ref()),
         };
         let limit = job.script().map_or(Setup::DEFAULT_LOG_LIMIT, |script| script.setup.log_limit);
         let output = Logged { log: Some(self.store.log_writer(run.id, limit)), run: run.id };

@@ -2,6 +2,7 @@
 
 mod files;
 mod keeping;
+mod lines;
 mod processes;
 mod random;
 mod terms;

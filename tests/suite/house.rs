@@ -18,8 +18,13 @@ const FLOORS: [(&str, &[&str]); 7] = [
 ];
 
 /// Crates that are at home on some floors only.
-const AT_HOME: [(&str, &[&str]); 4] =
-    [("rusqlite", &["store"]), ("ratatui", &["tui"]), ("crossterm", &["tui", "cli"]), ("clap", &["cli"])];
+const AT_HOME: [(&str, &[&str]); 5] = [
+    ("rusqlite", &["store"]),
+    ("ratatui", &["tui"]),
+    ("crossterm", &["tui", "cli"]),
+    ("clap", &["cli"]),
+    ("pty_process", &["runner"]),
+];
 
 /// Modules beside the floors, for all of them but the pure one.
 const BESIDE: [&str; 1] = ["crash"];

@@ -1,5 +1,6 @@
 //! Tests of the runner: real processes, and what is told of them.
 
+mod terminal;
 mod variables;
 
 use std::ffi::OsString;
@@ -15,7 +16,7 @@ use serde_json::json;
 use setlist::model::{
     Definition, Exit, FailureKind, Job, Outcome, Program, Report, RunId, Script, Setup, Stop, Stream, Value,
 };
-use setlist::runner::{Launch, Output, Runner, run};
+use setlist::runner::{Launch, Output, Runner, Terminal, run};
 
 /// Far longer than anything takes that works.
 const LONG: Duration = Duration::from_secs(60);
@@ -79,7 +80,8 @@ impl Started {
 
 fn launch(definition: impl Into<Arc<Definition>>) -> Launch {
     let folder = std::env::temp_dir();
-    Launch { definition: definition.into(), folder, env: Vec::new(), mark: None, value_file: None }
+    let terminal = Terminal::default();
+    Launch { definition: definition.into(), folder, env: Vec::new(), mark: None, value_file: None, terminal }
 }
 
 fn of(script: Script) -> Launch {

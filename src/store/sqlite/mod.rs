@@ -19,7 +19,7 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::bell::Bells;
 use super::log::{LogReader, LogWriter};
-use super::{Answer, Folder, Listener, Pruned, Ring, Store, StoreError};
+use super::{Answer, Folder, Lines, Listener, Pruned, Ring, Store, StoreError};
 use crate::crash;
 use crate::model::{
     Call, Command, Definition, Event, Job, JobId, Ledger, QueueView, Recorded, Run, RunId, Undecided, Worker, WorkerId,
@@ -135,6 +135,10 @@ impl Store for Sqlite {
 
     fn log_writer(&self, run: RunId, limit: u64) -> LogWriter {
         LogWriter::new(self.folder.logs(), run, limit)
+    }
+
+    fn lines(&self) -> Lines {
+        Lines::new(self.folder.lines())
     }
 
     fn listen(&self, ring: Ring) -> Result<Listener, StoreError> {

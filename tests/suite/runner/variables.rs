@@ -55,24 +55,29 @@ fn a_path_in_a_file_finds_programs() {
 #[test]
 fn a_file_is_read_anew_for_every_run() {
     let (folder, launch) = with_files(&[(".env", "A=1")], &[], "echo $A");
-    assert_eq!(printed(launch.clone()), "1\n");
+    assert_eq!(printed(again(&launch)), "1\n");
     fs::write(folder.path().join(".env"), "A=2").unwrap();
-    assert_eq!(printed(launch), "2\n");
+    assert_eq!(printed(again(&launch)), "2\n");
 }
 
 #[test]
 fn a_file_that_cannot_be_read_keeps_the_run_from_starting() {
     let (folder, launch) = with_files(&[(".env", "A=1\n\n# A comment.\nB C=secret\nD=4\n")], &[], "echo ran");
     let path = folder.path().join(".env").display().to_string();
-    assert_eq!(why(launch.clone()), format!("{path}, line 4: not NAME=value (env_file)"));
+    assert_eq!(why(again(&launch)), format!("{path}, line 4: not NAME=value (env_file)"));
     for (text, line) in [("A=1\nB=\"open\nC=2\n", 2), ("A='a\nb'\nB", 3), ("A=\0", 1), ("=x", 1), ("\n\nA=b c d", 3)] {
         fs::write(folder.path().join(".env"), text).unwrap();
-        assert_eq!(why(launch.clone()), format!("{path}, line {line}: not NAME=value (env_file)"), "{text:?}");
+        assert_eq!(why(again(&launch)), format!("{path}, line {line}: not NAME=value (env_file)"), "{text:?}");
     }
     fs::write(folder.path().join(".env"), b"A=\xff").unwrap();
-    assert_eq!(why(launch.clone()), format!("{path} (env_file): it is no UTF-8 text"));
+    assert_eq!(why(again(&launch)), format!("{path} (env_file): it is no UTF-8 text"));
     fs::remove_file(folder.path().join(".env")).unwrap();
-    assert_eq!(why(launch.clone()), format!("{path} (env_file): no such file or directory"));
+    assert_eq!(why(again(&launch)), format!("{path} (env_file): no such file or directory"));
     fs::create_dir(folder.path().join(".env")).unwrap();
-    assert_eq!(why(launch), format!("{path} (env_file): it is no regular file"));
+    assert_eq!(why(again(&launch)), format!("{path} (env_file): it is no regular file"));
+}
+
+/// The same once more.
+fn again(launch: &Launch) -> Launch {
+    Launch { folder: launch.folder.clone(), ..super::launch(Arc::clone(&launch.definition)) }
 }
