@@ -95,9 +95,9 @@ impl StoreError {
             (_, Some(ErrorCode::SystemIoFailure)) if is_full(&path) => Self::Full { path },
             (_, Some(ErrorCode::NotADatabase)) => Self::Unreadable { path, reason: "this is no database".to_owned() },
             // What is missing or misspelt in a statement was in the database when it was made.
-            (_, Some(ErrorCode::DatabaseCorrupt | ErrorCode::Unknown)) => Self::damaged(path, &source),
             (Error::ToSqlConversionFailure(error), _) if error.is::<Damage>() => Self::damaged(path, &source),
-            (
+            (_, Some(ErrorCode::DatabaseCorrupt | ErrorCode::Unknown))
+            | (
                 Error::FromSqlConversionFailure(..)
                 | Error::InvalidColumnType(..)
                 | Error::IntegralValueOutOfRange(..)

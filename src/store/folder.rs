@@ -97,11 +97,6 @@ impl Folder {
         self.path.join("workers")
     }
 
-    /// Where screens reach runs in pseudo-terminals.
-    pub fn lines(&self) -> PathBuf {
-        self.path.join("lines")
-    }
-
     /// When somebody last gave up what is no longer kept, if anybody has.
     pub fn pruned(&self) -> Option<SystemTime> {
         fs::metadata(self.path.join("pruned")).and_then(|noted| noted.modified()).ok()
