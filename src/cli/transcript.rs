@@ -84,7 +84,7 @@ impl Transcript {
             self.offset = piece.offset;
             let mut bytes = &buffer[..piece.len];
             while !bytes.is_empty() {
-                let stretch = self.stretch(log);
+                let stretch = self.stretch(log)?;
                 let len = usize::try_from(stretch.end - self.offset).unwrap_or(usize::MAX).min(bytes.len());
                 let (first, rest) = bytes.split_at(len);
                 self.take(first, stretch.origin);
@@ -116,9 +116,9 @@ impl Transcript {
     }
 
     /// From where on, and how far, the coming output is of one kind, as far as that matters.
-    fn stretch(&mut self, log: &mut LogReader) -> Stretch {
+    fn stretch(&mut self, log: &mut LogReader) -> Result<Stretch, CliError> {
         if self.only.is_none() && self.times.is_none() {
-            return Stretch::UNKNOWN;
+            return Ok(Stretch::UNKNOWN);
         }
         if !self.missing.said && !log.is_marked() {
             self.missing.said = true;
@@ -127,9 +127,14 @@ impl Transcript {
                 Some(Stream::Out) => "what is standard output isn't known; without --stdout all of it is printed",
                 None => "times aren't known",
             };
-            complain(&format!("of this log, which an older setlist may have written, {unknown}"));
+            match log.farewell()? {
+                None => complain(&format!("of this log, which an older setlist may have written, {unknown}")),
+                Some(farewell) if self.only.is_some() => complain(&farewell),
+                // The line itself is printed.
+                Some(_) => {}
+            }
         }
-        log.stretch_at(self.offset)
+        Ok(log.stretch_at(self.offset))
     }
 
     fn take(&mut self, bytes: &[u8], origin: Option<Origin>) {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use setlist::model::{RunId, Stream};
-use setlist::store::log::{LogReader, LogWriter, mend};
+use setlist::store::log::{LogReader, LogWriter, discard, mend};
 
 const RUN: RunId = RunId(7);
 const LIMIT: u64 = 64 * 1024;
@@ -297,4 +297,23 @@ fn a_log_of_the_same_number_is_replaced() {
     log.write(Stream::Out, b"new\n", at(0)).unwrap();
     assert_eq!(read_from(&mut reader(folder.path()), 0), [(0, b"new\n".to_vec())]);
     log.finish().unwrap();
+}
+
+#[test]
+fn output_is_not_given_up_while_it_is_written_or_looked_at() {
+    let folder = tempfile::tempdir().unwrap();
+    let give_up = || discard(folder.path(), RUN, at(0)).unwrap().is_some();
+    let mut log = writer(folder.path());
+    log.write(Stream::Out, b"begun\n", at(0)).unwrap();
+    assert!(!give_up());
+    log.write(Stream::Out, &lines(0, 10_000), at(0)).unwrap();
+    log.finish().unwrap();
+    let mut looking = reader(folder.path());
+    assert_eq!(looking.farewell().unwrap(), None);
+    assert!(!give_up());
+    drop(looking);
+    assert!(give_up());
+    assert_eq!(names(folder.path()), ["7.log"]);
+    let farewell = reader(folder.path()).farewell().unwrap().unwrap();
+    assert!(farewell.starts_with("[setlist: ") && farewell.ends_with(" to make room]"), "{farewell}");
 }

@@ -13,9 +13,12 @@ use crate::model::RunId;
 use crate::store::StoreError;
 
 /// What stands in place of the output is shorter than this: there is nothing to gain from giving it up again.
-const LEAST: u64 = 256;
+const LEAST: usize = 256;
+/// How it begins and ends.
+const BEGIN: &str = "[setlist: ";
+const END: &str = " to make room]\n";
 
-/// Says that somebody looks at the log, as long as the file is open.
+/// Says that somebody reads or writes the log, as long as the file is open.
 pub(super) fn hold(file: &File) {
     // Whoever gives it up at this moment has been quicker; what is left can be read all the same.
     let _ = file.try_lock_shared();
@@ -46,7 +49,7 @@ pub fn sizes(folder: &Path) -> Result<HashMap<RunId, u64>, StoreError> {
 pub fn discard(folder: &Path, run: RunId, now: DateTime<Utc>) -> Result<Option<u64>, StoreError> {
     give_up(folder, run, |head, before| {
         let day = now.with_timezone(&Local).format("%Y-%m-%d");
-        let line = format!("[setlist: {} of output deleted on {day} to make room]\n", size(before));
+        let line = format!("{BEGIN}{} of output deleted on {day}{END}", size(before));
         head.set_len(0)?;
         head.write_all_at(line.as_bytes(), 0)?;
         Ok(line.len() as u64)
@@ -91,7 +94,15 @@ fn give_up(
     Ok(Some(before.saturating_sub(after)))
 }
 
+/// The line that stands in place of the output, if that was given up; without its end.
+pub(super) fn farewell(log: &File) -> io::Result<Option<String>> {
+    let mut bytes = [0; LEAST];
+    let len = log.read_at(&mut bytes, 0)?;
+    let line = str::from_utf8(&bytes[..len]).ok().filter(|line| line.starts_with(BEGIN) && line.ends_with(END));
+    Ok(line.map(|line| line.trim_end().to_owned()))
+}
+
 /// Whether giving up a log of this size frees anything.
 pub(in crate::store) fn is_worth_it(size: u64) -> bool {
-    size > LEAST
+    size > LEAST as u64
 }

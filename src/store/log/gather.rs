@@ -5,6 +5,7 @@ use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use super::discard::hold;
 use super::tail::{NOTE, Note};
 use super::{head_path, omission, tail_path};
 use crate::crash;
@@ -27,6 +28,7 @@ pub fn mend(folder: &Path, run: RunId) -> Result<(), StoreError> {
     };
     let head = head_path(folder, run);
     let head = options.open(&head).map_err(|error| StoreError::io(head, error))?;
+    hold(&head);
     gather(folder, run, &head, &tail, note)
 }
 

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::discard::hold;
+use super::discard::{farewell, hold};
 use super::stretch::{Marks, Stretch};
 use super::tail::Note;
 use super::{create_folder, head_path, marks_path, tail_path};
@@ -96,6 +96,16 @@ impl LogReader {
     /// Whether streams and times have been noted at all; what an older version has written has none.
     pub fn is_marked(&mut self) -> bool {
         self.marks.are_there()
+    }
+
+    /// The line that stands in place of output that was deleted to make room; none while the output is there.
+    pub fn farewell(&mut self) -> Result<Option<String>, StoreError> {
+        let path = head_path(&self.folder, self.run);
+        let marked = self.is_marked();
+        match opened(&mut self.head, &path)? {
+            Some(head) if !marked => farewell(head).map_err(|error| StoreError::io(path, error)),
+            _ => Ok(None),
+        }
     }
 
     /// Rings when the log has grown. That the run has ended, and with it the log, is news of the store.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 
+use super::discard::hold;
 use super::marker::Marker;
 use super::marks::Origin;
 use super::tail::Note;
@@ -176,5 +177,7 @@ fn create_head(folder: &Path, run: RunId) -> Result<File, StoreError> {
         }
         result => result,
     };
-    created.map_err(|error| StoreError::io(path, error))
+    let head = created.map_err(|error| StoreError::io(path, error))?;
+    hold(&head);
+    Ok(head)
 }

@@ -7,7 +7,7 @@ use std::process::Stdio;
 use chrono::{DateTime, FixedOffset};
 use serde_json::{Value, json};
 use setlist::model::{RunId, Stream};
-use setlist::store::log::LogWriter;
+use setlist::store::log::{LogWriter, discard};
 
 use crate::room::{Room, Said};
 
@@ -141,4 +141,21 @@ fn what_is_torn_is_left_out_and_said() {
     let said = room.run(&["log", "q/a", "--stderr"]);
     assert_eq!(said.code, Some(0));
     assert!(said.err.contains("are left out: it isn't known from which stream they came"), "{said:?}");
+}
+
+#[test]
+fn of_deleted_output_it_says_when_it_went() {
+    let room = Room::with("queues: {q: ['seq 1000']}\n");
+    room.ok(&["process"]);
+    let at = "2026-11-22T12:00:00Z".parse().unwrap();
+    discard(&room.join(".setlist/logs"), RunId(1), at).unwrap().unwrap();
+    let line = "[setlist: 3.8 KiB of output deleted on 2026-11-22 to make room]\n";
+    let said = |args: &[&str]| {
+        let said = room.run(args);
+        assert_eq!(said.code, Some(0));
+        (said.out, said.err)
+    };
+    assert_eq!(said(&["log", "1"]), (line.to_owned(), String::new()));
+    assert_eq!(said(&["log", "1", "-t"]), (format!("{:<30}{line}", "-"), String::new()));
+    assert_eq!(said(&["log", "1", "--stderr", "-t"]), (String::new(), format!("setlist: {line}")));
 }
