@@ -68,6 +68,10 @@ impl Screen {
             Action::NthQueue(nth) => self.nth_queue(usize::from(nth)),
             Action::Follow => self.on_output(OutputPane::toggle_follow),
             Action::Wrap => self.on_output(OutputPane::toggle_wrap),
+            Action::Type => {
+                self.begin_to_type()?;
+                Ok(Vec::new())
+            }
             Action::FindNext => self.on_output(|output| output.find_again(true)),
             Action::FindPrevious => self.on_output(|output| output.find_again(false)),
             Action::OutputDown => self.on_output(|output| output.scroll(Scroll::Rows(NUDGE))),

@@ -37,6 +37,7 @@ pub enum Action {
     OutputUp,
     Follow,
     Wrap,
+    Type,
     Find,
     FindNext,
     FindPrevious,
@@ -138,6 +139,7 @@ pub static TABLE: &[Entry] = table![
     A::OutputUp,      ["K"],                "",          "scroll the output up, from any pane",                        Everywhere, G::Output;
     A::Follow,        ["f"],                "follow",    "follow the output, or hold it",                              Everywhere, G::Output;
     A::Wrap,          ["w"],                "wrap",      "wrap long lines of the output, or cut them",                 Everywhere, G::Output;
+    A::Type,          ["i"],                "type",      "type into a job that runs in a terminal; ^z comes back",     Everywhere, G::Output;
     A::Find,          ["/"],                "find",      "filter the lists; in the output, search it",                 Everywhere, G::Output;
     A::FindNext,      ["n"],                "",          "to the next match in the output",                            Everywhere, G::Output;
     A::FindPrevious,  ["N"],                "",          "to the previous match in the output",                        Everywhere, G::Output;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
-use crate::model::RunId;
+use crate::model::{RunId, WindowSize};
 use crate::store::{Listener, Store, StoreError};
 
 use super::action::Action;
@@ -44,6 +44,8 @@ pub enum Request {
         /// Say when it grows.
         live: bool,
     },
+    /// Let terminals of runs to come have this size.
+    Window(WindowSize),
     /// The store has changed: look what is new.
     Look,
 }
@@ -119,7 +121,7 @@ impl Link {
                 let stale = match request {
                     Request::OpenLog { .. } => Some(nth) != last_log,
                     Request::Look => Some(nth) != last_look,
-                    Request::Submit(_) => false,
+                    Request::Submit(_) | Request::Window(_) => false,
                 };
                 if !stale {
                     self.obey(request, Utc::now());
@@ -133,6 +135,8 @@ impl Link {
         match request {
             Request::Submit(order) => self.submit(order, now),
             Request::OpenLog { run, live } => self.open_log(run, live),
+            // Where it can't be kept, they begin with another one.
+            Request::Window(size) => drop(self.store.lines().set_size(size)),
             Request::Look => self.look(),
         }
     }
@@ -204,7 +208,7 @@ impl Link {
                 Err(error) => self.tell(Wake::Trouble(error.to_string())),
             }
         }
-        self.tell(Wake::Log { run, reader: Box::new(reader) });
+        self.tell(Wake::Log { run, reader: Box::new(reader), line: self.store.lines().writer(run) });
     }
 
     fn tell(&self, wake: Wake) {

@@ -183,6 +183,7 @@ impl Session {
                     self.grown.heard();
                     self.ask(Request::OpenLog { run, live });
                 }
+                Effect::Window(size) => self.ask(Request::Window(size)),
                 Effect::Reread => {
                     if let Some(watch) = &self.watch {
                         watch.reread();

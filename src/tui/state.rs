@@ -15,6 +15,7 @@ use super::lists::Lists;
 use super::notice::Notices;
 use super::pane::OutputPane;
 use super::theme::Look;
+use super::typing::Typing;
 use super::wake::Broken;
 
 /// The screen without a terminal: [`handle`](Self::handle) takes what happens and returns what is to be done,
@@ -34,6 +35,8 @@ pub struct Screen {
     pub(super) file: FileState,
     /// What was removed of late, the latest last.
     pub(super) undo: Vec<Undo>,
+    /// What the keys go to, in place of the screen.
+    pub(super) typing: Option<Typing>,
 }
 
 /// What the screen is told once.
@@ -86,6 +89,7 @@ impl Screen {
             notices: Notices::default(),
             file: FileState::default(),
             undo: Vec::new(),
+            typing: None,
         };
         screen.settle();
         screen

@@ -126,6 +126,7 @@ impl Stage {
                     Effect::Submit(order) => self.link.obey(Request::Submit(order), self.now),
                     // Nobody rings while a test runs: it says itself when there is something to read.
                     Effect::OpenLog { run, .. } => self.link.obey(Request::OpenLog { run, live: false }, self.now),
+                    Effect::Window(size) => self.link.obey(Request::Window(size), self.now),
                     Effect::Reread => self.rereads += 1,
                     Effect::Edit(spot) => self.edits.push(spot),
                     Effect::Leave(why) => self.left = Some(why),
