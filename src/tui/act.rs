@@ -71,6 +71,10 @@ impl Screen {
             Action::Wrap => self.on_output(OutputPane::toggle_wrap),
             Action::EarlierRun => self.turn_run(Way::Earlier),
             Action::LaterRun => self.turn_run(Way::Later),
+            Action::Type => {
+                self.begin_to_type()?;
+                Ok(Vec::new())
+            }
             Action::FindNext => self.on_output(|output| output.find_again(true)),
             Action::FindPrevious => self.on_output(|output| output.find_again(false)),
             Action::OutputDown => self.on_output(|output| output.scroll(Scroll::Rows(NUDGE))),

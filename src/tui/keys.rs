@@ -26,6 +26,7 @@ pub enum Code {
     Tab,
     BackTab,
     Backspace,
+    Insert,
     Delete,
     Up,
     Down,
@@ -43,13 +44,14 @@ pub enum Code {
 #[error("{0:?} is no key; write j, ^d (Ctrl), M-x (Alt), Enter, Esc, Tab, Space, Up, PgDn or F1")]
 pub struct NoKey(pub String);
 
-const NAMES: [(&str, Code); 15] = [
+const NAMES: [(&str, Code); 16] = [
     ("Space", Code::Char(' ')),
     ("Enter", Code::Enter),
     ("Esc", Code::Esc),
     ("Tab", Code::Tab),
     ("S-Tab", Code::BackTab),
     ("Backspace", Code::Backspace),
+    ("Ins", Code::Insert),
     ("Del", Code::Delete),
     ("Up", Code::Up),
     ("Down", Code::Down),
@@ -93,6 +95,7 @@ impl Key {
             KeyCode::Tab => Code::Tab,
             KeyCode::BackTab => Code::BackTab,
             KeyCode::Backspace => Code::Backspace,
+            KeyCode::Insert => Code::Insert,
             KeyCode::Delete => Code::Delete,
             KeyCode::Up => Code::Up,
             KeyCode::Down => Code::Down,

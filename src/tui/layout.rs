@@ -108,6 +108,13 @@ impl Layout {
         usize::from(self.lists[index(phase)].height.saturating_sub(title))
     }
 
+    /// The output without its title, and the column that keeps it apart.
+    pub fn output_text(&self) -> Rect {
+        let Rect { x, y, width, height } = self.output;
+        let (column, line) = (width.min(1), height.min(1));
+        Rect { x: x + column, y: y + line, width: width - column, height: height - line }
+    }
+
     /// The list of a phase.
     pub fn list(&self, phase: Phase) -> Rect {
         self.lists[index(phase)]

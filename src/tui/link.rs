@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
-use crate::model::{Event, JobId, RunId};
+use crate::model::{Event, JobId, RunId, WindowSize};
 use crate::store::{Folder, Listener, Store, StoreError, Vigil};
 
 use super::told;
@@ -61,6 +61,8 @@ pub enum Request {
     /// Find the run of a job before or after another one.
     #[expect(missing_docs, reason = "as in the effect")]
     Turn { job: JobId, from: RunId, way: Way },
+    /// Let terminals of runs to come have this size.
+    Window(WindowSize),
     /// The store has changed: look what is new.
     Look,
     /// A worker has died.
@@ -149,7 +151,7 @@ impl Link {
                 let stale = match request {
                     Request::OpenLog { .. } => Some(nth) != last_log,
                     Request::Look => Some(nth) != last_look,
-                    Request::Submit(_) | Request::Turn { .. } | Request::Tend => false,
+                    Request::Submit(_) | Request::Turn { .. } | Request::Window(_) | Request::Tend => false,
                 };
                 if !stale {
                     self.obey(request, Utc::now());
@@ -164,6 +166,8 @@ impl Link {
             Request::Submit(order) => self.submit(order, now),
             Request::OpenLog { run, live } => self.open_log(run, live),
             Request::Turn { job, from, way } => self.turn(job, from, way),
+            // Where it can't be kept, they begin with another one.
+            Request::Window(size) => drop(self.store.lines().set_size(size)),
             Request::Look => self.look(),
             Request::Tend => drop(self.tend(true)),
         }
@@ -256,7 +260,7 @@ impl Link {
                 Err(error) => self.tell(Wake::Trouble(error.to_string())),
             }
         }
-        self.tell(Wake::Log { run, reader: Box::new(reader) });
+        self.tell(Wake::Log { run, reader: Box::new(reader), line: self.store.lines().writer(run) });
     }
 
     fn tell(&self, wake: Wake) {

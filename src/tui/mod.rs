@@ -2,6 +2,7 @@
 
 mod act;
 pub mod action;
+mod console;
 mod dialog;
 mod editor;
 pub mod filter;
@@ -21,6 +22,7 @@ mod terminal;
 pub mod text;
 pub mod theme;
 mod told;
+mod typing;
 mod update;
 mod view;
 pub mod wake;

@@ -2,11 +2,16 @@
 
 use std::fmt;
 
-use crate::model::{Job, Run, RunId};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use crate::model::{Job, Run, RunId, WindowSize};
+use crate::store::LineWriter;
 use crate::store::log::LogReader;
 
+use super::console::Console;
 use super::lists::Step;
-use super::output::{Output, Scroll};
+use super::output::{Look, Output, Scroll, Status, Terminal};
 use super::wake::{Effect, Way};
 
 /// The output pane; it stays with its run until another job is chosen or the job is run again.
@@ -18,8 +23,14 @@ pub(super) struct OutputPane {
     latest: Option<RunId>,
     /// The run that is shown, while it isn't the latest.
     earlier: Option<Run>,
+    /// Whether the job runs in a terminal.
+    pty: bool,
     output: Option<Output>,
+    console: Option<Console>,
     more: bool,
+    room: WindowSize,
+    /// The size that terminals of runs to come were last said to have.
+    window: Option<WindowSize>,
 }
 
 impl OutputPane {
@@ -28,19 +39,38 @@ impl OutputPane {
         self.run
     }
 
-    /// The view on the output, once it can be read.
-    pub(super) fn output_mut(&mut self) -> Option<&mut Output> {
-        self.output.as_mut()
+    /// Whether the output can be read, and there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        match (&self.console, &self.output) {
+            (Some(console), _) => console.view.is_empty(),
+            (None, Some(output)) => output.is_empty(),
+            (None, None) => false,
+        }
+    }
+
+    /// Draws the output, once it can be read; returns what there is to tell about it, and where the job has its cursor.
+    pub(super) fn draw(
+        &mut self,
+        area: Rect,
+        buffer: &mut Buffer,
+        look: &Look,
+    ) -> (Option<Status>, Option<(u16, u16)>) {
+        if let Some(console) = self.console.as_ref().filter(|console| !console.aside) {
+            let (status, cursor) = console.view.draw(area, buffer, look);
+            return (Some(status), cursor);
+        }
+        (self.output.as_mut().map(|output| output.draw(area, buffer, look)), None)
     }
 
     /// Shows the latest run of `job`; asks for its output when that is another one than before.
     pub(super) fn show(&mut self, job: Option<&Job>) -> Option<Effect> {
+        self.pty = job.and_then(Job::script).is_some_and(|script| script.setup.pty);
         let run = job.and_then(|job| job.last_run.as_ref());
         let id = run.map(|run| run.id);
         if self.latest == id {
             return None;
         }
-        *self = Self { run: id, latest: id, ..Self::default() };
+        *self = Self { run: id, latest: id, pty: self.pty, room: self.room, window: self.window, ..Self::default() };
         run.map(|run| Effect::OpenLog { run: run.id, live: run.ending.is_none() })
     }
 
@@ -65,21 +95,42 @@ impl OutputPane {
         }
         let (id, live) = (run.id, run.ending.is_none());
         let earlier = Some(run).filter(|run| self.latest != Some(run.id));
-        *self = Self { run: Some(id), latest: self.latest, earlier, ..Self::default() };
+        let Self { latest, pty, room, window, .. } = *self;
+        *self = Self { run: Some(id), latest, earlier, pty, room, window, ..Self::default() };
         Some(Effect::OpenLog { run: id, live })
     }
 
     /// The output can be read; it is of no interest when another run is shown by now.
-    pub(super) fn open(&mut self, run: RunId, reader: LogReader) {
+    pub(super) fn open(&mut self, run: RunId, reader: LogReader, line: LineWriter) {
         if self.run == Some(run) {
+            self.console = self.pty.then(|| Console::new(Terminal::new(reader.again(), self.room), line));
             self.output = Some(Output::new(reader));
             self.refresh();
         }
     }
 
+    /// It has so much room; a job that `runs` in a terminal gets it. Runs to come will begin with it.
+    pub(super) fn fit(&mut self, room: WindowSize, runs: bool) -> Option<Effect> {
+        self.room = room;
+        if let Some(console) = &mut self.console {
+            console.fit(room, runs);
+        }
+        let news = self.pty && self.window.replace(room) != Some(room);
+        news.then_some(Effect::Window(room))
+    }
+
+    /// The terminal of the run, if it has one.
+    pub(super) fn console_mut(&mut self) -> Option<&mut Console> {
+        self.console.as_mut()
+    }
+
     /// Reads on, a bounded amount.
     pub(super) fn refresh(&mut self) {
-        self.more = self.output.as_mut().is_some_and(Output::refresh);
+        self.more = match (&mut self.console, &mut self.output) {
+            (Some(console), _) if !console.aside => console.view.refresh(),
+            (_, Some(output)) => output.refresh(),
+            (_, None) => false,
+        };
     }
 
     /// Whether there is more to read at once.
@@ -89,21 +140,39 @@ impl OutputPane {
 
     /// Scrolls.
     pub(super) fn scroll(&mut self, scroll: Scroll) -> Result<(), String> {
-        self.on_output(|output| output.scroll(scroll))
+        if let Some(console) = self.on_terminal().filter(|_| scroll != Scroll::Home) {
+            return console.scroll(scroll);
+        }
+        self.on_output(|output| output.scroll(scroll))?;
+        self.come_back();
+        Ok(())
     }
 
     /// Follows what is printed, or holds the view.
     pub(super) fn toggle_follow(&mut self) -> Result<(), String> {
-        self.on_output(Output::toggle_follow)
+        if let Some(console) = self.on_terminal() {
+            console.view.toggle_follow();
+            self.refresh();
+            return Ok(());
+        }
+        self.on_output(Output::toggle_follow)?;
+        self.come_back();
+        Ok(())
     }
 
     /// Wraps long lines, or cuts them.
     pub(super) fn toggle_wrap(&mut self) -> Result<(), String> {
+        if self.on_terminal().is_some() {
+            return Err("a terminal wraps its lines itself".to_owned());
+        }
         self.on_output(Output::toggle_wrap)
     }
 
     /// Searches and goes to the first match; an empty text ends the search.
     pub(super) fn search(&mut self, text: &str) -> Result<(), String> {
+        if text.is_empty() && self.on_terminal().is_some() {
+            return Ok(());
+        }
         self.on_output(|output| {
             output.set_search(Some(text).filter(|text| !text.is_empty()));
             output.search_next(true);
@@ -115,8 +184,28 @@ impl OutputPane {
         self.on_output(|output| output.search_next(forwards))
     }
 
+    /// The terminal, while it is what is shown.
+    fn on_terminal(&mut self) -> Option<&mut Console> {
+        self.console.as_mut().filter(|console| !console.aside)
+    }
+
+    /// Who follows the output of a run with a terminal sees the terminal again.
+    fn come_back(&mut self) {
+        let follows = self.output.as_ref().is_some_and(Output::is_following);
+        if let Some(console) = self.console.as_mut().filter(|console| console.aside && follows) {
+            console.aside = false;
+            console.view.follow();
+            self.refresh();
+        }
+    }
+
+    /// Changes the view on the log, which takes the place of the terminal.
     fn on_output(&mut self, change: impl FnOnce(&mut Output)) -> Result<(), String> {
         let output = self.output.as_mut().ok_or("there is no output here")?;
+        if let Some(console) = &mut self.console {
+            console.aside = true;
+        }
+        output.refresh();
         change(output);
         // What has been asked for may need more of the output.
         self.refresh();

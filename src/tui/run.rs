@@ -186,6 +186,7 @@ impl Session {
                     self.ask(Request::OpenLog { run, live });
                 }
                 Effect::Turn { job, from, way } => self.ask(Request::Turn { job, from, way }),
+                Effect::Window(size) => self.ask(Request::Window(size)),
                 Effect::Reread => {
                     if let Some(watch) = &self.watch {
                         watch.reread();

@@ -15,6 +15,7 @@ use super::lists::Lists;
 use super::notice::Notices;
 use super::pane::OutputPane;
 use super::theme::Look;
+use super::typing::Typing;
 use super::wake::Broken;
 
 /// The screen without a terminal: [`handle`](Self::handle) takes what happens and returns what is to be done,
@@ -36,6 +37,8 @@ pub struct Screen {
     pub(super) undo: Vec<Undo>,
     /// Since when some queue is processed by nobody.
     unattended: Option<DateTime<Utc>>,
+    /// What the keys go to, in place of the screen.
+    pub(super) typing: Option<Typing>,
 }
 
 /// How long a queue may be processed by nobody before that is said: a worker that was just hired has still to join.
@@ -92,6 +95,7 @@ impl Screen {
             file: FileState::default(),
             undo: Vec::new(),
             unattended: None,
+            typing: None,
         };
         // What was so before is so for longer than any birth takes.
         screen.attend(DateTime::UNIX_EPOCH);

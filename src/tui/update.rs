@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use ratatui::layout::Size;
 
-use crate::model::{Command, Event, JobId, Ledger, Recorded};
+use crate::model::{Command, Event, Job, JobId, Ledger, Recorded, WindowSize};
 
 use super::action::Action;
 use super::dialog::Dialog;
@@ -22,7 +22,7 @@ impl Screen {
         let mut effects = Vec::new();
         match wake {
             Wake::Key(key) => effects = self.press(key, now),
-            Wake::Paste(text) => self.paste(&text),
+            Wake::Paste(text) => self.paste(&text, now),
             Wake::Resize { width, height } => self.size = Size { width, height },
             Wake::News(news) => effects.extend(self.follow(&news, now)),
             Wake::Fresh(ledger) => {
@@ -30,7 +30,7 @@ impl Screen {
                 self.refilter();
             }
             Wake::Answer(answered) => effects.extend(self.answered(&answered, now)),
-            Wake::Log { run, reader } => self.output.open(run, *reader),
+            Wake::Log { run, reader, line } => self.output.open(run, *reader, line),
             Wake::Turned { from, run: Some(run), .. } => effects.extend(self.output.turn_to(from, run)),
             Wake::Turned { run: None, way, .. } => {
                 let which = if way == Way::Earlier { "first" } else { "latest" };
@@ -58,6 +58,8 @@ impl Screen {
         self.settle();
         let job = self.chosen();
         effects.extend(self.output.show(job.as_ref()));
+        effects.extend(self.fit_output(job.as_ref()));
+        self.mind_typing();
         effects
     }
 
@@ -163,7 +165,18 @@ impl Screen {
         self.with_lists(|lists, _, ledger| lists.choose(id, ledger));
     }
 
+    /// Gives the output the room that it has; none while it isn't shown.
+    fn fit_output(&mut self, job: Option<&Job>) -> Option<Effect> {
+        let Size { width: columns, height: rows } = self.layout().output_text().as_size();
+        let runs = job.is_some_and(|job| job.running().is_some());
+        if columns == 0 || rows == 0 { None } else { self.output.fit(WindowSize { columns, rows }, runs) }
+    }
+
     fn press(&mut self, key: Key, now: DateTime<Utc>) -> Vec<Effect> {
+        if let Some(typing) = self.typing {
+            self.type_key(typing, key, now);
+            return Vec::new();
+        }
         if let Some(dialog) = self.dialog.take() {
             return self.answer(dialog, key, now).into_iter().collect();
         }
@@ -235,7 +248,10 @@ impl Screen {
         None
     }
 
-    fn paste(&mut self, text: &str) {
+    fn paste(&mut self, text: &str, now: DateTime<Utc>) {
+        if let Some(typing) = self.typing {
+            return self.type_text(typing, text, now);
+        }
         let Some(line) = self.dialog.as_mut().and_then(Dialog::line_mut) else { return };
         line.insert(text);
         if let Some(Dialog::Filter(line)) = &self.dialog {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 
-use crate::model::{Command, JobId, Ledger, Plan, QueueId, Recorded, Run, RunId};
+use crate::model::{Command, JobId, Ledger, Plan, QueueId, Recorded, Run, RunId, WindowSize};
 use crate::store::log::LogReader;
-use crate::store::{Answer, Ring};
+use crate::store::{Answer, LineWriter, Ring};
 
 use super::keys::Key;
 
@@ -33,6 +33,8 @@ pub enum Wake {
         run: RunId,
         /// Here.
         reader: Box<LogReader>,
+        /// And, if it has a terminal, typed into here.
+        line: LineWriter,
     },
     /// The run that was asked for by [`Effect::Turn`], if there is one.
     Turned {
@@ -80,6 +82,8 @@ pub enum Effect {
         /// Where to.
         way: Way,
     },
+    /// Let terminals of runs to come have this size.
+    Window(WindowSize),
     /// Read `jobs.yaml` again.
     Reread,
     /// Open the editor on `jobs.yaml`.

@@ -39,6 +39,12 @@ impl LogReader {
         Self { folder, run, head: None, tail: None, marks }
     }
 
+    /// Another reader of the same log.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        Self::new(self.folder.clone(), self.run)
+    }
+
     /// How many bytes have been written by now, dropped ones counted.
     #[expect(clippy::len_without_is_empty, reason = "a log that is empty now may have grown before one has looked")]
     pub fn len(&mut self) -> Result<u64, StoreError> {

@@ -29,7 +29,7 @@ pub struct Look {
 
 impl Look {
     /// The style of a character that the job styled so.
-    fn of(&self, style: Style) -> Style {
+    pub(super) fn of(&self, style: Style) -> Style {
         let style = if self.colours { style } else { Style { fg: None, bg: None, underline_color: None, ..style } };
         self.text.patch(style)
     }
@@ -75,7 +75,7 @@ fn remark(remark: &str, look: &Look, place: Rect, buffer: &mut Buffer) {
     buffer.set_stringn(place.x, place.y, shown, usize::from(place.width), look.text.patch(look.remark));
 }
 
-fn clear(look: &Look, area: Rect, buffer: &mut Buffer) {
+pub(super) fn clear(look: &Look, area: Rect, buffer: &mut Buffer) {
     for position in area.intersection(buffer.area).positions() {
         buffer[position].reset();
         buffer[position].set_style(look.text);

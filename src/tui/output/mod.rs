@@ -25,6 +25,7 @@ mod sgr;
 mod source;
 mod split;
 mod status;
+mod terminal;
 mod view;
 mod wrap;
 
@@ -37,6 +38,7 @@ pub use print::{Printer, coloured, plain};
 pub use progress::Progress;
 pub use source::Source;
 pub use status::{Hits, News, Status};
+pub use terminal::{Keyboard, Terminal};
 pub use view::Scroll;
 
 use crate::store::StoreError;

@@ -74,6 +74,11 @@ fn basic(index: u16) -> Color {
     BASIC.get(usize::from(index)).copied().unwrap_or_default()
 }
 
+/// The colour with this number among 256, of which the first are the sixteen above.
+pub(super) fn numbered(index: u8) -> Color {
+    BASIC.get(usize::from(index)).copied().unwrap_or(Color::Indexed(index))
+}
+
 /// The colour after 38, 48 or 58, in either notation: `38;2;r;g;b` is several parameters, `38:2::r:g:b` one with parts.
 fn extended<'a>(param: &[u16], rest: &mut impl Iterator<Item = &'a [u16]>) -> Option<Color> {
     if let [_, parts @ ..] = param

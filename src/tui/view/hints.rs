@@ -6,8 +6,10 @@ use ratatui::style::Style;
 
 use crate::tui::action::{Action, Context, Entry, Group, TABLE};
 use crate::tui::dialog::Dialog;
+use crate::tui::keys::{Code, Key};
 use crate::tui::state::Screen;
 use crate::tui::text;
+use crate::tui::typing::{Typing, WAY_OUT};
 
 use super::paint::Strip;
 
@@ -17,6 +19,12 @@ const LAST: [Action; 2] = [Action::Quit, Action::Help];
 pub(super) fn draw(screen: &Screen, area: Rect, buffer: &mut Buffer) {
     let look = &screen.setup.look;
     let mut strip = Strip::new(area, buffer, look.signs);
+    if let Some(typing) = &screen.typing {
+        for (key, hint) in ways_out(typing) {
+            strip.left(&format!(" {key} "), look.theme.key).left(&hint, look.theme.dim).left(" ", Style::new());
+        }
+        return;
+    }
     let entry = |action: &Action| TABLE.iter().find(|entry| entry.action == *action);
     let last = if screen.dialog.is_none() { &LAST[..] } else { &[] };
     for entry in last.iter().filter_map(entry) {
@@ -46,6 +54,15 @@ pub(super) fn draw(screen: &Screen, area: Rect, buffer: &mut Buffer) {
     }
 }
 
+/// While keys go to a job, few mean anything else.
+fn ways_out(typing: &Typing) -> Vec<(Key, String)> {
+    if typing.over {
+        let why = format!("back to the screen: {} has ended", typing.job);
+        return vec![(WAY_OUT, String::new()), (Key::plain(Code::Esc), why)];
+    }
+    vec![(WAY_OUT, format!("back to the screen; all other keys go to {}", typing.job))]
+}
+
 /// A dialog has few keys, and takes all the others for text or for nothing.
 fn answers(dialog: &Dialog) -> &'static [(&'static str, &'static str)] {
     match dialog {
@@ -61,5 +78,6 @@ fn is_hinted(entry: &Entry, screen: &Screen) -> bool {
     let here = if screen.lists.focus().output { Context::Output } else { Context::Lists };
     let works = entry.context.overlaps(here);
     let diagnosis = screen.diagnosis().is_none() || matches!(entry.action, Action::Edit | Action::Back);
-    works && diagnosis && !entry.hint.is_empty() && !LAST.contains(&entry.action)
+    let acts = entry.action != Action::Type || screen.can_type().is_ok();
+    works && diagnosis && acts && !entry.hint.is_empty() && !LAST.contains(&entry.action)
 }

@@ -42,6 +42,7 @@ impl Screen {
             return None;
         }
         header::draw(self, layout.header, buffer, now);
+        let mut cursor = None;
         if let Some(Dialog::Help { scroll }) = &mut self.dialog {
             help::draw(scroll, &self.setup.look, layout.body, buffer);
         } else if self.diagnosis().is_some() {
@@ -54,9 +55,9 @@ impl Screen {
                 lists::draw(self, phase, layout, buffer, now);
             }
             lists::divide(self, layout.divide, buffer);
-            output::draw(self, layout, buffer, now);
+            cursor = output::draw(self, layout, buffer, now);
         }
         hints::draw(self, layout.hints, buffer);
-        message::draw(self, layout.message, buffer, now)
+        message::draw(self, layout.message, buffer, now).or(cursor)
     }
 }

@@ -16,24 +16,30 @@ use crate::tui::theme::{Look, Palette};
 use super::paint::{Strip, below};
 use super::{empty, row, when};
 
-pub(super) fn draw(screen: &mut Screen, layout: &Layout, buffer: &mut Buffer, now: DateTime<Utc>) {
+/// Draws it; tells where the terminal's cursor goes, if a job is typed into.
+pub(super) fn draw(
+    screen: &mut Screen,
+    layout: &Layout,
+    buffer: &mut Buffer,
+    now: DateTime<Utc>,
+) -> Option<(u16, u16)> {
     let area = layout.output;
     if area.is_empty() {
-        return;
+        return None;
     }
     let job = screen.chosen();
-    let body = Rect { x: area.x + 1, width: area.width.saturating_sub(1), ..below(area) };
     let look = appearance(&screen.setup.look);
-    let status = screen.output.output_mut().map(|output| output.draw(body, buffer, &look));
+    let (status, cursor) = screen.output.draw(layout.output_text(), buffer, &look);
     title(screen, job.as_ref(), status.as_ref(), area, buffer, now);
     match &job {
         Some(job) if job.last_run.is_none() => empty::note(screen, &never_ran(job), below(area), buffer),
-        Some(job) if screen.output.output_mut().is_some_and(|output| output.is_empty()) => {
+        Some(job) if screen.output.is_empty() => {
             let words = if job.phase() == Phase::Running { "nothing printed yet" } else { "it printed nothing" };
             empty::note(screen, words, below(area), buffer);
         }
         _ => {}
     }
+    cursor.filter(|_| screen.typing.is_some_and(|typing| !typing.over))
 }
 
 /// Whose output it is, how far it says it is, and where the view stands in it.
@@ -50,7 +56,11 @@ fn title(
     let rule = if focused { look.theme.focus } else { look.theme.rule };
     let mut strip = Strip::new(area, buffer, look.signs);
     strip.left(look.signs.rule, rule).left(" ", Style::new());
-    strip.left("Output", if focused { look.theme.focus } else { look.theme.title });
+    match screen.typing {
+        Some(typing) if typing.over => strip.left(" ENDED ", look.theme.bad.add_modifier(Modifier::REVERSED)),
+        Some(_) => strip.left(" TYPING ", look.theme.live.add_modifier(Modifier::REVERSED)),
+        None => strip.left("Output", if focused { look.theme.focus } else { look.theme.title }),
+    };
     let facts = status.map(|status| facts(status, look)).unwrap_or_default();
     for (fact, style) in facts.iter().rev() {
         strip.right(&format!(" {fact} "), *style);

@@ -127,6 +127,7 @@ impl Stage {
                     // Nobody rings while a test runs: it says itself when there is something to read.
                     Effect::OpenLog { run, .. } => self.link.obey(Request::OpenLog { run, live: false }, self.now),
                     Effect::Turn { job, from, way } => self.link.obey(Request::Turn { job, from, way }, self.now),
+                    Effect::Window(size) => self.link.obey(Request::Window(size), self.now),
                     Effect::Reread => self.rereads += 1,
                     Effect::Edit(spot) => self.edits.push(spot),
                     Effect::Leave(why) => self.left = Some(why),
