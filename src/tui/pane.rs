@@ -81,7 +81,9 @@ impl OutputPane {
 
     /// Asks for the run before the one that is shown, or after it.
     pub(super) fn turn(&self, job: &Job, way: Way) -> Result<Effect, String> {
-        let from = self.run.ok_or("it has not run yet")?;
+        // The key may be the very first thing that happens.
+        let latest = job.last_run.as_ref().map(|run| run.id);
+        let from = self.run.or(latest).ok_or("it has not run yet")?;
         match (way, &self.earlier) {
             (Way::Later, None) => Err("this is its latest run".to_owned()),
             _ => Ok(Effect::Turn { job: job.id, from, way }),
