@@ -1,4 +1,4 @@
-//! The folder in which a site's state is kept: what lies where, for nobody but its owner, and who is alive.
+//! The folder in which a site's state is kept: what lies where, for nobody but its owner.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
@@ -6,28 +6,13 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use rustix::process::Pid;
-
 use super::StoreError;
-use crate::model::{RunId, WorkerId};
+use crate::model::RunId;
 
 /// The state folder of a site: `.setlist` beside its `jobs.yaml`, or any other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Folder {
     path: PathBuf,
-}
-
-/// Says that a worker is alive, until it is dropped or its process ends in any way.
-#[derive(Debug)]
-pub struct WorkerLock {
-    path: PathBuf,
-    _locked: File,
-}
-
-/// Held by one process at a time, until it is dropped.
-#[derive(Debug)]
-pub struct RollCall {
-    _locked: File,
 }
 
 impl Folder {
@@ -123,68 +108,6 @@ impl Folder {
         let path = self.diary();
         let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
         file.map_err(|source| StoreError::io(path, source))
-    }
-
-    /// The list of workers that were hired in place of others, for nobody else until it is closed.
-    pub fn open_replacements(&self) -> Result<File, StoreError> {
-        let path = self.path.join("replacements");
-        let file = open_private(&path)?;
-        file.lock().map_err(|source| StoreError::io(path, source))?;
-        Ok(file)
-    }
-
-    /// Says that `worker`, this process, is alive. The kernel takes the word back when the process ends.
-    pub fn hold_worker(&self, worker: WorkerId) -> Result<WorkerLock, StoreError> {
-        let path = self.workers().join(worker.to_string());
-        let mut file = open_private(&path)?;
-        // Whoever asks whether the worker lives holds the file for a moment, nobody else does.
-        let written = file.lock().and_then(|()| writeln!(file, "{}", std::process::id()));
-        match written {
-            Ok(()) => Ok(WorkerLock { path, _locked: file }),
-            Err(source) => Err(StoreError::io(path, source)),
-        }
-    }
-
-    /// Whether the process that is `worker`, on this machine, is alive, as far as one can tell: nobody is dead because
-    /// its file can't be opened now.
-    pub fn worker_lives(&self, worker: WorkerId) -> bool {
-        match File::open(self.workers().join(worker.to_string())) {
-            Ok(file) => file.try_lock_shared().is_err(),
-            Err(error) => error.kind() != io::ErrorKind::NotFound,
-        }
-    }
-
-    /// The process that says it is `worker`; none where nothing is written yet.
-    pub(super) fn worker_process(&self, worker: WorkerId) -> Option<Pid> {
-        Pid::from_raw(fs::read_to_string(self.workers().join(worker.to_string())).ok()?.trim().parse().ok()?)
-    }
-
-    /// The workers that have said here that they are alive, and may have died since.
-    pub(super) fn signs_of_life(&self) -> Vec<WorkerId> {
-        let entries = fs::read_dir(self.workers()).into_iter().flatten();
-        entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok().map(WorkerId)).collect()
-    }
-
-    /// Takes away what a worker that died has left here.
-    pub fn forget_worker(&self, worker: WorkerId) {
-        // If it stays, it says nothing: nobody holds it.
-        let _ = fs::remove_file(self.workers().join(worker.to_string()));
-    }
-
-    /// Waits until no other process holds it. A worker holds it from before it joins until it has its
-    /// [`WorkerLock`]; whoever looks for dead workers holds it too: so nobody is buried before it was born.
-    pub fn roll_call(&self) -> Result<RollCall, StoreError> {
-        let path = self.path.join("roll-call");
-        let file = open_private(&path)?;
-        file.lock().map_err(|source| StoreError::io(path, source))?;
-        Ok(RollCall { _locked: file })
-    }
-}
-
-impl Drop for WorkerLock {
-    fn drop(&mut self) {
-        // The file is still locked: nobody takes it for one that was left behind. If it stays, it says nothing.
-        let _ = fs::remove_file(&self.path);
     }
 }
 

@@ -9,6 +9,7 @@ mod folder;
 mod line;
 pub mod log;
 mod memory;
+mod roll;
 mod sqlite;
 mod vigil;
 
@@ -19,9 +20,10 @@ use log::{LogReader, LogWriter};
 
 pub use bell::{Listener, Ring};
 pub use error::StoreError;
-pub use folder::{Folder, RollCall, WorkerLock};
+pub use folder::Folder;
 pub use line::{LineReader, LineWriter, Lines, Unreachable};
 pub use memory::Memory;
+pub use roll::{RollCall, WorkerLock};
 pub use sqlite::Sqlite;
 pub use vigil::Vigil;
 

@@ -24,8 +24,8 @@ struct Watcher {
     wake: UnixStream,
     /// Those that are watched; the descriptor becomes readable when the process ends.
     watched: Vec<(WorkerId, OwnedFd)>,
-    /// Those that need no watching: they were found dead, or nobody can watch them.
-    past: Vec<WorkerId>,
+    /// Those that were found dead.
+    dead: Vec<WorkerId>,
 }
 
 impl Vigil {
@@ -35,7 +35,7 @@ impl Vigil {
         let (wake, waker) = UnixStream::pair()?;
         waker.set_nonblocking(true)?;
         wake.set_nonblocking(true)?;
-        let mut watcher = Watcher { folder: folder.clone(), ring, wake, watched: Vec::new(), past: Vec::new() };
+        let mut watcher = Watcher { folder: folder.clone(), ring, wake, watched: Vec::new(), dead: Vec::new() };
         watcher.look();
         thread::Builder::new().name("vigil".to_owned()).spawn(move || watcher.serve())?;
         Ok(Self { waker })
@@ -79,21 +79,21 @@ impl Watcher {
     fn look(&mut self) -> bool {
         let mut died = false;
         for worker in self.folder.signs_of_life() {
-            if self.watched.iter().any(|(watched, _)| *watched == worker) || self.past.contains(&worker) {
+            if self.watched.iter().any(|(watched, _)| *watched == worker) || self.dead.contains(&worker) {
                 continue;
             }
-            // Without a number it is about to be born.
-            let Some(process) = self.folder.worker_process(worker) else { continue };
             // Held before it is asked for: if the worker lives then, this is its process, and not a later one of the same
             // number.
-            let held = hold(process);
-            let lives = self.folder.worker_lives(worker);
-            match held {
-                Some(process) if lives => self.watched.push((worker, process)),
-                // One that lives all the same is in a container of its own, where its number is another.
-                _ => self.past.push(worker),
+            let held = self.folder.worker_process(worker).and_then(hold);
+            match (self.folder.worker_lives(worker), held) {
+                (true, Some(process)) => self.watched.push((worker, process)),
+                // It is in a container of its own: the rounds have to do.
+                (true, None) => {}
+                (false, _) => {
+                    self.dead.push(worker);
+                    died = true;
+                }
             }
-            died |= !lives;
         }
         died
     }

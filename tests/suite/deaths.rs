@@ -106,7 +106,9 @@ fn the_number_of_a_dead_worker_protects_nobody() {
     let room = Room::with(DEADLY);
     kill(process(&room));
     let sign = fs::read_dir(room.join(".setlist/workers")).unwrap().next().unwrap().unwrap();
-    fs::write(sign.path(), format!("{}\n", std::process::id())).unwrap();
+    let text = fs::read_to_string(sign.path()).unwrap();
+    let (_, rest) = text.split_once('\n').unwrap();
+    fs::write(sign.path(), format!("{}\n{rest}", std::process::id())).unwrap();
     assert_eq!(room.job("q/long")["outcome"], json!("interrupted"));
 }
 

@@ -108,7 +108,7 @@ impl Room {
         let signs = fs::read_dir(self.join(".setlist/workers")).unwrap();
         let [sign] =
             signs.map(|sign| fs::read_to_string(sign.unwrap().path()).unwrap()).collect::<Vec<_>>().try_into().unwrap();
-        Pid::from_raw(sign.trim().parse().unwrap()).unwrap()
+        Pid::from_raw(sign.lines().next().unwrap().parse().unwrap()).unwrap()
     }
 
     /// The processes that were started in this room and still run.
