@@ -53,8 +53,13 @@ pub(super) fn are_in(text: &str) -> bool {
 
 /// The text with its blanks left blank.
 pub(super) fn left(text: &str) -> Cow<'_, str> {
-    let Some(Blank { before, behind, .. }) = first(text) else { return Cow::Borrowed(text) };
-    Cow::Owned(format!("{before}{}", left(behind)))
+    let mut without = Cow::Borrowed("");
+    let mut rest = text;
+    while let Some(Blank { before, behind, .. }) = first(rest) {
+        without.to_mut().push_str(before);
+        rest = behind;
+    }
+    if rest.len() == text.len() { Cow::Borrowed(text) } else { without + rest }
 }
 
 /// Whether it can be the name of a value, which is that of a variable.

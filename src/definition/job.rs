@@ -43,6 +43,12 @@ impl Around {
         let terms = shared.terms(inherited.terms(None));
         Self { inherited, setup, terms }
     }
+
+    /// How much memory it takes in a job with variables of its own, in bytes, roughly.
+    pub(super) fn weight(&self) -> usize {
+        let variables = self.inherited.env.iter();
+        variables.map(|(name, value)| name.len() + value.as_ref().map_or(0, String::len)).sum()
+    }
 }
 
 /// What is to run, before the shell is known.

@@ -2,6 +2,7 @@
 //! for them.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt;
 
 use super::blanks::{self, Blank};
@@ -92,20 +93,18 @@ fn axis(entry: &Entry<'_>, path: &Path<'_>, problems: &mut Problems) -> Option<A
     } else if key.text.starts_with("SETLIST_") {
         problems.add(Problem::new(key.id, path, "names that begin with `SETLIST_` are set for every run"));
     }
-    let mut values: Vec<(u32, Value)> = Vec::new();
-    value::list(&entry.value, path, "a list of values", problems, |node, path, problems| {
+    let mut known: HashMap<String, u32> = HashMap::new();
+    let values = value::list(&entry.value, path, "a list of values", problems, |node, path, problems| {
         let value = Value::of(node, path, problems)?;
-        if let Some((first, _)) = values.iter().find(|(_, other)| other.text == value.text) {
+        if let Some(first) = known.insert(value.text.clone(), node.id) {
             let problem = Problem::new(node.id, path, format!("{} is in this list twice", quoted(&value.text)));
-            problems.add(problem.also(*first, "first here"));
+            problems.add(problem.also(first, "first here"));
         }
-        values.push((node.id, value));
-        Some(())
+        Some(value)
     })?;
     if values.is_empty() && problems.count() == before {
         problems.add(Problem::new(entry.value.id, path, "without a value this makes no job"));
     }
-    let values = values.into_iter().map(|(_, value)| value).collect();
     Some(Axis { name: key.text.to_string(), values })
 }
 
@@ -240,7 +239,7 @@ impl fmt::Display for Combination<'_> {
     }
 }
 
-/// How much memory one job of an entry takes, in bytes, roughly.
+/// How much memory one job of an entry takes, in bytes, roughly, beside what it inherits.
 pub(super) fn weight(entry: &Node<'_>) -> usize {
     const ALWAYS: usize = 256;
     ALWAYS + entry.weight().saturating_sub(entry.get("matrix").map_or(0, Node::weight))

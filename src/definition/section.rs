@@ -153,7 +153,8 @@ impl Reader<'_, '_> {
     fn combinations(&mut self, node: &Node<'_>, matrix: &Matrix, base: &str, names: &mut Names) -> Vec<Slot> {
         let before = self.problems.count();
         let told_apart = matrix::tells_apart(node);
-        if !self.shared.take_room(matrix::weight(node).saturating_mul(matrix.len())) {
+        let weight = matrix::weight(node) + self.around.weight();
+        if !self.shared.take_room(weight.saturating_mul(matrix.len())) {
             let message = "with these, the jobs of the matrices in this file take more than 64 MiB";
             self.problems.add(Problem::new(node.id, self.path, message).hint("a long script may stand in a file"));
         }

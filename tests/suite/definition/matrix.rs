@@ -250,4 +250,13 @@ fn matrices_cannot_fill_the_memory() {
     assert_eq!(refused(&format!("queues: {{q: [{}]}}", seven.repeat(7))).list[0].message, large);
     let square = format!("queues: {{q: [{{run: {text}, matrix: {{a: {list}, b: *l}}}}]}}");
     assert_eq!(refused(&square).list[0].message, large);
+    let around = format!("queues: {{q: {{env: {{A: {text}}}, jobs: [{{run: a, matrix: {{a: {list}, b: *l}}}}]}}}}");
+    assert_eq!(refused(&around).list[0].message, large);
+}
+
+#[test]
+fn a_text_may_have_any_number_of_blanks() {
+    let title = "${matrix.v}".repeat(100_000);
+    let plan = good(&format!("queues: {{q: [{{title: '{title}', run: a, matrix: {{v: [1]}}}}]}}"));
+    assert_eq!(labels(&plan), [("a-1", &*"1".repeat(100_000))]);
 }
