@@ -20,6 +20,7 @@ mod reconcile;
 mod room;
 mod rules;
 mod runner;
+mod scenarios;
 mod screen;
 mod seed;
 mod terminal;
