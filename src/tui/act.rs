@@ -69,6 +69,7 @@ impl Screen {
             Action::NthQueue(nth) => self.nth_queue(usize::from(nth)),
             Action::Follow => self.on_output(OutputPane::toggle_follow),
             Action::Wrap => self.on_output(OutputPane::toggle_wrap),
+            Action::Times => self.on_output(OutputPane::toggle_times),
             Action::EarlierRun => self.turn_run(Way::Earlier),
             Action::LaterRun => self.turn_run(Way::Later),
             Action::Type => {

@@ -39,6 +39,7 @@ pub enum Action {
     EarlierRun,
     LaterRun,
     Wrap,
+    Times,
     Type,
     Find,
     FindNext,
@@ -143,6 +144,7 @@ pub static TABLE: &[Entry] = table![
     A::EarlierRun,    ["<"],                "",          "the output of the run before",                               Everywhere, G::Output;
     A::LaterRun,      [">"],                "",          "the output of the run after",                                Everywhere, G::Output;
     A::Wrap,          ["w"],                "wrap",      "wrap long lines of the output, or cut them",                 Everywhere, G::Output;
+    A::Times,         ["t"],                "times",     "show when lines were printed, and a bar beside standard error", Everywhere, G::Output;
     A::Type,          ["i"],                "type",      "type into a job that runs in a terminal; ^z comes back",     Everywhere, G::Output;
     A::Find,          ["/"],                "find",      "filter the lists; in the output, search it",                 Everywhere, G::Output;
     A::FindNext,      ["n"],                "",          "to the next match in the output",                            Everywhere, G::Output;

@@ -14,6 +14,8 @@ use super::lists::Step;
 use super::output::{Look, Output, Scroll, Status, Terminal};
 use super::wake::{Effect, Way};
 
+const NO_OUTPUT: &str = "there is no output here";
+
 /// The output pane; it stays with its run until another job is chosen or the job is run again.
 #[derive(Default)]
 pub(super) struct OutputPane {
@@ -31,6 +33,16 @@ pub(super) struct OutputPane {
     room: WindowSize,
     /// The size that terminals of runs to come were last said to have.
     window: Option<WindowSize>,
+    taste: Taste,
+}
+
+/// How a person likes output to be shown, whichever it is.
+#[derive(Clone, Copy, Default)]
+struct Taste {
+    /// Long lines are cut, not wrapped.
+    cut: bool,
+    /// Times are shown where they are known.
+    times: bool,
 }
 
 impl OutputPane {
@@ -70,7 +82,15 @@ impl OutputPane {
         if self.latest == id {
             return None;
         }
-        *self = Self { run: id, latest: id, pty: self.pty, room: self.room, window: self.window, ..Self::default() };
+        *self = Self {
+            run: id,
+            latest: id,
+            pty: self.pty,
+            room: self.room,
+            window: self.window,
+            taste: self.taste,
+            ..Self::default()
+        };
         run.map(|run| Effect::OpenLog { run: run.id, live: run.ending.is_none() })
     }
 
@@ -97,8 +117,8 @@ impl OutputPane {
         }
         let (id, live) = (run.id, run.ending.is_none());
         let earlier = Some(run).filter(|run| self.latest != Some(run.id));
-        let Self { latest, pty, room, window, .. } = *self;
-        *self = Self { run: Some(id), latest, earlier, pty, room, window, ..Self::default() };
+        let Self { latest, pty, room, window, taste, .. } = *self;
+        *self = Self { run: Some(id), latest, earlier, pty, room, window, taste, ..Self::default() };
         Some(Effect::OpenLog { run: id, live })
     }
 
@@ -106,7 +126,14 @@ impl OutputPane {
     pub(super) fn open(&mut self, run: RunId, reader: LogReader, line: LineWriter) {
         if self.run == Some(run) {
             self.console = self.pty.then(|| Console::new(Terminal::new(reader.again(), self.room), line));
-            self.output = Some(Output::new(reader));
+            let mut output = Output::new(reader);
+            if self.taste.cut {
+                output.toggle_wrap();
+            }
+            if self.taste.times {
+                output.toggle_times();
+            }
+            self.output = Some(output);
             self.refresh();
         }
     }
@@ -167,7 +194,23 @@ impl OutputPane {
         if self.on_terminal().is_some() {
             return Err("a terminal wraps its lines itself".to_owned());
         }
-        self.on_output(Output::toggle_wrap)
+        self.on_output(Output::toggle_wrap)?;
+        self.taste.cut = !self.taste.cut;
+        Ok(())
+    }
+
+    /// Shows when lines were printed, or no longer.
+    pub(super) fn toggle_times(&mut self) -> Result<(), String> {
+        if self.on_terminal().is_some() {
+            return Err("in a terminal lines have no times".to_owned());
+        }
+        let output = self.output.as_mut().ok_or(NO_OUTPUT)?;
+        if !output.shows_times() && !output.is_empty() && !output.knows_times() {
+            return Err("when this was printed isn't known; perhaps an older setlist has written it".to_owned());
+        }
+        output.toggle_times();
+        self.taste.times = output.shows_times();
+        Ok(())
     }
 
     /// Searches and goes to the first match; an empty text ends the search.
@@ -203,11 +246,7 @@ impl OutputPane {
 
     /// Changes the view on the log, which takes the place of the terminal.
     fn on_output(&mut self, change: impl FnOnce(&mut Output)) -> Result<(), String> {
-        let output = self.output.as_mut().ok_or("there is no output here")?;
-        if let Some(console) = &mut self.console {
-            console.aside = true;
-        }
-        output.refresh();
+        let output = self.output.as_mut().ok_or(NO_OUTPUT)?;
         change(output);
         // What has been asked for may need more of the output.
         self.refresh();

@@ -4,4 +4,5 @@ mod growing;
 mod pane;
 mod sanitiser;
 mod search;
+mod times;
 mod words;

@@ -4,6 +4,7 @@ mod cursor;
 mod keys;
 mod looks;
 pub(crate) mod stage;
+mod times;
 
 use setlist::model::{Command, Mode, Outcome, Phase, QueueId};
 use setlist::tui::wake::{Broken, Spot, Wake, Why};

@@ -1,5 +1,6 @@
 //! Draws a page of output into a buffer.
 
+use chrono::{DateTime, NaiveDateTime, Utc};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -15,8 +16,10 @@ use crate::tui::text;
 pub struct Look {
     /// Text that the job has not styled, and the ground below all.
     pub text: Style,
-    /// Remarks that are not output.
+    /// Remarks that are not output, and times.
     pub remark: Style,
+    /// What marks standard error.
+    pub error: Style,
     /// What a search has found.
     pub found: Style,
     /// The hit that was gone to last.
@@ -25,6 +28,8 @@ pub struct Look {
     pub colours: bool,
     /// Whether the pane's own signs are ASCII.
     pub ascii: bool,
+    /// What clocks show here at an instant.
+    pub local: fn(DateTime<Utc>) -> NaiveDateTime,
 }
 
 impl Look {
@@ -75,6 +80,7 @@ fn remark(remark: &str, look: &Look, place: Rect, buffer: &mut Buffer) {
     buffer.set_stringn(place.x, place.y, shown, usize::from(place.width), look.text.patch(look.remark));
 }
 
+/// Leaves nothing in `area`.
 pub(super) fn clear(look: &Look, area: Rect, buffer: &mut Buffer) {
     for position in area.intersection(buffer.area).positions() {
         buffer[position].reset();

@@ -7,6 +7,7 @@ use super::index::{Found, Index};
 use super::progress::Progress;
 use super::source::Source;
 use crate::store::StoreError;
+use crate::store::log::Stretch;
 
 /// How many bytes one refresh reads at most, so that keys are answered meanwhile.
 const BUDGET: u64 = 256 * 1024;
@@ -72,6 +73,16 @@ impl Lines {
     /// The last progress that the job reported.
     pub(super) fn progress(&self) -> Progress {
         self.tail.as_ref().unwrap_or(&self.index).progress()
+    }
+
+    /// Where the byte at `offset`, which was read, came from.
+    pub(super) fn stretch_at(&mut self, offset: u64) -> Stretch {
+        self.source.stretch_at(offset)
+    }
+
+    /// Whether anything is known of where the output came from, and when.
+    pub(super) fn is_marked(&mut self) -> bool {
+        self.source.is_marked()
     }
 
     /// The last line that begins at `offset` or before it.

@@ -14,6 +14,7 @@
 mod block;
 mod draw;
 mod grid;
+mod gutter;
 mod index;
 mod line;
 mod lines;
@@ -42,6 +43,7 @@ pub use terminal::{Keyboard, Terminal};
 pub use view::Scroll;
 
 use crate::store::StoreError;
+use gutter::Gutter;
 use lines::Lines;
 use search::{Needle, Search};
 use view::{Page, Place, View};
@@ -51,6 +53,8 @@ pub struct Output {
     lines: Lines,
     view: View,
     search: Option<Search>,
+    /// Whether there is a gutter with times.
+    times: bool,
     /// Why the log can't be read, for people.
     failure: Option<String>,
 }
@@ -58,7 +62,7 @@ pub struct Output {
 impl Output {
     /// A pane for this output; it follows the end. Nothing is read before the first [`refresh`](Self::refresh).
     pub fn new(source: impl Source + 'static) -> Self {
-        Self { lines: Lines::new(Box::new(source)), view: View::new(), search: None, failure: None }
+        Self { lines: Lines::new(Box::new(source)), view: View::new(), search: None, times: false, failure: None }
     }
 
     /// Looks what is new, but reads a bounded amount. Returns whether there is more to do: draw, then call it again.
@@ -107,6 +111,22 @@ impl Output {
         self.view.wrap = !self.view.wrap;
     }
 
+    /// Whether times are to be shown.
+    pub fn shows_times(&self) -> bool {
+        self.times
+    }
+
+    /// Shows in a gutter when lines began and which hold standard error, or no longer. The gutter is there when
+    /// [anything is known](Self::knows_times) of that.
+    pub fn toggle_times(&mut self) {
+        self.times = !self.times;
+    }
+
+    /// Whether times and streams are known of this output.
+    pub fn knows_times(&mut self) -> bool {
+        self.lines.is_marked()
+    }
+
     /// Moves through the output. Upwards stops following; down to the end follows again.
     pub fn scroll(&mut self, scroll: Scroll) {
         self.attempt(|output| output.view.scroll(scroll, &mut output.lines));
@@ -132,15 +152,26 @@ impl Output {
 
     /// Draws the output into `area`; returns what there is to tell about it.
     pub fn draw(&mut self, area: Rect, buffer: &mut Buffer, look: &Look) -> Status {
-        self.view.width = usize::from(area.width).max(1);
+        let gutter = self.gutter(area.width, look);
+        let beside = gutter.beside(area);
+        self.view.width = usize::from(beside.width).max(1);
         self.view.height = usize::from(area.height).max(1);
         let page = self.attempt(|output| output.view.page(&mut output.lines));
         if let Some(failure) = &self.failure {
             draw::message(failure, look, area, buffer);
             return Status::default();
         }
-        draw::page(&page, self.search.as_ref(), look, area, buffer);
+        draw::page(&page, self.search.as_ref(), look, beside, buffer);
+        gutter.draw(&page, &mut self.lines, look, area, buffer);
         self.status(&page)
+    }
+
+    fn gutter(&mut self, room: u16, look: &Look) -> Gutter {
+        let Some(last) = self.lines.written().checked_sub(1).filter(|_| self.times && self.knows_times()) else {
+            return Gutter::default();
+        };
+        let mut day = |offset| Some((look.local)(self.lines.stretch_at(offset).origin?.at).date());
+        Gutter::new(room, day(0) != day(last))
     }
 
     fn status(&mut self, page: &Page) -> Status {

@@ -1,7 +1,7 @@
 //! Where the pane reads the output from: the log of a run, or anything else that only grows.
 
 use crate::store::StoreError;
-use crate::store::log::{LogReader, Piece};
+use crate::store::log::{LogReader, Piece, Stretch};
 
 /// Output that is read while it grows. Offsets are bytes since its start.
 pub trait Source: Send {
@@ -10,6 +10,16 @@ pub trait Source: Send {
 
     /// Fills `buffer` from `offset` on; the piece starts later where the bytes between have been dropped.
     fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<Piece, StoreError>;
+
+    /// Where the byte at `offset`, which was read, came from, and all that came like it.
+    fn stretch_at(&mut self, _offset: u64) -> Stretch {
+        Stretch::UNKNOWN
+    }
+
+    /// Whether anything is known of where it came from, and when.
+    fn is_marked(&mut self) -> bool {
+        false
+    }
 }
 
 impl Source for LogReader {
@@ -19,5 +29,13 @@ impl Source for LogReader {
 
     fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<Piece, StoreError> {
         self.read_at(offset, buffer)
+    }
+
+    fn stretch_at(&mut self, offset: u64) -> Stretch {
+        self.stretch_at(offset)
+    }
+
+    fn is_marked(&mut self) -> bool {
+        self.is_marked()
     }
 }

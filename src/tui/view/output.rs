@@ -9,7 +9,7 @@ use crate::model::{Job, Phase, Run};
 use crate::tui::action::Action;
 use crate::tui::layout::Layout;
 use crate::tui::output::{self, Progress, Status};
-use crate::tui::state::Screen;
+use crate::tui::state::{Screen, Setup};
 use crate::tui::text;
 use crate::tui::theme::{Look, Palette};
 
@@ -28,7 +28,7 @@ pub(super) fn draw(
         return None;
     }
     let job = screen.chosen();
-    let look = appearance(&screen.setup.look);
+    let look = appearance(&screen.setup);
     let (status, cursor) = screen.output.draw(layout.output_text(), buffer, &look);
     title(screen, job.as_ref(), status.as_ref(), area, buffer, now);
     match &job {
@@ -123,15 +123,17 @@ fn bar(progress: Progress, look: &Look) -> Option<String> {
     Some(format!("{}{} {percent}%{word}", full.repeat(done), empty.repeat(WIDTH - done)))
 }
 
-fn appearance(look: &Look) -> output::Look {
-    let plain = Style::new();
+fn appearance(setup: &Setup) -> output::Look {
+    let (look, plain) = (&setup.look, Style::new());
     output::Look {
         text: plain,
         remark: look.theme.dim,
+        error: look.theme.bad,
         found: look.theme.warn.add_modifier(Modifier::UNDERLINED),
         current: plain.add_modifier(Modifier::REVERSED),
         colours: look.theme.palette != Palette::Mono,
         ascii: look.is_ascii(),
+        local: setup.local,
     }
 }
 

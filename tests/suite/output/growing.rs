@@ -3,11 +3,13 @@
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use chrono::{TimeDelta, TimeZone, Utc};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Style};
+use setlist::model::Stream;
 use setlist::store::StoreError;
-use setlist::store::log::Piece;
+use setlist::store::log::{Origin, Piece, Stretch};
 use setlist::tui::output::{Look, Output, Source, Status};
 
 /// A handle to the log; clones are the same log.
@@ -17,8 +19,11 @@ pub(super) struct Log(Arc<Mutex<State>>);
 #[derive(Default)]
 struct State {
     bytes: Vec<u8>,
+    /// Where each stretch that is known starts, and where it came from.
+    marks: Vec<(u64, Option<Origin>)>,
     lost: Range<u64>,
     read: u64,
+    lookups: usize,
     refuses: bool,
 }
 
@@ -35,6 +40,25 @@ impl Log {
 
     pub(super) fn append(&self, bytes: impl AsRef<[u8]>) {
         self.state().bytes.extend_from_slice(bytes.as_ref());
+    }
+
+    /// Appends what came from a stream, so many milliseconds after noon.
+    pub(super) fn print(&self, stream: Stream, millis: i64, text: &str) {
+        let at = Utc.with_ymd_and_hms(2026, 11, 22, 12, 0, 0).unwrap() + TimeDelta::milliseconds(millis);
+        self.mark(Some(Origin { stream, at }));
+        self.append(text);
+    }
+
+    /// What comes from now on came from there.
+    pub(super) fn mark(&self, origin: Option<Origin>) {
+        let mut state = self.state();
+        let len = state.bytes.len() as u64;
+        state.marks.push((len, origin));
+    }
+
+    /// How often somebody asked where a byte came from, since this was asked last.
+    pub(super) fn take_lookups(&self) -> usize {
+        std::mem::take(&mut self.state().lookups)
     }
 
     /// Drops the bytes in this range.
@@ -74,6 +98,19 @@ impl Source for Log {
         state.read += len as u64;
         Ok(Piece { offset, len })
     }
+
+    fn stretch_at(&mut self, offset: u64) -> Stretch {
+        let mut state = self.state();
+        state.lookups += 1;
+        assert!(offset < state.bytes.len() as u64, "nothing has been read there");
+        let behind = state.marks.partition_point(|mark| mark.0 <= offset);
+        let Some((start, origin)) = behind.checked_sub(1).map(|at| state.marks[at]) else { return Stretch::UNKNOWN };
+        Stretch { start, end: state.marks.get(behind).map_or(u64::MAX, |next| next.0), origin }
+    }
+
+    fn is_marked(&mut self) -> bool {
+        !self.state().marks.is_empty()
+    }
 }
 
 fn place(offset: u64) -> usize {
@@ -85,10 +122,12 @@ pub(super) fn look() -> Look {
     Look {
         text: Style::new(),
         remark: Style::new().fg(Color::Indexed(200)),
+        error: Style::new().fg(Color::Indexed(203)),
         found: Style::new().bg(Color::Indexed(201)),
         current: Style::new().bg(Color::Indexed(202)),
         colours: true,
         ascii: false,
+        local: |at| at.naive_utc(),
     }
 }
 

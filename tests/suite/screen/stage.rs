@@ -37,7 +37,7 @@ pub(crate) struct Stage {
     worker: WorkerId,
     hired: Arc<AtomicUsize>,
     size: Size,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// A queue as a file would have it: name, room, jobs as `(name, title)`.
@@ -103,7 +103,7 @@ impl Stage {
             worker: worker.unwrap(),
             hired,
             size,
-            _folder: folder,
+            folder,
         };
         stage.wake(Wake::Tick);
         stage
@@ -158,10 +158,21 @@ impl Stage {
 
     /// The run prints something.
     pub(crate) fn print(&mut self, run: RunId, text: &str) {
+        self.print_both(run, text, "");
+    }
+
+    /// The run prints something on standard output, and a second later something on standard error.
+    pub(crate) fn print_both(&mut self, run: RunId, text: &str, error: &str) {
         let mut log = self.store.log_writer(run, 1 << 20);
         log.write(Stream::Out, text.as_bytes(), self.now).unwrap();
+        log.write(Stream::Err, error.as_bytes(), self.now + TimeDelta::seconds(1)).unwrap();
         log.finish().unwrap();
         self.wake(Wake::Grown);
+    }
+
+    /// Makes the log of a run one that an older version has written.
+    pub(crate) fn forget_times(&mut self, run: RunId) {
+        std::fs::remove_file(self.folder.path().join(format!("{run}.marks"))).unwrap();
     }
 
     /// The run ends.
