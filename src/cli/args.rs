@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::terms::TermArgs;
+use crate::tui::theme::ThemeName;
 
 /// A job queue that lives in the terminal.
 ///
@@ -23,8 +24,21 @@ pub(super) struct Cli {
     pub queue: Option<String>,
     #[command(flatten)]
     pub site: SiteArgs,
+    #[command(flatten)]
+    pub taste: TasteArgs,
     #[command(subcommand)]
     pub command: Option<Command>,
+}
+
+/// How the screen looks.
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct TasteArgs {
+    /// Colours of the screen: auto, dark, light, colorblind, colorblind-light or mono [env: `SETLIST_THEME`].
+    #[arg(long, value_name = "NAME")]
+    pub theme: Option<ThemeName>,
+    /// Draw the screen in ASCII only.
+    #[arg(long)]
+    pub ascii: bool,
 }
 
 /// Which site, and how to speak of it.

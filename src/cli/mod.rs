@@ -52,9 +52,9 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<Exit, CliError> {
-    let Cli { queue, site, command } = cli;
+    let Cli { queue, site, taste, command } = cli;
     match command {
-        None => screen::open(&site, queue),
+        None => screen::open(&site, taste, queue),
         Some(Command::Init) => file::init(&site),
         Some(Command::Check { path }) => file::check(&site, path),
         Some(Command::Worker { queues, exit_when_idle, detached }) => {

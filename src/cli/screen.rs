@@ -7,23 +7,24 @@ use std::path::Path;
 
 use clap::CommandFactory;
 
-use super::args::{Cli, SiteArgs, When};
+use super::args::{Cli, SiteArgs, TasteArgs, When};
 use super::site::OpenSite;
 use super::{CliError, Exit};
 use crate::model::QueueId;
 use crate::store::{Sqlite, Store};
 use crate::tui::link::{self, Tended};
-use crate::tui::theme::Look;
+use crate::tui::theme::{Look, Palette, Taste, ThemeName};
 use crate::tui::wake::Why;
 use crate::tui::{self, Options, TuiError};
 use crate::worker::{self, Office, Succession, WorkerError};
 
 /// Opens the screen on the nearest site.
-pub(super) fn open(args: &SiteArgs, queue: Option<String>) -> Result<Exit, CliError> {
+pub(super) fn open(args: &SiteArgs, taste: TasteArgs, queue: Option<String>) -> Result<Exit, CliError> {
     if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
         let instead = "the screen needs a terminal; use `setlist status`, `list` or `process` here";
         return Err(CliError::Usage(instead.to_owned()));
     }
+    let look = look(args.color, taste)?;
     let mut site = OpenSite::nearest(args)?;
     if let Some(queue) = &queue {
         refuse_slip(&mut site, queue)?;
@@ -39,7 +40,7 @@ pub(super) fn open(args: &SiteArgs, queue: Option<String>) -> Result<Exit, CliEr
         state: site.office.state,
         queue: queue.map(QueueId::from),
         broken: site.broken.map(Into::into),
-        look: look(args.color),
+        look,
         hire: Box::new(hire),
         tend: Box::new(tend),
     })?;
@@ -93,14 +94,24 @@ impl From<TuiError> for CliError {
     }
 }
 
-/// Colours and signs that suit the environment and what was asked for.
-fn look(when: When) -> Look {
-    let variable = |name: &str| env::var_os(name);
-    match when {
-        When::Auto => Look::of_environment(variable),
-        When::Always => Look::of_environment(|name| variable(name).filter(|_| name != "NO_COLOR")),
-        When::Never => Look::of_environment(|name| if name == "NO_COLOR" { Some("1".into()) } else { variable(name) }),
-    }
+/// Colours and signs as they were asked for, else as they suit the environment.
+fn look(when: When, taste: TasteArgs) -> Result<Look, CliError> {
+    let variable = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
+    let named = |name: OsString| match name.to_string_lossy().parse() {
+        Ok(theme) => Ok(theme),
+        Err(why) => Err(CliError::Usage(format!("SETLIST_THEME={}: {why}", name.to_string_lossy()))),
+    };
+    let asked = match taste.theme {
+        Some(theme) => Some(theme),
+        None => variable("SETLIST_THEME").map(named).transpose()?,
+    };
+    let theme = match when {
+        When::Never => ThemeName::Of(Palette::Mono),
+        When::Auto | When::Always => asked.unwrap_or_default(),
+    };
+    let ignored = if when == When::Always { "NO_COLOR" } else { "" };
+    let taste = Taste { theme, ascii: taste.ascii.then_some(true) };
+    Ok(Look::of(taste, |name| variable(name).filter(|_| name != ignored)))
 }
 
 /// The site's folder as one would type it: `~/src/app`.

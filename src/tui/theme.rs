@@ -1,8 +1,11 @@
 //! How things look: sixteen colours on the terminal's own background, or none at all, and the signs.
 //!
-//! Nothing is told by colour alone: every colour comes with a sign or a word.
+//! Nothing is told by colour alone: every colour comes with a sign or a word. For eyes that red and green look alike to
+//! there is a palette of blue and orange, whose colours are fixed ones, so that they are what they were chosen to be.
 
 use std::ffi::OsString;
+use std::fmt;
+use std::str::FromStr;
 
 use ratatui::style::{Color, Modifier, Style};
 
@@ -17,6 +20,25 @@ pub struct Look {
     pub signs: &'static Signs,
 }
 
+/// What somebody wants it to look like; what they say nothing of is taken from the environment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Taste {
+    /// Which colours.
+    pub theme: ThemeName,
+    /// Whether only ASCII is drawn.
+    pub ascii: Option<bool>,
+}
+
+/// The themes by the names that people give them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ThemeName {
+    /// What suits the environment.
+    #[default]
+    Auto,
+    /// This one.
+    Of(Palette),
+}
+
 /// Which colours are used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Palette {
@@ -25,6 +47,10 @@ pub enum Palette {
     Dark,
     /// For a light one.
     Light,
+    /// Blue and orange in place of green and red, for a dark background.
+    Colorblind,
+    /// The same for a light one.
+    ColorblindLight,
     /// No colour is set anywhere, as `NO_COLOR` asks; bold, dim and reverse remain.
     Mono,
 }
@@ -52,6 +78,8 @@ pub struct Theme {
     pub good: Style,
     /// Something went wrong.
     pub bad: Style,
+    /// The one thing that must be seen first.
+    pub alarm: Style,
     /// Something needs thought.
     pub warn: Style,
     /// Something is going on.
@@ -87,18 +115,20 @@ impl Look {
         Self { theme: Theme::new(palette), signs: if ascii { &Signs::ASCII } else { &Signs::PRETTY } }
     }
 
-    /// The look that suits the environment: `NO_COLOR`, `TERM`, `COLORFGBG` and the locale are asked for.
-    pub fn of_environment(variable: impl Fn(&str) -> Option<OsString>) -> Self {
+    /// The look that somebody wants; `NO_COLOR`, `TERM`, `COLORFGBG` and the locale are asked for what they left open.
+    /// A theme that they name goes before `NO_COLOR`, as its own rules have it.
+    pub fn of(taste: Taste, variable: impl Fn(&str) -> Option<OsString>) -> Self {
         let text = |name| variable(name).and_then(|value| value.into_string().ok()).filter(|value| !value.is_empty());
         let term = text("TERM").unwrap_or_default();
         let light = text("COLORFGBG").is_some_and(|both| matches!(both.rsplit(';').next(), Some("7" | "15")));
-        let palette = match () {
-            () if text("NO_COLOR").is_some() || term == "dumb" => Palette::Mono,
-            () if light => Palette::Light,
-            () => Palette::Dark,
+        let palette = match taste.theme {
+            ThemeName::Of(palette) => palette,
+            ThemeName::Auto if text("NO_COLOR").is_some() || term == "dumb" => Palette::Mono,
+            ThemeName::Auto if light => Palette::Light,
+            ThemeName::Auto => Palette::Dark,
         };
-        let locale = text("LC_ALL").or_else(|| text("LC_CTYPE")).or_else(|| text("LANG")).unwrap_or_default();
-        let ascii = term == "linux" || matches!(locale.as_str(), "C" | "POSIX");
+        let locale = || text("LC_ALL").or_else(|| text("LC_CTYPE")).or_else(|| text("LANG")).unwrap_or_default();
+        let ascii = taste.ascii.unwrap_or_else(|| term == "linux" || matches!(locale().as_str(), "C" | "POSIX"));
         Self::new(palette, ascii)
     }
 
@@ -136,36 +166,95 @@ impl Theme {
             marked: plain,
             good: plain,
             bad: bold,
+            alarm: bold.add_modifier(Modifier::REVERSED),
             warn: bold,
             live: bold,
             key: bold,
         };
-        let cursor = Style::new().bg(Color::Blue).fg(Color::White).add_modifier(Modifier::BOLD);
+        let cursor = bold.bg(Color::Blue).fg(Color::White);
         match palette {
             Palette::Mono => mono,
-            Palette::Dark => Self {
-                focus: bold.fg(Color::Cyan),
-                tab: bold.fg(Color::Cyan).add_modifier(Modifier::UNDERLINED),
-                cursor,
-                good: plain.fg(Color::Green),
-                bad: bold.fg(Color::LightRed),
-                warn: plain.fg(Color::Yellow),
-                live: plain.fg(Color::Cyan),
-                key: plain.fg(Color::Cyan),
-                ..mono
-            },
-            Palette::Light => Self {
-                focus: bold.fg(Color::Blue),
-                tab: bold.fg(Color::Blue).add_modifier(Modifier::UNDERLINED),
-                cursor,
-                good: plain.fg(Color::Green),
-                bad: bold.fg(Color::Red),
-                warn: plain.fg(Color::Magenta),
-                live: plain.fg(Color::Blue),
-                key: plain.fg(Color::Blue),
-                ..mono
-            },
+            Palette::Dark => mono.coloured(Color::Cyan, Color::Green, Color::LightRed, Color::Yellow, cursor),
+            Palette::Light => mono.coloured(Color::Blue, Color::Green, Color::Red, Color::Magenta, cursor),
+            // Of the 240 colours that terminals don't redefine.
+            Palette::Colorblind => {
+                let cursor = bold.bg(Color::Indexed(25)).fg(Color::Indexed(231));
+                mono.coloured(Color::Indexed(231), Color::Indexed(39), Color::Indexed(208), Color::Indexed(222), cursor)
+            }
+            Palette::ColorblindLight => {
+                let cursor = bold.bg(Color::Indexed(25)).fg(Color::Indexed(231));
+                mono.coloured(Color::Indexed(16), Color::Indexed(26), Color::Indexed(166), Color::Indexed(90), cursor)
+            }
         }
+    }
+
+    /// The same with colours.
+    fn coloured(self, live: Color, good: Color, bad: Color, warn: Color, cursor: Style) -> Self {
+        let plain = Style::new();
+        Self {
+            focus: self.focus.fg(live),
+            tab: self.tab.fg(live),
+            cursor,
+            good: plain.fg(good),
+            bad: self.bad.fg(bad),
+            alarm: self.alarm.fg(bad),
+            warn: plain.fg(warn),
+            live: plain.fg(live),
+            key: plain.fg(live),
+            ..self
+        }
+    }
+}
+
+impl Palette {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Dark, Self::Light, Self::Colorblind, Self::ColorblindLight, Self::Mono];
+
+    /// What people call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Dark => "dark",
+            Self::Light => "light",
+            Self::Colorblind => "colorblind",
+            Self::ColorblindLight => "colorblind-light",
+            Self::Mono => "mono",
+        }
+    }
+}
+
+impl ThemeName {
+    /// All names that can be given.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        std::iter::once("auto").chain(Palette::ALL.into_iter().map(Palette::name))
+    }
+}
+
+impl FromStr for ThemeName {
+    type Err = UnknownTheme;
+
+    fn from_str(name: &str) -> Result<Self, UnknownTheme> {
+        let palette = || Palette::ALL.into_iter().find(|palette| palette.name() == name);
+        if name == "auto" { Ok(Self::Auto) } else { palette().map(Self::Of).ok_or(UnknownTheme) }
+    }
+}
+
+impl fmt::Display for ThemeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::Of(palette) => palette.name(),
+        })
+    }
+}
+
+/// No theme has that name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct UnknownTheme;
+
+impl fmt::Display for UnknownTheme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = ThemeName::names().collect();
+        write!(f, "no such theme; there are {}", names.join(", "))
     }
 }
 

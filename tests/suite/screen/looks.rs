@@ -6,7 +6,7 @@ use ratatui::layout::{Rect, Size};
 use ratatui::style::{Color, Modifier};
 use setlist::model::{Outcome, Phase};
 use setlist::tui::layout::{Focus, layout};
-use setlist::tui::theme::{Look, Palette};
+use setlist::tui::theme::{Look, Palette, Taste, ThemeName};
 
 use super::stage::{Stage, failed, queue};
 
@@ -163,4 +163,65 @@ fn it_can_be_drawn_in_any_size() {
             stage.text();
         }
     }
+}
+
+/// A colour as somebody sees it who has no cones for green (Machado, Oliveira and Fernandes 2009), in linear light.
+fn without_green(color: Color) -> [f64; 3] {
+    let Color::Indexed(index @ 16..=231) = color else { panic!("{color:?} may look like anything") };
+    let steps = [0.0, 95.0, 135.0, 175.0, 215.0, 255.0];
+    let place = usize::from(index) - 16;
+    let linear = |step: usize| (steps[step] / 255.0_f64).powf(2.2);
+    let (r, g, b) = (linear(place / 36), linear(place / 6 % 6), linear(place % 6));
+    [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]]
+        .map(|row| (row[0] * r + row[1] * g + row[2] * b).clamp(0.0, 1.0))
+}
+
+fn luminance(color: Color) -> f64 {
+    let [r, g, b] = without_green(color);
+    0.2126 * r + 0.7152 * g + 0.0722 * b
+}
+
+#[test]
+fn without_green_cones_good_and_bad_differ_and_all_can_be_read() {
+    for (palette, background) in [(Palette::Colorblind, 16), (Palette::ColorblindLight, 231)] {
+        let theme = Look::new(palette, false).theme;
+        let [good, bad, warn, live] = [theme.good, theme.bad, theme.warn, theme.live].map(|style| style.fg.unwrap());
+        for (a, b) in [(good, bad), (good, warn), (live, bad), (live, good)] {
+            let (seen_a, seen_b) = (without_green(a), without_green(b));
+            let distance: f64 = seen_a.iter().zip(seen_b).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
+            assert!(distance > 0.3, "{palette:?}: {a:?} and {b:?} look alike: {distance}");
+        }
+        for style in [theme.good, theme.bad, theme.warn, theme.live] {
+            let (a, b) = (luminance(style.fg.unwrap()) + 0.05, luminance(Color::Indexed(background)) + 0.05);
+            // What the accessibility guidelines (WCAG) demand of bold text, and of other.
+            let least = if style.add_modifier.contains(Modifier::BOLD) { 3.0 } else { 4.5 };
+            assert!(a.max(b) / a.min(b) > least, "{palette:?}: too little contrast: {style:?}");
+        }
+    }
+}
+
+#[test]
+fn a_theme_has_the_name_that_it_is_called_by() {
+    for name in ThemeName::names() {
+        assert_eq!(name.parse::<ThemeName>().unwrap().to_string(), name);
+    }
+    let error = "purple".parse::<ThemeName>().unwrap_err().to_string();
+    assert_eq!(error, "no such theme; there are auto, dark, light, colorblind, colorblind-light, mono");
+}
+
+#[test]
+fn the_environment_is_asked_for_what_nobody_named() {
+    let look = |theme: &str, ascii, set: &[(&str, &str)]| {
+        let variable = |name: &str| set.iter().find(|(set, _)| *set == name).map(|(_, value)| value.into());
+        let look = Look::of(Taste { theme: theme.parse().unwrap(), ascii }, variable);
+        (look.theme.palette, look.is_ascii())
+    };
+    assert_eq!(look("auto", None, &[]), (Palette::Dark, false));
+    assert_eq!(look("auto", None, &[("NO_COLOR", "1"), ("COLORFGBG", "0;15")]), (Palette::Mono, false));
+    assert_eq!(look("auto", None, &[("NO_COLOR", "")]), (Palette::Dark, false), "set but empty is not set");
+    assert_eq!(look("auto", None, &[("COLORFGBG", "0;15")]), (Palette::Light, false));
+    assert_eq!(look("auto", None, &[("TERM", "linux"), ("LANG", "en_GB.UTF-8")]), (Palette::Dark, true));
+    assert_eq!(look("auto", None, &[("LC_ALL", "C")]), (Palette::Dark, true));
+    assert_eq!(look("auto", Some(false), &[("LC_ALL", "C")]), (Palette::Dark, false));
+    assert_eq!(look("colorblind", Some(true), &[("NO_COLOR", "1")]), (Palette::Colorblind, true), "named goes first");
 }
