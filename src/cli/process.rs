@@ -1,5 +1,6 @@
 //! `setlist process`: the queues' pending jobs, in the foreground, with a line for each that finishes.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
@@ -40,12 +41,12 @@ pub(super) fn process(site: OpenSite, options: &Process) -> Result<Exit, CliErro
     }
     let mut tally = Tally::new(open, queues.clone(), options.quiet);
     for recorded in &events {
-        tally.hear(site.store.as_mut(), recorded);
+        tally.hear(site.store.as_mut(), recorded, None);
     }
     let shift = Shift::begin(site.store, site.office.clone(), Some(queues.clone()), false)?;
     let interrupted = signals::watch(shift.leave()).context("signals can't be watched")?;
     show_trouble();
-    shift.work(|store, recorded| tally.hear(store, recorded))?;
+    shift.work(|store, recorded, job| tally.hear(store, recorded, job))?;
     let said = tally.close();
     if interrupted.yes() {
         halt(&site.office, queues)?;
@@ -186,8 +187,8 @@ impl Tally {
         }
     }
 
-    /// Takes note of a change of the site.
-    fn hear(&mut self, store: &mut dyn Store, recorded: &Recorded) {
+    /// Takes note of a change of the site. The job that it is about is read from the store unless it is `known`.
+    fn hear(&mut self, store: &mut dyn Store, recorded: &Recorded, known: Option<&Job>) {
         let id = match &recorded.event {
             Event::Started { .. } if self.bar.is_hidden() => return,
             Event::Started { job, .. }
@@ -199,7 +200,13 @@ impl Tally {
             _ => return,
         };
         // A line that can't be composed is no reason to stop the work.
-        let Ok(Some(job)) = store.job(id) else { return };
+        let job = match known {
+            Some(job) => Cow::Borrowed(job),
+            None => match store.job(id) {
+                Ok(Some(job)) => Cow::Owned(job),
+                _ => return,
+            },
+        };
         if !self.queues.contains(&job.queue) {
             return;
         }

@@ -31,7 +31,7 @@ pub(super) fn work(args: &SiteArgs, names: &[String], exit_when_idle: bool, deta
     let shift = Shift::begin(site.store, site.office, queues, !exit_when_idle)?;
     let interrupted = signals::watch(shift.leave()).context("signals can't be watched")?;
     tracing::info!(pid = std::process::id(), "ready");
-    shift.work(|_, recorded| tracing::debug!(seq = recorded.seq, event = ?recorded.event))?;
+    shift.work(|_, recorded, _| tracing::debug!(seq = recorded.seq, event = ?recorded.event))?;
     tracing::info!("done");
     Ok(if interrupted.yes() { Exit::Interrupted } else { Exit::Fine })
 }

@@ -9,7 +9,7 @@ use std::thread;
 use chrono::{DateTime, Utc};
 
 use super::log::{LogReader, LogWriter};
-use super::{Answer, KEPT_EVENTS, Lines, Listener, Pruned, Ring, Store, StoreError};
+use super::{Answer, KEPT_EVENTS, Lines, Listener, Pruned, Ring, Store, StoreError, Transacted};
 use crate::model::{
     Command, Event, Job, JobId, Keep, Ledger, QueueView, Recorded, Run, RunId, Site, View, Worker, WorkerId,
 };
@@ -42,14 +42,19 @@ impl Memory {
 }
 
 impl Store for Memory {
-    fn transact(&mut self, commands: &[Command], now: DateTime<Utc>) -> Result<(u64, Vec<Answer>), StoreError> {
+    fn transact(&mut self, commands: &[Command], now: DateTime<Utc>) -> Result<Transacted, StoreError> {
         let mut kept = self.kept();
         let before = kept.seq();
-        let answers = commands.iter().map(|command| kept.perform(command, now)).collect();
+        let answers: Vec<_> = commands.iter().map(|command| kept.perform(command, now)).collect();
         if kept.seq() != before {
             kept.ring();
         }
-        Ok((before, answers))
+        let started = answers.iter().flatten().flatten().filter_map(|event| match event {
+            Event::Started { job, .. } => kept.site.read(|ledger| ledger.job(*job).cloned()),
+            _ => None,
+        });
+        let started = started.collect();
+        Ok(Transacted { before, answers, started })
     }
 
     fn load(&mut self) -> Result<Ledger, StoreError> {

@@ -45,17 +45,27 @@ pub struct Pruned {
     pub bytes: u64,
 }
 
+/// What a transaction has done.
+#[derive(Clone, Debug, Default)]
+pub struct Transacted {
+    /// The number of the last event before: those of the answers follow it without a gap.
+    pub before: u64,
+    /// What became of each command.
+    pub answers: Vec<Answer>,
+    /// The jobs that were started, as they stand now.
+    pub started: Vec<Job>,
+}
+
 /// One connection to a site that is kept somewhere. Every process, and every thread that wants one, opens its own.
 pub trait Store: Send {
     /// Decides the commands in order, each on what those before it have left, in one transaction. When this returns,
     /// all accepted ones are durable; on an error none of them has happened.
     fn execute(&mut self, commands: &[Command], now: DateTime<Utc>) -> Result<Vec<Answer>, StoreError> {
-        Ok(self.transact(commands, now)?.1)
+        Ok(self.transact(commands, now)?.answers)
     }
 
-    /// The same, and the number of the last event before: the events of the answers follow it without a gap, so a
-    /// follower that has seen that one need not read them back.
-    fn transact(&mut self, commands: &[Command], now: DateTime<Utc>) -> Result<(u64, Vec<Answer>), StoreError>;
+    /// The same, with what a worker needs besides, so that it need not be read back.
+    fn transact(&mut self, commands: &[Command], now: DateTime<Utc>) -> Result<Transacted, StoreError>;
 
     /// The whole site as it is now; [`Ledger::seq`] tells from where to follow it.
     fn load(&mut self) -> Result<Ledger, StoreError>;

@@ -19,7 +19,7 @@ use crate::model::{
 };
 use crate::runner::{Launch, Output, Runner, Waker};
 use crate::store::log::LogWriter;
-use crate::store::{Answer, Ring, Store, StoreError, Vigil, WorkerLock};
+use crate::store::{Answer, Ring, Store, StoreError, Transacted, Vigil, WorkerLock};
 
 /// How long a worker sleeps at most: a fallback should a bell be lost, or the death of a fellow that nobody can watch.
 const HEARTBEAT: Duration = Duration::from_secs(60);
@@ -37,7 +37,8 @@ pub struct Shift {
     stays: bool,
     id: WorkerId,
     runner: Runner,
-    running: HashMap<RunId, JobId>,
+    /// What runs here, as it was started.
+    running: HashMap<RunId, Job>,
     wakes: (Sender<Wake>, Receiver<Wake>),
     seen: u64,
     reports: Vec<Command>,
@@ -62,9 +63,9 @@ pub enum Urgency {
 }
 
 /// Who hears of every change of the site.
-trait Tell: FnMut(&mut dyn Store, &Recorded) {}
+trait Tell: FnMut(&mut dyn Store, &Recorded, Option<&Job>) {}
 
-impl<F: FnMut(&mut dyn Store, &Recorded)> Tell for F {}
+impl<F: FnMut(&mut dyn Store, &Recorded, Option<&Job>)> Tell for F {}
 
 enum Wake {
     Changed,
@@ -145,8 +146,8 @@ impl Shift {
     }
 
     /// Works until there is nothing to do, or until told to leave. `tell` hears of every change of the site meanwhile,
-    /// whoever made it.
-    pub fn work(mut self, mut tell: impl FnMut(&mut dyn Store, &Recorded)) -> Result<(), WorkerError> {
+    /// whoever made it, and gets the job too where it is one that has run here.
+    pub fn work(mut self, mut tell: impl FnMut(&mut dyn Store, &Recorded, Option<&Job>)) -> Result<(), WorkerError> {
         let caller = self.caller();
         let _bell = self.store.listen(Arc::new(move || caller.call(Wake::Changed)))?;
         let caller = self.caller();
@@ -202,7 +203,7 @@ impl Shift {
                 if !self.reports.is_empty() {
                     crash::point("finished");
                 }
-                let (before, answers) = self.store.transact(&commands, now)?;
+                let Transacted { before, answers, started } = self.store.transact(&commands, now)?;
                 if !mem::take(&mut self.reports).is_empty() {
                     crash::point("recorded");
                 }
@@ -211,7 +212,9 @@ impl Shift {
                 if let Some(Err(Refusal::Nothing(NothingTo::Start { until }))) = claims.last() {
                     self.due = *until;
                 }
-                self.start(&answers);
+                for job in started {
+                    self.start(job);
+                }
                 self.news = before != self.seen;
                 if !self.news {
                     self.note(before, now, answers, tell);
@@ -227,19 +230,12 @@ impl Shift {
         self.left()
     }
 
-    /// Starts what the answers say was claimed.
-    fn start(&mut self, answers: &[Answer]) {
-        for event in answers.iter().flatten().flatten() {
-            if let Event::Started { job, run } = event {
-                crash::point("claimed");
-                self.running.insert(run.id, *job);
-                let found = self.store.job(*job);
-                match found {
-                    Ok(Some(job)) => self.launch(&job),
-                    other => tracing::error!(%job, ?other, "a claimed job can't be read"),
-                }
-            }
-        }
+    /// Starts a job that was claimed.
+    fn start(&mut self, job: Job) {
+        crash::point("claimed");
+        let Some(run) = job.running() else { return };
+        self.launch(&job);
+        self.running.insert(run, job);
     }
 
     fn launch(&self, job: &Job) {
@@ -276,7 +272,8 @@ impl Shift {
 
     /// So much has happened that it can't be told: looks at what has become of the jobs that run here.
     fn look_after_own(&mut self) -> Result<(), StoreError> {
-        for (run, id) in self.running.clone() {
+        let running: Vec<(RunId, JobId)> = self.running.iter().map(|(run, job)| (*run, job.id)).collect();
+        for (run, id) in running {
             match self.store.job(id)? {
                 Some(job) if job.running() == Some(run) => {
                     if let State::Running { stop: Some(stop), .. } = job.state {
@@ -298,17 +295,22 @@ impl Shift {
 
     fn hear(&mut self, recorded: &Recorded, tell: &mut impl Tell) {
         self.seen = recorded.seq;
+        let mut own = None;
         match &recorded.event {
             Event::StopAsked { run, stop, .. } if self.running.contains_key(run) => self.runner.stop(*run, *stop),
             Event::Ended { run, .. } => {
-                self.hungry |= self.running.remove(run).is_none();
+                own = self.running.remove(run);
+                self.hungry |= own.is_none();
                 self.reload.ended();
             }
             Event::WorkerJoined { .. } => self.vigil.look_again(),
             Event::Started { .. } | Event::Removed { .. } => {}
             _ => self.hungry = true,
         }
-        tell(self.store.as_mut(), recorded);
+        if let Some(job) = &mut own {
+            job.apply(&recorded.event, recorded.at);
+        }
+        tell(self.store.as_mut(), recorded, own.as_ref());
     }
 
     /// Leaves if it is time to.

@@ -1,6 +1,7 @@
 //! What every store promises (DESIGN §5), checked for each backend by the same functions.
 
 mod files;
+mod formats;
 mod keeping;
 mod lines;
 mod processes;

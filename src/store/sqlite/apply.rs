@@ -1,12 +1,13 @@
 //! Events become rows. What an event means for a job is said once, by [`Job::apply`].
 
 use chrono::{DateTime, Utc};
-use rusqlite::Result;
+use rusqlite::{Result, params};
 
 use super::codec::{Code, Flags, Json, Nanos};
 use super::definition::Columns;
+use super::known::Known;
 use super::rows::Rows;
-use crate::model::{Event, Exit, Job, JobId, Mode, Needed, QueueId, QueueView, Run, Settings, State, Terms};
+use crate::model::{Counters, Event, Exit, Job, JobId, Mode, Needed, QueueId, QueueView, Run, Settings, State, Terms};
 use crate::store::KEPT_EVENTS;
 
 /// Old events are deleted when this many more have been counted: seldom, and never many at once.
@@ -18,56 +19,55 @@ impl Rows<'_> {
         for event in events {
             self.make(event, now)?;
         }
-        let last = self.counters.seq + events.len() as u64;
-        for (seq, event) in (self.counters.seq + 1..).zip(events) {
+        let Counters { seq: before, job, run, worker } = self.known.counters;
+        let [job, run, worker] = [job, run, worker].map(u64::cast_signed);
+        let last = before + events.len() as u64;
+        for (seq, event) in (before + 1..).zip(events) {
             // The pruning at the end of the transaction would take the others away again.
             if seq + KEPT_EVENTS > last {
-                let sql = "INSERT INTO events (seq, at, body) VALUES (?1, ?2, ?3)";
-                self.change(sql, (seq.cast_signed(), Nanos(now), Json(event)))?;
+                let sql = "INSERT INTO events (seq, at, job, run, worker, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+                self.change(sql, (seq.cast_signed(), Nanos(now), job, run, worker, Json(event)))?;
             }
         }
-        self.counters.seq = last;
+        self.known.counters.seq = last;
         Ok(())
     }
 
-    /// Writes down the counters; tells whether there was any change.
-    pub(super) fn finish(self) -> Result<bool> {
-        let Self { counters, began, .. } = self;
-        if counters.seq == began {
-            return Ok(false);
+    /// Ends the changes; returns what is known when they are made.
+    pub(super) fn finish(self) -> Result<Known> {
+        let seq = self.known.counters.seq;
+        if seq / PRUNE_EVERY != self.began / PRUNE_EVERY {
+            self.change("DELETE FROM events WHERE seq <= ?1", [seq.saturating_sub(KEPT_EVENTS).cast_signed()])?;
         }
-        let [seq, job, run, worker] = [counters.seq, counters.job, counters.run, counters.worker].map(u64::cast_signed);
-        self.change("UPDATE site SET seq = ?1, job = ?2, run = ?3, worker = ?4", (seq, job, run, worker))?;
-        if counters.seq / PRUNE_EVERY != began / PRUNE_EVERY {
-            self.change(
-                "DELETE FROM events WHERE seq <= ?1",
-                [counters.seq.saturating_sub(KEPT_EVENTS).cast_signed()],
-            )?;
-        }
-        Ok(true)
+        Ok(self.known)
     }
 
     fn make(&mut self, event: &Event, now: DateTime<Utc>) -> Result<()> {
         match event {
             Event::QueueDefined { queue, settings } => self.define(queue, settings),
             Event::ModeChanged { queue, mode } => {
-                self.queues.iter_mut().filter(|view| view.id == *queue).for_each(|view| view.mode = *mode);
+                self.known.queues.iter_mut().filter(|view| view.id == *queue).for_each(|view| view.mode = *mode);
                 self.change("UPDATE queues SET mode = ?2 WHERE id = ?1", (queue, Json(mode)))
             }
             Event::Added { job } => self.add(job),
             Event::Restored { job } => self.change("UPDATE jobs SET removed = NULL WHERE id = ?1", [job.id]),
             Event::Removed { job, by } => {
                 self.forget();
+                self.known.running.remove(job);
                 self.change("UPDATE jobs SET removed = ?2 WHERE id = ?1", (job, Json(by)))
             }
             Event::WorkerJoined { worker } => {
-                self.counters.worker = self.counters.worker.max(worker.id.0);
+                self.known.counters.worker = self.known.counters.worker.max(worker.id.0);
+                self.known.workers.push(worker.id);
                 let sql = "INSERT INTO workers (id, host, pid, queues) VALUES (?1, ?2, ?3, ?4)";
                 self.change(sql, (worker.id, &worker.host, worker.pid, worker.queues.as_ref().map(Json)))
             }
-            Event::WorkerLeft { worker } => self.change("DELETE FROM workers WHERE id = ?1", [worker]),
+            Event::WorkerLeft { worker } => {
+                self.known.workers.retain(|id| id != worker);
+                self.change("DELETE FROM workers WHERE id = ?1", [worker])
+            }
             Event::FileRead { stamp } => {
-                self.stamp = Some(stamp.clone());
+                self.known.stamp = Some(stamp.clone());
                 self.change("UPDATE site SET stamp = ?1", [stamp])
             }
             about_a_job => match about_a_job.job() {
@@ -82,29 +82,30 @@ impl Rows<'_> {
                    ON CONFLICT (id) DO UPDATE SET settings = excluded.settings";
         self.change(sql, (id, Json(settings), Json(Mode::default())))?;
         let settings = settings.clone();
-        if let Some(view) = self.queues.iter_mut().find(|view| view.id == *id) {
+        if let Some(view) = self.known.queues.iter_mut().find(|view| view.id == *id) {
             view.settings = settings;
         } else {
-            self.queues.push(QueueView { id: id.clone(), settings, mode: Mode::default() });
+            self.known.queues.push(QueueView { id: id.clone(), settings, mode: Mode::default() });
         }
-        self.queues.sort_by(|a, b| (a.settings.order, &a.id).cmp(&(b.settings.order, &b.id)));
+        self.known.queues.sort_by(|a, b| (a.settings.order, &a.id).cmp(&(b.settings.order, &b.id)));
         Ok(())
     }
 
     fn add(&mut self, job: &Job) -> Result<()> {
-        self.counters.job = self.counters.job.max(job.id.0);
+        self.known.counters.job = self.known.counters.job.max(job.id.0);
         let sql = "INSERT INTO definitions (job, name, title, digest, run, command, rest) \
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
         self.change(sql, Columns::of(&job.definition).with(&job.id))?;
         let sql = "INSERT INTO jobs (id, queue, position, state, outcome, finished, attempts, run, value, executed, \
-                   enqueued, flags, until, earlier, rank, weight, needs) \
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, 0, 1, NULL)";
+                   enqueued, flags, until, earlier, worker, started, ended, ending, exit_code, exit_signal, \
+                   rank, weight, needs) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, \
+                   ?16, ?17, ?18, ?19, ?20, 0, 1, NULL)";
         self.write(sql, job)?;
         let terms = &job.definition.terms;
         if !terms.is_none() {
             self.keep_terms(job.id, terms, &job.needs)?;
         }
-        job.last_run.as_ref().map_or(Ok(()), |run| self.keep_run(job.id, run))
+        Ok(())
     }
 
     fn alter(&mut self, id: JobId, event: &Event, now: DateTime<Utc>) -> Result<()> {
@@ -118,24 +119,24 @@ impl Rows<'_> {
                            rest = ?7 WHERE job = ?1";
             self.change(sql, Columns::of(definition).with(&id))?;
         }
-        job.apply(event, now);
-        match event {
-            Event::Started { run, .. } => {
-                self.counters.run = self.counters.run.max(run.id.0);
-                self.keep_run(id, run)?;
-            }
-            Event::Ended { .. } => {
-                job.last_run.as_ref().map_or(Ok(()), |run| self.keep_run(id, run))?;
-            }
-            _ => {}
+        if let Event::Started { run, .. } = event {
+            self.known.counters.run = self.known.counters.run.max(run.id.0);
+            job.last_run.as_ref().map_or(Ok(()), |earlier| self.keep_run(id, earlier))?;
         }
+        job.apply(event, now);
         if let Event::Moved { position, .. } = event {
-            return self.change("UPDATE jobs SET position = ?2 WHERE id = ?1", (id, position));
+            self.change("UPDATE jobs SET position = ?2 WHERE id = ?1", (id, position))?;
+            self.remember(job);
+            return Ok(());
         }
         // Naming the place (?2, ?3) would write the index by position anew each time.
         let sql = "UPDATE jobs SET state = ?4, outcome = ?5, finished = ?6, attempts = ?7, run = ?8, value = ?9, \
-                   executed = ?10, enqueued = ?11, flags = ?12, until = ?13, earlier = ?14 WHERE id = ?1";
+                   executed = ?10, enqueued = ?11, flags = ?12, until = ?13, earlier = ?14, worker = ?15, \
+                   started = ?16, ended = ?17, ending = ?18, exit_code = ?19, exit_signal = ?20 WHERE id = ?1";
         self.write(sql, &job)?;
+        if let Event::Started { .. } = event {
+            self.started.push(job.clone());
+        }
         // What follows from the event is likely to be asked of this job.
         self.remember(job);
         Ok(())
@@ -159,31 +160,40 @@ impl Rows<'_> {
             _ => (None, None),
         };
         let until = if let State::Pending { wait, .. } = &job.state { wait.until } else { None };
-        let columns = (
+        let run = job.last_run.as_deref();
+        let ending = run.and_then(|run| run.ending.as_ref());
+        // Mostly the run's outcome is the job's.
+        let own = ending.map(|ending| &ending.outcome).filter(|outcome| job.outcome() != Some(outcome));
+        let exit = ending.and_then(|ending| ending.exit);
+        let columns = params![
             job.id,
-            &job.queue,
+            job.queue,
             job.position,
             Code::from(job),
             outcome,
             finished,
             job.attempts,
-            job.last_run.as_ref().map(|run| run.id),
+            run.map(|run| run.id),
             job.value.as_ref().map(Json),
             job.executed.map(Nanos),
             Nanos(job.enqueued),
             Flags::from(&job.state),
             until.map(Nanos),
             job.earlier,
-        );
+            run.map(|run| run.worker),
+            run.map(|run| Nanos(run.started)),
+            ending.map(|ending| Nanos(ending.at)),
+            own.map(Json),
+            exit.and_then(code),
+            exit.and_then(signal),
+        ];
         self.change(sql, columns)
     }
 
-    /// Keeps a run as it stands.
+    /// Keeps a run that another one follows.
     fn keep_run(&self, job: JobId, run: &Run) -> Result<()> {
         let sql = "INSERT INTO runs (job, id, attempt, worker, started, ended, outcome, exit_code, exit_signal) \
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (job, id) DO UPDATE \
-                   SET ended = excluded.ended, outcome = excluded.outcome, \
-                   exit_code = excluded.exit_code, exit_signal = excluded.exit_signal";
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
         let ending = run.ending.as_ref();
         let exit = ending.and_then(|ending| ending.exit);
         let columns = (
@@ -194,9 +204,17 @@ impl Rows<'_> {
             Nanos(run.started),
             ending.map(|ending| Nanos(ending.at)),
             ending.map(|ending| Json(&ending.outcome)),
-            exit.and_then(|exit| if let Exit::Code(code) = exit { Some(code) } else { None }),
-            exit.and_then(|exit| if let Exit::Signal(signal) = exit { Some(signal) } else { None }),
+            exit.and_then(code),
+            exit.and_then(signal),
         );
         self.change(sql, columns)
     }
+}
+
+fn code(exit: Exit) -> Option<i32> {
+    if let Exit::Code(code) = exit { Some(code) } else { None }
+}
+
+fn signal(exit: Exit) -> Option<i32> {
+    if let Exit::Signal(signal) = exit { Some(signal) } else { None }
 }

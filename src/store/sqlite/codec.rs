@@ -11,28 +11,29 @@ use serde::de::DeserializeOwned;
 use super::definition::definition;
 use crate::model::{Ending, Exit, Job, JobId, Phase, QueueId, Removal, Run, RunId, State, Stop, Turn, Wait, WorkerId};
 
-/// A query of jobs `j`, each with its definition `d` and its latest run `r`, as [`job`] reads them. Every job has a
-/// definition: one that has lost it is an error of its own, and is not passed over.
+/// A query of jobs `j`, each with its definition `d`, as [`job`] reads them. Every job has a definition: one that has lost
+/// it is an error of its own, and is not passed over.
 macro_rules! select_jobs {
     ($condition:literal) => {
         concat!(
             "SELECT j.id, j.queue, j.position, j.state, j.outcome, j.finished, j.attempts, \
              j.value, j.executed, j.enqueued, j.removed, j.flags, j.until, j.needs, j.earlier, \
-             r.id, r.attempt, r.worker, r.started, r.ended, r.outcome, r.exit_code, r.exit_signal, \
+             j.run, j.worker, j.started, j.ended, j.ending, j.exit_code, j.exit_signal, \
              d.name, d.title, d.digest, d.run, d.command, d.rest \
-             FROM jobs j LEFT JOIN definitions d ON d.job = j.id \
-             LEFT JOIN runs r ON r.job = j.id AND r.id = j.run ",
+             FROM jobs j LEFT JOIN definitions d ON d.job = j.id ",
             $condition
         )
     };
 }
 pub(super) use select_jobs;
 
-/// Where by whom it was removed, its latest run and its definition stand in a row of [`select_jobs`].
+/// Where some columns stand in a row of [`select_jobs`].
+const OUTCOME: usize = 4;
+const ATTEMPTS: usize = 6;
 const REMOVED: usize = 10;
 const FLAGS: usize = 11;
 const LAST_RUN: usize = 15;
-const DEFINITION: usize = 23;
+const DEFINITION: usize = 22;
 
 /// Anything that is stored as JSON.
 pub(super) struct Json<T>(pub(super) T);
@@ -49,14 +50,14 @@ pub(super) struct Code(i64);
 pub(super) struct Flags(i64);
 
 impl Code {
-    const FINISHED: Self = Self(8);
+    const FINISHED: Self = Self(0);
 
     /// The codes of a phase.
     pub(super) fn range(phase: Phase) -> RangeInclusive<i64> {
         match phase {
-            Phase::Pending => 0..=4,
-            Phase::Running => 5..=7,
-            Phase::Finished => 8..=8,
+            Phase::Finished => 0..=0,
+            Phase::Running => 1..=3,
+            Phase::Pending => 4..=8,
         }
     }
 
@@ -67,26 +68,26 @@ impl Code {
 
     /// The codes of jobs that wait for a time only; with `asked`, of those that somebody asked for.
     pub(super) fn timed(asked: bool) -> RangeInclusive<i64> {
-        if asked { 2..=2 } else { 1..=2 }
+        if asked { 6..=6 } else { 6..=7 }
     }
 
     /// A pending job's code.
     pub(super) fn pending(turn: Turn) -> Self {
         Self(match turn {
-            Turn::Held => 0,
-            Turn::Timed { asked: false } => 1,
-            Turn::Timed { asked: true } => 2,
-            Turn::Ready => 3,
             Turn::Asked => 4,
+            Turn::Ready => 5,
+            Turn::Timed { asked: true } => 6,
+            Turn::Timed { asked: false } => 7,
+            Turn::Held => 8,
         })
     }
 
     /// The phase that the code belongs to.
     pub(super) fn phase(self) -> Phase {
         match self.0 {
-            0..=4 => Phase::Pending,
-            5..=7 => Phase::Running,
-            _ => Phase::Finished,
+            0 => Phase::Finished,
+            1..=3 => Phase::Running,
+            _ => Phase::Pending,
         }
     }
 }
@@ -95,9 +96,9 @@ impl From<&Job> for Code {
     fn from(job: &Job) -> Self {
         match (job.turn(), &job.state) {
             (Some(turn), _) => Self::pending(turn),
-            (None, State::Running { stop: None, .. }) => Self(5),
-            (None, State::Running { stop: Some(Stop::Terminate), .. }) => Self(6),
-            (None, State::Running { stop: Some(Stop::Kill), .. }) => Self(7),
+            (None, State::Running { stop: None, .. }) => Self(1),
+            (None, State::Running { stop: Some(Stop::Terminate), .. }) => Self(2),
+            (None, State::Running { stop: Some(Stop::Kill), .. }) => Self(3),
             (None, _) => Self::FINISHED,
         }
     }
@@ -140,20 +141,20 @@ pub(super) fn job_of(row: &Row<'_>, queue: QueueId) -> rusqlite::Result<Job> {
     let flags: Flags = row.get(FLAGS)?;
     let running = |stop| State::Running { asked: flags.asked(), stop };
     let state = match row.get(3)? {
-        0..=4 => {
+        0 => {
+            let (Json(outcome), Nanos(at)) = (row.get(OUTCOME)?, row.get(OUTCOME + 1)?);
+            State::Finished { outcome, at }
+        }
+        1 => running(None),
+        2 => running(Some(Stop::Terminate)),
+        3 => running(Some(Stop::Kill)),
+        4..=8 => {
             let until = row.get::<_, Option<_>>(FLAGS + 1)?.map(|Nanos(until)| until);
             State::Pending { asked: flags.asked(), wait: flags.wait(until) }
         }
-        5 => running(None),
-        6 => running(Some(Stop::Terminate)),
-        7 => running(Some(Stop::Kill)),
-        8 => {
-            let (Json(outcome), Nanos(at)) = (row.get(4)?, row.get(5)?);
-            State::Finished { outcome, at }
-        }
         unknown => return Err(rusqlite::Error::IntegralValueOutOfRange(3, unknown)),
     };
-    let last_run = row.get::<_, Option<RunId>>(LAST_RUN)?.map(|_| run(row, LAST_RUN).map(Box::new)).transpose()?;
+    let last_run = row.get::<_, Option<RunId>>(LAST_RUN)?.map(|id| last_run(row, id).map(Box::new)).transpose()?;
     Ok(Job {
         id: row.get(0)?,
         queue,
@@ -161,7 +162,7 @@ pub(super) fn job_of(row: &Row<'_>, queue: QueueId) -> rusqlite::Result<Job> {
         definition: definition(row, DEFINITION)?,
         state,
         needs: row.get::<_, Option<_>>(FLAGS + 2)?.map(|Json(needs)| needs).unwrap_or_default(),
-        attempts: row.get(6)?,
+        attempts: row.get(ATTEMPTS)?,
         earlier: row.get(FLAGS + 3)?,
         last_run,
         value: row.get::<_, Option<_>>(7)?.map(|Json(value)| value),
@@ -175,21 +176,30 @@ pub(super) fn removed(row: &Row<'_>) -> rusqlite::Result<Option<Removal>> {
     Ok(row.get::<_, Option<_>>(REMOVED)?.map(|Json(by)| by))
 }
 
-/// A run whose columns begin with `first`, in the order of the table.
-pub(super) fn run(row: &Row<'_>, first: usize) -> rusqlite::Result<Run> {
-    let ending = match row.get::<_, Option<Nanos>>(first + 4)? {
+/// The latest run from a row of [`select_jobs`].
+fn last_run(row: &Row<'_>, id: RunId) -> rusqlite::Result<Run> {
+    let ending = match row.get::<_, Option<Nanos>>(LAST_RUN + 3)? {
         Some(Nanos(at)) => {
-            Some(Ending { at, outcome: row.get::<_, Json<_>>(first + 5)?.0, exit: exit(row, first + 6)? })
+            let outcome = match row.get::<_, Option<Json<_>>>(LAST_RUN + 4)? {
+                Some(Json(own)) => own,
+                None => row.get::<_, Json<_>>(OUTCOME)?.0,
+            };
+            Some(Ending { at, outcome, exit: exit(row, LAST_RUN + 5)? })
         }
         None => None,
     };
-    Ok(Run {
-        id: row.get(first)?,
-        attempt: row.get(first + 1)?,
-        worker: row.get(first + 2)?,
-        started: row.get::<_, Nanos>(first + 3)?.0,
-        ending,
-    })
+    let started = row.get::<_, Nanos>(LAST_RUN + 2)?.0;
+    Ok(Run { id, attempt: row.get(ATTEMPTS)?, worker: row.get(LAST_RUN + 1)?, started, ending })
+}
+
+/// A run from a row of the table of runs, in the order of its columns behind the job.
+pub(super) fn run(row: &Row<'_>) -> rusqlite::Result<Run> {
+    let ending = match row.get::<_, Option<Nanos>>(4)? {
+        Some(Nanos(at)) => Some(Ending { at, outcome: row.get::<_, Json<_>>(5)?.0, exit: exit(row, 6)? }),
+        None => None,
+    };
+    let (id, attempt, worker, Nanos(started)) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+    Ok(Run { id, attempt, worker, started, ending })
 }
 
 fn exit(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<Exit>> {

@@ -19,7 +19,7 @@ const WORTH_SHARING: i64 = 10_000;
 /// The site as one moment saw it. Where there are many jobs, another thread reads the second half of them.
 pub(super) fn ledger(db: &mut Connection) -> Result<Ledger> {
     let snapshot = db.transaction()?;
-    let (counters, stamp) = rows::site(&snapshot)?;
+    let counters = rows::counters(&snapshot)?;
     let queues = rows::queues(&snapshot)?;
     let count = count(&snapshot)?;
     let size = usize::try_from(count).unwrap_or_default();
@@ -48,7 +48,7 @@ pub(super) fn ledger(db: &mut Connection) -> Result<Ledger> {
     if ledger.jobs().count() != size {
         return Err(Damage("an index and its table differ").into());
     }
-    ledger.restore(queues, rows::workers(&snapshot)?, stamp, counters);
+    ledger.restore(queues, rows::workers(&snapshot)?, rows::stamp(&snapshot)?, counters);
     Ok(ledger)
 }
 
@@ -66,8 +66,7 @@ fn twin(db: &Connection, counters: Counters) -> Result<Option<Connection>> {
     let twin = Connection::open_with_flags(path, flags)?;
     // It ends with the connection, which changes nothing.
     twin.execute_batch("BEGIN")?;
-    let (seen, _) = rows::site(&twin)?;
-    Ok((seen == counters).then_some(twin))
+    Ok((rows::counters(&twin)? == counters).then_some(twin))
 }
 
 /// Passes on the jobs with these numbers, in their order.
@@ -96,11 +95,12 @@ fn read<T>(
 /// What has happened after event `seq`; `None` when not all of it is known any more.
 pub(super) fn events_after(db: &mut Connection, seq: u64) -> Result<Option<Vec<Recorded>>> {
     let snapshot = db.transaction()?;
-    let (counters, _) = rows::site(&snapshot)?;
+    let counters = rows::counters(&snapshot)?;
     if seq == counters.seq {
         return Ok(Some(Vec::new()));
     }
-    let mut statement = snapshot.prepare_cached("SELECT seq, at, body FROM events WHERE seq > ?1 ORDER BY seq")?;
+    let mut statement =
+        snapshot.prepare_cached("SELECT seq, at, body FROM events WHERE seq > ?1 AND body != '' ORDER BY seq")?;
     let read = |row: &Row<'_>| {
         let (Nanos(at), Json(event)) = (row.get(1)?, row.get(2)?);
         Ok(Recorded { seq: row.get::<_, i64>(0)?.cast_unsigned(), at, event })
@@ -111,8 +111,12 @@ pub(super) fn events_after(db: &mut Connection, seq: u64) -> Result<Option<Vec<R
 }
 
 /// All runs of a job, first to latest.
-pub(super) fn runs(db: &Connection, job: JobId) -> Result<Vec<Run>> {
+pub(super) fn runs(db: &mut Connection, job: JobId) -> Result<Vec<Run>> {
+    let snapshot = db.transaction()?;
     let sql = "SELECT id, attempt, worker, started, ended, outcome, exit_code, exit_signal FROM runs \
                WHERE job = ?1 ORDER BY id";
-    db.prepare_cached(sql)?.query_map([job], |row| codec::run(row, 0))?.collect()
+    let mut statement = snapshot.prepare_cached(sql)?;
+    let mut runs: Vec<Run> = statement.query_map([job], codec::run)?.collect::<Result<_>>()?;
+    runs.extend(rows::find(&snapshot, job)?.and_then(|(job, _)| job.last_run).map(|last| *last));
+    Ok(runs)
 }

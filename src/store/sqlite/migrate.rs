@@ -7,14 +7,15 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::open::with_suffix;
+use super::rows::counters;
 use crate::crash;
 use crate::store::StoreError;
 
 /// The format that this program writes, kept in `user_version`.
-pub(super) const FORMAT: i64 = 2;
+pub(super) const FORMAT: i64 = 3;
 
-/// From each format to the next, the first from 1 to 2.
-const STEPS: [&str; 1] = [include_str!("migrate/1-to-2.sql")];
+/// From each format to the next, the first from 1 to 2. A step is never changed again.
+const STEPS: [&str; 2] = [include_str!("migrate/1-to-2.sql"), include_str!("migrate/2-to-3.sql")];
 
 /// Brings the database at `path` from format `found` to the present one. The caller is alone with it.
 pub(super) fn migrate(db: &mut Connection, path: &Path, found: i64) -> Result<(), StoreError> {
@@ -27,6 +28,14 @@ pub(super) fn migrate(db: &mut Connection, path: &Path, found: i64) -> Result<()
     }
     transaction.pragma_update(None, "user_version", FORMAT).map_err(failed)?;
     transaction.commit().map_err(failed)
+}
+
+/// The number of the last event in a database of that format.
+pub(super) fn last_event(db: &Connection, format: i64) -> rusqlite::Result<u64> {
+    match format {
+        1 | 2 => db.query_row("SELECT seq FROM site", (), |row| row.get(0).map(i64::cast_unsigned)),
+        _ => Ok(counters(db)?.seq),
+    }
 }
 
 /// Where the copy of a database of that format is kept.

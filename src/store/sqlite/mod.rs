@@ -6,6 +6,7 @@
 mod apply;
 mod codec;
 mod definition;
+mod known;
 mod load;
 mod migrate;
 mod open;
@@ -14,18 +15,21 @@ mod rows;
 mod turn;
 mod whole;
 
+use std::mem;
+
 use chrono::{DateTime, Utc};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::bell::Bells;
 use super::log::{LogReader, LogWriter};
-use super::{Answer, Folder, Lines, Listener, Pruned, Ring, Store, StoreError};
+use super::{Folder, Lines, Listener, Pruned, Ring, Store, StoreError, Transacted};
 use crate::crash;
 use crate::model::{
     Call, Command, Definition, Event, Job, JobId, Ledger, QueueView, Recorded, Run, RunId, Undecided, Worker, WorkerId,
     perform,
 };
+use known::Known;
 use rows::Rows;
 use turn::Turn;
 
@@ -36,6 +40,7 @@ pub struct Sqlite {
     folder: Folder,
     turn: Turn,
     bells: Bells,
+    known: Option<Known>,
 }
 
 impl Sqlite {
@@ -45,10 +50,10 @@ impl Sqlite {
         open::open(folder)
     }
 
-    fn perform(&mut self, commands: &[Command], now: DateTime<Utc>) -> rusqlite::Result<(u64, Vec<Answer>)> {
+    fn perform(&mut self, commands: &[Command], now: DateTime<Utc>) -> rusqlite::Result<Transacted> {
         let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut rows = Rows::new(&transaction)?;
-        let before = rows.counters.seq;
+        let mut rows = Rows::new(&transaction, self.known.take())?;
+        let before = rows.began;
         let mut answers = Vec::with_capacity(commands.len());
         for command in commands {
             let apply = |rows: &mut Rows<'_>, events: Vec<Event>| rows.apply(&events, now).map(|()| events);
@@ -58,12 +63,15 @@ impl Sqlite {
                 Err(Undecided::View(error)) => return Err(error),
             });
         }
-        if rows.finish()? {
+        let started = mem::take(&mut rows.started);
+        let known = rows.finish()?;
+        if known.counters.seq > before {
             crash::point("commit");
             transaction.commit()?;
             crash::point("committed");
         }
-        Ok((before, answers))
+        self.known = Some(known);
+        Ok(Transacted { before, answers, started })
     }
 
     fn failed(&self) -> impl Fn(rusqlite::Error) -> StoreError + use<'_> {
@@ -79,22 +87,22 @@ impl Sqlite {
 }
 
 impl Store for Sqlite {
-    fn transact(&mut self, commands: &[Command], now: DateTime<Utc>) -> Result<(u64, Vec<Answer>), StoreError> {
+    fn transact(&mut self, commands: &[Command], now: DateTime<Utc>) -> Result<Transacted, StoreError> {
         only_scripts(commands)?;
         self.turn.begin()?;
         let done = self.perform(commands, now);
-        let changes = done.iter().flat_map(|(_, answers)| answers).flatten().map(Vec::len).sum::<usize>();
-        if let Ok((before, _)) = done
+        let changes = done.iter().flat_map(|done| &done.answers).flatten().map(Vec::len).sum::<usize>();
+        if let Ok(done) = &done
             && changes > 0
         {
-            self.turn.note(before + changes as u64);
+            self.turn.note(done.before + changes as u64);
         }
         self.turn.end()?;
-        let (before, answers) = done.map_err(self.failed())?;
+        let done = done.map_err(self.failed())?;
         if changes > 0 {
             self.bells.ring();
         }
-        Ok((before, answers))
+        Ok(done)
     }
 
     fn load(&mut self) -> Result<Ledger, StoreError> {
@@ -118,11 +126,11 @@ impl Store for Sqlite {
     }
 
     fn stamp(&mut self) -> Result<Option<String>, StoreError> {
-        Ok(rows::site(&self.db).map_err(self.failed())?.1)
+        rows::stamp(&self.db).map_err(self.failed())
     }
 
     fn seq(&mut self) -> Result<u64, StoreError> {
-        Ok(rows::site(&self.db).map_err(self.failed())?.0.seq)
+        Ok(rows::counters(&self.db).map_err(self.failed())?.seq)
     }
 
     fn job(&mut self, id: JobId) -> Result<Option<Job>, StoreError> {
@@ -131,7 +139,7 @@ impl Store for Sqlite {
     }
 
     fn runs(&mut self, job: JobId) -> Result<Vec<Run>, StoreError> {
-        load::runs(&self.db, job).map_err(self.failed())
+        load::runs(&mut self.db, job).map_err(self.failed())
     }
 
     fn prune(&mut self, now: DateTime<Utc>) -> Result<Pruned, StoreError> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::migrate::{FORMAT, migrate};
+use super::migrate::{FORMAT, last_event, migrate};
 use super::turn::Turn;
 use super::{Sqlite, whole};
 use crate::crash;
@@ -42,7 +42,7 @@ pub(super) fn open(folder: &Folder) -> Result<Sqlite, StoreError> {
     }
     let db = connect(&path, turn.noted())?;
     turn.end()?;
-    Ok(Sqlite { db, folder: folder.clone(), turn, bells: Bells::new(folder.bells()) })
+    Ok(Sqlite { db, folder: folder.clone(), turn, bells: Bells::new(folder.bells()), known: None })
 }
 
 /// Whether there is a database of ours; anything else in its place is refused before `SQLite` could touch it.
@@ -114,8 +114,8 @@ fn connect(path: &Path, noted: Option<u64>) -> Result<Connection, StoreError> {
         _ if found > FORMAT => return Err(StoreError::TooNew { path: path.to_owned(), found, known: FORMAT }),
         _ => return Err(unreadable(path, &format!("there is no format {found}"))),
     }
-    let seq: i64 = db.query_row("SELECT seq FROM site", (), |row| row.get(0)).map_err(failed)?;
-    match noted.and_then(|noted| noted.checked_sub(seq.cast_unsigned())) {
+    let seq = last_event(&db, found).map_err(failed)?;
+    match noted.and_then(|noted| noted.checked_sub(seq)) {
         None | Some(0) => {}
         Some(missing) => return Err(StoreError::Behind { path: path.to_owned(), missing }),
     }
@@ -123,7 +123,6 @@ fn connect(path: &Path, noted: Option<u64>) -> Result<Connection, StoreError> {
     if found < FORMAT {
         migrate(&mut db, path, found)?;
     }
-    super::rows::site(&db).map_err(failed)?;
     settle(&db).map_err(failed)?;
     Ok(db)
 }

@@ -111,9 +111,9 @@ fn outdated(
     let before = keep.before(now).map_or(i64::MIN, |before| before.timestamp_nanos_opt().unwrap_or(i64::MIN));
     let most = keep.runs.map_or(i64::MAX, i64::from).max(1);
     let sql = "SELECT job, id FROM ( \
-                   SELECT r.job, r.id, r.ended, row_number() OVER (PARTITION BY r.job ORDER BY r.id DESC) AS nth \
+                   SELECT r.job, r.id, r.ended, 1 + row_number() OVER (PARTITION BY r.job ORDER BY r.id DESC) AS nth \
                    FROM jobs j JOIN runs r ON r.job = j.id WHERE j.queue = ?1 AND j.attempts > 1 \
-               ) WHERE ended IS NOT NULL AND (nth > ?2 OR (nth > 1 AND ended < ?3)) LIMIT ?4";
+               ) WHERE nth > ?2 OR ended < ?3 LIMIT ?4";
     let limit = i64::try_from(BATCH).unwrap_or(i64::MAX);
     let mut statement = db.prepare_cached(sql)?;
     statement.query_map((queue, most, before, limit), |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
@@ -129,7 +129,9 @@ fn removed_before(db: &Connection, queue: &QueueId, before: DateTime<Utc>) -> ru
 }
 
 fn runs_of(db: &Connection, jobs: &[JobId]) -> rusqlite::Result<Vec<(JobId, RunId)>> {
-    let mut statement = db.prepare_cached("SELECT id FROM runs WHERE job = ?1")?;
+    let mut statement = db.prepare_cached(
+        "SELECT id FROM runs WHERE job = ?1 UNION ALL SELECT run FROM jobs WHERE id = ?1 AND run IS NOT NULL",
+    )?;
     let mut runs = Vec::new();
     for job in jobs {
         for run in statement.query_map([job], |row| row.get(0))? {
@@ -141,8 +143,8 @@ fn runs_of(db: &Connection, jobs: &[JobId]) -> rusqlite::Result<Vec<(JobId, RunI
 
 /// The runs of a queue's jobs that have ended, first to last.
 fn ended_runs(db: &Connection, queue: &QueueId) -> rusqlite::Result<Vec<RunId>> {
-    let sql = "SELECT r.id FROM jobs j JOIN runs r ON r.job = j.id \
-               WHERE j.queue = ?1 AND r.ended IS NOT NULL ORDER BY r.ended, r.id";
+    let sql = "SELECT r.id AS run, r.ended AS ended FROM jobs j JOIN runs r ON r.job = j.id WHERE j.queue = ?1 \
+               UNION ALL SELECT run, ended FROM jobs WHERE queue = ?1 AND ended IS NOT NULL ORDER BY ended, run";
     db.prepare_cached(sql)?.query_map([queue], |row| row.get(0))?.collect()
 }
 

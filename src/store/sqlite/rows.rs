@@ -7,40 +7,49 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Result, R
 
 use super::codec::{self, Code, Json, Nanos, select_jobs};
 use super::definition::definition;
+use super::known::Known;
 use crate::model::{
     Counters, Filed, Job, JobId, Phase, QueueId, QueueView, Removal, RunId, Target, Turn, View, Worker, WorkerId,
 };
 
-/// The site of one transaction. Its few queues and counters are read once and kept; jobs are looked up.
+/// The site of one transaction. Its few queues and counters are known; jobs are looked up.
 pub(super) struct Rows<'t> {
     pub(super) db: &'t Connection,
-    pub(super) stamp: Option<String>,
-    pub(super) counters: Counters,
-    /// In their order.
-    pub(super) queues: Vec<QueueView>,
+    pub(super) known: Known,
     /// The events counted when the transaction began.
     pub(super) began: u64,
     /// The job looked up last: what a decision is about is what its events change.
     recent: RefCell<Option<Job>>,
+    /// The jobs that were started.
+    pub(super) started: Vec<Job>,
 }
 
 impl<'t> Rows<'t> {
-    /// The site as it stands in this transaction.
-    pub(super) fn new(db: &'t Connection) -> Result<Self> {
-        let (counters, stamp) = site(db)?;
-        Ok(Self { db, stamp, counters, queues: queues(db)?, began: counters.seq, recent: RefCell::default() })
+    /// The site as it stands in this transaction; what was known `earlier` need not be read anew.
+    pub(super) fn new(db: &'t Connection, earlier: Option<Known>) -> Result<Self> {
+        let known = Known::now(db, earlier)?;
+        let began = known.counters.seq;
+        Ok(Self { db, known, began, recent: RefCell::default(), started: Vec::new() })
     }
 
     /// Takes over a job to change it, and leaves nothing that would be out of date by then.
-    pub(super) fn take(&self, id: JobId) -> Result<Option<Job>> {
-        match self.recent.take().filter(|job| job.id == id) {
+    pub(super) fn take(&mut self, id: JobId) -> Result<Option<Job>> {
+        let running = self.known.running.remove(&id);
+        match self.recent.take().filter(|job| job.id == id).or(running) {
             Some(job) => Ok(Some(job)),
-            None => Ok(find(self.db, id)?.filter(|(_, removed)| removed.is_none()).map(|(job, _)| job)),
+            None => self.look_up(id),
         }
     }
 
+    fn look_up(&self, id: JobId) -> Result<Option<Job>> {
+        Ok(find(self.db, id)?.filter(|(_, removed)| removed.is_none()).map(|(job, _)| job))
+    }
+
     /// Keeps a job in mind as it stands now.
-    pub(super) fn remember(&self, job: Job) {
+    pub(super) fn remember(&mut self, job: Job) {
+        if job.phase() == Phase::Running {
+            self.known.running.insert(job.id, job.clone());
+        }
         self.recent.replace(Some(job));
     }
 
@@ -63,13 +72,17 @@ impl<'t> Rows<'t> {
     }
 }
 
-/// The counters and the version of `jobs.yaml` in force.
-pub(super) fn site(db: &Connection) -> Result<(Counters, Option<String>)> {
-    let sql = "SELECT seq, job, run, worker, stamp FROM site";
+/// The version of `jobs.yaml` in force.
+pub(super) fn stamp(db: &Connection) -> Result<Option<String>> {
+    db.prepare_cached("SELECT stamp FROM site")?.query_row((), |row| row.get(0))
+}
+
+/// The numbers given so far: the last event has them.
+pub(super) fn counters(db: &Connection) -> Result<Counters> {
+    let sql = "SELECT seq, job, run, worker FROM events ORDER BY seq DESC LIMIT 1";
     db.prepare_cached(sql)?.query_row((), |row| {
         let number = |column| row.get(column).map(i64::cast_unsigned);
-        let counters = Counters { seq: number(0)?, job: number(1)?, run: number(2)?, worker: number(3)? };
-        Ok((counters, row.get(4)?))
+        Ok(Counters { seq: number(0)?, job: number(1)?, run: number(2)?, worker: number(3)? })
     })
 }
 
@@ -100,7 +113,7 @@ pub(super) fn run_by(db: &Connection, worker: WorkerId) -> Result<Vec<Job>> {
     // The outer loop is over the queues, which are few: each finds what it runs by the index.
     let sql = select_jobs!(
         "CROSS JOIN queues q WHERE j.queue = q.id AND j.state BETWEEN ?2 AND ?3 AND j.removed IS NULL \
-         AND r.worker = ?1 ORDER BY j.queue, r.started, r.id"
+         AND j.worker = ?1 ORDER BY j.queue, j.started, j.run"
     );
     let codes = Code::range(Phase::Running);
     let mut statement = db.prepare_cached(sql)?;
@@ -117,19 +130,25 @@ impl View for Rows<'_> {
     type Error = rusqlite::Error;
 
     fn stamp(&self) -> Result<Option<String>> {
-        Ok(self.stamp.clone())
+        Ok(self.known.stamp.clone())
     }
 
     fn queues(&self) -> Result<Vec<QueueView>> {
-        Ok(self.queues.clone())
+        Ok(self.known.queues.clone())
     }
 
     fn queue(&self, id: &QueueId) -> Result<Option<QueueView>> {
-        Ok(self.queues.iter().find(|queue| queue.id == *id).cloned())
+        Ok(self.known.queues.iter().find(|queue| queue.id == *id).cloned())
     }
 
     fn job(&self, id: JobId) -> Result<Option<Job>> {
-        let job = self.take(id)?;
+        if let Some(running) = self.known.running.get(&id) {
+            return Ok(Some(running.clone()));
+        }
+        if let Some(recent) = self.recent.borrow().as_ref().filter(|job| job.id == id) {
+            return Ok(Some(recent.clone()));
+        }
+        let job = self.look_up(id)?;
         self.recent.replace(job.clone());
         Ok(job)
     }
@@ -156,8 +175,8 @@ impl View for Rows<'_> {
                  ORDER BY rank, position, id"
             }
             Phase::Running => {
-                "SELECT j.id FROM jobs j LEFT JOIN runs r ON r.job = j.id AND r.id = j.run \
-                 WHERE j.queue = ?1 AND j.state BETWEEN ?2 AND ?3 AND j.removed IS NULL ORDER BY r.started, r.id"
+                "SELECT id FROM jobs WHERE queue = ?1 AND state BETWEEN ?2 AND ?3 AND removed IS NULL \
+                 ORDER BY started, run"
             }
             Phase::Finished => {
                 "SELECT id FROM jobs WHERE queue = ?1 AND state BETWEEN ?2 AND ?3 AND removed IS NULL \
@@ -214,7 +233,7 @@ impl View for Rows<'_> {
 
     fn due(&self, now: DateTime<Utc>) -> Result<Vec<JobId>> {
         // The outer loop is over the queues, which are few: each finds what is due by the index.
-        let sql = "SELECT j.id FROM queues q CROSS JOIN jobs j ON j.queue = q.id AND j.state IN (1, 2) \
+        let sql = "SELECT j.id FROM queues q CROSS JOIN jobs j ON j.queue = q.id AND j.state IN (6, 7) \
                    AND j.until <= ?1 AND j.until IS NOT NULL WHERE j.removed IS NULL ORDER BY j.until, j.id";
         self.all(sql, [Nanos(now)], |row| row.get(0))
     }
@@ -240,19 +259,19 @@ impl View for Rows<'_> {
     }
 
     fn next_job(&self) -> Result<JobId> {
-        Ok(JobId(self.counters.job + 1))
+        Ok(JobId(self.known.counters.job + 1))
     }
 
     fn next_run(&self) -> Result<RunId> {
-        Ok(RunId(self.counters.run + 1))
+        Ok(RunId(self.known.counters.run + 1))
     }
 
     fn next_worker(&self) -> Result<WorkerId> {
-        Ok(WorkerId(self.counters.worker + 1))
+        Ok(WorkerId(self.known.counters.worker + 1))
     }
 
     fn has_worker(&self, id: WorkerId) -> Result<bool> {
-        self.statement("SELECT 1 FROM workers WHERE id = ?1")?.exists([id])
+        Ok(self.known.workers.contains(&id))
     }
 
     fn run_by(&self, worker: WorkerId) -> Result<Vec<Job>> {

@@ -1,14 +1,13 @@
--- Format 2. Times are nanoseconds since 1970 in UTC, which SQLite compares and keeps exactly.
+-- Format 3. Times are nanoseconds since 1970 in UTC, which SQLite compares and keeps exactly.
 
--- One row: the numbers given so far, and the version of jobs.yaml that is in force.
+-- A start and an end write few pages: a row each of `jobs` and `events`, and the index by state, in which what has
+-- finished, what runs and what is next are neighbours.
+
+-- One row: the version of jobs.yaml that is in force.
 CREATE TABLE site (
-    seq INTEGER NOT NULL,
-    job INTEGER NOT NULL,
-    run INTEGER NOT NULL,
-    worker INTEGER NOT NULL,
     stamp TEXT
 );
-INSERT INTO site VALUES (0, 0, 0, 0, NULL);
+INSERT INTO site VALUES (NULL);
 
 CREATE TABLE queues (
     id TEXT PRIMARY KEY,
@@ -30,16 +29,22 @@ CREATE TABLE jobs (
     position INTEGER NOT NULL,
     rank INTEGER NOT NULL,  -- lower goes first: the negative of its priority
     weight INTEGER NOT NULL,
-    state INTEGER NOT NULL, -- pending: 0 held, 1 waits for a time, 2 the same and asked for, 3 ready, 4 asked for;
-                            -- 5 running, 6 told to stop, 7 to be killed; 8 finished
+    state INTEGER NOT NULL, -- 0 finished; 1 running, 2 told to stop, 3 to be killed; pending: 4 asked for, 5 ready,
+                            -- 6 waits for a time and asked for, 7 waits for a time, 8 held
     flags INTEGER NOT NULL, -- sum of 1 asked for, 2 needs others, 4 waits for a person
     until INTEGER,          -- pending, and not before this
     outcome TEXT,           -- JSON, when finished
     finished INTEGER,
     needs TEXT,             -- JSON: the jobs that it needs; NULL is none
-    attempts INTEGER NOT NULL,
+    attempts INTEGER NOT NULL, -- the number of the latest
     earlier INTEGER NOT NULL, -- how many of them were over when it became pending anew
-    run INTEGER,            -- the latest
+    run INTEGER,            -- the latest, with all that is known of it
+    worker INTEGER,
+    started INTEGER,
+    ended INTEGER,
+    ending TEXT,            -- JSON: its outcome, where that is not the job's
+    exit_code INTEGER,
+    exit_signal INTEGER,
     value TEXT,             -- JSON; NULL is no value
     executed INTEGER,
     enqueued INTEGER NOT NULL,
@@ -66,6 +71,7 @@ CREATE TABLE definitions (
     rest TEXT     -- JSON: the definition without what stands in the other columns; NULL when nothing is left
 );
 
+-- The runs of a job that another one has followed.
 CREATE TABLE runs (
     job INTEGER NOT NULL,
     id INTEGER NOT NULL,
@@ -73,15 +79,20 @@ CREATE TABLE runs (
     worker INTEGER NOT NULL,
     started INTEGER NOT NULL,
     ended INTEGER,
-    outcome TEXT, -- JSON, when ended
+    outcome TEXT, -- JSON
     exit_code INTEGER,
     exit_signal INTEGER,
     PRIMARY KEY (job, id)
 ) WITHOUT ROWID;
 
--- What has happened last, for those who follow.
+-- What has happened last, for those who follow. The numbers in the last row are those given so far, so there is always
+-- one; the first tells of nothing.
 CREATE TABLE events (
     seq INTEGER PRIMARY KEY,
     at INTEGER NOT NULL,
+    job INTEGER NOT NULL,
+    run INTEGER NOT NULL,
+    worker INTEGER NOT NULL,
     body TEXT NOT NULL -- JSON
 );
+INSERT INTO events VALUES (0, 0, 0, 0, 0, '');

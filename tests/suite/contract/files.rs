@@ -5,10 +5,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::thread;
-use std::time::Duration;
 
 use rusqlite::Connection;
-use setlist::model::{Command, Definition, JobId, Ledger, Mode, Outcome, Phase, RunId, Site, Turn, WorkerId};
+use setlist::model::{Command, Definition, Phase, WorkerId};
 use setlist::store::{Folder, Sqlite, Store, StoreError};
 use tempfile::TempDir;
 
@@ -95,7 +94,7 @@ fn a_database_of_a_newer_program_is_refused_and_left_alone() {
     let newer = Connection::open(place.folder().database()).unwrap();
     newer.pragma_update(None, "user_version", 7).unwrap();
     newer.close().unwrap();
-    assert!(matches!(open_error(&place.folder()), StoreError::TooNew { found: 7, known: 2, .. }));
+    assert!(matches!(open_error(&place.folder()), StoreError::TooNew { found: 7, known: 3, .. }));
     refused(&place.folder(), "upgrade setlist");
 }
 
@@ -242,44 +241,4 @@ fn a_worker_lives_as_long_as_it_is_held() {
     drop(held);
     assert!(!folder.worker_lives(worker));
     assert_eq!(fs::read_dir(folder.workers()).unwrap().count(), 0);
-}
-
-/// A site as a program wrote it that knew only format 1: never change the file, it has to be readable for ever.
-#[test]
-fn a_site_of_format_1_is_brought_up_to_date_after_a_copy_was_kept() {
-    let place = Place::sqlite();
-    place.folder().create().unwrap();
-    let old = include_bytes!("frozen/format-1.db");
-    fs::write(place.folder().database(), old).unwrap();
-    let mut store = place.connect();
-    let ledger = store.load().unwrap();
-
-    let job = |id: u64| ledger.job(JobId(id)).unwrap();
-    let fetch = job(1);
-    assert_eq!(
-        (fetch.path(), fetch.title(), fetch.outcome()),
-        ("build/fetch".to_owned(), "Fetch", Some(&Outcome::Succeeded))
-    );
-    assert_eq!(fetch.value, Some("fetched --locked 3 --jobs 2 --quiet".into()));
-    assert_eq!((fetch.attempts, fetch.attempt(), fetch.max_attempts()), (1, 1, 1));
-    let setup = &fetch.script().unwrap().setup;
-    assert_eq!(setup.timeout, Some(Duration::from_secs(3600)));
-    assert_eq!(setup.env["COLOR"].as_deref(), Some("always"));
-    assert_eq!(setup.env["GONE"], None, "a variable that is taken away");
-    assert_eq!(job(2).failure().unwrap().message, "exit code 3");
-    assert_eq!(job(2).script().unwrap().setup.grace, Duration::from_secs(1));
-    assert_eq!((job(4).turn(), job(4).failure().is_some()), (Some(Turn::Ready), true), "it stopped its queue");
-    assert_eq!((job(6).phase(), job(6).running()), (Phase::Running, Some(RunId(5))));
-    assert!(ledger.job(JobId(9)).is_none() && store.job(JobId(9)).unwrap().is_some(), "removed by hand");
-    assert_eq!(ledger.queue(&"strict".into()).unwrap().mode, Mode::Stopped);
-
-    let answers =
-        store.execute(&[Command::Bury { worker: WorkerId(3) }, Command::Run { job: JobId(5) }], at(0)).unwrap();
-    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
-    let followed = Site::holding(ledger, "");
-    followed.follow(&store.events_after(followed.read(Ledger::seq)).unwrap().unwrap());
-    assert!(followed.read(|copy| *copy == store.load().unwrap()));
-    let kept = fs::read(place.folder().path().join("state.db.format-1")).unwrap();
-    assert!(kept.starts_with(b"SQLite format 3\0"), "the copy is there");
-    assert!(place.connect().load().is_ok(), "and it is opened again");
 }
