@@ -28,7 +28,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use std::{fmt, io};
 
-use crate::model::{Definition, Report, RunId, Stop, Stream};
+use crate::model::{Definition, Report, RunId, Stop, Stream, WindowSize};
 use attendance::Attendance;
 pub use attendance::Waker;
 pub use leftovers::{Leftovers, kill_leftovers};
@@ -68,6 +68,8 @@ pub struct Launch {
 pub trait Output: Send {
     /// Some more output, in the order in which it arrived.
     fn write(&mut self, stream: Stream, bytes: &[u8]);
+    /// What comes from now on is printed in a terminal of this size.
+    fn resized(&mut self, _size: WindowSize) {}
     /// There is no more; called once, before the report.
     fn finish(self: Box<Self>);
 }

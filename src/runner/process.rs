@@ -95,13 +95,17 @@ struct Stopping {
 pub(super) type Look = LazyCell<Census>;
 
 /// Starts a process, on the calling thread. In a `sole` process nobody else starts any.
-pub(super) fn start(run: RunId, mut launch: Launch, listener: Listener, sole: bool) -> Result<Process, Refused> {
+pub(super) fn start(run: RunId, mut launch: Launch, mut listener: Listener, sole: bool) -> Result<Process, Refused> {
     let terminal = mem::take(&mut launch.terminal);
+    let size = terminal.size;
     let spawned = match spawn(&launch, terminal, sole) {
         Ok(spawned) => spawned,
         Err(failure) => return Err(Refused { listener, failure }),
     };
     crash::point("started");
+    if spawned.tty.is_some() {
+        listener.output.resized(size);
+    }
     let mut child = spawned.child;
     let pid = Pid::from_child(&child);
     let limits = Limits::of(spawned.script);
@@ -161,7 +165,11 @@ impl Process {
                 let len = self.tty.as_mut().map_or(0, |tty| tty.on_ready(buffer));
                 self.take(Stream::Out, &buffer[..len]);
             }
-            Source::Input => self.tty.iter_mut().for_each(Tty::on_input),
+            Source::Input => {
+                if let Some(size) = self.tty.as_mut().and_then(Tty::on_input) {
+                    self.listener.output.resized(size);
+                }
+            }
             // Once one has ended, the rest is looked up anew: they may have had children.
             Source::Survivor => self.survivors.clear(),
         }

@@ -110,16 +110,22 @@ impl Tty {
         filled
     }
 
-    /// Takes what others have typed.
-    pub(super) fn on_input(&mut self) {
+    /// Takes what others have typed; tells if the terminal has another size now.
+    pub(super) fn on_input(&mut self) -> Option<WindowSize> {
+        let mut resized = None;
         for typed in self.input.iter_mut().flat_map(|input| input.read()) {
             match typed {
                 Typed::Bytes(bytes) => self.typed.extend(bytes),
-                // The job goes on with the size that it has.
-                Typed::Size(size) => drop(tcsetwinsize(&self.master, winsize(size))),
+                Typed::Size(size) => {
+                    // Otherwise the job goes on with the size that it has.
+                    if tcsetwinsize(&self.master, winsize(size)).is_ok() {
+                        resized = Some(size);
+                    }
+                }
             }
         }
         self.type_on();
+        resized
     }
 
     /// Reads what the terminal holds by now, in pieces for `take`. A process that was left behind may go on writing.

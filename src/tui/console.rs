@@ -21,11 +21,11 @@ impl Console {
         Self { view, line, told: None, aside: false }
     }
 
-    /// It is shown so large; a run that goes on is told.
-    pub(super) fn fit(&mut self, size: WindowSize, runs: bool) {
-        self.view.resize(size);
+    /// It is shown so large; a run that is `live` is told.
+    pub(super) fn fit(&mut self, size: WindowSize, live: bool) {
+        self.view.resize(size, live);
         // Its worker may not have opened the line yet: then it is told when something else has happened.
-        if runs && self.told != Some(size) && self.line.resize(size).is_ok() {
+        if live && self.told != Some(size) && self.line.resize(size).is_ok() {
             self.told = Some(size);
         }
     }

@@ -27,6 +27,8 @@ pub(super) struct OutputPane {
     earlier: Option<Run>,
     /// Whether the job runs in a terminal.
     pty: bool,
+    /// The run of the job that goes on.
+    running: Option<RunId>,
     output: Option<Output>,
     console: Option<Console>,
     more: bool,
@@ -77,20 +79,14 @@ impl OutputPane {
     /// Shows the latest run of `job`; asks for its output when that is another one than before.
     pub(super) fn show(&mut self, job: Option<&Job>) -> Option<Effect> {
         self.pty = job.and_then(Job::script).is_some_and(|script| script.setup.pty);
+        self.running = job.and_then(Job::running);
         let run = job.and_then(|job| job.last_run.as_ref());
         let id = run.map(|run| run.id);
         if self.latest == id {
             return None;
         }
-        *self = Self {
-            run: id,
-            latest: id,
-            pty: self.pty,
-            room: self.room,
-            window: self.window,
-            taste: self.taste,
-            ..Self::default()
-        };
+        let Self { pty, running, room, window, taste, .. } = *self;
+        *self = Self { run: id, latest: id, pty, running, room, window, taste, ..Self::default() };
         run.map(|run| Effect::OpenLog { run: run.id, live: run.ending.is_none() })
     }
 
@@ -117,15 +113,20 @@ impl OutputPane {
         }
         let (id, live) = (run.id, run.ending.is_none());
         let earlier = Some(run).filter(|run| self.latest != Some(run.id));
-        let Self { latest, pty, room, window, taste, .. } = *self;
-        *self = Self { run: Some(id), latest, earlier, pty, room, window, taste, ..Self::default() };
+        let Self { latest, pty, running, room, window, taste, .. } = *self;
+        *self = Self { run: Some(id), latest, earlier, pty, running, room, window, taste, ..Self::default() };
         Some(Effect::OpenLog { run: id, live })
     }
 
     /// The output can be read; it is of no interest when another run is shown by now.
     pub(super) fn open(&mut self, run: RunId, reader: LogReader, line: LineWriter) {
         if self.run == Some(run) {
-            self.console = self.pty.then(|| Console::new(Terminal::new(reader.again(), self.room), line));
+            let goes_on = self.is_live();
+            self.console = self.pty.then(|| {
+                let mut console = Console::new(Terminal::new(reader.again(), self.room), line);
+                console.fit(self.room, goes_on);
+                console
+            });
             let mut output = Output::new(reader);
             if self.taste.cut {
                 output.toggle_wrap();
@@ -138,11 +139,17 @@ impl OutputPane {
         }
     }
 
-    /// It has so much room; a job that `runs` in a terminal gets it. Runs to come will begin with it.
-    pub(super) fn fit(&mut self, room: WindowSize, runs: bool) -> Option<Effect> {
+    /// Whether the run that is shown goes on.
+    fn is_live(&self) -> bool {
+        self.run.is_some() && self.run == self.running
+    }
+
+    /// It has so much room; a run in a terminal gets it, and those to come will begin with it.
+    pub(super) fn fit(&mut self, room: WindowSize) -> Option<Effect> {
         self.room = room;
+        let live = self.is_live();
         if let Some(console) = &mut self.console {
-            console.fit(room, runs);
+            console.fit(room, live);
         }
         let news = self.pty && self.window.replace(room) != Some(room);
         news.then_some(Effect::Window(room))

@@ -63,7 +63,8 @@ impl Screen {
             if before.output {
                 self.lists.focus_output(before.zoom);
             } else {
-                self.lists.focus_list(before.list);
+                // Where the job is by now.
+                self.lists.focus_list(self.lists.focus().list);
             }
             return;
         }

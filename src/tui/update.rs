@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use ratatui::layout::Size;
 
-use crate::model::{Command, Event, Job, JobId, Ledger, Recorded, WindowSize};
+use crate::model::{Command, Event, JobId, Ledger, Recorded, WindowSize};
 
 use super::action::Action;
 use super::dialog::Dialog;
@@ -58,7 +58,7 @@ impl Screen {
         self.settle();
         let job = self.chosen();
         effects.extend(self.output.show(job.as_ref()));
-        effects.extend(self.fit_output(job.as_ref()));
+        effects.extend(self.fit_output());
         self.mind_typing();
         effects
     }
@@ -166,10 +166,9 @@ impl Screen {
     }
 
     /// Gives the output the room that it has; none while it isn't shown.
-    fn fit_output(&mut self, job: Option<&Job>) -> Option<Effect> {
+    fn fit_output(&mut self) -> Option<Effect> {
         let Size { width: columns, height: rows } = self.layout().output_text().as_size();
-        let runs = job.is_some_and(|job| job.running().is_some());
-        if columns == 0 || rows == 0 { None } else { self.output.fit(WindowSize { columns, rows }, runs) }
+        if columns == 0 || rows == 0 { None } else { self.output.fit(WindowSize { columns, rows }) }
     }
 
     fn press(&mut self, key: Key, now: DateTime<Utc>) -> Vec<Effect> {

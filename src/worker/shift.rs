@@ -15,7 +15,7 @@ use super::{Buried, Office, Succession, WorkerError, bury_the_dead, environment,
 use crate::crash;
 use crate::model::{
     Command, Event, Job, JobId, NothingTo, Outcome, QueueId, Recorded, Refusal, Report, RunId, Setup, State, Stop,
-    Stream, WorkerId,
+    Stream, WindowSize, WorkerId,
 };
 use crate::runner::{Launch, Output, Runner, Waker};
 use crate::store::log::LogWriter;
@@ -419,6 +419,12 @@ impl Output for Logged {
         if let Some(log) = &mut self.log {
             let written = log.write(stream, bytes, Utc::now());
             self.noted(written);
+        }
+    }
+
+    fn resized(&mut self, size: WindowSize) {
+        if let Some(log) = &mut self.log {
+            log.resize(size);
         }
     }
 

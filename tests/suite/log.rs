@@ -1,6 +1,7 @@
 //! Tests of the logs of runs: what is kept, what a reader sees while it grows and after its end.
 
 mod marks;
+mod sizes;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

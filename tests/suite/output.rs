@@ -4,5 +4,6 @@ mod growing;
 mod pane;
 mod sanitiser;
 mod search;
+mod terminal;
 mod times;
 mod words;

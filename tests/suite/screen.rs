@@ -5,6 +5,7 @@ mod keys;
 mod looks;
 pub(crate) mod stage;
 mod times;
+mod typing;
 
 use setlist::model::{Command, Mode, Outcome, Phase, QueueId};
 use setlist::tui::wake::{Broken, Spot, Wake, Why};

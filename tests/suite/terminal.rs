@@ -363,3 +363,62 @@ fn every_run_of_a_job_can_be_looked_at() {
     screen.keys("q");
     screen.ended();
 }
+
+#[test]
+fn a_job_in_a_terminal_is_typed_into() {
+    let room = Room::with(
+        "queues:\n  q:\n    - {id: ask, title: Asks, pty: true, run: 'stty size; printf \"name? \"; read name; echo \"hello $name\"; read end'}\n",
+    );
+    let mut screen = Terminal::open(&room, &[]);
+    screen.until_shows("Asks");
+    screen.keys("i");
+    screen.until_shows("doesn't run yet");
+    screen.keys("r");
+    screen.until_shows("name?");
+    screen.keys("i");
+    screen.until_shows("TYPING");
+    // Keys that would do something to the screen, and text beyond ASCII.
+    screen.keys("qé\x1b[200~日本\x1b[201~\x7f\x15quit\r");
+    screen.until_shows("hello quit");
+    screen.keys("\x1a");
+    screen.until("the screen's own keys", |text| !text.contains("TYPING") && text.contains("? help"));
+    screen.keys("i");
+    screen.until_shows("TYPING");
+    screen.keys("\x04");
+    screen.until_shows("ENDED");
+    screen.keys("q\x1b");
+    screen.until("the screen's own keys", |text| !text.contains("ENDED") && text.contains("? help"));
+    let log = room.ok(&["log", "q/ask"]);
+    assert!(log.contains("name? ") && log.contains("hello quit"), "{log}");
+    screen.keys("q");
+    screen.ended();
+}
+
+#[test]
+fn a_job_in_a_terminal_has_the_size_of_its_pane() {
+    let run = "row() { set -- $(stty size); printf \"%*s\" $(($2 - 1)) | tr ' ' '#'; echo E; }
+      trap row WINCH; row; while :; do sleep 0.01; done";
+    let lines = run.replace('\n', "\n          ");
+    let room = Room::with(&format!(
+        "queues:\n  q:\n    - id: size\n      title: Sized\n      pty: true\n      run: |\n          {lines}\n"
+    ));
+    let mut screen = Terminal::open(&room, &[]);
+    screen.until_shows("Sized");
+    screen.keys("r");
+    // What is as wide as the terminal ends at the edge of the pane.
+    let fits = |width: usize| {
+        move |text: &str| {
+            let mut rows = text.lines().filter(|row| row.trim_end().ends_with('E') && row.contains('#'));
+            rows.next_back().is_some_and(|row| row.chars().count() == width && row.ends_with("####E"))
+        }
+    };
+    screen.until("a row in the pane", fits(80));
+    screen.resize(120, 40);
+    screen.until("a row in the new pane", fits(120));
+    screen.keys("\r");
+    screen.until("a row in the whole screen", |text| fits(120)(text) && !text.contains("Pending"));
+    screen.keys("x");
+    screen.until_shows("cancelled");
+    screen.keys("q");
+    screen.ended();
+}

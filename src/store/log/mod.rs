@@ -8,13 +8,15 @@
 //! Offsets are counted in the output as the run wrote it. They mean the same for a run that goes on and one that has
 //! finished, whatever is dropped; the line about the gap is not counted and never read through [`LogReader`].
 //!
-//! Both streams lie interleaved, as they arrived; which is which, and when it came, is in `7.marks` (see `marks.rs`).
+//! Both streams lie interleaved, as they arrived; which is which, and when it came, is in `7.marks` (see `marks.rs`). Of a
+//! run in a terminal, `7.sizes` says how large that was (see `sizes.rs`).
 
 mod discard;
 mod gather;
 mod marker;
 mod marks;
 mod reader;
+mod sizes;
 mod stretch;
 mod tail;
 mod writer;
@@ -36,8 +38,8 @@ pub use stretch::Stretch;
 pub use writer::LogWriter;
 
 /// What lies beside the head of a log.
-fn beside(folder: &Path, run: RunId) -> [PathBuf; 2] {
-    [tail_path(folder, run), marks_path(folder, run)]
+fn beside(folder: &Path, run: RunId) -> [PathBuf; 3] {
+    [tail_path(folder, run), marks_path(folder, run), sizes_path(folder, run)]
 }
 
 /// The line that stands for `bytes` of output that were not kept.
@@ -51,6 +53,10 @@ fn head_path(folder: &Path, run: RunId) -> PathBuf {
 
 fn tail_path(folder: &Path, run: RunId) -> PathBuf {
     folder.join(format!("{run}.tail"))
+}
+
+fn sizes_path(folder: &Path, run: RunId) -> PathBuf {
+    folder.join(format!("{run}.sizes"))
 }
 
 fn marks_path(folder: &Path, run: RunId) -> PathBuf {

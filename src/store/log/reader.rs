@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use super::discard::{farewell, hold};
 use super::stretch::{Marks, Stretch};
 use super::tail::Note;
-use super::{create_folder, head_path, marks_path, tail_path};
-use crate::model::RunId;
+use super::{create_folder, head_path, marks_path, sizes, sizes_path, tail_path};
+use crate::model::{RunId, WindowSize};
 use crate::store::{Listener, Ring, StoreError};
 
 /// Reads the output of one run, finished or not. Offsets are bytes since the start of the output and stay valid while
@@ -114,10 +114,18 @@ impl LogReader {
         }
     }
 
-    /// Rings when the log has grown. That the run has ended, and with it the log, is news of the store.
+    /// The sizes of the terminal that the output was printed for, each with the offset from which on it holds; none where
+    /// there was no terminal.
+    pub fn sizes(&self) -> Vec<(u64, WindowSize)> {
+        sizes::read(&sizes_path(&self.folder, self.run))
+    }
+
+    /// Rings when the log has grown, or its terminal has another size. That the run has ended, and with it the log, is
+    /// news of the store.
     pub fn listen(&self, ring: Ring) -> Result<Listener, StoreError> {
         create_folder(&self.folder)?;
-        let ours = [head_path(&self.folder, self.run), tail_path(&self.folder, self.run)];
+        let Self { folder, run, .. } = self;
+        let ours = [head_path(folder, *run), tail_path(folder, *run), sizes_path(folder, *run)];
         let ours = ours.map(|path| path.file_name().map(ToOwned::to_owned));
         Listener::on_folder(&self.folder, move |name| ours.iter().flatten().any(|ours| ours == name), ring)
     }

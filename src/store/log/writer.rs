@@ -10,9 +10,10 @@ use chrono::{DateTime, Utc};
 use super::discard::hold;
 use super::marker::Marker;
 use super::marks::Origin;
+use super::sizes::Sizes;
 use super::tail::Note;
-use super::{create, create_folder, gather, head_path, marks_path, size, tail_path};
-use crate::model::{RunId, Stream};
+use super::{create, create_folder, gather, head_path, marks_path, size, sizes_path, tail_path};
+use crate::model::{RunId, Stream, WindowSize};
 use crate::store::StoreError;
 
 /// Writes the output of one run.
@@ -29,6 +30,7 @@ pub struct LogWriter {
     len: u64,
     tail: Option<(File, Note)>,
     marker: Marker,
+    sizes: Sizes,
     lost: Lost,
 }
 
@@ -52,7 +54,8 @@ impl LogWriter {
         let head_limit = limit / 2;
         let ring = limit - head_limit;
         let marker = Marker::new(marks_path(&folder, run), limit);
-        Self { folder, run, head_limit, ring, head: None, len: 0, tail: None, marker, lost: Lost::default() }
+        let sizes = Sizes::new(sizes_path(&folder, run));
+        Self { folder, run, head_limit, ring, head: None, len: 0, tail: None, marker, sizes, lost: Lost::default() }
     }
 
     /// Appends what arrived from `stream` at `at`. What can't be written is dropped and the error returned; the next
@@ -67,6 +70,11 @@ impl LogWriter {
             }
         }
         result
+    }
+
+    /// What is written from now on was printed in a terminal of this size.
+    pub fn resize(&mut self, size: WindowSize) {
+        self.sizes.resize(size, self.written());
     }
 
     /// The run is over: leaves one file that any pager opens. On an error the output is still read as before.
@@ -94,14 +102,20 @@ impl LogWriter {
             return Ok(());
         }
         self.head()?;
-        let written = self.tail.as_ref().map_or(self.len, |(_, note)| note.len);
+        let written = self.written();
         self.marker.mark(written, origin, bytes);
+        self.sizes.begin();
         let fits = bytes.len().min(usize::try_from(self.head_limit - self.len).unwrap_or(usize::MAX));
         let (first, rest) = bytes.split_at(fits);
         if !first.is_empty() {
             self.append_to_head(first)?;
         }
         if rest.is_empty() { Ok(()) } else { self.append_to_tail(rest) }
+    }
+
+    /// How much was written, dropped bytes counted.
+    fn written(&self) -> u64 {
+        self.tail.as_ref().map_or(self.len, |(_, note)| note.len)
     }
 
     fn head(&mut self) -> Result<&File, StoreError> {

@@ -1,5 +1,6 @@
 //! Where the pane reads the output from: the log of a run, or anything else that only grows.
 
+use crate::model::WindowSize;
 use crate::store::StoreError;
 use crate::store::log::{LogReader, Piece, Stretch};
 
@@ -20,6 +21,12 @@ pub trait Source: Send {
     fn is_marked(&mut self) -> bool {
         false
     }
+
+    /// The sizes of the terminal that the output was printed for, each with the offset from which on it holds, in order;
+    /// none where nothing is known of it.
+    fn sizes(&mut self) -> Vec<(u64, WindowSize)> {
+        Vec::new()
+    }
 }
 
 impl Source for LogReader {
@@ -37,5 +44,9 @@ impl Source for LogReader {
 
     fn is_marked(&mut self) -> bool {
         self.is_marked()
+    }
+
+    fn sizes(&mut self) -> Vec<(u64, WindowSize)> {
+        LogReader::sizes(self)
     }
 }

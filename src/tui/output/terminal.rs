@@ -29,6 +29,13 @@ pub struct Terminal {
     size: WindowSize,
     /// None without any room.
     emulator: Option<Emulator>,
+    /// Which sizes the job has printed for, and how many of them the emulator has had.
+    sizes: Vec<(u64, WindowSize)>,
+    sized: usize,
+    /// The run goes on, and prints for the last of these sizes; else it is wrapped anew for ours.
+    live: bool,
+    /// It has been wrapped anew, so that what was printed for another size can't go on.
+    rewrapped: bool,
     scan: Scan,
     /// How much of the log the emulator has been fed, or was spared.
     fed: u64,
@@ -63,6 +70,10 @@ impl Terminal {
             source: Box::new(source),
             size,
             emulator: Emulator::new(size),
+            sizes: Vec::new(),
+            sized: 0,
+            live: false,
+            rewrapped: false,
             scan: Scan::default(),
             fed: 0,
             slack: NEAR,
@@ -79,16 +90,15 @@ impl Terminal {
         more.unwrap_or(false)
     }
 
-    /// Has another size from now on.
-    pub fn resize(&mut self, size: WindowSize) {
-        if self.size == size {
-            return;
-        }
+    /// Has this size from now on. A run that is `live` has been told, and is shown as it prints.
+    pub fn resize(&mut self, size: WindowSize, live: bool) {
+        let appears = is_nothing(self.size) != is_nothing(size);
         self.size = size;
-        match &mut self.emulator {
-            Some(emulator) if size.columns > 0 && size.rows > 0 => emulator.resize(size),
-            _ => self.start_at(0),
+        self.live = live;
+        if appears || (live && self.rewrapped) {
+            self.start_at(0);
         }
+        self.rest();
     }
 
     /// Whether there is no output, as far as is known.
@@ -128,7 +138,7 @@ impl Terminal {
             Scroll::End => isize::MAX,
         };
         let before = self.back();
-        let after = before.saturating_add_signed(down.saturating_neg()).min(self.above());
+        let after = before.saturating_add_signed(down.saturating_neg()).min(self.top());
         if after != before || down > 0 {
             self.back = (after > 0).then_some(after);
         }
@@ -149,15 +159,15 @@ impl Terminal {
             super::draw::message(failure, look, area, buffer);
             return (Status::default(), None);
         }
-        let above = self.above();
-        let top = above - self.back().min(above);
+        let last = self.top();
+        let top = last - self.back().min(last);
         if let Some(emulator) = &self.emulator {
             draw::screen(emulator.screen(), top, look, area, buffer);
         }
         let line = |row: usize| (row + usize::from(self.size.rows)) as u64;
         let behind = self.back.is_some() && self.written > self.fed;
         let status = Status {
-            lines: Some((line(top), line(above))),
+            lines: Some((line(top), line(last))),
             following: self.is_following(),
             news: if behind { News::Some } else { News::None },
             progress: self.progress(),
@@ -173,6 +183,7 @@ impl Terminal {
 
     fn cursor(&self, area: Rect) -> Option<(u16, u16)> {
         let (column, row) = self.emulator.as_ref()?.cursor()?;
+        let row = (self.above() + row).checked_sub(self.top())?;
         let (column, row) = (u16::try_from(column).ok()?, u16::try_from(row).ok()?);
         // Behind the last column, it waits for one more character before it goes to the next row.
         let column = column.min(area.width.checked_sub(1)?);
@@ -181,6 +192,14 @@ impl Terminal {
 
     fn above(&self) -> usize {
         self.emulator.as_ref().map_or(0, Emulator::above)
+    }
+
+    /// The first row in view while the end is followed. Where the job prints for more rows than there are here, its
+    /// cursor is in view.
+    fn top(&self) -> usize {
+        let Some(emulator) = &self.emulator else { return 0 };
+        let hidden = emulator.cursor_row().saturating_sub(usize::from(self.size.rows).saturating_sub(1));
+        emulator.above() + hidden
     }
 
     fn back(&self) -> usize {
@@ -198,7 +217,12 @@ impl Terminal {
         if self.back.is_some() || self.emulator.is_none() {
             return Ok(false);
         }
-        let before = (self.scan.at(), self.fed);
+        let before = (self.scan.at(), self.fed, self.sized);
+        self.sizes = self.source.sizes();
+        if self.fed == 0 || (self.rewrapped && self.written > self.fed) {
+            // Now its size may be known, or there is more of it.
+            self.start_at(0);
+        }
         self.scan_on()?;
         if self.written.saturating_sub(self.scan.at()) <= NEAR {
             if self.scan.at().saturating_sub(self.fed) > self.slack {
@@ -209,9 +233,10 @@ impl Terminal {
                 self.slack = NEAR;
             }
         }
+        self.rest();
         let done = self.fed >= self.scan.at() && self.scan.at() >= self.written;
         // What can't be read now, half a sequence say, isn't worth another look before there is more.
-        Ok(!done && before != (self.scan.at(), self.fed))
+        Ok(!done && before != (self.scan.at(), self.fed, self.sized))
     }
 
     fn scan_on(&mut self) -> Result<(), StoreError> {
@@ -266,21 +291,51 @@ impl Terminal {
     }
 
     fn start_at(&mut self, offset: u64) {
-        self.emulator = Emulator::new(self.size);
+        self.sized = self.sizes.partition_point(|(at, _)| *at <= offset);
+        let size = self.sized.checked_sub(1).and_then(|last| self.sizes.get(last)).map(|(_, size)| *size);
+        // What can't be shown needn't be fed.
+        self.emulator = Emulator::new(size.filter(|_| !is_nothing(self.size)).unwrap_or(self.size));
         self.back = None;
+        self.rewrapped = false;
         self.fed = offset;
+    }
+
+    /// When all has been fed there is only our own size to consider, unless the run goes on and prints for another.
+    fn rest(&mut self) {
+        let done = self.fed >= self.scan.at() && self.scan.at() >= self.written;
+        let ours = done && (!self.live || self.sizes.is_empty());
+        if let Some(emulator) = self.emulator.as_mut().filter(|_| ours) {
+            emulator.resize(self.size);
+            self.rewrapped = !self.sizes.is_empty();
+        }
     }
 
     fn feed(&mut self) -> Result<(), StoreError> {
         let Some(emulator) = &mut self.emulator else { return Ok(()) };
         let end = Instant::now() + TURN;
         let mut bytes = [0; 16 * 1024];
-        while self.fed < self.scan.at() {
-            let left = usize::try_from(self.scan.at() - self.fed).unwrap_or(usize::MAX).min(bytes.len());
+        loop {
+            let mut stop = self.scan.at();
+            match self.sizes.get(self.sized) {
+                Some((at, size)) if *at <= self.fed => {
+                    emulator.resize(*size);
+                    self.sized += 1;
+                    if Instant::now() >= end {
+                        return Ok(());
+                    }
+                    continue;
+                }
+                Some((at, _)) => stop = stop.min(*at),
+                None => {}
+            }
+            if self.fed >= stop {
+                return Ok(());
+            }
+            let left = usize::try_from(stop - self.fed).unwrap_or(usize::MAX).min(bytes.len());
             let piece = self.source.read_at(self.fed, &mut bytes[..left])?;
             self.fed = piece.offset;
             if piece.len == 0 {
-                break;
+                return Ok(());
             }
             for slice in bytes[..piece.len].chunks(SLICE) {
                 emulator.write(slice);
@@ -290,6 +345,9 @@ impl Terminal {
                 }
             }
         }
-        Ok(())
     }
+}
+
+fn is_nothing(size: WindowSize) -> bool {
+    size.columns == 0 || size.rows == 0
 }

@@ -7,7 +7,7 @@ use chrono::{TimeDelta, TimeZone, Utc};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Style};
-use setlist::model::Stream;
+use setlist::model::{Stream, WindowSize};
 use setlist::store::StoreError;
 use setlist::store::log::{Origin, Piece, Stretch};
 use setlist::tui::output::{Look, Output, Source, Status};
@@ -21,6 +21,7 @@ struct State {
     bytes: Vec<u8>,
     /// Where each stretch that is known starts, and where it came from.
     marks: Vec<(u64, Option<Origin>)>,
+    sizes: Vec<(u64, WindowSize)>,
     lost: Range<u64>,
     read: u64,
     lookups: usize,
@@ -54,6 +55,13 @@ impl Log {
         let mut state = self.state();
         let len = state.bytes.len() as u64;
         state.marks.push((len, origin));
+    }
+
+    /// What comes from now on is printed for a terminal of this size.
+    pub(super) fn resized(&self, columns: u16, rows: u16) {
+        let mut state = self.state();
+        let len = state.bytes.len() as u64;
+        state.sizes.push((len, WindowSize { columns, rows }));
     }
 
     /// How often somebody asked where a byte came from, since this was asked last.
@@ -110,6 +118,10 @@ impl Source for Log {
 
     fn is_marked(&mut self) -> bool {
         !self.state().marks.is_empty()
+    }
+
+    fn sizes(&mut self) -> Vec<(u64, WindowSize)> {
+        self.state().sizes.clone()
     }
 }
 

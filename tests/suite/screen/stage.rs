@@ -1,6 +1,7 @@
 //! The screen on a stage: real keys in, the drawn buffer out, over a store in memory. A clock that stands still until
 //! it is told to move, and a worker that does what the test says.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
@@ -12,8 +13,9 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Size;
 use setlist::model::{
     Command, Definition, Event, Failure, FailureKind, JobId, Outcome, Phase, Plan, QueueId, QueuePlan, Report, RunId,
-    Script, Settings, Site, Stream, WorkerId,
+    Script, Settings, Setup as JobSetup, Site, Stream, WindowSize, WorkerId,
 };
+use setlist::store::log::LogWriter;
 use setlist::store::{Memory, Store};
 use setlist::tui::keys::Key;
 use setlist::tui::link::{Link, Request};
@@ -36,6 +38,8 @@ pub(crate) struct Stage {
     wakes: Receiver<Wake>,
     worker: WorkerId,
     hired: Arc<AtomicUsize>,
+    /// The logs of runs that go on.
+    logs: HashMap<RunId, LogWriter>,
     size: Size,
     folder: TempDir,
 }
@@ -51,6 +55,19 @@ pub(crate) fn queue(id: &str, parallel: u32, order: u32, jobs: &[(&str, &str)]) 
         Arc::new(definition)
     });
     QueuePlan { id: id.into(), settings, jobs: jobs.collect() }
+}
+
+/// The same queue with jobs that run in pseudo-terminals.
+pub(crate) fn with_pty(mut queue: QueuePlan) -> QueuePlan {
+    for (job, n) in queue.jobs.iter_mut().zip(0..) {
+        let mut definition =
+            Definition::new(Script::shell(format!("./{n}.sh")).with(JobSetup { pty: true, ..JobSetup::default() }));
+        definition.name.clone_from(&job.name);
+        definition.title.clone_from(&job.title);
+        definition.digest = Some(1);
+        *job = Arc::new(definition);
+    }
+    queue
 }
 
 pub(crate) fn plan(stamp: &str, queues: Vec<QueuePlan>) -> Plan {
@@ -102,6 +119,7 @@ impl Stage {
             wakes,
             worker: worker.unwrap(),
             hired,
+            logs: HashMap::new(),
             size,
             folder,
         };
@@ -170,6 +188,19 @@ impl Stage {
         self.wake(Wake::Grown);
     }
 
+    /// The run prints something, and goes on.
+    pub(crate) fn says(&mut self, run: RunId, text: &str) {
+        let log = self.logs.entry(run).or_insert_with(|| self.store.log_writer(run, 1 << 20));
+        log.write(Stream::Out, text.as_bytes(), self.now).unwrap();
+        self.wake(Wake::Grown);
+    }
+
+    /// The run goes on in a terminal of this size.
+    pub(crate) fn in_terminal(&mut self, run: RunId, columns: u16, rows: u16) {
+        let log = self.logs.entry(run).or_insert_with(|| self.store.log_writer(run, 1 << 20));
+        log.resize(WindowSize { columns, rows });
+    }
+
     /// Makes the log of a run one that an older version has written.
     pub(crate) fn forget_times(&mut self, run: RunId) {
         std::fs::remove_file(self.folder.path().join(format!("{run}.marks"))).unwrap();
@@ -177,6 +208,9 @@ impl Stage {
 
     /// The run ends.
     pub(crate) fn end(&mut self, (job, run): (JobId, RunId), outcome: Outcome) {
+        if let Some(log) = self.logs.remove(&run) {
+            log.finish().unwrap();
+        }
         let report = Report { outcome, exit: None, value: None };
         self.elsewhere(&[Command::Report { job, run, report, on_failure: None }]);
     }

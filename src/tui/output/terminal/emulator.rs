@@ -4,7 +4,7 @@ use std::mem;
 use std::str;
 
 use avt::parser::Function;
-use avt::{Screen, ScreenKind};
+use avt::{Cell, Line, Screen, ScreenKind};
 
 use crate::model::WindowSize;
 
@@ -56,7 +56,24 @@ impl Emulator {
 
     /// Has another size from now on; lines that were wrapped are wrapped anew.
     pub(super) fn resize(&mut self, size: WindowSize) {
-        self.terminal.resize(size.columns.into(), size.rows.into());
+        let columns = usize::from(size.columns);
+        let ((_, rows), above) = (self.terminal.size(), self.above());
+        self.terminal.resize(columns, rows);
+        // What takes more lines now has pushed the first ones out of sight, though there may be room below.
+        let pushed = self.above().saturating_sub(above).min(self.free_rows());
+        if pushed > 0 {
+            self.terminal.resize(columns, rows - pushed);
+            self.terminal.resize(columns, rows);
+        }
+        self.terminal.resize(columns, size.rows.into());
+    }
+
+    /// How many rows at the bottom have nothing on them, the cursor neither.
+    fn free_rows(&self) -> usize {
+        let blank = |line: &Line| line.cells().iter().all(|cell| *cell == Cell::default());
+        let used = self.screen().visible_lines().enumerate().filter(|(_, line)| !blank(line)).last();
+        let used = used.map_or(0, |(row, _)| row).max(self.cursor_row());
+        self.terminal.size().1 - 1 - used
     }
 
     /// What is on the screen, under what has left it at its top.
@@ -72,6 +89,11 @@ impl Emulator {
     /// The column and the row of the cursor, if it is shown.
     pub(super) fn cursor(&self) -> Option<(usize, usize)> {
         self.terminal.cursor().position()
+    }
+
+    /// The row of the cursor, shown or not.
+    pub(super) fn cursor_row(&self) -> usize {
+        self.terminal.cursor().row
     }
 
     /// Whether a full-screen program has the screen; then there is nothing above it.
