@@ -4,6 +4,7 @@ use std::io::{self, BufWriter, Write};
 
 use chrono::{DateTime, Local, Utc};
 use serde::Serialize;
+use serde_json::ser::{Formatter, Serializer};
 
 use super::args::{List, StateFilter};
 use super::record::{JobRecord, command, took};
@@ -111,8 +112,24 @@ impl<'a> QueueLine<'a> {
 }
 
 fn line(out: &mut impl Write, record: &impl Serialize) -> Result<(), CliError> {
-    serde_json::to_writer(&mut *out, record).map_err(io::Error::from)?;
+    let mut json = Serializer::with_formatter(&mut *out, Harmless);
+    record.serialize(&mut json).map_err(io::Error::from)?;
     Ok(writeln!(out)?)
+}
+
+/// JSON in which every control character is escaped, not only those that JSON wants to be: it may go to a terminal, and
+/// what a job has said must not steer that.
+struct Harmless;
+
+impl Formatter for Harmless {
+    fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
+        for piece in fragment.split_inclusive(char::is_control) {
+            let text = piece.trim_end_matches(char::is_control);
+            out.write_all(text.as_bytes())?;
+            piece[text.len()..].chars().try_for_each(|control| write!(out, "\\u{:04x}", u32::from(control)))?;
+        }
+        Ok(())
+    }
 }
 
 fn wanted(job: &Job, options: &List, since: Option<DateTime<Utc>>) -> bool {

@@ -110,6 +110,18 @@ fn list_filters_and_streams_json_lines() {
 }
 
 #[test]
+fn json_does_not_steer_a_terminal() {
+    let room = Room::with("queues:\n  q:\n    - {id: a, run: cp value.json \"$SETLIST_VALUE\"}\n");
+    room.write("value.json", "\"\\u009bAred\\u007f\\u001b]0;x\\u0007\"");
+    room.ok(&["process"]);
+    for said in [room.ok(&["list", "--json"]), room.ok(&["show", "q/a", "--json"])] {
+        assert_eq!(said.chars().filter(|c| c.is_control()).collect::<String>(), "\n", "{said:?}");
+        let job: Value = serde_json::from_str(&said).unwrap();
+        assert_eq!(job["value"], json!("\u{9b}Ared\u{7f}\u{1b}]0;x\u{7}"));
+    }
+}
+
+#[test]
 fn log_prints_what_the_job_wrote_byte_for_byte() {
     let room = Room::with("queues:\n  q:\n    - {id: a, run: 'printf \"one\\ntwo\\n\\303\\050\\033[31mred\"'}\n");
     room.ok(&["process"]);
