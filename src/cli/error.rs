@@ -54,6 +54,9 @@ impl CliError {
             Self::File(definition::Error::Invalid(diagnostics)) => {
                 say(&diagnostics.render(color));
             }
+            Self::Store(error) | Self::Worker(WorkerError::Store(error)) if error.is_about_the_place() => {
+                complain(&format!("{error}; `--state DIR` keeps the state elsewhere"));
+            }
             error => complain(&error.to_string()),
         }
     }

@@ -24,7 +24,7 @@ pub(super) fn print(mut site: OpenSite, options: &Log, color: bool) -> Result<Ex
     let run = choose(site.store.as_mut(), &job, options.run)?;
     let mut log = site.store.log(run.id);
     let mut transcript = Transcript::new(options, color);
-    if options.follow {
+    if options.follow && running(site.store.as_mut(), job.id, &run)? {
         let listening = Listening::to(&site, &log)?;
         site.tend(false)?;
         // Asked before the log is read: what was written before the run ended is then surely printed.

@@ -60,16 +60,19 @@ fn run(cli: Cli) -> Result<Exit, CliError> {
         Some(Command::Worker { queues, exit_when_idle, detached }) => {
             worker::work(&site, &queues, exit_when_idle, detached)
         }
-        Some(Command::Process(options)) => process::process(OpenSite::nearest(&site)?, &options),
+        Some(Command::Process(options)) => {
+            let site = if options.dry_run { OpenSite::to_look_at(&site)? } else { OpenSite::nearest(&site)? };
+            process::process(site, &options)
+        }
         Some(Command::Add(options)) => change::add(OpenSite::nearest(&site)?, &options),
         Some(Command::Retry { jobs, failed }) => change::retry(OpenSite::nearest(&site)?, &jobs, failed),
         Some(Command::Cancel { jobs, kill }) => change::cancel(OpenSite::nearest(&site)?, &jobs, kill),
-        Some(Command::Status { queues, json }) => inspect::status(OpenSite::nearest(&site)?, &queues, json),
-        Some(Command::List(options)) => inspect::list(OpenSite::nearest(&site)?, &options),
-        Some(Command::Show { job, json }) => inspect::show(OpenSite::nearest(&site)?, &job, json),
+        Some(Command::Status { queues, json }) => inspect::status(OpenSite::to_look_at(&site)?, &queues, json),
+        Some(Command::List(options)) => inspect::list(OpenSite::to_look_at(&site)?, &options),
+        Some(Command::Show { job, json }) => inspect::show(OpenSite::to_look_at(&site)?, &job, json),
         Some(Command::Log(options)) => {
             let color = colored(site.color, &io::stdout());
-            log::print(OpenSite::nearest(&site)?, &options, color)
+            log::print(OpenSite::to_look_at(&site)?, &options, color)
         }
     }
 }

@@ -12,7 +12,7 @@ use super::{CliError, Exit};
 use crate::definition;
 use crate::model::{Command, Event, Job, JobId, Ledger, QueueId};
 use crate::store::{Folder, Sqlite, Store, StoreError};
-use crate::worker::{self, Office, Succession};
+use crate::worker::{self, Office, Succession, WorkerError};
 
 /// A site whose store is open.
 pub(super) struct OpenSite {
@@ -31,8 +31,7 @@ impl OpenSite {
         let state = state(args, &file)?;
         let mut store: Box<dyn Store> = Box::new(Sqlite::open(&state)?);
         let broken = reconcile(store.as_mut(), &file)?;
-        let program = std::env::current_exe().context("can't find this program's own file")?;
-        let mut site = Self { office: Office { file, state, program }, store, broken };
+        let mut site = Self { office: Office { file, state, program: program()? }, store, broken };
         // Nobody else may be there to say that what a dead worker ran is running no more.
         site.bury()?;
         Ok(site)
@@ -63,6 +62,32 @@ impl OpenSite {
             complain(&format!("a worker has died: {jobs} interrupted; `setlist retry --failed` runs them again"));
         }
         Ok(buried.workers > 0)
+    }
+
+    /// The same for a command that only looks: where nothing can be written, the site is shown as it was left.
+    pub(super) fn to_look_at(args: &SiteArgs) -> Result<Self, CliError> {
+        match Self::nearest(args) {
+            Err(CliError::Store(error) | CliError::Worker(WorkerError::Store(error))) if error.forbids_writing() => {
+                Self::as_left(args, error)
+            }
+            site => site,
+        }
+    }
+
+    fn as_left(args: &SiteArgs, why: StoreError) -> Result<Self, CliError> {
+        let file = find(args)?;
+        let state = folder(args, &file);
+        let (Ok(path), true) = (state.path().canonicalize(), state.database().exists()) else {
+            return Err(why.into());
+        };
+        let state = Folder::new(path);
+        let mut store = Sqlite::open_to_read(&state)?;
+        complain(&format!("{why}; this is how it was left"));
+        let broken = definition::read(&file).err();
+        if broken.is_none() && definition::stamp(&file).ok() != store.stamp()? {
+            complain("jobs.yaml may have changed since then; what it says now is not shown");
+        }
+        Ok(Self { office: Office { file, state, program: program()? }, store: Box::new(store), broken })
     }
 
     /// The site, if its file has no errors: for commands that would act on what the file says.
@@ -134,10 +159,14 @@ impl OpenSite {
     }
 }
 
+fn program() -> Result<PathBuf, CliError> {
+    Ok(std::env::current_exe().context("can't find this program's own file")?)
+}
+
 /// Where the state of the site is, as an absolute path without symbolic links: a worker that is hired, and whoever looks
 /// for what a dead one has left behind, must mean the same folder wherever they are.
 fn state(args: &SiteArgs, file: &Path) -> Result<Folder, CliError> {
-    let state = args.state.as_ref().map_or_else(|| Folder::beside(file), Folder::new);
+    let state = folder(args, file);
     // No folder is made for a file that isn't there: its name may be a slip of the pen.
     if (!file.exists() || file.is_dir()) && !state.path().exists() {
         definition::read(file)?;
@@ -145,6 +174,11 @@ fn state(args: &SiteArgs, file: &Path) -> Result<Folder, CliError> {
     state.create()?;
     let path = state.path();
     Ok(Folder::new(path.canonicalize().map_err(|source| StoreError::io(path, source))?))
+}
+
+/// Where the arguments or the file say that the state is.
+fn folder(args: &SiteArgs, file: &Path) -> Folder {
+    args.state.as_ref().map_or_else(|| Folder::beside(file), Folder::new)
 }
 
 /// The file that the arguments name, or the nearest, as an absolute path.

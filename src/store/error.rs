@@ -49,6 +49,22 @@ pub enum StoreError {
         /// How many changes.
         missing: u64,
     },
+    /// There is a site, but nobody can change it here.
+    #[error("{path}: nothing can be changed, since this folder can't be written", path = .path.display())]
+    ReadOnly {
+        /// Its folder.
+        path: PathBuf,
+    },
+    /// What was changed last can't be read where nothing can be written.
+    #[error(
+        "{path}: the latest changes stand in this log, which can only be read where the folder can be written: copy the \
+         folder and read the copy (`--state COPY`)",
+        path = .path.display()
+    )]
+    OnlyInLog {
+        /// The log.
+        path: PathBuf,
+    },
     /// The file was written by a newer Setlist.
     #[error("{path}: written by a newer setlist (format {found}, this one knows {known}); upgrade setlist", path = .path.display())]
     TooNew {
@@ -85,33 +101,55 @@ impl StoreError {
         }
     }
 
-    /// The database at `path` can't be read or written, or what it holds makes no sense.
-    pub(super) fn database(path: &Path, source: rusqlite::Error) -> Self {
-        use rusqlite::{Error, ErrorCode};
-        let path = path.to_owned();
-        match (&source, source.sqlite_error_code()) {
-            (_, Some(ErrorCode::DiskFull)) => Self::Full { path },
-            // Without room for its index the database says no more than this.
-            (_, Some(ErrorCode::SystemIoFailure)) if is_full(&path) => Self::Full { path },
-            (_, Some(ErrorCode::NotADatabase)) => Self::Unreadable { path, reason: "this is no database".to_owned() },
-            // What is missing or misspelt in a statement was in the database when it was made.
-            (Error::ToSqlConversionFailure(error), _) if error.is::<Damage>() => Self::damaged(path, &source),
-            (_, Some(ErrorCode::DatabaseCorrupt | ErrorCode::Unknown))
-            | (
-                Error::FromSqlConversionFailure(..)
-                | Error::InvalidColumnType(..)
-                | Error::IntegralValueOutOfRange(..)
-                | Error::Utf8Error(..)
-                | Error::SqlInputError { .. }
-                | Error::QueryReturnedNoRows,
-                _,
-            ) => Self::damaged(path, &source),
-            _ => Self::Database { path, source },
+    /// Whether the trouble is that nothing can be written. What is there can be read all the same, perhaps.
+    pub fn forbids_writing(&self) -> bool {
+        matches!(self, Self::Full { .. }) || self.is_about_the_place()
+    }
+
+    /// Whether the trouble is with the place: in another one the state could be kept.
+    pub fn is_about_the_place(&self) -> bool {
+        use rusqlite::ErrorCode;
+        match self {
+            Self::ReadOnly { .. } => true,
+            Self::Io { source, .. } => matches!(
+                source.kind(),
+                io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied | io::ErrorKind::QuotaExceeded
+            ),
+            Self::Database { source, .. } => matches!(
+                source.sqlite_error_code(),
+                Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied)
+            ),
+            _ => false,
         }
     }
 
-    fn damaged(path: PathBuf, how: &rusqlite::Error) -> Self {
-        Self::Unreadable { path, reason: format!("the database is damaged ({how})") }
+    /// The database at `path` can't be read or written, or what it holds makes no sense.
+    pub(super) fn database(path: &Path, source: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode;
+        let path = path.to_owned();
+        match source.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Self::Full { path },
+            // Without room for its index the database says no more than this.
+            Some(ErrorCode::SystemIoFailure) if is_full(&path) => Self::Full { path },
+            Some(ErrorCode::NotADatabase) => Self::Unreadable { path, reason: "this is no database".to_owned() },
+            _ if is_damage(&source) => Self::Unreadable { path, reason: format!("the database is damaged ({source})") },
+            _ => Self::Database { path, source },
+        }
+    }
+}
+
+/// Whether a sound database would not have said this.
+fn is_damage(error: &rusqlite::Error) -> bool {
+    use rusqlite::{Error, ErrorCode};
+    match error {
+        Error::FromSqlConversionFailure(..)
+        | Error::InvalidColumnType(..)
+        | Error::IntegralValueOutOfRange(..)
+        | Error::Utf8Error(..)
+        | Error::QueryReturnedNoRows => true,
+        Error::ToSqlConversionFailure(error) => error.is::<Damage>(),
+        // Unknown: our statements name what a schema had that was made by us.
+        error => matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::Unknown)),
     }
 }
 

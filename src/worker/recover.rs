@@ -7,7 +7,7 @@ use chrono::Utc;
 use super::office::host;
 use super::{Office, WorkerError, environment};
 use crate::crash;
-use crate::model::{Command, Event, Job, Worker};
+use crate::model::{Command, Event, Job, RunId, Worker, WorkerId};
 use crate::runner::{Leftovers, kill_leftovers};
 use crate::store::{Store, log};
 
@@ -34,25 +34,29 @@ pub fn bury_the_dead(store: &mut dyn Store, office: &Office) -> Result<Buried, W
     // Nobody joins meanwhile: a worker that is on the list without a sign of life is dead.
     let _roll_call = office.state.roll_call()?;
     for worker in store.workers()?.into_iter().filter(dead) {
-        if !is_swept(store, office, &worker)? {
+        let runs: Vec<RunId> = store.run_by(worker.id)?.iter().filter_map(Job::running).collect();
+        if !is_swept(worker.id, &runs, office) {
             continue;
+        }
+        for run in runs {
+            // Nobody writes to it any more. One that can't be mended, on a full disk say, is read as it is.
+            if let Err(error) = log::mend(&office.state.logs(), run) {
+                tracing::warn!(%run, %error, "the log of an interrupted run stays as it is");
+            }
+            store.lines().remove(run);
         }
         crash::point("burying");
         for answer in store.execute(&[Command::Bury { worker: worker.id }], Utc::now())? {
             // Somebody else may have been quicker; a refusal says just that.
             for event in answer.unwrap_or_default() {
                 match event {
-                    Event::Ended { run, .. } => {
-                        crash::point("buried");
-                        log::mend(&office.state.logs(), run)?;
-                        store.lines().remove(run);
-                        buried.jobs += 1;
-                    }
+                    Event::Ended { .. } => buried.jobs += 1,
                     Event::WorkerLeft { .. } => buried.workers += 1,
                     _ => {}
                 }
             }
         }
+        crash::point("buried");
         office.state.forget_worker(worker.id);
     }
     Ok(buried)
@@ -60,19 +64,17 @@ pub fn bury_the_dead(store: &mut dyn Store, office: &Office) -> Result<Buried, W
 
 /// Kills what the runs of a dead worker have left behind, but not what its finished jobs left running on purpose. Before
 /// a job can run again, nothing of its last run may be there: tells whether nothing is.
-fn is_swept(store: &mut dyn Store, office: &Office, worker: &Worker) -> Result<bool, WorkerError> {
-    let runs = store.run_by(worker.id)?;
-    let runs = runs.iter().filter_map(Job::running);
-    let marks: Vec<_> = runs.map(|run| environment::mark(worker.id, run, office)).collect();
+fn is_swept(worker: WorkerId, runs: &[RunId], office: &Office) -> bool {
+    let marks: Vec<_> = runs.iter().map(|run| environment::mark(worker, *run, office)).collect();
     if marks.is_empty() {
-        return Ok(true);
+        return true;
     }
     let Leftovers { killed, left } = kill_leftovers(&marks, PATIENCE);
     if killed > 0 {
-        tracing::warn!(worker = %worker.id, killed, "killed what a dead worker had left behind");
+        tracing::warn!(%worker, killed, "killed what a dead worker had left behind");
     }
     if left > 0 {
-        tracing::error!(worker = %worker.id, left, "what a dead worker had left behind can't be killed yet");
+        tracing::error!(%worker, left, "what a dead worker had left behind can't be killed yet");
     }
-    Ok(left == 0)
+    left == 0
 }

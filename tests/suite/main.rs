@@ -11,6 +11,7 @@ mod damage;
 mod deaths;
 mod definition;
 mod dice;
+mod disk;
 mod house;
 mod log;
 mod output;

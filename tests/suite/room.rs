@@ -46,6 +46,13 @@ impl Room {
         room
     }
 
+    /// The same in some folder, on a disk of its own say.
+    pub(crate) fn on(disk: &Path, jobs: &str) -> Self {
+        let room = Self(tempfile::tempdir_in(disk).unwrap());
+        room.write("jobs.yaml", jobs);
+        room
+    }
+
     /// A room without a `jobs.yaml`, here or above.
     pub(crate) fn empty() -> Self {
         Self(tempfile::tempdir().unwrap())

@@ -23,7 +23,7 @@ pub(super) fn ledger(db: &mut Connection) -> Result<Ledger> {
     let queues = rows::queues(&snapshot)?;
     let count = count(&snapshot)?;
     let size = usize::try_from(count).unwrap_or_default();
-    let twin = if count < WORTH_SHARING { None } else { twin(&snapshot, counters)? };
+    let twin = if count < WORTH_SHARING { None } else { twin(&snapshot, counters).unwrap_or_default() };
     let mut ledger = Ledger::default();
     match twin {
         None => read(&snapshot, &queues, 0..=counters.job, |jobs| ledger.fill(size, jobs))?,
@@ -59,7 +59,7 @@ fn count(db: &Connection) -> Result<i64> {
 }
 
 /// Another connection that sees the same moment: one at which as many events have happened. None when there was one
-/// in between.
+/// in between; where there can't be another connection, this one does all.
 fn twin(db: &Connection, counters: Counters) -> Result<Option<Connection>> {
     let Some(path) = db.path() else { return Ok(None) };
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;

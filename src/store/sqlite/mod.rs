@@ -11,6 +11,7 @@ mod load;
 mod migrate;
 mod open;
 mod prune;
+mod read_only;
 mod rows;
 mod turn;
 mod whole;
@@ -48,6 +49,12 @@ impl Sqlite {
     /// database of ours, or is damaged or too new, is refused and left as it is.
     pub fn open(folder: &Folder) -> Result<Self, StoreError> {
         open::open(folder)
+    }
+
+    /// Opens the site in `folder` to read it as it was left, where nothing can be written; every change is refused. What
+    /// stands in the log alone can't always be read there.
+    pub fn open_to_read(folder: &Folder) -> Result<Self, StoreError> {
+        read_only::open(folder)
     }
 
     fn perform(&mut self, commands: &[Command], now: DateTime<Utc>) -> rusqlite::Result<Transacted> {

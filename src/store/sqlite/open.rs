@@ -9,7 +9,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::migrate::{FORMAT, last_event, migrate};
-use super::turn::Turn;
+use super::turn::{Turn, noted};
 use super::{Sqlite, whole};
 use crate::crash;
 use crate::store::bell::Bells;
@@ -40,13 +40,13 @@ pub(super) fn open(folder: &Folder) -> Result<Sqlite, StoreError> {
         make(&path)?;
         turn.note(0);
     }
-    let db = connect(&path, turn.noted())?;
+    let db = connect(&path, noted(folder))?;
     turn.end()?;
     Ok(Sqlite { db, folder: folder.clone(), turn, bells: Bells::new(folder.bells()), known: None })
 }
 
 /// Whether there is a database of ours; anything else in its place is refused before `SQLite` could touch it.
-fn is_there(path: &Path) -> Result<bool, StoreError> {
+pub(super) fn is_there(path: &Path) -> Result<bool, StoreError> {
     let failed = |source| StoreError::io(path, source);
     let mut header = Vec::with_capacity(HEADER);
     match File::open(path) {
@@ -104,27 +104,39 @@ fn write_schema(path: &Path) -> rusqlite::Result<()> {
 /// far as was `noted`.
 fn connect(path: &Path, noted: Option<u64>) -> Result<Connection, StoreError> {
     let failed = |error| StoreError::database(path, error);
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut db = Connection::open_with_flags(path, flags).map_err(failed)?;
-    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(failed)?;
-    db.busy_timeout(PATIENCE).map_err(failed)?;
-    let found = db.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
-    match found {
-        1..=FORMAT => {}
-        _ if found > FORMAT => return Err(StoreError::TooNew { path: path.to_owned(), found, known: FORMAT }),
-        _ => return Err(unreadable(path, &format!("there is no format {found}"))),
-    }
-    let seq = last_event(&db, found).map_err(failed)?;
-    match noted.and_then(|noted| noted.checked_sub(seq)) {
-        None | Some(0) => {}
-        Some(missing) => return Err(StoreError::Behind { path: path.to_owned(), missing }),
-    }
-    whole::check(&db, path)?;
+    let mut db = opened(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
+    let found = vetted(&db, path, noted)?;
     if found < FORMAT {
         migrate(&mut db, path, found)?;
     }
     settle(&db).map_err(failed)?;
     Ok(db)
+}
+
+/// A connection that leaves the files as they are when it is closed.
+pub(super) fn opened(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
+    let db = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    db.busy_timeout(PATIENCE)?;
+    Ok(db)
+}
+
+/// The format of a database that is ours and has come as far as was `noted`.
+pub(super) fn vetted(db: &Connection, path: &Path, noted: Option<u64>) -> Result<i64, StoreError> {
+    let failed = |error| StoreError::database(path, error);
+    let found = db.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
+    if found > FORMAT {
+        return Err(StoreError::TooNew { path: path.to_owned(), found, known: FORMAT });
+    } else if found < 1 {
+        return Err(unreadable(path, &format!("there is no format {found}")));
+    }
+    let seq = last_event(db, found).map_err(failed)?;
+    match noted.and_then(|noted| noted.checked_sub(seq)) {
+        None | Some(0) => {}
+        Some(missing) => return Err(StoreError::Behind { path: path.to_owned(), missing }),
+    }
+    whole::check(db, path)?;
+    Ok(found)
 }
 
 fn settle(db: &Connection) -> rusqlite::Result<()> {
@@ -134,11 +146,15 @@ fn settle(db: &Connection) -> rusqlite::Result<()> {
     db.pragma_update(None, "fullfsync", true)?;
     // Pages of 4 KiB: copied back once for every 16 MiB of log.
     db.pragma_update(None, "wal_autocheckpoint", 4_000)?;
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+    prepare(db)
+}
+
+/// What makes reading fast.
+pub(super) fn prepare(db: &Connection) -> rusqlite::Result<()> {
     db.set_prepared_statement_cache_capacity(64);
     // Without it a statement is planned anew whenever a parameter is bound that the planner would like to look at.
-    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
-    Ok(())
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
 }
 
 pub(super) fn unreadable(path: &Path, reason: &str) -> StoreError {
@@ -150,7 +166,7 @@ pub(super) fn log_of(path: &Path) -> PathBuf {
     with_suffix(path, "-wal")
 }
 
-fn has_log(path: &Path) -> bool {
+pub(super) fn has_log(path: &Path) -> bool {
     fs::metadata(log_of(path)).is_ok_and(|log| log.len() > 0)
 }
 

@@ -14,37 +14,48 @@ const LEN: usize = 21;
 #[derive(Debug)]
 pub(super) struct Turn {
     path: PathBuf,
-    file: File,
+    /// None where nobody can write, and so none has a turn.
+    file: Option<File>,
 }
 
 impl Turn {
     /// The turns at the site in a folder that is there.
     pub(super) fn at(folder: &Folder) -> Result<Self, StoreError> {
         let path = folder.turn();
-        let file = open_private(&path)?;
+        let file = Some(open_private(&path)?);
         Ok(Self { path, file })
+    }
+
+    /// No turns: this connection is one to read.
+    pub(super) fn none(folder: &Folder) -> Self {
+        Self { path: folder.turn(), file: None }
     }
 
     /// Waits for the turn. It is over with [`end`](Self::end), or when this is dropped.
     pub(super) fn begin(&self) -> Result<(), StoreError> {
-        self.file.lock().map_err(|source| StoreError::io(&self.path, source))
+        let Some(file) = &self.file else {
+            return Err(StoreError::ReadOnly { path: self.path.with_file_name("") });
+        };
+        file.lock().map_err(|source| StoreError::io(&self.path, source))
     }
 
     /// Lets others have theirs.
     pub(super) fn end(&self) -> Result<(), StoreError> {
-        self.file.unlock().map_err(|source| StoreError::io(&self.path, source))
+        self.file.as_ref().map_or(Ok(()), |file| file.unlock().map_err(|source| StoreError::io(&self.path, source)))
     }
 
     /// Notes the number of the last event, which is on the disk. The note needn't be: one that is too old, or can't be
     /// written or read, says less and nothing wrong.
     pub(super) fn note(&self, seq: u64) {
-        let _ = self.file.write_all_at(format!("{seq:0digits$}\n", digits = LEN - 1).as_bytes(), 0);
+        if let Some(file) = &self.file {
+            let _ = file.write_all_at(format!("{seq:0digits$}\n", digits = LEN - 1).as_bytes(), 0);
+        }
     }
+}
 
-    /// The number of the last event that was ever noted. A database that knows less has lost something.
-    pub(super) fn noted(&self) -> Option<u64> {
-        let mut note = [0; LEN];
-        self.file.read_exact_at(&mut note, 0).ok()?;
-        std::str::from_utf8(&note).ok()?.strip_suffix('\n')?.parse().ok()
-    }
+/// The number of the last event that was ever noted at a site. A database that knows less has lost something.
+pub(super) fn noted(folder: &Folder) -> Option<u64> {
+    let mut note = [0; LEN];
+    File::open(folder.turn()).and_then(|file| file.read_exact_at(&mut note, 0)).ok()?;
+    std::str::from_utf8(&note).ok()?.strip_suffix('\n')?.parse().ok()
 }
