@@ -10,7 +10,7 @@ use setlist::model::{Command, Definition, Event, JobId, Outcome, Report, Script}
 use setlist::store::{Folder, Sqlite, Store, StoreError};
 use tempfile::TempDir;
 
-use crate::dice::{Dice, soak};
+use crate::dice::{Dice, often};
 use crate::room::Room;
 
 const PAGE: usize = 4096;
@@ -23,7 +23,7 @@ const ROUNDS: usize = 40;
 
 /// The files of a site with some history: the database, its log, and how far it has come.
 #[derive(Clone)]
-struct Site([Vec<u8>; 3]);
+pub(crate) struct Site([Vec<u8>; 3]);
 
 const NAMES: [&str; 3] = ["state.db", "state.db-wal", "turn"];
 
@@ -43,7 +43,7 @@ impl Site {
     }
 
     /// One whose log was copied into the database when the last connection was closed.
-    fn without_log() -> Self {
+    pub(crate) fn without_log() -> Self {
         let home = TempDir::new().unwrap();
         let folder = Folder::new(home.path().join("state"));
         fill(&mut Sqlite::open(&folder).unwrap(), JOBS);
@@ -55,7 +55,7 @@ impl Site {
     }
 
     /// Lays the files into a folder in which nobody is.
-    fn lay(&self, folder: &Folder) {
+    pub(crate) fn lay(&self, folder: &Folder) {
         folder.create().unwrap();
         let _ = fs::remove_file(folder.path().join("state.db-shm"));
         for (name, bytes) in NAMES.iter().zip(&self.0) {
@@ -116,7 +116,7 @@ fn execute(store: &mut dyn Store, command: Command) -> Vec<Event> {
 }
 
 /// Does with a site what the program does with it. Tells how many jobs there are.
-fn use_site(folder: &Folder) -> Result<usize, StoreError> {
+pub(crate) fn use_site(folder: &Folder) -> Result<usize, StoreError> {
     let mut store = Sqlite::open(folder)?;
     let jobs = store.load()?.jobs().count();
     for id in 1..=JOBS as u64 {
@@ -218,7 +218,7 @@ fn a_file_that_is_something_else_is_refused() {
 fn flipped_bits_are_noticed_or_change_no_more_than_a_word() {
     let home = TempDir::new().unwrap();
     let mut dice = Dice::new();
-    let rounds = soak().unwrap_or(ROUNDS);
+    let rounds = often(ROUNDS);
     let mut refused = 0;
     for site in [Site::without_log(), Site::with_log(false), Site::with_log(true)] {
         for round in 0..rounds {

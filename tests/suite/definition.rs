@@ -1,7 +1,7 @@
 //! `jobs.yaml`: what it means, and what is said of one that is wrong. The reports stand beside this file, one file for
 //! each bad file, with the file as the description.
 
-mod anything;
+pub(crate) mod anything;
 mod bad;
 mod files;
 mod good;

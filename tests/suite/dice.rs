@@ -4,12 +4,20 @@ use std::env;
 use std::ops::Range;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use proptest::test_runner::Config;
+
 /// Sets the seed of all dice.
 const SEED: &str = "SETLIST_SEED";
 
-/// How often a test that leaves something to chance is to do so, if somebody has said it.
-pub(crate) fn soak() -> Option<usize> {
-    env::var("SETLIST_SOAK").ok().map(|often| often.parse().unwrap())
+/// How often a test leaves something to chance: as `SETLIST_SOAK` says, or as usual.
+pub(crate) fn often(usual: usize) -> usize {
+    env::var("SETLIST_SOAK").map_or(usual, |often| often.parse().unwrap())
+}
+
+/// The same for what proptest makes up.
+pub(crate) fn cases(usual: usize) -> Config {
+    let cases = u32::try_from(often(usual)).unwrap();
+    Config { cases, failure_persistence: None, ..Config::default() }
 }
 
 /// Random numbers from a seed.

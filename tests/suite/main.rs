@@ -12,6 +12,7 @@ mod deaths;
 mod definition;
 mod dice;
 mod disk;
+mod fuzz;
 mod house;
 mod log;
 mod output;

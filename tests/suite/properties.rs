@@ -13,6 +13,7 @@ use setlist::model::{
 };
 use setlist::{Command, Site};
 
+use crate::dice::cases;
 use reference::{Card, Line, Reference, Stage, name};
 use steps::{Step, reports, steps};
 
@@ -234,13 +235,8 @@ fn reloaded(site: &Ledger) -> Ledger {
     loaded
 }
 
-/// `PROPTEST_CASES` says how many.
-fn config() -> ProptestConfig {
-    ProptestConfig { failure_persistence: None, ..ProptestConfig::default() }
-}
-
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(cases(256))]
 
     #[test]
     fn a_site_does_what_the_reference_does(steps in steps()) {

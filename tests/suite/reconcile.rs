@@ -10,6 +10,8 @@ use setlist::model::{
 };
 use setlist::{Command, Site};
 
+use crate::dice::cases;
+
 /// A site with one worker, and a clock of its own.
 struct Desk {
     site: Site,
@@ -417,7 +419,7 @@ fn files() -> impl Strategy<Value = Vec<Vec<(usize, bool)>>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(300))]
 
     #[test]
     fn after_any_saves_the_pending_jobs_are_those_of_the_file_in_its_order(files in files(), done in any::<u8>()) {

@@ -35,6 +35,9 @@ const FLAGS: usize = 11;
 const LAST_RUN: usize = 15;
 const DEFINITION: usize = 22;
 
+/// Nobody ever counts beyond this: what is there is damage, and what isn't has room to count on.
+const COUNTED: RangeInclusive<i64> = -(1 << 62)..=1 << 62;
+
 /// Anything that is stored as JSON.
 pub(super) struct Json<T>(pub(super) T);
 
@@ -44,6 +47,12 @@ pub(super) struct Nanos(pub(super) DateTime<Utc>);
 /// A job's state as one number, by which the jobs of a queue are found.
 #[derive(Clone, Copy)]
 pub(super) struct Code(i64);
+
+/// A number that is counted up.
+pub(super) struct Count(pub(super) u64);
+
+/// A place between others, which may be before the first.
+pub(super) struct Place(pub(super) i64);
 
 /// What else there is to a state that isn't finished, as one number.
 #[derive(Clone, Copy)]
@@ -158,7 +167,7 @@ pub(super) fn job_of(row: &Row<'_>, queue: QueueId) -> rusqlite::Result<Job> {
     Ok(Job {
         id: row.get(0)?,
         queue,
-        position: row.get(2)?,
+        position: row.get::<_, Place>(2)?.0,
         definition: definition(row, DEFINITION)?,
         state,
         needs: row.get::<_, Option<_>>(FLAGS + 2)?.map(|Json(needs)| needs).unwrap_or_default(),
@@ -270,7 +279,20 @@ impl FromSql for QueueId {
     }
 }
 
-/// Numbers are counted from 1 and never come near the end of either integer.
+impl FromSql for Count {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let Place(count) = Place::column_result(value)?;
+        u64::try_from(count).map(Self).map_err(|_| FromSqlError::OutOfRange(count))
+    }
+}
+
+impl FromSql for Place {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let place = value.as_i64()?;
+        if COUNTED.contains(&place) { Ok(Self(place)) } else { Err(FromSqlError::OutOfRange(place)) }
+    }
+}
+
 macro_rules! number {
     ($($kind:ident),*) => {$(
         impl ToSql for $kind {
@@ -281,7 +303,7 @@ macro_rules! number {
 
         impl FromSql for $kind {
             fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-                value.as_i64().map(|number| Self(number.cast_unsigned()))
+                Count::column_result(value).map(|Count(number)| Self(number))
             }
         }
     )*};

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use chrono::{DateTime, Utc};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Result, Row};
 
-use super::codec::{self, Code, Json, Nanos, select_jobs};
+use super::codec::{self, Code, Count, Json, Nanos, Place, select_jobs};
 use super::definition::definition;
 use super::known::Known;
 use crate::model::{
@@ -81,7 +81,7 @@ pub(super) fn stamp(db: &Connection) -> Result<Option<String>> {
 pub(super) fn counters(db: &Connection) -> Result<Counters> {
     let sql = "SELECT seq, job, run, worker FROM events ORDER BY seq DESC LIMIT 1";
     db.prepare_cached(sql)?.query_row((), |row| {
-        let number = |column| row.get(column).map(i64::cast_unsigned);
+        let number = |column| row.get(column).map(|Count(number)| number);
         Ok(Counters { seq: number(0)?, job: number(1)?, run: number(2)?, worker: number(3)? })
     })
 }
@@ -164,7 +164,13 @@ impl View for Rows<'_> {
         self.all(sql, [queue], |row| {
             let phase = row.get::<_, Code>(2)?.phase();
             let removed = row.get::<_, Option<_>>(3)?.map(|Json(by)| by);
-            Ok(Filed { id: row.get(0)?, definition: definition(row, 4)?, position: row.get(1)?, phase, removed })
+            Ok(Filed {
+                id: row.get(0)?,
+                definition: definition(row, 4)?,
+                position: row.get::<_, Place>(1)?.0,
+                phase,
+                removed,
+            })
         })
     }
 
@@ -255,7 +261,7 @@ impl View for Rows<'_> {
 
     fn last_position(&self, queue: &QueueId) -> Result<i64> {
         let sql = "SELECT coalesce(max(position), 0) FROM jobs WHERE queue = ?1";
-        self.statement(sql)?.query_row([queue], |row| row.get(0))
+        self.statement(sql)?.query_row([queue], |row| row.get(0)).map(|Place(last)| last)
     }
 
     fn next_job(&self) -> Result<JobId> {

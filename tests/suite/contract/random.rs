@@ -14,6 +14,7 @@ use setlist::store::{Memory, Sqlite, Store};
 use tempfile::TempDir;
 
 use super::{Folder, at};
+use crate::dice::cases;
 
 /// Something to ask for. What depends on the site, such as the run that a report is about, is found when it is asked.
 #[derive(Clone, Debug)]
@@ -206,7 +207,7 @@ fn asks() -> impl Strategy<Value = Ask> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(48))]
 
     #[test]
     fn all_backends_and_copies_agree(

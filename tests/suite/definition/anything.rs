@@ -3,6 +3,8 @@
 use proptest::prelude::*;
 use setlist::definition;
 
+use crate::dice::cases;
+
 const PIECES: [&str; 46] = [
     "queues:",
     "defaults:",
@@ -53,7 +55,7 @@ const PIECES: [&str; 46] = [
 ];
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(256))]
 
     #[test]
     fn no_text_panics(text in ".{0,200}") {
@@ -155,7 +157,7 @@ fn shapes() -> impl Strategy<Value = String> {
 }
 
 /// Whatever is wrong has a place in the text and a report.
-fn checked(text: &str) {
+pub(crate) fn checked(text: &str) {
     if let Err(diagnostics) = definition::parse("jobs.yaml", text) {
         assert!(!diagnostics.render(false).is_empty());
         for diagnostic in &diagnostics.list {

@@ -10,6 +10,7 @@ use setlist::model::Stream;
 use setlist::store::log::{LogReader, LogWriter, Origin, Stretch, mend};
 
 use super::{LEAST, LIMIT, RUN, at, lines, names, reader, writer};
+use crate::dice::cases;
 
 /// How many marks the smallest log keeps of its beginning, and of its end.
 const ROOM: usize = 256;
@@ -295,7 +296,7 @@ fn chunks() -> impl Strategy<Value = Vec<Chunk>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(32))]
+    #![proptest_config(cases(32))]
 
     #[test]
     fn every_byte_has_its_stream_and_every_line_its_time(chunks in chunks(), looks in 1_usize..50) {

@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 use setlist::tui::output::{News, Progress, Scroll};
 
 use super::growing::{Log, Screen};
+use crate::dice::cases;
 
 fn numbered(lines: std::ops::Range<usize>) -> String {
     lines.fold(String::new(), |text, line| text + "line " + &line.to_string() + "\n")
@@ -369,7 +370,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(cases(64))]
 
     #[test]
     fn appending_never_moves_a_paused_view_and_always_shows_the_end_to_a_follower(acts in acts()) {

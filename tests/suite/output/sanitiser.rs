@@ -7,6 +7,7 @@ use setlist::tui::output::{Printer, coloured, plain};
 use setlist::tui::text;
 
 use super::growing::{Log, Screen};
+use crate::dice::cases;
 
 /// What a line shows, by its text alone.
 #[test]
@@ -169,7 +170,7 @@ fn hostile() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(cases(128))]
 
     #[test]
     fn no_control_character_reaches_a_cell(bytes in hostile(), width in 1_u16..40, wrap: bool) {

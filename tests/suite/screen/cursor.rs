@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use setlist::model::{Command, Outcome, Phase};
 
 use super::stage::{Stage, failed, queue};
+use crate::dice::cases;
 
 fn many(count: usize) -> Vec<(String, String)> {
     (0..count).map(|n| (format!("job-{n}"), format!("Job {n}"))).collect()
@@ -193,7 +194,7 @@ fn act(stage: &mut Stage, deed: Deed) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
+    #![proptest_config(cases(60))]
 
     #[test]
     fn whatever_happens_it_is_on_a_job_in_view(deeds in proptest::collection::vec(deed(), 1..40)) {
