@@ -146,7 +146,10 @@ fn part_with_a_folder_that_cannot_be_written() {
     let Some(room) = room() else { return };
     let remount = |how: &str| {
         let disk = env::var_os(DISK).unwrap();
-        assert!(Command::new("mount").args(["-o", &format!("remount,{how}")]).arg(disk).status().unwrap().success());
+        let mut mount = Command::new("mount");
+        mount.args(["-o", &format!("remount,{how}")]).arg(disk);
+        // A process that has just died may still hold a file.
+        wait_for("nobody to write", || mount.output().unwrap().status.success().then_some(()));
     };
     room.ok(&["retry", "q/a"]);
     room.until("q/a", |job| job["outcome"] == json!("succeeded"));

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::open::with_suffix;
+use super::open::{sync_folder, with_suffix};
 use super::rows::counters;
 use crate::crash;
 use crate::store::StoreError;
@@ -27,7 +27,10 @@ pub(super) fn migrate(db: &mut Connection, path: &Path, found: i64) -> Result<()
         crash::point("migrating");
     }
     transaction.pragma_update(None, "user_version", FORMAT).map_err(failed)?;
-    transaction.commit().map_err(failed)
+    crash::point("migrated");
+    transaction.commit().map_err(failed)?;
+    crash::point("moved");
+    Ok(())
 }
 
 /// The number of the last event in a database of that format.
@@ -59,8 +62,12 @@ fn back_up(db: &Connection, path: &Path, format: i64) -> Result<(), StoreError> 
     let name = draft.to_string_lossy();
     db.execute("VACUUM INTO ?1", [&name]).map_err(|error| StoreError::database(&draft, error))?;
     make_private(&draft).map_err(failed)?;
+    crash::point("copying");
     let copied = File::open(&draft).and_then(|file| file.sync_all()).and_then(|()| fs::rename(&draft, &backup));
-    copied.map_err(failed)
+    // The copy has its name on the disk before anything is changed.
+    copied.and_then(|()| sync_folder(&backup)).map_err(failed)?;
+    crash::point("copied");
+    Ok(())
 }
 
 fn make_private(path: &Path) -> io::Result<()> {

@@ -84,9 +84,12 @@ fn make(path: &Path) -> Result<(), StoreError> {
     let file = open_private(&draft)?;
     write_schema(&draft).map_err(|error| StoreError::database(&draft, error))?;
     crash::point("made");
-    file.sync_all().and_then(|()| fs::rename(&draft, path)).map_err(failed)?;
-    let folder = path.parent().unwrap_or(Path::new("."));
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|source| StoreError::io(folder, source))
+    file.sync_all().and_then(|()| fs::rename(&draft, path)).and_then(|()| sync_folder(path)).map_err(failed)
+}
+
+/// Makes sure that the name of a file is on the disk.
+pub(super) fn sync_folder(of: &Path) -> io::Result<()> {
+    File::open(of.parent().unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all())
 }
 
 fn write_schema(path: &Path) -> rusqlite::Result<()> {

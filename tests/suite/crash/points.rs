@@ -8,7 +8,7 @@ use super::scene::{Scene, numbers, said};
 use crate::room::wait_for;
 
 /// Whether there are points at all; says so if not.
-fn there_are_points() -> bool {
+pub(super) fn there_are_points() -> bool {
     let there = cfg!(debug_assertions);
     if !there {
         eprintln!("SKIPPED: a release build has no points at which it could be killed");

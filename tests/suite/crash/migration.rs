@@ -1,0 +1,103 @@
+//! Killed while a site of an older format is brought up to date: what is there then is the old state or the new one,
+//! whole, and the copy of the old one before anything is changed.
+
+use std::fs;
+use std::path::Path;
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, OpenFlags};
+use setlist::model::Ledger;
+use setlist::store::{Folder, Sqlite, Store};
+use tempfile::TempDir;
+
+use super::points::there_are_points;
+use super::scene::{Scene, said};
+
+/// Sites as older programs wrote them.
+const OLD: [(i64, &[u8]); 2] = [
+    (1, include_bytes!("../contract/frozen/format-1.db")),
+    (2, include_bytes!("../contract/frozen/format-2.db")),
+];
+
+/// The points on the way of so many steps.
+fn points(steps: i64) -> Vec<String> {
+    let steps = (1..=steps).map(|step| format!("migrating:{step}"));
+    let before = ["copying", "copied"].map(str::to_owned).into_iter();
+    before.chain(steps).chain(["migrated", "moved"].map(str::to_owned)).collect()
+}
+
+/// A folder with a site of an older format.
+fn lay(folder: &Folder, old: &[u8]) {
+    folder.create().unwrap();
+    fs::write(folder.database(), old).unwrap();
+}
+
+fn load(folder: &Folder) -> Ledger {
+    Sqlite::open(folder).unwrap().load().unwrap()
+}
+
+/// A table by its definition, with its rows.
+type Table = (String, Vec<Vec<Value>>);
+
+/// All that a database holds, and its format. Nothing is changed by looking.
+fn content(path: &Path) -> (i64, Vec<Table>) {
+    let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    let texts = |sql: &str| -> Vec<(String, String)> {
+        let mut statement = db.prepare(sql).unwrap();
+        statement.query_map((), |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect()
+    };
+    let tables = texts("SELECT name, sql FROM sqlite_master WHERE type = 'table' ORDER BY name").into_iter();
+    let rows = |(name, definition): (String, String)| {
+        let mut statement = db.prepare(&format!("SELECT * FROM {name}")).unwrap();
+        let columns = statement.column_count();
+        let read = statement.query_map((), |row| (0..columns).map(|nth| row.get(nth)).collect()).unwrap();
+        (definition, read.map(Result::unwrap).collect())
+    };
+    (db.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap(), tables.map(rows).collect())
+}
+
+#[test]
+fn mid_migration_there_is_the_old_state_or_the_new_one_and_the_copy() {
+    if !there_are_points() {
+        return;
+    }
+    for (format, old) in OLD {
+        let home = TempDir::new().unwrap();
+        let undisturbed = Folder::new(home.path().join("undisturbed"));
+        lay(&undisturbed, old);
+        let before = content(&undisturbed.database());
+        assert_eq!(before.0, format);
+        let expected = load(&undisturbed);
+        let (newest, _) = content(&undisturbed.database());
+        assert!(OLD.iter().map(|(format, _)| *format).eq(1..newest), "a frozen site of every format before {newest}");
+
+        for point in points(newest - format) {
+            let copied = point != "copying";
+            let scene = Scene::new();
+            fs::remove_dir_all(scene.room.join(".setlist")).unwrap();
+            let folder = Folder::new(scene.room.join(".setlist"));
+            lay(&folder, old);
+            let copy = scene.room.join(&format!(".setlist/state.db.format-{format}"));
+
+            let killed = said(scene.start(&point, &["status"]));
+            assert_eq!(killed.code, None, "never came to {point}: {killed:?}");
+            assert_eq!(copy.exists(), copied, "at {point}");
+            if copied {
+                assert_eq!(content(&copy), before, "the copy at {point}");
+            }
+            let found = content(&folder.database());
+            if point == "moved" {
+                assert_eq!(found.0, newest);
+            } else {
+                assert!(found == before, "the old state at {point}");
+            }
+
+            // Whoever comes next finishes it, whatever is left of the first try.
+            assert!(load(&folder) == expected, "the new state after {point}");
+            assert_eq!(content(&copy), before, "the copy after {point}");
+            let drafts = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+            let drafts: Vec<_> = drafts.filter(|name| name.to_string_lossy().ends_with(".new")).collect();
+            assert!(drafts.is_empty(), "left over after {point}: {drafts:?}");
+        }
+    }
+}
