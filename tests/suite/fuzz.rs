@@ -66,7 +66,7 @@ fn mutant(dice: &mut Dice, corpus: &[&[u8]], words: &[&[u8]]) -> Vec<u8> {
             }
             3 => {
                 let other = dice.pick(corpus);
-                let from = dice.below(0..other.len());
+                let from = dice.below(0..other.len() + 1);
                 let piece = other[from..(from + until - at).min(other.len())].to_vec();
                 bytes.splice(at..until, piece);
             }
