@@ -145,6 +145,12 @@ impl Drop for LineReader {
 }
 
 impl LineWriter {
+    /// Another end of the same line.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        Self { path: self.path.clone(), pipe: None }
+    }
+
     /// Sends what was typed. When the line is full in the middle of it, the rest is dropped.
     pub fn send(&mut self, bytes: &[u8]) -> Result<(), Unreachable> {
         bytes.chunks(FRAME - HEADER).try_for_each(|piece| self.write(BYTES, piece))

@@ -72,6 +72,7 @@ impl Screen {
             Action::Times => self.on_output(OutputPane::toggle_times),
             Action::EarlierRun => self.turn_run(Way::Earlier),
             Action::LaterRun => self.turn_run(Way::Later),
+            Action::Tiles => self.turn_tiles(),
             Action::Type => {
                 self.begin_to_type()?;
                 Ok(Vec::new())
@@ -130,7 +131,7 @@ impl Screen {
     }
 
     fn on_output(&mut self, change: impl FnOnce(&mut OutputPane) -> Result<(), String>) -> Acted {
-        change(&mut self.output)?;
+        change(self.pane_mut())?;
         Ok(Vec::new())
     }
 
@@ -155,7 +156,7 @@ impl Screen {
 
     fn turn_run(&self, way: Way) -> Acted {
         let job = self.chosen_or_why()?;
-        Ok(vec![self.output.turn(&job, way)?])
+        Ok(vec![self.pane().turn(&job, way)?])
     }
 
     fn run_chosen(&mut self) -> Acted {
@@ -345,13 +346,23 @@ impl Screen {
 
     fn open_output(&mut self) -> Acted {
         self.chosen_or_why()?;
+        if let Some(tiles) = &mut self.tiles {
+            tiles.zoom = !tiles.zoom;
+            return Ok(Vec::new());
+        }
         self.lists.focus_output(true);
         Ok(Vec::new())
     }
 
     fn back(&mut self) -> Acted {
         let focus = self.lists.focus();
-        if focus.output {
+        if let Some(tiles) = &mut self.tiles {
+            if tiles.zoom {
+                tiles.zoom = false;
+            } else {
+                self.close_tiles();
+            }
+        } else if focus.output {
             self.lists.focus_list(focus.list);
         } else if self.lists.filter().is_some() {
             self.lists.clear_filter();
@@ -365,6 +376,10 @@ impl Screen {
 
     /// The focus goes round: the three lists, then the output.
     fn turn(&mut self, by: usize) -> Vec<Effect> {
+        if let Some(tiles) = &mut self.tiles {
+            tiles.turn(1, by == 1);
+            return Vec::new();
+        }
         let focus = self.lists.focus();
         let now = if focus.output { PHASES.len() } else { index(focus.list) };
         match PHASES.get((now + by) % (PHASES.len() + 1)) {
@@ -372,6 +387,28 @@ impl Screen {
             None => self.lists.focus_output(false),
         }
         Vec::new()
+    }
+
+    /// The tiles of this queue, then those of all queues, then none.
+    fn turn_tiles(&mut self) -> Acted {
+        let queues = self.site.read(|ledger| {
+            let running = ledger.queues().into_iter().filter(|(_, queue)| !queue.running.is_empty());
+            running.map(|(id, _)| id.clone()).collect::<Vec<_>>()
+        });
+        let here = queues.contains(self.queue.id());
+        let scope = match &self.tiles {
+            None if queues.is_empty() => {
+                return Err(format!("nothing runs; {} processes this queue", Action::Process.key()));
+            }
+            None => Some(here.then(|| self.queue.id().clone())),
+            Some(tiles) if tiles.queue.is_some() && queues.len() > usize::from(here) => Some(None),
+            Some(_) => None,
+        };
+        match scope {
+            Some(queue) => self.open_tiles(queue),
+            None => self.close_tiles(),
+        }
+        Ok(Vec::new())
     }
 
     fn turn_queue(&mut self, forward: bool) -> Vec<Effect> {
@@ -416,7 +453,7 @@ impl Screen {
         };
         if focus.output {
             // There may be nothing to scroll yet, which is plain to see.
-            let _ = self.output.scroll(step.into());
+            let _ = self.pane_mut().scroll(step.into());
         } else {
             self.with_lists(|lists, record, _| lists.step(step, record));
         }

@@ -40,6 +40,7 @@ pub enum Action {
     LaterRun,
     Wrap,
     Times,
+    Tiles,
     Type,
     Find,
     FindNext,
@@ -145,6 +146,7 @@ pub static TABLE: &[Entry] = table![
     A::LaterRun,      [">"],                "",          "the output of the run after",                                Everywhere, G::Output;
     A::Wrap,          ["w"],                "wrap",      "wrap long lines of the output, or cut them",                 Everywhere, G::Output;
     A::Times,         ["t"],                "times",     "show when lines were printed, and a bar beside standard error", Everywhere, G::Output;
+    A::Tiles,         ["T"],                "tiles",     "the output of all running jobs side by side; again: of all queues", Everywhere, G::Output;
     A::Type,          ["i"],                "type",      "type into a job that runs in a terminal; ^z comes back",     Everywhere, G::Output;
     A::Find,          ["/"],                "find",      "filter the lists; in the output, search it",                 Everywhere, G::Output;
     A::FindNext,      ["n"],                "",          "to the next match in the output",                            Everywhere, G::Output;

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 
 use crate::model::{Event, JobId, RunId, WindowSize};
-use crate::store::{Folder, Listener, Store, StoreError, Vigil};
+use crate::store::log::{Heard, LogReader};
+use crate::store::{Folder, LineWriter, Listener, Store, StoreError, Vigil};
 
 use super::told;
 use super::wake::{Answered, Bell, Order, Wake, Way};
@@ -51,12 +52,15 @@ const ROUND: Duration = Duration::from_secs(60);
 pub enum Request {
     /// Send commands to the store.
     Submit(Order),
-    /// Open the output of a run.
-    OpenLog {
-        /// Of this run.
-        run: RunId,
-        /// Say when it grows.
-        live: bool,
+    /// Open the output of this run.
+    OpenLog(RunId),
+    /// Say when the output of one of these runs grows, and of no others. Those that are new in the list come back as
+    /// [`Wake::Attended`].
+    Attend {
+        /// These.
+        runs: Vec<RunId>,
+        /// Whether they grow by themselves, so that somebody has to listen.
+        grow: bool,
     },
     /// Find the run of a job before or after another one.
     #[expect(missing_docs, reason = "as in the effect")]
@@ -80,15 +84,28 @@ pub struct Link {
     wakes: Sender<Wake>,
     /// The last event that the screen has been told of.
     seq: u64,
-    /// Rings when the output in view has grown.
+    /// Rings when output in view has grown.
     grown: Bell,
-    log: Option<Listener>,
+    heard: Heard,
+    attended: Vec<RunId>,
+    listener: Option<Listener>,
 }
 
 impl Link {
     /// A link that has told of everything up to event `seq`.
     pub fn new(store: Box<dyn Store>, seq: u64, hire: Hire, wakes: Sender<Wake>, grown: Bell) -> Self {
-        Self { store, hire, tend: None, vigil: None, wakes, seq, grown, log: None }
+        Self {
+            store,
+            hire,
+            tend: None,
+            vigil: None,
+            wakes,
+            seq,
+            grown,
+            heard: Heard::default(),
+            attended: Vec::new(),
+            listener: None,
+        }
     }
 
     /// The same link, which looks after the workers besides.
@@ -145,13 +162,17 @@ impl Link {
             bell.heard();
             let mut requests: Vec<_> = std::iter::once(first).chain(inbox.try_iter()).collect();
             // Only the output that is wanted now is worth opening, and one look sees everything.
-            let last_log = requests.iter().rposition(|request| matches!(request, Request::OpenLog { .. }));
+            let last_log = requests.iter().rposition(|request| matches!(request, Request::OpenLog(_)));
             let last_look = requests.iter().rposition(|request| matches!(request, Request::Look));
             for (nth, request) in requests.drain(..).enumerate() {
                 let stale = match request {
-                    Request::OpenLog { .. } => Some(nth) != last_log,
+                    Request::OpenLog(_) => Some(nth) != last_log,
                     Request::Look => Some(nth) != last_look,
-                    Request::Submit(_) | Request::Turn { .. } | Request::Window(_) | Request::Tend => false,
+                    Request::Submit(_)
+                    | Request::Attend { .. }
+                    | Request::Turn { .. }
+                    | Request::Window(_)
+                    | Request::Tend => false,
                 };
                 if !stale {
                     self.obey(request, Utc::now());
@@ -164,7 +185,11 @@ impl Link {
     pub fn obey(&mut self, request: Request, now: DateTime<Utc>) {
         match request {
             Request::Submit(order) => self.submit(order, now),
-            Request::OpenLog { run, live } => self.open_log(run, live),
+            Request::OpenLog(run) => {
+                let (reader, line) = self.open(run);
+                self.tell(Wake::Log { run, reader: Box::new(reader), line });
+            }
+            Request::Attend { runs, grow } => self.attend(runs, grow),
             Request::Turn { job, from, way } => self.turn(job, from, way),
             // Where it can't be kept, they begin with another one.
             Request::Window(size) => drop(self.store.lines().set_size(size)),
@@ -251,16 +276,29 @@ impl Link {
         self.tell(Wake::Turned { from, run, way });
     }
 
-    fn open_log(&mut self, run: RunId, live: bool) {
-        let reader = self.store.log(run);
-        self.log = None;
-        if live {
-            match reader.listen(self.grown.ring(self.wakes.clone(), || Wake::Grown)) {
-                Ok(listener) => self.log = Some(listener),
-                Err(error) => self.tell(Wake::Trouble(error.to_string())),
+    fn open(&self, run: RunId) -> (LogReader, LineWriter) {
+        (self.store.log(run), self.store.lines().writer(run))
+    }
+
+    fn attend(&mut self, runs: Vec<RunId>, grows: bool) {
+        // Whoever is told reads what was written before: what comes afterwards rings.
+        self.heard.set(runs.iter().copied());
+        match runs.first() {
+            None => self.listener = None,
+            Some(run) if grows && self.listener.is_none() => {
+                let ring = self.grown.ring(self.wakes.clone(), || Wake::Grown);
+                match self.store.log(*run).listen_to(&self.heard, ring) {
+                    Ok(listener) => self.listener = Some(listener),
+                    Err(error) => self.tell(Wake::Trouble(error.to_string())),
+                }
             }
+            Some(_) => {}
         }
-        self.tell(Wake::Log { run, reader: Box::new(reader), line: self.store.lines().writer(run) });
+        for run in runs.iter().filter(|run| !self.attended.contains(run)) {
+            let (reader, line) = self.open(*run);
+            self.tell(Wake::Attended { run: *run, reader: Box::new(reader), line });
+        }
+        self.attended = runs;
     }
 
     fn tell(&self, wake: Wake) {

@@ -2,6 +2,7 @@
 
 mod act;
 pub mod action;
+mod attend;
 mod console;
 mod dialog;
 mod editor;
@@ -16,11 +17,13 @@ pub mod notice;
 pub mod output;
 mod pane;
 mod run;
+mod showing;
 mod signals;
 mod state;
 mod terminal;
 pub mod text;
 pub mod theme;
+mod tiles;
 mod told;
 mod typing;
 mod update;

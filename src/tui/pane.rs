@@ -48,9 +48,19 @@ struct Taste {
 }
 
 impl OutputPane {
+    /// A pane that shows nothing yet, in the way of this one.
+    pub(super) fn another(&self) -> Self {
+        Self { taste: self.taste, ..Self::default() }
+    }
+
     /// The run whose output is shown.
     pub(super) fn run(&self) -> Option<RunId> {
         self.run
+    }
+
+    /// Whether the output can be read.
+    pub(super) fn is_open(&self) -> bool {
+        self.output.is_some()
     }
 
     /// Whether the output can be read, and there is none.
@@ -87,7 +97,7 @@ impl OutputPane {
         }
         let Self { pty, running, room, window, taste, .. } = *self;
         *self = Self { run: id, latest: id, pty, running, room, window, taste, ..Self::default() };
-        run.map(|run| Effect::OpenLog { run: run.id, live: run.ending.is_none() })
+        id.map(Effect::OpenLog)
     }
 
     /// The run that is shown, while it isn't the latest of its job.
@@ -111,11 +121,11 @@ impl OutputPane {
         if self.run != Some(from) {
             return None;
         }
-        let (id, live) = (run.id, run.ending.is_none());
+        let id = run.id;
         let earlier = Some(run).filter(|run| self.latest != Some(run.id));
         let Self { latest, pty, running, room, window, taste, .. } = *self;
         *self = Self { run: Some(id), latest, earlier, pty, running, room, window, taste, ..Self::default() };
-        Some(Effect::OpenLog { run: id, live })
+        Some(Effect::OpenLog(id))
     }
 
     /// The output can be read; it is of no interest when another run is shown by now.

@@ -181,9 +181,10 @@ impl Session {
         for effect in self.screen.handle(wake, Utc::now()) {
             match effect {
                 Effect::Submit(order) => self.ask(Request::Submit(order)),
-                Effect::OpenLog { run, live } => {
+                Effect::OpenLog(run) => self.ask(Request::OpenLog(run)),
+                Effect::Attend(runs) => {
                     self.grown.heard();
-                    self.ask(Request::OpenLog { run, live });
+                    self.ask(Request::Attend { runs, grow: true });
                 }
                 Effect::Turn { job, from, way } => self.ask(Request::Turn { job, from, way }),
                 Effect::Window(size) => self.ask(Request::Window(size)),

@@ -8,6 +8,7 @@ use ratatui::layout::Size;
 
 use crate::model::{Job, JobId, Ledger, Mode, Phase, Queue, QueueId, QueueRecord, Site, State};
 
+use super::attend::Attendance;
 use super::dialog::Dialog;
 use super::filter::Filter;
 use super::layout::{Layout, layout};
@@ -15,6 +16,7 @@ use super::lists::Lists;
 use super::notice::Notices;
 use super::pane::OutputPane;
 use super::theme::Look;
+use super::tiles::Tiles;
 use super::typing::Typing;
 use super::wake::Broken;
 
@@ -30,6 +32,10 @@ pub struct Screen {
     /// Where the person was in the other queues.
     pub(super) elsewhere: HashMap<QueueId, Lists>,
     pub(super) output: OutputPane,
+    /// The output of all that runs, in place of lists and output.
+    pub(super) tiles: Option<Tiles>,
+    /// What goes on in view.
+    pub(super) attendance: Attendance,
     pub(super) dialog: Option<Dialog>,
     pub(super) notices: Notices,
     pub(super) file: FileState,
@@ -90,6 +96,8 @@ impl Screen {
             lists,
             elsewhere: HashMap::new(),
             output: OutputPane::default(),
+            tiles: None,
+            attendance: Attendance::default(),
             dialog: None,
             notices: Notices::default(),
             file: FileState::default(),
@@ -115,9 +123,25 @@ impl Screen {
         &self.queue
     }
 
-    /// The job under the cursor.
+    /// The job under the cursor, or of the tile with the focus.
     pub fn chosen(&self) -> Option<Job> {
-        self.queue.job(self.lists.chosen()?)
+        match &self.tiles {
+            Some(tiles) => {
+                let job = tiles.focused()?.job;
+                self.site.read(|ledger| ledger.job(job).cloned())
+            }
+            None => self.queue.job(self.lists.chosen()?),
+        }
+    }
+
+    /// The output of that job.
+    pub(super) fn pane(&self) -> &OutputPane {
+        self.tiles.as_ref().and_then(Tiles::focused).map_or(&self.output, |tile| &tile.pane)
+    }
+
+    /// The output of that job.
+    pub(super) fn pane_mut(&mut self) -> &mut OutputPane {
+        self.tiles.as_mut().and_then(Tiles::focused_mut).map_or(&mut self.output, |tile| &mut tile.pane)
     }
 
     /// The cursor and the scroll positions.
@@ -141,7 +165,7 @@ impl Screen {
 
     /// Whether there is more to do without waiting for anything: a scan goes on, or output is being read.
     pub fn is_busy(&self) -> bool {
-        self.lists.filter().is_some_and(Filter::is_scanning) || self.output.has_more()
+        self.lists.filter().is_some_and(Filter::is_scanning) || self.is_reading()
     }
 
     /// When the screen changes by itself, if it does: each second while a job runs

@@ -44,7 +44,7 @@ impl Screen {
     pub(super) fn begin_to_type(&mut self) -> Result<(), String> {
         let (job, run) = self.can_type()?;
         let before = self.lists.focus();
-        let console = self.output.console_mut().ok_or_else(|| format!("{job} has only just begun; try again"))?;
+        let console = self.pane_mut().console_mut().ok_or_else(|| format!("{job} has only just begun; try again"))?;
         console.insist();
         console.aside = false;
         console.view.follow();
@@ -68,24 +68,24 @@ impl Screen {
             }
             return;
         }
-        let bytes = self.output.console_mut().map(|console| console.view.keyboard().press(key));
+        let bytes = self.pane_mut().console_mut().map(|console| console.view.keyboard().press(key));
         self.send(typing, &bytes.unwrap_or_default(), now);
     }
 
     /// A text was pasted meanwhile.
     pub(super) fn type_text(&mut self, typing: Typing, text: &str, now: DateTime<Utc>) {
-        let bytes = self.output.console_mut().map(|console| console.view.keyboard().paste(text));
+        let bytes = self.pane_mut().console_mut().map(|console| console.view.keyboard().paste(text));
         self.send(typing, &bytes.unwrap_or_default(), now);
     }
 
     fn send(&mut self, typing: Typing, bytes: &[u8], now: DateTime<Utc>) {
-        if typing.over || self.output.run() != Some(typing.run) {
+        if typing.over || self.pane().run() != Some(typing.run) {
             return;
         }
-        let Some(console) = self.output.console_mut() else { return };
+        let Some(console) = self.pane_mut().console_mut() else { return };
         console.view.follow();
         let why = match console.send(bytes) {
-            Ok(()) => return self.output.refresh(),
+            Ok(()) => return self.pane_mut().refresh(),
             Err(Unreachable::Full) => "it doesn't read what is typed; some of that is lost",
             Err(Unreachable::Gone) => "it can't be reached",
         };
@@ -96,7 +96,7 @@ impl Screen {
     pub(super) fn mind_typing(&mut self) {
         let Some(typing) = self.typing else { return };
         let runs = self.site.read(|ledger| ledger.job(typing.job).and_then(Job::running)) == Some(typing.run);
-        if !runs || self.output.run() != Some(typing.run) {
+        if !runs || self.pane().run() != Some(typing.run) {
             self.typing = Some(Typing { over: true, ..typing });
         }
     }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use ratatui::layout::Size;
 
-use crate::model::{Command, Event, JobId, Ledger, Recorded, WindowSize};
+use crate::model::{Command, Event, JobId, Ledger, Recorded};
 
 use super::action::Action;
 use super::dialog::Dialog;
@@ -31,12 +31,16 @@ impl Screen {
             }
             Wake::Answer(answered) => effects.extend(self.answered(&answered, now)),
             Wake::Log { run, reader, line } => self.output.open(run, *reader, line),
-            Wake::Turned { from, run: Some(run), .. } => effects.extend(self.output.turn_to(from, run)),
+            Wake::Attended { run, reader, line } => self.attendance.open(run, *reader, line),
+            Wake::Turned { from, run: Some(run), .. } => effects.extend(self.pane_mut().turn_to(from, run)),
             Wake::Turned { run: None, way, .. } => {
                 let which = if way == Way::Earlier { "first" } else { "latest" };
                 self.notices.say(Tone::Refused, format!("this is the {which} of its runs that is kept"), now);
             }
-            Wake::Grown => self.output.refresh(),
+            Wake::Grown => {
+                self.attendance.refresh();
+                self.refresh_output();
+            }
             Wake::File(Ok(plan)) => {
                 self.file = FileState::default();
                 let commands = vec![Command::Reconcile(plan)];
@@ -56,9 +60,10 @@ impl Screen {
         self.attend(now);
         self.proceed();
         self.settle();
-        let job = self.chosen();
-        effects.extend(self.output.show(job.as_ref()));
-        effects.extend(self.fit_output());
+        let shown = self.show_output();
+        // First somebody listens, then it is read.
+        effects.extend(self.attend_to_runs());
+        effects.extend(shown);
         self.mind_typing();
         effects
     }
@@ -70,8 +75,8 @@ impl Screen {
                 filter.step(ledger);
             }
         });
-        if self.output.has_more() {
-            self.output.refresh();
+        if self.is_reading() {
+            self.refresh_output();
         }
     }
 
@@ -86,13 +91,16 @@ impl Screen {
         if let Some(told) = told::reloaded(news) {
             self.notices.say(told.tone, told.text, now);
         }
-        let shown = self.output.run();
+        let shown: Vec<_> = match &self.tiles {
+            Some(tiles) => tiles.runs().collect(),
+            None => self.output.run().into_iter().collect(),
+        };
         let ended = |recorded: &Recorded, which: &dyn Fn(_) -> bool| match recorded.event {
             Event::Ended { run, .. } => which(run),
             _ => false,
         };
-        if news.iter().any(|recorded| ended(recorded, &|run| Some(run) == shown)) {
-            self.output.refresh();
+        if news.iter().any(|recorded| ended(recorded, &|run| shown.contains(&run))) {
+            self.refresh_output();
         }
         if !self.has_queue() {
             let first = self.site.read(|ledger| ledger.queues().first().map(|(id, _)| (*id).clone()));
@@ -165,12 +173,6 @@ impl Screen {
         self.with_lists(|lists, _, ledger| lists.choose(id, ledger));
     }
 
-    /// Gives the output the room that it has; none while it isn't shown.
-    fn fit_output(&mut self) -> Option<Effect> {
-        let Size { width: columns, height: rows } = self.layout().output_text().as_size();
-        if columns == 0 || rows == 0 { None } else { self.output.fit(WindowSize { columns, rows }) }
-    }
-
     fn press(&mut self, key: Key, now: DateTime<Utc>) -> Vec<Effect> {
         if let Some(typing) = self.typing {
             self.type_key(typing, key, now);
@@ -231,10 +233,10 @@ impl Screen {
             },
             Dialog::Search(line) => match key.code {
                 // A search that never was is as good as ended.
-                _ if cancels => drop(self.output.search("")),
+                _ if cancels => drop(self.pane_mut().search("")),
                 Code::Enter => {
                     let text = line.text().to_owned();
-                    if let Err(why) = self.output.search(&text) {
+                    if let Err(why) = self.pane_mut().search(&text) {
                         self.notices.say(Tone::Refused, why, now);
                     }
                 }

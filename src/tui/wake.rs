@@ -36,6 +36,9 @@ pub enum Wake {
         /// And, if it has a terminal, typed into here.
         line: LineWriter,
     },
+    /// The output of a run that is attended to, by [`Effect::Attend`].
+    #[expect(missing_docs, reason = "as above")]
+    Attended { run: RunId, reader: Box<LogReader>, line: LineWriter },
     /// The run that was asked for by [`Effect::Turn`], if there is one.
     Turned {
         /// The run from which one turned.
@@ -45,7 +48,7 @@ pub enum Wake {
         /// Where it was looked for.
         way: Way,
     },
-    /// The output that is shown has grown.
+    /// The output of a run that is attended to has grown.
     Grown,
     /// `jobs.yaml` was read again.
     File(Result<Box<Plan>, Broken>),
@@ -66,13 +69,10 @@ pub enum Wake {
 pub enum Effect {
     /// Send commands to the store.
     Submit(Order),
-    /// Open the output of a run.
-    OpenLog {
-        /// Of this run.
-        run: RunId,
-        /// It may grow.
-        live: bool,
-    },
+    /// Open the output of this run.
+    OpenLog(RunId),
+    /// Say when the output of these runs grows, and of no others.
+    Attend(Vec<RunId>),
     /// Find the run of a job before or after another one; that comes back as [`Wake::Turned`].
     Turn {
         /// Of this job.

@@ -3,7 +3,9 @@
 mod cursor;
 mod keys;
 mod looks;
+mod progress;
 pub(crate) mod stage;
+mod tiles;
 mod times;
 mod typing;
 

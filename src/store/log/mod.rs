@@ -13,6 +13,7 @@
 
 mod discard;
 mod gather;
+mod heard;
 mod marker;
 mod marks;
 mod reader;
@@ -32,6 +33,7 @@ use crate::model::RunId;
 pub(super) use discard::is_worth_it;
 pub use discard::{discard, erase, sizes};
 pub use gather::mend;
+pub use heard::Heard;
 pub use marks::Origin;
 pub use reader::{LogReader, Piece};
 pub use stretch::Stretch;

@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::discard::{farewell, hold};
+use super::heard::Heard;
 use super::stretch::{Marks, Stretch};
 use super::tail::Note;
 use super::{create_folder, head_path, marks_path, sizes, sizes_path, tail_path};
@@ -123,11 +124,16 @@ impl LogReader {
     /// Rings when the log has grown, or its terminal has another size. That the run has ended, and with it the log, is
     /// news of the store.
     pub fn listen(&self, ring: Ring) -> Result<Listener, StoreError> {
+        let heard = Heard::default();
+        heard.set([self.run]);
+        self.listen_to(&heard, ring)
+    }
+
+    /// The same for all runs that are `heard`, whose logs lie in the same folder; which ones these are may change.
+    pub fn listen_to(&self, heard: &Heard, ring: Ring) -> Result<Listener, StoreError> {
         create_folder(&self.folder)?;
-        let Self { folder, run, .. } = self;
-        let ours = [head_path(folder, *run), tail_path(folder, *run), sizes_path(folder, *run)];
-        let ours = ours.map(|path| path.file_name().map(ToOwned::to_owned));
-        Listener::on_folder(&self.folder, move |name| ours.iter().flatten().any(|ours| ours == name), ring)
+        let heard = heard.clone();
+        Listener::on_folder(&self.folder, move |name| heard.hears(name), ring)
     }
 
     /// What the tail's file says; none while there is no tail.

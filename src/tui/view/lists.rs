@@ -53,7 +53,8 @@ pub(super) fn draw(screen: &Screen, phase: Phase, layout: &Layout, buffer: &mut 
                 true if focus.list == phase => row::Cursor::Away,
                 _ => row::Cursor::No,
             };
-            row::draw(job, ledger, &columns, under, &screen.setup, line, buffer, now);
+            let progress = job.running().map(|run| screen.attendance.progress(run)).unwrap_or_default();
+            row::draw(job, ledger, progress, &columns, under, &screen.setup, line, buffer, now);
         }
     });
 }

@@ -1,5 +1,6 @@
 //! What is drawn where; nothing here changes what the person has chosen.
 
+mod bar;
 mod diagnosis;
 mod dialog;
 mod empty;
@@ -11,6 +12,7 @@ mod message;
 mod output;
 mod paint;
 mod row;
+mod tiles;
 mod when;
 
 use chrono::{DateTime, Utc};

@@ -8,13 +8,14 @@ use ratatui::style::{Modifier, Style};
 use crate::model::{Job, Phase, Run};
 use crate::tui::action::Action;
 use crate::tui::layout::Layout;
-use crate::tui::output::{self, Progress, Status};
+use crate::tui::output::{self, Status};
 use crate::tui::state::{Screen, Setup};
 use crate::tui::text;
 use crate::tui::theme::{Look, Palette};
 
+use super::bar::bar;
 use super::paint::{Strip, below};
-use super::{empty, row, when};
+use super::{empty, row, tiles, when};
 
 /// Draws it; tells where the terminal's cursor goes, if a job is typed into.
 pub(super) fn draw(
@@ -23,6 +24,9 @@ pub(super) fn draw(
     buffer: &mut Buffer,
     now: DateTime<Utc>,
 ) -> Option<(u16, u16)> {
+    if screen.tiles.is_some() {
+        return tiles::draw(screen, layout, buffer, now);
+    }
     let area = layout.output;
     if area.is_empty() {
         return None;
@@ -56,9 +60,8 @@ fn title(
     let rule = if focused { look.theme.focus } else { look.theme.rule };
     let mut strip = Strip::new(area, buffer, look.signs);
     strip.left(look.signs.rule, rule).left(" ", Style::new());
-    match screen.typing {
-        Some(typing) if typing.over => strip.left(" ENDED ", look.theme.bad.add_modifier(Modifier::REVERSED)),
-        Some(_) => strip.left(" TYPING ", look.theme.live.add_modifier(Modifier::REVERSED)),
+    match typing(screen) {
+        Some((word, style)) => strip.left(word, style),
         None => strip.left("Output", if focused { look.theme.focus } else { look.theme.title }),
     };
     let facts = status.map(|status| facts(status, look)).unwrap_or_default();
@@ -85,13 +88,20 @@ fn title(
     strip.fill(look.signs.rule, rule);
 }
 
+/// A word on the keys, while they go to a job.
+pub(super) fn typing(screen: &Screen) -> Option<(&'static str, Style)> {
+    let theme = &screen.setup.look.theme;
+    let (word, style) = if screen.typing?.over { (" ENDED ", theme.bad) } else { (" TYPING ", theme.live) };
+    Some((word, style.add_modifier(Modifier::REVERSED)))
+}
+
 /// How an earlier run ended.
 fn came_of(run: &Run) -> String {
     run.ending.as_ref().map_or_else(|| "running".to_owned(), |ending| row::outcome_words(&ending.outcome))
 }
 
 /// What stands at the right of the title.
-fn facts(status: &Status, look: &Look) -> Vec<(String, Style)> {
+pub(super) fn facts(status: &Status, look: &Look) -> Vec<(String, Style)> {
     let mut facts = Vec::new();
     if let Some(hits) = status.search {
         let looking = if hits.looking { "+" } else { "" };
@@ -103,27 +113,12 @@ fn facts(status: &Status, look: &Look) -> Vec<(String, Style)> {
     if !position.is_empty() && !status.following {
         facts.push((position, look.theme.dim));
     }
-    facts.extend(bar(status.progress, look).map(|bar| (bar, look.theme.live)));
+    facts.extend(bar(status.progress, 12, look));
     facts
 }
 
-/// `███─── 42%`, or a word where it isn't known how far it is.
-fn bar(progress: Progress, look: &Look) -> Option<String> {
-    const WIDTH: usize = 12;
-    let (full, empty) = if look.is_ascii() { ("#", ".") } else { ("━", "─") };
-    let word = match progress {
-        Progress::None => return None,
-        Progress::Indeterminate => return Some("working".to_owned()),
-        Progress::Normal(_) => "",
-        Progress::Error(_) => " error",
-        Progress::Paused(_) => " paused",
-    };
-    let percent = progress.percent()?;
-    let done = usize::from(percent) * WIDTH / 100;
-    Some(format!("{}{} {percent}%{word}", full.repeat(done), empty.repeat(WIDTH - done)))
-}
-
-fn appearance(setup: &Setup) -> output::Look {
+/// The styles of output.
+pub(super) fn appearance(setup: &Setup) -> output::Look {
     let (look, plain) = (&setup.look, Style::new());
     output::Look {
         text: plain,

@@ -6,10 +6,12 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
 use crate::model::{Job, Ledger, Outcome, State, Stop, Waiting};
+use crate::tui::output::Progress;
 use crate::tui::state::Setup;
 use crate::tui::text;
 use crate::tui::theme::Look;
 
+use super::bar::bar;
 use super::paint::Strip;
 use super::when;
 
@@ -57,6 +59,7 @@ impl Columns {
 pub(super) fn draw(
     job: &Job,
     ledger: &Ledger,
+    progress: Progress,
     columns: &Columns,
     cursor: Cursor,
     setup: &Setup,
@@ -65,7 +68,12 @@ pub(super) fn draw(
     now: DateTime<Utc>,
 ) {
     let look = &setup.look;
-    let parts = parts(job, ledger, setup, now);
+    let mut parts = parts(job, ledger, setup, now);
+    if parts.note.is_empty() {
+        // A title that can be read is worth more than a long bar.
+        let cells = usize::from(area.width / 5).saturating_sub(2).min(12);
+        (parts.note, parts.note_style) = bar(progress, cells, look).unwrap_or_default();
+    }
     // Under the cursor one style holds for the whole row, so that every part of it can be read.
     let over = |style: Style| if cursor == Cursor::On { look.theme.cursor } else { style };
     if cursor == Cursor::On {

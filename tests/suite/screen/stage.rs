@@ -38,6 +38,8 @@ pub(crate) struct Stage {
     wakes: Receiver<Wake>,
     worker: WorkerId,
     hired: Arc<AtomicUsize>,
+    /// The runs whose output wakes the screen.
+    pub(crate) attended: Vec<RunId>,
     /// The logs of runs that go on.
     logs: HashMap<RunId, LogWriter>,
     size: Size,
@@ -119,6 +121,7 @@ impl Stage {
             wakes,
             worker: worker.unwrap(),
             hired,
+            attended: Vec::new(),
             logs: HashMap::new(),
             size,
             folder,
@@ -142,8 +145,12 @@ impl Stage {
             for effect in self.screen.handle(wake, self.now) {
                 match effect {
                     Effect::Submit(order) => self.link.obey(Request::Submit(order), self.now),
+                    Effect::OpenLog(run) => self.link.obey(Request::OpenLog(run), self.now),
                     // Nobody rings while a test runs: it says itself when there is something to read.
-                    Effect::OpenLog { run, .. } => self.link.obey(Request::OpenLog { run, live: false }, self.now),
+                    Effect::Attend(runs) => {
+                        self.attended.clone_from(&runs);
+                        self.link.obey(Request::Attend { runs, grow: false }, self.now);
+                    }
                     Effect::Turn { job, from, way } => self.link.obey(Request::Turn { job, from, way }, self.now),
                     Effect::Window(size) => self.link.obey(Request::Window(size), self.now),
                     Effect::Reread => self.rereads += 1,
