@@ -10,7 +10,7 @@ use super::source::Source;
 use crate::model::Plan;
 
 /// Larger files are refused, in bytes.
-pub const LARGEST: u64 = 64 * 1024 * 1024;
+pub const LARGEST: u64 = 32 * 1024 * 1024;
 
 /// How often a file may change while it is being read.
 const PATIENCE: usize = 10;

@@ -199,11 +199,8 @@ fn env_files(node: &Node<'_>, path: &Path<'_>, problems: &mut Problems) -> Optio
 
 /// A name or a list: an interpreter, or the arguments to which the script is added.
 fn shell(node: &Node<'_>, path: &Path<'_>, problems: &mut Problems) -> Option<Vec<String>> {
-    if let Kind::List(_) = node.kind {
-        return words(node, path, "a shell or a list of its words", problems);
-    }
     let Kind::Scalar(..) = node.kind else {
-        return value::unexpected(node, path, "the name of a shell, or a list of its words", problems);
+        return words(node, path, "the name of a shell, or a list of its words", problems);
     };
     let name = value::filled(node, path, "the shell", problems)?;
     if name.contains(char::is_whitespace) {

@@ -71,11 +71,11 @@ fn check(source: &Source<'_>, problems: &mut Problems) -> Vec<QueuePlan> {
 fn tree<'s>(source: &Source<'s>, problems: &mut Problems) -> Option<tree::Node<'s>> {
     if source.text.len() as u64 > LARGEST {
         let problem = Problem::in_file(format!("the file is larger than {} MiB", LARGEST / (1024 * 1024)));
-        problems.add(problem.hint("add large numbers of jobs with `setlist add` instead"));
+        problems.add(problem.hint(syntax::FEWER));
         return None;
     }
     if let Some(at) = nesting::too_deep(source.text) {
-        let message = format!("brackets nest deeper than {} levels", nesting::DEEPEST);
+        let message = format!("this nests deeper than {} levels", nesting::DEEPEST);
         problems.add(Problem::in_text(at..at + 1, message));
         return None;
     }

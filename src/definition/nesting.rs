@@ -1,13 +1,19 @@
-//! Refuses brackets that nest too deep before the parser sees them: it takes a time that grows with their square.
+//! Refuses what nests too deep before the parser sees it: brackets take it a time that grows with their square, and
+//! lists in lists on one line (`- - - a`) a lot of memory.
 
-/// Deeper nesting of `[` and `{` than this is refused.
+/// Deeper nesting of `[` and `{`, or of `- ` on one line, than this is refused.
 pub(super) const DEEPEST: usize = 128;
 
-/// The byte of the first bracket that nests too deep.
+/// The byte of the first bracket, or of the first `- `, that nests too deep.
 pub(super) fn too_deep(text: &str) -> Option<usize> {
     // Few brackets can't nest deep; that spares most files the closer look.
-    memchr::memchr2_iter(b'[', b'{', text.as_bytes()).nth(DEEPEST)?;
-    Scan { text: text.as_bytes(), at: 0, depth: 0 }.run()
+    let many = memchr::memchr2_iter(b'[', b'{', text.as_bytes()).nth(DEEPEST).is_some();
+    (many || text.lines().any(nests)).then(|| Scan { text: text.as_bytes(), at: 0, depth: 0, items: 0 }.run())?
+}
+
+/// Whether a line may begin too many lists in one another.
+fn nests(line: &str) -> bool {
+    line.split_ascii_whitespace().take(DEEPEST + 1).filter(|word| matches!(*word, "-" | "?")).count() > DEEPEST
 }
 
 /// As much of a YAML scanner as it takes to tell brackets from brackets in texts.
@@ -15,6 +21,8 @@ struct Scan<'t> {
     text: &'t [u8],
     at: usize,
     depth: usize,
+    /// How many items the line has begun.
+    items: usize,
 }
 
 impl Scan<'_> {
@@ -28,6 +36,7 @@ impl Scan<'_> {
                     self.at += 1;
                     indent = self.indent();
                     start = true;
+                    self.items = 0;
                     continue;
                 }
                 b' ' | b'\t' | b'\r' => {}
@@ -56,7 +65,13 @@ impl Scan<'_> {
                     indent = self.indent();
                     continue;
                 }
-                b'-' | b'?' | b':' if self.peek(1).is_none_or(|next| next.is_ascii_whitespace()) => start = true,
+                b'-' | b'?' | b':' if self.peek(1).is_none_or(|next| next.is_ascii_whitespace()) => {
+                    self.items += usize::from(start && self.depth == 0);
+                    if self.items > DEEPEST {
+                        return Some(self.at);
+                    }
+                    start = true;
+                }
                 b',' | b':' if self.depth > 0 => start = true,
                 // An anchor or a tag stands before a value.
                 b'&' | b'!' if start => {

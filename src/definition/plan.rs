@@ -135,6 +135,12 @@ fn queue(
         let around = Around::new(level.inherited.over(&defaults.inherited), shared);
         section.read(items, &around, &path, shared, problems);
     } else {
+        if node.text().is_some_and(|text| text.starts_with('-')) {
+            let problem = Problem::new(node.id, &path, "expected a list of jobs, found text");
+            problems.add(problem.hint("an item of a list starts with a `-` and a space"));
+            section.unsure = true;
+            return section;
+        }
         let expected = if named { "a list of jobs" } else { "a list of jobs or a map of the queue's fields" };
         section.unsure = value::unexpected(node, &path, expected, problems).unwrap_or(true);
     }

@@ -31,7 +31,8 @@ pub(super) fn resolve(node: &mut Node<'_>, path: &Path<'_>, problems: &mut Probl
             }
         }
         Kind::Tagged(tag, inner) => {
-            let message = format!("the tag {} means nothing here", quoted(&format!("!{tag}")));
+            let message =
+                format!("the tag {} means nothing here", quoted(&format!("!{}", tag.trim_start_matches('!'))));
             problems.add(Problem::new(inner.id, path, message).hint("put the text in quotes if the `!` belongs to it"));
             let inner = Node { id: inner.id, kind: mem::replace(&mut inner.kind, Kind::Null) };
             *node = inner;

@@ -84,7 +84,10 @@ impl Section {
             return;
         };
         let start = self.jobs.len();
-        self.jobs.extend(reader.combinations(node, &matrix, &base, names));
+        match reader.combinations(node, &matrix, &base, names) {
+            Some(slots) => self.jobs.extend(slots),
+            None => self.unsure = true,
+        }
         let number = |nth: usize| u32::try_from(nth).unwrap_or(u32::MAX);
         self.groups.push((base, number(start)..number(self.jobs.len())));
     }
@@ -149,14 +152,16 @@ impl Reader<'_, '_> {
         Some(slot)
     }
 
-    /// The jobs of a matrix. When one of them is wrong, so are most others: nothing is said of them.
-    fn combinations(&mut self, node: &Node<'_>, matrix: &Matrix, base: &str, names: &mut Names) -> Vec<Slot> {
+    /// The jobs of a matrix, if there is room for them. When one of them is wrong, so are most others: nothing is said of
+    /// them.
+    fn combinations(&mut self, node: &Node<'_>, matrix: &Matrix, base: &str, names: &mut Names) -> Option<Vec<Slot>> {
         let before = self.problems.count();
         let told_apart = matrix::tells_apart(node);
         let weight = matrix::weight(node) + self.around.weight();
         if !self.shared.take_room(weight.saturating_mul(matrix.len())) {
             let message = "with these, the jobs of the matrices in this file take more than 64 MiB";
             self.problems.add(Problem::new(node.id, self.path, message).hint("a long script may stand in a file"));
+            return None;
         }
         let mut slots = Vec::with_capacity(matrix.len());
         for combination in matrix.combinations() {
@@ -177,7 +182,7 @@ impl Reader<'_, '_> {
             }
             slots.push(slot);
         }
-        slots
+        Some(slots)
     }
 }
 

@@ -7,7 +7,7 @@ use super::source::Source;
 use super::tree::Fault;
 
 /// What the parser says, what we say instead, and what to do about it.
-const WORDS: [(&str, &str, &str); 14] = [
+const WORDS: [(&str, &str, &str); 25] = [
     (
         "mapping values are not allowed in this context",
         "a `key: value` can't stand here",
@@ -29,25 +29,60 @@ const WORDS: [(&str, &str, &str); 14] = [
     ("unknown anchor", "there is no anchor of this name before here", "`*name` stands for what `&name` marks"),
     ("recursion limit exceeded", "nested too deep", "at most 128 levels; an alias must not contain itself"),
     ("control characters are not allowed", "a control character", "write it as an escape in double quotes: \"\\e\""),
-    ("did not find the expected ", "this is no valid YAML", "check the indentation; text may need quotes"),
+    (
+        "expected alphabetic or numeric character",
+        "`&` and `*` begin the name of an anchor or an alias",
+        "text that starts with one of them needs quotes, around all of it",
+    ),
+    (
+        "hexadecimal number",
+        "this escape has too few digits",
+        "in double quotes `\\` starts an escape; use single quotes",
+    ),
+    (
+        "character escape code",
+        "there is no such character",
+        "in double quotes `\\u` is followed by a character's number",
+    ),
+    (
+        "comment or line break",
+        "nothing can stand behind `|` or `>`",
+        "the text begins on the next line, or needs quotes",
+    ),
+    ("indentation indicator", "this text can't be indented so", "leave out the digit"),
+    ("tag handle", "this tag means nothing here", "put the text in quotes if the `!` belongs to it"),
+    ("document indicator", "the file goes on inside quotes", "close the quotes"),
+    ("node content", "a value was expected here", "text may need quotes"),
+    ("expected <document start>", "the file ended before this", "a file is one document: leave out the `...`"),
+    ("directive", "a line that starts with `%` says how to read YAML", "leave it out, or put the text in quotes"),
+    ("incompatible YAML document", "there is no such version of YAML", "leave out this line"),
+    ("did not find ", "this is no valid YAML", "check the indentation; text may need quotes"),
 ];
+
+/// What to do about a file that is too large.
+pub(super) const FEWER: &str = "add large numbers of jobs with `setlist add` instead";
 
 /// The problem that stopped the reading.
 pub(super) fn problem(fault: &Fault, source: &Source<'_>) -> Problem {
     match fault {
         Fault::Parser(error) if error.to_string().contains("repetition limit exceeded") => {
-            too_much(place(error, source))
+            too_much(place(error, source), source)
         }
         Fault::Parser(error) => said(error, source),
-        Fault::TooMuch(error) => too_much(place(error, source)),
+        Fault::TooMuch(error) => too_much(place(error, source), source),
         Fault::Empty => Problem::in_file("there are no queues").hint("begin with `queues: {hello: [echo Hello]}`"),
         Fault::SecondDocument(at) => Problem::in_text(*at..at + 1, "a second document starts here")
             .hint("a file is one document: leave out the `---`"),
     }
 }
 
-fn too_much(place: Range<usize>) -> Problem {
-    Problem::in_text(place, "aliases repeat this too often").hint("every alias counts as a copy of what it stands for")
+fn too_much(place: Range<usize>, source: &Source<'_>) -> Problem {
+    if source.text.contains('*') {
+        let hint = "every alias counts as a copy of what it stands for";
+        Problem::in_text(place, "aliases repeat this too often").hint(hint)
+    } else {
+        Problem::in_text(place, "this file has too many values").hint(FEWER)
+    }
 }
 
 fn said(error: &serde_yaml::Error, source: &Source<'_>) -> Problem {
@@ -58,6 +93,10 @@ fn said(error: &serde_yaml::Error, source: &Source<'_>) -> Problem {
     let rest = &source.text[at.start.min(source.text.len())..];
     if rest.starts_with('\t') || what.contains("tab character") {
         return Problem::in_text(at, "a tab in the indentation").hint("YAML is indented with spaces");
+    }
+    if let Some(conflict) = conflict(source.text) {
+        let problem = Problem::in_text(conflict, "both sides of a conflict stand here");
+        return problem.hint("keep one of them, and take out the lines of `<`, `=` and `>`");
     }
     let known = WORDS.iter().find(|(theirs, ..)| what.contains(theirs));
     let problem = match known {
@@ -74,6 +113,13 @@ fn said(error: &serde_yaml::Error, source: &Source<'_>) -> Problem {
         }
         _ => problem,
     }
+}
+
+/// What a version control system puts between the sides that it could not merge.
+fn conflict(text: &str) -> Option<Range<usize>> {
+    const MARK: &str = "<<<<<<< ";
+    let start = if text.starts_with(MARK) { 0 } else { text.find(&format!("\n{MARK}"))? + 1 };
+    Some(start..start + MARK.len() - 1)
 }
 
 /// The character at which the parser stopped.

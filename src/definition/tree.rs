@@ -13,10 +13,12 @@ use std::ops::Range;
 
 use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor};
 
+use super::file::LARGEST;
 use super::source::Source;
 
-/// However much aliases repeat, no more values than this are read.
-const MOST_VALUES: usize = 10_000_000;
+/// No more values than this are read, nor more text in them than in a file without aliases.
+const MOST_VALUES: usize = 5_000_000;
+const MOST_TEXT: u64 = LARGEST;
 
 /// A value, as written.
 #[derive(Clone)]
@@ -78,7 +80,7 @@ pub(super) struct Reading<'s> {
 pub(super) enum Fault {
     /// The parser stopped.
     Parser(serde_yaml::Error),
-    /// Aliases repeat too much.
+    /// There is too much, if only because aliases repeat it.
     TooMuch(serde_yaml::Error),
     /// Nothing but comments.
     Empty,
@@ -155,6 +157,8 @@ struct Reader<'r, 's> {
     /// The number of the next value.
     next: u32,
     limit: usize,
+    /// How many bytes of text there may still be.
+    room: u64,
     wanted: &'r [u32],
     /// Collections whose place is wanted: that of the first scalar in them.
     owed: Vec<u32>,
@@ -169,11 +173,21 @@ impl<'r, 's> Reader<'r, 's> {
     fn new(source: &'r Source<'s>, wanted: &'r [u32]) -> Self {
         // Values that are written out take some bytes each; only aliases make more of them.
         let limit = source.text.len().saturating_mul(16).saturating_add(100_000).min(MOST_VALUES);
-        Self { source, next: 0, limit, wanted, owed: Vec::new(), raised: None, places: Vec::new(), behind: 0 }
+        Self {
+            source,
+            next: 0,
+            limit,
+            room: MOST_TEXT,
+            wanted,
+            owed: Vec::new(),
+            raised: None,
+            places: Vec::new(),
+            behind: 0,
+        }
     }
 
     fn over(&self) -> bool {
-        self.next as usize >= self.limit
+        self.next as usize >= self.limit || self.room == 0
     }
 
     fn number(&mut self) -> u32 {
@@ -366,10 +380,12 @@ impl<'s> Visitor<'s> for Read<'_, '_, 's> {
     }
 
     fn visit_borrowed_str<E: Error>(self, text: &'s str) -> Result<Kind<'s>, E> {
+        self.reader.room = self.reader.room.saturating_sub(text.len() as u64);
         self.plain(Kind::Scalar(Class::Text, Cow::Borrowed(text)))
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Kind<'s>, E> {
+        self.reader.room = self.reader.room.saturating_sub(text.len() as u64);
         self.plain(Kind::Scalar(Class::Text, Cow::Owned(text.to_owned())))
     }
 
@@ -406,6 +422,8 @@ impl<'s> From<Node<'s>> for Key<'s> {
         let found = node.found();
         match node.kind {
             Kind::Scalar(_, text) => Self { id: node.id, text, unfit: None },
+            // Only what the tag belongs to has a place.
+            Kind::Tagged(_, inner) => Self { id: inner.id, text: Cow::Borrowed(""), unfit: Some(found) },
             _ => Self { id: node.id, text: Cow::Borrowed(""), unfit: Some(found) },
         }
     }

@@ -3,6 +3,7 @@
 
 pub(crate) mod anything;
 mod bad;
+mod every;
 mod files;
 mod good;
 mod matrix;
@@ -26,11 +27,20 @@ fn refused(yaml: &str) -> Diagnostics {
 
 /// Compares the report of a bad file with the one that was agreed on.
 fn bad(name: &str, yaml: &str) {
+    reported(name, yaml, yaml);
+}
+
+/// The same for a file that is too long to be shown.
+fn bad_and_long(name: &str, yaml: &str) {
+    reported(name, yaml, &format!("{} bytes", yaml.len()));
+}
+
+fn reported(name: &str, yaml: &str, description: &str) {
     let mut settings = insta::Settings::clone_current();
     settings.set_snapshot_path("definition");
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
-    settings.set_description(yaml);
+    settings.set_description(description);
     settings.bind(|| insta::assert_snapshot!(name, refused(yaml).render(false)));
 }
 

@@ -14,6 +14,7 @@ fn unknown_fields() {
     bad("field_of_a_queue_in_a_job", "queues:\n  q:\n    - run: a\n      parallel: 3\n");
     bad("field_of_a_job_in_a_queue", "queues:\n  q:\n    run: a\n");
     bad("field_of_a_job_in_defaults", "defaults:\n  args: [a]\n  title: T\nqueues: {}\n");
+    bad("jobs_in_defaults", "defaults: {jobs: [a]}\nqueues: {}\n");
     bad("jobs_at_the_top", "jobs: [a]\nqueues: {}\n");
     bad("hostile_field", "queues:\n  q:\n    - run: a\n      \"\\e[31m\\u0007evil\\n\": 1\n");
 }
@@ -39,6 +40,7 @@ fn wrong_types() {
     bad("queues_is_a_list", "queues:\n  - a\n");
     bad("queues_is_missing", "defaults: {timeout: 1m}\n");
     bad("queues_is_nothing", "queues:\n");
+    bad("defaults_is_a_list", "defaults: [timeout]\nqueues: {}\n");
     bad("queue_is_nothing", "queues:\n  build:\n  test: []\n");
     bad("queue_is_text", "queues:\n  build: cargo build\n");
     bad("jobs_is_a_map", "queues:\n  build:\n    jobs:\n      lint: a\n");
@@ -73,6 +75,7 @@ fn wrong_types() {
         "queues:\n  q:\n    - run: a\n      args: [a, [b], null]\n      env: {A: [1], B: {c: d}}\n      ok_codes: [0, one, 256, -1]\n      tags: ['', ~]\n      kwargs: {k: []}\n",
     );
     bad("key_is_no_text", "queues:\n  q:\n    - run: a\n      env: {[a]: 1, ~: 2, {b: c}: 3}\n");
+    bad("key_with_a_tag", "queues:\n  q:\n    - run: a\n      env: {!secret a: 1}\n");
     bad("braces_without_quotes", "queues:\n  q:\n    - run: {{ script }}\n");
     bad("tag", "queues:\n  q:\n    - run: !secret a\n    - !job {run: b}\n");
     bad("merge_of_text", "queues:\n  q:\n    - {<<: text, run: a}\n    - {<<: [1], run: b}\n");
@@ -129,12 +132,31 @@ fn bad_yaml() {
     bad("item_out_of_line", "queues:\n  q:\n    - a\n   - b\n");
     bad("colon_in_a_script", "queues:\n  q:\n    - run: echo a: b\n");
     bad("open_bracket", "queues:\n  q: [a, b\n  r: [c]\n");
+    bad("open_brace", "queues: {q: [a]\nr: {b\n");
+    bad("list_on_the_line_of_its_key", "queues: - a\n");
+    bad("text_behind_quotes", "queues:\n  q: [\"a\" b]\n");
+    bad("behind_the_end", "queues: {}\n...\nx\n");
+    bad("directive", "%YAML 9.9\n---\nqueues: {}\n");
     bad("open_quote", "queues:\n  q:\n    - run: \"a\n    - b\n");
     bad("missing_colon", "queues:\n  q\n  r: []\n");
+    bad("line_without_a_colon", "queues:\nnonsense\n  q: []\n");
     bad("backtick", "queues:\n  q:\n    - `date`\n");
     bad("at_sign", "queues:\n  q: [@a]\n");
     bad("percent", "queues:\n  q:\n    - %a\n");
     bad("escape", "queues:\n  q:\n    - \"\\d+\"\n");
+    bad("escape_with_a_letter", "queues:\n  q: [\"\\xZZ\"]\n");
+    bad("escape_of_no_character", "queues:\n  q: [\"\\uD800\"]\n");
+    bad("behind_a_bar", "queues:\n  q:\n    - | a\n");
+    bad("indentation_of_nothing", "queues:\n  q:\n    - |0\n     a\n");
+    bad("tag_of_others", "queues:\n  q: [!e!foo a]\n");
+    bad("tag_without_a_name", "queues:\n  q:\n    - ! a\n");
+    bad("tag_without_an_end", "queues:\n  q:\n    - !<a b\n");
+    bad("star", "queues:\n  q: [{command: [ls, *.txt]}]\n");
+    bad("behind_quotes", "queues:\n  q:\n    - \"a\" && \"b\"\n");
+    bad("document_in_quotes", "queues:\n  q: [\"a\n---\n\"]\n");
+    bad("comma", "queues: {q: [,]}\n");
+    bad("directives", "%YAML 1.1\n%YAML 1.1\n---\nqueues: {}\n");
+    bad("items_without_spaces", "queues:\n  q:\n    -a\n    -b\n");
     bad("unknown_alias", "queues:\n  q: [*nobody]\n");
     bad("alias_in_itself", "queues: &a\n  q: *a\n");
     bad("control_character", "queues:\n  q: [a\u{7}b]\n");
@@ -183,6 +205,9 @@ fn alias_bombs_are_refused() {
 
     let wide = format!("x-0: &x [{}]\nqueues:\n{}", "a, ".repeat(3000), "  q: [*x]\n".repeat(3000));
     assert_eq!(refused(&wide).list[0].message, "aliases repeat this too often");
+
+    let long = format!("x-0: &x {}\nqueues:\n  q: [{}]\n", "a".repeat(100_000), "*x, ".repeat(1_000));
+    bad_and_long("aliases_of_a_long_text", &long);
 }
 
 #[test]
@@ -190,26 +215,32 @@ fn deep_nesting_is_refused_before_it_is_read() {
     for open in ["[", "{a: ", "[{a: ", "- [", "[\n", "[']', "] {
         let yaml = format!("queues: {{}}\nx-a: {}", open.repeat(100_000));
         let message = &refused(&yaml).list[0].message;
-        assert!(message.starts_with("brackets nest deeper than 128 levels"), "{open}: {message}");
+        assert_eq!(message, "this nests deeper than 128 levels", "{open}");
     }
-    for open in ["- ", "? "] {
-        assert_eq!(refused(&open.repeat(50_000)).list[0].message, "nested too deep");
+    for open in ["- ", "? ", "-\t? "] {
+        let yaml = format!("queues:\n  q:\n    {}", open.repeat(50_000));
+        assert_eq!(refused(&yaml).list[0].message, "this nests deeper than 128 levels", "{open}");
     }
+    let lists: Vec<String> = (0..500).map(|level| " ".repeat(level) + "- \n").collect();
+    assert_eq!(refused(&lists.concat()).list[0].message, "nested too deep");
+    bad_and_long("nested_too_deep", &format!("queues: {}", "[".repeat(200)));
 }
 
 #[test]
 fn brackets_in_texts_are_no_nesting() {
     let script = "if [ -f x ]; then echo '{[' \"[[\" {{{ ; fi # [[[";
     let block = format!("    - run: |\n        {script}\n\n        {script}\n    - >-\n      {script}\n");
+    let dashes = "- ".repeat(200);
+    let block = format!("{block}    - >\n      {dashes}\n    - '{dashes}'\n");
     let plain = "    - echo [ {{ [ # [[\n    - 'it''s [[[[' # '\n    - \"\\\"[[[[\"\n    - &a !!str a[[[\n";
     let yaml = format!("queues:\n  q:\n{}{}", block.repeat(100), plain.repeat(100));
-    assert_eq!(good(&yaml).queues[0].jobs.len(), 600);
+    assert_eq!(good(&yaml).queues[0].jobs.len(), 800);
 }
 
 #[test]
 fn a_file_beyond_the_limit_is_refused() {
     let yaml = format!("queues: {{}}\n{}", "#".repeat(usize::try_from(definition::LARGEST).unwrap()));
-    assert_eq!(refused(&yaml).to_string(), "jobs.yaml:1:1: the file is larger than 64 MiB");
+    bad_and_long("too_large", &yaml);
 }
 
 #[test]

@@ -235,8 +235,9 @@ queues:
 "#,
     );
     let list = format!("[{}]", (0..101).map(|n| n.to_string()).collect::<Vec<_>>().join(", "));
-    let report = refused(&format!("queues: {{q: [{{run: a, matrix: {{a: {list}, b: {list}}}}}]}}"));
-    assert_eq!(report.list[0].message, "this matrix makes 10201 jobs, at most 10000 are allowed");
+    bad_and_long("large_matrix", &format!("queues: {{q: [{{run: a, matrix: {{a: {list}, b: {list}}}}}]}}"));
+    let many: Vec<String> = ('a'..='z').map(|name| format!("{name}: {list}")).collect();
+    bad_and_long("immense_matrix", &format!("queues: {{q: [{{run: a, matrix: {{{}}}}}]}}", many.join(", ")));
 }
 
 #[test]
@@ -249,7 +250,7 @@ fn matrices_cannot_fill_the_memory() {
     let seven = one.replacen("&l ", "", 1) + ", ";
     assert_eq!(refused(&format!("queues: {{q: [{}]}}", seven.repeat(7))).list[0].message, large);
     let square = format!("queues: {{q: [{{run: {text}, matrix: {{a: {list}, b: *l}}}}]}}");
-    assert_eq!(refused(&square).list[0].message, large);
+    bad_and_long("large_jobs_of_a_matrix", &square);
     let around = format!("queues: {{q: {{env: {{A: {text}}}, jobs: [{{run: a, matrix: {{a: {list}, b: *l}}}}]}}}}");
     assert_eq!(refused(&around).list[0].message, large);
 }
