@@ -107,6 +107,11 @@ impl Ledger {
         Some(place_in(self.queues.get(&job.queue)?.list(job.phase()), job, &self.jobs))
     }
 
+    /// The jobs that need this one.
+    pub fn dependants_of(&self, id: JobId) -> impl Iterator<Item = &Job> {
+        self.dependants.get(&id).into_iter().flatten().filter_map(|id| self.jobs.get(id))
+    }
+
     /// All jobs that are in queues, in no order.
     pub fn jobs(&self) -> impl Iterator<Item = &Job> {
         self.jobs.values()

@@ -8,7 +8,7 @@ use crate::model::{Command, Definition, Job, JobId, Mode, Outcome, Phase, QueueI
 
 use super::action::Action;
 use super::dialog::Dialog;
-use super::layout::{PHASES, index};
+use super::layout::{Focus, PHASES, index};
 use super::line::Line;
 use super::lists::Step;
 use super::notice::Tone;
@@ -62,6 +62,7 @@ impl Screen {
             }
             Action::Back => self.back(),
             Action::Open => self.open_output(),
+            Action::Detail => self.turn_detail(),
             Action::NextPane => Ok(self.turn(1)),
             Action::PreviousPane => Ok(self.turn(3)),
             Action::PreviousQueue => Ok(self.turn_queue(false)),
@@ -354,6 +355,19 @@ impl Screen {
         Ok(Vec::new())
     }
 
+    /// Opens the details, or closes them.
+    fn turn_detail(&mut self) -> Acted {
+        self.chosen_or_why()?;
+        self.close_tiles();
+        let focus = self.lists.focus();
+        if focus.detail {
+            self.lists.focus_list(focus.list);
+        } else {
+            self.lists.focus_detail();
+        }
+        Ok(Vec::new())
+    }
+
     fn back(&mut self) -> Acted {
         let focus = self.lists.focus();
         if let Some(tiles) = &mut self.tiles {
@@ -362,7 +376,7 @@ impl Screen {
             } else {
                 self.close_tiles();
             }
-        } else if focus.output {
+        } else if focus.output || focus.detail {
             self.lists.focus_list(focus.list);
         } else if self.lists.filter().is_some() {
             self.lists.clear_filter();
@@ -437,7 +451,11 @@ impl Screen {
     fn travel(&mut self, action: Action) {
         let layout = self.layout();
         let focus = self.lists.focus();
-        let page = if focus.output { usize::from(layout.output.height) } else { layout.rows(focus.list) };
+        let page = match focus {
+            Focus { detail: true, .. } => usize::from(layout.detail.height),
+            Focus { output: true, .. } => usize::from(layout.output.height),
+            _ => layout.rows(focus.list),
+        };
         // A line of the page before stays in view.
         let page = page.saturating_sub(1).max(1);
         let half = (page / 2).max(1);
@@ -451,7 +469,9 @@ impl Screen {
             Action::Last => Step::Last,
             _ => Step::First,
         };
-        if focus.output {
+        if focus.detail {
+            self.detail.step(step);
+        } else if focus.output {
             // There may be nothing to scroll yet, which is plain to see.
             let _ = self.pane_mut().scroll(step.into());
         } else {

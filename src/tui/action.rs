@@ -32,6 +32,7 @@ pub enum Action {
     /// The queue with this number, counted from 1.
     NthQueue(u8),
     Open,
+    Detail,
     Back,
     OutputDown,
     OutputUp,
@@ -139,6 +140,7 @@ pub static TABLE: &[Entry] = table![
     A::NthQueue(8),   ["8"],                "",          "to the queue with that number",                              Everywhere, G::Move;
     A::NthQueue(9),   ["9"],                "",          "to the queue with that number",                              Everywhere, G::Move;
     A::Open,          ["Enter"],            "open",      "give the output the whole screen",                           Everywhere, G::Output;
+    A::Detail,        ["v"],                "details",   "details of the selected job: command, needs, runs",          Everywhere, G::Output;
     A::OutputDown,    ["J"],                "",          "scroll the output down, from any pane",                      Everywhere, G::Output;
     A::OutputUp,      ["K"],                "",          "scroll the output up, from any pane",                        Everywhere, G::Output;
     A::Follow,        ["f"],                "follow",    "follow the output, or hold it",                              Everywhere, G::Output;

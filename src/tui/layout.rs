@@ -13,6 +13,15 @@ pub struct Focus {
     pub output: bool,
     /// The output has the whole screen.
     pub zoom: bool,
+    /// The details of the job have the whole screen.
+    pub detail: bool,
+}
+
+impl Focus {
+    /// The keys go to a list.
+    pub fn on(list: Phase) -> Self {
+        Self { list, output: false, zoom: false, detail: false }
+    }
 }
 
 /// The kind of layout that fits.
@@ -35,6 +44,8 @@ pub struct Layout {
     pub shape: Shape,
     /// The tabs of the queues.
     pub header: Rect,
+    /// How it goes, in numbers.
+    pub numbers: Rect,
     /// The tabs of the states, in [`Shape::Tabs`].
     pub states: Rect,
     /// All between header and message.
@@ -43,8 +54,10 @@ pub struct Layout {
     pub lists: [Rect; 3],
     /// The output; its first line is its title.
     pub output: Rect,
-    /// The line between lists and output, in [`Shape::Wide`].
-    pub divide: Rect,
+    /// The details of the chosen job; the first line is the title.
+    pub detail: Rect,
+    /// The lines between lists, output and details, in [`Shape::Wide`].
+    pub divides: [Rect; 2],
     /// What happened last.
     pub message: Rect,
     /// Which keys there are.
@@ -55,8 +68,14 @@ pub struct Layout {
 pub const SMALLEST: Size = Size { width: 40, height: 10 };
 /// Below this there is one list with a tab per state.
 const ROOMY: Size = Size { width: 80, height: 20 };
+/// From this height on, there is a line for numbers.
+const TALL: u16 = 24;
 /// From this width on, the output stands beside the lists.
 const WIDE: u16 = 110;
+/// From this size on, there is room for details below the output.
+const DETAILED: Size = Size { width: 160, height: 36 };
+/// From this width on, they have a column of their own.
+const WIDEST: u16 = 220;
 
 /// The phases in the order of their panes.
 pub const PHASES: [Phase; 3] = [Phase::Pending, Phase::Running, Phase::Finished];
@@ -67,11 +86,13 @@ pub fn layout(size: Size, focus: Focus) -> Layout {
     let mut layout = Layout {
         shape: Shape::TooSmall,
         header: Rect::ZERO,
+        numbers: Rect::ZERO,
         states: Rect::ZERO,
         body: screen,
         lists: [Rect::ZERO; 3],
         output: Rect::ZERO,
-        divide: Rect::ZERO,
+        detail: Rect::ZERO,
+        divides: [Rect::ZERO; 2],
         message: Rect::ZERO,
         hints: Rect::ZERO,
     };
@@ -79,9 +100,10 @@ pub fn layout(size: Size, focus: Focus) -> Layout {
         return layout;
     }
     let (header, rest) = top(screen, 1);
+    let (numbers, rest) = top(rest, u16::from(size.height >= TALL));
     let (body, foot) = top(rest, rest.height - 2);
     let (message, hints) = top(foot, 1);
-    layout = Layout { header, body, message, hints, ..layout };
+    layout = Layout { header, numbers, body, message, hints, ..layout };
     if size.width < ROOMY.width || size.height < ROOMY.height {
         layout.shape = Shape::Tabs;
         layout.tabs(focus);
@@ -91,12 +113,15 @@ pub fn layout(size: Size, focus: Focus) -> Layout {
     } else {
         layout.shape = Shape::Wide;
         layout.wide();
+        if size.width >= WIDEST || (size.width >= DETAILED.width && size.height >= DETAILED.height) {
+            layout.detailed(size.width >= WIDEST);
+        }
     }
-    if focus.output && focus.zoom {
+    if focus.detail || (focus.output && focus.zoom) {
         layout.lists = [Rect::ZERO; 3];
         layout.states = Rect::ZERO;
-        layout.divide = Rect::ZERO;
-        layout.output = body;
+        layout.divides = [Rect::ZERO; 2];
+        (layout.output, layout.detail) = if focus.detail { (Rect::ZERO, body) } else { (body, Rect::ZERO) };
     }
     layout
 }
@@ -110,9 +135,12 @@ impl Layout {
 
     /// The output without its title, and the column that keeps it apart.
     pub fn output_text(&self) -> Rect {
-        let Rect { x, y, width, height } = self.output;
-        let (column, line) = (width.min(1), height.min(1));
-        Rect { x: x + column, y: y + line, width: width - column, height: height - line }
+        inside(self.output)
+    }
+
+    /// The same of the details.
+    pub fn detail_text(&self) -> Rect {
+        inside(self.detail)
     }
 
     /// The list of a phase.
@@ -146,14 +174,27 @@ impl Layout {
     }
 
     fn wide(&mut self) {
-        let width = (self.body.width / 2).clamp(55, 88);
+        let roomy = self.body.width >= DETAILED.width;
+        let width = if roomy { self.body.width * 2 / 5 } else { self.body.width / 2 }.clamp(55, 88);
         let (lists, rest) = left(self.body, width);
         let (divide, output) = left(rest, 1);
         let (pending, rest) = top(lists, lists.height * 3 / 8);
         let (running, finished) = top(rest, (lists.height / 6).max(3));
         self.lists = [pending, running, finished];
-        self.divide = divide;
+        self.divides[0] = divide;
         self.output = output;
+    }
+
+    /// Takes room for the details from the output: a `column` at the right, or what is below.
+    fn detailed(&mut self, column: bool) {
+        let Rect { width, height, .. } = self.output;
+        if column {
+            let (output, rest) = left(self.output, width - 57);
+            (self.divides[1], self.detail) = left(rest, 1);
+            self.output = output;
+        } else {
+            (self.output, self.detail) = top(self.output, height - (height * 2 / 5).clamp(13, 22));
+        }
     }
 }
 
@@ -164,6 +205,11 @@ pub fn index(phase: Phase) -> usize {
         Phase::Running => 1,
         Phase::Finished => 2,
     }
+}
+
+fn inside(pane: Rect) -> Rect {
+    let (_, rest) = top(pane, 1);
+    left(rest, 1).1
 }
 
 fn top(area: Rect, height: u16) -> (Rect, Rect) {

@@ -65,6 +65,9 @@ pub enum Request {
     /// Find the run of a job before or after another one.
     #[expect(missing_docs, reason = "as in the effect")]
     Turn { job: JobId, from: RunId, way: Way },
+    /// Find all runs of a job.
+    #[expect(missing_docs, reason = "as in the effect")]
+    Runs { job: JobId },
     /// Let terminals of runs to come have this size.
     Window(WindowSize),
     /// The store has changed: look what is new.
@@ -161,12 +164,14 @@ impl Link {
             round = round.or_else(|| Some(Instant::now() + ROUND));
             bell.heard();
             let mut requests: Vec<_> = std::iter::once(first).chain(inbox.try_iter()).collect();
-            // Only the output that is wanted now is worth opening, and one look sees everything.
+            // Only the output and the runs that are wanted now are worth reading, and one look sees everything.
             let last_log = requests.iter().rposition(|request| matches!(request, Request::OpenLog(_)));
+            let last_runs = requests.iter().rposition(|request| matches!(request, Request::Runs { .. }));
             let last_look = requests.iter().rposition(|request| matches!(request, Request::Look));
             for (nth, request) in requests.drain(..).enumerate() {
                 let stale = match request {
                     Request::OpenLog(_) => Some(nth) != last_log,
+                    Request::Runs { .. } => Some(nth) != last_runs,
                     Request::Look => Some(nth) != last_look,
                     Request::Submit(_)
                     | Request::Attend { .. }
@@ -191,6 +196,10 @@ impl Link {
             }
             Request::Attend { runs, grow } => self.attend(runs, grow),
             Request::Turn { job, from, way } => self.turn(job, from, way),
+            Request::Runs { job } => match self.store.runs(job) {
+                Ok(runs) => self.tell(Wake::Runs { job, runs }),
+                Err(error) => self.tell(Wake::Trouble(error.to_string())),
+            },
             // Where it can't be kept, they begin with another one.
             Request::Window(size) => drop(self.store.lines().set_size(size)),
             Request::Look => self.look(),

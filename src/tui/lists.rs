@@ -46,7 +46,7 @@ impl Lists {
     pub fn new(record: &QueueRecord) -> Self {
         let busy = [Phase::Running, Phase::Pending, Phase::Finished];
         let list = busy.into_iter().find(|phase| !record.list(*phase).is_empty()).unwrap_or(Phase::Pending);
-        Self { focus: Focus { list, output: false, zoom: false }, panes: Default::default(), filter: None }
+        Self { focus: Focus::on(list), panes: Default::default(), filter: None }
     }
 
     /// What has the focus.
@@ -56,12 +56,17 @@ impl Lists {
 
     /// Gives the focus to a list.
     pub fn focus_list(&mut self, list: Phase) {
-        self.focus = Focus { list, output: false, zoom: false };
+        self.focus = Focus::on(list);
     }
 
     /// Gives the focus to the output, in its pane or in the whole screen.
     pub fn focus_output(&mut self, zoom: bool) {
-        self.focus = Focus { output: true, zoom, ..self.focus };
+        self.focus = Focus { output: true, zoom, ..Focus::on(self.focus.list) };
+    }
+
+    /// Gives the whole screen to the details of the job.
+    pub fn focus_detail(&mut self) {
+        self.focus = Focus { detail: true, ..Focus::on(self.focus.list) };
     }
 
     /// The job under the cursor.

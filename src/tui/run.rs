@@ -187,6 +187,7 @@ impl Session {
                     self.ask(Request::Attend { runs, grow: true });
                 }
                 Effect::Turn { job, from, way } => self.ask(Request::Turn { job, from, way }),
+                Effect::Runs { job } => self.ask(Request::Runs { job }),
                 Effect::Window(size) => self.ask(Request::Window(size)),
                 Effect::Reread => {
                     if let Some(watch) = &self.watch {

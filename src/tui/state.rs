@@ -9,12 +9,14 @@ use ratatui::layout::Size;
 use crate::model::{Job, JobId, Ledger, Mode, Phase, Queue, QueueId, QueueRecord, Site, State};
 
 use super::attend::Attendance;
+use super::detail::Detail;
 use super::dialog::Dialog;
 use super::filter::Filter;
 use super::layout::{Layout, layout};
 use super::lists::Lists;
 use super::notice::Notices;
 use super::pane::OutputPane;
+use super::pulse::{Numbers, Pulse};
 use super::theme::Look;
 use super::tiles::Tiles;
 use super::typing::Typing;
@@ -36,6 +38,9 @@ pub struct Screen {
     pub(super) tiles: Option<Tiles>,
     /// What goes on in view.
     pub(super) attendance: Attendance,
+    pub(super) detail: Detail,
+    /// None until after the first frame, which doesn't wait for it.
+    pub(super) pulse: Option<Pulse>,
     pub(super) dialog: Option<Dialog>,
     pub(super) notices: Notices,
     pub(super) file: FileState,
@@ -98,6 +103,8 @@ impl Screen {
             output: OutputPane::default(),
             tiles: None,
             attendance: Attendance::default(),
+            detail: Detail::default(),
+            pulse: None,
             dialog: None,
             notices: Notices::default(),
             file: FileState::default(),
@@ -154,6 +161,11 @@ impl Screen {
         layout(self.size, self.lists.focus())
     }
 
+    /// Whether the details of the chosen job are in view.
+    pub(super) fn shows_details(&self) -> bool {
+        !self.layout().detail.is_empty()
+    }
+
     /// How many jobs run in the whole site and go on: nobody has told them to stop.
     pub fn running(&self) -> usize {
         self.site.read(|ledger| {
@@ -175,8 +187,17 @@ impl Screen {
         let runs = self.queue.read(|record, ledger| !record.running.is_empty() || counts_down(ledger));
         let second = runs.then(|| now + TimeDelta::milliseconds(1000 - i64::from(now.timestamp_subsec_millis())));
         let expiry = self.notices.clone().expire(now);
+        let numbers = self.pulse.as_ref().and_then(|pulse| pulse.next_change(self.queue.id(), now));
+        let minute =
+            self.numbers(now).oldest.map(|since| now + TimeDelta::seconds(60 - (now - since).num_seconds() % 60));
         let lonely = self.unattended.map(|since| since + BIRTH).filter(|time| *time > now);
-        second.into_iter().chain(expiry).chain(lonely).min()
+        second.into_iter().chain(expiry).chain(numbers).chain(minute).chain(lonely).min()
+    }
+
+    /// How the queue in front goes.
+    pub fn numbers(&self, now: DateTime<Utc>) -> Numbers {
+        let Some(pulse) = &self.pulse else { return Numbers::default() };
+        self.queue.read(|record, ledger| pulse.numbers(self.queue.id(), record, ledger, now))
     }
 
     /// Whether a queue is processed by nobody, and not just since a moment ago.

@@ -107,6 +107,11 @@ pub struct Signs {
     pub below: &'static str,
     pub dot: &'static str,
     pub ellipsis: &'static str,
+    pub then: &'static str,
+    pub tee: &'static str,
+    pub elbow: &'static str,
+    /// From low to high.
+    pub bars: [&'static str; 8],
 }
 
 impl Look {
@@ -276,6 +281,10 @@ impl Signs {
         below: "↓",
         dot: "·",
         ellipsis: "…",
+        then: "▸",
+        tee: "├",
+        elbow: "└",
+        bars: ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"],
     };
 
     /// For terminals and fonts that have nothing else.
@@ -295,5 +304,9 @@ impl Signs {
         below: "v",
         dot: "-",
         ellipsis: "~",
+        then: ">",
+        tee: "|",
+        elbow: "`",
+        bars: ["_", ".", ":", "-", "=", "+", "*", "#"],
     };
 }

@@ -3,13 +3,13 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use ratatui::layout::Size;
 
-use crate::model::{Command, Event, JobId, Ledger, Recorded};
+use crate::model::{Command, Event, JobId, Recorded};
 
 use super::action::Action;
 use super::dialog::Dialog;
-use super::filter::Filter;
 use super::keys::{Code, Key};
 use super::notice::Tone;
+use super::pulse::Pulse;
 use super::state::{FileState, Screen, Undo};
 use super::told;
 use super::wake::{Answered, Asked, Effect, Order, Wake, Way, Why};
@@ -19,6 +19,9 @@ impl Screen {
     pub fn handle(&mut self, wake: Wake, now: DateTime<Utc>) -> Vec<Effect> {
         self.notices.expire(now);
         self.undo.retain(|undo| undo.until > now);
+        if self.pulse.is_none() {
+            self.recount();
+        }
         let mut effects = Vec::new();
         match wake {
             Wake::Key(key) => effects = self.press(key, now),
@@ -27,6 +30,7 @@ impl Screen {
             Wake::News(news) => effects.extend(self.follow(&news, now)),
             Wake::Fresh(ledger) => {
                 self.site.replace(*ledger);
+                self.recount();
                 self.refilter();
             }
             Wake::Answer(answered) => effects.extend(self.answered(&answered, now)),
@@ -37,6 +41,7 @@ impl Screen {
                 let which = if way == Way::Earlier { "first" } else { "latest" };
                 self.notices.say(Tone::Refused, format!("this is the {which} of its runs that is kept"), now);
             }
+            Wake::Runs { job, runs } => self.detail.take(job, runs),
             Wake::Grown => {
                 self.attendance.refresh();
                 self.refresh_output();
@@ -64,6 +69,8 @@ impl Screen {
         // First somebody listens, then it is read.
         effects.extend(self.attend_to_runs());
         effects.extend(shown);
+        let job = self.chosen().filter(|_| self.shows_details());
+        effects.extend(self.detail.show(job.as_ref()));
         self.mind_typing();
         effects
     }
@@ -81,12 +88,8 @@ impl Screen {
     }
 
     fn follow(&mut self, news: &[Recorded], now: DateTime<Utc>) -> Option<Effect> {
-        if self.lists.filter().is_some() {
-            for recorded in news {
-                self.follow_filtered(recorded);
-            }
-        } else {
-            self.site.follow(news);
+        for recorded in news {
+            self.follow_one(recorded);
         }
         if let Some(told) = told::reloaded(news) {
             self.notices.say(told.tone, told.text, now);
@@ -113,27 +116,41 @@ impl Screen {
         (unfinished && news.iter().any(|recorded| ended(recorded, &|_| true))).then_some(Effect::Reread)
     }
 
-    fn follow_filtered(&mut self, recorded: &Recorded) {
+    /// Takes in one event; what is counted and filtered hears how its job was, and how it is now.
+    fn follow_one(&mut self, recorded: &Recorded) {
         let id = match &recorded.event {
             Event::Added { job } | Event::Restored { job } => Some(job.id),
             event => event.job(),
         };
+        let Some(id) = id else { return self.site.follow(std::slice::from_ref(recorded)) };
         let queue = self.queue.id().clone();
-        if let Some(id) = id {
-            self.with_filter(|filter, ledger| ledger.job(id).into_iter().for_each(|job| filter.before(job)));
-        }
-        self.site.follow(std::slice::from_ref(recorded));
-        if let Some(id) = id {
-            self.with_filter(|filter, ledger| ledger.job(id).into_iter().for_each(|job| filter.after(job, &queue)));
-        }
-    }
-
-    fn with_filter(&mut self, change: impl FnOnce(&mut Filter, &Ledger)) {
-        self.with_lists(|lists, _, ledger| {
-            if let Some(filter) = lists.filter_mut() {
-                change(filter, ledger);
+        let Self { site, lists, pulse, .. } = self;
+        let (mut filter, mut pulse) = (lists.filter_mut(), pulse.as_mut());
+        site.read(|ledger| {
+            let Some(job) = ledger.job(id) else { return };
+            if let Some(filter) = &mut filter {
+                filter.before(job);
+            }
+            if let Some(pulse) = &mut pulse {
+                pulse.leave(job);
             }
         });
+        site.follow(std::slice::from_ref(recorded));
+        site.read(|ledger| {
+            let Some(job) = ledger.job(id) else { return };
+            if let Some(filter) = &mut filter {
+                filter.after(job, &queue);
+            }
+            if let Some(pulse) = &mut pulse {
+                pulse.enter(job);
+            }
+        });
+    }
+
+    fn recount(&mut self) {
+        let mut pulse = Pulse::default();
+        self.site.read(|ledger| pulse.recount(ledger));
+        self.pulse = Some(pulse);
     }
 
     /// Filters again, when nobody knows what has changed.

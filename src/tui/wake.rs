@@ -48,6 +48,13 @@ pub enum Wake {
         /// Where it was looked for.
         way: Way,
     },
+    /// All runs of a job that are kept, earliest first, as [`Effect::Runs`] asked for them.
+    Runs {
+        /// Of this job.
+        job: JobId,
+        /// With what is still known of them.
+        runs: Vec<Run>,
+    },
     /// The output of a run that is attended to has grown.
     Grown,
     /// `jobs.yaml` was read again.
@@ -81,6 +88,11 @@ pub enum Effect {
         from: RunId,
         /// Where to.
         way: Way,
+    },
+    /// Find all runs of a job; they come back as [`Wake::Runs`].
+    Runs {
+        /// Of this job.
+        job: JobId,
     },
     /// Let terminals of runs to come have this size.
     Window(WindowSize),

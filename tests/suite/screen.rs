@@ -1,8 +1,10 @@
 //! The screen, driven by keys: what a person sees and what becomes of the jobs.
 
 mod cursor;
+mod detail;
 mod keys;
 mod looks;
+mod numbers;
 mod progress;
 pub(crate) mod stage;
 mod tiles;

@@ -22,28 +22,52 @@ pub(super) fn list(
     buffer: &mut Buffer,
     now: DateTime<Utc>,
 ) {
-    let (add, process) = (Action::Add.key(), Action::Process.key());
+    let add = Action::Add.key();
     let words = match (screen.lists.filter(), phase) {
         (Some(filter), _) if filter.is_scanning() => "looking…".to_owned(),
         (Some(_), _) => format!("nothing matches; {} shows all", Action::Back.key()),
         (None, Phase::Pending) => format!("nothing waits: {add} adds a job"),
-        (None, Phase::Running) if record.pending.is_empty() => "nothing runs".to_owned(),
-        (None, Phase::Running) if record.mode == Mode::Processing => match held_up(record, ledger, now) {
-            Some(why) => format!("nothing runs: {why}"),
+        (None, Phase::Running) => match standstill(screen, record, ledger, now) {
+            Some((why, _)) => format!("nothing runs: {why}"),
+            None if record.pending.is_empty() => "nothing runs".to_owned(),
             None => "the next one starts soon".to_owned(),
         },
-        (None, Phase::Running) => format!("nothing runs: {process} processes the queue"),
         (None, Phase::Finished) => "nothing has finished yet".to_owned(),
     };
     note(screen, &words, area, buffer);
 }
 
-/// What the first pending job waits for, if it isn't its turn.
-fn held_up(record: &QueueRecord, ledger: &Ledger, now: DateTime<Utc>) -> Option<String> {
-    let job = ledger.job(*record.pending.front()?)?;
-    let waiting = ledger.waiting(job).filter(|waiting| !matches!(waiting, Waiting::Turn))?;
-    let words = Some(waiting.words(now)).filter(|words| !words.is_empty())?;
-    Some(text::plain_line(&format!("{} waits, {words}", job.label())))
+/// Why nothing of the queue in front runs though something waits, and how bad that is; none if something runs, or will in
+/// a moment.
+pub(super) fn standstill(
+    screen: &Screen,
+    record: &QueueRecord,
+    ledger: &Ledger,
+    now: DateTime<Utc>,
+) -> Option<(String, Style)> {
+    let theme = &screen.setup.look.theme;
+    let first = ledger.job(*record.pending.front()?)?;
+    if !record.running.is_empty() {
+        return None;
+    }
+    let process = Action::Process.key();
+    let queue = screen.queue.id();
+    Some(match record.mode {
+        Mode::Idle => (format!("{process} processes the queue"), theme.dim),
+        Mode::Paused => (format!("paused; {process} goes on"), theme.warn),
+        Mode::Stopped => (format!("stopped by a failure; {process} goes on"), theme.bad),
+        Mode::Processing if screen.is_unattended(queue, ledger, now) => {
+            (format!("no worker; {process} starts one"), theme.bad)
+        }
+        Mode::Processing => match ledger.waiting(first)? {
+            Waiting::Turn => return None,
+            waiting => {
+                let words = Some(waiting.words(now)).filter(|words| !words.is_empty())?;
+                let style = if matches!(waiting, Waiting::Confirm) { theme.warn } else { theme.dim };
+                (text::plain_line(&format!("{} waits, {words}", first.label())), style)
+            }
+        },
+    })
 }
 
 /// A dimmed line at the top of a pane.

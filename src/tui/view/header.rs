@@ -1,15 +1,17 @@
-//! The first line: a tab per queue, and how many jobs of the site have failed.
+//! The top: a tab per queue and how many jobs of the site have failed; below it, how the queue in front goes.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use crate::model::{Mode, QueueId, QueueRecord};
+use crate::model::{Ledger, Mode, QueueId, QueueRecord};
+use crate::tui::layout::Layout;
+use crate::tui::pulse::{Numbers, about};
 use crate::tui::state::Screen;
 use crate::tui::text;
 use crate::tui::theme::Look;
 
+use super::empty;
 use super::paint::Strip;
 
 /// What a queue does, as its tab says.
@@ -26,14 +28,17 @@ struct Tab {
     in_front: bool,
 }
 
-pub(super) fn draw(screen: &Screen, area: Rect, buffer: &mut Buffer, now: DateTime<Utc>) {
+pub(super) fn draw(screen: &Screen, layout: &Layout, buffer: &mut Buffer, now: DateTime<Utc>) {
     let look = &screen.setup.look;
-    let mut strip = Strip::new(area, buffer, look.signs);
+    if !layout.numbers.is_empty() {
+        numbers(screen, &mut Strip::new(layout.numbers, buffer, look.signs), now);
+    }
+    let mut strip = Strip::new(layout.header, buffer, look.signs);
     screen.site.read(|ledger| {
         let queues = ledger.queues();
         let failed: usize = queues.iter().map(|(_, queue)| queue.failed).sum();
         if failed > 0 {
-            strip.right(&format!(" {} {failed} failed ", look.signs.failed), look.theme.bad);
+            strip.right(&format!(" {} {failed} failed ", look.signs.failed), look.theme.alarm);
         }
         let front = |id: &QueueId| screen.has_queue() && screen.queue.id() == id;
         let tabs = |words: bool| -> Vec<Tab> {
@@ -47,11 +52,65 @@ pub(super) fn draw(screen: &Screen, area: Rect, buffer: &mut Buffer, now: DateTi
         let all = tabs(true);
         let fitting = if total(&all) <= strip.room() { all } else { tabs(false) };
         let site = screen.setup.site_name.as_str();
-        if total(&fitting) + text::width(site) + 4 <= strip.room() {
+        if layout.numbers.is_empty() && total(&fitting) + text::width(site) + 4 <= strip.room() {
             strip.right(&format!("  {site}  "), look.theme.dim);
         }
         put(&fitting, &mut strip, look);
     });
+}
+
+/// How the queue in front goes, what matters most first; what doesn't fit is left out.
+fn numbers(screen: &Screen, strip: &mut Strip<'_>, now: DateTime<Utc>) {
+    let look = &screen.setup.look;
+    let numbers = screen.numbers(now);
+    let facts = screen.queue.read(|record, ledger| facts(screen, &numbers, record, ledger, now));
+    for (nth, fact) in facts.iter().enumerate() {
+        let apart = if nth == 0 { " ".to_owned() } else { format!("  {}  ", look.signs.dot) };
+        let width: usize = fact.iter().map(|(piece, _)| text::width(piece)).sum();
+        if text::width(&apart) + width > strip.room() {
+            break;
+        }
+        strip.left(&apart, look.theme.rule);
+        for (piece, style) in fact {
+            strip.left(piece, *style);
+        }
+    }
+    strip.right(&format!("  {} ", text::plain_line(&screen.setup.site_name)), look.theme.dim);
+}
+
+type Fact = Vec<(String, Style)>;
+
+fn facts(screen: &Screen, numbers: &Numbers, record: &QueueRecord, ledger: &Ledger, now: DateTime<Utc>) -> Vec<Fact> {
+    let look = &screen.setup.look;
+    let (plain, dim) = (Style::new(), look.theme.dim);
+    let mut facts: Vec<Fact> = Vec::new();
+    if let Some((why, style)) = empty::standstill(screen, record, ledger, now) {
+        facts.push(vec![("nothing runs: ".to_owned(), dim), (why, style)]);
+    }
+    if numbers.failed > 0 {
+        facts.push(vec![(format!("{} failed in 1 h", count(numbers.failed)), look.theme.bad)]);
+    }
+    if let Some(left) = numbers.left.filter(|_| record.mode == Mode::Processing && !record.running.is_empty()) {
+        let left = TimeDelta::from_std(left).unwrap_or(TimeDelta::MAX);
+        facts.push(vec![("done in ".to_owned(), dim), (format!("~{}", about(left)), plain)]);
+    }
+    if let Some(pace) = numbers.per_minute {
+        let (pace, unit) = if pace < 1.0 { (60.0 * pace, "h") } else { (pace, "min") };
+        facts.push(vec![(format!("{pace:.0}"), plain), (format!(" jobs/{unit}"), dim)]);
+    }
+    if let Some(since) = numbers.oldest {
+        let waits = if now - since < TimeDelta::minutes(1) { "<1m".to_owned() } else { about(now - since) };
+        facts.push(vec![("oldest wait ".to_owned(), dim), (waits, plain)]);
+    }
+    if facts.is_empty() && record.pending.is_empty() && !record.finished.is_empty() {
+        let words = format!("all {} finished", count(record.finished.len()));
+        facts.push(vec![(words, if record.failed == 0 { look.theme.good } else { dim })]);
+    }
+    facts
+}
+
+fn count(count: usize) -> String {
+    text::count(u64::try_from(count).unwrap_or(u64::MAX))
 }
 
 /// Puts as many tabs as fit, the one in front among them.

@@ -1,6 +1,7 @@
 //! What is drawn where; nothing here changes what the person has chosen.
 
 mod bar;
+mod detail;
 mod diagnosis;
 mod dialog;
 mod empty;
@@ -43,7 +44,7 @@ impl Screen {
             empty::too_small(self, layout.body, buffer);
             return None;
         }
-        header::draw(self, layout.header, buffer, now);
+        header::draw(self, layout, buffer, now);
         let mut cursor = None;
         if let Some(Dialog::Help { scroll }) = &mut self.dialog {
             help::draw(scroll, &self.setup.look, layout.body, buffer);
@@ -56,8 +57,11 @@ impl Screen {
             for phase in PHASES {
                 lists::draw(self, phase, layout, buffer, now);
             }
-            lists::divide(self, layout.divide, buffer);
+            for divide in layout.divides {
+                lists::divide(self, divide, buffer);
+            }
             cursor = output::draw(self, layout, buffer, now);
+            detail::draw(self, layout, buffer, now);
         }
         hints::draw(self, layout.hints, buffer);
         message::draw(self, layout.message, buffer, now).or(cursor)

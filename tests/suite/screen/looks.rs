@@ -134,7 +134,8 @@ fn failures_quit_and_help_are_dropped_last() {
 fn panes_never_overlap_nor_leave_the_screen() {
     let lists = [Phase::Pending, Phase::Running, Phase::Finished];
     let focuses = lists.into_iter().flat_map(|list| {
-        [(false, false), (true, false), (true, true)].map(|(output, zoom)| Focus { list, output, zoom })
+        let kinds = [(false, false, false), (true, false, false), (true, true, false), (false, false, true)];
+        kinds.map(|(output, zoom, detail)| Focus { list, output, zoom, detail })
     });
     // What is zoomed has the same place whichever list was left.
     let focuses = focuses.filter(|focus| !focus.zoom || focus.list == Phase::Pending);
@@ -142,8 +143,17 @@ fn panes_never_overlap_nor_leave_the_screen() {
         for (width, height) in (0..250).flat_map(|width| (0..80).map(move |height| (width, height))) {
             let layout = layout(Size { width, height }, focus);
             let screen = Rect::new(0, 0, width, height);
-            let parts = [layout.header, layout.states, layout.output, layout.divide, layout.message, layout.hints];
-            let parts: Vec<Rect> = parts.into_iter().chain(layout.lists).filter(|part| !part.is_empty()).collect();
+            let parts = [
+                layout.header,
+                layout.numbers,
+                layout.states,
+                layout.output,
+                layout.detail,
+                layout.message,
+                layout.hints,
+            ];
+            let parts: Vec<Rect> =
+                parts.into_iter().chain(layout.divides).chain(layout.lists).filter(|part| !part.is_empty()).collect();
             for (nth, part) in parts.iter().enumerate() {
                 assert_eq!(screen.intersection(*part), *part, "{width}x{height}");
                 let clash = parts[nth + 1..].iter().any(|other| part.intersects(*other));

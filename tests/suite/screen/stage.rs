@@ -152,6 +152,7 @@ impl Stage {
                         self.link.obey(Request::Attend { runs, grow: false }, self.now);
                     }
                     Effect::Turn { job, from, way } => self.link.obey(Request::Turn { job, from, way }, self.now),
+                    Effect::Runs { job } => self.link.obey(Request::Runs { job }, self.now),
                     Effect::Window(size) => self.link.obey(Request::Window(size), self.now),
                     Effect::Reread => self.rereads += 1,
                     Effect::Edit(spot) => self.edits.push(spot),
@@ -173,12 +174,16 @@ impl Stage {
 
     /// The worker starts the next job of a queue.
     pub(crate) fn start(&mut self, queue: &str) -> (JobId, RunId) {
+        self.try_start(queue).expect("a job is ready")
+    }
+
+    /// The same, if a job is ready.
+    pub(crate) fn try_start(&mut self, queue: &str) -> Option<(JobId, RunId)> {
         let events = self.elsewhere(&[Command::Claim { worker: self.worker, queues: Some(vec![queue.into()]) }]);
-        let started = events.iter().find_map(|event| match event {
+        events.iter().find_map(|event| match event {
             Event::Started { job, run } => Some((*job, run.id)),
             _ => None,
-        });
-        started.expect("a job is ready")
+        })
     }
 
     /// The run prints something.
