@@ -12,16 +12,12 @@ use tracing_subscriber::filter::LevelFilter;
 
 use super::args::Process;
 use super::error::complain;
-use super::record::took;
 use super::site::OpenSite;
-use super::{CliError, Exit, signals};
+use super::{CliError, Exit, line, signals};
 use crate::model::{Command, Event, Job, JobId, Ledger, NothingTo, Outcome, QueueId, Recorded, Refusal, Then};
 use crate::store::Store;
 use crate::tui::text;
 use crate::worker::Shift;
-
-/// How much of what a job said a line shows, in cells: a value may be as long as a line of its output.
-const SAID: usize = 120;
 
 /// Processes queues here until nothing more can start in them.
 pub(super) fn process(site: OpenSite, options: &Process) -> Result<Exit, CliError> {
@@ -212,7 +208,9 @@ impl Tally {
         }
         match &recorded.event {
             Event::Started { .. } => self.bar.set_message(text::plain_line(&job.path())),
-            Event::Ended { report, then: Then::Retry { .. }, .. } => self.failed_for_now(&job, &report.outcome),
+            Event::Ended { report, then: then @ Then::Retry { .. }, .. } => {
+                self.failed_for_now(&job, &report.outcome, *then);
+            }
             Event::Ended { report, .. } => self.finished(&job, &report.outcome),
             Event::Skipped { reason, .. } => self.finished(&job, &Outcome::Skipped { reason: reason.clone() }),
             Event::Reopened { .. } => self.reopened(&job),
@@ -221,10 +219,9 @@ impl Tally {
     }
 
     /// It counts when it is finished; until then it is only said.
-    fn failed_for_now(&mut self, job: &Job, outcome: &Outcome) {
+    fn failed_for_now(&mut self, job: &Job, outcome: &Outcome, then: Then) {
         if !self.quiet {
-            let (next, most) = (job.attempt() + 1, job.max_attempts());
-            self.say(&format!("{}  (retry {next}/{most})", line(job, outcome)));
+            self.say(&line::ended(job, outcome, then));
         }
     }
 
@@ -253,7 +250,7 @@ impl Tally {
         if self.quiet && *outcome == Outcome::Succeeded {
             return;
         }
-        self.say(&line(job, outcome));
+        self.say(&line::of(job, outcome));
     }
 
     /// The last line: how many of each outcome.
@@ -278,20 +275,4 @@ impl Tally {
             Exit::JobFailed
         }
     }
-}
-
-/// `build/lint  succeeded  1.2s  no warnings`
-fn line(job: &Job, outcome: &Outcome) -> String {
-    let ran = job.last_run.as_deref().filter(|_| !matches!(outcome, Outcome::Skipped { .. }));
-    let took = ran.and_then(took).map(text::duration).unwrap_or_default();
-    let said = match (outcome, &job.value) {
-        (Outcome::Failed(failure), _) => text::plain_line(&failure.message),
-        (Outcome::Skipped { reason }, _) => text::plain_line(reason),
-        (Outcome::Succeeded, Some(value)) => {
-            text::plain_line(&value.as_str().map_or_else(|| value.to_string(), str::to_owned))
-        }
-        _ => String::new(),
-    };
-    let said = text::fit(&said, SAID, text::ELLIPSIS);
-    format!("{}  {outcome}  {took}  {said}", text::plain_line(&job.path())).trim_end().to_owned()
 }

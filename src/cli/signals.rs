@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::thread;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -11,14 +11,19 @@ use signal_hook::iterator::Signals;
 use super::Exit;
 use crate::worker::Urgency;
 
-/// Whether a signal has come since.
+/// Which signal has come first since; 0 for none.
 #[derive(Clone, Default)]
-pub(super) struct Interrupted(Arc<AtomicBool>);
+pub(super) struct Interrupted(Arc<AtomicI32>);
 
 impl Interrupted {
     /// Whether one has come.
     pub(super) fn yes(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.load(Ordering::Relaxed) != 0
+    }
+
+    /// Whether it was TERM: the usual way to end a service, which is no failure of it.
+    pub(super) fn by_term(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == SIGTERM
     }
 }
 
@@ -29,10 +34,12 @@ pub(super) fn watch(leave: impl Fn(Urgency) + Send + 'static) -> io::Result<Inte
     let interrupted = Interrupted::default();
     let seen = interrupted.clone();
     thread::spawn(move || {
-        for (nth, _) in signals.forever().enumerate() {
-            seen.0.store(true, Ordering::Relaxed);
+        for (nth, signal) in signals.forever().enumerate() {
             match nth {
-                0 => leave(Urgency::Soon),
+                0 => {
+                    seen.0.store(signal, Ordering::Relaxed);
+                    leave(Urgency::Soon);
+                }
                 1 => leave(Urgency::Now),
                 _ => std::process::exit(Exit::Interrupted as i32),
             }

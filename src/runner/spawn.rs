@@ -40,6 +40,8 @@ pub(super) fn spawn(launch: &Launch, terminal: Terminal, sole: bool) -> Result<S
     if script.setup.pty {
         terminal::describe(&mut command);
     }
+    // Where this process tells a service manager how it is: a job is no service.
+    command.env_remove("NOTIFY_SOCKET");
     for (name, value) in &*variables {
         match value {
             Some(value) => command.env(name, value),

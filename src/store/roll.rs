@@ -57,6 +57,11 @@ impl Folder {
         Pid::from_raw(process.parse().ok()?).filter(|_| there.trim_end() == here)
     }
 
+    /// Whether `worker` has said here that it is alive, and has not taken it back: it may have died since.
+    pub fn has_sign_of(&self, worker: WorkerId) -> bool {
+        self.sign(worker).exists()
+    }
+
     /// The workers that have said that they are alive, and may have died since.
     pub(super) fn signs_of_life(&self) -> Vec<WorkerId> {
         let entries = fs::read_dir(self.workers()).into_iter().flatten().flatten();

@@ -8,7 +8,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::process::{Pid, test_kill_process};
 
-use super::office::host;
 use super::{Office, WorkerError, bury_the_dead, environment};
 use crate::model::{Mode, QueueId, State};
 use crate::store::{Store, StoreError};
@@ -44,8 +43,7 @@ const BIRTH: Duration = Duration::from_secs(5);
 /// work or is no longer on the list.
 pub fn hire(store: &mut dyn Store, office: &Office) -> Result<(), WorkerError> {
     bury_the_dead(store, office)?;
-    let host = host();
-    let at_work = store.workers()?.iter().any(|worker| worker.host == host && worker.queues.is_none());
+    let at_work = store.workers()?.iter().any(|worker| office.has(worker) && worker.queues.is_none());
     if !at_work {
         start(office)?;
     }
@@ -101,8 +99,8 @@ fn start(office: &Office) -> Result<u32, WorkerError> {
         .arg(office.state.path())
         .args(["worker", "--exit-when-idle", "--detached"])
         .current_dir(office.home());
-    // It may be a job that hires: the worker is no part of it.
-    for name in environment::NAMES {
+    // It may be a job or a service that hires: the worker is no part of it.
+    for name in environment::NAMES.into_iter().chain(["NOTIFY_SOCKET"]) {
         worker.env_remove(name);
     }
     let mut worker =

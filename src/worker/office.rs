@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::model::Worker;
 use crate::store::Folder;
 
 /// A site's places on this machine, and who can be hired there.
@@ -19,6 +20,12 @@ impl Office {
     /// The folder of `jobs.yaml`: jobs run here unless they say otherwise.
     pub fn home(&self) -> &Path {
         self.file.parent().unwrap_or(Path::new("."))
+    }
+
+    /// Whether a worker is on this machine: by the machine's name, or, from a container that has another, by the sign of
+    /// life in the state folder that they share.
+    pub(super) fn has(&self, worker: &Worker) -> bool {
+        worker.host == host() || self.state.has_sign_of(worker.id)
     }
 }
 

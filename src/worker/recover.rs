@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use chrono::Utc;
 
-use super::office::host;
 use super::{Office, WorkerError, environment};
 use crate::crash;
 use crate::model::{Command, Event, Job, RunId, Worker, WorkerId};
@@ -25,8 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Finds the workers of this machine whose process is gone, and ends their runs as interrupted.
 pub fn bury_the_dead(store: &mut dyn Store, office: &Office) -> Result<Buried, WorkerError> {
-    let host = host();
-    let dead = |worker: &Worker| worker.host == host && !office.state.worker_lives(worker.id);
+    let dead = |worker: &Worker| office.has(worker) && !office.state.worker_lives(worker.id);
     let mut buried = Buried::default();
     if !store.workers()?.iter().any(dead) {
         return Ok(buried);

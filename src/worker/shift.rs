@@ -135,6 +135,11 @@ impl Shift {
         })
     }
 
+    /// The number of this worker.
+    pub fn worker(&self) -> WorkerId {
+        self.id
+    }
+
     /// A way to make the worker leave from another thread, a signal handler's say.
     pub fn leave(&self) -> impl Fn(Urgency) + Send + 'static {
         let caller = self.caller();

@@ -25,5 +25,6 @@ mod runner;
 mod scenarios;
 mod screen;
 mod seed;
+mod service;
 mod terminal;
 mod trees;

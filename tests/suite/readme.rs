@@ -31,7 +31,7 @@ fn shows(name: &str, expected: &str) {
 }
 
 /// The first block of code in this language that stands after `mark`.
-fn block(mark: &str, language: &str) -> String {
+pub(crate) fn block(mark: &str, language: &str) -> String {
     let readme = fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
     let (_, after) = readme.split_once(mark).unwrap();
     let (_, code) = after.split_once(&format!("```{language}\n")).unwrap();

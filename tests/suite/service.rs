@@ -1,0 +1,157 @@
+//! `setlist worker` as a service: what it tells its manager, how it leaves, and that it can be the first process of a
+//! container.
+
+use std::fs;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::process::{Child, Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
+
+use crate::readme::block;
+use crate::room::{PATIENCE, Room, SETLIST, Said, wait_for};
+
+/// A job that takes a moment to end well, one that fails, and one that says who listens to services.
+const SERVED: &str = "\
+queues:
+  q:
+    parallel: 2
+    jobs:
+      - {id: long, run: \"trap 'echo tidied; exit 7' TERM; touch up; while :; do sleep 0.01 || :; done\"}
+      - {id: bad, run: exit 3}
+      - {id: nosy, run: 'echo ${NOTIFY_SOCKET-nobody}'}
+";
+
+/// A service manager, as far as a service sees one.
+struct Manager(UnixDatagram);
+
+impl Manager {
+    fn at(address: &SocketAddr) -> Self {
+        let socket = UnixDatagram::bind_addr(address).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self(socket)
+    }
+
+    /// Waits for a message like that.
+    #[track_caller]
+    fn hears(&self, wanted: &str) -> String {
+        let mut heard = Vec::new();
+        let mut buffer = [0; 4096];
+        loop {
+            let len = self.0.recv(&mut buffer).unwrap_or_else(|error| panic!("{wanted:?} after {heard:?}: {error}"));
+            let text = String::from_utf8(buffer[..len].to_vec()).unwrap();
+            if text.contains(wanted) {
+                return text;
+            }
+            heard.push(text);
+        }
+    }
+}
+
+fn signal(process: &Child, signal: Signal) {
+    kill_process(Pid::from_child(process), signal).unwrap();
+}
+
+#[test]
+fn a_manager_hears_how_it_is() {
+    let room = Room::with(SERVED);
+    let path = room.join("notify");
+    let abstract_name = format!("setlist-test-{}", std::process::id());
+    for (name, address) in [
+        (path.to_str().unwrap().to_owned(), SocketAddr::from_pathname(&path).unwrap()),
+        (format!("@{abstract_name}"), SocketAddr::from_abstract_name(&abstract_name).unwrap()),
+    ] {
+        let manager = Manager::at(&address);
+        let mut worker = room.command(&["worker"]);
+        let worker = worker.env("NOTIFY_SOCKET", &name).stderr(Stdio::piped()).spawn().unwrap();
+        let ready = manager.hears("READY=1");
+        assert!(ready.contains("STATUS=ready: 1 queue of /") && ready.ends_with("/jobs.yaml"), "{ready}");
+        room.ok(&["retry", "q/bad", "q/nosy"]);
+        let status = manager.hears("1 run succeeded, 1 did not");
+        assert_eq!(status, "STATUS=0 running, 1 run succeeded, 1 did not");
+        assert_eq!(room.job("q/nosy")["value"], json!("nobody"));
+        signal(&worker, Signal::TERM);
+        manager.hears("STOPPING=1");
+        let said = Said::of(&worker.wait_with_output().unwrap());
+        assert_eq!(said.code, Some(0), "{said:?}");
+        for line in ["ready: 1 queue of /", "WARN q/bad  failed  ", "INFO q/nosy  succeeded  ", "INFO left; 1 run suc"]
+        {
+            assert_eq!(said.err.matches(line).count(), 1, "{line}: {said:?}");
+        }
+    }
+}
+
+#[test]
+fn told_to_leave_it_stops_what_runs_and_records_it() {
+    for (how, code) in [(Signal::TERM, 0), (Signal::INT, 130)] {
+        let room = Room::with(SERVED);
+        let worker = room.command(&["worker"]).stderr(Stdio::piped()).spawn().unwrap();
+        wait_for("the worker", || room.ok(&["status", "--json"]).contains("\"workers\":1").then_some(()));
+        room.ok(&["retry", "q/long"]);
+        wait_for("the job", || room.join("up").exists().then_some(()));
+        signal(&worker, how);
+        let said = Said::of(&worker.wait_with_output().unwrap());
+        assert_eq!(said.code, Some(code), "{said:?}");
+        assert!(said.err.contains("leaving: what runs is stopped"), "{said:?}");
+        let long = room.job("q/long");
+        assert_eq!((&long["outcome"], &long["exit_code"]), (&json!("interrupted"), &json!(7)));
+        assert_eq!(room.ok(&["log", "q/long"]), "tidied\n");
+        assert!(room.ok(&["status", "--json"]).contains("\"workers\":0"));
+    }
+}
+
+#[test]
+fn the_first_process_of_a_container_takes_in_orphans_and_is_found_dead_from_outside() {
+    let options = ["-r", "-p", "-u", "-f", "--mount-proc", "--kill-child"];
+    let possible = Command::new("unshare").args(options).arg("true").stderr(Stdio::null()).status();
+    if !possible.is_ok_and(|status| status.success()) {
+        eprintln!("SKIPPED: no container can be made here (unshare -r -p)");
+        return;
+    }
+    let room = Room::with(
+        "\
+queues:
+  q:
+    - {id: orphan, run: '(sleep 0 &) ; (sleep 0.01 &)'}
+    - {id: look, run: 'hostname; while grep -qs \"^State:.Z\" /proc/[0-9]*/status; do sleep 0.01; done', timeout: 20s}
+    - {id: long, run: 'touch up; sleep 600'}
+",
+    );
+    let mut container = Command::new("unshare");
+    room.furnish(&mut container);
+    container.args(options).args(["sh", "-c", "hostname within && exec \"$0\" worker", SETLIST]);
+    let mut container = container.stderr(Stdio::null()).spawn().unwrap();
+    wait_for("the worker", || room.ok(&["status", "--json"]).contains("\"workers\":1").then_some(()));
+    // It is asked from outside, and no other worker is hired beside the one within.
+    room.ok(&["retry", "q/orphan"]);
+    room.until("q/orphan", |job| job["outcome"] == json!("succeeded"));
+    room.ok(&["retry", "q/look", "q/long"]);
+    let look = room.until("q/look", |job| job["state"] == json!("finished"));
+    assert_eq!((&look["outcome"], &room.ok(&["log", "q/look"])[..]), (&json!("succeeded"), "within\n"));
+    wait_for("the job", || room.join("up").exists().then_some(()));
+    container.kill().unwrap();
+    container.wait().unwrap();
+    room.until("q/long", |job| job["outcome"] == json!("interrupted"));
+}
+
+#[test]
+fn the_unit_file_is_sound() {
+    let unit = block("## As a service", "ini").replace("%h/.cargo/bin/setlist", SETLIST);
+    assert!(unit.contains(SETLIST) && unit.contains("Type=notify") && unit.contains("KillMode=mixed"), "{unit}");
+    let room = Room::with(SERVED);
+    room.write("setlist.service", &unit);
+    let verified = Command::new("systemd-analyze").arg("verify").arg(room.join("setlist.service")).output();
+    let Ok(verified) = verified else {
+        eprintln!("SKIPPED: there is no systemd-analyze here");
+        return;
+    };
+    let said = Said::of(&verified);
+    assert!(said.code == Some(0) && !said.err.contains("setlist.service"), "{said:?}");
+    // What it runs is a command line that the program takes.
+    let line = unit.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap();
+    let words = shlex::split(&line.replace("%h/app", room.path().to_str().unwrap())).unwrap();
+    let mut worker = room.command(&words[1..].iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(worker.arg("--exit-when-idle").stderr(Stdio::null()).status().unwrap().code(), Some(0));
+    assert!(fs::exists(room.join(".setlist")).unwrap());
+}
