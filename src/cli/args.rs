@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::ArgValueCandidates;
 
+use super::completions::{Shell, jobs, queues, targets};
+use super::examples::{ADD, COMPLETIONS, LIST, LOG, MAN, PROCESS, RETRY, WAIT, WORKER};
 use super::terms::TermArgs;
 use crate::tui::theme::ThemeName;
 
@@ -21,6 +24,7 @@ use crate::tui::theme::ThemeName;
 )]
 pub(super) struct Cli {
     /// Queue to show first.
+    #[arg(add = ArgValueCandidates::new(queues))]
     pub queue: Option<String>,
     #[command(flatten)]
     pub site: SiteArgs,
@@ -42,7 +46,7 @@ pub(super) struct TasteArgs {
 }
 
 /// Which site, and how to speak of it.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub(super) struct SiteArgs {
     /// The jobs.yaml to use, instead of the nearest one.
     #[arg(short, long, global = true, value_name = "FILE", env = "SETLIST_FILE")]
@@ -66,9 +70,10 @@ pub(super) struct SiteArgs {
 }
 
 /// When to do something that suits a terminal only.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum When {
     /// On a terminal, unless `NO_COLOR` is set.
+    #[default]
     Auto,
     /// Always.
     Always,
@@ -86,50 +91,119 @@ pub(super) enum Command {
         path: Option<PathBuf>,
     },
     /// Process queues in the foreground: a line per finished job, counts at the end.
+    #[command(after_help = PROCESS)]
     Process(Process),
     /// Add jobs to a queue, which is created if it isn't there; prints their numbers.
+    #[command(after_help = ADD)]
     Add(Box<Add>),
     /// Show queues with their state and counts.
     Status {
         /// Queues to show; all where none is named.
+        #[arg(add = ArgValueCandidates::new(queues))]
         queues: Vec<String>,
+        /// The queues of all sites that can be reached from here, the nearest first.
+        #[arg(long, conflicts_with = "queues")]
+        all: bool,
         /// One JSON object a line.
         #[arg(long)]
         json: bool,
     },
     /// List jobs.
+    #[command(after_help = LIST)]
     List(List),
     /// Show one job with its runs.
     Show {
         /// `queue/name` or a number.
+        #[arg(add = ArgValueCandidates::new(jobs))]
         job: String,
         /// One JSON object.
         #[arg(long)]
         json: bool,
     },
-    /// Print what a job wrote.
+    /// Print what jobs wrote.
+    #[command(after_help = LOG)]
     Log(Log),
     /// Run jobs again, or now, whatever their queue does.
+    #[command(after_help = RETRY)]
     Retry {
-        /// Jobs: `queue/name` or numbers.
-        #[arg(required_unless_present = "failed")]
+        /// Jobs: `queue/name` or numbers; with --failed, queues.
+        #[arg(required_unless_present = "failed", add = ArgValueCandidates::new(targets))]
         jobs: Vec<String>,
-        /// All jobs that failed or were interrupted.
-        #[arg(long, conflicts_with = "jobs")]
+        /// All jobs that failed or were interrupted, of these queues or of all.
+        #[arg(long)]
         failed: bool,
+        /// The jobs as JSON, an object a line.
+        #[arg(long)]
+        json: bool,
     },
     /// Cancel pending jobs; stop running ones (TERM, and KILL after their grace).
     Cancel {
-        /// Jobs: `queue/name` or numbers.
-        #[arg(required = true)]
-        jobs: Vec<String>,
+        #[command(flatten)]
+        jobs: Jobs,
         /// KILL running ones at once.
         #[arg(long)]
         kill: bool,
     },
+    /// Take pending or finished jobs out of their queues; `restore` puts them back.
+    Remove(Jobs),
+    /// Put jobs back that were removed.
+    Restore(Jobs),
+    /// Take all finished or pending jobs out of queues.
+    Clear {
+        /// Queues to clear; all where none is named.
+        #[arg(add = ArgValueCandidates::new(queues))]
+        queues: Vec<String>,
+        /// What has finished.
+        #[arg(long, required_unless_present = "pending")]
+        finished: bool,
+        /// What is pending.
+        #[arg(long)]
+        pending: bool,
+    },
+    /// Make finished jobs pending again, without running them.
+    Reset {
+        /// Queues, for all that has finished in them, or jobs.
+        #[arg(required = true, value_name = "QUEUE|JOB", add = ArgValueCandidates::new(targets))]
+        names: Vec<String>,
+        /// The jobs as JSON, an object a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Start nothing new in queues; what runs goes on to its end.
+    Pause {
+        /// Queues to pause; all that are processed where none is named.
+        #[arg(add = ArgValueCandidates::new(queues))]
+        queues: Vec<String>,
+    },
+    /// Go on with queues that are paused, or were stopped by a failure.
+    Resume {
+        /// Queues to go on with; all that are paused where none is named.
+        #[arg(add = ArgValueCandidates::new(queues))]
+        queues: Vec<String>,
+    },
+    /// Wait until jobs have finished; exit with 1 if one of them did not succeed.
+    #[command(after_help = WAIT)]
+    Wait(Wait),
+    /// Print what has a shell complete queues, jobs and options.
+    #[command(after_help = COMPLETIONS)]
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Print the manual page, of the program or of a command.
+    #[command(after_help = MAN)]
+    Man {
+        /// The command.
+        command: Option<String>,
+        /// Write all pages into this folder instead.
+        #[arg(long, value_name = "DIR", conflicts_with = "command")]
+        dir: Option<PathBuf>,
+    },
     /// Run jobs for whoever asks, in the foreground.
+    #[command(after_help = WORKER)]
     Worker {
         /// Queues to serve; all where none is named.
+        #[arg(add = ArgValueCandidates::new(queues))]
         queues: Vec<String>,
         /// Leave when there is nothing more to do.
         #[arg(long)]
@@ -141,15 +215,23 @@ pub(super) enum Command {
 }
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(super) struct Process {
     /// Queues to process; all where none is named.
+    #[arg(add = ArgValueCandidates::new(queues))]
     pub queues: Vec<String>,
-    /// Say what would run, in order, and run nothing.
+    /// Run one job only: the next one that waits for nothing else.
+    #[arg(long)]
+    pub next: bool,
+    /// Say what would run, in order, and why each waits; run nothing.
     #[arg(long)]
     pub dry_run: bool,
-    /// No progress bar and no lines for jobs that succeed.
+    /// Say nothing but what did not succeed: for cron.
     #[arg(short, long)]
     pub quiet: bool,
+    /// The jobs as JSON when they have finished, an object a line.
+    #[arg(long)]
+    pub json: bool,
     /// Answer yes to what jobs ask before they run.
     #[arg(short, long)]
     pub yes: bool,
@@ -158,6 +240,7 @@ pub(super) struct Process {
 #[derive(Debug, Args)]
 pub(super) struct Add {
     /// The queue.
+    #[arg(add = ArgValueCandidates::new(queues))]
     pub queue: String,
     /// What people call the job.
     #[arg(long, default_value = "")]
@@ -185,25 +268,56 @@ pub(super) struct Add {
     /// Ask for the jobs to run at once, whatever the queue does.
     #[arg(long)]
     pub now: bool,
+    /// The jobs as JSON, an object a line, instead of their numbers.
+    #[arg(long)]
+    pub json: bool,
     /// The program and its arguments, run without a shell.
     #[arg(last = true, value_name = "CMD")]
     pub command: Vec<String>,
 }
 
+/// Jobs that something is done to.
+#[derive(Debug, Args)]
+pub(super) struct Jobs {
+    /// Jobs: `queue/name` or numbers.
+    #[arg(required = true, value_name = "JOB", add = ArgValueCandidates::new(jobs))]
+    pub jobs: Vec<String>,
+    /// The jobs as JSON, an object a line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Wait {
+    /// Queues, whose jobs have to finish, or single jobs; all queues where none is named.
+    #[arg(value_name = "QUEUE|JOB", add = ArgValueCandidates::new(targets))]
+    pub names: Vec<String>,
+    /// Wait no longer than this (`90s`, `10m`), and exit with 1.
+    #[arg(long, value_name = "DURATION")]
+    pub timeout: Option<humantime::Duration>,
+    /// Print nothing.
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// The queues and jobs as JSON, an object a line.
+    #[arg(long)]
+    pub json: bool,
+}
+
 #[derive(Debug, Args)]
 pub(super) struct List {
     /// Queues to list; all where none is named.
+    #[arg(add = ArgValueCandidates::new(queues))]
     pub queues: Vec<String>,
     // Here `--state` filters; the same id keeps the global option from being added under that name.
     /// Where the state is kept, instead of `.setlist` beside the file (`--state` before the command).
     #[arg(id = "state_dir", long = "state-dir", value_name = "DIR")]
     _state_dir: Option<PathBuf>,
-    /// Only jobs in this state or with this outcome (`pending`, `running`, `finished`, `failed`, …).
-    #[arg(long)]
-    pub state: Option<StateFilter>,
-    /// Only jobs with this tag.
-    #[arg(long)]
-    pub tag: Option<String>,
+    /// Only jobs in this state or with this outcome; several with commas between them.
+    #[arg(long, value_delimiter = ',')]
+    pub state: Vec<StateFilter>,
+    /// Only jobs with this tag, or one of several with commas between them.
+    #[arg(long, value_delimiter = ',')]
+    pub tag: Vec<String>,
     /// Only jobs that were added or finished within this long (`1h`, `2days`).
     #[arg(long, value_name = "DURATION")]
     pub since: Option<humantime::Duration>,
@@ -228,13 +342,14 @@ pub(super) enum StateFilter {
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(super) struct Log {
-    /// `queue/name` or a number.
-    pub job: String,
+    /// Jobs: `queue/name` or numbers; a queue means all of its jobs. Of several, each line says whose it is.
+    #[arg(required = true, value_name = "JOB|QUEUE", add = ArgValueCandidates::new(targets))]
+    pub names: Vec<String>,
     // Here `-f` means follow; the same id keeps the global option from being added with its short form.
     #[arg(id = "file", long, hide = true)]
     _file: Option<PathBuf>,
-    /// Go on until the job has finished.
-    #[arg(short, long)]
+    /// Go on until all of them have finished; of queues, what runs now and from now on.
+    #[arg(short, long, conflicts_with = "run")]
     pub follow: bool,
     /// Of this attempt (1 is the first), instead of the latest.
     #[arg(long, value_name = "N")]

@@ -1,155 +1,116 @@
-//! `setlist add`, `retry` and `cancel`: commands that change jobs.
+//! `setlist retry`, `cancel`, `remove`, `restore` and `reset`: commands that change jobs.
 
-use std::collections::BTreeMap;
-use std::io::{self, BufRead, BufWriter, Write};
-use std::sync::Arc;
+use std::io::{self, BufWriter, Write};
 
-use anyhow::Context;
+use chrono::Utc;
 
-use super::args::Add;
 use super::error::complain;
+use super::record::{JobRecord, print};
 use super::site::OpenSite;
 use super::{CliError, Exit};
-use crate::model::{Command, Definition, Event, Job, JobId, Mode, Outcome, QueueId, QueueView, Script, Stop, Terms};
+use crate::model::{Command, Event, Job, JobId, Outcome, Phase, Stop};
 use crate::tui::text;
 
-/// Appends jobs and prints their numbers.
-pub(super) fn add(site: OpenSite, options: &Add) -> Result<Exit, CliError> {
+/// Asks for jobs to run, once more or for the first time. Of all that `failed`, the names are queues.
+pub(super) fn retry(site: OpenSite, names: &[String], failed: bool, json: bool) -> Result<Exit, CliError> {
     let mut site = site.sound()?;
-    let queue = QueueId::from(options.queue.as_str());
-    let now = options.now;
-    let scripts = scripts(options)?;
-    let terms = Arc::new(options.terms.terms(&mut site, &queue)?);
-    let define = |script| define(script, options, &terms);
-    let jobs: Vec<_> = scripts.into_iter().map(define).collect::<Result<_, _>>()?;
+    let jobs = if failed { in_queues(&mut site, names, went_wrong)? } else { site.jobs(names)? };
     if jobs.is_empty() {
-        return Err(CliError::Usage("nothing to add: standard input is empty".to_owned()));
-    }
-    if options.timeout.is_some_and(|timeout| timeout.is_zero()) {
-        return Err(CliError::Usage("a timeout must be at least a millisecond".to_owned()));
-    }
-    let events = site.submit(Command::Add { queue: queue.clone(), jobs })?;
-    let added: Vec<JobId> =
-        events.iter().filter_map(|event| if let Event::Added { job } = event { Some(job.id) } else { None }).collect();
-    if now {
-        let commands: Vec<_> = added.iter().map(|job| Command::Run { job: *job }).collect();
-        site.store.execute(&commands, chrono::Utc::now())?;
-    }
-    let processing = |known: &QueueView| known.id == queue && known.mode == Mode::Processing;
-    if now || site.store.queues()?.iter().any(processing) {
-        site.hire()?;
-    }
-    // Last, so that nobody who has stopped reading keeps the jobs from being run.
-    let mut out = BufWriter::new(io::stdout().lock());
-    for id in &added {
-        writeln!(out, "{id}")?;
-    }
-    out.flush()?;
-    Ok(Exit::Fine)
-}
-
-/// Asks for jobs to run, once more or for the first time.
-pub(super) fn retry(site: OpenSite, names: &[String], failed: bool) -> Result<Exit, CliError> {
-    let mut site = site.sound()?;
-    let jobs = if failed {
-        let ledger = site.ledger()?;
-        let mut jobs: Vec<Job> = ledger.jobs().filter(|job| went_wrong(job)).cloned().collect();
-        jobs.sort_by_key(|job| job.id);
-        jobs
-    } else {
-        names.iter().map(|name| site.job(name)).collect::<Result<_, _>>()?
-    };
-    if jobs.is_empty() {
-        writeln!(io::stdout(), "no job has failed")?;
+        complain("no job has failed");
         return Ok(Exit::Fine);
     }
-    let asked = each(&mut site, &jobs, |job| Command::Run { job }, |_| "will run");
+    let asked = each(&mut site, &jobs, json, |job| Command::Run { job }, |_| "will run");
     // What was accepted is to run whatever became of the rest.
     site.hire()?;
     asked
 }
 
 /// Cancels pending jobs and stops running ones.
-pub(super) fn cancel(mut site: OpenSite, names: &[String], kill: bool) -> Result<Exit, CliError> {
+pub(super) fn cancel(mut site: OpenSite, names: &[String], kill: bool, json: bool) -> Result<Exit, CliError> {
     let stop = if kill { Stop::Kill } else { Stop::Terminate };
-    let jobs: Vec<Job> = names.iter().map(|name| site.job(name)).collect::<Result<_, _>>()?;
+    let jobs = site.jobs(names)?;
     let done = |events: &[Event]| match events.iter().any(|event| matches!(event, Event::StopAsked { .. })) {
         true if kill => "is killed",
         true => "is told to stop",
         false => "cancelled",
     };
-    let exit = each(&mut site, &jobs, |job| Command::Cancel { job, stop }, done)?;
+    let exit = each(&mut site, &jobs, json, |job| Command::Cancel { job, stop }, done)?;
     site.close(exit)
+}
+
+/// Takes jobs out of their queues.
+pub(super) fn remove(mut site: OpenSite, names: &[String], json: bool) -> Result<Exit, CliError> {
+    let jobs = site.jobs(names)?;
+    let exit = each(&mut site, &jobs, json, |job| Command::Remove { jobs: vec![job] }, |_| "removed")?;
+    site.close(exit)
+}
+
+/// Puts jobs back that were taken out.
+pub(super) fn restore(mut site: OpenSite, names: &[String], json: bool) -> Result<Exit, CliError> {
+    let jobs = site.jobs(names)?;
+    let exit = each(&mut site, &jobs, json, |job| Command::Restore { jobs: vec![job] }, |_| "is back")?;
+    site.close(exit)
+}
+
+/// Makes finished jobs pending again, all of a queue or single ones, without running them.
+pub(super) fn reset(site: OpenSite, names: &[String], json: bool) -> Result<Exit, CliError> {
+    let mut site = site.sound()?;
+    let ledger = site.ledger()?;
+    let mut jobs = Vec::new();
+    for name in names {
+        match ledger.queue(&name.as_str().into()) {
+            Some(queue) => jobs.extend(queue.finished.iter().filter_map(|id| ledger.job(*id)).cloned()),
+            None => jobs.extend(site.jobs(std::slice::from_ref(name))?),
+        }
+    }
+    if jobs.is_empty() {
+        complain("nothing is finished there");
+        return Ok(Exit::Fine);
+    }
+    each(&mut site, &jobs, json, |job| Command::Reset { job }, |_| "is pending")
+}
+
+/// The jobs of these queues, or of all, that are `wanted`, in the order in which they were added.
+fn in_queues(site: &mut OpenSite, names: &[String], wanted: impl Fn(&Job) -> bool) -> Result<Vec<Job>, CliError> {
+    let ledger = site.ledger()?;
+    let queues = site.queues(&ledger, names)?;
+    let mut jobs: Vec<Job> = ledger.jobs().filter(|job| wanted(job) && queues.contains(&job.queue)).cloned().collect();
+    jobs.sort_by_key(|job| job.id);
+    Ok(jobs)
 }
 
 /// Submits a command for each job in one transaction, and says what became of each.
 fn each(
     site: &mut OpenSite,
     jobs: &[Job],
+    json: bool,
     command: impl Fn(JobId) -> Command,
     done: impl Fn(&[Event]) -> &'static str,
 ) -> Result<Exit, CliError> {
     let commands: Vec<_> = jobs.iter().map(|job| command(job.id)).collect();
-    let answers = site.store.execute(&commands, chrono::Utc::now())?;
+    let answers = site.store.execute(&commands, Utc::now())?;
+    let mut out = BufWriter::new(io::stdout().lock());
     let mut exit = Exit::Fine;
     for (job, answer) in jobs.iter().zip(answers) {
         let path = text::plain_line(&job.path());
         match answer {
-            Ok(events) => writeln!(io::stdout(), "{}  {path}  {}", job.id, done(&events))?,
+            Ok(_) if json => {
+                if let Some(job) = site.store.job(job.id)? {
+                    print(&mut out, &JobRecord::of(&job, None, Utc::now()))?;
+                }
+            }
+            Ok(events) => writeln!(out, "{}  {path}  {}", job.id, done(&events))?,
             Err(refusal) => {
                 complain(&format!("{path}: {refusal}"));
                 exit = Exit::Usage;
             }
         }
     }
+    out.flush()?;
     Ok(exit)
 }
 
 fn went_wrong(job: &Job) -> bool {
     matches!(job.outcome(), Some(Outcome::Failed(_) | Outcome::Interrupted))
-        || (job.outcome().is_none() && job.failure().is_some() && job.running().is_none())
-}
-
-fn scripts(options: &Add) -> Result<Vec<Script>, CliError> {
-    if let Some(text) = &options.script {
-        if text.trim().is_empty() {
-            return Err(CliError::Usage("the script is empty".to_owned()));
-        }
-        return Ok(vec![Script::shell(text)]);
-    }
-    if options.stdin {
-        let lines = io::stdin().lock().lines().collect::<Result<Vec<_>, _>>();
-        let lines = lines.context("standard input can't be read")?;
-        return Ok(lines.iter().map(|line| line.trim()).filter(|line| !line.is_empty()).map(Script::shell).collect());
-    }
-    if options.command.first().is_some_and(String::is_empty) {
-        return Err(CliError::Usage("the program's name is empty".to_owned()));
-    }
-    if options.command.is_empty() {
-        let usage = "say what to run: `setlist add QUEUE -- CMD…`, `--script TEXT` or `--stdin`";
-        return Err(CliError::Usage(usage.to_owned()));
-    }
-    Ok(vec![Script::command(&options.command)])
-}
-
-fn define(mut script: Script, options: &Add, terms: &Arc<Terms>) -> Result<Arc<Definition>, CliError> {
-    // A command runs where it was typed, as in a shell.
-    let here = std::env::current_dir().context("can't tell the working directory")?;
-    let setup = script.setup_mut();
-    setup.cwd = Some(options.cwd.as_ref().map_or_else(|| here.clone(), |cwd| here.join(cwd)));
-    setup.timeout = options.timeout.map(Into::into);
-    options.terms.set_up(setup, &here);
-    setup.env = options.env.iter().map(|pair| variable(pair)).collect::<Result<BTreeMap<_, _>, _>>()?;
-    let mut definition = Definition::new(script);
-    definition.title.clone_from(&options.title);
-    definition.tags.clone_from(&options.tag);
-    definition.terms = Arc::clone(terms);
-    Ok(Arc::new(definition))
-}
-
-fn variable(pair: &str) -> Result<(String, Option<String>), CliError> {
-    match pair.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), Some(value.to_owned()))),
-        _ => Err(CliError::Usage(format!("--env takes NAME=VALUE, not {pair:?}"))),
-    }
+        || (job.phase() == Phase::Pending && job.failure().is_some())
 }

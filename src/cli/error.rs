@@ -18,6 +18,19 @@ pub(super) enum CliError {
     /// There is no jobs.yaml.
     #[error("there is no jobs.yaml in {} or above it; `setlist init` writes one", .0.display())]
     NoFile(PathBuf),
+    /// The nearest jobs.yaml is somebody else's.
+    #[error(
+        "{} belongs to another user ({owner}), and its jobs would run as you; if you trust it, name it: \
+         `setlist -f {} …`",
+        file.display(),
+        file.display()
+    )]
+    Stranger {
+        /// The file.
+        file: PathBuf,
+        /// The number of its owner.
+        owner: u32,
+    },
     /// The jobs.yaml has errors.
     #[error(transparent)]
     File(#[from] definition::Error),
@@ -42,7 +55,7 @@ impl CliError {
     /// The exit status.
     pub(super) fn exit(&self) -> Exit {
         match self {
-            Self::Usage(_) | Self::NoFile(_) | Self::File(_) | Self::Refused(_) => Exit::Usage,
+            Self::Usage(_) | Self::NoFile(_) | Self::Stranger { .. } | Self::File(_) | Self::Refused(_) => Exit::Usage,
             Self::Store(_) | Self::Worker(WorkerError::Store(_)) => Exit::Store,
             Self::Worker(_) | Self::Output(_) | Self::Other(_) => Exit::JobFailed,
         }
@@ -67,7 +80,8 @@ pub(super) fn complain(text: &str) {
     say(&format!("setlist: {text}"));
 }
 
-fn say(text: &str) {
+/// Writes a line to standard error.
+pub(super) fn say(text: &str) {
     // Where standard error can't be written there is nobody to tell, and the exit status says it all the same.
     let _ = writeln!(io::stderr(), "{text}");
 }

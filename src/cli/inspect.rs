@@ -3,29 +3,50 @@
 use std::io::{self, BufWriter, Write};
 
 use chrono::{DateTime, Local, Utc};
-use serde::Serialize;
-use serde_json::ser::{Formatter, Serializer};
 
 use super::args::{List, StateFilter};
-use super::record::{JobRecord, command, took};
+use super::record::{JobRecord, QueueObject, command, print, took};
 use super::site::OpenSite;
 use super::{CliError, Exit};
-use crate::model::{Job, Ledger, Mode, Need, On, Outcome, Phase, QueueId, QueueRecord, Run, State, Waiting};
+use crate::model::{Job, Need, On, Outcome, Phase, QueueRecord, Run, State, Waiting};
 use crate::tui::text;
 
 /// Queues with their state and counts.
 pub(super) fn status(mut site: OpenSite, names: &[String], json: bool) -> Result<Exit, CliError> {
-    let ledger = site.ledger()?;
     let mut out = BufWriter::new(io::stdout().lock());
+    table(&mut out, &mut site, names, json)?;
+    out.flush()?;
+    drop(out);
+    site.close(Exit::Fine)
+}
+
+/// The same for several sites.
+pub(super) fn all(sites: Vec<OpenSite>, json: bool) -> Result<Exit, CliError> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    for (nth, mut site) in sites.into_iter().enumerate() {
+        if !json {
+            let gap = if nth > 0 { "\n" } else { "" };
+            writeln!(out, "{gap}{}", site.office.file.display())?;
+        }
+        table(&mut out, &mut site, &[], json)?;
+        out.flush()?;
+        site.close(Exit::Fine)?;
+    }
+    Ok(Exit::Fine)
+}
+
+fn table(out: &mut impl Write, site: &mut OpenSite, names: &[String], json: bool) -> Result<(), CliError> {
+    let ledger = site.ledger()?;
     let ids = site.queues(&ledger, names)?;
     let width = ids.iter().map(|id| text::width(id.as_str())).max().unwrap_or(0).max(5);
     if !json {
         writeln!(out, "{}  STATE       PENDING  RUNNING  FINISHED  FAILED", text::pad("QUEUE", width, text::ELLIPSIS))?;
     }
+    let file = site.office.file.to_string_lossy();
     for id in &ids {
         let Some(queue) = ledger.queue(id) else { continue };
         if json {
-            line(&mut out, &QueueLine::of(id, queue, &ledger))?;
+            print(out, &QueueObject::of(id, queue, &ledger, &file))?;
         } else {
             let QueueRecord { mode, pending, running, finished, failed, .. } = queue;
             let name = text::pad(&text::plain_line(id.as_str()), width, text::ELLIPSIS);
@@ -35,9 +56,7 @@ pub(super) fn status(mut site: OpenSite, names: &[String], json: bool) -> Result
             writeln!(out, "{name}  {mode:<10}  {pending:>7}  {running:>7}  {finished:>8}  {failed:>6}{note}")?;
         }
     }
-    out.flush()?;
-    drop(out);
-    site.close(Exit::Fine)
+    Ok(())
 }
 
 /// Jobs, in the order of their queues: finished, running, pending.
@@ -52,7 +71,7 @@ pub(super) fn list(mut site: OpenSite, options: &List) -> Result<Exit, CliError>
         for job in jobs.filter_map(|id| ledger.job(*id)).filter(|job| wanted(job, options, since)) {
             let waiting = ledger.waiting(job);
             if options.json {
-                line(&mut out, &JobRecord::of(job, waiting.as_ref(), now))?;
+                print(&mut out, &JobRecord::of(job, waiting.as_ref(), now))?;
             } else {
                 row(&mut out, job, waiting.as_ref(), now)?;
             }
@@ -72,7 +91,7 @@ pub(super) fn show(mut site: OpenSite, name: &str, json: bool) -> Result<Exit, C
     let now = Utc::now();
     let mut out = BufWriter::new(io::stdout().lock());
     if json {
-        line(&mut out, &JobRecord::of(&job, waiting.as_ref(), now).with_runs(&runs))?;
+        print(&mut out, &JobRecord::of(&job, waiting.as_ref(), now).with_runs(&runs))?;
     } else {
         describe(&mut out, &job, &runs, waiting.map(|waiting| waiting.words(now)))?;
     }
@@ -81,59 +100,8 @@ pub(super) fn show(mut site: OpenSite, name: &str, json: bool) -> Result<Exit, C
     site.close(Exit::Fine)
 }
 
-#[derive(Serialize)]
-struct QueueLine<'a> {
-    queue: &'a str,
-    title: &'a str,
-    state: &'static str,
-    parallel: u32,
-    pending: usize,
-    running: usize,
-    finished: usize,
-    failed: usize,
-    /// How many workers serve it.
-    workers: usize,
-}
-
-impl<'a> QueueLine<'a> {
-    fn of(id: &'a QueueId, queue: &'a QueueRecord, ledger: &Ledger) -> Self {
-        Self {
-            queue: id.as_str(),
-            title: &queue.settings.title,
-            state: Mode::word(queue.mode),
-            parallel: queue.settings.parallel,
-            pending: queue.pending.len(),
-            running: queue.running.len(),
-            finished: queue.finished.len(),
-            failed: queue.failed,
-            workers: ledger.workers().filter(|worker| worker.serves(id)).count(),
-        }
-    }
-}
-
-fn line(out: &mut impl Write, record: &impl Serialize) -> Result<(), CliError> {
-    let mut json = Serializer::with_formatter(&mut *out, Harmless);
-    record.serialize(&mut json).map_err(io::Error::from)?;
-    Ok(writeln!(out)?)
-}
-
-/// JSON in which every control character is escaped, not only those that JSON wants to be: it may go to a terminal, and
-/// what a job has said must not steer that.
-struct Harmless;
-
-impl Formatter for Harmless {
-    fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
-        for piece in fragment.split_inclusive(char::is_control) {
-            let text = piece.trim_end_matches(char::is_control);
-            out.write_all(text.as_bytes())?;
-            piece[text.len()..].chars().try_for_each(|control| write!(out, "\\u{:04x}", u32::from(control)))?;
-        }
-        Ok(())
-    }
-}
-
 fn wanted(job: &Job, options: &List, since: Option<DateTime<Utc>>) -> bool {
-    let state = options.state.is_none_or(|state| match state {
+    let is = |state: &StateFilter| match state {
         StateFilter::Pending => job.phase() == Phase::Pending,
         StateFilter::Running => job.phase() == Phase::Running,
         StateFilter::Finished => job.phase() == Phase::Finished,
@@ -142,12 +110,13 @@ fn wanted(job: &Job, options: &List, since: Option<DateTime<Utc>>) -> bool {
         StateFilter::Cancelled => job.outcome() == Some(&Outcome::Cancelled),
         StateFilter::Skipped => matches!(job.outcome(), Some(Outcome::Skipped { .. })),
         StateFilter::Interrupted => job.outcome() == Some(&Outcome::Interrupted),
-    });
+    };
+    let state = options.state.is_empty() || options.state.iter().any(is);
     let latest = match &job.state {
         State::Finished { at, .. } => *at,
         _ => job.enqueued,
     };
-    let tag = options.tag.as_ref().is_none_or(|tag| job.definition.tags.contains(tag));
+    let tag = options.tag.is_empty() || options.tag.iter().any(|tag| job.definition.tags.contains(tag));
     state && tag && since.is_none_or(|since| latest >= since)
 }
 

@@ -1,5 +1,7 @@
 //! What came of a run, in one line: `build/lint  succeeded  1.2s  no warnings`.
 
+use std::collections::BTreeMap;
+
 use super::record::took;
 use crate::model::{Job, Outcome, Then};
 use crate::tui::text;
@@ -30,4 +32,12 @@ pub(super) fn ended(job: &Job, outcome: &Outcome, then: Then) -> String {
         Then::Retry { .. } => format!("{line}  (retry {}/{})", job.attempt() + 1, job.max_attempts()),
         Then::Finish | Then::Stay => line,
     }
+}
+
+/// `2 succeeded, 1 failed`, of counts by outcome or state; none where all are zero.
+pub(super) fn counts<N: Copy + Default + PartialEq + std::fmt::Display>(counts: &BTreeMap<&str, N>) -> Option<String> {
+    let order = ["succeeded", "failed", "interrupted", "cancelled", "skipped", "pending"];
+    let some = |word: &&str| Some(format!("{} {word}", counts.get(word).filter(|count| **count != N::default())?));
+    let words: Vec<String> = order.iter().filter_map(some).collect();
+    (!words.is_empty()).then(|| words.join(", "))
 }

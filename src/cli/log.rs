@@ -1,43 +1,218 @@
-//! `setlist log`: what a job printed.
+//! `setlist log`: what jobs printed.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
-
-use anyhow::Context;
+use std::collections::HashSet;
 
 use super::args::Log;
+use super::error::complain;
+use super::listening::Listening;
 use super::site::OpenSite;
-use super::transcript::Transcript;
+use super::target::{Target, catch_up};
+use super::transcript::{Prefix, Transcript};
 use super::{CliError, Exit};
-use crate::model::{Job, JobId, Run};
+use crate::model::{Event, Job, JobId, Ledger, Run, RunId};
 use crate::store::log::LogReader;
-use crate::store::{Listener, Ring, Store, Vigil};
+use crate::store::{Listener, Store};
+use crate::tui::text;
 
-/// How long to wait at most: a fallback for workers whose death nobody can watch.
-const HEARTBEAT: Duration = Duration::from_secs(60);
-
-/// Prints the output of a run, and goes on while it runs if asked to.
+/// Prints the output of runs, and goes on while there are any if asked to.
 pub(super) fn print(mut site: OpenSite, options: &Log, color: bool) -> Result<Exit, CliError> {
-    let job = site.job(&options.job)?;
-    let run = choose(site.store.as_mut(), &job, options.run)?;
-    let mut log = site.store.log(run.id);
-    let mut transcript = Transcript::new(options, color);
-    if options.follow && running(site.store.as_mut(), job.id, &run)? {
-        let listening = Listening::to(&site, &log)?;
+    let ledger = site.ledger()?;
+    let targets = site.targets(&ledger, &options.names)?;
+    let mut jobs = in_order(&targets, &ledger, site.store.as_mut())?;
+    let prefixes = prefixes(&targets, &jobs);
+    let mut desk = Desk { options, color, listening: None, prefixes, open: Vec::new() };
+    let exit = if options.follow && !targets.iter().all(|target| target.rests(&ledger)) {
+        desk.listening = Some(Listening::to(&site)?);
+        desk.follow(&mut site, ledger, &targets)?;
+        Exit::Fine
+    } else {
+        // Of a queue that is followed, nothing but what comes.
+        jobs.retain(|job| !options.follow || targets.contains(&Target::Job(job.id)));
+        desk.print(site.store.as_mut(), &jobs)?
+    };
+    site.close(exit)
+}
+
+/// The jobs that are meant, in the order of their queues.
+fn in_order(targets: &[Target], ledger: &Ledger, store: &mut dyn Store) -> Result<Vec<Job>, CliError> {
+    let mut jobs = Vec::new();
+    let mut known = HashSet::new();
+    for target in targets {
+        let found = match target {
+            Target::Queue(id) => {
+                let lists = ledger.queue(id).map(|queue| [&queue.finished, &queue.running, &queue.pending]);
+                let ids = lists.into_iter().flatten().flatten();
+                ids.filter_map(|id| ledger.job(*id)).cloned().collect()
+            }
+            // It may have been taken out of its queue.
+            Target::Job(id) => Vec::from_iter(store.job(*id)?),
+        };
+        jobs.extend(found.into_iter().filter(|job| known.insert(job.id)));
+    }
+    Ok(jobs)
+}
+
+/// What stands before the lines of a job, where several may write; nothing before those of the only one.
+enum Prefixes {
+    None,
+    /// Names, of jobs of one queue, or paths; so wide.
+    Some {
+        paths: bool,
+        width: usize,
+    },
+}
+
+fn prefixes(targets: &[Target], jobs: &[Job]) -> Prefixes {
+    if let [Target::Job(_)] = targets {
+        return Prefixes::None;
+    }
+    let one = |target: &Target| match target {
+        Target::Queue(queue) => Some(queue.clone()),
+        Target::Job(id) => jobs.iter().find(|job| job.id == *id).map(|job| job.queue.clone()),
+    };
+    let queues: HashSet<_> = targets.iter().filter_map(one).collect();
+    let paths = queues.len() > 1;
+    let width = jobs.iter().map(|job| text::width(&name(job, paths))).max().unwrap_or_default();
+    Prefixes::Some { paths, width: width.min(40) }
+}
+
+fn name(job: &Job, path: bool) -> String {
+    let name = if path { job.path() } else { job.name().map_or_else(|| job.id.to_string(), str::to_owned) };
+    text::plain_line(&name)
+}
+
+/// Where output of several runs comes together.
+struct Desk<'a> {
+    options: &'a Log,
+    color: bool,
+    listening: Option<Listening>,
+    prefixes: Prefixes,
+    /// The runs whose output is printed as it comes.
+    open: Vec<Open>,
+}
+
+/// A run under way.
+struct Open {
+    job: JobId,
+    run: RunId,
+    log: LogReader,
+    transcript: Transcript,
+    _listener: Option<Listener>,
+}
+
+impl Desk<'_> {
+    /// Prints what there is.
+    fn print(mut self, store: &mut dyn Store, jobs: &[Job]) -> Result<Exit, CliError> {
+        let mut exit = Exit::Fine;
+        for job in jobs {
+            match choose(store, job, self.options.run) {
+                Ok(run) => {
+                    self.open(store, job, &run)?;
+                    self.news(|_| true)?;
+                }
+                // Of a queue, many may not have run.
+                Err(CliError::Usage(why)) if matches!(self.prefixes, Prefixes::Some { .. }) => {
+                    complain(&why);
+                    exit = Exit::Usage;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(exit)
+    }
+
+    /// Prints what is there of the jobs that are named, and what comes of all until they rest.
+    fn follow(mut self, site: &mut OpenSite, mut ledger: Ledger, targets: &[Target]) -> Result<(), CliError> {
+        for target in targets {
+            match target {
+                Target::Job(id) => {
+                    if let Some(job) = site.store.job(*id)?
+                        && let Some(run) = job.last_run.as_deref()
+                    {
+                        self.open(site.store.as_ref(), &job, run)?;
+                    }
+                }
+                Target::Queue(id) => self.join(site.store.as_ref(), &ledger, |job| job.queue == *id)?,
+            }
+        }
+        let mut hindered = Vec::new();
         site.tend(false)?;
-        // Asked before the log is read: what was written before the run ended is then surely printed.
-        while running(site.store.as_mut(), job.id, &run)? {
-            transcript.news(&mut log)?;
-            if let Some(died) = listening.wait() {
+        loop {
+            self.catch_up(site.store.as_mut(), &mut ledger, targets)?;
+            // Told before the logs are read: what was written before a run ended is then surely printed.
+            let rest = targets.iter().all(|target| target.rests(&ledger));
+            self.news(|open| ledger.job(open.job).is_none_or(|job| job.running() != Some(open.run)))?;
+            if rest {
+                return Ok(());
+            }
+            for why in targets.iter().filter_map(|target| target.hindrance(&ledger)) {
+                if !hindered.contains(&why) {
+                    complain(&why);
+                    hindered.push(why);
+                }
+            }
+            if let Some(died) = self.listening.as_ref().and_then(|listening| listening.wait(None)) {
                 site.tend(died)?;
             }
         }
     }
-    transcript.news(&mut log)?;
-    transcript.finish()?;
-    site.close(Exit::Fine)
+
+    /// Brings the copy of the site up to date, and opens the logs of what has started meanwhile.
+    fn catch_up(&mut self, store: &mut dyn Store, ledger: &mut Ledger, targets: &[Target]) -> Result<(), CliError> {
+        let Some(news) = store.events_after(ledger.seq())? else {
+            catch_up(ledger, store)?;
+            return self.join(store, ledger, |job| targets.iter().any(|target| target.means(job)));
+        };
+        for recorded in &news {
+            ledger.apply(recorded);
+            if let Event::Started { job, run } = &recorded.event
+                && let Some(job) = ledger.job(*job)
+                && targets.iter().any(|target| target.means(job))
+            {
+                self.open(store, job, run)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens the logs of the `meant` jobs that run.
+    fn join(&mut self, store: &dyn Store, ledger: &Ledger, meant: impl Fn(&Job) -> bool) -> Result<(), CliError> {
+        let running = ledger.queues().into_iter().flat_map(|(_, queue)| &queue.running);
+        for job in running.filter_map(|id| ledger.job(*id)).filter(|job| meant(job)) {
+            if let Some(run) = job.last_run.as_deref() {
+                self.open(store, job, run)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, store: &dyn Store, job: &Job, run: &Run) -> Result<(), CliError> {
+        if self.open.iter().any(|open| open.run == run.id) {
+            return Ok(());
+        }
+        let log = store.log(run.id);
+        let prefix = match self.prefixes {
+            Prefixes::None => None,
+            Prefixes::Some { paths, width } => Some(Prefix::of(&name(job, paths), width, job.id.0, self.color)),
+        };
+        let listener = self.listening.as_ref().map(|listening| log.listen(listening.ring())).transpose()?;
+        let transcript = Transcript::new(self.options, self.color, prefix);
+        self.open.push(Open { job: job.id, run: run.id, log, transcript, _listener: listener });
+        Ok(())
+    }
+
+    /// Prints what there is by now; lets go of the runs that are `over`.
+    fn news(&mut self, over: impl Fn(&Open) -> bool) -> Result<(), CliError> {
+        for mut open in std::mem::take(&mut self.open) {
+            open.transcript.news(&mut open.log)?;
+            if over(&open) {
+                open.transcript.finish()?;
+            } else {
+                self.open.push(open);
+            }
+        }
+        Ok(())
+    }
 }
 
 fn choose(store: &mut dyn Store, job: &Job, attempt: Option<u32>) -> Result<Run, CliError> {
@@ -49,43 +224,4 @@ fn choose(store: &mut dyn Store, job: &Job, attempt: Option<u32>) -> Result<Run,
     let count = runs.len();
     let found = runs.into_iter().find(|run| run.attempt == attempt);
     found.ok_or_else(|| CliError::Usage(format!("{path} has no run {attempt}; it has had {count}")))
-}
-
-/// Hears of changes of the site and of the log, and of the death of workers.
-struct Listening {
-    rings: Receiver<()>,
-    died: Arc<AtomicBool>,
-    _held: ([Listener; 2], Vigil),
-}
-
-impl Listening {
-    fn to(site: &OpenSite, log: &LogReader) -> Result<Self, CliError> {
-        let (sender, rings) = channel();
-        let died = Arc::new(AtomicBool::new(false));
-        let ring: Ring = Arc::new(move || {
-            // Nobody listens any more when the command is about to end.
-            let _ = sender.send(());
-        });
-        let listeners = [site.store.listen(Arc::clone(&ring))?, log.listen(Arc::clone(&ring))?];
-        let one_has = Arc::clone(&died);
-        let knell = Arc::new(move || {
-            one_has.store(true, Ordering::Relaxed);
-            ring();
-        });
-        let vigil = Vigil::begin(&site.office.state, knell).context("the workers can't be watched")?;
-        Ok(Self { rings, died, _held: (listeners, vigil) })
-    }
-
-    /// Waits for something to happen; tells whether a worker has died, if that is worth a look.
-    fn wait(&self) -> Option<bool> {
-        // The listeners hold a sender while we wait.
-        let rung = self.rings.recv_timeout(HEARTBEAT).is_ok();
-        while self.rings.try_recv().is_ok() {}
-        let died = self.died.swap(false, Ordering::Relaxed);
-        (died || !rung).then_some(died)
-    }
-}
-
-fn running(store: &mut dyn Store, job: JobId, run: &Run) -> Result<bool, CliError> {
-    Ok(store.job(job)?.is_some_and(|job| job.running() == Some(run.id)))
 }

@@ -1,31 +1,43 @@
 //! Floor 3: the command line. The only place that names everyone: it finds the site, opens its store and hands both
 //! to the screen, a worker or a command.
 
+mod add;
 mod args;
 mod change;
+mod completions;
 mod error;
+mod examples;
 mod file;
 mod inspect;
 mod line;
+mod listening;
 mod log;
+mod man;
 mod manager;
 mod process;
+mod queues;
 mod record;
 mod screen;
 mod signals;
 mod site;
+mod tally;
+mod target;
 mod terms;
 mod transcript;
+mod wait;
 mod worker;
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
+use std::slice::from_ref;
 
 use clap::Parser;
 
-use args::{Cli, Command, When};
+use args::{Cli, Command, Jobs, When};
 use error::CliError;
 use site::OpenSite;
+
+use crate::model::Phase;
 
 /// What a command came to, as an exit status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +51,7 @@ enum Exit {
 
 /// Runs the program with the arguments of this process.
 pub fn main() -> ExitCode {
+    completions::answer();
     let cli = Cli::parse();
     let color = colored(cli.site.color, &io::stderr());
     let exit = match run(cli) {
@@ -62,19 +75,39 @@ fn run(cli: Cli) -> Result<Exit, CliError> {
         Some(Command::Worker { queues, exit_when_idle, detached }) => {
             worker::work(&site, &queues, exit_when_idle, detached)
         }
+        Some(Command::Completions { shell }) => completions::print(shell),
+        Some(Command::Man { command, dir }) => man::print(command.as_deref(), dir.as_deref()),
         Some(Command::Process(options)) => {
-            let site = if options.dry_run { OpenSite::to_look_at(&site)? } else { OpenSite::nearest(&site)? };
-            process::process(site, &options)
+            let color = colored(site.color, &io::stderr());
+            let open = if options.dry_run { OpenSite::to_look_at } else { OpenSite::with };
+            process::process(open(&site, &options.queues)?, &options, color)
         }
-        Some(Command::Add(options)) => change::add(OpenSite::nearest(&site)?, &options),
-        Some(Command::Retry { jobs, failed }) => change::retry(OpenSite::nearest(&site)?, &jobs, failed),
-        Some(Command::Cancel { jobs, kill }) => change::cancel(OpenSite::nearest(&site)?, &jobs, kill),
-        Some(Command::Status { queues, json }) => inspect::status(OpenSite::to_look_at(&site)?, &queues, json),
-        Some(Command::List(options)) => inspect::list(OpenSite::to_look_at(&site)?, &options),
-        Some(Command::Show { job, json }) => inspect::show(OpenSite::to_look_at(&site)?, &job, json),
+        Some(Command::Add(options)) => add::add(OpenSite::with(&site, from_ref(&options.queue))?, &options),
+        Some(Command::Retry { jobs, failed, json }) => {
+            change::retry(OpenSite::with(&site, &jobs)?, &jobs, failed, json)
+        }
+        Some(Command::Cancel { jobs: Jobs { jobs, json }, kill }) => {
+            change::cancel(OpenSite::with(&site, &jobs)?, &jobs, kill, json)
+        }
+        Some(Command::Remove(Jobs { jobs, json })) => change::remove(OpenSite::with(&site, &jobs)?, &jobs, json),
+        Some(Command::Restore(Jobs { jobs, json })) => change::restore(OpenSite::with(&site, &jobs)?, &jobs, json),
+        Some(Command::Reset { names, json }) => change::reset(OpenSite::with(&site, &names)?, &names, json),
+        Some(Command::Clear { queues, finished, pending }) => {
+            let phases = [finished.then_some(Phase::Finished), pending.then_some(Phase::Pending)];
+            queues::clear(OpenSite::with(&site, &queues)?, &queues, phases.into_iter().flatten())
+        }
+        Some(Command::Pause { queues }) => queues::pause(OpenSite::with(&site, &queues)?, &queues),
+        Some(Command::Resume { queues }) => queues::resume(OpenSite::with(&site, &queues)?, &queues),
+        Some(Command::Wait(options)) => wait::wait(OpenSite::with(&site, &options.names)?, &options),
+        Some(Command::Status { json, all: true, .. }) => inspect::all(OpenSite::all(&site)?, json),
+        Some(Command::Status { queues, json, .. }) => {
+            inspect::status(OpenSite::to_look_at(&site, &queues)?, &queues, json)
+        }
+        Some(Command::List(options)) => inspect::list(OpenSite::to_look_at(&site, &options.queues)?, &options),
+        Some(Command::Show { job, json }) => inspect::show(OpenSite::to_look_at(&site, from_ref(&job))?, &job, json),
         Some(Command::Log(options)) => {
             let color = colored(site.color, &io::stdout());
-            log::print(OpenSite::to_look_at(&site)?, &options, color)
+            log::print(OpenSite::to_look_at(&site, &options.names)?, &options, color)
         }
     }
 }

@@ -1,41 +1,50 @@
 //! `setlist process`: the queues' pending jobs, in the foreground, with a line for each that finishes.
 
-use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
-use std::io::{self, IsTerminal, Write};
-use std::time::{Duration, Instant};
+use std::io::{self, BufWriter, IsTerminal, Write};
 
 use anyhow::Context;
 use chrono::Utc;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tracing_subscriber::filter::LevelFilter;
 
 use super::args::Process;
 use super::error::complain;
+use super::record::{JobRecord, print};
 use super::site::OpenSite;
-use super::{CliError, Exit, line, signals};
-use crate::model::{Command, Event, Job, JobId, Ledger, NothingTo, Outcome, QueueId, Recorded, Refusal, Then};
+use super::tally::Tally;
+use super::{CliError, Exit, signals};
+use crate::model::{Command, Job, Ledger, Mode, NothingTo, QueueId, QueueRecord, Recorded, Refusal, Waiting};
 use crate::store::Store;
 use crate::tui::text;
 use crate::worker::Shift;
 
 /// Processes queues here until nothing more can start in them.
-pub(super) fn process(site: OpenSite, options: &Process) -> Result<Exit, CliError> {
+pub(super) fn process(site: OpenSite, options: &Process, color: bool) -> Result<Exit, CliError> {
     let mut site = site.sound()?;
     let ledger = site.ledger()?;
-    let queues = site.queues(&ledger, &options.queues)?;
+    let mut queues = site.queues(&ledger, &options.queues)?;
     if options.dry_run {
-        return preview(&ledger, &queues);
+        return preview(&ledger, &queues, options.json);
     }
-    let left = confirm(site.store.as_mut(), &ledger, &queues, options.yes)?;
-    let Begun { open, held, events } = begin(site.store.as_mut(), &ledger, &queues)?;
+    let (begun, left) = if options.next {
+        let Some(job) = next(&ledger, &queues) else {
+            complain("nothing is ready to start");
+            return Ok(Exit::Fine);
+        };
+        queues = vec![job.queue.clone()];
+        (begin_one(site.store.as_mut(), job)?, false)
+    } else {
+        let left = confirm(site.store.as_mut(), &ledger, &queues, options.yes)?;
+        (begin(site.store.as_mut(), &ledger, &queues)?, left)
+    };
+    let Begun { open, held, events } = begun;
     if open == 0 {
-        if !held {
+        // Nobody wants mail about that.
+        if !held && !options.quiet {
             complain("nothing is pending");
         }
         return Ok(if held || left { Exit::JobFailed } else { Exit::Fine });
     }
-    let mut tally = Tally::new(open, queues.clone(), options.quiet);
+    let mut tally = Tally::new(open, queues.clone(), options, color);
     for recorded in &events {
         tally.hear(site.store.as_mut(), recorded, None);
     }
@@ -93,17 +102,38 @@ fn show_trouble() {
 }
 
 /// What would run, in order.
-fn preview(ledger: &Ledger, queues: &[QueueId]) -> Result<Exit, CliError> {
-    let mut out = io::stdout().lock();
+fn preview(ledger: &Ledger, queues: &[QueueId], json: bool) -> Result<Exit, CliError> {
+    let mut out = BufWriter::new(io::stdout().lock());
     for queue in queues.iter().filter_map(|id| ledger.queue(id)) {
         for job in queue.pending.iter().filter_map(|id| ledger.job(*id)) {
+            if json {
+                print(&mut out, &JobRecord::of(job, ledger.waiting(job).as_ref(), Utc::now()))?;
+                continue;
+            }
             let words = ledger.waiting(job).map(|waiting| waiting.words(Utc::now())).filter(|words| words != "next");
             let why = words.filter(|words| !words.is_empty()).map(|words| format!("  ({words})")).unwrap_or_default();
             let (path, label) = (text::plain_line(&job.path()), text::plain_line(&job.label()));
             writeln!(out, "{path}  {label}{}", text::plain_line(&why))?;
         }
     }
+    out.flush()?;
     Ok(Exit::Fine)
+}
+
+/// The first job of these queues that only waits for somebody to process it.
+fn next<'a>(ledger: &'a Ledger, queues: &[QueueId]) -> Option<&'a Job> {
+    // What is processed already goes on by itself, and who has paused a queue wants it to rest.
+    let at_rest = |queue: &&QueueRecord| matches!(queue.mode, Mode::Idle | Mode::Stopped);
+    let pending = queues.iter().filter_map(|id| ledger.queue(id)).filter(at_rest).flat_map(|queue| &queue.pending);
+    let ready = |job: &&Job| matches!(ledger.waiting(job), Some(Waiting::Process | Waiting::Stopped));
+    pending.filter_map(|id| ledger.job(*id)).find(ready)
+}
+
+/// Asks for one job to run.
+fn begin_one(store: &mut dyn Store, job: &Job) -> Result<Begun, CliError> {
+    let answers = store.execute(&[Command::Run { job: job.id }], Utc::now())?;
+    answers.into_iter().collect::<Result<Vec<_>, _>>()?;
+    Ok(Begun { open: 1, ..Begun::default() })
 }
 
 /// What came of asking for queues to be processed.
@@ -146,133 +176,4 @@ fn halt(office: &crate::worker::Office, queues: Vec<QueueId>) -> Result<(), CliE
     let commands: Vec<_> = queues.into_iter().map(|queue| Command::Halt { queue }).collect();
     store.execute(&commands, Utc::now())?;
     Ok(())
-}
-
-/// Counts what finishes, and says so.
-struct Tally {
-    queues: Vec<QueueId>,
-    outcomes: BTreeMap<&'static str, u64>,
-    /// What was counted of jobs that didn't succeed.
-    counted: HashMap<JobId, &'static str>,
-    began: Instant,
-    quiet: bool,
-    bar: ProgressBar,
-    trouble: Option<io::Error>,
-}
-
-impl Tally {
-    fn new(open: usize, queues: Vec<QueueId>, quiet: bool) -> Self {
-        let target = if quiet || !io::stderr().is_terminal() {
-            ProgressDrawTarget::hidden()
-        } else {
-            ProgressDrawTarget::stderr()
-        };
-        let bar = ProgressBar::with_draw_target(Some(open as u64), target);
-        if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len}  {elapsed}  {msg}") {
-            bar.set_style(style);
-        }
-        bar.enable_steady_tick(Duration::from_secs(1));
-        Self {
-            queues,
-            outcomes: BTreeMap::new(),
-            counted: HashMap::new(),
-            began: Instant::now(),
-            quiet,
-            bar,
-            trouble: None,
-        }
-    }
-
-    /// Takes note of a change of the site. The job that it is about is read from the store unless it is `known`.
-    fn hear(&mut self, store: &mut dyn Store, recorded: &Recorded, known: Option<&Job>) {
-        let id = match &recorded.event {
-            Event::Started { .. } if self.bar.is_hidden() => return,
-            Event::Started { job, .. }
-            | Event::Ended { job, .. }
-            | Event::Cancelled { job }
-            | Event::Skipped { job, .. }
-            | Event::Reopened { job, .. } => *job,
-            Event::Added { job } if self.queues.contains(&job.queue) => return self.bar.inc_length(1),
-            _ => return,
-        };
-        // A line that can't be composed is no reason to stop the work.
-        let job = match known {
-            Some(job) => Cow::Borrowed(job),
-            None => match store.job(id) {
-                Ok(Some(job)) => Cow::Owned(job),
-                _ => return,
-            },
-        };
-        if !self.queues.contains(&job.queue) {
-            return;
-        }
-        match &recorded.event {
-            Event::Started { .. } => self.bar.set_message(text::plain_line(&job.path())),
-            Event::Ended { report, then: then @ Then::Retry { .. }, .. } => {
-                self.failed_for_now(&job, &report.outcome, *then);
-            }
-            Event::Ended { report, .. } => self.finished(&job, &report.outcome),
-            Event::Skipped { reason, .. } => self.finished(&job, &Outcome::Skipped { reason: reason.clone() }),
-            Event::Reopened { .. } => self.reopened(&job),
-            _ => self.finished(&job, &Outcome::Cancelled),
-        }
-    }
-
-    /// It counts when it is finished; until then it is only said.
-    fn failed_for_now(&mut self, job: &Job, outcome: &Outcome, then: Then) {
-        if !self.quiet {
-            self.say(&line::ended(job, outcome, then));
-        }
-    }
-
-    /// What finished was asked to run again, or a job that was skipped is no longer: it is counted anew.
-    fn reopened(&mut self, job: &Job) {
-        if let Some(outcome) = self.counted.remove(&job.id)
-            && let Some(count) = self.outcomes.get_mut(outcome)
-        {
-            *count -= 1;
-            self.bar.inc_length(1);
-        }
-    }
-
-    fn say(&mut self, line: &str) {
-        let written = self.bar.suspend(|| writeln!(io::stdout(), "{line}"));
-        self.trouble = self.trouble.take().or(written.err());
-    }
-
-    fn finished(&mut self, job: &Job, outcome: &Outcome) {
-        *self.outcomes.entry(outcome.word()).or_default() += 1;
-        // Only what didn't succeed comes back by itself; a batch may be long.
-        if *outcome != Outcome::Succeeded {
-            self.counted.insert(job.id, outcome.word());
-        }
-        self.bar.inc(1);
-        if self.quiet && *outcome == Outcome::Succeeded {
-            return;
-        }
-        self.say(&line::of(job, outcome));
-    }
-
-    /// The last line: how many of each outcome.
-    fn close(&mut self) -> Result<(), CliError> {
-        self.bar.finish_and_clear();
-        if let Some(error) = self.trouble.take() {
-            return Err(error.into());
-        }
-        let order = ["succeeded", "failed", "interrupted", "cancelled", "skipped"];
-        let some =
-            |word: &&str| self.outcomes.get(word).filter(|count| **count > 0).map(|count| format!("{count} {word}"));
-        let counts = order.iter().filter_map(some);
-        let counts: Vec<String> = counts.collect();
-        let counts = if counts.is_empty() { "nothing ran".to_owned() } else { counts.join(", ") };
-        Ok(writeln!(io::stdout(), "{counts}  in {}", text::duration(self.began.elapsed()))?)
-    }
-
-    fn exit(&self) -> Exit {
-        if self.outcomes.iter().all(|(word, count)| *word == "succeeded" || *count == 0) {
-            Exit::Fine
-        } else {
-            Exit::JobFailed
-        }
-    }
 }

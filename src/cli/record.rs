@@ -1,11 +1,72 @@
-//! A job as a JSON object: the contract of `--json`. Fields are only ever added; what isn't there is null.
+//! Jobs and queues as JSON objects: the contract of `--json`. Fields are only ever added; what isn't there is null.
 
+use std::io::{self, Write};
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
+use serde_json::ser::{Formatter, Serializer};
 
-use crate::model::{Call, Ending, Exit, Job, Outcome, Program, Run, Value, Waiting};
+use super::CliError;
+use crate::model::{
+    Call, Ending, Exit, Job, Ledger, Mode, Outcome, Program, QueueId, QueueRecord, Run, Value, Waiting,
+};
+
+/// Prints an object as one line.
+pub(super) fn print(out: &mut impl Write, record: &impl Serialize) -> Result<(), CliError> {
+    let mut json = Serializer::with_formatter(&mut *out, Harmless);
+    record.serialize(&mut json).map_err(io::Error::from)?;
+    Ok(writeln!(out)?)
+}
+
+/// JSON in which every control character is escaped, not only those that JSON wants to be: it may go to a terminal, and
+/// what a job has said must not steer that.
+struct Harmless;
+
+impl Formatter for Harmless {
+    fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
+        for piece in fragment.split_inclusive(char::is_control) {
+            let text = piece.trim_end_matches(char::is_control);
+            out.write_all(text.as_bytes())?;
+            piece[text.len()..].chars().try_for_each(|control| write!(out, "\\u{:04x}", u32::from(control)))?;
+        }
+        Ok(())
+    }
+}
+
+/// A queue.
+#[derive(Serialize)]
+pub(super) struct QueueObject<'a> {
+    queue: &'a str,
+    title: &'a str,
+    state: &'static str,
+    parallel: u32,
+    pending: usize,
+    running: usize,
+    finished: usize,
+    failed: usize,
+    /// How many workers serve it.
+    workers: usize,
+    /// The `jobs.yaml` of the site that has it.
+    site: &'a str,
+}
+
+impl<'a> QueueObject<'a> {
+    pub(super) fn of(id: &'a QueueId, queue: &'a QueueRecord, ledger: &Ledger, site: &'a str) -> Self {
+        Self {
+            queue: id.as_str(),
+            title: &queue.settings.title,
+            state: Mode::word(queue.mode),
+            parallel: queue.settings.parallel,
+            pending: queue.pending.len(),
+            running: queue.running.len(),
+            finished: queue.finished.len(),
+            failed: queue.failed,
+            workers: ledger.workers().filter(|worker| worker.serves(id)).count(),
+            site,
+        }
+    }
+}
 
 /// A job.
 #[derive(Serialize)]

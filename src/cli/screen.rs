@@ -25,7 +25,7 @@ pub(super) fn open(args: &SiteArgs, taste: TasteArgs, queue: Option<String>) -> 
         return Err(CliError::Usage(instead.to_owned()));
     }
     let look = look(args.color, taste)?;
-    let mut site = OpenSite::nearest(args)?;
+    let mut site = OpenSite::with(args, queue.as_slice())?;
     if let Some(queue) = &queue {
         refuse_slip(&mut site, queue)?;
     }

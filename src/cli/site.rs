@@ -1,5 +1,7 @@
 //! Finds the site that a command is about, and brings its store in step with its `jobs.yaml`.
 
+use std::collections::HashSet;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -8,9 +10,10 @@ use chrono::Utc;
 use super::args::SiteArgs;
 use super::error::complain;
 use super::file::count;
+use super::target::Target;
 use super::{CliError, Exit};
 use crate::definition;
-use crate::model::{Command, Event, Job, JobId, Ledger, QueueId};
+use crate::model::{Command, Event, Job, JobId, Ledger, Plan, QueueId, QueuePlan};
 use crate::store::{Folder, Sqlite, Store, StoreError};
 use crate::worker::{self, Office, Succession, WorkerError};
 
@@ -25,16 +28,57 @@ pub(super) struct OpenSite {
 }
 
 impl OpenSite {
-    /// The site that the arguments name, or the nearest.
-    pub(super) fn nearest(args: &SiteArgs) -> Result<Self, CliError> {
-        let file = find(args)?;
-        let state = state(args, &file)?;
+    /// The site that the arguments name; else the nearest that has all that these names mean, of those around this
+    /// folder and the user's own; else the nearest.
+    pub(super) fn with(args: &SiteArgs, names: &[String]) -> Result<Self, CliError> {
+        let files = sites(args)?;
+        let names: Vec<&str> = names.iter().map(String::as_str).filter(|name| number(name).is_none()).collect();
+        let mut nearest = Self::at(args, &files[0])?;
+        if files.len() == 1 || args.state.is_some() || names.is_empty() || nearest.has(&names)? {
+            return Ok(nearest);
+        }
+        for file in files[1..].iter().filter(|file| may_have(file, &names)) {
+            let mut site = Self::at(args, file)?;
+            if site.has(&names)? {
+                complain(&format!("{} is of {}", names.join(", "), file.display()));
+                return Ok(site);
+            }
+        }
+        Ok(nearest)
+    }
+
+    /// All sites that can be reached from here, the nearest first, without those of other users.
+    pub(super) fn all(args: &SiteArgs) -> Result<Vec<Self>, CliError> {
+        let files = if args.state.is_some() { vec![find(args)?] } else { sites(args)? };
+        let own = files.iter().filter(|file| args.file.is_some() || stranger(file).is_none());
+        own.map(|file| Self::at(args, file)).collect()
+    }
+
+    /// The site of this file.
+    fn at(args: &SiteArgs, file: &Path) -> Result<Self, CliError> {
+        if args.file.is_none()
+            && let Some(owner) = stranger(file)
+        {
+            return Err(CliError::Stranger { file: file.to_owned(), owner });
+        }
+        let state = state(args, file)?;
         let mut store: Box<dyn Store> = Box::new(Sqlite::open(&state)?);
-        let broken = reconcile(store.as_mut(), &file)?;
-        let mut site = Self { office: Office { file, state, program: program()? }, store, broken };
+        let broken = reconcile(store.as_mut(), file)?;
+        let mut site = Self { office: Office { file: file.to_owned(), state, program: program()? }, store, broken };
         // Nobody else may be there to say that what a dead worker ran is running no more.
         site.bury()?;
         Ok(site)
+    }
+
+    /// Whether each of these names is one of its queues or jobs.
+    fn has(&mut self, names: &[&str]) -> Result<bool, CliError> {
+        let ledger = self.ledger()?;
+        let has = |name: &&str| {
+            let alone = || !name.contains('/') && ledger.jobs().any(|job| job.name() == Some(name));
+            let job = |(queue, name): (&str, &str)| ledger.named(&QueueId::from(queue), name).is_some();
+            ledger.queue(&QueueId::from(*name)).is_some() || name.rsplit_once('/').is_some_and(job) || alone()
+        };
+        Ok(names.iter().all(has))
     }
 
     /// For a command that goes on: ends the runs of workers that have died, and has somebody go on with their work when
@@ -64,9 +108,10 @@ impl OpenSite {
         Ok(buried.workers > 0)
     }
 
-    /// The same for a command that only looks: where nothing can be written, the site is shown as it was left.
-    pub(super) fn to_look_at(args: &SiteArgs) -> Result<Self, CliError> {
-        match Self::nearest(args) {
+    /// The same as [`with`](Self::with) for a command that only looks: where nothing can be written, the nearest site is
+    /// shown as it was left.
+    pub(super) fn to_look_at(args: &SiteArgs, names: &[String]) -> Result<Self, CliError> {
+        match Self::with(args, names) {
             Err(CliError::Store(error) | CliError::Worker(WorkerError::Store(error))) if error.forbids_writing() => {
                 Self::as_left(args, error)
             }
@@ -119,22 +164,73 @@ impl OpenSite {
         Ok(worker::hire(self.store.as_mut(), &self.office)?)
     }
 
-    /// The job that `text` means: `queue/name`, `7` or `#7`.
+    /// The job that `text` means: `queue/name`, `7` or `#7`, or a name that no other job has.
     pub(super) fn job(&mut self, text: &str) -> Result<Job, CliError> {
-        let number = text.strip_prefix('#').unwrap_or(text).rsplit("/#").next().unwrap_or_default();
-        if let Ok(number) = number.parse() {
-            let job = self.store.job(JobId(number))?;
-            return job.ok_or_else(|| CliError::Usage(format!("there is no job #{number}")));
+        if let Some(id) = number(text) {
+            return self.numbered(id);
         }
         let ledger = self.ledger()?;
-        let Some((queue, name)) = text.rsplit_once('/') else {
-            return Err(CliError::Usage(format!("{text:?} is no job: write queue/name or a number")));
+        self.named(&ledger, text)
+    }
+
+    /// The jobs that these texts mean, each of them once.
+    pub(super) fn jobs(&mut self, texts: &[String]) -> Result<Vec<Job>, CliError> {
+        let by_name = texts.iter().any(|text| number(text).is_none());
+        let ledger = if by_name { self.ledger()? } else { Ledger::default() };
+        let mut known = HashSet::new();
+        let mut jobs = Vec::with_capacity(texts.len());
+        for text in texts {
+            let job = match number(text) {
+                Some(id) => self.numbered(id)?,
+                None => self.named(&ledger, text)?,
+            };
+            if known.insert(job.id) {
+                jobs.push(job);
+            }
+        }
+        Ok(jobs)
+    }
+
+    /// The queues and jobs that these texts mean; all queues where there is none. A queue comes before a job of that name.
+    pub(super) fn targets(&mut self, ledger: &Ledger, texts: &[String]) -> Result<Vec<Target>, CliError> {
+        if texts.is_empty() {
+            return Ok(ledger.queues().into_iter().map(|(id, _)| Target::Queue(id.clone())).collect());
+        }
+        let target = |text: &String| {
+            let queue = QueueId::from(text.as_str());
+            Ok(match (ledger.queue(&queue), number(text)) {
+                (Some(_), _) => Target::Queue(queue),
+                (None, Some(id)) => Target::Job(self.numbered(id)?.id),
+                (None, None) => Target::Job(self.named(ledger, text)?.id),
+            })
         };
-        let found = ledger.named(&QueueId::from(queue), name);
-        found.cloned().ok_or_else(|| {
-            let paths: Vec<String> = ledger.jobs().filter(|job| job.name().is_some()).map(Job::path).collect();
-            self.unknown("job", text, &paths)
-        })
+        texts.iter().map(target).collect()
+    }
+
+    fn numbered(&mut self, id: JobId) -> Result<Job, CliError> {
+        self.store.job(id)?.ok_or_else(|| CliError::Usage(format!("there is no job {id}")))
+    }
+
+    fn named(&self, ledger: &Ledger, text: &str) -> Result<Job, CliError> {
+        let found: Vec<&Job> = match text.rsplit_once('/') {
+            Some((queue, name)) => ledger.named(&QueueId::from(queue), name).into_iter().collect(),
+            None => ledger.jobs().filter(|job| job.name() == Some(text)).collect(),
+        };
+        match found[..] {
+            [job] => Ok(job.clone()),
+            [] if ledger.queue(&QueueId::from(text)).is_some() => {
+                Err(CliError::Usage(format!("{text:?} is a queue; a job is queue/name or a number")))
+            }
+            [] => {
+                let paths: Vec<String> = ledger.jobs().filter(|job| job.name().is_some()).map(Job::path).collect();
+                Err(self.unknown("job", text, &paths))
+            }
+            _ => {
+                let mut paths: Vec<String> = found.iter().map(|job| job.path()).collect();
+                paths.sort();
+                Err(CliError::Usage(format!("{text:?} is the name of several jobs: say {}", paths.join(" or "))))
+            }
+        }
     }
 
     /// The queues of these names; all of the site's where there is none.
@@ -159,8 +255,19 @@ impl OpenSite {
     }
 }
 
+/// The number that `text` is: `7`, `#7` or `queue/#7`.
+fn number(text: &str) -> Option<JobId> {
+    let number = text.strip_prefix('#').unwrap_or(text).rsplit("/#").next()?;
+    number.parse().ok().map(JobId)
+}
+
 fn program() -> Result<PathBuf, CliError> {
     Ok(std::env::current_exe().context("can't find this program's own file")?)
+}
+
+/// Where the arguments or the file say that the state is.
+fn folder(args: &SiteArgs, file: &Path) -> Folder {
+    args.state.as_ref().map_or_else(|| Folder::beside(file), Folder::new)
 }
 
 /// Where the state of the site is, as an absolute path without symbolic links: a worker that is hired, and whoever looks
@@ -176,19 +283,42 @@ fn state(args: &SiteArgs, file: &Path) -> Result<Folder, CliError> {
     Ok(Folder::new(path.canonicalize().map_err(|source| StoreError::io(path, source))?))
 }
 
-/// Where the arguments or the file say that the state is.
-fn folder(args: &SiteArgs, file: &Path) -> Folder {
-    args.state.as_ref().map_or_else(|| Folder::beside(file), Folder::new)
-}
-
 /// The file that the arguments name, or the nearest, as an absolute path.
 pub(super) fn find(args: &SiteArgs) -> Result<PathBuf, CliError> {
+    sites(args).map(|mut files| files.swap_remove(0))
+}
+
+/// The file that the arguments name; else all that count here, the nearest first, at least one. As absolute paths.
+pub(super) fn sites(args: &SiteArgs) -> Result<Vec<PathBuf>, CliError> {
+    if let Some(file) = &args.file {
+        let file = std::path::absolute(file).with_context(|| file.display().to_string())?;
+        return Ok(vec![file]);
+    }
     let here = std::env::current_dir().context("can't tell the working directory")?;
-    let file = match &args.file {
-        Some(file) => file.clone(),
-        None => definition::find(&here).ok_or_else(|| none(here))?,
+    let files = definition::find_all(&here);
+    if files.is_empty() || here.join(definition::FILE_NAME).is_dir() { Err(none(here)) } else { Ok(files) }
+}
+
+/// Whether a site may know these names: it has a state, in which anything may be, or its file says so.
+fn may_have(file: &Path, names: &[&str]) -> bool {
+    if stranger(file).is_some() {
+        return false;
+    }
+    let known = |plan: Plan| {
+        let queue = |name: &&str| {
+            let first = name.rsplit_once('/').map_or(*name, |(queue, _)| queue);
+            let jobs = |queue: &QueuePlan| queue.jobs.iter().any(|job| job.name.as_deref() == Some(name));
+            plan.queues.iter().any(|queue| queue.id.as_str() == first || jobs(queue))
+        };
+        names.iter().all(queue)
     };
-    std::path::absolute(&file).with_context(|| format!("{}", file.display())).map_err(CliError::from)
+    Folder::beside(file).path().exists() || definition::read(file).is_ok_and(known)
+}
+
+/// Whose file it is, if it is neither ours nor the system's: who could write there would have us run what he likes.
+pub(super) fn stranger(file: &Path) -> Option<u32> {
+    let owner = file.metadata().ok()?.uid();
+    (owner != rustix::process::geteuid().as_raw() && owner != 0).then_some(owner)
 }
 
 /// That there is no file, or nothing that could be read as one.

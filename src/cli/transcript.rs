@@ -13,8 +13,12 @@ use crate::store::log::{LogReader, Origin, Stretch, omission};
 use crate::tui::output::Printer;
 use crate::tui::text;
 
+/// What stands before every line of a job, where several are printed together.
+pub(super) struct Prefix(String);
+
 /// Writes a log to standard output while it grows.
 pub(super) struct Transcript {
+    prefix: Option<Prefix>,
     /// How far the log has been read.
     offset: u64,
     buffer: Vec<u8>,
@@ -49,15 +53,28 @@ struct Times {
     last: Option<(DateTime<Utc>, String)>,
 }
 
+/// How much of a line is held back until it has an end, where others write besides, in bytes.
+const LONGEST: usize = 64 << 10;
+
+impl Prefix {
+    /// `name | `, padded to this width, on a coloured terminal in one of six colours.
+    pub(super) fn of(name: &str, width: usize, nth: u64, color: bool) -> Self {
+        let name = text::pad(name, width, text::ELLIPSIS);
+        // What the line before has set must not go on in this one.
+        Self(if color { format!("\x1b[0;{}m{name} |\x1b[0m ", 31 + nth % 6) } else { format!("{name} | ") })
+    }
+}
+
 impl Transcript {
     /// As it is for a file or a pipe, harmless for a terminal.
-    pub(super) fn new(options: &Log, color: bool) -> Self {
+    pub(super) fn new(options: &Log, color: bool, prefix: Option<Prefix>) -> Self {
         let only = match options {
             Log { stderr: true, .. } => Some(Stream::Err),
             Log { stdout: true, .. } => Some(Stream::Out),
             _ => None,
         };
         Self {
+            prefix,
             offset: 0,
             buffer: vec![0; 64 << 10],
             only,
@@ -104,6 +121,9 @@ impl Transcript {
             printer.finish(&mut text);
             self.put(text.as_bytes());
         }
+        if self.prefix.take().is_some() && self.ready.last().is_some_and(|byte| *byte != b'\n') {
+            self.ready.push(b'\n');
+        }
         self.write()?;
         let Missing { unknown, dropped, said } = self.missing;
         if unknown > 0 && !said {
@@ -144,14 +164,23 @@ impl Transcript {
             self.missing.unknown += if origin.is_none() { bytes.len() as u64 } else { 0 };
             return;
         }
-        let Some(times) = &mut self.times else { return self.push(bytes) };
-        let time = times.text(origin);
+        if self.times.is_none() && self.prefix.is_none() {
+            return self.push(bytes);
+        }
+        let before = self.line_start(origin);
         for line in bytes.split_inclusive(|byte| *byte == b'\n') {
             if !self.in_line {
-                self.before.clone_from(&time);
+                self.before.clone_from(&before);
             }
             self.push(line);
         }
+    }
+
+    /// Whose line it is, and when it began, as far as that is wanted.
+    fn line_start(&mut self, origin: Option<Origin>) -> String {
+        let prefix = self.prefix.as_ref().map_or("", |Prefix(text)| text);
+        let time = self.times.as_mut().map(|times| times.text(origin)).unwrap_or_default();
+        format!("{prefix}{time}")
     }
 
     /// Says in place that so many bytes were not kept, as the file itself does.
@@ -163,7 +192,7 @@ impl Transcript {
         if self.in_line {
             self.push(b"\n");
         }
-        self.before = self.times.as_mut().map(|times| times.text(None)).unwrap_or_default();
+        self.before = self.line_start(None);
         self.push(format!("{}\n", omission(bytes)).as_bytes());
     }
 
@@ -188,9 +217,16 @@ impl Transcript {
     }
 
     fn write(&mut self) -> io::Result<()> {
+        let whole = match self.prefix {
+            // Others write besides: only whole lines, as long as that is bearable.
+            Some(_) if self.ready.len() < LONGEST => {
+                self.ready.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1)
+            }
+            _ => self.ready.len(),
+        };
         let mut out = io::stdout().lock();
-        out.write_all(&self.ready)?;
-        self.ready.clear();
+        out.write_all(&self.ready[..whole])?;
+        self.ready.drain(..whole);
         out.flush()
     }
 }

@@ -27,7 +27,7 @@ pub(super) fn work(args: &SiteArgs, names: &[String], exit_when_idle: bool, deta
         runner::release();
     }
     let manager = Arc::new(Manager::of_this_process().context("the service manager at NOTIFY_SOCKET can't be told")?);
-    let mut site = OpenSite::nearest(args)?;
+    let mut site = OpenSite::with(args, names)?;
     diary(&site.office.state, args.verbose, detached)?;
     if let Some(error) = &site.broken {
         tracing::warn!(%error, "jobs.yaml has errors; the last good one stays in force");

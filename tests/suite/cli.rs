@@ -1,7 +1,12 @@
 //! The command line as a user meets it: output, JSON and exit codes of the real program on real sites.
 
+mod change;
+mod follow;
 mod log;
+mod nested;
+mod process;
 mod terms;
+mod wait;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -245,7 +250,7 @@ fn retry_runs_a_job_again_in_the_background() {
     assert_eq!(job["runs"].as_array().unwrap().len(), 2);
     assert_eq!(job["runs"][0]["outcome"], json!("failed"));
     assert_eq!(room.ok(&["log", "q/a", "--run", "1"]), "");
-    assert_eq!(room.ok(&["retry", "--failed"]), "no job has failed\n");
+    assert_eq!(room.run(&["retry", "--failed"]).err, "setlist: no job has failed\n");
 }
 
 #[test]

@@ -96,7 +96,7 @@ fn told_to_leave_it_stops_what_runs_and_records_it() {
         assert!(said.err.contains("leaving: what runs is stopped"), "{said:?}");
         let long = room.job("q/long");
         assert_eq!((&long["outcome"], &long["exit_code"]), (&json!("interrupted"), &json!(7)));
-        assert_eq!(room.ok(&["log", "q/long"]), "tidied\n");
+        assert_eq!(room.ok(&["log", "q/long", "--stdout"]), "tidied\n");
         assert!(room.ok(&["status", "--json"]).contains("\"workers\":0"));
     }
 }

@@ -1,0 +1,97 @@
+//! `setlist add`: jobs that stand in no `jobs.yaml`.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufRead, BufWriter, Write};
+use std::sync::Arc;
+
+use anyhow::Context;
+use chrono::Utc;
+
+use super::args::Add;
+use super::record::{JobRecord, print};
+use super::site::OpenSite;
+use super::{CliError, Exit};
+use crate::model::{Command, Definition, Event, JobId, Mode, QueueId, QueueView, Script, Terms};
+
+/// Appends jobs and prints their numbers.
+pub(super) fn add(site: OpenSite, options: &Add) -> Result<Exit, CliError> {
+    let mut site = site.sound()?;
+    let queue = QueueId::from(options.queue.as_str());
+    let now = options.now;
+    let scripts = scripts(options)?;
+    let terms = Arc::new(options.terms.terms(&mut site, &queue)?);
+    let define = |script| define(script, options, &terms);
+    let jobs: Vec<_> = scripts.into_iter().map(define).collect::<Result<_, _>>()?;
+    if jobs.is_empty() {
+        return Err(CliError::Usage("nothing to add: standard input is empty".to_owned()));
+    }
+    if options.timeout.is_some_and(|timeout| timeout.is_zero()) {
+        return Err(CliError::Usage("a timeout must be at least a millisecond".to_owned()));
+    }
+    let events = site.submit(Command::Add { queue: queue.clone(), jobs })?;
+    let added: Vec<JobId> =
+        events.iter().filter_map(|event| if let Event::Added { job } = event { Some(job.id) } else { None }).collect();
+    if now {
+        let commands: Vec<_> = added.iter().map(|job| Command::Run { job: *job }).collect();
+        site.store.execute(&commands, Utc::now())?;
+    }
+    let processing = |known: &QueueView| known.id == queue && known.mode == Mode::Processing;
+    if now || site.store.queues()?.iter().any(processing) {
+        site.hire()?;
+    }
+    // Last, so that nobody who has stopped reading keeps the jobs from being run.
+    let mut out = BufWriter::new(io::stdout().lock());
+    let now = Utc::now();
+    for id in &added {
+        match options.json.then(|| site.store.job(*id)).transpose()?.flatten() {
+            Some(job) => print(&mut out, &JobRecord::of(&job, None, now))?,
+            None => writeln!(out, "{id}")?,
+        }
+    }
+    out.flush()?;
+    Ok(Exit::Fine)
+}
+
+fn scripts(options: &Add) -> Result<Vec<Script>, CliError> {
+    if let Some(text) = &options.script {
+        if text.trim().is_empty() {
+            return Err(CliError::Usage("the script is empty".to_owned()));
+        }
+        return Ok(vec![Script::shell(text)]);
+    }
+    if options.stdin {
+        let lines = io::stdin().lock().lines().collect::<Result<Vec<_>, _>>();
+        let lines = lines.context("standard input can't be read")?;
+        return Ok(lines.iter().map(|line| line.trim()).filter(|line| !line.is_empty()).map(Script::shell).collect());
+    }
+    if options.command.first().is_some_and(String::is_empty) {
+        return Err(CliError::Usage("the program's name is empty".to_owned()));
+    }
+    if options.command.is_empty() {
+        let usage = "say what to run: `setlist add QUEUE -- CMD…`, `--script TEXT` or `--stdin`";
+        return Err(CliError::Usage(usage.to_owned()));
+    }
+    Ok(vec![Script::command(&options.command)])
+}
+
+fn define(mut script: Script, options: &Add, terms: &Arc<Terms>) -> Result<Arc<Definition>, CliError> {
+    // A command runs where it was typed, as in a shell.
+    let here = std::env::current_dir().context("can't tell the working directory")?;
+    let setup = script.setup_mut();
+    setup.cwd = Some(options.cwd.as_ref().map_or_else(|| here.clone(), |cwd| here.join(cwd)));
+    setup.timeout = options.timeout.map(Into::into);
+    options.terms.set_up(setup, &here);
+    setup.env = options.env.iter().map(|pair| variable(pair)).collect::<Result<BTreeMap<_, _>, _>>()?;
+    let mut definition = Definition::new(script);
+    definition.title.clone_from(&options.title);
+    definition.tags.clone_from(&options.tag);
+    definition.terms = Arc::clone(terms);
+    Ok(Arc::new(definition))
+}
+
+fn variable(pair: &str) -> Result<(String, Option<String>), CliError> {
+    match pair.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), Some(value.to_owned()))),
+        _ => Err(CliError::Usage(format!("--env takes NAME=VALUE, not {pair:?}"))),
+    }
+}

@@ -1,0 +1,133 @@
+//! Completions: the shell asks the program itself, which knows the queues and jobs of the site.
+
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use clap::{CommandFactory, ValueEnum};
+use clap_complete::CompletionCandidate;
+use clap_complete::env::{CompleteEnv, Shells};
+
+use super::args::{Cli, SiteArgs};
+use super::{CliError, Exit, site};
+use crate::definition;
+use crate::model::Ledger;
+use crate::store::{Folder, Sqlite, Store};
+
+/// In this variable a shell says who it is when it asks for completions.
+const ASKED: &str = "SETLIST_COMPLETE";
+
+/// A shell that can complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+    Elvish,
+}
+
+/// Answers a shell that asks for completions, and ends this process; returns if none does.
+pub(super) fn answer() {
+    CompleteEnv::with_factory(Cli::command).var(ASKED).bin("setlist").completer("setlist").complete();
+}
+
+/// Prints what has a shell ask.
+pub(super) fn print(shell: Shell) -> Result<Exit, CliError> {
+    let shells = Shells::builtins();
+    let name = match shell {
+        Shell::Bash => "bash",
+        Shell::Zsh => "zsh",
+        Shell::Fish => "fish",
+        Shell::Elvish => "elvish",
+    };
+    let mut out = io::stdout().lock();
+    if let Some(completer) = shells.completer(name) {
+        completer.write_registration(ASKED, "setlist", "setlist", "setlist", &mut out)?;
+    }
+    out.flush()?;
+    Ok(Exit::Fine)
+}
+
+/// The queues that can be named.
+pub(super) fn queues() -> Vec<CompletionCandidate> {
+    names().into_iter().filter(|name| !name.is_job).map(Name::candidate).collect()
+}
+
+/// The jobs that can be named.
+pub(super) fn jobs() -> Vec<CompletionCandidate> {
+    names().into_iter().filter(|name| name.is_job).map(Name::candidate).collect()
+}
+
+/// Both.
+pub(super) fn targets() -> Vec<CompletionCandidate> {
+    names().into_iter().map(Name::candidate).collect()
+}
+
+/// A queue or job, with what people call it.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Name {
+    is_job: bool,
+    text: String,
+    title: String,
+}
+
+impl Name {
+    fn candidate(self) -> CompletionCandidate {
+        let title = (!self.title.is_empty() && self.title != self.text).then(|| self.title.into());
+        CompletionCandidate::new(self.text).help(title)
+    }
+}
+
+/// What can be named here. Nothing is made or changed for it, and what can't be read has no names.
+fn names() -> BTreeSet<Name> {
+    let args = asked_for();
+    let files = site::sites(&args).unwrap_or_default();
+    let files = files.into_iter().filter(|file| args.file.is_some() || site::stranger(file).is_none());
+    let mut names = BTreeSet::new();
+    for file in files {
+        let state = args.state.clone().map_or_else(|| Folder::beside(&file), Folder::new);
+        let ledger = state.path().join("state.db").exists().then(|| Sqlite::open(&state).ok()?.load().ok()).flatten();
+        match ledger {
+            Some(ledger) => of_ledger(&ledger, &mut names),
+            None => of_file(&file, &mut names),
+        }
+    }
+    names
+}
+
+fn of_ledger(ledger: &Ledger, names: &mut BTreeSet<Name>) {
+    for (id, queue) in ledger.queues() {
+        names.insert(Name { is_job: false, text: id.to_string(), title: queue.settings.title.clone() });
+    }
+    for job in ledger.jobs().filter(|job| job.name().is_some()) {
+        names.insert(Name { is_job: true, text: job.path(), title: job.title().to_owned() });
+    }
+}
+
+fn of_file(file: &std::path::Path, names: &mut BTreeSet<Name>) {
+    let Ok(plan) = definition::read(file) else { return };
+    for queue in plan.queues {
+        for job in &queue.jobs {
+            if let Some(name) = &job.name {
+                let text = format!("{}/{name}", queue.id);
+                names.insert(Name { is_job: true, text, title: job.title.clone() });
+            }
+        }
+        names.insert(Name { is_job: false, text: queue.id.to_string(), title: queue.settings.title });
+    }
+}
+
+/// The site options on the line that is being completed, which may not be a whole one yet.
+fn asked_for() -> SiteArgs {
+    let words: Vec<String> = std::env::args().skip_while(|word| word != "--").skip(2).collect();
+    let value = |long: &str, short: &str| {
+        let pair = words.windows(2).find(|pair| pair[0] == long || pair[0] == short).map(|pair| pair[1].clone());
+        pair.or_else(|| words.iter().find_map(|word| Some(word.strip_prefix(long)?.strip_prefix('=')?.to_owned())))
+    };
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    SiteArgs {
+        file: value("--file", "-f").map(PathBuf::from).or_else(|| variable("SETLIST_FILE")),
+        state: value("--state", "--state-dir").map(PathBuf::from).or_else(|| variable("SETLIST_STATE")),
+        ..SiteArgs::default()
+    }
+}

@@ -1,0 +1,137 @@
+//! `setlist pause`, `resume` and `clear`: commands that change whole queues.
+
+use std::io::{self, Write};
+
+use chrono::Utc;
+
+use super::error::complain;
+use super::file::count;
+use super::site::OpenSite;
+use super::{CliError, Exit};
+use crate::model::{Command, Event, Ledger, Mode, NothingTo, Phase, QueueId, QueueRecord, Refusal};
+use crate::tui::text;
+
+/// Has nothing new start in these queues, or in all that are processed.
+pub(super) fn pause(mut site: OpenSite, names: &[String]) -> Result<Exit, CliError> {
+    let ledger = site.ledger()?;
+    let queues = chosen(&site, &ledger, names, |queue| queue.mode == Mode::Processing)?;
+    if queues.is_empty() {
+        complain("no queue is processed");
+    }
+    let exit = each(
+        &mut site,
+        &queues,
+        |queue| Command::Pause { queue },
+        |id, _| match ledger.queue(id).map_or(0, |queue| queue.running.len()) {
+            0 => "paused".to_owned(),
+            running => format!("paused; {} to the end", goes_on(running)),
+        },
+    )?;
+    site.close(exit)
+}
+
+/// Goes on with these queues, or with all that are paused.
+pub(super) fn resume(site: OpenSite, names: &[String]) -> Result<Exit, CliError> {
+    let mut site = site.sound()?;
+    let ledger = site.ledger()?;
+    let queues = chosen(&site, &ledger, names, |queue| queue.mode == Mode::Paused)?;
+    let (held, others): (Vec<_>, Vec<_>) = queues
+        .into_iter()
+        .partition(|id| ledger.queue(id).is_some_and(|queue| matches!(queue.mode, Mode::Paused | Mode::Stopped)));
+    let mut exit = Exit::Fine;
+    for id in &others {
+        let mode = ledger.queue(id).map_or(Mode::Idle, |queue| queue.mode);
+        let hint = if mode == Mode::Idle { "; `setlist process` runs its jobs" } else { "" };
+        complain(&format!("{}: it is not paused but {}{hint}", text::plain_line(id.as_str()), mode.word()));
+        exit = Exit::Usage;
+    }
+    if held.is_empty() && others.is_empty() {
+        complain("no queue is paused");
+    }
+    let resumed = each(
+        &mut site,
+        &held,
+        |queue| Command::Process { queue },
+        |_, events| {
+            let goes_on = |event: &Event| matches!(event, Event::ModeChanged { mode: Mode::Processing, .. });
+            if events.iter().any(goes_on) {
+                "goes on".to_owned()
+            } else {
+                "no longer held; nothing is pending".to_owned()
+            }
+        },
+    );
+    if !held.is_empty() {
+        site.hire()?;
+    }
+    Ok(if resumed? == Exit::Fine { exit } else { Exit::Usage })
+}
+
+/// Takes all finished or pending jobs out of these queues, or of all.
+pub(super) fn clear(
+    mut site: OpenSite,
+    names: &[String],
+    phases: impl Iterator<Item = Phase>,
+) -> Result<Exit, CliError> {
+    let ledger = site.ledger()?;
+    let queues = site.queues(&ledger, names)?;
+    let mut removed = 0;
+    for phase in phases {
+        let commands: Vec<_> = queues.iter().map(|queue| Command::Clear { queue: queue.clone(), phase }).collect();
+        for (queue, answer) in queues.iter().zip(site.store.execute(&commands, Utc::now())?) {
+            match answer {
+                Ok(events) => {
+                    let taken = events.iter().filter(|event| matches!(event, Event::Removed { .. })).count();
+                    let jobs = count(taken, &format!("{} job", phase.word()));
+                    writeln!(io::stdout(), "{}  {jobs} removed", text::plain_line(queue.as_str()))?;
+                    removed += taken;
+                }
+                Err(Refusal::Nothing(NothingTo::Clear(..))) => {}
+                Err(refusal) => return Err(refusal.into()),
+            }
+        }
+    }
+    if removed == 0 {
+        complain("there is nothing to remove");
+    }
+    site.close(Exit::Fine)
+}
+
+/// The queues of these names; where none is named, those that are `meant`.
+fn chosen(
+    site: &OpenSite,
+    ledger: &Ledger,
+    names: &[String],
+    meant: impl Fn(&QueueRecord) -> bool,
+) -> Result<Vec<QueueId>, CliError> {
+    let mut queues = site.queues(ledger, names)?;
+    if names.is_empty() {
+        queues.retain(|id| ledger.queue(id).is_some_and(&meant));
+    }
+    Ok(queues)
+}
+
+/// Submits a command for each queue in one transaction, and says what became of each.
+fn each(
+    site: &mut OpenSite,
+    queues: &[QueueId],
+    command: impl Fn(QueueId) -> Command,
+    done: impl Fn(&QueueId, &[Event]) -> String,
+) -> Result<Exit, CliError> {
+    let commands: Vec<_> = queues.iter().cloned().map(command).collect();
+    let mut exit = Exit::Fine;
+    for (queue, answer) in queues.iter().zip(site.store.execute(&commands, Utc::now())?) {
+        match answer {
+            Ok(events) => writeln!(io::stdout(), "{}  {}", text::plain_line(queue.as_str()), done(queue, &events))?,
+            Err(refusal) => {
+                complain(&refusal.to_string());
+                exit = Exit::Usage;
+            }
+        }
+    }
+    Ok(exit)
+}
+
+fn goes_on(running: usize) -> String {
+    if running == 1 { "1 running job goes on".to_owned() } else { format!("{running} running jobs go on") }
+}

@@ -1,0 +1,103 @@
+//! `setlist wait`: until jobs have finished.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::time::Instant;
+
+use chrono::Utc;
+
+use super::args::Wait;
+use super::error::complain;
+use super::listening::Listening;
+use super::record::{JobRecord, QueueObject, print};
+use super::site::OpenSite;
+use super::target::{Target, catch_up};
+use super::{CliError, Exit, line};
+use crate::model::{Ledger, Outcome};
+use crate::tui::text;
+
+/// Waits until all of them rest; says how each of them is then.
+pub(super) fn wait(mut site: OpenSite, options: &Wait) -> Result<Exit, CliError> {
+    let listening = Listening::to(&site)?;
+    let mut ledger = site.ledger()?;
+    let mut targets = site.targets(&ledger, &options.names)?;
+    let until = options.timeout.map(|timeout| Instant::now() + *timeout);
+    let file = site.office.file.to_string_lossy().into_owned();
+    let mut exit = Exit::Fine;
+    let mut hindered = Vec::new();
+    site.tend(false)?;
+    loop {
+        catch_up(&mut ledger, site.store.as_mut())?;
+        let (resting, busy): (Vec<_>, Vec<_>) = targets.into_iter().partition(|target| target.rests(&ledger));
+        for target in &resting {
+            if !tell(target, &ledger, options, &file)? {
+                exit = Exit::JobFailed;
+            }
+        }
+        if busy.is_empty() {
+            return site.close(exit);
+        }
+        targets = busy;
+        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        if left.is_some_and(|left| left.is_zero()) {
+            complain(&format!("{} after this time", still(&targets, &ledger)));
+            return Ok(Exit::JobFailed);
+        }
+        for why in targets.iter().filter_map(|target| target.hindrance(&ledger)) {
+            if !hindered.contains(&why) {
+                complain(&why);
+                hindered.push(why);
+            }
+        }
+        if let Some(died) = listening.wait(left) {
+            site.tend(died)?;
+        }
+    }
+}
+
+/// Says how it stands with something that rests; tells whether all is well with it.
+fn tell(target: &Target, ledger: &Ledger, options: &Wait, file: &str) -> Result<bool, CliError> {
+    let mut out = io::stdout().lock();
+    match target {
+        Target::Job(id) => {
+            let Some(job) = ledger.job(*id) else {
+                complain(&format!("{id} was removed"));
+                return Ok(false);
+            };
+            if options.json {
+                print(&mut out, &JobRecord::of(job, None, Utc::now()))?;
+            } else if !options.quiet
+                && let Some(outcome) = job.outcome()
+            {
+                writeln!(out, "{}", line::of(job, outcome))?;
+            }
+            Ok(job.outcome() == Some(&Outcome::Succeeded))
+        }
+        Target::Queue(id) => {
+            let Some(queue) = ledger.queue(id) else { return Ok(true) };
+            let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+            for outcome in queue.finished.iter().filter_map(|id| ledger.job(*id)?.outcome()) {
+                *counts.entry(outcome.word()).or_default() += 1;
+            }
+            *counts.entry("pending").or_default() += queue.pending.len();
+            if options.json {
+                print(&mut out, &QueueObject::of(id, queue, ledger, file))?;
+            } else if !options.quiet {
+                let words = line::counts(&counts).unwrap_or_else(|| "empty".to_owned());
+                writeln!(out, "{}  {words}", text::plain_line(id.as_str()))?;
+            }
+            Ok(counts.iter().all(|(word, count)| *word == "succeeded" || *count == 0))
+        }
+    }
+}
+
+/// What has not come to rest, in words.
+fn still(targets: &[Target], ledger: &Ledger) -> String {
+    let name = |target: &Target| match target {
+        Target::Queue(queue) => queue.to_string(),
+        Target::Job(id) => ledger.job(*id).map_or_else(|| id.to_string(), crate::model::Job::path),
+    };
+    let names: Vec<String> = targets.iter().map(name).collect();
+    let verb = if names.len() == 1 { "is" } else { "are" };
+    format!("{} {verb} not finished", text::plain_line(&names.join(", ")))
+}

@@ -1,0 +1,182 @@
+//! Sites within sites, the user's own, and other users'.
+
+use std::fs;
+use std::os::unix::fs::chown;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::room::{Room, SETLIST, Said};
+
+/// A site around another one, and the user's own.
+fn nested() -> Room {
+    let room = Room::with("queues:\n  outer: [{id: a, run: echo from outer}]\n  both: [{id: one, run: echo outer}]\n");
+    fs::create_dir_all(room.join("inner/deep")).unwrap();
+    room.write("inner/jobs.yaml", "queues:\n  both: [{id: one, run: echo inner}]\n");
+    fs::create_dir_all(room.join("config/setlist")).unwrap();
+    room.write("config/setlist/jobs.yaml", "queues:\n  own: [{id: tidy, run: echo mine}]\n");
+    room
+}
+
+fn within(room: &Room, folder: &str, args: &[&str]) -> Said {
+    Said::of(&room.command(args).current_dir(room.join(folder)).output().unwrap())
+}
+
+#[test]
+fn the_nearest_site_comes_first_and_the_others_are_reached_by_name() {
+    let room = nested();
+    let near = within(&room, "inner/deep", &["process", "both"]);
+    assert!(near.out.contains("both/one  succeeded") && near.out.contains("inner"), "{near:?}");
+    assert_eq!(near.err, "");
+    let outer = within(&room, "inner/deep", &["process", "outer"]);
+    assert!(outer.out.contains("from outer"), "{outer:?}");
+    assert_eq!(outer.err, format!("setlist: outer is of {}\n", room.join("jobs.yaml").display()));
+    let own = within(&room, "inner", &["log", "own/tidy"]);
+    assert!(own.err.contains("own/tidy is of ") && own.err.contains("config/setlist/jobs.yaml"), "{own:?}");
+    // What no site has is asked of the nearest, and leaves no trace in the others.
+    fs::remove_dir_all(room.join("config/setlist/.setlist")).unwrap();
+    let none = within(&room, "inner", &["status", "nowhere"]);
+    assert!(none.code == Some(2) && none.err.contains("there is no queue \"nowhere\""), "{none:?}");
+    assert!(!room.join("config/setlist/.setlist").exists());
+    // A new queue is made in the nearest.
+    assert_eq!(within(&room, "inner", &["add", "new", "--", "true"]).code, Some(0));
+    assert_eq!(within(&room, "inner", &["list", "new"]).out.lines().count(), 1);
+    assert_eq!(room.run(&["list", "new"]).code, Some(2));
+    // Names of two sites are not mixed.
+    let mixed = within(&room, "inner", &["status", "both", "own"]);
+    assert!(mixed.code == Some(2) && mixed.err.contains("there is no queue \"own\""), "{mixed:?}");
+}
+
+#[test]
+fn what_is_named_overrides_what_is_near() {
+    let room = nested();
+    let file = |name: &str| room.join(name).to_str().unwrap().to_owned();
+    let named = within(&room, "inner", &["-f", &file("jobs.yaml"), "list", "both"]);
+    assert!(named.out.contains("outer"), "{named:?}");
+    let mut variable = room.command(&["list", "both"]);
+    variable.env("SETLIST_FILE", file("jobs.yaml")).current_dir(room.join("inner"));
+    assert!(Said::of(&variable.output().unwrap()).out.contains("outer"));
+    let elsewhere = within(&room, "inner", &["--state", "kept", "add", "own", "--", "true"]);
+    assert_eq!((elsewhere.code, &elsewhere.err[..]), (Some(0), ""));
+    assert!(room.join("inner/kept/state.db").exists());
+    assert_eq!(within(&room, "inner", &["list", "own"]).out.lines().count(), 1, "the user's own has one job");
+}
+
+#[test]
+fn all_sites_that_can_be_reached_are_listed() {
+    let room = nested();
+    let said = within(&room, "inner", &["status", "--all"]).out;
+    let files: Vec<&str> = said.lines().filter(|line| line.starts_with('/')).collect();
+    let expected = ["inner/jobs.yaml", "jobs.yaml", "config/setlist/jobs.yaml"].map(|file| room.join(file));
+    assert_eq!(files.iter().map(Path::new).collect::<Vec<_>>(), expected);
+    let json = within(&room, "inner", &["status", "--all", "--json"]).out;
+    let sites: Vec<Value> = json.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(sites.iter().map(|queue| &queue["queue"]).collect::<Vec<_>>(), ["both", "outer", "both", "own"]);
+    assert_eq!(sites[0]["site"], json!(expected[0]));
+}
+
+#[test]
+fn the_users_own_site_is_there_where_no_other_is() {
+    let room = nested();
+    let folder = tempfile::tempdir().unwrap();
+    let said = Said::of(&room.command(&["status"]).current_dir(folder.path()).output().unwrap());
+    assert!(said.code == Some(0) && said.out.contains("own"), "{said:?}");
+}
+
+#[test]
+fn another_users_site_is_refused_until_it_is_named() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("SKIPPED: only root can give a file away");
+        return;
+    }
+    let room = nested();
+    chown(room.join("inner/jobs.yaml"), Some(12345), None).unwrap();
+    let refused = within(&room, "inner/deep", &["process"]);
+    assert_eq!((refused.code, &refused.out[..]), (Some(2), ""));
+    let way = format!("if you trust it, name it: `setlist -f {} …`", room.join("inner/jobs.yaml").display());
+    assert!(refused.err.contains("belongs to another user (12345)") && refused.err.contains(&way), "{refused:?}");
+    assert!(!room.join("inner/.setlist").exists());
+    let named = within(&room, "inner/deep", &["-f", "../jobs.yaml", "process"]);
+    assert!(named.code == Some(0) && named.out.contains("inner"), "{named:?}");
+    // One further up is passed over.
+    chown(room.join("inner/jobs.yaml"), Some(0), None).unwrap();
+    chown(room.join("jobs.yaml"), Some(12345), None).unwrap();
+    assert_eq!(within(&room, "inner", &["process", "outer"]).code, Some(2));
+    let all = within(&room, "inner", &["status", "--all"]);
+    assert!(all.code == Some(0) && !all.out.contains("outer"), "{all:?}");
+}
+
+#[test]
+fn a_shell_completes_queues_and_jobs() {
+    let room = nested();
+    let script = format!(
+        "PATH={}:$PATH; source <(setlist completions bash); \
+         complete_it() {{ COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); COMP_TYPE=9; \
+         _clap_complete_setlist setlist \"${{@: -1}}\" \"\"; printf '%s\\n' \"${{COMPREPLY[@]}}\"; echo --; }}; \
+         complete_it setlist process o; complete_it setlist log both/; complete_it setlist list --sta; \
+         complete_it setlist -f ../jobs.yaml show ''; complete_it setlist list --state pe",
+        Path::new(SETLIST).parent().unwrap().display()
+    );
+    let mut bash = Command::new("bash");
+    room.furnish(&mut bash);
+    let said = Said::of(&bash.args(["-c", &script]).current_dir(room.join("inner")).output().unwrap());
+    let replies: Vec<Vec<&str>> = said.out.split("--\n").map(|reply| reply.split_whitespace().collect()).collect();
+    assert_eq!(replies[0], ["outer", "own"], "{said:?}");
+    assert_eq!(replies[1], ["both/one"], "{said:?}");
+    assert!(said.out.contains("--state"), "{said:?}");
+    assert!(said.out.contains("outer/a") && said.out.contains("\npending"), "{said:?}");
+    assert!(!room.join("inner/.setlist").exists(), "who completes makes nothing");
+    for shell in ["zsh", "fish", "elvish"] {
+        assert!(room.ok(&["completions", shell]).contains("SETLIST_COMPLETE"), "{shell}");
+    }
+}
+
+#[test]
+fn the_manual_has_a_page_for_every_command() {
+    let room = Room::empty();
+    let page = room.ok(&["man"]);
+    assert!(page.starts_with(".ie") && page.contains("A job queue that lives in the terminal"), "{page}");
+    assert!(room.ok(&["man", "process"]).contains("\\-\\-dry\\-run"));
+    assert_eq!(room.run(&["man", "nothing"]).code, Some(2));
+    room.ok(&["man", "--dir", "man1"]);
+    let pages = fs::read_dir(room.join("man1")).unwrap().count();
+    let help = room.ok(&["--help"]);
+    let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let commands: Vec<&str> = commands.filter_map(|line| line.strip_prefix("  ")?.split(' ').next()).collect();
+    assert!(commands.contains(&"wait") && pages > commands.len() - 2, "{pages} pages, {commands:?}");
+    room.write("file", "");
+    assert!(room.run(&["man", "--dir", "file/x"]).err.contains("can't be written to file/x"));
+}
+
+#[test]
+fn what_help_teaches_can_be_typed() {
+    let room = Room::with("queues:\n  build: [{id: lint, run: 'true'}]\n");
+    let mut taught = 0;
+    for command in ["process", "add", "list", "log", "retry", "wait", "worker", "man"] {
+        let help = room.ok(&[command, "--help"]);
+        let (_, examples) = help.split_once("Examples:\n").unwrap();
+        for line in examples.lines().filter_map(|line| line.strip_prefix("  ")).filter(|line| line.contains("setlist "))
+        {
+            let line = line.split("   ").next().unwrap();
+            for part in
+                line.split(" && ").flat_map(|part| part.split(" | ")).filter(|part| part.starts_with("setlist "))
+            {
+                // A worker stays, and a manual belongs to whoever runs this.
+                let ends = if part.contains("worker") { " --exit-when-idle" } else { "" };
+                let part = part.replace("/srv/app/", "").replace("~/.local/share/man", "man") + ends;
+                let part = part.replace("--exit-when-idle --exit-when-idle", "--exit-when-idle");
+                let words = shlex::split(&part).unwrap();
+                let args: Vec<&str> = words[1..].iter().map(String::as_str).collect();
+                room.ok(&["reset", "build"]);
+                room.run(&["process", "build", "--next"]);
+                let said = room.run(&args);
+                // What it would be given stands before it.
+                let given = part.ends_with("--stdin") && said.err.contains("standard input is empty");
+                assert!(said.code == Some(0) || said.code == Some(1) || given, "{part}: {said:?}");
+                taught += 1;
+            }
+        }
+    }
+    assert!(taught > 15, "{taught}");
+}
