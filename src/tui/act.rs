@@ -20,6 +20,9 @@ use super::wake::{Asked, Effect, Order, Spot, Way, Why};
 /// How far `J` and `K` go.
 const NUDGE: isize = 3;
 
+/// How far `H` and `L` go, in cells.
+const SIDEWAYS: isize = 16;
+
 /// What an action comes to: effects, or why it can't be done.
 type Acted = Result<Vec<Effect>, String>;
 
@@ -73,7 +76,12 @@ impl Screen {
             Action::Times => self.on_output(OutputPane::toggle_times),
             Action::EarlierRun => self.turn_run(Way::Earlier),
             Action::LaterRun => self.turn_run(Way::Later),
+            Action::OutputLeft => self.on_output(|output| output.scroll_sideways(-SIDEWAYS)),
+            Action::OutputRight => self.on_output(|output| output.scroll_sideways(SIDEWAYS)),
             Action::Tiles => self.turn_tiles(),
+            Action::Page => self.page(),
+            Action::Copy => self.copy(now),
+            Action::CopyAll => self.copy_all(now),
             Action::Type => {
                 self.begin_to_type()?;
                 Ok(Vec::new())

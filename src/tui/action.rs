@@ -36,12 +36,17 @@ pub enum Action {
     Back,
     OutputDown,
     OutputUp,
+    OutputLeft,
+    OutputRight,
     Follow,
     EarlierRun,
     LaterRun,
     Wrap,
     Times,
     Tiles,
+    Page,
+    Copy,
+    CopyAll,
     Type,
     Find,
     FindNext,
@@ -143,12 +148,17 @@ pub static TABLE: &[Entry] = table![
     A::Detail,        ["v"],                "details",   "details of the selected job: command, needs, runs",          Everywhere, G::Output;
     A::OutputDown,    ["J"],                "",          "scroll the output down, from any pane",                      Everywhere, G::Output;
     A::OutputUp,      ["K"],                "",          "scroll the output up, from any pane",                        Everywhere, G::Output;
+    A::OutputLeft,    ["H"],                "",          "scroll cut lines of the output to their beginning",          Everywhere, G::Output;
+    A::OutputRight,   ["L"],                "",          "scroll cut lines of the output to their end",                Everywhere, G::Output;
     A::Follow,        ["f"],                "follow",    "follow the output, or hold it",                              Everywhere, G::Output;
     A::EarlierRun,    ["<"],                "",          "the output of the run before",                               Everywhere, G::Output;
     A::LaterRun,      [">"],                "",          "the output of the run after",                                Everywhere, G::Output;
     A::Wrap,          ["w"],                "wrap",      "wrap long lines of the output, or cut them",                 Everywhere, G::Output;
     A::Times,         ["t"],                "times",     "show when lines were printed, and a bar beside standard error", Everywhere, G::Output;
     A::Tiles,         ["T"],                "tiles",     "the output of all running jobs side by side; again: of all queues", Everywhere, G::Output;
+    A::Page,          ["o"],                "pager",     "open the output in $PAGER",                                  Everywhere, G::Output;
+    A::Copy,          ["y"],                "copy",      "copy the job's name; in the output, what is in view, or the line found", Everywhere, G::Output;
+    A::CopyAll,       ["Y"],                "",          "copy the job's command; in the output, all of it",           Everywhere, G::Output;
     A::Type,          ["i"],                "type",      "type into a job that runs in a terminal; ^z comes back",     Everywhere, G::Output;
     A::Find,          ["/"],                "find",      "filter the lists; in the output, search it",                 Everywhere, G::Output;
     A::FindNext,      ["n"],                "",          "to the next match in the output",                            Everywhere, G::Output;

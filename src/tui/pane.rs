@@ -9,9 +9,10 @@ use crate::model::{Job, Run, RunId, WindowSize};
 use crate::store::LineWriter;
 use crate::store::log::LogReader;
 
+use super::action::Action;
 use super::console::Console;
 use super::lists::Step;
-use super::output::{Look, Output, Scroll, Status, Terminal};
+use super::output::{self, Look, Output, Scroll, Status, Taken, Terminal};
 use super::wake::{Effect, Way};
 
 const NO_OUTPUT: &str = "there is no output here";
@@ -29,6 +30,8 @@ pub(super) struct OutputPane {
     pty: bool,
     /// The run of the job that goes on.
     running: Option<RunId>,
+    /// Where the output is read.
+    reader: Option<LogReader>,
     output: Option<Output>,
     console: Option<Console>,
     more: bool,
@@ -36,6 +39,13 @@ pub(super) struct OutputPane {
     /// The size that terminals of runs to come were last said to have.
     window: Option<WindowSize>,
     taste: Taste,
+}
+
+/// Some output as text.
+pub(super) struct Piece {
+    pub(super) text: String,
+    pub(super) lines: usize,
+    pub(super) what: Taken,
 }
 
 /// How a person likes output to be shown, whichever it is.
@@ -137,6 +147,7 @@ impl OutputPane {
                 console.fit(self.room, goes_on);
                 console
             });
+            self.reader = Some(reader.again());
             let mut output = Output::new(reader);
             if self.taste.cut {
                 output.toggle_wrap();
@@ -230,6 +241,51 @@ impl OutputPane {
         Ok(())
     }
 
+    /// Moves cut lines sideways.
+    pub(super) fn scroll_sideways(&mut self, cells: isize) -> Result<(), String> {
+        if self.on_terminal().is_some() {
+            return Err("a terminal wraps its lines itself".to_owned());
+        }
+        let output = self.output.as_mut().ok_or(NO_OUTPUT)?;
+        if output.is_wrapping() {
+            return Err(format!("long lines are wrapped; {} cuts them", Action::Wrap.key()));
+        }
+        let way = if cells > 0 { "no line in view goes on to the right" } else { "this is where lines begin" };
+        output.scroll_sideways(cells).then_some(()).ok_or_else(|| way.to_owned())
+    }
+
+    /// Where the output is read.
+    pub(super) fn reader(&self) -> Option<LogReader> {
+        self.reader.as_ref().map(LogReader::again)
+    }
+
+    /// The output that is in view, or the line that was found in it.
+    pub(super) fn in_view(&mut self) -> Result<Piece, String> {
+        let (what, lines) = match (&self.console, &mut self.output) {
+            (Some(console), _) if !console.aside => (Taken::View, console.view.in_view()),
+            (_, Some(output)) => output.in_view(),
+            (_, None) => return Err(NO_OUTPUT.to_owned()),
+        };
+        if lines.is_empty() { Err(NO_OUTPUT.to_owned()) } else { Ok(Piece::of(what, &lines)) }
+    }
+
+    /// All output as text, or how large it is where that is more than `most` bytes.
+    pub(super) fn all(&self, most: usize) -> Result<Result<Piece, u64>, String> {
+        let mut reader = self.reader().filter(|_| !self.is_empty()).ok_or(NO_OUTPUT)?;
+        let written = reader.len().map_err(|error| error.to_string())?;
+        let Some(size) = usize::try_from(written).ok().filter(|size| *size <= most) else { return Ok(Err(written)) };
+        let (mut bytes, mut at, mut len) = (vec![0; size], 0, 0);
+        while len < size {
+            let piece = reader.read_at(at, &mut bytes[len..]).map_err(|error| error.to_string())?;
+            if piece.len == 0 {
+                break;
+            }
+            (at, len) = (piece.offset + piece.len as u64, len + piece.len);
+        }
+        let text = output::plain(&bytes[..len]);
+        Ok(Ok(Piece::of(Taken::All, &text.lines().map(str::to_owned).collect::<Vec<_>>())))
+    }
+
     /// Searches and goes to the first match; an empty text ends the search.
     pub(super) fn search(&mut self, text: &str) -> Result<(), String> {
         if text.is_empty() && self.on_terminal().is_some() {
@@ -268,6 +324,12 @@ impl OutputPane {
         // What has been asked for may need more of the output.
         self.refresh();
         Ok(())
+    }
+}
+
+impl Piece {
+    fn of(what: Taken, lines: &[String]) -> Self {
+        Self { text: lines.join("\n"), lines: lines.len(), what }
     }
 }
 

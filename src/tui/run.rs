@@ -15,9 +15,9 @@ use super::link::{Hire, Link, Request, Tend};
 use super::state::{Screen, Setup};
 use super::terminal::{PanicGuard, Terminal};
 use super::theme::Look;
-use super::wake::{Asked, Bell, Broken, Effect, Order, Spot, Wake, Why};
+use super::wake::{Asked, Bell, Broken, Effect, Order, Wake, Why};
 use super::watch::Watch;
-use super::{editor, input, signals};
+use super::{editor, input, pager, signals};
 
 /// What the screen needs to know.
 pub struct Options {
@@ -64,7 +64,7 @@ pub enum TuiError {
 /// The shortest time between two frames when nobody is typing.
 const FRAME: Duration = Duration::from_millis(12);
 
-/// How many wake-ups are taken in before the next frame, so that no flood keeps the screen still.
+/// How many wake-ups are taken in before the next frame, if it isn't due before; no flood keeps the screen still.
 const BATCH: usize = 2_048;
 
 /// Opens the screen, and returns when it is left. The terminal is given back on every way out.
@@ -131,7 +131,7 @@ impl Session {
         let mut drawn = Instant::now();
         loop {
             let Some(first) = self.wait() else { return Ok(self.left(Why::Broken)) };
-            let mut typed = false;
+            let (mut typed, begun) = (false, Instant::now());
             let mut next = Some(first);
             let mut taken = 0;
             while let Some(wake) = next {
@@ -143,7 +143,7 @@ impl Session {
                 // A key is answered at once; everything else may gather until the next frame is due.
                 let pause = FRAME.saturating_sub(drawn.elapsed());
                 next = match () {
-                    () if taken >= BATCH => None,
+                    () if taken >= BATCH || begun.elapsed() >= FRAME => None,
                     () if typed || pause.is_zero() => self.wakes.try_recv().ok(),
                     () if self.screen.is_busy() => Some(self.wakes.try_recv().unwrap_or(Wake::Tick)),
                     () => self.wakes.recv_timeout(pause).ok(),
@@ -194,7 +194,16 @@ impl Session {
                         watch.reread();
                     }
                 }
-                Effect::Edit(spot) => self.edit(&spot)?,
+                Effect::Edit(spot) => {
+                    let file = self.file.clone();
+                    self.lend(|| editor::edit(&file, &spot))?;
+                }
+                Effect::Page(reader) => self.lend(|| pager::page(*reader))?,
+                Effect::Copy(text) => {
+                    if let Err(error) = self.terminal.copy(&text) {
+                        self.tell(Wake::Trouble(format!("it could not be copied: {error}")));
+                    }
+                }
                 Effect::AskToSuspend => {
                     if !signals::ask_to_suspend() {
                         let why = "there is no shell to come back from; q quits, and jobs go on";
@@ -218,10 +227,11 @@ impl Session {
         let _ = self.sender.send(wake);
     }
 
-    fn edit(&mut self, spot: &Spot) -> Result<(), TuiError> {
-        let Self { terminal, input, signals, file, .. } = self;
-        let edited = input.lend(|| signals.lend(|| terminal.lend(|| editor::edit(file, spot))))??;
-        if let Err(why) = edited {
+    /// Leaves the terminal and its keys to another program for a while.
+    fn lend(&mut self, meanwhile: impl FnOnce() -> Result<(), String>) -> Result<(), TuiError> {
+        let Self { terminal, input, signals, .. } = self;
+        let done = input.lend(|| signals.lend(|| terminal.lend(meanwhile)))??;
+        if let Err(why) = done {
             self.tell(Wake::Trouble(why));
         }
         let size = self.terminal.size()?;

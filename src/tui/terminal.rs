@@ -18,6 +18,7 @@ use ratatui::Frame;
 use ratatui::backend::CrosstermBackend;
 use ratatui::layout::Size;
 
+use super::clipboard;
 use super::wake::{Wake, Why};
 
 /// Whether the terminal is ours now. There is one terminal to a process, and a panic in any thread must find it.
@@ -55,6 +56,11 @@ impl Terminal {
         self.inner.draw(draw)?;
         queue!(self.inner.backend_mut(), EndSynchronizedUpdate)?;
         self.inner.backend_mut().flush()
+    }
+
+    /// Puts a text into the clipboard of whoever sits before the terminal.
+    pub(super) fn copy(&mut self, text: &str) -> io::Result<()> {
+        clipboard::copy(text, self.inner.backend_mut())
     }
 
     /// Gives the terminal to somebody else for a while.

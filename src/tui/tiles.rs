@@ -39,6 +39,8 @@ pub(super) struct Tile {
 /// The least room for a tile, its title among that.
 const NARROW: u16 = 24;
 const LOW: u16 = 4;
+/// Rather than being lower than this, tiles are narrower than output wants.
+const COMFORTABLE: u16 = 6;
 /// Lines of output want so much.
 const WIDE: u16 = 58;
 /// More are too many to be looked at.
@@ -190,7 +192,7 @@ fn grid(area: Rect, count: usize) -> Vec<Rect> {
     if count == 0 {
         return Vec::new();
     }
-    let fits = |columns: usize| usize::from(area.height) / count.div_ceil(columns).max(1) >= usize::from(LOW) * 2;
+    let fits = |columns: usize| usize::from(area.height) / count.div_ceil(columns).max(1) >= usize::from(COMFORTABLE);
     let wide = usize::from(area.width / WIDE).clamp(1, count);
     let narrow = usize::from(area.width / NARROW).clamp(wide, count.max(wide));
     let columns = (wide..=narrow).find(|columns| fits(*columns)).unwrap_or(narrow);

@@ -98,6 +98,10 @@ pub enum Effect {
     Window(WindowSize),
     /// Read `jobs.yaml` again.
     Reread,
+    /// Open the pager on the output that can be read here.
+    Page(Box<LogReader>),
+    /// Put a text into the clipboard.
+    Copy(String),
     /// Open the editor on `jobs.yaml`.
     Edit(Spot),
     /// Have the shell's job, of which this process is a part, stopped; that comes back as [`Wake::Suspend`].

@@ -70,6 +70,12 @@ impl Room {
         fs::write(self.join(name), text).unwrap();
     }
 
+    /// A program that the shell runs.
+    pub(crate) fn script(&self, name: &str, text: &str) {
+        self.write(name, &format!("#!/bin/sh\n{text}\n"));
+        fs::set_permissions(self.join(name), std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    }
+
     pub(crate) fn read(&self, name: &str) -> String {
         fs::read_to_string(self.join(name)).unwrap_or_default()
     }

@@ -7,6 +7,7 @@ mod looks;
 mod numbers;
 mod progress;
 pub(crate) mod stage;
+mod take;
 mod tiles;
 mod times;
 mod typing;

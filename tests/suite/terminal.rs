@@ -38,8 +38,9 @@ impl Terminal {
         command.env("TERM", "xterm-256color");
         command.env("XDG_CONFIG_HOME", room.join("config"));
         command.env("EDITOR", room.join("editor"));
+        command.env("PAGER", room.join("pager"));
         command.env(MARK, room.path());
-        for name in ["SETLIST_FILE", "SETLIST_STATE", "SETLIST_STORE", "NO_COLOR", "VISUAL"] {
+        for name in ["SETLIST_FILE", "SETLIST_STATE", "SETLIST_STORE", "NO_COLOR", "VISUAL", "TMUX", "STY", "LESS"] {
             command.env_remove(name);
         }
         let child = pair.slave.spawn_command(command).unwrap();
@@ -264,8 +265,7 @@ fn a_saved_file_is_read_again_and_a_broken_one_is_shown_until_it_is_mended() {
 #[test]
 fn a_broken_file_at_the_start_is_mended_with_e() {
     let room = Room::with("queues:\n  work:\n    - {id: one, titel: One, run: 'true'}\n");
-    room.write("editor", "#!/bin/sh\nfor file; do :; done\nsed -i s/titel/title/ \"$file\"\n");
-    std::fs::set_permissions(room.join("editor"), std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    room.script("editor", "for file; do :; done\nsed -i s/titel/title/ \"$file\"");
     let mut screen = Terminal::open(&room, &[]);
     screen.until_shows("titel");
     screen.keys("e");
@@ -421,4 +421,90 @@ fn a_job_in_a_terminal_has_the_size_of_its_pane() {
     screen.until_shows("cancelled");
     screen.keys("q");
     screen.ended();
+}
+
+#[test]
+fn the_output_is_read_in_the_pager_and_the_screen_comes_back() {
+    let evil = r"printf '\033[31mred\033[0m \033]0;owned\007line\n'; seq 1 1000";
+    let room = Room::with(&format!(
+        "queues:\n  q:\n    - {{id: a, title: Prints, run: \"{}\"}}\n",
+        evil.replace('\\', "\\\\")
+    ));
+    room.ok(&["process"]);
+    room.script(
+        "pager",
+        "cat >paged; stty size </dev/tty >>paged; printf 'in the pager'; read key </dev/tty; echo \"key $key\" >>paged",
+    );
+    let mut screen = Terminal::open(&room, &[]);
+    screen.until_shows("\n 999");
+    screen.keys("o");
+    screen.until_shows("in the pager");
+    assert!(!screen.drawn.lock().unwrap().screen.screen().alternate_screen());
+    screen.keys("q\r");
+    screen.until("the screen again", |text| text.contains("Finished") && !text.contains("in the pager"));
+    let paged = room.read("paged");
+    assert!(
+        paged.starts_with("\x1b[0;31mred\x1b[0m line\n1\n2\n") || paged.starts_with("\x1b[31mred"),
+        "{:?}",
+        paged.get(..60)
+    );
+    assert!(paged.contains("\n1000\n24 80\nkey q\n") && !paged.contains("owned"), "the pager has terminal and keys");
+    // One that ends without reading anything, and one that isn't there.
+    room.script("pager", "exit 0");
+    screen.keys("o");
+    screen.until_shows("Finished");
+    std::fs::remove_file(room.join("pager")).unwrap();
+    screen.keys("o");
+    screen.until_shows("there is no pager");
+    screen.keys("q");
+    screen.ended();
+}
+
+#[test]
+fn what_is_copied_goes_to_the_terminal() {
+    let room = Room::with(THREE);
+    let mut screen = Terminal::open(&room, &[]);
+    screen.until_shows("Goes well");
+    screen.keys("y");
+    screen.until_shows("copied work/good");
+    let raw = String::from_utf8_lossy(&screen.drawn.lock().unwrap().raw).into_owned();
+    assert!(raw.contains("\x1b]52;c;d29yay9nb29k\x1b\\") || raw.contains("\x1b]52;c;d29yay9nb29k\x07"), "{raw:?}");
+    screen.keys("q");
+    screen.ended();
+}
+
+#[test]
+fn a_job_that_floods_its_log_leaves_the_screen_usable() {
+    let flood = "yes 'a line of output that goes on and on and on'";
+    let jobs = [0, 1, 2].map(|n| format!("      - {{id: f{n}, title: Flood {n}, run: \"{flood}\"}}\n")).concat();
+    let room = Room::with(&format!("queues:\n  q:\n    title: Floods\n    parallel: 3\n    jobs:\n{jobs}"));
+    let mut screen = Terminal::open(&room, &[]);
+    screen.until_shows("Flood 2");
+    screen.keys("p");
+    screen.until_shows("goes on and on");
+    let log = room.join(".setlist/logs");
+    wait_for("much output", || {
+        let written: u64 =
+            std::fs::read_dir(&log).ok()?.filter_map(|file| file.ok()?.metadata().ok()).map(|file| file.len()).sum();
+        (written > 40 << 20).then_some(())
+    });
+    for _ in 0..3 {
+        screen.keys("?");
+        screen.until_shows("─ Help ─");
+        screen.keys("\x1b");
+        screen.until("the lists", |text| !text.contains("─ Help ─"));
+        screen.keys("T");
+        screen.until("the tiles", |text| text.matches("▸ Flood").count() == 3 && !text.contains("Finished"));
+        screen.keys("K");
+        screen.until_shows("new");
+        screen.keys("T");
+        screen.until_shows("Finished");
+    }
+    screen.keys("Q");
+    screen.until_shows("y/N");
+    screen.keys("y");
+    screen.ended();
+    for n in 0..3 {
+        room.until(&format!("q/f{n}"), |job| job["outcome"] == json!("cancelled"));
+    }
 }

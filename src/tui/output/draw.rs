@@ -44,8 +44,8 @@ impl Look {
     }
 }
 
-/// Draws `page`, with what `search` has found.
-pub(super) fn page(page: &Page, search: Option<&Search>, look: &Look, area: Rect, buffer: &mut Buffer) {
+/// Draws `page` from cell `left` on, with what `search` has found.
+pub(super) fn page(page: &Page, left: usize, search: Option<&Search>, look: &Look, area: Rect, buffer: &mut Buffer) {
     clear(look, area, buffer);
     let mut row = 0;
     for (index, laid) in page.lines.iter().enumerate() {
@@ -54,7 +54,7 @@ pub(super) fn page(page: &Page, search: Option<&Search>, look: &Look, area: Rect
         for range in laid.rows.iter().skip(skip) {
             let Some(place) = area.rows().nth(row) else { return };
             match &laid.line.content {
-                Content::Line(line) => draw_row(line, range.clone(), &marks, look, place, buffer),
+                Content::Line(line) => draw_row(line, range.clone(), left, &marks, look, place, buffer),
                 Content::Lost(bytes) => remark(&omitted(*bytes, look.ascii), look, place, buffer),
             }
             row += 1;
@@ -88,17 +88,40 @@ pub(super) fn clear(look: &Look, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-fn draw_row(line: &Line, range: std::ops::Range<usize>, marks: &Marks, look: &Look, place: Rect, buffer: &mut Buffer) {
+fn draw_row(
+    line: &Line,
+    range: std::ops::Range<usize>,
+    left: usize,
+    marks: &Marks,
+    look: &Look,
+    place: Rect,
+    buffer: &mut Buffer,
+) {
     let place = place.intersection(buffer.area);
     let mut x = place.x;
+    let (mut hidden, mut last) = (0, place.x);
     for glyph in line.glyphs(range) {
         let width = u16::try_from(glyph.width).unwrap_or(1);
+        // The first cell says that there is something left of it.
+        if hidden < left + usize::from(left > 0) {
+            hidden += glyph.width;
+            if hidden > left && place.width > 0 {
+                buffer.set_stringn(place.x, place.y, look.ellipsis(), 1, look.text.patch(look.remark));
+                x = place.x + u16::try_from(hidden - left).unwrap_or(1).min(place.width);
+            }
+            continue;
+        }
         if place.right() - x < width {
             if place.width > 0 {
+                // No half of a wide character stays.
+                if x == place.right() && last + 1 < x {
+                    buffer[(last, place.y)].set_symbol(" ");
+                }
                 buffer.set_stringn(place.right() - 1, place.y, look.ellipsis(), 1, look.text.patch(look.remark));
             }
             return;
         }
+        last = x;
         let style = marks.style(glyph.at, look).map_or(look.of(glyph.style), |mark| look.of(glyph.style).patch(mark));
         buffer[(x, place.y)].set_symbol(glyph.symbol).set_style(style);
         for rest in 1..width {

@@ -44,9 +44,22 @@ pub use view::Scroll;
 
 use crate::store::StoreError;
 use gutter::Gutter;
+use index::Content;
 use lines::Lines;
 use search::{Needle, Search};
 use view::{Page, Place, View};
+
+/// Which part of the output was taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Taken {
+    /// The line with the hit that was gone to last.
+    Found,
+    /// What is in view.
+    #[default]
+    View,
+    /// All of it.
+    All,
+}
 
 /// The output pane of one run.
 pub struct Output {
@@ -150,6 +163,29 @@ impl Output {
         });
     }
 
+    /// Moves cut lines by so many cells, to their end or else to their beginning; not beyond what is in view. Tells whether
+    /// there was anything to move to.
+    pub fn scroll_sideways(&mut self, cells: isize) -> bool {
+        self.attempt(|output| output.view.scroll_sideways(cells, &mut output.lines))
+    }
+
+    /// The text of the line with the hit that was gone to, or else of all lines in view.
+    pub fn in_view(&mut self) -> (Taken, Vec<String>) {
+        self.attempt(|output| {
+            let text = |content: &Content| match content {
+                Content::Line(line) => Some(line.text().trim_end().to_owned()),
+                Content::Lost(_) => None,
+            };
+            let hit = output.search.as_ref().and_then(|search| search.current.as_ref()).map(|hit| hit.line);
+            let found = hit.map(|line| output.lines.at(line)).transpose()?.flatten();
+            if let Some(line) = found.and_then(|found| text(&found.content)) {
+                return Ok((Taken::Found, vec![line]));
+            }
+            let page = output.view.page(&mut output.lines)?;
+            Ok((Taken::View, page.lines.iter().filter_map(|laid| text(&laid.line.content)).collect()))
+        })
+    }
+
     /// Draws the output into `area`; returns what there is to tell about it.
     pub fn draw(&mut self, area: Rect, buffer: &mut Buffer, look: &Look) -> Status {
         let gutter = self.gutter(area.width, look);
@@ -161,7 +197,7 @@ impl Output {
             draw::message(failure, look, area, buffer);
             return Status::default();
         }
-        draw::page(&page, self.search.as_ref(), look, beside, buffer);
+        draw::page(&page, self.view.left(), self.search.as_ref(), look, beside, buffer);
         gutter.draw(&page, &mut self.lines, look, area, buffer);
         self.status(&page)
     }
@@ -191,7 +227,11 @@ impl Output {
                 None => News::Some,
             },
             progress: self.progress(),
-            search: self.search.as_ref().map(|search| Hits { count: search.count, looking: search.is_looking() }),
+            search: self.search.as_ref().map(|search| Hits {
+                nth: search.nth(),
+                count: search.count,
+                looking: search.is_looking(),
+            }),
         }
     }
 
@@ -200,6 +240,7 @@ impl Output {
         self.look()?;
         let Some(search) = &mut self.search else { return Ok(false) };
         let counting = search.count(&mut self.lines)?;
+        search.place(&mut self.lines)?;
         Ok(counting || search.is_looking())
     }
 
@@ -208,6 +249,7 @@ impl Output {
         if let Some(hit) = search.look(&mut self.lines)? {
             let place = Place { line: hit.line, at: hit.range.start };
             self.view.reveal(place, &mut self.lines)?;
+            self.view.reveal_sideways(&hit, &mut self.lines)?;
         }
         Ok(())
     }

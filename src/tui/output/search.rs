@@ -77,6 +77,10 @@ pub(super) struct Search {
     /// How many hits there are in the lines before `counted_to`.
     pub count: u64,
     counted_to: u64,
+    /// Lines on the way, and how many hits there are before each.
+    marks: Vec<(u64, u64)>,
+    /// The current hit, and how many there are before it.
+    placed: Option<(Hit, u64)>,
     wanted: Option<Wanted>,
 }
 
@@ -102,7 +106,7 @@ struct Wanted {
 
 impl Search {
     pub(super) fn new(needle: Needle) -> Self {
-        Self { needle, current: None, count: 0, counted_to: 0, wanted: None }
+        Self { needle, current: None, count: 0, counted_to: 0, marks: Vec::new(), placed: None, wanted: None }
     }
 
     /// Looks for the next or previous hit, from the current one or else from `top`.
@@ -181,7 +185,39 @@ impl Search {
             }
             spent += line.end - line.start + PER_LINE;
             self.counted_to = line.end;
+            if self.counted_to - self.marks.last().map_or(0, |mark| mark.0) >= BUDGET {
+                self.marks.push((self.counted_to, self.count));
+            }
         }
         Ok(false)
+    }
+
+    /// Which of all hits the current one is, counted from 1, as far as that is known.
+    pub(super) fn nth(&self) -> Option<u64> {
+        let (hit, before) = self.placed.as_ref()?;
+        (self.current.as_ref() == Some(hit)).then_some(before + 1)
+    }
+
+    /// Finds that out, once the hits up to there have been counted.
+    pub(super) fn place(&mut self, lines: &mut Lines) -> Result<(), StoreError> {
+        let Some(hit) = self.current.clone() else { return Ok(()) };
+        if self.nth().is_some() || self.counted_to <= hit.line {
+            return Ok(());
+        }
+        let mark = self.marks.partition_point(|mark| mark.0 <= hit.line);
+        let (mut at, mut before) = mark.checked_sub(1).map_or((0, 0), |mark| self.marks[mark]);
+        while let Some(line) = lines.at(at)? {
+            if let Content::Line(text) = &line.content {
+                let hits = self.needle.hits(text.text());
+                if line.start >= hit.line {
+                    before += hits.iter().filter(|other| other.start < hit.range.start).count() as u64;
+                    break;
+                }
+                before += hits.len() as u64;
+            }
+            at = line.end;
+        }
+        self.placed = Some((hit, before));
+        Ok(())
     }
 }

@@ -35,6 +35,8 @@ pub enum News {
 /// How a search goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hits {
+    /// Which one was gone to last, counted from 1; none where that isn't known yet.
+    pub nth: Option<u64>,
     /// Hits counted by now.
     pub count: u64,
     /// Whether there is more to look through.

@@ -19,6 +19,7 @@ use super::view::Scroll;
 use super::{Look, Progress};
 use crate::model::WindowSize;
 use crate::store::StoreError;
+use crate::tui::text;
 use emulator::Emulator;
 pub use keyboard::Keyboard;
 use scan::Scan;
@@ -174,6 +175,25 @@ impl Terminal {
             ..Status::default()
         };
         (status, self.cursor(area).filter(|_| self.is_following()))
+    }
+
+    /// The text that is in view, without the space below.
+    pub fn in_view(&self) -> Vec<String> {
+        let Some(emulator) = &self.emulator else { return Vec::new() };
+        let last = self.top();
+        let rows = emulator.screen().all_lines().skip(last - self.back().min(last)).take(self.size.rows.into());
+        let (mut lines, mut goes_on): (Vec<String>, bool) = (Vec::new(), false);
+        for row in rows {
+            match lines.last_mut() {
+                Some(line) if goes_on => line.push_str(&row.text()),
+                _ => lines.push(row.text()),
+            }
+            goes_on = row.is_wrapped();
+        }
+        let lines = lines.iter().map(|line| text::plain_line(line).trim_end().to_owned());
+        let mut lines: Vec<String> = lines.collect();
+        while lines.pop_if(|line| line.is_empty()).is_some() {}
+        lines
     }
 
     /// The last progress that the job reported.

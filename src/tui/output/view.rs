@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use super::index::{Content, Found};
 use super::lines::Lines;
+use super::search::Hit;
 use super::wrap;
 use crate::store::StoreError;
 
@@ -47,6 +48,8 @@ pub(super) struct View {
     /// None: the end is followed.
     hold: Option<Hold>,
     pub wrap: bool,
+    /// How many cells of cut lines are left of the view.
+    left: usize,
     pub width: usize,
     pub height: usize,
 }
@@ -79,7 +82,7 @@ impl Page {
 
 impl View {
     pub(super) fn new() -> Self {
-        Self { hold: None, wrap: true, width: 80, height: 24 }
+        Self { hold: None, wrap: true, left: 0, width: 80, height: 24 }
     }
 
     pub(super) fn follows(&self) -> bool {
@@ -143,7 +146,8 @@ impl View {
         let Some(last_top) = self.last_page(lines)?.top() else { return Ok(()) };
         let top = self.hold.map_or(last_top, |hold| hold.top);
         let moved = self.walk(top, count, lines)?;
-        if moved < last_top {
+        // What is above may have been dropped since it was last drawn.
+        if moved < last_top || (count < 0 && last_top.line > 0) {
             self.hold_at(moved, lines);
         } else if count > 0 {
             self.follow();
@@ -192,6 +196,38 @@ impl View {
         if !seen {
             let top = self.walk(row, -signed(self.height / 3), lines)?;
             self.hold_at(top, lines);
+        }
+        Ok(())
+    }
+
+    /// How many cells of each row are left of the view.
+    pub(super) fn left(&self) -> usize {
+        if self.wrap { 0 } else { self.left }
+    }
+
+    /// Moves the view over cut lines; not beyond what is in view. Tells whether it has moved.
+    pub(super) fn scroll_sideways(&mut self, cells: isize, lines: &mut Lines) -> Result<bool, StoreError> {
+        let page = self.page(lines)?;
+        let cells_of = |laid: &Laid| match &laid.line.content {
+            Content::Line(line) => line.glyphs(0..line.text().len()).map(|glyph| glyph.width).sum(),
+            Content::Lost(_) => 0,
+        };
+        let widest: usize = page.lines.iter().map(cells_of).max().unwrap_or(0);
+        let before = self.left;
+        let most = if cells > 0 { widest.saturating_sub(self.width).max(before) } else { usize::MAX };
+        self.left = before.saturating_add_signed(cells).min(most);
+        Ok(self.left != before)
+    }
+
+    /// Moves the view over a cut line, if a hit in it can't be seen otherwise.
+    pub(super) fn reveal_sideways(&mut self, hit: &Hit, lines: &mut Lines) -> Result<(), StoreError> {
+        let Some(Found { content: Content::Line(line), .. }) = lines.at(hit.line)? else { return Ok(()) };
+        let cells = |range: Range<usize>| line.glyphs(range).map(|glyph| glyph.width).sum::<usize>();
+        let start = cells(0..hit.range.start);
+        let end = start + cells(hit.range.clone());
+        // The last cell may say that there is more.
+        if start < self.left + usize::from(self.left > 0) || end >= self.left + self.width {
+            self.left = if end < self.width { 0 } else { start.saturating_sub(self.width / 3) };
         }
         Ok(())
     }

@@ -106,7 +106,8 @@ pub(super) fn facts(status: &Status, look: &Look) -> Vec<(String, Style)> {
     if let Some(hits) = status.search {
         let looking = if hits.looking { "+" } else { "" };
         let plural = if hits.count == 1 { "" } else { "es" };
-        facts.push((format!("{}{looking} match{plural}", text::count(hits.count)), look.theme.warn));
+        let nth = hits.nth.map(|nth| format!("{} of ", text::count(nth))).unwrap_or_default();
+        facts.push((format!("{nth}{}{looking} match{plural}", text::count(hits.count)), look.theme.warn));
     }
     facts.extend(status.below(look.is_ascii()).map(|news| (news, look.theme.live)));
     let position = status.position();

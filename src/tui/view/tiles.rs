@@ -75,8 +75,9 @@ fn title(
     if last && more > 0 {
         strip.right(&format!(" +{more} more "), look.theme.warn);
     }
-    for (fact, style) in status.map(|status| output::facts(status, look)).unwrap_or_default().iter().rev() {
-        strip.right(&format!(" {fact} "), *style);
+    // Where there is little room, the first ones tell more.
+    for (fact, style) in status.map(|status| output::facts(status, look)).unwrap_or_default() {
+        strip.right(&format!(" {fact} "), style);
     }
     let all = screen.tiles.as_ref().is_some_and(|tiles| tiles.queue.is_none());
     let label = if all { format!("{} {} {}", job.queue, look.signs.dot, job.label()) } else { job.label() };

@@ -428,3 +428,36 @@ proptest! {
         prop_assert_eq!(once.buffer, often.buffer);
     }
 }
+
+#[test]
+fn cut_lines_are_scrolled_sideways() {
+    let log = Log::of("0123456789abcdefghij\nshort\n日本語日本語日本語\n");
+    let mut screen = Screen::new(&log, 10, 4);
+    screen.output.toggle_wrap();
+    assert_eq!(screen.rows(), ["012345678…", "short", "日本語日 …", ""]);
+    assert!(screen.output.scroll_sideways(4));
+    assert_eq!(screen.rows(), ["…56789abc…", "…", "… 日本語 …", ""]);
+    assert!(screen.output.scroll_sideways(100));
+    assert_eq!(screen.rows(), ["…bcdefghij", "", "… 日本語", ""]);
+    assert!(!screen.output.scroll_sideways(1), "nothing is further right");
+    assert!(screen.output.scroll_sideways(-100));
+    assert_eq!(screen.rows()[0], "012345678…");
+    assert!(!screen.output.scroll_sideways(-1));
+    screen.output.scroll_sideways(5);
+    screen.output.toggle_wrap();
+    assert_eq!(screen.rows(), ["abcdefghij", "short", "日本語日本", "語日本語"], "wrapped lines have all their text");
+}
+
+#[test]
+fn a_hit_far_to_the_right_comes_into_view() {
+    let log = Log::of(format!("{}needle{}\nneedle\n", "x".repeat(100), "y".repeat(100)));
+    let mut screen = Screen::new(&log, 20, 3);
+    screen.output.toggle_wrap();
+    screen.draw();
+    screen.output.set_search(Some("needle"));
+    screen.output.search_next(true);
+    screen.refresh();
+    assert!(screen.rows()[0].contains("needle"), "{:?}", screen.rows());
+    screen.output.search_next(true);
+    assert_eq!(screen.rows()[1], "needle", "and one at the beginning");
+}

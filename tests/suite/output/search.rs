@@ -3,6 +3,8 @@
 use ratatui::buffer::Cell;
 use ratatui::style::Color;
 
+use setlist::tui::output::Scroll;
+
 use super::growing::{Log, Screen};
 
 fn log() -> Log {
@@ -78,7 +80,7 @@ fn a_far_hit_is_found_in_bounded_steps() {
     log.append("needle\nend\n");
     let mut screen = Screen::new(&log, 30, 3);
     screen.draw();
-    screen.output.scroll(setlist::tui::output::Scroll::Home);
+    screen.output.scroll(Scroll::Home);
     screen.output.set_search(Some("needle"));
     log.take_read();
     screen.output.search_next(true);
@@ -87,4 +89,25 @@ fn a_far_hit_is_found_in_bounded_steps() {
     screen.refresh();
     screen.draw();
     assert_eq!(current(&screen), "needle");
+}
+
+#[test]
+fn the_hit_that_was_gone_to_has_a_number() {
+    let text =
+        (0..30_000).fold(String::new(), |text, line| text + "a hit and a hit in line " + &line.to_string() + "\n");
+    let log = Log::of(text);
+    let mut screen = Screen::new(&log, 40, 5);
+    screen.output.scroll(Scroll::Home);
+    screen.output.set_search(Some("hit"));
+    let mut at = |forwards| {
+        screen.output.search_next(forwards);
+        screen.refresh();
+        let hits = screen.draw().search.unwrap();
+        (hits.nth, hits.count)
+    };
+    assert_eq!([at(true), at(true), at(true)], [(Some(1), 60_000), (Some(2), 60_000), (Some(3), 60_000)]);
+    assert_eq!([at(false), at(false)], [(Some(2), 60_000), (Some(1), 60_000)]);
+    assert_eq!([at(false), at(false)], [(Some(60_000), 60_000), (Some(59_999), 60_000)], "round the beginning");
+    log.append("one more hit\n");
+    assert_eq!([at(true), at(true), at(true)], [(Some(60_000), 60_001), (Some(60_001), 60_001), (Some(1), 60_001)]);
 }

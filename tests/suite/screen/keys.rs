@@ -36,7 +36,7 @@ fn every_action_has_a_key_and_a_help_text() {
 
 #[test]
 fn the_promised_keys_are_there() {
-    let keys = "pPrRxXdDuae[]123456789jkgG<PgUp><PgDn><^d><^u><Tab>hl<Left><Right><Up><Down><Enter><Esc>JK/f?q<^c>QnNwt<lt>>iT";
+    let keys = "pPrRxXdDuae[]123456789jkgG<PgUp><PgDn><^d><^u><Tab>hl<Left><Right><Up><Down><Enter><Esc>JK/f?q<^c>QnNwt<lt>>iTHLoyY";
     for key in Key::row(keys).unwrap() {
         assert!(Action::of(key, false).is_some(), "{key}");
         assert!(Action::of(key, true).is_some(), "{key} in the output");

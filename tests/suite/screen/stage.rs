@@ -32,6 +32,10 @@ pub(crate) struct Stage {
     pub(crate) left: Option<Why>,
     /// Where the editor was opened.
     pub(crate) edits: Vec<Spot>,
+    /// What was put into the clipboard.
+    pub(crate) copied: Vec<String>,
+    /// How often the pager was opened.
+    pub(crate) pages: usize,
     /// How often the file was to be read again.
     pub(crate) rereads: usize,
     link: Link,
@@ -116,6 +120,8 @@ impl Stage {
             now,
             left: None,
             edits: Vec::new(),
+            copied: Vec::new(),
+            pages: 0,
             rereads: 0,
             link,
             wakes,
@@ -156,6 +162,8 @@ impl Stage {
                     Effect::Window(size) => self.link.obey(Request::Window(size), self.now),
                     Effect::Reread => self.rereads += 1,
                     Effect::Edit(spot) => self.edits.push(spot),
+                    Effect::Copy(text) => self.copied.push(text),
+                    Effect::Page(_) => self.pages += 1,
                     Effect::Leave(why) => self.left = Some(why),
                     Effect::AskToSuspend | Effect::Suspend | Effect::Repaint => {}
                 }
