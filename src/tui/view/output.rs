@@ -64,7 +64,7 @@ fn title(
         Some((word, style)) => strip.left(word, style),
         None => strip.left("Output", if focused { look.theme.focus } else { look.theme.title }),
     };
-    let facts = status.map(|status| facts(status, look)).unwrap_or_default();
+    let facts = status.map(|status| facts(status, area.width, look)).unwrap_or_default();
     for (fact, style) in facts.iter().rev() {
         strip.right(&format!(" {fact} "), *style);
     }
@@ -100,8 +100,8 @@ fn came_of(run: &Run) -> String {
     run.ending.as_ref().map_or_else(|| "running".to_owned(), |ending| row::outcome_words(&ending.outcome))
 }
 
-/// What stands at the right of the title.
-pub(super) fn facts(status: &Status, look: &Look) -> Vec<(String, Style)> {
+/// What stands at the right of a title so wide.
+pub(super) fn facts(status: &Status, width: u16, look: &Look) -> Vec<(String, Style)> {
     let mut facts = Vec::new();
     if let Some(hits) = status.search {
         let looking = if hits.looking { "+" } else { "" };
@@ -114,7 +114,7 @@ pub(super) fn facts(status: &Status, look: &Look) -> Vec<(String, Style)> {
     if !position.is_empty() && !status.following {
         facts.push((position, look.theme.dim));
     }
-    facts.extend(bar(status.progress, 12, look));
+    facts.extend(bar(status.progress, usize::from(width / 8).min(12), look));
     facts
 }
 

@@ -76,7 +76,7 @@ fn title(
         strip.right(&format!(" +{more} more "), look.theme.warn);
     }
     // Where there is little room, the first ones tell more.
-    for (fact, style) in status.map(|status| output::facts(status, look)).unwrap_or_default() {
+    for (fact, style) in status.map(|status| output::facts(status, area.width, look)).unwrap_or_default() {
         strip.right(&format!(" {fact} "), style);
     }
     let all = screen.tiles.as_ref().is_some_and(|tiles| tiles.queue.is_none());
