@@ -12,6 +12,7 @@ mod job;
 mod ledger;
 mod needs;
 mod place;
+mod query;
 mod queue;
 mod reconcile;
 mod run;
@@ -33,6 +34,7 @@ pub use event::{Event, Keep, Mode, OnFailure, Recorded, Removal, Settings, Then,
 pub use id::{JobId, QueueId, RunId, WorkerId};
 pub use job::{Definition, IntoJob, Job, Needed, Phase, State, Turn, Wait};
 pub use ledger::{Counters, Ledger, QueueRecord};
+pub use query::{Query, QueryError};
 pub use queue::Queue;
 pub use run::{Ending, Exit, Failure, FailureKind, Outcome, Report, Run, Stop, Stream};
 pub use schedule::next_ready;

@@ -17,6 +17,7 @@ mod house;
 mod log;
 mod output;
 mod properties;
+mod query;
 mod readme;
 mod reconcile;
 mod room;

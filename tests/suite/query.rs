@@ -1,0 +1,183 @@
+//! The language of filters: what it finds, what it refuses, and that nothing a person types makes it fail otherwise.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, TimeZone, Utc};
+use proptest::prelude::*;
+use setlist::model::{
+    Command, Definition, Ending, Exit, Failure, FailureKind, JobId, Outcome, Query, Run, RunId, Script, Site, State,
+    WorkerId,
+};
+use setlist::{Event, Job};
+
+fn now() -> DateTime<Utc> {
+    Utc.with_ymd_and_hms(2026, 11, 22, 12, 0, 0).unwrap()
+}
+
+/// A finished job: title, tags, outcome, exit code, how many minutes ago it finished and how many seconds it took.
+fn finished(title: &str, tags: &[&str], outcome: Outcome, code: i32, ago: i64, took: i64) -> Job {
+    let tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
+    let mut job = pending(title);
+    std::sync::Arc::make_mut(&mut job.definition).tags = tags;
+    let at = now() - TimeDelta::minutes(ago);
+    let ending = Ending { at, outcome: outcome.clone(), exit: Some(Exit::Code(code)) };
+    let started = at - TimeDelta::seconds(took);
+    job.last_run = Some(Run { id: RunId(1), attempt: 1, worker: WorkerId(1), started, ending: Some(ending) }.into());
+    job.state = State::Finished { outcome, at };
+    job
+}
+
+fn pending(title: &str) -> Job {
+    let site = Site::new();
+    let definition = Definition { title: title.to_owned(), ..Definition::new(Script::shell("./run.sh")) };
+    let added = site.submit(&Command::Add { queue: "build".into(), jobs: vec![definition.into()] }, now()).unwrap();
+    added.into_iter().find_map(|event| if let Event::Added { job } = event { Some(*job) } else { None }).unwrap()
+}
+
+fn jobs() -> Vec<Job> {
+    let wrong = Outcome::Failed(Failure { kind: FailureKind::Exit, message: "exit code 3".to_owned() });
+    let mut jobs = vec![
+        finished("Unit tests", &["nightly", "slow one"], Outcome::Succeeded, 0, 30, 90),
+        finished("Lint", &["fast"], wrong, 3, 10, 2),
+        finished("Tests of units", &["nightly-2"], Outcome::Interrupted, 0, 300, 600),
+        pending("Lint all: again"),
+    ];
+    for (nth, job) in (1..).zip(&mut jobs) {
+        job.id = JobId(nth);
+    }
+    jobs[2].queue = "deploy".into();
+    jobs
+}
+
+/// The numbers of the jobs that a query finds.
+#[track_caller]
+fn found(text: &str) -> Vec<u64> {
+    let query = Query::parse(text, now()).unwrap_or_else(|error| panic!("{text}: {error}"));
+    jobs().iter().filter(|job| query.finds(job)).map(|job| job.id.0).collect()
+}
+
+#[track_caller]
+fn refused(text: &str) -> String {
+    Query::parse(text, now()).unwrap_err().to_string()
+}
+
+#[test]
+fn words_are_found_in_any_order_and_capitals_count_when_there_is_one() {
+    for (text, numbers) in [
+        ("", &[1, 2, 3, 4][..]),
+        ("test", &[1, 3]),
+        ("units tests", &[3]),
+        ("\"Unit tests\"", &[1]),
+        ("TESTS", &[]),
+        ("Tests", &[3]),
+        ("nightly", &[1, 3]),
+        ("!test", &[2, 4]),
+        ("#2", &[2]),
+        ("all:", &[4]),
+        ("\"all: ag", &[4]),
+        ("!", &[]),
+    ] {
+        assert_eq!(found(text), numbers, "{text}");
+    }
+}
+
+#[test]
+fn fields_narrow_it_down() {
+    for (text, numbers) in [
+        ("state:failed", &[2][..]),
+        ("state:failed,interrupted", &[2, 3]),
+        ("state:f", &[1, 2, 3]),
+        ("state:PEND", &[4]),
+        ("!state:finished", &[4]),
+        ("tag:nightly", &[1]),
+        ("tag:nightly*", &[1, 3]),
+        ("tag:\"slow one\"", &[1]),
+        ("tag:Fast,nightly", &[1, 2]),
+        ("queue:deploy", &[3]),
+        ("since:1h", &[1, 2, 4]),
+        ("since:15m", &[2, 4]),
+        ("before:1h", &[3]),
+        ("took:>1m", &[1, 3]),
+        ("took:90s", &[1, 3]),
+        ("took:<1m", &[2]),
+        ("exit:3,4", &[2]),
+        ("state:finished tag:nightly* since:1h test", &[1]),
+    ] {
+        assert_eq!(found(text), numbers, "{text}");
+    }
+}
+
+#[test]
+fn what_makes_no_sense_is_said_with_what_does() {
+    let states = "pending, running, finished, succeeded, failed, cancelled, interrupted, skipped";
+    assert_eq!(refused("state:"), format!("state: {states}"));
+    assert_eq!(refused("state:broken"), format!("no state `broken`: {states}"));
+    assert_eq!(refused("stat:failed"), "there is no `stat:`; did you mean `state:`?");
+    assert_eq!(refused("since:soon"), "since: `soon` is no duration; such as 30m, 8h or 2d");
+    assert_eq!(refused("took:>"), "took: `` is no duration; such as >1m or <10s");
+    assert_eq!(refused("exit:x"), "`x` is no exit code");
+    assert_eq!(refused("tag:"), "tag: a tag, or its beginning and *");
+}
+
+#[test]
+fn what_only_looks_like_a_field_is_text() {
+    for text in ["https://example.org", "12:30", "\"state:none\"", "x:y", ":"] {
+        assert_eq!(found(text).len(), usize::from(text == ":"), "{text}");
+    }
+}
+
+fn texts() -> impl Strategy<Value = String> {
+    let pieces = vec![
+        "state:",
+        "tag:",
+        "since:",
+        "took:",
+        "exit:",
+        "failed",
+        "nightly",
+        "1h",
+        "30m",
+        "test",
+        "Test",
+        "unit",
+        "\"",
+        "!",
+        " ",
+        " ",
+        ",",
+        ":",
+        "*",
+        "<",
+        "3",
+        "é",
+        "state:failed ",
+        "before:",
+    ];
+    prop_oneof![
+        3 => proptest::collection::vec(proptest::sample::select(pieces), 0..8).prop_map(|pieces| pieces.concat()),
+        1 => ".{0,12}",
+    ]
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_a_query_or_an_error(text in texts()) {
+        match Query::parse(&text, now()) {
+            Ok(query) => prop_assert_eq!(query.text(), text),
+            Err(error) => prop_assert!(!error.to_string().is_empty()),
+        }
+    }
+
+    #[test]
+    fn what_narrows_a_query_finds_nothing_more(wide in texts(), more in texts(), later in 0..90_u64) {
+        let later = now() + Duration::from_mins(later);
+        for narrow in [format!("{wide}{more}"), format!("{wide} {more}"), more] {
+            let (Ok(wide), Ok(narrow)) = (Query::parse(&wide, now()), Query::parse(&narrow, later)) else { continue };
+            if narrow.narrows(&wide) {
+                for job in jobs() {
+                    prop_assert!(wide.finds(&job) || !narrow.finds(&job), "{narrow:?} finds {}", job.id);
+                }
+            }
+        }
+    }
+}
