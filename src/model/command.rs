@@ -1,6 +1,7 @@
 //! What can be asked of a site.
 
 use std::fmt;
+use std::num::NonZero;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -38,6 +39,10 @@ pub enum Command {
     Clear { queue: QueueId, phase: Phase },
     /// Take finished jobs out of their queues that aren't in `jobs.yaml` and finished longer ago than is kept.
     Retire,
+    /// Put pending jobs right before or behind another one of their queue and priority, in this order.
+    Move { jobs: Vec<JobId>, beside: Beside },
+    /// Let so many jobs of a queue run at once, until `jobs.yaml` is changed and says otherwise.
+    Parallel { queue: QueueId, parallel: NonZero<u32> },
     /// Put removed jobs back as they were.
     Restore { jobs: Vec<JobId> },
     /// A process begins to run jobs, of these queues or of all.
@@ -56,6 +61,15 @@ pub enum Command {
     /// A worker leaves; refused while it runs jobs, or while one of these queues (or any) is being processed or has
     /// a job that it could start. So whoever asks for work after it has left knows that nobody is there.
     Leave { worker: WorkerId, queues: Option<Vec<QueueId>> },
+}
+
+/// A place in a queue, said by the job that stands there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beside {
+    /// Right before this job.
+    Before(JobId),
+    /// Right behind it.
+    After(JobId),
 }
 
 /// What a `jobs.yaml` says, read and checked.
@@ -111,6 +125,16 @@ pub enum Refusal {
     /// There is no such job that another one could need.
     #[error("it needs {0}, and there is no such job")]
     NoNeed(Target),
+    /// The job can't be put beside that other one.
+    #[error("{job} can't be put beside {beside}: {why}")]
+    CantStand {
+        /// Which job.
+        job: JobId,
+        /// The other one.
+        beside: JobId,
+        /// Why not.
+        why: &'static str,
+    },
     /// Jobs are pending in the queue, but none of them can start.
     #[error("nothing in {queue} can start: {why}")]
     Held {
@@ -155,6 +179,14 @@ pub enum NothingTo {
     Retire,
     /// None of the jobs was removed.
     Restore,
+}
+
+impl Beside {
+    /// The job that stands there.
+    pub fn job(self) -> JobId {
+        let (Self::Before(job) | Self::After(job)) = self;
+        job
+    }
 }
 
 impl fmt::Display for NothingTo {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::command::NothingTo;
+use super::moves;
 use super::needs::{self, Standing};
 use super::place::STRIDE;
 use super::reconcile;
@@ -33,7 +34,7 @@ impl<E> From<E> for Undecided<E> {
 
 const CANCEL_FIRST: &str = "cancel it first";
 
-type Decision<V> = Result<Vec<Event>, Undecided<<V as View>::Error>>;
+pub(super) type Decision<V> = Result<Vec<Event>, Undecided<<V as View>::Error>>;
 
 /// Decides `command` on the site as `view` shows it, at the time `now`. Pure: the caller applies the events.
 pub(super) fn decide<V: View>(view: &V, command: &Command, now: DateTime<Utc>) -> Decision<V> {
@@ -58,6 +59,13 @@ pub(super) fn decide<V: View>(view: &V, command: &Command, now: DateTime<Utc>) -
         Command::Clear { queue, phase } => clear(view, queue, *phase),
         Command::Retire => retire(view, now),
         Command::Restore { jobs } => restore(view, jobs),
+        Command::Move { jobs, beside } => moves::events(view, jobs, *beside),
+        Command::Parallel { queue, parallel } => {
+            let mut settings = existing(view, queue)?.settings;
+            let before = std::mem::replace(&mut settings.parallel, parallel.get());
+            let changed = settings.parallel != before;
+            Ok(changed.then(|| Event::QueueDefined { queue: queue.clone(), settings }).into_iter().collect())
+        }
         Command::Join { host, pid, queues } => {
             let (host, queues) = (host.clone(), queues.clone());
             let worker = Worker { id: view.next_worker()?, host, pid: *pid, queues };
@@ -72,15 +80,15 @@ pub(super) fn decide<V: View>(view: &V, command: &Command, now: DateTime<Utc>) -
     }
 }
 
-fn refuse<T, E>(refusal: Refusal) -> Result<T, Undecided<E>> {
+pub(super) fn refuse<T, E>(refusal: Refusal) -> Result<T, Undecided<E>> {
     Err(Undecided::Refused(refusal))
 }
 
-fn wrong<T, E>(job: &Job, hint: &'static str) -> Result<T, Undecided<E>> {
+pub(super) fn wrong<T, E>(job: &Job, hint: &'static str) -> Result<T, Undecided<E>> {
     refuse(Refusal::WrongState { job: job.id, phase: job.phase(), hint })
 }
 
-fn found<V: View>(view: &V, job: JobId) -> Result<Job, Undecided<V::Error>> {
+pub(super) fn found<V: View>(view: &V, job: JobId) -> Result<Job, Undecided<V::Error>> {
     view.job(job)?.map_or_else(|| refuse(Refusal::NoJob(job)), Ok)
 }
 

@@ -436,6 +436,13 @@ impl View for Ledger {
         Ok(self.queues.get(queue).map(|queue| queue.list(phase).iter().copied().collect()).unwrap_or_default())
     }
 
+    fn places(&self, queue: &QueueId, priority: i32) -> Result<Vec<(i64, JobId)>, Infallible> {
+        let pending = self.queues.get(queue).map(|queue| &queue.pending).into_iter().flatten();
+        let alike = |job: &&Job| job.definition.terms.priority == priority;
+        let jobs = pending.filter_map(|id| self.jobs.get(id)).filter(alike);
+        Ok(jobs.map(|job| (job.position, job.id)).collect())
+    }
+
     fn target(&self, target: &Target) -> Result<Option<JobId>, Infallible> {
         Ok(match target {
             Target::Number(id) => (self.jobs.contains_key(id) || self.removed.contains_key(id)).then_some(*id),

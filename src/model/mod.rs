@@ -10,6 +10,7 @@ mod event;
 mod id;
 mod job;
 mod ledger;
+mod moves;
 mod needs;
 mod place;
 mod query;
@@ -27,7 +28,7 @@ mod view;
 mod waiting;
 
 pub use call::{Arguments, Call, Callable, IntoCall, Returned};
-pub use command::{Command, NothingTo, Plan, QueuePlan, Refusal};
+pub use command::{Beside, Command, NothingTo, Plan, QueuePlan, Refusal};
 pub use decide::Undecided;
 use decide::decide;
 pub use event::{Event, Keep, Mode, OnFailure, Recorded, Removal, Settings, Then, Worker};

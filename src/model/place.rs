@@ -28,6 +28,14 @@ pub(super) fn places(known: &[Option<i64>], end: i64) -> Vec<i64> {
     }
 }
 
+/// Places for so many jobs between two others, or behind the last; none where there is no room. 0 is before the first.
+pub(super) fn between(before: i64, behind: Option<i64>, count: usize) -> Option<Vec<i64>> {
+    let parts = i64::try_from(count).ok()?.checked_add(1)?;
+    let behind = behind.map_or_else(|| before.checked_add(STRIDE.checked_mul(parts)?), Some)?;
+    let step = behind.checked_sub(before)? / parts;
+    (step > 0).then(|| (1..parts).map(|nth| before + nth * step).collect())
+}
+
 /// The longest rising selection of the positions; what is not selected becomes `None`.
 fn longest_rise(positions: &[Option<i64>]) -> Vec<Option<i64>> {
     // For each length, where the selection of that length ends that ends lowest.

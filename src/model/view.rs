@@ -26,6 +26,8 @@ pub trait View {
     fn filed(&self, queue: &QueueId) -> Result<Vec<Filed>, Self::Error>;
     /// The jobs of a queue in one phase, in their order.
     fn in_phase(&self, queue: &QueueId, phase: Phase) -> Result<Vec<JobId>, Self::Error>;
+    /// Where the pending jobs of a queue with this priority stand, in their order.
+    fn places(&self, queue: &QueueId, priority: i32) -> Result<Vec<(i64, JobId)>, Self::Error>;
     /// The number of the job that another one names, if there is one; also of one that was taken out of its queue.
     fn target(&self, target: &Target) -> Result<Option<JobId>, Self::Error>;
     /// The jobs in queues that need this one.

@@ -4,6 +4,7 @@ mod files;
 mod formats;
 mod keeping;
 mod lines;
+mod moves;
 mod processes;
 mod random;
 mod terms;
@@ -24,6 +25,7 @@ use setlist::store::{Answer, Folder, Listener, Memory, Sqlite, Store};
 use tempfile::TempDir;
 
 use keeping::{old_jobs_are_given_up_unless_the_file_has_them, old_runs_are_given_up_but_the_latest};
+use moves::{jobs_are_moved_by_hand, parallel_is_changed_by_hand_until_the_file_changes};
 use terms::{
     a_failed_job_is_tried_again_at_its_time, a_job_does_not_start_before_its_time,
     a_job_that_asks_first_waits_for_the_answer, a_job_waits_for_those_that_it_needs,
@@ -65,6 +67,8 @@ contract! {
     an_interrupted_job_is_tried_again_if_it_says_so,
     a_job_does_not_start_before_its_time,
     a_job_that_asks_first_waits_for_the_answer,
+    jobs_are_moved_by_hand,
+    parallel_is_changed_by_hand_until_the_file_changes,
     a_refused_command_changes_nothing,
     a_batch_is_decided_in_order,
     every_run_is_kept,

@@ -28,6 +28,7 @@ fn word(refusal: &Refusal) -> String {
         Refusal::Nothing(NothingTo::Start { until }) => return format!("nothing until {until:?}"),
         Refusal::Nothing(_) => "nothing",
         Refusal::NoNeed(_) => "need",
+        Refusal::CantStand { .. } => "place",
         Refusal::Held { .. } => "held",
         Refusal::StaleRun { .. } => "stale",
         Refusal::NoWorker(_) => "worker",
@@ -73,8 +74,10 @@ impl Trial {
         match &answer {
             Ok(events) => {
                 assert_eq!(expectation, Ok(()), "{command:?} was accepted");
-                if let Command::Reconcile(plan) = command {
-                    self.site.read(|site| expected.adopt_places(plan, site));
+                match command {
+                    Command::Reconcile(plan) => self.site.read(|site| expected.adopt_places_of(plan, site)),
+                    Command::Move { .. } => self.site.read(|site| expected.adopt_moves(site)),
+                    _ => {}
                 }
                 self.reference = expected;
                 for event in events {

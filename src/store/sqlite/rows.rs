@@ -193,6 +193,13 @@ impl View for Rows<'_> {
         self.all(sql, (queue, codes.start(), codes.end()), |row| row.get(0))
     }
 
+    fn places(&self, queue: &QueueId, priority: i32) -> Result<Vec<(i64, JobId)>> {
+        let sql = "SELECT position, id FROM jobs WHERE queue = ?1 AND state BETWEEN ?2 AND ?3 AND rank = ?4 \
+                   AND removed IS NULL ORDER BY position, id";
+        let codes = Code::range(Phase::Pending);
+        self.all(sql, (queue, codes.start(), codes.end(), -i64::from(priority)), |row| Ok((row.get(0)?, row.get(1)?)))
+    }
+
     fn target(&self, target: &Target) -> Result<Option<JobId>> {
         match target {
             Target::Number(id) => {

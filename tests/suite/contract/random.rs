@@ -1,5 +1,6 @@
 //! Random commands, asked of every backend: all of them answer alike, and every copy equals a fresh load.
 
+use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,8 +8,9 @@ use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use setlist::model::{
-    After, Command, Definition, Exit, Failure, FailureKind, JobId, Keep, Ledger, Need, On, OnFailure, Outcome, Phase,
-    Plan, QueueId, QueuePlan, Report, Retry, RetryOn, RunId, Script, Settings, Site, Stop, Target, Terms, WorkerId,
+    After, Beside, Command, Definition, Exit, Failure, FailureKind, JobId, Keep, Ledger, Need, On, OnFailure, Outcome,
+    Phase, Plan, QueueId, QueuePlan, Report, Retry, RetryOn, RunId, Script, Settings, Site, Stop, Target, Terms,
+    WorkerId,
 };
 use setlist::store::{Memory, Sqlite, Store};
 use tempfile::TempDir;
@@ -192,6 +194,12 @@ fn asks() -> impl Strategy<Value = Ask> {
         1 => proptest::collection::vec(jobs(), 1..3).prop_map(|jobs| Command::Remove { jobs }),
         1 => (queues(), phases()).prop_map(|(queue, phase)| Command::Clear { queue, phase }),
         2 => proptest::collection::vec(jobs(), 1..3).prop_map(|jobs| Command::Restore { jobs }),
+        3 => (proptest::collection::vec(jobs(), 1..4), jobs(), any::<bool>()).prop_map(|(jobs, other, behind)| {
+            Command::Move { jobs, beside: if behind { Beside::After(other) } else { Beside::Before(other) } }
+        }),
+        1 => (queues(), 1..4_u32).prop_map(|(queue, parallel)| {
+            Command::Parallel { queue, parallel: NonZero::new(parallel).unwrap() }
+        }),
         2 => (1..9_u32, some()).prop_map(|(pid, queues)| Command::Join { host: "here".to_owned(), pid, queues }),
         8 => (workers(), some()).prop_map(|(worker, queues)| Command::Claim { worker, queues }),
         1 => (workers(), jobs()).prop_map(|(worker, job)| Command::Start { worker, job }),

@@ -4,6 +4,7 @@
 //! is not kept but found out anew each time: whose needs are met, what is next, which queue is at its end.
 
 mod file;
+mod moves;
 mod rules;
 
 use std::collections::BTreeSet;
@@ -156,6 +157,8 @@ impl Reference {
                     return refuse("nothing");
                 }
             }
+            Command::Move { jobs, beside } => self.stand(jobs, *beside)?,
+            Command::Parallel { queue, parallel } => self.line(queue)?.parallel = parallel.get(),
             Command::Ripen => {
                 let ripe = |card: &&Card| self.waits_for_time_only(card).is_some_and(|until| until <= now);
                 let ripe: Vec<u64> = self.jobs.iter().filter(ripe).map(|card| card.id).collect();

@@ -1,5 +1,6 @@
 //! What can be asked of a site, drawn at random: every command, every term of a job, every way in which a run ends.
 
+use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,8 +9,8 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select, subsequence};
 use setlist::Command;
 use setlist::model::{
-    After, Definition, Exit, Failure, FailureKind, JobId, Keep, Need, On, OnFailure, Outcome, Phase, Plan, QueueId,
-    QueuePlan, Report, Retry, RetryOn, RunId, Script, Settings, Stop, Target, Terms, Value, WorkerId,
+    After, Beside, Definition, Exit, Failure, FailureKind, JobId, Keep, Need, On, OnFailure, Outcome, Phase, Plan,
+    QueueId, QueuePlan, Report, Retry, RetryOn, RunId, Script, Settings, Stop, Target, Terms, Value, WorkerId,
 };
 
 use super::QUEUES;
@@ -40,6 +41,8 @@ pub(super) enum Step {
     Remove(Vec<Index>),
     Clear(usize, Phase),
     Restore(Vec<Index>),
+    Move(Vec<Index>, Index, bool),
+    Parallel(usize, NonZero<u32>),
     Join,
     Ripen,
     Retire,
@@ -108,6 +111,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => some().prop_map(Step::Remove),
         1 => (queue(), phase).prop_map(|(queue, phase)| Step::Clear(queue, phase)),
         3 => some().prop_map(Step::Restore),
+        3 => (some(), index(), any::<bool>()).prop_map(|(jobs, other, behind)| Step::Move(jobs, other, behind)),
+        1 => (queue(), 1..4_u32).prop_map(|(queue, parallel)| Step::Parallel(queue, NonZero::new(parallel).unwrap())),
         2 => Just(Step::Join),
         8 => Just(Step::Ripen),
         2 => Just(Step::Retire),
@@ -249,6 +254,12 @@ impl Step {
                 let gone = |card: &Card| card.gone.is_some();
                 Command::Restore { jobs: jobs.iter().map(|index| likely(index, &gone)).collect() }
             }
+            Step::Move(jobs, other, behind) => {
+                let other = pending(other);
+                let jobs = jobs.iter().map(pending).filter(|job| *job != other).collect();
+                Command::Move { jobs, beside: if *behind { Beside::After(other) } else { Beside::Before(other) } }
+            }
+            Step::Parallel(name, parallel) => Command::Parallel { queue: queue(name), parallel: *parallel },
             Step::Join => Command::Join { host: "here".to_owned(), pid: 1, queues: None },
             Step::Ripen | Step::Pass(_) => Command::Ripen,
             Step::Retire => Command::Retire,

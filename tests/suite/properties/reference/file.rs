@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use setlist::model::{Definition, JobId, Ledger, OnFailure, Phase, Plan, Removal, View};
+use setlist::model::{Definition, Ledger, OnFailure, Phase, Plan, Removal};
 
 use super::{After, Card, Reference, Stage, name};
 
@@ -65,12 +65,8 @@ impl Reference {
 
     /// Takes over where the site has put the jobs after it has read a file: the jobs of the file are in the file's
     /// order, and the others in the order that they had. More is said in `reconcile.rs`.
-    pub(in super::super) fn adopt_places(&mut self, plan: &Plan, site: &Ledger) {
-        let place = |card: &Card| {
-            let removed = || View::removed(site, JobId(card.id)).unwrap_or_else(|never| match never {});
-            site.job(JobId(card.id)).cloned().or_else(removed).unwrap().position
-        };
-        let places: Vec<i64> = self.jobs.iter().map(place).collect();
+    pub(in super::super) fn adopt_places_of(&mut self, plan: &Plan, site: &Ledger) {
+        let places = self.places(site);
         for queue in &plan.queues {
             let in_file = queue.jobs.iter().filter_map(|definition| {
                 let card = self.jobs.iter().find(|card| is_it(card, name(&queue.id), definition))?;

@@ -1,0 +1,53 @@
+//! Pending jobs that change places: what a person's hand puts before or behind another job.
+
+use std::collections::BTreeSet;
+
+use super::decide::{Decision, found, refuse, wrong};
+use super::place::between;
+use super::{Beside, Event, Job, JobId, Phase, Refusal, View};
+
+/// The events that put jobs right before or behind another one, in the order in which they are named.
+///
+/// Only places among the jobs of the same priority are given: others stand before or behind all of these.
+pub(super) fn events<V: View>(view: &V, ids: &[JobId], beside: Beside) -> Decision<V> {
+    let anchor = pending(view, beside.job())?;
+    let mut moving = Vec::with_capacity(ids.len());
+    let mut named = BTreeSet::new();
+    for id in ids.iter().filter(|id| named.insert(**id)) {
+        let job = pending(view, *id)?;
+        if let Some(why) = objection(&job, &anchor) {
+            return refuse(Refusal::CantStand { job: *id, beside: anchor.id, why });
+        }
+        moving.push(*id);
+    }
+    let known = view.places(&anchor.queue, anchor.definition.terms.priority)?;
+    let resting: Vec<(i64, JobId)> = known.iter().filter(|(_, id)| !named.contains(id)).copied().collect();
+    let at = resting.iter().position(|(_, id)| *id == anchor.id).unwrap_or_default();
+    let at = at + usize::from(matches!(beside, Beside::After(_)));
+    let before = at.checked_sub(1).map_or(0, |before| resting[before].0);
+    let behind = resting.get(at).map(|(position, _)| *position);
+    let moved = |job, position| Event::Moved { job, position };
+    if let Some(places) = between(before, behind, moving.len()) {
+        return Ok(moving.into_iter().zip(places).map(|(job, position)| moved(job, position)).collect());
+    }
+    // There is no room between the two: the jobs share the places that they have, in the new order.
+    let order = resting[..at].iter().map(|(_, id)| *id).chain(moving).chain(resting[at..].iter().map(|(_, id)| *id));
+    let changed = order.zip(&known).filter(|(job, (_, before))| job != before);
+    Ok(changed.map(|(job, (position, _))| moved(job, *position)).collect())
+}
+
+fn pending<V: View>(view: &V, id: JobId) -> Result<Job, super::Undecided<V::Error>> {
+    let job = found(view, id)?;
+    if job.phase() == Phase::Pending { Ok(job) } else { wrong(&job, "only a pending job has a place to move to") }
+}
+
+fn objection(job: &Job, anchor: &Job) -> Option<&'static str> {
+    match () {
+        () if job.id == anchor.id => Some("it is the same job"),
+        () if job.queue != anchor.queue => Some("it is in another queue"),
+        () if job.definition.terms.priority != anchor.definition.terms.priority => {
+            Some("it has another priority, which decides first")
+        }
+        () => None,
+    }
+}

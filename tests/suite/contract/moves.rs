@@ -1,0 +1,111 @@
+//! What a person's hand changes about the order and the pace of a queue, as every store keeps it.
+
+use std::num::NonZero;
+use std::sync::Arc;
+
+use setlist::model::{Beside, Command, Definition, Event, JobId, Phase, Refusal, Script, Terms};
+use setlist::store::Store;
+
+use super::{Place, at, file, join, queue};
+
+/// A queue with these jobs; those in capitals go first.
+fn site(place: &Place, names: &str) -> Box<dyn Store> {
+    let mut store = place.connect();
+    let job = |name: char| {
+        let priority = i32::from(name.is_ascii_uppercase());
+        let definition = Definition::new(Script::shell("true"));
+        let terms = Arc::new(Terms { priority, ..Terms::default() });
+        Arc::new(Definition { name: Some(name.to_string().into()), digest: Some(1), terms, ..definition })
+    };
+    ask(&mut *store, file("one", 1, names.chars().map(job).collect())).unwrap();
+    store
+}
+
+fn ask(store: &mut dyn Store, command: Command) -> Result<Vec<Event>, Refusal> {
+    store.execute(&[command], at(1)).unwrap().remove(0)
+}
+
+fn order(store: &mut dyn Store) -> String {
+    let ledger = store.load().unwrap();
+    let pending = ledger.queue(&queue()).unwrap().list(Phase::Pending).clone();
+    pending.into_iter().map(|id| ledger.job(id).unwrap().name().unwrap().to_owned()).collect()
+}
+
+fn id(store: &mut dyn Store, name: char) -> JobId {
+    store.load().unwrap().named(&queue(), &name.to_string()).unwrap().id
+}
+
+/// Puts the jobs of the name before another one, or behind it.
+fn put(store: &mut dyn Store, names: &str, beside: fn(JobId) -> Beside, other: char) -> Result<Vec<Event>, Refusal> {
+    let jobs = names.chars().map(|name| id(store, name)).collect();
+    let beside = beside(id(store, other));
+    ask(store, Command::Move { jobs, beside })
+}
+
+pub(super) fn jobs_are_moved_by_hand(place: &Place) {
+    a_place_is_found_however_often_jobs_are_moved(place);
+    let mut store = site(place, "abcdeXY");
+    let store = &mut *store;
+    assert_eq!(order(store), "XYabcde");
+    for (names, beside, other, expected) in [
+        ("d", Beside::Before as fn(JobId) -> Beside, 'b', "XYadbce"),
+        ("a", Beside::After, 'e', "XYdbcea"),
+        ("ae", Beside::Before, 'd', "XYaedbc"),
+        ("bd", Beside::After, 'c', "XYaecbd"),
+        ("Y", Beside::Before, 'X', "YXaecbd"),
+        ("cc", Beside::Before, 'a', "YXcaebd"),
+    ] {
+        put(store, names, beside, other).unwrap();
+        assert_eq!(order(store), expected, "{names} beside {other}");
+    }
+    let why = |answer: Result<Vec<Event>, Refusal>| answer.unwrap_err().to_string();
+    let refused = why(put(store, "aX", Beside::Before, 'b'));
+    assert_eq!(refused, "#6 can't be put beside #2: it has another priority, which decides first");
+    assert_eq!(why(put(store, "b", Beside::After, 'b')), "#2 can't be put beside #2: it is the same job");
+    let worker = join(store);
+    let job = id(store, 'c');
+    ask(store, Command::Start { worker, job }).unwrap();
+    assert_eq!(why(put(store, "c", Beside::After, 'a')), "#3 is running: only a pending job has a place to move to");
+    assert_eq!(order(store), "YXaebd", "a refused command changes nothing");
+}
+
+fn a_place_is_found_however_often_jobs_are_moved(place: &Place) {
+    let mut store = site(place, "abcd");
+    let store = &mut *store;
+    for round in 0..60 {
+        put(store, "c", Beside::Before, 'b').unwrap();
+        assert_eq!(order(store), "acbd", "round {round}");
+        put(store, "b", Beside::Before, 'c').unwrap();
+        assert_eq!(order(store), "abcd", "round {round}");
+        let first = order(store).chars().next().unwrap();
+        put(store, "d", Beside::Before, first).unwrap();
+        put(store, "d", Beside::After, 'c').unwrap();
+        assert_eq!(order(store), "abcd", "round {round}");
+    }
+    let moved = file(
+        "two",
+        1,
+        vec![Definition { name: Some("z".into()), digest: Some(1), ..Definition::new(Script::shell("true")) }.into()],
+    );
+    ask(store, moved).unwrap();
+    assert_eq!(order(store), "z", "the file has the last word");
+}
+
+pub(super) fn parallel_is_changed_by_hand_until_the_file_changes(place: &Place) {
+    let mut store = site(place, "abc");
+    let store = &mut *store;
+    let worker = join(store);
+    ask(store, Command::Process { queue: queue() }).unwrap();
+    let claim = Command::Claim { worker, queues: None };
+    ask(store, claim.clone()).unwrap();
+    assert!(ask(store, claim.clone()).is_err(), "there is room for one");
+    ask(store, Command::Parallel { queue: queue(), parallel: NonZero::new(2).unwrap() }).unwrap();
+    ask(store, claim.clone()).unwrap();
+    assert!(ask(store, claim).is_err());
+    let again = ask(store, Command::Parallel { queue: queue(), parallel: NonZero::new(2).unwrap() });
+    assert_eq!(again, Ok(Vec::new()), "nothing changes");
+    ask(store, file("two", 1, Vec::new())).unwrap();
+    assert_eq!(store.load().unwrap().queue(&queue()).unwrap().settings.parallel, 1);
+    let other = Command::Parallel { queue: "other".into(), parallel: NonZero::new(2).unwrap() };
+    assert_eq!(ask(store, other), Err(Refusal::NoQueue("other".to_owned())));
+}

@@ -1,0 +1,64 @@
+//! What the reference makes of a job that is moved by hand.
+
+use setlist::model::{Beside, JobId, Ledger, Phase, View};
+
+use super::{Card, Reference, Refused, refuse};
+
+impl Reference {
+    pub(super) fn stand(&mut self, jobs: &[JobId], beside: Beside) -> Result<(), Refused> {
+        let anchor = self.pending(beside.job())?;
+        for job in jobs {
+            let card = self.pending(*job)?;
+            let alike = card.queue == anchor.queue && priority(&card) == priority(&anchor);
+            if !alike || card.id == anchor.id {
+                return refuse("place");
+            }
+        }
+        let alike = |id: &u64| self.jobs.iter().any(|card| card.id == *id && priority(card) == priority(&anchor));
+        let before: Vec<u64> = self.list(anchor.queue, Phase::Pending).into_iter().filter(alike).collect();
+        let place = |id: &u64| self.jobs.iter().find(|card| card.id == *id).unwrap().place;
+        let places: Vec<i64> = before.iter().map(place).collect();
+        let mut moving: Vec<u64> = Vec::new();
+        for JobId(job) in jobs {
+            if !moving.contains(job) {
+                moving.push(*job);
+            }
+        }
+        let mut order: Vec<u64> = before.into_iter().filter(|id| !moving.contains(id)).collect();
+        let at = order.iter().position(|id| *id == anchor.id).unwrap();
+        let at = if let Beside::After(_) = beside { at + 1 } else { at };
+        order.splice(at..at, moving);
+        for (id, place) in order.into_iter().zip(places) {
+            self.at(id).place = place;
+        }
+        Ok(())
+    }
+
+    /// Takes over where the site has put the jobs, when it has been compared in which order they stand.
+    pub(in super::super) fn adopt_moves(&mut self, site: &Ledger) {
+        for (queue, phase) in self.queues.iter().map(|line| (line.name, Phase::Pending)) {
+            let there: Vec<u64> = View::in_phase(site, &queue.into(), phase).unwrap().iter().map(|id| id.0).collect();
+            assert_eq!(there, self.list(queue, phase), "the order in {queue}");
+        }
+        let places = self.places(site);
+        self.jobs.iter_mut().zip(places).for_each(|(card, place)| card.place = place);
+    }
+
+    /// Where each job stands on a site, whether it is in its queue or not.
+    pub(super) fn places(&self, site: &Ledger) -> Vec<i64> {
+        let place = |card: &Card| {
+            let removed = || View::removed(site, JobId(card.id)).unwrap_or_else(|never| match never {});
+            site.job(JobId(card.id)).cloned().or_else(removed).unwrap().position
+        };
+        self.jobs.iter().map(place).collect()
+    }
+
+    fn pending(&mut self, job: JobId) -> Result<Card, Refused> {
+        let card = self.card(job)?;
+        if card.phase() == Phase::Pending { Ok(card.clone()) } else { refuse("state") }
+    }
+}
+
+fn priority(card: &Card) -> i32 {
+    card.definition.terms.priority
+}
