@@ -1,5 +1,6 @@
 //! The command line as people type it.
 
+use std::num::NonZero;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -160,6 +161,8 @@ pub(super) enum Command {
         #[arg(long)]
         pending: bool,
     },
+    /// Move pending jobs to another place in their queue.
+    Move(Move),
     /// Make finished jobs pending again, without running them.
     Reset {
         /// Queues, for all that has finished in them, or jobs.
@@ -220,6 +223,9 @@ pub(super) struct Process {
     /// Queues to process; all where none is named.
     #[arg(add = ArgValueCandidates::new(queues))]
     pub queues: Vec<String>,
+    /// Let so many jobs of each queue run at once, until jobs.yaml is changed.
+    #[arg(long, value_name = "N")]
+    pub parallel: Option<NonZero<u32>>,
     /// Run one job only: the next one that waits for nothing else.
     #[arg(long)]
     pub next: bool,
@@ -288,6 +294,18 @@ pub(super) struct Jobs {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct Move {
+    #[command(flatten)]
+    pub jobs: Jobs,
+    /// Right before this pending job of the same queue and priority.
+    #[arg(long, value_name = "JOB", required_unless_present = "after", add = ArgValueCandidates::new(jobs))]
+    pub before: Option<String>,
+    /// Right behind this one.
+    #[arg(long, value_name = "JOB", conflicts_with = "before", add = ArgValueCandidates::new(jobs))]
+    pub after: Option<String>,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct Wait {
     /// Queues, whose jobs have to finish, or single jobs; all queues where none is named.
     #[arg(value_name = "QUEUE|JOB", add = ArgValueCandidates::new(targets))]
@@ -318,6 +336,9 @@ pub(super) struct List {
     /// Only jobs with this tag, or one of several with commas between them.
     #[arg(long, value_delimiter = ',')]
     pub tag: Vec<String>,
+    /// Only jobs that the filter finds, as on the screen: `state:failed tag:nightly since:1h !text`.
+    #[arg(short, long, value_name = "QUERY")]
+    pub query: Option<String>,
     /// Only jobs that were added or finished within this long (`1h`, `2days`).
     #[arg(long, value_name = "DURATION")]
     pub since: Option<humantime::Duration>,

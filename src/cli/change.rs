@@ -1,14 +1,15 @@
-//! `setlist retry`, `cancel`, `remove`, `restore` and `reset`: commands that change jobs.
+//! `setlist retry`, `cancel`, `remove`, `restore`, `move` and `reset`: commands that change jobs.
 
 use std::io::{self, BufWriter, Write};
 
 use chrono::Utc;
 
+use super::args::{Jobs, Move};
 use super::error::complain;
 use super::record::{JobRecord, print};
 use super::site::OpenSite;
 use super::{CliError, Exit};
-use crate::model::{Command, Event, Job, JobId, Outcome, Phase, Stop};
+use crate::model::{Beside, Command, Event, Job, JobId, Outcome, Phase, Stop};
 use crate::tui::text;
 
 /// Asks for jobs to run, once more or for the first time. Of all that `failed`, the names are queues.
@@ -50,6 +51,31 @@ pub(super) fn restore(mut site: OpenSite, names: &[String], json: bool) -> Resul
     let jobs = site.jobs(names)?;
     let exit = each(&mut site, &jobs, json, |job| Command::Restore { jobs: vec![job] }, |_| "is back")?;
     site.close(exit)
+}
+
+/// Moves pending jobs before or behind another one, all or none.
+pub(super) fn put(mut site: OpenSite, options: &Move) -> Result<Exit, CliError> {
+    let Jobs { jobs: names, json } = &options.jobs;
+    let jobs = site.jobs(names)?;
+    let (word, other) = match (&options.before, &options.after) {
+        (Some(before), _) => ("before", before),
+        (None, after) => ("behind", after.as_ref().unwrap_or(&names[0])),
+    };
+    let other = site.job(other)?;
+    let beside = if word == "before" { Beside::Before(other.id) } else { Beside::After(other.id) };
+    site.submit(Command::Move { jobs: jobs.iter().map(|job| job.id).collect(), beside })?;
+    let mut out = BufWriter::new(io::stdout().lock());
+    for job in &jobs {
+        if *json && let Some(job) = site.store.job(job.id)? {
+            print(&mut out, &JobRecord::of(&job, None, Utc::now()))?;
+        } else {
+            let (path, other) = (text::plain_line(&job.path()), text::plain_line(&other.path()));
+            writeln!(out, "{}  {path}  {word} {other}", job.id)?;
+        }
+    }
+    out.flush()?;
+    drop(out);
+    site.close(Exit::Fine)
 }
 
 /// Makes finished jobs pending again, all of a queue or single ones, without running them.

@@ -8,7 +8,7 @@ use super::args::{List, StateFilter};
 use super::record::{JobRecord, QueueObject, command, print, took};
 use super::site::OpenSite;
 use super::{CliError, Exit};
-use crate::model::{Job, Need, On, Outcome, Phase, QueueRecord, Run, State, Waiting};
+use crate::model::{Job, Need, On, Outcome, Phase, Query, QueueRecord, Run, State, Waiting};
 use crate::tui::text;
 
 /// Queues with their state and counts.
@@ -65,10 +65,12 @@ pub(super) fn list(mut site: OpenSite, options: &List) -> Result<Exit, CliError>
     let mut out = BufWriter::new(io::stdout().lock());
     let now = Utc::now();
     let since = options.since.map(|since| now - *since);
+    let query = options.query.as_deref().unwrap_or_default();
+    let query = Query::parse(query, now).map_err(|error| CliError::Usage(format!("--query: {error}")))?;
     for id in site.queues(&ledger, &options.queues)? {
         let Some(queue) = ledger.queue(&id) else { continue };
         let jobs = [Phase::Finished, Phase::Running, Phase::Pending].into_iter().flat_map(|phase| queue.list(phase));
-        for job in jobs.filter_map(|id| ledger.job(*id)).filter(|job| wanted(job, options, since)) {
+        for job in jobs.filter_map(|id| ledger.job(*id)).filter(|job| wanted(job, options, since) && query.finds(job)) {
             let waiting = ledger.waiting(job);
             if options.json {
                 print(&mut out, &JobRecord::of(job, waiting.as_ref(), now))?;

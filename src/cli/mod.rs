@@ -91,6 +91,7 @@ fn run(cli: Cli) -> Result<Exit, CliError> {
         }
         Some(Command::Remove(Jobs { jobs, json })) => change::remove(OpenSite::with(&site, &jobs)?, &jobs, json),
         Some(Command::Restore(Jobs { jobs, json })) => change::restore(OpenSite::with(&site, &jobs)?, &jobs, json),
+        Some(Command::Move(options)) => change::put(OpenSite::with(&site, &options.jobs.jobs)?, &options),
         Some(Command::Reset { names, json }) => change::reset(OpenSite::with(&site, &names)?, &names, json),
         Some(Command::Clear { queues, finished, pending }) => {
             let phases = [finished.then_some(Phase::Finished), pending.then_some(Phase::Pending)];

@@ -25,6 +25,11 @@ pub(super) fn process(site: OpenSite, options: &Process, color: bool) -> Result<
     if options.dry_run {
         return preview(&ledger, &queues, options.json);
     }
+    if let Some(parallel) = options.parallel {
+        let commands: Vec<_> =
+            queues.iter().map(|queue| Command::Parallel { queue: queue.clone(), parallel }).collect();
+        site.store.execute(&commands, Utc::now())?;
+    }
     let (begun, left) = if options.next {
         let Some(job) = next(&ledger, &queues) else {
             complain("nothing is ready to start");

@@ -181,3 +181,54 @@ fn a_state_that_may_not_be_written_is_said_to_be_so() {
     assert_eq!(said.code, Some(3), "{said:?}");
     assert!(said.err.contains("state.db"), "{said:?}");
 }
+
+#[test]
+fn pending_jobs_are_moved_all_or_none() {
+    let room = Room::with(
+        "queues:\n  q: [{id: a, run: 'true'}, {id: b, run: 'true'}, {id: c, run: 'true'}]\n  r: [{id: d, run: 'true'}]\n",
+    );
+    assert_eq!(room.ok(&["move", "q/c", "--before", "q/a"]), "#3  q/c  before q/a\n");
+    assert_eq!(states(&room)[..3], ["q/c pending", "q/a pending", "q/b pending"]);
+    room.ok(&["move", "q/c", "q/a", "--after", "b"]);
+    assert_eq!(states(&room)[..3], ["q/b pending", "q/c pending", "q/a pending"]);
+    room.ok(&["process", "q", "--next"]);
+    assert_eq!(room.job("q/b")["outcome"], json!("succeeded"));
+    for (args, why) in [
+        (&["move", "q/c", "q/b", "--after", "q/a"][..], "#2 is finished: only a pending job has a place to move to"),
+        (&["move", "q/c", "--before", "r/d"], "can't be put beside #4: it is in another queue"),
+        (&["move", "q/c", "--before", "q/c"], "it is the same job"),
+        (&["move", "q/c"], "--before"),
+        (&["move", "q/x", "--before", "q/c"], "there is no job \"q/x\""),
+    ] {
+        let said = room.run(args);
+        assert!(said.code == Some(2) && said.err.contains(why), "{args:?}: {said:?}");
+    }
+    assert_eq!(states(&room)[1..3], ["q/c pending", "q/a pending"]);
+}
+
+#[test]
+fn list_takes_the_filter_of_the_screen() {
+    let room = Room::with(TWO);
+    room.run(&["process"]);
+    let named = |query: &str| -> Vec<String> {
+        let said = room.ok(&["list", "--json", "--query", query]);
+        said.lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap()["name"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(named("state:failed"), ["two"]);
+    assert_eq!(named("queue:a !state:failed on"), ["one", "only"]);
+    assert_eq!(room.ok(&["list", "--state", "failed,pending", "-q", "since:1h"]).lines().count(), 1);
+    let wrong = room.run(&["list", "--query", "state:nothing"]);
+    assert!(wrong.code == Some(2) && wrong.err.starts_with("setlist: --query: "), "{wrong:?}");
+    assert_eq!(room.run(&["list", "--state", "failing"]).code, Some(2));
+}
+
+#[test]
+fn parallel_may_be_said_on_the_command_line() {
+    let room = Room::with(
+        "queues:\n  q: [{id: a, run: 'touch a; while [ ! -e b ]; do sleep 0.01; done'}, {id: b, run: 'touch b; while [ ! -e a ]; do sleep 0.01; done', timeout: 20s}]\n",
+    );
+    room.ok(&["process", "--parallel", "2"]);
+    assert_eq!(room.run(&["process", "--parallel", "0"]).code, Some(2));
+}
