@@ -25,7 +25,10 @@ use setlist::store::{Answer, Folder, Listener, Memory, Sqlite, Store};
 use tempfile::TempDir;
 
 use keeping::{old_jobs_are_given_up_unless_the_file_has_them, old_runs_are_given_up_but_the_latest};
-use moves::{jobs_are_moved_by_hand, parallel_is_changed_by_hand_until_the_file_changes};
+use moves::{
+    a_job_that_was_asked_for_starts_first, jobs_are_moved_by_hand, jobs_start_in_queue_order,
+    parallel_is_changed_by_hand_until_the_file_changes,
+};
 use terms::{
     a_failed_job_is_tried_again_at_its_time, a_job_does_not_start_before_its_time,
     a_job_that_asks_first_waits_for_the_answer, a_job_waits_for_those_that_it_needs,
@@ -295,37 +298,6 @@ fn parallel_holds_over_all_workers(place: &Place) {
     let worker = join(&mut *store);
     let starts = (0..5).filter(|_| claimed(&mut *store, worker).is_some()).count();
     assert_eq!(starts, 3);
-}
-
-fn jobs_start_in_queue_order(place: &Place) {
-    let mut store = place.connect();
-    let named = |name: &str| {
-        let mut definition = Definition::clone(&definition(name));
-        definition.name = Some(name.into());
-        definition.digest = Some(1);
-        Arc::new(definition)
-    };
-    done(&mut *store, file("1", 1, vec![named("a"), named("c")]));
-    done(&mut *store, file("2", 1, vec![named("a"), named("b"), named("c")]));
-    done(&mut *store, add(1));
-    done(&mut *store, process());
-    let ran = work(&mut *store);
-    let ledger = store.load().unwrap();
-    let titles: Vec<_> = ran.iter().map(|job| ledger.job(*job).unwrap().title().to_owned()).collect();
-    assert_eq!(titles, ["a", "b", "c", "job 1"]);
-}
-
-fn a_job_that_was_asked_for_starts_first(place: &Place) {
-    let mut store = place.connect();
-    done(&mut *store, add(4));
-    done(&mut *store, Command::Run { job: JobId(3) });
-    let worker = join(&mut *store);
-    let (job, run) = claimed(&mut *store, worker).unwrap();
-    assert_eq!(job, JobId(3));
-    done(&mut *store, report(job, run, Outcome::Succeeded));
-    assert_eq!(claimed(&mut *store, worker), None, "the queue itself is idle");
-    done(&mut *store, process());
-    assert_eq!(work(&mut *store), [JobId(1), JobId(2), JobId(4)]);
 }
 
 fn a_refused_command_changes_nothing(place: &Place) {

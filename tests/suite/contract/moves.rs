@@ -1,12 +1,12 @@
-//! What a person's hand changes about the order and the pace of a queue, as every store keeps it.
+//! In which order jobs start, and what a person's hand changes about that and about the pace of a queue.
 
 use std::num::NonZero;
 use std::sync::Arc;
 
-use setlist::model::{Beside, Command, Definition, Event, JobId, Phase, Refusal, Script, Terms};
+use setlist::model::{Beside, Command, Definition, Event, JobId, Outcome, Phase, Refusal, Script, Terms};
 use setlist::store::Store;
 
-use super::{Place, at, file, join, queue};
+use super::{Place, add, at, claimed, definition, done, file, join, process, queue, report, work};
 
 /// A queue with these jobs; those in capitals go first.
 fn site(place: &Place, names: &str) -> Box<dyn Store> {
@@ -42,6 +42,37 @@ fn put(store: &mut dyn Store, names: &str, beside: fn(JobId) -> Beside, other: c
     ask(store, Command::Move { jobs, beside })
 }
 
+pub(super) fn jobs_start_in_queue_order(place: &Place) {
+    let mut store = place.connect();
+    let named = |name: &str| {
+        let mut definition = Definition::clone(&definition(name));
+        definition.name = Some(name.into());
+        definition.digest = Some(1);
+        Arc::new(definition)
+    };
+    done(&mut *store, file("1", 1, vec![named("a"), named("c")]));
+    done(&mut *store, file("2", 1, vec![named("a"), named("b"), named("c")]));
+    done(&mut *store, add(1));
+    done(&mut *store, process());
+    let ran = work(&mut *store);
+    let ledger = store.load().unwrap();
+    let titles: Vec<_> = ran.iter().map(|job| ledger.job(*job).unwrap().title().to_owned()).collect();
+    assert_eq!(titles, ["a", "b", "c", "job 1"]);
+}
+
+pub(super) fn a_job_that_was_asked_for_starts_first(place: &Place) {
+    let mut store = place.connect();
+    done(&mut *store, add(4));
+    done(&mut *store, Command::Run { job: JobId(3) });
+    let worker = join(&mut *store);
+    let (job, run) = claimed(&mut *store, worker).unwrap();
+    assert_eq!(job, JobId(3));
+    done(&mut *store, report(job, run, Outcome::Succeeded));
+    assert_eq!(claimed(&mut *store, worker), None, "the queue itself is idle");
+    done(&mut *store, process());
+    assert_eq!(work(&mut *store), [JobId(1), JobId(2), JobId(4)]);
+}
+
 pub(super) fn jobs_are_moved_by_hand(place: &Place) {
     a_place_is_found_however_often_jobs_are_moved(place);
     let mut store = site(place, "abcdeXY");
@@ -60,7 +91,8 @@ pub(super) fn jobs_are_moved_by_hand(place: &Place) {
     }
     let why = |answer: Result<Vec<Event>, Refusal>| answer.unwrap_err().to_string();
     let refused = why(put(store, "aX", Beside::Before, 'b'));
-    assert_eq!(refused, "#6 can't be put beside #2: it has another priority, which decides first");
+    let expected = format!("{} can't be put beside #2: it has another priority, which decides first", id(store, 'X'));
+    assert_eq!(refused, expected);
     assert_eq!(why(put(store, "b", Beside::After, 'b')), "#2 can't be put beside #2: it is the same job");
     let worker = join(store);
     let job = id(store, 'c');
