@@ -1,11 +1,13 @@
-//! P3, P5 and P6: how soon the screen shows something, what it costs when nothing happens, and its memory.
+//! P3 to P6: how soon the screen shows something, how soon it answers a key, what it costs when nothing happens, and its
+//! memory.
 //!
 //! `cargo bench --bench screen`; the screen runs in a pseudo-terminal of 120x40 on a file that was read before.
 
 use std::error::Error;
 use std::fmt::Write as _;
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
+use std::num::NonZero;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -13,63 +15,116 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+use tempfile::TempDir;
 
+type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
+
+const SETLIST: &str = env!("CARGO_BIN_EXE_setlist");
 const ROUNDS: usize = 5;
 const IDLE: Duration = Duration::from_secs(10);
+/// How often a key is pressed, and how long after the last.
+const KEYS: usize = 500;
+const PAUSE: Duration = Duration::from_millis(20);
+/// Longer than anything takes that works.
+const LONG: Duration = Duration::from_secs(30);
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> Result {
     for (jobs, first_frame, memory) in [(1_000, 50, 20), (100_000, 200, 100)] {
-        let room = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
-        prepare(room.path(), jobs)?;
+        let room = site("", jobs)?;
         let mut times = Vec::new();
         for _ in 0..ROUNDS {
             times.push(Screen::open(room.path())?.first_frame);
         }
         times.sort();
-        let time = 1_000.0 * times[ROUNDS / 2].as_secs_f64();
-        println!("P3  {jobs:>7} jobs: start to first frame {time:>6.1} ms   (at most {first_frame})");
+        let (time, best) = (milliseconds(times[ROUNDS / 2]), milliseconds(times[0]));
+        println!("P3  {jobs:>7} jobs: start to first frame {time:>6.1} ms, best {best:.1}   (at most {first_frame})");
 
-        let screen = Screen::open(room.path())?;
+        let mut screen = Screen::open(room.path())?;
         thread::sleep(Duration::from_secs(2));
         let resident = screen.resident()?;
         println!("P6  {jobs:>7} jobs: resident {resident:>6.1} MiB   (at most {memory})");
 
-        let (wakes, _) = (screen.wake_ups()?, screen.written());
+        let (wakes, _) = (screen.wake_ups()?, screen.drawn());
         thread::sleep(IDLE);
         let rate = f64::from(screen.wake_ups()? - wakes) / IDLE.as_secs_f64();
-        let bytes = screen.written();
+        let bytes = screen.drawn();
         println!("P5  {jobs:>7} jobs: idle {rate:.1} wake-ups a second, {bytes} bytes in 10 s   (at most 1; 0)");
     }
+    key_to_frame()
+}
+
+/// Moves up and down among four jobs that print as fast as they can, above 100,000 that wait. Each key moves the cursor
+/// and shows what another job prints.
+fn key_to_frame() -> Result {
+    let mut floods = String::new();
+    for nth in 1..=4 {
+        writeln!(floods, "      - {{id: flood-{nth}, title: Flood {nth}, run: yes what flood {nth} prints}}")?;
+    }
+    let room = site(&floods, 100_000)?;
+    let worker = Command::new(SETLIST).args(["process", "q"]).current_dir(room.path()).stdout(Stdio::null()).spawn()?;
+    let worker = Worker(worker);
+    while !fs::read_dir(room.path().join(".setlist/logs"))?.any(|log| log.is_ok_and(|log| log.file_name() == "4.log")) {
+        thread::sleep(PAUSE);
+    }
+    let mut screen = Screen::open(room.path())?;
+    screen.until("Output · Flood 1")?;
+    let mut times = Vec::with_capacity(KEYS);
+    for nth in 0..KEYS {
+        thread::sleep(PAUSE);
+        screen.drawn();
+        let (key, shown) = if nth % 2 == 0 { (b"j", "Output · Flood 2") } else { (b"k", "Output · Flood 1") };
+        let began = Instant::now();
+        screen.keys.write_all(key)?;
+        screen.until(shown)?;
+        times.push(began.elapsed());
+    }
+    drop(worker);
+    times.sort();
+    let (median, most) = (milliseconds(times[KEYS / 2]), milliseconds(times[KEYS * 99 / 100]));
+    println!("P4   100000 jobs, four floods: key to frame {median:.1} ms, 99 of 100 in {most:.1} ms   (at most 16)");
     Ok(())
 }
 
-fn prepare(room: &Path, jobs: usize) -> Result<(), Box<dyn Error>> {
-    let mut file = String::from("queues:\n  q:\n    parallel: 2\n    jobs:\n");
+/// A site whose file was read: one queue of these jobs, and so many more.
+fn site(first: &str, jobs: usize) -> Result<TempDir> {
+    let room = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+    let mut file = format!("queues:\n  q:\n    parallel: 4\n    jobs:\n{first}");
     for nth in 0..jobs {
         writeln!(file, "      - {{id: job-{nth}, title: The job number {nth}, command: [echo, \"{nth}\"]}}")?;
     }
-    fs::write(room.join("jobs.yaml"), file)?;
-    let setlist = env!("CARGO_BIN_EXE_setlist");
-    let status = Command::new(setlist).arg("status").current_dir(room).stdout(Stdio::null()).status()?;
-    if status.success() { Ok(()) } else { Err(format!("setlist status: {status}").into()) }
+    fs::write(room.path().join("jobs.yaml"), file)?;
+    let status = Command::new(SETLIST).arg("status").current_dir(room.path()).stdout(Stdio::null()).status()?;
+    if status.success() { Ok(room) } else { Err(format!("setlist status: {status}").into()) }
+}
+
+/// A worker in the foreground; it is told to leave when dropped, and stops its jobs first.
+struct Worker(std::process::Child);
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let _ = Command::new("kill").arg(self.0.id().to_string()).status();
+        let _ = self.0.wait();
+    }
 }
 
 /// The screen in a terminal of its own; killed when dropped.
 struct Screen {
     child: Box<dyn Child + Send + Sync>,
+    keys: Box<dyn Write + Send>,
     output: Receiver<Vec<u8>>,
+    shown: vt100::Parser,
     first_frame: Duration,
     _terminal: Box<dyn MasterPty + Send>,
 }
 
 impl Screen {
-    fn open(room: &Path) -> Result<Self, Box<dyn Error>> {
+    fn open(room: &Path) -> Result<Self> {
         let size = PtySize { rows: 40, cols: 120, pixel_width: 0, pixel_height: 0 };
         let pair = native_pty_system().openpty(size)?;
-        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_setlist"));
+        let mut command = CommandBuilder::new(SETLIST);
         command.cwd(room);
         command.env("TERM", "xterm-256color");
-        let mut reader = pair.master.try_clone_reader()?;
+        let (mut reader, keys) = (pair.master.try_clone_reader()?, pair.master.take_writer()?);
         let (sender, output) = channel();
         thread::spawn(move || {
             let mut buffer = vec![0; 64 << 10];
@@ -81,25 +136,40 @@ impl Screen {
         });
         let began = Instant::now();
         let child = pair.slave.spawn_command(command)?;
-        let mut seen = Vec::new();
-        while !String::from_utf8_lossy(&seen).contains("Pending") {
-            seen.extend(output.recv_timeout(Duration::from_secs(30))?);
+        let (rows, cols) = NonZero::new(size.rows).zip(NonZero::new(size.cols)).ok_or("no room")?;
+        let (shown, first_frame) = (vt100::Parser::new(rows, cols, 0), Duration::ZERO);
+        let mut screen = Self { child, keys, output, shown, first_frame, _terminal: pair.master };
+        screen.until("Pending")?;
+        screen.first_frame = began.elapsed();
+        Ok(screen)
+    }
+
+    /// Waits until it shows this.
+    fn until(&mut self, text: &str) -> Result {
+        while !self.shown.screen().contents().contains(text) {
+            let drawn = self.output.recv_timeout(LONG)?;
+            self.shown.process(&drawn);
         }
-        Ok(Self { child, output, first_frame: began.elapsed(), _terminal: pair.master })
+        Ok(())
     }
 
     /// How many bytes have been drawn since the last call.
-    fn written(&self) -> usize {
-        self.output.try_iter().map(|bytes| bytes.len()).sum()
+    fn drawn(&mut self) -> usize {
+        let mut sum = 0;
+        for bytes in self.output.try_iter() {
+            sum += bytes.len();
+            self.shown.process(&bytes);
+        }
+        sum
     }
 
-    fn resident(&self) -> Result<f64, Box<dyn Error>> {
+    fn resident(&self) -> Result<f64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
         Ok(f64::from(field(&status, "VmRSS:")?) / 1_024.0)
     }
 
     /// How often any of its threads has been woken.
-    fn wake_ups(&self) -> Result<u32, Box<dyn Error>> {
+    fn wake_ups(&self) -> Result<u32> {
         let mut sum = 0;
         for thread in fs::read_dir(format!("/proc/{}/task", self.pid()))? {
             sum += field(&fs::read_to_string(thread?.path().join("status"))?, "voluntary_ctxt_switches:")?;
@@ -119,7 +189,11 @@ impl Drop for Screen {
     }
 }
 
-fn field(status: &str, name: &str) -> Result<u32, Box<dyn Error>> {
+fn field(status: &str, name: &str) -> Result<u32> {
     let line = status.lines().find_map(|line| line.strip_prefix(name)).ok_or("no such field")?;
     Ok(line.split_whitespace().next().ok_or("empty field")?.parse()?)
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    1_000.0 * time.as_secs_f64()
 }

@@ -9,6 +9,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::Exit;
+use crate::runner::undisturbed;
 use crate::worker::Urgency;
 
 /// Which signal has come first since; 0 for none.
@@ -33,7 +34,7 @@ pub(super) fn watch(leave: impl Fn(Urgency) + Send + 'static) -> io::Result<Inte
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     let interrupted = Interrupted::default();
     let seen = interrupted.clone();
-    thread::spawn(move || {
+    let serve = move || {
         for (nth, signal) in signals.forever().enumerate() {
             match nth {
                 0 => {
@@ -44,6 +45,7 @@ pub(super) fn watch(leave: impl Fn(Urgency) + Send + 'static) -> io::Result<Inte
                 _ => std::process::exit(Exit::Interrupted as i32),
             }
         }
-    });
+    };
+    undisturbed(|| thread::spawn(serve));
     Ok(interrupted)
 }

@@ -48,7 +48,9 @@ impl Tally {
         if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len}  {elapsed}  {msg}") {
             bar.set_style(style);
         }
-        bar.enable_steady_tick(Duration::from_secs(1));
+        if !bar.is_hidden() {
+            bar.enable_steady_tick(Duration::from_secs(1));
+        }
         Self {
             queues,
             outcomes: BTreeMap::new(),

@@ -11,6 +11,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::interruption::disturbed;
 use super::supervisor::Supervisor;
 
 /// How long whoever attends may be away before somebody stands in: a pipe holds what most jobs print in that time.
@@ -119,7 +120,7 @@ impl Attendance {
                 state.asleep = false;
             } else {
                 state.stood_in = true;
-                self.held(state).turn(None);
+                disturbed(|| self.held(state).turn(None));
                 state = self.state();
             }
         }

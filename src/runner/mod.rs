@@ -9,11 +9,13 @@
 
 mod attendance;
 mod census;
+mod interruption;
 mod invocation;
 mod leftovers;
 mod mark;
 mod pipe;
 mod process;
+mod programs;
 mod spawn;
 mod supervisor;
 mod terminal;
@@ -31,6 +33,7 @@ use std::{fmt, io};
 use crate::model::{Definition, Report, RunId, Stop, Stream, WindowSize};
 use attendance::Attendance;
 pub use attendance::Waker;
+pub use interruption::undisturbed;
 pub use leftovers::{Leftovers, kill_leftovers};
 pub use mark::{Mark, release};
 use process::Listener;
@@ -94,7 +97,8 @@ impl Runner {
         let (supervisor, waker) = Supervisor::new(sole)?;
         let attendance = Arc::new(Attendance::of(supervisor, waker));
         let shared = Arc::clone(&attendance);
-        let stand_in = thread::Builder::new().name("runner".to_owned()).spawn(move || shared.stand_in())?;
+        let stand_in = thread::Builder::new().name("runner".to_owned());
+        let stand_in = undisturbed(|| stand_in.spawn(move || shared.stand_in()))?;
         Ok(Self { attendance, stand_in: Some(stand_in) })
     }
 

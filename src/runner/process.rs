@@ -13,6 +13,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
 use super::census::Census;
 use super::invocation::ScriptFile;
 use super::pipe::{InPipe, OutPipe};
+use super::programs::Programs;
 use super::spawn::spawn;
 use super::terminal::Tty;
 use super::tree::Tree;
@@ -95,10 +96,16 @@ struct Stopping {
 pub(super) type Look = LazyCell<Census>;
 
 /// Starts a process, on the calling thread. In a `sole` process nobody else starts any.
-pub(super) fn start(run: RunId, mut launch: Launch, mut listener: Listener, sole: bool) -> Result<Process, Refused> {
+pub(super) fn start(
+    run: RunId,
+    mut launch: Launch,
+    mut listener: Listener,
+    programs: &mut Programs,
+    sole: bool,
+) -> Result<Process, Refused> {
     let terminal = mem::take(&mut launch.terminal);
     let size = terminal.size;
-    let spawned = match spawn(&launch, terminal, sole) {
+    let spawned = match spawn(&launch, terminal, programs, sole) {
         Ok(spawned) => spawned,
         Err(failure) => return Err(Refused { listener, failure }),
     };

@@ -1,17 +1,16 @@
 //! Spawning a process, and saying why it could not be spawned.
 
-use std::env;
-use std::ffi::OsString;
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use super::Launch;
 use super::invocation::{Invocation, ScriptFile, invocation, not_started};
+use super::programs::Programs;
 use super::terminal::{self, Terminal, Tty};
-use super::variables::{Variables, variables};
+use super::variables::variables;
 use crate::model::{Call, Failure, Script};
 
 /// A process that has been started.
@@ -28,14 +27,19 @@ pub(super) struct Spawned<'a> {
 
 /// Starts the process in a group of its own, its outputs connected to pipes, or in the terminal that it wants. In a
 /// `sole` process nobody else starts any, so it can be marked from its first moment.
-pub(super) fn spawn(launch: &Launch, terminal: Terminal, sole: bool) -> Result<Spawned<'_>, Failure> {
+pub(super) fn spawn<'l>(
+    launch: &'l Launch,
+    terminal: Terminal,
+    programs: &mut Programs,
+    sole: bool,
+) -> Result<Spawned<'l>, Failure> {
     let Call::Script(script) = &launch.definition.call else {
         return Err(not_started("a function can't be run as a process".to_owned()));
     };
     let Invocation { program, arguments, file } = invocation(script, &launch.definition.arguments)?;
     let cwd = script.setup.cwd.as_ref().map_or_else(|| launch.folder.clone(), |cwd| launch.folder.join(cwd));
     let variables = variables(&script.setup, &launch.folder)?;
-    let mut command = Command::new(find(&program, &variables, &cwd).as_deref().unwrap_or(Path::new(&program)));
+    let mut command = Command::new(programs.find(&program, &variables, &cwd).as_deref().unwrap_or(Path::new(&program)));
     command.arg0(&program).args(arguments).current_dir(&cwd);
     if script.setup.pty {
         terminal::describe(&mut command);
@@ -65,20 +69,6 @@ pub(super) fn spawn(launch: &Launch, terminal: Terminal, sole: bool) -> Result<S
     };
     let (child, tty) = spawned.map_err(|error| not_started(reason(&error, &program, &cwd)))?;
     Ok(Spawned { child, tty, script, file })
-}
-
-/// Looks a program up in the job's `PATH`, so that the child needn't try every folder while we wait for it. None
-/// where that is not to be searched or has no such program: then it is the operating system's to say why.
-fn find(program: &str, variables: &Variables, cwd: &Path) -> Option<PathBuf> {
-    if program.contains('/') {
-        return None;
-    }
-    let folders = match variables.get("PATH") {
-        Some(own) => own.as_ref().map(OsString::from),
-        None => env::var_os("PATH"),
-    };
-    let is_program = |path: &PathBuf| path.metadata().is_ok_and(|file| file.is_file() && file.mode() & 0o111 != 0);
-    env::split_paths(&folders?).map(|folder| cwd.join(folder).join(program)).find(is_program)
 }
 
 /// Says what the operating system refused, in its words: it has only one error for a program, its interpreter and

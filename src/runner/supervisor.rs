@@ -18,6 +18,7 @@ use super::census::Census;
 use super::invocation::not_started;
 use super::pipe::OutPipe;
 use super::process::{Listener, Look, Process, Source, exit, start};
+use super::programs::Programs;
 use super::{Launch, Output};
 use crate::model::{Exit, Outcome, Report, RunId, Stop};
 
@@ -28,6 +29,7 @@ pub(super) struct Supervisor {
     left_open: VecDeque<OutPipe>,
     /// This process does nothing but run jobs, and whatever has lost its parent falls to it.
     sole: bool,
+    programs: Programs,
     /// A byte comes from every waker and with every SIGCHLD.
     wake: UnixStream,
     signal: SigId,
@@ -79,13 +81,14 @@ impl Supervisor {
         waker.set_nonblocking(true)?;
         let signal = signal_hook::low_level::pipe::register(SIGCHLD, waker.try_clone()?)?;
         let (processes, left_open) = (Vec::new(), VecDeque::new());
-        let supervisor = Self { processes, left_open, sole, wake, signal, buffer: vec![0; BUFFER] };
+        let programs = Programs::default();
+        let supervisor = Self { processes, left_open, sole, programs, wake, signal, buffer: vec![0; BUFFER] };
         Ok((supervisor, Waker(Arc::new(waker))))
     }
 
     /// Starts a run and looks after it from now on; one that can't start is reported at once.
     pub(super) fn launch(&mut self, run: RunId, launch: Launch, listener: Listener) {
-        match start(run, launch, listener, self.sole) {
+        match start(run, launch, listener, &mut self.programs, self.sole) {
             Ok(process) => self.processes.push(process),
             Err(refused) => refused.report(),
         }

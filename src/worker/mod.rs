@@ -10,6 +10,7 @@ mod hire;
 mod keeper;
 mod now;
 mod office;
+mod pace;
 mod process;
 mod recover;
 mod reload;

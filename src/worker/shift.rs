@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 
 use super::keeper::Keeper;
 use super::office::host;
+use super::pace::Pace;
 use super::reload::{QUIET, Reload};
 use super::{Buried, Office, Succession, WorkerError, bury_the_dead, environment, replace, terminal};
 use crate::crash;
@@ -17,7 +18,7 @@ use crate::model::{
     Command, Event, Job, JobId, NothingTo, Outcome, QueueId, Recorded, Refusal, Report, RunId, Setup, State, Stop,
     Stream, WindowSize, WorkerId,
 };
-use crate::runner::{Launch, Output, Runner, Waker};
+use crate::runner::{Launch, Output, Runner, Waker, undisturbed};
 use crate::store::log::LogWriter;
 use crate::store::{Answer, Ring, Store, StoreError, Transacted, Vigil, WorkerLock};
 
@@ -37,8 +38,8 @@ pub struct Shift {
     stays: bool,
     id: WorkerId,
     runner: Runner,
-    /// What runs here, as it was started.
-    running: HashMap<RunId, Job>,
+    running: HashMap<RunId, Running>,
+    pace: Pace,
     wakes: (Sender<Wake>, Receiver<Wake>),
     seen: u64,
     reports: Vec<Command>,
@@ -73,6 +74,19 @@ enum Wake {
     Ended(JobId, RunId, Report),
     Died,
     Leave(Urgency),
+}
+
+impl Wake {
+    /// The run that has ended.
+    fn ended(&self) -> Option<RunId> {
+        if let Self::Ended(_, run, _) = self { Some(*run) } else { None }
+    }
+}
+
+/// A job that runs here, as it was started.
+struct Running {
+    job: Job,
+    since: Instant,
 }
 
 /// What other threads use to call the worker.
@@ -113,7 +127,7 @@ impl Shift {
         drop(roll_call);
         let (wakes, runner) = (channel(), Runner::sole().map_err(WorkerError::SetUp)?);
         let caller = Caller { wakes: wakes.0.clone(), waker: runner.waker() };
-        let vigil = Vigil::begin(&office.state, Arc::new(move || caller.call(Wake::Died)));
+        let vigil = undisturbed(|| Vigil::begin(&office.state, Arc::new(move || caller.call(Wake::Died))));
         Ok(Self {
             store,
             office,
@@ -122,6 +136,7 @@ impl Shift {
             id,
             runner,
             running: HashMap::new(),
+            pace: Pace::default(),
             wakes,
             seen,
             reports: Vec::new(),
@@ -154,10 +169,11 @@ impl Shift {
     /// whoever made it, and gets the job too where it is one that has run here.
     pub fn work(mut self, mut tell: impl FnMut(&mut dyn Store, &Recorded, Option<&Job>)) -> Result<(), WorkerError> {
         let caller = self.caller();
-        let _bell = self.store.listen(Arc::new(move || caller.call(Wake::Changed)))?;
+        let _bell = undisturbed(|| self.store.listen(Arc::new(move || caller.call(Wake::Changed))))?;
         let caller = self.caller();
-        let _file = Reload::listen(&self.office, &(Arc::new(move || caller.call(Wake::Saved)) as Ring))?;
-        let _keeper = Keeper::start(self.store.as_ref(), &self.office)?;
+        let saved: Ring = Arc::new(move || caller.call(Wake::Saved));
+        let _file = undisturbed(|| Reload::listen(&self.office, &saved))?;
+        let _keeper = undisturbed(|| Keeper::start(self.store.as_ref(), &self.office))?;
         // Who has died before anybody watched.
         self.look_around(false);
         let mut outage = false;
@@ -208,7 +224,9 @@ impl Shift {
                 if !self.reports.is_empty() {
                     crash::point("finished");
                 }
+                let began = Instant::now();
                 let Transacted { before, answers, started } = self.store.transact(&commands, now)?;
+                self.pace.recorded(began.elapsed());
                 if !mem::take(&mut self.reports).is_empty() {
                     crash::point("recorded");
                 }
@@ -240,7 +258,7 @@ impl Shift {
         crash::point("claimed");
         let Some(run) = job.running() else { return };
         self.launch(&job);
-        self.running.insert(run, job);
+        self.running.insert(run, Running { job, since: Instant::now() });
     }
 
     fn launch(&self, job: &Job) {
@@ -277,7 +295,7 @@ impl Shift {
 
     /// So much has happened that it can't be told: looks at what has become of the jobs that run here.
     fn look_after_own(&mut self) -> Result<(), StoreError> {
-        let running: Vec<(RunId, JobId)> = self.running.iter().map(|(run, job)| (*run, job.id)).collect();
+        let running: Vec<(RunId, JobId)> = self.running.iter().map(|(run, running)| (*run, running.job.id)).collect();
         for (run, id) in running {
             match self.store.job(id)? {
                 Some(job) if job.running() == Some(run) => {
@@ -304,7 +322,7 @@ impl Shift {
         match &recorded.event {
             Event::StopAsked { run, stop, .. } if self.running.contains_key(run) => self.runner.stop(*run, *stop),
             Event::Ended { run, .. } => {
-                own = self.running.remove(run);
+                own = self.running.remove(run).map(|running| running.job);
                 self.hungry |= own.is_none();
                 self.reload.ended();
             }
@@ -357,6 +375,7 @@ impl Shift {
             self.runner.attend(left);
             wakes.extend(self.wakes.1.try_iter());
         }
+        self.linger(&mut wakes);
         for wake in wakes {
             match wake {
                 Wake::Changed => self.news = true,
@@ -365,6 +384,28 @@ impl Shift {
                 Wake::Died => self.look_around(true),
                 Wake::Leave(urgency) => self.hurry(urgency),
             }
+        }
+    }
+
+    /// Waits for one more run to end if one has ended and another is about to: both are recorded together then.
+    fn linger(&mut self, wakes: &mut Vec<Wake>) {
+        let ended: Vec<RunId> = wakes.iter().filter_map(Wake::ended).collect();
+        for run in &ended {
+            if let Some(running) = self.running.get(run) {
+                self.pace.ran(running.since.elapsed());
+            }
+        }
+        let others = self.running.iter().filter(|(run, _)| !ended.contains(run));
+        let patience = others.filter_map(|(_, running)| self.pace.patience(running.since.elapsed())).max();
+        let Some(patience) = patience.filter(|_| !ended.is_empty()) else { return };
+        let until = Instant::now() + patience;
+        while wakes.iter().filter_map(Wake::ended).count() == ended.len() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            self.runner.attend(left);
+            wakes.extend(self.wakes.1.try_iter());
         }
     }
 

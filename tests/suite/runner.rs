@@ -548,3 +548,24 @@ fn dropping_the_runner_kills_nothing() {
     let group = rustix::process::Pid::from_raw(pid.parse().unwrap()).unwrap();
     rustix::process::kill_process_group(group, rustix::process::Signal::KILL).unwrap();
 }
+
+#[test]
+fn a_program_that_has_moved_is_found_where_it_is_now() {
+    let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let install = |folder: &Path, says: &str| {
+        let tool = folder.join("tool");
+        fs::write(&tool, format!("#!/bin/sh\necho {says}\n")).unwrap();
+        fs::set_permissions(&tool, PermissionsExt::from_mode(0o755)).unwrap();
+        tool
+    };
+    let mut script = Script::command(["tool"]);
+    let path = format!("{}:{}", first.path().display(), second.path().display());
+    script.setup_mut().env.insert("PATH".to_owned(), Some(path));
+    let runner = Runner::new().unwrap();
+    let says = |run| Started::on(&runner, run, of(script.clone())).report().value;
+    let gone = install(first.path(), "first");
+    install(second.path(), "second");
+    assert_eq!(says(1), Some("first".into()));
+    fs::remove_file(gone).unwrap();
+    assert_eq!(says(2), Some("second".into()), "whatever was remembered of it");
+}

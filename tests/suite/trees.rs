@@ -239,3 +239,12 @@ fn a_worker_collects_what_falls_to_it() {
     worker.kill().unwrap();
     worker.wait().unwrap();
 }
+
+/// What a job's processes inherit; a shell whose signals are blocked waits for its children in vain.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_job_blocks_no_signals() {
+    let room = site("      - grep SigBlk /proc/self/status\n      - {pty: true, run: grep SigBlk /proc/self/status}\n");
+    let said = room.ok(&["process", "q"]);
+    assert_eq!(said.matches("0000000000000000").count(), 2, "{said}");
+}
