@@ -86,6 +86,8 @@ pub(super) enum When {
 pub(super) enum Command {
     /// Write a short, commented jobs.yaml here; never overwrites one.
     Init,
+    /// Print the JSON Schema of jobs.yaml, for editors.
+    Schema,
     /// Report all errors of a jobs.yaml, or say in one line what it holds.
     Check {
         /// The file to check, instead of the nearest one.

@@ -1,4 +1,4 @@
-//! `setlist init` and `setlist check`: commands about the file itself.
+//! `setlist init`, `check` and `schema`: commands about the file itself.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
@@ -35,6 +35,12 @@ pub(super) fn check(args: &SiteArgs, path: Option<PathBuf>) -> Result<Exit, CliE
     let jobs: usize = plan.queues.iter().map(|queue| queue.jobs.len()).sum();
     let queues = plan.queues.len();
     writeln!(io::stdout(), "{}: {}, {}", name(&file), count(queues, "queue"), count(jobs, "job"))?;
+    Ok(Exit::Fine)
+}
+
+/// The JSON Schema of such files.
+pub(super) fn schema() -> Result<Exit, CliError> {
+    writeln!(io::stdout(), "{:#}", definition::schema())?;
     Ok(Exit::Fine)
 }
 

@@ -72,6 +72,7 @@ fn run(cli: Cli) -> Result<Exit, CliError> {
         None => screen::open(&site, taste, queue),
         Some(Command::Init) => file::init(&site),
         Some(Command::Check { path }) => file::check(&site, path),
+        Some(Command::Schema) => file::schema(),
         Some(Command::Worker { queues, exit_when_idle, detached }) => {
             worker::work(&site, &queues, exit_when_idle, detached)
         }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::field::JobInherits;
 use super::path::Path;
 use super::problems::{Problem, Problems};
 use super::tree::{Class, Entry, Kind, Node};
@@ -58,26 +59,26 @@ impl Inherited {
     /// Takes a field, if it is one of these; `path` is the field's. Tells whether it was.
     pub(super) fn take(&mut self, entry: &Entry<'_>, path: &Path<'_>, problems: &mut Problems) -> bool {
         let node = &entry.value;
-        match &*entry.key.text {
-            "env_file" => self.env_files = env_files(node, path, problems),
-            "env" => self.env = value::variables(node, path, problems).unwrap_or_default(),
-            "shell" => self.shell = shell(node, path, problems).map(Into::into),
-            "cwd" => self.cwd = value::filled(node, path, "the path", problems).map(PathBuf::from),
-            "timeout" => self.timeout = limit(node, path, problems),
-            "grace" => self.grace = value::duration(node, path, problems),
-            "retry" => self.retry = retry::read(node, path, problems),
-            "after" => self.after = after(node, path, problems),
-            "priority" => self.priority = number(node, path, i32::MIN.into()..=i32::MAX.into(), problems),
-            "weight" => self.weight = number(node, path, 1..=u32::MAX.into(), problems),
-            "ok_codes" => self.ok_codes = ok_codes(node, path, problems).map(Into::into),
-            "pty" => self.pty = value::flag(node, path, problems),
-            "log_limit" => self.log_limit = log_limit(node, path, problems),
-            "tags" => {
+        let Some(field) = JobInherits::of(&entry.key.text) else { return false };
+        match field {
+            JobInherits::EnvFile => self.env_files = env_files(node, path, problems),
+            JobInherits::Env => self.env = value::variables(node, path, problems).unwrap_or_default(),
+            JobInherits::Shell => self.shell = shell(node, path, problems).map(Into::into),
+            JobInherits::Cwd => self.cwd = value::filled(node, path, "the path", problems).map(PathBuf::from),
+            JobInherits::Timeout => self.timeout = limit(node, path, problems),
+            JobInherits::Grace => self.grace = value::duration(node, path, problems),
+            JobInherits::Retry => self.retry = retry::read(node, path, problems),
+            JobInherits::After => self.after = after(node, path, problems),
+            JobInherits::Priority => self.priority = number(node, path, i32::MIN.into()..=i32::MAX.into(), problems),
+            JobInherits::Weight => self.weight = number(node, path, 1..=u32::MAX.into(), problems),
+            JobInherits::OkCodes => self.ok_codes = ok_codes(node, path, problems).map(Into::into),
+            JobInherits::Pty => self.pty = value::flag(node, path, problems),
+            JobInherits::LogLimit => self.log_limit = log_limit(node, path, problems),
+            JobInherits::Tags => {
                 self.tags = value::list(node, path, "a list of tags", problems, |node, path, problems| {
                     value::filled(node, path, "the tag", problems)
                 });
             }
-            _ => return false,
         }
         self.said = true;
         true

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::field::{self, Place};
+use super::field::{self, OfJob, Place};
 use super::inherit::{self, Inherited};
 use super::names;
 use super::needs;
@@ -89,23 +89,23 @@ impl Entry {
         for entry in entries {
             let node = &entry.value;
             let path = &path.key(&entry.key.text);
-            match &*entry.key.text {
-                "id" => id(node, path, problems),
-                "title" => self.title = value::text(node, path, problems).unwrap_or_default(),
-                "run" => run = Some((entry.key.id, value::filled(node, path, "the script", problems))),
-                "command" => command = Some((entry.key.id, self::command(node, path, problems))),
-                "stdin" => self.stdin = value::text(node, path, problems),
-                "args" => {
+            match OfJob::of(&entry.key.text) {
+                Some(OfJob::Id) => id(node, path, problems),
+                Some(OfJob::Title) => self.title = value::text(node, path, problems).unwrap_or_default(),
+                Some(OfJob::Run) => run = Some((entry.key.id, value::filled(node, path, "the script", problems))),
+                Some(OfJob::Command) => command = Some((entry.key.id, self::command(node, path, problems))),
+                Some(OfJob::Stdin) => self.stdin = value::text(node, path, problems),
+                Some(OfJob::Args) => {
                     let args = value::list(node, path, "a list of arguments", problems, value::argument);
                     self.args = args.unwrap_or_default();
                 }
-                "kwargs" => self.kwargs = value::named_arguments(node, path, problems).unwrap_or_default(),
-                "confirm" => self.confirm = value::filled(node, path, "the question", problems),
-                "needs" => self.needs = needs::read(node, path, problems),
+                Some(OfJob::Kwargs) => self.kwargs = value::named_arguments(node, path, problems).unwrap_or_default(),
+                Some(OfJob::Confirm) => self.confirm = value::filled(node, path, "the question", problems),
+                Some(OfJob::Needs) => self.needs = needs::read(node, path, problems),
                 // It was read before: it makes several jobs of the entry.
-                "matrix" => {}
-                _ if self.own.take(entry, path, problems) => {}
-                _ => field::unknown(entry, Place::Job, path, problems),
+                Some(OfJob::Matrix) => {}
+                None if self.own.take(entry, path, problems) => {}
+                None => field::unknown(entry, Place::Job, path, problems),
             }
         }
         match (run, command) {

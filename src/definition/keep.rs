@@ -1,6 +1,6 @@
 //! What the file says of how much is kept of what has finished.
 
-use super::field;
+use super::field::{self, OfKeep};
 use super::inherit::Limit;
 use super::path::Path;
 use super::problems::{Problem, Problems};
@@ -8,8 +8,6 @@ use super::tree::{Class, Kind, Node};
 use super::value;
 use super::words::quoted;
 use crate::model::Keep;
-
-const FIELDS: [&str; 3] = ["runs", "age", "size"];
 
 const ALL: &str = "`all` means that there is no limit";
 
@@ -37,11 +35,11 @@ impl Limits {
         let entries = value::map(node, path, "`all`, or a map of `runs`, `age` and `size`", problems);
         for entry in entries.unwrap_or_default() {
             let (node, path) = (&entry.value, &path.key(&entry.key.text));
-            match &*entry.key.text {
-                "runs" => limits.runs = limit(node, path, problems, runs),
-                "age" => limits.seconds = limit(node, path, problems, age),
-                "size" => limits.bytes = limit(node, path, problems, size),
-                _ => field::unknown_among(entry, &FIELDS, path, problems),
+            match OfKeep::of(&entry.key.text) {
+                Some(OfKeep::Runs) => limits.runs = limit(node, path, problems, runs),
+                Some(OfKeep::Age) => limits.seconds = limit(node, path, problems, age),
+                Some(OfKeep::Size) => limits.bytes = limit(node, path, problems, size),
+                None => field::unknown_among(entry, OfKeep::ALL, path, problems),
             }
         }
         limits

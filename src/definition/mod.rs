@@ -25,6 +25,7 @@ mod plan;
 mod problems;
 mod resolve;
 mod retry;
+mod schema;
 mod section;
 mod shared;
 mod source;
@@ -37,6 +38,7 @@ pub mod written;
 pub use diagnostic::{Diagnostic, Diagnostics, Related, Snippet};
 pub use file::{Error, LARGEST, read, stamp};
 pub use find::{FILE_NAME, find, find_all, own};
+pub use schema::schema;
 
 use problems::{Problem, Problems};
 use source::Source;

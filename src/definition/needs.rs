@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::circle::{Circle, Edge, Graph};
-use super::field;
+use super::field::{self, OfNeed};
 use super::lookup::Lookup;
 use super::path::Path;
 use super::problems::{Problem, Problems};
@@ -23,8 +23,8 @@ const GATHER: &str = "let one job need many, and the others that one";
 /// So many jobs of a circle are named in a sentence.
 const NAMED: usize = 4;
 
-const FIELDS: [&str; 2] = ["job", "on"];
-const ON: [(&str, On); 3] = [("success", On::Success), ("failure", On::Failure), ("finish", On::Finish)];
+/// How a job has to finish, in words.
+pub(super) const ON: [(&str, On); 3] = [("success", On::Success), ("failure", On::Failure), ("finish", On::Finish)];
 
 /// A need as written.
 pub(super) struct Written {
@@ -57,10 +57,10 @@ fn need(node: &Node<'_>, nth: Option<usize>, path: &Path<'_>, problems: &mut Pro
     let (mut job, mut on) = (None, On::Success);
     for entry in entries {
         let (node, path) = (&entry.value, &path.key(&entry.key.text));
-        match &*entry.key.text {
-            "job" => job = Some((node.id, value::filled(node, path, "the name", problems))),
-            "on" => on = value::word(node, path, &ON, problems).unwrap_or_default(),
-            _ => field::unknown_among(entry, &FIELDS, path, problems),
+        match OfNeed::of(&entry.key.text) {
+            Some(OfNeed::Job) => job = Some((node.id, value::filled(node, path, "the name", problems))),
+            Some(OfNeed::On) => on = value::word(node, path, &ON, problems).unwrap_or_default(),
+            None => field::unknown_among(entry, OfNeed::ALL, path, problems),
         }
     }
     let Some((id, text)) = job else {

@@ -1,7 +1,7 @@
 //! The whole file: defaults and queues, checked and made into a plan.
 
 use super::blanks;
-use super::field::{self, Place};
+use super::field::{self, OfFile, OfQueue, Place, QueueInherits};
 use super::inherit::Inherited;
 use super::job::Around;
 use super::keep::Limits;
@@ -14,6 +14,9 @@ use super::tree::{self, Kind, Node};
 use super::value;
 use crate::model::{OnFailure, QueueId, QueuePlan, Settings};
 
+/// What a failure does to a queue, in words.
+pub(super) const ON_FAILURE: [(&str, OnFailure); 2] = [("continue", OnFailure::Continue), ("stop", OnFailure::Stop)];
+
 /// The queues that the resolved file defines. All that is wrong is reported; then the queues are not complete.
 pub(super) fn queues(root: &Node<'_>, problems: &mut Problems) -> Vec<QueuePlan> {
     let top = Path::Top;
@@ -21,12 +24,12 @@ pub(super) fn queues(root: &Node<'_>, problems: &mut Problems) -> Vec<QueuePlan>
     let Some(entries) = value::map(root, &top, "a map with `queues`", problems) else { return Vec::new() };
     for entry in entries {
         let path = top.key(&entry.key.text);
-        match &*entry.key.text {
-            "defaults" => defaults = self::defaults(&entry.value, &path, problems),
-            "queues" => {}
+        match OfFile::of(&entry.key.text) {
+            Some(OfFile::Defaults) => defaults = self::defaults(&entry.value, &path, problems),
+            Some(OfFile::Queues) => {}
             // A place for anchors that is no queue.
-            name if name.starts_with("x-") => {}
-            _ => field::unknown(entry, Place::Top, &path, problems),
+            None if entry.key.text.starts_with("x-") => {}
+            None => field::unknown(entry, Place::Top, &path, problems),
         }
     }
     let Some(node) = root.get("queues") else {
@@ -64,17 +67,14 @@ struct Level {
 impl Level {
     /// Takes a field, if it is one of these. Tells whether it was.
     fn take(&mut self, entry: &tree::Entry<'_>, path: &Path<'_>, problems: &mut Problems) -> bool {
-        match &*entry.key.text {
-            "parallel" => {
+        match QueueInherits::of(&entry.key.text) {
+            Some(QueueInherits::Parallel) => {
                 let number = value::whole(&entry.value, path, 1, i64::from(u32::MAX), problems);
                 self.parallel = number.and_then(|number| u32::try_from(number).ok());
             }
-            "on_failure" => {
-                let words = [("continue", OnFailure::Continue), ("stop", OnFailure::Stop)];
-                self.on_failure = value::word(&entry.value, path, &words, problems);
-            }
-            "keep" => self.keep = Limits::read(&entry.value, path, problems),
-            _ => return self.inherited.take(entry, path, problems),
+            Some(QueueInherits::OnFailure) => self.on_failure = value::word(&entry.value, path, &ON_FAILURE, problems),
+            Some(QueueInherits::Keep) => self.keep = Limits::read(&entry.value, path, problems),
+            None => return self.inherited.take(entry, path, problems),
         }
         true
     }
@@ -109,11 +109,13 @@ fn queue(
             blanks::none_in_fields(&entry.value, &path, problems);
             for entry in entries {
                 let path = path.key(&entry.key.text);
-                match &*entry.key.text {
-                    "title" => level.title = value::text(&entry.value, &path, problems).unwrap_or_default(),
-                    "jobs" => items = Some(&entry.value),
-                    _ if level.take(entry, &path, problems) => {}
-                    _ => field::unknown(entry, Place::Queue, &path, problems),
+                match OfQueue::of(&entry.key.text) {
+                    Some(OfQueue::Title) => {
+                        level.title = value::text(&entry.value, &path, problems).unwrap_or_default();
+                    }
+                    Some(OfQueue::Jobs) => items = Some(&entry.value),
+                    None if level.take(entry, &path, problems) => {}
+                    None => field::unknown(entry, Place::Queue, &path, problems),
                 }
             }
         }

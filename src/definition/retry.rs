@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::field;
+use super::field::{self, OfRetry};
 use super::path::Path;
 use super::problems::{Problem, Problems};
 use super::tree::{Class, Kind, Node};
@@ -10,10 +10,8 @@ use super::value;
 use super::words::quoted;
 use crate::model::{FailureKind, Retry, RetryOn};
 
-const FIELDS: [&str; 5] = ["max", "delay", "backoff", "max_delay", "on"];
-
 /// What may be tried again, in words; exit codes are numbers.
-const FAILURES: [(&str, RetryOn); 5] = [
+pub(super) const FAILURES: [(&str, RetryOn); 5] = [
     ("exit", RetryOn::Failure(FailureKind::Exit)),
     ("signal", RetryOn::Failure(FailureKind::Signal)),
     ("timeout", RetryOn::Failure(FailureKind::Timeout)),
@@ -40,13 +38,15 @@ fn policy(node: &Node<'_>, path: &Path<'_>, problems: &mut Problems) -> Option<R
     let mut longest = None;
     for entry in value::map(node, path, "a map", problems)? {
         let (node, path) = (&entry.value, &path.key(&entry.key.text));
-        match &*entry.key.text {
-            "max" => retry.max = times(node, path, problems).unwrap_or_default(),
-            "delay" => retry.delay = value::duration(node, path, problems).unwrap_or_default(),
-            "backoff" => retry.backoff = backoff(node, path, problems).unwrap_or(1.0),
-            "max_delay" => longest = value::duration(node, path, problems).map(|longest| (longest, node.id)),
-            "on" => retry.on = on(node, path, problems),
-            _ => field::unknown_among(entry, &FIELDS, path, problems),
+        match OfRetry::of(&entry.key.text) {
+            Some(OfRetry::Max) => retry.max = times(node, path, problems).unwrap_or_default(),
+            Some(OfRetry::Delay) => retry.delay = value::duration(node, path, problems).unwrap_or_default(),
+            Some(OfRetry::Backoff) => retry.backoff = backoff(node, path, problems).unwrap_or(1.0),
+            Some(OfRetry::MaxDelay) => {
+                longest = value::duration(node, path, problems).map(|longest| (longest, node.id));
+            }
+            Some(OfRetry::On) => retry.on = on(node, path, problems),
+            None => field::unknown_among(entry, OfRetry::ALL, path, problems),
         }
     }
     if node.get("max").is_none() {

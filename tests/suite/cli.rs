@@ -340,6 +340,12 @@ fn without_a_file_it_says_what_to_do() {
 }
 
 #[test]
+fn the_schema_is_for_editors() {
+    let schema: Value = serde_json::from_str(&Room::empty().ok(&["schema"])).unwrap();
+    assert_eq!(schema, setlist::definition::schema());
+}
+
+#[test]
 fn without_a_terminal_it_says_which_command_to_use() {
     let said = Room::with(BUILD).run(&[]);
     assert_eq!(said.code, Some(2));

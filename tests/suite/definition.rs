@@ -9,13 +9,21 @@ mod good;
 mod matrix;
 mod names;
 mod needs;
+pub(crate) mod schema;
 mod terms;
+mod written;
 
 use setlist::definition::{self, Diagnostics};
 use setlist::model::{Call, Definition, Plan, Program, Script};
 
+#[track_caller]
 fn good(yaml: &str) -> Plan {
-    definition::parse("jobs.yaml", yaml).unwrap_or_else(|diagnostics| panic!("{}", diagnostics.render(false)))
+    let plan =
+        definition::parse("jobs.yaml", yaml).unwrap_or_else(|diagnostics| panic!("{}", diagnostics.render(false)));
+    if yaml.len() < 20_000 {
+        schema::takes(yaml);
+    }
+    plan
 }
 
 fn refused(yaml: &str) -> Diagnostics {

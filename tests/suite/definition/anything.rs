@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use setlist::definition;
 
+use super::schema;
 use crate::dice::cases;
 
 const PIECES: [&str; 46] = [
@@ -158,12 +159,15 @@ fn shapes() -> impl Strategy<Value = String> {
 
 /// Whatever is wrong has a place in the text and a report.
 pub(crate) fn checked(text: &str) {
-    if let Err(diagnostics) = definition::parse("jobs.yaml", text) {
-        assert!(!diagnostics.render(false).is_empty());
-        for diagnostic in &diagnostics.list {
-            let line = text.split('\n').nth(diagnostic.line - 1).map(|line| line.chars().count());
-            assert!(line.is_some_and(|length| diagnostic.column <= length + 1));
-            assert!(diagnostic.snippet.text.is_char_boundary(diagnostic.snippet.span.end));
+    match definition::parse("jobs.yaml", text) {
+        Ok(_) => schema::takes(text),
+        Err(diagnostics) => {
+            assert!(!diagnostics.render(false).is_empty());
+            for diagnostic in &diagnostics.list {
+                let line = text.split('\n').nth(diagnostic.line - 1).map(|line| line.chars().count());
+                assert!(line.is_some_and(|length| diagnostic.column <= length + 1));
+                assert!(diagnostic.snippet.text.is_char_boundary(diagnostic.snippet.span.end));
+            }
         }
     }
     let _ = definition::line_of(text, "hello", "count");

@@ -97,11 +97,13 @@ fn every_message_is_in_a_report() {
         let text = text.split("#[cfg(test)]").next().unwrap_or_default();
         let mut found = Vec::new();
         sentences(text.parse().unwrap(), &mut found);
-        for sentence in found.iter().filter(|sentence| !ELSEWHERE.contains(&&***sentence)) {
-            let pieces = pieces(sentence);
+        // What the schema says of the fields ends with a full stop.
+        found.retain(|sentence| !sentence.ends_with('.') && !ELSEWHERE.contains(&&**sentence));
+        for sentence in found {
+            let pieces = pieces(&sentence);
             seen += 1;
             if !pieces.iter().all(|piece| reports.iter().any(|report| report.contains(piece))) {
-                missing.push(sentence.clone());
+                missing.push(sentence);
             }
         }
     }
