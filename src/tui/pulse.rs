@@ -190,7 +190,11 @@ impl Beat {
         let unknown = u32::try_from(record.pending.len()).ok()?.saturating_sub(self.ahead.count);
         let pending = mean.checked_mul(unknown)?.checked_add(self.ahead.sum)?;
         let runs = record.running.iter().filter_map(|id| ledger.job(*id)?.last_run.as_ref());
-        let rest = runs.map(|run| mean.saturating_sub((now - run.started).to_std().unwrap_or_default()));
+        let rest = runs.map(|run| {
+            let elapsed = (now - run.started).to_std().unwrap_or_default();
+            // What has taken longer than others is likely to go on for as long again.
+            mean.checked_sub(elapsed).unwrap_or(elapsed)
+        });
         let (sum, longest) =
             rest.fold((pending, Duration::ZERO), |(sum, longest), rest| (sum + rest, longest.max(rest)));
         Some((sum / record.settings.parallel.max(1)).max(longest))

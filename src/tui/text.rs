@@ -48,7 +48,7 @@ fn head(text: &str, cells: usize) -> &str {
 }
 
 /// `text` without anything that a terminal would obey or that a reader could not see: escape sequences, control
-/// characters, changes of direction and invisible characters are gone, tabs are spaces. Line ends stay.
+/// characters, changes of direction, invisible characters and piles of marks are gone, tabs are spaces. Line ends stay.
 pub fn plain(text: &str) -> String {
     clean(text, '\n')
 }
@@ -58,6 +58,9 @@ pub fn plain_line(text: &str) -> String {
     clean(text.trim_end_matches(['\r', '\n']), ' ')
 }
 
+/// A character with more marks than this would be drawn into the lines above and below it.
+const MARKS: usize = 4;
+
 /// A tab's width where there are no columns to align to.
 const TAB: &str = "    ";
 
@@ -65,11 +68,15 @@ fn clean(text: &str, line_end: char) -> String {
     struct Cleaner {
         cleaned: String,
         line_end: char,
+        /// How many marks the last character has.
+        marks: usize,
     }
 
     impl vte::Perform for Cleaner {
         fn print(&mut self, character: char) {
-            if cells(character).is_some() {
+            let Some(cells) = cells(character) else { return };
+            self.marks = if cells == 0 { self.marks + 1 } else { 0 };
+            if self.marks <= MARKS {
                 self.cleaned.push(character);
             }
         }
@@ -86,7 +93,7 @@ fn clean(text: &str, line_end: char) -> String {
     if is_plain_ascii(text) {
         return text.to_owned();
     }
-    let mut cleaner = Cleaner { cleaned: String::with_capacity(text.len()), line_end };
+    let mut cleaner = Cleaner { cleaned: String::with_capacity(text.len()), line_end, marks: 0 };
     vte::Parser::new().advance(&mut cleaner, text.as_bytes());
     cleaner.cleaned
 }

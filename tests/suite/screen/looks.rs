@@ -1,11 +1,12 @@
 //! How it looks, in every size and without colours.
 
 use insta::assert_snapshot;
+use proptest::prelude::*;
 use ratatui::buffer::Cell;
 use ratatui::layout::{Rect, Size};
 use ratatui::style::{Color, Modifier};
 use setlist::model::{Outcome, Phase};
-use setlist::tui::layout::{Focus, layout};
+use setlist::tui::layout::{Focus, Layout, SMALLEST, Shape, layout};
 use setlist::tui::theme::{Look, Palette, Taste, ThemeName};
 
 use super::stage::{Stage, failed, queue};
@@ -46,41 +47,116 @@ fn colourful() -> Look {
 }
 
 macro_rules! snapshot {
-    ($name:expr, $stage:expr) => {
+    ($name:expr, $shown:expr) => {
         insta::with_settings!({ snapshot_path => ".", prepend_module_to_snapshot => false, omit_expression => true }, {
-            assert_snapshot!($name, $stage.text());
+            assert_snapshot!($name, $shown);
         });
     };
 }
 
+/// The themes whose styles are in the snapshots.
+const THEMES: [Palette; 4] = [Palette::Dark, Palette::Light, Palette::Colorblind, Palette::Mono];
+
+/// The screen as text; the same with a letter for the style of each cell; what each letter means in each theme.
+fn styled(width: u16, height: u16, keys: &str) -> String {
+    let mut text = String::new();
+    let screens = THEMES.map(|palette| {
+        let mut stage = busy(width, height, Look::new(palette, false));
+        stage.keys(keys);
+        text = stage.text();
+        stage.buffer()
+    });
+    let mut styles: Vec<[String; THEMES.len()]> = vec![std::array::from_fn(|_| String::new())];
+    let mut mask = String::new();
+    for y in 0..height {
+        let mut line = String::new();
+        for x in 0..width {
+            let style = screens.each_ref().map(|screen| named(&screen[(x, y)]));
+            let known = styles.iter().position(|other| *other == style);
+            let nth = known.unwrap_or_else(|| {
+                styles.push(style);
+                styles.len() - 1
+            });
+            line.push(".abcdefghijklmnopqrstuvwxyz".chars().nth(nth).expect("few styles"));
+        }
+        mask += line.trim_end_matches('.');
+        mask.push('\n');
+    }
+    let mut legend = String::new();
+    for (nth, style) in styles.iter().enumerate().skip(1) {
+        let letter = ".abcdefghijklmnopqrstuvwxyz".chars().nth(nth).unwrap();
+        let meanings = style.iter().zip(THEMES).map(|(style, palette)| format!("{}: {style}", palette.name()));
+        legend += &format!("{letter}  {}\n", meanings.collect::<Vec<_>>().join(" | "));
+    }
+    format!("{text}\n\n{mask}\n{legend}")
+}
+
+/// The style of a cell in words, as far as it shows.
+fn named(cell: &Cell) -> String {
+    let mut words = Vec::new();
+    let drawn = cell.symbol() != " ";
+    if cell.fg != Color::Reset && (drawn || cell.modifier.contains(Modifier::REVERSED)) {
+        words.push(cell.fg.to_string().to_lowercase());
+    }
+    if cell.bg != Color::Reset {
+        words.push(format!("on {}", cell.bg.to_string().to_lowercase()));
+    }
+    let visible = if drawn { Modifier::all() } else { Modifier::REVERSED | Modifier::UNDERLINED };
+    words.extend((cell.modifier & visible).iter_names().map(|(name, _)| name.to_lowercase()));
+    words.join(" ")
+}
+
 #[test]
 fn at_80_by_24() {
-    snapshot!("80x24", busy(80, 24, colourful()));
+    snapshot!("80x24", styled(80, 24, ""));
 }
 
 #[test]
 fn at_120_by_40() {
-    snapshot!("120x40", busy(120, 40, colourful()));
+    snapshot!("120x40", styled(120, 40, ""));
 }
 
 #[test]
 fn at_200_by_60() {
-    snapshot!("200x60", busy(200, 60, colourful()));
+    snapshot!("200x60", styled(200, 60, ""));
 }
 
 #[test]
 fn at_60_by_18() {
-    snapshot!("60x18", busy(60, 18, colourful()));
+    snapshot!("60x18", styled(60, 18, ""));
 }
 
 #[test]
 fn at_40_by_10() {
-    snapshot!("40x10", busy(40, 10, colourful()));
+    snapshot!("40x10", styled(40, 10, ""));
+}
+
+#[test]
+fn in_ascii_at_80_by_24() {
+    snapshot!("80x24-ascii", busy(80, 24, Look::new(Palette::Mono, true)).text());
+}
+
+#[test]
+fn the_details_opened_at_80_by_24() {
+    snapshot!("80x24-details", styled(80, 24, "v"));
+}
+
+#[test]
+fn the_output_opened_at_80_by_24() {
+    snapshot!("80x24-output", styled(80, 24, "<Enter>"));
+}
+
+#[test]
+fn nothing_to_see_at_80_by_24() {
+    let site = Stage::new(Vec::new(), 80, 24).text();
+    let queue_without_jobs = Stage::new(vec![queue("build", 1, 0, &[])], 80, 24).text();
+    let nothing_processed = Stage::new(vec![queue("build", 1, 0, &[("a", "A job")])], 80, 24).text();
+    snapshot!("80x24-empty", [site, queue_without_jobs, nothing_processed].join("\n\n"));
 }
 
 #[test]
 fn at_39_by_9() {
-    snapshot!("39x9", busy(39, 9, colourful()));
+    snapshot!("39x9", busy(39, 9, colourful()).text());
 }
 
 #[test]
@@ -163,10 +239,69 @@ fn panes_never_overlap_nor_leave_the_screen() {
     }
 }
 
+/// Everything that is needed has a place, in whichever size and whatever has the focus.
+fn assert_essentials(size: Size, focus: Focus) {
+    let layout = layout(size, focus);
+    let screen = Rect::new(0, 0, size.width, size.height);
+    let Layout { shape, header, message, hints, .. } = layout;
+    if shape == Shape::TooSmall {
+        assert!(size.width < SMALLEST.width || size.height < SMALLEST.height, "{size}");
+        assert_eq!(layout.body, screen);
+        return;
+    }
+    for line in [header, message, hints] {
+        assert_eq!((line.width, line.height), (size.width, 1), "{size}");
+    }
+    let shown = layout.lists.iter().filter(|list| !list.is_empty()).count();
+    match focus {
+        Focus { detail: true, .. } => assert_eq!((layout.detail, shown), (layout.body, 0), "{size}"),
+        Focus { output: true, zoom: true, .. } => assert_eq!((layout.output, shown), (layout.body, 0), "{size}"),
+        Focus { output: true, .. } => assert!(layout.output_text().height >= 2, "{size}: {layout:?}"),
+        Focus { list, .. } => assert!(layout.rows(list) >= 2, "{size}: {layout:?}"),
+    }
+    if matches!(shape, Shape::Stacked | Shape::Wide) && focus == Focus::on(focus.list) {
+        assert!(shown == 3 && layout.lists.iter().all(|list| list.width >= 39 && list.height >= 3), "{layout:?}");
+        assert!(layout.output_text().width >= 50 && layout.output_text().height >= 5, "{size}: {layout:?}");
+    }
+    let detail = layout.detail_text();
+    assert!(detail.is_empty() || focus.detail || (detail.width >= 50 && detail.height >= 12), "{size}: {layout:?}");
+}
+
+fn focus() -> impl Strategy<Value = Focus> {
+    let lists = proptest::sample::select(vec![Phase::Pending, Phase::Running, Phase::Finished]);
+    let kinds = [(false, false, false), (true, false, false), (true, true, false), (false, false, true)];
+    let kinds = proptest::sample::select(kinds.to_vec());
+    (lists, kinds).prop_map(|(list, (output, zoom, detail))| Focus { list, output, zoom, detail })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4_000))]
+
+    #[test]
+    fn essentials_have_a_place(width in 0..250_u16, height in 0..80_u16, focus in focus()) {
+        assert_essentials(Size { width, height }, focus);
+    }
+}
+
+#[test]
+fn essentials_are_drawn_in_any_size() {
+    let mut stage = busy(80, 24, colourful());
+    for keys in ["", "<Enter>", "<Esc>v", "<Esc><Tab>"] {
+        stage.keys(keys);
+        for (width, height) in (40..250).step_by(13).flat_map(|width| (10..80).step_by(7).map(move |h| (width, h))) {
+            stage.resize(width, height);
+            let text = stage.text();
+            for word in ["1 failed", "q quit", "? help"] {
+                assert!(text.contains(word), "{word} at {width}x{height} after {keys:?}:\n{text}");
+            }
+        }
+    }
+}
+
 #[test]
 fn it_can_be_drawn_in_any_size() {
     let mut stage = busy(80, 24, colourful());
-    for keys in ["", "<Enter>", "<Esc>?", "<Esc>/o", "<Esc>a日本", "<Esc>X"] {
+    for keys in ["", "<Enter>", "v", "<Esc>?", "<Esc>/o", "<Esc>a日本", "<Esc>X"] {
         stage.keys(keys);
         for (width, height) in (0..130).step_by(7).flat_map(|width| (0..44).step_by(3).map(move |h| (width, h))) {
             stage.resize(width, height);
@@ -234,4 +369,47 @@ fn the_environment_is_asked_for_what_nobody_named() {
     assert_eq!(look("auto", None, &[("LC_ALL", "C")]), (Palette::Dark, true));
     assert_eq!(look("auto", Some(false), &[("LC_ALL", "C")]), (Palette::Dark, false));
     assert_eq!(look("colorblind", Some(true), &[("NO_COLOR", "1")]), (Palette::Colorblind, true), "named goes first");
+}
+
+#[test]
+fn no_title_disturbs_what_stands_beside_it() {
+    let titles = [
+        ("plain", "Plain".to_owned()),
+        ("long", "A title that goes on and on ".repeat(20)),
+        ("wide", "日本語のタイトル".repeat(12)),
+        ("marks", format!("e{}", "\u{301}".repeat(300))),
+        ("right-to-left", "שלום עולם 123".to_owned()),
+        ("overridden", "safe \u{202e}gnp.exe\u{202c} \u{2066}isolated\u{2069}".to_owned()),
+        ("escapes", "\u{1b}[2J\u{1b}]0;title\u{7}\u{9b}31mred".to_owned()),
+        ("lines", "one\ntwo\r\nthree\u{2028}four\tfive".to_owned()),
+        ("family", "👩‍👩‍👧‍👦 👍🏽 🇩🇪 ❤️".to_owned()),
+        ("unseen", "a\u{200b}\u{ad}\u{feff}b".to_owned()),
+    ];
+    let jobs: Vec<(&str, &str)> = titles.iter().map(|(name, title)| (*name, title.as_str())).collect();
+    let mut stage = Stage::new(vec![queue("build", 1, 0, &jobs)], 120, 60);
+    stage.process("build");
+    for _ in &jobs {
+        stage.run("build", 12, Outcome::Succeeded);
+    }
+    for keys in ["", "G", "v"] {
+        let text = stage.keys(keys).text();
+        let strange = |c: &char| {
+            c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        };
+        assert_eq!(text.chars().filter(|c| *c != '\n').find(strange), None, "{text}");
+        for line in text.lines() {
+            assert!(setlist::tui::text::width(line) <= 120, "{line}");
+            let marks = line.chars().filter(|c| *c == '\u{301}').count();
+            assert!(marks <= 8, "a pile of marks would stand in the lines above: {line}");
+        }
+    }
+    let text = stage.keys("v").text();
+    let rows: Vec<&str> = text.lines().filter(|line| line.contains("✓")).collect();
+    assert_eq!(rows.len(), jobs.len(), "{text}");
+    for row in rows {
+        let (before, _) = row.split_once(" succeeded ").unwrap();
+        let (plain, _) = text.lines().find(|line| line.contains("✓ Plain")).unwrap().split_once(" succeeded ").unwrap();
+        let width = setlist::tui::text::width;
+        assert_eq!(width(before), width(plain), "{row}");
+    }
 }

@@ -51,7 +51,10 @@ fn scan(queue: &QueueId, ledger: &Ledger, now: DateTime<Utc>) -> Numbers {
     let nothing = times.is_empty() || (pending.is_empty() && running.is_empty());
     let left = (!nothing).then(|| {
         let mean = times.iter().sum::<Duration>() / u32::try_from(times.len()).unwrap();
-        let rest = |job: &&Job| mean.saturating_sub((now - job.last_run.as_ref().unwrap().started).to_std().unwrap());
+        let rest = |job: &&Job| {
+            let elapsed = (now - job.last_run.as_ref().unwrap().started).to_std().unwrap();
+            if elapsed <= mean { mean - elapsed } else { elapsed }
+        };
         let sum: Duration = pending.iter().map(|job| took(job).unwrap_or(mean)).chain(running.iter().map(rest)).sum();
         let longest = running.iter().map(rest).max().unwrap_or_default();
         (sum / ledger.queue(queue).unwrap().settings.parallel).max(longest)
@@ -149,9 +152,9 @@ fn they_tell_how_it_goes() {
     assert_eq!(line(&mut stage), "1 failed in 1 h  ·  done in ~1m  ·  2 jobs/min  ·  oldest wait 1m");
     stage.later(3_580);
     stage.wake(Wake::Tick);
-    assert_eq!(line(&mut stage), "1 failed in 1 h  ·  done in ~40s  ·  oldest wait 1h 01m");
+    assert_eq!(line(&mut stage), "1 failed in 1 h  ·  done in ~59m  ·  oldest wait 1h 01m");
     stage.later(20);
-    assert_eq!(line(&mut stage), "done in ~40s  ·  oldest wait 1h 01m", "that was more than an hour ago");
+    assert_eq!(line(&mut stage), "done in ~1h 00m  ·  oldest wait 1h 01m", "that was more than an hour ago");
 }
 
 #[test]
