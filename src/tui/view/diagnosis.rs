@@ -7,6 +7,7 @@ use ratatui::style::Style;
 use crate::tui::action::Action;
 use crate::tui::state::Screen;
 use crate::tui::text;
+use crate::tui::theme::Look;
 
 use super::paint::{Strip, below, lines};
 
@@ -15,7 +16,7 @@ pub(super) fn draw(screen: &mut Screen, area: Rect, buffer: &mut Buffer) {
     let Some(broken) = &screen.file.broken else { return };
     let words = text::plain(&broken.text);
     let all: Vec<&str> = words.lines().collect();
-    let body = below(below(area));
+    let body = below(below(below(area)));
     let height = usize::from(body.height);
     screen.file.scroll = screen.file.scroll.min(all.len().saturating_sub(height));
     let mut strip = Strip::new(area, buffer, look.signs);
@@ -29,7 +30,28 @@ pub(super) fn draw(screen: &mut Screen, area: Rect, buffer: &mut Buffer) {
     let advice = format!("{edit} edits it there; {back} goes on with the last good one");
     Strip::new(below(area), buffer, look.signs).left("  ", Style::new()).left(&advice, look.theme.dim);
     for (line, words) in lines(body).zip(all.iter().skip(screen.file.scroll)) {
-        let style = if words.starts_with("error") { look.theme.bad } else { Style::new() };
-        Strip::new(line, buffer, look.signs).left("  ", Style::new()).left(words, style);
+        let mut strip = Strip::new(line, buffer, look.signs);
+        strip.left("  ", Style::new());
+        for (piece, style) in pieces(words, look) {
+            strip.left(piece, style);
+        }
+    }
+}
+
+/// What is wrong and where stands out, what surrounds it steps back.
+fn pieces<'a>(line: &'a str, look: &Look) -> Vec<(&'a str, Style)> {
+    let (theme, plain) = (&look.theme, Style::new());
+    let inside = line.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ');
+    let margin = line.len() - inside.len();
+    match inside {
+        _ if line.starts_with("error") => vec![(line, theme.bad)],
+        _ if inside.starts_with("= help") => vec![(line, theme.live)],
+        _ if inside.starts_with("-->") || inside.starts_with("= ") => vec![(line, theme.dim)],
+        _ if inside.starts_with('|') => {
+            let (gutter, text) = line.split_at(margin + 1);
+            let points = text.trim_start().starts_with('^');
+            vec![(gutter, theme.dim), (text, if points { theme.bad } else { plain })]
+        }
+        _ => vec![(line, plain)],
     }
 }

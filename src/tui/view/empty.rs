@@ -64,7 +64,9 @@ pub(super) fn standstill(
             waiting => {
                 let words = Some(waiting.words(now)).filter(|words| !words.is_empty())?;
                 let style = if matches!(waiting, Waiting::Confirm) { theme.warn } else { theme.dim };
-                (text::plain_line(&format!("{} waits, {words}", first.label())), style)
+                let label = text::plain_line(&first.label());
+                let label = text::fit(&label, 24, screen.setup.look.signs.ellipsis);
+                (format!("{label} waits, {}", text::plain_line(&words)), style)
             }
         },
     })

@@ -84,11 +84,11 @@ fn facts(screen: &Screen, numbers: &Numbers, record: &QueueRecord, ledger: &Ledg
     let look = &screen.setup.look;
     let (plain, dim) = (Style::new(), look.theme.dim);
     let mut facts: Vec<Fact> = Vec::new();
-    if let Some((why, style)) = empty::standstill(screen, record, ledger, now) {
-        facts.push(vec![("nothing runs: ".to_owned(), dim), (why, style)]);
-    }
     if numbers.failed > 0 {
         facts.push(vec![(format!("{} failed in 1 h", count(numbers.failed)), look.theme.bad)]);
+    }
+    if let Some((why, style)) = empty::standstill(screen, record, ledger, now) {
+        facts.push(vec![("nothing runs: ".to_owned(), dim), (why, style)]);
     }
     if let Some(left) = numbers.left.filter(|_| record.mode == Mode::Processing && !record.running.is_empty()) {
         let left = TimeDelta::from_std(left).unwrap_or(TimeDelta::MAX);

@@ -8,6 +8,7 @@ use ratatui::style::{Color, Modifier};
 use setlist::model::{Outcome, Phase};
 use setlist::tui::layout::{Focus, Layout, SMALLEST, Shape, layout};
 use setlist::tui::theme::{Look, Palette, Taste, ThemeName};
+use setlist::tui::wake::{Broken, Wake};
 
 use super::stage::{Stage, failed, queue};
 
@@ -86,7 +87,7 @@ fn styled(width: u16, height: u16, keys: &str) -> String {
     for (nth, style) in styles.iter().enumerate().skip(1) {
         let letter = ".abcdefghijklmnopqrstuvwxyz".chars().nth(nth).unwrap();
         let meanings = style.iter().zip(THEMES).map(|(style, palette)| format!("{}: {style}", palette.name()));
-        legend += &format!("{letter}  {}\n", meanings.collect::<Vec<_>>().join(" | "));
+        legend += &[letter.to_string(), "  ".to_owned(), meanings.collect::<Vec<_>>().join(" | ") + "\n"].concat();
     }
     format!("{text}\n\n{mask}\n{legend}")
 }
@@ -144,6 +145,28 @@ fn the_details_opened_at_80_by_24() {
 #[test]
 fn the_output_opened_at_80_by_24() {
     snapshot!("80x24-output", styled(80, 24, "<Enter>"));
+}
+
+#[test]
+fn a_broken_file_at_80_by_24() {
+    let mut stage = busy(80, 24, colourful());
+    let text = "error: unknown field `paralel`\n --> jobs.yaml:3:5\n  |\n3 |     paralel: 2\n  |     ^^^^^^^\n  |\n  = note: in \
+                queues.build.paralel\n  = help: did you mean `parallel`?";
+    stage.wake(Wake::File(Err(Broken { text: text.to_owned(), errors: 1, line: Some(3) })));
+    snapshot!("80x24-broken-file", stage.text());
+    let buffer = stage.buffer();
+    let red: String = buffer.content.iter().filter(|cell| cell.fg == Color::LightRed).map(Cell::symbol).collect();
+    assert!(red.contains("error: unknown field `paralel`") && red.contains("^^^^^^^") && !red.contains("-->"), "{red}");
+}
+
+#[test]
+fn failures_come_first_in_the_numbers() {
+    let mut stage = Stage::new(vec![queue("build", 1, 0, &[("first", "First"), ("next", "Next")])], 80, 24);
+    stage.process("build");
+    stage.run("build", 1, failed("exit code 1"));
+    stage.keys("p");
+    let line = stage.text().lines().nth(1).unwrap_or_default().to_owned();
+    assert!(line.starts_with(" 1 failed in 1 h  ·  nothing runs: paused; p goes on"), "{line}");
 }
 
 #[test]

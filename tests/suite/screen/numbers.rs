@@ -53,7 +53,7 @@ fn scan(queue: &QueueId, ledger: &Ledger, now: DateTime<Utc>) -> Numbers {
         let mean = times.iter().sum::<Duration>() / u32::try_from(times.len()).unwrap();
         let rest = |job: &&Job| {
             let elapsed = (now - job.last_run.as_ref().unwrap().started).to_std().unwrap();
-            if elapsed <= mean { mean - elapsed } else { elapsed }
+            mean.checked_sub(elapsed).unwrap_or(elapsed)
         };
         let sum: Duration = pending.iter().map(|job| took(job).unwrap_or(mean)).chain(running.iter().map(rest)).sum();
         let longest = running.iter().map(rest).max().unwrap_or_default();
