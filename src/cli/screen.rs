@@ -10,8 +10,10 @@ use clap::CommandFactory;
 use super::args::{Cli, SiteArgs, TasteArgs, When};
 use super::site::OpenSite;
 use super::{CliError, Exit};
+use crate::definition;
 use crate::model::QueueId;
 use crate::store::{Sqlite, Store};
+use crate::tui::config::Config;
 use crate::tui::link::{self, Tended};
 use crate::tui::theme::{Look, Palette, Taste, ThemeName};
 use crate::tui::wake::Why;
@@ -24,7 +26,8 @@ pub(super) fn open(args: &SiteArgs, taste: TasteArgs, queue: Option<String>) -> 
         let instead = "the screen needs a terminal; use `setlist status`, `list` or `process` here";
         return Err(CliError::Usage(instead.to_owned()));
     }
-    let look = look(args.color, taste)?;
+    let config = definition::own_config().map_or_else(|| Ok(Config::default()), |path| Config::read(&path))?;
+    let look = look(args.color, taste, config.taste)?;
     let mut site = OpenSite::with(args, queue.as_slice())?;
     if let Some(queue) = &queue {
         refuse_slip(&mut site, queue)?;
@@ -41,6 +44,7 @@ pub(super) fn open(args: &SiteArgs, taste: TasteArgs, queue: Option<String>) -> 
         queue: queue.map(QueueId::from),
         broken: site.broken.map(Into::into),
         look,
+        keymap: config.keymap,
         hire: Box::new(hire),
         tend: Box::new(tend),
     })?;
@@ -95,7 +99,7 @@ impl From<TuiError> for CliError {
 }
 
 /// Colours and signs as they were asked for, else as they suit the environment.
-fn look(when: When, taste: TasteArgs) -> Result<Look, CliError> {
+fn look(when: When, taste: TasteArgs, settings: Taste) -> Result<Look, CliError> {
     let variable = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
     let named = |name: OsString| match name.to_string_lossy().parse() {
         Ok(theme) => Ok(theme),
@@ -107,10 +111,10 @@ fn look(when: When, taste: TasteArgs) -> Result<Look, CliError> {
     };
     let theme = match when {
         When::Never => ThemeName::Of(Palette::Mono),
-        When::Auto | When::Always => asked.unwrap_or_default(),
+        When::Auto | When::Always => asked.unwrap_or(settings.theme),
     };
     let ignored = if when == When::Always { "NO_COLOR" } else { "" };
-    let taste = Taste { theme, ascii: taste.ascii.then_some(true) };
+    let taste = Taste { theme, ascii: taste.ascii.then_some(true).or(settings.ascii) };
     Ok(Look::of(taste, |name| variable(name).filter(|_| name != ignored)))
 }
 

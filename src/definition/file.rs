@@ -36,15 +36,21 @@ pub enum Error {
 
 /// Reads and checks a file. The plan's stamp is the file's [`stamp`] at that time.
 pub fn read(path: &Path) -> Result<Plan, Error> {
+    let (stamp, name, text) = text(path)?;
+    let mut plan = super::parse(&name, &text)?;
+    plan.stamp = stamp;
+    Ok(plan)
+}
+
+/// The text of a file, with its stamp and what it is called in messages.
+pub(super) fn text(path: &Path) -> Result<(String, String, String), Error> {
     let (stamp, bytes) = bytes(path).map_err(|source| match source.kind() {
         io::ErrorKind::NotFound => Error::Missing(path.to_owned()),
         _ => Error::Unreadable { path: path.to_owned(), source },
     })?;
     let name = path.display().to_string();
     let text = String::from_utf8(bytes).map_err(|error| not_text(&name, error))?;
-    let mut plan = super::parse(&name, &text)?;
-    plan.stamp = stamp;
-    Ok(plan)
+    Ok((stamp, name, text))
 }
 
 /// Which version of the file is there now, without reading it: equal stamps mean that nothing was written between.

@@ -16,6 +16,14 @@ pub fn find_all(start: &Path) -> Vec<PathBuf> {
     with_own(above(start).collect(), own())
 }
 
+/// What a person's own settings are called, beside their own `jobs.yaml`.
+pub const CONFIG_NAME: &str = "config.yaml";
+
+/// Where a person's own settings are or would be: `$XDG_CONFIG_HOME/setlist/config.yaml`, by default in `~/.config`.
+pub fn own_config() -> Option<PathBuf> {
+    own().map(|file| file.with_file_name(CONFIG_NAME))
+}
+
 /// Where the user's own `jobs.yaml` is or would be: `$XDG_CONFIG_HOME/setlist/jobs.yaml`, by default in `~/.config`.
 pub fn own() -> Option<PathBuf> {
     let config = env::var_os("XDG_CONFIG_HOME").map(PathBuf::from).filter(|path| path.is_absolute());

@@ -9,6 +9,7 @@ mod blanks;
 mod circle;
 mod diagnostic;
 mod digest;
+pub(crate) mod document;
 mod field;
 mod file;
 mod find;
@@ -37,7 +38,7 @@ pub mod written;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Related, Snippet};
 pub use file::{Error, LARGEST, read, stamp};
-pub use find::{FILE_NAME, find, find_all, own};
+pub use find::{CONFIG_NAME, FILE_NAME, find, find_all, own, own_config};
 pub use schema::schema;
 
 use problems::{Problem, Problems};

@@ -6,18 +6,18 @@ use super::words::excerpt;
 
 /// A path, link by link; free to make, written out only when it is shown.
 #[derive(Clone, Copy)]
-pub(super) enum Path<'a> {
+pub(crate) enum Path<'a> {
     Top,
     Key(&'a Path<'a>, &'a str),
     Item(&'a Path<'a>, usize),
 }
 
 impl<'a> Path<'a> {
-    pub(super) fn key(&'a self, key: &'a str) -> Path<'a> {
+    pub(crate) fn key(&'a self, key: &'a str) -> Path<'a> {
         Path::Key(self, key)
     }
 
-    pub(super) fn item(&'a self, index: usize) -> Path<'a> {
+    pub(crate) fn item(&'a self, index: usize) -> Path<'a> {
         Path::Item(self, index)
     }
 }

@@ -18,13 +18,13 @@ const BEFORE: u32 = 8;
 
 /// The problems of one file.
 #[derive(Default)]
-pub(super) struct Problems {
+pub(crate) struct Problems {
     list: Vec<Problem>,
     uncounted: usize,
 }
 
 /// One thing that is wrong.
-pub(super) struct Problem {
+pub(crate) struct Problem {
     at: At,
     path: String,
     message: String,
@@ -46,7 +46,7 @@ pub(super) enum At {
 
 impl Problem {
     /// At the value or key with this number.
-    pub(super) fn new(id: u32, path: &Path<'_>, message: impl Into<String>) -> Self {
+    pub(crate) fn new(id: u32, path: &Path<'_>, message: impl Into<String>) -> Self {
         Self::at(At::Value(id), path.to_string(), message.into())
     }
 
@@ -65,19 +65,19 @@ impl Problem {
     }
 
     /// What was expected at the place.
-    pub(super) fn expected(mut self, expected: impl Into<String>) -> Self {
+    pub(crate) fn expected(mut self, expected: impl Into<String>) -> Self {
         self.expected = Some(expected.into());
         self
     }
 
     /// What to do about it.
-    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
     /// One more value or key that belongs to it.
-    pub(super) fn also(mut self, id: u32, message: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn also(mut self, id: u32, message: impl Into<Cow<'static, str>>) -> Self {
         self.also.push((At::Value(id), message.into()));
         self
     }
@@ -90,7 +90,7 @@ impl Problem {
 }
 
 impl Problems {
-    pub(super) fn add(&mut self, problem: Problem) {
+    pub(crate) fn add(&mut self, problem: Problem) {
         if self.list.len() < MOST {
             self.list.push(problem);
         } else {

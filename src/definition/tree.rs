@@ -22,16 +22,16 @@ const MOST_TEXT: u64 = LARGEST;
 
 /// A value, as written.
 #[derive(Clone)]
-pub(super) struct Node<'s> {
+pub(crate) struct Node<'s> {
     /// Its number in the order of reading.
-    pub(super) id: u32,
+    pub(crate) id: u32,
     /// What it is.
-    pub(super) kind: Kind<'s>,
+    pub(crate) kind: Kind<'s>,
 }
 
 /// What a value is.
 #[derive(Clone)]
-pub(super) enum Kind<'s> {
+pub(crate) enum Kind<'s> {
     /// Nothing, `null` or `~`.
     Null,
     /// Anything that is one piece of text, in its own spelling.
@@ -46,7 +46,7 @@ pub(super) enum Kind<'s> {
 
 /// How an unquoted scalar reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Class {
+pub(crate) enum Class {
     Bool,
     Whole,
     Decimal,
@@ -55,18 +55,18 @@ pub(super) enum Class {
 
 /// A key with its value.
 #[derive(Clone)]
-pub(super) struct Entry<'s> {
-    pub(super) key: Key<'s>,
-    pub(super) value: Node<'s>,
+pub(crate) struct Entry<'s> {
+    pub(crate) key: Key<'s>,
+    pub(crate) value: Node<'s>,
 }
 
 /// A key, as written.
 #[derive(Clone)]
-pub(super) struct Key<'s> {
-    pub(super) id: u32,
-    pub(super) text: Cow<'s, str>,
+pub(crate) struct Key<'s> {
+    pub(crate) id: u32,
+    pub(crate) text: Cow<'s, str>,
     /// What stands there instead, if it can't be a key.
-    pub(super) unfit: Option<&'static str>,
+    pub(crate) unfit: Option<&'static str>,
 }
 
 /// A file, read.
@@ -113,13 +113,13 @@ pub(super) fn read<'s>(source: &Source<'s>, wanted: &[u32]) -> Result<Reading<'s
 
 impl<'s> Node<'s> {
     /// The value of a key, if this is a map that has it.
-    pub(super) fn get(&self, key: &str) -> Option<&Node<'s>> {
+    pub(crate) fn get(&self, key: &str) -> Option<&Node<'s>> {
         let Kind::Map(entries) = &self.kind else { return None };
         entries.iter().find(|entry| entry.key.text == key).map(|entry| &entry.value)
     }
 
     /// Its text, if it is a scalar.
-    pub(super) fn text(&self) -> Option<&str> {
+    pub(crate) fn text(&self) -> Option<&str> {
         match &self.kind {
             Kind::Scalar(_, text) => Some(text),
             _ => None,
@@ -139,7 +139,7 @@ impl<'s> Node<'s> {
     }
 
     /// What it is, in words.
-    pub(super) fn found(&self) -> &'static str {
+    pub(crate) fn found(&self) -> &'static str {
         match &self.kind {
             Kind::Null => "nothing",
             Kind::Scalar(Class::Bool, _) => "a bool",

@@ -25,13 +25,13 @@ const TIMES: &str = "such as `10m`, `2026-11-22 18:00` (local time) or `2026-11-
 const SIZES: &str = "such as `16MiB` or `500kB`; a number is bytes";
 
 /// Reports that `node` is something else than what was expected; gives nothing, for the caller to return.
-pub(super) fn unexpected<T>(node: &Node<'_>, path: &Path<'_>, expected: &str, problems: &mut Problems) -> Option<T> {
+pub(crate) fn unexpected<T>(node: &Node<'_>, path: &Path<'_>, expected: &str, problems: &mut Problems) -> Option<T> {
     problems.add(Problem::new(node.id, path, format!("expected {expected}, found {}", node.found())));
     None
 }
 
 /// One piece of text.
-pub(super) fn text(node: &Node<'_>, path: &Path<'_>, problems: &mut Problems) -> Option<String> {
+pub(crate) fn text(node: &Node<'_>, path: &Path<'_>, problems: &mut Problems) -> Option<String> {
     match &node.kind {
         Kind::Scalar(_, text) => without_nul(node.id, text, path, problems),
         _ => unexpected(node, path, "text", problems),
@@ -49,7 +49,7 @@ pub(super) fn filled(node: &Node<'_>, path: &Path<'_>, what: &str, problems: &mu
 }
 
 /// A list, item by item; the items that are wrong are reported and left out.
-pub(super) fn list<T>(
+pub(crate) fn list<T>(
     node: &Node<'_>,
     path: &Path<'_>,
     expected: &str,
@@ -71,7 +71,7 @@ pub(super) fn list<T>(
 }
 
 /// The entries of a map.
-pub(super) fn map<'n, 's>(
+pub(crate) fn map<'n, 's>(
     node: &'n Node<'s>,
     path: &Path<'_>,
     expected: &str,
@@ -107,7 +107,7 @@ pub(super) fn whole(node: &Node<'_>, path: &Path<'_>, from: i64, to: i64, proble
 }
 
 /// One of a few words.
-pub(super) fn word<T: Copy>(
+pub(crate) fn word<T: Copy>(
     node: &Node<'_>,
     path: &Path<'_>,
     words: &[(&'static str, T)],
@@ -169,7 +169,7 @@ fn amount<T>(
 }
 
 /// A yes or a no.
-pub(super) fn flag(node: &Node<'_>, path: &Path<'_>, problems: &mut Problems) -> Option<bool> {
+pub(crate) fn flag(node: &Node<'_>, path: &Path<'_>, problems: &mut Problems) -> Option<bool> {
     match &node.kind {
         Kind::Scalar(Class::Bool, text) => Some(text.eq_ignore_ascii_case("true")),
         Kind::Scalar(_, text) => {

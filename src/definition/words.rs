@@ -18,7 +18,7 @@ pub(super) fn excerpt(text: &str) -> Cow<'_, str> {
 }
 
 /// The same between backticks.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     format!("`{}`", if text.is_empty() { Cow::Borrowed("''") } else { excerpt(text) })
 }
 
@@ -38,12 +38,12 @@ pub(super) fn listed(words: &[String], last: &str) -> String {
 }
 
 /// The known name of a field or a word that was probably meant.
-pub(super) fn nearest<'n>(typed: &str, known: &[&'n str]) -> Option<&'n str> {
+pub(crate) fn nearest<'n>(typed: &str, known: &[&'n str]) -> Option<&'n str> {
     closest(&typed.to_lowercase().replace(['-', ' '], "_"), known.iter().copied())
 }
 
 /// The known name that differs so little that it was probably meant.
-pub(super) fn closest<'n>(typed: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+pub(crate) fn closest<'n>(typed: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     if typed.len() > LONGEST {
         return None;
     }

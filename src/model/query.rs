@@ -70,6 +70,19 @@ impl Query {
         Ok(Self { text: text.to_owned(), terms })
     }
 
+    /// The query as far as it makes sense, for one that is still being typed, and what is wrong with the rest.
+    pub fn so_far(text: &str, now: DateTime<Utc>) -> (Self, Option<QueryError>) {
+        let mut query = Self { text: text.to_owned(), terms: Vec::new() };
+        let mut wrong = None;
+        for piece in pieces(text) {
+            match term(&piece, now) {
+                Ok(term) => query.terms.push(term),
+                Err(error) => wrong = wrong.or(Some(error)),
+            }
+        }
+        (query, wrong)
+    }
+
     /// What was written.
     pub fn text(&self) -> &str {
         &self.text

@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock, PoisonError, RwLock, RwLockReadGuard, RwLockWrite
 
 use chrono::{DateTime, Utc};
 
-use super::{Command, Event, Ledger, Queue, QueueId, Recorded, Refusal, Undecided, perform};
+use super::{Command, Event, Ledger, Queue, QueueId, Recorded, Refusal, Undecided, decide, perform};
 
 /// The queue of that name in this process's own site; created if it isn't there. Any text is a name.
 pub fn get_queue(id: impl Into<QueueId>) -> Queue {
@@ -72,6 +72,15 @@ impl Site {
     /// Looks at the site, which can't be changed meanwhile; `look` must not ask for a change either.
     pub fn read<T>(&self, look: impl FnOnce(&Ledger) -> T) -> T {
         look(&self.ledger())
+    }
+
+    /// Whether a command would be accepted at the time `now`: it is decided, and nothing changes.
+    pub fn would(&self, command: &Command, now: DateTime<Utc>) -> Result<(), Refusal> {
+        match decide(&*self.ledger(), command, now) {
+            Ok(_) => Ok(()),
+            Err(Undecided::Refused(refusal)) => Err(refusal),
+            Err(Undecided::View(never)) => match never {},
+        }
     }
 
     /// Decides a command and applies its events, both at once for every other thread; returns the events.

@@ -3,7 +3,6 @@
 use crate::model::WindowSize;
 use crate::store::{LineWriter, Unreachable};
 
-use super::action::Action;
 use super::output::{Scroll, Terminal};
 
 /// A run in a pseudo-terminal, as the output pane has it.
@@ -40,9 +39,8 @@ impl Console {
         self.line.send(bytes)
     }
 
-    /// Scrolls the terminal, or says why it can't.
-    pub(super) fn scroll(&mut self, scroll: Scroll) -> Result<(), String> {
-        let first = Action::First.key();
+    /// Scrolls the terminal, or says why it can't; `first` is the key that goes to the top.
+    pub(super) fn scroll(&mut self, scroll: Scroll, first: &str) -> Result<(), String> {
         match self.view.scroll(scroll) {
             true => Ok(()),
             false if self.view.is_full_screen() => {

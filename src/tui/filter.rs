@@ -1,11 +1,13 @@
-//! The jobs of a queue that match what was typed after `/`. However many jobs there are, no key and no frame waits:
-//! the scan goes on in short steps, and news change single entries.
+//! What the lists show when they don't show one queue as it is: the jobs that match a filter, in another order, or those
+//! of all queues. However many jobs there are, no key and no frame waits: the scan goes on in short steps, and news
+//! change single entries.
 
 use std::collections::VecDeque;
 
-use crate::model::{Job, JobId, Ledger, Phase, QueueId, QueueRecord, State};
+use crate::model::{Job, JobId, Ledger, Phase, Query, QueueId};
 
 use super::layout::{PHASES, index};
+use super::sort::{Rank, Sort};
 
 /// How many jobs are looked at in one step.
 const STEP: usize = 2_000;
@@ -13,49 +15,50 @@ const STEP: usize = 2_000;
 /// A filter, and what it has found so far.
 #[derive(Debug)]
 pub struct Filter {
-    needle: Needle,
-    /// In the order of the queue's own lists.
-    hits: [Vec<(Rank, JobId)>; 3],
+    query: Query,
+    sort: Sort,
+    /// The queue whose jobs they are; without one, those of all.
+    queue: Option<QueueId>,
+    /// In their order.
+    hits: [Vec<Hit>; 3],
     /// Jobs that have not been looked at.
     rest: VecDeque<JobId>,
 }
 
+/// A job with its place.
+type Hit = (Rank, JobId);
+
 /// The jobs that a list shows, in the order in which it shows them.
 #[derive(Clone, Copy, Debug)]
 pub enum Rows<'a> {
-    /// All of them.
+    /// All of a queue.
     All(&'a VecDeque<JobId>, Phase),
-    /// Those that match.
-    Hits(&'a [(Rank, JobId)], Phase),
+    /// Those that were found.
+    Found(&'a Filter, Phase),
 }
 
-/// What decides the order of jobs in one list.
-type Rank = (i64, u64);
-
 impl Filter {
-    /// Finds the jobs of a queue with `text` in their title, name or tags.
-    pub fn new(text: &str, record: &QueueRecord) -> Self {
-        let rest = PHASES.into_iter().flat_map(|phase| record.list(phase)).copied().collect();
-        Self { needle: Needle::new(text), hits: Default::default(), rest }
+    /// Finds jobs of a queue, or of all.
+    pub fn new(query: Query, sort: Sort, queue: Option<QueueId>, ledger: &Ledger) -> Self {
+        let all = ledger.queues();
+        let here = |id: &QueueId| queue.as_ref().is_none_or(|queue| queue == id);
+        let records: Vec<_> = all.into_iter().filter(|(id, _)| here(id)).map(|(_, record)| record).collect();
+        let lists = PHASES.into_iter().flat_map(|phase| records.iter().map(move |record| record.list(phase)));
+        let rest = lists.flatten().copied().collect();
+        Self { query, sort, queue, hits: Default::default(), rest }
     }
 
-    /// The same queue with another text. When that only says more than before, only the hits are looked at again.
-    pub fn change(&mut self, text: &str, record: &QueueRecord) {
-        let needle = Needle::new(text);
-        if needle.narrows(&self.needle) {
+    /// Finds something else. When that only says more than before, only the hits are looked at again.
+    pub fn change(&mut self, query: Query, ledger: &Ledger) {
+        if query.narrows(&self.query) {
             let hits = std::mem::take(&mut self.hits);
             let found: VecDeque<_> = hits.into_iter().flatten().map(|(_, id)| id).collect();
             let rest = std::mem::replace(&mut self.rest, found);
             self.rest.extend(rest);
-            self.needle = needle;
+            self.query = query;
         } else {
-            *self = Self::new(text, record);
+            *self = Self::new(query, self.sort, self.queue.take(), ledger);
         }
-    }
-
-    /// What was typed.
-    pub fn text(&self) -> &str {
-        &self.needle.text
     }
 
     /// Whether there are jobs that have not been looked at.
@@ -65,43 +68,64 @@ impl Filter {
 
     /// Looks at some more jobs.
     pub fn step(&mut self, ledger: &Ledger) {
+        let mut found: [Vec<Hit>; 3] = Default::default();
         for _ in 0..STEP {
-            let Some(id) = self.rest.pop_front() else { return };
-            if let Some(job) = ledger.job(id) {
-                self.put(job);
+            let Some(id) = self.rest.pop_front() else { break };
+            if let Some(job) = ledger.job(id).filter(|job| self.wants(job)) {
+                found[index(job.phase())].push((self.rank(job, ledger), id));
+            }
+        }
+        for (hits, mut found) in self.hits.iter_mut().zip(found) {
+            if !found.is_empty() {
+                hits.append(&mut found);
+                // Two runs in order are merged, not sorted anew. News may have brought a job before it was looked at.
+                hits.sort();
+                hits.dedup();
             }
         }
     }
 
     /// A job is about to change: `job` is how it was.
-    pub fn before(&mut self, job: &Job) {
+    pub fn before(&mut self, job: &Job, ledger: &Ledger) {
+        let hit = (self.rank(job, ledger), job.id);
         let hits = &mut self.hits[index(job.phase())];
-        if let Ok(place) = hits.binary_search(&(rank(job), job.id)) {
+        if let Ok(place) = hits.binary_search(&hit) {
             hits.remove(place);
         }
     }
 
     /// A job has changed: `job` is how it is now.
-    pub fn after(&mut self, job: &Job, queue: &QueueId) {
-        if job.queue == *queue {
-            self.put(job);
-        }
-    }
-
-    /// The matching jobs of one list.
-    pub fn rows(&self, phase: Phase) -> Rows<'_> {
-        Rows::Hits(&self.hits[index(phase)], phase)
-    }
-
-    fn put(&mut self, job: &Job) {
-        if !self.needle.is_in(job) {
+    pub fn after(&mut self, job: &Job, ledger: &Ledger) {
+        if !self.wants(job) {
             return;
         }
+        let hit = (self.rank(job, ledger), job.id);
         let hits = &mut self.hits[index(job.phase())];
-        let hit = (rank(job), job.id);
         if let Err(place) = hits.binary_search(&hit) {
             hits.insert(place, hit);
         }
+    }
+
+    /// Whether jobs of all queues are found.
+    pub fn is_of_all(&self) -> bool {
+        self.queue.is_none()
+    }
+
+    /// What was found in one list.
+    pub fn rows(&self, phase: Phase) -> Rows<'_> {
+        Rows::Found(self, phase)
+    }
+
+    fn wants(&self, job: &Job) -> bool {
+        self.queue.as_ref().is_none_or(|queue| *queue == job.queue) && self.query.finds(job)
+    }
+
+    fn rank(&self, job: &Job, ledger: &Ledger) -> Rank {
+        self.sort.rank(job, self.queue.is_none(), ledger)
+    }
+
+    fn hits(&self, phase: Phase) -> &[Hit] {
+        &self.hits[index(phase)]
     }
 }
 
@@ -110,7 +134,7 @@ impl Rows<'_> {
     pub fn len(self) -> usize {
         match self {
             Self::All(list, _) => list.len(),
-            Self::Hits(hits, _) => hits.len(),
+            Self::Found(filter, phase) => filter.hits(phase).len(),
         }
     }
 
@@ -124,7 +148,7 @@ impl Rows<'_> {
         let place = self.turned(row)?;
         match self {
             Self::All(list, _) => list.get(place).copied(),
-            Self::Hits(hits, _) => hits.get(place).map(|(_, id)| *id),
+            Self::Found(filter, phase) => filter.hits(phase).get(place).map(|(_, id)| *id),
         }
     }
 
@@ -135,7 +159,9 @@ impl Rows<'_> {
             Self::All(list, phase) if job.phase() == phase => {
                 ledger.place(id).filter(|place| list.get(*place) == Some(&id))?
             }
-            Self::Hits(hits, phase) if job.phase() == phase => hits.binary_search(&(rank(job), id)).ok()?,
+            Self::Found(filter, phase) if job.phase() == phase => {
+                filter.hits(phase).binary_search(&(filter.rank(job, ledger), id)).ok()?
+            }
             _ => return None,
         };
         self.turned(place)
@@ -148,47 +174,10 @@ impl Rows<'_> {
 
     /// What finished last is at the top.
     fn turned(self, place: usize) -> Option<usize> {
-        let (Self::All(_, phase) | Self::Hits(_, phase)) = self;
-        match phase {
-            Phase::Finished => self.len().checked_sub(place + 1),
-            _ => Some(place).filter(|place| *place < self.len()),
-        }
-    }
-}
-
-/// A text to find: capitals count when there is one in it.
-#[derive(Debug)]
-struct Needle {
-    text: String,
-    exact: bool,
-}
-
-impl Needle {
-    fn new(text: &str) -> Self {
-        Self { text: text.to_owned(), exact: text.chars().any(char::is_uppercase) }
-    }
-
-    fn narrows(&self, wider: &Self) -> bool {
-        self.text.contains(&wider.text) && (self.exact || !wider.exact)
-    }
-
-    fn is_in(&self, job: &Job) -> bool {
-        let found = |text: &str| {
-            if self.exact { text.contains(&self.text) } else { text.to_lowercase().contains(&self.text) }
+        let turns = match self {
+            Self::All(_, phase) => phase == Phase::Finished,
+            Self::Found(filter, phase) => phase == Phase::Finished && filter.sort == Sort::Queue,
         };
-        found(&job.label()) || job.name().is_some_and(found) || job.definition.tags.iter().any(|tag| found(tag))
+        if turns { self.len().checked_sub(place + 1) } else { Some(place).filter(|place| *place < self.len()) }
     }
-}
-
-/// As the ledger orders the jobs of one phase.
-fn rank(job: &Job) -> Rank {
-    match &job.state {
-        State::Pending { .. } => (job.position, 0),
-        State::Running { .. } => job.last_run.as_ref().map_or((0, 0), |run| (nanoseconds(run.started), run.id.0)),
-        State::Finished { at, .. } => (nanoseconds(*at), 0),
-    }
-}
-
-fn nanoseconds(at: chrono::DateTime<chrono::Utc>) -> i64 {
-    at.timestamp_nanos_opt().unwrap_or(i64::MAX)
 }

@@ -41,7 +41,7 @@ pub enum Code {
 
 /// A text that is no key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no key; write j, ^d (Ctrl), M-x (Alt), Enter, Esc, Tab, Space, Up, PgDn or F1")]
+#[error("{0:?} is no key; write j, ^d or ctrl-d, M-x or alt-x, Enter, Esc, Tab, Space, Up, PgDn or F1")]
 pub struct NoKey(pub String);
 
 const NAMES: [(&str, Code); 16] = [
@@ -150,22 +150,74 @@ impl fmt::Display for Key {
     }
 }
 
+/// What may stand before a key that is held down.
+const HELD: [(&str, Held); 12] = [
+    ("^", Held::Ctrl),
+    ("ctrl-", Held::Ctrl),
+    ("ctrl+", Held::Ctrl),
+    ("c-", Held::Ctrl),
+    ("alt-", Held::Alt),
+    ("alt+", Held::Alt),
+    ("meta-", Held::Alt),
+    ("m-", Held::Alt),
+    ("a-", Held::Alt),
+    ("shift-", Held::Shift),
+    ("shift+", Held::Shift),
+    ("s-", Held::Shift),
+];
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Held {
+    Ctrl,
+    Alt,
+    Shift,
+}
+
 impl FromStr for Key {
     type Err = NoKey;
 
+    /// Reads what [`Display`](fmt::Display) writes, and what people write: `ctrl-d`, `Alt+x`, `pagedown`, `shift-tab`.
     fn from_str(text: &str) -> Result<Self, NoKey> {
+        let (mut rest, mut held) = (text, Vec::new());
         // A sign alone is the key itself: `^` is no Ctrl without a key behind it.
-        let held = |text: &str, sign: &str| text.strip_prefix(sign).filter(|rest| !rest.is_empty()).map(str::to_owned);
-        let (alt, rest) = held(text, "M-").map_or((false, text.to_owned()), |rest| (true, rest));
-        let (ctrl, rest) = held(&rest, "^").map_or((false, rest), |rest| (true, rest));
-        let mut characters = rest.chars();
-        let named = NAMES.iter().find(|(name, _)| *name == rest).map(|(_, code)| *code);
-        let code = match (named, characters.next(), characters.next()) {
-            (Some(code), ..) => code,
-            (None, Some(c), None) if !c.is_control() && c != ' ' => Code::Char(c),
-            (None, Some('F'), Some(_)) => Code::F(rest[1..].parse().map_err(|_| NoKey(text.to_owned()))?),
+        let strip = |rest: &str| {
+            HELD.into_iter().find_map(|(sign, what)| {
+                let start = rest.get(..sign.len()).filter(|_| rest.len() > sign.len())?;
+                start.eq_ignore_ascii_case(sign).then_some((what, sign.len()))
+            })
+        };
+        while let Some((what, length)) = strip(rest).filter(|(what, _)| !held.contains(what)) {
+            held.push(what);
+            rest = &rest[length..];
+        }
+        let code = code(rest).ok_or_else(|| NoKey(text.to_owned()))?;
+        let code = match code {
+            _ if !held.contains(&Held::Shift) => code,
+            Code::Tab => Code::BackTab,
+            Code::Char(letter) if letter.is_alphabetic() => Code::Char(letter.to_uppercase().next().unwrap_or(letter)),
             _ => return Err(NoKey(text.to_owned())),
         };
-        Ok(Self { code, ctrl, alt })
+        Ok(Self { code, ctrl: held.contains(&Held::Ctrl), alt: held.contains(&Held::Alt) })
     }
+}
+
+/// A key without what is held down.
+fn code(text: &str) -> Option<Code> {
+    let mut characters = text.chars();
+    match (characters.next(), characters.next()) {
+        (Some(c), None) if !c.is_control() && c != ' ' => return Some(Code::Char(c)),
+        (Some('F' | 'f'), Some('0'..='9')) => return text[1..].parse().ok().map(Code::F),
+        _ => {}
+    }
+    let lower = text.to_ascii_lowercase();
+    let name = match lower.as_str() {
+        "escape" => "esc",
+        "return" => "enter",
+        "pageup" => "pgup",
+        "pagedown" => "pgdn",
+        "insert" => "ins",
+        "delete" => "del",
+        other => other,
+    };
+    NAMES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, code)| *code)
 }

@@ -11,7 +11,7 @@ pub struct Focus {
     pub list: Phase,
     /// The output has the focus, not the list.
     pub output: bool,
-    /// The output has the whole screen.
+    /// What has the focus has the whole screen.
     pub zoom: bool,
     /// The details of the job have the whole screen.
     pub detail: bool,
@@ -117,11 +117,19 @@ pub fn layout(size: Size, focus: Focus) -> Layout {
             layout.detailed(size.width >= WIDEST);
         }
     }
-    if focus.detail || (focus.output && focus.zoom) {
-        layout.lists = [Rect::ZERO; 3];
-        layout.states = Rect::ZERO;
+    if focus.detail || focus.zoom {
         layout.divides = [Rect::ZERO; 2];
-        (layout.output, layout.detail) = if focus.detail { (Rect::ZERO, body) } else { (body, Rect::ZERO) };
+        layout.lists = [Rect::ZERO; 3];
+        (layout.output, layout.detail) = match focus {
+            Focus { detail: true, .. } => (Rect::ZERO, body),
+            Focus { output: true, .. } => (body, Rect::ZERO),
+            _ => (Rect::ZERO, Rect::ZERO),
+        };
+        if focus.detail || focus.output {
+            layout.states = Rect::ZERO;
+        } else {
+            layout.lists[index(focus.list)] = top(body, layout.states.height).1;
+        }
     }
     layout
 }

@@ -12,7 +12,6 @@ use crate::model::{Event, JobId, RunId, WindowSize};
 use crate::store::log::{Heard, LogReader};
 use crate::store::{Folder, LineWriter, Listener, Store, StoreError, Vigil};
 
-use super::told;
 use super::wake::{Answered, Bell, Order, Wake, Way};
 
 /// Makes sure that a worker lives; the error says why none could be started.
@@ -42,6 +41,13 @@ pub enum Succession {
     Hired,
     /// Workers keep dying: nobody was hired.
     Hopeless,
+}
+
+impl Tended {
+    /// Whether there is anything to tell.
+    pub fn is_news(&self) -> bool {
+        self.interrupted > 0 || self.work != Succession::Settled
+    }
 }
 
 /// How often somebody looks after the workers: a fallback for those whose death nobody can watch.
@@ -227,9 +233,9 @@ impl Link {
         let Some(tend) = &mut self.tend else { return false };
         match tend(died) {
             Ok(tended) => {
-                if let Some(text) = told::tended(&tended) {
+                if tended.is_news() {
                     self.look();
-                    self.tell(Wake::Trouble(text));
+                    self.tell(Wake::Tended(tended));
                 }
                 tended.workers
             }

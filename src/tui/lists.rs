@@ -5,17 +5,30 @@
 //! job or removes one, the cursor stays where it is and its neighbour is chosen, so that the next one can be dealt
 //! with. A list with the focus keeps the row of the cursor still while rows come and go above it.
 
-use crate::model::{JobId, Ledger, Outcome, Phase, QueueId, QueueRecord};
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+
+use crate::model::{JobId, Ledger, Outcome, Phase, Query, QueryError, QueueId, QueueRecord};
 
 use super::filter::{Filter, Rows};
 use super::layout::{Focus, Layout, PHASES, index};
+use super::sort::Sort;
 
-/// Cursor, scroll positions and filter of one queue's lists.
+/// Cursor, scroll positions, marks and filter of one queue's lists, or of those of all queues.
 #[derive(Debug)]
 pub struct Lists {
     focus: Focus,
     panes: [Pane; 3],
+    /// The queue that is shown; without one, all of them are.
+    queue: Option<QueueId>,
+    query: Query,
+    /// What is wrong with it; the rest of it holds.
+    fault: Option<QueryError>,
+    sort: Sort,
+    /// None while the lists show a queue as it is.
     filter: Option<Filter>,
+    marks: BTreeSet<JobId>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -43,10 +56,36 @@ pub enum Step {
 
 impl Lists {
     /// The lists of a queue as they are first seen: the focus is on what runs, else on what waits, else on what is done.
-    pub fn new(record: &QueueRecord) -> Self {
+    pub fn new(queue: QueueId, record: &QueueRecord) -> Self {
+        Self::showing(Some(queue), |phase| !record.list(phase).is_empty())
+    }
+
+    /// The lists of all queues together.
+    pub fn of_all(ledger: &Ledger) -> Self {
+        let queues = ledger.queues();
+        let mut lists = Self::showing(None, |phase| queues.iter().any(|(_, queue)| !queue.list(phase).is_empty()));
+        lists.refilter(ledger);
+        lists
+    }
+
+    fn showing(queue: Option<QueueId>, has: impl Fn(Phase) -> bool) -> Self {
         let busy = [Phase::Running, Phase::Pending, Phase::Finished];
-        let list = busy.into_iter().find(|phase| !record.list(*phase).is_empty()).unwrap_or(Phase::Pending);
-        Self { focus: Focus::on(list), panes: Default::default(), filter: None }
+        let list = busy.into_iter().find(|phase| has(*phase)).unwrap_or(Phase::Pending);
+        Self {
+            focus: Focus::on(list),
+            panes: Default::default(),
+            queue,
+            fault: None,
+            query: Query::default(),
+            sort: Sort::default(),
+            filter: None,
+            marks: BTreeSet::new(),
+        }
+    }
+
+    /// Whether the jobs of all queues are shown.
+    pub fn is_of_all(&self) -> bool {
+        self.queue.is_none()
     }
 
     /// What has the focus.
@@ -69,6 +108,11 @@ impl Lists {
         self.focus = Focus { detail: true, ..Focus::on(self.focus.list) };
     }
 
+    /// Gives the list with the focus the whole screen, or takes it back.
+    pub fn toggle_zoom(&mut self) {
+        self.focus = Focus { zoom: !self.focus.zoom, detail: false, ..self.focus };
+    }
+
     /// The job under the cursor.
     pub fn chosen(&self) -> Option<JobId> {
         self.panes[index(self.focus.list)].chosen
@@ -84,30 +128,84 @@ impl Lists {
         self.panes[index(phase)].offset
     }
 
-    /// The filter, if there is one.
-    pub fn filter(&self) -> Option<&Filter> {
-        self.filter.as_ref()
+    /// What the lists are filtered by, as it was typed; empty where they aren't.
+    pub fn filter_text(&self) -> &str {
+        self.query.text()
     }
 
-    /// The filter, for those who keep it up to date.
+    /// Why a part of what was typed makes no sense as a filter.
+    pub fn fault(&self) -> Option<&QueryError> {
+        self.fault.as_ref()
+    }
+
+    /// The order of the lists.
+    pub fn sort(&self) -> Sort {
+        self.sort
+    }
+
+    /// Whether jobs are still being looked for.
+    pub fn is_scanning(&self) -> bool {
+        self.filter.as_ref().is_some_and(Filter::is_scanning)
+    }
+
+    /// What was found, for those who keep it up to date.
     pub fn filter_mut(&mut self) -> Option<&mut Filter> {
         self.filter.as_mut()
     }
 
-    /// Shows the jobs with `text` only; all when it is empty.
-    pub fn set_filter(&mut self, text: &str, record: &QueueRecord) {
-        if text.is_empty() {
-            self.clear_filter();
-        } else if let Some(filter) = &mut self.filter {
-            filter.change(text, record);
-        } else {
-            self.filter = Some(Filter::new(text, record));
+    /// Shows the jobs that a query finds, as far as it makes sense.
+    pub fn set_filter(&mut self, text: &str, ledger: &Ledger, now: DateTime<Utc>) {
+        (self.query, self.fault) = Query::so_far(text, now);
+        let (query, plain) = (self.query.clone(), self.is_plain());
+        match &mut self.filter {
+            Some(filter) if !plain => filter.change(query, ledger),
+            _ => self.refilter(ledger),
         }
     }
 
     /// Shows all jobs.
-    pub fn clear_filter(&mut self) {
-        self.filter = None;
+    pub fn clear_filter(&mut self, ledger: &Ledger) {
+        self.fault = None;
+        self.query = Query::default();
+        self.refilter(ledger);
+    }
+
+    /// Shows the jobs in another order.
+    pub fn set_sort(&mut self, sort: Sort, ledger: &Ledger) {
+        self.sort = sort;
+        self.refilter(ledger);
+    }
+
+    /// Looks for all jobs anew, when nobody knows what has changed.
+    pub fn refilter(&mut self, ledger: &Ledger) {
+        let found = || Filter::new(self.query.clone(), self.sort, self.queue.clone(), ledger);
+        self.filter = if self.is_plain() { None } else { Some(found()) };
+    }
+
+    /// Whether a queue is shown as it is.
+    fn is_plain(&self) -> bool {
+        self.query.finds_all() && self.sort == Sort::Queue && self.queue.is_some()
+    }
+
+    /// The marked jobs, in no order that anybody sees.
+    pub fn marks(&self) -> &BTreeSet<JobId> {
+        &self.marks
+    }
+
+    /// Marks jobs, or takes their marks away.
+    pub fn mark(&mut self, jobs: impl IntoIterator<Item = JobId>, marked: bool) {
+        for job in jobs {
+            if marked {
+                self.marks.insert(job);
+            } else {
+                self.marks.remove(&job);
+            }
+        }
+    }
+
+    /// Takes all marks away.
+    pub fn unmark(&mut self) {
+        self.marks.clear();
     }
 
     /// What a list shows.
@@ -138,8 +236,8 @@ impl Lists {
     }
 
     /// Brings cursor and scroll positions in line with what is in the lists now, and with the room there is.
-    pub fn settle(&mut self, queue: &QueueId, record: &QueueRecord, ledger: &Ledger, layout: &Layout) {
-        self.go_with_the_job(queue, ledger);
+    pub fn settle(&mut self, record: &QueueRecord, ledger: &Ledger, layout: &Layout) {
+        self.go_with_the_job(ledger);
         for phase in PHASES {
             let rows = rows(self.filter.as_ref(), record, phase);
             let scanning = self.filter.as_ref().is_some_and(Filter::is_scanning);
@@ -168,11 +266,12 @@ impl Lists {
         }
     }
 
-    fn go_with_the_job(&mut self, queue: &QueueId, ledger: &Ledger) {
+    fn go_with_the_job(&mut self, ledger: &Ledger) {
         let left = self.focus.list;
         let Some(job) = self.chosen().and_then(|id| ledger.job(id)) else { return };
         let cancelled = left == Phase::Pending && job.outcome() == Some(&Outcome::Cancelled);
-        if job.queue != *queue || job.phase() == left || cancelled {
+        let elsewhere = self.queue.as_ref().is_some_and(|queue| job.queue != *queue);
+        if elsewhere || job.phase() == left || cancelled {
             return;
         }
         self.focus.list = job.phase();

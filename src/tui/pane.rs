@@ -9,7 +9,6 @@ use crate::model::{Job, Run, RunId, WindowSize};
 use crate::store::LineWriter;
 use crate::store::log::LogReader;
 
-use super::action::Action;
 use super::console::Console;
 use super::lists::Step;
 use super::output::{self, Look, Output, Scroll, Status, Taken, Terminal};
@@ -195,10 +194,10 @@ impl OutputPane {
         self.more
     }
 
-    /// Scrolls.
-    pub(super) fn scroll(&mut self, scroll: Scroll) -> Result<(), String> {
+    /// Scrolls; `first` is the key that goes to the top.
+    pub(super) fn scroll(&mut self, scroll: Scroll, first: &str) -> Result<(), String> {
         if let Some(console) = self.on_terminal().filter(|_| scroll != Scroll::Home) {
-            return console.scroll(scroll);
+            return console.scroll(scroll, first);
         }
         self.on_output(|output| output.scroll(scroll))?;
         self.come_back();
@@ -242,13 +241,13 @@ impl OutputPane {
     }
 
     /// Moves cut lines sideways.
-    pub(super) fn scroll_sideways(&mut self, cells: isize) -> Result<(), String> {
+    pub(super) fn scroll_sideways(&mut self, cells: isize, wrap: &str) -> Result<(), String> {
         if self.on_terminal().is_some() {
             return Err("a terminal wraps its lines itself".to_owned());
         }
         let output = self.output.as_mut().ok_or(NO_OUTPUT)?;
         if output.is_wrapping() {
-            return Err(format!("long lines are wrapped; {} cuts them", Action::Wrap.key()));
+            return Err(format!("long lines are wrapped; {wrap} cuts them"));
         }
         let way = if cells > 0 { "no line in view goes on to the right" } else { "this is where lines begin" };
         output.scroll_sideways(cells).then_some(()).ok_or_else(|| way.to_owned())

@@ -11,6 +11,7 @@ use chrono::{Local, Utc};
 use crate::model::{Command, QueueId, Site};
 use crate::store::{Folder, Store, StoreError};
 
+use super::keymap::Keymap;
 use super::link::{Hire, Link, Request, Tend};
 use super::state::{Screen, Setup};
 use super::terminal::{PanicGuard, Terminal};
@@ -35,6 +36,8 @@ pub struct Options {
     pub broken: Option<Broken>,
     /// Colours and signs.
     pub look: Look,
+    /// Which key does what.
+    pub keymap: Keymap,
     /// Makes sure that a worker lives. Called, off the screen's own thread, after commands that ask for work.
     pub hire: Hire,
     /// Looks after the workers while the screen is open, off its own thread.
@@ -69,7 +72,7 @@ const BATCH: usize = 2_048;
 
 /// Opens the screen, and returns when it is left. The terminal is given back on every way out.
 pub fn run(options: Options) -> Result<Left, TuiError> {
-    let Options { mut store, file, state, site_name, queue, broken, look, hire, tend } = options;
+    let Options { mut store, file, state, site_name, queue, broken, look, keymap, hire, tend } = options;
     let ledger = store.load()?;
     let seq = ledger.seq();
     let opens = queue.as_ref().filter(|queue| ledger.queue(queue).is_none()).cloned();
@@ -80,7 +83,8 @@ pub fn run(options: Options) -> Result<Left, TuiError> {
     // Before the terminal is taken: no signal may find it taken and nobody to give it back.
     let signals = signals::SignalWatch::start(sender.clone())?;
     let mut terminal = Terminal::take()?;
-    let setup = Setup { look, site_name, file: file.clone(), local: |at| at.with_timezone(&Local).naive_local() };
+    let setup =
+        Setup { look, site_name, file: file.clone(), keymap, local: |at| at.with_timezone(&Local).naive_local() };
     let mut screen = Screen::new(setup, site, queue.as_ref(), terminal.size()?);
     if let Some(broken) = broken {
         screen = screen.broken(broken);

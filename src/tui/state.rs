@@ -8,10 +8,11 @@ use ratatui::layout::Size;
 
 use crate::model::{Job, JobId, Ledger, Mode, Phase, Queue, QueueId, QueueRecord, Site, State};
 
+use super::action::Action;
 use super::attend::Attendance;
 use super::detail::Detail;
 use super::dialog::Dialog;
-use super::filter::Filter;
+use super::keymap::Keymap;
 use super::layout::{Layout, layout};
 use super::lists::Lists;
 use super::notice::Notices;
@@ -31,8 +32,8 @@ pub struct Screen {
     pub(super) site: Site,
     pub(super) queue: Queue,
     pub(super) lists: Lists,
-    /// Where the person was in the other queues.
-    pub(super) elsewhere: HashMap<QueueId, Lists>,
+    /// Where the person was in the other queues, and in the view of all.
+    pub(super) elsewhere: HashMap<Option<QueueId>, Lists>,
     pub(super) output: OutputPane,
     /// The output of all that runs, in place of lists and output.
     pub(super) tiles: Option<Tiles>,
@@ -64,6 +65,8 @@ pub struct Setup {
     pub site_name: String,
     /// The site's `jobs.yaml`.
     pub file: PathBuf,
+    /// Which key does what.
+    pub keymap: Keymap,
     /// The local time of an instant.
     pub local: fn(DateTime<Utc>) -> NaiveDateTime,
 }
@@ -92,7 +95,7 @@ impl Screen {
         let first = site.read(|ledger| ledger.queues().first().map(|(id, _)| (*id).clone()));
         // Without any queue there is an empty one in front that belongs to no site.
         let queue = queue.cloned().or(first).map_or_else(Queue::new, |id| site.get_queue(id));
-        let lists = queue.read(|record, _| Lists::new(record));
+        let lists = queue.read(|record, _| Lists::new(queue.id().clone(), record));
         let mut screen = Self {
             setup,
             size: room,
@@ -125,6 +128,11 @@ impl Screen {
         self
     }
 
+    /// The key to press for an action, as text.
+    pub(super) fn key(&self, action: Action) -> String {
+        self.setup.keymap.key(action)
+    }
+
     /// The queue in front.
     pub fn queue(&self) -> &Queue {
         &self.queue
@@ -132,12 +140,14 @@ impl Screen {
 
     /// The job under the cursor, or of the tile with the focus.
     pub fn chosen(&self) -> Option<Job> {
-        match &self.tiles {
-            Some(tiles) => {
-                let job = tiles.focused()?.job;
-                self.site.read(|ledger| ledger.job(job).cloned())
-            }
-            None => self.queue.job(self.lists.chosen()?),
+        let chosen = match &self.tiles {
+            Some(tiles) => Some(tiles.focused()?.job),
+            None => self.lists.chosen(),
+        };
+        if self.tiles.is_some() || self.lists.is_of_all() {
+            self.site.read(|ledger| ledger.job(chosen?).cloned())
+        } else {
+            self.queue.job(chosen?)
         }
     }
 
@@ -177,14 +187,20 @@ impl Screen {
 
     /// Whether there is more to do without waiting for anything: a scan goes on, or output is being read.
     pub fn is_busy(&self) -> bool {
-        self.lists.filter().is_some_and(Filter::is_scanning) || self.is_reading()
+        self.lists.is_scanning() || self.is_reading()
     }
 
     /// When the screen changes by itself, if it does: each second while a job runs
     /// or waits for a time, or when a message expires.
     pub fn next_tick(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let counts_down = |ledger: &Ledger| ledger.next_time(self.queue.id()).is_some_and(|time| time > now);
-        let runs = self.queue.read(|record, ledger| !record.running.is_empty() || counts_down(ledger));
+        let counts = |id: &QueueId, queue: &QueueRecord, ledger: &Ledger| {
+            !queue.running.is_empty() || ledger.next_time(id).is_some_and(|time| time > now)
+        };
+        let runs = if self.lists.is_of_all() {
+            self.site.read(|ledger| ledger.queues().iter().any(|(id, queue)| counts(id, queue, ledger)))
+        } else {
+            self.queue.read(|record, ledger| counts(self.queue.id(), record, ledger))
+        };
         let second = runs.then(|| now + TimeDelta::milliseconds(1000 - i64::from(now.timestamp_subsec_millis())));
         let expiry = self.notices.clone().expire(now);
         let numbers = self.pulse.as_ref().and_then(|pulse| pulse.next_change(self.queue.id(), now));
@@ -223,20 +239,31 @@ impl Screen {
 
     /// Shows another queue.
     pub(super) fn show(&mut self, id: &QueueId) {
-        if self.queue.id() == id && self.has_queue() {
+        if self.queue.id() == id && self.has_queue() && !self.lists.is_of_all() {
             return;
         }
         let queue = self.site.get_queue(id);
-        let lists = self.elsewhere.remove(id).unwrap_or_else(|| queue.read(|record, _| Lists::new(record)));
-        let before = std::mem::replace(&mut self.lists, lists);
-        let left = std::mem::replace(&mut self.queue, queue);
-        self.elsewhere.insert(left.id().clone(), before);
-        // While it was not in front nobody kept its filter up to date.
-        let filter = self.lists.filter().map(|filter| filter.text().to_owned());
-        if let Some(text) = filter {
-            self.lists.clear_filter();
-            self.with_lists(|lists, record, _| lists.set_filter(&text, record));
+        let known = self.elsewhere.remove(&Some(id.clone()));
+        let lists = known.unwrap_or_else(|| queue.read(|record, _| Lists::new(id.clone(), record)));
+        self.put_in_front(lists);
+        self.queue = queue;
+    }
+
+    /// Shows the jobs of all queues together.
+    pub(super) fn show_all(&mut self) {
+        if self.lists.is_of_all() || !self.has_queue() {
+            return;
         }
+        let lists = self.elsewhere.remove(&None).unwrap_or_else(|| self.site.read(Lists::of_all));
+        self.put_in_front(lists);
+    }
+
+    fn put_in_front(&mut self, mut lists: Lists) {
+        // While they were not in front nobody kept their filter up to date.
+        self.site.read(|ledger| lists.refilter(ledger));
+        let before = std::mem::replace(&mut self.lists, lists);
+        let key = if before.is_of_all() { None } else { Some(self.queue.id().clone()) };
+        self.elsewhere.insert(key, before);
     }
 
     /// Changes the lists in view of what is in them.
@@ -248,8 +275,7 @@ impl Screen {
     /// Brings cursor and scroll positions in line with everything else.
     pub(super) fn settle(&mut self) {
         let layout = self.layout();
-        let queue = self.queue.clone();
-        self.with_lists(|lists, record, ledger| lists.settle(queue.id(), record, ledger, &layout));
+        self.with_lists(|lists, record, ledger| lists.settle(record, ledger, &layout));
     }
 
     /// What the queue in front is doing.
@@ -262,8 +288,12 @@ impl Screen {
         self.site.read(|ledger| ledger.queues().iter().any(|(_, queue)| queue.mode == Mode::Processing))
     }
 
-    /// How many jobs of the queue in front are in a phase.
+    /// How many jobs of the queue in front, or of all, are in a phase.
     pub(super) fn count(&self, phase: Phase) -> usize {
-        self.queue.read(|record, _| record.list(phase).len())
+        if self.lists.is_of_all() {
+            self.site.read(|ledger| ledger.queues().iter().map(|(_, queue)| queue.list(phase).len()).sum())
+        } else {
+            self.queue.read(|record, _| record.list(phase).len())
+        }
     }
 }

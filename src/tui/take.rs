@@ -37,14 +37,14 @@ impl Screen {
         let job = self.chosen().ok_or("no job is selected")?;
         // What every command takes.
         let name = if job.name().is_some() { job.path() } else { job.id.0.to_string() };
-        let said = format!("copied {name}; {} copies the command", Action::CopyAll.key());
+        let said = format!("copied {name}; {} copies the command", self.key(Action::CopyAll));
         self.take(name, &said, now)
     }
 
     /// Copies the whole of it: the command of the job, or all output.
     pub(super) fn copy_all(&mut self, now: DateTime<Utc>) -> Result<Vec<Effect>, String> {
         if self.lists.focus().output {
-            let pager = Action::Page.key();
+            let pager = self.key(Action::Page);
             let much = |size| format!("that is {} of output, too much to copy; {pager} opens it", text::bytes(size));
             let taken = self.pane().all(MOST)?.map_err(much)?;
             return self.take(taken.text, &format!("copied {}", words(taken.what, taken.lines)), now);

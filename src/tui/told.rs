@@ -4,9 +4,10 @@ use crate::model::{Event, Job, JobId, Ledger, Mode, Phase, QueueId, Recorded};
 use crate::store::Answer;
 
 use super::action::Action;
+use super::keymap::Keymap;
 use super::link::{Succession, Tended};
 use super::notice::Tone;
-use super::wake::{Answered, Asked};
+use super::wake::{Answered, Asked, Doing};
 
 /// What an answer means for the screen.
 #[derive(Debug)]
@@ -23,8 +24,8 @@ pub(super) struct Told {
 }
 
 /// What to say when somebody has looked after the workers, if anything.
-pub(super) fn tended(tended: &Tended) -> Option<String> {
-    let again = Action::RunFailed.key();
+pub(super) fn tended(tended: &Tended, keymap: &Keymap) -> Option<String> {
+    let again = keymap.key(Action::RunFailed);
     let interrupted = jobs(tended.interrupted, "job");
     Some(match (tended.work, tended.interrupted) {
         (Succession::Settled, 0) => return None,
@@ -36,14 +37,14 @@ pub(super) fn tended(tended: &Tended) -> Option<String> {
             format!("a worker has died: {interrupted} interrupted, another goes on; {again} runs what failed again")
         }
         (Succession::Hopeless, _) => {
-            let key = Action::Process.key();
+            let key = keymap.key(Action::Process);
             format!("workers keep dying, nobody goes on: see .setlist/worker.log; {key} tries again")
         }
     })
 }
 
 /// What to say about an answer, over the site as it is afterwards.
-pub(super) fn told(answered: &Answered, ledger: &Ledger) -> Told {
+pub(super) fn told(answered: &Answered, ledger: &Ledger, keymap: &Keymap) -> Told {
     let answers = match &answered.outcome {
         Ok(answers) => answers,
         Err(trouble) => return said(Tone::Failed, trouble.clone()),
@@ -62,16 +63,22 @@ pub(super) fn told(answered: &Answered, ledger: &Ledger) -> Told {
             done(format!("starting a worker for {}", names.join(", ")))
         }
         Asked::Pause(queues) => done(format!("paused {}; what runs may finish", names(queues, answers))),
-        Asked::Run(job) => done(ledger.job(*job).map(|job| run(job, ledger)).unwrap_or_default()),
+        Asked::Run(job) => done(ledger.job(*job).map(|job| run(job, ledger, keymap)).unwrap_or_default()),
         Asked::RunFailed => done(format!("running {} again", jobs(accepted, "failed job"))),
         Asked::Cancel(job) if events.iter().any(|event| matches!(event, Event::StopAsked { .. })) => {
-            done(format!("asked {job} to stop; {} kills it", Action::Kill.key()))
+            done(format!("asked {job} to stop; {} kills it", keymap.key(Action::Kill)))
         }
         Asked::Cancel(job) => done(format!("cancelled {job}")),
         Asked::Kill(job) => done(format!("killing {job}")),
+        Asked::These(doing) => done(these(*doing, accepted, &events)),
+        Asked::Parallel(queue, parallel) => {
+            let file = ledger.queue(queue).is_some_and(|queue| queue.settings.declared);
+            let until = if file { ", until jobs.yaml is saved again" } else { "" };
+            done(format!("{queue} runs {parallel} at once{until}"))
+        }
         Asked::Remove => {
             let removed: Vec<_> = events.iter().filter_map(|event| removed(event)).collect();
-            let text = format!("removed {}; {} undoes", jobs(removed.len(), "job"), Action::Undo.key());
+            let text = format!("removed {}; {} undoes", jobs(removed.len(), "job"), keymap.key(Action::Undo));
             Told { removed: Some(removed), ..done(text) }
         }
         Asked::Undo => {
@@ -89,7 +96,8 @@ pub(super) fn told(answered: &Answered, ledger: &Ledger) -> Told {
         // When there is nothing more to do, what the news said of it stands: a worker may have been quicker.
         Asked::Reload if events.is_empty() => done(String::new()),
         Asked::Reload => reload(&events, ledger.stamp() == Some("")),
-        Asked::Open | Asked::StopAndLeave => done(String::new()),
+        // What has moved is seen to have moved.
+        Asked::Open | Asked::Move | Asked::StopAndLeave => done(String::new()),
     }
 }
 
@@ -102,6 +110,20 @@ pub(super) fn reloaded(news: &[Recorded]) -> Option<Told> {
     // What is decided together has one time.
     let events: Vec<&Event> = news.iter().filter(|other| other.at == at).map(|other| &other.event).collect();
     Some(reload(&events, stamp.is_empty()))
+}
+
+/// What has become of marked jobs.
+fn these(doing: Doing, accepted: usize, events: &[&Event]) -> String {
+    let count = jobs(accepted, "job");
+    match doing {
+        Doing::Run => format!("running {count}"),
+        Doing::Kill => format!("killing {count}"),
+        Doing::Cancel => match events.iter().filter(|event| matches!(event, Event::StopAsked { .. })).count() {
+            0 => format!("cancelled {count}"),
+            stopping if stopping == accepted => format!("asked {count} to stop"),
+            stopping => format!("cancelled {}, asked {stopping} to stop", jobs(accepted - stopping, "job")),
+        },
+    }
 }
 
 fn said(tone: Tone, text: String) -> Told {
@@ -128,13 +150,13 @@ pub(super) fn jobs(count: usize, what: &str) -> String {
 }
 
 /// Why a job that was asked for runs now, or not yet.
-fn run(job: &Job, ledger: &Ledger) -> String {
+fn run(job: &Job, ledger: &Ledger, keymap: &Keymap) -> String {
     let (id, queue) = (job.id, &job.queue);
     let Some(record) = ledger.queue(queue) else { return String::new() };
     let room = usize::try_from(record.settings.parallel).unwrap_or(usize::MAX);
     match job.phase() {
         Phase::Pending if record.mode == Mode::Paused => {
-            format!("{id} waits: {queue} is paused; {} goes on", Action::Process.key())
+            format!("{id} waits: {queue} is paused; {} goes on", keymap.key(Action::Process))
         }
         Phase::Pending if record.running.len() >= room => format!("{id} runs as soon as {queue} has room"),
         _ => format!("running {id}"),

@@ -32,7 +32,7 @@ impl Screen {
         if !job.script().is_some_and(|script| script.setup.pty) {
             return Err(format!("{} has no terminal; `pty: true` in jobs.yaml gives it one", job.id));
         }
-        let run = Action::Run.key();
+        let run = self.key(Action::Run);
         match (job.phase(), job.running()) {
             (Phase::Running, Some(run)) => Ok((job.id, run)),
             (Phase::Finished, _) => Err(format!("{} has ended; {run} runs it again", job.id)),

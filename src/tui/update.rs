@@ -8,6 +8,7 @@ use crate::model::{Command, Event, JobId, Recorded};
 use super::action::Action;
 use super::dialog::Dialog;
 use super::keys::{Code, Key};
+use super::menu::Pressed;
 use super::notice::Tone;
 use super::pulse::Pulse;
 use super::state::{FileState, Screen, Undo};
@@ -30,8 +31,8 @@ impl Screen {
             Wake::News(news) => effects.extend(self.follow(&news, now)),
             Wake::Fresh(ledger) => {
                 self.site.replace(*ledger);
+                self.with_lists(|lists, _, ledger| lists.refilter(ledger));
                 self.recount();
-                self.refilter();
             }
             Wake::Answer(answered) => effects.extend(self.answered(&answered, now)),
             Wake::Log { run, reader, line } => self.output.open(run, *reader, line),
@@ -55,6 +56,11 @@ impl Screen {
                 self.file.broken = Some(broken);
                 self.file.hidden = false;
                 self.file.scroll = 0;
+            }
+            Wake::Tended(tended) => {
+                if let Some(text) = told::tended(&tended, &self.setup.keymap) {
+                    self.notices.say(Tone::Failed, text, now);
+                }
             }
             Wake::Trouble(text) => self.notices.say(Tone::Failed, text, now),
             Wake::Tick => {}
@@ -122,14 +128,20 @@ impl Screen {
             Event::Added { job } | Event::Restored { job } => Some(job.id),
             event => event.job(),
         };
-        let Some(id) = id else { return self.site.follow(std::slice::from_ref(recorded)) };
-        let queue = self.queue.id().clone();
+        let Some(id) = id else {
+            self.site.follow(std::slice::from_ref(recorded));
+            // The order of the queues may be another one now.
+            if matches!(recorded.event, Event::QueueDefined { .. }) && self.lists.is_of_all() {
+                self.with_lists(|lists, _, ledger| lists.refilter(ledger));
+            }
+            return;
+        };
         let Self { site, lists, pulse, .. } = self;
         let (mut filter, mut pulse) = (lists.filter_mut(), pulse.as_mut());
         site.read(|ledger| {
             let Some(job) = ledger.job(id) else { return };
             if let Some(filter) = &mut filter {
-                filter.before(job);
+                filter.before(job, ledger);
             }
             if let Some(pulse) = &mut pulse {
                 pulse.leave(job);
@@ -139,7 +151,7 @@ impl Screen {
         site.read(|ledger| {
             let Some(job) = ledger.job(id) else { return };
             if let Some(filter) = &mut filter {
-                filter.after(job, &queue);
+                filter.after(job, ledger);
             }
             if let Some(pulse) = &mut pulse {
                 pulse.enter(job);
@@ -153,23 +165,19 @@ impl Screen {
         self.pulse = Some(pulse);
     }
 
-    /// Filters again, when nobody knows what has changed.
-    fn refilter(&mut self) {
-        let text = self.lists.filter().map(|filter| filter.text().to_owned());
-        self.lists.clear_filter();
-        if let Some(text) = text {
-            self.filter_by(&text);
-        }
-    }
-
-    fn filter_by(&mut self, text: &str) {
-        self.with_lists(|lists, record, _| lists.set_filter(text, record));
+    /// Shows the jobs that a query finds.
+    pub(super) fn filter_by(&mut self, text: &str, now: DateTime<Utc>) {
+        self.with_lists(|lists, _, ledger| lists.set_filter(text, ledger, now));
     }
 
     fn answered(&mut self, answered: &Answered, now: DateTime<Utc>) -> Option<Effect> {
         let leaves = answered.asked == Asked::StopAndLeave && answered.outcome.is_ok();
-        let told = self.site.read(|ledger| told::told(answered, ledger));
+        let told = self.site.read(|ledger| told::told(answered, ledger, &self.setup.keymap));
+        if matches!(answered.asked, Asked::These(_)) && told.tone == Tone::Done {
+            self.lists.unmark();
+        }
         if let Some(jobs) = told.removed {
+            self.lists.mark(jobs.iter().copied(), false);
             let until = now + TimeDelta::seconds(10);
             self.undo.push(Undo { jobs, until });
             self.notices.say_until(told.tone, told.text, until);
@@ -196,56 +204,60 @@ impl Screen {
             return Vec::new();
         }
         if let Some(dialog) = self.dialog.take() {
-            return self.answer(dialog, key, now).into_iter().collect();
+            return self.answer(dialog, key, now);
         }
-        if let Some(action) = Action::of(key, self.lists.focus().output) {
+        if let Some(action) = self.setup.keymap.action(key, self.lists.focus().output) {
             return self.act(action, now);
         }
-        let help = Action::Help.key();
+        let help = self.key(Action::Help);
         self.notices.say(Tone::Refused, format!("{key} does nothing here; {help} shows all keys"), now);
         Vec::new()
     }
 
     /// A dialog takes the key.
-    fn answer(&mut self, mut dialog: Dialog, key: Key, now: DateTime<Utc>) -> Option<Effect> {
+    fn answer(&mut self, mut dialog: Dialog, key: Key, now: DateTime<Utc>) -> Vec<Effect> {
         let cancels = key.code == Code::Esc || (key.ctrl && matches!(key.code, Code::Char('c' | 'g')));
         match &mut dialog {
             Dialog::Ask { then, otherwise, .. } => match key.typed() {
-                Some('y' | 'Y') => return Some(Effect::Submit(then.clone())),
-                Some('n' | 'N') if otherwise.is_some() => return otherwise.take().map(Effect::Submit),
+                Some('y' | 'Y') => return vec![Effect::Submit(then.clone())],
+                Some('n' | 'N') if otherwise.is_some() => {
+                    return otherwise.take().map(Effect::Submit).into_iter().collect();
+                }
                 Some('n' | 'N') => self.notices.say(Tone::Done, "nothing was done", now),
                 _ if cancels => self.notices.say(Tone::Done, "nothing was done", now),
                 // Enter and slips of the finger are no answer.
                 _ => self.dialog = Some(dialog),
             },
-            Dialog::Help { scroll } => {
-                let moved = match Action::of(key, false) {
-                    Some(Action::Down) => Some(scroll.saturating_add(1)),
-                    Some(Action::Up) => Some(scroll.saturating_sub(1)),
-                    Some(Action::PageDown | Action::HalfDown) => Some(scroll.saturating_add(10)),
-                    Some(Action::PageUp | Action::HalfUp) => Some(scroll.saturating_sub(10)),
-                    Some(Action::First) => Some(0),
-                    Some(Action::Last) => Some(usize::MAX),
-                    _ => None,
-                };
-                self.dialog = moved.map(|scroll| Dialog::Help { scroll });
-            }
-            Dialog::Add(line) => match key.code {
+            Dialog::Menu(menu) => match menu.press(key, &self.setup.keymap) {
+                Pressed::Stay => self.dialog = Some(dialog),
+                Pressed::Close => {}
+                Pressed::Run(action) => return self.act(action, now),
+            },
+            Dialog::Add(draft) => match key.code {
                 _ if cancels => {}
-                Code::Enter => return self.add(line.text()),
+                Code::Enter => return self.add(draft).into_iter().collect(),
+                Code::Tab | Code::BackTab | Code::Up | Code::Down => {
+                    draft.on_title = !draft.on_title;
+                    self.dialog = Some(dialog);
+                }
                 _ => {
-                    line.press(key);
+                    draft.line_mut().press(key);
                     self.dialog = Some(dialog);
                 }
             },
             Dialog::Filter(line) => match key.code {
-                _ if cancels => self.lists.clear_filter(),
-                Code::Enter => {}
+                _ if cancels => self.with_lists(|lists, _, ledger| lists.clear_filter(ledger)),
+                Code::Enter => {
+                    // What is wrong with it is said beside it.
+                    if self.lists.fault().is_some() {
+                        self.dialog = Some(dialog);
+                    }
+                }
                 _ => {
                     line.press(key);
                     let text = line.text().to_owned();
                     self.dialog = Some(dialog);
-                    self.filter_by(&text);
+                    self.filter_by(&text, now);
                 }
             },
             Dialog::Search(line) => match key.code {
@@ -263,7 +275,7 @@ impl Screen {
                 }
             },
         }
-        None
+        Vec::new()
     }
 
     fn paste(&mut self, text: &str, now: DateTime<Utc>) {
@@ -274,7 +286,7 @@ impl Screen {
         line.insert(text);
         if let Some(Dialog::Filter(line)) = &self.dialog {
             let text = line.text().to_owned();
-            self.filter_by(&text);
+            self.filter_by(&text, now);
         }
     }
 }

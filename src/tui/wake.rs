@@ -1,6 +1,7 @@
 //! What wakes the screen, and what it wants done: two closed lists between which everything else is pure.
 
 use std::fmt;
+use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
@@ -10,6 +11,7 @@ use crate::store::log::LogReader;
 use crate::store::{Answer, LineWriter, Ring};
 
 use super::keys::Key;
+use super::link::Tended;
 
 /// Why the screen wakes up.
 #[derive(Debug)]
@@ -59,6 +61,8 @@ pub enum Wake {
     Grown,
     /// `jobs.yaml` was read again.
     File(Result<Box<Plan>, Broken>),
+    /// Somebody has looked after the workers, and found something to tell.
+    Tended(Tended),
     /// Something outside failed; the text says what.
     Trouble(String),
     /// Time has passed.
@@ -162,8 +166,14 @@ pub enum Asked {
     Cancel(JobId),
     /// Kill this job.
     Kill(JobId),
+    /// Do this to the marked jobs.
+    These(Doing),
     /// Remove jobs, by one key or another.
     Remove,
+    /// Move jobs in their queue.
+    Move,
+    /// Let so many jobs of this queue run at once.
+    Parallel(QueueId, NonZero<u32>),
     /// Put back what was removed.
     Undo,
     /// Add a job to this queue.
@@ -172,6 +182,17 @@ pub enum Asked {
     Reload,
     /// Stop everything, then leave.
     StopAndLeave,
+}
+
+/// What is done to marked jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doing {
+    /// They run, or run again.
+    Run,
+    /// They are cancelled.
+    Cancel,
+    /// They are killed.
+    Kill,
 }
 
 /// Where the editor opens.

@@ -120,6 +120,14 @@ fn what_makes_no_sense_is_said_with_what_does() {
 }
 
 #[test]
+fn what_is_still_being_typed_holds_as_far_as_it_makes_sense() {
+    let (query, wrong) = Query::so_far("test state: !state:pen since:x", now());
+    assert_eq!(jobs().iter().filter(|job| query.finds(job)).count(), 2);
+    assert!(wrong.unwrap().to_string().starts_with("state: pending, "), "the first thing that is wrong");
+    assert_eq!(Query::so_far("test", now()), (Query::parse("test", now()).unwrap(), None));
+}
+
+#[test]
 fn what_only_looks_like_a_field_is_text() {
     for text in ["https://example.org", "12:30", "\"state:none\"", "x:y", ":"] {
         assert_eq!(found(text).len(), usize::from(text == ":"), "{text}");

@@ -1,9 +1,12 @@
 //! The screen, driven by keys: what a person sees and what becomes of the jobs.
 
+mod config;
 mod cursor;
 mod detail;
 mod keys;
 mod looks;
+mod marks;
+mod menu;
 mod numbers;
 mod progress;
 pub(crate) mod stage;

@@ -26,7 +26,7 @@ pub(super) fn draw(screen: &mut Screen, area: Rect, buffer: &mut Buffer) {
         strip.right(&format!(" {}{hidden} ", look.signs.below), look.theme.dim);
     }
     strip.fill(look.signs.rule, look.theme.bad);
-    let (edit, back) = (Action::Edit.key(), Action::Back.key());
+    let (edit, back) = (screen.key(Action::Edit), screen.key(Action::Back));
     let advice = format!("{edit} edits it there; {back} goes on with the last good one");
     Strip::new(below(area), buffer, look.signs).left("  ", Style::new()).left(&advice, look.theme.dim);
     for (line, words) in lines(body).zip(all.iter().skip(screen.file.scroll)) {

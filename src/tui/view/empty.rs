@@ -22,17 +22,22 @@ pub(super) fn list(
     buffer: &mut Buffer,
     now: DateTime<Utc>,
 ) {
-    let add = Action::Add.key();
-    let words = match (screen.lists.filter(), phase) {
-        (Some(filter), _) if filter.is_scanning() => "looking…".to_owned(),
-        (Some(_), _) => format!("nothing matches; {} shows all", Action::Back.key()),
-        (None, Phase::Pending) => format!("nothing waits: {add} adds a job"),
-        (None, Phase::Running) => match standstill(screen, record, ledger, now) {
+    let all = screen.lists.is_of_all();
+    let add = screen.key(Action::Add);
+    let words = match (!screen.lists.filter_text().is_empty(), phase) {
+        _ if screen.lists.is_scanning() => "looking…".to_owned(),
+        (true, _) => format!("nothing matches; {} shows all", screen.key(Action::Back)),
+        (false, Phase::Pending) if all => "nothing waits".to_owned(),
+        (false, Phase::Pending) => format!("nothing waits: {add} adds a job"),
+        (false, Phase::Running) if all => {
+            format!("nothing runs: {} processes all queues", screen.key(Action::ProcessAll))
+        }
+        (false, Phase::Running) => match standstill(screen, record, ledger, now) {
             Some((why, _)) => format!("nothing runs: {why}"),
             None if record.pending.is_empty() => "nothing runs".to_owned(),
             None => "the next one starts soon".to_owned(),
         },
-        (None, Phase::Finished) => "nothing has finished yet".to_owned(),
+        (false, Phase::Finished) => "nothing has finished yet".to_owned(),
     };
     note(screen, &words, area, buffer);
 }
@@ -50,7 +55,7 @@ pub(super) fn standstill(
     if !record.running.is_empty() {
         return None;
     }
-    let process = Action::Process.key();
+    let process = screen.key(Action::Process);
     let queue = screen.queue.id();
     Some(match record.mode {
         Mode::Idle => (format!("{process} processes the queue"), theme.dim),
@@ -81,7 +86,7 @@ pub(super) fn note(screen: &Screen, words: &str, area: Rect, buffer: &mut Buffer
 /// A site without queues.
 pub(super) fn no_queues(screen: &Screen, area: Rect, buffer: &mut Buffer) {
     let look = &screen.setup.look;
-    let edit = Action::Edit.key();
+    let edit = screen.key(Action::Edit);
     let words = [
         "There are no queues yet.",
         "",
@@ -102,7 +107,7 @@ pub(super) fn too_small(screen: &Screen, area: Rect, buffer: &mut Buffer) {
     let failed: usize = screen.site.read(|ledger| ledger.queues().iter().map(|(_, queue)| queue.failed).sum());
     let need = format!("needs {}x{}, has {}x{}", SMALLEST.width, SMALLEST.height, area.width, area.height);
     let failures = if failed > 0 { format!("{} {failed} failed", look.signs.failed) } else { String::new() };
-    let quit = format!("{} quits", Action::Quit.key());
+    let quit = format!("{} quits", screen.key(Action::Quit));
     let words = [(failures, look.theme.bad), (need, Style::new()), (quit, look.theme.dim)];
     let said = words.into_iter().filter(|(words, _)| !words.is_empty());
     for (line, (words, style)) in lines(area).zip(said) {

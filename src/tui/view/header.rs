@@ -40,17 +40,19 @@ pub(super) fn draw(screen: &Screen, layout: &Layout, buffer: &mut Buffer, now: D
         if failed > 0 {
             strip.right(&format!(" {} {failed} failed ", look.signs.failed), look.theme.alarm);
         }
-        let front = |id: &QueueId| screen.has_queue() && screen.queue.id() == id;
+        let all_in_front = screen.lists.is_of_all();
+        let front = |id: &QueueId| screen.has_queue() && !all_in_front && screen.queue.id() == id;
         let tabs = |words: bool| -> Vec<Tab> {
             let one = |(nth, (id, queue)): (usize, &(&QueueId, &QueueRecord))| {
                 let state =
                     if screen.is_unattended(id, ledger, now) { State::Unattended } else { State::Is(queue.mode) };
                 tab(nth + 1, id, queue, state, front(id), words, look)
             };
-            queues.iter().enumerate().map(one).collect()
+            let everything = all_in_front.then(|| all(look));
+            everything.into_iter().chain(queues.iter().enumerate().map(one)).collect()
         };
-        let all = tabs(true);
-        let fitting = if total(&all) <= strip.room() { all } else { tabs(false) };
+        let long = tabs(true);
+        let fitting = if total(&long) <= strip.room() { long } else { tabs(false) };
         let site = screen.setup.site_name.as_str();
         if layout.numbers.is_empty() && total(&fitting) + text::width(site) + 4 <= strip.room() {
             strip.right(&format!("  {site}  "), look.theme.dim);
@@ -63,7 +65,10 @@ pub(super) fn draw(screen: &Screen, layout: &Layout, buffer: &mut Buffer, now: D
 fn numbers(screen: &Screen, strip: &mut Strip<'_>, now: DateTime<Utc>) {
     let look = &screen.setup.look;
     let numbers = screen.numbers(now);
-    let facts = screen.queue.read(|record, ledger| facts(screen, &numbers, record, ledger, now));
+    // Together they go as each of them does.
+    let one = !screen.lists.is_of_all();
+    let facts =
+        screen.queue.read(|record, ledger| if one { facts(screen, &numbers, record, ledger, now) } else { Vec::new() });
     for (nth, fact) in facts.iter().enumerate() {
         let apart = if nth == 0 { " ".to_owned() } else { format!("  {}  ", look.signs.dot) };
         let width: usize = fact.iter().map(|(piece, _)| text::width(piece)).sum();
@@ -135,6 +140,13 @@ fn put(tabs: &[Tab], strip: &mut Strip<'_>, look: &Look) {
             strip.left(piece, *style);
         }
     }
+}
+
+/// The tab of all queues together, while they are in front.
+fn all(look: &Look) -> Tab {
+    let pieces =
+        vec![(" 0 ".to_owned(), look.theme.dim), ("all".to_owned(), look.theme.tab), (" ".to_owned(), Style::new())];
+    Tab { pieces, in_front: true }
 }
 
 fn tab(nth: usize, id: &QueueId, queue: &QueueRecord, state: State, in_front: bool, words: bool, look: &Look) -> Tab {

@@ -29,7 +29,7 @@ pub(super) fn draw(screen: &Screen, area: Rect, buffer: &mut Buffer) {
     let last = if screen.dialog.is_none() { &LAST[..] } else { &[] };
     for entry in last.iter().filter_map(entry) {
         strip.right(&format!("{} ", entry.hint), look.theme.dim);
-        strip.right(&format!(" {} ", entry.key()), look.theme.key);
+        strip.right(&format!(" {} ", screen.key(entry.action)), look.theme.key);
     }
     if let Some(dialog) = &screen.dialog {
         for (key, hint) in answers(dialog) {
@@ -44,13 +44,11 @@ pub(super) fn draw(screen: &Screen, area: Rect, buffer: &mut Buffer) {
         .filter(|entry| is_hinted(entry, screen))
         .partition(|entry| !in_output || entry.group == Group::Output);
     for entry in near.into_iter().chain(far) {
-        if text::width(entry.key()) + text::width(entry.hint) + 3 > strip.room() {
+        let key = screen.key(entry.action);
+        if text::width(&key) + text::width(entry.hint) + 3 > strip.room() {
             break;
         }
-        strip
-            .left(&format!(" {} ", entry.key()), look.theme.key)
-            .left(entry.hint, look.theme.dim)
-            .left(" ", Style::new());
+        strip.left(&format!(" {key} "), look.theme.key).left(entry.hint, look.theme.dim).left(" ", Style::new());
     }
 }
 
@@ -67,10 +65,12 @@ fn ways_out(typing: &Typing) -> Vec<(Key, String)> {
 fn answers(dialog: &Dialog) -> &'static [(&'static str, &'static str)] {
     match dialog {
         Dialog::Ask { .. } => &[("y", "yes"), ("n", "no"), ("Esc", "no")],
-        Dialog::Add(_) => &[("Enter", "adds the job"), ("Esc", "doesn't")],
+        Dialog::Add(draft) if draft.on_title => &[("Enter", "adds the job"), ("Tab", "its script"), ("Esc", "doesn't")],
+        Dialog::Add(_) => &[("Enter", "adds the job"), ("Tab", "its title"), ("Esc", "doesn't")],
         Dialog::Filter(_) => &[("Enter", "keeps the filter"), ("Esc", "shows all")],
         Dialog::Search(_) => &[("Enter", "searches"), ("Esc", "doesn't")],
-        Dialog::Help { .. } => &[("j k", "scroll"), ("Esc", "closes")],
+        Dialog::Menu(menu) if menu.typing => &[("Enter", "does it"), ("Down Up", "choose"), ("Esc", "back")],
+        Dialog::Menu(_) => &[("/", "finds"), ("Enter", "does it"), ("j k", "choose"), ("Esc", "closes")],
     }
 }
 

@@ -7,6 +7,7 @@ use ratatui::style::Style;
 
 use crate::model::{Job, Phase};
 use crate::tui::layout::{Layout, PHASES, Shape};
+use crate::tui::sort::Sort;
 use crate::tui::state::Screen;
 use crate::tui::text;
 
@@ -46,6 +47,8 @@ pub(super) fn draw(screen: &Screen, phase: Phase, layout: &Layout, buffer: &mut 
             .zip(first..rows.len())
             .filter_map(|(line, nth)| Some((line, ledger.job(rows.get(nth)?)?)))
             .collect();
+        let all = screen.lists.is_of_all();
+        let marks = screen.lists.marks();
         let columns = Columns::of(jobs.iter().map(|(_, job)| *job), body.width, &screen.setup, now);
         for (line, job) in jobs {
             let under = match chosen == Some(job.id) {
@@ -53,8 +56,9 @@ pub(super) fn draw(screen: &Screen, phase: Phase, layout: &Layout, buffer: &mut 
                 true if focus.list == phase => row::Cursor::Away,
                 _ => row::Cursor::No,
             };
+            let place = row::Place { cursor: under, marked: marks.contains(&job.id), queue: all };
             let progress = job.running().map(|run| screen.attendance.progress(run)).unwrap_or_default();
-            row::draw(job, ledger, progress, &columns, under, &screen.setup, line, buffer, now);
+            row::draw(job, ledger, progress, &columns, place, &screen.setup, line, buffer, now);
         }
     });
 }
@@ -64,8 +68,8 @@ fn heading(screen: &Screen, phase: Phase, area: Rect, height: usize, buffer: &mu
     let look = &screen.setup.look;
     let focus = screen.lists.focus();
     let focused = focus.list == phase && !focus.output;
-    let (all, shown) =
-        screen.queue.read(|record, _| (record.list(phase).len(), screen.lists.rows(record, phase).len()));
+    let shown = screen.queue.read(|record, _| screen.lists.rows(record, phase).len());
+    let all = screen.count(phase);
     let mut strip = Strip::new(area, buffer, look.signs);
     let rule = if focused { look.theme.focus } else { look.theme.rule };
     strip.left(look.signs.rule, rule).left(" ", Style::new());
@@ -73,9 +77,16 @@ fn heading(screen: &Screen, phase: Phase, area: Rect, height: usize, buffer: &mu
     if all > 0 {
         strip.left(&format!(" {}", number(all)), look.theme.dim);
     }
-    if let Some(filter) = screen.lists.filter() {
-        let needle = text::plain_line(filter.text());
-        strip.left(&format!(" {} {} match {needle:?}", look.signs.dot, number(shown)), look.theme.warn);
+    let needle = text::plain_line(screen.lists.filter_text());
+    if !needle.is_empty() {
+        strip.left(&format!(" {} {} match {needle}", look.signs.dot, number(shown)), look.theme.warn);
+    }
+    let marked = marked(screen, phase);
+    if marked > 0 {
+        strip.left(&format!(" {} {} marked", look.signs.dot, number(marked)), look.theme.warn);
+    }
+    if screen.lists.sort() != Sort::Queue {
+        strip.left(&format!(" {} {}", look.signs.dot, screen.lists.sort().words()), look.theme.dim);
     }
     strip.left(" ", Style::new());
     let above = screen.lists.offset(phase);
@@ -99,9 +110,9 @@ pub(super) fn states(screen: &Screen, layout: &Layout, buffer: &mut Buffer) {
         strip.left(title(phase), if here { look.theme.tab } else { look.theme.title });
         strip.left(&format!(" {} ", number(screen.count(phase))), look.theme.dim);
     }
-    if let Some(filter) = screen.lists.filter() {
-        let needle = text::plain_line(filter.text());
-        strip.left(&format!(" {} match {needle:?}", look.signs.dot), look.theme.warn);
+    let needle = text::plain_line(screen.lists.filter_text());
+    if !needle.is_empty() {
+        strip.left(&format!(" {} match {needle}", look.signs.dot), look.theme.warn);
     }
 }
 
@@ -111,6 +122,15 @@ pub(super) fn divide(screen: &Screen, area: Rect, buffer: &mut Buffer) {
     for line in lines(area) {
         Strip::new(line, buffer, look.signs).left(look.signs.upright, look.theme.rule);
     }
+}
+
+/// How many jobs of a list are marked.
+fn marked(screen: &Screen, phase: Phase) -> usize {
+    let marks = screen.lists.marks();
+    screen.site.read(|ledger| {
+        let jobs = marks.iter().filter_map(|id| ledger.job(*id));
+        jobs.filter(|job| job.phase() == phase).count()
+    })
 }
 
 fn number(count: usize) -> String {

@@ -19,7 +19,8 @@ use super::{dialog, row, when};
 pub(super) fn draw(screen: &Screen, area: Rect, buffer: &mut Buffer, now: DateTime<Utc>) -> Option<(u16, u16)> {
     let look = &screen.setup.look;
     match &screen.dialog {
-        None | Some(Dialog::Help { .. }) => {}
+        None => {}
+        Some(Dialog::Menu(menu)) if !menu.typing => {}
         Some(open) => return dialog::draw(open, screen, area, buffer),
     }
     let mut strip = Strip::new(area, buffer, look.signs);
@@ -34,10 +35,11 @@ pub(super) fn draw(screen: &Screen, area: Rect, buffer: &mut Buffer, now: DateTi
     } else if let Some(broken) = &screen.file.broken {
         let errors = if broken.errors == 1 { "an error".to_owned() } else { format!("{} errors", broken.errors) };
         let words =
-            format!("jobs.yaml has {errors}; the last good one stays in force; {} edits it", Action::Edit.key());
+            format!("jobs.yaml has {errors}; the last good one stays in force; {} edits it", screen.key(Action::Edit));
         strip.left(look.signs.failed, look.theme.bad).left(" ", Style::new()).left(&words, look.theme.bad);
     } else if screen.has_queue() && screen.site.read(|ledger| screen.is_unattended(screen.queue.id(), ledger, now)) {
-        let words = format!("nobody runs the jobs of {}; {} starts a worker", screen.queue.id(), Action::Process.key());
+        let words =
+            format!("nobody runs the jobs of {}; {} starts a worker", screen.queue.id(), screen.key(Action::Process));
         strip.left(&text::plain_line(&words), look.theme.bad);
     } else if let Some(job) = screen.chosen() {
         strip.left(&about(&job, screen, now), look.theme.dim);

@@ -6,9 +6,9 @@ mod diagnosis;
 mod dialog;
 mod empty;
 mod header;
-mod help;
 mod hints;
 mod lists;
+mod menu;
 mod message;
 mod output;
 mod paint;
@@ -46,8 +46,9 @@ impl Screen {
         }
         header::draw(self, layout, buffer, now);
         let mut cursor = None;
-        if let Some(Dialog::Help { scroll }) = &mut self.dialog {
-            help::draw(scroll, &self.setup.look, layout.body, buffer);
+        if let Some(Dialog::Menu(mut menu)) = self.dialog.take_if(|dialog| matches!(dialog, Dialog::Menu(_))) {
+            menu::draw(&mut menu, self, layout.body, buffer, now);
+            self.dialog = Some(Dialog::Menu(menu));
         } else if self.diagnosis().is_some() {
             diagnosis::draw(self, layout.body, buffer);
         } else if !self.has_queue() {

@@ -36,7 +36,7 @@ pub(super) fn draw(
     let (status, cursor) = screen.output.draw(layout.output_text(), buffer, &look);
     title(screen, job.as_ref(), status.as_ref(), area, buffer, now);
     match &job {
-        Some(job) if job.last_run.is_none() => empty::note(screen, &never_ran(job), below(area), buffer),
+        Some(job) if job.last_run.is_none() => empty::note(screen, &never_ran(job, screen), below(area), buffer),
         Some(job) if screen.output.is_empty() => {
             let words = if job.phase() == Phase::Running { "nothing printed yet" } else { "it printed nothing" };
             empty::note(screen, words, below(area), buffer);
@@ -133,8 +133,8 @@ pub(super) fn appearance(setup: &Setup) -> output::Look {
     }
 }
 
-fn never_ran(job: &Job) -> String {
-    let run = Action::Run.key();
+fn never_ran(job: &Job, screen: &Screen) -> String {
+    let run = screen.key(Action::Run);
     match job.phase() {
         Phase::Finished => format!("it never ran; {run} runs it"),
         Phase::Pending | Phase::Running => format!("it has not run yet; {run} runs it now"),

@@ -26,6 +26,15 @@ pub(super) enum Cursor {
     On,
 }
 
+/// How a row stands in its list.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) cursor: Cursor,
+    pub(super) marked: bool,
+    /// Jobs of other queues stand in the list, too.
+    pub(super) queue: bool,
+}
+
 /// The widths of what stands right of the titles, the same for all rows in view.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Columns {
@@ -61,13 +70,14 @@ pub(super) fn draw(
     ledger: &Ledger,
     progress: Progress,
     columns: &Columns,
-    cursor: Cursor,
+    place: Place,
     setup: &Setup,
     area: Rect,
     buffer: &mut Buffer,
     now: DateTime<Utc>,
 ) {
     let look = &setup.look;
+    let cursor = place.cursor;
     let mut parts = parts(job, ledger, setup, now);
     if parts.note.is_empty() {
         // A title that can be read is worth more than a long bar.
@@ -81,7 +91,8 @@ pub(super) fn draw(
     }
     let mut strip = Strip::new(area, buffer, look.signs);
     strip.left(if cursor == Cursor::No { " " } else { look.signs.cursor }, over(look.theme.live));
-    strip.column_of(parts.sign, 2, over(parts.sign_style));
+    strip.column_of(parts.sign, 1, over(parts.sign_style));
+    strip.column_of(if place.marked { look.signs.mark } else { " " }, 1, over(look.theme.warn));
     if job.outcome().is_some() {
         strip.right(" ", over(Style::new()));
         strip.right(&format!("{:>TOOK$}", parts.took), over(look.theme.dim));
@@ -101,6 +112,11 @@ pub(super) fn draw(
         if !note.is_empty() {
             strip.right(&format!(" {note} "), over(parts.note_style));
         }
+    }
+    if place.queue {
+        let queue = text::plain_line(job.queue.as_str());
+        let room = strip.room() / 3;
+        strip.left(&text::fit(&queue, room, look.signs.ellipsis), over(look.theme.dim)).left("/", over(look.theme.dim));
     }
     let label = text::plain_line(&job.label());
     let room = strip.room();

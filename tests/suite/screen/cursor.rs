@@ -1,7 +1,11 @@
 //! The cursor: on a job, never on a row.
 
+use std::cmp::Reverse;
+
 use proptest::prelude::*;
-use setlist::model::{Command, Outcome, Phase};
+use setlist::Job;
+use setlist::model::{Command, JobId, Outcome, Phase, Query, QueueId, State};
+use setlist::tui::sort::Sort;
 
 use super::stage::{Stage, failed, queue};
 use crate::dice::cases;
@@ -133,7 +137,7 @@ fn a_filter_is_live_and_knows_case() {
     stage.keys("/JOB");
     assert!(stage.shown(Phase::Pending).is_empty());
     assert!(stage.text().contains("nothing matches"));
-    stage.keys("<Esc>/Job 3<Enter>");
+    stage.keys("<Esc>/\"Job 3\"<Enter>");
     assert_eq!(stage.shown(Phase::Pending), ["job-3"]);
 }
 
@@ -149,9 +153,40 @@ enum Deed {
 }
 
 fn deed() -> impl Strategy<Value = Deed> {
-    let keys = ["j", "k", "g", "G", "<Tab>", "h", "d", "u", "x", "r", "<PgDn>", "<Enter>", "<Esc>", "/", "1", "D", "p"];
+    let keys = [
+        "j",
+        "k",
+        "g",
+        "G",
+        "<Tab>",
+        "h",
+        "d",
+        "u",
+        "x",
+        "r",
+        "<PgDn>",
+        "<Enter>",
+        "<Esc>",
+        "/",
+        "1",
+        "D",
+        "p",
+        "c",
+        "F",
+        "0",
+        "<Space>",
+        "*",
+        "{",
+        "}",
+        "z",
+        "2",
+        "y",
+        "n",
+        "/st<Enter>",
+        "+",
+    ];
     prop_oneof![
-        8 => proptest::sample::select(keys.to_vec()).prop_map(Deed::Key),
+        10 => proptest::sample::select(keys.to_vec()).prop_map(Deed::Key),
         3 => Just(Deed::Start),
         2 => Just(Deed::Succeed),
         1 => Just(Deed::Fail),
@@ -162,12 +197,13 @@ fn deed() -> impl Strategy<Value = Deed> {
 }
 
 fn act(stage: &mut Stage, deed: Deed) {
-    let running = stage.screen.queue().running().into_iter().next();
+    let build = stage.screen.queue().site().get_queue("build");
+    let running = build.running().into_iter().next();
     let ended = running.as_ref().and_then(|job| Some((job.id, job.running()?)));
     match (deed, ended) {
         (Deed::Key(keys), _) => drop(stage.keys(keys)),
         (Deed::Start, _) => {
-            let ready = stage.screen.queue().read(|record, _| {
+            let ready = build.read(|record, _| {
                 record.mode == setlist::model::Mode::Processing
                     && !record.pending.is_empty()
                     && record.running.len() < 2
@@ -179,7 +215,7 @@ fn act(stage: &mut Stage, deed: Deed) {
         (Deed::Succeed, Some(run)) => stage.end(run, Outcome::Succeeded),
         (Deed::Fail, Some(run)) => stage.end(run, failed("exit code 1")),
         (Deed::Cancel, _) => {
-            if let Some(job) = stage.screen.queue().pending().pop() {
+            if let Some(job) = build.pending().pop() {
                 stage.elsewhere(&[Command::Cancel { job: job.id, stop: setlist::model::Stop::Terminate }]);
             }
         }
@@ -198,29 +234,17 @@ proptest! {
 
     #[test]
     fn whatever_happens_it_is_on_a_job_in_view(deeds in proptest::collection::vec(deed(), 1..40)) {
-        let mut stage = stage(14, 2, 80, 24);
+        let jobs = many(14);
+        let jobs: Vec<(&str, &str)> = jobs.iter().map(|(name, title)| (name.as_str(), title.as_str())).collect();
+        let other = [("ship", "Job 1 of another"), ("tell", "")];
+        let mut stage = Stage::new(vec![queue("build", 2, 0, &jobs), queue("deploy", 1, 1, &other)], 80, 24);
         for deed in deeds {
             act(&mut stage, deed);
             stage.text();
             let (lists, layout) = (stage.screen.lists(), stage.screen.layout());
             for phase in [Phase::Pending, Phase::Running, Phase::Finished] {
-                // What is shown is what a plain search finds.
-                let needle = lists.filter().map(|filter| filter.text().to_owned()).unwrap_or_default();
-                let expected: Vec<_> = stage.screen.queue().read(|record, ledger| {
-                    let jobs = record.list(phase).iter().filter_map(|id| ledger.job(*id));
-                    let found = jobs.filter(|job| {
-                        let name = job.name().unwrap_or_default();
-                        job.label().to_lowercase().contains(&needle) || name.contains(&needle)
-                    });
-                    let mut ids: Vec<_> = found.map(|job| job.id).collect();
-                    if phase == Phase::Finished {
-                        ids.reverse();
-                    }
-                    ids
-                });
-                let rows: Vec<_> =
-                    stage.screen.queue().read(|record, _| lists.rows(record, phase).iter().collect());
-                prop_assert_eq!(&rows, &expected);
+                let rows: Vec<_> = stage.screen.queue().read(|record, _| lists.rows(record, phase).iter().collect());
+                prop_assert_eq!(&rows, &plainly(&stage, phase));
                 prop_assert!(lists.offset(phase) <= rows.len());
                 if let Some(chosen) = lists.chosen_in(phase) {
                     let row = rows.iter().position(|id| *id == chosen);
@@ -232,4 +256,52 @@ proptest! {
             }
         }
     }
+}
+
+/// What a list shows, found by looking at every job.
+fn plainly(stage: &Stage, phase: Phase) -> Vec<JobId> {
+    let lists = stage.screen.lists();
+    let (query, _) = Query::so_far(lists.filter_text(), stage.now);
+    stage.screen.queue().site().read(|ledger| {
+        let here = |queue: &QueueId| lists.is_of_all() || queue == stage.screen.queue().id();
+        let orders: Vec<&QueueId> = ledger.queues().iter().map(|(id, _)| *id).collect();
+        let mut jobs: Vec<&Job> = ledger.jobs().filter(|job| job.phase() == phase && here(&job.queue)).collect();
+        jobs.retain(|job| query.finds(job));
+        let run = |job: &Job| job.last_run.as_ref().map(|run| (run.started, run.id));
+        let took = |job: &Job| {
+            let run = job.last_run.as_ref()?;
+            Some(run.ending.as_ref()?.at - run.started)
+        };
+        let at = |job: &Job| if let State::Finished { at, .. } = job.state { Some(at) } else { None };
+        let order = |job: &Job| orders.iter().position(|queue| **queue == job.queue);
+        let natural = lists.sort() == Sort::Queue;
+        jobs.sort_by_key(|job| job.id);
+        match phase {
+            Phase::Pending if natural => jobs.sort_by_key(|job| (order(job), job.position)),
+            Phase::Pending => jobs.sort_by_key(|job| job.position),
+            Phase::Running => jobs.sort_by_key(|job| run(job)),
+            Phase::Finished => jobs.sort_by_key(|job| (at(job), run(job).map(|run| run.1))),
+        }
+        if phase == Phase::Finished {
+            // Jobs that were cancelled at once without a run stand as they do in the other orders.
+            jobs.reverse();
+            if !natural {
+                jobs.sort_by_key(|job| (Reverse(at(job)), Reverse(run(job).map(|run| run.1)), job.id));
+            }
+        }
+        match lists.sort() {
+            Sort::Queue => {}
+            Sort::Title => jobs.sort_by_key(|job| job.label().to_lowercase()),
+            Sort::Took => jobs.sort_by_key(|job| Reverse(took(job).unwrap_or_default())),
+            Sort::Outcome => jobs.sort_by_key(|job| match job.outcome().map(Outcome::word) {
+                Some("failed") => 0,
+                Some("interrupted") => 1,
+                None if job.failure().is_some() => 1,
+                Some("skipped") => 2,
+                Some("cancelled") => 3,
+                _ => 4,
+            }),
+        }
+        jobs.into_iter().map(|job| job.id).collect()
+    })
 }

@@ -17,6 +17,7 @@ use setlist::model::{
 };
 use setlist::store::log::LogWriter;
 use setlist::store::{Memory, Store};
+use setlist::tui::keymap::Keymap;
 use setlist::tui::keys::Key;
 use setlist::tui::link::{Link, Request};
 use setlist::tui::theme::{Look, Palette};
@@ -90,7 +91,17 @@ impl Stage {
         Self::with_look(queues, width, height, Look::new(Palette::Dark, false))
     }
 
+    /// The same in another look.
     pub(crate) fn with_look(queues: Vec<QueuePlan>, width: u16, height: u16, look: Look) -> Self {
+        Self::with(queues, Size { width, height }, look, Keymap::default())
+    }
+
+    /// A screen of the usual size with other keys.
+    pub(crate) fn with_keys(queues: Vec<QueuePlan>, keymap: Keymap) -> Self {
+        Self::with(queues, Size { width: 80, height: 24 }, Look::new(Palette::Dark, false), keymap)
+    }
+
+    fn with(queues: Vec<QueuePlan>, size: Size, look: Look, keymap: Keymap) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut store = Memory::new(folder.path());
         let now = Utc.with_ymd_and_hms(2026, 11, 22, 12, 0, 0).unwrap();
@@ -110,9 +121,13 @@ impl Stage {
             Ok(())
         });
         let link = Link::new(Box::new(store.clone()), ledger.seq(), hire, sender, Bell::default());
-        let size = Size { width, height };
-        let setup =
-            Setup { look, site_name: "~/app".to_owned(), file: "/app/jobs.yaml".into(), local: |at| at.naive_utc() };
+        let setup = Setup {
+            look,
+            site_name: "~/app".to_owned(),
+            file: "/app/jobs.yaml".into(),
+            keymap,
+            local: |at| at.naive_utc(),
+        };
         let screen = Screen::new(setup, Site::holding(ledger, "/app/jobs.yaml"), None, size);
         let mut stage = Self {
             store,

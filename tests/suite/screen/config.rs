@@ -1,0 +1,142 @@
+//! A person's own settings: keys, looks, and what is said of mistakes in them.
+
+use proptest::prelude::*;
+use setlist::tui::action::{Action, TABLE};
+use setlist::tui::config::Config;
+use setlist::tui::keymap::Keymap;
+use setlist::tui::keys::{Code, Key};
+use setlist::tui::theme::{Palette, ThemeName};
+
+#[track_caller]
+fn good(text: &str) -> Config {
+    Config::parse("config.yaml", text).unwrap_or_else(|errors| panic!("{}", errors.render(false)))
+}
+
+#[track_caller]
+fn bad(text: &str) -> String {
+    Config::parse("config.yaml", text).unwrap_err().render(false)
+}
+
+fn keys(config: &Config, action: Action) -> Vec<String> {
+    config.keymap.keys(action).iter().map(Key::to_string).collect()
+}
+
+#[test]
+fn what_is_not_set_is_as_it_is() {
+    for text in ["", "# nothing yet\n", "keys:\n", "keys: {}\n", "theme: auto\n"] {
+        assert_eq!(good(text), Config::default(), "{text:?}");
+    }
+}
+
+#[test]
+fn keys_are_given_changed_and_taken_away() {
+    let config = good(
+        "theme: colorblind\nascii: true\nmouse: false\nkeys:\n  run: [\"ctrl-r\", F5]\n  kill: []\n  cancel: ~\n  remove: Del\n  \
+         half-down: Ctrl+F\n  open: [Enter, \"^o\", alt-o]\n  page-down: [pagedown, Space]\n  mark: m\n",
+    );
+    assert_eq!(config.taste.theme, ThemeName::Of(Palette::Colorblind));
+    assert_eq!((config.taste.ascii, config.mouse), (Some(true), false));
+    assert_eq!(keys(&config, Action::Run), ["^r", "F5"]);
+    assert_eq!(keys(&config, Action::Remove), ["Del"]);
+    assert_eq!(keys(&config, Action::HalfDown), ["^f"]);
+    assert_eq!(keys(&config, Action::Open), ["Enter", "^o", "M-o"]);
+    assert_eq!(keys(&config, Action::PageDown), ["PgDn", "Space"]);
+    assert!(keys(&config, Action::Kill).is_empty() && keys(&config, Action::Cancel).is_empty());
+    assert_eq!(config.keymap.action("^r".parse().unwrap(), false), Some(Action::Run));
+    assert_eq!(config.keymap.action("r".parse().unwrap(), false), None, "its old key is free");
+    assert_eq!(config.keymap.key(Action::Kill), ":kill", "what has no key is found in the palette");
+    assert_eq!(keys(&config, Action::Quit), ["q", "^c"], "the others stay");
+}
+
+#[test]
+fn the_example_of_the_readme_is_taken() {
+    let readme = include_str!("../../../README.md");
+    let example = readme.split("```yaml\n").find(|example| example.starts_with("theme:")).unwrap();
+    let config = good(example.split("```").next().unwrap());
+    assert_eq!(config.taste.theme, ThemeName::Of(Palette::Dark));
+    assert_eq!(keys(&config, Action::Run), ["r", "F5"]);
+}
+
+#[test]
+fn every_mistake_is_told_with_its_place_and_what_was_meant() {
+    insta::with_settings!({snapshot_path => "", prepend_module_to_snapshot => false, omit_expression => true}, {
+        insta::assert_snapshot!("bad_config", bad(
+            "theme: drak\nmous: true\nkeys:\n  cancle: x\n  run: [r, wrong-key]\n  kill: d\n  open: b\n  add: b\n  quit: []\n  \
+             find: ctrl-i\n  zoom: [z, {a: b}]\n",
+        ));
+    });
+}
+
+#[test]
+fn no_key_may_mean_two_things() {
+    let errors = bad("keys: {run: x}\n");
+    assert!(errors.contains("`x` is the key of `run` and of `cancel`"), "{errors}");
+    assert!(errors.contains("give `cancel` another one, or none: `cancel: []`"), "{errors}");
+    assert_eq!(keys(&good("keys: {run: x, cancel: r}\n"), Action::Run), ["x"], "they may change places");
+    let errors = bad("keys:\n  run: m\n  kill: m\n");
+    assert!(errors.contains("here, too") && errors.matches("error").count() == 1, "{errors}");
+}
+
+#[test]
+fn keys_may_be_written_in_many_ways() {
+    for (written, canonical) in [
+        ("ctrl-d", "^d"),
+        ("C-d", "^d"),
+        ("Alt+x", "M-x"),
+        ("alt-ctrl-x", "M-^x"),
+        ("shift-tab", "S-Tab"),
+        ("shift-g", "G"),
+        ("escape", "Esc"),
+        ("RETURN", "Enter"),
+        ("pagedown", "PgDn"),
+        ("delete", "Del"),
+        ("space", "Space"),
+        ("f12", "F12"),
+        ("^", "^"),
+        ("-", "-"),
+        ("ctrl--", "^-"),
+        ("é", "é"),
+    ] {
+        assert_eq!(written.parse::<Key>().map(|key| key.to_string()), Ok(canonical.to_owned()), "{written}");
+    }
+    for wrong in ["", "ctrl-", "xy", "hyper-x", "shift-1", "fx"] {
+        assert!(wrong.parse::<Key>().is_err(), "{wrong}");
+    }
+}
+
+fn free_key() -> impl Strategy<Value = Key> {
+    let code = prop_oneof![
+        proptest::sample::select("bmsvyBCEHILMOSTUVWYZ@#%&()=_|~;',.éß漢".chars().collect::<Vec<_>>())
+            .prop_map(Code::Char),
+        (1..=12_u8).prop_map(Code::F),
+        Just(Code::Insert),
+    ];
+    (code, any::<bool>(), any::<bool>()).prop_map(|(code, ctrl, alt)| {
+        // What terminals tell apart.
+        let ctrl = ctrl && !matches!(code, Code::Char(letter) if !letter.is_ascii_lowercase() || letter == 'm');
+        Key { code, ctrl, alt }
+    })
+}
+
+proptest! {
+    #[test]
+    fn a_keymap_that_is_written_down_is_read_again(
+        changes in proptest::collection::btree_map(0..TABLE.len(), free_key(), 0..12),
+    ) {
+        let mut wanted = Keymap::default();
+        let mut text = String::from("keys:\n");
+        let mut taken = Vec::new();
+        for (nth, key) in changes {
+            let entry = &TABLE[nth];
+            if taken.contains(&key) || wanted.action(key, false).is_some() || wanted.action(key, true).is_some() {
+                continue;
+            }
+            taken.push(key);
+            wanted.set(entry.action, vec![key]);
+            let written = serde_json::to_string(&key.to_string()).unwrap();
+            text.extend(["  ", entry.name, ": ", &written, "\n"]);
+        }
+        let read = Config::parse("config.yaml", &text).map(|config| config.keymap);
+        prop_assert_eq!(read.map_err(|errors| errors.render(false)), Ok(wanted));
+    }
+}

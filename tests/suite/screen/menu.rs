@@ -1,0 +1,102 @@
+//! The palette and the help: found by a few letters, run with Enter, and what can't be done says why.
+
+use setlist::model::{Mode, Outcome, Phase};
+use setlist::tui::action::{Action, TABLE};
+use setlist::tui::keymap::Keymap;
+
+use super::stage::{Stage, queue};
+
+fn stage() -> Stage {
+    Stage::new(vec![queue("build", 2, 0, &[("lint", "Lint"), ("unit", "")]), queue("ship", 1, 1, &[])], 140, 40)
+}
+
+/// The line of the screen that has this text.
+#[track_caller]
+fn line(stage: &mut Stage, part: &str) -> String {
+    let text = stage.text();
+    text.lines().find(|line| line.contains(part)).unwrap_or_else(|| panic!("no {part:?} in\n{text}")).to_owned()
+}
+
+#[test]
+fn a_few_letters_find_an_action_and_enter_does_it() {
+    let mut stage = stage();
+    stage.keys(":proc");
+    assert!(line(&mut stage, "›").contains("process this queue"), "the best match is chosen: {}", stage.text());
+    assert_eq!(stage.message(), "action: proc");
+    stage.keys("<Enter>");
+    let mode = stage.screen.queue().read(|record, _| record.mode);
+    assert_eq!((mode, stage.message().as_str()), (Mode::Processing, "processing build"));
+    stage.keys(":klsl");
+    assert!(stage.text().contains("no action matches") || stage.text().contains("›"));
+    stage.keys("<^u>queue 2<Enter>");
+    assert_eq!(stage.screen.queue().id().as_str(), "ship");
+}
+
+#[test]
+fn what_cannot_be_done_says_why_before_and_after() {
+    let mut stage = stage();
+    stage.keys(":kill");
+    let kill = line(&mut stage, "kill the running job");
+    assert!(kill.ends_with("#1 is pending: there is no process to kill; x cancels it"), "{kill}");
+    stage.keys("<Enter>");
+    assert_eq!(stage.message(), "#1 is pending: there is no process to kill; x cancels it");
+    stage.process("build");
+    stage.run("build", 1, Outcome::Succeeded);
+    stage.keys("pg:cancel");
+    let cancel = line(&mut stage, "cancel the job");
+    assert!(cancel.ends_with("#1 is finished: there is nothing to cancel"), "as the store would say: {cancel}");
+    stage.keys("<^u>undo");
+    assert!(line(&mut stage, "undo the last").ends_with("nothing was removed in the last 10 s"));
+    stage.keys("<Esc>d:undo");
+    assert!(line(&mut stage, "undo the last").trim_end().ends_with("for 10 s"), "now it can be done");
+}
+
+#[test]
+fn asking_beforehand_changes_nothing() {
+    let mut stage = stage();
+    stage.process("build");
+    stage.start("build");
+    let before = stage.screen.queue().site().read(Clone::clone);
+    for _ in 0..TABLE.len() {
+        stage.keys(":").text();
+        stage.keys("<Down>").text();
+        stage.keys("<Esc>");
+    }
+    assert_eq!(stage.screen.queue().site().read(Clone::clone), before);
+    assert_eq!(stage.left, None);
+}
+
+#[test]
+fn the_help_is_searched_and_does_what_it_shows() {
+    let mut stage = stage();
+    stage.keys("?");
+    assert!(stage.text().contains("Jobs and queues"));
+    stage.keys("/process all");
+    let text = stage.text();
+    assert!(text.contains("process all queues") && !text.contains("cancel the job"), "{text}");
+    stage.keys("<Esc>");
+    assert!(stage.text().contains("Jobs and queues"), "Esc ends the search first");
+    stage.keys("<Esc>");
+    assert!(stage.text().contains("Pending"));
+    stage.keys("?/remove the job<Enter>");
+    assert_eq!(stage.message(), "removed 1 job; u undoes");
+    stage.keys("?jjk<Enter>");
+    assert_eq!(stage.message(), "processing build", "the second line is for all queues that wait");
+}
+
+#[test]
+fn other_keys_are_shown_wherever_keys_are_shown() {
+    let mut keymap = Keymap::default();
+    keymap.set(Action::Remove, vec!["^x".parse().unwrap(), "Del".parse().unwrap()]);
+    keymap.set(Action::Undo, Vec::new());
+    let mut stage = Stage::with_keys(vec![queue("build", 1, 0, &[("lint", ""), ("unit", "")])], keymap);
+    assert!(stage.text().contains("^x remove"), "{}", stage.text());
+    stage.keys("d");
+    assert_eq!(stage.message(), "d does nothing here; ? shows all keys");
+    stage.keys("<^x>");
+    assert_eq!(stage.message(), "removed 1 job; :undo undoes");
+    stage.keys("<Del>:undo<Enter>");
+    assert_eq!(stage.shown(Phase::Pending).len(), 1);
+    stage.keys("?");
+    assert!(stage.text().contains("^x Del"), "{}", stage.text());
+}
