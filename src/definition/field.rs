@@ -108,7 +108,18 @@ fields! {
     OkCodes "ok_codes" Codes "Exit codes that are a success; default `[0]`."
     Pty "pty" Flag "Whether the job runs in a terminal of its own; default false."
     LogLimit "log_limit" LogLimit "How much output is kept of a run, its head and its tail; default `16MiB`."
+    OnFinish "on_finish" OnFinish
+        "A script, a command as a list of words, or a map: what is run when a job has finished; `none` takes it away."
     Tags "tags" Tags "Words by which jobs are found."
+}
+
+fields! {
+    /// Fields of `on_finish`.
+    OfHook:
+    Run "run" Filled "A script for `sh`. There is either `run` or `command`."
+    Command "command" Words "A program and its arguments, run without a shell."
+    On "on" NeedOn "After what: `success`, `failure` or `finish`, whatever the outcome, which is the default."
+    Timeout "timeout" AtLeastAMilli "After so long it is stopped; default `1m`."
 }
 
 fields! {
@@ -137,7 +148,7 @@ fields! {
 }
 
 /// What other tools call some of them.
-const ELSEWHERE: [(&str, &str); 14] = [
+const ELSEWHERE: [(&str, &str); 17] = [
     ("cmd", "command"),
     ("concurrency", "parallel"),
     ("delay", "after"),
@@ -145,6 +156,9 @@ const ELSEWHERE: [(&str, &str); 14] = [
     ("depends_on", "needs"),
     ("dir", "cwd"),
     ("environment", "env"),
+    ("hook", "on_finish"),
+    ("notify", "on_finish"),
+    ("on_exit", "on_finish"),
     ("requires", "needs"),
     ("retries", "retry"),
     ("script", "run"),

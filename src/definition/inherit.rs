@@ -10,8 +10,8 @@ use super::field::JobInherits;
 use super::path::Path;
 use super::problems::{Problem, Problems};
 use super::tree::{Class, Entry, Kind, Node};
-use super::{retry, value, written};
-use crate::model::{After, Retry, Setup, Terms};
+use super::{hook, retry, value, written};
+use crate::model::{After, Hook, Retry, Setup, Terms};
 
 /// What one level of the file says; `None` where it says nothing.
 #[derive(Clone, Default)]
@@ -33,6 +33,7 @@ pub(super) struct Inherited {
     ok_codes: Option<Arc<[i32]>>,
     pty: Option<bool>,
     log_limit: Option<u64>,
+    on_finish: Option<Limit<Arc<Hook>>>,
     pub(super) tags: Option<Vec<String>>,
 }
 
@@ -74,6 +75,7 @@ impl Inherited {
             JobInherits::OkCodes => self.ok_codes = ok_codes(node, path, problems).map(Into::into),
             JobInherits::Pty => self.pty = value::flag(node, path, problems),
             JobInherits::LogLimit => self.log_limit = log_limit(node, path, problems),
+            JobInherits::OnFinish => self.on_finish = hook::read(node, path, problems),
             JobInherits::Tags => {
                 self.tags = value::list(node, path, "a list of tags", problems, |node, path, problems| {
                     value::filled(node, path, "the tag", problems)
@@ -117,6 +119,7 @@ impl Inherited {
             ok_codes: self.ok_codes.or_else(|| outer.ok_codes.clone()),
             pty: self.pty.or(outer.pty),
             log_limit: self.log_limit.or(outer.log_limit),
+            on_finish: self.on_finish.or_else(|| outer.on_finish.clone()),
             tags: self.tags.or_else(|| outer.tags.clone()),
         }
     }
@@ -134,6 +137,7 @@ impl Inherited {
             ok_codes: self.ok_codes.clone().unwrap_or_else(Setup::default_ok_codes),
             pty: self.pty.unwrap_or(usual.pty),
             log_limit: self.log_limit.unwrap_or(usual.log_limit),
+            on_finish: self.on_finish.clone().and_then(Limit::value),
         }
     }
 

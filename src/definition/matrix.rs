@@ -152,6 +152,13 @@ impl Combination<'_> {
                     blanks::none_in_id(&field.value, path, problems);
                     field.value.clone()
                 }
+                "on_finish" => {
+                    blanks::none_in_script(&field.value, path, problems);
+                    if let Some(script) = field.value.get("run") {
+                        blanks::none_in_script(script, &path.key("run"), problems);
+                    }
+                    self.filled(&field.value, path, problems, |value| &value.text)
+                }
                 // There the values are as they are in names.
                 "needs" => self.filled(&field.value, path, problems, |value| &value.slug),
                 _ => self.filled(&field.value, path, problems, |value| &value.text),

@@ -13,6 +13,7 @@ pub(crate) mod document;
 mod field;
 mod file;
 mod find;
+mod hook;
 mod inherit;
 mod job;
 mod keep;

@@ -7,7 +7,7 @@ use std::slice;
 
 use serde_json::{Map, Value, json};
 
-use super::field::{Described, OfKeep, OfNeed, OfRetry, Place};
+use super::field::{Described, OfHook, OfKeep, OfNeed, OfRetry, Place};
 use super::{needs, plan, retry};
 
 /// What a field holds.
@@ -16,6 +16,7 @@ pub(super) enum Shape {
     After,
     AgeKept,
     Arguments,
+    AtLeastAMilli,
     AtLeastOne,
     AtLeastOneOrBlank,
     Codes,
@@ -35,6 +36,7 @@ pub(super) enum Shape {
     NeedOn,
     Needs,
     OnFailure,
+    OnFinish,
     Paths,
     Queues,
     Retry,
@@ -91,6 +93,7 @@ impl Shape {
             Self::Factor => or_blank(json!({"type": "number", "minimum": 1})),
             Self::Codes => list(&or_blank(whole(0, 255))),
             Self::Duration => a("duration"),
+            Self::AtLeastAMilli => duration(1),
             Self::Timeout => any([duration(1), word("none")]),
             Self::After => any([a("duration"), word("none")]),
             Self::LogLimit => or_blank(size(4096)),
@@ -129,6 +132,11 @@ impl Shape {
             }
             Self::NeedOn => or_blank(words(needs::ON.iter().map(|(word, _)| *word))),
             Self::OnFailure => words(plan::ON_FAILURE.iter().map(|(word, _)| *word)),
+            Self::OnFinish => {
+                let mut map = map(OfHook::ALL.iter());
+                map["oneOf"] = json!([{"required": ["run"]}, {"required": ["command"]}]);
+                any([a("filled"), list(&a("text")), map])
+            }
             Self::Keep => any([word("all"), map(OfKeep::ALL.iter())]),
             Self::RunsKept => any([whole(1, i64::from(u32::MAX)), word("all")]),
             Self::AgeKept => any([duration(1), word("all")]),

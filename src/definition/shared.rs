@@ -68,8 +68,8 @@ impl<T: PartialEq> Eq for Same<T> {}
 
 impl Hash for Same<Setup> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let Setup { env, env_files, cwd, stdin, timeout, grace, ok_codes, pty, log_limit } = &*self.0;
-        (env, env_files, cwd, stdin, timeout, grace, ok_codes, pty, log_limit).hash(state);
+        let Setup { env, env_files, cwd, stdin, timeout, grace, ok_codes, pty, log_limit, on_finish } = &*self.0;
+        (env, env_files, cwd, stdin, timeout, grace, ok_codes, pty, log_limit, on_finish).hash(state);
     }
 }
 

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::Hook;
+
 /// How a script is run. Inherited fields (a queue's `env`, the file's `defaults`) are already merged in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -39,6 +41,9 @@ pub struct Setup {
     /// How many bytes of output are kept per run, the head and the tail.
     #[serde(skip_serializing_if = "is_default_log_limit")]
     pub log_limit: u64,
+    /// What is run when the job has finished.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_finish: Option<Arc<Hook>>,
 }
 
 impl Setup {
@@ -73,6 +78,7 @@ impl Default for Setup {
             ok_codes: Self::default_ok_codes(),
             pty: false,
             log_limit: Self::DEFAULT_LOG_LIMIT,
+            on_finish: None,
         }
     }
 }

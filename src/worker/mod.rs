@@ -7,6 +7,7 @@
 mod environment;
 mod error;
 mod hire;
+mod hooks;
 mod keeper;
 mod now;
 mod office;

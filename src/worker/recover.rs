@@ -60,13 +60,12 @@ pub fn bury_the_dead(store: &mut dyn Store, office: &Office) -> Result<Buried, W
     Ok(buried)
 }
 
-/// Kills what the runs of a dead worker have left behind, but not what its finished jobs left running on purpose. Before
+/// Kills what a dead worker was running, also after jobs, but not what its finished jobs left running on purpose. Before
 /// a job can run again, nothing of its last run may be there: tells whether nothing is.
 fn is_swept(worker: WorkerId, runs: &[RunId], office: &Office) -> bool {
-    let marks: Vec<_> = runs.iter().map(|run| environment::mark(worker, *run, office)).collect();
-    if marks.is_empty() {
-        return true;
-    }
+    let runs = runs.iter().map(|run| environment::mark(worker, *run, office));
+    let hooks = (0..environment::HOOK_SLOTS).map(|slot| environment::mark_of_hook(worker, slot, office));
+    let marks: Vec<_> = runs.chain(hooks).collect();
     let Leftovers { killed, left } = kill_leftovers(&marks, PATIENCE);
     if killed > 0 {
         tracing::warn!(%worker, killed, "killed what a dead worker had left behind");

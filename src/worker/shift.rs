@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
+use super::hooks::Hooks;
 use super::keeper::Keeper;
 use super::office::host;
 use super::pace::Pace;
@@ -16,7 +17,7 @@ use super::{Buried, Office, Succession, WorkerError, bury_the_dead, environment,
 use crate::crash;
 use crate::model::{
     Command, Event, Job, JobId, NothingTo, Outcome, QueueId, Recorded, Refusal, Report, RunId, Setup, State, Stop,
-    Stream, WindowSize, WorkerId,
+    Stream, Then, WindowSize, WorkerId,
 };
 use crate::runner::{Launch, Output, Runner, Waker, undisturbed};
 use crate::store::log::LogWriter;
@@ -39,6 +40,7 @@ pub struct Shift {
     id: WorkerId,
     runner: Runner,
     running: HashMap<RunId, Running>,
+    hooks: Hooks,
     pace: Pace,
     wakes: (Sender<Wake>, Receiver<Wake>),
     seen: u64,
@@ -72,6 +74,8 @@ enum Wake {
     Changed,
     Saved,
     Ended(JobId, RunId, Report),
+    /// What was run after a run has ended; the last that it printed.
+    Hooked(RunId, Report, String),
     Died,
     Leave(Urgency),
 }
@@ -136,6 +140,7 @@ impl Shift {
             id,
             runner,
             running: HashMap::new(),
+            hooks: Hooks::default(),
             pace: Pace::default(),
             wakes,
             seen,
@@ -250,7 +255,19 @@ impl Shift {
                 break;
             }
         }
+        self.start_hooks();
         self.left()
+    }
+
+    fn start_hooks(&mut self) {
+        if self.urgency.is_some() {
+            self.hooks.forgo();
+        }
+        let wake = &self.wakes.0;
+        self.hooks.start(&self.runner, &self.office, || {
+            let wake = wake.clone();
+            Box::new(move |run, report, said| drop(wake.send(Wake::Hooked(run, report, said))))
+        });
     }
 
     /// Starts a job that was claimed.
@@ -303,7 +320,10 @@ impl Shift {
                         self.runner.stop(run, stop);
                     }
                 }
-                _ => drop(self.running.remove(&run)),
+                known => {
+                    self.running.remove(&run);
+                    self.hooks.finished_unseen(known, run);
+                }
             }
         }
         Ok(())
@@ -334,11 +354,14 @@ impl Shift {
             job.apply(&recorded.event, recorded.at);
         }
         tell(self.store.as_mut(), recorded, own.as_ref());
+        if let (Some(job), Event::Ended { then: Then::Finish | Then::Stay, .. }) = (own, &recorded.event) {
+            self.hooks.finished(job);
+        }
     }
 
     /// Leaves if it is time to.
     fn left(&mut self) -> Result<bool, StoreError> {
-        if !self.running.is_empty() {
+        if !self.running.is_empty() || !self.hooks.is_idle() {
             return Ok(false);
         }
         if self.urgency.is_some() {
@@ -381,6 +404,7 @@ impl Shift {
                 Wake::Changed => self.news = true,
                 Wake::Saved => self.reload.saved(),
                 Wake::Ended(job, run, report) => self.report(job, run, report),
+                Wake::Hooked(run, report, said) => self.hooks.ended(run, &report, &said),
                 Wake::Died => self.look_around(true),
                 Wake::Leave(urgency) => self.hurry(urgency),
             }
@@ -423,6 +447,7 @@ impl Shift {
         for run in self.running.keys() {
             self.runner.stop(*run, stop);
         }
+        self.hooks.stop(&self.runner, stop);
     }
 
     /// Buries the dead, if there are any. When a fellow `died`, its work may need somebody else.

@@ -13,6 +13,7 @@ mod definition;
 mod dice;
 mod disk;
 mod fuzz;
+mod hooks;
 mod house;
 mod log;
 mod output;

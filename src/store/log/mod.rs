@@ -49,6 +49,11 @@ pub fn omission(bytes: u64) -> String {
     format!("[setlist: {} omitted]", size(bytes))
 }
 
+/// The file in which the output of a run begins; where it printed nothing, there is none.
+pub fn path(folder: &Path, run: RunId) -> PathBuf {
+    head_path(folder, run)
+}
+
 fn head_path(folder: &Path, run: RunId) -> PathBuf {
     folder.join(format!("{run}.log"))
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{TimeZone, Utc};
-use setlist::model::{After, FailureKind, Keep, Retry, RetryOn, Setup, Terms};
+use setlist::model::{After, FailureKind, Hook, Keep, On, Retry, RetryOn, Setup, Terms};
 
 use super::*;
 
@@ -258,4 +258,62 @@ fn bad_terms() {
         "what_other_tools_call_it",
         "queues:\n  q:\n    concurrency: 2\n    jobs:\n      - {script: a}\n      - {run: b, retries: 2, depends_on: [a], environment: {}, dir: x}\n",
     );
+}
+
+#[test]
+fn bad_hooks() {
+    bad(
+        "on_finish",
+        "queues:
+  q:
+    on_finish: ~
+    jobs:
+      - {run: a, on_finish: ''}
+      - {run: b, on_finish: []}
+      - {run: c, on_finish: {on: failure}}
+      - {run: d, on_finish: {run: x, command: [y]}}
+      - {run: e, on_finish: {run: '', on: failed, timeout: 0, shell: sh}}
+      - {run: f, on_finish: {command: mail me}}
+      - {run: g, notify: x}
+      - {run: h, on_finish: 'say ${matrix.a}', matrix: {a: [1]}}
+      - {run: i, on_finish: {run: 'say ${matrix.a}'}, matrix: {a: [1]}}
+",
+    );
+}
+
+#[test]
+fn what_is_run_when_a_job_has_finished() {
+    let plan = good(
+        r#"
+defaults: {on_finish: ./tell.sh}
+queues:
+  q:
+    - a
+    - {run: b, on_finish: none}
+    - {run: c, on_finish: [notify-send, done]}
+    - {run: d, on_finish: {run: 'mail me', on: failure, timeout: 5s}}
+    - {run: e, on_finish: [say, "${matrix.word}"], matrix: {word: [hi]}}
+  r:
+    on_finish: {command: [x], on: success}
+    jobs: [f]
+"#,
+    );
+    let hooks: Vec<Option<Hook>> = plan
+        .queues
+        .iter()
+        .flat_map(|queue| &queue.jobs)
+        .map(|job| script(job).setup.on_finish.as_deref().cloned())
+        .collect();
+    let command = |words: &[&str]| Hook::new(Program::Command(words.iter().map(|word| (*word).to_owned()).collect()));
+    let five = Duration::from_secs(5);
+    let expected = [
+        Some(Hook::new(shell("./tell.sh"))),
+        None,
+        Some(command(&["notify-send", "done"])),
+        Some(Hook { on: On::Failure, timeout: five, ..Hook::new(shell("mail me")) }),
+        Some(command(&["say", "hi"])),
+        Some(Hook { on: On::Success, ..command(&["x"]) }),
+    ];
+    assert_eq!(hooks, expected);
+    assert_eq!(hooks[0].as_ref().map(|hook| (hook.on, hook.timeout)), Some((On::Finish, Duration::from_secs(60))));
 }

@@ -11,11 +11,11 @@ use proptest::sample::select;
 use serde_json::{Map, Value, json};
 use setlist::definition;
 use setlist::model::{
-    After, Arguments, Definition, FailureKind, Keep, Need, On, OnFailure, Plan, Program, QueuePlan, Retry, RetryOn,
-    Script, Settings, Setup, Target, Terms,
+    After, Arguments, Definition, FailureKind, Hook, Keep, Need, On, OnFailure, Plan, Program, QueuePlan, Retry,
+    RetryOn, Script, Settings, Setup, Target, Terms,
 };
 
-use super::schema;
+use super::{schema, shell};
 use crate::dice::cases;
 
 /// What may stand in texts, and what YAML takes for something else if it isn't quoted.
@@ -56,6 +56,15 @@ fn program() -> impl Strategy<Value = Program> {
     ]
 }
 
+fn hook() -> impl Strategy<Value = Hook> {
+    let program = prop_oneof![
+        filled().prop_map(|text| shell(&text)),
+        (filled(), vec(text(), 0..3)).prop_map(|(program, words)| Program::Command([vec![program], words].concat())),
+    ];
+    let on = select(&[On::Success, On::Failure, On::Finish][..]);
+    (program, on, millis()).prop_map(|(program, on, timeout)| Hook { program, on, timeout })
+}
+
 fn setup() -> impl Strategy<Value = Setup> {
     let surroundings =
         (btree_map(key(), option::of(text()), 0..3), vec(filled(), 0..3), option::of(filled()), option::of(text()));
@@ -65,18 +74,22 @@ fn setup() -> impl Strategy<Value = Setup> {
         vec(0..256_i32, 1..3),
         any::<bool>(),
         prop_oneof![Just(4096), 5_000..1_u64 << 40],
+        option::of(hook()),
     );
-    (surroundings, limits).prop_map(|((env, files, cwd, stdin), (timeout, grace, ok_codes, pty, log_limit))| Setup {
-        env,
-        env_files: files.into_iter().map(Into::into).collect(),
-        cwd: cwd.map(Into::into),
-        stdin,
-        timeout,
-        grace,
-        ok_codes: ok_codes.into(),
-        pty,
-        log_limit,
-    })
+    (surroundings, limits).prop_map(
+        |((env, files, cwd, stdin), (timeout, grace, ok_codes, pty, log_limit, on_finish))| Setup {
+            env,
+            env_files: files.into_iter().map(Into::into).collect(),
+            cwd: cwd.map(Into::into),
+            stdin,
+            timeout,
+            grace,
+            ok_codes: ok_codes.into(),
+            pty,
+            log_limit,
+            on_finish: on_finish.map(Into::into),
+        },
+    )
 }
 
 fn retry() -> impl Strategy<Value = Retry> {
@@ -227,6 +240,17 @@ fn written_job(job: &Definition) -> Value {
     }
     fields["needs"] = terms.needs.iter().map(|need| json!({"job": need.job, "on": need.on})).collect();
     fields["timeout"] = setup.timeout.map_or_else(|| "none".into(), time);
+    fields["on_finish"] = setup.on_finish.as_deref().map_or_else(
+        || "none".into(),
+        |hook| {
+            let mut map = json!({"on": hook.on, "timeout": time(hook.timeout)});
+            match &hook.program {
+                Program::Run { text, .. } => map["run"] = text.as_str().into(),
+                Program::Command(words) => map["command"] = json!(words),
+            }
+            map
+        },
+    );
     if let Some(cwd) = &setup.cwd {
         fields["cwd"] = json!(cwd);
     }

@@ -1,0 +1,167 @@
+//! `on_finish`: what is run when a job has finished, and what comes of it.
+
+use std::fs;
+use std::process::Stdio;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
+
+use crate::room::{Room, wait_for};
+
+/// Appends a line to `told` for every job.
+const TELL: &str =
+    r#"echo "$SETLIST_QUEUE/$SETLIST_JOB $SETLIST_OUTCOME ${SETLIST_EXIT_CODE-none}" >> "$SETLIST_SITE/told""#;
+
+fn lines(room: &Room) -> Vec<String> {
+    let mut lines: Vec<String> = room.read("told").lines().map(str::to_owned).collect();
+    lines.sort();
+    lines
+}
+
+#[test]
+fn it_is_told_what_came_of_the_job_in_variables_alone() {
+    let room = Room::with(
+        "\
+queues:
+  q:
+    on_finish: {command: [./tell], on: finish}
+    jobs:
+      - id: good
+        title: '$(touch evil); \"`touch evil`'
+        run: |
+          echo said
+          printf '{\"a\": 1}' > \"$SETLIST_VALUE\"
+        env: {WHO: me, SETLIST_ERROR: not this}
+      - {id: bad, cwd: sub, run: exit 7}
+",
+    );
+    fs::create_dir(room.join("sub")).unwrap();
+    let names = "QUEUE JOB JOB_ID RUN_ID ATTEMPT OUTCOME EXIT_CODE SIGNAL VALUE ERROR TITLE";
+    room.script(
+        "tell",
+        &format!(
+            "exec >> \"$SETLIST_JOB.told\"\nfor name in {names}; do\n  eval \"printf '%s=%s\\n' $name \\\"\\${{SETLIST_$name-none}}\\\"\"\ndone\n\
+             test \"$SETLIST_RUN_MS\" -ge 0 && echo ran\npwd; echo $WHO; cat \"$SETLIST_LOG\"",
+        ),
+    );
+    let said = room.run(&["process"]);
+    assert_eq!((said.code, said.err.as_str()), (Some(1), ""));
+    let here = room.path().canonicalize().unwrap();
+    let here = here.display();
+    assert_eq!(
+        room.read("good.told"),
+        format!(
+            "QUEUE=q\nJOB=good\nJOB_ID=1\nRUN_ID=1\nATTEMPT=1\nOUTCOME=succeeded\nEXIT_CODE=0\nSIGNAL=none\nVALUE={{\"a\":1}}\n\
+             ERROR=none\nTITLE=$(touch evil); \"`touch evil`\nran\n{here}\nme\nsaid\n"
+        )
+    );
+    assert_eq!(
+        room.read("bad.told"),
+        format!(
+            "QUEUE=q\nJOB=bad\nJOB_ID=2\nRUN_ID=2\nATTEMPT=1\nOUTCOME=failed\nEXIT_CODE=7\nSIGNAL=none\nVALUE=none\n\
+             ERROR=exit code 7\nTITLE=exit 7\nran\n{here}\n\n"
+        )
+    );
+    assert!(!room.join("evil").exists());
+}
+
+#[test]
+fn it_follows_the_last_run_and_the_outcomes_that_were_asked_for() {
+    let room = Room::with(&format!(
+        "\
+queues:
+  q:
+    on_finish: |
+      {TELL}
+    jobs:
+      - {{id: flaky, retry: {{max: 2, delay: 1ms}}, run: test $SETLIST_ATTEMPT -eq 3}}
+      - {{id: silent, run: 'true', on_finish: none}}
+      - {{id: well, run: 'true', on_finish: {{run: echo well >> told, on: failure}}}}
+      - {{id: badly, run: 'false', on_finish: {{run: echo badly >> told, on: failure}}}}
+      - {{id: stopped, run: touch up; sleep 300}}
+"
+    ));
+    let mut process = room.command(&["process"]).stdout(Stdio::null()).spawn().unwrap();
+    wait_for("the last job", || room.join("up").exists().then_some(()));
+    room.ok(&["cancel", "q/stopped"]);
+    process.wait().unwrap();
+    assert_eq!(lines(&room), ["badly", "q/flaky succeeded 0", "q/stopped cancelled none"]);
+}
+
+#[test]
+fn it_follows_a_failure_that_stops_the_queue() {
+    let room = Room::with(&format!(
+        "queues:\n  q:\n    on_failure: stop\n    on_finish: |\n      {TELL}\n    jobs: [{{id: a, run: exit 3}}, {{id: b, run: 'true'}}]\n"
+    ));
+    assert_eq!(room.run(&["process"]).code, Some(1));
+    assert_eq!(lines(&room), ["q/a failed 3"]);
+}
+
+#[test]
+fn one_that_fails_is_told_and_changes_nothing() {
+    let room = Room::with(
+        "\
+queues:
+  q:
+    - {id: a, run: 'true', on_finish: 'echo trying; echo no such host >&2; exit 6'}
+    - {id: b, run: 'true', on_finish: [./not-there]}
+    - {id: c, run: 'true', on_finish: {run: exec sleep 300, timeout: 10ms}}
+",
+    );
+    let said = room.run(&["process", "--quiet"]);
+    assert_eq!((said.code, said.out.as_str()), (Some(0), ""), "{said:?}");
+    let told = |what: &str| said.err.contains(what);
+    assert!(told("on_finish of q/a: exit code 6: no such host\n"), "{said:?}");
+    assert!(told("on_finish of q/b: no such file or directory: ./not-there\n"), "{said:?}");
+    assert!(told("on_finish of q/c: "), "{said:?}");
+    for job in ["q/a", "q/b", "q/c"] {
+        assert_eq!(room.job(job)["outcome"], json!("succeeded"));
+    }
+    assert!(room.processes().is_empty(), "{:?}", room.processes());
+
+    // Hired by a screen or a command, the worker has only its diary.
+    room.ok(&["retry", "q/a"]);
+    wait_for("the diary", || room.read(".setlist/worker.log").contains("on_finish of q/a: exit code 6").then_some(()));
+}
+
+#[test]
+fn it_ends_with_its_worker() {
+    for signal in [Signal::TERM, Signal::KILL] {
+        let room = Room::with(
+            "\
+queues:
+  q:
+    - id: a
+      run: 'true'
+      on_finish:
+        timeout: 1h
+        run: |
+          setsid sh -c 'touch up; exec sleep 3000' &
+          wait
+",
+        );
+        let mut process = room.command(&["process"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        wait_for("what is run after the job", || room.join("up").exists().then_some(()));
+        // The job is over for everybody meanwhile.
+        assert_eq!(room.job("q/a")["outcome"], json!("succeeded"));
+        kill_process(Pid::from_child(&process), signal).unwrap();
+        wait_for("the end of the worker", || process.try_wait().unwrap());
+        // Whoever comes next finds out what a dead worker has left behind.
+        room.ok(&["status"]);
+        wait_for("the end of all", || room.processes().is_empty().then_some(()));
+        assert_eq!(room.job("q/a")["run_count"], json!(1));
+        fs::remove_file(room.join("up")).unwrap();
+        room.ok(&["status"]);
+        assert!(!room.join("up").exists(), "it is not run again");
+    }
+}
+
+#[test]
+fn a_job_may_have_another_one_added_when_it_has_finished() {
+    let room = Room::with(
+        "queues:\n  q:\n    - {id: a, run: 'true', on_finish: '\"$SETLIST\" add later --now -- touch done'}\n",
+    );
+    let said = room.command(&["process"]).env("SETLIST", crate::room::SETLIST).output().unwrap();
+    assert_eq!(said.status.code(), Some(0), "{said:?}");
+    wait_for("the other job", || room.join("done").exists().then_some(()));
+}
