@@ -48,7 +48,8 @@ pub(super) fn first(text: &str) -> Option<Blank<'_>> {
 
 /// Whether there are blanks in the text.
 pub(super) fn are_in(text: &str) -> bool {
-    text.contains(MARK)
+    // Most texts have nothing of the kind, and are short.
+    memchr::memchr(b'$', text.as_bytes()).is_some() && text.contains(MARK)
 }
 
 /// The text with its blanks left blank.

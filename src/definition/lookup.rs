@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use foldhash::fast::RandomState;
+
 use super::names::slug_of;
 use super::section::Section;
 use super::words::{closest, quoted};
@@ -20,7 +22,7 @@ pub(super) struct Lookup<'a> {
 struct Queue<'a> {
     section: &'a Section,
     /// Its jobs by name; those of a matrix also by their common one.
-    jobs: HashMap<&'a str, Range<u32>>,
+    jobs: HashMap<&'a str, Range<u32>, RandomState>,
 }
 
 /// That there is no job of a name.
@@ -34,7 +36,8 @@ impl<'a> Lookup<'a> {
         let mut first = 0;
         let mut queues = HashMap::new();
         for section in sections {
-            let mut jobs: HashMap<&str, Range<u32>> = HashMap::with_capacity(section.jobs.len());
+            let mut jobs: HashMap<&str, Range<u32>, RandomState> = HashMap::default();
+            jobs.reserve(section.jobs.len());
             jobs.extend((first..).zip(&section.jobs).map(|(number, slot)| (&*slot.name, number..number + 1)));
             jobs.extend(section.groups.iter().map(|(name, group)| (&**name, first + group.start..first + group.end)));
             first += u32::try_from(section.jobs.len()).unwrap_or(u32::MAX);

@@ -1,8 +1,11 @@
 //! The names of a queue's jobs: as written, or made from the title or the script's first words.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
+
+use foldhash::fast::RandomState;
 
 use unicode_width::UnicodeWidthChar;
 
@@ -18,22 +21,29 @@ const SCRIPT_WORDS: usize = 3;
 /// The names taken in one queue. Names as written come first, whatever the order of the jobs.
 #[derive(Default)]
 pub(super) struct Names {
-    taken: HashSet<Arc<str>>,
+    /// With the number of the value that says so, if one does.
+    taken: HashMap<Arc<str>, Option<u32>, RandomState>,
     /// The number that a made name tries next.
-    next: HashMap<String, u32>,
+    next: HashMap<String, u32, RandomState>,
 }
 
 impl Names {
-    /// Takes a name as written.
-    pub(super) fn take(&mut self, name: &str) {
-        self.taken.insert(name.into());
+    /// For so many jobs, or so.
+    pub(super) fn for_jobs(count: usize) -> Self {
+        let taken = HashMap::with_capacity_and_hasher(count, RandomState::default());
+        Self { taken, next: HashMap::default() }
+    }
+
+    /// Takes a name as written in the value of this number; tells that of the value that had taken it before.
+    pub(super) fn take(&mut self, name: &str, id: u32) -> Option<u32> {
+        self.taken.insert(name.into(), Some(id)).flatten()
     }
 
     /// Names an entry: as written, or after its title or, if that is empty, the first line of its script. There is
     /// none for an entry that has nothing to be named after.
     pub(super) fn of(&mut self, entry: &Node<'_>) -> Option<Arc<str>> {
         if let Some((name, _)) = written(entry) {
-            return self.taken.get(name).cloned().or_else(|| Some(name.into()));
+            return Some(self.taken.get_key_value(name).map_or_else(|| name.into(), |(name, _)| Arc::clone(name)));
         }
         let title = entry.get("title").and_then(Node::text).map(blanks::left);
         if let Some(title) = title.filter(|title| !title.trim().is_empty()) {
@@ -62,7 +72,8 @@ impl Names {
         loop {
             let name: Arc<str> = if next == 1 { base.into() } else { format!("{base}-{next}").into() };
             next += 1;
-            if self.taken.insert(Arc::clone(&name)) {
+            if let Entry::Vacant(free) = self.taken.entry(Arc::clone(&name)) {
+                free.insert(None);
                 self.next.insert(base.to_owned(), next);
                 return name;
             }

@@ -3,6 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
+
 use super::circle::{Circle, Edge, Graph};
 use super::field::{self, OfNeed};
 use super::lookup::Lookup;
@@ -109,7 +111,7 @@ fn graph(sections: &[Section], problems: &mut Problems) -> Graph {
     let mut job = 0;
     for section in sections {
         for slot in &section.jobs {
-            let mut edges = Edges { section, slot, job, list: Vec::new(), known: HashMap::new() };
+            let mut edges = Edges { section, slot, job, list: Vec::new(), known: HashMap::default() };
             for (need, written) in (0..).zip(&slot.needs) {
                 if let Err(problem) = edges.add(need, written, &mut lookup)
                     && wrong.insert(written.id)
@@ -136,7 +138,7 @@ struct Edges<'a> {
     job: u32,
     list: Vec<Edge>,
     /// By which of its needs a job is needed already.
-    known: HashMap<u32, u32>,
+    known: HashMap<u32, u32, RandomState>,
 }
 
 impl Edges<'_> {

@@ -13,7 +13,8 @@ pub(super) fn too_deep(text: &str) -> Option<usize> {
 
 /// Whether a line may begin too many lists in one another.
 fn nests(line: &str) -> bool {
-    line.split_ascii_whitespace().take(DEEPEST + 1).filter(|word| matches!(*word, "-" | "?")).count() > DEEPEST
+    line.len() > 2 * DEEPEST
+        && line.split_ascii_whitespace().take(DEEPEST + 1).filter(|word| matches!(*word, "-" | "?")).count() > DEEPEST
 }
 
 /// As much of a YAML scanner as it takes to tell brackets from brackets in texts.

@@ -3,6 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::mem;
 
+use foldhash::fast::RandomState;
+
 use super::path::Path;
 use super::problems::{Problem, Problems};
 use super::tree::{Entry, Kind, Node};
@@ -47,7 +49,7 @@ fn is_merge(entry: &Entry<'_>) -> bool {
 
 /// Every key is text, and stands there once.
 fn keys(entries: &[Entry<'_>], path: &Path<'_>, problems: &mut Problems) {
-    let mut seen = HashMap::new();
+    let mut seen: HashMap<_, _, RandomState> = HashMap::default();
     for (index, Entry { key, .. }) in entries.iter().enumerate() {
         if let Some(found) = key.unfit {
             let problem = Problem::new(key.id, path, format!("a key must be text, found {found}"));

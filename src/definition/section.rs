@@ -1,6 +1,5 @@
 //! The jobs of one queue: named, read, and defined as far as they can be before all others are known.
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -55,7 +54,7 @@ impl Section {
         shared: &mut Shared,
         problems: &mut Problems,
     ) {
-        let mut names = Names::default();
+        let mut names = Names::for_jobs(items.len());
         for (item, first) in take_written(items, &mut names) {
             let Some((name, id)) = names::written(&items[item]) else { continue };
             let item = path.item(item);
@@ -118,12 +117,10 @@ pub(super) fn entry_of(items: &[Node<'_>], name: &str) -> Option<u32> {
 /// Takes the names as written, before any is made; finds the entries whose name another one has, with the number of the
 /// value that says so there.
 fn take_written(items: &[Node<'_>], names: &mut Names) -> Vec<(usize, u32)> {
-    let mut known: HashMap<&str, u32> = HashMap::new();
     let mut twice = Vec::new();
     for (item, node) in items.iter().enumerate() {
         let Some((name, id)) = names::written(node) else { continue };
-        names.take(name);
-        twice.extend(known.insert(name, id).map(|first| (item, first)));
+        twice.extend(names.take(name, id).map(|first| (item, first)));
     }
     twice
 }

@@ -4,6 +4,8 @@ use std::collections::HashSet;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
+
 use crate::model::{Retry, Setup, Terms};
 
 /// What the jobs of matrices may take together, in bytes: what differs in them is not shared. As much as a file in which
@@ -12,15 +14,19 @@ const ROOM: usize = 64 << 20;
 
 /// What the jobs of a file share.
 pub(super) struct Shared {
-    setups: HashSet<Same<Setup>>,
-    terms: HashSet<Same<Terms>>,
+    setups: HashSet<Same<Setup>, RandomState>,
+    terms: HashSet<Same<Terms>, RandomState>,
     room: usize,
 }
 
 impl Shared {
     /// With what jobs of all files share.
     pub(super) fn new() -> Self {
-        Self { setups: [Same(Setup::plain())].into(), terms: [Same(Terms::none())].into(), room: ROOM }
+        Self {
+            setups: HashSet::from_iter([Same(Setup::plain())]),
+            terms: HashSet::from_iter([Same(Terms::none())]),
+            room: ROOM,
+        }
     }
 
     /// Takes room for what is not shared; tells whether there was any left.
@@ -41,7 +47,7 @@ impl Shared {
     }
 }
 
-fn only<T>(known: &mut HashSet<Same<T>>, new: T) -> Arc<T>
+fn only<T>(known: &mut HashSet<Same<T>, RandomState>, new: T) -> Arc<T>
 where
     Same<T>: Hash + Eq,
 {

@@ -2,14 +2,16 @@
 //!
 //! The parser tells a place only with an error. So a scalar whose place is wanted is read by raising an error on
 //! purpose and taking the place from it; the parser has consumed the scalar and goes on behind it. Numbers and bools
-//! are always read that way, because only the source still has their spelling (`1.10`, `0o022`).
+//! are read that way too, because only the source still has their spelling (`1.10`, `0o022`), unless they stand right
+//! behind their key, which is a piece of the source.
 //!
 //! Everything that is read gets a number in the order of reading. A file without errors is read once; for one with
 //! errors, a second reading finds the places of the numbers that the errors name.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::{self, Display};
 use std::ops::Range;
+use std::str::FromStr;
 
 use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor};
 
@@ -167,6 +169,13 @@ struct Reader<'r, 's> {
     places: Vec<(u32, Range<usize>)>,
     /// The first byte behind the value that was located last.
     behind: usize,
+    /// The first byte behind the key whose value is read next, if that is known.
+    behind_key: Option<usize>,
+    /// The last of all of these. A key before it is repeated by an alias, and its value may stand elsewhere.
+    furthest: usize,
+    /// The items and entries of the collections that are being read.
+    items: Vec<Node<'s>>,
+    entries: Vec<Entry<'s>>,
 }
 
 impl<'r, 's> Reader<'r, 's> {
@@ -183,6 +192,10 @@ impl<'r, 's> Reader<'r, 's> {
             raised: None,
             places: Vec::new(),
             behind: 0,
+            behind_key: None,
+            furthest: 0,
+            items: Vec::new(),
+            entries: Vec::new(),
         }
     }
 
@@ -223,15 +236,25 @@ impl<'r, 's> Reader<'r, 's> {
         }
     }
 
+    /// A key was read. It tells where its value is, if it is a piece of the source that was not read before.
+    fn pass_key(&mut self, key: &Node<'s>) {
+        let Kind::Scalar(_, Cow::Borrowed(key)) = &key.kind else { return };
+        let start = (key.as_ptr() as usize).checked_sub(self.source.text.as_ptr() as usize);
+        let end = start.map(|start| start + key.len()).filter(|end| *end > self.furthest);
+        if let Some(end) = end.filter(|end| *end <= self.source.text.len()) {
+            self.furthest = end;
+            self.behind_key = Some(end);
+        }
+    }
+
     /// Takes the place out of the error that was raised for it, and the spelling from there.
-    fn placed(&mut self, id: u32, kind: Kind<'s>, error: &impl fmt::Display) -> Kind<'s> {
+    fn placed(&mut self, id: u32, kind: Kind<'s>, error: &impl Display) -> Kind<'s> {
         let (line, column) = place_in(&error.to_string());
         let text = self.source.text;
         let start = behind_properties(text, self.source.byte(line, column));
         let kind = match kind {
             Kind::Scalar(class @ (Class::Bool | Class::Whole | Class::Decimal), canonical) => {
-                let length = text[start..].find(|c: char| !c.is_ascii_alphanumeric() && !"+-.".contains(c));
-                let spelling = &text[start..length.map_or(text.len(), |length| start + length)];
+                let spelling = spelling(&text[start..]);
                 Kind::Scalar(class, if spelling.is_empty() { canonical } else { Cow::Borrowed(spelling) })
             }
             kind => kind,
@@ -247,6 +270,18 @@ impl<'r, 's> Reader<'r, 's> {
         }
         kind
     }
+}
+
+/// The number or the bool with which a text begins.
+fn spelling(text: &str) -> &str {
+    let length = text.bytes().position(|byte| !byte.is_ascii_alphanumeric() && !b"+-.".contains(&byte));
+    &text[..length.unwrap_or(text.len())]
+}
+
+/// The same of a text that stands behind a key.
+fn spelling_behind_key(text: &str) -> Option<&str> {
+    let value = text.trim_start_matches(' ').strip_prefix(": ")?;
+    Some(spelling(value.trim_start_matches(' ')))
 }
 
 /// The line and column, from 0, at the end of an error's message; the parser leaves out the very first place.
@@ -310,7 +345,8 @@ impl<'s> DeserializeSeed<'s> for Seed<'_, '_, 's> {
             return Err(D::Error::custom("too many values"));
         }
         let id = reader.number();
-        match deserializer.deserialize_any(Read { reader, id }) {
+        let behind_key = reader.behind_key.take();
+        match deserializer.deserialize_any(Read { reader, id, behind_key }) {
             Ok(kind) => Ok(Node { id, kind }),
             Err(error) => match reader.raised.take() {
                 Some(kind) => Ok(Node { id, kind: reader.placed(id, kind, &error) }),
@@ -323,6 +359,7 @@ impl<'s> DeserializeSeed<'s> for Seed<'_, '_, 's> {
 struct Read<'a, 'r, 's> {
     reader: &'a mut Reader<'r, 's>,
     id: u32,
+    behind_key: Option<usize>,
 }
 
 impl<'s> Read<'_, '_, 's> {
@@ -331,12 +368,23 @@ impl<'s> Read<'_, '_, 's> {
         Err(E::custom(""))
     }
 
-    fn number<E: Error>(self, class: Class, canonical: &dyn fmt::Display) -> Result<Kind<'s>, E> {
-        self.raise(Kind::Scalar(class, Cow::Owned(canonical.to_string())))
+    fn number<E: Error, T: FromStr + PartialEq + Display>(mut self, class: Class, value: &T) -> Result<Kind<'s>, E> {
+        if !self.must_be_placed() {
+            let source: &'s str = self.reader.source.text;
+            let there = self.behind_key.and_then(|end| spelling_behind_key(&source[end..]));
+            if let Some(there) = there.filter(|there| there.parse().is_ok_and(|there: T| there == *value)) {
+                return Ok(Kind::Scalar(class, Cow::Borrowed(there)));
+            }
+        }
+        self.raise(Kind::Scalar(class, Cow::Owned(value.to_string())))
     }
 
-    fn plain<E: Error>(self, kind: Kind<'s>) -> Result<Kind<'s>, E> {
-        if self.reader.wants(self.id) || !self.reader.owed.is_empty() { self.raise(kind) } else { Ok(kind) }
+    fn plain<E: Error>(mut self, kind: Kind<'s>) -> Result<Kind<'s>, E> {
+        if self.must_be_placed() { self.raise(kind) } else { Ok(kind) }
+    }
+
+    fn must_be_placed(&mut self) -> bool {
+        self.reader.wants(self.id) || !self.reader.owed.is_empty()
     }
 }
 
@@ -391,21 +439,24 @@ impl<'s> Visitor<'s> for Read<'_, '_, 's> {
 
     fn visit_seq<A: SeqAccess<'s>>(self, mut seq: A) -> Result<Kind<'s>, A::Error> {
         let waiting = self.reader.enter(self.id);
-        let mut items = Vec::new();
+        let before = self.reader.items.len();
         while let Some(item) = seq.next_element_seed(Seed(self.reader))? {
-            items.push(item);
+            self.reader.items.push(item);
         }
+        let items = self.reader.items.drain(before..).collect();
         self.reader.leave(self.id, waiting);
         Ok(Kind::List(items))
     }
 
     fn visit_map<A: MapAccess<'s>>(self, mut map: A) -> Result<Kind<'s>, A::Error> {
         let waiting = self.reader.enter(self.id);
-        let mut entries = Vec::new();
+        let before = self.reader.entries.len();
         while let Some(key) = map.next_key_seed(Seed(self.reader))? {
+            self.reader.pass_key(&key);
             let value = map.next_value_seed(Seed(self.reader))?;
-            entries.push(Entry { key: Key::from(key), value });
+            self.reader.entries.push(Entry { key: Key::from(key), value });
         }
+        let entries = self.reader.entries.drain(before..).collect();
         self.reader.leave(self.id, waiting);
         Ok(Kind::Map(entries))
     }

@@ -10,7 +10,7 @@ use foldhash::fast::RandomState;
 
 use super::{
     Event, Filed, Job, JobId, Mode, Outcome, Phase, QueueId, QueueView, Recorded, Removal, RunId, Settings, State,
-    Target, Turn, View, Wait, Worker, WorkerId,
+    Target, Turn, View, Worker, WorkerId,
 };
 
 /// The state of a site as plain data. Events change it, nothing else does; equal events make equal ledgers.
@@ -21,7 +21,7 @@ pub struct Ledger {
     removed: HashMap<JobId, (Job, Removal)>,
     indexes: BTreeMap<QueueId, Index>,
     /// Who needs a job, for jobs that are needed.
-    dependants: HashMap<JobId, BTreeSet<JobId>>,
+    dependants: HashMap<JobId, BTreeSet<JobId>, RandomState>,
     workers: BTreeMap<WorkerId, Worker>,
     stamp: Option<String>,
     counters: Counters,
@@ -238,12 +238,26 @@ impl Ledger {
     }
 
     fn change(&mut self, event: &Event, at: DateTime<Utc>) {
-        let Some(mut job) = event.job().and_then(|id| self.take(id)) else { return };
+        let Some(id) = event.job() else { return };
+        if let Event::Waits { .. } = event {
+            self.change_wait(id, event, at);
+            return;
+        }
+        let Some(mut job) = self.take(id) else { return };
         if let Event::Moved { .. } = event {
             self.displace(&job);
         }
         job.apply(event, at);
         self.insert(job);
+    }
+
+    /// What a job waits for changes neither its place nor who needs whom: thousands may do so at once.
+    fn change_wait(&mut self, id: JobId, event: &Event, at: DateTime<Utc>) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let index = entry(&mut self.indexes, &job.queue);
+        index.remove(job);
+        job.apply(event, at);
+        index.add(job);
     }
 
     fn displace(&mut self, job: &Job) {
@@ -268,16 +282,7 @@ impl Ledger {
     fn note(&mut self, job: &Job) {
         self.counters.job = self.counters.job.max(job.id.0);
         self.counters.run = self.counters.run.max(job.last_run.as_ref().map_or(0, |run| run.id.0));
-        if let State::Pending { wait: Wait { confirm: true, .. }, .. } = job.state {
-            entry(&mut self.indexes, &job.queue).asking.insert((rank(job), job.id));
-        }
-        match (job.turn(), &job.state) {
-            (Some(Turn::Asked), _) => _ = entry(&mut self.indexes, &job.queue).asked.insert((rank(job), job.id)),
-            (Some(Turn::Timed { .. }), State::Pending { wait: Wait { until: Some(until), .. }, .. }) => {
-                entry(&mut self.indexes, &job.queue).timed.insert((*until, job.id));
-            }
-            _ => {}
-        }
+        entry(&mut self.indexes, &job.queue).add(job);
         for need in &job.needs {
             self.dependants.entry(need.job).or_default().insert(job.id);
         }
@@ -294,12 +299,8 @@ impl Ledger {
 
     fn unlist(&mut self, id: JobId) {
         let Some(job) = self.jobs.get(&id) else { return };
-        if let State::Pending { wait, .. } = &job.state
-            && let Some(index) = self.indexes.get_mut(&job.queue)
-        {
-            index.asked.remove(&(rank(job), id));
-            index.asking.remove(&(rank(job), id));
-            index.timed.remove(&(wait.until.unwrap_or_default(), id));
+        if let Some(index) = self.indexes.get_mut(&job.queue) {
+            index.remove(job);
         }
         let Some(queue) = self.queues.get_mut(&job.queue) else { return };
         queue.failed -= usize::from(wants_attention(job));
@@ -321,6 +322,29 @@ impl Ledger {
             let present = self.jobs.get(id).map(|job| (job, None));
             present.or_else(|| self.removed.get(id).map(|(job, by)| (job, Some(*by))))
         })
+    }
+}
+
+impl Index {
+    /// Takes note of a pending job: everything but its place.
+    fn add(&mut self, job: &Job) {
+        let State::Pending { wait, .. } = &job.state else { return };
+        if wait.confirm {
+            self.asking.insert((rank(job), job.id));
+        }
+        match (job.turn(), wait.until) {
+            (Some(Turn::Asked), _) => _ = self.asked.insert((rank(job), job.id)),
+            (Some(Turn::Timed { .. }), Some(until)) => _ = self.timed.insert((until, job.id)),
+            _ => {}
+        }
+    }
+
+    /// Forgets a pending job, but for its place.
+    fn remove(&mut self, job: &Job) {
+        let State::Pending { wait, .. } = &job.state else { return };
+        self.asked.remove(&(rank(job), job.id));
+        self.asking.remove(&(rank(job), job.id));
+        self.timed.remove(&(wait.until.unwrap_or_default(), job.id));
     }
 }
 
@@ -360,7 +384,14 @@ fn rank(job: &Job) -> Rank {
 
 /// Where a job stands in a list, or would stand.
 fn place_in(list: &VecDeque<JobId>, job: &Job, jobs: &Jobs) -> usize {
-    list.partition_point(|other| jobs.get(other).is_some_and(|other| order(other, job).is_lt()))
+    let before = |other: &JobId| jobs.get(other).is_some_and(|other| order(other, job).is_lt());
+    // Most are looked for at one of the ends.
+    match list.back() {
+        Some(end) if before(end) => list.len(),
+        Some(end) if *end == job.id => list.len() - 1,
+        _ if list.front() == Some(&job.id) => 0,
+        _ => list.partition_point(before),
+    }
 }
 
 /// The order of two jobs in the same list.

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use foldhash::fast::RandomState;
 
 use super::place::places;
 use super::{
@@ -27,10 +28,11 @@ pub(super) fn events<V: View>(view: &V, plan: &Plan, now: DateTime<Utc>) -> Resu
         let settings = Settings { declared: false, order: u32::MAX, ..queue.settings };
         queues.push(QueuePlan { id: queue.id, settings, jobs: Vec::new() });
     }
-    let mut next = view.next_job()?;
+    let new = view.next_job()?;
+    let mut next = new;
     let known = queues.iter().chain(&plan.queues).map(|queue| Known::of(view, queue, &mut next));
     let known: Vec<Known<'_>> = known.collect::<Result<_, _>>()?;
-    let mut changes = Changes { view, now, names: names(&known), events: Vec::new(), deferred: false };
+    let mut changes = Changes { view, now, new, names: names(&known), events: Vec::new(), deferred: false };
     for queue in &known {
         changes.queue(queue)?;
     }
@@ -56,7 +58,7 @@ impl<'a> Known<'a> {
     fn of<V: View>(view: &V, plan: &'a QueuePlan, next: &mut JobId) -> Result<Self, V::Error> {
         let filed = view.filed(&plan.id)?;
         let name = |(nth, filed): (usize, &'_ Filed)| Some((filed.definition.name.clone()?, nth));
-        let known: HashMap<Arc<str>, usize> = filed.iter().enumerate().filter_map(name).collect();
+        let known: HashMap<Arc<str>, usize, RandomState> = filed.iter().enumerate().filter_map(name).collect();
         let which: Vec<_> = plan.jobs.iter().map(|job| known.get(job.name.as_deref()?).copied()).collect();
         let mut number = |which: &Option<usize>| {
             which.map_or_else(
@@ -73,25 +75,30 @@ impl<'a> Known<'a> {
     }
 }
 
+/// Jobs by queue and name.
+type Names<'a> = HashMap<&'a QueueId, HashMap<&'a str, JobId, RandomState>, RandomState>;
+
 /// The numbers of the jobs that others may need; none where no job needs any.
-fn names<'a>(queues: &[Known<'a>]) -> HashMap<(&'a QueueId, &'a str), JobId> {
+fn names<'a>(queues: &[Known<'a>]) -> Names<'a> {
     let mut jobs = queues.iter().flat_map(|queue| &queue.plan.jobs);
     if jobs.all(|job| job.terms.needs.is_empty()) {
-        return HashMap::new();
+        return Names::default();
     }
-    let of = |queue: &Known<'a>| {
-        let Known { plan, ids, .. } = queue;
+    let of = |Known { plan, ids, .. }: &Known<'a>| {
         let plan = *plan;
-        let named = plan.jobs.iter().zip(ids.clone());
-        named.filter_map(|(job, id)| Some(((&plan.id, job.name.as_deref()?), id))).collect::<Vec<_>>()
+        let mut named = HashMap::with_capacity_and_hasher(ids.len(), RandomState::default());
+        named.extend(plan.jobs.iter().zip(ids).filter_map(|(job, id)| Some((job.name.as_deref()?, *id))));
+        (&plan.id, named)
     };
-    queues.iter().flat_map(of).collect()
+    queues.iter().map(of).collect()
 }
 
 struct Changes<'a, V> {
     view: &'a V,
     now: DateTime<Utc>,
-    names: HashMap<(&'a QueueId, &'a str), JobId>,
+    /// The number of the first job that is new.
+    new: JobId,
+    names: Names<'a>,
     events: Vec<Event>,
     /// A running job is in the way of a change.
     deferred: bool,
@@ -118,7 +125,10 @@ impl<V: View> Changes<'_, V> {
 
     /// Takes out the pending jobs that the file no longer has.
     fn gone(&mut self, plan: &QueuePlan, filed: &[Filed]) {
-        let planned: HashSet<_> = plan.jobs.iter().map(|definition| &definition.name).collect();
+        if filed.is_empty() {
+            return;
+        }
+        let planned: HashSet<_, RandomState> = plan.jobs.iter().map(|definition| &definition.name).collect();
         for job in filed.iter().filter(|job| job.removed.is_none() && !planned.contains(&job.definition.name)) {
             match job.phase {
                 Phase::Pending => self.events.push(Event::Removed { job: job.id, by: Removal::File }),
@@ -134,8 +144,10 @@ impl<V: View> Changes<'_, V> {
         job.queue = queue.clone();
         job.position = position;
         job.enqueued = self.now;
-        job.state = State::Pending { asked: false, wait: Wait::fresh(&definition.terms, self.now) };
         job.needs = self.needed(definition)?;
+        // What is new has not finished. For all others the needs are looked at when the changes are made.
+        let needs = job.needs.iter().any(|need| need.job >= self.new);
+        job.state = State::Pending { asked: false, wait: Wait { needs, ..Wait::fresh(&definition.terms, self.now) } };
         self.events.push(Event::Added { job: Box::new(job) });
         Ok(())
     }
@@ -145,7 +157,7 @@ impl<V: View> Changes<'_, V> {
         let mut needed = Vec::with_capacity(definition.terms.needs.len());
         for need in &definition.terms.needs {
             let job = match &need.job {
-                Target::Named(queue, name) => self.names.get(&(queue, &**name)).copied(),
+                Target::Named(queue, name) => self.names.get(queue).and_then(|jobs| jobs.get(&**name)).copied(),
                 Target::Number(_) => None,
             };
             let job = job.map_or_else(|| self.view.target(&need.job), |job| Ok(Some(job)))?;

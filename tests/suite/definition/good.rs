@@ -131,6 +131,45 @@ fn the_spelling_of_a_number_survives_anchors_tags_and_wide_characters() {
 }
 
 #[test]
+fn the_spelling_of_a_number_is_its_own_wherever_it_stands_behind_its_key() {
+    let plan = good(
+        r#"
+x-some: &some {K: 1.50, L: &l 7.0, M: &m J}
+queues:
+  q:
+    - run: a
+      env:
+        A : 1.10 # a space before the colon
+        B:    2.0
+        "C": 3.00
+        'D' : 0b11
+        ? E
+        : 4.0
+        F:
+          5.0
+        G: *l
+        <<: *some
+        I: TRUE
+        *m : 6.0
+        O: !!float 8.0
+        "a\u0050": 9.0
+        Q: .inf
+        R: -0
+        S: +12
+        T: false
+"#,
+    );
+    let env = &script(&plan.queues[0].jobs[0]).setup.env;
+    let found: Vec<String> =
+        env.iter().map(|(name, value)| format!("{name}={}", value.as_deref().unwrap_or_default())).collect();
+    assert_eq!(
+        found.join(" "),
+        "A=1.10 B=2.0 C=3.00 D=0b11 E=4.0 F=5.0 G=7.0 I=TRUE J=6.0 K=1.50 L=7.0 M=J O=8.0 Q=.inf R=-0 S=+12 T=false \
+         aP=9.0"
+    );
+}
+
+#[test]
 fn a_job_beats_its_queue_and_a_queue_beats_the_defaults() {
     let plan = good(
         r"
