@@ -45,6 +45,7 @@ pub(super) fn open(args: &SiteArgs, taste: TasteArgs, queue: Option<String>) -> 
         broken: site.broken.map(Into::into),
         look,
         keymap: config.keymap,
+        notify: config.notify,
         hire: Box::new(hire),
         tend: Box::new(tend),
     })?;

@@ -7,31 +7,67 @@ use std::process::{Command, Stdio};
 use crossterm::Command as _;
 use crossterm::clipboard::CopyToClipboard;
 
+/// What stands between this process and the terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Multiplexer {
+    None,
+    Tmux,
+    Screen,
+}
+
+impl Multiplexer {
+    /// As the environment tells.
+    pub(super) fn of_this_process() -> Self {
+        let set = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
+        match () {
+            () if set("TMUX") => Self::Tmux,
+            () if set("STY") => Self::Screen,
+            () => Self::None,
+        }
+    }
+
+    /// A sequence for the terminal so that it gets there: tmux hands on what is wrapped for it, if it is allowed to
+    /// (`allow-passthrough`), and GNU screen too, in pieces that it has room for.
+    pub(super) fn wrapped(self, sequence: &str) -> String {
+        const PIECE: usize = 500;
+        match self {
+            Self::None => sequence.to_owned(),
+            Self::Tmux => format!("\x1bPtmux;{}\x1b\\", sequence.replace('\x1b', "\x1b\x1b")),
+            Self::Screen => {
+                let mut wrapped = String::new();
+                let mut piece = String::new();
+                for character in sequence.chars() {
+                    // What ends a piece must not stand in one.
+                    let ends = character == '\\' && piece.ends_with('\x1b');
+                    if ends || piece.len() + character.len_utf8() > PIECE {
+                        wrapped.extend(["\x1bP", &piece, "\x1b\\"]);
+                        piece.clear();
+                    }
+                    piece.push(character);
+                }
+                wrapped + "\x1bP" + &piece + "\x1b\\"
+            }
+        }
+    }
+}
+
 /// Puts a text into the clipboard; `terminal` takes what is meant for it. Inside tmux, which by default drops what programs
 /// have to say about clipboards, it is for tmux to do, and pasting there has it too.
 pub(super) fn copy(text: &str, terminal: &mut impl Write) -> io::Result<()> {
-    let set = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
-    if set("TMUX") {
+    let between = Multiplexer::of_this_process();
+    if between == Multiplexer::Tmux {
         if tmux(&["load-buffer", "-w", "-"], text) {
             return Ok(());
         }
         // An older one has its own buffer at least; perhaps it hands on what the terminal is told.
         tmux(&["load-buffer", "-"], text);
     }
-    terminal.write_all(sequence(text, set("STY"))?.as_bytes())?;
-    terminal.flush()
-}
-
-/// What the terminal is told. GNU screen hands on what is wrapped for it, in pieces that it has room for.
-fn sequence(text: &str, in_screen: bool) -> io::Result<String> {
-    const PIECE: usize = 500;
     let mut sequence = String::new();
     CopyToClipboard::to_clipboard_from(text).write_ansi(&mut sequence).map_err(io::Error::other)?;
-    if !in_screen {
-        return Ok(sequence);
-    }
-    let pieces = sequence.as_bytes().chunks(PIECE).map(String::from_utf8_lossy);
-    Ok(pieces.fold(String::new(), |all, piece| all + "\x1bP" + &piece + "\x1b\\"))
+    // For tmux it is no secret what a clipboard is.
+    let sequence = if between == Multiplexer::Tmux { sequence } else { between.wrapped(&sequence) };
+    terminal.write_all(sequence.as_bytes())?;
+    terminal.flush()
 }
 
 /// Gives a text to a command of tmux; tells whether it has taken it.

@@ -6,6 +6,7 @@ use std::path::Path as FilePath;
 use super::action::{Action, TABLE};
 use super::keymap::Keymap;
 use super::keys::{Code, Key};
+use super::notify::Notify;
 use super::theme::{Taste, ThemeName};
 use crate::definition::document::{self, Entry, Kind, Node, Path, Problem, Problems, closest, quoted};
 use crate::definition::{Diagnostics, Error};
@@ -19,14 +20,26 @@ pub struct Config {
     pub mouse: bool,
     /// Which key does what.
     pub keymap: Keymap,
+    /// What the terminal tells.
+    pub notify: Notify,
 }
 
 /// The fields that there are.
-const FIELDS: [&str; 4] = ["keys", "theme", "ascii", "mouse"];
+const FIELDS: [&str; 5] = ["keys", "theme", "ascii", "mouse", "notify"];
+
+/// What the terminal may tell.
+#[derive(Clone, Copy)]
+enum Notice {
+    Failed,
+    Drained,
+}
+
+/// It in words.
+const NOTICES: [(&str, Notice); 2] = [("failed", Notice::Failed), ("drained", Notice::Drained)];
 
 impl Default for Config {
     fn default() -> Self {
-        Self { taste: Taste::default(), mouse: true, keymap: Keymap::default() }
+        Self { taste: Taste::default(), mouse: true, keymap: Keymap::default(), notify: Notify::default() }
     }
 }
 
@@ -53,6 +66,7 @@ fn check(root: &Node<'_>, problems: &mut Problems) -> Config {
             "theme" => config.taste.theme = theme(&entry.value, &path, problems).unwrap_or_default(),
             "ascii" => config.taste.ascii = document::flag(&entry.value, &path, problems),
             "mouse" => config.mouse = document::flag(&entry.value, &path, problems).unwrap_or_default(),
+            "notify" => config.notify = notify(&entry.value, &path, problems),
             _ => unknown(entry, &path, problems),
         }
     }
@@ -74,6 +88,21 @@ fn theme(node: &Node<'_>, path: &Path<'_>, problems: &mut Problems) -> Option<Th
     let named = |name: &'static str| Some((name, name.parse().ok()?));
     let themes: Vec<(&'static str, ThemeName)> = ThemeName::names().filter_map(named).collect();
     document::word(node, path, &themes, problems)
+}
+
+/// One word or a list of them.
+fn notify(node: &Node<'_>, path: &Path<'_>, problems: &mut Problems) -> Notify {
+    let mut notify = Notify::default();
+    let mut take = |node: &Node<'_>, path: &Path<'_>| match document::word(node, path, &NOTICES, problems) {
+        Some(Notice::Failed) => notify.failed = true,
+        Some(Notice::Drained) => notify.drained = true,
+        None => {}
+    };
+    match &node.kind {
+        Kind::List(items) => items.iter().enumerate().for_each(|(nth, item)| take(item, &path.item(nth))),
+        _ => take(node, path),
+    }
+    notify
 }
 
 /// Reads the keys of each action, and sees to it that none means two things.

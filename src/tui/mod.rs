@@ -19,6 +19,7 @@ pub mod link;
 pub mod lists;
 mod menu;
 pub mod notice;
+pub mod notify;
 pub mod output;
 mod pager;
 mod pane;

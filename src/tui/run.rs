@@ -6,13 +6,14 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-use chrono::{Local, Utc};
+use chrono::{DateTime, Local, Utc};
 
 use crate::model::{Command, QueueId, Site};
 use crate::store::{Folder, Store, StoreError};
 
 use super::keymap::Keymap;
 use super::link::{Hire, Link, Request, Tend};
+use super::notify::Notify;
 use super::state::{Screen, Setup};
 use super::terminal::{PanicGuard, Terminal};
 use super::theme::Look;
@@ -38,6 +39,8 @@ pub struct Options {
     pub look: Look,
     /// Which key does what.
     pub keymap: Keymap,
+    /// What the terminal is to tell a person who looks elsewhere.
+    pub notify: Notify,
     /// Makes sure that a worker lives. Called, off the screen's own thread, after commands that ask for work.
     pub hire: Hire,
     /// Looks after the workers while the screen is open, off its own thread.
@@ -72,7 +75,7 @@ const BATCH: usize = 2_048;
 
 /// Opens the screen, and returns when it is left. The terminal is given back on every way out.
 pub fn run(options: Options) -> Result<Left, TuiError> {
-    let Options { mut store, file, state, site_name, queue, broken, look, keymap, hire, tend } = options;
+    let Options { mut store, file, state, site_name, queue, broken, look, keymap, notify, hire, tend } = options;
     let ledger = store.load()?;
     let seq = ledger.seq();
     let opens = queue.as_ref().filter(|queue| ledger.queue(queue).is_none()).cloned();
@@ -83,8 +86,8 @@ pub fn run(options: Options) -> Result<Left, TuiError> {
     // Before the terminal is taken: no signal may find it taken and nobody to give it back.
     let signals = signals::SignalWatch::start(sender.clone())?;
     let mut terminal = Terminal::take()?;
-    let setup =
-        Setup { look, site_name, file: file.clone(), keymap, local: |at| at.with_timezone(&Local).naive_local() };
+    let local = |at: DateTime<Utc>| at.with_timezone(&Local).naive_local();
+    let setup = Setup { look, site_name, file: file.clone(), keymap, notify, local };
     let mut screen = Screen::new(setup, site, queue.as_ref(), terminal.size()?);
     if let Some(broken) = broken {
         screen = screen.broken(broken);
@@ -208,6 +211,8 @@ impl Session {
                         self.tell(Wake::Trouble(format!("it could not be copied: {error}")));
                     }
                 }
+                // A terminal that can't be written is found out with the next frame.
+                Effect::Notify(text) => drop(self.terminal.notify(&text)),
                 Effect::AskToSuspend => {
                     if !signals::ask_to_suspend() {
                         let why = "there is no shell to come back from; q quits, and jobs go on";

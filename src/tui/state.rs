@@ -16,6 +16,7 @@ use super::keymap::Keymap;
 use super::layout::{Layout, layout};
 use super::lists::Lists;
 use super::notice::Notices;
+use super::notify::Notify;
 use super::pane::OutputPane;
 use super::pulse::{Numbers, Pulse};
 use super::theme::Look;
@@ -67,6 +68,8 @@ pub struct Setup {
     pub file: PathBuf,
     /// Which key does what.
     pub keymap: Keymap,
+    /// What the terminal is to tell a person who looks elsewhere.
+    pub notify: Notify,
     /// The local time of an instant.
     pub local: fn(DateTime<Utc>) -> NaiveDateTime,
 }

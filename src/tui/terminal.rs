@@ -18,8 +18,8 @@ use ratatui::Frame;
 use ratatui::backend::CrosstermBackend;
 use ratatui::layout::Size;
 
-use super::clipboard;
 use super::wake::{Wake, Why};
+use super::{clipboard, notify};
 
 /// Whether the terminal is ours now. There is one terminal to a process, and a panic in any thread must find it.
 static TAKEN: AtomicBool = AtomicBool::new(false);
@@ -61,6 +61,11 @@ impl Terminal {
     /// Puts a text into the clipboard of whoever sits before the terminal.
     pub(super) fn copy(&mut self, text: &str) -> io::Result<()> {
         clipboard::copy(text, self.inner.backend_mut())
+    }
+
+    /// Shows a notice of its own to whoever looks elsewhere.
+    pub(super) fn notify(&mut self, text: &str) -> io::Result<()> {
+        notify::show(text, self.inner.backend_mut())
     }
 
     /// Gives the terminal to somebody else for a while.

@@ -10,6 +10,7 @@ use super::dialog::Dialog;
 use super::keys::{Code, Key};
 use super::menu::Pressed;
 use super::notice::Tone;
+use super::notify::Noticed;
 use super::pulse::Pulse;
 use super::state::{FileState, Screen, Undo};
 use super::told;
@@ -93,10 +94,16 @@ impl Screen {
         }
     }
 
-    fn follow(&mut self, news: &[Recorded], now: DateTime<Utc>) -> Option<Effect> {
+    fn follow(&mut self, news: &[Recorded], now: DateTime<Utc>) -> Vec<Effect> {
+        let (wanted, mut noticed) = (self.setup.notify, Noticed::default());
         for recorded in news {
+            if wanted.is_on() {
+                self.site.read(|ledger| noticed.look(&recorded.event, wanted, ledger));
+            }
             self.follow_one(recorded);
         }
+        let texts = self.site.read(|ledger| noticed.texts(ledger));
+        let mut effects: Vec<Effect> = texts.into_iter().map(Effect::Notify).collect();
         if let Some(told) = told::reloaded(news) {
             self.notices.say(told.tone, told.text, now);
         }
@@ -119,7 +126,10 @@ impl Screen {
         }
         // A running job was in the way of a part of the file.
         let unfinished = self.site.read(|ledger| ledger.stamp() == Some(""));
-        (unfinished && news.iter().any(|recorded| ended(recorded, &|_| true))).then_some(Effect::Reread)
+        if unfinished && news.iter().any(|recorded| ended(recorded, &|_| true)) {
+            effects.push(Effect::Reread);
+        }
+        effects
     }
 
     /// Takes in one event; what is counted and filtered hears how its job was, and how it is now.

@@ -106,6 +106,8 @@ pub enum Effect {
     Page(Box<LogReader>),
     /// Put a text into the clipboard.
     Copy(String),
+    /// Have the terminal show this to a person who looks elsewhere.
+    Notify(String),
     /// Open the editor on `jobs.yaml`.
     Edit(Spot),
     /// Have the shell's job, of which this process is a part, stopped; that comes back as [`Wake::Suspend`].

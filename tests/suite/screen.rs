@@ -7,6 +7,7 @@ mod keys;
 mod looks;
 mod marks;
 mod menu;
+mod notices;
 mod numbers;
 mod progress;
 pub(crate) mod stage;

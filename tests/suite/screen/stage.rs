@@ -20,6 +20,7 @@ use setlist::store::{Memory, Store};
 use setlist::tui::keymap::Keymap;
 use setlist::tui::keys::Key;
 use setlist::tui::link::{Link, Request};
+use setlist::tui::notify::Notify;
 use setlist::tui::theme::{Look, Palette};
 use setlist::tui::wake::{Bell, Effect, Spot, Wake, Why};
 use setlist::tui::{Screen, Setup};
@@ -35,6 +36,8 @@ pub(crate) struct Stage {
     pub(crate) edits: Vec<Spot>,
     /// What was put into the clipboard.
     pub(crate) copied: Vec<String>,
+    /// What the terminal was to tell.
+    pub(crate) notified: Vec<String>,
     /// How often the pager was opened.
     pub(crate) pages: usize,
     /// How often the file was to be read again.
@@ -126,6 +129,7 @@ impl Stage {
             site_name: "~/app".to_owned(),
             file: "/app/jobs.yaml".into(),
             keymap,
+            notify: Notify { failed: true, drained: true },
             local: |at| at.naive_utc(),
         };
         let screen = Screen::new(setup, Site::holding(ledger, "/app/jobs.yaml"), None, size);
@@ -136,6 +140,7 @@ impl Stage {
             left: None,
             edits: Vec::new(),
             copied: Vec::new(),
+            notified: Vec::new(),
             pages: 0,
             rereads: 0,
             link,
@@ -178,6 +183,7 @@ impl Stage {
                     Effect::Reread => self.rereads += 1,
                     Effect::Edit(spot) => self.edits.push(spot),
                     Effect::Copy(text) => self.copied.push(text),
+                    Effect::Notify(text) => self.notified.push(text),
                     Effect::Page(_) => self.pages += 1,
                     Effect::Leave(why) => self.left = Some(why),
                     Effect::AskToSuspend | Effect::Suspend | Effect::Repaint => {}
