@@ -16,8 +16,6 @@ use crate::model::{After, Hook, Retry, Setup, Terms};
 /// What one level of the file says; `None` where it says nothing.
 #[derive(Clone, Default)]
 pub(super) struct Inherited {
-    /// Whether it says anything at all.
-    said: bool,
     /// Merged by name over the levels; all other fields replace.
     pub(super) env: BTreeMap<String, Option<String>>,
     env_files: Option<Vec<PathBuf>>,
@@ -82,18 +80,16 @@ impl Inherited {
                 });
             }
         }
-        self.said = true;
         true
     }
 
-    /// Whether nothing is said at all, so that everything is as on the level around it.
-    pub(super) fn is_silent(&self) -> bool {
-        !self.said
+    /// Whether a field is one of these.
+    pub(super) fn has(entry: &Entry<'_>) -> bool {
+        JobInherits::of(&entry.key.text).is_some()
     }
 
     /// Adds a variable that this level doesn't set itself.
     pub(super) fn add_variable(&mut self, name: String, value: String) {
-        self.said = true;
         self.env.entry(name).or_insert(Some(value));
     }
 
@@ -105,7 +101,6 @@ impl Inherited {
             }
         }
         Self {
-            said: self.said || outer.said,
             env: self.env,
             env_files: self.env_files.or_else(|| outer.env_files.clone()),
             shell: self.shell.or_else(|| outer.shell.clone()),

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
-
 use super::field::{self, OfJob, Place};
 use super::inherit::{self, Inherited};
 use super::names;
@@ -21,12 +19,12 @@ pub(super) struct Entry {
     title: String,
     program: Written,
     stdin: Option<String>,
-    args: Vec<Value>,
-    kwargs: Map<String, Value>,
+    /// None where nothing is passed. Most jobs have none, and it is large; so is `own`.
+    arguments: Option<Box<Arguments>>,
     confirm: Option<String>,
     /// What it needs, which is resolved when all jobs are known.
     pub(super) needs: Vec<needs::Written>,
-    own: Inherited,
+    own: Option<Box<Inherited>>,
 }
 
 /// What the levels around a queue's jobs say for all of them.
@@ -64,11 +62,10 @@ impl Entry {
             title: String::new(),
             program: Written::Command(Vec::new()),
             stdin: None,
-            args: Vec::new(),
-            kwargs: Map::new(),
+            arguments: None,
             confirm: None,
             needs: Vec::new(),
-            own: Inherited::default(),
+            own: None,
         };
         match &node.kind {
             Kind::Scalar(..) => {
@@ -97,14 +94,19 @@ impl Entry {
                 Some(OfJob::Stdin) => self.stdin = value::text(node, path, problems),
                 Some(OfJob::Args) => {
                     let args = value::list(node, path, "a list of arguments", problems, value::argument);
-                    self.args = args.unwrap_or_default();
+                    self.arguments.get_or_insert_default().args = args.unwrap_or_default();
                 }
-                Some(OfJob::Kwargs) => self.kwargs = value::named_arguments(node, path, problems).unwrap_or_default(),
+                Some(OfJob::Kwargs) => {
+                    let kwargs = value::named_arguments(node, path, problems);
+                    self.arguments.get_or_insert_default().kwargs = kwargs.unwrap_or_default();
+                }
                 Some(OfJob::Confirm) => self.confirm = value::filled(node, path, "the question", problems),
                 Some(OfJob::Needs) => self.needs = needs::read(node, path, problems),
                 // It was read before: it makes several jobs of the entry.
                 Some(OfJob::Matrix) => {}
-                None if self.own.take(entry, path, problems) => {}
+                None if Inherited::has(entry) => {
+                    self.own.get_or_insert_default().take(entry, path, problems);
+                }
                 None => field::unknown(entry, Place::Job, path, problems),
             }
         }
@@ -133,34 +135,27 @@ impl Entry {
 
     /// Adds a variable, unless the entry sets it itself.
     pub(super) fn add_variable(&mut self, name: String, value: String) {
-        self.own.add_variable(name, value);
+        self.own.get_or_insert_default().add_variable(name, value);
     }
 
     /// The definition, with what it inherits from the levels around it.
     pub(super) fn define(self, name: Arc<str>, around: &Around, shared: &mut Shared) -> Definition {
-        let (silent, stdin, confirm) = (self.own.is_silent(), self.stdin, self.confirm);
-        let all;
-        let inherited = if silent {
-            &around.inherited
-        } else {
-            all = self.own.over(&around.inherited);
-            &all
-        };
+        let (own, stdin, confirm) = (self.own.map(|own| own.over(&around.inherited)), self.stdin, self.confirm);
+        let inherited = own.as_ref().unwrap_or(&around.inherited);
         let program = match self.program {
             Written::Run(text) => {
                 Program::Run { text, shell: inherited.shell.clone().unwrap_or_else(Program::default_shell) }
             }
             Written::Command(words) => Program::Command(words),
         };
-        let same = |told: bool| silent && !told;
+        let same = |told: bool| own.is_none() && !told;
         let setup =
             if same(stdin.is_some()) { Arc::clone(&around.setup) } else { shared.setup(inherited.setup(stdin)) };
         let mut definition = Definition::new(Script { program, setup });
         definition.name = Some(name);
         definition.title = self.title;
-        let arguments = Arguments { args: self.args, kwargs: self.kwargs };
-        if !arguments.is_empty() {
-            definition.arguments = arguments.into();
+        if let Some(arguments) = self.arguments.filter(|arguments| !arguments.is_empty()) {
+            definition.arguments = Arc::new(*arguments);
         }
         definition.terms =
             if same(confirm.is_some()) { Arc::clone(&around.terms) } else { shared.terms(inherited.terms(confirm)) };

@@ -6,8 +6,8 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use foldhash::fast::RandomState;
 
+use super::neighbours::Neighbours;
 use super::{
     Event, Filed, Job, JobId, Mode, Outcome, Phase, QueueId, QueueView, Recorded, Removal, RunId, Settings, State,
     Target, Turn, View, Worker, WorkerId,
@@ -18,17 +18,17 @@ use super::{
 pub struct Ledger {
     queues: BTreeMap<QueueId, QueueRecord>,
     jobs: Jobs,
-    removed: HashMap<JobId, (Job, Removal)>,
+    removed: HashMap<JobId, (Job, Removal), Neighbours>,
     indexes: BTreeMap<QueueId, Index>,
     /// Who needs a job, for jobs that are needed.
-    dependants: HashMap<JobId, BTreeSet<JobId>, RandomState>,
+    dependants: HashMap<JobId, BTreeSet<JobId>, Neighbours>,
     workers: BTreeMap<WorkerId, Worker>,
     stamp: Option<String>,
     counters: Counters,
 }
 
-/// Jobs by number. Nobody chooses numbers to make a hash slow, so that a fast one will do.
-type Jobs = HashMap<JobId, Job, RandomState>;
+/// Jobs by number. A table that has grown is half empty: what is missing there should be small.
+type Jobs = HashMap<JobId, Box<Job>, Neighbours>;
 
 /// The numbers given so far, and the place in the order of events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -91,14 +91,14 @@ impl Ledger {
 
     /// A job that is in a queue.
     pub fn job(&self, id: JobId) -> Option<&Job> {
-        self.jobs.get(&id)
+        self.jobs.get(&id).map(Box::as_ref)
     }
 
     /// The job of that name in that queue. Looks at all of its jobs: names are for people, who ask seldom.
     pub fn named(&self, queue: &QueueId, name: &str) -> Option<&Job> {
         let QueueRecord { pending, running, finished, .. } = self.queues.get(queue)?;
-        let mut jobs = pending.iter().chain(running).chain(finished).filter_map(|id| self.jobs.get(id));
-        jobs.find(|job| job.name() == Some(name))
+        let jobs = pending.iter().chain(running).chain(finished).filter_map(|id| self.jobs.get(id));
+        jobs.map(Box::as_ref).find(|job| job.name() == Some(name))
     }
 
     /// Where a job stands in the list of its phase, counted from 0. As fast with many jobs as with few.
@@ -109,18 +109,18 @@ impl Ledger {
 
     /// The jobs that need this one.
     pub fn dependants_of(&self, id: JobId) -> impl Iterator<Item = &Job> {
-        self.dependants.get(&id).into_iter().flatten().filter_map(|id| self.jobs.get(id))
+        self.dependants.get(&id).into_iter().flatten().filter_map(|id| self.job(*id))
     }
 
     /// All jobs that are in queues, in no order.
     pub fn jobs(&self) -> impl Iterator<Item = &Job> {
-        self.jobs.values()
+        self.jobs.values().map(Box::as_ref)
     }
 
     /// The pending jobs of a queue that ask a person first, in their order.
     pub fn asking(&self, queue: &QueueId) -> impl Iterator<Item = &Job> {
         let asking = self.indexes.get(queue).map(|index| &index.asking).into_iter().flatten();
-        asking.filter_map(|(_, id)| self.jobs.get(id))
+        asking.filter_map(|(_, id)| self.job(*id))
     }
 
     /// Whether a queue is being processed and no worker is there to do it.
@@ -189,12 +189,17 @@ impl Ledger {
         }
         self.note(&job);
         entry(&mut self.indexes, &job.queue).places.insert((job.position, id));
-        self.jobs.insert(id, job);
+        self.jobs.insert(id, job.into());
         self.list(id);
     }
 
+    /// Makes room for the jobs that are about to be added.
+    pub(super) fn make_room<'e>(&mut self, events: impl IntoIterator<Item = &'e Event>) {
+        self.jobs.reserve(events.into_iter().filter(|event| matches!(event, Event::Added { .. })).count());
+    }
+
     /// Puts many jobs, `count` or so, where their states say; part of loading a site. Sorts each list once.
-    pub fn fill<E>(&mut self, count: usize, jobs: impl IntoIterator<Item = Result<Job, E>>) -> Result<(), E> {
+    pub fn fill<E>(&mut self, count: usize, jobs: impl IntoIterator<Item = Result<Box<Job>, E>>) -> Result<(), E> {
         self.jobs.reserve(count);
         let mut places: BTreeMap<QueueId, Vec<_>> = BTreeMap::new();
         for job in jobs {
@@ -269,7 +274,7 @@ impl Ledger {
     /// Takes a job out of everything but the places of its queue, which a removed job keeps.
     fn take(&mut self, id: JobId) -> Option<Job> {
         self.unlist(id);
-        let job = self.jobs.remove(&id)?;
+        let job = *self.jobs.remove(&id)?;
         for need in &job.needs {
             if let Some(dependants) = self.dependants.get_mut(&need.job) {
                 dependants.remove(&id);
@@ -312,14 +317,14 @@ impl Ledger {
     /// The pending jobs of a queue that are as near to their start as this, in their order.
     fn in_turn(&self, queue: &QueueId, turn: Turn) -> impl Iterator<Item = JobId> {
         let pending = self.queues.get(queue).map(|queue| &queue.pending).into_iter().flatten().copied();
-        pending.filter(move |id| self.jobs.get(id).and_then(Job::turn) == Some(turn))
+        pending.filter(move |id| self.job(*id).and_then(Job::turn) == Some(turn))
     }
 
     /// All jobs that were ever in a queue, in queue order, with who removed them.
     fn ever(&self, queue: &QueueId) -> impl Iterator<Item = (&Job, Option<Removal>)> {
         let places = self.indexes.get(queue).into_iter().flat_map(|index| &index.places);
         places.filter_map(|(_, id)| {
-            let present = self.jobs.get(id).map(|job| (job, None));
+            let present = self.job(*id).map(|job| (job, None));
             present.or_else(|| self.removed.get(id).map(|(job, by)| (job, Some(*by))))
         })
     }
@@ -445,7 +450,7 @@ impl View for Ledger {
     }
 
     fn job(&self, id: JobId) -> Result<Option<Job>, Infallible> {
-        Ok(self.jobs.get(&id).cloned())
+        Ok(self.job(id).cloned())
     }
 
     fn removed(&self, id: JobId) -> Result<Option<Job>, Infallible> {
@@ -470,7 +475,7 @@ impl View for Ledger {
     fn places(&self, queue: &QueueId, priority: i32) -> Result<Vec<(i64, JobId)>, Infallible> {
         let pending = self.queues.get(queue).map(|queue| &queue.pending).into_iter().flatten();
         let alike = |job: &&Job| job.definition.terms.priority == priority;
-        let jobs = pending.filter_map(|id| self.jobs.get(id)).filter(alike);
+        let jobs = pending.filter_map(|id| self.job(*id)).filter(alike);
         Ok(jobs.map(|job| (job.position, job.id)).collect())
     }
 
@@ -493,7 +498,7 @@ impl View for Ledger {
             // Those that wait for something stand among the others: memory is dearer than a look at them.
             _ => self.in_turn(queue, turn).next(),
         };
-        Ok(first.and_then(|id| self.jobs.get(&id)).cloned())
+        Ok(first.and_then(|id| self.job(id)).cloned())
     }
 
     fn held(&self, queue: &QueueId) -> Result<Vec<JobId>, Infallible> {
@@ -526,7 +531,7 @@ impl View for Ledger {
     fn next_due(&self, queue: &QueueId, asked: bool) -> Result<Option<DateTime<Utc>>, Infallible> {
         let timed = self.indexes.get(queue).map(|index| &index.timed).into_iter().flatten();
         let wanted = |id: &JobId| {
-            let turn = self.jobs.get(id).and_then(Job::turn);
+            let turn = self.job(*id).and_then(Job::turn);
             !asked || turn == Some(Turn::Timed { asked: true })
         };
         Ok(timed.filter(|(_, id)| wanted(id)).map(|(until, _)| *until).next())
@@ -534,7 +539,7 @@ impl View for Ledger {
 
     fn unfiled_before(&self, queue: &QueueId, before: DateTime<Utc>) -> Result<Vec<JobId>, Infallible> {
         let finished = self.queues.get(queue).map(|queue| &queue.finished).into_iter().flatten();
-        let finished = finished.filter_map(|id| self.jobs.get(id));
+        let finished = finished.filter_map(|id| self.job(*id));
         let old = |job: &&Job| matches!(job.state, State::Finished { at, .. } if at < before);
         let unfiled = finished.take_while(old).filter(|job| job.definition.digest.is_none());
         Ok(unfiled.map(|job| job.id).collect())
@@ -563,7 +568,7 @@ impl View for Ledger {
 
     fn run_by(&self, worker: WorkerId) -> Result<Vec<Job>, Infallible> {
         let running = self.queues.values().flat_map(|queue| &queue.running);
-        let jobs = running.filter_map(|id| self.jobs.get(id));
+        let jobs = running.filter_map(|id| self.job(*id));
         Ok(jobs.filter(|job| job.last_run.as_ref().is_some_and(|run| run.worker == worker)).cloned().collect())
     }
 }

@@ -13,6 +13,7 @@ mod job;
 mod ledger;
 mod moves;
 mod needs;
+mod neighbours;
 mod place;
 mod query;
 mod queue;

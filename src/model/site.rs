@@ -98,6 +98,7 @@ impl Site {
         let mut ledger = self.ledger_mut();
         let apply = |ledger: &mut Ledger, events: Vec<Event>| {
             let first = ledger.seq() + 1;
+            ledger.make_room(&events);
             let apply = |(seq, event)| {
                 let recorded = Recorded { seq, at: now, event: change(event) };
                 ledger.apply(&recorded);
@@ -114,6 +115,7 @@ impl Site {
     /// Applies what has happened elsewhere: a copy that follows a stored site is kept by this alone.
     pub fn follow(&self, news: &[Recorded]) {
         let mut ledger = self.ledger_mut();
+        ledger.make_room(news.iter().map(|recorded| &recorded.event));
         for recorded in news {
             ledger.apply(recorded);
         }

@@ -8,7 +8,7 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::definition::definition;
+use super::definition::{Bare, definition};
 use crate::model::{Ending, Exit, Job, JobId, Phase, QueueId, Removal, Run, RunId, State, Stop, Turn, Wait, WorkerId};
 
 /// A query of jobs `j`, each with its definition `d`, as [`job`] reads them. Every job has a definition: one that has lost
@@ -142,11 +142,11 @@ impl From<&State> for Flags {
 
 /// A job from a row of [`select_jobs`].
 pub(super) fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
-    job_of(row, row.get(1)?)
+    job_of(row, row.get(1)?, Bare::shared())
 }
 
 /// A job from a row of [`select_jobs`] whose queue is known already.
-pub(super) fn job_of(row: &Row<'_>, queue: QueueId) -> rusqlite::Result<Job> {
+pub(super) fn job_of(row: &Row<'_>, queue: QueueId, bare: &Bare) -> rusqlite::Result<Job> {
     let flags: Flags = row.get(FLAGS)?;
     let running = |stop| State::Running { asked: flags.asked(), stop };
     let state = match row.get(3)? {
@@ -168,7 +168,7 @@ pub(super) fn job_of(row: &Row<'_>, queue: QueueId) -> rusqlite::Result<Job> {
         id: row.get(0)?,
         queue,
         position: row.get::<_, Place>(2)?.0,
-        definition: definition(row, DEFINITION)?,
+        definition: definition(row, DEFINITION, bare)?,
         state,
         needs: row.get::<_, Option<_>>(FLAGS + 2)?.map(|Json(needs)| needs).unwrap_or_default(),
         attempts: row.get(ATTEMPTS)?,

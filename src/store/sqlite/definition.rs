@@ -2,7 +2,7 @@
 //! the rest, for most jobs nothing, is JSON. Whoever follows a site reads all of its definitions at once.
 
 use std::mem::take;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use rusqlite::{Result, Row, ToSql};
 
@@ -31,7 +31,7 @@ impl Columns {
                 Program::Command(words) => command = Some(Json(take(words))),
             }
         }
-        let plain = rest == bare(run.is_none());
+        let plain = rest == *Bare::shared().of(run.is_none());
         Self { name, title, digest, run, command, rest: (!plain).then_some(Json(rest)) }
     }
 
@@ -42,11 +42,11 @@ impl Columns {
 }
 
 /// A definition from a row in which its columns begin with `first`.
-pub(super) fn definition(row: &Row<'_>, first: usize) -> Result<Arc<Definition>> {
+pub(super) fn definition(row: &Row<'_>, first: usize, bare: &Bare) -> Result<Arc<Definition>> {
     let run: Option<String> = row.get(first + 3)?;
     let mut definition = match row.get::<_, Option<_>>(first + 5)? {
         Some(Json(rest)) => rest,
-        None => bare(run.is_none()),
+        None => bare.of(run.is_none()).clone(),
     };
     definition.name = row.get(first)?;
     definition.title = row.get(first + 1)?;
@@ -65,12 +65,43 @@ pub(super) fn definition(row: &Row<'_>, first: usize) -> Result<Arc<Definition>>
     Ok(Arc::new(definition))
 }
 
-/// A definition that says nothing but what has columns of its own, and these empty.
-fn bare(command: bool) -> Definition {
-    let program = if command {
-        Program::Command(Vec::new())
-    } else {
-        Program::Run { text: String::new(), shell: Program::default_shell() }
-    };
-    Definition::new(Script::new(program))
+/// Definitions that say nothing but what has columns of its own, and these empty.
+pub(super) struct Bare {
+    run: Definition,
+    command: Definition,
+}
+
+impl Bare {
+    /// With what all jobs of this process share.
+    pub(super) fn shared() -> &'static Self {
+        static SHARED: LazyLock<Bare> = LazyLock::new(|| {
+            let run = Program::Run { text: String::new(), shell: Program::default_shell() };
+            let of = |program| Definition::new(Script::new(program));
+            Bare { run: of(run), command: of(Program::Command(Vec::new())) }
+        });
+        &SHARED
+    }
+
+    /// With what nobody else shares: who copies it is counted, and two threads that count the same get in each other's
+    /// way.
+    pub(super) fn apart() -> Self {
+        let Self { run, command } = Self::shared();
+        let apart = |definition: &Definition| {
+            let mut apart = definition.clone();
+            apart.arguments = Arc::new((*apart.arguments).clone());
+            apart.terms = Arc::new((*apart.terms).clone());
+            if let Call::Script(script) = &mut apart.call {
+                script.setup = Arc::new((*script.setup).clone());
+                if let Program::Run { shell, .. } = &mut script.program {
+                    *shell = shell.iter().cloned().collect();
+                }
+            }
+            apart
+        };
+        Self { run: apart(run), command: apart(command) }
+    }
+
+    fn of(&self, command: bool) -> &Definition {
+        if command { &self.command } else { &self.run }
+    }
 }

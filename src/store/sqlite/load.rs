@@ -9,6 +9,7 @@ use std::thread;
 use rusqlite::{Connection, OpenFlags, Result, Row};
 
 use super::codec::{self, Json, Nanos, select_jobs};
+use super::definition::Bare;
 use super::rows;
 use crate::model::{Counters, Job, JobId, Ledger, QueueId, QueueView, Recorded, Run};
 use crate::store::error::Damage;
@@ -30,7 +31,7 @@ pub(super) fn ledger(db: &mut Connection) -> Result<Ledger> {
         Some(twin) => {
             let middle = counters.job / 2;
             let second_half = 1 + middle..=counters.job;
-            let (send, read_there) = channel::<Vec<Job>>();
+            let (send, read_there) = channel::<Vec<Box<Job>>>();
             thread::scope(|scope| -> Result<()> {
                 let queues = &queues;
                 let helper = scope.spawn(move || {
@@ -74,10 +75,11 @@ fn read<T>(
     db: &Connection,
     queues: &[QueueView],
     ids: RangeInclusive<u64>,
-    pass_on: impl FnOnce(&mut dyn Iterator<Item = Result<Job>>) -> Result<T>,
+    pass_on: impl FnOnce(&mut dyn Iterator<Item = Result<Box<Job>>>) -> Result<T>,
 ) -> Result<T> {
-    // Jobs of a queue share its name.
-    let names: BTreeSet<QueueId> = queues.iter().map(|queue| queue.id.clone()).collect();
+    // Jobs of a queue share its name; the threads share nothing of what is copied for every job.
+    let names: BTreeSet<QueueId> = queues.iter().map(|queue| queue.id.as_str().into()).collect();
+    let bare = Bare::apart();
     let sql = select_jobs!("WHERE j.id BETWEEN ?1 AND ?2 AND j.removed IS NULL ORDER BY j.id");
     let mut statement = db.prepare_cached(sql)?;
     let mut last = None;
@@ -87,7 +89,7 @@ fn read<T>(
             return Err(Damage("rows are out of order").into());
         }
         let name = row.get_ref(1)?.as_str()?;
-        codec::job_of(row, names.get(name).cloned().unwrap_or_else(|| name.into()))
+        codec::job_of(row, names.get(name).cloned().unwrap_or_else(|| name.into()), &bare).map(Box::new)
     })?;
     pass_on(&mut jobs)
 }

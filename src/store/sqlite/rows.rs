@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Result, Row};
 
 use super::codec::{self, Code, Count, Json, Nanos, Place, select_jobs};
-use super::definition::definition;
+use super::definition::{Bare, definition};
 use super::known::Known;
 use crate::model::{
     Counters, Filed, Job, JobId, Phase, QueueId, QueueView, Removal, RunId, Target, Turn, View, Worker, WorkerId,
@@ -166,7 +166,7 @@ impl View for Rows<'_> {
             let removed = row.get::<_, Option<_>>(3)?.map(|Json(by)| by);
             Ok(Filed {
                 id: row.get(0)?,
-                definition: definition(row, 4)?,
+                definition: definition(row, 4, Bare::shared())?,
                 position: row.get::<_, Place>(1)?.0,
                 phase,
                 removed,
