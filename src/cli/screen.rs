@@ -46,6 +46,7 @@ pub(super) fn open(args: &SiteArgs, taste: TasteArgs, queue: Option<String>) -> 
         look,
         keymap: config.keymap,
         notify: config.notify,
+        mouse: config.mouse,
         hire: Box::new(hire),
         tend: Box::new(tend),
     })?;

@@ -59,6 +59,7 @@ pub enum Action {
     Find,
     FindNext,
     FindPrevious,
+    Mouse,
     Palette,
     Help,
     Quit,
@@ -189,6 +190,7 @@ pub static TABLE: &[Entry] = table![
     A::FindPrevious,   "find-previous",   ["N"],                "",          "to the previous match in the output",                        Everywhere, G::Output;
     A::Back,           "back",            ["Esc"],              "",          "back one level; never quits",                                Everywhere, G::Screen;
     A::Suspend,        "suspend",         ["^z"],               "",          "suspend setlist; fg brings it back",                         Everywhere, G::Screen;
+    A::Mouse,          "mouse",           ["M"],                "",          "let go of the mouse, so that the terminal selects text, or take it", Everywhere, G::Screen;
     A::Palette,        "palette",         [":"],                "",          "find any action by its name, and do it",                     Everywhere, G::Screen;
     A::Help,           "help",            ["?"],                "help",      "this help: / finds, Enter does what it shows",              Everywhere, G::Screen;
     A::Quit,           "quit",            ["q", "^c"],          "quit",      "quit; jobs that run go on",                                  Everywhere, G::Screen;

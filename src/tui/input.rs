@@ -7,10 +7,12 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
-use crossterm::event::{self, Event};
+use crossterm::event::{self, Event, MouseButton, MouseEvent, MouseEventKind};
+use ratatui::layout::Position;
 use rustix::event::{PollFd, PollFlags, poll};
 
 use super::keys::Key;
+use super::mouse::{Mouse, Move};
 use super::wake::{Wake, Why};
 
 /// The keyboard. It can be left to somebody else for a while.
@@ -94,11 +96,23 @@ fn read_all(wakes: &Sender<Wake>) -> io::Result<()> {
             Event::Key(key) => Key::of(key).map(Wake::Key),
             Event::Paste(text) => Some(Wake::Paste(text)),
             // The signal is a wake-up already.
-            Event::Resize(..) | Event::FocusGained | Event::FocusLost | Event::Mouse(_) => None,
+            Event::Mouse(event) => mouse(event).map(Wake::Mouse),
+            Event::Resize(..) | Event::FocusGained | Event::FocusLost => None,
         };
         if wake.is_some_and(|wake| wakes.send(wake).is_err()) {
             break;
         }
     }
     Ok(())
+}
+
+/// What is made of a mouse's doings.
+fn mouse(event: MouseEvent) -> Option<Mouse> {
+    let what = match event.kind {
+        MouseEventKind::Down(MouseButton::Left) => Move::Click,
+        MouseEventKind::ScrollUp => Move::WheelUp,
+        MouseEventKind::ScrollDown => Move::WheelDown,
+        _ => return None,
+    };
+    Some(Mouse { at: Position::new(event.column, event.row), what })
 }

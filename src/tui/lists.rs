@@ -235,6 +235,13 @@ impl Lists {
         pane.chosen = rows.get(pane.row);
     }
 
+    /// Puts the cursor of the list that has it on a row, if there is one.
+    pub fn go_to(&mut self, row: usize, record: &QueueRecord) {
+        let Some(id) = self.rows(record, self.focus.list).get(row) else { return };
+        let pane = &mut self.panes[index(self.focus.list)];
+        (pane.row, pane.chosen) = (row, Some(id));
+    }
+
     /// Brings cursor and scroll positions in line with what is in the lists now, and with the room there is.
     pub fn settle(&mut self, record: &QueueRecord, ledger: &Ledger, layout: &Layout) {
         self.go_with_the_job(ledger);

@@ -18,6 +18,7 @@ mod line;
 pub mod link;
 pub mod lists;
 mod menu;
+pub mod mouse;
 pub mod notice;
 pub mod notify;
 pub mod output;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Local, Utc};
 
+use crate::crash;
 use crate::model::{Command, QueueId, Site};
 use crate::store::{Folder, Store, StoreError};
 
@@ -41,6 +42,8 @@ pub struct Options {
     pub keymap: Keymap,
     /// What the terminal is to tell a person who looks elsewhere.
     pub notify: Notify,
+    /// Whether the mouse is ours.
+    pub mouse: bool,
     /// Makes sure that a worker lives. Called, off the screen's own thread, after commands that ask for work.
     pub hire: Hire,
     /// Looks after the workers while the screen is open, off its own thread.
@@ -75,7 +78,7 @@ const BATCH: usize = 2_048;
 
 /// Opens the screen, and returns when it is left. The terminal is given back on every way out.
 pub fn run(options: Options) -> Result<Left, TuiError> {
-    let Options { mut store, file, state, site_name, queue, broken, look, keymap, notify, hire, tend } = options;
+    let Options { mut store, file, state, site_name, queue, broken, look, keymap, notify, mouse, hire, tend } = options;
     let ledger = store.load()?;
     let seq = ledger.seq();
     let opens = queue.as_ref().filter(|queue| ledger.queue(queue).is_none()).cloned();
@@ -85,9 +88,9 @@ pub fn run(options: Options) -> Result<Left, TuiError> {
     let _panics = PanicGuard::new(sender.clone());
     // Before the terminal is taken: no signal may find it taken and nobody to give it back.
     let signals = signals::SignalWatch::start(sender.clone())?;
-    let mut terminal = Terminal::take()?;
+    let mut terminal = Terminal::take(mouse)?;
     let local = |at: DateTime<Utc>| at.with_timezone(&Local).naive_local();
-    let setup = Setup { look, site_name, file: file.clone(), keymap, notify, local };
+    let setup = Setup { look, site_name, file: file.clone(), keymap, notify, mouse, local };
     let mut screen = Screen::new(setup, site, queue.as_ref(), terminal.size()?);
     if let Some(broken) = broken {
         screen = screen.broken(broken);
@@ -142,7 +145,8 @@ impl Session {
             let mut next = Some(first);
             let mut taken = 0;
             while let Some(wake) = next {
-                typed |= matches!(wake, Wake::Key(_) | Wake::Paste(_) | Wake::Resize { .. });
+                crash::point("woken");
+                typed |= matches!(wake, Wake::Key(_) | Wake::Paste(_) | Wake::Mouse(_) | Wake::Resize { .. });
                 if let Some(why) = self.take_in(wake)? {
                     return Ok(self.left(why));
                 }
@@ -220,6 +224,7 @@ impl Session {
                     }
                 }
                 Effect::Suspend => self.terminal.lend(signals::stop)??,
+                Effect::Mouse(ours) => self.terminal.capture(ours)?,
                 Effect::Repaint => self.terminal.retake()?,
                 Effect::Leave(why) => return Ok(Some(why)),
             }

@@ -15,6 +15,7 @@ use super::dialog::Dialog;
 use super::keymap::Keymap;
 use super::layout::{Layout, layout};
 use super::lists::Lists;
+use super::mouse::Targets;
 use super::notice::Notices;
 use super::notify::Notify;
 use super::pane::OutputPane;
@@ -50,6 +51,10 @@ pub struct Screen {
     pub(super) undo: Vec<Undo>,
     /// Since when some queue is processed by nobody.
     unattended: Option<DateTime<Utc>>,
+    /// Whether the mouse is ours.
+    pub(super) mouse: bool,
+    /// What a click presses.
+    pub(super) targets: Targets,
     /// What the keys go to, in place of the screen.
     pub(super) typing: Option<Typing>,
 }
@@ -70,6 +75,8 @@ pub struct Setup {
     pub keymap: Keymap,
     /// What the terminal is to tell a person who looks elsewhere.
     pub notify: Notify,
+    /// Whether the mouse is ours at first.
+    pub mouse: bool,
     /// The local time of an instant.
     pub local: fn(DateTime<Utc>) -> NaiveDateTime,
 }
@@ -100,6 +107,8 @@ impl Screen {
         let queue = queue.cloned().or(first).map_or_else(Queue::new, |id| site.get_queue(id));
         let lists = queue.read(|record, _| Lists::new(queue.id().clone(), record));
         let mut screen = Self {
+            mouse: setup.mouse,
+            targets: Targets::default(),
             setup,
             size: room,
             site,

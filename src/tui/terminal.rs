@@ -1,7 +1,9 @@
 //! The terminal: taken for the screen, and given back on every way out.
 
-use std::io::{self, BufWriter, Stdout, Write, stdout};
+use std::cell::RefCell;
+use std::io::{self, BufWriter, Write, stdout};
 use std::panic;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,6 +11,7 @@ use std::thread;
 
 use crossterm::cursor::Show;
 use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
+use crossterm::style::Print;
 use crossterm::terminal::{
     BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode,
     enable_raw_mode,
@@ -16,7 +19,8 @@ use crossterm::terminal::{
 use crossterm::{execute, queue};
 use ratatui::Frame;
 use ratatui::backend::CrosstermBackend;
-use ratatui::layout::Size;
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Position, Size};
 
 use super::wake::{Wake, Why};
 use super::{clipboard, notify};
@@ -27,18 +31,49 @@ static TAKEN: AtomicBool = AtomicBool::new(false);
 /// A frame is written in one piece as long as it is shorter than this, in bytes.
 const FRAME: usize = 64 * 1024;
 
+/// Has the terminal report clicks and the wheel; moves of the mouse would only wake us up.
+const TAKE_MOUSE: Print<&str> = Print("\x1b[?1000h\x1b[?1006h");
+const LEAVE_MOUSE: Print<&str> = Print("\x1b[?1006l\x1b[?1000l");
+
 /// The terminal while it is ours; given back when dropped.
 pub(super) struct Terminal {
-    inner: ratatui::Terminal<CrosstermBackend<BufWriter<Stdout>>>,
+    inner: ratatui::Terminal<CrosstermBackend<Gather>>,
+    frame: Gather,
+    /// What it shows: the cells and where the cursor is; none where nobody knows.
+    shown: Option<(Buffer, Option<Position>)>,
+    /// The mouse is ours, too.
+    mouse: bool,
+}
+
+/// The bytes of one frame, which are written at once or not at all.
+#[derive(Clone, Default)]
+struct Gather(Rc<RefCell<Vec<u8>>>);
+
+impl Write for Gather {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 impl Terminal {
-    /// Takes the terminal: raw mode, the alternate screen, pasted text marked as such.
-    pub(super) fn take() -> io::Result<Self> {
-        let backend = CrosstermBackend::new(BufWriter::with_capacity(FRAME, stdout()));
-        let terminal = Self { inner: ratatui::Terminal::new(backend)? };
-        take()?;
+    /// Takes the terminal: raw mode, the alternate screen, pasted text marked as such, and the mouse if that is wanted.
+    pub(super) fn take(mouse: bool) -> io::Result<Self> {
+        let frame = Gather::default();
+        let inner = ratatui::Terminal::new(CrosstermBackend::new(frame.clone()))?;
+        let terminal = Self { inner, frame, shown: None, mouse };
+        take(mouse)?;
         Ok(terminal)
+    }
+
+    /// Takes the mouse, or lets go of it.
+    pub(super) fn capture(&mut self, mouse: bool) -> io::Result<()> {
+        self.mouse = mouse;
+        if mouse { execute!(stdout(), TAKE_MOUSE) } else { execute!(stdout(), LEAVE_MOUSE) }
     }
 
     /// Its size in cells.
@@ -46,16 +81,26 @@ impl Terminal {
         self.inner.size()
     }
 
-    /// Draws a frame; the terminal shows it at once or not at all.
-    pub(super) fn draw(&mut self, draw: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
+    /// Draws a frame; the terminal shows it at once or not at all. `draw` returns where the cursor is. Nothing is written
+    /// where nothing has changed.
+    pub(super) fn draw(&mut self, draw: impl FnOnce(&mut Frame<'_>) -> Option<Position>) -> io::Result<()> {
         // Given back behind our back: a thread has panicked and we are about to leave.
         if !TAKEN.load(Ordering::Acquire) {
             return Ok(());
         }
-        queue!(self.inner.backend_mut(), BeginSynchronizedUpdate)?;
-        self.inner.draw(draw)?;
-        queue!(self.inner.backend_mut(), EndSynchronizedUpdate)?;
-        self.inner.backend_mut().flush()
+        let mut cursor = None;
+        let drawn = self.inner.draw(|frame| cursor = draw(frame))?;
+        let same = self.shown.as_ref().is_some_and(|(buffer, place)| buffer == drawn.buffer && *place == cursor);
+        if !same {
+            self.shown = Some((drawn.buffer.clone(), cursor));
+            let mut out = BufWriter::with_capacity(FRAME, stdout());
+            queue!(out, BeginSynchronizedUpdate)?;
+            out.write_all(&self.frame.0.borrow())?;
+            queue!(out, EndSynchronizedUpdate)?;
+            out.flush()?;
+        }
+        self.frame.0.borrow_mut().clear();
+        Ok(())
     }
 
     /// Puts a text into the clipboard of whoever sits before the terminal.
@@ -72,7 +117,7 @@ impl Terminal {
     pub(super) fn lend<T>(&mut self, meanwhile: impl FnOnce() -> T) -> io::Result<T> {
         give_back();
         let result = meanwhile();
-        take()?;
+        take(self.mouse)?;
         self.repaint()?;
         Ok(result)
     }
@@ -83,6 +128,7 @@ impl Terminal {
     }
 
     fn repaint(&mut self) -> io::Result<()> {
+        self.shown = None;
         // Not `clear`, which asks the terminal where its cursor is and waits for the answer.
         let size = self.inner.size()?;
         self.inner.resize(size.into())
@@ -95,17 +141,18 @@ impl Drop for Terminal {
     }
 }
 
-fn take() -> io::Result<()> {
+fn take(mouse: bool) -> io::Result<()> {
     enable_raw_mode()?;
     TAKEN.store(true, Ordering::Release);
-    execute!(stdout(), EnterAlternateScreen, EnableBracketedPaste)
+    execute!(stdout(), EnterAlternateScreen, EnableBracketedPaste)?;
+    if mouse { execute!(stdout(), TAKE_MOUSE) } else { Ok(()) }
 }
 
 /// Gives the terminal back, if it is ours. Failures are of no use: there is nobody left to tell.
 fn give_back() {
     if TAKEN.swap(false, Ordering::AcqRel) {
         let mut out = stdout();
-        let _ = execute!(out, EndSynchronizedUpdate, DisableBracketedPaste, LeaveAlternateScreen, Show);
+        let _ = execute!(out, EndSynchronizedUpdate, LEAVE_MOUSE, DisableBracketedPaste, LeaveAlternateScreen, Show);
         let _ = disable_raw_mode();
         let _ = out.flush();
     }

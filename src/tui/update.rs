@@ -28,6 +28,7 @@ impl Screen {
         match wake {
             Wake::Key(key) => effects = self.press(key, now),
             Wake::Paste(text) => self.paste(&text, now),
+            Wake::Mouse(mouse) => effects = self.click(mouse, now),
             Wake::Resize { width, height } => self.size = Size { width, height },
             Wake::News(news) => effects.extend(self.follow(&news, now)),
             Wake::Fresh(ledger) => {
@@ -208,7 +209,7 @@ impl Screen {
         self.with_lists(|lists, _, ledger| lists.choose(id, ledger));
     }
 
-    fn press(&mut self, key: Key, now: DateTime<Utc>) -> Vec<Effect> {
+    pub(super) fn press(&mut self, key: Key, now: DateTime<Utc>) -> Vec<Effect> {
         if let Some(typing) = self.typing {
             self.type_key(typing, key, now);
             return Vec::new();

@@ -12,6 +12,7 @@ use crate::store::{Answer, LineWriter, Ring};
 
 use super::keys::Key;
 use super::link::Tended;
+use super::mouse::Mouse;
 
 /// Why the screen wakes up.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub enum Wake {
     Key(Key),
     /// A text was pasted.
     Paste(String),
+    /// Something was done with the mouse.
+    Mouse(Mouse),
     /// The terminal has another size.
     #[expect(missing_docs, reason = "in cells")]
     Resize { width: u16, height: u16 },
@@ -114,6 +117,8 @@ pub enum Effect {
     AskToSuspend,
     /// Stop this process until the shell continues it.
     Suspend,
+    /// Take the mouse, or let go of it.
+    Mouse(bool),
     /// Draw everything anew.
     Repaint,
     /// Leave the screen.

@@ -16,6 +16,7 @@ mod fuzz;
 mod hooks;
 mod house;
 mod log;
+mod manners;
 mod output;
 mod properties;
 mod query;

@@ -7,6 +7,7 @@ mod keys;
 mod looks;
 mod marks;
 mod menu;
+mod mouse;
 mod notices;
 mod numbers;
 mod progress;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
+use vt100::MouseProtocolMode;
 
 use crate::room::{MARK, Room, SETLIST, wait_for};
 
@@ -31,9 +32,14 @@ struct Drawn {
 impl Terminal {
     /// `setlist ARGS` in this room, in a terminal of 80x24.
     pub(crate) fn open(room: &Room, args: &[&str]) -> Self {
-        let pair = native_pty_system().openpty(size(80, 24)).unwrap();
         let mut command = CommandBuilder::new(SETLIST);
         command.args(args);
+        Self::run(room, command)
+    }
+
+    /// Any program in this room, in a terminal of 80x24.
+    pub(crate) fn run(room: &Room, mut command: CommandBuilder) -> Self {
+        let pair = native_pty_system().openpty(size(80, 24)).unwrap();
         command.cwd(room.path());
         command.env("TERM", "xterm-256color");
         command.env("XDG_CONFIG_HOME", room.join("config"));
@@ -69,13 +75,31 @@ impl Terminal {
         self.keys.flush().unwrap();
     }
 
+    /// What was written to the terminal up to now.
+    pub(crate) fn raw(&self) -> String {
+        String::from_utf8_lossy(&self.drawn.lock().unwrap().raw).into_owned()
+    }
+
+    /// What a program on the alternate screen has turned on and not off again.
+    pub(crate) fn taken(&self) -> Vec<&'static str> {
+        let drawn = self.drawn.lock().unwrap();
+        let screen = drawn.screen.screen();
+        let taken = [
+            (screen.alternate_screen(), "alternate screen"),
+            (screen.hide_cursor(), "hidden cursor"),
+            (screen.bracketed_paste(), "bracketed paste"),
+            (screen.mouse_protocol_mode() != MouseProtocolMode::None, "mouse"),
+        ];
+        taken.into_iter().filter_map(|(on, what)| on.then_some(what)).collect()
+    }
+
     fn text(&self) -> String {
         self.drawn.lock().unwrap().screen.screen().contents()
     }
 
     /// Waits until the screen is as wanted; returns what it shows.
     #[track_caller]
-    fn until(&self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
+    pub(crate) fn until(&self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
         let end = Instant::now() + PATIENCE;
         loop {
             let text = self.text();
@@ -104,15 +128,12 @@ impl Terminal {
 
     /// Waits for the program's end, and checks that it left the terminal as it found it.
     #[track_caller]
-    fn ended(mut self) -> ExitStatus {
+    pub(crate) fn ended(mut self) -> ExitStatus {
         let status = self.child.wait().unwrap();
         // The reader has seen all there is when its channel closes.
         self.master.take();
         while self.news.recv_timeout(PATIENCE).is_ok() {}
-        let drawn = self.drawn.lock().unwrap();
-        assert!(!drawn.screen.screen().alternate_screen(), "the alternate screen was left on");
-        assert!(!drawn.screen.screen().hide_cursor(), "the cursor was left hidden");
-        assert!(!drawn.screen.screen().bracketed_paste(), "bracketed paste was left on");
+        assert_eq!(self.taken(), [""; 0], "left on");
         status
     }
 }
@@ -467,7 +488,7 @@ fn what_is_copied_goes_to_the_terminal() {
     screen.until_shows("Goes well");
     screen.keys("y");
     screen.until_shows("copied work/good");
-    let raw = String::from_utf8_lossy(&screen.drawn.lock().unwrap().raw).into_owned();
+    let raw = screen.raw();
     assert!(raw.contains("\x1b]52;c;d29yay9nb29k\x1b\\") || raw.contains("\x1b]52;c;d29yay9nb29k\x07"), "{raw:?}");
     screen.keys("q");
     screen.ended();

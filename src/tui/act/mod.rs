@@ -110,6 +110,7 @@ impl Screen {
             Action::Failures => self.filter_by(&self.failures_only(), now),
             Action::OutputLeft => self.pane_mut().scroll_sideways(-SIDEWAYS, &wrap)?,
             Action::OutputRight => self.pane_mut().scroll_sideways(SIDEWAYS, &wrap)?,
+            Action::Mouse => return Ok(self.toggle_mouse(now)),
             Action::Page => return self.page(),
             Action::Copy => return self.copy(now),
             Action::CopyAll => return self.copy_all(now),

@@ -1,11 +1,14 @@
 //! The top: a tab per queue and how many jobs of the site have failed; below it, how the queue in front goes.
 
+use std::ops::Range;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use ratatui::buffer::Buffer;
 use ratatui::style::Style;
 
 use crate::model::{Ledger, Mode, QueueId, QueueRecord};
 use crate::tui::layout::Layout;
+use crate::tui::mouse::{Target, Targets};
 use crate::tui::pulse::{Numbers, about};
 use crate::tui::state::Screen;
 use crate::tui::text;
@@ -24,11 +27,13 @@ enum State {
 
 /// A tab in pieces, each with its style.
 struct Tab {
+    /// None for all queues together.
+    queue: Option<QueueId>,
     pieces: Vec<(String, Style)>,
     in_front: bool,
 }
 
-pub(super) fn draw(screen: &Screen, layout: &Layout, buffer: &mut Buffer, now: DateTime<Utc>) {
+pub(super) fn draw(screen: &Screen, layout: &Layout, buffer: &mut Buffer, now: DateTime<Utc>, targets: &mut Targets) {
     let look = &screen.setup.look;
     if !layout.numbers.is_empty() {
         numbers(screen, &mut Strip::new(layout.numbers, buffer, look.signs), now);
@@ -57,7 +62,7 @@ pub(super) fn draw(screen: &Screen, layout: &Layout, buffer: &mut Buffer, now: D
         if layout.numbers.is_empty() && total(&fitting) + text::width(site) + 4 <= strip.room() {
             strip.right(&format!("  {site}  "), look.theme.dim);
         }
-        put(&fitting, &mut strip, look);
+        put(&fitting, &mut strip, look, |columns, queue| targets.add(layout.header, columns, Target::Queue(queue)));
     });
 }
 
@@ -119,7 +124,7 @@ fn count(count: usize) -> String {
 }
 
 /// Puts as many tabs as fit, the one in front among them.
-fn put(tabs: &[Tab], strip: &mut Strip<'_>, look: &Look) {
+fn put(tabs: &[Tab], strip: &mut Strip<'_>, look: &Look, mut drawn: impl FnMut(Range<u16>, QueueId)) {
     let room = strip.room();
     let front = tabs.iter().position(|tab| tab.in_front).unwrap_or(0);
     let mut first = 0;
@@ -136,8 +141,12 @@ fn put(tabs: &[Tab], strip: &mut Strip<'_>, look: &Look) {
             strip.left(&format!(" {}", look.signs.ellipsis), look.theme.dim);
             return;
         }
+        let start = strip.column();
         for (piece, style) in &tab.pieces {
             strip.left(piece, *style);
+        }
+        if let Some(queue) = &tab.queue {
+            drawn(start..strip.column(), queue.clone());
         }
     }
 }
@@ -146,7 +155,7 @@ fn put(tabs: &[Tab], strip: &mut Strip<'_>, look: &Look) {
 fn all(look: &Look) -> Tab {
     let pieces =
         vec![(" 0 ".to_owned(), look.theme.dim), ("all".to_owned(), look.theme.tab), (" ".to_owned(), Style::new())];
-    Tab { pieces, in_front: true }
+    Tab { queue: None, pieces, in_front: true }
 }
 
 fn tab(nth: usize, id: &QueueId, queue: &QueueRecord, state: State, in_front: bool, words: bool, look: &Look) -> Tab {
@@ -167,7 +176,7 @@ fn tab(nth: usize, id: &QueueId, queue: &QueueRecord, state: State, in_front: bo
         pieces.push((format!(" {}{}", look.signs.failed, queue.failed), theme.bad));
     }
     pieces.push((" ".to_owned(), Style::new()));
-    Tab { pieces, in_front }
+    Tab { queue: Some(id.clone()), pieces, in_front }
 }
 
 impl State {

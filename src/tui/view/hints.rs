@@ -7,6 +7,7 @@ use ratatui::style::Style;
 use crate::tui::action::{Action, Context, Entry, Group, TABLE};
 use crate::tui::dialog::Dialog;
 use crate::tui::keys::{Code, Key};
+use crate::tui::mouse::{Target, Targets};
 use crate::tui::state::Screen;
 use crate::tui::text;
 use crate::tui::typing::{Typing, WAY_OUT};
@@ -16,7 +17,8 @@ use super::paint::Strip;
 /// These stay when everything else is dropped, and stand at the right.
 const LAST: [Action; 2] = [Action::Quit, Action::Help];
 
-pub(super) fn draw(screen: &Screen, area: Rect, buffer: &mut Buffer) {
+/// Draws it; takes note of where each key stands.
+pub(super) fn draw(screen: &Screen, area: Rect, buffer: &mut Buffer, targets: &mut Targets) {
     let look = &screen.setup.look;
     let mut strip = Strip::new(area, buffer, look.signs);
     if let Some(typing) = &screen.typing {
@@ -28,12 +30,21 @@ pub(super) fn draw(screen: &Screen, area: Rect, buffer: &mut Buffer) {
     let entry = |action: &Action| TABLE.iter().find(|entry| entry.action == *action);
     let last = if screen.dialog.is_none() { &LAST[..] } else { &[] };
     for entry in last.iter().filter_map(entry) {
+        let end = strip.end();
         strip.right(&format!("{} ", entry.hint), look.theme.dim);
         strip.right(&format!(" {} ", screen.key(entry.action)), look.theme.key);
+        if let Some(key) = screen.setup.keymap.keys(entry.action).first() {
+            targets.add(area, strip.end()..end, Target::Key(*key));
+        }
     }
     if let Some(dialog) = &screen.dialog {
         for (key, hint) in answers(dialog) {
+            let start = strip.column();
             strip.left(&format!(" {key} "), look.theme.key).left(hint, look.theme.dim).left(" ", Style::new());
+            // Where two keys stand, nobody knows which is meant.
+            if let Ok(key) = key.parse() {
+                targets.add(area, start..strip.column(), Target::Key(key));
+            }
         }
         return;
     }
@@ -48,7 +59,11 @@ pub(super) fn draw(screen: &Screen, area: Rect, buffer: &mut Buffer) {
         if text::width(&key) + text::width(entry.hint) + 3 > strip.room() {
             break;
         }
+        let start = strip.column();
         strip.left(&format!(" {key} "), look.theme.key).left(entry.hint, look.theme.dim).left(" ", Style::new());
+        if let Some(key) = screen.setup.keymap.keys(entry.action).first() {
+            targets.add(area, start..strip.column(), Target::Key(*key));
+        }
     }
 }
 

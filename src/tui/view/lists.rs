@@ -7,6 +7,7 @@ use ratatui::style::Style;
 
 use crate::model::{Job, Phase};
 use crate::tui::layout::{Layout, PHASES, Shape};
+use crate::tui::mouse::{Target, Targets};
 use crate::tui::sort::Sort;
 use crate::tui::state::Screen;
 use crate::tui::text;
@@ -100,15 +101,17 @@ fn heading(screen: &Screen, phase: Phase, area: Rect, height: usize, buffer: &mu
 }
 
 /// The states as tabs, where only one list fits.
-pub(super) fn states(screen: &Screen, layout: &Layout, buffer: &mut Buffer) {
+pub(super) fn states(screen: &Screen, layout: &Layout, buffer: &mut Buffer, targets: &mut Targets) {
     let look = &screen.setup.look;
     let focus = screen.lists.focus();
     let mut strip = Strip::new(layout.states, buffer, look.signs);
     for phase in PHASES {
         let here = focus.list == phase;
+        let start = strip.column();
         strip.left(" ", Style::new());
         strip.left(title(phase), if here { look.theme.tab } else { look.theme.title });
         strip.left(&format!(" {} ", number(screen.count(phase))), look.theme.dim);
+        targets.add(layout.states, start..strip.column(), Target::List(phase));
     }
     let needle = text::plain_line(screen.lists.filter_text());
     if !needle.is_empty() {

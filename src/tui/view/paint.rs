@@ -31,6 +31,11 @@ impl<'a> Strip<'a> {
         self.rest.x
     }
 
+    /// Where the next text from the right ends.
+    pub(super) fn end(&self) -> u16 {
+        self.rest.right()
+    }
+
     /// Puts text behind what is there; what doesn't fit is cut with an ellipsis.
     pub(super) fn left(&mut self, content: &str, style: Style) -> &mut Self {
         let fitting = text::fit(content, self.room(), self.ellipsis).into_owned();

@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 
 use chrono::{DateTime, TimeDelta, TimeZone, Utc};
-use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Size;
+use ratatui::{Frame, Terminal};
 use setlist::model::{
     Command, Definition, Event, Failure, FailureKind, JobId, Outcome, Phase, Plan, QueueId, QueuePlan, Report, RunId,
     Script, Settings, Setup as JobSetup, Site, Stream, WindowSize, WorkerId,
@@ -130,6 +130,7 @@ impl Stage {
             file: "/app/jobs.yaml".into(),
             keymap,
             notify: Notify { failed: true, drained: true },
+            mouse: true,
             local: |at| at.naive_utc(),
         };
         let screen = Screen::new(setup, Site::holding(ledger, "/app/jobs.yaml"), None, size);
@@ -186,7 +187,7 @@ impl Stage {
                     Effect::Notify(text) => self.notified.push(text),
                     Effect::Page(_) => self.pages += 1,
                     Effect::Leave(why) => self.left = Some(why),
-                    Effect::AskToSuspend | Effect::Suspend | Effect::Repaint => {}
+                    Effect::AskToSuspend | Effect::Suspend | Effect::Repaint | Effect::Mouse(_) => {}
                 }
             }
             next = self.wakes.try_recv().ok().or_else(|| self.screen.is_busy().then_some(Wake::Tick));
@@ -281,7 +282,10 @@ impl Stage {
     /// What is drawn, with its styles.
     pub(crate) fn buffer(&mut self) -> Buffer {
         let mut terminal = Terminal::new(TestBackend::new(self.size.width, self.size.height)).unwrap();
-        terminal.draw(|frame| self.screen.draw(frame, self.now)).unwrap();
+        let draw = |frame: &mut Frame<'_>| {
+            let _cursor = self.screen.draw(frame, self.now);
+        };
+        terminal.draw(draw).unwrap();
         terminal.backend().buffer().clone()
     }
 
