@@ -28,6 +28,10 @@ pub struct Lists {
     sort: Sort,
     /// None while the lists show a queue as it is.
     filter: Option<Filter>,
+    /// The list in which the cursor was before a filter took it to what it finds.
+    home: Option<Phase>,
+    /// The filter is a new one, and the cursor has not gone to what it finds yet.
+    seeking: bool,
     marks: BTreeSet<JobId>,
 }
 
@@ -79,6 +83,8 @@ impl Lists {
             query: Query::default(),
             sort: Sort::default(),
             filter: None,
+            home: None,
+            seeking: false,
             marks: BTreeSet::new(),
         }
     }
@@ -95,6 +101,7 @@ impl Lists {
 
     /// Gives the focus to a list.
     pub fn focus_list(&mut self, list: Phase) {
+        self.home = None;
         self.focus = Focus::on(list);
     }
 
@@ -156,6 +163,8 @@ impl Lists {
     /// Shows the jobs that a query finds, as far as it makes sense.
     pub fn set_filter(&mut self, text: &str, ledger: &Ledger, now: DateTime<Utc>) {
         (self.query, self.fault) = Query::so_far(text, now);
+        self.home.get_or_insert(self.focus.list);
+        self.seeking = true;
         let (query, plain) = (self.query.clone(), self.is_plain());
         match &mut self.filter {
             Some(filter) if !plain => filter.change(query, ledger),
@@ -166,6 +175,7 @@ impl Lists {
     /// Shows all jobs.
     pub fn clear_filter(&mut self, ledger: &Ledger) {
         self.fault = None;
+        (self.home, self.seeking) = (None, false);
         self.query = Query::default();
         self.refilter(ledger);
     }
@@ -223,6 +233,7 @@ impl Lists {
 
     /// Moves the cursor in the list that has it.
     pub fn step(&mut self, step: Step, record: &QueueRecord) {
+        self.home = None;
         let rows = rows(self.filter.as_ref(), record, self.focus.list);
         let pane = &mut self.panes[index(self.focus.list)];
         let Some(last) = rows.len().checked_sub(1) else { return };
@@ -245,6 +256,7 @@ impl Lists {
     /// Brings cursor and scroll positions in line with what is in the lists now, and with the room there is.
     pub fn settle(&mut self, record: &QueueRecord, ledger: &Ledger, layout: &Layout) {
         self.go_with_the_job(ledger);
+        self.go_to_what_is_found(record);
         for phase in PHASES {
             let rows = rows(self.filter.as_ref(), record, phase);
             let scanning = self.filter.as_ref().is_some_and(Filter::is_scanning);
@@ -271,6 +283,15 @@ impl Lists {
             }
             pane.scroll(rows.len(), layout.rows(phase), has_cursor);
         }
+    }
+
+    /// A cursor in a list in which nothing matches would show nothing, while what was looked for is elsewhere.
+    fn go_to_what_is_found(&mut self, record: &QueueRecord) {
+        let (true, Some(home), false) = (self.seeking, self.home, self.is_scanning()) else { return };
+        self.seeking = false;
+        let order = [home, Phase::Running, Phase::Pending, Phase::Finished];
+        let found = order.into_iter().find(|phase| !self.rows(record, *phase).is_empty());
+        self.focus.list = found.unwrap_or(home);
     }
 
     fn go_with_the_job(&mut self, ledger: &Ledger) {

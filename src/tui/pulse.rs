@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::model::{Job, Ledger, Mode, Outcome, QueueId, QueueRecord, State};
+use crate::model::{Job, Ledger, Mode, Outcome, QueueId, QueueRecord, RunId, State};
 
 /// What has finished is counted in slots of so many seconds.
 const SLOT: i64 = 10;
@@ -18,6 +18,8 @@ const WINDOW: i64 = 3_600 / SLOT;
 const PACE: i64 = 600 / SLOT;
 /// So many slots are held.
 const HELD: usize = 1_000;
+/// From so many percent on, a run's progress says how long it takes.
+const FIRST_PERCENT: u8 = 3;
 /// What is counted for less than this makes no rate: one job in a second is not sixty in a minute.
 const SHORTEST: f64 = 60.0;
 
@@ -92,12 +94,13 @@ impl Pulse {
         }
     }
 
-    /// The numbers of a queue.
+    /// The numbers of a queue; `percent` tells how far a run says it is.
     pub(super) fn numbers(
         &self,
         queue: &QueueId,
         record: &QueueRecord,
         ledger: &Ledger,
+        percent: impl Fn(RunId) -> Option<u8>,
         now: DateTime<Utc>,
     ) -> Numbers {
         let Some(beat) = self.queues.get(queue) else { return Numbers::default() };
@@ -106,7 +109,7 @@ impl Pulse {
         // Nobody waits for a queue that nobody has asked to be processed.
         let goes = record.mode != Mode::Idle || !record.running.is_empty();
         let oldest = beat.waiting.first_key_value().map(|(since, _)| *since).filter(|_| goes);
-        Numbers { failed, per_minute: beat.pace(now), oldest, left: beat.left(record, ledger, now) }
+        Numbers { failed, per_minute: beat.pace(now), oldest, left: beat.left(record, ledger, percent, now) }
     }
 
     /// When the numbers of a queue will be others though nothing happens.
@@ -181,8 +184,14 @@ impl Beat {
     }
 
     /// How long it takes to run what is pending and to end what runs, if each takes as long as its latest run did, or
-    /// else as long as those of the others on average.
-    fn left(&self, record: &QueueRecord, ledger: &Ledger, now: DateTime<Utc>) -> Option<Duration> {
+    /// else as long as those of the others on average; or, if it tells its progress, as that goes on.
+    fn left(
+        &self,
+        record: &QueueRecord,
+        ledger: &Ledger,
+        percent: impl Fn(RunId) -> Option<u8>,
+        now: DateTime<Utc>,
+    ) -> Option<Duration> {
         if self.past.count == 0 || (record.pending.is_empty() && record.running.is_empty()) {
             return None;
         }
@@ -192,6 +201,10 @@ impl Beat {
         let runs = record.running.iter().filter_map(|id| ledger.job(*id)?.last_run.as_ref());
         let rest = runs.map(|run| {
             let elapsed = (now - run.started).to_std().unwrap_or_default();
+            // What says how far it is is taken at its word, once that says something.
+            if let Some(done @ FIRST_PERCENT..) = percent(run.id) {
+                return elapsed * u32::from(100 - done.min(100)) / u32::from(done);
+            }
             // What has taken longer than others is likely to go on for as long again.
             mean.checked_sub(elapsed).unwrap_or(elapsed)
         });

@@ -225,7 +225,8 @@ impl Screen {
     /// How the queue in front goes.
     pub fn numbers(&self, now: DateTime<Utc>) -> Numbers {
         let Some(pulse) = &self.pulse else { return Numbers::default() };
-        self.queue.read(|record, ledger| pulse.numbers(self.queue.id(), record, ledger, now))
+        let percent = |run| self.attendance.progress(run).percent();
+        self.queue.read(|record, ledger| pulse.numbers(self.queue.id(), record, ledger, percent, now))
     }
 
     /// Whether a queue is processed by nobody, and not just since a moment ago.

@@ -54,7 +54,7 @@ impl Screen {
             let question = first.map(|job| {
                 let others = if rest.is_empty() { String::new() } else { format!(" (and {} more ask)", rest.len()) };
                 let text = job.definition.terms.confirm.as_deref().unwrap_or_default();
-                format!("{}: {text}{others}; no runs the others only", job.label())
+                format!("{}: {text}{others} (no runs the others only)", job.label())
             });
             (first.map(|job| job.id).into_iter().chain(rest).collect::<Vec<_>>(), question)
         });

@@ -13,6 +13,9 @@ use crate::tui::text;
 
 use super::paint::{Strip, lines};
 
+/// So many pending jobs are looked at to tell whether any of them could start: no frame looks at all.
+const LOOKED_AT: usize = 64;
+
 /// Why a list is empty, and what fills it.
 pub(super) fn list(
     screen: &Screen,
@@ -58,13 +61,13 @@ pub(super) fn standstill(
     let process = screen.key(Action::Process);
     let queue = screen.queue.id();
     Some(match record.mode {
-        Mode::Idle => (format!("{process} processes the queue"), theme.dim),
+        Mode::Idle if can_start(record, ledger) => (format!("{process} processes the queue"), theme.dim),
         Mode::Paused => (format!("paused; {process} goes on"), theme.warn),
         Mode::Stopped => (format!("stopped by a failure; {process} goes on"), theme.bad),
         Mode::Processing if screen.is_unattended(queue, ledger, now) => {
             (format!("no worker; {process} starts one"), theme.bad)
         }
-        Mode::Processing => match ledger.waiting(first)? {
+        Mode::Processing | Mode::Idle => match ledger.waiting(first)? {
             Waiting::Turn => return None,
             waiting => {
                 let words = Some(waiting.words(now)).filter(|words| !words.is_empty())?;
@@ -75,6 +78,13 @@ pub(super) fn standstill(
             }
         },
     })
+}
+
+/// Whether a job of an idle queue would start if it were processed, as far as a look at the next ones tells.
+fn can_start(record: &QueueRecord, ledger: &Ledger) -> bool {
+    let next = record.pending.iter().take(LOOKED_AT);
+    record.pending.len() > LOOKED_AT
+        || next.filter_map(|id| ledger.waiting(ledger.job(*id)?)).any(|waiting| waiting == Waiting::Process)
 }
 
 /// A dimmed line at the top of a pane.

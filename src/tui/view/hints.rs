@@ -94,5 +94,7 @@ fn is_hinted(entry: &Entry, screen: &Screen) -> bool {
     let works = entry.context.overlaps(here);
     let diagnosis = screen.diagnosis().is_none() || matches!(entry.action, Action::Edit | Action::Back);
     let acts = entry.action != Action::Type || screen.can_type().is_ok();
-    works && diagnosis && acts && !entry.hint.is_empty() && !LAST.contains(&entry.action)
+    // Without a queue there is nothing that any other key could be for.
+    let queue = screen.has_queue() || entry.action == Action::Edit;
+    works && diagnosis && acts && queue && !entry.hint.is_empty() && !LAST.contains(&entry.action)
 }

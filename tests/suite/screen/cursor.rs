@@ -28,6 +28,28 @@ fn cursor_row(stage: &mut Stage) -> Option<u16> {
 }
 
 #[test]
+fn a_filter_takes_the_cursor_to_what_it_finds_and_back() {
+    let mut stage = stage(5, 2, 80, 24);
+    stage.process("build");
+    stage.run("build", 1, failed("exit code 1"));
+    let running = stage.start("build");
+    stage.keys("<Tab>");
+    stage.keys("gg");
+    let (list, chosen) = (stage.list(), stage.chosen());
+    stage.keys("/state:failed");
+    assert_eq!((stage.list(), stage.chosen().as_deref()), (Phase::Finished, Some("job-0")), "{}", stage.text());
+    stage.keys(&"<Backspace>".repeat(6));
+    assert_eq!(stage.list(), list, "back where it was, as soon as something is found there");
+    stage.keys("<Esc>");
+    assert_eq!((stage.list(), stage.chosen()), (list, chosen));
+    stage.keys("/state:failed<Enter>");
+    stage.keys("<Tab>");
+    assert_ne!(stage.list(), Phase::Finished, "an empty list can be gone to");
+    stage.end(running, failed("exit code 2"));
+    assert_ne!(stage.list(), Phase::Finished, "news don't take the cursor away");
+}
+
+#[test]
 fn it_goes_with_its_job_from_list_to_list() {
     let mut stage = stage(4, 1, 80, 24);
     stage.keys("j");

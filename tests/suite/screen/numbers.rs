@@ -1,10 +1,13 @@
 //! The numbers in the header: right whatever happens, and in words that tell why nothing goes on.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
-use setlist::model::{Command, Job, JobId, Ledger, Mode, Outcome, Phase, QueueId, State, Stop};
+use setlist::model::{
+    Command, Job, JobId, Ledger, Mode, Need, On, OnFailure, Outcome, Phase, QueueId, State, Stop, Target, Terms,
+};
 use setlist::tui::pulse::Numbers;
 use setlist::tui::wake::Wake;
 
@@ -185,6 +188,59 @@ fn why_nothing_runs_is_said() {
     stage.later(10);
     stage.wake(Wake::Tick);
     assert_eq!(why(&mut stage), "no worker; p starts one");
+}
+
+/// What the header says when a queue of two jobs, the first of which has these terms, is processed.
+fn on_terms(terms: &Terms, on_failure: OnFailure) -> Stage {
+    let mut plan = queue("build", 1, 0, &JOBS[..2]);
+    plan.settings.on_failure = on_failure;
+    for (job, nth) in plan.jobs.iter_mut().zip(0..) {
+        let waits = nth == 0 || terms.confirm.is_some();
+        Arc::make_mut(job).terms = Arc::new(if waits { terms.clone() } else { Terms::default() });
+    }
+    let mut stage = Stage::new(vec![plan, queue("other", 1, 1, &[("x", "X")])], 120, 40);
+    stage.process("build");
+    stage
+}
+
+#[test]
+fn a_job_that_holds_up_the_others_is_named_with_its_reason() {
+    let need = Need { job: Target::Named("other".into(), "x".into()), on: On::Success };
+    let needs = Terms { needs: vec![need], ..Terms::default() };
+    let mut stage = on_terms(&needs, OnFailure::Continue);
+    stage.run("build", 1, Outcome::Succeeded);
+    let line = line(&mut stage);
+    assert!(line.starts_with("nothing runs: A waits, needs other/x"), "{line}");
+}
+
+#[test]
+fn a_question_that_nobody_has_answered_is_why_nothing_runs() {
+    let asks = Terms { confirm: Some("Sure?".to_owned()), ..Terms::default() };
+    let mut stage = on_terms(&asks, OnFailure::Continue);
+    assert_eq!(line(&mut stage).split("  ·  ").next().unwrap(), "nothing runs: A waits, asks first");
+}
+
+#[test]
+fn a_failure_that_stops_the_queue_is_why_nothing_runs() {
+    let mut stage = on_terms(&Terms::default(), OnFailure::Stop);
+    stage.run("build", 1, failed("exit code 1"));
+    let line = line(&mut stage);
+    assert!(line.starts_with("nothing runs: stopped by a failure; p goes on"), "{line}");
+}
+
+#[test]
+fn a_run_that_tells_its_progress_is_taken_at_its_word() {
+    let mut stage = stage();
+    stage.keys("p");
+    for _ in 0..4 {
+        stage.run("build", 1, Outcome::Succeeded);
+    }
+    let run = stage.start("build");
+    stage.later(60);
+    stage.says(run.1, "\x1b]9;4;1;25\x07");
+    assert!(line(&mut stage).contains("done in ~3m"), "{}", line(&mut stage));
+    stage.says(run.1, "\x1b]9;4;1;50\x07");
+    assert!(line(&mut stage).contains("done in ~1m"), "{}", line(&mut stage));
 }
 
 #[test]
