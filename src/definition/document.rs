@@ -34,7 +34,7 @@ pub(crate) fn parse<T: Default>(
 ) -> Result<T, Diagnostics> {
     let source = Source::new(text);
     let mut problems = Problems::default();
-    let empty = nesting::too_deep(text).is_none() && matches!(tree::read(&source, &[]), Err(Fault::Empty));
+    let empty = nesting::excess(text).is_none() && matches!(tree::read(&source, &[]), Err(Fault::Empty));
     let root = if empty { None } else { tree(&source, &mut problems) };
     let made = root.map(|root| check(&root, &mut problems)).unwrap_or_default();
     if problems.is_empty() { Ok(made) } else { Err(problems.locate(name, &source)) }

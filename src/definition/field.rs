@@ -196,20 +196,24 @@ impl Place {
 
 /// Reports a field that isn't known in its place.
 pub(super) fn unknown(entry: &Entry<'_>, place: Place, path: &Path<'_>, problems: &mut Problems) {
-    let Key { id, text, unfit: None } = &entry.key else { return };
+    if let Key { id, text, unfit: None } = &entry.key {
+        problems.tell(|| problem(*id, text, place, path));
+    }
+}
+
+fn problem(id: u32, text: &str, place: Place, path: &Path<'_>) -> Problem {
     let known = place.names();
     let name = quoted(text);
-    let problem = |message: String| Problem::new(*id, path, message);
-    let elsewhere = ELSEWHERE.iter().find(|(theirs, _)| theirs == text).map(|(_, ours)| *ours);
+    let problem = |message: String| Problem::new(id, path, message);
+    let elsewhere = ELSEWHERE.iter().find(|(theirs, _)| *theirs == text).map(|(_, ours)| *ours);
     let meant = elsewhere.filter(|ours| known.contains(ours)).or_else(|| nearest(text, &known));
-    problems.add(if let Some(meant) = meant {
+    if let Some(meant) = meant {
         problem(format!("unknown field {name}")).hint(format!("did you mean `{meant}`?"))
-    } else if let Some(home) = [Place::Job, Place::Queue, Place::Top].into_iter().find(|p| p.names().contains(&&**text))
-    {
+    } else if let Some(home) = [Place::Job, Place::Queue, Place::Top].into_iter().find(|p| p.names().contains(&text)) {
         let hint = match (home, place) {
-            (Place::Job, _) if **text == *"needs" => "each job says itself what it needs".to_owned(),
-            (Place::Job, _) if **text == *"confirm" => "each job that asks before it runs says so itself".to_owned(),
-            (Place::Job, _) if **text == *"matrix" => "it stands in the job of which it makes several".to_owned(),
+            (Place::Job, _) if text == "needs" => "each job says itself what it needs".to_owned(),
+            (Place::Job, _) if text == "confirm" => "each job that asks before it runs says so itself".to_owned(),
+            (Place::Job, _) if text == "matrix" => "it stands in the job of which it makes several".to_owned(),
             (Place::Job, Place::Defaults) => format!("{name} belongs to one job and can't be a default"),
             (Place::Queue, Place::Defaults) => format!("{name} belongs to one queue and can't be a default"),
             (Place::Queue, Place::Top) => format!("put it into a queue: `queues: {{NAME: {{{text}: …}}}}`"),
@@ -220,16 +224,18 @@ pub(super) fn unknown(entry: &Entry<'_>, place: Place, path: &Path<'_>, problems
         problem(format!("unknown field {name}")).hint("text that contains `: ` needs quotes")
     } else {
         problem(format!("unknown field {name}")).expected(format!("expected {}", one_of(&known)))
-    });
+    }
 }
 
 /// Reports a field that isn't among the known ones of a small map.
 pub(super) fn unknown_among(entry: &Entry<'_>, fields: &[Described], path: &Path<'_>, problems: &mut Problems) {
     let Key { id, text, unfit: None } = &entry.key else { return };
-    let known: Vec<&str> = fields.iter().map(|field| field.name).collect();
-    let problem = Problem::new(*id, path, format!("unknown field {}", quoted(text)));
-    problems.add(match nearest(text, &known) {
-        Some(meant) => problem.hint(format!("did you mean `{meant}`?")),
-        None => problem.expected(format!("expected {}", one_of(&known))),
+    problems.tell(|| {
+        let known: Vec<&str> = fields.iter().map(|field| field.name).collect();
+        let problem = Problem::new(*id, path, format!("unknown field {}", quoted(text)));
+        match nearest(text, &known) {
+            Some(meant) => problem.hint(format!("did you mean `{meant}`?")),
+            None => problem.expected(format!("expected {}", one_of(&known))),
+        }
     });
 }

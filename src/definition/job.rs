@@ -126,8 +126,10 @@ impl Entry {
                 None
             }
             (None, None) => {
-                let problem = Problem::new(node.id, path, "this job has nothing to run");
-                problems.add(problem.expected("expected `run` (a script) or `command` (a program and its arguments)"));
+                problems.tell(|| {
+                    Problem::new(node.id, path, "this job has nothing to run")
+                        .expected("expected `run` (a script) or `command` (a program and its arguments)")
+                });
                 None
             }
         }

@@ -42,6 +42,7 @@ pub use file::{Error, LARGEST, read, stamp};
 pub use find::{CONFIG_NAME, FILE_NAME, find, find_all, own, own_config};
 pub use schema::schema;
 
+use nesting::Excess;
 use problems::{Problem, Problems};
 use source::Source;
 
@@ -78,14 +79,19 @@ fn tree<'s>(source: &Source<'s>, problems: &mut Problems) -> Option<tree::Node<'
         problems.add(problem.hint(syntax::FEWER));
         return None;
     }
-    if let Some(at) = nesting::too_deep(source.text) {
-        let message = format!("this nests deeper than {} levels", nesting::DEEPEST);
-        problems.add(Problem::in_text(at..at + 1, message));
+    if let Some(excess) = nesting::excess(source.text) {
+        problems.add(match excess {
+            Excess::Depth(at) => {
+                Problem::in_text(at..at + 1, format!("this nests deeper than {} levels", nesting::DEEPEST))
+            }
+            Excess::Count(at) => Problem::in_text(at..at + 1, syntax::TOO_MUCH).hint(syntax::FEWER),
+        });
         return None;
     }
     match tree::read(source, &[]) {
         Ok(reading) => {
             let mut root = reading.root;
+            problems.marks = reading.marks;
             resolve::resolve(&mut root, &path::Path::Top, problems);
             Some(root)
         }

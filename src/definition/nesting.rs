@@ -1,14 +1,27 @@
-//! Refuses what nests too deep before the parser sees it: brackets take it a time that grows with their square, and
-//! lists in lists on one line (`- - - a`) a lot of memory.
+//! Refuses what nests too deep, and what is too much, before the parser sees it: brackets take it a time that grows with
+//! their square, lists in lists on one line (`- - - a`) a lot of memory, and millions of values seconds.
 
 /// Deeper nesting of `[` and `{`, or of `- ` on one line, than this is refused.
 pub(super) const DEEPEST: usize = 128;
 
-/// The byte of the first bracket, or of the first `- `, that nests too deep.
-pub(super) fn too_deep(text: &str) -> Option<usize> {
-    // Few brackets can't nest deep; that spares most files the closer look.
-    let many = memchr::memchr2_iter(b'[', b'{', text.as_bytes()).nth(DEEPEST).is_some();
-    (many || text.lines().any(nests)).then(|| Scan { text: text.as_bytes(), at: 0, depth: 0, items: 0 }.run())?
+/// More items of lists and entries of maps than this are refused.
+pub(super) const MOST: usize = 1_500_000;
+
+/// What is refused, with its first byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Excess {
+    /// A bracket, or a `- `, that nests too deep.
+    Depth(usize),
+    /// An item or an entry beyond the most that there may be.
+    Count(usize),
+}
+
+/// What there is too much of, if anything.
+pub(super) fn excess(text: &str) -> Option<Excess> {
+    // Few brackets can't nest deep, and few bytes are not many values; that spares most files the closer look.
+    let brackets = memchr::memchr2_iter(b'[', b'{', text.as_bytes()).nth(DEEPEST).is_some();
+    let closer = brackets || text.len() > MOST || text.lines().any(nests);
+    closer.then(|| Scan { text: text.as_bytes(), at: 0, depth: 0, items: 0, count: 0 }.run())?
 }
 
 /// Whether a line may begin too many lists in one another.
@@ -24,10 +37,12 @@ struct Scan<'t> {
     depth: usize,
     /// How many items the line has begun.
     items: usize,
+    /// How many items and entries there were.
+    count: usize,
 }
 
 impl Scan<'_> {
-    fn run(mut self) -> Option<usize> {
+    fn run(mut self) -> Option<Excess> {
         let mut indent = self.indent();
         // Whether a value can start here.
         let mut start = true;
@@ -48,7 +63,7 @@ impl Scan<'_> {
                 b'[' | b'{' if start || self.depth > 0 => {
                     self.depth += 1;
                     if self.depth > DEEPEST {
-                        return Some(self.at);
+                        return Some(Excess::Depth(self.at));
                     }
                     start = true;
                 }
@@ -69,11 +84,15 @@ impl Scan<'_> {
                 b'-' | b'?' | b':' if self.peek(1).is_none_or(|next| next.is_ascii_whitespace()) => {
                     self.items += usize::from(start && self.depth == 0);
                     if self.items > DEEPEST {
-                        return Some(self.at);
+                        return Some(Excess::Depth(self.at));
                     }
+                    self.count += usize::from(start || byte == b':');
                     start = true;
                 }
-                b',' | b':' if self.depth > 0 => start = true,
+                b',' | b':' if self.depth > 0 => {
+                    self.count += usize::from(byte == b',');
+                    start = true;
+                }
                 // An anchor or a tag stands before a value.
                 b'&' | b'!' if start => {
                     while self.peek(1).is_some_and(|next| !next.is_ascii_whitespace()) {
@@ -81,6 +100,9 @@ impl Scan<'_> {
                     }
                 }
                 _ => start = false,
+            }
+            if self.count > MOST {
+                return Some(Excess::Count(self.at));
             }
             self.at += 1;
         }

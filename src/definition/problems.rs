@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::diagnostic::{Diagnostic, Diagnostics, Related, Snippet};
 use super::path::Path;
 use super::source::Source;
-use super::tree;
+use super::tree::{self, Marks};
 
 /// More errors than this are only counted.
 const MOST: usize = 100;
@@ -21,6 +21,8 @@ const BEFORE: u32 = 8;
 pub(crate) struct Problems {
     list: Vec<Problem>,
     uncounted: usize,
+    /// Where some of the values stand, by which the place of one is found without reading all of the file again.
+    pub(super) marks: Marks,
 }
 
 /// One thing that is wrong.
@@ -98,6 +100,15 @@ impl Problems {
         }
     }
 
+    /// The same for what a file may be full of: what only counts is not put into words.
+    pub(super) fn tell(&mut self, problem: impl FnOnce() -> Problem) {
+        if self.list.len() < MOST {
+            self.list.push(problem());
+        } else {
+            self.uncounted += 1;
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
@@ -130,8 +141,7 @@ impl Problems {
         }
         wanted.sort_unstable();
         wanted.dedup();
-        // It was read before, so it can be read again.
-        tree::read(source, &wanted).map(|reading| reading.places.into_iter().collect()).unwrap_or_default()
+        tree::places(source, &wanted, &self.marks).into_iter().collect()
     }
 }
 

@@ -33,9 +33,11 @@ pub(super) fn resolve(node: &mut Node<'_>, path: &Path<'_>, problems: &mut Probl
             }
         }
         Kind::Tagged(tag, inner) => {
-            let message =
-                format!("the tag {} means nothing here", quoted(&format!("!{}", tag.trim_start_matches('!'))));
-            problems.add(Problem::new(inner.id, path, message).hint("put the text in quotes if the `!` belongs to it"));
+            problems.tell(|| {
+                let tag = quoted(&format!("!{}", tag.trim_start_matches('!')));
+                Problem::new(inner.id, path, format!("the tag {tag} means nothing here"))
+                    .hint("put the text in quotes if the `!` belongs to it")
+            });
             let inner = Node { id: inner.id, kind: mem::replace(&mut inner.kind, Kind::Null) };
             *node = inner;
             resolve(node, path, problems);
@@ -52,12 +54,12 @@ fn keys(entries: &[Entry<'_>], path: &Path<'_>, problems: &mut Problems) {
     let mut seen: HashMap<_, _, RandomState> = HashMap::default();
     for (index, Entry { key, .. }) in entries.iter().enumerate() {
         if let Some(found) = key.unfit {
-            let problem = Problem::new(key.id, path, format!("a key must be text, found {found}"));
-            let brackets = matches!(found, "a list" | "a map");
-            problems.add(if brackets {
-                problem.hint("text that starts with `{` or `[` needs quotes")
-            } else {
-                problem
+            problems.tell(|| {
+                let problem = Problem::new(key.id, path, format!("a key must be text, found {found}"));
+                match found {
+                    "a list" | "a map" => problem.hint("text that starts with `{` or `[` needs quotes"),
+                    _ => problem,
+                }
             });
             continue;
         }
@@ -68,12 +70,13 @@ fn keys(entries: &[Entry<'_>], path: &Path<'_>, problems: &mut Problems) {
             seen.insert(&key.text, index).map(|first| &entries[first])
         };
         if let Some(first) = first {
-            let problem = Problem::new(key.id, &path.key(&key.text), format!("duplicate key {}", quoted(&key.text)));
-            let problem = problem.also(first.key.id, "first here");
-            problems.add(if key.text == MERGE {
-                problem.hint("merge several maps with `<<: [*a, *b]`")
-            } else {
-                problem
+            problems.tell(|| {
+                let message = format!("duplicate key {}", quoted(&key.text));
+                let problem = Problem::new(key.id, &path.key(&key.text), message).also(first.key.id, "first here");
+                match &*key.text {
+                    MERGE => problem.hint("merge several maps with `<<: [*a, *b]`"),
+                    _ => problem,
+                }
             });
         }
     }

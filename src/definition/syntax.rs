@@ -59,6 +59,9 @@ const WORDS: [(&str, &str, &str); 25] = [
     ("did not find ", "this is no valid YAML", "check the indentation; text may need quotes"),
 ];
 
+/// That a file has more in it than anybody writes.
+pub(super) const TOO_MUCH: &str = "this file has too many values";
+
 /// What to do about a file that is too large.
 pub(super) const FEWER: &str = "add large numbers of jobs with `setlist add` instead";
 
@@ -81,7 +84,7 @@ fn too_much(place: Range<usize>, source: &Source<'_>) -> Problem {
         let hint = "every alias counts as a copy of what it stands for";
         Problem::in_text(place, "aliases repeat this too often").hint(hint)
     } else {
-        Problem::in_text(place, "this file has too many values").hint(FEWER)
+        Problem::in_text(place, TOO_MUCH).hint(FEWER)
     }
 }
 

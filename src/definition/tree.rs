@@ -76,7 +76,15 @@ pub(super) struct Reading<'s> {
     pub(super) root: Node<'s>,
     /// Where the wanted values stand, as bytes of the source.
     pub(super) places: Vec<(u32, Range<usize>)>,
+    /// Where some of the others stand.
+    pub(super) marks: Marks,
 }
+
+/// Numbers of values in ascending order, each with a byte up to which there is nothing but the values before it.
+pub(super) type Marks = Vec<(u32, usize)>;
+
+/// One of so many values is marked.
+const APART: u32 = 4_096;
 
 /// Why a file could not be read.
 pub(super) enum Fault {
@@ -100,7 +108,7 @@ pub(super) fn read<'s>(source: &Source<'s>, wanted: &[u32]) -> Result<Reading<'s
         Err(error) if reader.over() => return Err(Fault::TooMuch(error)),
         Err(error) => return Err(Fault::Parser(error)),
     };
-    let places = reader.places;
+    let Reader { places, marks, .. } = reader;
     if let Some(second) = documents.next() {
         let mut reader = Reader::new(source, &[0]);
         Seed(&mut reader).deserialize(second).map_err(Fault::Parser)?;
@@ -109,8 +117,28 @@ pub(super) fn read<'s>(source: &Source<'s>, wanted: &[u32]) -> Result<Reading<'s
     }
     match root.kind {
         Kind::Null => Err(Fault::Empty),
-        _ => Ok(Reading { root, places }),
+        _ => Ok(Reading { root, places, marks }),
     }
+}
+
+/// Finds the places of the values with these numbers, which are in ascending order, in a file that was read before; no
+/// more of it is read than must be.
+pub(super) fn places(source: &Source<'_>, wanted: &[u32], marks: &Marks) -> Vec<(u32, Range<usize>)> {
+    let behind = marks.partition_point(|(id, _)| wanted.last().is_some_and(|last| id <= last));
+    let end = marks.get(behind).map_or(source.text.len(), |(_, end)| *end);
+    let start = Source::new(&source.text[..end]);
+    let mut reader = Reader::new(&start, wanted);
+    reader.limit = limit(source);
+    if let Some(document) = serde_yaml::Deserializer::from_str(start.text).next() {
+        // What is cut off in the middle ends with an error, behind all that is wanted.
+        let _ = Seed(&mut reader).deserialize(document);
+    }
+    reader.places
+}
+
+/// How many values there may be. Those that are written out take some bytes each; only aliases make more of them.
+fn limit(source: &Source<'_>) -> usize {
+    source.text.len().saturating_mul(16).saturating_add(100_000).min(MOST_VALUES)
 }
 
 impl<'s> Node<'s> {
@@ -169,10 +197,13 @@ struct Reader<'r, 's> {
     places: Vec<(u32, Range<usize>)>,
     /// The first byte behind the value that was located last.
     behind: usize,
-    /// The first byte behind the key whose value is read next, if that is known.
-    behind_key: Option<usize>,
-    /// The last of all of these. A key before it is repeated by an alias, and its value may stand elsewhere.
+    /// The first byte behind the text read last, if it is a piece of the source that was not read before.
+    behind_text: Option<usize>,
+    /// The last of all of these.
     furthest: usize,
+    /// The same for the key whose value is read next.
+    behind_key: Option<usize>,
+    marks: Marks,
     /// The items and entries of the collections that are being read.
     items: Vec<Node<'s>>,
     entries: Vec<Entry<'s>>,
@@ -180,8 +211,7 @@ struct Reader<'r, 's> {
 
 impl<'r, 's> Reader<'r, 's> {
     fn new(source: &'r Source<'s>, wanted: &'r [u32]) -> Self {
-        // Values that are written out take some bytes each; only aliases make more of them.
-        let limit = source.text.len().saturating_mul(16).saturating_add(100_000).min(MOST_VALUES);
+        let limit = limit(source);
         Self {
             source,
             next: 0,
@@ -192,8 +222,10 @@ impl<'r, 's> Reader<'r, 's> {
             raised: None,
             places: Vec::new(),
             behind: 0,
-            behind_key: None,
+            behind_text: None,
             furthest: 0,
+            behind_key: None,
+            marks: Vec::new(),
             items: Vec::new(),
             entries: Vec::new(),
         }
@@ -236,14 +268,16 @@ impl<'r, 's> Reader<'r, 's> {
         }
     }
 
-    /// A key was read. It tells where its value is, if it is a piece of the source that was not read before.
-    fn pass_key(&mut self, key: &Node<'s>) {
-        let Kind::Scalar(_, Cow::Borrowed(key)) = &key.kind else { return };
-        let start = (key.as_ptr() as usize).checked_sub(self.source.text.as_ptr() as usize);
-        let end = start.map(|start| start + key.len()).filter(|end| *end > self.furthest);
+    /// A text was read. A piece of the source tells where it is, unless an alias repeats it.
+    fn pass(&mut self, id: u32, text: &str) {
+        let start = (text.as_ptr() as usize).checked_sub(self.source.text.as_ptr() as usize);
+        let end = start.map(|start| start + text.len()).filter(|end| *end > self.furthest);
         if let Some(end) = end.filter(|end| *end <= self.source.text.len()) {
             self.furthest = end;
-            self.behind_key = Some(end);
+            self.behind_text = Some(end);
+            if id / APART > self.marks.last().map_or(0, |(id, _)| id / APART) {
+                self.marks.push((id, end));
+            }
         }
     }
 
@@ -346,6 +380,7 @@ impl<'s> DeserializeSeed<'s> for Seed<'_, '_, 's> {
         }
         let id = reader.number();
         let behind_key = reader.behind_key.take();
+        reader.behind_text = None;
         match deserializer.deserialize_any(Read { reader, id, behind_key }) {
             Ok(kind) => Ok(Node { id, kind }),
             Err(error) => match reader.raised.take() {
@@ -428,6 +463,7 @@ impl<'s> Visitor<'s> for Read<'_, '_, 's> {
     }
 
     fn visit_borrowed_str<E: Error>(self, text: &'s str) -> Result<Kind<'s>, E> {
+        self.reader.pass(self.id, text);
         self.reader.room = self.reader.room.saturating_sub(text.len() as u64);
         self.plain(Kind::Scalar(Class::Text, Cow::Borrowed(text)))
     }
@@ -452,7 +488,7 @@ impl<'s> Visitor<'s> for Read<'_, '_, 's> {
         let waiting = self.reader.enter(self.id);
         let before = self.reader.entries.len();
         while let Some(key) = map.next_key_seed(Seed(self.reader))? {
-            self.reader.pass_key(&key);
+            self.reader.behind_key = self.reader.behind_text.take();
             let value = map.next_value_seed(Seed(self.reader))?;
             self.reader.entries.push(Entry { key: Key::from(key), value });
         }

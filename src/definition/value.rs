@@ -26,7 +26,7 @@ const SIZES: &str = "such as `16MiB` or `500kB`; a number is bytes";
 
 /// Reports that `node` is something else than what was expected; gives nothing, for the caller to return.
 pub(crate) fn unexpected<T>(node: &Node<'_>, path: &Path<'_>, expected: &str, problems: &mut Problems) -> Option<T> {
-    problems.add(Problem::new(node.id, path, format!("expected {expected}, found {}", node.found())));
+    problems.tell(|| Problem::new(node.id, path, format!("expected {expected}, found {}", node.found())));
     None
 }
 

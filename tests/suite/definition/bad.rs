@@ -244,6 +244,51 @@ fn a_file_beyond_the_limit_is_refused() {
 }
 
 #[test]
+fn more_than_anybody_writes_is_refused_before_it_is_read() {
+    const MANY: usize = 1_600_000;
+    let on_one_line = format!("queues: {{q: [{}]}}\n", "a,".repeat(MANY));
+    for yaml in ["a: 1\n".repeat(MANY), format!("queues:\n  q:\n{}", "  -\n".repeat(MANY)), on_one_line] {
+        let report = refused(&yaml);
+        assert_eq!((report.list.len(), report.more), (1, 0));
+        assert_eq!(report.list[0].message, "this file has too many values");
+        assert_eq!(report.list[0].hint.as_deref(), Some("add large numbers of jobs with `setlist add` instead"));
+        assert!(report.render(false).len() < 1_000, "a long line is not shown whole");
+    }
+}
+
+#[test]
+fn a_report_of_countless_errors_is_bounded() {
+    const MANY: usize = 30_000;
+    let lines = |line: &str| format!("queues:\n  q:\n    - run: a\n{}", line.repeat(MANY));
+    for (what, yaml) in [
+        ("unknown field `nmae`", lines("    - {run: a, nmae: b}\n")),
+        ("duplicate key `A`", format!("queues: {{q: [{{run: a, env: {{A: 1, {}}}}}]}}\n", "A: 1, ".repeat(MANY))),
+        ("this job has nothing to run", lines("    - {}\n")),
+        ("the tag `!x` means nothing here", lines("    - !x a\n")),
+        ("a key must be text, found a list", lines("    - {[]: a, run: a}\n")),
+        ("expected a script or a map of a job's fields, found nothing", lines("    -\n")),
+        ("there is no job `b` in this queue", lines("    - {run: a, needs: [b]}\n")),
+    ] {
+        let report = refused(&yaml);
+        assert_eq!((report.list.len(), report.more), (100, MANY - 100), "{what}");
+        assert!(report.list.iter().all(|error| error.message == what), "{what}");
+        assert!(report.render(false).len() < 100_000, "{what}");
+    }
+}
+
+#[test]
+fn errors_far_apart_in_a_long_file_have_their_places() {
+    let mut lines = vec!["    - {run: a, args: [1, b], env: {A: 1.10}}"; 20_000];
+    for (line, wrong) in [(10, "    - {rum: a}"), (9_000, "    - {run: a, env: []}"), (19_999, "    - {run: ''}")] {
+        lines[line] = wrong;
+        let report = refused(&format!("queues:\n  q:\n{}\n", lines.join("\n")));
+        let last = report.list.last().unwrap();
+        assert_eq!((last.line, &*last.snippet.text), (line + 3, wrong));
+        assert!(last.column >= 7, "{wrong}");
+    }
+}
+
+#[test]
 fn many_jobs_with_the_same_words_are_named_quickly() {
     let plan = good(&format!("queues:\n  q:\n{}", "    - echo a\n".repeat(20_000)));
     assert_eq!(plan.queues[0].jobs[19_999].name.as_deref(), Some("echo-a-20000"));

@@ -76,9 +76,10 @@ impl Reference {
             assert!(in_file.is_sorted_by(|a, b| a < b), "the file's order in {}", queue.id);
         }
         let mut others: Vec<&Card> = self.jobs.iter().filter(|card| card.definition.digest.is_none()).collect();
-        others.sort_by_key(|card| (card.queue, card.place));
+        others.sort_by_key(|card| (card.queue, card.place, card.id));
         let in_order = |a: &&Card, b: &&Card| {
-            let place = |card: &Card| places[usize::try_from(card.id).unwrap() - 1];
+            // A job that was moved by hand may have got the place of one that had finished.
+            let place = |card: &Card| (places[usize::try_from(card.id).unwrap() - 1], card.id);
             a.queue != b.queue || place(a) < place(b)
         };
         assert!(others.is_sorted_by(in_order), "jobs that are not in the file keep their order");
