@@ -11,7 +11,8 @@ use super::args::Add;
 use super::record::{JobRecord, print};
 use super::site::OpenSite;
 use super::{CliError, Exit};
-use crate::model::{Command, Definition, Event, JobId, Mode, QueueId, QueueView, Script, Terms};
+use crate::definition;
+use crate::model::{Command, Definition, Event, JobId, Mode, Need, QueueId, QueueView, Script, Target, Terms};
 
 /// Appends jobs and prints their numbers.
 pub(super) fn add(site: OpenSite, options: &Add) -> Result<Exit, CliError> {
@@ -28,9 +29,12 @@ pub(super) fn add(site: OpenSite, options: &Add) -> Result<Exit, CliError> {
     if options.timeout.is_some_and(|timeout| timeout.is_zero()) {
         return Err(CliError::Usage("a timeout must be at least a millisecond".to_owned()));
     }
-    let events = site.submit(Command::Add { queue: queue.clone(), jobs })?;
-    let added: Vec<JobId> =
-        events.iter().filter_map(|event| if let Event::Added { job } = event { Some(job.id) } else { None }).collect();
+    let added: Vec<JobId> = if options.save {
+        save(&mut site, &queue, &jobs)?
+    } else {
+        let events = site.submit(Command::Add { queue: queue.clone(), jobs })?;
+        events.iter().filter_map(|event| if let Event::Added { job } = event { Some(job.id) } else { None }).collect()
+    };
     if now {
         let commands: Vec<_> = added.iter().map(|job| Command::Run { job: *job }).collect();
         site.store.execute(&commands, Utc::now())?;
@@ -50,6 +54,36 @@ pub(super) fn add(site: OpenSite, options: &Add) -> Result<Exit, CliError> {
     }
     out.flush()?;
     Ok(Exit::Fine)
+}
+
+/// Writes the jobs into the site's file; returns the numbers that they have since.
+fn save(site: &mut OpenSite, queue: &QueueId, jobs: &[Arc<Definition>]) -> Result<Vec<JobId>, CliError> {
+    let mut written = Vec::with_capacity(jobs.len());
+    for job in jobs {
+        let mut job = Definition::clone(job);
+        if !job.terms.needs.is_empty() {
+            for need in &mut Arc::make_mut(&mut job.terms).needs {
+                named(site, need)?;
+            }
+        }
+        written.push(job);
+    }
+    let saved = definition::save::save(&site.office.file, queue, &written)?;
+    site.reload()?;
+    let ledger = site.ledger()?;
+    let number = |job: &Arc<Definition>| Some(ledger.named(queue, job.name.as_deref()?)?.id);
+    Ok(saved.iter().filter_map(number).collect())
+}
+
+/// In a file, jobs are named.
+fn named(site: &mut OpenSite, need: &mut Need) -> Result<(), CliError> {
+    if let Target::Number(id) = need.job
+        && let Some(job) = site.store.job(id)?
+        && let Some(name) = &job.definition.name
+    {
+        need.job = Target::Named(job.queue.clone(), Arc::clone(name));
+    }
+    Ok(())
 }
 
 fn scripts(options: &Add) -> Result<Vec<Script>, CliError> {

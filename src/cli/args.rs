@@ -92,6 +92,9 @@ pub(super) enum Command {
     Check {
         /// The file to check, instead of the nearest one.
         path: Option<PathBuf>,
+        /// The queues, or the errors, as JSON, an object a line.
+        #[arg(long)]
+        json: bool,
     },
     /// Process queues in the foreground: a line per finished job, counts at the end.
     #[command(after_help = PROCESS)]
@@ -162,8 +165,11 @@ pub(super) enum Command {
         /// What is pending.
         #[arg(long)]
         pending: bool,
+        /// The jobs that were removed as JSON, an object a line.
+        #[arg(long)]
+        json: bool,
     },
-    /// Move pending jobs to another place in their queue.
+    /// Move pending jobs to another place in their queue, or jobs that stand in no jobs.yaml to another queue.
     Move(Move),
     /// Make finished jobs pending again, without running them.
     Reset {
@@ -179,12 +185,18 @@ pub(super) enum Command {
         /// Queues to pause; all that are processed where none is named.
         #[arg(add = ArgValueCandidates::new(queues))]
         queues: Vec<String>,
+        /// The queues as JSON, an object a line.
+        #[arg(long)]
+        json: bool,
     },
     /// Go on with queues that are paused, or were stopped by a failure.
     Resume {
         /// Queues to go on with; all that are paused where none is named.
         #[arg(add = ArgValueCandidates::new(queues))]
         queues: Vec<String>,
+        /// The queues as JSON, an object a line.
+        #[arg(long)]
+        json: bool,
     },
     /// Wait until jobs have finished; exit with 1 if one of them did not succeed.
     #[command(after_help = WAIT)]
@@ -225,7 +237,7 @@ pub(super) struct Process {
     /// Queues to process; all where none is named.
     #[arg(add = ArgValueCandidates::new(queues))]
     pub queues: Vec<String>,
-    /// Let so many jobs of each queue run at once, until jobs.yaml is changed.
+    /// Let so many jobs of each queue run at once while this goes on.
     #[arg(long, value_name = "N")]
     pub parallel: Option<NonZero<u32>>,
     /// Run one job only: the next one that waits for nothing else.
@@ -246,6 +258,7 @@ pub(super) struct Process {
 }
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(super) struct Add {
     /// The queue.
     #[arg(add = ArgValueCandidates::new(queues))]
@@ -273,6 +286,9 @@ pub(super) struct Add {
     pub tag: Vec<String>,
     #[command(flatten)]
     pub terms: TermArgs,
+    /// Write the jobs into jobs.yaml, behind the others of the queue; nothing else there is touched.
+    #[arg(long)]
+    pub save: bool,
     /// Ask for the jobs to run at once, whatever the queue does.
     #[arg(long)]
     pub now: bool,
@@ -300,11 +316,14 @@ pub(super) struct Move {
     #[command(flatten)]
     pub jobs: Jobs,
     /// Right before this pending job of the same queue and priority.
-    #[arg(long, value_name = "JOB", required_unless_present = "after", add = ArgValueCandidates::new(jobs))]
+    #[arg(long, value_name = "JOB", required_unless_present_any = ["after", "to"], add = ArgValueCandidates::new(jobs))]
     pub before: Option<String>,
     /// Right behind this one.
     #[arg(long, value_name = "JOB", conflicts_with = "before", add = ArgValueCandidates::new(jobs))]
     pub after: Option<String>,
+    /// Behind all jobs of this other queue, with their runs; of running jobs none, and none that stands in jobs.yaml.
+    #[arg(long, value_name = "QUEUE", conflicts_with_all = ["before", "after"], add = ArgValueCandidates::new(queues))]
+    pub to: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -9,7 +9,7 @@ use super::error::complain;
 use super::record::{JobRecord, print};
 use super::site::OpenSite;
 use super::{CliError, Exit};
-use crate::model::{Beside, Command, Event, Job, JobId, Outcome, Phase, Stop};
+use crate::model::{Beside, Command, Event, Job, JobId, Mode, Outcome, Phase, State, Stop};
 use crate::tui::text;
 
 /// Asks for jobs to run, once more or for the first time. Of all that `failed`, the names are queues.
@@ -57,6 +57,9 @@ pub(super) fn restore(mut site: OpenSite, names: &[String], json: bool) -> Resul
 pub(super) fn put(mut site: OpenSite, options: &Move) -> Result<Exit, CliError> {
     let Jobs { jobs: names, json } = &options.jobs;
     let jobs = site.jobs(names)?;
+    if let Some(queue) = &options.to {
+        return transfer(site, &jobs, queue, *json);
+    }
     let (word, other) = match (&options.before, &options.after) {
         (Some(before), _) => ("before", before),
         (None, after) => ("behind", after.as_ref().unwrap_or(&names[0])),
@@ -71,6 +74,30 @@ pub(super) fn put(mut site: OpenSite, options: &Move) -> Result<Exit, CliError> 
         } else {
             let (path, other) = (text::plain_line(&job.path()), text::plain_line(&other.path()));
             writeln!(out, "{}  {path}  {word} {other}", job.id)?;
+        }
+    }
+    out.flush()?;
+    drop(out);
+    site.close(Exit::Fine)
+}
+
+/// Moves jobs into another queue, all or none.
+fn transfer(mut site: OpenSite, jobs: &[Job], queue: &str, json: bool) -> Result<Exit, CliError> {
+    let ledger = site.ledger()?;
+    let queue = site.queues(&ledger, &[queue.to_owned()])?.remove(0);
+    site.submit(Command::Transfer { jobs: jobs.iter().map(|job| job.id).collect(), queue: queue.clone() })?;
+    let asked = |job: &Job| matches!(job.state, State::Pending { asked: true, .. });
+    if jobs.iter().any(asked) || ledger.queue(&queue).is_some_and(|queue| queue.mode == Mode::Processing) {
+        site.hire()?;
+    }
+    let mut out = BufWriter::new(io::stdout().lock());
+    for job in jobs {
+        let Some(moved) = site.store.job(job.id)? else { continue };
+        if json {
+            print(&mut out, &JobRecord::of(&moved, None, Utc::now()))?;
+        } else {
+            let (before, after) = (text::plain_line(&job.path()), text::plain_line(queue.as_str()));
+            writeln!(out, "{}  {before}  to {after}", job.id)?;
         }
     }
     out.flush()?;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::Exit;
 use crate::definition;
+use crate::definition::save::SaveError;
 use crate::model::Refusal;
 use crate::store::StoreError;
 use crate::worker::WorkerError;
@@ -34,6 +35,9 @@ pub(super) enum CliError {
     /// The jobs.yaml has errors.
     #[error(transparent)]
     File(#[from] definition::Error),
+    /// Jobs can't be written into the jobs.yaml.
+    #[error(transparent)]
+    Save(#[from] SaveError),
     /// The site refused.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -55,7 +59,12 @@ impl CliError {
     /// The exit status.
     pub(super) fn exit(&self) -> Exit {
         match self {
-            Self::Usage(_) | Self::NoFile(_) | Self::Stranger { .. } | Self::File(_) | Self::Refused(_) => Exit::Usage,
+            Self::Usage(_)
+            | Self::NoFile(_)
+            | Self::Stranger { .. }
+            | Self::File(_)
+            | Self::Save(_)
+            | Self::Refused(_) => Exit::Usage,
             Self::Store(_) | Self::Worker(WorkerError::Store(_)) => Exit::Store,
             Self::Worker(_) | Self::Output(_) | Self::Other(_) => Exit::JobFailed,
         }
@@ -64,7 +73,8 @@ impl CliError {
     /// Says it on standard error.
     pub(super) fn print(&self, color: bool) {
         match self {
-            Self::File(definition::Error::Invalid(diagnostics)) => {
+            Self::File(definition::Error::Invalid(diagnostics))
+            | Self::Save(SaveError::File(definition::Error::Invalid(diagnostics))) => {
                 say(&diagnostics.render(color));
             }
             Self::Store(error) | Self::Worker(WorkerError::Store(error)) if error.is_about_the_place() => {

@@ -71,7 +71,7 @@ fn run(cli: Cli) -> Result<Exit, CliError> {
     match command {
         None => screen::open(&site, taste, queue),
         Some(Command::Init) => file::init(&site),
-        Some(Command::Check { path }) => file::check(&site, path),
+        Some(Command::Check { path, json }) => file::check(&site, path, json),
         Some(Command::Schema) => file::schema(),
         Some(Command::Worker { queues, exit_when_idle, detached }) => {
             worker::work(&site, &queues, exit_when_idle, detached)
@@ -94,12 +94,12 @@ fn run(cli: Cli) -> Result<Exit, CliError> {
         Some(Command::Restore(Jobs { jobs, json })) => change::restore(OpenSite::with(&site, &jobs)?, &jobs, json),
         Some(Command::Move(options)) => change::put(OpenSite::with(&site, &options.jobs.jobs)?, &options),
         Some(Command::Reset { names, json }) => change::reset(OpenSite::with(&site, &names)?, &names, json),
-        Some(Command::Clear { queues, finished, pending }) => {
+        Some(Command::Clear { queues, finished, pending, json }) => {
             let phases = [finished.then_some(Phase::Finished), pending.then_some(Phase::Pending)];
-            queues::clear(OpenSite::with(&site, &queues)?, &queues, phases.into_iter().flatten())
+            queues::clear(OpenSite::with(&site, &queues)?, &queues, phases.into_iter().flatten(), json)
         }
-        Some(Command::Pause { queues }) => queues::pause(OpenSite::with(&site, &queues)?, &queues),
-        Some(Command::Resume { queues }) => queues::resume(OpenSite::with(&site, &queues)?, &queues),
+        Some(Command::Pause { queues, json }) => queues::pause(OpenSite::with(&site, &queues)?, &queues, json),
+        Some(Command::Resume { queues, json }) => queues::resume(OpenSite::with(&site, &queues)?, &queues, json),
         Some(Command::Wait(options)) => wait::wait(OpenSite::with(&site, &options.names)?, &options),
         Some(Command::Status { json, all: true, .. }) => inspect::all(OpenSite::all(&site)?, json),
         Some(Command::Status { queues, json, .. }) => {

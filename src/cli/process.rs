@@ -1,6 +1,7 @@
 //! `setlist process`: the queues' pending jobs, in the foreground, with a line for each that finishes.
 
 use std::io::{self, BufWriter, IsTerminal, Write};
+use std::num::NonZero;
 
 use anyhow::Context;
 use chrono::Utc;
@@ -13,7 +14,7 @@ use super::site::OpenSite;
 use super::tally::Tally;
 use super::{CliError, Exit, signals};
 use crate::model::{Command, Job, Ledger, Mode, NothingTo, QueueId, QueueRecord, Recorded, Refusal, Waiting};
-use crate::store::Store;
+use crate::store::{Sqlite, Store};
 use crate::tui::text;
 use crate::worker::Shift;
 
@@ -25,11 +26,8 @@ pub(super) fn process(site: OpenSite, options: &Process, color: bool) -> Result<
     if options.dry_run {
         return preview(&ledger, &queues, options.json);
     }
-    if let Some(parallel) = options.parallel {
-        let commands: Vec<_> =
-            queues.iter().map(|queue| Command::Parallel { queue: queue.clone(), parallel }).collect();
-        site.store.execute(&commands, Utc::now())?;
-    }
+    let pace =
+        options.parallel.map(|parallel| Pace::set(site.store.as_mut(), &ledger, &queues, parallel)).transpose()?;
     let (begun, left) = if options.next {
         let Some(job) = next(&ledger, &queues) else {
             complain("nothing is ready to start");
@@ -43,6 +41,7 @@ pub(super) fn process(site: OpenSite, options: &Process, color: bool) -> Result<
     };
     let Begun { open, held, events } = begun;
     if open == 0 {
+        pace.map_or(Ok(()), |pace| pace.put_back(site.store.as_mut()))?;
         // Nobody wants mail about that.
         if !held && !options.quiet {
             complain("nothing is pending");
@@ -58,6 +57,9 @@ pub(super) fn process(site: OpenSite, options: &Process, color: bool) -> Result<
     show_trouble();
     shift.work(|store, recorded, job| tally.hear(store, recorded, job))?;
     let said = tally.close();
+    if let Some(pace) = pace {
+        pace.put_back(&mut Sqlite::open(&site.office.state)?)?;
+    }
     if interrupted.yes() {
         halt(&site.office, queues)?;
         return Ok(Exit::Interrupted);
@@ -68,6 +70,41 @@ pub(super) fn process(site: OpenSite, options: &Process, color: bool) -> Result<
         other => other?,
     }
     Ok(if held || left { Exit::JobFailed } else { tally.exit() })
+}
+
+/// How many jobs run at once for as long as this process takes.
+struct Pace {
+    parallel: NonZero<u32>,
+    /// How many did in each queue before.
+    before: Vec<(QueueId, NonZero<u32>)>,
+}
+
+impl Pace {
+    fn set(
+        store: &mut dyn Store,
+        ledger: &Ledger,
+        queues: &[QueueId],
+        parallel: NonZero<u32>,
+    ) -> Result<Self, CliError> {
+        let present = |id: &QueueId| Some((id.clone(), NonZero::new(ledger.queue(id)?.settings.parallel)?));
+        let before: Vec<_> = queues.iter().filter_map(present).filter(|(_, before)| *before != parallel).collect();
+        let command = |(queue, _): &(QueueId, _)| Command::Parallel { queue: queue.clone(), parallel };
+        store.execute(&before.iter().map(command).collect::<Vec<_>>(), Utc::now())?;
+        Ok(Self { parallel, before })
+    }
+
+    /// As it was, unless somebody has changed it meanwhile.
+    fn put_back(self, store: &mut dyn Store) -> Result<(), CliError> {
+        let mut commands = Vec::new();
+        for (queue, parallel) in self.before {
+            let present = store.queues()?.into_iter().find(|known| known.id == queue);
+            if present.is_some_and(|present| present.settings.parallel == self.parallel.get()) {
+                commands.push(Command::Parallel { queue, parallel });
+            }
+        }
+        store.execute(&commands, Utc::now())?;
+        Ok(())
+    }
 }
 
 /// Asks for what jobs want to have confirmed, or takes `yes` for an answer; tells whether jobs are left that weren't.
@@ -177,7 +214,7 @@ fn begin(store: &mut dyn Store, ledger: &Ledger, queues: &[QueueId]) -> Result<B
 
 /// After an interrupt: nothing more is to start in these queues.
 fn halt(office: &crate::worker::Office, queues: Vec<QueueId>) -> Result<(), CliError> {
-    let mut store = crate::store::Sqlite::open(&office.state)?;
+    let mut store = Sqlite::open(&office.state)?;
     let commands: Vec<_> = queues.into_iter().map(|queue| Command::Halt { queue }).collect();
     store.execute(&commands, Utc::now())?;
     Ok(())

@@ -1,18 +1,19 @@
 //! `setlist pause`, `resume` and `clear`: commands that change whole queues.
 
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 
 use chrono::Utc;
 
 use super::error::complain;
 use super::file::count;
+use super::record::{JobRecord, QueueObject, print};
 use super::site::OpenSite;
 use super::{CliError, Exit};
-use crate::model::{Command, Event, Ledger, Mode, NothingTo, Phase, QueueId, QueueRecord, Refusal};
+use crate::model::{Command, Event, Job, Ledger, Mode, NothingTo, Phase, QueueId, QueueRecord, Refusal};
 use crate::tui::text;
 
 /// Has nothing new start in these queues, or in all that are processed.
-pub(super) fn pause(mut site: OpenSite, names: &[String]) -> Result<Exit, CliError> {
+pub(super) fn pause(mut site: OpenSite, names: &[String], json: bool) -> Result<Exit, CliError> {
     let ledger = site.ledger()?;
     let queues = chosen(&site, &ledger, names, |queue| queue.mode == Mode::Processing)?;
     if queues.is_empty() {
@@ -21,6 +22,7 @@ pub(super) fn pause(mut site: OpenSite, names: &[String]) -> Result<Exit, CliErr
     let exit = each(
         &mut site,
         &queues,
+        json,
         |queue| Command::Pause { queue },
         |id, _| match ledger.queue(id).map_or(0, |queue| queue.running.len()) {
             0 => "paused".to_owned(),
@@ -31,7 +33,7 @@ pub(super) fn pause(mut site: OpenSite, names: &[String]) -> Result<Exit, CliErr
 }
 
 /// Goes on with these queues, or with all that are paused.
-pub(super) fn resume(site: OpenSite, names: &[String]) -> Result<Exit, CliError> {
+pub(super) fn resume(site: OpenSite, names: &[String], json: bool) -> Result<Exit, CliError> {
     let mut site = site.sound()?;
     let ledger = site.ledger()?;
     let queues = chosen(&site, &ledger, names, |queue| queue.mode == Mode::Paused)?;
@@ -51,6 +53,7 @@ pub(super) fn resume(site: OpenSite, names: &[String]) -> Result<Exit, CliError>
     let resumed = each(
         &mut site,
         &held,
+        json,
         |queue| Command::Process { queue },
         |_, events| {
             let goes_on = |event: &Event| matches!(event, Event::ModeChanged { mode: Mode::Processing, .. });
@@ -72,25 +75,35 @@ pub(super) fn clear(
     mut site: OpenSite,
     names: &[String],
     phases: impl Iterator<Item = Phase>,
+    json: bool,
 ) -> Result<Exit, CliError> {
     let ledger = site.ledger()?;
     let queues = site.queues(&ledger, names)?;
     let mut removed = 0;
+    let mut out = BufWriter::new(io::stdout().lock());
     for phase in phases {
         let commands: Vec<_> = queues.iter().map(|queue| Command::Clear { queue: queue.clone(), phase }).collect();
         for (queue, answer) in queues.iter().zip(site.store.execute(&commands, Utc::now())?) {
             match answer {
                 Ok(events) => {
-                    let taken = events.iter().filter(|event| matches!(event, Event::Removed { .. })).count();
-                    let jobs = count(taken, &format!("{} job", phase.word()));
-                    writeln!(io::stdout(), "{}  {jobs} removed", text::plain_line(queue.as_str()))?;
-                    removed += taken;
+                    let taken = events.iter().filter(|event| matches!(event, Event::Removed { .. }));
+                    let taken: Vec<&Job> = taken.filter_map(|event| ledger.job(event.job()?)).collect();
+                    if json {
+                        let now = Utc::now();
+                        taken.iter().try_for_each(|job| print(&mut out, &JobRecord::of(job, None, now)))?;
+                    } else {
+                        let jobs = count(taken.len(), &format!("{} job", phase.word()));
+                        writeln!(out, "{}  {jobs} removed", text::plain_line(queue.as_str()))?;
+                    }
+                    removed += taken.len();
                 }
                 Err(Refusal::Nothing(NothingTo::Clear(..))) => {}
                 Err(refusal) => return Err(refusal.into()),
             }
         }
     }
+    out.flush()?;
+    drop(out);
     if removed == 0 {
         complain("there is nothing to remove");
     }
@@ -115,14 +128,24 @@ fn chosen(
 fn each(
     site: &mut OpenSite,
     queues: &[QueueId],
+    json: bool,
     command: impl Fn(QueueId) -> Command,
     done: impl Fn(&QueueId, &[Event]) -> String,
 ) -> Result<Exit, CliError> {
     let commands: Vec<_> = queues.iter().cloned().map(command).collect();
     let mut exit = Exit::Fine;
-    for (queue, answer) in queues.iter().zip(site.store.execute(&commands, Utc::now())?) {
+    let answers = site.store.execute(&commands, Utc::now())?;
+    let ledger = if json { site.ledger()? } else { Ledger::default() };
+    let file = site.office.file.to_string_lossy();
+    let mut out = io::stdout().lock();
+    for (queue, answer) in queues.iter().zip(answers) {
         match answer {
-            Ok(events) => writeln!(io::stdout(), "{}  {}", text::plain_line(queue.as_str()), done(queue, &events))?,
+            Ok(_) if json => {
+                if let Some(record) = ledger.queue(queue) {
+                    print(&mut out, &QueueObject::of(queue, record, &ledger, &file))?;
+                }
+            }
+            Ok(events) => writeln!(out, "{}  {}", text::plain_line(queue.as_str()), done(queue, &events))?,
             Err(refusal) => {
                 complain(&refusal.to_string());
                 exit = Exit::Usage;

@@ -148,6 +148,12 @@ impl OpenSite {
         self.sound().map(|_| exit)
     }
 
+    /// Takes up what its file says now.
+    pub(super) fn reload(&mut self) -> Result<(), CliError> {
+        self.broken = reconcile(self.store.as_mut(), &self.office.file)?;
+        Ok(())
+    }
+
     /// Everything that is known of the site.
     pub(super) fn ledger(&mut self) -> Result<Ledger, CliError> {
         Ok(self.store.load()?)

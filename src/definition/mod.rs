@@ -27,6 +27,7 @@ mod plan;
 mod problems;
 mod resolve;
 mod retry;
+pub mod save;
 mod schema;
 mod section;
 mod shared;

@@ -41,6 +41,8 @@ pub enum Command {
     Retire,
     /// Put pending jobs right before or behind another one of their queue and priority, in this order.
     Move { jobs: Vec<JobId>, beside: Beside },
+    /// Put jobs that stand in no `jobs.yaml` into another queue, behind its others; their runs go with them.
+    Transfer { jobs: Vec<JobId>, queue: QueueId },
     /// Let so many jobs of a queue run at once, until `jobs.yaml` is changed and says otherwise.
     Parallel { queue: QueueId, parallel: NonZero<u32> },
     /// Put removed jobs back as they were.

@@ -60,6 +60,7 @@ pub(super) fn decide<V: View>(view: &V, command: &Command, now: DateTime<Utc>) -
         Command::Retire => retire(view, now),
         Command::Restore { jobs } => restore(view, jobs),
         Command::Move { jobs, beside } => moves::events(view, jobs, *beside),
+        Command::Transfer { jobs, queue } => moves::transfer(view, jobs, queue),
         Command::Parallel { queue, parallel } => {
             let mut settings = existing(view, queue)?.settings;
             let before = std::mem::replace(&mut settings.parallel, parallel.get());
@@ -92,7 +93,7 @@ pub(super) fn found<V: View>(view: &V, job: JobId) -> Result<Job, Undecided<V::E
     view.job(job)?.map_or_else(|| refuse(Refusal::NoJob(job)), Ok)
 }
 
-fn existing<V: View>(view: &V, queue: &QueueId) -> Result<QueueView, Undecided<V::Error>> {
+pub(super) fn existing<V: View>(view: &V, queue: &QueueId) -> Result<QueueView, Undecided<V::Error>> {
     view.queue(queue)?.map_or_else(|| refuse(Refusal::NoQueue(queue.to_string())), Ok)
 }
 

@@ -49,7 +49,7 @@ pub enum Event {
     Skipped { job: JobId, reason: String },
     /// A job was taken out of its queue; its record is kept.
     Removed { job: JobId, by: Removal },
-    /// A removed job was put back as it was.
+    /// A removed job was put back as it was, or into another queue.
     Restored { job: Box<Job> },
     /// A process that runs jobs has joined the site.
     WorkerJoined { worker: Worker },

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::decide::{Decision, found, refuse, wrong};
-use super::place::between;
-use super::{Beside, Event, Job, JobId, Phase, Refusal, View};
+use super::decide::{Decision, existing, found, refuse, wrong};
+use super::place::{STRIDE, between};
+use super::{Beside, Event, Job, JobId, Phase, QueueId, Refusal, Removal, View};
 
 /// The events that put jobs right before or behind another one, in the order in which they are named.
 ///
@@ -34,6 +34,29 @@ pub(super) fn events<V: View>(view: &V, ids: &[JobId], beside: Beside) -> Decisi
     let order = resting[..at].iter().map(|(_, id)| *id).chain(moving).chain(resting[at..].iter().map(|(_, id)| *id));
     let changed = order.zip(&known).filter(|(job, (_, before))| job != before);
     Ok(changed.map(|(job, (position, _))| moved(job, *position)).collect())
+}
+
+/// The events that put jobs behind all others of another queue, in the order in which they are named: each leaves the
+/// one and is put back into the other.
+pub(super) fn transfer<V: View>(view: &V, ids: &[JobId], queue: &QueueId) -> Decision<V> {
+    existing(view, queue)?;
+    let last = view.last_position(queue)?;
+    let mut named = BTreeSet::new();
+    let mut events = Vec::with_capacity(2 * ids.len());
+    for (nth, id) in (1..).zip(ids.iter().filter(|id| named.insert(**id))) {
+        let mut job = found(view, *id)?;
+        match () {
+            () if job.phase() == Phase::Running => return wrong(&job, "it can be moved when it has finished"),
+            () if job.queue == *queue => return wrong(&job, "it is in that queue already"),
+            () if job.definition.name.is_some() => return wrong(&job, "it stands in jobs.yaml; move it there"),
+            () => {}
+        }
+        job.queue = queue.clone();
+        job.position = last + nth * STRIDE;
+        events.push(Event::Removed { job: *id, by: Removal::Hand });
+        events.push(Event::Restored { job: Box::new(job) });
+    }
+    Ok(events)
 }
 
 fn pending<V: View>(view: &V, id: JobId) -> Result<Job, super::Undecided<V::Error>> {

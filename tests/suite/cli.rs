@@ -1,10 +1,12 @@
 //! The command line as a user meets it: output, JSON and exit codes of the real program on real sites.
 
 mod change;
+mod contract;
 mod follow;
 mod log;
 mod nested;
 mod process;
+mod save;
 mod terms;
 mod wait;
 

@@ -9,6 +9,7 @@ mod good;
 mod matrix;
 mod names;
 mod needs;
+mod save;
 pub(crate) mod schema;
 mod terms;
 mod written;

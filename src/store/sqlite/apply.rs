@@ -50,7 +50,11 @@ impl Rows<'_> {
                 self.change("UPDATE queues SET mode = ?2 WHERE id = ?1", (queue, Json(mode)))
             }
             Event::Added { job } => self.add(job),
-            Event::Restored { job } => self.change("UPDATE jobs SET removed = NULL WHERE id = ?1", [job.id]),
+            Event::Restored { job } => {
+                // It may be put into another queue than it was in.
+                let sql = "UPDATE jobs SET removed = NULL, queue = ?2, position = ?3 WHERE id = ?1";
+                self.change(sql, (job.id, &job.queue, job.position))
+            }
             Event::Removed { job, by } => {
                 self.forget();
                 self.known.running.remove(job);

@@ -66,3 +66,15 @@ fn finished_jobs_are_printed_as_json() {
     let outcomes: Vec<_> = jobs.iter().map(|job| (&job["name"], &job["outcome"])).collect();
     assert_eq!(json!(outcomes), json!([["fine", "succeeded"], ["bad", "failed"], ["last", "skipped"]]));
 }
+
+#[test]
+fn how_many_run_at_once_is_put_back() {
+    // Each waits for the other.
+    let meet = |a: &str, b: &str| format!("touch {a}; until [ -e {b} ]; do sleep 0.01; done");
+    let room = Room::with(&format!("queues:\n  q: [{}, {}]\n", json!(meet("a", "b")), json!(meet("b", "a"))));
+    let parallel = || serde_json::from_str::<Value>(&room.ok(&["status", "q", "--json"])).unwrap()["parallel"].clone();
+    assert_eq!(room.run(&["process", "--parallel", "2"]).code, Some(0));
+    assert_eq!(parallel(), json!(1));
+    assert!(room.run(&["process", "--parallel", "2"]).err.contains("nothing is pending"));
+    assert_eq!(parallel(), json!(1));
+}

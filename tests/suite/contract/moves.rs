@@ -3,7 +3,10 @@
 use std::num::NonZero;
 use std::sync::Arc;
 
-use setlist::model::{Beside, Command, Definition, Event, JobId, Outcome, Phase, Refusal, Script, Terms};
+use setlist::model::{
+    Beside, Command, Definition, Event, JobId, Need, On, Outcome, Phase, QueueId, Refusal, Script, State, Target,
+    Terms, Wait,
+};
 use setlist::store::Store;
 
 use super::{Place, add, at, claimed, definition, done, file, join, process, queue, report, work};
@@ -140,4 +143,55 @@ pub(super) fn parallel_is_changed_by_hand_until_the_file_changes(place: &Place) 
     assert_eq!(store.load().unwrap().queue(&queue()).unwrap().settings.parallel, 1);
     let other = Command::Parallel { queue: "other".into(), parallel: NonZero::new(2).unwrap() };
     assert_eq!(ask(store, other), Err(Refusal::NoQueue("other".to_owned())));
+}
+
+pub(super) fn jobs_change_their_queue(place: &Place) {
+    let mut store = site(place, "a");
+    let other = QueueId::from("other");
+    ask(&mut *store, Command::Open { queue: other.clone() }).unwrap();
+    done(&mut *store, add(3));
+    let [ran, waits, runs] = [JobId(2), JobId(3), JobId(4)];
+    let worker = join(&mut *store);
+    for id in [ran, runs] {
+        done(&mut *store, Command::Run { job: id });
+    }
+    let (job, run) = claimed(&mut *store, worker).unwrap();
+    assert_eq!(job, ran);
+    done(&mut *store, report(job, run, Outcome::Succeeded));
+    assert_eq!(claimed(&mut *store, worker).unwrap().0, runs);
+    // One that waits for one that goes goes on waiting.
+    let needy = Definition {
+        terms: Arc::new(Terms {
+            needs: vec![Need { job: Target::Number(waits), on: On::Success }],
+            ..Terms::default()
+        }),
+        ..Definition::new(Script::shell("true"))
+    };
+    done(&mut *store, Command::Add { queue: queue(), jobs: vec![needy.into()] });
+
+    let site = setlist::Site::holding(store.load().unwrap(), "copy");
+    let before = store.load().unwrap();
+    for (jobs, to, why) in [
+        (vec![waits, runs], &other, "#4 is running: it can be moved when it has finished"),
+        (vec![JobId(1)], &other, "#1 is pending: it stands in jobs.yaml; move it there"),
+        (vec![waits], &queue(), "#3 is pending: it is in that queue already"),
+        (vec![JobId(99)], &other, "there is no job #99"),
+        (vec![waits], &"none".into(), "there is no queue \"none\""),
+    ] {
+        let refused = ask(&mut *store, Command::Transfer { jobs, queue: to.clone() }).unwrap_err();
+        assert_eq!(refused.to_string(), why);
+        assert_eq!(store.load().unwrap(), before, "a refused command changes nothing");
+    }
+    ask(&mut *store, Command::Transfer { jobs: vec![waits, ran, waits], queue: other.clone() }).unwrap();
+    let ledger = store.load().unwrap();
+    let record = ledger.queue(&other).unwrap();
+    assert_eq!((record.list(Phase::Pending), record.list(Phase::Finished)), (&[waits].into(), &[ran].into()));
+    assert_eq!(ledger.job(ran).unwrap().attempts, 1);
+    assert_eq!(store.runs(ran).unwrap().len(), 1, "its runs go with it");
+    assert!(matches!(ledger.job(JobId(5)).unwrap().state, State::Pending { wait: Wait { needs: true, .. }, .. }));
+    site.follow(&store.events_after(before.seq()).unwrap().unwrap());
+    site.read(|copy| assert_eq!(*copy, ledger));
+    assert_eq!(place.connect().load().unwrap(), ledger);
+    ask(&mut *store, Command::Process { queue: other }).unwrap();
+    assert_eq!(claimed(&mut *store, worker).unwrap().0, waits);
 }

@@ -124,7 +124,7 @@ fn terms() -> impl Strategy<Value = Terms> {
     )
 }
 
-fn job() -> impl Strategy<Value = Definition> {
+pub(super) fn job() -> impl Strategy<Value = Definition> {
     let said = ("[a-z][a-z0-9_.-]{0,6}", text(), vec(filled(), 0..3));
     let passed = (vec(argument(), 0..3), vec((key(), prop_oneof![Just(Value::Null), argument()]), 0..3));
     (said, program(), passed, setup(), terms()).prop_map(
@@ -154,7 +154,7 @@ fn settings() -> impl Strategy<Value = Settings> {
 }
 
 /// Queues whose jobs need some of those before them, so that there is no circle.
-fn plan() -> impl Strategy<Value = Plan> {
+pub(super) fn plan() -> impl Strategy<Value = Plan> {
     let on = select(&[On::Success, On::Failure, On::Finish][..]);
     let jobs = vec((job(), vec((any::<prop::sample::Index>(), on), 0..3)), 0..4);
     vec((key(), settings(), jobs), 0..4).prop_map(|queues| {
@@ -185,7 +185,7 @@ fn plan() -> impl Strategy<Value = Plan> {
 }
 
 /// A plan as the value that its file holds.
-fn written(plan: &Plan) -> Value {
+pub(super) fn written(plan: &Plan) -> Value {
     let queues = plan.queues.iter().map(|queue| {
         let Settings { title, parallel, on_failure, keep, .. } = &queue.settings;
         let or_all = |value: Option<Value>| value.unwrap_or_else(|| "all".into());
@@ -267,7 +267,7 @@ fn written_job(job: &Definition) -> Value {
 }
 
 /// JSON is YAML, but for what it lets stand unescaped.
-fn in_brackets(value: &Value) -> String {
+pub(super) fn in_brackets(value: &Value) -> String {
     let mut escaped = String::new();
     for character in value.to_string().chars() {
         match character {

@@ -157,6 +157,7 @@ impl Reference {
                     return refuse("nothing");
                 }
             }
+            Command::Transfer { jobs, queue } => self.transfer(jobs, queue)?,
             Command::Move { jobs, beside } => self.stand(jobs, *beside)?,
             Command::Parallel { queue, parallel } => self.line(queue)?.parallel = parallel.get(),
             Command::Ripen => {

@@ -42,6 +42,7 @@ pub(super) enum Step {
     Clear(usize, Phase),
     Restore(Vec<Index>),
     Move(Vec<Index>, Index, bool),
+    Transfer(Vec<Index>, usize),
     Parallel(usize, NonZero<u32>),
     Join,
     Ripen,
@@ -112,6 +113,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (queue(), phase).prop_map(|(queue, phase)| Step::Clear(queue, phase)),
         3 => some().prop_map(Step::Restore),
         3 => (some(), index(), any::<bool>()).prop_map(|(jobs, other, behind)| Step::Move(jobs, other, behind)),
+        2 => (some(), queue()).prop_map(|(jobs, queue)| Step::Transfer(jobs, queue)),
         1 => (queue(), 1..4_u32).prop_map(|(queue, parallel)| Step::Parallel(queue, NonZero::new(parallel).unwrap())),
         2 => Just(Step::Join),
         8 => Just(Step::Ripen),
@@ -258,6 +260,11 @@ impl Step {
                 let other = pending(other);
                 let jobs = jobs.iter().map(pending).filter(|job| *job != other).collect();
                 Command::Move { jobs, beside: if *behind { Beside::After(other) } else { Beside::Before(other) } }
+            }
+            Step::Transfer(jobs, name) => {
+                let free = |card: &Card| card.definition.name.is_none() && card.gone.is_none();
+                let jobs = jobs.iter().map(|index| likely(index, &free)).collect();
+                Command::Transfer { jobs, queue: queue(name) }
             }
             Step::Parallel(name, parallel) => Command::Parallel { queue: queue(name), parallel: *parallel },
             Step::Join => Command::Join { host: "here".to_owned(), pid: 1, queues: None },

@@ -1,6 +1,6 @@
 //! What the reference makes of a job that is moved by hand.
 
-use setlist::model::{Beside, JobId, Ledger, Phase, View};
+use setlist::model::{Beside, JobId, Ledger, Phase, QueueId, View};
 
 use super::{Card, Reference, Refused, refuse};
 
@@ -30,6 +30,28 @@ impl Reference {
         order.splice(at..at, moving);
         for (id, place) in order.into_iter().zip(places) {
             self.at(id).place = place;
+        }
+        Ok(())
+    }
+
+    /// Behind all that ever were in another queue.
+    pub(super) fn transfer(&mut self, jobs: &[JobId], queue: &QueueId) -> Result<(), Refused> {
+        let queue = self.line(queue)?.name;
+        let mut moved = Vec::new();
+        for job in jobs {
+            let card = self.card(*job)?;
+            if card.phase() == Phase::Running || card.queue == queue || card.definition.name.is_some() {
+                return refuse("state");
+            }
+            if !moved.contains(&job.0) {
+                moved.push(job.0);
+            }
+        }
+        for id in moved {
+            let places = self.jobs.iter().filter(|card| card.queue == queue).map(|card| card.place);
+            let place = places.max().unwrap_or_default() + 1;
+            let card = self.at(id);
+            (card.queue, card.place) = (queue, place);
         }
         Ok(())
     }

@@ -1,0 +1,87 @@
+//! The contract of `--json`, word for word: what each command prints, with times and places made equal.
+
+use insta::assert_snapshot;
+use serde_json::Value;
+
+use crate::room::Room;
+
+const SITE: &str = "\
+queues:
+  build:
+    title: Build
+    parallel: 2
+    jobs:
+      - {id: lint, title: Lint, run: echo fine, tags: [quick]}
+      - {id: test, run: 'echo bad >&2; exit 3', retry: {max: 1, delay: 1ms}}
+      - {id: ship, command: [echo, 'two words'], needs: [test], priority: 5}
+      - {id: ask, run: 'true', confirm: Really?}
+  rest: ['true']
+";
+
+/// The lines of a command with what differs from run to run taken out.
+fn told(room: &Room, args: &[&str]) -> String {
+    let said = room.run(args);
+    let mut lines = vec![format!("$ setlist {} => {}", args.join(" "), said.code.unwrap())];
+    for line in said.out.lines() {
+        let mut record: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        level(&mut record, room);
+        lines.push(record.to_string());
+    }
+    lines.join("\n")
+}
+
+fn level(value: &mut Value, room: &Room) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(|item| level(item, room)),
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                match value {
+                    Value::String(_) if name.ends_with("_at") => *value = "TIME".into(),
+                    Value::Number(_) if name.ends_with("_ms") => *value = "MS".into(),
+                    // One may be about to leave.
+                    Value::Number(_) if name.starts_with("worker") => *value = "N".into(),
+                    Value::String(text) if text.contains(room.path().to_str().unwrap()) => {
+                        *value = text.replace(room.path().to_str().unwrap(), "HERE").into();
+                    }
+                    value => level(value, room),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn every_command_that_prints_records_keeps_its_word() {
+    let room = Room::with(SITE);
+    let commands: &[&[&str]] = &[
+        &["check", "--json"],
+        &["list", "--json"],
+        &["process", "build", "--json"],
+        &["status", "--json"],
+        &["show", "build/test", "--json"],
+        &["list", "--state", "failed", "--json"],
+        &["add", "build", "--json", "--title", "Extra", "--", "true"],
+        &["add", "rest", "--json", "--save", "--script", "echo saved"],
+        &["move", "6", "--to", "rest", "--json"],
+        &["move", "6", "--before", "rest/true", "--json"],
+        &["reset", "build/lint", "--json"],
+        &["cancel", "build/lint", "--json"],
+        &["remove", "build/lint", "--json"],
+        &["restore", "1", "--json"],
+        &["retry", "build/lint", "--json"],
+        &["wait", "build/lint", "--json"],
+        &["wait", "build/test", "--json"],
+        &["pause", "rest", "--json"],
+        &["clear", "--pending", "rest", "--json"],
+        &["resume", "rest", "--json"],
+        &["wait", "rest", "--json"],
+        &["clear", "--finished", "build", "--json"],
+    ];
+    let told: Vec<String> = commands.iter().map(|args| told(&room, args)).collect();
+    room.write("bad.yaml", "queues:\n  q:\n    - {run: a, tiemout: 1m}\n");
+    let bad = self::told(&room, &["check", "bad.yaml", "--json"]);
+    insta::with_settings!({snapshot_path => "", prepend_module_to_snapshot => false, omit_expression => true}, {
+        assert_snapshot!("json", told.join("\n") + "\n" + &bad);
+    });
+}
