@@ -137,7 +137,7 @@ struct Edges<'a> {
     slot: &'a Slot,
     job: u32,
     list: Vec<Edge>,
-    /// By which of its needs a job is needed already.
+    /// By which of its needs a job is needed already, once there are many.
     known: HashMap<u32, u32, RandomState>,
 }
 
@@ -167,14 +167,29 @@ impl Edges<'_> {
             });
         }
         for to in jobs {
-            if let Some(first) = self.known.insert(to, need) {
+            if let Some(first) = self.known(to) {
                 let first = &self.slot.needs[first as usize];
                 let problem = problem(&format!("{} is needed twice", quoted(&written.text)));
                 return Err(problem.also(first.id, "first here").into());
             }
             self.list.push(Edge { to, need });
+            if !self.known.is_empty() {
+                self.known.insert(to, need);
+            }
         }
         Ok(())
+    }
+
+    /// By which of its needs a job is needed already, if it is.
+    fn known(&mut self, job: u32) -> Option<u32> {
+        // Most jobs need so few that looking at every one is cheaper than hashing.
+        if self.list.len() <= 16 {
+            return self.list.iter().find(|edge| edge.to == job).map(|edge| edge.need);
+        }
+        if self.known.is_empty() {
+            self.known.extend(self.list.iter().map(|edge| (edge.to, edge.need)));
+        }
+        self.known.get(&job).copied()
     }
 }
 

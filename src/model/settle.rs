@@ -37,9 +37,23 @@ pub fn perform<V: View>(
 /// What becomes of jobs that need others, after `events`.
 fn jobs<V: View>(view: &V, cause: &Command, events: &[Event], now: DateTime<Utc>) -> Result<Vec<Event>, V::Error> {
     let mut affected = BTreeSet::new();
+    let mut queue_before: Option<(&QueueId, bool)> = None;
     for event in events {
         match event {
-            Event::Added { job } | Event::Restored { job } => {
+            // Nobody needs what is new but what is as new, or was redefined.
+            Event::Added { job } => {
+                let State::Pending { wait, .. } = &job.state else { continue };
+                if !job.needs.is_empty() {
+                    let busy = match queue_before {
+                        Some((queue, busy)) if *queue == job.queue => busy,
+                        _ => view.queue(&job.queue)?.is_some_and(|queue| processes(&queue)),
+                    };
+                    queue_before = Some((&job.queue, busy));
+                    // One that waits for its needs already waits on, unless it has to be skipped.
+                    affected.extend((busy || !wait.needs).then_some(job.id));
+                }
+            }
+            Event::Restored { job } => {
                 affected.extend((!job.needs.is_empty()).then_some(job.id));
                 affected.extend(view.dependants(job.id)?);
             }

@@ -69,6 +69,16 @@ fn needs_that_nobody_has() {
         "queues:\n  q:\n    - a\n    - {run: b, needs: [a, q/a]}\n    - {run: c, needs: [a, {job: a, on: failure}]}\n",
     );
     bad("needs_itself", "queues:\n  q:\n    - {id: a, run: a, needs: a}\n    - {id: b, run: a, needs: [q/b]}\n");
+
+    for (many, twice) in [(5, 2), (16, 0), (17, 0), (40, 1), (40, 39)] {
+        let (jobs, needs): (String, String) =
+            (0..many).map(|n| (format!("    - {{id: j{n}, run: a}}\n"), format!("j{n}, "))).unzip();
+        let yaml = format!("queues:\n  q:\n{jobs}    - {{run: b, needs: [{needs}j{twice}]}}\n");
+        let report = refused(&yaml);
+        assert_eq!(report.list.len(), 1);
+        assert_eq!(report.list[0].message, format!("`j{twice}` is needed twice"));
+        assert_eq!(report.list[0].related[0].message, "first here");
+    }
 }
 
 #[test]
