@@ -10,7 +10,7 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use chrono::Utc;
 use notify::{EventKind, RecursiveMode, Watcher};
@@ -67,6 +67,8 @@ pub(super) struct Bells {
     own: String,
     /// Those of others that were there at the last ring.
     others: Vec<(OsString, File)>,
+    /// One of its own was taken away.
+    lost: Arc<AtomicBool>,
 }
 
 /// A bell is there until it is dropped, or until somebody finds that its process has ended in any other way.
@@ -82,16 +84,29 @@ impl Bells {
         // Never given twice, whatever becomes of the numbers of processes.
         let time = Utc::now().timestamp_nanos_opt().unwrap_or_default();
         let own = format!("{}-{time:x}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        Self { folder, own, others: Vec::new() }
+        Self { folder, own, others: Vec::new(), lost: Arc::default() }
     }
 
     /// Calls `ring` when another connection rings, until the listener is dropped.
     pub(super) fn listen(&self, ring: Ring) -> Result<Listener, StoreError> {
         self.remove_orphans();
         let bell = self.hang().map_err(|source| StoreError::io(&self.folder, source))?;
-        let watch = Listener::on_file(&bell.path, ring)?;
+        let (path, lost) = (bell.path.clone(), Arc::clone(&self.lost));
+        let heard: Ring = Arc::new(move || {
+            if matches!(path.try_exists(), Ok(false)) {
+                lost.store(true, Ordering::Relaxed);
+            }
+            ring();
+        });
+        let watch = Listener::on_file(&bell.path, heard)?;
         // The watch goes first: it is not to ring because the file goes.
         Ok(Listener::holding((watch, bell)))
+    }
+
+    /// Whether somebody has taken away a bell that we listen to. Nobody does who does not remove the whole folder, of
+    /// which other parts may still be there.
+    pub(super) fn are_lost(&self) -> bool {
+        self.lost.load(Ordering::Relaxed)
     }
 
     /// Rings the bells of all others. What can't be rung is of no use to anybody any more.

@@ -75,6 +75,26 @@ pub enum StoreError {
         /// The newest format that this program knows.
         known: i64,
     },
+    /// The file was written by an older Setlist, which is still at work on it.
+    #[error(
+        "{path}: a worker of an older setlist is at work here (format {found}, process {process}): let it finish, or \
+         stop it with `kill {process}`, and this one brings the file up to date",
+        path = .path.display()
+    )]
+    AtWork {
+        /// Which file.
+        path: PathBuf,
+        /// Its format.
+        found: i64,
+        /// The worker's process, on its own machine or in its own container.
+        process: u32,
+    },
+    /// The file that was in use is no longer in its place.
+    #[error("{path}: removed or replaced while it was in use; what has happened since can't be kept", path = .path.display())]
+    Gone {
+        /// Which file.
+        path: PathBuf,
+    },
     /// A job that calls a function of this process can't be kept for another one.
     #[error("only scripted jobs can be stored: {title:?} calls a function")]
     NotAScript {
@@ -123,10 +143,20 @@ impl StoreError {
         }
     }
 
+    /// Whether it stays so, whatever anybody does: whoever had the store open has to let go of it.
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::TooNew { .. } | Self::Gone { .. })
+    }
+
     /// The database at `path` can't be read or written, or what it holds makes no sense.
     pub(super) fn database(path: &Path, source: rusqlite::Error) -> Self {
         use rusqlite::ErrorCode;
         let path = path.to_owned();
+        if let rusqlite::Error::ToSqlConversionFailure(error) = &source
+            && let Some(Newer { found, known }) = error.downcast_ref()
+        {
+            return Self::TooNew { path, found: *found, known: *known };
+        }
         match source.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::Full { path },
             // Without room for its index the database says no more than this.
@@ -161,6 +191,20 @@ pub(super) struct Damage(pub(super) &'static str);
 impl From<Damage> for rusqlite::Error {
     fn from(damage: Damage) -> Self {
         Self::ToSqlConversionFailure(Box::new(damage))
+    }
+}
+
+/// A newer program has brought a database further than this one understands.
+#[derive(Debug, thiserror::Error)]
+#[error("written by a newer setlist")]
+pub(super) struct Newer {
+    pub(super) found: i64,
+    pub(super) known: i64,
+}
+
+impl From<Newer> for rusqlite::Error {
+    fn from(newer: Newer) -> Self {
+        Self::ToSqlConversionFailure(Box::new(newer))
     }
 }
 

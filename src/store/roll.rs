@@ -1,7 +1,8 @@
 //! Who is alive among the workers of a site: each holds a file locked, and the kernel takes the word back when it dies.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use rustix::process::Pid;
@@ -14,7 +15,7 @@ use crate::model::WorkerId;
 #[derive(Debug)]
 pub struct WorkerLock {
     path: PathBuf,
-    _locked: File,
+    locked: File,
 }
 
 /// Held by one process at a time, until it is dropped.
@@ -32,7 +33,7 @@ impl Folder {
         // Whoever asks whether the worker lives holds the file for a moment, nobody else does.
         let written = file.lock().and_then(|()| file.write_all(text.as_bytes()));
         match written {
-            Ok(()) => Ok(WorkerLock { path, _locked: file }),
+            Ok(()) => Ok(WorkerLock { path, locked: file }),
             Err(source) => Err(StoreError::io(path, source)),
         }
     }
@@ -69,6 +70,12 @@ impl Folder {
         complete.filter_map(|entry| entry.file_name().to_str()?.parse().ok().map(WorkerId)).collect()
     }
 
+    /// The process of a worker that is alive, by the number that it gives itself.
+    pub(super) fn at_work(&self) -> Option<u32> {
+        let alive = self.signs_of_life().into_iter().find(|worker| self.worker_lives(*worker))?;
+        fs::read_to_string(self.sign(alive)).ok()?.lines().next()?.parse().ok()
+    }
+
     /// Takes away what a worker that died has left.
     pub fn forget_worker(&self, worker: WorkerId) {
         // If it stays, it says nothing: nobody holds it.
@@ -100,9 +107,17 @@ impl Folder {
 
 impl Drop for WorkerLock {
     fn drop(&mut self) {
-        // The file is still locked: nobody takes it for one that was left behind. If it stays, it says nothing.
-        let _ = fs::remove_file(&self.path);
+        // Where the folder was removed and made anew, it may be another worker's.
+        let own = |there: Metadata| self.locked.metadata().is_ok_and(|own| same(&own, &there));
+        if fs::metadata(&self.path).is_ok_and(own) {
+            // The file is still locked: nobody takes it for one that was left behind. If it stays, it says nothing.
+            let _ = fs::remove_file(&self.path);
+        }
     }
+}
+
+fn same(a: &Metadata, b: &Metadata) -> bool {
+    (a.dev(), a.ino()) == (b.dev(), b.ino())
 }
 
 /// Among which processes a number means the same process. None where nobody can tell.

@@ -189,6 +189,10 @@ impl Shift {
                     outage = false;
                     self.sleep(self.patience());
                 }
+                Err(error) if error.is_final() => {
+                    self.abandon(&error);
+                    return Err(error.into());
+                }
                 Err(error) if self.gives_up() => return Err(error.into()),
                 Err(error) => {
                     if !outage {
@@ -199,6 +203,18 @@ impl Shift {
                     self.sleep(PATIENCE);
                 }
             }
+        }
+    }
+
+    /// The site is no longer there for this worker: what runs is stopped as if somebody had told the worker to leave, so
+    /// that nobody has to find it, and what becomes of it is told to nobody.
+    fn abandon(&mut self, error: &StoreError) {
+        if !self.running.is_empty() {
+            tracing::error!(%error, running = self.running.len(), "what runs is stopped, since it can't be recorded");
+        }
+        self.hurry(Urgency::Soon);
+        while self.reports.len() < self.running.len() {
+            self.sleep(PATIENCE);
         }
     }
 

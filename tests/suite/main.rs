@@ -31,3 +31,4 @@ mod seed;
 mod service;
 mod terminal;
 mod trees;
+mod underfoot;

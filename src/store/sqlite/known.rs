@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, Result};
 
-use super::rows;
+use super::{migrate, rows};
 use crate::model::{Counters, Job, JobId, QueueView, WorkerId};
 
 /// The few things of a site that every transaction needs, and the jobs that run.
@@ -28,16 +28,17 @@ impl Known {
     /// What is known in a transaction: `earlier` if that still holds, else what the rows say.
     pub(super) fn now(db: &Connection, earlier: Option<Self>) -> Result<Self> {
         let version = db.prepare_cached("PRAGMA data_version")?.query_row((), |row| row.get(0))?;
-        match earlier.filter(|earlier| earlier.version == version) {
-            Some(still) => Ok(still),
-            None => Ok(Self {
-                version,
-                counters: rows::counters(db)?,
-                stamp: rows::stamp(db)?,
-                queues: rows::queues(db)?,
-                workers: rows::workers(db)?.into_iter().map(|worker| worker.id).collect(),
-                running: HashMap::new(),
-            }),
+        if let Some(still) = earlier.filter(|earlier| earlier.version == version) {
+            return Ok(still);
         }
+        migrate::check(db)?;
+        Ok(Self {
+            version,
+            counters: rows::counters(db)?,
+            stamp: rows::stamp(db)?,
+            queues: rows::queues(db)?,
+            workers: rows::workers(db)?.into_iter().map(|worker| worker.id).collect(),
+            running: HashMap::new(),
+        })
     }
 }

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OpenFlags, Result, Row};
 
 use super::codec::{self, Json, Nanos, select_jobs};
 use super::definition::Bare;
-use super::rows;
+use super::{migrate, rows};
 use crate::model::{Counters, Job, JobId, Ledger, QueueId, QueueView, Recorded, Run};
 use crate::store::error::Damage;
 
@@ -20,6 +20,7 @@ const WORTH_SHARING: i64 = 10_000;
 /// The site as one moment saw it. Where there are many jobs, another thread reads the second half of them.
 pub(super) fn ledger(db: &mut Connection) -> Result<Ledger> {
     let snapshot = db.transaction()?;
+    migrate::check(&snapshot)?;
     let counters = rows::counters(&snapshot)?;
     let queues = rows::queues(&snapshot)?;
     let count = count(&snapshot)?;
@@ -97,6 +98,7 @@ fn read<T>(
 /// What has happened after event `seq`; `None` when not all of it is known any more.
 pub(super) fn events_after(db: &mut Connection, seq: u64) -> Result<Option<Vec<Recorded>>> {
     let snapshot = db.transaction()?;
+    migrate::check(&snapshot)?;
     let counters = rows::counters(&snapshot)?;
     if seq == counters.seq {
         return Ok(Some(Vec::new()));

@@ -10,6 +10,7 @@ use super::open::{sync_folder, with_suffix};
 use super::rows::counters;
 use crate::crash;
 use crate::store::StoreError;
+use crate::store::error::Newer;
 
 /// The format that this program writes, kept in `user_version`.
 pub(super) const FORMAT: i64 = 3;
@@ -17,7 +18,7 @@ pub(super) const FORMAT: i64 = 3;
 /// From each format to the next, the first from 1 to 2. A step is never changed again.
 const STEPS: [&str; 2] = [include_str!("migrate/1-to-2.sql"), include_str!("migrate/2-to-3.sql")];
 
-/// Brings the database at `path` from format `found` to the present one. The caller is alone with it.
+/// Brings the database at `path` from format `found` to the present one. The caller has the turn, and nobody is at work.
 pub(super) fn migrate(db: &mut Connection, path: &Path, found: i64) -> Result<(), StoreError> {
     let failed = |error| StoreError::database(path, error);
     back_up(db, path, found)?;
@@ -31,6 +32,17 @@ pub(super) fn migrate(db: &mut Connection, path: &Path, found: i64) -> Result<()
     transaction.commit().map_err(failed)?;
     crash::point("moved");
     Ok(())
+}
+
+/// Makes sure that nobody has brought the database further since it was opened, a newer program say.
+pub(super) fn check(db: &Connection) -> rusqlite::Result<()> {
+    let found = db.prepare_cached("PRAGMA user_version")?.query_row((), |row| row.get(0))?;
+    if found > FORMAT { Err(Newer { found, known: FORMAT }.into()) } else { Ok(()) }
+}
+
+/// Whether this is what [`check`] says.
+pub(super) fn is_newer(error: &rusqlite::Error) -> bool {
+    matches!(error, rusqlite::Error::ToSqlConversionFailure(error) if error.is::<Newer>())
 }
 
 /// The number of the last event in a database of that format.

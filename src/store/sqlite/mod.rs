@@ -10,6 +10,7 @@ mod known;
 mod load;
 mod migrate;
 mod open;
+mod place;
 mod prune;
 mod read_only;
 mod rows;
@@ -31,6 +32,7 @@ use crate::model::{
     perform,
 };
 use known::Known;
+use place::Place;
 use rows::Rows;
 use turn::Turn;
 
@@ -39,6 +41,7 @@ use turn::Turn;
 pub struct Sqlite {
     db: Connection,
     folder: Folder,
+    place: Place,
     turn: Turn,
     bells: Bells,
     known: Option<Known>,
@@ -81,8 +84,15 @@ impl Sqlite {
         Ok(Transacted { before, answers, started })
     }
 
+    /// Refuses if the site was taken away while it was open.
+    fn in_place(&self) -> Result<(), StoreError> {
+        if self.bells.are_lost() { Err(self.place.gone()) } else { self.place.check() }
+    }
+
     fn failed(&self) -> impl Fn(rusqlite::Error) -> StoreError + use<'_> {
         |error| {
+            // What it no longer understands is no damage.
+            let error = migrate::check(&self.db).err().filter(migrate::is_newer).unwrap_or(error);
             let error = StoreError::database(&self.folder.database(), error);
             if matches!(error, StoreError::Unreadable { .. }) {
                 // What is damaged is left as it is. If that is refused, the log is copied back as ever.
@@ -97,7 +107,7 @@ impl Store for Sqlite {
     fn transact(&mut self, commands: &[Command], now: DateTime<Utc>) -> Result<Transacted, StoreError> {
         only_scripts(commands)?;
         self.turn.begin()?;
-        let done = self.perform(commands, now);
+        let done = self.in_place().and_then(|()| self.perform(commands, now).map_err(self.failed()));
         let changes = done.iter().flat_map(|done| &done.answers).flatten().map(Vec::len).sum::<usize>();
         if let Ok(done) = &done
             && changes > 0
@@ -105,7 +115,7 @@ impl Store for Sqlite {
             self.turn.note(done.before + changes as u64);
         }
         self.turn.end()?;
-        let done = done.map_err(self.failed())?;
+        let done = done?;
         if changes > 0 {
             self.bells.ring();
         }
@@ -113,10 +123,12 @@ impl Store for Sqlite {
     }
 
     fn load(&mut self) -> Result<Ledger, StoreError> {
+        self.in_place()?;
         load::ledger(&mut self.db).map_err(self.failed())
     }
 
     fn events_after(&mut self, seq: u64) -> Result<Option<Vec<Recorded>>, StoreError> {
+        self.in_place()?;
         load::events_after(&mut self.db, seq).map_err(self.failed())
     }
 

@@ -9,6 +9,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::migrate::{FORMAT, last_event, migrate};
+use super::place::Place;
 use super::turn::{Turn, noted};
 use super::{Sqlite, whole};
 use crate::crash;
@@ -40,9 +41,10 @@ pub(super) fn open(folder: &Folder) -> Result<Sqlite, StoreError> {
         make(&path)?;
         turn.note(0);
     }
-    let db = connect(&path, noted(folder))?;
+    let db = connect(folder, &path, &turn)?;
+    let place = Place::of(path)?;
     turn.end()?;
-    Ok(Sqlite { db, folder: folder.clone(), turn, bells: Bells::new(folder.bells()), known: None })
+    Ok(Sqlite { db, folder: folder.clone(), place, turn, bells: Bells::new(folder.bells()), known: None })
 }
 
 /// Whether there is a database of ours; anything else in its place is refused before `SQLite` could touch it.
@@ -104,13 +106,23 @@ fn write_schema(path: &Path) -> rusqlite::Result<()> {
 }
 
 /// Connects to a database that is there. Nothing is written before it is known to be ours and sound, and to have come as
-/// far as was `noted`.
-fn connect(path: &Path, noted: Option<u64>) -> Result<Connection, StoreError> {
+/// far as was noted. The caller has the turn.
+fn connect(folder: &Folder, path: &Path, turn: &Turn) -> Result<Connection, StoreError> {
     let failed = |error| StoreError::database(path, error);
     let mut db = opened(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
-    let found = vetted(&db, path, noted)?;
-    if found < FORMAT {
-        migrate(&mut db, path, found)?;
+    if vetted(&db, path, noted(folder))? < FORMAT {
+        // Whoever joins has the roll call before its turn, so it comes first here too.
+        turn.end()?;
+        let _roll_call = folder.roll_call()?;
+        turn.begin()?;
+        // Somebody may have been quicker.
+        let found = vetted(&db, path, noted(folder))?;
+        if found < FORMAT {
+            if let Some(process) = folder.at_work() {
+                return Err(StoreError::AtWork { path: path.to_owned(), found, process });
+            }
+            migrate(&mut db, path, found)?;
+        }
     }
     settle(&db).map_err(failed)?;
     Ok(db)

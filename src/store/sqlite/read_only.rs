@@ -10,6 +10,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::Sqlite;
 use super::migrate::FORMAT;
 use super::open::{has_log, is_there, log_of, opened, prepare, vetted};
+use super::place::Place;
 use super::turn::{Turn, noted};
 use crate::store::bell::Bells;
 use crate::store::{Folder, StoreError};
@@ -27,7 +28,8 @@ pub(super) fn open(folder: &Folder) -> Result<Sqlite, StoreError> {
         error if error.forbids_writing() && has_log(&path) => StoreError::OnlyInLog { path: log_of(&path) },
         error => error,
     })?;
-    Ok(Sqlite { db, folder: folder.clone(), turn: Turn::none(folder), bells: Bells::new(folder.bells()), known: None })
+    let (turn, bells) = (Turn::none(folder), Bells::new(folder.bells()));
+    Ok(Sqlite { db, folder: folder.clone(), place: Place::of(path)?, turn, bells, known: None })
 }
 
 fn connect(path: &Path, noted: Option<u64>) -> Result<Connection, StoreError> {
