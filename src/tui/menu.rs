@@ -69,17 +69,19 @@ impl Menu {
         if needle.is_empty() {
             return all;
         }
-        let kind = if self.kind == Kind::Help { AtomKind::Substring } else { AtomKind::Fuzzy };
-        let pattern = Pattern::new(needle, CaseMatching::Ignore, Normalization::Smart, kind);
+        let pattern = |kind| Pattern::new(needle, CaseMatching::Ignore, Normalization::Smart, kind);
+        let (fuzzy, whole) = (pattern(AtomKind::Fuzzy), pattern(AtomKind::Substring));
         let mut matcher = Matcher::new(Config::DEFAULT);
         let mut buffer = Vec::new();
-        let mut score = |text: &str| pattern.score(Utf32Str::new(text, &mut buffer), &mut matcher);
+        let mut score = |pattern: &Pattern, text: &str| pattern.score(Utf32Str::new(text, &mut buffer), &mut matcher);
         let score = |item: Item| {
-            let all = score(&item.haystack(self.kind, keymap))?;
-            // Who types a name means the action of that name, and not one whose help has the word.
-            Some(((score(&item.name()).unwrap_or(0), all), item))
+            let all = score(&whole, &item.haystack(self.kind, keymap));
+            // A few letters are enough for a name. Whoever types one means the action of that name, and not one whose
+            // help has the word.
+            let name = if self.kind == Kind::Palette { score(&fuzzy, &item.name()) } else { None };
+            name.or(all).map(|_| (Found { name, all }, item))
         };
-        let mut found: Vec<((u32, u32), Item)> = all.into_iter().filter_map(score).collect();
+        let mut found: Vec<(Found, Item)> = all.into_iter().filter_map(score).collect();
         if self.kind == Kind::Palette {
             found.sort_by_key(|(score, _)| std::cmp::Reverse(*score));
         }
@@ -128,6 +130,13 @@ impl Menu {
         }
         Pressed::Stay
     }
+}
+
+/// How well an item is found, by its name and by all that is said of it; the better, the greater.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Found {
+    name: Option<u32>,
+    all: Option<u32>,
 }
 
 impl Item {

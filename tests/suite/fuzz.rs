@@ -11,19 +11,22 @@ use std::sync::mpsc::channel;
 use std::thread;
 
 use chrono::DateTime;
+use ratatui::buffer::{Buffer, Cell};
+use ratatui::layout::Rect;
 use rusqlite::Connection;
 use rusqlite::types::Value;
 use setlist::definition;
-use setlist::model::{RunId, Stream};
+use setlist::model::{RunId, Stream, WindowSize};
 use setlist::store::log::{LogReader, LogWriter, mend};
 use setlist::store::{Folder, StoreError};
-use setlist::tui::output::{Printer, coloured, plain};
+use setlist::tui::output::{Output, Printer, Scroll, Terminal, coloured, plain};
 use setlist::tui::text;
 use tempfile::TempDir;
 
 use crate::damage::{Site, use_site};
 use crate::definition::anything;
 use crate::dice::{Dice, often};
+use crate::output::growing::{Log, look};
 use crate::room::PATIENCE;
 
 /// How often a target is tried in a normal run of the tests.
@@ -189,6 +192,51 @@ fn any_output() {
             assert_eq!(pieces, colours);
         },
     );
+}
+
+/// What a job writes, as the panes draw it: of a job in a terminal or not, for windows of any size.
+#[test]
+fn any_output_drawn() {
+    fuzz(
+        |dice| {
+            let sizes = [256, 90, 256, 90].map(|most| u8::try_from(dice.below(0..most)).unwrap());
+            let mut input = sizes.to_vec();
+            input.extend(mutant(dice, &OUTPUT, &ESCAPES));
+            input
+        },
+        |input| {
+            let ([columns, rows, other, fewer], bytes) = input.split_first_chunk::<4>().unwrap();
+            let [columns, rows, other, fewer] = [columns, rows, other, fewer].map(|size| u16::from(*size));
+            let (first, second) = bytes.split_at(bytes.len() / 2);
+            let area = Rect::new(0, 0, columns, rows);
+            let log = Log::of(first);
+            log.resized(other, fewer);
+            let mut terminal = Terminal::new(log.clone(), WindowSize { columns, rows });
+            let mut output = Output::new(log.clone());
+            log.append(second);
+            for scroll in [Scroll::End, Scroll::Rows(-3), Scroll::Home] {
+                while terminal.refresh() {}
+                while output.refresh() {}
+                let mut buffer = Buffer::empty(area);
+                terminal.draw(area, &mut buffer, &look());
+                assert_eq!(harmful(&buffer), None);
+                let mut buffer = Buffer::empty(area);
+                output.draw(area, &mut buffer, &look());
+                assert_eq!(harmful(&buffer), None);
+                terminal.scroll(scroll);
+                output.scroll(scroll);
+                output.toggle_wrap();
+            }
+            terminal.resize(WindowSize { columns: other, rows: fewer }, true);
+            while terminal.refresh() {}
+            assert!(terminal.in_view().iter().all(|line| steering(line).is_none()));
+        },
+    );
+}
+
+/// A cell that would steer the terminal.
+fn harmful(buffer: &Buffer) -> Option<&str> {
+    buffer.content.iter().map(Cell::symbol).find(|symbol| symbol.chars().any(char::is_control))
 }
 
 /// The first character with which a terminal would be steered.

@@ -1,6 +1,6 @@
 //! The output of runs: what reaches the screen of it, and how the pane over it behaves.
 
-mod growing;
+pub(crate) mod growing;
 mod pane;
 mod sanitiser;
 mod search;

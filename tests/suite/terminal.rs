@@ -296,6 +296,24 @@ fn a_broken_file_at_the_start_is_mended_with_e() {
 }
 
 #[test]
+fn e_opens_the_file_at_the_job_under_the_cursor() {
+    let room = Room::with(THREE);
+    room.script("vim", "echo \"$@\" >edited");
+    let mut command = CommandBuilder::new("sh");
+    command.args(["-c", &format!("EDITOR=\"$PWD/vim\" exec {SETLIST}")]);
+    let mut screen = Terminal::run(&room, command);
+    screen.until_shows("Comes last");
+    screen.keys("Ge");
+    screen.until("the screen again", |_| room.path().join("edited").exists());
+    screen.until_shows("Comes last");
+    let edited = room.read("edited");
+    let line = THREE.lines().position(|line| line.contains("Comes last")).unwrap() + 1;
+    assert!(edited.contains(&format!("+{line} ")) && edited.trim_end().ends_with("jobs.yaml"), "{edited}");
+    screen.signal(Signal::TERM);
+    screen.ended();
+}
+
+#[test]
 fn a_window_that_is_too_small_says_so_and_comes_back() {
     let room = Room::with(THREE);
     let mut screen = Terminal::open(&room, &[]);
@@ -490,6 +508,22 @@ fn what_is_copied_goes_to_the_terminal() {
     screen.until_shows("copied work/good");
     let raw = screen.raw();
     assert!(raw.contains("\x1b]52;c;d29yay9nb29k\x1b\\") || raw.contains("\x1b]52;c;d29yay9nb29k\x07"), "{raw:?}");
+    screen.keys("q");
+    screen.ended();
+}
+
+#[test]
+fn what_is_copied_goes_through_tmux() {
+    let room = Room::with(THREE);
+    room.script("tmux", "echo \"$@\" >told; cat >copied");
+    let mut command = CommandBuilder::new("sh");
+    command.args(["-c", &format!("TMUX=here PATH=\"$PWD:$PATH\" exec {SETLIST}")]);
+    let mut screen = Terminal::run(&room, command);
+    screen.until_shows("Goes well");
+    screen.keys("y");
+    screen.until_shows("copied work/good");
+    assert_eq!((room.read("told").trim(), room.read("copied").as_str()), ("load-buffer -w -", "work/good"));
+    assert!(!screen.raw().contains("]52;"), "tmux tells the terminal itself");
     screen.keys("q");
     screen.ended();
 }

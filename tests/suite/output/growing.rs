@@ -14,7 +14,7 @@ use setlist::tui::output::{Look, Output, Source, Status};
 
 /// A handle to the log; clones are the same log.
 #[derive(Clone, Default)]
-pub(super) struct Log(Arc<Mutex<State>>);
+pub(crate) struct Log(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
@@ -33,13 +33,13 @@ impl Log {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn of(bytes: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn of(bytes: impl AsRef<[u8]>) -> Self {
         let log = Self::default();
         log.append(bytes);
         log
     }
 
-    pub(super) fn append(&self, bytes: impl AsRef<[u8]>) {
+    pub(crate) fn append(&self, bytes: impl AsRef<[u8]>) {
         self.state().bytes.extend_from_slice(bytes.as_ref());
     }
 
@@ -58,7 +58,7 @@ impl Log {
     }
 
     /// What comes from now on is printed for a terminal of this size.
-    pub(super) fn resized(&self, columns: u16, rows: u16) {
+    pub(crate) fn resized(&self, columns: u16, rows: u16) {
         let mut state = self.state();
         let len = state.bytes.len() as u64;
         state.sizes.push((len, WindowSize { columns, rows }));
@@ -130,7 +130,7 @@ fn place(offset: u64) -> usize {
 }
 
 /// A look whose styles can be told apart in a buffer.
-pub(super) fn look() -> Look {
+pub(crate) fn look() -> Look {
     Look {
         text: Style::new(),
         remark: Style::new().fg(Color::Indexed(200)),

@@ -33,6 +33,16 @@ fn a_few_letters_find_an_action_and_enter_does_it() {
 }
 
 #[test]
+fn letters_scattered_over_a_help_text_find_nothing() {
+    let mut stage = stage();
+    stage.keys(":pro");
+    let text = stage.text();
+    assert!(text.contains("process this queue") && !text.contains("hold it"), "{text}");
+    stage.keys("<^u>clrfin");
+    assert!(line(&mut stage, "›").contains("remove all finished jobs"), "{}", stage.text());
+}
+
+#[test]
 fn what_cannot_be_done_says_why_before_and_after() {
     let mut stage = stage();
     stage.keys(":kill");
