@@ -1,12 +1,13 @@
 //! All that is known of one site, in memory: queues with their jobs in order. Every follower of a site keeps one.
 
-use std::cmp::{Ordering, Reverse};
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::convert::Infallible;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
+use super::index::{Index, rank};
 use super::neighbours::Neighbours;
 use super::{
     Event, Filed, Job, JobId, Mode, Outcome, Phase, QueueId, QueueView, Recorded, Removal, RunId, Settings, State,
@@ -58,22 +59,6 @@ pub struct QueueRecord {
     pub finished: VecDeque<JobId>,
     /// How many of the finished have failed or were interrupted.
     pub failed: usize,
-}
-
-/// The order of a queue's pending jobs: higher priority first, then by position.
-type Rank = (Reverse<i32>, i64);
-
-/// What a decision asks of a queue, so that no answer costs more in a long queue than in a short one.
-#[derive(Clone, Debug, Default)]
-struct Index {
-    /// Every job that was ever in the queue, removed ones too.
-    places: BTreeSet<(i64, JobId)>,
-    /// The pending jobs that somebody asked for.
-    asked: BTreeSet<(Rank, JobId)>,
-    /// The pending jobs that ask a person first.
-    asking: BTreeSet<(Rank, JobId)>,
-    /// The pending jobs that wait for a time only.
-    timed: BTreeSet<(DateTime<Utc>, JobId)>,
 }
 
 impl Ledger {
@@ -330,29 +315,6 @@ impl Ledger {
     }
 }
 
-impl Index {
-    /// Takes note of a pending job: everything but its place.
-    fn add(&mut self, job: &Job) {
-        let State::Pending { wait, .. } = &job.state else { return };
-        if wait.confirm {
-            self.asking.insert((rank(job), job.id));
-        }
-        match (job.turn(), wait.until) {
-            (Some(Turn::Asked), _) => _ = self.asked.insert((rank(job), job.id)),
-            (Some(Turn::Timed { .. }), Some(until)) => _ = self.timed.insert((until, job.id)),
-            _ => {}
-        }
-    }
-
-    /// Forgets a pending job, but for its place.
-    fn remove(&mut self, job: &Job) {
-        let State::Pending { wait, .. } = &job.state else { return };
-        self.asked.remove(&(rank(job), job.id));
-        self.asking.remove(&(rank(job), job.id));
-        self.timed.remove(&(wait.until.unwrap_or_default(), job.id));
-    }
-}
-
 impl QueueRecord {
     /// The numbers of the jobs in one phase, in their order.
     pub fn list(&self, phase: Phase) -> &VecDeque<JobId> {
@@ -380,11 +342,6 @@ fn entry<'a, T: Default>(kept: &'a mut BTreeMap<QueueId, T>, queue: &QueueId) ->
 /// Whether the job is one of those that a person should look at.
 fn wants_attention(job: &Job) -> bool {
     matches!(job.outcome(), Some(Outcome::Failed(_) | Outcome::Interrupted))
-}
-
-/// Where a pending job stands among the others of its queue.
-fn rank(job: &Job) -> Rank {
-    (Reverse(job.definition.terms.priority), job.position)
 }
 
 /// Where a job stands in a list, or would stand.

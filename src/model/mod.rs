@@ -9,6 +9,7 @@ mod decide;
 mod event;
 mod hook;
 mod id;
+mod index;
 mod job;
 mod ledger;
 mod moves;
