@@ -74,6 +74,8 @@ pub(super) struct Bells {
 /// A bell is there until it is dropped, or until somebody finds that its process has ended in any other way.
 struct Held {
     path: PathBuf,
+    /// Nobody but us may take it away as long as this says so.
+    hung: Arc<AtomicBool>,
     _locked: File,
 }
 
@@ -91,9 +93,10 @@ impl Bells {
     pub(super) fn listen(&self, ring: Ring) -> Result<Listener, StoreError> {
         self.remove_orphans();
         let bell = self.hang().map_err(|source| StoreError::io(&self.folder, source))?;
-        let (path, lost) = (bell.path.clone(), Arc::clone(&self.lost));
+        let (path, hung, lost) = (bell.path.clone(), Arc::clone(&bell.hung), Arc::clone(&self.lost));
         let heard: Ring = Arc::new(move || {
-            if matches!(path.try_exists(), Ok(false)) {
+            // In this order: before we take it away ourselves, it is no longer hung.
+            if matches!(path.try_exists(), Ok(false)) && hung.load(Ordering::SeqCst) {
                 lost.store(true, Ordering::Relaxed);
             }
             ring();
@@ -138,7 +141,7 @@ impl Bells {
             file.lock()?;
             // Somebody may have taken it for one that was left behind, before it was locked.
             if fs::metadata(&path).is_ok_and(|there| file.metadata().is_ok_and(|ours| there.ino() == ours.ino())) {
-                return Ok(Held { path, _locked: file });
+                return Ok(Held { path, hung: Arc::new(AtomicBool::new(true)), _locked: file });
             }
         }
     }
@@ -157,6 +160,7 @@ impl Bells {
 
 impl Drop for Held {
     fn drop(&mut self) {
+        self.hung.store(false, Ordering::SeqCst);
         // If it stays, the next listener removes it.
         let _ = fs::remove_file(&self.path);
     }

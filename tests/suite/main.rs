@@ -18,6 +18,7 @@ mod house;
 mod log;
 mod manners;
 mod output;
+mod pace;
 mod properties;
 mod query;
 mod readme;

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::process::{Child, Stdio};
+use std::sync::Arc;
 
 use rusqlite::Connection;
 use serde_json::json;
@@ -159,4 +160,15 @@ fn a_connection_changes_nothing_in_a_format_that_it_does_not_know() {
     assert!(newer(store.load().unwrap_err()) && newer(store.events_after(0).unwrap_err()));
     bring_to(&folder, 3);
     assert_eq!(Sqlite::open(&folder).unwrap().queues().unwrap().len(), 1);
+}
+
+/// A listener takes its own bell away; that says nothing of the folder.
+#[test]
+fn who_has_stopped_listening_goes_on_with_the_store() {
+    let home = TempDir::new().unwrap();
+    let mut store = Sqlite::open(&Folder::new(home.path().join("state"))).unwrap();
+    for _ in 0..200 {
+        drop(store.listen(Arc::new(|| {})).unwrap());
+        store.load().unwrap();
+    }
 }
