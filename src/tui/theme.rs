@@ -277,7 +277,7 @@ impl Signs {
         asked: "»",
         cursor: "›",
         // A braille sign: one cell wide everywhere, and like nothing else here.
-        mark: "⣿",
+        mark: "•",
         rule: "─",
         upright: "│",
         above: "↑",

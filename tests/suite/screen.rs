@@ -283,6 +283,14 @@ fn a_broken_file_is_shown_until_it_is_mended() {
 }
 
 #[test]
+fn a_file_that_was_never_good_is_not_said_to_stay_in_force() {
+    let mut stage = Stage::new(Vec::new(), 80, 24);
+    stage.wake(Wake::File(Err(Broken { text: "error: no map".to_owned(), errors: 1, line: Some(1) })));
+    assert!(stage.text().contains("e edits it there") && !stage.text().contains("last good one"), "{}", stage.text());
+    assert_eq!(stage.message(), "✗ jobs.yaml has an error; e edits it");
+}
+
+#[test]
 fn what_a_new_file_changes_is_said_whoever_reads_it_first() {
     let mut stage = stage();
     let more = [JOBS.as_slice(), &[("new", "New")]].concat();

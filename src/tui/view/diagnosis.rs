@@ -27,7 +27,11 @@ pub(super) fn draw(screen: &mut Screen, area: Rect, buffer: &mut Buffer) {
     }
     strip.fill(look.signs.rule, look.theme.bad);
     let (edit, back) = (screen.key(Action::Edit), screen.key(Action::Back));
-    let advice = format!("{edit} edits it there; {back} goes on with the last good one");
+    let advice = if screen.has_queue() {
+        format!("{edit} edits it there; {back} goes on with the last good one")
+    } else {
+        format!("{edit} edits it there")
+    };
     Strip::new(below(area), buffer, look.signs).left("  ", Style::new()).left(&advice, look.theme.dim);
     for (line, words) in lines(body).zip(all.iter().skip(screen.file.scroll)) {
         let mut strip = Strip::new(line, buffer, look.signs);
@@ -46,7 +50,7 @@ fn pieces<'a>(line: &'a str, look: &Look) -> Vec<(&'a str, Style)> {
     match inside {
         _ if line.starts_with("error") => vec![(line, theme.bad)],
         _ if inside.starts_with("= help") => vec![(line, theme.live)],
-        _ if inside.starts_with("-->") || inside.starts_with("= ") => vec![(line, theme.dim)],
+        _ if inside.starts_with("-->") || inside.starts_with(":::") || inside.starts_with("= ") => vec![(line, theme.dim)],
         _ if inside.starts_with('|') => {
             let (gutter, text) = line.split_at(margin + 1);
             let points = text.trim_start().starts_with('^');

@@ -34,8 +34,8 @@ pub(super) fn draw(screen: &Screen, area: Rect, buffer: &mut Buffer, now: DateTi
         strip.left(&text::plain_line(&notice.text), style);
     } else if let Some(broken) = &screen.file.broken {
         let errors = if broken.errors == 1 { "an error".to_owned() } else { format!("{} errors", broken.errors) };
-        let words =
-            format!("jobs.yaml has {errors}; the last good one stays in force; {} edits it", screen.key(Action::Edit));
+        let stays = if screen.has_queue() { "; the last good one stays in force" } else { "" };
+        let words = format!("jobs.yaml has {errors}{stays}; {} edits it", screen.key(Action::Edit));
         strip.left(look.signs.failed, look.theme.bad).left(" ", Style::new()).left(&words, look.theme.bad);
     } else if screen.has_queue() && screen.site.read(|ledger| screen.is_unattended(screen.queue.id(), ledger, now)) {
         let words =
