@@ -50,7 +50,9 @@ fn pieces<'a>(line: &'a str, look: &Look) -> Vec<(&'a str, Style)> {
     match inside {
         _ if line.starts_with("error") => vec![(line, theme.bad)],
         _ if inside.starts_with("= help") => vec![(line, theme.live)],
-        _ if inside.starts_with("-->") || inside.starts_with(":::") || inside.starts_with("= ") => vec![(line, theme.dim)],
+        _ if inside.starts_with("-->") || inside.starts_with(":::") || inside.starts_with("= ") => {
+            vec![(line, theme.dim)]
+        }
         _ if inside.starts_with('|') => {
             let (gutter, text) = line.split_at(margin + 1);
             let points = text.trim_start().starts_with('^');
