@@ -1,7 +1,7 @@
 //! `setlist add`: jobs that stand in no `jobs.yaml`.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufRead, BufWriter, Write};
+use std::io::{self, BufRead, BufWriter, Read, Write};
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -13,6 +13,13 @@ use super::site::OpenSite;
 use super::{CliError, Exit};
 use crate::definition;
 use crate::model::{Command, Definition, Event, JobId, Mode, Need, QueueId, QueueView, Script, Target, Terms};
+
+/// No more than this is read from standard input at once, in jobs and in bytes: all of it is one transaction.
+const MOST_JOBS: usize = 250_000;
+const MOST_TEXT: u64 = 64 << 20;
+
+/// So many lines that are wrong are named.
+const MOST_WRONG: usize = 10;
 
 /// Appends jobs and prints their numbers.
 pub(super) fn add(site: OpenSite, options: &Add) -> Result<Exit, CliError> {
@@ -94,9 +101,7 @@ fn scripts(options: &Add) -> Result<Vec<Script>, CliError> {
         return Ok(vec![Script::shell(text)]);
     }
     if options.stdin {
-        let lines = io::stdin().lock().lines().collect::<Result<Vec<_>, _>>();
-        let lines = lines.context("standard input can't be read")?;
-        return Ok(lines.iter().map(|line| line.trim()).filter(|line| !line.is_empty()).map(Script::shell).collect());
+        return lines(io::stdin().lock());
     }
     if options.command.first().is_some_and(String::is_empty) {
         return Err(CliError::Usage("the program's name is empty".to_owned()));
@@ -106,6 +111,42 @@ fn scripts(options: &Add) -> Result<Vec<Script>, CliError> {
         return Err(CliError::Usage(usage.to_owned()));
     }
     Ok(vec![Script::command(&options.command)])
+}
+
+/// The scripts in these lines. All that is wrong with them is told at once.
+fn lines(mut input: impl BufRead) -> Result<Vec<Script>, CliError> {
+    let mut scripts = Vec::new();
+    let mut wrong = Vec::new();
+    let mut room = MOST_TEXT;
+    let mut line = Vec::new();
+    for number in 1_u64.. {
+        line.clear();
+        let read = input.by_ref().take(room + 1).read_until(b'\n', &mut line);
+        let read = read.context("standard input can't be read")? as u64;
+        if read == 0 {
+            break;
+        }
+        if read > room || scripts.len() == MOST_JOBS {
+            return Err(CliError::Usage(format!(
+                "line {number}: that is too much at once; at most {MOST_JOBS} jobs and {} MiB are added together",
+                MOST_TEXT >> 20
+            )));
+        }
+        room -= read;
+        match std::str::from_utf8(&line).map(str::trim) {
+            Ok("") => {}
+            Ok(text) if text.contains('\0') => wrong.push(format!("line {number}: no script can hold a NUL byte")),
+            Ok(text) => scripts.push(Script::shell(text)),
+            Err(_) => wrong.push(format!("line {number}: this is no UTF-8 text")),
+        }
+    }
+    if wrong.is_empty() {
+        return Ok(scripts);
+    }
+    let more = wrong.len().saturating_sub(MOST_WRONG);
+    wrong.truncate(MOST_WRONG);
+    wrong.extend((more > 0).then(|| format!("{more} more are wrong")));
+    Err(CliError::Usage(format!("nothing was added\n{}", wrong.join("\n"))))
 }
 
 fn define(mut script: Script, options: &Add, terms: &Arc<Terms>) -> Result<Arc<Definition>, CliError> {

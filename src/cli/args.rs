@@ -3,7 +3,7 @@
 use std::num::NonZero;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::ArgValueCandidates;
 
 use super::completions::{Shell, jobs, queues, targets};
@@ -312,17 +312,18 @@ pub(super) struct Jobs {
 }
 
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("place").required(true).args(["before", "after", "to"])))]
 pub(super) struct Move {
     #[command(flatten)]
     pub jobs: Jobs,
     /// Right before this pending job of the same queue and priority.
-    #[arg(long, value_name = "JOB", required_unless_present_any = ["after", "to"], add = ArgValueCandidates::new(jobs))]
+    #[arg(long, value_name = "JOB", add = ArgValueCandidates::new(jobs))]
     pub before: Option<String>,
     /// Right behind this one.
-    #[arg(long, value_name = "JOB", conflicts_with = "before", add = ArgValueCandidates::new(jobs))]
+    #[arg(long, value_name = "JOB", add = ArgValueCandidates::new(jobs))]
     pub after: Option<String>,
     /// Behind all jobs of this other queue, with their runs; of running jobs none, and none that stands in jobs.yaml.
-    #[arg(long, value_name = "QUEUE", conflicts_with_all = ["before", "after"], add = ArgValueCandidates::new(queues))]
+    #[arg(long, value_name = "QUEUE", add = ArgValueCandidates::new(queues))]
     pub to: Option<String>,
 }
 

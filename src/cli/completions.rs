@@ -44,6 +44,10 @@ pub(super) fn print(shell: Shell) -> Result<Exit, CliError> {
     if let Some(completer) = shells.completer(name) {
         completer.write_registration(ASKED, "setlist", "setlist", "setlist", &mut out)?;
     }
+    if let Shell::Zsh = shell {
+        // As a file in zsh's search path it is read when it is first needed, and has to complete at once.
+        writeln!(out, "\n[[ ${{funcstack[1]}} = _setlist ]] && _clap_dynamic_completer_setlist \"$@\"")?;
+    }
     out.flush()?;
     Ok(Exit::Fine)
 }

@@ -27,7 +27,7 @@ mod transcript;
 mod wait;
 mod worker;
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::slice::from_ref;
 
@@ -52,9 +52,9 @@ enum Exit {
 /// Runs the program with the arguments of this process.
 pub fn main() -> ExitCode {
     completions::answer();
-    let cli = Cli::parse();
-    let color = colored(cli.site.color, &io::stderr());
-    let exit = match run(cli) {
+    let cli = Cli::try_parse();
+    let color = colored(cli.as_ref().map_or(When::Auto, |cli| cli.site.color), &io::stderr());
+    let exit = match cli.map_or_else(|asked| explain(&asked), run) {
         Ok(exit) => exit,
         // Whoever read our output has seen enough (`| head`).
         Err(CliError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Fine,
@@ -112,6 +112,22 @@ fn run(cli: Cli) -> Result<Exit, CliError> {
             log::print(OpenSite::to_look_at(&site, &options.names)?, &options, color)
         }
     }
+}
+
+/// Prints the help or the version that was asked for, or says why the arguments can't be understood.
+fn explain(asked: &clap::Error) -> Result<Exit, CliError> {
+    if asked.use_stderr() {
+        // Where it can't be said there is nobody to tell.
+        let _ = asked.print();
+        return Ok(Exit::Usage);
+    }
+    // Its own printing hides that there is no room for it.
+    let text = asked.render();
+    let text = if colored(When::Auto, &io::stdout()) { text.ansi().to_string() } else { text.to_string() };
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()?;
+    Ok(Exit::Fine)
 }
 
 /// Whether to use colour on this stream.

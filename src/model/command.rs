@@ -43,6 +43,9 @@ pub enum Command {
     Move { jobs: Vec<JobId>, beside: Beside },
     /// Put jobs that stand in no `jobs.yaml` into another queue, behind its others; their runs go with them.
     Transfer { jobs: Vec<JobId>, queue: QueueId },
+    /// An entry with this fingerprint is about to be written into `jobs.yaml` for a job that stands in none. Whoever reads
+    /// the file then takes the entry for this job, instead of a new one.
+    Announce { job: JobId, digest: i64 },
     /// Let so many jobs of a queue run at once, until `jobs.yaml` is changed and says otherwise.
     Parallel { queue: QueueId, parallel: NonZero<u32> },
     /// Put removed jobs back as they were.

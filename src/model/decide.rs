@@ -60,6 +60,7 @@ pub(super) fn decide<V: View>(view: &V, command: &Command, now: DateTime<Utc>) -
         Command::Retire => retire(view, now),
         Command::Restore { jobs } => restore(view, jobs),
         Command::Move { jobs, beside } => moves::events(view, jobs, *beside),
+        Command::Announce { job, digest } => announce(view, *job, *digest),
         Command::Transfer { jobs, queue } => moves::transfer(view, jobs, queue),
         Command::Parallel { queue, parallel } => {
             let mut settings = existing(view, queue)?.settings;
@@ -137,6 +138,15 @@ fn unfiled(definition: &Arc<Definition>) -> Arc<Definition> {
         return Arc::clone(definition);
     }
     Arc::new(Definition { name: None, digest: None, ..(**definition).clone() })
+}
+
+fn announce<V: View>(view: &V, id: JobId, digest: i64) -> Decision<V> {
+    let job = found(view, id)?;
+    if job.definition.name.is_some() {
+        return wrong(&job, "it stands in jobs.yaml already");
+    }
+    let definition = Arc::new(Definition { digest: Some(digest), ..(*job.definition).clone() });
+    Ok(vec![Event::Redefined { job: id, definition, needs: job.needs }])
 }
 
 fn process<V: View>(view: &V, queue: &QueueId) -> Decision<V> {

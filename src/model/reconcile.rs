@@ -59,7 +59,20 @@ impl<'a> Known<'a> {
         let filed = view.filed(&plan.id)?;
         let name = |(nth, filed): (usize, &'_ Filed)| Some((filed.definition.name.clone()?, nth));
         let known: HashMap<Arc<str>, usize, RandomState> = filed.iter().enumerate().filter_map(name).collect();
-        let which: Vec<_> = plan.jobs.iter().map(|job| known.get(job.name.as_deref()?).copied()).collect();
+        // What was added by hand has been written into the file since.
+        let announced = |(nth, filed): (usize, &Filed)| {
+            let waits = filed.definition.name.is_none() && filed.removed.is_none();
+            waits.then_some((filed.definition.digest?, nth))
+        };
+        let mut announced: Vec<(i64, usize)> = filed.iter().enumerate().filter_map(announced).collect();
+        let mut which = |job: &Arc<Definition>| {
+            let named = known.get(job.name.as_deref()?).copied();
+            named.or_else(|| {
+                let at = announced.iter().position(|(digest, _)| Some(*digest) == job.digest)?;
+                Some(announced.remove(at).1)
+            })
+        };
+        let which: Vec<_> = plan.jobs.iter().map(&mut which).collect();
         let mut number = |which: &Option<usize>| {
             which.map_or_else(
                 || {
@@ -129,7 +142,8 @@ impl<V: View> Changes<'_, V> {
             return;
         }
         let planned: HashSet<_, RandomState> = plan.jobs.iter().map(|definition| &definition.name).collect();
-        for job in filed.iter().filter(|job| job.removed.is_none() && !planned.contains(&job.definition.name)) {
+        let gone = |job: &&Filed| job.definition.name.is_some() && !planned.contains(&job.definition.name);
+        for job in filed.iter().filter(|job| job.removed.is_none()).filter(gone) {
             match job.phase {
                 Phase::Pending => self.events.push(Event::Removed { job: job.id, by: Removal::File }),
                 Phase::Running => self.deferred = true,

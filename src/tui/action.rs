@@ -21,6 +21,7 @@ pub enum Action {
     MarkAll,
     Add,
     Edit,
+    Save,
     Down,
     Up,
     First,
@@ -142,6 +143,7 @@ pub static TABLE: &[Entry] = table![
     A::MoveDown,       "move-down",       ["}"],                "",          "move the job, or the marked ones, down in their queue",       Everywhere, G::Jobs;
     A::Add,            "add",             ["a"],                "add",       "add a job to this queue",                                    Everywhere, G::Jobs;
     A::Edit,           "edit",            ["e"],                "edit",      "edit jobs.yaml at the selected job, or where it is wrong",   Everywhere, G::Jobs;
+    A::Save,           "save",            ["S"],                "",          "write the job into jobs.yaml, if it was added by hand",      Everywhere, G::Jobs;
     A::Mark,           "mark",            ["Space"],            "mark",      "mark the job: run, cancel, kill, remove and move are for the marked ones", Lists, G::Jobs;
     A::MarkAll,        "mark-all",        ["*"],                "",          "mark all jobs that this list shows, or none",                 Lists, G::Jobs;
     A::Down,           "down",            ["j", "Down"],        "",          "down",                                                       Everywhere, G::Move;

@@ -1,6 +1,7 @@
 //! The screen's end of the store. It has a thread of its own, so that a key never waits for a disk.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
@@ -8,11 +9,12 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
-use crate::model::{Event, JobId, RunId, WindowSize};
+use crate::definition::save;
+use crate::model::{Command, Definition, Event, JobId, QueueId, RunId, WindowSize};
 use crate::store::log::{Heard, LogReader};
 use crate::store::{Folder, LineWriter, Listener, Store, StoreError, Vigil};
 
-use super::wake::{Answered, Bell, Order, Wake, Way};
+use super::wake::{Answered, Asked, Bell, Order, Wake, Way};
 
 /// Makes sure that a worker lives; the error says why none could be started.
 pub type Hire = Box<dyn FnMut() -> Result<(), String> + Send>;
@@ -74,6 +76,9 @@ pub enum Request {
     /// Find all runs of a job.
     #[expect(missing_docs, reason = "as in the effect")]
     Runs { job: JobId },
+    /// Write a job that was added by hand into this `jobs.yaml`.
+    #[expect(missing_docs, reason = "as in the effect")]
+    Save { file: PathBuf, job: JobId, queue: QueueId, definition: Box<Definition> },
     /// Let terminals of runs to come have this size.
     Window(WindowSize),
     /// The store has changed: look what is new.
@@ -182,6 +187,7 @@ impl Link {
                     Request::Submit(_)
                     | Request::Attend { .. }
                     | Request::Turn { .. }
+                    | Request::Save { .. }
                     | Request::Window(_)
                     | Request::Tend => false,
                 };
@@ -206,6 +212,7 @@ impl Link {
                 Ok(runs) => self.tell(Wake::Runs { job, runs }),
                 Err(error) => self.tell(Wake::Trouble(error.to_string())),
             },
+            Request::Save { file, job, queue, definition } => self.save(&file, job, &queue, &definition, now),
             // Where it can't be kept, they begin with another one.
             Request::Window(size) => drop(self.store.lines().set_size(size)),
             Request::Look => self.look(),
@@ -226,6 +233,22 @@ impl Link {
         {
             self.tell(Wake::Trouble(format!("no worker could be started: {why}")));
         }
+    }
+
+    /// Whoever is first to read the file, the screen or a worker, takes the entry for this very job.
+    fn save(&mut self, file: &Path, job: JobId, queue: &QueueId, definition: &Definition, now: DateTime<Utc>) {
+        let store = &mut self.store;
+        let announce = |written: &[Arc<Definition>]| {
+            let digest = written.first().and_then(|definition| definition.digest).unwrap_or_default();
+            let answers =
+                store.execute(&[Command::Announce { job, digest }], now).map_err(|error| error.to_string())?;
+            answers.into_iter().find_map(Result::err).map_or(Ok(()), |refusal| Err(refusal.to_string()))
+        };
+        let saved = save::save_announced(file, queue, std::slice::from_ref(definition), announce);
+        self.look();
+        let name = saved.as_ref().ok().and_then(|saved| Some(format!("{queue}/{}", saved.first()?.name.as_deref()?)));
+        let outcome = saved.map(|_| Vec::new()).map_err(|error| error.to_string().replace('\n', " "));
+        self.tell(Wake::Answer(Answered { asked: Asked::Save(job, name.unwrap_or_default()), outcome }));
     }
 
     /// Looks after the workers; tells whether there are any.

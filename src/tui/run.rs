@@ -215,6 +215,9 @@ impl Session {
                         self.tell(Wake::Trouble(format!("it could not be copied: {error}")));
                     }
                 }
+                Effect::Save { job, queue, definition } => {
+                    self.ask(Request::Save { file: self.file.clone(), job, queue, definition });
+                }
                 // A terminal that can't be written is found out with the next frame.
                 Effect::Notify(text) => drop(self.terminal.notify(&text)),
                 Effect::AskToSuspend => {

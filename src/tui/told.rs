@@ -93,6 +93,7 @@ pub(super) fn told(answered: &Answered, ledger: &Ledger, keymap: &Keymap) -> Tol
             let number = added.map(|id| id.to_string()).unwrap_or_default();
             Told { added, ..done(format!("added {number} to {queue}")) }
         }
+        Asked::Save(job, name) => done(format!("{job} stands in jobs.yaml as {name}")),
         // When there is nothing more to do, what the news said of it stands: a worker may have been quicker.
         Asked::Reload if events.is_empty() => done(String::new()),
         Asked::Reload => reload(&events, ledger.stamp() == Some("")),

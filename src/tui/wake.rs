@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 
-use crate::model::{Command, JobId, Ledger, Plan, QueueId, Recorded, Run, RunId, WindowSize};
+use crate::model::{Command, Definition, JobId, Ledger, Plan, QueueId, Recorded, Run, RunId, WindowSize};
 use crate::store::log::LogReader;
 use crate::store::{Answer, LineWriter, Ring};
 
@@ -109,6 +109,15 @@ pub enum Effect {
     Page(Box<LogReader>),
     /// Put a text into the clipboard.
     Copy(String),
+    /// Write a job that was added by hand into `jobs.yaml`.
+    Save {
+        /// Which job.
+        job: JobId,
+        /// The queue in which it stands.
+        queue: QueueId,
+        /// What is written.
+        definition: Box<Definition>,
+    },
     /// Have the terminal show this to a person who looks elsewhere.
     Notify(String),
     /// Open the editor on `jobs.yaml`.
@@ -185,6 +194,8 @@ pub enum Asked {
     Undo,
     /// Add a job to this queue.
     Add(QueueId),
+    /// Write this job into `jobs.yaml`, where it has this name then.
+    Save(JobId, String),
     /// Bring the site in line with `jobs.yaml`.
     Reload,
     /// Stop everything, then leave.

@@ -8,6 +8,7 @@ mod nested;
 mod process;
 mod save;
 mod terms;
+mod trouble;
 mod wait;
 
 use std::fs;

@@ -26,8 +26,8 @@ use tempfile::TempDir;
 
 use keeping::{old_jobs_are_given_up_unless_the_file_has_them, old_runs_are_given_up_but_the_latest};
 use moves::{
-    a_job_that_was_asked_for_starts_first, jobs_are_moved_by_hand, jobs_change_their_queue, jobs_start_in_queue_order,
-    parallel_is_changed_by_hand_until_the_file_changes,
+    a_job_that_is_announced_becomes_the_entry, a_job_that_was_asked_for_starts_first, jobs_are_moved_by_hand,
+    jobs_change_their_queue, jobs_start_in_queue_order, parallel_is_changed_by_hand_until_the_file_changes,
 };
 use terms::{
     a_failed_job_is_tried_again_at_its_time, a_job_does_not_start_before_its_time,
@@ -72,6 +72,7 @@ contract! {
     a_job_that_asks_first_waits_for_the_answer,
     jobs_are_moved_by_hand,
     jobs_change_their_queue,
+    a_job_that_is_announced_becomes_the_entry,
     parallel_is_changed_by_hand_until_the_file_changes,
     a_refused_command_changes_nothing,
     a_batch_is_decided_in_order,

@@ -1,5 +1,7 @@
 //! The whole program in a real pseudo-terminal: real keys, real jobs, what the screen shows.
 
+mod added;
+
 use std::io::{Read, Write};
 use std::num::NonZero;
 use std::sync::mpsc::{Receiver, channel};
@@ -566,24 +568,4 @@ fn a_job_that_floods_its_log_leaves_the_screen_usable() {
     for n in 0..3 {
         room.until(&format!("q/f{n}"), |job| job["outcome"] == json!("cancelled"));
     }
-}
-
-#[test]
-fn the_terminal_tells_who_looks_elsewhere() {
-    let room = Room::with("queues: {q: [{id: a, run: exit 3}]}\n");
-    std::fs::create_dir_all(room.join("config/setlist")).unwrap();
-    room.write("config/setlist/config.yaml", "notify: [failed, drained]\n");
-    let mut terminal = Terminal::open(&room, &[]);
-    terminal.until_shows("p process");
-    terminal.keys("p");
-    let told = |text: &str| {
-        let raw = terminal.drawn.lock().unwrap().raw.clone();
-        String::from_utf8_lossy(&raw).contains(text)
-    };
-    terminal.until("the notices", |_| {
-        told("\x1b]9;setlist: q/a failed: exit code 3\x1b\\")
-            && told("\x1b]9;setlist: q is done: 1 finished, 1 failed\x1b\\")
-    });
-    terminal.keys("q");
-    assert!(terminal.ended().success());
 }

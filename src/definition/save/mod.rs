@@ -40,6 +40,9 @@ pub enum SaveError {
         /// What would have to be written.
         entry: String,
     },
+    /// Somebody else has refused it.
+    #[error("{0}")]
+    Refused(String),
     /// The file can't be written.
     #[error("can't write {}: {source}", path.display())]
     Unwritable {
@@ -60,6 +63,16 @@ const PATIENCE: usize = 10;
 /// lie in the file's folder are written as seen from there. Returns the jobs as they stand in the file: named, with what
 /// they inherit.
 pub fn save(path: &Path, queue: &QueueId, jobs: &[Definition]) -> Result<Vec<Arc<Definition>>, SaveError> {
+    save_announced(path, queue, jobs, |_| Ok(()))
+}
+
+/// The same; `announce` is told of the jobs as they will stand in the file before anybody can read it there.
+pub fn save_announced(
+    path: &Path,
+    queue: &QueueId,
+    jobs: &[Definition],
+    mut announce: impl FnMut(&[Arc<Definition>]) -> Result<(), String>,
+) -> Result<Vec<Arc<Definition>>, SaveError> {
     // What is replaced is the file, not a link to it.
     let unwritable = |source| SaveError::Unwritable { path: path.to_owned(), source };
     let real = path.canonicalize().map_err(|_| Error::Missing(path.to_owned()))?;
@@ -75,6 +88,7 @@ pub fn save(path: &Path, queue: &QueueId, jobs: &[Definition]) -> Result<Vec<Arc
             let entry = entry.flat_map(|entry| entry::in_blocks(&entry, "")).collect::<Vec<_>>().join("\n");
             return Err(SaveError::NoPlace { path: path.to_owned(), entry });
         };
+        announce(&saved).map_err(SaveError::Refused)?;
         if replace(&real, &stamp, text.as_bytes()).map_err(unwritable)? {
             return Ok(saved);
         }

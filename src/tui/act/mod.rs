@@ -141,6 +141,7 @@ impl Screen {
             Action::MoveDown => self.move_jobs(false),
             Action::Add => self.open_add(),
             Action::Edit => Ok(Deed::Do(vec![Effect::Edit(self.spot())])),
+            Action::Save => self.save(),
             Action::Find => Ok(Deed::Ask(self.finder())),
             Action::EarlierRun => self.turn_run(Way::Earlier),
             Action::LaterRun => self.turn_run(Way::Later),

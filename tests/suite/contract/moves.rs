@@ -195,3 +195,43 @@ pub(super) fn jobs_change_their_queue(place: &Place) {
     ask(&mut *store, Command::Process { queue: other }).unwrap();
     assert_eq!(claimed(&mut *store, worker).unwrap().0, waits);
 }
+
+pub(super) fn a_job_that_is_announced_becomes_the_entry(place: &Place) {
+    let mut store = site(place, "a");
+    done(&mut *store, add(2));
+    let entry = |name: &str, digest| {
+        Arc::new(Definition { name: Some(name.into()), digest: Some(digest), ..Definition::new(Script::shell("true")) })
+    };
+    let refused = ask(&mut *store, Command::Announce { job: JobId(1), digest: 7 }).unwrap_err();
+    assert_eq!(refused.to_string(), "#1 is pending: it stands in jobs.yaml already");
+    ask(&mut *store, Command::Announce { job: JobId(3), digest: 7 }).unwrap();
+    // A file in which it doesn't stand takes nothing away.
+    ask(&mut *store, file("two", 1, vec![entry("a", 1)])).unwrap();
+    assert_eq!(store.load().unwrap().job(JobId(3)).unwrap().phase(), Phase::Pending);
+    ask(&mut *store, file("three", 1, vec![entry("a", 1), entry("late", 7), entry("new", 7)])).unwrap();
+    let ledger = store.load().unwrap();
+    let id = |name: &str| ledger.named(&queue(), name).map(|job| job.id);
+    assert_eq!(
+        (id("a"), id("late"), id("new")),
+        (Some(JobId(1)), Some(JobId(3)), Some(JobId(4))),
+        "one entry is one job"
+    );
+    assert_eq!(ledger.jobs().count(), 4);
+    // One that runs is not touched, and is the same when it has ended.
+    let worker = join(&mut *store);
+    ask(&mut *store, Command::Run { job: JobId(2) }).unwrap();
+    let (job, run) = claimed(&mut *store, worker).unwrap();
+    ask(&mut *store, Command::Announce { job, digest: 9 }).unwrap();
+    let all = || vec![entry("a", 1), entry("late", 7), entry("new", 7), entry("ran", 9)];
+    ask(&mut *store, file("four", 1, all())).unwrap();
+    let ledger = store.load().unwrap();
+    assert_eq!((ledger.jobs().count(), ledger.job(job).unwrap().name(), ledger.stamp()), (4, None, Some("")));
+    done(&mut *store, report(job, run, Outcome::Succeeded));
+    ask(&mut *store, file("four", 1, all())).unwrap();
+    let ledger = store.load().unwrap();
+    let ran = ledger.job(job).unwrap();
+    assert_eq!((ledger.jobs().count(), ran.name(), ran.phase()), (4, Some("ran"), Phase::Finished));
+    // From now on they are as any others of the file.
+    ask(&mut *store, file("five", 1, vec![entry("a", 1)])).unwrap();
+    assert_eq!(store.load().unwrap().jobs().count(), 2, "pending ones have left");
+}

@@ -157,6 +157,8 @@ impl Reference {
                     return refuse("nothing");
                 }
             }
+            // Only the screen says so, before it writes a file.
+            Command::Announce { .. } => {}
             Command::Transfer { jobs, queue } => self.transfer(jobs, queue)?,
             Command::Move { jobs, beside } => self.stand(jobs, *beside)?,
             Command::Parallel { queue, parallel } => self.line(queue)?.parallel = parallel.get(),

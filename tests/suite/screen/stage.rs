@@ -184,6 +184,10 @@ impl Stage {
                     Effect::Reread => self.rereads += 1,
                     Effect::Edit(spot) => self.edits.push(spot),
                     Effect::Copy(text) => self.copied.push(text),
+                    Effect::Save { job, queue, definition } => {
+                        let file = self.folder.path().join("jobs.yaml");
+                        self.link.obey(Request::Save { file, job, queue, definition }, self.now);
+                    }
                     Effect::Notify(text) => self.notified.push(text),
                     Effect::Page(_) => self.pages += 1,
                     Effect::Leave(why) => self.left = Some(why),
