@@ -176,9 +176,10 @@ fn is_damage(error: &rusqlite::Error) -> bool {
         | Error::InvalidColumnType(..)
         | Error::IntegralValueOutOfRange(..)
         | Error::Utf8Error(..)
-        | Error::QueryReturnedNoRows => true,
+        | Error::QueryReturnedNoRows
+        // Our statements name what a schema had that was made by us.
+        | Error::SqlInputError { .. } => true,
         Error::ToSqlConversionFailure(error) => error.is::<Damage>(),
-        // Unknown: our statements name what a schema had that was made by us.
         error => matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::Unknown)),
     }
 }
