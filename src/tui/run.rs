@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::mem;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
@@ -73,6 +74,18 @@ pub enum TuiError {
 /// The shortest time between two frames when nobody is typing.
 const FRAME: Duration = Duration::from_millis(12);
 
+/// Between frames at least so many times as long goes by as a frame takes, with all that was read for it.
+const SHARE: u32 = 6;
+
+/// But no more than this.
+const LONGEST_FRAME: Duration = Duration::from_millis(60);
+
+/// So long is output read for a frame.
+const TURN: Duration = Duration::from_millis(4);
+
+/// Keys that come so soon after one another share a frame.
+const BURST: Duration = Duration::from_millis(2);
+
 /// How many wake-ups are taken in before the next frame, if it isn't due before; no flood keeps the screen still.
 const BATCH: usize = 2_048;
 
@@ -138,35 +151,47 @@ struct Session {
 
 impl Session {
     fn serve(&mut self) -> Result<Left, TuiError> {
-        let mut drawn = Instant::now();
+        let (mut drawn, mut frame) = (Instant::now(), FRAME);
+        let mut held = None;
         loop {
-            let Some(first) = self.wait() else { return Ok(self.left(Why::Broken)) };
-            let (mut typed, begun) = (false, Instant::now());
-            let mut next = Some(first);
-            let mut taken = 0;
+            let Some(first) = held.take().or_else(|| self.wait()) else { return Ok(self.left(Why::Broken)) };
+            let (mut typed, begun) = (None, Instant::now());
+            let (mut next, mut taken, mut spent) = (Some(first), 0, Duration::ZERO);
+            let mut grown = false;
             while let Some(wake) = next {
                 crash::point("woken");
-                typed |= matches!(wake, Wake::Key(_) | Wake::Paste(_) | Wake::Mouse(_) | Wake::Resize { .. });
-                if let Some(why) = self.take_in(wake)? {
+                let taking = Instant::now();
+                if wake.is_of_a_person() {
+                    typed.get_or_insert(taking);
+                }
+                // Whoever floods a log would have us read it all the time: once a frame is enough.
+                if matches!(wake, Wake::Grown) && mem::replace(&mut grown, true) {
+                    held = Some(wake);
+                } else if let Some(why) = self.take_in(wake)? {
                     return Ok(self.left(why));
                 }
+                spent += taking.elapsed();
                 taken += 1;
                 // A key is answered at once; everything else may gather until the next frame is due.
-                let pause = FRAME.saturating_sub(drawn.elapsed());
+                let pause = frame.saturating_sub(drawn.elapsed());
                 next = match () {
-                    () if taken >= BATCH || begun.elapsed() >= FRAME => None,
-                    () if typed || pause.is_zero() => self.wakes.try_recv().ok(),
-                    () if self.screen.is_busy() => Some(self.wakes.try_recv().unwrap_or(Wake::Tick)),
+                    () if taken >= BATCH || begun.elapsed() >= frame => None,
+                    () if typed.is_some_and(|typed| typed.elapsed() >= BURST) => None,
+                    () if typed.is_some() || pause.is_zero() => self.wakes.try_recv().ok(),
+                    () if self.screen.is_busy() && (spent < TURN || self.screen.is_scanning()) => {
+                        Some(self.wakes.try_recv().unwrap_or(Wake::Tick))
+                    }
                     () => self.wakes.recv_timeout(pause).ok(),
                 };
             }
-            let screen = &mut self.screen;
-            let drawing = self.terminal.draw(|frame| screen.draw(frame, Utc::now()));
-            if drawing.is_err() {
+            let (screen, drawing) = (&mut self.screen, Instant::now());
+            if self.terminal.draw(|frame| screen.draw(frame, Utc::now())).is_err() {
                 // There is nothing left to draw on, nor anybody to tell.
                 return Ok(self.left(Why::Vanished));
             }
             drawn = Instant::now();
+            // Whoever always asks for a processor is the last to get one, and a key would wait with us.
+            frame = ((spent + (drawn - drawing)) * SHARE).clamp(FRAME, LONGEST_FRAME);
         }
     }
 

@@ -199,7 +199,12 @@ impl Screen {
 
     /// Whether there is more to do without waiting for anything: a scan goes on, or output is being read.
     pub fn is_busy(&self) -> bool {
-        self.lists.is_scanning() || self.is_reading()
+        self.is_scanning() || self.is_reading()
+    }
+
+    /// Whether jobs are being looked for.
+    pub(super) fn is_scanning(&self) -> bool {
+        self.lists.is_scanning()
     }
 
     /// When the screen changes by itself, if it does: each second while a job runs

@@ -25,6 +25,7 @@ impl Screen {
             self.recount();
         }
         let mut effects = Vec::new();
+        let asked = wake.is_of_a_person();
         match wake {
             Wake::Key(key) => effects = self.press(key, now),
             Wake::Paste(text) => self.paste(&text, now),
@@ -71,7 +72,10 @@ impl Screen {
             Wake::Leave(why) => effects.push(Effect::Leave(why)),
         }
         self.attend(now);
-        self.proceed();
+        // Whoever has pressed a key sees what it does before anything else goes on.
+        if !asked {
+            self.proceed();
+        }
         self.settle();
         let shown = self.show_output();
         // First somebody listens, then it is read.

@@ -78,6 +78,13 @@ pub enum Wake {
     Leave(Why),
 }
 
+impl Wake {
+    /// Whether a person has done something, and waits to see what comes of it.
+    pub(super) fn is_of_a_person(&self) -> bool {
+        matches!(self, Self::Key(_) | Self::Paste(_) | Self::Mouse(_) | Self::Resize { .. })
+    }
+}
+
 /// What the screen wants done.
 #[derive(Debug)]
 pub enum Effect {
