@@ -17,7 +17,7 @@ impl Hasher for ByNumber {
         // The first digits of the golden ratio, which scatter rows well. The lowest bits of a hash are a place in the
         // table, the highest tell apart what is tried there.
         let row = (number >> ROW).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let place = (row ^ (row >> 32)) << ROW;
+        let place = (row ^ (row >> 32) ^ (row >> 48)) << ROW;
         self.0 = (place | number & ((1 << ROW) - 1)) ^ (number << 57);
     }
 
