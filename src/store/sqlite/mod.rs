@@ -94,6 +94,10 @@ impl Sqlite {
             // What it no longer understands is no damage.
             let error = migrate::check(&self.db).err().filter(migrate::is_newer).unwrap_or(error);
             let error = StoreError::database(&self.folder.database(), error);
+            // Taken away in the middle of it.
+            if matches!(error, StoreError::Database { .. }) && (self.in_place().is_err() || self.place.is_torn()) {
+                return self.place.gone();
+            }
             if matches!(error, StoreError::Unreadable { .. }) {
                 // What is damaged is left as it is. If that is refused, the log is copied back as ever.
                 let _ = self.db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);

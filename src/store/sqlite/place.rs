@@ -31,6 +31,16 @@ impl Place {
         if gone { Err(self.gone()) } else { Ok(()) }
     }
 
+    /// Whether what the database keeps beside its file while it is in use was removed. The file itself may be the last to
+    /// go.
+    pub(super) fn is_torn(&self) -> bool {
+        ["-wal", "-shm"].iter().any(|beside| {
+            let mut path = self.path.clone().into_os_string();
+            path.push(beside);
+            fs::metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        })
+    }
+
     /// Says that it is no longer there.
     pub(super) fn gone(&self) -> StoreError {
         StoreError::Gone { path: self.path.clone() }
