@@ -1,8 +1,10 @@
 //! P3 to P6: how soon the screen shows something, how soon it answers a key, what it costs when nothing happens, and its
 //! memory.
 //!
-//! `cargo bench --bench screen`; the screen runs in a pseudo-terminal of 120x40 on a file that was read before.
+//! `cargo bench --bench screen`, or only some of it: `cargo bench --bench screen -- P4`. The screen runs in a
+//! pseudo-terminal of 120x40 on a file that was read before.
 
+use std::env;
 use std::error::Error;
 use std::fmt::Write as _;
 use std::fs;
@@ -29,6 +31,18 @@ const PAUSE: Duration = Duration::from_millis(20);
 const LONG: Duration = Duration::from_secs(30);
 
 fn main() -> Result {
+    let wanted: Vec<String> = env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    let wants = |names: &[&str]| wanted.is_empty() || wanted.iter().any(|name| names.contains(&name.as_str()));
+    if wants(&["P3", "P5", "P6"]) {
+        start_idle_and_memory()?;
+    }
+    if wants(&["P4"]) {
+        key_to_frame()?;
+    }
+    Ok(())
+}
+
+fn start_idle_and_memory() -> Result {
     for (jobs, first_frame, memory) in [(1_000, 50, 20), (100_000, 200, 100)] {
         let room = site("", jobs)?;
         let mut times = Vec::new();
@@ -50,7 +64,7 @@ fn main() -> Result {
         let bytes = screen.drawn();
         println!("P5  {jobs:>7} jobs: idle {rate:.1} wake-ups a second, {bytes} bytes in 10 s   (at most 1; 0)");
     }
-    key_to_frame()
+    Ok(())
 }
 
 /// Moves up and down among four jobs that print as fast as they can, above 100,000 that wait. Each key moves the cursor

@@ -16,6 +16,7 @@ mod mark;
 mod pipe;
 mod process;
 mod programs;
+mod rest;
 mod spawn;
 mod supervisor;
 mod terminal;

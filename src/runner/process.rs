@@ -154,23 +154,28 @@ impl Process {
         self.deadline
     }
 
-    /// Reads or writes once, so that one run that never pauses doesn't keep the others waiting.
-    pub(super) fn on_ready(&mut self, source: Source, ready: PollFlags, buffer: &mut [u8]) {
+    /// Writes once, or reads what is there by now: a run that never pauses doesn't keep the others waiting. Tells how
+    /// much was read.
+    pub(super) fn on_ready(&mut self, source: Source, ready: PollFlags, buffer: &mut [u8]) -> usize {
         match source {
             Source::Output(stream) => {
-                let pipe = match stream {
-                    Stream::Out => &mut self.stdout,
-                    Stream::Err => &mut self.stderr,
-                };
-                match pipe.as_mut().and_then(|pipe| pipe.read(ready, buffer)) {
-                    Some(len) => self.take(stream, &buffer[..len]),
-                    None => *pipe = None,
+                let Some(mut pipe) = self.pipe(stream).take() else { return 0 };
+                let Some(mut len) = pipe.read(ready, buffer) else { return 0 };
+                self.take(stream, &buffer[..len]);
+                if len == buffer.len() {
+                    pipe.drain(buffer, |bytes| {
+                        len += bytes.len();
+                        self.take(stream, bytes);
+                    });
                 }
+                *self.pipe(stream) = Some(pipe);
+                return len;
             }
             Source::Stdin => self.stdin = self.stdin.take().and_then(InPipe::write),
             Source::Terminal => {
                 let len = self.tty.as_mut().map_or(0, |tty| tty.on_ready(buffer));
                 self.take(Stream::Out, &buffer[..len]);
+                return len;
             }
             Source::Input => {
                 if let Some(size) = self.tty.as_mut().and_then(Tty::on_input) {
@@ -180,6 +185,7 @@ impl Process {
             // Once one has ended, the rest is looked up anew: they may have had children.
             Source::Survivor => self.survivors.clear(),
         }
+        0
     }
 
     /// Somebody wants it to stop. That outranks a timeout, and may only become harder.
@@ -264,6 +270,13 @@ impl Process {
         };
         self.listener.tell(Report { outcome, exit: exit.ok(), value });
         pipes.into_iter().flatten()
+    }
+
+    fn pipe(&mut self, stream: Stream) -> &mut Option<OutPipe> {
+        match stream {
+            Stream::Out => &mut self.stdout,
+            Stream::Err => &mut self.stderr,
+        }
     }
 
     fn take(&mut self, stream: Stream, bytes: &[u8]) {

@@ -19,6 +19,7 @@ use super::invocation::not_started;
 use super::pipe::OutPipe;
 use super::process::{Listener, Look, Process, Source, exit, start};
 use super::programs::Programs;
+use super::rest::Rest;
 use super::{Launch, Output};
 use crate::model::{Exit, Outcome, Report, RunId, Stop};
 
@@ -34,6 +35,7 @@ pub(super) struct Supervisor {
     wake: UnixStream,
     signal: SigId,
     buffer: Vec<u8>,
+    rest: Rest,
 }
 
 /// What is ready.
@@ -44,6 +46,13 @@ enum Ready {
     Run(usize, Source),
     /// An output that was left open, at that index.
     LeftOpen(usize),
+}
+
+impl Ready {
+    /// Whether it is something that a job has printed.
+    fn is_output(&self) -> bool {
+        matches!(self, Self::LeftOpen(_) | Self::Run(_, Source::Output(_) | Source::Terminal))
+    }
 }
 
 /// How much is read at once; it is all the memory that output takes.
@@ -82,7 +91,8 @@ impl Supervisor {
         let signal = signal_hook::low_level::pipe::register(SIGCHLD, waker.try_clone()?)?;
         let (processes, left_open) = (Vec::new(), VecDeque::new());
         let programs = Programs::default();
-        let supervisor = Self { processes, left_open, sole, programs, wake, signal, buffer: vec![0; BUFFER] };
+        let (buffer, rest) = (vec![0; BUFFER], Rest::default());
+        let supervisor = Self { processes, left_open, sole, programs, wake, signal, buffer, rest };
         Ok((supervisor, Waker(Arc::new(waker))))
     }
 
@@ -110,8 +120,11 @@ impl Supervisor {
     /// Sleeps until something happens, at most for this long, and deals with it.
     pub(super) fn turn(&mut self, at_most: Option<Duration>) {
         let mut news = false;
+        let mut printed = 0;
         let mut done_with = 0;
-        for (ready, flags) in self.wait(at_most) {
+        let all = self.wait(at_most);
+        let begun = Instant::now();
+        for (ready, flags) in all {
             match ready {
                 Ready::Wake => {
                     news = true;
@@ -119,16 +132,21 @@ impl Supervisor {
                 }
                 Ready::Run(at, source) => {
                     news |= matches!(source, Source::Survivor);
-                    self.processes[at].on_ready(source, flags, &mut self.buffer);
+                    printed += self.processes[at].on_ready(source, flags, &mut self.buffer);
                 }
                 Ready::LeftOpen(at) => {
                     let at = at - done_with;
-                    if self.left_open[at].read(flags, &mut self.buffer).is_none() {
+                    if let Some(len) = self.left_open[at].read(flags, &mut self.buffer) {
+                        printed += len;
+                    } else {
                         self.left_open.remove(at);
                         done_with += 1;
                     }
                 }
             }
+        }
+        if printed > 0 {
+            self.rest.after(printed, begun, Instant::now());
         }
         if self.processes.iter().any(|process| process.deadline().is_some()) {
             let now = Instant::now();
@@ -145,23 +163,28 @@ impl Supervisor {
         }
     }
 
-    /// What is ready.
+    /// What is ready. As long as the rest lasts, output is not.
     fn wait(&self, at_most: Option<Duration>) -> Vec<(Ready, PollFlags)> {
+        let rest = self.rest.left(Instant::now());
         let mut sources = vec![Ready::Wake];
         let mut fds = vec![PollFd::from_borrowed_fd(self.wake.as_fd(), PollFlags::IN)];
+        let mut add = |ready: Ready, fd, flags| {
+            if rest.is_none() || !ready.is_output() {
+                sources.push(ready);
+                fds.push(PollFd::from_borrowed_fd(fd, flags));
+            }
+        };
         for (at, process) in self.processes.iter().enumerate() {
             for (fd, flags, source) in process.sources() {
-                sources.push(Ready::Run(at, source));
-                fds.push(PollFd::from_borrowed_fd(fd, flags));
+                add(Ready::Run(at, source), fd, flags);
             }
         }
         for (at, pipe) in self.left_open.iter().enumerate() {
-            sources.push(Ready::LeftOpen(at));
-            fds.push(PollFd::from_borrowed_fd(pipe.fd(), PollFlags::IN));
+            add(Ready::LeftOpen(at), pipe.fd(), PollFlags::IN);
         }
         let deadline = self.processes.iter().filter_map(Process::deadline).min();
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        let timeout = left.into_iter().chain(at_most).min().map(timespec);
+        let timeout = left.into_iter().chain(at_most).chain(rest).min().map(timespec);
         match poll(&mut fds, timeout.as_ref()) {
             Ok(1..) => {
                 let ready = sources.into_iter().zip(&fds).map(|(source, fd)| (source, fd.revents()));

@@ -320,7 +320,9 @@ impl Link {
 
     fn attend(&mut self, runs: Vec<RunId>, grows: bool) {
         // Whoever is told reads what was written before: what comes afterwards rings.
-        self.heard.set(runs.iter().copied());
+        if let Err(error) = self.heard.set(runs.iter().copied()) {
+            self.tell(Wake::Trouble(format!("what some jobs print is not heard of: {error}")));
+        }
         match runs.first() {
             None => self.listener = None,
             Some(run) if grows && self.listener.is_none() => {

@@ -8,11 +8,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Barrier};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use setlist::model::{RunId, Stream};
-use setlist::store::log::{LogReader, LogWriter, discard, mend};
+use setlist::store::log::{Heard, LogReader, LogWriter, discard, mend};
 
 const RUN: RunId = RunId(7);
 const LIMIT: u64 = 64 * 1024;
@@ -252,6 +252,52 @@ fn a_follower_is_told_of_output_even_before_the_first() {
     fs::write(folder.path().join("8.log"), "of another run").unwrap();
     log.finish().unwrap();
     rings.recv_timeout(Duration::from_secs(30)).expect("a ring for the end of a long log");
+}
+
+#[test]
+fn a_follower_is_told_no_more_often_than_anybody_looks() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut reader = reader(folder.path());
+    let (sender, rings) = channel();
+    let _listener = reader.listen(Arc::new(move || sender.send(()).unwrap_or_default())).unwrap();
+    let (mut log, start) = (writer(folder.path()), Instant::now());
+    let mut written = 0;
+    for number in 0..20_000 {
+        let line = lines(number, number + 1);
+        log.write(Stream::Out, &line, at(0)).unwrap();
+        written += line.len() as u64;
+    }
+    let mut count = 0;
+    while reader.len().unwrap() < written || count == 0 {
+        rings.recv_timeout(Duration::from_secs(30)).expect("a ring for the last change");
+        count += 1;
+    }
+    count += rings.try_iter().count() as u128;
+    let elapsed = start.elapsed();
+    // Once in ten milliseconds, and at once for the first.
+    assert!(count <= elapsed.as_millis() / 10 + 2, "{count} rings in {elapsed:?}");
+}
+
+#[test]
+fn a_follower_may_turn_to_another_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let heard = Heard::default();
+    heard.set([RUN]).unwrap();
+    let (sender, rings) = channel();
+    let ring = Arc::new(move || sender.send(()).unwrap_or_default());
+    let _listener = reader(folder.path()).listen_to(&heard, ring).unwrap();
+    for run in [8, 9] {
+        let (mut log, mut reader) = (
+            LogWriter::new(folder.path().to_owned(), RunId(run), LIMIT),
+            LogReader::new(folder.path().to_owned(), RunId(run)),
+        );
+        log.write(Stream::Out, b"before\n", at(0)).unwrap();
+        heard.set([RunId(run)]).unwrap();
+        while rings.try_recv().is_ok() {}
+        log.write(Stream::Out, b"after\n", at(0)).unwrap();
+        rings.recv_timeout(Duration::from_secs(30)).expect("a ring for the other run");
+        assert_eq!(reader.len().unwrap(), 13);
+    }
 }
 
 #[test]

@@ -475,6 +475,20 @@ fn a_flood_does_not_starve_the_others() {
 }
 
 #[test]
+fn small_pieces_without_end_are_read_in_larger_ones() {
+    let printed = Printed::default();
+    let start = Instant::now();
+    // The shell writes each line by itself.
+    let script = "i=0; while [ $i -lt 30000 ]; do echo $i; i=$((i + 1)); done";
+    assert_eq!(run(sh(script), Box::new(printed.clone())).outcome, Outcome::Succeeded);
+    let expected: Vec<_> = (0..30_000).map(|i| i.to_string()).collect();
+    assert!(printed.text().lines().eq(expected));
+    let (pieces, elapsed) = (printed.0.lock().unwrap().len() as u128, start.elapsed());
+    // Two in a millisecond; some more at first, and what is left at the end.
+    assert!(pieces <= 2 * elapsed.as_millis() + 40, "{pieces} pieces in {elapsed:?}");
+}
+
+#[test]
 fn many_runs_end_each_with_its_own_report() {
     let runner = Runner::new().unwrap();
     let runs: Vec<_> = (0..100).map(|n| Started::on(&runner, n, sh(&format!("echo {n}; exit {}", n % 3)))).collect();

@@ -13,6 +13,8 @@
 
 mod discard;
 mod gather;
+#[cfg(target_os = "linux")]
+mod growth;
 mod heard;
 mod marker;
 mod marks;

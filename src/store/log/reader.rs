@@ -121,19 +121,18 @@ impl LogReader {
         sizes::read(&sizes_path(&self.folder, self.run))
     }
 
-    /// Rings when the log has grown, or its terminal has another size. That the run has ended, and with it the log, is
+    /// Rings when the log has grown, or its terminal has another size; not for every write where there are many. That the run has ended, and with it the log, is
     /// news of the store.
     pub fn listen(&self, ring: Ring) -> Result<Listener, StoreError> {
         let heard = Heard::default();
-        heard.set([self.run]);
+        heard.set([self.run]).map_err(|error| StoreError::io(&self.folder, error))?;
         self.listen_to(&heard, ring)
     }
 
     /// The same for all runs that are `heard`, whose logs lie in the same folder; which ones these are may change.
     pub fn listen_to(&self, heard: &Heard, ring: Ring) -> Result<Listener, StoreError> {
         create_folder(&self.folder)?;
-        let heard = heard.clone();
-        Listener::on_folder(&self.folder, move |name| heard.hears(name), ring)
+        heard.listen(&self.folder, ring)
     }
 
     /// What the tail's file says; none while there is no tail.
