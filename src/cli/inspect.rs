@@ -5,10 +5,10 @@ use std::io::{self, BufWriter, Write};
 use chrono::{DateTime, Local, Utc};
 
 use super::args::{List, StateFilter};
-use super::record::{JobRecord, QueueObject, command, print, took};
+use super::record::{JobRecord, QueueObject, command, print, took, typed};
 use super::site::OpenSite;
 use super::{CliError, Exit};
-use crate::model::{Job, Need, On, Outcome, Phase, Query, QueueRecord, Run, State, Waiting};
+use crate::model::{HookEnd, Job, Need, On, Outcome, Phase, Query, QueueRecord, Run, State, Waiting};
 use crate::tui::text;
 
 /// Queues with their state and counts.
@@ -91,11 +91,14 @@ pub(super) fn show(mut site: OpenSite, name: &str, json: bool) -> Result<Exit, C
     // What a job waits for is not known of it alone.
     let waiting = if job.phase() == Phase::Pending { site.ledger()?.waiting(&job) } else { None };
     let now = Utc::now();
+    let hook_end = job
+        .hook()
+        .and_then(|_| runs.iter().rev().find_map(|run| Some((run.id, site.store.log(run.id).hook_end(run)?))));
     let mut out = BufWriter::new(io::stdout().lock());
     if json {
-        print(&mut out, &JobRecord::of(&job, waiting.as_ref(), now).with_runs(&runs))?;
+        print(&mut out, &JobRecord::of(&job, waiting.as_ref(), now).with_runs(&job, &runs, hook_end.as_ref()))?;
     } else {
-        describe(&mut out, &job, &runs, waiting.map(|waiting| waiting.words(now)))?;
+        describe(&mut out, &job, &runs, waiting.map(|waiting| waiting.words(now)), hook_end.map(|(_, end)| end))?;
     }
     out.flush()?;
     drop(out);
@@ -135,7 +138,13 @@ fn row(out: &mut impl Write, job: &Job, waiting: Option<&Waiting>, now: DateTime
     Ok(())
 }
 
-fn describe(out: &mut impl Write, job: &Job, runs: &[Run], waiting: Option<String>) -> Result<(), CliError> {
+fn describe(
+    out: &mut impl Write,
+    job: &Job,
+    runs: &[Run],
+    waiting: Option<String>,
+    hook_end: Option<HookEnd>,
+) -> Result<(), CliError> {
     writeln!(out, "{}  {}", job.id, text::plain_line(&job.path()))?;
     let mut field = |name: &str, value: &str| {
         let mut lines = value.lines();
@@ -187,6 +196,14 @@ fn describe(out: &mut impl Write, job: &Job, runs: &[Run], waiting: Option<Strin
         let why = ending.and_then(|ending| ending.outcome.failure()).map_or("", |failure| &failure.message);
         let run = format!("{}  {}  {outcome}  {took}  {why}", run.attempt, local(run.started));
         field("run", run.trim_end())?;
+    }
+    if let Some(hook) = job.hook() {
+        field("on_finish", &format!("{}\n{}", typed(&hook.program).trim_end(), hook.terms()))?;
+    }
+    if let Some(HookEnd { at, outcome, said }) = hook_end {
+        let why = outcome.failure().map_or("", |failure| &failure.message);
+        let end = format!("{}  {}  {why}  {said}", local(at), outcome.word());
+        field("", end.trim_end())?;
     }
     Ok(())
 }

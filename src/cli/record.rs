@@ -9,7 +9,8 @@ use serde_json::ser::{Formatter, Serializer};
 
 use super::CliError;
 use crate::model::{
-    Call, Ending, Exit, Job, Ledger, Mode, Outcome, Program, QueueId, QueueRecord, Run, Value, Waiting,
+    Call, Ending, Exit, HookEnd, Job, Ledger, Mode, On, Outcome, Program, QueueId, QueueRecord, Run, RunId, Value,
+    Waiting,
 };
 
 /// Prints an object as one line.
@@ -98,8 +99,34 @@ pub(super) struct JobRecord<'a> {
     waiting: Option<&'static str>,
     waiting_for: Option<String>,
     not_before: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    runs: Option<Vec<RunRecord<'a>>>,
+    #[serde(flatten)]
+    more: Option<More<'a>>,
+}
+
+/// What is told of a job only where it alone is told of.
+#[derive(Serialize)]
+struct More<'a> {
+    runs: Vec<RunRecord<'a>>,
+    on_finish: Option<HookRecord<'a>>,
+}
+
+/// What is run when it has finished.
+#[derive(Serialize)]
+struct HookRecord<'a> {
+    command: String,
+    on: On,
+    timeout_ms: u64,
+    last: Option<HookRunRecord<'a>>,
+}
+
+/// How that went after the latest run of which it is known.
+#[derive(Serialize)]
+struct HookRunRecord<'a> {
+    run_id: u64,
+    outcome: &'static str,
+    error: Option<&'a str>,
+    said: Option<&'a str>,
+    ended_at: String,
 }
 
 /// One of its runs.
@@ -151,13 +178,31 @@ impl<'a> JobRecord<'a> {
             waiting: waiting.map(Waiting::word),
             waiting_for: waiting.map(|waiting| waiting.words(now)).filter(|words| !words.is_empty()),
             not_before: waiting.and_then(Waiting::until).map(time),
-            runs: None,
+            more: None,
         }
     }
 
-    /// The job with all its runs.
-    pub(super) fn with_runs(self, runs: &'a [Run]) -> Self {
-        Self { runs: Some(runs.iter().map(RunRecord::of).collect()), ..self }
+    /// The job with all its runs, and with what came of `on_finish` after one of them.
+    pub(super) fn with_runs(self, job: &Job, runs: &'a [Run], hook_end: Option<&'a (RunId, HookEnd)>) -> Self {
+        let hook = job.hook().map(|hook| HookRecord {
+            command: typed(&hook.program),
+            on: hook.on,
+            timeout_ms: millis(hook.timeout),
+            last: hook_end.map(HookRunRecord::of),
+        });
+        Self { more: Some(More { runs: runs.iter().map(RunRecord::of).collect(), on_finish: hook }), ..self }
+    }
+}
+
+impl<'a> HookRunRecord<'a> {
+    fn of((run, end): &'a (RunId, HookEnd)) -> Self {
+        Self {
+            run_id: run.0,
+            outcome: end.outcome.word(),
+            error: end.outcome.failure().map(|failure| failure.message.as_str()),
+            said: Some(end.said.as_str()).filter(|said| !said.is_empty()),
+            ended_at: time(end.at),
+        }
     }
 }
 
@@ -192,14 +237,19 @@ fn error(job: &Job) -> Option<&str> {
 pub(super) fn command(job: &Job) -> Option<String> {
     match &job.definition.call {
         Call::Function(_) => None,
-        Call::Script(script) => Some(match &script.program {
-            Program::Run { text, .. } => text.clone(),
-            Program::Command(words) => {
-                let words = words.iter().map(String::as_str);
-                // Only a NUL can't be quoted, and no program's argument has one.
-                shlex::try_join(words.clone()).unwrap_or_else(|_| words.collect::<Vec<_>>().join(" "))
-            }
-        }),
+        Call::Script(script) => Some(typed(&script.program)),
+    }
+}
+
+/// A script, or a command as one would type it.
+pub(super) fn typed(program: &Program) -> String {
+    match program {
+        Program::Run { text, .. } => text.clone(),
+        Program::Command(words) => {
+            let words = words.iter().map(String::as_str);
+            // Only a NUL can't be quoted, and no program's argument has one.
+            shlex::try_join(words.clone()).unwrap_or_else(|_| words.collect::<Vec<_>>().join(" "))
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::setup::millis;
@@ -20,6 +21,17 @@ pub struct Hook {
     pub timeout: Duration,
 }
 
+/// What came of it, after one run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HookEnd {
+    /// When it ended.
+    pub at: DateTime<Utc>,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// The last line that it printed, if there was one.
+    pub said: String,
+}
+
 impl Hook {
     /// How long one may take where nothing is said.
     pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
@@ -27,6 +39,17 @@ impl Hook {
     /// Runs `program` whatever has come of the job, for a minute at most.
     pub fn new(program: Program) -> Self {
         Self { program, on: Self::default_on(), timeout: Self::DEFAULT_TIMEOUT }
+    }
+
+    /// After what, and for how long at most, in words.
+    pub fn terms(&self) -> String {
+        let on = match self.on {
+            On::Success => "after a success",
+            On::Failure => "after a failure",
+            On::Finish => "after any outcome",
+        };
+        let timeout = humantime::format_duration(self.timeout);
+        format!("{on}, timeout {timeout}")
     }
 
     /// Whether it is run after this outcome.

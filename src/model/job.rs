@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    Arguments, Call, Ending, Event, Failure, IntoCall, JobId, On, Outcome, QueueId, Report, Run, RunId, Script, Stop,
-    Terms, Then,
+    Arguments, Call, Ending, Event, Failure, Hook, IntoCall, JobId, On, Outcome, QueueId, Report, Run, RunId, Script,
+    Stop, Terms, Then,
 };
 
 /// A job. Its fields are read freely; inside a queue only events change it, through [`Job::apply`].
@@ -225,6 +225,11 @@ impl Job {
             Call::Script(script) => Some(script),
             Call::Function(_) => None,
         }
+    }
+
+    /// What is run when it has finished, if anything is.
+    pub fn hook(&self) -> Option<&Arc<Hook>> {
+        self.script()?.setup.on_finish.as_ref()
     }
 
     /// Which pane it is in.

@@ -35,7 +35,7 @@ pub use command::{Beside, Command, NothingTo, Plan, QueuePlan, Refusal};
 pub use decide::Undecided;
 use decide::decide;
 pub use event::{Event, Keep, Mode, OnFailure, Recorded, Removal, Settings, Then, Worker};
-pub use hook::Hook;
+pub use hook::{Hook, HookEnd};
 pub use id::{JobId, QueueId, RunId, WorkerId};
 pub use job::{Definition, IntoJob, Job, Needed, Phase, State, Turn, Wait};
 pub use ledger::{Counters, Ledger, QueueRecord};

@@ -8,10 +8,10 @@ use std::thread;
 
 use chrono::{DateTime, Utc};
 
-use super::log::{LogReader, LogWriter};
+use super::log::{LogReader, LogWriter, keep_hook_end};
 use super::{Answer, KEPT_EVENTS, Lines, Listener, Pruned, Ring, Store, StoreError, Transacted};
 use crate::model::{
-    Command, Event, Job, JobId, Keep, Ledger, QueueView, Recorded, Run, RunId, Site, View, Worker, WorkerId,
+    Command, Event, HookEnd, Job, JobId, Keep, Ledger, QueueView, Recorded, Run, RunId, Site, View, Worker, WorkerId,
 };
 
 /// A connection to a site in memory. Clones are connections to the same site.
@@ -133,6 +133,12 @@ impl Store for Memory {
 
     fn log(&self, run: RunId) -> LogReader {
         LogReader::new(self.logs.clone(), run)
+    }
+
+    fn keep_hook_end(&mut self, run: RunId, end: &HookEnd) -> Result<(), StoreError> {
+        keep_hook_end(&self.logs, run, end)?;
+        self.kept().ring();
+        Ok(())
     }
 
     fn log_writer(&self, run: RunId, limit: u64) -> LogWriter {

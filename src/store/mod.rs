@@ -15,7 +15,9 @@ mod vigil;
 
 use chrono::{DateTime, Utc};
 
-use crate::model::{Command, Event, Job, JobId, Ledger, QueueView, Recorded, Refusal, Run, RunId, Worker, WorkerId};
+use crate::model::{
+    Command, Event, HookEnd, Job, JobId, Ledger, QueueView, Recorded, Refusal, Run, RunId, Worker, WorkerId,
+};
 use log::{LogReader, LogWriter};
 
 pub use bell::{Listener, Ring};
@@ -104,6 +106,10 @@ pub trait Store: Send {
 
     /// Where the output of a run is read.
     fn log(&self, run: RunId) -> LogReader;
+
+    /// Keeps what came of the program that was run after a run, for its [`log`](Self::log) to tell, and rings whoever
+    /// listens.
+    fn keep_hook_end(&mut self, run: RunId, end: &HookEnd) -> Result<(), StoreError>;
 
     /// Where the output of a run is written; it keeps at most `limit` bytes.
     fn log_writer(&self, run: RunId, limit: u64) -> LogWriter;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::{Job, JobId, Outcome, Run, RunId};
+use crate::model::{HookEnd, Job, JobId, Outcome, Run, RunId};
 
 use super::lists::Step;
 use super::wake::Effect;
@@ -31,6 +31,8 @@ pub(super) struct History {
     pub(super) counted: usize,
     /// Whether these are the successes.
     pub(super) good: bool,
+    /// What came of `on_finish` after the latest run of which that is known.
+    pub(super) hook_end: Option<HookEnd>,
 }
 
 impl Detail {
@@ -50,9 +52,9 @@ impl Detail {
     }
 
     /// These are the runs of a job; they are of no interest when another one is shown by now.
-    pub(super) fn take(&mut self, job: JobId, runs: Vec<Run>) {
+    pub(super) fn take(&mut self, job: JobId, runs: Vec<Run>, hook_end: Option<HookEnd>) {
         if self.asked.is_some_and(|(asked, _)| asked == job) {
-            self.history = Some(History::new(runs));
+            self.history = Some(History::new(runs, hook_end));
         }
     }
 
@@ -73,7 +75,7 @@ impl Detail {
 }
 
 impl History {
-    fn new(mut runs: Vec<Run>) -> Self {
+    fn new(mut runs: Vec<Run>, hook_end: Option<HookEnd>) -> Self {
         let times = |good: bool| -> Vec<Duration> {
             let counts = |run: &&Run| run.ending.as_ref().is_some_and(|end| !good || end.outcome == Outcome::Succeeded);
             runs.iter().filter(counts).filter_map(took).collect()
@@ -85,7 +87,7 @@ impl History {
         let middle = counted / 2;
         let median = (middle < counted).then(|| *times.select_nth_unstable(middle).1);
         runs.drain(..runs.len().saturating_sub(HELD));
-        Self { runs, median, counted, good }
+        Self { runs, median, counted, good, hook_end }
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 
 use crate::definition::save;
-use crate::model::{Command, Definition, Event, JobId, QueueId, RunId, WindowSize};
+use crate::model::{Command, Definition, Event, JobId, QueueId, Run, RunId, WindowSize};
 use crate::store::log::{Heard, LogReader};
 use crate::store::{Folder, LineWriter, Listener, Store, StoreError, Vigil};
 
@@ -103,6 +103,8 @@ pub struct Link {
     heard: Heard,
     attended: Vec<RunId>,
     listener: Option<Listener>,
+    /// The latest run of the job whose runs were told of, if it isn't known what came of the program run after it.
+    told: Option<(JobId, Run)>,
 }
 
 impl Link {
@@ -119,6 +121,7 @@ impl Link {
             heard: Heard::default(),
             attended: Vec::new(),
             listener: None,
+            told: None,
         }
     }
 
@@ -208,14 +211,14 @@ impl Link {
             }
             Request::Attend { runs, grow } => self.attend(runs, grow),
             Request::Turn { job, from, way } => self.turn(job, from, way),
-            Request::Runs { job } => match self.store.runs(job) {
-                Ok(runs) => self.tell(Wake::Runs { job, runs }),
-                Err(error) => self.tell(Wake::Trouble(error.to_string())),
-            },
+            Request::Runs { job } => self.runs(job),
             Request::Save { file, job, queue, definition } => self.save(&file, job, &queue, &definition, now),
             // Where it can't be kept, they begin with another one.
             Request::Window(size) => drop(self.store.lines().set_size(size)),
-            Request::Look => self.look(),
+            Request::Look => {
+                self.look();
+                self.look_after();
+            }
             Request::Tend => drop(self.tend(true)),
         }
     }
@@ -299,6 +302,26 @@ impl Link {
     fn watch(&self) {
         if let Some(vigil) = &self.vigil {
             vigil.look_again();
+        }
+    }
+
+    fn runs(&mut self, job: JobId) {
+        let runs = match self.store.runs(job) {
+            Ok(runs) => runs,
+            Err(error) => return self.tell(Wake::Trouble(error.to_string())),
+        };
+        let hook_end = |run: &Run| self.store.log(run.id).hook_end(run);
+        let latest = runs.last().filter(|run| run.ending.is_some() && hook_end(run).is_none());
+        let told = latest.map(|run| (job, run.clone()));
+        let hook_end = runs.iter().rev().find_map(hook_end);
+        self.told = told;
+        self.tell(Wake::Runs { job, runs, hook_end });
+    }
+
+    /// What was run after the latest run that was told of may have ended meanwhile.
+    fn look_after(&mut self) {
+        if let Some((job, _)) = self.told.take_if(|(_, run)| self.store.log(run.id).hook_end(run).is_some()) {
+            self.runs(job);
         }
     }
 

@@ -45,7 +45,7 @@ impl Screen {
                 let which = if way == Way::Earlier { "first" } else { "latest" };
                 self.notices.say(Tone::Refused, format!("this is the {which} of its runs that is kept"), now);
             }
-            Wake::Runs { job, runs } => self.detail.take(job, runs),
+            Wake::Runs { job, runs, hook_end } => self.detail.take(job, runs, hook_end),
             Wake::Grown => {
                 self.attendance.refresh();
                 self.refresh_output();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 
-use crate::model::{Command, Definition, JobId, Ledger, Plan, QueueId, Recorded, Run, RunId, WindowSize};
+use crate::model::{Command, Definition, HookEnd, JobId, Ledger, Plan, QueueId, Recorded, Run, RunId, WindowSize};
 use crate::store::log::LogReader;
 use crate::store::{Answer, LineWriter, Ring};
 
@@ -59,6 +59,8 @@ pub enum Wake {
         job: JobId,
         /// With what is still known of them.
         runs: Vec<Run>,
+        /// What came of `on_finish` after the latest run of which that is known.
+        hook_end: Option<HookEnd>,
     },
     /// The output of a run that is attended to has grown.
     Grown,

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Office, environment};
-use crate::model::{Definition, Hook, Job, Outcome, Report, RunId, Script, Setup, Stop, Stream};
+use crate::model::{Definition, Job, Outcome, Report, RunId, Script, Setup, Stop, Stream};
 use crate::runner::{Launch, Output, Runner, Terminal};
 use crate::store::log;
 
@@ -31,7 +31,7 @@ impl Hooks {
         let ending = job.last_run.as_deref().and_then(|run| run.ending.as_ref());
         // What its worker didn't see to the end is not over for it.
         let outcome = ending.map(|ending| &ending.outcome).filter(|outcome| **outcome != Outcome::Interrupted);
-        if let (Some(hook), Some(outcome)) = (hook(&job), outcome)
+        if let (Some(hook), Some(outcome)) = (job.hook(), outcome)
             && hook.follows(outcome)
         {
             self.waiting.push_back(job);
@@ -59,20 +59,21 @@ impl Hooks {
         }
     }
 
-    /// One has ended: what went wrong is told.
-    pub(super) fn ended(&mut self, run: RunId, report: &Report, said: &str) {
+    /// One has ended: what went wrong is told. Tells whether it is one that was started here.
+    pub(super) fn ended(&mut self, run: RunId, report: &Report, said: &str) -> bool {
         let is_it = |job: &Job| job.last_run.as_deref().is_some_and(|last| last.id == run);
         let Some(job) = self.running.iter_mut().find(|job| job.as_ref().is_some_and(is_it)).and_then(Option::take)
         else {
-            return;
+            return false;
         };
         let what = match &report.outcome {
-            Outcome::Succeeded => return,
+            Outcome::Succeeded => return true,
             Outcome::Failed(failure) => failure.message.as_str(),
             other => other.word(),
         };
         let said = if said.is_empty() { String::new() } else { format!(": {said}") };
         tracing::warn!("on_finish of {}: {}{said}", plain(&job.path()), plain(what));
+        true
     }
 
     /// Whether there is nothing to run, and nothing runs.
@@ -96,13 +97,9 @@ impl Hooks {
     }
 }
 
-fn hook(job: &Job) -> Option<&Arc<Hook>> {
-    job.script()?.setup.on_finish.as_ref()
-}
-
 /// It runs in the site's folder, with the variables of the job's own `env` and those that tell what came of it.
 fn launch(job: &Job, slot: usize, office: &Office) -> Option<(RunId, Launch)> {
-    let (hook, run) = (hook(job)?, job.last_run.as_deref()?);
+    let (hook, run) = (job.hook()?, job.last_run.as_deref()?);
     let log = log::path(&office.state.logs(), run.id);
     // A job that printed nothing has none, and a script need not ask.
     let log = if log.exists() { log } else { PathBuf::from("/dev/null") };

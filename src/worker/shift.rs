@@ -16,8 +16,8 @@ use super::reload::{QUIET, Reload};
 use super::{Buried, Office, Succession, WorkerError, bury_the_dead, environment, replace, terminal};
 use crate::crash;
 use crate::model::{
-    Command, Event, Job, JobId, NothingTo, Outcome, QueueId, Recorded, Refusal, Report, RunId, Setup, State, Stop,
-    Stream, Then, WindowSize, WorkerId,
+    Command, Event, HookEnd, Job, JobId, NothingTo, Outcome, QueueId, Recorded, Refusal, Report, RunId, Setup, State,
+    Stop, Stream, Then, WindowSize, WorkerId,
 };
 use crate::runner::{Launch, Output, Runner, Waker, undisturbed};
 use crate::store::log::LogWriter;
@@ -420,9 +420,19 @@ impl Shift {
                 Wake::Changed => self.news = true,
                 Wake::Saved => self.reload.saved(),
                 Wake::Ended(job, run, report) => self.report(job, run, report),
-                Wake::Hooked(run, report, said) => self.hooks.ended(run, &report, &said),
+                Wake::Hooked(run, report, said) => self.hooked(run, report, said),
                 Wake::Died => self.look_around(true),
                 Wake::Leave(urgency) => self.hurry(urgency),
+            }
+        }
+    }
+
+    /// What was run after a run has ended.
+    fn hooked(&mut self, run: RunId, report: Report, said: String) {
+        if self.hooks.ended(run, &report, &said) {
+            let end = HookEnd { at: Utc::now(), outcome: report.outcome, said };
+            if let Err(error) = self.store.keep_hook_end(run, &end) {
+                tracing::warn!("what came of on_finish is not kept: {error}");
             }
         }
     }

@@ -125,6 +125,54 @@ queues:
 }
 
 #[test]
+fn show_tells_what_is_run_and_how_it_went() {
+    let room = Room::with(
+        "\
+queues:
+  q:
+    - id: a
+      run: 'true'
+      on_finish: |
+        echo trying
+        echo no such host >&2; exit 6
+    - {id: b, run: 'false', on_finish: {command: [echo, so it, is], on: failure, timeout: 90s}}
+    - {id: c, run: 'true'}
+    - {id: d, run: 'true', on_finish: {run: echo no, on: failure}}
+",
+    );
+    room.ok(&["status"]);
+    assert_eq!(room.job("q/b")["on_finish"]["last"], json!(null));
+    room.run(&["process"]);
+    let told = |job: &str| {
+        let mut hook = room.job(job)["on_finish"].clone();
+        if let Some(at) = hook.pointer_mut("/last/ended_at") {
+            assert!(at.take().as_str().unwrap().ends_with('Z'));
+        }
+        hook
+    };
+    let last =
+        json!({"run_id": 1, "outcome": "failed", "error": "exit code 6", "said": "no such host", "ended_at": null});
+    let command = "echo trying\necho no such host >&2; exit 6\n";
+    assert_eq!(told("q/a"), json!({"command": command, "on": "finish", "timeout_ms": 60_000, "last": last}));
+    let last = json!({"run_id": 2, "outcome": "succeeded", "error": null, "said": "so it is", "ended_at": null});
+    assert_eq!(told("q/b"), json!({"command": "echo 'so it' is", "on": "failure", "timeout_ms": 90_000, "last": last}));
+    assert_eq!(told("q/c"), json!(null));
+    assert_eq!(told("q/d"), json!({"command": "echo no", "on": "failure", "timeout_ms": 60_000, "last": null}));
+
+    let text = room.ok(&["show", "q/a"]);
+    let lines: Vec<&str> = text.lines().skip_while(|line| !line.contains("on_finish")).map(str::trim).collect();
+    let [first, second, terms, end] = lines[..] else { panic!("{text}") };
+    assert_eq!([first, second], ["on_finish echo trying", "echo no such host >&2; exit 6"]);
+    assert_eq!(terms, "after any outcome, timeout 1m");
+    assert!(end.ends_with("  failed  exit code 6  no such host"), "{text}");
+    assert!(room.ok(&["show", "q/b"]).contains("after a failure, timeout 1m 30s\n"));
+    assert!(!room.ok(&["show", "q/c"]).contains("on_finish"));
+
+    room.ok(&["retry", "q/b"]);
+    wait_for("the next one", || (room.job("q/b")["on_finish"]["last"]["run_id"] == json!(5)).then_some(()));
+}
+
+#[test]
 fn it_ends_with_its_worker() {
     for signal in [Signal::TERM, Signal::KILL] {
         let room = Room::with(

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use chrono::{DateTime, Local, Utc};
 
-use super::{head_path, size};
+use super::{aftermath, head_path, size};
 use crate::model::RunId;
 use crate::store::StoreError;
 
@@ -35,6 +35,10 @@ pub fn sizes(folder: &Path) -> Result<HashMap<RunId, u64>, StoreError> {
     for entry in entries {
         let entry = entry.map_err(failed)?;
         let name = entry.file_name();
+        // It stays as long as its run is on record.
+        if name.as_encoded_bytes().ends_with(aftermath::SUFFIX.as_bytes()) {
+            continue;
+        }
         let run = name.to_str().and_then(|name| name.split_once('.')?.0.parse().ok());
         // One that has gone meanwhile takes nothing.
         if let (Some(run), Ok(metadata)) = (run, entry.metadata()) {
@@ -59,10 +63,14 @@ pub fn discard(folder: &Path, run: RunId, now: DateTime<Utc>) -> Result<Option<u
 /// Deletes all that is left of the output of a run that is no longer on record; returns how many bytes that frees.
 /// None if somebody is looking at it.
 pub fn erase(folder: &Path, run: RunId) -> Result<Option<u64>, StoreError> {
-    give_up(folder, run, |_, _| {
+    let freed = give_up(folder, run, |_, _| {
         fs::remove_file(head_path(folder, run))?;
         Ok(0)
-    })
+    })?;
+    if freed.is_some() {
+        aftermath::forget(folder, run)?;
+    }
+    Ok(freed)
 }
 
 /// Removes what lies beside the head of a log that nobody holds, and the head as `replace` does it; that tells how many

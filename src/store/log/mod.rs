@@ -9,8 +9,9 @@
 //! finished, whatever is dropped; the line about the gap is not counted and never read through [`LogReader`].
 //!
 //! Both streams lie interleaved, as they arrived; which is which, and when it came, is in `7.marks` (see `marks.rs`). Of a
-//! run in a terminal, `7.sizes` says how large that was (see `sizes.rs`).
+//! run in a terminal, `7.sizes` says how large that was (see `sizes.rs`). What came of `on_finish` is in `7.hook`.
 
+mod aftermath;
 mod discard;
 mod gather;
 #[cfg(target_os = "linux")]
@@ -32,6 +33,7 @@ use std::path::{Path, PathBuf};
 use super::StoreError;
 use crate::model::RunId;
 
+pub(super) use aftermath::keep as keep_hook_end;
 pub(super) use discard::is_worth_it;
 pub use discard::{discard, erase, sizes};
 pub use gather::mend;

@@ -9,8 +9,8 @@ use super::discard::{farewell, hold};
 use super::heard::Heard;
 use super::stretch::{Marks, Stretch};
 use super::tail::Note;
-use super::{create_folder, head_path, marks_path, sizes, sizes_path, tail_path};
-use crate::model::{RunId, WindowSize};
+use super::{aftermath, create_folder, head_path, marks_path, sizes, sizes_path, tail_path};
+use crate::model::{HookEnd, Run, RunId, WindowSize};
 use crate::store::{Listener, Ring, StoreError};
 
 /// Reads the output of one run, finished or not. Offsets are bytes since the start of the output and stay valid while
@@ -44,6 +44,11 @@ impl LogReader {
     #[must_use]
     pub fn again(&self) -> Self {
         Self::new(self.folder.clone(), self.run)
+    }
+
+    /// What came of the program that was run after this run, whose log this is; none while that isn't known.
+    pub fn hook_end(&self, run: &Run) -> Option<HookEnd> {
+        aftermath::of(&self.folder, run)
     }
 
     /// How many bytes have been written by now, dropped ones counted.

@@ -24,12 +24,12 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::bell::Bells;
-use super::log::{LogReader, LogWriter};
+use super::log::{LogReader, LogWriter, keep_hook_end};
 use super::{Folder, Lines, Listener, Pruned, Ring, Store, StoreError, Transacted};
 use crate::crash;
 use crate::model::{
-    Call, Command, Definition, Event, Job, JobId, Ledger, QueueView, Recorded, Run, RunId, Undecided, Worker, WorkerId,
-    perform,
+    Call, Command, Definition, Event, HookEnd, Job, JobId, Ledger, QueueView, Recorded, Run, RunId, Undecided, Worker,
+    WorkerId, perform,
 };
 use known::Known;
 use place::Place;
@@ -175,6 +175,12 @@ impl Store for Sqlite {
 
     fn log(&self, run: RunId) -> LogReader {
         LogReader::new(self.folder.logs(), run)
+    }
+
+    fn keep_hook_end(&mut self, run: RunId, end: &HookEnd) -> Result<(), StoreError> {
+        keep_hook_end(&self.folder.logs(), run, end)?;
+        self.bells.ring();
+        Ok(())
     }
 
     fn log_writer(&self, run: RunId, limit: u64) -> LogWriter {

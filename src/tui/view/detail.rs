@@ -112,6 +112,7 @@ impl Subject<'_> {
         lines.extend(self.timeline());
         lines.push(Line::new());
         lines.extend(self.command());
+        lines.extend(self.hook());
         lines.extend(self.needs());
         lines
     }
@@ -226,9 +227,7 @@ impl Subject<'_> {
                         script.extend(text::plain(text).lines().map(|line| format!("  {line}")));
                     }
                     Program::Command(words) => {
-                        let quoted = shlex::try_join(words.iter().map(String::as_str));
-                        let typed = quoted.unwrap_or_else(|_| words.join(" "));
-                        script.push(format!("  {}", text::plain_line(&typed)));
+                        script.push(format!("  {}", typed(words)));
                     }
                 }
                 let setup = &call.setup;
@@ -254,6 +253,29 @@ impl Subject<'_> {
         if !passed.is_empty() {
             let passed = text::plain_line(&passed.join(" "));
             lines.push(vec![("  with ".to_owned(), dim), (passed, Style::new())]);
+        }
+        lines
+    }
+
+    /// What is run when it has finished, and how that went.
+    fn hook(&self) -> Vec<Line> {
+        let Some(hook) = self.job.hook() else { return Vec::new() };
+        let script = match &hook.program {
+            Program::Run { text, .. } => text::plain(text).lines().map(|line| format!("  {line}")).collect(),
+            Program::Command(words) => vec![format!("  {}", typed(words))],
+        };
+        let script = script.into_iter().map(|line| vec![(line, Style::new())]).collect();
+        let mut lines = vec![Line::new(), self.heading("On finish", &hook.terms())];
+        lines.extend(self.some_of(script, "line"));
+        if let Some(end) = self.history().and_then(|history| history.hook_end.as_ref()) {
+            let (sign, style) = self.look().outcome(&end.outcome);
+            let mut line = vec![(format!("  {sign} {}", row::outcome_words(&end.outcome)), style)];
+            let said = text::plain_line(&end.said);
+            if !said.is_empty() {
+                line.push((format!(": {said}"), Style::new()));
+            }
+            line.push((format!("  {}", self.moment(end.at)), self.look().theme.dim));
+            lines.push(line);
         }
         lines
     }
@@ -443,6 +465,12 @@ impl Subject<'_> {
         }
         lines
     }
+}
+
+/// A command as one would type it.
+fn typed(words: &[String]) -> String {
+    let quoted = shlex::try_join(words.iter().map(String::as_str));
+    text::plain_line(&quoted.unwrap_or_else(|_| words.join(" ")))
 }
 
 fn shown(value: &Value) -> String {

@@ -3,7 +3,7 @@
 use std::fs;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use setlist::model::{Command, JobId, Keep, Outcome, Phase, Plan, QueuePlan, RunId, Settings, Stream};
+use setlist::model::{Command, HookEnd, JobId, Keep, Outcome, Phase, Plan, QueuePlan, RunId, Settings, Stream};
 use setlist::store::{Pruned, Store};
 
 use super::{Place, add, at, claim, definition, join, queue, report, started};
@@ -88,6 +88,36 @@ fn the_output_of_a_run_that_is_looked_at_stays() {
     let pruned = store.prune(days(1)).unwrap();
     assert!(pruned.runs == 1 && pruned.bytes >= 5, "{pruned:?}");
     assert_eq!((log(&place, first), log(&place, second)), (None, Some("second".to_owned())));
+}
+
+#[test]
+fn what_came_of_on_finish_is_kept_as_long_as_its_run() {
+    let place = Place::sqlite();
+    let mut store = site(&place, Keep { runs: Some(1), seconds: None, bytes: Some(1) });
+    let end = |day, said: &str| HookEnd { at: days(day), outcome: Outcome::Succeeded, said: said.to_owned() };
+    let told = |store: &mut dyn Store, run: RunId| {
+        let runs = store.runs(JobId(1)).unwrap();
+        let run = runs.iter().find(|known| known.id == run)?.clone();
+        store.log(run.id).hook_end(&run)
+    };
+    // One of a run of the same number, in a site that was lost.
+    store.keep_hook_end(RunId(1), &end(0, "of another one")).unwrap();
+    let first = run(&mut *store, 1, b"first", days(1));
+    assert_eq!((first, told(&mut *store, first)), (RunId(1), None));
+    for said in ["early", &"late ".repeat(200)] {
+        store.keep_hook_end(first, &end(1, said)).unwrap();
+        assert_eq!(told(&mut *store, first), Some(end(1, said)));
+    }
+    assert_eq!(store.prune(days(2)).unwrap(), Pruned::default(), "it is no output, of which there is too much");
+    let silent = run(&mut *store, 1, b"", days(2));
+    store.keep_hook_end(silent, &end(2, "")).unwrap();
+    assert_eq!(store.prune(days(3)).unwrap().runs, 1);
+    assert_eq!(told(&mut *store, silent), Some(end(2, "")));
+    run(&mut *store, 1, b"third", days(3));
+    assert_eq!(store.prune(days(4)).unwrap().runs, 1);
+    let left = fs::read_dir(place.folder().logs()).unwrap().map(|entry| entry.unwrap().file_name());
+    let left: Vec<String> = left.map(|name| name.into_string().unwrap()).filter(|name| name.contains("hook")).collect();
+    assert!(left.is_empty(), "{left:?}");
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use setlist::model::{Command, Definition, JobId, Need, On, Outcome, QueuePlan, Retry, Script, Target, Terms};
+use setlist::model::{
+    Command, Definition, Hook, JobId, Need, On, Outcome, Program, QueuePlan, Retry, Script, Setup, Target, Terms,
+};
 
 use super::stage::{Stage, failed, queue};
 
@@ -152,4 +154,32 @@ fn a_long_script_is_cut_in_the_pane_and_whole_when_opened() {
     has(&mut stage, &["echo line-40"]);
     stage.keys("g");
     has(&mut stage, &["echo line-1"]);
+}
+
+#[test]
+fn what_is_run_when_a_job_has_finished_is_told_with_how_it_went() {
+    let program = Program::Run { text: "mail me\nlogger done".to_owned(), shell: Program::default_shell() };
+    let hook = Hook { on: On::Failure, ..Hook::new(program) };
+    let setup = Setup { on_finish: Some(Arc::new(hook)), ..Setup::default() };
+    let mut stage = Stage::new(vec![queue("build", 1, 0, &[])], 200, 60);
+    let definition = Definition::new(Script::shell("./pack.sh").with(setup));
+    stage.elsewhere(&[Command::Add { queue: "build".into(), jobs: vec![Arc::new(definition)] }]);
+    stage.keys("j");
+    has(&mut stage, &["On finish  after a failure, timeout 1m", "  mail me", "  logger done"]);
+    stage.process("build");
+    let run = stage.start("build");
+    stage.end(run, failed("exit code 1"));
+    let before = details(&mut stage);
+    assert!(!before.iter().any(|line| line.contains("exit code 6")));
+    stage.later(5);
+    stage.hook_end(run.1, failed("exit code 6"), "no such host");
+    has(&mut stage, &["  logger done", "  ✗ exit code 6: no such host  12:00:05"]);
+    // Another run changes nothing of that, as long as nothing was run after it.
+    stage.later(5);
+    stage.keys("r");
+    let again = stage.start("build");
+    stage.end(again, failed("exit code 1"));
+    has(&mut stage, &["  ✗ exit code 6: no such host  12:00:05"]);
+    stage.hook_end(again.1, Outcome::Succeeded, "");
+    has(&mut stage, &["  logger done", "  ✓ succeeded  12:00:10"]);
 }

@@ -12,8 +12,8 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Size;
 use ratatui::{Frame, Terminal};
 use setlist::model::{
-    Command, Definition, Event, Failure, FailureKind, JobId, Outcome, Phase, Plan, QueueId, QueuePlan, Report, RunId,
-    Script, Settings, Setup as JobSetup, Site, Stream, WindowSize, WorkerId,
+    Command, Definition, Event, Failure, FailureKind, HookEnd, JobId, Outcome, Phase, Plan, QueueId, QueuePlan, Report,
+    RunId, Script, Settings, Setup as JobSetup, Site, Stream, WindowSize, WorkerId,
 };
 use setlist::store::log::LogWriter;
 use setlist::store::{Memory, Store};
@@ -204,6 +204,13 @@ impl Stage {
         self.link.obey(Request::Look, self.now);
         self.wake(Wake::Tick);
         answers.into_iter().flatten().flatten().collect()
+    }
+
+    /// What was run after a run has ended, and the screen hears of it.
+    pub(crate) fn hook_end(&mut self, run: RunId, outcome: Outcome, said: &str) {
+        self.store.keep_hook_end(run, &HookEnd { at: self.now, outcome, said: said.to_owned() }).unwrap();
+        self.link.obey(Request::Look, self.now);
+        self.wake(Wake::Tick);
     }
 
     /// The worker starts the next job of a queue.
