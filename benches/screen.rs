@@ -82,20 +82,23 @@ fn key_to_frame() -> Result {
     }
     let mut screen = Screen::open(room.path())?;
     screen.until("Output · Flood 1")?;
-    let mut times = Vec::with_capacity(KEYS);
-    for nth in 0..KEYS {
-        thread::sleep(PAUSE);
-        screen.drawn();
-        let (key, shown) = if nth % 2 == 0 { (b"j", "Output · Flood 2") } else { (b"k", "Output · Flood 1") };
-        let began = Instant::now();
-        screen.keys.write_all(key)?;
-        screen.until(shown)?;
-        times.push(began.elapsed());
-    }
-    drop(worker);
-    times.sort();
-    let (median, most) = (milliseconds(times[KEYS / 2]), milliseconds(times[KEYS * 99 / 100]));
+    let (median, most) = screen.answers(|nth| match nth % 2 {
+        0 => (b"j", "Output · Flood 2"),
+        _ => (b"k", "Output · Flood 1"),
+    })?;
     println!("P4   100000 jobs, four floods: key to frame {median:.1} ms, 99 of 100 in {most:.1} ms   (at most 16)");
+    drop(screen);
+    // What a key takes to a program that does nothing but repeat it, beside the same floods.
+    let mut command = CommandBuilder::new("sh");
+    command.args(["-c", "stty raw -echo; printf ready; exec cat"]);
+    let mut echo = Screen::start(command)?;
+    echo.until("ready")?;
+    let (median, most) = echo.answers(|nth| match nth % 2 {
+        0 => (b"\rj", "j"),
+        _ => (b"\rk", "k"),
+    })?;
+    println!("     beside the same floods, a key through `cat` {median:.1} ms, 99 of 100 in {most:.1} ms");
+    drop(worker);
     Ok(())
 }
 
@@ -133,10 +136,19 @@ struct Screen {
 
 impl Screen {
     fn open(room: &Path) -> Result<Self> {
-        let size = PtySize { rows: 40, cols: 120, pixel_width: 0, pixel_height: 0 };
-        let pair = native_pty_system().openpty(size)?;
         let mut command = CommandBuilder::new(SETLIST);
         command.cwd(room);
+        let began = Instant::now();
+        let mut screen = Self::start(command)?;
+        screen.until("Pending")?;
+        screen.first_frame = began.elapsed();
+        Ok(screen)
+    }
+
+    /// Starts a program in a terminal.
+    fn start(mut command: CommandBuilder) -> Result<Self> {
+        let size = PtySize { rows: 40, cols: 120, pixel_width: 0, pixel_height: 0 };
+        let pair = native_pty_system().openpty(size)?;
         command.env("TERM", "xterm-256color");
         let (mut reader, keys) = (pair.master.try_clone_reader()?, pair.master.take_writer()?);
         let (sender, output) = channel();
@@ -148,14 +160,30 @@ impl Screen {
                 }
             }
         });
-        let began = Instant::now();
         let child = pair.slave.spawn_command(command)?;
         let (rows, cols) = NonZero::new(size.rows).zip(NonZero::new(size.cols)).ok_or("no room")?;
         let (shown, first_frame) = (vt100::Parser::new(rows, cols, 0), Duration::ZERO);
-        let mut screen = Self { child, keys, output, shown, first_frame, _terminal: pair.master };
-        screen.until("Pending")?;
-        screen.first_frame = began.elapsed();
-        Ok(screen)
+        Ok(Self { child, keys, output, shown, first_frame, _terminal: pair.master })
+    }
+
+    /// Presses keys, each of which makes it show something else; how long that takes in milliseconds, the median and
+    /// what 99 of 100 don't exceed.
+    fn answers<const N: usize>(
+        &mut self,
+        key: impl Fn(usize) -> (&'static [u8; N], &'static str),
+    ) -> Result<(f64, f64)> {
+        let mut times = Vec::with_capacity(KEYS);
+        for nth in 0..KEYS {
+            thread::sleep(PAUSE);
+            self.drawn();
+            let (key, shown) = key(nth);
+            let began = Instant::now();
+            self.keys.write_all(key)?;
+            self.until(shown)?;
+            times.push(began.elapsed());
+        }
+        times.sort();
+        Ok((milliseconds(times[KEYS / 2]), milliseconds(times[KEYS * 99 / 100])))
     }
 
     /// Waits until it shows this.

@@ -2,8 +2,10 @@
 //! in a long queue against a short one; and a job that prints a gibibyte. Other tools get the same jobs where they are
 //! installed.
 //!
-//! `cargo bench --bench throughput`; every round runs all sides one after the other, and the medians are compared.
+//! `cargo bench --bench throughput`, or only some of it: `cargo bench --bench throughput -- P7`. Every round runs all
+//! sides one after the other, and the medians are compared.
 
+use std::env;
 use std::error::Error;
 use std::fmt::Write as _;
 use std::fs;
@@ -18,6 +20,8 @@ use tempfile::TempDir;
 
 type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 
+type Part = fn() -> Result;
+
 const SETLIST: &str = env!("CARGO_BIN_EXE_setlist");
 const ROUNDS: usize = 5;
 /// P1, and how many of them other tools get, which take longer.
@@ -30,9 +34,14 @@ const SITES: [u32; 2] = [1_000, 100_000];
 const PRINTED: u64 = 1 << 30;
 
 fn main() -> Result {
-    cost_of_a_job()?;
-    cost_in_a_long_queue()?;
-    a_job_that_prints()
+    let wanted: Vec<String> = env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    let parts: [(&str, Part); 3] = [("P1", cost_of_a_job), ("P2", cost_in_a_long_queue), ("P7", a_job_that_prints)];
+    for (name, part) in parts {
+        if wanted.is_empty() || wanted.iter().any(|wanted| wanted == name) {
+            part()?;
+        }
+    }
+    Ok(())
 }
 
 fn cost_of_a_job() -> Result {
