@@ -53,7 +53,7 @@ pub(super) fn process(site: OpenSite, options: &Process, color: bool) -> Result<
         tally.hear(site.store.as_mut(), recorded, None);
     }
     let shift = Shift::begin(site.store, site.office.clone(), Some(queues.clone()), false)?;
-    let interrupted = signals::watch(shift.leave()).context("signals can't be watched")?;
+    let interrupted = signals::watch(shift.leave(), shift.rest()).context("signals can't be watched")?;
     show_trouble();
     shift.work(|store, recorded, job| tally.hear(store, recorded, job))?;
     let said = tally.close();

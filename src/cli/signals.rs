@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::thread;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP};
 use signal_hook::iterator::Signals;
 
 use super::Exit;
@@ -29,14 +29,23 @@ impl Interrupted {
 }
 
 /// From now on the first interrupt, TERM or hang-up asks to `leave` soon, the second now. At the third the process ends
-/// whatever it waits for, a full disk say: what is left of its jobs is killed by whoever looks next.
-pub(super) fn watch(leave: impl Fn(Urgency) + Send + 'static) -> io::Result<Interrupted> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+/// whatever it waits for, a full disk say: what is left of its jobs is killed by whoever looks next. When the terminal
+/// suspends the process, it is asked to `rest`.
+pub(super) fn watch(
+    leave: impl Fn(Urgency) + Send + 'static,
+    rest: impl Fn() + Send + 'static,
+) -> io::Result<Interrupted> {
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGTSTP])?;
     let interrupted = Interrupted::default();
     let seen = interrupted.clone();
     let serve = move || {
-        for (nth, signal) in signals.forever().enumerate() {
-            match nth {
+        let mut times = 0;
+        for signal in signals.forever() {
+            match times {
+                _ if signal == SIGTSTP => {
+                    rest();
+                    continue;
+                }
                 0 => {
                     seen.0.store(signal, Ordering::Relaxed);
                     leave(Urgency::Soon);
@@ -44,6 +53,7 @@ pub(super) fn watch(leave: impl Fn(Urgency) + Send + 'static) -> io::Result<Inte
                 1 => leave(Urgency::Now),
                 _ => std::process::exit(Exit::Interrupted as i32),
             }
+            times += 1;
         }
     };
     undisturbed(|| thread::spawn(serve));

@@ -37,15 +37,15 @@ pub(super) fn work(args: &SiteArgs, names: &[String], exit_when_idle: bool, deta
     let number = queues.as_ref().map_or(site.store.queues()?.len(), Vec::len);
     let place = format!("{} of {}", count(number, "queue"), site.office.file.display());
     let shift = Shift::begin(site.store, site.office, queues, !exit_when_idle)?;
-    let (leave, told) = (shift.leave(), Arc::clone(&manager));
-    let interrupted = signals::watch(move |urgency| {
+    let (leave, rest, told) = (shift.leave(), shift.rest(), Arc::clone(&manager));
+    let leave = move |urgency| {
         let what =
             if urgency == Urgency::Now { "leaving: what runs is killed" } else { "leaving: what runs is stopped" };
         tracing::info!("{what}");
         tell(told.as_ref().as_ref(), &format!("STOPPING=1\nSTATUS={what}"));
         leave(urgency);
-    });
-    let interrupted = interrupted.context("signals can't be watched")?;
+    };
+    let interrupted = signals::watch(leave, rest).context("signals can't be watched")?;
     tracing::info!(pid = std::process::id(), "ready: {place}");
     tell(manager.as_ref().as_ref(), &format!("READY=1\nSTATUS=ready: {place}"));
     let mut account = Account { worker: shift.worker(), detached, manager, ..Account::default() };

@@ -43,6 +43,7 @@ pub use file::{Error, LARGEST, read, stamp};
 pub use find::{CONFIG_NAME, FILE_NAME, find, find_all, own, own_config};
 pub use schema::schema;
 
+use nesting::Excess;
 use problems::{Problem, Problems};
 use source::Source;
 
@@ -80,7 +81,12 @@ fn tree<'s>(source: &Source<'s>, problems: &mut Problems) -> Option<tree::Node<'
         return None;
     }
     if let Some(excess) = nesting::excess(source.text) {
-        problems.add(excess.problem());
+        problems.add(match excess {
+            Excess::Depth(at) => {
+                Problem::in_text(at..at + 1, format!("this nests deeper than {} levels", nesting::DEEPEST))
+            }
+            Excess::Count(at) => Problem::in_text(at..at + 1, syntax::TOO_MUCH).hint(syntax::FEWER),
+        });
         return None;
     }
     match tree::read(source, &[]) {

@@ -103,7 +103,8 @@ pub(super) fn objection(name: &str) -> Option<&'static str> {
         Some("an id can't be empty")
     } else if name.contains('/') {
         Some("an id can't contain `/`, which stands between queue and job")
-    } else if name.contains(|c: char| c.is_whitespace() || c.is_control()) {
+    } else if name.contains(|c: char| c.is_whitespace() || c.is_control() || c == '\u{feff}') {
+        // The last is a space that nobody sees, left behind where files were put together.
         Some("an id can't contain spaces or control characters")
     } else if name.starts_with('#') || name.bytes().all(|byte| byte.is_ascii_digit()) {
         Some("an id can't look like a job's number")

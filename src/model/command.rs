@@ -59,10 +59,18 @@ pub enum Command {
     /// Start this very job, whatever its queue does and however many of its jobs run: an attempt in the order that
     /// the caller chose.
     Start { worker: WorkerId, job: JobId },
+    /// Set aside the next jobs of these queues for a worker, so that it has as many of each as is said here: each may
+    /// take the place of one of its runs as soon as that ends, before the end is recorded.
+    Reserve { worker: WorkerId, queues: Vec<(QueueId, usize)> },
+    /// A worker has started a job that is reserved for it.
+    Begin { worker: WorkerId, job: JobId, run: RunId },
+    /// Nothing is reserved for a worker any more.
+    Release { worker: WorkerId },
     /// A run has ended. `on_failure` overrides what the queue says.
     Report { job: JobId, run: RunId, report: Report, on_failure: Option<OnFailure> },
-    /// A worker has died: its runs are interrupted.
-    Bury { worker: WorkerId },
+    /// A worker has died: its runs are interrupted. So are those of its reserved jobs that have `begun` all the same; the
+    /// others are free again.
+    Bury { worker: WorkerId, begun: Vec<RunId> },
     /// A worker leaves; refused while it runs jobs, or while one of these queues (or any) is being processed or has
     /// a job that it could start. So whoever asks for work after it has left knows that nobody is there.
     Leave { worker: WorkerId, queues: Option<Vec<QueueId>> },
@@ -184,6 +192,43 @@ pub enum NothingTo {
     Retire,
     /// None of the jobs was removed.
     Restore,
+}
+
+impl Command {
+    /// Whether it is part of a worker's daily round: it finds jobs that others have reserved as they are. Whoever else
+    /// changes a site first lets what is reserved be released.
+    pub fn is_routine(&self) -> bool {
+        match self {
+            Self::Join { .. }
+            | Self::Claim { .. }
+            | Self::Reserve { .. }
+            | Self::Begin { .. }
+            | Self::Release { .. }
+            | Self::Report { .. } => true,
+            Self::Reconcile(_)
+            | Self::Open { .. }
+            | Self::Add { .. }
+            | Self::Process { .. }
+            | Self::Pause { .. }
+            | Self::Halt { .. }
+            | Self::Run { .. }
+            | Self::Confirm { .. }
+            | Self::Reset { .. }
+            | Self::Cancel { .. }
+            | Self::Remove { .. }
+            | Self::Clear { .. }
+            | Self::Retire
+            | Self::Move { .. }
+            | Self::Transfer { .. }
+            | Self::Announce { .. }
+            | Self::Parallel { .. }
+            | Self::Restore { .. }
+            | Self::Ripen
+            | Self::Start { .. }
+            | Self::Bury { .. }
+            | Self::Leave { .. } => false,
+        }
+    }
 }
 
 impl Beside {

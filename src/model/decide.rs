@@ -10,11 +10,12 @@ use super::moves;
 use super::needs::{self, Standing};
 use super::place::STRIDE;
 use super::reconcile;
+use super::reserve;
 use super::schedule::next_due;
 use super::settle::alive;
 use super::{
     Command, Definition, Event, Job, JobId, Mode, Need, Needed, OnFailure, Outcome, Phase, QueueId, QueueView, Refusal,
-    Removal, Report, Run, RunId, Settings, State, Stop, Then, View, Wait, Worker, WorkerId, next_ready,
+    Removal, Report, RunId, Settings, State, Stop, Then, View, Wait, Worker, WorkerId, next_ready,
 };
 
 /// Why there are no events: the command was refused, or the view could not answer.
@@ -70,14 +71,17 @@ pub(super) fn decide<V: View>(view: &V, command: &Command, now: DateTime<Utc>) -
         }
         Command::Join { host, pid, queues } => {
             let (host, queues) = (host.clone(), queues.clone());
-            let worker = Worker { id: view.next_worker()?, host, pid: *pid, queues };
+            let worker = Worker { id: view.next_worker()?, host, pid: *pid, queues, reserved: Vec::new() };
             Ok(vec![Event::WorkerJoined { worker }])
         }
         Command::Ripen => ripen(view, now),
         Command::Claim { worker, queues } => claim(view, *worker, queues.as_deref(), now),
-        Command::Start { worker, job } => start(view, *worker, &found(view, *job)?, now),
+        Command::Start { worker, job } => start(view, *worker, &unreserved(view, found(view, *job)?)?, now),
+        Command::Reserve { worker, queues } => reserve::more(view, *worker, queues),
+        Command::Begin { worker, job, run } => reserve::begin(view, *worker, *job, *run, now),
+        Command::Release { worker } => reserve::release(view, *worker),
         Command::Report { job, run, report, on_failure } => ended(view, *job, *run, report, *on_failure, now),
-        Command::Bury { worker } => bury(view, *worker, now),
+        Command::Bury { worker, begun } => bury(view, *worker, begun, now),
         Command::Leave { worker, queues } => leave(view, *worker, queues.as_deref()),
     }
 }
@@ -92,6 +96,11 @@ pub(super) fn wrong<T, E>(job: &Job, hint: &'static str) -> Result<T, Undecided<
 
 pub(super) fn found<V: View>(view: &V, job: JobId) -> Result<Job, Undecided<V::Error>> {
     view.job(job)?.map_or_else(|| refuse(Refusal::NoJob(job)), Ok)
+}
+
+/// The job, unless a worker may have started it by now.
+pub(super) fn unreserved<V: View>(view: &V, job: Job) -> Result<Job, Undecided<V::Error>> {
+    if view.reserved()?.contains(&job.id) { wrong(&job, "it is about to start") } else { Ok(job) }
 }
 
 pub(super) fn existing<V: View>(view: &V, queue: &QueueId) -> Result<QueueView, Undecided<V::Error>> {
@@ -190,7 +199,7 @@ fn can_be_settled<V: View>(view: &V, held: &[JobId]) -> Result<bool, V::Error> {
 }
 
 fn run<V: View>(view: &V, id: JobId) -> Decision<V> {
-    let job = found(view, id)?;
+    let job = unreserved(view, found(view, id)?)?;
     match job.state {
         State::Running { .. } => wrong(&job, "it can be run again when it has finished"),
         State::Pending { asked: true, wait } if wait.is_over() => {
@@ -223,7 +232,7 @@ fn reset<V: View>(view: &V, id: JobId, now: DateTime<Utc>) -> Decision<V> {
 }
 
 fn cancel<V: View>(view: &V, id: JobId, stop: Stop) -> Decision<V> {
-    let job = found(view, id)?;
+    let job = unreserved(view, found(view, id)?)?;
     match (&job.state, &job.last_run) {
         (State::Pending { .. }, _) => Ok(vec![Event::Cancelled { job: id }]),
         (State::Running { stop: asked, .. }, Some(run)) if *asked < Some(stop) => {
@@ -237,7 +246,7 @@ fn cancel<V: View>(view: &V, id: JobId, stop: Stop) -> Decision<V> {
 fn remove<V: View>(view: &V, ids: &[JobId]) -> Decision<V> {
     let mut events = Vec::with_capacity(ids.len());
     for &id in ids.iter().collect::<BTreeSet<_>>() {
-        let job = found(view, id)?;
+        let job = unreserved(view, found(view, id)?)?;
         if job.phase() == Phase::Running {
             return wrong(&job, CANCEL_FIRST);
         }
@@ -254,6 +263,9 @@ fn clear<V: View>(view: &V, queue: &QueueId, phase: Phase) -> Decision<V> {
     };
     if phase == Phase::Running {
         return refuse(Refusal::WrongState { job: first, phase, hint: CANCEL_FIRST });
+    }
+    if let Some(reserved) = view.reserved()?.into_iter().find(|job| ids.contains(job)) {
+        unreserved(view, found(view, reserved)?)?;
     }
     Ok(ids.into_iter().map(|job| Event::Removed { job, by: Removal::Hand }).collect())
 }
@@ -289,11 +301,10 @@ fn start<V: View>(view: &V, worker: WorkerId, job: &Job, now: DateTime<Utc>) -> 
         return wrong(job, "only a pending job can start");
     }
     // Nobody would bury the runs of a worker that was taken for dead already.
-    if !view.has_worker(worker)? {
+    if view.worker(worker)?.is_none() {
         return refuse(Refusal::NoWorker(worker));
     }
-    let run = Run { id: view.next_run()?, attempt: job.attempts + 1, worker, started: now, ending: None };
-    Ok(vec![Event::Started { job: job.id, run }])
+    Ok(vec![reserve::started(job, view.next_run()?, worker, now)])
 }
 
 fn ended<V: View>(
@@ -308,6 +319,18 @@ fn ended<V: View>(
     if job.running() != Some(run) {
         return refuse(Refusal::StaleRun { job: id, run });
     }
+    end(view, &job, run, report, on_failure, now)
+}
+
+/// What follows from the end of the run of a job that runs.
+fn end<V: View>(
+    view: &V,
+    job: &Job,
+    run: RunId,
+    report: &Report,
+    on_failure: Option<OnFailure>,
+    now: DateTime<Utc>,
+) -> Decision<V> {
     let queue = existing(view, &job.queue)?;
     let stops = on_failure.unwrap_or(queue.settings.on_failure) == OnFailure::Stop;
     // Who told it to stop doesn't want it to go on, however it has ended.
@@ -317,7 +340,7 @@ fn ended<V: View>(
         _ if stops && matches!(report.outcome, Outcome::Failed(_)) => Then::Stay,
         _ => Then::Finish,
     };
-    let mut events = vec![Event::Ended { job: id, run, report: report.clone(), then }];
+    let mut events = vec![Event::Ended { job: job.id, run, report: report.clone(), then }];
     if then == Then::Stay && queue.mode == Mode::Processing {
         events.push(mode(&job.queue, Mode::Stopped));
     }
@@ -334,29 +357,33 @@ fn ripen<V: View>(view: &V, now: DateTime<Utc>) -> Decision<V> {
     if events.is_empty() { refuse(Refusal::Nothing(NothingTo::Ripen)) } else { Ok(events) }
 }
 
-fn bury<V: View>(view: &V, worker: WorkerId, now: DateTime<Utc>) -> Decision<V> {
-    if !view.has_worker(worker)? {
-        return refuse(Refusal::NoWorker(worker));
-    }
+fn bury<V: View>(view: &V, id: WorkerId, begun: &[RunId], now: DateTime<Utc>) -> Decision<V> {
+    let Some(worker) = view.worker(id)? else { return refuse(Refusal::NoWorker(id)) };
+    let report = Report { outcome: Outcome::Interrupted, exit: None, value: None };
     let mut events = Vec::new();
-    for job in view.run_by(worker)? {
+    for job in view.run_by(id)? {
         if let Some(run) = job.running() {
-            let report = Report { outcome: Outcome::Interrupted, exit: None, value: None };
-            events.extend(ended(view, job.id, run, &report, None, now)?);
+            events.extend(end(view, &job, run, &report, None, now)?);
         }
     }
+    for reservation in worker.reserved.iter().filter(|reservation| begun.contains(&reservation.run)) {
+        let mut job = found(view, reservation.job)?;
+        let started = reserve::started(&job, reservation.run, id, now);
+        job.apply(&started, now);
+        events.push(started);
+        events.extend(end(view, &job, reservation.run, &report, None, now)?);
+    }
+    let worker = id;
     events.push(Event::WorkerLeft { worker });
     Ok(events)
 }
 
 fn leave<V: View>(view: &V, worker: WorkerId, queues: Option<&[QueueId]>) -> Decision<V> {
-    if !view.has_worker(worker)? {
-        return refuse(Refusal::NoWorker(worker));
-    }
+    let Some(known) = view.worker(worker)? else { return refuse(Refusal::NoWorker(worker)) };
     let serves = |queue: &QueueView| queues.is_none_or(|served| served.contains(&queue.id));
     let processed = view.queues()?.iter().any(|queue| queue.mode == Mode::Processing && serves(queue));
     let wanted = next_ready(view, queues)?.is_some() || next_due(view, queues)?.is_some();
-    if processed || wanted || !view.run_by(worker)?.is_empty() {
+    if processed || wanted || !known.reserved.is_empty() || !view.run_by(worker)?.is_empty() {
         return refuse(Refusal::Busy(worker));
     }
     Ok(vec![Event::WorkerLeft { worker }])

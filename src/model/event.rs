@@ -53,6 +53,8 @@ pub enum Event {
     Restored { job: Box<Job> },
     /// A process that runs jobs has joined the site.
     WorkerJoined { worker: Worker },
+    /// These jobs, and no others, are reserved for a worker from now on. One that starts is so no more.
+    Reserved { worker: WorkerId, jobs: Vec<Reservation> },
     /// A worker has left, or was found dead.
     WorkerLeft { worker: WorkerId },
     /// The site's `jobs.yaml` was read in this version and is in force; with an empty stamp, no version is wholly in
@@ -99,6 +101,18 @@ pub struct Worker {
     /// The queues that it serves; all of them where none is named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queues: Option<Vec<QueueId>>,
+    /// The pending jobs that are reserved for it, in the order in which it starts them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reserved: Vec<Reservation>,
+}
+
+/// A pending job that a worker may start at any moment, without asking again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reservation {
+    /// Which job.
+    pub job: JobId,
+    /// The number that its run has then.
+    pub run: RunId,
 }
 
 /// How a queue goes about its jobs, as the file says.
@@ -195,6 +209,18 @@ impl Worker {
     /// Whether it would start a job of this queue.
     pub fn serves(&self, queue: &QueueId) -> bool {
         self.queues.as_ref().is_none_or(|queues| queues.contains(queue))
+    }
+
+    /// Whether this job is reserved for it.
+    pub fn reserves(&self, job: JobId) -> bool {
+        self.reserved.iter().any(|reservation| reservation.job == job)
+    }
+
+    /// Whatever was reserved is so no more, once it has started. Tells whether it was.
+    pub(crate) fn redeem(&mut self, job: JobId) -> bool {
+        let before = self.reserved.len();
+        self.reserved.retain(|reservation| reservation.job != job);
+        self.reserved.len() < before
     }
 }
 

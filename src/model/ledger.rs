@@ -158,11 +158,24 @@ impl Ledger {
                 self.counters.worker = self.counters.worker.max(worker.id.0);
                 self.workers.insert(worker.id, worker.clone());
             }
+            Event::Reserved { worker, jobs } => {
+                self.counters.run = jobs.iter().map(|reservation| reservation.run.0).fold(self.counters.run, u64::max);
+                if let Some(worker) = self.workers.get_mut(worker) {
+                    worker.reserved.clone_from(jobs);
+                }
+            }
             Event::WorkerLeft { worker } => {
                 self.workers.remove(worker);
             }
             Event::FileRead { stamp } => self.stamp = Some(stamp.clone()),
-            about_a_job => self.change(about_a_job, *at),
+            about_a_job => {
+                if let Event::Started { job, run } = about_a_job
+                    && let Some(worker) = self.workers.get_mut(&run.worker)
+                {
+                    worker.redeem(*job);
+                }
+                self.change(about_a_job, *at);
+            }
         }
     }
 
@@ -449,13 +462,17 @@ impl View for Ledger {
         Ok(self.dependants.get(&job).map(|jobs| jobs.iter().copied().collect()).unwrap_or_default())
     }
 
-    fn first(&self, queue: &QueueId, turn: Turn) -> Result<Option<Job>, Infallible> {
-        let first = match turn {
-            Turn::Asked => self.indexes.get(queue).and_then(|index| index.asked.first()).map(|(_, id)| *id),
+    fn first(&self, queue: &QueueId, turn: Turn, most: usize) -> Result<Vec<Job>, Infallible> {
+        let reserved = |id: &JobId| self.workers.values().any(|worker| worker.reserves(*id));
+        let first: Vec<JobId> = match turn {
+            Turn::Asked => {
+                let asked = self.indexes.get(queue).map(|index| &index.asked).into_iter().flatten();
+                asked.map(|(_, id)| *id).filter(|id| !reserved(id)).take(most).collect()
+            }
             // Those that wait for something stand among the others: memory is dearer than a look at them.
-            _ => self.in_turn(queue, turn).next(),
+            _ => self.in_turn(queue, turn).filter(|id| !reserved(id)).take(most).collect(),
         };
-        Ok(first.and_then(|id| self.job(id)).cloned())
+        Ok(first.into_iter().filter_map(|id| self.job(id)).cloned().collect())
     }
 
     fn held(&self, queue: &QueueId) -> Result<Vec<JobId>, Infallible> {
@@ -519,8 +536,13 @@ impl View for Ledger {
         Ok(WorkerId(self.counters.worker + 1))
     }
 
-    fn has_worker(&self, id: WorkerId) -> Result<bool, Infallible> {
-        Ok(self.workers.contains_key(&id))
+    fn worker(&self, id: WorkerId) -> Result<Option<Worker>, Infallible> {
+        Ok(self.workers.get(&id).cloned())
+    }
+
+    fn reserved(&self) -> Result<Vec<JobId>, Infallible> {
+        let reserved = self.workers.values().flat_map(|worker| &worker.reserved);
+        Ok(reserved.map(|reservation| reservation.job).collect())
     }
 
     fn run_by(&self, worker: WorkerId) -> Result<Vec<Job>, Infallible> {

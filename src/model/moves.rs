@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::decide::{Decision, existing, found, refuse, wrong};
+use super::decide::{Decision, existing, found, refuse, unreserved, wrong};
 use super::place::{STRIDE, between};
 use super::{Beside, Event, Job, JobId, Phase, QueueId, Refusal, Removal, View};
 
@@ -14,7 +14,7 @@ pub(super) fn events<V: View>(view: &V, ids: &[JobId], beside: Beside) -> Decisi
     let mut moving = Vec::with_capacity(ids.len());
     let mut named = BTreeSet::new();
     for id in ids.iter().filter(|id| named.insert(**id)) {
-        let job = pending(view, *id)?;
+        let job = unreserved(view, pending(view, *id)?)?;
         if let Some(why) = objection(&job, &anchor) {
             return refuse(Refusal::CantStand { job: *id, beside: anchor.id, why });
         }
@@ -44,7 +44,7 @@ pub(super) fn transfer<V: View>(view: &V, ids: &[JobId], queue: &QueueId) -> Dec
     let mut named = BTreeSet::new();
     let mut events = Vec::with_capacity(2 * ids.len());
     for (nth, id) in (1..).zip(ids.iter().filter(|id| named.insert(**id))) {
-        let mut job = found(view, *id)?;
+        let mut job = unreserved(view, found(view, *id)?)?;
         match () {
             () if job.phase() == Phase::Running => return wrong(&job, "it can be moved when it has finished"),
             () if job.queue == *queue => return wrong(&job, "it is in that queue already"),

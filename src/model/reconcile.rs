@@ -56,7 +56,12 @@ struct Known<'a> {
 
 impl<'a> Known<'a> {
     fn of<V: View>(view: &V, plan: &'a QueuePlan, next: &mut JobId) -> Result<Self, V::Error> {
-        let filed = view.filed(&plan.id)?;
+        let mut filed = view.filed(&plan.id)?;
+        let reserved = view.reserved()?;
+        if !reserved.is_empty() {
+            // It may have been started by now.
+            filed.iter_mut().filter(|job| reserved.contains(&job.id)).for_each(|job| job.phase = Phase::Running);
+        }
         let name = |(nth, filed): (usize, &'_ Filed)| Some((filed.definition.name.clone()?, nth));
         let known: HashMap<Arc<str>, usize, RandomState> = filed.iter().enumerate().filter_map(name).collect();
         // What was added by hand has been written into the file since.

@@ -14,9 +14,9 @@ pub fn next_ready<V: View>(view: &V, queues: Option<&[QueueId]>) -> Result<Optio
         if taken >= queue.settings.parallel {
             continue;
         }
-        let asked = view.first(&queue.id, Turn::Asked)?;
+        let asked = view.first(&queue.id, Turn::Asked, 1)?.pop();
         let next = match asked {
-            None if queue.mode == Mode::Processing => view.first(&queue.id, Turn::Ready)?,
+            None if queue.mode == Mode::Processing => view.first(&queue.id, Turn::Ready, 1)?.pop(),
             asked => asked,
         };
         if let Some(job) = next

@@ -172,6 +172,7 @@ fn may_end_a_queue(event: &Event) -> bool {
         | Event::Started { .. }
         | Event::StopAsked { .. }
         | Event::WorkerJoined { .. }
+        | Event::Reserved { .. }
         | Event::WorkerLeft { .. }
         | Event::FileRead { .. } => false,
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::{Definition, Job, JobId, Mode, Phase, QueueId, Removal, RunId, Settings, Target, Turn, WorkerId};
+use super::{Definition, Job, JobId, Mode, Phase, QueueId, Removal, RunId, Settings, Target, Turn, Worker, WorkerId};
 
 /// A site as it stands before a command is decided.
 pub trait View {
@@ -32,8 +32,9 @@ pub trait View {
     fn target(&self, target: &Target) -> Result<Option<JobId>, Self::Error>;
     /// The jobs in queues that need this one.
     fn dependants(&self, job: JobId) -> Result<Vec<JobId>, Self::Error>;
-    /// The first job of the queue that is [`Turn::Asked`], or [`Turn::Ready`]: higher priority first, then queue order.
-    fn first(&self, queue: &QueueId, turn: Turn) -> Result<Option<Job>, Self::Error>;
+    /// The first jobs of the queue that are [`Turn::Asked`], or [`Turn::Ready`], and not reserved, at most so many: higher
+    /// priority first, then queue order.
+    fn first(&self, queue: &QueueId, turn: Turn, most: usize) -> Result<Vec<Job>, Self::Error>;
     /// The jobs of the queue that are [`Turn::Held`], in queue order.
     fn held(&self, queue: &QueueId) -> Result<Vec<JobId>, Self::Error>;
     /// How many slots the running jobs of the queue take.
@@ -54,8 +55,10 @@ pub trait View {
     fn next_run(&self) -> Result<RunId, Self::Error>;
     /// The number that the next worker gets.
     fn next_worker(&self) -> Result<WorkerId, Self::Error>;
-    /// Whether this worker has joined and not left.
-    fn has_worker(&self, id: WorkerId) -> Result<bool, Self::Error>;
+    /// A worker that has joined and not left.
+    fn worker(&self, id: WorkerId) -> Result<Option<Worker>, Self::Error>;
+    /// The jobs that are reserved for any worker; seldom more than a handful.
+    fn reserved(&self) -> Result<Vec<JobId>, Self::Error>;
     /// The jobs that this worker runs.
     fn run_by(&self, worker: WorkerId) -> Result<Vec<Job>, Self::Error>;
 }

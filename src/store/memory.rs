@@ -9,7 +9,7 @@ use std::thread;
 use chrono::{DateTime, Utc};
 
 use super::log::{LogReader, LogWriter, keep_hook_end};
-use super::{Answer, KEPT_EVENTS, Lines, Listener, Pruned, Ring, Store, StoreError, Transacted};
+use super::{Answer, Gate, KEPT_EVENTS, Lines, Listener, Pruned, Ring, Store, StoreError, Timed, Transacted};
 use crate::model::{
     Command, Event, HookEnd, Job, JobId, Keep, Ledger, QueueView, Recorded, Run, RunId, Site, View, Worker, WorkerId,
 };
@@ -42,19 +42,24 @@ impl Memory {
 }
 
 impl Store for Memory {
-    fn transact(&mut self, commands: &[Command], now: DateTime<Utc>) -> Result<Transacted, StoreError> {
+    fn transact(&mut self, commands: &[Timed<'_>]) -> Result<Transacted, StoreError> {
         let mut kept = self.kept();
         let before = kept.seq();
-        let answers: Vec<_> = commands.iter().map(|command| kept.perform(command, now)).collect();
+        let answers: Vec<_> = commands.iter().map(|(command, at)| kept.perform(command, *at)).collect();
         if kept.seq() != before {
             kept.ring();
         }
-        let started = answers.iter().flatten().flatten().filter_map(|event| match event {
-            Event::Started { job, .. } => kept.site.read(|ledger| ledger.job(*job).cloned()),
-            _ => None,
+        let taken_up = answers.iter().flatten().flatten().flat_map(|event| match event {
+            Event::Started { job, .. } => vec![*job],
+            Event::Reserved { jobs, .. } => jobs.iter().map(|reservation| reservation.job).collect(),
+            _ => Vec::new(),
         });
-        let started = started.collect();
-        Ok(Transacted { before, answers, started })
+        let taken_up = taken_up.filter_map(|job| kept.site.read(|ledger| ledger.job(job).cloned())).collect();
+        Ok(Transacted { before, answers, taken_up })
+    }
+
+    fn gate(&self) -> Result<Option<Gate>, StoreError> {
+        Ok(None)
     }
 
     fn load(&mut self) -> Result<Ledger, StoreError> {

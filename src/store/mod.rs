@@ -6,6 +6,7 @@
 mod bell;
 mod error;
 mod folder;
+mod gate;
 mod line;
 pub mod log;
 mod memory;
@@ -23,9 +24,10 @@ use log::{LogReader, LogWriter};
 pub use bell::{Listener, Ring};
 pub use error::StoreError;
 pub use folder::Folder;
+pub use gate::Gate;
 pub use line::{LineReader, LineWriter, Lines, Unreachable};
 pub use memory::Memory;
-pub use roll::{RollCall, WorkerLock};
+pub use roll::{Begun, RollCall, WorkerLock};
 pub use sqlite::Sqlite;
 pub use vigil::Vigil;
 
@@ -54,20 +56,28 @@ pub struct Transacted {
     pub before: u64,
     /// What became of each command.
     pub answers: Vec<Answer>,
-    /// The jobs that were started, as they stand now.
-    pub started: Vec<Job>,
+    /// The jobs that were started or reserved, as they stand now.
+    pub taken_up: Vec<Job>,
 }
+
+/// A command, and the time at which it is decided.
+pub type Timed<'c> = (&'c Command, DateTime<Utc>);
 
 /// One connection to a site that is kept somewhere. Every process, and every thread that wants one, opens its own.
 pub trait Store: Send {
     /// Decides the commands in order, each on what those before it have left, in one transaction. When this returns,
     /// all accepted ones are durable; on an error none of them has happened.
     fn execute(&mut self, commands: &[Command], now: DateTime<Utc>) -> Result<Vec<Answer>, StoreError> {
-        Ok(self.transact(commands, now)?.answers)
+        let commands: Vec<Timed<'_>> = commands.iter().map(|command| (command, now)).collect();
+        Ok(self.transact(&commands)?.answers)
     }
 
-    /// The same, with what a worker needs besides, so that it need not be read back.
-    fn transact(&mut self, commands: &[Command], now: DateTime<Utc>) -> Result<Transacted, StoreError>;
+    /// The same, with what a worker needs besides, so that it need not be read back: each command has a time of its own.
+    fn transact(&mut self, commands: &[Timed<'_>]) -> Result<Transacted, StoreError>;
+
+    /// What a worker shuts while jobs are reserved for it; none where nobody could be kept waiting, and so no worker may
+    /// have jobs reserved.
+    fn gate(&self) -> Result<Option<Gate>, StoreError>;
 
     /// The whole site as it is now; [`Ledger::seq`] tells from where to follow it.
     fn load(&mut self) -> Result<Ledger, StoreError>;

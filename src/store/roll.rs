@@ -1,21 +1,33 @@
 //! Who is alive among the workers of a site: each holds a file locked, and the kernel takes the word back when it dies.
 
+use std::fmt::Write as _;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
 
 use rustix::process::Pid;
 
 use super::folder::open_private;
 use super::{Folder, StoreError};
-use crate::model::WorkerId;
+use crate::model::{RunId, WorkerId};
 
 /// Says that a worker is alive, until it is dropped or its process ends in any way.
 #[derive(Debug)]
 pub struct WorkerLock {
     path: PathBuf,
     locked: File,
+    /// Where in the file it stands what has begun.
+    begun_at: u64,
+}
+
+/// Which of the jobs that were reserved for a worker that died it had started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Begun {
+    /// These runs, and no others.
+    Runs(Vec<RunId>),
+    /// Nobody can tell, since the machine has gone down with it: any of them.
+    Any,
 }
 
 /// Held by one process at a time, until it is dropped.
@@ -29,11 +41,12 @@ impl Folder {
     pub fn hold_worker(&self, worker: WorkerId) -> Result<WorkerLock, StoreError> {
         let path = self.sign(worker);
         let mut file = open_private(&path)?;
-        let text = format!("{}\n{}\n", std::process::id(), namespace().unwrap_or_default());
+        let (id, namespace, boot) = (std::process::id(), namespace().unwrap_or_default(), boot().unwrap_or_default());
+        let text = format!("{id}\n{namespace}\n{boot}\n");
         // Whoever asks whether the worker lives holds the file for a moment, nobody else does.
         let written = file.lock().and_then(|()| file.write_all(text.as_bytes()));
         match written {
-            Ok(()) => Ok(WorkerLock { path, locked: file }),
+            Ok(()) => Ok(WorkerLock { path, locked: file, begun_at: text.len() as u64 }),
             Err(source) => Err(StoreError::io(path, source)),
         }
     }
@@ -53,9 +66,22 @@ impl Folder {
     /// container each has its own.
     pub(super) fn worker_process(&self, worker: WorkerId) -> Option<Pid> {
         let text = fs::read_to_string(self.sign(worker)).ok()?;
-        let (process, there) = text.split_once('\n')?;
+        let mut lines = text.lines();
+        let (process, there) = (lines.next()?, lines.next()?);
         let here = namespace()?;
-        Pid::from_raw(process.parse().ok()?).filter(|_| there.trim_end() == here)
+        Pid::from_raw(process.parse().ok()?).filter(|_| there == here)
+    }
+
+    /// Which jobs a worker that died had started of those that were reserved for it.
+    pub fn begun_by(&self, worker: WorkerId) -> Begun {
+        let sign = fs::read_to_string(self.sign(worker)).unwrap_or_default();
+        let mut lines = sign.lines().skip(2);
+        // What it has noted needn't have reached the disk: it is only known as long as the system runs.
+        if boot().is_none_or(|now| lines.next() != Some(&now)) {
+            return Begun::Any;
+        }
+        let runs = lines.next().unwrap_or_default().split_whitespace().map(|run| run.parse().map(RunId));
+        runs.collect::<Result<_, _>>().map_or(Begun::Any, Begun::Runs)
     }
 
     /// Whether `worker` has said here that it is alive, and has not taken it back: it may have died since.
@@ -105,6 +131,20 @@ impl Folder {
     }
 }
 
+impl WorkerLock {
+    /// Notes, before the last of them begins, which runs have begun that are not recorded yet.
+    pub fn note_begun(&self, runs: &[RunId]) -> Result<(), StoreError> {
+        let mut line = String::new();
+        for run in runs {
+            // Writing to a string doesn't fail.
+            let _ = write!(line, "{run} ");
+        }
+        line.push('\n');
+        let noted = self.locked.write_all_at(line.as_bytes(), self.begun_at);
+        noted.map_err(|source| StoreError::io(&self.path, source))
+    }
+}
+
 impl Drop for WorkerLock {
     fn drop(&mut self) {
         // Where the folder was removed and made anew, it may be another worker's.
@@ -123,6 +163,11 @@ fn same(a: &Metadata, b: &Metadata) -> bool {
 /// Among which processes a number means the same process. None where nobody can tell.
 fn namespace() -> Option<String> {
     Some(fs::read_link("/proc/self/ns/pid").ok()?.to_str()?.to_owned())
+}
+
+/// Which start of the machine this is. None where nobody can tell.
+fn boot() -> Option<String> {
+    Some(fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?.trim_end().to_owned())
 }
 
 /// Whether a process of this namespace is gone, or has only to be waited for by its parent.

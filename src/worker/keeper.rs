@@ -1,6 +1,7 @@
 //! Gives up now and then what the queues don't keep any longer, beside the work.
 
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
@@ -15,6 +16,8 @@ const EVERY: Duration = Duration::from_secs(60 * 60);
 /// Goes on until it is dropped.
 #[derive(Debug)]
 pub(super) struct Keeper {
+    /// Held while something is given up.
+    busy: Arc<Mutex<()>>,
     _stop: Sender<()>,
 }
 
@@ -24,12 +27,15 @@ impl Keeper {
         let mut store = store.another()?;
         let state = office.state.clone();
         let (stop, stopped) = channel();
+        let busy = Arc::new(Mutex::new(()));
+        let is_busy = Arc::clone(&busy);
         thread::spawn(move || {
             loop {
                 let ago = state.pruned().map(|at| SystemTime::now().duration_since(at).unwrap_or_default());
                 let left = ago.map_or(Duration::ZERO, |ago| EVERY.saturating_sub(ago));
                 if left.is_zero() {
                     // Where it can't be noted it is done once more than needed.
+                    let _busy = is_busy.lock();
                     let _ = state.note_pruned();
                     tell(store.prune(Utc::now()));
                 }
@@ -39,7 +45,12 @@ impl Keeper {
                 }
             }
         });
-        Ok(Self { _stop: stop })
+        Ok(Self { busy, _stop: stop })
+    }
+
+    /// Waits until it is not at work, and keeps it so until the guard is dropped.
+    pub(super) fn pause(&self) -> MutexGuard<'_, ()> {
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -9,13 +9,16 @@ mod error;
 mod hire;
 mod hooks;
 mod keeper;
+mod logged;
 mod now;
 mod office;
 mod pace;
 mod process;
+mod recorder;
 mod recover;
 mod reload;
 mod shift;
+mod stock;
 mod terminal;
 
 pub use error::WorkerError;

@@ -12,6 +12,9 @@ pub(super) struct Pace {
     transaction: Duration,
 }
 
+/// Runs that take less than this are short: to record them takes a good part of the time.
+const SHORT: Duration = Duration::from_millis(50);
+
 impl Pace {
     /// A run has ended after this long.
     pub(super) fn ran(&mut self, took: Duration) {
@@ -21,6 +24,11 @@ impl Pace {
     /// A transaction took this long.
     pub(super) fn recorded(&mut self, took: Duration) {
         self.transaction = blend(self.transaction, took);
+    }
+
+    /// Whether runs are short of late.
+    pub(super) fn is_short(&self) -> bool {
+        !self.run.is_zero() && self.run < SHORT
     }
 
     /// For how long to wait for the end of a run that has gone on for `age`, before what has ended already is recorded:

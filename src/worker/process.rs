@@ -207,7 +207,7 @@ impl<'a> Presence<'a> {
 impl Drop for Presence<'_> {
     fn drop(&mut self) {
         // Refused only if somebody has done it already.
-        let _ = self.site.submit(&Command::Bury { worker: self.id }, Utc::now());
+        let _ = self.site.submit(&Command::Bury { worker: self.id, begun: Vec::new() }, Utc::now());
     }
 }
 

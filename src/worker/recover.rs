@@ -8,7 +8,7 @@ use super::{Office, WorkerError, environment};
 use crate::crash;
 use crate::model::{Command, Event, Job, RunId, Worker, WorkerId};
 use crate::runner::{Leftovers, kill_leftovers};
-use crate::store::{Store, log};
+use crate::store::{Begun, Store, log};
 
 /// What was found when somebody looked for dead workers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,7 +32,9 @@ pub fn bury_the_dead(store: &mut dyn Store, office: &Office) -> Result<Buried, W
     // Nobody joins meanwhile: a worker that is on the list without a sign of life is dead.
     let _roll_call = office.state.roll_call()?;
     for worker in store.workers()?.into_iter().filter(dead) {
-        let runs: Vec<RunId> = store.run_by(worker.id)?.iter().filter_map(Job::running).collect();
+        let mut runs: Vec<RunId> = store.run_by(worker.id)?.iter().filter_map(Job::running).collect();
+        let begun = begun(&worker, office);
+        runs.extend(&begun);
         if !is_swept(worker.id, &runs, office) {
             continue;
         }
@@ -44,7 +46,7 @@ pub fn bury_the_dead(store: &mut dyn Store, office: &Office) -> Result<Buried, W
             store.lines().remove(run);
         }
         crash::point("burying");
-        for answer in store.execute(&[Command::Bury { worker: worker.id }], Utc::now())? {
+        for answer in store.execute(&[Command::Bury { worker: worker.id, begun }], Utc::now())? {
             // Somebody else may have been quicker; a refusal says just that.
             for event in answer.unwrap_or_default() {
                 match event {
@@ -58,6 +60,15 @@ pub fn bury_the_dead(store: &mut dyn Store, office: &Office) -> Result<Buried, W
         office.state.forget_worker(worker.id);
     }
     Ok(buried)
+}
+
+/// The runs that a dead worker has begun, of jobs that were reserved for it.
+fn begun(worker: &Worker, office: &Office) -> Vec<RunId> {
+    let reserved = worker.reserved.iter().map(|reservation| reservation.run);
+    match office.state.begun_by(worker.id) {
+        Begun::Runs(begun) => reserved.filter(|run| begun.contains(run)).collect(),
+        Begun::Any => reserved.collect(),
+    }
 }
 
 /// Kills what a dead worker was running, also after jobs, but not what its finished jobs left running on purpose. Before

@@ -46,10 +46,15 @@ impl Reload {
         self.saved.is_some()
     }
 
+    /// Whether it is time to read the file.
+    pub(super) fn is_due(&self) -> bool {
+        self.saved.is_some_and(|at| at.elapsed() >= QUIET)
+    }
+
     /// Reads the file if it was saved and is quiet now, and makes the site as it says. A file with errors changes
     /// nothing. Tells whether the site may have changed.
     pub(super) fn take_up(&mut self, store: &mut dyn Store, office: &Office) -> Result<bool, StoreError> {
-        if self.saved.is_none_or(|at| at.elapsed() < QUIET) {
+        if !self.is_due() {
             return Ok(false);
         }
         let plan = match definition::read(&office.file) {

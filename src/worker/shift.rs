@@ -1,5 +1,9 @@
 //! A worker at work: wake up, report what has ended, claim what is ready, start it, sleep.
 
+mod hear;
+mod record;
+mod start;
+
 use std::collections::HashMap;
 use std::mem;
 use std::sync::Arc;
@@ -7,33 +11,34 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
+use rustix::process::{getpgrp, getsid};
+use signal_hook::consts::SIGTSTP;
+use signal_hook::low_level::emulate_default_handler;
 
 use super::hooks::Hooks;
 use super::keeper::Keeper;
 use super::office::host;
 use super::pace::Pace;
+use super::recorder::{Batch, Recorder, Tried};
 use super::reload::{QUIET, Reload};
-use super::{Buried, Office, Succession, WorkerError, bury_the_dead, environment, replace, terminal};
+use super::stock::Stock;
+use super::{Buried, Office, Succession, WorkerError, bury_the_dead, replace};
 use crate::crash;
-use crate::model::{
-    Command, Event, HookEnd, Job, JobId, NothingTo, Outcome, QueueId, Recorded, Refusal, Report, RunId, Setup, State,
-    Stop, Stream, Then, WindowSize, WorkerId,
-};
-use crate::runner::{Launch, Output, Runner, Waker, undisturbed};
-use crate::store::log::LogWriter;
-use crate::store::{Answer, Ring, Store, StoreError, Transacted, Vigil, WorkerLock};
+use crate::model::{Command, Event, HookEnd, Job, JobId, Outcome, QueueId, Recorded, Report, RunId, Stop, WorkerId};
+use crate::runner::{Runner, Waker, undisturbed};
+use crate::store::{Ring, Store, StoreError, Vigil, WorkerLock};
 
 /// How long a worker sleeps at most: a fallback should a bell be lost, or the death of a fellow that nobody can watch.
 const HEARTBEAT: Duration = Duration::from_secs(60);
 /// How long to wait before a store that failed (a full disk, say) is tried again.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How many jobs are claimed in one transaction when it isn't known how many are ready.
-const HANDFUL: usize = 16;
 
 /// The time that a worker spends on a site: made by [`Shift::begin`], over when [`Shift::work`] returns. The process does
 /// nothing else meanwhile: it takes in what its jobs leave behind ([`Runner::sole`]).
+#[expect(clippy::struct_excessive_bools, reason = "each is told and asked by itself")]
 pub struct Shift {
-    store: Box<dyn Store>,
+    /// The store, unless something is being recorded there.
+    store: Option<Box<dyn Store>>,
     office: Office,
     queues: Option<Vec<QueueId>>,
     stays: bool,
@@ -41,10 +46,20 @@ pub struct Shift {
     runner: Runner,
     running: HashMap<RunId, Running>,
     hooks: Hooks,
+    /// How hooks have ended, as far as it is not kept yet.
+    hook_ends: Vec<(RunId, HookEnd)>,
     pace: Pace,
+    stock: Stock,
+    recorder: Recorder,
+    tried: Option<Tried>,
     wakes: (Sender<Wake>, Receiver<Wake>),
     seen: u64,
-    reports: Vec<Command>,
+    /// What has to be recorded, and when it happened.
+    reports: Vec<(Command, DateTime<Utc>)>,
+    /// For each run that has ended without another one in its place, the queue.
+    freed: Vec<QueueId>,
+    /// When it woke last.
+    now: DateTime<Utc>,
     urgency: Option<Urgency>,
     hungry: bool,
     /// When the next job's time comes.
@@ -52,8 +67,13 @@ pub struct Shift {
     /// Something may have happened that it has not taken note of.
     news: bool,
     reload: Reload,
+    keeper: Option<Keeper>,
+    /// It is time to look for the dead; whether one is known of.
+    alarm: Option<bool>,
+    /// Somebody wants the process to be suspended.
+    rests: bool,
     vigil: Vigil,
-    _lock: WorkerLock,
+    lock: WorkerLock,
 }
 
 /// How urgently somebody wants the worker to leave.
@@ -78,19 +98,26 @@ enum Wake {
     Hooked(RunId, Report, String),
     Died,
     Leave(Urgency),
+    Rest,
+    /// The store is back.
+    Recorded(Box<dyn Store>, Tried),
 }
 
-impl Wake {
-    /// The run that has ended.
-    fn ended(&self) -> Option<RunId> {
-        if let Self::Ended(_, run, _) = self { Some(*run) } else { None }
-    }
+/// What comes next.
+enum Next {
+    Sleep,
+    /// Something has to be recorded while the runs are looked after.
+    Record(Batch),
+    /// The worker has left.
+    Leave,
 }
 
 /// A job that runs here, as it was started.
 struct Running {
     job: Job,
     since: Instant,
+    /// It has ended, and that is not on record.
+    ended: bool,
 }
 
 /// What other threads use to call the worker.
@@ -129,11 +156,12 @@ impl Shift {
         crash::point("joined");
         let lock = office.state.hold_worker(id)?;
         drop(roll_call);
+        let stock = Stock::new(store.gate()?);
         let (wakes, runner) = (channel(), Runner::sole().map_err(WorkerError::SetUp)?);
         let caller = Caller { wakes: wakes.0.clone(), waker: runner.waker() };
         let vigil = undisturbed(|| Vigil::begin(&office.state, Arc::new(move || caller.call(Wake::Died))));
         Ok(Self {
-            store,
+            store: Some(store),
             office,
             queues,
             stays,
@@ -141,17 +169,27 @@ impl Shift {
             runner,
             running: HashMap::new(),
             hooks: Hooks::default(),
+            hook_ends: Vec::new(),
             pace: Pace::default(),
+            stock,
+            recorder: Recorder::new(),
+            tried: None,
             wakes,
             seen,
             reports: Vec::new(),
+            freed: Vec::new(),
+            now: Utc::now(),
             urgency: None,
             hungry: true,
             due: None,
             news: true,
             reload: Reload::default(),
+            keeper: None,
+            // Who has died before anybody watched.
+            alarm: Some(false),
+            rests: false,
             vigil: vigil.map_err(WorkerError::SetUp)?,
-            _lock: lock,
+            lock,
         })
     }
 
@@ -166,6 +204,12 @@ impl Shift {
         move |urgency| caller.call(Wake::Leave(urgency))
     }
 
+    /// A way to have the process suspended at a moment at which nobody waits for it. What runs goes on meanwhile.
+    pub fn rest(&self) -> impl Fn() + Send + 'static {
+        let caller = self.caller();
+        move || caller.call(Wake::Rest)
+    }
+
     fn caller(&self) -> Caller {
         Caller { wakes: self.wakes.0.clone(), waker: self.runner.waker() }
     }
@@ -174,16 +218,22 @@ impl Shift {
     /// whoever made it, and gets the job too where it is one that has run here.
     pub fn work(mut self, mut tell: impl FnMut(&mut dyn Store, &Recorded, Option<&Job>)) -> Result<(), WorkerError> {
         let caller = self.caller();
-        let _bell = undisturbed(|| self.store.listen(Arc::new(move || caller.call(Wake::Changed))))?;
+        let changed: Ring = Arc::new(move || caller.call(Wake::Changed));
         let caller = self.caller();
         let saved: Ring = Arc::new(move || caller.call(Wake::Saved));
         let _file = undisturbed(|| Reload::listen(&self.office, &saved))?;
-        let _keeper = undisturbed(|| Keeper::start(self.store.as_ref(), &self.office))?;
-        // Who has died before anybody watched.
-        self.look_around(false);
+        let listen = |store: &dyn Store| {
+            let (bell, keeper) = (store.listen(changed)?, Keeper::start(store, &self.office)?);
+            Ok::<_, StoreError>((bell, keeper))
+        };
+        let listening = self.store.as_deref().map(|store| undisturbed(|| listen(store))).transpose()?;
+        let _bell = listening.map(|(bell, keeper)| {
+            self.keeper = Some(keeper);
+            bell
+        });
         let mut outage = false;
         loop {
-            match self.round(&mut tell) {
+            match self.turn(&mut tell) {
                 Ok(true) => return Ok(()),
                 Ok(false) => {
                     outage = false;
@@ -213,7 +263,7 @@ impl Shift {
             tracing::error!(%error, running = self.running.len(), "what runs is stopped, since it can't be recorded");
         }
         self.hurry(Urgency::Soon);
-        while self.reports.len() < self.running.len() {
+        while !self.all_ended() {
             self.sleep(PATIENCE);
         }
     }
@@ -221,58 +271,72 @@ impl Shift {
     /// Whether a store that fails ends the work: there is nothing in hand that would be lost, or nobody wants to wait
     /// for what is. Runs that are not reported are found interrupted.
     fn gives_up(&self) -> bool {
-        let all_ended = self.running.len() <= self.reports.len();
-        all_ended && (self.reports.is_empty() || self.urgency == Some(Urgency::Now))
+        self.all_ended() && (self.reports.is_empty() || self.urgency == Some(Urgency::Now))
     }
 
-    /// One round of report, claim and start. Tells whether the worker has left.
-    fn round(&mut self, tell: &mut impl Tell) -> Result<bool, StoreError> {
-        self.news |= self.reload.take_up(self.store.as_mut(), &self.office)?;
+    fn all_ended(&self) -> bool {
+        self.running.values().all(|running| running.ended)
+    }
+
+    /// Does what there is to do, as far as the store is there. Tells whether the worker has left.
+    fn turn(&mut self, tell: &mut impl Tell) -> Result<bool, StoreError> {
+        let Some(mut store) = self.store.take() else { return Ok(false) };
+        match self.round(store.as_mut(), tell) {
+            Ok(Next::Record(batch)) => {
+                let caller = self.caller();
+                let done = move |store, tried| caller.call(Wake::Recorded(store, tried));
+                if let Err((mut store, batch)) = self.recorder.record(store, batch, done) {
+                    self.tried = Some(batch.record(store.as_mut()));
+                    self.store = Some(store);
+                }
+                Ok(false)
+            }
+            next => {
+                self.store = Some(store);
+                next.map(|next| matches!(next, Next::Leave))
+            }
+        }
+    }
+
+    /// One round of report, claim and start.
+    fn round(&mut self, store: &mut dyn Store, tell: &mut impl Tell) -> Result<Next, StoreError> {
+        if let Some(tried) = self.tried.take() {
+            self.conclude(store, tried, tell)?;
+        }
+        if self.stock.is_empty() {
+            self.news |= self.reload.take_up(store, &self.office)?;
+            if let Some(died) = self.alarm.take() {
+                self.look_around(store, died);
+            }
+        }
         loop {
-            let now = Utc::now();
-            let ripe = self.urgency.is_none() && self.due.take_if(|due| *due <= now).is_some();
-            self.hungry |= ripe;
-            let claims = match self.urgency {
-                Some(_) => 0,
-                None if self.hungry => HANDFUL,
-                None => self.reports.len(),
-            };
-            let mut commands = self.reports.clone();
-            commands.extend(ripe.then_some(Command::Ripen));
-            let claim = Command::Claim { worker: self.id, queues: self.queues.clone() };
-            commands.extend((0..claims).map(|_| claim.clone()));
-            if !commands.is_empty() {
-                if !self.reports.is_empty() {
+            if let Some(batch) = self.batch() {
+                if batch.commands.iter().any(|(command, _)| matches!(command, Command::Report { .. })) {
                     crash::point("finished");
                 }
-                let began = Instant::now();
-                let Transacted { before, answers, started } = self.store.transact(&commands, now)?;
-                self.pace.recorded(began.elapsed());
-                if !mem::take(&mut self.reports).is_empty() {
-                    crash::point("recorded");
+                // What is known up to then tells whether something else has happened.
+                self.news = false;
+                if self.stock.is_ready() {
+                    return Ok(Next::Record(batch));
                 }
-                let claims = &answers[commands.len() - claims..];
-                self.hungry &= !claims.is_empty() && claims.iter().all(Result::is_ok);
-                if let Some(Err(Refusal::Nothing(NothingTo::Start { until }))) = claims.last() {
-                    self.due = *until;
-                }
-                for job in started {
-                    self.start(job);
-                }
-                self.news = before != self.seen;
-                if !self.news {
-                    self.note(before, now, answers, tell);
-                }
+                let tried = batch.record(store);
+                self.conclude(store, tried, tell)?;
             }
             if mem::take(&mut self.news) {
-                self.follow(tell)?;
+                self.follow(store, tell)?;
             }
             if !self.hungry || self.urgency.is_some() {
                 break;
             }
+            self.now = Utc::now();
         }
+        self.keep_hook_ends(store);
         self.start_hooks();
-        self.left()
+        if self.stock.is_empty() && mem::take(&mut self.rests) {
+            let _nobody_writes = self.keeper.as_ref().map(Keeper::pause);
+            suspend();
+        }
+        self.left(store)
     }
 
     fn start_hooks(&mut self) {
@@ -286,116 +350,35 @@ impl Shift {
         });
     }
 
-    /// Starts a job that was claimed.
-    fn start(&mut self, job: Job) {
-        crash::point("claimed");
-        let Some(run) = job.running() else { return };
-        self.launch(&job);
-        self.running.insert(run, Running { job, since: Instant::now() });
-    }
-
-    fn launch(&self, job: &Job) {
-        let Some(run) = &job.last_run else { return };
-        let value_file = self.office.state.value(run.id);
-        let launch = Launch {
-            definition: Arc::clone(&job.definition),
-            folder: self.office.home().to_owned(),
-            env: environment::of(job, run, &self.office, &value_file),
-            mark: Some(environment::mark(self.id, run.id, &self.office)),
-            value_file: Some(value_file),
-            terminal: terminal::of(job, run.id, self.store.as_ref()),
-        };
-        let limit = job.script().map_or(Setup::DEFAULT_LOG_LIMIT, |script| script.setup.log_limit);
-        let output = Logged { log: Some(self.store.log_writer(run.id, limit)), run: run.id };
-        let (job, run, wake) = (job.id, run.id, self.wakes.0.clone());
-        let done = move |report| drop(wake.send(Wake::Ended(job, run, report)));
-        self.runner.launch(run, launch, Box::new(output), Box::new(done));
-    }
-
-    /// Takes note of all that has happened since the last time, by whomever.
-    fn follow(&mut self, tell: &mut impl Tell) -> Result<(), StoreError> {
-        let Some(news) = self.store.events_after(self.seen)? else {
-            self.seen = self.store.seq()?;
-            self.hungry = true;
-            self.vigil.look_again();
-            return self.look_after_own();
-        };
-        for recorded in &news {
-            self.hear(recorded, tell);
-        }
-        Ok(())
-    }
-
-    /// So much has happened that it can't be told: looks at what has become of the jobs that run here.
-    fn look_after_own(&mut self) -> Result<(), StoreError> {
-        let running: Vec<(RunId, JobId)> = self.running.iter().map(|(run, running)| (*run, running.job.id)).collect();
-        for (run, id) in running {
-            match self.store.job(id)? {
-                Some(job) if job.running() == Some(run) => {
-                    if let State::Running { stop: Some(stop), .. } = job.state {
-                        self.runner.stop(run, stop);
-                    }
-                }
-                known => {
-                    self.running.remove(&run);
-                    self.hooks.finished_unseen(known, run);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes note of its own doing: nothing else has happened since.
-    fn note(&mut self, before: u64, at: DateTime<Utc>, answers: Vec<Answer>, tell: &mut impl Tell) {
-        for (seq, event) in (before + 1..).zip(answers.into_iter().flatten().flatten()) {
-            self.hear(&Recorded { seq, at, event }, tell);
-        }
-    }
-
-    fn hear(&mut self, recorded: &Recorded, tell: &mut impl Tell) {
-        self.seen = recorded.seq;
-        let mut own = None;
-        match &recorded.event {
-            Event::StopAsked { run, stop, .. } if self.running.contains_key(run) => self.runner.stop(*run, *stop),
-            Event::Ended { run, .. } => {
-                own = self.running.remove(run).map(|running| running.job);
-                self.hungry |= own.is_none();
-                self.reload.ended();
-            }
-            Event::WorkerJoined { .. } => self.vigil.look_again(),
-            Event::Started { .. } | Event::Removed { .. } => {}
-            _ => self.hungry = true,
-        }
-        if let Some(job) = &mut own {
-            job.apply(&recorded.event, recorded.at);
-        }
-        tell(self.store.as_mut(), recorded, own.as_ref());
-        if let (Some(job), Event::Ended { then: Then::Finish | Then::Stay, .. }) = (own, &recorded.event) {
-            self.hooks.finished(job);
-        }
-    }
-
     /// Leaves if it is time to.
-    fn left(&mut self) -> Result<bool, StoreError> {
-        if !self.running.is_empty() || !self.hooks.is_idle() {
-            return Ok(false);
+    fn left(&mut self, store: &mut dyn Store) -> Result<Next, StoreError> {
+        if !self.running.is_empty() || !self.hooks.is_idle() || !self.stock.is_empty() {
+            return Ok(Next::Sleep);
         }
         if self.urgency.is_some() {
-            self.store.execute(&[Command::Bury { worker: self.id }], Utc::now())?;
-            return Ok(true);
+            store.execute(&[Command::Bury { worker: self.id, begun: Vec::new() }], Utc::now())?;
+            return Ok(Next::Leave);
         }
         if self.stays {
-            return Ok(false);
+            return Ok(Next::Sleep);
         }
         let leave = Command::Leave { worker: self.id, queues: self.queues.clone() };
-        Ok(self.store.execute(&[leave], Utc::now())?.iter().all(Result::is_ok))
+        let left = store.execute(&[leave], Utc::now())?.iter().all(Result::is_ok);
+        Ok(if left { Next::Leave } else { Next::Sleep })
     }
 
     /// How long there is nothing to do if nothing happens.
     fn patience(&self) -> Duration {
+        if self.store.is_none() {
+            return HEARTBEAT;
+        }
+        let waited_for_calm = self.alarm.is_some() || self.rests || self.reload.is_due();
+        if self.tried.is_some() || (waited_for_calm && self.stock.is_empty()) {
+            return Duration::ZERO;
+        }
         let most = if self.reload.waits() { QUIET } else { HEARTBEAT };
         let due = self.due.map(|due| (due - Utc::now()).to_std().unwrap_or_default());
-        due.map_or(most, |due| due.min(most))
+        [due, self.stock.left()].into_iter().flatten().fold(most, Duration::min)
     }
 
     /// Waits until there is something to do, and takes note of all of it.
@@ -407,22 +390,30 @@ impl Shift {
             if left.is_zero() {
                 if at_most == HEARTBEAT {
                     self.news = true;
-                    self.look_around(false);
+                    self.alarm.get_or_insert(false);
                 }
+                self.now = Utc::now();
                 return;
             }
             self.runner.attend(left);
             wakes.extend(self.wakes.1.try_iter());
         }
-        self.linger(&mut wakes);
+        self.wake(wakes);
+        self.linger();
+    }
+
+    fn wake(&mut self, wakes: Vec<Wake>) {
+        self.now = Utc::now();
         for wake in wakes {
             match wake {
                 Wake::Changed => self.news = true,
                 Wake::Saved => self.reload.saved(),
-                Wake::Ended(job, run, report) => self.report(job, run, report),
+                Wake::Ended(job, run, report) => self.ended(job, run, report),
                 Wake::Hooked(run, report, said) => self.hooked(run, report, said),
-                Wake::Died => self.look_around(true),
+                Wake::Died => self.alarm = Some(true),
                 Wake::Leave(urgency) => self.hurry(urgency),
+                Wake::Rest => self.rests = true,
+                Wake::Recorded(store, tried) => (self.store, self.tried) = (Some(store), Some(tried)),
             }
         }
     }
@@ -430,32 +421,59 @@ impl Shift {
     /// What was run after a run has ended.
     fn hooked(&mut self, run: RunId, report: Report, said: String) {
         if self.hooks.ended(run, &report, &said) {
-            let end = HookEnd { at: Utc::now(), outcome: report.outcome, said };
-            if let Err(error) = self.store.keep_hook_end(run, &end) {
+            self.hook_ends.push((run, HookEnd { at: self.now, outcome: report.outcome, said }));
+        }
+    }
+
+    fn keep_hook_ends(&mut self, store: &mut dyn Store) {
+        for (run, end) in mem::take(&mut self.hook_ends) {
+            if let Err(error) = store.keep_hook_end(run, &end) {
                 tracing::warn!("what came of on_finish is not kept: {error}");
             }
         }
     }
 
     /// Waits for one more run to end if one has ended and another is about to: both are recorded together then.
-    fn linger(&mut self, wakes: &mut Vec<Wake>) {
-        let ended: Vec<RunId> = wakes.iter().filter_map(Wake::ended).collect();
-        for run in &ended {
-            if let Some(running) = self.running.get(run) {
-                self.pace.ran(running.since.elapsed());
-            }
+    fn linger(&mut self) {
+        if self.freed.is_empty() || self.store.is_none() || self.tried.is_some() {
+            return;
         }
-        let others = self.running.iter().filter(|(run, _)| !ended.contains(run));
-        let patience = others.filter_map(|(_, running)| self.pace.patience(running.since.elapsed())).max();
-        let Some(patience) = patience.filter(|_| !ended.is_empty()) else { return };
-        let until = Instant::now() + patience;
-        while wakes.iter().filter_map(Wake::ended).count() == ended.len() {
+        let others = self.running.values().filter(|running| !running.ended);
+        let patience = others.filter_map(|running| self.pace.patience(running.since.elapsed())).max();
+        let Some(patience) = patience else { return };
+        let (until, freed) = (Instant::now() + patience, self.freed.len());
+        while self.freed.len() == freed {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return;
             }
             self.runner.attend(left);
-            wakes.extend(self.wakes.1.try_iter());
+            let wakes = self.wakes.1.try_iter().collect();
+            self.wake(wakes);
+        }
+    }
+
+    /// A run has ended; another one takes its place if it is reserved.
+    fn ended(&mut self, job: JobId, run: RunId, report: Report) {
+        self.report(job, run, report);
+        let Some(running) = self.running.get_mut(&run) else { return };
+        running.ended = true;
+        self.pace.ran(running.since.elapsed());
+        let queue = running.job.queue.clone();
+        self.freed.push(queue);
+        self.fill();
+    }
+
+    /// Starts what is reserved, in place of runs that have ended.
+    fn fill(&mut self) {
+        if self.wants_calm() {
+            return;
+        }
+        for queue in mem::take(&mut self.freed) {
+            match self.stock.take(&queue) {
+                Some(ready) => self.begin_next(ready),
+                None => self.freed.push(queue),
+            }
         }
     }
 
@@ -464,7 +482,7 @@ impl Shift {
             // Nobody asked for this job to stop; it was the worker that had to go.
             report.outcome = Outcome::Interrupted;
         }
-        self.reports.push(Command::Report { job, run, report, on_failure: None });
+        self.reports.push((Command::Report { job, run, report, on_failure: None }, self.now));
     }
 
     fn hurry(&mut self, urgency: Urgency) {
@@ -477,8 +495,8 @@ impl Shift {
     }
 
     /// Buries the dead, if there are any. When a fellow `died`, its work may need somebody else.
-    fn look_around(&mut self, died: bool) {
-        match self.succeed(died) {
+    fn look_around(&mut self, store: &mut dyn Store, died: bool) {
+        match self.succeed(store, died) {
             Ok(None | Some(Succession::Settled)) => {}
             Ok(Some(Succession::Hired)) => tracing::warn!("another worker goes on with its work"),
             Ok(Some(Succession::Hopeless)) => tracing::error!("workers keep dying: nobody goes on with their work"),
@@ -486,49 +504,20 @@ impl Shift {
         }
     }
 
-    fn succeed(&mut self, died: bool) -> Result<Option<Succession>, WorkerError> {
-        let Buried { workers, jobs } = bury_the_dead(self.store.as_mut(), &self.office)?;
+    fn succeed(&mut self, store: &mut dyn Store, died: bool) -> Result<Option<Succession>, WorkerError> {
+        let Buried { workers, jobs } = bury_the_dead(store, &self.office)?;
         if workers > 0 {
             tracing::warn!(interrupted = jobs, "a worker has died");
         }
         let needed = (died || workers > 0) && self.urgency.is_none();
-        needed.then(|| replace(self.store.as_mut(), &self.office)).transpose()
+        needed.then(|| replace(store, &self.office)).transpose()
     }
 }
 
-/// The output of a run on its way to its log. That a log can't be written doesn't stop the run.
-struct Logged {
-    log: Option<LogWriter>,
-    run: RunId,
-}
-
-impl Logged {
-    fn noted(&mut self, result: Result<(), StoreError>) {
-        if let Err(error) = result {
-            tracing::error!(run = %self.run, %error, "output is lost");
-            self.log = None;
-        }
-    }
-}
-
-impl Output for Logged {
-    fn write(&mut self, stream: Stream, bytes: &[u8]) {
-        if let Some(log) = &mut self.log {
-            let written = log.write(stream, bytes, Utc::now());
-            self.noted(written);
-        }
-    }
-
-    fn resized(&mut self, size: WindowSize) {
-        if let Some(log) = &mut self.log {
-            log.resize(size);
-        }
-    }
-
-    fn finish(mut self: Box<Self>) {
-        if let Some(log) = self.log.take() {
-            let finished = log.finish();
-            self.noted(finished);
-        }
+/// Suspends this process until somebody continues it; where there is no shell that could, it goes on.
+fn suspend() {
+    if getsid(None).is_ok_and(|session| session != getpgrp()) {
+        // Where that is refused, it goes on as well.
+        let _ = emulate_default_handler(SIGTSTP);
     }
 }

@@ -2,11 +2,13 @@
 
 mod files;
 mod formats;
+mod gate;
 mod keeping;
 mod lines;
 mod moves;
 mod processes;
 mod random;
+mod reserve;
 mod terms;
 
 use std::collections::BTreeSet;
@@ -28,6 +30,11 @@ use keeping::{old_jobs_are_given_up_unless_the_file_has_them, old_runs_are_given
 use moves::{
     a_job_that_is_announced_becomes_the_entry, a_job_that_was_asked_for_starts_first, jobs_are_moved_by_hand,
     jobs_change_their_queue, jobs_start_in_queue_order, parallel_is_changed_by_hand_until_the_file_changes,
+};
+use reserve::{
+    a_reserved_job_is_nobody_elses_and_begins_in_place_of_another,
+    of_what_was_reserved_for_a_dead_worker_the_begun_is_interrupted, only_what_can_take_any_place_is_reserved,
+    what_is_reserved_is_left_alone_until_it_is_released,
 };
 use terms::{
     a_failed_job_is_tried_again_at_its_time, a_job_does_not_start_before_its_time,
@@ -78,6 +85,10 @@ contract! {
     a_batch_is_decided_in_order,
     every_run_is_kept,
     the_runs_of_a_dead_worker_are_interrupted,
+    a_reserved_job_is_nobody_elses_and_begins_in_place_of_another,
+    what_is_reserved_is_left_alone_until_it_is_released,
+    only_what_can_take_any_place_is_reserved,
+    of_what_was_reserved_for_a_dead_worker_the_begun_is_interrupted,
     a_removed_job_is_found_and_comes_back,
     old_runs_are_given_up_but_the_latest,
     old_jobs_are_given_up_unless_the_file_has_them,
@@ -326,7 +337,7 @@ fn a_refused_command_changes_nothing(place: &Place) {
         Command::Start { worker, job: running },
         report(running, RunId(run.0 + 1), Outcome::Succeeded),
         report(JobId(2), run, Outcome::Succeeded),
-        Command::Bury { worker: nobody },
+        Command::Bury { worker: nobody, begun: Vec::new() },
         Command::Leave { worker, queues: None },
     ];
     let answers = store.execute(&refused, at(9)).unwrap();
@@ -391,7 +402,7 @@ fn the_runs_of_a_dead_worker_are_interrupted(place: &Place) {
     let (first, run) = claimed(&mut *store, dead).unwrap();
     let (second, _) = claimed(&mut *store, dead).unwrap();
     let (third, _) = claimed(&mut *store, alive).unwrap();
-    done(&mut *place.connect(), Command::Bury { worker: dead });
+    done(&mut *place.connect(), Command::Bury { worker: dead, begun: Vec::new() });
 
     let ledger = store.load().unwrap();
     for job in [first, second] {

@@ -108,7 +108,7 @@ fn fill(store: &mut dyn Store, jobs: usize) {
             }
         }
     }
-    execute(store, Command::Bury { worker });
+    execute(store, Command::Bury { worker, begun: Vec::new() });
 }
 
 fn execute(store: &mut dyn Store, command: Command) -> Vec<Event> {
@@ -131,7 +131,8 @@ pub(crate) fn use_site(folder: &Folder) -> Result<usize, StoreError> {
         store.execute(&[command], Utc::now())?;
     }
     let worker = store.workers()?.first().map(|worker| worker.id).unwrap_or_default();
-    store.execute(&[Command::Claim { worker, queues: None }, Command::Bury { worker }], Utc::now())?;
+    store
+        .execute(&[Command::Claim { worker, queues: None }, Command::Bury { worker, begun: Vec::new() }], Utc::now())?;
     assert_eq!(store.load()?.jobs().count(), jobs + 1);
     Ok(jobs)
 }

@@ -3,6 +3,7 @@
 // So that clippy knows helpers for tests, too.
 #![cfg(test)]
 
+mod ahead;
 mod cli;
 mod contract;
 mod crash;

@@ -137,6 +137,11 @@ impl Trial {
         let place = |job: &Job| site.queue(&job.queue).unwrap().list(job.phase())[site.place(job.id).unwrap()];
         assert!(site.jobs().all(|job| place(job) == job.id), "every job is found in its list");
         assert_eq!(site.workers().map(|worker| worker.id.0).collect::<BTreeSet<_>>(), self.reference.present);
+        for worker in site.workers() {
+            let reserved = self.reference.reserved.iter().filter(|reserved| reserved.worker == worker.id.0);
+            let there = worker.reserved.iter().map(|reservation| (reservation.job.0, reservation.run.0));
+            assert!(there.eq(reserved.map(|reserved| (reserved.job, reserved.run))), "reserved for {}", worker.id);
+        }
         let Counters { job, run, worker, .. } = site.counters();
         assert_eq!((job, run, worker), (self.reference.jobs.len() as u64, self.reference.runs, self.reference.workers));
     }
@@ -152,6 +157,7 @@ impl Trial {
             tries: job.attempt(),
             attempts: job.attempts,
             run: job.last_run.as_ref().map(|run| run.id.0),
+            started: job.last_run.as_ref().map(|run| run.started),
             worker: job.last_run.as_ref().map_or(0, |run| run.worker.0),
             failed: job.failure().is_some(),
             value: job.value.clone(),
@@ -176,7 +182,7 @@ impl Trial {
             for card in self.running() {
                 let Some(report) = ends.next().unwrap() else {
                     // It may be a worker that came before.
-                    self.submit(&Command::Bury { worker: WorkerId(card.worker) }).unwrap();
+                    self.submit(&Command::Bury { worker: WorkerId(card.worker), begun: Vec::new() }).unwrap();
                     self.take(&Step::Join);
                     break;
                 };
@@ -256,6 +262,9 @@ proptest! {
         let survives = Some(Report::from(Ok(None)));
         let mut ends = ends.into_iter().chain([survives]).cycle();
         trial.take(&Step::Join);
+        for worker in trial.reference.present.clone() {
+            trial.submit(&Command::Release { worker: WorkerId(worker) }).unwrap();
+        }
         for queue in QUEUES {
             let _ = trial.submit(&Command::Process { queue: queue.into() });
         }

@@ -1,5 +1,7 @@
 //! Events become rows. What an event means for a job is said once, by [`Job::apply`].
 
+use std::mem;
+
 use chrono::{DateTime, Utc};
 use rusqlite::{Result, params};
 
@@ -7,7 +9,10 @@ use super::codec::{Code, Flags, Json, Nanos};
 use super::definition::Columns;
 use super::known::Known;
 use super::rows::Rows;
-use crate::model::{Counters, Event, Exit, Job, JobId, Mode, Needed, QueueId, QueueView, Run, Settings, State, Terms};
+use crate::model::{
+    Counters, Event, Exit, Job, JobId, Mode, Needed, QueueId, QueueView, Reservation, Run, Settings, State, Terms,
+    View, WorkerId,
+};
 use crate::store::KEPT_EVENTS;
 
 /// Old events are deleted when this many more have been counted: seldom, and never many at once.
@@ -35,6 +40,10 @@ impl Rows<'_> {
 
     /// Ends the changes; returns what is known when they are made.
     pub(super) fn finish(self) -> Result<Known> {
+        for worker in self.known.workers.iter().filter(|worker| self.reserving.contains(&worker.id)) {
+            let reserved = (!worker.reserved.is_empty()).then_some(Json(&worker.reserved));
+            self.change("UPDATE workers SET reserved = ?2 WHERE id = ?1", (worker.id, reserved))?;
+        }
         let seq = self.known.counters.seq;
         if seq / PRUNE_EVERY != self.began / PRUNE_EVERY {
             self.change("DELETE FROM events WHERE seq <= ?1", [seq.saturating_sub(KEPT_EVENTS).cast_signed()])?;
@@ -57,17 +66,18 @@ impl Rows<'_> {
             }
             Event::Removed { job, by } => {
                 self.forget();
-                self.known.running.remove(job);
+                self.known.at_hand.remove(job);
                 self.change("UPDATE jobs SET removed = ?2 WHERE id = ?1", (job, Json(by)))
             }
             Event::WorkerJoined { worker } => {
                 self.known.counters.worker = self.known.counters.worker.max(worker.id.0);
-                self.known.workers.push(worker.id);
+                self.known.workers.push(worker.clone());
                 let sql = "INSERT INTO workers (id, host, pid, queues) VALUES (?1, ?2, ?3, ?4)";
                 self.change(sql, (worker.id, &worker.host, worker.pid, worker.queues.as_ref().map(Json)))
             }
+            Event::Reserved { worker, jobs } => self.reserve(*worker, jobs),
             Event::WorkerLeft { worker } => {
-                self.known.workers.retain(|id| id != worker);
+                self.known.workers.retain(|known| known.id != *worker);
                 self.change("DELETE FROM workers WHERE id = ?1", [worker])
             }
             Event::FileRead { stamp } => {
@@ -79,6 +89,22 @@ impl Rows<'_> {
                 None => Ok(()),
             },
         }
+    }
+
+    /// What is reserved is written once, when the transaction ends: much of it has started by then.
+    fn reserve(&mut self, id: WorkerId, jobs: &[Reservation]) -> Result<()> {
+        let highest = jobs.iter().map(|reservation| reservation.run.0).max();
+        self.known.counters.run = self.known.counters.run.max(highest.unwrap_or_default());
+        let Some(worker) = self.known.workers.iter_mut().find(|worker| worker.id == id) else { return Ok(()) };
+        let before = mem::replace(&mut worker.reserved, jobs.to_vec());
+        self.reserving.insert(id);
+        for new in jobs.iter().filter(|reservation| !before.contains(reservation)) {
+            if let Some(job) = self.job(new.job)? {
+                self.taken_up.push(job.clone());
+                self.remember(job);
+            }
+        }
+        Ok(())
     }
 
     fn define(&mut self, id: &QueueId, settings: &Settings) -> Result<()> {
@@ -125,6 +151,11 @@ impl Rows<'_> {
         }
         if let Event::Started { run, .. } = event {
             self.known.counters.run = self.known.counters.run.max(run.id.0);
+            if let Some(worker) = self.known.workers.iter_mut().find(|worker| worker.id == run.worker)
+                && worker.redeem(id)
+            {
+                self.reserving.insert(worker.id);
+            }
             job.last_run.as_ref().map_or(Ok(()), |earlier| self.keep_run(id, earlier))?;
         }
         job.apply(event, now);
@@ -139,7 +170,7 @@ impl Rows<'_> {
                    started = ?16, ended = ?17, ending = ?18, exit_code = ?19, exit_signal = ?20 WHERE id = ?1";
         self.write(sql, &job)?;
         if let Event::Started { .. } = event {
-            self.started.push(job.clone());
+            self.taken_up.push(job.clone());
         }
         // What follows from the event is likely to be asked of this job.
         self.remember(job);

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use rusqlite::{Connection, Result};
 
 use super::{migrate, rows};
-use crate::model::{Counters, Job, JobId, QueueView, WorkerId};
+use crate::model::{Counters, Job, JobId, QueueView, Worker};
 
 /// The few things of a site that every transaction needs, and the jobs that run.
 #[derive(Debug)]
@@ -19,9 +19,9 @@ pub(super) struct Known {
     pub(super) stamp: Option<String>,
     /// In their order.
     pub(super) queues: Vec<QueueView>,
-    pub(super) workers: Vec<WorkerId>,
-    /// Jobs that run, of those that were changed through this connection.
-    pub(super) running: HashMap<JobId, Job>,
+    pub(super) workers: Vec<Worker>,
+    /// Jobs that run or are reserved, of those that were changed through this connection.
+    pub(super) at_hand: HashMap<JobId, Job>,
 }
 
 impl Known {
@@ -37,8 +37,8 @@ impl Known {
             counters: rows::counters(db)?,
             stamp: rows::stamp(db)?,
             queues: rows::queues(db)?,
-            workers: rows::workers(db)?.into_iter().map(|worker| worker.id).collect(),
-            running: HashMap::new(),
+            workers: rows::workers(db)?,
+            at_hand: HashMap::new(),
         })
     }
 }

@@ -13,10 +13,11 @@ use crate::store::StoreError;
 use crate::store::error::Newer;
 
 /// The format that this program writes, kept in `user_version`.
-pub(super) const FORMAT: i64 = 3;
+pub(super) const FORMAT: i64 = 4;
 
 /// From each format to the next, the first from 1 to 2. A step is never changed again.
-const STEPS: [&str; 2] = [include_str!("migrate/1-to-2.sql"), include_str!("migrate/2-to-3.sql")];
+const STEPS: [&str; 3] =
+    [include_str!("migrate/1-to-2.sql"), include_str!("migrate/2-to-3.sql"), include_str!("migrate/3-to-4.sql")];
 
 /// Brings the database at `path` from format `found` to the present one. The caller has the turn, and nobody is at work.
 pub(super) fn migrate(db: &mut Connection, path: &Path, found: i64) -> Result<(), StoreError> {

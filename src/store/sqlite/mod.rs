@@ -24,8 +24,9 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::bell::Bells;
+use super::gate::Gate;
 use super::log::{LogReader, LogWriter, keep_hook_end};
-use super::{Folder, Lines, Listener, Pruned, Ring, Store, StoreError, Transacted};
+use super::{Folder, Lines, Listener, Pruned, Ring, Store, StoreError, Timed, Transacted};
 use crate::crash;
 use crate::model::{
     Call, Command, Definition, Event, HookEnd, Job, JobId, Ledger, QueueView, Recorded, Run, RunId, Undecided, Worker,
@@ -43,6 +44,8 @@ pub struct Sqlite {
     folder: Folder,
     place: Place,
     turn: Turn,
+    /// None where nobody can write.
+    gate: Option<Gate>,
     bells: Bells,
     known: Option<Known>,
 }
@@ -60,12 +63,12 @@ impl Sqlite {
         read_only::open(folder)
     }
 
-    fn perform(&mut self, commands: &[Command], now: DateTime<Utc>) -> rusqlite::Result<Transacted> {
+    fn perform(&mut self, commands: &[Timed<'_>]) -> rusqlite::Result<Transacted> {
         let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut rows = Rows::new(&transaction, self.known.take())?;
         let before = rows.began;
         let mut answers = Vec::with_capacity(commands.len());
-        for command in commands {
+        for &(command, now) in commands {
             let apply = |rows: &mut Rows<'_>, events: Vec<Event>| rows.apply(&events, now).map(|()| events);
             answers.push(match perform(&mut rows, command, now, apply) {
                 Ok(events) => Ok(events),
@@ -73,7 +76,7 @@ impl Sqlite {
                 Err(Undecided::View(error)) => return Err(error),
             });
         }
-        let started = mem::take(&mut rows.started);
+        let taken_up = mem::take(&mut rows.taken_up);
         let known = rows.finish()?;
         if known.counters.seq > before {
             crash::point("commit");
@@ -81,12 +84,30 @@ impl Sqlite {
             crash::point("committed");
         }
         self.known = Some(known);
-        Ok(Transacted { before, answers, started })
+        Ok(Transacted { before, answers, taken_up })
     }
 
     /// Refuses if the site was taken away while it was open.
     fn in_place(&self) -> Result<(), StoreError> {
         if self.bells.are_lost() { Err(self.place.gone()) } else { self.place.check() }
+    }
+
+    /// Makes the transaction when it is this connection's turn.
+    fn in_turn(&mut self, commands: &[Timed<'_>]) -> Result<Transacted, StoreError> {
+        self.turn.begin()?;
+        let done = self.in_place().and_then(|()| self.perform(commands).map_err(self.failed()));
+        let changes = done.iter().flat_map(|done| &done.answers).flatten().map(Vec::len).sum::<usize>();
+        if let Ok(done) = &done
+            && changes > 0
+        {
+            self.turn.note(done.before + changes as u64);
+        }
+        self.turn.end()?;
+        let done = done?;
+        if changes > 0 {
+            self.bells.ring();
+        }
+        Ok(done)
     }
 
     fn failed(&self) -> impl Fn(rusqlite::Error) -> StoreError + use<'_> {
@@ -108,22 +129,18 @@ impl Sqlite {
 }
 
 impl Store for Sqlite {
-    fn transact(&mut self, commands: &[Command], now: DateTime<Utc>) -> Result<Transacted, StoreError> {
+    fn transact(&mut self, commands: &[Timed<'_>]) -> Result<Transacted, StoreError> {
         only_scripts(commands)?;
-        self.turn.begin()?;
-        let done = self.in_place().and_then(|()| self.perform(commands, now).map_err(self.failed()));
-        let changes = done.iter().flat_map(|done| &done.answers).flatten().map(Vec::len).sum::<usize>();
-        if let Ok(done) = &done
-            && changes > 0
-        {
-            self.turn.note(done.before + changes as u64);
-        }
-        self.turn.end()?;
-        let done = done?;
-        if changes > 0 {
-            self.bells.ring();
-        }
-        Ok(done)
+        let gate = self.gate.take();
+        let passes = commands.iter().any(|(command, _)| !command.is_routine());
+        let passage = gate.as_ref().filter(|_| passes).map(Gate::pass).transpose();
+        let done = passage.and_then(|_passage| self.in_turn(commands));
+        self.gate = gate;
+        done
+    }
+
+    fn gate(&self) -> Result<Option<Gate>, StoreError> {
+        self.gate.is_some().then(|| Gate::at(&self.folder)).transpose()
     }
 
     fn load(&mut self) -> Result<Ledger, StoreError> {
@@ -197,12 +214,12 @@ impl Store for Sqlite {
 }
 
 /// A function of this process can't be kept for another one.
-fn only_scripts(commands: &[Command]) -> Result<(), StoreError> {
+fn only_scripts(commands: &[Timed<'_>]) -> Result<(), StoreError> {
     let refuse = |definition: &Definition| match definition.call {
         Call::Script(_) => Ok(()),
         Call::Function(_) => Err(StoreError::NotAScript { title: definition.title.clone() }),
     };
-    commands.iter().try_for_each(|command| match command {
+    commands.iter().try_for_each(|(command, _)| match command {
         Command::Add { jobs, .. } => jobs.iter().try_for_each(|job| refuse(job)),
         Command::Reconcile(plan) => plan.queues.iter().flat_map(|queue| &queue.jobs).try_for_each(|job| refuse(job)),
         _ => Ok(()),

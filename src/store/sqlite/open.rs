@@ -15,6 +15,7 @@ use super::{Sqlite, whole};
 use crate::crash;
 use crate::store::bell::Bells;
 use crate::store::folder::open_private;
+use crate::store::gate::Gate;
 use crate::store::{Folder, StoreError};
 
 /// How every database of `SQLite` begins.
@@ -44,7 +45,8 @@ pub(super) fn open(folder: &Folder) -> Result<Sqlite, StoreError> {
     let db = connect(folder, &path, &turn)?;
     let place = Place::of(path)?;
     turn.end()?;
-    Ok(Sqlite { db, folder: folder.clone(), place, turn, bells: Bells::new(folder.bells()), known: None })
+    let (gate, bells) = (Some(Gate::at(folder)?), Bells::new(folder.bells()));
+    Ok(Sqlite { db, folder: folder.clone(), place, turn, gate, bells, known: None })
 }
 
 /// Whether there is a database of ours; anything else in its place is refused before `SQLite` could touch it.

@@ -29,7 +29,7 @@ pub(super) fn open(folder: &Folder) -> Result<Sqlite, StoreError> {
         error => error,
     })?;
     let (turn, bells) = (Turn::none(folder), Bells::new(folder.bells()));
-    Ok(Sqlite { db, folder: folder.clone(), place: Place::of(path)?, turn, bells, known: None })
+    Ok(Sqlite { db, folder: folder.clone(), place: Place::of(path)?, turn, gate: None, bells, known: None })
 }
 
 fn connect(path: &Path, noted: Option<u64>) -> Result<Connection, StoreError> {

@@ -1,6 +1,7 @@
 //! A transaction as decisions see it: the rows of one site, with what the transaction has changed so far.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Result, Row};
@@ -20,8 +21,10 @@ pub(super) struct Rows<'t> {
     pub(super) began: u64,
     /// The job looked up last: what a decision is about is what its events change.
     recent: RefCell<Option<Job>>,
-    /// The jobs that were started.
-    pub(super) started: Vec<Job>,
+    /// The jobs that were started or reserved.
+    pub(super) taken_up: Vec<Job>,
+    /// The workers for whom other jobs are reserved than before.
+    pub(super) reserving: BTreeSet<WorkerId>,
 }
 
 impl<'t> Rows<'t> {
@@ -29,13 +32,13 @@ impl<'t> Rows<'t> {
     pub(super) fn new(db: &'t Connection, earlier: Option<Known>) -> Result<Self> {
         let known = Known::now(db, earlier)?;
         let began = known.counters.seq;
-        Ok(Self { db, known, began, recent: RefCell::default(), started: Vec::new() })
+        Ok(Self { db, known, began, recent: RefCell::default(), taken_up: Vec::new(), reserving: BTreeSet::new() })
     }
 
     /// Takes over a job to change it, and leaves nothing that would be out of date by then.
     pub(super) fn take(&mut self, id: JobId) -> Result<Option<Job>> {
-        let running = self.known.running.remove(&id);
-        match self.recent.take().filter(|job| job.id == id).or(running) {
+        let at_hand = self.known.at_hand.remove(&id);
+        match self.recent.take().filter(|job| job.id == id).or(at_hand) {
             Some(job) => Ok(Some(job)),
             None => self.look_up(id),
         }
@@ -47,8 +50,8 @@ impl<'t> Rows<'t> {
 
     /// Keeps a job in mind as it stands now.
     pub(super) fn remember(&mut self, job: Job) {
-        if job.phase() == Phase::Running {
-            self.known.running.insert(job.id, job.clone());
+        if job.phase() == Phase::Running || self.known.workers.iter().any(|worker| worker.reserves(job.id)) {
+            self.known.at_hand.insert(job.id, job.clone());
         }
         self.recent.replace(Some(job));
     }
@@ -100,10 +103,11 @@ pub(super) fn queues(db: &Connection) -> Result<Vec<QueueView>> {
 
 /// All workers.
 pub(super) fn workers(db: &Connection) -> Result<Vec<Worker>> {
-    let mut statement = db.prepare_cached("SELECT id, host, pid, queues FROM workers")?;
+    let mut statement = db.prepare_cached("SELECT id, host, pid, queues, reserved FROM workers")?;
     let read = |row: &Row<'_>| {
         let queues = row.get::<_, Option<_>>(3)?.map(|Json(queues)| queues);
-        Ok(Worker { id: row.get(0)?, host: row.get(1)?, pid: row.get(2)?, queues })
+        let reserved = row.get::<_, Option<_>>(4)?.map(|Json(reserved)| reserved).unwrap_or_default();
+        Ok(Worker { id: row.get(0)?, host: row.get(1)?, pid: row.get(2)?, queues, reserved })
     };
     statement.query_map((), read)?.collect()
 }
@@ -142,8 +146,8 @@ impl View for Rows<'_> {
     }
 
     fn job(&self, id: JobId) -> Result<Option<Job>> {
-        if let Some(running) = self.known.running.get(&id) {
-            return Ok(Some(running.clone()));
+        if let Some(at_hand) = self.known.at_hand.get(&id) {
+            return Ok(Some(at_hand.clone()));
         }
         if let Some(recent) = self.recent.borrow().as_ref().filter(|job| job.id == id) {
             return Ok(Some(recent.clone()));
@@ -219,11 +223,15 @@ impl View for Rows<'_> {
         self.all(sql, [job], |row| row.get(0))
     }
 
-    fn first(&self, queue: &QueueId, turn: Turn) -> Result<Option<Job>> {
+    fn first(&self, queue: &QueueId, turn: Turn, most: usize) -> Result<Vec<Job>> {
+        let reserved = self.reserved()?;
         let sql = "SELECT id FROM jobs WHERE queue = ?1 AND state = ?2 AND removed IS NULL \
-                   ORDER BY rank, position, id LIMIT 1";
-        let first = self.statement(sql)?.query_row((queue, Code::pending(turn)), |row| row.get(0)).optional()?;
-        first.map_or(Ok(None), |id| self.job(id))
+                   ORDER BY rank, position, id LIMIT ?3";
+        let many = i64::try_from(most + reserved.len()).unwrap_or(i64::MAX);
+        let mut first: Vec<JobId> = self.all(sql, (queue, Code::pending(turn), many), |row| row.get(0))?;
+        first.retain(|id| !reserved.contains(id));
+        first.truncate(most);
+        first.into_iter().filter_map(|id| self.job(id).transpose()).collect()
     }
 
     fn held(&self, queue: &QueueId) -> Result<Vec<JobId>> {
@@ -283,8 +291,13 @@ impl View for Rows<'_> {
         Ok(WorkerId(self.known.counters.worker + 1))
     }
 
-    fn has_worker(&self, id: WorkerId) -> Result<bool> {
-        Ok(self.known.workers.contains(&id))
+    fn worker(&self, id: WorkerId) -> Result<Option<Worker>> {
+        Ok(self.known.workers.iter().find(|worker| worker.id == id).cloned())
+    }
+
+    fn reserved(&self) -> Result<Vec<JobId>> {
+        let reserved = self.known.workers.iter().flat_map(|worker| &worker.reserved);
+        Ok(reserved.map(|reservation| reservation.job).collect())
     }
 
     fn run_by(&self, worker: WorkerId) -> Result<Vec<Job>> {

@@ -1,4 +1,4 @@
--- Format 3. Times are nanoseconds since 1970 in UTC, which SQLite compares and keeps exactly.
+-- Format 4. Times are nanoseconds since 1970 in UTC, which SQLite compares and keeps exactly.
 
 -- A start and an end write few pages: a row each of `jobs` and `events`, and the index by state, in which what has
 -- finished, what runs and what is next are neighbours.
@@ -19,7 +19,8 @@ CREATE TABLE workers (
     id INTEGER PRIMARY KEY,
     host TEXT NOT NULL,
     pid INTEGER NOT NULL,
-    queues TEXT             -- JSON; NULL is all
+    queues TEXT,            -- JSON; NULL is all
+    reserved TEXT           -- JSON: the pending jobs that it may start at any moment; NULL is none
 );
 
 -- What changes as a job goes its way. What it is, the long part, is in `definitions` and seldom written.

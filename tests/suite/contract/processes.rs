@@ -75,7 +75,7 @@ fn what_was_acknowledged_survives_a_kill() {
         let mut store = place.connect();
         let worker = worker.unwrap();
         assert!(!place.folder().worker_lives(worker), "the kernel has released its lock");
-        done(&mut *store, super::Command::Bury { worker });
+        done(&mut *store, super::Command::Bury { worker, begun: Vec::new() });
         let ledger = store.load().unwrap();
         assert!(known.iter().all(|job| ledger.job(*job).is_some()));
         for job in &finished {

@@ -9,8 +9,8 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use setlist::model::{
     After, Beside, Command, Definition, Exit, Failure, FailureKind, JobId, Keep, Ledger, Need, On, OnFailure, Outcome,
-    Phase, Plan, QueueId, QueuePlan, Report, Retry, RetryOn, RunId, Script, Settings, Site, Stop, Target, Terms,
-    WorkerId,
+    Phase, Plan, QueueId, QueuePlan, Report, Reservation, Retry, RetryOn, RunId, Script, Settings, Site, Stop, Target,
+    Terms, Worker, WorkerId,
 };
 use setlist::store::{Memory, Sqlite, Store};
 use tempfile::TempDir;
@@ -24,6 +24,10 @@ enum Ask {
     Plain(Command),
     /// The end of the nth run under way.
     End(usize, Report, Option<OnFailure>),
+    /// The start of the nth reserved job.
+    Begin(usize),
+    /// The death of this worker, when some of its reserved jobs have begun.
+    Bury(WorkerId, bool),
 }
 
 impl Ask {
@@ -36,6 +40,24 @@ impl Ask {
                 let none = (JobId(1), RunId(1));
                 let (job, run) = running.get(nth % running.len().max(1)).copied().unwrap_or(none);
                 Command::Report { job, run, report: report.clone(), on_failure: *on_failure }
+            }
+            Self::Begin(nth) => {
+                let reserved = |worker: &Worker| {
+                    let id = worker.id;
+                    worker.reserved.clone().into_iter().map(move |one| (id, one))
+                };
+                let reserved: Vec<_> = ledger.workers().flat_map(reserved).collect();
+                match reserved.get(nth % reserved.len().max(1)) {
+                    Some((worker, Reservation { job, run })) => {
+                        Command::Begin { worker: *worker, job: *job, run: *run }
+                    }
+                    None => Command::Begin { worker: WorkerId(1), job: JobId(1), run: RunId(1) },
+                }
+            }
+            Self::Bury(worker, odd) => {
+                let reserved = ledger.workers().filter(|known| known.id == *worker).flat_map(|known| &known.reserved);
+                let begun = reserved.map(|one| one.run).filter(|run| (run.0 % 2 == 1) == *odd).collect();
+                Command::Bury { worker: *worker, begun }
             }
         }
     }
@@ -203,7 +225,10 @@ fn asks() -> impl Strategy<Value = Ask> {
         2 => (1..9_u32, some()).prop_map(|(pid, queues)| Command::Join { host: "here".to_owned(), pid, queues }),
         8 => (workers(), some()).prop_map(|(worker, queues)| Command::Claim { worker, queues }),
         1 => (workers(), jobs()).prop_map(|(worker, job)| Command::Start { worker, job }),
-        1 => workers().prop_map(|worker| Command::Bury { worker }),
+        4 => (workers(), proptest::collection::vec((queues(), 0..4_usize), 0..3)).prop_map(|(worker, queues)| {
+            Command::Reserve { worker, queues }
+        }),
+        1 => workers().prop_map(|worker| Command::Release { worker }),
         1 => (workers(), some()).prop_map(|(worker, queues)| Command::Leave { worker, queues }),
     ];
     prop_oneof![
@@ -211,6 +236,8 @@ fn asks() -> impl Strategy<Value = Ask> {
         2 => (0..5_usize, reports(), proptest::option::of(on_failure())).prop_map(|(nth, report, on_failure)| {
             Ask::End(nth, report, on_failure)
         }),
+        1 => (0..5_usize).prop_map(Ask::Begin),
+        1 => (workers(), any::<bool>()).prop_map(|(worker, odd)| Ask::Bury(worker, odd)),
     ]
 }
 

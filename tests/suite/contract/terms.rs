@@ -284,7 +284,7 @@ pub(super) fn an_interrupted_job_is_tried_again_if_it_says_so(place: &Place) {
     let mut scene = Scene::of(place, 2, &[("tough", Terms { retry, ..plain() }), ("plain", plain())]);
     scene.process();
     assert_eq!(scene.claim_all(), ["tough", "plain"]);
-    scene.done(Command::Bury { worker: scene.worker });
+    scene.done(Command::Bury { worker: scene.worker, begun: Vec::new() });
     assert!(matches!(scene.state("plain"), State::Finished { outcome: Outcome::Interrupted, .. }));
     assert_eq!(scene.turn("tough"), Some(Turn::Timed { asked: false }));
     scene.worker = join(&mut *scene.store);

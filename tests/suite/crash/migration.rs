@@ -14,8 +14,11 @@ use super::points::there_are_points;
 use super::scene::{Scene, said};
 
 /// Sites as older programs wrote them.
-const OLD: [(i64, &[u8]); 2] =
-    [(1, include_bytes!("../contract/frozen/format-1.db")), (2, include_bytes!("../contract/frozen/format-2.db"))];
+const OLD: [(i64, &[u8]); 3] = [
+    (1, include_bytes!("../contract/frozen/format-1.db")),
+    (2, include_bytes!("../contract/frozen/format-2.db")),
+    (3, include_bytes!("../contract/frozen/format-3.db")),
+];
 
 /// The points on the way of so many steps.
 fn points(steps: i64) -> Vec<String> {

@@ -72,7 +72,9 @@ fn between_start_and_record_the_run_is_interrupted_and_its_processes_are_gone() 
 fn between_end_and_record_the_run_is_interrupted_and_not_run_again_unasked() {
     if there_are_points() {
         let (mut scene, jobs) = worked_to("finished:2", &["quick", "quick", "quick"]);
-        outcomes(&jobs, &[SUCCEEDED, INTERRUPTED, WAITS]);
+        outcomes(&jobs[..2], &[SUCCEEDED, INTERRUPTED]);
+        // It may have begun in place of the second.
+        assert!([WAITS, INTERRUPTED].contains(&jobs[2]["outcome"].as_str()), "{}", jobs[2]);
         assert!(scene.room.read("book").contains(&format!("ended {} {}", jobs[1]["id"], jobs[1]["run_id"])));
         let child = scene.start("", &["process"]);
         assert_eq!(scene.hear(child).code, Some(0));
@@ -89,6 +91,55 @@ fn after_the_record_a_success_is_not_run_again() {
         assert_eq!(jobs[0]["outcome"], json!("succeeded"));
         scene.drain();
         assert_eq!(scene.room.job(&jobs[0]["id"].to_string())["run_count"], json!(1));
+    }
+}
+
+/// A scene with many short jobs, worked on until the worker is killed at a point on the way of one that is reserved.
+#[track_caller]
+fn killed_ahead(queue: &str, point: &str) -> Scene {
+    let mut scene = Scene::new();
+    for _ in 0..20 {
+        scene.add(queue, &["quick"; 30]);
+        // Where a machine is so busy that no job is short, none is reserved.
+        let child = scene.start(point, &["process"]);
+        let killed = scene.hear(child).code.is_none();
+        scene.check();
+        if killed {
+            return scene;
+        }
+    }
+    panic!("never came to {point}");
+}
+
+#[test]
+fn what_was_reserved_and_has_not_begun_is_as_free_as_before() {
+    if there_are_points() {
+        for (queue, nth) in [("narrow", 1), ("narrow", 7), ("wide", 4)] {
+            let mut scene = killed_ahead(queue, &format!("reserved:{nth}"));
+            let book = scene.room.read("book");
+            let jobs = scene.jobs();
+            let waits = jobs.values().filter(|job| job["state"] == json!("pending"));
+            assert!(waits.clone().count() > 0, "some are left");
+            for job in waits {
+                assert_eq!(job["run_count"], json!(0), "{job}");
+                assert!(!book.contains(&format!("begun {} ", job["id"])), "{job}");
+            }
+            scene.drain();
+        }
+    }
+}
+
+#[test]
+fn what_was_reserved_and_has_begun_is_interrupted_and_gone() {
+    if there_are_points() {
+        for (queue, nth) in [("narrow", 1), ("narrow", 6), ("wide", 9)] {
+            let mut scene = killed_ahead(queue, &format!("begun:{nth}"));
+            let jobs = scene.jobs();
+            let interrupted = jobs.values().filter(|job| job["outcome"] == json!("interrupted")).count();
+            // That run itself, besides what has ended or begun since the last transaction.
+            assert!((1..=20).contains(&interrupted), "{interrupted} were interrupted");
+            scene.drain();
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod file;
 mod moves;
+mod reserve;
 mod rules;
 
 use std::collections::BTreeSet;
@@ -14,8 +15,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use setlist::Command;
 use setlist::model::{
-    After, Definition, JobId, Mode, Need, On, OnFailure, Outcome, Phase, QueueId, Removal, Report, State, Stop, Target,
-    Value, Wait, WorkerId,
+    After, Definition, JobId, Mode, Need, On, OnFailure, Outcome, Phase, QueueId, Removal, Report, RunId, State, Stop,
+    Target, Value, Wait, WorkerId,
 };
 
 use super::QUEUES;
@@ -28,8 +29,17 @@ pub(super) struct Reference {
     pub(super) runs: u64,
     pub(super) workers: u64,
     pub(super) present: BTreeSet<u64>,
+    pub(super) reserved: Vec<Reserved>,
     /// The version of the file that is in force; empty for none.
     pub(super) stamp: String,
+}
+
+/// That a worker may start a job at any moment, as that run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Reserved {
+    pub(super) worker: u64,
+    pub(super) job: u64,
+    pub(super) run: u64,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -59,6 +69,7 @@ pub(super) struct Card {
     pub(super) tries: u32,
     pub(super) attempts: u32,
     pub(super) run: Option<u64>,
+    pub(super) started: Option<DateTime<Utc>>,
     pub(super) worker: u64,
     pub(super) failed: bool,
     pub(super) value: Option<Value>,
@@ -105,7 +116,7 @@ impl Reference {
                 _ => return refuse("already"),
             },
             Command::Run { job } => {
-                let card = self.card(*job)?;
+                let card = self.free_card(*job)?;
                 match card.stage {
                     Stage::Running { .. } | Stage::Pending { asked: true, until: None, confirm: false } => {
                         return refuse("state");
@@ -121,7 +132,7 @@ impl Reference {
                 card.renew(card.fresh(now), now);
             }
             Command::Cancel { job, stop } => {
-                let card = self.card(*job)?;
+                let card = self.free_card(*job)?;
                 card.stage = match card.stage {
                     Stage::Pending { .. } => Stage::Finished { outcome: Outcome::Cancelled, at: now },
                     Stage::Running { asked, stop: None } => Stage::Running { asked, stop: Some(*stop) },
@@ -132,8 +143,9 @@ impl Reference {
                 }
             }
             Command::Remove { jobs } => {
-                for job in jobs {
-                    if self.card(*job)?.phase() == Phase::Running {
+                // The first objection is that to the first of them.
+                for job in jobs.iter().collect::<BTreeSet<_>>() {
+                    if self.free_card(*job)?.phase() == Phase::Running {
                         return refuse("state");
                     }
                 }
@@ -147,6 +159,7 @@ impl Reference {
                 match phase {
                     _ if listed.is_empty() => return refuse("nothing"),
                     Phase::Running => return refuse("state"),
+                    _ if listed.iter().any(|id| self.is_reserved(*id)) => return refuse("state"),
                     _ => listed.into_iter().for_each(|id| self.at(id).gone = Some(Removal::Hand)),
                 }
             }
@@ -195,13 +208,16 @@ impl Reference {
                 self.present.insert(self.workers);
             }
             Command::Claim { worker, queues } => match self.next(queues.as_deref()) {
-                Some(id) => self.start(id, *worker)?,
+                Some(id) => self.start(id, *worker, now)?,
                 None => return Err(format!("nothing until {:?}", self.next_time(queues.as_deref()))),
             },
             Command::Start { worker, job } => {
-                let Stage::Pending { .. } = self.card(*job)?.stage else { return refuse("state") };
-                self.start(job.0, *worker)?;
+                let Stage::Pending { .. } = self.free_card(*job)?.stage else { return refuse("state") };
+                self.start(job.0, *worker, now)?;
             }
+            Command::Reserve { worker, queues } => self.reserve(*worker, queues)?,
+            Command::Begin { worker, job, run } => self.begin(*worker, *job, *run, now)?,
+            Command::Release { worker } => self.release(*worker)?,
             Command::Report { job, run, report, on_failure } => {
                 let card = self.card(*job)?;
                 if card.phase() != Phase::Running || card.run != Some(run.0) {
@@ -209,14 +225,22 @@ impl Reference {
                 }
                 self.end(job.0, report, *on_failure, now);
             }
-            Command::Bury { worker } => {
-                if !self.present.remove(&worker.0) {
+            Command::Bury { worker, begun } => {
+                if !self.present.contains(&worker.0) {
                     return refuse("worker");
                 }
                 let report = Report { outcome: Outcome::Interrupted, exit: None, value: None };
                 for id in self.run_by(*worker) {
                     self.end(id, &report, None, now);
                 }
+                for Reserved { job, run, .. } in self.reserved_for(*worker) {
+                    if begun.contains(&RunId(run)) {
+                        self.begin(*worker, JobId(job), RunId(run), now)?;
+                        self.end(job, &report, None, now);
+                    }
+                }
+                self.release(*worker)?;
+                self.present.remove(&worker.0);
             }
             Command::Leave { worker, queues } => {
                 if !self.present.contains(&worker.0) {
@@ -225,7 +249,8 @@ impl Reference {
                 let served = |line: &&Line| queues.as_ref().is_none_or(|queues| queues.contains(&line.name.into()));
                 let processing = self.queues.iter().filter(served).any(|line| line.mode == Mode::Processing);
                 let (next, time) = (self.next(queues.as_deref()), self.next_time(queues.as_deref()));
-                if processing || next.is_some() || time.is_some() || !self.run_by(*worker).is_empty() {
+                let reserved = !self.reserved_for(*worker).is_empty();
+                if processing || reserved || next.is_some() || time.is_some() || !self.run_by(*worker).is_empty() {
                     return refuse("busy");
                 }
                 self.present.remove(&worker.0);
@@ -277,20 +302,24 @@ impl Reference {
         if confirmed == 0 { refuse("nothing") } else { Ok(()) }
     }
 
-    fn start(&mut self, id: u64, worker: WorkerId) -> Result<(), Refused> {
+    fn start(&mut self, id: u64, worker: WorkerId, now: DateTime<Utc>) -> Result<(), Refused> {
         if !self.present.contains(&worker.0) {
             return refuse("worker");
         }
         self.runs += 1;
-        let run = self.runs;
+        self.start_as(id, worker, self.runs, now);
+        Ok(())
+    }
+
+    fn start_as(&mut self, id: u64, worker: WorkerId, run: u64, now: DateTime<Utc>) {
         let card = self.at(id);
         card.stage = Stage::Running { asked: card.asked(), stop: None };
         card.attempts += 1;
         card.tries += 1;
         card.run = Some(run);
+        card.started = Some(now);
         card.worker = worker.0;
         card.failed = false;
-        Ok(())
     }
 
     /// A run ends: its job finishes, is tried again, or stays where it is and stops its queue.
@@ -374,6 +403,7 @@ impl Card {
             tries: 0,
             attempts: 0,
             run: None,
+            started: None,
             worker: 0,
             failed: false,
             value: None,

@@ -49,13 +49,21 @@ pub(super) enum Step {
     Retire,
     Claim(Index, Option<Vec<usize>>),
     Start(Index, Index),
+    Reserve(Index, Vec<(usize, usize)>),
+    /// One that is reserved has begun; seldom one that isn't.
+    Begin {
+        which: Index,
+        stale: bool,
+    },
+    Release(Index),
     Report {
         job: Index,
         stale: bool,
         report: Report,
         on_failure: Option<OnFailure>,
     },
-    Bury(Index),
+    /// Every so many of the reserved jobs have begun.
+    Bury(Index, usize),
     Leave(Index, Option<Vec<usize>>),
 }
 
@@ -122,7 +130,10 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (index(), index()).prop_map(|(worker, job)| Step::Start(worker, job)),
         25 => (index(), prop::bool::weighted(0.1), reports(), on_failure())
             .prop_map(|(job, stale, report, on_failure)| Step::Report { job, stale, report, on_failure }),
-        2 => index().prop_map(Step::Bury),
+        8 => (index(), prop::collection::vec((queue(), 0..5_usize), 0..4)).prop_map(|(worker, queues)| Step::Reserve(worker, queues)),
+        10 => (index(), prop::bool::weighted(0.1)).prop_map(|(which, stale)| Step::Begin { which, stale }),
+        3 => index().prop_map(Step::Release),
+        2 => (index(), 1..4_usize).prop_map(|(worker, every)| Step::Bury(worker, every)),
         1 => (index(), queues()).prop_map(|(worker, queues)| Step::Leave(worker, queues)),
     ]
 }
@@ -283,7 +294,22 @@ impl Step {
                 let run = RunId(run.unwrap_or_default() + u64::from(*stale));
                 Command::Report { job, run, report: report.clone(), on_failure: *on_failure }
             }
-            Step::Bury(index) => Command::Bury { worker: worker(index) },
+            Step::Reserve(index, names) => {
+                let queues = names.iter().map(|(name, wanted)| (queue(name), *wanted)).collect();
+                Command::Reserve { worker: worker(index), queues }
+            }
+            Step::Begin { which, stale } => match site.reserved.get(which.index(site.reserved.len().max(1))) {
+                Some(reserved) => {
+                    let run = RunId(reserved.run + u64::from(*stale));
+                    Command::Begin { worker: WorkerId(reserved.worker), job: JobId(reserved.job), run }
+                }
+                None => Command::Begin { worker: worker(which), job: job(which), run: RunId(1) },
+            },
+            Step::Release(index) => Command::Release { worker: worker(index) },
+            Step::Bury(index, every) => {
+                let begun = site.reserved.iter().step_by(*every).map(|reserved| RunId(reserved.run)).collect();
+                Command::Bury { worker: worker(index), begun }
+            }
             Step::Leave(index, names) => Command::Leave { worker: worker(index), queues: queues(names) },
         }
     }

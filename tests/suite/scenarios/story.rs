@@ -124,7 +124,7 @@ impl Story {
             "dies" => {
                 writeln!(self.told, "    the worker dies").unwrap();
                 self.ends.clear();
-                self.submit(&Command::Bury { worker: self.worker }).unwrap();
+                self.submit(&Command::Bury { worker: self.worker, begun: Vec::new() }).unwrap();
                 self.join();
                 return;
             }

@@ -278,7 +278,7 @@ impl Stage {
 
     /// The worker has died, and somebody has noticed.
     pub(crate) fn bury(&mut self) {
-        self.elsewhere(&[Command::Bury { worker: self.worker }]);
+        self.elsewhere(&[Command::Bury { worker: self.worker, begun: Vec::new() }]);
     }
 
     pub(crate) fn later(&mut self, seconds: i64) {

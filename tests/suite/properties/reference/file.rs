@@ -33,12 +33,15 @@ impl Reference {
             }
         }
         let mut in_the_way = false;
+        // They may have started by now.
+        let reserved: Vec<u64> = self.reserved.iter().map(|reserved| reserved.job).collect();
+        let running = |card: &Card| card.phase() == Phase::Running || reserved.contains(&card.id);
         for card in self.jobs.iter_mut().filter(|card| card.definition.digest.is_some()) {
             if planned.iter().any(|(queue, definition)| is_it(card, queue, definition)) {
                 continue;
             }
-            in_the_way |= card.phase() == Phase::Running;
-            if card.phase() == Phase::Pending && card.gone.is_none() {
+            in_the_way |= running(card);
+            if card.phase() == Phase::Pending && card.gone.is_none() && !running(card) {
                 card.gone = Some(Removal::File);
             }
         }
@@ -49,7 +52,7 @@ impl Reference {
             let card = self.at(id);
             if is_new {
                 card.needs = needs;
-            } else if card.phase() == Phase::Running {
+            } else if running(card) {
                 in_the_way |= card.definition != **definition;
             } else if card.gone != Some(Removal::Hand) || card.definition.digest != definition.digest {
                 card.revise(definition, needs, now);
@@ -70,7 +73,7 @@ impl Reference {
         for queue in &plan.queues {
             let in_file = queue.jobs.iter().filter_map(|definition| {
                 let card = self.jobs.iter().find(|card| is_it(card, name(&queue.id), definition))?;
-                let touched = card.phase() != Phase::Running && card.gone.is_none();
+                let touched = card.phase() != Phase::Running && card.gone.is_none() && !self.is_reserved(card.id);
                 touched.then(|| places[usize::try_from(card.id).unwrap() - 1])
             });
             assert!(in_file.is_sorted_by(|a, b| a < b), "the file's order in {}", queue.id);
@@ -85,7 +88,10 @@ impl Reference {
         assert!(others.is_sorted_by(in_order), "jobs that are not in the file keep their order");
         self.jobs.iter_mut().zip(places).for_each(|(card, place)| card.place = place);
         // A job that runs may be in the way of the order, too.
-        let running = |card: &Card| card.definition.digest.is_some() && card.phase() == Phase::Running;
+        let running = |card: &Card| {
+            let runs = card.phase() == Phase::Running || self.is_reserved(card.id);
+            card.definition.digest.is_some() && runs
+        };
         if site.stamp() == Some("") && self.jobs.iter().any(running) {
             self.stamp.clear();
         }

@@ -9,6 +9,7 @@ impl Reference {
         let anchor = self.pending(beside.job())?;
         for job in jobs {
             let card = self.pending(*job)?;
+            self.free_card(*job)?;
             let alike = card.queue == anchor.queue && priority(&card) == priority(&anchor);
             if !alike || card.id == anchor.id {
                 return refuse("place");
@@ -16,8 +17,6 @@ impl Reference {
         }
         let alike = |id: &u64| self.jobs.iter().any(|card| card.id == *id && priority(card) == priority(&anchor));
         let before: Vec<u64> = self.list(anchor.queue, Phase::Pending).into_iter().filter(alike).collect();
-        let place = |id: &u64| self.jobs.iter().find(|card| card.id == *id).unwrap().place;
-        let places: Vec<i64> = before.iter().map(place).collect();
         let mut moving: Vec<u64> = Vec::new();
         for JobId(job) in jobs {
             if !moving.contains(job) {
@@ -28,7 +27,8 @@ impl Reference {
         let at = order.iter().position(|id| *id == anchor.id).unwrap();
         let at = if let Beside::After(_) = beside { at + 1 } else { at };
         order.splice(at..at, moving);
-        for (id, place) in order.into_iter().zip(places) {
+        // Jobs may have had the same place as one that had finished; the site's places are adopted afterwards.
+        for (place, id) in (0..).zip(order) {
             self.at(id).place = place;
         }
         Ok(())
@@ -39,7 +39,7 @@ impl Reference {
         let queue = self.line(queue)?.name;
         let mut moved = Vec::new();
         for job in jobs {
-            let card = self.card(*job)?;
+            let card = self.free_card(*job)?;
             if card.phase() == Phase::Running || card.queue == queue || card.definition.name.is_some() {
                 return refuse("state");
             }

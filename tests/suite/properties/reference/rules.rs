@@ -127,7 +127,7 @@ impl Reference {
         }
     }
 
-    fn is_ready(&self, card: &Card) -> bool {
+    pub(super) fn is_ready(&self, card: &Card) -> bool {
         let waits = !matches!(card.stage, Stage::Pending { until: None, confirm: false, .. });
         !waits && card.gone.is_none() && !self.waits_for_others(card)
     }
@@ -142,7 +142,7 @@ impl Reference {
         let finished = |card: &Card| if let Stage::Finished { at, .. } = card.stage { Some(at) } else { None };
         match phase {
             Phase::Pending => cards.sort_by_key(|card| (Reverse(card.definition.terms.priority), card.place)),
-            Phase::Running => cards.sort_by_key(|card| card.run),
+            Phase::Running => cards.sort_by_key(|card| (card.started, card.run)),
             Phase::Finished => cards.sort_by_key(|card| (finished(card), card.run)),
         }
         cards.into_iter().map(|card| card.id).collect()
@@ -165,7 +165,7 @@ impl Reference {
             let (taken, mode) = (self.taken(line.name), line.mode);
             let pending = self.list(line.name, Phase::Pending);
             let pending = pending.into_iter().map(|id| &self.jobs[usize::try_from(id).unwrap() - 1]);
-            let ready: Vec<_> = pending.filter(|card| self.is_ready(card)).collect();
+            let ready: Vec<_> = pending.filter(|card| self.is_ready(card) && !self.is_reserved(card.id)).collect();
             let asked = ready.iter().find(|card| card.asked());
             let next = asked.or(ready.first().filter(|_| mode == Mode::Processing))?;
             let fits = taken == 0 || taken + next.definition.terms.weight <= line.parallel;

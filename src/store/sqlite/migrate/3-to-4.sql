@@ -1,0 +1,2 @@
+-- Jobs may be reserved for a worker.
+ALTER TABLE workers ADD COLUMN reserved TEXT;
