@@ -91,9 +91,12 @@ fn bytes(path: &Path) -> io::Result<(String, Vec<u8>)> {
 fn not_text(name: &str, error: std::string::FromUtf8Error) -> Diagnostics {
     let at = error.utf8_error().valid_up_to();
     let mut bytes = error.into_bytes();
+    let mut problems = Problems::default();
+    // The mark with which UTF-16 begins, in both orders.
+    let other = at == 0 && (bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]));
+    let message = if other { "this is UTF-16, not UTF-8" } else { "this is no UTF-8 text" };
+    problems.add(Problem::in_text(at..at + 1, message).hint("save the file as UTF-8"));
     bytes.truncate(at + 1);
     let text = String::from_utf8_lossy(&bytes);
-    let mut problems = Problems::default();
-    problems.add(Problem::in_text(at..at + 1, "this is no UTF-8 text").hint("save the file as UTF-8"));
     problems.locate(name, &Source::new(&text))
 }

@@ -119,6 +119,21 @@ impl Inherited {
         }
     }
 
+    /// How much memory a copy takes, in bytes, roughly.
+    pub(super) fn weight(&self) -> usize {
+        let variables = self.env.iter();
+        let variables =
+            variables.map(|(name, value)| 2 * size_of::<String>() + name.len() + value.as_ref().map_or(0, String::len));
+        let files = self.env_files.iter().flatten();
+        let files = files.map(|file| size_of::<PathBuf>() + file.as_os_str().len());
+        variables.chain(files).sum::<usize>() + self.weight_of_tags()
+    }
+
+    /// The same of the tags alone.
+    pub(super) fn weight_of_tags(&self) -> usize {
+        self.tags.iter().flatten().map(|tag| size_of::<String>() + tag.len()).sum()
+    }
+
     /// The setup of a job with this standard input, when nothing more is around this level.
     pub(super) fn setup(&self, stdin: Option<String>) -> Setup {
         let usual = Setup::plain();

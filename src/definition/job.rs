@@ -33,19 +33,21 @@ pub(super) struct Around {
     /// The setup and the terms of a job that says nothing of its own.
     setup: Arc<Setup>,
     terms: Arc<Terms>,
+    weight: usize,
+    weight_of_tags: usize,
 }
 
 impl Around {
     pub(super) fn new(inherited: Inherited, shared: &mut Shared) -> Self {
         let setup = shared.setup(inherited.setup(None));
         let terms = shared.terms(inherited.terms(None));
-        Self { inherited, setup, terms }
+        let (weight, weight_of_tags) = (inherited.weight(), inherited.weight_of_tags());
+        Self { inherited, setup, terms, weight, weight_of_tags }
     }
 
-    /// How much memory it takes in a job with variables of its own, in bytes, roughly.
+    /// How much memory it takes in a job that says something of its own, in bytes, roughly.
     pub(super) fn weight(&self) -> usize {
-        let variables = self.inherited.env.iter();
-        variables.map(|(name, value)| name.len() + value.as_ref().map_or(0, String::len)).sum()
+        self.weight
     }
 }
 
@@ -138,6 +140,11 @@ impl Entry {
     /// Adds a variable, unless the entry sets it itself.
     pub(super) fn add_variable(&mut self, name: String, value: String) {
         self.own.get_or_insert_default().add_variable(name, value);
+    }
+
+    /// How much memory its copy of what it inherits takes, in bytes, roughly.
+    pub(super) fn inherits(&self, around: &Around) -> usize {
+        if self.own.is_some() || self.stdin.is_some() { around.weight } else { around.weight_of_tags }
     }
 
     /// The definition, with what it inherits from the levels around it.

@@ -42,16 +42,20 @@ impl Matrix {
         let (node, path) = (entry.get("matrix")?, &path.key("matrix"));
         let before = problems.count();
         let entries = value::map(node, path, "a map of lists of values", problems)?;
-        let axes: Vec<Axis> = entries.iter().filter_map(|entry| axis(entry, path, problems)).collect();
-        let jobs = axes.iter().try_fold(1_usize, |jobs, axis| jobs.checked_mul(axis.values.len()));
-        if entries.is_empty() {
-            problems
-                .add(Problem::new(node.id, path, "the matrix has no values").expected("expected `{NAME: [VALUE, …]}`"));
-        } else if jobs.is_none_or(|jobs| jobs > MOST) {
+        let jobs = entries.iter().try_fold(1_usize, |jobs, entry| match &entry.value.kind {
+            Kind::List(values) => jobs.checked_mul(values.len()),
+            _ => Some(jobs),
+        });
+        if jobs.is_none_or(|jobs| jobs > MOST) {
             let jobs = jobs.map_or_else(|| "far too many".to_owned(), |jobs| jobs.to_string());
-            let problem =
-                Problem::new(node.id, path, format!("this matrix makes {jobs} jobs, at most {MOST} are allowed"));
-            problems.add(problem);
+            let message = format!("this matrix makes {jobs} jobs, at most {MOST} are allowed");
+            problems.add(Problem::new(node.id, path, message));
+            return None;
+        }
+        let axes: Vec<Axis> = entries.iter().filter_map(|entry| axis(entry, path, problems)).collect();
+        if entries.is_empty() {
+            let problem = Problem::new(node.id, path, "the matrix has no values");
+            problems.add(problem.expected("expected `{NAME: [VALUE, …]}`"));
         }
         (problems.count() == before).then_some(Self { axes })
     }

@@ -43,7 +43,6 @@ pub use file::{Error, LARGEST, read, stamp};
 pub use find::{CONFIG_NAME, FILE_NAME, find, find_all, own, own_config};
 pub use schema::schema;
 
-use nesting::Excess;
 use problems::{Problem, Problems};
 use source::Source;
 
@@ -81,12 +80,7 @@ fn tree<'s>(source: &Source<'s>, problems: &mut Problems) -> Option<tree::Node<'
         return None;
     }
     if let Some(excess) = nesting::excess(source.text) {
-        problems.add(match excess {
-            Excess::Depth(at) => {
-                Problem::in_text(at..at + 1, format!("this nests deeper than {} levels", nesting::DEEPEST))
-            }
-            Excess::Count(at) => Problem::in_text(at..at + 1, syntax::TOO_MUCH).hint(syntax::FEWER),
-        });
+        problems.add(excess.problem());
         return None;
     }
     match tree::read(source, &[]) {

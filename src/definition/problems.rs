@@ -13,6 +13,10 @@ use super::tree::{self, Marks};
 /// More errors than this are only counted.
 const MOST: usize = 100;
 
+/// Of longer lines than this only a part is shown, in bytes, and so much on both sides of what is meant at least.
+const LONGEST_LINE: usize = 4_096;
+const AROUND: usize = 512;
+
 /// So many values before one are located with it.
 const BEFORE: u32 = 8;
 
@@ -120,7 +124,7 @@ impl Problems {
 
     /// The problems with their places in the file called `name`.
     pub(super) fn locate(self, name: &str, source: &Source<'_>) -> Diagnostics {
-        let mut places = Places { source, values: self.places(source), line: None };
+        let mut places = Places { source, values: self.places(source), last: None };
         let mut list: Vec<Diagnostic> = self.list.into_iter().map(|problem| places.diagnostic(problem)).collect();
         list.sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
         // What is wrong in an anchor is found again through every alias, and one mistake may break several rules.
@@ -148,8 +152,19 @@ impl Problems {
 struct Places<'a, 's> {
     source: &'a Source<'s>,
     values: HashMap<u32, Range<usize>>,
-    /// The line that was shown last: many errors may be on one very long line.
-    line: Option<(Range<usize>, usize, Arc<str>)>,
+    /// What was shown last: many errors may be on one very long line.
+    last: Option<Shown>,
+}
+
+/// A line, or as much of one as is shown.
+struct Shown {
+    line: Range<usize>,
+    number: usize,
+    /// What is shown of it.
+    cut: Range<usize>,
+    text: Arc<str>,
+    /// A byte of the line, with how many characters stand before it.
+    counted: (usize, usize),
 }
 
 impl Places<'_, '_> {
@@ -175,24 +190,58 @@ impl Places<'_, '_> {
         let bytes = match at {
             At::Value(id) => self.values.get(id).cloned().unwrap_or_default(),
             At::Bytes(bytes) => bytes.clone(),
-            At::File => return Snippet { line: 1, column: 1, text: Arc::default(), span: 0..0 },
+            At::File => return Snippet { line: 1, column: 1, text: Arc::default(), skipped: 0, span: 0..0 },
         };
         let start = self.source.floor(bytes.start);
-        let around = self.source.line_around(start);
-        let (number, text) = match &self.line {
-            Some((known, number, text)) if *known == around => (*number, Arc::clone(text)),
+        let mut shown = self.shown(start);
+        // Counted on from where the column is known.
+        let (known, characters) = if shown.counted.0 <= start { shown.counted } else { (shown.line.start, 0) };
+        let start = start.min(shown.line.end);
+        let column = characters + self.source.text[known..start].chars().count();
+        shown.counted = (start, column);
+        let from = start - shown.cut.start;
+        let to = (self.source.floor(bytes.end).saturating_sub(shown.cut.start)).clamp(from, shown.text.len());
+        let snippet = Snippet {
+            line: shown.number,
+            column: column + 1,
+            text: Arc::clone(&shown.text),
+            skipped: shown.cut.start - shown.line.start,
+            span: from..to,
+        };
+        self.last = Some(shown);
+        snippet
+    }
+
+    /// What is shown of the line around a byte.
+    fn shown(&mut self, start: usize) -> Shown {
+        let text = self.source.text;
+        let last = self.last.take();
+        let (line, number, counted) = match &last {
+            Some(last) if last.line.contains(&start) => (last.line.clone(), last.number, last.counted),
             _ => {
-                let text: Arc<str> = self.source.text[around.clone()].into();
-                let number = match &self.line {
-                    Some((known, number, _)) => self.source.line_number_from(known.start, *number, around.start),
-                    None => self.source.line_number(around.start),
+                let line = self.source.line_around(start);
+                let number = match &last {
+                    Some(last) => self.source.line_number_from(last.line.start, last.number, line.start),
+                    None => self.source.line_number(line.start),
                 };
-                self.line = Some((around.clone(), number, Arc::clone(&text)));
-                (number, text)
+                let counted = (line.start, 0);
+                (line, number, counted)
             }
         };
-        let from = (start - around.start).min(text.len());
-        let to = (self.source.floor(bytes.end).saturating_sub(around.start)).clamp(from, text.len());
-        Snippet { line: number, column: text[..from].chars().count() + 1, text, span: from..to }
+        let near = |at: usize| (at.saturating_sub(AROUND).max(line.start), (at + AROUND).min(line.end));
+        match last {
+            Some(last) if last.line == line && last.cut.start <= near(start).0 && near(start).1 <= last.cut.end => {
+                Shown { counted, ..last }
+            }
+            _ if line.len() <= LONGEST_LINE => {
+                Shown { cut: line.clone(), text: text[line.clone()].into(), line, number, counted }
+            }
+            _ => {
+                let cut =
+                    start.saturating_sub(LONGEST_LINE / 2).max(line.start)..(start + LONGEST_LINE / 2).min(line.end);
+                let cut = self.source.floor(cut.start)..self.source.floor(cut.end);
+                Shown { text: text[cut.clone()].into(), cut, line, number, counted }
+            }
+        }
     }
 }

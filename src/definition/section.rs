@@ -142,6 +142,10 @@ impl Reader<'_, '_> {
         let mut slot = Slot { name: name?, item: self.item, definition: None, needs: Vec::new() };
         if let Some(mut entry) = entry {
             slot.needs = std::mem::take(&mut entry.needs);
+            let full = || self.problems.add(too_much_inherited(node, self.path));
+            if !self.shared.inherit(entry.inherits(self.around), full) {
+                return Some(slot);
+            }
             let mut definition = entry.define(Arc::clone(&slot.name), self.around, self.shared);
             definition.digest = Some(digest::of_entry(node));
             slot.definition = Some(definition.into());
@@ -181,6 +185,11 @@ impl Reader<'_, '_> {
         }
         Some(slots)
     }
+}
+
+fn too_much_inherited(node: &Node<'_>, path: &Path<'_>) -> Problem {
+    let message = "with this one, what the jobs of this file inherit takes more than 256 MiB";
+    Problem::new(node.id, path, message).hint("many variables may stand in a file: see `env_file`")
 }
 
 /// What a job is called where it is shown.

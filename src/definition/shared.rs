@@ -12,11 +12,17 @@ use crate::model::{Retry, Setup, Terms};
 /// they were written out.
 const ROOM: usize = 64 << 20;
 
+/// What all jobs may take for their copies of what they inherit, in bytes: thirty variables in each of 100,000 jobs that
+/// have some of their own.
+const INHERITED: usize = 256 << 20;
+
 /// What the jobs of a file share.
 pub(super) struct Shared {
     setups: HashSet<Same<Setup>, RandomState>,
     terms: HashSet<Same<Terms>, RandomState>,
     room: usize,
+    /// None once it was not enough.
+    inherited: Option<usize>,
 }
 
 impl Shared {
@@ -26,6 +32,7 @@ impl Shared {
             setups: HashSet::from_iter([Same(Setup::plain())]),
             terms: HashSet::from_iter([Same(Terms::none())]),
             room: ROOM,
+            inherited: Some(INHERITED),
         }
     }
 
@@ -34,6 +41,17 @@ impl Shared {
         let left = self.room.checked_sub(bytes);
         self.room = left.unwrap_or(self.room);
         left.is_some()
+    }
+
+    /// Takes room for what one job inherits; tells whether there was any left, and calls `full` when there is none for
+    /// the first time.
+    pub(super) fn inherit(&mut self, bytes: usize, full: impl FnOnce()) -> bool {
+        let Some(room) = self.inherited else { return false };
+        self.inherited = room.checked_sub(bytes);
+        if self.inherited.is_none() {
+            full();
+        }
+        self.inherited.is_some()
     }
 
     /// The only copy of this setup.

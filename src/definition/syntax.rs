@@ -97,6 +97,10 @@ fn said(error: &serde_yaml::Error, source: &Source<'_>) -> Problem {
     if rest.starts_with('\t') || what.contains("tab character") {
         return Problem::in_text(at, "a tab in the indentation").hint("YAML is indented with spaces");
     }
+    if rest.starts_with('\0') {
+        return Problem::in_text(at, "a NUL character")
+            .hint("is this a text? If it was saved as UTF-16: save it as UTF-8");
+    }
     if let Some(conflict) = conflict(source.text) {
         let problem = Problem::in_text(conflict, "both sides of a conflict stand here");
         return problem.hint("keep one of them, and take out the lines of `<`, `=` and `>`");

@@ -19,7 +19,7 @@ use super::file::LARGEST;
 use super::source::Source;
 
 /// No more values than this are read, nor more text in them than in a file without aliases.
-const MOST_VALUES: usize = 5_000_000;
+const MOST_VALUES: usize = 2_500_000;
 const MOST_TEXT: u64 = LARGEST;
 
 /// A value, as written.

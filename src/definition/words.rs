@@ -39,6 +39,9 @@ pub(super) fn listed(words: &[String], last: &str) -> String {
 
 /// The known name of a field or a word that was probably meant.
 pub(crate) fn nearest<'n>(typed: &str, known: &[&'n str]) -> Option<&'n str> {
+    if typed.len() > LONGEST {
+        return None;
+    }
     closest(&typed.to_lowercase().replace(['-', ' '], "_"), known.iter().copied())
 }
 

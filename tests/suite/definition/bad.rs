@@ -245,14 +245,127 @@ fn a_file_beyond_the_limit_is_refused() {
 
 #[test]
 fn more_than_anybody_writes_is_refused_before_it_is_read() {
-    const MANY: usize = 1_600_000;
-    let on_one_line = format!("queues: {{q: [{}]}}\n", "a,".repeat(MANY));
-    for yaml in ["a: 1\n".repeat(MANY), format!("queues:\n  q:\n{}", "  -\n".repeat(MANY)), on_one_line] {
+    const MANY: usize = 250_000;
+    let at_once = "a,".repeat(MANY);
+    let in_brackets = format!("queues: {{q: [{at_once}]}}\n");
+    bad_and_long("long_list", &in_brackets);
+    for (yaml, line) in [
+        ("a: 1\n".repeat(MANY), 200_001),
+        (format!("queues:\n  q:\n    - run: a\n      env: {{{}}}\n", "A: 1, ".repeat(MANY)), 4),
+        (format!("queues:\n  q:\n{}", "  -\n".repeat(MANY)), 200_003),
+        (format!("queues:\n  q:\n{}", "    - {}\n".repeat(MANY)), 200_003),
+        (format!("queues:\n{}", "? a\n".repeat(MANY)), 200_001),
+    ] {
         let report = refused(&yaml);
         assert_eq!((report.list.len(), report.more), (1, 0));
-        assert_eq!(report.list[0].message, "this file has too many values");
-        assert_eq!(report.list[0].hint.as_deref(), Some("add large numbers of jobs with `setlist add` instead"));
+        assert_eq!(report.list[0].message, "this list or map has more than 200000 entries");
+        assert_eq!(report.list[0].line, line);
         assert!(report.render(false).len() < 1_000, "a long line is not shown whole");
+    }
+
+    bad_and_long("many_lists", &format!("queues:\n{}", format!("  q: [{}]\n", "a,".repeat(150_000)).repeat(7)));
+    for nested in ["[[[[[[[[a]]]]]]]],", "[a: {b: {c: }}],", "{a: [[a: [a]]]},"] {
+        let yaml = format!("queues:\n{}", format!("  q: [{}]\n", nested.repeat(30_000)).repeat(10));
+        assert_eq!(refused(&yaml).list[0].message, "this file has too many values", "{nested}");
+    }
+}
+
+#[test]
+fn what_many_jobs_have_is_not_too_much() {
+    let job = "  - run: a\n    args: [a, b, {}]\n    env: {A: 1, B: '2', C: \"[\"}\n    # - a: b, {\n";
+    let queue = |name| format!("  {name}:\n{}", job.repeat(30_000));
+    // The parser stops at the first line, and reads nothing of what it could have been spared.
+    let yaml = format!("queues: - a\n{}{}{}", queue("q"), queue("r"), queue("s"));
+    assert_eq!(refused(&yaml).list[0].message, "a list can't start here");
+}
+
+#[test]
+fn a_text_beyond_the_limit_is_refused_before_it_is_read() {
+    const MEGABYTE: usize = 1 << 20;
+    let long = "a".repeat(5 * MEGABYTE);
+    let lines = "      a b\n".repeat(MEGABYTE / 2);
+    bad_and_long("long_text", &format!("queues:\n  q:\n    - a\n    - title: {long}\n      run: a\n"));
+    for (text, column) in [
+        (format!("{long}\n"), 7),
+        (format!("\"{long}\"\n"), 7),
+        (format!("'{long}'\n"), 7),
+        (format!("'{long}"), 7),
+        (format!("\"{}\"\n", "\n        a".repeat(MEGABYTE)), 7),
+        (format!("[a, {long}]\n"), 11),
+        (format!("|\n{lines}"), 7),
+        (format!("title: >-\n{}", lines.replace("      ", "        ")), 14),
+        (format!("&{long} a\n"), 7),
+        (format!("*{long}\n"), 7),
+        (format!("{long}: a\n"), 7),
+        (format!("a {}", "b ".repeat(3 * MEGABYTE)), 7),
+    ] {
+        let report = refused(&format!("queues:\n  q:\n    - {text}"));
+        assert_eq!(report.list[0].message, "this text is longer than 4 MiB");
+        assert_eq!((report.list[0].line, report.list[0].column), (3, column));
+        assert!(report.render(false).len() < 1_000);
+    }
+    let comments = format!("# {long}\n{}", "# a\n".repeat(MEGABYTE));
+    let blanks = format!("{}\n{}", " ".repeat(5 * MEGABYTE), "\r\n".repeat(MEGABYTE));
+    let below = "a".repeat(4 * MEGABYTE - 100);
+    let fine = format!("queues: - a\n{comments}  q: # {long}\n    - a{blanks}    - {below}\n    - |\n     {below}\n");
+    assert_eq!(refused(&fine).list[0].message, "a list can't start here");
+}
+
+#[test]
+fn what_many_jobs_inherit_cannot_fill_the_memory() {
+    let jobs = |inherited: &str, job: &str, count| {
+        format!("queues:\n  q:\n    {inherited}\n    jobs:\n{}", format!("      - {job}\n").repeat(count))
+    };
+    let text = "x".repeat(100_000);
+    let (env, tags) = (format!("env: {{A: {text}}}"), format!("tags: [{text}]"));
+    bad_and_long("much_inherited", &jobs(&env, "{run: a, timeout: 1m}", 3_000));
+    for (inherited, job) in [
+        (&env, "{run: a, env: {B: 1}}"),
+        (&env, "{run: a, stdin: b}"),
+        (&format!("env_file: {text}"), "{run: a, env: {B: 1}}"),
+        (&tags, "a"),
+        (&tags, "{run: a, timeout: 1m}"),
+    ] {
+        let report = refused(&jobs(inherited, job, 3_000));
+        let message = "with this one, what the jobs of this file inherit takes more than 256 MiB";
+        assert_eq!((report.list.len(), report.more, &*report.list[0].message), (1, 0, message), "{job}");
+    }
+    // What is the same for all of them is there once.
+    assert_eq!(good(&jobs(&env, "a", 3_000)).queues[0].jobs.len(), 3_000);
+    assert_eq!(good(&jobs(&env, "{run: a, env: {B: 1}}", 10)).queues[0].jobs.len(), 10);
+}
+
+#[test]
+fn a_tag_is_declared_seldom() {
+    let tags: Vec<String> = (0..200).map(|nth| format!("%TAG !e{nth}! a\n")).collect();
+    bad_and_long("many_tags", &format!("# none\n{}---\nqueues: {{}}\n", tags.concat()));
+}
+
+#[test]
+fn utf_16_is_told_from_other_things() {
+    let zeros: String = "queues: {}\n".chars().flat_map(|c| [c, '\0']).collect();
+    bad("utf_16_without_a_mark", &zeros);
+}
+
+#[test]
+fn of_a_very_long_line_a_part_is_shown() {
+    let many = |count| "echo a, ".repeat(count);
+    let line = |behind: &str| format!("queues:\n  q: [{}{behind}, {}]\n", many(5_000), many(5_000));
+    bad_and_long("part_of_a_long_line", &line("{run: a, timeout: é}"));
+    bad_and_long("two_near_parts_of_a_long_line", &line("{run: a, run: b}"));
+    let far = format!("{{id: x, run: a}}, {}{{id: x, run: b}}", many(5_000));
+    bad_and_long("two_far_parts_of_a_long_line", &line(&far));
+    bad_and_long("end_of_a_long_line", &format!("queues:\n  q: [{}{{run: a, timeout: x", many(5_000)));
+    bad_and_long("long_word_in_a_long_line", &line(&format!("{{run: a, timeout: {}}}", "日".repeat(3_000))));
+
+    // Every column is counted from the start of the line, whatever was shown before.
+    let job = "{run: é, timeout: x}, ";
+    let report = refused(&format!("queues: {{q: [{}]}}\n", job.repeat(20_000)));
+    let columns: Vec<usize> = report.list.iter().map(|error| error.column).collect();
+    assert_eq!(columns, (0..100).map(|nth| 14 + nth * job.chars().count() + 18).collect::<Vec<_>>());
+    for error in &report.list {
+        assert!(error.snippet.text.len() <= 4_096);
+        assert_eq!(&error.snippet.text[error.snippet.span.clone()], "x");
     }
 }
 

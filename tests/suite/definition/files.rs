@@ -31,6 +31,14 @@ fn a_file_is_read_with_its_stamp() {
     fs::write(&file, b"queues:\n  q: [\"\xff\"]\n").unwrap();
     let error = definition::read(&file).unwrap_err().to_string();
     assert!(error.ends_with("jobs.yaml:2:8: this is no UTF-8 text"), "{error}");
+
+    for mark in [[0xff, 0xfe], [0xfe, 0xff]] {
+        fs::write(&file, mark).unwrap();
+        let error = definition::read(&file).unwrap_err().to_string();
+        assert!(error.ends_with("jobs.yaml:1:1: this is UTF-16, not UTF-8"), "{error}");
+    }
+    fs::write(&file, "\u{feff}queues: {q: [a]}").unwrap();
+    assert_eq!(names(&definition::read(&file).unwrap(), 0), ["a"], "the mark of UTF-8 is no part of the text");
 }
 
 #[test]
