@@ -110,3 +110,51 @@ fn other_keys_are_shown_wherever_keys_are_shown() {
     stage.keys("?");
     assert!(stage.text().contains("^x Del"), "{}", stage.text());
 }
+
+#[test]
+fn why_the_chosen_action_cannot_be_done_is_told_whole() {
+    let why = "nothing was removed in the last 10 s";
+    for (width, height, keys, row) in [
+        (80, 24, ":undo", "undo the last removal, for 10 s"),
+        (80, 24, "?/undo", "undo the last removal, for 10 s"),
+        (60, 18, ":undo", "undo the last removal, for 10 s"),
+    ] {
+        let mut stage = Stage::new(vec![queue("build", 2, 0, &[("lint", "Lint")])], width, height);
+        let text = stage.keys(keys).text();
+        let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+        let chosen = lines.iter().position(|line| line.contains('›')).unwrap();
+        assert!(lines[chosen].ends_with(row), "{text}");
+        assert_eq!(lines[chosen + 1].trim(), format!("· {why}"), "{text}");
+    }
+    // Where both fit, they share a row.
+    let mut stage = stage();
+    stage.keys(":undo");
+    assert!(line(&mut stage, "›").trim_end().ends_with(&format!("for 10 s · {why}")));
+
+    // However little room there is, it is in view, in lines of whole words.
+    let mut stage = Stage::new(vec![queue("build", 2, 0, &[("lint", "Lint")])], 40, 10);
+    stage.keys(":");
+    for _ in 0..TABLE.len() {
+        let text = stage.keys("<Down>").text();
+        let chosen: Vec<&str> = text.lines().skip_while(|line| !line.contains('›')).collect();
+        assert!(!chosen.is_empty(), "{text}");
+    }
+    stage.keys("<^u>kill");
+    let text = stage.text();
+    let told: Vec<&str> = text.lines().skip_while(|line| !line.contains('›')).skip(1).take(2).map(str::trim).collect();
+    assert_eq!(told, ["· #1 is pending: there is no process", "to kill; x cancels it"], "{text}");
+}
+
+#[test]
+fn the_last_of_the_help_is_in_view_with_why_it_cannot_be_done() {
+    let mut stage = Stage::new(vec![queue("build", 2, 0, &[("lint", "Lint")])], 60, 18);
+    stage.keys("?");
+    let mut told = 0;
+    for _ in 0..TABLE.len() {
+        let text = stage.keys("j").text();
+        let lines: Vec<&str> = text.lines().collect();
+        let chosen = lines.iter().position(|line| line.contains('›')).unwrap_or_else(|| panic!("{text}"));
+        told += usize::from(lines[chosen + 1].trim_start().starts_with('·'));
+    }
+    assert!(told > 5, "only {told}");
+}
