@@ -79,3 +79,24 @@ fn tmux(words: &[&str], text: &str) -> bool {
     let written = child.stdin.take().is_some_and(|mut input| input.write_all(text.as_bytes()).is_ok());
     child.wait().is_ok_and(|status| status.success()) && written
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_meant_for_the_terminal_is_handed_on_by_what_stands_between() {
+        let sequence = "\x1b]9;done\x1b\\";
+        assert_eq!(Multiplexer::None.wrapped(sequence), sequence);
+        assert_eq!(Multiplexer::Tmux.wrapped(sequence), "\x1bPtmux;\x1b\x1b]9;done\x1b\x1b\\\x1b\\");
+
+        // GNU screen takes pieces, and an end within one would be its own.
+        let long = format!("\x1b]52;c;{}\x1b\\", "é".repeat(700));
+        let wrapped = Multiplexer::Screen.wrapped(&long);
+        let pieces: Vec<&str> = wrapped.split_inclusive("\x1b\\").collect();
+        let inside = pieces.iter().map(|piece| piece.strip_prefix("\x1bP").and_then(|it| it.strip_suffix("\x1b\\")));
+        let inside: Vec<&str> = inside.map(Option::unwrap_or_default).collect();
+        assert_eq!(inside.concat(), long);
+        assert!(pieces.len() > 2 && pieces.iter().all(|piece| piece.len() <= 510), "{pieces:?}");
+    }
+}

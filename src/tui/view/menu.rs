@@ -50,12 +50,12 @@ pub(super) fn draw(menu: &mut Menu, screen: &Screen, area: Rect, buffer: &mut Bu
     let row = all.iter().position(|line| matches!(line, Line::Item(nth) if *nth == menu.chosen)).unwrap_or(0);
     let why = items.get(menu.chosen).map(|item| why_below(item, screen, usize::from(body.width), now));
     let why = why.unwrap_or_default();
-    let (told_below, last) = (!why.is_empty(), row + why.len().min(height.saturating_sub(1)));
+    let (told_below, end) = (!why.is_empty(), row + why.len().min(height.saturating_sub(1)));
     let behind = (row + 1).min(all.len());
     all.splice(behind..behind, why.into_iter().map(Line::Why));
     // The title above the first item comes into view with it.
     let top = if menu.chosen == 0 { 0 } else { row };
-    menu.offset = menu.offset.min(top).max((last + 1).saturating_sub(height)).min(all.len().saturating_sub(height));
+    menu.offset = menu.offset.min(top).max((end + 1).saturating_sub(height)).min(all.len().saturating_sub(height));
     let title = if menu.kind == Kind::Help { " Help " } else { " Actions " };
     let mut strip = Strip::new(area, buffer, look.signs);
     strip.left(look.signs.rule, look.theme.focus).left(title, look.theme.focus);

@@ -35,6 +35,20 @@ fn the_job_stands_in_the_file_and_runs_once() {
 }
 
 #[test]
+fn a_need_that_is_told_by_its_number_is_named() {
+    let room = Room::with(FILE);
+    room.ok(&["add", "build", "--save", "--needs", "#1", "--", "make"]);
+    assert!(
+        room.read("jobs.yaml").contains("      - command: [make]\n        needs: [lint]\n"),
+        "{}",
+        room.read("jobs.yaml")
+    );
+    room.ok(&["add", "nightly", "--", "echo"]);
+    let said = room.run(&["add", "build", "--save", "--needs", "#4", "--", "make"]);
+    assert_eq!((said.code, said.err.as_str()), (Some(2), "setlist: it needs #4, which stands in no jobs.yaml\n"));
+}
+
+#[test]
 fn the_file_keeps_its_mode_and_what_links_to_it() {
     let room = Room::empty();
     fs::create_dir(room.join("real")).unwrap();

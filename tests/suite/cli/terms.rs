@@ -9,6 +9,14 @@ fn add(room: &Room, args: &[&str], command: &[&str]) -> String {
 }
 
 #[test]
+fn how_long_a_job_has_waited_is_counted_until_it_starts() {
+    let room = Room::with("queues:\n  q:\n    - {id: a, run: sleep 0.02, after: 50ms}\n");
+    room.ok(&["process"]);
+    let job = room.job("q/a");
+    assert!(job["wait_ms"].as_u64().unwrap() >= 50 && job["run_ms"].as_u64().unwrap() >= 20, "{job}");
+}
+
+#[test]
 fn an_added_job_needs_others() {
     let room = Room::with("queues: {q: [{id: first, run: 'true'}, {id: bad, run: 'false'}]}\n");
     let named = add(&room, &["--needs", "q/first"], &["true"]);

@@ -85,7 +85,7 @@ fn lines_that_make_no_sense_are_all_told() {
 #[test]
 fn an_endless_input_is_refused() {
     let room = Room::with(SITE);
-    for line in ["echo endless\n", "endless "] {
+    for (line, last) in [("echo endless\n", 250_001), ("endless ", 1)] {
         let mut command = room.command(&["add", "q", "--stdin"]);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut input = child.stdin.take().unwrap();
@@ -93,7 +93,8 @@ fn an_endless_input_is_refused() {
         while input.write_all(text.as_bytes()).is_ok() {}
         let said = Said::of(&child.wait_with_output().unwrap());
         assert_eq!(said.code, Some(2));
-        assert!(said.err.contains("at most 250000 jobs and 64 MiB are added together"), "{said:?}");
+        let told = format!("line {last}: that is too much at once; at most 250000 jobs and 64 MiB are added together");
+        assert!(said.err.contains(&told), "{said:?}");
     }
     assert_eq!(room.ok(&["list"]).lines().count(), 2);
 }

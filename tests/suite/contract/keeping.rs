@@ -91,6 +91,23 @@ fn the_output_of_a_run_that_is_looked_at_stays() {
 }
 
 #[test]
+fn a_job_stays_whose_output_is_looked_at() {
+    let place = Place::sqlite();
+    let mut store = site(&place, Keep { runs: None, seconds: Some(86_400), bytes: None });
+    store.execute(&[add(1)], at(0)).unwrap();
+    let run = run(&mut *store, 2, b"by hand", days(0));
+    assert!(store.execute(&[Command::Remove { jobs: vec![JobId(2)] }], days(1)).unwrap()[0].is_ok());
+    let mut reader = store.log(run);
+    assert_eq!(reader.len().unwrap(), 7);
+    store.prune(days(9)).unwrap();
+    assert!(store.job(JobId(2)).unwrap().is_some(), "somebody looks at it");
+    assert_eq!(log(&place, run).as_deref(), Some("by hand"));
+    drop(reader);
+    store.prune(days(9)).unwrap();
+    assert_eq!((store.job(JobId(2)).unwrap(), log(&place, run)), (None, None));
+}
+
+#[test]
 fn what_came_of_on_finish_is_kept_as_long_as_its_run() {
     let place = Place::sqlite();
     let mut store = site(&place, Keep { runs: Some(1), seconds: None, bytes: Some(1) });
@@ -108,7 +125,8 @@ fn what_came_of_on_finish_is_kept_as_long_as_its_run() {
         store.keep_hook_end(first, &end(1, said)).unwrap();
         assert_eq!(told(&mut *store, first), Some(end(1, said)));
     }
-    assert_eq!(store.prune(days(2)).unwrap(), Pruned::default(), "it is no output, of which there is too much");
+    assert_eq!(store.prune(days(2)).unwrap(), Pruned::default());
+    assert_eq!(log(&place, first).as_deref(), Some("first"), "it is no output, of which there is too much");
     let silent = run(&mut *store, 1, b"", days(2));
     store.keep_hook_end(silent, &end(2, "")).unwrap();
     assert_eq!(store.prune(days(3)).unwrap().runs, 1);

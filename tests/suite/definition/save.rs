@@ -35,6 +35,25 @@ fn put(queue: &str, after: &str) {
 }
 
 #[test]
+fn what_somebody_else_writes_meanwhile_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("jobs.yaml");
+    std::fs::write(&file, "queues: {q: [a]}\n").unwrap();
+    let mut told = 0;
+    let announce = |_: &[_]| {
+        told += 1;
+        if told == 1 {
+            std::fs::write(&file, "queues: {q: [a, theirs]}\n").unwrap();
+        }
+        Ok(())
+    };
+    let saved = save::save_announced(&file, &"q".into(), &[make()], announce).unwrap();
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(text, "queues: {q: [a, theirs, {title: \"Make: it\", command: [make, -j4]}]}\n");
+    assert_eq!((told, saved.len()), (2, 1), "it is told of what is written in the end");
+}
+
+#[test]
 fn behind_the_last_job_of_its_queue() {
     put(
         "build",

@@ -236,3 +236,27 @@ fn an_added_job_may_have_a_title() {
     let job = stage.screen.chosen().unwrap();
     assert_eq!((job.title(), job.script().unwrap().first_line().as_str()), ("Make it", "make all -j4"));
 }
+
+#[test]
+fn marked_jobs_move_in_the_order_in_which_they_stand() {
+    let mut stage = stage();
+    // `unit` first, then it and `fetch` together behind `lint`.
+    stage.keys("jj{{");
+    assert_eq!(stage.shown(Phase::Pending), ["unit", "fetch", "lint", "doc", "pack"]);
+    stage.keys("g<Space><Space>}");
+    assert_eq!(stage.shown(Phase::Pending), ["lint", "unit", "fetch", "doc", "pack"]);
+}
+
+#[test]
+fn failed_jobs_run_again_in_the_order_in_which_they_failed() {
+    let mut stage = stage();
+    stage.process("build");
+    let (first, second) = (stage.start("build"), stage.start("build"));
+    stage.later(1);
+    stage.end(second, failed("exit code 1"));
+    stage.later(1);
+    stage.end(first, failed("exit code 1"));
+    stage.keys("Ry");
+    let again: Vec<_> = (0..2).map(|_| stage.start("build").0).collect();
+    assert_eq!(again, [second.0, first.0]);
+}

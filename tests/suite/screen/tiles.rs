@@ -65,6 +65,14 @@ fn a_tile_stays_until_its_place_is_needed() {
 }
 
 #[test]
+fn what_is_marked_is_not_meant_where_it_is_not_seen() {
+    let (mut stage, runs) = stage(2, 120, 40);
+    stage.keys("*T");
+    stage.keys("x");
+    assert!(stage.message().contains(&runs[0].0.to_string()), "{}", stage.message());
+}
+
+#[test]
 fn keys_are_for_the_tile_with_the_focus() {
     let (mut stage, started) = stage(3, 120, 40);
     stage.keys("T");
