@@ -96,8 +96,7 @@ impl Screen {
             shown.into_iter().filter_map(|id| ledger.job(id)).filter(failed).cloned().collect()
         });
         let asks = asks(failed.iter());
-        // They were shown latest first; they run in the order in which they failed.
-        let commands = failed.iter().rev().map(|job| Command::Run { job: job.id }).collect();
+        let commands = failed.iter().map(|job| Command::Run { job: job.id }).collect();
         let order = Order { commands, asked: Asked::RunFailed, hire: true };
         match &failed[..] {
             [] => Err("no failed job is shown".to_owned()),

@@ -255,6 +255,7 @@ fn more_than_anybody_writes_is_refused_before_it_is_read() {
         (format!("queues:\n  q:\n{}", "  -\n".repeat(MANY)), 200_003),
         (format!("queues:\n  q:\n{}", "    - {}\n".repeat(MANY)), 200_003),
         (format!("queues:\n{}", "? a\n".repeat(MANY)), 200_001),
+        (format!("queues:\n  q:\n{}", "    - id: a\n      run: a\n".repeat(MANY)), 400_003),
     ] {
         let report = refused(&yaml);
         assert_eq!((report.list.len(), report.more), (1, 0));
@@ -276,6 +277,10 @@ fn what_many_jobs_have_is_not_too_much() {
     let queue = |name| format!("  {name}:\n{}", job.repeat(30_000));
     // The parser stops at the first line, and reads nothing of what it could have been spared.
     let yaml = format!("queues: - a\n{}{}{}", queue("q"), queue("r"), queue("s"));
+    assert_eq!(refused(&yaml).list[0].message, "a list can't start here");
+    // Items may stand below their key, and be as far to the left.
+    let queue = |name| format!("  {name}:\n{}", "  - a\n".repeat(150_000));
+    let yaml = format!("queues: - a\n{}{}", queue("q"), queue("r"));
     assert_eq!(refused(&yaml).list[0].message, "a list can't start here");
 }
 

@@ -248,7 +248,7 @@ fn marked_jobs_move_in_the_order_in_which_they_stand() {
 }
 
 #[test]
-fn failed_jobs_run_again_in_the_order_in_which_they_failed() {
+fn failed_jobs_run_again_in_the_order_of_their_queue() {
     let mut stage = stage();
     stage.process("build");
     let (first, second) = (stage.start("build"), stage.start("build"));
@@ -258,5 +258,5 @@ fn failed_jobs_run_again_in_the_order_in_which_they_failed() {
     stage.end(first, failed("exit code 1"));
     stage.keys("Ry");
     let again: Vec<_> = (0..2).map(|_| stage.start("build").0).collect();
-    assert_eq!(again, [second.0, first.0]);
+    assert_eq!(again, [first.0, second.0]);
 }
