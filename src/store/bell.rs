@@ -31,19 +31,21 @@ impl Listener {
         Self { _held: Box::new(held) }
     }
 
-    /// Rings when something in `folder` changes whose file name `is_ours`.
+    /// Rings when something in `folder` changes whose file name `is_ours`, and when the folder is moved or removed.
     pub fn on_folder(
         folder: &Path,
         is_ours: impl Fn(&str) -> bool + Send + 'static,
         ring: Ring,
     ) -> Result<Self, StoreError> {
         let failed = |source| StoreError::Watch { path: folder.to_owned(), source };
+        let whole = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+        let concerns = move |path: &PathBuf| {
+            *path == whole || path.file_name().and_then(|name| name.to_str()).is_some_and(&is_ours)
+        };
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             // An error means that changes may have been missed; a ring too many does no harm.
-            let rings = event.map_or(true, |event| {
-                !matches!(event.kind, EventKind::Access(_))
-                    && event.paths.iter().filter_map(|path| path.file_name()?.to_str()).any(&is_ours)
-            });
+            let rings = event
+                .map_or(true, |event| !matches!(event.kind, EventKind::Access(_)) && event.paths.iter().any(&concerns));
             if rings {
                 ring();
             }

@@ -60,9 +60,11 @@ impl Reload {
         let plan = match definition::read(&office.file) {
             Ok(plan) => plan,
             Err(error) => {
+                let missing = matches!(error, definition::Error::Missing(_));
                 tracing::warn!(%error, "jobs.yaml has errors; the last good one stays in force");
                 self.saved = None;
-                return Ok(false);
+                // It may have gone with the whole site, which is for the store to say.
+                return Ok(missing);
             }
         };
         let stamp = plan.stamp.clone();

@@ -87,6 +87,20 @@ fn a_worker_with_nothing_to_do_leaves_too() {
 }
 
 #[test]
+fn a_worker_with_nothing_to_do_notices_that_its_site_was_moved() {
+    let room = Room::empty();
+    fs::create_dir(room.join("site")).unwrap();
+    room.write("site/jobs.yaml", TIDY);
+    let file = ["--file", "site/jobs.yaml"];
+    let worker = room.command(&file).arg("worker").stderr(Stdio::piped()).spawn().unwrap();
+    let status = || room.ok(&[&file[..], &["status", "--json"]].concat());
+    wait_for("the worker", || status().contains("\"workers\":1").then_some(()));
+    fs::rename(room.join("site"), room.join("moved")).unwrap();
+    says_why(worker, &REMOVED);
+    assert!(!room.join("site").exists());
+}
+
+#[test]
 fn nothing_is_written_where_nobody_finds_it() {
     let home = TempDir::new().unwrap();
     let folder = Folder::new(home.path().join("state"));
