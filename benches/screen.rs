@@ -111,7 +111,9 @@ fn site(first: &str, jobs: usize) -> Result<TempDir> {
     }
     fs::write(room.path().join("jobs.yaml"), file)?;
     let status = Command::new(SETLIST).arg("status").current_dir(room.path()).stdout(Stdio::null()).status()?;
-    if status.success() { Ok(room) } else { Err(format!("setlist status: {status}").into()) }
+    // What was written for so many jobs is on the disk before anything is timed.
+    let synced = Command::new("sync").status()?;
+    if status.success() && synced.success() { Ok(room) } else { Err(format!("setlist status: {status}").into()) }
 }
 
 /// A worker in the foreground; it is told to leave when dropped, and stops its jobs first.

@@ -193,10 +193,12 @@ fn site(jobs: u32, others: u32) -> Result<TempDir> {
     Ok(room)
 }
 
-/// Writes the file, and has it read.
+/// Writes the file, and has it read. The disk is at rest afterwards: what was written for many jobs would be on its way
+/// while the first of them are timed.
 fn write(room: &Path, file: &str) -> Result {
     fs::write(room.join("jobs.yaml"), file)?;
-    done(setlist(room).arg("status"))
+    done(setlist(room).arg("status"))?;
+    done(&mut Command::new("sync"))
 }
 
 fn setlist(room: &Path) -> Command {
