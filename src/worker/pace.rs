@@ -26,9 +26,9 @@ impl Pace {
         self.transaction = blend(self.transaction, took);
     }
 
-    /// Whether runs are short of late.
+    /// Whether runs are short of late, and transactions no matter of patience.
     pub(super) fn is_short(&self) -> bool {
-        !self.run.is_zero() && self.run < SHORT
+        !self.run.is_zero() && self.run < SHORT && self.transaction < 4 * SHORT
     }
 
     /// For how long to wait for the end of a run that has gone on for `age`, before what has ended already is recorded:

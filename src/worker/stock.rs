@@ -10,8 +10,11 @@ use crate::store::log::LogWriter;
 
 /// How many jobs are reserved for each that runs: while one is recorded, others come to their end.
 pub(super) const AHEAD: usize = 4;
-/// How long after it was reserved a job may start. Far less than others wait for a worker that doesn't answer.
+/// How long what is reserved may lie unused.
 const LEASE: Duration = Duration::from_millis(100);
+/// For how long nobody can have passed the gate since the worker last looked at it. Far less than others wait for one that
+/// doesn't answer: whatever has kept it from looking, it starts nothing that somebody else has found reserved.
+const TRUST: Duration = Duration::from_millis(500);
 
 /// What a worker has reserved, and what keeps others out meanwhile.
 pub(super) struct Stock {
@@ -23,6 +26,8 @@ pub(super) struct Stock {
     /// What can be started, in order.
     ready: VecDeque<Ready>,
     until: Instant,
+    /// Until then nobody can have passed the gate.
+    trusted: Instant,
     /// What has been started, and is not on record as running.
     begun: Vec<RunId>,
     /// What is reserved on record, started or not.
@@ -40,7 +45,8 @@ impl Stock {
     /// Nothing is reserved.
     pub(super) fn new(gate: Option<Gate>) -> Self {
         let (ready, begun, listed) = (VecDeque::new(), Vec::new(), Vec::new());
-        Self { gate, shut: false, yields: false, ready, until: Instant::now(), begun, listed }
+        let now = Instant::now();
+        Self { gate, shut: false, yields: false, ready, until: now, trusted: now, begun, listed }
     }
 
     /// Whether nothing is reserved, and nobody is kept out.
@@ -71,14 +77,15 @@ impl Stock {
         if !pace.is_short() {
             return false;
         }
+        let now = Instant::now();
         if self.shut {
-            self.yields |= gate.is_wanted();
-            !self.yields
+            self.yields |= self.trusted <= now || gate.is_wanted();
         } else {
             self.shut = gate.shut();
-            self.until = Instant::now() + LEASE;
-            self.shut
+            self.until = now + LEASE;
         }
+        self.trusted = now + TRUST;
+        self.shut && !self.yields
     }
 
     /// Nothing more is started of what is reserved.
@@ -90,7 +97,7 @@ impl Stock {
     /// Takes out the next job of this queue, to be started at once.
     pub(super) fn take(&mut self, queue: &QueueId) -> Option<Ready> {
         let at = self.ready.iter().position(|ready| ready.job.queue == *queue)?;
-        self.yields |= self.until <= Instant::now() || self.gate.as_ref().is_none_or(Gate::is_wanted);
+        self.yields |= self.until.min(self.trusted) <= Instant::now() || self.gate.as_ref().is_none_or(Gate::is_wanted);
         if self.yields { None } else { self.ready.remove(at) }
     }
 
