@@ -198,36 +198,15 @@ impl Command {
     /// Whether it is part of a worker's daily round: it finds jobs that others have reserved as they are. Whoever else
     /// changes a site first lets what is reserved be released.
     pub fn is_routine(&self) -> bool {
-        match self {
+        matches!(
+            self,
             Self::Join { .. }
-            | Self::Claim { .. }
-            | Self::Reserve { .. }
-            | Self::Begin { .. }
-            | Self::Release { .. }
-            | Self::Report { .. } => true,
-            Self::Reconcile(_)
-            | Self::Open { .. }
-            | Self::Add { .. }
-            | Self::Process { .. }
-            | Self::Pause { .. }
-            | Self::Halt { .. }
-            | Self::Run { .. }
-            | Self::Confirm { .. }
-            | Self::Reset { .. }
-            | Self::Cancel { .. }
-            | Self::Remove { .. }
-            | Self::Clear { .. }
-            | Self::Retire
-            | Self::Move { .. }
-            | Self::Transfer { .. }
-            | Self::Announce { .. }
-            | Self::Parallel { .. }
-            | Self::Restore { .. }
-            | Self::Ripen
-            | Self::Start { .. }
-            | Self::Bury { .. }
-            | Self::Leave { .. } => false,
-        }
+                | Self::Claim { .. }
+                | Self::Reserve { .. }
+                | Self::Begin { .. }
+                | Self::Release { .. }
+                | Self::Report { .. }
+        )
     }
 }
 

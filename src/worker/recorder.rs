@@ -1,5 +1,7 @@
 //! Makes transactions on a thread of its own, so that the worker can look after its runs meanwhile.
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -30,6 +32,9 @@ pub(super) struct Tried {
 /// A store that is lent out, with what is to be recorded there.
 type Lent = (Box<dyn Store>, Batch);
 
+/// What comes back: the store and what was tried, or the panic in which both were lost.
+pub(super) type Back = Result<(Box<dyn Store>, Tried), Box<dyn Any + Send>>;
+
 /// The thread, once there is one.
 pub(super) struct Recorder {
     lend: Option<Sender<Lent>>,
@@ -51,13 +56,13 @@ impl Recorder {
         Self { lend: None }
     }
 
-    /// Makes the transaction on the thread, which calls `done` when it has and gives the store back. Where there can't be
+    /// Makes the transaction on the thread, which gives `back` the store when it has. Where there can't be
     /// a thread, the store and the batch come back at once.
     pub(super) fn record(
         &mut self,
         store: Box<dyn Store>,
         batch: Batch,
-        done: impl Fn(Box<dyn Store>, Tried) + Send + 'static,
+        back: impl Fn(Back) + Send + 'static,
     ) -> Result<(), Lent> {
         let lend = if let Some(lend) = self.lend.take() {
             lend
@@ -65,8 +70,10 @@ impl Recorder {
             let (lend, batches) = channel::<Lent>();
             let work = move || {
                 for (mut store, batch) in batches {
-                    let tried = batch.record(store.as_mut());
-                    done(store, tried);
+                    back(catch_unwind(AssertUnwindSafe(move || {
+                        let tried = batch.record(store.as_mut());
+                        (store, tried)
+                    })));
                 }
             };
             if undisturbed(|| thread::Builder::new().name("recorder".to_owned()).spawn(work)).is_err() {

@@ -6,6 +6,7 @@ mod start;
 
 use std::collections::HashMap;
 use std::mem;
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
@@ -19,7 +20,7 @@ use super::hooks::Hooks;
 use super::keeper::Keeper;
 use super::office::host;
 use super::pace::Pace;
-use super::recorder::{Batch, Recorder, Tried};
+use super::recorder::{Back, Batch, Recorder, Tried};
 use super::reload::{QUIET, Reload};
 use super::stock::Stock;
 use super::{Buried, Office, Succession, WorkerError, bury_the_dead, replace};
@@ -100,7 +101,7 @@ enum Wake {
     Leave(Urgency),
     Rest,
     /// The store is back.
-    Recorded(Box<dyn Store>, Tried),
+    Recorded(Back),
 }
 
 /// What comes next.
@@ -284,8 +285,8 @@ impl Shift {
         match self.round(store.as_mut(), tell) {
             Ok(Next::Record(batch)) => {
                 let caller = self.caller();
-                let done = move |store, tried| caller.call(Wake::Recorded(store, tried));
-                if let Err((mut store, batch)) = self.recorder.record(store, batch, done) {
+                let back = move |back| caller.call(Wake::Recorded(back));
+                if let Err((mut store, batch)) = self.recorder.record(store, batch, back) {
                     self.tried = Some(batch.record(store.as_mut()));
                     self.store = Some(store);
                 }
@@ -413,7 +414,8 @@ impl Shift {
                 Wake::Died => self.alarm = Some(true),
                 Wake::Leave(urgency) => self.hurry(urgency),
                 Wake::Rest => self.rests = true,
-                Wake::Recorded(store, tried) => (self.store, self.tried) = (Some(store), Some(tried)),
+                Wake::Recorded(Ok((store, tried))) => (self.store, self.tried) = (Some(store), Some(tried)),
+                Wake::Recorded(Err(panic)) => resume_unwind(panic),
             }
         }
     }

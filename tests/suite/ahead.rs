@@ -13,8 +13,8 @@ use setlist::store::{Begun, Folder, Sqlite, Store};
 
 use crate::room::{Room, wait_for};
 
-/// A room with a queue of very short jobs, two at once, and a worker, so that nobody hires another one.
-fn busy(jobs: usize) -> (Room, Child) {
+/// A room with a queue of very short jobs, two at once, that is processed.
+fn room(jobs: usize) -> Room {
     let mut file = "queues:\n  q:\n    parallel: 2\n    jobs:\n".to_owned();
     for nth in 0..jobs {
         writeln!(file, "      - {{id: j{nth}, command: ['true']}}").unwrap();
@@ -22,6 +22,12 @@ fn busy(jobs: usize) -> (Room, Child) {
     let room = Room::with(&file);
     room.ok(&["status"]);
     store(&room).execute(&[Command::Process { queue: "q".into() }], Utc::now()).unwrap().remove(0).unwrap();
+    room
+}
+
+/// The same, and a worker, so that nobody hires another one.
+fn busy(jobs: usize) -> (Room, Child) {
+    let room = room(jobs);
     let mut worker = room.command(&["worker", "--exit-when-idle"]);
     let worker = worker.process_group(0).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     (room, worker)
@@ -194,4 +200,28 @@ fn a_worker_that_is_suspended_keeps_nobody_waiting_and_what_is_reserved_is_left_
     room.ok(&["remove", &held.job.0.to_string()]);
     kill_process(pid, Signal::INT).unwrap();
     wait_for("the end", || worker.try_wait().unwrap());
+}
+
+#[test]
+fn a_panic_while_something_is_recorded_ends_the_worker_and_the_next_one_goes_on() {
+    if !cfg!(debug_assertions) {
+        eprintln!("SKIPPED: a release build has no points at which it could panic");
+        return;
+    }
+    let room = room(400);
+    let mut elsewhere = 0;
+    for nth in [10, 20, 30] {
+        let mut worker = room.command(&["worker", "--exit-when-idle"]);
+        let worker = worker.env("SETLIST_PANIC", format!("commit:{nth}")).stderr(Stdio::piped()).stdout(Stdio::null());
+        let mut worker = worker.spawn().unwrap();
+        let code = wait_for("the worker to end", || worker.try_wait().unwrap()).code();
+        let said = std::io::read_to_string(worker.stderr.take().unwrap()).unwrap();
+        assert_eq!(code, Some(101), "{said}");
+        elsewhere += usize::from(said.contains("'recorder'"));
+    }
+    assert!(elsewhere > 0, "this is about the thread that records");
+    room.run(&["retry", "--failed"]);
+    room.run(&["process", "--quiet"]);
+    let listed = room.ok(&["list", "--json"]);
+    assert_eq!(listed.lines().filter(|job| job.contains("\"succeeded\"")).count(), 400);
 }

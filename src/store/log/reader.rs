@@ -126,8 +126,8 @@ impl LogReader {
         sizes::read(&sizes_path(&self.folder, self.run))
     }
 
-    /// Rings when the log has grown, or its terminal has another size; not for every write where there are many. That the run has ended, and with it the log, is
-    /// news of the store.
+    /// Rings when the log has grown, or its terminal has another size; not for every write where there are many. That the
+    /// run has ended, and with it the log, is news of the store.
     pub fn listen(&self, ring: Ring) -> Result<Listener, StoreError> {
         let heard = Heard::default();
         heard.set([self.run]).map_err(|error| StoreError::io(&self.folder, error))?;
