@@ -10,6 +10,7 @@ use signal_hook::iterator::Signals;
 
 use super::Exit;
 use crate::runner::undisturbed;
+use crate::tui::has_shell;
 use crate::worker::Urgency;
 
 /// Which signal has come first since; 0 for none.
@@ -30,7 +31,7 @@ impl Interrupted {
 
 /// From now on the first interrupt, TERM or hang-up asks to `leave` soon, the second now. At the third the process ends
 /// whatever it waits for, a full disk say: what is left of its jobs is killed by whoever looks next. When the terminal
-/// suspends the process, it is asked to `rest`.
+/// suspends the process, and there is a shell that could continue it, it is asked to `rest`.
 pub(super) fn watch(
     leave: impl Fn(Urgency) + Send + 'static,
     rest: impl Fn() + Send + 'static,
@@ -43,7 +44,9 @@ pub(super) fn watch(
         for signal in signals.forever() {
             match times {
                 _ if signal == SIGTSTP => {
-                    rest();
+                    if has_shell() {
+                        rest();
+                    }
                     continue;
                 }
                 0 => {

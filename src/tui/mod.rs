@@ -43,4 +43,5 @@ pub mod wake;
 mod watch;
 
 pub use run::{Left, Options, TuiError, run};
+pub use signals::has_shell;
 pub use state::{Screen, Setup};

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::thread;
 
-use rustix::process::{Signal, getpgrp, getsid, kill_current_process_group};
+use nix::unistd::{getpgrp, getsid};
+use rustix::process::{Signal, kill_current_process_group};
 use signal_hook::consts::signal::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGWINCH};
 use signal_hook::iterator::{Handle, Signals};
 use signal_hook::low_level::emulate_default_handler;
@@ -53,10 +54,15 @@ impl Drop for SignalWatch {
 }
 
 /// Asks our whole process group to stop, as Ctrl-Z would in a program that doesn't read it as a key. Tells whether
-/// there is a shell above that could continue it: where there is none, stopping would be for ever.
+/// there is a shell above that could continue it.
 pub(super) fn ask_to_suspend() -> bool {
-    let has_shell = getsid(None).is_ok_and(|session| session != getpgrp());
-    has_shell && kill_current_process_group(Signal::TSTP).is_ok()
+    has_shell() && kill_current_process_group(Signal::TSTP).is_ok()
+}
+
+/// Whether there is a shell above that could continue this process: where there is none, stopping would be for ever.
+pub fn has_shell() -> bool {
+    // In a container it may be out of sight. Its session has the number 0 then, which not every binding bears.
+    getsid(None).is_ok_and(|session| session != getpgrp())
 }
 
 /// Stops this process until somebody continues it.

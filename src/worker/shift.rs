@@ -12,7 +12,6 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use rustix::process::{getpgrp, getsid};
 use signal_hook::consts::SIGTSTP;
 use signal_hook::low_level::emulate_default_handler;
 
@@ -335,7 +334,9 @@ impl Shift {
         self.start_hooks();
         if self.stock.is_empty() && mem::take(&mut self.rests) {
             let _nobody_writes = self.keeper.as_ref().map(Keeper::pause);
-            suspend();
+            if let Err(error) = emulate_default_handler(SIGTSTP) {
+                tracing::error!(%error, "can't be suspended");
+            }
         }
         self.left(store)
     }
@@ -513,13 +514,5 @@ impl Shift {
         }
         let needed = (died || workers > 0) && self.urgency.is_none();
         needed.then(|| replace(store, &self.office)).transpose()
-    }
-}
-
-/// Suspends this process until somebody continues it; where there is no shell that could, it goes on.
-fn suspend() {
-    if getsid(None).is_ok_and(|session| session != getpgrp()) {
-        // Where that is refused, it goes on as well.
-        let _ = emulate_default_handler(SIGTSTP);
     }
 }

@@ -101,14 +101,42 @@ fn told_to_leave_it_stops_what_runs_and_records_it() {
     }
 }
 
-#[test]
-fn the_first_process_of_a_container_takes_in_orphans_and_is_found_dead_from_outside() {
+/// What runs a command in a container, where that can be made.
+fn container() -> Option<Command> {
     let options = ["-r", "-p", "-u", "-f", "--mount-proc", "--kill-child"];
     let possible = Command::new("unshare").args(options).arg("true").stderr(Stdio::null()).status();
     if !possible.is_ok_and(|status| status.success()) {
         eprintln!("SKIPPED: no container can be made here (unshare -r -p)");
-        return;
+        return None;
     }
+    let mut container = Command::new("unshare");
+    container.args(options);
+    Some(container)
+}
+
+#[test]
+fn it_is_suspended_where_its_session_is_out_of_sight() {
+    let Some(mut container) = container() else { return };
+    let room = Room::with(SERVED);
+    room.furnish(&mut container);
+    // Nobody in there has begun a session, and so theirs has no number.
+    let script = "\
+set -em
+\"$0\" worker 2> diary &
+until grep -q ready diary; do kill -0 $!; sleep 0.01; done
+kill -TSTP $!
+until grep -q '^State:.T' /proc/$!/status; do kill -0 $!; sleep 0.01; done
+kill -CONT $!
+kill -TERM $!
+wait -f $!
+";
+    let said = Said::of(&container.args(["timeout", "30", "bash", "-c", script, SETLIST]).output().unwrap());
+    assert_eq!(said.code, Some(0), "{said:?} {}", room.read("diary"));
+}
+
+#[test]
+fn the_first_process_of_a_container_takes_in_orphans_and_is_found_dead_from_outside() {
+    let Some(mut container) = container() else { return };
     let room = Room::with(
         "\
 queues:
@@ -118,9 +146,8 @@ queues:
     - {id: long, run: 'touch up; sleep 600'}
 ",
     );
-    let mut container = Command::new("unshare");
     room.furnish(&mut container);
-    container.args(options).args(["sh", "-c", "hostname within && exec \"$0\" worker", SETLIST]);
+    container.args(["sh", "-c", "hostname within && exec \"$0\" worker", SETLIST]);
     let mut container = container.stderr(Stdio::null()).spawn().unwrap();
     wait_for("the worker", || room.ok(&["status", "--json"]).contains("\"workers\":1").then_some(()));
     // It is asked from outside, and no other worker is hired beside the one within.

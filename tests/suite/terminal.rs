@@ -51,6 +51,8 @@ impl Terminal {
         for name in ["SETLIST_FILE", "SETLIST_STATE", "SETLIST_STORE", "NO_COLOR", "VISUAL", "TMUX", "STY", "LESS"] {
             command.env_remove(name);
         }
+        // A long trace would push what a panic says off the screen.
+        command.env_remove("RUST_BACKTRACE");
         let child = pair.slave.spawn_command(command).unwrap();
         let drawn =
             Arc::new(Mutex::new(Drawn { screen: vt100::Parser::new(cells(24), cells(80), 0), raw: Vec::new() }));
