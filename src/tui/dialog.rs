@@ -13,7 +13,7 @@ pub(super) enum Dialog {
         question: String,
         /// What is done on yes.
         then: Order,
-        /// What is done on no; nothing without it.
+        /// What is done on no, the others of several jobs run say; nothing without it.
         otherwise: Option<Order>,
     },
     /// A new job.

@@ -11,6 +11,7 @@ mod mouse;
 mod notices;
 mod numbers;
 mod progress;
+mod questions;
 pub(crate) mod stage;
 mod take;
 mod tiles;

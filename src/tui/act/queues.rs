@@ -52,9 +52,13 @@ impl Screen {
             let first = asking.next();
             let rest: Vec<JobId> = asking.map(|job| job.id).collect();
             let question = first.map(|job| {
-                let others = if rest.is_empty() { String::new() } else { format!(" (and {} more ask)", rest.len()) };
+                let others = match rest.len() {
+                    0 => String::new(),
+                    1 => " (and 1 more asks)".to_owned(),
+                    more => format!(" (and {more} more ask)"),
+                };
                 let text = job.definition.terms.confirm.as_deref().unwrap_or_default();
-                format!("{}: {text}{others} (no runs the others only)", job.label())
+                format!("{}: {text}{others}", job.label())
             });
             (first.map(|job| job.id).into_iter().chain(rest).collect::<Vec<_>>(), question)
         });

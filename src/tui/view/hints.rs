@@ -79,6 +79,7 @@ fn ways_out(typing: &Typing) -> Vec<(Key, String)> {
 /// A dialog has few keys, and takes all the others for text or for nothing.
 fn answers(dialog: &Dialog) -> &'static [(&'static str, &'static str)] {
     match dialog {
+        Dialog::Ask { otherwise: Some(_), .. } => &[("y", "yes"), ("n", "runs the others only"), ("Esc", "runs none")],
         Dialog::Ask { .. } => &[("y", "yes"), ("n", "no"), ("Esc", "no")],
         Dialog::Add(draft) if draft.on_title => &[("Enter", "adds the job"), ("Tab", "its script"), ("Esc", "doesn't")],
         Dialog::Add(_) => &[("Enter", "adds the job"), ("Tab", "its title"), ("Esc", "doesn't")],
