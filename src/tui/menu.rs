@@ -76,10 +76,12 @@ impl Menu {
         let mut score = |pattern: &Pattern, text: &str| pattern.score(Utf32Str::new(text, &mut buffer), &mut matcher);
         let score = |item: Item| {
             let all = score(&whole, &item.haystack(self.kind, keymap));
-            // A few letters are enough for a name. Whoever types one means the action of that name, and not one whose
-            // help has the word.
-            let name = if self.kind == Kind::Palette { score(&fuzzy, &item.name()) } else { None };
-            name.or(all).map(|_| (Found { name, all }, item))
+            if self.kind == Kind::Help {
+                return all.map(|_| (Found::default(), item));
+            }
+            let (name, letters) = (score(&whole, &item.name()), score(&fuzzy, &item.name()));
+            let word = all.filter(|_| begins_words(needle, item.help()));
+            letters.or(all).map(|_| (Found { name, word, letters, all }, item))
         };
         let mut found: Vec<(Found, Item)> = all.into_iter().filter_map(score).collect();
         if self.kind == Kind::Palette {
@@ -132,11 +134,25 @@ impl Menu {
     }
 }
 
-/// How well an item is found, by its name and by all that is said of it; the better, the greater.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// How well an item is found; the better, the greater. Whoever types a name means the action of that name, and not one
+/// whose help has the word; but a word that stands there is meant before letters that a name happens to have.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Found {
+    /// In its name, as typed.
     name: Option<u32>,
+    /// In what is said of it, at the beginning of words.
+    word: Option<u32>,
+    /// In its name, a few letters of it.
+    letters: Option<u32>,
+    /// Anywhere.
     all: Option<u32>,
+}
+
+/// Whether each word that is looked for begins a word of the text.
+fn begins_words(needle: &str, text: &str) -> bool {
+    let text = text.to_lowercase();
+    let begins = |wanted: &str| text.split(|c: char| !c.is_alphanumeric()).any(|word| word.starts_with(wanted));
+    needle.to_lowercase().split_whitespace().all(begins)
 }
 
 impl Item {

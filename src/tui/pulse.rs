@@ -64,8 +64,21 @@ pub struct Numbers {
     pub per_minute: Option<f64>,
     /// Since when the pending job waits that waits for the longest.
     pub oldest: Option<DateTime<Utc>>,
-    /// How long it takes until nothing is left, if nothing takes longer than before.
+    /// How long it takes until nothing is left, if jobs run and nothing takes longer than before.
     pub left: Option<Duration>,
+}
+
+impl Numbers {
+    /// How two queues go together.
+    pub(super) fn and(self, other: Self) -> Self {
+        let sum = |a: Option<f64>, b: Option<f64>| a.map_or(b, |a| Some(a + b.unwrap_or_default()));
+        Self {
+            failed: self.failed + other.failed,
+            per_minute: sum(self.per_minute, other.per_minute),
+            oldest: self.oldest.into_iter().chain(other.oldest).min(),
+            left: self.left.max(other.left),
+        }
+    }
 }
 
 impl Pulse {
@@ -192,7 +205,7 @@ impl Beat {
         percent: impl Fn(RunId) -> Option<u8>,
         now: DateTime<Utc>,
     ) -> Option<Duration> {
-        if self.past.count == 0 || (record.pending.is_empty() && record.running.is_empty()) {
+        if self.past.count == 0 || record.mode != Mode::Processing || record.running.is_empty() {
             return None;
         }
         let mean = self.past.sum / self.past.count;

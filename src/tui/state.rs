@@ -220,17 +220,30 @@ impl Screen {
         };
         let second = runs.then(|| now + TimeDelta::milliseconds(1000 - i64::from(now.timestamp_subsec_millis())));
         let expiry = self.notices.clone().expire(now);
-        let numbers = self.pulse.as_ref().and_then(|pulse| pulse.next_change(self.queue.id(), now));
+        let numbers = self.pulse.as_ref().and_then(|pulse| {
+            if self.lists.is_of_all() {
+                self.site.read(|ledger| ledger.queues().iter().filter_map(|(id, _)| pulse.next_change(id, now)).min())
+            } else {
+                pulse.next_change(self.queue.id(), now)
+            }
+        });
         let minute =
             self.numbers(now).oldest.map(|since| now + TimeDelta::seconds(60 - (now - since).num_seconds() % 60));
         let lonely = self.unattended.map(|since| since + BIRTH).filter(|time| *time > now);
         second.into_iter().chain(expiry).chain(numbers).chain(minute).chain(lonely).min()
     }
 
-    /// How the queue in front goes.
+    /// How the queue in front goes, or how all go together.
     pub fn numbers(&self, now: DateTime<Utc>) -> Numbers {
         let Some(pulse) = &self.pulse else { return Numbers::default() };
         let percent = |run| self.attendance.progress(run).percent();
+        if self.lists.is_of_all() {
+            return self.site.read(|ledger| {
+                let each =
+                    ledger.queues().into_iter().map(|(id, record)| pulse.numbers(id, record, ledger, percent, now));
+                each.fold(Numbers::default(), Numbers::and)
+            });
+        }
         self.queue.read(|record, ledger| pulse.numbers(self.queue.id(), record, ledger, percent, now))
     }
 

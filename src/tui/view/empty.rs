@@ -32,14 +32,15 @@ pub(super) fn list(
         (true, _) => format!("nothing matches; {} shows all", screen.key(Action::Back)),
         (false, Phase::Pending) if all => "nothing waits".to_owned(),
         (false, Phase::Pending) => format!("nothing waits: {add} adds a job"),
-        (false, Phase::Running) if all => {
-            format!("nothing runs: {} processes all queues", screen.key(Action::ProcessAll))
+        (false, Phase::Running) => {
+            let why =
+                if all { standstill_of_all(screen, ledger, now) } else { standstill(screen, record, ledger, now) };
+            match why {
+                Some((why, _)) => format!("nothing runs: {why}"),
+                None if all || record.pending.is_empty() => "nothing runs".to_owned(),
+                None => "the next one starts soon".to_owned(),
+            }
         }
-        (false, Phase::Running) => match standstill(screen, record, ledger, now) {
-            Some((why, _)) => format!("nothing runs: {why}"),
-            None if record.pending.is_empty() => "nothing runs".to_owned(),
-            None => "the next one starts soon".to_owned(),
-        },
         (false, Phase::Finished) => "nothing has finished yet".to_owned(),
     };
     note(screen, &words, area, buffer);
@@ -78,6 +79,34 @@ pub(super) fn standstill(
             }
         },
     })
+}
+
+/// Why nothing of any queue runs though something waits, the worst reason first.
+pub(super) fn standstill_of_all(screen: &Screen, ledger: &Ledger, now: DateTime<Utc>) -> Option<(String, Style)> {
+    let theme = &screen.setup.look.theme;
+    let queues = ledger.queues();
+    if queues.iter().any(|(_, queue)| !queue.running.is_empty()) {
+        return None;
+    }
+    let waiting = || queues.iter().filter(|(_, queue)| !queue.pending.is_empty());
+    let process = screen.key(Action::ProcessAll);
+    if waiting().any(|(id, _)| screen.is_unattended(id, ledger, now)) {
+        return Some((format!("no worker; {process} starts one"), theme.bad));
+    }
+    let held = |mode, how| {
+        let names: Vec<&str> = waiting().filter(|(_, queue)| queue.mode == mode).map(|(id, _)| id.as_str()).collect();
+        match names[..] {
+            [] => None,
+            [name] => {
+                Some(format!("{} is {how}", text::fit(&text::plain_line(name), 24, screen.setup.look.signs.ellipsis)))
+            }
+            _ => Some(format!("{} queues are {how}", names.len())),
+        }
+    };
+    let idle = || waiting().any(|(_, queue)| queue.mode == Mode::Idle && can_start(queue, ledger));
+    let stopped = held(Mode::Stopped, "stopped by a failure").map(|why| (why, theme.bad));
+    let paused = || held(Mode::Paused, "paused").map(|why| (why, theme.warn));
+    stopped.or_else(paused).or_else(|| idle().then(|| (format!("{process} processes all queues"), theme.dim)))
 }
 
 /// Whether a job of an idle queue would start if it were processed, as far as a look at the next ones tells.

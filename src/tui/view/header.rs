@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use ratatui::buffer::Buffer;
 use ratatui::style::Style;
 
-use crate::model::{Ledger, Mode, QueueId, QueueRecord};
+use crate::model::{Mode, QueueId, QueueRecord};
 use crate::tui::layout::Layout;
 use crate::tui::mouse::{Target, Targets};
 use crate::tui::pulse::{Numbers, about};
@@ -66,14 +66,20 @@ pub(super) fn draw(screen: &Screen, layout: &Layout, buffer: &mut Buffer, now: D
     });
 }
 
-/// How the queue in front goes, what matters most first; what doesn't fit is left out.
+/// How the queue in front goes, or all together, what matters most first; what doesn't fit is left out.
 fn numbers(screen: &Screen, strip: &mut Strip<'_>, now: DateTime<Utc>) {
     let look = &screen.setup.look;
     let numbers = screen.numbers(now);
-    // Together they go as each of them does.
-    let one = !screen.lists.is_of_all();
-    let facts =
-        screen.queue.read(|record, ledger| if one { facts(screen, &numbers, record, ledger, now) } else { Vec::new() });
+    let facts = if screen.lists.is_of_all() {
+        screen.site.read(|ledger| {
+            let all: Vec<&QueueRecord> = ledger.queues().into_iter().map(|(_, record)| record).collect();
+            facts(look, &numbers, empty::standstill_of_all(screen, ledger, now), &all, now)
+        })
+    } else {
+        screen.queue.read(|record, ledger| {
+            facts(look, &numbers, empty::standstill(screen, record, ledger, now), &[record], now)
+        })
+    };
     for (nth, fact) in facts.iter().enumerate() {
         let apart = if nth == 0 { " ".to_owned() } else { format!("  {}  ", look.signs.dot) };
         let width: usize = fact.iter().map(|(piece, _)| text::width(piece)).sum();
@@ -90,17 +96,23 @@ fn numbers(screen: &Screen, strip: &mut Strip<'_>, now: DateTime<Utc>) {
 
 type Fact = Vec<(String, Style)>;
 
-fn facts(screen: &Screen, numbers: &Numbers, record: &QueueRecord, ledger: &Ledger, now: DateTime<Utc>) -> Vec<Fact> {
-    let look = &screen.setup.look;
+/// What there is to say of these queues; `why` nothing of them runs, if so.
+fn facts(
+    look: &Look,
+    numbers: &Numbers,
+    why: Option<(String, Style)>,
+    queues: &[&QueueRecord],
+    now: DateTime<Utc>,
+) -> Vec<Fact> {
     let (plain, dim) = (Style::new(), look.theme.dim);
     let mut facts: Vec<Fact> = Vec::new();
     if numbers.failed > 0 {
         facts.push(vec![(format!("{} failed in 1 h", count(numbers.failed)), look.theme.bad)]);
     }
-    if let Some((why, style)) = empty::standstill(screen, record, ledger, now) {
+    if let Some((why, style)) = why {
         facts.push(vec![("nothing runs: ".to_owned(), dim), (why, style)]);
     }
-    if let Some(left) = numbers.left.filter(|_| record.mode == Mode::Processing && !record.running.is_empty()) {
+    if let Some(left) = numbers.left {
         let left = TimeDelta::from_std(left).unwrap_or(TimeDelta::MAX);
         facts.push(vec![("done in ".to_owned(), dim), (format!("~{}", about(left)), plain)]);
     }
@@ -112,9 +124,11 @@ fn facts(screen: &Screen, numbers: &Numbers, record: &QueueRecord, ledger: &Ledg
         let waits = if now - since < TimeDelta::minutes(1) { "<1m".to_owned() } else { about(now - since) };
         facts.push(vec![("oldest wait ".to_owned(), dim), (waits, plain)]);
     }
-    if facts.is_empty() && record.pending.is_empty() && !record.finished.is_empty() {
-        let words = format!("all {} finished", count(record.finished.len()));
-        facts.push(vec![(words, if record.failed == 0 { look.theme.good } else { dim })]);
+    let finished: usize = queues.iter().map(|queue| queue.finished.len()).sum();
+    let over = queues.iter().all(|queue| queue.pending.is_empty() && queue.running.is_empty());
+    if facts.is_empty() && over && finished > 0 {
+        let good = queues.iter().all(|queue| queue.failed == 0);
+        facts.push(vec![(format!("all {} finished", count(finished)), if good { look.theme.good } else { dim })]);
     }
     facts
 }

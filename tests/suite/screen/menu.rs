@@ -43,6 +43,13 @@ fn letters_scattered_over_a_help_text_find_nothing() {
 }
 
 #[test]
+fn the_beginning_of_a_word_is_meant_before_letters_that_a_name_happens_to_have() {
+    let mut stage = stage();
+    stage.keys(":pau");
+    assert!(line(&mut stage, "›").contains("or pause it"), "{}", stage.text());
+}
+
+#[test]
 fn what_cannot_be_done_says_why_before_and_after() {
     let mut stage = stage();
     stage.keys(":kill");

@@ -51,7 +51,8 @@ fn scan(queue: &QueueId, ledger: &Ledger, now: DateTime<Utc>) -> Numbers {
     let times: Vec<Duration> = jobs.iter().filter_map(took).collect();
     let pending: Vec<&Job> = jobs.iter().filter(|job| job.phase() == Phase::Pending).copied().collect();
     let running: Vec<&Job> = jobs.iter().filter(|job| job.phase() == Phase::Running).copied().collect();
-    let nothing = times.is_empty() || (pending.is_empty() && running.is_empty());
+    let mode = ledger.queue(queue).unwrap().mode;
+    let nothing = times.is_empty() || running.is_empty() || mode != Mode::Processing;
     let left = (!nothing).then(|| {
         let mean = times.iter().sum::<Duration>() / u32::try_from(times.len()).unwrap();
         let rest = |job: &&Job| {
@@ -62,7 +63,7 @@ fn scan(queue: &QueueId, ledger: &Ledger, now: DateTime<Utc>) -> Numbers {
         let longest = running.iter().map(rest).max().unwrap_or_default();
         (sum / ledger.queue(queue).unwrap().settings.parallel).max(longest)
     });
-    let goes = ledger.queue(queue).unwrap().mode != Mode::Idle || !running.is_empty();
+    let goes = mode != Mode::Idle || !running.is_empty();
     Numbers {
         failed: recent(360).filter(|(outcome, _)| is_failed(outcome)).count(),
         per_minute,
@@ -83,6 +84,7 @@ enum Act {
     Add,
     Filter,
     Turn,
+    All,
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -97,6 +99,7 @@ fn act() -> impl Strategy<Value = Act> {
         1 => Just(Act::Add),
         1 => Just(Act::Filter),
         1 => Just(Act::Turn),
+        1 => Just(Act::All),
     ]
 }
 
@@ -124,6 +127,7 @@ fn perform(stage: &mut Stage, act: Act) {
         Act::Add => _ = stage.keys("atrue<Enter>"),
         Act::Filter => _ = stage.keys("/a<Enter>"),
         Act::Turn => _ = stage.keys("]"),
+        Act::All => _ = stage.keys("0"),
     }
 }
 
@@ -137,9 +141,21 @@ proptest! {
         stage.process("other");
         for act in acts {
             perform(&mut stage, act);
-            let id = stage.screen.queue().id().clone();
-            let expected = stage.screen.queue().site().read(|ledger| scan(&id, ledger, stage.now));
-            prop_assert_eq!(stage.screen.numbers(stage.now), expected);
+            let (now, id) = (stage.now, stage.screen.queue().id().clone());
+            let expected = stage.screen.queue().site().read(|ledger| {
+                if !stage.screen.lists().is_of_all() {
+                    return scan(&id, ledger, now);
+                }
+                let [one, other] = ["build", "other"].map(|id| scan(&id.into(), ledger, now));
+                let paces: Vec<f64> = one.per_minute.into_iter().chain(other.per_minute).collect();
+                Numbers {
+                    failed: one.failed + other.failed,
+                    per_minute: (!paces.is_empty()).then(|| paces.iter().sum()),
+                    oldest: one.oldest.into_iter().chain(other.oldest).min(),
+                    left: one.left.into_iter().chain(other.left).max(),
+                }
+            });
+            prop_assert_eq!(stage.screen.numbers(now), expected);
         }
     }
 }
@@ -274,4 +290,56 @@ fn the_screen_wakes_when_they_change_and_not_before() {
         ticks += 1;
     }
     assert_eq!(before.matches("failed").count(), 0, "{before}");
+}
+
+#[test]
+fn all_queues_together_say_how_they_go() {
+    let mut stage = stage();
+    stage.keys("0");
+    assert_eq!(line(&mut stage), "nothing runs: P processes all queues");
+    stage.keys("P");
+    let (one, other) = (stage.start("build"), stage.start("other"));
+    stage.later(60);
+    stage.end(one, failed("exit code 1"));
+    stage.end(other, Outcome::Succeeded);
+    stage.start("other");
+    // In the other queue they run one by one.
+    assert_eq!(line(&mut stage), "1 failed in 1 h  ·  done in ~4m  ·  2 jobs/min  ·  oldest wait 1m");
+    assert!(stage.screen.next_tick(stage.now).is_some(), "the numbers change by themselves");
+}
+
+#[test]
+fn all_queues_together_say_why_nothing_runs() {
+    let mut stage = stage();
+    stage.process("build");
+    stage.elsewhere(&[Command::Pause { queue: "build".into() }]);
+    stage.keys("0");
+    assert!(line(&mut stage).starts_with("nothing runs: build is paused"), "{}", line(&mut stage));
+    assert!(stage.text().lines().any(|line| line.contains("   nothing runs: build is paused")), "{}", stage.text());
+    stage.process("other");
+    stage.elsewhere(&[Command::Pause { queue: "other".into() }]);
+    assert!(line(&mut stage).starts_with("nothing runs: 2 queues are paused"), "{}", line(&mut stage));
+    stage.bury();
+    stage.process("other");
+    stage.later(60);
+    assert!(line(&mut stage).starts_with("nothing runs: no worker; P starts one"), "{}", line(&mut stage));
+
+    let mut stage = on_terms(&Terms::default(), OnFailure::Stop);
+    stage.run("build", 1, failed("exit code 1"));
+    stage.keys("0");
+    let line = line(&mut stage);
+    assert!(line.contains("nothing runs: build is stopped by a failure"), "{line}");
+}
+
+#[test]
+fn when_all_of_all_queues_is_done_that_is_said() {
+    let mut stage = stage();
+    stage.keys("0P");
+    for queue in ["build", "other"] {
+        while let Some(started) = stage.try_start(queue) {
+            stage.end(started, Outcome::Succeeded);
+        }
+    }
+    stage.later(4_000);
+    assert_eq!(line(&mut stage), "all 10 finished");
 }
