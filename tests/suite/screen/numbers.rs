@@ -305,7 +305,20 @@ fn all_queues_together_say_how_they_go() {
     stage.start("other");
     // In the other queue they run one by one.
     assert_eq!(line(&mut stage), "1 failed in 1 h  ·  done in ~4m  ·  2 jobs/min  ·  oldest wait 1m");
-    assert!(stage.screen.next_tick(stage.now).is_some(), "the numbers change by themselves");
+}
+
+#[test]
+fn the_numbers_of_all_queues_change_with_those_of_each() {
+    let mut stage = stage();
+    stage.process("other");
+    stage.run("other", 1, failed("exit code 1"));
+    stage.elsewhere(&[Command::Pause { queue: "other".into() }]);
+    stage.later(60);
+    stage.wake(Wake::Tick);
+    let next = |stage: &Stage| stage.screen.next_tick(stage.now).map(|at| at - stage.now);
+    assert_eq!(next(&stage), None, "the queue in front has no numbers");
+    stage.keys("0").wake(Wake::Tick);
+    assert!(next(&stage).is_some_and(|wait| wait <= TimeDelta::seconds(10)), "{:?}", next(&stage));
 }
 
 #[test]
@@ -326,6 +339,8 @@ fn all_queues_together_say_why_nothing_runs() {
 
     let mut stage = on_terms(&Terms::default(), OnFailure::Stop);
     stage.run("build", 1, failed("exit code 1"));
+    stage.process("other");
+    stage.elsewhere(&[Command::Pause { queue: "other".into() }]);
     stage.keys("0");
     let line = line(&mut stage);
     assert!(line.contains("nothing runs: build is stopped by a failure"), "{line}");
