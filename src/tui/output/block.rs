@@ -1,14 +1,15 @@
 //! A stretch of the log in memory, with the lines in it: the unit of reading.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
+use std::ops::Range;
 use std::rc::Rc;
 
 use super::line::Line;
 use super::progress::Progress;
 use super::sanitize::{self, Carry, ESCAPE};
 use super::source::Source;
-use super::split::{LOOK_AHEAD, Step, step};
+use super::split::{LOOK_AHEAD, Step, is_plain, step};
 use crate::store::StoreError;
 
 /// Where reading can begin: at a line.
@@ -42,7 +43,10 @@ pub(super) struct Block {
     pub progress: Option<Progress>,
     /// From `start.body` on.
     bytes: Vec<u8>,
-    lines: Vec<Span>,
+    /// How many lines it has.
+    len: usize,
+    /// Where they are; not known before somebody looks at them, if they could be counted without.
+    lines: OnceCell<Vec<Span>>,
     carries: Vec<Carry>,
     /// Whether the last line has no end yet.
     open: bool,
@@ -63,6 +67,16 @@ struct Span {
     carry: u32,
 }
 
+/// Where the lines of a block end, and the next one begins; offsets from the block's first byte.
+#[derive(Clone, Copy, Debug)]
+struct Rest {
+    start: usize,
+    /// Where what shows of it begins.
+    body: usize,
+    /// What it inherits.
+    carry: Carry,
+}
+
 /// What loading found.
 #[derive(Debug)]
 pub(super) enum Loaded {
@@ -70,6 +84,14 @@ pub(super) enum Loaded {
     Block(Rc<Block>),
     /// The bytes up to this offset are no longer there.
     Lost { until: u64 },
+}
+
+impl Span {
+    fn new(start: usize, shown: Range<usize>, carry: usize) -> Self {
+        // A block is far smaller than 4 GiB.
+        let short = |offset: usize| u32::try_from(offset).unwrap_or(u32::MAX);
+        Self { start: short(start), body: short(shown.start), stop: short(shown.end), carry: short(carry) }
+    }
 }
 
 impl Block {
@@ -99,34 +121,50 @@ impl Block {
             filled += piece.len;
         }
         bytes.truncate(filled);
+        let plain = !start.carry.inside && is_plain(&bytes);
         let mut block = Self {
             start,
             end: start.offset,
             next: None,
-            progress: Progress::last_in(&bytes),
+            progress: if plain { None } else { Progress::last_in(&bytes) },
             bytes,
-            lines: Vec::new(),
-            carries: Vec::new(),
+            len: 0,
+            lines: OnceCell::new(),
+            carries: vec![start.carry],
             open: false,
             shown: RefCell::default(),
         };
-        let end = if torn { Some(start.body + filled as u64) } else { bound };
-        block.split(size, end);
+        let bound = if torn { Some(start.body + filled as u64) } else { bound };
+        let rest = if plain { block.count(size, bound.is_some()) } else { block.split(size, bound.is_some()) };
+        block.conclude(rest, size, bound);
         Ok(Loaded::Block(Rc::new(block)))
     }
 
-    /// Finds the lines: all of them, where the block is known to end at `bound`; else those of about `size` bytes.
-    fn split(&mut self, size: usize, bound: Option<u64>) {
-        let mut carry = self.start.carry;
-        self.carries.push(carry);
+    /// Counts the lines of plain bytes: all of them, where the block is `bounded`; else those of about `size` bytes. Most
+    /// blocks are read only for that, and a flood of short lines has tens of thousands of them in each.
+    fn count(&mut self, size: usize, bounded: bool) -> Rest {
+        let last = if bounded { None } else { self.bytes.get(size - 1..).and_then(|rest| memchr::memchr(b'\n', rest)) };
+        self.bytes.truncate(last.map_or(self.bytes.len(), |last| size + last));
+        let open = self.bytes.last().is_some_and(|last| *last != b'\n');
+        self.open = open && !bounded;
+        self.len = memchr::memchr_iter(b'\n', &self.bytes).count() + usize::from(open);
+        let (start, body) = (self.bytes.len(), self.bytes.len());
+        Rest { start, body, carry: if open { Carry::default() } else { self.start.carry } }
+    }
+
+    /// Finds the lines of any bytes; as many as [`count`](Self::count) would.
+    fn split(&mut self, size: usize, bounded: bool) -> Rest {
+        let (mut lines, mut carry) = (Vec::new(), self.start.carry);
         // Most lines have no escape: one look finds that out for many of them.
         let escape_from = |bytes: &[u8], at: usize| memchr::memchr(ESCAPE, &bytes[at..]).map(|found| at + found);
         let mut escape = escape_from(&self.bytes, 0);
         let (mut start, mut body) = (0, 0);
-        while body < self.bytes.len() && (bound.is_some() || body < size) {
+        while body < self.bytes.len() && (bounded || body < size) {
+            // Each inherits the latest carry.
+            let inherits = self.carries.len() - 1;
             let after = match step(&self.bytes[body..], carry) {
                 Step::Line { len, next } => {
-                    self.push(start, body, body + len);
+                    lines.push(Span::new(start, body..body + len, inherits));
                     let line = body..body + len;
                     body += next;
                     start = body;
@@ -141,10 +179,10 @@ impl Block {
                     carry
                 }
                 Step::Open => {
-                    self.push(start, body, self.bytes.len());
+                    lines.push(Span::new(start, body..self.bytes.len(), inherits));
                     body = self.bytes.len();
                     start = body;
-                    self.open = bound.is_none();
+                    self.open = !bounded;
                     Carry::default()
                 }
             };
@@ -153,7 +191,15 @@ impl Block {
                 self.carries.push(carry);
             }
         }
-        if !self.lines.is_empty() {
+        self.len = lines.len();
+        self.lines = lines.into();
+        Rest { start, body, carry }
+    }
+
+    /// Its lines are known now, up to the `rest`: says where it ends, and what comes next.
+    fn conclude(&mut self, rest: Rest, size: usize, bound: Option<u64>) {
+        let Rest { start, body, carry } = rest;
+        if self.len > 0 {
             self.end = self.start.body + start as u64;
         }
         if let Some(bound) = bound {
@@ -165,39 +211,41 @@ impl Block {
         }
     }
 
-    /// Adds a line, which inherits the latest carry.
-    fn push(&mut self, start: usize, body: usize, stop: usize) {
-        // A block is far smaller than 4 GiB.
-        let short = |offset: usize| u32::try_from(offset).unwrap_or(u32::MAX);
-        let carry = short(self.carries.len() - 1);
-        self.lines.push(Span { start: short(start), body: short(body), stop: short(stop), carry });
+    /// Where its lines are.
+    fn lines(&self) -> &[Span] {
+        self.lines.get_or_init(|| {
+            let mut lines = Vec::with_capacity(self.len);
+            let mut start = 0;
+            for line in self.bytes.split_inclusive(|byte| *byte == b'\n') {
+                let end = start + line.len();
+                lines.push(Span::new(start, start..end - usize::from(line.ends_with(b"\n")), 0));
+                start = end;
+            }
+            lines
+        })
     }
 
     /// The number of the line after its last one.
     pub(super) fn end_line(&self) -> u64 {
-        self.start.line + self.lines.len() as u64
+        self.start.line + self.len as u64
     }
 
     /// How many lines it has.
     pub(super) fn len(&self) -> usize {
-        self.lines.len()
+        self.len
     }
 
     /// The index of the last line that begins at `offset` or before it.
     pub(super) fn find(&self, offset: u64) -> Option<usize> {
-        let from_body = offset.checked_sub(self.start.body);
-        let behind = self.lines.partition_point(|span| from_body.is_some_and(|offset| u64::from(span.start) <= offset));
+        let (lines, from_body) = (self.lines(), offset.checked_sub(self.start.body));
+        let behind = lines.partition_point(|span| from_body.is_some_and(|offset| u64::from(span.start) <= offset));
         // The first line may begin before the bytes do.
-        if behind == 0 && offset >= self.start.offset && !self.lines.is_empty() {
-            Some(0)
-        } else {
-            behind.checked_sub(1)
-        }
+        if behind == 0 && offset >= self.start.offset && !lines.is_empty() { Some(0) } else { behind.checked_sub(1) }
     }
 
     /// Where a line begins.
     pub(super) fn begin(&self, index: usize) -> u64 {
-        match self.lines.get(index) {
+        match self.lines().get(index) {
             // The first line may begin before its body, and the bytes start with the body.
             Some(_) if index == 0 => self.start.offset,
             Some(span) => self.start.body + u64::from(span.start),
@@ -207,12 +255,12 @@ impl Block {
 
     /// Whether a line has its end; only the last one of the log may have none.
     pub(super) fn is_ended(&self, index: usize) -> bool {
-        !(self.open && index + 1 == self.len())
+        !(self.open && index + 1 == self.len)
     }
 
     /// How much memory it takes, roughly.
     pub(super) fn weight(&self) -> usize {
-        self.bytes.len() + self.lines.len() * size_of::<Span>()
+        self.bytes.len() + self.len * size_of::<Span>()
     }
 
     /// A line as it is shown.
@@ -225,7 +273,7 @@ impl Block {
     }
 
     fn read(&self, index: usize) -> Line {
-        let Some(span) = self.lines.get(index) else { return Line::default() };
+        let Some(span) = self.lines().get(index) else { return Line::default() };
         let carry = self.carries.get(span.carry as usize).copied().unwrap_or_default();
         sanitize::line(&self.bytes[span.body as usize..span.stop as usize], carry)
     }

@@ -12,6 +12,9 @@ use crate::store::StoreError;
 /// How much is read at once, at first.
 const BLOCK: usize = 64 * 1024;
 
+/// Where a line begins is looked for in pieces of so many bytes: it is near, mostly.
+const GLANCE: usize = 4096;
+
 /// More starts than this are thinned out, and blocks grow: with these numbers, when a log has more than 512 MiB.
 const MOST_STARTS: usize = 8192;
 
@@ -299,10 +302,24 @@ fn line_after(source: &mut dyn Source, offset: u64, end: u64) -> Result<u64, Sto
     if offset == 0 {
         return Ok(0);
     }
-    let mut bytes = vec![0; usize::try_from(end.saturating_sub(offset)).unwrap_or(BLOCK).min(BLOCK)];
-    let piece = source.read_at(offset, &mut bytes)?;
-    let found = memchr::memchr(b'\n', &bytes[..piece.len]).filter(|_| piece.offset == offset);
-    Ok(found.map_or(piece.offset.max(offset), |at| offset + at as u64 + 1))
+    let (mut bytes, mut at) = ([0; GLANCE], offset);
+    let end = end.min(offset + BLOCK as u64);
+    while at < end {
+        let most = usize::try_from(end - at).unwrap_or(GLANCE).min(GLANCE);
+        let piece = source.read_at(at, &mut bytes[..most])?;
+        if piece.offset > at {
+            // What was there has been dropped.
+            return Ok(piece.offset);
+        }
+        if let Some(found) = memchr::memchr(b'\n', &bytes[..piece.len]) {
+            return Ok(at + found as u64 + 1);
+        }
+        if piece.len == 0 {
+            break;
+        }
+        at += piece.len as u64;
+    }
+    Ok(offset)
 }
 
 #[cfg(test)]

@@ -24,11 +24,19 @@ const CANCEL: &[u8] = b"\x18";
 /// Begins a control string whose payload nobody reads.
 const STRING: &[u8] = b"\x1b]_";
 
+/// No style from here on.
+const RESETS: [&[u8]; 2] = [b"\x1b[m", b"\x1b[0m"];
+
 impl Carry {
     /// What is inherited after `bytes`, which hold no line end. A sequence that they leave unfinished is dropped.
     pub(super) fn after(self, bytes: &[u8]) -> Self {
         let first = if self.inside { Some(0) } else { memchr::memchr(ESCAPE, bytes) };
         let Some(first) = first else { return self };
+        // An escape ends whatever was under way. This is how most lines with colours end.
+        let last = memchr::memrchr(ESCAPE, bytes).map_or(bytes, |last| &bytes[last..]);
+        if RESETS.iter().any(|reset| last.starts_with(reset)) {
+            return Self::default();
+        }
         let mut styles = Styles(self.style);
         feed(&mut styles, self, &bytes[first..]);
         Self { style: styles.0, inside: false }

@@ -369,6 +369,65 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
     proptest::collection::vec(act, 0..30)
 }
 
+/// Lines in groups: many short ones, or some about as long as what is cut.
+fn chunks() -> impl Strategy<Value = Vec<Vec<String>>> {
+    let line = |len: usize| (b'a'..=b'z').cycle().skip(len % 26).take(len).map(char::from).collect::<String>();
+    let chunk = prop_oneof![
+        4 => (0_usize..20_000, 0_usize..4).prop_map(move |(lines, most)| (0..lines).map(|nth| line(nth % (most + 1))).collect()),
+        2 => (8_180_usize..8_200).prop_map(move |len| vec![line(len); 3]),
+        2 => (16_380_usize..16_390).prop_map(move |len| vec![line(len)]),
+        1 => (0_usize..70_000).prop_map(move |len| vec![line(len)]),
+    ];
+    proptest::collection::vec(chunk, 0..8)
+}
+
+/// A line as it is shown: one that is too long goes on in the next one. Its end may lie right behind a part.
+fn parts(mut line: &str) -> Vec<&str> {
+    const PART: usize = 16 * 1024;
+    let mut parts = Vec::new();
+    while line.len() > PART + 1 {
+        let (part, rest) = line.split_at(PART);
+        parts.push(part);
+        line = rest;
+    }
+    parts.push(line);
+    parts
+}
+
+proptest! {
+    #![proptest_config(cases(16))]
+
+    #[test]
+    fn lines_of_any_length_are_counted_and_found(chunks in chunks(), sizes in proptest::collection::vec(1_usize..100_000, 1..6), places in proptest::collection::vec(any::<prop::sample::Index>(), 3)) {
+        let lines: Vec<String> = chunks.concat();
+        let text = lines.join("\n") + "\n";
+        let (log, mut rest) = (Log::default(), if lines.is_empty() { &[] } else { text.as_bytes() });
+        let mut screen = Screen::new(&log, 20, 1);
+        screen.output.toggle_wrap();
+        for size in sizes.iter().cycle() {
+            if rest.is_empty() {
+                break;
+            }
+            let (piece, behind) = rest.split_at(rest.len().min(*size));
+            log.append(piece);
+            screen.refresh();
+            screen.draw();
+            rest = behind;
+        }
+        let parts: Vec<&str> = lines.iter().flat_map(|line| parts(line)).collect();
+        prop_assert_eq!(screen.draw().lines.map(|lines| lines.1), Some(parts.len() as u64));
+        for place in places.iter().filter(|_| parts.len() > 1) {
+            let place = place.index(parts.len() - 1);
+            screen.output.scroll(Scroll::Home);
+            screen.output.scroll(Scroll::Rows(place.try_into().unwrap()));
+            prop_assert_eq!(screen.draw().lines, Some((place as u64 + 1, parts.len() as u64)));
+            let (shown, part) = (screen.rows().remove(0), parts[place]);
+            let start = shown.strip_suffix('…').unwrap_or(&shown);
+            prop_assert!(part.starts_with(start) && (part == start || start.len() == 19), "{:?} of {:?}", shown, part);
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(cases(64))]
 

@@ -193,6 +193,19 @@ proptest! {
     }
 
     #[test]
+    fn a_line_end_changes_no_style(pieces in proptest::collection::vec("[a-z]{0,3}|\x1b\\[[0-9;]{0,6}m|\x1b\\[[0-7]?m|\x1b\\[[0-7]?m|\x1b\\[3[1-7]|\x1b[\\[\\]P_]|[\x07;0m]", 0..12)) {
+        // What is unfinished ends with the line; this ends it without.
+        let [next, same] = ["\n", "\x18"].map(|between| {
+            let mut screen = Screen::new(&Log::of(pieces.concat() + between + "X"), 100, 2);
+            screen.draw();
+            let cells = &screen.buffer.content;
+            cells.iter().find(|cell| cell.symbol() == "X").map(Cell::style)
+        });
+        prop_assert!(next.is_some());
+        prop_assert_eq!(next, same);
+    }
+
+    #[test]
     fn no_control_character_is_printed(bytes in hostile()) {
         prop_assert!(!plain(&bytes).chars().any(|c| c.is_control() && c != '\n'));
         // Without its colours, coloured text is plain text.
