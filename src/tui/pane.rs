@@ -95,8 +95,8 @@ impl OutputPane {
         (self.output.as_mut().map(|output| output.draw(area, buffer, look)), None)
     }
 
-    /// Shows the latest run of `job`; asks for its output when that is another one than before.
-    pub(super) fn show(&mut self, job: Option<&Job>) -> Option<Effect> {
+    /// Shows the latest run of `job`; tells which that is when its output has to be opened.
+    pub(super) fn show(&mut self, job: Option<&Job>) -> Option<RunId> {
         self.pty = job.and_then(Job::script).is_some_and(|script| script.setup.pty);
         self.running = job.and_then(Job::running);
         let run = job.and_then(|job| job.last_run.as_ref());
@@ -106,7 +106,7 @@ impl OutputPane {
         }
         let Self { pty, running, room, window, taste, .. } = *self;
         *self = Self { run: id, latest: id, pty, running, room, window, taste, ..Self::default() };
-        id.map(Effect::OpenLog)
+        id
     }
 
     /// The run that is shown, while it isn't the latest of its job.
@@ -139,7 +139,8 @@ impl OutputPane {
 
     /// The output can be read; it is of no interest when another run is shown by now.
     pub(super) fn open(&mut self, run: RunId, reader: LogReader, line: LineWriter) {
-        if self.run == Some(run) {
+        // Nor when it has been opened by now.
+        if self.run == Some(run) && !self.is_open() {
             let goes_on = self.is_live();
             self.console = self.pty.then(|| {
                 let mut console = Console::new(Terminal::new(reader.again(), self.room), line);

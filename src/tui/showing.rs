@@ -38,7 +38,12 @@ impl Screen {
             return Vec::new();
         }
         let job = self.chosen();
-        let opens = self.output.show(job.as_ref());
+        let opens = self.output.show(job.as_ref()).and_then(|run| {
+            // What is listened to is shown at once.
+            let Some((reader, line)) = self.attendance.ends(run) else { return Some(Effect::OpenLog(run)) };
+            self.output.open(run, reader, line);
+            None
+        });
         let Size { width: columns, height: rows } = self.layout().output_text().as_size();
         // None while it isn't shown.
         let fits = if columns == 0 || rows == 0 { None } else { self.output.fit(WindowSize { columns, rows }) };

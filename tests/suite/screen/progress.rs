@@ -1,6 +1,8 @@
 //! Progress that jobs report, as bars beside those that run.
 
 use setlist::model::{JobId, Outcome, RunId};
+use setlist::tui::keys::Key;
+use setlist::tui::wake::Wake;
 
 use super::stage::{Stage, queue};
 
@@ -43,6 +45,25 @@ fn reports_are_found_below_much_output() {
     assert!(row(&mut stage, "Beta").contains("10%"), "{}", stage.text());
     stage.says(started[1].1, &format!("{}\x1b]9;4;1;90\x07", "noise\n".repeat(100_000)));
     assert!(row(&mut stage, "Beta").contains("90%"), "{}", stage.text());
+}
+
+#[test]
+fn the_key_that_chooses_a_job_in_view_shows_what_it_prints() {
+    let (mut stage, started) = stage(80, 24);
+    stage.says(started[0].1, "from alpha\n");
+    stage.says(started[1].1, "from beta\n");
+    stage.keys("g");
+    let first = stage.chosen();
+    assert!(stage.text().contains("from alpha"), "{}", stage.text());
+    // Nobody else is asked for anything.
+    let effects = stage.screen.handle(Wake::Key(Key::row("j").unwrap()[0]), stage.now);
+    assert!(effects.is_empty(), "{effects:?}");
+    assert_ne!(stage.chosen(), first);
+    let text = stage.text();
+    assert!(text.contains("from beta") && !text.contains("from alpha"), "{text}");
+    // What it prints next is seen as well.
+    stage.says(started[1].1, "more\n");
+    assert!(stage.text().contains("more"), "{}", stage.text());
 }
 
 #[test]
