@@ -1,5 +1,7 @@
 //! All that is known of one site, in memory: queues with their jobs in order. Every follower of a site keeps one.
 
+mod fill;
+
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::convert::Infallible;
@@ -186,7 +188,9 @@ impl Ledger {
             self.displace(&known);
         }
         self.note(&job);
-        entry(&mut self.indexes, &job.queue).places.insert((job.position, id));
+        let index = entry(&mut self.indexes, &job.queue);
+        index.add(&job);
+        index.places.insert((job.position, id));
         self.jobs.insert(id, job.into());
         self.list(id);
     }
@@ -194,50 +198,6 @@ impl Ledger {
     /// Makes room for the jobs that are about to be added.
     pub(super) fn make_room<'e>(&mut self, events: impl IntoIterator<Item = &'e Event>) {
         self.jobs.reserve(events.into_iter().filter(|event| matches!(event, Event::Added { .. })).count());
-    }
-
-    /// Puts many jobs, `count` or so, where their states say; part of loading a site. Sorts each list once.
-    pub fn fill<E>(&mut self, count: usize, jobs: impl IntoIterator<Item = Result<Box<Job>, E>>) -> Result<(), E> {
-        self.jobs.reserve(count);
-        let mut places: BTreeMap<QueueId, Vec<_>> = BTreeMap::new();
-        for job in jobs {
-            let job = job?;
-            self.note(&job);
-            entry(&mut places, &job.queue).push((job.position, job.id));
-            entry(&mut self.queues, &job.queue).list_mut(job.phase()).push_back(job.id);
-            self.jobs.insert(job.id, job);
-        }
-        for (queue, places) in places {
-            self.indexes.entry(queue).or_default().places.append(&mut places.into_iter().collect());
-        }
-        let Self { queues, jobs, .. } = self;
-        for queue in queues.values_mut() {
-            for list in [&mut queue.pending, &mut queue.running, &mut queue.finished] {
-                list.make_contiguous().sort_by(|a, b| match (jobs.get(a), jobs.get(b)) {
-                    (Some(a), Some(b)) => order(a, b),
-                    _ => a.cmp(b),
-                });
-            }
-        }
-        Ok(())
-    }
-
-    /// Sets what is not jobs; part of loading a site.
-    pub fn restore(
-        &mut self,
-        queues: impl IntoIterator<Item = QueueView>,
-        workers: impl IntoIterator<Item = Worker>,
-        stamp: Option<String>,
-        counters: Counters,
-    ) {
-        for QueueView { id, settings, mode } in queues {
-            let queue = self.queues.entry(id).or_default();
-            queue.settings = settings;
-            queue.mode = mode;
-        }
-        self.workers = workers.into_iter().map(|worker| (worker.id, worker)).collect();
-        self.stamp = stamp;
-        self.counters = counters;
     }
 
     fn change(&mut self, event: &Event, at: DateTime<Utc>) {
@@ -281,20 +241,19 @@ impl Ledger {
         Some(job)
     }
 
-    /// Takes note of a job that is about to be in a queue: everything but its list and its place.
+    /// Takes note of what concerns more than its queue, of a job that is about to be in one.
     fn note(&mut self, job: &Job) {
         self.counters.job = self.counters.job.max(job.id.0);
         self.counters.run = self.counters.run.max(job.last_run.as_ref().map_or(0, |run| run.id.0));
-        entry(&mut self.indexes, &job.queue).add(job);
         for need in &job.needs {
             self.dependants.entry(need.job).or_default().insert(job.id);
         }
-        entry(&mut self.queues, &job.queue).failed += usize::from(wants_attention(job));
     }
 
     fn list(&mut self, id: JobId) {
         let Some(job) = self.jobs.get(&id) else { return };
         let queue = entry(&mut self.queues, &job.queue);
+        queue.failed += usize::from(wants_attention(job));
         let list = queue.list_mut(job.phase());
         let place = place_in(list, job, &self.jobs);
         list.insert(place, id);

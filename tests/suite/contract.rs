@@ -20,8 +20,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use setlist::model::{
-    Arguments, Command, Definition, Event, Exit, Failure, FailureKind, JobId, Mode, Outcome, Phase, Plan, Program,
-    QueueId, QueuePlan, Refusal, Report, RunId, Script, Settings, Setup, Site, Stop, Value, WorkerId,
+    Arguments, Beside, Command, Definition, Event, Exit, Failure, FailureKind, JobId, Mode, Outcome, Phase, Plan,
+    Program, QueueId, QueuePlan, Refusal, Report, RunId, Script, Settings, Setup, Site, Stop, Value, WorkerId,
 };
 use setlist::store::{Answer, Folder, Listener, Memory, Sqlite, Store};
 use tempfile::TempDir;
@@ -543,9 +543,19 @@ fn many_jobs_are_loaded_as_one_moment_saw_them(place: &Place) {
     thread::scope(|scope| {
         let writer = scope.spawn(|| {
             let mut store = place.connect();
-            // From both ends.
-            for job in (1..=150).flat_map(|nth| [nth, MANY as u64 + 1 - nth]) {
-                done(&mut *store, Command::Cancel { job: JobId(job), stop: Stop::Terminate });
+            for nth in 1..=150 {
+                // From both ends.
+                for job in [nth, MANY as u64 + 1 - nth] {
+                    done(&mut *store, Command::Cancel { job: JobId(job), stop: Stop::Terminate });
+                }
+                if nth % 10 == 0 {
+                    // Numbers that follow one another are no longer neighbours, nor always of one queue.
+                    let middle = MANY as u64 / 2;
+                    let beside = Beside::Before(JobId(middle - nth));
+                    done(&mut *store, Command::Move { jobs: vec![JobId(middle + nth)], beside });
+                    done(&mut *store, Command::Add { queue: "other".into(), jobs: vec![definition("elsewhere")] });
+                    done(&mut *store, add(1));
+                }
             }
         });
         loop {

@@ -14,6 +14,7 @@ mod place;
 mod prune;
 mod read_only;
 mod rows;
+mod together;
 mod turn;
 mod whole;
 
