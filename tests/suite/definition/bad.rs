@@ -206,6 +206,10 @@ fn alias_bombs_are_refused() {
     let wide = format!("x-0: &x [{}]\nqueues:\n{}", "a, ".repeat(3000), "  q: [*x]\n".repeat(3000));
     assert_eq!(refused(&wide).list[0].message, "aliases repeat this too often");
 
+    // Little text, and still too many values for any file.
+    let many = format!("x-0: &x [{}]\nqueues:\n  q:\n{}", "a, ".repeat(100), "  - [*x]\n".repeat(30_000));
+    assert_eq!(refused(&many).list[0].message, "aliases repeat this too often");
+
     let long = format!("x-0: &x {}\nqueues:\n  q: [{}]\n", "a".repeat(100_000), "*x, ".repeat(1_000));
     bad_and_long("aliases_of_a_long_text", &long);
 }

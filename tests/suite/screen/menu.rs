@@ -138,6 +138,12 @@ fn why_the_chosen_action_cannot_be_done_is_told_whole() {
     stage.keys(":undo");
     assert!(line(&mut stage, "›").trim_end().ends_with(&format!("for 10 s · {why}")));
 
+    // Of the others as much of the reason is told as leaves enough of what they do.
+    let mut stage = Stage::new(vec![queue("build", 2, 0, &[("lint", "Lint")])], 80, 24);
+    stage.keys("0:pau<Down>");
+    let row = line(&mut stage, "process this queue");
+    assert!(row.contains("  process this queue, or … · all queues are shown; ] or 1 shows…"), "{row}");
+
     // However little room there is, it is in view, in lines of whole words.
     let mut stage = Stage::new(vec![queue("build", 2, 0, &[("lint", "Lint")])], 40, 10);
     stage.keys(":");
