@@ -120,7 +120,7 @@ impl Supervisor {
     /// Sleeps until something happens, at most for this long, and deals with it.
     pub(super) fn turn(&mut self, at_most: Option<Duration>) {
         let mut news = false;
-        let mut printed = 0;
+        let (mut printed, mut small) = (0, false);
         let mut done_with = 0;
         let all = self.wait(at_most);
         let begun = Instant::now();
@@ -132,7 +132,10 @@ impl Supervisor {
                 }
                 Ready::Run(at, source) => {
                     news |= matches!(source, Source::Survivor);
-                    printed += self.processes[at].on_ready(source, flags, &mut self.buffer);
+                    let len = self.processes[at].on_ready(source, flags, &mut self.buffer);
+                    printed += len;
+                    // A terminal holds no more than a page.
+                    small |= len > 0 && matches!(source, Source::Terminal);
                 }
                 Ready::LeftOpen(at) => {
                     let at = at - done_with;
@@ -146,7 +149,7 @@ impl Supervisor {
             }
         }
         if printed > 0 {
-            self.rest.after(printed, begun, Instant::now());
+            self.rest.after(printed, small, begun, Instant::now());
         }
         if self.processes.iter().any(|process| process.deadline().is_some()) {
             let now = Instant::now();
