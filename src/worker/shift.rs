@@ -154,9 +154,9 @@ impl Shift {
         });
         let id = id.unwrap_or_default();
         crash::point("joined");
-        let lock = office.state.hold_worker(id)?;
+        let lock = office.state.hold_worker(id).map_err(|error| because(store.as_mut(), error))?;
         drop(roll_call);
-        let stock = Stock::new(store.gate()?);
+        let stock = Stock::new(store.gate().map_err(|error| because(store.as_mut(), error))?);
         let (wakes, runner) = (channel(), Runner::sole().map_err(WorkerError::SetUp)?);
         let caller = Caller { wakes: wakes.0.clone(), waker: runner.waker() };
         let vigil = undisturbed(|| Vigil::begin(&office.state, Arc::new(move || caller.call(Wake::Died))));
@@ -221,12 +221,13 @@ impl Shift {
         let changed: Ring = Arc::new(move || caller.call(Wake::Changed));
         let caller = self.caller();
         let saved: Ring = Arc::new(move || caller.call(Wake::Saved));
-        let _file = undisturbed(|| Reload::listen(&self.office, &saved))?;
+        let _file = undisturbed(|| Reload::listen(&self.office, &saved)).map_err(|error| self.because(error))?;
         let listen = |store: &dyn Store| {
             let (bell, keeper) = (store.listen(changed)?, Keeper::start(store, &self.office)?);
             Ok::<_, StoreError>((bell, keeper))
         };
-        let listening = self.store.as_deref().map(|store| undisturbed(|| listen(store))).transpose()?;
+        let listening = self.store.as_deref().map(|store| undisturbed(|| listen(store))).transpose();
+        let listening = listening.map_err(|error| self.because(error))?;
         let _bell = listening.map(|(bell, keeper)| {
             self.keeper = Some(keeper);
             bell
@@ -253,6 +254,13 @@ impl Shift {
                     self.sleep(PATIENCE);
                 }
             }
+        }
+    }
+
+    fn because(&mut self, error: StoreError) -> StoreError {
+        match &mut self.store {
+            Some(store) => because(store.as_mut(), error),
+            None => error,
         }
     }
 
@@ -515,4 +523,9 @@ impl Shift {
         let needed = (died || workers > 0) && self.urgency.is_none();
         needed.then(|| replace(store, &self.office)).transpose()
     }
+}
+
+/// Why something can't be had at a site: since that was taken away before anybody listened, if so.
+fn because(store: &mut dyn Store, error: StoreError) -> StoreError {
+    store.load().err().filter(StoreError::is_final).unwrap_or(error)
 }

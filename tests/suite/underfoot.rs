@@ -101,6 +101,25 @@ fn a_worker_with_nothing_to_do_notices_that_its_site_was_moved() {
 }
 
 #[test]
+fn a_worker_whose_site_is_moved_before_it_listens_says_so_too() {
+    let room = Room::empty();
+    fs::create_dir(room.join("site")).unwrap();
+    room.write("site/jobs.yaml", TIDY);
+    let file = ["--file", "site/jobs.yaml"];
+    room.ok(&[&file[..], &["status"]].concat());
+    let folder = Folder::new(room.join("site/.setlist"));
+    // It joins, and can't give its sign of life as long as somebody else does.
+    let sign = folder.hold_worker(WorkerId(1)).unwrap();
+    let worker = room.command(&file).arg("worker").stderr(Stdio::piped()).spawn().unwrap();
+    let mut store = Sqlite::open(&folder).unwrap();
+    wait_for("the worker to join", || (store.workers().unwrap().len() == 1).then_some(()));
+    fs::rename(room.join("site"), room.join("moved")).unwrap();
+    drop(sign);
+    says_why(worker, &["removed or replaced"]);
+    assert!(!room.join("site").exists());
+}
+
+#[test]
 fn nothing_is_written_where_nobody_finds_it() {
     let home = TempDir::new().unwrap();
     let folder = Folder::new(home.path().join("state"));
@@ -116,6 +135,16 @@ fn nothing_is_written_where_nobody_finds_it() {
     assert_eq!(another.queues().unwrap().len(), 0);
     let mut moved = Sqlite::open(&Folder::new(home.path().join("moved"))).unwrap();
     assert_eq!(moved.queues().unwrap().len(), 1);
+}
+
+#[test]
+fn who_begins_to_listen_where_a_site_is_being_removed_hears_of_it() {
+    let home = TempDir::new().unwrap();
+    let folder = Folder::new(home.path().join("state"));
+    let store = Sqlite::open(&folder).unwrap();
+    fs::remove_dir_all(folder.bells()).unwrap();
+    let heard = store.listen(Arc::new(|| {})).err().expect("there is nothing to listen to");
+    assert!(matches!(heard, StoreError::Gone { .. }), "{heard}");
 }
 
 /// The first worker of every site has the same number.

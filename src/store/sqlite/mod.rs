@@ -210,7 +210,9 @@ impl Store for Sqlite {
     }
 
     fn listen(&self, ring: Ring) -> Result<Listener, StoreError> {
-        self.bells.listen(ring)
+        // Whoever removes a folder removes one file after the other.
+        let removed = |error| if self.folder.bells().exists() { error } else { self.place.gone() };
+        self.bells.listen(ring).map_err(removed)
     }
 }
 
