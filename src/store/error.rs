@@ -102,7 +102,7 @@ pub enum StoreError {
         title: String,
     },
     /// Changes can't be watched.
-    #[error("{path}: changes can't be watched: {source}", path = .path.display())]
+    #[error("{path}: changes can't be watched: {why}", path = .path.display(), why = unwatched(.source))]
     Watch {
         /// What should be watched.
         path: PathBuf,
@@ -213,4 +213,17 @@ impl From<Newer> for rusqlite::Error {
 fn is_full(path: &Path) -> bool {
     let room = rustix::fs::statvfs(path).or_else(|_| rustix::fs::statvfs(path.parent().unwrap_or(path)));
     room.is_ok_and(|room| room.f_bavail == 0 && room.f_blocks > 0)
+}
+
+/// What the watcher says, and what to do where others have taken all that the system gives.
+fn unwatched(source: &notify::Error) -> String {
+    use rustix::io::Errno;
+    let limit = match &source.kind {
+        notify::ErrorKind::MaxFilesWatch => "watches",
+        notify::ErrorKind::Io(error) if Errno::from_io_error(error) == Some(Errno::MFILE) => "instances",
+        _ => return source.to_string(),
+    };
+    format!(
+        "other programs watch as much as the system lets them; `sysctl fs.inotify.max_user_{limit}` tells and raises it"
+    )
 }

@@ -115,6 +115,28 @@ fn container() -> Option<Command> {
 }
 
 #[test]
+fn where_nothing_more_can_be_watched_it_says_what_to_do() {
+    let limit = "echo 0 > /proc/sys/user/max_inotify_instances";
+    let limited = |script: &str| {
+        let mut command = Command::new("unshare");
+        command.args(["-r", "sh", "-c", &format!("{limit} && {script}"), SETLIST]).stderr(Stdio::piped());
+        command
+    };
+    if !limited("true").status().is_ok_and(|status| status.success()) {
+        eprintln!("SKIPPED: nothing can be limited here (unshare -r)");
+        return;
+    }
+    let room = Room::with(SERVED);
+    for command in ["process", "wait q"] {
+        let mut limited = limited(&format!("exec \"$0\" {command}"));
+        room.furnish(&mut limited);
+        let said = Said::of(&limited.output().unwrap());
+        assert_eq!(said.code, Some(3), "{said:?}");
+        assert!(said.err.contains("`sysctl fs.inotify.max_user_instances` tells and raises it"), "{said:?}");
+    }
+}
+
+#[test]
 fn it_is_suspended_where_its_session_is_out_of_sight() {
     let Some(mut container) = container() else { return };
     let room = Room::with(SERVED);

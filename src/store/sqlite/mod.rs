@@ -188,7 +188,9 @@ impl Store for Sqlite {
     }
 
     fn another(&self) -> Result<Box<dyn Store>, StoreError> {
-        Ok(Box::new(Self::open(&self.folder)?))
+        let another = open::open_again(&self.folder).map_err(|error| self.in_place().err().unwrap_or(error))?;
+        // Another site may have been put in its place.
+        if another.place == self.place { Ok(Box::new(another)) } else { Err(self.place.gone()) }
     }
 
     fn log(&self, run: RunId) -> LogReader {

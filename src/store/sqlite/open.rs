@@ -42,6 +42,19 @@ pub(super) fn open(folder: &Folder) -> Result<Sqlite, StoreError> {
         make(&path)?;
         turn.note(0);
     }
+    enter(folder, turn)
+}
+
+/// Opens the site in `folder` once more; nothing is made of what isn't there any more.
+pub(super) fn open_again(folder: &Folder) -> Result<Sqlite, StoreError> {
+    let turn = Turn::at(folder)?;
+    turn.begin()?;
+    enter(folder, turn)
+}
+
+/// Connects to the site, and ends the turn.
+fn enter(folder: &Folder, turn: Turn) -> Result<Sqlite, StoreError> {
+    let path = folder.database();
     let db = connect(folder, &path, &turn)?;
     let place = Place::of(path)?;
     turn.end()?;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::store::StoreError;
 
 /// A file that is in use, and where it was.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Place {
     path: PathBuf,
     file: (u64, u64),
