@@ -239,9 +239,9 @@ impl Output {
     fn search_on(&mut self) -> Result<bool, StoreError> {
         self.look()?;
         let Some(search) = &mut self.search else { return Ok(false) };
-        let counting = search.count(&mut self.lines)?;
+        search.count(&mut self.lines)?;
         search.place(&mut self.lines)?;
-        Ok(counting || search.is_looking())
+        Ok(search.is_looking())
     }
 
     fn look(&mut self) -> Result<(), StoreError> {

@@ -77,6 +77,8 @@ pub(super) struct Search {
     /// How many hits there are in the lines before `counted_to`.
     pub count: u64,
     counted_to: u64,
+    /// Not all that is there has been looked through for the count.
+    counting: bool,
     /// Lines on the way, and how many hits there are before each.
     marks: Vec<(u64, u64)>,
     /// The current hit, and how many there are before it.
@@ -106,7 +108,8 @@ struct Wanted {
 
 impl Search {
     pub(super) fn new(needle: Needle) -> Self {
-        Self { needle, current: None, count: 0, counted_to: 0, marks: Vec::new(), placed: None, wanted: None }
+        let (marks, placed, wanted) = (Vec::new(), None, None);
+        Self { needle, current: None, count: 0, counted_to: 0, counting: true, marks, placed, wanted }
     }
 
     /// Looks for the next or previous hit, from the current one or else from `top`.
@@ -119,9 +122,9 @@ impl Search {
         self.wanted = Some(Wanted { forwards, line, limit, origin: line, round: false });
     }
 
-    /// Whether something is still looked for.
+    /// Whether something is still looked for, or counted.
     pub(super) fn is_looking(&self) -> bool {
-        self.wanted.is_some()
+        self.wanted.is_some() || self.counting
     }
 
     /// Goes on looking for the wanted hit; returns it when it is found.
@@ -172,12 +175,14 @@ impl Search {
         Ok(None)
     }
 
-    /// Goes on counting; returns whether there is more to count.
-    pub(super) fn count(&mut self, lines: &mut Lines) -> Result<bool, StoreError> {
+    /// Goes on counting.
+    pub(super) fn count(&mut self, lines: &mut Lines) -> Result<(), StoreError> {
         let mut spent = 0;
+        self.counting = false;
         while self.counted_to < lines.written() {
             if spent > BUDGET {
-                return Ok(true);
+                self.counting = true;
+                break;
             }
             let Some(line) = lines.at(self.counted_to)?.filter(|line| line.ended) else { break };
             if let Content::Line(text) = &line.content {
@@ -189,7 +194,7 @@ impl Search {
                 self.marks.push((self.counted_to, self.count));
             }
         }
-        Ok(false)
+        Ok(())
     }
 
     /// Which of all hits the current one is, counted from 1, as far as that is known.

@@ -99,6 +99,12 @@ fn the_hit_that_was_gone_to_has_a_number() {
     let mut screen = Screen::new(&log, 40, 5);
     screen.output.scroll(Scroll::Home);
     screen.output.set_search(Some("hit"));
+    screen.output.search_next(true);
+    // It is found at once, and there are more than were counted by now.
+    assert!(screen.draw().search.is_some_and(|hits| hits.looking && hits.count < 60_000));
+    screen.refresh();
+    assert!(screen.draw().search.is_some_and(|hits| !hits.looking && hits.count == 60_000));
+    screen.output.search_next(false);
     let mut at = |forwards| {
         screen.output.search_next(forwards);
         screen.refresh();
