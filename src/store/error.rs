@@ -180,7 +180,11 @@ fn is_damage(error: &rusqlite::Error) -> bool {
         // Our statements name what a schema had that was made by us.
         | Error::SqlInputError { .. } => true,
         Error::ToSqlConversionFailure(error) => error.is::<Damage>(),
-        error => matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::Unknown)),
+        // What we write contradicts nothing that was written before.
+        error => matches!(
+            error.sqlite_error_code(),
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::ConstraintViolation | ErrorCode::Unknown)
+        ),
     }
 }
 
