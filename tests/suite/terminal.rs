@@ -133,7 +133,7 @@ impl Terminal {
     /// Waits for the program's end, and checks that it left the terminal as it found it.
     #[track_caller]
     pub(crate) fn ended(mut self) -> ExitStatus {
-        let status = self.child.wait().unwrap();
+        let status = wait_for("the program to leave", || self.child.try_wait().unwrap());
         // The reader has seen all there is when its channel closes.
         self.master.take();
         while self.news.recv_timeout(PATIENCE).is_ok() {}
