@@ -1,6 +1,7 @@
-//! P8: a `jobs.yaml` with 100,000 jobs, read, checked and reconciled, against a bare typed parse of the same text.
+//! P8: reads, checks and reconciles a `jobs.yaml` with 100,000 jobs, compared with a typed `serde_yaml` parse of the
+//! same text.
 //!
-//! `cargo bench --bench definition`; every round runs all sides one after the other, and the medians are compared.
+//! Run with `cargo bench --bench definition`. Every round runs all sides in turn, and the medians are compared.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -15,15 +16,15 @@ use setlist::{Command, Site, definition};
 const JOBS: u32 = 100_000;
 const ROUNDS: usize = 5;
 
-/// What a program would read that trusts its file.
+/// The types a program would read without checking the file.
 #[derive(Deserialize)]
-#[expect(dead_code, reason = "only read, as a bare parse does")]
+#[expect(dead_code, reason = "the fields are parsed and never used")]
 struct File {
     queues: BTreeMap<String, Queue>,
 }
 
 #[derive(Deserialize)]
-#[expect(dead_code, reason = "only read, as a bare parse does")]
+#[expect(dead_code, reason = "the fields are parsed and never used")]
 struct Queue {
     #[serde(default)]
     env: BTreeMap<String, String>,
@@ -31,7 +32,7 @@ struct Queue {
 }
 
 #[derive(Deserialize)]
-#[expect(dead_code, reason = "only read, as a bare parse does")]
+#[expect(dead_code, reason = "the fields are parsed and never used")]
 struct Job {
     id: String,
     title: Option<String>,
@@ -46,53 +47,53 @@ struct Job {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let small = |nth: u32| format!("{{id: j{nth}, command: [\"true\"]}}");
-    let usual = |nth: u32| {
+    let short = |nth: u32| format!("{{id: j{nth}, command: [\"true\"]}}");
+    let typical = |nth: u32| {
         format!(
             "id: j{nth}\n        title: Job number {nth}\n        run: |\n          echo begin\n          ./work --number \
              {nth}\n        env: {{NUMBER: \"{nth}\"}}\n        timeout: 10m\n        retry: 2"
         )
     };
     let chained = |nth: u32| match nth.checked_sub(1) {
-        Some(before) => format!("{{id: j{nth}, command: [\"true\"], needs: [j{before}]}}"),
-        None => small(nth),
+        Some(previous) => format!("{{id: j{nth}, command: [\"true\"], needs: [j{previous}]}}"),
+        None => short(nth),
     };
     println!("P8  {JOBS} jobs, median of {ROUNDS} rounds");
-    for (name, text) in [("small", file(small)), ("usual", file(usual)), ("chained", file(chained))] {
+    for (name, text) in [("short", file(short)), ("typical", file(typical)), ("chained", file(chained))] {
         compare(name, &text)?;
     }
     Ok(())
 }
 
 fn compare(name: &str, text: &str) -> Result<(), Box<dyn Error>> {
-    let mut sides = [Vec::new(), Vec::new(), Vec::new()];
+    let mut times = [Vec::new(), Vec::new(), Vec::new()];
     for _ in 0..ROUNDS {
-        let began = Instant::now();
+        let start = Instant::now();
         let file: File = serde_yaml::from_str(text)?;
-        sides[0].push(began.elapsed());
+        times[0].push(start.elapsed());
         drop(black_box(file));
 
-        let began = Instant::now();
+        let start = Instant::now();
         let mut plan = definition::parse("jobs.yaml", text)?;
-        sides[1].push(began.elapsed());
-        "1".clone_into(&mut plan.stamp);
+        times[1].push(start.elapsed());
+        "1".clone_into(&mut plan.version);
         let site = Site::new();
         site.submit(&Command::Reconcile(Box::new(plan)), Utc::now())?;
-        sides[2].push(began.elapsed());
+        times[2].push(start.elapsed());
     }
-    let [bare, read, all] = sides.map(median);
+    let [bare, checked, reconciled] = times.map(median);
     println!("    {name}, {} KiB", text.len() / 1024);
-    for (side, time) in [("bare typed parse", bare), ("read and checked", read), ("and reconciled", all)] {
-        println!("        {side:<20} {:>6.0} ms", 1000.0 * time.as_secs_f64());
+    for (variant, time) in [("bare typed parse", bare), ("read and checked", checked), ("and reconciled", reconciled)] {
+        println!("        {variant:<20} {:>6.0} ms", 1000.0 * time.as_secs_f64());
     }
-    println!("        {:<20} {:>6.2}   (at most 2)", "against the bare one", all.as_secs_f64() / bare.as_secs_f64());
+    println!("        {:<20} {:>6.2}   (at most 2)", "ratio to bare parse", reconciled.as_secs_f64() / bare.as_secs_f64());
     Ok(())
 }
 
 fn file(job: impl Fn(u32) -> String) -> String {
     let mut file = String::from("queues:\n  q:\n    env: {A: a, B: b}\n    jobs:\n");
     for nth in 0..JOBS {
-        // Writing to a String can't fail.
+        // Writing to a `String` can't fail.
         let _ = writeln!(file, "      - {}", job(nth));
     }
     file

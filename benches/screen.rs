@@ -1,8 +1,7 @@
-//! P3 to P6: how soon the screen shows something, how soon it answers a key, what it costs when nothing happens, and its
-//! memory.
+//! P3 to P6: time to the first frame, time from a key to its frame, wake-ups and output while idle, and memory.
 //!
-//! `cargo bench --bench screen`, or only some of it: `cargo bench --bench screen -- P4-short`. The screen runs in a
-//! pseudo-terminal of 120x40 on a file that was read before.
+//! `cargo bench --bench screen`, or a part: `cargo bench --bench screen -- P4-short`. The screen runs in a pseudo-terminal
+//! of 120x40 on a site that has been reconciled before.
 
 use std::env;
 use std::error::Error;
@@ -23,25 +22,26 @@ type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 
 const SETLIST: &str = env!("CARGO_BIN_EXE_setlist");
 const ROUNDS: usize = 5;
-const IDLE: Duration = Duration::from_secs(10);
-/// How often a key is pressed, and how long after the last.
-const KEYS: usize = 500;
-const PAUSE: Duration = Duration::from_millis(20);
-/// What four jobs do at once: lines as tools print them; two bytes a line as fast as they come; and a line for each
-/// write, which leaves nobody a processor.
+/// How long the idle screen is observed.
+const IDLE_TIME: Duration = Duration::from_secs(10);
+/// How many keys are pressed.
+const KEY_COUNT: usize = 500;
+/// The time between two keys.
+const KEY_INTERVAL: Duration = Duration::from_millis(20);
+/// The scripts of the four jobs: usual lines; two bytes per line; and one write per line, which saturates the processors.
 const FLOODS: [(&str, &str); 3] =
     [("P4", "yes what a flood prints"), ("P4-short", "yes"), ("P4-shell", "while :; do echo x; done")];
-/// Longer than anything takes that works.
-const LONG: Duration = Duration::from_secs(30);
+/// Longer than any step takes unless it hangs.
+const STEP_TIMEOUT: Duration = Duration::from_secs(30);
 
 fn main() -> Result {
-    let wanted: Vec<String> = env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
-    let wants = |names: &[&str]| wanted.is_empty() || wanted.iter().any(|name| names.contains(&name.as_str()));
-    if wants(&["P3", "P5", "P6"]) {
+    let selected: Vec<String> = env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    let is_selected = |names: &[&str]| selected.is_empty() || selected.iter().any(|name| names.contains(&name.as_str()));
+    if is_selected(&["P3", "P5", "P6"]) {
         start_idle_and_memory()?;
     }
     for (name, run) in FLOODS {
-        if wants(&["P4", name]) {
+        if is_selected(&["P4", name]) {
             key_to_frame(name, run)?;
         }
     }
@@ -50,108 +50,108 @@ fn main() -> Result {
 
 fn start_idle_and_memory() -> Result {
     for (jobs, first_frame, memory) in [(1_000, 50, 20), (100_000, 200, 100)] {
-        let room = site("", jobs)?;
+        let folder = site("", jobs)?;
         let mut times = Vec::new();
         for _ in 0..ROUNDS {
-            times.push(Screen::open(room.path())?.first_frame);
+            times.push(ScreenProcess::open(folder.path())?.first_frame);
         }
         times.sort();
         let (time, best) = (milliseconds(times[ROUNDS / 2]), milliseconds(times[0]));
         println!("P3  {jobs:>7} jobs: start to first frame {time:>6.1} ms, best {best:.1}   (at most {first_frame})");
 
-        let mut screen = Screen::open(room.path())?;
+        let mut screen = ScreenProcess::open(folder.path())?;
         thread::sleep(Duration::from_secs(2));
-        let resident = screen.resident()?;
+        let resident = screen.resident_mebibytes()?;
         println!("P6  {jobs:>7} jobs: resident {resident:>6.1} MiB   (at most {memory})");
 
-        let (wakes, _) = (screen.wake_ups()?, screen.drawn());
-        thread::sleep(IDLE);
-        let rate = f64::from(screen.wake_ups()? - wakes) / IDLE.as_secs_f64();
-        let bytes = screen.drawn();
+        let (wake_ups, _) = (screen.wake_ups()?, screen.drain_output());
+        thread::sleep(IDLE_TIME);
+        let rate = f64::from(screen.wake_ups()? - wake_ups) / IDLE_TIME.as_secs_f64();
+        let bytes = screen.drain_output();
         println!("P5  {jobs:>7} jobs: idle {rate:.1} wake-ups a second, {bytes} bytes in 10 s   (at most 1; 0)");
     }
     Ok(())
 }
 
-/// Moves up and down among four jobs that print as fast as they can, above 100,000 that wait. Each key moves the cursor
-/// and shows what another job prints.
+/// Moves the cursor between four jobs that print as fast as they can, above 100,000 pending jobs. Each key shows the
+/// output of another job.
 fn key_to_frame(name: &str, run: &str) -> Result {
     let mut floods = String::new();
     for nth in 1..=4 {
         writeln!(floods, "      - {{id: flood-{nth}, title: Flood {nth}, run: \"{run}\"}}")?;
     }
-    let room = site(&floods, 100_000)?;
-    let worker = Command::new(SETLIST).args(["process", "q"]).current_dir(room.path()).stdout(Stdio::null()).spawn()?;
-    let worker = Worker(worker);
-    while !fs::read_dir(room.path().join(".setlist/logs"))?.any(|log| log.is_ok_and(|log| log.file_name() == "4.log")) {
-        thread::sleep(PAUSE);
+    let folder = site(&floods, 100_000)?;
+    let worker = Command::new(SETLIST).args(["process", "q"]).current_dir(folder.path()).stdout(Stdio::null()).spawn()?;
+    let worker = ForegroundWorker(worker);
+    while !fs::read_dir(folder.path().join(".setlist/logs"))?.any(|log| log.is_ok_and(|log| log.file_name() == "4.log")) {
+        thread::sleep(KEY_INTERVAL);
     }
-    let mut screen = Screen::open(room.path())?;
-    screen.until("Output · Flood 1")?;
-    let (median, most) = screen.answers(|nth| match nth % 2 {
+    let mut screen = ScreenProcess::open(folder.path())?;
+    screen.wait_for_text("Output · Flood 1")?;
+    let (median, p99) = screen.key_latency(|nth| match nth % 2 {
         0 => (b"j", "Output · Flood 2"),
         _ => (b"k", "Output · Flood 1"),
     })?;
     println!(
-        "{name:<8} 100000 jobs, four times `{run}`: key to frame {median:.1} ms, 99 of 100 in {most:.1} ms   (at most 16)"
+        "{name:<8} 100000 jobs, four times `{run}`: key to frame {median:.1} ms, p99 {p99:.1} ms   (at most 16)"
     );
     drop(screen);
-    // What a key takes to a program that does nothing but repeat it, beside the same floods.
+    // For comparison: a key through a program that only echoes it, beside the same floods.
     let mut command = CommandBuilder::new("sh");
     command.args(["-c", "stty raw -echo; printf ready; exec cat"]);
-    let mut echo = Screen::start(command)?;
-    echo.until("ready")?;
-    let (median, most) = echo.answers(|nth| match nth % 2 {
+    let mut echo = ScreenProcess::start(command)?;
+    echo.wait_for_text("ready")?;
+    let (median, p99) = echo.key_latency(|nth| match nth % 2 {
         0 => (b"\rj", "j"),
         _ => (b"\rk", "k"),
     })?;
-    println!("         beside the same floods, a key through `cat` {median:.1} ms, 99 of 100 in {most:.1} ms");
+    println!("         beside the same floods, a key through `cat` {median:.1} ms, p99 {p99:.1} ms");
     drop(worker);
     Ok(())
 }
 
-/// A site whose file was read: one queue of these jobs, and so many more.
+/// A reconciled site with one queue: the jobs in `first`, then `jobs` more.
 fn site(first: &str, jobs: usize) -> Result<TempDir> {
-    let room = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     let mut file = format!("queues:\n  q:\n    parallel: 4\n    jobs:\n{first}");
     for nth in 0..jobs {
         writeln!(file, "      - {{id: job-{nth}, title: The job number {nth}, command: [echo, \"{nth}\"]}}")?;
     }
-    fs::write(room.path().join("jobs.yaml"), file)?;
-    let status = Command::new(SETLIST).arg("status").current_dir(room.path()).stdout(Stdio::null()).status()?;
-    // What was written for so many jobs is on the disk before anything is timed.
+    fs::write(folder.path().join("jobs.yaml"), file)?;
+    let status = Command::new(SETLIST).arg("status").current_dir(folder.path()).stdout(Stdio::null()).status()?;
+    // Flush the disk, so that writes for the jobs don't disturb the measurement.
     let synced = Command::new("sync").status()?;
-    if status.success() && synced.success() { Ok(room) } else { Err(format!("setlist status: {status}").into()) }
+    if status.success() && synced.success() { Ok(folder) } else { Err(format!("setlist status: {status}").into()) }
 }
 
-/// A worker in the foreground; it is told to leave when dropped, and stops its jobs first.
-struct Worker(std::process::Child);
+/// A worker in the foreground. Dropping it stops its jobs and terminates it.
+struct ForegroundWorker(std::process::Child);
 
-impl Drop for Worker {
+impl Drop for ForegroundWorker {
     fn drop(&mut self) {
         let _ = Command::new("kill").arg(self.0.id().to_string()).status();
         let _ = self.0.wait();
     }
 }
 
-/// The screen in a terminal of its own; killed when dropped.
-struct Screen {
+/// A program in its own pseudo-terminal; killed when dropped.
+struct ScreenProcess {
     child: Box<dyn Child + Send + Sync>,
     keys: Box<dyn Write + Send>,
     output: Receiver<Vec<u8>>,
-    shown: vt100::Parser,
+    parser: vt100::Parser,
     first_frame: Duration,
     _terminal: Box<dyn MasterPty + Send>,
 }
 
-impl Screen {
-    fn open(room: &Path) -> Result<Self> {
+impl ScreenProcess {
+    fn open(folder: &Path) -> Result<Self> {
         let mut command = CommandBuilder::new(SETLIST);
-        command.cwd(room);
-        let began = Instant::now();
+        command.cwd(folder);
+        let start = Instant::now();
         let mut screen = Self::start(command)?;
-        screen.until("Pending")?;
-        screen.first_frame = began.elapsed();
+        screen.wait_for_text("Pending")?;
+        screen.first_frame = start.elapsed();
         Ok(screen)
     }
 
@@ -171,56 +171,56 @@ impl Screen {
             }
         });
         let child = pair.slave.spawn_command(command)?;
-        let (rows, cols) = NonZero::new(size.rows).zip(NonZero::new(size.cols)).ok_or("no room")?;
-        let (shown, first_frame) = (vt100::Parser::new(rows, cols, 0), Duration::ZERO);
-        Ok(Self { child, keys, output, shown, first_frame, _terminal: pair.master })
+        let (rows, cols) = NonZero::new(size.rows).zip(NonZero::new(size.cols)).ok_or("empty terminal")?;
+        let (parser, first_frame) = (vt100::Parser::new(rows, cols, 0), Duration::ZERO);
+        Ok(Self { child, keys, output, parser, first_frame, _terminal: pair.master })
     }
 
-    /// Presses keys, each of which makes it show something else; how long that takes in milliseconds, the median and
-    /// what 99 of 100 don't exceed.
-    fn answers<const N: usize>(
+    /// Presses keys and waits for the text that each one makes it show. Returns the median and the 99th percentile in
+    /// milliseconds.
+    fn key_latency<const N: usize>(
         &mut self,
         key: impl Fn(usize) -> (&'static [u8; N], &'static str),
     ) -> Result<(f64, f64)> {
-        let mut times = Vec::with_capacity(KEYS);
-        for nth in 0..KEYS {
-            thread::sleep(PAUSE);
-            self.drawn();
-            let (key, shown) = key(nth);
-            let began = Instant::now();
+        let mut times = Vec::with_capacity(KEY_COUNT);
+        for nth in 0..KEY_COUNT {
+            thread::sleep(KEY_INTERVAL);
+            self.drain_output();
+            let (key, expected) = key(nth);
+            let start = Instant::now();
             self.keys.write_all(key)?;
-            self.until(shown)?;
-            times.push(began.elapsed());
+            self.wait_for_text(expected)?;
+            times.push(start.elapsed());
         }
         times.sort();
-        Ok((milliseconds(times[KEYS / 2]), milliseconds(times[KEYS * 99 / 100])))
+        Ok((milliseconds(times[KEY_COUNT / 2]), milliseconds(times[KEY_COUNT * 99 / 100])))
     }
 
-    /// Waits until it shows this.
-    fn until(&mut self, text: &str) -> Result {
-        while !self.shown.screen().contents().contains(text) {
-            let drawn = self.output.recv_timeout(LONG)?;
-            self.shown.process(&drawn);
+    /// Waits until the text is on the screen.
+    fn wait_for_text(&mut self, text: &str) -> Result {
+        while !self.parser.screen().contents().contains(text) {
+            let drawn = self.output.recv_timeout(STEP_TIMEOUT)?;
+            self.parser.process(&drawn);
         }
         Ok(())
     }
 
-    /// How many bytes have been drawn since the last call.
-    fn drawn(&mut self) -> usize {
+    /// Reads the output so far; returns how many bytes it has.
+    fn drain_output(&mut self) -> usize {
         let mut sum = 0;
         for bytes in self.output.try_iter() {
             sum += bytes.len();
-            self.shown.process(&bytes);
+            self.parser.process(&bytes);
         }
         sum
     }
 
-    fn resident(&self) -> Result<f64> {
+    fn resident_mebibytes(&self) -> Result<f64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
         Ok(f64::from(field(&status, "VmRSS:")?) / 1_024.0)
     }
 
-    /// How often any of its threads has been woken.
+    /// The number of times that its threads have been woken.
     fn wake_ups(&self) -> Result<u32> {
         let mut sum = 0;
         for thread in fs::read_dir(format!("/proc/{}/task", self.pid()))? {
@@ -234,7 +234,7 @@ impl Screen {
     }
 }
 
-impl Drop for Screen {
+impl Drop for ScreenProcess {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

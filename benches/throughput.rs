@@ -1,9 +1,8 @@
-//! P1, P2 and P7: what a job costs, everything durable, against `xargs`, which keeps nothing, and against bare spawning;
-//! in a long queue against a short one; and a job that prints a gibibyte. Other tools get the same jobs where they are
-//! installed.
+//! P1, P2 and P7: time per durable job against `xargs`, which records nothing, and against bare spawning; in a long queue
+//! against a short one; and a job that prints 1 GiB. Other job queues are measured where they are installed.
 //!
-//! `cargo bench --bench throughput`, or only some of it: `cargo bench --bench throughput -- P7`. Every round runs all
-//! sides one after the other, and the medians are compared.
+//! `cargo bench --bench throughput`, or a part: `cargo bench --bench throughput -- P7`. Every round measures all variants
+//! one after the other; medians are compared.
 
 use std::env;
 use std::error::Error;
@@ -20,64 +19,66 @@ use tempfile::TempDir;
 
 type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 
-type Part = fn() -> Result;
+type Benchmark = fn() -> Result;
 
 const SETLIST: &str = env!("CARGO_BIN_EXE_setlist");
 const ROUNDS: usize = 5;
-/// P1, and how many of them other tools get, which take longer.
+/// P1: jobs of Setlist, `xargs` and bare spawning.
 const JOBS: u32 = 3_000;
-const JOBS_OF_OTHERS: u32 = 300;
-/// P2: so many are processed, in a site of so many.
-const PROCESSED: u32 = 1_000;
-const SITES: [u32; 2] = [1_000, 100_000];
-/// P7.
-const PRINTED: u64 = 1 << 30;
+/// P1: jobs of other tools, which are slower.
+const OTHER_TOOL_JOBS: u32 = 300;
+/// P2: jobs that are processed.
+const PROCESSED_JOBS: u32 = 1_000;
+/// P2: all jobs of the short and of the long site.
+const SITE_JOBS: [u32; 2] = [1_000, 100_000];
+/// P7: bytes that the job prints.
+const PRINTED_BYTES: u64 = 1 << 30;
 
 fn main() -> Result {
-    let wanted: Vec<String> = env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
-    let parts: [(&str, Part); 3] = [("P1", cost_of_a_job), ("P2", cost_in_a_long_queue), ("P7", a_job_that_prints)];
-    for (name, part) in parts {
-        if wanted.is_empty() || wanted.iter().any(|wanted| wanted == name) {
-            part()?;
+    let selected: Vec<String> = env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    let benchmarks: [(&str, Benchmark); 3] = [("P1", time_per_job), ("P2", time_per_job_in_a_long_queue), ("P7", large_output)];
+    for (name, benchmark) in benchmarks {
+        if selected.is_empty() || selected.iter().any(|selected| selected == name) {
+            benchmark()?;
         }
     }
     Ok(())
 }
 
-fn cost_of_a_job() -> Result {
-    let mut sides = [Vec::new(), Vec::new(), Vec::new()];
+fn time_per_job() -> Result {
+    let mut times = [Vec::new(), Vec::new(), Vec::new()];
     for _ in 0..ROUNDS {
-        let room = site(JOBS, 0)?;
-        sides[0].push(timed(|| done(setlist(room.path()).args(["process", "--quiet"])))?);
-        sides[1].push(timed(|| done(&mut sh(&format!("seq {JOBS} | xargs -P2 -n1 true"))))?);
-        sides[2].push(timed(spawn_and_wait)?);
+        let folder = site(JOBS, 0)?;
+        times[0].push(timed(|| run(setlist(folder.path()).args(["process", "--quiet"])))?);
+        times[1].push(timed(|| run(&mut sh(&format!("seq {JOBS} | xargs -P2 -n1 true"))))?);
+        times[2].push(timed(spawn_and_wait)?);
     }
-    let [setlist, xargs, spawn] = sides.map(median);
+    let [setlist, xargs, spawn] = times.map(median);
     println!("P1  {JOBS} jobs of `true`, 2 at once, median of {ROUNDS} rounds");
     for (name, time) in [("setlist, durable", setlist), ("xargs -P2 -n1", xargs), ("bare spawn and wait", spawn)] {
         println!("    {name:<20} {:>7.3} ms a job", milliseconds(time) / f64::from(JOBS));
     }
-    others()?;
+    other_tools()?;
     println!("    rate against xargs   {:>7.2}   (at least 1.0)", xargs.as_secs_f64() / setlist.as_secs_f64());
-    println!("    bare against xargs   {:>7.2}   (the limit)", xargs.as_secs_f64() / spawn.as_secs_f64());
+    println!("    bare against xargs   {:>7.2}   (upper bound)", xargs.as_secs_f64() / spawn.as_secs_f64());
     println!("    rate against bare    {:>7.2}", spawn.as_secs_f64() / setlist.as_secs_f64());
     Ok(())
 }
 
-/// What the same jobs cost with other tools.
-fn others() -> Result {
+/// The same jobs with other tools.
+fn other_tools() -> Result {
     let scripts = [
-        ("GNU parallel", "parallel", format!("seq {JOBS_OF_OTHERS} | parallel --will-cite -j2 true")),
+        ("GNU parallel", "parallel", format!("seq {OTHER_TOOL_JOBS} | parallel --will-cite -j2 true")),
         (
             "task-spooler",
             "tsp",
-            format!("tsp -S 2; for i in $(seq {JOBS_OF_OTHERS}); do tsp -n true; done; tsp -w; tsp -K"),
+            format!("tsp -S 2; for i in $(seq {OTHER_TOOL_JOBS}); do tsp -n true; done; tsp -w; tsp -K"),
         ),
         (
             "pueue",
             "pueue",
             format!(
-                "pueued -d; pueue parallel 2; for i in $(seq {JOBS_OF_OTHERS}); do pueue add -- true; done; \
+                "pueued -d; pueue parallel 2; for i in $(seq {OTHER_TOOL_JOBS}); do pueue add -- true; done; \
                  pueue wait; pueue shutdown"
             ),
         ),
@@ -87,37 +88,37 @@ fn others() -> Result {
             println!("    {name:<20} skipped: not installed");
             continue;
         }
-        // Their state goes where it is of no use to anybody later.
+        // Their state goes into a temporary folder.
         let home = tempfile::tempdir()?;
         let time =
-            timed(|| done(sh(&script).env("HOME", home.path()).env("TMPDIR", home.path()).stderr(Stdio::null())))?;
-        println!("    {name:<20} {:>7.3} ms a job", milliseconds(time) / f64::from(JOBS_OF_OTHERS));
+            timed(|| run(sh(&script).env("HOME", home.path()).env("TMPDIR", home.path()).stderr(Stdio::null())))?;
+        println!("    {name:<20} {:>7.3} ms a job", milliseconds(time) / f64::from(OTHER_TOOL_JOBS));
     }
     Ok(())
 }
 
-fn cost_in_a_long_queue() -> Result {
-    let mut sides = [Vec::new(), Vec::new()];
+fn time_per_job_in_a_long_queue() -> Result {
+    let mut times = [Vec::new(), Vec::new()];
     for _ in 0..ROUNDS {
-        for (side, jobs) in sides.iter_mut().zip(SITES) {
-            let room = site(PROCESSED, jobs - PROCESSED)?;
-            side.push(first_to_last(room.path())?);
+        for (times, jobs) in times.iter_mut().zip(SITE_JOBS) {
+            let folder = site(PROCESSED_JOBS, jobs - PROCESSED_JOBS)?;
+            times.push(first_to_last(folder.path())?);
         }
     }
-    let [short, long] = sides.map(median);
+    let [short, long] = times.map(median);
     println!(
-        "P2  {PROCESSED} jobs of `true`, 2 at once, from the first that ended to the last, median of {ROUNDS} rounds"
+        "P2  {PROCESSED_JOBS} jobs of `true`, 2 at once, from the first end to the last, median of {ROUNDS} rounds"
     );
-    for (jobs, time) in SITES.into_iter().zip([short, long]) {
-        println!("    {jobs:>7} in the site  {:>7.3} ms a job", milliseconds(time) / f64::from(PROCESSED - 1));
+    for (jobs, time) in SITE_JOBS.into_iter().zip([short, long]) {
+        println!("    {jobs:>7} in the site  {:>7.3} ms a job", milliseconds(time) / f64::from(PROCESSED_JOBS - 1));
     }
-    println!("    cost in the longer   {:>7.2}   (at most 1.25)", long.as_secs_f64() / short.as_secs_f64());
+    println!("    ratio long to short {:>7.2}   (at most 1.25)", long.as_secs_f64() / short.as_secs_f64());
     Ok(())
 }
 
-/// Processes queue `q`; how long it takes from the first line that tells of a job to the last.
-fn first_to_last(room: &Path) -> Result<Duration> {
-    let mut child = setlist(room).args(["process", "q"]).stdout(Stdio::piped()).spawn()?;
+/// Processes queue `q`; returns the time from the first line about a job to the last.
+fn first_to_last(folder: &Path) -> Result<Duration> {
+    let mut child = setlist(folder).args(["process", "q"]).stdout(Stdio::piped()).spawn()?;
     let output = child.stdout.take().ok_or("no output")?;
     let (mut first, mut last) = (None, Instant::now());
     for line in BufReader::new(output).lines() {
@@ -127,22 +128,22 @@ fn first_to_last(room: &Path) -> Result<Duration> {
         }
     }
     child.wait()?;
-    Ok(last - first.ok_or("no job has ended")?)
+    Ok(last - first.ok_or("no job ended")?)
 }
 
-fn a_job_that_prints() -> Result {
-    let print = format!("yes a line such as a job prints | head -c {PRINTED}");
-    let (mut sides, mut memory, mut on_disk) = ([Vec::new(), Vec::new()], 0, 0.0_f64);
+fn large_output() -> Result {
+    let print = format!("yes a line such as a job prints | head -c {PRINTED_BYTES}");
+    let (mut times, mut memory, mut on_disk) = ([Vec::new(), Vec::new()], 0, 0.0_f64);
     for _ in 0..ROUNDS {
-        let room = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
-        write(room.path(), &format!("queues:\n  q:\n    jobs:\n      - {{id: chatty, run: {print}}}\n"))?;
-        let began = Instant::now();
-        memory = memory.max(most_resident(setlist(room.path()).args(["process", "--quiet"]))?);
-        sides[0].push(began.elapsed());
-        sides[1].push(timed(|| done(&mut sh(&format!("{{ {print}; }} | cat"))))?);
-        on_disk = on_disk.max(size(&room.path().join(".setlist/logs"))?);
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+        write_and_reconcile(folder.path(), &format!("queues:\n  q:\n    jobs:\n      - {{id: chatty, run: {print}}}\n"))?;
+        let start = Instant::now();
+        memory = memory.max(peak_memory(setlist(folder.path()).args(["process", "--quiet"]))?);
+        times[0].push(start.elapsed());
+        times[1].push(timed(|| run(&mut sh(&format!("{{ {print}; }} | cat"))))?);
+        on_disk = on_disk.max(disk_usage(&folder.path().join(".setlist/logs"))?);
     }
-    let [setlist, cat] = sides.map(median);
+    let [setlist, cat] = times.map(median);
     println!("P7  a job that prints 1 GiB, median of {ROUNDS} rounds");
     for (name, time) in [("setlist, kept", setlist), ("| cat >/dev/null", cat)] {
         println!("    {name:<20} {:>7.0} MiB a second", 1024.0 / time.as_secs_f64());
@@ -153,35 +154,35 @@ fn a_job_that_prints() -> Result {
     Ok(())
 }
 
-/// Runs a process to its end; the most memory that it ever held, in KiB.
-fn most_resident(command: &mut Command) -> Result<u32> {
+/// Runs a process to its end; returns its peak resident memory in KiB.
+fn peak_memory(command: &mut Command) -> Result<u32> {
     let mut child = command.stdout(Stdio::null()).spawn()?;
-    let (path, mut most) = (format!("/proc/{}/status", child.id()), 0);
+    let (path, mut peak) = (format!("/proc/{}/status", child.id()), 0);
     loop {
         let status = fs::read_to_string(&path).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let now = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-        most = most.max(now.unwrap_or_default());
+        peak = peak.max(now.unwrap_or_default());
         if child.try_wait()?.is_some() {
-            return Ok(most);
+            return Ok(peak);
         }
         thread::sleep(Duration::from_millis(10));
     }
 }
 
-/// What the files of a folder take, in MiB.
-fn size(folder: &Path) -> Result<f64> {
+/// The disk space of the files in a folder, in MiB.
+fn disk_usage(folder: &Path) -> Result<f64> {
     let mut sum = 0.0;
     for file in fs::read_dir(folder)? {
-        // Blocks of 512 bytes: what they take, not how long they are.
+        // Blocks of 512 bytes: the space in use, not the length.
         sum += u32::try_from(file?.metadata()?.blocks()).map(f64::from)? / 2_048.0;
     }
     Ok(sum)
 }
 
-/// A site whose file was read: so many jobs in queue `q`, so many in one that nobody processes.
+/// A reconciled site: `jobs` jobs in queue `q`, `others` in a queue that is not processed.
 fn site(jobs: u32, others: u32) -> Result<TempDir> {
-    let room = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     let mut file = String::from("queues:\n");
     for (queue, jobs) in [("q", jobs), ("others", others)].into_iter().filter(|(_, jobs)| *jobs > 0) {
         writeln!(file, "  {queue}:\n    parallel: 2\n    jobs:")?;
@@ -189,21 +190,20 @@ fn site(jobs: u32, others: u32) -> Result<TempDir> {
             writeln!(file, "      - {{id: j{nth}, command: [\"true\"]}}")?;
         }
     }
-    write(room.path(), &file)?;
-    Ok(room)
+    write_and_reconcile(folder.path(), &file)?;
+    Ok(folder)
 }
 
-/// Writes the file, and has it read. The disk is at rest afterwards: what was written for many jobs would be on its way
-/// while the first of them are timed.
-fn write(room: &Path, file: &str) -> Result {
-    fs::write(room.join("jobs.yaml"), file)?;
-    done(setlist(room).arg("status"))?;
-    done(&mut Command::new("sync"))
+/// Writes and reconciles the file, then flushes the disk, so that writes for the jobs don't disturb the measurement.
+fn write_and_reconcile(folder: &Path, file: &str) -> Result {
+    fs::write(folder.join("jobs.yaml"), file)?;
+    run(setlist(folder).arg("status"))?;
+    run(&mut Command::new("sync"))
 }
 
-fn setlist(room: &Path) -> Command {
+fn setlist(folder: &Path) -> Command {
     let mut command = Command::new(SETLIST);
-    command.current_dir(room).stdin(Stdio::null());
+    command.current_dir(folder).stdin(Stdio::null());
     command
 }
 
@@ -213,7 +213,7 @@ fn sh(script: &str) -> Command {
     command
 }
 
-fn done(command: &mut Command) -> Result {
+fn run(command: &mut Command) -> Result {
     let status = command.stdout(Stdio::null()).status()?;
     if status.success() { Ok(()) } else { Err(format!("{command:?}: {status}").into()) }
 }
@@ -228,9 +228,9 @@ fn spawn_and_wait() -> Result {
 }
 
 fn timed(work: impl FnOnce() -> Result) -> Result<Duration> {
-    let began = Instant::now();
+    let start = Instant::now();
     work()?;
-    Ok(began.elapsed())
+    Ok(start.elapsed())
 }
 
 fn milliseconds(time: Duration) -> f64 {

@@ -1,23 +1,81 @@
 //! Setlist: a job queue that lives in the terminal.
 //!
-//! # The map of the house
+//! # Map
 //!
-//! Each floor uses only the floors below it; `tests/suite/house.rs` checks that.
+//! Each layer uses only the layers below it in number, which `tests/suite/architecture.rs` checks.
 //!
-//! | floor | module | holds |
+//! | layer | module | holds |
 //! |---|---|---|
-//! | 0 | [`model`] | jobs, queues, sites; commands are *decided* into events, events are *applied*: pure |
-//! | 1 | [`definition`] | `jobs.yaml` read into the model, with diagnostics |
-//! | 1 | [`store`] | durable sites: memory and `SQLite`, the output of runs, followers |
-//! | 1 | [`runner`] | operating-system processes: start, output, stop, outcome |
-//! | 2 | [`worker`] | runs what a site asks for: claim, start, report; also [`Queue::process`] |
-//! | 2 | [`tui`] | the screen: observes a site, sends it commands |
-//! | 3 | [`cli`] | arguments; the only place that names everyone |
+//! | 1 | [`model`] | jobs, queues, sites; decides commands into events and applies events. Pure: no I/O, and `now` is an argument |
+//! | 2 | [`definition`] | reads `jobs.yaml` into the model, with diagnostics |
+//! | 2 | [`store`] | durable sites behind one trait (memory, `SQLite`), the output of runs, change notification |
+//! | 2 | [`runner`] | operating-system processes: start, output, pseudo-terminals, stop, outcome |
+//! | 4 | [`worker`] | runs the jobs of a site: claims, starts and records them; also [`Queue::process`] |
+//! | 4 | [`tui`] | the screen: shows a copy of a site and sends commands |
+//! | 5 | [`cli`] | arguments and output; the only layer that uses all others |
 //!
-//! Beside them stands `crash`: the points at which tests kill a process of a debug build.
+//! Beside the layers, `crash` names the points at which tests kill a process of a debug build.
 //!
-//! A key press goes one way round: key → `Action` → [`Command`] → store → [`Event`] → the screen's copy → view.
-//! A command is decided once, by [`model::perform`], inside a transaction of the store; nobody else changes a job.
+//! There is one way to change a site: a [`Command`] is decided by [`model::perform`] in a transaction of a
+//! [`store::Store`], which records the resulting [`Event`]s. Workers and screens read these events and apply them to their
+//! own copy, a [`model::SiteState`].
+//!
+//! ## A key press
+//!
+//! 1. The input thread (`tui/input_thread.rs`) sends a [`tui::message::Message`] to the main loop (`tui/session.rs`).
+//! 2. [`tui::Screen::handle`] (`tui/update.rs`) finds the [`tui::action::Action`] in the [`tui::keymap::Keymap`];
+//!    `tui/actions` turns it into [`tui::effect::Effect`]s, such as a [`Command`] for the store.
+//! 3. [`tui::store_thread::StoreThread`] executes the command in the store.
+//! 4. It reads the new events, which the screen applies to its copy; `tui/view` draws the next frame from that.
+//!
+//! To add a key, add an entry to `TABLE` in `tui/action.rs`: keys, hints, help and the README come from that table.
+//!
+//! ## A job: from `jobs.yaml` to its record
+//!
+//! 1. [`definition::read`] parses the file into a [`model::DesiredState`], or returns [`definition::Diagnostics`].
+//! 2. [`Command::Reconcile`] compares it with the site (`model/reconcile.rs`) and adds, changes and removes jobs.
+//! 3. A worker claims a ready job with [`Command::Claim`] (`model/next_job.rs`), which starts a [`model::Run`].
+//! 4. `worker/event_loop/launch.rs` starts the process with a [`runner::Launch`]; its output goes to a
+//!    [`store::log::LogWriter`].
+//! 5. [`Command::EndRun`] records the [`model::Outcome`]; `model/propagate.rs` decides what follows: a retry, skipped
+//!    dependents, a stopped queue.
+//!
+//! ## The end of a run: from the process to the screen
+//!
+//! 1. The [`runner`] waits for the process and its output, and returns a [`model::RunReport`] as a message to the
+//!    worker's event loop (`worker/event_loop.rs`).
+//! 2. The worker collects reports into a batch (`worker/event_loop/commit.rs`), and `worker/commit_thread.rs` commits
+//!    [`Command::EndRun`] for each in one transaction.
+//! 3. The store notifies all subscribers (`store/notifier.rs`).
+//! 4. The store thread of each screen reads the events since its last sequence number and sends them to the main loop.
+//!
+//! ## A dead worker
+//!
+//! 1. A worker holds a [`store::LivenessLock`] as long as its process lives (`store/worker_liveness.rs`).
+//! 2. Screens, other workers and waiting commands watch these files with a [`store::LivenessWatch`], and check them
+//!    before they rely on a worker.
+//! 3. [`worker::reap_dead_workers`] kills the processes that a dead worker left ([`runner::kill_orphans`]) and executes
+//!    [`Command::ReapWorker`], which ends its runs as interrupted and retries them if the file says so.
+//! 4. [`worker::respawn_worker`] starts another worker if a queue needs one, up to a limit per minute.
+//!
+//! ## Glossary
+//!
+//! | term | meaning |
+//! |---|---|
+//! | site | one set of queues: a `jobs.yaml` and its state in `.setlist`. Sites nest; the nearest one wins |
+//! | queue | a named list of jobs: pending, running, finished |
+//! | job | something callable with a title, arguments and keyword arguments, numbered `#n`; from a file it has a name: `queue/name` |
+//! | definition | a job as written in `jobs.yaml`: a [`model::Definition`] |
+//! | run | one attempt at a job, with its own id: a [`model::Run`] |
+//! | executed | when a job finished executing; none before |
+//! | value | what a job returned; no value and an empty value differ |
+//! | outcome | how a run or job ended: succeeded, failed, cancelled, interrupted, skipped: a [`model::Outcome`] |
+//! | worker | a process that runs jobs |
+//! | process | to attempt the pending jobs of a queue |
+//! | reconcile | to change a site into what its file describes |
+//! | reap | to end the runs of a worker that died |
+//! | reservation | a job that a worker may start before the end of the previous one is on disk |
+//! | hook | a command that `on_finish` runs when a run has ended |
 //!
 //! # The queue as a library
 //!
@@ -38,6 +96,7 @@ pub mod definition;
 pub mod model;
 pub mod runner;
 pub mod store;
+pub mod text;
 pub mod tui;
 pub mod worker;
 

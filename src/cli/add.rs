@@ -12,7 +12,7 @@ use super::record::{JobRecord, print};
 use super::site::OpenSite;
 use super::{CliError, Exit};
 use crate::definition;
-use crate::model::{Command, Definition, Event, JobId, Mode, Need, QueueId, QueueView, Script, Target, Terms};
+use crate::model::{Command, Definition, Event, JobId, QueueMode, Need, QueueId, QueueInfo, Script, JobRef, SchedulingOptions};
 
 /// No more than this is read from standard input at once, in jobs and in bytes: all of it is one transaction.
 const MOST_JOBS: usize = 250_000;
@@ -46,7 +46,7 @@ pub(super) fn add(site: OpenSite, options: &Add) -> Result<Exit, CliError> {
         let commands: Vec<_> = added.iter().map(|job| Command::Run { job: *job }).collect();
         site.store.execute(&commands, Utc::now())?;
     }
-    let processing = |known: &QueueView| known.id == queue && known.mode == Mode::Processing;
+    let processing = |known: &QueueInfo| known.id == queue && known.mode == QueueMode::Processing;
     if now || site.store.queues()?.iter().any(processing) {
         site.hire()?;
     }
@@ -68,27 +68,27 @@ fn save(site: &mut OpenSite, queue: &QueueId, jobs: &[Arc<Definition>]) -> Resul
     let mut written = Vec::with_capacity(jobs.len());
     for job in jobs {
         let mut job = Definition::clone(job);
-        if !job.terms.needs.is_empty() {
-            for need in &mut Arc::make_mut(&mut job.terms).needs {
+        if !job.scheduling.needs.is_empty() {
+            for need in &mut Arc::make_mut(&mut job.scheduling).needs {
                 named(site, need)?;
             }
         }
         written.push(job);
     }
-    let saved = definition::save::save(&site.office.file, queue, &written)?;
+    let saved = definition::save::save(&site.context.file, queue, &written)?;
     site.reload()?;
-    let ledger = site.ledger()?;
-    let number = |job: &Arc<Definition>| Some(ledger.named(queue, job.name.as_deref()?)?.id);
+    let site_state = site.site_state()?;
+    let number = |job: &Arc<Definition>| Some(site_state.job_named(queue, job.name.as_deref()?)?.id);
     Ok(saved.iter().filter_map(number).collect())
 }
 
 /// In a file, jobs are named.
 fn named(site: &mut OpenSite, need: &mut Need) -> Result<(), CliError> {
-    if let Target::Number(id) = need.job
+    if let JobRef::Number(id) = need.job
         && let Some(job) = site.store.job(id)?
         && let Some(name) = &job.definition.name
     {
-        need.job = Target::Named(job.queue.clone(), Arc::clone(name));
+        need.job = JobRef::Named(job.queue.clone(), Arc::clone(name));
     }
     Ok(())
 }
@@ -149,10 +149,10 @@ fn lines(mut input: impl BufRead) -> Result<Vec<Script>, CliError> {
     Err(CliError::Usage(format!("nothing was added\n{}", wrong.join("\n"))))
 }
 
-fn define(mut script: Script, options: &Add, terms: &Arc<Terms>) -> Result<Arc<Definition>, CliError> {
+fn define(mut script: Script, options: &Add, terms: &Arc<SchedulingOptions>) -> Result<Arc<Definition>, CliError> {
     // A command runs where it was typed, as in a shell.
     let here = std::env::current_dir().context("can't tell the working directory")?;
-    let setup = script.setup_mut();
+    let setup = script.exec_mut();
     setup.cwd = Some(options.cwd.as_ref().map_or_else(|| here.clone(), |cwd| here.join(cwd)));
     setup.timeout = options.timeout.map(Into::into);
     options.terms.set_up(setup, &here);
@@ -160,7 +160,7 @@ fn define(mut script: Script, options: &Add, terms: &Arc<Terms>) -> Result<Arc<D
     let mut definition = Definition::new(script);
     definition.title.clone_from(&options.title);
     definition.tags.clone_from(&options.tag);
-    definition.terms = Arc::clone(terms);
+    definition.scheduling = Arc::clone(terms);
     Ok(Arc::new(definition))
 }
 

@@ -9,8 +9,8 @@ use super::error::complain;
 use super::record::{JobRecord, print};
 use super::site::OpenSite;
 use super::{CliError, Exit};
-use crate::model::{Beside, Command, Event, Job, JobId, Mode, Outcome, Phase, State, Stop};
-use crate::tui::text;
+use crate::model::{Placement, Command, Event, Job, JobId, QueueMode, Outcome, Phase, JobState, StopSignal};
+use crate::text;
 
 /// Asks for jobs to run, once more or for the first time. Of all that `failed`, the names are queues.
 pub(super) fn retry(site: OpenSite, names: &[String], failed: bool, json: bool) -> Result<Exit, CliError> {
@@ -28,9 +28,9 @@ pub(super) fn retry(site: OpenSite, names: &[String], failed: bool, json: bool) 
 
 /// Cancels pending jobs and stops running ones.
 pub(super) fn cancel(mut site: OpenSite, names: &[String], kill: bool, json: bool) -> Result<Exit, CliError> {
-    let stop = if kill { Stop::Kill } else { Stop::Terminate };
+    let stop = if kill { StopSignal::Kill } else { StopSignal::Terminate };
     let jobs = site.jobs(names)?;
-    let done = |events: &[Event]| match events.iter().any(|event| matches!(event, Event::StopAsked { .. })) {
+    let done = |events: &[Event]| match events.iter().any(|event| matches!(event, Event::StopRequested { .. })) {
         true if kill => "is killed",
         true => "is told to stop",
         false => "cancelled",
@@ -65,8 +65,8 @@ pub(super) fn put(mut site: OpenSite, options: &Move) -> Result<Exit, CliError> 
         (None, after) => ("behind", after.as_ref().unwrap_or(&names[0])),
     };
     let other = site.job(other)?;
-    let beside = if word == "before" { Beside::Before(other.id) } else { Beside::After(other.id) };
-    site.submit(Command::Move { jobs: jobs.iter().map(|job| job.id).collect(), beside })?;
+    let placement = if word == "before" { Placement::Before(other.id) } else { Placement::After(other.id) };
+    site.submit(Command::Move { jobs: jobs.iter().map(|job| job.id).collect(), placement })?;
     let mut out = BufWriter::new(io::stdout().lock());
     for job in &jobs {
         if *json && let Some(job) = site.store.job(job.id)? {
@@ -83,11 +83,11 @@ pub(super) fn put(mut site: OpenSite, options: &Move) -> Result<Exit, CliError> 
 
 /// Moves jobs into another queue, all or none.
 fn transfer(mut site: OpenSite, jobs: &[Job], queue: &str, json: bool) -> Result<Exit, CliError> {
-    let ledger = site.ledger()?;
-    let queue = site.queues(&ledger, &[queue.to_owned()])?.remove(0);
+    let site_state = site.site_state()?;
+    let queue = site.queues(&site_state, &[queue.to_owned()])?.remove(0);
     site.submit(Command::Transfer { jobs: jobs.iter().map(|job| job.id).collect(), queue: queue.clone() })?;
-    let asked = |job: &Job| matches!(job.state, State::Pending { asked: true, .. });
-    if jobs.iter().any(asked) || ledger.queue(&queue).is_some_and(|queue| queue.mode == Mode::Processing) {
+    let asked = |job: &Job| matches!(job.state, JobState::Pending { requested: true, .. });
+    if jobs.iter().any(asked) || site_state.queue(&queue).is_some_and(|queue| queue.mode == QueueMode::Processing) {
         site.hire()?;
     }
     let mut out = BufWriter::new(io::stdout().lock());
@@ -108,11 +108,11 @@ fn transfer(mut site: OpenSite, jobs: &[Job], queue: &str, json: bool) -> Result
 /// Makes finished jobs pending again, all of a queue or single ones, without running them.
 pub(super) fn reset(site: OpenSite, names: &[String], json: bool) -> Result<Exit, CliError> {
     let mut site = site.sound()?;
-    let ledger = site.ledger()?;
+    let site_state = site.site_state()?;
     let mut jobs = Vec::new();
     for name in names {
-        match ledger.queue(&name.as_str().into()) {
-            Some(queue) => jobs.extend(queue.finished.iter().filter_map(|id| ledger.job(*id)).cloned()),
+        match site_state.queue(&name.as_str().into()) {
+            Some(queue) => jobs.extend(queue.finished.iter().filter_map(|id| site_state.job(*id)).cloned()),
             None => jobs.extend(site.jobs(std::slice::from_ref(name))?),
         }
     }
@@ -125,9 +125,9 @@ pub(super) fn reset(site: OpenSite, names: &[String], json: bool) -> Result<Exit
 
 /// The jobs of these queues, or of all, that are `wanted`, in the order in which they were added.
 fn in_queues(site: &mut OpenSite, names: &[String], wanted: impl Fn(&Job) -> bool) -> Result<Vec<Job>, CliError> {
-    let ledger = site.ledger()?;
-    let queues = site.queues(&ledger, names)?;
-    let mut jobs: Vec<Job> = ledger.jobs().filter(|job| wanted(job) && queues.contains(&job.queue)).cloned().collect();
+    let site_state = site.site_state()?;
+    let queues = site.queues(&site_state, names)?;
+    let mut jobs: Vec<Job> = site_state.jobs().filter(|job| wanted(job) && queues.contains(&job.queue)).cloned().collect();
     jobs.sort_by_key(|job| job.id);
     Ok(jobs)
 }

@@ -11,8 +11,8 @@ use clap_complete::env::{CompleteEnv, Shells};
 use super::args::{Cli, SiteArgs};
 use super::{CliError, Exit, site};
 use crate::definition;
-use crate::model::Ledger;
-use crate::store::{Folder, Sqlite, Store};
+use crate::model::SiteState;
+use crate::store::{StateDir, SqliteStore, Store};
 
 /// In this variable a shell says who it is when it asks for completions.
 const ASKED: &str = "SETLIST_COMPLETE";
@@ -89,21 +89,21 @@ fn names() -> BTreeSet<Name> {
     let files = files.into_iter().filter(|file| args.file.is_some() || site::stranger(file).is_none());
     let mut names = BTreeSet::new();
     for file in files {
-        let state = args.state.clone().map_or_else(|| Folder::beside(&file), Folder::new);
-        let ledger = state.path().join("state.db").exists().then(|| Sqlite::open(&state).ok()?.load().ok()).flatten();
-        match ledger {
-            Some(ledger) => of_ledger(&ledger, &mut names),
+        let state = args.state.clone().map_or_else(|| StateDir::beside(&file), StateDir::new);
+        let site_state = state.path().join("state.db").exists().then(|| SqliteStore::open(&state).ok()?.load().ok()).flatten();
+        match site_state {
+            Some(site_state) => of_ledger(&site_state, &mut names),
             None => of_file(&file, &mut names),
         }
     }
     names
 }
 
-fn of_ledger(ledger: &Ledger, names: &mut BTreeSet<Name>) {
-    for (id, queue) in ledger.queues() {
+fn of_ledger(site_state: &SiteState, names: &mut BTreeSet<Name>) {
+    for (id, queue) in site_state.queues() {
         names.insert(Name { is_job: false, text: id.to_string(), title: queue.settings.title.clone() });
     }
-    for job in ledger.jobs().filter(|job| job.name().is_some()) {
+    for job in site_state.jobs().filter(|job| job.name().is_some()) {
         names.insert(Name { is_job: true, text: job.path(), title: job.title().to_owned() });
     }
 }

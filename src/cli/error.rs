@@ -77,7 +77,7 @@ impl CliError {
             | Self::Save(SaveError::File(definition::Error::Invalid(diagnostics))) => {
                 say(&diagnostics.render(color));
             }
-            Self::Store(error) | Self::Worker(WorkerError::Store(error)) if error.is_about_the_place() => {
+            Self::Store(error) | Self::Worker(WorkerError::Store(error)) if error.is_location_unwritable() => {
                 complain(&format!("{error}; `--state DIR` keeps the state elsewhere"));
             }
             error => complain(&error.to_string()),

@@ -11,7 +11,7 @@ use super::args::SiteArgs;
 use super::record::print;
 use super::{CliError, Exit, site};
 use crate::definition::{self, Diagnostic, STARTER};
-use crate::model::{Plan, Value};
+use crate::model::{DesiredState, Value};
 
 /// Writes a first `jobs.yaml`; never over one that is there.
 pub(super) fn init(args: &SiteArgs) -> Result<Exit, CliError> {
@@ -46,7 +46,7 @@ pub(super) fn check(args: &SiteArgs, path: Option<PathBuf>, json: bool) -> Resul
 }
 
 /// The queues of a file, or what is wrong with it, as objects.
-fn in_json(file: &Path, plan: Result<Plan, definition::Error>) -> Result<Exit, CliError> {
+fn in_json(file: &Path, plan: Result<DesiredState, definition::Error>) -> Result<Exit, CliError> {
     let mut out = BufWriter::new(io::stdout().lock());
     let exit = match plan {
         Ok(plan) => {
@@ -57,7 +57,7 @@ fn in_json(file: &Path, plan: Result<Plan, definition::Error>) -> Result<Exit, C
             Exit::Fine
         }
         Err(definition::Error::Invalid(diagnostics)) => {
-            for Diagnostic { line, column, path, message, hint, .. } in &diagnostics.list {
+            for Diagnostic { line, column, path, message, hint, .. } in &diagnostics.errors {
                 let at = json!({"line": line, "column": column, "path": path, "message": message, "hint": hint});
                 let mut error = json!({"file": file});
                 if let (Value::Object(error), Value::Object(at)) = (&mut error, at) {

@@ -8,8 +8,8 @@ use super::args::{List, StateFilter};
 use super::record::{JobRecord, QueueObject, command, print, took, typed};
 use super::site::OpenSite;
 use super::{CliError, Exit};
-use crate::model::{HookEnd, Job, Need, On, Outcome, Phase, Query, QueueRecord, Run, State, Waiting};
-use crate::tui::text;
+use crate::model::{HookResult, Job, Need, OutcomeCondition, Outcome, Phase, Query, QueueState, Run, JobState, WaitReason};
+use crate::text;
 
 /// Queues with their state and counts.
 pub(super) fn status(mut site: OpenSite, names: &[String], json: bool) -> Result<Exit, CliError> {
@@ -26,7 +26,7 @@ pub(super) fn all(sites: Vec<OpenSite>, json: bool) -> Result<Exit, CliError> {
     for (nth, mut site) in sites.into_iter().enumerate() {
         if !json {
             let gap = if nth > 0 { "\n" } else { "" };
-            writeln!(out, "{gap}{}", site.office.file.display())?;
+            writeln!(out, "{gap}{}", site.context.file.display())?;
         }
         table(&mut out, &mut site, &[], json)?;
         out.flush()?;
@@ -36,23 +36,23 @@ pub(super) fn all(sites: Vec<OpenSite>, json: bool) -> Result<Exit, CliError> {
 }
 
 fn table(out: &mut impl Write, site: &mut OpenSite, names: &[String], json: bool) -> Result<(), CliError> {
-    let ledger = site.ledger()?;
-    let ids = site.queues(&ledger, names)?;
+    let site_state = site.site_state()?;
+    let ids = site.queues(&site_state, names)?;
     let width = ids.iter().map(|id| text::width(id.as_str())).max().unwrap_or(0).max(5);
     if !json {
         writeln!(out, "{}  STATE       PENDING  RUNNING  FINISHED  FAILED", text::pad("QUEUE", width, text::ELLIPSIS))?;
     }
-    let file = site.office.file.to_string_lossy();
+    let file = site.context.file.to_string_lossy();
     for id in &ids {
-        let Some(queue) = ledger.queue(id) else { continue };
+        let Some(queue) = site_state.queue(id) else { continue };
         if json {
-            print(out, &QueueObject::of(id, queue, &ledger, &file))?;
+            print(out, &QueueObject::of(id, queue, &site_state, &file))?;
         } else {
-            let QueueRecord { mode, pending, running, finished, failed, .. } = queue;
+            let QueueState { mode, pending, running, finished, failed, .. } = queue;
             let name = text::pad(&text::plain_line(id.as_str()), width, text::ELLIPSIS);
             let (pending, running, finished) = (pending.len(), running.len(), finished.len());
-            let note = if ledger.is_unattended(id) { "  no worker; `setlist process` goes on" } else { "" };
-            let mode = mode.word();
+            let note = if site_state.is_unattended(id) { "  no worker; `setlist process` goes on" } else { "" };
+            let mode = mode.as_str();
             writeln!(out, "{name}  {mode:<10}  {pending:>7}  {running:>7}  {finished:>8}  {failed:>6}{note}")?;
         }
     }
@@ -61,17 +61,17 @@ fn table(out: &mut impl Write, site: &mut OpenSite, names: &[String], json: bool
 
 /// Jobs, in the order of their queues: finished, running, pending.
 pub(super) fn list(mut site: OpenSite, options: &List) -> Result<Exit, CliError> {
-    let ledger = site.ledger()?;
+    let site_state = site.site_state()?;
     let mut out = BufWriter::new(io::stdout().lock());
     let now = Utc::now();
     let since = options.since.map(|since| now - *since);
     let query = options.query.as_deref().unwrap_or_default();
     let query = Query::parse(query, now).map_err(|error| CliError::Usage(format!("--query: {error}")))?;
-    for id in site.queues(&ledger, &options.queues)? {
-        let Some(queue) = ledger.queue(&id) else { continue };
-        let jobs = [Phase::Finished, Phase::Running, Phase::Pending].into_iter().flat_map(|phase| queue.list(phase));
-        for job in jobs.filter_map(|id| ledger.job(*id)).filter(|job| wanted(job, options, since) && query.finds(job)) {
-            let waiting = ledger.waiting(job);
+    for id in site.queues(&site_state, &options.queues)? {
+        let Some(queue) = site_state.queue(&id) else { continue };
+        let jobs = [Phase::Finished, Phase::Running, Phase::Pending].into_iter().flat_map(|phase| queue.jobs_in(phase));
+        for job in jobs.filter_map(|id| site_state.job(*id)).filter(|job| wanted(job, options, since) && query.matches(job)) {
+            let waiting = site_state.wait_reason(job);
             if options.json {
                 print(&mut out, &JobRecord::of(job, waiting.as_ref(), now))?;
             } else {
@@ -89,16 +89,16 @@ pub(super) fn show(mut site: OpenSite, name: &str, json: bool) -> Result<Exit, C
     let job = site.job(name)?;
     let runs = site.store.runs(job.id)?;
     // What a job waits for is not known of it alone.
-    let waiting = if job.phase() == Phase::Pending { site.ledger()?.waiting(&job) } else { None };
+    let waiting = if job.phase() == Phase::Pending { site.site_state()?.wait_reason(&job) } else { None };
     let now = Utc::now();
     let hook_end = job
         .hook()
-        .and_then(|_| runs.iter().rev().find_map(|run| Some((run.id, site.store.log(run.id).hook_end(run)?))));
+        .and_then(|_| runs.iter().rev().find_map(|run| Some((run.id, site.store.log_reader(run.id).hook_result(run)?))));
     let mut out = BufWriter::new(io::stdout().lock());
     if json {
         print(&mut out, &JobRecord::of(&job, waiting.as_ref(), now).with_runs(&job, &runs, hook_end.as_ref()))?;
     } else {
-        describe(&mut out, &job, &runs, waiting.map(|waiting| waiting.words(now)), hook_end.map(|(_, end)| end))?;
+        describe(&mut out, &job, &runs, waiting.map(|waiting| waiting.describe(now)), hook_end.map(|(_, end)| end))?;
     }
     out.flush()?;
     drop(out);
@@ -118,22 +118,22 @@ fn wanted(job: &Job, options: &List, since: Option<DateTime<Utc>>) -> bool {
     };
     let state = options.state.is_empty() || options.state.iter().any(is);
     let latest = match &job.state {
-        State::Finished { at, .. } => *at,
+        JobState::Finished { at, .. } => *at,
         _ => job.enqueued,
     };
     let tag = options.tag.is_empty() || options.tag.iter().any(|tag| job.definition.tags.contains(tag));
     state && tag && since.is_none_or(|since| latest >= since)
 }
 
-fn row(out: &mut impl Write, job: &Job, waiting: Option<&Waiting>, now: DateTime<Utc>) -> Result<(), CliError> {
-    let word = job.outcome().map_or(job.phase().word(), Outcome::word);
+fn row(out: &mut impl Write, job: &Job, waiting: Option<&WaitReason>, now: DateTime<Utc>) -> Result<(), CliError> {
+    let word = job.outcome().map_or(job.phase().as_str(), Outcome::as_str);
     let when = match waiting {
-        Some(waiting) => text::fit(&text::plain_line(&waiting.words(now)), 19, text::ELLIPSIS).into_owned(),
+        Some(waiting) => text::fit(&text::plain_line(&waiting.describe(now)), 19, text::ELLIPSIS).into_owned(),
         None => job.executed.map(local).unwrap_or_default(),
     };
     let took = job.last_run.as_deref().and_then(took).map(text::duration).unwrap_or_default();
     let (id, path) = (job.id.to_string(), text::plain_line(&job.path()));
-    let label = text::plain_line(&job.label());
+    let label = text::plain_line(&job.display_title());
     writeln!(out, "{id:>6}  {}  {word:<11}  {when:<19}  {took:>7}  {label}", text::pad(&path, 24, text::ELLIPSIS))?;
     Ok(())
 }
@@ -143,7 +143,7 @@ fn describe(
     job: &Job,
     runs: &[Run],
     waiting: Option<String>,
-    hook_end: Option<HookEnd>,
+    hook_end: Option<HookResult>,
 ) -> Result<(), CliError> {
     writeln!(out, "{}  {}", job.id, text::plain_line(&job.path()))?;
     let mut field = |name: &str, value: &str| {
@@ -154,7 +154,7 @@ fn describe(
     if !job.title().is_empty() {
         field("title", job.title())?;
     }
-    field("state", job.outcome().map_or(job.phase().word(), Outcome::word))?;
+    field("state", job.outcome().map_or(job.phase().as_str(), Outcome::as_str))?;
     if let Some(words) = waiting.filter(|words| !words.is_empty()) {
         field("waits", &words)?;
     }
@@ -163,12 +163,12 @@ fn describe(
     } else if let Some(failure) = job.failure() {
         field("error", &failure.message)?;
     }
-    let terms = &job.definition.terms;
+    let terms = &job.definition.scheduling;
     if !terms.needs.is_empty() {
         field("needs", &terms.needs.iter().map(need).collect::<Vec<_>>().join(", "))?;
     }
     if job.max_attempts() > 1 {
-        field("attempt", &format!("{} of {}", job.attempt(), job.max_attempts()))?;
+        field("attempt", &format!("{} of {}", job.current_attempt(), job.max_attempts()))?;
     }
     if terms.priority != 0 {
         field("priority", &terms.priority.to_string())?;
@@ -190,19 +190,19 @@ fn describe(
     }
     field("added", &local(job.enqueued))?;
     for run in runs {
-        let ending = run.ending.as_ref();
-        let outcome = ending.map_or("running", |ending| ending.outcome.word());
+        let ending = run.end.as_ref();
+        let outcome = ending.map_or("running", |ending| ending.outcome.as_str());
         let took = took(run).map(text::duration).unwrap_or_default();
         let why = ending.and_then(|ending| ending.outcome.failure()).map_or("", |failure| &failure.message);
         let run = format!("{}  {}  {outcome}  {took}  {why}", run.attempt, local(run.started));
         field("run", run.trim_end())?;
     }
     if let Some(hook) = job.hook() {
-        field("on_finish", &format!("{}\n{}", typed(&hook.program).trim_end(), hook.terms()))?;
+        field("on_finish", &format!("{}\n{}", typed(&hook.program).trim_end(), hook.summary()))?;
     }
-    if let Some(HookEnd { at, outcome, said }) = hook_end {
+    if let Some(HookResult { at, outcome, last_line: said }) = hook_end {
         let why = outcome.failure().map_or("", |failure| &failure.message);
-        let end = format!("{}  {}  {why}  {said}", local(at), outcome.word());
+        let end = format!("{}  {}  {why}  {said}", local(at), outcome.as_str());
         field("", end.trim_end())?;
     }
     Ok(())
@@ -211,9 +211,9 @@ fn describe(
 /// A need as one would write it.
 fn need(need: &Need) -> String {
     match need.on {
-        On::Success => need.job.to_string(),
-        On::Failure => format!("{} to fail", need.job),
-        On::Finish => format!("{} to finish", need.job),
+        OutcomeCondition::Success => need.job.to_string(),
+        OutcomeCondition::Failure => format!("{} to fail", need.job),
+        OutcomeCondition::Finish => format!("{} to finish", need.job),
     }
 }
 

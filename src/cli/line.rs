@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::record::took;
-use crate::model::{Job, Outcome, Then};
-use crate::tui::text;
+use crate::model::{Job, Outcome, AfterRun};
+use crate::text;
 
 /// How much of what a job said the line shows, in cells: a value may be as long as a line of its output.
 const SAID: usize = 120;
@@ -26,11 +26,11 @@ pub(super) fn of(job: &Job, outcome: &Outcome) -> String {
 }
 
 /// The same for a run that has just ended, with what becomes of the job if it isn't finished.
-pub(super) fn ended(job: &Job, outcome: &Outcome, then: Then) -> String {
+pub(super) fn ended(job: &Job, outcome: &Outcome, then: AfterRun) -> String {
     let line = of(job, outcome);
     match then {
-        Then::Retry { .. } => format!("{line}  (retry {}/{})", job.attempt() + 1, job.max_attempts()),
-        Then::Finish | Then::Stay => line,
+        AfterRun::Retry { .. } => format!("{line}  (retry {}/{})", job.current_attempt() + 1, job.max_attempts()),
+        AfterRun::Finish | AfterRun::StayPending => line,
     }
 }
 

@@ -9,39 +9,39 @@ use anyhow::Context;
 
 use super::CliError;
 use super::site::OpenSite;
-use crate::store::{Listener, Ring, Vigil};
+use crate::store::{Subscription, NotifyFn, LivenessWatch};
 
 /// How long to wait at most: a fallback for workers whose death nobody can watch.
 const HEARTBEAT: Duration = Duration::from_secs(60);
 
 /// Hears of changes of a site, and of the death of its workers.
 pub(super) struct Listening {
-    ring: Ring,
+    ring: NotifyFn,
     rings: Receiver<()>,
     died: Arc<AtomicBool>,
-    _held: (Listener, Vigil),
+    _held: (Subscription, LivenessWatch),
 }
 
 impl Listening {
     pub(super) fn to(site: &OpenSite) -> Result<Self, CliError> {
         let (sender, rings) = channel();
         let died = Arc::new(AtomicBool::new(false));
-        let ring: Ring = Arc::new(move || {
+        let ring: NotifyFn = Arc::new(move || {
             // Nobody listens any more when the command is about to end.
             let _ = sender.send(());
         });
-        let listener = site.store.listen(Arc::clone(&ring))?;
+        let listener = site.store.subscribe(Arc::clone(&ring))?;
         let (one_has, bell) = (Arc::clone(&died), Arc::clone(&ring));
         let knell = Arc::new(move || {
             one_has.store(true, Ordering::Relaxed);
             bell();
         });
-        let vigil = Vigil::begin(&site.office.state, knell).context("the workers can't be watched")?;
+        let vigil = LivenessWatch::start(&site.context.state, knell).context("the workers can't be watched")?;
         Ok(Self { ring, rings, died, _held: (listener, vigil) })
     }
 
     /// What rings when there is other news to wait for.
-    pub(super) fn ring(&self) -> Ring {
+    pub(super) fn ring(&self) -> NotifyFn {
         Arc::clone(&self.ring)
     }
 

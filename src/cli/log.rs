@@ -9,21 +9,21 @@ use super::site::OpenSite;
 use super::target::{Target, catch_up};
 use super::transcript::{Prefix, Transcript};
 use super::{CliError, Exit};
-use crate::model::{Event, Job, JobId, Ledger, Run, RunId};
+use crate::model::{Event, Job, JobId, SiteState, Run, RunId};
 use crate::store::log::LogReader;
-use crate::store::{Listener, Store};
-use crate::tui::text;
+use crate::store::{Subscription, Store};
+use crate::text;
 
 /// Prints the output of runs, and goes on while there are any if asked to.
 pub(super) fn print(mut site: OpenSite, options: &Log, color: bool) -> Result<Exit, CliError> {
-    let ledger = site.ledger()?;
-    let targets = site.targets(&ledger, &options.names)?;
-    let mut jobs = in_order(&targets, &ledger, site.store.as_mut())?;
+    let site_state = site.site_state()?;
+    let targets = site.targets(&site_state, &options.names)?;
+    let mut jobs = in_order(&targets, &site_state, site.store.as_mut())?;
     let prefixes = prefixes(&targets, &jobs);
     let mut desk = Desk { options, color, listening: None, prefixes, open: Vec::new() };
-    let exit = if options.follow && !targets.iter().all(|target| target.rests(&ledger)) {
+    let exit = if options.follow && !targets.iter().all(|target| target.rests(&site_state)) {
         desk.listening = Some(Listening::to(&site)?);
-        desk.follow(&mut site, ledger, &targets)?;
+        desk.follow(&mut site, site_state, &targets)?;
         Exit::Fine
     } else {
         // Of a queue that is followed, nothing but what comes.
@@ -34,15 +34,15 @@ pub(super) fn print(mut site: OpenSite, options: &Log, color: bool) -> Result<Ex
 }
 
 /// The jobs that are meant, in the order of their queues.
-fn in_order(targets: &[Target], ledger: &Ledger, store: &mut dyn Store) -> Result<Vec<Job>, CliError> {
+fn in_order(targets: &[Target], site_state: &SiteState, store: &mut dyn Store) -> Result<Vec<Job>, CliError> {
     let mut jobs = Vec::new();
     let mut known = HashSet::new();
     for target in targets {
         let found = match target {
             Target::Queue(id) => {
-                let lists = ledger.queue(id).map(|queue| [&queue.finished, &queue.running, &queue.pending]);
+                let lists = site_state.queue(id).map(|queue| [&queue.finished, &queue.running, &queue.pending]);
                 let ids = lists.into_iter().flatten().flatten();
-                ids.filter_map(|id| ledger.job(*id)).cloned().collect()
+                ids.filter_map(|id| site_state.job(*id)).cloned().collect()
             }
             // It may have been taken out of its queue.
             Target::Job(id) => Vec::from_iter(store.job(*id)?),
@@ -97,7 +97,7 @@ struct Open {
     run: RunId,
     log: LogReader,
     transcript: Transcript,
-    _listener: Option<Listener>,
+    _listener: Option<Subscription>,
 }
 
 impl Desk<'_> {
@@ -122,7 +122,7 @@ impl Desk<'_> {
     }
 
     /// Prints what is there of the jobs that are named, and what comes of all until they rest.
-    fn follow(mut self, site: &mut OpenSite, mut ledger: Ledger, targets: &[Target]) -> Result<(), CliError> {
+    fn follow(mut self, site: &mut OpenSite, mut site_state: SiteState, targets: &[Target]) -> Result<(), CliError> {
         for target in targets {
             match target {
                 Target::Job(id) => {
@@ -132,20 +132,20 @@ impl Desk<'_> {
                         self.open(site.store.as_ref(), &job, run)?;
                     }
                 }
-                Target::Queue(id) => self.join(site.store.as_ref(), &ledger, |job| job.queue == *id)?,
+                Target::Queue(id) => self.join(site.store.as_ref(), &site_state, |job| job.queue == *id)?,
             }
         }
         let mut hindered = Vec::new();
         site.tend(false)?;
         loop {
-            self.catch_up(site.store.as_mut(), &mut ledger, targets)?;
+            self.catch_up(site.store.as_mut(), &mut site_state, targets)?;
             // Told before the logs are read: what was written before a run ended is then surely printed.
-            let rest = targets.iter().all(|target| target.rests(&ledger));
-            self.news(|open| ledger.job(open.job).is_none_or(|job| job.running() != Some(open.run)))?;
+            let rest = targets.iter().all(|target| target.rests(&site_state));
+            self.news(|open| site_state.job(open.job).is_none_or(|job| job.current_run() != Some(open.run)))?;
             if rest {
                 return Ok(());
             }
-            for why in targets.iter().filter_map(|target| target.hindrance(&ledger)) {
+            for why in targets.iter().filter_map(|target| target.hindrance(&site_state)) {
                 if !hindered.contains(&why) {
                     complain(&why);
                     hindered.push(why);
@@ -158,15 +158,15 @@ impl Desk<'_> {
     }
 
     /// Brings the copy of the site up to date, and opens the logs of what has started meanwhile.
-    fn catch_up(&mut self, store: &mut dyn Store, ledger: &mut Ledger, targets: &[Target]) -> Result<(), CliError> {
-        let Some(news) = store.events_after(ledger.seq())? else {
-            catch_up(ledger, store)?;
-            return self.join(store, ledger, |job| targets.iter().any(|target| target.means(job)));
+    fn catch_up(&mut self, store: &mut dyn Store, site_state: &mut SiteState, targets: &[Target]) -> Result<(), CliError> {
+        let Some(news) = store.events_after(site_state.seq())? else {
+            catch_up(site_state, store)?;
+            return self.join(store, site_state, |job| targets.iter().any(|target| target.means(job)));
         };
         for recorded in &news {
-            ledger.apply(recorded);
+            site_state.apply(recorded);
             if let Event::Started { job, run } = &recorded.event
-                && let Some(job) = ledger.job(*job)
+                && let Some(job) = site_state.job(*job)
                 && targets.iter().any(|target| target.means(job))
             {
                 self.open(store, job, run)?;
@@ -176,9 +176,9 @@ impl Desk<'_> {
     }
 
     /// Opens the logs of the `meant` jobs that run.
-    fn join(&mut self, store: &dyn Store, ledger: &Ledger, meant: impl Fn(&Job) -> bool) -> Result<(), CliError> {
-        let running = ledger.queues().into_iter().flat_map(|(_, queue)| &queue.running);
-        for job in running.filter_map(|id| ledger.job(*id)).filter(|job| meant(job)) {
+    fn join(&mut self, store: &dyn Store, site_state: &SiteState, meant: impl Fn(&Job) -> bool) -> Result<(), CliError> {
+        let running = site_state.queues().into_iter().flat_map(|(_, queue)| &queue.running);
+        for job in running.filter_map(|id| site_state.job(*id)).filter(|job| meant(job)) {
             if let Some(run) = job.last_run.as_deref() {
                 self.open(store, job, run)?;
             }
@@ -190,12 +190,12 @@ impl Desk<'_> {
         if self.open.iter().any(|open| open.run == run.id) {
             return Ok(());
         }
-        let log = store.log(run.id);
+        let log = store.log_reader(run.id);
         let prefix = match self.prefixes {
             Prefixes::None => None,
             Prefixes::Some { paths, width } => Some(Prefix::of(&name(job, paths), width, job.id.0, self.color)),
         };
-        let listener = self.listening.as_ref().map(|listening| log.listen(listening.ring())).transpose()?;
+        let listener = self.listening.as_ref().map(|listening| log.subscribe(listening.ring())).transpose()?;
         let transcript = Transcript::new(self.options, self.color, prefix);
         self.open.push(Open { job: job.id, run: run.id, log, transcript, _listener: listener });
         Ok(())

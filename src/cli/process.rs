@@ -13,31 +13,31 @@ use super::record::{JobRecord, print};
 use super::site::OpenSite;
 use super::tally::Tally;
 use super::{CliError, Exit, signals};
-use crate::model::{Command, Job, Ledger, Mode, NothingTo, QueueId, QueueRecord, Recorded, Refusal, Waiting};
-use crate::store::{Sqlite, Store};
-use crate::tui::text;
-use crate::worker::Shift;
+use crate::model::{Command, Job, SiteState, QueueMode, NothingToDo, QueueId, QueueState, EventRecord, Refusal, WaitReason};
+use crate::store::{SqliteStore, Store};
+use crate::text;
+use crate::worker::Worker;
 
 /// Processes queues here until nothing more can start in them.
 pub(super) fn process(site: OpenSite, options: &Process, color: bool) -> Result<Exit, CliError> {
     let mut site = site.sound()?;
-    let ledger = site.ledger()?;
-    let mut queues = site.queues(&ledger, &options.queues)?;
+    let site_state = site.site_state()?;
+    let mut queues = site.queues(&site_state, &options.queues)?;
     if options.dry_run {
-        return preview(&ledger, &queues, options.json);
+        return preview(&site_state, &queues, options.json);
     }
     let pace =
-        options.parallel.map(|parallel| Pace::set(site.store.as_mut(), &ledger, &queues, parallel)).transpose()?;
+        options.parallel.map(|parallel| Pace::set(site.store.as_mut(), &site_state, &queues, parallel)).transpose()?;
     let (begun, left) = if options.next {
-        let Some(job) = next(&ledger, &queues) else {
-            complain("nothing is ready to start");
+        let Some(job) = next(&site_state, &queues) else {
+            complain("no job is ready to start");
             return Ok(Exit::Fine);
         };
         queues = vec![job.queue.clone()];
         (begin_one(site.store.as_mut(), job)?, false)
     } else {
-        let left = confirm(site.store.as_mut(), &ledger, &queues, options.yes)?;
-        (begin(site.store.as_mut(), &ledger, &queues)?, left)
+        let left = confirm(site.store.as_mut(), &site_state, &queues, options.yes)?;
+        (begin(site.store.as_mut(), &site_state, &queues)?, left)
     };
     let Begun { open, held, events } = begun;
     if open == 0 {
@@ -52,16 +52,16 @@ pub(super) fn process(site: OpenSite, options: &Process, color: bool) -> Result<
     for recorded in &events {
         tally.hear(site.store.as_mut(), recorded, None);
     }
-    let shift = Shift::begin(site.store, site.office.clone(), Some(queues.clone()), false)?;
-    let interrupted = signals::watch(shift.leave(), shift.rest()).context("signals can't be watched")?;
+    let worker = Worker::join(site.store, site.context.clone(), Some(queues.clone()), false)?;
+    let interrupted = signals::watch(worker.shutdown_handle(), worker.suspend_handle()).context("signals can't be watched")?;
     show_trouble();
-    shift.work(|store, recorded, job| tally.hear(store, recorded, job))?;
+    worker.run(|store, recorded, job| tally.hear(store, recorded, job))?;
     let said = tally.close();
     if let Some(pace) = pace {
-        pace.put_back(&mut Sqlite::open(&site.office.state)?)?;
+        pace.put_back(&mut SqliteStore::open(&site.context.state)?)?;
     }
     if interrupted.yes() {
-        halt(&site.office, queues)?;
+        halt(&site.context, queues)?;
         return Ok(Exit::Interrupted);
     }
     match said {
@@ -82,13 +82,13 @@ struct Pace {
 impl Pace {
     fn set(
         store: &mut dyn Store,
-        ledger: &Ledger,
+        site_state: &SiteState,
         queues: &[QueueId],
         parallel: NonZero<u32>,
     ) -> Result<Self, CliError> {
-        let present = |id: &QueueId| Some((id.clone(), NonZero::new(ledger.queue(id)?.settings.parallel)?));
+        let present = |id: &QueueId| Some((id.clone(), NonZero::new(site_state.queue(id)?.settings.parallel)?));
         let before: Vec<_> = queues.iter().filter_map(present).filter(|(_, before)| *before != parallel).collect();
-        let command = |(queue, _): &(QueueId, _)| Command::Parallel { queue: queue.clone(), parallel };
+        let command = |(queue, _): &(QueueId, _)| Command::SetParallel { queue: queue.clone(), parallel };
         store.execute(&before.iter().map(command).collect::<Vec<_>>(), Utc::now())?;
         Ok(Self { parallel, before })
     }
@@ -99,7 +99,7 @@ impl Pace {
         for (queue, parallel) in self.before {
             let present = store.queues()?.into_iter().find(|known| known.id == queue);
             if present.is_some_and(|present| present.settings.parallel == self.parallel.get()) {
-                commands.push(Command::Parallel { queue, parallel });
+                commands.push(Command::SetParallel { queue, parallel });
             }
         }
         store.execute(&commands, Utc::now())?;
@@ -108,12 +108,12 @@ impl Pace {
 }
 
 /// Asks for what jobs want to have confirmed, or takes `yes` for an answer; tells whether jobs are left that weren't.
-fn confirm(store: &mut dyn Store, ledger: &Ledger, queues: &[QueueId], yes: bool) -> Result<bool, CliError> {
-    let asking: Vec<&Job> = queues.iter().flat_map(|queue| ledger.asking(queue)).collect();
+fn confirm(store: &mut dyn Store, site_state: &SiteState, queues: &[QueueId], yes: bool) -> Result<bool, CliError> {
+    let asking: Vec<&Job> = queues.iter().flat_map(|queue| site_state.awaiting_confirmation(queue)).collect();
     let can_ask = io::stdin().is_terminal() && io::stderr().is_terminal();
     let mut confirmed = Vec::new();
     for job in &asking {
-        let question = job.definition.terms.confirm.as_deref().unwrap_or_default();
+        let question = job.definition.scheduling.confirm.as_deref().unwrap_or_default();
         let (path, question) = (text::plain_line(&job.path()), text::plain_line(question));
         if yes || (can_ask && answered_yes(&format!("{path}: {question} [y/N] "))?) {
             confirmed.push(job.id);
@@ -144,17 +144,17 @@ fn show_trouble() {
 }
 
 /// What would run, in order.
-fn preview(ledger: &Ledger, queues: &[QueueId], json: bool) -> Result<Exit, CliError> {
+fn preview(site_state: &SiteState, queues: &[QueueId], json: bool) -> Result<Exit, CliError> {
     let mut out = BufWriter::new(io::stdout().lock());
-    for queue in queues.iter().filter_map(|id| ledger.queue(id)) {
-        for job in queue.pending.iter().filter_map(|id| ledger.job(*id)) {
+    for queue in queues.iter().filter_map(|id| site_state.queue(id)) {
+        for job in queue.pending.iter().filter_map(|id| site_state.job(*id)) {
             if json {
-                print(&mut out, &JobRecord::of(job, ledger.waiting(job).as_ref(), Utc::now()))?;
+                print(&mut out, &JobRecord::of(job, site_state.wait_reason(job).as_ref(), Utc::now()))?;
                 continue;
             }
-            let words = ledger.waiting(job).map(|waiting| waiting.words(Utc::now())).filter(|words| words != "next");
+            let words = site_state.wait_reason(job).map(|waiting| waiting.describe(Utc::now())).filter(|words| words != "next");
             let why = words.filter(|words| !words.is_empty()).map(|words| format!("  ({words})")).unwrap_or_default();
-            let (path, label) = (text::plain_line(&job.path()), text::plain_line(&job.label()));
+            let (path, label) = (text::plain_line(&job.path()), text::plain_line(&job.display_title()));
             writeln!(out, "{path}  {label}{}", text::plain_line(&why))?;
         }
     }
@@ -163,12 +163,12 @@ fn preview(ledger: &Ledger, queues: &[QueueId], json: bool) -> Result<Exit, CliE
 }
 
 /// The first job of these queues that only waits for somebody to process it.
-fn next<'a>(ledger: &'a Ledger, queues: &[QueueId]) -> Option<&'a Job> {
+fn next<'a>(site_state: &'a SiteState, queues: &[QueueId]) -> Option<&'a Job> {
     // What is processed already goes on by itself, and who has paused a queue wants it to rest.
-    let at_rest = |queue: &&QueueRecord| matches!(queue.mode, Mode::Idle | Mode::Stopped);
-    let pending = queues.iter().filter_map(|id| ledger.queue(id)).filter(at_rest).flat_map(|queue| &queue.pending);
-    let ready = |job: &&Job| matches!(ledger.waiting(job), Some(Waiting::Process | Waiting::Stopped));
-    pending.filter_map(|id| ledger.job(*id)).find(ready)
+    let at_rest = |queue: &&QueueState| matches!(queue.mode, QueueMode::Idle | QueueMode::Stopped);
+    let pending = queues.iter().filter_map(|id| site_state.queue(id)).filter(at_rest).flat_map(|queue| &queue.pending);
+    let ready = |job: &&Job| matches!(site_state.wait_reason(job), Some(WaitReason::QueueIdle | WaitReason::QueueStopped));
+    pending.filter_map(|id| site_state.job(*id)).find(ready)
 }
 
 /// Asks for one job to run.
@@ -186,23 +186,23 @@ struct Begun {
     /// A queue has only jobs that can't start.
     held: bool,
     /// What happened at once: jobs that can't run any more are skipped.
-    events: Vec<Recorded>,
+    events: Vec<EventRecord>,
 }
 
 /// Asks for the queues to be processed.
-fn begin(store: &mut dyn Store, ledger: &Ledger, queues: &[QueueId]) -> Result<Begun, CliError> {
+fn begin(store: &mut dyn Store, site_state: &SiteState, queues: &[QueueId]) -> Result<Begun, CliError> {
     let commands: Vec<_> = queues.iter().map(|queue| Command::Process { queue: queue.clone() }).collect();
     let mut begun = Begun::default();
     let now = Utc::now();
     for (queue, answer) in queues.iter().zip(store.execute(&commands, now)?) {
-        begun.events.extend(answer.iter().flatten().cloned().map(|event| Recorded { seq: 0, at: now, event }));
+        begun.events.extend(answer.iter().flatten().cloned().map(|event| EventRecord { seq: 0, at: now, event }));
         match answer {
             // Somebody else processes it: two share the work.
-            Ok(_) | Err(Refusal::Already { .. }) => {
-                begun.open += ledger.queue(queue).map_or(0, |queue| queue.pending.len() + queue.running.len());
+            Ok(_) | Err(Refusal::AlreadyInMode { .. }) => {
+                begun.open += site_state.queue(queue).map_or(0, |queue| queue.pending.len() + queue.running.len());
             }
-            Err(Refusal::Nothing(NothingTo::Process(_))) => {}
-            Err(refusal @ Refusal::Held { .. }) => {
+            Err(Refusal::NothingToDo(NothingToDo::Process(_))) => {}
+            Err(refusal @ Refusal::Blocked { .. }) => {
                 complain(&refusal.to_string());
                 begun.held = true;
             }
@@ -213,9 +213,9 @@ fn begin(store: &mut dyn Store, ledger: &Ledger, queues: &[QueueId]) -> Result<B
 }
 
 /// After an interrupt: nothing more is to start in these queues.
-fn halt(office: &crate::worker::Office, queues: Vec<QueueId>) -> Result<(), CliError> {
-    let mut store = Sqlite::open(&office.state)?;
-    let commands: Vec<_> = queues.into_iter().map(|queue| Command::Halt { queue }).collect();
+fn halt(context: &crate::worker::WorkerContext, queues: Vec<QueueId>) -> Result<(), CliError> {
+    let mut store = SqliteStore::open(&context.state)?;
+    let commands: Vec<_> = queues.into_iter().map(|queue| Command::StopProcessing { queue }).collect();
     store.execute(&commands, Utc::now())?;
     Ok(())
 }

@@ -9,13 +9,13 @@ use super::file::count;
 use super::record::{JobRecord, QueueObject, print};
 use super::site::OpenSite;
 use super::{CliError, Exit};
-use crate::model::{Command, Event, Job, Ledger, Mode, NothingTo, Phase, QueueId, QueueRecord, Refusal};
-use crate::tui::text;
+use crate::model::{Command, Event, Job, SiteState, QueueMode, NothingToDo, Phase, QueueId, QueueState, Refusal};
+use crate::text;
 
 /// Has nothing new start in these queues, or in all that are processed.
 pub(super) fn pause(mut site: OpenSite, names: &[String], json: bool) -> Result<Exit, CliError> {
-    let ledger = site.ledger()?;
-    let queues = chosen(&site, &ledger, names, |queue| queue.mode == Mode::Processing)?;
+    let site_state = site.site_state()?;
+    let queues = chosen(&site, &site_state, names, |queue| queue.mode == QueueMode::Processing)?;
     if queues.is_empty() {
         complain("no queue is processed");
     }
@@ -24,7 +24,7 @@ pub(super) fn pause(mut site: OpenSite, names: &[String], json: bool) -> Result<
         &queues,
         json,
         |queue| Command::Pause { queue },
-        |id, _| match ledger.queue(id).map_or(0, |queue| queue.running.len()) {
+        |id, _| match site_state.queue(id).map_or(0, |queue| queue.running.len()) {
             0 => "paused".to_owned(),
             running => format!("paused; {} to the end", goes_on(running)),
         },
@@ -35,16 +35,16 @@ pub(super) fn pause(mut site: OpenSite, names: &[String], json: bool) -> Result<
 /// Goes on with these queues, or with all that are paused.
 pub(super) fn resume(site: OpenSite, names: &[String], json: bool) -> Result<Exit, CliError> {
     let mut site = site.sound()?;
-    let ledger = site.ledger()?;
-    let queues = chosen(&site, &ledger, names, |queue| queue.mode == Mode::Paused)?;
+    let site_state = site.site_state()?;
+    let queues = chosen(&site, &site_state, names, |queue| queue.mode == QueueMode::Paused)?;
     let (held, others): (Vec<_>, Vec<_>) = queues
         .into_iter()
-        .partition(|id| ledger.queue(id).is_some_and(|queue| matches!(queue.mode, Mode::Paused | Mode::Stopped)));
+        .partition(|id| site_state.queue(id).is_some_and(|queue| matches!(queue.mode, QueueMode::Paused | QueueMode::Stopped)));
     let mut exit = Exit::Fine;
     for id in &others {
-        let mode = ledger.queue(id).map_or(Mode::Idle, |queue| queue.mode);
-        let hint = if mode == Mode::Idle { "; `setlist process` runs its jobs" } else { "" };
-        complain(&format!("{}: it is not paused but {}{hint}", text::plain_line(id.as_str()), mode.word()));
+        let mode = site_state.queue(id).map_or(QueueMode::Idle, |queue| queue.mode);
+        let hint = if mode == QueueMode::Idle { "; `setlist process` runs its jobs" } else { "" };
+        complain(&format!("{}: it is not paused but {}{hint}", text::plain_line(id.as_str()), mode.as_str()));
         exit = Exit::Usage;
     }
     if held.is_empty() && others.is_empty() {
@@ -56,7 +56,7 @@ pub(super) fn resume(site: OpenSite, names: &[String], json: bool) -> Result<Exi
         json,
         |queue| Command::Process { queue },
         |_, events| {
-            let goes_on = |event: &Event| matches!(event, Event::ModeChanged { mode: Mode::Processing, .. });
+            let goes_on = |event: &Event| matches!(event, Event::ModeChanged { mode: QueueMode::Processing, .. });
             if events.iter().any(goes_on) {
                 "goes on".to_owned()
             } else {
@@ -77,8 +77,8 @@ pub(super) fn clear(
     phases: impl Iterator<Item = Phase>,
     json: bool,
 ) -> Result<Exit, CliError> {
-    let ledger = site.ledger()?;
-    let queues = site.queues(&ledger, names)?;
+    let site_state = site.site_state()?;
+    let queues = site.queues(&site_state, names)?;
     let mut removed = 0;
     let mut out = BufWriter::new(io::stdout().lock());
     for phase in phases {
@@ -87,17 +87,17 @@ pub(super) fn clear(
             match answer {
                 Ok(events) => {
                     let taken = events.iter().filter(|event| matches!(event, Event::Removed { .. }));
-                    let taken: Vec<&Job> = taken.filter_map(|event| ledger.job(event.job()?)).collect();
+                    let taken: Vec<&Job> = taken.filter_map(|event| site_state.job(event.job()?)).collect();
                     if json {
                         let now = Utc::now();
                         taken.iter().try_for_each(|job| print(&mut out, &JobRecord::of(job, None, now)))?;
                     } else {
-                        let jobs = count(taken.len(), &format!("{} job", phase.word()));
+                        let jobs = count(taken.len(), &format!("{} job", phase.as_str()));
                         writeln!(out, "{}  {jobs} removed", text::plain_line(queue.as_str()))?;
                     }
                     removed += taken.len();
                 }
-                Err(Refusal::Nothing(NothingTo::Clear(..))) => {}
+                Err(Refusal::NothingToDo(NothingToDo::Clear(..))) => {}
                 Err(refusal) => return Err(refusal.into()),
             }
         }
@@ -113,13 +113,13 @@ pub(super) fn clear(
 /// The queues of these names; where none is named, those that are `meant`.
 fn chosen(
     site: &OpenSite,
-    ledger: &Ledger,
+    site_state: &SiteState,
     names: &[String],
-    meant: impl Fn(&QueueRecord) -> bool,
+    meant: impl Fn(&QueueState) -> bool,
 ) -> Result<Vec<QueueId>, CliError> {
-    let mut queues = site.queues(ledger, names)?;
+    let mut queues = site.queues(site_state, names)?;
     if names.is_empty() {
-        queues.retain(|id| ledger.queue(id).is_some_and(&meant));
+        queues.retain(|id| site_state.queue(id).is_some_and(&meant));
     }
     Ok(queues)
 }
@@ -135,14 +135,14 @@ fn each(
     let commands: Vec<_> = queues.iter().cloned().map(command).collect();
     let mut exit = Exit::Fine;
     let answers = site.store.execute(&commands, Utc::now())?;
-    let ledger = if json { site.ledger()? } else { Ledger::default() };
-    let file = site.office.file.to_string_lossy();
+    let site_state = if json { site.site_state()? } else { SiteState::default() };
+    let file = site.context.file.to_string_lossy();
     let mut out = io::stdout().lock();
     for (queue, answer) in queues.iter().zip(answers) {
         match answer {
             Ok(_) if json => {
-                if let Some(record) = ledger.queue(queue) {
-                    print(&mut out, &QueueObject::of(queue, record, &ledger, &file))?;
+                if let Some(record) = site_state.queue(queue) {
+                    print(&mut out, &QueueObject::of(queue, record, &site_state, &file))?;
                 }
             }
             Ok(events) => writeln!(out, "{}  {}", text::plain_line(queue.as_str()), done(queue, &events))?,

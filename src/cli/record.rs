@@ -9,8 +9,8 @@ use serde_json::ser::{Formatter, Serializer};
 
 use super::CliError;
 use crate::model::{
-    Call, Ending, Exit, HookEnd, Job, Ledger, Mode, On, Outcome, Program, QueueId, QueueRecord, Run, RunId, Value,
-    Waiting,
+    Call, RunEnd, Exit, HookResult, Job, SiteState, QueueMode, OutcomeCondition, Outcome, Program, QueueId, QueueState, Run, RunId, Value,
+    WaitReason,
 };
 
 /// Prints an object as one line.
@@ -53,17 +53,17 @@ pub(super) struct QueueObject<'a> {
 }
 
 impl<'a> QueueObject<'a> {
-    pub(super) fn of(id: &'a QueueId, queue: &'a QueueRecord, ledger: &Ledger, site: &'a str) -> Self {
+    pub(super) fn of(id: &'a QueueId, queue: &'a QueueState, site_state: &SiteState, site: &'a str) -> Self {
         Self {
             queue: id.as_str(),
             title: &queue.settings.title,
-            state: Mode::word(queue.mode),
+            state: QueueMode::as_str(queue.mode),
             parallel: queue.settings.parallel,
             pending: queue.pending.len(),
             running: queue.running.len(),
             finished: queue.finished.len(),
             failed: queue.failed,
-            workers: ledger.workers().filter(|worker| worker.serves(id)).count(),
+            workers: site_state.workers().filter(|worker| worker.serves(id)).count(),
             site,
         }
     }
@@ -114,7 +114,7 @@ struct More<'a> {
 #[derive(Serialize)]
 struct HookRecord<'a> {
     command: String,
-    on: On,
+    on: OutcomeCondition,
     timeout_ms: u64,
     last: Option<HookRunRecord<'a>>,
 }
@@ -146,20 +146,20 @@ struct RunRecord<'a> {
 
 impl<'a> JobRecord<'a> {
     /// The job without its earlier runs; `waiting` is why it is still pending, if it is.
-    pub(super) fn of(job: &'a Job, waiting: Option<&Waiting>, now: DateTime<Utc>) -> Self {
+    pub(super) fn of(job: &'a Job, waiting: Option<&WaitReason>, now: DateTime<Utc>) -> Self {
         let run = job.last_run.as_deref();
-        let ending = run.and_then(|run| run.ending.as_ref());
+        let ending = run.and_then(|run| run.end.as_ref());
         let (exit_code, signal) = exit(ending);
         Self {
             id: job.id.0,
             queue: job.queue.as_str(),
             name: job.name(),
             title: job.title(),
-            state: job.phase().word(),
-            outcome: job.outcome().map(Outcome::word),
+            state: job.phase().as_str(),
+            outcome: job.outcome().map(Outcome::as_str),
             exit_code,
             signal,
-            attempt: job.attempt(),
+            attempt: job.current_attempt(),
             max_attempts: job.max_attempts(),
             run_count: job.attempts,
             run_id: run.map(|run| run.id.0),
@@ -171,19 +171,19 @@ impl<'a> JobRecord<'a> {
             value: job.value.as_ref(),
             error: error(job),
             command: command(job),
-            needs: job.definition.terms.needs.iter().map(|need| need.job.to_string()).collect(),
+            needs: job.definition.scheduling.needs.iter().map(|need| need.job.to_string()).collect(),
             tags: &job.definition.tags,
             worker: run.map(|run| run.worker.0),
-            priority: job.definition.terms.priority,
-            waiting: waiting.map(Waiting::word),
-            waiting_for: waiting.map(|waiting| waiting.words(now)).filter(|words| !words.is_empty()),
-            not_before: waiting.and_then(Waiting::until).map(time),
+            priority: job.definition.scheduling.priority,
+            waiting: waiting.map(WaitReason::as_str),
+            waiting_for: waiting.map(|waiting| waiting.describe(now)).filter(|words| !words.is_empty()),
+            not_before: waiting.and_then(WaitReason::until).map(time),
             more: None,
         }
     }
 
     /// The job with all its runs, and with what came of `on_finish` after one of them.
-    pub(super) fn with_runs(self, job: &Job, runs: &'a [Run], hook_end: Option<&'a (RunId, HookEnd)>) -> Self {
+    pub(super) fn with_runs(self, job: &Job, runs: &'a [Run], hook_end: Option<&'a (RunId, HookResult)>) -> Self {
         let hook = job.hook().map(|hook| HookRecord {
             command: typed(&hook.program),
             on: hook.on,
@@ -195,12 +195,12 @@ impl<'a> JobRecord<'a> {
 }
 
 impl<'a> HookRunRecord<'a> {
-    fn of((run, end): &'a (RunId, HookEnd)) -> Self {
+    fn of((run, end): &'a (RunId, HookResult)) -> Self {
         Self {
             run_id: run.0,
-            outcome: end.outcome.word(),
+            outcome: end.outcome.as_str(),
             error: end.outcome.failure().map(|failure| failure.message.as_str()),
-            said: Some(end.said.as_str()).filter(|said| !said.is_empty()),
+            said: Some(end.last_line.as_str()).filter(|said| !said.is_empty()),
             ended_at: time(end.at),
         }
     }
@@ -208,12 +208,12 @@ impl<'a> HookRunRecord<'a> {
 
 impl<'a> RunRecord<'a> {
     fn of(run: &'a Run) -> Self {
-        let ending = run.ending.as_ref();
+        let ending = run.end.as_ref();
         let (exit_code, signal) = exit(ending);
         Self {
             id: run.id.0,
             attempt: run.attempt,
-            outcome: ending.map(|ending| ending.outcome.word()),
+            outcome: ending.map(|ending| ending.outcome.as_str()),
             exit_code,
             signal,
             started_at: time(run.started),
@@ -255,10 +255,10 @@ pub(super) fn typed(program: &Program) -> String {
 
 /// How long a run took; none while it runs.
 pub(super) fn took(run: &Run) -> Option<Duration> {
-    run.ending.as_ref().map(|ending| between(run.started, ending.at))
+    run.end.as_ref().map(|ending| between(run.started, ending.at))
 }
 
-fn exit(ending: Option<&Ending>) -> (Option<i32>, Option<i32>) {
+fn exit(ending: Option<&RunEnd>) -> (Option<i32>, Option<i32>) {
     match ending.and_then(|ending| ending.exit) {
         Some(Exit::Code(code)) => (Some(code), None),
         Some(Exit::Signal(signal)) => (None, Some(signal)),

@@ -12,13 +12,13 @@ use super::site::OpenSite;
 use super::{CliError, Exit};
 use crate::definition;
 use crate::model::QueueId;
-use crate::store::{Sqlite, Store};
+use crate::store::{SqliteStore, Store};
 use crate::tui::config::Config;
-use crate::tui::link::{self, Tended};
-use crate::tui::theme::{Look, Palette, Taste, ThemeName};
-use crate::tui::wake::Why;
-use crate::tui::{self, Options, TuiError};
-use crate::worker::{self, Office, Succession, WorkerError};
+use crate::tui::message::{RespawnOutcome, WorkerReport};
+use crate::tui::theme::{Appearance, Palette, AppearanceOptions, ThemeName};
+use crate::tui::effect::ExitReason;
+use crate::tui::{self, ScreenOptions, TuiError};
+use crate::worker::{self, WorkerContext, Respawn, WorkerError};
 
 /// Opens the screen on the nearest site.
 pub(super) fn open(args: &SiteArgs, taste: TasteArgs, queue: Option<String>) -> Result<Exit, CliError> {
@@ -26,34 +26,34 @@ pub(super) fn open(args: &SiteArgs, taste: TasteArgs, queue: Option<String>) -> 
         let instead = "the screen needs a terminal; use `setlist status`, `list` or `process` here";
         return Err(CliError::Usage(instead.to_owned()));
     }
-    let config = definition::own_config().map_or_else(|| Ok(Config::default()), |path| Config::read(&path))?;
-    let look = look(args.color, taste, config.taste)?;
+    let config = definition::user_config_file().map_or_else(|| Ok(Config::default()), |path| Config::read(&path))?;
+    let look = look(args.color, taste, config.appearance)?;
     let mut site = OpenSite::with(args, queue.as_slice())?;
     if let Some(queue) = &queue {
         refuse_slip(&mut site, queue)?;
     }
-    let (office, mut second) = (site.office.clone(), Sqlite::open(&site.office.state)?);
-    let hire = move || worker::hire(&mut second, &office).map_err(|error| error.to_string());
-    let (office, mut third) = (site.office.clone(), None);
-    let tend = move |died| tend(&mut third, &office, died).map_err(|error| error.to_string());
-    let left = tui::run(Options {
+    let (context, mut second) = (site.context.clone(), SqliteStore::open(&site.context.state)?);
+    let hire = move || worker::ensure_worker(&mut second, &context).map_err(|error| error.to_string());
+    let (context, mut third) = (site.context.clone(), None);
+    let tend = move |died| tend(&mut third, &context, died).map_err(|error| error.to_string());
+    let left = tui::run(ScreenOptions {
         store: site.store,
-        site_name: name(site.office.home()),
-        file: site.office.file,
-        state: site.office.state,
+        site_name: name(site.context.site_dir()),
+        file: site.context.file,
+        state_dir: site.context.state,
         queue: queue.map(QueueId::from),
-        broken: site.broken.map(Into::into),
-        look,
+        file_error: site.broken.map(Into::into),
+        appearance: look,
         keymap: config.keymap,
-        notify: config.notify,
-        mouse: config.mouse,
-        hire: Box::new(hire),
-        tend: Box::new(tend),
+        notifications: config.notify,
+        captures_mouse: config.mouse,
+        ensure_worker: Box::new(hire),
+        check_workers: Box::new(tend),
     })?;
-    if left.why != Why::Asked {
+    if left.reason != ExitReason::Quit {
         return Ok(Exit::Interrupted);
     }
-    if let Some(farewell) = left.farewell() {
+    if let Some(farewell) = left.running_jobs_message() {
         writeln!(io::stdout(), "{farewell}")?;
     }
     Ok(Exit::Fine)
@@ -76,19 +76,19 @@ fn refuse_slip(site: &mut OpenSite, queue: &str) -> Result<(), CliError> {
 
 /// Ends the runs of workers that have died, and has somebody go on with their work if one did while the screen was open:
 /// opening it starts nothing. The store is opened when somebody first looks: the first frame comes before.
-fn tend(store: &mut Option<Sqlite>, office: &Office, died: bool) -> Result<Tended, WorkerError> {
+fn tend(store: &mut Option<SqliteStore>, context: &WorkerContext, died: bool) -> Result<WorkerReport, WorkerError> {
     let store = match store {
         Some(store) => store,
-        None => store.insert(Sqlite::open(&office.state)?),
+        None => store.insert(SqliteStore::open(&context.state)?),
     };
-    let buried = worker::bury_the_dead(store, office)?;
-    let work = if died || buried.workers > 0 { worker::replace(store, office)? } else { Succession::Settled };
+    let report = worker::reap_dead_workers(store, context)?;
+    let work = if died || report.workers > 0 { worker::respawn_worker(store, context)? } else { Respawn::NotNeeded };
     let work = match work {
-        Succession::Settled => link::Succession::Settled,
-        Succession::Hired => link::Succession::Hired,
-        Succession::Hopeless => link::Succession::Hopeless,
+        Respawn::NotNeeded => RespawnOutcome::NotNeeded,
+        Respawn::Spawned => RespawnOutcome::Spawned,
+        Respawn::LimitReached => RespawnOutcome::LimitReached,
     };
-    Ok(Tended { interrupted: buried.jobs, workers: !store.workers()?.is_empty(), work })
+    Ok(WorkerReport { interrupted_jobs: report.interrupted_jobs, has_workers: !store.workers()?.is_empty(), respawn: work })
 }
 
 impl From<TuiError> for CliError {
@@ -101,7 +101,7 @@ impl From<TuiError> for CliError {
 }
 
 /// Colours and signs as they were asked for, else as they suit the environment.
-fn look(when: When, taste: TasteArgs, settings: Taste) -> Result<Look, CliError> {
+fn look(when: When, taste: TasteArgs, settings: AppearanceOptions) -> Result<Appearance, CliError> {
     let variable = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
     let named = |name: OsString| match name.to_string_lossy().parse() {
         Ok(theme) => Ok(theme),
@@ -112,12 +112,12 @@ fn look(when: When, taste: TasteArgs, settings: Taste) -> Result<Look, CliError>
         None => variable("SETLIST_THEME").map(named).transpose()?,
     };
     let theme = match when {
-        When::Never => ThemeName::Of(Palette::Mono),
+        When::Never => ThemeName::Palette(Palette::Mono),
         When::Auto | When::Always => asked.unwrap_or(settings.theme),
     };
     let ignored = if when == When::Always { "NO_COLOR" } else { "" };
-    let taste = Taste { theme, ascii: taste.ascii.then_some(true).or(settings.ascii) };
-    Ok(Look::of(taste, |name| variable(name).filter(|_| name != ignored)))
+    let taste = AppearanceOptions { theme, ascii: taste.ascii.then_some(true).or(settings.ascii) };
+    Ok(Appearance::resolve(taste, |name| variable(name).filter(|_| name != ignored)))
 }
 
 /// The site's folder as one would type it: `~/src/app`.

@@ -9,9 +9,9 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP};
 use signal_hook::iterator::Signals;
 
 use super::Exit;
-use crate::runner::undisturbed;
+use crate::runner::with_sigchld_blocked;
 use crate::tui::has_shell;
-use crate::worker::Urgency;
+use crate::worker::Shutdown;
 
 /// Which signal has come first since; 0 for none.
 #[derive(Clone, Default)]
@@ -33,7 +33,7 @@ impl Interrupted {
 /// whatever it waits for, a full disk say: what is left of its jobs is killed by whoever looks next. When the terminal
 /// suspends the process, and there is a shell that could continue it, it is asked to `rest`.
 pub(super) fn watch(
-    leave: impl Fn(Urgency) + Send + 'static,
+    leave: impl Fn(Shutdown) + Send + 'static,
     rest: impl Fn() + Send + 'static,
 ) -> io::Result<Interrupted> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGTSTP])?;
@@ -51,14 +51,14 @@ pub(super) fn watch(
                 }
                 0 => {
                     seen.0.store(signal, Ordering::Relaxed);
-                    leave(Urgency::Soon);
+                    leave(Shutdown::Graceful);
                 }
-                1 => leave(Urgency::Now),
+                1 => leave(Shutdown::Immediate),
                 _ => std::process::exit(Exit::Interrupted as i32),
             }
             times += 1;
         }
     };
-    undisturbed(|| thread::spawn(serve));
+    with_sigchld_blocked(|| thread::spawn(serve));
     Ok(interrupted)
 }

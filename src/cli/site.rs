@@ -13,14 +13,14 @@ use super::file::count;
 use super::target::Target;
 use super::{CliError, Exit};
 use crate::definition;
-use crate::model::{Command, Event, Job, JobId, Ledger, Plan, QueueId, QueuePlan};
-use crate::store::{Folder, Sqlite, Store, StoreError};
-use crate::worker::{self, Office, Succession, WorkerError};
+use crate::model::{Command, Event, Job, JobId, SiteState, DesiredState, QueueId, DesiredQueue};
+use crate::store::{StateDir, SqliteStore, Store, StoreError};
+use crate::worker::{self, WorkerContext, Respawn, WorkerError};
 
 /// A site whose store is open.
 pub(super) struct OpenSite {
     /// Where it is.
-    pub office: Office,
+    pub context: WorkerContext,
     /// Its store.
     pub store: Box<dyn Store>,
     /// What is wrong with its `jobs.yaml`, if something is; the last good one is in force then.
@@ -62,9 +62,9 @@ impl OpenSite {
             return Err(CliError::Stranger { file: file.to_owned(), owner });
         }
         let state = state(args, file)?;
-        let mut store: Box<dyn Store> = Box::new(Sqlite::open(&state)?);
+        let mut store: Box<dyn Store> = Box::new(SqliteStore::open(&state)?);
         let broken = reconcile(store.as_mut(), file)?;
-        let mut site = Self { office: Office { file: file.to_owned(), state, program: program()? }, store, broken };
+        let mut site = Self { context: WorkerContext { file: file.to_owned(), state, program: program()? }, store, broken };
         // Nobody else may be there to say that what a dead worker ran is running no more.
         site.bury()?;
         Ok(site)
@@ -72,11 +72,11 @@ impl OpenSite {
 
     /// Whether each of these names is one of its queues or jobs.
     fn has(&mut self, names: &[&str]) -> Result<bool, CliError> {
-        let ledger = self.ledger()?;
+        let site_state = self.site_state()?;
         let has = |name: &&str| {
-            let alone = || !name.contains('/') && ledger.jobs().any(|job| job.name() == Some(name));
-            let job = |(queue, name): (&str, &str)| ledger.named(&QueueId::from(queue), name).is_some();
-            ledger.queue(&QueueId::from(*name)).is_some() || name.rsplit_once('/').is_some_and(job) || alone()
+            let alone = || !name.contains('/') && site_state.jobs().any(|job| job.name() == Some(name));
+            let job = |(queue, name): (&str, &str)| site_state.job_named(&QueueId::from(queue), name).is_some();
+            site_state.queue(&QueueId::from(*name)).is_some() || name.rsplit_once('/').is_some_and(job) || alone()
         };
         Ok(names.iter().all(has))
     }
@@ -87,12 +87,12 @@ impl OpenSite {
         if !(self.bury()? || died) {
             return Ok(());
         }
-        match worker::replace(self.store.as_mut(), &self.office)? {
-            Succession::Settled => {}
-            Succession::Hired => complain("another worker goes on"),
-            Succession::Hopeless => complain(&format!(
+        match worker::respawn_worker(self.store.as_mut(), &self.context)? {
+            Respawn::NotNeeded => {}
+            Respawn::Spawned => complain("another worker goes on"),
+            Respawn::LimitReached => complain(&format!(
                 "workers keep dying, and no other was started; see {}",
-                self.office.state.diary().display()
+                self.context.state.worker_log().display()
             )),
         }
         Ok(())
@@ -100,19 +100,19 @@ impl OpenSite {
 
     /// Ends the runs of workers that have died, and says so; tells whether any had.
     fn bury(&mut self) -> Result<bool, CliError> {
-        let buried = worker::bury_the_dead(self.store.as_mut(), &self.office)?;
-        if buried.jobs > 0 {
-            let jobs = count(buried.jobs, "job");
+        let report = worker::reap_dead_workers(self.store.as_mut(), &self.context)?;
+        if report.interrupted_jobs > 0 {
+            let jobs = count(report.interrupted_jobs, "job");
             complain(&format!("a worker has died: {jobs} interrupted; `setlist retry --failed` runs them again"));
         }
-        Ok(buried.workers > 0)
+        Ok(report.workers > 0)
     }
 
     /// The same as [`with`](Self::with) for a command that only looks: where nothing can be written, the nearest site is
     /// shown as it was left.
     pub(super) fn to_look_at(args: &SiteArgs, names: &[String]) -> Result<Self, CliError> {
         match Self::with(args, names) {
-            Err(CliError::Store(error) | CliError::Worker(WorkerError::Store(error))) if error.forbids_writing() => {
+            Err(CliError::Store(error) | CliError::Worker(WorkerError::Store(error))) if error.prevents_writing() => {
                 Self::as_left(args, error)
             }
             site => site,
@@ -125,14 +125,14 @@ impl OpenSite {
         let (Ok(path), true) = (state.path().canonicalize(), state.database().exists()) else {
             return Err(why.into());
         };
-        let state = Folder::new(path);
-        let mut store = Sqlite::open_to_read(&state)?;
+        let state = StateDir::new(path);
+        let mut store = SqliteStore::open_to_read(&state)?;
         complain(&format!("{why}; this is how it was left"));
         let broken = definition::read(&file).err();
-        if broken.is_none() && definition::stamp(&file).ok() != store.stamp()? {
+        if broken.is_none() && definition::file_version(&file).ok() != store.file_version()? {
             complain("jobs.yaml may have changed since then; what it says now is not shown");
         }
-        Ok(Self { office: Office { file, state, program: program()? }, store: Box::new(store), broken })
+        Ok(Self { context: WorkerContext { file, state, program: program()? }, store: Box::new(store), broken })
     }
 
     /// The site, if its file has no errors: for commands that would act on what the file says.
@@ -150,12 +150,12 @@ impl OpenSite {
 
     /// Takes up what its file says now.
     pub(super) fn reload(&mut self) -> Result<(), CliError> {
-        self.broken = reconcile(self.store.as_mut(), &self.office.file)?;
+        self.broken = reconcile(self.store.as_mut(), &self.context.file)?;
         Ok(())
     }
 
     /// Everything that is known of the site.
-    pub(super) fn ledger(&mut self) -> Result<Ledger, CliError> {
+    pub(super) fn site_state(&mut self) -> Result<SiteState, CliError> {
         Ok(self.store.load()?)
     }
 
@@ -167,7 +167,7 @@ impl OpenSite {
 
     /// Makes sure that a worker is there for what was asked.
     pub(super) fn hire(&mut self) -> Result<(), CliError> {
-        Ok(worker::hire(self.store.as_mut(), &self.office)?)
+        Ok(worker::ensure_worker(self.store.as_mut(), &self.context)?)
     }
 
     /// The job that `text` means: `queue/name`, `7` or `#7`, or a name that no other job has.
@@ -175,20 +175,20 @@ impl OpenSite {
         if let Some(id) = number(text) {
             return self.numbered(id);
         }
-        let ledger = self.ledger()?;
-        self.named(&ledger, text)
+        let site_state = self.site_state()?;
+        self.named(&site_state, text)
     }
 
     /// The jobs that these texts mean, each of them once.
     pub(super) fn jobs(&mut self, texts: &[String]) -> Result<Vec<Job>, CliError> {
         let by_name = texts.iter().any(|text| number(text).is_none());
-        let ledger = if by_name { self.ledger()? } else { Ledger::default() };
+        let site_state = if by_name { self.site_state()? } else { SiteState::default() };
         let mut known = HashSet::new();
         let mut jobs = Vec::with_capacity(texts.len());
         for text in texts {
             let job = match number(text) {
                 Some(id) => self.numbered(id)?,
-                None => self.named(&ledger, text)?,
+                None => self.named(&site_state, text)?,
             };
             if known.insert(job.id) {
                 jobs.push(job);
@@ -198,16 +198,16 @@ impl OpenSite {
     }
 
     /// The queues and jobs that these texts mean; all queues where there is none. A queue comes before a job of that name.
-    pub(super) fn targets(&mut self, ledger: &Ledger, texts: &[String]) -> Result<Vec<Target>, CliError> {
+    pub(super) fn targets(&mut self, site_state: &SiteState, texts: &[String]) -> Result<Vec<Target>, CliError> {
         if texts.is_empty() {
-            return Ok(ledger.queues().into_iter().map(|(id, _)| Target::Queue(id.clone())).collect());
+            return Ok(site_state.queues().into_iter().map(|(id, _)| Target::Queue(id.clone())).collect());
         }
         let target = |text: &String| {
             let queue = QueueId::from(text.as_str());
-            Ok(match (ledger.queue(&queue), number(text)) {
+            Ok(match (site_state.queue(&queue), number(text)) {
                 (Some(_), _) => Target::Queue(queue),
                 (None, Some(id)) => Target::Job(self.numbered(id)?.id),
-                (None, None) => Target::Job(self.named(ledger, text)?.id),
+                (None, None) => Target::Job(self.named(site_state, text)?.id),
             })
         };
         texts.iter().map(target).collect()
@@ -217,18 +217,18 @@ impl OpenSite {
         self.store.job(id)?.ok_or_else(|| CliError::Usage(format!("there is no job {id}")))
     }
 
-    fn named(&self, ledger: &Ledger, text: &str) -> Result<Job, CliError> {
+    fn named(&self, site_state: &SiteState, text: &str) -> Result<Job, CliError> {
         let found: Vec<&Job> = match text.rsplit_once('/') {
-            Some((queue, name)) => ledger.named(&QueueId::from(queue), name).into_iter().collect(),
-            None => ledger.jobs().filter(|job| job.name() == Some(text)).collect(),
+            Some((queue, name)) => site_state.job_named(&QueueId::from(queue), name).into_iter().collect(),
+            None => site_state.jobs().filter(|job| job.name() == Some(text)).collect(),
         };
         match found[..] {
             [job] => Ok(job.clone()),
-            [] if ledger.queue(&QueueId::from(text)).is_some() => {
+            [] if site_state.queue(&QueueId::from(text)).is_some() => {
                 Err(CliError::Usage(format!("{text:?} is a queue; a job is queue/name or a number")))
             }
             [] => {
-                let paths: Vec<String> = ledger.jobs().filter(|job| job.name().is_some()).map(Job::path).collect();
+                let paths: Vec<String> = site_state.jobs().filter(|job| job.name().is_some()).map(Job::path).collect();
                 Err(self.unknown("job", text, &paths))
             }
             _ => {
@@ -240,8 +240,8 @@ impl OpenSite {
     }
 
     /// The queues of these names; all of the site's where there is none.
-    pub(super) fn queues(&self, ledger: &Ledger, names: &[String]) -> Result<Vec<QueueId>, CliError> {
-        let known: Vec<QueueId> = ledger.queues().into_iter().map(|(id, _)| id.clone()).collect();
+    pub(super) fn queues(&self, site_state: &SiteState, names: &[String]) -> Result<Vec<QueueId>, CliError> {
+        let known: Vec<QueueId> = site_state.queues().into_iter().map(|(id, _)| id.clone()).collect();
         if names.is_empty() {
             return Ok(known);
         }
@@ -272,13 +272,13 @@ fn program() -> Result<PathBuf, CliError> {
 }
 
 /// Where the arguments or the file say that the state is.
-fn folder(args: &SiteArgs, file: &Path) -> Folder {
-    args.state.as_ref().map_or_else(|| Folder::beside(file), Folder::new)
+fn folder(args: &SiteArgs, file: &Path) -> StateDir {
+    args.state.as_ref().map_or_else(|| StateDir::beside(file), StateDir::new)
 }
 
 /// Where the state of the site is, as an absolute path without symbolic links: a worker that is hired, and whoever looks
 /// for what a dead one has left behind, must mean the same folder wherever they are.
-fn state(args: &SiteArgs, file: &Path) -> Result<Folder, CliError> {
+fn state(args: &SiteArgs, file: &Path) -> Result<StateDir, CliError> {
     let state = folder(args, file);
     // No folder is made for a file that isn't there: its name may be a slip of the pen.
     if (!file.exists() || file.is_dir()) && !state.path().exists() {
@@ -286,7 +286,7 @@ fn state(args: &SiteArgs, file: &Path) -> Result<Folder, CliError> {
     }
     state.create()?;
     let path = state.path();
-    Ok(Folder::new(path.canonicalize().map_err(|source| StoreError::io(path, source))?))
+    Ok(StateDir::new(path.canonicalize().map_err(|source| StoreError::io(path, source))?))
 }
 
 /// The file that the arguments name, or the nearest, as an absolute path.
@@ -310,15 +310,15 @@ fn may_have(file: &Path, names: &[&str]) -> bool {
     if stranger(file).is_some() {
         return false;
     }
-    let known = |plan: Plan| {
+    let known = |plan: DesiredState| {
         let queue = |name: &&str| {
             let first = name.rsplit_once('/').map_or(*name, |(queue, _)| queue);
-            let jobs = |queue: &QueuePlan| queue.jobs.iter().any(|job| job.name.as_deref() == Some(name));
+            let jobs = |queue: &DesiredQueue| queue.jobs.iter().any(|job| job.name.as_deref() == Some(name));
             plan.queues.iter().any(|queue| queue.id.as_str() == first || jobs(queue))
         };
         names.iter().all(queue)
     };
-    Folder::beside(file).path().exists() || definition::read(file).is_ok_and(known)
+    StateDir::beside(file).path().exists() || definition::read(file).is_ok_and(known)
 }
 
 /// Whose file it is, if it is neither ours nor the system's: who could write there would have us run what he likes.
@@ -338,8 +338,8 @@ fn none(here: PathBuf) -> CliError {
 
 /// Makes the site as its file says, if the file has changed since it was last read.
 fn reconcile(store: &mut dyn Store, file: &Path) -> Result<Option<definition::Error>, CliError> {
-    let stamp = definition::stamp(file).ok();
-    if stamp.is_some() && stamp == store.stamp()? {
+    let stamp = definition::file_version(file).ok();
+    if stamp.is_some() && stamp == store.file_version()? {
         return Ok(None);
     }
     match definition::read(file) {

@@ -12,11 +12,11 @@ use super::args::Process;
 use super::error::say;
 use super::record::{JobRecord, print};
 use super::{CliError, Exit, line};
-use crate::model::{Event, Job, JobId, Outcome, QueueId, Recorded, Then};
+use crate::model::{Event, Job, JobId, Outcome, QueueId, EventRecord, AfterRun};
 use crate::store::log::LogReader;
 use crate::store::{Store, StoreError};
-use crate::tui::output::Printer;
-use crate::tui::text;
+use crate::tui::output::StreamSanitizer;
+use crate::text;
 
 /// How many lines of a run that failed are shown, and how far back they are looked for, in bytes.
 const LINES: usize = 10;
@@ -65,14 +65,14 @@ impl Tally {
     }
 
     /// Takes note of a change of the site. The job that it is about is read from the store unless it is `known`.
-    pub(super) fn hear(&mut self, store: &mut dyn Store, recorded: &Recorded, known: Option<&Job>) {
+    pub(super) fn hear(&mut self, store: &mut dyn Store, recorded: &EventRecord, known: Option<&Job>) {
         let id = match &recorded.event {
             Event::Started { .. } if self.bar.is_hidden() => return,
             Event::Started { job, .. }
             | Event::Ended { job, .. }
             | Event::Cancelled { job }
             | Event::Skipped { job, .. }
-            | Event::Reopened { job, .. } => *job,
+            | Event::Requeued { job, .. } => *job,
             Event::Added { job } if self.queues.contains(&job.queue) => return self.bar.inc_length(1),
             _ => return,
         };
@@ -89,23 +89,23 @@ impl Tally {
         }
         match &recorded.event {
             Event::Started { .. } => self.bar.set_message(text::plain_line(&job.path())),
-            Event::Ended { report, then: then @ Then::Retry { .. }, .. } => {
-                self.failed_for_now(&job, &report.outcome, *then);
+            Event::Ended { report, after_run: after_run @ AfterRun::Retry { .. }, .. } => {
+                self.failed_for_now(&job, &report.outcome, *after_run);
             }
             Event::Ended { report, run, .. } => {
                 self.finished(&job, &report.outcome);
                 if matches!(report.outcome, Outcome::Failed(_)) {
-                    self.show_end(store.log(*run), &job);
+                    self.show_end(store.log_reader(*run), &job);
                 }
             }
             Event::Skipped { reason, .. } => self.finished(&job, &Outcome::Skipped { reason: reason.clone() }),
-            Event::Reopened { .. } => self.reopened(&job),
+            Event::Requeued { .. } => self.reopened(&job),
             _ => self.finished(&job, &Outcome::Cancelled),
         }
     }
 
     /// It counts when it is finished; until then it is only said.
-    fn failed_for_now(&mut self, job: &Job, outcome: &Outcome, then: Then) {
+    fn failed_for_now(&mut self, job: &Job, outcome: &Outcome, then: AfterRun) {
         if !self.quiet && !self.json {
             self.say(&line::ended(job, outcome, then));
         }
@@ -127,10 +127,10 @@ impl Tally {
     }
 
     fn finished(&mut self, job: &Job, outcome: &Outcome) {
-        *self.outcomes.entry(outcome.word()).or_default() += 1;
+        *self.outcomes.entry(outcome.as_str()).or_default() += 1;
         // Only what didn't succeed comes back by itself; a batch may be long.
         if *outcome != Outcome::Succeeded {
-            self.counted.insert(job.id, outcome.word());
+            self.counted.insert(job.id, outcome.as_str());
         }
         self.bar.inc(1);
         if self.quiet && *outcome == Outcome::Succeeded {
@@ -147,7 +147,7 @@ impl Tally {
 
     /// The last lines of a run that failed, on standard error: the first thing that one wants to know.
     fn show_end(&self, mut log: LogReader, job: &Job) {
-        let printer = if self.color { Printer::coloured() } else { Printer::plain() };
+        let printer = if self.color { StreamSanitizer::coloured() } else { StreamSanitizer::plain() };
         // What can't be read now is in the log all the same.
         let Ok((lines, all)) = last_lines(&mut log, printer) else { return };
         self.bar.suspend(|| {
@@ -183,7 +183,7 @@ impl Tally {
 }
 
 /// The last lines of a log, and whether that is all of it.
-fn last_lines(log: &mut LogReader, mut printer: Printer) -> Result<(Vec<String>, bool), StoreError> {
+fn last_lines(log: &mut LogReader, mut printer: StreamSanitizer) -> Result<(Vec<String>, bool), StoreError> {
     let len = log.len()?;
     let from = len.saturating_sub(FAR as u64);
     let mut bytes = vec![0; FAR];

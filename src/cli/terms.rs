@@ -7,11 +7,11 @@ use clap::{Args, value_parser};
 
 use super::CliError;
 use super::site::OpenSite;
-use crate::definition::written;
-use crate::model::{After, Need, On, QueueId, Retry, Setup, Target, Terms};
+use crate::definition::units;
+use crate::model::{NotBefore, Need, OutcomeCondition, QueueId, RetryPolicy, ExecOptions, JobRef, SchedulingOptions};
 
 /// How a needed job has to finish, behind its name.
-const HOW: [(&str, On); 3] = [(":success", On::Success), (":failure", On::Failure), (":finish", On::Finish)];
+const HOW: [(&str, OutcomeCondition); 3] = [(":success", OutcomeCondition::Success), (":failure", OutcomeCondition::Failure), (":finish", OutcomeCondition::Finish)];
 
 #[derive(Debug, Args)]
 pub(super) struct TermArgs {
@@ -20,8 +20,8 @@ pub(super) struct TermArgs {
     #[arg(long, value_name = "JOB")]
     needs: Vec<String>,
     /// Not before this long from now (`10m`), or not before this time (`2026-11-22 18:00`, or as in RFC 3339).
-    #[arg(long, value_name = "TIME", value_parser = written::after)]
-    after: Option<After>,
+    #[arg(long, value_name = "TIME", value_parser = units::parse_after)]
+    after: Option<NotBefore>,
     /// Higher goes first; 0 where nothing is said.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     priority: Option<i32>,
@@ -32,7 +32,7 @@ pub(super) struct TermArgs {
     #[arg(long, value_name = "N")]
     retry: Option<u32>,
     /// The time before the first of them, 1s where nothing is said; each other one follows after twice as long.
-    #[arg(long, value_name = "DURATION", requires = "retry", value_parser = written::duration)]
+    #[arg(long, value_name = "DURATION", requires = "retry", value_parser = units::parse_duration)]
     retry_delay: Option<Duration>,
     /// What a person is asked before it runs.
     #[arg(long, value_name = "TEXT", value_parser = question)]
@@ -44,7 +44,7 @@ pub(super) struct TermArgs {
     #[arg(long)]
     pty: bool,
     /// How much output of a run is kept, its head and its tail (`16MiB`, `500kB`).
-    #[arg(long, value_name = "SIZE", value_parser = written::log_limit)]
+    #[arg(long, value_name = "SIZE", value_parser = units::parse_log_limit)]
     log_limit: Option<u64>,
 }
 
@@ -54,7 +54,7 @@ fn question(text: &str) -> Result<String, &'static str> {
 
 impl TermArgs {
     /// The terms of jobs that are added to `queue`, whose site has the jobs that they need.
-    pub(super) fn terms(&self, site: &mut OpenSite, queue: &QueueId) -> Result<Terms, CliError> {
+    pub(super) fn terms(&self, site: &mut OpenSite, queue: &QueueId) -> Result<SchedulingOptions, CliError> {
         let mut needs: Vec<Need> = Vec::new();
         for text in &self.needs {
             let need = need(site, queue, text)?;
@@ -63,8 +63,8 @@ impl TermArgs {
             }
             needs.push(need);
         }
-        let usual = Terms::default();
-        Ok(Terms {
+        let usual = SchedulingOptions::default();
+        Ok(SchedulingOptions {
             needs,
             after: self.after,
             priority: self.priority.unwrap_or(usual.priority),
@@ -74,14 +74,14 @@ impl TermArgs {
         })
     }
 
-    fn retries(&self, max: u32) -> Retry {
-        let usual = Retry::times(max);
+    fn retries(&self, max: u32) -> RetryPolicy {
+        let usual = RetryPolicy::times(max);
         let delay = self.retry_delay.unwrap_or(usual.delay);
-        Retry { delay, max_delay: usual.max_delay.max(delay), ..usual }
+        RetryPolicy { delay, max_delay: usual.max_delay.max(delay), ..usual }
     }
 
     /// Completes the setup of a job that is added in the folder `here`.
-    pub(super) fn set_up(&self, setup: &mut Setup, here: &Path) {
+    pub(super) fn set_up(&self, setup: &mut ExecOptions, here: &Path) {
         setup.env_files = self.env_file.iter().map(|file| here.join(file)).collect();
         setup.pty = self.pty;
         setup.log_limit = self.log_limit.unwrap_or(setup.log_limit);
@@ -91,13 +91,13 @@ impl TermArgs {
 /// The need that `text` means: a job, and maybe how it has to finish. A name alone is of a job in the same queue.
 fn need(site: &mut OpenSite, queue: &QueueId, text: &str) -> Result<Need, CliError> {
     let how = HOW.iter().find_map(|(end, on)| Some((text.strip_suffix(end)?, *on)));
-    let (name, on) = how.unwrap_or((text, On::Success));
+    let (name, on) = how.unwrap_or((text, OutcomeCondition::Success));
     let number = name.rsplit('/').next().unwrap_or_default().trim_start_matches('#');
     let by_number = number.bytes().all(|byte| byte.is_ascii_digit());
     let job = if by_number || name.contains('/') { site.job(name)? } else { site.job(&format!("{queue}/{name}"))? };
     let target = match &job.definition.name {
-        Some(name) if !by_number => Target::Named(job.queue.clone(), name.clone()),
-        _ => Target::Number(job.id),
+        Some(name) if !by_number => JobRef::Named(job.queue.clone(), name.clone()),
+        _ => JobRef::Number(job.id),
     };
     Ok(Need { job: target, on })
 }

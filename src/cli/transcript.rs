@@ -9,9 +9,9 @@ use super::CliError;
 use super::args::Log;
 use super::error::complain;
 use crate::model::Stream;
-use crate::store::log::{LogReader, Origin, Stretch, omission};
-use crate::tui::output::Printer;
-use crate::tui::text;
+use crate::store::log::{LogReader, Origin, OutputSpan, omission_notice};
+use crate::tui::output::StreamSanitizer;
+use crate::text;
 
 /// What stands before every line of a job, where several are printed together.
 pub(super) struct Prefix(String);
@@ -26,7 +26,7 @@ pub(super) struct Transcript {
     only: Option<Stream>,
     times: Option<Times>,
     /// Takes from the output what could steer a terminal.
-    harmless: Option<Printer>,
+    harmless: Option<StreamSanitizer>,
     /// Whether the last line that was written has no end yet.
     in_line: bool,
     /// What stands before the line that is held back as yet.
@@ -79,7 +79,7 @@ impl Transcript {
             buffer: vec![0; 64 << 10],
             only,
             times: options.timestamps.then(Times::default),
-            harmless: io::stdout().is_terminal().then(|| if color { Printer::coloured() } else { Printer::plain() }),
+            harmless: io::stdout().is_terminal().then(|| if color { StreamSanitizer::coloured() } else { StreamSanitizer::plain() }),
             in_line: false,
             before: String::new(),
             ready: Vec::new(),
@@ -136,25 +136,25 @@ impl Transcript {
     }
 
     /// From where on, and how far, the coming output is of one kind, as far as that matters.
-    fn stretch(&mut self, log: &mut LogReader) -> Result<Stretch, CliError> {
+    fn stretch(&mut self, log: &mut LogReader) -> Result<OutputSpan, CliError> {
         if self.only.is_none() && self.times.is_none() {
-            return Ok(Stretch::UNKNOWN);
+            return Ok(OutputSpan::UNKNOWN);
         }
-        if !self.missing.said && !log.is_marked() {
+        if !self.missing.said && !log.has_stream_index() {
             self.missing.said = true;
             let unknown = match self.only {
                 Some(Stream::Err) => "what is standard error isn't known; without --stderr all of it is printed",
                 Some(Stream::Out) => "what is standard output isn't known; without --stdout all of it is printed",
                 None => "times aren't known",
             };
-            match log.farewell()? {
+            match log.deletion_notice()? {
                 None => complain(&format!("of this log, which an older setlist may have written, {unknown}")),
                 Some(farewell) if self.only.is_some() => complain(&farewell),
                 // The line itself is printed.
                 Some(_) => {}
             }
         }
-        Ok(log.stretch_at(self.offset))
+        Ok(log.span_at(self.offset))
     }
 
     fn take(&mut self, bytes: &[u8], origin: Option<Origin>) {
@@ -193,7 +193,7 @@ impl Transcript {
             self.push(b"\n");
         }
         self.before = self.line_start(None);
-        self.push(format!("{}\n", omission(bytes)).as_bytes());
+        self.push(format!("{}\n", omission_notice(bytes)).as_bytes());
     }
 
     fn push(&mut self, bytes: &[u8]) {

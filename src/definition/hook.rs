@@ -1,73 +1,73 @@
-//! What the file says is run when a job has finished: a script, a command, or a map that also says when.
+//! Reads `on_finish`: a script, a command, or a map with options.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::field::{self, OfHook};
-use super::inherit::{self, Limit};
-use super::path::Path;
+use super::fields::{self, HookField};
+use super::overrides::Override;
 use super::problems::{Problem, Problems};
-use super::tree::{Class, Kind, Node};
-use super::{needs, value};
+use super::spanned_value::{Node, NodeKind, ScalarType};
+use super::value_path::ValuePath;
+use super::{needs, program, value};
 use crate::model::{Hook, Program};
 
-/// Reads `on_finish`; `none` takes away what an outer level says.
-pub(super) fn read(node: &Node<'_>, path: &Path<'_>, problems: &mut Problems) -> Option<Limit<Arc<Hook>>> {
+/// Reads `on_finish`. `none` removes an inherited hook.
+pub(super) fn read_hook(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> Option<Override<Arc<Hook>>> {
     let hook = match &node.kind {
-        Kind::Scalar(Class::Text, text) if text == "none" => return Some(Limit::None),
-        Kind::Scalar(..) => script(node, path, problems).map(Hook::new),
-        Kind::List(_) => command(node, path, problems).map(Hook::new),
-        Kind::Map(_) => fields(node, path, problems),
-        _ => value::unexpected(node, path, "a script, a command as a list, or a map with one of them", problems),
+        NodeKind::Scalar(ScalarType::Text, text) if text == "none" => return Some(Override::Clear),
+        NodeKind::Scalar(..) => read_script(node, path, problems).map(Hook::new),
+        NodeKind::List(_) => read_command(node, path, problems).map(Hook::new),
+        NodeKind::Map(_) => read_fields(node, path, problems),
+        _ => value::unexpected(node, path, "a script, a command as a list, or a map with `run` or `command`", problems),
     };
-    hook.map(|hook| Limit::At(Arc::new(hook)))
+    hook.map(|hook| Override::Set(Arc::new(hook)))
 }
 
-fn script(node: &Node<'_>, path: &Path<'_>, problems: &mut Problems) -> Option<Program> {
-    let text = value::filled(node, path, "the script", problems)?;
+fn read_script(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> Option<Program> {
+    let text = value::non_empty_text(node, path, "the script", problems)?;
     Some(Program::Run { text, shell: Program::default_shell() })
 }
 
-fn command(node: &Node<'_>, path: &Path<'_>, problems: &mut Problems) -> Option<Program> {
-    inherit::words(node, path, "a program and its arguments as a list", problems).map(Program::Command)
+fn read_command(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> Option<Program> {
+    program::read_command_line(node, path, "a program and its arguments as a list", problems).map(Program::Command)
 }
 
-fn fields(node: &Node<'_>, path: &Path<'_>, problems: &mut Problems) -> Option<Hook> {
+fn read_fields(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> Option<Hook> {
     let (mut run, mut words) = (None, None);
     let (mut on, mut timeout) = (None, None);
     for entry in value::map(node, path, "a map", problems)? {
         let (node, path) = (&entry.value, &path.key(&entry.key.text));
-        match OfHook::of(&entry.key.text) {
-            Some(OfHook::Run) => run = Some((entry.key.id, script(node, path, problems))),
-            Some(OfHook::Command) => words = Some((entry.key.id, command(node, path, problems))),
-            Some(OfHook::On) => on = value::word(node, path, &needs::ON, problems),
-            Some(OfHook::Timeout) => timeout = self::timeout(node, path, problems),
-            None => field::unknown_among(entry, OfHook::ALL, path, problems),
+        match HookField::from_name(&entry.key.text) {
+            Some(HookField::Run) => run = Some((entry.key.id, read_script(node, path, problems))),
+            Some(HookField::Command) => words = Some((entry.key.id, read_command(node, path, problems))),
+            Some(HookField::On) => on = value::keyword(node, path, &needs::ON_OUTCOMES, problems),
+            Some(HookField::Timeout) => timeout = read_timeout(node, path, problems),
+            None => fields::report_unknown_in(entry, HookField::ALL, path, problems),
         }
     }
     let program = match (run, words) {
         (Some((_, program)), None) | (None, Some((_, program))) => program?,
         (Some((run, _)), Some((words, _))) => {
             let (first, second) = (run.min(words), run.max(words));
-            let problem = Problem::new(second, path, "`on_finish` has either `run` or `command`, not both");
-            problems.add(problem.also(first, "and this one"));
+            let problem = Problem::new(second, path, "`on_finish` can't have both `run` and `command`");
+            problems.add(problem.with_related(first, "conflicts with this"));
             return None;
         }
         (None, None) => {
-            let problem = Problem::new(node.id, path, "this `on_finish` has nothing to run");
+            let problem = Problem::new(node.id, path, "`on_finish` has neither `run` nor `command`");
             problems.add(problem.expected("expected `run` (a script) or `command` (a program and its arguments)"));
             return None;
         }
     };
-    let usual = Hook::new(program);
-    Some(Hook { on: on.unwrap_or(usual.on), timeout: timeout.unwrap_or(usual.timeout), ..usual })
+    let defaults = Hook::new(program);
+    Some(Hook { on: on.unwrap_or(defaults.on), timeout: timeout.unwrap_or(defaults.timeout), ..defaults })
 }
 
-/// A worker waits for what it has started before it leaves, so there is always a limit.
-fn timeout(node: &Node<'_>, path: &Path<'_>, problems: &mut Problems) -> Option<Duration> {
+/// There is no `none` because a worker waits for its hooks before it exits.
+fn read_timeout(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> Option<Duration> {
     let limit = value::duration(node, path, problems)?;
     if limit.is_zero() {
-        problems.add(Problem::new(node.id, path, "a timeout must be at least a millisecond"));
+        problems.add(Problem::new(node.id, path, "a timeout must be at least 1ms"));
         return None;
     }
     Some(limit)

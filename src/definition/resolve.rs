@@ -1,29 +1,29 @@
-//! Makes a tree as read into what it means: merge keys merged, duplicate keys and tags refused.
+//! Resolves a tree: merges merge keys, and rejects duplicate keys and tags.
 
 use std::collections::{HashMap, HashSet};
 use std::mem;
 
 use foldhash::fast::RandomState;
 
-use super::path::Path;
 use super::problems::{Problem, Problems};
-use super::tree::{Entry, Kind, Node};
-use super::words::quoted;
+use super::spanned_value::{MapEntry, Node, NodeKind};
+use super::spelling::quoted;
+use super::value_path::ValuePath;
 
-/// The key whose maps are merged into the map that has it.
+/// The key whose value is merged into the map that contains it.
 const MERGE: &str = "<<";
 
-/// Resolves everything at and below `node`. Merged values keep their numbers, so their places are where they were
+/// Resolves `node` and everything below it. Merged values keep their ids, so their positions are where they were
 /// written.
-pub(super) fn resolve(node: &mut Node<'_>, path: &Path<'_>, problems: &mut Problems) {
+pub(super) fn resolve(node: &mut Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) {
     match &mut node.kind {
-        Kind::Null | Kind::Scalar(..) => {}
-        Kind::List(items) => {
+        NodeKind::Null | NodeKind::Scalar(..) => {}
+        NodeKind::List(items) => {
             for (index, item) in items.iter_mut().enumerate() {
                 resolve(item, &path.item(index), problems);
             }
         }
-        Kind::Map(entries) => {
+        NodeKind::Map(entries) => {
             for entry in entries.iter_mut() {
                 resolve(&mut entry.value, &path.key(&entry.key.text), problems);
             }
@@ -32,47 +32,48 @@ pub(super) fn resolve(node: &mut Node<'_>, path: &Path<'_>, problems: &mut Probl
                 merge(entries, path, problems);
             }
         }
-        Kind::Tagged(tag, inner) => {
-            problems.tell(|| {
+        NodeKind::Tagged(tag, inner) => {
+            problems.add_with(|| {
                 let tag = quoted(&format!("!{}", tag.trim_start_matches('!')));
-                Problem::new(inner.id, path, format!("the tag {tag} means nothing here"))
-                    .hint("put the text in quotes if the `!` belongs to it")
+                Problem::new(inner.id, path, format!("unsupported tag {tag}"))
+                    .hint("quote the text if the `!` is part of it")
             });
-            let inner = Node { id: inner.id, kind: mem::replace(&mut inner.kind, Kind::Null) };
+            let inner = Node { id: inner.id, kind: mem::replace(&mut inner.kind, NodeKind::Null) };
             *node = inner;
             resolve(node, path, problems);
         }
     }
 }
 
-fn is_merge(entry: &Entry<'_>) -> bool {
-    entry.key.text == MERGE && entry.key.unfit.is_none()
+fn is_merge(entry: &MapEntry<'_>) -> bool {
+    entry.key.text == MERGE && entry.key.invalid.is_none()
 }
 
-/// Every key is text, and stands there once.
-fn keys(entries: &[Entry<'_>], path: &Path<'_>, problems: &mut Problems) {
+/// Rejects keys that aren't text, and duplicate keys.
+fn keys(entries: &[MapEntry<'_>], path: &ValuePath<'_>, problems: &mut Problems) {
     let mut seen: HashMap<_, _, RandomState> = HashMap::default();
-    for (index, Entry { key, .. }) in entries.iter().enumerate() {
-        if let Some(found) = key.unfit {
-            problems.tell(|| {
+    for (index, MapEntry { key, .. }) in entries.iter().enumerate() {
+        if let Some(found) = key.invalid {
+            problems.add_with(|| {
                 let problem = Problem::new(key.id, path, format!("a key must be text, found {found}"));
                 match found {
-                    "a list" | "a map" => problem.hint("text that starts with `{` or `[` needs quotes"),
+                    "a list" | "a map" => problem.hint("quote text that starts with `{` or `[`"),
                     _ => problem,
                 }
             });
             continue;
         }
-        // Most maps are so small that looking at every key before is cheaper than hashing.
+        // Most maps are so small that a linear search is faster than hashing.
         let first = if entries.len() <= 16 {
-            entries[..index].iter().find(|other| other.key.text == key.text && other.key.unfit.is_none())
+            entries[..index].iter().find(|other| other.key.text == key.text && other.key.invalid.is_none())
         } else {
             seen.insert(&key.text, index).map(|first| &entries[first])
         };
         if let Some(first) = first {
-            problems.tell(|| {
+            problems.add_with(|| {
                 let message = format!("duplicate key {}", quoted(&key.text));
-                let problem = Problem::new(key.id, &path.key(&key.text), message).also(first.key.id, "first here");
+                let problem =
+                    Problem::new(key.id, &path.key(&key.text), message).with_related(first.key.id, "first used here");
                 match &*key.text {
                     MERGE => problem.hint("merge several maps with `<<: [*a, *b]`"),
                     _ => problem,
@@ -82,19 +83,19 @@ fn keys(entries: &[Entry<'_>], path: &Path<'_>, problems: &mut Problems) {
     }
 }
 
-/// What a map says itself wins over what it merges, and an earlier merged map over a later one.
-fn merge(entries: &mut Vec<Entry<'_>>, path: &Path<'_>, problems: &mut Problems) {
+/// Merges maps. A map's own keys win over merged ones, and an earlier merged map over a later one.
+fn merge(entries: &mut Vec<MapEntry<'_>>, path: &ValuePath<'_>, problems: &mut Problems) {
     let (merging, own): (Vec<_>, Vec<_>) = mem::take(entries).into_iter().partition(is_merge);
     let mut known: HashSet<String> = own.iter().map(|entry| entry.key.text.to_string()).collect();
     *entries = own;
-    for Entry { value, .. } in merging {
+    for MapEntry { value, .. } in merging {
         let maps = match value.kind {
-            Kind::List(items) => items,
+            NodeKind::List(items) => items,
             _ => vec![value],
         };
         for map in maps {
-            let (id, found) = (map.id, map.found());
-            let Kind::Map(others) = map.kind else {
+            let (id, found) = (map.id, map.type_name());
+            let NodeKind::Map(others) = map.kind else {
                 let message = format!("expected a map or a list of maps to merge, found {found}");
                 problems.add(Problem::new(id, &path.key(MERGE), message));
                 continue;

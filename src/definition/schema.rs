@@ -1,75 +1,34 @@
-//! The JSON Schema of `jobs.yaml`, by which editors complete, explain and check it as it is typed.
+//! Builds the JSON Schema of `jobs.yaml`, which editors use to complete, explain and check the file.
 //!
-//! Its fields, words and descriptions are those of the parser's own tables. It says less than the parser does: a schema
-//! can't tell whether a need exists. It never refuses what the parser takes.
+//! Fields, keywords and descriptions come from the parser's tables. The schema accepts everything that the parser
+//! accepts, but can't check all it checks, such as whether a needed job exists.
 
 use std::slice;
 
 use serde_json::{Map, Value, json};
 
-use super::field::{Described, OfHook, OfKeep, OfNeed, OfRetry, Place};
-use super::{needs, plan, retry};
+use super::fields::{FieldScope, FieldSpec, FieldType, HookField, KeepField, NeedField, RetryField};
+use super::{desired_state, needs, retry};
 
-/// What a field holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shape {
-    After,
-    AgeKept,
-    Arguments,
-    AtLeastAMilli,
-    AtLeastOne,
-    AtLeastOneOrBlank,
-    Codes,
-    Count,
-    Defaults,
-    Duration,
-    Factor,
-    Failures,
-    Filled,
-    Flag,
-    Jobs,
-    Keep,
-    LogLimit,
-    Matrix,
-    Name,
-    NamedArguments,
-    NeedOn,
-    Needs,
-    OnFailure,
-    OnFinish,
-    Paths,
-    Queues,
-    Retry,
-    RunsKept,
-    Shell,
-    SizeKept,
-    Tags,
-    Text,
-    Timeout,
-    Variables,
-    Whole,
-    Words,
-}
-
-/// Shells and interpreters that are known by name.
+/// Suggested shells and interpreters.
 const SHELLS: [&str; 7] = ["sh", "bash", "zsh", "python3", "node", "perl", "ruby"];
 
-/// The schema, as editors understand it (draft 7).
+/// Returns the schema (draft 7).
 pub fn schema() -> Value {
-    let file = map(Place::Top.fields());
+    let file = object(FieldScope::Top.fields());
     let mut schema = json!({
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "jobs.yaml",
         "required": ["queues"],
-        // A place for anchors that is no queue.
+        // Reserved for anchors.
         "patternProperties": {"^x-": {}},
         "definitions": {
             "job": job(),
-            "queue": {"anyOf": [jobs(), map(Place::Queue.fields())]},
+            "queue": {"anyOf": [jobs(), object(FieldScope::Queue.fields())]},
             "text": text(),
-            "filled": filled(),
+            "non_empty_text": non_empty_text(),
             "duration": duration(0),
-            "blank": blank(),
+            "placeholder": placeholder(),
             "variable": {"pattern": "^[^=]+$"},
         },
     });
@@ -79,85 +38,88 @@ pub fn schema() -> Value {
     schema
 }
 
-impl Shape {
+impl FieldType {
     fn schema(self) -> Value {
         match self {
-            Self::Text => a("text"),
-            Self::Filled => a("filled"),
+            Self::Text => definition_ref("text"),
+            Self::NonEmptyText => definition_ref("non_empty_text"),
             Self::Name => json!({"type": ["string", "number", "boolean"], "pattern": r"^[^\s/#][^\s/]*$"}),
-            Self::Flag => or_blank(json!({"type": "boolean"})),
-            Self::Whole => or_blank(whole(i64::from(i32::MIN), i64::from(i32::MAX))),
-            Self::AtLeastOne => whole(1, i64::from(u32::MAX)),
-            Self::AtLeastOneOrBlank => or_blank(whole(1, i64::from(u32::MAX))),
-            Self::Count => or_blank(whole(0, i64::from(u32::MAX))),
-            Self::Factor => or_blank(json!({"type": "number", "minimum": 1})),
-            Self::Codes => list(&or_blank(whole(0, 255))),
-            Self::Duration => a("duration"),
-            Self::AtLeastAMilli => duration(1),
-            Self::Timeout => any([duration(1), word("none")]),
-            Self::After => any([a("duration"), word("none")]),
-            Self::LogLimit => or_blank(size(4096)),
-            Self::Words => list(&a("text")),
+            Self::Boolean => or_placeholder(json!({"type": "boolean"})),
+            Self::Integer => or_placeholder(integer(i64::from(i32::MIN), i64::from(i32::MAX))),
+            Self::PositiveInteger => integer(1, i64::from(u32::MAX)),
+            Self::PositiveIntegerOrPlaceholder => or_placeholder(integer(1, i64::from(u32::MAX))),
+            Self::Count => or_placeholder(integer(0, i64::from(u32::MAX))),
+            Self::BackoffFactor => or_placeholder(json!({"type": "number", "minimum": 1})),
+            Self::ExitCodes => non_empty_list(&or_placeholder(integer(0, 255))),
+            Self::Duration => definition_ref("duration"),
+            Self::PositiveDuration => duration(1),
+            Self::Timeout => any_of([duration(1), constant("none")]),
+            Self::After => any_of([definition_ref("duration"), constant("none")]),
+            Self::LogLimit => or_placeholder(size(4096)),
+            Self::CommandLine => non_empty_list(&definition_ref("text")),
             Self::Shell => {
                 let name = json!({"type": ["string", "number", "boolean"], "pattern": r"^\S+$"});
-                any([json!({"enum": SHELLS}), name, list(&a("text"))])
+                any_of([json!({"enum": SHELLS}), name, non_empty_list(&definition_ref("text"))])
             }
-            Self::Paths => any([a("filled"), json!({"type": "array", "items": a("filled")})]),
-            Self::Tags => json!({"type": "array", "items": a("filled")}),
-            Self::Arguments => json!({"type": "array", "items": a("text")}),
+            Self::Paths => any_of([
+                definition_ref("non_empty_text"),
+                json!({"type": "array", "items": definition_ref("non_empty_text")}),
+            ]),
+            Self::Tags => json!({"type": "array", "items": definition_ref("non_empty_text")}),
+            Self::Arguments => json!({"type": "array", "items": definition_ref("text")}),
             Self::NamedArguments | Self::Variables => {
-                let value = any([a("text"), json!({"type": "null"})]);
-                json!({"type": "object", "propertyNames": a("variable"), "additionalProperties": value})
+                let value = any_of([definition_ref("text"), json!({"type": "null"})]);
+                json!({"type": "object", "propertyNames": definition_ref("variable"), "additionalProperties": value})
             }
             Self::Matrix => json!({
                 "type": "object",
                 "minProperties": 1,
                 "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$", "not": {"pattern": "^SETLIST_"}},
-                "additionalProperties": list(&a("text")),
+                "additionalProperties": non_empty_list(&definition_ref("text")),
             }),
             Self::Retry => {
-                let mut map = map(OfRetry::ALL.iter());
+                let mut map = object(RetryField::ALL.iter());
                 map["required"] = json!(["max"]);
-                any([Self::Count.schema(), map])
+                any_of([Self::Count.schema(), map])
             }
-            Self::Failures => one_or_more(&any([
-                words(retry::FAILURES.iter().map(|(word, _)| *word)),
-                Self::Codes.schema()["items"].take(),
+            Self::RetryFailures => one_or_more(&any_of([
+                one_of(retry::FAILURE_NAMES.iter().map(|(word, _)| *word)),
+                Self::ExitCodes.schema()["items"].take(),
             ])),
             Self::Needs => {
-                let mut map = map(OfNeed::ALL.iter());
+                let mut map = object(NeedField::ALL.iter());
                 map["required"] = json!(["job"]);
-                let need = any([a("filled"), map]);
-                any([need.clone(), json!({"type": "array", "items": need})])
+                let need = any_of([definition_ref("non_empty_text"), map]);
+                any_of([need.clone(), json!({"type": "array", "items": need})])
             }
-            Self::NeedOn => or_blank(words(needs::ON.iter().map(|(word, _)| *word))),
-            Self::OnFailure => words(plan::ON_FAILURE.iter().map(|(word, _)| *word)),
+            Self::NeedOutcome => or_placeholder(one_of(needs::ON_OUTCOMES.iter().map(|(word, _)| *word))),
+            Self::OnFailure => one_of(desired_state::ON_FAILURE_VALUES.iter().map(|(word, _)| *word)),
             Self::OnFinish => {
-                let mut map = map(OfHook::ALL.iter());
+                let mut map = object(HookField::ALL.iter());
                 map["oneOf"] = json!([{"required": ["run"]}, {"required": ["command"]}]);
-                any([a("filled"), list(&a("text")), map])
+                any_of([definition_ref("non_empty_text"), non_empty_list(&definition_ref("text")), map])
             }
-            Self::Keep => any([word("all"), map(OfKeep::ALL.iter())]),
-            Self::RunsKept => any([whole(1, i64::from(u32::MAX)), word("all")]),
-            Self::AgeKept => any([duration(1), word("all")]),
-            Self::SizeKept => any([size(1), word("all")]),
+            Self::Keep => any_of([constant("all"), object(KeepField::ALL.iter())]),
+            Self::RunsKept => any_of([integer(1, i64::from(u32::MAX)), constant("all")]),
+            Self::AgeKept => any_of([duration(1), constant("all")]),
+            Self::SizeKept => any_of([size(1), constant("all")]),
             Self::Jobs => jobs(),
-            Self::Defaults => map(Place::Defaults.fields()),
-            Self::Queues => json!({"type": "object", "additionalProperties": a("queue")}),
+            Self::Defaults => object(FieldScope::Defaults.fields()),
+            Self::Queues => json!({"type": "object", "additionalProperties": definition_ref("queue")}),
         }
     }
 }
 
 /// A map of these fields and no others.
-fn map(fields: impl Iterator<Item = &'static Described>) -> Value {
+fn object(fields: impl Iterator<Item = &'static FieldSpec>) -> Value {
     let properties: Map<String, Value> = fields
         .map(|field| {
-            let mut schema = field.shape.schema();
-            // Beside a reference, nothing else would be read.
+            let mut schema = field.field_type.schema();
+            // Draft 7 ignores keywords beside a `$ref`.
             if schema.get("$ref").is_some() {
                 schema = json!({"allOf": [schema]});
             }
-            schema["description"] = field.about.into();
+            schema["description"] = field.description.into();
             (field.name.to_owned(), schema)
         })
         .collect();
@@ -165,67 +127,71 @@ fn map(fields: impl Iterator<Item = &'static Described>) -> Value {
 }
 
 fn job() -> Value {
-    let mut fields = map(Place::Job.fields());
+    let mut fields = object(FieldScope::Job.fields());
     fields["oneOf"] = json!([{"required": ["run"]}, {"required": ["command"], "not": {"required": ["shell"]}}]);
-    any([a("filled"), fields])
+    any_of([definition_ref("non_empty_text"), fields])
 }
 
 fn jobs() -> Value {
-    json!({"type": "array", "items": a("job")})
+    json!({"type": "array", "items": definition_ref("job")})
 }
 
-/// What is defined once for the whole file.
-fn a(name: &str) -> Value {
+/// A reference to a shared definition.
+fn definition_ref(name: &str) -> Value {
     json!({"$ref": format!("#/definitions/{name}")})
 }
 
-fn any<const N: usize>(of: [Value; N]) -> Value {
+fn any_of<const N: usize>(of: [Value; N]) -> Value {
     json!({"anyOf": Vec::from(of)})
 }
 
-/// Numbers and bools are text as they are spelled.
+/// Numbers and booleans are accepted as text.
 fn text() -> Value {
     json!({"type": ["string", "number", "boolean"]})
 }
 
-fn filled() -> Value {
+fn non_empty_text() -> Value {
     json!({"type": ["string", "number", "boolean"], "pattern": r"\S"})
 }
 
-/// Where the value of a matrix may stand.
-fn blank() -> Value {
+/// A string with a matrix placeholder.
+fn placeholder() -> Value {
     json!({"type": "string", "pattern": r"\$\{matrix\."})
 }
 
-fn or_blank(schema: Value) -> Value {
-    any([schema, a("blank")])
+fn or_placeholder(schema: Value) -> Value {
+    any_of([schema, definition_ref("placeholder")])
 }
 
-fn whole(from: i64, to: i64) -> Value {
+fn integer(from: i64, to: i64) -> Value {
     json!({"type": "integer", "minimum": from, "maximum": to})
 }
 
-/// A number of seconds, or text: more than how it begins can't be told in a pattern that people could read.
+/// Seconds, or text. The pattern only checks the first character, to keep it readable.
 fn duration(least: u64) -> Value {
-    any([json!({"type": "integer", "minimum": least}), json!({"type": "string", "pattern": r"^\s*[0-9]"}), a("blank")])
+    any_of([
+        json!({"type": "integer", "minimum": least}),
+        json!({"type": "string", "pattern": r"^\s*[0-9]"}),
+        definition_ref("placeholder"),
+    ])
 }
 
 fn size(least: u64) -> Value {
-    any([json!({"type": "integer", "minimum": least}), json!({"type": "string", "pattern": r"^\s*[0-9.]"})])
+    any_of([json!({"type": "integer", "minimum": least}), json!({"type": "string", "pattern": r"^\s*[0-9.]"})])
 }
 
-fn list(items: &Value) -> Value {
+fn non_empty_list(items: &Value) -> Value {
     json!({"type": "array", "minItems": 1, "items": items})
 }
 
 fn one_or_more(item: &Value) -> Value {
-    any([item.clone(), list(item)])
+    any_of([item.clone(), non_empty_list(item)])
 }
 
-fn word(word: &'static str) -> Value {
-    words(slice::from_ref(&word).iter().copied())
+fn constant(word: &'static str) -> Value {
+    one_of(slice::from_ref(&word).iter().copied())
 }
 
-fn words(words: impl Iterator<Item = &'static str>) -> Value {
+fn one_of(words: impl Iterator<Item = &'static str>) -> Value {
     json!({"enum": words.collect::<Vec<_>>()})
 }

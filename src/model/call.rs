@@ -1,4 +1,4 @@
-//! What a job calls: any Rust function, or a script.
+//! What a job calls: a Rust function or a script.
 
 use std::fmt;
 use std::sync::{Arc, LazyLock};
@@ -8,9 +8,9 @@ use serde_json::{Map, Value};
 
 use super::{Failure, Script};
 
-/// What is called when a job runs.
+/// What a job calls when it runs.
 ///
-/// A script is data, so it can be stored and run by another process; a function lives only in this one.
+/// A script is data, so it can be stored and run by another process. A function exists only in this process.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Call {
@@ -21,13 +21,13 @@ pub enum Call {
     Function(Arc<dyn Callable>),
 }
 
-/// A function that a job can call; closures become one through [`IntoCall`].
+/// A function that a job can call. [`IntoCall`] implements it for closures.
 pub trait Callable: Send + Sync {
-    /// Runs it. `Ok(None)` means that there is no value, which differs from an empty one.
+    /// Runs the function. `Ok(None)` means no value, which differs from an empty value.
     fn call(&self, arguments: &Arguments) -> Result<Option<Value>, Failure>;
 }
 
-/// What is passed to the callable, positional and by name.
+/// The arguments passed to a call, positional and named.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Arguments {
@@ -40,47 +40,47 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// Whether nothing is passed.
+    /// Whether there are no arguments.
     pub fn is_empty(&self) -> bool {
         self.args.is_empty() && self.kwargs.is_empty()
     }
 
-    /// What is passed to most jobs, which share it.
-    pub fn none() -> Arc<Self> {
+    /// An empty set of arguments. Most jobs have no arguments, so they share one allocation.
+    pub fn shared_empty() -> Arc<Self> {
         static NONE: LazyLock<Arc<Arguments>> = LazyLock::new(Arc::default);
         Arc::clone(&NONE)
     }
 }
 
-/// Anything that a job can call. `Kind` only tells the implementations apart; callers never name it.
+/// Anything that a job can call. `Kind` only distinguishes the implementations; callers never name it.
 pub trait IntoCall<Kind> {
-    /// Makes it callable by a job.
+    /// Converts it into a [`Call`].
     fn into_call(self) -> Call;
 }
 
-/// Anything that a function called by a job may return. `()` is an empty value, a [`None`] is no value.
-pub trait Returned {
-    /// The value to record, or the failure.
-    fn returned(self) -> Result<Option<Value>, Failure>;
+/// Anything that a function called by a job may return. `()` is an empty value; [`None`] is no value.
+pub trait IntoReturnValue {
+    /// Returns the value to record, or the failure.
+    fn into_return_value(self) -> Result<Option<Value>, Failure>;
 }
 
 impl<F, R> IntoCall<fn() -> R> for F
 where
     F: Fn() -> R + Send + Sync + 'static,
-    R: Returned,
+    R: IntoReturnValue,
 {
     fn into_call(self) -> Call {
-        Call::Function(Arc::new(Closure(move |_: &Arguments| self().returned())))
+        Call::Function(Arc::new(Closure(move |_: &Arguments| self().into_return_value())))
     }
 }
 
 impl<F, R> IntoCall<fn(&Arguments) -> R> for F
 where
     F: Fn(&Arguments) -> R + Send + Sync + 'static,
-    R: Returned,
+    R: IntoReturnValue,
 {
     fn into_call(self) -> Call {
-        Call::Function(Arc::new(Closure(move |arguments: &Arguments| self(arguments).returned())))
+        Call::Function(Arc::new(Closure(move |arguments: &Arguments| self(arguments).into_return_value())))
     }
 }
 
@@ -107,28 +107,28 @@ where
     }
 }
 
-impl<T: Returned, E: fmt::Display> Returned for Result<T, E> {
-    fn returned(self) -> Result<Option<Value>, Failure> {
-        self.map_err(|error| Failure::error(error.to_string()))?.returned()
+impl<T: IntoReturnValue, E: fmt::Display> IntoReturnValue for Result<T, E> {
+    fn into_return_value(self) -> Result<Option<Value>, Failure> {
+        self.map_err(|error| Failure::error(error.to_string()))?.into_return_value()
     }
 }
 
-impl<T: Returned> Returned for Option<T> {
-    fn returned(self) -> Result<Option<Value>, Failure> {
-        self.map_or(Ok(None), Returned::returned)
+impl<T: IntoReturnValue> IntoReturnValue for Option<T> {
+    fn into_return_value(self) -> Result<Option<Value>, Failure> {
+        self.map_or(Ok(None), IntoReturnValue::into_return_value)
     }
 }
 
-impl Returned for () {
-    fn returned(self) -> Result<Option<Value>, Failure> {
+impl IntoReturnValue for () {
+    fn into_return_value(self) -> Result<Option<Value>, Failure> {
         Ok(Some(Value::Null))
     }
 }
 
 macro_rules! returned {
     ($($kind:ty),*) => {$(
-        impl Returned for $kind {
-            fn returned(self) -> Result<Option<Value>, Failure> {
+        impl IntoReturnValue for $kind {
+            fn into_return_value(self) -> Result<Option<Value>, Failure> {
                 Ok(Some(self.into()))
             }
         }

@@ -1,4 +1,4 @@
-//! What can be asked of a site.
+//! Commands: requests to change a site.
 
 use std::fmt;
 use std::num::NonZero;
@@ -6,102 +6,101 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::{Definition, JobId, OnFailure, Phase, QueueId, Report, RunId, Settings, Stop, Target, WorkerId};
+use super::{Definition, JobId, OnFailure, Phase, QueueId, RunReport, RunId, QueueSettings, StopSignal, JobRef, WorkerId};
 
-/// A request to change a site. It is decided once, inside a transaction of the store.
+/// A request to change a site, decided once inside a transaction of the store.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(missing_docs, reason = "the sentence on each variant tells what its fields are")]
+#[expect(missing_docs, reason = "the doc of each variant describes its fields")]
 pub enum Command {
-    /// Make the site as its `jobs.yaml` says.
-    Reconcile(Box<Plan>),
-    /// Make sure that a queue exists.
-    Open { queue: QueueId },
-    /// Append jobs to a queue, which is created if it isn't there. Only `jobs.yaml` names jobs, so a name or digest
-    /// is dropped.
+    /// Bring the site in line with its `jobs.yaml`.
+    Reconcile(Box<DesiredState>),
+    /// Create the queue unless it exists.
+    EnsureQueue { queue: QueueId },
+    /// Append jobs to a queue, which is created if missing. Only jobs from `jobs.yaml` have a name and a digest, so
+    /// these are dropped.
     Add { queue: QueueId, jobs: Vec<Arc<Definition>> },
-    /// Attempt the pending jobs of a queue. A paused or stopped queue without any is idle again.
+    /// Process a queue: attempt its pending jobs. A paused or stopped queue without pending jobs becomes idle.
     Process { queue: QueueId },
-    /// Start nothing new in a queue.
+    /// Pause a queue: start no more jobs.
     Pause { queue: QueueId },
-    /// Start nothing more of what was asked for by [`Command::Process`]; the queue falls idle.
-    Halt { queue: QueueId },
-    /// Run this job now or again, whatever its queue does.
+    /// Undo [`Command::Process`]: the queue becomes idle, and jobs that run may finish.
+    StopProcessing { queue: QueueId },
+    /// Run this job now, or again, whatever the mode of its queue.
     Run { job: JobId },
-    /// Let pending jobs run that ask a person first.
+    /// Confirm pending jobs that need confirmation before they run.
     Confirm { jobs: Vec<JobId> },
-    /// Make a finished job pending again, without asking for it to run.
+    /// Make a finished job pending again without requesting a run.
     Reset { job: JobId },
     /// Cancel a pending job, or stop a running one.
-    Cancel { job: JobId, stop: Stop },
-    /// Take jobs out of their queue. Their record is kept, and [`Command::Restore`] puts them back.
+    Cancel { job: JobId, stop: StopSignal },
+    /// Remove jobs from their queue. Their records are kept, so that [`Command::Restore`] can put them back.
     Remove { jobs: Vec<JobId> },
-    /// Take all jobs in one phase out of a queue.
+    /// Remove all jobs in one phase from a queue.
     Clear { queue: QueueId, phase: Phase },
-    /// Take finished jobs out of their queues that aren't in `jobs.yaml` and finished longer ago than is kept.
-    Retire,
-    /// Put pending jobs right before or behind another one of their queue and priority, in this order.
-    Move { jobs: Vec<JobId>, beside: Beside },
-    /// Put jobs that stand in no `jobs.yaml` into another queue, behind its others; their runs go with them.
+    /// Remove finished jobs that are not in `jobs.yaml` and are older than their queue's retention.
+    PruneFinished,
+    /// Move pending jobs directly before or after another job of the same queue and priority, in this order.
+    Move { jobs: Vec<JobId>, placement: Placement },
+    /// Move jobs that are not in `jobs.yaml` to the end of another queue, with their runs.
     Transfer { jobs: Vec<JobId>, queue: QueueId },
-    /// An entry with this fingerprint is about to be written into `jobs.yaml` for a job that stands in none. Whoever reads
-    /// the file then takes the entry for this job, instead of a new one.
-    Announce { job: JobId, digest: i64 },
-    /// Let so many jobs of a queue run at once, until `jobs.yaml` is changed and says otherwise.
-    Parallel { queue: QueueId, parallel: NonZero<u32> },
-    /// Put removed jobs back as they were.
+    /// Link a job that is not in `jobs.yaml` to the entry with this digest that is about to be written there, so that
+    /// the next reconciliation matches the entry with this job instead of adding a new one.
+    AdoptEntry { job: JobId, digest: i64 },
+    /// Set how many jobs of a queue run at once, until the next change of `jobs.yaml` sets it again.
+    SetParallel { queue: QueueId, parallel: NonZero<u32> },
+    /// Restore removed jobs as they were.
     Restore { jobs: Vec<JobId> },
-    /// A process begins to run jobs, of these queues or of all.
+    /// Register a worker process for these queues, or for all.
     Join { host: String, pid: u32, queues: Option<Vec<QueueId>> },
-    /// Time has passed: pending jobs whose time has come wait no longer.
-    Ripen,
-    /// Start the job that is next, of these queues or of all.
+    /// Promote scheduled jobs that are due.
+    PromoteDue,
+    /// Start the next ready job of these queues, or of all.
     Claim { worker: WorkerId, queues: Option<Vec<QueueId>> },
-    /// Start this very job, whatever its queue does and however many of its jobs run: an attempt in the order that
-    /// the caller chose.
+    /// Start this job, whatever the mode of its queue and however many of its jobs run: the caller chooses the order.
     Start { worker: WorkerId, job: JobId },
-    /// Set aside the next jobs of these queues for a worker, so that it has as many of each as is said here: each may
-    /// take the place of one of its runs as soon as that ends, before the end is recorded.
+    /// Reserve the next jobs of these queues for a worker, up to the given number per queue. The worker may start a
+    /// reserved job in the slot of a run of its own that has ended, before that end is recorded.
     Reserve { worker: WorkerId, queues: Vec<(QueueId, usize)> },
-    /// A worker has started a job that is reserved for it.
-    Begin { worker: WorkerId, job: JobId, run: RunId },
-    /// Nothing is reserved for a worker any more.
+    /// Record that a worker has started a job reserved for it.
+    StartReserved { worker: WorkerId, job: JobId, run: RunId },
+    /// Release all reservations of a worker.
     Release { worker: WorkerId },
-    /// A run has ended. `on_failure` overrides what the queue says.
-    Report { job: JobId, run: RunId, report: Report, on_failure: Option<OnFailure> },
-    /// A worker has died: its runs are interrupted. So are those of its reserved jobs that have `begun` all the same; the
-    /// others are free again.
-    Bury { worker: WorkerId, begun: Vec<RunId> },
-    /// A worker leaves; refused while it runs jobs, or while one of these queues (or any) is being processed or has
-    /// a job that it could start. So whoever asks for work after it has left knows that nobody is there.
+    /// Record the end of a run. `on_failure` overrides the queue's setting.
+    EndRun { job: JobId, run: RunId, report: RunReport, on_failure: Option<OnFailure> },
+    /// Reap a dead worker: its runs end as interrupted, and so do the reserved jobs that it had started
+    /// (`started_runs`). Its other reservations are released.
+    ReapWorker { worker: WorkerId, started_runs: Vec<RunId> },
+    /// Unregister a worker. Refused while it runs jobs, or while one of these queues (or any) is processing or has a
+    /// job that it could start. So a request for work either keeps a worker or finds that none is left.
     Leave { worker: WorkerId, queues: Option<Vec<QueueId>> },
 }
 
-/// A place in a queue, said by the job that stands there.
+/// A place in a queue, relative to another job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Beside {
-    /// Right before this job.
+pub enum Placement {
+    /// Directly before this job.
     Before(JobId),
-    /// Right behind it.
+    /// Directly after this job.
     After(JobId),
 }
 
-/// What a `jobs.yaml` says, read and checked.
+/// The content of a `jobs.yaml`, parsed and checked: the state that reconciliation brings about.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Plan {
-    /// Which version of the file this is, never empty; the same stamp again changes nothing.
-    pub stamp: String,
-    /// Its queues, in the file's order.
-    pub queues: Vec<QueuePlan>,
+pub struct DesiredState {
+    /// The version of the file, never empty. Reconciling the same version again changes nothing.
+    pub version: String,
+    /// The queues, in the file's order.
+    pub queues: Vec<DesiredQueue>,
 }
 
-/// What the file says of one queue.
+/// A queue in `jobs.yaml`.
 #[derive(Clone, Debug, PartialEq)]
-pub struct QueuePlan {
+pub struct DesiredQueue {
     /// Its name.
     pub id: QueueId,
-    /// How it goes about its jobs.
-    pub settings: Settings,
-    /// Its jobs, in the file's order; every one has a name and a digest.
+    /// Its settings.
+    pub settings: QueueSettings,
+    /// Its jobs, in the file's order; each has a name and a digest.
     pub jobs: Vec<Arc<Definition>>,
 }
 
@@ -110,12 +109,12 @@ pub struct QueuePlan {
 pub enum Refusal {
     /// There is no such job.
     #[error("there is no job {0}")]
-    NoJob(JobId),
+    UnknownJob(JobId),
     /// There is no such queue.
     #[error("there is no queue {0:?}")]
-    NoQueue(String),
-    /// The job is in a state in which this can't be done.
-    #[error("{job} is {phase}: {hint}", phase = .phase.word())]
+    UnknownQueue(String),
+    /// The job's state doesn't allow this.
+    #[error("{job} is {phase}: {hint}", phase = .phase.as_str())]
     WrongState {
         /// Which job.
         job: JobId,
@@ -124,109 +123,109 @@ pub enum Refusal {
         /// What can be done instead.
         hint: &'static str,
     },
-    /// The queue does that already.
-    #[error("{queue} is {state} already")]
-    Already {
+    /// The queue is already in this state.
+    #[error("{queue} is already {state}")]
+    AlreadyInMode {
         /// Which queue.
         queue: QueueId,
-        /// What it does.
+        /// Its state.
         state: &'static str,
     },
-    /// There is nothing to do it to.
+    /// The command applies to nothing.
     #[error("{0}")]
-    Nothing(NothingTo),
-    /// There is no such job that another one could need.
-    #[error("it needs {0}, and there is no such job")]
-    NoNeed(Target),
-    /// The job can't be put beside that other one.
-    #[error("{job} can't be put beside {beside}: {why}")]
-    CantStand {
+    NothingToDo(NothingToDo),
+    /// A job needs another one that doesn't exist.
+    #[error("needs {0}, which does not exist")]
+    UnknownNeed(JobRef),
+    /// The job can't be moved next to that other job.
+    #[error("cannot move {job} next to {anchor}: {reason}")]
+    CannotMove {
         /// Which job.
         job: JobId,
         /// The other one.
-        beside: JobId,
-        /// Why not.
-        why: &'static str,
+        anchor: JobId,
+        /// The reason.
+        reason: &'static str,
     },
     /// Jobs are pending in the queue, but none of them can start.
-    #[error("nothing in {queue} can start: {why}")]
-    Held {
+    #[error("nothing in {queue} can start: {reason}")]
+    Blocked {
         /// Which queue.
         queue: QueueId,
-        /// What the first of its jobs waits for.
-        why: String,
+        /// What its first job waits for.
+        reason: String,
     },
-    /// The report is about a run that is not the job's present one.
-    #[error("run {run} of {job} is over; its report is refused")]
+    /// The report names a run that is not the job's current one.
+    #[error("run {run} of {job} has already ended")]
     StaleRun {
         /// Which job.
         job: JobId,
-        /// The run that was reported.
+        /// The reported run.
         run: RunId,
     },
     /// There is no such worker.
     #[error("there is no worker {0}")]
-    NoWorker(WorkerId),
-    /// The worker is still needed.
-    #[error("worker {0} has work to do")]
-    Busy(WorkerId),
+    UnknownWorker(WorkerId),
+    /// The worker still has work.
+    #[error("worker {0} still has work to do")]
+    WorkerBusy(WorkerId),
 }
 
-/// What there is nothing of.
+/// What a command found nothing of.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NothingTo {
-    /// Nothing is ready to start; the next job is, at that time, if one waits for a time.
-    Start {
-        /// When to ask again.
-        until: Option<DateTime<Utc>>,
+pub enum NothingToDo {
+    /// No job is ready to start.
+    Claim {
+        /// When the next scheduled job is due, if there is one.
+        next_due: Option<DateTime<Utc>>,
     },
-    /// No job's time has come.
-    Ripen,
-    /// None of the jobs asks anything.
+    /// No scheduled job is due.
+    PromoteDue,
+    /// None of the jobs needs confirmation.
     Confirm,
-    /// Nothing is pending in the queue.
+    /// The queue has no pending jobs.
     Process(QueueId),
-    /// Nothing of the kind is in the queue.
+    /// The queue has no jobs in this phase.
     Clear(QueueId, Phase),
-    /// No finished job is too old.
-    Retire,
+    /// No finished job is past its retention.
+    PruneFinished,
     /// None of the jobs was removed.
     Restore,
 }
 
 impl Command {
-    /// Whether it is part of a worker's daily round: it finds jobs that others have reserved as they are. Whoever else
-    /// changes a site first lets what is reserved be released.
-    pub fn is_routine(&self) -> bool {
+    /// Whether the command can run while jobs are reserved. Before any other command, workers release their
+    /// reservations, so that it can act on every job.
+    pub fn keeps_reservations(&self) -> bool {
         matches!(
             self,
             Self::Join { .. }
                 | Self::Claim { .. }
                 | Self::Reserve { .. }
-                | Self::Begin { .. }
+                | Self::StartReserved { .. }
                 | Self::Release { .. }
-                | Self::Report { .. }
+                | Self::EndRun { .. }
         )
     }
 }
 
-impl Beside {
-    /// The job that stands there.
+impl Placement {
+    /// The job that the place is relative to.
     pub fn job(self) -> JobId {
         let (Self::Before(job) | Self::After(job)) = self;
         job
     }
 }
 
-impl fmt::Display for NothingTo {
+impl fmt::Display for NothingToDo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Start { .. } => f.write_str("nothing is ready to start"),
-            Self::Ripen => f.write_str("no job's time has come"),
-            Self::Confirm => f.write_str("there is nothing to confirm"),
-            Self::Process(queue) => write!(f, "nothing is pending in {queue}"),
-            Self::Clear(queue, phase) => write!(f, "nothing is {} in {queue}", phase.word()),
-            Self::Retire => f.write_str("no finished job is too old to be kept"),
+            Self::Claim { .. } => f.write_str("no job is ready to start"),
+            Self::PromoteDue => f.write_str("no scheduled job is due"),
+            Self::Confirm => f.write_str("nothing to confirm"),
+            Self::Process(queue) => write!(f, "{queue} has no pending jobs"),
+            Self::Clear(queue, phase) => write!(f, "{queue} has no {} jobs", phase.as_str()),
+            Self::PruneFinished => f.write_str("no finished job is past its retention"),
             Self::Restore => f.write_str("nothing to restore"),
         }
     }

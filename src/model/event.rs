@@ -1,251 +1,133 @@
-//! What has happened to a site. Events are decided once and applied everywhere: to rows and to every copy.
+//! Events: what has happened to a site. Each is decided once, then applied to the stored rows and to every copy.
 
 use std::sync::Arc;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Definition, Job, JobId, Needed, QueueId, Report, Run, RunId, Stop, Wait, WorkerId};
+use super::{
+    Definition, Job, JobId, QueueId, QueueMode, QueueSettings, Reservation, ResolvedNeed, Run, RunId, RunReport, StopSignal,
+    WaitConditions, WorkerId, WorkerInfo,
+};
 
-/// An event with its place in the order of all events of a site, and its time.
+/// An event with its sequence number and time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Recorded {
-    /// 1 for a site's first event; no number is missing or used twice.
+pub struct EventRecord {
+    /// Its sequence number in the site: 1 for the first event, without gaps or repeats.
     pub seq: u64,
-    /// When it was decided.
+    /// When the event was decided.
     pub at: DateTime<Utc>,
-    /// What happened.
+    /// The event itself.
     pub event: Event,
 }
 
-/// One change of a site.
+/// One change to a site.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "the sentence on each variant tells what its fields are")]
+#[expect(missing_docs, reason = "the doc of each variant describes its fields")]
 pub enum Event {
-    /// A queue exists from now on, or its settings have changed.
-    QueueDefined { queue: QueueId, settings: Settings },
-    /// A queue began or ceased to process.
-    ModeChanged { queue: QueueId, mode: Mode },
+    /// A queue was created, or its settings changed.
+    QueueDefined { queue: QueueId, settings: QueueSettings },
+    /// The mode of a queue changed.
+    ModeChanged { queue: QueueId, mode: QueueMode },
     /// A job was added.
     Added { job: Box<Job> },
     /// A job's definition changed.
-    Redefined { job: JobId, definition: Arc<Definition>, needs: Box<[Needed]> },
-    /// A job became pending anew, or somebody `asked` for it to run now.
-    Reopened { job: JobId, asked: bool, wait: Wait },
-    /// What a pending job waits for has changed: a job that it needs has finished, its time has come.
-    Waits { job: JobId, wait: Wait },
-    /// A job has another place in its queue.
+    Redefined { job: JobId, definition: Arc<Definition>, needs: Box<[ResolvedNeed]> },
+    /// A job became pending again, or was `requested` to run now.
+    #[serde(rename = "reopened")]
+    Requeued {
+        job: JobId,
+        #[serde(rename = "asked")]
+        requested: bool,
+        wait: WaitConditions,
+    },
+    /// What a pending job waits for changed: a needed job finished, it became due, or it was confirmed.
+    #[serde(rename = "waits")]
+    WaitChanged { job: JobId, wait: WaitConditions },
+    /// A job moved within its queue.
     Moved { job: JobId, position: i64 },
     /// A run of a job started.
     Started { job: JobId, run: Run },
-    /// Somebody asked for a running job to stop.
-    StopAsked { job: JobId, run: RunId, stop: Stop },
-    /// A run ended, and `then` says what becomes of the job.
-    Ended { job: JobId, run: RunId, report: Report, then: Then },
+    /// A stop of a running job was requested.
+    #[serde(rename = "stop_asked")]
+    StopRequested { job: JobId, run: RunId, stop: StopSignal },
+    /// A run ended; `after_run` says what happens to the job.
+    Ended {
+        job: JobId,
+        run: RunId,
+        report: RunReport,
+        #[serde(rename = "then")]
+        after_run: AfterRun,
+    },
     /// A pending job was cancelled.
     Cancelled { job: JobId },
-    /// A pending job will not run: a job that it needs has not finished as it should.
+    /// A pending job was skipped: a job that it needs did not finish as required.
     Skipped { job: JobId, reason: String },
-    /// A job was taken out of its queue; its record is kept.
-    Removed { job: JobId, by: Removal },
-    /// A removed job was put back as it was, or into another queue.
+    /// A job was removed from its queue; its record is kept.
+    Removed {
+        job: JobId,
+        #[serde(rename = "by")]
+        reason: RemovalReason,
+    },
+    /// A removed job was restored, in its queue or in another one.
     Restored { job: Box<Job> },
-    /// A process that runs jobs has joined the site.
-    WorkerJoined { worker: Worker },
-    /// These jobs, and no others, are reserved for a worker from now on. One that starts is so no more.
+    /// A worker joined the site.
+    WorkerJoined { worker: WorkerInfo },
+    /// The reservations of a worker were replaced by these. A reservation ends when its job starts.
     Reserved { worker: WorkerId, jobs: Vec<Reservation> },
-    /// A worker has left, or was found dead.
+    /// A worker left, or was found dead.
     WorkerLeft { worker: WorkerId },
-    /// The site's `jobs.yaml` was read in this version and is in force; with an empty stamp, no version is wholly in
-    /// force, because a running job has still to change.
-    FileRead { stamp: String },
+    /// This version of `jobs.yaml` was applied. An empty version means that a running job still has to change, so that
+    /// no version is fully applied.
+    #[serde(rename = "file_read")]
+    FileApplied {
+        #[serde(rename = "stamp")]
+        file_version: String,
+    },
 }
 
-/// What becomes of a job whose run has ended.
+/// What happens to a job after its run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Then {
-    /// It is finished.
+pub enum AfterRun {
+    /// It finishes.
     Finish,
     /// It stays pending in its place, and its queue stops (`on_failure: stop`).
-    Stay,
-    /// It runs again, not before this time.
+    #[serde(rename = "stay")]
+    StayPending,
+    /// It is retried, not before this time.
     Retry {
         /// When.
         at: DateTime<Utc>,
     },
 }
 
-/// Who took a job out of its queue.
+/// Why a job was removed from its queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Removal {
-    /// Somebody did; it stays away until its entry in `jobs.yaml` changes.
-    Hand,
-    /// It is no longer in `jobs.yaml`; it is back when it stands there again.
-    File,
-    /// It finished so long ago that its queue doesn't keep it.
-    Age,
-}
-
-/// A process that runs jobs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Worker {
-    /// Its number.
-    pub id: WorkerId,
-    /// The machine that it is on.
-    pub host: String,
-    /// Its process number there.
-    pub pid: u32,
-    /// The queues that it serves; all of them where none is named.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub queues: Option<Vec<QueueId>>,
-    /// The pending jobs that are reserved for it, in the order in which it starts them.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub reserved: Vec<Reservation>,
-}
-
-/// A pending job that a worker may start at any moment, without asking again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reservation {
-    /// Which job.
-    pub job: JobId,
-    /// The number that its run has then.
-    pub run: RunId,
-}
-
-/// How a queue goes about its jobs, as the file says.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Settings {
-    /// What people call it; `""` until set.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub title: String,
-    /// How many of its jobs run at once, over all workers; at least 1.
-    pub parallel: u32,
-    /// What a failure does to the queue.
-    pub on_failure: OnFailure,
-    /// What is kept of what has finished.
-    #[serde(skip_serializing_if = "Keep::is_default")]
-    pub keep: Keep,
-    /// Whether `jobs.yaml` names it.
-    pub declared: bool,
-    /// Its place among the queues, as in the file; queues that the file doesn't name come last, by name.
-    pub order: u32,
-}
-
-/// How much of what has finished is kept. The latest run of a job that is in a queue is always kept; its output is not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Keep {
-    /// So many runs of each job; at least 1.
-    pub runs: Option<u32>,
-    /// Runs and, unless they stand in `jobs.yaml`, finished jobs of the last so many seconds.
-    pub seconds: Option<u64>,
-    /// So many bytes of output of all jobs of the queue together.
-    pub bytes: Option<u64>,
-}
-
-/// What a failure does to the queue.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OnFailure {
-    /// The failed job finishes and the queue goes on.
-    #[default]
-    Continue,
-    /// The failed job stays pending in its place and the queue stops: the core model's rule.
-    Stop,
-}
-
-/// What a queue is doing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Mode {
-    /// Nothing starts unless asked for.
-    #[default]
-    Idle,
-    /// Jobs start until nothing can.
-    Processing,
-    /// What runs may finish; nothing new starts.
-    Paused,
-    /// A failure stopped it (`on_failure: stop`).
-    Stopped,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            title: String::new(),
-            parallel: 1,
-            on_failure: OnFailure::Continue,
-            keep: Keep::default(),
-            declared: false,
-            order: u32::MAX,
-        }
-    }
-}
-
-impl Keep {
-    /// What ended before this is too old; nothing is where all ages are kept.
-    pub fn before(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let age = TimeDelta::try_seconds(i64::try_from(self.seconds?).ok()?)?;
-        now.checked_sub_signed(age)
-    }
-
-    fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
-impl Default for Keep {
-    /// A hundred runs of each job, of the last 90 days, and a gigabyte of output.
-    fn default() -> Self {
-        Self { runs: Some(100), seconds: Some(90 * 24 * 60 * 60), bytes: Some(1 << 30) }
-    }
-}
-
-impl Worker {
-    /// Whether it would start a job of this queue.
-    pub fn serves(&self, queue: &QueueId) -> bool {
-        self.queues.as_ref().is_none_or(|queues| queues.contains(queue))
-    }
-
-    /// Whether this job is reserved for it.
-    pub fn reserves(&self, job: JobId) -> bool {
-        self.reserved.iter().any(|reservation| reservation.job == job)
-    }
-
-    /// Whatever was reserved is so no more, once it has started. Tells whether it was.
-    pub(crate) fn redeem(&mut self, job: JobId) -> bool {
-        let before = self.reserved.len();
-        self.reserved.retain(|reservation| reservation.job != job);
-        self.reserved.len() < before
-    }
-}
-
-impl Mode {
-    /// The mode in one word, as it is stored, shown and printed.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Idle => "idle",
-            Self::Processing => "processing",
-            Self::Paused => "paused",
-            Self::Stopped => "stopped",
-        }
-    }
+pub enum RemovalReason {
+    /// A user removed it. It stays removed until its entry in `jobs.yaml` changes.
+    #[serde(rename = "hand")]
+    User,
+    /// Its entry was removed from `jobs.yaml`. It returns when the entry does.
+    #[serde(rename = "file")]
+    NotInFile,
+    /// It finished longer ago than its queue's retention.
+    #[serde(rename = "age")]
+    Expired,
 }
 
 impl Event {
-    /// The job it is about, if it is about one that exists already.
+    /// The job that the event changes, if it exists already.
     pub fn job(&self) -> Option<JobId> {
         match self {
             Self::Redefined { job, .. }
-            | Self::Reopened { job, .. }
-            | Self::Waits { job, .. }
+            | Self::Requeued { job, .. }
+            | Self::WaitChanged { job, .. }
             | Self::Moved { job, .. }
             | Self::Started { job, .. }
-            | Self::StopAsked { job, .. }
+            | Self::StopRequested { job, .. }
             | Self::Ended { job, .. }
             | Self::Cancelled { job }
             | Self::Skipped { job, .. }

@@ -1,67 +1,68 @@
-//! What is run when a job has finished, as data; the worker runs it.
+//! Hooks: programs that run after a job finishes. The worker runs them.
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::setup::millis;
-use super::{On, Outcome, Program};
+use super::exec_options::millis;
+use super::{OutcomeCondition, Outcome, Program};
 
-/// A program that is run when a job's last run has ended. It changes nothing of the job, whatever comes of it.
+/// A program that runs after a job's last run. Its own outcome does not affect the job.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Hook {
-    /// What is run.
+    /// The program.
     pub program: Program,
-    /// After which outcomes.
+    /// The outcomes after which it runs.
     #[serde(default = "Hook::default_on")]
-    pub on: On,
-    /// After this long it gets TERM.
+    pub on: OutcomeCondition,
+    /// How long it may run before it gets SIGTERM.
     #[serde(with = "millis")]
     pub timeout: Duration,
 }
 
-/// What came of it, after one run.
+/// How a hook ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HookEnd {
+pub struct HookResult {
     /// When it ended.
     pub at: DateTime<Utc>,
-    /// What came of it.
+    /// Its outcome.
     pub outcome: Outcome,
-    /// The last line that it printed, if there was one.
-    pub said: String,
+    /// The last line of its output; empty if it printed nothing.
+    #[serde(rename = "said")]
+    pub last_line: String,
 }
 
 impl Hook {
-    /// How long one may take where nothing is said.
+    /// The timeout where `jobs.yaml` sets none.
     pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
-    /// Runs `program` whatever has come of the job, for a minute at most.
+    /// A hook that runs `program` after any outcome, with the default timeout.
     pub fn new(program: Program) -> Self {
         Self { program, on: Self::default_on(), timeout: Self::DEFAULT_TIMEOUT }
     }
 
-    /// After what, and for how long at most, in words.
-    pub fn terms(&self) -> String {
+    /// When it runs and its timeout, as text.
+    pub fn summary(&self) -> String {
         let on = match self.on {
-            On::Success => "after a success",
-            On::Failure => "after a failure",
-            On::Finish => "after any outcome",
+            OutcomeCondition::Success => "after a success",
+            OutcomeCondition::Failure => "after a failure",
+            OutcomeCondition::Finish => "after any outcome",
         };
         let timeout = humantime::format_duration(self.timeout);
         format!("{on}, timeout {timeout}")
     }
 
-    /// Whether it is run after this outcome.
-    pub fn follows(&self, outcome: &Outcome) -> bool {
+    /// Whether it runs after this outcome.
+    pub fn runs_after(&self, outcome: &Outcome) -> bool {
         match self.on {
-            On::Success => *outcome == Outcome::Succeeded,
-            On::Failure => matches!(outcome, Outcome::Failed(_)),
-            On::Finish => true,
+            OutcomeCondition::Success => *outcome == Outcome::Succeeded,
+            OutcomeCondition::Failure => matches!(outcome, Outcome::Failed(_)),
+            OutcomeCondition::Finish => true,
         }
     }
 
-    fn default_on() -> On {
-        On::Finish
+    fn default_on() -> OutcomeCondition {
+        OutcomeCondition::Finish
     }
 }

@@ -1,4 +1,4 @@
-//! The numbers and names by which things are found.
+//! Identifiers of jobs, runs, workers and queues.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -6,28 +6,28 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-/// A job's number in its site: shown as `#7`, never reused. 0 until a queue has numbered the job.
+/// A job's number in its site: shown as `#7`, never reused. 0 until the job is added to a queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct JobId(pub u64);
 
-/// The number of one attempt at a job, unique in its site.
+/// The number of a run (one attempt at a job), unique in its site.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RunId(pub u64);
 
-/// The number of a process that runs jobs, unique in its site.
+/// The number of a worker process, unique in its site.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct WorkerId(pub u64);
 
-/// A queue's name; any text is one. Cheap to clone.
+/// A queue's name; any string is valid. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct QueueId(Arc<str>);
 
 impl QueueId {
-    /// The name as text.
+    /// The name as a string slice.
     pub fn as_str(&self) -> &str {
         &self.0
     }

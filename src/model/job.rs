@@ -1,4 +1,4 @@
-//! A job: something callable with a title and arguments, what state it is in, and what came of it.
+//! Jobs: their definition, state and results.
 
 use std::sync::Arc;
 
@@ -7,163 +7,164 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    Arguments, Call, Ending, Event, Failure, Hook, IntoCall, JobId, On, Outcome, QueueId, Report, Run, RunId, Script,
-    Stop, Terms, Then,
+    Arguments, Call, RunEnd, Event, Failure, Hook, IntoCall, JobId, OutcomeCondition, Outcome, QueueId, RunReport, Run, RunId, Script,
+    StopSignal, SchedulingOptions, AfterRun,
 };
 
-/// A job. Its fields are read freely; inside a queue only events change it, through [`Job::apply`].
+/// A job. Its fields are public for reading; in a queue, only events change it, through [`Job::apply`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Job {
-    /// Its number, given by the queue that it is appended to.
+    /// Its id, assigned when it is added to a queue.
     pub id: JobId,
-    /// The queue that has it; `""` before it is appended to one.
+    /// Its queue; `""` before it is added to one.
     pub queue: QueueId,
-    /// Where it stands in its queue: lower runs first.
+    /// Its position in the queue: lower runs first.
     pub position: i64,
-    /// What it calls, and how it is shown.
+    /// Its definition, which several jobs may share.
     pub definition: Arc<Definition>,
     /// Pending, running or finished.
-    pub state: State,
-    /// The jobs that it waits for: its definition's needs, found.
-    #[serde(default, skip_serializing_if = "<[Needed]>::is_empty")]
-    pub needs: Box<[Needed]>,
-    /// How many runs it has had, with the one under way.
+    pub state: JobState,
+    /// The needs of its definition, resolved to job ids.
+    #[serde(default, skip_serializing_if = "<[ResolvedNeed]>::is_empty")]
+    pub needs: Box<[ResolvedNeed]>,
+    /// The number of its runs, including the current one.
     pub attempts: u32,
-    /// How many of them were over when it last became pending anew: retries are counted from there.
-    #[serde(default)]
-    pub earlier: u32,
-    /// The latest run, with how it ended. Earlier ones are in the store.
+    /// How many of its runs preceded its last reset: retries are counted from there.
+    #[serde(default, rename = "earlier")]
+    pub prior_attempts: u32,
+    /// Its latest run. Earlier runs are in the store.
     pub last_run: Option<Box<Run>>,
-    /// What it returned; no value and an empty value differ.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "super::run::present")]
+    /// The value that it returned. No value and an empty value differ.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "super::run::deserialize_present")]
     pub value: Option<Value>,
-    /// When it last finished executing; none before.
+    /// When it last finished executing; `None` before.
     pub executed: Option<DateTime<Utc>>,
     /// When it was added, or became pending again.
     pub enqueued: DateTime<Utc>,
 }
 
-/// What a job is: as written in `jobs.yaml`, added by hand, or made by [`Job::new`].
+/// What a job does: an entry in `jobs.yaml`, a job added by a user, or one created with [`Job::new`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Definition {
-    /// Its name in the queue, for a job from `jobs.yaml`: `queue/name` finds it.
+    /// Its name in the queue, for a job from `jobs.yaml`: `queue/name` refers to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<Arc<str>>,
-    /// What people call it; `""` until set.
+    /// Its display title; `""` until set.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub title: String,
-    /// What is called.
+    /// The function or script that it calls.
     pub call: Call,
-    /// What is passed to it.
-    #[serde(default = "Arguments::none", skip_serializing_if = "no_arguments")]
+    /// The arguments passed to the call.
+    #[serde(default = "Arguments::shared_empty", skip_serializing_if = "no_arguments")]
     pub arguments: Arc<Arguments>,
-    /// What it waits for, and what follows a failure.
-    #[serde(default = "Terms::none", skip_serializing_if = "no_terms")]
-    pub terms: Arc<Terms>,
-    /// For filters.
+    /// When it may start, and how it is retried.
+    #[serde(rename = "terms", default = "SchedulingOptions::shared_default", skip_serializing_if = "is_default_scheduling")]
+    pub scheduling: Arc<SchedulingOptions>,
+    /// Tags, used in filters.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
-    /// A fingerprint of the job's own entry in `jobs.yaml`: when it differs, the job was changed there.
+    /// A digest of its own entry in `jobs.yaml`; a different digest means that the entry changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<i64>,
 }
 
-/// Where a job stands.
+/// The state of a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
-    /// Waits for its turn.
+pub enum JobState {
+    /// Waiting to run.
     Pending {
-        /// Runs even though its queue is not processing: somebody asked for this very job.
-        asked: bool,
-        /// What it waits for besides its turn.
-        #[serde(default, skip_serializing_if = "Wait::is_over")]
-        wait: Wait,
+        /// Whether it was requested explicitly, so that it runs even if its queue is not processing.
+        #[serde(rename = "asked")]
+        requested: bool,
+        /// The conditions that must be met before it may start.
+        #[serde(default, skip_serializing_if = "WaitConditions::is_met")]
+        wait: WaitConditions,
     },
-    /// Its latest run is under way.
+    /// Its latest run is in progress.
     Running {
-        /// Somebody asked for this very job.
-        #[serde(default)]
-        asked: bool,
-        /// Somebody asked for it to stop.
-        stop: Option<Stop>,
+        /// Whether it was requested explicitly.
+        #[serde(default, rename = "asked")]
+        requested: bool,
+        /// The stop that was requested, if any.
+        stop: Option<StopSignal>,
     },
-    /// Done, well or badly.
+    /// Finished, successfully or not.
     Finished {
-        /// What came of it.
+        /// Its outcome.
         outcome: Outcome,
-        /// When it finished, executed or not.
+        /// When it finished, whether it was executed or not.
         at: DateTime<Utc>,
     },
 }
 
-/// What a pending job waits for besides its turn. Who asks for the very job waives all of it.
+/// What a pending job waits for besides a free slot. An explicit request overrides all of these.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Wait {
-    /// Not all jobs that it needs have finished as they should.
+pub struct WaitConditions {
+    /// Whether it waits for other jobs.
     pub needs: bool,
-    /// It is too early.
+    /// The time before which it must not start.
     pub until: Option<DateTime<Utc>>,
-    /// A person has to confirm it.
+    /// Whether it waits for confirmation.
     pub confirm: bool,
 }
 
-/// A job that another one needs, and how it has to finish.
+/// A needed job, by id, and the outcome that is required of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Needed {
-    /// Which job.
+pub struct ResolvedNeed {
+    /// The needed job.
     pub job: JobId,
-    /// How it has to finish.
+    /// The required outcome.
     #[serde(default)]
-    pub on: On,
+    pub on: OutcomeCondition,
 }
 
-/// How near a pending job is to its start.
+/// How close a pending job is to its start, from farthest to closest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Turn {
-    /// It needs other jobs, or a person's word.
-    Held,
-    /// Its time has not come.
-    Timed {
-        /// Whether somebody asked for it, so that it is tried again although its queue doesn't process.
-        asked: bool,
+pub enum Readiness {
+    /// It waits for other jobs or for confirmation.
+    Blocked,
+    /// It waits only for a time.
+    Scheduled {
+        /// Whether it was requested explicitly, so that it starts then even if its queue is not processing.
+        requested: bool,
     },
-    /// It starts when there is room and its queue processes.
+    /// It starts when its queue is processing and has a free slot.
     Ready,
-    /// It starts when there is room.
-    Asked,
+    /// It was requested explicitly, and starts when its queue has a free slot.
+    Requested,
 }
 
-/// The state without its particulars: which pane a job is in.
+/// The state of a job without details.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
-    /// Waits for its turn.
+    /// Waiting to run.
     Pending,
-    /// Runs now.
+    /// Running.
     Running,
-    /// Done.
+    /// Finished.
     Finished,
 }
 
 impl Job {
     /// A job that calls `call`: a closure without parameters, a closure of [`&Arguments`](Arguments), or a [`Script`].
     pub fn new<Kind>(call: impl IntoCall<Kind>) -> Self {
-        Self::of(Definition::new(call))
+        Self::from_definition(Definition::new(call))
     }
 
-    /// A job with this definition, pending, in no queue yet.
-    pub fn of(definition: impl Into<Arc<Definition>>) -> Self {
+    /// A pending job with this definition, not yet in a queue.
+    pub fn from_definition(definition: impl Into<Arc<Definition>>) -> Self {
         Self {
             id: JobId::default(),
             queue: QueueId::from(""),
             position: 0,
             definition: definition.into(),
-            state: State::Pending { asked: false, wait: Wait::default() },
+            state: JobState::Pending { requested: false, wait: WaitConditions::default() },
             needs: Box::default(),
             attempts: 0,
-            earlier: 0,
+            prior_attempts: 0,
             last_run: None,
             value: None,
             executed: None,
@@ -171,34 +172,34 @@ impl Job {
         }
     }
 
-    /// With this title.
+    /// Sets the title.
     #[must_use]
-    pub fn titled(mut self, title: impl Into<String>) -> Self {
+    pub fn with_title(mut self, title: impl Into<String>) -> Self {
         Arc::make_mut(&mut self.definition).title = title.into();
         self
     }
 
-    /// With one more positional argument.
+    /// Adds a positional argument.
     #[must_use]
     pub fn arg(mut self, value: impl Into<Value>) -> Self {
         self.arguments_mut().args.push(value.into());
         self
     }
 
-    /// With one more named argument.
+    /// Adds a named argument.
     #[must_use]
     pub fn kwarg(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.arguments_mut().kwargs.insert(name.into(), value.into());
         self
     }
 
-    /// What people call it; `""` until set.
+    /// Its title; `""` until set.
     pub fn title(&self) -> &str {
         &self.definition.title
     }
 
-    /// The title, or what stands in where there is none: the first line of the script, else the name.
-    pub fn label(&self) -> String {
+    /// The title, or without one the first line of the script, or else the name.
+    pub fn display_title(&self) -> String {
         match &self.definition.call {
             _ if !self.title().is_empty() => self.title().to_owned(),
             Call::Script(script) => script.first_line(),
@@ -211,7 +212,7 @@ impl Job {
         self.definition.name.as_deref()
     }
 
-    /// How people refer to it: `queue/name`, or `queue/#7` for a job without a name.
+    /// Its path: `queue/name`, or `queue/#7` for a job without a name.
     pub fn path(&self) -> String {
         match self.name() {
             Some(name) => format!("{}/{name}", self.queue),
@@ -219,7 +220,7 @@ impl Job {
         }
     }
 
-    /// The script that it runs, if it is a scripted job.
+    /// Its script, if it calls one.
     pub fn script(&self) -> Option<&Script> {
         match &self.definition.call {
             Call::Script(script) => Some(script),
@@ -227,121 +228,121 @@ impl Job {
         }
     }
 
-    /// What is run when it has finished, if anything is.
+    /// The hook that runs after it finishes, if any.
     pub fn hook(&self) -> Option<&Arc<Hook>> {
-        self.script()?.setup.on_finish.as_ref()
+        self.script()?.exec.on_finish.as_ref()
     }
 
-    /// Which pane it is in.
+    /// Its phase.
     pub fn phase(&self) -> Phase {
         match self.state {
-            State::Pending { .. } => Phase::Pending,
-            State::Running { .. } => Phase::Running,
-            State::Finished { .. } => Phase::Finished,
+            JobState::Pending { .. } => Phase::Pending,
+            JobState::Running { .. } => Phase::Running,
+            JobState::Finished { .. } => Phase::Finished,
         }
     }
 
-    /// What came of it, once it is finished.
+    /// Its outcome, if it is finished.
     pub fn outcome(&self) -> Option<&Outcome> {
         match &self.state {
-            State::Finished { outcome, .. } => Some(outcome),
+            JobState::Finished { outcome, .. } => Some(outcome),
             _ => None,
         }
     }
 
-    /// Why its latest run failed, if it did; also for a job that went back to pending after that.
+    /// The failure of its latest run, if that failed; also if the job is pending again.
     pub fn failure(&self) -> Option<&Failure> {
-        self.last_run.as_ref()?.ending.as_ref()?.outcome.failure()
+        self.last_run.as_ref()?.end.as_ref()?.outcome.failure()
     }
 
-    /// The run under way, if the job runs.
-    pub fn running(&self) -> Option<RunId> {
+    /// The current run, if the job is running.
+    pub fn current_run(&self) -> Option<RunId> {
         match self.state {
-            State::Running { .. } => self.last_run.as_ref().map(|run| run.id),
+            JobState::Running { .. } => self.last_run.as_ref().map(|run| run.id),
             _ => None,
         }
     }
 
-    /// How near it is to its start, if it is pending.
-    pub fn turn(&self) -> Option<Turn> {
-        let State::Pending { asked, wait } = self.state else { return None };
+    /// Its readiness, if it is pending.
+    pub fn readiness(&self) -> Option<Readiness> {
+        let JobState::Pending { requested, wait } = self.state else { return None };
         Some(match wait {
-            Wait { needs: true, .. } | Wait { confirm: true, .. } => Turn::Held,
-            Wait { until: Some(_), .. } => Turn::Timed { asked },
-            _ if asked => Turn::Asked,
-            _ => Turn::Ready,
+            WaitConditions { needs: true, .. } | WaitConditions { confirm: true, .. } => Readiness::Blocked,
+            WaitConditions { until: Some(_), .. } => Readiness::Scheduled { requested },
+            _ if requested => Readiness::Requested,
+            _ => Readiness::Ready,
         })
     }
 
-    /// Which run since it last became pending anew is the latest: 1 for the first, 2 for its first retry; 0 before.
-    pub fn attempt(&self) -> u32 {
-        self.attempts.saturating_sub(self.earlier)
+    /// The number of its latest run since its last reset: 0 before the first, 2 for the first retry.
+    pub fn current_attempt(&self) -> u32 {
+        self.attempts.saturating_sub(self.prior_attempts)
     }
 
-    /// How many runs it may have until it is finished.
+    /// The maximum number of runs until it finishes.
     pub fn max_attempts(&self) -> u32 {
-        self.definition.terms.retry.max.saturating_add(1)
+        self.definition.scheduling.retry.max.saturating_add(1)
     }
 
-    /// A run starts.
-    pub(crate) fn begin(&mut self, run: Run) {
-        let asked = matches!(self.state, State::Pending { asked: true, .. });
+    /// Starts a run.
+    pub(crate) fn start_run(&mut self, run: Run) {
+        let requested = matches!(self.state, JobState::Pending { requested: true, .. });
         self.attempts = run.attempt;
         self.last_run = Some(Box::new(run));
-        self.state = State::Running { asked, stop: None };
+        self.state = JobState::Running { requested, stop: None };
     }
 
-    /// The run under way has ended. A success records `value` and `executed`; a failure leaves the value as it was,
-    /// and `executed` too when the job stays pending in its place.
-    pub(crate) fn end(&mut self, report: &Report, then: Then, at: DateTime<Utc>) {
+    /// Ends the current run. A success records `value` and `executed`. A failure leaves `value` unchanged, and also
+    /// `executed` if the job stays pending.
+    pub(crate) fn end_run(&mut self, report: &RunReport, then: AfterRun, at: DateTime<Utc>) {
         if let Some(run) = &mut self.last_run {
-            run.ending = Some(Ending { at, outcome: report.outcome.clone(), exit: report.exit });
+            run.end = Some(RunEnd { at, outcome: report.outcome.clone(), exit: report.exit });
         }
         if report.outcome == Outcome::Succeeded {
             self.value.clone_from(&report.value);
         }
         match then {
-            Then::Finish => {
+            AfterRun::Finish => {
                 self.executed = Some(at);
-                self.state = State::Finished { outcome: report.outcome.clone(), at };
+                self.state = JobState::Finished { outcome: report.outcome.clone(), at };
             }
-            // Somebody has to process its queue anew, so a person is asked anew.
-            Then::Stay => {
-                let confirm = self.definition.terms.confirm.is_some();
-                self.renew(false, Wait { confirm, ..Wait::default() }, at);
+            // The queue has to be processed again, so confirmation is needed again.
+            AfterRun::StayPending => {
+                let confirm = self.definition.scheduling.confirm.is_some();
+                self.make_pending(false, WaitConditions { confirm, ..WaitConditions::default() }, at);
             }
-            Then::Retry { at } => {
-                let asked = matches!(self.state, State::Running { asked: true, .. });
-                self.state = State::Pending { asked, wait: Wait { until: Some(at), ..Wait::default() } };
+            AfterRun::Retry { at } => {
+                let requested = matches!(self.state, JobState::Running { requested: true, .. });
+                self.state = JobState::Pending { requested, wait: WaitConditions { until: Some(at), ..WaitConditions::default() } };
             }
         }
     }
 
-    /// Changes the job as `event` says, if the event is about it.
+    /// Applies an event about this job.
     pub fn apply(&mut self, event: &Event, at: DateTime<Utc>) {
         match event {
             Event::Redefined { definition, needs, .. } => {
                 self.definition = Arc::clone(definition);
                 self.needs.clone_from(needs);
             }
-            Event::Reopened { asked, wait, .. } => self.renew(*asked, *wait, at),
-            Event::Waits { wait: now, .. } => {
-                if let State::Pending { wait, .. } = &mut self.state {
+            Event::Requeued { requested, wait, .. } => self.make_pending(*requested, *wait, at),
+            Event::WaitChanged { wait: now, .. } => {
+                if let JobState::Pending { wait, .. } = &mut self.state {
                     *wait = *now;
                 }
             }
             Event::Moved { position, .. } => self.position = *position,
-            Event::Started { run, .. } => self.begin(run.clone()),
-            Event::StopAsked { stop: how, .. } => {
-                if let State::Running { stop, .. } = &mut self.state {
+            Event::Started { run, .. } => self.start_run(run.clone()),
+            Event::StopRequested { stop: how, .. } => {
+                if let JobState::Running { stop, .. } = &mut self.state {
                     *stop = Some(*how);
                 }
             }
-            Event::Ended { report, then, .. } => self.end(report, *then, at),
+            Event::Ended { report, after_run, .. } => self.end_run(report, *after_run, at),
             Event::Skipped { reason, .. } => {
-                self.state = State::Finished { outcome: Outcome::Skipped { reason: reason.clone() }, at };
+                self.state = JobState::Finished { outcome: Outcome::Skipped { reason: reason.clone() }, at };
             }
-            Event::Cancelled { .. } => self.state = State::Finished { outcome: Outcome::Cancelled, at },
+            Event::Cancelled { .. } => self.state = JobState::Finished { outcome: Outcome::Cancelled, at },
             _ => {}
         }
     }
@@ -350,38 +351,38 @@ impl Job {
         Arc::make_mut(&mut Arc::make_mut(&mut self.definition).arguments)
     }
 
-    /// It is pending anew: whatever it has been through counts no more.
-    fn renew(&mut self, asked: bool, wait: Wait, at: DateTime<Utc>) {
+    /// Makes the job pending, and restarts the count of attempts.
+    fn make_pending(&mut self, requested: bool, wait: WaitConditions, at: DateTime<Utc>) {
         if self.phase() == Phase::Finished {
             self.enqueued = at;
         }
-        self.earlier = self.attempts;
-        self.state = State::Pending { asked, wait };
+        self.prior_attempts = self.attempts;
+        self.state = JobState::Pending { requested, wait };
     }
 }
 
-impl Wait {
-    /// What a job of these terms waits for that becomes pending now; that it needs others is found out later.
-    pub fn fresh(terms: &Terms, now: DateTime<Utc>) -> Self {
-        let until = terms.start_after(now).filter(|until| *until > now);
+impl WaitConditions {
+    /// The conditions of a job with these options that becomes pending now. Its needs are evaluated later.
+    pub fn initial(terms: &SchedulingOptions, now: DateTime<Utc>) -> Self {
+        let until = terms.earliest_start(now).filter(|until| *until > now);
         Self { needs: false, until, confirm: terms.confirm.is_some() }
     }
 
-    /// Whether there is nothing to wait for.
-    pub fn is_over(&self) -> bool {
+    /// Whether all conditions are met.
+    pub fn is_met(&self) -> bool {
         *self == Self::default()
     }
 }
 
 impl Definition {
-    /// Calls `call`; without title, arguments, name or tags.
+    /// A definition that calls `call`, without title, arguments, name or tags.
     pub fn new<Kind>(call: impl IntoCall<Kind>) -> Self {
         Self {
             name: None,
             title: String::new(),
             call: call.into_call(),
-            arguments: Arguments::none(),
-            terms: Terms::none(),
+            arguments: Arguments::shared_empty(),
+            scheduling: SchedulingOptions::shared_default(),
             tags: Vec::new(),
             digest: None,
         }
@@ -392,13 +393,13 @@ fn no_arguments(arguments: &Arguments) -> bool {
     arguments.is_empty()
 }
 
-fn no_terms(terms: &Terms) -> bool {
-    terms.is_none()
+fn is_default_scheduling(terms: &SchedulingOptions) -> bool {
+    terms.is_default()
 }
 
-/// Anything that can be appended to a queue: a [`Job`], or whatever a job can call.
+/// Anything that can be appended to a queue: a [`Job`], or anything that a job can call.
 pub trait IntoJob<Kind> {
-    /// Makes it a job.
+    /// Converts it into a job.
     fn into_job(self) -> Job;
 }
 
@@ -418,8 +419,8 @@ where
 }
 
 impl Phase {
-    /// The phase in one word, as it is printed and filtered by.
-    pub fn word(self) -> &'static str {
+    /// The phase as one word, as printed and used in filters.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
             Self::Running => "running",

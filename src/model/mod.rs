@@ -1,55 +1,61 @@
-//! Floor 0: what jobs, queues and sites are, and how they change. Pure: no files, no processes, no clock.
+//! Jobs, queues and sites, and how they change. Pure: no files, no processes, no clock.
 //!
-//! [`perform`] turns a [`Command`] into [`Event`]s; [`Ledger::apply`] and [`Job::apply`] turn events into state.
-//! Everybody who changes or shows a job goes through these two.
+//! [`perform`] turns a [`Command`] into [`Event`]s; [`SiteState::apply`] and [`Job::apply`] turn events into state.
+//! Every change to a job goes through these functions, in memory and in every store.
 
+mod active_queues;
 mod call;
+mod checks;
 mod command;
 mod decide;
 mod event;
 mod hook;
 mod id;
-mod index;
+mod queue_index;
+mod queue_settings;
 mod job;
-mod ledger;
-mod moves;
+mod site_state;
+mod reorder;
 mod needs;
-mod neighbours;
-mod place;
+mod id_hasher;
+mod perform;
+mod position;
 mod query;
 mod queue;
 mod reconcile;
-mod reserve;
+mod reservation;
 mod run;
-mod schedule;
+mod next_job;
 mod script;
-mod settle;
-mod setup;
+mod propagate;
+mod exec_options;
 mod site;
-mod terms;
-mod typed;
-mod view;
-mod waiting;
+mod scheduling_options;
+mod terminal_input;
+mod state_reader;
+mod wait_reason;
+mod worker_info;
 
-pub use call::{Arguments, Call, Callable, IntoCall, Returned};
-pub use command::{Beside, Command, NothingTo, Plan, QueuePlan, Refusal};
-pub use decide::Undecided;
-use decide::decide;
-pub use event::{Event, Keep, Mode, OnFailure, Recorded, Removal, Reservation, Settings, Then, Worker};
-pub use hook::{Hook, HookEnd};
+pub use call::{Arguments, Call, Callable, IntoCall, IntoReturnValue};
+pub use command::{Placement, Command, NothingToDo, DesiredState, DesiredQueue, Refusal};
+pub use checks::DecideError;
+pub use event::{AfterRun, Event, EventRecord, RemovalReason};
+pub use hook::{Hook, HookResult};
 pub use id::{JobId, QueueId, RunId, WorkerId};
-pub use job::{Definition, IntoJob, Job, Needed, Phase, State, Turn, Wait};
-pub use ledger::{Counters, Ledger, QueueRecord};
+pub use job::{Definition, IntoJob, Job, ResolvedNeed, Phase, JobState, Readiness, WaitConditions};
+pub use site_state::{Counters, SiteState, QueueState};
 pub use query::{Query, QueryError};
 pub use queue::Queue;
-pub use run::{Ending, Exit, Failure, FailureKind, Outcome, Report, Run, Stop, Stream};
-pub use schedule::next_ready;
+pub use queue_settings::{OnFailure, QueueMode, QueueSettings, Retention};
+pub use run::{RunEnd, Exit, Failure, FailureKind, Outcome, RunReport, Run, StopSignal, Stream};
+pub use next_job::next_ready_job;
 pub use script::{Program, Script};
 pub use serde_json::Value;
-pub use settle::perform;
-pub use setup::Setup;
+pub use perform::perform;
+pub use exec_options::ExecOptions;
 pub use site::{Site, get_queue};
-pub use terms::{After, Need, On, Retry, RetryOn, Target, Terms};
-pub use typed::{Typed, WindowSize};
-pub use view::{Filed, QueueView, View};
-pub use waiting::Waiting;
+pub use scheduling_options::{NotBefore, Need, OutcomeCondition, RetryPolicy, RetryOn, JobRef, SchedulingOptions};
+pub use terminal_input::{TerminalInput, WindowSize};
+pub use state_reader::{DeclaredJob, QueueInfo, StateReader};
+pub use wait_reason::WaitReason;
+pub use worker_info::{Reservation, WorkerInfo};

@@ -1,103 +1,77 @@
-//! Jobs that need others: whether they may start, never will, or have to wait.
+//! Needs: whether the jobs that a job needs have finished as required.
 
-use std::collections::HashSet;
+use super::{Job, ResolvedNeed, OutcomeCondition, Outcome, JobState, StateReader};
 
-use super::{Job, Needed, On, Outcome, QueueId, State, View};
-
-/// How the needs of a job stand.
+/// The status of the needs of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
-    /// All have finished as they should.
+pub(super) enum NeedsStatus {
+    /// All needed jobs finished as required.
     Met,
-    /// Some have not finished.
-    Open,
-    /// One has finished otherwise, or is gone: which, and what became of it.
-    Lost(String),
+    /// Some have not finished yet.
+    Pending,
+    /// One finished otherwise or was removed. Holds the reason.
+    Failed(String),
 }
 
-/// How the needs of `job` stand.
-pub(super) fn standing<V: View>(view: &V, job: &Job) -> Result<Standing, V::Error> {
-    let mut all = Standing::Met;
+/// The status of the needs of `job`.
+pub(super) fn needs_status<R: StateReader>(reader: &R, job: &Job) -> Result<NeedsStatus, R::Error> {
+    let mut all = NeedsStatus::Met;
     for need in &job.needs {
-        match one(view, need)? {
-            Standing::Met => {}
-            Standing::Open => all = Standing::Open,
-            lost @ Standing::Lost(_) => return Ok(lost),
+        match need_status(reader, need)? {
+            NeedsStatus::Met => {}
+            NeedsStatus::Pending => all = NeedsStatus::Pending,
+            failed @ NeedsStatus::Failed(_) => return Ok(failed),
         }
     }
     Ok(all)
 }
 
-/// Whether a job that is held waits for nothing but others, and one of them runs or will: of those in other queues, if
-/// its own queue is `alive`.
-///
-/// Jobs of its own queue don't count: if none of them can start, neither will they.
-pub(super) fn coming<V: View>(view: &V, alive: &HashSet<QueueId>, job: &Job) -> Result<bool, V::Error> {
-    if matches!(job.state, State::Pending { wait, .. } if wait.confirm) {
-        return Ok(false);
-    }
+/// Why a blocked job can't start: its first unmet need, or a missing confirmation.
+pub(super) fn blocked_reason<R: StateReader>(reader: &R, job: &Job) -> Result<String, R::Error> {
     for need in &job.needs {
-        let Some(needed) = view.job(need.job)? else { continue };
-        let comes = match needed.state {
-            State::Running { .. } => true,
-            // Somebody asked for it; but it may ask a person first.
-            State::Pending { asked: true, wait } if !wait.confirm => true,
-            State::Pending { .. } => needed.queue != job.queue && alive.contains(&needed.queue),
-            State::Finished { .. } => false,
-        };
-        if comes {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-/// What the first of the needs that aren't met waits for, for people to read.
-pub(super) fn reason<V: View>(view: &V, job: &Job) -> Result<String, V::Error> {
-    for need in &job.needs {
-        match one(view, need)? {
-            Standing::Met => {}
-            Standing::Lost(reason) => return Ok(format!("{} {reason}", job.path())),
-            Standing::Open => {
-                let needed = view.job(need.job)?.map_or_else(|| need.job.to_string(), |needed| needed.path());
+        match need_status(reader, need)? {
+            NeedsStatus::Met => {}
+            NeedsStatus::Failed(reason) => return Ok(format!("{} {reason}", job.path())),
+            NeedsStatus::Pending => {
+                let needed = reader.job(need.job)?.map_or_else(|| need.job.to_string(), |needed| needed.path());
                 return Ok(format!("{} needs {needed}", job.path()));
             }
         }
     }
-    Ok(format!("{} asks a person first", job.path()))
+    Ok(format!("{} needs confirmation", job.path()))
 }
 
-fn one<V: View>(view: &V, need: &Needed) -> Result<Standing, V::Error> {
-    let (job, removed) = match view.job(need.job)? {
+fn need_status<R: StateReader>(reader: &R, need: &ResolvedNeed) -> Result<NeedsStatus, R::Error> {
+    let (job, removed) = match reader.job(need.job)? {
         Some(job) => (job, false),
-        None => match view.removed(need.job)? {
+        None => match reader.removed_job(need.job)? {
             Some(job) => (job, true),
-            None => return Ok(Standing::Lost(format!("needs {}, which is gone", need.job))),
+            None => return Ok(NeedsStatus::Failed(format!("needs {}, which no longer exists", need.job))),
         },
     };
-    let State::Finished { outcome, .. } = &job.state else {
-        let lost = format!("needs {}, which was removed", job.path());
-        return Ok(if removed { Standing::Lost(lost) } else { Standing::Open });
+    let JobState::Finished { outcome, .. } = &job.state else {
+        let reason = format!("needs {}, which was removed", job.path());
+        return Ok(if removed { NeedsStatus::Failed(reason) } else { NeedsStatus::Pending });
     };
     let met = match (need.on, outcome) {
-        (On::Finish, _)
-        | (On::Success, Outcome::Succeeded)
-        | (On::Failure, Outcome::Failed(_) | Outcome::Interrupted) => true,
-        (On::Success | On::Failure, _) => false,
+        (OutcomeCondition::Finish, _)
+        | (OutcomeCondition::Success, Outcome::Succeeded)
+        | (OutcomeCondition::Failure, Outcome::Failed(_) | Outcome::Interrupted) => true,
+        (OutcomeCondition::Success | OutcomeCondition::Failure, _) => false,
     };
     if met {
-        return Ok(Standing::Met);
+        return Ok(NeedsStatus::Met);
     }
     let path = job.path();
-    let became = match outcome {
+    let ended = match outcome {
         Outcome::Succeeded => "succeeded",
         Outcome::Failed(_) => "failed",
         Outcome::Cancelled => "was cancelled",
         Outcome::Interrupted => "was interrupted",
         Outcome::Skipped { .. } => "was skipped",
     };
-    Ok(Standing::Lost(match need.on {
-        On::Failure => format!("needs {path} to fail, which {became}"),
-        _ => format!("needs {path}, which {became}"),
+    Ok(NeedsStatus::Failed(match need.on {
+        OutcomeCondition::Failure => format!("needs {path} to fail, which {ended}"),
+        _ => format!("needs {path}, which {ended}"),
     }))
 }

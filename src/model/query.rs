@@ -1,300 +1,306 @@
-//! The language in which people look for jobs: `state:failed tag:nightly since:1h text`.
+//! The query language of filters: `state:failed tag:nightly since:1h text`.
 //!
-//! All terms have to hold. A term is a word of the job's title, name or tags, or a field with a value; several values
-//! with commas between them are alternatives, and `!` before a term turns it round. Quotes keep spaces and colons
-//! together: `"Unit tests"`, `tag:"two words"`.
+//! A job matches a query if it matches all terms. A term is a word in the title, name or tags of the job, or a field
+//! with a value. Several values separated by commas are alternatives, and `!` before a term negates it. Quotes protect
+//! spaces and colons: `"Unit tests"`, `tag:"two words"`.
 
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Exit, Job, JobId, State};
+use super::{Exit, Job, JobId, JobState};
 
-/// What is looked for. The empty query finds every job.
+/// A parsed query. The empty query matches every job.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Query {
     text: String,
-    terms: Vec<Term>,
+    terms: Vec<QueryTerm>,
 }
 
-/// Why a text is no query.
+/// Why a query is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct QueryError(String);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Term {
-    /// It must not hold.
-    turned: bool,
-    test: Test,
+struct QueryTerm {
+    negated: bool,
+    condition: Condition,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Test {
-    /// A word to find; capitals count when there is one in it.
-    Word { word: String, exact: bool },
-    /// One of these states or outcomes.
+enum Condition {
+    /// Contains this word; case-sensitive if the word contains an upper-case letter.
+    Word { word: String, case_sensitive: bool },
+    /// Has one of these states or outcomes.
     State(Vec<&'static str>),
-    /// In one of these queues.
-    Queue(Vec<Name>),
-    /// With one of these tags.
-    Tag(Vec<Name>),
-    /// Something last happened to it at this time or later.
+    /// Is in one of these queues.
+    Queue(Vec<NamePattern>),
+    /// Has one of these tags.
+    Tag(Vec<NamePattern>),
+    /// Last changed at this time or later.
     Since(DateTime<Utc>),
-    /// Nothing has happened to it from this time on.
+    /// Last changed before this time.
     Before(DateTime<Utc>),
-    /// Its latest run took so long.
-    Took { least: bool, time: Duration },
+    /// Its latest run took at least this long, or less.
+    Took { at_least: bool, duration: Duration },
     /// Its latest run ended with one of these exit codes.
     Exit(Vec<i32>),
 }
 
-/// A name, or with `*` behind it the beginning of one.
+/// A name, or a prefix followed by `*`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Name {
+struct NamePattern {
     text: String,
-    open: bool,
+    is_prefix: bool,
 }
 
-/// The fields that there are.
-const FIELDS: [&str; 7] = ["state", "tag", "queue", "since", "before", "took", "exit"];
+/// All fields.
+const FIELD_NAMES: [&str; 7] = ["state", "tag", "queue", "since", "before", "took", "exit"];
 
-/// What `state:` knows.
-const STATES: [&str; 8] =
+/// All values of `state:`.
+const STATE_NAMES: [&str; 8] =
     ["pending", "running", "finished", "succeeded", "failed", "cancelled", "interrupted", "skipped"];
 
 impl Query {
-    /// Reads a query. Times such as `since:1h` are counted back from `now`. The error says what is meant in a few words.
+    /// Parses a query. Times such as `since:1h` are relative to `now`.
     pub fn parse(text: &str, now: DateTime<Utc>) -> Result<Self, QueryError> {
-        let terms = pieces(text).iter().map(|piece| term(piece, now)).collect::<Result<_, _>>()?;
+        let terms = tokenize(text).iter().map(|token| parse_term(token, now)).collect::<Result<_, _>>()?;
         Ok(Self { text: text.to_owned(), terms })
     }
 
-    /// The query as far as it makes sense, for one that is still being typed, and what is wrong with the rest.
-    pub fn so_far(text: &str, now: DateTime<Utc>) -> (Self, Option<QueryError>) {
+    /// Parses an incomplete query, which is being typed: returns the valid terms and the first error.
+    pub fn parse_partial(text: &str, now: DateTime<Utc>) -> (Self, Option<QueryError>) {
         let mut query = Self { text: text.to_owned(), terms: Vec::new() };
-        let mut wrong = None;
-        for piece in pieces(text) {
-            match term(&piece, now) {
+        let mut first_error = None;
+        for token in tokenize(text) {
+            match parse_term(&token, now) {
                 Ok(term) => query.terms.push(term),
-                Err(error) => wrong = wrong.or(Some(error)),
+                Err(error) => first_error = first_error.or(Some(error)),
             }
         }
-        (query, wrong)
+        (query, first_error)
     }
 
-    /// What was written.
+    /// The text of the query.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// Whether it finds every job.
-    pub fn finds_all(&self) -> bool {
+    /// Whether it matches every job.
+    pub fn is_empty(&self) -> bool {
         self.terms.is_empty()
     }
 
-    /// Whether it finds `job`.
-    pub fn finds(&self, job: &Job) -> bool {
-        self.terms.iter().all(|term| term.test.holds(job) != term.turned)
+    /// Whether it matches `job`.
+    pub fn matches(&self, job: &Job) -> bool {
+        self.terms.iter().all(|term| term.condition.matches(job) != term.negated)
     }
 
-    /// Whether it can find nothing but what `wider` finds: a search for it may start from there.
+    /// Whether every job that it matches also matches `wider`, so that a search can start from those results.
     pub fn narrows(&self, wider: &Self) -> bool {
         wider.terms.iter().all(|wide| self.terms.iter().any(|term| term.narrows(wide)))
     }
 }
 
-/// A piece of a query between spaces.
+/// A part of a query between spaces.
 #[derive(Clone, Debug, Default)]
-struct Piece {
+struct QueryToken {
     text: String,
-    /// The first colon outside quotes, as a byte of `text`.
+    /// The byte index of the first colon outside quotes.
     colon: Option<usize>,
-    /// It starts with a quote.
+    /// Whether it starts with a quote.
     quoted: bool,
 }
 
-/// Takes a query apart. A quote that isn't closed yet goes on to the end.
-fn pieces(text: &str) -> Vec<Piece> {
-    let mut pieces = Vec::new();
-    let mut piece: Option<Piece> = None;
-    let mut within = false;
+/// Splits a query into tokens. An unclosed quote extends to the end.
+fn tokenize(text: &str) -> Vec<QueryToken> {
+    let mut tokens = Vec::new();
+    let mut token: Option<QueryToken> = None;
+    let mut in_quotes = false;
     for character in text.chars() {
         match character {
             '"' => {
-                within = !within;
-                let piece = piece.get_or_insert_default();
-                piece.quoted |= piece.text.trim_start_matches('!').is_empty();
+                in_quotes = !in_quotes;
+                let token = token.get_or_insert_default();
+                token.quoted |= token.text.trim_start_matches('!').is_empty();
             }
-            space if space.is_whitespace() && !within => pieces.extend(piece.take()),
+            space if space.is_whitespace() && !in_quotes => tokens.extend(token.take()),
             other => {
-                let piece = piece.get_or_insert_default();
-                if other == ':' && !within && !piece.quoted {
-                    piece.colon.get_or_insert(piece.text.len());
+                let token = token.get_or_insert_default();
+                if other == ':' && !in_quotes && !token.quoted {
+                    token.colon.get_or_insert(token.text.len());
                 }
-                piece.text.push(other);
+                token.text.push(other);
             }
         }
     }
-    pieces.extend(piece);
-    pieces.retain(|piece| !piece.text.is_empty());
-    pieces
+    tokens.extend(token);
+    tokens.retain(|token| !token.text.is_empty());
+    tokens
 }
 
-fn term(piece: &Piece, now: DateTime<Utc>) -> Result<Term, QueryError> {
-    let bare = piece.text.strip_prefix('!').filter(|rest| !rest.is_empty());
-    let turned = bare.is_some();
-    let plain = bare.unwrap_or(&piece.text);
-    let field = piece.colon.map(|colon| (&piece.text[usize::from(turned)..colon], &piece.text[colon + 1..]));
-    let test = match field {
-        Some((field, values)) if FIELDS.contains(&field) => test(field, values, now)?,
-        // An address or a time of day is text; a field that is nearly one was meant to be one.
-        Some((field, _)) if field.len() > 2 => match near(field) {
-            Some(meant) => return fail(format!("there is no `{field}:`; did you mean `{meant}:`?")),
-            None => word(plain),
+fn parse_term(token: &QueryToken, now: DateTime<Utc>) -> Result<QueryTerm, QueryError> {
+    let bare = token.text.strip_prefix('!').filter(|rest| !rest.is_empty());
+    let negated = bare.is_some();
+    let plain = bare.unwrap_or(&token.text);
+    let field = token.colon.map(|colon| (&token.text[usize::from(negated)..colon], &token.text[colon + 1..]));
+    let condition = match field {
+        Some((field, values)) if FIELD_NAMES.contains(&field) => parse_condition(field, values, now)?,
+        // A word with a colon, such as a URL or a time of day, is text unless it resembles a field.
+        Some((field, _)) if field.len() > 2 => match closest_field(field) {
+            Some(meant) => return fail(format!("unknown field `{field}:`; did you mean `{meant}:`?")),
+            None => word_condition(plain),
         },
-        _ => word(plain),
+        _ => word_condition(plain),
     };
-    Ok(Term { turned, test })
+    Ok(QueryTerm { negated, condition })
 }
 
-fn word(text: &str) -> Test {
-    Test::Word { word: text.to_owned(), exact: text.chars().any(char::is_uppercase) }
+fn word_condition(text: &str) -> Condition {
+    Condition::Word { word: text.to_owned(), case_sensitive: text.chars().any(char::is_uppercase) }
 }
 
-fn test(field: &str, values: &str, now: DateTime<Utc>) -> Result<Test, QueryError> {
-    let all: Vec<&str> = values.split(',').filter(|value| !value.is_empty()).collect();
-    if all.is_empty() {
-        return fail(format!("{field}: {}", expected(field)));
+fn parse_condition(field: &str, values: &str, now: DateTime<Utc>) -> Result<Condition, QueryError> {
+    let alternatives: Vec<&str> = values.split(',').filter(|value| !value.is_empty()).collect();
+    if alternatives.is_empty() {
+        return fail(format!("{field}: expected {}", expected(field)));
     }
-    let names = || all.iter().map(|name| Name::new(name)).collect();
+    let names = || alternatives.iter().map(|name| NamePattern::new(name)).collect();
     Ok(match field {
-        "state" => Test::State(all.iter().map(|value| states(value)).collect::<Result<Vec<_>, _>>()?.concat()),
-        "queue" => Test::Queue(names()),
-        "tag" => Test::Tag(names()),
-        "since" => Test::Since(ago(field, values, now)?),
-        "before" => Test::Before(ago(field, values, now)?),
+        "state" => Condition::State(alternatives.iter().map(|value| parse_state(value)).collect::<Result<Vec<_>, _>>()?.concat()),
+        "queue" => Condition::Queue(names()),
+        "tag" => Condition::Tag(names()),
+        "since" => Condition::Since(parse_time_ago(field, values, now)?),
+        "before" => Condition::Before(parse_time_ago(field, values, now)?),
         "took" => {
-            let least = !values.starts_with('<');
-            Test::Took { least, time: duration(field, values.trim_start_matches(['<', '>', '=']))? }
+            let at_least = !values.starts_with('<');
+            Condition::Took { at_least, duration: parse_duration(field, values.trim_start_matches(['<', '>', '=']))? }
         }
         _ => {
-            let code = |value: &&str| value.parse().or_else(|_| fail(format!("`{value}` is no exit code")));
-            Test::Exit(all.iter().map(code).collect::<Result<_, _>>()?)
+            let code = |value: &&str| value.parse().or_else(|_| invalid_value(field, value));
+            Condition::Exit(alternatives.iter().map(code).collect::<Result<_, _>>()?)
         }
     })
 }
 
-/// What may stand behind a field.
+/// Describes the values of a field.
 fn expected(field: &str) -> String {
     match field {
-        "state" => STATES.join(", "),
-        "tag" => "a tag, or its beginning and *".to_owned(),
-        "queue" => "a queue, or its beginning and *".to_owned(),
-        "took" => "such as >1m or <10s".to_owned(),
-        "exit" => "a code such as 1".to_owned(),
-        _ => "such as 30m, 8h or 2d".to_owned(),
+        "state" => format!("one of {}", STATE_NAMES.join(", ")),
+        "tag" => "a tag, or a prefix followed by *".to_owned(),
+        "queue" => "a queue, or a prefix followed by *".to_owned(),
+        "took" => "a duration such as >1m or <10s".to_owned(),
+        "exit" => "an exit code such as 1".to_owned(),
+        _ => "a duration such as 30m, 8h or 2d".to_owned(),
     }
 }
 
-/// The states that are meant: by name, or by the beginning of it.
-fn states(value: &str) -> Result<Vec<&'static str>, QueryError> {
+/// The states with this name or prefix.
+fn parse_state(value: &str) -> Result<Vec<&'static str>, QueryError> {
     let lower = value.to_lowercase();
-    let meant: Vec<_> = STATES.into_iter().filter(|state| state.starts_with(&lower)).collect();
-    if meant.is_empty() { fail(format!("no state `{value}`: {}", expected("state"))) } else { Ok(meant) }
+    let states: Vec<_> = STATE_NAMES.into_iter().filter(|state| state.starts_with(&lower)).collect();
+    if states.is_empty() { invalid_value("state", value) } else { Ok(states) }
 }
 
-fn ago(field: &str, value: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, QueryError> {
-    let time = TimeDelta::from_std(duration(field, value)?).ok();
-    // Longer ago than any clock tells is before everything.
-    Ok(time.and_then(|time| now.checked_sub_signed(time)).unwrap_or(DateTime::<Utc>::MIN_UTC))
+fn parse_time_ago(field: &str, value: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, QueryError> {
+    let age = TimeDelta::from_std(parse_duration(field, value)?).ok();
+    // An age beyond the supported range matches all times.
+    Ok(age.and_then(|age| now.checked_sub_signed(age)).unwrap_or(DateTime::<Utc>::MIN_UTC))
 }
 
-fn duration(field: &str, value: &str) -> Result<Duration, QueryError> {
-    humantime::parse_duration(value)
-        .or_else(|_| fail(format!("{field}: `{value}` is no duration; {}", expected(field))))
+fn parse_duration(field: &str, value: &str) -> Result<Duration, QueryError> {
+    humantime::parse_duration(value).or_else(|_| invalid_value(field, value))
 }
 
-/// The field that differs so little that it was probably meant.
-fn near(typed: &str) -> Option<&'static str> {
-    let near = |field: &&str| strsim::damerau_levenshtein(typed, field) <= (field.len() / 3).max(1);
-    FIELDS.into_iter().find(near)
+/// A field with a similar name, as a suggestion.
+fn closest_field(typed: &str) -> Option<&'static str> {
+    let is_close = |field: &&str| strsim::damerau_levenshtein(typed, field) <= (field.len() / 3).max(1);
+    FIELD_NAMES.into_iter().find(is_close)
 }
 
-fn fail<T>(why: String) -> Result<T, QueryError> {
-    Err(QueryError(why))
+fn invalid_value<T>(field: &str, value: &str) -> Result<T, QueryError> {
+    fail(format!("{field}: expected {}, not `{value}`", expected(field)))
 }
 
-impl Term {
+fn fail<T>(message: String) -> Result<T, QueryError> {
+    Err(QueryError(message))
+}
+
+impl QueryTerm {
     fn narrows(&self, wide: &Self) -> bool {
-        if self.turned || wide.turned {
+        if self.negated || wide.negated {
             return self == wide;
         }
-        match (&self.test, &wide.test) {
-            (Test::Word { word, exact }, Test::Word { word: part, exact: strict }) => {
-                word.contains(part) && (*exact || !strict)
+        match (&self.condition, &wide.condition) {
+            (
+                Condition::Word { word, case_sensitive },
+                Condition::Word { word: wide_word, case_sensitive: wide_case_sensitive },
+            ) => {
+                word.contains(wide_word) && (*case_sensitive || !wide_case_sensitive)
             }
-            (Test::Since(later), Test::Since(time)) => later >= time,
-            (Test::Before(earlier), Test::Before(time)) => earlier <= time,
-            (test, wide) => test == wide,
+            (Condition::Since(later), Condition::Since(time)) => later >= time,
+            (Condition::Before(earlier), Condition::Before(time)) => earlier <= time,
+            (condition, wide) => condition == wide,
         }
     }
 }
 
-impl Test {
-    fn holds(&self, job: &Job) -> bool {
+impl Condition {
+    fn matches(&self, job: &Job) -> bool {
         match self {
-            Self::Word { word, exact } => is_in(word, *exact, job),
+            Self::Word { word, case_sensitive } => contains_word(word, *case_sensitive, job),
             Self::State(states) => {
-                let word = job.outcome().map(super::Outcome::word);
-                states.contains(&job.phase().word()) || word.is_some_and(|word| states.contains(&word))
+                let word = job.outcome().map(super::Outcome::as_str);
+                states.contains(&job.phase().as_str()) || word.is_some_and(|word| states.contains(&word))
             }
-            Self::Queue(names) => names.iter().any(|name| name.is(job.queue.as_str())),
-            Self::Tag(names) => job.definition.tags.iter().any(|tag| names.iter().any(|name| name.is(tag))),
-            Self::Since(time) => latest(job) >= *time,
-            Self::Before(time) => latest(job) < *time,
-            Self::Took { least, time } => {
-                took(job).is_some_and(|took| if *least { took >= *time } else { took < *time })
+            Self::Queue(names) => names.iter().any(|name| name.matches(job.queue.as_str())),
+            Self::Tag(names) => job.definition.tags.iter().any(|tag| names.iter().any(|name| name.matches(tag))),
+            Self::Since(time) => last_change(job) >= *time,
+            Self::Before(time) => last_change(job) < *time,
+            Self::Took { at_least, duration } => {
+                last_duration(job).is_some_and(|took| if *at_least { took >= *duration } else { took < *duration })
             }
             Self::Exit(codes) => {
-                let exit = job.last_run.as_ref().and_then(|run| run.ending.as_ref()).and_then(|ending| ending.exit);
+                let exit = job.last_run.as_ref().and_then(|run| run.end.as_ref()).and_then(|end| end.exit);
                 matches!(exit, Some(Exit::Code(code)) if codes.contains(&code))
             }
         }
     }
 }
 
-fn is_in(word: &str, exact: bool, job: &Job) -> bool {
-    let found = |text: &str| if exact { text.contains(word) } else { text.to_lowercase().contains(word) };
+fn contains_word(word: &str, case_sensitive: bool, job: &Job) -> bool {
+    let found = |text: &str| if case_sensitive { text.contains(word) } else { text.to_lowercase().contains(word) };
     let number = word.strip_prefix('#').and_then(|number| number.parse().ok());
-    found(&job.label())
+    found(&job.display_title())
         || job.name().is_some_and(found)
         || job.definition.tags.iter().any(|tag| found(tag))
         || number.is_some_and(|number| job.id == JobId(number))
 }
 
-/// When something last happened to it: it finished, started, or became pending.
-fn latest(job: &Job) -> DateTime<Utc> {
+/// When a job last finished, started, or became pending.
+fn last_change(job: &Job) -> DateTime<Utc> {
     match (&job.state, &job.last_run) {
-        (State::Finished { at, .. }, _) => *at,
-        (State::Running { .. }, Some(run)) => run.started,
+        (JobState::Finished { at, .. }, _) => *at,
+        (JobState::Running { .. }, Some(run)) => run.started,
         _ => job.enqueued,
     }
 }
 
-fn took(job: &Job) -> Option<Duration> {
+/// How long the latest run took, if it has ended.
+fn last_duration(job: &Job) -> Option<Duration> {
     let run = job.last_run.as_ref()?;
-    (run.ending.as_ref()?.at - run.started).to_std().ok()
+    (run.end.as_ref()?.at - run.started).to_std().ok()
 }
 
-impl Name {
+impl NamePattern {
     fn new(text: &str) -> Self {
-        let (text, open) = text.strip_suffix('*').map_or((text, false), |start| (start, true));
-        Self { text: text.to_lowercase(), open }
+        let (text, is_prefix) = text.strip_suffix('*').map_or((text, false), |prefix| (prefix, true));
+        Self { text: text.to_lowercase(), is_prefix }
     }
 
-    fn is(&self, name: &str) -> bool {
+    fn matches(&self, name: &str) -> bool {
         let name = name.to_lowercase();
-        if self.open { name.starts_with(&self.text) } else { name == self.text }
+        if self.is_prefix { name.starts_with(&self.text) } else { name == self.text }
     }
 }

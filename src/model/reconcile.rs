@@ -1,5 +1,5 @@
-//! What changes when `jobs.yaml` does: new jobs become pending, changed ones are changed and pending again, removed
-//! ones leave, everything else is left alone. A running job is never touched.
+//! Reconciles a site with its `jobs.yaml`: new entries become pending jobs, changed ones are updated and pending again,
+//! removed ones are removed, and all other jobs stay as they are. A running job is never changed.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -7,248 +7,249 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use foldhash::fast::RandomState;
 
-use super::place::places;
+use super::position::assign_positions;
 use super::{
-    Definition, Event, Filed, Job, JobId, Needed, Phase, Plan, QueueId, QueuePlan, Removal, Settings, State, Target,
-    View, Wait,
+    Definition, Event, DeclaredJob, Job, JobId, ResolvedNeed, Phase, DesiredState, QueueId, DesiredQueue, RemovalReason, QueueSettings, JobState, JobRef,
+    StateReader, WaitConditions,
 };
 
-/// The events that make the site as `plan` says.
+/// The events that bring the site in line with `desired`.
 ///
-/// While a job that should change is running, no version of the file is recorded as being in force, so that the next
-/// reading finishes the work, whichever version it finds.
-pub(super) fn events<V: View>(view: &V, plan: &Plan, now: DateTime<Utc>) -> Result<Vec<Event>, V::Error> {
-    let present = view.stamp()?.unwrap_or_default();
-    if present == plan.stamp {
+/// While a running job still has to change, no version of the file is recorded as applied, so that the next
+/// reconciliation finishes the work, whichever version it finds.
+pub(super) fn reconcile<R: StateReader>(reader: &R, desired: &DesiredState, now: DateTime<Utc>) -> Result<Vec<Event>, R::Error> {
+    let current = reader.file_version()?.unwrap_or_default();
+    if current == desired.version {
         return Ok(Vec::new());
     }
-    let planned: HashSet<_> = plan.queues.iter().map(|queue| &queue.id).collect();
-    let mut queues = Vec::new();
-    for queue in view.queues()?.into_iter().filter(|queue| !planned.contains(&queue.id)) {
-        let settings = Settings { declared: false, order: u32::MAX, ..queue.settings };
-        queues.push(QueuePlan { id: queue.id, settings, jobs: Vec::new() });
+    let in_file: HashSet<_> = desired.queues.iter().map(|queue| &queue.id).collect();
+    let mut others = Vec::new();
+    for queue in reader.queues()?.into_iter().filter(|queue| !in_file.contains(&queue.id)) {
+        let settings = QueueSettings { declared: false, order: u32::MAX, ..queue.settings };
+        others.push(DesiredQueue { id: queue.id, settings, jobs: Vec::new() });
     }
-    let new = view.next_job()?;
-    let mut next = new;
-    let known = queues.iter().chain(&plan.queues).map(|queue| Known::of(view, queue, &mut next));
-    let known: Vec<Known<'_>> = known.collect::<Result<_, _>>()?;
-    let mut changes = Changes { view, now, new, names: names(&known), events: Vec::new(), deferred: false };
-    for queue in &known {
-        changes.queue(queue)?;
+    let first_new = reader.next_job_id()?;
+    let mut next = first_new;
+    let matched = others.iter().chain(&desired.queues).map(|queue| MatchedQueue::load(reader, queue, &mut next));
+    let matched: Vec<MatchedQueue<'_>> = matched.collect::<Result<_, _>>()?;
+    let mut changes = ChangeCollector { reader, now, first_new, names: index_names(&matched), events: Vec::new(), deferred: false };
+    for queue in &matched {
+        changes.reconcile_queue(queue)?;
     }
-    let stamp = if changes.deferred { String::new() } else { plan.stamp.clone() };
-    if stamp != present {
-        changes.events.push(Event::FileRead { stamp });
+    let file_version = if changes.deferred { String::new() } else { desired.version.clone() };
+    if file_version != current {
+        changes.events.push(Event::FileApplied { file_version });
     }
     Ok(changes.events)
 }
 
-/// A queue of the file, and what is known of its jobs.
-struct Known<'a> {
-    plan: &'a QueuePlan,
-    /// All jobs that came from the file at some time.
-    filed: Vec<Filed>,
-    /// For each job of the plan, which of `filed` it is, if it isn't new.
-    which: Vec<Option<usize>>,
-    /// For each job of the plan, its number.
+/// A queue of the file, with its entries matched to the jobs of the site.
+struct MatchedQueue<'a> {
+    desired: &'a DesiredQueue,
+    /// The jobs of the queue that came from the file.
+    declared: Vec<DeclaredJob>,
+    /// For each entry of `desired`, the index of its job in `declared`, if it has one.
+    matches: Vec<Option<usize>>,
+    /// For each entry of `desired`, the id of its job.
     ids: Vec<JobId>,
 }
 
-impl<'a> Known<'a> {
-    fn of<V: View>(view: &V, plan: &'a QueuePlan, next: &mut JobId) -> Result<Self, V::Error> {
-        let mut filed = view.filed(&plan.id)?;
-        let reserved = view.reserved()?;
+impl<'a> MatchedQueue<'a> {
+    fn load<R: StateReader>(reader: &R, desired: &'a DesiredQueue, next: &mut JobId) -> Result<Self, R::Error> {
+        let mut declared = reader.declared_jobs(&desired.id)?;
+        let reserved = reader.reserved_jobs()?;
         if !reserved.is_empty() {
-            // It may have been started by now.
-            filed.iter_mut().filter(|job| reserved.contains(&job.id)).for_each(|job| job.phase = Phase::Running);
+            // A reserved job may already be running.
+            declared.iter_mut().filter(|job| reserved.contains(&job.id)).for_each(|job| job.phase = Phase::Running);
         }
-        let name = |(nth, filed): (usize, &'_ Filed)| Some((filed.definition.name.clone()?, nth));
-        let known: HashMap<Arc<str>, usize, RandomState> = filed.iter().enumerate().filter_map(name).collect();
-        // What was added by hand has been written into the file since.
-        let announced = |(nth, filed): (usize, &Filed)| {
-            let waits = filed.definition.name.is_none() && filed.removed.is_none();
-            waits.then_some((filed.definition.digest?, nth))
+        let name = |(nth, declared): (usize, &'_ DeclaredJob)| Some((declared.definition.name.clone()?, nth));
+        let by_name: HashMap<Arc<str>, usize, RandomState> = declared.iter().enumerate().filter_map(name).collect();
+        // Jobs that were added by a command and then written into the file.
+        let adopted = |(nth, declared): (usize, &DeclaredJob)| {
+            let has_no_entry = declared.definition.name.is_none() && declared.removed.is_none();
+            has_no_entry.then_some((declared.definition.digest?, nth))
         };
-        let mut announced: Vec<(i64, usize)> = filed.iter().enumerate().filter_map(announced).collect();
-        let mut which = |job: &Arc<Definition>| {
-            let named = known.get(job.name.as_deref()?).copied();
+        let mut adopted: Vec<(i64, usize)> = declared.iter().enumerate().filter_map(adopted).collect();
+        let mut find_match = |job: &Arc<Definition>| {
+            let named = by_name.get(job.name.as_deref()?).copied();
             named.or_else(|| {
-                let at = announced.iter().position(|(digest, _)| Some(*digest) == job.digest)?;
-                Some(announced.remove(at).1)
+                let at = adopted.iter().position(|(digest, _)| Some(*digest) == job.digest)?;
+                Some(adopted.remove(at).1)
             })
         };
-        let which: Vec<_> = plan.jobs.iter().map(&mut which).collect();
-        let mut number = |which: &Option<usize>| {
-            which.map_or_else(
+        let matches: Vec<_> = desired.jobs.iter().map(&mut find_match).collect();
+        let mut job_id = |index: &Option<usize>| {
+            index.map_or_else(
                 || {
                     let id = *next;
                     next.0 += 1;
                     id
                 },
-                |nth| filed[nth].id,
+                |nth| declared[nth].id,
             )
         };
-        let ids = which.iter().map(&mut number).collect();
-        Ok(Self { plan, filed, which, ids })
+        let ids = matches.iter().map(&mut job_id).collect();
+        Ok(Self { desired, declared, matches, ids })
     }
 }
 
-/// Jobs by queue and name.
-type Names<'a> = HashMap<&'a QueueId, HashMap<&'a str, JobId, RandomState>, RandomState>;
+/// Job ids by queue and name.
+type NameIndex<'a> = HashMap<&'a QueueId, HashMap<&'a str, JobId, RandomState>, RandomState>;
 
-/// The numbers of the jobs that others may need; none where no job needs any.
-fn names<'a>(queues: &[Known<'a>]) -> Names<'a> {
-    let mut jobs = queues.iter().flat_map(|queue| &queue.plan.jobs);
-    if jobs.all(|job| job.terms.needs.is_empty()) {
-        return Names::default();
+/// Indexes the jobs of the file by name; empty if no job has needs.
+fn index_names<'a>(queues: &[MatchedQueue<'a>]) -> NameIndex<'a> {
+    let mut jobs = queues.iter().flat_map(|queue| &queue.desired.jobs);
+    if jobs.all(|job| job.scheduling.needs.is_empty()) {
+        return NameIndex::default();
     }
-    let of = |Known { plan, ids, .. }: &Known<'a>| {
-        let plan = *plan;
-        let mut named = HashMap::with_capacity_and_hasher(ids.len(), RandomState::default());
-        named.extend(plan.jobs.iter().zip(ids).filter_map(|(job, id)| Some((job.name.as_deref()?, *id))));
-        (&plan.id, named)
+    let index = |MatchedQueue { desired, ids, .. }: &MatchedQueue<'a>| {
+        let desired = *desired;
+        let mut by_name = HashMap::with_capacity_and_hasher(ids.len(), RandomState::default());
+        by_name.extend(desired.jobs.iter().zip(ids).filter_map(|(job, id)| Some((job.name.as_deref()?, *id))));
+        (&desired.id, by_name)
     };
-    queues.iter().map(of).collect()
+    queues.iter().map(index).collect()
 }
 
-struct Changes<'a, V> {
-    view: &'a V,
+/// Collects the events of a reconciliation.
+struct ChangeCollector<'a, R> {
+    reader: &'a R,
     now: DateTime<Utc>,
-    /// The number of the first job that is new.
-    new: JobId,
-    names: Names<'a>,
+    /// The id of the first new job.
+    first_new: JobId,
+    names: NameIndex<'a>,
     events: Vec<Event>,
-    /// A running job is in the way of a change.
+    /// Whether a running job still has to change.
     deferred: bool,
 }
 
-impl<V: View> Changes<'_, V> {
-    fn queue(&mut self, known: &Known<'_>) -> Result<(), V::Error> {
-        let Known { plan, filed, which, ids } = known;
-        if self.view.queue(&plan.id)?.is_none_or(|queue| queue.settings != plan.settings) {
-            self.events.push(Event::QueueDefined { queue: plan.id.clone(), settings: plan.settings.clone() });
+impl<R: StateReader> ChangeCollector<'_, R> {
+    fn reconcile_queue(&mut self, matched: &MatchedQueue<'_>) -> Result<(), R::Error> {
+        let MatchedQueue { desired, declared, matches, ids } = matched;
+        if self.reader.queue(&desired.id)?.is_none_or(|queue| queue.settings != desired.settings) {
+            self.events.push(Event::QueueDefined { queue: desired.id.clone(), settings: desired.settings.clone() });
         }
-        self.gone(plan, filed);
-        let known: Vec<Option<&Filed>> = which.iter().map(|nth| nth.map(|nth| &filed[nth])).collect();
-        let positions: Vec<_> = known.iter().map(|filed| filed.map(|filed| filed.position)).collect();
-        let places = places(&positions, self.view.last_position(&plan.id)?);
-        for (((definition, known), id), place) in plan.jobs.iter().zip(known).zip(ids).zip(places) {
-            match known {
-                Some(filed) => self.revise(filed, definition, place)?,
-                None => self.add(*id, &plan.id, definition, place)?,
+        self.remove_missing(desired, declared);
+        let jobs: Vec<Option<&DeclaredJob>> = matches.iter().map(|index| index.map(|index| &declared[index])).collect();
+        let positions: Vec<_> = jobs.iter().map(|declared| declared.map(|declared| declared.position)).collect();
+        let positions = assign_positions(&positions, self.reader.last_position(&desired.id)?);
+        for (((definition, job), id), position) in desired.jobs.iter().zip(jobs).zip(ids).zip(positions) {
+            match job {
+                Some(declared) => self.update(declared, definition, position)?,
+                None => self.add(*id, &desired.id, definition, position)?,
             }
         }
         Ok(())
     }
 
-    /// Takes out the pending jobs that the file no longer has.
-    fn gone(&mut self, plan: &QueuePlan, filed: &[Filed]) {
-        if filed.is_empty() {
+    /// Removes the pending jobs whose entry is no longer in the file.
+    fn remove_missing(&mut self, desired: &DesiredQueue, declared: &[DeclaredJob]) {
+        if declared.is_empty() {
             return;
         }
-        let planned: HashSet<_, RandomState> = plan.jobs.iter().map(|definition| &definition.name).collect();
-        let gone = |job: &&Filed| job.definition.name.is_some() && !planned.contains(&job.definition.name);
-        for job in filed.iter().filter(|job| job.removed.is_none()).filter(gone) {
+        let in_file: HashSet<_, RandomState> = desired.jobs.iter().map(|definition| &definition.name).collect();
+        let is_missing = |job: &&DeclaredJob| job.definition.name.is_some() && !in_file.contains(&job.definition.name);
+        for job in declared.iter().filter(|job| job.removed.is_none()).filter(is_missing) {
             match job.phase {
-                Phase::Pending => self.events.push(Event::Removed { job: job.id, by: Removal::File }),
+                Phase::Pending => self.events.push(Event::Removed { job: job.id, reason: RemovalReason::NotInFile }),
                 Phase::Running => self.deferred = true,
                 Phase::Finished => {}
             }
         }
     }
 
-    fn add(&mut self, id: JobId, queue: &QueueId, definition: &Arc<Definition>, position: i64) -> Result<(), V::Error> {
-        let mut job = Job::of(Arc::clone(definition));
+    fn add(&mut self, id: JobId, queue: &QueueId, definition: &Arc<Definition>, position: i64) -> Result<(), R::Error> {
+        let mut job = Job::from_definition(Arc::clone(definition));
         job.id = id;
         job.queue = queue.clone();
         job.position = position;
         job.enqueued = self.now;
-        job.needs = self.needed(definition)?;
-        // What is new has not finished. For all others the needs are looked at when the changes are made.
-        let needs = job.needs.iter().any(|need| need.job >= self.new);
-        job.state = State::Pending { asked: false, wait: Wait { needs, ..Wait::fresh(&definition.terms, self.now) } };
+        job.needs = self.resolve_needs(definition)?;
+        // New jobs have not finished. The other needs are evaluated when the events are applied.
+        let needs = job.needs.iter().any(|need| need.job >= self.first_new);
+        job.state = JobState::Pending { requested: false, wait: WaitConditions { needs, ..WaitConditions::initial(&definition.scheduling, self.now) } };
         self.events.push(Event::Added { job: Box::new(job) });
         Ok(())
     }
 
-    /// The jobs that a definition needs. The file was checked: all of them are in it.
-    fn needed(&self, definition: &Definition) -> Result<Box<[Needed]>, V::Error> {
-        let mut needed = Vec::with_capacity(definition.terms.needs.len());
-        for need in &definition.terms.needs {
+    /// Resolves the needs of a definition. The file was checked, so that all of them exist.
+    fn resolve_needs(&self, definition: &Definition) -> Result<Box<[ResolvedNeed]>, R::Error> {
+        let mut needed = Vec::with_capacity(definition.scheduling.needs.len());
+        for need in &definition.scheduling.needs {
             let job = match &need.job {
-                Target::Named(queue, name) => self.names.get(queue).and_then(|jobs| jobs.get(&**name)).copied(),
-                Target::Number(_) => None,
+                JobRef::Named(queue, name) => self.names.get(queue).and_then(|jobs| jobs.get(&**name)).copied(),
+                JobRef::Number(_) => None,
             };
-            let job = job.map_or_else(|| self.view.target(&need.job), |job| Ok(Some(job)))?;
-            needed.extend(job.map(|job| Needed { job, on: need.on }));
+            let job = job.map_or_else(|| self.reader.resolve(&need.job), |job| Ok(Some(job)))?;
+            needed.extend(job.map(|job| ResolvedNeed { job, on: need.on }));
         }
         Ok(needed.into())
     }
 
-    fn revise(&mut self, filed: &Filed, definition: &Arc<Definition>, position: i64) -> Result<(), V::Error> {
-        let rewritten = filed.definition.digest != definition.digest;
-        let redefined = filed.definition != *definition;
-        if filed.phase == Phase::Running {
-            self.deferred |= redefined || filed.position != position;
+    fn update(&mut self, declared: &DeclaredJob, definition: &Arc<Definition>, position: i64) -> Result<(), R::Error> {
+        let rewritten = declared.definition.digest != definition.digest;
+        let redefined = declared.definition != *definition;
+        if declared.phase == Phase::Running {
+            self.deferred |= redefined || declared.position != position;
             return Ok(());
         }
-        match filed.removed {
-            Some(Removal::Hand) if !rewritten => return Ok(()),
-            Some(_) => self.bring_back(filed.id, definition)?,
+        match declared.removed {
+            Some(RemovalReason::User) if !rewritten => return Ok(()),
+            Some(_) => self.restore(declared.id, definition)?,
             None => {}
         }
         if redefined {
-            let needs = self.needed(definition)?;
-            self.events.push(Event::Redefined { job: filed.id, definition: Arc::clone(definition), needs });
-            if filed.phase == Phase::Pending {
-                self.on_other_terms(filed, definition)?;
+            let needs = self.resolve_needs(definition)?;
+            self.events.push(Event::Redefined { job: declared.id, definition: Arc::clone(definition), needs });
+            if declared.phase == Phase::Pending {
+                self.update_wait(declared, definition)?;
             } else if rewritten {
-                self.reopen(filed.id, definition);
+                self.requeue(declared.id, definition);
             }
         }
-        if filed.position != position {
-            self.events.push(Event::Moved { job: filed.id, position });
+        if declared.position != position {
+            self.events.push(Event::Moved { job: declared.id, position });
         }
         Ok(())
     }
 
-    /// A pending job waits for what its new terms say; what they don't change stays as it is, a delay before a retry,
-    /// say.
-    fn on_other_terms(&mut self, filed: &Filed, definition: &Definition) -> Result<(), V::Error> {
-        let (before, after) = (&filed.definition.terms, &definition.terms);
+    /// Updates the conditions of a pending job to its new scheduling options. Other conditions stay, such as the delay
+    /// before a retry.
+    fn update_wait(&mut self, declared: &DeclaredJob, definition: &Definition) -> Result<(), R::Error> {
+        let (before, after) = (&declared.definition.scheduling, &definition.scheduling);
         if before.after == after.after && before.confirm == after.confirm {
             return Ok(());
         }
-        let job = if filed.removed.is_some() { self.view.removed(filed.id)? } else { self.view.job(filed.id)? };
+        let job = if declared.removed.is_some() { self.reader.removed_job(declared.id)? } else { self.reader.job(declared.id)? };
         let Some(job) = job else { return Ok(()) };
-        let State::Pending { asked: false, wait } = job.state else { return Ok(()) };
+        let JobState::Pending { requested: false, wait } = job.state else { return Ok(()) };
         let mut changed = wait;
         if before.after != after.after {
-            let early = after.start_after(job.enqueued).filter(|until| *until > self.now);
-            // One that is about to be tried again waits for that time, too.
-            changed.until = if job.attempt() > 0 { early.max(wait.until) } else { early };
+            let earliest = after.earliest_start(job.enqueued).filter(|until| *until > self.now);
+            // A job that waits for a retry keeps waiting for that, too.
+            changed.until = if job.current_attempt() > 0 { earliest.max(wait.until) } else { earliest };
         }
         if before.confirm != after.confirm {
             changed.confirm = after.confirm.is_some();
         }
         if changed != wait {
-            self.events.push(Event::Waits { job: filed.id, wait: changed });
+            self.events.push(Event::WaitChanged { job: declared.id, wait: changed });
         }
         Ok(())
     }
 
-    fn reopen(&mut self, job: JobId, definition: &Definition) {
-        let wait = Wait::fresh(&definition.terms, self.now);
-        self.events.push(Event::Reopened { job, asked: false, wait });
+    fn requeue(&mut self, job: JobId, definition: &Definition) {
+        let wait = WaitConditions::initial(&definition.scheduling, self.now);
+        self.events.push(Event::Requeued { job, requested: false, wait });
     }
 
-    /// Puts a job back. That somebody asked for it before it left is forgotten: reading a file starts nothing.
-    fn bring_back(&mut self, id: JobId, definition: &Definition) -> Result<(), V::Error> {
-        let Some(job) = self.view.removed(id)? else { return Ok(()) };
-        let asked = matches!(job.state, State::Pending { asked: true, .. });
+    /// Restores a removed job. A request made before its removal is dropped, because reconciliation starts nothing.
+    fn restore(&mut self, id: JobId, definition: &Definition) -> Result<(), R::Error> {
+        let Some(job) = self.reader.removed_job(id)? else { return Ok(()) };
+        let was_requested = matches!(job.state, JobState::Pending { requested: true, .. });
         self.events.push(Event::Restored { job: Box::new(job) });
-        if asked {
-            self.reopen(id, definition);
+        if was_requested {
+            self.requeue(id, definition);
         }
         Ok(())
     }

@@ -11,57 +11,57 @@ use super::{RunId, WorkerId};
 /// One attempt at a job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Run {
-    /// Its number; a report that names another run is refused.
+    /// Its id; a report for another run is refused.
     pub id: RunId,
     /// 1 for the first run of the job.
     pub attempt: u32,
-    /// Who runs it.
+    /// The worker that runs it.
     pub worker: WorkerId,
     /// When it started.
     pub started: DateTime<Utc>,
-    /// How it ended; none while it runs.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ending: Option<Ending>,
+    /// How it ended; `None` while it runs.
+    #[serde(rename = "ending", default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<RunEnd>,
 }
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Ending {
+pub struct RunEnd {
     /// When.
     pub at: DateTime<Utc>,
-    /// What came of it.
+    /// Its outcome.
     pub outcome: Outcome,
     /// How the process ended, where there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit: Option<Exit>,
 }
 
-/// What came of a run or a job.
+/// The outcome of a run or a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// It did what it should.
+    /// It succeeded.
     Succeeded,
-    /// It did not.
+    /// It failed.
     Failed(Failure),
-    /// Somebody stopped it.
+    /// It was cancelled by a user.
     Cancelled,
     /// Its worker died.
     Interrupted,
-    /// A job that it needs has not finished as it should.
+    /// It did not run because a job that it needs did not finish as required.
     Skipped {
-        /// Which, and how it finished instead.
+        /// Which job, and how it finished instead.
         reason: String,
     },
 }
 
-/// Why a call failed, for people to read.
+/// Why a call failed, in readable form.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]
 pub struct Failure {
-    /// What kind of failure it is.
+    /// The kind of failure.
     pub kind: FailureKind,
-    /// What happened, in a sentence (`exit code 3`, `no such file or directory: ./backup.sh`).
+    /// What happened (for example `exit code 3`, `no such file or directory: ./backup.sh`).
     pub message: String,
 }
 
@@ -71,11 +71,11 @@ pub struct Failure {
 pub enum FailureKind {
     /// An exit code that is not among the job's `ok_codes`.
     Exit,
-    /// Ended by a signal that Setlist did not send.
+    /// Terminated by a signal that Setlist did not send.
     Signal,
-    /// Ran past its `timeout`.
+    /// Exceeded its `timeout`.
     Timeout,
-    /// The program could not be started at all.
+    /// The program could not be started.
     NotStarted,
     /// A function returned an error, or panicked.
     Error,
@@ -87,21 +87,21 @@ pub enum FailureKind {
 pub enum Exit {
     /// It exited with this code.
     Code(i32),
-    /// This signal ended it.
+    /// It was terminated by this signal.
     Signal(i32),
 }
 
-/// How hard to stop a run.
+/// The signal that stops a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Stop {
-    /// TERM to the process group, KILL after the job's `grace`.
+pub enum StopSignal {
+    /// SIGTERM to the process group, then SIGKILL after the job's `grace`.
     Terminate,
-    /// KILL at once.
+    /// SIGKILL at once.
     Kill,
 }
 
-/// Which of its two outputs a job wrote to.
+/// An output stream of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stream {
@@ -111,34 +111,34 @@ pub enum Stream {
     Err,
 }
 
-/// What a worker reports when a run has ended.
+/// What a worker reports when a run ends.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Report {
-    /// What came of it.
+pub struct RunReport {
+    /// Its outcome.
     pub outcome: Outcome,
     /// How the process ended, where there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit: Option<Exit>,
-    /// What the job returned; no value and an empty value differ.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    /// The value that the job returned. No value and an empty value differ.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "deserialize_present")]
     pub value: Option<Value>,
 }
 
-/// Keeps `null` apart from *not there*: serde alone reads both as `None`.
-pub(super) fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+/// Distinguishes `null` from a missing field; serde alone reads both as `None`.
+pub(super) fn deserialize_present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(deserializer).map(Some)
 }
 
 impl Failure {
-    /// A failure of a function, with its error's text.
+    /// The failure of a function that returned this error.
     pub fn error(message: impl Into<String>) -> Self {
         Self { kind: FailureKind::Error, message: message.into() }
     }
 }
 
 impl Outcome {
-    /// The outcome in one word, as it is stored, printed and filtered by.
-    pub fn word(&self) -> &'static str {
+    /// The outcome as one word, as stored, printed and used in filters.
+    pub fn as_str(&self) -> &'static str {
         match self {
             Self::Succeeded => "succeeded",
             Self::Failed(_) => "failed",
@@ -148,7 +148,7 @@ impl Outcome {
         }
     }
 
-    /// The failure, if it is one.
+    /// The failure, if the outcome is one.
     pub fn failure(&self) -> Option<&Failure> {
         match self {
             Self::Failed(failure) => Some(failure),
@@ -159,11 +159,11 @@ impl Outcome {
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.word())
+        f.write_str(self.as_str())
     }
 }
 
-impl From<Result<Option<Value>, Failure>> for Report {
+impl From<Result<Option<Value>, Failure>> for RunReport {
     fn from(result: Result<Option<Value>, Failure>) -> Self {
         match result {
             Ok(value) => Self { outcome: Outcome::Succeeded, exit: None, value },

@@ -1,45 +1,45 @@
-//! What a scripted job calls, as data; the runner knows how.
+//! Scripts: what a scripted job runs, as data.
 
 use std::sync::{Arc, LazyLock};
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::Setup;
+use super::ExecOptions;
 
-/// A program to run, and how. What is the same for nearly all jobs of a site is shared: many are held in memory.
+/// A program and its execution options. A site can hold many scripts, so parts that most jobs share are reference-counted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Script {
-    /// What is run.
+    /// The program.
     pub program: Program,
-    /// In what surroundings, and within which limits. The same for many jobs, so it is shared.
-    #[serde(default = "Setup::plain", skip_serializing_if = "is_plain")]
-    pub setup: Arc<Setup>,
+    /// How it is executed.
+    #[serde(rename = "setup", default = "ExecOptions::shared_default", skip_serializing_if = "is_default_exec")]
+    pub exec: Arc<ExecOptions>,
 }
 
-/// What a script runs.
+/// The program of a script.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Program {
-    /// A text for an interpreter.
+    /// A text run by an interpreter.
     Run {
         /// The script's text.
         text: String,
-        /// The interpreter as written: one word is a known shell or a program, several are an argument vector
-        /// to which the script is added.
+        /// The interpreter as written: one word is a known shell or a program, several are an argument vector to
+        /// which the script is appended.
         #[serde(default = "Program::default_shell", skip_serializing_if = "is_default_shell")]
         shell: Arc<[String]>,
     },
     /// A program and its first arguments, without a shell. Never empty.
-    Command(#[serde(deserialize_with = "exact")] Vec<String>),
+    Command(#[serde(deserialize_with = "without_spare_capacity")] Vec<String>),
 }
 
 impl Script {
-    /// A script for the default shell, everything else as it is when `jobs.yaml` says nothing.
+    /// A script for the default shell with default options.
     pub fn shell(text: impl Into<String>) -> Self {
         Self::new(Program::Run { text: text.into(), shell: Program::default_shell() })
     }
 
-    /// A program with its arguments, run without a shell.
+    /// A program with its arguments, run without a shell, with default options.
     pub fn command<I, S>(words: I) -> Self
     where
         I: IntoIterator<Item = S>,
@@ -48,24 +48,24 @@ impl Script {
         Self::new(Program::Command(words.into_iter().map(Into::into).collect()))
     }
 
-    /// Runs `program` with the defaults of every other field.
+    /// A script that runs `program` with default options.
     pub fn new(program: Program) -> Self {
-        Self { program, setup: Setup::plain() }
+        Self { program, exec: ExecOptions::shared_default() }
     }
 
-    /// With this setup.
+    /// Sets the execution options.
     #[must_use]
-    pub fn with(mut self, setup: Setup) -> Self {
-        self.setup = setup.into();
+    pub fn with_exec(mut self, setup: ExecOptions) -> Self {
+        self.exec = setup.into();
         self
     }
 
-    /// What can be changed of the setup of this script alone.
-    pub fn setup_mut(&mut self) -> &mut Setup {
-        Arc::make_mut(&mut self.setup)
+    /// Mutable access to the execution options, copied if they are shared.
+    pub fn exec_mut(&mut self) -> &mut ExecOptions {
+        Arc::make_mut(&mut self.exec)
     }
 
-    /// One line that stands for the script where there is no title.
+    /// The first line of the script, shown when the job has no title.
     pub fn first_line(&self) -> String {
         match &self.program {
             Program::Run { text, .. } => {
@@ -77,23 +77,23 @@ impl Script {
 }
 
 impl Program {
-    /// The interpreter when nothing else is said.
+    /// The default interpreter.
     pub fn default_shell() -> Arc<[String]> {
         static SH: LazyLock<Arc<[String]>> = LazyLock::new(|| ["sh".to_owned()].into());
         Arc::clone(&SH)
     }
 }
 
-fn is_plain(setup: &Setup) -> bool {
-    *setup == *Setup::plain()
+fn is_default_exec(setup: &ExecOptions) -> bool {
+    *setup == *ExecOptions::shared_default()
 }
 
 fn is_default_shell(shell: &[String]) -> bool {
     shell == ["sh"]
 }
 
-/// Reads a list without room to grow: a site of 100,000 jobs is held in memory.
-fn exact<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+/// Deserializes a list without spare capacity, because a site may hold 100,000 jobs in memory.
+fn without_spare_capacity<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     Vec::deserialize(deserializer).map(|mut words: Vec<String>| {
         words.shrink_to_fit();
         words

@@ -1,138 +1,138 @@
-//! A site: one set of queues. Sites nest, and [`get_queue`] finds a queue or makes it.
+//! Sites: nested sets of queues. [`get_queue`] finds a queue or creates it.
 
 use std::fmt;
 use std::sync::{Arc, LazyLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use chrono::{DateTime, Utc};
 
-use super::{Command, Event, Ledger, Queue, QueueId, Recorded, Refusal, Undecided, decide, perform};
+use super::decide::decide;
+use super::{Command, Event, SiteState, Queue, QueueId, EventRecord, Refusal, DecideError, perform};
 
-/// The queue of that name in this process's own site; created if it isn't there. Any text is a name.
+/// The queue of that name in this process's default site, created if missing. Any string is a valid name.
 pub fn get_queue(id: impl Into<QueueId>) -> Queue {
     static SITE: LazyLock<Site> = LazyLock::new(Site::new);
     SITE.get_queue(id)
 }
 
-/// One set of queues. Cheap to clone; every clone is the same site, and all of them may be used by many threads.
+/// A set of queues. Cheap to clone: all clones refer to the same site, and any thread may use them.
 #[derive(Clone)]
 pub struct Site(Arc<Inner>);
 
 struct Inner {
     name: String,
     parent: Option<Site>,
-    ledger: RwLock<Ledger>,
+    state: RwLock<SiteState>,
 }
 
 impl Site {
-    /// A site of its own, without a name or a parent.
+    /// A site without name and parent.
     pub fn new() -> Self {
-        Self::holding(Ledger::default(), "")
+        Self::with_state(SiteState::default(), "")
     }
 
-    /// A site with what `ledger` holds, called `name`: for one that is stored, the path of its file.
-    pub fn holding(ledger: Ledger, name: impl Into<String>) -> Self {
-        Self(Arc::new(Inner { name: name.into(), parent: None, ledger: RwLock::new(ledger) }))
+    /// A site with this state and name; the name of a stored site is the path of its file.
+    pub fn with_state(state: SiteState, name: impl Into<String>) -> Self {
+        Self(Arc::new(Inner { name: name.into(), parent: None, state: RwLock::new(state) }))
     }
 
-    /// A new site inside this one: it is searched first, then this one.
+    /// A new site nested in this one. Queues are looked up there first, then here.
     #[must_use]
     pub fn nested(&self, name: impl Into<String>) -> Self {
-        let ledger = RwLock::default();
-        Self(Arc::new(Inner { name: name.into(), parent: Some(self.clone()), ledger }))
+        let state = RwLock::default();
+        Self(Arc::new(Inner { name: name.into(), parent: Some(self.clone()), state }))
     }
 
-    /// What it is called.
+    /// Its name.
     pub fn name(&self) -> &str {
         &self.0.name
     }
 
-    /// The site around it.
+    /// The site that it is nested in.
     pub fn parent(&self) -> Option<&Site> {
         self.0.parent.as_ref()
     }
 
-    /// The queue of that name: the one of the nearest site that has it, else a new one here.
-    /// [`Queue::site`] tells the owner.
+    /// The queue of that name in the nearest site that has it, or else a new one in this site.
+    /// [`Queue::site`] returns the owner.
     pub fn get_queue(&self, id: impl Into<QueueId>) -> Queue {
         let id = id.into();
         let mut site = Some(self);
-        while let Some(here) = site {
-            if here.read(|ledger| ledger.queue(&id).is_some()) {
-                return Queue::in_site(here.clone(), id);
+        while let Some(current) = site {
+            if current.read(|state| state.queue(&id).is_some()) {
+                return Queue::in_site(current.clone(), id);
             }
-            site = here.parent();
+            site = current.parent();
         }
-        // Two threads may both get here; opening a queue that is there changes nothing. Nor does it matter when it is
-        // opened, so that this needs no clock.
-        let opened = self.submit(&Command::Open { queue: id.clone() }, DateTime::UNIX_EPOCH);
-        debug_assert!(opened.is_ok(), "opening a queue is never refused");
+        // Two threads may get here at once, but creating an existing queue changes nothing. The time is not recorded.
+        let created = self.submit(&Command::EnsureQueue { queue: id.clone() }, DateTime::UNIX_EPOCH);
+        debug_assert!(created.is_ok(), "creating a queue is never refused");
         Queue::in_site(self.clone(), id)
     }
 
-    /// Looks at the site, which can't be changed meanwhile; `look` must not ask for a change either.
-    pub fn read<T>(&self, look: impl FnOnce(&Ledger) -> T) -> T {
-        look(&self.ledger())
+    /// Reads the state under a lock; `read` must not submit commands.
+    pub fn read<T>(&self, read: impl FnOnce(&SiteState) -> T) -> T {
+        read(&self.state())
     }
 
-    /// Whether a command would be accepted at the time `now`: it is decided, and nothing changes.
-    pub fn would(&self, command: &Command, now: DateTime<Utc>) -> Result<(), Refusal> {
-        match decide(&*self.ledger(), command, now) {
+    /// Checks whether a command would be accepted at the time `now`, without changing anything.
+    pub fn check(&self, command: &Command, now: DateTime<Utc>) -> Result<(), Refusal> {
+        match decide(&*self.state(), command, now) {
             Ok(_) => Ok(()),
-            Err(Undecided::Refused(refusal)) => Err(refusal),
-            Err(Undecided::View(never)) => match never {},
+            Err(DecideError::Refused(refusal)) => Err(refusal),
+            Err(DecideError::Read(never)) => match never {},
         }
     }
 
-    /// Decides a command and applies its events, both at once for every other thread; returns the events.
+    /// Decides a command and applies its events in one step; returns the events.
     pub fn submit(&self, command: &Command, now: DateTime<Utc>) -> Result<Vec<Event>, Refusal> {
-        self.submit_with(command, now, |event| event)
+        self.submit_mapped(command, now, |event| event)
     }
 
-    /// The same, with each event passed through `change` before it is applied.
-    pub(super) fn submit_with(
+    /// Like [`submit`](Self::submit), but maps each event before it is applied.
+    pub(super) fn submit_mapped(
         &self,
         command: &Command,
         now: DateTime<Utc>,
-        change: impl Fn(Event) -> Event,
+        map: impl Fn(Event) -> Event,
     ) -> Result<Vec<Event>, Refusal> {
-        let mut ledger = self.ledger_mut();
-        let apply = |ledger: &mut Ledger, events: Vec<Event>| {
-            let first = ledger.seq() + 1;
-            ledger.make_room(&events);
+        let mut state = self.state_mut();
+        let apply = |state: &mut SiteState, events: Vec<Event>| {
+            let first = state.seq() + 1;
+            state.reserve_capacity(&events);
             let apply = |(seq, event)| {
-                let recorded = Recorded { seq, at: now, event: change(event) };
-                ledger.apply(&recorded);
-                recorded.event
+                let record = EventRecord { seq, at: now, event: map(event) };
+                state.apply(&record);
+                record.event
             };
             Ok((first..).zip(events).map(apply).collect())
         };
-        perform(&mut *ledger, command, now, apply).map_err(|undecided| match undecided {
-            Undecided::Refused(refusal) => refusal,
-            Undecided::View(never) => match never {},
+        perform(&mut *state, command, now, apply).map_err(|error| match error {
+            DecideError::Refused(refusal) => refusal,
+            DecideError::Read(never) => match never {},
         })
     }
 
-    /// Applies what has happened elsewhere: a copy that follows a stored site is kept by this alone.
-    pub fn follow(&self, news: &[Recorded]) {
-        let mut ledger = self.ledger_mut();
-        ledger.make_room(news.iter().map(|recorded| &recorded.event));
-        for recorded in news {
-            ledger.apply(recorded);
+    /// Applies events from a store. A copy that follows a stored site changes only through this.
+    pub fn apply_records(&self, records: &[EventRecord]) {
+        let mut state = self.state_mut();
+        state.reserve_capacity(records.iter().map(|record| &record.event));
+        for record in records {
+            state.apply(record);
         }
     }
 
-    /// Replaces all that is known of the site, when a follower has to load it anew.
-    pub fn replace(&self, ledger: Ledger) {
-        *self.ledger_mut() = ledger;
+    /// Replaces the state, when a follower has to reload the site.
+    pub fn replace_state(&self, state: SiteState) {
+        *self.state_mut() = state;
     }
 
-    // Every change is applied whole before anything else can panic, so a poisoned lock still guards a sound ledger.
-    fn ledger(&self) -> RwLockReadGuard<'_, Ledger> {
-        self.0.ledger.read().unwrap_or_else(PoisonError::into_inner)
+    // Events are applied completely before anything else can panic, so the state behind a poisoned lock is consistent.
+    fn state(&self) -> RwLockReadGuard<'_, SiteState> {
+        self.0.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn ledger_mut(&self) -> RwLockWriteGuard<'_, Ledger> {
-        self.0.ledger.write().unwrap_or_else(PoisonError::into_inner)
+    fn state_mut(&self) -> RwLockWriteGuard<'_, SiteState> {
+        self.0.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -143,7 +143,7 @@ impl Default for Site {
 }
 
 impl PartialEq for Site {
-    /// The same site, not one with equal queues.
+    /// Compares identity, not content.
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }

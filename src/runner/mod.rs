@@ -1,143 +1,113 @@
-//! Floor 1: operating-system processes: start, output, stop, outcome.
+//! Runs scripts as operating-system processes: starts them, reads their output, stops them and reports their outcome.
 //!
-//! A [`Runner`] looks after all runs from one thread at a time: it sleeps in `poll` over their pipes, the signal that a
-//! child has ended, calls from other threads and the next deadline. That thread is whoever [attends](Runner::attend),
-//! else one of its own.
+//! A [`Runner`] supervises all runs from one thread at a time, which sleeps in `poll` until there is output, a child has
+//! ended, another thread wakes it or a deadline passes. That is the thread that [drives](Runner::drive) the runner, or
+//! else a thread of its own.
 //!
-//! A run is over when its process ends: what that has left in the background goes on, and what it prints from then on is
-//! thrown away. But a run that has to stop takes its whole tree with it, down to what has moved to a session of its own.
+//! A run is over when its root process ends. Its background processes keep running, and their output is discarded. A run
+//! that is stopped, however, ends with its whole process tree, including processes in other sessions.
 
-mod attendance;
-mod census;
-mod interruption;
+mod driver;
 mod invocation;
-mod leftovers;
-mod mark;
+mod launch;
+mod orphans;
+mod os_error;
 mod pipe;
-mod process;
-mod programs;
-mod rest;
+mod process_table;
+mod process_tree;
+mod program_cache;
+mod pty;
+mod read_throttle;
+mod run_process;
+mod run_tag;
+mod sigchld_mask;
 mod spawn;
 mod supervisor;
-mod terminal;
-mod tree;
 mod value;
 mod variables;
+mod waker;
 
-use std::ffi::OsString;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use std::{fmt, io};
 
-use crate::model::{Definition, Report, RunId, Stop, Stream, WindowSize};
-use attendance::Attendance;
-pub use attendance::Waker;
-pub use interruption::undisturbed;
-pub use leftovers::{Leftovers, kill_leftovers};
-pub use mark::{Mark, release};
-use process::Listener;
+use crate::model::{RunId, RunReport, StopSignal};
+use driver::Driver;
+pub use launch::{Done, Launch, Output};
+pub use orphans::{OrphanReport, kill_orphans};
+pub use pty::{PtyInput, PtyOptions};
+use run_process::RunCallbacks;
+pub use run_tag::{RunTag, detach_from_run};
+pub use sigchld_mask::with_sigchld_blocked;
 use supervisor::Supervisor;
-pub use terminal::{Input, Terminal};
+pub use waker::Waker;
 
-/// Starts runs and looks after them.
+/// Starts and supervises runs.
 ///
-/// Dropping it kills nothing: runs that are under way go on unobserved, their output pipes closed, and their `done` is
-/// never called. Stop them first, and wait for their reports.
+/// Dropping it stops no run: the processes keep running unsupervised with their output pipes closed, and `done` is never
+/// called. Stop the runs first and wait for their reports.
 pub struct Runner {
-    attendance: Arc<Attendance>,
-    stand_in: Option<JoinHandle<()>>,
+    driver: Arc<Driver>,
+    fallback_thread: Option<JoinHandle<()>>,
 }
-
-/// What to run, and where.
-#[derive(Debug)]
-pub struct Launch {
-    /// The job; it has to call a script.
-    pub definition: Arc<Definition>,
-    /// The site's folder: where a relative `cwd` starts, and the default.
-    pub folder: PathBuf,
-    /// Variables of the run itself (`SETLIST_…`), laid over those of the script.
-    pub env: Vec<(String, OsString)>,
-    /// What tells the run's processes from all others. Without it, one that has left the process group is found only by
-    /// the chain of those that have started it.
-    pub mark: Option<Mark>,
-    /// Where the job may write its value. Read and removed when the run is over.
-    pub value_file: Option<PathBuf>,
-    /// For a job that wants a terminal.
-    pub terminal: Terminal,
-}
-
-/// Takes what a run prints. It is called on the thread that looks after all runs at the time, so it must not wait.
-pub trait Output: Send {
-    /// Some more output, in the order in which it arrived.
-    fn write(&mut self, stream: Stream, bytes: &[u8]);
-    /// What comes from now on is printed in a terminal of this size.
-    fn resized(&mut self, _size: WindowSize) {}
-    /// There is no more; called once, before the report.
-    fn finish(self: Box<Self>);
-}
-
-/// What is called with the report of a run.
-pub type Done = Box<dyn FnOnce(Report) + Send>;
 
 impl Runner {
-    /// One with a thread that looks after the runs whenever nobody [attends](Self::attend) to them.
+    /// Creates a runner with a thread that supervises the runs whenever no other thread [drives](Self::drive) it.
     pub fn new() -> io::Result<Self> {
-        Self::of(false)
+        Self::build(false)
     }
 
-    /// The same, in a process that does nothing but run jobs and starts nobody else. What a job starts falls to this
-    /// process when its own parent ends, and bears the run's mark: so a stop finds it however it has gone about leaving,
-    /// and none stays a zombie. Any child that ends is waited for here.
-    pub fn sole() -> io::Result<Self> {
-        Self::of(true)
+    /// Creates a runner that makes this process a subreaper, for a process that only runs jobs and spawns no others.
+    /// Descendants of a job become children of this process when their parent ends, and carry the tag of the run. So a
+    /// stop finds them wherever they have moved, and none stays a zombie. The runner waits for every child that ends.
+    pub fn subreaper() -> io::Result<Self> {
+        Self::build(true)
     }
 
-    fn of(sole: bool) -> io::Result<Self> {
-        let (supervisor, waker) = Supervisor::new(sole)?;
-        let attendance = Arc::new(Attendance::of(supervisor, waker));
-        let shared = Arc::clone(&attendance);
-        let stand_in = thread::Builder::new().name("runner".to_owned());
-        let stand_in = undisturbed(|| stand_in.spawn(move || shared.stand_in()))?;
-        Ok(Self { attendance, stand_in: Some(stand_in) })
+    fn build(is_subreaper: bool) -> io::Result<Self> {
+        let (supervisor, waker) = Supervisor::new(is_subreaper)?;
+        let driver = Arc::new(Driver::new(supervisor, waker));
+        let shared = Arc::clone(&driver);
+        let fallback_thread = thread::Builder::new().name("runner".to_owned());
+        let fallback_thread = with_sigchld_blocked(|| fallback_thread.spawn(move || shared.run_fallback()))?;
+        Ok(Self { driver, fallback_thread: Some(fallback_thread) })
     }
 
-    /// Starts a run, on the calling thread. `output` gets what it prints; `done` is called once with the report, also
-    /// of a run that could not start. Both are called on the thread that looks after the runs at the time, which may
-    /// be this one.
+    /// Starts a run on the calling thread. `output` receives its output; `done` is called once with the report, also if
+    /// the run could not start. Both are called on the thread that drives the runs at the time, which may be this one.
     pub fn launch(&self, run: RunId, launch: Launch, output: Box<dyn Output>, done: Done) {
-        self.attendance.hold().launch(run, launch, Listener { output, done });
+        self.driver.lock().launch(run, launch, RunCallbacks { output, done });
     }
 
-    /// Looks after the runs on the calling thread, until something has happened, a [`Waker`] wakes it or this much time
-    /// has passed. From the first call on, nobody is woken when a run ends but who attends; the runner's own thread
-    /// looks after the runs only when that one stays away for long.
-    pub fn attend(&self, at_most: Duration) {
-        self.attendance.attend(at_most);
+    /// Supervises the runs on the calling thread until something has happened, a [`Waker`] wakes it or the time is up.
+    /// From the first call on, the end of a run wakes only the driving thread; the runner's own thread takes over only
+    /// if that one stays away for long.
+    pub fn drive(&self, at_most: Duration) {
+        self.driver.drive(at_most);
     }
 
-    /// What ends [`attend`](Self::attend) on another thread.
+    /// Ends [`drive`](Self::drive) from another thread.
     pub fn waker(&self) -> Waker {
-        self.attendance.waker().clone()
+        self.driver.waker().clone()
     }
 
-    /// Stops a run: TERM to all that it has started and KILL after the script's `grace`, or KILL at once. A second stop may
-    /// upgrade the first; a run that is over already is left alone.
-    pub fn stop(&self, run: RunId, stop: Stop) {
-        self.attendance.hold().stop(run, stop);
+    /// Stops a run: sends TERM to all its processes and KILL after the script's `grace`, or KILL at once. A second call may
+    /// upgrade TERM to KILL. A run that has ended is not affected.
+    pub fn stop(&self, run: RunId, stop: StopSignal) {
+        self.driver.lock().stop(run, stop);
     }
 }
 
 impl Drop for Runner {
     fn drop(&mut self) {
-        self.attendance.close();
-        if let Some(stand_in) = self.stand_in.take()
-            // A `done` may hold the last handle.
-            && stand_in.thread().id() != thread::current().id()
+        self.driver.close();
+        if let Some(fallback_thread) = self.fallback_thread.take()
+            // A `done` callback may own the last handle.
+            && fallback_thread.thread().id() != thread::current().id()
         {
-            // A panic of a callback has been printed by then.
-            let _ = stand_in.join();
+            // A panic in a callback has already been printed.
+            let _ = fallback_thread.join();
         }
     }
 }
@@ -149,6 +119,6 @@ impl fmt::Debug for Runner {
 }
 
 /// Runs one script to its end on the calling thread.
-pub fn run(launch: Launch, output: Box<dyn Output>) -> Report {
+pub fn run(launch: Launch, output: Box<dyn Output>) -> RunReport {
     supervisor::run_one(launch, output)
 }

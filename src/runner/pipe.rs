@@ -1,4 +1,4 @@
-//! Our ends of a process's pipes.
+//! The parent's ends of a run's pipes.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
@@ -8,43 +8,43 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::io::{Errno, ioctl_fionread, read, write};
 
-/// What a pipe holds unless it is enlarged.
-const DEFAULT_SIZE: usize = 64 * 1024;
-/// What the pipe of a chatty process is enlarged to.
-const LARGE_SIZE: usize = 1024 * 1024;
+/// The capacity of a new pipe.
+const DEFAULT_PIPE_BYTES: usize = 64 * 1024;
+/// The capacity that a pipe is enlarged to once a read fills the default.
+const LARGE_PIPE_BYTES: usize = 1024 * 1024;
 
-/// Where a process's output is read.
+/// Reads a run's standard output or standard error.
 pub(super) struct OutPipe {
     fd: OwnedFd,
-    large: bool,
+    is_enlarged: bool,
 }
 
-/// Where a process's input is written.
+/// Writes a run's standard input.
 pub(super) struct InPipe {
     fd: OwnedFd,
-    rest: Vec<u8>,
+    text: Vec<u8>,
     written: usize,
 }
 
 impl OutPipe {
     pub(super) fn new(fd: OwnedFd) -> Self {
-        Self { fd, large: false }
+        Self { fd, is_enlarged: false }
     }
 
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
 
-    /// Reads once; `poll` has said that this doesn't wait. None when there will be no more.
+    /// Reads once, after `poll` has returned these events. None at the end of the output.
     pub(super) fn read(&mut self, ready: PollFlags, buffer: &mut [u8]) -> Option<usize> {
-        // Hung up with nothing left: saves asking for the end.
+        // Hung up and empty: no read needed to find the end.
         if !ready.contains(PollFlags::IN) {
             return None;
         }
         match read(&self.fd, buffer) {
             Ok(0) => None,
             Ok(len) => {
-                if len >= DEFAULT_SIZE && !self.large {
+                if len >= DEFAULT_PIPE_BYTES && !self.is_enlarged {
                     self.enlarge();
                 }
                 Some(len)
@@ -54,8 +54,8 @@ impl OutPipe {
         }
     }
 
-    /// Reads what the pipe holds by now, without waiting for more, in pieces for `take`. A process that was left
-    /// behind may hold the other end for ever, and may go on writing.
+    /// Reads what the pipe holds now and passes it to `take`, without waiting for more: a background process may keep the
+    /// other end open and write for ever.
     pub(super) fn drain(&self, buffer: &mut [u8], mut take: impl FnMut(&[u8])) {
         let mut left = ioctl_fionread(&self.fd).map_or(0, |held| usize::try_from(held).unwrap_or(usize::MAX));
         while left > 0 {
@@ -71,46 +71,46 @@ impl OutPipe {
         }
     }
 
-    /// Leaves the pipe to a process of its own, which throws away what others still write to it: they would be killed
-    /// if nobody read it, and they were left in the background on purpose.
-    pub(super) fn hand_over(self) {
+    /// Hands the pipe to a background process that reads and discards what is written to it. Without a reader, a job's
+    /// background processes would be killed by SIGPIPE, and they were started on purpose.
+    pub(super) fn discard_in_background(self) {
         let mut fds = [PollFd::new(&self.fd, PollFlags::IN)];
         let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
-        // Nobody writes to most: they were closed when the run ended.
-        let abandoned = poll(&mut fds, Some(&at_once)).is_ok() && fds[0].revents() == PollFlags::HUP;
-        if !abandoned {
-            // The shell ends at once, so that we leave no zombie. What it runs in the background would get no input
-            // by that number.
+        // Most pipes have no writer left after the run has ended.
+        let is_closed = poll(&mut fds, Some(&at_once)).is_ok() && fds[0].revents() == PollFlags::HUP;
+        if !is_closed {
+            // The shell exits at once and leaves no zombie. Descriptor 3, because a shell connects the standard input of
+            // a background command to /dev/null.
             let mut shell = Command::new("sh");
             shell.args(["-c", "exec 3<&0; cat <&3 &"]).current_dir("/").process_group(0);
-            // Without it, they are killed when they write.
+            // If it fails, the background processes get SIGPIPE when they write.
             let _ = shell.stdin(self.fd).stdout(Stdio::null()).stderr(Stdio::null()).status();
         }
     }
 
-    /// Fewer, larger reads. It only saves time, so it may be refused.
+    /// Enlarges the pipe, for fewer and larger reads. If that is refused, reads stay small.
     fn enlarge(&mut self) {
-        self.large = true;
+        self.is_enlarged = true;
         #[cfg(target_os = "linux")]
-        let _ = rustix::pipe::fcntl_setpipe_size(&self.fd, LARGE_SIZE);
+        let _ = rustix::pipe::fcntl_setpipe_size(&self.fd, LARGE_PIPE_BYTES);
     }
 }
 
 impl InPipe {
-    /// Writes what the pipe takes at once; none if that was all.
-    pub(super) fn feeding(fd: OwnedFd, text: &str) -> Option<Self> {
+    /// Writes as much of `text` as fits into the pipe; none if that was all.
+    pub(super) fn new(fd: OwnedFd, text: &str) -> Option<Self> {
         fcntl_setfl(&fd, OFlags::NONBLOCK).ok()?;
-        Self { fd, rest: text.as_bytes().to_vec(), written: 0 }.write()
+        Self { fd, text: text.as_bytes().to_vec(), written: 0 }.write()
     }
 
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
 
-    /// Writes what the pipe takes; none, and the pipe closed, when all is written or nobody reads it.
+    /// Writes as much as fits. When all is written or the reader has closed its end, closes the pipe and returns none.
     pub(super) fn write(mut self) -> Option<Self> {
-        while self.written < self.rest.len() {
-            match write(&self.fd, &self.rest[self.written..]) {
+        while self.written < self.text.len() {
+            match write(&self.fd, &self.text[self.written..]) {
                 Ok(len) => self.written += len,
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return Some(self),

@@ -1,4 +1,4 @@
-//! Spawning a process, and saying why it could not be spawned.
+//! Spawns the process of a run, and explains why it could not be spawned.
 
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -6,45 +6,46 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use super::Launch;
-use super::invocation::{Invocation, ScriptFile, invocation, not_started};
-use super::programs::Programs;
-use super::terminal::{self, Terminal, Tty};
-use super::variables::variables;
+use super::launch::Launch;
+use super::invocation::{Invocation, ScriptFile, build_invocation, not_started};
+use super::os_error::describe_os_error;
+use super::program_cache::ProgramCache;
+use super::pty::{self, PtyOptions, Pty};
+use super::variables::resolve_variables;
 use crate::model::{Call, Failure, Script};
 
-/// A process that has been started.
+/// A spawned process.
 pub(super) struct Spawned<'a> {
-    /// Its handle; its pipes have not been taken yet.
+    /// Its handle, which still owns the pipes.
     pub(super) child: Child,
-    /// Our end of its terminal, where it has one.
-    pub(super) tty: Option<Tty>,
-    /// What it runs.
+    /// The master side of its pseudo-terminal, if it has one.
+    pub(super) pty: Option<Pty>,
+    /// The script that it runs.
     pub(super) script: &'a Script,
-    /// The script's text, where that is in a file.
+    /// The temporary file with the script's text, if there is one.
     pub(super) file: Option<ScriptFile>,
 }
 
-/// Starts the process in a group of its own, its outputs connected to pipes, or in the terminal that it wants. In a
-/// `sole` process nobody else starts any, so it can be marked from its first moment.
+/// Spawns the process in a new process group with its output connected to pipes, or in a pseudo-terminal if the script
+/// asks for one. A subreaper spawns no other processes, so the run can be tagged from its first instruction.
 pub(super) fn spawn<'l>(
     launch: &'l Launch,
-    terminal: Terminal,
-    programs: &mut Programs,
-    sole: bool,
+    options: PtyOptions,
+    program_cache: &mut ProgramCache,
+    is_subreaper: bool,
 ) -> Result<Spawned<'l>, Failure> {
     let Call::Script(script) = &launch.definition.call else {
         return Err(not_started("a function can't be run as a process".to_owned()));
     };
-    let Invocation { program, arguments, file } = invocation(script, &launch.definition.arguments)?;
-    let cwd = script.setup.cwd.as_ref().map_or_else(|| launch.folder.clone(), |cwd| launch.folder.join(cwd));
-    let variables = variables(&script.setup, &launch.folder)?;
-    let mut command = Command::new(programs.find(&program, &variables, &cwd).as_deref().unwrap_or(Path::new(&program)));
+    let Invocation { program, arguments, file } = build_invocation(script, &launch.definition.arguments)?;
+    let cwd = script.exec.cwd.as_ref().map_or_else(|| launch.folder.clone(), |cwd| launch.folder.join(cwd));
+    let variables = resolve_variables(&script.exec, &launch.folder)?;
+    let mut command = Command::new(program_cache.resolve(&program, &variables, &cwd).as_deref().unwrap_or(Path::new(&program)));
     command.arg0(&program).args(arguments).current_dir(&cwd);
-    if script.setup.pty {
-        terminal::describe(&mut command);
+    if script.exec.pty {
+        pty::set_terminal_env(&mut command);
     }
-    // Where this process tells a service manager how it is: a job is no service.
+    // The socket on which the worker reports to its service manager: not for jobs.
     command.env_remove("NOTIFY_SOCKET");
     for (name, value) in &*variables {
         match value {
@@ -53,31 +54,31 @@ pub(super) fn spawn<'l>(
         };
     }
     command.envs(launch.env.iter().map(|(name, value)| (name, value)));
-    let text = script.setup.stdin.as_deref().unwrap_or_default();
+    let text = script.exec.stdin.as_deref().unwrap_or_default();
     let start = || {
-        if script.setup.pty {
-            return terminal::spawn(command, terminal, text).map(|(child, tty)| (child, Some(tty)));
+        if script.exec.pty {
+            return pty::spawn(command, options, text).map(|(child, pty)| (child, Some(pty)));
         }
         let stdin = if text.is_empty() { Stdio::null() } else { Stdio::piped() };
-        // Nothing here may set `pre_exec`: without it std uses `posix_spawn`, which is fast.
+        // No `pre_exec`: without one, std uses the faster `posix_spawn`.
         command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         command.spawn().map(|child| (child, None))
     };
-    let spawned = match &launch.mark {
-        Some(mark) if sole => mark.put_on(start),
+    let spawned = match &launch.tag {
+        Some(tag) if is_subreaper => tag.tag_children(start),
         _ => start(),
     };
-    let (child, tty) = spawned.map_err(|error| not_started(reason(&error, &program, &cwd)))?;
-    Ok(Spawned { child, tty, script, file })
+    let (child, pty) = spawned.map_err(|error| not_started(spawn_error(&error, &program, &cwd)))?;
+    Ok(Spawned { child, pty, script, file })
 }
 
-/// Says what the operating system refused, in its words: it has only one error for a program, its interpreter and
-/// the working directory that are missing.
-fn reason(error: &io::Error, program: &str, cwd: &Path) -> String {
+/// Explains why a process could not be spawned. The operating system reports a missing program, interpreter and working
+/// directory all with the same error.
+fn spawn_error(error: &io::Error, program: &str, cwd: &Path) -> String {
     if let Err(error) = std::fs::read_dir(cwd)
         && matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
     {
-        return format!("{}: {} (the working directory)", words(&error), cwd.display());
+        return format!("{}: {} (the working directory)", describe_os_error(&error), cwd.display());
     }
     let path = cwd.join(program);
     let file = if program.contains('/') { path.metadata().ok() } else { None };
@@ -91,13 +92,5 @@ fn reason(error: &io::Error, program: &str, cwd: &Path) -> String {
         }
         _ => "",
     };
-    format!("{}: {program}{hint}", words(error))
-}
-
-/// The operating system's reason as part of a sentence: `no such file or directory`.
-pub(super) fn words(error: &io::Error) -> String {
-    let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
-    let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
+    format!("{}: {program}{hint}", describe_os_error(error))
 }

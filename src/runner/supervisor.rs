@@ -1,4 +1,4 @@
-//! What looks after all runs, on whichever thread.
+//! Supervises all runs: waits for output, exits, deadlines and wake-ups, and handles them.
 
 use std::collections::VecDeque;
 use std::io::{self, Read};
@@ -13,263 +13,263 @@ use rustix::process::{WaitOptions, wait};
 use signal_hook::SigId;
 use signal_hook::consts::SIGCHLD;
 
-use super::attendance::Waker;
-use super::census::Census;
+use super::waker::Waker;
+use super::process_table::ProcessTable;
 use super::invocation::not_started;
 use super::pipe::OutPipe;
-use super::process::{Listener, Look, Process, Source, exit, start};
-use super::programs::Programs;
-use super::rest::Rest;
-use super::{Launch, Output};
-use crate::model::{Exit, Outcome, Report, RunId, Stop};
+use super::run_process::{RunCallbacks, LazyProcessTable, RunProcess, PollSource, start, to_exit};
+use super::program_cache::ProgramCache;
+use super::read_throttle::ReadThrottle;
+use super::launch::{Launch, Output};
+use crate::model::{Exit, Outcome, RunReport, RunId, StopSignal};
 
-/// Looks after runs.
+/// Supervises runs on the thread that calls [`poll_once`](Self::poll_once).
 pub(super) struct Supervisor {
-    processes: Vec<Process>,
-    /// Outputs of runs that are over, as far as somebody may still write to them.
-    left_open: VecDeque<OutPipe>,
-    /// This process does nothing but run jobs, and whatever has lost its parent falls to it.
-    sole: bool,
-    programs: Programs,
-    /// A byte comes from every waker and with every SIGCHLD.
-    wake: UnixStream,
-    signal: SigId,
+    processes: Vec<RunProcess>,
+    /// Output pipes of ended runs that background processes may still write to.
+    lingering_pipes: VecDeque<OutPipe>,
+    /// This process only runs jobs and adopts their orphans.
+    is_subreaper: bool,
+    program_cache: ProgramCache,
+    /// Receives a byte from every [`Waker`] call and every SIGCHLD.
+    wakeups: UnixStream,
+    signal_id: SigId,
     buffer: Vec<u8>,
-    rest: Rest,
+    read_throttle: ReadThrottle,
 }
 
-/// What is ready.
-enum Ready {
-    /// A child has ended, or somebody wants whoever looks after the runs.
+/// A descriptor that `poll` watches.
+enum PollTarget {
+    /// A child has ended, or another thread has woken this one.
     Wake,
-    /// Something of the process at that index.
-    Run(usize, Source),
-    /// An output that was left open, at that index.
-    LeftOpen(usize),
+    /// A descriptor of the run at this index.
+    Run(usize, PollSource),
+    /// The lingering pipe at this index.
+    LingeringPipe(usize),
 }
 
-impl Ready {
-    /// Whether it is something that a job has printed.
+impl PollTarget {
+    /// Whether it delivers output of a job.
     fn is_output(&self) -> bool {
-        matches!(self, Self::LeftOpen(_) | Self::Run(_, Source::Output(_) | Source::Terminal))
+        matches!(self, Self::LingeringPipe(_) | Self::Run(_, PollSource::Output(_) | PollSource::Terminal))
     }
 }
 
-/// How much is read at once; it is all the memory that output takes.
-const BUFFER: usize = 256 * 1024;
-/// The longest that `poll` takes as a timeout is not the same everywhere; this is short enough for all.
-const LONGEST_SLEEP: Duration = Duration::from_secs(24 * 60 * 60);
-/// How many outputs of runs that are over are kept open; the oldest gives way.
-const LEFT_OPEN: usize = 256;
+/// The size of the buffer that all output passes through.
+const READ_BUFFER_BYTES: usize = 256 * 1024;
+/// The longest timeout passed to `poll`, whose own limit depends on the system.
+const MAX_POLL_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
+/// How many output pipes of ended runs are kept open. Beyond that the oldest is closed.
+const MAX_LINGERING_PIPES: usize = 256;
 
-/// Runs one script to its end on this thread.
-pub(super) fn run_one(launch: Launch, output: Box<dyn Output>) -> Report {
+/// Runs one script to its end on the calling thread.
+pub(super) fn run_one(launch: Launch, output: Box<dyn Output>) -> RunReport {
     let (sender, report) = channel();
     let done = Box::new(move |report| drop(sender.send(report)));
     let started = Supervisor::new(false).map(|(mut supervisor, _waker)| {
-        supervisor.launch(RunId::default(), launch, Listener { output, done });
+        supervisor.launch(RunId::default(), launch, RunCallbacks { output, done });
         while supervisor.has_runs() {
-            supervisor.turn(None);
+            supervisor.poll_once(None);
         }
     });
     let failure = match started {
-        Ok(()) => not_started("its report is lost".to_owned()),
+        Ok(()) => not_started("the run ended without a report".to_owned()),
         Err(error) => not_started(format!("the run can't be supervised: {error}")),
     };
-    report.try_recv().unwrap_or(Report { outcome: Outcome::Failed(failure), exit: None, value: None })
+    report.try_recv().unwrap_or(RunReport { outcome: Outcome::Failed(failure), exit: None, value: None })
 }
 
 impl Supervisor {
-    /// One that looks after nothing yet, and what wakes it.
-    pub(super) fn new(sole: bool) -> io::Result<(Self, Waker)> {
-        if sole {
-            adopt()?;
+    /// Creates a supervisor without runs, and the waker that ends its waits.
+    pub(super) fn new(is_subreaper: bool) -> io::Result<(Self, Waker)> {
+        if is_subreaper {
+            become_subreaper()?;
         }
-        let (wake, waker) = UnixStream::pair()?;
-        wake.set_nonblocking(true)?;
+        let (wakeups, waker) = UnixStream::pair()?;
+        wakeups.set_nonblocking(true)?;
         waker.set_nonblocking(true)?;
-        let signal = signal_hook::low_level::pipe::register(SIGCHLD, waker.try_clone()?)?;
-        let (processes, left_open) = (Vec::new(), VecDeque::new());
-        let programs = Programs::default();
-        let (buffer, rest) = (vec![0; BUFFER], Rest::default());
-        let supervisor = Self { processes, left_open, sole, programs, wake, signal, buffer, rest };
+        let signal_id = signal_hook::low_level::pipe::register(SIGCHLD, waker.try_clone()?)?;
+        let (processes, lingering_pipes) = (Vec::new(), VecDeque::new());
+        let program_cache = ProgramCache::default();
+        let (buffer, read_throttle) = (vec![0; READ_BUFFER_BYTES], ReadThrottle::default());
+        let supervisor = Self { processes, lingering_pipes, is_subreaper, program_cache, wakeups, signal_id, buffer, read_throttle };
         Ok((supervisor, Waker(Arc::new(waker))))
     }
 
-    /// Starts a run and looks after it from now on; one that can't start is reported at once.
-    pub(super) fn launch(&mut self, run: RunId, launch: Launch, listener: Listener) {
-        match start(run, launch, listener, &mut self.programs, self.sole) {
+    /// Starts a run and supervises it. A run that can't start is reported at once.
+    pub(super) fn launch(&mut self, run: RunId, launch: Launch, callbacks: RunCallbacks) {
+        match start(run, launch, callbacks, &mut self.program_cache, self.is_subreaper) {
             Ok(process) => self.processes.push(process),
-            Err(refused) => refused.report(),
+            Err(failed) => failed.report(),
         }
     }
 
-    /// Stops a run, if it isn't over.
-    pub(super) fn stop(&mut self, run: RunId, stop: Stop) {
+    /// Stops a run, if it has not ended.
+    pub(super) fn stop(&mut self, run: RunId, stop: StopSignal) {
         if let Some(process) = self.processes.iter_mut().find(|process| process.run == run) {
-            process.stop(stop, &Look::new(Census::take));
-            self.reap();
+            process.stop(stop, &LazyProcessTable::new(ProcessTable::read));
+            self.reap_runs();
         }
     }
 
-    /// Whether there is anything to look after.
+    /// Whether any run has not ended.
     pub(super) fn has_runs(&self) -> bool {
         !self.processes.is_empty()
     }
 
-    /// Sleeps until something happens, at most for this long, and deals with it.
-    pub(super) fn turn(&mut self, at_most: Option<Duration>) {
-        let mut news = false;
-        let (mut printed, mut small) = (0, false);
-        let mut done_with = 0;
-        let all = self.wait(at_most);
-        let begun = Instant::now();
-        for (ready, flags) in all {
-            match ready {
-                Ready::Wake => {
-                    news = true;
-                    self.hear();
+    /// Waits until something happens, for at most this long, and handles it.
+    pub(super) fn poll_once(&mut self, at_most: Option<Duration>) {
+        let mut needs_reap = false;
+        let (mut bytes_read, mut small_buffer) = (0, false);
+        let mut closed = 0;
+        let ready = self.wait(at_most);
+        let started_reading = Instant::now();
+        for (target, flags) in ready {
+            match target {
+                PollTarget::Wake => {
+                    needs_reap = true;
+                    self.drain_wakeups();
                 }
-                Ready::Run(at, source) => {
-                    news |= matches!(source, Source::Survivor);
+                PollTarget::Run(at, source) => {
+                    needs_reap |= matches!(source, PollSource::Survivor);
                     let len = self.processes[at].on_ready(source, flags, &mut self.buffer);
-                    printed += len;
-                    // A terminal holds no more than a page.
-                    small |= len > 0 && matches!(source, Source::Terminal);
+                    bytes_read += len;
+                    // The kernel buffers at most a page of terminal output.
+                    small_buffer |= len > 0 && matches!(source, PollSource::Terminal);
                 }
-                Ready::LeftOpen(at) => {
-                    let at = at - done_with;
-                    if let Some(len) = self.left_open[at].read(flags, &mut self.buffer) {
-                        printed += len;
+                PollTarget::LingeringPipe(at) => {
+                    let at = at - closed;
+                    if let Some(len) = self.lingering_pipes[at].read(flags, &mut self.buffer) {
+                        bytes_read += len;
                     } else {
-                        self.left_open.remove(at);
-                        done_with += 1;
+                        self.lingering_pipes.remove(at);
+                        closed += 1;
                     }
                 }
             }
         }
-        if printed > 0 {
-            self.rest.after(printed, small, begun, Instant::now());
+        if bytes_read > 0 {
+            self.read_throttle.record_read(bytes_read, small_buffer, started_reading, Instant::now());
         }
         if self.processes.iter().any(|process| process.deadline().is_some()) {
             let now = Instant::now();
-            let look = Look::new(Census::take);
+            let table = LazyProcessTable::new(ProcessTable::read);
             for process in &mut self.processes {
                 if process.deadline().is_some_and(|deadline| deadline <= now) {
-                    process.on_deadline(&look);
-                    news = true;
+                    process.on_deadline(&table);
+                    needs_reap = true;
                 }
             }
         }
-        if news {
-            self.reap();
+        if needs_reap {
+            self.reap_runs();
         }
     }
 
-    /// What is ready. As long as the rest lasts, output is not.
-    fn wait(&self, at_most: Option<Duration>) -> Vec<(Ready, PollFlags)> {
-        let rest = self.rest.left(Instant::now());
-        let mut sources = vec![Ready::Wake];
-        let mut fds = vec![PollFd::from_borrowed_fd(self.wake.as_fd(), PollFlags::IN)];
-        let mut add = |ready: Ready, fd, flags| {
-            if rest.is_none() || !ready.is_output() {
-                sources.push(ready);
+    /// Waits for descriptors and returns those that are ready. Output is left out during a pause of the throttle.
+    fn wait(&self, at_most: Option<Duration>) -> Vec<(PollTarget, PollFlags)> {
+        let pause = self.read_throttle.remaining(Instant::now());
+        let mut targets = vec![PollTarget::Wake];
+        let mut fds = vec![PollFd::from_borrowed_fd(self.wakeups.as_fd(), PollFlags::IN)];
+        let mut add = |target: PollTarget, fd, flags| {
+            if pause.is_none() || !target.is_output() {
+                targets.push(target);
                 fds.push(PollFd::from_borrowed_fd(fd, flags));
             }
         };
         for (at, process) in self.processes.iter().enumerate() {
             for (fd, flags, source) in process.sources() {
-                add(Ready::Run(at, source), fd, flags);
+                add(PollTarget::Run(at, source), fd, flags);
             }
         }
-        for (at, pipe) in self.left_open.iter().enumerate() {
-            add(Ready::LeftOpen(at), pipe.fd(), PollFlags::IN);
+        for (at, pipe) in self.lingering_pipes.iter().enumerate() {
+            add(PollTarget::LingeringPipe(at), pipe.fd(), PollFlags::IN);
         }
-        let deadline = self.processes.iter().filter_map(Process::deadline).min();
+        let deadline = self.processes.iter().filter_map(RunProcess::deadline).min();
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        let timeout = left.into_iter().chain(at_most).chain(rest).min().map(timespec);
+        let timeout = left.into_iter().chain(at_most).chain(pause).min().map(timespec);
         match poll(&mut fds, timeout.as_ref()) {
             Ok(1..) => {
-                let ready = sources.into_iter().zip(&fds).map(|(source, fd)| (source, fd.revents()));
+                let ready = targets.into_iter().zip(&fds).map(|(target, fd)| (target, fd.revents()));
                 ready.filter(|(_, flags)| !flags.is_empty()).collect()
             }
-            // Interrupted by a signal, or short of memory: the next turn sees what there is.
+            // Timed out, or interrupted by a signal: the next call polls again.
             Ok(0) | Err(_) => Vec::new(),
         }
     }
 
-    /// Takes the bytes that woke us.
-    fn hear(&mut self) {
+    /// Reads the pending wake-up bytes.
+    fn drain_wakeups(&mut self) {
         let mut bytes = [0; 256];
-        while matches!(self.wake.read(&mut bytes), Ok(len) if len == bytes.len()) {}
+        while matches!(self.wakeups.read(&mut bytes), Ok(len) if len == bytes.len()) {}
     }
 
-    /// Concludes the runs whose process has ended.
-    fn reap(&mut self) {
-        if self.sole && !self.processes.iter().any(Process::is_stopping) {
-            return self.reap_all();
+    /// Finishes the runs whose process has ended.
+    fn reap_runs(&mut self) {
+        if self.is_subreaper && !self.processes.iter().any(RunProcess::is_stopping) {
+            return self.reap_all_children();
         }
         for process in &mut self.processes {
-            process.notice();
+            process.note_exit();
         }
-        // Only our own children are waited for, and the look comes after all of them were seen to have ended.
-        let look = Look::new(Census::take);
+        // The table is read after these exits have been noted, so it shows what the ended processes left.
+        let table = LazyProcessTable::new(ProcessTable::read);
         let mut at = 0;
         while at < self.processes.len() {
-            match self.processes[at].ended(&look) {
-                Some(exit) => self.conclude(at, exit),
+            match self.processes[at].poll_exit(&table) {
+                Some(exit) => self.finish(at, exit),
                 None => at += 1,
             }
         }
-        if self.sole && !self.processes.iter().any(Process::is_stopping) {
-            self.reap_all();
+        if self.is_subreaper && !self.processes.iter().any(RunProcess::is_stopping) {
+            self.reap_all_children();
         }
     }
 
-    /// Waits for every child that has ended: the process of a run, or what has fallen to us when its parent ended. One
-    /// that has to stop must not be waited for yet, so this is for when none has to.
-    fn reap_all(&mut self) {
-        // An error says that there are no children at all.
+    /// Waits for every child that has ended, both processes of runs and adopted orphans. Must not be called while a run
+    /// is being stopped: its process must stay a zombie until its whole tree is gone.
+    fn reap_all_children(&mut self) {
+        // An error means that there are no children.
         while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
             if let Some(at) = self.processes.iter().position(|process| process.pid() == pid) {
-                self.conclude(at, exit(status.exit_status(), status.terminating_signal()));
+                self.finish(at, to_exit(status.exit_status(), status.terminating_signal()));
             }
         }
     }
 
-    fn conclude(&mut self, at: usize, exit: io::Result<Exit>) {
-        let left_open = self.processes.swap_remove(at).conclude(exit, &mut self.buffer);
-        // Most are found closed at the next turn.
-        self.left_open.extend(left_open);
-        let too_many = self.left_open.len().saturating_sub(LEFT_OPEN);
-        self.left_open.drain(..too_many);
+    fn finish(&mut self, at: usize, exit: io::Result<Exit>) {
+        let lingering_pipes = self.processes.swap_remove(at).finish(exit, &mut self.buffer);
+        // Most of them turn out to be closed at the next poll.
+        self.lingering_pipes.extend(lingering_pipes);
+        let too_many = self.lingering_pipes.len().saturating_sub(MAX_LINGERING_PIPES);
+        self.lingering_pipes.drain(..too_many);
     }
 }
 
-/// From now on, whatever has lost its parent falls to this process, if it was started by it at whatever remove.
+/// Makes this process the new parent of descendants whose parent ends.
 #[cfg(target_os = "linux")]
-fn adopt() -> io::Result<()> {
+fn become_subreaper() -> io::Result<()> {
     use rustix::process::{getpid, set_child_subreaper};
 
     Ok(set_child_subreaper(Some(getpid()))?)
 }
 
-/// See above; elsewhere it falls to the first process of the system.
+/// Does nothing: only Linux has subreapers. Elsewhere orphans become children of process 1.
 #[cfg(not(target_os = "linux"))]
-fn adopt() -> io::Result<()> {
+fn become_subreaper() -> io::Result<()> {
     Ok(())
 }
 
 impl Drop for Supervisor {
     fn drop(&mut self) {
-        signal_hook::low_level::unregister(self.signal);
-        for pipe in self.left_open.drain(..) {
-            pipe.hand_over();
+        signal_hook::low_level::unregister(self.signal_id);
+        for pipe in self.lingering_pipes.drain(..) {
+            pipe.discard_in_background();
         }
     }
 }
 
 fn timespec(duration: Duration) -> Timespec {
-    let duration = duration.min(LONGEST_SLEEP);
+    let duration = duration.min(MAX_POLL_TIMEOUT);
     Timespec::try_from(duration).unwrap_or(Timespec { tv_sec: 0, tv_nsec: 0 })
 }

@@ -1,4 +1,4 @@
-//! What a script returns: the file that it may write, or the last line that it printed.
+//! The value that a script returns: the content of its value file, or the last line of its output.
 
 use std::fs::File;
 use std::io::Read;
@@ -9,73 +9,73 @@ use rustix::fs::{Mode, OFlags};
 
 use crate::model::Value;
 
-/// How much of a value file is read.
-const LONGEST_FILE: u64 = 1024 * 1024;
+/// How much of a value file is read, in bytes.
+const MAX_FILE_BYTES: u64 = 1024 * 1024;
 /// How many characters of a line become the value.
-const LONGEST_LINE: usize = 1000;
-/// How many bytes of a line are kept, escape sequences counted.
-const KEPT: usize = 16 * 1024;
+const MAX_LINE_CHARS: usize = 1000;
+/// How many bytes of a line are kept, escape sequences included.
+const MAX_LINE_BYTES: usize = 16 * 1024;
 
-/// The last line of a stream that isn't empty, in bounded memory.
+/// Finds the last non-empty line of a stream in bounded memory.
 #[derive(Debug, Default)]
 pub(super) struct LastLine {
-    /// The last whole line with something on it.
-    whole: Vec<u8>,
-    /// The line that has not ended yet.
-    open: Vec<u8>,
+    /// The last complete line with visible text.
+    complete: Vec<u8>,
+    /// The current line, which has not ended yet.
+    partial: Vec<u8>,
 }
 
 impl LastLine {
-    /// Some more of the stream. A carriage return ends a line too, so that of a progress bar its last state is kept.
+    /// Adds output. A carriage return ends a line too, so a progress bar yields its last state.
     pub(super) fn push(&mut self, bytes: &[u8]) {
         match memrchr2(b'\n', b'\r', bytes) {
-            None => extend(&mut self.open, bytes),
+            None => append_bounded(&mut self.partial, bytes),
             Some(end) => {
                 self.end_lines(&bytes[..end]);
-                self.open.clear();
-                extend(&mut self.open, &bytes[end + 1..]);
+                self.partial.clear();
+                append_bounded(&mut self.partial, &bytes[end + 1..]);
             }
         }
     }
 
-    /// Looks from behind for a line with something on it; the first of `lines` began in `open`.
+    /// Searches `lines` from the end for one with visible text. The first of them continues `partial`.
     fn end_lines(&mut self, mut lines: &[u8]) {
         loop {
             lines = lines.trim_ascii_end();
             let Some(start) = memrchr2(b'\n', b'\r', lines) else { break };
             let line = &lines[start + 1..];
             if has_text(line) {
-                self.whole.clear();
-                return extend(&mut self.whole, line);
+                self.complete.clear();
+                return append_bounded(&mut self.complete, line);
             }
             lines = &lines[..start];
         }
-        extend(&mut self.open, lines);
-        if has_text(&self.open) {
-            std::mem::swap(&mut self.whole, &mut self.open);
+        append_bounded(&mut self.partial, lines);
+        if has_text(&self.partial) {
+            std::mem::swap(&mut self.complete, &mut self.partial);
         }
     }
 
-    /// The line as text: trimmed, without escape sequences, not too long. None if there was none.
+    /// The line as text: trimmed, without escape sequences, truncated. None if there was none.
     pub(super) fn into_value(self) -> Option<Value> {
-        let line = if has_text(&self.open) { &self.open } else { &self.whole };
-        let text: String = plain(line).chars().take(LONGEST_LINE).collect();
+        let line = if has_text(&self.partial) { &self.partial } else { &self.complete };
+        let text: String = strip_escapes(line).chars().take(MAX_LINE_CHARS).collect();
         (!text.is_empty()).then(|| Value::String(text.trim_end().to_owned()))
     }
 }
 
-/// What a run wrote to its value file: JSON if it parses, else text. None if there is none. The file is removed.
-pub(super) fn take_file(path: &Path) -> Option<Value> {
-    // Without waiting, because a job may have made it a named pipe.
+/// Reads and removes the value file of a run: JSON if it parses, else text. None if there is no such file.
+pub(super) fn take_value_file(path: &Path) -> Option<Value> {
+    // Non-blocking, because a job may have made it a named pipe.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = File::from(rustix::fs::open(path, flags, Mode::empty()).ok()?);
-    // If it can't be removed, no later run takes it for its own: the name has the run's number in it.
+    // If that fails, no later run reads it: its name contains the run id.
     let _ = std::fs::remove_file(path);
     if !file.metadata().ok()?.is_file() {
         return None;
     }
     let mut bytes = Vec::new();
-    file.take(LONGEST_FILE).read_to_end(&mut bytes).ok()?;
+    file.take(MAX_FILE_BYTES).read_to_end(&mut bytes).ok()?;
     Some(serde_json::from_slice(&bytes).unwrap_or_else(|_| {
         let text = String::from_utf8_lossy(&bytes);
         let line = text.strip_suffix('\n').unwrap_or(&text);
@@ -83,19 +83,19 @@ pub(super) fn take_file(path: &Path) -> Option<Value> {
     }))
 }
 
-fn extend(line: &mut Vec<u8>, bytes: &[u8]) {
-    let room = KEPT.saturating_sub(line.len());
-    line.extend_from_slice(&bytes[..bytes.len().min(room)]);
+fn append_bounded(line: &mut Vec<u8>, bytes: &[u8]) {
+    let capacity = MAX_LINE_BYTES.saturating_sub(line.len());
+    line.extend_from_slice(&bytes[..bytes.len().min(capacity)]);
 }
 
-/// Whether anything of the line can be seen.
+/// Whether the line has visible text.
 fn has_text(line: &[u8]) -> bool {
-    let line = &line[..line.len().min(KEPT)];
+    let line = &line[..line.len().min(MAX_LINE_BYTES)];
     let controls = line.iter().any(|byte| byte.is_ascii_control() && !byte.is_ascii_whitespace());
-    if controls { !plain(line).is_empty() } else { !line.trim_ascii().is_empty() }
+    if controls { !strip_escapes(line).is_empty() } else { !line.trim_ascii().is_empty() }
 }
 
-fn plain(line: &[u8]) -> String {
+fn strip_escapes(line: &[u8]) -> String {
     struct Text(String);
     impl vte::Perform for Text {
         fn print(&mut self, character: char) {

@@ -1,133 +1,133 @@
-//! What can go wrong with a store, in words that name the file and the way out.
+//! Errors of a store. Their messages name the file and what to do.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A store can't be used. Nothing was changed.
+/// A store operation failed. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// A file or folder can't be read or written.
+    /// A file or directory can't be read or written.
     #[error("{path}: {source}", path = .path.display())]
     Io {
-        /// Which.
+        /// The file or directory.
         path: PathBuf,
-        /// The operating system's reason.
+        /// The operating system's error.
         source: io::Error,
     },
     /// The database can't be read or written.
     #[error("{path}: {source}", path = .path.display())]
     Database {
-        /// Its file.
+        /// The database file.
         path: PathBuf,
-        /// The database's reason.
+        /// `SQLite`'s error.
         source: rusqlite::Error,
     },
-    /// There is no room left for a change.
+    /// The disk is full.
     #[error("{path}: the disk is full; nothing was changed: make room and try again", path = .path.display())]
-    Full {
+    DiskFull {
         /// The file that could not grow.
         path: PathBuf,
     },
-    /// The file is there, but it is not a site of Setlist or it is damaged. It is left as it is.
-    #[error("{path}: {reason}; the file is left untouched: move it away to start afresh", path = .path.display())]
+    /// The file exists, but it is corrupt or not a setlist database. It is left as it is.
+    #[error("{path}: {reason}; the file was left untouched: move it away to start with an empty site", path = .path.display())]
     Unreadable {
-        /// Which file.
+        /// The file.
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
     },
-    /// The database has been further than it is now. It is left as it is.
+    /// Committed changes are missing from the database. It is left as it is.
     #[error(
-        "{path}: its latest changes are missing ({missing} of them): this file, or the log beside it, was damaged, cut \
-         off or replaced by an older one; nothing was touched: restore the folder from a copy, or remove the file \
-         `turn` in it to go on without them",
+        "{path}: the latest changes are missing ({missing} of them): this file or its write-ahead log was damaged, truncated \
+         or replaced by an older one; nothing was changed: restore the folder from a backup, or remove the file `turn` \
+         in it to continue without them",
         path = .path.display()
     )]
-    Behind {
-        /// Its file.
+    MissingChanges {
+        /// The database file.
         path: PathBuf,
-        /// How many changes.
+        /// The number of missing changes.
         missing: u64,
     },
-    /// There is a site, but nobody can change it here.
-    #[error("{path}: nothing can be changed, since this folder can't be written", path = .path.display())]
+    /// The site can't be changed, because its directory can't be written.
+    #[error("{path}: this folder can't be written, so nothing can be changed", path = .path.display())]
     ReadOnly {
-        /// Its folder.
+        /// The state directory.
         path: PathBuf,
     },
-    /// What was changed last can't be read where nothing can be written.
+    /// The latest changes can't be read without write access to the directory.
     #[error(
-        "{path}: the latest changes stand in this log, which can only be read where the folder can be written: copy the \
-         folder and read the copy (`--state COPY`)",
+        "{path}: the latest changes are in this log, which can only be read if the folder is writable: copy the folder \
+         and read the copy (`--state COPY`)",
         path = .path.display()
     )]
-    OnlyInLog {
-        /// The log.
+    WalNotReadable {
+        /// The write-ahead log.
         path: PathBuf,
     },
-    /// The file was written by a newer Setlist.
-    #[error("{path}: written by a newer setlist (format {found}, this one knows {known}); upgrade setlist", path = .path.display())]
+    /// The file was written by a newer version of Setlist.
+    #[error("{path}: written by a newer setlist (format {found}, this one supports up to {known}); upgrade setlist", path = .path.display())]
     TooNew {
-        /// Which file.
+        /// The file.
         path: PathBuf,
         /// Its format.
         found: i64,
-        /// The newest format that this program knows.
+        /// The newest format that this version supports.
         known: i64,
     },
-    /// The file was written by an older Setlist, which is still at work on it.
+    /// The file was written by an older version of Setlist, whose worker is still running.
     #[error(
-        "{path}: a worker of an older setlist is at work here (format {found}, process {process}): let it finish, or \
-         stop it with `kill {process}`, and this one brings the file up to date",
+        "{path}: a worker of an older setlist is running here (format {found}, process {process}): wait until it finishes, \
+         or stop it with `kill {process}`; then this version upgrades the file",
         path = .path.display()
     )]
-    AtWork {
-        /// Which file.
+    OlderWorkerRunning {
+        /// The file.
         path: PathBuf,
         /// Its format.
         found: i64,
-        /// The worker's process, on its own machine or in its own container.
+        /// The worker's process id, on its own machine or in its own container.
         process: u32,
     },
-    /// The file that was in use is no longer in its place.
-    #[error("{path}: removed or replaced while it was in use; what has happened since can't be kept", path = .path.display())]
-    Gone {
-        /// Which file.
+    /// The file was removed or replaced while it was open.
+    #[error("{path}: removed or replaced while it was in use; later changes can't be stored", path = .path.display())]
+    Removed {
+        /// The file.
         path: PathBuf,
     },
-    /// A job that calls a function of this process can't be kept for another one.
+    /// A job that calls a function of this process can't be stored.
     #[error("only scripted jobs can be stored: {title:?} calls a function")]
     NotAScript {
         /// The job's title.
         title: String,
     },
     /// Changes can't be watched.
-    #[error("{path}: changes can't be watched: {why}", path = .path.display(), why = unwatched(.source))]
+    #[error("{path}: changes can't be watched: {why}", path = .path.display(), why = watch_error_message(.source))]
     Watch {
         /// What should be watched.
         path: PathBuf,
-        /// The watcher's reason.
+        /// The watcher's error.
         source: notify::Error,
     },
 }
 
 impl StoreError {
-    /// A file or folder can't be read or written.
+    /// Converts an I/O error on a file or directory.
     pub fn io(path: impl Into<PathBuf>, source: io::Error) -> Self {
         let path = path.into();
         match source.kind() {
-            io::ErrorKind::StorageFull => Self::Full { path },
+            io::ErrorKind::StorageFull => Self::DiskFull { path },
             _ => Self::Io { path, source },
         }
     }
 
-    /// Whether the trouble is that nothing can be written. What is there can be read all the same, perhaps.
-    pub fn forbids_writing(&self) -> bool {
-        matches!(self, Self::Full { .. }) || self.is_about_the_place()
+    /// Whether the cause is that nothing can be written. Reading may still work.
+    pub fn prevents_writing(&self) -> bool {
+        matches!(self, Self::DiskFull { .. }) || self.is_location_unwritable()
     }
 
-    /// Whether the trouble is with the place: in another one the state could be kept.
-    pub fn is_about_the_place(&self) -> bool {
+    /// Whether the cause is the location: the state could be kept in another directory.
+    pub fn is_location_unwritable(&self) -> bool {
         use rusqlite::ErrorCode;
         match self {
             Self::ReadOnly { .. } => true,
@@ -143,33 +143,33 @@ impl StoreError {
         }
     }
 
-    /// Whether it stays so, whatever anybody does: whoever had the store open has to let go of it.
-    pub fn is_final(&self) -> bool {
-        matches!(self, Self::TooNew { .. } | Self::Gone { .. })
+    /// Whether retrying can't help, so that the store has to be closed.
+    pub fn is_permanent(&self) -> bool {
+        matches!(self, Self::TooNew { .. } | Self::Removed { .. })
     }
 
-    /// The database at `path` can't be read or written, or what it holds makes no sense.
+    /// Converts an error of the database at `path`.
     pub(super) fn database(path: &Path, source: rusqlite::Error) -> Self {
         use rusqlite::ErrorCode;
         let path = path.to_owned();
         if let rusqlite::Error::ToSqlConversionFailure(error) = &source
-            && let Some(Newer { found, known }) = error.downcast_ref()
+            && let Some(NewerFormat { found, known }) = error.downcast_ref()
         {
             return Self::TooNew { path, found: *found, known: *known };
         }
         match source.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) => Self::Full { path },
-            // Without room for its index the database says no more than this.
-            Some(ErrorCode::SystemIoFailure) if is_full(&path) => Self::Full { path },
-            Some(ErrorCode::NotADatabase) => Self::Unreadable { path, reason: "this is no database".to_owned() },
-            _ if is_damage(&source) => Self::Unreadable { path, reason: format!("the database is damaged ({source})") },
+            Some(ErrorCode::DiskFull) => Self::DiskFull { path },
+            // The shared-memory index could not grow.
+            _ if extended_code(&source) == Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE) => Self::DiskFull { path },
+            Some(ErrorCode::NotADatabase) => Self::Unreadable { path, reason: "not a database".to_owned() },
+            _ if is_corruption(&source) => Self::Unreadable { path, reason: format!("the database is damaged ({source})") },
             _ => Self::Database { path, source },
         }
     }
 }
 
-/// Whether a sound database would not have said this.
-fn is_damage(error: &rusqlite::Error) -> bool {
+/// Whether an intact database never returns this error.
+fn is_corruption(error: &rusqlite::Error) -> bool {
     use rusqlite::{Error, ErrorCode};
     match error {
         Error::FromSqlConversionFailure(..)
@@ -177,10 +177,10 @@ fn is_damage(error: &rusqlite::Error) -> bool {
         | Error::IntegralValueOutOfRange(..)
         | Error::Utf8Error(..)
         | Error::QueryReturnedNoRows
-        // Our statements name what a schema had that was made by us.
+        // Our statements only name columns that the schema has.
         | Error::SqlInputError { .. } => true,
-        Error::ToSqlConversionFailure(error) => error.is::<Damage>(),
-        // What we write contradicts nothing that was written before.
+        Error::ToSqlConversionFailure(error) => error.is::<CorruptData>(),
+        // Our writes never violate a constraint of an intact database.
         error => matches!(
             error.sqlite_error_code(),
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::ConstraintViolation | ErrorCode::Unknown)
@@ -188,39 +188,40 @@ fn is_damage(error: &rusqlite::Error) -> bool {
     }
 }
 
-/// What was read from a database is not what was written there.
+/// The data read contradicts what setlist writes.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(super) struct Damage(pub(super) &'static str);
+pub(super) struct CorruptData(pub(super) &'static str);
 
-impl From<Damage> for rusqlite::Error {
-    fn from(damage: Damage) -> Self {
+impl From<CorruptData> for rusqlite::Error {
+    fn from(damage: CorruptData) -> Self {
         Self::ToSqlConversionFailure(Box::new(damage))
     }
 }
 
-/// A newer program has brought a database further than this one understands.
+/// The database has a newer format than this version supports.
 #[derive(Debug, thiserror::Error)]
 #[error("written by a newer setlist")]
-pub(super) struct Newer {
+pub(super) struct NewerFormat {
     pub(super) found: i64,
     pub(super) known: i64,
 }
 
-impl From<Newer> for rusqlite::Error {
-    fn from(newer: Newer) -> Self {
+impl From<NewerFormat> for rusqlite::Error {
+    fn from(newer: NewerFormat) -> Self {
         Self::ToSqlConversionFailure(Box::new(newer))
     }
 }
 
-/// Whether the disk of this file, or of its folder, has no room left.
-fn is_full(path: &Path) -> bool {
-    let room = rustix::fs::statvfs(path).or_else(|_| rustix::fs::statvfs(path.parent().unwrap_or(path)));
-    room.is_ok_and(|room| room.f_bavail == 0 && room.f_blocks > 0)
+fn extended_code(error: &rusqlite::Error) -> Option<i32> {
+    match error {
+        rusqlite::Error::SqliteFailure(error, _) => Some(error.extended_code),
+        _ => None,
+    }
 }
 
-/// What the watcher says, and what to do where others have taken all that the system gives.
-fn unwatched(source: &notify::Error) -> String {
+/// The watcher's error, and what to do when the system's limit is reached.
+fn watch_error_message(source: &notify::Error) -> String {
     use rustix::io::Errno;
     let limit = match &source.kind {
         notify::ErrorKind::MaxFilesWatch => "watches",
@@ -228,6 +229,6 @@ fn unwatched(source: &notify::Error) -> String {
         _ => return source.to_string(),
     };
     format!(
-        "other programs watch as much as the system lets them; `sysctl fs.inotify.max_user_{limit}` tells and raises it"
+        "the system limit is used up by other programs; `sysctl fs.inotify.max_user_{limit}` shows and raises it"
     )
 }

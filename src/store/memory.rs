@@ -1,4 +1,4 @@
-//! A site that is kept nowhere but in this process: for tests, and for whoever wants a worker without a file.
+//! The in-memory backend: for tests, and for workers without a database.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
@@ -8,141 +8,145 @@ use std::thread;
 
 use chrono::{DateTime, Utc};
 
-use super::log::{LogReader, LogWriter, keep_hook_end};
-use super::{Answer, Gate, KEPT_EVENTS, Lines, Listener, Pruned, Ring, Store, StoreError, Timed, Transacted};
+use super::log::{LogReader, LogWriter, save_hook_result};
+use super::backend::{CommandResult, MIN_RETAINED_EVENTS, PruneReport, Store, TimedCommand, TransactionReport};
+use super::error::StoreError;
+use super::notifier::{NotifyFn, Subscription};
+use super::reservation_lock::ReservationLock;
+use super::terminal_input::TerminalInputPipes;
 use crate::model::{
-    Command, Event, HookEnd, Job, JobId, Keep, Ledger, QueueView, Recorded, Run, RunId, Site, View, Worker, WorkerId,
+    Command, Event, HookResult, Job, JobId, Retention, SiteState, QueueInfo, EventRecord, Run, RunId, Site, StateReader, WorkerInfo, WorkerId,
 };
 
 /// A connection to a site in memory. Clones are connections to the same site.
 #[derive(Clone)]
-pub struct Memory {
-    kept: Arc<Mutex<Kept>>,
+pub struct MemoryStore {
+    shared: Arc<Mutex<MemorySite>>,
     logs: PathBuf,
 }
 
 #[derive(Default)]
-struct Kept {
+struct MemorySite {
     site: Site,
-    events: VecDeque<Recorded>,
+    events: VecDeque<EventRecord>,
     runs: BTreeMap<JobId, Vec<Run>>,
     listeners: Vec<Weak<SyncSender<()>>>,
 }
 
-impl Memory {
-    /// An empty site. What its runs print goes to files in the folder `logs` all the same.
+impl MemoryStore {
+    /// An empty site. The output of its runs is written to files in `logs`.
     pub fn new(logs: impl Into<PathBuf>) -> Self {
-        Self { kept: Arc::default(), logs: logs.into() }
+        Self { shared: Arc::default(), logs: logs.into() }
     }
 
-    // Whoever panics while holding the lock has not left a change half made: the site makes each one whole.
-    fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    // A panic while the lock was held can't have left a partial change: the site applies each one as a whole.
+    fn lock(&self) -> MutexGuard<'_, MemorySite> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Store for Memory {
-    fn transact(&mut self, commands: &[Timed<'_>]) -> Result<Transacted, StoreError> {
-        let mut kept = self.kept();
-        let before = kept.seq();
-        let answers: Vec<_> = commands.iter().map(|(command, at)| kept.perform(command, *at)).collect();
-        if kept.seq() != before {
-            kept.ring();
+impl Store for MemoryStore {
+    fn transact(&mut self, commands: &[TimedCommand<'_>]) -> Result<TransactionReport, StoreError> {
+        let mut site = self.lock();
+        let before = site.seq();
+        let results: Vec<_> = commands.iter().map(|(command, at)| site.perform(command, *at)).collect();
+        if site.seq() != before {
+            site.notify();
         }
-        let taken_up = answers.iter().flatten().flatten().flat_map(|event| match event {
+        let claimed = results.iter().flatten().flatten().flat_map(|event| match event {
             Event::Started { job, .. } => vec![*job],
             Event::Reserved { jobs, .. } => jobs.iter().map(|reservation| reservation.job).collect(),
             _ => Vec::new(),
         });
-        let taken_up = taken_up.filter_map(|job| kept.site.read(|ledger| ledger.job(job).cloned())).collect();
-        Ok(Transacted { before, answers, taken_up })
+        let claimed = claimed.filter_map(|job| site.site.read(|site_state| site_state.job(job).cloned())).collect();
+        Ok(TransactionReport { seq_before: before, results, claimed })
     }
 
-    fn gate(&self) -> Result<Option<Gate>, StoreError> {
+    fn reservation_lock(&self) -> Result<Option<ReservationLock>, StoreError> {
         Ok(None)
     }
 
-    fn load(&mut self) -> Result<Ledger, StoreError> {
-        Ok(self.kept().site.read(Ledger::clone))
+    fn load(&mut self) -> Result<SiteState, StoreError> {
+        Ok(self.lock().site.read(SiteState::clone))
     }
 
-    fn events_after(&mut self, seq: u64) -> Result<Option<Vec<Recorded>>, StoreError> {
-        let kept = self.kept();
-        let known = kept.events.front().map_or(1, |event| event.seq)..=kept.seq() + 1;
-        let news = kept.events.iter().skip_while(|event| event.seq <= seq).cloned();
-        Ok(known.contains(&(seq + 1)).then(|| news.collect()))
+    fn events_after(&mut self, seq: u64) -> Result<Option<Vec<EventRecord>>, StoreError> {
+        let site = self.lock();
+        let retained = site.events.front().map_or(1, |event| event.seq)..=site.seq() + 1;
+        let events = site.events.iter().skip_while(|event| event.seq <= seq).cloned();
+        Ok(retained.contains(&(seq + 1)).then(|| events.collect()))
     }
 
-    fn queues(&mut self) -> Result<Vec<QueueView>, StoreError> {
-        Ok(self.kept().site.read(|ledger| View::queues(ledger).unwrap_or_else(|never| match never {})))
+    fn queues(&mut self) -> Result<Vec<QueueInfo>, StoreError> {
+        Ok(self.lock().site.read(|site_state| StateReader::queues(site_state).unwrap_or_else(|never| match never {})))
     }
 
-    fn workers(&mut self) -> Result<Vec<Worker>, StoreError> {
-        Ok(self.kept().site.read(|ledger| ledger.workers().cloned().collect()))
+    fn workers(&mut self) -> Result<Vec<WorkerInfo>, StoreError> {
+        Ok(self.lock().site.read(|site_state| site_state.workers().cloned().collect()))
     }
 
-    fn run_by(&mut self, worker: WorkerId) -> Result<Vec<Job>, StoreError> {
-        Ok(self.kept().site.read(|ledger| View::run_by(ledger, worker).unwrap_or_else(|never| match never {})))
+    fn jobs_run_by(&mut self, worker: WorkerId) -> Result<Vec<Job>, StoreError> {
+        Ok(self.lock().site.read(|site_state| StateReader::jobs_run_by(site_state, worker).unwrap_or_else(|never| match never {})))
     }
 
-    fn stamp(&mut self) -> Result<Option<String>, StoreError> {
-        Ok(self.kept().site.read(|ledger| ledger.stamp().map(str::to_owned)))
+    fn file_version(&mut self) -> Result<Option<String>, StoreError> {
+        Ok(self.lock().site.read(|site_state| site_state.file_version().map(str::to_owned)))
     }
 
-    fn seq(&mut self) -> Result<u64, StoreError> {
-        Ok(self.kept().seq())
+    fn last_seq(&mut self) -> Result<u64, StoreError> {
+        Ok(self.lock().seq())
     }
 
     fn job(&mut self, id: JobId) -> Result<Option<Job>, StoreError> {
-        let find = |ledger: &Ledger| match ledger.job(id) {
+        let find = |site_state: &SiteState| match site_state.job(id) {
             Some(job) => Some(job.clone()),
-            None => ledger.removed(id).unwrap_or_else(|never| match never {}),
+            None => site_state.removed_job(id).unwrap_or_else(|never| match never {}),
         };
-        Ok(self.kept().site.read(find))
+        Ok(self.lock().site.read(find))
     }
 
     fn runs(&mut self, job: JobId) -> Result<Vec<Run>, StoreError> {
-        Ok(self.kept().runs.get(&job).cloned().unwrap_or_default())
+        Ok(self.lock().runs.get(&job).cloned().unwrap_or_default())
     }
 
-    fn prune(&mut self, now: DateTime<Utc>) -> Result<Pruned, StoreError> {
-        // Refused when there is nothing of the kind.
-        let retired = self.execute(&[Command::Retire], now)?.remove(0);
-        let mut pruned = Pruned { jobs: retired.map_or(0, |events| events.len()), ..Pruned::default() };
-        let mut kept = self.kept();
-        let keeps: BTreeMap<JobId, Keep> = kept.site.read(|ledger| {
-            let keep = |job: &Job| Some((job.id, ledger.queue(&job.queue)?.settings.keep));
-            ledger.jobs().filter_map(keep).collect()
+    fn prune(&mut self, now: DateTime<Utc>) -> Result<PruneReport, StoreError> {
+        // Refused when there is nothing to remove.
+        let removed = self.execute(&[Command::PruneFinished], now)?.remove(0);
+        let mut report = PruneReport { jobs: removed.map_or(0, |events| events.len()), ..PruneReport::default() };
+        let mut site = self.lock();
+        let retention_by_job: BTreeMap<JobId, Retention> = site.site.read(|site_state| {
+            let retention = |job: &Job| Some((job.id, site_state.queue(&job.queue)?.settings.retention));
+            site_state.jobs().filter_map(retention).collect()
         });
-        for (job, runs) in &mut kept.runs {
-            let Some(keep) = keeps.get(job) else { continue };
+        for (job, runs) in &mut site.runs {
+            let Some(retention) = retention_by_job.get(job) else { continue };
             let count = runs.len();
-            let most = keep.runs.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX)).max(1);
-            let before = keep.before(now);
+            let max_runs = retention.max_runs.map_or(usize::MAX, |max_runs| usize::try_from(max_runs).unwrap_or(usize::MAX)).max(1);
+            let before = retention.cutoff(now);
             let mut nth = count;
             runs.retain(|run| {
-                let place = nth;
+                let rank = nth;
                 nth -= 1;
-                let ended = run.ending.as_ref().map(|ending| ending.at);
-                let old = place > 1 && before.zip(ended).is_some_and(|(before, ended)| ended < before);
-                ended.is_none() || (place <= most && !old)
+                let ended = run.end.as_ref().map(|ending| ending.at);
+                let is_outdated = rank > 1 && before.zip(ended).is_some_and(|(before, ended)| ended < before);
+                ended.is_none() || (rank <= max_runs && !is_outdated)
             });
-            pruned.runs += count - runs.len();
+            report.runs += count - runs.len();
         }
-        Ok(pruned)
+        Ok(report)
     }
 
-    fn another(&self) -> Result<Box<dyn Store>, StoreError> {
+    fn new_connection(&self) -> Result<Box<dyn Store>, StoreError> {
         Ok(Box::new(self.clone()))
     }
 
-    fn log(&self, run: RunId) -> LogReader {
+    fn log_reader(&self, run: RunId) -> LogReader {
         LogReader::new(self.logs.clone(), run)
     }
 
-    fn keep_hook_end(&mut self, run: RunId, end: &HookEnd) -> Result<(), StoreError> {
-        keep_hook_end(&self.logs, run, end)?;
-        self.kept().ring();
+    fn save_hook_result(&mut self, run: RunId, end: &HookResult) -> Result<(), StoreError> {
+        save_hook_result(&self.logs, run, end)?;
+        self.lock().notify();
         Ok(())
     }
 
@@ -150,43 +154,43 @@ impl Store for Memory {
         LogWriter::new(self.logs.clone(), run, limit)
     }
 
-    fn lines(&self) -> Lines {
-        Lines::new(self.logs.join("lines"))
+    fn terminal_inputs(&self) -> TerminalInputPipes {
+        TerminalInputPipes::new(self.logs.join("lines"))
     }
 
-    fn listen(&self, ring: Ring) -> Result<Listener, StoreError> {
-        // One ring may wait while another is under way: enough, since it is the later one that sees every change.
-        let (wake, woken) = sync_channel(1);
-        let wake = Arc::new(wake);
-        self.kept().listeners.push(Arc::downgrade(&wake));
-        thread::spawn(move || woken.iter().for_each(|()| ring()));
-        Ok(Listener::holding(wake))
+    fn subscribe(&self, notify: NotifyFn) -> Result<Subscription, StoreError> {
+        // One pending notification is enough: the subscriber then sees all earlier changes.
+        let (sender, receiver) = sync_channel(1);
+        let sender = Arc::new(sender);
+        self.lock().listeners.push(Arc::downgrade(&sender));
+        thread::spawn(move || receiver.iter().for_each(|()| notify()));
+        Ok(Subscription::keeping(sender))
     }
 }
 
-impl Kept {
+impl MemorySite {
     fn seq(&self) -> u64 {
-        self.site.read(Ledger::seq)
+        self.site.read(SiteState::seq)
     }
 
-    fn perform(&mut self, command: &Command, now: DateTime<Utc>) -> Answer {
+    fn perform(&mut self, command: &Command, now: DateTime<Utc>) -> CommandResult {
         let first = self.seq() + 1;
         let events = self.site.submit(command, now)?;
         for (seq, event) in (first..).zip(&events) {
-            self.keep_run(event);
-            self.events.push_back(Recorded { seq, at: now, event: event.clone() });
+            self.record_run(event);
+            self.events.push_back(EventRecord { seq, at: now, event: event.clone() });
         }
         let last = self.seq();
-        while self.events.front().is_some_and(|event| event.seq + KEPT_EVENTS <= last) {
+        while self.events.front().is_some_and(|event| event.seq + MIN_RETAINED_EVENTS <= last) {
             self.events.pop_front();
         }
         Ok(events)
     }
 
-    /// Every run is kept as it stood when it was its job's latest.
-    fn keep_run(&mut self, event: &Event) {
+    /// Records a run as it was when it was its job's latest.
+    fn record_run(&mut self, event: &Event) {
         let (Event::Started { job, .. } | Event::Ended { job, .. }) = event else { return };
-        let Some(run) = self.site.read(|ledger| ledger.job(*job)?.last_run.clone()) else { return };
+        let Some(run) = self.site.read(|site_state| site_state.job(*job)?.last_run.clone()) else { return };
         let runs = self.runs.entry(*job).or_default();
         match runs.last_mut().filter(|last| last.id == run.id) {
             Some(last) => *last = *run,
@@ -194,11 +198,11 @@ impl Kept {
         }
     }
 
-    fn ring(&mut self) {
+    fn notify(&mut self) {
         self.listeners.retain(|listener| match listener.upgrade() {
-            Some(wake) => {
-                // A full channel means that a ring is on its way.
-                let _ = wake.try_send(());
+            Some(sender) => {
+                // If the channel is full, a notification is pending.
+                let _ = sender.try_send(());
                 true
             }
             None => false,

@@ -1,174 +1,174 @@
-//! A person's own settings of the screen: `config.yaml` with keys, looks and the mouse.
+//! The user's settings of the screen, `config.yaml`: keys, appearance, mouse and notifications.
 
 use std::collections::BTreeMap;
 use std::path::Path as FilePath;
 
 use super::action::{Action, TABLE};
 use super::keymap::Keymap;
-use super::keys::{Code, Key};
-use super::notify::Notify;
-use super::theme::{Taste, ThemeName};
-use crate::definition::document::{self, Entry, Kind, Node, Path, Problem, Problems, closest, quoted};
+use super::keys::{KeyCode, KeyPress};
+use super::notifications::NotificationSettings;
+use super::theme::{AppearanceOptions, ThemeName};
+use crate::definition::document::{self, MapEntry, NodeKind, Node, ValuePath, Problem, Problems, closest_name, quoted};
 use crate::definition::{Diagnostics, Error};
 
-/// What a person has set.
+/// The settings of `config.yaml`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Colours and signs.
-    pub taste: Taste,
-    /// Whether the mouse is ours while the screen is open.
+    /// Colours and symbols.
+    pub appearance: AppearanceOptions,
+    /// Whether to capture the mouse.
     pub mouse: bool,
-    /// Which key does what.
+    /// The key bindings.
     pub keymap: Keymap,
-    /// What the terminal tells.
-    pub notify: Notify,
+    /// Which desktop notifications to show.
+    pub notify: NotificationSettings,
 }
 
-/// The fields that there are.
+/// The known fields.
 const FIELDS: [&str; 5] = ["keys", "theme", "ascii", "mouse", "notify"];
 
-/// What the terminal may tell.
+/// An event that can be notified.
 #[derive(Clone, Copy)]
-enum Notice {
+enum NotificationKind {
     Failed,
     Drained,
 }
 
-/// It in words.
-const NOTICES: [(&str, Notice); 2] = [("failed", Notice::Failed), ("drained", Notice::Drained)];
+/// The names of the notifications.
+const NOTIFICATION_NAMES: [(&str, NotificationKind); 2] = [("failed", NotificationKind::Failed), ("drained", NotificationKind::Drained)];
 
 impl Default for Config {
     fn default() -> Self {
-        Self { taste: Taste::default(), mouse: true, keymap: Keymap::default(), notify: Notify::default() }
+        Self { appearance: AppearanceOptions::default(), mouse: true, keymap: Keymap::default(), notify: NotificationSettings::default() }
     }
 }
 
 impl Config {
-    /// Reads a file; where there is none, nothing is set.
+    /// Reads a file; a missing file sets nothing.
     pub fn read(path: &FilePath) -> Result<Self, Error> {
-        Ok(document::read(path, check)?.unwrap_or_default())
+        Ok(document::read(path, parse_config)?.unwrap_or_default())
     }
 
-    /// Checks the text of a file called `name` in messages.
+    /// Parses the text of a file that messages call `name`.
     pub fn parse(name: &str, text: &str) -> Result<Self, Diagnostics> {
-        document::parse(name, text, check)
+        document::parse(name, text, parse_config)
     }
 }
 
-fn check(root: &Node<'_>, problems: &mut Problems) -> Config {
+fn parse_config(root: &Node<'_>, problems: &mut Problems) -> Config {
     let mut config = Config::default();
-    let path = Path::Top;
+    let path = ValuePath::Top;
     let Some(entries) = document::map(root, &path, "a map of settings", problems) else { return config };
     for entry in entries {
         let path = path.key(&entry.key.text);
         match &*entry.key.text {
-            "keys" => keys(&entry.value, &path, &mut config.keymap, problems),
-            "theme" => config.taste.theme = theme(&entry.value, &path, problems).unwrap_or_default(),
-            "ascii" => config.taste.ascii = document::flag(&entry.value, &path, problems),
-            "mouse" => config.mouse = document::flag(&entry.value, &path, problems).unwrap_or_default(),
-            "notify" => config.notify = notify(&entry.value, &path, problems),
-            _ => unknown(entry, &path, problems),
+            "keys" => parse_bindings(&entry.value, &path, &mut config.keymap, problems),
+            "theme" => config.appearance.theme = parse_theme(&entry.value, &path, problems).unwrap_or_default(),
+            "ascii" => config.appearance.ascii = document::boolean(&entry.value, &path, problems),
+            "mouse" => config.mouse = document::boolean(&entry.value, &path, problems).unwrap_or_default(),
+            "notify" => config.notify = parse_notifications(&entry.value, &path, problems),
+            _ => report_unknown_field(entry, &path, problems),
         }
     }
     config
 }
 
-fn unknown(entry: &Entry<'_>, path: &Path<'_>, problems: &mut Problems) {
-    if entry.key.unfit.is_some() {
+fn report_unknown_field(entry: &MapEntry<'_>, path: &ValuePath<'_>, problems: &mut Problems) {
+    if entry.key.invalid.is_some() {
         return;
     }
     let problem = Problem::new(entry.key.id, path, format!("unknown field {}", quoted(&entry.key.text)));
-    problems.add(match closest(&entry.key.text.to_lowercase(), FIELDS.into_iter()) {
+    problems.add(match closest_name(&entry.key.text.to_lowercase(), FIELDS.into_iter()) {
         Some(meant) => problem.hint(format!("did you mean `{meant}`?")),
         None => problem.expected(format!("expected {}", FIELDS.map(|field| format!("`{field}`")).join(", "))),
     });
 }
 
-fn theme(node: &Node<'_>, path: &Path<'_>, problems: &mut Problems) -> Option<ThemeName> {
+fn parse_theme(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> Option<ThemeName> {
     let named = |name: &'static str| Some((name, name.parse().ok()?));
     let themes: Vec<(&'static str, ThemeName)> = ThemeName::names().filter_map(named).collect();
-    document::word(node, path, &themes, problems)
+    document::keyword(node, path, &themes, problems)
 }
 
-/// One word or a list of them.
-fn notify(node: &Node<'_>, path: &Path<'_>, problems: &mut Problems) -> Notify {
-    let mut notify = Notify::default();
-    let mut take = |node: &Node<'_>, path: &Path<'_>| match document::word(node, path, &NOTICES, problems) {
-        Some(Notice::Failed) => notify.failed = true,
-        Some(Notice::Drained) => notify.drained = true,
+/// Reads a name or a list of names.
+fn parse_notifications(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> NotificationSettings {
+    let mut notify = NotificationSettings::default();
+    let mut take = |node: &Node<'_>, path: &ValuePath<'_>| match document::keyword(node, path, &NOTIFICATION_NAMES, problems) {
+        Some(NotificationKind::Failed) => notify.failed = true,
+        Some(NotificationKind::Drained) => notify.drained = true,
         None => {}
     };
     match &node.kind {
-        Kind::List(items) => items.iter().enumerate().for_each(|(nth, item)| take(item, &path.item(nth))),
+        NodeKind::List(items) => items.iter().enumerate().for_each(|(nth, item)| take(item, &path.item(nth))),
         _ => take(node, path),
     }
     notify
 }
 
-/// Reads the keys of each action, and sees to it that none means two things.
-fn keys(node: &Node<'_>, path: &Path<'_>, keymap: &mut Keymap, problems: &mut Problems) {
-    // Nothing is set under a key without a value.
-    if matches!(node.kind, Kind::Null) {
+/// Reads the keys of each action, and reports keys with two meanings.
+fn parse_bindings(node: &Node<'_>, path: &ValuePath<'_>, keymap: &mut Keymap, problems: &mut Problems) {
+    // `keys:` without a value sets nothing.
+    if matches!(node.kind, NodeKind::Null) {
         return;
     }
     let Some(entries) = document::map(node, path, "a map from actions to keys", problems) else { return };
-    let mut places: BTreeMap<(Action, Key), u32> = BTreeMap::new();
+    let mut places: BTreeMap<(Action, KeyPress), u32> = BTreeMap::new();
     for entry in entries {
         let path = path.key(&entry.key.text);
-        let Some(action) = action(entry, &path, problems) else { continue };
-        let chosen = chosen(&entry.value, &path, problems);
-        if chosen.is_empty() && action == Action::Quit {
-            let problem = Problem::new(entry.key.id, &path, "without a key for `quit` there is no way out");
-            problems.add(problem.hint("`quit: ^c` leaves one"));
+        let Some(action) = parse_action(entry, &path, problems) else { continue };
+        let bound = parse_keys(&entry.value, &path, problems);
+        if bound.is_empty() && action == Action::Quit {
+            let problem = Problem::new(entry.key.id, &path, "`quit` needs a key");
+            problems.add(problem.hint("for example `quit: ^c`"));
         }
-        places.extend(chosen.iter().map(|(key, id)| ((action, *key), *id)));
-        keymap.set(action, chosen.into_iter().map(|(key, _)| key).collect());
+        places.extend(bound.iter().map(|(key, id)| ((action, *key), *id)));
+        keymap.set(action, bound.into_iter().map(|(key, _)| key).collect());
     }
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     for ((action, key), id) in &places {
-        let (Some(name), context) = (name(*action), action.entry().map(|entry| entry.context)) else { continue };
+        let (Some(name), context) = (action_name(*action), action.entry().map(|entry| entry.context)) else { continue };
         let clashes = |other: Action| {
-            let meets = other.entry().zip(context).is_some_and(|(entry, here)| entry.context.overlaps(here));
-            other != *action && meets && keymap.keys(other).contains(key)
+            let overlaps = other.entry().zip(context).is_some_and(|(entry, here)| entry.context.overlaps(here));
+            other != *action && overlaps && keymap.keys(other).contains(key)
         };
         for other in TABLE.iter().map(|entry| entry.action).filter(|other| clashes(*other)) {
-            if told.contains(&(other, *action, *key)) {
+            if reported.contains(&(other, *action, *key)) {
                 continue;
             }
-            told.push((*action, other, *key));
-            let there = self::name(other).unwrap_or_default();
-            let message = format!("{} is the key of `{name}` and of `{there}`", quoted(&key.to_string()));
+            reported.push((*action, other, *key));
+            let there = action_name(other).unwrap_or_default();
+            let message = format!("{} is bound to both `{name}` and `{there}`", quoted(&key.to_string()));
             let problem = Problem::new(*id, &path.key(name), message);
             problems.add(match places.get(&(other, *key)) {
-                Some(other) => problem.also(*other, "here, too"),
-                None => problem.hint(format!("give `{there}` another one, or none: `{there}: []`")),
+                Some(other) => problem.with_related(*other, "and here"),
+                None => problem.hint(format!("bind `{there}` to another key, or to none: `{there}: []`")),
             });
         }
     }
 }
 
-fn action(entry: &Entry<'_>, path: &Path<'_>, problems: &mut Problems) -> Option<Action> {
-    if entry.key.unfit.is_some() {
+fn parse_action(entry: &MapEntry<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> Option<Action> {
+    if entry.key.invalid.is_some() {
         return None;
     }
     let known = || TABLE.iter().map(|entry| entry.name);
     let found = TABLE.iter().find(|known| known.name == entry.key.text).map(|known| known.action);
     if found.is_none() {
         let typed = entry.key.text.to_lowercase().replace(['_', ' '], "-");
-        let problem = Problem::new(entry.key.id, path, format!("there is no action {}", quoted(&entry.key.text)));
-        problems.add(match closest(&typed, known()) {
+        let problem = Problem::new(entry.key.id, path, format!("unknown action {}", quoted(&entry.key.text)));
+        problems.add(match closest_name(&typed, known()) {
             Some(meant) => problem.hint(format!("did you mean `{meant}`?")),
-            None => problem.hint("the palette (`:`) knows the names of all actions"),
+            None => problem.hint("the command palette (`:`) lists all actions"),
         });
     }
     found
 }
 
-/// The keys that are written, each with the number of its value: one, a list, or none at all.
-fn chosen(node: &Node<'_>, path: &Path<'_>, problems: &mut Problems) -> Vec<(Key, u32)> {
-    let mut one = |node: &Node<'_>, path: &Path<'_>| {
+/// Reads one key, a list or none, each with the id of its node.
+fn parse_keys(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> Vec<(KeyPress, u32)> {
+    let mut one = |node: &Node<'_>, path: &ValuePath<'_>| {
         let text = document::text(node, path, problems)?;
-        match read_key(&text) {
+        match parse_key(&text) {
             Ok(key) => Some((key, node.id)),
             Err(why) => {
                 problems.add(Problem::new(node.id, path, why));
@@ -177,8 +177,8 @@ fn chosen(node: &Node<'_>, path: &Path<'_>, problems: &mut Problems) -> Vec<(Key
         }
     };
     match &node.kind {
-        Kind::Null => Vec::new(),
-        Kind::List(items) => {
+        NodeKind::Null => Vec::new(),
+        NodeKind::List(items) => {
             let items = items.iter().enumerate();
             items.filter_map(|(nth, item)| one(item, &path.item(nth))).collect()
         }
@@ -186,19 +186,19 @@ fn chosen(node: &Node<'_>, path: &Path<'_>, problems: &mut Problems) -> Vec<(Key
     }
 }
 
-/// A key as the terminal will report it.
-fn read_key(text: &str) -> Result<Key, String> {
-    let key: Key = text.parse().map_err(|error: super::keys::NoKey| error.to_string())?;
-    let Key { code: Code::Char(letter), ctrl: true, alt } = key else { return Ok(key) };
+/// Parses a key as the terminal reports it.
+fn parse_key(text: &str) -> Result<KeyPress, String> {
+    let key: KeyPress = text.parse().map_err(|error: super::keys::InvalidKey| error.to_string())?;
+    let KeyPress { code: KeyCode::Char(letter), ctrl: true, alt } = key else { return Ok(key) };
     let same = match letter.to_ascii_lowercase() {
         'i' => "Tab",
         'm' => "Enter",
         '[' => "Esc",
-        letter => return Ok(Key { code: Code::Char(letter), ctrl: true, alt }),
+        letter => return Ok(KeyPress { code: KeyCode::Char(letter), ctrl: true, alt }),
     };
-    Err(format!("terminals can't tell {} from {same}", quoted(text)))
+    Err(format!("terminals report {} as {same}", quoted(text)))
 }
 
-fn name(action: Action) -> Option<&'static str> {
+fn action_name(action: Action) -> Option<&'static str> {
     action.entry().map(|entry| entry.name)
 }

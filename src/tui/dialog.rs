@@ -1,57 +1,57 @@
-//! What is asked of the person, over everything else.
+//! Dialogs: questions and input that take the keys.
 
-use super::line::Line;
-use super::menu::Menu;
-use super::wake::Order;
+use super::line_editor::LineEditor;
+use super::action_menu::ActionMenu;
+use super::effect::Submission;
 
-/// Something that takes the keys until it is answered.
+/// A dialog that takes the keys until it is closed.
 #[derive(Debug)]
 pub(super) enum Dialog {
-    /// A question before something that can't be undone. Only `y` says yes.
-    Ask {
+    /// A question before something irreversible. Only `y` means yes.
+    Confirm {
         /// The question, without the keys.
         question: String,
-        /// What is done on yes.
-        then: Order,
-        /// What is done on no, the others of several jobs run say; nothing without it.
-        otherwise: Option<Order>,
+        /// What to submit on yes.
+        on_yes: Submission,
+        /// What to submit on no, if anything.
+        on_no: Option<Submission>,
     },
     /// A new job.
-    Add(Draft),
-    /// What the lists are filtered by.
-    Filter(Line),
-    /// What the output is searched for.
-    Search(Line),
-    /// Actions to choose from.
-    Menu(Menu),
+    Add(JobDraft),
+    /// The filter of the lists.
+    Filter(LineEditor),
+    /// A search in the output.
+    Search(LineEditor),
+    /// The command palette or the help.
+    Menu(ActionMenu),
 }
 
-/// A new job that is being written.
+/// A new job while it is being typed.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Draft {
-    /// What it runs.
-    pub(super) script: Line,
-    /// What people call it.
-    pub(super) title: Line,
-    /// The title is being typed, not the script.
-    pub(super) on_title: bool,
+pub(super) struct JobDraft {
+    /// Its script.
+    pub(super) script: LineEditor,
+    /// Its title.
+    pub(super) title: LineEditor,
+    /// Whether the title is being typed, not the script.
+    pub(super) edits_title: bool,
 }
 
-impl Draft {
-    /// The line that is being typed.
-    pub(super) fn line_mut(&mut self) -> &mut Line {
-        if self.on_title { &mut self.title } else { &mut self.script }
+impl JobDraft {
+    /// The line that is being edited.
+    pub(super) fn line_mut(&mut self) -> &mut LineEditor {
+        if self.edits_title { &mut self.title } else { &mut self.script }
     }
 }
 
 impl Dialog {
     /// The line that is being typed, if one is.
-    pub(super) fn line_mut(&mut self) -> Option<&mut Line> {
+    pub(super) fn line_mut(&mut self) -> Option<&mut LineEditor> {
         match self {
             Self::Add(draft) => Some(draft.line_mut()),
             Self::Filter(line) | Self::Search(line) => Some(line),
-            Self::Menu(menu) => menu.typing.then_some(&mut menu.line),
-            Self::Ask { .. } => None,
+            Self::Menu(menu) => menu.is_typing.then_some(&mut menu.line),
+            Self::Confirm { .. } => None,
         }
     }
 }

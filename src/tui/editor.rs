@@ -1,4 +1,4 @@
-//! Opens the editor that the person has chosen.
+//! Opens the user's editor.
 
 use std::ffi::OsString;
 use std::fs;
@@ -7,10 +7,10 @@ use std::process::Command;
 
 use crate::definition;
 
-use super::wake::Spot;
+use super::effect::EditorPosition;
 
-/// Editors that are told the line as `+12 FILE`.
-const PLUS: [&str; 15] = [
+/// Editors that take the line as `+12 FILE`.
+const PLUS_EDITORS: [&str; 15] = [
     "vi",
     "vim",
     "nvim",
@@ -27,8 +27,8 @@ const PLUS: [&str; 15] = [
     "ne",
     "vis",
 ];
-/// Editors that are told the line as `FILE:12`, after these options.
-const COLON: [(&str, &[&str]); 6] = [
+/// Editors that take the line as `FILE:12`, after these options.
+const COLON_EDITORS: [(&str, &[&str]); 6] = [
     ("hx", &[]),
     ("helix", &[]),
     ("subl", &["--wait"]),
@@ -37,33 +37,33 @@ const COLON: [(&str, &[&str]); 6] = [
     ("codium", &["--wait", "--goto"]),
 ];
 
-/// Edits `file` at a spot and returns when the editor is closed. The error says what went wrong.
-pub(super) fn edit(file: &Path, spot: &Spot) -> Result<(), String> {
-    let chosen = ["VISUAL", "EDITOR"].into_iter().filter_map(std::env::var_os).find(|value| !value.is_empty());
-    let editor = chosen.unwrap_or_else(|| OsString::from("vi"));
+/// Edits `file` at a position and returns when the editor is closed.
+pub(super) fn edit(file: &Path, position: &EditorPosition) -> Result<(), String> {
+    let configured = ["VISUAL", "EDITOR"].into_iter().filter_map(std::env::var_os).find(|value| !value.is_empty());
+    let editor = configured.unwrap_or_else(|| OsString::from("vi"));
     let shown = editor.to_string_lossy().into_owned();
-    // The variable may hold options, so the shell takes it apart, as every other program does.
+    // The variable may hold options, so the shell splits it, as in other programs.
     let mut script = editor;
     script.push(" \"$@\"");
     let status = Command::new("sh")
         .arg("-c")
         .arg(script)
         .arg("sh")
-        .args(arguments(&shown, file, line(file, spot)))
+        .args(arguments(&shown, file, line_of(file, position)))
         .status()
-        .map_err(|error| format!("the editor could not be started: {error}"))?;
+        .map_err(|error| format!("Can't start the editor: {error}"))?;
     match status.code() {
-        Some(127) => Err(format!("there is no editor {shown:?}; set $EDITOR to one")),
+        Some(127) => Err(format!("Editor {shown:?} not found. Set $EDITOR to an editor.")),
         _ if status.success() => Ok(()),
-        _ => Err(format!("{shown} ended with {status}")),
+        _ => Err(format!("{shown} failed: {status}")),
     }
 }
 
-fn line(file: &Path, spot: &Spot) -> Option<usize> {
-    match spot {
-        Spot::Top => None,
-        Spot::Line(line) => Some(*line),
-        Spot::Job { queue, name } => definition::line_of(&fs::read_to_string(file).ok()?, queue.as_str(), name),
+fn line_of(file: &Path, position: &EditorPosition) -> Option<usize> {
+    match position {
+        EditorPosition::Top => None,
+        EditorPosition::Line(line) => Some(*line),
+        EditorPosition::Job { queue, name } => definition::line_of(&fs::read_to_string(file).ok()?, queue.as_str(), name),
     }
 }
 
@@ -71,16 +71,16 @@ fn arguments(editor: &str, file: &Path, line: Option<usize>) -> Vec<OsString> {
     let program = editor.split_whitespace().next().unwrap_or_default();
     let name = Path::new(program).file_name().unwrap_or_default().to_string_lossy();
     let Some(line) = line else { return vec![file.into()] };
-    if PLUS.contains(&name.as_ref()) {
+    if PLUS_EDITORS.contains(&name.as_ref()) {
         return vec![format!("+{line}").into(), file.into()];
     }
-    match COLON.iter().find(|(known, _)| *known == name) {
+    match COLON_EDITORS.iter().find(|(known, _)| *known == name) {
         Some((_, options)) => {
-            let mut place = OsString::from(file);
-            place.push(format!(":{line}"));
-            options.iter().map(OsString::from).chain([place]).collect()
+            let mut argument = OsString::from(file);
+            argument.push(format!(":{line}"));
+            options.iter().map(OsString::from).chain([argument]).collect()
         }
-        // An editor that nobody knows may take the line for another file.
+        // An unknown editor may take the line for a file.
         None => vec![file.into()],
     }
 }

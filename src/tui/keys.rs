@@ -1,25 +1,25 @@
-//! Keys as text, both ways without loss: `j`, `^d`, `M-x`, `PgDn`; a row of them as people type it: `jj<Enter>^`.
+//! Keys and their text form: `j`, `^d`, `M-x`, `PgDn`; also sequences of keys: `jj<Enter>^`.
 
 use std::fmt;
 use std::str::FromStr;
 
-use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use crossterm::event::{KeyCode as TerminalKeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-/// A key, with what was held down.
+/// A key with its modifiers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Key {
-    /// The key itself.
-    pub code: Code,
+pub struct KeyPress {
+    /// The key.
+    pub code: KeyCode,
     /// With Ctrl.
     pub ctrl: bool,
     /// With Alt.
     pub alt: bool,
 }
 
-/// A key without what was held down; Shift is in the character.
+/// A key without modifiers; Shift is part of the character.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[expect(missing_docs, reason = "they are what stands on the keys")]
-pub enum Code {
+#[expect(missing_docs, reason = "named as on the keyboard")]
+pub enum KeyCode {
     Char(char),
     Enter,
     Esc,
@@ -39,81 +39,81 @@ pub enum Code {
     F(u8),
 }
 
-/// A text that is no key.
+/// A text that names no key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no key; write j, ^d or ctrl-d, M-x or alt-x, Enter, Esc, Tab, Space, Up, PgDn or F1")]
-pub struct NoKey(pub String);
+#[error("invalid key {0:?}; write j, ^d or ctrl-d, M-x or alt-x, Enter, Esc, Tab, Space, Up, PgDn or F1")]
+pub struct InvalidKey(pub String);
 
-const NAMES: [(&str, Code); 16] = [
-    ("Space", Code::Char(' ')),
-    ("Enter", Code::Enter),
-    ("Esc", Code::Esc),
-    ("Tab", Code::Tab),
-    ("S-Tab", Code::BackTab),
-    ("Backspace", Code::Backspace),
-    ("Ins", Code::Insert),
-    ("Del", Code::Delete),
-    ("Up", Code::Up),
-    ("Down", Code::Down),
-    ("Left", Code::Left),
-    ("Right", Code::Right),
-    ("Home", Code::Home),
-    ("End", Code::End),
-    ("PgUp", Code::PageUp),
-    ("PgDn", Code::PageDown),
+const KEY_NAMES: [(&str, KeyCode); 16] = [
+    ("Space", KeyCode::Char(' ')),
+    ("Enter", KeyCode::Enter),
+    ("Esc", KeyCode::Esc),
+    ("Tab", KeyCode::Tab),
+    ("S-Tab", KeyCode::BackTab),
+    ("Backspace", KeyCode::Backspace),
+    ("Ins", KeyCode::Insert),
+    ("Del", KeyCode::Delete),
+    ("Up", KeyCode::Up),
+    ("Down", KeyCode::Down),
+    ("Left", KeyCode::Left),
+    ("Right", KeyCode::Right),
+    ("Home", KeyCode::Home),
+    ("End", KeyCode::End),
+    ("PgUp", KeyCode::PageUp),
+    ("PgDn", KeyCode::PageDown),
 ];
 
-impl Key {
-    /// This character, with nothing held down.
+impl KeyPress {
+    /// A character without modifiers.
     pub const fn char(c: char) -> Self {
-        Self::plain(Code::Char(c))
+        Self::plain(KeyCode::Char(c))
     }
 
-    /// This key, with nothing held down.
-    pub const fn plain(code: Code) -> Self {
+    /// A key without modifiers.
+    pub const fn plain(code: KeyCode) -> Self {
         Self { code, ctrl: false, alt: false }
     }
 
-    /// The character that it types into a text field, if it types one.
-    pub fn typed(self) -> Option<char> {
+    /// The character that the key types into a text field, if any.
+    pub fn typed_char(self) -> Option<char> {
         match self {
-            Self { code: Code::Char(c), ctrl: false, alt: false } => Some(c),
+            Self { code: KeyCode::Char(c), ctrl: false, alt: false } => Some(c),
             _ => None,
         }
     }
 
-    /// The key that the terminal reports; `None` for releases and for keys that Setlist has no name for.
-    pub fn of(event: KeyEvent) -> Option<Self> {
+    /// The key of a terminal event; `None` for releases and unknown keys.
+    pub fn from_event(event: KeyEvent) -> Option<Self> {
         if event.kind == KeyEventKind::Release {
             return None;
         }
         let code = match event.code {
-            KeyCode::Char(c) if event.modifiers.contains(KeyModifiers::CONTROL) => Code::Char(c.to_ascii_lowercase()),
-            KeyCode::Char(c) => Code::Char(c),
-            KeyCode::Enter => Code::Enter,
-            KeyCode::Esc => Code::Esc,
-            KeyCode::Tab => Code::Tab,
-            KeyCode::BackTab => Code::BackTab,
-            KeyCode::Backspace => Code::Backspace,
-            KeyCode::Insert => Code::Insert,
-            KeyCode::Delete => Code::Delete,
-            KeyCode::Up => Code::Up,
-            KeyCode::Down => Code::Down,
-            KeyCode::Left => Code::Left,
-            KeyCode::Right => Code::Right,
-            KeyCode::Home => Code::Home,
-            KeyCode::End => Code::End,
-            KeyCode::PageUp => Code::PageUp,
-            KeyCode::PageDown => Code::PageDown,
-            KeyCode::F(n) => Code::F(n),
+            TerminalKeyCode::Char(c) if event.modifiers.contains(KeyModifiers::CONTROL) => KeyCode::Char(c.to_ascii_lowercase()),
+            TerminalKeyCode::Char(c) => KeyCode::Char(c),
+            TerminalKeyCode::Enter => KeyCode::Enter,
+            TerminalKeyCode::Esc => KeyCode::Esc,
+            TerminalKeyCode::Tab => KeyCode::Tab,
+            TerminalKeyCode::BackTab => KeyCode::BackTab,
+            TerminalKeyCode::Backspace => KeyCode::Backspace,
+            TerminalKeyCode::Insert => KeyCode::Insert,
+            TerminalKeyCode::Delete => KeyCode::Delete,
+            TerminalKeyCode::Up => KeyCode::Up,
+            TerminalKeyCode::Down => KeyCode::Down,
+            TerminalKeyCode::Left => KeyCode::Left,
+            TerminalKeyCode::Right => KeyCode::Right,
+            TerminalKeyCode::Home => KeyCode::Home,
+            TerminalKeyCode::End => KeyCode::End,
+            TerminalKeyCode::PageUp => KeyCode::PageUp,
+            TerminalKeyCode::PageDown => KeyCode::PageDown,
+            TerminalKeyCode::F(n) => KeyCode::F(n),
             _ => return None,
         };
-        let held = |modifier| event.modifiers.contains(modifier);
-        Some(Self { code, ctrl: held(KeyModifiers::CONTROL), alt: held(KeyModifiers::ALT) })
+        let has = |modifier| event.modifiers.contains(modifier);
+        Some(Self { code, ctrl: has(KeyModifiers::CONTROL), alt: has(KeyModifiers::ALT) })
     }
 
-    /// Reads a row of keys: each character is a key, `<Enter>` and `<^d>` name one, `<lt>` is `<` itself.
-    pub fn row(text: &str) -> Result<Vec<Self>, NoKey> {
+    /// Parses a sequence of keys: each character is a key, `<Enter>` and `<^d>` name one, `<lt>` is `<` itself.
+    pub fn parse_sequence(text: &str) -> Result<Vec<Self>, InvalidKey> {
         let mut keys = Vec::new();
         let mut rest = text;
         while let Some(first) = rest.chars().next() {
@@ -126,14 +126,14 @@ impl Key {
                     keys.push(if name == "lt" { Self::char('<') } else { name.parse()? });
                     rest = after;
                 }
-                Some(None) => return Err(NoKey(rest.to_owned())),
+                Some(None) => return Err(InvalidKey(rest.to_owned())),
             }
         }
         Ok(keys)
     }
 }
 
-impl fmt::Display for Key {
+impl fmt::Display for KeyPress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.alt {
             f.write_str("M-")?;
@@ -141,72 +141,72 @@ impl fmt::Display for Key {
         if self.ctrl {
             f.write_str("^")?;
         }
-        match (NAMES.iter().find(|(_, code)| *code == self.code), self.code) {
+        match (KEY_NAMES.iter().find(|(_, code)| *code == self.code), self.code) {
             (Some((name, _)), _) => f.write_str(name),
-            (None, Code::F(n)) => write!(f, "F{n}"),
-            (None, Code::Char(c)) => write!(f, "{c}"),
+            (None, KeyCode::F(n)) => write!(f, "F{n}"),
+            (None, KeyCode::Char(c)) => write!(f, "{c}"),
             (None, other) => write!(f, "{other:?}"),
         }
     }
 }
 
-/// What may stand before a key that is held down.
-const HELD: [(&str, Held); 12] = [
-    ("^", Held::Ctrl),
-    ("ctrl-", Held::Ctrl),
-    ("ctrl+", Held::Ctrl),
-    ("c-", Held::Ctrl),
-    ("alt-", Held::Alt),
-    ("alt+", Held::Alt),
-    ("meta-", Held::Alt),
-    ("m-", Held::Alt),
-    ("a-", Held::Alt),
-    ("shift-", Held::Shift),
-    ("shift+", Held::Shift),
-    ("s-", Held::Shift),
+/// The prefixes of modifiers.
+const MODIFIER_PREFIXES: [(&str, KeyModifier); 12] = [
+    ("^", KeyModifier::Ctrl),
+    ("ctrl-", KeyModifier::Ctrl),
+    ("ctrl+", KeyModifier::Ctrl),
+    ("c-", KeyModifier::Ctrl),
+    ("alt-", KeyModifier::Alt),
+    ("alt+", KeyModifier::Alt),
+    ("meta-", KeyModifier::Alt),
+    ("m-", KeyModifier::Alt),
+    ("a-", KeyModifier::Alt),
+    ("shift-", KeyModifier::Shift),
+    ("shift+", KeyModifier::Shift),
+    ("s-", KeyModifier::Shift),
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Held {
+enum KeyModifier {
     Ctrl,
     Alt,
     Shift,
 }
 
-impl FromStr for Key {
-    type Err = NoKey;
+impl FromStr for KeyPress {
+    type Err = InvalidKey;
 
-    /// Reads what [`Display`](fmt::Display) writes, and what people write: `ctrl-d`, `Alt+x`, `pagedown`, `shift-tab`.
-    fn from_str(text: &str) -> Result<Self, NoKey> {
-        let (mut rest, mut held) = (text, Vec::new());
-        // A sign alone is the key itself: `^` is no Ctrl without a key behind it.
+    /// Parses the output of [`Display`](fmt::Display), and other spellings: `ctrl-d`, `Alt+x`, `pagedown`, `shift-tab`.
+    fn from_str(text: &str) -> Result<Self, InvalidKey> {
+        let (mut rest, mut modifiers) = (text, Vec::new());
+        // A prefix alone is the key itself: `^` means Ctrl only before another key.
         let strip = |rest: &str| {
-            HELD.into_iter().find_map(|(sign, what)| {
-                let start = rest.get(..sign.len()).filter(|_| rest.len() > sign.len())?;
-                start.eq_ignore_ascii_case(sign).then_some((what, sign.len()))
+            MODIFIER_PREFIXES.into_iter().find_map(|(prefix, modifier)| {
+                let start = rest.get(..prefix.len()).filter(|_| rest.len() > prefix.len())?;
+                start.eq_ignore_ascii_case(prefix).then_some((modifier, prefix.len()))
             })
         };
-        while let Some((what, length)) = strip(rest).filter(|(what, _)| !held.contains(what)) {
-            held.push(what);
+        while let Some((modifier, length)) = strip(rest).filter(|(modifier, _)| !modifiers.contains(modifier)) {
+            modifiers.push(modifier);
             rest = &rest[length..];
         }
-        let code = code(rest).ok_or_else(|| NoKey(text.to_owned()))?;
+        let code = code(rest).ok_or_else(|| InvalidKey(text.to_owned()))?;
         let code = match code {
-            _ if !held.contains(&Held::Shift) => code,
-            Code::Tab => Code::BackTab,
-            Code::Char(letter) if letter.is_alphabetic() => Code::Char(letter.to_uppercase().next().unwrap_or(letter)),
-            _ => return Err(NoKey(text.to_owned())),
+            _ if !modifiers.contains(&KeyModifier::Shift) => code,
+            KeyCode::Tab => KeyCode::BackTab,
+            KeyCode::Char(letter) if letter.is_alphabetic() => KeyCode::Char(letter.to_uppercase().next().unwrap_or(letter)),
+            _ => return Err(InvalidKey(text.to_owned())),
         };
-        Ok(Self { code, ctrl: held.contains(&Held::Ctrl), alt: held.contains(&Held::Alt) })
+        Ok(Self { code, ctrl: modifiers.contains(&KeyModifier::Ctrl), alt: modifiers.contains(&KeyModifier::Alt) })
     }
 }
 
-/// A key without what is held down.
-fn code(text: &str) -> Option<Code> {
+/// Parses a key without modifiers.
+fn code(text: &str) -> Option<KeyCode> {
     let mut characters = text.chars();
     match (characters.next(), characters.next()) {
-        (Some(c), None) if !c.is_control() && c != ' ' => return Some(Code::Char(c)),
-        (Some('F' | 'f'), Some('0'..='9')) => return text[1..].parse().ok().map(Code::F),
+        (Some(c), None) if !c.is_control() && c != ' ' => return Some(KeyCode::Char(c)),
+        (Some('F' | 'f'), Some('0'..='9')) => return text[1..].parse().ok().map(KeyCode::F),
         _ => {}
     }
     let lower = text.to_ascii_lowercase();
@@ -219,5 +219,5 @@ fn code(text: &str) -> Option<Code> {
         "delete" => "del",
         other => other,
     };
-    NAMES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, code)| *code)
+    KEY_NAMES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, code)| *code)
 }

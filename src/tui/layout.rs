@@ -1,167 +1,167 @@
-//! Where everything is: a pure function of the terminal's size and of what has the focus.
+//! The layout: a pure function of the terminal's size and of the focus.
 
 use ratatui::layout::{Rect, Size};
 
 use crate::model::Phase;
 
-/// What the keys go to.
+/// Where the focus is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Focus {
     /// The list that has the cursor, or had it last.
     pub list: Phase,
-    /// The output has the focus, not the list.
+    /// Whether the output has the focus, not the list.
     pub output: bool,
-    /// What has the focus has the whole screen.
+    /// Whether the focused pane fills the screen.
     pub zoom: bool,
-    /// The details of the job have the whole screen.
-    pub detail: bool,
+    /// Whether the details of the job fill the screen.
+    pub details: bool,
 }
 
 impl Focus {
-    /// The keys go to a list.
+    /// Focuses a list.
     pub fn on(list: Phase) -> Self {
-        Self { list, output: false, zoom: false, detail: false }
+        Self { list, output: false, zoom: false, details: false }
     }
 }
 
-/// The kind of layout that fits.
+/// The kind of layout for a size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shape {
-    /// Nothing fits; a word on what is needed.
+pub enum LayoutKind {
+    /// The terminal is too small for jobs.
     TooSmall,
     /// One list with a tab per state.
     Tabs,
-    /// Lists over the output.
+    /// Lists above the output.
     Stacked,
-    /// Lists left, output right.
+    /// Lists on the left, output on the right.
     Wide,
 }
 
-/// Where everything is. What isn't shown has an empty rectangle.
+/// The areas of the screen. Hidden ones are empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Layout {
+pub struct ScreenLayout {
     /// The kind of layout.
-    pub shape: Shape,
+    pub kind: LayoutKind,
     /// The tabs of the queues.
     pub header: Rect,
-    /// How it goes, in numbers.
-    pub numbers: Rect,
+    /// The statistics of the queue.
+    pub stats: Rect,
     /// The tabs of the states, in [`Shape::Tabs`].
-    pub states: Rect,
-    /// All between header and message.
+    pub phase_tabs: Rect,
+    /// Everything between header and status line.
     pub body: Rect,
     /// Pending, running, finished; the first line of each is its title, except in [`Shape::Tabs`].
     pub lists: [Rect; 3],
     /// The output; its first line is its title.
     pub output: Rect,
-    /// The details of the chosen job; the first line is the title.
-    pub detail: Rect,
+    /// The details of the selected job; the first line is the title.
+    pub details: Rect,
     /// The lines between lists, output and details, in [`Shape::Wide`].
-    pub divides: [Rect; 2],
-    /// What happened last.
-    pub message: Rect,
-    /// Which keys there are.
+    pub dividers: [Rect; 2],
+    /// The status line.
+    pub status_line: Rect,
+    /// The key hints.
     pub hints: Rect,
 }
 
 /// The smallest terminal in which jobs are shown.
-pub const SMALLEST: Size = Size { width: 40, height: 10 };
-/// Below this there is one list with a tab per state.
-const ROOMY: Size = Size { width: 80, height: 20 };
-/// From this height on, there is a line for numbers.
-const TALL: u16 = 24;
-/// From this width on, the output stands beside the lists.
-const WIDE: u16 = 110;
-/// From this size on, there is room for details below the output.
-const DETAILED: Size = Size { width: 160, height: 36 };
-/// From this width on, they have a column of their own.
-const WIDEST: u16 = 220;
+pub const MIN_SIZE: Size = Size { width: 40, height: 10 };
+/// Smaller terminals show one list at a time, with a tab per phase.
+const MIN_STACKED_SIZE: Size = Size { width: 80, height: 20 };
+/// From this height on, there is a line for statistics.
+const MIN_STATS_HEIGHT: u16 = 24;
+/// From this width on, the output is beside the lists.
+const MIN_WIDE_WIDTH: u16 = 110;
+/// From this size on, the details are below the output.
+const MIN_DETAILS_SIZE: Size = Size { width: 160, height: 36 };
+/// From this width on, the details have a column of their own.
+const MIN_DETAILS_COLUMN_WIDTH: u16 = 220;
 
 /// The phases in the order of their panes.
 pub const PHASES: [Phase; 3] = [Phase::Pending, Phase::Running, Phase::Finished];
 
-/// Lays the screen out.
-pub fn layout(size: Size, focus: Focus) -> Layout {
+/// Computes the layout.
+pub fn layout(size: Size, focus: Focus) -> ScreenLayout {
     let screen = Rect::new(0, 0, size.width, size.height);
-    let mut layout = Layout {
-        shape: Shape::TooSmall,
+    let mut layout = ScreenLayout {
+        kind: LayoutKind::TooSmall,
         header: Rect::ZERO,
-        numbers: Rect::ZERO,
-        states: Rect::ZERO,
+        stats: Rect::ZERO,
+        phase_tabs: Rect::ZERO,
         body: screen,
         lists: [Rect::ZERO; 3],
         output: Rect::ZERO,
-        detail: Rect::ZERO,
-        divides: [Rect::ZERO; 2],
-        message: Rect::ZERO,
+        details: Rect::ZERO,
+        dividers: [Rect::ZERO; 2],
+        status_line: Rect::ZERO,
         hints: Rect::ZERO,
     };
-    if size.width < SMALLEST.width || size.height < SMALLEST.height {
+    if size.width < MIN_SIZE.width || size.height < MIN_SIZE.height {
         return layout;
     }
-    let (header, rest) = top(screen, 1);
-    let (numbers, rest) = top(rest, u16::from(size.height >= TALL));
-    let (body, foot) = top(rest, rest.height - 2);
-    let (message, hints) = top(foot, 1);
-    layout = Layout { header, numbers, body, message, hints, ..layout };
-    if size.width < ROOMY.width || size.height < ROOMY.height {
-        layout.shape = Shape::Tabs;
-        layout.tabs(focus);
-    } else if size.width < WIDE {
-        layout.shape = Shape::Stacked;
-        layout.stacked();
+    let (header, rest) = split_top(screen, 1);
+    let (numbers, rest) = split_top(rest, u16::from(size.height >= MIN_STATS_HEIGHT));
+    let (body, foot) = split_top(rest, rest.height - 2);
+    let (status_line, hints) = split_top(foot, 1);
+    layout = ScreenLayout { header, stats: numbers, body, status_line, hints, ..layout };
+    if size.width < MIN_STACKED_SIZE.width || size.height < MIN_STACKED_SIZE.height {
+        layout.kind = LayoutKind::Tabs;
+        layout.lay_out_tabs(focus);
+    } else if size.width < MIN_WIDE_WIDTH {
+        layout.kind = LayoutKind::Stacked;
+        layout.lay_out_stacked();
     } else {
-        layout.shape = Shape::Wide;
-        layout.wide();
-        if size.width >= WIDEST || (size.width >= DETAILED.width && size.height >= DETAILED.height) {
-            layout.detailed(size.width >= WIDEST);
+        layout.kind = LayoutKind::Wide;
+        layout.lay_out_wide();
+        if size.width >= MIN_DETAILS_COLUMN_WIDTH || (size.width >= MIN_DETAILS_SIZE.width && size.height >= MIN_DETAILS_SIZE.height) {
+            layout.add_details(size.width >= MIN_DETAILS_COLUMN_WIDTH);
         }
     }
-    if focus.detail || focus.zoom {
-        layout.divides = [Rect::ZERO; 2];
+    if focus.details || focus.zoom {
+        layout.dividers = [Rect::ZERO; 2];
         layout.lists = [Rect::ZERO; 3];
-        (layout.output, layout.detail) = match focus {
-            Focus { detail: true, .. } => (Rect::ZERO, body),
+        (layout.output, layout.details) = match focus {
+            Focus { details: true, .. } => (Rect::ZERO, body),
             Focus { output: true, .. } => (body, Rect::ZERO),
             _ => (Rect::ZERO, Rect::ZERO),
         };
-        if focus.detail || focus.output {
-            layout.states = Rect::ZERO;
+        if focus.details || focus.output {
+            layout.phase_tabs = Rect::ZERO;
         } else {
-            layout.lists[index(focus.list)] = top(body, layout.states.height).1;
+            layout.lists[phase_index(focus.list)] = split_top(body, layout.phase_tabs.height).1;
         }
     }
     layout
 }
 
-impl Layout {
-    /// How many jobs a list shows.
+impl ScreenLayout {
+    /// How many rows of jobs a list has.
     pub fn rows(&self, phase: Phase) -> usize {
-        let title = u16::from(self.shape != Shape::Tabs);
-        usize::from(self.lists[index(phase)].height.saturating_sub(title))
+        let title = u16::from(self.kind != LayoutKind::Tabs);
+        usize::from(self.lists[phase_index(phase)].height.saturating_sub(title))
     }
 
-    /// The output without its title, and the column that keeps it apart.
+    /// The output without its title and its left margin.
     pub fn output_text(&self) -> Rect {
-        inside(self.output)
+        content_area(self.output)
     }
 
-    /// The same of the details.
-    pub fn detail_text(&self) -> Rect {
-        inside(self.detail)
+    /// The details without their title and their left margin.
+    pub fn details_text(&self) -> Rect {
+        content_area(self.details)
     }
 
     /// The list of a phase.
     pub fn list(&self, phase: Phase) -> Rect {
-        self.lists[index(phase)]
+        self.lists[phase_index(phase)]
     }
 
-    fn tabs(&mut self, focus: Focus) {
-        let (states, rest) = top(self.body, 1);
-        self.states = states;
-        let shown = &mut self.lists[index(focus.list)];
+    fn lay_out_tabs(&mut self, focus: Focus) {
+        let (states, rest) = split_top(self.body, 1);
+        self.phase_tabs = states;
+        let shown = &mut self.lists[phase_index(focus.list)];
         if rest.height >= 12 {
-            (*shown, self.output) = top(rest, rest.height / 2);
+            (*shown, self.output) = split_top(rest, rest.height / 2);
         } else if focus.output {
             self.output = rest;
         } else {
@@ -169,45 +169,45 @@ impl Layout {
         }
     }
 
-    /// What waits and what runs side by side: both are short lines that need little width.
-    fn stacked(&mut self) {
+    /// Pending and running jobs side by side, as their rows need little width.
+    fn lay_out_stacked(&mut self) {
         let height = self.body.height;
-        let (upper, rest) = top(self.body, (height * 2 / 7).clamp(5, 12));
-        let (pending, running) = left(upper, upper.width / 2);
-        let (finished, output) = top(rest, rest.height / 2);
-        // One column keeps the two titles apart.
-        let (_, running) = left(running, 1);
+        let (upper, rest) = split_top(self.body, (height * 2 / 7).clamp(5, 12));
+        let (pending, running) = split_left(upper, upper.width / 2);
+        let (finished, output) = split_top(rest, rest.height / 2);
+        // One column separates the two titles.
+        let (_, running) = split_left(running, 1);
         self.lists = [pending, running, finished];
         self.output = output;
     }
 
-    fn wide(&mut self) {
-        let roomy = self.body.width >= DETAILED.width;
+    fn lay_out_wide(&mut self) {
+        let roomy = self.body.width >= MIN_DETAILS_SIZE.width;
         let width = if roomy { self.body.width * 2 / 5 } else { self.body.width / 2 }.clamp(55, 88);
-        let (lists, rest) = left(self.body, width);
-        let (divide, output) = left(rest, 1);
-        let (pending, rest) = top(lists, lists.height * 3 / 8);
-        let (running, finished) = top(rest, (lists.height / 6).max(3));
+        let (lists, rest) = split_left(self.body, width);
+        let (divide, output) = split_left(rest, 1);
+        let (pending, rest) = split_top(lists, lists.height * 3 / 8);
+        let (running, finished) = split_top(rest, (lists.height / 6).max(3));
         self.lists = [pending, running, finished];
-        self.divides[0] = divide;
+        self.dividers[0] = divide;
         self.output = output;
     }
 
-    /// Takes room for the details from the output: a `column` at the right, or what is below.
-    fn detailed(&mut self, column: bool) {
+    /// Splits the details from the output: a `column` on the right, or the lower part.
+    fn add_details(&mut self, column: bool) {
         let Rect { width, height, .. } = self.output;
         if column {
-            let (output, rest) = left(self.output, width - 57);
-            (self.divides[1], self.detail) = left(rest, 1);
+            let (output, rest) = split_left(self.output, width - 57);
+            (self.dividers[1], self.details) = split_left(rest, 1);
             self.output = output;
         } else {
-            (self.output, self.detail) = top(self.output, height - (height * 2 / 5).clamp(13, 22));
+            (self.output, self.details) = split_top(self.output, height - (height * 2 / 5).clamp(13, 22));
         }
     }
 }
 
-/// The place of a phase among the panes.
-pub fn index(phase: Phase) -> usize {
+/// The index of a phase in [`PHASES`].
+pub fn phase_index(phase: Phase) -> usize {
     match phase {
         Phase::Pending => 0,
         Phase::Running => 1,
@@ -215,18 +215,18 @@ pub fn index(phase: Phase) -> usize {
     }
 }
 
-fn inside(pane: Rect) -> Rect {
-    let (_, rest) = top(pane, 1);
-    left(rest, 1).1
+fn content_area(pane: Rect) -> Rect {
+    let (_, rest) = split_top(pane, 1);
+    split_left(rest, 1).1
 }
 
-fn top(area: Rect, height: u16) -> (Rect, Rect) {
+fn split_top(area: Rect, height: u16) -> (Rect, Rect) {
     let height = height.min(area.height);
     let rest = Rect { y: area.y + height, height: area.height - height, ..area };
     (Rect { height, ..area }, rest)
 }
 
-fn left(area: Rect, width: u16) -> (Rect, Rect) {
+fn split_left(area: Rect, width: u16) -> (Rect, Rect) {
     let width = width.min(area.width);
     let rest = Rect { x: area.x + width, width: area.width - width, ..area };
     (Rect { width, ..area }, rest)

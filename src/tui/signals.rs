@@ -1,4 +1,4 @@
-//! Signals, as wake-ups.
+//! Turns signals into messages.
 
 use std::io;
 use std::sync::Arc;
@@ -12,37 +12,38 @@ use signal_hook::consts::signal::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIG
 use signal_hook::iterator::{Handle, Signals};
 use signal_hook::low_level::emulate_default_handler;
 
-use super::wake::{Wake, Why};
+use super::effect::ExitReason;
+use super::message::Message;
 
-/// Turns signals into wake-ups until it is dropped.
+/// Turns signals into messages until it is dropped.
 pub(super) struct SignalWatch {
     handle: Handle,
-    lent: Arc<AtomicBool>,
+    ignored: Arc<AtomicBool>,
 }
 
 impl SignalWatch {
-    pub(super) fn start(wakes: Sender<Wake>) -> io::Result<Self> {
+    pub(super) fn start(messages: Sender<Message>) -> io::Result<Self> {
         let mut signals = Signals::new([SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGTSTP, SIGCONT, SIGWINCH])?;
         let handle = signals.handle();
-        let lent = Arc::new(AtomicBool::new(false));
-        let is_lent = Arc::clone(&lent);
+        let ignored = Arc::new(AtomicBool::new(false));
+        let is_ignored = Arc::clone(&ignored);
         let work = move || {
             for signal in &mut signals {
-                let wake = if is_lent.load(Ordering::Acquire) { while_lent(signal) } else { wake(signal) };
-                if wake.is_some_and(|wake| wakes.send(wake).is_err()) {
+                let message = if is_ignored.load(Ordering::Acquire) { message_while_ignored(signal) } else { message_for(signal) };
+                if message.is_some_and(|message| messages.send(message).is_err()) {
                     return;
                 }
             }
         };
         thread::Builder::new().name("signals".to_owned()).spawn(work)?;
-        Ok(Self { handle, lent })
+        Ok(Self { handle, ignored })
     }
 
-    /// While `meanwhile` runs, the terminal and its keys belong to another program of our process group.
-    pub(super) fn lend<T>(&self, meanwhile: impl FnOnce() -> T) -> T {
-        self.lent.store(true, Ordering::Release);
+    /// Ignores interactive signals while `meanwhile` runs another program of the process group in the terminal.
+    pub(super) fn ignore_while<T>(&self, meanwhile: impl FnOnce() -> T) -> T {
+        self.ignored.store(true, Ordering::Release);
         let result = meanwhile();
-        self.lent.store(false, Ordering::Release);
+        self.ignored.store(false, Ordering::Release);
         result
     }
 }
@@ -53,41 +54,41 @@ impl Drop for SignalWatch {
     }
 }
 
-/// Asks our whole process group to stop, as Ctrl-Z would in a program that doesn't read it as a key. Tells whether
-/// there is a shell above that could continue it.
-pub(super) fn ask_to_suspend() -> bool {
+/// Stops the process group, as Ctrl-Z does in a program in cooked mode. Returns whether there is a shell that can
+/// continue it.
+pub(super) fn request_suspend() -> bool {
     has_shell() && kill_current_process_group(Signal::TSTP).is_ok()
 }
 
-/// Whether there is a shell above that could continue this process: where there is none, stopping would be for ever.
+/// Whether there is a shell that can continue this process after a stop.
 pub fn has_shell() -> bool {
-    // In a container it may be out of sight. Its session has the number 0 then, which not every binding bears.
+    // In a container the shell may be in another PID namespace; its session id is 0 then, which some bindings reject.
     getsid(None).is_ok_and(|session| session != getpgrp())
 }
 
-/// Stops this process until somebody continues it.
+/// Stops this process until it is continued.
 pub(super) fn stop() -> io::Result<()> {
     emulate_default_handler(SIGTSTP)
 }
 
-fn wake(signal: i32) -> Option<Wake> {
+fn message_for(signal: i32) -> Option<Message> {
     Some(match signal {
         SIGWINCH => {
             let (width, height) = crossterm::terminal::size().ok()?;
-            Wake::Resize { width, height }
+            Message::Resize { width, height }
         }
-        SIGTSTP => Wake::Suspend,
-        SIGCONT => Wake::Repaint,
-        other => Wake::Leave(Why::Signal(other)),
+        SIGTSTP => Message::Suspend,
+        SIGCONT => Message::Repaint,
+        other => Message::Exit(ExitReason::Signal(other)),
     })
 }
 
-/// Ctrl-C and Ctrl-Z are meant for the program that has the terminal; we stop together with it.
-fn while_lent(signal: i32) -> Option<Wake> {
+/// Ctrl-C is meant for the program in the terminal; on Ctrl-Z this process stops together with it.
+fn message_while_ignored(signal: i32) -> Option<Message> {
     match signal {
         SIGINT | SIGQUIT | SIGCONT => None,
-        // When this fails, the program stops alone, and the shell continues it all the same.
-        SIGTSTP => stop().err().map(|error| Wake::Trouble(error.to_string())),
-        other => wake(other),
+        // If this fails, only the program stops, and the shell continues it.
+        SIGTSTP => stop().err().map(|error| Message::Error(error.to_string())),
+        other => message_for(other),
     }
 }

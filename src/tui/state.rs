@@ -1,4 +1,4 @@
-//! What the person sees and has chosen, over a copy of the site. Nothing here decides anything about jobs.
+//! The screen's state: a copy of the site, and what the user has selected. It makes no decisions about jobs.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -6,325 +6,321 @@ use std::path::PathBuf;
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use ratatui::layout::Size;
 
-use crate::model::{Job, JobId, Ledger, Mode, Phase, Queue, QueueId, QueueRecord, Site, State};
+use crate::model::{Job, JobId, SiteState, QueueMode, Queue, QueueId, QueueState, Site, JobState};
 
 use super::action::Action;
-use super::attend::Attendance;
-use super::detail::Detail;
+use super::output_subscription::OutputSubscriptions;
+use super::details_pane::DetailsPane;
 use super::dialog::Dialog;
 use super::keymap::Keymap;
-use super::layout::{Layout, layout};
-use super::lists::Lists;
-use super::mouse::Targets;
-use super::notice::Notices;
-use super::notify::Notify;
-use super::pane::OutputPane;
-use super::pulse::{Numbers, Pulse};
-use super::theme::Look;
+use super::layout::{ScreenLayout, layout};
+use super::job_lists::JobLists;
+use super::mouse::ClickTargets;
+use super::status_line::StatusLine;
+use super::notifications::NotificationSettings;
+use super::output_pane::OutputPane;
+use super::queue_stats::{QueueStats, SiteStats};
+use super::theme::Appearance;
 use super::tiles::Tiles;
-use super::typing::Typing;
-use super::wake::Broken;
+use super::job_terminal::TypingSession;
+use super::message::JobsFileError;
 
-/// The screen without a terminal: [`handle`](Self::handle) takes what happens and returns what is to be done,
-/// [`draw`](Self::draw) shows it.
+/// The screen without a terminal: [`handle`](Self::handle) takes messages and returns effects, [`draw`](Self::draw)
+/// draws a frame.
 #[derive(Debug)]
 pub struct Screen {
-    pub(super) setup: Setup,
+    pub(super) setup: ScreenSetup,
     pub(super) size: Size,
     pub(super) site: Site,
     pub(super) queue: Queue,
-    pub(super) lists: Lists,
-    /// Where the person was in the other queues, and in the view of all.
-    pub(super) elsewhere: HashMap<Option<QueueId>, Lists>,
+    pub(super) lists: JobLists,
+    /// The lists of the other queues, and of all queues together (`None`).
+    pub(super) other_lists: HashMap<Option<QueueId>, JobLists>,
     pub(super) output: OutputPane,
-    /// The output of all that runs, in place of lists and output.
+    /// The output of several running jobs, in place of the lists and the output.
     pub(super) tiles: Option<Tiles>,
-    /// What goes on in view.
-    pub(super) attendance: Attendance,
-    pub(super) detail: Detail,
-    /// None until after the first frame, which doesn't wait for it.
-    pub(super) pulse: Option<Pulse>,
+    /// The visible running jobs.
+    pub(super) subscriptions: OutputSubscriptions,
+    pub(super) details: DetailsPane,
+    /// None until the first frame is drawn, which doesn't wait for them.
+    pub(super) stats: Option<SiteStats>,
     pub(super) dialog: Option<Dialog>,
-    pub(super) notices: Notices,
-    pub(super) file: FileState,
-    /// What was removed of late, the latest last.
-    pub(super) undo: Vec<Undo>,
-    /// Since when some queue is processed by nobody.
-    unattended: Option<DateTime<Utc>>,
-    /// Whether the mouse is ours.
-    pub(super) mouse: bool,
-    /// What a click presses.
-    pub(super) targets: Targets,
-    /// What the keys go to, in place of the screen.
-    pub(super) typing: Option<Typing>,
+    pub(super) status_line: StatusLine,
+    pub(super) file: JobsFileState,
+    /// Recent removals, the latest last.
+    pub(super) undo: Vec<UndoEntry>,
+    /// Since when a queue is processing without a worker.
+    unattended_since: Option<DateTime<Utc>>,
+    /// Whether the mouse is captured.
+    pub(super) captures_mouse: bool,
+    /// What a click activates.
+    pub(super) click_targets: ClickTargets,
+    /// The job that receives the keys, if one does.
+    pub(super) typing: Option<TypingSession>,
 }
 
-/// How long a queue may be processed by nobody before that is said: a worker that was just hired has still to join.
-const BIRTH: TimeDelta = TimeDelta::seconds(3);
+/// How long a queue may be processing without a worker before that is shown: a worker takes a moment to start.
+const WORKER_START_GRACE: TimeDelta = TimeDelta::seconds(3);
 
-/// What the screen is told once.
+/// The settings of a screen.
 #[derive(Clone, Debug)]
-pub struct Setup {
-    /// Colours and signs.
-    pub look: Look,
-    /// What the site is called.
+pub struct ScreenSetup {
+    /// Colours and symbols.
+    pub appearance: Appearance,
+    /// The name of the site.
     pub site_name: String,
     /// The site's `jobs.yaml`.
     pub file: PathBuf,
-    /// Which key does what.
+    /// The key bindings.
     pub keymap: Keymap,
-    /// What the terminal is to tell a person who looks elsewhere.
-    pub notify: Notify,
-    /// Whether the mouse is ours at first.
-    pub mouse: bool,
-    /// The local time of an instant.
+    /// Which desktop notifications to show.
+    pub notifications: NotificationSettings,
+    /// Whether to capture the mouse at first.
+    pub captures_mouse: bool,
+    /// Converts a time to local time.
     pub local: fn(DateTime<Utc>) -> NaiveDateTime,
 }
 
-/// How `jobs.yaml` is.
+/// The state of `jobs.yaml`.
 #[derive(Debug, Default)]
-pub(super) struct FileState {
-    /// What is wrong with it; the last good version stays in force.
-    pub(super) broken: Option<Broken>,
-    /// The diagnosis was put away for now.
+pub(super) struct JobsFileState {
+    /// Its errors; the last valid version stays in effect.
+    pub(super) error: Option<JobsFileError>,
+    /// Whether the errors were dismissed.
     pub(super) hidden: bool,
-    /// The first line of the diagnosis that is shown.
+    /// The first visible line of the errors.
     pub(super) scroll: usize,
 }
 
-/// What was removed at once, and until when it can be put back.
+/// Jobs that were removed together, and until when they can be restored.
 #[derive(Clone, Debug)]
-pub(super) struct Undo {
+pub(super) struct UndoEntry {
     pub(super) jobs: Vec<JobId>,
     pub(super) until: DateTime<Utc>,
 }
 
 impl Screen {
-    /// A screen of `site`, in front the queue named `queue`, or else the first one.
-    pub fn new(setup: Setup, site: Site, queue: Option<&QueueId>, room: Size) -> Self {
-        let first = site.read(|ledger| ledger.queues().first().map(|(id, _)| (*id).clone()));
-        // Without any queue there is an empty one in front that belongs to no site.
+    /// A screen of `site` that shows the queue named `queue`, or else the first one.
+    pub fn new(setup: ScreenSetup, site: Site, queue: Option<&QueueId>, size: Size) -> Self {
+        let first = site.read(|site_state| site_state.queues().first().map(|(id, _)| (*id).clone()));
+        // Without any queue, the screen shows an empty one that belongs to no site.
         let queue = queue.cloned().or(first).map_or_else(Queue::new, |id| site.get_queue(id));
-        let lists = queue.read(|record, _| Lists::new(queue.id().clone(), record));
+        let lists = queue.read(|record, _| JobLists::new(queue.id().clone(), record));
         let mut screen = Self {
-            mouse: setup.mouse,
-            targets: Targets::default(),
+            captures_mouse: setup.captures_mouse,
+            click_targets: ClickTargets::default(),
             setup,
-            size: room,
+            size,
             site,
             queue,
             lists,
-            elsewhere: HashMap::new(),
+            other_lists: HashMap::new(),
             output: OutputPane::default(),
             tiles: None,
-            attendance: Attendance::default(),
-            detail: Detail::default(),
-            pulse: None,
+            subscriptions: OutputSubscriptions::default(),
+            details: DetailsPane::default(),
+            stats: None,
             dialog: None,
-            notices: Notices::default(),
-            file: FileState::default(),
+            status_line: StatusLine::default(),
+            file: JobsFileState::default(),
             undo: Vec::new(),
-            unattended: None,
+            unattended_since: None,
             typing: None,
         };
-        // What was so before is so for longer than any birth takes.
-        screen.attend(DateTime::UNIX_EPOCH);
-        screen.settle();
+        // A queue without a worker has lacked one for a while.
+        screen.update_unattended(DateTime::UNIX_EPOCH);
+        screen.sync_lists();
         screen
     }
 
-    /// Opens on what is wrong with `jobs.yaml`.
+    /// Shows the errors of `jobs.yaml` first.
     #[must_use]
-    pub fn broken(mut self, broken: Broken) -> Self {
-        self.file.broken = Some(broken);
+    pub fn with_file_error(mut self, error: JobsFileError) -> Self {
+        self.file.error = Some(error);
         self
     }
 
-    /// The key to press for an action, as text.
+    /// The key of an action, as text.
     pub(super) fn key(&self, action: Action) -> String {
         self.setup.keymap.key(action)
     }
 
-    /// The queue in front.
+    /// The current queue.
     pub fn queue(&self) -> &Queue {
         &self.queue
     }
 
     /// The job under the cursor, or of the tile with the focus.
-    pub fn chosen(&self) -> Option<Job> {
-        let chosen = match &self.tiles {
+    pub fn selected_job(&self) -> Option<Job> {
+        let selected = match &self.tiles {
             Some(tiles) => Some(tiles.focused()?.job),
-            None => self.lists.chosen(),
+            None => self.lists.selected(),
         };
-        if self.tiles.is_some() || self.lists.is_of_all() {
-            self.site.read(|ledger| ledger.job(chosen?).cloned())
+        if self.tiles.is_some() || self.lists.shows_all_queues() {
+            self.site.read(|site_state| site_state.job(selected?).cloned())
         } else {
-            self.queue.job(chosen?)
+            self.queue.job(selected?)
         }
     }
 
-    /// The output of that job.
+    /// The output of the selected job.
     pub(super) fn pane(&self) -> &OutputPane {
         self.tiles.as_ref().and_then(Tiles::focused).map_or(&self.output, |tile| &tile.pane)
     }
 
-    /// The output of that job.
+    /// The output of the selected job.
     pub(super) fn pane_mut(&mut self) -> &mut OutputPane {
         self.tiles.as_mut().and_then(Tiles::focused_mut).map_or(&mut self.output, |tile| &mut tile.pane)
     }
 
-    /// The cursor and the scroll positions.
-    pub fn lists(&self) -> &Lists {
+    /// The lists of the current queue.
+    pub fn lists(&self) -> &JobLists {
         &self.lists
     }
 
-    /// Where everything is drawn.
-    pub fn layout(&self) -> Layout {
+    /// The layout of the screen.
+    pub fn layout(&self) -> ScreenLayout {
         layout(self.size, self.lists.focus())
     }
 
-    /// Whether the details of the chosen job are in view.
+    /// Whether the details of the selected job are visible.
     pub(super) fn shows_details(&self) -> bool {
-        !self.layout().detail.is_empty()
+        !self.layout().details.is_empty()
     }
 
-    /// How many jobs run in the whole site and go on: nobody has told them to stop.
-    pub fn running(&self) -> usize {
-        self.site.read(|ledger| {
-            let queues = ledger.queues();
-            let running = queues.iter().flat_map(|(_, queue)| &queue.running).filter_map(|id| ledger.job(*id));
-            running.filter(|job| matches!(job.state, State::Running { stop: None, .. })).count()
+    /// How many jobs of the site are running and haven't been asked to stop.
+    pub fn count_running(&self) -> usize {
+        self.site.read(|site_state| {
+            let queues = site_state.queues();
+            let running = queues.iter().flat_map(|(_, queue)| &queue.running).filter_map(|id| site_state.job(*id));
+            running.filter(|job| matches!(job.state, JobState::Running { stop: None, .. })).count()
         })
     }
 
-    /// Whether there is more to do without waiting for anything: a scan goes on, or output is being read.
+    /// Whether there is more work to do at once: scanning for matches, or reading output.
     pub fn is_busy(&self) -> bool {
         self.is_scanning() || self.is_reading()
     }
 
-    /// Whether jobs are being looked for.
+    /// Whether a scan for matches is in progress.
     pub(super) fn is_scanning(&self) -> bool {
         self.lists.is_scanning()
     }
 
-    /// When the screen changes by itself, if it does: each second while a job runs
-    /// or waits for a time, or when a message expires.
+    /// When the screen changes without a message, if it does: each second while a job is running or scheduled, and when
+    /// the status text expires.
     pub fn next_tick(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let counts = |id: &QueueId, queue: &QueueRecord, ledger: &Ledger| {
-            !queue.running.is_empty() || ledger.next_time(id).is_some_and(|time| time > now)
+        let has_clock = |id: &QueueId, queue: &QueueState, site_state: &SiteState| {
+            !queue.running.is_empty() || site_state.next_scheduled_time(id).is_some_and(|time| time > now)
         };
-        let runs = if self.lists.is_of_all() {
-            self.site.read(|ledger| ledger.queues().iter().any(|(id, queue)| counts(id, queue, ledger)))
+        let ticks = if self.lists.shows_all_queues() {
+            self.site.read(|site_state| site_state.queues().iter().any(|(id, queue)| has_clock(id, queue, site_state)))
         } else {
-            self.queue.read(|record, ledger| counts(self.queue.id(), record, ledger))
+            self.queue.read(|record, site_state| has_clock(self.queue.id(), record, site_state))
         };
-        let second = runs.then(|| now + TimeDelta::milliseconds(1000 - i64::from(now.timestamp_subsec_millis())));
-        let expiry = self.notices.clone().expire(now);
-        let numbers = self.pulse.as_ref().and_then(|pulse| {
-            if self.lists.is_of_all() {
-                self.site.read(|ledger| ledger.queues().iter().filter_map(|(id, _)| pulse.next_change(id, now)).min())
+        let second = ticks.then(|| now + TimeDelta::milliseconds(1000 - i64::from(now.timestamp_subsec_millis())));
+        let expiry = self.status_line.clone().expire(now);
+        let stats_change = self.stats.as_ref().and_then(|stats| {
+            if self.lists.shows_all_queues() {
+                self.site.read(|site_state| site_state.queues().iter().filter_map(|(id, _)| stats.next_change(id, now)).min())
             } else {
-                pulse.next_change(self.queue.id(), now)
+                stats.next_change(self.queue.id(), now)
             }
         });
         let minute =
-            self.numbers(now).oldest.map(|since| now + TimeDelta::seconds(60 - (now - since).num_seconds() % 60));
-        let lonely = self.unattended.map(|since| since + BIRTH).filter(|time| *time > now);
-        second.into_iter().chain(expiry).chain(numbers).chain(minute).chain(lonely).min()
+            self.queue_stats(now).oldest_pending.map(|since| now + TimeDelta::seconds(60 - (now - since).num_seconds() % 60));
+        let grace_end = self.unattended_since.map(|since| since + WORKER_START_GRACE).filter(|time| *time > now);
+        second.into_iter().chain(expiry).chain(stats_change).chain(minute).chain(grace_end).min()
     }
 
-    /// How the queue in front goes, or how all go together.
-    pub fn numbers(&self, now: DateTime<Utc>) -> Numbers {
-        let Some(pulse) = &self.pulse else { return Numbers::default() };
-        let percent = |run| self.attendance.progress(run).percent();
-        if self.lists.is_of_all() {
-            return self.site.read(|ledger| {
+    /// The statistics of the current queue, or of all queues.
+    pub fn queue_stats(&self, now: DateTime<Utc>) -> QueueStats {
+        let Some(stats) = &self.stats else { return QueueStats::default() };
+        let percent = |run| self.subscriptions.progress(run).percent();
+        if self.lists.shows_all_queues() {
+            return self.site.read(|site_state| {
                 let each =
-                    ledger.queues().into_iter().map(|(id, record)| pulse.numbers(id, record, ledger, percent, now));
-                each.fold(Numbers::default(), Numbers::and)
+                    site_state.queues().into_iter().map(|(id, record)| stats.stats(id, record, site_state, percent, now));
+                each.fold(QueueStats::default(), QueueStats::combine)
             });
         }
-        self.queue.read(|record, ledger| pulse.numbers(self.queue.id(), record, ledger, percent, now))
+        self.queue.read(|record, site_state| stats.stats(self.queue.id(), record, site_state, percent, now))
     }
 
-    /// Whether a queue is processed by nobody, and not just since a moment ago.
-    pub(super) fn is_unattended(&self, queue: &QueueId, ledger: &Ledger, now: DateTime<Utc>) -> bool {
-        self.unattended.is_some_and(|since| since + BIRTH <= now) && ledger.is_unattended(queue)
+    /// Whether a queue has been processing without a worker for longer than the grace period.
+    pub(super) fn lacks_worker(&self, queue: &QueueId, site_state: &SiteState, now: DateTime<Utc>) -> bool {
+        self.reports_missing_worker(now) && site_state.is_unattended(queue)
     }
 
-    /// Takes note of queues that are processed by nobody.
-    pub(super) fn attend(&mut self, now: DateTime<Utc>) {
-        let any = self.site.read(|ledger| ledger.queues().iter().any(|(id, _)| ledger.is_unattended(id)));
-        self.unattended = any.then(|| self.unattended.unwrap_or(now));
+    /// Whether some queue has been processing without a worker for long enough to report it.
+    pub(super) fn reports_missing_worker(&self, now: DateTime<Utc>) -> bool {
+        self.unattended_since.is_some_and(|since| since + WORKER_START_GRACE <= now)
     }
 
-    /// Whether there is a queue at all.
+    /// Records since when a queue is processing without a worker.
+    pub(super) fn update_unattended(&mut self, now: DateTime<Utc>) {
+        let any = self.site.read(|site_state| site_state.queues().iter().any(|(id, _)| site_state.is_unattended(id)));
+        self.unattended_since = any.then(|| self.unattended_since.unwrap_or(now));
+    }
+
+    /// Whether the site has a queue.
     pub(super) fn has_queue(&self) -> bool {
         self.queue.site() == &self.site
     }
 
-    /// The diagnosis, while it is in view.
-    pub(super) fn diagnosis(&self) -> Option<&Broken> {
-        self.file.broken.as_ref().filter(|_| !self.file.hidden)
+    /// The errors of `jobs.yaml`, while they are visible.
+    pub(super) fn visible_file_error(&self) -> Option<&JobsFileError> {
+        self.file.error.as_ref().filter(|_| !self.file.hidden)
     }
 
-    /// Shows another queue.
-    pub(super) fn show(&mut self, id: &QueueId) {
-        if self.queue.id() == id && self.has_queue() && !self.lists.is_of_all() {
+    /// Switches to another queue.
+    pub(super) fn switch_queue(&mut self, id: &QueueId) {
+        if self.queue.id() == id && self.has_queue() && !self.lists.shows_all_queues() {
             return;
         }
         let queue = self.site.get_queue(id);
-        let known = self.elsewhere.remove(&Some(id.clone()));
-        let lists = known.unwrap_or_else(|| queue.read(|record, _| Lists::new(id.clone(), record)));
-        self.put_in_front(lists);
+        let lists = self.other_lists.remove(&Some(id.clone()));
+        let lists = lists.unwrap_or_else(|| queue.read(|record, _| JobLists::new(id.clone(), record)));
+        self.replace_lists(lists);
         self.queue = queue;
     }
 
     /// Shows the jobs of all queues together.
-    pub(super) fn show_all(&mut self) {
-        if self.lists.is_of_all() || !self.has_queue() {
+    pub(super) fn show_all_queues(&mut self) {
+        if self.lists.shows_all_queues() || !self.has_queue() {
             return;
         }
-        let lists = self.elsewhere.remove(&None).unwrap_or_else(|| self.site.read(Lists::of_all));
-        self.put_in_front(lists);
+        let lists = self.other_lists.remove(&None).unwrap_or_else(|| self.site.read(JobLists::all_queues));
+        self.replace_lists(lists);
     }
 
-    fn put_in_front(&mut self, mut lists: Lists) {
-        // While they were not in front nobody kept their filter up to date.
-        self.site.read(|ledger| lists.refilter(ledger));
+    fn replace_lists(&mut self, mut lists: JobLists) {
+        // Hidden lists don't follow events.
+        self.site.read(|site_state| lists.refilter(site_state));
         let before = std::mem::replace(&mut self.lists, lists);
-        let key = if before.is_of_all() { None } else { Some(self.queue.id().clone()) };
-        self.elsewhere.insert(key, before);
+        let key = if before.shows_all_queues() { None } else { Some(self.queue.id().clone()) };
+        self.other_lists.insert(key, before);
     }
 
-    /// Changes the lists in view of what is in them.
-    pub(super) fn with_lists<T>(&mut self, change: impl FnOnce(&mut Lists, &QueueRecord, &Ledger) -> T) -> T {
+    /// Changes the current lists, given the queue and the site.
+    pub(super) fn with_lists<T>(&mut self, change: impl FnOnce(&mut JobLists, &QueueState, &SiteState) -> T) -> T {
         let lists = &mut self.lists;
-        self.queue.read(|record, ledger| change(lists, record, ledger))
+        self.queue.read(|record, site_state| change(lists, record, site_state))
     }
 
-    /// Brings cursor and scroll positions in line with everything else.
-    pub(super) fn settle(&mut self) {
+    /// Updates cursor and scroll positions after a change.
+    pub(super) fn sync_lists(&mut self) {
         let layout = self.layout();
-        self.with_lists(|lists, record, ledger| lists.settle(record, ledger, &layout));
+        self.with_lists(|lists, record, site_state| lists.sync(record, site_state, &layout));
     }
 
-    /// What the queue in front is doing.
-    pub(super) fn mode(&self) -> Mode {
+    /// The mode of the current queue.
+    pub(super) fn mode(&self) -> QueueMode {
         self.queue.read(|record, _| record.mode)
     }
 
-    /// Whether a worker would have to run what is added to a queue.
-    pub(super) fn any_processing(&self) -> bool {
-        self.site.read(|ledger| ledger.queues().iter().any(|(_, queue)| queue.mode == Mode::Processing))
-    }
-
-    /// How many jobs of the queue in front, or of all, are in a phase.
-    pub(super) fn count(&self, phase: Phase) -> usize {
-        if self.lists.is_of_all() {
-            self.site.read(|ledger| ledger.queues().iter().map(|(_, queue)| queue.list(phase).len()).sum())
-        } else {
-            self.queue.read(|record, _| record.list(phase).len())
-        }
+    /// Whether any queue is processing.
+    pub(super) fn is_any_queue_processing(&self) -> bool {
+        self.site.read(|site_state| site_state.queues().iter().any(|(_, queue)| queue.mode == QueueMode::Processing))
     }
 }

@@ -1,7 +1,7 @@
-//! How things look: sixteen colours on the terminal's own background, or none at all, and the signs.
+//! The appearance: sixteen colours on the terminal's background, or no colours, and symbols.
 //!
-//! Nothing is told by colour alone: every colour comes with a sign or a word. For eyes that red and green look alike to
-//! there is a palette of blue and orange, whose colours are fixed ones, so that they are what they were chosen to be.
+//! No meaning is conveyed by colour alone: every colour comes with a symbol or a word. For colour-blind users there is a
+//! palette of blue and orange, from the colours that terminals don't redefine.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -11,87 +11,87 @@ use ratatui::style::{Color, Modifier, Style};
 
 use crate::model::Outcome;
 
-/// Colours and signs.
+/// Colours and symbols.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Look {
+pub struct Appearance {
     /// The styles.
     pub theme: Theme,
-    /// The signs.
-    pub signs: &'static Signs,
+    /// The symbols.
+    pub symbols: &'static Symbols,
 }
 
-/// What somebody wants it to look like; what they say nothing of is taken from the environment.
+/// The wanted appearance; the environment decides what is unset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Taste {
-    /// Which colours.
+pub struct AppearanceOptions {
+    /// The theme.
     pub theme: ThemeName,
-    /// Whether only ASCII is drawn.
+    /// Whether to draw only ASCII.
     pub ascii: Option<bool>,
 }
 
-/// The themes by the names that people give them.
+/// A theme by its name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ThemeName {
-    /// What suits the environment.
+    /// Chosen from the environment.
     #[default]
     Auto,
-    /// This one.
-    Of(Palette),
+    /// This palette.
+    Palette(Palette),
 }
 
-/// Which colours are used.
+/// A set of colours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Palette {
     /// For a dark background.
     #[default]
     Dark,
-    /// For a light one.
+    /// For a light background.
     Light,
     /// Blue and orange in place of green and red, for a dark background.
     Colorblind,
-    /// The same for a light one.
+    /// Blue and orange for a light background.
     ColorblindLight,
-    /// No colour is set anywhere, as `NO_COLOR` asks; bold, dim and reverse remain.
+    /// No colours, as with `NO_COLOR`; only bold, dim and reverse.
     Mono,
 }
 
 /// A style for each meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Theme {
-    /// Which palette this is.
+    /// The palette.
     pub palette: Palette,
-    /// What is of less interest now.
+    /// Less important text.
     pub dim: Style,
     /// Lines between panes.
     pub rule: Style,
     /// The title of a pane.
     pub title: Style,
-    /// The title of the pane that has the focus.
+    /// The title of the focused pane.
     pub focus: Style,
-    /// The tab in front.
+    /// The current tab.
     pub tab: Style,
     /// The row under the cursor.
     pub cursor: Style,
-    /// The row that would be under the cursor if its pane had the focus.
-    pub marked: Style,
-    /// Something went well.
+    /// The selected row of a pane without the focus.
+    pub selected: Style,
+    /// Success.
     pub good: Style,
-    /// Something went wrong.
+    /// Failure.
     pub bad: Style,
-    /// The one thing that must be seen first.
+    /// The most important failure.
     pub alarm: Style,
-    /// Something needs thought.
+    /// A warning.
     pub warn: Style,
-    /// Something is going on.
+    /// Activity.
     pub live: Style,
     /// A key in a hint.
     pub key: Style,
 }
 
-/// The signs, each one cell wide.
+/// The symbols, each one cell wide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "they are named for what they stand for")]
-pub struct Signs {
+pub struct Symbols {
     pub succeeded: &'static str,
     pub failed: &'static str,
     pub cancelled: &'static str,
@@ -99,36 +99,36 @@ pub struct Signs {
     pub skipped: &'static str,
     pub running: &'static str,
     pub stopping: &'static str,
-    pub asked: &'static str,
+    pub requested: &'static str,
     pub cursor: &'static str,
     pub mark: &'static str,
     pub rule: &'static str,
-    pub upright: &'static str,
+    pub vertical: &'static str,
     pub above: &'static str,
     pub below: &'static str,
     pub dot: &'static str,
     pub ellipsis: &'static str,
-    pub then: &'static str,
+    pub arrow: &'static str,
     pub tee: &'static str,
     pub elbow: &'static str,
     /// From low to high.
     pub bars: [&'static str; 8],
 }
 
-impl Look {
-    /// The look of this palette, with signs in ASCII only or not.
+impl Appearance {
+    /// The appearance with this palette, in ASCII only or not.
     pub fn new(palette: Palette, ascii: bool) -> Self {
-        Self { theme: Theme::new(palette), signs: if ascii { &Signs::ASCII } else { &Signs::PRETTY } }
+        Self { theme: Theme::new(palette), symbols: if ascii { &Symbols::ASCII } else { &Symbols::UNICODE } }
     }
 
-    /// The look that somebody wants; `NO_COLOR`, `TERM`, `COLORFGBG` and the locale are asked for what they left open.
-    /// A theme that they name goes before `NO_COLOR`, as its own rules have it.
-    pub fn of(taste: Taste, variable: impl Fn(&str) -> Option<OsString>) -> Self {
+    /// The wanted appearance; `NO_COLOR`, `TERM`, `COLORFGBG` and the locale decide what is unset. A named theme overrides
+    /// `NO_COLOR`.
+    pub fn resolve(taste: AppearanceOptions, variable: impl Fn(&str) -> Option<OsString>) -> Self {
         let text = |name| variable(name).and_then(|value| value.into_string().ok()).filter(|value| !value.is_empty());
         let term = text("TERM").unwrap_or_default();
         let light = text("COLORFGBG").is_some_and(|both| matches!(both.rsplit(';').next(), Some("7" | "15")));
         let palette = match taste.theme {
-            ThemeName::Of(palette) => palette,
+            ThemeName::Palette(palette) => palette,
             ThemeName::Auto if text("NO_COLOR").is_some() || term == "dumb" => Palette::Mono,
             ThemeName::Auto if light => Palette::Light,
             ThemeName::Auto => Palette::Dark,
@@ -140,17 +140,17 @@ impl Look {
 
     /// Whether only ASCII is drawn.
     pub fn is_ascii(&self) -> bool {
-        *self.signs == Signs::ASCII
+        *self.symbols == Symbols::ASCII
     }
 
-    /// The sign and the style of an outcome.
+    /// The symbol and the style of an outcome.
     pub fn outcome(&self, outcome: &Outcome) -> (&'static str, Style) {
         match outcome {
-            Outcome::Succeeded => (self.signs.succeeded, self.theme.good),
-            Outcome::Failed(_) => (self.signs.failed, self.theme.bad),
-            Outcome::Cancelled => (self.signs.cancelled, self.theme.dim),
-            Outcome::Interrupted => (self.signs.interrupted, self.theme.bad),
-            Outcome::Skipped { .. } => (self.signs.skipped, self.theme.dim),
+            Outcome::Succeeded => (self.symbols.succeeded, self.theme.good),
+            Outcome::Failed(_) => (self.symbols.failed, self.theme.bad),
+            Outcome::Cancelled => (self.symbols.cancelled, self.theme.dim),
+            Outcome::Interrupted => (self.symbols.interrupted, self.theme.bad),
+            Outcome::Skipped { .. } => (self.symbols.skipped, self.theme.dim),
         }
     }
 }
@@ -169,7 +169,7 @@ impl Theme {
             focus: bold,
             tab: bold.add_modifier(Modifier::UNDERLINED),
             cursor: plain.add_modifier(Modifier::REVERSED),
-            marked: plain,
+            selected: plain,
             good: plain,
             bad: bold,
             alarm: bold.add_modifier(Modifier::REVERSED),
@@ -182,7 +182,7 @@ impl Theme {
             Palette::Mono => mono,
             Palette::Dark => mono.coloured(Color::Cyan, Color::Green, Color::LightRed, Color::Yellow, cursor),
             Palette::Light => mono.coloured(Color::Blue, Color::Green, Color::Red, Color::Magenta, cursor),
-            // Of the 240 colours that terminals don't redefine.
+            // From the 240 colours that terminals don't redefine.
             Palette::Colorblind => {
                 let cursor = bold.bg(Color::Indexed(25)).fg(Color::Indexed(231));
                 mono.coloured(Color::Indexed(231), Color::Indexed(39), Color::Indexed(208), Color::Indexed(222), cursor)
@@ -194,7 +194,7 @@ impl Theme {
         }
     }
 
-    /// The same with colours.
+    /// Adds colours.
     fn coloured(self, live: Color, good: Color, bad: Color, warn: Color, cursor: Style) -> Self {
         let plain = Style::new();
         Self {
@@ -213,10 +213,10 @@ impl Theme {
 }
 
 impl Palette {
-    /// All of them.
+    /// All palettes.
     pub const ALL: [Self; 5] = [Self::Dark, Self::Light, Self::Colorblind, Self::ColorblindLight, Self::Mono];
 
-    /// What people call it.
+    /// The name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Dark => "dark",
@@ -229,7 +229,7 @@ impl Palette {
 }
 
 impl ThemeName {
-    /// All names that can be given.
+    /// All names.
     pub fn names() -> impl Iterator<Item = &'static str> {
         std::iter::once("auto").chain(Palette::ALL.into_iter().map(Palette::name))
     }
@@ -240,7 +240,7 @@ impl FromStr for ThemeName {
 
     fn from_str(name: &str) -> Result<Self, UnknownTheme> {
         let palette = || Palette::ALL.into_iter().find(|palette| palette.name() == name);
-        if name == "auto" { Ok(Self::Auto) } else { palette().map(Self::Of).ok_or(UnknownTheme) }
+        if name == "auto" { Ok(Self::Auto) } else { palette().map(Self::Palette).ok_or(UnknownTheme) }
     }
 }
 
@@ -248,25 +248,25 @@ impl fmt::Display for ThemeName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Auto => "auto",
-            Self::Of(palette) => palette.name(),
+            Self::Palette(palette) => palette.name(),
         })
     }
 }
 
-/// No theme has that name.
+/// An unknown theme name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct UnknownTheme;
 
 impl fmt::Display for UnknownTheme {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<_> = ThemeName::names().collect();
-        write!(f, "no such theme; there are {}", names.join(", "))
+        write!(f, "unknown theme; expected one of {}", names.join(", "))
     }
 }
 
-impl Signs {
-    /// One cell wide in every locale.
-    pub const PRETTY: Self = Self {
+impl Symbols {
+    /// Unicode symbols that are one cell wide in every locale.
+    pub const UNICODE: Self = Self {
         succeeded: "✓",
         failed: "✗",
         cancelled: "⊘",
@@ -274,23 +274,23 @@ impl Signs {
         skipped: "~",
         running: "▸",
         stopping: "▪",
-        asked: "»",
+        requested: "»",
         cursor: "›",
-        // A braille sign: one cell wide everywhere, and like nothing else here.
+        // One cell wide everywhere, and unlike the other symbols.
         mark: "•",
         rule: "─",
-        upright: "│",
+        vertical: "│",
         above: "↑",
         below: "↓",
         dot: "·",
         ellipsis: "…",
-        then: "▸",
+        arrow: "▸",
         tee: "├",
         elbow: "└",
         bars: ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"],
     };
 
-    /// For terminals and fonts that have nothing else.
+    /// ASCII symbols, for terminals and fonts without others.
     pub const ASCII: Self = Self {
         succeeded: "+",
         failed: "x",
@@ -299,16 +299,16 @@ impl Signs {
         skipped: "~",
         running: ">",
         stopping: "#",
-        asked: "*",
+        requested: "*",
         cursor: ">",
         mark: "*",
         rule: "-",
-        upright: "|",
+        vertical: "|",
         above: "^",
         below: "v",
         dot: "-",
         ellipsis: "~",
-        then: ">",
+        arrow: ">",
         tee: "|",
         elbow: "`",
         bars: ["_", ".", ":", "-", "=", "+", "*", "#"],

@@ -1,103 +1,89 @@
-//! Typing into a job that runs in a pseudo-terminal: every key goes to the job, but the one that leads out.
+//! Typing into a job that runs in a pseudo-terminal: every key goes to the job, except the one that leaves.
 
 use chrono::{DateTime, Utc};
 
 use crate::model::{Job, JobId, Phase, RunId};
-use crate::store::Unreachable;
+use crate::store::TerminalInputError;
 
 use super::action::Action;
-use super::keys::{Code, Key};
-use super::layout::Focus;
-use super::notice::Tone;
+use super::keys::{KeyCode, KeyPress};
+use super::job_terminal::{LEAVE_KEY, TypingSession};
+use super::status_line::Severity;
 use super::state::Screen;
 
-/// The key that leads out.
-pub(super) const WAY_OUT: Key = Key { code: Code::Char('z'), ctrl: true, alt: false };
-
-/// What the keys go to.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Typing {
-    /// The job.
-    pub(super) job: JobId,
-    run: RunId,
-    /// The run is over. Keys go nowhere until the person has seen that: they were not meant for the screen.
-    pub(super) over: bool,
-    before: Focus,
-}
-
 impl Screen {
-    /// Why nothing can be typed into the chosen job; or which job and run it is.
+    /// The selected job and its run, if it can be typed into; or why not.
     pub(super) fn can_type(&self) -> Result<(JobId, RunId), String> {
-        let job = self.chosen().ok_or("no job is selected")?;
-        if !job.script().is_some_and(|script| script.setup.pty) {
-            return Err(format!("{} has no terminal; `pty: true` in jobs.yaml gives it one", job.id));
+        let job = self.selected_job().ok_or("No job is selected.")?;
+        if !job.script().is_some_and(|script| script.exec.pty) {
+            return Err(format!("{} has no terminal. Set `pty: true` in jobs.yaml.", job.id));
         }
         let run = self.key(Action::Run);
-        match (job.phase(), job.running()) {
+        match (job.phase(), job.current_run()) {
             (Phase::Running, Some(run)) => Ok((job.id, run)),
-            (Phase::Finished, _) => Err(format!("{} has ended; {run} runs it again", job.id)),
-            _ => Err(format!("{} doesn't run yet; {run} runs it now", job.id)),
+            (Phase::Finished, _) => Err(format!("{} has finished. Press {run} to run it again.", job.id)),
+            _ => Err(format!("{} is not running yet. Press {run} to run it now.", job.id)),
         }
     }
 
-    /// From now on, keys go to the chosen job.
-    pub(super) fn begin_to_type(&mut self) -> Result<(), String> {
+    /// Sends keys to the selected job from now on.
+    pub(super) fn start_typing(&mut self) -> Result<(), String> {
         let (job, run) = self.can_type()?;
-        let before = self.lists.focus();
-        let console = self.pane_mut().console_mut().ok_or_else(|| format!("{job} has only just begun; try again"))?;
-        console.insist();
-        console.aside = false;
-        console.view.follow();
-        self.lists.focus_output(before.zoom);
-        self.typing = Some(Typing { job, run, over: false, before });
+        let focus_before = self.lists.focus();
+        let terminal = self.pane_mut().job_terminal_mut().ok_or_else(|| format!("{job} is still starting. Try again."))?;
+        terminal.resend_size();
+        terminal.shows_log = false;
+        terminal.view.follow();
+        self.lists.focus_output(focus_before.zoom);
+        self.typing = Some(TypingSession { job, run, run_ended: false, focus_before });
         Ok(())
     }
 
-    /// A key was pressed while keys go to a job.
-    pub(super) fn type_key(&mut self, typing: Typing, key: Key, now: DateTime<Utc>) {
-        let seen = typing.over && key == Key::plain(Code::Esc);
-        if key == WAY_OUT || seen {
+    /// Handles a key press while typing into a job.
+    pub(super) fn type_key(&mut self, typing: TypingSession, key: KeyPress, now: DateTime<Utc>) {
+        let leaves_ended = typing.run_ended && key == KeyPress::plain(KeyCode::Esc);
+        if key == LEAVE_KEY || leaves_ended {
             self.typing = None;
-            self.notices.clear();
-            let before = typing.before;
+            self.status_line.clear();
+            let before = typing.focus_before;
             if before.output {
                 self.lists.focus_output(before.zoom);
             } else {
-                // Where the job is by now.
+                // The list that the job is in by now.
                 self.lists.focus_list(self.lists.focus().list);
             }
             return;
         }
-        let bytes = self.pane_mut().console_mut().map(|console| console.view.keyboard().press(key));
+        let bytes = self.pane_mut().job_terminal_mut().map(|terminal| terminal.view.key_encoder().encode_key(key));
         self.send(typing, &bytes.unwrap_or_default(), now);
     }
 
-    /// A text was pasted meanwhile.
-    pub(super) fn type_text(&mut self, typing: Typing, text: &str, now: DateTime<Utc>) {
-        let bytes = self.pane_mut().console_mut().map(|console| console.view.keyboard().paste(text));
+    /// Handles pasted text while typing into a job.
+    pub(super) fn type_text(&mut self, typing: TypingSession, text: &str, now: DateTime<Utc>) {
+        let bytes = self.pane_mut().job_terminal_mut().map(|terminal| terminal.view.key_encoder().encode_paste(text));
         self.send(typing, &bytes.unwrap_or_default(), now);
     }
 
-    fn send(&mut self, typing: Typing, bytes: &[u8], now: DateTime<Utc>) {
-        if typing.over || self.pane().run() != Some(typing.run) {
+    fn send(&mut self, typing: TypingSession, bytes: &[u8], now: DateTime<Utc>) {
+        if typing.run_ended || self.pane().run() != Some(typing.run) {
             return;
         }
-        let Some(console) = self.pane_mut().console_mut() else { return };
-        console.view.follow();
-        let why = match console.send(bytes) {
+        let Some(terminal) = self.pane_mut().job_terminal_mut() else { return };
+        terminal.view.follow();
+        let why = match terminal.send(bytes) {
             Ok(()) => return self.pane_mut().refresh(),
-            Err(Unreachable::Full) => "it doesn't read what is typed; some of that is lost",
-            Err(Unreachable::Gone) => "it can't be reached",
+            Err(TerminalInputError::BufferFull) => "isn't reading its input; some keys were lost.",
+            Err(TerminalInputError::NotConnected) => "can't be reached.",
         };
-        self.notices.say(Tone::Failed, format!("{}: {why}", typing.job), now);
+        self.status_line.show(Severity::Error, format!("{} {why}", typing.job), now);
     }
 
-    /// Takes note when the run that keys go to is over.
-    pub(super) fn mind_typing(&mut self) {
+    /// Records that the run has ended.
+    pub(super) fn sync_typing(&mut self) {
         let Some(typing) = self.typing else { return };
-        let runs = self.site.read(|ledger| ledger.job(typing.job).and_then(Job::running)) == Some(typing.run);
-        if !runs || self.pane().run() != Some(typing.run) {
-            self.typing = Some(Typing { over: true, ..typing });
+        let is_running = self.site.read(|site_state| site_state.job(typing.job).and_then(Job::current_run)) == Some(typing.run);
+        if !is_running || self.pane().run() != Some(typing.run) {
+            self.typing = Some(TypingSession { run_ended: true, ..typing });
         }
     }
 }

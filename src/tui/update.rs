@@ -1,97 +1,98 @@
-//! What each wake-up changes, and what is to be done about it.
+//! Handles messages: each one updates the screen and returns the effects to carry out.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use ratatui::layout::Size;
 
-use crate::model::{Command, Event, JobId, Recorded};
+use crate::model::{Command, Event, JobId, EventRecord};
 
 use super::action::Action;
 use super::dialog::Dialog;
-use super::keys::{Code, Key};
-use super::menu::Pressed;
-use super::notice::Tone;
-use super::notify::Noticed;
-use super::pulse::Pulse;
-use super::state::{FileState, Screen, Undo};
-use super::told;
-use super::wake::{Answered, Asked, Effect, Order, Wake, Way, Why};
+use super::keys::{KeyCode, KeyPress};
+use super::action_menu::MenuResponse;
+use super::status_line::Severity;
+use super::notifications::PendingNotifications;
+use super::queue_stats::SiteStats;
+use super::state::{JobsFileState, Screen, UndoEntry};
+use super::reply_text;
+use super::effect::{Direction, Effect, ExitReason, Intent, Submission};
+use super::message::{Message, Reply};
 
 impl Screen {
-    /// Takes in what has happened; returns what is to be done.
-    pub fn handle(&mut self, wake: Wake, now: DateTime<Utc>) -> Vec<Effect> {
-        self.notices.expire(now);
+    /// Handles a message; returns the effects to carry out.
+    pub fn handle(&mut self, message: Message, now: DateTime<Utc>) -> Vec<Effect> {
+        self.status_line.expire(now);
         self.undo.retain(|undo| undo.until > now);
-        if self.pulse.is_none() {
+        if self.stats.is_none() {
             self.recount();
         }
         let mut effects = Vec::new();
-        let asked = wake.is_of_a_person();
-        match wake {
-            Wake::Key(key) => effects = self.press(key, now),
-            Wake::Paste(text) => self.paste(&text, now),
-            Wake::Mouse(mouse) => effects = self.click(mouse, now),
-            Wake::Resize { width, height } => self.size = Size { width, height },
-            Wake::News(news) => effects.extend(self.follow(&news, now)),
-            Wake::Fresh(ledger) => {
-                self.site.replace(*ledger);
-                self.with_lists(|lists, _, ledger| lists.refilter(ledger));
+        let is_input = message.is_user_input();
+        match message {
+            Message::Key(key) => effects = self.press(key, now),
+            Message::Paste(text) => self.paste(&text, now),
+            Message::Mouse(mouse) => effects = self.click(mouse, now),
+            Message::Resize { width, height } => self.size = Size { width, height },
+            Message::Events(events) => effects.extend(self.apply_events(&events, now)),
+            Message::SiteLoaded(site_state) => {
+                self.site.replace_state(*site_state);
+                self.with_lists(|lists, _, site_state| lists.refilter(site_state));
                 self.recount();
             }
-            Wake::Answer(answered) => effects.extend(self.answered(&answered, now)),
-            Wake::Log { run, reader, line } => self.output.open(run, *reader, line),
-            Wake::Attended { run, reader, line } => self.attendance.open(run, *reader, line),
-            Wake::Turned { from, run: Some(run), .. } => effects.extend(self.pane_mut().turn_to(from, run)),
-            Wake::Turned { run: None, way, .. } => {
-                let which = if way == Way::Earlier { "first" } else { "latest" };
-                self.notices.say(Tone::Refused, format!("this is the {which} of its runs that is kept"), now);
+            Message::Reply(reply) => effects.extend(self.handle_reply(&reply, now)),
+            Message::LogOpened { run, reader, line } => self.output.open(run, *reader, line),
+            Message::RunSubscribed { run, reader, line } => self.subscriptions.open(run, *reader, line),
+            Message::AdjacentRun { from, run: Some(run), .. } => effects.extend(self.pane_mut().show_run(from, run)),
+            Message::AdjacentRun { run: None, direction, .. } => {
+                let which = if direction == Direction::Earlier { "earliest" } else { "latest" };
+                self.status_line.show(Severity::Warning, format!("This is the {which} run that is kept."), now);
             }
-            Wake::Runs { job, runs, hook_end } => self.detail.take(job, runs, hook_end),
-            Wake::Grown => {
-                self.attendance.refresh();
+            Message::RunHistory { job, runs, hook_end } => self.details.set_runs(job, runs, hook_end),
+            Message::OutputGrown => {
+                self.subscriptions.refresh();
                 self.refresh_output();
             }
-            Wake::File(Ok(plan)) => {
-                self.file = FileState::default();
+            Message::FileRead(Ok(plan)) => {
+                self.file = JobsFileState::default();
                 let commands = vec![Command::Reconcile(plan)];
-                effects.push(Effect::Submit(Order { commands, asked: Asked::Reload, hire: self.any_processing() }));
+                effects.push(Effect::submit(Submission { commands, intent: Intent::Reload, needs_worker: self.is_any_queue_processing() }));
             }
-            Wake::File(Err(broken)) => {
-                self.file.broken = Some(broken);
+            Message::FileRead(Err(error)) => {
+                self.file.error = Some(error);
                 self.file.hidden = false;
                 self.file.scroll = 0;
             }
-            Wake::Tended(tended) => {
-                if let Some(text) = told::tended(&tended, &self.setup.keymap) {
-                    self.notices.say(Tone::Failed, text, now);
+            Message::WorkerReport(report) => {
+                if let Some(text) = reply_text::worker_report_text(&report, &self.setup.keymap) {
+                    self.status_line.show(Severity::Error, text, now);
                 }
             }
-            Wake::Trouble(text) => self.notices.say(Tone::Failed, text, now),
-            Wake::Tick => {}
-            Wake::Suspend => effects.push(Effect::Suspend),
-            Wake::Repaint => effects.push(Effect::Repaint),
-            Wake::Leave(why) => effects.push(Effect::Leave(why)),
+            Message::Error(text) => self.status_line.show(Severity::Error, text, now),
+            Message::Tick => {}
+            Message::Suspend => effects.push(Effect::Suspend),
+            Message::Repaint => effects.push(Effect::Repaint),
+            Message::Exit(reason) => effects.push(Effect::Exit(reason)),
         }
-        self.attend(now);
-        // Whoever has pressed a key sees what it does before anything else goes on.
-        if !asked {
-            self.proceed();
+        self.update_unattended(now);
+        // The result of a key press is drawn before other work continues.
+        if !is_input {
+            self.continue_work();
         }
-        self.settle();
-        let shown = self.show_output();
-        // First somebody listens, then it is read.
-        effects.extend(self.attend_to_runs());
-        effects.extend(shown);
-        let job = self.chosen().filter(|_| self.shows_details());
-        effects.extend(self.detail.show(job.as_ref()));
-        self.mind_typing();
+        self.sync_lists();
+        let output_effects = self.sync_output();
+        // Subscribe before reading, so that no output is missed.
+        effects.extend(self.sync_subscriptions());
+        effects.extend(output_effects);
+        let job = self.selected_job().filter(|_| self.shows_details());
+        effects.extend(self.details.show(job.as_ref()));
+        self.sync_typing();
         effects
     }
 
-    /// Goes on with what was too much for one step.
-    fn proceed(&mut self) {
-        self.with_lists(|lists, _, ledger| {
+    /// Continues scanning for matches and reading output, which are done in bounded steps.
+    fn continue_work(&mut self) {
+        self.with_lists(|lists, _, site_state| {
             if let Some(filter) = lists.filter_mut() {
-                filter.step(ledger);
+                filter.scan_more(site_state);
             }
         });
         if self.is_reading() {
@@ -99,160 +100,163 @@ impl Screen {
         }
     }
 
-    fn follow(&mut self, news: &[Recorded], now: DateTime<Utc>) -> Vec<Effect> {
-        let (wanted, mut noticed) = (self.setup.notify, Noticed::default());
-        for recorded in news {
-            if wanted.is_on() {
-                self.site.read(|ledger| noticed.look(&recorded.event, wanted, ledger));
+    /// Applies new events.
+    fn apply_events(&mut self, events: &[EventRecord], now: DateTime<Utc>) -> Vec<Effect> {
+        let (settings, mut notifications) = (self.setup.notifications, PendingNotifications::default());
+        for record in events {
+            if settings.is_enabled() {
+                self.site.read(|site_state| notifications.add_event(&record.event, settings, site_state));
             }
-            self.follow_one(recorded);
+            self.apply_event(record);
         }
-        let texts = self.site.read(|ledger| noticed.texts(ledger));
+        let texts = self.site.read(|site_state| notifications.texts(site_state));
         let mut effects: Vec<Effect> = texts.into_iter().map(Effect::Notify).collect();
-        if let Some(told) = told::reloaded(news) {
-            self.notices.say(told.tone, told.text, now);
+        if let Some(reload) = reply_text::reload_text(events) {
+            self.status_line.show(reload.severity, reload.text, now);
         }
         let shown: Vec<_> = match &self.tiles {
             Some(tiles) => tiles.runs().collect(),
             None => self.output.run().into_iter().collect(),
         };
-        let ended = |recorded: &Recorded, which: &dyn Fn(_) -> bool| match recorded.event {
-            Event::Ended { run, .. } => which(run),
+        let ended = |record: &EventRecord, is_wanted: &dyn Fn(_) -> bool| match record.event {
+            Event::Ended { run, .. } => is_wanted(run),
             _ => false,
         };
-        if news.iter().any(|recorded| ended(recorded, &|run| shown.contains(&run))) {
+        if events.iter().any(|record| ended(record, &|run| shown.contains(&run))) {
             self.refresh_output();
         }
         if !self.has_queue() {
-            let first = self.site.read(|ledger| ledger.queues().first().map(|(id, _)| (*id).clone()));
+            let first = self.site.read(|site_state| site_state.queues().first().map(|(id, _)| (*id).clone()));
             if let Some(first) = first {
-                self.show(&first);
+                self.switch_queue(&first);
             }
         }
-        // A running job was in the way of a part of the file.
-        let unfinished = self.site.read(|ledger| ledger.stamp() == Some(""));
-        if unfinished && news.iter().any(|recorded| ended(recorded, &|_| true)) {
-            effects.push(Effect::Reread);
+        // A running job kept a part of the file from being applied.
+        let is_incomplete = self.site.read(|site_state| site_state.file_version() == Some(""));
+        if is_incomplete && events.iter().any(|record| ended(record, &|_| true)) {
+            effects.push(Effect::ReloadFile);
         }
         effects
     }
 
-    /// Takes in one event; what is counted and filtered hears how its job was, and how it is now.
-    fn follow_one(&mut self, recorded: &Recorded) {
-        let id = match &recorded.event {
+    /// Applies an event to the site, and keeps the filter and the statistics up to date.
+    fn apply_event(&mut self, record: &EventRecord) {
+        let id = match &record.event {
             Event::Added { job } | Event::Restored { job } => Some(job.id),
             event => event.job(),
         };
         let Some(id) = id else {
-            self.site.follow(std::slice::from_ref(recorded));
-            // The order of the queues may be another one now.
-            if matches!(recorded.event, Event::QueueDefined { .. }) && self.lists.is_of_all() {
-                self.with_lists(|lists, _, ledger| lists.refilter(ledger));
+            self.site.apply_records(std::slice::from_ref(record));
+            // The order of the queues may have changed.
+            if matches!(record.event, Event::QueueDefined { .. }) && self.lists.shows_all_queues() {
+                self.with_lists(|lists, _, site_state| lists.refilter(site_state));
             }
             return;
         };
-        let Self { site, lists, pulse, .. } = self;
-        let (mut filter, mut pulse) = (lists.filter_mut(), pulse.as_mut());
-        site.read(|ledger| {
-            let Some(job) = ledger.job(id) else { return };
+        let Self { site, lists, stats, .. } = self;
+        let (mut filter, mut stats) = (lists.filter_mut(), stats.as_mut());
+        site.read(|site_state| {
+            let Some(job) = site_state.job(id) else { return };
             if let Some(filter) = &mut filter {
-                filter.before(job, ledger);
+                filter.remove_job(job, site_state);
             }
-            if let Some(pulse) = &mut pulse {
-                pulse.leave(job);
+            if let Some(stats) = &mut stats {
+                stats.remove(job);
             }
         });
-        site.follow(std::slice::from_ref(recorded));
-        site.read(|ledger| {
-            let Some(job) = ledger.job(id) else { return };
+        site.apply_records(std::slice::from_ref(record));
+        site.read(|site_state| {
+            let Some(job) = site_state.job(id) else { return };
             if let Some(filter) = &mut filter {
-                filter.after(job, ledger);
+                filter.add_job(job, site_state);
             }
-            if let Some(pulse) = &mut pulse {
-                pulse.enter(job);
+            if let Some(stats) = &mut stats {
+                stats.add(job);
             }
         });
     }
 
     fn recount(&mut self) {
-        let mut pulse = Pulse::default();
-        self.site.read(|ledger| pulse.recount(ledger));
-        self.pulse = Some(pulse);
+        let mut stats = SiteStats::default();
+        self.site.read(|site_state| stats.recount(site_state));
+        self.stats = Some(stats);
     }
 
     /// Shows the jobs that a query finds.
     pub(super) fn filter_by(&mut self, text: &str, now: DateTime<Utc>) {
-        self.with_lists(|lists, _, ledger| lists.set_filter(text, ledger, now));
+        self.with_lists(|lists, _, site_state| lists.set_filter(text, site_state, now));
     }
 
-    fn answered(&mut self, answered: &Answered, now: DateTime<Utc>) -> Option<Effect> {
-        let leaves = answered.asked == Asked::StopAndLeave && answered.outcome.is_ok();
-        let told = self.site.read(|ledger| told::told(answered, ledger, &self.setup.keymap));
-        if matches!(answered.asked, Asked::These(_)) && told.tone == Tone::Done {
-            self.lists.unmark();
+    /// Shows the result of a submission.
+    fn handle_reply(&mut self, reply: &Reply, now: DateTime<Utc>) -> Option<Effect> {
+        let exits = reply.intent == Intent::StopAndQuit && reply.outcome.is_ok();
+        let response = self.site.read(|site_state| reply_text::reply_text(reply, site_state, &self.setup.keymap));
+        if matches!(reply.intent, Intent::Marked(_)) && response.severity == Severity::Info {
+            self.lists.clear_marks();
         }
-        if let Some(jobs) = told.removed {
-            self.lists.mark(jobs.iter().copied(), false);
+        if let Some(jobs) = response.removed {
+            self.lists.set_marks(jobs.iter().copied(), false);
             let until = now + TimeDelta::seconds(10);
-            self.undo.push(Undo { jobs, until });
-            self.notices.say_until(told.tone, told.text, until);
-        } else if !told.text.is_empty() {
-            self.notices.say(told.tone, told.text, now);
+            self.undo.push(UndoEntry { jobs, until });
+            self.status_line.show_until(response.severity, response.text, until);
+        } else if !response.text.is_empty() {
+            self.status_line.show(response.severity, response.text, now);
         }
-        if told.undone {
+        if response.undone {
             self.undo.pop();
         }
-        if let Some(added) = told.added {
-            self.choose(added);
+        if let Some(added) = response.added {
+            self.select(added);
         }
-        leaves.then_some(Effect::Leave(Why::Asked))
+        exits.then_some(Effect::Exit(ExitReason::Quit))
     }
 
-    /// Puts the cursor on a job, if it is in the queue in front.
-    fn choose(&mut self, id: JobId) {
-        self.with_lists(|lists, _, ledger| lists.choose(id, ledger));
+    /// Selects a job, if the lists show it.
+    fn select(&mut self, id: JobId) {
+        self.with_lists(|lists, _, site_state| lists.select(id, site_state));
     }
 
-    pub(super) fn press(&mut self, key: Key, now: DateTime<Utc>) -> Vec<Effect> {
+    /// Handles a key press.
+    pub(super) fn press(&mut self, key: KeyPress, now: DateTime<Utc>) -> Vec<Effect> {
         if let Some(typing) = self.typing {
             self.type_key(typing, key, now);
             return Vec::new();
         }
         if let Some(dialog) = self.dialog.take() {
-            return self.answer(dialog, key, now);
+            return self.press_in_dialog(dialog, key, now);
         }
         if let Some(action) = self.setup.keymap.action(key, self.lists.focus().output) {
-            return self.act(action, now);
+            return self.perform(action, now);
         }
         let help = self.key(Action::Help);
-        self.notices.say(Tone::Refused, format!("{key} does nothing here; {help} shows all keys"), now);
+        self.status_line.show(Severity::Warning, format!("{key} does nothing here. Press {help} to show all keys."), now);
         Vec::new()
     }
 
-    /// A dialog takes the key.
-    fn answer(&mut self, mut dialog: Dialog, key: Key, now: DateTime<Utc>) -> Vec<Effect> {
-        let cancels = key.code == Code::Esc || (key.ctrl && matches!(key.code, Code::Char('c' | 'g')));
+    /// Handles a key press in a dialog.
+    fn press_in_dialog(&mut self, mut dialog: Dialog, key: KeyPress, now: DateTime<Utc>) -> Vec<Effect> {
+        let cancels = key.code == KeyCode::Esc || (key.ctrl && matches!(key.code, KeyCode::Char('c' | 'g')));
         match &mut dialog {
-            Dialog::Ask { then, otherwise, .. } => match key.typed() {
-                Some('y' | 'Y') => return vec![Effect::Submit(then.clone())],
-                Some('n' | 'N') if otherwise.is_some() => {
-                    return otherwise.take().map(Effect::Submit).into_iter().collect();
+            Dialog::Confirm { on_yes, on_no, .. } => match key.typed_char() {
+                Some('y' | 'Y') => return vec![Effect::submit(on_yes.clone())],
+                Some('n' | 'N') if on_no.is_some() => {
+                    return on_no.take().map(Effect::submit).into_iter().collect();
                 }
-                Some('n' | 'N') => self.notices.say(Tone::Done, "nothing was done", now),
-                _ if cancels => self.notices.say(Tone::Done, "nothing was done", now),
-                // Enter and slips of the finger are no answer.
+                Some('n' | 'N') => self.status_line.show(Severity::Info, "Nothing was changed.", now),
+                _ if cancels => self.status_line.show(Severity::Info, "Nothing was changed.", now),
+                // Other keys, Enter among them, don't answer the question.
                 _ => self.dialog = Some(dialog),
             },
             Dialog::Menu(menu) => match menu.press(key, &self.setup.keymap) {
-                Pressed::Stay => self.dialog = Some(dialog),
-                Pressed::Close => {}
-                Pressed::Run(action) => return self.act(action, now),
+                MenuResponse::KeepOpen => self.dialog = Some(dialog),
+                MenuResponse::Close => {}
+                MenuResponse::Run(action) => return self.perform(action, now),
             },
             Dialog::Add(draft) => match key.code {
                 _ if cancels => {}
-                Code::Enter => return self.add(draft).into_iter().collect(),
-                Code::Tab | Code::BackTab | Code::Up | Code::Down => {
-                    draft.on_title = !draft.on_title;
+                KeyCode::Enter => return self.add_job(draft).into_iter().collect(),
+                KeyCode::Tab | KeyCode::BackTab | KeyCode::Up | KeyCode::Down => {
+                    draft.edits_title = !draft.edits_title;
                     self.dialog = Some(dialog);
                 }
                 _ => {
@@ -261,10 +265,10 @@ impl Screen {
                 }
             },
             Dialog::Filter(line) => match key.code {
-                _ if cancels => self.with_lists(|lists, _, ledger| lists.clear_filter(ledger)),
-                Code::Enter => {
-                    // What is wrong with it is said beside it.
-                    if self.lists.fault().is_some() {
+                _ if cancels => self.with_lists(|lists, _, site_state| lists.clear_filter(site_state)),
+                KeyCode::Enter => {
+                    // The error is shown beside the filter.
+                    if self.lists.query_error().is_some() {
                         self.dialog = Some(dialog);
                     }
                 }
@@ -276,12 +280,12 @@ impl Screen {
                 }
             },
             Dialog::Search(line) => match key.code {
-                // A search that never was is as good as ended.
+                // Fails only where there is no search to end.
                 _ if cancels => drop(self.pane_mut().search("")),
-                Code::Enter => {
+                KeyCode::Enter => {
                     let text = line.text().to_owned();
                     if let Err(why) = self.pane_mut().search(&text) {
-                        self.notices.say(Tone::Refused, why, now);
+                        self.status_line.show(Severity::Warning, why, now);
                     }
                 }
                 _ => {

@@ -1,26 +1,26 @@
-//! What a job, and what is run after it, is told about it: the `SETLIST_…` variables.
+//! The `SETLIST_…` environment variables of jobs and hooks, and the tags of their processes.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::Office;
+use super::context::WorkerContext;
 use crate::model::{Exit, Job, Outcome, Run, RunId, Value, WorkerId};
-use crate::runner::Mark;
+use crate::runner::RunTag;
 
-/// Names the run.
-const RUN: &str = "SETLIST_RUN_ID";
-/// Names its worker.
+/// The id of the run.
+const RUN_ID: &str = "SETLIST_RUN_ID";
+/// The file of the worker.
 const WORKER: &str = "SETLIST_WORKER";
 
-/// Tells apart what is run after jobs side by side.
+/// The slot of a hook.
 const HOOK: &str = "SETLIST_HOOK";
 
-/// The names of all variables below: a worker that a job has started must not inherit them.
-pub(super) const NAMES: [&str; 16] = [
+/// All variables that this module sets. A worker that was started by a job must not inherit them.
+pub(super) const VARIABLES: [&str; 16] = [
     "SETLIST_QUEUE",
     "SETLIST_JOB",
     "SETLIST_JOB_ID",
-    RUN,
+    RUN_ID,
     "SETLIST_ATTEMPT",
     WORKER,
     "SETLIST_SITE",
@@ -35,88 +35,86 @@ pub(super) const NAMES: [&str; 16] = [
     "SETLIST_LOG",
 ];
 
-/// How much of what runs after jobs runs at once.
+/// How many hooks run at once.
 pub(super) const HOOK_SLOTS: usize = 4;
 
-/// A value or an error may be longer than what can be passed to a program; in bytes.
-const LONGEST: usize = 32 * 1024;
+/// Values and errors are truncated to this length, because the system limits the size of an environment.
+const MAX_VALUE_BYTES: usize = 32 * 1024;
 
-/// What marks every process that a run of this worker has started, however far it has moved from it.
-///
-/// The path of the worker's sign of life names it among the workers of all sites, and of all states of one site.
-pub(super) fn mark(worker: WorkerId, run: RunId, office: &Office) -> Mark {
-    Mark::new(&[(WORKER, sign(worker, office).as_os_str()), (RUN, run.to_string().as_ref())])
+/// Identifies the processes of a run. The path of the worker's file is unique among all workers of all sites.
+pub(super) fn run_tag(worker: WorkerId, run: RunId, context: &WorkerContext) -> RunTag {
+    RunTag::new(&[(WORKER, worker_file(worker, context).as_os_str()), (RUN_ID, run.to_string().as_ref())])
 }
 
-fn sign(worker: WorkerId, office: &Office) -> PathBuf {
-    office.state.workers().join(worker.to_string())
+fn worker_file(worker: WorkerId, context: &WorkerContext) -> PathBuf {
+    context.state.workers().join(worker.to_string())
 }
 
-/// What marks every process of what this worker runs in a slot after jobs.
-pub(super) fn mark_of_hook(worker: WorkerId, slot: usize, office: &Office) -> Mark {
-    Mark::new(&[(WORKER, sign(worker, office).as_os_str()), (HOOK, slot.to_string().as_ref())])
+/// Identifies the processes of a hook of this worker.
+pub(super) fn hook_tag(worker: WorkerId, slot: usize, context: &WorkerContext) -> RunTag {
+    RunTag::new(&[(WORKER, worker_file(worker, context).as_os_str()), (HOOK, slot.to_string().as_ref())])
 }
 
-/// The variables that are laid over the job's environment.
-pub(super) fn of(job: &Job, run: &Run, office: &Office, value_file: &Path) -> Vec<(String, OsString)> {
-    let mut variables = common(job, run, office);
+/// The variables of a run.
+pub(super) fn run_variables(job: &Job, run: &Run, context: &WorkerContext, value_file: &Path) -> Vec<(String, OsString)> {
+    let mut variables = common_variables(job, run, context);
     variables.push(("SETLIST_VALUE".to_owned(), value_file.as_os_str().to_owned()));
     variables
 }
 
-/// The variables of what is run in a slot after a job has finished, and those of them that are to be absent.
-pub(super) fn of_hook(
+/// The variables of a hook, and the names of those that it must not have.
+pub(super) fn hook_variables(
     job: &Job,
     run: &Run,
-    office: &Office,
+    context: &WorkerContext,
     log: &Path,
     slot: usize,
 ) -> (Vec<(String, OsString)>, Vec<&'static str>) {
-    let ending = run.ending.as_ref();
-    let (code, signal) = match ending.and_then(|ending| ending.exit) {
+    let end = run.end.as_ref();
+    let (code, signal) = match end.and_then(|end| end.exit) {
         Some(Exit::Code(code)) => (Some(code), None),
         Some(Exit::Signal(signal)) => (None, Some(signal)),
         None => (None, None),
     };
-    let outcome = ending.map(|ending| &ending.outcome);
-    let took = ending.and_then(|ending| (ending.at - run.started).to_std().ok()).unwrap_or_default();
+    let outcome = end.map(|end| &end.outcome);
+    let took = end.and_then(|end| (end.at - run.started).to_std().ok()).unwrap_or_default();
     let value = job.value.as_ref().filter(|_| outcome == Some(&Outcome::Succeeded));
     let value = value.map(|value| if let Value::String(text) = value { text.clone() } else { value.to_string() });
     let error = outcome.and_then(Outcome::failure).map(|failure| failure.message.clone());
-    let told = [
+    let variables = [
         (HOOK, Some(slot.to_string().into())),
-        ("SETLIST_TITLE", Some(passable(&job.label()))),
-        ("SETLIST_OUTCOME", outcome.map(|outcome| outcome.word().into())),
+        ("SETLIST_TITLE", Some(to_env_value(&job.display_title()))),
+        ("SETLIST_OUTCOME", outcome.map(|outcome| outcome.as_str().into())),
         ("SETLIST_RUN_MS", Some(took.as_millis().to_string().into())),
         ("SETLIST_EXIT_CODE", code.map(|code| code.to_string().into())),
         ("SETLIST_SIGNAL", signal.map(|signal| signal.to_string().into())),
-        ("SETLIST_ERROR", error.as_deref().map(passable)),
-        ("SETLIST_VALUE", value.as_deref().map(passable)),
+        ("SETLIST_ERROR", error.as_deref().map(to_env_value)),
+        ("SETLIST_VALUE", value.as_deref().map(to_env_value)),
         ("SETLIST_LOG", Some(log.as_os_str().to_owned())),
     ];
-    let absent = told.iter().filter(|(_, value)| value.is_none()).map(|(name, _)| *name).collect();
-    let told = told.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
-    (common(job, run, office).into_iter().chain(told).collect(), absent)
+    let absent = variables.iter().filter(|(_, value)| value.is_none()).map(|(name, _)| *name).collect();
+    let variables = variables.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    (common_variables(job, run, context).into_iter().chain(variables).collect(), absent)
 }
 
-fn common(job: &Job, run: &Run, office: &Office) -> Vec<(String, OsString)> {
+fn common_variables(job: &Job, run: &Run, context: &WorkerContext) -> Vec<(String, OsString)> {
     let name = job.name().map_or_else(|| job.id.to_string(), str::to_owned);
     [
         ("SETLIST_QUEUE", job.queue.to_string().into()),
         ("SETLIST_JOB", name.into()),
         ("SETLIST_JOB_ID", job.id.0.to_string().into()),
-        (RUN, run.id.to_string().into()),
-        ("SETLIST_ATTEMPT", job.attempt().to_string().into()),
-        ("SETLIST_SITE", office.home().as_os_str().to_owned()),
-        (WORKER, sign(run.worker, office).into_os_string()),
+        (RUN_ID, run.id.to_string().into()),
+        ("SETLIST_ATTEMPT", job.current_attempt().to_string().into()),
+        ("SETLIST_SITE", context.site_dir().as_os_str().to_owned()),
+        (WORKER, worker_file(run.worker, context).into_os_string()),
     ]
     .into_iter()
     .map(|(name, value): (&str, OsString)| (name.to_owned(), value))
     .collect()
 }
 
-/// The text as far as it can be passed to a program.
-fn passable(text: &str) -> OsString {
-    let end = (0..=LONGEST.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
+/// The text, truncated and without NUL characters, as the value of a variable.
+fn to_env_value(text: &str) -> OsString {
+    let end = (0..=MAX_VALUE_BYTES.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
     text[..end].replace('\0', "\u{fffd}").into()
 }

@@ -1,19 +1,19 @@
-//! What keeps a worker from working.
+//! Errors of workers.
 
 use std::io;
 
 use crate::store::StoreError;
 
-/// A worker can't be started or can't go on.
+/// Why a worker can't start or continue.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
     /// The site can't be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The supervising thread or the signal handlers can't be set up.
-    #[error("a worker can't be set up: {0}")]
-    SetUp(#[source] io::Error),
+    #[error("can't set up a worker: {0}")]
+    Setup(#[source] io::Error),
     /// The detached process can't be started.
-    #[error("a worker can't be started: {0}")]
-    Hire(#[source] io::Error),
+    #[error("can't start a worker: {0}")]
+    Spawn(#[source] io::Error),
 }

@@ -1,29 +1,32 @@
-//! Floor 2: who runs the jobs.
+//! Workers: processes that run the jobs of a site.
 //!
-//! A worker claims what is ready, starts it, reports how it ended and claims the next, until nothing is asked for any
-//! more. Whoever asks for work [hires](hire()) one; it outlives the screen and the terminal. Workers know each other only
-//! through the store. A queue of this process alone needs no store: [`Queue::process`](crate::Queue::process).
+//! A worker claims ready jobs, starts them, records how they end and claims more, until there is nothing to do. Requesting
+//! work [starts a worker](ensure_worker) if none is running; it keeps running when the screen and the terminal are closed.
+//! Workers coordinate only through the store. A queue inside this process needs no store:
+//! [`Queue::process`](crate::Queue::process).
 
+mod commit_latency;
+mod commit_thread;
+mod context;
 mod environment;
 mod error;
-mod hire;
+mod event_loop;
 mod hooks;
-mod keeper;
-mod logged;
-mod now;
-mod office;
-mod pace;
-mod process;
-mod recorder;
-mod recover;
+mod in_process;
+mod message;
+mod pruner;
+mod pty;
+mod reap;
 mod reload;
-mod shift;
-mod stock;
-mod terminal;
+mod reservations;
+mod respawn;
+mod run_log;
+mod wall_clock;
 
+pub use context::WorkerContext;
 pub use error::WorkerError;
-pub use hire::{Succession, hire, replace};
-pub use office::Office;
-pub use process::{Order, Policy, Processed};
-pub use recover::{Buried, bury_the_dead};
-pub use shift::{Shift, Urgency};
+pub use event_loop::Worker;
+pub use in_process::{Order, Policy, Processed};
+pub use message::Shutdown;
+pub use reap::{ReapReport, reap_dead_workers};
+pub use respawn::{Respawn, ensure_worker, respawn_worker};

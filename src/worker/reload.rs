@@ -1,80 +1,80 @@
-//! Takes up what is saved in `jobs.yaml` while a worker is at work, screen or no screen.
+//! Reloads `jobs.yaml` when it has been saved while a worker runs.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
 
-use super::Office;
+use super::context::WorkerContext;
 use crate::definition;
 use crate::model::{Command, Event};
-use crate::store::{Listener, Ring, Store, StoreError};
+use crate::store::{Subscription, NotifyFn, Store, StoreError};
 
-/// An editor saves in several steps: quiet for this long means that it has done.
-pub(super) const QUIET: Duration = Duration::from_millis(30);
+/// How long the file must be unchanged before it is read, because editors save in several steps.
+pub(super) const DEBOUNCE: Duration = Duration::from_millis(30);
 
-/// What a worker knows of the file's versions.
+/// Decides when the file is read.
 #[derive(Debug, Default)]
 pub(super) struct Reload {
-    /// When it was last written to, if it has not been read since.
-    saved: Option<Instant>,
-    /// A change waits for a running job to end.
-    deferred: bool,
+    /// When it was last saved, if it has not been read since.
+    saved_at: Option<Instant>,
+    /// A change can be applied only after a running job has ended.
+    is_deferred: bool,
 }
 
 impl Reload {
-    /// Rings when somebody writes to the file. Its folder is watched, since editors replace files.
-    pub(super) fn listen(office: &Office, ring: &Ring) -> Result<Listener, StoreError> {
-        let name = office.file.file_name().map(|name| name.to_string_lossy().into_owned());
-        Listener::on_folder(office.home(), move |changed| Some(changed) == name.as_deref(), Arc::clone(ring))
+    /// Calls `notify` when the file is saved. Watches the folder, because editors replace the file.
+    pub(super) fn watch(context: &WorkerContext, notify: &NotifyFn) -> Result<Subscription, StoreError> {
+        let name = context.file.file_name().map(|name| name.to_string_lossy().into_owned());
+        Subscription::on_dir(context.site_dir(), move |changed| Some(changed) == name.as_deref(), Arc::clone(notify))
     }
 
-    /// Somebody has written to the file.
-    pub(super) fn saved(&mut self) {
-        self.saved = Some(Instant::now());
+    /// Notes that the file was saved.
+    pub(super) fn note_save(&mut self) {
+        self.saved_at = Some(Instant::now());
     }
 
-    /// A job has ended; a change may have waited for it.
-    pub(super) fn ended(&mut self) {
-        if self.deferred {
-            self.saved();
+    /// Notes that a job has ended. A deferred change may now apply.
+    pub(super) fn note_run_end(&mut self) {
+        if self.is_deferred {
+            self.note_save();
         }
     }
 
-    /// Whether the file is about to be read.
-    pub(super) fn waits(&self) -> bool {
-        self.saved.is_some()
+    /// Whether the file was saved and has not been read.
+    pub(super) fn is_pending(&self) -> bool {
+        self.saved_at.is_some()
     }
 
-    /// Whether it is time to read the file.
+    /// Whether the file was saved and has been unchanged for [`DEBOUNCE`].
     pub(super) fn is_due(&self) -> bool {
-        self.saved.is_some_and(|at| at.elapsed() >= QUIET)
+        self.saved_at.is_some_and(|at| at.elapsed() >= DEBOUNCE)
     }
 
-    /// Reads the file if it was saved and is quiet now, and makes the site as it says. A file with errors changes
-    /// nothing. Tells whether the site may have changed.
-    pub(super) fn take_up(&mut self, store: &mut dyn Store, office: &Office) -> Result<bool, StoreError> {
+    /// If the file is due, reads it and reconciles the site with it. A file with errors changes nothing. Returns whether the
+    /// site may have changed.
+    pub(super) fn apply_if_due(&mut self, store: &mut dyn Store, context: &WorkerContext) -> Result<bool, StoreError> {
         if !self.is_due() {
             return Ok(false);
         }
-        let plan = match definition::read(&office.file) {
+        let plan = match definition::read(&context.file) {
             Ok(plan) => plan,
             Err(error) => {
                 let missing = matches!(error, definition::Error::Missing(_));
-                tracing::warn!(%error, "jobs.yaml has errors; the last good one stays in force");
-                self.saved = None;
-                // It may have gone with the whole site, which is for the store to say.
+                tracing::warn!(%error, "jobs.yaml has errors; keeping the last valid version");
+                self.saved_at = None;
+                // The whole site may have been removed; reading its events will tell.
                 return Ok(missing);
             }
         };
-        let stamp = plan.stamp.clone();
+        let stamp = plan.version.clone();
         let answers = store.execute(&[Command::Reconcile(Box::new(plan))], Utc::now())?;
-        self.saved = None;
-        let read = answers.iter().flatten().flatten().find_map(|event| match event {
-            Event::FileRead { stamp } => Some(stamp),
+        self.saved_at = None;
+        let applied = answers.iter().flatten().flatten().find_map(|event| match event {
+            Event::FileApplied { file_version } => Some(file_version),
             _ => None,
         });
-        self.deferred = read.is_some_and(|read| *read != stamp);
+        self.is_deferred = applied.is_some_and(|applied| *applied != stamp);
         Ok(true)
     }
 }

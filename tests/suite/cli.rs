@@ -19,7 +19,7 @@ use std::process::Stdio;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use crate::room::{Room, Said, wait_for};
+use crate::temp_site::{TempSite, CommandOutput, wait_for};
 
 const BUILD: &str = "\
 queues:
@@ -33,10 +33,10 @@ queues:
 
 #[test]
 fn process_prints_a_line_per_job_and_counts() {
-    let room = Room::with(BUILD);
-    let said = room.run(&["process", "build"]);
-    assert_eq!(said.code, Some(1), "{said:?}");
-    let lines: Vec<Vec<&str>> = said.out.lines().map(|line| line.split("  ").collect()).collect();
+    let site = TempSite::with(BUILD);
+    let output = site.run(&["process", "build"]);
+    assert_eq!(output.code, Some(1), "{output:?}");
+    let lines: Vec<Vec<&str>> = output.stdout.lines().map(|line| line.split("  ").collect()).collect();
     assert_eq!((lines[0][0], lines[0][1], lines[0][3]), ("build/lint", "succeeded", "no warnings"));
     assert_eq!((lines[1][0], lines[1][1], lines[1][3]), ("build/test", "failed", "exit code 3"));
     assert_eq!((lines[2][0], lines[2][1]), ("build/ship", "succeeded"));
@@ -46,47 +46,47 @@ fn process_prints_a_line_per_job_and_counts() {
 
 #[test]
 fn process_when_all_is_well_or_done() {
-    let room = Room::with("queues: {q: ['true', 'true']}\n");
-    assert_eq!(room.run(&["process"]).code, Some(0));
-    let again = room.run(&["process"]);
-    assert_eq!((again.code, again.out.as_str()), (Some(0), ""));
-    assert!(again.err.contains("nothing is pending"), "{again:?}");
+    let site = TempSite::with("queues: {q: ['true', 'true']}\n");
+    assert_eq!(site.run(&["process"]).code, Some(0));
+    let again = site.run(&["process"]);
+    assert_eq!((again.code, again.stdout.as_str()), (Some(0), ""));
+    assert!(again.stderr.contains("nothing is pending"), "{again:?}");
 }
 
 #[test]
 fn process_stops_at_the_first_failure_where_the_file_says_so() {
-    let room = Room::with(
+    let site = TempSite::with(
         "queues:\n  q: {on_failure: stop, jobs: ['true', {id: bad, run: exit 1}, {id: later, run: 'true'}]}\n",
     );
-    assert_eq!(room.run(&["process"]).code, Some(1));
-    let status: Value = serde_json::from_str(&room.ok(&["status", "--json"])).unwrap();
+    assert_eq!(site.run(&["process"]).code, Some(1));
+    let status: Value = serde_json::from_str(&site.ok(&["status", "--json"])).unwrap();
     assert_eq!((&status["state"], &status["pending"], &status["finished"]), (&json!("stopped"), &json!(2), &json!(1)));
-    assert_eq!(room.job("q/bad")["error"], json!("exit code 1"));
-    assert_eq!(room.job("q/later")["attempt"], json!(0));
+    assert_eq!(site.job("q/bad")["error"], json!("exit code 1"));
+    assert_eq!(site.job("q/later")["attempt"], json!(0));
 }
 
 #[test]
 fn dry_run_runs_nothing() {
-    let room = Room::with("queues: {q: [touch one, touch two]}\n");
-    assert_eq!(room.ok(&["process", "--dry-run"]).lines().count(), 2);
-    assert!(!room.join("one").exists());
-    assert_eq!(room.ok(&["list", "--state", "pending"]).lines().count(), 2);
+    let site = TempSite::with("queues: {q: [touch one, touch two]}\n");
+    assert_eq!(site.ok(&["process", "--dry-run"]).lines().count(), 2);
+    assert!(!site.join("one").exists());
+    assert_eq!(site.ok(&["list", "--state", "pending"]).lines().count(), 2);
 }
 
 #[test]
 fn a_job_as_json_has_every_field() {
-    let room = Room::with(
+    let site = TempSite::with(
         "queues:\n  q:\n    - {id: a, title: An A, command: [sh, -c, 'echo 7; exit 2'], ok_codes: [2], tags: [x]}\n",
     );
-    let fresh = room.job("q/a");
+    let fresh = site.job("q/a");
     assert_eq!(fresh["state"], json!("pending"));
     for field in
         ["outcome", "exit_code", "signal", "started_at", "executed_at", "wait_ms", "run_ms", "value", "error", "worker"]
     {
         assert_eq!(fresh[field], Value::Null, "{field}");
     }
-    room.ok(&["process"]);
-    let job = room.job("#1");
+    site.ok(&["process"]);
+    let job = site.job("#1");
     let fields: Vec<&str> = job.as_object().unwrap().keys().map(String::as_str).collect();
     let expected = "id queue name title state outcome exit_code signal attempt max_attempts run_count run_id enqueued_at \
                     started_at executed_at wait_ms run_ms value error command needs tags worker priority waiting \
@@ -107,49 +107,49 @@ fn a_job_as_json_has_every_field() {
 
 #[test]
 fn list_filters_and_streams_json_lines() {
-    let room = Room::with(BUILD);
-    room.run(&["process"]);
-    let failed = room.ok(&["list", "--state", "failed", "--json"]);
+    let site = TempSite::with(BUILD);
+    site.run(&["process"]);
+    let failed = site.ok(&["list", "--state", "failed", "--json"]);
     let failed: Vec<Value> = failed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(failed.len(), 1);
     assert_eq!(failed[0]["name"], json!("test"));
-    assert_eq!(room.ok(&["list", "build", "--json", "--since", "1h"]).lines().count(), 3);
-    assert_eq!(room.ok(&["list", "--tag", "none"]), "");
+    assert_eq!(site.ok(&["list", "build", "--json", "--since", "1h"]).lines().count(), 3);
+    assert_eq!(site.ok(&["list", "--tag", "none"]), "");
 }
 
 #[test]
 fn json_does_not_steer_a_terminal() {
-    let room = Room::with("queues:\n  q:\n    - {id: a, run: cp value.json \"$SETLIST_VALUE\"}\n");
-    room.write("value.json", "\"\\u009bAred\\u007f\\u001b]0;x\\u0007\"");
-    room.ok(&["process"]);
-    for said in [room.ok(&["list", "--json"]), room.ok(&["show", "q/a", "--json"])] {
-        assert_eq!(said.chars().filter(|c| c.is_control()).collect::<String>(), "\n", "{said:?}");
-        let job: Value = serde_json::from_str(&said).unwrap();
+    let site = TempSite::with("queues:\n  q:\n    - {id: a, run: cp value.json \"$SETLIST_VALUE\"}\n");
+    site.write("value.json", "\"\\u009bAred\\u007f\\u001b]0;x\\u0007\"");
+    site.ok(&["process"]);
+    for output in [site.ok(&["list", "--json"]), site.ok(&["show", "q/a", "--json"])] {
+        assert_eq!(output.chars().filter(|c| c.is_control()).collect::<String>(), "\n", "{output:?}");
+        let job: Value = serde_json::from_str(&output).unwrap();
         assert_eq!(job["value"], json!("\u{9b}Ared\u{7f}\u{1b}]0;x\u{7}"));
     }
 }
 
 #[test]
 fn log_prints_what_the_job_wrote_byte_for_byte() {
-    let room = Room::with("queues:\n  q:\n    - {id: a, run: 'printf \"one\\ntwo\\n\\303\\050\\033[31mred\"'}\n");
-    room.ok(&["process"]);
-    let output = room.command(&["log", "q/a"]).output().unwrap();
+    let site = TempSite::with("queues:\n  q:\n    - {id: a, run: 'printf \"one\\ntwo\\n\\303\\050\\033[31mred\"'}\n");
+    site.ok(&["process"]);
+    let output = site.command(&["log", "q/a"]).output().unwrap();
     assert_eq!(output.stdout, b"one\ntwo\n\xc3(\x1b[31mred");
 }
 
 #[test]
 fn log_follows_until_the_job_has_finished() {
-    let room = Room::with(
+    let site = TempSite::with(
         "queues:\n  q:\n    - {id: a, run: 'echo first; while [ ! -e go ]; do sleep 0.01; done; echo last'}\n",
     );
-    room.ok(&["retry", "q/a"]);
-    room.until("q/a", |job| job["state"] == json!("running"));
-    let mut follower = room.command(&["log", "-f", "q/a"]).stdout(Stdio::piped()).spawn().unwrap();
+    site.ok(&["retry", "q/a"]);
+    site.wait_until("q/a", |job| job["state"] == json!("running"));
+    let mut follower = site.command(&["log", "-f", "q/a"]).stdout(Stdio::piped()).spawn().unwrap();
     let mut output = BufReader::new(follower.stdout.take().unwrap());
     let mut line = String::new();
     output.read_line(&mut line).unwrap();
     assert_eq!(line, "first\n");
-    room.write("go", "");
+    site.write("go", "");
     output.read_to_string(&mut line).unwrap();
     assert_eq!(line, "first\nlast\n");
     assert!(follower.wait().unwrap().success());
@@ -157,161 +157,161 @@ fn log_follows_until_the_job_has_finished() {
 
 #[test]
 fn add_appends_and_prints_numbers() {
-    let room = Room::with("queues: {q: ['true']}\n");
-    assert_eq!(room.ok(&["add", "q", "--title", "Hi", "--", "echo", "a b"]), "#2\n");
-    assert_eq!(room.ok(&["add", "other", "--script", "echo $((1+1))"]), "#3\n");
+    let site = TempSite::with("queues: {q: ['true']}\n");
+    assert_eq!(site.ok(&["add", "q", "--title", "Hi", "--", "echo", "a b"]), "#2\n");
+    assert_eq!(site.ok(&["add", "other", "--script", "echo $((1+1))"]), "#3\n");
     let mut stdin =
-        room.command(&["add", "q", "--stdin"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        site.command(&["add", "q", "--stdin"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     std::io::Write::write_all(&mut stdin.stdin.take().unwrap(), b"echo x\n\necho y\n").unwrap();
-    assert_eq!(Said::of(&stdin.wait_with_output().unwrap()).out, "#4\n#5\n");
-    room.ok(&["process"]);
-    assert_eq!(room.job("2")["value"], json!("a b"));
-    assert_eq!(room.job("3")["value"], json!("2"));
-    assert_eq!(room.job("5")["value"], json!("y"));
+    assert_eq!(CommandOutput::from_output(&stdin.wait_with_output().unwrap()).stdout, "#4\n#5\n");
+    site.ok(&["process"]);
+    assert_eq!(site.job("2")["value"], json!("a b"));
+    assert_eq!(site.job("3")["value"], json!("2"));
+    assert_eq!(site.job("5")["value"], json!("y"));
 }
 
 #[test]
 fn an_added_job_runs_though_its_number_cannot_be_printed() {
-    let room = Room::with("queues: {}\n");
+    let site = TempSite::with("queues: {}\n");
     let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-    let added = room.command(&["add", "q", "--now", "--", "true"]).stdout(full).output().unwrap();
+    let added = site.command(&["add", "q", "--now", "--", "true"]).stdout(full).output().unwrap();
     assert_eq!(added.status.code(), Some(1));
-    room.until("1", |job| job["outcome"] == json!("succeeded"));
+    site.wait_until("1", |job| job["outcome"] == json!("succeeded"));
 }
 
 #[test]
 fn an_added_job_runs_where_it_was_typed() {
-    let room = Room::with("queues: {}\n");
-    fs::create_dir(room.join("below")).unwrap();
-    let said = Said::of(&room.command(&["add", "q", "--", "pwd"]).current_dir(room.join("below")).output().unwrap());
+    let site = TempSite::with("queues: {}\n");
+    fs::create_dir(site.join("below")).unwrap();
+    let said = CommandOutput::from_output(&site.command(&["add", "q", "--", "pwd"]).current_dir(site.join("below")).output().unwrap());
     assert_eq!(said.code, Some(0), "{said:?}");
-    room.ok(&["process"]);
-    let below = fs::canonicalize(room.join("below")).unwrap();
-    assert_eq!(room.job("1")["value"], json!(below.to_str().unwrap()));
+    site.ok(&["process"]);
+    let below = fs::canonicalize(site.join("below")).unwrap();
+    assert_eq!(site.job("1")["value"], json!(below.to_str().unwrap()));
 }
 
 #[test]
 fn process_tells_of_every_attempt_and_counts_what_came_of_it() {
-    let room = Room::with(
+    let site = TempSite::with(
         "queues:\n  q:\n    - {id: shaky, run: 'test $SETLIST_ATTEMPT = 2', retry: {max: 2, delay: 1ms}}\n    \
          - {id: lost, run: exit 3, retry: {max: 1, delay: 1ms}}\n",
     );
-    let ran = room.run(&["process"]);
+    let ran = site.run(&["process"]);
     assert_eq!(ran.code, Some(1), "{ran:?}");
     for line in ["exit code 1  (retry 2/3)", "q/shaky  succeeded", "exit code 3  (retry 2/2)", "1 succeeded, 1 failed"]
     {
-        assert!(ran.out.contains(line), "{line}: {ran:?}");
+        assert!(ran.stdout.contains(line), "{line}: {ran:?}");
     }
-    let lost = room.job("q/lost");
+    let lost = site.job("q/lost");
     assert_eq!((&lost["attempt"], &lost["max_attempts"], &lost["run_count"]), (&json!(2), &json!(2), &json!(2)));
-    room.ok(&["retry", "q/lost"]);
-    let lost = room.until("q/lost", |job| job["run_count"] == json!(4));
+    site.ok(&["retry", "q/lost"]);
+    let lost = site.wait_until("q/lost", |job| job["run_count"] == json!(4));
     assert_eq!(lost["attempt"], json!(2), "who asks for it anew has all attempts again");
 }
 
 #[test]
 fn a_pending_job_says_why_it_waits() {
-    let room = Room::with(
+    let site = TempSite::with(
         "queues:\n  q:\n    - {id: later, run: 'true', after: 1h}\n    - {id: ship, run: 'true', confirm: 'Really?'}\n",
     );
-    let later = room.job("q/later");
+    let later = site.job("q/later");
     assert_eq!((&later["waiting"], &later["state"]), (&json!("time"), &json!("pending")));
     assert!(
         ["in 1h", "in 59m"].iter().any(|words| later["waiting_for"].as_str().unwrap().starts_with(words)),
         "{later}"
     );
     assert!(later["not_before"].as_str().unwrap().ends_with('Z'));
-    assert_eq!(room.job("q/ship")["waiting"], json!("confirm"));
-    let list = room.ok(&["list"]);
-    assert!(list.contains("asks first") && list.contains("pending      in "), "{list}");
-    let dry = room.ok(&["process", "--dry-run"]);
-    assert!(dry.contains("q/ship  true  (asks first)"), "{dry}");
+    assert_eq!(site.job("q/ship")["waiting"], json!("confirm"));
+    let list = site.ok(&["list"]);
+    assert!(list.contains("needs confirmation") && list.contains("pending      in "), "{list}");
+    let dry = site.ok(&["process", "--dry-run"]);
+    assert!(dry.contains("q/ship  true  (needs confirmation)"), "{dry}");
 }
 
 #[test]
 fn a_job_that_asks_first_is_left_without_an_answer() {
-    let room =
-        Room::with("queues:\n  q:\n    - {id: ship, run: 'true', confirm: 'Really?'}\n    - {id: a, run: 'true'}\n");
-    let ran = room.run(&["process"]);
+    let site =
+        TempSite::with("queues:\n  q:\n    - {id: ship, run: 'true', confirm: 'Really?'}\n    - {id: a, run: 'true'}\n");
+    let ran = site.run(&["process"]);
     assert_eq!(ran.code, Some(1));
-    assert!(ran.err.contains("q/ship is left: it asks \"Really?\"; --yes answers"), "{ran:?}");
-    assert!(ran.out.contains("1 succeeded"), "{ran:?}");
-    let again = room.run(&["process"]);
-    assert!(again.err.contains("nothing in q can start: q/ship asks a person first"), "{again:?}");
+    assert!(ran.stderr.contains("q/ship is left: it asks \"Really?\"; --yes answers"), "{ran:?}");
+    assert!(ran.stdout.contains("1 succeeded"), "{ran:?}");
+    let again = site.run(&["process"]);
+    assert!(again.stderr.contains("nothing in q can start: q/ship needs confirmation"), "{again:?}");
     assert_eq!(again.code, Some(1));
-    assert!(room.ok(&["process", "--yes"]).contains("q/ship  succeeded"));
+    assert!(site.ok(&["process", "--yes"]).contains("q/ship  succeeded"));
 }
 
 #[test]
 fn retry_runs_a_job_again_in_the_background() {
-    let room = Room::with("queues:\n  q:\n    - {id: a, run: 'test -e ok'}\n");
-    assert_eq!(room.run(&["process"]).code, Some(1));
-    room.write("ok", "");
-    room.ok(&["retry", "--failed"]);
-    let job = room.until("q/a", |job| job["outcome"] == json!("succeeded"));
+    let site = TempSite::with("queues:\n  q:\n    - {id: a, run: 'test -e ok'}\n");
+    assert_eq!(site.run(&["process"]).code, Some(1));
+    site.write("ok", "");
+    site.ok(&["retry", "--failed"]);
+    let job = site.wait_until("q/a", |job| job["outcome"] == json!("succeeded"));
     assert_eq!((&job["id"], &job["run_count"]), (&json!(1), &json!(2)));
     assert_eq!(job["runs"].as_array().unwrap().len(), 2);
     assert_eq!(job["runs"][0]["outcome"], json!("failed"));
-    assert_eq!(room.ok(&["log", "q/a", "--run", "1"]), "");
-    assert_eq!(room.run(&["retry", "--failed"]).err, "setlist: no job has failed\n");
+    assert_eq!(site.ok(&["log", "q/a", "--run", "1"]), "");
+    assert_eq!(site.run(&["retry", "--failed"]).stderr, "setlist: no job has failed\n");
 }
 
 #[test]
 fn cancel_stops_the_whole_group() {
-    let room = Room::with("queues:\n  q:\n    - {id: a, run: 'sleep 1000 & echo $! > child; wait'}\n");
-    room.ok(&["retry", "q/a"]);
-    let child = wait_for("the child", || room.read("child").strip_suffix('\n').map(str::to_owned));
-    room.ok(&["cancel", "q/a"]);
-    let job = room.until("q/a", |job| job["state"] == json!("finished"));
+    let site = TempSite::with("queues:\n  q:\n    - {id: a, run: 'sleep 1000 & echo $! > child; wait'}\n");
+    site.ok(&["retry", "q/a"]);
+    let child = wait_for("the child", || site.read("child").strip_suffix('\n').map(str::to_owned));
+    site.ok(&["cancel", "q/a"]);
+    let job = site.wait_until("q/a", |job| job["state"] == json!("finished"));
     assert_eq!((&job["outcome"], &job["signal"]), (&json!("cancelled"), &json!(15)));
     wait_for("the child's end", || ended(&child).then_some(()));
 }
 
 #[test]
 fn a_timeout_ends_a_job() {
-    let room = Room::with("queues:\n  q:\n    - {id: a, run: sleep 1000, timeout: 50ms}\n");
-    assert_eq!(room.run(&["process"]).code, Some(1));
-    let job = room.job("q/a");
+    let site = TempSite::with("queues:\n  q:\n    - {id: a, run: sleep 1000, timeout: 50ms}\n");
+    assert_eq!(site.run(&["process"]).code, Some(1));
+    let job = site.job("q/a");
     assert_eq!(job["outcome"], json!("failed"));
     assert!(job["error"].as_str().unwrap().contains("50ms"), "{job}");
 }
 
 #[test]
 fn an_interrupt_stops_what_runs_and_reports() {
-    let room = Room::with("queues:\n  q:\n    - {id: a, run: 'touch up; sleep 1000'}\n    - {id: b, run: 'true'}\n");
-    let process = room.command(&["process"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    wait_for("the job", || room.join("up").exists().then_some(()));
+    let site = TempSite::with("queues:\n  q:\n    - {id: a, run: 'touch up; sleep 1000'}\n    - {id: b, run: 'true'}\n");
+    let process = site.command(&["process"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for("the job", || site.join("up").exists().then_some(()));
     kill_process(Pid::from_child(&process), Signal::INT).unwrap();
-    let said = Said::of(&process.wait_with_output().unwrap());
-    assert_eq!(said.code, Some(130), "{said:?}");
-    assert!(said.out.contains("q/a  interrupted"), "{said:?}");
-    assert_eq!(room.job("q/b")["state"], json!("pending"));
-    assert!(room.ok(&["status"]).contains("idle"));
+    let output = CommandOutput::from_output(&process.wait_with_output().unwrap());
+    assert_eq!(output.code, Some(130), "{output:?}");
+    assert!(output.stdout.contains("q/a  interrupted"), "{output:?}");
+    assert_eq!(site.job("q/b")["state"], json!("pending"));
+    assert!(site.ok(&["status"]).contains("idle"));
 }
 
 #[test]
 fn a_job_knows_who_it_is() {
-    let room = Room::with(
+    let site = TempSite::with(
         "queues:\n  q:\n    - {id: a, run: 'echo $SETLIST_QUEUE $SETLIST_JOB $SETLIST_JOB_ID $SETLIST_ATTEMPT; cd \"$SETLIST_SITE\"; test -e jobs.yaml; echo \"{\\\"n\\\": $SETLIST_RUN_ID}\" > \"$SETLIST_VALUE\"'}\n",
     );
-    room.ok(&["process"]);
-    assert_eq!(room.ok(&["log", "q/a"]), "q a 1 1\n");
-    assert_eq!(room.job("q/a")["value"], json!({"n": 1}));
+    site.ok(&["process"]);
+    assert_eq!(site.ok(&["log", "q/a"]), "q a 1 1\n");
+    assert_eq!(site.job("q/a")["value"], json!({"n": 1}));
 }
 
 #[test]
 fn a_program_that_cannot_start_says_why() {
-    let room =
-        Room::with("queues:\n  q:\n    - {id: gone, command: [./gone]}\n    - {id: plain, command: [./plain]}\n");
-    room.write("plain", "");
-    assert_eq!(room.run(&["process"]).code, Some(1));
-    assert!(room.job("q/gone")["error"].as_str().unwrap().to_lowercase().contains("no such file"));
-    assert!(room.job("q/plain")["error"].as_str().unwrap().to_lowercase().contains("permission denied"));
+    let site =
+        TempSite::with("queues:\n  q:\n    - {id: gone, command: [./gone]}\n    - {id: plain, command: [./plain]}\n");
+    site.write("plain", "");
+    assert_eq!(site.run(&["process"]).code, Some(1));
+    assert!(site.job("q/gone")["error"].as_str().unwrap().to_lowercase().contains("no such file"));
+    assert!(site.job("q/plain")["error"].as_str().unwrap().to_lowercase().contains("permission denied"));
 }
 
 #[test]
 fn bad_usage_exits_with_2_and_helps() {
-    let room = Room::with(BUILD);
+    let site = TempSite::with(BUILD);
     for (args, hint) in [
         (&["process", "biuld"][..], "did you mean \"build\"?"),
         (&["show", "build/lnt"], "did you mean \"build/lint\"?"),
@@ -321,134 +321,134 @@ fn bad_usage_exits_with_2_and_helps() {
         (&["frobnicate", "x"], "Usage"),
         (&["cancel", "build/lint", "build/nope"], "there is no job"),
     ] {
-        let said = room.run(args);
-        assert_eq!(said.code, Some(2), "{args:?}: {said:?}");
-        assert!(said.err.contains(hint), "{args:?}: {said:?}");
-        assert_eq!(said.out, "");
+        let output = site.run(args);
+        assert_eq!(output.code, Some(2), "{args:?}: {output:?}");
+        assert!(output.stderr.contains(hint), "{args:?}: {output:?}");
+        assert_eq!(output.stdout, "");
     }
 }
 
 #[test]
 fn without_a_file_it_says_what_to_do() {
-    let room = Room::empty();
-    let said = room.run(&["status"]);
-    assert_eq!(said.code, Some(2));
-    assert!(said.err.contains("setlist init"), "{said:?}");
-    room.ok(&["init"]);
-    room.ok(&["check"]);
-    room.ok(&["process"]);
-    let again = room.run(&["init"]);
+    let site = TempSite::empty();
+    let output = site.run(&["status"]);
+    assert_eq!(output.code, Some(2));
+    assert!(output.stderr.contains("setlist init"), "{output:?}");
+    site.ok(&["init"]);
+    site.ok(&["check"]);
+    site.ok(&["process"]);
+    let again = site.run(&["init"]);
     assert_eq!(again.code, Some(2));
-    assert!(again.err.contains("is there already"), "{again:?}");
+    assert!(again.stderr.contains("is there already"), "{again:?}");
 }
 
 #[test]
 fn the_schema_is_for_editors() {
-    let schema: Value = serde_json::from_str(&Room::empty().ok(&["schema"])).unwrap();
+    let schema: Value = serde_json::from_str(&TempSite::empty().ok(&["schema"])).unwrap();
     assert_eq!(schema, setlist::definition::schema());
 }
 
 #[test]
 fn without_a_terminal_it_says_which_command_to_use() {
-    let said = Room::with(BUILD).run(&[]);
-    assert_eq!(said.code, Some(2));
-    assert!(said.err.contains("setlist status"), "{said:?}");
+    let output = TempSite::with(BUILD).run(&[]);
+    assert_eq!(output.code, Some(2));
+    assert!(output.stderr.contains("setlist status"), "{output:?}");
 }
 
 #[test]
 fn a_broken_file_changes_nothing_and_is_reported() {
-    let room = Room::with(BUILD);
-    room.ok(&["status"]);
-    room.write("jobs.yaml", "queues:\n  build:\n    parralel: 2\n    jobs: ['']\n");
+    let site = TempSite::with(BUILD);
+    site.ok(&["status"]);
+    site.write("jobs.yaml", "queues:\n  build:\n    parralel: 2\n    jobs: ['']\n");
     for command in ["process", "status", "list", "check"] {
-        let said = room.run(&[command]);
-        assert_eq!(said.code, Some(2), "{command}: {said:?}");
-        assert!(said.err.contains("parralel") && said.err.contains("parallel"), "{command}: {said:?}");
+        let output = site.run(&[command]);
+        assert_eq!(output.code, Some(2), "{command}: {output:?}");
+        assert!(output.stderr.contains("parralel") && output.stderr.contains("parallel"), "{command}: {output:?}");
     }
-    assert!(room.run(&["status"]).out.contains("build"));
-    room.write("jobs.yaml", BUILD);
-    assert_eq!(room.ok(&["list"]).lines().count(), 3);
+    assert!(site.run(&["status"]).stdout.contains("build"));
+    site.write("jobs.yaml", BUILD);
+    assert_eq!(site.ok(&["list"]).lines().count(), 3);
 }
 
 #[test]
 fn a_changed_file_is_taken_up_by_the_next_command() {
-    let room = Room::with("queues:\n  q: [{id: a, run: echo 1}, {id: b, run: echo 1}, {id: c, run: echo 1}]\n");
-    room.ok(&["process"]);
-    room.write("jobs.yaml", "queues:\n  q: [{id: a, run: echo 1}, {id: b, run: echo 22}, {id: d, run: echo 1}]\n");
-    let pending = room.ok(&["list", "--state", "pending"]);
+    let site = TempSite::with("queues:\n  q: [{id: a, run: echo 1}, {id: b, run: echo 1}, {id: c, run: echo 1}]\n");
+    site.ok(&["process"]);
+    site.write("jobs.yaml", "queues:\n  q: [{id: a, run: echo 1}, {id: b, run: echo 22}, {id: d, run: echo 1}]\n");
+    let pending = site.ok(&["list", "--state", "pending"]);
     assert!(pending.contains("q/b") && pending.contains("q/d") && !pending.contains("q/a"), "{pending}");
-    assert!(room.ok(&["list", "--state", "finished"]).contains("q/c"));
-    let b = room.job("q/b");
+    assert!(site.ok(&["list", "--state", "finished"]).contains("q/c"));
+    let b = site.job("q/b");
     assert_eq!((&b["id"], b["runs"].as_array().unwrap().len()), (&json!(2), 1));
 }
 
 #[test]
 fn a_file_that_is_saved_while_only_a_worker_is_there_is_taken_up() {
-    let room = Room::with("queues:\n  q:\n    - {id: a, run: 'touch up; while [ ! -e go ]; do sleep 0.01; done'}\n");
-    let process = room.command(&["process"]).stdout(Stdio::piped()).spawn().unwrap();
-    wait_for("the job", || room.join("up").exists().then_some(()));
+    let site = TempSite::with("queues:\n  q:\n    - {id: a, run: 'touch up; while [ ! -e go ]; do sleep 0.01; done'}\n");
+    let process = site.command(&["process"]).stdout(Stdio::piped()).spawn().unwrap();
+    wait_for("the job", || site.join("up").exists().then_some(()));
     // The running job changes and another one is new: the one waits for its end, the other runs now.
-    room.write(
+    site.write(
         "jobs.yaml",
         "queues:\n  q:\n    parallel: 2\n    jobs: [{id: a, run: echo changed}, {id: b, run: touch go}]\n",
     );
-    let said = Said::of(&process.wait_with_output().unwrap());
-    assert_eq!(said.code, Some(0), "{said:?}");
-    assert_eq!(room.job("q/b")["outcome"], json!("succeeded"));
-    room.until("q/a", |job| job["command"] == json!("echo changed"));
+    let output = CommandOutput::from_output(&process.wait_with_output().unwrap());
+    assert_eq!(output.code, Some(0), "{output:?}");
+    assert_eq!(site.job("q/b")["outcome"], json!("succeeded"));
+    site.wait_until("q/a", |job| job["command"] == json!("echo changed"));
 }
 
 #[test]
 fn a_store_that_cannot_be_used_exits_with_3_and_is_left_alone() {
-    let room = Room::with(BUILD);
-    fs::create_dir(room.join(".setlist")).unwrap();
-    room.write(".setlist/state.db", "this is no database, but it may be dear to somebody");
+    let site = TempSite::with(BUILD);
+    fs::create_dir(site.join(".setlist")).unwrap();
+    site.write(".setlist/state.db", "this is no database, but it may be dear to somebody");
     for args in [&["status"][..], &["process"], &["add", "q", "--", "true"]] {
-        let said = room.run(args);
-        assert_eq!(said.code, Some(3), "{said:?}");
-        assert!(said.err.contains("state.db"), "{said:?}");
+        let output = site.run(args);
+        assert_eq!(output.code, Some(3), "{output:?}");
+        assert!(output.stderr.contains("state.db"), "{output:?}");
     }
-    assert_eq!(room.read(".setlist/state.db"), "this is no database, but it may be dear to somebody");
+    assert_eq!(site.read(".setlist/state.db"), "this is no database, but it may be dear to somebody");
 }
 
 #[test]
 fn the_state_is_private() {
-    let room = Room::with(BUILD);
-    room.run(&["process"]);
-    let mode = |name: &str| fs::metadata(room.join(name)).unwrap().permissions().mode() & 0o777;
+    let site = TempSite::with(BUILD);
+    site.run(&["process"]);
+    let mode = |name: &str| fs::metadata(site.join(name)).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(".setlist"), 0o700);
     assert_eq!(mode(".setlist/state.db"), 0o600);
-    assert_eq!(room.read(".setlist/.gitignore").trim(), "*");
+    assert_eq!(site.read(".setlist/.gitignore").trim(), "*");
 }
 
 #[test]
 fn a_closed_pipe_is_no_error() {
-    let room = Room::with("queues: {}\n");
+    let site = TempSite::with("queues: {}\n");
     let lines = "true\n".repeat(20_000);
-    room.write("lines", &lines);
-    let mut add = room.command(&["add", "q", "--stdin"]);
-    add.stdin(fs::File::open(room.join("lines")).unwrap());
+    site.write("lines", &lines);
+    let mut add = site.command(&["add", "q", "--stdin"]);
+    add.stdin(fs::File::open(site.join("lines")).unwrap());
     assert_eq!(add.output().unwrap().status.code(), Some(0));
-    let mut list = room.command(&["list", "--json"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut list = site.command(&["list", "--json"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(list.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let said = Said::of(&list.wait_with_output().unwrap());
-    assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
+    let said = CommandOutput::from_output(&list.wait_with_output().unwrap());
+    assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""));
 }
 
 #[test]
 fn two_at_once_share_the_work() {
-    let room = Room::with("queues:\n  q:\n    parallel: 4\n    jobs: []\n");
-    room.write("lines", &"echo $SETLIST_JOB_ID >> ran\n".repeat(100));
-    let mut add = room.command(&["add", "q", "--stdin"]);
-    add.stdin(fs::File::open(room.join("lines")).unwrap());
+    let site = TempSite::with("queues:\n  q:\n    parallel: 4\n    jobs: []\n");
+    site.write("lines", &"echo $SETLIST_JOB_ID >> ran\n".repeat(100));
+    let mut add = site.command(&["add", "q", "--stdin"]);
+    add.stdin(fs::File::open(site.join("lines")).unwrap());
     assert!(add.output().unwrap().status.success());
-    let start = || room.command(&["process"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let start = || site.command(&["process"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     for process in [start(), start()] {
-        let said = Said::of(&process.wait_with_output().unwrap());
+        let said = CommandOutput::from_output(&process.wait_with_output().unwrap());
         assert_eq!(said.code, Some(0), "{said:?}");
     }
-    let ran = room.read("ran");
+    let ran = site.read("ran");
     let mut ran: Vec<u32> = ran.lines().map(|line| line.parse().unwrap()).collect();
     ran.sort_unstable();
     assert_eq!(ran, (1..=100).collect::<Vec<_>>());
@@ -456,18 +456,18 @@ fn two_at_once_share_the_work() {
 
 #[test]
 fn a_killed_worker_leaves_an_interrupted_job_and_loses_nothing() {
-    let room = Room::with("queues:\n  q:\n    - {id: a, run: sh spread.sh}\n    - {id: b, run: 'true'}\n");
+    let site = TempSite::with("queues:\n  q:\n    - {id: a, run: sh spread.sh}\n    - {id: b, run: 'true'}\n");
     // One child in the job's group, one that has left it for a session of its own.
-    room.write("spread.sh", "sleep 1000 & echo $! > near; setsid sleep 1000 & echo $! > far; wait");
-    let mut worker = room.command(&["process"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let child = |name: &str| wait_for(name, || room.read(name).strip_suffix('\n').map(str::to_owned));
+    site.write("spread.sh", "sleep 1000 & echo $! > near; setsid sleep 1000 & echo $! > far; wait");
+    let mut worker = site.command(&["process"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let child = |name: &str| wait_for(name, || site.read(name).strip_suffix('\n').map(str::to_owned));
     let children = [child("near"), child("far")];
     worker.kill().unwrap();
     worker.wait().unwrap();
-    let said = room.run(&["process"]);
-    assert_eq!(said.code, Some(0), "{said:?}");
-    assert_eq!(room.job("q/a")["outcome"], json!("interrupted"));
-    assert_eq!(room.job("q/b")["outcome"], json!("succeeded"));
+    let output = site.run(&["process"]);
+    assert_eq!(output.code, Some(0), "{output:?}");
+    assert_eq!(site.job("q/a")["outcome"], json!("interrupted"));
+    assert_eq!(site.job("q/b")["outcome"], json!("succeeded"));
     for child in children {
         wait_for("the end of what the job started", || ended(&child).then_some(()));
     }
@@ -481,20 +481,20 @@ fn ended(pid: &str) -> bool {
 
 #[test]
 fn what_a_dead_worker_ran_is_interrupted_for_whoever_looks() {
-    let room = Room::with("queues: {q: [{id: a, run: 'echo $$ > pid; exec sleep 600'}]}\n");
-    room.ok(&["retry", "q/a"]);
-    room.until("q/a", |_| !room.read("pid").is_empty());
-    kill_process(room.worker(), Signal::KILL).unwrap();
+    let site = TempSite::with("queues: {q: [{id: a, run: 'echo $$ > pid; exec sleep 600'}]}\n");
+    site.ok(&["retry", "q/a"]);
+    site.wait_until("q/a", |_| !site.read("pid").is_empty());
+    kill_process(site.worker_pid(), Signal::KILL).unwrap();
 
     // It takes the kernel a moment to end all its threads.
-    let said = wait_for("the death to be noticed", || {
-        Some(room.run(&["status", "--json"])).filter(|said| said.err.contains("a worker has died"))
+    let output = wait_for("the death to be noticed", || {
+        Some(site.run(&["status", "--json"])).filter(|output| output.stderr.contains("a worker has died"))
     });
-    assert!(said.err.contains("1 job interrupted; `setlist retry --failed`"), "{said:?}");
-    let status: Value = serde_json::from_str(&said.out).unwrap();
+    assert!(output.stderr.contains("1 job interrupted; `setlist retry --failed`"), "{output:?}");
+    let status: Value = serde_json::from_str(&output.stdout).unwrap();
     assert_eq!((&status["running"], &status["finished"]), (&json!(0), &json!(1)));
-    assert_eq!(room.job("q/a")["outcome"], json!("interrupted"));
-    let job = Pid::from_raw(room.read("pid").trim().parse().unwrap()).unwrap();
+    assert_eq!(site.job("q/a")["outcome"], json!("interrupted"));
+    let job = Pid::from_raw(site.read("pid").trim().parse().unwrap()).unwrap();
     wait_for("the job's process to be gone", || (!lives(job)).then_some(()));
 }
 
@@ -506,89 +506,89 @@ fn lives(pid: Pid) -> bool {
 
 #[test]
 fn a_worker_keeps_to_a_state_folder_named_from_elsewhere() {
-    let room = Room::with("queues: {q: [{id: a, run: 'true'}]}\n");
-    fs::create_dir(room.join("below")).unwrap();
+    let site = TempSite::with("queues: {q: [{id: a, run: 'true'}]}\n");
+    fs::create_dir(site.join("below")).unwrap();
     let here = |args: &[&str]| {
         let args = [&["--state", "../kept"], args].concat();
-        Said::of(&room.command(&args).current_dir(room.join("below")).output().unwrap())
+        CommandOutput::from_output(&site.command(&args).current_dir(site.join("below")).output().unwrap())
     };
     assert_eq!(here(&["retry", "q/a"]).code, Some(0));
-    wait_for("the job to run", || here(&["list", "--state", "succeeded"]).out.contains("q/a").then_some(()));
-    assert!(here(&["list", "--state-dir", "../kept"]).out.contains("succeeded"));
+    wait_for("the job to run", || here(&["list", "--state", "succeeded"]).stdout.contains("q/a").then_some(()));
+    assert!(here(&["list", "--state-dir", "../kept"]).stdout.contains("succeeded"));
 }
 
 #[test]
 fn a_file_that_is_not_there_gets_no_state() {
-    let room = Room::empty();
-    let said = room.run(&["-f", "jbos.yaml", "status"]);
-    assert_eq!(said.code, Some(2), "{said:?}");
-    assert!(said.err.contains("there is no"), "{said:?}");
-    assert_eq!(room.run(&["-f", ".", "status"]).code, Some(2));
-    assert!(!room.join(".setlist").exists());
+    let site = TempSite::empty();
+    let output = site.run(&["-f", "jbos.yaml", "status"]);
+    assert_eq!(output.code, Some(2), "{output:?}");
+    assert!(output.stderr.contains("there is no"), "{output:?}");
+    assert_eq!(site.run(&["-f", ".", "status"]).code, Some(2));
+    assert!(!site.join(".setlist").exists());
 
-    fs::create_dir(room.join("jobs.yaml")).unwrap();
-    let said = room.run(&["status"]);
-    assert!(said.err.contains("leads to no regular file"), "{said:?}");
-    assert_eq!(said.code, Some(2));
+    fs::create_dir(site.join("jobs.yaml")).unwrap();
+    let output = site.run(&["status"]);
+    assert!(output.stderr.contains("leads to no regular file"), "{output:?}");
+    assert_eq!(output.code, Some(2));
 }
 
 #[test]
 fn process_tells_how_it_went_though_nobody_reads_on() {
-    let room = Room::with("queues: {q: [exit 3]}\n");
-    let mut process = room.command(&["process"]).stdout(Stdio::piped()).spawn().unwrap();
+    let site = TempSite::with("queues: {q: [exit 3]}\n");
+    let mut process = site.command(&["process"]).stdout(Stdio::piped()).spawn().unwrap();
     drop(process.stdout.take());
     assert_eq!(process.wait().unwrap().code(), Some(1));
 }
 
 #[test]
 fn a_line_of_process_is_a_line() {
-    let room = Room::with("queues: {q: ['head -c 100000 /dev/zero | tr \"\\0\" x']}\n");
-    let said = room.ok(&["process"]);
-    assert!(said.lines().all(|line| line.chars().count() < 200), "{} bytes", said.len());
-    assert!(said.lines().next().unwrap().ends_with("xxx…"));
+    let site = TempSite::with("queues: {q: ['head -c 100000 /dev/zero | tr \"\\0\" x']}\n");
+    let output = site.ok(&["process"]);
+    assert!(output.lines().all(|line| line.chars().count() < 200), "{} bytes", output.len());
+    assert!(output.lines().next().unwrap().ends_with("xxx…"));
 }
 
 #[test]
 fn retry_and_cancel_go_on_after_a_refusal() {
-    let room = Room::with("queues: {q: [{id: a, run: sleep 600}, {id: b, run: echo b}]}\n");
-    room.ok(&["retry", "q/a"]);
-    room.until("q/a", |job| job["state"] == json!("running"));
-    room.run(&["cancel", "q/b"]);
+    let site = TempSite::with("queues: {q: [{id: a, run: sleep 600}, {id: b, run: echo b}]}\n");
+    site.ok(&["retry", "q/a"]);
+    site.wait_until("q/a", |job| job["state"] == json!("running"));
+    site.run(&["cancel", "q/b"]);
     // One is refused since it runs; the other one runs all the same.
-    let said = room.run(&["retry", "q/a", "q/b"]);
-    assert_eq!((said.code, said.err.lines().count()), (Some(2), 1), "{said:?}");
-    assert!(said.err.starts_with("setlist: q/a: "), "{said:?}");
-    assert!(said.out.contains("q/b  will run"), "{said:?}");
-    assert!(room.ok(&["cancel", "q/a"]).contains("is told to stop"));
-    room.until("q/b", |job| job["outcome"] == json!("succeeded"));
-    room.until("q/a", |job| job["outcome"] == json!("cancelled"));
+    let output = site.run(&["retry", "q/a", "q/b"]);
+    assert_eq!((output.code, output.stderr.lines().count()), (Some(2), 1), "{output:?}");
+    assert!(output.stderr.starts_with("setlist: q/a: "), "{output:?}");
+    assert!(output.stdout.contains("q/b  will run"), "{output:?}");
+    assert!(site.ok(&["cancel", "q/a"]).contains("is told to stop"));
+    site.wait_until("q/b", |job| job["outcome"] == json!("succeeded"));
+    site.wait_until("q/a", |job| job["outcome"] == json!("cancelled"));
 }
 
 #[test]
 fn add_refuses_what_the_file_would_refuse() {
-    let room = Room::with("queues: {q: []}\n");
+    let site = TempSite::with("queues: {q: []}\n");
     for wrong in [&["--script", " "][..], &["--", ""], &["--timeout", "0s", "--", "true"]] {
-        let said = room.run(&[&["add", "q"], wrong].concat());
-        assert_eq!((said.code, said.out.as_str()), (Some(2), ""), "{wrong:?}: {said:?}");
+        let output = site.run(&[&["add", "q"], wrong].concat());
+        assert_eq!((output.code, output.stdout.as_str()), (Some(2), ""), "{wrong:?}: {output:?}");
     }
 }
 
 #[test]
 fn what_cannot_be_said_does_not_break_anything() {
-    let room = Room::with("queues: {q: ['true']}\n");
+    let site = TempSite::with("queues: {q: ['true']}\n");
     let full = || fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-    let mut command = room.command(&["show", "99"]);
+    let mut command = site.command(&["show", "99"]);
     assert_eq!(command.stderr(full()).status().unwrap().code(), Some(2));
-    let said = Said::of(&room.command(&["status"]).stdout(full()).stderr(Stdio::piped()).output().unwrap());
+    let said = CommandOutput::from_output(&site.command(&["status"]).stdout(full()).stderr(Stdio::piped()).output().unwrap());
     assert_eq!(said.code, Some(1), "{said:?}");
-    assert!(said.err.starts_with("setlist: the output can't be written: "), "{said:?}");
+    assert!(said.stderr.starts_with("setlist: the output can't be written: "), "{said:?}");
 }
 
 #[test]
 fn a_name_that_only_the_broken_file_knows() {
-    let room = Room::with("queues: {new: ['true'], broken: 3}\n");
+    let site = TempSite::with("queues: {new: ['true'], broken: 3}\n");
     for args in [&["status", "new"], &["show", "new/true"]] {
-        let said = room.run(args);
-        assert!(said.err.contains("jobs.yaml has errors"), "{said:?}");
+        let output = site.run(args);
+        assert!(output.stderr.contains("jobs.yaml has errors"), "{output:?}");
     }
 }

@@ -1,15 +1,15 @@
 //! What every store promises (DESIGN §5), checked for each backend by the same functions.
 
-mod files;
-mod formats;
-mod gate;
-mod keeping;
-mod lines;
-mod moves;
+mod state_files;
+mod old_formats;
+mod reservation_lock;
+mod retention;
+mod terminal_input;
+mod ordering;
 mod processes;
-mod random;
-mod reserve;
-mod terms;
+mod random_commands;
+mod reservations;
+mod scheduling;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,28 +20,28 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use setlist::model::{
-    Arguments, Beside, Command, Definition, Event, Exit, Failure, FailureKind, JobId, Mode, Outcome, Phase, Plan,
-    Program, QueueId, QueuePlan, Refusal, Report, RunId, Script, Settings, Setup, Site, Stop, Value, WorkerId,
+    Arguments, Placement, Command, Definition, Event, Exit, Failure, FailureKind, JobId, QueueMode, Outcome, Phase, DesiredState,
+    Program, QueueId, DesiredQueue, Refusal, RunReport, RunId, Script, QueueSettings, ExecOptions, Site, StopSignal, Value, WorkerId,
 };
-use setlist::store::{Answer, Folder, Listener, Memory, Sqlite, Store};
+use setlist::store::{CommandResult, StateDir, Subscription, MemoryStore, SqliteStore, Store};
 use tempfile::TempDir;
 
-use keeping::{old_jobs_are_given_up_unless_the_file_has_them, old_runs_are_given_up_but_the_latest};
-use moves::{
-    a_job_that_is_announced_becomes_the_entry, a_job_that_was_asked_for_starts_first, jobs_are_moved_by_hand,
-    jobs_change_their_queue, jobs_start_in_queue_order, parallel_is_changed_by_hand_until_the_file_changes,
+use retention::{old_jobs_are_pruned_unless_the_file_has_them, old_runs_are_pruned_except_the_latest};
+use ordering::{
+    a_job_adopts_the_file_entry_announced_for_it, requested_jobs_start_first, jobs_can_be_reordered,
+    jobs_can_be_transferred_between_queues, jobs_start_in_queue_order, a_changed_parallel_lasts_until_the_file_changes,
 };
-use reserve::{
-    a_reserved_job_is_nobody_elses_and_begins_in_place_of_another,
-    of_what_was_reserved_for_a_dead_worker_the_begun_is_interrupted, only_what_can_take_any_place_is_reserved,
-    what_is_reserved_is_left_alone_until_it_is_released,
+use reservations::{
+    a_reserved_job_starts_when_another_ends_and_is_not_claimed_by_others,
+    started_reservations_of_a_dead_worker_are_interrupted, only_jobs_that_fit_any_slot_are_reserved,
+    reserved_jobs_are_not_changed_until_released,
 };
-use terms::{
-    a_failed_job_is_tried_again_at_its_time, a_job_does_not_start_before_its_time,
-    a_job_that_asks_first_waits_for_the_answer, a_job_waits_for_those_that_it_needs,
-    a_job_whose_need_fails_is_skipped_and_comes_back_when_it_succeeds, a_need_may_be_met_by_failure_or_by_any_end,
-    a_queue_waits_for_jobs_of_another_and_falls_idle_when_they_will_not_come,
-    an_interrupted_job_is_tried_again_if_it_says_so, higher_priority_goes_first_and_weight_takes_slots,
+use scheduling::{
+    a_failed_job_is_retried_after_its_delay, a_job_does_not_start_before_its_time,
+    a_job_that_needs_confirmation_waits_for_it, a_job_waits_for_its_needs,
+    a_job_whose_need_fails_is_skipped_and_comes_back_when_it_succeeds, a_need_can_accept_failure_or_any_outcome,
+    a_queue_waits_for_needs_in_other_queues_unless_they_cannot_progress,
+    an_interrupted_job_is_retried_if_configured, higher_priority_starts_first_and_weight_uses_slots,
 };
 
 /// Every promise as a test of every backend. A new backend is one more line.
@@ -62,75 +62,75 @@ macro_rules! contract {
 }
 
 contract! {
-    what_was_acknowledged_is_there_for_the_next_connection,
+    acknowledged_changes_are_visible_to_new_connections,
     a_success_is_not_run_again,
     no_job_is_claimed_twice,
-    parallel_holds_over_all_workers,
+    parallel_limits_all_workers_together,
     jobs_start_in_queue_order,
-    a_job_that_was_asked_for_starts_first,
-    higher_priority_goes_first_and_weight_takes_slots,
-    a_job_waits_for_those_that_it_needs,
+    requested_jobs_start_first,
+    higher_priority_starts_first_and_weight_uses_slots,
+    a_job_waits_for_its_needs,
     a_job_whose_need_fails_is_skipped_and_comes_back_when_it_succeeds,
-    a_need_may_be_met_by_failure_or_by_any_end,
-    a_queue_waits_for_jobs_of_another_and_falls_idle_when_they_will_not_come,
-    a_failed_job_is_tried_again_at_its_time,
-    an_interrupted_job_is_tried_again_if_it_says_so,
+    a_need_can_accept_failure_or_any_outcome,
+    a_queue_waits_for_needs_in_other_queues_unless_they_cannot_progress,
+    a_failed_job_is_retried_after_its_delay,
+    an_interrupted_job_is_retried_if_configured,
     a_job_does_not_start_before_its_time,
-    a_job_that_asks_first_waits_for_the_answer,
-    jobs_are_moved_by_hand,
-    jobs_change_their_queue,
-    a_job_that_is_announced_becomes_the_entry,
-    parallel_is_changed_by_hand_until_the_file_changes,
+    a_job_that_needs_confirmation_waits_for_it,
+    jobs_can_be_reordered,
+    jobs_can_be_transferred_between_queues,
+    a_job_adopts_the_file_entry_announced_for_it,
+    a_changed_parallel_lasts_until_the_file_changes,
     a_refused_command_changes_nothing,
-    a_batch_is_decided_in_order,
-    every_run_is_kept,
+    a_batch_is_executed_in_order,
+    all_runs_of_a_job_are_recorded,
     the_runs_of_a_dead_worker_are_interrupted,
-    a_reserved_job_is_nobody_elses_and_begins_in_place_of_another,
-    what_is_reserved_is_left_alone_until_it_is_released,
-    only_what_can_take_any_place_is_reserved,
-    of_what_was_reserved_for_a_dead_worker_the_begun_is_interrupted,
-    a_removed_job_is_found_and_comes_back,
-    old_runs_are_given_up_but_the_latest,
-    old_jobs_are_given_up_unless_the_file_has_them,
-    a_file_that_was_read_is_in_force,
-    every_change_reaches_a_follower_once_and_in_order,
-    a_follower_that_is_too_far_behind_loads_again,
-    what_a_job_is_is_kept_word_for_word,
-    many_jobs_are_loaded_as_one_moment_saw_them,
-    a_change_rings,
-    a_dropped_listener_is_silent,
+    a_reserved_job_starts_when_another_ends_and_is_not_claimed_by_others,
+    reserved_jobs_are_not_changed_until_released,
+    only_jobs_that_fit_any_slot_are_reserved,
+    started_reservations_of_a_dead_worker_are_interrupted,
+    a_removed_job_can_be_read_and_restored,
+    old_runs_are_pruned_except_the_latest,
+    old_jobs_are_pruned_unless_the_file_has_them,
+    a_reconciled_file_is_in_effect,
+    followers_get_every_event_once_and_in_order,
+    a_follower_that_is_too_far_behind_has_to_reload,
+    definitions_are_stored_exactly,
+    loading_many_jobs_reads_one_snapshot,
+    a_change_notifies_subscribers,
+    a_dropped_subscription_is_not_notified,
 }
 
 /// Where a site is kept for one test.
-pub(crate) struct Place {
-    kept: Kept,
+pub(crate) struct BackendSite {
+    kept: Backend,
     folder: TempDir,
 }
 
-enum Kept {
-    Memory(Memory),
+enum Backend {
+    Memory(MemoryStore),
     Sqlite,
 }
 
-impl Place {
+impl BackendSite {
     pub(crate) fn memory() -> Self {
         let folder = TempDir::new().unwrap();
-        Self { kept: Kept::Memory(Memory::new(folder.path())), folder }
+        Self { kept: Backend::Memory(MemoryStore::new(folder.path())), folder }
     }
 
     pub(crate) fn sqlite() -> Self {
-        Self { kept: Kept::Sqlite, folder: TempDir::new().unwrap() }
+        Self { kept: Backend::Sqlite, folder: TempDir::new().unwrap() }
     }
 
-    fn folder(&self) -> Folder {
-        Folder::new(self.folder.path().join(".setlist"))
+    fn state_dir(&self) -> StateDir {
+        StateDir::new(self.folder.path().join(".setlist"))
     }
 
     /// One more connection to the site.
     fn connect(&self) -> Box<dyn Store> {
         match &self.kept {
-            Kept::Memory(memory) => Box::new(memory.clone()),
-            Kept::Sqlite => Box::new(Sqlite::open(&self.folder()).unwrap()),
+            Backend::Memory(memory) => Box::new(memory.clone()),
+            Backend::Sqlite => Box::new(SqliteStore::open(&self.state_dir()).unwrap()),
         }
     }
 }
@@ -152,14 +152,14 @@ fn add(count: usize) -> Command {
     Command::Add { queue: queue(), jobs: (1..=count).map(|nth| definition(&format!("job {nth}"))).collect() }
 }
 
-fn settings(parallel: u32) -> Settings {
-    Settings { parallel, ..Settings::default() }
+fn settings(parallel: u32) -> QueueSettings {
+    QueueSettings { parallel, ..QueueSettings::default() }
 }
 
 /// A site whose file has one queue without jobs, which runs so many at once.
-fn file(stamp: &str, parallel: u32, jobs: Vec<Arc<Definition>>) -> Command {
-    let queues = vec![QueuePlan { id: queue(), settings: settings(parallel), jobs }];
-    Command::Reconcile(Box::new(Plan { stamp: stamp.to_owned(), queues }))
+fn reconcile(stamp: &str, parallel: u32, jobs: Vec<Arc<Definition>>) -> Command {
+    let queues = vec![DesiredQueue { id: queue(), settings: settings(parallel), jobs }];
+    Command::Reconcile(Box::new(DesiredState { version: stamp.to_owned(), queues }))
 }
 
 fn process() -> Command {
@@ -171,8 +171,8 @@ fn claim(worker: WorkerId) -> Command {
 }
 
 fn report(job: JobId, run: RunId, outcome: Outcome) -> Command {
-    let report = Report { outcome, exit: Some(Exit::Code(0)), value: Some("fine".into()) };
-    Command::Report { job, run, report, on_failure: None }
+    let report = RunReport { outcome, exit: Some(Exit::Code(0)), value: Some("fine".into()) };
+    Command::EndRun { job, run, report, on_failure: None }
 }
 
 fn failed() -> Outcome {
@@ -180,38 +180,38 @@ fn failed() -> Outcome {
 }
 
 /// Executes one command that must be accepted.
-fn done(store: &mut dyn Store, command: Command) -> Vec<Event> {
-    answer(store, command).unwrap()
+fn accept(store: &mut dyn Store, command: Command) -> Vec<Event> {
+    execute(store, command).unwrap()
 }
 
-fn answer(store: &mut dyn Store, command: Command) -> Answer {
+fn execute(store: &mut dyn Store, command: Command) -> CommandResult {
     store.execute(&[command], at(0)).unwrap().remove(0)
 }
 
 fn join(store: &mut dyn Store) -> WorkerId {
-    match &done(store, Command::Join { host: "here".to_owned(), pid: 7, queues: None })[..] {
+    match &accept(store, Command::Join { host: "here".to_owned(), pid: 7, queues: None })[..] {
         [Event::WorkerJoined { worker }] => worker.id,
         events => panic!("{events:?}"),
     }
 }
 
 /// Which run a claim has started, if it has.
-fn started(answer: &Answer) -> Option<(JobId, RunId)> {
+fn started(answer: &CommandResult) -> Option<(JobId, RunId)> {
     match answer.as_deref() {
         Ok([Event::Started { job, run }]) => Some((*job, run.id)),
         _ => None,
     }
 }
 
-fn claimed(store: &mut dyn Store, worker: WorkerId) -> Option<(JobId, RunId)> {
-    started(&answer(store, claim(worker)))
+fn try_claim(store: &mut dyn Store, worker: WorkerId) -> Option<(JobId, RunId)> {
+    started(&execute(store, claim(worker)))
 }
 
 /// Runs everything that the site gives to a worker of its own; says what it ran.
-fn work(store: &mut dyn Store) -> Vec<JobId> {
+fn run_all(store: &mut dyn Store) -> Vec<JobId> {
     let worker = join(store);
     let mut ran = Vec::new();
-    let mut next = claimed(store, worker);
+    let mut next = try_claim(store, worker);
     while let Some((job, run)) = next {
         ran.push(job);
         let answers = store.execute(&[report(job, run, Outcome::Succeeded), claim(worker)], at(1)).unwrap();
@@ -221,16 +221,16 @@ fn work(store: &mut dyn Store) -> Vec<JobId> {
     ran
 }
 
-fn what_was_acknowledged_is_there_for_the_next_connection(place: &Place) {
+fn acknowledged_changes_are_visible_to_new_connections(place: &BackendSite) {
     let mut store = place.connect();
-    done(&mut *store, add(3));
-    done(&mut *store, process());
+    accept(&mut *store, add(3));
+    accept(&mut *store, process());
     let worker = join(&mut *store);
-    let (first, run) = claimed(&mut *store, worker).unwrap();
-    done(&mut *store, report(first, run, Outcome::Succeeded));
-    let (second, run) = claimed(&mut *store, worker).unwrap();
-    done(&mut *store, report(second, run, failed()));
-    claimed(&mut *store, worker).unwrap();
+    let (first, run) = try_claim(&mut *store, worker).unwrap();
+    accept(&mut *store, report(first, run, Outcome::Succeeded));
+    let (second, run) = try_claim(&mut *store, worker).unwrap();
+    accept(&mut *store, report(second, run, failed()));
+    try_claim(&mut *store, worker).unwrap();
     let before = store.load().unwrap();
     drop(store);
 
@@ -241,84 +241,84 @@ fn what_was_acknowledged_is_there_for_the_next_connection(place: &Place) {
     assert_eq!(succeeded.executed, Some(at(0)));
     assert_eq!(after.job(second).unwrap().outcome(), Some(&failed()));
     assert_eq!(after.queue(&queue()).unwrap().running.len(), 1);
-    assert_eq!(after.queue(&queue()).unwrap().mode, Mode::Processing);
+    assert_eq!(after.queue(&queue()).unwrap().mode, QueueMode::Processing);
 }
 
-fn a_success_is_not_run_again(place: &Place) {
+fn a_success_is_not_run_again(place: &BackendSite) {
     let mut store = place.connect();
-    done(&mut *store, add(5));
-    done(&mut *store, process());
-    let ran = work(&mut *store);
+    accept(&mut *store, add(5));
+    accept(&mut *store, process());
+    let ran = run_all(&mut *store);
     assert_eq!(ran.len(), 5);
-    assert_eq!(work(&mut *place.connect()), []);
-    let refused = answer(&mut *store, process());
+    assert_eq!(run_all(&mut *place.connect()), []);
+    let refused = execute(&mut *store, process());
     assert!(refused.is_err(), "nothing is pending: {refused:?}");
-    done(&mut *store, add(1));
-    done(&mut *store, process());
-    assert_eq!(work(&mut *place.connect()), [JobId(6)], "only the new one");
-    done(&mut *store, Command::Run { job: JobId(2) });
-    assert_eq!(work(&mut *place.connect()), [JobId(2)], "unless asked");
+    accept(&mut *store, add(1));
+    accept(&mut *store, process());
+    assert_eq!(run_all(&mut *place.connect()), [JobId(6)], "only the new one");
+    accept(&mut *store, Command::Run { job: JobId(2) });
+    assert_eq!(run_all(&mut *place.connect()), [JobId(2)], "unless asked");
 }
 
-fn no_job_is_claimed_twice(place: &Place) {
+fn no_job_is_claimed_twice(place: &BackendSite) {
     const JOBS: usize = 300;
     let mut store = place.connect();
-    done(&mut *store, file("1", 1_000, Vec::new()));
-    done(&mut *store, add(JOBS));
-    done(&mut *store, process());
+    accept(&mut *store, reconcile("1", 1_000, Vec::new()));
+    accept(&mut *store, add(JOBS));
+    accept(&mut *store, process());
     let ran: Vec<JobId> = thread::scope(|scope| {
-        let workers: Vec<_> = (0..4).map(|_| scope.spawn(|| work(&mut *place.connect()))).collect();
+        let workers: Vec<_> = (0..4).map(|_| scope.spawn(|| run_all(&mut *place.connect()))).collect();
         workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
     });
     assert_eq!(ran.len(), JOBS);
     assert_eq!(ran.iter().collect::<BTreeSet<_>>().len(), JOBS);
-    let ledger = store.load().unwrap();
-    assert_eq!(ledger.queue(&queue()).unwrap().finished.len(), JOBS);
-    assert!(ledger.jobs().all(|job| job.attempts == 1));
+    let site_state = store.load().unwrap();
+    assert_eq!(site_state.queue(&queue()).unwrap().finished.len(), JOBS);
+    assert!(site_state.jobs().all(|job| job.attempts == 1));
 }
 
-fn parallel_holds_over_all_workers(place: &Place) {
+fn parallel_limits_all_workers_together(place: &BackendSite) {
     let mut store = place.connect();
-    done(&mut *store, file("1", 3, Vec::new()));
-    done(&mut *store, add(60));
-    done(&mut *store, process());
+    accept(&mut *store, reconcile("1", 3, Vec::new()));
+    accept(&mut *store, add(60));
+    accept(&mut *store, process());
     let (running, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let ran = AtomicUsize::new(0);
     thread::scope(|scope| {
         for _ in 0..5 {
             scope.spawn(|| {
                 let mut store = place.connect();
-                let (_listener, rings) = bell(&*store);
+                let (_listener, rings) = subscribe(&*store);
                 let worker = join(&mut *store);
                 while ran.load(Ordering::SeqCst) < 60 {
-                    let Some((job, run)) = claimed(&mut *store, worker) else {
-                        rings.recv_timeout(SOON).unwrap();
+                    let Some((job, run)) = try_claim(&mut *store, worker) else {
+                        rings.recv_timeout(TIMEOUT).unwrap();
                         continue;
                     };
                     most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
                     ran.fetch_add(1, Ordering::SeqCst);
                     thread::yield_now();
                     running.fetch_sub(1, Ordering::SeqCst);
-                    done(&mut *store, report(job, run, Outcome::Succeeded));
+                    accept(&mut *store, report(job, run, Outcome::Succeeded));
                 }
             });
         }
     });
     assert!(most.into_inner() <= 3);
     // Nobody reports: the limit alone says how many start.
-    done(&mut *store, add(5));
-    done(&mut *store, process());
+    accept(&mut *store, add(5));
+    accept(&mut *store, process());
     let worker = join(&mut *store);
-    let starts = (0..5).filter(|_| claimed(&mut *store, worker).is_some()).count();
+    let starts = (0..5).filter(|_| try_claim(&mut *store, worker).is_some()).count();
     assert_eq!(starts, 3);
 }
 
-fn a_refused_command_changes_nothing(place: &Place) {
+fn a_refused_command_changes_nothing(place: &BackendSite) {
     let mut store = place.connect();
-    done(&mut *store, add(2));
-    done(&mut *store, process());
+    accept(&mut *store, add(2));
+    accept(&mut *store, process());
     let worker = join(&mut *store);
-    let (running, run) = claimed(&mut *store, worker).unwrap();
+    let (running, run) = try_claim(&mut *store, worker).unwrap();
     let before = store.load().unwrap();
     let nobody = WorkerId(99);
     let refused = [
@@ -328,7 +328,7 @@ fn a_refused_command_changes_nothing(place: &Place) {
         Command::Run { job: running },
         Command::Run { job: JobId(99) },
         Command::Reset { job: running },
-        Command::Cancel { job: JobId(99), stop: Stop::Kill },
+        Command::Cancel { job: JobId(99), stop: StopSignal::Kill },
         Command::Remove { jobs: vec![JobId(2), running] },
         Command::Clear { queue: queue(), phase: Phase::Finished },
         Command::Clear { queue: queue(), phase: Phase::Running },
@@ -337,7 +337,7 @@ fn a_refused_command_changes_nothing(place: &Place) {
         Command::Start { worker, job: running },
         report(running, RunId(run.0 + 1), Outcome::Succeeded),
         report(JobId(2), run, Outcome::Succeeded),
-        Command::Bury { worker: nobody, begun: Vec::new() },
+        Command::ReapWorker { worker: nobody, started_runs: Vec::new() },
         Command::Leave { worker, queues: None },
     ];
     let answers = store.execute(&refused, at(9)).unwrap();
@@ -350,14 +350,14 @@ fn a_refused_command_changes_nothing(place: &Place) {
     assert_eq!(store.events_after(before.seq()).unwrap(), Some(Vec::new()));
 }
 
-fn a_batch_is_decided_in_order(place: &Place) {
+fn a_batch_is_executed_in_order(place: &BackendSite) {
     let mut store = place.connect();
     let worker = join(&mut *store);
     let batch = [process(), add(1), process(), claim(worker), claim(worker), Command::Pause { queue: queue() }];
     let answers = store.execute(&batch, at(5)).unwrap();
     let accepted: Vec<bool> = answers.iter().map(Result::is_ok).collect();
     assert_eq!(accepted, [false, true, true, true, false, true]);
-    assert_eq!(answers[0], Err(Refusal::NoQueue("build".to_owned())));
+    assert_eq!(answers[0], Err(Refusal::UnknownQueue("build".to_owned())));
     let told: Vec<Event> = answers.into_iter().flatten().flatten().collect();
     let recorded = store.events_after(1).unwrap().unwrap();
     assert_eq!(recorded.iter().map(|recorded| recorded.seq).collect::<Vec<_>>(), [2, 3, 4, 5, 6]);
@@ -365,135 +365,135 @@ fn a_batch_is_decided_in_order(place: &Place) {
     assert_eq!(recorded.into_iter().map(|recorded| recorded.event).collect::<Vec<_>>(), told);
 }
 
-fn every_run_is_kept(place: &Place) {
+fn all_runs_of_a_job_are_recorded(place: &BackendSite) {
     let mut store = place.connect();
-    done(&mut *store, add(1));
+    accept(&mut *store, add(1));
     let worker = join(&mut *store);
     let job = JobId(1);
     let outcomes = [failed(), Outcome::Cancelled, Outcome::Succeeded];
     for outcome in &outcomes {
-        done(&mut *store, Command::Run { job });
-        let (_, run) = claimed(&mut *store, worker).unwrap();
+        accept(&mut *store, Command::Run { job });
+        let (_, run) = try_claim(&mut *store, worker).unwrap();
         let mut ended = report(job, run, outcome.clone());
-        if let (Command::Report { report, .. }, Outcome::Cancelled) = (&mut ended, outcome) {
+        if let (Command::EndRun { report, .. }, Outcome::Cancelled) = (&mut ended, outcome) {
             report.exit = Some(Exit::Signal(15));
         }
-        done(&mut *store, ended);
+        accept(&mut *store, ended);
     }
-    done(&mut *store, Command::Run { job });
-    claimed(&mut *store, worker).unwrap();
+    accept(&mut *store, Command::Run { job });
+    try_claim(&mut *store, worker).unwrap();
 
     let runs = place.connect().runs(job).unwrap();
     assert_eq!(runs.iter().map(|run| run.attempt).collect::<Vec<_>>(), [1, 2, 3, 4]);
     assert!(runs.iter().all(|run| run.worker == worker));
-    let ends: Vec<_> = runs.iter().filter_map(|run| run.ending.clone()).collect();
+    let ends: Vec<_> = runs.iter().filter_map(|run| run.end.clone()).collect();
     assert_eq!(ends.iter().map(|ending| ending.outcome.clone()).collect::<Vec<_>>(), outcomes);
     assert_eq!(ends[1].exit, Some(Exit::Signal(15)));
     assert_eq!(store.job(job).unwrap().unwrap().last_run.as_deref(), runs.last());
     assert_eq!(store.runs(JobId(2)).unwrap(), []);
 }
 
-fn the_runs_of_a_dead_worker_are_interrupted(place: &Place) {
+fn the_runs_of_a_dead_worker_are_interrupted(place: &BackendSite) {
     let mut store = place.connect();
-    done(&mut *store, file("1", 5, Vec::new()));
-    done(&mut *store, add(4));
-    done(&mut *store, process());
+    accept(&mut *store, reconcile("1", 5, Vec::new()));
+    accept(&mut *store, add(4));
+    accept(&mut *store, process());
     let (dead, alive) = (join(&mut *store), join(&mut *store));
-    let (first, run) = claimed(&mut *store, dead).unwrap();
-    let (second, _) = claimed(&mut *store, dead).unwrap();
-    let (third, _) = claimed(&mut *store, alive).unwrap();
-    done(&mut *place.connect(), Command::Bury { worker: dead, begun: Vec::new() });
+    let (first, run) = try_claim(&mut *store, dead).unwrap();
+    let (second, _) = try_claim(&mut *store, dead).unwrap();
+    let (third, _) = try_claim(&mut *store, alive).unwrap();
+    accept(&mut *place.connect(), Command::ReapWorker { worker: dead, started_runs: Vec::new() });
 
-    let ledger = store.load().unwrap();
+    let site_state = store.load().unwrap();
     for job in [first, second] {
-        assert_eq!(ledger.job(job).unwrap().outcome(), Some(&Outcome::Interrupted));
+        assert_eq!(site_state.job(job).unwrap().outcome(), Some(&Outcome::Interrupted));
     }
-    assert_eq!(ledger.job(third).unwrap().phase(), Phase::Running);
-    assert_eq!(ledger.workers().map(|worker| worker.id).collect::<Vec<_>>(), [alive]);
-    let late = answer(&mut *store, report(first, run, Outcome::Succeeded));
+    assert_eq!(site_state.job(third).unwrap().phase(), Phase::Running);
+    assert_eq!(site_state.workers().map(|worker| worker.id).collect::<Vec<_>>(), [alive]);
+    let late = execute(&mut *store, report(first, run, Outcome::Succeeded));
     assert_eq!(late, Err(Refusal::StaleRun { job: first, run }), "its report comes too late");
 }
 
-fn a_removed_job_is_found_and_comes_back(place: &Place) {
+fn a_removed_job_can_be_read_and_restored(place: &BackendSite) {
     let mut store = place.connect();
-    done(&mut *store, add(3));
-    done(&mut *store, process());
+    accept(&mut *store, add(3));
+    accept(&mut *store, process());
     let worker = join(&mut *store);
-    let (job, run) = claimed(&mut *store, worker).unwrap();
-    done(&mut *store, report(job, run, failed()));
+    let (job, run) = try_claim(&mut *store, worker).unwrap();
+    accept(&mut *store, report(job, run, failed()));
     let before = store.load().unwrap();
-    done(&mut *store, Command::Remove { jobs: vec![job] });
+    accept(&mut *store, Command::Remove { jobs: vec![job] });
     assert!(store.load().unwrap().job(job).is_none());
     assert_eq!(store.job(job).unwrap().as_ref(), before.job(job), "its record is kept");
     assert_eq!(store.runs(job).unwrap().len(), 1);
-    done(&mut *store, add(1));
-    done(&mut *store, Command::Restore { jobs: vec![job] });
+    accept(&mut *store, add(1));
+    accept(&mut *store, Command::Restore { jobs: vec![job] });
     let after = store.load().unwrap();
     assert_eq!(after.job(job), before.job(job));
     assert_eq!(after.counters().job, 4, "no number is used twice");
 }
 
-fn a_file_that_was_read_is_in_force(place: &Place) {
+fn a_reconciled_file_is_in_effect(place: &BackendSite) {
     let mut store = place.connect();
-    done(&mut *store, file("one", 2, Vec::new()));
-    let again = done(&mut *place.connect(), file("one", 9, Vec::new()));
+    accept(&mut *store, reconcile("one", 2, Vec::new()));
+    let again = accept(&mut *place.connect(), reconcile("one", 9, Vec::new()));
     assert_eq!(again, [], "the same stamp changes nothing");
-    done(&mut *store, file("two", 4, Vec::new()));
-    let ledger = place.connect().load().unwrap();
-    assert_eq!(ledger.stamp(), Some("two"));
-    assert_eq!(ledger.queue(&queue()).unwrap().settings.parallel, 4);
+    accept(&mut *store, reconcile("two", 4, Vec::new()));
+    let site_state = place.connect().load().unwrap();
+    assert_eq!(site_state.file_version(), Some("two"));
+    assert_eq!(site_state.queue(&queue()).unwrap().settings.parallel, 4);
 }
 
 /// Rings of a listener as something to wait for.
-fn bell(store: &dyn Store) -> (Listener, Receiver<()>) {
+fn subscribe(store: &dyn Store) -> (Subscription, Receiver<()>) {
     let (send, rings) = channel();
     let ring = Arc::new(move || {
         // Nobody waits any more when the test is over.
         let _ = send.send(());
     });
-    (store.listen(ring).unwrap(), rings)
+    (store.subscribe(ring).unwrap(), rings)
 }
 
-const SOON: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-fn every_change_reaches_a_follower_once_and_in_order(place: &Place) {
+fn followers_get_every_event_once_and_in_order(place: &BackendSite) {
     const EACH: usize = 40;
     let mut follower = place.connect();
-    let (_listener, rings) = bell(&*follower);
-    let copy = Site::holding(follower.load().unwrap(), "copy");
+    let (_listener, rings) = subscribe(&*follower);
+    let copy = Site::with_state(follower.load().unwrap(), "copy");
     let mut order = Vec::new();
     thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
                 let mut store = place.connect();
                 for _ in 0..EACH {
-                    done(&mut *store, add(2));
+                    accept(&mut *store, add(2));
                 }
             });
         }
-        while copy.read(|ledger| ledger.jobs().count()) < 4 * EACH * 2 {
-            rings.recv_timeout(SOON).unwrap();
-            let news = follower.events_after(copy.read(setlist::model::Ledger::seq)).unwrap().unwrap();
+        while copy.read(|site_state| site_state.jobs().count()) < 4 * EACH * 2 {
+            rings.recv_timeout(TIMEOUT).unwrap();
+            let news = follower.events_after(copy.read(setlist::model::SiteState::seq)).unwrap().unwrap();
             order.extend(news.iter().map(|recorded| recorded.seq));
-            copy.follow(&news);
+            copy.apply_records(&news);
         }
     });
     assert!(order.iter().copied().eq(1..=order.len() as u64));
     let mut fresh = place.connect();
-    copy.read(|ledger| assert_eq!(*ledger, fresh.load().unwrap()));
+    copy.read(|site_state| assert_eq!(*site_state, fresh.load().unwrap()));
 }
 
-fn a_follower_that_is_too_far_behind_loads_again(place: &Place) {
+fn a_follower_that_is_too_far_behind_has_to_reload(place: &BackendSite) {
     let mut store = place.connect();
-    done(&mut *store, add(1));
+    accept(&mut *store, add(1));
     let stale = store.load().unwrap();
-    done(&mut *store, add(25_000));
+    accept(&mut *store, add(25_000));
     let last = store.load().unwrap().seq();
     assert_eq!(last, 25_002);
     assert_eq!(store.events_after(stale.seq()).unwrap(), None);
     assert_eq!(store.events_after(last + 1).unwrap(), None, "it follows another site");
     for _ in 0..3 {
-        done(&mut *store, add(900));
+        accept(&mut *store, add(900));
     }
     let known = store.events_after(last).unwrap().unwrap();
     assert!(known.iter().map(|recorded| recorded.seq).eq(last + 1..=last + 2_700));
@@ -501,18 +501,18 @@ fn a_follower_that_is_too_far_behind_loads_again(place: &Place) {
     assert_eq!(far.len(), 10_000, "so many are always known");
 }
 
-fn what_a_job_is_is_kept_word_for_word(place: &Place) {
+fn definitions_are_stored_exactly(place: &BackendSite) {
     let plain = Definition::new(Script::command(["echo", "two words", ""]));
     let zsh = Program::Run { text: "echo $1".to_owned(), shell: ["zsh".to_owned()].into() };
     let env = [("A".to_owned(), None), ("B".to_owned(), Some("b".to_owned()))].into();
     let full =
-        Script::new(zsh).with(Setup { env, cwd: Some("sub".into()), ok_codes: [0, 3].into(), ..Setup::default() });
+        Script::new(zsh).with_exec(ExecOptions { env, cwd: Some("sub".into()), ok_codes: [0, 3].into(), ..ExecOptions::default() });
     let kwargs = [("z", 1.into()), ("a", Value::Null)].map(|(name, value)| (name.to_owned(), value));
     let arguments = Arc::new(Arguments { args: vec!["x".into()], kwargs: kwargs.into_iter().collect() });
     let tags = vec!["slow".to_owned()];
     let titled = Definition { title: "It's \"5\"".to_owned(), arguments, tags, ..Definition::new(full) };
     let quiet =
-        Script::command(["cat"]).with(Setup { stdin: Some(String::new()), grace: Duration::ZERO, ..Setup::default() });
+        Script::command(["cat"]).with_exec(ExecOptions { stdin: Some(String::new()), grace: Duration::ZERO, ..ExecOptions::default() });
     let forms = [plain, titled, Definition::new(quiet), Definition::new(Script::shell(""))];
     let named = |(nth, form): (i64, Definition)| {
         Arc::new(Definition { name: Some(format!("job-{nth}").into()), digest: Some(-nth), ..form })
@@ -520,51 +520,51 @@ fn what_a_job_is_is_kept_word_for_word(place: &Place) {
     let jobs: Vec<_> = (0..).zip(forms).map(named).collect();
     let mut store = place.connect();
     let check = |store: &mut dyn Store, jobs: &[Arc<Definition>]| {
-        let ledger = store.load().unwrap();
+        let site_state = store.load().unwrap();
         for (nth, definition) in (1..).zip(jobs) {
-            assert_eq!(ledger.job(JobId(nth)).unwrap().definition, *definition);
+            assert_eq!(site_state.job(JobId(nth)).unwrap().definition, *definition);
             assert_eq!(store.job(JobId(nth)).unwrap().unwrap().definition, *definition);
         }
     };
-    done(&mut *store, file("one", 1, jobs.clone()));
+    accept(&mut *store, reconcile("one", 1, jobs.clone()));
     check(&mut *place.connect(), &jobs);
     // Each takes the form of the next.
     let forms = jobs.iter().cycle().skip(1).take(jobs.len()).map(|job| (**job).clone());
     let turned: Vec<_> = (0..).zip(forms).map(named).collect();
-    done(&mut *store, file("two", 1, turned.clone()));
+    accept(&mut *store, reconcile("two", 1, turned.clone()));
     check(&mut *place.connect(), &turned);
 }
 
-fn many_jobs_are_loaded_as_one_moment_saw_them(place: &Place) {
+fn loading_many_jobs_reads_one_snapshot(place: &BackendSite) {
     const MANY: usize = 12_000;
     let mut store = place.connect();
-    done(&mut *store, add(MANY));
-    let copy = Site::holding(store.load().unwrap(), "copy");
+    accept(&mut *store, add(MANY));
+    let copy = Site::with_state(store.load().unwrap(), "copy");
     thread::scope(|scope| {
         let writer = scope.spawn(|| {
             let mut store = place.connect();
             for nth in 1..=150 {
                 // From both ends.
                 for job in [nth, MANY as u64 + 1 - nth] {
-                    done(&mut *store, Command::Cancel { job: JobId(job), stop: Stop::Terminate });
+                    accept(&mut *store, Command::Cancel { job: JobId(job), stop: StopSignal::Terminate });
                 }
                 if nth % 10 == 0 {
                     // Numbers that follow one another are no longer neighbours, nor always of one queue.
                     let middle = MANY as u64 / 2;
-                    let beside = Beside::Before(JobId(middle - nth));
-                    done(&mut *store, Command::Move { jobs: vec![JobId(middle + nth)], beside });
-                    done(&mut *store, Command::Add { queue: "other".into(), jobs: vec![definition("elsewhere")] });
-                    done(&mut *store, add(1));
+                    let placement = Placement::Before(JobId(middle - nth));
+                    accept(&mut *store, Command::Move { jobs: vec![JobId(middle + nth)], placement });
+                    accept(&mut *store, Command::Add { queue: "other".into(), jobs: vec![definition("elsewhere")] });
+                    accept(&mut *store, add(1));
                 }
             }
         });
         loop {
             let over = writer.is_finished();
             let fresh = store.load().unwrap();
-            let mut news = store.events_after(copy.read(setlist::model::Ledger::seq)).unwrap().unwrap();
+            let mut news = store.events_after(copy.read(setlist::model::SiteState::seq)).unwrap().unwrap();
             news.retain(|recorded| recorded.seq <= fresh.seq());
-            copy.follow(&news);
-            copy.read(|ledger| assert!(*ledger == fresh, "as of event {}", fresh.seq()));
+            copy.apply_records(&news);
+            copy.read(|site_state| assert!(*site_state == fresh, "as of event {}", fresh.seq()));
             if over {
                 break;
             }
@@ -572,25 +572,25 @@ fn many_jobs_are_loaded_as_one_moment_saw_them(place: &Place) {
     });
 }
 
-fn a_change_rings(place: &Place) {
+fn a_change_notifies_subscribers(place: &BackendSite) {
     let mut store = place.connect();
-    let (_listener, rings) = bell(&*place.connect());
-    done(&mut *store, add(1));
-    rings.recv_timeout(SOON).expect("a change right after listening rings");
+    let (_listener, rings) = subscribe(&*place.connect());
+    accept(&mut *store, add(1));
+    rings.recv_timeout(TIMEOUT).expect("a change right after listening rings");
     while rings.try_recv().is_ok() {}
-    done(&mut *place.connect(), add(1));
-    rings.recv_timeout(SOON).expect("so does the next one, by another connection");
+    accept(&mut *place.connect(), add(1));
+    rings.recv_timeout(TIMEOUT).expect("so does the next one, by another connection");
 }
 
-fn a_dropped_listener_is_silent(place: &Place) {
+fn a_dropped_subscription_is_not_notified(place: &BackendSite) {
     let mut store = place.connect();
     let follower = place.connect();
-    let (dropped, silent) = bell(&*follower);
-    let (_listener, rings) = bell(&*follower);
+    let (dropped, silent) = subscribe(&*follower);
+    let (_listener, rings) = subscribe(&*follower);
     drop(dropped);
     // What was under way when it was dropped may still ring; then its callback is gone, and nobody can.
-    let end = std::iter::repeat_with(|| silent.recv_timeout(SOON)).find_map(Result::err);
+    let end = std::iter::repeat_with(|| silent.recv_timeout(TIMEOUT)).find_map(Result::err);
     assert_eq!(end, Some(RecvTimeoutError::Disconnected));
-    done(&mut *store, add(1));
-    rings.recv_timeout(SOON).unwrap();
+    accept(&mut *store, add(1));
+    rings.recv_timeout(TIMEOUT).unwrap();
 }

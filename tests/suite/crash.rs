@@ -2,7 +2,7 @@
 //! had answered for is there, nothing runs twice or is left over, and the queues then drain.
 
 mod migration;
-mod points;
-mod random;
-mod scene;
-mod torn;
+mod crash_points;
+mod random_kills;
+mod crash_site;
+mod torn_writes;

@@ -6,12 +6,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use chrono::Utc;
-use setlist::model::{Command, Definition, Event, JobId, Outcome, Report, Script};
-use setlist::store::{Folder, Sqlite, Store, StoreError};
+use setlist::model::{Command, Definition, Event, JobId, Outcome, RunReport, Script};
+use setlist::store::{StateDir, SqliteStore, Store, StoreError};
 use tempfile::TempDir;
 
-use crate::dice::{Dice, often};
-use crate::room::Room;
+use crate::rng::{TestRng, iterations};
+use crate::temp_site::TempSite;
 
 const PAGE: usize = 4096;
 /// A page in the log, with what stands before it; and what stands before the first.
@@ -23,39 +23,39 @@ const ROUNDS: usize = 40;
 
 /// The files of a site with some history: the database, its log, and how far it has come.
 #[derive(Clone)]
-pub(crate) struct Site([Vec<u8>; 3]);
+pub(crate) struct SiteFiles([Vec<u8>; 3]);
 
 const NAMES: [&str; 3] = ["state.db", "state.db-wal", "turn"];
 
-impl Site {
+impl SiteFiles {
     /// A site of [`JOBS`] jobs whose latest changes, or all but the first ones, are in the log.
     fn with_log(all: bool) -> Self {
         let home = TempDir::new().unwrap();
-        let folder = Folder::new(home.path().join("state"));
-        let mut store = Sqlite::open(&folder).unwrap();
+        let folder = StateDir::new(home.path().join("state"));
+        let mut store = SqliteStore::open(&folder).unwrap();
         fill(&mut store, JOBS / 2);
         if !all {
             drop(store);
-            store = Sqlite::open(&folder).unwrap();
+            store = SqliteStore::open(&folder).unwrap();
         }
         fill(&mut store, JOBS / 2);
-        Self::found(&folder)
+        Self::read_from(&folder)
     }
 
     /// One whose log was copied into the database when the last connection was closed.
     pub(crate) fn without_log() -> Self {
         let home = TempDir::new().unwrap();
-        let folder = Folder::new(home.path().join("state"));
-        fill(&mut Sqlite::open(&folder).unwrap(), JOBS);
-        Self::found(&folder)
+        let folder = StateDir::new(home.path().join("state"));
+        fill(&mut SqliteStore::open(&folder).unwrap(), JOBS);
+        Self::read_from(&folder)
     }
 
-    fn found(folder: &Folder) -> Self {
+    fn read_from(folder: &StateDir) -> Self {
         Self(NAMES.map(|name| fs::read(folder.path().join(name)).unwrap_or_default()))
     }
 
     /// Lays the files into a folder in which nobody is.
-    pub(crate) fn lay(&self, folder: &Folder) {
+    pub(crate) fn write_to(&self, folder: &StateDir) {
         folder.create().unwrap();
         let _ = fs::remove_file(folder.path().join("state.db-shm"));
         for (name, bytes) in NAMES.iter().zip(&self.0) {
@@ -78,8 +78,8 @@ impl Site {
 }
 
 /// A folder for one site after another.
-fn folder(home: &TempDir) -> Folder {
-    Folder::new(home.path().join("state"))
+fn folder(home: &TempDir) -> StateDir {
+    StateDir::new(home.path().join("state"))
 }
 
 /// Adds jobs of several looks, and runs some of them.
@@ -102,13 +102,13 @@ fn fill(store: &mut dyn Store, jobs: usize) {
             let events = execute(store, Command::Claim { worker, queues: None });
             for event in events {
                 if let Event::Started { job, run } = event {
-                    let report = Report { outcome: Outcome::Succeeded, exit: None, value: Some("fine".into()) };
-                    execute(store, Command::Report { job, run: run.id, report, on_failure: None });
+                    let report = RunReport { outcome: Outcome::Succeeded, exit: None, value: Some("fine".into()) };
+                    execute(store, Command::EndRun { job, run: run.id, report, on_failure: None });
                 }
             }
         }
     }
-    execute(store, Command::Bury { worker, begun: Vec::new() });
+    execute(store, Command::ReapWorker { worker, started_runs: Vec::new() });
 }
 
 fn execute(store: &mut dyn Store, command: Command) -> Vec<Event> {
@@ -116,8 +116,8 @@ fn execute(store: &mut dyn Store, command: Command) -> Vec<Event> {
 }
 
 /// Does with a site what the program does with it. Tells how many jobs there are.
-pub(crate) fn use_site(folder: &Folder) -> Result<usize, StoreError> {
-    let mut store = Sqlite::open(folder)?;
+pub(crate) fn exercise(folder: &StateDir) -> Result<usize, StoreError> {
+    let mut store = SqliteStore::open(folder)?;
     let jobs = store.load()?.jobs().count();
     for id in 1..=JOBS as u64 {
         store.job(JobId(id))?;
@@ -132,7 +132,7 @@ pub(crate) fn use_site(folder: &Folder) -> Result<usize, StoreError> {
     }
     let worker = store.workers()?.first().map(|worker| worker.id).unwrap_or_default();
     store
-        .execute(&[Command::Claim { worker, queues: None }, Command::Bury { worker, begun: Vec::new() }], Utc::now())?;
+        .execute(&[Command::Claim { worker, queues: None }, Command::ReapWorker { worker, started_runs: Vec::new() }], Utc::now())?;
     assert_eq!(store.load()?.jobs().count(), jobs + 1);
     Ok(jobs)
 }
@@ -140,134 +140,134 @@ pub(crate) fn use_site(folder: &Folder) -> Result<usize, StoreError> {
 /// The site is whole, or somebody is told what is wrong with which file and what to do about it. One that isn't even
 /// opened is left as it is. Tells whether it is whole.
 #[track_caller]
-fn whole_or_refused(site: &Site, home: &TempDir, what: &str) -> bool {
+fn is_intact_or_refused(site: &SiteFiles, home: &TempDir, what: &str) -> bool {
     let folder = folder(home);
-    site.lay(&folder);
-    if let Err(error) = Sqlite::open(&folder) {
-        assert!(Site::found(&folder).0 == site.0, "{what}: {error}, and the files were changed");
+    site.write_to(&folder);
+    if let Err(error) = SqliteStore::open(&folder) {
+        assert!(SiteFiles::read_from(&folder).0 == site.0, "{what}: {error}, and the files were changed");
     }
-    site.lay(&folder);
-    match catch_unwind(AssertUnwindSafe(|| use_site(&folder))).unwrap_or_else(|_| panic!("{what}: a panic")) {
+    site.write_to(&folder);
+    match catch_unwind(AssertUnwindSafe(|| exercise(&folder))).unwrap_or_else(|_| panic!("{what}: a panic")) {
         Ok(jobs) => {
             assert_eq!(jobs, JOBS, "{what}: jobs were lost in silence");
             true
         }
         Err(error) => {
-            let said = error.to_string();
-            assert!(said.contains(folder.database().to_str().unwrap()), "{what}: {said}");
+            let output = error.to_string();
+            assert!(output.contains(folder.database().to_str().unwrap()), "{what}: {output}");
             let way_out = match error {
-                StoreError::Unreadable { .. } | StoreError::Behind { .. } => ["move it away", "remove the file"],
+                StoreError::Unreadable { .. } | StoreError::MissingChanges { .. } => ["move it away", "remove the file"],
                 // What was flipped is the very number of the format.
                 StoreError::TooNew { .. } => ["upgrade setlist"; 2],
-                _ => panic!("{what}: {said}"),
+                _ => panic!("{what}: {output}"),
             };
-            assert!(way_out.iter().any(|words| said.contains(words)), "{what}: {said}");
+            assert!(way_out.iter().any(|words| output.contains(words)), "{what}: {output}");
             false
         }
     }
 }
 
 #[test]
-fn a_database_that_was_cut_off_is_refused() {
+fn truncated_databases_are_refused() {
     let home = TempDir::new().unwrap();
-    for site in [Site::without_log(), Site::with_log(false)] {
+    for site in [SiteFiles::without_log(), SiteFiles::with_log(false)] {
         let length = site.0[0].len();
         for cut in (0..length).step_by(PAGE).chain([1, 99, 100, length - 1]) {
             let mut site = site.clone();
             site.database().truncate(cut);
-            assert!(!whole_or_refused(&site, &home, &format!("cut off at {cut} of {length}")));
+            assert!(!is_intact_or_refused(&site, &home, &format!("cut off at {cut} of {length}")));
         }
-        assert!(whole_or_refused(&site, &home, "all of it"));
+        assert!(is_intact_or_refused(&site, &home, "all of it"));
     }
 }
 
 #[test]
-fn a_log_that_was_cut_off_is_refused() {
+fn truncated_wals_are_refused() {
     let home = TempDir::new().unwrap();
-    for site in [Site::with_log(false), Site::with_log(true)] {
+    for site in [SiteFiles::with_log(false), SiteFiles::with_log(true)] {
         let length = site.0[1].len();
         for cut in (LOG_HEADER..length).step_by(FRAME * 7).chain([0, 1, length - FRAME, length - 1]) {
             let mut site = site.clone();
             site.log().truncate(cut);
-            assert!(!whole_or_refused(&site, &home, &format!("the log was cut off at {cut} of {length}")));
+            assert!(!is_intact_or_refused(&site, &home, &format!("the log was cut off at {cut} of {length}")));
         }
     }
 }
 
 #[test]
-fn a_file_that_is_something_else_is_refused() {
+fn overwritten_files_are_refused() {
     let home = TempDir::new().unwrap();
-    let mut dice = Dice::new();
+    let mut rng = TestRng::new();
     for nth in [0, 1] {
-        let whole = Site::with_log(false);
+        let whole = SiteFiles::with_log(false);
         let length = whole.0[nth].len();
         let other: [Vec<u8>; 4] = [
             vec![0; length],
-            (0..length).map(|_| dice.any().to_le_bytes()[0]).collect(),
+            (0..length).map(|_| rng.next_u64().to_le_bytes()[0]).collect(),
             b"queues: {}\n".to_vec(),
             whole.0[1 - nth].clone(),
         ];
         for (which, bytes) in other.into_iter().enumerate() {
             let mut site = whole.clone();
             site.0[nth] = bytes;
-            assert!(!whole_or_refused(&site, &home, &format!("{} is the {which}th other thing", NAMES[nth])));
+            assert!(!is_intact_or_refused(&site, &home, &format!("{} is the {which}th other thing", NAMES[nth])));
         }
     }
 }
 
 #[test]
-fn flipped_bits_are_noticed_or_change_no_more_than_a_word() {
+fn flipped_bits_are_detected_or_change_only_a_value() {
     let home = TempDir::new().unwrap();
-    let mut dice = Dice::new();
-    let rounds = often(ROUNDS);
+    let mut rng = TestRng::new();
+    let rounds = iterations(ROUNDS);
     let mut refused = 0;
-    for site in [Site::without_log(), Site::with_log(false), Site::with_log(true)] {
+    for site in [SiteFiles::without_log(), SiteFiles::with_log(false), SiteFiles::with_log(true)] {
         for round in 0..rounds {
             let mut damaged = site.clone();
-            let file = if site.0[1].is_empty() { 0 } else { dice.below(0..2) };
+            let file = if site.0[1].is_empty() { 0 } else { rng.in_range(0..2) };
             let bytes = &mut damaged.0[file];
             let flips: Vec<_> =
-                (0..1 << dice.below(0..6)).map(|_| (dice.below(0..bytes.len()), dice.below(0..8))).collect();
+                (0..1 << rng.in_range(0..6)).map(|_| (rng.in_range(0..bytes.len()), rng.in_range(0..8))).collect();
             for (at, bit) in &flips {
                 bytes[*at] ^= 1 << bit;
             }
             let what = format!("round {round}: {} of {} bytes with bits {flips:?} flipped", NAMES[file], bytes.len());
-            refused += usize::from(!whole_or_refused(&damaged, &home, &what));
+            refused += usize::from(!is_intact_or_refused(&damaged, &home, &what));
         }
     }
     assert!(refused > rounds, "only {refused} were noticed");
 }
 
 #[test]
-fn an_older_database_is_refused_until_somebody_says_that_it_will_do() {
+fn an_older_database_is_refused_until_its_record_is_removed() {
     let home = TempDir::new().unwrap();
-    let mut site = Site::with_log(false);
+    let mut site = SiteFiles::with_log(false);
     site.log().clear();
-    assert!(!whole_or_refused(&site, &home, "a log that is gone"));
+    assert!(!is_intact_or_refused(&site, &home, "a log that is gone"));
     let folder = folder(&home);
-    site.lay(&folder);
-    let said = Sqlite::open(&folder).unwrap_err().to_string();
-    assert!(said.contains("latest changes are missing") && said.contains("`turn`"), "{said}");
-    fs::remove_file(folder.turn()).unwrap();
-    assert_eq!(Sqlite::open(&folder).unwrap().load().unwrap().jobs().count(), JOBS / 2);
+    site.write_to(&folder);
+    let output = SqliteStore::open(&folder).unwrap_err().to_string();
+    assert!(output.contains("latest changes are missing") && output.contains("`turn`"), "{output}");
+    fs::remove_file(folder.write_lock()).unwrap();
+    assert_eq!(SqliteStore::open(&folder).unwrap().load().unwrap().jobs().count(), JOBS / 2);
 }
 
 #[test]
-fn every_command_says_what_is_wrong_and_touches_nothing() {
-    let room = Room::with("queues: {few: ['true'], many: []}\n");
-    let folder = Folder::new(room.join(".setlist"));
-    let mut damaged = Site::with_log(false);
+fn commands_report_damage_and_change_nothing() {
+    let site = TempSite::with("queues: {few: ['true'], many: []}\n");
+    let folder = StateDir::new(site.join(".setlist"));
+    let mut damaged = SiteFiles::with_log(false);
     damaged.database().truncate(5 * PAGE);
-    let mut without = Site::without_log();
+    let mut without = SiteFiles::without_log();
     without.database().truncate(5 * PAGE);
-    let mut empty = Site::without_log();
+    let mut empty = SiteFiles::without_log();
     empty.database().clear();
-    let mut behind = Site::with_log(true);
+    let mut behind = SiteFiles::with_log(true);
     behind.log().truncate(0);
-    for (site, words) in
-        [(damaged, "is cut off"), (without, "is damaged"), (empty, "is empty"), (behind, "changes are missing")]
+    for (damaged, words) in
+        [(damaged, "is truncated"), (without, "is damaged"), (empty, "is empty"), (behind, "changes are missing")]
     {
-        site.lay(&folder);
+        damaged.write_to(&folder);
         for args in [
             &["status"][..],
             &["list", "--json"],
@@ -279,11 +279,11 @@ fn every_command_says_what_is_wrong_and_touches_nothing() {
             &["process"],
             &["worker", "--exit-when-idle"],
         ] {
-            let said = room.run(args);
-            assert_eq!((said.code, said.out.as_str()), (Some(3), ""), "{args:?}: {said:?}");
-            let names = said.err.contains(&*folder.database().canonicalize().unwrap().to_string_lossy());
-            assert!(names && said.err.contains(words) && said.err.lines().count() == 1, "{args:?}: {said:?}");
-            assert!(Site::found(&folder).0 == site.0, "{args:?} has changed the files");
+            let output = site.run(args);
+            assert_eq!((output.code, output.stdout.as_str()), (Some(3), ""), "{args:?}: {output:?}");
+            let names = output.stderr.contains(&*folder.database().canonicalize().unwrap().to_string_lossy());
+            assert!(names && output.stderr.contains(words) && output.stderr.lines().count() == 1, "{args:?}: {output:?}");
+            assert!(SiteFiles::read_from(&folder).0 == damaged.0, "{args:?} has changed the files");
         }
     }
 }

@@ -1,66 +1,66 @@
-//! `jobs.yaml`: what it means, and what is said of one that is wrong. The reports stand beside this file, one file for
-//! each bad file, with the file as the description.
+//! Tests of `jobs.yaml`: what valid files mean and how invalid files are reported. The reports are snapshots in the
+//! folder `definition`, with the file as the description.
 
-pub(crate) mod anything;
-mod bad;
-mod every;
+pub(crate) mod arbitrary_input;
 mod files;
-mod good;
+mod invalid_files;
 mod matrix;
-mod names;
+mod message_coverage;
+mod names_and_digests;
 mod needs;
+mod options;
+mod roundtrip;
 mod save;
 pub(crate) mod schema;
-mod terms;
-mod written;
+mod valid_files;
 
 use setlist::definition::{self, Diagnostics};
-use setlist::model::{Call, Definition, Plan, Program, Script};
+use setlist::model::{Call, Definition, DesiredState, Program, Script};
 
 #[track_caller]
-fn good(yaml: &str) -> Plan {
+fn parse_valid(yaml: &str) -> DesiredState {
     let plan =
         definition::parse("jobs.yaml", yaml).unwrap_or_else(|diagnostics| panic!("{}", diagnostics.render(false)));
     if yaml.len() < 20_000 {
-        schema::takes(yaml);
+        schema::assert_schema_accepts(yaml);
     }
     plan
 }
 
-fn refused(yaml: &str) -> Diagnostics {
+fn parse_invalid(yaml: &str) -> Diagnostics {
     match definition::parse("jobs.yaml", yaml) {
-        Ok(_) => panic!("the file is bad"),
+        Ok(_) => panic!("the file is unexpectedly valid"),
         Err(diagnostics) => diagnostics,
     }
 }
 
-/// Compares the report of a bad file with the one that was agreed on.
-fn bad(name: &str, yaml: &str) {
-    reported(name, yaml, yaml);
+/// Compares the report of an invalid file with its snapshot.
+fn assert_report(name: &str, yaml: &str) {
+    assert_report_with_description(name, yaml, yaml);
 }
 
-/// The same for a file that is too long to be shown.
-fn bad_and_long(name: &str, yaml: &str) {
-    reported(name, yaml, &format!("{} bytes", yaml.len()));
+/// Like [`assert_report`], for a file that is too long for the description.
+fn assert_report_of_long_file(name: &str, yaml: &str) {
+    assert_report_with_description(name, yaml, &format!("{} bytes", yaml.len()));
 }
 
-fn reported(name: &str, yaml: &str, description: &str) {
+fn assert_report_with_description(name: &str, yaml: &str, description: &str) {
     let mut settings = insta::Settings::clone_current();
     settings.set_snapshot_path("definition");
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
     settings.set_description(description);
-    settings.bind(|| insta::assert_snapshot!(name, refused(yaml).render(false)));
+    settings.bind(|| insta::assert_snapshot!(name, parse_invalid(yaml).render(false)));
 }
 
-fn names(plan: &Plan, queue: usize) -> Vec<&str> {
+fn job_names(plan: &DesiredState, queue: usize) -> Vec<&str> {
     plan.queues[queue].jobs.iter().map(|job| job.name.as_deref().unwrap_or_default()).collect()
 }
 
 fn script(job: &Definition) -> &Script {
     match &job.call {
         Call::Script(script) => script,
-        Call::Function(_) => panic!("a job from a file is a script"),
+        Call::Function(_) => panic!("jobs from files are scripts"),
     }
 }
 

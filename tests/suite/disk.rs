@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use rustix::process::{Signal, kill_process};
 use serde_json::json;
 
-use crate::room::{Room, SETLIST, Said, wait_for};
+use crate::temp_site::{TempSite, SETLIST, CommandOutput, wait_for};
 
 /// Names the disk, in a process that has one of its own.
 const DISK: &str = "SETLIST_TEST_DISK";
@@ -33,13 +33,13 @@ fn with_a_disk(part: &str) {
     }
     let this = env::current_exe().unwrap();
     let test = format!("disk::{part}");
-    let said = Said::of(&mount(&[this.to_str().unwrap(), &test, "--exact", "--nocapture"]).output().unwrap());
-    assert!(said.code == Some(0) && said.out.contains("1 passed"), "{}\n{}", said.out, said.err);
+    let said = CommandOutput::from_output(&mount(&[this.to_str().unwrap(), &test, "--exact", "--nocapture"]).output().unwrap());
+    assert!(said.code == Some(0) && said.stdout.contains("1 passed"), "{}\n{}", said.stdout, said.stderr);
 }
 
 /// A room on the disk of this process; none in the process that runs all the tests.
-fn room() -> Option<Room> {
-    env::var_os(DISK).map(|disk| Room::on(Path::new(&disk), QUEUES))
+fn site() -> Option<TempSite> {
+    env::var_os(DISK).map(|disk| TempSite::on_disk(Path::new(&disk), QUEUES))
 }
 
 const QUEUES: &str = "\
@@ -50,8 +50,8 @@ queues:
 ";
 
 /// Takes all the room there is.
-fn fill(room: &Room) -> PathBuf {
-    let path = room.join("ballast");
+fn fill(site: &TempSite) -> PathBuf {
+    let path = site.join("ballast");
     let mut ballast = File::create(&path).unwrap();
     let mut size = 1 << 20;
     while size > 0 {
@@ -64,89 +64,89 @@ fn fill(room: &Room) -> PathBuf {
 
 /// How many jobs a command that only looks shows.
 #[track_caller]
-fn count(room: &Room) -> usize {
-    let said = room.run(&["list"]);
-    assert_eq!(said.code, Some(0), "{said:?}");
-    said.out.lines().count()
+fn count(site: &TempSite) -> usize {
+    let output = site.run(&["list"]);
+    assert_eq!(output.code, Some(0), "{output:?}");
+    output.stdout.lines().count()
 }
 
 #[test]
-fn a_full_disk_loses_nothing_and_can_be_read() {
+fn a_full_disk_loses_nothing_and_stays_readable() {
     with_a_disk("part_with_a_full_disk");
 }
 
 #[test]
 fn part_with_a_full_disk() {
-    let Some(room) = room() else { return };
-    room.ok(&["retry", "q/a"]);
-    room.until("q/a", |job| job["outcome"] == json!("succeeded"));
+    let Some(site) = site() else { return };
+    site.ok(&["retry", "q/a"]);
+    site.wait_until("q/a", |job| job["outcome"] == json!("succeeded"));
     // What a worker leaves behind is room for others.
-    wait_for("the worker to leave", || room.processes().is_empty().then_some(()));
-    let mut jobs = count(&room);
-    let ballast = fill(&room);
+    wait_for("the worker to leave", || site.processes().is_empty().then_some(()));
+    let mut jobs = count(&site);
+    let ballast = fill(&site);
     // Whoever finds a little room still is answered for it.
     let refused = wait_for("the disk to be full", || {
-        let said = room.run(&["add", "q", "--", "true"]);
+        let said = site.run(&["add", "q", "--", "true"]);
         jobs += usize::from(said.code == Some(0));
         (said.code != Some(0)).then_some(said)
     });
-    assert_eq!((refused.code, refused.out.as_str()), (Some(3), ""), "{refused:?}");
-    assert!(refused.err.contains("the disk is full") && refused.err.contains("make room"), "{refused:?}");
-    assert_eq!(count(&room), jobs);
-    assert_eq!(room.job("q/a")["outcome"], json!("succeeded"));
-    assert_eq!(room.ok(&["log", "q/a"]), "done\n");
-    assert!(room.ok(&["status"]).starts_with("QUEUE"));
-    room.write("go", "");
+    assert_eq!((refused.code, refused.stdout.as_str()), (Some(3), ""), "{refused:?}");
+    assert!(refused.stderr.contains("the disk is full") && refused.stderr.contains("make room"), "{refused:?}");
+    assert_eq!(count(&site), jobs);
+    assert_eq!(site.job("q/a")["outcome"], json!("succeeded"));
+    assert_eq!(site.ok(&["log", "q/a"]), "done\n");
+    assert!(site.ok(&["status"]).starts_with("QUEUE"));
+    site.write("go", "");
     for args in [&["process"][..], &["retry", "q/a"], &["worker", "--exit-when-idle"]] {
-        let said = Said::of(&room.command(args).env("TMPDIR", room.path()).output().unwrap());
+        let said = CommandOutput::from_output(&site.command(args).env("TMPDIR", site.path()).output().unwrap());
         assert_eq!(said.code, Some(3), "{args:?}: {said:?}");
-        assert!(said.err.contains("the disk is full"), "{args:?}: {said:?}");
+        assert!(said.stderr.contains("the disk is full"), "{args:?}: {said:?}");
     }
     fs::remove_file(ballast).unwrap();
-    assert_eq!(count(&room), jobs);
-    room.ok(&["add", "q", "--", "true"]);
-    room.ok(&["cancel", "q/slow"]);
-    room.ok(&["process"]);
-    assert_eq!(room.ok(&["list", "--state", "succeeded"]).lines().count(), jobs);
+    assert_eq!(count(&site), jobs);
+    site.ok(&["add", "q", "--", "true"]);
+    site.ok(&["cancel", "q/slow"]);
+    site.ok(&["process"]);
+    assert_eq!(site.ok(&["list", "--state", "succeeded"]).lines().count(), jobs);
 }
 
 #[test]
-fn a_job_that_ends_on_a_full_disk_is_recorded_when_there_is_room() {
+fn a_job_that_ends_on_a_full_disk_is_recorded_later() {
     with_a_disk("part_with_a_job_on_a_full_disk");
 }
 
 #[test]
 fn part_with_a_job_on_a_full_disk() {
-    let Some(room) = room() else { return };
+    let Some(site) = site() else { return };
     let elsewhere = tempfile::tempdir_in("/tmp").unwrap();
-    let mut command = room.command(&["worker"]);
+    let mut command = site.command(&["worker"]);
     command.env("TMPDIR", elsewhere.path()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut worker = command.spawn().unwrap();
-    room.ok(&["retry", "q/slow"]);
-    room.until("q/slow", |job| job["state"] == json!("running"));
-    let ballast = fill(&room);
-    wait_for("the disk to be full", || (room.run(&["add", "q", "--", "true"]).code != Some(0)).then_some(()));
+    site.ok(&["retry", "q/slow"]);
+    site.wait_until("q/slow", |job| job["state"] == json!("running"));
+    let ballast = fill(&site);
+    wait_for("the disk to be full", || (site.run(&["add", "q", "--", "true"]).code != Some(0)).then_some(()));
     fs::write(elsewhere.path().join("go"), "").unwrap();
     wait_for("the job's end", || elsewhere.path().join("book").exists().then_some(()));
-    assert_eq!(room.job("q/slow")["state"], json!("running"));
+    assert_eq!(site.job("q/slow")["state"], json!("running"));
     fs::remove_file(ballast).unwrap();
-    let job = room.until("q/slow", |job| job["state"] == json!("finished"));
+    let job = site.wait_until("q/slow", |job| job["state"] == json!("finished"));
     assert_eq!((&job["outcome"], &job["attempt"]), (&json!("succeeded"), &json!(1)));
     assert_eq!(fs::read_to_string(elsewhere.path().join("book")).unwrap(), "1\n");
-    room.ok(&["process"]);
+    site.ok(&["process"]);
     worker.kill().unwrap();
-    let said = Said::of(&worker.wait_with_output().unwrap());
-    assert!(said.err.contains("the disk is full"), "{said:?}");
+    let output = CommandOutput::from_output(&worker.wait_with_output().unwrap());
+    assert!(output.stderr.contains("the disk is full"), "{output:?}");
 }
 
 #[test]
-fn a_folder_that_cannot_be_written_can_be_read() {
-    with_a_disk("part_with_a_folder_that_cannot_be_written");
+fn a_read_only_directory_can_be_read() {
+    with_a_disk("part_with_a_read_only_directory");
 }
 
 #[test]
-fn part_with_a_folder_that_cannot_be_written() {
-    let Some(room) = room() else { return };
+fn part_with_a_read_only_directory() {
+    let Some(site) = site() else { return };
     let remount = |how: &str| {
         let disk = env::var_os(DISK).unwrap();
         let mut mount = Command::new("mount");
@@ -154,78 +154,78 @@ fn part_with_a_folder_that_cannot_be_written() {
         // A process that has just died may still hold a file.
         wait_for("nobody to write", || mount.output().unwrap().status.success().then_some(()));
     };
-    room.ok(&["retry", "q/a"]);
-    room.until("q/a", |job| job["outcome"] == json!("succeeded"));
-    wait_for("the worker to leave", || room.processes().is_empty().then_some(()));
+    site.ok(&["retry", "q/a"]);
+    site.wait_until("q/a", |job| job["outcome"] == json!("succeeded"));
+    wait_for("the worker to leave", || site.processes().is_empty().then_some(()));
     remount("ro");
-    look(&room, 2);
+    look(&site, 2);
 
     // What was changed last is in the log, since the last one to write was killed.
     remount("rw");
-    let mut worker = room.command(&["worker"]).stderr(Stdio::null()).spawn().unwrap();
-    wait_for("the worker to join", || fs::read_dir(room.join(".setlist/workers")).unwrap().next().map(drop));
-    room.ok(&["add", "q", "--", "true"]);
-    kill_process(room.worker(), Signal::KILL).unwrap();
+    let mut worker = site.command(&["worker"]).stderr(Stdio::null()).spawn().unwrap();
+    wait_for("the worker to join", || fs::read_dir(site.join(".setlist/workers")).unwrap().next().map(drop));
+    site.ok(&["add", "q", "--", "true"]);
+    kill_process(site.worker_pid(), Signal::KILL).unwrap();
     worker.wait().unwrap();
     remount("ro");
-    assert!(room.join(".setlist/state.db-wal").exists());
-    look(&room, 3);
+    assert!(site.join(".setlist/state.db-wal").exists());
+    look(&site, 3);
 
     // Without its index the log can't be read here, but elsewhere it can.
     remount("rw");
-    fs::remove_file(room.join(".setlist/state.db-shm")).unwrap();
+    fs::remove_file(site.join(".setlist/state.db-shm")).unwrap();
     remount("ro");
-    let said = room.run(&["list"]);
-    assert_eq!((said.code, said.out.as_str()), (Some(3), ""), "{said:?}");
-    assert!(said.err.contains("state.db-wal") && said.err.contains("--state COPY"), "{said:?}");
+    let said = site.run(&["list"]);
+    assert_eq!((said.code, said.stdout.as_str()), (Some(3), ""), "{said:?}");
+    assert!(said.stderr.contains("state.db-wal") && said.stderr.contains("--state COPY"), "{said:?}");
     let elsewhere = tempfile::tempdir_in("/tmp").unwrap();
     let copy = elsewhere.path().join("copy");
-    assert!(Command::new("cp").arg("-r").arg(room.join(".setlist")).arg(&copy).status().unwrap().success());
-    assert_eq!(room.ok(&["--state", copy.to_str().unwrap(), "list"]).lines().count(), 3);
+    assert!(Command::new("cp").arg("-r").arg(site.join(".setlist")).arg(&copy).status().unwrap().success());
+    assert_eq!(site.ok(&["--state", copy.to_str().unwrap(), "list"]).lines().count(), 3);
 }
 
 /// What can be read is read, with a word about it; what would change something is refused.
 #[track_caller]
-fn look(room: &Room, jobs: usize) {
-    let said = room.run(&["list"]);
-    assert_eq!((said.code, said.out.lines().count()), (Some(0), jobs), "{said:?}");
-    assert!(said.err.contains("Read-only file system") && said.err.contains("how it was left"), "{said:?}");
-    assert_eq!(room.job("q/a")["outcome"], json!("succeeded"));
-    assert_eq!(room.ok(&["log", "-f", "q/a"]), "done\n");
-    assert!(room.ok(&["status"]).contains(" 1 "));
-    assert!(room.ok(&["process", "--dry-run"]).starts_with("q/slow"));
+fn look(site: &TempSite, jobs: usize) {
+    let output = site.run(&["list"]);
+    assert_eq!((output.code, output.stdout.lines().count()), (Some(0), jobs), "{output:?}");
+    assert!(output.stderr.contains("Read-only file system") && output.stderr.contains("how it was left"), "{output:?}");
+    assert_eq!(site.job("q/a")["outcome"], json!("succeeded"));
+    assert_eq!(site.ok(&["log", "-f", "q/a"]), "done\n");
+    assert!(site.ok(&["status"]).contains(" 1 "));
+    assert!(site.ok(&["process", "--dry-run"]).starts_with("q/slow"));
     for args in [&["add", "q", "--", "true"][..], &["process"], &["retry", "q/a"], &["worker"], &["cancel", "q/slow"]] {
-        let said = room.run(args);
-        assert_eq!(said.code, Some(3), "{args:?}: {said:?}");
-        let folder = room.join(".setlist").canonicalize().unwrap();
+        let output = site.run(args);
+        assert_eq!(output.code, Some(3), "{args:?}: {output:?}");
+        let folder = site.join(".setlist").canonicalize().unwrap();
         for words in [folder.to_str().unwrap(), "Read-only file system", "`--state DIR` keeps the state elsewhere"] {
-            assert!(said.err.contains(words), "{args:?}: {said:?}");
+            assert!(output.stderr.contains(words), "{args:?}: {output:?}");
         }
     }
 }
 
 /// Where nobody may mount a disk, this shows as much: a limit on the size of files is the end of them, too.
 #[test]
-fn a_file_that_may_not_grow_loses_nothing() {
-    let room = Room::with(QUEUES);
-    room.ok(&["status"]);
+fn a_file_size_limit_loses_nothing() {
+    let site = TempSite::with(QUEUES);
+    site.ok(&["status"]);
     let mut jobs = 2;
     let mut refused = 0;
     for blocks in (0..140).step_by(7) {
         let mut command = Command::new("sh");
         // Ignored, the signal is an error of the write.
         command.args(["-c", "trap '' XFSZ; ulimit -f \"$1\"; shift; exec \"$@\"", "sh", &blocks.to_string(), SETLIST]);
-        room.furnish(&mut command);
-        let said = Said::of(&command.args(["add", "q", "--", "true"]).output().unwrap());
+        site.set_environment(&mut command);
+        let said = CommandOutput::from_output(&command.args(["add", "q", "--", "true"]).output().unwrap());
         match said.code {
             Some(0) => jobs += 1,
             code => {
                 refused += 1;
-                assert_eq!((code, said.out.as_str()), (Some(3), ""), "{said:?}");
-                assert!(said.err.contains(".setlist/"), "{said:?}");
+                assert_eq!((code, said.stdout.as_str()), (Some(3), ""), "{said:?}");
+                assert!(said.stderr.contains(".setlist/"), "{said:?}");
             }
         }
-        assert_eq!(count(&room), jobs, "after {said:?}");
+        assert_eq!(count(&site), jobs, "after {said:?}");
     }
     assert!(refused > 3 && jobs > 3, "{refused} refused, {jobs} jobs");
 }

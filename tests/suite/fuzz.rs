@@ -1,8 +1,8 @@
-//! Fuzzing: whatever comes, nothing panics, nothing hangs, and nothing gets through that must not.
+//! Fuzz tests: no input may panic, hang or get past a check.
 //!
-//! Neither cargo-fuzz, which needs a nightly compiler and a second crate, nor bolero, which without one feeds plain
-//! tests with bytes of no shape, few of which get past the beginning of a format. Our own files, cut, spliced and
-//! flipped, get further. `SETLIST_SOAK` says how often, and the dice say what.
+//! cargo-fuzz needs a nightly compiler and a second crate. bolero without it feeds tests with random bytes that rarely
+//! get past the start of a format. Mutations of our own files get further. `SETLIST_SOAK` sets the number of runs;
+//! inputs are pseudorandom.
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,24 +17,23 @@ use rusqlite::Connection;
 use rusqlite::types::Value;
 use setlist::definition;
 use setlist::model::{RunId, Stream, WindowSize};
-use setlist::store::log::{LogReader, LogWriter, mend};
-use setlist::store::{Folder, StoreError};
-use setlist::tui::output::{Output, Printer, Scroll, Terminal, coloured, plain};
-use setlist::tui::text;
+use setlist::store::log::{LogReader, LogWriter, recover};
+use setlist::store::{StateDir, StoreError};
+use setlist::tui::output::{LogView, StreamSanitizer, Scroll, TerminalView, sanitize_coloured, sanitize_plain};
+use setlist::text;
 use tempfile::TempDir;
 
-use crate::damage::{Site, use_site};
-use crate::definition::anything;
-use crate::dice::{Dice, often};
-use crate::output::growing::{Log, look};
-use crate::room::PATIENCE;
+use crate::damage::{SiteFiles, exercise};
+use crate::definition::arbitrary_input;
+use crate::rng::{TestRng, iterations};
+use crate::output::memory_log::{MemoryLog, styles};
+use crate::temp_site::WAIT_TIMEOUT;
 
-/// How often a target is tried in a normal run of the tests.
-const ROUNDS: usize = 200;
+/// The number of runs per target in a normal test run.
+const RUNS_PER_TARGET: usize = 200;
 
-/// Tries a target on one input after another until it has been enough. An input on which it panics, or that it is not
-/// done with in time, is printed.
-fn fuzz(mut input: impl FnMut(&mut Dice) -> Vec<u8>, target: impl Fn(&[u8]) + Send + 'static) {
+/// Runs a target on one input after another. Prints an input that panics or takes too long.
+fn fuzz(mut input: impl FnMut(&mut TestRng) -> Vec<u8>, target: impl Fn(&[u8]) + Send + 'static) {
     let (send, inputs) = channel::<Vec<u8>>();
     let (done, results) = channel();
     thread::spawn(move || {
@@ -45,38 +44,38 @@ fn fuzz(mut input: impl FnMut(&mut Dice) -> Vec<u8>, target: impl Fn(&[u8]) + Se
             }
         }
     });
-    let mut dice = Dice::new();
-    for round in 0..often(ROUNDS) {
-        let input = input(&mut dice);
+    let mut rng = TestRng::new();
+    for round in 0..iterations(RUNS_PER_TARGET) {
+        let input = input(&mut rng);
         send.send(input.clone()).unwrap();
-        let survived = results.recv_timeout(PATIENCE);
+        let survived = results.recv_timeout(WAIT_TIMEOUT);
         assert_eq!(survived, Ok(true), "in round {round}, on {:?}", input.escape_ascii().to_string());
     }
 }
 
-/// One of our own files with some changes, which are often a word that means something.
-fn mutant(dice: &mut Dice, corpus: &[&[u8]], words: &[&[u8]]) -> Vec<u8> {
-    let mut bytes = dice.pick(corpus).to_vec();
-    for _ in 0..1 << dice.below(0..5) {
-        let at = dice.below(0..bytes.len() + 1);
-        let until = (at + (1 << dice.below(0..8))).min(bytes.len());
-        match dice.below(0..7) {
-            0 if at < bytes.len() => bytes[at] ^= 1 << dice.below(0..8),
+/// Mutates one of our own files, often by inserting a keyword.
+fn mutate(rng: &mut TestRng, corpus: &[&[u8]], words: &[&[u8]]) -> Vec<u8> {
+    let mut bytes = rng.pick(corpus).to_vec();
+    for _ in 0..1 << rng.in_range(0..5) {
+        let at = rng.in_range(0..bytes.len() + 1);
+        let until = (at + (1 << rng.in_range(0..8))).min(bytes.len());
+        match rng.in_range(0..7) {
+            0 if at < bytes.len() => bytes[at] ^= 1 << rng.in_range(0..8),
             1 => drop(bytes.drain(at..until)),
             2 => {
-                let piece = bytes[at..until].repeat(1 << dice.below(0..6));
+                let piece = bytes[at..until].repeat(1 << rng.in_range(0..6));
                 bytes.splice(at..at, piece);
             }
             3 => {
-                let other = dice.pick(corpus);
-                let from = dice.below(0..other.len() + 1);
+                let other = rng.pick(corpus);
+                let from = rng.in_range(0..other.len() + 1);
                 let piece = other[from..(from + until - at).min(other.len())].to_vec();
                 bytes.splice(at..until, piece);
             }
             4 => bytes.truncate(at),
             _ => {
-                let word = dice.pick(words).to_vec();
-                bytes.splice(at..if dice.one_in(2) { at } else { until }, word);
+                let word = rng.pick(words).to_vec();
+                bytes.splice(at..if rng.one_in(2) { at } else { until }, word);
             }
         }
     }
@@ -85,7 +84,7 @@ fn mutant(dice: &mut Dice, corpus: &[&[u8]], words: &[&[u8]]) -> Vec<u8> {
 }
 
 #[test]
-fn any_jobs_yaml() {
+fn jobs_yaml_with_arbitrary_changes() {
     const FILES: [&[u8]; 4] = [
         include_bytes!("../../jobs.yaml"),
         definition::STARTER.as_bytes(),
@@ -131,10 +130,10 @@ fn any_jobs_yaml() {
     let home = TempDir::new().unwrap();
     let path = home.path().join("jobs.yaml");
     fuzz(
-        |dice| mutant(dice, &FILES, &WORDS),
+        |rng| mutate(rng, &FILES, &WORDS),
         move |bytes| {
-            anything::checked(&String::from_utf8_lossy(bytes));
-            // As bytes, from a file.
+            arbitrary_input::check_invariants(&String::from_utf8_lossy(bytes));
+            // Read as bytes from a file.
             fs::write(&path, bytes).unwrap();
             let _ = definition::read(&path);
         },
@@ -172,21 +171,21 @@ const ESCAPES: [&[u8]; 20] = [
     "\u{301}".as_bytes(),
 ];
 
-/// What a job writes, as it comes to a terminal.
+/// The output of a job as sent to a terminal.
 #[test]
-fn any_output() {
+fn arbitrary_output_is_sanitised() {
     fuzz(
-        |dice| mutant(dice, &OUTPUT, &ESCAPES),
+        |rng| mutate(rng, &OUTPUT, &ESCAPES),
         |bytes| {
-            assert_eq!(steering(&plain(bytes)), None);
-            let colours = coloured(bytes);
-            assert_eq!(steering(&without_colours(&colours)), None, "{colours:?}");
-            assert_eq!(plain(colours.as_bytes()), plain(bytes));
-            // A line of a list, a title or a value.
+            assert_eq!(find_control_char(&sanitize_plain(bytes)), None);
+            let colours = sanitize_coloured(bytes);
+            assert_eq!(find_control_char(&strip_sgr(&colours)), None, "{colours:?}");
+            assert_eq!(sanitize_plain(colours.as_bytes()), sanitize_plain(bytes));
+            // A list row, a title or a value.
             let text = String::from_utf8_lossy(bytes);
-            assert_eq!(steering(&text::plain_line(&text)), None);
-            // In pieces it is the same.
-            let (mut pieces, mut printer) = (String::new(), Printer::coloured());
+            assert_eq!(find_control_char(&text::plain_line(&text)), None);
+            // The result is the same if the output arrives in pieces.
+            let (mut pieces, mut printer) = (String::new(), StreamSanitizer::coloured());
             bytes.chunks(7).for_each(|piece| printer.push(piece, &mut pieces));
             printer.finish(&mut pieces);
             assert_eq!(pieces, colours);
@@ -194,14 +193,14 @@ fn any_output() {
     );
 }
 
-/// What a job writes, as the panes draw it: of a job in a terminal or not, for windows of any size.
+/// The output of a job as drawn in panes of any size, with and without a pseudo-terminal.
 #[test]
-fn any_output_drawn() {
+fn arbitrary_output_is_drawn() {
     fuzz(
-        |dice| {
-            let sizes = [256, 90, 256, 90].map(|most| u8::try_from(dice.below(0..most)).unwrap());
+        |rng| {
+            let sizes = [256, 90, 256, 90].map(|most| u8::try_from(rng.in_range(0..most)).unwrap());
             let mut input = sizes.to_vec();
-            input.extend(mutant(dice, &OUTPUT, &ESCAPES));
+            input.extend(mutate(rng, &OUTPUT, &ESCAPES));
             input
         },
         |input| {
@@ -209,125 +208,125 @@ fn any_output_drawn() {
             let [columns, rows, other, fewer] = [columns, rows, other, fewer].map(|size| u16::from(*size));
             let (first, second) = bytes.split_at(bytes.len() / 2);
             let area = Rect::new(0, 0, columns, rows);
-            let log = Log::of(first);
-            log.resized(other, fewer);
-            let mut terminal = Terminal::new(log.clone(), WindowSize { columns, rows });
-            let mut output = Output::new(log.clone());
+            let log = MemoryLog::of(first);
+            log.resize(other, fewer);
+            let mut terminal = TerminalView::new(log.clone(), WindowSize { columns, rows });
+            let mut output = LogView::new(log.clone());
             log.append(second);
             for scroll in [Scroll::End, Scroll::Rows(-3), Scroll::Home] {
                 while terminal.refresh() {}
                 while output.refresh() {}
                 let mut buffer = Buffer::empty(area);
-                terminal.draw(area, &mut buffer, &look());
-                assert_eq!(harmful(&buffer), None);
+                terminal.draw(area, &mut buffer, &styles());
+                assert_eq!(find_control_cell(&buffer), None);
                 let mut buffer = Buffer::empty(area);
-                output.draw(area, &mut buffer, &look());
-                assert_eq!(harmful(&buffer), None);
+                output.draw(area, &mut buffer, &styles());
+                assert_eq!(find_control_cell(&buffer), None);
                 terminal.scroll(scroll);
                 output.scroll(scroll);
                 output.toggle_wrap();
             }
             terminal.resize(WindowSize { columns: other, rows: fewer }, true);
             while terminal.refresh() {}
-            assert!(terminal.in_view().iter().all(|line| steering(line).is_none()));
+            assert!(terminal.visible_text().iter().all(|line| find_control_char(line).is_none()));
         },
     );
 }
 
-/// A cell that would steer the terminal.
-fn harmful(buffer: &Buffer) -> Option<&str> {
+/// Returns a cell that would control the terminal.
+fn find_control_cell(buffer: &Buffer) -> Option<&str> {
     buffer.content.iter().map(Cell::symbol).find(|symbol| symbol.chars().any(char::is_control))
 }
 
-/// The first character with which a terminal would be steered.
-fn steering(text: &str) -> Option<char> {
+/// Returns the first character that would control a terminal.
+fn find_control_char(text: &str) -> Option<char> {
     text.chars().find(|character| character.is_control() && *character != '\n')
 }
 
-/// Takes out what sets colours and attributes, and nothing else.
-fn without_colours(text: &str) -> String {
+/// Removes the sequences that set colours and attributes.
+fn strip_sgr(text: &str) -> String {
     let mut rest = text;
     let mut plain = String::new();
     while let Some((before, sequence)) = rest.split_once("\x1b[") {
         plain += before;
         let digits = sequence.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';');
         match digits.strip_prefix('m') {
-            Some(behind) => rest = behind,
+            Some(after) => rest = after,
             None => return plain + "\x1b" + sequence,
         }
     }
     plain + rest
 }
 
-/// Any value in any column of what is stored.
+/// Any value in any column of the database.
 #[test]
-fn any_record() {
+fn arbitrary_values_in_the_database() {
     let home = TempDir::new().unwrap();
-    let site = Site::without_log();
-    let lay = move |dice: &mut Dice| {
-        let folder = Folder::new(home.path().join("state"));
-        site.lay(&folder);
-        let changes: Vec<String> = (0..1 << dice.below(0..3)).map(|_| change(dice, &folder)).collect();
+    let site = SiteFiles::without_log();
+    let lay = move |rng: &mut TestRng| {
+        let folder = StateDir::new(home.path().join("state"));
+        site.write_to(&folder);
+        let changes: Vec<String> = (0..1 << rng.in_range(0..3)).map(|_| corrupt_value(rng, &folder)).collect();
         let path = folder.path().to_str().unwrap();
         format!("{path}\n{}", changes.join("\n")).into_bytes()
     };
     fuzz(lay, |input| {
         let input = std::str::from_utf8(input).unwrap();
-        let folder = Folder::new(Path::new(input.lines().next().unwrap()));
-        if let Err(error) = use_site(&folder) {
-            let said = error.to_string();
-            assert!(matches!(error, StoreError::Unreadable { .. } | StoreError::Behind { .. }), "{said}");
-            assert!(said.contains(folder.database().to_str().unwrap()), "{said}");
+        let folder = StateDir::new(Path::new(input.lines().next().unwrap()));
+        if let Err(error) = exercise(&folder) {
+            let output = error.to_string();
+            assert!(matches!(error, StoreError::Unreadable { .. } | StoreError::MissingChanges { .. }), "{output}");
+            assert!(output.contains(folder.database().to_str().unwrap()), "{output}");
         }
     });
 }
 
-/// Puts something else in a place of the database; tells what.
-fn change(dice: &mut Dice, folder: &Folder) -> String {
+/// Replaces a value in the database. Returns a description of the change.
+fn corrupt_value(rng: &mut TestRng, folder: &StateDir) -> String {
     let db = Connection::open(folder.database()).unwrap();
     let tables = ["site", "queues", "workers", "jobs", "jobs", "jobs", "definitions", "definitions", "runs", "events"];
-    let table = dice.pick(&tables);
+    let table = rng.pick(&tables);
     let names = |sql: &str| -> Vec<String> {
         let mut statement = db.prepare(sql).unwrap();
         statement.query_map((), |row| row.get(0)).unwrap().map(Result::unwrap).collect()
     };
     let columns = names(&format!("SELECT name FROM pragma_table_info('{table}')"));
-    let column = dice.pick(&columns);
+    let column = rng.pick(&columns);
     let rows: i64 = db.query_row(&format!("SELECT count(*) FROM {table}"), (), |row| row.get(0)).unwrap();
-    let row = dice.below(0..usize::try_from(rows).unwrap().max(1));
+    let row = rng.in_range(0..usize::try_from(rows).unwrap().max(1));
     let sql = format!("SELECT {column} FROM {table} LIMIT 1 OFFSET {row}");
     let Ok(old) = db.query_row(&sql, (), |row| row.get::<_, Value>(0)) else { return "nothing there".to_owned() };
-    let new = other(dice, &old);
-    let said = format!("{table}.{column}: {old:?} to {new:?}");
+    let new = other_value(rng, &old);
+    let output = format!("{table}.{column}: {old:?} to {new:?}");
     let sql = format!("UPDATE OR IGNORE {table} SET {column} = ?1 WHERE {column} IS ?2");
-    // Some must not be null, some must be a number: those stay as they are.
+    // NOT NULL and CHECK constraints keep some values as they are.
     let _ = db.execute(&sql, (new, old));
-    said
+    output
 }
 
-fn other(dice: &mut Dice, old: &Value) -> Value {
-    match (old, dice.below(0..6)) {
+fn other_value(rng: &mut TestRng, old: &Value) -> Value {
+    match (old, rng.in_range(0..6)) {
         (_, 0) => Value::Null,
-        (_, 1) => Value::Integer(*dice.pick(&[0, -1, 1, 7, 99, i64::MAX, i64::MIN, 1 << 32, i64::MAX - 1])),
-        (_, 2) => Value::Real(*dice.pick(&[0.5, -1e308, f64::INFINITY])),
+        (_, 1) => Value::Integer(*rng.pick(&[0, -1, 1, 7, 99, i64::MAX, i64::MIN, 1 << 32, i64::MAX - 1])),
+        (_, 2) => Value::Real(*rng.pick(&[0.5, -1e308, f64::INFINITY])),
         (_, 3) => Value::Blob(vec![0xff, 0, 1]),
         (Value::Text(text), _) => {
             let words: [&[u8]; 8] = [b"{", b"}", b"\"", b"null", b"-1", b"99999999999999999999", b"[", b"\\u0000"];
-            Value::Text(String::from_utf8_lossy(&mutant(dice, &[text.as_bytes(), b"{\"a\":1}"], &words)).into_owned())
+            Value::Text(String::from_utf8_lossy(&mutate(rng, &[text.as_bytes(), b"{\"a\":1}"], &words)).into_owned())
         }
-        (Value::Integer(number), _) => Value::Integer(number ^ (1 << dice.below(0..64))),
-        _ => Value::Text(dice.pick(&["", "{}", "[1]", "\"x\"", "{\"kind\":3}", "x"]).to_string()),
+        (Value::Integer(number), _) => Value::Integer(number ^ (1 << rng.in_range(0..64))),
+        _ => Value::Text(rng.pick(&["", "{}", "[1]", "\"x\"", "{\"kind\":3}", "x"]).to_string()),
     }
 }
 
 /// The files of a log.
 #[test]
-fn any_log() {
+fn arbitrary_log_files() {
     const RUN: RunId = RunId(7);
     let home = TempDir::new().unwrap();
     let folder = home.path().to_owned();
     let mut whole = Vec::new();
-    // A short one, one with a tail as it grows, and one that has been put together.
+    // A short log, a growing log with a tail, and a compacted log.
     for (lines, finished) in [(20, true), (2_000, false), (2_000, true)] {
         let mut writer = LogWriter::new(folder.clone(), RUN, 8 << 10);
         for line in 0..lines {
@@ -347,12 +346,12 @@ fn any_log() {
     }
     let lay = {
         let folder = folder.clone();
-        move |dice: &mut Dice| {
-            let mut files = dice.pick(&whole).clone();
-            let damaged = dice.below(0..3);
+        move |rng: &mut TestRng| {
+            let mut files = rng.pick(&whole).clone();
+            let damaged = rng.in_range(0..3);
             if let Some(bytes) = &mut files[damaged] {
-                *bytes = mutant(
-                    dice,
+                *bytes = mutate(
+                    rng,
                     &[&bytes.clone(), b"SLMARKS1"],
                     &[b"\0\0\0\0\0\0\0\0", b"\xff\xff\xff\xff", b"SLMARKS1"],
                 );
@@ -372,28 +371,28 @@ fn any_log() {
     };
     fuzz(lay, move |_| {
         read_all(&folder, RUN);
-        let mended = mend(&folder, RUN);
+        let recovered = recover(&folder, RUN);
         read_all(&folder, RUN);
-        // What can't be mended is named, and left as it is.
-        if let Err(error) = mended {
+        // A damaged log that can't be recovered is reported and left unchanged.
+        if let Err(error) = recovered {
             assert!(error.to_string().contains("/7."), "{error}");
         }
     });
 }
 
-/// Reads a log to its end, in order, with what is known of each piece.
+/// Reads a log from start to end with the metadata of each piece.
 fn read_all(folder: &Path, run: RunId) {
     let mut reader = LogReader::new(folder.to_owned(), run);
     let (mut offset, mut buffer) = (0, [0; 4096]);
-    let _ = (reader.len(), reader.is_marked());
+    let _ = (reader.len(), reader.has_stream_index());
     while let Ok(piece) = reader.read_at(offset, &mut buffer)
         && piece.len > 0
     {
-        assert!(piece.offset >= offset, "it goes back");
+        assert!(piece.offset >= offset, "offsets must not decrease");
         let end = piece.offset + piece.len as u64;
         offset = piece.offset;
         while offset < end {
-            let stretch = reader.stretch_at(offset);
+            let stretch = reader.span_at(offset);
             assert!(stretch.start <= offset && offset < stretch.end, "{stretch:?} is not around {offset}");
             offset = stretch.end.min(end);
         }

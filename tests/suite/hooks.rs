@@ -6,21 +6,21 @@ use std::process::Stdio;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
-use crate::room::{Room, wait_for};
+use crate::temp_site::{TempSite, wait_for};
 
 /// Appends a line to `told` for every job.
 const TELL: &str =
     r#"echo "$SETLIST_QUEUE/$SETLIST_JOB $SETLIST_OUTCOME ${SETLIST_EXIT_CODE-none}" >> "$SETLIST_SITE/told""#;
 
-fn lines(room: &Room) -> Vec<String> {
-    let mut lines: Vec<String> = room.read("told").lines().map(str::to_owned).collect();
+fn lines(site: &TempSite) -> Vec<String> {
+    let mut lines: Vec<String> = site.read("told").lines().map(str::to_owned).collect();
     lines.sort();
     lines
 }
 
 #[test]
 fn it_is_told_what_came_of_the_job_in_variables_alone() {
-    let room = Room::with(
+    let site = TempSite::with(
         "\
 queues:
   q:
@@ -35,39 +35,39 @@ queues:
       - {id: bad, cwd: sub, run: exit 7}
 ",
     );
-    fs::create_dir(room.join("sub")).unwrap();
+    fs::create_dir(site.join("sub")).unwrap();
     let names = "QUEUE JOB JOB_ID RUN_ID ATTEMPT OUTCOME EXIT_CODE SIGNAL VALUE ERROR TITLE";
-    room.script(
+    site.script(
         "tell",
         &format!(
             "exec >> \"$SETLIST_JOB.told\"\nfor name in {names}; do\n  eval \"printf '%s=%s\\n' $name \\\"\\${{SETLIST_$name-none}}\\\"\"\ndone\n\
              test \"$SETLIST_RUN_MS\" -ge 0 && echo ran\npwd; echo $WHO; cat \"$SETLIST_LOG\"",
         ),
     );
-    let said = room.run(&["process"]);
-    assert_eq!((said.code, said.err.as_str()), (Some(1), ""));
-    let here = room.path().canonicalize().unwrap();
+    let output = site.run(&["process"]);
+    assert_eq!((output.code, output.stderr.as_str()), (Some(1), ""));
+    let here = site.path().canonicalize().unwrap();
     let here = here.display();
     assert_eq!(
-        room.read("good.told"),
+        site.read("good.told"),
         format!(
             "QUEUE=q\nJOB=good\nJOB_ID=1\nRUN_ID=1\nATTEMPT=1\nOUTCOME=succeeded\nEXIT_CODE=0\nSIGNAL=none\nVALUE={{\"a\":1}}\n\
              ERROR=none\nTITLE=$(touch evil); \"`touch evil`\nran\n{here}\nme\nsaid\n"
         )
     );
     assert_eq!(
-        room.read("bad.told"),
+        site.read("bad.told"),
         format!(
             "QUEUE=q\nJOB=bad\nJOB_ID=2\nRUN_ID=2\nATTEMPT=1\nOUTCOME=failed\nEXIT_CODE=7\nSIGNAL=none\nVALUE=none\n\
              ERROR=exit code 7\nTITLE=exit 7\nran\n{here}\n\n"
         )
     );
-    assert!(!room.join("evil").exists());
+    assert!(!site.join("evil").exists());
 }
 
 #[test]
 fn it_follows_the_last_run_and_the_outcomes_that_were_asked_for() {
-    let room = Room::with(&format!(
+    let site = TempSite::with(&format!(
         "\
 queues:
   q:
@@ -81,25 +81,25 @@ queues:
       - {{id: stopped, run: touch up; sleep 300}}
 "
     ));
-    let mut process = room.command(&["process"]).stdout(Stdio::null()).spawn().unwrap();
-    wait_for("the last job", || room.join("up").exists().then_some(()));
-    room.ok(&["cancel", "q/stopped"]);
+    let mut process = site.command(&["process"]).stdout(Stdio::null()).spawn().unwrap();
+    wait_for("the last job", || site.join("up").exists().then_some(()));
+    site.ok(&["cancel", "q/stopped"]);
     process.wait().unwrap();
-    assert_eq!(lines(&room), ["badly", "q/flaky succeeded 0", "q/stopped cancelled none"]);
+    assert_eq!(lines(&site), ["badly", "q/flaky succeeded 0", "q/stopped cancelled none"]);
 }
 
 #[test]
 fn it_follows_a_failure_that_stops_the_queue() {
-    let room = Room::with(&format!(
+    let site = TempSite::with(&format!(
         "queues:\n  q:\n    on_failure: stop\n    on_finish: |\n      {TELL}\n    jobs: [{{id: a, run: exit 3}}, {{id: b, run: 'true'}}]\n"
     ));
-    assert_eq!(room.run(&["process"]).code, Some(1));
-    assert_eq!(lines(&room), ["q/a failed 3"]);
+    assert_eq!(site.run(&["process"]).code, Some(1));
+    assert_eq!(lines(&site), ["q/a failed 3"]);
 }
 
 #[test]
 fn one_that_fails_is_told_and_changes_nothing() {
-    let room = Room::with(
+    let site = TempSite::with(
         "\
 queues:
   q:
@@ -108,25 +108,25 @@ queues:
     - {id: c, run: 'true', on_finish: {run: exec sleep 300, timeout: 10ms}}
 ",
     );
-    let said = room.run(&["process", "--quiet"]);
-    assert_eq!((said.code, said.out.as_str()), (Some(0), ""), "{said:?}");
-    let told = |what: &str| said.err.contains(what);
-    assert!(told("on_finish of q/a: exit code 6: no such host\n"), "{said:?}");
-    assert!(told("on_finish of q/b: no such file or directory: ./not-there\n"), "{said:?}");
-    assert!(told("on_finish of q/c: "), "{said:?}");
+    let output = site.run(&["process", "--quiet"]);
+    assert_eq!((output.code, output.stdout.as_str()), (Some(0), ""), "{output:?}");
+    let told = |what: &str| output.stderr.contains(what);
+    assert!(told("on_finish of q/a: exit code 6: no such host\n"), "{output:?}");
+    assert!(told("on_finish of q/b: no such file or directory: ./not-there\n"), "{output:?}");
+    assert!(told("on_finish of q/c: "), "{output:?}");
     for job in ["q/a", "q/b", "q/c"] {
-        assert_eq!(room.job(job)["outcome"], json!("succeeded"));
+        assert_eq!(site.job(job)["outcome"], json!("succeeded"));
     }
-    assert!(room.processes().is_empty(), "{:?}", room.processes());
+    assert!(site.processes().is_empty(), "{:?}", site.processes());
 
     // Hired by a screen or a command, the worker has only its diary.
-    room.ok(&["retry", "q/a"]);
-    wait_for("the diary", || room.read(".setlist/worker.log").contains("on_finish of q/a: exit code 6").then_some(()));
+    site.ok(&["retry", "q/a"]);
+    wait_for("the diary", || site.read(".setlist/worker.log").contains("on_finish of q/a: exit code 6").then_some(()));
 }
 
 #[test]
 fn show_tells_what_is_run_and_how_it_went() {
-    let room = Room::with(
+    let site = TempSite::with(
         "\
 queues:
   q:
@@ -140,11 +140,11 @@ queues:
     - {id: d, run: 'true', on_finish: {run: echo no, on: failure}}
 ",
     );
-    room.ok(&["status"]);
-    assert_eq!(room.job("q/b")["on_finish"]["last"], json!(null));
-    room.run(&["process"]);
+    site.ok(&["status"]);
+    assert_eq!(site.job("q/b")["on_finish"]["last"], json!(null));
+    site.run(&["process"]);
     let told = |job: &str| {
-        let mut hook = room.job(job)["on_finish"].clone();
+        let mut hook = site.job(job)["on_finish"].clone();
         if let Some(at) = hook.pointer_mut("/last/ended_at") {
             assert!(at.take().as_str().unwrap().ends_with('Z'));
         }
@@ -159,23 +159,23 @@ queues:
     assert_eq!(told("q/c"), json!(null));
     assert_eq!(told("q/d"), json!({"command": "echo no", "on": "failure", "timeout_ms": 60_000, "last": null}));
 
-    let text = room.ok(&["show", "q/a"]);
+    let text = site.ok(&["show", "q/a"]);
     let lines: Vec<&str> = text.lines().skip_while(|line| !line.contains("on_finish")).map(str::trim).collect();
     let [first, second, terms, end] = lines[..] else { panic!("{text}") };
     assert_eq!([first, second], ["on_finish echo trying", "echo no such host >&2; exit 6"]);
     assert_eq!(terms, "after any outcome, timeout 1m");
     assert!(end.ends_with("  failed  exit code 6  no such host"), "{text}");
-    assert!(room.ok(&["show", "q/b"]).contains("after a failure, timeout 1m 30s\n"));
-    assert!(!room.ok(&["show", "q/c"]).contains("on_finish"));
+    assert!(site.ok(&["show", "q/b"]).contains("after a failure, timeout 1m 30s\n"));
+    assert!(!site.ok(&["show", "q/c"]).contains("on_finish"));
 
-    room.ok(&["retry", "q/b"]);
-    wait_for("the next one", || (room.job("q/b")["on_finish"]["last"]["run_id"] == json!(5)).then_some(()));
+    site.ok(&["retry", "q/b"]);
+    wait_for("the next one", || (site.job("q/b")["on_finish"]["last"]["run_id"] == json!(5)).then_some(()));
 }
 
 #[test]
 fn it_ends_with_its_worker() {
     for signal in [Signal::TERM, Signal::KILL] {
-        let room = Room::with(
+        let site = TempSite::with(
             "\
 queues:
   q:
@@ -188,28 +188,28 @@ queues:
           wait
 ",
         );
-        let mut process = room.command(&["process"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        wait_for("what is run after the job", || room.join("up").exists().then_some(()));
+        let mut process = site.command(&["process"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        wait_for("what is run after the job", || site.join("up").exists().then_some(()));
         // The job is over for everybody meanwhile.
-        assert_eq!(room.job("q/a")["outcome"], json!("succeeded"));
+        assert_eq!(site.job("q/a")["outcome"], json!("succeeded"));
         kill_process(Pid::from_child(&process), signal).unwrap();
         wait_for("the end of the worker", || process.try_wait().unwrap());
         // Whoever comes next finds out what a dead worker has left behind.
-        room.ok(&["status"]);
-        wait_for("the end of all", || room.processes().is_empty().then_some(()));
-        assert_eq!(room.job("q/a")["run_count"], json!(1));
-        fs::remove_file(room.join("up")).unwrap();
-        room.ok(&["status"]);
-        assert!(!room.join("up").exists(), "it is not run again");
+        site.ok(&["status"]);
+        wait_for("the end of all", || site.processes().is_empty().then_some(()));
+        assert_eq!(site.job("q/a")["run_count"], json!(1));
+        fs::remove_file(site.join("up")).unwrap();
+        site.ok(&["status"]);
+        assert!(!site.join("up").exists(), "it is not run again");
     }
 }
 
 #[test]
 fn a_job_may_have_another_one_added_when_it_has_finished() {
-    let room = Room::with(
+    let site = TempSite::with(
         "queues:\n  q:\n    - {id: a, run: 'true', on_finish: '\"$SETLIST\" add later --now -- touch done'}\n",
     );
-    let said = room.command(&["process"]).env("SETLIST", crate::room::SETLIST).output().unwrap();
+    let said = site.command(&["process"]).env("SETLIST", crate::temp_site::SETLIST).output().unwrap();
     assert_eq!(said.status.code(), Some(0), "{said:?}");
-    wait_for("the other job", || room.join("done").exists().then_some(()));
+    wait_for("the other job", || site.join("done").exists().then_some(()));
 }

@@ -1,7 +1,7 @@
 //! Tests of the logs of runs: what is kept, what a reader sees while it grows and after its end.
 
-mod marks;
-mod sizes;
+mod stream_index;
+mod terminal_sizes;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use setlist::model::{RunId, Stream};
-use setlist::store::log::{Heard, LogReader, LogWriter, discard, mend};
+use setlist::store::log::{WatchedRuns, LogReader, LogWriter, delete_output, recover};
 
 const RUN: RunId = RunId(7);
 const LIMIT: u64 = 64 * 1024;
 /// The lowest limit.
-const LEAST: u64 = 4096;
+const MIN_LIMIT: u64 = 4096;
 
 /// So many milliseconds after some moment.
 fn at(millis: i64) -> DateTime<Utc> {
@@ -68,7 +68,7 @@ fn on_disk(folder: &Path) -> u64 {
 }
 
 #[test]
-fn nothing_is_made_for_a_run_without_output() {
+fn a_run_without_output_has_no_files() {
     let site = tempfile::tempdir().unwrap();
     let folder = site.path().join("logs");
     writer(&folder).finish().unwrap();
@@ -97,7 +97,7 @@ fn a_short_log_is_one_private_file_with_what_was_written() {
 }
 
 #[test]
-fn what_fits_the_limit_is_kept_whole() {
+fn output_within_the_limit_is_kept_completely() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let all = lines(0, 4000);
@@ -117,7 +117,7 @@ fn what_fits_the_limit_is_kept_whole() {
 }
 
 #[test]
-fn of_a_long_log_head_and_tail_are_kept_within_the_limit() {
+fn head_and_tail_of_a_long_log_are_kept_within_the_limit() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let all = lines(0, 100_000);
@@ -186,7 +186,7 @@ fn follow(folder: &Path, run: RunId, all: &[u8]) -> Result<(), u64> {
     while offset < all.len() as u64 {
         let piece = read(&mut reader, offset)?;
         offset = piece.offset + piece.len as u64;
-        for danger in [LEAST / 2 - 50, LEAST / 2] {
+        for danger in [MIN_LIMIT / 2 - 50, MIN_LIMIT / 2] {
             read(&mut LogReader::new(folder.to_owned(), run), danger)?;
         }
     }
@@ -196,7 +196,7 @@ fn follow(folder: &Path, run: RunId, all: &[u8]) -> Result<(), u64> {
 /// Bytes are replaced and moved under the eyes of the followers. There is no way to make one look at just the wrong
 /// moment, so there are many logs, most of them short ones that end soon.
 #[test]
-fn a_follower_sees_nothing_but_the_output() {
+fn followers_read_exactly_the_output() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let together = Barrier::new(3);
@@ -220,7 +220,7 @@ fn a_follower_sees_nothing_but_the_output() {
         });
         for (run, all, at_once) in &rounds {
             together.wait();
-            let mut writer = LogWriter::new(folder.to_owned(), *run, LEAST);
+            let mut writer = LogWriter::new(folder.to_owned(), *run, MIN_LIMIT);
             for piece in all.chunks(*at_once) {
                 writer.write(Stream::Out, piece, at(0)).unwrap();
             }
@@ -233,11 +233,11 @@ fn a_follower_sees_nothing_but_the_output() {
 }
 
 #[test]
-fn a_follower_is_told_of_output_even_before_the_first() {
+fn followers_are_notified_of_output_even_of_the_first() {
     let folder = tempfile::tempdir().unwrap();
     let mut reader = reader(folder.path());
     let (sender, rings) = channel();
-    let _listener = reader.listen(Arc::new(move || sender.send(()).unwrap_or_default())).unwrap();
+    let _listener = reader.subscribe(Arc::new(move || sender.send(()).unwrap_or_default())).unwrap();
     let mut log = writer(folder.path());
     let mut expected = Vec::new();
     for text in [b"first\n".as_slice(), &lines(0, 3000), &lines(3000, 9000)] {
@@ -255,11 +255,11 @@ fn a_follower_is_told_of_output_even_before_the_first() {
 }
 
 #[test]
-fn a_follower_is_told_no_more_often_than_anybody_looks() {
+fn notifications_are_rate_limited() {
     let folder = tempfile::tempdir().unwrap();
     let mut reader = reader(folder.path());
     let (sender, rings) = channel();
-    let _listener = reader.listen(Arc::new(move || sender.send(()).unwrap_or_default())).unwrap();
+    let _listener = reader.subscribe(Arc::new(move || sender.send(()).unwrap_or_default())).unwrap();
     let (mut log, start) = (writer(folder.path()), Instant::now());
     let mut written = 0;
     for number in 0..20_000 {
@@ -279,13 +279,13 @@ fn a_follower_is_told_no_more_often_than_anybody_looks() {
 }
 
 #[test]
-fn a_follower_may_turn_to_another_run() {
+fn a_subscription_can_switch_to_another_run() {
     let folder = tempfile::tempdir().unwrap();
-    let heard = Heard::default();
+    let heard = WatchedRuns::default();
     heard.set([RUN]).unwrap();
     let (sender, rings) = channel();
     let ring = Arc::new(move || sender.send(()).unwrap_or_default());
-    let _listener = reader(folder.path()).listen_to(&heard, ring).unwrap();
+    let _listener = reader(folder.path()).subscribe_to(&heard, ring).unwrap();
     for run in [8, 9] {
         let (mut log, mut reader) = (
             LogWriter::new(folder.path().to_owned(), RunId(run), LIMIT),
@@ -301,7 +301,7 @@ fn a_follower_may_turn_to_another_run() {
 }
 
 #[test]
-fn what_could_not_be_written_is_said_and_the_log_goes_on() {
+fn lost_output_is_reported_in_the_log() {
     let site = tempfile::tempdir().unwrap();
     let folder = site.path().join("logs");
     // A file where the folder should be: writing fails until it is gone.
@@ -318,19 +318,19 @@ fn what_could_not_be_written_is_said_and_the_log_goes_on() {
 }
 
 #[test]
-fn the_log_of_a_worker_that_died_is_mended() {
+fn the_log_of_a_dead_worker_is_recovered() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let all = lines(0, 100_000);
     let mut log = writer(folder);
     log.write(Stream::Out, &all, at(0)).unwrap();
     drop(log);
-    mend(folder, RUN).unwrap();
+    recover(folder, RUN).unwrap();
     let whole = fs::read(folder.join("7.log")).unwrap();
     assert!(whole.ends_with(b"line 00099999\n"));
-    mend(folder, RUN).unwrap();
+    recover(folder, RUN).unwrap();
     assert_eq!(fs::read(folder.join("7.log")).unwrap(), whole, "twice does no harm");
-    mend(folder, RunId(8)).unwrap();
+    recover(folder, RunId(8)).unwrap();
     assert_eq!(read_from(&mut reader(folder), 0).len(), 2);
 }
 
@@ -347,20 +347,20 @@ fn a_log_of_the_same_number_is_replaced() {
 }
 
 #[test]
-fn output_is_not_given_up_while_it_is_written_or_looked_at() {
+fn output_is_not_deleted_while_it_is_written_or_read() {
     let folder = tempfile::tempdir().unwrap();
-    let give_up = || discard(folder.path(), RUN, at(0)).unwrap().is_some();
+    let give_up = || delete_output(folder.path(), RUN, at(0)).unwrap().is_some();
     let mut log = writer(folder.path());
     log.write(Stream::Out, b"begun\n", at(0)).unwrap();
     assert!(!give_up());
     log.write(Stream::Out, &lines(0, 10_000), at(0)).unwrap();
     log.finish().unwrap();
     let mut looking = reader(folder.path());
-    assert_eq!(looking.farewell().unwrap(), None);
+    assert_eq!(looking.deletion_notice().unwrap(), None);
     assert!(!give_up());
     drop(looking);
     assert!(give_up());
     assert_eq!(names(folder.path()), ["7.log"]);
-    let farewell = reader(folder.path()).farewell().unwrap().unwrap();
+    let farewell = reader(folder.path()).deletion_notice().unwrap().unwrap();
     assert!(farewell.starts_with("[setlist: ") && farewell.ends_with(" to make room]"), "{farewell}");
 }

@@ -1,30 +1,30 @@
-//! The tests: one binary, because each one links slowly.
+//! The integration tests: one binary, because linking is slow.
 
-// So that clippy knows helpers for tests, too.
+// Clippy then applies its rules for tests to helpers too.
 #![cfg(test)]
 
-mod ahead;
+mod reservations;
 mod cli;
 mod contract;
 mod crash;
-mod crowd;
+mod many_workers;
 mod damage;
-mod deaths;
+mod worker_crashes;
 mod definition;
-mod dice;
+mod rng;
 mod disk;
 mod fuzz;
 mod hooks;
-mod house;
+mod architecture;
 mod log;
-mod manners;
+mod terminal_conventions;
 mod output;
-mod pace;
+mod commit_latency;
 mod properties;
 mod query;
 mod readme;
 mod reconcile;
-mod room;
+mod temp_site;
 mod rules;
 mod runner;
 mod scenarios;
@@ -32,5 +32,5 @@ mod screen;
 mod seed;
 mod service;
 mod terminal;
-mod trees;
-mod underfoot;
+mod process_trees;
+mod site_removed;

@@ -1,9 +1,9 @@
-//! The output of runs: what reaches the screen of it, and how the pane over it behaves.
+//! The output of runs: sanitizing, scrolling, searching and drawing.
 
-pub(crate) mod growing;
-mod pane;
-mod sanitiser;
+pub(crate) mod memory_log;
+mod log_view;
+mod sanitizing;
 mod search;
-mod terminal;
-mod times;
-mod words;
+mod terminal_view;
+mod time_gutter;
+mod text;

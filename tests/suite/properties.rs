@@ -1,4 +1,4 @@
-//! Whatever is asked of a site, in whatever order and at whatever time: it does what a plain reference does.
+//! Property tests: for random commands at random times, a site behaves like a simple reference implementation.
 
 mod reference;
 mod steps;
@@ -8,66 +8,66 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use setlist::model::{
-    Counters, Job, JobId, Ledger, Mode, NothingTo, Outcome, Phase, QueueId, QueueRecord, QueueView, Recorded, Refusal,
-    Report, RunId, Script, State, Value, WorkerId,
+    Counters, Job, JobId, SiteState, QueueMode, NothingToDo, Outcome, Phase, QueueId, QueueState, QueueInfo, EventRecord, Refusal,
+    RunReport, RunId, Script, JobState, Value, WorkerId,
 };
 use setlist::{Command, Site};
 
-use crate::dice::cases;
-use reference::{Card, Line, Reference, Stage, name};
+use crate::rng::cases;
+use reference::{ReferenceJob, ReferenceQueue, Reference, ReferenceState, name};
 use steps::{Step, reports, steps};
 
 const QUEUES: [&str; 3] = ["c", "a", "not in the file"];
 
-fn word(refusal: &Refusal) -> String {
+fn refusal_code(refusal: &Refusal) -> String {
     let word = match refusal {
-        Refusal::NoJob(_) => "no job",
-        Refusal::NoQueue(_) => "no queue",
+        Refusal::UnknownJob(_) => "no job",
+        Refusal::UnknownQueue(_) => "no queue",
         Refusal::WrongState { .. } => "state",
-        Refusal::Already { .. } => "already",
-        Refusal::Nothing(NothingTo::Start { until }) => return format!("nothing until {until:?}"),
-        Refusal::Nothing(_) => "nothing",
-        Refusal::NoNeed(_) => "need",
-        Refusal::CantStand { .. } => "place",
-        Refusal::Held { .. } => "held",
+        Refusal::AlreadyInMode { .. } => "already",
+        Refusal::NothingToDo(NothingToDo::Claim { next_due: until }) => return format!("nothing until {until:?}"),
+        Refusal::NothingToDo(_) => "nothing",
+        Refusal::UnknownNeed(_) => "need",
+        Refusal::CannotMove { .. } => "place",
+        Refusal::Blocked { .. } => "held",
         Refusal::StaleRun { .. } => "stale",
-        Refusal::NoWorker(_) => "worker",
-        Refusal::Busy(_) => "busy",
+        Refusal::UnknownWorker(_) => "worker",
+        Refusal::WorkerBusy(_) => "busy",
     };
     word.to_owned()
 }
 
-/// A site, the reference, and a copy that follows the site by its events.
+/// A site, the reference, and a copy that follows the site through its events.
 struct Trial {
     site: Site,
     reference: Reference,
-    copy: Ledger,
+    copy: SiteState,
     now: DateTime<Utc>,
 }
 
 impl Trial {
     /// A site after these steps.
     fn after(steps: &[Step]) -> Self {
-        let (site, reference, copy) = (Site::new(), Reference::default(), Ledger::default());
+        let (site, reference, copy) = (Site::new(), Reference::default(), SiteState::default());
         let mut trial = Self { site, reference, copy, now: DateTime::UNIX_EPOCH };
-        trial.take(&Step::File { parallel: [1, 2], stop: [false, true], jobs: Vec::new() });
+        trial.perform(&Step::Reconcile { parallel: [1, 2], stop: [false, true], jobs: Vec::new() });
         for step in steps {
-            trial.take(step);
+            trial.perform(step);
         }
         trial
     }
 
-    fn take(&mut self, step: &Step) {
+    fn perform(&mut self, step: &Step) {
         match step {
-            Step::Pass(seconds) => self.now += TimeDelta::seconds(*seconds),
+            Step::AdvanceTime(seconds) => self.now += TimeDelta::seconds(*seconds),
             _ => drop(self.submit(&step.command(&self.reference, self.now))),
         }
     }
 
-    /// Submits the command to all three and compares them; tells what became of it.
+    /// Submits the command to all three and compares them; returns the answer of the site.
     fn submit(&mut self, command: &Command) -> Result<(), Refusal> {
         self.now += TimeDelta::milliseconds(1);
-        let before = self.site.read(Ledger::clone);
+        let before = self.site.read(SiteState::clone);
         let mut expected = self.reference.clone();
         let expectation = expected.apply(command, self.now);
         let answer = self.site.submit(command, self.now);
@@ -75,66 +75,66 @@ impl Trial {
             Ok(events) => {
                 assert_eq!(expectation, Ok(()), "{command:?} was accepted");
                 match command {
-                    Command::Reconcile(plan) => self.site.read(|site| expected.adopt_places_of(plan, site)),
-                    Command::Move { .. } => self.site.read(|site| expected.adopt_moves(site)),
+                    Command::Reconcile(plan) => self.site.read(|site| expected.adopt_reconciled_positions(plan, site)),
+                    Command::Move { .. } => self.site.read(|site| expected.adopt_moved_positions(site)),
                     _ => {}
                 }
                 self.reference = expected;
                 for event in events {
-                    let told = Recorded { seq: self.copy.seq() + 1, at: self.now, event: event.clone() };
-                    let text = serde_json::to_string(&told).unwrap();
-                    let read: Recorded = serde_json::from_str(&text).unwrap();
-                    assert_eq!(read, told, "events survive being written: {text}");
+                    let record = EventRecord { seq: self.copy.seq() + 1, at: self.now, event: event.clone() };
+                    let text = serde_json::to_string(&record).unwrap();
+                    let read: EventRecord = serde_json::from_str(&text).unwrap();
+                    assert_eq!(read, record, "events survive serialization: {text}");
                     self.copy.apply(&read);
                 }
             }
             Err(refusal) => {
-                assert_eq!(expectation, Err(word(refusal)), "{command:?} was refused: {refusal}");
+                assert_eq!(expectation, Err(refusal_code(refusal)), "{command:?} was refused: {refusal}");
                 self.site.read(|site| assert_eq!(*site, before, "a refused command changes nothing"));
             }
         }
         self.site.read(|site| {
-            self.same_as_reference(site);
-            assert_eq!(*site, self.copy, "who applies the events has the same");
-            assert_eq!(*site, reloaded(site), "who loads the site has the same");
+            self.assert_equals_reference(site);
+            assert_eq!(*site, self.copy, "a copy that applies the events is equal");
+            assert_eq!(*site, reloaded(site), "a site that is loaded again is equal");
         });
         if let (Command::Claim { .. }, Ok(_)) = (command, &answer) {
-            let running = |line: &Line| self.reference.list(line.name, Phase::Running).len();
-            let before = |line: &Line| before.queue(&line.name.into()).map_or(0, |queue| queue.running.len());
+            let running = |line: &ReferenceQueue| self.reference.list(line.name, Phase::Running).len();
+            let before = |line: &ReferenceQueue| before.queue(&line.name.into()).map_or(0, |queue| queue.running.len());
             let mut grown = self.reference.queues.iter().filter(|line| running(line) > before(line));
-            let fits = |line: &Line| running(line) == 1 || self.reference.taken(line.name) <= line.parallel;
+            let fits = |line: &ReferenceQueue| running(line) == 1 || self.reference.taken(line.name) <= line.parallel;
             assert!(grown.all(fits), "a claim fills no queue beyond its limit");
         }
         answer.map(drop)
     }
 
-    fn same_as_reference(&self, site: &Ledger) {
+    fn assert_equals_reference(&self, site: &SiteState) {
         let names: Vec<_> = site.queues().into_iter().map(|(id, _)| name(id)).collect();
         assert_eq!(names, self.reference.queues.iter().map(|line| line.name).collect::<Vec<_>>());
-        assert_eq!(site.stamp().unwrap_or_default(), self.reference.stamp);
+        assert_eq!(site.file_version().unwrap_or_default(), self.reference.file_version);
         for (line, (_, queue)) in self.reference.queues.iter().zip(site.queues()) {
             assert_eq!(queue.mode, line.mode, "mode of {}", line.name);
             for phase in [Phase::Pending, Phase::Running, Phase::Finished] {
-                let listed: Vec<_> = queue.list(phase).iter().map(|id| id.0).collect();
-                assert_eq!(listed, self.reference.list(line.name, phase), "{} of {}", phase.word(), line.name);
+                let listed: Vec<_> = queue.jobs_in(phase).iter().map(|id| id.0).collect();
+                assert_eq!(listed, self.reference.list(line.name, phase), "{} of {}", phase.as_str(), line.name);
             }
-            let failed = |card: &&Card| {
-                let Stage::Finished { outcome, .. } = &card.stage else { return false };
-                card.gone.is_none() && matches!(outcome, Outcome::Failed(_) | Outcome::Interrupted)
+            let failed = |card: &&ReferenceJob| {
+                let ReferenceState::Finished { outcome, .. } = &card.stage else { return false };
+                card.removed.is_none() && matches!(outcome, Outcome::Failed(_) | Outcome::Interrupted)
             };
             let own = self.reference.jobs.iter().filter(|card| card.queue == line.name);
             assert_eq!(queue.failed, own.filter(failed).count());
         }
         for card in &self.reference.jobs {
             match site.job(JobId(card.id)) {
-                None => assert!(card.gone.is_some(), "job {} is there", card.id),
-                Some(job) => self.same_as_card(job, card),
+                None => assert!(card.removed.is_some(), "job {} is there", card.id),
+                Some(job) => self.assert_job_equals(job, card),
             }
         }
         let lists = site.queues().into_iter().map(|(_, queue)| [&queue.pending, &queue.running, &queue.finished]);
         let listed: usize = lists.flatten().map(std::collections::VecDeque::len).sum();
         assert_eq!(listed, site.jobs().count(), "every job is in one list");
-        let place = |job: &Job| site.queue(&job.queue).unwrap().list(job.phase())[site.place(job.id).unwrap()];
+        let place = |job: &Job| site.queue(&job.queue).unwrap().jobs_in(job.phase())[site.list_index(job.id).unwrap()];
         assert!(site.jobs().all(|job| place(job) == job.id), "every job is found in its list");
         assert_eq!(site.workers().map(|worker| worker.id.0).collect::<BTreeSet<_>>(), self.reference.present);
         for worker in site.workers() {
@@ -146,15 +146,15 @@ impl Trial {
         assert_eq!((job, run, worker), (self.reference.jobs.len() as u64, self.reference.runs, self.reference.workers));
     }
 
-    fn same_as_card(&self, job: &Job, card: &Card) {
+    fn assert_job_equals(&self, job: &Job, card: &ReferenceJob) {
         assert_eq!(job.state, self.reference.state(card), "state of {} in {:#?}", job.id, self.reference);
-        let there = Card {
+        let there = ReferenceJob {
             id: job.id.0,
             queue: name(&job.queue),
             definition: job.definition.clone(),
             needs: job.needs.iter().map(|need| (need.job.0, need.on)).collect(),
-            gone: None,
-            tries: job.attempt(),
+            removed: None,
+            tries: job.current_attempt(),
             attempts: job.attempts,
             run: job.last_run.as_ref().map(|run| run.id.0),
             started: job.last_run.as_ref().map(|run| run.started),
@@ -163,40 +163,40 @@ impl Trial {
             value: job.value.clone(),
             executed: job.executed,
             enqueued: job.enqueued,
-            // Compared already, as they show.
+            // Compared above.
             place: card.place,
             stage: card.stage.clone(),
         };
         assert_eq!(there, *card);
     }
 
-    fn running(&self) -> Vec<Card> {
+    fn running(&self) -> Vec<ReferenceJob> {
         self.reference.jobs.iter().filter(|card| card.phase() == Phase::Running).cloned().collect()
     }
 
-    /// Lets a worker do all that there is to do, and time pass. Runs end as told, in turn; at `None`, the worker dies.
-    fn run_dry(&mut self, ends: &mut impl Iterator<Item = Option<Report>>) {
+    /// Runs all jobs that can run, advancing time. Runs end with the next report; `None` means that the worker dies.
+    fn run_until_idle(&mut self, ends: &mut impl Iterator<Item = Option<RunReport>>) {
         for round in 0.. {
-            assert!(round < 2_000, "it goes on for ever");
+            assert!(round < 2_000, "it does not end");
             let worker = WorkerId(self.reference.workers);
             for card in self.running() {
                 let Some(report) = ends.next().unwrap() else {
-                    // It may be a worker that came before.
-                    self.submit(&Command::Bury { worker: WorkerId(card.worker), begun: Vec::new() }).unwrap();
-                    self.take(&Step::Join);
+                    // The run may belong to an earlier worker.
+                    self.submit(&Command::ReapWorker { worker: WorkerId(card.worker), started_runs: Vec::new() }).unwrap();
+                    self.perform(&Step::Join);
                     break;
                 };
                 let (job, run) = (JobId(card.id), RunId(card.run.unwrap()));
-                self.submit(&Command::Report { job, run, report, on_failure: None }).unwrap();
+                self.submit(&Command::EndRun { job, run, report, on_failure: None }).unwrap();
             }
             if !self.running().is_empty() || worker.0 != self.reference.workers {
                 continue;
             }
-            // What waited for this moment is ready.
-            let _ = self.submit(&Command::Ripen);
+            // Refused if no job is due.
+            let _ = self.submit(&Command::PromoteDue);
             let started = match self.submit(&Command::Claim { worker, queues: None }) {
                 Ok(()) => true,
-                Err(Refusal::Nothing(NothingTo::Start { until: Some(until) })) => {
+                Err(Refusal::NothingToDo(NothingToDo::Claim { next_due: Some(until) })) => {
                     self.now = self.now.max(until);
                     true
                 }
@@ -208,16 +208,16 @@ impl Trial {
         }
     }
 
-    fn queues_that(&self, mode: Mode) -> Vec<&'static str> {
+    fn queues_in_mode(&self, mode: QueueMode) -> Vec<&'static str> {
         self.reference.queues.iter().filter(|line| line.mode == mode).map(|line| line.name).collect()
     }
 
-    /// The pending jobs of a queue, each with what it waits for.
+    /// The pending jobs of a queue, each with whether it waits for something.
     fn pending(&self, queue: &str) -> Vec<(Job, bool)> {
         self.site.read(|site| {
             let job = |id: &JobId| site.job(*id).unwrap().clone();
             let waits = |job: Job| match job.state {
-                State::Pending { wait, .. } => Some((job, !wait.is_over())),
+                JobState::Pending { wait, .. } => Some((job, !wait.is_met())),
                 _ => None,
             };
             let queue = site.queue(&queue.into());
@@ -226,21 +226,21 @@ impl Trial {
     }
 }
 
-/// The site as somebody sees it who loads it from a store, in an order of the store's own.
-fn reloaded(site: &Ledger) -> Ledger {
-    let mut loaded = Ledger::default();
+/// The site as loaded from a store, whose order of jobs is different.
+fn reloaded(site: &SiteState) -> SiteState {
+    let mut loaded = SiteState::default();
     let mut jobs: Vec<_> = site.jobs().cloned().collect();
     jobs.sort_by_key(|job| std::cmp::Reverse(job.id));
     for job in jobs {
         loaded.insert(job);
     }
-    let view = |(id, queue): (&QueueId, &QueueRecord)| QueueView {
+    let view = |(id, queue): (&QueueId, &QueueState)| QueueInfo {
         id: id.clone(),
         settings: queue.settings.clone(),
         mode: queue.mode,
     };
     let queues: Vec<_> = site.queues().into_iter().map(view).collect();
-    loaded.restore(queues, site.workers().cloned(), site.stamp().map(str::to_owned), site.counters());
+    loaded.set_site_info(queues, site.workers().cloned(), site.file_version().map(str::to_owned), site.counters());
     loaded
 }
 
@@ -248,54 +248,54 @@ proptest! {
     #![proptest_config(cases(256))]
 
     #[test]
-    fn a_site_does_what_the_reference_does(steps in steps()) {
+    fn a_site_behaves_like_the_reference(steps in steps()) {
         Trial::after(&steps);
     }
 
     #[test]
-    fn a_queue_that_processes_comes_to_an_end(
+    fn a_processing_queue_finishes(
         steps in steps(),
         ends in prop::collection::vec(prop::option::weighted(0.9, reports()), 1..20),
     ) {
         let mut trial = Trial::after(&steps);
-        // Should the worker die each time, nothing would ever end.
-        let survives = Some(Report::from(Ok(None)));
+        // At least one run must survive, or nothing would ever end.
+        let survives = Some(RunReport::from(Ok(None)));
         let mut ends = ends.into_iter().chain([survives]).cycle();
-        trial.take(&Step::Join);
+        trial.perform(&Step::Join);
         for worker in trial.reference.present.clone() {
             trial.submit(&Command::Release { worker: WorkerId(worker) }).unwrap();
         }
         for queue in QUEUES {
             let _ = trial.submit(&Command::Process { queue: queue.into() });
         }
-        trial.run_dry(&mut ends);
-        for queue in trial.queues_that(Mode::Processing) {
-            prop_assert!(!trial.queues_that(Mode::Paused).is_empty(), "{} waits for nobody", queue);
+        trial.run_until_idle(&mut ends);
+        for queue in trial.queues_in_mode(QueueMode::Processing) {
+            prop_assert!(!trial.queues_in_mode(QueueMode::Paused).is_empty(), "{} waits for a paused queue", queue);
         }
-        for queue in trial.queues_that(Mode::Paused) {
-            // Refused where nothing that is left in it can start.
+        for queue in trial.queues_in_mode(QueueMode::Paused) {
+            // Refused if none of its jobs can start.
             if trial.submit(&Command::Process { queue: queue.into() }).is_err() {
                 let jobs = trial.pending(queue).iter().map(|(job, _)| job.id).collect();
                 trial.submit(&Command::Remove { jobs }).unwrap();
                 trial.submit(&Command::Process { queue: queue.into() }).unwrap();
             }
         }
-        trial.run_dry(&mut ends);
-        prop_assert_eq!(trial.queues_that(Mode::Processing), Vec::<&str>::new(), "all has come to its end");
+        trial.run_until_idle(&mut ends);
+        prop_assert_eq!(trial.queues_in_mode(QueueMode::Processing), Vec::<&str>::new(), "all queues are finished");
         for queue in QUEUES {
             for (job, waits) in trial.pending(queue) {
-                let asked = matches!(job.state, State::Pending { asked: true, .. });
-                prop_assert!(waits || !asked, "somebody has asked for {}, and waits for ever", job.id);
+                let requested = matches!(job.state, JobState::Pending { requested: true, .. });
+                prop_assert!(waits || !requested, "{} was requested but never runs", job.id);
             }
         }
-        // Nothing is left to do, so the worker may go.
+        // The worker has no work left, so it may leave.
         let worker = WorkerId(trial.reference.workers);
         prop_assert_eq!(trial.submit(&Command::Leave { worker, queues: None }), Ok(()));
     }
 }
 
 #[test]
-fn no_value_and_an_empty_value_survive_being_written() {
+fn no_value_and_an_empty_value_survive_serialization() {
     for value in [None, Some(Value::Null), Some("".into()), Some(0.into())] {
         let job = Job { value, ..Job::new(Script::shell("true")).arg(Value::Null).kwarg("x", Value::Null) };
         let text = serde_json::to_string(&job).unwrap();

@@ -1,11 +1,11 @@
-//! The language of filters: what it finds, what it refuses, and that nothing a person types makes it fail otherwise.
+//! The query language of filters: matches, errors, and that any input either parses or returns an error.
 
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 use proptest::prelude::*;
 use setlist::model::{
-    Command, Definition, Ending, Exit, Failure, FailureKind, JobId, Outcome, Query, Run, RunId, Script, Site, State,
+    Command, Definition, RunEnd, Exit, Failure, FailureKind, JobId, Outcome, Query, Run, RunId, Script, Site, JobState,
     WorkerId,
 };
 use setlist::{Event, Job};
@@ -14,16 +14,16 @@ fn now() -> DateTime<Utc> {
     Utc.with_ymd_and_hms(2026, 11, 22, 12, 0, 0).unwrap()
 }
 
-/// A finished job: title, tags, outcome, exit code, how many minutes ago it finished and how many seconds it took.
+/// A finished job, by title, tags, outcome, exit code, minutes since its end, and duration in seconds.
 fn finished(title: &str, tags: &[&str], outcome: Outcome, code: i32, ago: i64, took: i64) -> Job {
     let tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
     let mut job = pending(title);
     std::sync::Arc::make_mut(&mut job.definition).tags = tags;
     let at = now() - TimeDelta::minutes(ago);
-    let ending = Ending { at, outcome: outcome.clone(), exit: Some(Exit::Code(code)) };
+    let end = RunEnd { at, outcome: outcome.clone(), exit: Some(Exit::Code(code)) };
     let started = at - TimeDelta::seconds(took);
-    job.last_run = Some(Run { id: RunId(1), attempt: 1, worker: WorkerId(1), started, ending: Some(ending) }.into());
-    job.state = State::Finished { outcome, at };
+    job.last_run = Some(Run { id: RunId(1), attempt: 1, worker: WorkerId(1), started, end: Some(end) }.into());
+    job.state = JobState::Finished { outcome, at };
     job
 }
 
@@ -49,20 +49,20 @@ fn jobs() -> Vec<Job> {
     jobs
 }
 
-/// The numbers of the jobs that a query finds.
+/// The ids of the jobs that match a query.
 #[track_caller]
-fn found(text: &str) -> Vec<u64> {
+fn matching(text: &str) -> Vec<u64> {
     let query = Query::parse(text, now()).unwrap_or_else(|error| panic!("{text}: {error}"));
-    jobs().iter().filter(|job| query.finds(job)).map(|job| job.id.0).collect()
+    jobs().iter().filter(|job| query.matches(job)).map(|job| job.id.0).collect()
 }
 
 #[track_caller]
-fn refused(text: &str) -> String {
+fn parse_error(text: &str) -> String {
     Query::parse(text, now()).unwrap_err().to_string()
 }
 
 #[test]
-fn words_are_found_in_any_order_and_capitals_count_when_there_is_one() {
+fn words_match_in_any_order_and_upper_case_makes_them_case_sensitive() {
     for (text, numbers) in [
         ("", &[1, 2, 3, 4][..]),
         ("test", &[1, 3]),
@@ -77,12 +77,12 @@ fn words_are_found_in_any_order_and_capitals_count_when_there_is_one() {
         ("\"all: ag", &[4]),
         ("!", &[]),
     ] {
-        assert_eq!(found(text), numbers, "{text}");
+        assert_eq!(matching(text), numbers, "{text}");
     }
 }
 
 #[test]
-fn fields_narrow_it_down() {
+fn fields_restrict_the_matches() {
     for (text, numbers) in [
         ("state:failed", &[2][..]),
         ("state:failed,interrupted", &[2, 3]),
@@ -103,34 +103,34 @@ fn fields_narrow_it_down() {
         ("exit:3,4", &[2]),
         ("state:finished tag:nightly* since:1h test", &[1]),
     ] {
-        assert_eq!(found(text), numbers, "{text}");
+        assert_eq!(matching(text), numbers, "{text}");
     }
 }
 
 #[test]
-fn what_makes_no_sense_is_said_with_what_does() {
+fn an_error_names_the_expected_values() {
     let states = "pending, running, finished, succeeded, failed, cancelled, interrupted, skipped";
-    assert_eq!(refused("state:"), format!("state: {states}"));
-    assert_eq!(refused("state:broken"), format!("no state `broken`: {states}"));
-    assert_eq!(refused("stat:failed"), "there is no `stat:`; did you mean `state:`?");
-    assert_eq!(refused("since:soon"), "since: `soon` is no duration; such as 30m, 8h or 2d");
-    assert_eq!(refused("took:>"), "took: `` is no duration; such as >1m or <10s");
-    assert_eq!(refused("exit:x"), "`x` is no exit code");
-    assert_eq!(refused("tag:"), "tag: a tag, or its beginning and *");
+    assert_eq!(parse_error("state:"), format!("state: expected one of {states}"));
+    assert_eq!(parse_error("state:broken"), format!("state: expected one of {states}, not `broken`"));
+    assert_eq!(parse_error("stat:failed"), "unknown field `stat:`; did you mean `state:`?");
+    assert_eq!(parse_error("since:soon"), "since: expected a duration such as 30m, 8h or 2d, not `soon`");
+    assert_eq!(parse_error("took:>"), "took: expected a duration such as >1m or <10s, not ``");
+    assert_eq!(parse_error("exit:x"), "exit: expected an exit code such as 1, not `x`");
+    assert_eq!(parse_error("tag:"), "tag: expected a tag, or a prefix followed by *");
 }
 
 #[test]
-fn what_is_still_being_typed_holds_as_far_as_it_makes_sense() {
-    let (query, wrong) = Query::so_far("test state: !state:pen since:x", now());
-    assert_eq!(jobs().iter().filter(|job| query.finds(job)).count(), 2);
-    assert!(wrong.unwrap().to_string().starts_with("state: pending, "), "the first thing that is wrong");
-    assert_eq!(Query::so_far("test", now()), (Query::parse("test", now()).unwrap(), None));
+fn an_incomplete_query_uses_its_valid_terms() {
+    let (query, error) = Query::parse_partial("test state: !state:pen since:x", now());
+    assert_eq!(jobs().iter().filter(|job| query.matches(job)).count(), 2);
+    assert!(error.unwrap().to_string().starts_with("state: expected one of pending, "), "the first error");
+    assert_eq!(Query::parse_partial("test", now()), (Query::parse("test", now()).unwrap(), None));
 }
 
 #[test]
-fn what_only_looks_like_a_field_is_text() {
+fn a_word_that_only_resembles_a_field_is_text() {
     for text in ["https://example.org", "12:30", "\"state:none\"", "x:y", ":"] {
-        assert_eq!(found(text).len(), usize::from(text == ":"), "{text}");
+        assert_eq!(matching(text).len(), usize::from(text == ":"), "{text}");
     }
 }
 
@@ -177,13 +177,13 @@ proptest! {
     }
 
     #[test]
-    fn what_narrows_a_query_finds_nothing_more(wide in texts(), more in texts(), later in 0..90_u64) {
+    fn a_narrower_query_matches_no_additional_jobs(wide in texts(), more in texts(), later in 0..90_u64) {
         let later = now() + Duration::from_mins(later);
         for narrow in [format!("{wide}{more}"), format!("{wide} {more}"), more] {
             let (Ok(wide), Ok(narrow)) = (Query::parse(&wide, now()), Query::parse(&narrow, later)) else { continue };
             if narrow.narrows(&wide) {
                 for job in jobs() {
-                    prop_assert!(wide.finds(&job) || !narrow.finds(&job), "{narrow:?} finds {}", job.id);
+                    prop_assert!(wide.matches(&job) || !narrow.matches(&job), "{narrow:?} matches {}", job.id);
                 }
             }
         }

@@ -11,8 +11,8 @@ use std::sync::{Mutex, PoisonError};
 use setlist::model::Outcome;
 use setlist::tui::action::{Group, TABLE};
 
-use crate::room::Room;
-use crate::screen::stage::{Stage, failed, queue};
+use crate::temp_site::TempSite;
+use crate::screen::harness::{ScreenHarness, failed, queue};
 
 /// Compares a part of the README, between `<!-- name -->` and `<!-- /name -->`, with what it should be.
 #[track_caller]
@@ -50,17 +50,17 @@ fn the_screen() {
         ("upload", "Upload"),
     ];
     let nightly = [("backup", "Back up"), ("report", "Report")];
-    let mut stage = Stage::new(vec![queue("build", 2, 0, &jobs), queue("nightly", 1, 1, &nightly)], 80, 24);
-    stage.keys("p");
-    stage.run("build", 3, Outcome::Succeeded);
-    stage.run("build", 8, failed("exit code 1"));
-    let unit = stage.start("build");
-    stage.later(2);
-    stage.start("build");
-    stage.print(unit.1, "running 258 tests\n........................................ 40/258\n");
-    stage.later(5);
-    stage.keys("h");
-    shows("screen", &format!("```text\n{}\n```\n", stage.text()));
+    let mut harness = ScreenHarness::new(vec![queue("build", 2, 0, &jobs), queue("nightly", 1, 1, &nightly)], 80, 24);
+    harness.keys("p");
+    harness.run("build", 3, Outcome::Succeeded);
+    harness.run("build", 8, failed("exit code 1"));
+    let unit = harness.start("build");
+    harness.advance_seconds(2);
+    harness.start("build");
+    harness.print(unit.1, "running 258 tests\n........................................ 40/258\n");
+    harness.advance_seconds(5);
+    harness.keys("h");
+    shows("screen", &format!("```text\n{}\n```\n", harness.text()));
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn the_keys() {
         let mut entries = TABLE.iter().filter(|entry| entry.group == group).peekable();
         while let Some(entry) = entries.next() {
             let mut keys = entry.keys.to_vec();
-            // Neighbours with the same text share a line, as in the help.
+            // Neighbouring rows with the same text share a line, as in the help.
             while let Some(next) = entries.next_if(|next| next.help == entry.help) {
                 keys.extend(next.keys);
             }
@@ -83,22 +83,22 @@ fn the_keys() {
 
 #[test]
 fn the_diagnosis() {
-    let room = Room::with("queues:\n  build:\n    paralel: 2\n    jobs:\n      - {run: make, timeout: 10 parsecs}\n");
-    let said = room.run(&["check", "jobs.yaml"]);
-    assert_eq!(said.code, Some(2));
-    shows("diagnosis", &format!("```text\n{}```\n", said.err));
+    let site = TempSite::with("queues:\n  build:\n    paralel: 2\n    jobs:\n      - {run: make, timeout: 10 parsecs}\n");
+    let output = site.run(&["check", "jobs.yaml"]);
+    assert_eq!(output.code, Some(2));
+    shows("diagnosis", &format!("```text\n{}```\n", output.stderr));
 }
 
 #[test]
 fn the_example_of_a_file_is_good() {
-    let room = Room::with(&block("## jobs.yaml", "yaml"));
-    assert_eq!(room.ok(&["check"]), "jobs.yaml: 2 queues, 5 jobs\n");
+    let site = TempSite::with(&block("## jobs.yaml", "yaml"));
+    assert_eq!(site.ok(&["check"]), "jobs.yaml: 2 queues, 5 jobs\n");
 }
 
 #[test]
 fn our_own_file_is_good() {
-    let room = Room::with(&fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("jobs.yaml")).unwrap());
-    room.ok(&["check"]);
+    let site = TempSite::with(&fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("jobs.yaml")).unwrap());
+    site.ok(&["check"]);
 }
 
 #[test]
@@ -113,15 +113,15 @@ fn the_example_of_the_library_is_the_tested_one() {
 
 #[test]
 fn the_tour_can_be_walked() {
-    let room = Room::empty();
+    let site = TempSite::empty();
     for line in block("## Five minutes", "sh").lines() {
         let words = shlex::split(line.split(" #").next().unwrap()).unwrap();
         let args: Vec<&str> = words.iter().map(String::as_str).collect();
         assert_eq!(args[0], "setlist", "{line}");
-        let said = room.run(&args[1..]);
+        let output = site.run(&args[1..]);
         // The screen needs a terminal, and is tested in one.
         let expected = if args.len() == 1 { 2 } else { 0 };
-        assert_eq!(said.code, Some(expected), "{line}: {said:?}");
+        assert_eq!(output.code, Some(expected), "{line}: {output:?}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! The rules of the core model: what is attempted, in which order, what a failure leaves behind, and who owns a queue.
+//! The rules of the core model: processing order, the effects of a failure, and the ownership of queues.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Barrier, Condvar, Mutex, mpsc};
@@ -14,20 +14,20 @@ type Calls = Arc<Mutex<Vec<usize>>>;
 
 const CONTINUE: Policy = Policy { on_failure: OnFailure::Continue, parallel: 1, order: Order::Queue };
 
-/// How long a test waits for what will not come any more.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a test waits before it fails.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A job that notes its number and fails if it should.
+/// A job that records its number and fails if `fails`.
 fn job(number: usize, fails: bool, calls: &Calls) -> Job {
     let calls = Arc::clone(calls);
     Job::new(move || {
         calls.lock().unwrap().push(number);
         if fails { Err(format!("job {number} is broken")) } else { Ok(number) }
     })
-    .titled(number.to_string())
+    .with_title(number.to_string())
 }
 
-/// A queue with jobs numbered from 0, of which some fail.
+/// A queue with jobs numbered from 0; `fails` selects the failing ones.
 fn queue(jobs: usize, fails: impl Fn(usize) -> bool) -> (Queue, Calls) {
     let (queue, calls) = (Queue::new(), Calls::default());
     for number in 0..jobs {
@@ -57,13 +57,13 @@ fn every_pending_job_is_attempted_once_in_order() {
         assert_eq!(called(&calls), numbers(0..count));
         assert_eq!(queue.pending(), []);
         assert_eq!(titles(&queue.finished()), numbers(0..count));
-        assert_eq!(queue.process(), Ok(0), "what has finished is not attempted again");
+        assert_eq!(queue.process(), Ok(0), "finished jobs are not attempted again");
         assert_eq!(called(&calls).len(), count);
     }
 }
 
 #[test]
-fn a_failure_is_returned_and_leaves_its_job_pending_in_its_place() {
+fn a_failure_is_returned_and_leaves_the_job_pending_in_place() {
     for count in 1..=8 {
         for bad in 0..count {
             let (queue, calls) = queue(count, |number| number == bad);
@@ -71,7 +71,7 @@ fn a_failure_is_returned_and_leaves_its_job_pending_in_its_place() {
             assert_eq!(failure.to_string(), format!("job {bad} is broken"));
             assert_eq!(called(&calls), numbers(0..bad + 1), "later jobs are untouched");
             assert_eq!(titles(&queue.finished()), numbers(0..bad), "earlier successes stay finished");
-            assert_eq!(titles(&queue.pending()), numbers(bad..count), "the failing job keeps its place");
+            assert_eq!(titles(&queue.pending()), numbers(bad..count), "the failing job keeps its position");
 
             let pending = queue.pending();
             assert_eq!(pending[0].failure(), Some(&failure), "the failure is recorded");
@@ -85,7 +85,7 @@ fn a_failure_is_returned_and_leaves_its_job_pending_in_its_place() {
 }
 
 #[test]
-fn continuing_attempts_every_job_and_tells_all_failures() {
+fn continue_attempts_every_job_and_returns_all_failures() {
     for count in 0..=8 {
         for bad in 0..1_usize << count {
             let fails = |number: usize| bad & (1 << number) != 0;
@@ -117,13 +117,13 @@ fn the_same_callable_twice_is_two_jobs() {
 }
 
 #[test]
-fn a_job_appended_meanwhile_waits_for_the_next_call() {
+fn a_job_appended_during_processing_waits_for_the_next_call() {
     let (queue, calls) = queue(1, |_| false);
     let busy = {
         let (queue, calls) = (queue.clone(), Arc::clone(&calls));
         move || _ = queue.append(job(9, false, &calls))
     };
-    queue.append(Job::new(busy).titled("1"));
+    queue.append(Job::new(busy).with_title("1"));
     assert_eq!(queue.process(), Ok(2));
     assert_eq!(called(&calls), [0]);
     assert_eq!(titles(&queue.pending()), [9]);
@@ -132,14 +132,14 @@ fn a_job_appended_meanwhile_waits_for_the_next_call() {
 }
 
 #[test]
-fn a_job_that_appends_itself_does_not_keep_the_call_going() {
-    fn again(queue: &Queue) -> Job {
+fn a_job_that_appends_itself_runs_once_per_call() {
+    fn self_appending(queue: &Queue) -> Job {
         let queue = queue.clone();
-        Job::new(move || _ = queue.append(again(&queue)))
+        Job::new(move || _ = queue.append(self_appending(&queue)))
     }
 
     let queue = Queue::new();
-    queue.append(again(&queue));
+    queue.append(self_appending(&queue));
     for _ in 0..3 {
         assert_eq!(queue.process(), Ok(1));
         assert_eq!(queue.pending().len(), 1);
@@ -147,19 +147,19 @@ fn a_job_that_appends_itself_does_not_keep_the_call_going() {
 }
 
 #[test]
-fn a_job_may_empty_its_own_queue() {
+fn a_job_may_clear_its_own_queue() {
     for at in 0..5 {
         let (queue, calls) = queue(at, |_| false);
         let emptying = queue.clone();
-        queue.append(Job::new(move || emptying.clear_pending() + emptying.clear_finished()).titled(at.to_string()));
+        queue.append(Job::new(move || emptying.clear_pending() + emptying.clear_finished()).with_title(at.to_string()));
         for number in at + 1..5 {
             queue.append(job(number, false, &calls));
         }
-        assert_eq!(queue.process(), Ok(at + 1), "what is no longer there is passed over");
+        assert_eq!(queue.process(), Ok(at + 1), "removed jobs are skipped");
         assert_eq!(called(&calls), numbers(0..at));
         assert_eq!(queue.pending(), []);
-        assert_eq!(titles(&queue.finished()), [at], "the job that runs stays");
-        assert_eq!(queue.finished()[0].value, Some(4.into()), "how many jobs it took out");
+        assert_eq!(titles(&queue.finished()), [at], "the running job stays");
+        assert_eq!(queue.finished()[0].value, Some(4.into()), "the number of jobs it removed");
     }
 }
 
@@ -168,13 +168,13 @@ fn a_job_may_process_its_own_queue() {
     for at in 0..5 {
         let (queue, calls) = queue(at, |_| false);
         let own = queue.clone();
-        queue.append(Job::new(move || own.process()).titled(at.to_string()));
+        queue.append(Job::new(move || own.process()).with_title(at.to_string()));
         for number in at + 1..5 {
             queue.append(job(number, false, &calls));
         }
-        assert_eq!(queue.process(), Ok(at + 1), "jobs that the inner call has run are passed over by the outer one");
-        assert_eq!(called(&calls).into_iter().collect::<BTreeSet<_>>().len(), 4, "each is called");
-        assert_eq!(called(&calls).len(), 4, "and called once");
+        assert_eq!(queue.process(), Ok(at + 1), "the outer call skips jobs that the inner call ran");
+        assert_eq!(called(&calls).into_iter().collect::<BTreeSet<_>>().len(), 4, "every job is called");
+        assert_eq!(called(&calls).len(), 4, "and only once");
         assert_eq!(queue.pending(), []);
         assert_eq!(queue.finished().len(), 5);
         assert_eq!(queue.finished().last().unwrap().value, Some((4 - at).into()));
@@ -182,30 +182,30 @@ fn a_job_may_process_its_own_queue() {
 }
 
 #[test]
-fn a_failure_within_a_job_that_processes_its_queue_is_the_jobs_own() {
+fn a_failure_of_a_nested_process_call_fails_the_calling_job() {
     let (queue, calls) = queue(0, |_| false);
     let own = queue.clone();
-    queue.append(Job::new(move || own.process()).titled("0"));
+    queue.append(Job::new(move || own.process()).with_title("0"));
     queue.append(job(1, true, &calls));
     queue.append(job(2, false, &calls));
     assert_eq!(queue.process().unwrap_err().to_string(), "job 1 is broken");
     assert_eq!(called(&calls), [1]);
-    assert_eq!(titles(&queue.pending()), [0, 1, 2], "all keep their places");
+    assert_eq!(titles(&queue.pending()), [0, 1, 2], "all keep their positions");
     assert!(queue.read(|queue, _| queue.running.is_empty()));
 }
 
 #[test]
-fn a_panic_is_a_failure_and_leaves_everything_usable() {
+fn a_panic_is_a_failure_and_leaves_the_queue_usable() {
     fn broken() {
         panic!("no {}", "paper");
     }
 
     let (queue, calls) = queue(1, |_| false);
-    queue.append(Job::new(broken).titled("1"));
+    queue.append(Job::new(broken).with_title("1"));
     queue.append(job(2, false, &calls));
     assert_eq!(queue.process().unwrap_err().to_string(), "panicked: no paper");
     assert_eq!(titles(&queue.pending()), [1, 2]);
-    assert!(queue.read(|queue, ledger| queue.running.is_empty() && ledger.workers().next().is_none()));
+    assert!(queue.read(|queue, site_state| queue.running.is_empty() && site_state.workers().next().is_none()));
 
     let processed = queue.process_with(CONTINUE);
     assert_eq!((processed.succeeded, processed.failures.len()), (1, 1));
@@ -213,11 +213,11 @@ fn a_panic_is_a_failure_and_leaves_everything_usable() {
 
     let mut alone = Job::new(broken);
     assert_eq!(alone.call().unwrap_err().to_string(), "panicked: no paper");
-    assert_eq!(alone.running(), None);
+    assert_eq!(alone.current_run(), None);
 }
 
 #[test]
-fn a_failed_call_leaves_the_last_value_and_time_as_they_were() {
+fn a_failed_call_keeps_the_previous_value_and_execution_time() {
     let works = Arc::new(Mutex::new(true));
     let call = {
         let works = Arc::clone(&works);
@@ -237,7 +237,7 @@ fn a_failed_call_leaves_the_last_value_and_time_as_they_were() {
     let queue = Queue::new();
     queue.append(job);
     let pending = &queue.pending()[0];
-    assert_eq!((pending.executed, &pending.value), (executed, &Some("fine".into())), "appending keeps its past");
+    assert_eq!((pending.executed, &pending.value), (executed, &Some("fine".into())), "appending keeps its history");
 
     *works.lock().unwrap() = true;
     assert_eq!(queue.process(), Ok(1));
@@ -246,7 +246,7 @@ fn a_failed_call_leaves_the_last_value_and_time_as_they_were() {
 }
 
 #[test]
-fn a_finished_job_that_is_appended_is_pending() {
+fn appending_a_finished_job_makes_it_pending() {
     let mut job = Job::new(|| 1);
     job.call().unwrap();
     let queue = Queue::new();
@@ -263,10 +263,10 @@ fn no_value_and_an_empty_value_differ() {
 }
 
 #[test]
-fn arguments_are_passed_on_by_position_and_by_name() {
-    let sum = |passed: &Arguments| {
-        let args: i64 = passed.args.iter().filter_map(Value::as_i64).sum();
-        args * passed.kwargs["times"].as_i64().unwrap_or(1)
+fn arguments_are_passed_by_position_and_by_name() {
+    let sum = |arguments: &Arguments| {
+        let args: i64 = arguments.args.iter().filter_map(Value::as_i64).sum();
+        args * arguments.kwargs["times"].as_i64().unwrap_or(1)
     };
     let queue = Queue::new();
     queue.append(Job::new(sum).arg(1).arg(2).kwarg("times", 5));
@@ -275,9 +275,9 @@ fn arguments_are_passed_on_by_position_and_by_name() {
 }
 
 #[test]
-fn a_script_is_one_kind_of_callable() {
+fn a_script_is_a_callable() {
     let queue = Queue::new();
-    queue.append(Job::new(Script::shell("printf '%s ' \"$@\"")).titled("Print").arg("a b").kwarg("times", 2));
+    queue.append(Job::new(Script::shell("printf '%s ' \"$@\"")).with_title("Print").arg("a b").kwarg("times", 2));
     queue.append(Script::shell("exit 3"));
     queue.append(Script::command(["true"]));
     let failure = queue.process().unwrap_err();
@@ -285,8 +285,8 @@ fn a_script_is_one_kind_of_callable() {
     let finished = &queue.finished()[0];
     assert_eq!((finished.title(), &finished.value), ("Print", &Some("a b --times 2".into())));
     let failed = &queue.pending()[0];
-    let ending = failed.last_run.as_ref().and_then(|run| run.ending.as_ref());
-    assert_eq!(ending.and_then(|ending| ending.exit), Some(Exit::Code(3)));
+    let end = failed.last_run.as_ref().and_then(|run| run.end.as_ref());
+    assert_eq!(end.and_then(|end| end.exit), Some(Exit::Code(3)));
     assert_eq!(queue.pending().len(), 2);
 
     let mut missing = Job::new(Script::command(["/there/is/no/such/program"]));
@@ -300,45 +300,45 @@ fn the_order_is_a_policy() {
     let processed = queue.process_with(backwards);
     assert_eq!(processed.into_result().unwrap_err().to_string(), "job 3 is broken");
     assert_eq!(called(&calls), [4, 3]);
-    assert_eq!(titles(&queue.pending()), [0, 1, 2, 3], "the queue's own order is what it was");
+    assert_eq!(titles(&queue.pending()), [0, 1, 2, 3], "the order of the queue is unchanged");
 
     let all_equal = Policy { order: Order::By(|_, _| std::cmp::Ordering::Equal), ..CONTINUE };
     assert_eq!(queue.process_with(all_equal).succeeded, 3);
-    assert_eq!(called(&calls)[2..], [0, 1, 2, 3], "equal jobs stay in the order of the queue");
+    assert_eq!(called(&calls)[2..], [0, 1, 2, 3], "equal jobs keep the order of the queue");
 }
 
 #[test]
-fn parallel_jobs_run_at_once_and_no_more_of_them_than_allowed() {
-    const AT_ONCE: usize = 3;
+fn no_more_jobs_run_in_parallel_than_allowed() {
+    const MAX_PARALLEL: usize = 3;
     let queue = Queue::new();
-    // The first ones return only when as many as allowed have been called.
+    // The first jobs return only when as many as allowed have been called.
     let called = Arc::new((Mutex::new(0), Condvar::new()));
-    for _ in 0..2 * AT_ONCE {
+    for _ in 0..2 * MAX_PARALLEL {
         let (called, watched) = (Arc::clone(&called), queue.clone());
         queue.append(move || {
             let (count, changed) = &*called;
             let mut count = count.lock().unwrap();
             *count += 1;
             changed.notify_all();
-            let (_count, waited) = changed.wait_timeout_while(count, PATIENCE, |count| *count < AT_ONCE).unwrap();
+            let (_count, waited) = changed.wait_timeout_while(count, WAIT_TIMEOUT, |count| *count < MAX_PARALLEL).unwrap();
             if waited.timed_out() { Err("the others were not called") } else { Ok(watched.running().len()) }
         });
     }
-    let processed = queue.process_with(Policy { parallel: AT_ONCE, ..CONTINUE });
-    assert_eq!(processed.succeeded, 2 * AT_ONCE);
+    let processed = queue.process_with(Policy { parallel: MAX_PARALLEL, ..CONTINUE });
+    assert_eq!(processed.succeeded, 2 * MAX_PARALLEL);
     let most = queue.finished().iter().filter_map(|job| job.value.as_ref()?.as_u64()).max();
-    assert!(most <= Some(AT_ONCE as u64), "{most:?} ran at once");
+    assert!(most <= Some(MAX_PARALLEL as u64), "{most:?} ran at once");
 }
 
 #[test]
-fn in_parallel_a_failure_starts_nothing_new_and_what_runs_is_counted() {
+fn after_a_failure_parallel_processing_starts_no_more_jobs_but_counts_running_ones() {
     let queue = Queue::new();
     let (failed, wait) = mpsc::channel();
     let wait = Mutex::new(wait);
     let watched = queue.clone();
-    // It ends when the other has failed.
+    // This job ends after the other one has failed.
     queue.append(move || {
-        wait.lock().unwrap().recv_timeout(PATIENCE).unwrap();
+        wait.lock().unwrap().recv_timeout(WAIT_TIMEOUT).unwrap();
         while watched.running().len() > 1 {
             thread::yield_now();
         }
@@ -368,30 +368,30 @@ fn threads_that_process_the_same_queue_share_its_jobs() {
 }
 
 #[test]
-fn any_text_names_a_queue() {
+fn any_string_is_a_queue_id() {
     for name in ["", ".", "a.b.c", "Straße/夜 🌒", " ", "\n\0", &"long".repeat(10_000)] {
         let queue = get_queue(name);
         assert_eq!(queue.id().as_str(), name);
         assert_eq!(get_queue(name.to_owned()), queue);
     }
     assert_ne!(get_queue("a.b"), get_queue("a.B"));
-    assert_ne!(get_queue("é"), get_queue("e\u{301}"), "ids are compared as they are written");
+    assert_ne!(get_queue("é"), get_queue("e\u{301}"), "ids are not normalized");
 }
 
 #[test]
-fn the_nearest_site_that_has_a_queue_owns_it() {
+fn the_nearest_site_with_the_queue_owns_it() {
     let user = Site::new();
     let project = user.nested("project");
     let part = project.nested("part");
 
     let letters = user.get_queue("letters");
     assert_eq!(part.get_queue("letters"), letters, "parents are searched");
-    assert_eq!(part.get_queue("letters").site(), &user, "and the owner can be asked for");
+    assert_eq!(part.get_queue("letters").site(), &user, "and the queue knows its owner");
 
     let build = part.get_queue("build");
-    assert_eq!(build.site(), &part, "a new one is made in the nearest");
+    assert_eq!(build.site(), &part, "a new queue is created in the nearest site");
     assert_eq!(build.site().name(), "part");
-    assert_ne!(project.get_queue("build"), build, "which the sites around it don't see");
+    assert_ne!(project.get_queue("build"), build, "and is not visible in its parents");
 
     assert_eq!(part.get_queue("build"), build, "the nearest wins");
     assert_eq!(project.nested("other").get_queue("build").site(), &project);
@@ -400,7 +400,7 @@ fn the_nearest_site_that_has_a_queue_owns_it() {
 }
 
 #[test]
-fn a_queue_is_found_where_it_was_although_a_nearer_one_comes_later() {
+fn a_queue_handle_stays_valid_when_another_site_creates_the_same_queue() {
     let outer = Site::new();
     let found = outer.nested("inner").get_queue("q");
     let inner = found.site().clone();
@@ -410,7 +410,7 @@ fn a_queue_is_found_where_it_was_although_a_nearer_one_comes_later() {
 }
 
 #[test]
-fn many_threads_may_find_and_fill_queues_at_once() {
+fn threads_can_get_and_append_to_queues_concurrently() {
     let site = Site::new().nested("inner");
     let start = Barrier::new(8);
     let ids: Vec<Vec<JobId>> = thread::scope(|scope| {
@@ -427,9 +427,9 @@ fn many_threads_may_find_and_fill_queues_at_once() {
     for nth in 0..5 {
         let pending = site.get_queue(format!("queue {nth}")).pending();
         assert_eq!(pending.len(), 8 * 20);
-        assert!(pending.is_sorted_by_key(|job| job.id), "in the order in which they were appended");
+        assert!(pending.is_sorted_by_key(|job| job.id), "in append order");
     }
     assert!(ids.iter().all(|ids| ids.is_sorted()));
     let numbers: BTreeSet<_> = ids.into_iter().flatten().collect();
-    assert_eq!(numbers, (1..=800).map(JobId).collect(), "no number is used twice, none is left out");
+    assert_eq!(numbers, (1..=800).map(JobId).collect(), "ids have no repeats and no gaps");
 }

@@ -1,7 +1,7 @@
-//! Tests of the runner: real processes, and what is told of them.
+//! Tests of the runner with real processes.
 
-mod attendance;
-mod terminal;
+mod driver;
+mod pty;
 mod variables;
 
 use std::ffi::OsString;
@@ -15,14 +15,14 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use setlist::model::{
-    Definition, Exit, FailureKind, Job, Outcome, Program, Report, RunId, Script, Setup, Stop, Stream, Value,
+    Definition, Exit, FailureKind, Job, Outcome, Program, RunReport, RunId, Script, ExecOptions, StopSignal, Stream, Value,
 };
-use setlist::runner::{Launch, Output, Runner, Terminal, run};
+use setlist::runner::{Launch, Output, Runner, PtyOptions, run};
 
-/// Far longer than anything takes that works.
+/// A timeout that only a hanging test reaches.
 const LONG: Duration = Duration::from_secs(60);
 
-/// What a run has printed by now, and a word for every piece of it.
+/// Collects the output of a run and sends a message for every piece of it.
 #[derive(Clone, Default)]
 struct Printed(Arc<Mutex<Pieces>>, Option<Sender<()>>);
 
@@ -48,11 +48,11 @@ impl Printed {
     }
 }
 
-/// A run under way.
+/// A started run.
 struct Started {
     printed: Printed,
     pieces: Receiver<()>,
-    report: Receiver<Report>,
+    report: Receiver<RunReport>,
 }
 
 impl Started {
@@ -74,15 +74,15 @@ impl Started {
             self.pieces.recv_timeout(LONG).expect("some more output");
         }
     }
-    fn report(&self) -> Report {
+    fn report(&self) -> RunReport {
         self.report.recv_timeout(LONG).expect("the report of a run that has ended")
     }
 }
 
 fn launch(definition: impl Into<Arc<Definition>>) -> Launch {
     let folder = std::env::temp_dir();
-    let terminal = Terminal::default();
-    Launch { definition: definition.into(), folder, env: Vec::new(), mark: None, value_file: None, terminal }
+    let pty = PtyOptions::default();
+    Launch { definition: definition.into(), folder, env: Vec::new(), tag: None, value_file: None, pty }
 }
 
 fn of(script: Script) -> Launch {
@@ -97,15 +97,15 @@ fn with_shell(shell: &[&str], text: &str) -> Script {
     Script::new(Program::Run { text: text.to_owned(), shell: shell.iter().map(ToString::to_string).collect() })
 }
 
-/// Runs it to its end; the report and the standard output.
-fn ran(launch: Launch) -> (Report, String) {
+/// Runs it to its end; returns the report and the standard output.
+fn ran(launch: Launch) -> (RunReport, String) {
     let printed = Printed::default();
     let report = run(launch, Box::new(printed.clone()));
     let text = String::from_utf8_lossy(&printed.of(Stream::Out)).into_owned();
     (report, text)
 }
 
-fn failure(report: &Report) -> (FailureKind, &str) {
+fn failure(report: &RunReport) -> (FailureKind, &str) {
     let failure = report.outcome.failure().expect("a failure");
     (failure.kind, &failure.message)
 }
@@ -114,13 +114,13 @@ fn value_of(text: &str) -> Option<Value> {
     ran(sh(text)).0.value
 }
 
-/// Whether the process lives; a zombie that nobody has waited for doesn't.
+/// Whether the process is alive and not a zombie.
 fn lives(pid: &str) -> bool {
     fs::read_to_string(format!("/proc/{pid}/stat"))
         .is_ok_and(|stat| !stat.rsplit_once(')').is_some_and(|(_, rest)| rest.starts_with(" Z")))
 }
 
-/// KILL takes effect a moment after it was sent, and nothing tells when.
+/// Waits for a process to end: KILL takes effect asynchronously.
 fn dies(pid: &str) -> bool {
     let start = Instant::now();
     while lives(pid) && start.elapsed() < LONG {
@@ -132,25 +132,25 @@ fn dies(pid: &str) -> bool {
 #[test]
 fn exit_codes() {
     let (report, _) = ran(sh("true"));
-    assert_eq!(report, Report { outcome: Outcome::Succeeded, exit: Some(Exit::Code(0)), value: None });
+    assert_eq!(report, RunReport { outcome: Outcome::Succeeded, exit: Some(Exit::Code(0)), value: None });
     let (report, _) = ran(sh("echo no; exit 3"));
     assert_eq!(failure(&report), (FailureKind::Exit, "exit code 3"));
     assert_eq!((report.exit, report.value), (Some(Exit::Code(3)), None));
-    let lenient = Script::shell("exit 3").with(Setup { ok_codes: [0, 3].into(), ..Setup::default() });
+    let lenient = Script::shell("exit 3").with_exec(ExecOptions { ok_codes: [0, 3].into(), ..ExecOptions::default() });
     assert_eq!(ran(of(lenient)).0.outcome, Outcome::Succeeded);
-    let strict = Script::shell("exit 0").with(Setup { ok_codes: [3].into(), ..Setup::default() });
+    let strict = Script::shell("exit 0").with_exec(ExecOptions { ok_codes: [3].into(), ..ExecOptions::default() });
     assert_eq!(failure(&ran(of(strict)).0), (FailureKind::Exit, "exit code 0"));
 }
 
 #[test]
-fn a_signal_is_named() {
+fn a_signal_is_reported_by_name() {
     let (report, _) = ran(sh("kill -SEGV $$"));
     assert_eq!(failure(&report), (FailureKind::Signal, "killed by SIGSEGV"));
     assert_eq!(report.exit, Some(Exit::Signal(11)));
 }
 
 #[test]
-fn what_could_not_start_says_why() {
+fn a_failed_start_has_a_reason() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     let file = |name: &str, text: &str, mode| {
@@ -179,7 +179,7 @@ fn what_could_not_start_says_why() {
         "exec format error: ./bare (a script needs a first line like #!/bin/sh)"
     );
     assert_eq!(reason(Script::command(["nul\0"])), "nul byte found in provided data: nul\0");
-    let lost = Script::command(["true"]).with(Setup { cwd: Some("no/such".into()), ..Setup::default() });
+    let lost = Script::command(["true"]).with_exec(ExecOptions { cwd: Some("no/such".into()), ..ExecOptions::default() });
     let lost_path = path.join("no/such");
     assert_eq!(reason(lost), format!("no such file or directory: {} (the working directory)", lost_path.display()));
     let long = with_shell(&["env"], &"x".repeat(200 * 1024));
@@ -189,7 +189,7 @@ fn what_could_not_start_says_why() {
 }
 
 #[test]
-fn one_that_could_not_start_is_reported_like_any_other() {
+fn a_failed_start_is_reported_like_any_other_end() {
     let runner = Runner::new().unwrap();
     let bad = Started::on(&runner, 1, of(Script::command(["no-such-tool"])));
     let good = Started::on(&runner, 2, sh("echo fine"));
@@ -227,7 +227,7 @@ fn arguments_reach_scripts_and_programs() {
         ("zsh", r#"printf '%s\n' "$@""#),
     ];
     for (shell, text) in scripts {
-        // A script that does nothing of note but is too long for one argument behaves the same.
+        // A script that is too long for one argument behaves the same.
         let comment = if shell == "node" { "//" } else { "#" };
         let long = format!("{text}\n{}", format!("{comment} {}\n", "x".repeat(98)).repeat(2000));
         for text in [text, &long] {
@@ -248,7 +248,7 @@ fn arguments_reach_scripts_and_programs() {
 }
 
 #[test]
-fn a_long_script_keeps_the_rules_and_leaves_nothing_behind() {
+fn a_long_script_behaves_like_a_short_one_and_leaves_no_file() {
     let filler = format!("# {}\n", "x".repeat(98)).repeat(2000);
     let text =
         format!("{filler}echo \"$0\" \"$1\"\nls /tmp/setlist-{}-* | head -1\nfalse\necho after", std::process::id());
@@ -261,34 +261,34 @@ fn a_long_script_keeps_the_rules_and_leaves_nothing_behind() {
 }
 
 #[test]
-fn the_environment_is_ours_with_the_scripts_and_the_runs_laid_over() {
+fn variables_of_the_script_and_of_the_run_override_inherited_ones() {
     let mut script = Script::shell(r#"echo "${PATH:+path} $MINE $SETLIST_JOB ${HOME-no home}""#);
-    script.setup_mut().env.insert("MINE".to_owned(), Some("mine".to_owned()));
-    script.setup_mut().env.insert("HOME".to_owned(), None);
-    script.setup_mut().env.insert("SETLIST_JOB".to_owned(), Some("forged".to_owned()));
+    script.exec_mut().env.insert("MINE".to_owned(), Some("mine".to_owned()));
+    script.exec_mut().env.insert("HOME".to_owned(), None);
+    script.exec_mut().env.insert("SETLIST_JOB".to_owned(), Some("forged".to_owned()));
     let env = vec![("SETLIST_JOB".to_owned(), OsString::from("lint"))];
     let (_, printed) = ran(Launch { env, ..of(script) });
     assert_eq!(printed, "path mine lint no home\n");
 }
 
 #[test]
-fn a_path_of_its_own_finds_programs() {
+fn programs_are_found_in_the_scripts_own_path() {
     let folder = tempfile::tempdir().unwrap();
     let tool = folder.path().join("a-tool-of-ours");
     fs::write(&tool, "#!/bin/sh\necho found\n").unwrap();
     fs::set_permissions(&tool, fs::Permissions::from_mode(0o700)).unwrap();
     let mut script = Script::command(["a-tool-of-ours"]);
-    script.setup_mut().env.insert("PATH".to_owned(), Some(format!("{}:/usr/bin:/bin", folder.path().display())));
+    script.exec_mut().env.insert("PATH".to_owned(), Some(format!("{}:/usr/bin:/bin", folder.path().display())));
     assert_eq!(ran(of(script)).1, "found\n");
 }
 
 #[test]
-fn the_working_directory_is_relative_to_the_sites_folder() {
+fn the_working_directory_is_relative_to_the_site_folder() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().canonicalize().unwrap();
     fs::create_dir(root.join("sub")).unwrap();
     let pwd = |cwd: Option<&str>| {
-        let script = Script::command(["pwd", "-P"]).with(Setup { cwd: cwd.map(PathBuf::from), ..Setup::default() });
+        let script = Script::command(["pwd", "-P"]).with_exec(ExecOptions { cwd: cwd.map(PathBuf::from), ..ExecOptions::default() });
         ran(Launch { folder: root.clone(), ..of(script) }).1
     };
     assert_eq!(pwd(None), format!("{}\n", root.display()));
@@ -301,16 +301,16 @@ fn standard_input_is_the_text_or_empty() {
     assert_eq!(ran(of(Script::command(["cat"]))).1, "");
     let lines: Vec<String> = (0..110_000).map(|number| format!("{number:09}")).collect();
     let text = lines.join("\n");
-    let script = Script::command(["cat"]).with(Setup { stdin: Some(text.clone()), ..Setup::default() });
+    let script = Script::command(["cat"]).with_exec(ExecOptions { stdin: Some(text.clone()), ..ExecOptions::default() });
     assert!(ran(of(script)).1 == text, "a mebibyte through cat comes back whole");
     let script = Script::shell("read line; echo $line; exec 0<&-; echo closed")
-        .with(Setup { stdin: Some(text), ..Setup::default() });
+        .with_exec(ExecOptions { stdin: Some(text), ..ExecOptions::default() });
     let (report, printed) = ran(of(script));
     assert_eq!((report.outcome, printed.as_str()), (Outcome::Succeeded, "000000000\nclosed\n"));
 }
 
 #[test]
-fn both_outputs_are_told_apart_and_any_bytes_pass() {
+fn stdout_and_stderr_are_separate_and_pass_any_bytes() {
     let printed = Printed::default();
     let report = run(sh(r"printf 'out\377\n'; printf 'err\376\n' >&2"), Box::new(printed.clone()));
     assert_eq!(printed.of(Stream::Out), b"out\xff\n");
@@ -319,7 +319,7 @@ fn both_outputs_are_told_apart_and_any_bytes_pass() {
 }
 
 #[test]
-fn much_output_arrives_whole() {
+fn large_output_arrives_complete() {
     let (report, printed) = ran(sh("head -c 20000000 /dev/zero | tr '\\0' x; echo; echo end"));
     assert_eq!(printed.len(), 20_000_005);
     assert_eq!(report.value, Some(json!("end")));
@@ -330,21 +330,21 @@ fn much_output_arrives_whole() {
 #[test]
 fn a_run_beyond_its_timeout_is_stopped() {
     let script = Script::shell("echo begun; sleep 600")
-        .with(Setup { timeout: Some(Duration::from_millis(50)), ..Setup::default() });
+        .with_exec(ExecOptions { timeout: Some(Duration::from_millis(50)), ..ExecOptions::default() });
     let (report, printed) = ran(of(script));
     assert_eq!(failure(&report), (FailureKind::Timeout, "ran longer than 50ms"));
     assert_eq!((report.exit, report.value), (Some(Exit::Signal(15)), None));
     assert_eq!(printed, "begun\n");
-    let script = Script::shell("true").with(Setup { timeout: Some(Duration::MAX), ..Setup::default() });
+    let script = Script::shell("true").with_exec(ExecOptions { timeout: Some(Duration::MAX), ..ExecOptions::default() });
     assert_eq!(ran(of(script)).0.outcome, Outcome::Succeeded);
 }
 
 #[test]
-fn what_ignores_term_is_killed_after_the_grace() {
-    let script = Script::shell("trap '' TERM; while :; do sleep 600; done").with(Setup {
+fn a_run_that_ignores_term_is_killed_after_the_grace_period() {
+    let script = Script::shell("trap '' TERM; while :; do sleep 600; done").with_exec(ExecOptions {
         timeout: Some(Duration::from_millis(50)),
         grace: Duration::from_millis(50),
-        ..Setup::default()
+        ..ExecOptions::default()
     });
     let (report, _) = ran(of(script));
     assert_eq!(failure(&report).0, FailureKind::Timeout);
@@ -352,7 +352,7 @@ fn what_ignores_term_is_killed_after_the_grace() {
 }
 
 #[test]
-fn stopping_cancels_whatever_the_process_says() {
+fn a_stopped_run_is_cancelled_whatever_its_exit_code() {
     let runner = Runner::new().unwrap();
     let plain = Started::on(&runner, 1, sh("echo up; sleep 600"));
     let tidy = Started::on(
@@ -364,34 +364,34 @@ fn stopping_cancels_whatever_the_process_says() {
     for started in [&plain, &tidy, &other] {
         started.lines(1);
     }
-    runner.stop(RunId(1), Stop::Terminate);
-    runner.stop(RunId(2), Stop::Terminate);
-    runner.stop(RunId(99), Stop::Kill);
-    assert_eq!(plain.report(), Report { outcome: Outcome::Cancelled, exit: Some(Exit::Signal(15)), value: None });
-    assert_eq!(tidy.report(), Report { outcome: Outcome::Cancelled, exit: Some(Exit::Code(0)), value: None });
+    runner.stop(RunId(1), StopSignal::Terminate);
+    runner.stop(RunId(2), StopSignal::Terminate);
+    runner.stop(RunId(99), StopSignal::Kill);
+    assert_eq!(plain.report(), RunReport { outcome: Outcome::Cancelled, exit: Some(Exit::Signal(15)), value: None });
+    assert_eq!(tidy.report(), RunReport { outcome: Outcome::Cancelled, exit: Some(Exit::Code(0)), value: None });
     assert_eq!(tidy.printed.text(), "up\ntidied\n");
-    assert!(other.report.try_recv().is_err(), "the third goes on");
-    runner.stop(RunId(3), Stop::Kill);
+    assert!(other.report.try_recv().is_err(), "the third keeps running");
+    runner.stop(RunId(3), StopSignal::Kill);
     assert_eq!(other.report().exit, Some(Exit::Signal(9)));
 }
 
 #[test]
-fn a_second_stop_may_be_harder() {
+fn a_second_stop_may_kill() {
     let runner = Runner::new().unwrap();
     let deaf = Started::on(&runner, 1, sh("trap 'echo no' TERM; echo up; while :; do sleep 600 & wait || :; done"));
     deaf.lines(1);
-    runner.stop(RunId(1), Stop::Terminate);
+    runner.stop(RunId(1), StopSignal::Terminate);
     deaf.lines(2);
-    runner.stop(RunId(1), Stop::Kill);
-    assert_eq!(deaf.report(), Report { outcome: Outcome::Cancelled, exit: Some(Exit::Signal(9)), value: None });
+    runner.stop(RunId(1), StopSignal::Kill);
+    assert_eq!(deaf.report(), RunReport { outcome: Outcome::Cancelled, exit: Some(Exit::Signal(9)), value: None });
 }
 
 #[test]
-fn a_process_that_is_suspended_can_be_stopped() {
+fn a_suspended_process_can_be_stopped() {
     let runner = Runner::new().unwrap();
     let suspended = Started::on(&runner, 1, sh("echo up; kill -STOP $$; sleep 600"));
     suspended.lines(1);
-    runner.stop(RunId(1), Stop::Terminate);
+    runner.stop(RunId(1), StopSignal::Terminate);
     assert_eq!(suspended.report().outcome, Outcome::Cancelled);
 }
 
@@ -401,14 +401,14 @@ fn a_stop_reaches_grandchildren() {
     let nested = Started::on(&runner, 1, sh("sh -c 'echo $$; sleep 600' & sleep 600 & echo $!; wait"));
     let pids = nested.lines(2);
     assert!(pids.iter().all(|pid| lives(pid)));
-    runner.stop(RunId(1), Stop::Terminate);
+    runner.stop(RunId(1), StopSignal::Terminate);
     assert_eq!(nested.report().outcome, Outcome::Cancelled);
     assert!(pids.iter().all(|pid| dies(pid)), "{pids:?}");
 }
 
-/// A shell dies of TERM at once; what it has started gets the grace all the same.
+/// A shell exits at once on TERM; its children still get the grace period.
 #[test]
-fn what_a_shell_has_started_may_tidy_up() {
+fn children_of_a_shell_get_the_grace_period() {
     let runner = Runner::new().unwrap();
     // Not a shell: what one forks while it has a trap may miss a TERM that comes before its exec.
     let inner = r#"$| = 1; $SIG{TERM} = sub { open my $gate, "<", "gate"; print "tidied ", scalar <$gate>; exit };
@@ -417,11 +417,11 @@ fn what_a_shell_has_started_may_tidy_up() {
     let gate = folder.path().join("gate");
     let made = std::process::Command::new("mkfifo").arg(&gate).status().unwrap();
     assert!(made.success());
-    let script = Script::shell(format!("perl -e '{inner}'; true")).with(Setup { grace: LONG, ..Setup::default() });
+    let script = Script::shell(format!("perl -e '{inner}'; true")).with_exec(ExecOptions { grace: LONG, ..ExecOptions::default() });
     let tidy = Started::on(&runner, 1, Launch { folder: folder.path().to_owned(), ..of(script) });
     tidy.lines(1);
-    runner.stop(RunId(1), Stop::Terminate);
-    // Open both ways it waits for nobody; it is held until the trap has read from it.
+    runner.stop(RunId(1), StopSignal::Terminate);
+    // Opening a FIFO for reading and writing does not block. It stays open until the trap has read from it.
     let mut held = fs::OpenOptions::new().read(true).write(true).open(&gate).unwrap();
     held.write_all(b"well\n").unwrap();
     assert_eq!(tidy.report().outcome, Outcome::Cancelled);
@@ -429,10 +429,10 @@ fn what_a_shell_has_started_may_tidy_up() {
 }
 
 #[test]
-fn what_outlives_the_grace_behind_a_dead_shell_is_killed() {
+fn children_that_outlive_the_grace_period_are_killed() {
     let runner = Runner::new().unwrap();
     let script = Script::shell("sh -c 'trap \"\" TERM; echo $$; while :; do sleep 600; done' >pid-out & echo up; wait")
-        .with(Setup { grace: Duration::from_millis(50), ..Setup::default() });
+        .with_exec(ExecOptions { grace: Duration::from_millis(50), ..ExecOptions::default() });
     let folder = tempfile::tempdir().unwrap();
     let stubborn = Started::on(&runner, 1, Launch { folder: folder.path().to_owned(), ..of(script) });
     stubborn.lines(1);
@@ -443,53 +443,53 @@ fn what_outlives_the_grace_behind_a_dead_shell_is_killed() {
         }
         std::thread::yield_now();
     };
-    runner.stop(RunId(1), Stop::Terminate);
+    runner.stop(RunId(1), StopSignal::Terminate);
     assert_eq!(stubborn.report().outcome, Outcome::Cancelled);
     assert!(dies(&pid));
 }
 
 #[test]
-fn a_background_process_does_not_hold_the_run() {
+fn a_background_process_does_not_delay_the_end_of_the_run() {
     let runner = Runner::new().unwrap();
     let started = Started::on(&runner, 1, sh("sleep 600 & echo $!"));
     assert_eq!(started.report().outcome, Outcome::Succeeded);
     let pid = started.lines(1).remove(0);
-    assert!(lives(&pid), "what a job leaves behind on purpose is left alone");
+    assert!(lives(&pid), "background processes are left alone");
     let pid = rustix::process::Pid::from_raw(pid.parse().unwrap()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
 }
 
 #[test]
-fn a_flood_does_not_starve_the_others() {
+fn a_flood_does_not_starve_other_runs() {
     let runner = Runner::new().unwrap();
-    let flood = Started::on(&runner, 1, of(Script::command(["yes"]).with(Setup { stdin: None, ..Setup::default() })));
+    let flood = Started::on(&runner, 1, of(Script::command(["yes"]).with_exec(ExecOptions { stdin: None, ..ExecOptions::default() })));
     flood.lines(1);
     let script =
-        Script::shell("sleep 600").with(Setup { timeout: Some(Duration::from_millis(50)), ..Setup::default() });
+        Script::shell("sleep 600").with_exec(ExecOptions { timeout: Some(Duration::from_millis(50)), ..ExecOptions::default() });
     let timed = Started::on(&runner, 2, of(script));
     let quick = Started::on(&runner, 3, sh("echo hello"));
     assert_eq!(quick.report().value, Some(json!("hello")));
     assert_eq!(failure(&timed.report()).0, FailureKind::Timeout);
-    runner.stop(RunId(1), Stop::Terminate);
+    runner.stop(RunId(1), StopSignal::Terminate);
     assert_eq!(flood.report().outcome, Outcome::Cancelled);
 }
 
 #[test]
-fn small_pieces_without_end_are_read_in_larger_ones() {
+fn endless_small_writes_are_read_in_larger_pieces() {
     let printed = Printed::default();
     let start = Instant::now();
-    // The shell writes each line by itself.
+    // The shell writes each line separately.
     let script = "i=0; while [ $i -lt 30000 ]; do echo $i; i=$((i + 1)); done";
     assert_eq!(run(sh(script), Box::new(printed.clone())).outcome, Outcome::Succeeded);
     let expected: Vec<_> = (0..30_000).map(|i| i.to_string()).collect();
     assert!(printed.text().lines().eq(expected));
     let (pieces, elapsed) = (printed.0.lock().unwrap().len() as u128, start.elapsed());
-    // Two in a millisecond; some more at first, and what is left at the end.
+    // Two reads per millisecond, plus the initial burst and the rest at the end.
     assert!(pieces <= 2 * elapsed.as_millis() + 40, "{pieces} pieces in {elapsed:?}");
 }
 
 #[test]
-fn many_runs_end_each_with_its_own_report() {
+fn each_of_many_runs_gets_its_own_report() {
     let runner = Runner::new().unwrap();
     let runs: Vec<_> = (0..100).map(|n| Started::on(&runner, n, sh(&format!("echo {n}; exit {}", n % 3)))).collect();
     for (n, started) in runs.iter().enumerate() {
@@ -499,24 +499,24 @@ fn many_runs_end_each_with_its_own_report() {
 }
 
 #[test]
-fn a_run_inherits_no_file_of_ours() {
-    // The tests themselves may have been started with more than the three.
+fn a_run_inherits_no_file_descriptors() {
+    // The test process may have inherited more descriptors than the standard three.
     let ours = std::process::Command::new("ls").arg("/proc/self/fd").output().unwrap();
     let ours = String::from_utf8(ours.stdout).unwrap();
     let runner = Runner::new().unwrap();
     let other = Started::on(
         &runner,
         1,
-        of(Script::shell("sleep 600").with(Setup { stdin: Some("x".repeat(1 << 20)), ..Setup::default() })),
+        of(Script::shell("sleep 600").with_exec(ExecOptions { stdin: Some("x".repeat(1 << 20)), ..ExecOptions::default() })),
     );
     let (_, printed) = ran(of(Script::command(["ls", "/proc/self/fd"])));
     assert!(printed.lines().all(|fd| ours.lines().any(|ours| ours == fd)), "{printed} but {ours}");
-    runner.stop(RunId(1), Stop::Kill);
+    runner.stop(RunId(1), StopSignal::Kill);
     other.report();
 }
 
 #[test]
-fn the_value_is_the_last_line_with_something_on_it() {
+fn the_value_is_the_last_nonempty_line() {
     assert_eq!(value_of("true"), None);
     assert_eq!(value_of("echo; echo '  '"), None);
     assert_eq!(value_of("echo one; echo two; echo"), Some(json!("two")));
@@ -531,7 +531,7 @@ fn the_value_is_the_last_line_with_something_on_it() {
 }
 
 #[test]
-fn a_value_file_comes_first_and_is_taken_away() {
+fn a_value_file_takes_precedence_and_is_removed() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("value");
     let value = |text: &str| {
@@ -552,19 +552,19 @@ fn a_value_file_comes_first_and_is_taken_away() {
 }
 
 #[test]
-fn dropping_the_runner_kills_nothing() {
+fn dropping_the_runner_stops_no_run() {
     let runner = Runner::new().unwrap();
     let started = Started::on(&runner, 1, sh("echo $$; sleep 600"));
     let pid = started.lines(1).remove(0);
     drop(runner);
-    assert!(started.report.recv().is_err(), "no report comes");
+    assert!(started.report.recv().is_err(), "there is no report");
     assert!(lives(&pid));
     let group = rustix::process::Pid::from_raw(pid.parse().unwrap()).unwrap();
     rustix::process::kill_process_group(group, rustix::process::Signal::KILL).unwrap();
 }
 
 #[test]
-fn a_program_that_has_moved_is_found_where_it_is_now() {
+fn a_moved_program_is_found_at_its_new_path() {
     let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let install = |folder: &Path, says: &str| {
         let tool = folder.join("tool");
@@ -574,12 +574,12 @@ fn a_program_that_has_moved_is_found_where_it_is_now() {
     };
     let mut script = Script::command(["tool"]);
     let path = format!("{}:{}", first.path().display(), second.path().display());
-    script.setup_mut().env.insert("PATH".to_owned(), Some(path));
+    script.exec_mut().env.insert("PATH".to_owned(), Some(path));
     let runner = Runner::new().unwrap();
     let says = |run| Started::on(&runner, run, of(script.clone())).report().value;
     let gone = install(first.path(), "first");
     install(second.path(), "second");
     assert_eq!(says(1), Some("first".into()));
     fs::remove_file(gone).unwrap();
-    assert_eq!(says(2), Some("second".into()), "whatever was remembered of it");
+    assert_eq!(says(2), Some("second".into()), "despite the cached path");
 }

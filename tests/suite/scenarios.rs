@@ -1,14 +1,14 @@
-//! What users live through, told on virtual time: at which moment something happens, and what is to be seen then.
+//! Typical usage scenarios in virtual time, with the timeline that users see.
 
-mod story;
+mod simulation;
 
 use insta::assert_snapshot;
 
-use story::Story;
+use simulation::Simulation;
 
 #[test]
-fn a_night_that_goes_wrong_and_is_mended_in_the_morning() {
-    let night = Story::of(
+fn a_failed_nightly_queue_is_rerun_in_the_morning() {
+    let night = Simulation::new(
         "
 queues:
   nightly:
@@ -21,7 +21,7 @@ queues:
     );
     let night = night.job("nightly/backup", &["5m exit 1", "5m exit 1", "5m timeout", "20m ok"]);
     let night = night.at("1h", "process nightly").at("8h", "run nightly/backup");
-    assert_snapshot!(night.told(), @r"
+    assert_snapshot!(night.run(), @r"
     at 1h
         > process nightly
         nightly/backup starts
@@ -30,13 +30,13 @@ queues:
         nightly/backup failed: exit code 1
         nightly (processing): pending backup [retry 2/3 in 30s], report [needs backup], alarm [needs backup], tidy [needs report +1]
     at 1h 5m 30s
-        nightly/backup starts, its run 2
+        nightly/backup starts (run 2)
         nightly (processing): running backup; pending report [needs backup], alarm [needs backup], tidy [needs report +1]
     at 1h 10m 30s
         nightly/backup failed: exit code 1
         nightly (processing): pending backup [retry 3/3 in 1m], report [needs backup], alarm [needs backup], tidy [needs report +1]
     at 1h 11m 30s
-        nightly/backup starts, its run 3
+        nightly/backup starts (run 3)
         nightly (processing): running backup; pending report [needs backup], alarm [needs backup], tidy [needs report +1]
     at 1h 16m 30s
         nightly/backup failed: timed out
@@ -49,11 +49,11 @@ queues:
         nightly (processing): running tidy
     at 1h 18m 30s
         nightly/tidy succeeded
-        nightly falls idle
+        nightly becomes idle
     at 8h
         > run nightly/backup
         nightly/backup is pending again
-        nightly/backup starts, its run 4
+        nightly/backup starts (run 4)
         nightly (idle): running backup
     at 8h 20m
         nightly/backup succeeded
@@ -66,8 +66,8 @@ queues:
 }
 
 #[test]
-fn a_service_that_wants_fewer_calls_is_called_ever_more_rarely() {
-    let calls = Story::of(
+fn retries_back_off_while_a_service_is_busy() {
+    let calls = Simulation::new(
         "
 queues:
   sync:
@@ -76,11 +76,11 @@ queues:
       - {id: store, run: ./store.sh}
 ",
     );
-    // 75 is `try again later`; anything else is final.
+    // Exit code 75 means "try again later" and is retried; any other is final.
     let calls = calls.job("sync/fetch", &["1s exit 75", "1s exit 75", "1s exit 75", "1s exit 75", "1s exit 1"]);
     let calls = calls.job("sync/store", &["1s ok"]).at("0s", "process sync");
     let calls = calls.at("20s", "pause sync").at("2m", "process sync");
-    assert_snapshot!(calls.told(), @r"
+    assert_snapshot!(calls.run(), @r"
     at 0s
         > process sync
         sync/fetch starts
@@ -93,13 +93,13 @@ queues:
         sync/store succeeded
         sync (processing): pending fetch [retry 2/6 in 1s]
     at 3s
-        sync/fetch starts, its run 2
+        sync/fetch starts (run 2)
         sync (processing): running fetch
     at 4s
         sync/fetch failed: exit code 75
         sync (processing): pending fetch [retry 3/6 in 6s]
     at 10s
-        sync/fetch starts, its run 3
+        sync/fetch starts (run 3)
         sync (processing): running fetch
     at 11s
         sync/fetch failed: exit code 75
@@ -109,23 +109,23 @@ queues:
         sync (paused): pending fetch [retry 4/6 in 9s]
     at 2m
         > process sync
-        sync/fetch starts, its run 4
+        sync/fetch starts (run 4)
         sync (processing): running fetch
     at 2m 1s
         sync/fetch failed: exit code 75
         sync (processing): pending fetch [retry 5/6 in 20s]
     at 2m 21s
-        sync/fetch starts, its run 5
+        sync/fetch starts (run 5)
         sync (processing): running fetch
     at 2m 22s
         sync/fetch failed: exit code 1
-        sync falls idle
+        sync becomes idle
     ");
 }
 
 #[test]
-fn a_release_asks_before_it_is_published() {
-    let release = Story::of(
+fn a_release_needs_confirmation_before_it_is_published() {
+    let release = Simulation::new(
         "
 queues:
   release:
@@ -137,42 +137,42 @@ queues:
 ",
     );
     let release = release.job("release/publish", &["2m exit 1", "2m ok"]).at("0s", "process release");
-    // Nobody was there to be asked.
+    // Not confirmed yet.
     let release = release.at("10m", "process release");
     let release = release.at("30m", "confirm release/publish").at("30m", "process release");
-    // It has failed, so that the next attempt asks again.
+    // After the failure, the next attempt needs confirmation again.
     let release = release.at("40m", "process release");
     let release = release.at("41m", "confirm release/publish").at("41m", "process release");
-    assert_snapshot!(release.told(), @r"
+    assert_snapshot!(release.run(), @r"
     at 0s
         > process release
         release/build starts
         release (processing): running build; pending publish [needs build], announce [needs publish]
     at 1m
         release/build succeeded
-        release falls idle
-        release (idle): pending publish [asks first], announce [needs publish]
+        release becomes idle
+        release (idle): pending publish [needs confirmation], announce [needs publish]
     at 10m
         > process release
-        nothing in release can start: release/publish asks a person first
-        release (idle): pending publish [asks first], announce [needs publish]
+        nothing in release can start: release/publish needs confirmation
+        release (idle): pending publish [needs confirmation], announce [needs publish]
     at 30m
         > confirm release/publish
         > process release
         release/publish starts
         release (processing): running publish; pending announce [needs publish]
     at 32m
-        release/publish failed: exit code 1; it stays pending
+        release/publish failed: exit code 1; stays pending
         release stops
-        release (stopped): pending publish [asks first], announce [needs publish]
+        release (stopped): pending publish [needs confirmation], announce [needs publish]
     at 40m
         > process release
-        nothing in release can start: release/publish asks a person first
-        release (stopped): pending publish [asks first], announce [needs publish]
+        nothing in release can start: release/publish needs confirmation
+        release (stopped): pending publish [needs confirmation], announce [needs publish]
     at 41m
         > confirm release/publish
         > process release
-        release/publish starts, its run 2
+        release/publish starts (run 2)
         release (processing): running publish; pending announce [needs publish]
     at 43m
         release/publish succeeded
@@ -180,13 +180,13 @@ queues:
         release (processing): running announce
     at 44m
         release/announce succeeded
-        release falls idle
+        release becomes idle
     ");
 }
 
 #[test]
-fn all_combinations_of_a_matrix_have_to_succeed() {
-    let matrix = Story::of(
+fn a_need_on_a_matrix_requires_all_its_jobs() {
+    let matrix = Simulation::new(
         r#"
 queues:
   ci:
@@ -198,7 +198,7 @@ queues:
     );
     let matrix = matrix.job("ci/test-linux-slow", &["10m ok"]).job("ci/test-mac-fast", &["2m exit 3", "2m ok"]);
     let matrix = matrix.at("0s", "process ci").at("1h", "run ci/test-mac-fast");
-    assert_snapshot!(matrix.told(), @r"
+    assert_snapshot!(matrix.run(), @r"
     at 0s
         > process ci
         ci/test-linux-fast starts
@@ -216,11 +216,11 @@ queues:
         ci (processing): running test-linux-slow
     at 10m
         ci/test-linux-slow succeeded
-        ci falls idle
+        ci becomes idle
     at 1h
         > run ci/test-mac-fast
         ci/test-mac-fast is pending again
-        ci/test-mac-fast starts, its run 2
+        ci/test-mac-fast starts (run 2)
         ci (idle): running test-mac-fast
     at 1h 2m
         ci/test-mac-fast succeeded
@@ -233,8 +233,8 @@ queues:
 }
 
 #[test]
-fn a_queue_waits_for_another_until_that_stops() {
-    let queues = Story::of(
+fn a_queue_waits_for_another_queue_until_it_stops() {
+    let queues = Simulation::new(
         "
 queues:
   build:
@@ -250,10 +250,10 @@ queues:
     );
     let queues = queues.job("build/compile", &["5m exit 2", "5m ok"]);
     let queues = queues.at("0s", "process build").at("0s", "process deploy").at("10m", "process deploy");
-    // Who waits for a queue that is paused waits on.
+    // A queue that waits for a paused queue keeps waiting.
     let queues = queues.at("20m", "process build").at("20m", "process deploy");
     let queues = queues.at("21m", "pause build").at("60m", "process build");
-    assert_snapshot!(queues.told(), @r"
+    assert_snapshot!(queues.run(), @r"
     at 0s
         > process build
         > process deploy
@@ -266,9 +266,9 @@ queues:
         build (processing): running compile; pending package [needs compile]
         deploy (processing): pending ship [needs build/package]
     at 5m
-        build/compile failed: exit code 2; it stays pending
+        build/compile failed: exit code 2; stays pending
         build stops
-        deploy falls idle
+        deploy becomes idle
         build (stopped): pending compile [stopped], package [needs compile]
         deploy (idle): pending ship [needs build/package]
     at 10m
@@ -279,7 +279,7 @@ queues:
     at 20m
         > process build
         > process deploy
-        build/compile starts, its run 2
+        build/compile starts (run 2)
         build (processing): running compile; pending package [needs compile]
         deploy (processing): pending ship [needs build/package]
     at 21m
@@ -297,18 +297,18 @@ queues:
         deploy (processing): pending ship [needs build/package]
     at 1h 1m
         build/package succeeded
-        build falls idle
+        build becomes idle
         deploy/ship starts
         deploy (processing): running ship
     at 1h 2m
         deploy/ship succeeded
-        deploy falls idle
+        deploy becomes idle
     ");
 }
 
 #[test]
-fn what_a_dead_worker_leaves_is_done_again_where_the_file_says_so() {
-    let death = Story::of(
+fn interrupted_jobs_are_retried_if_the_file_says_so() {
+    let death = Simulation::new(
         "
 queues:
   data:
@@ -323,7 +323,7 @@ queues:
     );
     let death = death.job("data/import", &["5m dies", "3m ok"]).job("data/mail", &["6m ok"]);
     let death = death.at("0s", "process data").at("30m", "run data/mail").at("31m", "cancel data/mail");
-    assert_snapshot!(death.told(), @r"
+    assert_snapshot!(death.run(), @r"
     at 0s
         > process data
         data/urgent starts
@@ -340,7 +340,7 @@ queues:
         data/count starts
         data (processing): running count; pending import [retry 2/4 in 10s], index [needs import]
     at 5m 10s
-        data/import starts, its run 2
+        data/import starts (run 2)
         data (processing): running count, import; pending index [needs import]
     at 6m
         data/count succeeded
@@ -351,11 +351,11 @@ queues:
         data (processing): running index
     at 9m 10s
         data/index succeeded
-        data falls idle
+        data becomes idle
     at 30m
         > run data/mail
         data/mail is pending again
-        data/mail starts, its run 2
+        data/mail starts (run 2)
         data (idle): running mail
     at 31m
         > cancel data/mail
@@ -364,8 +364,8 @@ queues:
 }
 
 #[test]
-fn nothing_starts_before_its_time() {
-    let evening = Story::of(
+fn scheduled_jobs_start_when_due() {
+    let evening = Simulation::new(
         "
 queues:
   evening:
@@ -376,7 +376,7 @@ queues:
 ",
     );
     let evening = evening.at("1h", "process evening").at("3h", "reset evening/doors").at("4h", "run evening/lights");
-    assert_snapshot!(evening.told(), @r"
+    assert_snapshot!(evening.run(), @r"
     at 1h
         > process evening
         evening (processing): pending lights [in 21h], heating [in 1h], doors [needs heating]
@@ -395,7 +395,7 @@ queues:
         evening/doors is pending again
         evening (processing): pending lights [in 19h], doors [in 30m]
     at 3h 30m
-        evening/doors starts, its run 2
+        evening/doors starts (run 2)
         evening (processing): running doors; pending lights [in 18h 30m]
     at 3h 31m
         evening/doors succeeded
@@ -407,13 +407,13 @@ queues:
         evening (processing): running lights
     at 4h 1m
         evening/lights succeeded
-        evening falls idle
+        evening becomes idle
     ");
 }
 
 #[test]
-fn a_heavy_job_waits_for_room_and_nobody_overtakes_it() {
-    let disk = Story::of(
+fn a_heavy_job_waits_for_free_slots_and_is_not_overtaken() {
+    let disk = Simulation::new(
         "
 queues:
   disk:
@@ -426,10 +426,10 @@ queues:
       - {id: mail, run: ./mail.sh, priority: 1}
 ",
     );
-    // One runs already; two places are free, but the most urgent job takes three.
+    // One job is running and two slots are free, but the job with the highest priority needs three.
     let disk = disk.job("disk/copy", &["3m ok"]).job("disk/check", &["10m ok"]);
     let disk = disk.at("0s", "run disk/copy").at("1m", "process disk");
-    assert_snapshot!(disk.told(), @r"
+    assert_snapshot!(disk.run(), @r"
     at 0s
         > run disk/copy
         disk/copy is pending again
@@ -452,6 +452,6 @@ queues:
         disk/mail succeeded
         disk/index succeeded
         disk/list succeeded
-        disk falls idle
+        disk becomes idle
     ");
 }

@@ -1,340 +1,341 @@
-//! The screen, driven by keys: what a person sees and what becomes of the jobs.
+//! The screen, driven by keys: what it shows and how the jobs change.
 
 mod config;
 mod cursor;
-mod detail;
+mod job_details;
 mod keys;
-mod looks;
+mod appearance;
 mod marks;
-mod menu;
+mod action_menu;
 mod mouse;
-mod notices;
-mod numbers;
-mod progress;
-mod questions;
-pub(crate) mod stage;
-mod take;
+mod notifications;
+mod header_stats;
+mod job_progress;
+mod confirm_prompts;
+pub(crate) mod harness;
+mod copy;
 mod tiles;
-mod times;
+mod time_gutter;
 mod typing;
 
-use setlist::model::{Command, Mode, Outcome, Phase, QueueId};
-use setlist::tui::wake::{Broken, Spot, Wake, Why};
-use stage::{Stage, failed, plan, queue};
+use setlist::model::{Command, QueueMode, Outcome, Phase, QueueId};
+use setlist::tui::effect::{EditorPosition, ExitReason};
+use setlist::tui::message::{JobsFileError, Message};
+use harness::{ScreenHarness, failed, plan, queue};
 
 const JOBS: [(&str, &str); 5] =
     [("fetch", ""), ("lint", "Lint"), ("unit", "Unit tests"), ("doc", "Documentation"), ("pack", "Package")];
 
-fn stage() -> Stage {
-    Stage::new(vec![queue("build", 2, 0, &JOBS), queue("deploy", 1, 1, &[("prod", "Production")])], 80, 24)
+fn harness() -> ScreenHarness {
+    ScreenHarness::new(vec![queue("build", 2, 0, &JOBS), queue("deploy", 1, 1, &[("prod", "Production")])], 80, 24)
 }
 
-fn mode(stage: &Stage, id: &str) -> Mode {
-    stage.screen.queue().site().read(|ledger| ledger.queue(&QueueId::from(id)).unwrap().mode)
+fn mode(harness: &ScreenHarness, id: &str) -> QueueMode {
+    harness.screen.queue().site().read(|site_state| site_state.queue(&QueueId::from(id)).unwrap().mode)
 }
 
-fn phase(stage: &Stage, name: &str) -> Option<Phase> {
-    stage.screen.queue().site().read(|ledger| ledger.named(&"build".into(), name).map(setlist::Job::phase))
+fn phase(harness: &ScreenHarness, name: &str) -> Option<Phase> {
+    harness.screen.queue().site().read(|site_state| site_state.job_named(&"build".into(), name).map(setlist::Job::phase))
 }
 
 #[test]
 fn opening_starts_nothing() {
-    let mut stage = stage();
-    assert_eq!(mode(&stage, "build"), Mode::Idle);
-    assert!(stage.text().contains("Pending 5"), "{}", stage.text());
-    assert_eq!(stage.hired(), 0);
+    let mut harness = harness();
+    assert_eq!(mode(&harness, "build"), QueueMode::Idle);
+    assert!(harness.text().contains("Pending 5"), "{}", harness.text());
+    assert_eq!(harness.worker_spawns(), 0);
 }
 
 #[test]
 fn p_processes_and_pauses() {
-    let mut stage = stage();
-    stage.keys("p");
-    assert_eq!((mode(&stage, "build"), mode(&stage, "deploy")), (Mode::Processing, Mode::Idle));
-    assert_eq!((stage.message().as_str(), stage.hired()), ("processing build", 1));
-    stage.keys("p");
-    assert_eq!(mode(&stage, "build"), Mode::Paused);
-    assert_eq!(stage.hired(), 1, "nobody is needed for a pause");
-    stage.keys("P");
-    assert_eq!((mode(&stage, "build"), mode(&stage, "deploy")), (Mode::Processing, Mode::Processing));
-    stage.keys("P");
-    assert_eq!((mode(&stage, "build"), mode(&stage, "deploy")), (Mode::Paused, Mode::Paused));
+    let mut harness = harness();
+    harness.keys("p");
+    assert_eq!((mode(&harness, "build"), mode(&harness, "deploy")), (QueueMode::Processing, QueueMode::Idle));
+    assert_eq!((harness.message().as_str(), harness.worker_spawns()), ("Processing build.", 1));
+    harness.keys("p");
+    assert_eq!(mode(&harness, "build"), QueueMode::Paused);
+    assert_eq!(harness.worker_spawns(), 1, "pausing needs no worker");
+    harness.keys("P");
+    assert_eq!((mode(&harness, "build"), mode(&harness, "deploy")), (QueueMode::Processing, QueueMode::Processing));
+    harness.keys("P");
+    assert_eq!((mode(&harness, "build"), mode(&harness, "deploy")), (QueueMode::Paused, QueueMode::Paused));
 }
 
 #[test]
-fn p_has_somebody_go_on_with_what_nobody_does() {
-    let mut stage = stage();
-    stage.keys("p");
-    stage.bury();
-    stage.later(2);
-    assert!(!stage.text().contains("no worker"), "one that was just hired has still to join");
-    stage.later(2);
-    assert!(stage.text().starts_with(" 1 build 0/2 processing, no worker  2 deploy"), "{}", stage.text());
-    stage.later(60);
-    stage.wake(Wake::Tick);
-    assert_eq!(stage.message(), "nobody runs the jobs of build; p starts a worker");
-    let hired = stage.hired();
-    stage.keys("p");
-    assert_eq!((stage.message().as_str(), stage.hired()), ("starting a worker for build", hired + 1));
-    stage.keys("P");
-    assert_eq!((mode(&stage, "build"), stage.hired()), (Mode::Processing, hired + 2));
-    stage.elsewhere(&[Command::Join { host: "here".to_owned(), pid: 2, queues: Some(vec!["build".into()]) }]);
-    assert!(!stage.text().contains("no worker"));
-    stage.keys("p");
-    assert_eq!(mode(&stage, "build"), Mode::Paused);
+fn p_starts_a_worker_for_a_queue_that_has_none() {
+    let mut harness = harness();
+    harness.keys("p");
+    harness.reap_worker();
+    harness.advance_seconds(2);
+    assert!(!harness.text().contains("no worker"), "a worker that was just started has not joined yet");
+    harness.advance_seconds(2);
+    assert!(harness.text().starts_with(" 1 build 0/2 processing, no worker  2 deploy"), "{}", harness.text());
+    harness.advance_seconds(60);
+    harness.send(Message::Tick);
+    assert_eq!(harness.message(), "No worker is running the jobs of build. Press p to start one.");
+    let spawns = harness.worker_spawns();
+    harness.keys("p");
+    assert_eq!((harness.message().as_str(), harness.worker_spawns()), ("Starting a worker for build.", spawns + 1));
+    harness.keys("P");
+    assert_eq!((mode(&harness, "build"), harness.worker_spawns()), (QueueMode::Processing, spawns + 2));
+    harness.execute_elsewhere(&[Command::Join { host: "here".to_owned(), pid: 2, queues: Some(vec!["build".into()]) }]);
+    assert!(!harness.text().contains("no worker"));
+    harness.keys("p");
+    assert_eq!(mode(&harness, "build"), QueueMode::Paused);
 }
 
 #[test]
 fn r_runs_the_job_under_the_cursor() {
-    let mut stage = stage();
-    stage.keys("jjr");
-    let (job, run) = stage.start("build");
-    assert_eq!(stage.chosen().as_deref(), Some("unit"));
-    assert_eq!(stage.screen.chosen().unwrap().id, job);
-    stage.keys("r");
-    assert_eq!(stage.message(), format!("{job} is running: it can be run again when it has finished"));
-    stage.end((job, run), Outcome::Succeeded);
-    assert_eq!(mode(&stage, "build"), Mode::Idle, "one job was asked for, not the queue");
+    let mut harness = harness();
+    harness.keys("jjr");
+    let (job, run) = harness.start("build");
+    assert_eq!(harness.selected_job_name().as_deref(), Some("unit"));
+    assert_eq!(harness.screen.selected_job().unwrap().id, job);
+    harness.keys("r");
+    assert_eq!(harness.message(), format!("{job} is running: it can be run again when it has finished"));
+    harness.end((job, run), Outcome::Succeeded);
+    assert_eq!(mode(&harness, "build"), QueueMode::Idle, "only the job was requested, not the queue");
 }
 
 #[test]
-fn failed_jobs_run_again_after_a_question() {
-    let mut stage = stage();
-    stage.process("build");
+fn failed_jobs_run_again_after_confirmation() {
+    let mut harness = harness();
+    harness.process("build");
     for outcome in [failed("exit code 1"), Outcome::Succeeded, failed("exit code 2")] {
-        stage.run("build", 1, outcome);
+        harness.run("build", 1, outcome);
     }
-    stage.keys("pR");
-    assert_eq!(stage.message(), "Run 2 failed jobs in build again? y/N");
-    stage.keys("<Enter>");
-    assert_eq!(stage.message(), "Run 2 failed jobs in build again? y/N", "Enter is no answer");
-    stage.keys("n");
-    assert_eq!(stage.shown(Phase::Finished).len(), 3);
-    stage.keys("Ry");
-    assert_eq!(stage.shown(Phase::Finished), ["lint"]);
-    assert_eq!(stage.message(), "running 2 failed jobs again");
-    stage.keys("R");
-    assert_eq!(stage.message(), "no failed job is shown");
+    harness.keys("pR");
+    assert_eq!(harness.message(), "Run 2 failed jobs in build again? y/N");
+    harness.keys("<Enter>");
+    assert_eq!(harness.message(), "Run 2 failed jobs in build again? y/N", "Enter does not answer");
+    harness.keys("n");
+    assert_eq!(harness.listed_jobs(Phase::Finished).len(), 3);
+    harness.keys("Ry");
+    assert_eq!(harness.listed_jobs(Phase::Finished), ["lint"]);
+    assert_eq!(harness.message(), "Running 2 failed jobs again.");
+    harness.keys("R");
+    assert_eq!(harness.message(), "No failed jobs are shown.");
 }
 
 #[test]
-fn x_cancels_and_the_neighbour_is_next() {
-    let mut stage = stage();
-    stage.keys("jx");
-    assert_eq!(phase(&stage, "lint"), Some(Phase::Finished));
-    assert_eq!((stage.list(), stage.chosen().as_deref()), (Phase::Pending, Some("unit")));
-    stage.keys("xxx");
-    assert_eq!(stage.shown(Phase::Pending), ["fetch"]);
-    assert_eq!(stage.chosen().as_deref(), Some("fetch"));
+fn x_cancels_and_selects_the_next_job() {
+    let mut harness = harness();
+    harness.keys("jx");
+    assert_eq!(phase(&harness, "lint"), Some(Phase::Finished));
+    assert_eq!((harness.focused_list(), harness.selected_job_name().as_deref()), (Phase::Pending, Some("unit")));
+    harness.keys("xxx");
+    assert_eq!(harness.listed_jobs(Phase::Pending), ["fetch"]);
+    assert_eq!(harness.selected_job_name().as_deref(), Some("fetch"));
 }
 
 #[test]
-fn killing_asks_and_only_a_running_job_can_be_killed() {
-    let mut stage = stage();
-    stage.keys("X");
-    assert_eq!(stage.message(), "#1 is pending: there is no process to kill; x cancels it");
-    stage.keys("r");
-    stage.start("build");
-    stage.keys("x");
-    assert_eq!(stage.message(), "asked #1 to stop; X kills it");
-    stage.keys("X");
-    assert_eq!(stage.message(), "Stop 1 running job in build at once (#1 ./fetch.sh)? y/N");
-    stage.keys("<Esc>");
-    assert_eq!(stage.message(), "nothing was done");
-    stage.keys("Xy");
-    assert_eq!(stage.message(), "killing #1");
-    assert!(stage.text().contains("killing"));
+fn killing_needs_confirmation_and_a_running_job() {
+    let mut harness = harness();
+    harness.keys("X");
+    assert_eq!(harness.message(), "#1 is pending, so there is no process to kill. Press x to cancel it.");
+    harness.keys("r");
+    harness.start("build");
+    harness.keys("x");
+    assert_eq!(harness.message(), "Asked #1 to stop. Press X to kill it.");
+    harness.keys("X");
+    assert_eq!(harness.message(), "Kill 1 running job in build (#1 ./fetch.sh)? y/N");
+    harness.keys("<Esc>");
+    assert_eq!(harness.message(), "Nothing was changed.");
+    harness.keys("Xy");
+    assert_eq!(harness.message(), "Killing #1.");
+    assert!(harness.text().contains("killing"));
 }
 
 #[test]
-fn removals_can_be_undone_for_ten_seconds() {
-    let mut stage = stage();
-    stage.keys("dd");
-    assert_eq!(stage.shown(Phase::Pending), ["unit", "doc", "pack"]);
-    assert_eq!(stage.message(), "removed 1 job; u undoes");
-    stage.keys("u");
-    assert_eq!(stage.shown(Phase::Pending), ["lint", "unit", "doc", "pack"]);
-    stage.keys("u");
-    assert_eq!(stage.shown(Phase::Pending), ["fetch", "lint", "unit", "doc", "pack"]);
-    stage.keys("u");
-    assert_eq!(stage.message(), "nothing was removed in the last 10 s");
-    stage.keys("d");
-    stage.later(11);
-    stage.keys("u");
-    assert_eq!(stage.shown(Phase::Pending).len(), 4);
+fn a_removal_can_be_undone_for_ten_seconds() {
+    let mut harness = harness();
+    harness.keys("dd");
+    assert_eq!(harness.listed_jobs(Phase::Pending), ["unit", "doc", "pack"]);
+    assert_eq!(harness.message(), "Removed 1 job. Press u to undo.");
+    harness.keys("u");
+    assert_eq!(harness.listed_jobs(Phase::Pending), ["lint", "unit", "doc", "pack"]);
+    harness.keys("u");
+    assert_eq!(harness.listed_jobs(Phase::Pending), ["fetch", "lint", "unit", "doc", "pack"]);
+    harness.keys("u");
+    assert_eq!(harness.message(), "Nothing was removed in the last 10 seconds.");
+    harness.keys("d");
+    harness.advance_seconds(11);
+    harness.keys("u");
+    assert_eq!(harness.listed_jobs(Phase::Pending).len(), 4);
 }
 
 #[test]
-fn clearing_takes_only_what_is_shown() {
-    let mut stage = stage();
-    stage.process("build");
+fn clearing_removes_only_the_jobs_that_are_shown() {
+    let mut harness = harness();
+    harness.process("build");
     for _ in 0..4 {
-        stage.run("build", 1, Outcome::Succeeded);
+        harness.run("build", 1, Outcome::Succeeded);
     }
-    stage.keys("/unit<Enter>D");
-    assert_eq!(stage.message(), "removed 1 job; u undoes");
-    stage.keys("<Esc>");
-    assert_eq!(stage.shown(Phase::Finished), ["doc", "lint", "fetch"]);
-    stage.keys("D");
-    assert_eq!(stage.message(), "removed 3 jobs; u undoes");
-    stage.keys("D");
-    assert_eq!(stage.message(), "nothing is finished in build");
+    harness.keys("/unit<Enter>D");
+    assert_eq!(harness.message(), "Removed 1 job. Press u to undo.");
+    harness.keys("<Esc>");
+    assert_eq!(harness.listed_jobs(Phase::Finished), ["doc", "lint", "fetch"]);
+    harness.keys("D");
+    assert_eq!(harness.message(), "Removed 3 jobs. Press u to undo.");
+    harness.keys("D");
+    assert_eq!(harness.message(), "build has no finished jobs");
 }
 
 #[test]
-fn a_adds_a_job_and_chooses_it() {
-    let mut stage = stage();
-    stage.keys("aecho hello<Enter>");
-    assert_eq!(stage.message(), "added #7 to build");
-    assert_eq!(stage.chosen().as_deref(), Some("echo hello"));
-    assert_eq!(stage.screen.chosen().unwrap().title(), "");
-    stage.keys("a<Enter>aq<Esc>");
-    assert_eq!(stage.left, None, "keys are text while one types");
-    assert_eq!(stage.shown(Phase::Pending).len(), 6);
-    stage.keys("a");
-    stage.wake(Wake::Paste("echo a\necho b\n".to_owned()));
-    stage.keys("<Enter>");
-    assert_eq!(stage.chosen().as_deref(), Some("echo a echo b"));
+fn a_adds_a_job_and_selects_it() {
+    let mut harness = harness();
+    harness.keys("aecho hello<Enter>");
+    assert_eq!(harness.message(), "Added #7 to build.");
+    assert_eq!(harness.selected_job_name().as_deref(), Some("echo hello"));
+    assert_eq!(harness.screen.selected_job().unwrap().title(), "");
+    harness.keys("a<Enter>aq<Esc>");
+    assert_eq!(harness.exit_reason, None, "keys are text while a line is edited");
+    assert_eq!(harness.listed_jobs(Phase::Pending).len(), 6);
+    harness.keys("a");
+    harness.send(Message::Paste("echo a\necho b\n".to_owned()));
+    harness.keys("<Enter>");
+    assert_eq!(harness.selected_job_name().as_deref(), Some("echo a echo b"));
 }
 
 #[test]
-fn quitting_leaves_jobs_alone() {
-    let mut stage = stage();
-    stage.process("build");
-    stage.start("build");
-    stage.keys("<Esc><Esc><Esc>");
-    assert_eq!(stage.left, None);
-    assert_eq!(stage.message(), "this is the top level; q quits");
-    stage.keys("q");
-    assert_eq!(stage.left, Some(Why::Asked));
-    assert_eq!((phase(&stage, "fetch"), stage.screen.running()), (Some(Phase::Running), 1));
+fn quitting_does_not_stop_jobs() {
+    let mut harness = harness();
+    harness.process("build");
+    harness.start("build");
+    harness.keys("<Esc><Esc><Esc>");
+    assert_eq!(harness.exit_reason, None);
+    assert_eq!(harness.message(), "This is the top level. Press q to quit.");
+    harness.keys("q");
+    assert_eq!(harness.exit_reason, Some(ExitReason::Quit));
+    assert_eq!((phase(&harness, "fetch"), harness.screen.count_running()), (Some(Phase::Running), 1));
 }
 
 #[test]
-fn stopping_everything_asks_and_leaves() {
-    let mut stage = stage();
-    stage.process("build");
-    stage.start("build");
-    stage.start("build");
-    stage.keys("Q");
-    assert_eq!(stage.message(), "Stop 2 running jobs in build and quit? y/N");
-    stage.keys("n");
-    assert_eq!(stage.left, None);
-    stage.keys("Qy");
-    assert_eq!(stage.left, Some(Why::Asked));
-    assert_eq!(mode(&stage, "build"), Mode::Paused, "or the next ones would start");
-    assert_eq!(stage.screen.running(), 0, "none goes on");
+fn stopping_everything_needs_confirmation_and_quits() {
+    let mut harness = harness();
+    harness.process("build");
+    harness.start("build");
+    harness.start("build");
+    harness.keys("Q");
+    assert_eq!(harness.message(), "Stop 2 running jobs in build and quit? y/N");
+    harness.keys("n");
+    assert_eq!(harness.exit_reason, None);
+    harness.keys("Qy");
+    assert_eq!(harness.exit_reason, Some(ExitReason::Quit));
+    assert_eq!(mode(&harness, "build"), QueueMode::Paused, "otherwise the next jobs would start");
+    assert_eq!(harness.screen.count_running(), 0, "no job is running");
 }
 
 #[test]
-fn queues_are_switched_and_remember_where_one_was() {
-    let mut stage = stage();
-    stage.keys("jj]");
-    assert_eq!((stage.screen.queue().id().as_str(), stage.chosen().as_deref()), ("deploy", Some("prod")));
-    stage.keys("]");
-    assert_eq!((stage.screen.queue().id().as_str(), stage.chosen().as_deref()), ("build", Some("unit")));
-    stage.keys("2");
-    assert_eq!(stage.screen.queue().id().as_str(), "deploy");
-    stage.keys("[9");
-    assert_eq!(stage.screen.queue().id().as_str(), "build");
-    assert_eq!(stage.message(), "there are only 2 queues");
+fn each_queue_keeps_its_selection() {
+    let mut harness = harness();
+    harness.keys("jj]");
+    assert_eq!((harness.screen.queue().id().as_str(), harness.selected_job_name().as_deref()), ("deploy", Some("prod")));
+    harness.keys("]");
+    assert_eq!((harness.screen.queue().id().as_str(), harness.selected_job_name().as_deref()), ("build", Some("unit")));
+    harness.keys("2");
+    assert_eq!(harness.screen.queue().id().as_str(), "deploy");
+    harness.keys("[9");
+    assert_eq!(harness.screen.queue().id().as_str(), "build");
+    assert_eq!(harness.message(), "There are only 2 queues.");
 }
 
 #[test]
-fn the_output_of_the_chosen_job_is_shown() {
-    let mut stage = stage();
-    stage.keys("r");
-    let started = stage.start("build");
-    stage.print(started.1, "first\nsecond\n\x1b]0;title\x07\x1b[2Jthird\n");
-    let text = stage.text();
+fn the_output_of_the_selected_job_is_shown() {
+    let mut harness = harness();
+    harness.keys("r");
+    let started = harness.start("build");
+    harness.print(started.1, "first\nsecond\n\x1b]0;title\x07\x1b[2Jthird\n");
+    let text = harness.text();
     assert!(text.contains("first\n") && text.contains(" third"), "{text}");
-    stage.keys("<Enter>");
-    assert!(!stage.text().contains("Pending"), "the output has the whole screen");
-    stage.keys("/sec<Enter>");
-    assert!(stage.text().contains("1 match"), "{}", stage.text());
-    stage.keys("<Esc>");
-    assert!(stage.text().contains("Pending"));
+    harness.keys("<Enter>");
+    assert!(!harness.text().contains("Pending"), "the output fills the screen");
+    harness.keys("/sec<Enter>");
+    assert!(harness.text().contains("1 match"), "{}", harness.text());
+    harness.keys("<Esc>");
+    assert!(harness.text().contains("Pending"));
 }
 
 #[test]
 fn the_editor_opens_at_the_job() {
-    let mut stage = stage();
-    stage.keys("je");
-    assert_eq!(stage.edits, [Spot::Job { queue: "build".into(), name: "lint".into() }]);
+    let mut harness = harness();
+    harness.keys("je");
+    assert_eq!(harness.editor_positions, [EditorPosition::Job { queue: "build".into(), name: "lint".into() }]);
 }
 
 #[test]
-fn a_broken_file_is_shown_until_it_is_mended() {
-    let mut stage = stage();
+fn file_errors_are_shown_until_they_are_fixed() {
+    let mut harness = harness();
     let text = "error: unknown field `timeot`\n --> jobs.yaml:7:9".to_owned();
-    stage.wake(Wake::File(Err(Broken { text, errors: 1, line: Some(7) })));
-    assert!(stage.text().contains("error: unknown field `timeot`"));
-    stage.keys("d");
-    assert_eq!(stage.shown(Phase::Pending).len(), 5, "what is hidden is out of reach");
-    stage.keys("e");
-    assert_eq!(stage.edits, [Spot::Line(7)]);
-    stage.keys("<Esc>");
-    stage.later(60);
-    stage.wake(Wake::Tick);
-    assert!(stage.text().contains("Pending 5"));
-    assert_eq!(stage.message(), "✗ jobs.yaml has an error; the last good one stays in force; e edits it");
+    harness.send(Message::FileRead(Err(JobsFileError { text, errors: 1, line: Some(7) })));
+    assert!(harness.text().contains("error: unknown field `timeot`"));
+    harness.keys("d");
+    assert_eq!(harness.listed_jobs(Phase::Pending).len(), 5, "hidden jobs can't be removed");
+    harness.keys("e");
+    assert_eq!(harness.editor_positions, [EditorPosition::Line(7)]);
+    harness.keys("<Esc>");
+    harness.advance_seconds(60);
+    harness.send(Message::Tick);
+    assert!(harness.text().contains("Pending 5"));
+    assert_eq!(harness.message(), "✗ jobs.yaml has 1 error; the last valid version stays in use. Press e to edit it.");
     let jobs = [("lint", "Lint!"), ("unit", "Unit tests"), ("doc", "Documentation"), ("pack", "Package"), ("new", "")];
     let better = plan("2", vec![queue("build", 2, 0, &jobs), queue("deploy", 1, 1, &[("prod", "Production")])]);
-    stage.wake(Wake::File(Ok(Box::new(better))));
-    assert_eq!(stage.message(), "jobs.yaml reloaded: +1 ~1 -1");
+    harness.send(Message::FileRead(Ok(Box::new(better))));
+    assert_eq!(harness.message(), "Reloaded jobs.yaml: 1 added, 1 changed, 1 removed.");
 }
 
 #[test]
-fn a_file_that_was_never_good_is_not_said_to_stay_in_force() {
-    let mut stage = Stage::new(Vec::new(), 80, 24);
-    stage.wake(Wake::File(Err(Broken { text: "error: no map".to_owned(), errors: 1, line: Some(1) })));
-    assert!(stage.text().contains("e edits it there") && !stage.text().contains("last good one"), "{}", stage.text());
-    assert_eq!(stage.message(), "✗ jobs.yaml has an error; e edits it");
+fn no_last_valid_version_is_mentioned_if_there_was_none() {
+    let mut harness = ScreenHarness::new(Vec::new(), 80, 24);
+    harness.send(Message::FileRead(Err(JobsFileError { text: "error: no map".to_owned(), errors: 1, line: Some(1) })));
+    assert!(harness.text().contains("Press e to edit it.") && !harness.text().contains("last valid version"), "{}", harness.text());
+    assert_eq!(harness.message(), "✗ jobs.yaml has 1 error. Press e to edit it.");
 }
 
 #[test]
-fn what_a_new_file_changes_is_said_whoever_reads_it_first() {
-    let mut stage = stage();
+fn a_reload_reports_its_changes_whichever_process_reads_the_file_first() {
+    let mut harness = harness();
     let more = [JOBS.as_slice(), &[("new", "New")]].concat();
     let both = |stamp| plan(stamp, vec![queue("build", 2, 0, &more), queue("deploy", 1, 1, &[("prod", "Production")])]);
-    stage.elsewhere(&[Command::Reconcile(Box::new(both("2")))]);
-    assert_eq!(stage.message(), "jobs.yaml reloaded: +1 ~0 -0");
+    harness.execute_elsewhere(&[Command::Reconcile(Box::new(both("2")))]);
+    assert_eq!(harness.message(), "Reloaded jobs.yaml: 1 added.");
     // The screen reads the same version a moment later.
-    stage.wake(Wake::File(Ok(Box::new(both("2")))));
-    assert_eq!(stage.message(), "jobs.yaml reloaded: +1 ~0 -0");
-    stage.wake(Wake::File(Ok(Box::new(both("3")))));
-    assert_eq!(stage.message(), "jobs.yaml reloaded: nothing changed");
+    harness.send(Message::FileRead(Ok(Box::new(both("2")))));
+    assert_eq!(harness.message(), "Reloaded jobs.yaml: 1 added.");
+    harness.send(Message::FileRead(Ok(Box::new(both("3")))));
+    assert_eq!(harness.message(), "Reloaded jobs.yaml: nothing changed.");
 }
 
 #[test]
-fn a_change_that_waits_for_a_running_job_is_made_up_for() {
-    let mut stage = stage();
-    stage.keys("r");
-    let started = stage.start("build");
+fn a_change_of_a_running_job_is_applied_when_it_ends() {
+    let mut harness = harness();
+    harness.keys("r");
+    let started = harness.start("build");
     let less = plan("2", vec![queue("build", 2, 0, &JOBS[1..])]);
-    stage.wake(Wake::File(Ok(Box::new(less))));
-    assert!(stage.message().ends_with("a running job changes at its end"), "{}", stage.message());
-    stage.end(started, Outcome::Succeeded);
-    assert_eq!(stage.rereads, 1);
+    harness.send(Message::FileRead(Ok(Box::new(less))));
+    assert!(harness.message().ends_with("a running job changes at its end"), "{}", harness.message());
+    harness.end(started, Outcome::Succeeded);
+    assert_eq!(harness.file_reloads, 1);
 }
 
 #[test]
-fn what_others_do_is_shown() {
-    let mut stage = stage();
-    stage.elsewhere(&[Command::Open { queue: "late".into() }]);
-    assert!(stage.text().contains("3 late"));
-    stage.process("build");
-    stage.run("build", 3, failed("exit code 3"));
-    let text = stage.text();
+fn changes_by_other_processes_are_shown() {
+    let mut harness = harness();
+    harness.execute_elsewhere(&[Command::EnsureQueue { queue: "late".into() }]);
+    assert!(harness.text().contains("3 late"));
+    harness.process("build");
+    harness.run("build", 3, failed("exit code 3"));
+    let text = harness.text();
     assert!(text.contains("✗ 1 failed") && text.contains("exit code 3") && text.contains("12:00:03"), "{text}");
 }
 
 #[test]
-fn a_site_without_queues_says_what_to_do() {
-    let mut stage = Stage::new(Vec::new(), 80, 24);
-    assert!(stage.text().contains("There are no queues yet."));
-    stage.keys("pPrRxXdDuaghjkl<Tab>[]19/x<Esc>JKfw");
-    stage.keys("e");
-    assert_eq!(stage.edits, [Spot::Top]);
-    stage.elsewhere(&[Command::Open { queue: "first".into() }]);
-    assert_eq!(stage.screen.queue().id().as_str(), "first");
+fn a_site_without_queues_shows_what_to_do() {
+    let mut harness = ScreenHarness::new(Vec::new(), 80, 24);
+    assert!(harness.text().contains("There are no queues yet."));
+    harness.keys("pPrRxXdDuaghjkl<Tab>[]19/x<Esc>JKfw");
+    harness.keys("e");
+    assert_eq!(harness.editor_positions, [EditorPosition::Top]);
+    harness.execute_elsewhere(&[Command::EnsureQueue { queue: "first".into() }]);
+    assert_eq!(harness.screen.queue().id().as_str(), "first");
 }

@@ -1,4 +1,4 @@
-//! The origin's examples, one to one, in our own API: what a queue, a job and `get_queue` do.
+//! The examples of `seed/async.txt`, each as a test of the library API.
 
 use std::sync::{Arc, Mutex};
 
@@ -6,27 +6,27 @@ use chrono::Utc;
 use setlist::model::{Arguments, Call, Value};
 use setlist::{Job, Queue, get_queue};
 
-/// What jobs say when they are called.
+/// The lines that jobs print when they are called.
 #[derive(Clone, Default)]
-struct Said(Arc<Mutex<Vec<String>>>);
+struct Printed(Arc<Mutex<Vec<String>>>);
 
-impl Said {
-    fn say(&self, words: impl Into<String>) {
-        self.0.lock().unwrap().push(words.into());
+impl Printed {
+    fn print(&self, line: impl Into<String>) {
+        self.0.lock().unwrap().push(line.into());
     }
 
-    fn words(&self) -> Vec<String> {
+    fn lines(&self) -> Vec<String> {
         self.0.lock().unwrap().clone()
     }
 }
 
-/// Says what it is passed, and returns the positional part of it.
-fn echo(said: &Said) -> impl Fn(&Arguments) -> Vec<Value> + Send + Sync + use<> {
-    let said = said.clone();
-    move |passed| {
-        said.say(format!("args: {:?}", passed.args));
-        said.say(format!("kwargs: {:?}", passed.kwargs));
-        passed.args.clone()
+/// Prints its arguments and returns the positional ones.
+fn echo(printed: &Printed) -> impl Fn(&Arguments) -> Vec<Value> + Send + Sync + use<> {
+    let printed = printed.clone();
+    move |arguments| {
+        printed.print(format!("args: {:?}", arguments.args));
+        printed.print(format!("kwargs: {:?}", arguments.kwargs));
+        arguments.args.clone()
     }
 }
 
@@ -38,25 +38,25 @@ fn a_new_queue_has_two_empty_lists() {
 }
 
 #[test]
-fn anything_callable_can_be_appended_and_processing_moves_it_to_the_finished_jobs() {
-    let said = Said::default();
+fn processing_moves_an_appended_callable_to_the_finished_jobs() {
+    let printed = Printed::default();
     let queue = Queue::new();
     let id = queue.append({
-        let said = said.clone();
-        move || said.say("Job called.")
+        let printed = printed.clone();
+        move || printed.print("Job called.")
     });
     assert_eq!(queue.pending().iter().map(|job| job.id).collect::<Vec<_>>(), [id]);
     assert_eq!(queue.finished(), []);
-    assert_eq!(said.words(), [""; 0], "nothing is called before the queue is processed");
+    assert_eq!(printed.lines(), [""; 0], "nothing is called before the queue is processed");
 
-    assert_eq!(queue.process(), Ok(1), "how many jobs succeeded");
-    assert_eq!(said.words(), ["Job called."]);
+    assert_eq!(queue.process(), Ok(1), "the number of jobs that succeeded");
+    assert_eq!(printed.lines(), ["Job called."]);
     assert_eq!(queue.pending(), []);
     assert_eq!(queue.finished().iter().map(|job| job.id).collect::<Vec<_>>(), [id]);
 }
 
 #[test]
-fn what_was_appended_is_what_is_called() {
+fn the_appended_function_is_the_one_called() {
     let queue = Queue::new();
     let job = Job::new(|| ());
     queue.append(job.clone());
@@ -66,24 +66,24 @@ fn what_was_appended_is_what_is_called() {
 }
 
 #[test]
-fn a_job_without_arguments_passes_none_on() {
-    let said = Said::default();
-    let mut job = Job::new(echo(&said));
+fn a_job_without_arguments_passes_none() {
+    let printed = Printed::default();
+    let mut job = Job::new(echo(&printed));
     assert_eq!(job.call(), Ok(Some(Vec::<Value>::new().into())));
-    assert_eq!(said.words(), ["args: []", "kwargs: {}"]);
+    assert_eq!(printed.lines(), ["args: []", "kwargs: {}"]);
 }
 
 #[test]
-fn a_job_passes_its_arguments_on() {
-    let said = Said::default();
-    let mut job = Job::new(echo(&said)).arg(1).arg(2).kwarg("default", Value::Null);
+fn a_job_passes_its_arguments() {
+    let printed = Printed::default();
+    let mut job = Job::new(echo(&printed)).arg(1).arg(2).kwarg("default", Value::Null);
     job.call().unwrap();
-    assert_eq!(said.words(), ["args: [Number(1), Number(2)]", r#"kwargs: {"default": Null}"#]);
+    assert_eq!(printed.lines(), ["args: [Number(1), Number(2)]", r#"kwargs: {"default": Null}"#]);
 }
 
 #[test]
-fn a_job_records_what_the_call_returned_and_when_it_was_executed() {
-    let mut job = Job::new(echo(&Said::default())).arg(1).arg(2);
+fn a_job_records_its_value_and_execution_time() {
+    let mut job = Job::new(echo(&Printed::default())).arg(1).arg(2);
     let returned = job.call().unwrap();
     assert!(job.executed.is_some_and(|executed| executed <= Utc::now()));
     assert_eq!(job.value, Some(Value::from(vec![1, 2])));
@@ -91,7 +91,7 @@ fn a_job_records_what_the_call_returned_and_when_it_was_executed() {
 }
 
 #[test]
-fn a_job_that_was_not_executed_has_no_time_and_no_value() {
+fn a_job_that_was_not_executed_has_no_value_and_time() {
     let job = Job::new(|| 1);
     assert_eq!(job.executed, None);
     assert_eq!(job.value, None);
@@ -100,11 +100,11 @@ fn a_job_that_was_not_executed_has_no_time_and_no_value() {
 #[test]
 fn a_title_is_empty_until_it_is_set() {
     assert_eq!(Job::new(|| ()).title(), "");
-    assert_eq!(Job::new(|| ()).titled("Send letters").title(), "Send letters");
+    assert_eq!(Job::new(|| ()).with_title("Send letters").title(), "Send letters");
 }
 
 #[test]
-fn get_queue_finds_the_same_queue_by_the_same_id_and_makes_it_where_there_is_none() {
+fn get_queue_returns_the_same_queue_for_the_same_id_and_creates_it_if_missing() {
     let queue: Queue = get_queue("my.very.special.queue");
     assert_eq!(get_queue("my.very.special.queue"), queue);
     assert_ne!(get_queue("my.not.so.special.queue"), queue);

@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 use crate::readme::block;
-use crate::room::{PATIENCE, Room, SETLIST, Said, wait_for};
+use crate::temp_site::{WAIT_TIMEOUT, TempSite, SETLIST, CommandOutput, wait_for};
 
 /// A job that takes a moment to end well, one that fails, and one that says who listens to services.
 const SERVED: &str = "\
@@ -29,7 +29,7 @@ struct Manager(UnixDatagram);
 impl Manager {
     fn at(address: &SocketAddr) -> Self {
         let socket = UnixDatagram::bind_addr(address).unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.set_read_timeout(Some(WAIT_TIMEOUT)).unwrap();
         Self(socket)
     }
 
@@ -55,29 +55,29 @@ fn signal(process: &Child, signal: Signal) {
 
 #[test]
 fn a_manager_hears_how_it_is() {
-    let room = Room::with(SERVED);
-    let path = room.join("notify");
+    let site = TempSite::with(SERVED);
+    let path = site.join("notify");
     let abstract_name = format!("setlist-test-{}", std::process::id());
     for (name, address) in [
         (path.to_str().unwrap().to_owned(), SocketAddr::from_pathname(&path).unwrap()),
         (format!("@{abstract_name}"), SocketAddr::from_abstract_name(&abstract_name).unwrap()),
     ] {
         let manager = Manager::at(&address);
-        let mut worker = room.command(&["worker"]);
+        let mut worker = site.command(&["worker"]);
         let worker = worker.env("NOTIFY_SOCKET", &name).stderr(Stdio::piped()).spawn().unwrap();
         let ready = manager.hears("READY=1");
         assert!(ready.contains("STATUS=ready: 1 queue of /") && ready.ends_with("/jobs.yaml"), "{ready}");
-        room.ok(&["retry", "q/bad", "q/nosy"]);
+        site.ok(&["retry", "q/bad", "q/nosy"]);
         let status = manager.hears("1 run succeeded, 1 did not");
         assert_eq!(status, "STATUS=0 running, 1 run succeeded, 1 did not");
-        assert_eq!(room.job("q/nosy")["value"], json!("nobody"));
+        assert_eq!(site.job("q/nosy")["value"], json!("nobody"));
         signal(&worker, Signal::TERM);
         manager.hears("STOPPING=1");
-        let said = Said::of(&worker.wait_with_output().unwrap());
-        assert_eq!(said.code, Some(0), "{said:?}");
+        let output = CommandOutput::from_output(&worker.wait_with_output().unwrap());
+        assert_eq!(output.code, Some(0), "{output:?}");
         for line in ["ready: 1 queue of /", "WARN q/bad  failed  ", "INFO q/nosy  succeeded  ", "INFO left; 1 run suc"]
         {
-            assert_eq!(said.err.matches(line).count(), 1, "{line}: {said:?}");
+            assert_eq!(output.stderr.matches(line).count(), 1, "{line}: {output:?}");
         }
     }
 }
@@ -85,19 +85,19 @@ fn a_manager_hears_how_it_is() {
 #[test]
 fn told_to_leave_it_stops_what_runs_and_records_it() {
     for (how, code) in [(Signal::TERM, 0), (Signal::INT, 130)] {
-        let room = Room::with(SERVED);
-        let worker = room.command(&["worker"]).stderr(Stdio::piped()).spawn().unwrap();
-        wait_for("the worker", || room.ok(&["status", "--json"]).contains("\"workers\":1").then_some(()));
-        room.ok(&["retry", "q/long"]);
-        wait_for("the job", || room.join("up").exists().then_some(()));
+        let site = TempSite::with(SERVED);
+        let worker = site.command(&["worker"]).stderr(Stdio::piped()).spawn().unwrap();
+        wait_for("the worker", || site.ok(&["status", "--json"]).contains("\"workers\":1").then_some(()));
+        site.ok(&["retry", "q/long"]);
+        wait_for("the job", || site.join("up").exists().then_some(()));
         signal(&worker, how);
-        let said = Said::of(&worker.wait_with_output().unwrap());
-        assert_eq!(said.code, Some(code), "{said:?}");
-        assert!(said.err.contains("leaving: what runs is stopped"), "{said:?}");
-        let long = room.job("q/long");
+        let output = CommandOutput::from_output(&worker.wait_with_output().unwrap());
+        assert_eq!(output.code, Some(code), "{output:?}");
+        assert!(output.stderr.contains("leaving: what runs is stopped"), "{output:?}");
+        let long = site.job("q/long");
         assert_eq!((&long["outcome"], &long["exit_code"]), (&json!("interrupted"), &json!(7)));
-        assert_eq!(room.ok(&["log", "q/long", "--stdout"]), "tidied\n");
-        assert!(room.ok(&["status", "--json"]).contains("\"workers\":0"));
+        assert_eq!(site.ok(&["log", "q/long", "--stdout"]), "tidied\n");
+        assert!(site.ok(&["status", "--json"]).contains("\"workers\":0"));
     }
 }
 
@@ -126,21 +126,21 @@ fn where_nothing_more_can_be_watched_it_says_what_to_do() {
         eprintln!("SKIPPED: nothing can be limited here (unshare -r)");
         return;
     }
-    let room = Room::with(SERVED);
+    let site = TempSite::with(SERVED);
     for command in ["process", "wait q"] {
         let mut limited = limited(&format!("exec \"$0\" {command}"));
-        room.furnish(&mut limited);
-        let said = Said::of(&limited.output().unwrap());
+        site.set_environment(&mut limited);
+        let said = CommandOutput::from_output(&limited.output().unwrap());
         assert_eq!(said.code, Some(3), "{said:?}");
-        assert!(said.err.contains("`sysctl fs.inotify.max_user_instances` tells and raises it"), "{said:?}");
+        assert!(said.stderr.contains("`sysctl fs.inotify.max_user_instances` shows and raises it"), "{said:?}");
     }
 }
 
 #[test]
 fn it_is_suspended_where_its_session_is_out_of_sight() {
     let Some(mut container) = container() else { return };
-    let room = Room::with(SERVED);
-    room.furnish(&mut container);
+    let site = TempSite::with(SERVED);
+    site.set_environment(&mut container);
     // Nobody in there has begun a session, and so theirs has no number.
     let script = "\
 set -em
@@ -152,14 +152,14 @@ kill -CONT $!
 kill -TERM $!
 wait -f $!
 ";
-    let said = Said::of(&container.args(["timeout", "30", "bash", "-c", script, SETLIST]).output().unwrap());
-    assert_eq!(said.code, Some(0), "{said:?} {}", room.read("diary"));
+    let said = CommandOutput::from_output(&container.args(["timeout", "30", "bash", "-c", script, SETLIST]).output().unwrap());
+    assert_eq!(said.code, Some(0), "{said:?} {}", site.read("diary"));
 }
 
 #[test]
 fn the_first_process_of_a_container_takes_in_orphans_and_is_found_dead_from_outside() {
     let Some(mut container) = container() else { return };
-    let room = Room::with(
+    let site = TempSite::with(
         "\
 queues:
   q:
@@ -168,39 +168,39 @@ queues:
     - {id: long, run: 'touch up; sleep 600'}
 ",
     );
-    room.furnish(&mut container);
+    site.set_environment(&mut container);
     container.args(["sh", "-c", "hostname within && exec \"$0\" worker", SETLIST]);
     let mut container = container.stderr(Stdio::null()).spawn().unwrap();
-    wait_for("the worker", || room.ok(&["status", "--json"]).contains("\"workers\":1").then_some(()));
+    wait_for("the worker", || site.ok(&["status", "--json"]).contains("\"workers\":1").then_some(()));
     // It is asked from outside, and no other worker is hired beside the one within.
-    room.ok(&["retry", "q/orphan"]);
-    room.until("q/orphan", |job| job["outcome"] == json!("succeeded"));
-    room.ok(&["retry", "q/look", "q/long"]);
-    let look = room.until("q/look", |job| job["state"] == json!("finished"));
-    assert_eq!((&look["outcome"], &room.ok(&["log", "q/look"])[..]), (&json!("succeeded"), "within\n"));
-    wait_for("the job", || room.join("up").exists().then_some(()));
+    site.ok(&["retry", "q/orphan"]);
+    site.wait_until("q/orphan", |job| job["outcome"] == json!("succeeded"));
+    site.ok(&["retry", "q/look", "q/long"]);
+    let look = site.wait_until("q/look", |job| job["state"] == json!("finished"));
+    assert_eq!((&look["outcome"], &site.ok(&["log", "q/look"])[..]), (&json!("succeeded"), "within\n"));
+    wait_for("the job", || site.join("up").exists().then_some(()));
     container.kill().unwrap();
     container.wait().unwrap();
-    room.until("q/long", |job| job["outcome"] == json!("interrupted"));
+    site.wait_until("q/long", |job| job["outcome"] == json!("interrupted"));
 }
 
 #[test]
 fn the_unit_file_is_sound() {
     let unit = block("## As a service", "ini").replace("%h/.cargo/bin/setlist", SETLIST);
     assert!(unit.contains(SETLIST) && unit.contains("Type=notify") && unit.contains("KillMode=mixed"), "{unit}");
-    let room = Room::with(SERVED);
-    room.write("setlist.service", &unit);
-    let verified = Command::new("systemd-analyze").arg("verify").arg(room.join("setlist.service")).output();
+    let site = TempSite::with(SERVED);
+    site.write("setlist.service", &unit);
+    let verified = Command::new("systemd-analyze").arg("verify").arg(site.join("setlist.service")).output();
     let Ok(verified) = verified else {
         eprintln!("SKIPPED: there is no systemd-analyze here");
         return;
     };
-    let said = Said::of(&verified);
-    assert!(said.code == Some(0) && !said.err.contains("setlist.service"), "{said:?}");
+    let said = CommandOutput::from_output(&verified);
+    assert!(said.code == Some(0) && !said.stderr.contains("setlist.service"), "{said:?}");
     // What it runs is a command line that the program takes.
     let line = unit.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap();
-    let words = shlex::split(&line.replace("%h/app", room.path().to_str().unwrap())).unwrap();
-    let mut worker = room.command(&words[1..].iter().map(String::as_str).collect::<Vec<_>>());
+    let words = shlex::split(&line.replace("%h/app", site.path().to_str().unwrap())).unwrap();
+    let mut worker = site.command(&words[1..].iter().map(String::as_str).collect::<Vec<_>>());
     assert_eq!(worker.arg("--exit-when-idle").stderr(Stdio::null()).status().unwrap().code(), Some(0));
-    assert!(fs::exists(room.join(".setlist")).unwrap());
+    assert!(fs::exists(site.join(".setlist")).unwrap());
 }

@@ -1,6 +1,6 @@
 //! The whole program in a real pseudo-terminal: real keys, real jobs, what the screen shows.
 
-mod added;
+mod saved_jobs;
 
 use std::io::{Read, Write};
 use std::num::NonZero;
@@ -13,49 +13,49 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use vt100::MouseProtocolMode;
 
-use crate::room::{MARK, Room, SETLIST, wait_for};
+use crate::temp_site::{SITE_ENV, TempSite, SETLIST, wait_for};
 
-/// How long a test waits for something that must happen.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The longest that a test waits for something that must happen.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(crate) struct Terminal {
     pub(crate) child: Box<dyn Child + Send + Sync>,
     keys: Box<dyn Write + Send>,
     master: Option<Box<dyn MasterPty + Send>>,
-    drawn: Arc<Mutex<Drawn>>,
-    news: Receiver<()>,
+    drawn: Arc<Mutex<DrawnScreen>>,
+    output_received: Receiver<()>,
 }
 
-struct Drawn {
+struct DrawnScreen {
     screen: vt100::Parser,
     raw: Vec<u8>,
 }
 
 impl Terminal {
-    /// `setlist ARGS` in this room, in a terminal of 80x24.
-    pub(crate) fn open(room: &Room, args: &[&str]) -> Self {
+    /// Runs `setlist ARGS` in this site, in a terminal of 80x24.
+    pub(crate) fn open(site: &TempSite, args: &[&str]) -> Self {
         let mut command = CommandBuilder::new(SETLIST);
         command.args(args);
-        Self::run(room, command)
+        Self::run(site, command)
     }
 
-    /// Any program in this room, in a terminal of 80x24.
-    pub(crate) fn run(room: &Room, mut command: CommandBuilder) -> Self {
+    /// Runs any program in this site, in a terminal of 80x24.
+    pub(crate) fn run(site: &TempSite, mut command: CommandBuilder) -> Self {
         let pair = native_pty_system().openpty(size(80, 24)).unwrap();
-        command.cwd(room.path());
+        command.cwd(site.path());
         command.env("TERM", "xterm-256color");
-        command.env("XDG_CONFIG_HOME", room.join("config"));
-        command.env("EDITOR", room.join("editor"));
-        command.env("PAGER", room.join("pager"));
-        command.env(MARK, room.path());
+        command.env("XDG_CONFIG_HOME", site.join("config"));
+        command.env("EDITOR", site.join("editor"));
+        command.env("PAGER", site.join("pager"));
+        command.env(SITE_ENV, site.path());
         for name in ["SETLIST_FILE", "SETLIST_STATE", "SETLIST_STORE", "NO_COLOR", "VISUAL", "TMUX", "STY", "LESS"] {
             command.env_remove(name);
         }
-        // A long trace would push what a panic says off the screen.
+        // A backtrace would push the panic message off the screen.
         command.env_remove("RUST_BACKTRACE");
         let child = pair.slave.spawn_command(command).unwrap();
         let drawn =
-            Arc::new(Mutex::new(Drawn { screen: vt100::Parser::new(cells(24), cells(80), 0), raw: Vec::new() }));
+            Arc::new(Mutex::new(DrawnScreen { screen: vt100::Parser::new(cells(24), cells(80), 0), raw: Vec::new() }));
         let (sender, news) = channel();
         let (mut reader, seen) = (pair.master.try_clone_reader().unwrap(), Arc::clone(&drawn));
         std::thread::spawn(move || {
@@ -71,7 +71,7 @@ impl Terminal {
             }
         });
         let keys = pair.master.take_writer().unwrap();
-        Self { child, keys, master: Some(pair.master), drawn, news }
+        Self { child, keys, master: Some(pair.master), drawn, output_received: news }
     }
 
     pub(crate) fn keys(&mut self, keys: &str) {
@@ -79,13 +79,13 @@ impl Terminal {
         self.keys.flush().unwrap();
     }
 
-    /// What was written to the terminal up to now.
+    /// Everything that was written to the terminal so far.
     pub(crate) fn raw(&self) -> String {
         String::from_utf8_lossy(&self.drawn.lock().unwrap().raw).into_owned()
     }
 
-    /// What a program on the alternate screen has turned on and not off again.
-    pub(crate) fn taken(&self) -> Vec<&'static str> {
+    /// The terminal modes that the program has set and not reset.
+    pub(crate) fn enabled_modes(&self) -> Vec<&'static str> {
         let drawn = self.drawn.lock().unwrap();
         let screen = drawn.screen.screen();
         let taken = [
@@ -101,23 +101,23 @@ impl Terminal {
         self.drawn.lock().unwrap().screen.screen().contents()
     }
 
-    /// Waits until the screen is as wanted; returns what it shows.
+    /// Waits until the screen's text meets a condition; returns the text.
     #[track_caller]
-    pub(crate) fn until(&self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
-        let end = Instant::now() + PATIENCE;
+    pub(crate) fn wait_until(&self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
+        let end = Instant::now() + WAIT_TIMEOUT;
         loop {
             let text = self.text();
             if wanted(&text) {
                 return text;
             }
             let left = end.saturating_duration_since(Instant::now());
-            assert!(self.news.recv_timeout(left).is_ok() || wanted(&self.text()), "waited in vain for {what}:\n{text}");
+            assert!(self.output_received.recv_timeout(left).is_ok() || wanted(&self.text()), "timed out waiting for {what}:\n{text}");
         }
     }
 
     #[track_caller]
-    pub(crate) fn until_shows(&self, text: &str) -> String {
-        self.until(text, |screen| screen.contains(text))
+    pub(crate) fn wait_for_text(&self, text: &str) -> String {
+        self.wait_until(text, |screen| screen.contains(text))
     }
 
     fn resize(&self, columns: u16, rows: u16) {
@@ -130,14 +130,14 @@ impl Terminal {
         kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
     }
 
-    /// Waits for the program's end, and checks that it left the terminal as it found it.
+    /// Waits for the program's exit, and asserts that it reset the terminal.
     #[track_caller]
-    pub(crate) fn ended(mut self) -> ExitStatus {
+    pub(crate) fn wait_for_exit(mut self) -> ExitStatus {
         let status = wait_for("the program to leave", || self.child.try_wait().unwrap());
-        // The reader has seen all there is when its channel closes.
+        // The channel closes when the reader has read everything.
         self.master.take();
-        while self.news.recv_timeout(PATIENCE).is_ok() {}
-        assert_eq!(self.taken(), [""; 0], "left on");
+        while self.output_received.recv_timeout(WAIT_TIMEOUT).is_ok() {}
+        assert_eq!(self.enabled_modes(), [""; 0], "modes that were not reset");
         status
     }
 }
@@ -164,198 +164,198 @@ queues:
     - {id: last, title: Comes last, run: echo the end}
 ";
 
-/// A job that runs until the file `go` is there.
+/// A job that runs until the file `go` exists.
 const WAITS: &str = "queues:\n  work:\n    - {id: slow, title: Slow one, run: 'echo begun; while [ ! -e go ]; do sleep 0.01; done; echo over'}\n";
 
 #[test]
 fn opening_starts_nothing_and_p_processes() {
-    let room = Room::with(THREE);
-    let mut screen = Terminal::open(&room, &[]);
-    let text = screen.until_shows("Comes last");
+    let site = TempSite::with(THREE);
+    let mut screen = Terminal::open(&site, &[]);
+    let text = screen.wait_for_text("Comes last");
     assert!(text.contains("Pending") && text.contains("Finished"), "{text}");
-    assert!(room.ok(&["status"]).contains("idle"));
+    assert!(site.ok(&["status"]).contains("idle"));
     screen.keys("p");
-    screen.until("three finished jobs", |text| text.contains("exit code 3") || text.matches("succeeded").count() >= 2);
-    room.until("work/last", |job| job["outcome"] == json!("succeeded"));
-    assert_eq!(room.job("work/bad")["outcome"], json!("failed"));
+    screen.wait_until("three finished jobs", |text| text.contains("exit code 3") || text.matches("succeeded").count() >= 2);
+    site.wait_until("work/last", |job| job["outcome"] == json!("succeeded"));
+    assert_eq!(site.job("work/bad")["outcome"], json!("failed"));
     screen.keys("q");
-    assert!(screen.ended().success());
+    assert!(screen.wait_for_exit().success());
 }
 
 #[test]
-fn quitting_leaves_the_job_running_and_the_record_is_there() {
-    let room = Room::with(WAITS);
-    let mut screen = Terminal::open(&room, &[]);
-    screen.until_shows("Slow one");
+fn jobs_keep_running_and_are_recorded_after_quitting() {
+    let site = TempSite::with(WAITS);
+    let mut screen = Terminal::open(&site, &[]);
+    screen.wait_for_text("Slow one");
     screen.keys("p");
-    screen.until_shows("begun");
+    screen.wait_for_text("begun");
     screen.keys("q");
-    assert!(screen.ended().success());
-    assert_eq!(room.job("work/slow")["state"], json!("running"));
-    let mut screen = Terminal::open(&room, &[]);
-    screen.until_shows("begun");
-    room.write("go", "");
-    screen.until_shows("over");
-    assert_eq!(room.until("work/slow", |job| job["state"] == json!("finished"))["value"], json!("over"));
+    assert!(screen.wait_for_exit().success());
+    assert_eq!(site.job("work/slow")["state"], json!("running"));
+    let mut screen = Terminal::open(&site, &[]);
+    screen.wait_for_text("begun");
+    site.write("go", "");
+    screen.wait_for_text("over");
+    assert_eq!(site.wait_until("work/slow", |job| job["state"] == json!("finished"))["value"], json!("over"));
     screen.keys("q");
-    screen.ended();
+    screen.wait_for_exit();
 }
 
 #[test]
-fn killing_the_screen_never_touches_a_job() {
-    let room = Room::with(WAITS);
-    let mut screen = Terminal::open(&room, &[]);
-    screen.until_shows("Slow one");
+fn killing_the_screen_does_not_stop_a_job() {
+    let site = TempSite::with(WAITS);
+    let mut screen = Terminal::open(&site, &[]);
+    screen.wait_for_text("Slow one");
     screen.keys("p");
-    screen.until_shows("begun");
+    screen.wait_for_text("begun");
     screen.signal(Signal::KILL);
     screen.child.wait().unwrap();
-    room.write("go", "");
-    assert_eq!(room.until("work/slow", |job| job["state"] == json!("finished"))["outcome"], json!("succeeded"));
+    site.write("go", "");
+    assert_eq!(site.wait_until("work/slow", |job| job["state"] == json!("finished"))["outcome"], json!("succeeded"));
 }
 
 #[test]
 fn the_terminal_is_restored_after_a_signal() {
     for signal in [Signal::TERM, Signal::HUP, Signal::INT] {
-        let room = Room::with(THREE);
-        let screen = Terminal::open(&room, &[]);
-        screen.until_shows("Pending");
+        let site = TempSite::with(THREE);
+        let screen = Terminal::open(&site, &[]);
+        screen.wait_for_text("Pending");
         screen.signal(signal);
-        screen.ended();
+        screen.wait_for_exit();
     }
 }
 
 #[test]
 fn a_mistyped_command_creates_no_queue() {
-    let room = Room::with(THREE);
-    let mut screen = Terminal::open(&room, &["statsu"]);
-    screen.until_shows("did you mean `setlist status`?");
+    let site = TempSite::with(THREE);
+    let mut screen = Terminal::open(&site, &["statsu"]);
+    screen.wait_for_text("did you mean `setlist status`?");
     assert_eq!(screen.child.wait().unwrap().exit_code(), 2);
-    assert!(!room.ok(&["status"]).contains("statsu"));
+    assert!(!site.ok(&["status"]).contains("statsu"));
 }
 
 #[test]
-fn an_open_screen_notices_that_the_worker_has_died() {
-    let room = Room::with(WAITS);
-    let mut screen = Terminal::open(&room, &[]);
-    screen.until_shows("Slow one");
+fn an_open_screen_reaps_a_dead_worker() {
+    let site = TempSite::with(WAITS);
+    let mut screen = Terminal::open(&site, &[]);
+    screen.wait_for_text("Slow one");
     screen.keys("r");
-    screen.until_shows("begun");
-    kill_process(room.worker(), Signal::KILL).unwrap();
-    screen.until_shows("a worker has died: 1 job interrupted");
-    screen.until_shows("✗ 1 failed");
+    screen.wait_for_text("begun");
+    kill_process(site.worker_pid(), Signal::KILL).unwrap();
+    screen.wait_for_text("A worker died: 1 job interrupted");
+    screen.wait_for_text("✗ 1 failed");
     screen.keys("q");
-    screen.ended();
+    screen.wait_for_exit();
 }
 
 #[test]
 fn x_cancels_a_running_job_and_r_runs_it_again() {
-    let room = Room::with(WAITS);
-    let mut screen = Terminal::open(&room, &[]);
-    screen.until_shows("Slow one");
+    let site = TempSite::with(WAITS);
+    let mut screen = Terminal::open(&site, &[]);
+    screen.wait_for_text("Slow one");
     screen.keys("r");
-    screen.until_shows("begun");
+    screen.wait_for_text("begun");
     screen.keys("x");
     let text = screen.text();
     if text.contains("y/N") || !text.contains("cancelled") {
-        screen.until("a question or the end", |text| text.contains("y/N") || text.contains("cancelled"));
+        screen.wait_until("a question or the end", |text| text.contains("y/N") || text.contains("cancelled"));
         screen.keys("y");
     }
-    room.until("work/slow", |job| job["outcome"] == json!("cancelled"));
-    screen.until_shows("cancelled");
-    room.write("go", "");
+    site.wait_until("work/slow", |job| job["outcome"] == json!("cancelled"));
+    screen.wait_for_text("cancelled");
+    site.write("go", "");
     screen.keys("r");
-    let job = room.until("work/slow", |job| job["outcome"] == json!("succeeded"));
+    let job = site.wait_until("work/slow", |job| job["outcome"] == json!("succeeded"));
     assert_eq!(job["run_count"], json!(2));
-    screen.until_shows("over");
+    screen.wait_for_text("over");
     screen.keys("q");
-    screen.ended();
+    screen.wait_for_exit();
 }
 
 #[test]
-fn a_saved_file_is_read_again_and_a_broken_one_is_shown_until_it_is_mended() {
-    let room = Room::with(THREE);
-    let mut screen = Terminal::open(&room, &[]);
-    screen.until_shows("Comes last");
-    room.write("jobs.yaml", &THREE.replace("title: Comes last", "title: Comes very last"));
-    screen.until_shows("Comes very last");
-    room.write("jobs.yaml", &THREE.replace("title: Goes wrong", "titel: Goes wrong"));
-    screen.until_shows("titel");
-    room.write("jobs.yaml", THREE);
-    screen.until("the jobs again", |text| text.contains("Goes wrong") && !text.contains("titel"));
+fn a_saved_file_is_reloaded_and_its_errors_are_shown_until_fixed() {
+    let site = TempSite::with(THREE);
+    let mut screen = Terminal::open(&site, &[]);
+    screen.wait_for_text("Comes last");
+    site.write("jobs.yaml", &THREE.replace("title: Comes last", "title: Comes very last"));
+    screen.wait_for_text("Comes very last");
+    site.write("jobs.yaml", &THREE.replace("title: Goes wrong", "titel: Goes wrong"));
+    screen.wait_for_text("titel");
+    site.write("jobs.yaml", THREE);
+    screen.wait_until("the jobs again", |text| text.contains("Goes wrong") && !text.contains("titel"));
     screen.keys("q");
-    screen.ended();
+    screen.wait_for_exit();
 }
 
 #[test]
-fn a_broken_file_at_the_start_is_mended_with_e() {
-    let room = Room::with("queues:\n  work:\n    - {id: one, titel: One, run: 'true'}\n");
-    room.script("editor", "for file; do :; done\nsed -i s/titel/title/ \"$file\"");
-    let mut screen = Terminal::open(&room, &[]);
-    screen.until_shows("titel");
+fn a_file_with_errors_at_the_start_is_fixed_with_e() {
+    let site = TempSite::with("queues:\n  work:\n    - {id: one, titel: One, run: 'true'}\n");
+    site.script("editor", "for file; do :; done\nsed -i s/titel/title/ \"$file\"");
+    let mut screen = Terminal::open(&site, &[]);
+    screen.wait_for_text("titel");
     screen.keys("e");
-    screen.until("the job", |text| text.contains("One") && text.contains("Pending"));
+    screen.wait_until("the job", |text| text.contains("One") && text.contains("Pending"));
     screen.keys("q");
-    screen.ended();
+    screen.wait_for_exit();
 }
 
 #[test]
-fn e_opens_the_file_at_the_job_under_the_cursor() {
-    let room = Room::with(THREE);
-    room.script("vim", "echo \"$@\" >edited");
+fn e_opens_the_file_at_the_selected_job() {
+    let site = TempSite::with(THREE);
+    site.script("vim", "echo \"$@\" >edited");
     let mut command = CommandBuilder::new("sh");
     command.args(["-c", &format!("EDITOR=\"$PWD/vim\" exec {SETLIST}")]);
-    let mut screen = Terminal::run(&room, command);
-    screen.until_shows("Comes last");
+    let mut screen = Terminal::run(&site, command);
+    screen.wait_for_text("Comes last");
     screen.keys("Ge");
-    screen.until("the screen again", |_| room.path().join("edited").exists());
-    screen.until_shows("Comes last");
-    let edited = room.read("edited");
+    screen.wait_until("the screen again", |_| site.path().join("edited").exists());
+    screen.wait_for_text("Comes last");
+    let edited = site.read("edited");
     let line = THREE.lines().position(|line| line.contains("Comes last")).unwrap() + 1;
     assert!(edited.contains(&format!("+{line} ")) && edited.trim_end().ends_with("jobs.yaml"), "{edited}");
     screen.signal(Signal::TERM);
-    screen.ended();
+    screen.wait_for_exit();
 }
 
 #[test]
-fn a_window_that_is_too_small_says_so_and_comes_back() {
-    let room = Room::with(THREE);
-    let mut screen = Terminal::open(&room, &[]);
-    screen.until_shows("Goes well");
+fn a_terminal_that_is_too_small_says_so() {
+    let site = TempSite::with(THREE);
+    let mut screen = Terminal::open(&site, &[]);
+    screen.wait_for_text("Goes well");
     screen.resize(30, 8);
-    screen.until("what it needs", |text| text.contains("40") && !text.contains("Goes well"));
+    screen.wait_until("what it needs", |text| text.contains("40") && !text.contains("Goes well"));
     screen.resize(120, 40);
-    screen.until_shows("Goes well");
+    screen.wait_for_text("Goes well");
     screen.keys("q");
-    screen.ended();
+    screen.wait_for_exit();
 }
 
 #[test]
 fn two_screens_on_one_site_agree() {
-    let room = Room::with(WAITS);
-    let mut one = Terminal::open(&room, &[]);
-    let other = Terminal::open(&room, &[]);
-    one.until_shows("Slow one");
-    other.until_shows("Slow one");
+    let site = TempSite::with(WAITS);
+    let mut one = Terminal::open(&site, &[]);
+    let other = Terminal::open(&site, &[]);
+    one.wait_for_text("Slow one");
+    other.wait_for_text("Slow one");
     one.keys("p");
-    one.until_shows("begun");
-    other.until_shows("begun");
-    room.write("go", "");
-    one.until_shows("succeeded");
-    other.until_shows("succeeded");
+    one.wait_for_text("begun");
+    other.wait_for_text("begun");
+    site.write("go", "");
+    one.wait_for_text("succeeded");
+    other.wait_for_text("succeeded");
 }
 
 #[test]
 fn hostile_output_stays_in_its_pane() {
     let evil = r"printf '\033]0;owned\007\033[2J\033[1;1HHOME\033[?1049l\033[31mred\033[0m\rX\n\302\233\377end\n'";
-    let room = Room::with(&format!(
+    let site = TempSite::with(&format!(
         "queues:\n  work:\n    - {{id: evil, title: Evil, run: \"{}\"}}\n",
         evil.replace('\\', "\\\\")
     ));
-    let mut screen = Terminal::open(&room, &["work"]);
-    screen.until_shows("Evil");
+    let mut screen = Terminal::open(&site, &["work"]);
+    screen.wait_for_text("Evil");
     screen.keys("p");
-    let text = screen.until_shows("end");
+    let text = screen.wait_for_text("end");
     assert!(text.contains("Finished"), "{text}");
     let drawn = screen.drawn.lock().unwrap();
     assert!(drawn.screen.screen().alternate_screen());
@@ -367,182 +367,182 @@ fn hostile_output_stays_in_its_pane() {
 }
 
 #[test]
-fn a_log_on_a_terminal_has_its_colours_and_nothing_else() {
+fn a_log_on_a_terminal_keeps_only_its_colours() {
     let evil = r"printf '\033]0;owned\007\033[2J\033[31mred\033[0m\n'; printf 'un\033[?1049h' >&2; printf 'seen' >&2";
-    let room = Room::with(&format!("queues:\n  q:\n    - {{id: a, run: \"{}\"}}\n", evil.replace('\\', "\\\\")));
-    room.ok(&["process"]);
+    let site = TempSite::with(&format!("queues:\n  q:\n    - {{id: a, run: \"{}\"}}\n", evil.replace('\\', "\\\\")));
+    site.ok(&["process"]);
     for (args, shown) in [(&["log", "q/a"][..], "red"), (&["log", "q/a", "--stderr", "-t"], "unseen")] {
-        let screen = Terminal::open(&room, args);
-        let text = screen.until_shows(shown);
+        let screen = Terminal::open(&site, args);
+        let text = screen.wait_for_text(shown);
         let raw = String::from_utf8_lossy(&screen.drawn.lock().unwrap().raw).into_owned();
         assert!(!raw.contains("owned") && !raw.contains("[2J") && !raw.contains("1049"), "{raw:?}");
         assert_eq!(raw.contains("\x1b[31mred") || raw.contains("\x1b[0;31mred"), shown == "red", "{raw:?}");
         let times = text.lines().filter(|line| line.get(10..11) == Some("T") && line.get(29..30) == Some(" ")).count();
         assert_eq!(times, usize::from(args.contains(&"-t")), "{text}");
-        assert!(screen.ended().success());
+        assert!(screen.wait_for_exit().success());
     }
 }
 
 #[test]
-fn every_run_of_a_job_can_be_looked_at() {
-    let room = Room::with(
+fn every_run_of_a_job_can_be_shown() {
+    let site = TempSite::with(
         "queues:\n  q:\n    - {id: a, title: Again, run: 'echo \"said in run $SETLIST_RUN_ID\"; test -e ok'}\n",
     );
-    assert_eq!(room.run(&["process"]).code, Some(1));
-    room.write("ok", "");
-    room.ok(&["retry", "q/a"]);
-    room.until("q/a", |job| job["outcome"] == json!("succeeded"));
-    let mut screen = Terminal::open(&room, &[]);
-    screen.until_shows("said in run 2");
+    assert_eq!(site.run(&["process"]).code, Some(1));
+    site.write("ok", "");
+    site.ok(&["retry", "q/a"]);
+    site.wait_until("q/a", |job| job["outcome"] == json!("succeeded"));
+    let mut screen = Terminal::open(&site, &[]);
+    screen.wait_for_text("said in run 2");
     screen.keys("<");
-    screen.until_shows("said in run 1");
-    screen.until_shows("run 1 of 2, exit code 1");
+    screen.wait_for_text("said in run 1");
+    screen.wait_for_text("run 1 of 2, exit code 1");
     screen.keys("<");
-    screen.until_shows("this is the first of its runs");
+    screen.wait_for_text("this is the first of its runs");
     screen.keys(">");
-    screen.until_shows("said in run 2");
+    screen.wait_for_text("said in run 2");
     screen.keys(">");
-    screen.until_shows("this is its latest run");
+    screen.wait_for_text("This is the latest run.");
     screen.keys("q");
-    screen.ended();
+    screen.wait_for_exit();
 }
 
 #[test]
-fn a_job_in_a_terminal_is_typed_into() {
-    let room = Room::with(
+fn a_pty_job_takes_input() {
+    let site = TempSite::with(
         "queues:\n  q:\n    - {id: ask, title: Asks, pty: true, run: 'stty size; printf \"name? \"; read name; echo \"hello $name\"; read end'}\n",
     );
-    let mut screen = Terminal::open(&room, &[]);
-    screen.until_shows("Asks");
+    let mut screen = Terminal::open(&site, &[]);
+    screen.wait_for_text("Asks");
     screen.keys("i");
-    screen.until_shows("doesn't run yet");
+    screen.wait_for_text("doesn't run yet");
     screen.keys("r");
-    screen.until_shows("name?");
+    screen.wait_for_text("name?");
     screen.keys("i");
-    screen.until_shows("TYPING");
-    // Keys that would do something to the screen, and text beyond ASCII.
+    screen.wait_for_text("TYPING");
+    // Keys that the screen would act on, and non-ASCII text.
     screen.keys("qé\x1b[200~日本\x1b[201~\x7f\x15quit\r");
-    screen.until_shows("hello quit");
+    screen.wait_for_text("hello quit");
     screen.keys("\x1a");
-    screen.until("the screen's own keys", |text| !text.contains("TYPING") && text.contains("? help"));
+    screen.wait_until("the screen's own keys", |text| !text.contains("TYPING") && text.contains("? help"));
     screen.keys("i");
-    screen.until_shows("TYPING");
+    screen.wait_for_text("TYPING");
     screen.keys("\x04");
-    screen.until_shows("ENDED");
+    screen.wait_for_text("ENDED");
     screen.keys("q\x1b");
-    screen.until("the screen's own keys", |text| !text.contains("ENDED") && text.contains("? help"));
-    let log = room.ok(&["log", "q/ask"]);
+    screen.wait_until("the screen's own keys", |text| !text.contains("ENDED") && text.contains("? help"));
+    let log = site.ok(&["log", "q/ask"]);
     assert!(log.contains("name? ") && log.contains("hello quit"), "{log}");
     screen.keys("q");
-    screen.ended();
+    screen.wait_for_exit();
 }
 
 #[test]
-fn a_job_in_a_terminal_has_the_size_of_its_pane() {
+fn a_pty_job_has_the_size_of_its_pane() {
     let run = "row() { set -- $(stty size); printf \"%*s\" $(($2 - 1)) | tr ' ' '#'; echo E; }
       trap row WINCH; row; while :; do sleep 0.01; done";
     let lines = run.replace('\n', "\n          ");
-    let room = Room::with(&format!(
+    let site = TempSite::with(&format!(
         "queues:\n  q:\n    - id: size\n      title: Sized\n      pty: true\n      run: |\n          {lines}\n"
     ));
-    let mut screen = Terminal::open(&room, &[]);
-    screen.until_shows("Sized");
+    let mut screen = Terminal::open(&site, &[]);
+    screen.wait_for_text("Sized");
     screen.keys("r");
-    // What is as wide as the terminal ends at the edge of the pane.
+    // A row as wide as the job's terminal ends at the edge of the pane.
     let fits = |width: usize| {
         move |text: &str| {
             let mut rows = text.lines().filter(|row| row.trim_end().ends_with('E') && row.contains('#'));
             rows.next_back().is_some_and(|row| row.chars().count() == width && row.ends_with("####E"))
         }
     };
-    screen.until("a row in the pane", fits(80));
+    screen.wait_until("a row in the pane", fits(80));
     screen.resize(120, 40);
-    screen.until("a row in the new pane", fits(120));
+    screen.wait_until("a row in the new pane", fits(120));
     screen.keys("\r");
-    screen.until("a row in the whole screen", |text| fits(120)(text) && !text.contains("Pending"));
+    screen.wait_until("a row in the whole screen", |text| fits(120)(text) && !text.contains("Pending"));
     screen.keys("x");
-    screen.until_shows("cancelled");
+    screen.wait_for_text("cancelled");
     screen.keys("q");
-    screen.ended();
+    screen.wait_for_exit();
 }
 
 #[test]
-fn the_output_is_read_in_the_pager_and_the_screen_comes_back() {
+fn the_pager_shows_the_output_and_returns_to_the_screen() {
     let evil = r"printf '\033[31mred\033[0m \033]0;owned\007line\n'; seq 1 1000";
-    let room = Room::with(&format!(
+    let site = TempSite::with(&format!(
         "queues:\n  q:\n    - {{id: a, title: Prints, run: \"{}\"}}\n",
         evil.replace('\\', "\\\\")
     ));
-    room.ok(&["process"]);
-    room.script(
+    site.ok(&["process"]);
+    site.script(
         "pager",
         "cat >paged; stty size </dev/tty >>paged; printf 'in the pager'; read key </dev/tty; echo \"key $key\" >>paged",
     );
-    let mut screen = Terminal::open(&room, &[]);
-    screen.until_shows("\n 999");
+    let mut screen = Terminal::open(&site, &[]);
+    screen.wait_for_text("\n 999");
     screen.keys("o");
-    screen.until_shows("in the pager");
+    screen.wait_for_text("in the pager");
     assert!(!screen.drawn.lock().unwrap().screen.screen().alternate_screen());
     screen.keys("q\r");
-    screen.until("the screen again", |text| text.contains("Finished") && !text.contains("in the pager"));
-    let paged = room.read("paged");
+    screen.wait_until("the screen again", |text| text.contains("Finished") && !text.contains("in the pager"));
+    let paged = site.read("paged");
     assert!(
         paged.starts_with("\x1b[0;31mred\x1b[0m line\n1\n2\n") || paged.starts_with("\x1b[31mred"),
         "{:?}",
         paged.get(..60)
     );
-    assert!(paged.contains("\n1000\n24 80\nkey q\n") && !paged.contains("owned"), "the pager has terminal and keys");
-    // One that ends without reading anything, and one that isn't there.
-    room.script("pager", "exit 0");
+    assert!(paged.contains("\n1000\n24 80\nkey q\n") && !paged.contains("owned"), "the pager has the terminal and the keys");
+    // A pager that exits without reading, and one that doesn't exist.
+    site.script("pager", "exit 0");
     screen.keys("o");
-    screen.until_shows("Finished");
-    std::fs::remove_file(room.join("pager")).unwrap();
+    screen.wait_for_text("Finished");
+    std::fs::remove_file(site.join("pager")).unwrap();
     screen.keys("o");
-    screen.until_shows("there is no pager");
+    screen.wait_for_text("Pager ");
     screen.keys("q");
-    screen.ended();
+    screen.wait_for_exit();
 }
 
 #[test]
-fn what_is_copied_goes_to_the_terminal() {
-    let room = Room::with(THREE);
-    let mut screen = Terminal::open(&room, &[]);
-    screen.until_shows("Goes well");
+fn copied_text_goes_to_the_terminal() {
+    let site = TempSite::with(THREE);
+    let mut screen = Terminal::open(&site, &[]);
+    screen.wait_for_text("Goes well");
     screen.keys("y");
-    screen.until_shows("copied work/good");
+    screen.wait_for_text("Copied work/good");
     let raw = screen.raw();
     assert!(raw.contains("\x1b]52;c;d29yay9nb29k\x1b\\") || raw.contains("\x1b]52;c;d29yay9nb29k\x07"), "{raw:?}");
     screen.keys("q");
-    screen.ended();
+    screen.wait_for_exit();
 }
 
 #[test]
-fn what_is_copied_goes_through_tmux() {
-    let room = Room::with(THREE);
-    room.script("tmux", "echo \"$@\" >told; cat >copied");
+fn copied_text_goes_through_tmux() {
+    let site = TempSite::with(THREE);
+    site.script("tmux", "echo \"$@\" >told; cat >copied");
     let mut command = CommandBuilder::new("sh");
     command.args(["-c", &format!("TMUX=here PATH=\"$PWD:$PATH\" exec {SETLIST}")]);
-    let mut screen = Terminal::run(&room, command);
-    screen.until_shows("Goes well");
+    let mut screen = Terminal::run(&site, command);
+    screen.wait_for_text("Goes well");
     screen.keys("y");
-    screen.until_shows("copied work/good");
-    assert_eq!((room.read("told").trim(), room.read("copied").as_str()), ("load-buffer -w -", "work/good"));
-    assert!(!screen.raw().contains("]52;"), "tmux tells the terminal itself");
+    screen.wait_for_text("Copied work/good");
+    assert_eq!((site.read("told").trim(), site.read("copied").as_str()), ("load-buffer -w -", "work/good"));
+    assert!(!screen.raw().contains("]52;"), "tmux sets the clipboard itself");
     screen.keys("q");
-    screen.ended();
+    screen.wait_for_exit();
 }
 
 #[test]
-fn a_job_that_floods_its_log_leaves_the_screen_usable() {
-    // It ends by itself should this test be killed.
-    let flood = "timeout 100 yes 'a line of output that goes on and on and on'";
+fn the_screen_stays_usable_while_jobs_flood_their_logs() {
+    // It exits by itself if this test is killed.
+    let flood = "timeout 100 yes 'a line of output that is repeated on and on'";
     let jobs = [0, 1, 2].map(|n| format!("      - {{id: f{n}, title: Flood {n}, run: \"{flood}\"}}\n")).concat();
-    let room = Room::with(&format!("queues:\n  q:\n    title: Floods\n    parallel: 3\n    jobs:\n{jobs}"));
-    let mut screen = Terminal::open(&room, &[]);
-    screen.until_shows("Flood 2");
+    let site = TempSite::with(&format!("queues:\n  q:\n    title: Floods\n    parallel: 3\n    jobs:\n{jobs}"));
+    let mut screen = Terminal::open(&site, &[]);
+    screen.wait_for_text("Flood 2");
     screen.keys("p");
-    screen.until_shows("goes on and on");
-    let log = room.join(".setlist/logs");
+    screen.wait_for_text("repeated on and on");
+    let log = site.join(".setlist/logs");
     wait_for("much output", || {
         let written: u64 =
             std::fs::read_dir(&log).ok()?.filter_map(|file| file.ok()?.metadata().ok()).map(|file| file.len()).sum();
@@ -550,24 +550,24 @@ fn a_job_that_floods_its_log_leaves_the_screen_usable() {
     });
     for _ in 0..3 {
         screen.keys("?");
-        screen.until_shows("─ Help ─");
+        screen.wait_for_text("─ Help ─");
         screen.keys("\x1b");
-        screen.until("the lists", |text| !text.contains("─ Help ─"));
+        screen.wait_until("the lists", |text| !text.contains("─ Help ─"));
         screen.keys("T");
-        screen.until("the tiles", |text| text.matches("▸ Flood").count() == 3 && !text.contains("Finished"));
-        // What is looked at may be dropped in the same moment: then the view follows again.
+        screen.wait_until("the tiles", |text| text.matches("▸ Flood").count() == 3 && !text.contains("Finished"));
+        // The log may drop the visible part at that moment: then the view follows again.
         wait_for("a view that is held", || {
             screen.keys("K");
             screen.text().contains("new").then_some(())
         });
         screen.keys("T");
-        screen.until_shows("Finished");
+        screen.wait_for_text("Finished");
     }
     screen.keys("Q");
-    screen.until_shows("y/N");
+    screen.wait_for_text("y/N");
     screen.keys("y");
-    screen.ended();
+    screen.wait_for_exit();
     for n in 0..3 {
-        room.until(&format!("q/f{n}"), |job| job["outcome"] == json!("cancelled"));
+        site.wait_until(&format!("q/f{n}"), |job| job["outcome"] == json!("cancelled"));
     }
 }

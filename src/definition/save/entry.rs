@@ -1,4 +1,4 @@
-//! A job as people write it in `jobs.yaml`: only what differs from a job that says nothing, in blocks or in brackets.
+//! Writes a job as a `jobs.yaml` entry, in block or flow style, with only the fields that differ from the defaults.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -7,13 +7,14 @@ use chrono::SecondsFormat;
 use serde_json::{Map, Value, json};
 
 use crate::model::{
-    After, Call, Definition, FailureKind, Hook, Need, On, Program, Retry, RetryOn, Setup, Target, Terms,
+    Call, Definition, ExecOptions, FailureKind, Hook, JobRef, Need, NotBefore, OutcomeCondition, Program, RetryOn,
+    RetryPolicy, SchedulingOptions,
 };
 
-/// A job's entry; what can't be written in a file is none.
-pub(super) fn of(job: &Definition, queue: &str) -> Option<Value> {
+/// Converts a job to an entry. Returns `None` if a file can't express it.
+pub(super) fn to_value(job: &Definition, queue: &str) -> Option<Value> {
     let Call::Script(script) = &job.call else { return None };
-    let (setup, terms) = (&*script.setup, &*job.terms);
+    let (exec, scheduling) = (&*script.exec, &*job.scheduling);
     let mut entry = Map::new();
     let mut say = |name: &str, value: Value| drop(entry.insert(name.to_owned(), value));
     if !job.title.is_empty() {
@@ -36,50 +37,50 @@ pub(super) fn of(job: &Definition, queue: &str) -> Option<Value> {
     if !job.arguments.kwargs.is_empty() {
         say("kwargs", json!(job.arguments.kwargs));
     }
-    surroundings(setup, &mut say);
-    conditions(terms, queue, &mut say)?;
+    write_exec_options(exec, &mut say);
+    write_scheduling_options(scheduling, queue, &mut say)?;
     if !job.tags.is_empty() {
         say("tags", json!(job.tags));
     }
-    // A script that says nothing else is an entry of its own.
+    // A script without other fields is written as text.
     match entry.get("run") {
         Some(Value::String(text)) if entry.len() == 1 => Some(json!(text)),
         _ => Some(Value::Object(entry)),
     }
 }
 
-fn surroundings(setup: &Setup, say: &mut impl FnMut(&str, Value)) {
-    let usual = Setup::plain();
-    if !setup.env.is_empty() {
-        say("env", json!(setup.env));
+fn write_exec_options(exec: &ExecOptions, say: &mut impl FnMut(&str, Value)) {
+    let defaults = ExecOptions::shared_default();
+    if !exec.env.is_empty() {
+        say("env", json!(exec.env));
     }
-    match &setup.env_files[..] {
+    match &exec.env_files[..] {
         [] => {}
         [file] => say("env_file", json!(file)),
         files => say("env_file", json!(files)),
     }
-    if let Some(cwd) = &setup.cwd {
+    if let Some(cwd) = &exec.cwd {
         say("cwd", json!(cwd));
     }
-    if let Some(stdin) = &setup.stdin {
+    if let Some(stdin) = &exec.stdin {
         say("stdin", json!(stdin));
     }
-    if let Some(timeout) = setup.timeout {
-        say("timeout", time(timeout));
+    if let Some(timeout) = exec.timeout {
+        say("timeout", duration(timeout));
     }
-    if setup.grace != usual.grace {
-        say("grace", time(setup.grace));
+    if exec.grace != defaults.grace {
+        say("grace", duration(exec.grace));
     }
-    if setup.ok_codes != usual.ok_codes {
-        say("ok_codes", json!(setup.ok_codes));
+    if exec.ok_codes != defaults.ok_codes {
+        say("ok_codes", json!(exec.ok_codes));
     }
-    if setup.pty {
+    if exec.pty {
         say("pty", json!(true));
     }
-    if setup.log_limit != usual.log_limit {
-        say("log_limit", json!(setup.log_limit));
+    if exec.log_limit != defaults.log_limit {
+        say("log_limit", json!(exec.log_limit));
     }
-    if let Some(hook) = &setup.on_finish {
+    if let Some(hook) = &exec.on_finish {
         say("on_finish", on_finish(hook));
     }
 }
@@ -90,58 +91,62 @@ fn on_finish(hook: &Hook) -> Value {
         Program::Command(words) => ("command", json!(words)),
     };
     let mut map = Map::from_iter([(name.to_owned(), program)]);
-    if hook.on != On::Finish {
+    if hook.on != OutcomeCondition::Finish {
         map.insert("on".to_owned(), json!(hook.on));
     }
     if hook.timeout != Hook::DEFAULT_TIMEOUT {
-        map.insert("timeout".to_owned(), time(hook.timeout));
+        map.insert("timeout".to_owned(), duration(hook.timeout));
     }
     Value::Object(map)
 }
 
-fn conditions(terms: &Terms, queue: &str, say: &mut impl FnMut(&str, Value)) -> Option<()> {
-    let usual = Terms::none();
-    let needs: Vec<Value> = terms.needs.iter().map(|one| need(one, queue)).collect::<Option<_>>()?;
+fn write_scheduling_options(
+    scheduling: &SchedulingOptions,
+    queue: &str,
+    say: &mut impl FnMut(&str, Value),
+) -> Option<()> {
+    let defaults = SchedulingOptions::shared_default();
+    let needs: Vec<Value> = scheduling.needs.iter().map(|one| need(one, queue)).collect::<Option<_>>()?;
     if !needs.is_empty() {
         say("needs", Value::Array(needs));
     }
-    match terms.after {
+    match scheduling.after {
         None => {}
-        Some(After::Delay(delay)) => say("after", time(delay)),
-        Some(After::Time(at)) => say("after", json!(at.to_rfc3339_opts(SecondsFormat::AutoSi, true))),
+        Some(NotBefore::Delay(delay)) => say("after", duration(delay)),
+        Some(NotBefore::Time(at)) => say("after", json!(at.to_rfc3339_opts(SecondsFormat::AutoSi, true))),
     }
-    if terms.retry != usual.retry {
-        say("retry", retry(&terms.retry));
+    if scheduling.retry != defaults.retry {
+        say("retry", retry(&scheduling.retry));
     }
-    if terms.priority != usual.priority {
-        say("priority", json!(terms.priority));
+    if scheduling.priority != defaults.priority {
+        say("priority", json!(scheduling.priority));
     }
-    if terms.weight != usual.weight {
-        say("weight", json!(terms.weight));
+    if scheduling.weight != defaults.weight {
+        say("weight", json!(scheduling.weight));
     }
-    if let Some(question) = &terms.confirm {
+    if let Some(question) = &scheduling.confirm {
         say("confirm", json!(question));
     }
     Some(())
 }
 
-/// A job without a name can't be named.
+/// Returns `None` if the needed job has no name.
 fn need(need: &Need, queue: &str) -> Option<Value> {
-    let Target::Named(its, name) = &need.job else { return None };
+    let JobRef::Named(its, name) = &need.job else { return None };
     let name = if its.as_str() == queue { name.to_string() } else { format!("{its}/{name}") };
-    Some(if need.on == On::Success { json!(name) } else { json!({"job": name, "on": need.on}) })
+    Some(if need.on == OutcomeCondition::Success { json!(name) } else { json!({"job": name, "on": need.on}) })
 }
 
-fn retry(retry: &Retry) -> Value {
-    let usual = Retry::times(retry.max);
-    if *retry == usual {
+fn retry(retry: &RetryPolicy) -> Value {
+    let defaults = RetryPolicy::times(retry.max);
+    if *retry == defaults {
         return json!(retry.max);
     }
-    let mut map = json!({"max": retry.max, "delay": time(retry.delay)});
-    if retry.backoff.total_cmp(&usual.backoff).is_ne() {
+    let mut map = json!({"max": retry.max, "delay": duration(retry.delay)});
+    if retry.backoff.total_cmp(&defaults.backoff).is_ne() {
         map["backoff"] = json!(retry.backoff);
     }
-    map["max_delay"] = time(retry.max_delay);
+    map["max_delay"] = duration(retry.max_delay);
     if !retry.on.is_empty() {
         let word = |on: &RetryOn| match on {
             RetryOn::Code(code) => json!(code),
@@ -153,28 +158,28 @@ fn retry(retry: &Retry) -> Value {
     map
 }
 
-fn time(duration: Duration) -> Value {
+fn duration(duration: Duration) -> Value {
     json!(humantime::format_duration(duration).to_string())
 }
 
-/// The entry as an item of a list in blocks, whose dashes stand behind `pad`: its lines.
-pub(super) fn in_blocks(entry: &Value, pad: &str) -> Vec<String> {
+/// Returns the lines of the entry as an item of a block list indented by `pad`.
+pub(super) fn to_block_lines(entry: &Value, pad: &str) -> Vec<String> {
     let mut lines = Vec::new();
     let Value::Object(fields) = entry else {
-        said(entry, &format!("{pad}- "), &format!("{pad}  "), &mut lines);
+        push_value(entry, &format!("{pad}- "), &format!("{pad}  "), &mut lines);
         return lines;
     };
     for (nth, (name, value)) in fields.iter().enumerate() {
         let dash = if nth == 0 { '-' } else { ' ' };
-        said(value, &format!("{pad}{dash} {name}: "), &format!("{pad}    "), &mut lines);
+        push_value(value, &format!("{pad}{dash} {name}: "), &format!("{pad}    "), &mut lines);
     }
     lines
 }
 
-/// A value behind the `beginning` of its line; if it takes several, the others are indented by `inner`.
-fn said(value: &Value, beginning: &str, inner: &str, lines: &mut Vec<String>) {
+/// Writes a value after the `beginning` of its line. Further lines are indented by `inner`.
+fn push_value(value: &Value, beginning: &str, inner: &str, lines: &mut Vec<String>) {
     if let Value::String(text) = value
-        && let Some(body) = text.strip_suffix('\n').or(Some(text)).filter(|body| fits_block(body))
+        && let Some(body) = text.strip_suffix('\n').or(Some(text)).filter(|body| fits_block_scalar(body))
     {
         lines.push(format!("{beginning}|{}", if text.ends_with('\n') { "" } else { "-" }));
         lines.extend(
@@ -184,37 +189,37 @@ fn said(value: &Value, beginning: &str, inner: &str, lines: &mut Vec<String>) {
     }
     lines.push(match value {
         Value::String(text) if is_plain(text) => format!("{beginning}{text}"),
-        value => format!("{beginning}{}", in_brackets(value)),
+        value => format!("{beginning}{}", to_flow(value)),
     });
 }
 
-/// Whether a text of several lines can stand in a block as it is.
-fn fits_block(text: &str) -> bool {
+/// Whether a multi-line text can be written as a block scalar.
+fn fits_block_scalar(text: &str) -> bool {
     let lines = || text.split('\n');
     lines().count() > 1
         && !text.starts_with([' ', '\t', '\n'])
         && !text.ends_with('\n')
-        && text.chars().all(|c| c == '\n' || c == '\t' || is_shown(c))
+        && text.chars().all(|c| c == '\n' || c == '\t' || is_printable(c))
         && lines().all(|line| line.is_empty() || !line.trim().is_empty())
 }
 
-/// A value in one line, in brackets or quotes where it needs them.
-pub(super) fn in_brackets(value: &Value) -> String {
+/// Writes a value on one line in flow style.
+pub(super) fn to_flow(value: &Value) -> String {
     match value {
         Value::Null => "null".to_owned(),
         Value::Bool(_) | Value::Number(_) => value.to_string(),
         Value::String(text) if is_plain(text) && !text.contains([',', '[', ']', '{', '}', ':']) => text.clone(),
         Value::String(text) => quoted(text),
-        Value::Array(items) => format!("[{}]", items.iter().map(in_brackets).collect::<Vec<_>>().join(", ")),
+        Value::Array(items) => format!("[{}]", items.iter().map(to_flow).collect::<Vec<_>>().join(", ")),
         Value::Object(fields) => {
-            let key = |name: &String| in_brackets(&Value::String(name.clone()));
-            let fields = fields.iter().map(|(name, value)| format!("{}: {}", key(name), in_brackets(value)));
+            let key = |name: &String| to_flow(&Value::String(name.clone()));
+            let fields = fields.iter().map(|(name, value)| format!("{}: {}", key(name), to_flow(value)));
             format!("{{{}}}", fields.collect::<Vec<_>>().join(", "))
         }
     }
 }
 
-/// Whether a text needs no quotes in a line of its own.
+/// Whether a text needs no quotes on a line of its own.
 fn is_plain(text: &str) -> bool {
     const WORDS: [&str; 9] = ["true", "false", "yes", "no", "on", "off", "null", "y", "n"];
     let option = text.trim_start_matches('-');
@@ -227,11 +232,11 @@ fn is_plain(text: &str) -> bool {
         && !text.contains(": ")
         && !text.contains(" #")
         && !text.ends_with([':', ' '])
-        && text.chars().all(is_shown)
+        && text.chars().all(is_printable)
 }
 
-/// Whether a character stands for itself in every kind of text.
-fn is_shown(c: char) -> bool {
+/// Whether a character needs no escape.
+fn is_printable(c: char) -> bool {
     !c.is_control() && !matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
 }
 
@@ -242,8 +247,8 @@ fn quoted(text: &str) -> String {
             '"' | '\\' => quoted.extend(['\\', c]),
             '\n' => quoted.push_str("\\n"),
             '\t' => quoted.push_str("\\t"),
-            c if is_shown(c) => quoted.push(c),
-            // A string takes whatever it is given.
+            c if is_printable(c) => quoted.push(c),
+            // Writing to a string can't fail.
             c => _ = write!(quoted, "\\U{:08x}", u32::from(c)),
         }
     }

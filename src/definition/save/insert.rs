@@ -1,67 +1,71 @@
-//! Where new jobs go in the text of a file: behind the last one of their queue. Only ever is text put in between; nothing
-//! that stands there is touched.
+//! Finds where to insert new jobs in the text of a file: after the last job of their queue. Existing text isn't
+//! changed.
 //!
-//! The parser tells where values begin, not where they end. So several places are offered, the likeliest first, and
-//! whoever takes one has to read the file back.
+//! The parser knows where values start but not where they end, so there are several candidates, most likely first. The
+//! caller reads each result back to verify it.
 
 use std::ops::Range;
 
 use serde_json::Value;
 
 use super::super::source::Source;
-use super::super::tree::{self, Entry, Fault, Kind, Node};
-use super::entry::{in_blocks, in_brackets};
+use super::super::spanned_value::{self, MapEntry, Node, NodeKind, ReadError};
+use super::entry::{to_block_lines, to_flow};
 
-/// How many places behind the likeliest one are offered: in a text that goes on with less indentation, it is further on.
-const MORE: usize = 12;
+/// The maximum number of further candidates, for scalars that continue with less indentation.
+const MAX_EXTRA_CANDIDATES: usize = 12;
 
-/// The text with these entries in the queue, in one way or another.
+/// Returns texts that may contain these entries in the queue.
 pub(super) fn candidates(text: &str, queue: &str, items: &[Value]) -> Vec<String> {
     let source = Source::new(text);
-    let root = match tree::read(&source, &[]) {
-        Ok(reading) => Some(reading.root),
-        Err(Fault::Empty) => None,
+    let root = match spanned_value::read(&source, &[]) {
+        Ok(document) => Some(document.root),
+        Err(ReadError::Empty) => None,
         Err(_) => return Vec::new(),
     };
-    let end = if text.contains("\r\n") { "\r\n" } else { "\n" };
-    let file = File { source: &source, end };
+    let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
+    let file = DocumentText { source: &source, newline };
     let queues = root.as_ref().and_then(|root| entry(root, "queues"));
     let Some(queues) = queues else {
         let first = text.find(|c: char| !c.is_whitespace()).filter(|at| text[*at..].starts_with('{'));
         return match first {
             Some(open) => {
-                file.in_flow(open, &format!("queues: {{{}}}", queue_in_brackets(queue, items))).into_iter().collect()
+                file.insert_in_flow(open, &format!("queues: {{{}}}", queue_flow(queue, items))).into_iter().collect()
             }
-            None => vec![file.at_the_end(&[vec!["queues:".to_owned()], queue_in_blocks(queue, items, "  ")].concat())],
+            None => vec![file.append(&[vec!["queues:".to_owned()], queue_block_lines(queue, items, "  ")].concat())],
         };
     };
-    let Some(known) = entry(&queues.value, queue) else {
-        return match file.value_of(queues) {
-            Some((_, Shape::Flow(open))) => file.in_flow(open, &queue_in_brackets(queue, items)).into_iter().collect(),
-            Some((key, Shape::Block)) => {
-                let pad = file.pad(&key, false).unwrap_or("  ");
-                file.behind(&key, &queue_in_blocks(queue, items, pad))
+    let Some(queue_entry) = entry(&queues.value, queue) else {
+        return match file.find_value(queues) {
+            Some((_, NodeStyle::Flow(open))) => {
+                file.insert_in_flow(open, &queue_flow(queue, items)).into_iter().collect()
+            }
+            Some((key, NodeStyle::Block)) => {
+                let indent = file.child_indent(&key, false).unwrap_or("  ");
+                file.insert_after(&key, &queue_block_lines(queue, items, indent))
             }
             _ => Vec::new(),
         };
     };
-    let (list, is_map) = match &known.value.kind {
-        Kind::Map(_) => (entry(&known.value, "jobs"), true),
-        _ => (Some(known), false),
+    let (list, is_map) = match &queue_entry.value.kind {
+        NodeKind::Map(_) => (entry(&queue_entry.value, "jobs"), true),
+        _ => (Some(queue_entry), false),
     };
-    let flow = || items.iter().map(in_brackets).collect::<Vec<_>>().join(", ");
-    match list.map(|list| file.value_of(list)) {
-        Some(Some((_, Shape::Flow(open)))) => file.in_flow(open, &flow()).into_iter().collect(),
-        Some(Some((key, Shape::Block))) => match file.pad(&key, true) {
-            Some(pad) => file.behind(&key, &blocks(items, pad)),
+    let flow = || items.iter().map(to_flow).collect::<Vec<_>>().join(", ");
+    match list.map(|list| file.find_value(list)) {
+        Some(Some((_, NodeStyle::Flow(open)))) => file.insert_in_flow(open, &flow()).into_iter().collect(),
+        Some(Some((key, NodeStyle::Block))) => match file.child_indent(&key, true) {
+            Some(indent) => file.insert_after(&key, &blocks(items, indent)),
             None => Vec::new(),
         },
-        None if is_map => match file.value_of(known) {
-            Some((_, Shape::Flow(open))) => file.in_flow(open, &format!("jobs: [{}]", flow())).into_iter().collect(),
-            Some((key, Shape::Block)) => {
-                let pad = file.pad(&key, false).unwrap_or("    ");
-                let jobs = vec![format!("{pad}jobs:")];
-                file.behind(&key, &[jobs, blocks(items, &format!("{pad}  "))].concat())
+        None if is_map => match file.find_value(queue_entry) {
+            Some((_, NodeStyle::Flow(open))) => {
+                file.insert_in_flow(open, &format!("jobs: [{}]", flow())).into_iter().collect()
+            }
+            Some((key, NodeStyle::Block)) => {
+                let indent = file.child_indent(&key, false).unwrap_or("    ");
+                let jobs = vec![format!("{indent}jobs:")];
+                file.insert_after(&key, &[jobs, blocks(items, &format!("{indent}  "))].concat())
             }
             _ => Vec::new(),
         },
@@ -69,63 +73,64 @@ pub(super) fn candidates(text: &str, queue: &str, items: &[Value]) -> Vec<String
     }
 }
 
-fn entry<'n, 's>(node: &'n Node<'s>, key: &str) -> Option<&'n Entry<'s>> {
-    let Kind::Map(entries) = &node.kind else { return None };
-    entries.iter().find(|entry| entry.key.unfit.is_none() && entry.key.text == key)
+fn entry<'n, 's>(node: &'n Node<'s>, key: &str) -> Option<&'n MapEntry<'s>> {
+    let NodeKind::Map(entries) = &node.kind else { return None };
+    entries.iter().find(|entry| entry.key.invalid.is_none() && entry.key.text == key)
 }
 
-fn blocks(items: &[Value], pad: &str) -> Vec<String> {
-    items.iter().flat_map(|item| in_blocks(item, pad)).collect()
+fn blocks(items: &[Value], indent: &str) -> Vec<String> {
+    items.iter().flat_map(|item| to_block_lines(item, indent)).collect()
 }
 
-fn queue_in_blocks(queue: &str, items: &[Value], pad: &str) -> Vec<String> {
-    let key = in_brackets(&Value::from(queue));
-    [vec![format!("{pad}{key}:")], blocks(items, &format!("{pad}  "))].concat()
+fn queue_block_lines(queue: &str, items: &[Value], indent: &str) -> Vec<String> {
+    let key = to_flow(&Value::from(queue));
+    [vec![format!("{indent}{key}:")], blocks(items, &format!("{indent}  "))].concat()
 }
 
-fn queue_in_brackets(queue: &str, items: &[Value]) -> String {
-    let items: Vec<String> = items.iter().map(in_brackets).collect();
-    format!("{}: [{}]", in_brackets(&Value::from(queue)), items.join(", "))
+fn queue_flow(queue: &str, items: &[Value]) -> String {
+    let items: Vec<String> = items.iter().map(to_flow).collect();
+    format!("{}: [{}]", to_flow(&Value::from(queue)), items.join(", "))
 }
 
-/// How a value is written.
-enum Shape {
-    /// In brackets or braces, which open here.
+/// The style of a collection.
+enum NodeStyle {
+    /// In brackets that open at this byte.
     Flow(usize),
     Block,
 }
 
-struct File<'f, 's> {
+/// The text to edit.
+struct DocumentText<'f, 's> {
     source: &'f Source<'s>,
-    /// How its lines end.
-    end: &'static str,
+    /// The line break.
+    newline: &'static str,
 }
 
-impl<'s> File<'_, 's> {
+impl<'s> DocumentText<'_, 's> {
     fn text(&self) -> &'s str {
         self.source.text
     }
 
-    /// Where the key of an entry stands, and how its value is written; none where it stands somewhere else.
-    fn value_of(&self, entry: &Entry<'_>) -> Option<(Range<usize>, Shape)> {
-        let wanted = [entry.key.id];
-        let places = tree::read(self.source, &wanted).ok()?.places;
-        let key = places.into_iter().find(|(id, _)| *id == entry.key.id)?.1;
-        let mut at = self.skip(key.end);
-        at = self.skip(at + self.text()[at..].strip_prefix(':').map(|_| 1)?);
+    /// Returns the position of an entry's key and the style of its value, or `None` if the value is an alias.
+    fn find_value(&self, entry: &MapEntry<'_>) -> Option<(Range<usize>, NodeStyle)> {
+        let wanted_ids = [entry.key.id];
+        let spans = spanned_value::read(self.source, &wanted_ids).ok()?.spans;
+        let key = spans.into_iter().find(|(id, _)| *id == entry.key.id)?.1;
+        let mut at = self.skip_blanks(key.end);
+        at = self.skip_blanks(at + self.text()[at..].strip_prefix(':').map(|_| 1)?);
         while self.text()[at..].starts_with(['&', '!']) {
             let length = self.text()[at..].find(char::is_whitespace)?;
-            at = self.skip(at + length);
+            at = self.skip_blanks(at + length);
         }
         match self.text()[at..].chars().next() {
-            Some('[' | '{') => Some((key, Shape::Flow(at))),
+            Some('[' | '{') => Some((key, NodeStyle::Flow(at))),
             Some('*') => None,
-            _ => Some((key, Shape::Block)),
+            _ => Some((key, NodeStyle::Block)),
         }
     }
 
-    /// The next byte at or behind `at` that is no space and in no comment.
-    fn skip(&self, mut at: usize) -> usize {
+    /// Returns the next byte at or after `at` that isn't in white space or a comment.
+    fn skip_blanks(&self, mut at: usize) -> usize {
         loop {
             let rest = &self.text()[at..];
             at += rest.len() - rest.trim_start().len();
@@ -137,8 +142,8 @@ impl<'s> File<'_, 's> {
         }
     }
 
-    /// The lines behind that of the byte `at`: where each begins, and what stands in it.
-    fn lines_behind(&self, at: usize) -> impl Iterator<Item = (usize, &'s str)> {
+    /// Returns the lines after the line that contains `at`, with the byte where each starts.
+    fn lines_after(&self, at: usize) -> impl Iterator<Item = (usize, &'s str)> {
         let text = self.text();
         let mut next = text[at..].find('\n').map(|end| at + end + 1);
         std::iter::from_fn(move || {
@@ -150,16 +155,16 @@ impl<'s> File<'_, 's> {
         })
     }
 
-    /// What the first line below a key is indented by; of a list, only if it begins with a dash.
-    fn pad(&self, key: &Range<usize>, list: bool) -> Option<&'s str> {
-        let (_, line) = self.lines_behind(key.end).find(|(_, line)| says(line))?;
+    /// Returns the indentation of the first line below a key. For a list, the line must start with a dash.
+    fn child_indent(&self, key: &Range<usize>, list: bool) -> Option<&'s str> {
+        let (_, line) = self.lines_after(key.end).find(|(_, line)| has_content(line))?;
         let content = line.trim_start_matches(' ');
         (!list || is_item(content)).then(|| &line[..line.len() - content.len()])
     }
 
-    /// The text with these lines behind all that belongs to a key.
-    fn behind(&self, key: &Range<usize>, lines: &[String]) -> Vec<String> {
-        let line = self.source.line_around(key.start);
+    /// Returns texts with the lines inserted after the value of a key.
+    fn insert_after(&self, key: &Range<usize>, lines: &[String]) -> Vec<String> {
+        let line = self.source.line_range(key.start);
         let column = key.start - line.start;
         let belongs = |line: &str| {
             let content = line.trim_start_matches(' ');
@@ -168,59 +173,59 @@ impl<'s> File<'_, 's> {
         };
         let mut ends = vec![line.end];
         let mut inside = true;
-        for (start, line) in self.lines_behind(line.start) {
-            inside &= !says(line) || belongs(line);
-            if inside && says(line) {
+        for (start, line) in self.lines_after(line.start) {
+            inside &= !has_content(line) || belongs(line);
+            if inside && has_content(line) {
                 ends.clear();
             }
-            if ends.len() > MORE {
+            if ends.len() > MAX_EXTRA_CANDIDATES {
                 break;
             }
             ends.push(start + line.len());
         }
-        let put = |at: usize| {
+        let insert_at = |at: usize| {
             let (before, after) = self.text().split_at(at);
-            let lines = lines.iter().flat_map(|line| [self.end, line]);
+            let lines = lines.iter().flat_map(|line| [self.newline, line]);
             [before].into_iter().chain(lines).chain([after]).collect()
         };
-        ends.into_iter().map(put).collect()
+        ends.into_iter().map(insert_at).collect()
     }
 
-    /// The text with these lines behind all others.
-    fn at_the_end(&self, lines: &[String]) -> String {
+    /// Returns the text with the lines appended.
+    fn append(&self, lines: &[String]) -> String {
         let mut text = self.text().to_owned();
         if !text.is_empty() && !text.ends_with('\n') {
-            text.push_str(self.end);
+            text.push_str(self.newline);
         }
         for line in lines {
-            text.extend([line, self.end]);
+            text.extend([line, self.newline]);
         }
         text
     }
 
-    /// The text with something more behind what stands in the brackets that open at this byte.
-    fn in_flow(&self, open: usize, more: &str) -> Option<String> {
+    /// Returns the text with `more` inserted before the closing bracket of the collection that opens at this byte.
+    fn insert_in_flow(&self, open: usize, more: &str) -> Option<String> {
         let text = self.text();
-        let inside = Inside::of(text, open)?;
-        let line = self.source.line_around(inside.last);
+        let contents = FlowContents::scan(text, open)?;
+        let line = self.source.line_range(contents.end);
         let first = text[open + 1..].trim_start_matches([' ', '\t']);
-        let gap = match inside.separated {
-            // One of several lines stays so.
+        let gap = match contents.ends_with_comma {
+            // Keep a collection on several lines that way.
             Some(_) if first.starts_with(['\n', '\r']) => {
                 let line = &text[line];
-                format!("{}{}", self.end, &line[..line.len() - line.trim_start_matches(' ').len()])
+                format!("{}{}", self.newline, &line[..line.len() - line.trim_start_matches(' ').len()])
             }
             Some(_) => " ".to_owned(),
             None => String::new(),
         };
-        let comma = if inside.separated == Some(false) { "," } else { "" };
-        let (before, after) = text.split_at(inside.last);
+        let comma = if contents.ends_with_comma == Some(false) { "," } else { "" };
+        let (before, after) = text.split_at(contents.end);
         Some([before, comma, &gap, more, after].concat())
     }
 }
 
-/// Whether there is more in a line than a comment.
-fn says(line: &str) -> bool {
+/// Whether a line has content other than a comment.
+fn has_content(line: &str) -> bool {
     let content = line.trim_start();
     !content.is_empty() && !content.starts_with('#')
 }
@@ -229,35 +234,35 @@ fn is_item(content: &str) -> bool {
     content == "-" || content.starts_with("- ")
 }
 
-/// What stands in brackets.
-struct Inside {
-    /// Behind the last of it.
-    last: usize,
-    /// Whether a comma stands there; none where there is nothing.
-    separated: Option<bool>,
+/// The contents of a flow collection.
+struct FlowContents {
+    /// The end of the last token.
+    end: usize,
+    /// Whether the last token is a comma. `None` if the collection is empty.
+    ends_with_comma: Option<bool>,
 }
 
-impl Inside {
-    fn of(text: &str, open: usize) -> Option<Self> {
-        let mut inside = Self { last: open + 1, separated: None };
+impl FlowContents {
+    fn scan(text: &str, open: usize) -> Option<Self> {
+        let mut contents = Self { end: open + 1, ends_with_comma: None };
         let mut depth = 1;
-        // What may begin a text in quotes is behind one of these, spaces aside.
-        let mut fresh = true;
-        let mut spaced = true;
+        // A quoted scalar can start only after one of these tokens.
+        let mut may_quote = true;
+        let mut after_space = true;
         let mut rest = text[open + 1..].char_indices().map(|(at, c)| (open + 1 + at, c)).peekable();
         while let Some((at, c)) = rest.next() {
             match c {
-                '#' if spaced => {
+                '#' if after_space => {
                     while rest.next_if(|(_, c)| *c != '\n').is_some() {}
                     continue;
                 }
                 c if c.is_whitespace() => {
-                    spaced = true;
+                    after_space = true;
                     continue;
                 }
                 '[' | '{' => depth += 1,
                 ']' | '}' => depth -= 1,
-                '"' if fresh => {
+                '"' if may_quote => {
                     while let Some((_, c)) = rest.next_if(|(_, c)| *c != '"') {
                         if c == '\\' {
                             rest.next();
@@ -265,7 +270,7 @@ impl Inside {
                     }
                     rest.next()?;
                 }
-                '\'' if fresh => loop {
+                '\'' if may_quote => loop {
                     while rest.next_if(|(_, c)| *c != '\'').is_some() {}
                     rest.next()?;
                     if rest.next_if(|(_, c)| *c == '\'').is_none() {
@@ -275,12 +280,12 @@ impl Inside {
                 _ => {}
             }
             if depth == 0 {
-                return Some(inside);
+                return Some(contents);
             }
-            fresh = matches!(c, '[' | '{' | ',' | ':');
-            spaced = false;
+            may_quote = matches!(c, '[' | '{' | ',' | ':');
+            after_space = false;
             let end = rest.peek().map_or(text.len(), |(at, _)| *at);
-            inside = Self { last: end.max(at + 1), separated: Some(c == ',') };
+            contents = Self { end: end.max(at + 1), ends_with_comma: Some(c == ',') };
         }
         None
     }

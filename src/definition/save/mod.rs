@@ -1,5 +1,5 @@
-//! Writes jobs that were added by hand into a `jobs.yaml`, and disturbs nothing there: text is put in at one place, the
-//! file is read back, and it has to say what it said before and the new jobs besides.
+//! Adds jobs to a `jobs.yaml` without changing anything else in it. The text is inserted at one place and read back; it
+//! must define the same as before plus the new jobs.
 
 mod entry;
 mod insert;
@@ -15,109 +15,111 @@ use serde_json::Value;
 use super::diagnostic::Diagnostics;
 use super::digest;
 use super::file::{self, Error};
+use super::parse::{parse, parse_root};
 use super::problems::Problems;
 use super::source::Source;
-use super::tree::Kind;
-use crate::model::{Call, Definition, Need, Plan, QueueId, QueuePlan, Target};
+use super::spanned_value::NodeKind;
+use crate::model::{Call, Definition, DesiredQueue, DesiredState, JobRef, Need, QueueId};
 
-/// Why jobs were not written into a file. It is as it was.
+/// Why jobs could not be added. The file is unchanged.
 #[derive(Debug, thiserror::Error)]
 pub enum SaveError {
-    /// The file can't be read, or has errors already.
+    /// The file can't be read or has errors.
     #[error(transparent)]
     File(#[from] Error),
-    /// A job needs one that has no name.
-    #[error("it needs {0}, which stands in no jobs.yaml")]
-    Unnamed(Target),
+    /// A job needs another job that has no name.
+    #[error("it needs {0}, which isn't in a jobs.yaml")]
+    UnnamedNeed(JobRef),
     /// A job calls a function.
-    #[error("a function can't be written into a file")]
+    #[error("a job that calls a function can't be saved to a file")]
     Function,
-    /// There is no place where it would change nothing else.
-    #[error("{} can't take it without something else changing; by hand it is\n{entry}", path.display())]
-    NoPlace {
-        /// Which file.
+    /// No insertion point leaves the rest unchanged.
+    #[error("can't add this to {} without changing other jobs; add it yourself:\n{entry}", path.display())]
+    NoInsertionPoint {
+        /// The path of the file.
         path: PathBuf,
-        /// What would have to be written.
+        /// The text to add manually.
         entry: String,
     },
-    /// Somebody else has refused it.
+    /// The caller rejected the change.
     #[error("{0}")]
-    Refused(String),
+    Rejected(String),
     /// The file can't be written.
     #[error("can't write {}: {source}", path.display())]
     Unwritable {
-        /// Which file.
+        /// The path of the file.
         path: PathBuf,
-        /// What the operating system says.
+        /// The error of the operating system.
         source: io::Error,
     },
 }
 
-/// The text of a file with jobs in it, and the jobs as it has them.
-pub type Written = (String, Vec<Arc<Definition>>);
+/// The new text of the file, and the added jobs as defined in it.
+pub type SavedText = (String, Vec<Arc<Definition>>);
 
-/// How often somebody else may write the file meanwhile.
-const PATIENCE: usize = 10;
+/// How many times the file may change while it is being edited.
+const MAX_ATTEMPTS: usize = 10;
 
-/// Writes jobs behind the others of a queue, which is made if the file has none of that name. Paths in the jobs that
-/// lie in the file's folder are written as seen from there. Returns the jobs as they stand in the file: named, with what
-/// they inherit.
+/// Appends jobs to a queue, which is created if necessary. Paths inside the file's folder become relative to it.
+/// Returns the jobs as defined in the file: named, and with inherited values.
 pub fn save(path: &Path, queue: &QueueId, jobs: &[Definition]) -> Result<Vec<Arc<Definition>>, SaveError> {
-    save_announced(path, queue, jobs, |_| Ok(()))
+    save_with_announcement(path, queue, jobs, |_| Ok(()))
 }
 
-/// The same; `announce` is told of the jobs as they will stand in the file before anybody can read it there.
-pub fn save_announced(
+/// Like [`save`], but calls `announce` with the jobs before the file is replaced.
+pub fn save_with_announcement(
     path: &Path,
     queue: &QueueId,
     jobs: &[Definition],
     mut announce: impl FnMut(&[Arc<Definition>]) -> Result<(), String>,
 ) -> Result<Vec<Arc<Definition>>, SaveError> {
-    // What is replaced is the file, not a link to it.
+    // Follow symbolic links, so that the target is replaced and not the link.
     let unwritable = |source| SaveError::Unwritable { path: path.to_owned(), source };
-    let real = path.canonicalize().map_err(|_| Error::Missing(path.to_owned()))?;
-    let home = path.parent().unwrap_or(Path::new("."));
-    let jobs: Vec<Definition> = jobs.iter().map(|job| seen_from(home, job)).collect();
-    // Others like this one wait. Where folders can't be locked, the one who is first wins.
-    let folder = File::open(real.parent().unwrap_or(Path::new("."))).map_err(unwritable)?;
+    let target_path = path.canonicalize().map_err(|_| Error::Missing(path.to_owned()))?;
+    let base = path.parent().unwrap_or(Path::new("."));
+    let jobs: Vec<Definition> = jobs.iter().map(|job| relative_to(base, job)).collect();
+    // Serialize writers. Where folders can't be locked, the first writer wins.
+    let folder = File::open(target_path.parent().unwrap_or(Path::new("."))).map_err(unwritable)?;
     let _ = folder.lock();
-    for _ in 0..PATIENCE {
-        let (stamp, name, text) = file::text(path)?;
+    for _ in 0..MAX_ATTEMPTS {
+        let (version, name, text) = file::read_text(path)?;
         let Some((text, saved)) = with_jobs(&name, &text, queue, &jobs)? else {
-            let entry = jobs.iter().filter_map(|job| entry::of(job, queue.as_str()));
-            let entry = entry.flat_map(|entry| entry::in_blocks(&entry, "")).collect::<Vec<_>>().join("\n");
-            return Err(SaveError::NoPlace { path: path.to_owned(), entry });
+            let entry = jobs.iter().filter_map(|job| entry::to_value(job, queue.as_str()));
+            let entry = entry.flat_map(|entry| entry::to_block_lines(&entry, "")).collect::<Vec<_>>().join("\n");
+            return Err(SaveError::NoInsertionPoint { path: path.to_owned(), entry });
         };
-        announce(&saved).map_err(SaveError::Refused)?;
-        if replace(&real, &stamp, text.as_bytes()).map_err(unwritable)? {
+        announce(&saved).map_err(SaveError::Rejected)?;
+        if replace(&target_path, &version, text.as_bytes()).map_err(unwritable)? {
             return Ok(saved);
         }
     }
-    Err(unwritable(io::Error::other("somebody keeps writing it")))
+    Err(unwritable(io::Error::other("the file keeps changing")))
 }
 
-/// The text of a file called `name` with these jobs in it, if there is a place for them, and the jobs as it has them.
-pub fn with_jobs(name: &str, text: &str, queue: &QueueId, jobs: &[Definition]) -> Result<Option<Written>, SaveError> {
-    let before = present(name, text).map_err(Error::from)?;
-    // Where everything else says where jobs run, these say that they run in the file's folder.
-    let here: Vec<Definition> = jobs.iter().map(at_home).collect();
-    for jobs in [jobs, &here] {
+/// Adds the jobs to the text of the file `name`. Returns `None` if no insertion point works.
+pub fn with_jobs(name: &str, text: &str, queue: &QueueId, jobs: &[Definition]) -> Result<Option<SavedText>, SaveError> {
+    let before = parse_current(name, text).map_err(Error::from)?;
+    // If the file sets `cwd` for all jobs, these need an explicit one.
+    let with_cwd: Vec<Definition> = jobs.iter().map(with_explicit_cwd).collect();
+    for jobs in [jobs, &with_cwd] {
         let mut items = Vec::with_capacity(jobs.len());
         for job in jobs {
-            if let Some(Need { job, .. }) = job.terms.needs.iter().find(|need| matches!(need.job, Target::Number(_))) {
-                return Err(SaveError::Unnamed(job.clone()));
+            if let Some(Need { job, .. }) =
+                job.scheduling.needs.iter().find(|need| matches!(need.job, JobRef::Number(_)))
+            {
+                return Err(SaveError::UnnamedNeed(job.clone()));
             }
-            let item = entry::of(job, queue.as_str()).ok_or(SaveError::Function)?;
-            if !says(&item, job) {
+            let item = entry::to_value(job, queue.as_str()).ok_or(SaveError::Function)?;
+            if !round_trips(&item, job) {
                 return Ok(None);
             }
             items.push(item);
         }
         for text in insert::candidates(text, queue.as_str(), &items) {
-            let Ok(plan) = super::parse(name, &text) else { continue };
-            if let Some(added) = added(&before, &plan, queue)
+            let Ok(desired) = parse(name, &text) else { continue };
+            if let Some(added) = added_jobs(&before, &desired, queue)
                 && added.len() == jobs.len()
-                && added.iter().zip(jobs).zip(&items).all(|((added, job), item)| is(added, job, item))
+                && added.iter().zip(jobs).zip(&items).all(|((added, job), item)| is_same_job(added, job, item))
             {
                 let added = added.to_vec();
                 return Ok(Some((text, added)));
@@ -127,114 +129,114 @@ pub fn with_jobs(name: &str, text: &str, queue: &QueueId, jobs: &[Definition]) -
     Ok(None)
 }
 
-/// What the file says now; one that has no queues yet, as if it said so.
-fn present(name: &str, text: &str) -> Result<Plan, Diagnostics> {
-    super::parse(name, text).or_else(|wrong| super::parse(name, &format!("{text}\nqueues: {{}}\n")).map_err(|_| wrong))
+/// Parses the current text. A file without queues counts as having an empty map of queues.
+fn parse_current(name: &str, text: &str) -> Result<DesiredState, Diagnostics> {
+    parse(name, text).or_else(|error| parse(name, &format!("{text}\nqueues: {{}}\n")).map_err(|_| error))
 }
 
-/// The jobs that are new in a queue, if nothing else is.
-fn added<'p>(before: &Plan, after: &'p Plan, queue: &QueueId) -> Option<&'p [Arc<Definition>]> {
-    let known = after.queues.iter().zip(&before.queues).all(|(after, before)| {
-        let same = after.id == before.id && after.settings == before.settings;
+/// Returns the jobs added to a queue, if nothing else changed.
+fn added_jobs<'p>(before: &DesiredState, after: &'p DesiredState, queue: &QueueId) -> Option<&'p [Arc<Definition>]> {
+    let unchanged = after.queues.iter().zip(&before.queues).all(|(after, before)| {
+        let same_queue = after.id == before.id && after.settings == before.settings;
         let kept = after.jobs.get(..before.jobs.len()) == Some(&before.jobs);
-        same && kept && (after.id == *queue || after.jobs.len() == before.jobs.len())
+        same_queue && kept && (after.id == *queue || after.jobs.len() == before.jobs.len())
     });
-    let mut more = after.queues.iter().skip(before.queues.len());
-    let target: &QueuePlan = after.queues.iter().find(|known| known.id == *queue)?;
-    let old = before.queues.iter().find(|known| known.id == *queue).map_or(0, |known| known.jobs.len());
-    let complete = after.queues.len() >= before.queues.len() && more.all(|new| new.id == *queue);
-    (known && complete).then(|| &target.jobs[old..])
+    let mut new_queues = after.queues.iter().skip(before.queues.len());
+    let target: &DesiredQueue = after.queues.iter().find(|other| other.id == *queue)?;
+    let old_count = before.queues.iter().find(|other| other.id == *queue).map_or(0, |other| other.jobs.len());
+    let complete = after.queues.len() >= before.queues.len() && new_queues.all(|new| new.id == *queue);
+    (unchanged && complete).then(|| &target.jobs[old_count..])
 }
 
-/// Whether an entry says just what the job is.
-fn says(item: &Value, job: &Definition) -> bool {
-    let mut bare = item.clone();
-    if let Value::Object(fields) = &mut bare {
+/// Whether an entry defines exactly this job.
+fn round_trips(item: &Value, job: &Definition) -> bool {
+    let mut entry_without_needs = item.clone();
+    if let Value::Object(fields) = &mut entry_without_needs {
         fields.remove("needs");
     }
-    let lines = entry::in_blocks(&bare, "  ").join("\n");
-    let Ok(plan) = super::parse("", &format!("queues:\n q:\n{lines}\n")) else { return false };
-    let [QueuePlan { jobs, .. }] = &plan.queues[..] else { return false };
-    let [read] = &jobs[..] else { return false };
-    without_needs(read) == without_needs(job)
+    let lines = entry::to_block_lines(&entry_without_needs, "  ").join("\n");
+    let Ok(desired) = parse("", &format!("queues:\n q:\n{lines}\n")) else { return false };
+    let [DesiredQueue { jobs, .. }] = &desired.queues[..] else { return false };
+    let [parsed] = &jobs[..] else { return false };
+    without_needs(parsed) == without_needs(job)
 }
 
-/// A definition as it is whatever it is called and needs.
+/// Returns the definition without its name, digest and needs.
 fn without_needs(job: &Definition) -> Definition {
     let mut job = Definition { name: None, digest: None, ..job.clone() };
-    Arc::make_mut(&mut job.terms).needs.clear();
+    Arc::make_mut(&mut job.scheduling).needs.clear();
     job
 }
 
-/// Whether a job of the file is this one: its entry is, and it runs in the same folder.
-fn is(added: &Definition, job: &Definition, item: &Value) -> bool {
-    let text = entry::in_brackets(&Value::Array(vec![item.clone()]));
+/// Whether a job of the file is the one that was added: it has the same entry and working directory.
+fn is_same_job(added: &Definition, job: &Definition, item: &Value) -> bool {
+    let text = entry::to_flow(&Value::Array(vec![item.clone()]));
     let source = Source::new(&text);
-    let Some(Kind::List(items)) = super::tree(&source, &mut Problems::default()).map(|node| node.kind) else {
+    let Some(NodeKind::List(items)) = parse_root(&source, &mut Problems::default()).map(|node| node.kind) else {
         return false;
     };
-    let same = items.first().is_some_and(|node| added.digest == Some(digest::of_entry(node)));
-    same && added.terms.needs == job.terms.needs && folder(added) == folder(job)
+    let same_entry = items.first().is_some_and(|node| added.digest == Some(digest::entry_digest(node)));
+    same_entry && added.scheduling.needs == job.scheduling.needs && working_dir(added) == working_dir(job)
 }
 
-fn folder(job: &Definition) -> &Path {
-    let cwd = if let Call::Script(script) = &job.call { script.setup.cwd.as_deref() } else { None };
+fn working_dir(job: &Definition) -> &Path {
+    let cwd = if let Call::Script(script) = &job.call { script.exec.cwd.as_deref() } else { None };
     cwd.unwrap_or(Path::new("."))
 }
 
-/// The job with its folder written out.
-fn at_home(job: &Definition) -> Definition {
+/// Returns the job with its working directory set.
+fn with_explicit_cwd(job: &Definition) -> Definition {
     let mut job = job.clone();
     if let Call::Script(script) = &mut job.call
-        && script.setup.cwd.is_none()
+        && script.exec.cwd.is_none()
     {
-        script.setup_mut().cwd = Some(".".into());
+        script.exec_mut().cwd = Some(".".into());
     }
     job
 }
 
-/// The job with its paths as seen from the file's folder.
-fn seen_from(home: &Path, job: &Definition) -> Definition {
+/// Returns the job with paths relative to the file's folder.
+fn relative_to(base: &Path, job: &Definition) -> Definition {
     let mut job = Definition { name: None, digest: None, ..job.clone() };
     if let Call::Script(script) = &mut job.call {
-        let setup = script.setup_mut();
-        // A working directory is told without the links on the way to it.
-        let homes = [Some(home.to_owned()), home.canonicalize().ok()];
-        let near = |path: &PathBuf| {
-            let inside = homes.iter().flatten().find_map(|home| path.strip_prefix(home).ok());
+        let exec = script.exec_mut();
+        // A working directory may be given with symbolic links resolved.
+        let bases = [Some(base.to_owned()), base.canonicalize().ok()];
+        let relative = |path: &PathBuf| {
+            let inside = bases.iter().flatten().find_map(|base| path.strip_prefix(base).ok());
             inside.unwrap_or(path).to_owned()
         };
-        setup.cwd = setup.cwd.as_ref().map(near).filter(|path| !path.as_os_str().is_empty());
-        setup.env_files = setup.env_files.iter().map(near).collect();
+        exec.cwd = exec.cwd.as_ref().map(relative).filter(|path| !path.as_os_str().is_empty());
+        exec.env_files = exec.env_files.iter().map(relative).collect();
     }
     job
 }
 
-/// Puts another text in a file's place, if that is still the version of `stamp`; tells whether it was.
-fn replace(path: &Path, stamp: &str, text: &[u8]) -> io::Result<bool> {
+/// Replaces the file if its version is still `version`. Returns whether it was.
+fn replace(path: &Path, version: &str, text: &[u8]) -> io::Result<bool> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let mode = fs::metadata(path)?.permissions().mode() & 0o7777;
-    let draft = Draft(folder.join(format!(".jobs.yaml.{}", std::process::id())));
-    // One of the same number was left by a process that has died.
-    let _ = fs::remove_file(&draft.0);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft.0)?;
+    let temp_file = TempFile(folder.join(format!(".jobs.yaml.{}", std::process::id())));
+    // Left behind by a crashed process with the same id.
+    let _ = fs::remove_file(&temp_file.0);
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temp_file.0)?;
     file.write_all(text)?;
     file.set_permissions(fs::Permissions::from_mode(mode))?;
     file.sync_all()?;
-    if file::stamp(path)? != stamp {
+    if file::file_version(path)? != version {
         return Ok(false);
     }
-    fs::rename(&draft.0, path)?;
+    fs::rename(&temp_file.0, path)?;
     File::open(folder)?.sync_all()?;
     Ok(true)
 }
 
-/// A file that is not yet what it will be; removed unless it has become that.
-struct Draft(PathBuf);
+/// A temporary file, deleted when dropped unless it was renamed.
+struct TempFile(PathBuf);
 
-impl Drop for Draft {
+impl Drop for TempFile {
     fn drop(&mut self) {
-        // It is there no more when all is well.
+        // Fails if the file was renamed.
         let _ = fs::remove_file(&self.0);
     }
 }

@@ -5,162 +5,163 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::discard::{farewell, hold};
-use super::heard::Heard;
-use super::stretch::{Marks, Stretch};
-use super::tail::Note;
-use super::{aftermath, create_folder, head_path, marks_path, sizes, sizes_path, tail_path};
-use crate::model::{HookEnd, Run, RunId, WindowSize};
-use crate::store::{Listener, Ring, StoreError};
+use super::deletion::{deletion_notice, lock_shared};
+use super::watched_runs::WatchedRuns;
+use super::index_reader::{IndexReader, OutputSpan};
+use super::tail_segment::TailHeader;
+use super::{hook_result, log_watch, terminal_sizes};
+use super::files::{create_dir, head_path, index_path, sizes_path, tail_path};
+use crate::model::{HookResult, Run, RunId, WindowSize};
+use crate::store::error::StoreError;
+use crate::store::notifier::{NotifyFn, Subscription};
 
 /// Reads the output of one run, finished or not. Offsets are bytes since the start of the output and stay valid while
-/// it grows and when it has ended, even when the middle has been dropped to keep within the limit.
+/// it grows and after it has ended, also when its middle is dropped to stay within the limit.
 #[derive(Debug)]
 pub struct LogReader {
-    folder: PathBuf,
+    dir: PathBuf,
     run: RunId,
     head: Option<File>,
     tail: Option<File>,
-    marks: Marks,
+    index: IndexReader,
 }
 
-/// A piece of a log.
+/// A chunk of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Piece {
-    /// Where the bytes start; later than asked for where the bytes between were dropped.
+pub struct LogChunk {
+    /// The offset of the first byte. It is larger than requested if the bytes between were dropped.
     pub offset: u64,
-    /// How many were read into the buffer; 0 at the end of what has been written by now.
+    /// The number of bytes in the buffer; 0 at the current end of the output.
     pub len: usize,
 }
 
 impl LogReader {
-    /// The log of `run` in `folder`; that there is none yet is no error.
-    pub fn new(folder: PathBuf, run: RunId) -> Self {
-        let marks = Marks::new(marks_path(&folder, run));
-        Self { folder, run, head: None, tail: None, marks }
+    /// A reader for the log of `run` in `dir`, which need not exist yet.
+    pub fn new(dir: PathBuf, run: RunId) -> Self {
+        let marks = IndexReader::new(index_path(&dir, run));
+        Self { dir, run, head: None, tail: None, index: marks }
     }
 
     /// Another reader of the same log.
     #[must_use]
-    pub fn again(&self) -> Self {
-        Self::new(self.folder.clone(), self.run)
+    pub fn reopen(&self) -> Self {
+        Self::new(self.dir.clone(), self.run)
     }
 
-    /// What came of the program that was run after this run, whose log this is; none while that isn't known.
-    pub fn hook_end(&self, run: &Run) -> Option<HookEnd> {
-        aftermath::of(&self.folder, run)
+    /// The result of the hook of this run; none while it is unknown.
+    pub fn hook_result(&self, run: &Run) -> Option<HookResult> {
+        hook_result::load(&self.dir, run)
     }
 
-    /// How many bytes have been written by now, dropped ones counted.
+    /// The length of the output until now, including dropped bytes.
     #[expect(clippy::len_without_is_empty, reason = "a log that is empty now may have grown before one has looked")]
     pub fn len(&mut self) -> Result<u64, StoreError> {
-        if let Some(note) = self.note()? {
-            return Ok(note.len);
+        if let Some(header) = self.tail_header()? {
+            return Ok(header.output_len);
         }
-        let path = head_path(&self.folder, self.run);
+        let path = head_path(&self.dir, self.run);
         let len = match opened(&mut self.head, &path)? {
             Some(head) => head.metadata().map_err(|error| StoreError::io(path, error))?.len(),
             None => 0,
         };
-        Ok(self.note()?.map_or(len, |note| note.len))
+        Ok(self.tail_header()?.map_or(len, |header| header.output_len))
     }
 
-    /// Reads from `offset` on, as much as lies there in one piece; what is there may take several calls. A piece never
-    /// spans a gap: where `offset` is in one, the piece starts behind it.
-    pub fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<Piece, StoreError> {
+    /// Reads contiguous bytes from `offset` on; reading all that is available may take several calls. A chunk never
+    /// spans a gap: if `offset` is in one, the chunk starts behind it.
+    pub fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<LogChunk, StoreError> {
         loop {
-            // What has been read is valid if the note still says so afterwards; else it says what to read instead.
-            let piece = match self.note()? {
+            // What was read is valid if the header still says so afterwards; else it says what to read instead.
+            let chunk = match self.tail_header()? {
                 None => {
                     let len = self.read_head(offset, buffer)?;
-                    self.note()?.is_none().then_some(Piece { offset, len })
+                    self.tail_header()?.is_none().then_some(LogChunk { offset, len })
                 }
-                Some(note) if offset < note.head => {
-                    let len = self.read_head(offset, up_to(buffer, note.head - offset))?;
-                    Some(Piece { offset, len })
+                Some(header) if offset < header.head_len => {
+                    let len = self.read_head(offset, up_to(buffer, header.head_len - offset))?;
+                    Some(LogChunk { offset, len })
                 }
-                Some(note) => {
-                    let offset = offset.max(note.kept);
-                    if offset < note.moved {
-                        let len = self.read_head(note.place_in_head(offset), up_to(buffer, note.moved - offset))?;
-                        Some(Piece { offset, len })
+                Some(header) => {
+                    let offset = offset.max(header.kept_from);
+                    if offset < header.moved_until {
+                        let len = self.read_head(header.head_position(offset), up_to(buffer, header.moved_until - offset))?;
+                        Some(LogChunk { offset, len })
                     } else {
-                        let (at, together) = note.place(offset);
-                        let most = together.min(note.len.saturating_sub(offset));
-                        let len = self.read_tail(at, up_to(buffer, most))?;
-                        let sound = self.note()?.is_none_or(|now| now.kept.max(now.moved) <= offset);
-                        sound.then_some(Piece { offset, len })
+                        let (at, contiguous) = header.file_position(offset);
+                        let limit = contiguous.min(header.output_len.saturating_sub(offset));
+                        let len = self.read_tail(at, up_to(buffer, limit))?;
+                        let is_valid = self.tail_header()?.is_none_or(|now| now.kept_from.max(now.moved_until) <= offset);
+                        is_valid.then_some(LogChunk { offset, len })
                     }
                 }
             };
-            if let Some(piece) = piece {
-                return Ok(piece);
+            if let Some(chunk) = chunk {
+                return Ok(chunk);
             }
         }
     }
 
-    /// Which stream the byte at `offset`, which was read, came from, and when; with all that came like it. What nobody
-    /// knows, because the log is old or a crash has cut it short, is no error.
-    pub fn stretch_at(&mut self, offset: u64) -> Stretch {
-        self.marks.stretch_at(offset)
+    /// The span of the byte at `offset`, which has been read already. Its origin is unknown if the log is old or was
+    /// cut short by a crash.
+    pub fn span_at(&mut self, offset: u64) -> OutputSpan {
+        self.index.span_at(offset)
     }
 
-    /// Whether streams and times have been noted at all; what an older version has written has none.
-    pub fn is_marked(&mut self) -> bool {
-        self.marks.are_there()
+    /// Whether the log has a stream index. Logs of older versions have none.
+    pub fn has_stream_index(&mut self) -> bool {
+        self.index.exists()
     }
 
-    /// The line that stands in place of output that was deleted to make room; none while the output is there.
-    pub fn farewell(&mut self) -> Result<Option<String>, StoreError> {
-        let path = head_path(&self.folder, self.run);
-        let marked = self.is_marked();
+    /// The notice that replaces deleted output; none while the output exists.
+    pub fn deletion_notice(&mut self) -> Result<Option<String>, StoreError> {
+        let path = head_path(&self.dir, self.run);
+        let marked = self.has_stream_index();
         match opened(&mut self.head, &path)? {
-            Some(head) if !marked => farewell(head).map_err(|error| StoreError::io(path, error)),
+            Some(head) if !marked => deletion_notice(head).map_err(|error| StoreError::io(path, error)),
             _ => Ok(None),
         }
     }
 
-    /// The sizes of the terminal that the output was printed for, each with the offset from which on it holds; none where
-    /// there was no terminal.
-    pub fn sizes(&self) -> Vec<(u64, WindowSize)> {
-        sizes::read(&sizes_path(&self.folder, self.run))
+    /// The terminal's sizes, each with the offset from which on it applies; none if there was no terminal.
+    pub fn terminal_sizes(&self) -> Vec<(u64, WindowSize)> {
+        terminal_sizes::read(&sizes_path(&self.dir, self.run))
     }
 
-    /// Rings when the log has grown, or its terminal has another size; not for every write where there are many. That the
-    /// run has ended, and with it the log, is news of the store.
-    pub fn listen(&self, ring: Ring) -> Result<Listener, StoreError> {
-        let heard = Heard::default();
-        heard.set([self.run]).map_err(|error| StoreError::io(&self.folder, error))?;
-        self.listen_to(&heard, ring)
+    /// Notifies when the log grows or its terminal is resized, at a limited rate. The end of the run is an event of the
+    /// store.
+    pub fn subscribe(&self, notify: NotifyFn) -> Result<Subscription, StoreError> {
+        let watched = WatchedRuns::default();
+        watched.set([self.run]).map_err(|error| StoreError::io(&self.dir, error))?;
+        self.subscribe_to(&watched, notify)
     }
 
-    /// The same for all runs that are `heard`, whose logs lie in the same folder; which ones these are may change.
-    pub fn listen_to(&self, heard: &Heard, ring: Ring) -> Result<Listener, StoreError> {
-        create_folder(&self.folder)?;
-        heard.listen(&self.folder, ring)
+    /// The same for all `watched` runs, whose logs are in the same directory. The set may change.
+    pub fn subscribe_to(&self, watched: &WatchedRuns, notify: NotifyFn) -> Result<Subscription, StoreError> {
+        create_dir(&self.dir)?;
+        log_watch::subscribe(watched, &self.dir, notify)
     }
 
-    /// What the tail's file says; none while there is no tail.
-    fn note(&mut self) -> Result<Option<Note>, StoreError> {
-        let path = tail_path(&self.folder, self.run);
+    /// The header of the tail; none if there is no tail.
+    fn tail_header(&mut self) -> Result<Option<TailHeader>, StoreError> {
+        let path = tail_path(&self.dir, self.run);
         match opened(&mut self.tail, &path)? {
-            Some(tail) => Note::read(tail).map_err(|error| StoreError::io(path, error)),
+            Some(tail) => TailHeader::read(tail).map_err(|error| StoreError::io(path, error)),
             None => Ok(None),
         }
     }
 
     fn read_head(&mut self, at: u64, buffer: &mut [u8]) -> Result<usize, StoreError> {
-        read(&mut self.head, &head_path(&self.folder, self.run), at, buffer)
+        read(&mut self.head, &head_path(&self.dir, self.run), at, buffer)
     }
 
     fn read_tail(&mut self, at: u64, buffer: &mut [u8]) -> Result<usize, StoreError> {
-        read(&mut self.tail, &tail_path(&self.folder, self.run), at, buffer)
+        read(&mut self.tail, &tail_path(&self.dir, self.run), at, buffer)
     }
 }
 
-fn up_to(buffer: &mut [u8], most: u64) -> &mut [u8] {
-    let most = usize::try_from(most).unwrap_or(usize::MAX).min(buffer.len());
-    &mut buffer[..most]
+fn up_to(buffer: &mut [u8], limit: u64) -> &mut [u8] {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX).min(buffer.len());
+    &mut buffer[..limit]
 }
 
 fn read(file: &mut Option<File>, path: &Path, at: u64, buffer: &mut [u8]) -> Result<usize, StoreError> {
@@ -170,12 +171,12 @@ fn read(file: &mut Option<File>, path: &Path, at: u64, buffer: &mut [u8]) -> Res
     }
 }
 
-/// The file, opened if it is there by now. It is never replaced by another, so it stays open.
+/// Opens the file if it exists and is not open. It is never replaced, so it stays open.
 fn opened<'a>(file: &'a mut Option<File>, path: &Path) -> Result<Option<&'a File>, StoreError> {
     if file.is_none() {
         match File::open(path) {
             Ok(new) => {
-                hold(&new);
+                lock_shared(&new);
                 *file = Some(new);
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}

@@ -7,61 +7,62 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 
-use super::discard::hold;
-use super::marker::Marker;
-use super::marks::Origin;
-use super::sizes::Sizes;
-use super::tail::Note;
-use super::{create, create_folder, gather, head_path, marks_path, size, sizes_path, tail_path};
+use super::deletion::lock_shared;
+use super::index_writer::IndexWriter;
+use super::stream_index::Origin;
+use super::terminal_sizes::SizeWriter;
+use super::tail_segment::TailHeader;
+use super::compact;
+use super::files::{create, create_dir, head_path, index_path, size, sizes_path, tail_path};
 use crate::model::{RunId, Stream, WindowSize};
-use crate::store::StoreError;
+use crate::store::error::StoreError;
 
 /// Writes the output of one run.
 #[derive(Debug)]
 pub struct LogWriter {
-    folder: PathBuf,
+    dir: PathBuf,
     run: RunId,
-    /// How much the head takes.
+    /// The maximum length of the head.
     head_limit: u64,
-    /// How much the ring of the tail takes.
-    ring: u64,
+    /// The capacity of the tail's ring_len.
+    ring_len: u64,
     head: Option<File>,
-    /// How much is in the head.
-    len: u64,
-    tail: Option<(File, Note)>,
-    marker: Marker,
-    sizes: Sizes,
-    lost: Lost,
+    /// The length of the head.
+    head_len: u64,
+    tail: Option<(File, TailHeader)>,
+    index_writer: IndexWriter,
+    size_writer: SizeWriter,
+    lost: LostOutput,
 }
 
 /// Output that could not be written.
 #[derive(Debug, Default)]
-struct Lost {
+struct LostOutput {
     bytes: u64,
     reason: String,
-    /// When the last of it came.
+    /// When its last part arrived.
     at: DateTime<Utc>,
 }
 
-/// Less than this is never kept: the limit of a log can't be lower.
-const LEAST: u64 = 4096;
+/// The smallest limit of a log, in bytes.
+const MIN_LIMIT: u64 = 4096;
 
 impl LogWriter {
-    /// A log of `run` in `folder` that keeps at most `limit` bytes (and never less than 4 KiB), the head and the tail.
-    /// No file or folder is made before there is output.
-    pub fn new(folder: PathBuf, run: RunId, limit: u64) -> Self {
-        let limit = limit.max(LEAST);
+    /// A log of `run` in `dir` that keeps at len `limit` bytes (but at least 4 KiB) in its head and tail. Nothing
+    /// is created before the first output.
+    pub fn new(dir: PathBuf, run: RunId, limit: u64) -> Self {
+        let limit = limit.max(MIN_LIMIT);
         let head_limit = limit / 2;
-        let ring = limit - head_limit;
-        let marker = Marker::new(marks_path(&folder, run), limit);
-        let sizes = Sizes::new(sizes_path(&folder, run));
-        Self { folder, run, head_limit, ring, head: None, len: 0, tail: None, marker, sizes, lost: Lost::default() }
+        let ring_len = limit - head_limit;
+        let index_writer = IndexWriter::new(index_path(&dir, run), limit);
+        let size_writer = SizeWriter::new(sizes_path(&dir, run));
+        Self { dir, run, head_limit, ring_len, head: None, head_len: 0, tail: None, index_writer, size_writer, lost: LostOutput::default() }
     }
 
-    /// Appends what arrived from `stream` at `at`. What can't be written is dropped and the error returned; the next
-    /// write tries again, and a line in the log says how much is missing.
+    /// Appends output that arrived from `stream` at `at`. If it can't be written, it is dropped and the error is
+    /// returned; the next write tries again and adds a line that says how much is missing.
     pub fn write(&mut self, stream: Stream, bytes: &[u8], at: DateTime<Utc>) -> Result<(), StoreError> {
-        let result = self.admit_loss().and_then(|()| self.append(bytes, Origin { stream, at }));
+        let result = self.report_lost().and_then(|()| self.append(bytes, Origin { stream, at }));
         if let Err(error) = &result {
             self.lost.bytes += bytes.len() as u64;
             self.lost.at = at;
@@ -72,27 +73,28 @@ impl LogWriter {
         result
     }
 
-    /// What is written from now on was printed in a terminal of this size.
+    /// Output that is written from now on was printed for this size.
     pub fn resize(&mut self, size: WindowSize) {
-        self.sizes.resize(size, self.written());
+        self.size_writer.resize(size, self.output_len());
     }
 
-    /// The run is over: leaves one file that any pager opens. On an error the output is still read as before.
+    /// Finishes the log after the run has ended: a single file is left. On an error the output can still be read as
+    /// before.
     pub fn finish(mut self) -> Result<(), StoreError> {
-        let admitted = self.admit_loss();
-        self.marker.finish();
-        if let (Some(head), Some((tail, note))) = (&self.head, &self.tail) {
-            gather::gather(&self.folder, self.run, head, tail, *note)?;
+        let admitted = self.report_lost();
+        self.index_writer.finish();
+        if let (Some(head), Some((tail, header))) = (&self.head, &self.tail) {
+            compact::compact(&self.dir, self.run, head, tail, *header)?;
         }
         admitted
     }
 
-    fn admit_loss(&mut self) -> Result<(), StoreError> {
+    fn report_lost(&mut self) -> Result<(), StoreError> {
         if self.lost.bytes > 0 {
-            let Lost { bytes, reason, at } = &self.lost;
+            let LostOutput { bytes, reason, at } = &self.lost;
             let notice = format!("\n[setlist: {} lost: {reason}]\n", size(*bytes));
             self.append(notice.as_bytes(), Origin { stream: Stream::Err, at: *at })?;
-            self.lost = Lost::default();
+            self.lost = LostOutput::default();
         }
         Ok(())
     }
@@ -102,10 +104,10 @@ impl LogWriter {
             return Ok(());
         }
         self.head()?;
-        let written = self.written();
-        self.marker.mark(written, origin, bytes);
-        self.sizes.begin();
-        let fits = bytes.len().min(usize::try_from(self.head_limit - self.len).unwrap_or(usize::MAX));
+        let written = self.output_len();
+        self.index_writer.record(written, origin, bytes);
+        self.size_writer.start();
+        let fits = bytes.len().min(usize::try_from(self.head_limit - self.head_len).unwrap_or(usize::MAX));
         let (first, rest) = bytes.split_at(fits);
         if !first.is_empty() {
             self.append_to_head(first)?;
@@ -113,50 +115,51 @@ impl LogWriter {
         if rest.is_empty() { Ok(()) } else { self.append_to_tail(rest) }
     }
 
-    /// How much was written, dropped bytes counted.
-    fn written(&self) -> u64 {
-        self.tail.as_ref().map_or(self.len, |(_, note)| note.len)
+    /// The length of the output, including dropped bytes.
+    fn output_len(&self) -> u64 {
+        self.tail.as_ref().map_or(self.head_len, |(_, header)| header.output_len)
     }
 
     fn head(&mut self) -> Result<&File, StoreError> {
         match &mut self.head {
             Some(head) => Ok(head),
-            none => Ok(none.insert(create_head(&self.folder, self.run)?)),
+            none => Ok(none.insert(create_head(&self.dir, self.run)?)),
         }
     }
 
     fn append_to_head(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        let len = self.len;
+        let len = self.head_len;
         let (written, result) = write_at(self.head()?, len, bytes);
-        self.len += written;
-        result.map_err(|error| StoreError::io(head_path(&self.folder, self.run), error))
+        self.head_len += written;
+        result.map_err(|error| StoreError::io(head_path(&self.dir, self.run), error))
     }
 
     fn append_to_tail(&mut self, mut bytes: &[u8]) -> Result<(), StoreError> {
-        let path = tail_path(&self.folder, self.run);
+        let path = tail_path(&self.dir, self.run);
         let failed = |error| StoreError::io(&path, error);
-        let (file, note) = match &mut self.tail {
+        let (file, header) = match &mut self.tail {
             Some(tail) => tail,
             none => {
-                let head = self.len;
-                let first = Note { head, ring: self.ring, len: head, kept: head, ..Note::default() };
+                let head = self.head_len;
+                let first = TailHeader { head_len: head, ring_len: self.ring_len, output_len: head, kept_from: head, ..TailHeader::default() };
                 let new = create(&path).map_err(failed)?;
                 first.write(&new).map_err(failed)?;
                 none.insert((new, first))
             }
         };
         while !bytes.is_empty() {
-            let (at, together) = note.place(note.len);
-            let most = together.min(note.step()).min(bytes.len() as u64);
-            // What is about to be overwritten is given up first, and a step at a time: that is one more write in many.
-            if note.len + most > note.kept + note.ring {
-                note.kept = (note.len + most + note.step()).saturating_sub(note.ring).min(note.len);
-                note.write(file).map_err(failed)?;
+            let (at, contiguous) = header.file_position(header.output_len);
+            let len = contiguous.min(header.max_write_len()).min(bytes.len() as u64);
+            // The bytes to be overwritten are dropped in the header first, many at a time, which is one additional
+            // write in many.
+            if header.output_len + len > header.kept_from + header.ring_len {
+                header.kept_from = (header.output_len + len + header.max_write_len()).saturating_sub(header.ring_len).min(header.output_len);
+                header.write(file).map_err(failed)?;
             }
-            let (piece, rest) = bytes.split_at(usize::try_from(most).unwrap_or(bytes.len()));
-            let (written, result) = write_at(file, at, piece);
-            note.len += written;
-            note.write(file).map_err(failed)?;
+            let (chunk, rest) = bytes.split_at(usize::try_from(len).unwrap_or(bytes.len()));
+            let (written, result) = write_at(file, at, chunk);
+            header.output_len += written;
+            header.write(file).map_err(failed)?;
             result.map_err(failed)?;
             bytes = rest;
         }
@@ -164,7 +167,7 @@ impl LogWriter {
     }
 }
 
-/// Writes all of it at this place; tells how much it was.
+/// Writes all bytes at this offset; returns how many were written.
 fn write_at(file: &File, at: u64, bytes: &[u8]) -> (u64, io::Result<()>) {
     let mut written = 0;
     while written < bytes.len() {
@@ -178,20 +181,20 @@ fn write_at(file: &File, at: u64, bytes: &[u8]) -> (u64, io::Result<()>) {
     (written as u64, Ok(()))
 }
 
-fn create_head(folder: &Path, run: RunId) -> Result<File, StoreError> {
-    let path = head_path(folder, run);
-    // These may have been left by a run of the same number, like the head that is replaced.
-    for left in [tail_path(folder, run), marks_path(folder, run)] {
+fn create_head(dir: &Path, run: RunId) -> Result<File, StoreError> {
+    let path = head_path(dir, run);
+    // They may have been left by a run of the same number, like the head that is replaced.
+    for left in [tail_path(dir, run), index_path(dir, run)] {
         let _ = std::fs::remove_file(left);
     }
     let created = match create(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            create_folder(folder)?;
+            create_dir(dir)?;
             create(&path)
         }
         result => result,
     };
     let head = created.map_err(|error| StoreError::io(path, error))?;
-    hold(&head);
+    lock_shared(&head);
     Ok(head)
 }

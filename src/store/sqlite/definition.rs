@@ -1,16 +1,16 @@
-//! What a job is, in columns: what nearly every job has stands in one of its own, which is read without ceremony, and
-//! the rest, for most jobs nothing, is JSON. Whoever follows a site reads all of its definitions at once.
+//! Job definitions as columns. The fields that most jobs have are columns of their own, which are cheap to read; the
+//! rest is JSON, which most jobs don't need. Loading a site reads all of its definitions.
 
 use std::mem::take;
 use std::sync::{Arc, LazyLock};
 
 use rusqlite::{Result, Row, ToSql};
 
-use super::codec::Json;
+use super::columns::Json;
 use crate::model::{Call, Definition, Program, Script};
 
-/// A definition taken apart, as a row of `definitions` has it.
-pub(super) struct Columns {
+/// The columns of a row of `definitions`.
+pub(super) struct DefinitionColumns {
     name: Option<Arc<str>>,
     title: String,
     digest: Option<i64>,
@@ -19,8 +19,8 @@ pub(super) struct Columns {
     rest: Option<Json<Definition>>,
 }
 
-impl Columns {
-    /// Takes a definition apart.
+impl DefinitionColumns {
+    /// Splits a definition into columns.
     pub(super) fn of(definition: &Definition) -> Self {
         let mut rest = definition.clone();
         let (name, title, digest) = (rest.name.take(), take(&mut rest.title), rest.digest.take());
@@ -31,22 +31,22 @@ impl Columns {
                 Program::Command(words) => command = Some(Json(take(words))),
             }
         }
-        let plain = rest == *Bare::shared().of(run.is_none());
-        Self { name, title, digest, run, command, rest: (!plain).then_some(Json(rest)) }
+        let is_blank = rest == *BlankDefinitions::shared().of(run.is_none());
+        Self { name, title, digest, run, command, rest: (!is_blank).then_some(Json(rest)) }
     }
 
-    /// The columns in their order, behind the number of the job.
+    /// The values of all columns in order, preceded by the job's id.
     pub(super) fn with<'a>(&'a self, job: &'a dyn ToSql) -> [&'a dyn ToSql; 7] {
         [job, &self.name, &self.title, &self.digest, &self.run, &self.command, &self.rest]
     }
 }
 
-/// A definition from a row in which its columns begin with `first`.
-pub(super) fn definition(row: &Row<'_>, first: usize, bare: &Bare) -> Result<Arc<Definition>> {
+/// Reads a definition from a row whose definition columns start at `first`.
+pub(super) fn definition(row: &Row<'_>, first: usize, blanks: &BlankDefinitions) -> Result<Arc<Definition>> {
     let run: Option<String> = row.get(first + 3)?;
     let mut definition = match row.get::<_, Option<_>>(first + 5)? {
         Some(Json(rest)) => rest,
-        None => bare.of(run.is_none()).clone(),
+        None => blanks.of(run.is_none()).clone(),
     };
     definition.name = row.get(first)?;
     definition.title = row.get(first + 1)?;
@@ -56,7 +56,7 @@ pub(super) fn definition(row: &Row<'_>, first: usize, bare: &Bare) -> Result<Arc
             (Program::Run { text, .. }, Some(run)) => *text = run,
             (program, _) => {
                 let Json(mut words): Json<Vec<String>> = row.get(first + 4)?;
-                // Many are held in memory.
+                // Many of these are held in memory.
                 words.shrink_to_fit();
                 *program = Program::Command(words);
             }
@@ -65,33 +65,33 @@ pub(super) fn definition(row: &Row<'_>, first: usize, bare: &Bare) -> Result<Arc
     Ok(Arc::new(definition))
 }
 
-/// Definitions that say nothing but what has columns of its own, and these empty.
-pub(super) struct Bare {
+/// Definitions in which all fields with columns of their own are empty.
+pub(super) struct BlankDefinitions {
     run: Definition,
     command: Definition,
 }
 
-impl Bare {
-    /// With what all jobs of this process share.
+impl BlankDefinitions {
+    /// Definitions that share their parts with all jobs of this process.
     pub(super) fn shared() -> &'static Self {
-        static SHARED: LazyLock<Bare> = LazyLock::new(|| {
+        static SHARED: LazyLock<BlankDefinitions> = LazyLock::new(|| {
             let run = Program::Run { text: String::new(), shell: Program::default_shell() };
             let of = |program| Definition::new(Script::new(program));
-            Bare { run: of(run), command: of(Program::Command(Vec::new())) }
+            BlankDefinitions { run: of(run), command: of(Program::Command(Vec::new())) }
         });
         &SHARED
     }
 
-    /// With what nobody else shares: who copies it is counted, and two threads that count the same get in each other's
-    /// way.
-    pub(super) fn apart() -> Self {
+    /// Definitions with parts of their own. Copying shared parts updates their reference counts, on which threads that
+    /// load in parallel would contend.
+    pub(super) fn unshared() -> Self {
         let Self { run, command } = Self::shared();
         let apart = |definition: &Definition| {
             let mut apart = definition.clone();
             apart.arguments = Arc::new((*apart.arguments).clone());
-            apart.terms = Arc::new((*apart.terms).clone());
+            apart.scheduling = Arc::new((*apart.scheduling).clone());
             if let Call::Script(script) = &mut apart.call {
-                script.setup = Arc::new((*script.setup).clone());
+                script.exec = Arc::new((*script.exec).clone());
                 if let Program::Run { shell, .. } = &mut script.program {
                     *shell = shell.iter().cloned().collect();
                 }

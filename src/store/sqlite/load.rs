@@ -1,30 +1,26 @@
-//! Reading: the whole site for a new follower, the latest events for one that follows, the runs of a job.
+//! Loading the whole site, recent events, and the runs of a job.
 
 use rusqlite::{Connection, Result, Row};
 
-use super::codec::{self, Json, Nanos};
-use super::{migrate, rows, together};
-use crate::model::{JobId, Ledger, Recorded, Run};
-use crate::store::error::Damage;
+use super::columns::{Json, Nanos};
+use super::{job_rows, parallel_load, queries};
+use crate::model::{JobId, SiteState, EventRecord, Run};
+use crate::store::error::CorruptData;
 
-/// The site as one moment saw it.
-pub(super) fn ledger(db: &mut Connection) -> Result<Ledger> {
-    let snapshot = db.transaction()?;
-    migrate::check(&snapshot)?;
-    let (counters, queues) = (rows::counters(&snapshot)?, rows::queues(&snapshot)?);
-    let mut ledger = together::read(&snapshot, counters, &queues, |count, jobs| {
-        let ledger = Ledger::of(count, jobs)?;
-        if ledger.jobs().count() == count { Ok(ledger) } else { Err(Damage("an index and its table differ").into()) }
+/// Loads the whole site.
+pub(super) fn site_state(snapshot: &Connection) -> Result<SiteState> {
+    let (counters, queues) = (queries::counters(snapshot)?, queries::queues(snapshot)?);
+    let mut site_state = parallel_load::read_all(snapshot, counters, &queues, |count, jobs| {
+        let site_state = SiteState::from_jobs(count, jobs)?;
+        if site_state.jobs().count() == count { Ok(site_state) } else { Err(CorruptData("an index and its table differ").into()) }
     })?;
-    ledger.restore(queues, rows::workers(&snapshot)?, rows::stamp(&snapshot)?, counters);
-    Ok(ledger)
+    site_state.set_site_info(queues, queries::workers(snapshot)?, queries::file_version(snapshot)?, counters);
+    Ok(site_state)
 }
 
-/// What has happened after event `seq`; `None` when not all of it is known any more.
-pub(super) fn events_after(db: &mut Connection, seq: u64) -> Result<Option<Vec<Recorded>>> {
-    let snapshot = db.transaction()?;
-    migrate::check(&snapshot)?;
-    let counters = rows::counters(&snapshot)?;
+/// The events after `seq`; `None` if some of them were deleted.
+pub(super) fn events_after(snapshot: &Connection, seq: u64) -> Result<Option<Vec<EventRecord>>> {
+    let counters = queries::counters(snapshot)?;
     if seq == counters.seq {
         return Ok(Some(Vec::new()));
     }
@@ -32,20 +28,19 @@ pub(super) fn events_after(db: &mut Connection, seq: u64) -> Result<Option<Vec<R
         snapshot.prepare_cached("SELECT seq, at, body FROM events WHERE seq > ?1 AND body != '' ORDER BY seq")?;
     let read = |row: &Row<'_>| {
         let (Nanos(at), Json(event)) = (row.get(1)?, row.get(2)?);
-        Ok(Recorded { seq: row.get::<_, i64>(0)?.cast_unsigned(), at, event })
+        Ok(EventRecord { seq: row.get::<_, i64>(0)?.cast_unsigned(), at, event })
     };
-    let news: Vec<Recorded> = statement.query_map([seq.cast_signed()], read)?.collect::<Result<_>>()?;
-    let first = news.first().is_some_and(|first| first.seq == seq + 1);
-    Ok((first && news.len() as u64 == counters.seq - seq).then_some(news))
+    let events: Vec<EventRecord> = statement.query_map([seq.cast_signed()], read)?.collect::<Result<_>>()?;
+    let is_contiguous = events.first().is_some_and(|is_contiguous| is_contiguous.seq == seq + 1);
+    Ok((is_contiguous && events.len() as u64 == counters.seq - seq).then_some(events))
 }
 
-/// All runs of a job, first to latest.
-pub(super) fn runs(db: &mut Connection, job: JobId) -> Result<Vec<Run>> {
-    let snapshot = db.transaction()?;
+/// All runs of a job, oldest is_contiguous.
+pub(super) fn runs(snapshot: &Connection, job: JobId) -> Result<Vec<Run>> {
     let sql = "SELECT id, attempt, worker, started, ended, outcome, exit_code, exit_signal FROM runs \
                WHERE job = ?1 ORDER BY id";
     let mut statement = snapshot.prepare_cached(sql)?;
-    let mut runs: Vec<Run> = statement.query_map([job], codec::run)?.collect::<Result<_>>()?;
-    runs.extend(rows::find(&snapshot, job)?.and_then(|(job, _)| job.last_run).map(|last| *last));
+    let mut runs: Vec<Run> = statement.query_map([job], job_rows::run)?.collect::<Result<_>>()?;
+    runs.extend(queries::find_job(snapshot, job)?.and_then(|(job, _)| job.last_run).map(|last| *last));
     Ok(runs)
 }

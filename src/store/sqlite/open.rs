@@ -1,96 +1,103 @@
-//! Opening a database: made whole or not at all, refused and left alone when it isn't ours.
+//! Opening a database: it is created atomically, and refused untouched if it is not a setlist database.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::migrate::{FORMAT, last_event, migrate};
-use super::place::Place;
-use super::turn::{Turn, noted};
-use super::{Sqlite, whole};
+use super::db_files::{PAGE_SIZE, has_wal, sync_dir, unreadable, wal_path, with_suffix};
+use super::migrate::{CURRENT_FORMAT, last_seq, migrate};
+use super::db_identity::DbIdentity;
+use super::write_lock::{WriteLock, recorded_seq};
+use super::wal_check;
+use super::connection::SqliteStore;
 use crate::crash;
-use crate::store::bell::Bells;
-use crate::store::folder::open_private;
-use crate::store::gate::Gate;
-use crate::store::{Folder, StoreError};
+use crate::store::notifier::Notifier;
+use crate::store::state_dir::open_private;
+use crate::store::reservation_lock::ReservationLock;
+use crate::store::error::StoreError;
+use crate::store::state_dir::StateDir;
 
-/// How every database of `SQLite` begins.
+/// The first bytes of every `SQLite` database.
 const MAGIC: &[u8] = b"SQLite format 3\0";
 
-/// How long its header is, and where in it stands what tells our databases from others (`application_id`).
-const HEADER: usize = 100;
-const APPLICATION_AT: usize = 68;
-const APPLICATION: [u8; 4] = *b"sets";
+/// The length of the database header in bytes, and the offset of its `application_id`.
+const HEADER_LEN: usize = 100;
+const APPLICATION_ID_OFFSET: usize = 68;
+const APPLICATION_ID: [u8; 4] = *b"sets";
 
-/// A database is made of whole pages of this many bytes.
-pub(super) const PAGE: u64 = 4096;
+/// How long `SQLite` waits for a lock of another program; setlist's own writers wait for the write lock before.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long `SQLite` waits for another program's lock; our own writers take turns before that.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Opens the site in `folder`, or makes it.
-pub(super) fn open(folder: &Folder) -> Result<Sqlite, StoreError> {
-    folder.create()?;
-    let path = folder.database();
-    let turn = Turn::at(folder)?;
-    turn.begin()?;
-    if !is_there(&path)? {
-        make(&path)?;
-        turn.note(0);
+impl SqliteStore {
+    /// Opens the site in `dir`; creates the directory and the database if they don't exist. A file that is not a setlist
+    /// database, is corrupt or has a newer format is refused and left as it is.
+    pub fn open(dir: &StateDir) -> Result<Self, StoreError> {
+        open(dir)
     }
-    enter(folder, turn)
 }
 
-/// Opens the site in `folder` once more; nothing is made of what isn't there any more.
-pub(super) fn open_again(folder: &Folder) -> Result<Sqlite, StoreError> {
-    let turn = Turn::at(folder)?;
-    turn.begin()?;
-    enter(folder, turn)
+fn open(dir: &StateDir) -> Result<SqliteStore, StoreError> {
+    dir.create()?;
+    let path = dir.database();
+    let write_lock = WriteLock::open(dir)?;
+    write_lock.lock()?;
+    if !has_database(&path)? {
+        create_database(&path)?;
+        write_lock.record_seq(0);
+    }
+    connect_and_unlock(dir, write_lock)
 }
 
-/// Connects to the site, and ends the turn.
-fn enter(folder: &Folder, turn: Turn) -> Result<Sqlite, StoreError> {
-    let path = folder.database();
-    let db = connect(folder, &path, &turn)?;
-    let place = Place::of(path)?;
-    turn.end()?;
-    let (gate, bells) = (Some(Gate::at(folder)?), Bells::new(folder.bells()));
-    Ok(Sqlite { db, folder: folder.clone(), place, turn, gate, bells, known: None })
+/// Opens another connection to the site in `dir`. Nothing is created.
+pub(super) fn reopen(dir: &StateDir) -> Result<SqliteStore, StoreError> {
+    let write_lock = WriteLock::open(dir)?;
+    write_lock.lock()?;
+    connect_and_unlock(dir, write_lock)
 }
 
-/// Whether there is a database of ours; anything else in its place is refused before `SQLite` could touch it.
-pub(super) fn is_there(path: &Path) -> Result<bool, StoreError> {
+/// Connects to the site and releases the write lock.
+fn connect_and_unlock(dir: &StateDir, write_lock: WriteLock) -> Result<SqliteStore, StoreError> {
+    let path = dir.database();
+    let db = connect(dir, &path, &write_lock)?;
+    let identity = DbIdentity::of(path)?;
+    write_lock.unlock()?;
+    let (reservation_lock, notifier) = (Some(ReservationLock::open(dir)?), Notifier::new(dir.listeners()));
+    Ok(SqliteStore { db, dir: dir.clone(), identity, write_lock, reservation_lock, notifier, cache: None })
+}
+
+/// Whether there is a setlist database. Any other file is refused before `SQLite` opens it.
+pub(super) fn has_database(path: &Path) -> Result<bool, StoreError> {
     let failed = |source| StoreError::io(path, source);
-    let mut header = Vec::with_capacity(HEADER);
+    let mut header = Vec::with_capacity(HEADER_LEN);
     match File::open(path) {
-        Ok(file) => file.take(HEADER as u64).read_to_end(&mut header).map_err(failed)?,
+        Ok(file) => file.take(HEADER_LEN as u64).read_to_end(&mut header).map_err(failed)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(failed(error)),
     };
-    // While there is a log, the last page may be half written: then it is in the log.
-    let cut_off = !has_log(path) && fs::metadata(path).map_err(failed)?.len() % PAGE != 0;
+    // While there is a write-ahead log, the last page may be incomplete; the log has it too.
+    let cut_off = !has_wal(path) && fs::metadata(path).map_err(failed)?.len() % PAGE_SIZE != 0;
     if header.is_empty() {
-        // Nobody makes such a file; this is what is left of one.
+        // An empty file is never created, so it is what remains of a database.
         Err(unreadable(path, "the file is empty"))
     } else if !header.starts_with(MAGIC) {
-        Err(unreadable(path, "this is no database"))
-    } else if header.len() < HEADER || cut_off {
-        Err(unreadable(path, "the database is cut off"))
-    } else if !header[APPLICATION_AT..].starts_with(&APPLICATION) {
-        Err(unreadable(path, "this database is not one of setlist's"))
+        Err(unreadable(path, "not a database"))
+    } else if header.len() < HEADER_LEN || cut_off {
+        Err(unreadable(path, "the database is truncated"))
+    } else if !header[APPLICATION_ID_OFFSET..].starts_with(&APPLICATION_ID) {
+        Err(unreadable(path, "not a setlist database"))
     } else {
         Ok(true)
     }
 }
 
-/// Makes an empty site elsewhere and puts it in its place when it is complete.
-fn make(path: &Path) -> Result<(), StoreError> {
-    if has_log(path) {
-        return Err(unreadable(&log_of(path), "the database that it belongs to is gone"));
+/// Creates an empty site in a temporary file and renames it when it is complete.
+fn create_database(path: &Path) -> Result<(), StoreError> {
+    if has_wal(path) {
+        return Err(unreadable(&wal_path(path), "its database is missing"));
     }
     let draft = with_suffix(path, ".new");
     let failed = |source| StoreError::io(&draft, source);
@@ -101,108 +108,84 @@ fn make(path: &Path) -> Result<(), StoreError> {
     let file = open_private(&draft)?;
     write_schema(&draft).map_err(|error| StoreError::database(&draft, error))?;
     crash::point("made");
-    file.sync_all().and_then(|()| fs::rename(&draft, path)).and_then(|()| sync_folder(path)).map_err(failed)
-}
-
-/// Makes sure that the name of a file is on the disk.
-pub(super) fn sync_folder(of: &Path) -> io::Result<()> {
-    File::open(of.parent().unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all())
+    file.sync_all().and_then(|()| fs::rename(&draft, path)).and_then(|()| sync_dir(path)).map_err(failed)
 }
 
 fn write_schema(path: &Path) -> rusqlite::Result<()> {
     let mut db = Connection::open(path)?;
-    db.pragma_update(None, "page_size", PAGE.cast_signed())?;
+    db.pragma_update(None, "page_size", PAGE_SIZE.cast_signed())?;
     let transaction = db.transaction()?;
-    transaction.pragma_update(None, "application_id", i32::from_be_bytes(APPLICATION))?;
-    transaction.pragma_update(None, "user_version", FORMAT)?;
+    transaction.pragma_update(None, "application_id", i32::from_be_bytes(APPLICATION_ID))?;
+    transaction.pragma_update(None, "user_version", CURRENT_FORMAT)?;
     transaction.execute_batch(include_str!("schema.sql"))?;
     transaction.commit()?;
     db.close().map_err(|(_, error)| error)
 }
 
-/// Connects to a database that is there. Nothing is written before it is known to be ours and sound, and to have come as
-/// far as was noted. The caller has the turn.
-fn connect(folder: &Folder, path: &Path, turn: &Turn) -> Result<Connection, StoreError> {
+/// Connects to an existing database. Nothing is written before it is known to be intact and to include the last
+/// recorded event. The caller holds the write lock.
+fn connect(dir: &StateDir, path: &Path, write_lock: &WriteLock) -> Result<Connection, StoreError> {
     let failed = |error| StoreError::database(path, error);
-    let mut db = opened(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
-    if vetted(&db, path, noted(folder))? < FORMAT {
-        // Whoever joins has the roll call before its turn, so it comes first here too.
-        turn.end()?;
-        let _roll_call = folder.roll_call()?;
-        turn.begin()?;
-        // Somebody may have been quicker.
-        let found = vetted(&db, path, noted(folder))?;
-        if found < FORMAT {
-            if let Some(process) = folder.at_work() {
-                return Err(StoreError::AtWork { path: path.to_owned(), found, process });
+    let mut db = open_connection(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
+    if check_database(&db, path, recorded_seq(dir))? < CURRENT_FORMAT {
+        // A worker that registers takes the liveness lock before the write lock, so the order is the same here.
+        write_lock.unlock()?;
+        let _liveness_lock = dir.lock_liveness()?;
+        write_lock.lock()?;
+        // Another process may have migrated it meanwhile.
+        let format = check_database(&db, path, recorded_seq(dir))?;
+        if format < CURRENT_FORMAT {
+            if let Some(process) = dir.live_worker_pid() {
+                return Err(StoreError::OlderWorkerRunning { path: path.to_owned(), found: format, process });
             }
-            migrate(&mut db, path, found)?;
+            migrate(&mut db, path, format)?;
         }
     }
-    settle(&db).map_err(failed)?;
+    configure(&db).map_err(failed)?;
     Ok(db)
 }
 
-/// A connection that leaves the files as they are when it is closed.
-pub(super) fn opened(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
+/// Opens a connection that does not checkpoint when it is closed.
+pub(super) fn open_connection(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
     let db = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-    db.busy_timeout(PATIENCE)?;
+    db.busy_timeout(BUSY_TIMEOUT)?;
     Ok(db)
 }
 
-/// The format of a database that is ours and has come as far as was `noted`.
-pub(super) fn vetted(db: &Connection, path: &Path, noted: Option<u64>) -> Result<i64, StoreError> {
+/// Returns the format of the database after checking that it is intact and includes the event `recorded`.
+pub(super) fn check_database(db: &Connection, path: &Path, recorded: Option<u64>) -> Result<i64, StoreError> {
     let failed = |error| StoreError::database(path, error);
-    let found = db.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
-    if found > FORMAT {
-        return Err(StoreError::TooNew { path: path.to_owned(), found, known: FORMAT });
-    } else if found < 1 {
-        return Err(unreadable(path, &format!("there is no format {found}")));
+    let format = db.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
+    if format > CURRENT_FORMAT {
+        return Err(StoreError::TooNew { path: path.to_owned(), found: format, known: CURRENT_FORMAT });
+    } else if format < 1 {
+        return Err(unreadable(path, &format!("unknown format {format}")));
     }
-    let seq = last_event(db, found).map_err(failed)?;
-    match noted.and_then(|noted| noted.checked_sub(seq)) {
+    let seq = last_seq(db, format).map_err(failed)?;
+    match recorded.and_then(|recorded| recorded.checked_sub(seq)) {
         None | Some(0) => {}
-        Some(missing) => return Err(StoreError::Behind { path: path.to_owned(), missing }),
+        Some(missing) => return Err(StoreError::MissingChanges { path: path.to_owned(), missing }),
     }
-    whole::check(db, path)?;
-    Ok(found)
+    wal_check::check_pages(db, path)?;
+    Ok(format)
 }
 
-fn settle(db: &Connection) -> rusqlite::Result<()> {
+fn configure(db: &Connection) -> rusqlite::Result<()> {
     db.pragma_update(None, "journal_mode", "WAL")?;
-    // An answer is given when the log has reached the disk; on macOS that takes a word of its own.
+    // A commit waits until the log is on the disk; macOS needs `fullfsync` for that.
     db.pragma_update(None, "synchronous", "FULL")?;
     db.pragma_update(None, "fullfsync", true)?;
-    // In pages of 4 KiB. What follows overwrites the log from its start, for which the disk needs half the time that it
-    // needs for a file that grows; to copy back more at once would save less than that.
+    // In pages of 4 KiB. Overwriting the log from its start takes the disk half the time of extending a file; a longer
+    // log would save less in checkpoints than that.
     db.pragma_update(None, "wal_autocheckpoint", 500)?;
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
-    prepare(db)
+    configure_reads(db)
 }
 
-/// What makes reading fast.
-pub(super) fn prepare(db: &Connection) -> rusqlite::Result<()> {
+/// Settings that make reading fast.
+pub(super) fn configure_reads(db: &Connection) -> rusqlite::Result<()> {
     db.set_prepared_statement_cache_capacity(64);
-    // Without it a statement is planned anew whenever a parameter is bound that the planner would like to look at.
+    // Otherwise a statement is planned again whenever a parameter is bound that the planner wants to examine.
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
-}
-
-pub(super) fn unreadable(path: &Path, reason: &str) -> StoreError {
-    StoreError::Unreadable { path: path.to_owned(), reason: reason.to_owned() }
-}
-
-/// Where `SQLite` writes what is not in the database yet.
-pub(super) fn log_of(path: &Path) -> PathBuf {
-    with_suffix(path, "-wal")
-}
-
-pub(super) fn has_log(path: &Path) -> bool {
-    fs::metadata(log_of(path)).is_ok_and(|log| log.len() > 0)
-}
-
-pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
 }

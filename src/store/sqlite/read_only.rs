@@ -1,4 +1,4 @@
-//! Opening a site where nothing can be written, on a full or a protected disk say: it is read as it was left.
+//! Opening a site without writing, for example on a full or read-only disk.
 
 use std::fmt::Write;
 use std::io;
@@ -7,53 +7,62 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::Sqlite;
-use super::migrate::FORMAT;
-use super::open::{has_log, is_there, log_of, opened, prepare, vetted};
-use super::place::Place;
-use super::turn::{Turn, noted};
-use crate::store::bell::Bells;
-use crate::store::{Folder, StoreError};
+use super::connection::SqliteStore;
+use super::migrate::CURRENT_FORMAT;
+use super::db_files::{has_wal, wal_path};
+use super::open::{check_database, configure_reads, has_database, open_connection};
+use super::db_identity::DbIdentity;
+use super::write_lock::{WriteLock, recorded_seq};
+use crate::store::notifier::Notifier;
+use crate::store::error::StoreError;
+use crate::store::state_dir::StateDir;
 
-/// Opens the site in `folder`, if there is one.
-pub(super) fn open(folder: &Folder) -> Result<Sqlite, StoreError> {
-    let path = folder.database();
-    if !is_there(&path)? {
-        return Err(StoreError::io(path, io::ErrorKind::NotFound.into()));
+impl SqliteStore {
+    /// Opens the site in `dir` without writing anything; every change is refused. Changes that are only in the write-ahead
+    /// log can't always be read this way.
+    pub fn open_to_read(dir: &StateDir) -> Result<Self, StoreError> {
+        open(dir)
     }
-    // Asked before the database is: somebody else may be able to write, and does.
-    let noted = noted(folder);
-    let db = connect(&path, noted).map_err(|error| match error {
-        // It takes an index to read a log, and there is none or it can't be used.
-        error if error.forbids_writing() && has_log(&path) => StoreError::OnlyInLog { path: log_of(&path) },
-        error => error,
-    })?;
-    let (turn, bells) = (Turn::none(folder), Bells::new(folder.bells()));
-    Ok(Sqlite { db, folder: folder.clone(), place: Place::of(path)?, turn, gate: None, bells, known: None })
 }
 
-fn connect(path: &Path, noted: Option<u64>) -> Result<Connection, StoreError> {
+fn open(dir: &StateDir) -> Result<SqliteStore, StoreError> {
+    let path = dir.database();
+    if !has_database(&path)? {
+        return Err(StoreError::io(path, io::ErrorKind::NotFound.into()));
+    }
+    // Read before the database, to which another process may be writing.
+    let recorded = recorded_seq(dir);
+    let db = connect(&path, recorded).map_err(|error| match error {
+        // Reading the log needs its index, which can't be created or used.
+        error if error.prevents_writing() && has_wal(&path) => StoreError::WalNotReadable { path: wal_path(&path) },
+        error => error,
+    })?;
+    let (write_lock, notifier) = (WriteLock::read_only(dir), Notifier::new(dir.listeners()));
+    Ok(SqliteStore { db, dir: dir.clone(), identity: DbIdentity::of(path)?, write_lock, reservation_lock: None, notifier, cache: None })
+}
+
+fn connect(path: &Path, recorded: Option<u64>) -> Result<Connection, StoreError> {
     let failed = |error| StoreError::database(path, error);
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
-    let db = opened(Path::new(&uri(path, !has_log(path))), flags).map_err(failed)?;
-    let found = vetted(&db, path, noted)?;
-    if found < FORMAT {
+    let db = open_connection(Path::new(&uri(path, !has_wal(path))), flags).map_err(failed)?;
+    let found = check_database(&db, path, recorded)?;
+    if found < CURRENT_FORMAT {
         let old =
-            format!("written by an older setlist (format {found}), it can be read where it can be brought up to date");
+            format!("written by an older setlist (format {found}): open it where it can be written, to upgrade it");
         return Err(StoreError::io(path, io::Error::new(io::ErrorKind::ReadOnlyFilesystem, old)));
     }
-    prepare(&db).map_err(failed)?;
+    configure_reads(&db).map_err(failed)?;
     Ok(db)
 }
 
-/// The path as `SQLite` takes it with a word about the file. Where all is in the database and nothing can be written, it
-/// needn't look for a log nor lock anything, for which it would have to write.
+/// The path as an `SQLite` URI. An immutable database is opened without looking for a log and without locks, which
+/// would need write access.
 fn uri(path: &Path, immutable: bool) -> String {
     let mut uri = "file:".to_owned();
     for byte in path.as_os_str().as_bytes() {
         match byte {
             b'/' | b'.' | b'-' | b'_' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => uri.push(char::from(*byte)),
-            // Writing to a string doesn't fail.
+            // Writing to a string can't fail.
             byte => drop(write!(uri, "%{byte:02X}")),
         }
     }

@@ -1,219 +1,220 @@
-//! Search in the shown text of a log, in bounded steps.
+//! Searches the visible text of a log in bounded steps.
 
 use std::ops::Range;
 
 use memchr::memmem;
 
-use super::index::Content;
-use super::lines::Lines;
-use super::view::Place;
+use super::line_index::LineContent;
+use super::log_lines::LogLines;
+use super::viewport::RowPosition;
 use crate::store::StoreError;
 
-/// How many bytes one step looks through at most.
-const BUDGET: u64 = 128 * 1024;
+/// The most bytes searched in one step.
+const MAX_STEP_BYTES: u64 = 128 * 1024;
 
-/// A line costs as much as so many bytes, be it ever so short.
-const PER_LINE: u64 = 64;
+/// The fixed cost of a line, in bytes.
+const LINE_OVERHEAD_BYTES: u64 = 64;
 
-/// What is searched for: a plain text; without capitals it stands for capitals too.
+/// Plain text to search for. Case is ignored unless it contains capitals.
 #[derive(Debug)]
-pub(super) struct Needle {
+pub(super) struct SearchPattern {
     text: String,
-    exact: bool,
+    is_case_sensitive: bool,
 }
 
-impl Needle {
-    /// None for an empty text.
+impl SearchPattern {
+    /// `None` for an empty text.
     pub(super) fn new(text: &str) -> Option<Self> {
-        let exact = text.chars().any(char::is_uppercase);
-        (!text.is_empty()).then(|| Self { text: text.to_owned(), exact })
+        let is_case_sensitive = text.chars().any(char::is_uppercase);
+        (!text.is_empty()).then(|| Self { text: text.to_owned(), is_case_sensitive })
     }
 
-    /// Where it is found in a line, in bytes; hits don't overlap.
-    pub(super) fn hits(&self, line: &str) -> Vec<Range<usize>> {
-        if self.exact {
+    /// The non-overlapping matches in a line, as byte ranges.
+    pub(super) fn find_all(&self, line: &str) -> Vec<Range<usize>> {
+        if self.is_case_sensitive {
             return memmem::find_iter(line.as_bytes(), &self.text).map(|at| at..at + self.text.len()).collect();
         }
         let mut hits = Vec::new();
         let mut from = 0;
-        while let Some(hit) = self.hit_from(line, from) {
+        while let Some(hit) = self.find_from(line, from) {
             from = hit.end;
             hits.push(hit);
         }
         hits
     }
 
-    fn hit_from(&self, line: &str, from: usize) -> Option<Range<usize>> {
+    fn find_from(&self, line: &str, from: usize) -> Option<Range<usize>> {
         line[from..].char_indices().find_map(|(at, _)| {
             let start = from + at;
-            self.matches(&line[start..]).map(|len| start..start + len)
+            self.match_len(&line[start..]).map(|len| start..start + len)
         })
     }
 
-    /// The length of the beginning of `line` that it matches, whatever the case.
-    fn matches(&self, line: &str) -> Option<usize> {
-        let mut wanted = self.text.chars();
+    /// The length of the prefix of `line` that matches, ignoring case.
+    fn match_len(&self, line: &str) -> Option<usize> {
+        let mut pending = self.text.chars();
         for (at, character) in line.char_indices() {
-            let mut rest = wanted.clone();
+            let mut rest = pending.clone();
             if rest.next().is_none() {
                 return Some(at);
             }
             for lower in character.to_lowercase() {
-                if wanted.next() != Some(lower) {
+                if pending.next() != Some(lower) {
                     return None;
                 }
             }
         }
-        wanted.next().is_none().then_some(line.len())
+        pending.next().is_none().then_some(line.len())
     }
 }
 
-/// A search under way.
+/// A search in progress.
 #[derive(Debug)]
 pub(super) struct Search {
-    pub needle: Needle,
-    /// The hit that was gone to last: its line, and where in the line's text.
-    pub current: Option<Hit>,
-    /// How many hits there are in the lines before `counted_to`.
+    pub pattern: SearchPattern,
+    /// The current hit.
+    pub current: Option<SearchHit>,
+    /// The number of hits in the lines before `counted_to`.
     pub count: u64,
     counted_to: u64,
-    /// Not all that is there has been looked through for the count.
-    counting: bool,
-    /// Lines on the way, and how many hits there are before each.
-    marks: Vec<(u64, u64)>,
-    /// The current hit, and how many there are before it.
-    placed: Option<(Hit, u64)>,
-    wanted: Option<Wanted>,
+    /// Whether some of the output has not been counted yet.
+    is_counting: bool,
+    /// Counted lines, each with the number of hits before it.
+    checkpoints: Vec<(u64, u64)>,
+    /// The current hit with the number of hits before it.
+    numbered_hit: Option<(SearchHit, u64)>,
+    pending: Option<PendingJump>,
 }
 
-/// A place where the needle was found.
+/// A match in a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Hit {
+pub(super) struct SearchHit {
     pub line: u64,
     pub range: Range<usize>,
 }
 
-/// The next or previous hit is still looked for.
+/// A move to the next or previous hit that has not been found yet.
 #[derive(Debug)]
-struct Wanted {
+struct PendingJump {
     forwards: bool,
-    /// The line to look in next.
+    /// The line to search next.
     line: u64,
-    /// Only hits on this side of it count there.
+    /// In that line, only hits on this side of the limit count.
     limit: Option<usize>,
-    /// Where the search began; past it, having gone round once, there is no hit.
+    /// Where the search started. It ends there after it has wrapped around.
     origin: u64,
-    round: bool,
+    has_wrapped: bool,
 }
 
 impl Search {
-    pub(super) fn new(needle: Needle) -> Self {
-        let (marks, placed, wanted) = (Vec::new(), None, None);
-        Self { needle, current: None, count: 0, counted_to: 0, counting: true, marks, placed, wanted }
+    pub(super) fn new(pattern: SearchPattern) -> Self {
+        let (checkpoints, numbered_hit, pending) = (Vec::new(), None, None);
+        Self { pattern, current: None, count: 0, counted_to: 0, is_counting: true, checkpoints, numbered_hit, pending }
     }
 
-    /// Looks for the next or previous hit, from the current one or else from `top`.
-    pub(super) fn want(&mut self, forwards: bool, top: Place) {
+    /// Requests the next or previous hit, counted from the current one or from `top`.
+    pub(super) fn request_hit(&mut self, forwards: bool, top: RowPosition) {
         let (line, limit) = match &self.current {
             Some(hit) => (hit.line, Some(if forwards { hit.range.end } else { hit.range.start })),
-            None if forwards => (top.line, Some(top.at)),
+            None if forwards => (top.line, Some(top.byte)),
             None => (top.line, None),
         };
-        self.wanted = Some(Wanted { forwards, line, limit, origin: line, round: false });
+        self.pending = Some(PendingJump { forwards, line, limit, origin: line, has_wrapped: false });
     }
 
-    /// Whether something is still looked for, or counted.
-    pub(super) fn is_looking(&self) -> bool {
-        self.wanted.is_some() || self.counting
+    /// Whether a hit is being searched for or counted.
+    pub(super) fn is_searching(&self) -> bool {
+        self.pending.is_some() || self.is_counting
     }
 
-    /// Goes on looking for the wanted hit; returns it when it is found.
-    pub(super) fn look(&mut self, lines: &mut Lines) -> Result<Option<Hit>, StoreError> {
+    /// Continues to search for the requested hit and returns it when it is found.
+    pub(super) fn find_requested(&mut self, lines: &mut LogLines) -> Result<Option<SearchHit>, StoreError> {
         let mut spent = 0;
-        while let Some(wanted) = &mut self.wanted {
-            if spent > BUDGET {
+        while let Some(pending) = &mut self.pending {
+            if spent > MAX_STEP_BYTES {
                 break;
             }
-            let Some(line) = lines.at(wanted.line)? else {
-                self.wanted = None;
+            let Some(line) = lines.line_at(pending.line)? else {
+                self.pending = None;
                 break;
             };
-            spent += line.end - line.start + PER_LINE;
-            if let Content::Line(text) = &line.content {
-                let hits = self.needle.hits(text.text());
-                let limit = wanted.limit;
-                let range = if wanted.forwards {
+            spent += line.end - line.start + LINE_OVERHEAD_BYTES;
+            if let LineContent::Text(text) = &line.content {
+                let hits = self.pattern.find_all(text.text());
+                let limit = pending.limit;
+                let range = if pending.forwards {
                     hits.into_iter().find(|hit| limit.is_none_or(|limit| hit.start >= limit))
                 } else {
                     hits.into_iter().rfind(|hit| limit.is_none_or(|limit| hit.end <= limit))
                 };
                 if let Some(range) = range {
-                    let hit = Hit { line: line.start, range };
-                    self.wanted = None;
+                    let hit = SearchHit { line: line.start, range };
+                    self.pending = None;
                     self.current = Some(hit.clone());
                     return Ok(Some(hit));
                 }
             }
-            let next = if wanted.forwards { lines.after(&line)? } else { lines.before(&line)? };
+            let next = if pending.forwards { lines.line_after(&line)? } else { lines.line_before(&line)? };
             let around = match next {
                 Some(_) => None,
-                None if wanted.forwards => lines.at(0)?,
-                None => lines.last()?,
+                None if pending.forwards => lines.line_at(0)?,
+                None => lines.last_line()?,
             };
-            let past_origin = if wanted.forwards { line.start >= wanted.origin } else { line.start <= wanted.origin };
-            if wanted.round && (past_origin || next.is_none()) {
-                self.wanted = None;
+            let past_origin =
+                if pending.forwards { line.start >= pending.origin } else { line.start <= pending.origin };
+            if pending.has_wrapped && (past_origin || next.is_none()) {
+                self.pending = None;
                 break;
             }
-            wanted.round |= next.is_none();
-            wanted.limit = None;
+            pending.has_wrapped |= next.is_none();
+            pending.limit = None;
             match next.or(around) {
-                Some(next) => wanted.line = next.start,
-                None => self.wanted = None,
+                Some(next) => pending.line = next.start,
+                None => self.pending = None,
             }
         }
         Ok(None)
     }
 
-    /// Goes on counting.
-    pub(super) fn count(&mut self, lines: &mut Lines) -> Result<(), StoreError> {
+    /// Continues to count hits.
+    pub(super) fn count_hits(&mut self, lines: &mut LogLines) -> Result<(), StoreError> {
         let mut spent = 0;
-        self.counting = false;
+        self.is_counting = false;
         while self.counted_to < lines.written() {
-            if spent > BUDGET {
-                self.counting = true;
+            if spent > MAX_STEP_BYTES {
+                self.is_counting = true;
                 break;
             }
-            let Some(line) = lines.at(self.counted_to)?.filter(|line| line.ended) else { break };
-            if let Content::Line(text) = &line.content {
-                self.count += self.needle.hits(text.text()).len() as u64;
+            let Some(line) = lines.line_at(self.counted_to)?.filter(|line| line.is_complete) else { break };
+            if let LineContent::Text(text) = &line.content {
+                self.count += self.pattern.find_all(text.text()).len() as u64;
             }
-            spent += line.end - line.start + PER_LINE;
+            spent += line.end - line.start + LINE_OVERHEAD_BYTES;
             self.counted_to = line.end;
-            if self.counted_to - self.marks.last().map_or(0, |mark| mark.0) >= BUDGET {
-                self.marks.push((self.counted_to, self.count));
+            if self.counted_to - self.checkpoints.last().map_or(0, |checkpoint| checkpoint.0) >= MAX_STEP_BYTES {
+                self.checkpoints.push((self.counted_to, self.count));
             }
         }
         Ok(())
     }
 
-    /// Which of all hits the current one is, counted from 1, as far as that is known.
-    pub(super) fn nth(&self) -> Option<u64> {
-        let (hit, before) = self.placed.as_ref()?;
+    /// The number of the current hit, from 1, if it is known.
+    pub(super) fn current_number(&self) -> Option<u64> {
+        let (hit, before) = self.numbered_hit.as_ref()?;
         (self.current.as_ref() == Some(hit)).then_some(before + 1)
     }
 
-    /// Finds that out, once the hits up to there have been counted.
-    pub(super) fn place(&mut self, lines: &mut Lines) -> Result<(), StoreError> {
+    /// Computes the number of the current hit once the hits before it have been counted.
+    pub(super) fn number_current_hit(&mut self, lines: &mut LogLines) -> Result<(), StoreError> {
         let Some(hit) = self.current.clone() else { return Ok(()) };
-        if self.nth().is_some() || self.counted_to <= hit.line {
+        if self.current_number().is_some() || self.counted_to <= hit.line {
             return Ok(());
         }
-        let mark = self.marks.partition_point(|mark| mark.0 <= hit.line);
-        let (mut at, mut before) = mark.checked_sub(1).map_or((0, 0), |mark| self.marks[mark]);
-        while let Some(line) = lines.at(at)? {
-            if let Content::Line(text) = &line.content {
-                let hits = self.needle.hits(text.text());
+        let checkpoint = self.checkpoints.partition_point(|checkpoint| checkpoint.0 <= hit.line);
+        let (mut at, mut before) = checkpoint.checked_sub(1).map_or((0, 0), |checkpoint| self.checkpoints[checkpoint]);
+        while let Some(line) = lines.line_at(at)? {
+            if let LineContent::Text(text) = &line.content {
+                let hits = self.pattern.find_all(text.text());
                 if line.start >= hit.line {
                     before += hits.iter().filter(|other| other.start < hit.range.start).count() as u64;
                     break;
@@ -222,7 +223,7 @@ impl Search {
             }
             at = line.end;
         }
-        self.placed = Some((hit, before));
+        self.numbered_hit = Some((hit, before));
         Ok(())
     }
 }

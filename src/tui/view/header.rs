@@ -1,4 +1,4 @@
-//! The top: a tab per queue and how many jobs of the site have failed; below it, how the queue in front goes.
+//! Draws the header: a tab per queue and the number of failed jobs, and below it the statistics of the current queue.
 
 use std::ops::Range;
 
@@ -6,129 +6,146 @@ use chrono::{DateTime, TimeDelta, Utc};
 use ratatui::buffer::Buffer;
 use ratatui::style::Style;
 
-use crate::model::{Mode, QueueId, QueueRecord};
-use crate::tui::layout::Layout;
-use crate::tui::mouse::{Target, Targets};
-use crate::tui::pulse::{Numbers, about};
-use crate::tui::state::Screen;
-use crate::tui::text;
-use crate::tui::theme::Look;
+use crate::model::{QueueId, QueueMode, QueueState};
+use crate::tui::layout::ScreenLayout;
+use crate::tui::mouse::{ClickTarget, ClickTargets};
+use crate::tui::queue_stats::{QueueStats, approximate_duration};
+use crate::text;
+use crate::tui::theme::Appearance;
 
-use super::empty;
-use super::paint::Strip;
+use super::idle_reason::IdleCheck;
+use super::line_painter::LinePainter;
 
-/// What a queue does, as its tab says.
+/// The state of a queue as shown in its tab.
 #[derive(Clone, Copy)]
-enum State {
-    Is(Mode),
-    /// It is processed, and nobody is there to do it.
-    Unattended,
+enum TabState {
+    Mode(QueueMode),
+    /// The queue is processing, but no worker is running.
+    NoWorker,
 }
 
-/// A tab in pieces, each with its style.
+/// A tab as styled pieces.
 struct Tab {
-    /// None for all queues together.
+    /// `None` for the tab of all queues.
     queue: Option<QueueId>,
     pieces: Vec<(String, Style)>,
-    in_front: bool,
+    is_current: bool,
 }
 
-pub(super) fn draw(screen: &Screen, layout: &Layout, buffer: &mut Buffer, now: DateTime<Utc>, targets: &mut Targets) {
-    let look = &screen.setup.look;
-    if !layout.numbers.is_empty() {
-        numbers(screen, &mut Strip::new(layout.numbers, buffer, look.signs), now);
-    }
-    let mut strip = Strip::new(layout.header, buffer, look.signs);
-    screen.site.read(|ledger| {
-        let queues = ledger.queues();
-        let failed: usize = queues.iter().map(|(_, queue)| queue.failed).sum();
+/// The data from which the header is drawn.
+pub(super) struct Header<'a> {
+    pub(super) idle: IdleCheck<'a>,
+    /// The current queue. `None` if there are no queues.
+    pub(super) queue: Option<(&'a QueueId, &'a QueueState)>,
+    pub(super) shows_all_queues: bool,
+    /// The statistics of the current queue or of all queues.
+    pub(super) stats: &'a QueueStats,
+}
+
+impl Header<'_> {
+    pub(super) fn draw(&self, layout: &ScreenLayout, buffer: &mut Buffer, targets: &mut ClickTargets) {
+        let appearance = &self.idle.setup.appearance;
+        if !layout.stats.is_empty() {
+            self.draw_stats(&mut LinePainter::new(layout.stats, buffer, appearance.symbols));
+        }
+        let mut painter = LinePainter::new(layout.header, buffer, appearance.symbols);
+        let failed: usize = self.idle.site.queues().iter().map(|(_, queue)| queue.failed).sum();
         if failed > 0 {
-            strip.right(&format!(" {} {failed} failed ", look.signs.failed), look.theme.alarm);
+            painter.right(&format!(" {} {failed} failed ", appearance.symbols.failed), appearance.theme.alarm);
         }
-        let all_in_front = screen.lists.is_of_all();
-        let front = |id: &QueueId| screen.has_queue() && !all_in_front && screen.queue.id() == id;
-        let tabs = |words: bool| -> Vec<Tab> {
-            let one = |(nth, (id, queue)): (usize, &(&QueueId, &QueueRecord))| {
-                let state =
-                    if screen.is_unattended(id, ledger, now) { State::Unattended } else { State::Is(queue.mode) };
-                tab(nth + 1, id, queue, state, front(id), words, look)
-            };
-            let everything = all_in_front.then(|| all(look));
-            everything.into_iter().chain(queues.iter().enumerate().map(one)).collect()
-        };
-        let long = tabs(true);
-        let fitting = if total(&long) <= strip.room() { long } else { tabs(false) };
-        let site = screen.setup.site_name.as_str();
-        if layout.numbers.is_empty() && total(&fitting) + text::width(site) + 4 <= strip.room() {
-            strip.right(&format!("  {site}  "), look.theme.dim);
+        let long = self.tabs(true);
+        let fitting = if total_width(&long) <= painter.room() { long } else { self.tabs(false) };
+        let site_name = self.idle.setup.site_name.as_str();
+        if layout.stats.is_empty() && total_width(&fitting) + text::width(site_name) + 4 <= painter.room() {
+            painter.right(&format!("  {site_name}  "), appearance.theme.dim);
         }
-        put(&fitting, &mut strip, look, |columns, queue| targets.add(layout.header, columns, Target::Queue(queue)));
-    });
-}
-
-/// How the queue in front goes, or all together, what matters most first; what doesn't fit is left out.
-fn numbers(screen: &Screen, strip: &mut Strip<'_>, now: DateTime<Utc>) {
-    let look = &screen.setup.look;
-    let numbers = screen.numbers(now);
-    let facts = if screen.lists.is_of_all() {
-        screen.site.read(|ledger| {
-            let all: Vec<&QueueRecord> = ledger.queues().into_iter().map(|(_, record)| record).collect();
-            facts(look, &numbers, empty::standstill_of_all(screen, ledger, now), &all, now)
-        })
-    } else {
-        screen.queue.read(|record, ledger| {
-            facts(look, &numbers, empty::standstill(screen, record, ledger, now), &[record], now)
-        })
-    };
-    for (nth, fact) in facts.iter().enumerate() {
-        let apart = if nth == 0 { " ".to_owned() } else { format!("  {}  ", look.signs.dot) };
-        let width: usize = fact.iter().map(|(piece, _)| text::width(piece)).sum();
-        if text::width(&apart) + width > strip.room() {
-            break;
-        }
-        strip.left(&apart, look.theme.rule);
-        for (piece, style) in fact {
-            strip.left(piece, *style);
-        }
+        draw_tabs(&fitting, &mut painter, appearance, |columns, queue| {
+            targets.add(layout.header, columns, ClickTarget::Queue(queue))
+        });
     }
-    strip.right(&format!("  {} ", text::plain_line(&screen.setup.site_name)), look.theme.dim);
+
+    /// The tabs, with the state of every queue if `with_states` is set.
+    fn tabs(&self, with_states: bool) -> Vec<Tab> {
+        let appearance = &self.idle.setup.appearance;
+        let current = self.queue.filter(|_| !self.shows_all_queues).map(|(id, _)| id);
+        let mut tabs: Vec<Tab> = self.shows_all_queues.then(|| all_queues_tab(appearance)).into_iter().collect();
+        for (index, (id, queue)) in self.idle.site.queues().into_iter().enumerate() {
+            let state = if self.idle.lacks_worker(id) { TabState::NoWorker } else { TabState::Mode(queue.mode) };
+            tabs.push(queue_tab(index + 1, id, queue, state, current == Some(id), with_states, appearance));
+        }
+        tabs
+    }
+
+    /// Draws the statistics of the current queue or of all queues, the most important first. What doesn't fit is left
+    /// out.
+    fn draw_stats(&self, painter: &mut LinePainter<'_>) {
+        let Appearance { theme, symbols } = &self.idle.setup.appearance;
+        for (index, fact) in self.facts().iter().enumerate() {
+            let separator = if index == 0 { " ".to_owned() } else { format!("  {}  ", symbols.dot) };
+            let width: usize = fact.iter().map(|(piece, _)| text::width(piece)).sum();
+            if text::width(&separator) + width > painter.room() {
+                break;
+            }
+            painter.left(&separator, theme.rule);
+            for (piece, style) in fact {
+                painter.left(piece, *style);
+            }
+        }
+        painter.right(&format!("  {} ", text::plain_line(&self.idle.setup.site_name)), theme.dim);
+    }
+
+    fn facts(&self) -> Vec<Fact> {
+        let appearance = &self.idle.setup.appearance;
+        let (reason, queues) = if self.shows_all_queues {
+            let queues = self.idle.site.queues().into_iter().map(|(_, queue)| queue).collect();
+            (self.idle.site_reason(), queues)
+        } else if let Some((id, queue)) = self.queue {
+            (self.idle.queue_reason(id, queue), vec![queue])
+        } else {
+            (None, Vec::new())
+        };
+        facts(appearance, self.stats, reason, &queues, self.idle.now)
+    }
 }
 
 type Fact = Vec<(String, Style)>;
 
-/// What there is to say of these queues; `why` nothing of them runs, if so.
+/// The statistics of `queues` as facts. `reason` says why none of their jobs is running.
 fn facts(
-    look: &Look,
-    numbers: &Numbers,
-    why: Option<(String, Style)>,
-    queues: &[&QueueRecord],
+    appearance: &Appearance,
+    stats: &QueueStats,
+    reason: Option<(String, Style)>,
+    queues: &[&QueueState],
     now: DateTime<Utc>,
 ) -> Vec<Fact> {
-    let (plain, dim) = (Style::new(), look.theme.dim);
+    let (plain, dim) = (Style::new(), appearance.theme.dim);
     let mut facts: Vec<Fact> = Vec::new();
-    if numbers.failed > 0 {
-        facts.push(vec![(format!("{} failed in 1 h", count(numbers.failed)), look.theme.bad)]);
+    if stats.failed > 0 {
+        facts.push(vec![(format!("{} failed in the last hour", count(stats.failed)), appearance.theme.bad)]);
     }
-    if let Some((why, style)) = why {
-        facts.push(vec![("nothing runs: ".to_owned(), dim), (why, style)]);
+    if let Some((reason, style)) = reason {
+        facts.push(vec![("nothing running: ".to_owned(), dim), (reason, style)]);
     }
-    if let Some(left) = numbers.left {
+    if let Some(left) = stats.time_left {
         let left = TimeDelta::from_std(left).unwrap_or(TimeDelta::MAX);
-        facts.push(vec![("done in ".to_owned(), dim), (format!("~{}", about(left)), plain)]);
+        facts.push(vec![("done in ".to_owned(), dim), (format!("~{}", approximate_duration(left)), plain)]);
     }
-    if let Some(pace) = numbers.per_minute {
+    if let Some(pace) = stats.per_minute {
         let (pace, unit) = if pace < 1.0 { (60.0 * pace, "h") } else { (pace, "min") };
         facts.push(vec![(format!("{pace:.0}"), plain), (format!(" jobs/{unit}"), dim)]);
     }
-    if let Some(since) = numbers.oldest {
-        let waits = if now - since < TimeDelta::minutes(1) { "<1m".to_owned() } else { about(now - since) };
-        facts.push(vec![("oldest wait ".to_owned(), dim), (waits, plain)]);
+    if let Some(since) = stats.oldest_pending {
+        let wait =
+            if now - since < TimeDelta::minutes(1) { "<1m".to_owned() } else { approximate_duration(now - since) };
+        facts.push(vec![("oldest wait ".to_owned(), dim), (wait, plain)]);
     }
     let finished: usize = queues.iter().map(|queue| queue.finished.len()).sum();
     let over = queues.iter().all(|queue| queue.pending.is_empty() && queue.running.is_empty());
     if facts.is_empty() && over && finished > 0 {
+        let finished_text =
+            if finished == 1 { "1 job finished".to_owned() } else { format!("all {} jobs finished", count(finished)) };
         let good = queues.iter().all(|queue| queue.failed == 0);
-        facts.push(vec![(format!("all {} finished", count(finished)), if good { look.theme.good } else { dim })]);
+        facts.push(vec![(finished_text, if good { appearance.theme.good } else { dim })]);
     }
     facts
 }
@@ -137,81 +154,97 @@ fn count(count: usize) -> String {
     text::count(u64::try_from(count).unwrap_or(u64::MAX))
 }
 
-/// Puts as many tabs as fit, the one in front among them.
-fn put(tabs: &[Tab], strip: &mut Strip<'_>, look: &Look, mut drawn: impl FnMut(Range<u16>, QueueId)) {
-    let room = strip.room();
-    let front = tabs.iter().position(|tab| tab.in_front).unwrap_or(0);
+/// Draws as many tabs as fit, including the current one.
+fn draw_tabs(
+    tabs: &[Tab],
+    painter: &mut LinePainter<'_>,
+    appearance: &Appearance,
+    mut on_drawn: impl FnMut(Range<u16>, QueueId),
+) {
+    let room = painter.room();
+    let current = tabs.iter().position(|tab| tab.is_current).unwrap_or(0);
     let mut first = 0;
-    // Room for a sign at each end.
-    while first < front && total(&tabs[first..=front]) + 4 > room {
+    // Leaves room for an ellipsis at each end.
+    while first < current && total_width(&tabs[first..=current]) + 4 > room {
         first += 1;
     }
     if first > 0 {
-        strip.left(&format!(" {}", look.signs.ellipsis), look.theme.dim);
+        painter.left(&format!(" {}", appearance.symbols.ellipsis), appearance.theme.dim);
     }
-    for (nth, tab) in tabs.iter().enumerate().skip(first) {
-        let more = if nth + 1 < tabs.len() { 2 } else { 0 };
-        if nth > front && tab.width() + more > strip.room() {
-            strip.left(&format!(" {}", look.signs.ellipsis), look.theme.dim);
+    for (index, tab) in tabs.iter().enumerate().skip(first) {
+        let more = if index + 1 < tabs.len() { 2 } else { 0 };
+        if index > current && tab.width() + more > painter.room() {
+            painter.left(&format!(" {}", appearance.symbols.ellipsis), appearance.theme.dim);
             return;
         }
-        let start = strip.column();
+        let start = painter.column();
         for (piece, style) in &tab.pieces {
-            strip.left(piece, *style);
+            painter.left(piece, *style);
         }
         if let Some(queue) = &tab.queue {
-            drawn(start..strip.column(), queue.clone());
+            on_drawn(start..painter.column(), queue.clone());
         }
     }
 }
 
-/// The tab of all queues together, while they are in front.
-fn all(look: &Look) -> Tab {
-    let pieces =
-        vec![(" 0 ".to_owned(), look.theme.dim), ("all".to_owned(), look.theme.tab), (" ".to_owned(), Style::new())];
-    Tab { queue: None, pieces, in_front: true }
+/// The tab of all queues, shown while it is current.
+fn all_queues_tab(appearance: &Appearance) -> Tab {
+    let pieces = vec![
+        (" 0 ".to_owned(), appearance.theme.dim),
+        ("all".to_owned(), appearance.theme.tab),
+        (" ".to_owned(), Style::new()),
+    ];
+    Tab { queue: None, pieces, is_current: true }
 }
 
-fn tab(nth: usize, id: &QueueId, queue: &QueueRecord, state: State, in_front: bool, words: bool, look: &Look) -> Tab {
-    let theme = &look.theme;
+fn queue_tab(
+    index: usize,
+    id: &QueueId,
+    queue: &QueueState,
+    state: TabState,
+    is_current: bool,
+    with_state: bool,
+    appearance: &Appearance,
+) -> Tab {
+    let theme = &appearance.theme;
     let title = if queue.settings.title.is_empty() { id.as_str() } else { &queue.settings.title };
     let name = text::plain_line(title);
-    let name = text::fit(if name.is_empty() { "\"\"" } else { &name }, 24, look.signs.ellipsis).into_owned();
+    let name = text::fit(if name.is_empty() { "\"\"" } else { &name }, 24, appearance.symbols.ellipsis).into_owned();
     let mut pieces = vec![(" ".to_owned(), Style::new())];
-    pieces.push((format!("{nth} "), theme.dim));
-    pieces.push((name, if in_front { theme.tab } else { Style::new() }));
+    pieces.push((format!("{index} "), theme.dim));
+    pieces.push((name, if is_current { theme.tab } else { Style::new() }));
     let running = if queue.running.is_empty() { theme.dim } else { theme.live };
     pieces.push((format!(" {}/{}", queue.running.len(), queue.settings.parallel), running));
-    let urgent = matches!(state, State::Unattended | State::Is(Mode::Stopped));
-    if words || in_front || urgent {
-        pieces.push((format!(" {}", state.words()), state.style(look)));
+    let urgent = matches!(state, TabState::NoWorker | TabState::Mode(QueueMode::Stopped));
+    if with_state || is_current || urgent {
+        pieces.push((format!(" {}", state.label()), state.style(appearance)));
     }
     if queue.failed > 0 {
-        pieces.push((format!(" {}{}", look.signs.failed, queue.failed), theme.bad));
+        pieces.push((format!(" {}{}", appearance.symbols.failed, queue.failed), theme.bad));
     }
     pieces.push((" ".to_owned(), Style::new()));
-    Tab { queue: Some(id.clone()), pieces, in_front }
+    Tab { queue: Some(id.clone()), pieces, is_current }
 }
 
-impl State {
-    fn words(self) -> &'static str {
+impl TabState {
+    fn label(self) -> &'static str {
         match self {
-            Self::Is(mode) => mode.word(),
-            Self::Unattended => "processing, no worker",
+            Self::Mode(mode) => mode.as_str(),
+            Self::NoWorker => "processing, no worker",
         }
     }
 
-    fn style(self, look: &Look) -> Style {
+    fn style(self, appearance: &Appearance) -> Style {
         match self {
-            Self::Is(Mode::Idle) => look.theme.dim,
-            Self::Is(Mode::Processing) => look.theme.live,
-            Self::Is(Mode::Paused) => look.theme.warn,
-            Self::Is(Mode::Stopped) | Self::Unattended => look.theme.bad,
+            Self::Mode(QueueMode::Idle) => appearance.theme.dim,
+            Self::Mode(QueueMode::Processing) => appearance.theme.live,
+            Self::Mode(QueueMode::Paused) => appearance.theme.warn,
+            Self::Mode(QueueMode::Stopped) | Self::NoWorker => appearance.theme.bad,
         }
     }
 }
 
-fn total(tabs: &[Tab]) -> usize {
+fn total_width(tabs: &[Tab]) -> usize {
     tabs.iter().map(Tab::width).sum()
 }
 

@@ -1,36 +1,55 @@
-//! What is drawn where; nothing here changes what the person has chosen.
+//! Draws the screen. Each view is given what it draws; only this file reads the state of the screen.
 
-mod bar;
-mod detail;
-mod diagnosis;
-mod dialog;
-mod empty;
+mod action_menu;
+mod detail_column;
+mod dialog_line;
+mod empty_states;
+mod file_errors;
 mod header;
-mod hints;
-mod lists;
-mod menu;
-mod message;
-mod output;
-mod paint;
-mod row;
-mod tiles;
-mod when;
+mod idle_reason;
+mod job_details;
+mod job_lists;
+mod job_row;
+mod key_hints;
+mod line_painter;
+mod message_line;
+mod needs_tree;
+mod output_pane;
+mod output_tiles;
+mod output_title;
+mod progress_bar;
+mod run_history;
+mod time_format;
 
 use chrono::{DateTime, Utc};
 use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Position;
 
+use crate::model::SiteState;
+
+use super::action_menu::ActionMenu;
 use super::dialog::Dialog;
-use super::layout::{Layout, PHASES, Shape};
-use super::mouse::Targets;
+use super::layout::{LayoutKind, PHASES, ScreenLayout};
+use super::mouse::ClickTargets;
 use super::state::Screen;
+use action_menu::MenuContext;
+use dialog_line::DialogLine;
+use file_errors::FileErrors;
+use header::Header;
+use idle_reason::IdleCheck;
+use job_details::JobDetails;
+use job_lists::ListView;
+use key_hints::KeyHints;
+use message_line::MessageLine;
+use output_pane::OutputContext;
+use output_tiles::TilesContext;
 
 impl Screen {
-    /// Draws everything as it is at `now`; returns where the cursor is, if there is one.
+    /// Draws the screen as of `now`. Returns the position of the terminal's cursor, if it is shown.
     pub fn draw(&mut self, frame: &mut Frame<'_>, now: DateTime<Utc>) -> Option<Position> {
         let layout = self.layout();
-        // A terminal that has just shrunk may not have told yet.
+        // A terminal that has just shrunk may not have reported its new size yet.
         if frame.area().width < self.size.width || frame.area().height < self.size.height {
             return None;
         }
@@ -42,35 +61,156 @@ impl Screen {
         cursor
     }
 
-    /// Fills the buffer; tells where the terminal's cursor goes, if a line is being typed.
-    fn paint(&mut self, layout: &Layout, buffer: &mut Buffer, now: DateTime<Utc>) -> Option<(u16, u16)> {
-        if layout.shape == Shape::TooSmall {
-            empty::too_small(self, layout.body, buffer);
+    /// Fills the buffer. Returns the position of the terminal's cursor if there is an input line.
+    fn paint(&mut self, layout: &ScreenLayout, buffer: &mut Buffer, now: DateTime<Utc>) -> Option<(u16, u16)> {
+        if layout.kind == LayoutKind::TooSmall {
+            let failed = self.site.read(|site| site.queues().iter().map(|(_, queue)| queue.failed).sum());
+            empty_states::draw_too_small(failed, &self.setup, layout.body, buffer);
             return None;
         }
-        let mut targets = Targets::default();
-        header::draw(self, layout, buffer, now, &mut targets);
+        let mut targets = ClickTargets::default();
+        self.draw_header(layout, buffer, &mut targets, now);
         let mut cursor = None;
         if let Some(Dialog::Menu(mut menu)) = self.dialog.take_if(|dialog| matches!(dialog, Dialog::Menu(_))) {
-            menu::draw(&mut menu, self, layout.body, buffer, now);
+            self.draw_menu(&mut menu, layout, buffer, now);
             self.dialog = Some(Dialog::Menu(menu));
-        } else if self.diagnosis().is_some() {
-            diagnosis::draw(self, layout.body, buffer);
+        } else if self.visible_file_error().is_some() {
+            self.draw_file_errors(layout, buffer);
         } else if !self.has_queue() {
-            empty::no_queues(self, layout.body, buffer);
+            empty_states::draw_no_queues(&self.setup, layout.body, buffer);
         } else {
-            lists::states(self, layout, buffer, &mut targets);
-            for phase in PHASES {
-                lists::draw(self, phase, layout, buffer, now);
-            }
-            for divide in layout.divides {
-                lists::divide(self, divide, buffer);
-            }
-            cursor = output::draw(self, layout, buffer, now);
-            detail::draw(self, layout, buffer, now);
+            self.draw_lists(layout, buffer, &mut targets, now);
+            cursor = self.draw_output(layout, buffer, now);
+            self.draw_details(layout, buffer, now);
         }
-        hints::draw(self, layout.hints, buffer, &mut targets);
-        self.targets = targets;
-        message::draw(self, layout.message, buffer, now).or(cursor)
+        self.draw_hints(layout, buffer, &mut targets);
+        self.click_targets = targets;
+        self.draw_message(layout, buffer, now).or(cursor)
     }
+
+    fn idle_check<'a>(&'a self, site: &'a SiteState, now: DateTime<Utc>) -> IdleCheck<'a> {
+        IdleCheck { setup: &self.setup, site, reports_missing_worker: self.reports_missing_worker(now), now }
+    }
+
+    fn draw_header(&self, layout: &ScreenLayout, buffer: &mut Buffer, targets: &mut ClickTargets, now: DateTime<Utc>) {
+        let stats = self.queue_stats(now);
+        let shows_all_queues = self.lists.shows_all_queues();
+        if self.has_queue() {
+            self.queue.read(|queue, site| {
+                let queue = Some((self.queue.id(), queue));
+                Header { idle: self.idle_check(site, now), queue, shows_all_queues, stats: &stats }
+                    .draw(layout, buffer, targets);
+            });
+        } else {
+            self.site.read(|site| {
+                Header { idle: self.idle_check(site, now), queue: None, shows_all_queues, stats: &stats }
+                    .draw(layout, buffer, targets);
+            });
+        }
+    }
+
+    fn draw_menu(&self, menu: &mut ActionMenu, layout: &ScreenLayout, buffer: &mut Buffer, now: DateTime<Utc>) {
+        let context = MenuContext {
+            setup: &self.setup,
+            unavailable_reason: &|action| self.unavailable_reason(action, now),
+            queue: &|number| self.nth(usize::from(number)).ok(),
+        };
+        action_menu::draw(menu, &context, layout.body, buffer);
+    }
+
+    fn draw_file_errors(&mut self, layout: &ScreenLayout, buffer: &mut Buffer) {
+        let can_dismiss = self.has_queue();
+        if let Some(error) = &self.file.error {
+            let errors = FileErrors { text: &error.text, can_dismiss };
+            file_errors::draw(&errors, &mut self.file.scroll, &self.setup, layout.body, buffer);
+        }
+    }
+
+    fn draw_lists(&self, layout: &ScreenLayout, buffer: &mut Buffer, targets: &mut ClickTargets, now: DateTime<Utc>) {
+        self.queue.read(|queue, site| {
+            let view = ListView {
+                lists: &self.lists,
+                queue_id: self.queue.id(),
+                queue,
+                subscriptions: &self.subscriptions,
+                idle: self.idle_check(site, now),
+            };
+            view.draw_tabs(layout, buffer, targets);
+            for phase in PHASES {
+                view.draw(phase, layout, buffer);
+            }
+        });
+        for divider in layout.dividers {
+            job_lists::draw_divider(&self.setup.appearance, divider, buffer);
+        }
+    }
+
+    fn draw_output(&mut self, layout: &ScreenLayout, buffer: &mut Buffer, now: DateTime<Utc>) -> Option<(u16, u16)> {
+        if let Some(tiles) = &mut self.tiles {
+            let context = TilesContext { setup: &self.setup, site: &self.site, typing: self.typing, now };
+            return output_tiles::draw(tiles, &context, layout.output, buffer);
+        }
+        let job = self.selected_job();
+        let is_focused = self.lists.focus().output;
+        let context = OutputContext { setup: &self.setup, job: job.as_ref(), is_focused, typing: self.typing, now };
+        output_pane::draw(&mut self.output, &context, layout, buffer)
+    }
+
+    fn draw_details(&mut self, layout: &ScreenLayout, buffer: &mut Buffer, now: DateTime<Utc>) {
+        if layout.details.is_empty() {
+            return;
+        }
+        let job = self.selected_job();
+        let mut scroll = self.details.scroll;
+        self.site.read(|site| {
+            let details = JobDetails {
+                setup: &self.setup,
+                site,
+                job: job.as_ref(),
+                history: self.details.history(),
+                shown_run: self.output.run(),
+                is_expanded: self.lists.focus().details,
+                now,
+            };
+            details.draw(&mut scroll, layout, buffer);
+        });
+        self.details.scroll = scroll;
+    }
+
+    fn draw_hints(&self, layout: &ScreenLayout, buffer: &mut Buffer, targets: &mut ClickTargets) {
+        let hints = KeyHints {
+            setup: &self.setup,
+            typing: self.typing,
+            dialog: self.dialog.as_ref(),
+            is_output_focused: self.lists.focus().output,
+            can_type: self.can_type().is_ok(),
+            has_queue: self.has_queue(),
+            shows_file_errors: self.visible_file_error().is_some(),
+        };
+        hints.draw(layout.hints, buffer, targets);
+    }
+
+    fn draw_message(&self, layout: &ScreenLayout, buffer: &mut Buffer, now: DateTime<Utc>) -> Option<(u16, u16)> {
+        let job = self.selected_job();
+        let line = if let Some(dialog) = self.dialog.as_ref().filter(|dialog| shows_line(dialog)) {
+            let query_error = self.lists.query_error();
+            MessageLine::Dialog(DialogLine { dialog, queue: self.queue.id(), query_error })
+        } else if let Some(status) = self.status_line.shown() {
+            MessageLine::Status(status)
+        } else if let Some(error) = &self.file.error {
+            MessageLine::FileErrors { count: error.errors, has_valid_version: self.has_queue() }
+        } else if self.has_queue() && self.site.read(|site| self.idle_check(site, now).lacks_worker(self.queue.id())) {
+            MessageLine::NoWorker(self.queue.id())
+        } else if let Some(job) = &job {
+            MessageLine::Job(job, self.site.read(|site| site.wait_reason(job)))
+        } else {
+            MessageLine::Empty
+        };
+        line.draw(&self.setup, layout.status_line, buffer, now)
+    }
+}
+
+/// Whether a dialog is shown in the message line.
+fn shows_line(dialog: &Dialog) -> bool {
+    !matches!(dialog, Dialog::Menu(menu) if !menu.is_typing)
 }

@@ -3,7 +3,7 @@
 use insta::assert_snapshot;
 use serde_json::Value;
 
-use crate::room::Room;
+use crate::temp_site::TempSite;
 
 const SITE: &str = "\
 queues:
@@ -19,20 +19,20 @@ queues:
 ";
 
 /// The lines of a command with what differs from run to run taken out.
-fn told(room: &Room, args: &[&str]) -> String {
-    let said = room.run(args);
-    let mut lines = vec![format!("$ setlist {} => {}", args.join(" "), said.code.unwrap())];
-    for line in said.out.lines() {
+fn told(site: &TempSite, args: &[&str]) -> String {
+    let output = site.run(args);
+    let mut lines = vec![format!("$ setlist {} => {}", args.join(" "), output.code.unwrap())];
+    for line in output.stdout.lines() {
         let mut record: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
-        level(&mut record, room);
+        level(&mut record, site);
         lines.push(record.to_string());
     }
     lines.join("\n")
 }
 
-fn level(value: &mut Value, room: &Room) {
+fn level(value: &mut Value, site: &TempSite) {
     match value {
-        Value::Array(items) => items.iter_mut().for_each(|item| level(item, room)),
+        Value::Array(items) => items.iter_mut().for_each(|item| level(item, site)),
         Value::Object(fields) => {
             for (name, value) in fields {
                 match value {
@@ -40,10 +40,10 @@ fn level(value: &mut Value, room: &Room) {
                     Value::Number(_) if name.ends_with("_ms") => *value = "MS".into(),
                     // One may be about to leave.
                     Value::Number(_) if name.starts_with("worker") => *value = "N".into(),
-                    Value::String(text) if text.contains(room.path().to_str().unwrap()) => {
-                        *value = text.replace(room.path().to_str().unwrap(), "HERE").into();
+                    Value::String(text) if text.contains(site.path().to_str().unwrap()) => {
+                        *value = text.replace(site.path().to_str().unwrap(), "HERE").into();
                     }
-                    value => level(value, room),
+                    value => level(value, site),
                 }
             }
         }
@@ -53,7 +53,7 @@ fn level(value: &mut Value, room: &Room) {
 
 #[test]
 fn every_command_that_prints_records_keeps_its_word() {
-    let room = Room::with(SITE);
+    let site = TempSite::with(SITE);
     let commands: &[&[&str]] = &[
         &["check", "--json"],
         &["list", "--json"],
@@ -78,9 +78,9 @@ fn every_command_that_prints_records_keeps_its_word() {
         &["wait", "rest", "--json"],
         &["clear", "--finished", "build", "--json"],
     ];
-    let told: Vec<String> = commands.iter().map(|args| told(&room, args)).collect();
-    room.write("bad.yaml", "queues:\n  q:\n    - {run: a, tiemout: 1m}\n");
-    let bad = self::told(&room, &["check", "bad.yaml", "--json"]);
+    let told: Vec<String> = commands.iter().map(|args| told(&site, args)).collect();
+    site.write("bad.yaml", "queues:\n  q:\n    - {run: a, tiemout: 1m}\n");
+    let bad = self::told(&site, &["check", "bad.yaml", "--json"]);
     insta::with_settings!({snapshot_path => "", prepend_module_to_snapshot => false, omit_expression => true}, {
         assert_snapshot!("json", told.join("\n") + "\n" + &bad);
     });

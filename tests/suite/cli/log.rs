@@ -7,9 +7,9 @@ use std::process::Stdio;
 use chrono::{DateTime, FixedOffset};
 use serde_json::{Value, json};
 use setlist::model::{RunId, Stream};
-use setlist::store::log::{LogWriter, discard};
+use setlist::store::log::{LogWriter, delete_output};
 
-use crate::room::{Room, Said};
+use crate::temp_site::{TempSite, CommandOutput};
 
 /// What comes from both streams, in pieces that end anywhere.
 const BOTH: &str = "\
@@ -18,10 +18,10 @@ queues:
     - {id: a, run: 'printf \"one\\ntw\"; printf \"E1\\n\\033[31mE\" >&2; printf \"o\\n\"; printf \"2\" >&2; exit 3'}
 ";
 
-fn ran() -> Room {
-    let room = Room::with(BOTH);
-    assert_eq!(room.run(&["process"]).code, Some(1));
-    room
+fn ran() -> TempSite {
+    let site = TempSite::with(BOTH);
+    assert_eq!(site.run(&["process"]).code, Some(1));
+    site
 }
 
 /// Lines apart from their times, of which the last field is the line itself.
@@ -40,9 +40,9 @@ fn time(value: &Value) -> DateTime<FixedOffset> {
 
 #[test]
 fn each_stream_can_be_had_alone() {
-    let room = ran();
+    let site = ran();
     let bytes = |args: &[&str]| {
-        let output = room.command(args).output().unwrap();
+        let output = site.command(args).output().unwrap();
         assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
         output.stdout
     };
@@ -50,43 +50,43 @@ fn each_stream_can_be_had_alone() {
     assert_eq!(bytes(&["log", "q/a", "--stdout"]), b"one\ntwo\n");
     assert_eq!(bytes(&["log", "q/a"]).len(), 18);
     assert_eq!(bytes(&["log", "q/a", "--stderr", "--run", "1"]), b"E1\n\x1b[31mE2");
-    let both = room.run(&["log", "q/a", "--stderr", "--stdout"]);
+    let both = site.run(&["log", "q/a", "--stderr", "--stdout"]);
     assert_eq!(both.code, Some(2), "{both:?}");
 }
 
 #[test]
 fn timestamps_stand_before_each_line_in_local_time() {
-    let room = ran();
-    let job = room.job("q/a");
-    let said = Said::of(&room.command(&["log", "q/a", "-t", "--stdout"]).env("TZ", "XST-05:30").output().unwrap());
-    let lines = timed(&said.out);
+    let site = ran();
+    let job = site.job("q/a");
+    let said = CommandOutput::from_output(&site.command(&["log", "q/a", "-t", "--stdout"]).env("TZ", "XST-05:30").output().unwrap());
+    let lines = timed(&said.stdout);
     assert_eq!(lines.iter().map(|line| line.1).collect::<Vec<_>>(), ["one", "two"]);
     for (at, line) in lines {
         assert_eq!(at.offset().local_minus_utc(), 19_800);
         assert!(time(&job["started_at"]).timestamp_millis() <= at.timestamp_millis(), "{line} at {at}: {job}");
         assert!(at <= time(&job["runs"][0]["ended_at"]), "{line} at {at}: {job}");
     }
-    let both = room.ok(&["log", "q/a", "--timestamps", "--stderr"]);
+    let both = site.ok(&["log", "q/a", "--timestamps", "--stderr"]);
     assert_eq!(timed(&both).iter().map(|line| line.1).collect::<Vec<_>>(), ["E1", "\x1b[31mE2"]);
     assert_eq!(
-        timed(&room.ok(&["log", "q/a", "-t"])).iter().map(|line| line.1).collect::<Vec<_>>().join("\n").len(),
+        timed(&site.ok(&["log", "q/a", "-t"])).iter().map(|line| line.1).collect::<Vec<_>>().join("\n").len(),
         18
     );
 }
 
 #[test]
 fn following_knows_streams_and_times_too() {
-    let room = Room::with(
+    let site = TempSite::with(
         "queues:\n  q:\n    - {id: a, run: 'echo no; printf first >&2; while [ ! -e go ]; do sleep 0.01; done; echo no; echo last >&2'}\n",
     );
-    room.ok(&["retry", "q/a"]);
-    room.until("q/a", |job| job["state"] == json!("running"));
-    let mut follower = room.command(&["log", "-f", "-t", "--stderr", "q/a"]).stdout(Stdio::piped()).spawn().unwrap();
+    site.ok(&["retry", "q/a"]);
+    site.wait_until("q/a", |job| job["state"] == json!("running"));
+    let mut follower = site.command(&["log", "-f", "-t", "--stderr", "q/a"]).stdout(Stdio::piped()).spawn().unwrap();
     let mut output = BufReader::new(follower.stdout.take().unwrap());
     let mut begun = vec![0; 35];
     output.read_exact(&mut begun).unwrap();
     assert!(begun.ends_with(b" first"), "a line is seen before its end");
-    room.write("go", "");
+    site.write("go", "");
     let mut rest = String::new();
     output.read_line(&mut rest).unwrap();
     assert_eq!(rest, "last\n");
@@ -97,65 +97,65 @@ fn following_knows_streams_and_times_too() {
 
 #[test]
 fn of_an_old_log_it_says_what_is_not_known() {
-    let room = ran();
-    fs::remove_file(room.join(".setlist/logs/1.marks")).unwrap();
-    let said = room.run(&["log", "q/a", "--stderr"]);
-    assert_eq!((said.code, said.out.as_str()), (Some(0), ""));
-    assert!(said.err.contains("what is standard error isn't known; without --stderr all of it is printed"), "{said:?}");
-    let said = room.run(&["log", "q/a", "--timestamps"]);
-    assert!(said.err.contains("times aren't known"), "{said:?}");
-    assert!(said.out.lines().all(|line| line.starts_with(&format!("{:<30}", "-"))), "{said:?}");
-    assert_eq!(said.out.lines().map(|line| line[30..].len()).sum::<usize>(), 15);
-    assert_eq!(room.run(&["log", "q/a"]).err, "");
+    let site = ran();
+    fs::remove_file(site.join(".setlist/logs/1.marks")).unwrap();
+    let output = site.run(&["log", "q/a", "--stderr"]);
+    assert_eq!((output.code, output.stdout.as_str()), (Some(0), ""));
+    assert!(output.stderr.contains("what is standard error isn't known; without --stderr all of it is printed"), "{output:?}");
+    let output = site.run(&["log", "q/a", "--timestamps"]);
+    assert!(output.stderr.contains("times aren't known"), "{output:?}");
+    assert!(output.stdout.lines().all(|line| line.starts_with(&format!("{:<30}", "-"))), "{output:?}");
+    assert_eq!(output.stdout.lines().map(|line| line[30..].len()).sum::<usize>(), 15);
+    assert_eq!(site.run(&["log", "q/a"]).stderr, "");
 }
 
 #[test]
 fn what_was_not_kept_is_told_where_it_was() {
-    let room = ran();
-    let folder = room.join(".setlist/logs");
+    let site = ran();
+    let folder = site.join(".setlist/logs");
     let mut log = LogWriter::new(folder.clone(), RunId(1), 4096);
     let now = chrono::Utc::now();
     log.write(Stream::Err, b"first\n", now).unwrap();
     log.write(Stream::Out, &b"x".repeat(1 << 20), now).unwrap();
     log.write(Stream::Err, b"\nlast\n", now).unwrap();
     log.finish().unwrap();
-    let whole = room.ok(&["log", "q/a"]);
+    let whole = site.ok(&["log", "q/a"]);
     let omitted = whole.lines().nth(2).unwrap();
     assert!(omitted.starts_with("[setlist: 102") && omitted.ends_with(" KiB omitted]"), "{omitted}");
     assert!(whole == fs::read_to_string(folder.join("1.log")).unwrap(), "it is not as in the file");
-    let said = room.run(&["log", "q/a", "--stderr"]);
-    assert_eq!(said.out, "first\n\nlast\n");
-    assert!(said.err.contains(" KiB of the output, of both streams, were not kept"), "{said:?}");
-    let timed = room.ok(&["log", "q/a", "-t"]);
+    let output = site.run(&["log", "q/a", "--stderr"]);
+    assert_eq!(output.stdout, "first\n\nlast\n");
+    assert!(output.stderr.contains(" KiB of the output, of both streams, were not kept"), "{output:?}");
+    let timed = site.ok(&["log", "q/a", "-t"]);
     assert_eq!(timed.lines().nth(2), Some(format!("{:<30}{omitted}", "-").as_str()));
 }
 
 #[test]
 fn what_is_torn_is_left_out_and_said() {
-    let room = ran();
-    let path = room.join(".setlist/logs/1.marks");
+    let site = ran();
+    let path = site.join(".setlist/logs/1.marks");
     let mut marks = fs::read(&path).unwrap();
     let len = marks.len();
     marks[len - 16..].fill(0);
     fs::write(&path, marks).unwrap();
-    let said = room.run(&["log", "q/a", "--stderr"]);
-    assert_eq!(said.code, Some(0));
-    assert!(said.err.contains("are left out: it isn't known from which stream they came"), "{said:?}");
+    let output = site.run(&["log", "q/a", "--stderr"]);
+    assert_eq!(output.code, Some(0));
+    assert!(output.stderr.contains("are left out: it isn't known from which stream they came"), "{output:?}");
 }
 
 #[test]
 fn of_deleted_output_it_says_when_it_went() {
-    let room = Room::with("queues: {q: ['seq 1000']}\n");
-    room.ok(&["process"]);
+    let site = TempSite::with("queues: {q: ['seq 1000']}\n");
+    site.ok(&["process"]);
     let at = "2026-11-22T12:00:00Z".parse().unwrap();
-    discard(&room.join(".setlist/logs"), RunId(1), at).unwrap().unwrap();
+    delete_output(&site.join(".setlist/logs"), RunId(1), at).unwrap().unwrap();
     let line = "[setlist: 3.8 KiB of output deleted on 2026-11-22 to make room]\n";
-    let said = |args: &[&str]| {
-        let said = room.run(args);
-        assert_eq!(said.code, Some(0));
-        (said.out, said.err)
+    let output = |args: &[&str]| {
+        let output = site.run(args);
+        assert_eq!(output.code, Some(0));
+        (output.stdout, output.stderr)
     };
-    assert_eq!(said(&["log", "1"]), (line.to_owned(), String::new()));
-    assert_eq!(said(&["log", "1", "-t"]), (format!("{:<30}{line}", "-"), String::new()));
-    assert_eq!(said(&["log", "1", "--stderr", "-t"]), (String::new(), format!("setlist: {line}")));
+    assert_eq!(output(&["log", "1"]), (line.to_owned(), String::new()));
+    assert_eq!(output(&["log", "1", "-t"]), (format!("{:<30}{line}", "-"), String::new()));
+    assert_eq!(output(&["log", "1", "--stderr", "-t"]), (String::new(), format!("setlist: {line}")));
 }

@@ -7,70 +7,70 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::room::{Room, SETLIST, Said};
+use crate::temp_site::{TempSite, SETLIST, CommandOutput};
 
 /// A site around another one, and the user's own.
-fn nested() -> Room {
-    let room = Room::with("queues:\n  outer: [{id: a, run: echo from outer}]\n  both: [{id: one, run: echo outer}]\n");
-    fs::create_dir_all(room.join("inner/deep")).unwrap();
-    room.write("inner/jobs.yaml", "queues:\n  both: [{id: one, run: echo inner}]\n");
-    fs::create_dir_all(room.join("config/setlist")).unwrap();
-    room.write("config/setlist/jobs.yaml", "queues:\n  own: [{id: tidy, run: echo mine}]\n");
-    room
+fn nested() -> TempSite {
+    let site = TempSite::with("queues:\n  outer: [{id: a, run: echo from outer}]\n  both: [{id: one, run: echo outer}]\n");
+    fs::create_dir_all(site.join("inner/deep")).unwrap();
+    site.write("inner/jobs.yaml", "queues:\n  both: [{id: one, run: echo inner}]\n");
+    fs::create_dir_all(site.join("config/setlist")).unwrap();
+    site.write("config/setlist/jobs.yaml", "queues:\n  own: [{id: tidy, run: echo mine}]\n");
+    site
 }
 
-fn within(room: &Room, folder: &str, args: &[&str]) -> Said {
-    Said::of(&room.command(args).current_dir(room.join(folder)).output().unwrap())
+fn within(site: &TempSite, folder: &str, args: &[&str]) -> CommandOutput {
+    CommandOutput::from_output(&site.command(args).current_dir(site.join(folder)).output().unwrap())
 }
 
 #[test]
 fn the_nearest_site_comes_first_and_the_others_are_reached_by_name() {
-    let room = nested();
-    let near = within(&room, "inner/deep", &["process", "both"]);
-    assert!(near.out.contains("both/one  succeeded") && near.out.contains("inner"), "{near:?}");
-    assert_eq!(near.err, "");
-    let outer = within(&room, "inner/deep", &["process", "outer"]);
-    assert!(outer.out.contains("from outer"), "{outer:?}");
-    assert_eq!(outer.err, format!("setlist: outer is of {}\n", room.join("jobs.yaml").display()));
-    let own = within(&room, "inner", &["log", "own/tidy"]);
-    assert!(own.err.contains("own/tidy is of ") && own.err.contains("config/setlist/jobs.yaml"), "{own:?}");
+    let site = nested();
+    let near = within(&site, "inner/deep", &["process", "both"]);
+    assert!(near.stdout.contains("both/one  succeeded") && near.stdout.contains("inner"), "{near:?}");
+    assert_eq!(near.stderr, "");
+    let outer = within(&site, "inner/deep", &["process", "outer"]);
+    assert!(outer.stdout.contains("from outer"), "{outer:?}");
+    assert_eq!(outer.stderr, format!("setlist: outer is of {}\n", site.join("jobs.yaml").display()));
+    let own = within(&site, "inner", &["log", "own/tidy"]);
+    assert!(own.stderr.contains("own/tidy is of ") && own.stderr.contains("config/setlist/jobs.yaml"), "{own:?}");
     // What no site has is asked of the nearest, and leaves no trace in the others.
-    fs::remove_dir_all(room.join("config/setlist/.setlist")).unwrap();
-    let none = within(&room, "inner", &["status", "nowhere"]);
-    assert!(none.code == Some(2) && none.err.contains("there is no queue \"nowhere\""), "{none:?}");
-    assert!(!room.join("config/setlist/.setlist").exists());
+    fs::remove_dir_all(site.join("config/setlist/.setlist")).unwrap();
+    let none = within(&site, "inner", &["status", "nowhere"]);
+    assert!(none.code == Some(2) && none.stderr.contains("there is no queue \"nowhere\""), "{none:?}");
+    assert!(!site.join("config/setlist/.setlist").exists());
     // A new queue is made in the nearest.
-    assert_eq!(within(&room, "inner", &["add", "new", "--", "true"]).code, Some(0));
-    assert_eq!(within(&room, "inner", &["list", "new"]).out.lines().count(), 1);
-    assert_eq!(room.run(&["list", "new"]).code, Some(2));
+    assert_eq!(within(&site, "inner", &["add", "new", "--", "true"]).code, Some(0));
+    assert_eq!(within(&site, "inner", &["list", "new"]).stdout.lines().count(), 1);
+    assert_eq!(site.run(&["list", "new"]).code, Some(2));
     // Names of two sites are not mixed.
-    let mixed = within(&room, "inner", &["status", "both", "own"]);
-    assert!(mixed.code == Some(2) && mixed.err.contains("there is no queue \"own\""), "{mixed:?}");
+    let mixed = within(&site, "inner", &["status", "both", "own"]);
+    assert!(mixed.code == Some(2) && mixed.stderr.contains("there is no queue \"own\""), "{mixed:?}");
 }
 
 #[test]
 fn what_is_named_overrides_what_is_near() {
-    let room = nested();
-    let file = |name: &str| room.join(name).to_str().unwrap().to_owned();
-    let named = within(&room, "inner", &["-f", &file("jobs.yaml"), "list", "both"]);
-    assert!(named.out.contains("outer"), "{named:?}");
-    let mut variable = room.command(&["list", "both"]);
-    variable.env("SETLIST_FILE", file("jobs.yaml")).current_dir(room.join("inner"));
-    assert!(Said::of(&variable.output().unwrap()).out.contains("outer"));
-    let elsewhere = within(&room, "inner", &["--state", "kept", "add", "own", "--", "true"]);
-    assert_eq!((elsewhere.code, &elsewhere.err[..]), (Some(0), ""));
-    assert!(room.join("inner/kept/state.db").exists());
-    assert_eq!(within(&room, "inner", &["list", "own"]).out.lines().count(), 1, "the user's own has one job");
+    let site = nested();
+    let file = |name: &str| site.join(name).to_str().unwrap().to_owned();
+    let named = within(&site, "inner", &["-f", &file("jobs.yaml"), "list", "both"]);
+    assert!(named.stdout.contains("outer"), "{named:?}");
+    let mut variable = site.command(&["list", "both"]);
+    variable.env("SETLIST_FILE", file("jobs.yaml")).current_dir(site.join("inner"));
+    assert!(CommandOutput::from_output(&variable.output().unwrap()).stdout.contains("outer"));
+    let elsewhere = within(&site, "inner", &["--state", "kept", "add", "own", "--", "true"]);
+    assert_eq!((elsewhere.code, &elsewhere.stderr[..]), (Some(0), ""));
+    assert!(site.join("inner/kept/state.db").exists());
+    assert_eq!(within(&site, "inner", &["list", "own"]).stdout.lines().count(), 1, "the user's own has one job");
 }
 
 #[test]
 fn all_sites_that_can_be_reached_are_listed() {
-    let room = nested();
-    let said = within(&room, "inner", &["status", "--all"]).out;
-    let files: Vec<&str> = said.lines().filter(|line| line.starts_with('/')).collect();
-    let expected = ["inner/jobs.yaml", "jobs.yaml", "config/setlist/jobs.yaml"].map(|file| room.join(file));
+    let site = nested();
+    let output = within(&site, "inner", &["status", "--all"]).stdout;
+    let files: Vec<&str> = output.lines().filter(|line| line.starts_with('/')).collect();
+    let expected = ["inner/jobs.yaml", "jobs.yaml", "config/setlist/jobs.yaml"].map(|file| site.join(file));
     assert_eq!(files.iter().map(Path::new).collect::<Vec<_>>(), expected);
-    let json = within(&room, "inner", &["status", "--all", "--json"]).out;
+    let json = within(&site, "inner", &["status", "--all", "--json"]).stdout;
     let sites: Vec<Value> = json.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(sites.iter().map(|queue| &queue["queue"]).collect::<Vec<_>>(), ["both", "outer", "both", "own"]);
     assert_eq!(sites[0]["site"], json!(expected[0]));
@@ -78,10 +78,10 @@ fn all_sites_that_can_be_reached_are_listed() {
 
 #[test]
 fn the_users_own_site_is_there_where_no_other_is() {
-    let room = nested();
+    let site = nested();
     let folder = tempfile::tempdir().unwrap();
-    let said = Said::of(&room.command(&["status"]).current_dir(folder.path()).output().unwrap());
-    assert!(said.code == Some(0) && said.out.contains("own"), "{said:?}");
+    let said = CommandOutput::from_output(&site.command(&["status"]).current_dir(folder.path()).output().unwrap());
+    assert!(said.code == Some(0) && said.stdout.contains("own"), "{said:?}");
 }
 
 #[test]
@@ -90,26 +90,26 @@ fn another_users_site_is_refused_until_it_is_named() {
         eprintln!("SKIPPED: only root can give a file away");
         return;
     }
-    let room = nested();
-    chown(room.join("inner/jobs.yaml"), Some(12345), None).unwrap();
-    let refused = within(&room, "inner/deep", &["process"]);
-    assert_eq!((refused.code, &refused.out[..]), (Some(2), ""));
-    let way = format!("if you trust it, name it: `setlist -f {} …`", room.join("inner/jobs.yaml").display());
-    assert!(refused.err.contains("belongs to another user (12345)") && refused.err.contains(&way), "{refused:?}");
-    assert!(!room.join("inner/.setlist").exists());
-    let named = within(&room, "inner/deep", &["-f", "../jobs.yaml", "process"]);
-    assert!(named.code == Some(0) && named.out.contains("inner"), "{named:?}");
+    let site = nested();
+    chown(site.join("inner/jobs.yaml"), Some(12345), None).unwrap();
+    let refused = within(&site, "inner/deep", &["process"]);
+    assert_eq!((refused.code, &refused.stdout[..]), (Some(2), ""));
+    let way = format!("if you trust it, name it: `setlist -f {} …`", site.join("inner/jobs.yaml").display());
+    assert!(refused.stderr.contains("belongs to another user (12345)") && refused.stderr.contains(&way), "{refused:?}");
+    assert!(!site.join("inner/.setlist").exists());
+    let named = within(&site, "inner/deep", &["-f", "../jobs.yaml", "process"]);
+    assert!(named.code == Some(0) && named.stdout.contains("inner"), "{named:?}");
     // One further up is passed over.
-    chown(room.join("inner/jobs.yaml"), Some(0), None).unwrap();
-    chown(room.join("jobs.yaml"), Some(12345), None).unwrap();
-    assert_eq!(within(&room, "inner", &["process", "outer"]).code, Some(2));
-    let all = within(&room, "inner", &["status", "--all"]);
-    assert!(all.code == Some(0) && !all.out.contains("outer"), "{all:?}");
+    chown(site.join("inner/jobs.yaml"), Some(0), None).unwrap();
+    chown(site.join("jobs.yaml"), Some(12345), None).unwrap();
+    assert_eq!(within(&site, "inner", &["process", "outer"]).code, Some(2));
+    let all = within(&site, "inner", &["status", "--all"]);
+    assert!(all.code == Some(0) && !all.stdout.contains("outer"), "{all:?}");
 }
 
 #[test]
 fn a_shell_completes_queues_and_jobs() {
-    let room = nested();
+    let site = nested();
     let script = format!(
         "PATH={}:$PATH; source <(setlist completions bash); \
          complete_it() {{ COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); COMP_TYPE=9; \
@@ -119,42 +119,42 @@ fn a_shell_completes_queues_and_jobs() {
         Path::new(SETLIST).parent().unwrap().display()
     );
     let mut bash = Command::new("bash");
-    room.furnish(&mut bash);
-    let said = Said::of(&bash.args(["-c", &script]).current_dir(room.join("inner")).output().unwrap());
-    let replies: Vec<Vec<&str>> = said.out.split("--\n").map(|reply| reply.split_whitespace().collect()).collect();
+    site.set_environment(&mut bash);
+    let said = CommandOutput::from_output(&bash.args(["-c", &script]).current_dir(site.join("inner")).output().unwrap());
+    let replies: Vec<Vec<&str>> = said.stdout.split("--\n").map(|reply| reply.split_whitespace().collect()).collect();
     assert_eq!(replies[0], ["outer", "own"], "{said:?}");
     assert_eq!(replies[1], ["both/one"], "{said:?}");
-    assert!(said.out.contains("--state"), "{said:?}");
-    assert!(said.out.contains("outer/a") && said.out.contains("\npending"), "{said:?}");
-    assert!(!room.join("inner/.setlist").exists(), "who completes makes nothing");
+    assert!(said.stdout.contains("--state"), "{said:?}");
+    assert!(said.stdout.contains("outer/a") && said.stdout.contains("\npending"), "{said:?}");
+    assert!(!site.join("inner/.setlist").exists(), "who completes makes nothing");
     for shell in ["zsh", "fish", "elvish"] {
-        assert!(room.ok(&["completions", shell]).contains("SETLIST_COMPLETE"), "{shell}");
+        assert!(site.ok(&["completions", shell]).contains("SETLIST_COMPLETE"), "{shell}");
     }
 }
 
 #[test]
 fn the_manual_has_a_page_for_every_command() {
-    let room = Room::empty();
-    let page = room.ok(&["man"]);
+    let site = TempSite::empty();
+    let page = site.ok(&["man"]);
     assert!(page.starts_with(".ie") && page.contains("A job queue that lives in the terminal"), "{page}");
-    assert!(room.ok(&["man", "process"]).contains("\\-\\-dry\\-run"));
-    assert_eq!(room.run(&["man", "nothing"]).code, Some(2));
-    room.ok(&["man", "--dir", "man1"]);
-    let pages = fs::read_dir(room.join("man1")).unwrap().count();
-    let help = room.ok(&["--help"]);
+    assert!(site.ok(&["man", "process"]).contains("\\-\\-dry\\-run"));
+    assert_eq!(site.run(&["man", "nothing"]).code, Some(2));
+    site.ok(&["man", "--dir", "man1"]);
+    let pages = fs::read_dir(site.join("man1")).unwrap().count();
+    let help = site.ok(&["--help"]);
     let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
     let commands: Vec<&str> = commands.filter_map(|line| line.strip_prefix("  ")?.split(' ').next()).collect();
     assert!(commands.contains(&"wait") && pages > commands.len() - 2, "{pages} pages, {commands:?}");
-    room.write("file", "");
-    assert!(room.run(&["man", "--dir", "file/x"]).err.contains("can't be written to file/x"));
+    site.write("file", "");
+    assert!(site.run(&["man", "--dir", "file/x"]).stderr.contains("can't be written to file/x"));
 }
 
 #[test]
 fn what_help_teaches_can_be_typed() {
-    let room = Room::with("queues:\n  build: [{id: lint, run: 'true'}]\n");
+    let site = TempSite::with("queues:\n  build: [{id: lint, run: 'true'}]\n");
     let mut taught = 0;
     for command in ["process", "add", "list", "log", "retry", "wait", "worker", "man"] {
-        let help = room.ok(&[command, "--help"]);
+        let help = site.ok(&[command, "--help"]);
         let (_, examples) = help.split_once("Examples:\n").unwrap();
         for line in examples.lines().filter_map(|line| line.strip_prefix("  ")).filter(|line| line.contains("setlist "))
         {
@@ -168,12 +168,12 @@ fn what_help_teaches_can_be_typed() {
                 let part = part.replace("--exit-when-idle --exit-when-idle", "--exit-when-idle");
                 let words = shlex::split(&part).unwrap();
                 let args: Vec<&str> = words[1..].iter().map(String::as_str).collect();
-                room.ok(&["reset", "build"]);
-                room.run(&["process", "build", "--next"]);
-                let said = room.run(&args);
+                site.ok(&["reset", "build"]);
+                site.run(&["process", "build", "--next"]);
+                let output = site.run(&args);
                 // What it would be given stands before it.
-                let given = part.ends_with("--stdin") && said.err.contains("standard input is empty");
-                assert!(said.code == Some(0) || said.code == Some(1) || given, "{part}: {said:?}");
+                let given = part.ends_with("--stdin") && output.stderr.contains("standard input is empty");
+                assert!(output.code == Some(0) || output.code == Some(1) || given, "{part}: {output:?}");
                 taught += 1;
             }
         }

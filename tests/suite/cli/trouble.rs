@@ -6,18 +6,18 @@ use std::process::Stdio;
 
 use serde_json::json;
 
-use crate::room::{Room, Said, wait_for};
+use crate::temp_site::{TempSite, CommandOutput, wait_for};
 
 const SITE: &str = "queues: {q: [{id: a, run: echo done}, {id: b, run: 'true'}]}\n";
 
-fn full(room: &Room, args: &[&str]) -> Said {
+fn full(site: &TempSite, args: &[&str]) -> CommandOutput {
     let out = OpenOptions::new().write(true).open("/dev/full").unwrap();
-    Said::of(&room.command(args).stdout(out).output().unwrap())
+    CommandOutput::from_output(&site.command(args).stdout(out).output().unwrap())
 }
 
 #[test]
 fn a_full_output_is_an_error_and_what_was_asked_for_is_done() {
-    let room = Room::with(SITE);
+    let site = TempSite::with(SITE);
     let no_room = "setlist: the output can't be written: No space left on device (os error 28)\n";
     for args in [
         &["list"][..],
@@ -34,80 +34,80 @@ fn a_full_output_is_an_error_and_what_was_asked_for_is_done() {
         &["add", "q", "--", "true"],
         &["process", "--dry-run"],
     ] {
-        let said = full(&room, args);
-        assert_eq!((said.code, said.err.as_str()), (Some(1), no_room), "{args:?}");
+        let output = full(&site, args);
+        assert_eq!((output.code, output.stderr.as_str()), (Some(1), no_room), "{args:?}");
     }
-    assert_eq!(room.ok(&["list"]).lines().count(), 3, "the job was added");
-    assert_eq!(full(&room, &["retry", "q/a"]).code, Some(1));
-    room.until("q/a", |job| job["outcome"] == json!("succeeded"));
-    assert_eq!(full(&room, &["log", "q/a"]).code, Some(1));
-    assert_eq!(full(&room, &["process"]).code, Some(1));
-    assert_eq!(room.job("q/b")["outcome"], json!("succeeded"), "it is processed all the same");
+    assert_eq!(site.ok(&["list"]).lines().count(), 3, "the job was added");
+    assert_eq!(full(&site, &["retry", "q/a"]).code, Some(1));
+    site.wait_until("q/a", |job| job["outcome"] == json!("succeeded"));
+    assert_eq!(full(&site, &["log", "q/a"]).code, Some(1));
+    assert_eq!(full(&site, &["process"]).code, Some(1));
+    assert_eq!(site.job("q/b")["outcome"], json!("succeeded"), "it is processed all the same");
 }
 
 #[test]
 fn whoever_has_seen_enough_closes_the_pipe() {
-    let room = Room::with(SITE);
+    let site = TempSite::with(SITE);
     let many = "echo again\n".repeat(5_000);
-    let mut add = room.command(&["add", "q", "--stdin"]).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let mut add = site.command(&["add", "q", "--stdin"]).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
     add.stdin.take().unwrap().write_all(many.as_bytes()).unwrap();
     assert!(add.wait().unwrap().success());
     for args in ["list", "list --json", "process --dry-run", "--help", "schema", "man"] {
         let shell = format!("set -o pipefail; \"$SETLIST\" {args} | head -1");
         let mut command = std::process::Command::new("bash");
-        room.furnish(&mut command);
-        let said = command.args(["-c", &shell]).env("SETLIST", crate::room::SETLIST).output().unwrap();
-        let said = Said::of(&said);
-        assert_eq!((said.code, said.err.as_str(), said.out.lines().count()), (Some(0), "", 1), "{args}: {said:?}");
+        site.set_environment(&mut command);
+        let said = command.args(["-c", &shell]).env("SETLIST", crate::temp_site::SETLIST).output().unwrap();
+        let said = CommandOutput::from_output(&said);
+        assert_eq!((said.code, said.stderr.as_str(), said.stdout.lines().count()), (Some(0), "", 1), "{args}: {said:?}");
     }
 }
 
 #[test]
 fn lines_that_make_no_sense_are_all_told() {
-    let room = Room::with(SITE);
+    let site = TempSite::with(SITE);
     let add = |text: &[u8]| {
-        let mut command = room.command(&["add", "q", "--stdin"]);
+        let mut command = site.command(&["add", "q", "--stdin"]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         child.stdin.take().unwrap().write_all(text).unwrap();
-        Said::of(&child.wait_with_output().unwrap())
+        CommandOutput::from_output(&child.wait_with_output().unwrap())
     };
-    let said = add(b"echo a\n\xff\n\necho \0\n  echo b");
+    let output = add(b"echo a\n\xff\n\necho \0\n  echo b");
     let told = "setlist: nothing was added\nline 2: this is no UTF-8 text\nline 4: no script can hold a NUL byte\n";
-    assert_eq!((said.code, said.err.as_str()), (Some(2), told));
-    let said = add(&b"\xff\n".repeat(13));
-    assert!(said.err.ends_with("line 10: this is no UTF-8 text\n3 more are wrong\n"), "{said:?}");
-    assert_eq!(room.ok(&["list"]).lines().count(), 2);
-    assert_eq!(add(b"echo a\n\n  echo b").out, "#3\n#4\n");
+    assert_eq!((output.code, output.stderr.as_str()), (Some(2), told));
+    let output = add(&b"\xff\n".repeat(13));
+    assert!(output.stderr.ends_with("line 10: this is no UTF-8 text\n3 more are wrong\n"), "{output:?}");
+    assert_eq!(site.ok(&["list"]).lines().count(), 2);
+    assert_eq!(add(b"echo a\n\n  echo b").stdout, "#3\n#4\n");
 }
 
 /// More is coming than there is room for: it is refused before it is all read.
 #[test]
 fn an_endless_input_is_refused() {
-    let room = Room::with(SITE);
+    let site = TempSite::with(SITE);
     for (line, last) in [("echo endless\n", 250_001), ("endless ", 1)] {
-        let mut command = room.command(&["add", "q", "--stdin"]);
+        let mut command = site.command(&["add", "q", "--stdin"]);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut input = child.stdin.take().unwrap();
         let text = line.repeat(10_000);
         while input.write_all(text.as_bytes()).is_ok() {}
-        let said = Said::of(&child.wait_with_output().unwrap());
-        assert_eq!(said.code, Some(2));
+        let output = CommandOutput::from_output(&child.wait_with_output().unwrap());
+        assert_eq!(output.code, Some(2));
         let told = format!("line {last}: that is too much at once; at most 250000 jobs and 64 MiB are added together");
-        assert!(said.err.contains(&told), "{said:?}");
+        assert!(output.stderr.contains(&told), "{output:?}");
     }
-    assert_eq!(room.ok(&["list"]).lines().count(), 2);
+    assert_eq!(site.ok(&["list"]).lines().count(), 2);
 }
 
 /// As packages install it: zsh reads the file when completion is first asked for.
 #[test]
 fn zsh_completes_at_the_first_key() {
-    let room = Room::with(SITE);
+    let site = TempSite::with(SITE);
     if !std::path::Path::new("/usr/bin/zsh").exists() {
         return;
     }
-    std::fs::create_dir(room.join("functions")).unwrap();
-    room.write("functions/_setlist", &room.ok(&["completions", "zsh"]));
+    std::fs::create_dir(site.join("functions")).unwrap();
+    site.write("functions/_setlist", &site.ok(&["completions", "zsh"]));
     let script = "\
 zmodload zsh/zpty
 zpty z 'zsh -f -i'
@@ -120,11 +120,11 @@ zpty -d z
 ";
     let path = format!(
         "{}:{}",
-        std::path::Path::new(crate::room::SETLIST).parent().unwrap().display(),
+        std::path::Path::new(crate::temp_site::SETLIST).parent().unwrap().display(),
         std::env::var("PATH").unwrap()
     );
     let mut command = std::process::Command::new("zsh");
-    room.furnish(&mut command);
+    site.set_environment(&mut command);
     let mut child = command
         .args(["-f", "-c", script])
         .env("PATH", path)
@@ -134,5 +134,5 @@ zpty -d z
         .spawn()
         .unwrap();
     wait_for("zsh to complete", || child.try_wait().unwrap());
-    assert!(room.read("seen").contains("show q/"), "{:?}", room.read("seen"));
+    assert!(site.read("seen").contains("show q/"), "{:?}", site.read("seen"));
 }

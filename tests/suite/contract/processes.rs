@@ -6,27 +6,27 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
 use setlist::model::{JobId, Outcome, WorkerId};
-use setlist::store::{Folder, Sqlite, Store};
+use setlist::store::{StateDir, SqliteStore, Store};
 
-use super::{Place, SOON, add, at, bell, claim, done, file, join, process, report, started, work};
+use super::{BackendSite, TIMEOUT, add, at, subscribe, claim, accept, reconcile, join, process, report, started, run_all};
 
 /// Names the folder of the site, in a process that is somebody's child.
 const SITE: &str = "SETLIST_TEST_SITE";
 
 /// Starts this test binary once more, to do nothing but `part` on the same site.
-fn child(place: &Place, part: &str) -> Child {
+fn child(place: &BackendSite, part: &str) -> Child {
     let mut command = Command::new(env::current_exe().unwrap());
     command.args([&format!("contract::processes::{part}"), "--exact", "--nocapture"]);
-    command.env(SITE, place.folder().path()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
+    command.env(SITE, place.state_dir().path()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
 }
 
 /// The site of a child; none in the process that runs the tests.
-fn site_of_child() -> Option<Folder> {
-    env::var_os(SITE).map(Folder::new)
+fn site_of_child() -> Option<StateDir> {
+    env::var_os(SITE).map(StateDir::new)
 }
 
 /// What a child says, line by line, without what the test harness prints around it.
-fn said(child: &mut Child) -> impl Iterator<Item = String> + use<> {
+fn output(child: &mut Child) -> impl Iterator<Item = String> + use<> {
     let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
     lines.filter_map(|line| line.split_once("ack ").map(|(_, what)| what.to_owned()))
 }
@@ -35,32 +35,32 @@ fn said(child: &mut Child) -> impl Iterator<Item = String> + use<> {
 #[test]
 fn part_that_works_until_it_is_killed() {
     let Some(folder) = site_of_child() else { return };
-    let mut store = Sqlite::open(&folder).unwrap();
+    let mut store = SqliteStore::open(&folder).unwrap();
     let worker = join(&mut store);
-    let _alive = folder.hold_worker(worker).unwrap();
+    let _alive = folder.lock_worker(worker).unwrap();
     println!("ack worker {worker}");
     loop {
         let added = store.execute(&[add(1), process(), claim(worker)], at(0)).unwrap();
         let (job, run) = started(&added[2]).unwrap();
         println!("ack started {}", job.0);
-        done(&mut store, report(job, run, Outcome::Succeeded));
+        accept(&mut store, report(job, run, Outcome::Succeeded));
         println!("ack finished {}", job.0);
     }
 }
 
 #[test]
-fn what_was_acknowledged_survives_a_kill() {
+fn acknowledged_changes_survive_a_kill() {
     if site_of_child().is_some() {
         return;
     }
-    let place = Place::sqlite();
-    done(&mut *place.connect(), file("1", 1_000, Vec::new()));
+    let place = BackendSite::sqlite();
+    accept(&mut *place.connect(), reconcile("1", 1_000, Vec::new()));
     let (mut known, mut finished) = (BTreeSet::new(), BTreeSet::new());
     for round in 1..=6 {
         let mut child = child(&place, "part_that_works_until_it_is_killed");
         let mut worker = None;
         // The pipe still has what was said before the end: that counts.
-        for (nth, line) in said(&mut child).enumerate() {
+        for (nth, line) in output(&mut child).enumerate() {
             match line.split_once(' ').unwrap() {
                 ("worker", id) => worker = Some(WorkerId(id.parse().unwrap())),
                 ("finished", job) => drop(finished.insert(JobId(job.parse().unwrap()))),
@@ -74,15 +74,15 @@ fn what_was_acknowledged_survives_a_kill() {
 
         let mut store = place.connect();
         let worker = worker.unwrap();
-        assert!(!place.folder().worker_lives(worker), "the kernel has released its lock");
-        done(&mut *store, super::Command::Bury { worker, begun: Vec::new() });
-        let ledger = store.load().unwrap();
-        assert!(known.iter().all(|job| ledger.job(*job).is_some()));
+        assert!(!place.state_dir().is_worker_alive(worker), "the kernel has released its lock");
+        accept(&mut *store, super::Command::ReapWorker { worker, started_runs: Vec::new() });
+        let site_state = store.load().unwrap();
+        assert!(known.iter().all(|job| site_state.job(*job).is_some()));
         for job in &finished {
-            assert_eq!(ledger.job(*job).unwrap().outcome(), Some(&Outcome::Succeeded));
+            assert_eq!(site_state.job(*job).unwrap().outcome(), Some(&Outcome::Succeeded));
         }
-        assert!(ledger.jobs().all(|job| job.attempts == 1), "nothing ran twice");
-        assert_eq!(ledger.queue(&super::queue()).unwrap().running.len(), 0);
+        assert!(site_state.jobs().all(|job| job.attempts == 1), "nothing ran twice");
+        assert_eq!(site_state.queue(&super::queue()).unwrap().running.len(), 0);
     }
     assert!(finished.len() > 20);
 }
@@ -91,25 +91,25 @@ fn what_was_acknowledged_survives_a_kill() {
 #[test]
 fn part_that_works_until_nothing_is_left() {
     let Some(folder) = site_of_child() else { return };
-    for job in work(&mut Sqlite::open(&folder).unwrap()) {
+    for job in run_all(&mut SqliteStore::open(&folder).unwrap()) {
         println!("ack {}", job.0);
     }
 }
 
 #[test]
-fn processes_share_the_work() {
+fn processes_share_a_site() {
     if site_of_child().is_some() {
         return;
     }
-    let place = Place::sqlite();
+    let place = BackendSite::sqlite();
     let mut store = place.connect();
-    done(&mut *store, file("1", 1_000, Vec::new()));
-    done(&mut *store, add(200));
-    done(&mut *store, process());
+    accept(&mut *store, reconcile("1", 1_000, Vec::new()));
+    accept(&mut *store, add(200));
+    accept(&mut *store, process());
     let mut children = [(); 2].map(|()| child(&place, "part_that_works_until_nothing_is_left"));
-    let mut ran = work(&mut *store);
+    let mut ran = run_all(&mut *store);
     for child in &mut children {
-        ran.extend(said(child).map(|job| JobId(job.parse().unwrap())));
+        ran.extend(output(child).map(|job| JobId(job.parse().unwrap())));
         assert!(child.wait().unwrap().success());
     }
     assert_eq!(ran.len(), 200);
@@ -117,14 +117,14 @@ fn processes_share_the_work() {
 }
 
 #[test]
-fn a_change_by_another_process_rings() {
+fn a_change_by_another_process_notifies() {
     if site_of_child().is_some() {
         return;
     }
-    let place = Place::sqlite();
+    let place = BackendSite::sqlite();
     let store = place.connect();
-    let (_listener, rings) = bell(&*store);
+    let (_listener, rings) = subscribe(&*store);
     let mut child = child(&place, "part_that_works_until_nothing_is_left");
-    rings.recv_timeout(SOON).unwrap();
+    rings.recv_timeout(TIMEOUT).unwrap();
     assert!(child.wait().unwrap().success());
 }

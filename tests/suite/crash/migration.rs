@@ -6,15 +6,15 @@ use std::path::Path;
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags};
-use setlist::model::Ledger;
-use setlist::store::{Folder, Sqlite, Store};
+use setlist::model::SiteState;
+use setlist::store::{StateDir, SqliteStore, Store};
 use tempfile::TempDir;
 
-use super::points::there_are_points;
-use super::scene::{Scene, said};
+use super::crash_points::has_crash_points;
+use super::crash_site::{CrashSite, wait_with_output};
 
 /// Sites as older programs wrote them.
-const OLD: [(i64, &[u8]); 3] = [
+const OLD_FORMATS: [(i64, &[u8]); 3] = [
     (1, include_bytes!("../contract/frozen/format-1.db")),
     (2, include_bytes!("../contract/frozen/format-2.db")),
     (3, include_bytes!("../contract/frozen/format-3.db")),
@@ -28,13 +28,13 @@ fn points(steps: i64) -> Vec<String> {
 }
 
 /// A folder with a site of an older format.
-fn lay(folder: &Folder, old: &[u8]) {
+fn write_site(folder: &StateDir, old: &[u8]) {
     folder.create().unwrap();
     fs::write(folder.database(), old).unwrap();
 }
 
-fn load(folder: &Folder) -> Ledger {
-    Sqlite::open(folder).unwrap().load().unwrap()
+fn load(folder: &StateDir) -> SiteState {
+    SqliteStore::open(folder).unwrap().load().unwrap()
 }
 
 /// A table by its definition, with its rows.
@@ -58,29 +58,29 @@ fn content(path: &Path) -> (i64, Vec<Table>) {
 }
 
 #[test]
-fn mid_migration_there_is_the_old_state_or_the_new_one_and_the_copy() {
-    if !there_are_points() {
+fn a_killed_migration_leaves_the_old_or_new_state_and_a_backup() {
+    if !has_crash_points() {
         return;
     }
-    for (format, old) in OLD {
+    for (format, old) in OLD_FORMATS {
         let home = TempDir::new().unwrap();
-        let undisturbed = Folder::new(home.path().join("undisturbed"));
-        lay(&undisturbed, old);
+        let undisturbed = StateDir::new(home.path().join("undisturbed"));
+        write_site(&undisturbed, old);
         let before = content(&undisturbed.database());
         assert_eq!(before.0, format);
         let expected = load(&undisturbed);
         let (newest, _) = content(&undisturbed.database());
-        assert!(OLD.iter().map(|(format, _)| *format).eq(1..newest), "a frozen site of every format before {newest}");
+        assert!(OLD_FORMATS.iter().map(|(format, _)| *format).eq(1..newest), "a frozen site of every format before {newest}");
 
         for point in points(newest - format) {
             let copied = point != "copying";
-            let scene = Scene::new();
-            fs::remove_dir_all(scene.room.join(".setlist")).unwrap();
-            let folder = Folder::new(scene.room.join(".setlist"));
-            lay(&folder, old);
-            let copy = scene.room.join(&format!(".setlist/state.db.format-{format}"));
+            let scene = CrashSite::new();
+            fs::remove_dir_all(scene.site.join(".setlist")).unwrap();
+            let folder = StateDir::new(scene.site.join(".setlist"));
+            write_site(&folder, old);
+            let copy = scene.site.join(&format!(".setlist/state.db.format-{format}"));
 
-            let killed = said(scene.start(&point, &["status"]));
+            let killed = wait_with_output(scene.start(&point, &["status"]));
             assert_eq!(killed.code, None, "never came to {point}: {killed:?}");
             assert_eq!(copy.exists(), copied, "at {point}");
             if copied {

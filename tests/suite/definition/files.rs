@@ -1,4 +1,4 @@
-//! Files: reading, versions, finding.
+//! Reading files, their versions, and finding them.
 
 use std::fs;
 
@@ -7,22 +7,22 @@ use setlist::definition::{self, Error};
 use super::*;
 
 #[test]
-fn a_file_is_read_with_its_stamp() {
+fn reading_a_file_returns_its_stamp() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("jobs.yaml");
     assert!(matches!(definition::read(&file), Err(Error::Missing(path)) if path == file));
     assert!(matches!(definition::read(folder.path()), Err(Error::Unreadable { .. })));
-    assert!(definition::stamp(&file).is_err());
+    assert!(definition::file_version(&file).is_err());
 
     fs::write(&file, "queues: {q: [a]}").unwrap();
     let plan = definition::read(&file).unwrap();
-    assert_eq!(plan.stamp, definition::stamp(&file).unwrap());
-    assert_eq!(names(&plan, 0), ["a"]);
+    assert_eq!(plan.version, definition::file_version(&file).unwrap());
+    assert_eq!(job_names(&plan, 0), ["a"]);
 
     let saved = folder.path().join("saved");
     fs::write(&saved, "queues: {q: [b]}").unwrap();
     fs::rename(&saved, &file).unwrap();
-    assert_ne!(plan.stamp, definition::stamp(&file).unwrap(), "another file of the same length");
+    assert_ne!(plan.version, definition::file_version(&file).unwrap(), "another file of the same length has another stamp");
 
     fs::write(&file, "queues: [").unwrap();
     let Err(Error::Invalid(diagnostics)) = definition::read(&file) else { panic!() };
@@ -30,15 +30,15 @@ fn a_file_is_read_with_its_stamp() {
 
     fs::write(&file, b"queues:\n  q: [\"\xff\"]\n").unwrap();
     let error = definition::read(&file).unwrap_err().to_string();
-    assert!(error.ends_with("jobs.yaml:2:8: this is no UTF-8 text"), "{error}");
+    assert!(error.ends_with("jobs.yaml:2:8: the file isn't valid UTF-8"), "{error}");
 
     for mark in [[0xff, 0xfe], [0xfe, 0xff]] {
         fs::write(&file, mark).unwrap();
         let error = definition::read(&file).unwrap_err().to_string();
-        assert!(error.ends_with("jobs.yaml:1:1: this is UTF-16, not UTF-8"), "{error}");
+        assert!(error.ends_with("jobs.yaml:1:1: the file is UTF-16, not UTF-8"), "{error}");
     }
     fs::write(&file, "\u{feff}queues: {q: [a]}").unwrap();
-    assert_eq!(names(&definition::read(&file).unwrap(), 0), ["a"], "the mark of UTF-8 is no part of the text");
+    assert_eq!(job_names(&definition::read(&file).unwrap(), 0), ["a"], "a UTF-8 byte order mark is ignored");
 }
 
 #[test]
@@ -49,13 +49,13 @@ fn the_nearest_file_is_found() {
     fs::write(&outer, "").unwrap();
     fs::write(&inner, "").unwrap();
     let deep = folder.path().join("a/b");
-    assert_eq!(definition::find(&deep), Some(inner.clone()), "a folder of that name is no file");
+    assert_eq!(definition::find(&deep), Some(inner.clone()), "a folder with that name is ignored");
     assert_eq!(definition::find(folder.path()), Some(outer.clone()));
     assert_eq!(definition::find_all(&deep)[..2], [inner, outer]);
 }
 
 #[test]
-fn the_line_of_a_job() {
+fn line_of_finds_a_job() {
     let yaml = "queues:\n  q:\n    jobs:\n      - a\n      - id: x\n        run: b\n      -\n        run: a\n      - tiemout: 1\n        run: c\n  bare: [d,\n    [], e]\n";
     let line = |queue, name| definition::line_of(yaml, queue, name);
     assert_eq!(
@@ -63,6 +63,6 @@ fn the_line_of_a_job() {
         [Some(4), Some(5), Some(8), Some(9)]
     );
     assert_eq!([line("bare", "d"), line("bare", "e")], [Some(11), Some(12)]);
-    assert_eq!([line("q", "nobody"), line("nowhere", "a")], [None, None]);
+    assert_eq!([line("q", "missing"), line("nowhere", "a")], [None, None]);
     assert_eq!(definition::line_of("queues: [", "q", "a"), None);
 }

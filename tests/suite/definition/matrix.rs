@@ -1,4 +1,4 @@
-//! Jobs of a matrix: what they are called, where their values stand, and what is said of bad ones.
+//! Matrix jobs: their names, placeholders and errors.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,23 +7,23 @@ use serde_json::json;
 
 use super::*;
 
-/// Name and title of every job of the first queue.
-fn labels(plan: &Plan) -> Vec<(&str, &str)> {
+/// The names and titles of the jobs of the first queue.
+fn labels(plan: &DesiredState) -> Vec<(&str, &str)> {
     let jobs = plan.queues[0].jobs.iter();
     jobs.map(|job| (job.name.as_deref().unwrap(), job.title.as_str())).collect()
 }
 
 fn needs(job: &Definition) -> Vec<String> {
-    job.terms.needs.iter().map(|need| need.job.to_string()).collect()
+    job.scheduling.needs.iter().map(|need| need.job.to_string()).collect()
 }
 
 fn env(job: &Definition) -> BTreeMap<String, Option<String>> {
-    script(job).setup.env.clone()
+    script(job).exec.env.clone()
 }
 
 #[test]
-fn there_is_a_job_for_each_combination() {
-    let plan = good(
+fn a_matrix_defines_a_job_for_each_combination() {
+    let plan = parse_valid(
         "queues: {q: [{title: Test, run: 'cargo +$rust test', matrix: {rust: [1.80, nightly], os: [linux, 'Mac OS']}}, last]}",
     );
     assert_eq!(
@@ -43,8 +43,8 @@ fn there_is_a_job_for_each_combination() {
 }
 
 #[test]
-fn values_stand_in_the_fields_of_a_job() {
-    let plan = good(
+fn placeholders_are_replaced_in_job_fields() {
+    let plan = parse_valid(
         r#"
 queues:
   q:
@@ -70,29 +70,36 @@ queues:
     assert_eq!((job.name.as_deref(), &*job.title), (Some("all-linux-2-true"), "On Linux, 2 times"));
     let words = ["run-Linux", "-n", "2", "$os ${other} ${{x}} $"].map(String::from).to_vec();
     assert_eq!(script(job).program, Program::Command(words));
-    assert_eq!(job.arguments.args, [json!(2), json!("20"), json!(true)], "a value alone is what it is");
+    assert_eq!(
+        job.arguments.args,
+        [json!(2), json!("20"), json!(true)],
+        "a placeholder alone takes the type of its value"
+    );
     assert_eq!(json!(job.arguments.kwargs), json!({"os": "Linux"}));
     assert_eq!((&env(job)["OS"], &env(job)["os"]), (&Some("Linux".into()), &Some("own".into())));
-    let setup = &script(job).setup;
+    let setup = &script(job).exec;
     assert_eq!((setup.cwd.as_deref(), setup.stdin.as_deref()), (Some("in/Linux".as_ref()), Some("LinuxLinux")));
     assert_eq!((&*setup.env_files, setup.timeout.unwrap().as_secs()), (&["Linux.env".into()][..], 120));
-    assert_eq!((job.terms.confirm.as_deref(), job.terms.weight, job.terms.retry.max), (Some("Really on Linux?"), 2, 2));
+    assert_eq!(
+        (job.scheduling.confirm.as_deref(), job.scheduling.weight, job.scheduling.retry.max),
+        (Some("Really on Linux?"), 2, 2)
+    );
     assert_eq!(job.tags, ["Linux"]);
     let Program::Run { shell, .. } = &script(&plan.queues[0].jobs[1]).program else { panic!() };
     assert_eq!(**shell, ["python3"]);
 }
 
 #[test]
-fn jobs_without_a_title_are_told_apart() {
-    let plan = good(
+fn matrix_jobs_without_a_title_get_distinct_labels() {
+    let plan = parse_valid(
         "queues: {q: [{run: \"\\n make all\", matrix: {a: [1]}}, {command: [make, all], matrix: {a: [1]}}, {command: [make, \"${matrix.a}\"], matrix: {a: [1]}}]}",
     );
     assert_eq!(labels(&plan), [("make-all-1", "make all (1)"), ("make-all-2-1", "make all (1)"), ("make-1", "")]);
 }
 
 #[test]
-fn names_never_clash() {
-    let plan = good(
+fn matrix_job_names_are_unique() {
+    let plan = parse_valid(
         r#"
 queues:
   q:
@@ -111,9 +118,9 @@ queues:
 }
 
 #[test]
-fn a_job_keeps_its_identity_when_values_come_and_go() {
+fn a_matrix_job_keeps_its_identity_when_values_change() {
     let jobs = |matrix: &str| {
-        let plan = good(&format!("queues: {{q: [{{id: t, run: a, timeout: 1m, matrix: {matrix}}}]}}"));
+        let plan = parse_valid(&format!("queues: {{q: [{{id: t, run: a, timeout: 1m, matrix: {matrix}}}]}}"));
         let jobs = plan.queues[0].jobs.iter();
         jobs.map(|job| (job.name.clone().unwrap(), job.digest.unwrap())).collect::<BTreeMap<Arc<str>, i64>>()
     };
@@ -125,7 +132,7 @@ fn a_job_keeps_its_identity_when_values_come_and_go() {
     digests.sort_unstable();
     digests.dedup();
     assert_eq!(digests.len(), 6);
-    let digest = |entry: &str| good(&format!("queues: {{q: [{entry}]}}")).queues[0].jobs[0].digest.unwrap();
+    let digest = |entry: &str| parse_valid(&format!("queues: {{q: [{entry}]}}")).queues[0].jobs[0].digest.unwrap();
     let one = digest("{run: a, timeout: 1m, matrix: {v: [1], w: [x]}}");
     assert_eq!(one, before["t-1-x"]);
     for other in [
@@ -136,15 +143,15 @@ fn a_job_keeps_its_identity_when_values_come_and_go() {
     ] {
         assert_ne!(digest(other), one, "{other}");
     }
-    // It is kept in stores, so it may never change.
+    // Stores keep the digest, so it must never change.
     assert_eq!(one, DIGEST_OF_A_COMBINATION);
 }
 
 const DIGEST_OF_A_COMBINATION: i64 = 233_513_787_693_007_030;
 
 #[test]
-fn a_matrix_is_needed_as_a_whole_or_by_the_job() {
-    let plan = good(
+fn needs_can_name_a_matrix_or_one_of_its_jobs() {
+    let plan = parse_valid(
         r#"
 queues:
   q:
@@ -164,16 +171,16 @@ queues:
 }
 
 #[test]
-fn the_line_of_a_job_of_a_matrix() {
+fn line_of_finds_a_matrix_job() {
     let yaml = "queues:\n  q:\n    - {run: a, matrix: {v: [1, 2]}}\n    - a-2\n    - {id: x, run: a, matrix: {v: [1, 2]}}\n    - a\n";
-    let plan = good(yaml);
+    let plan = parse_valid(yaml);
     let lines = labels(&plan).into_iter().map(|(name, _)| (name, definition::line_of(yaml, "q", name).unwrap()));
     assert_eq!(lines.collect::<Vec<_>>(), [("a-1", 3), ("a-2", 3), ("a-2-2", 4), ("x-1", 5), ("x-2", 5), ("a-3", 6)]);
 }
 
 #[test]
-fn bad_matrices() {
-    bad(
+fn invalid_matrices() {
+    assert_report(
         "matrices",
         "queues:
   q:
@@ -187,8 +194,8 @@ fn bad_matrices() {
     - {run: h, matrix: {v: [1], v: [2]}}
 ",
     );
-    bad(
-        "blanks",
+    assert_report(
+        "placeholders",
         r#"queues:
   q:
     - title: Test ${matrix.oss}
@@ -206,8 +213,8 @@ fn bad_matrices() {
       matrix: {os: [linux]}
 "#,
     );
-    bad(
-        "blanks_without_a_matrix",
+    assert_report(
+        "placeholders_without_a_matrix",
         r#"defaults: {cwd: "${matrix.os}"}
 queues:
   q:
@@ -216,7 +223,7 @@ queues:
       - {title: "T ${matrix.os}", run: "node ${matrix.os}", args: ["${matrix.os}"]}
 "#,
     );
-    bad(
+    assert_report(
         "needs_of_a_matrix",
         r#"queues:
   q:
@@ -226,8 +233,8 @@ queues:
     - {id: d, run: a, needs: [a, a-2]}
 "#,
     );
-    bad(
-        "circle_of_a_matrix",
+    assert_report(
+        "cycle_of_a_matrix",
         r#"queues:
   q:
     - {id: a, run: a, matrix: {v: [1, 2]}, needs: ["b-${matrix.v}"]}
@@ -235,29 +242,32 @@ queues:
 "#,
     );
     let list = format!("[{}]", (0..101).map(|n| n.to_string()).collect::<Vec<_>>().join(", "));
-    bad_and_long("large_matrix", &format!("queues: {{q: [{{run: a, matrix: {{a: {list}, b: {list}}}}}]}}"));
+    assert_report_of_long_file(
+        "large_matrix",
+        &format!("queues: {{q: [{{run: a, matrix: {{a: {list}, b: {list}}}}}]}}"),
+    );
     let many: Vec<String> = ('a'..='z').map(|name| format!("{name}: {list}")).collect();
-    bad_and_long("immense_matrix", &format!("queues: {{q: [{{run: a, matrix: {{{}}}}}]}}", many.join(", ")));
+    assert_report_of_long_file("huge_matrix", &format!("queues: {{q: [{{run: a, matrix: {{{}}}}}]}}", many.join(", ")));
 }
 
 #[test]
-fn matrices_cannot_fill_the_memory() {
+fn matrix_jobs_are_limited_in_memory() {
     let list = format!("&l [{}]", (0..100).map(|n| n.to_string()).collect::<Vec<_>>().join(", "));
     let text = "x".repeat(100_000);
     let one = format!("{{run: {text}, matrix: {{a: {list}}}}}");
-    assert_eq!(good(&format!("queues: {{q: [{one}]}}")).queues[0].jobs.len(), 100);
-    let large = "with these, the jobs of the matrices in this file take more than 64 MiB";
+    assert_eq!(parse_valid(&format!("queues: {{q: [{one}]}}")).queues[0].jobs.len(), 100);
+    let large = "the matrix jobs of this file take more than 64 MiB of memory";
     let seven = one.replacen("&l ", "", 1) + ", ";
-    assert_eq!(refused(&format!("queues: {{q: [{}]}}", seven.repeat(7))).list[0].message, large);
+    assert_eq!(parse_invalid(&format!("queues: {{q: [{}]}}", seven.repeat(7))).errors[0].message, large);
     let square = format!("queues: {{q: [{{run: {text}, matrix: {{a: {list}, b: *l}}}}]}}");
-    bad_and_long("large_jobs_of_a_matrix", &square);
+    assert_report_of_long_file("large_jobs_of_a_matrix", &square);
     let around = format!("queues: {{q: {{env: {{A: {text}}}, jobs: [{{run: a, matrix: {{a: {list}, b: *l}}}}]}}}}");
-    assert_eq!(refused(&around).list[0].message, large);
+    assert_eq!(parse_invalid(&around).errors[0].message, large);
 }
 
 #[test]
-fn a_text_may_have_any_number_of_blanks() {
+fn a_text_may_contain_many_placeholders() {
     let title = "${matrix.v}".repeat(100_000);
-    let plan = good(&format!("queues: {{q: [{{title: '{title}', run: a, matrix: {{v: [1]}}}}]}}"));
+    let plan = parse_valid(&format!("queues: {{q: [{{title: '{title}', run: a, matrix: {{v: [1]}}}}]}}"));
     assert_eq!(labels(&plan), [("a-1", &*"1".repeat(100_000))]);
 }

@@ -1,25 +1,25 @@
-//! What jobs need: found by name over all queues, and refused where it can never be met.
+//! Needs: found by name in all queues, and rejected if they can never be met.
 
 use std::fmt::Write;
 use std::sync::Arc;
 
-use setlist::model::{On, Target};
+use setlist::model::{JobRef, OutcomeCondition};
 
 use super::*;
 
-/// What a job of a plan needs, as `queue/name`, with the way in which it has to finish unless that is a success.
-fn needs(plan: &Plan, queue: usize, job: usize) -> Vec<String> {
-    let needs = plan.queues[queue].jobs[job].terms.needs.iter();
+/// The needs of a job as `queue/name`, with the required outcome unless it is `success`.
+fn needs(plan: &DesiredState, queue: usize, job: usize) -> Vec<String> {
+    let needs = plan.queues[queue].jobs[job].scheduling.needs.iter();
     let needs = needs.map(|need| match need.on {
-        On::Success => need.job.to_string(),
+        OutcomeCondition::Success => need.job.to_string(),
         on => format!("{}:{on:?}", need.job),
     });
     needs.collect()
 }
 
 #[test]
-fn needs_are_found_in_the_queue_and_in_others() {
-    let plan = good(
+fn needs_name_jobs_of_this_queue_or_others() {
+    let plan = parse_valid(
         r"
 queues:
   build:
@@ -40,12 +40,12 @@ queues:
     assert_eq!(needs(&plan, 0, 3), ["build/lint:Failure", "build/unit-tests:Finish", "build/cargo-fetch"]);
     assert_eq!([needs(&plan, 0, 4), needs(&plan, 0, 5)], [["build/lint"], ["build/lint"]]);
     assert_eq!([needs(&plan, 0, 2), needs(&plan, 0, 6)], [[""; 0], [""; 0]]);
-    assert_eq!(plan.queues[1].jobs[0].terms.needs[0].job, Target::Named("odd/queue".into(), "x".into()));
+    assert_eq!(plan.queues[1].jobs[0].scheduling.needs[0].job, JobRef::Named("odd/queue".into(), "x".into()));
 }
 
 #[test]
-fn needs_that_nobody_has() {
-    bad(
+fn unknown_needs() {
+    assert_report(
         "unknown_needs",
         "queues:
   build:
@@ -60,38 +60,41 @@ fn needs_that_nobody_has() {
     jobs: [{id: package, run: a, needs: build/unit-test}]
 ",
     );
-    bad(
+    assert_report(
         "needs_of_a_queue",
         "defaults: {needs: [a], confirm: x}\nqueues:\n  q:\n    needs: [a]\n    matrix: {a: [1]}\n",
     );
-    bad(
-        "needs_twice",
+    assert_report(
+        "duplicate_needs",
         "queues:\n  q:\n    - a\n    - {run: b, needs: [a, q/a]}\n    - {run: c, needs: [a, {job: a, on: failure}]}\n",
     );
-    bad("needs_itself", "queues:\n  q:\n    - {id: a, run: a, needs: a}\n    - {id: b, run: a, needs: [q/b]}\n");
+    assert_report(
+        "needs_itself",
+        "queues:\n  q:\n    - {id: a, run: a, needs: a}\n    - {id: b, run: a, needs: [q/b]}\n",
+    );
 
     for (many, twice) in [(5, 2), (16, 0), (17, 0), (40, 1), (40, 39)] {
         let (jobs, needs): (String, String) =
             (0..many).map(|n| (format!("    - {{id: j{n}, run: a}}\n"), format!("j{n}, "))).unzip();
         let yaml = format!("queues:\n  q:\n{jobs}    - {{run: b, needs: [{needs}j{twice}]}}\n");
-        let report = refused(&yaml);
-        assert_eq!(report.list.len(), 1);
-        assert_eq!(report.list[0].message, format!("`j{twice}` is needed twice"));
-        assert_eq!(report.list[0].related[0].message, "first here");
+        let report = parse_invalid(&yaml);
+        assert_eq!(report.errors.len(), 1);
+        assert_eq!(report.errors[0].message, format!("duplicate need `j{twice}`"));
+        assert_eq!(report.errors[0].related[0].message, "first used here");
     }
 }
 
 #[test]
-fn needs_of_jobs_that_cannot_be_read_are_no_second_error() {
-    let report = refused(
+fn needs_of_unreadable_jobs_are_not_reported() {
+    let report = parse_invalid(
         "queues:\n  q:\n    - {id: a, run: a, tiemout: 1}\n    - {run: b, needs: [a, r/x, s/y]}\n    - {id: c}\n    - {run: d, needs: c}\n  r: text\n  s: {jobs: text}\n",
     );
-    let messages: Vec<&str> = report.list.iter().map(|diagnostic| diagnostic.message.as_str()).collect();
+    let messages: Vec<&str> = report.errors.iter().map(|diagnostic| diagnostic.message.as_str()).collect();
     assert_eq!(
         messages,
         [
             "unknown field `tiemout`",
-            "this job has nothing to run",
+            "this job has neither `run` nor `command`",
             "expected a list of jobs or a map of the queue's fields, found text",
             "expected a list of jobs, found text"
         ]
@@ -99,10 +102,13 @@ fn needs_of_jobs_that_cannot_be_read_are_no_second_error() {
 }
 
 #[test]
-fn circles() {
-    bad("circle_of_two", "queues:\n  q:\n    - {id: a, run: a, needs: b}\n    - {id: b, run: b, needs: [a]}\n");
-    bad(
-        "circle_over_queues",
+fn dependency_cycles() {
+    assert_report(
+        "cycle_of_two",
+        "queues:\n  q:\n    - {id: a, run: a, needs: b}\n    - {id: b, run: b, needs: [a]}\n",
+    );
+    assert_report(
+        "cycle_across_queues",
         "queues:
   build:
     - id: test
@@ -124,14 +130,14 @@ fn circles() {
         writeln!(yaml, "    - {{id: j{n}, run: a, needs: [j{}]}}", (n + 1) % 6).unwrap();
         yaml
     });
-    bad("circle_of_many", &format!("queues:\n  q:\n{long}"));
-    bad(
-        "two_circles",
+    assert_report("cycle_of_many", &format!("queues:\n  q:\n{long}"));
+    assert_report(
+        "two_cycles",
         "queues:\n  q:\n    - {id: a, run: a, needs: b}\n    - {id: b, run: b, needs: [a, c]}\n    - {id: c, run: c, needs: b}\n",
     );
 }
 
-/// A queue of jobs each of which needs the one before, and these.
+/// A queue in which each job needs the previous one and `also`.
 fn chain(length: usize, also: impl Fn(usize) -> String) -> String {
     (0..length).fold(String::from("queues:\n  q:\n    - {id: j0, run: a}\n"), |mut yaml, n| {
         writeln!(yaml, "    - {{id: j{}, run: a, needs: [j{n}{}]}}", n + 1, also(n)).unwrap();
@@ -140,34 +146,34 @@ fn chain(length: usize, also: impl Fn(usize) -> String) -> String {
 }
 
 #[test]
-fn a_long_chain_is_no_trouble() {
-    let plan = good(&chain(20_000, |n| if n == 0 { String::new() } else { ", j0".to_owned() }));
+fn long_chains_are_resolved_quickly() {
+    let plan = parse_valid(&chain(20_000, |n| if n == 0 { String::new() } else { ", j0".to_owned() }));
     assert_eq!(plan.queues[0].jobs.len(), 20_001);
     assert_eq!(needs(&plan, 0, 20_000), ["q/j19999", "q/j0"]);
 
-    let circle = chain(20_000, |_| String::new()).replacen("run: a", "run: a, needs: j20000", 1);
-    let report = refused(&circle);
-    assert_eq!(report.list[0].message, "20001 jobs wait for one another in a circle");
-    assert_eq!(report.list[0].related.len(), 49);
+    let cycle = chain(20_000, |_| String::new()).replacen("run: a", "run: a, needs: j20000", 1);
+    let report = parse_invalid(&cycle);
+    assert_eq!(report.errors[0].message, "dependency cycle of 20001 jobs");
+    assert_eq!(report.errors[0].related.len(), 49);
 
-    // Each of them makes a circle with all before it.
-    let circles = chain(3000, |n| if n == 0 { String::new() } else { ", j3000".to_owned() });
-    assert_eq!(refused(&circles).list.len(), 100);
+    // Each of them forms a cycle with all jobs before it.
+    let cycles = chain(3000, |n| if n == 0 { String::new() } else { ", j3000".to_owned() });
+    assert_eq!(parse_invalid(&cycles).errors.len(), 100);
 
-    // Each name is compared with all others only so often.
+    // The number of name comparisons is limited.
     let unknown = chain(3000, |n| format!(", i{n}"));
-    let report = refused(&unknown);
-    assert_eq!((report.list.len(), report.more), (100, 2900));
+    let report = parse_invalid(&unknown);
+    assert_eq!((report.errors.len(), report.omitted), (100, 2900));
 }
 
 #[test]
-fn too_many_needs_are_refused() {
+fn too_many_needs_are_rejected() {
     let values = format!("[{}]", (0..32).map(|n| n.to_string()).collect::<Vec<_>>().join(", "));
     let all = format!("matrix: {{a: {values}, b: {values}}}");
     let yaml = format!("queues: {{q: [{{id: a, run: a, {all}}}, {{id: b, run: b, needs: a, {all}}}]}}");
-    bad_and_long("too_many_needs", &yaml);
-    let plan = good(&yaml.replace(", 31]", "]"));
+    assert_report_of_long_file("too_many_needs", &yaml);
+    let plan = parse_valid(&yaml.replace(", 31]", "]"));
     let [first, .., last] = &plan.queues[0].jobs[31 * 31..] else { panic!() };
-    assert_eq!(last.terms.needs.len(), 31 * 31);
-    assert!(Arc::ptr_eq(&first.terms, &last.terms));
+    assert_eq!(last.scheduling.needs.len(), 31 * 31);
+    assert!(Arc::ptr_eq(&first.scheduling, &last.scheduling));
 }

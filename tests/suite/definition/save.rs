@@ -1,27 +1,27 @@
-//! Jobs that are written into a file: where they stand there, and that nothing else changes.
+//! Adding jobs to a file: where they are inserted, and that nothing else changes.
 
 use proptest::prelude::*;
 use setlist::definition::{self, save};
-use setlist::model::{Definition, Need, Script, Target};
+use setlist::model::{Definition, JobRef, Need, Script};
 
-use super::written::{in_brackets, job, plan, written};
+use super::roundtrip::{job, plan, plan_to_value, to_flow};
 use super::*;
-use crate::dice::cases;
+use crate::rng::cases;
 
-fn make() -> Definition {
+fn make_job() -> Definition {
     let mut job = Definition::new(Script::command(["make", "-j4"]));
     job.title = "Make: it".into();
     job
 }
 
-fn saved(before: &str, queue: &str, jobs: &[Definition]) -> Option<String> {
+fn text_with_jobs(before: &str, queue: &str, jobs: &[Definition]) -> Option<String> {
     let saved = save::with_jobs("jobs.yaml", before, &queue.into(), jobs);
     saved.unwrap_or_else(|error| panic!("{error}\n{before}")).map(|(text, _)| text)
 }
 
-/// In `after`, what is new is marked with `+` at the beginning of its lines, or stands between `«` and `»`.
+/// In `after`, new lines start with `+`, and new text within a line is between `«` and `»`.
 #[track_caller]
-fn put(queue: &str, after: &str) {
+fn assert_inserted(queue: &str, after: &str) {
     let before: String = after.split_inclusive('\n').filter(|line| !line.starts_with('+')).collect();
     let mut rest = before.as_str();
     let mut old = String::new();
@@ -31,31 +31,31 @@ fn put(queue: &str, after: &str) {
     }
     old += rest;
     let wanted: String = after.split_inclusive('\n').map(|line| line.strip_prefix('+').unwrap_or(line)).collect();
-    assert_eq!(saved(&old, queue, &[make()]).unwrap(), wanted.replace(['«', '»'], ""), "{old}");
+    assert_eq!(text_with_jobs(&old, queue, &[make_job()]).unwrap(), wanted.replace(['«', '»'], ""), "{old}");
 }
 
 #[test]
-fn what_somebody_else_writes_meanwhile_is_kept() {
+fn a_concurrent_edit_is_kept() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("jobs.yaml");
     std::fs::write(&file, "queues: {q: [a]}\n").unwrap();
-    let mut told = 0;
+    let mut announcements = 0;
     let announce = |_: &[_]| {
-        told += 1;
-        if told == 1 {
+        announcements += 1;
+        if announcements == 1 {
             std::fs::write(&file, "queues: {q: [a, theirs]}\n").unwrap();
         }
         Ok(())
     };
-    let saved = save::save_announced(&file, &"q".into(), &[make()], announce).unwrap();
+    let saved = save::save_with_announcement(&file, &"q".into(), &[make_job()], announce).unwrap();
     let text = std::fs::read_to_string(&file).unwrap();
     assert_eq!(text, "queues: {q: [a, theirs, {title: \"Make: it\", command: [make, -j4]}]}\n");
-    assert_eq!((told, saved.len()), (2, 1), "it is told of what is written in the end");
+    assert_eq!((announcements, saved.len()), (2, 1), "`announce` gets the final jobs");
 }
 
 #[test]
-fn behind_the_last_job_of_its_queue() {
-    put(
+fn jobs_are_inserted_after_the_last_job_of_their_queue() {
+    assert_inserted(
         "build",
         "\
 # Ours.
@@ -77,23 +77,26 @@ queues:
   test: [c]
 ",
     );
-    put("q", "queues:\n  q:\n  - a\n  - b\n+  - title: \"Make: it\"\n+    command: [make, -j4]\n  # end\n");
-    put(
+    assert_inserted("q", "queues:\n  q:\n  - a\n  - b\n+  - title: \"Make: it\"\n+    command: [make, -j4]\n  # end\n");
+    assert_inserted(
         "q",
         "queues:\n  q:\n    - >+\n      text\n\n\n+    - title: \"Make: it\"\n+      command: [make, -j4]\n  r: []\n",
     );
-    put("q", "queues:\n  q:\n    - \"one\ntwo\"\n+    - title: \"Make: it\"\n+      command: [make, -j4]\n");
-    put(
+    assert_inserted(
+        "q",
+        "queues:\n  q:\n    - \"one\ntwo\"\n+    - title: \"Make: it\"\n+      command: [make, -j4]\n",
+    );
+    assert_inserted(
         "q",
         "queues:\n  q:\n    - run: [a][\n+    - title: \"Make: it\"\n+      command: [make, -j4]\n"
             .replace("[a][", "a")
             .as_str(),
     );
-    put("a b", "queues:\n  \"a b\": &all !!seq   # anchored\n    - a\n+    - title: \"Make: it\"\n+      command: [make, -j4]\n  c: *all\n".replace("  c: *all\n", "").as_str());
+    assert_inserted("a b", "queues:\n  \"a b\": &all !!seq   # anchored\n    - a\n+    - title: \"Make: it\"\n+      command: [make, -j4]\n  c: *all\n".replace("  c: *all\n", "").as_str());
 }
 
 #[test]
-fn in_brackets_it_stays_in_brackets() {
+fn flow_style_is_kept() {
     const MAKE: &str = "{title: \"Make: it\", command: [make, -j4]}";
     for (before, after) in [
         ("queues: {q: [a, 'b]', \"c]\\\"\"]}\n", "queues: {q: [a, 'b]', \"c]\\\"\", MAKE]}\n"),
@@ -107,39 +110,39 @@ fn in_brackets_it_stays_in_brackets() {
         ("queues: {r: [a]}\n", "queues: {r: [a], q: [MAKE]}\n"),
         ("{defaults: {timeout: 1h}, queues: {}}", "{defaults: {timeout: 1h}, queues: {q: [MAKE]}}"),
     ] {
-        assert_eq!(saved(before, "q", &[make()]).unwrap(), after.replace("MAKE", MAKE));
+        assert_eq!(text_with_jobs(before, "q", &[make_job()]).unwrap(), after.replace("MAKE", MAKE));
     }
 }
 
 #[test]
-fn what_is_missing_is_made() {
+fn missing_queues_and_keys_are_created() {
     let item = "+  q:\n+    - title: \"Make: it\"\n+      command: [make, -j4]\n";
-    put("q", &format!("queues:\n  r:\n    jobs: [a]\n{item}# the end\n"));
-    put("q", &format!("+queues:\n{item}"));
-    put("q", &format!("# only this\n+queues:\n{item}"));
-    put("q", &format!("defaults: {{timeout: 1h}}\n+queues:\n{item}"));
-    put(
+    assert_inserted("q", &format!("queues:\n  r:\n    jobs: [a]\n{item}# the end\n"));
+    assert_inserted("q", &format!("+queues:\n{item}"));
+    assert_inserted("q", &format!("# only this\n+queues:\n{item}"));
+    assert_inserted("q", &format!("defaults: {{timeout: 1h}}\n+queues:\n{item}"));
+    assert_inserted(
         "q",
         "queues:\n   q:\n     title: Q\n+     jobs:\n+       - title: \"Make: it\"\n+         command: [make, -j4]\n   r: []\n",
     );
 }
 
 #[test]
-fn lines_end_as_they_did() {
+fn line_endings_are_kept() {
     assert_eq!(
-        saved("queues:\r\n  q:\r\n    - a\r\n  r: []\r\n", "q", &[make()]).unwrap(),
+        text_with_jobs("queues:\r\n  q:\r\n    - a\r\n  r: []\r\n", "q", &[make_job()]).unwrap(),
         "queues:\r\n  q:\r\n    - a\r\n    - title: \"Make: it\"\r\n      command: [make, -j4]\r\n  r: []\r\n"
     );
     assert_eq!(
-        saved("queues:\n  q:\n    - a", "q", &[make()]).unwrap(),
+        text_with_jobs("queues:\n  q:\n    - a", "q", &[make_job()]).unwrap(),
         "queues:\n  q:\n    - a\n    - title: \"Make: it\"\n      command: [make, -j4]"
     );
 }
 
 #[test]
-fn it_says_what_it_is_and_inherits_the_rest() {
+fn only_values_that_are_not_inherited_are_written() {
     let one = |script: &str| Definition::new(Script::shell(script));
-    let text = saved(
+    let text = text_with_jobs(
         "defaults: {timeout: 1h, cwd: src}\nqueues:\n  q: []\n  r:\n    - a\n",
         "r",
         &[one("cargo test"), one("if true; then\n  echo: 'x' # y\nfi"), one("- odd: #\t\u{1b}"), one("1.10")],
@@ -163,44 +166,44 @@ fn it_says_what_it_is_and_inherits_the_rest() {
         ) || text.ends_with("cwd: \".\"\n"),
         "{text}"
     );
-    let plan = good(&text);
-    let setup = &script(&plan.queues[1].jobs[1]).setup;
+    let plan = parse_valid(&text);
+    let setup = &script(&plan.queues[1].jobs[1]).exec;
     assert_eq!((setup.timeout.map(|limit| limit.as_secs()), setup.cwd.as_deref()), (Some(3600), Some(".".as_ref())));
     assert_eq!(
-        saved("queues:\n  q:\n    - a\n", "q", &[one("true && b")]).unwrap(),
+        text_with_jobs("queues:\n  q:\n    - a\n", "q", &[one("true && b")]).unwrap(),
         "queues:\n  q:\n    - a\n    - true && b\n"
     );
 }
 
 #[test]
-fn where_it_would_change_something_else_it_is_not_put() {
+fn jobs_are_not_inserted_where_they_would_change_others() {
     for before in [
         "x-all: &all [a]\nqueues:\n  q: *all\n  r: *all\n",
         "x-all: &all {jobs: [a]}\nqueues:\n  q:\n    <<: *all\n",
         "x-all: &all\n  jobs: [a]\nqueues:\n  q: {<<: *all}\n",
-        // It would end the line of a script that has no end.
+        // It would end a script that ends with the file.
         "queues:\n  q:\n    - |\n      a",
-        // All jobs of the anchor are those of another queue.
+        // The jobs of the anchor also belong to another queue.
         "queues:\n  q: &all\n    - a\n  r: *all\n",
     ] {
-        assert_eq!(saved(before, "q", &[make()]), None, "{before}");
+        assert_eq!(text_with_jobs(before, "q", &[make_job()]), None, "{before}");
     }
-    let mut needy = make();
-    let need = |job| vec![Need { job, on: setlist::model::On::Success }];
-    std::sync::Arc::make_mut(&mut needy.terms).needs = need(Target::Number(setlist::model::JobId(7)));
-    let refused = save::with_jobs("jobs.yaml", "queues: {q: []}\n", &"q".into(), &[needy.clone()]).unwrap_err();
-    assert_eq!(refused.to_string(), "it needs #7, which stands in no jobs.yaml");
-    std::sync::Arc::make_mut(&mut needy.terms).needs = need(Target::Named("r".into(), "a".into()));
+    let mut needy = make_job();
+    let need = |job| vec![Need { job, on: setlist::model::OutcomeCondition::Success }];
+    std::sync::Arc::make_mut(&mut needy.scheduling).needs = need(JobRef::Number(setlist::model::JobId(7)));
+    let error = save::with_jobs("jobs.yaml", "queues: {q: []}\n", &"q".into(), &[needy.clone()]).unwrap_err();
+    assert_eq!(error.to_string(), "it needs #7, which isn't in a jobs.yaml");
+    std::sync::Arc::make_mut(&mut needy.scheduling).needs = need(JobRef::Named("r".into(), "a".into()));
     assert_eq!(
-        saved("queues: {q: [], r: [a]}\n", "q", &[needy]).unwrap(),
+        text_with_jobs("queues: {q: [], r: [a]}\n", "q", &[needy]).unwrap(),
         "queues: {q: [{title: \"Make: it\", command: [make, -j4], needs: [r/a]}], r: [a]}\n"
     );
-    let broken = save::with_jobs("jobs.yaml", "queues:\n  q: [a\n", &"q".into(), &[make()]).unwrap_err();
+    let broken = save::with_jobs("jobs.yaml", "queues:\n  q: [a\n", &"q".into(), &[make_job()]).unwrap_err();
     assert!(broken.to_string().starts_with("jobs.yaml:"), "{broken}");
 }
 
-/// Comments and empty lines in front of some lines, and behind others.
-fn disturbed(text: &str, seed: u64) -> String {
+/// Adds comments and blank lines before and after some lines.
+fn with_comments_and_blank_lines(text: &str, seed: u64) -> String {
     let mut seed = seed;
     let mut next = || {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -219,26 +222,26 @@ proptest! {
     #![proptest_config(cases(96))]
 
     #[test]
-    fn all_else_stays_as_it_is(
+    fn everything_else_stays_unchanged(
         plan in plan(), mut jobs in prop::collection::vec(job(), 1..3), which in any::<prop::sample::Index>(), seed in any::<u64>(),
     ) {
         for job in &mut jobs {
             job.name = None;
         }
-        let value = written(&plan);
+        let value = plan_to_value(&plan);
         let blocks = serde_yaml::to_string(&value).unwrap();
         let mut known: Vec<String> = plan.queues.iter().map(|queue| queue.id.to_string()).collect();
         known.push("a new one".to_owned());
         let queue = which.get(&known);
-        let mut texts = vec![disturbed(&blocks, seed), blocks];
+        let mut texts = vec![with_comments_and_blank_lines(&blocks, seed), blocks];
         if !value.to_string().contains('🦀') {
-            texts.push(in_brackets(&value));
+            texts.push(to_flow(&value));
         }
         for text in texts {
-            // Among the lines of a script, a comment is none.
+            // A comment inside a script is part of the script.
             let Ok(before) = definition::parse("jobs.yaml", &text) else { continue };
-            let Some(after) = saved(&text, queue, &jobs) else {
-                // Only a text that its end would change can't be followed by anything.
+            let Some(after) = text_with_jobs(&text, queue, &jobs) else {
+                // Only text that changes with its end can't be followed by anything.
                 return Err(TestCaseError::fail(format!("no place in {queue:?} for {jobs:?} in\n{text}")));
             };
             let same = text.bytes().zip(after.bytes()).take_while(|(a, b)| a == b).count();

@@ -1,12 +1,12 @@
-//! What a site should do, said a second time and plainly.
+//! A simple second implementation of a site, as the reference for property tests.
 //!
-//! It keeps jobs in a vector, and looks at all of them whenever it is asked anything. What follows from something else
-//! is not kept but found out anew each time: whose needs are met, what is next, which queue is at its end.
+//! It keeps jobs in a vector and scans all of them for every question. Derived facts are not stored but computed each
+//! time: whose needs are met, which job is next, which queue is finished.
 
-mod file;
-mod moves;
-mod reserve;
-mod rules;
+mod reconcile;
+mod reorder;
+mod reservation;
+mod scheduling;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,57 +15,57 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use setlist::Command;
 use setlist::model::{
-    After, Definition, JobId, Mode, Need, On, OnFailure, Outcome, Phase, QueueId, Removal, Report, RunId, State, Stop,
-    Target, Value, Wait, WorkerId,
+    NotBefore, Definition, JobId, QueueMode, Need, OutcomeCondition, OnFailure, Outcome, Phase, QueueId, RemovalReason, RunReport, RunId, JobState, StopSignal,
+    JobRef, Value, WaitConditions, WorkerId,
 };
 
 use super::QUEUES;
 
-/// The plain reference.
+/// The reference implementation.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Reference {
-    pub(super) queues: Vec<Line>,
-    pub(super) jobs: Vec<Card>,
+    pub(super) queues: Vec<ReferenceQueue>,
+    pub(super) jobs: Vec<ReferenceJob>,
     pub(super) runs: u64,
     pub(super) workers: u64,
     pub(super) present: BTreeSet<u64>,
-    pub(super) reserved: Vec<Reserved>,
-    /// The version of the file that is in force; empty for none.
-    pub(super) stamp: String,
+    pub(super) reserved: Vec<ReferenceReservation>,
+    /// The version of the file that was applied last; empty for none.
+    pub(super) file_version: String,
 }
 
-/// That a worker may start a job at any moment, as that run.
+/// A job reserved for a worker, with the id of its run.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Reserved {
+pub(super) struct ReferenceReservation {
     pub(super) worker: u64,
     pub(super) job: u64,
     pub(super) run: u64,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Line {
+pub(super) struct ReferenceQueue {
     pub(super) name: &'static str,
-    pub(super) mode: Mode,
+    pub(super) mode: QueueMode,
     pub(super) parallel: u32,
     pub(super) stop: bool,
-    /// Its place in the file.
+    /// Its place among the queues of the file.
     pub(super) order: u32,
-    /// For how many seconds a finished job is kept that isn't in the file.
+    /// How many seconds a finished job that is not in the file is kept.
     pub(super) keep: u64,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Card {
+pub(super) struct ReferenceJob {
     pub(super) id: u64,
     pub(super) queue: &'static str,
     pub(super) definition: Arc<Definition>,
-    /// The jobs that it needs, by number.
-    pub(super) needs: Vec<(u64, On)>,
-    /// Lower goes first, where priorities are equal.
+    /// The jobs that it needs, by id.
+    pub(super) needs: Vec<(u64, OutcomeCondition)>,
+    /// Lower runs first among jobs of equal priority.
     pub(super) place: i64,
-    pub(super) gone: Option<Removal>,
-    pub(super) stage: Stage,
-    /// How often it has started since it became pending anew.
+    pub(super) removed: Option<RemovalReason>,
+    pub(super) stage: ReferenceState,
+    /// How often it has started since its last reset.
     pub(super) tries: u32,
     pub(super) attempts: u32,
     pub(super) run: Option<u64>,
@@ -77,80 +77,80 @@ pub(super) struct Card {
     pub(super) enqueued: DateTime<Utc>,
 }
 
-/// Where a job stands. That it has to wait for others is not part of it: it is found out when it matters.
+/// The state of a job. Whether it waits for other jobs is computed when needed.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Stage {
-    Pending { asked: bool, until: Option<DateTime<Utc>>, confirm: bool },
-    Running { asked: bool, stop: Option<Stop> },
+pub(super) enum ReferenceState {
+    Pending { requested: bool, until: Option<DateTime<Utc>>, confirm: bool },
+    Running { requested: bool, stop: Option<StopSignal> },
     Finished { outcome: Outcome, at: DateTime<Utc> },
 }
 
-/// Why the reference refuses, in the words of [`super::word`].
-pub(super) type Refused = String;
+/// Why the reference refuses a command, as in [`super::refusal_code`].
+pub(super) type RefusalCode = String;
 
-fn refuse<T>(why: &str) -> Result<T, Refused> {
+fn refuse<T>(why: &str) -> Result<T, RefusalCode> {
     Err(why.to_owned())
 }
 
 impl Reference {
-    /// Does what is asked, and all that follows from it. What it has become after a refusal is of no use.
-    pub(super) fn apply(&mut self, command: &Command, now: DateTime<Utc>) -> Result<(), Refused> {
-        self.obey(command, now)?;
-        self.settle(matches!(command, Command::Reconcile(_)), now);
+    /// Executes a command and propagates its effects. The reference must not be used after a refusal.
+    pub(super) fn apply(&mut self, command: &Command, now: DateTime<Utc>) -> Result<(), RefusalCode> {
+        self.execute(command, now)?;
+        self.propagate(matches!(command, Command::Reconcile(_)), now);
         Ok(())
     }
 
-    #[expect(clippy::too_many_lines, reason = "one command after the other, as one looks them up")]
-    fn obey(&mut self, command: &Command, now: DateTime<Utc>) -> Result<(), Refused> {
+    #[expect(clippy::too_many_lines, reason = "one arm per command")]
+    fn execute(&mut self, command: &Command, now: DateTime<Utc>) -> Result<(), RefusalCode> {
         match command {
             Command::Reconcile(plan) => self.read(plan, now),
-            Command::Open { queue } => self.open(name(queue)),
+            Command::EnsureQueue { queue } => self.open(name(queue)),
             Command::Add { queue, jobs } => self.add(name(queue), jobs, now)?,
             Command::Process { queue } => self.process(queue, now)?,
             Command::Pause { queue } => match &mut self.line(queue)?.mode {
-                Mode::Paused => return refuse("already"),
-                mode => *mode = Mode::Paused,
+                QueueMode::Paused => return refuse("already"),
+                mode => *mode = QueueMode::Paused,
             },
-            Command::Halt { queue } => match &mut self.line(queue)?.mode {
-                mode @ Mode::Processing => *mode = Mode::Idle,
+            Command::StopProcessing { queue } => match &mut self.line(queue)?.mode {
+                mode @ QueueMode::Processing => *mode = QueueMode::Idle,
                 _ => return refuse("already"),
             },
             Command::Run { job } => {
-                let card = self.free_card(*job)?;
+                let card = self.unreserved_job(*job)?;
                 match card.stage {
-                    Stage::Running { .. } | Stage::Pending { asked: true, until: None, confirm: false } => {
+                    ReferenceState::Running { .. } | ReferenceState::Pending { requested: true, until: None, confirm: false } => {
                         return refuse("state");
                     }
-                    // Who asks for this very job waits for nothing.
-                    _ => card.renew(Stage::Pending { asked: true, until: None, confirm: false }, now),
+                    // An explicit request overrides all conditions.
+                    _ => card.make_pending(ReferenceState::Pending { requested: true, until: None, confirm: false }, now),
                 }
             }
             Command::Confirm { jobs } => self.confirm(jobs)?,
             Command::Reset { job } => {
                 let card = self.card(*job)?;
-                let Stage::Finished { .. } = card.stage else { return refuse("state") };
-                card.renew(card.fresh(now), now);
+                let ReferenceState::Finished { .. } = card.stage else { return refuse("state") };
+                card.make_pending(card.fresh(now), now);
             }
             Command::Cancel { job, stop } => {
-                let card = self.free_card(*job)?;
+                let card = self.unreserved_job(*job)?;
                 card.stage = match card.stage {
-                    Stage::Pending { .. } => Stage::Finished { outcome: Outcome::Cancelled, at: now },
-                    Stage::Running { asked, stop: None } => Stage::Running { asked, stop: Some(*stop) },
-                    Stage::Running { asked, stop: Some(Stop::Terminate) } if *stop == Stop::Kill => {
-                        Stage::Running { asked, stop: Some(Stop::Kill) }
+                    ReferenceState::Pending { .. } => ReferenceState::Finished { outcome: Outcome::Cancelled, at: now },
+                    ReferenceState::Running { requested, stop: None } => ReferenceState::Running { requested, stop: Some(*stop) },
+                    ReferenceState::Running { requested, stop: Some(StopSignal::Terminate) } if *stop == StopSignal::Kill => {
+                        ReferenceState::Running { requested, stop: Some(StopSignal::Kill) }
                     }
                     _ => return refuse("state"),
                 }
             }
             Command::Remove { jobs } => {
-                // The first objection is that to the first of them.
+                // The refusal is about the first job that can't be removed.
                 for job in jobs.iter().collect::<BTreeSet<_>>() {
-                    if self.free_card(*job)?.phase() == Phase::Running {
+                    if self.unreserved_job(*job)?.phase() == Phase::Running {
                         return refuse("state");
                     }
                 }
                 for job in jobs {
-                    self.at(job.0).gone = Some(Removal::Hand);
+                    self.at(job.0).removed = Some(RemovalReason::User);
                 }
             }
             Command::Clear { queue, phase } => {
@@ -160,47 +160,47 @@ impl Reference {
                     _ if listed.is_empty() => return refuse("nothing"),
                     Phase::Running => return refuse("state"),
                     _ if listed.iter().any(|id| self.is_reserved(*id)) => return refuse("state"),
-                    _ => listed.into_iter().for_each(|id| self.at(id).gone = Some(Removal::Hand)),
+                    _ => listed.into_iter().for_each(|id| self.at(id).removed = Some(RemovalReason::User)),
                 }
             }
             Command::Restore { jobs } => {
-                let is_back = |card: &&mut Card| card.gone.is_some() && jobs.contains(&JobId(card.id));
-                let back = self.jobs.iter_mut().filter(is_back).map(|card| card.gone = None).count();
+                let is_back = |card: &&mut ReferenceJob| card.removed.is_some() && jobs.contains(&JobId(card.id));
+                let back = self.jobs.iter_mut().filter(is_back).map(|card| card.removed = None).count();
                 if back == 0 {
                     return refuse("nothing");
                 }
             }
-            // Only the screen says so, before it writes a file.
-            Command::Announce { .. } => {}
+            // Not part of the random commands: only the screen sends it, before it writes a file.
+            Command::AdoptEntry { .. } => {}
             Command::Transfer { jobs, queue } => self.transfer(jobs, queue)?,
-            Command::Move { jobs, beside } => self.stand(jobs, *beside)?,
-            Command::Parallel { queue, parallel } => self.line(queue)?.parallel = parallel.get(),
-            Command::Ripen => {
-                let ripe = |card: &&Card| self.waits_for_time_only(card).is_some_and(|until| until <= now);
+            Command::Move { jobs, placement } => self.move_jobs(jobs, *placement)?,
+            Command::SetParallel { queue, parallel } => self.line(queue)?.parallel = parallel.get(),
+            Command::PromoteDue => {
+                let ripe = |card: &&ReferenceJob| self.scheduled_time(card).is_some_and(|until| until <= now);
                 let ripe: Vec<u64> = self.jobs.iter().filter(ripe).map(|card| card.id).collect();
                 if ripe.is_empty() {
                     return refuse("nothing");
                 }
                 for id in ripe {
-                    if let Stage::Pending { until, .. } = &mut self.at(id).stage {
+                    if let ReferenceState::Pending { until, .. } = &mut self.at(id).stage {
                         *until = None;
                     }
                 }
             }
-            Command::Retire => {
-                let keep = |card: &Card| self.queues.iter().find(|line| line.name == card.queue).unwrap().keep;
-                let old = |card: &&Card| match card.stage {
-                    Stage::Finished { at, .. } => at + Duration::from_secs(keep(card)) < now,
+            Command::PruneFinished => {
+                let keep = |card: &ReferenceJob| self.queues.iter().find(|line| line.name == card.queue).unwrap().keep;
+                let old = |card: &&ReferenceJob| match card.stage {
+                    ReferenceState::Finished { at, .. } => at + Duration::from_secs(keep(card)) < now,
                     _ => false,
                 };
-                let filed = |card: &&Card| card.definition.digest.is_some() || card.gone.is_some();
+                let filed = |card: &&ReferenceJob| card.definition.digest.is_some() || card.removed.is_some();
                 let old = self.jobs.iter().filter(|card| old(card) && !filed(card));
                 let old: Vec<u64> = old.map(|card| card.id).collect();
                 if old.is_empty() {
                     return refuse("nothing");
                 }
                 for id in old {
-                    self.at(id).gone = Some(Removal::Age);
+                    self.at(id).removed = Some(RemovalReason::Expired);
                 }
             }
             Command::Join { .. } => {
@@ -212,29 +212,29 @@ impl Reference {
                 None => return Err(format!("nothing until {:?}", self.next_time(queues.as_deref()))),
             },
             Command::Start { worker, job } => {
-                let Stage::Pending { .. } = self.free_card(*job)?.stage else { return refuse("state") };
+                let ReferenceState::Pending { .. } = self.unreserved_job(*job)?.stage else { return refuse("state") };
                 self.start(job.0, *worker, now)?;
             }
             Command::Reserve { worker, queues } => self.reserve(*worker, queues)?,
-            Command::Begin { worker, job, run } => self.begin(*worker, *job, *run, now)?,
+            Command::StartReserved { worker, job, run } => self.begin(*worker, *job, *run, now)?,
             Command::Release { worker } => self.release(*worker)?,
-            Command::Report { job, run, report, on_failure } => {
+            Command::EndRun { job, run, report, on_failure } => {
                 let card = self.card(*job)?;
                 if card.phase() != Phase::Running || card.run != Some(run.0) {
                     return refuse("stale");
                 }
                 self.end(job.0, report, *on_failure, now);
             }
-            Command::Bury { worker, begun } => {
+            Command::ReapWorker { worker, started_runs } => {
                 if !self.present.contains(&worker.0) {
                     return refuse("worker");
                 }
-                let report = Report { outcome: Outcome::Interrupted, exit: None, value: None };
+                let report = RunReport { outcome: Outcome::Interrupted, exit: None, value: None };
                 for id in self.run_by(*worker) {
                     self.end(id, &report, None, now);
                 }
-                for Reserved { job, run, .. } in self.reserved_for(*worker) {
-                    if begun.contains(&RunId(run)) {
+                for ReferenceReservation { job, run, .. } in self.reserved_for(*worker) {
+                    if started_runs.contains(&RunId(run)) {
                         self.begin(*worker, JobId(job), RunId(run), now)?;
                         self.end(job, &report, None, now);
                     }
@@ -246,8 +246,8 @@ impl Reference {
                 if !self.present.contains(&worker.0) {
                     return refuse("worker");
                 }
-                let served = |line: &&Line| queues.as_ref().is_none_or(|queues| queues.contains(&line.name.into()));
-                let processing = self.queues.iter().filter(served).any(|line| line.mode == Mode::Processing);
+                let served = |line: &&ReferenceQueue| queues.as_ref().is_none_or(|queues| queues.contains(&line.name.into()));
+                let processing = self.queues.iter().filter(served).any(|line| line.mode == QueueMode::Processing);
                 let (next, time) = (self.next(queues.as_deref()), self.next_time(queues.as_deref()));
                 let reserved = !self.reserved_for(*worker).is_empty();
                 if processing || reserved || next.is_some() || time.is_some() || !self.run_by(*worker).is_empty() {
@@ -259,42 +259,42 @@ impl Reference {
         Ok(())
     }
 
-    fn add(&mut self, queue: &'static str, jobs: &[Arc<Definition>], now: DateTime<Utc>) -> Result<(), Refused> {
+    fn add(&mut self, queue: &'static str, jobs: &[Arc<Definition>], now: DateTime<Utc>) -> Result<(), RefusalCode> {
         self.open(queue);
         let mut needs = Vec::new();
         for definition in jobs {
-            needs.push(self.found(&definition.terms.needs).ok_or("need")?);
+            needs.push(self.found(&definition.scheduling.needs).ok_or("need")?);
         }
         for (definition, needs) in jobs.iter().zip(needs) {
             let places = self.jobs.iter().filter(|card| card.queue == queue).map(|card| card.place);
             let place = places.max().unwrap_or_default() + 1;
-            // Only the file names jobs.
+            // Only jobs of the file have a name.
             let definition = Definition { name: None, digest: None, ..(**definition).clone() };
             let id = self.jobs.len() as u64 + 1;
-            self.jobs.push(Card { needs, place, ..Card::new(id, queue, definition, now) });
+            self.jobs.push(ReferenceJob { needs, place, ..ReferenceJob::new(id, queue, definition, now) });
         }
         Ok(())
     }
 
-    fn process(&mut self, queue: &QueueId, now: DateTime<Utc>) -> Result<(), Refused> {
-        let open = self.open_jobs(name(queue));
+    fn process(&mut self, queue: &QueueId, now: DateTime<Utc>) -> Result<(), RefusalCode> {
+        let open = self.count_unfinished(name(queue));
         let line = self.line(queue)?;
         line.mode = match line.mode {
-            Mode::Processing => return refuse("already"),
-            Mode::Idle if open == 0 => return refuse("nothing"),
-            _ => Mode::Processing,
+            QueueMode::Processing => return refuse("already"),
+            QueueMode::Idle if open == 0 => return refuse("nothing"),
+            _ => QueueMode::Processing,
         };
-        // That nothing would come of it is said, rather than done.
+        // Refused if no job would start or be skipped.
         let mut tried = self.clone();
-        tried.settle(false, now);
-        let idle = tried.line(queue)?.mode == Mode::Idle;
+        tried.propagate(false, now);
+        let idle = tried.line(queue)?.mode == QueueMode::Idle;
         if open > 0 && idle && tried.jobs == self.jobs { refuse("held") } else { Ok(()) }
     }
 
-    fn confirm(&mut self, jobs: &[JobId]) -> Result<(), Refused> {
+    fn confirm(&mut self, jobs: &[JobId]) -> Result<(), RefusalCode> {
         let mut confirmed = 0;
         for job in jobs {
-            if let Stage::Pending { confirm: confirm @ true, .. } = &mut self.card(*job)?.stage {
+            if let ReferenceState::Pending { confirm: confirm @ true, .. } = &mut self.card(*job)?.stage {
                 *confirm = false;
                 confirmed += 1;
             }
@@ -302,7 +302,7 @@ impl Reference {
         if confirmed == 0 { refuse("nothing") } else { Ok(()) }
     }
 
-    fn start(&mut self, id: u64, worker: WorkerId, now: DateTime<Utc>) -> Result<(), Refused> {
+    fn start(&mut self, id: u64, worker: WorkerId, now: DateTime<Utc>) -> Result<(), RefusalCode> {
         if !self.present.contains(&worker.0) {
             return refuse("worker");
         }
@@ -313,7 +313,7 @@ impl Reference {
 
     fn start_as(&mut self, id: u64, worker: WorkerId, run: u64, now: DateTime<Utc>) {
         let card = self.at(id);
-        card.stage = Stage::Running { asked: card.asked(), stop: None };
+        card.stage = ReferenceState::Running { requested: card.requested(), stop: None };
         card.attempts += 1;
         card.tries += 1;
         card.run = Some(run);
@@ -322,12 +322,12 @@ impl Reference {
         card.failed = false;
     }
 
-    /// A run ends: its job finishes, is tried again, or stays where it is and stops its queue.
-    fn end(&mut self, id: u64, report: &Report, on_failure: Option<OnFailure>, now: DateTime<Utc>) {
-        let again = rules::tried_again(self.at(id), report, now);
+    /// Ends a run: its job finishes, is retried, or stays pending and stops its queue.
+    fn end(&mut self, id: u64, report: &RunReport, on_failure: Option<OnFailure>, now: DateTime<Utc>) {
+        let again = scheduling::retry_time(self.at(id), report, now);
         let card = self.at(id);
         let failed = matches!(report.outcome, Outcome::Failed(_));
-        let asked = card.asked();
+        let requested = card.requested();
         card.failed = failed;
         if report.outcome == Outcome::Succeeded {
             card.value.clone_from(&report.value);
@@ -335,17 +335,17 @@ impl Reference {
         let queue = card.queue;
         let line = self.queues.iter_mut().find(|line| line.name == queue).unwrap();
         let stops = failed && on_failure.map_or(line.stop, |on_failure| on_failure == OnFailure::Stop);
-        if again.is_none() && stops && line.mode == Mode::Processing {
-            line.mode = Mode::Stopped;
+        if again.is_none() && stops && line.mode == QueueMode::Processing {
+            line.mode = QueueMode::Stopped;
         }
         let card = self.at(id);
         if let Some(at) = again {
-            card.stage = Stage::Pending { asked, until: Some(at), confirm: false };
+            card.stage = ReferenceState::Pending { requested, until: Some(at), confirm: false };
         } else if stops {
-            let confirm = card.definition.terms.confirm.is_some();
-            card.renew(Stage::Pending { asked: false, until: None, confirm }, now);
+            let confirm = card.definition.scheduling.confirm.is_some();
+            card.make_pending(ReferenceState::Pending { requested: false, until: None, confirm }, now);
         } else {
-            card.stage = Stage::Finished { outcome: report.outcome.clone(), at: now };
+            card.stage = ReferenceState::Finished { outcome: report.outcome.clone(), at: now };
             card.executed = Some(now);
         }
     }
@@ -353,44 +353,44 @@ impl Reference {
     fn open(&mut self, name: &'static str) {
         if self.queues.iter().all(|line| line.name != name) {
             let keep = 90 * 24 * 60 * 60;
-            self.queues.push(Line { name, mode: Mode::Idle, parallel: 1, stop: false, order: u32::MAX, keep });
+            self.queues.push(ReferenceQueue { name, mode: QueueMode::Idle, parallel: 1, stop: false, order: u32::MAX, keep });
         }
         self.queues.sort_by_key(|line| (line.order, line.name));
     }
 
-    /// The jobs that are named, whether they are in their queues or not; none if one was never there.
-    fn found(&self, needs: &[Need]) -> Option<Vec<(u64, On)>> {
+    /// Resolves needs, including removed jobs; `None` if a job never existed.
+    fn found(&self, needs: &[Need]) -> Option<Vec<(u64, OutcomeCondition)>> {
         let find = |need: &Need| {
-            let is_it = |card: &&Card| match &need.job {
-                Target::Number(JobId(id)) => card.id == *id,
-                Target::Named(queue, name) => {
+            let is_entry_of = |card: &&ReferenceJob| match &need.job {
+                JobRef::Number(JobId(id)) => card.id == *id,
+                JobRef::Named(queue, name) => {
                     card.queue == queue.as_str() && card.definition.name.as_ref() == Some(name)
                 }
             };
-            Some((self.jobs.iter().find(is_it)?.id, need.on))
+            Some((self.jobs.iter().find(is_entry_of)?.id, need.on))
         };
         needs.iter().map(find).collect()
     }
 
-    pub(super) fn line(&mut self, queue: &QueueId) -> Result<&mut Line, Refused> {
+    pub(super) fn line(&mut self, queue: &QueueId) -> Result<&mut ReferenceQueue, RefusalCode> {
         self.queues.iter_mut().find(|line| line.name == queue.as_str()).ok_or("no queue".to_owned())
     }
 
-    fn card(&mut self, job: JobId) -> Result<&mut Card, Refused> {
-        self.jobs.iter_mut().find(|card| card.id == job.0 && card.gone.is_none()).ok_or("no job".to_owned())
+    fn card(&mut self, job: JobId) -> Result<&mut ReferenceJob, RefusalCode> {
+        self.jobs.iter_mut().find(|card| card.id == job.0 && card.removed.is_none()).ok_or("no job".to_owned())
     }
 
-    fn at(&mut self, id: u64) -> &mut Card {
+    fn at(&mut self, id: u64) -> &mut ReferenceJob {
         self.jobs.iter_mut().find(|card| card.id == id).unwrap()
     }
 
     fn run_by(&self, worker: WorkerId) -> Vec<u64> {
-        let runs = |card: &&Card| card.phase() == Phase::Running && card.worker == worker.0;
+        let runs = |card: &&ReferenceJob| card.phase() == Phase::Running && card.worker == worker.0;
         self.jobs.iter().filter(runs).map(|card| card.id).collect()
     }
 }
 
-impl Card {
+impl ReferenceJob {
     fn new(id: u64, queue: &'static str, definition: impl Into<Arc<Definition>>, now: DateTime<Utc>) -> Self {
         let mut card = Self {
             id,
@@ -398,8 +398,8 @@ impl Card {
             definition: definition.into(),
             needs: Vec::new(),
             place: 0,
-            gone: None,
-            stage: Stage::Pending { asked: false, until: None, confirm: false },
+            removed: None,
+            stage: ReferenceState::Pending { requested: false, until: None, confirm: false },
             tries: 0,
             attempts: 0,
             run: None,
@@ -414,19 +414,19 @@ impl Card {
         card
     }
 
-    /// Pending as one that nobody has asked for: it waits for its time and for a person, if it says so.
-    fn fresh(&self, now: DateTime<Utc>) -> Stage {
-        let until = match self.definition.terms.after {
-            Some(After::Delay(delay)) => Some(now + delay),
-            Some(After::Time(time)) => Some(time),
+    /// The state of a job that becomes pending: it waits for its earliest start and for confirmation, if required.
+    fn fresh(&self, now: DateTime<Utc>) -> ReferenceState {
+        let until = match self.definition.scheduling.after {
+            Some(NotBefore::Delay(delay)) => Some(now + delay),
+            Some(NotBefore::Time(time)) => Some(time),
             None => None,
         };
-        let confirm = self.definition.terms.confirm.is_some();
-        Stage::Pending { asked: false, until: until.filter(|until| *until > now), confirm }
+        let confirm = self.definition.scheduling.confirm.is_some();
+        ReferenceState::Pending { requested: false, until: until.filter(|until| *until > now), confirm }
     }
 
-    /// It is pending anew: what it has been through no longer counts.
-    fn renew(&mut self, stage: Stage, now: DateTime<Utc>) {
+    /// Makes the job pending, and restarts the count of attempts.
+    fn make_pending(&mut self, stage: ReferenceState, now: DateTime<Utc>) {
         if self.phase() == Phase::Finished {
             self.enqueued = now;
         }
@@ -434,19 +434,19 @@ impl Card {
         self.stage = stage;
     }
 
-    fn asked(&self) -> bool {
-        matches!(self.stage, Stage::Pending { asked: true, .. } | Stage::Running { asked: true, .. })
+    fn requested(&self) -> bool {
+        matches!(self.stage, ReferenceState::Pending { requested: true, .. } | ReferenceState::Running { requested: true, .. })
     }
 
     pub(super) fn phase(&self) -> Phase {
         match self.stage {
-            Stage::Pending { .. } => Phase::Pending,
-            Stage::Running { .. } => Phase::Running,
-            Stage::Finished { .. } => Phase::Finished,
+            ReferenceState::Pending { .. } => Phase::Pending,
+            ReferenceState::Running { .. } => Phase::Running,
+            ReferenceState::Finished { .. } => Phase::Finished,
         }
     }
 
-    /// How people refer to it.
+    /// Its path: `queue/name` or `queue/#7`.
     fn path(&self) -> String {
         match &self.definition.name {
             Some(name) => format!("{}/{name}", self.queue),
@@ -456,14 +456,14 @@ impl Card {
 }
 
 impl Reference {
-    /// The state of a job, in the words of the model.
-    pub(super) fn state(&self, card: &Card) -> State {
+    /// The state of a job as in the model.
+    pub(super) fn state(&self, card: &ReferenceJob) -> JobState {
         match card.stage.clone() {
-            Stage::Pending { asked, until, confirm } => {
-                State::Pending { asked, wait: Wait { needs: self.waits_for_others(card), until, confirm } }
+            ReferenceState::Pending { requested: requested, until, confirm } => {
+                JobState::Pending { requested, wait: WaitConditions { needs: self.has_unmet_needs(card), until, confirm } }
             }
-            Stage::Running { asked, stop } => State::Running { asked, stop },
-            Stage::Finished { outcome, at } => State::Finished { outcome, at },
+            ReferenceState::Running { requested: requested, stop } => JobState::Running { requested, stop },
+            ReferenceState::Finished { outcome, at } => JobState::Finished { outcome, at },
         }
     }
 }

@@ -1,10 +1,10 @@
-//! A person's own settings: keys, looks, and what is said of mistakes in them.
+//! The user's settings: keys, themes, and the diagnostics of mistakes.
 
 use proptest::prelude::*;
 use setlist::tui::action::{Action, TABLE};
 use setlist::tui::config::Config;
 use setlist::tui::keymap::Keymap;
-use setlist::tui::keys::{Code, Key};
+use setlist::tui::keys::{KeyCode, KeyPress};
 use setlist::tui::theme::{Palette, ThemeName};
 
 #[track_caller]
@@ -18,24 +18,24 @@ fn bad(text: &str) -> String {
 }
 
 fn keys(config: &Config, action: Action) -> Vec<String> {
-    config.keymap.keys(action).iter().map(Key::to_string).collect()
+    config.keymap.keys(action).iter().map(KeyPress::to_string).collect()
 }
 
 #[test]
-fn what_is_not_set_is_as_it_is() {
+fn unset_options_have_their_defaults() {
     for text in ["", "# nothing yet\n", "keys:\n", "keys: {}\n", "theme: auto\n"] {
         assert_eq!(good(text), Config::default(), "{text:?}");
     }
 }
 
 #[test]
-fn keys_are_given_changed_and_taken_away() {
+fn keys_are_added_changed_and_removed() {
     let config = good(
         "theme: colorblind\nascii: true\nmouse: false\nkeys:\n  run: [\"ctrl-r\", F5]\n  kill: []\n  cancel: ~\n  remove: Del\n  \
          half-down: Ctrl+F\n  open: [Enter, \"^o\", alt-o]\n  page-down: [pagedown, Space]\n  mark: m\n",
     );
-    assert_eq!(config.taste.theme, ThemeName::Of(Palette::Colorblind));
-    assert_eq!((config.taste.ascii, config.mouse), (Some(true), false));
+    assert_eq!(config.appearance.theme, ThemeName::Palette(Palette::Colorblind));
+    assert_eq!((config.appearance.ascii, config.mouse), (Some(true), false));
     assert_eq!(keys(&config, Action::Run), ["^r", "F5"]);
     assert_eq!(keys(&config, Action::Remove), ["Del"]);
     assert_eq!(keys(&config, Action::HalfDown), ["^f"]);
@@ -43,22 +43,22 @@ fn keys_are_given_changed_and_taken_away() {
     assert_eq!(keys(&config, Action::PageDown), ["PgDn", "Space"]);
     assert!(keys(&config, Action::Kill).is_empty() && keys(&config, Action::Cancel).is_empty());
     assert_eq!(config.keymap.action("^r".parse().unwrap(), false), Some(Action::Run));
-    assert_eq!(config.keymap.action("r".parse().unwrap(), false), None, "its old key is free");
-    assert_eq!(config.keymap.key(Action::Kill), ":kill", "what has no key is found in the palette");
-    assert_eq!(keys(&config, Action::Quit), ["q", "^c"], "the others stay");
+    assert_eq!(config.keymap.action("r".parse().unwrap(), false), None, "the old key is unbound");
+    assert_eq!(config.keymap.key(Action::Kill), ":kill", "an action without a key is reached by its name");
+    assert_eq!(keys(&config, Action::Quit), ["q", "^c"], "other keys are unchanged");
 }
 
 #[test]
-fn the_example_of_the_readme_is_taken() {
+fn the_example_of_the_readme_is_valid() {
     let readme = include_str!("../../../README.md");
     let example = readme.split("```yaml\n").find(|example| example.starts_with("theme:")).unwrap();
     let config = good(example.split("```").next().unwrap());
-    assert_eq!(config.taste.theme, ThemeName::Of(Palette::Dark));
+    assert_eq!(config.appearance.theme, ThemeName::Palette(Palette::Dark));
     assert_eq!(keys(&config, Action::Run), ["r", "F5"]);
 }
 
 #[test]
-fn every_mistake_is_told_with_its_place_and_what_was_meant() {
+fn every_mistake_is_reported_with_its_position_and_a_suggestion() {
     insta::with_settings!({snapshot_path => "", prepend_module_to_snapshot => false, omit_expression => true}, {
         insta::assert_snapshot!("bad_config", bad(
             "theme: drak\nmous: true\nkeys:\n  cancle: x\n  run: [r, wrong-key]\n  kill: d\n  open: b\n  add: b\n  quit: []\n  \
@@ -68,17 +68,17 @@ fn every_mistake_is_told_with_its_place_and_what_was_meant() {
 }
 
 #[test]
-fn no_key_may_mean_two_things() {
+fn no_key_may_have_two_actions() {
     let errors = bad("keys: {run: x}\n");
-    assert!(errors.contains("`x` is the key of `run` and of `cancel`"), "{errors}");
-    assert!(errors.contains("give `cancel` another one, or none: `cancel: []`"), "{errors}");
-    assert_eq!(keys(&good("keys: {run: x, cancel: r}\n"), Action::Run), ["x"], "they may change places");
+    assert!(errors.contains("`x` is bound to both `run` and `cancel`"), "{errors}");
+    assert!(errors.contains("bind `cancel` to another key, or to none: `cancel: []`"), "{errors}");
+    assert_eq!(keys(&good("keys: {run: x, cancel: r}\n"), Action::Run), ["x"], "two actions may swap their keys");
     let errors = bad("keys:\n  run: m\n  kill: m\n");
     assert!(errors.contains("here, too") && errors.matches("error").count() == 1, "{errors}");
 }
 
 #[test]
-fn keys_may_be_written_in_many_ways() {
+fn keys_have_several_spellings() {
     for (written, canonical) in [
         ("ctrl-d", "^d"),
         ("C-d", "^d"),
@@ -97,30 +97,30 @@ fn keys_may_be_written_in_many_ways() {
         ("ctrl--", "^-"),
         ("é", "é"),
     ] {
-        assert_eq!(written.parse::<Key>().map(|key| key.to_string()), Ok(canonical.to_owned()), "{written}");
+        assert_eq!(written.parse::<KeyPress>().map(|key| key.to_string()), Ok(canonical.to_owned()), "{written}");
     }
     for wrong in ["", "ctrl-", "xy", "hyper-x", "shift-1", "fx"] {
-        assert!(wrong.parse::<Key>().is_err(), "{wrong}");
+        assert!(wrong.parse::<KeyPress>().is_err(), "{wrong}");
     }
 }
 
-fn free_key() -> impl Strategy<Value = Key> {
+fn free_key() -> impl Strategy<Value = KeyPress> {
     let code = prop_oneof![
         proptest::sample::select("bmsvyBCEHILMOSTUVWYZ@#%&()=_|~;',.éß漢".chars().collect::<Vec<_>>())
-            .prop_map(Code::Char),
-        (1..=12_u8).prop_map(Code::F),
-        Just(Code::Insert),
+            .prop_map(KeyCode::Char),
+        (1..=12_u8).prop_map(KeyCode::F),
+        Just(KeyCode::Insert),
     ];
     (code, any::<bool>(), any::<bool>()).prop_map(|(code, ctrl, alt)| {
-        // What terminals tell apart.
-        let ctrl = ctrl && !matches!(code, Code::Char(letter) if !letter.is_ascii_lowercase() || letter == 'm');
-        Key { code, ctrl, alt }
+        // Only keys that terminals distinguish.
+        let ctrl = ctrl && !matches!(code, KeyCode::Char(letter) if !letter.is_ascii_lowercase() || letter == 'm');
+        KeyPress { code, ctrl, alt }
     })
 }
 
 proptest! {
     #[test]
-    fn a_keymap_that_is_written_down_is_read_again(
+    fn a_written_keymap_is_read_back(
         changes in proptest::collection::btree_map(0..TABLE.len(), free_key(), 0..12),
     ) {
         let mut wanted = Keymap::default();

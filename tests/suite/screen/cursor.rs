@@ -1,143 +1,143 @@
-//! The cursor: on a job, never on a row.
+//! The cursor follows a job, not a row.
 
 use std::cmp::Reverse;
 
 use proptest::prelude::*;
 use setlist::Job;
-use setlist::model::{Command, JobId, Outcome, Phase, Query, QueueId, State};
-use setlist::tui::sort::Sort;
+use setlist::model::{Command, JobId, Outcome, Phase, Query, QueueId, JobState};
+use setlist::tui::sort_order::SortOrder;
 
-use super::stage::{Stage, failed, queue};
-use crate::dice::cases;
+use super::harness::{ScreenHarness, failed, queue};
+use crate::rng::cases;
 
 fn many(count: usize) -> Vec<(String, String)> {
     (0..count).map(|n| (format!("job-{n}"), format!("Job {n}"))).collect()
 }
 
-fn stage(count: usize, parallel: u32, width: u16, height: u16) -> Stage {
+fn harness(count: usize, parallel: u32, width: u16, height: u16) -> ScreenHarness {
     let jobs = many(count);
     let jobs: Vec<(&str, &str)> = jobs.iter().map(|(name, title)| (name.as_str(), title.as_str())).collect();
-    Stage::new(vec![queue("build", parallel, 0, &jobs)], width, height)
+    ScreenHarness::new(vec![queue("build", parallel, 0, &jobs)], width, height)
 }
 
 /// The row of the screen with the highlighted cursor.
-fn cursor_row(stage: &mut Stage) -> Option<u16> {
-    let buffer = stage.buffer();
+fn cursor_row(harness: &mut ScreenHarness) -> Option<u16> {
+    let buffer = harness.buffer();
     let lit = |y: &u16| (0..buffer.area.width).any(|x| buffer[(x, *y)].bg == ratatui::style::Color::Blue);
     (0..buffer.area.height).find(lit)
 }
 
 #[test]
-fn a_filter_takes_the_cursor_to_what_it_finds_and_back() {
-    let mut stage = stage(5, 2, 80, 24);
-    stage.process("build");
-    stage.run("build", 1, failed("exit code 1"));
-    let running = stage.start("build");
-    stage.keys("<Tab>");
-    stage.keys("gg");
-    let (list, chosen) = (stage.list(), stage.chosen());
-    stage.keys("/state:failed");
-    assert_eq!((stage.list(), stage.chosen().as_deref()), (Phase::Finished, Some("job-0")), "{}", stage.text());
-    stage.keys(&"<Backspace>".repeat(6));
-    assert_eq!(stage.list(), list, "back where it was, as soon as something is found there");
-    stage.keys("<Esc>");
-    assert_eq!((stage.list(), stage.chosen()), (list, chosen));
-    stage.keys("/state:failed<Enter>");
-    stage.keys("<Tab>");
-    assert_ne!(stage.list(), Phase::Finished, "an empty list can be gone to");
-    stage.end(running, failed("exit code 2"));
-    assert_ne!(stage.list(), Phase::Finished, "news don't take the cursor away");
+fn a_filter_moves_the_cursor_to_its_matches_and_back() {
+    let mut harness = harness(5, 2, 80, 24);
+    harness.process("build");
+    harness.run("build", 1, failed("exit code 1"));
+    let running = harness.start("build");
+    harness.keys("<Tab>");
+    harness.keys("gg");
+    let (list, chosen) = (harness.focused_list(), harness.selected_job_name());
+    harness.keys("/state:failed");
+    assert_eq!((harness.focused_list(), harness.selected_job_name().as_deref()), (Phase::Finished, Some("job-0")), "{}", harness.text());
+    harness.keys(&"<Backspace>".repeat(6));
+    assert_eq!(harness.focused_list(), list, "back in its list as soon as that has a match");
+    harness.keys("<Esc>");
+    assert_eq!((harness.focused_list(), harness.selected_job_name()), (list, chosen));
+    harness.keys("/state:failed<Enter>");
+    harness.keys("<Tab>");
+    assert_ne!(harness.focused_list(), Phase::Finished, "an empty list can be focused");
+    harness.end(running, failed("exit code 2"));
+    assert_ne!(harness.focused_list(), Phase::Finished, "changes don't move the cursor");
 }
 
 #[test]
-fn it_goes_with_its_job_from_list_to_list() {
-    let mut stage = stage(4, 1, 80, 24);
-    stage.keys("j");
-    stage.process("build");
-    let first = stage.start("build");
-    assert_eq!((stage.list(), stage.chosen().as_deref()), (Phase::Pending, Some("job-1")));
-    stage.end(first, Outcome::Succeeded);
-    let second = stage.start("build");
-    assert_eq!((stage.list(), stage.chosen().as_deref()), (Phase::Running, Some("job-1")));
-    stage.end(second, failed("exit code 1"));
-    assert_eq!((stage.list(), stage.chosen().as_deref()), (Phase::Finished, Some("job-1")));
-    stage.start("build");
-    assert_eq!(stage.chosen().as_deref(), Some("job-1"), "other jobs come and go");
+fn it_follows_its_job_from_list_to_list() {
+    let mut harness = harness(4, 1, 80, 24);
+    harness.keys("j");
+    harness.process("build");
+    let first = harness.start("build");
+    assert_eq!((harness.focused_list(), harness.selected_job_name().as_deref()), (Phase::Pending, Some("job-1")));
+    harness.end(first, Outcome::Succeeded);
+    let second = harness.start("build");
+    assert_eq!((harness.focused_list(), harness.selected_job_name().as_deref()), (Phase::Running, Some("job-1")));
+    harness.end(second, failed("exit code 1"));
+    assert_eq!((harness.focused_list(), harness.selected_job_name().as_deref()), (Phase::Finished, Some("job-1")));
+    harness.start("build");
+    assert_eq!(harness.selected_job_name().as_deref(), Some("job-1"), "other jobs change");
 }
 
 #[test]
-fn a_list_does_not_move_under_it() {
-    let mut stage = stage(60, 1, 120, 40);
-    stage.process("build");
+fn a_list_does_not_scroll_under_it() {
+    let mut harness = harness(60, 1, 120, 40);
+    harness.process("build");
     for _ in 0..25 {
-        stage.run("build", 1, Outcome::Succeeded);
+        harness.run("build", 1, Outcome::Succeeded);
     }
-    stage.keys("gjjj");
-    let (job, row) = (stage.chosen(), cursor_row(&mut stage));
-    assert_eq!((stage.list(), job.as_deref()), (Phase::Finished, Some("job-21")));
+    harness.keys("gjjj");
+    let (job, row) = (harness.selected_job_name(), cursor_row(&mut harness));
+    assert_eq!((harness.focused_list(), job.as_deref()), (Phase::Finished, Some("job-21")));
     assert!(row.is_some());
     for _ in 0..10 {
-        stage.run("build", 1, Outcome::Succeeded);
-        assert_eq!((stage.chosen(), cursor_row(&mut stage)), (job.clone(), row));
+        harness.run("build", 1, Outcome::Succeeded);
+        assert_eq!((harness.selected_job_name(), cursor_row(&mut harness)), (job.clone(), row));
     }
-    assert!(stage.text().contains("↑10"), "what came above is counted");
+    assert!(harness.text().contains("↑10"), "new rows above are counted");
 }
 
 #[test]
 fn pending_jobs_that_start_do_not_move_it() {
-    let mut stage = stage(80, 1, 120, 40);
-    stage.keys("<PgDn><PgDn>");
-    let (job, row) = (stage.chosen(), cursor_row(&mut stage));
+    let mut harness = harness(80, 1, 120, 40);
+    harness.keys("<PgDn><PgDn>");
+    let (job, row) = (harness.selected_job_name(), cursor_row(&mut harness));
     assert!(row.is_some());
-    stage.process("build");
+    harness.process("build");
     for _ in 0..5 {
-        stage.run("build", 1, Outcome::Succeeded);
-        assert_eq!((stage.chosen(), cursor_row(&mut stage)), (job.clone(), row));
+        harness.run("build", 1, Outcome::Succeeded);
+        assert_eq!((harness.selected_job_name(), cursor_row(&mut harness)), (job.clone(), row));
     }
 }
 
 #[test]
-fn the_neighbour_is_chosen_when_its_job_is_removed() {
-    let mut stage = stage(4, 1, 80, 24);
-    stage.keys("jd");
-    assert_eq!(stage.chosen().as_deref(), Some("job-2"));
-    stage.keys("Gd");
-    assert_eq!(stage.chosen().as_deref(), Some("job-2"), "the one above, at the end");
-    stage.keys("dd");
-    assert_eq!(stage.chosen(), None);
-    stage.keys("dxr");
-    assert_eq!(stage.message(), "no job is selected: nothing is pending");
-    stage.keys("u");
-    assert_eq!(stage.chosen().as_deref(), Some("job-0"));
+fn the_next_job_is_selected_when_its_job_is_removed() {
+    let mut harness = harness(4, 1, 80, 24);
+    harness.keys("jd");
+    assert_eq!(harness.selected_job_name().as_deref(), Some("job-2"));
+    harness.keys("Gd");
+    assert_eq!(harness.selected_job_name().as_deref(), Some("job-2"), "the job above, at the end of the list");
+    harness.keys("dd");
+    assert_eq!(harness.selected_job_name(), None);
+    harness.keys("dxr");
+    assert_eq!(harness.message(), "No job is selected: there are no pending jobs.");
+    harness.keys("u");
+    assert_eq!(harness.selected_job_name().as_deref(), Some("job-0"));
 }
 
 #[test]
 fn it_moves_by_rows_and_pages_and_stays_in_view() {
-    let mut stage = stage(100, 1, 120, 40);
+    let mut harness = harness(100, 1, 120, 40);
     for (keys, chosen) in [("G", "job-99"), ("g", "job-0"), ("jjk", "job-1"), ("k<Up>", "job-0"), ("<End>", "job-99")] {
-        stage.keys(keys);
-        assert_eq!(stage.chosen().as_deref(), Some(chosen), "{keys}");
-        assert!(cursor_row(&mut stage).is_some());
+        harness.keys(keys);
+        assert_eq!(harness.selected_job_name().as_deref(), Some(chosen), "{keys}");
+        assert!(cursor_row(&mut harness).is_some());
     }
-    let height = stage.screen.layout().rows(Phase::Pending);
-    stage.keys("g<PgDn>");
-    assert_eq!(stage.chosen(), Some(format!("job-{}", height - 1)));
-    stage.resize(60, 18);
-    assert!(cursor_row(&mut stage).is_some(), "in view after a resize");
+    let height = harness.screen.layout().rows(Phase::Pending);
+    harness.keys("g<PgDn>");
+    assert_eq!(harness.selected_job_name(), Some(format!("job-{}", height - 1)));
+    harness.resize(60, 18);
+    assert!(cursor_row(&mut harness).is_some(), "visible after a resize");
 }
 
 #[test]
-fn panes_are_visited_in_turn() {
-    let mut stage = stage(6, 2, 80, 24);
-    stage.process("build");
-    stage.run("build", 1, Outcome::Succeeded);
-    stage.start("build");
-    stage.keys("g");
-    stage.keys("h<Left>").keys("<S-Tab>");
+fn the_focus_cycles_through_the_panes() {
+    let mut harness = harness(6, 2, 80, 24);
+    harness.process("build");
+    harness.run("build", 1, Outcome::Succeeded);
+    harness.start("build");
+    harness.keys("g");
+    harness.keys("h<Left>").keys("<S-Tab>");
     let mut seen = Vec::new();
     for _ in 0..5 {
-        stage.keys("<Tab>");
-        let focus = stage.screen.lists().focus();
+        harness.keys("<Tab>");
+        let focus = harness.screen.lists().focus();
         seen.push((focus.list, focus.output));
     }
     assert_eq!(seen[0], seen[4]);
@@ -145,26 +145,26 @@ fn panes_are_visited_in_turn() {
 }
 
 #[test]
-fn a_filter_is_live_and_knows_case() {
-    let mut stage = stage(30, 1, 80, 24);
-    stage.keys("/job-2");
-    assert_eq!(stage.shown(Phase::Pending).len(), 11);
-    stage.keys("9");
-    assert_eq!(stage.shown(Phase::Pending), ["job-29"]);
-    assert_eq!(stage.chosen().as_deref(), Some("job-29"));
-    stage.keys("<Backspace><Enter>");
-    assert_eq!(stage.shown(Phase::Pending).len(), 11);
-    stage.keys("<Esc>");
-    assert_eq!(stage.shown(Phase::Pending).len(), 30);
-    stage.keys("/JOB");
-    assert!(stage.shown(Phase::Pending).is_empty());
-    assert!(stage.text().contains("nothing matches"));
-    stage.keys("<Esc>/\"Job 3\"<Enter>");
-    assert_eq!(stage.shown(Phase::Pending), ["job-3"]);
+fn a_filter_is_applied_as_it_is_typed_and_has_smart_case() {
+    let mut harness = harness(30, 1, 80, 24);
+    harness.keys("/job-2");
+    assert_eq!(harness.listed_jobs(Phase::Pending).len(), 11);
+    harness.keys("9");
+    assert_eq!(harness.listed_jobs(Phase::Pending), ["job-29"]);
+    assert_eq!(harness.selected_job_name().as_deref(), Some("job-29"));
+    harness.keys("<Backspace><Enter>");
+    assert_eq!(harness.listed_jobs(Phase::Pending).len(), 11);
+    harness.keys("<Esc>");
+    assert_eq!(harness.listed_jobs(Phase::Pending).len(), 30);
+    harness.keys("/JOB");
+    assert!(harness.listed_jobs(Phase::Pending).is_empty());
+    assert!(harness.text().contains("No matches"));
+    harness.keys("<Esc>/\"Job 3\"<Enter>");
+    assert_eq!(harness.listed_jobs(Phase::Pending), ["job-3"]);
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Deed {
+enum Input {
     Key(&'static str),
     Start,
     Succeed,
@@ -174,7 +174,7 @@ enum Deed {
     Resize(u16, u16),
 }
 
-fn deed() -> impl Strategy<Value = Deed> {
+fn input() -> impl Strategy<Value = Input> {
     let keys = [
         "j",
         "k",
@@ -208,67 +208,67 @@ fn deed() -> impl Strategy<Value = Deed> {
         "+",
     ];
     prop_oneof![
-        10 => proptest::sample::select(keys.to_vec()).prop_map(Deed::Key),
-        3 => Just(Deed::Start),
-        2 => Just(Deed::Succeed),
-        1 => Just(Deed::Fail),
-        1 => Just(Deed::Cancel),
-        1 => Just(Deed::Add),
-        1 => (0..130_u16, 0..45_u16).prop_map(|(width, height)| Deed::Resize(width, height)),
+        10 => proptest::sample::select(keys.to_vec()).prop_map(Input::Key),
+        3 => Just(Input::Start),
+        2 => Just(Input::Succeed),
+        1 => Just(Input::Fail),
+        1 => Just(Input::Cancel),
+        1 => Just(Input::Add),
+        1 => (0..130_u16, 0..45_u16).prop_map(|(width, height)| Input::Resize(width, height)),
     ]
 }
 
-fn act(stage: &mut Stage, deed: Deed) {
-    let build = stage.screen.queue().site().get_queue("build");
+fn apply(harness: &mut ScreenHarness, input: Input) {
+    let build = harness.screen.queue().site().get_queue("build");
     let running = build.running().into_iter().next();
-    let ended = running.as_ref().and_then(|job| Some((job.id, job.running()?)));
-    match (deed, ended) {
-        (Deed::Key(keys), _) => drop(stage.keys(keys)),
-        (Deed::Start, _) => {
+    let ended = running.as_ref().and_then(|job| Some((job.id, job.current_run()?)));
+    match (input, ended) {
+        (Input::Key(keys), _) => drop(harness.keys(keys)),
+        (Input::Start, _) => {
             let ready = build.read(|record, _| {
-                record.mode == setlist::model::Mode::Processing
+                record.mode == setlist::model::QueueMode::Processing
                     && !record.pending.is_empty()
                     && record.running.len() < 2
             });
             if ready {
-                stage.start("build");
+                harness.start("build");
             }
         }
-        (Deed::Succeed, Some(run)) => stage.end(run, Outcome::Succeeded),
-        (Deed::Fail, Some(run)) => stage.end(run, failed("exit code 1")),
-        (Deed::Cancel, _) => {
+        (Input::Succeed, Some(run)) => harness.end(run, Outcome::Succeeded),
+        (Input::Fail, Some(run)) => harness.end(run, failed("exit code 1")),
+        (Input::Cancel, _) => {
             if let Some(job) = build.pending().pop() {
-                stage.elsewhere(&[Command::Cancel { job: job.id, stop: setlist::model::Stop::Terminate }]);
+                harness.execute_elsewhere(&[Command::Cancel { job: job.id, stop: setlist::model::StopSignal::Terminate }]);
             }
         }
-        (Deed::Add, _) => {
+        (Input::Add, _) => {
             let definition = setlist::model::Definition::new(setlist::model::Script::shell("echo 11"));
-            stage.elsewhere(&[Command::Add { queue: "build".into(), jobs: vec![definition.into()] }]);
+            harness.execute_elsewhere(&[Command::Add { queue: "build".into(), jobs: vec![definition.into()] }]);
         }
-        (Deed::Resize(width, height), _) => stage.resize(width, height),
-        (Deed::Succeed | Deed::Fail, None) => {}
+        (Input::Resize(width, height), _) => harness.resize(width, height),
+        (Input::Succeed | Input::Fail, None) => {}
     }
-    stage.later(1);
+    harness.advance_seconds(1);
 }
 
 proptest! {
     #![proptest_config(cases(60))]
 
     #[test]
-    fn whatever_happens_it_is_on_a_job_in_view(deeds in proptest::collection::vec(deed(), 1..40)) {
+    fn it_is_always_on_a_visible_job(inputs in proptest::collection::vec(input(), 1..40)) {
         let jobs = many(14);
         let jobs: Vec<(&str, &str)> = jobs.iter().map(|(name, title)| (name.as_str(), title.as_str())).collect();
         let other = [("ship", "Job 1 of another"), ("tell", "")];
-        let mut stage = Stage::new(vec![queue("build", 2, 0, &jobs), queue("deploy", 1, 1, &other)], 80, 24);
-        for deed in deeds {
-            act(&mut stage, deed);
-            stage.text();
-            let (lists, layout) = (stage.screen.lists(), stage.screen.layout());
+        let mut harness = ScreenHarness::new(vec![queue("build", 2, 0, &jobs), queue("deploy", 1, 1, &other)], 80, 24);
+        for input in inputs {
+            apply(&mut harness, input);
+            harness.text();
+            let (lists, layout) = (harness.screen.lists(), harness.screen.layout());
             for phase in [Phase::Pending, Phase::Running, Phase::Finished] {
-                let rows: Vec<_> = stage.screen.queue().read(|record, _| lists.rows(record, phase).iter().collect());
-                prop_assert_eq!(&rows, &plainly(&stage, phase));
+                let rows: Vec<_> = harness.screen.queue().read(|record, _| lists.rows(record, phase).iter().collect());
+                prop_assert_eq!(&rows, &expected_rows(&harness, phase));
                 prop_assert!(lists.offset(phase) <= rows.len());
-                if let Some(chosen) = lists.chosen_in(phase) {
+                if let Some(chosen) = lists.selected_in(phase) {
                     let row = rows.iter().position(|id| *id == chosen);
                     prop_assert!(row.is_some(), "{chosen} is not in {phase:?}");
                     let seen = lists.offset(phase)..lists.offset(phase) + layout.rows(phase);
@@ -280,23 +280,23 @@ proptest! {
     }
 }
 
-/// What a list shows, found by looking at every job.
-fn plainly(stage: &Stage, phase: Phase) -> Vec<JobId> {
-    let lists = stage.screen.lists();
-    let (query, _) = Query::so_far(lists.filter_text(), stage.now);
-    stage.screen.queue().site().read(|ledger| {
-        let here = |queue: &QueueId| lists.is_of_all() || queue == stage.screen.queue().id();
-        let orders: Vec<&QueueId> = ledger.queues().iter().map(|(id, _)| *id).collect();
-        let mut jobs: Vec<&Job> = ledger.jobs().filter(|job| job.phase() == phase && here(&job.queue)).collect();
-        jobs.retain(|job| query.finds(job));
+/// The rows of a list, computed from all jobs.
+fn expected_rows(harness: &ScreenHarness, phase: Phase) -> Vec<JobId> {
+    let lists = harness.screen.lists();
+    let (query, _) = Query::parse_partial(lists.filter_text(), harness.now);
+    harness.screen.queue().site().read(|site_state| {
+        let here = |queue: &QueueId| lists.shows_all_queues() || queue == harness.screen.queue().id();
+        let orders: Vec<&QueueId> = site_state.queues().iter().map(|(id, _)| *id).collect();
+        let mut jobs: Vec<&Job> = site_state.jobs().filter(|job| job.phase() == phase && here(&job.queue)).collect();
+        jobs.retain(|job| query.matches(job));
         let run = |job: &Job| job.last_run.as_ref().map(|run| (run.started, run.id));
         let took = |job: &Job| {
             let run = job.last_run.as_ref()?;
-            Some(run.ending.as_ref()?.at - run.started)
+            Some(run.end.as_ref()?.at - run.started)
         };
-        let at = |job: &Job| if let State::Finished { at, .. } = job.state { Some(at) } else { None };
+        let at = |job: &Job| if let JobState::Finished { at, .. } = job.state { Some(at) } else { None };
         let order = |job: &Job| orders.iter().position(|queue| **queue == job.queue);
-        let natural = lists.sort() == Sort::Queue;
+        let natural = lists.sort() == SortOrder::Queue;
         jobs.sort_by_key(|job| job.id);
         match phase {
             Phase::Pending if natural => jobs.sort_by_key(|job| (order(job), job.position)),
@@ -305,17 +305,17 @@ fn plainly(stage: &Stage, phase: Phase) -> Vec<JobId> {
             Phase::Finished => jobs.sort_by_key(|job| (at(job), run(job).map(|run| run.1))),
         }
         if phase == Phase::Finished {
-            // Jobs that were cancelled at once without a run stand as they do in the other orders.
+            // Jobs that were cancelled together without a run keep their relative order.
             jobs.reverse();
             if !natural {
                 jobs.sort_by_key(|job| (Reverse(at(job)), Reverse(run(job).map(|run| run.1)), job.id));
             }
         }
         match lists.sort() {
-            Sort::Queue => {}
-            Sort::Title => jobs.sort_by_key(|job| job.label().to_lowercase()),
-            Sort::Took => jobs.sort_by_key(|job| Reverse(took(job).unwrap_or_default())),
-            Sort::Outcome => jobs.sort_by_key(|job| match job.outcome().map(Outcome::word) {
+            SortOrder::Queue => {}
+            SortOrder::Title => jobs.sort_by_key(|job| job.display_title().to_lowercase()),
+            SortOrder::Duration => jobs.sort_by_key(|job| Reverse(took(job).unwrap_or_default())),
+            SortOrder::Outcome => jobs.sort_by_key(|job| match job.outcome().map(Outcome::as_str) {
                 Some("failed") => 0,
                 Some("interrupted") => 1,
                 None if job.failure().is_some() => 1,

@@ -1,23 +1,23 @@
-//! The mouse: it selects what is under it, scrolls, and presses what the tabs and hints say.
+//! The mouse: clicks select, press tabs and key hints; the wheel scrolls.
 
 use ratatui::layout::Position;
 use setlist::model::Phase;
-use setlist::tui::mouse::{Mouse, Move};
-use setlist::tui::wake::Wake;
+use setlist::tui::mouse::{MouseInput, MouseAction};
+use setlist::tui::message::Message;
 
-use super::stage::{Stage, failed, queue};
+use super::harness::{ScreenHarness, failed, queue};
 
 const JOBS: [(&str, &str); 5] =
     [("fetch", ""), ("lint", "Lint"), ("unit", "Unit tests"), ("doc", "Documentation"), ("pack", "Package")];
 
-fn stage(width: u16, height: u16) -> Stage {
-    Stage::new(vec![queue("build", 2, 0, &JOBS), queue("deploy", 1, 1, &[("prod", "Production")])], width, height)
+fn harness(width: u16, height: u16) -> ScreenHarness {
+    ScreenHarness::new(vec![queue("build", 2, 0, &JOBS), queue("deploy", 1, 1, &[("prod", "Production")])], width, height)
 }
 
-/// The cell where a text begins.
+/// The first cell of a text.
 #[track_caller]
-fn place(stage: &mut Stage, text: &str) -> Position {
-    let screen = stage.text();
+fn position_of(harness: &mut ScreenHarness, text: &str) -> Position {
+    let screen = harness.text();
     let found = screen.lines().zip(0..).find_map(|(line, row)| {
         let column = line.find(text)?;
         Some(Position::new(u16::try_from(line[..column].chars().count()).unwrap(), row))
@@ -25,146 +25,146 @@ fn place(stage: &mut Stage, text: &str) -> Position {
     found.unwrap_or_else(|| panic!("no {text:?} in\n{screen}"))
 }
 
-fn at(stage: &mut Stage, what: Move, at: Position) {
-    stage.wake(Wake::Mouse(Mouse { at, what }));
+fn at(harness: &mut ScreenHarness, what: MouseAction, at: Position) {
+    harness.send(Message::Mouse(MouseInput { at, action: what }));
 }
 
 #[track_caller]
-fn click(stage: &mut Stage, text: &str) {
-    let cell = place(stage, text);
-    at(stage, Move::Click, cell);
+fn click(harness: &mut ScreenHarness, text: &str) {
+    let cell = position_of(harness, text);
+    at(harness, MouseAction::Click, cell);
 }
 
 #[test]
-fn a_click_selects_what_is_under_it() {
-    let mut stage = stage(80, 24);
-    click(&mut stage, "Documentation");
-    assert_eq!(stage.chosen().as_deref(), Some("doc"));
-    click(&mut stage, "Lint");
-    assert_eq!(stage.chosen().as_deref(), Some("lint"));
-    click(&mut stage, "Pending 5");
-    assert_eq!(stage.chosen().as_deref(), Some("lint"), "a title is no job");
+fn a_click_selects_the_job_under_the_pointer() {
+    let mut harness = harness(80, 24);
+    click(&mut harness, "Documentation");
+    assert_eq!(harness.selected_job_name().as_deref(), Some("doc"));
+    click(&mut harness, "Lint");
+    assert_eq!(harness.selected_job_name().as_deref(), Some("lint"));
+    click(&mut harness, "Pending 5");
+    assert_eq!(harness.selected_job_name().as_deref(), Some("lint"), "clicking a pane's title selects nothing");
 }
 
 #[test]
-fn a_click_goes_to_another_list_and_to_the_output() {
-    let mut stage = stage(80, 24);
-    stage.process("build");
-    let run = stage.start("build");
-    stage.print(run.1, "said something\n");
-    stage.end(run, failed("exit code 3"));
-    stage.keys("gj");
-    click(&mut stage, "fetch");
-    assert_eq!((stage.list(), stage.chosen().as_deref()), (Phase::Finished, Some("fetch")));
-    click(&mut stage, "said something");
-    assert!(stage.screen.lists().focus().output);
-    click(&mut stage, "Lint");
-    assert_eq!((stage.list(), stage.screen.lists().focus().output), (Phase::Pending, false));
-    assert_eq!(stage.chosen().as_deref(), Some("lint"));
+fn a_click_focuses_another_list_or_the_output() {
+    let mut harness = harness(80, 24);
+    harness.process("build");
+    let run = harness.start("build");
+    harness.print(run.1, "said something\n");
+    harness.end(run, failed("exit code 3"));
+    harness.keys("gj");
+    click(&mut harness, "fetch");
+    assert_eq!((harness.focused_list(), harness.selected_job_name().as_deref()), (Phase::Finished, Some("fetch")));
+    click(&mut harness, "said something");
+    assert!(harness.screen.lists().focus().output);
+    click(&mut harness, "Lint");
+    assert_eq!((harness.focused_list(), harness.screen.lists().focus().output), (Phase::Pending, false));
+    assert_eq!(harness.selected_job_name().as_deref(), Some("lint"));
 }
 
 #[test]
-fn a_row_is_what_it_shows_also_in_a_scrolled_list() {
+fn a_click_in_a_scrolled_list_selects_the_row_that_is_drawn() {
     let jobs: Vec<(String, String)> = (0..50).map(|n| (format!("job-{n}"), format!("Number {n}."))).collect();
     let jobs: Vec<(&str, &str)> = jobs.iter().map(|(name, title)| (name.as_str(), title.as_str())).collect();
-    let mut stage = Stage::new(vec![queue("build", 2, 0, &jobs)], 80, 24);
-    stage.keys("G");
-    click(&mut stage, "Number 48.");
-    assert_eq!(stage.chosen().as_deref(), Some("job-48"));
-    let cell = place(&mut stage, "Number 48.");
+    let mut harness = ScreenHarness::new(vec![queue("build", 2, 0, &jobs)], 80, 24);
+    harness.keys("G");
+    click(&mut harness, "Number 48.");
+    assert_eq!(harness.selected_job_name().as_deref(), Some("job-48"));
+    let cell = position_of(&mut harness, "Number 48.");
     for _ in 0..40 {
-        at(&mut stage, Move::WheelUp, cell);
+        at(&mut harness, MouseAction::WheelUp, cell);
     }
-    assert_eq!(stage.chosen().as_deref(), Some("job-0"));
-    at(&mut stage, Move::WheelDown, cell);
-    assert_eq!(stage.chosen().as_deref(), Some("job-3"));
+    assert_eq!(harness.selected_job_name().as_deref(), Some("job-0"));
+    at(&mut harness, MouseAction::WheelDown, cell);
+    assert_eq!(harness.selected_job_name().as_deref(), Some("job-3"));
 }
 
 #[test]
-fn the_wheel_scrolls_the_output_and_leaves_the_list_alone() {
-    let mut stage = stage(80, 24);
-    stage.process("build");
-    let run = stage.start("build");
+fn the_wheel_scrolls_the_output_and_not_the_list() {
+    let mut harness = harness(80, 24);
+    harness.process("build");
+    let run = harness.start("build");
     for n in 0..100 {
-        stage.says(run.1, &format!("line {n}.\n"));
+        harness.append_output(run.1, &format!("line {n}.\n"));
     }
-    let cell = place(&mut stage, "line 99.");
-    let chosen = stage.chosen();
-    at(&mut stage, Move::WheelUp, cell);
-    let text = stage.text();
+    let cell = position_of(&mut harness, "line 99.");
+    let chosen = harness.selected_job_name();
+    at(&mut harness, MouseAction::WheelUp, cell);
+    let text = harness.text();
     assert!(!text.contains("line 97.") && text.contains("line 96."), "{text}");
-    assert_eq!((stage.chosen(), stage.screen.lists().focus().output), (chosen, false));
-    at(&mut stage, Move::WheelDown, cell);
-    assert!(stage.text().contains("line 99."));
+    assert_eq!((harness.selected_job_name(), harness.screen.lists().focus().output), (chosen, false));
+    at(&mut harness, MouseAction::WheelDown, cell);
+    assert!(harness.text().contains("line 99."));
 }
 
 #[test]
 fn tabs_are_clicked() {
-    let mut wide = stage(80, 24);
+    let mut wide = harness(80, 24);
     click(&mut wide, "deploy");
     assert_eq!(wide.screen.queue().id().as_str(), "deploy");
     click(&mut wide, "1 build");
     assert_eq!(wide.screen.queue().id().as_str(), "build");
-    let mut small = stage(60, 18);
+    let mut small = harness(60, 18);
     click(&mut small, "Finished");
-    assert_eq!(small.list(), Phase::Finished);
+    assert_eq!(small.focused_list(), Phase::Finished);
     click(&mut small, "Pending");
-    assert_eq!(small.list(), Phase::Pending);
+    assert_eq!(small.focused_list(), Phase::Pending);
 }
 
 #[test]
-fn hints_are_pressed_and_what_lies_under_a_question_is_not() {
-    let mut stage = stage(80, 24);
-    click(&mut stage, "d remove");
-    assert!(!stage.shown(Phase::Pending).contains(&"fetch".to_owned()), "{}", stage.text());
-    stage.process("build");
-    let run = stage.start("build");
-    stage.says(run.1, "hello\n");
-    stage.keys("X");
-    assert!(stage.text().contains("y/N"), "{}", stage.text());
-    let chosen = stage.chosen();
-    click(&mut stage, "Documentation");
-    assert_eq!(stage.chosen(), chosen);
-    assert!(stage.text().contains("y/N"), "{}", stage.text());
-    stage.keys("<Esc>");
-    click(&mut stage, "x cancel");
-    assert!(stage.message().starts_with("asked #2 to stop"), "{}", stage.text());
-    click(&mut stage, "q quit");
-    assert!(stage.left.is_some());
+fn key_hints_are_clicked_and_nothing_behind_a_prompt_is() {
+    let mut harness = harness(80, 24);
+    click(&mut harness, "d remove");
+    assert!(!harness.listed_jobs(Phase::Pending).contains(&"fetch".to_owned()), "{}", harness.text());
+    harness.process("build");
+    let run = harness.start("build");
+    harness.append_output(run.1, "hello\n");
+    harness.keys("X");
+    assert!(harness.text().contains("y/N"), "{}", harness.text());
+    let chosen = harness.selected_job_name();
+    click(&mut harness, "Documentation");
+    assert_eq!(harness.selected_job_name(), chosen);
+    assert!(harness.text().contains("y/N"), "{}", harness.text());
+    harness.keys("<Esc>");
+    click(&mut harness, "x cancel");
+    assert!(harness.message().starts_with("Asked #2 to stop"), "{}", harness.text());
+    click(&mut harness, "q quit");
+    assert!(harness.exit_reason.is_some());
 }
 
 #[test]
-fn the_help_and_the_palette_are_scrolled() {
-    let mut stage = stage(80, 24);
-    click(&mut stage, "? help");
-    let before = stage.text();
-    at(&mut stage, Move::WheelDown, Position::new(10, 10));
-    assert_ne!(stage.text(), before, "the wheel moves its cursor");
-    at(&mut stage, Move::WheelUp, Position::new(10, 10));
-    assert_eq!(stage.text(), before);
+fn the_wheel_scrolls_the_help_and_the_action_menu() {
+    let mut harness = harness(80, 24);
+    click(&mut harness, "? help");
+    let before = harness.text();
+    at(&mut harness, MouseAction::WheelDown, Position::new(10, 10));
+    assert_ne!(harness.text(), before, "the wheel moves the cursor of the menu");
+    at(&mut harness, MouseAction::WheelUp, Position::new(10, 10));
+    assert_eq!(harness.text(), before);
 }
 
 #[test]
-fn the_mouse_is_let_go_and_taken_again() {
-    let mut stage = stage(80, 24);
-    stage.keys("M");
-    assert_eq!(stage.message(), "the terminal has the mouse: it selects text; M takes it again");
-    stage.keys("M");
-    assert_eq!(stage.message(), "the mouse selects and scrolls here; M lets go of it");
+fn the_mouse_is_released_and_captured_again() {
+    let mut harness = harness(80, 24);
+    harness.keys("M");
+    assert_eq!(harness.message(), "The mouse selects text in the terminal. Press M to capture it again.");
+    harness.keys("M");
+    assert_eq!(harness.message(), "The mouse selects and scrolls here. Press M to release it.");
 }
 
 #[test]
-fn no_click_anywhere_is_too_much() {
+fn a_click_anywhere_is_handled() {
     for (width, height) in [(39, 9), (40, 10), (60, 18), (80, 24), (200, 60)] {
         for keys in ["", "?", ":", "T", "v", "0", "a", "z"] {
-            let mut stage = stage(width, height);
+            let mut harness = harness(width, height);
             for row in (0..height + 2).step_by(4) {
                 for column in (0..width + 2).step_by(19) {
-                    stage.keys(keys);
-                    for what in [Move::WheelUp, Move::WheelDown, Move::Click] {
-                        at(&mut stage, what, Position::new(column, row));
+                    harness.keys(keys);
+                    for what in [MouseAction::WheelUp, MouseAction::WheelDown, MouseAction::Click] {
+                        at(&mut harness, what, Position::new(column, row));
                     }
-                    stage.buffer();
+                    harness.buffer();
                 }
             }
         }

@@ -1,154 +1,154 @@
-//! Typing into a job: who gets the keys, and what the person is told.
+//! Typing into a job: where keys go, and the messages shown.
 
-use setlist::model::{JobId, Outcome, RunId, Typed, WindowSize};
-use setlist::store::{LineReader, Store};
-use setlist::tui::wake::Wake;
+use setlist::model::{JobId, Outcome, RunId, TerminalInput, WindowSize};
+use setlist::store::{TerminalInputReader, Store};
+use setlist::tui::message::Message;
 
-use super::stage::{Stage, queue, with_pty};
+use super::harness::{ScreenHarness, queue, with_pty};
 
 const JOBS: [(&str, &str); 2] = [("ask", "Asks"), ("next", "Next")];
 
-/// A job in a terminal that asks for a name, and the worker's end of the line to it.
+/// A `pty` job that asks for a name, and the worker's end of its terminal input.
 struct Scene {
-    stage: Stage,
+    harness: ScreenHarness,
     job: (JobId, RunId),
-    line: LineReader,
+    line: TerminalInputReader,
 }
 
 impl Scene {
     fn new() -> Self {
-        let mut stage = Stage::new(vec![with_pty(queue("q", 1, 0, &JOBS))], 80, 24);
-        stage.process("q");
-        let job = stage.start("q");
-        let line = stage.store.lines().reader(job.1).unwrap();
-        stage.in_terminal(job.1, 79, 8);
-        stage.says(job.1, "name? ");
-        Self { stage, job, line }
+        let mut harness = ScreenHarness::new(vec![with_pty(queue("q", 1, 0, &JOBS))], 80, 24);
+        harness.process("q");
+        let job = harness.start("q");
+        let line = harness.store.terminal_inputs().open_reader(job.1).unwrap();
+        harness.set_pty_size(job.1, 79, 8);
+        harness.append_output(job.1, "name? ");
+        Self { harness, job, line }
     }
 
-    /// What has reached the job since this was asked last.
+    /// The input that the job received since the last call.
     fn typed(&mut self) -> String {
         let typed = self.line.read().into_iter().filter_map(|typed| match typed {
-            Typed::Bytes(bytes) => Some(bytes),
-            Typed::Size(_) => None,
+            TerminalInput::Bytes(bytes) => Some(bytes),
+            TerminalInput::Size(_) => None,
         });
         String::from_utf8(typed.flatten().collect()).unwrap()
     }
 
     fn sizes(&mut self) -> Vec<WindowSize> {
         let typed = self.line.read().into_iter();
-        typed.filter_map(|typed| if let Typed::Size(size) = typed { Some(size) } else { None }).collect()
+        typed.filter_map(|typed| if let TerminalInput::Size(size) = typed { Some(size) } else { None }).collect()
     }
 }
 
 #[test]
-fn keys_go_to_the_job_until_the_way_out() {
+fn keys_go_to_the_job_until_the_escape_key() {
     let mut scene = Scene::new();
-    scene.stage.keys("i");
-    let text = scene.stage.text();
+    scene.harness.keys("i");
+    let text = scene.harness.text();
     assert!(text.contains(" TYPING ") && text.contains("name?"), "{text}");
     assert!(text.lines().last().unwrap().contains("^z"), "the way out is shown:\n{text}");
-    scene.stage.keys("qp<Esc><^c>?<Up><Enter>");
+    scene.harness.keys("qp<Esc><^c>?<Up><Enter>");
     assert_eq!(scene.typed(), "qp\x1b\x03?\x1b[A\r");
-    assert_eq!(scene.stage.left, None);
-    scene.stage.wake(Wake::Paste("two\nlines".to_owned()));
+    assert_eq!(scene.harness.exit_reason, None);
+    scene.harness.send(Message::Paste("two\nlines".to_owned()));
     assert_eq!(scene.typed(), "two\rlines");
-    scene.stage.says(scene.job.1, "\x1b[?1h\x1b[?2004h");
-    scene.stage.keys("<Up>");
-    scene.stage.wake(Wake::Paste("a\nb".to_owned()));
+    scene.harness.append_output(scene.job.1, "\x1b[?1h\x1b[?2004h");
+    scene.harness.keys("<Up>");
+    scene.harness.send(Message::Paste("a\nb".to_owned()));
     assert_eq!(scene.typed(), "\x1bOA\x1b[200~a\nb\x1b[201~");
-    scene.stage.keys("<^z>");
-    let text = scene.stage.text();
+    scene.harness.keys("<^z>");
+    let text = scene.harness.text();
     assert!(!text.contains("TYPING"), "{text}");
-    scene.stage.keys("?");
+    scene.harness.keys("?");
     assert_eq!(scene.typed(), "");
-    assert!(scene.stage.text().contains("─ Help ─"), "{}", scene.stage.text());
+    assert!(scene.harness.text().contains("─ Help ─"), "{}", scene.harness.text());
 }
 
 #[test]
-fn the_focus_comes_back_to_where_it_was() {
+fn the_previous_focus_is_restored() {
     for (before, zoomed) in [("", false), ("<Enter>", true)] {
         let mut scene = Scene::new();
-        scene.stage.keys(before);
-        let focus = scene.stage.screen.lists().focus();
-        scene.stage.keys("i");
-        assert!(scene.stage.screen.lists().focus().output);
-        assert_eq!(!scene.stage.text().contains("Pending"), zoomed);
-        scene.stage.keys("x<^z>");
-        assert_eq!(scene.stage.screen.lists().focus(), focus);
+        scene.harness.keys(before);
+        let focus = scene.harness.screen.lists().focus();
+        scene.harness.keys("i");
+        assert!(scene.harness.screen.lists().focus().output);
+        assert_eq!(!scene.harness.text().contains("Pending"), zoomed);
+        scene.harness.keys("x<^z>");
+        assert_eq!(scene.harness.screen.lists().focus(), focus);
     }
 }
 
 #[test]
-fn keys_go_nowhere_when_the_run_has_ended_meanwhile() {
+fn keys_are_dropped_after_the_run_has_ended() {
     let mut scene = Scene::new();
-    scene.stage.keys("i");
-    scene.stage.end(scene.job, Outcome::Succeeded);
-    assert!(scene.stage.text().contains(" ENDED "), "{}", scene.stage.text());
-    // They were meant for the job, not for the screen.
-    scene.stage.keys("qd<Enter>p");
-    assert_eq!(scene.stage.left, None);
-    assert!(scene.stage.text().contains(" ENDED "), "{}", scene.stage.text());
-    scene.stage.keys("<Esc>");
-    assert!(!scene.stage.text().contains(" ENDED "), "{}", scene.stage.text());
-    scene.stage.keys("i");
-    assert_eq!(scene.stage.message(), "#1 has ended; r runs it again");
+    scene.harness.keys("i");
+    scene.harness.end(scene.job, Outcome::Succeeded);
+    assert!(scene.harness.text().contains(" ENDED "), "{}", scene.harness.text());
+    // These keys were meant for the job, not for the screen.
+    scene.harness.keys("qd<Enter>p");
+    assert_eq!(scene.harness.exit_reason, None);
+    assert!(scene.harness.text().contains(" ENDED "), "{}", scene.harness.text());
+    scene.harness.keys("<Esc>");
+    assert!(!scene.harness.text().contains(" ENDED "), "{}", scene.harness.text());
+    scene.harness.keys("i");
+    assert_eq!(scene.harness.message(), "#1 has finished. Press r to run it again.");
 }
 
 #[test]
-fn what_can_not_be_typed_into_says_why() {
+fn a_job_that_takes_no_input_says_why() {
     let mut scene = Scene::new();
-    scene.stage.keys("<S-Tab>");
-    let pending = scene.stage.chosen();
-    scene.stage.keys("i");
+    scene.harness.keys("<S-Tab>");
+    let pending = scene.harness.selected_job_name();
+    scene.harness.keys("i");
     assert_eq!(
-        (pending.as_deref(), scene.stage.message().as_str()),
-        (Some("next"), "#2 doesn't run yet; r runs it now")
+        (pending.as_deref(), scene.harness.message().as_str()),
+        (Some("next"), "#2 is not running yet. Press r to run it now.")
     );
-    let mut stage = Stage::new(vec![queue("q", 1, 0, &JOBS)], 80, 24);
-    stage.process("q");
-    stage.start("q");
-    stage.keys("i");
-    assert_eq!(stage.message(), "#1 has no terminal; `pty: true` in jobs.yaml gives it one");
-    let mut empty = Stage::new(vec![queue("q", 1, 0, &[])], 80, 24);
+    let mut harness = ScreenHarness::new(vec![queue("q", 1, 0, &JOBS)], 80, 24);
+    harness.process("q");
+    harness.start("q");
+    harness.keys("i");
+    assert_eq!(harness.message(), "#1 has no terminal. Set `pty: true` in jobs.yaml.");
+    let mut empty = ScreenHarness::new(vec![queue("q", 1, 0, &[])], 80, 24);
     empty.keys("i");
-    assert_eq!(empty.message(), "no job is selected");
+    assert_eq!(empty.message(), "No job is selected.");
 }
 
 #[test]
-fn a_line_that_nobody_reads_is_told() {
+fn input_that_is_not_read_is_reported() {
     let mut scene = Scene::new();
-    scene.stage.keys("i");
+    scene.harness.keys("i");
     drop(scene.line);
-    scene.stage.keys("x");
-    assert_eq!(scene.stage.message(), "#1: it can't be reached");
+    scene.harness.keys("x");
+    assert_eq!(scene.harness.message(), "#1 can't be reached.");
 }
 
 #[test]
-fn the_job_is_told_how_large_it_is_shown() {
+fn the_job_gets_the_size_of_its_pane() {
     let mut scene = Scene::new();
     let output = |scene: &Scene| {
-        let area = scene.stage.screen.layout().output_text();
+        let area = scene.harness.screen.layout().output_text();
         WindowSize { columns: area.width, rows: area.height }
     };
     assert_eq!(scene.sizes(), [output(&scene)]);
-    assert_eq!(scene.stage.store.lines().size(), output(&scene), "runs to come begin with it");
-    scene.stage.resize(120, 40);
+    assert_eq!(scene.harness.store.terminal_inputs().last_size(), output(&scene), "later runs start with it");
+    scene.harness.resize(120, 40);
     assert_eq!(scene.sizes(), [output(&scene)]);
-    scene.stage.keys("<Enter>");
+    scene.harness.keys("<Enter>");
     assert_eq!(scene.sizes(), [output(&scene)]);
-    scene.stage.keys("jk?<Esc>");
+    scene.harness.keys("jk?<Esc>");
     assert_eq!(scene.sizes(), [], "nothing has changed");
-    // Another screen may have shown it since.
-    scene.stage.keys("i");
+    // Another screen may have set another size since.
+    scene.harness.keys("i");
     assert_eq!(scene.sizes(), [output(&scene)]);
 }
 
 #[test]
-fn the_end_of_a_run_leaves_the_last_picture() {
+fn the_last_screen_of_a_run_stays() {
     let mut scene = Scene::new();
-    scene.stage.says(scene.job.1, "you\r\n\x1b[1mhello you\x1b[0m\r\n");
-    assert!(scene.stage.text().contains("\n name? you\n hello you\n"), "{}", scene.stage.text());
-    scene.stage.end(scene.job, Outcome::Succeeded);
-    assert!(scene.stage.text().contains("\n name? you\n hello you\n"), "{}", scene.stage.text());
+    scene.harness.append_output(scene.job.1, "you\r\n\x1b[1mhello you\x1b[0m\r\n");
+    assert!(scene.harness.text().contains("\n name? you\n hello you\n"), "{}", scene.harness.text());
+    scene.harness.end(scene.job, Outcome::Succeeded);
+    assert!(scene.harness.text().contains("\n name? you\n hello you\n"), "{}", scene.harness.text());
 }

@@ -1,0 +1,157 @@
+//! Reads the whole file: its defaults and queues.
+
+use super::dependencies;
+use super::fields::{self, FieldScope, FileField, InheritableQueueField, QueueField};
+use super::inherited_fields::InheritedFields;
+use super::interner::Interner;
+use super::job::InheritedScope;
+use super::keep::KeepLimits;
+use super::placeholders;
+use super::problems::{Problem, Problems};
+use super::queue_jobs::{self, ParsedQueue};
+use super::spanned_value::{self, Node, NodeKind};
+use super::value;
+use super::value_path::ValuePath;
+use crate::model::{DesiredQueue, OnFailure, QueueId, QueueSettings};
+
+/// The keywords of `on_failure`.
+pub(super) const ON_FAILURE_VALUES: [(&str, OnFailure); 2] =
+    [("continue", OnFailure::Continue), ("stop", OnFailure::Stop)];
+
+/// Reads the queues of a resolved file. Incomplete if problems are reported.
+pub(super) fn read_queues(root: &Node<'_>, problems: &mut Problems) -> Vec<DesiredQueue> {
+    let top = ValuePath::Top;
+    let mut defaults = LevelSettings::default();
+    let Some(entries) = value::map(root, &top, "a map with `queues`", problems) else { return Vec::new() };
+    for entry in entries {
+        let path = top.key(&entry.key.text);
+        match FileField::from_name(&entry.key.text) {
+            Some(FileField::Defaults) => defaults = read_defaults(&entry.value, &path, problems),
+            Some(FileField::Queues) => {}
+            // Reserved for anchors.
+            None if entry.key.text.starts_with("x-") => {}
+            None => fields::report_unknown(entry, FieldScope::Top, &path, problems),
+        }
+    }
+    let Some(node) = root.get("queues") else {
+        problems.add(Problem::new(root.id, &top, "missing `queues`").expected("expected `queues: {NAME: [SCRIPT]}`"));
+        return Vec::new();
+    };
+    let path = top.key("queues");
+    let entries = value::map(node, &path, "a map of queues", problems).unwrap_or_default();
+    let interner = &mut Interner::new();
+    let queues = entries.iter().enumerate();
+    let mut sections: Vec<ParsedQueue> =
+        queues.map(|(order, entry)| read_queue(entry, order, &defaults, &path, interner, problems)).collect();
+    dependencies::resolve(&mut sections, interner, problems);
+    sections.into_iter().map(ParsedQueue::into_desired).collect()
+}
+
+/// Returns the id of the node that defines the job `queue/name`.
+pub(super) fn find_entry(root: &Node<'_>, queue: &str, name: &str) -> Option<u32> {
+    let queue = root.get("queues")?.get(queue)?;
+    let NodeKind::List(items) = &queue.get("jobs").unwrap_or(queue).kind else { return None };
+    queue_jobs::find_entry(items, name)
+}
+
+/// The settings of one level, `defaults` or a queue, and the fields that its jobs inherit.
+#[derive(Clone, Default)]
+struct LevelSettings {
+    title: String,
+    parallel: Option<u32>,
+    on_failure: Option<OnFailure>,
+    keep: KeepLimits,
+    inherited: InheritedFields,
+}
+
+impl LevelSettings {
+    /// Reads a field if it belongs to every level. Returns whether it does.
+    fn read_field(
+        &mut self,
+        entry: &spanned_value::MapEntry<'_>,
+        path: &ValuePath<'_>,
+        problems: &mut Problems,
+    ) -> bool {
+        match InheritableQueueField::from_name(&entry.key.text) {
+            Some(InheritableQueueField::Parallel) => {
+                let number = value::integer(&entry.value, path, 1, i64::from(u32::MAX), problems);
+                self.parallel = number.and_then(|number| u32::try_from(number).ok());
+            }
+            Some(InheritableQueueField::OnFailure) => {
+                self.on_failure = value::keyword(&entry.value, path, &ON_FAILURE_VALUES, problems)
+            }
+            Some(InheritableQueueField::Keep) => self.keep = KeepLimits::read(&entry.value, path, problems),
+            None => return self.inherited.read_field(entry, path, problems),
+        }
+        true
+    }
+}
+
+fn read_defaults(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> LevelSettings {
+    let mut level = LevelSettings::default();
+    placeholders::reject_in_fields(node, path, problems);
+    for entry in value::map(node, path, "a map of fields", problems).unwrap_or_default() {
+        let path = path.key(&entry.key.text);
+        if !level.read_field(entry, &path, problems) {
+            fields::report_unknown(entry, FieldScope::Defaults, &path, problems);
+        }
+    }
+    level
+}
+
+fn read_queue(
+    entry: &spanned_value::MapEntry<'_>,
+    order: usize,
+    defaults: &LevelSettings,
+    path: &ValuePath<'_>,
+    interner: &mut Interner,
+    problems: &mut Problems,
+) -> ParsedQueue {
+    let path = path.key(&entry.key.text);
+    let mut level = LevelSettings::default();
+    let mut items = None;
+    let is_bare_list = matches!(entry.value.kind, NodeKind::List(_));
+    match &entry.value.kind {
+        NodeKind::Map(entries) => {
+            placeholders::reject_in_fields(&entry.value, &path, problems);
+            for entry in entries {
+                let path = path.key(&entry.key.text);
+                match QueueField::from_name(&entry.key.text) {
+                    Some(QueueField::Title) => {
+                        level.title = value::text(&entry.value, &path, problems).unwrap_or_default();
+                    }
+                    Some(QueueField::Jobs) => items = Some(&entry.value),
+                    None if level.read_field(entry, &path, problems) => {}
+                    None => fields::report_unknown(entry, FieldScope::Queue, &path, problems),
+                }
+            }
+        }
+        _ => items = Some(&entry.value),
+    }
+    let settings = QueueSettings {
+        title: level.title,
+        parallel: level.parallel.or(defaults.parallel).unwrap_or(1),
+        on_failure: level.on_failure.or(defaults.on_failure).unwrap_or_default(),
+        retention: level.keep.inherit_from(defaults.keep),
+        declared: true,
+        order: u32::try_from(order).unwrap_or(u32::MAX),
+    };
+    let mut section = ParsedQueue::new(QueueId::from(&*entry.key.text), settings, is_bare_list);
+    let Some(node) = items else { return section };
+    let named = matches!(entry.value.kind, NodeKind::Map(_));
+    let path = if named { path.key("jobs") } else { path };
+    if let NodeKind::List(items) = &node.kind {
+        let scope = InheritedScope::new(level.inherited.inherit_from(&defaults.inherited), interner);
+        section.read(items, &scope, &path, interner, problems);
+    } else {
+        if node.text().is_some_and(|text| text.starts_with('-')) {
+            let problem = Problem::new(node.id, &path, "expected a list of jobs, found text");
+            problems.add(problem.hint("start each list item with `-` and a space"));
+            section.may_be_incomplete = true;
+            return section;
+        }
+        let expected = if named { "a list of jobs" } else { "a list of jobs or a map of the queue's fields" };
+        section.may_be_incomplete = value::unexpected(node, &path, expected, problems).unwrap_or(true);
+    }
+    section
+}

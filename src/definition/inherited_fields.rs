@@ -1,0 +1,210 @@
+//! Fields that jobs inherit from their queue, and both from `defaults`.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::fields::InheritableJobField;
+use super::overrides::Override;
+use super::problems::{Problem, Problems};
+use super::spanned_value::{MapEntry, Node, NodeKind, ScalarType};
+use super::value_path::ValuePath;
+use super::{hook, program, retry, units, value};
+use crate::model::{ExecOptions, Hook, NotBefore, RetryPolicy, SchedulingOptions};
+
+/// The inheritable fields of one level. `None` where the level doesn't set a field.
+#[derive(Clone, Default)]
+pub(super) struct InheritedFields {
+    /// Merged by name across levels. All other fields replace the outer value.
+    pub(super) env: BTreeMap<String, Option<String>>,
+    env_files: Option<Vec<PathBuf>>,
+    pub(super) shell: Option<Arc<[String]>>,
+    cwd: Option<PathBuf>,
+    timeout: Option<Override<Duration>>,
+    grace: Option<Duration>,
+    retry: Option<RetryPolicy>,
+    /// A zero delay means `none`.
+    after: Option<NotBefore>,
+    priority: Option<i32>,
+    weight: Option<u32>,
+    ok_codes: Option<Arc<[i32]>>,
+    pty: Option<bool>,
+    log_limit: Option<u64>,
+    on_finish: Option<Override<Arc<Hook>>>,
+    pub(super) tags: Option<Vec<String>>,
+}
+
+impl InheritedFields {
+    /// Reads a field if it is inheritable; `path` is the field's path. Returns whether it is.
+    pub(super) fn read_field(&mut self, entry: &MapEntry<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> bool {
+        let node = &entry.value;
+        let Some(field) = InheritableJobField::from_name(&entry.key.text) else { return false };
+        match field {
+            InheritableJobField::EnvFile => self.env_files = read_env_files(node, path, problems),
+            InheritableJobField::Env => self.env = value::env_variables(node, path, problems).unwrap_or_default(),
+            InheritableJobField::Shell => self.shell = program::read_shell(node, path, problems).map(Into::into),
+            InheritableJobField::Cwd => {
+                self.cwd = value::non_empty_text(node, path, "the path", problems).map(PathBuf::from)
+            }
+            InheritableJobField::Timeout => self.timeout = read_timeout(node, path, problems),
+            InheritableJobField::Grace => self.grace = value::duration(node, path, problems),
+            InheritableJobField::Retry => self.retry = retry::read_retry(node, path, problems),
+            InheritableJobField::After => self.after = read_after(node, path, problems),
+            InheritableJobField::Priority => {
+                self.priority = read_integer(node, path, i32::MIN.into()..=i32::MAX.into(), problems)
+            }
+            InheritableJobField::Weight => self.weight = read_integer(node, path, 1..=u32::MAX.into(), problems),
+            InheritableJobField::OkCodes => self.ok_codes = read_ok_codes(node, path, problems).map(Into::into),
+            InheritableJobField::Pty => self.pty = value::boolean(node, path, problems),
+            InheritableJobField::LogLimit => self.log_limit = read_log_limit(node, path, problems),
+            InheritableJobField::OnFinish => self.on_finish = hook::read_hook(node, path, problems),
+            InheritableJobField::Tags => {
+                self.tags = value::list(node, path, "a list of tags", problems, |node, path, problems| {
+                    value::non_empty_text(node, path, "the tag", problems)
+                });
+            }
+        }
+        true
+    }
+
+    /// Whether a field is inheritable.
+    pub(super) fn is_inheritable(entry: &MapEntry<'_>) -> bool {
+        InheritableJobField::from_name(&entry.key.text).is_some()
+    }
+
+    /// Adds a variable, unless this level sets it.
+    pub(super) fn add_variable(&mut self, name: String, value: String) {
+        self.env.entry(name).or_insert(Some(value));
+    }
+
+    /// Fills unset fields from the outer level.
+    pub(super) fn inherit_from(mut self, outer: &Self) -> Self {
+        for (name, value) in &outer.env {
+            if !self.env.contains_key(name) {
+                self.env.insert(name.clone(), value.clone());
+            }
+        }
+        Self {
+            env: self.env,
+            env_files: self.env_files.or_else(|| outer.env_files.clone()),
+            shell: self.shell.or_else(|| outer.shell.clone()),
+            cwd: self.cwd.or_else(|| outer.cwd.clone()),
+            timeout: self.timeout.or(outer.timeout),
+            grace: self.grace.or(outer.grace),
+            retry: self.retry.or_else(|| outer.retry.clone()),
+            after: self.after.or(outer.after),
+            priority: self.priority.or(outer.priority),
+            weight: self.weight.or(outer.weight),
+            ok_codes: self.ok_codes.or_else(|| outer.ok_codes.clone()),
+            pty: self.pty.or(outer.pty),
+            log_limit: self.log_limit.or(outer.log_limit),
+            on_finish: self.on_finish.or_else(|| outer.on_finish.clone()),
+            tags: self.tags.or_else(|| outer.tags.clone()),
+        }
+    }
+
+    /// The approximate memory size of a copy, in bytes.
+    pub(super) fn memory_size(&self) -> usize {
+        let variables = self.env.iter();
+        let variables =
+            variables.map(|(name, value)| 2 * size_of::<String>() + name.len() + value.as_ref().map_or(0, String::len));
+        let files = self.env_files.iter().flatten();
+        let files = files.map(|file| size_of::<PathBuf>() + file.as_os_str().len());
+        variables.chain(files).sum::<usize>() + self.tags_memory_size()
+    }
+
+    /// The approximate memory size of the tags, in bytes.
+    pub(super) fn tags_memory_size(&self) -> usize {
+        self.tags.iter().flatten().map(|tag| size_of::<String>() + tag.len()).sum()
+    }
+
+    /// The execution options of a job with this standard input, with defaults for unset fields.
+    pub(super) fn exec_options(&self, stdin: Option<String>) -> ExecOptions {
+        let defaults = ExecOptions::shared_default();
+        ExecOptions {
+            env: self.env.clone(),
+            env_files: self.env_files.clone().unwrap_or_default(),
+            cwd: self.cwd.clone(),
+            stdin,
+            timeout: self.timeout.and_then(Override::into_option),
+            grace: self.grace.unwrap_or(defaults.grace),
+            ok_codes: self.ok_codes.clone().unwrap_or_else(ExecOptions::default_ok_codes),
+            pty: self.pty.unwrap_or(defaults.pty),
+            log_limit: self.log_limit.unwrap_or(defaults.log_limit),
+            on_finish: self.on_finish.clone().and_then(Override::into_option),
+        }
+    }
+
+    /// The scheduling options of a job with this confirmation question, with defaults for unset fields and without
+    /// needs.
+    pub(super) fn scheduling_options(&self, confirm: Option<String>) -> SchedulingOptions {
+        SchedulingOptions {
+            needs: Vec::new(),
+            after: self.after.filter(|after| *after != NotBefore::Delay(Duration::ZERO)),
+            priority: self.priority.unwrap_or_default(),
+            weight: self.weight.unwrap_or(1),
+            retry: self.retry.clone().unwrap_or_else(RetryPolicy::never),
+            confirm,
+        }
+    }
+}
+
+/// Reads a positive duration or `none`.
+fn read_timeout(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> Option<Override<Duration>> {
+    if matches!(&node.kind, NodeKind::Scalar(ScalarType::Text, text) if text == "none") {
+        return Some(Override::Clear);
+    }
+    let limit = value::duration(node, path, problems)?;
+    if limit.is_zero() {
+        let problem = Problem::new(node.id, path, "a timeout must be at least 1ms");
+        problems.add(problem.hint("use `none` for no timeout"));
+        return None;
+    }
+    Some(Override::Set(limit))
+}
+
+/// Reads a delay, a time or `none`, which is a zero delay.
+fn read_after(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> Option<NotBefore> {
+    if matches!(&node.kind, NodeKind::Scalar(ScalarType::Text, text) if text == "none") {
+        return Some(NotBefore::Delay(Duration::ZERO));
+    }
+    value::after(node, path, problems)
+}
+
+fn read_integer<T: TryFrom<i64>>(
+    node: &Node<'_>,
+    path: &ValuePath<'_>,
+    range: RangeInclusive<i64>,
+    problems: &mut Problems,
+) -> Option<T> {
+    value::integer(node, path, *range.start(), *range.end(), problems).and_then(|number| T::try_from(number).ok())
+}
+
+fn read_log_limit(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> Option<u64> {
+    let limit = value::size(node, path, problems)?;
+    units::check_log_limit(limit).map_err(|reason| problems.add(Problem::new(node.id, path, reason))).ok()
+}
+
+/// Reads a path or a list of paths.
+fn read_env_files(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> Option<Vec<PathBuf>> {
+    let file = |node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems| {
+        value::non_empty_text(node, path, "the path", problems).map(PathBuf::from)
+    };
+    match node.kind {
+        NodeKind::Scalar(..) => file(node, path, problems).map(|file| vec![file]),
+        _ => value::list(node, path, "a path or a list of paths", problems, file),
+    }
+}
+
+fn read_ok_codes(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> Option<Vec<i32>> {
+    let codes = value::list(node, path, "a list of exit codes", problems, |node, path, problems| {
+        value::integer(node, path, 0, 255, problems).and_then(|code| i32::try_from(code).ok())
+    })?;
+    if matches!(&node.kind, NodeKind::List(items) if items.is_empty()) {
+        problems.add(Problem::new(node.id, path, "`ok_codes` must not be empty"));
+        return None;
+    }
+    Some(codes)
+}

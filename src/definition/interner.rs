@@ -1,0 +1,108 @@
+//! Shares equal options between jobs, because a site with 100,000 jobs is held in memory.
+
+use std::collections::HashSet;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+
+use crate::model::{ExecOptions, RetryPolicy, SchedulingOptions};
+
+/// The maximum memory of the jobs of all matrices, whose differing values can't be shared. As much as a large file.
+const MAX_UNSHARED_BYTES: usize = 64 << 20;
+
+/// The maximum memory of the jobs' copies of inherited values: about thirty variables for each of 100,000 jobs.
+const MAX_INHERITED_BYTES: usize = 256 << 20;
+
+/// The options shared by the jobs of a file.
+pub(super) struct Interner {
+    exec_options: HashSet<ByValue<ExecOptions>, RandomState>,
+    scheduling_options: HashSet<ByValue<SchedulingOptions>, RandomState>,
+    unshared_left: usize,
+    /// `None` once exceeded.
+    inherited_left: Option<usize>,
+}
+
+impl Interner {
+    /// Creates an interner with the default options.
+    pub(super) fn new() -> Self {
+        Self {
+            exec_options: HashSet::from_iter([ByValue(ExecOptions::shared_default())]),
+            scheduling_options: HashSet::from_iter([ByValue(SchedulingOptions::shared_default())]),
+            unshared_left: MAX_UNSHARED_BYTES,
+            inherited_left: Some(MAX_INHERITED_BYTES),
+        }
+    }
+
+    /// Reserves memory that can't be shared. Returns whether it is available.
+    pub(super) fn reserve_unshared(&mut self, bytes: usize) -> bool {
+        let left = self.unshared_left.checked_sub(bytes);
+        self.unshared_left = left.unwrap_or(self.unshared_left);
+        left.is_some()
+    }
+
+    /// Reserves memory for inherited values of one job. Returns whether it is available, and calls `on_first_overflow`
+    /// the first time it isn't.
+    pub(super) fn reserve_inherited(&mut self, bytes: usize, on_first_overflow: impl FnOnce()) -> bool {
+        let Some(bytes_left) = self.inherited_left else { return false };
+        self.inherited_left = bytes_left.checked_sub(bytes);
+        if self.inherited_left.is_none() {
+            on_first_overflow();
+        }
+        self.inherited_left.is_some()
+    }
+
+    /// Returns the shared copy of these options.
+    pub(super) fn exec_options(&mut self, options: ExecOptions) -> Arc<ExecOptions> {
+        intern(&mut self.exec_options, options)
+    }
+
+    /// Returns the shared copy of these options.
+    pub(super) fn scheduling_options(&mut self, options: SchedulingOptions) -> Arc<SchedulingOptions> {
+        intern(&mut self.scheduling_options, options)
+    }
+}
+
+fn intern<T>(known: &mut HashSet<ByValue<T>, RandomState>, new: T) -> Arc<T>
+where
+    ByValue<T>: Hash + Eq,
+{
+    let new = ByValue(Arc::new(new));
+    if let Some(ByValue(known)) = known.get(&new) {
+        return Arc::clone(known);
+    }
+    let shared = Arc::clone(&new.0);
+    known.insert(new);
+    shared
+}
+
+/// Compares by value.
+struct ByValue<T>(Arc<T>);
+
+impl<T: PartialEq> PartialEq for ByValue<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+// `backoff` is never NaN, so equality is reflexive.
+impl<T: PartialEq> Eq for ByValue<T> {}
+
+impl Hash for ByValue<ExecOptions> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let ExecOptions { env, env_files, cwd, stdin, timeout, grace, ok_codes, pty, log_limit, on_finish } = &*self.0;
+        (env, env_files, cwd, stdin, timeout, grace, ok_codes, pty, log_limit, on_finish).hash(state);
+    }
+}
+
+impl Hash for ByValue<SchedulingOptions> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let SchedulingOptions { needs, after, priority, weight, retry, confirm } = &*self.0;
+        // These fields are enough to distinguish jobs.
+        let RetryPolicy { max, delay, .. } = retry;
+        for need in needs {
+            need.job.hash(state);
+        }
+        (after.is_some(), priority, weight, max, delay, confirm).hash(state);
+    }
+}

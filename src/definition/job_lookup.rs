@@ -1,0 +1,111 @@
+//! Finds jobs by the names used in `needs`, and suggests names for those not found.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use foldhash::fast::RandomState;
+
+use super::job_names::slug_of;
+use super::queue_jobs::ParsedQueue;
+use super::spelling::{closest_name, quoted};
+
+/// The maximum number of names compared for suggestions in one file.
+const MAX_COMPARISONS: usize = 200_000;
+
+/// The jobs of a file by name. Jobs are numbered in the file's order.
+pub(super) struct JobLookup<'a> {
+    all_queues: &'a [ParsedQueue],
+    queues: HashMap<&'a str, QueueJobs<'a>>,
+    comparisons_left: usize,
+}
+
+struct QueueJobs<'a> {
+    parsed_queue: &'a ParsedQueue,
+    /// Jobs by name, and the jobs of a matrix by its base name.
+    jobs: HashMap<&'a str, Range<u32>, RandomState>,
+}
+
+/// A name that matches no job.
+pub(super) struct UnknownJob {
+    pub(super) message: String,
+    pub(super) hint: Option<String>,
+}
+
+impl<'a> JobLookup<'a> {
+    pub(super) fn new(all_queues: &'a [ParsedQueue]) -> Self {
+        let mut first = 0;
+        let mut queues = HashMap::new();
+        for parsed_queue in all_queues {
+            let mut jobs: HashMap<&str, Range<u32>, RandomState> = HashMap::default();
+            jobs.reserve(parsed_queue.jobs.len());
+            jobs.extend((first..).zip(&parsed_queue.jobs).map(|(number, job)| (&*job.name, number..number + 1)));
+            jobs.extend(
+                parsed_queue.matrices.iter().map(|(name, range)| (&**name, first + range.start..first + range.end)),
+            );
+            first += u32::try_from(parsed_queue.jobs.len()).unwrap_or(u32::MAX);
+            queues.insert(parsed_queue.id.as_str(), QueueJobs { parsed_queue, jobs });
+        }
+        Self { all_queues, queues, comparisons_left: MAX_COMPARISONS }
+    }
+
+    /// Finds the jobs that `text` means in a queue: `name` or `queue/name`. The error is `None` if the queue has errors
+    /// that may hide the job.
+    pub(super) fn find(&mut self, parsed_queue: &ParsedQueue, text: &str) -> Result<Range<u32>, Option<UnknownJob>> {
+        let (queue, name) = text.rsplit_once('/').unwrap_or((parsed_queue.id.as_str(), text));
+        let Some(queue_jobs) = self.queues.get(queue) else {
+            let queues = self.all_queues.iter().map(|parsed_queue| parsed_queue.id.as_str());
+            let hint = closest_name(queue, queues).map(|suggestion| format!("did you mean `{suggestion}/{name}`?"));
+            return Err(Some(UnknownJob { message: format!("no queue {}", quoted(queue)), hint }));
+        };
+        match queue_jobs.jobs.get(name) {
+            Some(jobs) => Ok(jobs.clone()),
+            None if queue_jobs.parsed_queue.may_be_incomplete => Err(None),
+            None => {
+                let message = if text.contains('/') {
+                    format!("no job {} in queue {}", quoted(name), quoted(queue))
+                } else {
+                    format!("no job {} in this queue", quoted(name))
+                };
+                let hint = if text.contains('/') {
+                    self.similar_name(queue, name).map(|suggestion| format!("did you mean `{queue}/{suggestion}`?"))
+                } else {
+                    self.unknown_name_hint(queue, name)
+                };
+                Err(Some(UnknownJob { message, hint }))
+            }
+        }
+    }
+
+    /// Suggests what to write instead of a name that the queue doesn't have.
+    fn unknown_name_hint(&mut self, queue: &str, name: &str) -> Option<String> {
+        if name.trim_start_matches('#').bytes().all(|byte| byte.is_ascii_digit()) {
+            return Some("use the job's name, not its number".to_owned());
+        }
+        let others = |parsed_queue: &&ParsedQueue| parsed_queue.id.as_str() != queue;
+        let has = |parsed_queue: &&ParsedQueue| self.queues[parsed_queue.id.as_str()].jobs.contains_key(name);
+        if let Some(other) = self.all_queues.iter().filter(others).find(has) {
+            return Some(format!("write `{}/{name}`", other.id));
+        }
+        if let Some(suggestion) = self.similar_name(queue, name) {
+            return Some(format!("did you mean `{suggestion}`?"));
+        }
+        let others = self.all_queues.iter().filter(others).map(|parsed_queue| parsed_queue.id.as_str());
+        let others: Vec<&str> = others.collect();
+        others
+            .into_iter()
+            .find_map(|queue| Some(format!("did you mean `{queue}/{}`?", self.similar_name(queue, name)?)))
+    }
+
+    /// Finds a job of the queue with a similar name, or with the name generated from this title.
+    fn similar_name(&mut self, queue: &str, name: &str) -> Option<&'a str> {
+        let queue_jobs = self.queues.get(queue)?;
+        let slug = slug_of(name);
+        if let Some((suggestion, _)) = queue_jobs.jobs.get_key_value(&*slug) {
+            return Some(suggestion);
+        }
+        let parsed_queue = queue_jobs.parsed_queue;
+        self.comparisons_left = self.comparisons_left.checked_sub(parsed_queue.jobs.len())?;
+        let names = parsed_queue.jobs.iter().map(|job| &*job.name);
+        closest_name(&slug, names.chain(parsed_queue.matrices.iter().map(|(name, _)| &**name)))
+    }
+}

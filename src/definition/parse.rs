@@ -1,0 +1,58 @@
+//! Parses the text of a `jobs.yaml` into the desired state of a site.
+
+use super::diagnostic::Diagnostics;
+use super::problems::{Problem, Problems};
+use super::source::{MAX_FILE_BYTES, Source};
+use super::value_path::ValuePath;
+use super::{desired_state, resolve, size_limits, spanned_value, yaml_errors};
+use crate::model::{DesiredQueue, DesiredState};
+
+/// Parses the text of a file. `name` is the file's name in messages. The version of the result is empty.
+pub fn parse(name: &str, text: &str) -> Result<DesiredState, Diagnostics> {
+    let source = Source::new(text);
+    let mut problems = Problems::default();
+    let queues = check(&source, &mut problems);
+    if problems.is_empty() {
+        Ok(DesiredState { version: String::new(), queues })
+    } else {
+        Err(problems.into_diagnostics(name, &source))
+    }
+}
+
+/// Returns the line, from 1, where the entry of the job `queue/name` starts. Also works for a file with errors, as far
+/// as it can be read.
+pub fn line_of(text: &str, queue: &str, name: &str) -> Option<usize> {
+    let source = Source::new(text);
+    let entry = desired_state::find_entry(&parse_root(&source, &mut Problems::default())?, queue, name)?;
+    let (_, span) = spanned_value::read(&source, &[entry]).ok()?.spans.into_iter().find(|(id, _)| *id == entry)?;
+    Some(source.line_number(source.line_range(span.start).start))
+}
+
+fn check(source: &Source<'_>, problems: &mut Problems) -> Vec<DesiredQueue> {
+    parse_root(source, problems).map(|root| desired_state::read_queues(&root, problems)).unwrap_or_default()
+}
+
+/// Reads the text into a resolved tree. Returns `None` if the text isn't valid YAML.
+pub(super) fn parse_root<'s>(source: &Source<'s>, problems: &mut Problems) -> Option<spanned_value::Node<'s>> {
+    if source.text.len() as u64 > MAX_FILE_BYTES {
+        let problem = Problem::in_file(format!("the file is larger than {} MiB", MAX_FILE_BYTES / (1024 * 1024)));
+        problems.add(problem.hint(yaml_errors::USE_ADD_HINT));
+        return None;
+    }
+    if let Some(excess) = size_limits::find_excess(source.text) {
+        problems.add(excess.problem());
+        return None;
+    }
+    match spanned_value::read(source, &[]) {
+        Ok(document) => {
+            let mut root = document.root;
+            problems.checkpoints = document.checkpoints;
+            resolve::resolve(&mut root, &ValuePath::Top, problems);
+            Some(root)
+        }
+        Err(error) => {
+            problems.add(yaml_errors::problem(&error, source));
+            None
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Placeholders: `${matrix.NAME}` in a field of a job with a matrix.
+//!
+//! They aren't allowed in scripts, where a value could end a command and start another. Scripts get the values in their
+//! environment.
+
+use std::borrow::Cow;
+
+use super::problems::{Problem, Problems};
+use super::spanned_value::{MapEntry, Node, NodeKind};
+use super::value_path::ValuePath;
+
+/// The start of a placeholder.
+const PREFIX: &str = "${matrix.";
+
+/// A placeholder in a text.
+pub(super) struct Placeholder<'t> {
+    /// The text before it.
+    pub(super) before: &'t str,
+    /// The placeholder as written.
+    pub(super) text: &'t str,
+    /// The variable's name, or `None` if the placeholder is malformed.
+    pub(super) name: Option<&'t str>,
+    /// The text after it.
+    pub(super) after: &'t str,
+}
+
+/// Finds the first placeholder of a text, even a malformed one.
+pub(super) fn find_first(text: &str) -> Option<Placeholder<'_>> {
+    let starts = memchr::memmem::find_iter(text.as_bytes(), "${");
+    starts.into_iter().find_map(|start| {
+        let (before, rest) = text.split_at(start);
+        let inside = rest[2..].trim_start_matches(['{', ' ']);
+        let after = inside.strip_prefix("matrix")?;
+        if !after.starts_with(['.', ' ']) {
+            return None;
+        }
+        // The `${{ matrix.NAME }}` of other tools ends with as many braces as it starts with.
+        let end = rest.find('}').map_or(rest.len(), |end| {
+            let braces = rest[1..].bytes().take_while(|byte| *byte == b'{').count();
+            end + rest[end..].bytes().take(braces).take_while(|byte| *byte == b'}').count()
+        });
+        let (text, after) = rest.split_at(end);
+        let name = text.strip_prefix(PREFIX).and_then(|text| text.strip_suffix('}'));
+        let name = name.filter(|name| !name.is_empty() && !name.contains(char::is_whitespace));
+        Some(Placeholder { before, text, name, after })
+    })
+}
+
+/// Whether the text contains placeholders.
+pub(super) fn contains(text: &str) -> bool {
+    // Fast path: most texts are short and have no `$`.
+    memchr::memchr(b'$', text.as_bytes()).is_some() && text.contains(PREFIX)
+}
+
+/// Returns the text without its placeholders.
+pub(super) fn strip(text: &str) -> Cow<'_, str> {
+    let mut without = Cow::Borrowed("");
+    let mut rest = text;
+    while let Some(Placeholder { before, after, .. }) = find_first(rest) {
+        without.to_mut().push_str(before);
+        rest = after;
+    }
+    if rest.len() == text.len() { Cow::Borrowed(text) } else { without + rest }
+}
+
+/// Whether a name can be a variable of a matrix.
+pub(super) fn is_variable_name(name: &str) -> bool {
+    !name.is_empty()
+        && !name.starts_with(|c: char| c.is_ascii_digit())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// Reports a malformed placeholder.
+pub(super) fn malformed_problem(id: u32, text: &str, path: &ValuePath<'_>) -> Problem {
+    Problem::new(id, path, "invalid placeholder").hint(format!("write `{PREFIX}{}}}`", variable_in(text)))
+}
+
+/// Guesses the variable name in a malformed placeholder.
+fn variable_in(text: &str) -> &str {
+    let name = text.split("matrix").nth(1).unwrap_or_default();
+    let name = name.trim_matches(|c: char| !c.is_alphanumeric() && c != '_');
+    if is_variable_name(name) { name } else { "NAME" }
+}
+
+/// Reports a placeholder in a script.
+pub(super) fn reject_in_script(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) {
+    let NodeKind::Scalar(_, text) = &node.kind else { return };
+    let Some(Placeholder { text, .. }) = find_first(text) else { return };
+    let name = variable_in(text);
+    let message = format!("`{PREFIX}{name}}}` isn't allowed in a script, where the value would run as code");
+    let problem = Problem::new(node.id, path, message);
+    problems.add(problem.hint(format!("use `\"${name}\"`: matrix values are in the job's environment")));
+}
+
+/// Reports a placeholder in an id.
+pub(super) fn reject_in_id(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) {
+    let NodeKind::Scalar(_, text) = &node.kind else { return };
+    if find_first(text).is_some() {
+        let problem = Problem::new(node.id, path, "an id can't contain placeholders");
+        problems.add(
+            problem
+                .hint("values are appended: the jobs of `test` are named `test-VALUE`, and `test` means all of them"),
+        );
+    }
+}
+
+/// Reports placeholders in the fields of a map without a matrix.
+pub(super) fn reject_in_fields(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) {
+    let NodeKind::Map(entries) = &node.kind else { return };
+    // The language of a script or its input may use the same syntax.
+    for MapEntry { key, value } in entries.iter().filter(|entry| !matches!(&*entry.key.text, "run" | "stdin" | "jobs"))
+    {
+        reject_in(value, &path.key(&key.text), problems);
+    }
+}
+
+fn reject_in(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) {
+    match &node.kind {
+        NodeKind::Scalar(_, text) if contains(text) => {
+            let problem = Problem::new(node.id, path, "placeholder without a matrix");
+            problems.add(problem.hint("placeholders work in the fields of a job with a `matrix`"));
+        }
+        NodeKind::List(items) => {
+            items.iter().enumerate().for_each(|(nth, node)| reject_in(node, &path.item(nth), problems))
+        }
+        NodeKind::Map(entries) => {
+            for MapEntry { key, value } in entries {
+                reject_in(value, &path.key(&key.text), problems);
+            }
+        }
+        _ => {}
+    }
+}

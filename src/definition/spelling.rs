@@ -1,0 +1,66 @@
+//! Quotes text from a file in messages, and suggests known names for misspelled ones.
+
+use std::borrow::Cow;
+
+/// Longer excerpts are truncated.
+const MAX_EXCERPT_CHARS: usize = 60;
+
+/// Makes text safe to print on one line: escapes control characters and truncates long text.
+pub(super) fn excerpt(text: &str) -> Cow<'_, str> {
+    if text.len() <= MAX_EXCERPT_CHARS && !text.contains(char::is_control) {
+        return Cow::Borrowed(text);
+    }
+    let mut short: String = text.chars().take(MAX_EXCERPT_CHARS).flat_map(escape_control).collect();
+    if text.chars().nth(MAX_EXCERPT_CHARS).is_some() {
+        short.push('…');
+    }
+    Cow::Owned(short)
+}
+
+/// Returns the excerpt in backticks.
+pub(crate) fn quoted(text: &str) -> String {
+    format!("`{}`", if text.is_empty() { Cow::Borrowed("''") } else { excerpt(text) })
+}
+
+/// Formats names as alternatives: `a`, `b` or `c`.
+pub(super) fn one_of(names: &[&str]) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    join_list(&names, "or")
+}
+
+/// Joins words with commas, and the last two with `last`.
+pub(super) fn join_list(words: &[String], last: &str) -> String {
+    match words {
+        [] => String::new(),
+        [only] => only.clone(),
+        [first @ .., end] => format!("{} {last} {end}", first.join(", ")),
+    }
+}
+
+/// Finds the known field or keyword closest to what was typed, ignoring case and treating `-` and spaces as `_`.
+pub(crate) fn closest_keyword<'n>(typed: &str, known: &[&'n str]) -> Option<&'n str> {
+    if typed.len() > MAX_EXCERPT_CHARS {
+        return None;
+    }
+    closest_name(&typed.to_lowercase().replace(['-', ' '], "_"), known.iter().copied())
+}
+
+/// Finds the known name with the smallest edit distance, if it is close enough to be what was meant.
+pub(crate) fn closest_name<'n>(typed: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    if typed.len() > MAX_EXCERPT_CHARS {
+        return None;
+    }
+    let max_distance = |name: &str| (name.len() / 3).max(1);
+    known
+        .filter(|name| name.len().abs_diff(typed.len()) <= max_distance(name))
+        .map(|name| (strsim::damerau_levenshtein(typed, name), name))
+        .filter(|(distance, name)| *distance <= max_distance(name))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| name)
+}
+
+fn escape_control(character: char) -> impl Iterator<Item = char> {
+    let (escape, plain) =
+        if character.is_control() { (Some(character.escape_debug()), None) } else { (None, Some(character)) };
+    escape.into_iter().flatten().chain(plain)
+}

@@ -1,0 +1,158 @@
+//! Translates errors of the YAML parser into plain messages.
+
+use std::ops::Range;
+
+use super::problems::Problem;
+use super::source::Source;
+use super::spanned_value::ReadError;
+
+/// A fragment of the parser's message, our message, and a hint.
+const MESSAGES: [(&str, &str, &str); 25] = [
+    (
+        "mapping values are not allowed in this context",
+        "unexpected `key: value`",
+        "check the indentation, and quote text that contains `: `",
+    ),
+    ("did not find expected key", "expected a key", "check the indentation, and quote text with special characters"),
+    (
+        "did not find expected '-' indicator",
+        "expected a list item",
+        "start all items of a list in the same column, and all keys of a map",
+    ),
+    ("did not find expected ',' or ']'", "unexpected text in the list `[…]`", "expected `,` or `]`"),
+    ("did not find expected ',' or '}'", "unexpected text in the map `{…}`", "expected `,` or `}`"),
+    (
+        "could not find expected ':'",
+        "missing `:` after a key",
+        "check the indentation, and quote text with special characters",
+    ),
+    ("found character that cannot start any token", "text can't start with this character", "quote the text"),
+    ("found unexpected end of stream", "the file ends inside quotes", "close the quotes"),
+    ("block sequence entries are not allowed in this context", "a list can't start here", "start it on a new line"),
+    (
+        "found unknown escape character",
+        "unknown escape sequence",
+        "in double quotes, `\\` starts an escape; use single quotes",
+    ),
+    ("unknown anchor", "unknown anchor", "define `&name` before using `*name`"),
+    (
+        "recursion limit exceeded",
+        "nested too deep",
+        "at most 128 levels are allowed, and an alias must not contain itself",
+    ),
+    (
+        "control characters are not allowed",
+        "unexpected control character",
+        "write it as an escape in double quotes, such as \"\\e\"",
+    ),
+    (
+        "expected alphabetic or numeric character",
+        "`&` and `*` must be followed by the name of an anchor",
+        "quote text that starts with one of them",
+    ),
+    (
+        "hexadecimal number",
+        "this escape has too few digits",
+        "in double quotes, `\\` starts an escape; use single quotes",
+    ),
+    (
+        "character escape code",
+        "invalid character number",
+        "in double quotes, `\\u` is followed by the number of a character",
+    ),
+    ("comment or line break", "unexpected text after `|` or `>`", "start the text on the next line, or quote it"),
+    ("indentation indicator", "invalid indentation", "remove the digit"),
+    ("tag handle", "unsupported tag", "quote the text if the `!` is part of it"),
+    ("document indicator", "unclosed quotes before a document marker", "close the quotes"),
+    ("node content", "expected a value", "quote text with special characters"),
+    (
+        "expected <document start>",
+        "unexpected text after the end of the document",
+        "a file is one document: remove the `...`",
+    ),
+    ("directive", "a line that starts with `%` is a YAML directive", "remove it, or quote the text"),
+    ("incompatible YAML document", "unsupported YAML version", "remove this line"),
+    ("did not find ", "invalid YAML", "check the indentation, and quote text with special characters"),
+];
+
+/// The message for too many values.
+pub(super) const TOO_MANY_VALUES: &str = "this file has too many values";
+
+/// The hint for files that are too large.
+pub(super) const USE_ADD_HINT: &str = "add large numbers of jobs with `setlist add` instead";
+
+/// Converts a read error to a problem.
+pub(super) fn problem(fault: &ReadError, source: &Source<'_>) -> Problem {
+    match fault {
+        ReadError::Parser(error) if error.to_string().contains("repetition limit exceeded") => {
+            too_many_values(error_span(error, source), source)
+        }
+        ReadError::Parser(error) => parser_problem(error, source),
+        ReadError::TooMuch(error) => too_many_values(error_span(error, source), source),
+        ReadError::Empty => Problem::in_file("the file is empty").hint("start with `queues: {hello: [echo Hello]}`"),
+        ReadError::SecondDocument(at) => Problem::in_text(*at..at + 1, "a second document starts here")
+            .hint("a file is one document: remove the `---`"),
+    }
+}
+
+fn too_many_values(span: Range<usize>, source: &Source<'_>) -> Problem {
+    if source.text.contains('*') {
+        let hint = "every alias counts as a copy of its anchor";
+        Problem::in_text(span, "aliases repeat this too many times").hint(hint)
+    } else {
+        Problem::in_text(span, TOO_MANY_VALUES).hint(USE_ADD_HINT)
+    }
+}
+
+fn parser_problem(error: &serde_yaml::Error, source: &Source<'_>) -> Problem {
+    let all = error.to_string();
+    // Messages look like "what at line 3 column 1, while doing what at line 2 column 3".
+    let (what, context) = all.split_once(", while ").unwrap_or((&all, ""));
+    let at = error_span(error, source);
+    let rest = &source.text[at.start.min(source.text.len())..];
+    if rest.starts_with('\t') || what.contains("tab character") {
+        return Problem::in_text(at, "tab in the indentation").hint("indent with spaces");
+    }
+    if rest.starts_with('\0') {
+        return Problem::in_text(at, "unexpected NUL character")
+            .hint("is this a text file? If it is UTF-16, save it as UTF-8");
+    }
+    if let Some(conflict) = merge_conflict(source.text) {
+        let problem = Problem::in_text(conflict, "unresolved merge conflict");
+        return problem.hint("keep one side, and remove the lines with `<`, `=` and `>`");
+    }
+    let known = MESSAGES.iter().find(|(fragment, ..)| what.contains(fragment));
+    let problem = match known {
+        Some((_, message, hint)) => Problem::in_text(at.clone(), *message).hint(*hint),
+        None => Problem::in_text(at.clone(), what.rsplit_once(" at ").map_or(what, |(what, _)| what).to_owned()),
+    };
+    let start = context.rsplit_once(" at line ").and_then(|(_, position)| {
+        let (line, column) = position.split_once(" column ")?;
+        Some(source.byte_at(line.parse::<usize>().ok()?.checked_sub(1)?, column.parse::<usize>().ok()?.checked_sub(1)?))
+    });
+    match start {
+        Some(start) if source.line_range(start) != source.line_range(at.start) => {
+            problem.with_related_text(start..start + 1, "started here")
+        }
+        _ => problem,
+    }
+}
+
+/// Finds the conflict markers of a version control system.
+fn merge_conflict(text: &str) -> Option<Range<usize>> {
+    const MARKER: &str = "<<<<<<< ";
+    let start = if text.starts_with(MARKER) { 0 } else { text.find(&format!("\n{MARKER}"))? + 1 };
+    Some(start..start + MARKER.len() - 1)
+}
+
+/// Returns the character at which the parser stopped.
+fn error_span(error: &serde_yaml::Error, source: &Source<'_>) -> Range<usize> {
+    let at = match error.location() {
+        Some(location) if location.index() > 0 => location.index(),
+        // The character decoder gives the byte only in its message.
+        _ => error.to_string().rsplit_once(" at position ").and_then(|(_, at)| at.parse().ok()).unwrap_or(0),
+    };
+    // The end of the file shows nothing, so use the last line with content.
+    let at = if at >= source.text.len() { source.text.trim_end().len() } else { source.floor_char_boundary(at) };
+    at..at + source.text[at..].chars().next().map_or(0, char::len_utf8)
+}

@@ -1,0 +1,129 @@
+//! Execution options of a script: environment, working directory, timeouts and limits.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::Hook;
+
+/// How a script is executed. Inherited fields (a queue's `env`, the file's `defaults`) are already merged in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ExecOptions {
+    /// Variables set on top of the worker's environment and the `env_files`; `None` unsets one.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, Option<String>>,
+    /// Files with more variables, relative to the site's folder. They are read when the job starts, never stored, and
+    /// later files override earlier ones.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub env_files: Vec<PathBuf>,
+    /// The working directory, relative to the site's folder, which is the default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<PathBuf>,
+    /// Text for standard input, which is empty by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stdin: Option<String>,
+    /// How long it may run before its process group gets SIGTERM; unlimited by default.
+    #[serde(skip_serializing_if = "Option::is_none", with = "optional_millis")]
+    pub timeout: Option<Duration>,
+    /// The time between SIGTERM and SIGKILL.
+    #[serde(skip_serializing_if = "is_default_grace", with = "millis")]
+    pub grace: Duration,
+    /// The exit codes that mean success.
+    #[serde(skip_serializing_if = "is_default_ok_codes")]
+    pub ok_codes: Arc<[i32]>,
+    /// Whether it runs in a pseudo-terminal.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub pty: bool,
+    /// How many bytes of output are kept per run: the head and the tail.
+    #[serde(skip_serializing_if = "is_default_log_limit")]
+    pub log_limit: u64,
+    /// The hook that runs after the job finishes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_finish: Option<Arc<Hook>>,
+}
+
+impl ExecOptions {
+    /// The default options, shared by all jobs that use them.
+    pub fn shared_default() -> Arc<Self> {
+        static DEFAULT: LazyLock<Arc<ExecOptions>> = LazyLock::new(Arc::default);
+        Arc::clone(&DEFAULT)
+    }
+
+    /// The default time between SIGTERM and SIGKILL.
+    pub const DEFAULT_GRACE: Duration = Duration::from_secs(10);
+
+    /// The default limit on the output kept per run, in bytes.
+    pub const DEFAULT_LOG_LIMIT: u64 = 16 << 20;
+
+    /// The default exit codes that mean success.
+    pub fn default_ok_codes() -> Arc<[i32]> {
+        static ZERO: LazyLock<Arc<[i32]>> = LazyLock::new(|| [0].into());
+        Arc::clone(&ZERO)
+    }
+}
+
+impl Default for ExecOptions {
+    fn default() -> Self {
+        Self {
+            env: BTreeMap::new(),
+            env_files: Vec::new(),
+            cwd: None,
+            stdin: None,
+            timeout: None,
+            grace: Self::DEFAULT_GRACE,
+            ok_codes: Self::default_ok_codes(),
+            pty: false,
+            log_limit: Self::DEFAULT_LOG_LIMIT,
+            on_finish: None,
+        }
+    }
+}
+
+fn is_default_grace(grace: &Duration) -> bool {
+    *grace == ExecOptions::DEFAULT_GRACE
+}
+
+fn is_default_ok_codes(codes: &[i32]) -> bool {
+    codes == [0]
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_default_log_limit(limit: &u64) -> bool {
+    *limit == ExecOptions::DEFAULT_LOG_LIMIT
+}
+
+pub(super) mod millis {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(in crate::model) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).serialize(serializer)
+    }
+
+    pub(in crate::model) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        u64::deserialize(deserializer).map(Duration::from_millis)
+    }
+}
+
+mod optional_millis {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    #[expect(clippy::ref_option, reason = "serde calls it with a reference to the field")]
+    pub(super) fn serialize<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+        match duration {
+            Some(duration) => super::millis::serialize(duration, serializer),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+        Ok(Option::<u64>::deserialize(deserializer)?.map(Duration::from_millis))
+    }
+}

@@ -1,0 +1,47 @@
+//! Selects the next job to start.
+
+use chrono::{DateTime, Utc};
+
+use super::{Job, QueueMode, QueueId, QueueInfo, Readiness, StateReader};
+
+/// The next job of these queues, or of all, that may start now: queues in their order; in each queue explicitly requested
+/// jobs first, then by priority, then in queue order. `None` if every queue is full, blocked or empty.
+///
+/// If the next job of a queue needs more slots than are free, later jobs of the queue wait too, so that they can't delay
+/// it for ever.
+pub fn next_ready_job<R: StateReader>(reader: &R, queues: Option<&[QueueId]>) -> Result<Option<Job>, R::Error> {
+    for queue in startable_queues(reader, queues)? {
+        let used = reader.used_slots(&queue.id)?;
+        if used >= queue.settings.parallel {
+            continue;
+        }
+        let requested = reader.next_jobs(&queue.id, Readiness::Requested, 1)?.pop();
+        let next = match requested {
+            None if queue.mode == QueueMode::Processing => reader.next_jobs(&queue.id, Readiness::Ready, 1)?.pop(),
+            requested => requested,
+        };
+        if let Some(job) = next
+            && (used == 0 || job.definition.scheduling.weight <= queue.settings.parallel - used)
+        {
+            return Ok(Some(job));
+        }
+    }
+    Ok(None)
+}
+
+/// The earliest due time of the scheduled jobs that will start on their own.
+pub(super) fn next_due_time<R: StateReader>(reader: &R, queues: Option<&[QueueId]>) -> Result<Option<DateTime<Utc>>, R::Error> {
+    let mut earliest = None;
+    for queue in startable_queues(reader, queues)? {
+        let due = reader.next_due_time(&queue.id, queue.mode != QueueMode::Processing)?;
+        earliest = earliest.into_iter().chain(due).min();
+    }
+    Ok(earliest)
+}
+
+/// The queues that are not paused.
+fn startable_queues<R: StateReader>(reader: &R, queues: Option<&[QueueId]>) -> Result<Vec<QueueInfo>, R::Error> {
+    let mut startable = reader.queues()?;
+    startable.retain(|queue| queue.mode != QueueMode::Paused && queues.is_none_or(|wanted| wanted.contains(&queue.id)));
+    Ok(startable)
+}

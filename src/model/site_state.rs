@@ -1,0 +1,354 @@
+//! The state of a site in memory: its queues with their jobs in order. Every follower of a site keeps a copy.
+
+mod loading;
+mod queries;
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+
+use chrono::{DateTime, Utc};
+
+use super::queue_index::{QueueIndex, rank};
+use super::id_hasher::IdHasherBuilder;
+use super::{
+    Event, EventRecord, Job, JobId, JobState, Outcome, Phase, QueueId, QueueMode, QueueSettings, Readiness, RemovalReason,
+    WorkerId, WorkerInfo,
+};
+
+/// The state of a site as plain data. It changes only through events; equal events lead to equal states.
+#[derive(Clone, Debug, Default)]
+pub struct SiteState {
+    queues: BTreeMap<QueueId, QueueState>,
+    jobs: JobTable,
+    removed: HashMap<JobId, (Job, RemovalReason), IdHasherBuilder>,
+    indexes: BTreeMap<QueueId, QueueIndex>,
+    /// The dependents of each needed job.
+    dependents: HashMap<JobId, BTreeSet<JobId>, IdHasherBuilder>,
+    workers: BTreeMap<WorkerId, WorkerInfo>,
+    file_version: Option<String>,
+    counters: Counters,
+}
+
+/// Jobs by id. Boxed, because a hash table that has grown is half empty, and unused slots should be small.
+type JobTable = HashMap<JobId, Box<Job>, IdHasherBuilder>;
+
+/// The last assigned ids and the last sequence number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// The sequence number of the last applied event.
+    pub seq: u64,
+    /// The highest job id.
+    pub job: u64,
+    /// The highest run id.
+    pub run: u64,
+    /// The highest worker id.
+    pub worker: u64,
+}
+
+/// One queue: its settings and mode, and the ids of its jobs in order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct QueueState {
+    /// Its settings.
+    pub settings: QueueSettings,
+    /// Its mode.
+    pub mode: QueueMode,
+    /// Pending jobs, by priority and position.
+    pub pending: VecDeque<JobId>,
+    /// Running jobs, by start.
+    pub running: VecDeque<JobId>,
+    /// Finished jobs, by end; the latest is last.
+    pub finished: VecDeque<JobId>,
+    /// The number of finished jobs that failed or were interrupted.
+    pub failed: usize,
+}
+
+impl SiteState {
+    /// A queue.
+    pub fn queue(&self, id: &QueueId) -> Option<&QueueState> {
+        self.queues.get(id)
+    }
+
+    /// All queues, in the order of the file, then by name.
+    pub fn queues(&self) -> Vec<(&QueueId, &QueueState)> {
+        let mut queues: Vec<_> = self.queues.iter().collect();
+        queues.sort_by_key(|(_, queue)| queue.settings.order);
+        queues
+    }
+
+    /// A job that is in a queue.
+    pub fn job(&self, id: JobId) -> Option<&Job> {
+        self.jobs.get(&id).map(Box::as_ref)
+    }
+
+    /// The job of that name in that queue. Searches all jobs of the queue, which is fine for lookups by users.
+    pub fn job_named(&self, queue: &QueueId, name: &str) -> Option<&Job> {
+        let QueueState { pending, running, finished, .. } = self.queues.get(queue)?;
+        let jobs = pending.iter().chain(running).chain(finished).filter_map(|id| self.jobs.get(id));
+        jobs.map(Box::as_ref).find(|job| job.name() == Some(name))
+    }
+
+    /// The index of a job in the list of its phase. Takes logarithmic time.
+    pub fn list_index(&self, id: JobId) -> Option<usize> {
+        let job = self.jobs.get(&id)?;
+        Some(index_in_list(self.queues.get(&job.queue)?.jobs_in(job.phase()), job, &self.jobs))
+    }
+
+    /// The jobs that need this one.
+    pub fn dependents_of(&self, id: JobId) -> impl Iterator<Item = &Job> {
+        self.dependents.get(&id).into_iter().flatten().filter_map(|id| self.job(*id))
+    }
+
+    /// All jobs that are in queues, in arbitrary order.
+    pub fn jobs(&self) -> impl Iterator<Item = &Job> {
+        self.jobs.values().map(Box::as_ref)
+    }
+
+    /// The pending jobs of a queue that need confirmation, in order.
+    pub fn awaiting_confirmation(&self, queue: &QueueId) -> impl Iterator<Item = &Job> {
+        let unconfirmed = self.indexes.get(queue).map(|index| &index.unconfirmed).into_iter().flatten();
+        unconfirmed.filter_map(|(_, id)| self.job(*id))
+    }
+
+    /// Whether a queue is processing but no worker serves it.
+    pub fn is_unattended(&self, queue: &QueueId) -> bool {
+        let processing = self.queues.get(queue).is_some_and(|queue| queue.mode == QueueMode::Processing);
+        processing && !self.workers.values().any(|worker| worker.serves(queue))
+    }
+
+    /// The earliest due time of the scheduled jobs of a queue.
+    pub fn next_scheduled_time(&self, queue: &QueueId) -> Option<DateTime<Utc>> {
+        self.indexes.get(queue)?.scheduled.first().map(|(until, _)| *until)
+    }
+
+    /// The registered workers.
+    pub fn workers(&self) -> impl Iterator<Item = &WorkerInfo> {
+        self.workers.values()
+    }
+
+    /// The version of `jobs.yaml` that was applied last.
+    pub fn file_version(&self) -> Option<&str> {
+        self.file_version.as_deref()
+    }
+
+    /// The last assigned ids.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// The sequence number of the last applied event; 0 before the first.
+    pub fn seq(&self) -> u64 {
+        self.counters.seq
+    }
+
+    /// Applies an event.
+    pub fn apply(&mut self, record: &EventRecord) {
+        let EventRecord { seq, at, event } = record;
+        self.counters.seq = *seq;
+        match event {
+            Event::QueueDefined { queue, settings } => {
+                get_or_create(&mut self.queues, queue).settings = settings.clone();
+            }
+            Event::ModeChanged { queue, mode } => get_or_create(&mut self.queues, queue).mode = *mode,
+            Event::Added { job } | Event::Restored { job } => self.insert((**job).clone()),
+            Event::Removed { job, reason } => {
+                if let Some(job) = self.detach(*job) {
+                    self.removed.insert(job.id, (job, *reason));
+                }
+            }
+            Event::WorkerJoined { worker } => {
+                self.counters.worker = self.counters.worker.max(worker.id.0);
+                self.workers.insert(worker.id, worker.clone());
+            }
+            Event::Reserved { worker, jobs } => {
+                self.counters.run = jobs.iter().map(|reservation| reservation.run.0).fold(self.counters.run, u64::max);
+                if let Some(worker) = self.workers.get_mut(worker) {
+                    worker.reserved.clone_from(jobs);
+                }
+            }
+            Event::WorkerLeft { worker } => {
+                self.workers.remove(worker);
+            }
+            Event::FileApplied { file_version } => self.file_version = Some(file_version.clone()),
+            job_event => {
+                if let Event::Started { job, run } = job_event
+                    && let Some(worker) = self.workers.get_mut(&run.worker)
+                {
+                    worker.take_reservation(*job);
+                }
+                self.apply_to_job(job_event, *at);
+            }
+        }
+    }
+
+    /// Inserts a job into the list of its phase, replacing its previous state.
+    pub fn insert(&mut self, job: Job) {
+        let id = job.id;
+        if let Some(previous) = self.detach(id).or_else(|| self.removed.remove(&id).map(|(job, _)| job)) {
+            self.forget_position(&previous);
+        }
+        self.register(&job);
+        let index = get_or_create(&mut self.indexes, &job.queue);
+        index.add(&job);
+        index.positions.insert((job.position, id));
+        self.jobs.insert(id, job.into());
+        self.add_to_list(id);
+    }
+
+    /// Reserves capacity for the jobs that these events add.
+    pub(super) fn reserve_capacity<'e>(&mut self, events: impl IntoIterator<Item = &'e Event>) {
+        self.jobs.reserve(events.into_iter().filter(|event| matches!(event, Event::Added { .. })).count());
+    }
+
+    fn apply_to_job(&mut self, event: &Event, at: DateTime<Utc>) {
+        let Some(id) = event.job() else { return };
+        if let Event::WaitChanged { .. } = event {
+            self.apply_wait_change(id, event, at);
+            return;
+        }
+        let Some(mut job) = self.detach(id) else { return };
+        if let Event::Moved { .. } = event {
+            self.forget_position(&job);
+        }
+        job.apply(event, at);
+        self.insert(job);
+    }
+
+    /// Applies [`Event::WaitChanged`], which changes neither the lists nor the dependents: thousands may come at once.
+    fn apply_wait_change(&mut self, id: JobId, event: &Event, at: DateTime<Utc>) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let index = get_or_create(&mut self.indexes, &job.queue);
+        index.remove(job);
+        job.apply(event, at);
+        index.add(job);
+    }
+
+    fn forget_position(&mut self, job: &Job) {
+        if let Some(index) = self.indexes.get_mut(&job.queue) {
+            index.positions.remove(&(job.position, job.id));
+        }
+    }
+
+    /// Removes a job from everything but the positions of its queue, which include removed jobs.
+    fn detach(&mut self, id: JobId) -> Option<Job> {
+        self.remove_from_list(id);
+        let job = *self.jobs.remove(&id)?;
+        for need in &job.needs {
+            if let Some(dependents) = self.dependents.get_mut(&need.job) {
+                dependents.remove(&id);
+            }
+        }
+        Some(job)
+    }
+
+    /// Updates the counters and dependents for a job that is about to be inserted.
+    fn register(&mut self, job: &Job) {
+        self.counters.job = self.counters.job.max(job.id.0);
+        self.counters.run = self.counters.run.max(job.last_run.as_ref().map_or(0, |run| run.id.0));
+        for need in &job.needs {
+            self.dependents.entry(need.job).or_default().insert(job.id);
+        }
+    }
+
+    fn add_to_list(&mut self, id: JobId) {
+        let Some(job) = self.jobs.get(&id) else { return };
+        let queue = get_or_create(&mut self.queues, &job.queue);
+        queue.failed += usize::from(counts_as_failed(job));
+        let list = queue.jobs_in_mut(job.phase());
+        let index = index_in_list(list, job, &self.jobs);
+        list.insert(index, id);
+    }
+
+    fn remove_from_list(&mut self, id: JobId) {
+        let Some(job) = self.jobs.get(&id) else { return };
+        if let Some(index) = self.indexes.get_mut(&job.queue) {
+            index.remove(job);
+        }
+        let Some(queue) = self.queues.get_mut(&job.queue) else { return };
+        queue.failed -= usize::from(counts_as_failed(job));
+        let list = queue.jobs_in_mut(job.phase());
+        let index = index_in_list(list, job, &self.jobs);
+        list.remove(index);
+    }
+
+    /// The pending jobs of a queue with this readiness, in order.
+    fn pending_with(&self, queue: &QueueId, readiness: Readiness) -> impl Iterator<Item = JobId> {
+        let pending = self.queues.get(queue).map(|queue| &queue.pending).into_iter().flatten().copied();
+        pending.filter(move |id| self.job(*id).and_then(Job::readiness) == Some(readiness))
+    }
+
+    /// All jobs of a queue, including removed ones with the reason, in queue order.
+    fn all_jobs_of(&self, queue: &QueueId) -> impl Iterator<Item = (&Job, Option<RemovalReason>)> {
+        let positions = self.indexes.get(queue).into_iter().flat_map(|index| &index.positions);
+        positions.filter_map(|(_, id)| {
+            let present = self.job(*id).map(|job| (job, None));
+            present.or_else(|| self.removed.get(id).map(|(job, reason)| (job, Some(*reason))))
+        })
+    }
+}
+
+impl QueueState {
+    /// The ids of the jobs in one phase, in order.
+    pub fn jobs_in(&self, phase: Phase) -> &VecDeque<JobId> {
+        match phase {
+            Phase::Pending => &self.pending,
+            Phase::Running => &self.running,
+            Phase::Finished => &self.finished,
+        }
+    }
+
+    fn jobs_in_mut(&mut self, phase: Phase) -> &mut VecDeque<JobId> {
+        match phase {
+            Phase::Pending => &mut self.pending,
+            Phase::Running => &mut self.running,
+            Phase::Finished => &mut self.finished,
+        }
+    }
+}
+
+/// The entry of a queue, created if missing.
+fn get_or_create<'a, T: Default>(map: &'a mut BTreeMap<QueueId, T>, queue: &QueueId) -> &'a mut T {
+    map.entry(queue.clone()).or_default()
+}
+
+/// Whether the job counts as failed.
+fn counts_as_failed(job: &Job) -> bool {
+    matches!(job.outcome(), Some(Outcome::Failed(_) | Outcome::Interrupted))
+}
+
+/// The index of a job in a list, or where it belongs.
+fn index_in_list(list: &VecDeque<JobId>, job: &Job, jobs: &JobTable) -> usize {
+    let before = |other: &JobId| jobs.get(other).is_some_and(|other| compare_in_list(other, job).is_lt());
+    // Most lookups are at one of the ends.
+    match list.back() {
+        Some(end) if before(end) => list.len(),
+        Some(end) if *end == job.id => list.len() - 1,
+        _ if list.front() == Some(&job.id) => 0,
+        _ => list.partition_point(before),
+    }
+}
+
+/// Compares two jobs of the same list.
+fn compare_in_list(a: &Job, b: &Job) -> Ordering {
+    let started = |job: &Job| job.last_run.as_ref().map(|run| (run.started, run.id));
+    let run = |job: &Job| job.last_run.as_ref().map(|run| run.id);
+    match (&a.state, &b.state) {
+        (JobState::Running { .. }, JobState::Running { .. }) => started(a).cmp(&started(b)),
+        // Jobs that finished at the same clock tick are in the order of their start.
+        (JobState::Finished { at: a_at, .. }, JobState::Finished { at: b_at, .. }) => {
+            a_at.cmp(b_at).then_with(|| run(a).cmp(&run(b)))
+        }
+        _ => rank(a).cmp(&rank(b)),
+    }
+    .then(a.id.cmp(&b.id))
+}
+
+impl PartialEq for SiteState {
+    /// Compares everything but removed jobs.
+    fn eq(&self, other: &Self) -> bool {
+        self.queues == other.queues
+            && self.jobs == other.jobs
+            && self.workers == other.workers
+            && self.file_version == other.file_version
+            && self.counters == other.counters
+    }
+}

@@ -1,0 +1,95 @@
+//! Builds the state of a site from its stored jobs, many at once.
+
+use std::collections::BTreeMap;
+
+use super::{Counters, JobTable, SiteState, QueueState, compare_in_list, counts_as_failed};
+use crate::model::queue_index::QueueIndex;
+use crate::model::{Job, JobId, QueueId, QueueInfo, WorkerInfo};
+
+impl SiteState {
+    /// Builds the state from all jobs of a site; `count` is an estimate of their number. Fastest if the jobs of each queue
+    /// come in order.
+    pub fn from_jobs<E>(count: usize, jobs: impl IntoIterator<Item = Result<Box<Job>, E>>) -> Result<Self, E> {
+        let mut state = Self::default();
+        state.jobs.reserve(count);
+        let mut queues: BTreeMap<QueueId, QueueLoader> = BTreeMap::new();
+        let mut jobs = jobs.into_iter();
+        let mut next = jobs.next().transpose()?;
+        while let Some(first) = next {
+            let id = first.queue.clone();
+            let queue = queues.entry(id.clone()).or_default();
+            let mut job = first;
+            // Consecutive jobs usually belong to the same queue.
+            next = loop {
+                state.register(&job);
+                queue.add(&job, &state.jobs);
+                state.jobs.insert(job.id, job);
+                match jobs.next().transpose()? {
+                    Some(next) if next.queue == id => job = next,
+                    other => break other,
+                }
+            };
+        }
+        for (id, queue) in queues {
+            let (queue, index) = queue.finish(&state.jobs);
+            state.queues.insert(id.clone(), queue);
+            state.indexes.insert(id, index);
+        }
+        Ok(state)
+    }
+
+    /// Sets everything but the jobs, while a site is loaded.
+    pub fn set_site_info(
+        &mut self,
+        queues: impl IntoIterator<Item = QueueInfo>,
+        workers: impl IntoIterator<Item = WorkerInfo>,
+        file_version: Option<String>,
+        counters: Counters,
+    ) {
+        for QueueInfo { id, settings, mode } in queues {
+            let queue = self.queues.entry(id).or_default();
+            queue.settings = settings;
+            queue.mode = mode;
+        }
+        self.workers = workers.into_iter().map(|worker| (worker.id, worker)).collect();
+        self.file_version = file_version;
+        self.counters = counters;
+    }
+}
+
+/// A queue that is being loaded.
+#[derive(Default)]
+struct QueueLoader {
+    queue: QueueState,
+    index: QueueIndex,
+    positions: Vec<(i64, JobId)>,
+    /// Whether some jobs did not come in order.
+    out_of_order: bool,
+}
+
+impl QueueLoader {
+    /// Appends a job to its list; `jobs` holds the jobs added before.
+    fn add(&mut self, job: &Job, jobs: &JobTable) {
+        self.index.add(job);
+        self.positions.push((job.position, job.id));
+        self.queue.failed += usize::from(counts_as_failed(job));
+        let list = self.queue.jobs_in_mut(job.phase());
+        let last = list.back().and_then(|last| jobs.get(last));
+        self.out_of_order |= last.is_some_and(|last| compare_in_list(last, job).is_gt());
+        list.push_back(job.id);
+    }
+
+    /// The loaded queue, with its lists sorted.
+    fn finish(self, jobs: &JobTable) -> (QueueState, QueueIndex) {
+        let Self { mut queue, mut index, positions, out_of_order } = self;
+        let QueueState { pending, running, finished, .. } = &mut queue;
+        for list in [pending, running, finished].into_iter().filter(|_| out_of_order) {
+            list.make_contiguous().sort_by(|a, b| match (jobs.get(a), jobs.get(b)) {
+                (Some(a), Some(b)) => compare_in_list(a, b),
+                _ => a.cmp(b),
+            });
+        }
+        index.positions = positions.into_iter().collect();
+        (queue, index)
+    }
+}

@@ -1,0 +1,169 @@
+//! Answers the queries of `decide` from the state in memory.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use super::{QueueState, SiteState};
+use crate::model::{
+    DeclaredJob, Job, JobId, JobRef, JobState, Phase, QueueId, QueueInfo, Readiness, RemovalReason, RunId, StateReader,
+    WorkerId, WorkerInfo,
+};
+
+impl StateReader for SiteState {
+    type Error = Infallible;
+
+    fn file_version(&self) -> Result<Option<String>, Infallible> {
+        Ok(self.file_version.clone())
+    }
+
+    fn queues(&self) -> Result<Vec<QueueInfo>, Infallible> {
+        let info = |(id, queue): (&QueueId, &QueueState)| QueueInfo {
+            id: id.clone(),
+            settings: queue.settings.clone(),
+            mode: queue.mode,
+        };
+        Ok(self.queues().into_iter().map(info).collect())
+    }
+
+    fn queue(&self, id: &QueueId) -> Result<Option<QueueInfo>, Infallible> {
+        Ok(self.queues.get(id).map(|queue| QueueInfo {
+            id: id.clone(),
+            settings: queue.settings.clone(),
+            mode: queue.mode,
+        }))
+    }
+
+    fn job(&self, id: JobId) -> Result<Option<Job>, Infallible> {
+        Ok(self.job(id).cloned())
+    }
+
+    fn removed_job(&self, id: JobId) -> Result<Option<Job>, Infallible> {
+        Ok(self.removed.get(&id).map(|(job, _)| job.clone()))
+    }
+
+    fn declared_jobs(&self, queue: &QueueId) -> Result<Vec<DeclaredJob>, Infallible> {
+        let declared = |(job, removed): (&Job, Option<RemovalReason>)| DeclaredJob {
+            id: job.id,
+            definition: Arc::clone(&job.definition),
+            position: job.position,
+            phase: job.phase(),
+            removed,
+        };
+        Ok(self.all_jobs_of(queue).filter(|(job, _)| job.definition.digest.is_some()).map(declared).collect())
+    }
+
+    fn jobs_in_phase(&self, queue: &QueueId, phase: Phase) -> Result<Vec<JobId>, Infallible> {
+        Ok(self.queues.get(queue).map(|queue| queue.jobs_in(phase).iter().copied().collect()).unwrap_or_default())
+    }
+
+    fn pending_positions(&self, queue: &QueueId, priority: i32) -> Result<Vec<(i64, JobId)>, Infallible> {
+        let pending = self.queues.get(queue).map(|queue| &queue.pending).into_iter().flatten();
+        let same_priority = |job: &&Job| job.definition.scheduling.priority == priority;
+        let jobs = pending.filter_map(|id| self.job(*id)).filter(same_priority);
+        Ok(jobs.map(|job| (job.position, job.id)).collect())
+    }
+
+    fn resolve(&self, target: &JobRef) -> Result<Option<JobId>, Infallible> {
+        Ok(match target {
+            JobRef::Number(id) => (self.jobs.contains_key(id) || self.removed.contains_key(id)).then_some(*id),
+            JobRef::Named(queue, name) => {
+                self.all_jobs_of(queue).find(|(job, _)| job.name() == Some(name)).map(|(job, _)| job.id)
+            }
+        })
+    }
+
+    fn dependents(&self, job: JobId) -> Result<Vec<JobId>, Infallible> {
+        Ok(self.dependents.get(&job).map(|jobs| jobs.iter().copied().collect()).unwrap_or_default())
+    }
+
+    fn next_jobs(&self, queue: &QueueId, readiness: Readiness, most: usize) -> Result<Vec<Job>, Infallible> {
+        let reserved = |id: &JobId| self.workers.values().any(|worker| worker.has_reserved(*id));
+        let first: Vec<JobId> = match readiness {
+            Readiness::Requested => {
+                let requested = self.indexes.get(queue).map(|index| &index.requested).into_iter().flatten();
+                requested.map(|(_, id)| *id).filter(|id| !reserved(id)).take(most).collect()
+            }
+            // Not indexed: scanning the pending jobs costs less than the memory of another index.
+            _ => self.pending_with(queue, readiness).filter(|id| !reserved(id)).take(most).collect(),
+        };
+        Ok(first.into_iter().filter_map(|id| self.job(id)).cloned().collect())
+    }
+
+    fn blocked_jobs(&self, queue: &QueueId) -> Result<Vec<JobId>, Infallible> {
+        Ok(self.pending_with(queue, Readiness::Blocked).collect())
+    }
+
+    fn used_slots(&self, queue: &QueueId) -> Result<u32, Infallible> {
+        let running = self.queues.get(queue).map(|queue| &queue.running).into_iter().flatten();
+        let weights = running.filter_map(|id| self.jobs.get(id)).map(|job| job.definition.scheduling.weight);
+        Ok(weights.fold(0, u32::saturating_add))
+    }
+
+    fn has_unblocked_jobs(&self, queue: &QueueId) -> Result<bool, Infallible> {
+        let Some(queue) = self.queues.get(queue) else { return Ok(false) };
+        let is_blocked = |id: &JobId| self.jobs.get(id).is_none_or(|job| job.readiness() == Some(Readiness::Blocked));
+        Ok(!queue.running.is_empty() || queue.pending.iter().any(|id| !is_blocked(id)))
+    }
+
+    fn due_jobs(&self, now: DateTime<Utc>) -> Result<Vec<JobId>, Infallible> {
+        let mut due: Vec<(DateTime<Utc>, JobId)> = self
+            .indexes
+            .values()
+            .flat_map(|index| index.scheduled.iter().take_while(|(until, _)| *until <= now))
+            .copied()
+            .collect();
+        due.sort_unstable();
+        Ok(due.into_iter().map(|(_, id)| id).collect())
+    }
+
+    fn next_due_time(&self, queue: &QueueId, requested_only: bool) -> Result<Option<DateTime<Utc>>, Infallible> {
+        let scheduled = self.indexes.get(queue).map(|index| &index.scheduled).into_iter().flatten();
+        let is_wanted = |id: &JobId| {
+            let readiness = self.job(*id).and_then(Job::readiness);
+            !requested_only || readiness == Some(Readiness::Scheduled { requested: true })
+        };
+        Ok(scheduled.filter(|(_, id)| is_wanted(id)).map(|(until, _)| *until).next())
+    }
+
+    fn undeclared_finished_before(&self, queue: &QueueId, before: DateTime<Utc>) -> Result<Vec<JobId>, Infallible> {
+        let finished = self.queues.get(queue).map(|queue| &queue.finished).into_iter().flatten();
+        let finished = finished.filter_map(|id| self.job(*id));
+        let is_old = |job: &&Job| matches!(job.state, JobState::Finished { at, .. } if at < before);
+        let undeclared = finished.take_while(is_old).filter(|job| job.definition.digest.is_none());
+        Ok(undeclared.map(|job| job.id).collect())
+    }
+
+    fn last_position(&self, queue: &QueueId) -> Result<i64, Infallible> {
+        let last = self.indexes.get(queue).and_then(|index| index.positions.last());
+        Ok(last.map_or(0, |(position, _)| *position))
+    }
+
+    fn next_job_id(&self) -> Result<JobId, Infallible> {
+        Ok(JobId(self.counters.job + 1))
+    }
+
+    fn next_run_id(&self) -> Result<RunId, Infallible> {
+        Ok(RunId(self.counters.run + 1))
+    }
+
+    fn next_worker_id(&self) -> Result<WorkerId, Infallible> {
+        Ok(WorkerId(self.counters.worker + 1))
+    }
+
+    fn worker(&self, id: WorkerId) -> Result<Option<WorkerInfo>, Infallible> {
+        Ok(self.workers.get(&id).cloned())
+    }
+
+    fn reserved_jobs(&self) -> Result<Vec<JobId>, Infallible> {
+        let reserved = self.workers.values().flat_map(|worker| &worker.reserved);
+        Ok(reserved.map(|reservation| reservation.job).collect())
+    }
+
+    fn jobs_run_by(&self, worker: WorkerId) -> Result<Vec<Job>, Infallible> {
+        let running = self.queues.values().flat_map(|queue| &queue.running);
+        let jobs = running.filter_map(|id| self.job(*id));
+        Ok(jobs.filter(|job| job.last_run.as_ref().is_some_and(|run| run.worker == worker)).cloned().collect())
+    }
+}

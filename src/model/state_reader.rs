@@ -1,0 +1,97 @@
+//! The queries that `decide` makes on a site. [`SiteState`](super::SiteState) answers them in memory, a store answers them
+//! inside a transaction.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use super::{Definition, Job, JobId, QueueMode, Phase, QueueId, RemovalReason, RunId, QueueSettings, JobRef, Readiness, WorkerInfo, WorkerId};
+
+/// Read access to the state of a site before a command is decided.
+pub trait StateReader {
+    /// The error of a query: none in memory, database errors in a store.
+    type Error;
+
+    /// The version of `jobs.yaml` that was applied last.
+    fn file_version(&self) -> Result<Option<String>, Self::Error>;
+    /// All queues, in their order.
+    fn queues(&self) -> Result<Vec<QueueInfo>, Self::Error>;
+    /// One queue.
+    fn queue(&self, id: &QueueId) -> Result<Option<QueueInfo>, Self::Error>;
+    /// A job that is in a queue.
+    fn job(&self, id: JobId) -> Result<Option<Job>, Self::Error>;
+    /// A job that was removed from its queue.
+    fn removed_job(&self, id: JobId) -> Result<Option<Job>, Self::Error>;
+    /// The jobs of a queue that came from `jobs.yaml` (those with a digest), including removed ones, in queue order.
+    fn declared_jobs(&self, queue: &QueueId) -> Result<Vec<DeclaredJob>, Self::Error>;
+    /// The jobs of a queue in one phase, in their order.
+    fn jobs_in_phase(&self, queue: &QueueId, phase: Phase) -> Result<Vec<JobId>, Self::Error>;
+    /// The positions of the pending jobs of a queue with this priority, in order.
+    fn pending_positions(&self, queue: &QueueId, priority: i32) -> Result<Vec<(i64, JobId)>, Self::Error>;
+    /// The id of the referenced job, if it exists; it may be a removed one.
+    fn resolve(&self, target: &JobRef) -> Result<Option<JobId>, Self::Error>;
+    /// The jobs that need this one, without removed ones.
+    fn dependents(&self, job: JobId) -> Result<Vec<JobId>, Self::Error>;
+    /// The first `most` jobs of the queue with this readiness ([`Readiness::Requested`] or [`Readiness::Ready`]) that are not
+    /// reserved: higher priority first, then queue order.
+    fn next_jobs(&self, queue: &QueueId, turn: Readiness, most: usize) -> Result<Vec<Job>, Self::Error>;
+    /// The jobs of the queue that are [`Readiness::Blocked`], in queue order.
+    fn blocked_jobs(&self, queue: &QueueId) -> Result<Vec<JobId>, Self::Error>;
+    /// The number of slots that the running jobs of the queue use.
+    fn used_slots(&self, queue: &QueueId) -> Result<u32, Self::Error>;
+    /// Whether any job of the queue is running, or pending and not [`Readiness::Blocked`].
+    fn has_unblocked_jobs(&self, queue: &QueueId) -> Result<bool, Self::Error>;
+    /// The [`Readiness::Scheduled`] jobs that are due.
+    fn due_jobs(&self, now: DateTime<Utc>) -> Result<Vec<JobId>, Self::Error>;
+    /// The earliest due time of the scheduled jobs of the queue; with `requested_only`, of the requested ones among them.
+    fn next_due_time(&self, queue: &QueueId, requested_only: bool) -> Result<Option<DateTime<Utc>>, Self::Error>;
+    /// The jobs of the queue that finished before this time and are not in `jobs.yaml`, oldest first.
+    fn undeclared_finished_before(&self, queue: &QueueId, before: DateTime<Utc>) -> Result<Vec<JobId>, Self::Error>;
+    /// The highest position in the queue, including removed jobs; 0 if it has none.
+    fn last_position(&self, queue: &QueueId) -> Result<i64, Self::Error>;
+    /// The id of the next new job.
+    fn next_job_id(&self) -> Result<JobId, Self::Error>;
+    /// The id of the next run.
+    fn next_run_id(&self) -> Result<RunId, Self::Error>;
+    /// The id of the next worker.
+    fn next_worker_id(&self) -> Result<WorkerId, Self::Error>;
+    /// A registered worker.
+    fn worker(&self, id: WorkerId) -> Result<Option<WorkerInfo>, Self::Error>;
+    /// The jobs that are reserved for any worker; usually few.
+    fn reserved_jobs(&self) -> Result<Vec<JobId>, Self::Error>;
+    /// The jobs that this worker runs.
+    fn jobs_run_by(&self, worker: WorkerId) -> Result<Vec<Job>, Self::Error>;
+}
+
+/// One queue without its jobs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueInfo {
+    /// Its name.
+    pub id: QueueId,
+    /// Its settings.
+    pub settings: QueueSettings,
+    /// Its mode.
+    pub mode: QueueMode,
+}
+
+/// A job from `jobs.yaml`, as reconciliation sees it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeclaredJob {
+    /// Its id.
+    pub id: JobId,
+    /// Its definition, with name and digest.
+    pub definition: Arc<Definition>,
+    /// Its position in the queue.
+    pub position: i64,
+    /// Its phase.
+    pub phase: Phase,
+    /// Why it was removed, if it was.
+    pub removed: Option<RemovalReason>,
+}
+
+impl QueueInfo {
+    /// Whether the queue is processing.
+    pub fn is_processing(&self) -> bool {
+        self.mode == QueueMode::Processing
+    }
+}

@@ -1,0 +1,150 @@
+//! Why a pending job has not started.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use super::needs::{NeedsStatus, needs_status};
+use super::{Job, SiteState, QueueMode, Phase, JobState, WaitConditions};
+
+/// What a pending job waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WaitReason {
+    /// Other jobs: their paths, without the queue for jobs of the same queue.
+    Needs(Vec<String>),
+    /// A needed job did not finish as required, so the job will be skipped when its queue is processed.
+    NeedsFailed(String),
+    /// Confirmation.
+    Confirm,
+    /// Its earliest start.
+    Time(DateTime<Utc>),
+    /// Its next attempt.
+    Retry {
+        /// The number of that attempt.
+        attempt: u32,
+        /// The maximum number of attempts.
+        of: u32,
+        /// When it is due.
+        at: DateTime<Utc>,
+    },
+    /// Its queue is paused.
+    QueuePaused,
+    /// Its queue was stopped by a failed job.
+    QueueStopped,
+    /// A free slot in its queue.
+    FreeSlot,
+    /// Its queue to be processed.
+    QueueIdle,
+}
+
+impl SiteState {
+    /// Why a job has not started, if it is pending.
+    pub fn wait_reason(&self, job: &Job) -> Option<WaitReason> {
+        let JobState::Pending { requested, wait } = job.state else { return None };
+        let mode = self.queue(&job.queue)?.mode;
+        Some(match wait {
+            WaitConditions { needs: true, .. } => self.needs(job),
+            WaitConditions { confirm: true, .. } => WaitReason::Confirm,
+            WaitConditions { until: Some(at), .. } if job.current_attempt() > 0 => {
+                WaitReason::Retry { attempt: job.current_attempt() + 1, of: job.max_attempts(), at }
+            }
+            WaitConditions { until: Some(at), .. } => WaitReason::Time(at),
+            _ => match mode {
+                QueueMode::Paused => WaitReason::QueuePaused,
+                _ if requested => WaitReason::FreeSlot,
+                QueueMode::Processing => WaitReason::FreeSlot,
+                QueueMode::Stopped => WaitReason::QueueStopped,
+                QueueMode::Idle => WaitReason::QueueIdle,
+            },
+        })
+    }
+
+    fn needs(&self, job: &Job) -> WaitReason {
+        if let Ok(NeedsStatus::Failed(reason)) = needs_status(self, job) {
+            return WaitReason::NeedsFailed(reason);
+        }
+        let open = job.needs.iter().filter_map(|need| self.job(need.job));
+        let open = open.filter(|needed| needed.phase() != Phase::Finished);
+        let name = |needed: &Job| match needed.name() {
+            Some(name) if needed.queue == job.queue => name.to_owned(),
+            None if needed.queue == job.queue => needed.id.to_string(),
+            _ => needed.path(),
+        };
+        WaitReason::Needs(open.map(name).collect())
+    }
+}
+
+impl WaitReason {
+    /// The reason as one stable word, as in JSON.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Needs(_) => "needs",
+            Self::NeedsFailed(_) => "lost",
+            Self::Confirm => "confirm",
+            Self::Time(_) => "time",
+            Self::Retry { .. } => "retry",
+            Self::QueuePaused => "paused",
+            Self::QueueStopped => "stopped",
+            Self::FreeSlot => "turn",
+            Self::QueueIdle => "process",
+        }
+    }
+
+    /// The time that the job waits for, if it waits for one.
+    pub fn until(&self) -> Option<DateTime<Utc>> {
+        match self {
+            Self::Time(at) | Self::Retry { at, .. } => Some(*at),
+            _ => None,
+        }
+    }
+
+    /// A short description: `needs e2e`, `in 8s`, `retry 2/3 in 8s`. Empty for a queue that is idle.
+    pub fn describe(&self, now: DateTime<Utc>) -> String {
+        match self {
+            Self::Needs(jobs) => match &jobs[..] {
+                [first, rest @ ..] => {
+                    let mut words = format!("needs {first}");
+                    if !rest.is_empty() {
+                        // Writing to a string can't fail.
+                        let _ = write!(words, " +{}", rest.len());
+                    }
+                    words
+                }
+                [] => "needs other jobs".to_owned(),
+            },
+            Self::NeedsFailed(reason) => reason.clone(),
+            Self::Confirm => "needs confirmation".to_owned(),
+            Self::Time(at) => from(*at, now),
+            Self::Retry { attempt, of, at } => format!("retry {attempt}/{of} {}", from(*at, now)).trim_end().to_owned(),
+            Self::QueuePaused => "paused".to_owned(),
+            Self::QueueStopped => "stopped".to_owned(),
+            Self::FreeSlot => "next".to_owned(),
+            Self::QueueIdle => String::new(),
+        }
+    }
+}
+
+/// `in 8s`; empty if it is due.
+fn from(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    let Ok(left) = (at - now).to_std() else { return String::new() };
+    // Rounded up to whole seconds: `in 0s` would be due.
+    let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
+    if seconds == 0 { String::new() } else { format!("in {}", span(Duration::from_secs(seconds))) }
+}
+
+/// The two largest units: `8s`, `5m 3s`, `2h 5m`, `3d 4h`.
+fn span(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    let two = |large: u64, unit: &str, small: u64, smaller: &str| match small {
+        0 => format!("{large}{unit}"),
+        small => format!("{large}{unit} {small}{smaller}"),
+    };
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds}s"),
+        (0, 0, minutes) => two(minutes, "m", seconds % 60, "s"),
+        (0, hours, minutes) => two(hours, "h", minutes, "m"),
+        (days, hours, _) => two(days, "d", hours, "h"),
+    }
+}

@@ -1,0 +1,40 @@
+//! What a run consists of: the script, its environment, and the receivers of its output and its report.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::pty::PtyOptions;
+use super::run_tag::RunTag;
+use crate::model::{Definition, RunReport, Stream, WindowSize};
+
+/// What to run, and where.
+#[derive(Debug)]
+pub struct Launch {
+    /// The job, which has to call a script.
+    pub definition: Arc<Definition>,
+    /// The folder of the site: the default working directory, and the base of a relative `cwd`.
+    pub folder: PathBuf,
+    /// Variables of the run itself (`SETLIST_…`), set over those of the script.
+    pub env: Vec<(String, OsString)>,
+    /// Identifies the processes of the run. Without it, a process that has left the process group is found only while
+    /// its parents are alive.
+    pub tag: Option<RunTag>,
+    /// Where the job may write its value. Read and removed when the run has ended.
+    pub value_file: Option<PathBuf>,
+    /// The terminal of a job that asks for one.
+    pub pty: PtyOptions,
+}
+
+/// Receives the output of a run. Called on the thread that drives all runs, so it must not block.
+pub trait Output: Send {
+    /// Output, in the order in which it arrived.
+    fn write(&mut self, stream: Stream, bytes: &[u8]);
+    /// Output from now on is printed in a terminal of this size.
+    fn resized(&mut self, _size: WindowSize) {}
+    /// The output has ended. Called once, before the report.
+    fn finish(self: Box<Self>);
+}
+
+/// Called once with the report of a run.
+pub type Done = Box<dyn FnOnce(RunReport) + Send>;

@@ -1,0 +1,55 @@
+//! Kills the processes of runs whose worker died.
+
+use std::collections::HashSet;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::Signal;
+
+use super::process_table::{ProcessInfo, ProcessTable};
+use super::run_tag::RunTag;
+
+/// What became of the processes of dead workers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OrphanReport {
+    /// How many were sent KILL.
+    pub killed: usize,
+    /// How many of them have not ended: the kernel delays KILL for a process that waits for a device.
+    pub remaining: usize,
+}
+
+/// Kills every process of the runs with these tags and waits until all have ended or `timeout` has passed. Finds none
+/// where there is no `/proc`.
+pub fn kill_orphans(tags: &[RunTag], timeout: Duration) -> OrphanReport {
+    let deadline = Instant::now() + timeout;
+    let mut killed = HashSet::new();
+    loop {
+        let table = ProcessTable::read();
+        let is_root = |process: &ProcessInfo| {
+            killed.contains(&process.identity()) || tags.iter().any(|tag| process.has_tag(tag))
+        };
+        let processes = table.tree(is_root).into_iter().map(ProcessInfo::identity);
+        let killable: Vec<_> = processes.filter(|identity| identity.can_be_signalled()).collect();
+        for identity in &killable {
+            // Repeating it for a process that is about to end does no harm.
+            identity.signal(Signal::KILL);
+            killed.insert(*identity);
+        }
+        let wait = deadline.saturating_duration_since(Instant::now());
+        if killable.is_empty() || wait.is_zero() {
+            return OrphanReport { killed: killed.len(), remaining: killable.len() };
+        }
+        if let Some(process) = killable.iter().find_map(|identity| identity.open_pidfd()) {
+            wait_for_exit(&process, wait);
+        }
+    }
+}
+
+/// Waits until the process ends or the time is up.
+fn wait_for_exit(process: &OwnedFd, at_most: Duration) {
+    let mut fds = [PollFd::new(process, PollFlags::IN)];
+    let timeout = Timespec::try_from(at_most).ok();
+    // If a signal interrupts it, the caller looks again.
+    let _ = poll(&mut fds, timeout.as_ref());
+}

@@ -1,0 +1,70 @@
+//! The processes of one run: sends signals to all of them and finds those that are still alive.
+//!
+//! The process group gets a signal at once. Processes that have left the group are found by their parents, and where a
+//! parent has ended, by the run's [`RunTag`].
+
+use std::collections::HashSet;
+use std::os::fd::OwnedFd;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use super::process_table::{ProcessTable, ProcessIdentity, ProcessInfo};
+use super::run_tag::RunTag;
+
+/// The processes of one run.
+pub(super) struct ProcessTree {
+    /// The leader of the process group. Its id is not reused before it has been waited for.
+    leader: Pid,
+    tag: Option<RunTag>,
+    /// Whether this process adopts orphans.
+    is_subreaper: bool,
+    /// The processes found last time: they are still found after their parents have ended.
+    known: HashSet<ProcessIdentity>,
+}
+
+/// How many survivors are waited for at once. When one ends, the tree is read again.
+const MAX_WATCHED: usize = 32;
+
+impl ProcessTree {
+    pub(super) fn new(leader: Pid, tag: Option<RunTag>, is_subreaper: bool) -> Self {
+        Self { leader, tag, is_subreaper, known: HashSet::new() }
+    }
+
+    /// Sends a signal to every process of the run.
+    pub(super) fn signal(&mut self, signal: Signal, table: &ProcessTable) {
+        let (leader, processes) = (self.leader, self.find(table));
+        signal_group(leader, signal);
+        for stray in processes.iter().filter(|process| !process.is_in_group(leader)) {
+            stray.identity().signal(signal);
+        }
+    }
+
+    /// Descriptors of up to [`MAX_WATCHED`] live processes that can be stopped; each becomes readable when its process
+    /// ends.
+    pub(super) fn open_survivors(&mut self, table: &ProcessTable) -> Vec<OwnedFd> {
+        let survivors = self.find(table).into_iter().map(ProcessInfo::identity);
+        let stoppable = survivors.filter(|identity| identity.can_be_signalled());
+        stoppable.filter_map(ProcessIdentity::open_pidfd).take(MAX_WATCHED).collect()
+    }
+
+    /// Sends a signal to the process group only.
+    pub(super) fn signal_group(&self, signal: Signal) {
+        signal_group(self.leader, signal);
+    }
+
+    fn find<'a>(&mut self, table: &'a ProcessTable) -> Vec<&'a ProcessInfo> {
+        let Self { leader, tag, is_subreaper, known } = self;
+        let tree = table.tree(|process| {
+            let is_stray =
+                || tag.as_ref().is_some_and(|tag| (!*is_subreaper || process.is_our_child()) && process.has_tag(tag));
+            process.is_in_group(*leader) || known.contains(&process.identity()) || is_stray()
+        });
+        *known = tree.iter().map(|process| process.identity()).collect();
+        tree
+    }
+}
+
+fn signal_group(leader: Pid, signal: Signal) {
+    // Fails if the group is empty or has only processes of other users.
+    let _ = kill_process_group(leader, signal);
+}

@@ -1,0 +1,368 @@
+//! One run: its process and pipes, how it is stopped, and its report.
+
+use std::cell::LazyCell;
+use std::io;
+use std::mem;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::event::PollFlags;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
+
+use super::process_table::ProcessTable;
+use super::invocation::ScriptFile;
+use super::pipe::{InPipe, OutPipe};
+use super::program_cache::ProgramCache;
+use super::spawn::spawn;
+use super::pty::Pty;
+use super::process_tree::ProcessTree;
+use super::value::{self, LastLine};
+use super::launch::{Done, Launch, Output};
+use crate::crash;
+use crate::model::{Exit, Failure, FailureKind, Outcome, RunReport, RunId, Script, StopSignal, Stream};
+
+/// A run that has not ended.
+pub(super) struct RunProcess {
+    pub(super) run: RunId,
+    launch: Launch,
+    exit_policy: ExitPolicy,
+    /// The root process, which leads the process group of the same id.
+    pid: Pid,
+    /// The root process and its descendants.
+    tree: ProcessTree,
+    /// The run is being stopped and its root process has ended, but has not been waited for.
+    has_exited_after_stop: bool,
+    stdout: Option<OutPipe>,
+    stderr: Option<OutPipe>,
+    stdin: Option<InPipe>,
+    /// Replaces the three pipes in a run with a terminal.
+    pty: Option<Pty>,
+    last_line: LastLine,
+    stopping: Option<Stopping>,
+    /// When the timeout or the grace period ends.
+    deadline: Option<Instant>,
+    /// Once the root process of a run that is being stopped has ended: descendants that are still alive.
+    survivors: Vec<OwnedFd>,
+    callbacks: RunCallbacks,
+    _script_file: Option<ScriptFile>,
+}
+
+/// Receives the output and the report of a run.
+pub(super) struct RunCallbacks {
+    pub(super) output: Box<dyn Output>,
+    pub(super) done: Done,
+}
+
+/// A run that could not start.
+pub(super) struct FailedLaunch {
+    callbacks: RunCallbacks,
+    failure: Failure,
+}
+
+/// The meaning of a descriptor of a run.
+#[derive(Clone, Copy)]
+pub(super) enum PollSource {
+    /// Output to read.
+    Output(Stream),
+    /// Standard input to write.
+    Stdin,
+    /// The terminal: output to read, or typed input to write.
+    Terminal,
+    /// Typed input to read.
+    Input,
+    /// A survivor has ended.
+    Survivor,
+}
+
+/// The settings of a script that decide when it is stopped and whether it has succeeded.
+struct ExitPolicy {
+    timeout: Option<Duration>,
+    grace: Duration,
+    ok_codes: Arc<[i32]>,
+}
+
+/// The state of a run that is being stopped.
+#[derive(Clone, Copy)]
+struct Stopping {
+    /// Stopped on request; otherwise because of its timeout.
+    requested: bool,
+    /// KILL has been sent.
+    killed: bool,
+}
+
+/// A process table that is read only if a run is being stopped.
+pub(super) type LazyProcessTable = LazyCell<ProcessTable>;
+
+/// Starts the process of a run on the calling thread.
+pub(super) fn start(
+    run: RunId,
+    mut launch: Launch,
+    mut callbacks: RunCallbacks,
+    program_cache: &mut ProgramCache,
+    is_subreaper: bool,
+) -> Result<RunProcess, FailedLaunch> {
+    let options = mem::take(&mut launch.pty);
+    let size = options.size;
+    let spawned = match spawn(&launch, options, program_cache, is_subreaper) {
+        Ok(spawned) => spawned,
+        Err(failure) => return Err(FailedLaunch { callbacks, failure }),
+    };
+    crash::point("started");
+    if spawned.pty.is_some() {
+        callbacks.output.resized(size);
+    }
+    let mut child = spawned.child;
+    let pid = Pid::from_child(&child);
+    let exit_policy = ExitPolicy::of(spawned.script);
+    let text = spawned.script.exec.stdin.as_deref().unwrap_or_default();
+    Ok(RunProcess {
+        run,
+        pid,
+        tree: ProcessTree::new(pid, launch.tag.clone(), is_subreaper),
+        has_exited_after_stop: false,
+        stdout: child.stdout.take().map(|pipe| OutPipe::new(pipe.into())),
+        stderr: child.stderr.take().map(|pipe| OutPipe::new(pipe.into())),
+        stdin: child.stdin.take().and_then(|pipe| InPipe::new(pipe.into(), text)),
+        pty: spawned.pty,
+        last_line: LastLine::default(),
+        stopping: None,
+        deadline: exit_policy.timeout.and_then(deadline_after),
+        survivors: Vec::new(),
+        callbacks,
+        _script_file: spawned.file,
+        exit_policy,
+        launch,
+    })
+}
+
+impl RunProcess {
+    /// The descriptors and events to poll, with their meanings.
+    pub(super) fn sources(&self) -> impl Iterator<Item = (BorrowedFd<'_>, PollFlags, PollSource)> {
+        let stdout = self.stdout.iter().map(|pipe| (pipe.fd(), PollFlags::IN, PollSource::Output(Stream::Out)));
+        let stderr = self.stderr.iter().map(|pipe| (pipe.fd(), PollFlags::IN, PollSource::Output(Stream::Err)));
+        let stdin = self.stdin.iter().map(|pipe| (pipe.fd(), PollFlags::OUT, PollSource::Stdin));
+        let survivors = self.survivors.iter().map(|process| (process.as_fd(), PollFlags::IN, PollSource::Survivor));
+        let terminal = self.pty.iter().filter_map(Pty::terminal_source).map(|(fd, flags)| (fd, flags, PollSource::Terminal));
+        let input = self.pty.iter().filter_map(Pty::input_source).map(|fd| (fd, PollFlags::IN, PollSource::Input));
+        stdout.chain(stderr).chain(stdin).chain(terminal).chain(input).chain(survivors)
+    }
+
+    /// When [`on_deadline`](Self::on_deadline) is due.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// Handles a ready descriptor with one bounded read or write, so that no run starves the others. Returns how many
+    /// bytes of output were read.
+    pub(super) fn on_ready(&mut self, source: PollSource, ready: PollFlags, buffer: &mut [u8]) -> usize {
+        match source {
+            PollSource::Output(stream) => {
+                let Some(mut pipe) = self.pipe_mut(stream).take() else { return 0 };
+                let Some(mut len) = pipe.read(ready, buffer) else { return 0 };
+                self.handle_output(stream, &buffer[..len]);
+                if len == buffer.len() {
+                    pipe.drain(buffer, |bytes| {
+                        len += bytes.len();
+                        self.handle_output(stream, bytes);
+                    });
+                }
+                *self.pipe_mut(stream) = Some(pipe);
+                return len;
+            }
+            PollSource::Stdin => self.stdin = self.stdin.take().and_then(InPipe::write),
+            PollSource::Terminal => {
+                let len = self.pty.as_mut().map_or(0, |pty| pty.on_terminal_ready(buffer));
+                self.handle_output(Stream::Out, &buffer[..len]);
+                return len;
+            }
+            PollSource::Input => {
+                if let Some(size) = self.pty.as_mut().and_then(Pty::on_input_ready) {
+                    self.callbacks.output.resized(size);
+                }
+            }
+            // All are looked up again, because survivors may have forked.
+            PollSource::Survivor => self.survivors.clear(),
+        }
+        0
+    }
+
+    /// Stops the run on request. That takes precedence over a timeout, and KILL over TERM.
+    pub(super) fn stop(&mut self, stop: StopSignal, table: &LazyProcessTable) {
+        if self.stopping.is_none() && self.has_exited() {
+            return;
+        }
+        let stopping = self.stopping.map(|stopping| Stopping { requested: true, ..stopping });
+        match (stopping, stop) {
+            (None, StopSignal::Terminate) => self.terminate(true, table),
+            (Some(stopping), StopSignal::Terminate) => self.stopping = Some(stopping),
+            (_, StopSignal::Kill) => self.kill(true, table),
+        }
+    }
+
+    /// Stops the run when its timeout has passed, or kills it when its grace period has.
+    pub(super) fn on_deadline(&mut self, table: &LazyProcessTable) {
+        match self.stopping {
+            // It ended just in time.
+            None if self.has_exited() => self.deadline = None,
+            None => self.terminate(false, table),
+            Some(stopping) => self.kill(stopping.requested, table),
+        }
+    }
+
+    /// The id of the root process.
+    pub(super) fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// Whether it is being stopped.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.is_some()
+    }
+
+    /// Notes whether the root process of a run that is being stopped has ended. The survivors are found with a process
+    /// table that is read after that.
+    pub(super) fn note_exit(&mut self) {
+        self.has_exited_after_stop = self.has_exited_after_stop || (self.is_stopping() && self.has_exited());
+    }
+
+    /// How the process ended, if the run is over. A run that is being stopped gets its whole grace period even if the root
+    /// process has ended: a shell exits at once on TERM while its children still clean up.
+    pub(super) fn poll_exit(&mut self, table: &LazyProcessTable) -> Option<io::Result<Exit>> {
+        if let Some(stopping) = self.stopping {
+            if !self.has_exited_after_stop {
+                return None;
+            }
+            if self.survivors.is_empty() {
+                if stopping.killed {
+                    // Includes processes that were forked while the others were being killed.
+                    self.tree.signal(Signal::KILL, table);
+                }
+                self.survivors = self.tree.open_survivors(table);
+            }
+            if !self.survivors.is_empty() {
+                return None;
+            }
+            self.tree.signal_group(Signal::KILL);
+        }
+        match waitid(WaitId::Pid(self.pid), WaitIdOptions::EXITED | WaitIdOptions::NOHANG) {
+            Ok(status) => status.map(|status| to_exit(status.exit_status(), status.terminating_signal())),
+            Err(error) => Some(Err(error.into())),
+        }
+    }
+
+    /// Reads the remaining output and reports the outcome. Returns the output pipes, which background processes may still
+    /// hold open.
+    pub(super) fn finish(mut self, exit: io::Result<Exit>, buffer: &mut [u8]) -> impl Iterator<Item = OutPipe> {
+        let mut pipes = [self.stdout.take(), self.stderr.take()];
+        for (pipe, stream) in pipes.iter_mut().zip([Stream::Out, Stream::Err]) {
+            if let Some(pipe) = pipe {
+                pipe.drain(buffer, |bytes| self.handle_output(stream, bytes));
+            }
+        }
+        if let Some(pty) = self.pty.take() {
+            pty.drain(buffer, |bytes| self.handle_output(Stream::Out, bytes));
+        }
+        let outcome = self.outcome(&exit);
+        let file_value = self.launch.value_file.as_deref().and_then(value::take_value_file);
+        let value = match outcome {
+            Outcome::Succeeded => file_value.or_else(|| self.last_line.into_value()),
+            _ => None,
+        };
+        self.callbacks.report(RunReport { outcome, exit: exit.ok(), value });
+        pipes.into_iter().flatten()
+    }
+
+    fn pipe_mut(&mut self, stream: Stream) -> &mut Option<OutPipe> {
+        match stream {
+            Stream::Out => &mut self.stdout,
+            Stream::Err => &mut self.stderr,
+        }
+    }
+
+    fn handle_output(&mut self, stream: Stream, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        if stream == Stream::Out {
+            self.last_line.push(bytes);
+        }
+        self.callbacks.output.write(stream, bytes);
+    }
+
+    fn terminate(&mut self, requested: bool, table: &LazyProcessTable) {
+        self.stopping = Some(Stopping { requested, killed: false });
+        self.deadline = deadline_after(self.exit_policy.grace);
+        self.tree.signal(Signal::TERM, table);
+        if self.pty.is_some() {
+            // An interactive shell ignores TERM and exits on HUP.
+            self.tree.signal(Signal::HUP, table);
+        }
+        // A suspended process handles TERM only after CONT.
+        self.tree.signal(Signal::CONT, table);
+    }
+
+    fn kill(&mut self, requested: bool, table: &LazyProcessTable) {
+        self.stopping = Some(Stopping { requested, killed: true });
+        self.deadline = None;
+        self.survivors.clear();
+        self.tree.signal(Signal::KILL, table);
+    }
+
+    /// Whether the root process has ended. Does not wait for it, so its id stays reserved.
+    fn has_exited(&self) -> bool {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        !matches!(waitid(WaitId::Pid(self.pid), options), Ok(None))
+    }
+
+    fn outcome(&self, exit: &io::Result<Exit>) -> Outcome {
+        let failed = |kind, message| Outcome::Failed(Failure { kind, message });
+        match (self.stopping, exit) {
+            (Some(Stopping { requested: true, .. }), _) => Outcome::Cancelled,
+            (Some(_), _) => {
+                let timeout = humantime::format_duration(self.exit_policy.timeout.unwrap_or_default());
+                failed(FailureKind::Timeout, format!("ran longer than {timeout}"))
+            }
+            (None, Ok(Exit::Code(code))) if self.exit_policy.ok_codes.contains(code) => Outcome::Succeeded,
+            (None, Ok(Exit::Code(code))) => failed(FailureKind::Exit, format!("exit code {code}")),
+            (None, Ok(Exit::Signal(number))) => {
+                let name = signal_hook::low_level::signal_name(*number);
+                let name = name.map_or_else(|| format!("signal {number}"), str::to_owned);
+                failed(FailureKind::Signal, format!("killed by {name}"))
+            }
+            (None, Err(error)) => failed(FailureKind::Error, format!("exit code unknown: {error}")),
+        }
+    }
+}
+
+impl FailedLaunch {
+    /// Reports the failure to the callbacks.
+    pub(super) fn report(self) {
+        self.callbacks.report(RunReport { outcome: Outcome::Failed(self.failure), exit: None, value: None });
+    }
+}
+
+impl RunCallbacks {
+    fn report(self, report: RunReport) {
+        self.output.finish();
+        (self.done)(report);
+    }
+}
+
+impl ExitPolicy {
+    fn of(script: &Script) -> Self {
+        let options = &script.exec;
+        Self { timeout: options.timeout, grace: options.grace, ok_codes: Arc::clone(&options.ok_codes) }
+    }
+}
+
+/// None if the time is beyond the range of the clock.
+fn deadline_after(after: Duration) -> Option<Instant> {
+    Instant::now().checked_add(after)
+}
+
+/// How a process ended: by its exit code, or else by a signal.
+pub(super) fn to_exit(code: Option<i32>, signal: Option<i32>) -> io::Result<Exit> {
+    let exit = code.map(Exit::Code).or(signal.map(Exit::Signal));
+    exit.ok_or_else(|| io::Error::other("neither an exit code nor a signal"))
+}

@@ -1,0 +1,89 @@
+//! Tags that identify the processes of a run, however many forks and sessions they are away from it.
+//!
+//! Every process of a run inherits the run's environment variables, which a program may clear, and on Linux its limit on
+//! file locks. The kernel stores that limit but has not enforced it since version 2.4, so a number written there has no
+//! effect other than being inherited through `setsid`, `exec` and `env -i`.
+
+use std::ffi::OsStr;
+
+/// Identifies the processes of one run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunTag {
+    number: u64,
+    variables: Vec<Vec<u8>>,
+}
+
+/// Tags are numbers from here to twice this: no limit that anyone sets, and not the value for "unlimited".
+const TAG_BASE: u64 = 1 << 62;
+/// The number of a process that was started by a run and does not belong to it.
+const DETACHED_TAG: u64 = 1 << 61;
+
+impl RunTag {
+    /// The tag of the run with these environment variables, which together must be unique on this machine.
+    pub fn new(variables: &[(&str, &OsStr)]) -> Self {
+        let variable = |(name, value): &(&str, &OsStr)| [name.as_bytes(), b"=", value.as_encoded_bytes()].concat();
+        let variables: Vec<_> = variables.iter().map(variable).collect();
+        // FNV-1a, because the number must be the same in every version: another version may have to find the orphans.
+        let bytes = variables.iter().flat_map(|variable| variable.iter().chain(&[0]));
+        let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        });
+        Self { number: TAG_BASE | (hash >> 2), variables }
+    }
+
+    /// Whether an environment, as read from `/proc/PID/environ`, has all the variables.
+    pub(super) fn matches_environment(&self, environment: &[u8]) -> bool {
+        self.variables.iter().all(|wanted| environment.split(|byte| *byte == 0).any(|variable| variable == wanted))
+    }
+
+    /// Whether a limit on file locks is this tag.
+    pub(super) fn matches_limit(&self, limit: u64) -> bool {
+        self.number == limit
+    }
+
+    /// Calls `spawn` with the limit set, so that the child inherits it. Any other child that this process starts
+    /// meanwhile inherits it too.
+    #[cfg(target_os = "linux")]
+    pub(super) fn tag_children<T>(&self, spawn: impl FnOnce() -> T) -> T {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+        let own = getrlimit(Resource::Locks);
+        // Fails under a low hard limit; then only the variables identify the run.
+        let tagged = setrlimit(Resource::Locks, Rlimit { current: Some(self.number), ..own }).is_ok();
+        let spawned = spawn();
+        if tagged {
+            // Restoring an earlier soft limit can't fail.
+            let _ = setrlimit(Resource::Locks, own);
+        }
+        spawned
+    }
+
+    /// Calls `spawn`; only Linux keeps the limit.
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn tag_children<T>(&self, spawn: impl FnOnce() -> T) -> T {
+        spawn()
+    }
+}
+
+/// Whether a limit on file locks is the tag of some run.
+pub(super) fn is_run_tag(limit: u64) -> bool {
+    (TAG_BASE..TAG_BASE << 1).contains(&limit)
+}
+
+/// Whether a limit on file locks marks a process that has detached from its run.
+pub(super) fn is_detached(limit: u64) -> bool {
+    limit == DETACHED_TAG
+}
+
+/// Detaches this process and its future children from the run that started it, if any, so that stopping the run does not
+/// stop them.
+pub fn detach_from_run() {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+        let own = getrlimit(Resource::Locks);
+        // Where this fails, a run could not have set its tag either.
+        let _ = setrlimit(Resource::Locks, Rlimit { current: Some(DETACHED_TAG), ..own });
+    }
+}

@@ -1,0 +1,114 @@
+//! The [`Store`] trait: what every backend implements.
+
+use chrono::{DateTime, Utc};
+
+use super::error::StoreError;
+use super::log::{LogReader, LogWriter};
+use super::notifier::{NotifyFn, Subscription};
+use super::reservation_lock::ReservationLock;
+use super::terminal_input::TerminalInputPipes;
+use crate::model::{
+    Command, Event, HookResult, Job, JobId, SiteState, QueueInfo, EventRecord, Refusal, Run, RunId, WorkerInfo, WorkerId,
+};
+
+/// How many events a store retains at least for followers. A follower that is further behind loads the site again,
+/// which is faster by then.
+pub(super) const MIN_RETAINED_EVENTS: u64 = 10_000;
+
+/// The result of one command: its events, or why it was refused. A refused command changes nothing.
+pub type CommandResult = Result<Vec<Event>, Refusal>;
+
+/// What pruning has removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PruneReport {
+    /// How many finished jobs were removed from their queues.
+    pub jobs: usize,
+    /// How many runs were deleted.
+    pub runs: usize,
+    /// How many bytes of output were deleted.
+    pub bytes: u64,
+}
+
+/// The results of a transaction.
+#[derive(Clone, Debug, Default)]
+pub struct TransactionReport {
+    /// The sequence number of the last event before the transaction; those of the results follow without a gap.
+    pub seq_before: u64,
+    /// The result of each command.
+    pub results: Vec<CommandResult>,
+    /// The jobs that were started or reserved, in their new state.
+    pub claimed: Vec<Job>,
+}
+
+/// A command, and the time at which it is decided.
+pub type TimedCommand<'c> = (&'c Command, DateTime<Utc>);
+
+/// One connection to a stored site. Every process and every thread opens its own.
+pub trait Store: Send {
+    /// Executes commands in order and in one transaction; each sees the effects of those before it. When this returns,
+    /// all accepted commands are durable; on an error none is.
+    fn execute(&mut self, commands: &[Command], now: DateTime<Utc>) -> Result<Vec<CommandResult>, StoreError> {
+        let commands: Vec<TimedCommand<'_>> = commands.iter().map(|command| (command, now)).collect();
+        Ok(self.transact(&commands)?.results)
+    }
+
+    /// Like [`execute`](Self::execute), with a time for each command, and with the details that a worker would
+    /// otherwise have to read back.
+    fn transact(&mut self, commands: &[TimedCommand<'_>]) -> Result<TransactionReport, StoreError>;
+
+    /// The lock that a worker holds while jobs are reserved for it. None if this backend can't make other writers wait;
+    /// then no worker may reserve jobs.
+    fn reservation_lock(&self) -> Result<Option<ReservationLock>, StoreError>;
+
+    /// Loads the whole site. Follow it from [`SiteState::seq`] on.
+    fn load(&mut self) -> Result<SiteState, StoreError>;
+
+    /// The events after `seq`, in order and without gaps. `None` if some of them were deleted; then the follower has to
+    /// [`load`](Self::load) again.
+    fn events_after(&mut self, seq: u64) -> Result<Option<Vec<EventRecord>>, StoreError>;
+
+    /// All queues in order, without their jobs.
+    fn queues(&mut self) -> Result<Vec<QueueInfo>, StoreError>;
+
+    /// The registered workers.
+    fn workers(&mut self) -> Result<Vec<WorkerInfo>, StoreError>;
+
+    /// The jobs that this worker is running.
+    fn jobs_run_by(&mut self, worker: WorkerId) -> Result<Vec<Job>, StoreError>;
+
+    /// The version of `jobs.yaml` in effect.
+    fn file_version(&mut self) -> Result<Option<String>, StoreError>;
+
+    /// The sequence number of the last event.
+    fn last_seq(&mut self) -> Result<u64, StoreError>;
+
+    /// One job, including one that was removed from its queue.
+    fn job(&mut self, id: JobId) -> Result<Option<Job>, StoreError>;
+
+    /// All runs of a job, oldest first.
+    fn runs(&mut self, job: JobId) -> Result<Vec<Run>, StoreError>;
+
+    /// Deletes finished jobs, runs and output beyond the retention settings of their queues. Output that is being
+    /// written or read is kept until the next time.
+    fn prune(&mut self, now: DateTime<Utc>) -> Result<PruneReport, StoreError>;
+
+    /// Opens another connection to the same site.
+    fn new_connection(&self) -> Result<Box<dyn Store>, StoreError>;
+
+    /// A reader for the output of a run.
+    fn log_reader(&self, run: RunId) -> LogReader;
+
+    /// Saves the result of the hook that was run after a run, and notifies subscribers.
+    fn save_hook_result(&mut self, run: RunId, end: &HookResult) -> Result<(), StoreError>;
+
+    /// A writer for the output of a run, which keeps at most `limit` bytes.
+    fn log_writer(&self, run: RunId, limit: u64) -> LogWriter;
+
+    /// The pipes through which screens send input to runs in pseudo-terminals.
+    fn terminal_inputs(&self) -> TerminalInputPipes;
+
+    /// Calls `notify` after every change by another connection, from a thread of its own, until the subscription is
+    /// dropped. Several changes may share one call; a change after `notify` has returned causes another. Changes by
+    /// this connection may not cause one.
+    fn subscribe(&self, notify: NotifyFn) -> Result<Subscription, StoreError>;
+}

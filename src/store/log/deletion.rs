@@ -1,0 +1,116 @@
+//! Deleting the output of runs. Readers and writers lock a log shared; a locked log is not deleted.
+
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use chrono::{DateTime, Local, Utc};
+
+use super::hook_result;
+use super::files::{companion_paths, head_path, size};
+use crate::model::RunId;
+use crate::store::error::StoreError;
+
+/// The longest notice that replaces deleted output. Deleting a log that is not longer frees nothing.
+const MAX_NOTICE_LEN: usize = 256;
+/// The start and the end of the notice.
+const NOTICE_PREFIX: &str = "[setlist: ";
+const NOTICE_SUFFIX: &str = " to make room]\n";
+
+/// Protects a log from deletion as long as the file is open.
+pub(super) fn lock_shared(file: &File) {
+    // If this fails, the log is being deleted now; what is left can still be read.
+    let _ = file.try_lock_shared();
+}
+
+/// The size of each run's log, in bytes.
+pub fn log_sizes(dir: &Path) -> Result<HashMap<RunId, u64>, StoreError> {
+    let failed = |source| StoreError::io(dir, source);
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(HashMap::new()),
+        entries => entries.map_err(failed)?,
+    };
+    let mut sizes = HashMap::new();
+    for entry in entries {
+        let entry = entry.map_err(failed)?;
+        let name = entry.file_name();
+        // It is kept as long as its run.
+        if name.as_encoded_bytes().ends_with(hook_result::SUFFIX.as_bytes()) {
+            continue;
+        }
+        let run = name.to_str().and_then(|name| name.split_once('.')?.0.parse().ok());
+        // A file that was deleted meanwhile has no size.
+        if let (Some(run), Ok(metadata)) = (run, entry.metadata()) {
+            *sizes.entry(RunId(run)).or_default() += metadata.len();
+        }
+    }
+    Ok(sizes)
+}
+
+/// Deletes the output of an ended run and leaves a notice; returns how many bytes are freed. None if the log is being
+/// read.
+pub fn delete_output(dir: &Path, run: RunId, now: DateTime<Utc>) -> Result<Option<u64>, StoreError> {
+    delete_files(dir, run, |head, before| {
+        let day = now.with_timezone(&Local).format("%Y-%m-%d");
+        let line = format!("{NOTICE_PREFIX}{} of output deleted on {day}{NOTICE_SUFFIX}", size(before));
+        head.set_len(0)?;
+        head.write_all_at(line.as_bytes(), 0)?;
+        Ok(line.len() as u64)
+    })
+}
+
+/// Deletes all files of a log whose run is deleted; returns how many bytes are freed. None if the log is being read.
+pub fn delete_log(dir: &Path, run: RunId) -> Result<Option<u64>, StoreError> {
+    let freed = delete_files(dir, run, |_, _| {
+        fs::remove_file(head_path(dir, run))?;
+        Ok(0)
+    })?;
+    if freed.is_some() {
+        hook_result::remove(dir, run)?;
+    }
+    Ok(freed)
+}
+
+/// Deletes the companions of an unlocked log, and lets `replace` delete or replace the head; `replace` returns how many
+/// bytes are left.
+fn delete_files(
+    dir: &Path,
+    run: RunId,
+    replace: impl FnOnce(&File, u64) -> io::Result<u64>,
+) -> Result<Option<u64>, StoreError> {
+    let path = head_path(dir, run);
+    let failed = |source| StoreError::io(&path, source);
+    let head = match OpenOptions::new().read(true).write(true).open(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Some(0)),
+        head => head.map_err(failed)?,
+    };
+    match head.try_lock() {
+        Err(TryLockError::WouldBlock) => return Ok(None),
+        locked => locked.map_err(|error| failed(error.into()))?,
+    }
+    let mut before = head.metadata().map_err(failed)?.len();
+    for beside in companion_paths(dir, run) {
+        before += fs::metadata(&beside).map_or(0, |metadata| metadata.len());
+        match fs::remove_file(&beside) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(StoreError::io(beside, error)),
+            _ => {}
+        }
+    }
+    let after = replace(&head, before).map_err(failed)?;
+    Ok(Some(before.saturating_sub(after)))
+}
+
+/// The notice that replaces deleted output, if there is one; without the line feed.
+pub(super) fn deletion_notice(log: &File) -> io::Result<Option<String>> {
+    let mut bytes = [0; MAX_NOTICE_LEN];
+    let len = log.read_at(&mut bytes, 0)?;
+    let line = str::from_utf8(&bytes[..len]).ok().filter(|line| line.starts_with(NOTICE_PREFIX) && line.ends_with(NOTICE_SUFFIX));
+    Ok(line.map(|line| line.trim_end().to_owned()))
+}
+
+/// Whether deleting a log of this size frees anything.
+pub(in crate::store) fn is_worth_deleting(size: u64) -> bool {
+    size > MAX_NOTICE_LEN as u64
+}

@@ -1,0 +1,71 @@
+//! The files of a log: their paths, and creating them.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::model::RunId;
+use crate::store::error::StoreError;
+
+/// The files of a log beside its head.
+pub(super) fn companion_paths(dir: &Path, run: RunId) -> [PathBuf; 3] {
+    [tail_path(dir, run), index_path(dir, run), sizes_path(dir, run)]
+}
+
+/// The line that replaces `bytes` of output that were not kept.
+pub fn omission_notice(bytes: u64) -> String {
+    format!("[setlist: {} omitted]", size(bytes))
+}
+
+/// The file in which the output of a run starts. It doesn't exist if the run printed nothing.
+pub fn log_path(dir: &Path, run: RunId) -> PathBuf {
+    head_path(dir, run)
+}
+
+pub(super) fn head_path(dir: &Path, run: RunId) -> PathBuf {
+    dir.join(format!("{run}.log"))
+}
+
+pub(super) fn tail_path(dir: &Path, run: RunId) -> PathBuf {
+    dir.join(format!("{run}.tail"))
+}
+
+pub(super) fn sizes_path(dir: &Path, run: RunId) -> PathBuf {
+    dir.join(format!("{run}.sizes"))
+}
+
+pub(super) fn index_path(dir: &Path, run: RunId) -> PathBuf {
+    dir.join(format!("{run}.marks"))
+}
+
+/// Creates a file with mode 0600 for reading and writing. An existing file is replaced: it was left by a run of the
+/// same number, in a site that was lost or restored from a backup.
+pub(super) fn create(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create_new(true).mode(0o600);
+    match options.open(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            std::fs::remove_file(path)?;
+            options.open(path)
+        }
+        result => result,
+    }
+}
+
+pub(super) fn create_dir(dir: &Path) -> Result<(), StoreError> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    made.map_err(|error| StoreError::io(dir, error))
+}
+
+/// A size as people write it.
+pub(super) fn size(bytes: u64) -> String {
+    const UNITS: [(u64, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    match UNITS.iter().find(|(unit, _)| bytes >= *unit) {
+        Some((unit, name)) => {
+            let tenths = u128::from(bytes) * 10 / u128::from(*unit);
+            format!("{}.{} {name}", tenths / 10, tenths % 10)
+        }
+        None => format!("{bytes} bytes"),
+    }
+}

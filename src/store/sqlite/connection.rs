@@ -1,0 +1,131 @@
+//! One connection to a database, and how it runs transactions.
+
+use std::mem;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+use super::db_identity::DbIdentity;
+use super::migrate;
+use super::tx_cache::TxCache;
+use super::tx_state::TxState;
+use super::write_lock::WriteLock;
+use crate::crash;
+use crate::model::{DecideError, Event, perform};
+use crate::store::backend::{TimedCommand, TransactionReport};
+use crate::store::error::StoreError;
+use crate::store::notifier::Notifier;
+use crate::store::reservation_lock::ReservationLock;
+use crate::store::state_dir::StateDir;
+
+/// A connection to the site in the database of a state directory.
+#[derive(Debug)]
+pub struct SqliteStore {
+    pub(super) db: Connection,
+    pub(super) dir: StateDir,
+    pub(super) identity: DbIdentity,
+    pub(super) write_lock: WriteLock,
+    /// None when the site was opened read-only.
+    pub(super) reservation_lock: Option<ReservationLock>,
+    pub(super) notifier: Notifier,
+    pub(super) cache: Option<TxCache>,
+}
+
+impl SqliteStore {
+    /// Runs commands in one transaction while holding the write lock, then notifies other connections.
+    pub(super) fn run_commands(&mut self, commands: &[TimedCommand<'_>]) -> Result<TransactionReport, StoreError> {
+        self.write_lock.lock()?;
+        let report = self.check_in_place().and_then(|()| {
+            let report = self.run_transaction(commands);
+            self.checked(report)
+        });
+        let changes = report.iter().flat_map(|report| &report.results).flatten().map(Vec::len).sum::<usize>();
+        if let Ok(report) = &report
+            && changes > 0
+        {
+            self.write_lock.record_seq(report.seq_before + changes as u64);
+        }
+        self.write_lock.unlock()?;
+        let report = report?;
+        if changes > 0 {
+            self.notifier.notify_others();
+        }
+        Ok(report)
+    }
+
+    fn run_transaction(&mut self, commands: &[TimedCommand<'_>]) -> rusqlite::Result<TransactionReport> {
+        let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut state = TxState::new(&transaction, self.cache.take())?;
+        let seq_before = state.seq_before;
+        let mut results = Vec::with_capacity(commands.len());
+        for &(command, now) in commands {
+            let apply = |state: &mut TxState<'_>, events: Vec<Event>| state.apply(&events, now).map(|()| events);
+            results.push(match perform(&mut state, command, now, apply) {
+                Ok(events) => Ok(events),
+                Err(DecideError::Refused(refusal)) => Err(refusal),
+                Err(DecideError::Read(error)) => return Err(error),
+            });
+        }
+        let claimed = mem::take(&mut state.claimed);
+        let cache = state.finish()?;
+        if cache.counters.seq > seq_before {
+            crash::point("commit");
+            transaction.commit()?;
+            crash::point("committed");
+        }
+        self.cache = Some(cache);
+        Ok(TransactionReport { seq_before, results, claimed })
+    }
+
+    /// Changes rows without an event, in a transaction and under the write lock.
+    pub(super) fn write_rows(
+        &mut self,
+        write: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>,
+    ) -> Result<(), StoreError> {
+        self.write_lock.lock()?;
+        let written = self.db.transaction_with_behavior(TransactionBehavior::Immediate).and_then(|transaction| {
+            migrate::check_format(&transaction)?;
+            write(&transaction)?;
+            transaction.commit()
+        });
+        self.write_lock.unlock()?;
+        self.checked(written)
+    }
+
+    /// Reads one consistent snapshot, after checking that no newer program has migrated the database.
+    pub(super) fn read<T>(
+        &mut self,
+        read: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        let result = self.db.transaction().and_then(|snapshot| {
+            migrate::check_format(&snapshot)?;
+            read(&snapshot)
+        });
+        self.checked(result)
+    }
+
+    /// Fails if the database file was removed or replaced while it was open.
+    pub(super) fn check_in_place(&self) -> Result<(), StoreError> {
+        if self.notifier.is_removed() { Err(self.identity.removed_error()) } else { self.identity.check_unchanged() }
+    }
+
+    /// Converts the error of a database operation and reacts to it: a removed site is reported as such, and a corrupt
+    /// database is left as it is.
+    fn checked<T>(&self, result: rusqlite::Result<T>) -> Result<T, StoreError> {
+        let error = match result {
+            Ok(value) => return Ok(value),
+            Err(error) => StoreError::database(&self.dir.database(), error),
+        };
+        match error {
+            StoreError::Database { .. } if self.check_in_place().is_err() || self.identity.is_wal_missing() => {
+                Err(self.identity.removed_error())
+            }
+            StoreError::Unreadable { .. } => {
+                // If this fails, closing the connection checkpoints the log as usual.
+                let _ = self.db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+                Err(error)
+            }
+            error => Err(error),
+        }
+    }
+}

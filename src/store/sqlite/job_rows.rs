@@ -1,0 +1,108 @@
+//! Reading jobs and runs from rows.
+
+use rusqlite::Row;
+
+use super::columns::{Json, Nanos, Position, StateFlags};
+use super::definition::{BlankDefinitions, definition};
+use crate::model::{Exit, Job, JobState, QueueId, RemovalReason, Run, RunEnd, RunId, StopSignal};
+
+/// A query of jobs `j` with their definitions `d`, for [`job`]. A job without a definition is reported as an error,
+/// therefore the left join.
+macro_rules! select_jobs {
+    ($condition:literal) => {
+        concat!(
+            "SELECT j.id, j.queue, j.position, j.state, j.outcome, j.finished, j.attempts, \
+             j.value, j.executed, j.enqueued, j.removed, j.flags, j.until, j.needs, j.earlier, \
+             j.run, j.worker, j.started, j.ended, j.ending, j.exit_code, j.exit_signal, \
+             d.name, d.title, d.digest, d.run, d.command, d.rest \
+             FROM jobs j LEFT JOIN definitions d ON d.job = j.id ",
+            $condition
+        )
+    };
+}
+pub(super) use select_jobs;
+
+/// The positions of some columns in a row of [`select_jobs`].
+const OUTCOME_COLUMN: usize = 4;
+const ATTEMPTS_COLUMN: usize = 6;
+const REMOVED_COLUMN: usize = 10;
+const FLAGS_COLUMN: usize = 11;
+const LAST_RUN_COLUMN: usize = 15;
+const DEFINITION_COLUMN: usize = 22;
+
+/// Reads a job from a row of [`select_jobs`].
+pub(super) fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
+    job_in_queue(row, row.get(1)?, BlankDefinitions::shared())
+}
+
+/// Reads a job of a known queue from a row of [`select_jobs`].
+pub(super) fn job_in_queue(row: &Row<'_>, queue: QueueId, blanks: &BlankDefinitions) -> rusqlite::Result<Job> {
+    let flags: StateFlags = row.get(FLAGS_COLUMN)?;
+    let running = |stop| JobState::Running { requested: flags.asked(), stop };
+    let state = match row.get(3)? {
+        0 => {
+            let (Json(outcome), Nanos(at)) = (row.get(OUTCOME_COLUMN)?, row.get(OUTCOME_COLUMN + 1)?);
+            JobState::Finished { outcome, at }
+        }
+        1 => running(None),
+        2 => running(Some(StopSignal::Terminate)),
+        3 => running(Some(StopSignal::Kill)),
+        4..=8 => {
+            let until = row.get::<_, Option<_>>(FLAGS_COLUMN + 1)?.map(|Nanos(until)| until);
+            JobState::Pending { requested: flags.asked(), wait: flags.wait(until) }
+        }
+        unknown => return Err(rusqlite::Error::IntegralValueOutOfRange(3, unknown)),
+    };
+    let last_run = row.get::<_, Option<RunId>>(LAST_RUN_COLUMN)?.map(|id| last_run(row, id).map(Box::new)).transpose()?;
+    Ok(Job {
+        id: row.get(0)?,
+        queue,
+        position: row.get::<_, Position>(2)?.0,
+        definition: definition(row, DEFINITION_COLUMN, blanks)?,
+        state,
+        needs: row.get::<_, Option<_>>(FLAGS_COLUMN + 2)?.map(|Json(needs)| needs).unwrap_or_default(),
+        attempts: row.get(ATTEMPTS_COLUMN)?,
+        prior_attempts: row.get(FLAGS_COLUMN + 3)?,
+        last_run,
+        value: row.get::<_, Option<_>>(7)?.map(|Json(value)| value),
+        executed: row.get::<_, Option<_>>(8)?.map(|Nanos(at)| at),
+        enqueued: row.get::<_, Nanos>(9)?.0,
+    })
+}
+
+/// Reads why a job was removed from its queue, from a row of [`select_jobs`].
+pub(super) fn removed(row: &Row<'_>) -> rusqlite::Result<Option<RemovalReason>> {
+    Ok(row.get::<_, Option<_>>(REMOVED_COLUMN)?.map(|Json(by)| by))
+}
+
+/// Reads the last run from a row of [`select_jobs`].
+fn last_run(row: &Row<'_>, id: RunId) -> rusqlite::Result<Run> {
+    let end = match row.get::<_, Option<Nanos>>(LAST_RUN_COLUMN + 3)? {
+        Some(Nanos(at)) => {
+            let outcome = match row.get::<_, Option<Json<_>>>(LAST_RUN_COLUMN + 4)? {
+                Some(Json(outcome)) => outcome,
+                None => row.get::<_, Json<_>>(OUTCOME_COLUMN)?.0,
+            };
+            Some(RunEnd { at, outcome, exit: exit(row, LAST_RUN_COLUMN + 5)? })
+        }
+        None => None,
+    };
+    let started = row.get::<_, Nanos>(LAST_RUN_COLUMN + 2)?.0;
+    Ok(Run { id, attempt: row.get(ATTEMPTS_COLUMN)?, worker: row.get(LAST_RUN_COLUMN + 1)?, started, end })
+}
+
+/// Reads a run from the columns of the table `runs` after `job`.
+pub(super) fn run(row: &Row<'_>) -> rusqlite::Result<Run> {
+    let end = match row.get::<_, Option<Nanos>>(4)? {
+        Some(Nanos(at)) => Some(RunEnd { at, outcome: row.get::<_, Json<_>>(5)?.0, exit: exit(row, 6)? }),
+        None => None,
+    };
+    let (id, attempt, worker, Nanos(started)) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+    Ok(Run { id, attempt, worker, started, end })
+}
+
+fn exit(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<Exit>> {
+    let code = row.get::<_, Option<i32>>(first)?.map(Exit::Code);
+    let signal = row.get::<_, Option<i32>>(first + 1)?.map(Exit::Signal);
+    Ok(code.or(signal))
+}

@@ -1,0 +1,62 @@
+//! Queries that only need a connection.
+
+use rusqlite::{Connection, OptionalExtension, Result, Row};
+
+use super::columns::{Count, Json, StateCode};
+use super::job_rows::{self, select_jobs};
+use crate::model::{Counters, Job, JobId, Phase, QueueInfo, RemovalReason, WorkerId, WorkerInfo};
+
+/// The version of `jobs.yaml` in effect.
+pub(super) fn file_version(db: &Connection) -> Result<Option<String>> {
+    db.prepare_cached("SELECT stamp FROM site")?.query_row((), |row| row.get(0))
+}
+
+/// The counters, which are stored with the last event.
+pub(super) fn counters(db: &Connection) -> Result<Counters> {
+    let sql = "SELECT seq, job, run, worker FROM events ORDER BY seq DESC LIMIT 1";
+    db.prepare_cached(sql)?.query_row((), |row| {
+        let number = |column| row.get(column).map(|Count(number)| number);
+        Ok(Counters { seq: number(0)?, job: number(1)?, run: number(2)?, worker: number(3)? })
+    })
+}
+
+/// All queues, in order.
+pub(super) fn queues(db: &Connection) -> Result<Vec<QueueInfo>> {
+    let mut statement = db.prepare_cached("SELECT id, settings, mode FROM queues ORDER BY id")?;
+    let read = |row: &Row<'_>| {
+        let (Json(settings), Json(mode)) = (row.get(1)?, row.get(2)?);
+        Ok(QueueInfo { id: row.get(0)?, settings, mode })
+    };
+    let mut queues: Vec<QueueInfo> = statement.query_map((), read)?.collect::<Result<_>>()?;
+    queues.sort_by_key(|queue| queue.settings.order);
+    Ok(queues)
+}
+
+/// All registered workers.
+pub(super) fn workers(db: &Connection) -> Result<Vec<WorkerInfo>> {
+    let mut statement = db.prepare_cached("SELECT id, host, pid, queues, reserved FROM workers")?;
+    let read = |row: &Row<'_>| {
+        let queues = row.get::<_, Option<_>>(3)?.map(|Json(queues)| queues);
+        let reserved = row.get::<_, Option<_>>(4)?.map(|Json(reserved)| reserved).unwrap_or_default();
+        Ok(WorkerInfo { id: row.get(0)?, host: row.get(1)?, pid: row.get(2)?, queues, reserved })
+    };
+    statement.query_map((), read)?.collect()
+}
+
+/// The jobs that a worker is running.
+pub(super) fn jobs_run_by(db: &Connection, worker: WorkerId) -> Result<Vec<Job>> {
+    // The outer loop is over the queues, which are few; each uses the index to find its running jobs.
+    let sql = select_jobs!(
+        "CROSS JOIN queues q WHERE j.queue = q.id AND j.state BETWEEN ?2 AND ?3 AND j.removed IS NULL \
+         AND j.worker = ?1 ORDER BY j.queue, j.started, j.run"
+    );
+    let codes = StateCode::range(Phase::Running);
+    let mut statement = db.prepare_cached(sql)?;
+    statement.query_map((worker, codes.start(), codes.end()), job_rows::job)?.collect()
+}
+
+/// One job, and why it was removed from its queue if it was.
+pub(super) fn find_job(db: &Connection, id: JobId) -> Result<Option<(Job, Option<RemovalReason>)>> {
+    let read = |row: &Row<'_>| Ok((job_rows::job(row)?, job_rows::removed(row)?));
+    db.prepare_cached(select_jobs!("WHERE j.id = ?1"))?.query_row([id], read).optional()
+}

@@ -1,0 +1,116 @@
+//! The [`Store`] operations of the `SQLite` backend.
+
+use chrono::{DateTime, Utc};
+
+use super::connection::SqliteStore;
+use super::{load, open, queries};
+use crate::model::{
+    Call, Command, Definition, EventRecord, HookResult, Job, JobId, QueueInfo, Run, RunId, SiteState, WorkerId, WorkerInfo,
+};
+use crate::store::backend::{PruneReport, Store, TimedCommand, TransactionReport};
+use crate::store::error::StoreError;
+use crate::store::log::{LogReader, LogWriter, save_hook_result};
+use crate::store::notifier::{NotifyFn, Subscription};
+use crate::store::reservation_lock::ReservationLock;
+use crate::store::terminal_input::TerminalInputPipes;
+
+impl Store for SqliteStore {
+    fn transact(&mut self, commands: &[TimedCommand<'_>]) -> Result<TransactionReport, StoreError> {
+        require_scripts(commands)?;
+        let reservation_lock = self.reservation_lock.take();
+        let needs_exclusive = commands.iter().any(|(command, _)| !command.keeps_reservations());
+        let guard = reservation_lock.as_ref().filter(|_| needs_exclusive).map(ReservationLock::wait_exclusive).transpose();
+        let report = guard.and_then(|_guard| self.run_commands(commands));
+        self.reservation_lock = reservation_lock;
+        report
+    }
+
+    fn reservation_lock(&self) -> Result<Option<ReservationLock>, StoreError> {
+        self.reservation_lock.is_some().then(|| ReservationLock::open(&self.dir)).transpose()
+    }
+
+    fn load(&mut self) -> Result<SiteState, StoreError> {
+        self.check_in_place()?;
+        self.read(|snapshot| load::site_state(snapshot))
+    }
+
+    fn events_after(&mut self, seq: u64) -> Result<Option<Vec<EventRecord>>, StoreError> {
+        self.check_in_place()?;
+        self.read(|snapshot| load::events_after(snapshot, seq))
+    }
+
+    fn queues(&mut self) -> Result<Vec<QueueInfo>, StoreError> {
+        self.read(|snapshot| queries::queues(snapshot))
+    }
+
+    fn workers(&mut self) -> Result<Vec<WorkerInfo>, StoreError> {
+        self.read(|snapshot| queries::workers(snapshot))
+    }
+
+    fn jobs_run_by(&mut self, worker: WorkerId) -> Result<Vec<Job>, StoreError> {
+        self.read(|snapshot| queries::jobs_run_by(snapshot, worker))
+    }
+
+    fn file_version(&mut self) -> Result<Option<String>, StoreError> {
+        self.read(|snapshot| queries::file_version(snapshot))
+    }
+
+    fn last_seq(&mut self) -> Result<u64, StoreError> {
+        Ok(self.read(|snapshot| queries::counters(snapshot))?.seq)
+    }
+
+    fn job(&mut self, id: JobId) -> Result<Option<Job>, StoreError> {
+        Ok(self.read(|snapshot| queries::find_job(snapshot, id))?.map(|(job, _)| job))
+    }
+
+    fn runs(&mut self, job: JobId) -> Result<Vec<Run>, StoreError> {
+        self.read(|snapshot| load::runs(snapshot, job))
+    }
+
+    fn prune(&mut self, now: DateTime<Utc>) -> Result<PruneReport, StoreError> {
+        self.prune_site(now)
+    }
+
+    fn new_connection(&self) -> Result<Box<dyn Store>, StoreError> {
+        let connection = open::reopen(&self.dir).map_err(|error| self.check_in_place().err().unwrap_or(error))?;
+        // Another site may have been created at the same path.
+        if connection.identity == self.identity { Ok(Box::new(connection)) } else { Err(self.identity.removed_error()) }
+    }
+
+    fn log_reader(&self, run: RunId) -> LogReader {
+        LogReader::new(self.dir.logs(), run)
+    }
+
+    fn save_hook_result(&mut self, run: RunId, result: &HookResult) -> Result<(), StoreError> {
+        save_hook_result(&self.dir.logs(), run, result)?;
+        self.notifier.notify_others();
+        Ok(())
+    }
+
+    fn log_writer(&self, run: RunId, limit: u64) -> LogWriter {
+        LogWriter::new(self.dir.logs(), run, limit)
+    }
+
+    fn terminal_inputs(&self) -> TerminalInputPipes {
+        TerminalInputPipes::new(self.dir.terminal_inputs())
+    }
+
+    fn subscribe(&self, notify: NotifyFn) -> Result<Subscription, StoreError> {
+        // Removing a directory removes its files one by one, so the database may still be there.
+        let check_removed = |error| if self.dir.listeners().exists() { error } else { self.identity.removed_error() };
+        self.notifier.subscribe(notify).map_err(check_removed)
+    }
+}
+
+/// Refuses jobs that call a function of this process: they can't be stored.
+fn require_scripts(commands: &[TimedCommand<'_>]) -> Result<(), StoreError> {
+    let check = |definition: &Definition| match definition.call {
+        Call::Script(_) => Ok(()),
+        Call::Function(_) => Err(StoreError::NotAScript { title: definition.title.clone() }),
+    };
+    commands.iter().try_for_each(|(command, _)| match command {
+        Command::Add { jobs, .. } => jobs.iter().try_for_each(|job| check(job)),
+        Command::Reconcile(plan) => plan.queues.iter().flat_map(|queue| &queue.jobs).try_for_each(|job| check(job)),
+        _ => Ok(()),
+    })
+}

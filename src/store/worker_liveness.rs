@@ -1,0 +1,193 @@
+//! Which workers of a site are alive: each holds a lock on its file, which the kernel releases when the process dies.
+
+use std::fmt::Write as _;
+use std::fs::{self, File, Metadata};
+use std::io::{self, Write};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::PathBuf;
+
+use rustix::process::Pid;
+
+use super::state_dir::open_private;
+use super::error::StoreError;
+use super::state_dir::StateDir;
+use crate::model::{RunId, WorkerId};
+
+/// The lock of a live worker. It is released when it is dropped or when the process ends.
+#[derive(Debug)]
+pub struct WorkerLock {
+    path: PathBuf,
+    locked: File,
+    /// The offset of the list of started runs in the file.
+    started_offset: u64,
+}
+
+/// Which of its reserved jobs a dead worker had started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StartedRuns {
+    /// Exactly these runs.
+    Exactly(Vec<RunId>),
+    /// Unknown, because the machine was restarted: any of them may have been started.
+    Unknown,
+}
+
+/// Excludes other processes from registering workers and looking for dead ones, until it is dropped.
+#[derive(Debug)]
+pub struct LivenessLock {
+    _locked: File,
+}
+
+impl StateDir {
+    /// Locks the file of `worker`, which is this process.
+    pub fn lock_worker(&self, worker: WorkerId) -> Result<WorkerLock, StoreError> {
+        let path = self.worker_file(worker);
+        let mut file = open_private(&path)?;
+        let (pid, namespace, boot) = (std::process::id(), pid_namespace().unwrap_or_default(), boot_id().unwrap_or_default());
+        let text = format!("{pid}\n{namespace}\n{boot}\n");
+        // Only liveness checks lock the file too, for a moment.
+        let written = file.lock().and_then(|()| file.write_all(text.as_bytes()));
+        match written {
+            Ok(()) => Ok(WorkerLock { path, locked: file, started_offset: text.len() as u64 }),
+            Err(source) => Err(StoreError::io(path, source)),
+        }
+    }
+
+    /// Whether `worker`, a process of this machine, is alive. One whose file can't be opened boot_id counts as alive.
+    pub fn is_worker_alive(&self, worker: WorkerId) -> bool {
+        let is_locked = match File::open(self.worker_file(worker)) {
+            Ok(file) => file.try_lock_shared().is_err(),
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+        };
+        // A child that was being spawned when the worker died inherits the lock until it calls exec.
+        is_locked && !self.worker_pid(worker).is_some_and(has_ended)
+    }
+
+    /// The process id of `worker`. None if nothing is written yet, or if the id belongs to another PID namespace (a
+    /// container).
+    pub(super) fn worker_pid(&self, worker: WorkerId) -> Option<Pid> {
+        let text = fs::read_to_string(self.worker_file(worker)).ok()?;
+        let mut lines = text.lines();
+        let (process, there) = (lines.next()?, lines.next()?);
+        let here = pid_namespace()?;
+        Pid::from_raw(process.parse().ok()?).filter(|_| there == here)
+    }
+
+    /// Which of its reserved jobs a dead worker had started.
+    pub fn runs_started_by(&self, worker: WorkerId) -> StartedRuns {
+        let content = fs::read_to_string(self.worker_file(worker)).unwrap_or_default();
+        let mut lines = content.lines().skip(2);
+        // The list may not have been synced, so it is only valid until the next boot.
+        if boot_id().is_none_or(|boot_id| lines.next() != Some(&boot_id)) {
+            return StartedRuns::Unknown;
+        }
+        let runs = lines.next().unwrap_or_default().split_whitespace().map(|run| run.parse().map(RunId));
+        runs.collect::<Result<_, _>>().map_or(StartedRuns::Unknown, StartedRuns::Exactly)
+    }
+
+    /// Whether `worker` has a file here. It may be dead.
+    pub fn has_worker_file(&self, worker: WorkerId) -> bool {
+        self.worker_file(worker).exists()
+    }
+
+    /// The workers that have a file. They may be dead.
+    pub(super) fn registered_workers(&self) -> Vec<WorkerId> {
+        let entries = fs::read_dir(self.workers()).into_iter().flatten().flatten();
+        let complete = entries.filter(|entry| entry.metadata().is_ok_and(|content| content.len() > 0));
+        complete.filter_map(|entry| entry.file_name().to_str()?.parse().ok().map(WorkerId)).collect()
+    }
+
+    /// The process id of some live worker, in the worker's own PID namespace.
+    pub(super) fn live_worker_pid(&self) -> Option<u32> {
+        let alive = self.registered_workers().into_iter().find(|worker| self.is_worker_alive(*worker))?;
+        fs::read_to_string(self.worker_file(alive)).ok()?.lines().next()?.parse().ok()
+    }
+
+    /// Removes the file of a dead worker.
+    pub fn remove_worker_file(&self, worker: WorkerId) {
+        // A file that remains is not locked, so it has no effect.
+        let _ = fs::remove_file(self.worker_file(worker));
+    }
+
+    /// Waits for the lock. A worker holds it from before it registers until it has its [`WorkerLock`], and so does a
+    /// process that looks for dead workers: otherwise a worker that is starting would be taken for dead.
+    pub fn lock_liveness(&self) -> Result<LivenessLock, StoreError> {
+        Ok(LivenessLock { _locked: self.open_locked("roll-call")? })
+    }
+
+    /// Opens and locks the list of workers that were respawned in place of others.
+    pub fn lock_respawn_file(&self) -> Result<File, StoreError> {
+        self.open_locked("replacements")
+    }
+
+    fn open_locked(&self, name: &str) -> Result<File, StoreError> {
+        let path = self.path().join(name);
+        let file = open_private(&path)?;
+        file.lock().map_err(|source| StoreError::io(path, source))?;
+        Ok(file)
+    }
+
+    fn worker_file(&self, worker: WorkerId) -> PathBuf {
+        self.workers().join(worker.to_string())
+    }
+}
+
+impl WorkerLock {
+    /// Records runs that have been started but are not committed yet, before the last of them starts.
+    pub fn record_started(&self, runs: &[RunId]) -> Result<(), StoreError> {
+        let mut line = String::new();
+        for run in runs {
+            // Writing to a string can't fail.
+            let _ = write!(line, "{run} ");
+        }
+        line.push('\n');
+        let written = self.locked.write_all_at(line.as_bytes(), self.started_offset);
+        written.map_err(|source| StoreError::io(&self.path, source))
+    }
+}
+
+impl Drop for WorkerLock {
+    fn drop(&mut self) {
+        // If the directory was removed and created again, the file may belong to another worker.
+        let own = |there: Metadata| self.locked.metadata().is_ok_and(|own| same_file(&own, &there));
+        if fs::metadata(&self.path).is_ok_and(own) {
+            // The file is still locked, so it is not taken for a dead worker's. One that remains has no effect.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn same_file(a: &Metadata, b: &Metadata) -> bool {
+    (a.dev(), a.ino()) == (b.dev(), b.ino())
+}
+
+/// The PID namespace of this process. None if unknown.
+fn pid_namespace() -> Option<String> {
+    Some(fs::read_link("/proc/self/ns/pid").ok()?.to_str()?.to_owned())
+}
+
+/// The id of the current boot. None if unknown.
+fn boot_id() -> Option<String> {
+    Some(fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?.trim_end().to_owned())
+}
+
+/// Whether a process of this namespace has ended; it may still be a zombie.
+#[cfg(target_os = "linux")]
+fn has_ended(process: Pid) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    use rustix::io::Errno;
+    use rustix::process::{PidfdFlags, pidfd_open};
+
+    match pidfd_open(process, PidfdFlags::empty()) {
+        Ok(process) => {
+            let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+            poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&at_once)) == Ok(1)
+        }
+        Err(error) => error == Errno::SRCH,
+    }
+}
+
+/// Unknown on other systems.
+#[cfg(not(target_os = "linux"))]
+fn has_ended(_process: Pid) -> bool {
+    false
+}

@@ -1,0 +1,11 @@
+//! Text for people: width in terminal cells, truncation, sanitizing, durations, byte sizes and plurals.
+//!
+//! The lowest layer: everything else may use it.
+
+mod numbers;
+mod sanitize;
+mod width;
+
+pub use numbers::{bytes, count, count_noun, duration};
+pub use sanitize::{plain, plain_line};
+pub use width::{ASCII_ELLIPSIS, ELLIPSIS, cells, fit, pad, width};

@@ -1,0 +1,52 @@
+//! Durations, byte sizes, counts and plurals for people.
+
+use std::time::Duration;
+
+/// A duration in at most eight cells: `67ms`, `0.3s`, `12s`, `3m 04s`, `2h 11m`, `3d 4h`. Truncated, not rounded.
+pub fn duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    match seconds {
+        0 if duration.subsec_millis() < 100 => format!("{}ms", duration.subsec_millis()),
+        0..10 => format!("{seconds}.{}s", duration.subsec_millis() / 100),
+        10..60 => format!("{seconds}s"),
+        60..3600 => format!("{minutes}m {:02}s", seconds % 60),
+        3600..86_400 => format!("{hours}h {:02}m", minutes % 60),
+        _ => format!("{days}d {}h", hours % 24),
+    }
+}
+
+/// A number of bytes: `12 B`, `1.2 MiB`, `340 GiB`. Truncated, not rounded.
+pub fn bytes(count: u64) -> String {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    // Ten powers of two a unit; 1 is KiB.
+    let power = count.checked_ilog2().unwrap_or(0) / 10;
+    let Some(unit) = (power as usize).checked_sub(1).and_then(|unit| UNITS.get(unit)) else {
+        return format!("{count} B");
+    };
+    let (whole, rest) = (count >> (10 * power), count & ((1 << (10 * power)) - 1));
+    if whole < 10 {
+        let tenth = (rest * 10) >> (10 * power);
+        format!("{whole}.{tenth} {unit}")
+    } else {
+        format!("{whole} {unit}")
+    }
+}
+
+/// A number with thousands separators: `12,345`.
+pub fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// A count and its noun: `1 job`, `2 jobs`.
+pub fn count_noun(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}

@@ -1,0 +1,73 @@
+//! The width of text in terminal cells, truncation and padding.
+
+use std::borrow::Cow;
+
+use unicode_segmentation::UnicodeSegmentation;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+/// Marks text that was cut off.
+pub const ELLIPSIS: &str = "…";
+
+/// Marks text that was cut off, in ASCII.
+pub const ASCII_ELLIPSIS: &str = "~";
+
+/// The width of `text` in cells.
+pub fn width(text: &str) -> usize {
+    if is_plain_ascii(text) { text.len() } else { UnicodeWidthStr::width(text) }
+}
+
+/// Truncates `text` to at most `cells` cells; longer text ends in `ellipsis`. A grapheme is never split.
+pub fn fit<'a>(text: &'a str, cells: usize, ellipsis: &str) -> Cow<'a, str> {
+    if width(text) <= cells {
+        return Cow::Borrowed(text);
+    }
+    let mark = head(ellipsis, cells);
+    let kept = head(text, cells - width(mark));
+    Cow::Owned([kept, mark].concat())
+}
+
+/// Truncates or pads `text` to exactly `cells` cells.
+pub fn pad(text: &str, cells: usize, ellipsis: &str) -> String {
+    let mut padded = fit(text, cells, ellipsis).into_owned();
+    let missing = cells.saturating_sub(width(&padded));
+    padded.extend(std::iter::repeat_n(' ', missing));
+    padded
+}
+
+/// The longest prefix of `text` that takes at most `cells` cells.
+fn head(text: &str, cells: usize) -> &str {
+    let mut taken = 0;
+    for (start, grapheme) in text.grapheme_indices(true) {
+        taken += width(grapheme);
+        if taken > cells {
+            return &text[..start];
+        }
+    }
+    text
+}
+
+pub(super) fn is_plain_ascii(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+}
+
+/// The width of a character in cells: 0 for a combining mark, `None` for one that is never drawn (controls, invisible
+/// characters and changes of direction).
+#[inline]
+pub fn cells(character: char) -> Option<usize> {
+    match character {
+        ' '..='~' => Some(1),
+        character if is_unseen(character) => None,
+        character => character.width(),
+    }
+}
+
+/// Unicode's `Default_Ignorable_Code_Point`, line and paragraph separators, and skin colour modifiers, which many
+/// terminals draw as separate characters.
+fn is_unseen(character: char) -> bool {
+    matches!(character,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
+        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+        | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
+        | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{1f3fb}'..='\u{1f3ff}'
+        | '\u{e0000}'..='\u{e0fff}')
+}

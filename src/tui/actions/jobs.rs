@@ -1,0 +1,176 @@
+//! Plans of the actions on jobs: run, cancel, kill, remove, restore and move.
+
+use super::targets::{ActionTargets, location};
+use crate::text::count_noun;
+use super::plan::{ActionPlan, PlanResult};
+use crate::model::{Placement, Command, Job, JobId, Outcome, Phase, StopSignal};
+use crate::tui::action::Action;
+use crate::tui::sort_order::SortOrder;
+use crate::tui::state::Screen;
+use crate::tui::effect::{BulkAction, Effect, Intent, Submission};
+
+impl Screen {
+    pub(super) fn plan_run(&self) -> PlanResult {
+        let targets = self.targets()?;
+        if let Some(job) = targets.single() {
+            let (commands, intent) = (vec![Command::Run { job: job.id }], Intent::Run(job.id));
+            let submission = Submission { commands, intent, needs_worker: true };
+            return Ok(match &job.definition.scheduling.confirm {
+                // Running jobs are refused without a question.
+                Some(question) if job.phase() != Phase::Running => ActionPlan::confirm(format!("{}: {question}", job.display_title()), submission),
+                _ => ActionPlan::Apply(vec![Effect::submit(submission)]),
+            });
+        }
+        let jobs = targets.filter(|job| job.phase() != Phase::Running);
+        if jobs.is_empty() {
+            return Err(format!("{}.", targets.all_are("already running")));
+        }
+        let question_of_job = first_question(jobs.iter().copied());
+        let question = format!("Run {}?{question_of_job}", targets.scope(&jobs, "marked job"));
+        let commands = jobs.iter().map(|job| Command::Run { job: job.id }).collect();
+        Ok(ActionPlan::confirm(question, Submission { commands, intent: Intent::Marked(BulkAction::Run), needs_worker: true }))
+    }
+
+    pub(super) fn plan_cancel(&self) -> PlanResult {
+        let targets = self.targets()?;
+        let cancel = |job: JobId| Command::Cancel { job, stop: StopSignal::Terminate };
+        if let Some(job) = targets.single() {
+            return Ok(ActionPlan::submit(vec![cancel(job.id)], Intent::Cancel(job.id), false));
+        }
+        let jobs = targets.filter(|job| job.phase() != Phase::Finished);
+        if jobs.is_empty() {
+            return Err(format!("{}; there is nothing to cancel.", targets.all_are("finished")));
+        }
+        let running = jobs.iter().filter(|job| job.phase() == Phase::Running).count();
+        let running = if running > 0 { format!(" ({running} running)") } else { String::new() };
+        let question = format!("Cancel {}{running}?", targets.scope(&jobs, "marked job"));
+        let commands = jobs.iter().map(|job| cancel(job.id)).collect();
+        Ok(ActionPlan::confirm(question, Submission { commands, intent: Intent::Marked(BulkAction::Cancel), needs_worker: false }))
+    }
+
+    pub(super) fn plan_kill(&self) -> PlanResult {
+        let targets = self.targets()?;
+        let kill = |job: JobId| Command::Cancel { job, stop: StopSignal::Kill };
+        let running = targets.filter(|job| job.phase() == Phase::Running);
+        let cancel = self.key(Action::Cancel);
+        match (targets.single(), &running[..]) {
+            (Some(job), []) => {
+                let hint = if job.phase() == Phase::Pending { format!(" Press {cancel} to cancel it.") } else { String::new() };
+                Err(format!("{} is {}, so there is no process to kill.{hint}", job.id, job.phase().as_str()))
+            }
+            (Some(job), _) => {
+                let question = format!("Kill 1 running job in {} ({} {})?", job.queue, job.id, job.display_title());
+                let submission = Submission { commands: vec![kill(job.id)], intent: Intent::Kill(job.id), needs_worker: false };
+                Ok(ActionPlan::confirm(question, submission))
+            }
+            (None, []) => {
+                Err(format!("None of the marked jobs is running. Press {cancel} to cancel them."))
+            }
+            (None, _) => {
+                let question = format!("Kill {}?", targets.scope(&running, "marked job"));
+                let commands = running.iter().map(|job| kill(job.id)).collect();
+                Ok(ActionPlan::confirm(question, Submission { commands, intent: Intent::Marked(BulkAction::Kill), needs_worker: false }))
+            }
+        }
+    }
+
+    /// Removes jobs, without a question, as they can be restored.
+    pub(super) fn plan_remove(&self) -> PlanResult {
+        let targets = self.targets()?;
+        let needs_worker = self.is_any_queue_processing();
+        if let Some(job) = targets.single() {
+            return Ok(ActionPlan::submit(vec![Command::Remove { jobs: vec![job.id] }], Intent::Remove, needs_worker));
+        }
+        let jobs = targets.filter(|job| job.phase() != Phase::Running);
+        if jobs.is_empty() {
+            let cancel = self.key(Action::Cancel);
+            return Err(format!("{}. Press {cancel} to cancel them first.", targets.all_are("running")));
+        }
+        let jobs = jobs.iter().map(|job| job.id).collect();
+        Ok(ActionPlan::submit(vec![Command::Remove { jobs }], Intent::Remove, needs_worker))
+    }
+
+    pub(super) fn plan_run_failed(&self) -> PlanResult {
+        let visible = self.visible_jobs(Phase::Finished)?;
+        let failed: Vec<Job> = self.site.read(|site_state| {
+            let failed = |job: &&Job| matches!(job.outcome(), Some(Outcome::Failed(_) | Outcome::Interrupted));
+            visible.into_iter().filter_map(|id| site_state.job(id)).filter(failed).cloned().collect()
+        });
+        let question_of_job = first_question(failed.iter());
+        let commands = failed.iter().map(|job| Command::Run { job: job.id }).collect();
+        let submission = Submission { commands, intent: Intent::RunFailed, needs_worker: true };
+        match &failed[..] {
+            [] => Err("No failed jobs are shown.".to_owned()),
+            [_] if question_of_job.is_empty() => Ok(ActionPlan::Apply(vec![Effect::submit(submission)])),
+            failed => {
+                let count = count_noun(failed.len(), "failed job");
+                let place = location(failed.iter().map(|job| &job.queue));
+                Ok(ActionPlan::confirm(format!("Run {count} {place} again?{question_of_job}"), submission))
+            }
+        }
+    }
+
+    pub(super) fn plan_clear_finished(&self) -> PlanResult {
+        if self.lists.filter_text().is_empty() && !self.lists.shows_all_queues() {
+            let queue = self.require_queue()?;
+            return Ok(ActionPlan::submit(vec![Command::Clear { queue, phase: Phase::Finished }], Intent::Remove, false));
+        }
+        // Removes only visible jobs.
+        let jobs = self.visible_jobs(Phase::Finished)?;
+        if jobs.is_empty() {
+            return Err("No finished jobs are shown.".to_owned());
+        }
+        Ok(ActionPlan::submit(vec![Command::Remove { jobs }], Intent::Remove, false))
+    }
+
+    pub(super) fn plan_undo(&self) -> PlanResult {
+        let undo = self.undo.last().ok_or("Nothing was removed in the last 10 seconds.")?;
+        Ok(ActionPlan::submit(vec![Command::Restore { jobs: undo.jobs.clone() }], Intent::Undo, self.is_any_queue_processing()))
+    }
+
+    /// Moves jobs before the job above them, or after the job below.
+    pub(super) fn plan_move(&self, up: bool) -> PlanResult {
+        let targets = self.targets()?;
+        if self.lists.sort() != SortOrder::Queue {
+            let sort = self.key(Action::Sort);
+            return Err(format!("The lists are sorted {}. Press {sort} to change that.", self.lists.sort().label()));
+        }
+        let jobs: Vec<JobId> = targets.filter(|job| job.phase() == Phase::Pending).iter().map(|job| job.id).collect();
+        let Some(first) = targets.jobs.iter().find(|job| job.phase() == Phase::Pending) else {
+            let phase = targets.jobs.first().map_or("running", |job| job.phase().as_str());
+            return Err(format!("Only pending jobs can be moved; this one is {phase}."));
+        };
+        let visible = self.visible_jobs(Phase::Pending)?;
+        let row = |job: Option<&JobId>| visible.iter().position(|other| Some(other) == job);
+        let end = if up { row(jobs.first()) } else { row(jobs.last()) };
+        let next = end.and_then(|row| if up { row.checked_sub(1) } else { row.checked_add(1) });
+        let beside = next.and_then(|row| visible.get(row)).copied();
+        let same =
+            self.site.read(|site_state| beside.filter(|id| site_state.job(*id).is_some_and(|job| job.queue == first.queue)));
+        let Some(beside) = same else {
+            return Err(format!("It is already {} in {}.", if up { "first" } else { "last" }, first.queue));
+        };
+        let placement = if up { Placement::Before(beside) } else { Placement::After(beside) };
+        Ok(ActionPlan::submit(vec![Command::Move { jobs, placement }], Intent::Move, false))
+    }
+}
+
+impl ActionTargets {
+    fn filter(&self, is_wanted: impl Fn(&Job) -> bool) -> Vec<&Job> {
+        self.jobs.iter().filter(|job| is_wanted(job)).collect()
+    }
+
+    /// `The marked job is running`, `All 3 marked jobs are running`.
+    fn all_are(&self, what: &str) -> String {
+        match self.jobs.len() {
+            1 => format!("The marked job is {what}"),
+            count => format!("All {count} marked jobs are {what}"),
+        }
+    }
+}
+
+/// The question of the first job that needs confirmation.
+fn first_question<'a>(mut jobs: impl Iterator<Item = &'a Job>) -> String {
+    let question = |job: &'a Job| Some(format!(" ({}: {})", job.display_title(), job.definition.scheduling.confirm.as_ref()?));
+    jobs.find_map(question).unwrap_or_default()
+}

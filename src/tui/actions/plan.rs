@@ -1,0 +1,29 @@
+//! What an action will do, worked out before anything changes.
+
+use crate::model::Command;
+use crate::tui::dialog::Dialog;
+use crate::tui::effect::{Effect, Intent, Submission};
+
+/// What an action does outside the screen's own state.
+#[derive(Debug)]
+pub(super) enum ActionPlan {
+    /// Carry out these effects.
+    Apply(Vec<Effect>),
+    /// Open this dialog.
+    Open(Dialog),
+}
+
+/// The plan of an action, or why it is unavailable.
+pub(super) type PlanResult = Result<ActionPlan, String>;
+
+impl ActionPlan {
+    /// Sends commands to the store.
+    pub(super) fn submit(commands: Vec<Command>, intent: Intent, needs_worker: bool) -> Self {
+        Self::Apply(vec![Effect::submit(Submission { commands, intent, needs_worker })])
+    }
+
+    /// Asks a question, and sends commands to the store on yes.
+    pub(super) fn confirm(question: String, on_yes: Submission) -> Self {
+        Self::Open(Dialog::Confirm { question, on_yes, on_no: None })
+    }
+}

@@ -1,0 +1,131 @@
+//! Plans of the actions on queues: process, pause, change the parallelism, stop everything.
+
+use std::num::NonZero;
+
+use chrono::{DateTime, Utc};
+
+use super::targets::location;
+use super::plan::{ActionPlan, PlanResult};
+use crate::model::{Command, JobId, QueueMode, QueueId, StopSignal};
+use crate::tui::action::Action;
+use crate::tui::dialog::Dialog;
+use crate::tui::state::Screen;
+use crate::text::count_noun;
+use crate::tui::effect::{Effect, ExitReason, Intent, Submission};
+
+impl Screen {
+    /// The current queue, or why there is none.
+    pub(super) fn require_queue(&self) -> Result<QueueId, String> {
+        if !self.has_queue() {
+            let edit = self.key(Action::Edit);
+            return Err(format!("There is no queue yet. Press {edit} to edit jobs.yaml."));
+        }
+        if self.lists.shows_all_queues() {
+            let (next, nth) = (self.key(Action::NextQueue), self.key(Action::NthQueue(1)));
+            return Err(format!("All queues are shown. Press {next} or {nth} to show one."));
+        }
+        Ok(self.queue.id().clone())
+    }
+
+    pub(super) fn plan_process(&self, now: DateTime<Utc>) -> PlanResult {
+        let queue = self.require_queue().map_err(|why| {
+            if self.lists.shows_all_queues() {
+                format!("{why} Press {} to process all of them.", self.key(Action::ProcessAll))
+            } else {
+                why
+            }
+        })?;
+        match self.mode() {
+            QueueMode::Processing if self.site.read(|site_state| self.lacks_worker(&queue, site_state, now)) => {
+                Ok(ActionPlan::submit(Vec::new(), Intent::StartWorker(vec![queue]), true))
+            }
+            QueueMode::Processing => {
+                Ok(ActionPlan::submit(vec![Command::Pause { queue: queue.clone() }], Intent::Pause(vec![queue]), false))
+            }
+            QueueMode::Idle | QueueMode::Paused | QueueMode::Stopped => Ok(self.process_queues(vec![queue])),
+        }
+    }
+
+    /// Processes queues, after a question if jobs need confirmation.
+    fn process_queues(&self, queues: Vec<QueueId>) -> ActionPlan {
+        let (jobs, question) = self.site.read(|site_state| {
+            let mut unconfirmed = queues.iter().flat_map(|queue| site_state.awaiting_confirmation(queue));
+            let first = unconfirmed.next();
+            let rest: Vec<JobId> = unconfirmed.map(|job| job.id).collect();
+            let question = first.map(|job| {
+                let others = match rest.len() {
+                    0 => String::new(),
+                    1 => " (1 more job needs confirmation)".to_owned(),
+                    more => format!(" ({more} more jobs need confirmation)"),
+                };
+                let text = job.definition.scheduling.confirm.as_deref().unwrap_or_default();
+                format!("{}: {text}{others}", job.display_title())
+            });
+            (first.map(|job| job.id).into_iter().chain(rest).collect::<Vec<_>>(), question)
+        });
+        let process: Vec<_> = queues.iter().map(|queue| Command::Process { queue: queue.clone() }).collect();
+        let submission = Submission { commands: process, intent: Intent::Process(queues), needs_worker: true };
+        let Some(question) = question else { return ActionPlan::Apply(vec![Effect::submit(submission)]) };
+        let mut confirmed = submission.clone();
+        confirmed.commands.insert(0, Command::Confirm { jobs });
+        ActionPlan::Open(Dialog::Confirm { question, on_yes: confirmed, on_no: Some(submission) })
+    }
+
+    pub(super) fn plan_process_all(&self, now: DateTime<Utc>) -> PlanResult {
+        let queues = |wanted: fn(QueueMode, bool) -> bool| -> Vec<QueueId> {
+            self.site.read(|site_state| {
+                let queues = site_state.queues();
+                let wanted = queues.into_iter().filter(|(_, queue)| wanted(queue.mode, !queue.pending.is_empty()));
+                wanted.map(|(id, _)| id.clone()).collect()
+            })
+        };
+        let processing = queues(|mode, _| mode == QueueMode::Processing);
+        let unattended: Vec<QueueId> = self.site.read(|site_state| {
+            let mine = processing.iter().filter(|queue| self.lacks_worker(queue, site_state, now));
+            mine.cloned().collect()
+        });
+        if !unattended.is_empty() {
+            return Ok(ActionPlan::submit(Vec::new(), Intent::StartWorker(unattended), true));
+        }
+        if !processing.is_empty() {
+            let pause = processing.iter().map(|queue| Command::Pause { queue: queue.clone() }).collect();
+            return Ok(ActionPlan::submit(pause, Intent::Pause(processing), false));
+        }
+        let waiting = queues(|_, pending| pending);
+        if waiting.is_empty() {
+            return Err("No queue has pending jobs.".to_owned());
+        }
+        Ok(self.process_queues(waiting))
+    }
+
+    pub(super) fn plan_parallel(&self, more: bool) -> PlanResult {
+        let queue = self.require_queue()?;
+        let now = self.queue.read(|record, _| record.settings.parallel);
+        let wanted = if more { now.checked_add(1) } else { now.checked_sub(1) };
+        let parallel = wanted
+            .and_then(NonZero::new)
+            .ok_or_else(|| format!("{queue} already runs {now} at once. Press {} to pause it.", self.key(Action::Process)))?;
+        let intent = Intent::SetParallel(queue.clone(), parallel);
+        let needs_worker = more && self.mode() == QueueMode::Processing;
+        Ok(ActionPlan::submit(vec![Command::SetParallel { queue, parallel }], intent, needs_worker))
+    }
+
+    pub(super) fn plan_stop_and_quit(&self) -> ActionPlan {
+        let running: Vec<(QueueId, Vec<JobId>, QueueMode)> = self.site.read(|site_state| {
+            let queues = site_state.queues().into_iter().filter(|(_, queue)| !queue.running.is_empty());
+            queues.map(|(id, queue)| (id.clone(), queue.running.iter().copied().collect(), queue.mode)).collect()
+        });
+        let jobs: Vec<JobId> = running.iter().flat_map(|(_, jobs, _)| jobs).copied().collect();
+        if jobs.is_empty() {
+            return ActionPlan::Apply(vec![Effect::Exit(ExitReason::Quit)]);
+        }
+        let place = location(running.iter().map(|(queue, ..)| queue));
+        let question = format!("Stop {} {place} and quit?", count_noun(jobs.len(), "running job"));
+        // Pause first, so that no other jobs start instead.
+        let pauses = running.iter().filter(|(.., mode)| *mode == QueueMode::Processing);
+        let pause = pauses.map(|(queue, ..)| Command::Pause { queue: queue.clone() });
+        let stop = jobs.iter().map(|job| Command::Cancel { job: *job, stop: StopSignal::Terminate });
+        let commands = pause.chain(stop).collect();
+        ActionPlan::confirm(question, Submission { commands, intent: Intent::StopAndQuit, needs_worker: false })
+    }
+}

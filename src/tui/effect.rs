@@ -1,0 +1,182 @@
+//! What the screen asks for after a message: effects, carried out by the session, some of them by the store thread.
+
+use std::num::NonZero;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::model::{Command, Definition, JobId, QueueId, RunId, WindowSize};
+use crate::store::log::LogReader;
+
+/// Something to be done outside the screen's own state.
+#[derive(Debug)]
+pub enum Effect {
+    /// Send a request to the store thread.
+    Store(StoreRequest),
+    /// Read `jobs.yaml` again.
+    ReloadFile,
+    /// Open `jobs.yaml` in the editor.
+    OpenEditor(EditorPosition),
+    /// Open the output of this reader in the pager.
+    OpenPager(Box<LogReader>),
+    /// Copy a text to the clipboard.
+    CopyToClipboard(String),
+    /// Show a desktop notification through the terminal.
+    Notify(String),
+    /// Stop the process group, as Ctrl-Z does; comes back as `Message::Suspend`.
+    RequestSuspend,
+    /// Stop this process until the shell continues it.
+    Suspend,
+    /// Capture the mouse, or release it.
+    CaptureMouse(bool),
+    /// Redraw everything.
+    Repaint,
+    /// Close the screen.
+    Exit(ExitReason),
+}
+
+impl Effect {
+    /// Send commands to the store.
+    pub(super) fn submit(submission: Submission) -> Self {
+        Self::Store(StoreRequest::Submit(submission))
+    }
+}
+
+/// A request to the store thread.
+#[derive(Debug)]
+pub enum StoreRequest {
+    /// Execute commands.
+    Submit(Submission),
+    /// Open the output of this run.
+    OpenLog(RunId),
+    /// Report when the output of these runs grows, and of no others. Runs that are new in the list come back as
+    /// `Message::RunSubscribed`.
+    Subscribe(Vec<RunId>),
+    /// Find the run of a job before or after another one; comes back as
+    /// `Message::AdjacentRun`.
+    FindAdjacentRun {
+        /// The job.
+        job: JobId,
+        /// The run to start from.
+        from: RunId,
+        /// Where to look.
+        direction: Direction,
+    },
+    /// Load all runs of a job; comes back as `Message::RunHistory`.
+    LoadRuns(JobId),
+    /// Write an added job to `jobs.yaml`.
+    SaveJob {
+        /// The `jobs.yaml`.
+        file: PathBuf,
+        /// The job.
+        job: JobId,
+        /// Its queue.
+        queue: QueueId,
+        /// The definition to write.
+        definition: Box<Definition>,
+    },
+    /// Start the terminals of later runs with this size.
+    SetWindowSize(WindowSize),
+    /// Read what has changed in the store.
+    ReadChanges,
+    /// Check the workers, after one has died.
+    CheckWorkers,
+}
+
+/// Commands to execute, and what they are for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Submission {
+    /// The commands, executed in order in one transaction.
+    pub commands: Vec<Command>,
+    /// What the user asked for; it selects the text for the reply.
+    pub intent: Intent,
+    /// Whether a worker must run once a command is accepted, or when there are no commands.
+    pub needs_worker: bool,
+}
+
+/// What the user asked for with a [`Submission`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Intent {
+    /// Create the queue in front if it doesn't exist.
+    Open,
+    /// Process these queues.
+    Process(Vec<QueueId>),
+    /// Start a worker for these queues, which are processing without one.
+    StartWorker(Vec<QueueId>),
+    /// Pause these queues.
+    Pause(Vec<QueueId>),
+    /// Run this job.
+    Run(JobId),
+    /// Run all shown failed jobs again.
+    RunFailed,
+    /// Cancel this job.
+    Cancel(JobId),
+    /// Kill this job.
+    Kill(JobId),
+    /// Act on the marked jobs.
+    Marked(BulkAction),
+    /// Remove jobs.
+    Remove,
+    /// Move jobs in their queue.
+    Move,
+    /// Let this many jobs of the queue run at once.
+    SetParallel(QueueId, NonZero<u32>),
+    /// Restore removed jobs.
+    Undo,
+    /// Add a job to this queue.
+    Add(QueueId),
+    /// Write this job to `jobs.yaml` under this name.
+    Save(JobId, String),
+    /// Apply a new version of `jobs.yaml`.
+    Reload,
+    /// Stop all running jobs, then quit.
+    StopAndQuit,
+}
+
+/// An action on several marked jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BulkAction {
+    /// Run them.
+    Run,
+    /// Cancel them.
+    Cancel,
+    /// Kill them.
+    Kill,
+}
+
+/// Backwards or forwards in the history of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// To the previous run.
+    Earlier,
+    /// To the next run.
+    Later,
+}
+
+/// Where the editor opens the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EditorPosition {
+    /// At the top.
+    Top,
+    /// At this line, counted from 1.
+    Line(usize),
+    /// At the definition of this job.
+    Job {
+        /// Its queue.
+        queue: QueueId,
+        /// Its name.
+        name: Arc<str>,
+    },
+}
+
+/// Why the screen closes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExitReason {
+    /// The user quit.
+    Quit,
+    /// A signal arrived.
+    Signal(i32),
+    /// The terminal is gone.
+    TerminalLost,
+    /// A thread of the screen panicked.
+    ThreadPanicked,
+}

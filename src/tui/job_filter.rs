@@ -1,0 +1,177 @@
+//! Filtered and sorted lists of jobs, of one queue or of all queues. Jobs are scanned in short steps, so that no key press
+//! and no frame waits for many jobs; events change single entries.
+
+use std::collections::VecDeque;
+
+use crate::model::{Job, JobId, SiteState, Phase, Query, QueueId};
+
+use super::layout::{PHASES, phase_index};
+use super::sort_order::{SortKey, SortOrder};
+
+/// How many jobs are scanned in one step.
+const SCAN_STEP: usize = 2_000;
+
+/// A filter, and the jobs that it has found so far.
+#[derive(Debug)]
+pub struct JobFilter {
+    query: Query,
+    sort: SortOrder,
+    /// The queue of the jobs; none for all queues.
+    queue: Option<QueueId>,
+    /// The found jobs of each phase, sorted.
+    found: [Vec<RankedJob>; 3],
+    /// Jobs that have not been scanned.
+    unscanned: VecDeque<JobId>,
+}
+
+/// A job with its sort key.
+type RankedJob = (SortKey, JobId);
+
+/// The jobs of a list in the order of its rows.
+#[derive(Clone, Copy, Debug)]
+pub enum ListRows<'a> {
+    /// All jobs of a queue.
+    All(&'a VecDeque<JobId>, Phase),
+    /// The jobs that a filter has found.
+    Found(&'a JobFilter, Phase),
+}
+
+impl JobFilter {
+    /// A filter of the jobs of a queue, or of all queues.
+    pub fn new(query: Query, sort: SortOrder, queue: Option<QueueId>, site_state: &SiteState) -> Self {
+        let all = site_state.queues();
+        let is_wanted = |id: &QueueId| queue.as_ref().is_none_or(|queue| queue == id);
+        let records: Vec<_> = all.into_iter().filter(|(id, _)| is_wanted(id)).map(|(_, record)| record).collect();
+        let lists = PHASES.into_iter().flat_map(|phase| records.iter().map(move |record| record.jobs_in(phase)));
+        let unscanned = lists.flatten().copied().collect();
+        Self { query, sort, queue, found: Default::default(), unscanned }
+    }
+
+    /// Changes the query. If it narrows the previous one, only the found jobs are scanned again.
+    pub fn set_query(&mut self, query: Query, site_state: &SiteState) {
+        if query.narrows(&self.query) {
+            let found = std::mem::take(&mut self.found);
+            let found: VecDeque<_> = found.into_iter().flatten().map(|(_, id)| id).collect();
+            let unscanned = std::mem::replace(&mut self.unscanned, found);
+            self.unscanned.extend(unscanned);
+            self.query = query;
+        } else {
+            *self = Self::new(query, self.sort, self.queue.take(), site_state);
+        }
+    }
+
+    /// Whether there are jobs to scan.
+    pub fn is_scanning(&self) -> bool {
+        !self.unscanned.is_empty()
+    }
+
+    /// Scans some more jobs.
+    pub fn scan_more(&mut self, site_state: &SiteState) {
+        let mut found: [Vec<RankedJob>; 3] = Default::default();
+        for _ in 0..SCAN_STEP {
+            let Some(id) = self.unscanned.pop_front() else { break };
+            if let Some(job) = site_state.job(id).filter(|job| self.matches(job)) {
+                found[phase_index(job.phase())].push((self.sort_key(job, site_state), id));
+            }
+        }
+        for (all, mut new) in self.found.iter_mut().zip(found) {
+            if !new.is_empty() {
+                all.append(&mut new);
+                // Sorting merges the two sorted runs. An event may have added a job before it was scanned.
+                all.sort();
+                all.dedup();
+            }
+        }
+    }
+
+    /// Removes a job that is about to change.
+    pub fn remove_job(&mut self, job: &Job, site_state: &SiteState) {
+        let ranked = (self.sort_key(job, site_state), job.id);
+        let found = &mut self.found[phase_index(job.phase())];
+        if let Ok(place) = found.binary_search(&ranked) {
+            found.remove(place);
+        }
+    }
+
+    /// Adds a job that has changed, if it matches.
+    pub fn add_job(&mut self, job: &Job, site_state: &SiteState) {
+        if !self.matches(job) {
+            return;
+        }
+        let ranked = (self.sort_key(job, site_state), job.id);
+        let found = &mut self.found[phase_index(job.phase())];
+        if let Err(place) = found.binary_search(&ranked) {
+            found.insert(place, ranked);
+        }
+    }
+
+    /// The rows of one list.
+    pub fn rows(&self, phase: Phase) -> ListRows<'_> {
+        ListRows::Found(self, phase)
+    }
+
+    fn matches(&self, job: &Job) -> bool {
+        self.queue.as_ref().is_none_or(|queue| *queue == job.queue) && self.query.matches(job)
+    }
+
+    fn sort_key(&self, job: &Job, site_state: &SiteState) -> SortKey {
+        self.sort.sort_key(job, self.queue.is_none(), site_state)
+    }
+
+    fn found(&self, phase: Phase) -> &[RankedJob] {
+        &self.found[phase_index(phase)]
+    }
+}
+
+impl ListRows<'_> {
+    /// The number of jobs.
+    pub fn len(self) -> usize {
+        match self {
+            Self::All(list, _) => list.len(),
+            Self::Found(filter, phase) => filter.found(phase).len(),
+        }
+    }
+
+    /// Whether the list is empty.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    /// The job in a row.
+    pub fn get(self, row: usize) -> Option<JobId> {
+        let index = self.reversed(row)?;
+        match self {
+            Self::All(list, _) => list.get(index).copied(),
+            Self::Found(filter, phase) => filter.found(phase).get(index).map(|(_, id)| *id),
+        }
+    }
+
+    /// The row of a job, if it is in this list.
+    pub fn row_of(self, id: JobId, site_state: &SiteState) -> Option<usize> {
+        let job = site_state.job(id)?;
+        let place = match self {
+            Self::All(list, phase) if job.phase() == phase => {
+                site_state.list_index(id).filter(|place| list.get(*place) == Some(&id))?
+            }
+            Self::Found(filter, phase) if job.phase() == phase => {
+                filter.found(phase).binary_search(&(filter.sort_key(job, site_state), id)).ok()?
+            }
+            _ => return None,
+        };
+        self.reversed(place)
+    }
+
+    /// All jobs from top to bottom.
+    pub fn iter(self) -> impl Iterator<Item = JobId> {
+        (0..self.len()).filter_map(move |row| self.get(row))
+    }
+
+    /// Converts between row and index: finished jobs in queue order are shown latest first.
+    fn reversed(self, place: usize) -> Option<usize> {
+        let is_reversed = match self {
+            Self::All(_, phase) => phase == Phase::Finished,
+            Self::Found(filter, phase) => phase == Phase::Finished && filter.sort == SortOrder::Queue,
+        };
+        if is_reversed { self.len().checked_sub(place + 1) } else { Some(place).filter(|place| *place < self.len()) }
+    }
+}

@@ -1,0 +1,145 @@
+//! The messages that the screen handles: input, changes in the store and on disk, answers to its effects.
+
+use crate::definition;
+use crate::model::{DesiredState, EventRecord, HookResult, JobId, Run, RunId, SiteState};
+use crate::store::log::LogReader;
+use crate::store::{CommandResult, TerminalInputWriter};
+
+use super::effect::{Direction, ExitReason, Intent};
+use super::keys::KeyPress;
+use super::mouse::MouseInput;
+
+/// Something that happened.
+#[derive(Debug)]
+pub enum Message {
+    /// A key was pressed.
+    Key(KeyPress),
+    /// A text was pasted.
+    Paste(String),
+    /// The mouse was used.
+    Mouse(MouseInput),
+    /// The terminal was resized.
+    #[expect(missing_docs, reason = "in cells")]
+    Resize { width: u16, height: u16 },
+    /// New events of the site.
+    Events(Vec<EventRecord>),
+    /// The whole site, loaded again because too much has changed.
+    SiteLoaded(Box<SiteState>),
+    /// The result of a [`Submission`](super::effect::Submission).
+    Reply(Reply),
+    /// The output of a run was opened.
+    LogOpened {
+        /// The run.
+        run: RunId,
+        /// Reads its output.
+        reader: Box<LogReader>,
+        /// Writes to its terminal, if it has one.
+        line: TerminalInputWriter,
+    },
+    /// The output of a subscribed run was opened.
+    #[expect(missing_docs, reason = "as in `LogOpened`")]
+    RunSubscribed { run: RunId, reader: Box<LogReader>, line: TerminalInputWriter },
+    /// The run before or after another one.
+    AdjacentRun {
+        /// The run where the search started.
+        from: RunId,
+        /// The run that was found, if there is one.
+        run: Option<Run>,
+        /// The direction of the search.
+        direction: Direction,
+    },
+    /// All kept runs of a job, oldest first.
+    RunHistory {
+        /// The job.
+        job: JobId,
+        /// Its runs.
+        runs: Vec<Run>,
+        /// The latest known result of `on_finish`.
+        hook_end: Option<HookResult>,
+    },
+    /// The output of a subscribed run has grown.
+    OutputGrown,
+    /// `jobs.yaml` was read again.
+    FileRead(Result<Box<DesiredState>, JobsFileError>),
+    /// The workers were checked.
+    WorkerReport(WorkerReport),
+    /// Something outside the screen failed.
+    Error(String),
+    /// Time has passed.
+    Tick,
+    /// The process is to be suspended.
+    Suspend,
+    /// The terminal may show something else now.
+    Repaint,
+    /// The screen is to close.
+    Exit(ExitReason),
+}
+
+impl Message {
+    /// Whether the user did something and waits for the result.
+    pub(super) fn is_user_input(&self) -> bool {
+        matches!(self, Self::Key(_) | Self::Paste(_) | Self::Mouse(_) | Self::Resize { .. })
+    }
+}
+
+/// The result of a [`Submission`](super::effect::Submission).
+#[derive(Debug)]
+pub struct Reply {
+    /// What the user asked for.
+    pub intent: Intent,
+    /// A result for each command, or why the store failed.
+    pub outcome: Result<Vec<CommandResult>, String>,
+}
+
+/// What a check of the workers found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WorkerReport {
+    /// How many jobs were interrupted because their worker died.
+    pub interrupted_jobs: usize,
+    /// Whether any worker is registered.
+    pub has_workers: bool,
+    /// Whether a worker was started in place of a dead one.
+    pub respawn: RespawnOutcome,
+}
+
+/// Whether a worker was started in place of a dead one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RespawnOutcome {
+    /// No work is left, or another worker does it.
+    NotNeeded,
+    /// A worker was started.
+    Spawned,
+    /// Workers keep crashing, so none was started.
+    LimitReached,
+}
+
+impl WorkerReport {
+    /// Whether to show it to the user.
+    pub fn needs_reporting(&self) -> bool {
+        self.interrupted_jobs > 0 || self.respawn != RespawnOutcome::NotNeeded
+    }
+}
+
+/// The errors of `jobs.yaml`, rendered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobsFileError {
+    /// All errors with their snippets, without colours.
+    pub text: String,
+    /// The number of errors.
+    pub errors: usize,
+    /// The line of the first error, counted from 1.
+    pub line: Option<usize>,
+}
+
+impl From<definition::Error> for JobsFileError {
+    fn from(error: definition::Error) -> Self {
+        match error {
+            definition::Error::Invalid(diagnostics) => Self {
+                text: diagnostics.render(false),
+                errors: diagnostics.errors.len() + diagnostics.omitted,
+                line: diagnostics.errors.first().map(|first| first.line),
+            },
+            other => Self { text: other.to_string(), errors: 1, line: None },
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! The status texts for results of commands.
+
+use crate::model::{Event, Job, JobId, SiteState, QueueMode, Phase, QueueId, EventRecord};
+use crate::store::CommandResult;
+
+use super::action::Action;
+use super::keymap::Keymap;
+use super::status_line::Severity;
+use crate::text::count_noun;
+use super::effect::{BulkAction, Intent};
+use super::message::{Reply, RespawnOutcome, WorkerReport};
+
+/// The status text for a reply, and what else follows from it.
+#[derive(Debug)]
+pub(super) struct ReplyText {
+    pub(super) severity: Severity,
+    /// The text; none when it is empty.
+    pub(super) text: String,
+    /// The removed jobs, which can be restored.
+    pub(super) removed: Option<Vec<JobId>>,
+    /// Whether removed jobs were restored.
+    pub(super) undone: bool,
+    /// The added job.
+    pub(super) added: Option<JobId>,
+}
+
+/// The text for a check of the workers, if it needs one.
+pub(super) fn worker_report_text(report: &WorkerReport, keymap: &Keymap) -> Option<String> {
+    let again = keymap.key(Action::RunFailed);
+    let interrupted = count_noun(report.interrupted_jobs, "job");
+    Some(match (report.respawn, report.interrupted_jobs) {
+        (RespawnOutcome::NotNeeded, 0) => return None,
+        (RespawnOutcome::NotNeeded, _) => {
+            format!("A worker died: {interrupted} interrupted. Press {again} to run failed jobs again.")
+        }
+        (RespawnOutcome::Spawned, 0) => "A worker died; another one took over.".to_owned(),
+        (RespawnOutcome::Spawned, _) => {
+            format!("A worker died: {interrupted} interrupted; another one took over. Press {again} to run failed jobs again.")
+        }
+        (RespawnOutcome::LimitReached, _) => {
+            let key = keymap.key(Action::Process);
+            format!("Workers keep crashing; not restarting (see .setlist/worker.log). Press {key} to try again.")
+        }
+    })
+}
+
+/// The text for a reply; `site_state` is the site afterwards.
+pub(super) fn reply_text(reply: &Reply, site_state: &SiteState, keymap: &Keymap) -> ReplyText {
+    let answers = match &reply.outcome {
+        Ok(answers) => answers,
+        Err(error) => return text(Severity::Error, error.clone()),
+    };
+    let events: Vec<&Event> = answers.iter().flatten().flatten().collect();
+    let refusal = answers.iter().find_map(|answer| answer.as_ref().err());
+    let accepted = answers.iter().filter(|answer| answer.is_ok()).count();
+    if let (0, Some(refusal)) = (accepted, refusal) {
+        return text(Severity::Warning, refusal.to_string());
+    }
+    match &reply.intent {
+        Intent::Process(queues) => info(format!("Processing {}.", names(queues, answers))),
+        Intent::StartWorker(queues) => {
+            let names: Vec<&str> = queues.iter().map(QueueId::as_str).collect();
+            info(format!("Starting a worker for {}.", names.join(", ")))
+        }
+        Intent::Pause(queues) => info(format!("Paused {}; running jobs may finish.", names(queues, answers))),
+        Intent::Run(job) => info(site_state.job(*job).map(|job| run_text(job, site_state, keymap)).unwrap_or_default()),
+        Intent::RunFailed => info(format!("Running {} again.", count_noun(accepted, "failed job"))),
+        Intent::Cancel(job) if events.iter().any(|event| matches!(event, Event::StopRequested { .. })) => {
+            info(format!("Asked {job} to stop. Press {} to kill it.", keymap.key(Action::Kill)))
+        }
+        Intent::Cancel(job) => info(format!("Cancelled {job}.")),
+        Intent::Kill(job) => info(format!("Killing {job}.")),
+        Intent::Marked(action) => info(marked_text(*action, accepted, &events)),
+        Intent::SetParallel(queue, parallel) => {
+            let file = site_state.queue(queue).is_some_and(|queue| queue.settings.declared);
+            let until = if file { ", until jobs.yaml is saved again" } else { "" };
+            let count = count_noun(usize::try_from(parallel.get()).unwrap_or(usize::MAX), "job");
+            info(format!("{queue} runs up to {count} at once{until}."))
+        }
+        Intent::Remove => {
+            let removed: Vec<_> = events.iter().filter_map(|event| removed(event)).collect();
+            let text = format!("Removed {}. Press {} to undo.", count_noun(removed.len(), "job"), keymap.key(Action::Undo));
+            ReplyText { removed: Some(removed), ..info(text) }
+        }
+        Intent::Undo => {
+            let restored = events.iter().filter(|event| matches!(event, Event::Restored { .. })).count();
+            ReplyText { undone: true, ..info(format!("Restored {}.", count_noun(restored, "job"))) }
+        }
+        Intent::Add(queue) => {
+            let added = events.iter().find_map(|event| match event {
+                Event::Added { job } => Some(job.id),
+                _ => None,
+            });
+            let number = added.map(|id| id.to_string()).unwrap_or_default();
+            ReplyText { added, ..info(format!("Added {number} to {queue}.")) }
+        }
+        Intent::Save(job, name) => info(format!("Saved {job} to jobs.yaml as {name}.")),
+        // Without events, a worker has already applied the file, and the text about its events stays.
+        Intent::Reload if events.is_empty() => info(String::new()),
+        Intent::Reload => changes_text(&events, site_state.file_version() == Some("")),
+        // The result is visible.
+        Intent::Open | Intent::Move | Intent::StopAndQuit => info(String::new()),
+    }
+}
+
+/// The text for events that apply a new version of `jobs.yaml`, by this process or another one.
+pub(super) fn reload_text(records: &[EventRecord]) -> Option<ReplyText> {
+    let (at, stamp) = records.iter().rev().find_map(|recorded| match &recorded.event {
+        Event::FileApplied { file_version } => Some((recorded.at, file_version)),
+        _ => None,
+    })?;
+    // Events of one transaction have the same time.
+    let events: Vec<&Event> = records.iter().filter(|other| other.at == at).map(|other| &other.event).collect();
+    Some(changes_text(&events, stamp.is_empty()))
+}
+
+/// The text for a command on the marked jobs.
+fn marked_text(action: BulkAction, accepted: usize, events: &[&Event]) -> String {
+    let count = count_noun(accepted, "job");
+    match action {
+        BulkAction::Run => format!("Running {count}."),
+        BulkAction::Kill => format!("Killing {count}."),
+        BulkAction::Cancel => match events.iter().filter(|event| matches!(event, Event::StopRequested { .. })).count() {
+            0 => format!("Cancelled {count}."),
+            stopping if stopping == accepted => format!("Asked {count} to stop."),
+            stopping => format!("Cancelled {}, asked {stopping} to stop.", count_noun(accepted - stopping, "job")),
+        },
+    }
+}
+
+fn info(text: String) -> ReplyText {
+    self::text(Severity::Info, text)
+}
+
+fn text(severity: Severity, text: String) -> ReplyText {
+    ReplyText { severity, text, removed: None, undone: false, added: None }
+}
+
+fn removed(event: &Event) -> Option<JobId> {
+    match event {
+        Event::Removed { job, .. } => Some(*job),
+        _ => None,
+    }
+}
+
+fn names(queues: &[QueueId], answers: &[CommandResult]) -> String {
+    // The answers about the queues are the last ones; a confirmation may precede them.
+    let answers = &answers[answers.len().saturating_sub(queues.len())..];
+    let accepted = queues.iter().zip(answers).filter(|(_, answer)| answer.is_ok());
+    accepted.map(|(queue, _)| queue.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// Whether a requested job runs now, and if not, why.
+fn run_text(job: &Job, site_state: &SiteState, keymap: &Keymap) -> String {
+    let (id, queue) = (job.id, &job.queue);
+    let Some(record) = site_state.queue(queue) else { return String::new() };
+    let room = usize::try_from(record.settings.parallel).unwrap_or(usize::MAX);
+    match job.phase() {
+        Phase::Pending if record.mode == QueueMode::Paused => {
+            format!("{id} is waiting: {queue} is paused. Press {} to resume.", keymap.key(Action::Process))
+        }
+        Phase::Pending if record.running.len() >= room => format!("{id} runs as soon as {queue} has a free slot."),
+        _ => format!("Running {id}."),
+    }
+}
+
+/// What a new version of the file changed; `deferred` if a change waits for the end of a running job.
+fn changes_text(events: &[&Event], deferred: bool) -> ReplyText {
+    let count = |wanted: fn(&Event) -> bool| events.iter().filter(|event| wanted(event)).count();
+    let added = count(|event| matches!(event, Event::Added { .. } | Event::Restored { .. }));
+    let changed = count(|event| matches!(event, Event::Redefined { .. }));
+    let removed = count(|event| matches!(event, Event::Removed { .. }));
+    let settings = count(|event| matches!(event, Event::QueueDefined { .. } | Event::Moved { .. }));
+    let counts = [(added, "added"), (changed, "changed"), (removed, "removed")];
+    let counts: Vec<String> =
+        counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
+    let mut changes = match (&counts[..], settings) {
+        ([], 0) if deferred => String::new(),
+        ([], 0) => "nothing changed".to_owned(),
+        ([], _) => "settings or order changed".to_owned(),
+        _ => counts.join(", "),
+    };
+    if deferred {
+        changes.push_str(if changes.is_empty() { "" } else { "; " });
+        changes.push_str("a running job changes when it ends");
+    }
+    info(format!("Reloaded jobs.yaml: {changes}."))
+}

@@ -1,0 +1,300 @@
+//! The screen in a terminal: the event loop that receives messages, carries out effects and draws frames.
+
+use std::fmt;
+use std::io;
+use std::mem;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Local, Utc};
+
+use crate::crash;
+use crate::model::{Command, QueueId, Site};
+use crate::store::{StateDir, Store, StoreError};
+
+use super::keymap::Keymap;
+use super::store_thread::{CheckWorkers, EnsureWorker, StoreThread};
+use super::notifications::NotificationSettings;
+use super::state::{Screen, ScreenSetup};
+use super::host_terminal::{PanicGuard, HostTerminal};
+use super::theme::Appearance;
+use super::coalescer::Coalescer;
+use super::effect::{Effect, ExitReason, Intent, StoreRequest, Submission};
+use super::message::{JobsFileError, Message};
+use super::file_watch::JobsFileWatch;
+use super::{editor, input_thread, pager, signals};
+
+/// What the screen needs to run.
+pub struct ScreenOptions {
+    /// The site's store, opened for the screen.
+    pub store: Box<dyn Store>,
+    /// The site's `jobs.yaml`.
+    pub file: PathBuf,
+    /// The folder of the site's state.
+    pub state_dir: StateDir,
+    /// The name of the site on the screen.
+    pub site_name: String,
+    /// The queue to show first, created if it doesn't exist; by default the first one.
+    pub queue: Option<QueueId>,
+    /// The errors of `jobs.yaml`, shown when the screen opens.
+    pub file_error: Option<JobsFileError>,
+    /// Colours and symbols.
+    pub appearance: Appearance,
+    /// The key bindings.
+    pub keymap: Keymap,
+    /// Which desktop notifications to show.
+    pub notifications: NotificationSettings,
+    /// Whether to capture the mouse.
+    pub captures_mouse: bool,
+    /// Starts a worker if none is running. The store thread calls it after commands that need one.
+    pub ensure_worker: EnsureWorker,
+    /// Checks the workers while the screen is open. The store thread calls it.
+    pub check_workers: CheckWorkers,
+}
+
+/// How the screen closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExitSummary {
+    /// Why it closed.
+    pub reason: ExitReason,
+    /// How many jobs were still running.
+    pub running_jobs: usize,
+}
+
+/// Why the screen can't run.
+#[derive(Debug, thiserror::Error)]
+pub enum TuiError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The terminal failed.
+    #[error("can't use the terminal: {0}")]
+    Terminal(#[from] io::Error),
+}
+
+/// The shortest time between two frames without user input.
+const MIN_FRAME_INTERVAL: Duration = Duration::from_millis(12);
+
+/// The time between two frames is at least this many times what a frame costs.
+const FRAME_COST_FACTOR: u32 = 6;
+
+/// The longest time between two frames.
+const MAX_FRAME_INTERVAL: Duration = Duration::from_millis(60);
+
+/// How long output is read before a frame is drawn.
+const READ_BUDGET: Duration = Duration::from_millis(4);
+
+/// Keys that arrive within this time share a frame.
+const KEY_BURST: Duration = Duration::from_millis(2);
+
+/// How many messages are handled at most before the next frame.
+const MAX_MESSAGES_PER_FRAME: usize = 2_048;
+
+/// Runs the screen until it closes. The terminal is restored on every way out.
+pub fn run(options: ScreenOptions) -> Result<ExitSummary, TuiError> {
+    let ScreenOptions { mut store, file, state_dir, site_name, queue, file_error, appearance, keymap, notifications, captures_mouse, ensure_worker, check_workers } = options;
+    let site_state = store.load()?;
+    let seq = site_state.seq();
+    let missing_queue = queue.as_ref().filter(|queue| site_state.queue(queue).is_none()).cloned();
+    let stamp = site_state.file_version().map(str::to_owned);
+    let site = Site::with_state(site_state, file.display().to_string());
+    let (sender, messages) = channel();
+    let _panic_guard = PanicGuard::new(sender.clone());
+    // Before the terminal is entered, so that every signal finds a handler that restores it.
+    let signals = signals::SignalWatch::start(sender.clone())?;
+    let mut terminal = HostTerminal::enter(captures_mouse)?;
+    let local = |at: DateTime<Utc>| at.with_timezone(&Local).naive_local();
+    let setup = ScreenSetup { appearance, site_name, file: file.clone(), keymap, notifications, captures_mouse, local };
+    let mut screen = Screen::new(setup, site, queue.as_ref(), terminal.size()?);
+    if let Some(error) = file_error {
+        screen = screen.with_file_error(error);
+    }
+    // The first frame doesn't wait for anything else.
+    terminal.draw(|frame| screen.draw(frame, Utc::now()))?;
+    let output_grown = Coalescer::default();
+    let store_thread = StoreThread::new(store, seq, ensure_worker, sender.clone())
+        .with_worker_checks(check_workers)
+        .with_output_reports(output_grown.clone());
+    let store_requests = store_thread.spawn(&state_dir)?;
+    if let Some(queue) = missing_queue {
+        let submission = Submission { commands: vec![Command::EnsureQueue { queue }], intent: Intent::Open, needs_worker: false };
+        let _ = store_requests.send(StoreRequest::Submit(submission));
+    }
+    let file_watch = watch_file(file.clone(), stamp.as_deref(), &sender);
+    let input = input_thread::InputThread::start(sender.clone())?;
+    // Opens the output of the selected job.
+    let _ = sender.send(Message::Tick);
+    let mut session = Session { screen, terminal, input, signals, store_requests, file_watch, messages, sender, output_grown, file };
+    session.serve()
+}
+
+/// Watches `jobs.yaml`. If that fails, the screen runs without reloading it.
+fn watch_file(file: PathBuf, stamp: Option<&str>, sender: &Sender<Message>) -> Option<JobsFileWatch> {
+    match JobsFileWatch::new(file, stamp, sender.clone()) {
+        Ok(watch) => Some(watch),
+        Err(error) => {
+            let _ = sender.send(Message::Error(error.to_string()));
+            None
+        }
+    }
+}
+
+/// An open screen with its threads and its terminal.
+struct Session {
+    screen: Screen,
+    terminal: HostTerminal,
+    input: input_thread::InputThread,
+    signals: signals::SignalWatch,
+    store_requests: Sender<StoreRequest>,
+    file_watch: Option<JobsFileWatch>,
+    messages: Receiver<Message>,
+    sender: Sender<Message>,
+    output_grown: Coalescer,
+    file: PathBuf,
+}
+
+impl Session {
+    fn serve(&mut self) -> Result<ExitSummary, TuiError> {
+        let (mut drawn, mut interval) = (Instant::now(), MIN_FRAME_INTERVAL);
+        let mut deferred = None;
+        loop {
+            let Some(first) = deferred.take().or_else(|| self.wait()) else { return Ok(self.exit_summary(ExitReason::ThreadPanicked)) };
+            let (mut typed, begun) = (None, Instant::now());
+            let (mut next, mut handled, mut spent) = (Some(first), 0, Duration::ZERO);
+            let mut read_output = false;
+            while let Some(message) = next {
+                crash::point("woken");
+                let handling = Instant::now();
+                if message.is_user_input() {
+                    typed.get_or_insert(handling);
+                }
+                // Growing output is read once a frame.
+                if matches!(message, Message::OutputGrown) && mem::replace(&mut read_output, true) {
+                    deferred = Some(message);
+                } else if let Some(reason) = self.handle(message)? {
+                    return Ok(self.exit_summary(reason));
+                }
+                spent += handling.elapsed();
+                handled += 1;
+                // A key press is drawn at once; everything else waits until the next frame is due.
+                let pause = interval.saturating_sub(drawn.elapsed());
+                next = match () {
+                    () if handled >= MAX_MESSAGES_PER_FRAME || begun.elapsed() >= interval => None,
+                    () if typed.is_some_and(|typed| typed.elapsed() >= KEY_BURST) => None,
+                    () if typed.is_some() || pause.is_zero() => self.messages.try_recv().ok(),
+                    () if self.screen.is_busy() && (spent < READ_BUDGET || self.screen.is_scanning()) => {
+                        Some(self.messages.try_recv().unwrap_or(Message::Tick))
+                    }
+                    () => self.messages.recv_timeout(pause).ok(),
+                };
+            }
+            let (screen, drawing) = (&mut self.screen, Instant::now());
+            if self.terminal.draw(|frame| screen.draw(frame, Utc::now())).is_err() {
+                // The terminal is gone.
+                return Ok(self.exit_summary(ExitReason::TerminalLost));
+            }
+            drawn = Instant::now();
+            // A process that is always busy gets the processor last, and the next key press would wait for it.
+            let cost = spent + (drawn - drawing);
+            interval = (cost * FRAME_COST_FACTOR).clamp(MIN_FRAME_INTERVAL, MAX_FRAME_INTERVAL);
+        }
+    }
+
+    /// Waits for the next message; none when every sender is gone.
+    fn wait(&mut self) -> Option<Message> {
+        if self.screen.is_busy() {
+            return Some(self.messages.try_recv().unwrap_or(Message::Tick));
+        }
+        let now = Utc::now();
+        let Some(tick) = self.screen.next_tick(now) else { return self.messages.recv().ok() };
+        match self.messages.recv_timeout((tick - now).to_std().unwrap_or_default()) {
+            Ok(message) => Some(message),
+            Err(RecvTimeoutError::Timeout) => Some(Message::Tick),
+            Err(RecvTimeoutError::Disconnected) => None,
+        }
+    }
+
+    /// Handles a message and carries out its effects; returns why the screen closes, if it does.
+    fn handle(&mut self, message: Message) -> Result<Option<ExitReason>, TuiError> {
+        if matches!(message, Message::OutputGrown) {
+            self.output_grown.reset();
+        }
+        for effect in self.screen.handle(message, Utc::now()) {
+            match effect {
+                Effect::Store(request) => {
+                    if matches!(request, StoreRequest::Subscribe(_)) {
+                        self.output_grown.reset();
+                    }
+                    // If the store thread has panicked, the panic guard closes the screen.
+                    let _ = self.store_requests.send(request);
+                }
+                Effect::ReloadFile => {
+                    if let Some(watch) = &self.file_watch {
+                        watch.reload();
+                    }
+                }
+                Effect::OpenEditor(position) => {
+                    let file = self.file.clone();
+                    self.suspend_while(|| editor::edit(&file, &position))?;
+                }
+                Effect::OpenPager(reader) => self.suspend_while(|| pager::page(*reader))?,
+                Effect::CopyToClipboard(text) => {
+                    if let Err(error) = self.terminal.copy(&text) {
+                        self.send(Message::Error(format!("Copying failed: {error}")));
+                    }
+                }
+                // The next frame finds out if the terminal can't be written.
+                Effect::Notify(text) => drop(self.terminal.notify(&text)),
+                Effect::RequestSuspend => {
+                    if !signals::request_suspend() {
+                        let why = "Can't suspend: there is no shell to return to.";
+                        self.send(Message::Error(why.to_owned()));
+                    }
+                }
+                Effect::Suspend => self.terminal.release_while(signals::stop)??,
+                Effect::CaptureMouse(captures) => self.terminal.capture_mouse(captures)?,
+                Effect::Repaint => self.terminal.reenter()?,
+                Effect::Exit(reason) => return Ok(Some(reason)),
+            }
+        }
+        Ok(None)
+    }
+
+    fn send(&self, message: Message) {
+        let _ = self.sender.send(message);
+    }
+
+    /// Leaves the terminal and the keyboard to another program while `meanwhile` runs.
+    fn suspend_while(&mut self, meanwhile: impl FnOnce() -> Result<(), String>) -> Result<(), TuiError> {
+        let Self { terminal, input, signals, .. } = self;
+        let result = input.pause_while(|| signals.ignore_while(|| terminal.release_while(meanwhile)))??;
+        if let Err(why) = result {
+            self.send(Message::Error(why));
+        }
+        let size = self.terminal.size()?;
+        self.send(Message::Resize { width: size.width, height: size.height });
+        Ok(())
+    }
+
+    fn exit_summary(&self, reason: ExitReason) -> ExitSummary {
+        ExitSummary { reason, running_jobs: self.screen.count_running() }
+    }
+}
+
+impl ExitSummary {
+    /// The message about jobs that are still running, if any.
+    pub fn running_jobs_message(&self) -> Option<String> {
+        match self.running_jobs {
+            0 => None,
+            1 => Some("1 job is still running; open setlist again to see it".to_owned()),
+            count => Some(format!("{count} jobs are still running; open setlist again to see them")),
+        }
+    }
+}
+
+impl fmt::Debug for ScreenOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ScreenOptions").field("file", &self.file).field("queue", &self.queue).finish_non_exhaustive()
+    }
+}

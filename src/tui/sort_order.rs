@@ -1,0 +1,106 @@
+//! Sort orders of the lists.
+
+use std::cmp::Reverse;
+
+use chrono::{DateTime, Utc};
+
+use crate::model::{Job, SiteState, Outcome, JobState};
+
+/// The order of the jobs in a list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SortOrder {
+    /// Pending jobs as they will start, running ones as they started, finished ones latest first.
+    #[default]
+    Queue,
+    /// By title.
+    Title,
+    /// Longest duration first.
+    Duration,
+    /// Failures first.
+    Outcome,
+}
+
+/// The sort key of a job in its list; smaller keys come first.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SortKey {
+    first: i64,
+    name: Option<Box<str>>,
+    /// As the site_state orders the jobs of one phase.
+    last: (Reverse<i64>, i64, u64),
+}
+
+impl SortOrder {
+    /// The next order; after the last one, the first.
+    #[must_use]
+    pub fn next(self) -> Self {
+        match self {
+            Self::Queue => Self::Title,
+            Self::Title => Self::Duration,
+            Self::Duration => Self::Outcome,
+            Self::Outcome => Self::Queue,
+        }
+    }
+
+    /// A short description.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Queue => "in queue order",
+            Self::Title => "by title",
+            Self::Duration => "longest first",
+            Self::Outcome => "failures first",
+        }
+    }
+
+    /// The sort key of a job; `all` if the list shows all queues.
+    pub fn sort_key(self, job: &Job, all: bool, site_state: &SiteState) -> SortKey {
+        let (first, name) = match self {
+            Self::Queue if all && matches!(job.state, JobState::Pending { .. }) => {
+                let order = site_state.queue(&job.queue).map_or(u32::MAX, |queue| queue.settings.order);
+                (i64::from(order), Some(job.queue.as_str().into()))
+            }
+            Self::Queue => (0, None),
+            Self::Title => (0, Some(job.display_title().to_lowercase().into())),
+            Self::Duration => (-run_duration(job), None),
+            Self::Outcome => (outcome_rank(job), None),
+        };
+        let place = queue_position(job);
+        // Finished jobs are shown latest first. In queue order the list is shown in reverse instead, so that new jobs go to
+        // its end.
+        let is_reversed = self != Self::Queue && matches!(job.state, JobState::Finished { .. });
+        let last =
+            if is_reversed { (Reverse(place.1), 0, u64::MAX - place.2) } else { (Reverse(place.0), place.1, place.2) };
+        SortKey { first, name, last }
+    }
+}
+
+/// Priority, time or position, run.
+fn queue_position(job: &Job) -> (i64, i64, u64) {
+    let run = job.last_run.as_ref();
+    match &job.state {
+        JobState::Pending { .. } => (i64::from(job.definition.scheduling.priority), job.position, 0),
+        JobState::Running { .. } => run.map_or((0, 0, 0), |run| (0, nanoseconds(run.started), run.id.0)),
+        JobState::Finished { at, .. } => (0, nanoseconds(*at), run.map_or(0, |run| run.id.0)),
+    }
+}
+
+/// How long the latest run run_duration, in nanoseconds; 0 while it is running.
+fn run_duration(job: &Job) -> i64 {
+    let run = job.last_run.as_ref();
+    let time = run.and_then(|run| Some(run.end.as_ref()?.at - run.started));
+    time.and_then(|time| time.num_nanoseconds()).unwrap_or(0)
+}
+
+fn outcome_rank(job: &Job) -> i64 {
+    match job.outcome() {
+        Some(Outcome::Failed(_)) => 0,
+        Some(Outcome::Interrupted) => 1,
+        None if job.failure().is_some() => 1,
+        Some(Outcome::Skipped { .. }) => 2,
+        Some(Outcome::Cancelled) => 3,
+        None | Some(Outcome::Succeeded) => 4,
+    }
+}
+
+fn nanoseconds(at: DateTime<Utc>) -> i64 {
+    at.timestamp_nanos_opt().unwrap_or(i64::MAX)
+}

@@ -1,0 +1,62 @@
+//! The status line: a short text about what happened last, shown for a while.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+/// The severity of a status text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// An action succeeded.
+    Info,
+    /// An action is unavailable or was refused.
+    Warning,
+    /// Something failed.
+    Error,
+}
+
+/// The status text, if there is one.
+#[derive(Clone, Debug, Default)]
+pub struct StatusLine {
+    shown: Option<StatusText>,
+}
+
+/// A status text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatusText {
+    /// The text.
+    pub text: String,
+    /// Its severity.
+    pub severity: Severity,
+    until: DateTime<Utc>,
+}
+
+impl StatusLine {
+    /// The visible text.
+    pub fn shown(&self) -> Option<&StatusText> {
+        self.shown.as_ref()
+    }
+
+    /// Replaces the text. Errors are shown for longer.
+    pub fn show(&mut self, tone: Severity, text: impl Into<String>, now: DateTime<Utc>) {
+        let seconds = match tone {
+            Severity::Info | Severity::Warning => 6,
+            Severity::Error => 60,
+        };
+        self.show_until(tone, text, now + TimeDelta::seconds(seconds));
+    }
+
+    /// Replaces the text until a time.
+    pub fn show_until(&mut self, tone: Severity, text: impl Into<String>, until: DateTime<Utc>) {
+        self.shown = Some(StatusText { text: text.into(), severity: tone, until });
+    }
+
+    /// Removes the text.
+    pub fn clear(&mut self) {
+        self.shown = None;
+    }
+
+    /// Removes an expired text; returns when the current one expires.
+    pub fn expire(&mut self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        self.shown.take_if(|notice| notice.until <= now);
+        self.shown.as_ref().map(|notice| notice.until)
+    }
+}

@@ -1,0 +1,322 @@
+//! The thread that talks to the store for the screen, so that a key press never waits for a disk.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+
+use crate::definition::save;
+use crate::model::{Command, Definition, Event, JobId, QueueId, Run, RunId};
+use crate::store::log::{LogReader, WatchedRuns};
+use crate::store::{LivenessWatch, StateDir, Store, StoreError, Subscription, TerminalInputWriter};
+
+use super::coalescer::Coalescer;
+use super::effect::{Direction, Intent, StoreRequest, Submission};
+use super::message::{Message, Reply, WorkerReport};
+
+/// Starts a worker if none is running; the error says why none could be started.
+pub type EnsureWorker = Box<dyn FnMut() -> Result<(), String> + Send>;
+
+/// Reaps dead workers, and starts another one for their work when the argument says that a worker has died or when one
+/// is found dead. The error says why that failed.
+pub type CheckWorkers = Box<dyn FnMut(bool) -> Result<WorkerReport, String> + Send>;
+
+/// How often the workers are checked, for those whose death can't be watched.
+const WORKER_CHECK_INTERVAL: Duration = Duration::from_secs(60);
+
+/// A connection to the store that follows its changes. It sends what it learns as messages, in order: events come before
+/// the reply to the command that made them.
+pub struct StoreThread {
+    store: Box<dyn Store>,
+    ensure_worker: EnsureWorker,
+    check_workers: Option<CheckWorkers>,
+    /// Reports the death of a worker.
+    liveness_watch: Option<LivenessWatch>,
+    messages: Sender<Message>,
+    /// The last event that was sent.
+    seq: u64,
+    /// Reports that subscribed output has grown. Without it, nothing reports that.
+    output_grown: Option<Coalescer>,
+    watched_runs: WatchedRuns,
+    subscribed: Vec<RunId>,
+    output_subscription: Option<Subscription>,
+    /// The latest run of the job whose runs were sent last, while the result of its `on_finish` isn't known.
+    awaits_hook: Option<(JobId, Run)>,
+}
+
+impl StoreThread {
+    /// A store thread that has sent everything up to event `seq`.
+    pub fn new(store: Box<dyn Store>, seq: u64, ensure_worker: EnsureWorker, messages: Sender<Message>) -> Self {
+        Self {
+            store,
+            ensure_worker,
+            check_workers: None,
+            liveness_watch: None,
+            messages,
+            seq,
+            output_grown: None,
+            watched_runs: WatchedRuns::default(),
+            subscribed: Vec::new(),
+            output_subscription: None,
+            awaits_hook: None,
+        }
+    }
+
+    /// Also checks the workers.
+    #[must_use]
+    pub fn with_worker_checks(self, check_workers: CheckWorkers) -> Self {
+        Self { check_workers: Some(check_workers), ..self }
+    }
+
+    /// Also reports when subscribed output grows.
+    #[must_use]
+    pub fn with_output_reports(self, output_grown: Coalescer) -> Self {
+        Self { output_grown: Some(output_grown), ..self }
+    }
+
+    /// Runs on a thread until every sender of requests is gone. A change of the store becomes
+    /// [`StoreRequest::ReadChanges`], the death of a worker [`StoreRequest::CheckWorkers`].
+    pub fn spawn(mut self, folder: &StateDir) -> Result<Sender<StoreRequest>, StoreError> {
+        let (requests, inbox) = channel();
+        let deaths = requests.clone();
+        let on_death = Arc::new(move || drop(deaths.send(StoreRequest::CheckWorkers)));
+        // Where deaths can't be watched, the regular checks find them.
+        self.liveness_watch = LivenessWatch::start(folder, on_death).ok();
+        let changes = Coalescer::default();
+        let subscription = self.store.subscribe(changes.callback(requests.clone(), || StoreRequest::ReadChanges))?;
+        let work = move || {
+            let mut store_thread = self;
+            // Changes before the subscription.
+            store_thread.read_changes();
+            // Deaths before the watch.
+            if store_thread.store.workers().is_ok_and(|workers| !workers.is_empty()) {
+                store_thread.check_workers(false);
+            }
+            store_thread.serve(&inbox, &changes);
+            drop(subscription);
+        };
+        thread::Builder::new().name("store".to_owned()).spawn(work).map_err(|error| StoreError::io("thread", error))?;
+        Ok(requests)
+    }
+
+    fn serve(&mut self, inbox: &Receiver<StoreRequest>, changes: &Coalescer) {
+        let mut next_check = Some(Instant::now() + WORKER_CHECK_INTERVAL);
+        loop {
+            let first = match next_check {
+                Some(due) => inbox.recv_timeout(due.saturating_duration_since(Instant::now())),
+                None => inbox.recv().map_err(RecvTimeoutError::from),
+            };
+            let first = match first {
+                Ok(first) => first,
+                Err(RecvTimeoutError::Timeout) => {
+                    next_check = self.check_workers(false).then(|| Instant::now() + WORKER_CHECK_INTERVAL);
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            // A worker may have started.
+            next_check = next_check.or_else(|| Some(Instant::now() + WORKER_CHECK_INTERVAL));
+            changes.reset();
+            let mut requests: Vec<_> = std::iter::once(first).chain(inbox.try_iter()).collect();
+            // Of these requests the last one makes the earlier ones superfluous.
+            let last_log = requests.iter().rposition(|request| matches!(request, StoreRequest::OpenLog(_)));
+            let last_runs = requests.iter().rposition(|request| matches!(request, StoreRequest::LoadRuns(_)));
+            let last_read = requests.iter().rposition(|request| matches!(request, StoreRequest::ReadChanges));
+            for (nth, request) in requests.drain(..).enumerate() {
+                let is_stale = match request {
+                    StoreRequest::OpenLog(_) => Some(nth) != last_log,
+                    StoreRequest::LoadRuns(_) => Some(nth) != last_runs,
+                    StoreRequest::ReadChanges => Some(nth) != last_read,
+                    StoreRequest::Submit(_)
+                    | StoreRequest::Subscribe(_)
+                    | StoreRequest::FindAdjacentRun { .. }
+                    | StoreRequest::SaveJob { .. }
+                    | StoreRequest::SetWindowSize(_)
+                    | StoreRequest::CheckWorkers => false,
+                };
+                if !is_stale {
+                    self.execute(request, Utc::now());
+                }
+            }
+        }
+    }
+
+    /// Executes a request.
+    pub fn execute(&mut self, request: StoreRequest, now: DateTime<Utc>) {
+        match request {
+            StoreRequest::Submit(submission) => self.submit(submission, now),
+            StoreRequest::OpenLog(run) => {
+                let (reader, line) = self.open(run);
+                self.send(Message::LogOpened { run, reader: Box::new(reader), line });
+            }
+            StoreRequest::Subscribe(runs) => self.subscribe(runs),
+            StoreRequest::FindAdjacentRun { job, from, direction } => self.find_adjacent_run(job, from, direction),
+            StoreRequest::LoadRuns(job) => self.load_runs(job),
+            StoreRequest::SaveJob { file, job, queue, definition } => self.save_job(&file, job, &queue, &definition, now),
+            // If the size can't be recorded, terminals start with the default size.
+            StoreRequest::SetWindowSize(size) => drop(self.store.terminal_inputs().record_size(size)),
+            StoreRequest::ReadChanges => {
+                self.read_changes();
+                self.check_awaited_hook();
+            }
+            StoreRequest::CheckWorkers => drop(self.check_workers(true)),
+        }
+    }
+
+    fn submit(&mut self, submission: Submission, now: DateTime<Utc>) {
+        let Submission { commands, intent, needs_worker } = submission;
+        let outcome = self.store.execute(&commands, now).map_err(|error| error.to_string());
+        // Without commands, only a worker was asked for.
+        let accepted = commands.is_empty() || outcome.iter().flatten().any(Result::is_ok);
+        self.read_changes();
+        self.send(Message::Reply(Reply { intent, outcome }));
+        if needs_worker
+            && accepted
+            && let Err(why) = (self.ensure_worker)()
+        {
+            self.send(Message::Error(format!("Can't start a worker: {why}")));
+        }
+    }
+
+    /// Writes a job to the file. The store learns of the entry first, so that whichever process reads the file next
+    /// takes it for this job.
+    fn save_job(&mut self, file: &Path, job: JobId, queue: &QueueId, definition: &Definition, now: DateTime<Utc>) {
+        let store = &mut self.store;
+        let announce = |written: &[Arc<Definition>]| {
+            let digest = written.first().and_then(|definition| definition.digest).unwrap_or_default();
+            let answers =
+                store.execute(&[Command::AdoptEntry { job, digest }], now).map_err(|error| error.to_string())?;
+            answers.into_iter().find_map(Result::err).map_or(Ok(()), |refusal| Err(refusal.to_string()))
+        };
+        let saved = save::save_with_announcement(file, queue, std::slice::from_ref(definition), announce);
+        self.read_changes();
+        let name = saved.as_ref().ok().and_then(|saved| Some(format!("{queue}/{}", saved.first()?.name.as_deref()?)));
+        let outcome = saved.map(|_| Vec::new()).map_err(|error| error.to_string().replace('\n', " "));
+        self.send(Message::Reply(Reply { intent: Intent::Save(job, name.unwrap_or_default()), outcome }));
+    }
+
+    /// Checks the workers; returns whether there are any.
+    fn check_workers(&mut self, died: bool) -> bool {
+        let Some(check_workers) = &mut self.check_workers else { return false };
+        match check_workers(died) {
+            Ok(report) => {
+                if report.needs_reporting() {
+                    self.read_changes();
+                    self.send(Message::WorkerReport(report));
+                }
+                report.has_workers
+            }
+            Err(why) => {
+                self.send(Message::Error(why));
+                true
+            }
+        }
+    }
+
+    fn read_changes(&mut self) {
+        let events = match self.store.events_after(self.seq) {
+            Ok(Some(events)) => events,
+            Ok(None) => return self.load_site(),
+            Err(error) => return self.send(Message::Error(error.to_string())),
+        };
+        if let Some(last) = events.last() {
+            self.seq = last.seq;
+            if events.iter().any(|recorded| matches!(recorded.event, Event::WorkerJoined { .. })) {
+                self.watch_new_workers();
+            }
+            self.send(Message::Events(events));
+        }
+    }
+
+    fn load_site(&mut self) {
+        match self.store.load() {
+            Ok(state) => {
+                self.seq = state.seq();
+                self.watch_new_workers();
+                self.send(Message::SiteLoaded(Box::new(state)));
+            }
+            Err(error) => self.send(Message::Error(error.to_string())),
+        }
+    }
+
+    fn watch_new_workers(&self) {
+        if let Some(watch) = &self.liveness_watch {
+            watch.rescan();
+        }
+    }
+
+    fn load_runs(&mut self, job: JobId) {
+        let runs = match self.store.runs(job) {
+            Ok(runs) => runs,
+            Err(error) => return self.send(Message::Error(error.to_string())),
+        };
+        let hook_end = |run: &Run| self.store.log_reader(run.id).hook_result(run);
+        let latest = runs.last().filter(|run| run.end.is_some() && hook_end(run).is_none());
+        let awaits_hook = latest.map(|run| (job, run.clone()));
+        let hook_end = runs.iter().rev().find_map(hook_end);
+        self.awaits_hook = awaits_hook;
+        self.send(Message::RunHistory { job, runs, hook_end });
+    }
+
+    /// Sends the runs again once the awaited `on_finish` has ended.
+    fn check_awaited_hook(&mut self) {
+        let has_ended = |(_, run): &mut (JobId, Run)| self.store.log_reader(run.id).hook_result(run).is_some();
+        if let Some((job, _)) = self.awaits_hook.take_if(has_ended) {
+            self.load_runs(job);
+        }
+    }
+
+    fn find_adjacent_run(&mut self, job: JobId, from: RunId, direction: Direction) {
+        let runs = match self.store.runs(job) {
+            Ok(runs) => runs,
+            Err(error) => return self.send(Message::Error(error.to_string())),
+        };
+        let run = match direction {
+            Direction::Earlier => runs.into_iter().take_while(|run| run.id < from).last(),
+            Direction::Later => runs.into_iter().find(|run| run.id > from),
+        };
+        self.send(Message::AdjacentRun { from, run, direction });
+    }
+
+    fn open(&self, run: RunId) -> (LogReader, TerminalInputWriter) {
+        (self.store.log_reader(run), self.store.terminal_inputs().writer(run))
+    }
+
+    fn subscribe(&mut self, runs: Vec<RunId>) {
+        // Before the readers are sent, so that no growth is missed.
+        if let Err(error) = self.watched_runs.set(runs.iter().copied()) {
+            self.send(Message::Error(format!("Can't watch the output of some jobs: {error}")));
+        }
+        match (runs.first(), &self.output_grown) {
+            (None, _) => self.output_subscription = None,
+            (Some(run), Some(output_grown)) if self.output_subscription.is_none() => {
+                let on_growth = output_grown.callback(self.messages.clone(), || Message::OutputGrown);
+                match self.store.log_reader(*run).subscribe_to(&self.watched_runs, on_growth) {
+                    Ok(subscription) => self.output_subscription = Some(subscription),
+                    Err(error) => self.send(Message::Error(error.to_string())),
+                }
+            }
+            (Some(_), _) => {}
+        }
+        for run in runs.iter().filter(|run| !self.subscribed.contains(run)) {
+            let (reader, line) = self.open(*run);
+            self.send(Message::RunSubscribed { run: *run, reader: Box::new(reader), line });
+        }
+        self.subscribed = runs;
+    }
+
+    fn send(&self, message: Message) {
+        // The receiver is gone while the screen closes.
+        let _ = self.messages.send(message);
+    }
+}
+
+impl fmt::Debug for StoreThread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoreThread").field("seq", &self.seq).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,83 @@
+//! Draws a question or an input line in the message line.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use crate::model::{QueryError, QueueId};
+use crate::tui::action_menu::MenuKind;
+use crate::tui::dialog::Dialog;
+use crate::tui::line_editor::LineEditor;
+use crate::text;
+use crate::tui::theme::Appearance;
+
+use super::line_painter::LinePainter;
+
+/// A dialog with the data that its line shows.
+pub(super) struct DialogLine<'a> {
+    pub(super) dialog: &'a Dialog,
+    /// The queue to which a job is added.
+    pub(super) queue: &'a QueueId,
+    /// Why the filter is invalid.
+    pub(super) query_error: Option<&'a QueryError>,
+}
+
+/// Draws the dialog. Returns the position of the terminal's cursor if there is an input line.
+pub(super) fn draw(
+    line: &DialogLine<'_>,
+    appearance: &Appearance,
+    area: Rect,
+    buffer: &mut Buffer,
+) -> Option<(u16, u16)> {
+    let input = |label: &str, line: &LineEditor, buffer: &mut Buffer| {
+        Some(draw_input((label, ""), line, appearance, area, buffer))
+    };
+    match line.dialog {
+        Dialog::Confirm { question, .. } => {
+            let mut painter = LinePainter::new(area, buffer, appearance.symbols);
+            // The answers stay visible if the question is too long.
+            let room = painter.room().saturating_sub(7);
+            let question = text::plain_line(question);
+            let fitting = text::fit(&question, room, appearance.symbols.ellipsis);
+            painter.left(" ", Style::new()).left(&fitting, appearance.theme.warn).left(" y/N ", appearance.theme.key);
+            None
+        }
+        Dialog::Add(draft) if draft.edits_title => input("title: ", &draft.title, buffer),
+        Dialog::Add(draft) => input(&format!("add to {}: ", line.queue), &draft.script, buffer),
+        Dialog::Filter(filter) => {
+            let error = line.query_error.map(ToString::to_string).unwrap_or_default();
+            Some(draw_input(("filter: ", &error), filter, appearance, area, buffer))
+        }
+        Dialog::Search(text) => input("search: ", text, buffer),
+        Dialog::Menu(menu) => {
+            input(if menu.kind == MenuKind::Help { "find: " } else { "action: " }, &menu.line, buffer)
+        }
+    }
+}
+
+/// Draws an input line between its label and its error. Returns the position of the cursor.
+fn draw_input(
+    (label, error): (&str, &str),
+    line: &LineEditor,
+    appearance: &Appearance,
+    area: Rect,
+    buffer: &mut Buffer,
+) -> (u16, u16) {
+    let mut painter = LinePainter::new(area, buffer, appearance.symbols);
+    painter.left(" ", Style::new()).left(&text::plain_line(label), appearance.theme.key);
+    // The end of a long input stays visible, since the cursor is usually there.
+    let room = painter.room().saturating_sub(1);
+    let before = text::plain_line(line.text_before_cursor());
+    let mut shown = before.as_str();
+    while text::width(shown) > room {
+        shown = shown.char_indices().nth(1).map_or("", |(next, _)| &shown[next..]);
+    }
+    let start = painter.column();
+    let after = line.text().get(line.text_before_cursor().len()..).unwrap_or_default();
+    painter.left(shown, Style::new()).left(after, Style::new());
+    if !error.is_empty() {
+        painter.left("   ", Style::new()).left(&text::plain_line(error), appearance.theme.warn);
+    }
+    let column = u16::try_from(text::width(shown)).unwrap_or(u16::MAX);
+    (start.saturating_add(column), area.y)
+}

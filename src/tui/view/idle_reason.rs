@@ -1,0 +1,99 @@
+//! Why no job is running although some are pending.
+
+use chrono::{DateTime, Utc};
+use ratatui::style::Style;
+
+use crate::model::{QueueId, QueueMode, QueueState, SiteState, WaitReason};
+use crate::tui::action::Action;
+use crate::tui::state::ScreenSetup;
+use crate::text;
+
+/// The most pending jobs checked per frame to find out whether any could start.
+const MAX_JOBS_CHECKED: usize = 64;
+
+/// The most cells of a job's or a queue's name.
+const MAX_NAME_WIDTH: usize = 24;
+
+/// The queues whose jobs could be running.
+#[derive(Clone, Copy)]
+pub(super) struct IdleCheck<'a> {
+    pub(super) setup: &'a ScreenSetup,
+    pub(super) site: &'a SiteState,
+    /// Whether a processing queue without a worker is reported.
+    pub(super) reports_missing_worker: bool,
+    pub(super) now: DateTime<Utc>,
+}
+
+impl IdleCheck<'_> {
+    /// Whether a queue is processing without a worker, and that is reported.
+    pub(super) fn lacks_worker(&self, queue: &QueueId) -> bool {
+        self.reports_missing_worker && self.site.is_unattended(queue)
+    }
+
+    /// Why no job of a queue is running although some are pending, with a style for the severity. `None` if a job is
+    /// running or about to start.
+    pub(super) fn queue_reason(&self, id: &QueueId, queue: &QueueState) -> Option<(String, Style)> {
+        let theme = &self.setup.appearance.theme;
+        let first = self.site.job(*queue.pending.front()?)?;
+        if !queue.running.is_empty() {
+            return None;
+        }
+        let process = self.setup.keymap.key(Action::Process);
+        Some(match queue.mode {
+            QueueMode::Idle if self.can_start(queue) => (format!("press {process} to process the queue"), theme.dim),
+            QueueMode::Paused => (format!("paused; press {process} to continue"), theme.warn),
+            QueueMode::Stopped => (format!("stopped after a failure; press {process} to continue"), theme.bad),
+            QueueMode::Processing if self.lacks_worker(id) => {
+                (format!("no worker; press {process} to start one"), theme.bad)
+            }
+            QueueMode::Processing | QueueMode::Idle => match self.site.wait_reason(first)? {
+                WaitReason::FreeSlot => return None,
+                waiting => {
+                    let reason = Some(waiting.describe(self.now)).filter(|reason| !reason.is_empty())?;
+                    let style = if matches!(waiting, WaitReason::Confirm) { theme.warn } else { theme.dim };
+                    (format!("{}: {}", self.short_name(&first.display_title()), text::plain_line(&reason)), style)
+                }
+            },
+        })
+    }
+
+    /// Why no job of any queue is running although some are pending. The most severe reason comes first.
+    pub(super) fn site_reason(&self) -> Option<(String, Style)> {
+        let theme = &self.setup.appearance.theme;
+        let queues = self.site.queues();
+        if queues.iter().any(|(_, queue)| !queue.running.is_empty()) {
+            return None;
+        }
+        let with_pending = || queues.iter().filter(|(_, queue)| !queue.pending.is_empty());
+        let process = self.setup.keymap.key(Action::ProcessAll);
+        if with_pending().any(|(id, _)| self.lacks_worker(id)) {
+            return Some((format!("no worker; press {process} to start one"), theme.bad));
+        }
+        let queues_in_mode = |mode, description| {
+            let in_mode = with_pending().filter(|(_, queue)| queue.mode == mode);
+            let names: Vec<&str> = in_mode.map(|(id, _)| id.as_str()).collect();
+            match names[..] {
+                [] => None,
+                [name] => Some(format!("{} is {description}", self.short_name(name))),
+                _ => Some(format!("{} queues are {description}", names.len())),
+            }
+        };
+        let idle = || with_pending().any(|(_, queue)| queue.mode == QueueMode::Idle && self.can_start(queue));
+        let stopped = queues_in_mode(QueueMode::Stopped, "stopped after a failure").map(|reason| (reason, theme.bad));
+        let paused = || queues_in_mode(QueueMode::Paused, "paused").map(|reason| (reason, theme.warn));
+        stopped
+            .or_else(paused)
+            .or_else(|| idle().then(|| (format!("press {process} to process all queues"), theme.dim)))
+    }
+
+    /// Whether a job of an idle queue could start if the queue were processed, judged by its next jobs.
+    fn can_start(&self, queue: &QueueState) -> bool {
+        let mut next = queue.pending.iter().take(MAX_JOBS_CHECKED).filter_map(|id| self.site.job(*id));
+        queue.pending.len() > MAX_JOBS_CHECKED
+            || next.any(|job| self.site.wait_reason(job) == Some(WaitReason::QueueIdle))
+    }
+
+    fn short_name(&self, name: &str) -> String {
+        text::fit(&text::plain_line(name), MAX_NAME_WIDTH, self.setup.appearance.symbols.ellipsis).into_owned()
+    }
+}

@@ -1,0 +1,310 @@
+//! Draws the details of the selected job: its state and timeline, command, needs and runs.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::{Modifier, Style};
+
+use crate::model::{Call, Job, JobState, Phase, Program, RunId, SiteState, Value};
+use crate::tui::details_pane::RunHistory;
+use crate::tui::layout::ScreenLayout;
+use crate::tui::state::ScreenSetup;
+use crate::text;
+use crate::tui::theme::Appearance;
+
+use super::detail_column::{DetailColumn, DetailLine};
+use super::line_painter::{LinePainter, lines};
+use super::{empty_states, job_row, time_format};
+
+/// The minimum width for two columns.
+const TWO_COLUMNS_MIN_WIDTH: u16 = 96;
+
+/// The data from which the details are drawn.
+pub(super) struct JobDetails<'a> {
+    pub(super) setup: &'a ScreenSetup,
+    /// The site, and the selected job.
+    pub(super) site: &'a SiteState,
+    pub(super) job: Option<&'a Job>,
+    /// The runs of the job, once they are loaded.
+    pub(super) history: Option<&'a RunHistory>,
+    /// The run whose output is shown.
+    pub(super) shown_run: Option<RunId>,
+    /// Whether the details are expanded, so that nothing is left out.
+    pub(super) is_expanded: bool,
+    pub(super) now: DateTime<Utc>,
+}
+
+impl JobDetails<'_> {
+    /// Draws the details from line `scroll` on. Expanded details limit `scroll` to their length.
+    pub(super) fn draw(&self, scroll: &mut usize, layout: &ScreenLayout, buffer: &mut Buffer) {
+        let (area, body) = (layout.details, layout.details_text());
+        let appearance = &self.setup.appearance;
+        if area.is_empty() {
+            return;
+        }
+        let Some(job) = self.job else {
+            self.draw_title(0, area, buffer);
+            empty_states::draw_note("No job selected.", appearance, body, buffer);
+            return;
+        };
+        let has_two_columns = body.width >= TWO_COLUMNS_MIN_WIDTH;
+        let width = usize::from(if has_two_columns { body.width / 2 - 1 } else { body.width });
+        let column = DetailColumn {
+            setup: self.setup,
+            site: self.site,
+            job,
+            history: self.history,
+            shown_run: self.shown_run,
+            is_expanded: self.is_expanded,
+            now: self.now,
+            width,
+        };
+        let (overview, runs) = (column.overview(), column.run_history());
+        let columns = if has_two_columns {
+            vec![overview, runs]
+        } else {
+            vec![[overview, vec![DetailLine::new()], runs].concat()]
+        };
+        let height = usize::from(body.height);
+        let longest = columns.iter().map(Vec::len).max().unwrap_or(0);
+        let mut first = 0;
+        if self.is_expanded {
+            *scroll = (*scroll).min(longest.saturating_sub(height));
+            first = *scroll;
+        }
+        self.draw_title(longest.saturating_sub(first + height), area, buffer);
+        for (index, column) in columns.iter().enumerate() {
+            let x = body.x + u16::try_from(index * (width + 2)).unwrap_or(0);
+            let place = Rect { x, width: u16::try_from(width).unwrap_or(body.width), ..body };
+            for (line, pieces) in lines(place).zip(column.iter().skip(first)) {
+                let mut painter = LinePainter::new(line, buffer, appearance.symbols);
+                for (piece, style) in pieces {
+                    painter.left(piece, *style);
+                }
+            }
+        }
+    }
+
+    /// Draws the title, with the number of lines below the visible ones.
+    fn draw_title(&self, hidden: usize, area: Rect, buffer: &mut Buffer) {
+        let Appearance { theme, symbols } = &self.setup.appearance;
+        let rule = if self.is_expanded { theme.focus } else { theme.rule };
+        let mut painter = LinePainter::new(area, buffer, symbols);
+        painter.left(symbols.rule, rule).left(" ", Style::new());
+        painter.left("Details", if self.is_expanded { theme.focus } else { theme.title });
+        if hidden > 0 {
+            painter.right(&format!(" {}{hidden} ", symbols.below), theme.dim);
+        }
+        if let Some(job) = self.job {
+            let path = text::plain_line(&format!("{} {}", job.id, job.path()));
+            let room = painter.room().saturating_sub(5);
+            painter.left(&format!(" {} ", symbols.dot), theme.dim);
+            painter.left(&text::fit(&path, room, symbols.ellipsis), Style::new());
+        }
+        painter.left(" ", Style::new());
+        painter.fill(symbols.rule, rule);
+    }
+}
+
+impl DetailColumn<'_> {
+    /// The lines about the job itself.
+    fn overview(&self) -> Vec<DetailLine> {
+        let mut lines = vec![self.title(), self.state_line()];
+        lines.push(DetailLine::new());
+        lines.extend(self.timeline());
+        lines.push(DetailLine::new());
+        lines.extend(self.command());
+        lines.extend(self.hook());
+        lines.extend(self.needs());
+        lines
+    }
+
+    fn title(&self) -> DetailLine {
+        vec![(text::plain_line(&self.job.display_title()), Style::new().add_modifier(Modifier::BOLD))]
+    }
+
+    /// Its state, attempt and value.
+    fn state_line(&self) -> DetailLine {
+        let (job, appearance) = (self.job, self.appearance());
+        let (sign, words, style) = match &job.state {
+            JobState::Pending { .. } => {
+                let waiting = self.site.wait_reason(job).map(|waiting| waiting.describe(self.now)).unwrap_or_default();
+                let words = if waiting.is_empty() { "pending".to_owned() } else { format!("pending: {waiting}") };
+                ("", words, Style::new())
+            }
+            JobState::Running { stop, .. } => (
+                appearance.symbols.running,
+                if stop.is_some() { "stopping" } else { "running" }.to_owned(),
+                appearance.theme.live,
+            ),
+            JobState::Finished { outcome, .. } => {
+                let (sign, style) = appearance.outcome(outcome);
+                (sign, job_row::outcome_text(outcome), style)
+            }
+        };
+        let sign = if sign.is_empty() { String::new() } else { format!("{sign} ") };
+        let mut line = vec![(sign + &text::plain_line(&words), style)];
+        if job.max_attempts() > 1 && job.current_attempt() > 0 {
+            line.push((format!(", attempt {} of {}", job.current_attempt(), job.max_attempts()), appearance.theme.dim));
+        }
+        let value = job.value.as_ref().filter(|value| job.outcome().is_some() && !value.is_null());
+        if let Some(value) = value.map(value_text).filter(|value| !value.is_empty()) {
+            line.push((format!(" {} value {value}", appearance.symbols.dot), appearance.theme.dim));
+        }
+        line
+    }
+
+    /// The stages from waiting to done, with durations and times.
+    fn timeline(&self) -> Vec<DetailLine> {
+        let (job, appearance) = (self.job, self.appearance());
+        let (dim, live) = (appearance.theme.dim, appearance.theme.live);
+        // Runs from before the job became pending again are not part of this timeline.
+        let run = job.last_run.as_deref().filter(|run| run.started >= job.enqueued);
+        let first = self.history().and_then(|history| history.runs.iter().find(|run| run.attempt > job.prior_attempts));
+        let first = first.filter(|run| run.started >= job.enqueued).or(run);
+        let waited = |until: DateTime<Utc>| text::duration(to_duration(until - job.enqueued));
+        let mut stages: Vec<(String, String, Style)> = Vec::new();
+        let enqueued = self.moment(job.enqueued);
+        match (&job.state, first, run) {
+            (JobState::Pending { .. }, None, _) | (JobState::Pending { .. }, _, None) => {
+                stages.push((
+                    format!("waiting {}", time_format::whole_seconds(to_duration(self.now - job.enqueued))),
+                    enqueued,
+                    live,
+                ));
+                stages.push(("run".to_owned(), String::new(), dim));
+                stages.push(("done".to_owned(), String::new(), dim));
+            }
+            (_, Some(first), Some(run)) => {
+                stages.push((format!("waited {}", waited(first.started)), enqueued, Style::new()));
+                if first.id != run.id {
+                    let tried = run.attempt - first.attempt;
+                    let words = if tried == 1 { "tried once".to_owned() } else { format!("tried {tried} times") };
+                    stages.push((words, self.moment(first.started), appearance.theme.warn));
+                }
+                let started = self.moment(run.started);
+                match &run.end {
+                    None => {
+                        let expected = self.history().and_then(|history| history.median);
+                        let expected = expected.map(|median| format!(" of about {}", text::duration(median)));
+                        let words = format!(
+                            "running {}{}",
+                            time_format::elapsed_seconds(job, self.now),
+                            expected.unwrap_or_default()
+                        );
+                        stages.push((words, started, live));
+                        stages.push(("done".to_owned(), String::new(), dim));
+                    }
+                    Some(ending) => {
+                        let ran = text::duration(time_format::run_duration(run, self.now));
+                        stages.push((format!("ran {ran}"), started, Style::new()));
+                        let style = appearance.outcome(&ending.outcome).1;
+                        stages.push((ending.outcome.as_str().to_owned(), self.moment(ending.at), style));
+                        if job.phase() == Phase::Pending {
+                            stages.push(("retry".to_owned(), String::new(), dim));
+                        }
+                    }
+                }
+            }
+            (JobState::Finished { outcome, at }, ..) => {
+                stages.push((format!("waited {}", waited(*at)), enqueued, Style::new()));
+                stages.push((outcome.as_str().to_owned(), self.moment(*at), appearance.outcome(outcome).1));
+            }
+            _ => {}
+        }
+        let (mut above, mut below) = (DetailLine::new(), DetailLine::new());
+        let last = stages.len().saturating_sub(1);
+        for (index, (words, moment, style)) in stages.into_iter().enumerate() {
+            let arrow = if index < last { format!(" {} ", appearance.symbols.arrow) } else { String::new() };
+            let width = text::width(&words).max(text::width(&moment));
+            let (gap, padding) = (width - text::width(&words), width - text::width(&moment) + text::width(&arrow));
+            above.push((words, style));
+            above.push((" ".repeat(gap) + &arrow, dim));
+            below.push((moment + &" ".repeat(padding), dim));
+        }
+        vec![above, below]
+    }
+
+    /// The command and its options.
+    fn command(&self) -> Vec<DetailLine> {
+        let (job, dim) = (self.job, self.appearance().theme.dim);
+        let definition = &job.definition;
+        let mut terms = Vec::new();
+        let mut script = Vec::new();
+        match &definition.call {
+            Call::Script(call) => {
+                match &call.program {
+                    Program::Run { text, shell } => {
+                        terms.push(shell.join(" "));
+                        script.extend(text::plain(text).lines().map(|line| format!("  {line}")));
+                    }
+                    Program::Command(words) => {
+                        script.push(format!("  {}", command_text(words)));
+                    }
+                }
+                let setup = &call.exec;
+                terms.extend(setup.cwd.as_ref().map(|cwd| format!("in {}", cwd.display())));
+                terms.extend(setup.timeout.map(|timeout| format!("timeout {}", text::duration(timeout))));
+                terms.extend(setup.pty.then(|| "in a terminal".to_owned()));
+            }
+            Call::Function(_) => script.push("  a function of this program".to_owned()),
+        }
+        let retries = definition.scheduling.retry.max;
+        terms.extend((retries > 0).then(|| format!("retry {retries}")));
+        terms.extend(
+            (definition.scheduling.priority != 0).then(|| format!("priority {}", definition.scheduling.priority)),
+        );
+        terms.extend((definition.scheduling.weight != 1).then(|| format!("weight {}", definition.scheduling.weight)));
+        terms.extend(definition.scheduling.confirm.is_some().then(|| "needs confirmation".to_owned()));
+        terms.extend((!definition.tags.is_empty()).then(|| format!("tags {}", definition.tags.join(" "))));
+        let arguments = &definition.arguments;
+        let positional = arguments.args.iter().map(value_text);
+        let named = arguments.kwargs.iter().map(|(name, value)| format!("--{name} {}", value_text(value)));
+        let passed: Vec<String> = positional.chain(named).collect();
+        let mut lines = vec![self.heading("Command", &text::plain_line(&terms.join(", ")))];
+        let script = script.into_iter().map(|line| vec![(line, Style::new())]).collect();
+        lines.extend(self.limited(script, "line"));
+        if !passed.is_empty() {
+            let passed = text::plain_line(&passed.join(" "));
+            lines.push(vec![("  with ".to_owned(), dim), (passed, Style::new())]);
+        }
+        lines
+    }
+
+    /// The `on_finish` hook and its last result.
+    fn hook(&self) -> Vec<DetailLine> {
+        let Some(hook) = self.job.hook() else { return Vec::new() };
+        let script = match &hook.program {
+            Program::Run { text, .. } => text::plain(text).lines().map(|line| format!("  {line}")).collect(),
+            Program::Command(words) => vec![format!("  {}", command_text(words))],
+        };
+        let script = script.into_iter().map(|line| vec![(line, Style::new())]).collect();
+        let mut lines = vec![DetailLine::new(), self.heading("On finish", &hook.summary())];
+        lines.extend(self.limited(script, "line"));
+        if let Some(end) = self.history().and_then(|history| history.hook_end.as_ref()) {
+            let (sign, style) = self.appearance().outcome(&end.outcome);
+            let mut line = vec![(format!("  {sign} {}", job_row::outcome_text(&end.outcome)), style)];
+            let said = text::plain_line(&end.last_line);
+            if !said.is_empty() {
+                line.push((format!(": {said}"), Style::new()));
+            }
+            line.push((format!("  {}", self.moment(end.at)), self.appearance().theme.dim));
+            lines.push(line);
+        }
+        lines
+    }
+}
+
+/// A command as typed in a shell.
+fn command_text(words: &[String]) -> String {
+    let quoted = shlex::try_join(words.iter().map(String::as_str));
+    text::plain_line(&quoted.unwrap_or_else(|_| words.join(" ")))
+}
+
+fn value_text(value: &Value) -> String {
+    text::plain_line(&value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+}
+
+fn to_duration(delta: TimeDelta) -> std::time::Duration {
+    delta.to_std().unwrap_or_default()
+}

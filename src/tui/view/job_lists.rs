@@ -1,0 +1,185 @@
+//! Draws the lists of pending, running and finished jobs. Only visible jobs are read.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use crate::model::{Job, Phase, QueueId, QueueState};
+use crate::tui::job_lists::JobLists;
+use crate::tui::layout::{LayoutKind, PHASES, ScreenLayout};
+use crate::tui::mouse::{ClickTarget, ClickTargets};
+use crate::tui::output_subscription::OutputSubscriptions;
+use crate::tui::sort_order::SortOrder;
+use crate::text;
+use crate::tui::theme::Appearance;
+
+use super::empty_states::{self, EmptyList};
+use super::idle_reason::IdleCheck;
+use super::job_row::{self, ColumnWidths, JobRow, RowCursor};
+use super::line_painter::{LinePainter, lines, without_first_line};
+
+/// The data from which a list is drawn.
+pub(super) struct ListView<'a> {
+    pub(super) lists: &'a JobLists,
+    pub(super) queue_id: &'a QueueId,
+    pub(super) queue: &'a QueueState,
+    /// The reported progress of running jobs.
+    pub(super) subscriptions: &'a OutputSubscriptions,
+    pub(super) idle: IdleCheck<'a>,
+}
+
+/// The title of a list.
+pub(super) fn title(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Pending => "Pending",
+        Phase::Running => "Running",
+        Phase::Finished => "Finished",
+    }
+}
+
+impl ListView<'_> {
+    /// Draws a list with its heading.
+    pub(super) fn draw(&self, phase: Phase, layout: &ScreenLayout, buffer: &mut Buffer) {
+        let area = layout.list(phase);
+        if area.is_empty() {
+            return;
+        }
+        let has_heading = layout.kind != LayoutKind::Tabs;
+        let body = if has_heading { without_first_line(area) } else { area };
+        if has_heading {
+            self.draw_heading(phase, area, usize::from(body.height), buffer);
+        }
+        if self.lists.rows(self.queue, phase).is_empty() {
+            let note = self.empty_list(phase).note(self.idle.setup);
+            empty_states::draw_note(&note, &self.idle.setup.appearance, body, buffer);
+        } else {
+            self.draw_rows(phase, body, buffer);
+        }
+    }
+
+    fn draw_rows(&self, phase: Phase, area: Rect, buffer: &mut Buffer) {
+        let (setup, site, now) = (self.idle.setup, self.idle.site, self.idle.now);
+        let focus = self.lists.focus();
+        let rows = self.lists.rows(self.queue, phase);
+        let jobs: Vec<(Rect, &Job)> = lines(area)
+            .zip(self.lists.offset(phase)..rows.len())
+            .filter_map(|(line, index)| Some((line, site.job(rows.get(index)?)?)))
+            .collect();
+        let columns = ColumnWidths::of(jobs.iter().map(|(_, job)| *job), area.width, setup, now);
+        for (line, job) in jobs {
+            let cursor = match self.lists.selected_in(phase) == Some(job.id) {
+                true if focus.list == phase && !focus.output => RowCursor::Focused,
+                true if focus.list == phase => RowCursor::Unfocused,
+                _ => RowCursor::None,
+            };
+            let wait_reason = site.wait_reason(job);
+            let row = JobRow {
+                job,
+                wait_reason: wait_reason.as_ref(),
+                progress: job.current_run().map(|run| self.subscriptions.progress(run)).unwrap_or_default(),
+                cursor,
+                is_marked: self.lists.marks().contains(&job.id),
+                shows_queue: self.lists.shows_all_queues(),
+            };
+            job_row::draw(&row, &columns, setup, line, buffer, now);
+        }
+    }
+
+    fn empty_list(&self, phase: Phase) -> EmptyList {
+        let shows_all_queues = self.lists.shows_all_queues();
+        let idle_reason = match phase {
+            Phase::Running if shows_all_queues => self.idle.site_reason(),
+            Phase::Running => self.idle.queue_reason(self.queue_id, self.queue),
+            Phase::Pending | Phase::Finished => None,
+        };
+        EmptyList {
+            phase,
+            is_scanning: self.lists.is_scanning(),
+            is_filtered: !self.lists.filter_text().is_empty(),
+            shows_all_queues,
+            has_pending: !self.queue.pending.is_empty(),
+            idle_reason: idle_reason.map(|(reason, _)| reason),
+        }
+    }
+
+    /// Draws the heading of a list: its title, counts, filter and sort order, and how many jobs are above and below.
+    fn draw_heading(&self, phase: Phase, area: Rect, height: usize, buffer: &mut Buffer) {
+        let Appearance { theme, symbols } = &self.idle.setup.appearance;
+        let focus = self.lists.focus();
+        let is_focused = focus.list == phase && !focus.output;
+        let shown = self.lists.rows(self.queue, phase).len();
+        let mut painter = LinePainter::new(area, buffer, symbols);
+        let rule = if is_focused { theme.focus } else { theme.rule };
+        painter.left(symbols.rule, rule).left(" ", Style::new());
+        painter.left(title(phase), if is_focused { theme.focus } else { theme.title });
+        let all = self.count_jobs(phase);
+        if all > 0 {
+            painter.left(&format!(" {}", count(all)), theme.dim);
+        }
+        let filter = text::plain_line(self.lists.filter_text());
+        if !filter.is_empty() {
+            painter.left(&format!(" {} {} match {filter}", symbols.dot, count(shown)), theme.warn);
+        }
+        let marked = self.count_marked(phase);
+        if marked > 0 {
+            painter.left(&format!(" {} {} marked", symbols.dot, count(marked)), theme.warn);
+        }
+        if self.lists.sort() != SortOrder::Queue {
+            painter.left(&format!(" {} {}", symbols.dot, self.lists.sort().label()), theme.dim);
+        }
+        painter.left(" ", Style::new());
+        let above = self.lists.offset(phase);
+        let below = shown.saturating_sub(above + height);
+        let hidden =
+            |symbol: &str, jobs: usize| if jobs > 0 { format!(" {symbol}{}", count(jobs)) } else { String::new() };
+        let more = hidden(symbols.above, above) + &hidden(symbols.below, below);
+        if !more.is_empty() {
+            painter.right(&format!("{more} "), theme.dim);
+        }
+        painter.fill(symbols.rule, rule);
+    }
+
+    /// Draws the lists as tabs if there is room for only one list.
+    pub(super) fn draw_tabs(&self, layout: &ScreenLayout, buffer: &mut Buffer, targets: &mut ClickTargets) {
+        let Appearance { theme, symbols } = &self.idle.setup.appearance;
+        let mut painter = LinePainter::new(layout.phase_tabs, buffer, symbols);
+        for phase in PHASES {
+            let is_current = self.lists.focus().list == phase;
+            let start = painter.column();
+            painter.left(" ", Style::new());
+            painter.left(title(phase), if is_current { theme.tab } else { theme.title });
+            painter.left(&format!(" {} ", count(self.count_jobs(phase))), theme.dim);
+            targets.add(layout.phase_tabs, start..painter.column(), ClickTarget::List(phase));
+        }
+        let filter = text::plain_line(self.lists.filter_text());
+        if !filter.is_empty() {
+            painter.left(&format!(" {} match {filter}", symbols.dot), theme.warn);
+        }
+    }
+
+    /// The number of jobs in a list, ignoring the filter.
+    fn count_jobs(&self, phase: Phase) -> usize {
+        if self.lists.shows_all_queues() {
+            self.idle.site.queues().iter().map(|(_, queue)| queue.jobs_in(phase).len()).sum()
+        } else {
+            self.queue.jobs_in(phase).len()
+        }
+    }
+
+    /// The number of marked jobs in a list.
+    fn count_marked(&self, phase: Phase) -> usize {
+        let jobs = self.lists.marks().iter().filter_map(|id| self.idle.site.job(*id));
+        jobs.filter(|job| job.phase() == phase).count()
+    }
+}
+
+/// Draws the line between the lists and the output.
+pub(super) fn draw_divider(appearance: &Appearance, area: Rect, buffer: &mut Buffer) {
+    for line in lines(area) {
+        LinePainter::new(line, buffer, appearance.symbols).left(appearance.symbols.vertical, appearance.theme.rule);
+    }
+}
+
+fn count(count: usize) -> String {
+    text::count(u64::try_from(count).unwrap_or(u64::MAX))
+}

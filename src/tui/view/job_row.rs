@@ -1,0 +1,203 @@
+//! Draws a job as one row of a list.
+
+use chrono::{DateTime, Utc};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::{Modifier, Style};
+
+use crate::model::{Job, JobState, Outcome, StopSignal, WaitReason};
+use crate::tui::output::JobProgress;
+use crate::tui::state::ScreenSetup;
+use crate::text;
+use crate::tui::theme::Appearance;
+
+use super::line_painter::LinePainter;
+use super::progress_bar::progress_bar;
+use super::time_format;
+
+/// Whether a row is selected, and whether its list has the focus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RowCursor {
+    /// The row is not selected.
+    None,
+    /// The row is selected, but its list does not have the focus.
+    Unfocused,
+    /// The row is selected and its list has the focus.
+    Focused,
+}
+
+/// A job with the state of its row.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct JobRow<'a> {
+    pub(super) job: &'a Job,
+    pub(super) wait_reason: Option<&'a WaitReason>,
+    pub(super) progress: JobProgress,
+    pub(super) cursor: RowCursor,
+    pub(super) is_marked: bool,
+    /// Whether the queue is shown, because the list contains jobs of several queues.
+    pub(super) shows_queue: bool,
+}
+
+/// The widths of the columns right of the titles, the same for all visible rows.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ColumnWidths {
+    note: usize,
+    moment: usize,
+}
+
+/// The parts of a row.
+struct RowParts {
+    sign: &'static str,
+    sign_style: Style,
+    note: String,
+    note_style: Style,
+    moment: String,
+    took: String,
+}
+
+/// Room for `59m 59s`.
+const DURATION_WIDTH: usize = 7;
+
+impl ColumnWidths {
+    pub(super) fn of<'a>(
+        jobs: impl Iterator<Item = &'a Job>,
+        width: u16,
+        setup: &ScreenSetup,
+        now: DateTime<Utc>,
+    ) -> Self {
+        let longest = jobs.filter_map(|job| finished_time(job, setup, now)).map(|moment| moment.len()).max();
+        // At least `interrupted`, at most a typical error message of the operating system.
+        let note = (usize::from(width) / 4).saturating_sub(2).clamp(11, 30);
+        Self { note, moment: longest.unwrap_or(0) }
+    }
+}
+
+/// Draws a row.
+pub(super) fn draw(
+    row: &JobRow<'_>,
+    columns: &ColumnWidths,
+    setup: &ScreenSetup,
+    area: Rect,
+    buffer: &mut Buffer,
+    now: DateTime<Utc>,
+) {
+    let appearance = &setup.appearance;
+    let (job, cursor) = (row.job, row.cursor);
+    let mut parts = parts(job, row.wait_reason, setup, now);
+    if parts.note.is_empty() {
+        // A readable title is worth more than a long bar.
+        let cells = usize::from(area.width / 5).saturating_sub(2).min(12);
+        (parts.note, parts.note_style) = progress_bar(row.progress, cells, appearance).unwrap_or_default();
+    }
+    // The row under the cursor has one style, so that all of it is readable.
+    let over = |style: Style| if cursor == RowCursor::Focused { appearance.theme.cursor } else { style };
+    if cursor == RowCursor::Focused {
+        buffer.set_style(area, appearance.theme.cursor);
+    }
+    let mut painter = LinePainter::new(area, buffer, appearance.symbols);
+    painter.left(if cursor == RowCursor::None { " " } else { appearance.symbols.cursor }, over(appearance.theme.live));
+    painter.fixed_width(parts.sign, 1, over(parts.sign_style));
+    painter.fixed_width(if row.is_marked { appearance.symbols.mark } else { " " }, 1, over(appearance.theme.warn));
+    if job.outcome().is_some() {
+        painter.right(" ", over(Style::new()));
+        painter.right(&format!("{:>DURATION_WIDTH$}", parts.took), over(appearance.theme.dim));
+        painter.right(&format!(" {:>width$} ", parts.moment, width = columns.moment), over(appearance.theme.dim));
+        let note = text::pad(&parts.note, columns.note, appearance.symbols.ellipsis);
+        // A readable title is worth more than the text of the outcome.
+        if !parts.note.is_empty() && painter.room() > columns.note + 12 {
+            painter.right(&format!(" {note}"), over(parts.note_style));
+        }
+    } else {
+        painter.right(" ", over(Style::new()));
+        if !parts.took.is_empty() {
+            painter.right(&format!(" {}", parts.took), over(appearance.theme.live));
+        }
+        let room = painter.room().saturating_sub(14).min(40);
+        let note = text::fit(&parts.note, room, appearance.symbols.ellipsis);
+        if !note.is_empty() {
+            painter.right(&format!(" {note} "), over(parts.note_style));
+        }
+    }
+    if row.shows_queue {
+        let queue = text::plain_line(job.queue.as_str());
+        let room = painter.room() / 3;
+        painter
+            .left(&text::fit(&queue, room, appearance.symbols.ellipsis), over(appearance.theme.dim))
+            .left("/", over(appearance.theme.dim));
+    }
+    let label = text::plain_line(&job.display_title());
+    let room = painter.room();
+    painter.fixed_width(&label, room, over(title(job, cursor, appearance)));
+}
+
+/// The title. A script shown in place of a missing title is dimmed.
+fn title(job: &Job, cursor: RowCursor, appearance: &Appearance) -> Style {
+    let style = if job.title().is_empty() { appearance.theme.dim } else { Style::new() };
+    if cursor == RowCursor::Unfocused { style.add_modifier(Modifier::BOLD) } else { style }
+}
+
+fn parts(job: &Job, wait_reason: Option<&WaitReason>, setup: &ScreenSetup, now: DateTime<Utc>) -> RowParts {
+    let appearance = &setup.appearance;
+    let (theme, signs) = (&appearance.theme, appearance.symbols);
+    match &job.state {
+        JobState::Pending { requested, .. } => {
+            let failed = job.failure().map(|failure| text::plain_line(&failure.message));
+            let (sign, sign_style) = match (&failed, requested) {
+                (_, true) => (signs.requested, theme.live),
+                (Some(_), false) => (signs.failed, theme.bad),
+                (None, false) => (" ", Style::new()),
+            };
+            let reason = wait_reason.map(|reason| text::plain_line(&reason.describe(now))).unwrap_or_default();
+            let (note, note_style) = match (wait_reason, failed) {
+                (Some(WaitReason::QueuePaused | WaitReason::Confirm), _) => (reason, theme.warn),
+                (Some(WaitReason::NeedsFailed(_)), _) => (reason, theme.bad),
+                (Some(WaitReason::FreeSlot), _) if *requested => (reason, theme.live),
+                // Jobs of a processing queue that only wait for their turn have no note.
+                (Some(WaitReason::FreeSlot | WaitReason::QueueIdle | WaitReason::QueueStopped), Some(failure)) => {
+                    (failure, theme.bad)
+                }
+                (Some(WaitReason::FreeSlot | WaitReason::QueueIdle | WaitReason::QueueStopped) | None, None) => {
+                    (String::new(), Style::new())
+                }
+                (_, _) => (reason, theme.dim),
+            };
+            RowParts { sign, sign_style, note, note_style, moment: String::new(), took: String::new() }
+        }
+        JobState::Running { stop, .. } => {
+            let (sign, note) = match stop {
+                None => (signs.running, ""),
+                Some(StopSignal::Terminate) => (signs.stopping, "stopping"),
+                Some(StopSignal::Kill) => (signs.stopping, "killing"),
+            };
+            let took = time_format::elapsed_seconds(job, now);
+            let note_style = theme.warn;
+            RowParts { sign, sign_style: theme.live, note: note.to_owned(), note_style, moment: String::new(), took }
+        }
+        JobState::Finished { outcome, .. } => {
+            let (sign, sign_style) = appearance.outcome(outcome);
+            // A job that was cancelled before it ran has no duration.
+            let ran = job.last_run.as_ref().is_some_and(|run| run.end.is_some());
+            let took = if ran { time_format::last_run_duration(job, now) } else { String::new() };
+            let moment = finished_time(job, setup, now).unwrap_or_default();
+            // The sign alone says that a job succeeded, which leaves room for its title.
+            let note = if *outcome == Outcome::Succeeded { String::new() } else { outcome_text(outcome) };
+            RowParts { sign, sign_style, note, note_style: sign_style, moment, took }
+        }
+    }
+}
+
+/// An outcome as short text.
+pub(super) fn outcome_text(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Failed(failure) => text::plain_line(&failure.message),
+        Outcome::Skipped { reason } => format!("skipped: {}", text::plain_line(reason)),
+        other => other.as_str().to_owned(),
+    }
+}
+
+fn finished_time(job: &Job, setup: &ScreenSetup, now: DateTime<Utc>) -> Option<String> {
+    match &job.state {
+        JobState::Finished { at, .. } => Some(time_format::format_time((setup.local)(*at), (setup.local)(now))),
+        _ => None,
+    }
+}

@@ -1,0 +1,122 @@
+//! Draws the last line: the most useful keys, taken from the action table.
+
+use std::ops::Range;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use crate::tui::action::{Action, ActionEntry, Context, Group, TABLE};
+use crate::tui::dialog::Dialog;
+use crate::tui::job_terminal::{LEAVE_KEY, TypingSession};
+use crate::tui::keys::{KeyCode, KeyPress};
+use crate::tui::mouse::{ClickTarget, ClickTargets};
+use crate::tui::state::ScreenSetup;
+use crate::text;
+use crate::tui::theme::Theme;
+
+use super::line_painter::LinePainter;
+
+/// The actions that are always shown, at the right end.
+const PINNED: [Action; 2] = [Action::Quit, Action::Help];
+
+/// What decides which keys are useful.
+pub(super) struct KeyHints<'a> {
+    pub(super) setup: &'a ScreenSetup,
+    /// The typing session, while keys are sent to a job.
+    pub(super) typing: Option<TypingSession>,
+    pub(super) dialog: Option<&'a Dialog>,
+    pub(super) is_output_focused: bool,
+    pub(super) can_type: bool,
+    pub(super) has_queue: bool,
+    pub(super) shows_file_errors: bool,
+}
+
+impl KeyHints<'_> {
+    /// Draws the hints and records the position of each key for the mouse.
+    pub(super) fn draw(&self, area: Rect, buffer: &mut Buffer, targets: &mut ClickTargets) {
+        let keymap = &self.setup.keymap;
+        let theme = &self.setup.appearance.theme;
+        let mut painter = LinePainter::new(area, buffer, self.setup.appearance.symbols);
+        if let Some(typing) = self.typing {
+            for (key, hint) in typing_hints(typing) {
+                draw_hint(&key.to_string(), &hint, theme, &mut painter);
+            }
+            return;
+        }
+        if let Some(dialog) = self.dialog {
+            for (key, hint) in dialog_hints(dialog) {
+                let columns = draw_hint(key, hint, theme, &mut painter);
+                // A hint with two keys is not a mouse target.
+                if let Ok(key) = key.parse() {
+                    targets.add(area, columns, ClickTarget::Key(key));
+                }
+            }
+            return;
+        }
+        for entry in PINNED.iter().filter_map(|action| action.entry()) {
+            let end = painter.end();
+            painter.right(&format!("{} ", entry.hint), theme.dim);
+            painter.right(&format!(" {} ", keymap.key(entry.action)), theme.key);
+            if let Some(key) = keymap.keys(entry.action).first() {
+                targets.add(area, painter.end()..end, ClickTarget::Key(*key));
+            }
+        }
+        // Actions of the focused pane come first.
+        let (near, far): (Vec<_>, Vec<_>) = TABLE
+            .iter()
+            .filter(|entry| self.is_hinted(entry))
+            .partition(|entry| !self.is_output_focused || entry.group == Group::Output);
+        for entry in near.into_iter().chain(far) {
+            let key = keymap.key(entry.action);
+            if text::width(&key) + text::width(entry.hint) + 3 > painter.room() {
+                break;
+            }
+            let columns = draw_hint(&key, entry.hint, theme, &mut painter);
+            if let Some(key) = keymap.keys(entry.action).first() {
+                targets.add(area, columns, ClickTarget::Key(*key));
+            }
+        }
+    }
+
+    fn is_hinted(&self, entry: &ActionEntry) -> bool {
+        let context = if self.is_output_focused { Context::Output } else { Context::Lists };
+        let is_useful = match entry.action {
+            Action::Edit => true,
+            Action::Back => self.has_queue,
+            Action::Type => self.has_queue && !self.shows_file_errors && self.can_type,
+            _ => self.has_queue && !self.shows_file_errors,
+        };
+        is_useful && entry.context.overlaps(context) && !entry.hint.is_empty() && !PINNED.contains(&entry.action)
+    }
+}
+
+/// Draws a key with its hint. Returns the columns that they take.
+fn draw_hint(key: &str, hint: &str, theme: &Theme, painter: &mut LinePainter<'_>) -> Range<u16> {
+    let start = painter.column();
+    painter.left(&format!(" {key} "), theme.key).left(hint, theme.dim).left(" ", Style::new());
+    start..painter.column()
+}
+
+/// The hints while keys are sent to a job.
+fn typing_hints(typing: TypingSession) -> Vec<(KeyPress, String)> {
+    if typing.run_ended {
+        let why = format!("return to the screen ({} has ended)", typing.job);
+        return vec![(LEAVE_KEY, String::new()), (KeyPress::plain(KeyCode::Esc), why)];
+    }
+    vec![(LEAVE_KEY, format!("return to the screen; all other keys go to {}", typing.job))]
+}
+
+/// The hints while a dialog is open.
+fn dialog_hints(dialog: &Dialog) -> &'static [(&'static str, &'static str)] {
+    match dialog {
+        Dialog::Confirm { on_no: Some(_), .. } => &[("y", "yes"), ("n", "run the others only"), ("Esc", "cancel")],
+        Dialog::Confirm { .. } => &[("y", "yes"), ("n", "no"), ("Esc", "cancel")],
+        Dialog::Add(draft) if draft.edits_title => &[("Enter", "add"), ("Tab", "script"), ("Esc", "cancel")],
+        Dialog::Add(_) => &[("Enter", "add"), ("Tab", "title"), ("Esc", "cancel")],
+        Dialog::Filter(_) => &[("Enter", "apply"), ("Esc", "clear")],
+        Dialog::Search(_) => &[("Enter", "search"), ("Esc", "cancel")],
+        Dialog::Menu(menu) if menu.is_typing => &[("Enter", "run"), ("Down Up", "select"), ("Esc", "back")],
+        Dialog::Menu(_) => &[("/", "find"), ("Enter", "run"), ("j k", "select"), ("Esc", "close")],
+    }
+}

@@ -1,0 +1,110 @@
+//! Draws the line above the hints: a dialog, the last message, or a summary of the selected job.
+
+use chrono::{DateTime, Utc};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use crate::model::{Job, JobState, QueueId, WaitReason};
+use crate::tui::action::Action;
+use crate::tui::state::ScreenSetup;
+use crate::tui::status_line::{Severity, StatusText};
+use crate::text;
+use crate::tui::theme::Appearance;
+
+use super::dialog_line::{self, DialogLine};
+use super::line_painter::LinePainter;
+use super::{job_row, time_format};
+
+/// The content of the line.
+pub(super) enum MessageLine<'a> {
+    Dialog(DialogLine<'a>),
+    /// The last message.
+    Status(&'a StatusText),
+    /// `jobs.yaml` has errors.
+    FileErrors {
+        count: usize,
+        has_valid_version: bool,
+    },
+    /// A queue is processing without a worker.
+    NoWorker(&'a QueueId),
+    /// The selected job, and why it is waiting.
+    Job(&'a Job, Option<WaitReason>),
+    Empty,
+}
+
+impl MessageLine<'_> {
+    /// Draws the line. Returns the position of the terminal's cursor if there is an input line.
+    pub(super) fn draw(
+        &self,
+        setup: &ScreenSetup,
+        area: Rect,
+        buffer: &mut Buffer,
+        now: DateTime<Utc>,
+    ) -> Option<(u16, u16)> {
+        let Appearance { theme, symbols } = &setup.appearance;
+        if let Self::Dialog(line) = self {
+            return dialog_line::draw(line, &setup.appearance, area, buffer);
+        }
+        let mut painter = LinePainter::new(area, buffer, symbols);
+        painter.left(" ", Style::new());
+        match self {
+            Self::Dialog(_) | Self::Empty => {}
+            Self::Status(status) => {
+                let style = match status.severity {
+                    Severity::Info => Style::new(),
+                    Severity::Warning => theme.warn,
+                    Severity::Error => theme.bad,
+                };
+                painter.left(&text::plain_line(&status.text), style);
+            }
+            Self::FileErrors { count, has_valid_version } => {
+                let errors = if *count == 1 { "1 error".to_owned() } else { format!("{count} errors") };
+                let stays = if *has_valid_version { "; the last valid version stays in use" } else { "" };
+                let edit = setup.keymap.key(Action::Edit);
+                let message = format!("jobs.yaml has {errors}{stays}. Press {edit} to edit it.");
+                painter.left(symbols.failed, theme.bad).left(" ", Style::new()).left(&message, theme.bad);
+            }
+            Self::NoWorker(queue) => {
+                let process = setup.keymap.key(Action::Process);
+                let message = format!("No worker is running the jobs of {queue}. Press {process} to start one.");
+                painter.left(&text::plain_line(&message), theme.bad);
+            }
+            Self::Job(job, waiting) => {
+                painter.left(&job_summary(job, waiting.as_ref(), setup, now), theme.dim);
+            }
+        }
+        None
+    }
+}
+
+/// The facts about a job that its row has no room for.
+fn job_summary(job: &Job, waiting: Option<&WaitReason>, setup: &ScreenSetup, now: DateTime<Utc>) -> String {
+    let mut parts = vec![format!("{} {}", job.id, job.path())];
+    parts.push(match &job.state {
+        JobState::Pending { requested, .. } => {
+            let reason = waiting.map(|waiting| waiting.describe(now)).filter(|reason| !reason.is_empty());
+            let reason = reason.map(|reason| format!(", {reason}")).unwrap_or_default();
+            format!("pending{}{reason}", if *requested { ", requested" } else { "" })
+        }
+        JobState::Running { .. } => "running".to_owned(),
+        JobState::Finished { outcome, .. } => job_row::outcome_text(outcome),
+    });
+    if job.max_attempts() > 1 && job.current_attempt() > 0 {
+        parts.push(format!("attempt {}/{}", job.current_attempt(), job.max_attempts()));
+    } else if job.attempts > 1 {
+        parts.push(format!("run {}", job.attempts));
+    }
+    if let Some(run) = &job.last_run {
+        let local = |at| time_format::format_time((setup.local)(at), (setup.local)(now));
+        parts.push(format!("started {}", local(run.started)));
+    }
+    if let Some(value) = job.value.as_ref().filter(|_| job.outcome().is_some()) {
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        if !text.is_empty() && !value.is_null() {
+            parts.push(format!("value {text}"));
+        }
+    }
+    let dot = format!(" {} ", setup.appearance.symbols.dot);
+    text::plain_line(&parts.join(&dot))
+}

@@ -1,0 +1,50 @@
+//! The parts that the titles of the output pane and of the tiles share.
+
+use ratatui::style::{Modifier, Style};
+
+use crate::tui::job_terminal::TypingSession;
+use crate::tui::output::{OutputStyles, ViewStatus};
+use crate::tui::state::ScreenSetup;
+use crate::text;
+use crate::tui::theme::{Appearance, Palette, Theme};
+
+use super::progress_bar::progress_bar;
+
+/// The badge shown while keys are sent to a job.
+pub(super) fn typing_badge(typing: TypingSession, theme: &Theme) -> (&'static str, Style) {
+    let (label, style) = if typing.run_ended { (" ENDED ", theme.bad) } else { (" TYPING ", theme.live) };
+    (label, style.add_modifier(Modifier::REVERSED))
+}
+
+/// The facts at the right end of a title of this width, the most important first.
+pub(super) fn status_facts(status: &ViewStatus, width: u16, appearance: &Appearance) -> Vec<(String, Style)> {
+    let mut facts = Vec::new();
+    if let Some(search) = status.search {
+        let more = if search.is_searching { "+" } else { "" };
+        let plural = if search.count == 1 { "" } else { "es" };
+        let current = search.current.map(|number| format!("{} of ", text::count(number))).unwrap_or_default();
+        facts.push((format!("{current}{}{more} match{plural}", text::count(search.count)), appearance.theme.warn));
+    }
+    facts.extend(status.new_output_label(appearance.is_ascii()).map(|label| (label, appearance.theme.live)));
+    let position = status.position_label();
+    if !position.is_empty() && !status.is_following {
+        facts.push((position, appearance.theme.dim));
+    }
+    facts.extend(progress_bar(status.progress, usize::from(width / 8).min(12), appearance));
+    facts
+}
+
+/// The styles of the output.
+pub(super) fn output_styles(setup: &ScreenSetup) -> OutputStyles {
+    let (appearance, plain) = (&setup.appearance, Style::new());
+    OutputStyles {
+        text: plain,
+        note: appearance.theme.dim,
+        stderr: appearance.theme.bad,
+        hit: appearance.theme.warn.add_modifier(Modifier::UNDERLINED),
+        current_hit: plain.add_modifier(Modifier::REVERSED),
+        show_colours: appearance.theme.palette != Palette::Mono,
+        ascii: appearance.is_ascii(),
+        to_local: setup.local,
+    }
+}

@@ -1,0 +1,416 @@
+//! The event loop of a worker: wait for messages, record what has ended, claim what is ready, start it.
+
+mod commit;
+mod launch;
+mod messages;
+mod peers;
+mod site_events;
+
+use std::collections::HashMap;
+use std::mem;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use signal_hook::consts::SIGTSTP;
+use signal_hook::low_level::emulate_default_handler;
+
+use super::commit_latency::CommitLatency;
+use super::commit_thread::{Batch, CommitOutcome, CommitThread};
+use super::context::{WorkerContext, hostname};
+use super::error::WorkerError;
+use super::hooks::Hooks;
+use super::message::{MessageSender, Shutdown, WorkerMessage};
+use super::pruner::Pruner;
+use super::reap::reap_dead_workers;
+use super::reload::{DEBOUNCE, Reload};
+use super::reservations::Reservations;
+use crate::crash;
+use crate::model::{Command, Event, EventRecord, HookResult, Job, QueueId, RunId, WorkerId};
+use crate::runner::{Runner, with_sigchld_blocked};
+use crate::store::{LivenessWatch, NotifyFn, Store, StoreError, Subscription, WorkerLock};
+
+/// Maximum sleep, in case a change notification is lost or a peer can't be monitored.
+const MAX_SLEEP: Duration = Duration::from_secs(60);
+/// How long to wait before using a store again that has failed, on a full disk for example.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A worker of a site: [`join`](Worker::join) registers it, [`run`](Worker::run) works until it has left. The process
+/// must not spawn other children meanwhile, because it adopts the orphans of its jobs ([`Runner::subreaper`]).
+#[expect(clippy::struct_excessive_bools, reason = "independent flags, each set and read on its own")]
+pub struct Worker {
+    /// None while the commit thread uses it.
+    store: Option<Box<dyn Store>>,
+    context: WorkerContext,
+    /// The queues that it serves; none for all.
+    queues: Option<Vec<QueueId>>,
+    /// Whether it waits for more jobs when there is nothing to do.
+    stays_when_idle: bool,
+    id: WorkerId,
+    runner: Runner,
+    running: HashMap<RunId, ActiveRun>,
+    hooks: Hooks,
+    /// Results of hooks that have not been saved yet.
+    hook_results: Vec<(RunId, HookResult)>,
+    commit_latency: CommitLatency,
+    reservations: Reservations,
+    commit_thread: CommitThread,
+    /// A finished transaction whose results have not been applied yet.
+    commit_outcome: Option<CommitOutcome>,
+    sender: MessageSender,
+    messages: Receiver<WorkerMessage>,
+    /// The last event of the site that has been handled.
+    last_seq: u64,
+    /// Commands for the next transaction, and when each happened.
+    pending_commands: Vec<(Command, DateTime<Utc>)>,
+    /// The queue of each run that has ended and has not been replaced by another.
+    freed_slots: Vec<QueueId>,
+    /// When it last woke.
+    now: DateTime<Utc>,
+    shutdown: Option<Shutdown>,
+    /// More jobs may be ready than there are freed slots.
+    wants_jobs: bool,
+    /// When the next scheduled job is due.
+    next_due: Option<DateTime<Utc>>,
+    /// The site may have events that have not been read.
+    is_dirty: bool,
+    reload: Reload,
+    pruner: Option<Pruner>,
+    peer_check_due: Option<PeerCheck>,
+    suspend_requested: bool,
+    liveness_watch: LivenessWatch,
+    lock: WorkerLock,
+}
+
+/// Why the other workers have to be checked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum PeerCheck {
+    /// One may have died unnoticed.
+    Routine,
+    /// One has died.
+    PeerDied,
+}
+
+/// Called with every change of the site.
+trait ChangeListener: FnMut(&mut dyn Store, &EventRecord, Option<&Job>) {}
+
+impl<F: FnMut(&mut dyn Store, &EventRecord, Option<&Job>)> ChangeListener for F {}
+
+/// What the event loop does after the steps.
+enum NextStep {
+    Sleep,
+    /// Record this batch on the commit thread, and supervise the runs meanwhile.
+    Commit(Batch),
+    /// The worker has left the site.
+    Exit,
+}
+
+/// A run of this worker, and its job as it was when the run started.
+struct ActiveRun {
+    job: Job,
+    started: Instant,
+    /// Its process has ended, and that has not been recorded yet.
+    is_ended: bool,
+}
+
+impl Worker {
+    /// Joins the site to run jobs of `queues`, or of all queues. A worker that `stays_when_idle` waits for more jobs when
+    /// there is nothing to do.
+    pub fn join(
+        mut store: Box<dyn Store>,
+        context: WorkerContext,
+        queues: Option<Vec<QueueId>>,
+        stays_when_idle: bool,
+    ) -> Result<Self, WorkerError> {
+        reap_dead_workers(store.as_mut(), &context)?;
+        let liveness_lock = context.state.lock_liveness()?;
+        let last_seq = store.last_seq()?;
+        let join = Command::Join { host: hostname(), pid: std::process::id(), queues: queues.clone() };
+        let answers = store.execute(&[join], Utc::now())?;
+        let id = answers.into_iter().flatten().flatten().find_map(|event| match event {
+            Event::WorkerJoined { worker } => Some(worker.id),
+            _ => None,
+        });
+        let id = id.unwrap_or_default();
+        crash::point("joined");
+        let lock = context.state.lock_worker(id).map_err(|error| site_error_or(store.as_mut(), error))?;
+        drop(liveness_lock);
+        let reservation_lock = store.reservation_lock().map_err(|error| site_error_or(store.as_mut(), error))?;
+        let runner = Runner::subreaper().map_err(WorkerError::Setup)?;
+        let (channel, messages) = channel();
+        let sender = MessageSender { channel, waker: runner.waker() };
+        let peer_sender = sender.clone();
+        let on_death = Arc::new(move || peer_sender.send(WorkerMessage::PeerDied));
+        let liveness_watch = with_sigchld_blocked(|| LivenessWatch::start(&context.state, on_death));
+        Ok(Self {
+            store: Some(store),
+            context,
+            queues,
+            stays_when_idle,
+            id,
+            runner,
+            running: HashMap::new(),
+            hooks: Hooks::default(),
+            hook_results: Vec::new(),
+            commit_latency: CommitLatency::default(),
+            reservations: Reservations::new(reservation_lock),
+            commit_thread: CommitThread::new(),
+            commit_outcome: None,
+            sender,
+            messages,
+            last_seq,
+            pending_commands: Vec::new(),
+            freed_slots: Vec::new(),
+            now: Utc::now(),
+            shutdown: None,
+            wants_jobs: true,
+            next_due: None,
+            is_dirty: true,
+            reload: Reload::default(),
+            pruner: None,
+            // A peer may have died before the watch began.
+            peer_check_due: Some(PeerCheck::Routine),
+            suspend_requested: false,
+            liveness_watch: liveness_watch.map_err(WorkerError::Setup)?,
+            lock,
+        })
+    }
+
+    /// The id of this worker.
+    pub fn id(&self) -> WorkerId {
+        self.id
+    }
+
+    /// A function that shuts the worker down from another thread, such as a signal handler's.
+    pub fn shutdown_handle(&self) -> impl Fn(Shutdown) + Send + 'static {
+        let sender = self.sender.clone();
+        move |shutdown| sender.send(WorkerMessage::Shutdown(shutdown))
+    }
+
+    /// A function that suspends the process as soon as no other worker waits for it. Running jobs keep running.
+    pub fn suspend_handle(&self) -> impl Fn() + Send + 'static {
+        let sender = self.sender.clone();
+        move || sender.send(WorkerMessage::Suspend)
+    }
+
+    /// Works until there is nothing to do or the worker is shut down. `on_change` is called with every change of the site,
+    /// and with the job if it ran here.
+    pub fn run(
+        mut self,
+        mut on_change: impl FnMut(&mut dyn Store, &EventRecord, Option<&Job>),
+    ) -> Result<(), WorkerError> {
+        let _subscriptions = self.subscribe()?;
+        let mut is_store_failing = false;
+        loop {
+            match self.step(&mut on_change) {
+                Ok(true) => return Ok(()),
+                Ok(false) => {
+                    is_store_failing = false;
+                    self.wait_for_messages(self.sleep_limit());
+                }
+                Err(error) if error.is_permanent() => {
+                    self.stop_all_runs(&error);
+                    return Err(error.into());
+                }
+                Err(error) if self.can_exit_on_error() => return Err(error.into()),
+                Err(error) => {
+                    if !is_store_failing {
+                        tracing::error!(%error, "the store failed; running jobs continue, retrying");
+                    }
+                    is_store_failing = true;
+                    self.is_dirty = true;
+                    self.wait_for_messages(RETRY_INTERVAL);
+                }
+            }
+        }
+    }
+
+    /// Subscribes to changes of the file and of the site, and starts pruning.
+    fn subscribe(&mut self) -> Result<(Subscription, Option<Subscription>), StoreError> {
+        let notify = |message: fn() -> WorkerMessage| -> NotifyFn {
+            let sender = self.sender.clone();
+            Arc::new(move || sender.send(message()))
+        };
+        let (changed, saved) = (notify(|| WorkerMessage::SiteChanged), notify(|| WorkerMessage::FileSaved));
+        let file_watch = with_sigchld_blocked(|| Reload::watch(&self.context, &saved));
+        let file_watch = file_watch.map_err(|error| self.site_error_or(error))?;
+        let start = |store: &dyn Store| {
+            let (site_watch, pruner) = (store.subscribe(changed)?, Pruner::start(store, &self.context)?);
+            Ok::<_, StoreError>((site_watch, pruner))
+        };
+        let started = self.store.as_deref().map(|store| with_sigchld_blocked(|| start(store))).transpose();
+        let started = started.map_err(|error| self.site_error_or(error))?;
+        let site_watch = started.map(|(site_watch, pruner)| {
+            self.pruner = Some(pruner);
+            site_watch
+        });
+        Ok((file_watch, site_watch))
+    }
+
+    fn site_error_or(&mut self, error: StoreError) -> StoreError {
+        match &mut self.store {
+            Some(store) => site_error_or(store.as_mut(), error),
+            None => error,
+        }
+    }
+
+    /// Stops the running jobs because the site is gone, so that they don't keep running unsupervised. Their ends can't
+    /// be recorded.
+    fn stop_all_runs(&mut self, error: &StoreError) {
+        if !self.running.is_empty() {
+            tracing::error!(%error, running = self.running.len(), "stopping all running jobs: their ends can't be recorded");
+        }
+        self.shut_down(Shutdown::Graceful);
+        while !self.all_runs_ended() {
+            self.wait_for_messages(RETRY_INTERVAL);
+        }
+    }
+
+    /// Whether the worker may exit because the store fails: nothing would be lost, or it has to shut down at once. Runs
+    /// whose end was not recorded are found interrupted later.
+    fn can_exit_on_error(&self) -> bool {
+        self.all_runs_ended() && (self.pending_commands.is_empty() || self.shutdown == Some(Shutdown::Immediate))
+    }
+
+    fn all_runs_ended(&self) -> bool {
+        self.running.values().all(|run| run.is_ended)
+    }
+
+    /// Does what there is to do, unless the commit thread has the store. Returns whether the worker has left the site.
+    fn step(&mut self, on_change: &mut impl ChangeListener) -> Result<bool, StoreError> {
+        let Some(mut store) = self.store.take() else { return Ok(false) };
+        match self.run_steps(store.as_mut(), on_change) {
+            Ok(NextStep::Commit(batch)) => {
+                let sender = self.sender.clone();
+                let reply = move |reply| sender.send(WorkerMessage::CommitDone(reply));
+                if let Err((mut store, batch)) = self.commit_thread.submit(store, batch, reply) {
+                    self.commit_outcome = Some(batch.commit(store.as_mut()));
+                    self.store = Some(store);
+                }
+                Ok(false)
+            }
+            next => {
+                self.store = Some(store);
+                next.map(|next| matches!(next, NextStep::Exit))
+            }
+        }
+    }
+
+    /// All steps, in order.
+    fn run_steps(
+        &mut self,
+        store: &mut dyn Store,
+        on_change: &mut impl ChangeListener,
+    ) -> Result<NextStep, StoreError> {
+        if let Some(outcome) = self.commit_outcome.take() {
+            self.apply_commit(store, outcome, on_change)?;
+        }
+        if self.reservations.is_empty() {
+            self.is_dirty |= self.reload.apply_if_due(store, &self.context)?;
+            self.check_peers(store);
+        }
+        if let Some(batch) = self.record_and_claim(store, on_change)? {
+            return Ok(NextStep::Commit(batch));
+        }
+        self.save_hook_results(store);
+        self.start_hooks();
+        self.suspend_if_requested();
+        self.leave_if_done(store)
+    }
+
+    /// Records what has ended, claims and starts jobs, and reads events, until no more jobs are wanted. Returns a batch
+    /// that should be committed on the commit thread, because reserved jobs may start meanwhile.
+    fn record_and_claim(
+        &mut self,
+        store: &mut dyn Store,
+        on_change: &mut impl ChangeListener,
+    ) -> Result<Option<Batch>, StoreError> {
+        loop {
+            if let Some(batch) = self.next_batch() {
+                if batch.commands.iter().any(|(command, _)| matches!(command, Command::EndRun { .. })) {
+                    crash::point("finished");
+                }
+                // Set again when the commit shows that other events came before it.
+                self.is_dirty = false;
+                if self.reservations.has_startable() {
+                    return Ok(Some(batch));
+                }
+                let outcome = batch.commit(store);
+                self.apply_commit(store, outcome, on_change)?;
+            }
+            if mem::take(&mut self.is_dirty) {
+                self.read_site_events(store, on_change)?;
+            }
+            if !self.wants_jobs || self.shutdown.is_some() {
+                return Ok(None);
+            }
+            self.now = Utc::now();
+        }
+    }
+
+    fn save_hook_results(&mut self, store: &mut dyn Store) {
+        for (run, result) in mem::take(&mut self.hook_results) {
+            if let Err(error) = store.save_hook_result(run, &result) {
+                tracing::warn!("can't save the result of on_finish: {error}");
+            }
+        }
+    }
+
+    fn start_hooks(&mut self) {
+        if self.shutdown.is_some() {
+            self.hooks.cancel_pending();
+        }
+        let channel = &self.sender.channel;
+        self.hooks.start(&self.runner, &self.context, || {
+            let channel = channel.clone();
+            Box::new(move |run, report, last_line| drop(channel.send(WorkerMessage::HookEnded(run, report, last_line))))
+        });
+    }
+
+    /// Suspends the process, unless that would keep other workers from reserved jobs or from the store.
+    fn suspend_if_requested(&mut self) {
+        if self.reservations.is_empty() && mem::take(&mut self.suspend_requested) {
+            let _pruning_paused = self.pruner.as_ref().map(Pruner::pause);
+            if let Err(error) = emulate_default_handler(SIGTSTP) {
+                tracing::error!(%error, "can't suspend");
+            }
+        }
+    }
+
+    /// Leaves the site if nothing runs and it has to shut down or there is nothing to do.
+    fn leave_if_done(&mut self, store: &mut dyn Store) -> Result<NextStep, StoreError> {
+        if !self.running.is_empty() || !self.hooks.is_idle() || !self.reservations.is_empty() {
+            return Ok(NextStep::Sleep);
+        }
+        if self.shutdown.is_some() {
+            store.execute(&[Command::ReapWorker { worker: self.id, started_runs: Vec::new() }], Utc::now())?;
+            return Ok(NextStep::Exit);
+        }
+        if self.stays_when_idle {
+            return Ok(NextStep::Sleep);
+        }
+        let leave = Command::Leave { worker: self.id, queues: self.queues.clone() };
+        let has_left = store.execute(&[leave], Utc::now())?.iter().all(Result::is_ok);
+        Ok(if has_left { NextStep::Exit } else { NextStep::Sleep })
+    }
+
+    /// How long to sleep if no message comes.
+    fn sleep_limit(&self) -> Duration {
+        if self.store.is_none() {
+            return MAX_SLEEP;
+        }
+        let is_step_due = self.peer_check_due.is_some() || self.suspend_requested || self.reload.is_due();
+        if self.commit_outcome.is_some() || (is_step_due && self.reservations.is_empty()) {
+            return Duration::ZERO;
+        }
+        let limit = if self.reload.is_pending() { DEBOUNCE } else { MAX_SLEEP };
+        let due = self.next_due.map(|due| (due - Utc::now()).to_std().unwrap_or_default());
+        [due, self.reservations.time_left()].into_iter().flatten().fold(limit, Duration::min)
+    }
+}
+
+/// The error that the site itself gives if it has been removed, since that explains `error`; otherwise `error`.
+fn site_error_or(store: &mut dyn Store, error: StoreError) -> StoreError {
+    store.load().err().filter(StoreError::is_permanent).unwrap_or(error)
+}

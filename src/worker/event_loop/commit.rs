@@ -1,0 +1,131 @@
+//! The transactions of a worker: what each records, and what its results change.
+
+use std::mem;
+
+use super::launch::log_limit;
+use super::{ActiveRun, ChangeListener, Worker};
+use crate::crash;
+use crate::model::{Command, NothingToDo, QueueId, Refusal, StopSignal};
+use crate::store::{Store, StoreError, TransactionReport};
+use crate::worker::commit_thread::{Batch, CommitOutcome};
+use crate::worker::reservations::RESERVED_PER_RUN;
+
+/// How many jobs are claimed in one transaction when the number of ready jobs is unknown.
+const CLAIM_BATCH: usize = 16;
+
+impl Worker {
+    /// The commands of the next transaction; none if there is nothing to record or to claim.
+    pub(super) fn next_batch(&mut self) -> Option<Batch> {
+        // Reserved jobs start before others are claimed.
+        self.fill_freed_slots();
+        let now = self.now;
+        let promotes_due = self.reservations.is_empty() && self.shutdown.is_none() && self.next_due.take_if(|due| *due <= now).is_some();
+        self.wants_jobs |= promotes_due;
+        let claims = match self.shutdown {
+            Some(_) => 0,
+            None if self.wants_jobs => CLAIM_BATCH,
+            None => self.freed_slots.len(),
+        };
+        let is_idle = self.pending_commands.is_empty() && claims == 0 && !promotes_due;
+        let must_release = self.reservations.is_expired() || (self.must_release_reservations() && !self.reservations.is_empty());
+        if is_idle && !must_release {
+            return None;
+        }
+        let wanted = if must_release { Vec::new() } else { self.reservations_wanted() };
+        self.freed_slots.clear();
+        let mut commands = mem::take(&mut self.pending_commands);
+        if wanted.is_empty() && !self.reservations.is_empty() {
+            self.reservations.stop_starting();
+            commands.push((Command::Release { worker: self.id }, now));
+        }
+        commands.extend(promotes_due.then_some((Command::PromoteDue, now)));
+        let claim = Command::Claim { worker: self.id, queues: self.queues.clone() };
+        commands.extend((0..claims).map(|_| (claim.clone(), now)));
+        if !wanted.is_empty() {
+            commands.push((Command::Reserve { worker: self.id, queues: wanted }, now));
+        }
+        Some(Batch { commands, claims })
+    }
+
+    /// How many jobs of each queue to reserve.
+    fn reservations_wanted(&mut self) -> Vec<(QueueId, usize)> {
+        if self.running.is_empty() || self.must_release_reservations() || !self.reservations.try_extend(&self.commit_latency) {
+            return Vec::new();
+        }
+        let mut wanted: Vec<(QueueId, usize)> = Vec::new();
+        for ActiveRun { job, is_ended, .. } in self.running.values() {
+            let at = wanted.iter().position(|(queue, _)| *queue == job.queue).unwrap_or_else(|| {
+                wanted.push((job.queue.clone(), 0));
+                wanted.len() - 1
+            });
+            wanted[at].1 += usize::from(!is_ended);
+        }
+        for (_, running) in &mut wanted {
+            *running = RESERVED_PER_RUN * (*running).max(1);
+        }
+        wanted
+    }
+
+    /// Whether there is something to do that requires giving up the reservations first.
+    pub(super) fn must_release_reservations(&self) -> bool {
+        let is_job_due = self.next_due.is_some_and(|due| due <= self.now);
+        self.shutdown.is_some() || is_job_due || self.peer_check_due.is_some() || self.suspend_requested || self.reload.is_due()
+    }
+
+    /// Applies the results of a transaction. If it failed, nothing of it was recorded, and its ends and starts are queued
+    /// again.
+    pub(super) fn apply_commit(
+        &mut self,
+        store: &mut dyn Store,
+        outcome: CommitOutcome,
+        on_change: &mut impl ChangeListener,
+    ) -> Result<(), StoreError> {
+        let CommitOutcome { batch: Batch { commands, claims }, result, duration } = outcome;
+        let TransactionReport { seq_before: before, results: answers, claimed: claimed_jobs } = match result {
+            Ok(transacted) => transacted,
+            Err(error) => {
+                let has_happened =
+                    |(command, _): &(Command, _)| matches!(command, Command::EndRun { .. } | Command::StartReserved { .. });
+                let later = mem::take(&mut self.pending_commands);
+                self.pending_commands.extend(commands.into_iter().filter(has_happened).chain(later));
+                self.wants_jobs |= claims > 0;
+                self.reservations.stop_starting();
+                return Err(error);
+            }
+        };
+        self.commit_latency.record_commit(duration);
+        if commands.iter().any(|(command, _)| matches!(command, Command::EndRun { .. })) {
+            crash::point("recorded");
+        }
+        let claimed =
+            commands.iter().zip(&answers).filter(|((command, _), _)| matches!(command, Command::Claim { .. }));
+        self.wants_jobs &= claims > 0;
+        for (_, answer) in claimed {
+            self.wants_jobs &= answer.is_ok();
+            if let Err(Refusal::NothingToDo(NothingToDo::Claim { next_due: until })) = answer {
+                self.next_due = *until;
+            }
+        }
+        for ((command, _), answer) in commands.iter().zip(&answers) {
+            if let (Command::StartReserved { run, .. }, Err(_)) = (command, answer) {
+                // Another process has taken this worker for dead, and the job no longer belongs to it.
+                self.runner.stop(*run, StopSignal::Kill);
+                self.running.remove(run);
+                self.reservations.forget_start(*run);
+            }
+        }
+        let events = answers.iter().flatten().flatten();
+        self.reservations.apply_events(self.id, events, &claimed_jobs, |job, run| store.log_writer(run, log_limit(job)));
+        for job in claimed_jobs {
+            if job.current_run().is_some_and(|run| !self.running.contains_key(&run)) {
+                self.start_claimed(store, job);
+            }
+        }
+        self.is_dirty |= before != self.last_seq;
+        if !self.is_dirty {
+            let times = commands.iter().map(|(_, at)| *at);
+            self.apply_own_events(store, before, times.zip(answers), on_change);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,121 @@
+//! Waiting for messages, and what each of them changes.
+
+use std::mem;
+use std::panic::resume_unwind;
+use std::time::{Duration, Instant};
+
+use chrono::Utc;
+
+use super::{MAX_SLEEP, PeerCheck, Worker};
+use crate::model::{Command, HookResult, JobId, Outcome, RunId, RunReport, StopSignal};
+use crate::worker::message::{Shutdown, WorkerMessage};
+
+impl Worker {
+    /// Supervises the runs until a message arrives or the time is up, and handles all messages.
+    pub(super) fn wait_for_messages(&mut self, at_most: Duration) {
+        let deadline = Instant::now() + at_most;
+        let mut messages: Vec<WorkerMessage> = self.messages.try_iter().collect();
+        while messages.is_empty() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                if at_most == MAX_SLEEP {
+                    self.is_dirty = true;
+                    self.peer_check_due.get_or_insert(PeerCheck::Routine);
+                }
+                self.now = Utc::now();
+                return;
+            }
+            self.runner.drive(left);
+            messages.extend(self.messages.try_iter());
+        }
+        self.handle_messages(messages);
+        self.coalesce();
+    }
+
+    fn handle_messages(&mut self, messages: Vec<WorkerMessage>) {
+        self.now = Utc::now();
+        for message in messages {
+            match message {
+                WorkerMessage::SiteChanged => self.is_dirty = true,
+                WorkerMessage::FileSaved => self.reload.note_save(),
+                WorkerMessage::RunEnded(job, run, report) => self.handle_run_end(job, run, report),
+                WorkerMessage::HookEnded(run, report, last_line) => self.handle_hook_end(run, report, last_line),
+                WorkerMessage::PeerDied => self.peer_check_due = Some(PeerCheck::PeerDied),
+                WorkerMessage::Shutdown(shutdown) => self.shut_down(shutdown),
+                WorkerMessage::Suspend => self.suspend_requested = true,
+                WorkerMessage::CommitDone(Ok((store, outcome))) => {
+                    (self.store, self.commit_outcome) = (Some(store), Some(outcome));
+                }
+                WorkerMessage::CommitDone(Err(panic)) => resume_unwind(panic),
+            }
+        }
+    }
+
+    /// If a run has ended and another is about to end, waits for that one, so that one transaction records both.
+    fn coalesce(&mut self) {
+        if self.freed_slots.is_empty() || self.store.is_none() || self.commit_outcome.is_some() {
+            return;
+        }
+        let others = self.running.values().filter(|run| !run.is_ended);
+        let timeout = others.filter_map(|run| self.commit_latency.coalesce_timeout(run.started.elapsed())).max();
+        let Some(timeout) = timeout else { return };
+        let (deadline, freed) = (Instant::now() + timeout, self.freed_slots.len());
+        while self.freed_slots.len() == freed {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            self.runner.drive(left);
+            let messages = self.messages.try_iter().collect();
+            self.handle_messages(messages);
+        }
+    }
+
+    /// A run has ended: queues its report, and starts a reserved job in its place.
+    fn handle_run_end(&mut self, job: JobId, run: RunId, report: RunReport) {
+        self.queue_run_end(job, run, report);
+        let Some(active) = self.running.get_mut(&run) else { return };
+        active.is_ended = true;
+        self.commit_latency.record_run(active.started.elapsed());
+        let queue = active.job.queue.clone();
+        self.freed_slots.push(queue);
+        self.fill_freed_slots();
+    }
+
+    /// Starts reserved jobs in place of runs that have ended.
+    pub(super) fn fill_freed_slots(&mut self) {
+        if self.must_release_reservations() {
+            return;
+        }
+        for queue in mem::take(&mut self.freed_slots) {
+            match self.reservations.take_next(&queue) {
+                Some(reserved) => self.start_reserved(reserved),
+                None => self.freed_slots.push(queue),
+            }
+        }
+    }
+
+    fn queue_run_end(&mut self, job: JobId, run: RunId, mut report: RunReport) {
+        if self.shutdown.is_some() && report.outcome == Outcome::Cancelled {
+            // The worker stopped the run because it shuts down, not because anyone cancelled the job.
+            report.outcome = Outcome::Interrupted;
+        }
+        self.pending_commands.push((Command::EndRun { job, run, report, on_failure: None }, self.now));
+    }
+
+    fn handle_hook_end(&mut self, run: RunId, report: RunReport, last_line: String) {
+        if self.hooks.handle_exit(run, &report, &last_line) {
+            self.hook_results.push((run, HookResult { at: self.now, outcome: report.outcome, last_line }));
+        }
+    }
+
+    /// Stops all runs and hooks. A second call may upgrade the first.
+    pub(super) fn shut_down(&mut self, shutdown: Shutdown) {
+        self.shutdown = self.shutdown.max(Some(shutdown));
+        let stop = if shutdown == Shutdown::Immediate { StopSignal::Kill } else { StopSignal::Terminate };
+        for run in self.running.keys() {
+            self.runner.stop(*run, stop);
+        }
+        self.hooks.stop(&self.runner, stop);
+    }
+}

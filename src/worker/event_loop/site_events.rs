@@ -1,0 +1,82 @@
+//! How a worker follows the events of its site, its own and those of others.
+
+use chrono::{DateTime, Utc};
+
+use super::{ChangeListener, Worker};
+use crate::model::{Event, JobId, EventRecord, RunId, JobState, AfterRun};
+use crate::store::{CommandResult, Store, StoreError};
+
+impl Worker {
+    /// Reads and handles the events since the last one handled.
+    pub(super) fn read_site_events(&mut self, store: &mut dyn Store, on_change: &mut impl ChangeListener) -> Result<(), StoreError> {
+        let Some(events) = store.events_after(self.last_seq)? else {
+            self.last_seq = store.last_seq()?;
+            self.wants_jobs = true;
+            self.liveness_watch.rescan();
+            return self.resync_runs(store);
+        };
+        for recorded in &events {
+            self.handle_event(store, recorded, on_change);
+        }
+        Ok(())
+    }
+
+    /// Compares the runs of this worker with the store, after more events than it keeps.
+    pub(super) fn resync_runs(&mut self, store: &mut dyn Store) -> Result<(), StoreError> {
+        let recorded = self.running.iter().filter(|(run, _)| !self.reservations.is_start_unrecorded(**run));
+        let running: Vec<(RunId, JobId)> = recorded.map(|(run, running)| (*run, running.job.id)).collect();
+        for (run, id) in running {
+            match store.job(id)? {
+                Some(job) if job.current_run() == Some(run) => {
+                    if let JobState::Running { stop: Some(stop), .. } = job.state {
+                        self.runner.stop(run, stop);
+                    }
+                }
+                known => {
+                    self.running.remove(&run);
+                    self.hooks.enqueue_ended(known, run);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Handles the events of its own transaction, which directly follow the last one handled.
+    pub(super) fn apply_own_events(
+        &mut self,
+        store: &mut dyn Store,
+        before: u64,
+        answers: impl Iterator<Item = (DateTime<Utc>, CommandResult)>,
+        on_change: &mut impl ChangeListener,
+    ) {
+        let events = answers.flat_map(|(at, answer)| answer.into_iter().flatten().map(move |event| (at, event)));
+        for (seq, (at, event)) in (before + 1..).zip(events) {
+            self.handle_event(store, &EventRecord { seq, at, event }, on_change);
+        }
+    }
+
+    pub(super) fn handle_event(&mut self, store: &mut dyn Store, recorded: &EventRecord, on_change: &mut impl ChangeListener) {
+        self.last_seq = recorded.seq;
+        let mut own = None;
+        match &recorded.event {
+            Event::StopRequested { run, stop, .. } if self.running.contains_key(run) => self.runner.stop(*run, *stop),
+            Event::Ended { run, .. } => {
+                own = self.running.remove(run).map(|running| running.job);
+                self.wants_jobs |= own.is_none();
+                self.reload.note_run_end();
+            }
+            Event::WorkerJoined { .. } => self.liveness_watch.rescan(),
+            // Released jobs can be claimed again.
+            Event::Reserved { jobs, .. } => self.wants_jobs |= jobs.is_empty(),
+            Event::Started { .. } | Event::Removed { .. } => {}
+            _ => self.wants_jobs = true,
+        }
+        if let Some(job) = &mut own {
+            job.apply(&recorded.event, recorded.at);
+        }
+        on_change(store, recorded, own.as_ref());
+        if let (Some(job), Event::Ended { after_run: AfterRun::Finish | AfterRun::StayPending, .. }) = (own, &recorded.event) {
+            self.hooks.enqueue(job);
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! What other threads tell a worker.
+
+use std::sync::mpsc::Sender;
+
+use super::commit_thread::CommitReply;
+use crate::model::{JobId, RunId, RunReport};
+use crate::runner::Waker;
+
+/// How urgently a worker shuts down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Shutdown {
+    /// Start nothing more and send TERM to the running jobs.
+    Graceful,
+    /// Send KILL to the running jobs.
+    Immediate,
+}
+
+/// A message to a worker's event loop.
+pub(super) enum WorkerMessage {
+    /// The site may have changed.
+    SiteChanged,
+    /// `jobs.yaml` was written to.
+    FileSaved,
+    /// The process of a run has ended.
+    RunEnded(JobId, RunId, RunReport),
+    /// The `on_finish` hook of a run has ended; the last line that it printed.
+    HookEnded(RunId, RunReport, String),
+    /// Another worker of this machine has died.
+    PeerDied,
+    /// Shut down.
+    Shutdown(Shutdown),
+    /// Suspend the process (SIGTSTP).
+    Suspend,
+    /// The commit thread returns the store.
+    CommitDone(CommitReply),
+}
+
+/// Sends messages to a worker and wakes it.
+#[derive(Clone)]
+pub(super) struct MessageSender {
+    /// The channel alone, for callers on the worker's own thread.
+    pub(super) channel: Sender<WorkerMessage>,
+    pub(super) waker: Waker,
+}
+
+impl MessageSender {
+    pub(super) fn send(&self, message: WorkerMessage) {
+        // Fails if the worker has already exited.
+        if self.channel.send(message).is_ok() {
+            self.waker.wake();
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Prunes finished jobs and old runs in the background, as the `keep` settings of the queues require.
+
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use chrono::Utc;
+
+use super::context::WorkerContext;
+use crate::store::{PruneReport, Store, StoreError};
+
+/// How often a site is pruned.
+const PRUNE_INTERVAL: Duration = Duration::from_secs(60 * 60);
+
+/// Prunes on its own thread until dropped.
+#[derive(Debug)]
+pub(super) struct Pruner {
+    /// Locked while the store is being pruned.
+    pruning: Arc<Mutex<()>>,
+    _stop: Sender<()>,
+}
+
+impl Pruner {
+    /// Prunes at once unless the site was pruned within [`PRUNE_INTERVAL`], and then periodically.
+    pub(super) fn start(store: &dyn Store, context: &WorkerContext) -> Result<Self, StoreError> {
+        let mut store = store.new_connection()?;
+        let state = context.state.clone();
+        let (stop, stopped) = channel();
+        let pruning = Arc::new(Mutex::new(()));
+        let pruning_lock = Arc::clone(&pruning);
+        thread::spawn(move || {
+            loop {
+                let age = state.last_pruned().map(|at| SystemTime::now().duration_since(at).unwrap_or_default());
+                let remaining = age.map_or(Duration::ZERO, |age| PRUNE_INTERVAL.saturating_sub(age));
+                if remaining.is_zero() {
+                    // If recording it fails, the site is pruned more often than needed.
+                    let _busy = pruning_lock.lock();
+                    let _ = state.record_pruned();
+                    log_result(store.prune(Utc::now()));
+                }
+                let pause = if remaining.is_zero() { PRUNE_INTERVAL } else { remaining };
+                if stopped.recv_timeout(pause) == Err(RecvTimeoutError::Disconnected) {
+                    return;
+                }
+            }
+        });
+        Ok(Self { pruning, _stop: stop })
+    }
+
+    /// Waits until no pruning is in progress, and blocks it until the guard is dropped.
+    pub(super) fn pause(&self) -> MutexGuard<'_, ()> {
+        self.pruning.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn log_result(result: Result<PruneReport, StoreError>) {
+    match result {
+        Ok(pruned) if pruned == PruneReport::default() => {}
+        Ok(PruneReport { jobs, runs, bytes }) => tracing::info!(jobs, runs, bytes, "pruned finished jobs and old runs"),
+        Err(error) => tracing::error!(%error, "can't prune finished jobs and old runs"),
+    }
+}

@@ -1,0 +1,153 @@
+//! Starts worker processes: when work is requested, and when a worker has died.
+
+use std::fs::File;
+use std::io::{Read, Seek, Write};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rustix::process::{Pid, test_kill_process};
+
+use super::context::WorkerContext;
+use super::environment;
+use super::error::WorkerError;
+use super::reap::reap_dead_workers;
+use crate::model::{QueueMode, QueueId, JobState};
+use crate::store::{Store, StoreError};
+
+/// Whether another worker was started for the jobs of a dead one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Respawn {
+    /// It left no work, or another worker serves it.
+    NotNeeded,
+    /// Another worker was started.
+    Spawned,
+    /// Too many workers have died recently. The work waits for the next request.
+    LimitReached,
+}
+
+/// The recent respawns of a site, kept in a locked file.
+struct RespawnHistory {
+    file: File,
+    /// The time and the process id of each.
+    entries: Vec<(Duration, u32)>,
+}
+
+/// How many workers may be respawned within [`RESPAWN_WINDOW`], because a job that kills its worker would otherwise
+/// cause endless respawns.
+const MAX_RESPAWNS: usize = 3;
+const RESPAWN_WINDOW: Duration = Duration::from_secs(60);
+/// How long a new worker may take to join.
+const JOIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Starts a detached worker, `program worker --detached`, unless one that serves every queue is alive on this machine.
+///
+/// Call it after the command that requests work has been committed: a worker that was about to leave then either sees the
+/// work or is no longer registered.
+pub fn ensure_worker(store: &mut dyn Store, context: &WorkerContext) -> Result<(), WorkerError> {
+    reap_dead_workers(store, context)?;
+    let is_served = store.workers()?.iter().any(|worker| context.is_local(worker) && worker.queues.is_none());
+    if !is_served {
+        spawn_worker(context)?;
+    }
+    Ok(())
+}
+
+/// Starts another worker after one has died, if it has left work that no worker serves. For processes that were running
+/// when it died: opening a site whose worker died earlier starts nothing.
+pub fn respawn_worker(store: &mut dyn Store, context: &WorkerContext) -> Result<Respawn, WorkerError> {
+    if !has_unserved_work(store)? {
+        return Ok(Respawn::NotNeeded);
+    }
+    let history = RespawnHistory::open(context)?;
+    // Another process may have respawned it first.
+    if history.is_worker_starting() || !has_unserved_work(store)? {
+        return Ok(Respawn::NotNeeded);
+    }
+    if history.entries.len() >= MAX_RESPAWNS {
+        return Ok(Respawn::LimitReached);
+    }
+    let pid = spawn_worker(context)?;
+    history.add(pid, context)?;
+    Ok(Respawn::Spawned)
+}
+
+/// Whether a queue without a worker is being processed or has a requested job.
+fn has_unserved_work(store: &mut dyn Store) -> Result<bool, StoreError> {
+    let workers = store.workers()?;
+    let is_served = |queue: &QueueId| workers.iter().any(|worker| worker.serves(queue));
+    let queues: Vec<_> = store.queues()?.into_iter().filter(|queue| !is_served(&queue.id)).collect();
+    if queues.iter().any(|queue| queue.mode == QueueMode::Processing) {
+        return Ok(true);
+    }
+    let unpaused: Vec<_> = queues.iter().filter(|queue| queue.mode != QueueMode::Paused).map(|queue| &queue.id).collect();
+    if unpaused.is_empty() {
+        return Ok(false);
+    }
+    let state = store.load()?;
+    let pending = unpaused.iter().filter_map(|id| state.queue(id)).flat_map(|queue| &queue.pending);
+    let is_requested = |id| state.job(id).is_some_and(|job| matches!(job.state, JobState::Pending { requested: true, .. }));
+    Ok(pending.copied().any(is_requested))
+}
+
+/// Starts a worker; returns its process id.
+fn spawn_worker(context: &WorkerContext) -> Result<u32, WorkerError> {
+    // Errors before the worker opens its log go there as well.
+    let worker_log = context.state.open_worker_log()?;
+    let mut worker = Command::new(&context.program);
+    worker
+        .arg("--file")
+        .arg(&context.file)
+        .arg("--state")
+        .arg(context.state.path())
+        .args(["worker", "--exit-when-idle", "--detached"])
+        .current_dir(context.site_dir());
+    // This process may be a job or a service; the worker does not belong to it.
+    for name in environment::VARIABLES.into_iter().chain(["NOTIFY_SOCKET"]) {
+        worker.env_remove(name);
+    }
+    let mut worker =
+        worker.stdin(Stdio::null()).stdout(Stdio::null()).stderr(worker_log).spawn().map_err(WorkerError::Spawn)?;
+    let pid = worker.id();
+    // Collects its exit status, so that it does not stay a zombie.
+    thread::spawn(move || worker.wait());
+    Ok(pid)
+}
+
+impl RespawnHistory {
+    /// Locks and reads the file.
+    fn open(context: &WorkerContext) -> Result<Self, WorkerError> {
+        let mut file = context.state.lock_respawn_file()?;
+        let mut text = String::new();
+        // An unreadable list counts as empty.
+        let _ = file.read_to_string(&mut text);
+        let entry = |line: &str| {
+            let (millis, process) = line.split_once(' ')?;
+            Some((Duration::from_millis(millis.parse().ok()?), process.parse().ok()?))
+        };
+        let is_recent = |(at, _): &(Duration, u32)| unix_time().checked_sub(*at).is_some_and(|age| age < RESPAWN_WINDOW);
+        Ok(Self { file, entries: text.lines().filter_map(entry).filter(is_recent).collect() })
+    }
+
+    /// Whether the last respawned worker is alive and may not have joined yet.
+    fn is_worker_starting(&self) -> bool {
+        self.entries.last().is_some_and(|(at, pid)| {
+            let is_alive = |pid| test_kill_process(pid).is_ok();
+            unix_time().saturating_sub(*at) < JOIN_TIMEOUT && Pid::from_raw(pid.cast_signed()).is_some_and(is_alive)
+        })
+    }
+
+    fn add(mut self, pid: u32, context: &WorkerContext) -> Result<(), WorkerError> {
+        self.entries.push((unix_time(), pid));
+        let lines = self.entries.iter().map(|(at, pid)| format!("{} {pid}\n", at.as_millis()));
+        let text: String = lines.collect();
+        let result = self.file.set_len(0).and_then(|()| self.file.rewind());
+        let result = result.and_then(|()| self.file.write_all(text.as_bytes()));
+        Ok(result.map_err(|source| StoreError::io(context.state.path(), source))?)
+    }
+}
+
+/// The time since 1970, because the list outlives this process.
+fn unix_time() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}

@@ -1,0 +1,135 @@
+//! Sites as programs wrote them that knew only an older format, and as this one does: never change the files in
+//! `frozen`, they have to be readable for ever.
+
+use std::fs;
+use std::time::Duration;
+
+use setlist::model::{Command, Exit, JobId, SiteState, QueueMode, Outcome, Phase, Reservation, RunId, Site, Readiness, WorkerId};
+use setlist::store::Store;
+
+use super::{BackendSite, at};
+
+/// A site in which this database lies, opened.
+fn site(database: &[u8]) -> (BackendSite, Box<dyn Store>, SiteState) {
+    let place = BackendSite::sqlite();
+    place.state_dir().create().unwrap();
+    fs::write(place.state_dir().database(), database).unwrap();
+    let mut store = place.connect();
+    let site_state = store.load().unwrap();
+    (place, store, site_state)
+}
+
+/// The worker died at work. It is buried, a job is asked for, and whoever follows the site sees the same.
+fn continues_working(store: &mut dyn Store, site_state: SiteState, worker: u64, job: u64) {
+    let commands = [Command::ReapWorker { worker: WorkerId(worker), started_runs: Vec::new() }, Command::Run { job: JobId(job) }];
+    let answers = store.execute(&commands, at(0)).unwrap();
+    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+    let followed = Site::with_state(site_state, "");
+    followed.apply_records(&store.events_after(followed.read(SiteState::seq)).unwrap().unwrap());
+    assert!(followed.read(|copy| *copy == store.load().unwrap()));
+}
+
+/// A copy of the database was kept, and it is opened again as it is now.
+fn check_backup(place: &BackendSite, format: u32) {
+    let kept = fs::read(place.state_dir().path().join(format!("state.db.format-{format}"))).unwrap();
+    assert!(kept.starts_with(b"SQLite format 3\0"), "the copy is there");
+    assert!(place.connect().load().is_ok(), "and the site is opened again");
+}
+
+#[test]
+fn format_1_is_backed_up_and_migrated() {
+    let (place, mut store, site_state) = site(include_bytes!("frozen/format-1.db"));
+    let job = |id: u64| site_state.job(JobId(id)).unwrap();
+    let fetch = job(1);
+    assert_eq!(
+        (fetch.path(), fetch.title(), fetch.outcome()),
+        ("build/fetch".to_owned(), "Fetch", Some(&Outcome::Succeeded))
+    );
+    assert_eq!(fetch.value, Some("fetched --locked 3 --jobs 2 --quiet".into()));
+    assert_eq!((fetch.attempts, fetch.current_attempt(), fetch.max_attempts()), (1, 1, 1));
+    let setup = &fetch.script().unwrap().exec;
+    assert_eq!(setup.timeout, Some(Duration::from_secs(3600)));
+    assert_eq!(setup.env["COLOR"].as_deref(), Some("always"));
+    assert_eq!(setup.env["GONE"], None, "a variable that is taken away");
+    assert_eq!(job(2).failure().unwrap().message, "exit code 3");
+    assert_eq!(job(2).script().unwrap().exec.grace, Duration::from_secs(1));
+    assert_eq!((job(4).readiness(), job(4).failure().is_some()), (Some(Readiness::Ready), true), "it stopped its queue");
+    assert_eq!((job(6).phase(), job(6).current_run()), (Phase::Running, Some(RunId(5))));
+    assert!(site_state.job(JobId(9)).is_none() && store.job(JobId(9)).unwrap().is_some(), "removed by hand");
+    assert_eq!(site_state.queue(&"strict".into()).unwrap().mode, QueueMode::Stopped);
+    continues_working(&mut *store, site_state, 3, 5);
+    check_backup(&place, 1);
+}
+
+#[test]
+fn format_2_is_backed_up_and_migrated() {
+    let (place, mut store, site_state) = site(include_bytes!("frozen/format-2.db"));
+    everything_is_there(&mut *store, &site_state);
+    assert_eq!(site_state.counters().run, 15);
+    continues_working(&mut *store, site_state, 7, 11);
+    check_backup(&place, 2);
+}
+
+#[test]
+fn format_3_is_backed_up_and_migrated() {
+    let (place, mut store, site_state) = site(include_bytes!("frozen/format-3.db"));
+    everything_is_there(&mut *store, &site_state);
+    assert_eq!(site_state.counters().run, 15);
+    continues_working(&mut *store, site_state, 7, 11);
+    check_backup(&place, 3);
+}
+
+#[test]
+fn format_4_is_read_without_migration() {
+    let (place, mut store, site_state) = site(include_bytes!("frozen/format-4.db"));
+    everything_is_there(&mut *store, &site_state);
+    let reserved = |site_state: &SiteState| site_state.workers().flat_map(|worker| worker.reserved.clone()).collect::<Vec<_>>();
+    assert_eq!(reserved(&site_state), [Reservation { job: JobId(15), run: RunId(16) }]);
+    assert_eq!(site_state.counters().run, 16);
+    continues_working(&mut *store, site_state, 7, 11);
+    assert_eq!(reserved(&store.load().unwrap()), []);
+    assert!(fs::read_dir(place.state_dir().path()).unwrap().count() > 0);
+    assert!(!place.state_dir().path().join("state.db.format-4").exists(), "there is nothing to copy");
+}
+
+/// The same was done with all of them: retries, needs, a matrix, a question, a time, a queue that stopped, a signal, a job added
+/// by hand, one run again, and a worker that was killed.
+fn everything_is_there(store: &mut dyn Store, site_state: &SiteState) {
+    let job = |id: u64| site_state.job(JobId(id)).unwrap();
+    let runs = |store: &mut dyn Store, id: u64| {
+        let runs = store.runs(JobId(id)).unwrap();
+        runs.into_iter()
+            .map(|run| (run.attempt, run.end.map(|ending| (ending.outcome.as_str(), ending.exit))))
+            .collect::<Vec<_>>()
+    };
+    let (succeeded, failed) = (Some(("succeeded", Some(Exit::Code(0)))), Some(("failed", Some(Exit::Code(1)))));
+
+    assert_eq!(job(1).value, Some("fetched --locked 3 --jobs 2 --quiet".into()));
+    assert_eq!((job(1).attempts, job(1).current_attempt()), (2, 1), "it was asked for again");
+    assert_eq!(runs(store, 1), [(1, succeeded), (2, succeeded)]);
+    assert_eq!(job(2).failure().unwrap().message, "exit code 3");
+    assert_eq!(job(2).script().unwrap().exec.grace, Duration::from_secs(1));
+    assert_eq!((job(3).value.clone(), job(3).max_attempts()), (Some("third time".into()), 3));
+    assert_eq!((job(3).definition.scheduling.priority, job(3).definition.scheduling.weight), (5, 2));
+    assert_eq!(runs(store, 3), [(1, failed), (2, failed), (3, succeeded)]);
+    assert_eq!(job(4).outcome().map(Outcome::as_str), Some("skipped"));
+    assert_eq!((job(4).needs[0].job, job(5).needs[0].job, job(4).last_run.is_none()), (JobId(2), JobId(2), true));
+    assert_eq!((job(5).outcome(), job(5).value.clone()), (Some(&Outcome::Succeeded), Some("sorry".into())));
+    assert_eq!((job(6).readiness(), site_state.awaiting_confirmation(&"build".into()).count()), (Some(Readiness::Blocked), 1), "it needs confirmation");
+    assert_eq!(job(7).script().unwrap().exec.env["size"].as_deref(), Some("small"));
+    assert_eq!((job(10).readiness(), job(10).failure().is_some()), (Some(Readiness::Ready), true), "it stopped its queue");
+    assert_eq!(runs(store, 10), [(1, failed), (2, failed)]);
+    assert_eq!(job(12).readiness(), Some(Readiness::Scheduled { requested: false }));
+    assert_eq!(site_state.next_scheduled_time(&"later".into()).unwrap().timestamp(), 4_070_908_800);
+    assert_eq!(job(13).last_run.as_ref().unwrap().end.as_ref().unwrap().exit, Some(Exit::Signal(9)));
+    assert_eq!((job(14).phase(), job(14).current_run()), (Phase::Running, Some(RunId(15))));
+    assert_eq!((runs(store, 14), store.jobs_run_by(WorkerId(7)).unwrap().len()), (vec![(1, None)], 1));
+    assert_eq!((job(15).readiness(), runs(store, 15)), (Some(Readiness::Ready), Vec::new()));
+    assert_eq!((job(16).title(), job(16).name()), ("By hand", None));
+    assert_eq!(site_state.jobs().count(), 16);
+    let mode = |queue: &str| site_state.queue(&queue.into()).unwrap().mode;
+    assert_eq!((mode("build"), mode("strict"), mode("slow")), (QueueMode::Idle, QueueMode::Stopped, QueueMode::Processing));
+    let counters = site_state.counters();
+    assert_eq!((counters.job, counters.worker), (16, 7));
+    assert!(site_state.file_version().is_some());
+}

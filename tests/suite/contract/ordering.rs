@@ -1,0 +1,237 @@
+//! In which order jobs start, and what a person's hand changes about that and about the pace of a queue.
+
+use std::num::NonZero;
+use std::sync::Arc;
+
+use setlist::model::{
+    Placement, Command, Definition, Event, JobId, Need, OutcomeCondition, Outcome, Phase, QueueId, Refusal, Script, JobState, JobRef,
+    SchedulingOptions, WaitConditions,
+};
+use setlist::store::Store;
+
+use super::{BackendSite, add, at, try_claim, definition, accept, reconcile, join, process, queue, report, run_all};
+
+/// A queue with these jobs; those in capitals go first.
+fn site(place: &BackendSite, names: &str) -> Box<dyn Store> {
+    let mut store = place.connect();
+    let job = |name: char| {
+        let priority = i32::from(name.is_ascii_uppercase());
+        let definition = Definition::new(Script::shell("true"));
+        let scheduling = Arc::new(SchedulingOptions { priority, ..SchedulingOptions::default() });
+        Arc::new(Definition { name: Some(name.to_string().into()), digest: Some(1), scheduling, ..definition })
+    };
+    ask(&mut *store, reconcile("one", 1, names.chars().map(job).collect())).unwrap();
+    store
+}
+
+fn ask(store: &mut dyn Store, command: Command) -> Result<Vec<Event>, Refusal> {
+    store.execute(&[command], at(1)).unwrap().remove(0)
+}
+
+fn order(store: &mut dyn Store) -> String {
+    let site_state = store.load().unwrap();
+    let pending = site_state.queue(&queue()).unwrap().jobs_in(Phase::Pending).clone();
+    pending.into_iter().map(|id| site_state.job(id).unwrap().name().unwrap().to_owned()).collect()
+}
+
+fn id(store: &mut dyn Store, name: char) -> JobId {
+    store.load().unwrap().job_named(&queue(), &name.to_string()).unwrap().id
+}
+
+/// Puts the jobs of the name before another one, or behind it.
+fn put(store: &mut dyn Store, names: &str, beside: fn(JobId) -> Placement, other: char) -> Result<Vec<Event>, Refusal> {
+    let jobs = names.chars().map(|name| id(store, name)).collect();
+    let placement = beside(id(store, other));
+    ask(store, Command::Move { jobs, placement })
+}
+
+pub(super) fn jobs_start_in_queue_order(place: &BackendSite) {
+    let mut store = place.connect();
+    let named = |name: &str| {
+        let mut definition = Definition::clone(&definition(name));
+        definition.name = Some(name.into());
+        definition.digest = Some(1);
+        Arc::new(definition)
+    };
+    accept(&mut *store, reconcile("1", 1, vec![named("a"), named("c")]));
+    accept(&mut *store, reconcile("2", 1, vec![named("a"), named("b"), named("c")]));
+    accept(&mut *store, add(1));
+    accept(&mut *store, process());
+    let ran = run_all(&mut *store);
+    let site_state = store.load().unwrap();
+    let titles: Vec<_> = ran.iter().map(|job| site_state.job(*job).unwrap().title().to_owned()).collect();
+    assert_eq!(titles, ["a", "b", "c", "job 1"]);
+}
+
+pub(super) fn requested_jobs_start_first(place: &BackendSite) {
+    let mut store = place.connect();
+    accept(&mut *store, add(4));
+    accept(&mut *store, Command::Run { job: JobId(3) });
+    let worker = join(&mut *store);
+    let (job, run) = try_claim(&mut *store, worker).unwrap();
+    assert_eq!(job, JobId(3));
+    accept(&mut *store, report(job, run, Outcome::Succeeded));
+    assert_eq!(try_claim(&mut *store, worker), None, "the queue itself is idle");
+    accept(&mut *store, process());
+    assert_eq!(run_all(&mut *store), [JobId(1), JobId(2), JobId(4)]);
+}
+
+pub(super) fn jobs_can_be_reordered(place: &BackendSite) {
+    positions_do_not_run_out_when_jobs_are_moved(place);
+    let mut store = site(place, "abcdeXY");
+    let store = &mut *store;
+    assert_eq!(order(store), "XYabcde");
+    for (names, beside, other, expected) in [
+        ("d", Placement::Before as fn(JobId) -> Placement, 'b', "XYadbce"),
+        ("a", Placement::After, 'e', "XYdbcea"),
+        ("ae", Placement::Before, 'd', "XYaedbc"),
+        ("bd", Placement::After, 'c', "XYaecbd"),
+        ("Y", Placement::Before, 'X', "YXaecbd"),
+        ("cc", Placement::Before, 'a', "YXcaebd"),
+    ] {
+        put(store, names, beside, other).unwrap();
+        assert_eq!(order(store), expected, "{names} beside {other}");
+    }
+    let why = |answer: Result<Vec<Event>, Refusal>| answer.unwrap_err().to_string();
+    let refused = why(put(store, "aX", Placement::Before, 'b'));
+    let expected = format!("cannot move {} next to #2: it has a different priority, which takes precedence", id(store, 'X'));
+    assert_eq!(refused, expected);
+    assert_eq!(why(put(store, "b", Placement::After, 'b')), "cannot move #2 next to #2: it is the same job");
+    let worker = join(store);
+    let job = id(store, 'c');
+    ask(store, Command::Start { worker, job }).unwrap();
+    assert_eq!(why(put(store, "c", Placement::After, 'a')), "#3 is running: only a pending job has a place to move to");
+    assert_eq!(order(store), "YXaebd", "a refused command changes nothing");
+}
+
+fn positions_do_not_run_out_when_jobs_are_moved(place: &BackendSite) {
+    let mut store = site(place, "abcd");
+    let store = &mut *store;
+    for round in 0..60 {
+        put(store, "c", Placement::Before, 'b').unwrap();
+        assert_eq!(order(store), "acbd", "round {round}");
+        put(store, "b", Placement::Before, 'c').unwrap();
+        assert_eq!(order(store), "abcd", "round {round}");
+        let first = order(store).chars().next().unwrap();
+        put(store, "d", Placement::Before, first).unwrap();
+        put(store, "d", Placement::After, 'c').unwrap();
+        assert_eq!(order(store), "abcd", "round {round}");
+    }
+    let moved = reconcile(
+        "two",
+        1,
+        vec![Definition { name: Some("z".into()), digest: Some(1), ..Definition::new(Script::shell("true")) }.into()],
+    );
+    ask(store, moved).unwrap();
+    assert_eq!(order(store), "z", "the file has the last word");
+}
+
+pub(super) fn a_changed_parallel_lasts_until_the_file_changes(place: &BackendSite) {
+    let mut store = site(place, "abc");
+    let store = &mut *store;
+    let worker = join(store);
+    ask(store, Command::Process { queue: queue() }).unwrap();
+    let claim = Command::Claim { worker, queues: None };
+    ask(store, claim.clone()).unwrap();
+    assert!(ask(store, claim.clone()).is_err(), "there is room for one");
+    ask(store, Command::SetParallel { queue: queue(), parallel: NonZero::new(2).unwrap() }).unwrap();
+    ask(store, claim.clone()).unwrap();
+    assert!(ask(store, claim).is_err());
+    let again = ask(store, Command::SetParallel { queue: queue(), parallel: NonZero::new(2).unwrap() });
+    assert_eq!(again, Ok(Vec::new()), "nothing changes");
+    ask(store, reconcile("two", 1, Vec::new())).unwrap();
+    assert_eq!(store.load().unwrap().queue(&queue()).unwrap().settings.parallel, 1);
+    let other = Command::SetParallel { queue: "other".into(), parallel: NonZero::new(2).unwrap() };
+    assert_eq!(ask(store, other), Err(Refusal::UnknownQueue("other".to_owned())));
+}
+
+pub(super) fn jobs_can_be_transferred_between_queues(place: &BackendSite) {
+    let mut store = site(place, "a");
+    let other = QueueId::from("other");
+    ask(&mut *store, Command::EnsureQueue { queue: other.clone() }).unwrap();
+    accept(&mut *store, add(3));
+    let [ran, waits, runs] = [JobId(2), JobId(3), JobId(4)];
+    let worker = join(&mut *store);
+    for id in [ran, runs] {
+        accept(&mut *store, Command::Run { job: id });
+    }
+    let (job, run) = try_claim(&mut *store, worker).unwrap();
+    assert_eq!(job, ran);
+    accept(&mut *store, report(job, run, Outcome::Succeeded));
+    assert_eq!(try_claim(&mut *store, worker).unwrap().0, runs);
+    // One that waits for one that goes goes on waiting.
+    let needy = Definition {
+        scheduling: Arc::new(SchedulingOptions {
+            needs: vec![Need { job: JobRef::Number(waits), on: OutcomeCondition::Success }],
+            ..SchedulingOptions::default()
+        }),
+        ..Definition::new(Script::shell("true"))
+    };
+    accept(&mut *store, Command::Add { queue: queue(), jobs: vec![needy.into()] });
+
+    let site = setlist::Site::with_state(store.load().unwrap(), "copy");
+    let before = store.load().unwrap();
+    for (jobs, to, why) in [
+        (vec![waits, runs], &other, "#4 is running: it can be moved when it has finished"),
+        (vec![JobId(1)], &other, "#1 is pending: it stands in jobs.yaml; move it there"),
+        (vec![waits], &queue(), "#3 is pending: it is in that queue already"),
+        (vec![JobId(99)], &other, "there is no job #99"),
+        (vec![waits], &"none".into(), "there is no queue \"none\""),
+    ] {
+        let refused = ask(&mut *store, Command::Transfer { jobs, queue: to.clone() }).unwrap_err();
+        assert_eq!(refused.to_string(), why);
+        assert_eq!(store.load().unwrap(), before, "a refused command changes nothing");
+    }
+    ask(&mut *store, Command::Transfer { jobs: vec![waits, ran, waits], queue: other.clone() }).unwrap();
+    let site_state = store.load().unwrap();
+    let record = site_state.queue(&other).unwrap();
+    assert_eq!((record.jobs_in(Phase::Pending), record.jobs_in(Phase::Finished)), (&[waits].into(), &[ran].into()));
+    assert_eq!(site_state.job(ran).unwrap().attempts, 1);
+    assert_eq!(store.runs(ran).unwrap().len(), 1, "its runs go with it");
+    assert!(matches!(site_state.job(JobId(5)).unwrap().state, JobState::Pending { wait: WaitConditions { needs: true, .. }, .. }));
+    site.apply_records(&store.events_after(before.seq()).unwrap().unwrap());
+    site.read(|copy| assert_eq!(*copy, site_state));
+    assert_eq!(place.connect().load().unwrap(), site_state);
+    ask(&mut *store, Command::Process { queue: other }).unwrap();
+    assert_eq!(try_claim(&mut *store, worker).unwrap().0, waits);
+}
+
+pub(super) fn a_job_adopts_the_file_entry_announced_for_it(place: &BackendSite) {
+    let mut store = site(place, "a");
+    accept(&mut *store, add(2));
+    let entry = |name: &str, digest| {
+        Arc::new(Definition { name: Some(name.into()), digest: Some(digest), ..Definition::new(Script::shell("true")) })
+    };
+    let refused = ask(&mut *store, Command::AdoptEntry { job: JobId(1), digest: 7 }).unwrap_err();
+    assert_eq!(refused.to_string(), "#1 is pending: it stands in jobs.yaml already");
+    ask(&mut *store, Command::AdoptEntry { job: JobId(3), digest: 7 }).unwrap();
+    // A file in which it doesn't stand takes nothing away.
+    ask(&mut *store, reconcile("two", 1, vec![entry("a", 1)])).unwrap();
+    assert_eq!(store.load().unwrap().job(JobId(3)).unwrap().phase(), Phase::Pending);
+    ask(&mut *store, reconcile("three", 1, vec![entry("a", 1), entry("late", 7), entry("new", 7)])).unwrap();
+    let site_state = store.load().unwrap();
+    let id = |name: &str| site_state.job_named(&queue(), name).map(|job| job.id);
+    assert_eq!(
+        (id("a"), id("late"), id("new")),
+        (Some(JobId(1)), Some(JobId(3)), Some(JobId(4))),
+        "one entry is one job"
+    );
+    assert_eq!(site_state.jobs().count(), 4);
+    // One that runs is not touched, and is the same when it has ended.
+    let worker = join(&mut *store);
+    ask(&mut *store, Command::Run { job: JobId(2) }).unwrap();
+    let (job, run) = try_claim(&mut *store, worker).unwrap();
+    ask(&mut *store, Command::AdoptEntry { job, digest: 9 }).unwrap();
+    let all = || vec![entry("a", 1), entry("late", 7), entry("new", 7), entry("ran", 9)];
+    ask(&mut *store, reconcile("four", 1, all())).unwrap();
+    let site_state = store.load().unwrap();
+    assert_eq!((site_state.jobs().count(), site_state.job(job).unwrap().name(), site_state.file_version()), (4, None, Some("")));
+    accept(&mut *store, report(job, run, Outcome::Succeeded));
+    ask(&mut *store, reconcile("four", 1, all())).unwrap();
+    let site_state = store.load().unwrap();
+    let ran = site_state.job(job).unwrap();
+    assert_eq!((site_state.jobs().count(), ran.name(), ran.phase()), (4, Some("ran"), Phase::Finished));
+    // From now on they are as any others of the file.
+    ask(&mut *store, reconcile("five", 1, vec![entry("a", 1)])).unwrap();
+    assert_eq!(store.load().unwrap().jobs().count(), 2, "pending ones have left");
+}

@@ -1,0 +1,280 @@
+//! Random commands, asked of every backend: all of them answer alike, and every copy equals a fresh load.
+
+use std::num::NonZero;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use proptest::prelude::*;
+use proptest::sample::{select, subsequence};
+use setlist::model::{
+    NotBefore, Placement, Command, Definition, Exit, Failure, FailureKind, JobId, Retention, SiteState, Need, OutcomeCondition, OnFailure, Outcome,
+    Phase, DesiredState, QueueId, DesiredQueue, RunReport, Reservation, RetryPolicy, RetryOn, RunId, Script, QueueSettings, Site, StopSignal, JobRef,
+    SchedulingOptions, WorkerInfo, WorkerId,
+};
+use setlist::store::{MemoryStore, SqliteStore, Store};
+use tempfile::TempDir;
+
+use super::{StateDir, at};
+use crate::rng::cases;
+
+/// Something to ask for. What depends on the site, such as the run that a report is about, is found when it is asked.
+#[derive(Clone, Debug)]
+enum CommandTemplate {
+    Plain(Command),
+    /// The end of the nth run under way.
+    End(usize, RunReport, Option<OnFailure>),
+    /// The start of the nth reserved job.
+    Begin(usize),
+    /// The death of this worker, when some of its reserved jobs have begun.
+    Bury(WorkerId, bool),
+}
+
+impl CommandTemplate {
+    fn command(&self, site_state: &SiteState) -> Command {
+        match self {
+            Self::Plain(command) => command.clone(),
+            Self::End(nth, report, on_failure) => {
+                let mut running: Vec<_> = site_state.jobs().filter_map(|job| Some((job.id, job.current_run()?))).collect();
+                running.sort();
+                let none = (JobId(1), RunId(1));
+                let (job, run) = running.get(nth % running.len().max(1)).copied().unwrap_or(none);
+                Command::EndRun { job, run, report: report.clone(), on_failure: *on_failure }
+            }
+            Self::Begin(nth) => {
+                let reserved = |worker: &WorkerInfo| {
+                    let id = worker.id;
+                    worker.reserved.clone().into_iter().map(move |one| (id, one))
+                };
+                let reserved: Vec<_> = site_state.workers().flat_map(reserved).collect();
+                match reserved.get(nth % reserved.len().max(1)) {
+                    Some((worker, Reservation { job, run })) => {
+                        Command::StartReserved { worker: *worker, job: *job, run: *run }
+                    }
+                    None => Command::StartReserved { worker: WorkerId(1), job: JobId(1), run: RunId(1) },
+                }
+            }
+            Self::Bury(worker, odd) => {
+                let reserved = site_state.workers().filter(|known| known.id == *worker).flat_map(|known| &known.reserved);
+                let started_runs = reserved.map(|one| one.run).filter(|run| (run.0 % 2 == 1) == *odd).collect();
+                Command::ReapWorker { worker: *worker, started_runs }
+            }
+        }
+    }
+}
+
+fn queues() -> impl Strategy<Value = QueueId> {
+    select(vec!["a", "ü. ", ""]).prop_map(QueueId::from)
+}
+
+fn jobs() -> impl Strategy<Value = JobId> {
+    (1..14_u64).prop_map(JobId)
+}
+
+fn workers() -> impl Strategy<Value = WorkerId> {
+    (1..4_u64).prop_map(WorkerId)
+}
+
+fn phases() -> impl Strategy<Value = Phase> {
+    select(vec![Phase::Pending, Phase::Running, Phase::Finished])
+}
+
+fn stops() -> impl Strategy<Value = StopSignal> {
+    select(vec![StopSignal::Terminate, StopSignal::Kill])
+}
+
+fn on_failure() -> impl Strategy<Value = OnFailure> {
+    select(vec![OnFailure::Continue, OnFailure::Stop])
+}
+
+const KINDS: [FailureKind; 5] =
+    [FailureKind::Exit, FailureKind::Signal, FailureKind::Timeout, FailureKind::NotStarted, FailureKind::Error];
+
+fn reports() -> impl Strategy<Value = RunReport> {
+    let failures = KINDS.map(|kind| Outcome::Failed(Failure { kind, message: format!("{kind:?} \0\u{1b}") }));
+    let others =
+        vec![Outcome::Cancelled, Outcome::Interrupted, Outcome::Skipped { reason: "it says so itself".to_owned() }];
+    let outcomes = prop_oneof![2 => Just(Outcome::Succeeded), 2 => select(failures.to_vec()), 1 => select(others)];
+    let values =
+        vec![None, Some(serde_json::Value::Null), Some("".into()), Some(serde_json::json!({"é": [1.5, "\0"]}))];
+    let exits = vec![None, Some(Exit::Code(-3)), Some(Exit::Code(3)), Some(Exit::Signal(9))];
+    (outcomes, select(exits), select(values)).prop_map(|(outcome, exit, value)| RunReport { outcome, exit, value })
+}
+
+/// A moment to come soon, or one that is farther away than anybody can wait.
+fn moments() -> impl Strategy<Value = DateTime<Utc>> {
+    let far = vec![DateTime::UNIX_EPOCH, DateTime::<Utc>::MIN_UTC, DateTime::<Utc>::MAX_UTC];
+    prop_oneof![4 => (90..200_i64).prop_map(at), 1 => select(far)]
+}
+
+fn delays() -> impl Strategy<Value = Duration> {
+    prop_oneof![4 => 0..30_u64, 1 => Just(u64::MAX)].prop_map(Duration::from_millis)
+}
+
+fn retries() -> impl Strategy<Value = RetryPolicy> {
+    let mut on: Vec<_> = KINDS.map(RetryOn::Failure).to_vec();
+    on.extend([RetryOn::Code(3), RetryOn::Code(-3), RetryOn::Interrupted]);
+    let on = prop_oneof![1 => Just(Vec::new()), 2 => subsequence(on, 1..8)];
+    let max = select(vec![0, 1, 2, u32::MAX]);
+    let backoff = select(vec![1.0, 2.0, 0.1 + 0.2, 1.1, 3.000_000_000_000_000_4, f64::MAX, 0.0]);
+    (max, delays(), backoff, delays(), on).prop_map(|(max, delay, backoff, max_delay, on)| RetryPolicy {
+        max,
+        delay,
+        backoff,
+        max_delay,
+        on,
+    })
+}
+
+fn terms(targets: impl Strategy<Value = JobRef>) -> impl Strategy<Value = SchedulingOptions> {
+    let need = (targets, select(vec![OutcomeCondition::Success, OutcomeCondition::Failure, OutcomeCondition::Finish]));
+    let needs = proptest::collection::vec(need.prop_map(|(job, on)| Need { job, on }), 0..3);
+    let after = prop_oneof![
+        4 => Just(None),
+        1 => delays().prop_map(|delay| Some(NotBefore::Delay(delay))),
+        1 => moments().prop_map(|time| Some(NotBefore::Time(time))),
+    ];
+    let priority = prop_oneof![4 => Just(0), 1 => select(vec![i32::MIN, -1, 1, i32::MAX])];
+    let weight = prop_oneof![4 => Just(1), 1 => select(vec![2, 3, u32::MAX])];
+    let confirm =
+        prop_oneof![4 => Just(None), 1 => select(vec!["", "Really?\0"]).prop_map(|text| Some(text.to_owned()))];
+    let terms = (needs, after, priority, weight, retries(), confirm);
+    let terms = terms.prop_map(|(needs, after, priority, weight, retry, confirm)| SchedulingOptions {
+        needs,
+        after,
+        priority,
+        weight,
+        retry,
+        confirm,
+    });
+    prop_oneof![1 => Just(SchedulingOptions::default()), 2 => terms]
+}
+
+fn added() -> impl Strategy<Value = Arc<Definition>> {
+    let named = (queues(), 0..NAMES.len()).prop_map(|(queue, name)| JobRef::Named(queue, NAMES[name].into()));
+    let targets = prop_oneof![3 => jobs().prop_map(JobRef::Number), 1 => named];
+    terms(targets)
+        .prop_map(|terms| Arc::new(Definition { scheduling: Arc::new(terms), ..Definition::new(Script::shell("true")) }))
+}
+
+const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
+
+/// A file with some of five jobs in each of its queues, in one order or the other, some of them rewritten, some on
+/// other terms. They need only jobs whose name comes earlier, so that no need leads back.
+fn plans() -> impl Strategy<Value = DesiredState> {
+    let job = |name: usize| {
+        let earlier = (queues(), 0..name.max(1)).prop_map(|(queue, name)| JobRef::Named(queue, NAMES[name].into()));
+        (terms(earlier), 0..3_i64).prop_map(move |(mut terms, digest)| {
+            if name == 0 {
+                terms.needs.clear();
+            }
+            named(NAMES[name], terms, digest)
+        })
+    };
+    let jobs = subsequence((0..NAMES.len()).collect::<Vec<_>>(), 0..=NAMES.len())
+        .prop_flat_map(move |names| names.into_iter().map(job).collect::<Vec<_>>());
+    let keep = select(vec![None, Some(0), Some(u64::MAX)]).prop_map(|seconds| Retention { max_age_seconds: seconds, ..Retention::default() });
+    let queue = (queues(), jobs, any::<bool>(), 1..4_u32, on_failure(), keep);
+    let queue = queue.prop_map(|(id, mut jobs, reversed, parallel, on_failure, retention)| {
+        if reversed {
+            jobs.reverse();
+        }
+        let settings = QueueSettings { parallel, on_failure, retention, declared: true, order: parallel, ..QueueSettings::default() };
+        DesiredQueue { id, settings, jobs }
+    });
+    (0..1_000_u32, proptest::collection::vec(queue, 0..3)).prop_map(|(stamp, mut queues)| {
+        queues.sort_by(|a, b| a.id.cmp(&b.id));
+        queues.dedup_by(|a, b| a.id == b.id);
+        DesiredState { version: stamp.to_string(), queues }
+    })
+}
+
+fn named(name: &str, terms: SchedulingOptions, digest: i64) -> Arc<Definition> {
+    let mut definition = Definition::new(Script::command(["echo", name]));
+    definition.name = Some(name.into());
+    definition.digest = Some(digest * i64::from(name < "c"));
+    definition.tags = vec![digest.to_string()];
+    definition.scheduling = Arc::new(terms);
+    Arc::new(definition)
+}
+
+fn asks() -> impl Strategy<Value = CommandTemplate> {
+    let some = || proptest::option::of(proptest::collection::vec(queues(), 1..3));
+    let plain = prop_oneof![
+        2 => plans().prop_map(|plan| Command::Reconcile(Box::new(plan))),
+        1 => queues().prop_map(|queue| Command::EnsureQueue { queue }),
+        3 => (queues(), proptest::collection::vec(added(), 0..3)).prop_map(|(queue, jobs)| Command::Add { queue, jobs }),
+        6 => queues().prop_map(|queue| Command::Process { queue }),
+        1 => queues().prop_map(|queue| Command::Pause { queue }),
+        1 => queues().prop_map(|queue| Command::StopProcessing { queue }),
+        3 => Just(Command::PromoteDue),
+        1 => Just(Command::PruneFinished),
+        2 => proptest::collection::vec(jobs(), 1..3).prop_map(|jobs| Command::Confirm { jobs }),
+        2 => jobs().prop_map(|job| Command::Run { job }),
+        1 => jobs().prop_map(|job| Command::Reset { job }),
+        2 => (jobs(), stops()).prop_map(|(job, stop)| Command::Cancel { job, stop }),
+        1 => proptest::collection::vec(jobs(), 1..3).prop_map(|jobs| Command::Remove { jobs }),
+        1 => (queues(), phases()).prop_map(|(queue, phase)| Command::Clear { queue, phase }),
+        2 => proptest::collection::vec(jobs(), 1..3).prop_map(|jobs| Command::Restore { jobs }),
+        3 => (proptest::collection::vec(jobs(), 1..4), jobs(), any::<bool>()).prop_map(|(jobs, other, behind)| {
+            Command::Move { jobs, placement: if behind { Placement::After(other) } else { Placement::Before(other) } }
+        }),
+        1 => (queues(), 1..4_u32).prop_map(|(queue, parallel)| {
+            Command::SetParallel { queue, parallel: NonZero::new(parallel).unwrap() }
+        }),
+        2 => (1..9_u32, some()).prop_map(|(pid, queues)| Command::Join { host: "here".to_owned(), pid, queues }),
+        8 => (workers(), some()).prop_map(|(worker, queues)| Command::Claim { worker, queues }),
+        1 => (workers(), jobs()).prop_map(|(worker, job)| Command::Start { worker, job }),
+        4 => (workers(), proptest::collection::vec((queues(), 0..4_usize), 0..3)).prop_map(|(worker, queues)| {
+            Command::Reserve { worker, queues }
+        }),
+        1 => workers().prop_map(|worker| Command::Release { worker }),
+        1 => (workers(), some()).prop_map(|(worker, queues)| Command::Leave { worker, queues }),
+    ];
+    prop_oneof![
+        5 => plain.prop_map(CommandTemplate::Plain),
+        2 => (0..5_usize, reports(), proptest::option::of(on_failure())).prop_map(|(nth, report, on_failure)| {
+            CommandTemplate::End(nth, report, on_failure)
+        }),
+        1 => (0..5_usize).prop_map(CommandTemplate::Begin),
+        1 => (workers(), any::<bool>()).prop_map(|(worker, odd)| CommandTemplate::Bury(worker, odd)),
+    ]
+}
+
+proptest! {
+    #![proptest_config(cases(48))]
+
+    #[test]
+    fn all_backends_and_copies_agree(
+        // The clock may stand still, and even go back.
+        batches in proptest::collection::vec((proptest::collection::vec(asks(), 1..8), -5..20_i64), 1..16),
+    ) {
+        let folder = TempDir::new().unwrap();
+        let mut memory = MemoryStore::new(folder.path());
+        let mut sqlite = SqliteStore::open(&StateDir::new(folder.path())).unwrap();
+        let copies = [&mut memory as &mut dyn Store, &mut sqlite].map(|store| Site::with_state(store.load().unwrap(), ""));
+        let mut clock = 100;
+        for (asks, passed) in &batches {
+            clock += passed;
+            let site_state = memory.load().unwrap();
+            let commands: Vec<Command> = asks.iter().map(|ask| ask.command(&site_state)).collect();
+            let answers = memory.execute(&commands, at(clock)).unwrap();
+            prop_assert_eq!(&sqlite.execute(&commands, at(clock)).unwrap(), &answers);
+            for (copy, store) in copies.iter().zip([&mut memory as &mut dyn Store, &mut sqlite]) {
+                let seq = copy.read(SiteState::seq);
+                copy.apply_records(&store.events_after(seq).unwrap().unwrap());
+            }
+        }
+        let fresh = sqlite.load().unwrap();
+        prop_assert_eq!(&memory.load().unwrap(), &fresh);
+        for copy in &copies {
+            prop_assert!(copy.read(|copy| *copy == fresh), "{:#?}\nis not\n{:#?}", copy.read(SiteState::clone), fresh);
+        }
+        for job in (1..=fresh.counters().job).map(JobId) {
+            prop_assert_eq!(memory.job(job).unwrap(), sqlite.job(job).unwrap());
+            prop_assert_eq!(memory.runs(job).unwrap(), sqlite.runs(job).unwrap());
+        }
+        let mut reopened = SqliteStore::open(&StateDir::new(folder.path())).unwrap();
+        prop_assert_eq!(reopened.load().unwrap(), fresh);
+    }
+}

@@ -1,0 +1,120 @@
+//! How screens reach a run in a pseudo-terminal, whatever the site is kept in.
+
+use std::fs;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::PathBuf;
+
+use setlist::model::{RunId, TerminalInput, WindowSize};
+use setlist::store::{TerminalInputReader, TerminalInputError};
+
+use super::BackendSite;
+
+const RUN: RunId = RunId(7);
+
+fn size(columns: u16, rows: u16) -> WindowSize {
+    WindowSize { columns, rows }
+}
+
+/// All that has come, pieces of text put together.
+fn all(reader: &mut TerminalInputReader) -> Vec<TerminalInput> {
+    let mut all: Vec<TerminalInput> = Vec::new();
+    loop {
+        let more = reader.read();
+        if more.is_empty() {
+            return all;
+        }
+        for typed in more {
+            match (all.last_mut(), typed) {
+                (Some(TerminalInput::Bytes(before)), TerminalInput::Bytes(bytes)) => before.extend(bytes),
+                (_, typed) => all.push(typed),
+            }
+        }
+    }
+}
+
+#[test]
+fn input_of_several_screens_does_not_mix() {
+    for place in [BackendSite::memory(), BackendSite::sqlite()] {
+        let mut reader = place.connect().terminal_inputs().open_reader(RUN).unwrap();
+        assert_eq!(reader.read(), []);
+        let (mut one, mut other) = (place.connect().terminal_inputs().writer(RUN), place.connect().terminal_inputs().writer(RUN));
+        one.send(b"first").unwrap();
+        other.resize(size(100, 30)).unwrap();
+        other.resize(size(90, 20)).unwrap();
+        let long = vec![b'x'; 20_000];
+        one.send(&long).unwrap();
+        drop(one);
+        let expected = [
+            TerminalInput::Bytes(b"first".to_vec()),
+            TerminalInput::Size(size(100, 30)),
+            TerminalInput::Size(size(90, 20)),
+            TerminalInput::Bytes(long),
+        ];
+        assert_eq!(all(&mut reader), expected);
+        other.send(b"still there").unwrap();
+        assert_eq!(all(&mut reader), [TerminalInput::Bytes(b"still there".to_vec())]);
+    }
+}
+
+#[test]
+fn sending_input_never_blocks() {
+    for place in [BackendSite::memory(), BackendSite::sqlite()] {
+        let lines = place.connect().terminal_inputs();
+        let mut writer = lines.writer(RUN);
+        assert_eq!(writer.send(b"too soon"), Err(TerminalInputError::NotConnected));
+        let mut reader = lines.open_reader(RUN).unwrap();
+        let piece = [b'x'; 400];
+        let full = (0..100_000).find_map(|_| writer.send(&piece).err());
+        assert_eq!(full, Some(TerminalInputError::BufferFull));
+        assert_eq!(lines.writer(RunId(8)).send(b"another run"), Err(TerminalInputError::NotConnected));
+        assert!(all(&mut reader).len() == 1);
+        writer.send(b"again").unwrap();
+        assert_eq!(all(&mut reader), [TerminalInput::Bytes(b"again".to_vec())]);
+        drop(reader);
+        assert_eq!(writer.send(b"too late"), Err(TerminalInputError::NotConnected));
+        assert_eq!(writer.resize(size(1, 1)), Err(TerminalInputError::NotConnected));
+    }
+}
+
+#[test]
+fn the_last_terminal_size_is_stored() {
+    for place in [BackendSite::memory(), BackendSite::sqlite()] {
+        let lines = place.connect().terminal_inputs();
+        assert_eq!(lines.last_size(), size(80, 24));
+        lines.record_size(size(132, 50)).unwrap();
+        lines.record_size(size(99, 33)).unwrap();
+        assert_eq!(place.connect().terminal_inputs().last_size(), size(99, 33));
+    }
+}
+
+/// Where a line is, which is nobody's business but a test's.
+fn path(place: &BackendSite) -> PathBuf {
+    place.state_dir().terminal_inputs().join(RUN.to_string())
+}
+
+#[test]
+fn an_input_pipe_is_private_and_removed_after_the_run() {
+    let place = BackendSite::sqlite();
+    let lines = place.connect().terminal_inputs();
+    let reader = lines.open_reader(RUN).unwrap();
+    let pipe = fs::metadata(path(&place)).unwrap();
+    assert!(pipe.file_type().is_fifo());
+    assert_eq!(pipe.permissions().mode() & 0o777, 0o600);
+    assert_eq!(fs::metadata(place.state_dir().terminal_inputs()).unwrap().permissions().mode() & 0o777, 0o700);
+    drop(reader);
+    assert!(!path(&place).exists());
+}
+
+#[test]
+fn input_is_never_written_to_a_regular_file() {
+    let place = BackendSite::sqlite();
+    let lines = place.connect().terminal_inputs();
+    // What a worker that was killed has left, or what somebody has put there.
+    drop(lines.open_reader(RUN).unwrap());
+    fs::write(path(&place), "").unwrap();
+    assert_eq!(lines.writer(RUN).send(b"secret"), Err(TerminalInputError::NotConnected));
+    assert_eq!(fs::read_to_string(path(&place)).unwrap(), "");
+    let mut reader = lines.open_reader(RUN).unwrap();
+    lines.writer(RUN).send(b"x").unwrap();
+    assert_eq!(all(&mut reader), [TerminalInput::Bytes(b"x".to_vec())]);
+}

@@ -1,0 +1,250 @@
+//! Whole trees die: what a job has started is gone when the job was stopped or its worker died, however it has gone
+//! about leaving. And nothing else is.
+
+use std::fs;
+use std::process::{Child, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
+
+use crate::temp_site::{TempSite, SETLIST, wait_for};
+
+/// Starts a process on each way out of a process group: none, a session of its own, orphaned besides, and without an
+/// environment besides. Each writes its number to a file that is named after the job.
+const SPREAD: &str = r#"
+sh -c "echo \$\$ > $1.near; exec sleep 300" &
+setsid sh -c "echo \$\$ > $1.far; exec sleep 300" &
+(setsid sh -c "echo \$\$ > $1.orphan; exec sleep 300" &)
+(env -i setsid /bin/sh -c "echo \$\$ > $1.bare; exec /bin/sleep 300" &)
+until [ -s $1.near ] && [ -s $1.far ] && [ -s $1.orphan ] && [ -s $1.bare ]; do sleep 0.01; done
+touch $1.up
+"#;
+
+const WAYS: [&str; 4] = ["near", "far", "orphan", "bare"];
+
+/// A site with these jobs; `sh spread.sh NAME` spreads.
+fn site_with(jobs: &str) -> TempSite {
+    let site = TempSite::with(&format!("queues:\n  q:\n    parallel: 2\n    jobs:\n{jobs}"));
+    site.write("spread.sh", SPREAD);
+    site
+}
+
+/// A worker in the foreground, once it is there for whoever asks.
+fn worker(site: &TempSite) -> Child {
+    let mut worker = site.command(&["worker"]);
+    worker.env("PROGRAM", SETLIST).stdout(Stdio::null()).stderr(Stdio::null());
+    let worker = worker.spawn().unwrap();
+    let signs = || fs::read_dir(site.join(".setlist/workers")).into_iter().flatten();
+    let is_there = || signs().any(|sign| sign.unwrap().metadata().is_ok_and(|sign| sign.len() > 0));
+    wait_for("the worker", || is_there().then_some(()));
+    worker
+}
+
+/// What a job has started, once all of it is there.
+fn started(site: &TempSite, job: &str) -> [Pid; 4] {
+    wait_for("what the job starts", || site.join(&format!("{job}.up")).exists().then_some(()));
+    WAYS.map(|way| pid(&site.read(&format!("{job}.{way}"))))
+}
+
+fn pid(text: &str) -> Pid {
+    Pid::from_raw(text.trim().parse().unwrap()).unwrap()
+}
+
+/// Whether a process runs, as opposed to being gone or waiting for its parent to notice.
+fn lives(pid: Pid) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    !matches!(stat.rsplit_once(") ").map_or("", |(_, rest)| &rest[..1]), "" | "Z" | "X")
+}
+
+#[track_caller]
+fn assert_gone(pids: &[Pid]) {
+    let left = pids.iter().filter(|pid| lives(**pid));
+    let left: Vec<_> = left.map(|pid| fs::read_to_string(format!("/proc/{pid}/stat"))).collect();
+    assert!(left.is_empty(), "{left:?} of {pids:?}");
+}
+
+fn kill_all(pids: &[Pid]) {
+    for pid in pids {
+        kill_process(*pid, Signal::KILL).unwrap();
+    }
+}
+
+const TWO: &str =
+    "      - {id: one, run: sh spread.sh one; sleep 300}\n      - {id: two, run: sh spread.sh two; sleep 300}\n";
+
+#[test]
+fn a_stop_reaches_all_of_a_job_and_nobody_else() {
+    for kill in [false, true] {
+        let site = site_with(TWO);
+        site.ok(&["retry", "q/one", "q/two"]);
+        let (one, two) = (started(&site, "one"), started(&site, "two"));
+        site.ok(if kill { &["cancel", "--kill", "q/one"] } else { &["cancel", "q/one"] });
+        site.wait_until("q/one", |job| job["outcome"] == json!("cancelled"));
+        // The run is over when nobody is left: there is nothing to wait for.
+        assert_gone(&one);
+        assert!(two.iter().all(|pid| lives(*pid)), "{two:?}");
+        site.ok(&["cancel", "--kill", "q/two"]);
+        site.wait_until("q/two", |job| job["outcome"] == json!("cancelled"));
+        assert_gone(&two);
+    }
+}
+
+#[test]
+fn a_timeout_reaches_all_of_a_job() {
+    // The job itself ends at once: those that stay decide how long it takes.
+    let site = site_with("      - {id: one, run: sh spread.sh one; sleep 300, timeout: 500ms}\n");
+    assert_eq!(site.run(&["process"]).code, Some(1));
+    let one = started(&site, "one");
+    assert_eq!(site.job("q/one")["error"], json!("ran longer than 500ms"));
+    assert_gone(&one);
+}
+
+#[test]
+fn what_has_left_the_group_is_asked_first_and_killed_after_the_grace() {
+    let tidy = r#"$SIG{TERM} = sub { open my $out, ">", "tidied"; print $out "well\n"; exit }; open my $up, ">", "up";
+        close $up; sleep 300 while 1"#;
+    let deaf = r#"$SIG{TERM} = sub { open my $out, ">", "refused" }; open my $up, ">", "deaf"; print $up $$; close $up;
+        sleep 300 while 1"#;
+    let site = site_with("      - {id: a, run: 'setsid perl tidy.pl & setsid perl deaf.pl & wait', grace: 1s}\n");
+    site.write("tidy.pl", tidy);
+    site.write("deaf.pl", deaf);
+    site.ok(&["retry", "q/a"]);
+    let deaf = wait_for("the one that refuses", || Some(site.read("deaf")).filter(|text| !text.is_empty()));
+    wait_for("the tidy one", || site.join("up").exists().then_some(()));
+    site.ok(&["cancel", "q/a"]);
+    site.wait_until("q/a", |job| job["outcome"] == json!("cancelled"));
+    assert_eq!(site.read("tidied"), "well\n");
+    assert!(site.join("refused").exists());
+    assert!(!lives(pid(&deaf)));
+}
+
+#[test]
+fn a_worker_that_has_to_go_takes_all_with_it() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let site = site_with(TWO);
+        let mut worker = worker(&site);
+        site.ok(&["retry", "q/one", "q/two"]);
+        let all = [started(&site, "one"), started(&site, "two")].concat();
+        kill_process(Pid::from_child(&worker), signal).unwrap();
+        worker.wait().unwrap();
+        assert_gone(&all);
+        assert_eq!(site.job("q/one")["outcome"], json!("interrupted"));
+    }
+}
+
+#[test]
+fn nothing_is_left_of_a_dead_workers_jobs_when_they_are_told_to_be_interrupted() {
+    let site = site_with(TWO);
+    site.ok(&["retry", "q/one", "q/two"]);
+    let all = [started(&site, "one"), started(&site, "two")].concat();
+    kill_process(site.worker_pid(), Signal::KILL).unwrap();
+    wait_for("the death to be noticed", || (site.job("q/one")["outcome"] == json!("interrupted")).then_some(()));
+    assert_gone(&all);
+    assert_eq!(fs::read_dir(site.join(".setlist/workers")).unwrap().count(), 0);
+}
+
+/// `daemon &` in a script: the job has succeeded, and what it has left in the background is the user's.
+#[test]
+fn what_a_job_leaves_behind_on_purpose_dies_with_nobody() {
+    let chatty = "echo $$ > daemon; while sleep 0.01; do echo chatter; echo x >> beats; done";
+    let site = site_with(
+        "      - {id: a, run: 'sh chatty & until [ -s daemon ]; do sleep 0.01; done'}\n      \
+         - {id: b, run: sh spread.sh b; sleep 300}\n",
+    );
+    site.write("chatty", chatty);
+    site.ok(&["retry", "q/b"]);
+    let b = started(&site, "b");
+    let worker = site.worker_pid();
+    site.ok(&["retry", "q/a"]);
+    site.wait_until("q/a", |job| job["outcome"] == json!("succeeded"));
+    let daemon = pid(&site.read("daemon"));
+    let goes_on = |when: &str| {
+        let before = site.read("beats").len();
+        wait_for(&format!("it to go on {when}"), || (site.read("beats").len() > before + 20).then_some(()));
+        assert!(lives(daemon), "{when}");
+    };
+    goes_on("after its job");
+    site.ok(&["cancel", "q/b"]);
+    site.wait_until("q/b", |job| job["outcome"] == json!("cancelled"));
+    assert_gone(&b);
+    goes_on("after another job was stopped");
+    wait_for("the worker to leave", || (!lives(worker)).then_some(()));
+    goes_on("after the worker has left");
+    assert_eq!(site.ok(&["log", "q/a"]).lines().filter(|line| *line != "chatter").count(), 0);
+    kill_all(&[daemon]);
+}
+
+#[test]
+fn a_dead_worker_takes_no_daemon_with_it() {
+    let site = site_with(
+        "      - {id: a, run: 'sh -c \"echo \\$\\$ > daemon; exec sleep 300\" & until [ -s daemon ]; do sleep 0.01; done'}\n      \
+         - {id: b, run: sh spread.sh b; sleep 300}\n",
+    );
+    site.ok(&["retry", "q/b", "q/a"]);
+    let b = started(&site, "b");
+    site.wait_until("q/a", |job| job["outcome"] == json!("succeeded"));
+    let daemon = pid(&site.read("daemon"));
+    kill_process(site.worker_pid(), Signal::KILL).unwrap();
+    wait_for("the death to be noticed", || (site.job("q/b")["outcome"] == json!("interrupted")).then_some(()));
+    assert_gone(&b);
+    assert!(lives(daemon));
+    kill_all(&[daemon]);
+}
+
+/// A job asks for work; whoever is hired for it is no part of the job.
+#[test]
+fn a_worker_that_a_job_has_hired_outlives_the_job() {
+    let site = site_with("      - {id: a, run: '\"$PROGRAM\" -f other/jobs.yaml retry q/long; touch asked; sleep 300'}\n");
+    fs::create_dir(site.join("other")).unwrap();
+    let long = "queues: {q: [{id: long, run: 'touch begun; until [ -e go ]; do sleep 0.01; done'}]}\n";
+    site.write("other/jobs.yaml", long);
+    let mut worker = worker(&site);
+    site.ok(&["retry", "q/a"]);
+    wait_for("the other job", || (site.join("other/begun").exists() && site.join("asked").exists()).then_some(()));
+    site.ok(&["cancel", "q/a"]);
+    site.wait_until("q/a", |job| job["outcome"] == json!("cancelled"));
+    kill_process(Pid::from_child(&worker), Signal::TERM).unwrap();
+    worker.wait().unwrap();
+    site.write("other/go", "");
+    let other = || site.ok(&["-f", "other/jobs.yaml", "list", "--state", "succeeded"]);
+    wait_for("the other job to succeed", || other().contains("q/long").then_some(()));
+}
+
+/// A job that processes another site in the foreground: all of that is the job's.
+#[test]
+fn a_site_within_a_job_dies_with_it() {
+    let site = site_with("      - {id: a, run: '\"$PROGRAM\" -f inner/jobs.yaml process'}\n");
+    let mut worker = worker(&site);
+    fs::create_dir(site.join("inner")).unwrap();
+    site.write("inner/jobs.yaml", "queues: {q: [{id: deep, run: sh ../spread.sh deep; sleep 300}]}\n");
+    site.ok(&["retry", "q/a"]);
+    wait_for("what the inner job starts", || site.join("inner/deep.up").exists().then_some(()));
+    let deep = WAYS.map(|way| pid(&site.read(&format!("inner/deep.{way}"))));
+    site.ok(&["cancel", "--kill", "q/a"]);
+    site.wait_until("q/a", |job| job["outcome"] == json!("cancelled"));
+    assert_gone(&deep);
+    kill_process(Pid::from_child(&worker), Signal::TERM).unwrap();
+    worker.wait().unwrap();
+}
+
+#[test]
+fn a_worker_collects_what_falls_to_it() {
+    let site = site_with("      - {id: a, run: 'for n in 1 2 3 4 5; do (setsid sh -c \"echo $n >> ended\" &) ; done'}\n");
+    let mut worker = worker(&site);
+    site.ok(&["retry", "q/a"]);
+    site.wait_until("q/a", |job| job["outcome"] == json!("succeeded"));
+    wait_for("all five to end", || (site.read("ended").lines().count() == 5).then_some(()));
+    let children = || fs::read_to_string(format!("/proc/{0}/task/{0}/children", worker.id())).unwrap();
+    wait_for("all five to be collected", || children().is_empty().then_some(()));
+    worker.kill().unwrap();
+    worker.wait().unwrap();
+}
+
+/// What a job's processes inherit; a shell whose signals are blocked waits for its children in vain.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_job_blocks_no_signals() {
+    let site = site_with("      - grep SigBlk /proc/self/status\n      - {pty: true, run: grep SigBlk /proc/self/status}\n");
+    let output = site.ok(&["process", "q"]);
+    assert_eq!(output.matches("0000000000000000").count(), 2, "{output}");
+}

@@ -1,0 +1,221 @@
+//! Scheduling in the reference: needs, the next job, finished queues and retries.
+
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use setlist::model::{Exit, QueueMode, OutcomeCondition, Outcome, Phase, QueueId, RunReport, RetryOn};
+
+use super::{ReferenceJob, ReferenceQueue, Reference, ReferenceState};
+
+/// The status of one need of a job.
+enum Need {
+    Met,
+    Open,
+    Lost(String),
+}
+
+impl Reference {
+    /// Updates all jobs at once from the jobs that they need, until nothing changes. Then finished queues become idle.
+    pub(super) fn propagate(&mut self, by_file: bool, now: DateTime<Utc>) {
+        loop {
+            let before = self.clone();
+            for card in self.jobs.iter_mut().filter(|card| card.removed.is_none()) {
+                let processing = before.mode(card.queue) == QueueMode::Processing;
+                match &card.stage {
+                    ReferenceState::Pending { requested: false, .. } if processing => {
+                        if let Some(reason) = before.failed_need(card) {
+                            card.stage = ReferenceState::Finished { outcome: Outcome::Skipped { reason }, at: now };
+                        }
+                    }
+                    ReferenceState::Finished { outcome: Outcome::Skipped { .. }, .. } if before.all_met(card) => {
+                        // It was skipped while processing, so it runs now; but reconciliation starts nothing.
+                        let (requested, confirm) = (!processing && !by_file, card.definition.scheduling.confirm.is_some());
+                        card.make_pending(ReferenceState::Pending { requested, until: None, confirm }, now);
+                    }
+                    _ => {}
+                }
+            }
+            if *self == before {
+                break;
+            }
+        }
+        let active_queues = self.active_queues();
+        for line in &mut self.queues {
+            if line.mode == QueueMode::Processing && !active_queues.contains(line.name) {
+                line.mode = QueueMode::Idle;
+            }
+        }
+    }
+
+    /// The processing queues in which a job will start or end without further commands.
+    fn active_queues(&self) -> BTreeSet<&'static str> {
+        let mut active_queues = BTreeSet::new();
+        loop {
+            let found = |line: &&ReferenceQueue| line.mode == QueueMode::Processing && self.is_active(line.name, &active_queues);
+            let now: BTreeSet<_> = self.queues.iter().filter(found).map(|line| line.name).collect();
+            if now == active_queues {
+                return active_queues;
+            }
+            active_queues = now;
+        }
+    }
+
+    fn is_active(&self, queue: &str, others: &BTreeSet<&str>) -> bool {
+        let comes = |(id, _): &(u64, OutcomeCondition)| {
+            let needed = &self.jobs[usize::try_from(*id).unwrap() - 1];
+            match needed.stage {
+                _ if needed.removed.is_some() => false,
+                ReferenceState::Running { .. } | ReferenceState::Pending { requested: true, confirm: false, .. } => true,
+                ReferenceState::Pending { .. } if needed.queue == queue => false,
+                // A paused queue will be resumed.
+                ReferenceState::Pending { .. } => others.contains(needed.queue) || self.mode(needed.queue) == QueueMode::Paused,
+                ReferenceState::Finished { .. } => false,
+            }
+        };
+        let mut own = self.jobs.iter().filter(|card| card.queue == queue && card.removed.is_none());
+        own.any(|card| match card.stage {
+            ReferenceState::Running { .. } => true,
+            ReferenceState::Pending { confirm: true, .. } | ReferenceState::Finished { .. } => false,
+            ReferenceState::Pending { .. } => !self.has_unmet_needs(card) || card.needs.iter().any(comes),
+        })
+    }
+
+    fn need(&self, id: u64, on: OutcomeCondition) -> Need {
+        let needed = &self.jobs[usize::try_from(id).unwrap() - 1];
+        let ReferenceState::Finished { outcome, .. } = &needed.stage else {
+            let failed_need = || Need::Lost(format!("needs {}, which was removed", needed.path()));
+            return needed.removed.map_or(Need::Open, |_| failed_need());
+        };
+        let became = match outcome {
+            Outcome::Succeeded => "succeeded",
+            Outcome::Failed(_) => "failed",
+            Outcome::Cancelled => "was cancelled",
+            Outcome::Interrupted => "was interrupted",
+            Outcome::Skipped { .. } => "was skipped",
+        };
+        match on {
+            OutcomeCondition::Finish => Need::Met,
+            OutcomeCondition::Success if became == "succeeded" => Need::Met,
+            OutcomeCondition::Failure if ["failed", "was interrupted"].contains(&became) => Need::Met,
+            OutcomeCondition::Success => Need::Lost(format!("needs {}, which {became}", needed.path())),
+            OutcomeCondition::Failure => Need::Lost(format!("needs {} to fail, which {became}", needed.path())),
+        }
+    }
+
+    fn all_met(&self, card: &ReferenceJob) -> bool {
+        card.needs.iter().all(|(id, on)| matches!(self.need(*id, *on), Need::Met))
+    }
+
+    /// Why its needs have failed, if they have.
+    fn failed_need(&self, card: &ReferenceJob) -> Option<String> {
+        card.needs.iter().find_map(|(id, on)| if let Need::Lost(why) = self.need(*id, *on) { Some(why) } else { None })
+    }
+
+    pub(super) fn has_unmet_needs(&self, card: &ReferenceJob) -> bool {
+        !card.requested() && !self.all_met(card)
+    }
+
+    /// The due time of a job that waits only for a time.
+    pub(super) fn scheduled_time(&self, card: &ReferenceJob) -> Option<DateTime<Utc>> {
+        match card.stage {
+            _ if card.removed.is_some() || self.has_unmet_needs(card) => None,
+            ReferenceState::Pending { until, confirm: false, .. } => until,
+            _ => None,
+        }
+    }
+
+    pub(super) fn is_ready(&self, card: &ReferenceJob) -> bool {
+        let waits = !matches!(card.stage, ReferenceState::Pending { until: None, confirm: false, .. });
+        !waits && card.removed.is_none() && !self.has_unmet_needs(card)
+    }
+
+    fn mode(&self, queue: &str) -> QueueMode {
+        self.queues.iter().find(|line| line.name == queue).unwrap().mode
+    }
+
+    pub(in super::super) fn list(&self, queue: &str, phase: Phase) -> Vec<u64> {
+        let own = |card: &&ReferenceJob| card.queue == queue && card.removed.is_none() && card.phase() == phase;
+        let mut cards: Vec<_> = self.jobs.iter().filter(own).collect();
+        let finished = |card: &ReferenceJob| if let ReferenceState::Finished { at, .. } = card.stage { Some(at) } else { None };
+        match phase {
+            Phase::Pending => cards.sort_by_key(|card| (Reverse(card.definition.scheduling.priority), card.place)),
+            Phase::Running => cards.sort_by_key(|card| (card.started, card.run)),
+            Phase::Finished => cards.sort_by_key(|card| (finished(card), card.run)),
+        }
+        cards.into_iter().map(|card| card.id).collect()
+    }
+
+    pub(super) fn count_unfinished(&self, queue: &str) -> usize {
+        self.list(queue, Phase::Pending).len() + self.list(queue, Phase::Running).len()
+    }
+
+    /// The number of used slots of a queue.
+    pub(in super::super) fn taken(&self, queue: &str) -> u32 {
+        let weight = |id: u64| self.jobs[usize::try_from(id).unwrap() - 1].definition.scheduling.weight;
+        self.list(queue, Phase::Running).into_iter().map(weight).sum()
+    }
+
+    /// The next job: a requested one, or else the first ready one. If it needs more slots than are free, its queue waits.
+    pub(super) fn next(&self, queues: Option<&[QueueId]>) -> Option<u64> {
+        let wanted = |line: &&ReferenceQueue| queues.is_none_or(|queues| queues.contains(&line.name.into()));
+        self.queues.iter().filter(wanted).find_map(|line| {
+            let (taken, mode) = (self.taken(line.name), line.mode);
+            let pending = self.list(line.name, Phase::Pending);
+            let pending = pending.into_iter().map(|id| &self.jobs[usize::try_from(id).unwrap() - 1]);
+            let ready: Vec<_> = pending.filter(|card| self.is_ready(card) && !self.is_reserved(card.id)).collect();
+            let requested = ready.iter().find(|card| card.requested());
+            let next = requested.or(ready.first().filter(|_| mode == QueueMode::Processing))?;
+            let fits = taken == 0 || taken + next.definition.scheduling.weight <= line.parallel;
+            (fits && mode != QueueMode::Paused).then_some(next.id)
+        })
+    }
+
+    /// When the next scheduled job is due.
+    pub(super) fn next_time(&self, queues: Option<&[QueueId]>) -> Option<DateTime<Utc>> {
+        let wanted = |line: &&ReferenceQueue| queues.is_none_or(|queues| queues.contains(&line.name.into()));
+        let times = self.queues.iter().filter(wanted).flat_map(|line| {
+            let starts = move |card: &&ReferenceJob| match line.mode {
+                QueueMode::Paused => false,
+                QueueMode::Processing => true,
+                QueueMode::Idle | QueueMode::Stopped => card.requested(),
+            };
+            let own = self.jobs.iter().filter(|card| card.queue == line.name);
+            own.filter(starts).filter_map(|card| self.scheduled_time(card))
+        });
+        times.min()
+    }
+}
+
+/// When a job is retried after this report; `None` if it isn't.
+pub(super) fn retry_time(card: &ReferenceJob, report: &RunReport, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let retry = &card.definition.scheduling.retry;
+    // A run that was told to stop is not retried.
+    let stop_requested = matches!(card.stage, ReferenceState::Running { stop: Some(_), .. });
+    let covered = match &report.outcome {
+        Outcome::Failed(failure) => {
+            retry.on.is_empty()
+                || retry.on.contains(&RetryOn::Failure(failure.kind))
+                || matches!(report.exit, Some(Exit::Code(code)) if retry.on.contains(&RetryOn::Code(code)))
+        }
+        Outcome::Interrupted => retry.on.contains(&RetryOn::Interrupted),
+        _ => false,
+    };
+    if stop_requested || !covered || card.tries > retry.max {
+        return None;
+    }
+    // In half milliseconds, because the backoff factors of the tests are multiples of one half.
+    let half_millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap() * 2;
+    let longest = half_millis(retry.max_delay.max(retry.delay));
+    let mut delay = half_millis(retry.delay);
+    for _ in 1..card.tries {
+        delay = (delay * count_halves(retry.backoff) / 2).clamp(delay, longest);
+    }
+    Some(now + Duration::from_micros(delay * 500))
+}
+
+/// A backoff factor in halves.
+fn count_halves(factor: f64) -> u64 {
+    (1..20).find(|count_halves| f64::from(u32::try_from(*count_halves).unwrap()) / 2.0 >= factor).unwrap()
+}

@@ -1,0 +1,352 @@
+//! A screen for tests: real keys in, the drawn buffer out, over a store in memory. The clock advances only when the
+//! test says so, and the worker does what the test says.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+
+use chrono::{DateTime, TimeDelta, TimeZone, Utc};
+use ratatui::backend::TestBackend;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Size;
+use ratatui::{Frame, Terminal};
+use setlist::model::{
+    Command, Definition, Event, Failure, FailureKind, HookResult, JobId, Outcome, Phase, DesiredState, QueueId, DesiredQueue, RunReport,
+    RunId, Script, QueueSettings, ExecOptions, Site, Stream, WindowSize, WorkerId,
+};
+use setlist::store::log::LogWriter;
+use setlist::store::{MemoryStore, Store};
+use setlist::tui::keymap::Keymap;
+use setlist::tui::keys::KeyPress;
+use setlist::tui::store_thread::StoreThread;
+use setlist::tui::notifications::NotificationSettings;
+use setlist::tui::theme::{Appearance, Palette};
+use setlist::tui::effect::{EditorPosition, Effect, ExitReason, StoreRequest};
+use setlist::tui::message::Message;
+use setlist::tui::{Screen, ScreenSetup};
+use tempfile::TempDir;
+
+pub(crate) struct ScreenHarness {
+    pub(crate) store: MemoryStore,
+    pub(crate) screen: Screen,
+    pub(crate) now: DateTime<Utc>,
+    /// Why the screen was closed, once it was.
+    pub(crate) exit_reason: Option<ExitReason>,
+    /// The positions at which the editor was opened.
+    pub(crate) editor_positions: Vec<EditorPosition>,
+    /// The texts that were copied to the clipboard.
+    pub(crate) copied: Vec<String>,
+    /// The desktop notifications that were sent.
+    pub(crate) notified: Vec<String>,
+    /// How many times the pager was opened.
+    pub(crate) pager_opens: usize,
+    /// How many times a reload of the file was requested.
+    pub(crate) file_reloads: usize,
+    store_thread: StoreThread,
+    messages: Receiver<Message>,
+    worker: WorkerId,
+    worker_spawns: Arc<AtomicUsize>,
+    /// The runs whose output the screen is subscribed to.
+    pub(crate) subscribed_runs: Vec<RunId>,
+    /// The logs of unfinished runs.
+    logs: HashMap<RunId, LogWriter>,
+    size: Size,
+    folder: TempDir,
+}
+
+/// A queue as declared in a file: name, parallelism, position, jobs as `(name, title)`.
+pub(crate) fn queue(id: &str, parallel: u32, order: u32, jobs: &[(&str, &str)]) -> DesiredQueue {
+    let settings = QueueSettings { parallel, order, declared: true, ..QueueSettings::default() };
+    let jobs = jobs.iter().map(|(name, title)| {
+        let mut definition = Definition::new(Script::shell(format!("./{name}.sh")));
+        definition.name = Some(Arc::from(*name));
+        definition.title = (*title).to_owned();
+        definition.digest = Some(1);
+        Arc::new(definition)
+    });
+    DesiredQueue { id: id.into(), settings, jobs: jobs.collect() }
+}
+
+/// The same queue with jobs that run in pseudo-terminals.
+pub(crate) fn with_pty(mut queue: DesiredQueue) -> DesiredQueue {
+    for (job, n) in queue.jobs.iter_mut().zip(0..) {
+        let mut definition =
+            Definition::new(Script::shell(format!("./{n}.sh")).with_exec(ExecOptions { pty: true, ..ExecOptions::default() }));
+        definition.name.clone_from(&job.name);
+        definition.title.clone_from(&job.title);
+        definition.digest = Some(1);
+        *job = Arc::new(definition);
+    }
+    queue
+}
+
+pub(crate) fn plan(version: &str, queues: Vec<DesiredQueue>) -> DesiredState {
+    DesiredState { version: version.to_owned(), queues }
+}
+
+pub(crate) fn failed(message: &str) -> Outcome {
+    Outcome::Failed(Failure { kind: FailureKind::Exit, message: message.to_owned() })
+}
+
+impl ScreenHarness {
+    /// A screen of `width` x `height` cells that shows these queues.
+    pub(crate) fn new(queues: Vec<DesiredQueue>, width: u16, height: u16) -> Self {
+        Self::with_appearance(queues, width, height, Appearance::new(Palette::Dark, false))
+    }
+
+    /// Same with this theme.
+    pub(crate) fn with_appearance(queues: Vec<DesiredQueue>, width: u16, height: u16, appearance: Appearance) -> Self {
+        Self::with(queues, Size { width, height }, appearance, Keymap::default())
+    }
+
+    /// Same at 80x24 with these keys.
+    pub(crate) fn with_keys(queues: Vec<DesiredQueue>, keymap: Keymap) -> Self {
+        Self::with(queues, Size { width: 80, height: 24 }, Appearance::new(Palette::Dark, false), keymap)
+    }
+
+    fn with(queues: Vec<DesiredQueue>, size: Size, appearance: Appearance, keymap: Keymap) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = MemoryStore::new(folder.path());
+        let now = Utc.with_ymd_and_hms(2026, 11, 22, 12, 0, 0).unwrap();
+        let join = Command::Join { host: "here".to_owned(), pid: 1, queues: None };
+        let commands = [Command::Reconcile(Box::new(plan("1", queues))), join];
+        let answers = store.execute(&commands, now).unwrap();
+        let worker = answers[1].as_ref().unwrap().iter().find_map(|event| match event {
+            Event::WorkerJoined { worker } => Some(worker.id),
+            _ => None,
+        });
+        let state = store.load().unwrap();
+        let (sender, messages) = channel();
+        let worker_spawns = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&worker_spawns);
+        let spawn_worker = Box::new(move || {
+            count.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        });
+        let store_thread = StoreThread::new(Box::new(store.clone()), state.seq(), spawn_worker, sender);
+        let setup = ScreenSetup {
+            appearance,
+            site_name: "~/app".to_owned(),
+            file: "/app/jobs.yaml".into(),
+            keymap,
+            notifications: NotificationSettings { failed: true, drained: true },
+            captures_mouse: true,
+            local: |at| at.naive_utc(),
+        };
+        let screen = Screen::new(setup, Site::with_state(state, "/app/jobs.yaml"), None, size);
+        let mut harness = Self {
+            store,
+            screen,
+            now,
+            exit_reason: None,
+            editor_positions: Vec::new(),
+            copied: Vec::new(),
+            notified: Vec::new(),
+            pager_opens: 0,
+            file_reloads: 0,
+            store_thread,
+            messages,
+            worker: worker.unwrap(),
+            worker_spawns,
+            subscribed_runs: Vec::new(),
+            logs: HashMap::new(),
+            size,
+            folder,
+        };
+        harness.send(Message::Tick);
+        harness
+    }
+
+    /// Presses keys; special keys are written by name, such as `<Enter>`.
+    pub(crate) fn keys(&mut self, keys: &str) -> &mut Self {
+        for key in KeyPress::parse_sequence(keys).unwrap() {
+            self.send(Message::Key(key));
+        }
+        self
+    }
+
+    /// Handles a message, its effects, and the messages that follow from them.
+    pub(crate) fn send(&mut self, message: Message) {
+        let mut next = Some(message);
+        while let Some(message) = next {
+            for effect in self.screen.handle(message, self.now) {
+                match effect {
+                    Effect::Store(StoreRequest::SaveJob { job, queue, definition, .. }) => {
+                        let file = self.folder.path().join("jobs.yaml");
+                        self.store_thread.execute(StoreRequest::SaveJob { file, job, queue, definition }, self.now);
+                    }
+                    Effect::Store(request) => {
+                        if let StoreRequest::Subscribe(runs) = &request {
+                            self.subscribed_runs.clone_from(runs);
+                        }
+                        self.store_thread.execute(request, self.now);
+                    }
+                    Effect::ReloadFile => self.file_reloads += 1,
+                    Effect::OpenEditor(spot) => self.editor_positions.push(spot),
+                    Effect::CopyToClipboard(text) => self.copied.push(text),
+                    Effect::Notify(text) => self.notified.push(text),
+                    Effect::OpenPager(_) => self.pager_opens += 1,
+                    Effect::Exit(why) => self.exit_reason = Some(why),
+                    Effect::RequestSuspend | Effect::Suspend | Effect::Repaint | Effect::CaptureMouse(_) => {}
+                }
+            }
+            next = self.messages.try_recv().ok().or_else(|| self.screen.is_busy().then_some(Message::Tick));
+        }
+    }
+
+    /// Another process executes commands, and the screen reads the changes.
+    pub(crate) fn execute_elsewhere(&mut self, commands: &[Command]) -> Vec<Event> {
+        let answers = self.store.execute(commands, self.now).unwrap();
+        self.store_thread.execute(StoreRequest::ReadChanges, self.now);
+        self.send(Message::Tick);
+        answers.into_iter().flatten().flatten().collect()
+    }
+
+    /// The `on_finish` hook of a run ends, and the screen reads the change.
+    pub(crate) fn finish_hook(&mut self, run: RunId, outcome: Outcome, last_line: &str) {
+        self.store.save_hook_result(run, &HookResult { at: self.now, outcome, last_line: last_line.to_owned() }).unwrap();
+        self.store_thread.execute(StoreRequest::ReadChanges, self.now);
+        self.send(Message::Tick);
+    }
+
+    /// The worker starts the next job of a queue.
+    pub(crate) fn start(&mut self, queue: &str) -> (JobId, RunId) {
+        self.try_start(queue).expect("a job is ready")
+    }
+
+    /// Same, if a job is ready.
+    pub(crate) fn try_start(&mut self, queue: &str) -> Option<(JobId, RunId)> {
+        let events = self.execute_elsewhere(&[Command::Claim { worker: self.worker, queues: Some(vec![queue.into()]) }]);
+        events.iter().find_map(|event| match event {
+            Event::Started { job, run } => Some((*job, run.id)),
+            _ => None,
+        })
+    }
+
+    /// The run prints something, and its log is complete.
+    pub(crate) fn print(&mut self, run: RunId, text: &str) {
+        self.print_both(run, text, "");
+    }
+
+    /// Same on standard output, and a second later on standard error.
+    pub(crate) fn print_both(&mut self, run: RunId, text: &str, error: &str) {
+        let mut log = self.store.log_writer(run, 1 << 20);
+        log.write(Stream::Out, text.as_bytes(), self.now).unwrap();
+        log.write(Stream::Err, error.as_bytes(), self.now + TimeDelta::seconds(1)).unwrap();
+        log.finish().unwrap();
+        self.send(Message::OutputGrown);
+    }
+
+    /// The run prints something and keeps running.
+    pub(crate) fn append_output(&mut self, run: RunId, text: &str) {
+        let log = self.logs.entry(run).or_insert_with(|| self.store.log_writer(run, 1 << 20));
+        log.write(Stream::Out, text.as_bytes(), self.now).unwrap();
+        self.send(Message::OutputGrown);
+    }
+
+    /// The terminal of a run gets this size.
+    pub(crate) fn set_pty_size(&mut self, run: RunId, columns: u16, rows: u16) {
+        let log = self.logs.entry(run).or_insert_with(|| self.store.log_writer(run, 1 << 20));
+        log.resize(WindowSize { columns, rows });
+    }
+
+    /// Removes the times from the log of a run, as if an older version had written it.
+    pub(crate) fn remove_times(&mut self, run: RunId) {
+        std::fs::remove_file(self.folder.path().join(format!("{run}.marks"))).unwrap();
+    }
+
+    /// The run ends.
+    pub(crate) fn end(&mut self, (job, run): (JobId, RunId), outcome: Outcome) {
+        if let Some(log) = self.logs.remove(&run) {
+            log.finish().unwrap();
+        }
+        let report = RunReport { outcome, exit: None, value: None };
+        self.execute_elsewhere(&[Command::EndRun { job, run, report, on_failure: None }]);
+    }
+
+    /// The next job of a queue starts and ends some seconds later.
+    pub(crate) fn run(&mut self, queue: &str, seconds: i64, outcome: Outcome) -> JobId {
+        let started = self.start(queue);
+        self.advance_seconds(seconds);
+        self.end(started, outcome);
+        started.0
+    }
+
+    /// The worker dies and is reaped.
+    pub(crate) fn reap_worker(&mut self) {
+        self.execute_elsewhere(&[Command::ReapWorker { worker: self.worker, started_runs: Vec::new() }]);
+    }
+
+    pub(crate) fn advance_seconds(&mut self, seconds: i64) {
+        self.now += TimeDelta::seconds(seconds);
+    }
+
+    pub(crate) fn resize(&mut self, width: u16, height: u16) {
+        self.size = Size { width, height };
+        self.send(Message::Resize { width, height });
+    }
+
+    /// The drawn cells, with their styles.
+    pub(crate) fn buffer(&mut self) -> Buffer {
+        let mut terminal = Terminal::new(TestBackend::new(self.size.width, self.size.height)).unwrap();
+        let draw = |frame: &mut Frame<'_>| {
+            let _cursor = self.screen.draw(frame, self.now);
+        };
+        terminal.draw(draw).unwrap();
+        terminal.backend().buffer().clone()
+    }
+
+    /// The drawn cells as text.
+    pub(crate) fn text(&mut self) -> String {
+        let buffer = self.buffer();
+        let rows = buffer.content.chunks(usize::from(buffer.area.width.max(1)));
+        let line = |keys: &[ratatui::buffer::Cell]| {
+            let mut line = String::new();
+            let mut hidden = 0;
+            for cell in keys {
+                if hidden == 0 {
+                    line.push_str(cell.symbol());
+                    hidden = setlist::text::width(cell.symbol()).max(1);
+                }
+                hidden -= 1;
+            }
+            line.trim_end().to_owned()
+        };
+        rows.map(line).collect::<Vec<_>>().join("\n")
+    }
+
+    /// The message line.
+    pub(crate) fn message(&mut self) -> String {
+        let text = self.text();
+        let mut lines: Vec<&str> = text.lines().collect();
+        lines.pop();
+        lines.pop().unwrap_or_default().trim().to_owned()
+    }
+
+    /// The name of the selected job.
+    pub(crate) fn selected_job_name(&self) -> Option<String> {
+        self.screen.selected_job().map(|job| job.name().map_or_else(|| job.display_title(), str::to_owned))
+    }
+
+    /// The list that has the focus.
+    pub(crate) fn focused_list(&self) -> Phase {
+        self.screen.lists().focus().list
+    }
+
+    /// The names of the jobs in a list, from top to bottom.
+    pub(crate) fn listed_jobs(&self, phase: Phase) -> Vec<String> {
+        self.screen.queue().read(|record, state| {
+            let rows = self.screen.lists().rows(record, phase);
+            rows.iter().filter_map(|id| state.job(id)).map(|job| job.name().unwrap_or("-").to_owned()).collect()
+        })
+    }
+
+    pub(crate) fn worker_spawns(&self) -> usize {
+        self.worker_spawns.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn process(&mut self, queue: &str) {
+        self.execute_elsewhere(&[Command::Process { queue: QueueId::from(queue) }]);
+    }
+}

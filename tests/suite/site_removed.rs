@@ -1,0 +1,224 @@
+//! The state of a site is taken away, or brought further by a newer program, while somebody works on it.
+
+use std::fs;
+use std::process::{Child, Stdio};
+use std::sync::Arc;
+
+use rusqlite::Connection;
+use serde_json::json;
+use setlist::model::{Command, WorkerId};
+use setlist::store::{StateDir, SqliteStore, Store, StoreError};
+use tempfile::TempDir;
+
+use crate::temp_site::{TempSite, CommandOutput, wait_for};
+
+/// A job that tidies up when it is told to stop.
+const TIDY: &str = "\
+queues:
+  q:
+    - {id: long, run: \"trap 'touch tidied; exit 7' TERM; touch up; while :; do sleep 0.01 || :; done\"}
+";
+
+/// A site as a program wrote it that knew only format 2; its worker is buried by whoever comes next.
+const OLD: &[u8] = include_bytes!("contract/frozen/format-2.db");
+
+/// A worker in the foreground with its job under way.
+fn at_work(site: &TempSite) -> Child {
+    let worker = site.command(&["process"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for("the job", || site.join("up").exists().then_some(()));
+    worker
+}
+
+/// Removes the state folder, in which somebody may still be making files.
+fn remove_state(site: &TempSite) {
+    wait_for("the folder to be gone", || {
+        let _ = fs::remove_dir_all(site.join(".setlist"));
+        (!site.join(".setlist").exists()).then_some(())
+    });
+}
+
+/// Does what a newer program would, as far as an older one can tell; whoever listens hears of it.
+fn bring_to(folder: &StateDir, format: i64) {
+    Connection::open(folder.database()).unwrap().pragma_update(None, "user_version", format).unwrap();
+    for bell in fs::read_dir(folder.listeners()).unwrap() {
+        fs::write(bell.unwrap().path(), "\n").unwrap();
+    }
+}
+
+/// What is said of a folder that was removed; whoever looks while it is removed file by file finds some of them.
+const REMOVED: [&str; 3] =
+    ["removed or replaced", "state.db-wal: its database is missing", "state.db: No such file"];
+
+/// It leaves because the store can't be used, and says why.
+#[track_caller]
+fn says_why(mut worker: Child, why: &[&str]) {
+    wait_for("the worker to leave", || worker.try_wait().unwrap());
+    let output = CommandOutput::from_output(&worker.wait_with_output().unwrap());
+    assert_eq!(output.code, Some(3), "{output:?}");
+    assert!(why.iter().any(|why| output.stderr.contains(why)), "{output:?}");
+}
+
+/// It has left, and said why; its job was stopped, and had the time to tidy up.
+#[track_caller]
+fn left(site: &TempSite, worker: Child, why: &[&str]) {
+    says_why(worker, why);
+    assert!(site.join("tidied").exists());
+    assert_eq!(site.processes().len(), 0, "{:?}", site.processes());
+}
+
+#[test]
+fn a_worker_whose_state_is_removed_stops_its_jobs_and_leaves() {
+    let site = TempSite::with(TIDY);
+    let worker = at_work(&site);
+    remove_state(&site);
+    left(&site, worker, &REMOVED);
+    // And the site starts afresh.
+    assert_eq!(site.job("q/long")["id"], json!(1));
+    assert_eq!(site.job("q/long")["state"], json!("pending"));
+}
+
+#[test]
+fn a_worker_with_nothing_to_do_leaves_too() {
+    let site = TempSite::with(TIDY);
+    let worker = site.command(&["worker"]).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for("the worker", || site.ok(&["status", "--json"]).contains("\"workers\":1").then_some(()));
+    remove_state(&site);
+    says_why(worker, &REMOVED);
+}
+
+#[test]
+fn a_worker_with_nothing_to_do_notices_that_its_site_was_moved() {
+    let site = TempSite::empty();
+    fs::create_dir(site.join("site")).unwrap();
+    site.write("site/jobs.yaml", TIDY);
+    let file = ["--file", "site/jobs.yaml"];
+    let worker = site.command(&file).arg("worker").stderr(Stdio::piped()).spawn().unwrap();
+    let status = || site.ok(&[&file[..], &["status", "--json"]].concat());
+    wait_for("the worker", || status().contains("\"workers\":1").then_some(()));
+    fs::rename(site.join("site"), site.join("moved")).unwrap();
+    says_why(worker, &REMOVED);
+    assert!(!site.join("site").exists());
+}
+
+#[test]
+fn a_worker_whose_site_is_moved_before_it_listens_says_so_too() {
+    let site = TempSite::empty();
+    fs::create_dir(site.join("site")).unwrap();
+    site.write("site/jobs.yaml", TIDY);
+    let file = ["--file", "site/jobs.yaml"];
+    site.ok(&[&file[..], &["status"]].concat());
+    let folder = StateDir::new(site.join("site/.setlist"));
+    // It joins, and can't give its sign of life as long as somebody else does.
+    let sign = folder.lock_worker(WorkerId(1)).unwrap();
+    let worker = site.command(&file).arg("worker").stderr(Stdio::piped()).spawn().unwrap();
+    let mut store = SqliteStore::open(&folder).unwrap();
+    wait_for("the worker to join", || (store.workers().unwrap().len() == 1).then_some(()));
+    fs::rename(site.join("site"), site.join("moved")).unwrap();
+    drop(sign);
+    says_why(worker, &["removed or replaced"]);
+    assert!(!site.join("site").exists());
+}
+
+#[test]
+fn nothing_is_written_where_nobody_finds_it() {
+    let home = TempDir::new().unwrap();
+    let folder = StateDir::new(home.path().join("state"));
+    let mut store = SqliteStore::open(&folder).unwrap();
+    let open = |queue: &str| [Command::EnsureQueue { queue: queue.into() }];
+    store.execute(&open("before"), chrono::Utc::now()).unwrap();
+    fs::rename(folder.path(), home.path().join("moved")).unwrap();
+    let gone = |error| matches!(error, StoreError::Removed { .. });
+    assert!(gone(store.execute(&open("after"), chrono::Utc::now()).unwrap_err()));
+    assert!(gone(store.new_connection().err().unwrap()) && !folder.path().exists());
+    let mut another = SqliteStore::open(&folder).unwrap();
+    assert!(gone(store.execute(&open("after"), chrono::Utc::now()).unwrap_err()));
+    assert!(gone(store.new_connection().err().unwrap()));
+    assert!(gone(store.load().unwrap_err()) && gone(store.events_after(0).unwrap_err()));
+    assert_eq!(another.queues().unwrap().len(), 0);
+    let mut moved = SqliteStore::open(&StateDir::new(home.path().join("moved"))).unwrap();
+    assert_eq!(moved.queues().unwrap().len(), 1);
+}
+
+#[test]
+fn who_begins_to_listen_where_a_site_is_being_removed_hears_of_it() {
+    let home = TempDir::new().unwrap();
+    let folder = StateDir::new(home.path().join("state"));
+    let store = SqliteStore::open(&folder).unwrap();
+    fs::remove_dir_all(folder.listeners()).unwrap();
+    let heard = store.subscribe(Arc::new(|| {})).err().expect("there is nothing to listen to");
+    assert!(matches!(heard, StoreError::Removed { .. }), "{heard}");
+}
+
+/// The first worker of every site has the same number.
+#[test]
+fn a_worker_that_leaves_a_removed_site_takes_nothing_from_the_next() {
+    let home = TempDir::new().unwrap();
+    let folder = StateDir::new(home.path().join("state"));
+    folder.create().unwrap();
+    let earlier = folder.lock_worker(WorkerId(1)).unwrap();
+    fs::remove_dir_all(folder.path()).unwrap();
+    folder.create().unwrap();
+    let later = folder.lock_worker(WorkerId(1)).unwrap();
+    drop(earlier);
+    assert!(folder.is_worker_alive(WorkerId(1)));
+    drop(later);
+    assert!(!folder.has_worker_file(WorkerId(1)), "its own it takes away");
+}
+
+#[test]
+fn a_site_is_not_brought_further_under_an_older_worker() {
+    let site = TempSite::with(TIDY);
+    let folder = StateDir::new(site.join(".setlist"));
+    folder.create().unwrap();
+    fs::write(folder.database(), OLD).unwrap();
+    let older = folder.lock_worker(WorkerId(7)).unwrap();
+    let output = site.run(&["status"]);
+    assert_eq!(output.code, Some(3), "{output:?}");
+    let way_out = format!("kill {}", std::process::id());
+    assert!(output.stderr.contains("older setlist is running") && output.stderr.contains(&way_out), "{output:?}");
+    assert_eq!(fs::read(folder.database()).unwrap(), OLD, "it is as it was");
+    assert!(!folder.path().join("state.db.format-2").exists());
+    drop(older);
+    site.ok(&["status"]);
+    assert!(folder.path().join("state.db.format-2").exists());
+}
+
+#[test]
+fn a_worker_under_which_the_site_is_brought_further_leaves_it_alone() {
+    let site = TempSite::with(TIDY);
+    let folder = StateDir::new(site.join(".setlist"));
+    let worker = at_work(&site);
+    bring_to(&folder, 99);
+    left(&site, worker, &["written by a newer setlist (format 99"]);
+    // The newer one, which this one plays, finds that the run was interrupted.
+    bring_to(&folder, 4);
+    assert_eq!(site.job("q/long")["outcome"], json!("interrupted"));
+    assert_eq!(site.job("q/long")["attempt"], json!(1));
+}
+
+#[test]
+fn a_connection_changes_nothing_in_a_format_that_it_does_not_know() {
+    let home = TempDir::new().unwrap();
+    let folder = StateDir::new(home.path().join("state"));
+    let mut store = SqliteStore::open(&folder).unwrap();
+    let open = |queue: &str| [Command::EnsureQueue { queue: queue.into() }];
+    store.execute(&open("before"), chrono::Utc::now()).unwrap();
+    bring_to(&folder, 99);
+    let newer = |error| matches!(error, StoreError::TooNew { found: 99, known: 4, .. });
+    assert!(newer(store.execute(&open("after"), chrono::Utc::now()).unwrap_err()));
+    assert!(newer(store.load().unwrap_err()) && newer(store.events_after(0).unwrap_err()));
+    bring_to(&folder, 4);
+    assert_eq!(SqliteStore::open(&folder).unwrap().queues().unwrap().len(), 1);
+}
+
+/// A listener takes its own bell away; that says nothing of the folder.
+#[test]
+fn who_has_stopped_listening_goes_on_with_the_store() {
+    let home = TempDir::new().unwrap();
+    let mut store = SqliteStore::open(&StateDir::new(home.path().join("state"))).unwrap();
+    // Each is given back a moment later, and there are few for all programs.
+    for _ in 0..40 {
+        drop(store.subscribe(Arc::new(|| {})).unwrap());
+        store.load().unwrap();
+    }
+}

@@ -1,0 +1,186 @@
+//! A worker that dies is noticed at once by whoever is there on its machine, and somebody goes on with its work.
+
+use std::fs;
+use std::io::Read;
+use std::process::{Child, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use setlist::model::Outcome;
+use setlist::store::{StateDir, SqliteStore, Store};
+
+use crate::temp_site::{TempSite, wait_for};
+use crate::terminal::Terminal;
+
+/// One job that runs until it is stopped, and others that are done at once.
+const DEADLY: &str = "\
+queues:
+  q:
+    - {id: long, run: 'touch up; exec sleep 300'}
+    - {id: next, run: 'true'}
+    - {id: last, run: 'true'}
+  other: ['true']
+";
+
+/// Jobs that take their worker with them.
+const FATAL: &str = "\
+queues:
+  q:
+    - {id: a, run: kill -KILL $PPID; sleep 300}
+    - {id: b, run: kill -KILL $PPID; sleep 300}
+    - {id: c, run: kill -KILL $PPID; sleep 300}
+    - {id: d, run: kill -KILL $PPID; sleep 300}
+    - {id: e, run: kill -KILL $PPID; sleep 300}
+    - {id: f, run: 'true'}
+";
+
+/// Processes the queue `q` in the foreground, until its first job runs.
+fn process(site: &TempSite) -> Child {
+    let process = site.command(&["process", "q"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    wait_for("the first job", || site.join("up").exists().then_some(()));
+    process
+}
+
+fn kill(mut process: Child) {
+    process.kill().unwrap();
+    process.wait().unwrap();
+}
+
+/// The outcome of a job, read by nobody who would look after the workers besides.
+fn outcome(site: &TempSite, name: &str) -> Option<Outcome> {
+    let site_state = SqliteStore::open(&StateDir::new(site.join(".setlist"))).unwrap().load().unwrap();
+    site_state.job_named(&"q".into(), name).unwrap().outcome().cloned()
+}
+
+fn status(site: &TempSite) -> Value {
+    serde_json::from_str(&site.ok(&["status", "q", "--json"])).unwrap()
+}
+
+#[test]
+fn a_fellow_notices_at_once() {
+    let site = TempSite::with(DEADLY);
+    let doomed = process(&site);
+    // It serves another queue only.
+    let fellow = site.command(&["worker", "other"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for("the fellow", || (fs::read_dir(site.join(".setlist/workers")).unwrap().count() == 2).then_some(()));
+    kill(doomed);
+    wait_for("the end of the run", || (outcome(&site, "long") == Some(Outcome::Interrupted)).then_some(()));
+    // Nobody serves the queue that is still being processed: somebody was hired.
+    site.wait_until("q/last", |job| job["outcome"] == json!("succeeded"));
+    kill_process(Pid::from_child(&fellow), Signal::TERM).unwrap();
+    let output = String::from_utf8(fellow.wait_with_output().unwrap().stderr).unwrap();
+    assert!(output.contains("a worker has died") && output.contains("another worker goes on"), "{output}");
+}
+
+#[test]
+fn one_that_joins_later_is_watched_too() {
+    let site = TempSite::with(DEADLY);
+    let fellow = site.command(&["worker", "other"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let signs = || fs::read_dir(site.join(".setlist/workers")).into_iter().flatten().count();
+    wait_for("the fellow", || (signs() == 1).then_some(()));
+    kill(process(&site));
+    wait_for("the end of the run", || (outcome(&site, "long") == Some(Outcome::Interrupted)).then_some(()));
+    kill(fellow);
+}
+
+#[test]
+fn one_that_is_suspended_is_not_dead() {
+    let site = TempSite::with("queues: {q: [{id: a, run: 'touch up; until [ -e go ]; do sleep 0.01; done'}]}\n");
+    let process = process(&site);
+    let pid = Pid::from_child(&process);
+    kill_process(pid, Signal::STOP).unwrap();
+    let stat = || fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    wait_for("it to be stopped", || stat().contains(") T ").then_some(()));
+    let output = site.run(&["status", "--json"]);
+    assert_eq!(output.stderr, "");
+    assert_eq!(site.job("q/a")["state"], json!("running"));
+    site.write("go", "");
+    kill_process(pid, Signal::CONT).unwrap();
+    assert_eq!(site.wait_until("q/a", |job| job["state"] == json!("finished"))["outcome"], json!("succeeded"));
+    assert!(process.wait_with_output().unwrap().status.success());
+}
+
+/// After a boot the number of a worker that died may be anybody's.
+#[test]
+fn the_number_of_a_dead_worker_protects_nobody() {
+    let site = TempSite::with(DEADLY);
+    kill(process(&site));
+    let sign = fs::read_dir(site.join(".setlist/workers")).unwrap().next().unwrap().unwrap();
+    let text = fs::read_to_string(sign.path()).unwrap();
+    let (_, rest) = text.split_once('\n').unwrap();
+    fs::write(sign.path(), format!("{}\n{rest}", std::process::id())).unwrap();
+    assert_eq!(site.job("q/long")["outcome"], json!("interrupted"));
+}
+
+#[test]
+fn whoever_follows_a_log_has_the_work_go_on() {
+    let site = TempSite::with(DEADLY);
+    let doomed = process(&site);
+    let mut follower =
+        site.command(&["log", "-f", "q/long"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    // It watches when it has begun to wait.
+    let threads = || {
+        fs::read_dir(format!("/proc/{}/task", follower.id()))
+            .unwrap()
+            .filter_map(|task| fs::read_to_string(task.unwrap().path().join("comm")).ok())
+    };
+    wait_for("somebody to watch", || threads().any(|name| name == "vigil\n").then_some(()));
+    kill(doomed);
+    let mut output = String::new();
+    follower.stderr.take().unwrap().read_to_string(&mut output).unwrap();
+    assert!(follower.wait().unwrap().success());
+    assert!(output.contains("1 job interrupted") && output.contains("another worker goes on"), "{output}");
+    site.wait_until("q/last", |job| job["outcome"] == json!("succeeded"));
+}
+
+#[test]
+fn an_open_screen_has_the_work_go_on() {
+    let site = TempSite::with(DEADLY);
+    let mut screen = Terminal::open(&site, &["q"]);
+    screen.wait_for_text("Pending 3");
+    screen.keys("p");
+    screen.wait_for_text("Running 1");
+    wait_for("the first job", || site.join("up").exists().then_some(()));
+    kill_process(site.worker_pid(), Signal::KILL).unwrap();
+    screen.wait_for_text("A worker died: 1 job interrupted; another one took over.");
+    screen.wait_for_text("Finished 3");
+    screen.keys("q");
+}
+
+#[test]
+fn a_job_that_kills_its_workers_does_not_have_them_hired_for_ever() {
+    let site = TempSite::with(FATAL);
+    let mut screen = Terminal::open(&site, &["q"]);
+    screen.wait_for_text("Pending 6");
+    screen.keys("p");
+    screen.wait_for_text("workers keep dying");
+    // The one that was asked for, and three in place of others.
+    let text = screen.wait_for_text("processing, no worker");
+    assert!(text.contains("Pending 2") && text.contains("Finished 4"), "{text}");
+    assert_eq!((&status(&site)["state"], &status(&site)["workers"]), (&json!("processing"), &json!(0)));
+    // Somebody asks, so somebody is hired.
+    screen.keys("p");
+    screen.wait_for_text("Finished 5");
+    screen.keys("p");
+    screen.keys("q");
+}
+
+#[test]
+fn opening_a_site_whose_worker_died_starts_nothing_until_somebody_asks() {
+    let site = TempSite::with(&DEADLY.replace("  q:\n", "  q:\n    - {id: first, run: echo $((40+2))nd}\n"));
+    kill(process(&site));
+    let output = site.run(&["status", "q"]);
+    assert!(output.stdout.contains("processing") && output.stdout.contains("no worker; `setlist process` goes on"), "{output:?}");
+    let mut screen = Terminal::open(&site, &["q"]);
+    let text = screen.wait_for_text("processing, no worker");
+    assert!(text.contains("Pending 2") && text.contains("No worker is running the jobs of q. Press p to start one."), "{text}");
+    // Whoever opens an output has looked after the workers before.
+    screen.keys("\t\tj");
+    screen.wait_for_text("42nd");
+    assert!(!site.join(".setlist/replacements").exists());
+    assert_eq!(site.job("q/next")["state"], json!("pending"));
+    screen.keys("p");
+    screen.wait_for_text("Finished 4");
+    assert_eq!(site.job("q/last")["outcome"], json!("succeeded"));
+    screen.keys("q");
+}
