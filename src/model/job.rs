@@ -363,9 +363,9 @@ impl Job {
 
 impl WaitConditions {
     /// The conditions of a job with these options that becomes pending now. Its needs are evaluated later.
-    pub fn initial(terms: &SchedulingOptions, now: DateTime<Utc>) -> Self {
-        let until = terms.earliest_start(now).filter(|until| *until > now);
-        Self { needs: false, until, confirm: terms.confirm.is_some() }
+    pub fn initial(options: &SchedulingOptions, now: DateTime<Utc>) -> Self {
+        let until = options.earliest_start(now).filter(|until| *until > now);
+        Self { needs: false, until, confirm: options.confirm.is_some() }
     }
 
     /// Whether all conditions are met.
@@ -393,8 +393,8 @@ fn no_arguments(arguments: &Arguments) -> bool {
     arguments.is_empty()
 }
 
-fn is_default_scheduling(terms: &SchedulingOptions) -> bool {
-    terms.is_default()
+fn is_default_scheduling(options: &SchedulingOptions) -> bool {
+    options.is_default()
 }
 
 /// Anything that can be appended to a queue: a [`Job`], or anything that a job can call.

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use crate::text;
+
 use super::needs::{NeedsStatus, needs_status};
 use super::{Job, SiteState, QueueMode, Phase, JobState, WaitConditions};
 
@@ -24,7 +26,7 @@ pub enum WaitReason {
         /// The number of that attempt.
         attempt: u32,
         /// The maximum number of attempts.
-        of: u32,
+        max_attempts: u32,
         /// When it is due.
         at: DateTime<Utc>,
     },
@@ -44,10 +46,10 @@ impl SiteState {
         let JobState::Pending { requested, wait } = job.state else { return None };
         let mode = self.queue(&job.queue)?.mode;
         Some(match wait {
-            WaitConditions { needs: true, .. } => self.needs(job),
+            WaitConditions { needs: true, .. } => self.needs_reason(job),
             WaitConditions { confirm: true, .. } => WaitReason::Confirm,
             WaitConditions { until: Some(at), .. } if job.current_attempt() > 0 => {
-                WaitReason::Retry { attempt: job.current_attempt() + 1, of: job.max_attempts(), at }
+                WaitReason::Retry { attempt: job.current_attempt() + 1, max_attempts: job.max_attempts(), at }
             }
             WaitConditions { until: Some(at), .. } => WaitReason::Time(at),
             _ => match mode {
@@ -60,18 +62,18 @@ impl SiteState {
         })
     }
 
-    fn needs(&self, job: &Job) -> WaitReason {
+    fn needs_reason(&self, job: &Job) -> WaitReason {
         if let Ok(NeedsStatus::Failed(reason)) = needs_status(self, job) {
             return WaitReason::NeedsFailed(reason);
         }
-        let open = job.needs.iter().filter_map(|need| self.job(need.job));
-        let open = open.filter(|needed| needed.phase() != Phase::Finished);
+        let unfinished = job.needs.iter().filter_map(|need| self.job(need.job));
+        let unfinished = unfinished.filter(|needed| needed.phase() != Phase::Finished);
         let name = |needed: &Job| match needed.name() {
             Some(name) if needed.queue == job.queue => name.to_owned(),
             None if needed.queue == job.queue => needed.id.to_string(),
             _ => needed.path(),
         };
-        WaitReason::Needs(open.map(name).collect())
+        WaitReason::Needs(unfinished.map(name).collect())
     }
 }
 
@@ -104,19 +106,19 @@ impl WaitReason {
         match self {
             Self::Needs(jobs) => match &jobs[..] {
                 [first, rest @ ..] => {
-                    let mut words = format!("needs {first}");
+                    let mut text = format!("needs {first}");
                     if !rest.is_empty() {
                         // Writing to a string can't fail.
-                        let _ = write!(words, " +{}", rest.len());
+                        let _ = write!(text, " +{}", rest.len());
                     }
-                    words
+                    text
                 }
                 [] => "needs other jobs".to_owned(),
             },
             Self::NeedsFailed(reason) => reason.clone(),
             Self::Confirm => "needs confirmation".to_owned(),
-            Self::Time(at) => from(*at, now),
-            Self::Retry { attempt, of, at } => format!("retry {attempt}/{of} {}", from(*at, now)).trim_end().to_owned(),
+            Self::Time(at) => due_in(*at, now),
+            Self::Retry { attempt, max_attempts, at } => format!("retry {attempt}/{max_attempts} {}", due_in(*at, now)).trim_end().to_owned(),
             Self::QueuePaused => "paused".to_owned(),
             Self::QueueStopped => "stopped".to_owned(),
             Self::FreeSlot => "next".to_owned(),
@@ -126,25 +128,9 @@ impl WaitReason {
 }
 
 /// `in 8s`; empty if it is due.
-fn from(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
+fn due_in(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
     let Ok(left) = (at - now).to_std() else { return String::new() };
     // Rounded up to whole seconds: `in 0s` would be due.
     let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
-    if seconds == 0 { String::new() } else { format!("in {}", span(Duration::from_secs(seconds))) }
-}
-
-/// The two largest units: `8s`, `5m 3s`, `2h 5m`, `3d 4h`.
-fn span(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
-    let two = |large: u64, unit: &str, small: u64, smaller: &str| match small {
-        0 => format!("{large}{unit}"),
-        small => format!("{large}{unit} {small}{smaller}"),
-    };
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{seconds}s"),
-        (0, 0, minutes) => two(minutes, "m", seconds % 60, "s"),
-        (0, hours, minutes) => two(hours, "h", minutes, "m"),
-        (days, hours, _) => two(days, "d", hours, "h"),
-    }
+    if seconds == 0 { String::new() } else { format!("in {}", text::time_left(Duration::from_secs(seconds))) }
 }

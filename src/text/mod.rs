@@ -6,6 +6,6 @@ mod numbers;
 mod sanitize;
 mod width;
 
-pub use numbers::{bytes, count, count_noun, duration};
+pub use numbers::{bytes, count, count_noun, duration, time_left};
 pub use sanitize::{plain, plain_line};
 pub use width::{ASCII_ELLIPSIS, ELLIPSIS, cells, fit, pad, width};

@@ -16,6 +16,22 @@ pub fn duration(duration: Duration) -> String {
     }
 }
 
+/// The time left until something is due, in its two largest units: `8s`, `5m 3s`, `2h 5m`, `3d 4h`.
+pub fn time_left(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    let two = |large: u64, unit: &str, small: u64, smaller: &str| match small {
+        0 => format!("{large}{unit}"),
+        small => format!("{large}{unit} {small}{smaller}"),
+    };
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds}s"),
+        (0, 0, minutes) => two(minutes, "m", seconds % 60, "s"),
+        (0, hours, minutes) => two(hours, "h", minutes, "m"),
+        (days, hours, _) => two(days, "d", hours, "h"),
+    }
+}
+
 /// A number of bytes: `12 B`, `1.2 MiB`, `340 GiB`. Truncated, not rounded.
 pub fn bytes(count: u64) -> String {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];

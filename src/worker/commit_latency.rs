@@ -18,13 +18,13 @@ const SHORT_RUN: Duration = Duration::from_millis(50);
 
 impl CommitLatency {
     /// Records the duration of a run.
-    pub(super) fn record_run(&mut self, took: Duration) {
-        self.run_duration = moving_average(self.run_duration, took);
+    pub(super) fn record_run(&mut self, duration: Duration) {
+        self.run_duration = moving_average(self.run_duration, duration);
     }
 
     /// Records the duration of a commit.
-    pub(super) fn record_commit(&mut self, took: Duration) {
-        self.commit_duration = moving_average(self.commit_duration, took);
+    pub(super) fn record_commit(&mut self, duration: Duration) {
+        self.commit_duration = moving_average(self.commit_duration, duration);
     }
 
     /// Whether recent runs are short and commits are not slow.

@@ -77,7 +77,7 @@ pub(super) fn hook_variables(
         None => (None, None),
     };
     let outcome = end.map(|end| &end.outcome);
-    let took = end.and_then(|end| (end.at - run.started).to_std().ok()).unwrap_or_default();
+    let duration = end.and_then(|end| (end.at - run.started).to_std().ok()).unwrap_or_default();
     let value = job.value.as_ref().filter(|_| outcome == Some(&Outcome::Succeeded));
     let value = value.map(|value| if let Value::String(text) = value { text.clone() } else { value.to_string() });
     let error = outcome.and_then(Outcome::failure).map(|failure| failure.message.clone());
@@ -85,7 +85,7 @@ pub(super) fn hook_variables(
         (HOOK, Some(slot.to_string().into())),
         ("SETLIST_TITLE", Some(to_env_value(&job.display_title()))),
         ("SETLIST_OUTCOME", outcome.map(|outcome| outcome.as_str().into())),
-        ("SETLIST_RUN_MS", Some(took.as_millis().to_string().into())),
+        ("SETLIST_RUN_MS", Some(duration.as_millis().to_string().into())),
         ("SETLIST_EXIT_CODE", code.map(|code| code.to_string().into())),
         ("SETLIST_SIGNAL", signal.map(|signal| signal.to_string().into())),
         ("SETLIST_ERROR", error.as_deref().map(to_env_value)),

@@ -11,6 +11,7 @@ use super::environment;
 use crate::model::{Definition, Job, Outcome, RunReport, RunId, Script, ExecOptions, StopSignal, Stream};
 use crate::runner::{Launch, Output, Runner, PtyOptions};
 use crate::store::log;
+use crate::text::plain_line;
 
 /// The hooks of a worker, up to [`HOOK_SLOTS`](environment::HOOK_SLOTS) of them at once.
 #[derive(Debug, Default)]
@@ -74,7 +75,7 @@ impl Hooks {
             other => other.as_str(),
         };
         let suffix = if last_line.is_empty() { String::new() } else { format!(": {last_line}") };
-        tracing::warn!("on_finish of {}: {}{suffix}", on_one_line(&job.path()), on_one_line(what));
+        tracing::warn!("on_finish of {}: {}{suffix}", plain_line(&job.path()), plain_line(what));
         true
     }
 
@@ -86,7 +87,7 @@ impl Hooks {
     /// Drops the pending hooks because the worker shuts down.
     pub(super) fn cancel_pending(&mut self) {
         for job in mem::take(&mut self.pending) {
-            tracing::warn!("on_finish of {} skipped: the worker is shutting down", on_one_line(&job.path()));
+            tracing::warn!("on_finish of {} skipped: the worker is shutting down", plain_line(&job.path()));
         }
     }
 
@@ -121,11 +122,6 @@ fn launch(job: &Job, slot: usize, context: &WorkerContext) -> Option<(RunId, Lau
     Some((run.id, launch))
 }
 
-/// The text on one line, without control characters.
-fn on_one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
-}
-
 /// The last bytes that a hook has printed.
 #[derive(Clone, Default)]
 struct OutputTail(Arc<Mutex<Vec<u8>>>);
@@ -133,8 +129,8 @@ struct OutputTail(Arc<Mutex<Vec<u8>>>);
 impl OutputTail {
     fn last_line(&self) -> String {
         let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let said = String::from_utf8_lossy(&bytes);
-        said.lines().rev().map(on_one_line).find(|line| !line.trim().is_empty()).unwrap_or_default()
+        let text = String::from_utf8_lossy(&bytes);
+        text.lines().rev().map(plain_line).find(|line| !line.trim().is_empty()).unwrap_or_default()
     }
 }
 

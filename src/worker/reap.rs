@@ -47,7 +47,7 @@ pub fn reap_dead_workers(store: &mut dyn Store, context: &WorkerContext) -> Resu
             }
             store.terminal_inputs().remove(run);
         }
-        crash::point("burying");
+        crash::point("reaping");
         for answer in store.execute(&[Command::ReapWorker { worker: worker.id, started_runs }], Utc::now())? {
             // Refused if another process has reaped it first.
             for event in answer.unwrap_or_default() {
@@ -58,7 +58,7 @@ pub fn reap_dead_workers(store: &mut dyn Store, context: &WorkerContext) -> Resu
                 }
             }
         }
-        crash::point("buried");
+        crash::point("reaped");
         context.state.remove_worker_file(worker.id);
     }
     Ok(report)

@@ -1,4 +1,4 @@
-//! What every store promises (DESIGN §5), checked for each backend by the same functions.
+//! The contract of every store (DESIGN §5), checked for each backend by the same functions.
 
 mod state_files;
 mod old_formats;
@@ -44,18 +44,18 @@ use scheduling::{
     an_interrupted_job_is_retried_if_configured, higher_priority_starts_first_and_weight_uses_slots,
 };
 
-/// Every promise as a test of every backend. A new backend is one more line.
+/// Makes every function of the contract a test of every backend.
 macro_rules! contract {
     ($($promise:ident),* $(,)?) => {
-        contract!(@backend memory, Place::memory, $($promise),*);
-        contract!(@backend sqlite, Place::sqlite, $($promise),*);
+        contract!(@backend memory, BackendSite::memory, $($promise),*);
+        contract!(@backend sqlite, BackendSite::sqlite, $($promise),*);
     };
-    (@backend $backend:ident, $place:path, $($promise:ident),*) => {
+    (@backend $backend:ident, $create:path, $($promise:ident),*) => {
         mod $backend {
-            use super::Place;
+            use super::BackendSite;
             $(#[test]
             fn $promise() {
-                super::$promise(&$place());
+                super::$promise(&$create());
             })*
         }
     };
@@ -101,9 +101,9 @@ contract! {
     a_dropped_subscription_is_not_notified,
 }
 
-/// Where a site is kept for one test.
+/// A site in one of the backends.
 pub(crate) struct BackendSite {
-    kept: Backend,
+    backend: Backend,
     folder: TempDir,
 }
 
@@ -115,20 +115,20 @@ enum Backend {
 impl BackendSite {
     pub(crate) fn memory() -> Self {
         let folder = TempDir::new().unwrap();
-        Self { kept: Backend::Memory(MemoryStore::new(folder.path())), folder }
+        Self { backend: Backend::Memory(MemoryStore::new(folder.path())), folder }
     }
 
     pub(crate) fn sqlite() -> Self {
-        Self { kept: Backend::Sqlite, folder: TempDir::new().unwrap() }
+        Self { backend: Backend::Sqlite, folder: TempDir::new().unwrap() }
     }
 
     fn state_dir(&self) -> StateDir {
         StateDir::new(self.folder.path().join(".setlist"))
     }
 
-    /// One more connection to the site.
+    /// Opens another connection to the site.
     fn connect(&self) -> Box<dyn Store> {
-        match &self.kept {
+        match &self.backend {
             Backend::Memory(memory) => Box::new(memory.clone()),
             Backend::Sqlite => Box::new(SqliteStore::open(&self.state_dir()).unwrap()),
         }
@@ -139,7 +139,7 @@ fn queue() -> QueueId {
     QueueId::from("build")
 }
 
-/// A moment after the start of all tests.
+/// A time relative to a fixed start.
 fn at(millis: i64) -> DateTime<Utc> {
     DateTime::UNIX_EPOCH + TimeDelta::days(20_000) + TimeDelta::milliseconds(millis)
 }
@@ -156,10 +156,10 @@ fn settings(parallel: u32) -> QueueSettings {
     QueueSettings { parallel, ..QueueSettings::default() }
 }
 
-/// A site whose file has one queue without jobs, which runs so many at once.
-fn reconcile(stamp: &str, parallel: u32, jobs: Vec<Arc<Definition>>) -> Command {
+/// A file with one queue that runs `parallel` jobs at once.
+fn reconcile(version: &str, parallel: u32, jobs: Vec<Arc<Definition>>) -> Command {
     let queues = vec![DesiredQueue { id: queue(), settings: settings(parallel), jobs }];
-    Command::Reconcile(Box::new(DesiredState { version: stamp.to_owned(), queues }))
+    Command::Reconcile(Box::new(DesiredState { version: version.to_owned(), queues }))
 }
 
 fn process() -> Command {
@@ -195,7 +195,7 @@ fn join(store: &mut dyn Store) -> WorkerId {
     }
 }
 
-/// Which run a claim has started, if it has.
+/// The job and run that a claim has started.
 fn started(answer: &CommandResult) -> Option<(JobId, RunId)> {
     match answer.as_deref() {
         Ok([Event::Started { job, run }]) => Some((*job, run.id)),
@@ -207,7 +207,7 @@ fn try_claim(store: &mut dyn Store, worker: WorkerId) -> Option<(JobId, RunId)> 
     started(&execute(store, claim(worker)))
 }
 
-/// Runs everything that the site gives to a worker of its own; says what it ran.
+/// Joins as a worker and runs all available jobs; returns them.
 fn run_all(store: &mut dyn Store) -> Vec<JobId> {
     let worker = join(store);
     let mut ran = Vec::new();
@@ -221,8 +221,8 @@ fn run_all(store: &mut dyn Store) -> Vec<JobId> {
     ran
 }
 
-fn acknowledged_changes_are_visible_to_new_connections(place: &BackendSite) {
-    let mut store = place.connect();
+fn acknowledged_changes_are_visible_to_new_connections(backend: &BackendSite) {
+    let mut store = backend.connect();
     accept(&mut *store, add(3));
     accept(&mut *store, process());
     let worker = join(&mut *store);
@@ -234,7 +234,7 @@ fn acknowledged_changes_are_visible_to_new_connections(place: &BackendSite) {
     let before = store.load().unwrap();
     drop(store);
 
-    let after = place.connect().load().unwrap();
+    let after = backend.connect().load().unwrap();
     assert_eq!(after, before);
     let succeeded = after.job(first).unwrap();
     assert_eq!(succeeded.value, Some("fine".into()));
@@ -244,30 +244,30 @@ fn acknowledged_changes_are_visible_to_new_connections(place: &BackendSite) {
     assert_eq!(after.queue(&queue()).unwrap().mode, QueueMode::Processing);
 }
 
-fn a_success_is_not_run_again(place: &BackendSite) {
-    let mut store = place.connect();
+fn a_success_is_not_run_again(backend: &BackendSite) {
+    let mut store = backend.connect();
     accept(&mut *store, add(5));
     accept(&mut *store, process());
     let ran = run_all(&mut *store);
     assert_eq!(ran.len(), 5);
-    assert_eq!(run_all(&mut *place.connect()), []);
+    assert_eq!(run_all(&mut *backend.connect()), []);
     let refused = execute(&mut *store, process());
     assert!(refused.is_err(), "nothing is pending: {refused:?}");
     accept(&mut *store, add(1));
     accept(&mut *store, process());
-    assert_eq!(run_all(&mut *place.connect()), [JobId(6)], "only the new one");
+    assert_eq!(run_all(&mut *backend.connect()), [JobId(6)], "only the new one");
     accept(&mut *store, Command::Run { job: JobId(2) });
-    assert_eq!(run_all(&mut *place.connect()), [JobId(2)], "unless asked");
+    assert_eq!(run_all(&mut *backend.connect()), [JobId(2)], "unless requested");
 }
 
-fn no_job_is_claimed_twice(place: &BackendSite) {
+fn no_job_is_claimed_twice(backend: &BackendSite) {
     const JOBS: usize = 300;
-    let mut store = place.connect();
+    let mut store = backend.connect();
     accept(&mut *store, reconcile("1", 1_000, Vec::new()));
     accept(&mut *store, add(JOBS));
     accept(&mut *store, process());
     let ran: Vec<JobId> = thread::scope(|scope| {
-        let workers: Vec<_> = (0..4).map(|_| scope.spawn(|| run_all(&mut *place.connect()))).collect();
+        let workers: Vec<_> = (0..4).map(|_| scope.spawn(|| run_all(&mut *backend.connect()))).collect();
         workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
     });
     assert_eq!(ran.len(), JOBS);
@@ -277,25 +277,25 @@ fn no_job_is_claimed_twice(place: &BackendSite) {
     assert!(site_state.jobs().all(|job| job.attempts == 1));
 }
 
-fn parallel_limits_all_workers_together(place: &BackendSite) {
-    let mut store = place.connect();
+fn parallel_limits_all_workers_together(backend: &BackendSite) {
+    let mut store = backend.connect();
     accept(&mut *store, reconcile("1", 3, Vec::new()));
     accept(&mut *store, add(60));
     accept(&mut *store, process());
-    let (running, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let (running, max_running) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let ran = AtomicUsize::new(0);
     thread::scope(|scope| {
         for _ in 0..5 {
             scope.spawn(|| {
-                let mut store = place.connect();
-                let (_listener, rings) = subscribe(&*store);
+                let mut store = backend.connect();
+                let (_subscription, notifications) = subscribe(&*store);
                 let worker = join(&mut *store);
                 while ran.load(Ordering::SeqCst) < 60 {
                     let Some((job, run)) = try_claim(&mut *store, worker) else {
-                        rings.recv_timeout(TIMEOUT).unwrap();
+                        notifications.recv_timeout(TIMEOUT).unwrap();
                         continue;
                     };
-                    most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                    max_running.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
                     ran.fetch_add(1, Ordering::SeqCst);
                     thread::yield_now();
                     running.fetch_sub(1, Ordering::SeqCst);
@@ -304,8 +304,8 @@ fn parallel_limits_all_workers_together(place: &BackendSite) {
             });
         }
     });
-    assert!(most.into_inner() <= 3);
-    // Nobody reports: the limit alone says how many start.
+    assert!(max_running.into_inner() <= 3);
+    // No run ends, so the limit alone decides how many start.
     accept(&mut *store, add(5));
     accept(&mut *store, process());
     let worker = join(&mut *store);
@@ -313,8 +313,8 @@ fn parallel_limits_all_workers_together(place: &BackendSite) {
     assert_eq!(starts, 3);
 }
 
-fn a_refused_command_changes_nothing(place: &BackendSite) {
-    let mut store = place.connect();
+fn a_refused_command_changes_nothing(backend: &BackendSite) {
+    let mut store = backend.connect();
     accept(&mut *store, add(2));
     accept(&mut *store, process());
     let worker = join(&mut *store);
@@ -346,12 +346,12 @@ fn a_refused_command_changes_nothing(place: &BackendSite) {
         assert!(!refusal.to_string().is_empty());
     }
     assert_eq!(store.load().unwrap(), before);
-    assert_eq!(place.connect().load().unwrap(), before);
+    assert_eq!(backend.connect().load().unwrap(), before);
     assert_eq!(store.events_after(before.seq()).unwrap(), Some(Vec::new()));
 }
 
-fn a_batch_is_executed_in_order(place: &BackendSite) {
-    let mut store = place.connect();
+fn a_batch_is_executed_in_order(backend: &BackendSite) {
+    let mut store = backend.connect();
     let worker = join(&mut *store);
     let batch = [process(), add(1), process(), claim(worker), claim(worker), Command::Pause { queue: queue() }];
     let answers = store.execute(&batch, at(5)).unwrap();
@@ -365,8 +365,8 @@ fn a_batch_is_executed_in_order(place: &BackendSite) {
     assert_eq!(recorded.into_iter().map(|recorded| recorded.event).collect::<Vec<_>>(), told);
 }
 
-fn all_runs_of_a_job_are_recorded(place: &BackendSite) {
-    let mut store = place.connect();
+fn all_runs_of_a_job_are_recorded(backend: &BackendSite) {
+    let mut store = backend.connect();
     accept(&mut *store, add(1));
     let worker = join(&mut *store);
     let job = JobId(1);
@@ -383,7 +383,7 @@ fn all_runs_of_a_job_are_recorded(place: &BackendSite) {
     accept(&mut *store, Command::Run { job });
     try_claim(&mut *store, worker).unwrap();
 
-    let runs = place.connect().runs(job).unwrap();
+    let runs = backend.connect().runs(job).unwrap();
     assert_eq!(runs.iter().map(|run| run.attempt).collect::<Vec<_>>(), [1, 2, 3, 4]);
     assert!(runs.iter().all(|run| run.worker == worker));
     let ends: Vec<_> = runs.iter().filter_map(|run| run.end.clone()).collect();
@@ -393,8 +393,8 @@ fn all_runs_of_a_job_are_recorded(place: &BackendSite) {
     assert_eq!(store.runs(JobId(2)).unwrap(), []);
 }
 
-fn the_runs_of_a_dead_worker_are_interrupted(place: &BackendSite) {
-    let mut store = place.connect();
+fn the_runs_of_a_dead_worker_are_interrupted(backend: &BackendSite) {
+    let mut store = backend.connect();
     accept(&mut *store, reconcile("1", 5, Vec::new()));
     accept(&mut *store, add(4));
     accept(&mut *store, process());
@@ -402,7 +402,7 @@ fn the_runs_of_a_dead_worker_are_interrupted(place: &BackendSite) {
     let (first, run) = try_claim(&mut *store, dead).unwrap();
     let (second, _) = try_claim(&mut *store, dead).unwrap();
     let (third, _) = try_claim(&mut *store, alive).unwrap();
-    accept(&mut *place.connect(), Command::ReapWorker { worker: dead, started_runs: Vec::new() });
+    accept(&mut *backend.connect(), Command::ReapWorker { worker: dead, started_runs: Vec::new() });
 
     let site_state = store.load().unwrap();
     for job in [first, second] {
@@ -411,11 +411,11 @@ fn the_runs_of_a_dead_worker_are_interrupted(place: &BackendSite) {
     assert_eq!(site_state.job(third).unwrap().phase(), Phase::Running);
     assert_eq!(site_state.workers().map(|worker| worker.id).collect::<Vec<_>>(), [alive]);
     let late = execute(&mut *store, report(first, run, Outcome::Succeeded));
-    assert_eq!(late, Err(Refusal::StaleRun { job: first, run }), "its report comes too late");
+    assert_eq!(late, Err(Refusal::StaleRun { job: first, run }), "its report is too late");
 }
 
-fn a_removed_job_can_be_read_and_restored(place: &BackendSite) {
-    let mut store = place.connect();
+fn a_removed_job_can_be_read_and_restored(backend: &BackendSite) {
+    let mut store = backend.connect();
     accept(&mut *store, add(3));
     accept(&mut *store, process());
     let worker = join(&mut *store);
@@ -430,78 +430,78 @@ fn a_removed_job_can_be_read_and_restored(place: &BackendSite) {
     accept(&mut *store, Command::Restore { jobs: vec![job] });
     let after = store.load().unwrap();
     assert_eq!(after.job(job), before.job(job));
-    assert_eq!(after.counters().job, 4, "no number is used twice");
+    assert_eq!(after.counters().job, 4, "numbers are not reused");
 }
 
-fn a_reconciled_file_is_in_effect(place: &BackendSite) {
-    let mut store = place.connect();
+fn a_reconciled_file_is_in_effect(backend: &BackendSite) {
+    let mut store = backend.connect();
     accept(&mut *store, reconcile("one", 2, Vec::new()));
-    let again = accept(&mut *place.connect(), reconcile("one", 9, Vec::new()));
-    assert_eq!(again, [], "the same stamp changes nothing");
+    let again = accept(&mut *backend.connect(), reconcile("one", 9, Vec::new()));
+    assert_eq!(again, [], "the same version changes nothing");
     accept(&mut *store, reconcile("two", 4, Vec::new()));
-    let site_state = place.connect().load().unwrap();
+    let site_state = backend.connect().load().unwrap();
     assert_eq!(site_state.file_version(), Some("two"));
     assert_eq!(site_state.queue(&queue()).unwrap().settings.parallel, 4);
 }
 
-/// Rings of a listener as something to wait for.
+/// A subscription, and a channel that receives its notifications.
 fn subscribe(store: &dyn Store) -> (Subscription, Receiver<()>) {
-    let (send, rings) = channel();
+    let (send, notifications) = channel();
     let ring = Arc::new(move || {
-        // Nobody waits any more when the test is over.
+        // The receiver is gone when the test is over.
         let _ = send.send(());
     });
-    (store.subscribe(ring).unwrap(), rings)
+    (store.subscribe(ring).unwrap(), notifications)
 }
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-fn followers_get_every_event_once_and_in_order(place: &BackendSite) {
+fn followers_get_every_event_once_and_in_order(backend: &BackendSite) {
     const EACH: usize = 40;
-    let mut follower = place.connect();
-    let (_listener, rings) = subscribe(&*follower);
+    let mut follower = backend.connect();
+    let (_subscription, notifications) = subscribe(&*follower);
     let copy = Site::with_state(follower.load().unwrap(), "copy");
     let mut order = Vec::new();
     thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
-                let mut store = place.connect();
+                let mut store = backend.connect();
                 for _ in 0..EACH {
                     accept(&mut *store, add(2));
                 }
             });
         }
         while copy.read(|site_state| site_state.jobs().count()) < 4 * EACH * 2 {
-            rings.recv_timeout(TIMEOUT).unwrap();
+            notifications.recv_timeout(TIMEOUT).unwrap();
             let news = follower.events_after(copy.read(setlist::model::SiteState::seq)).unwrap().unwrap();
             order.extend(news.iter().map(|recorded| recorded.seq));
             copy.apply_records(&news);
         }
     });
     assert!(order.iter().copied().eq(1..=order.len() as u64));
-    let mut fresh = place.connect();
+    let mut fresh = backend.connect();
     copy.read(|site_state| assert_eq!(*site_state, fresh.load().unwrap()));
 }
 
-fn a_follower_that_is_too_far_behind_has_to_reload(place: &BackendSite) {
-    let mut store = place.connect();
+fn a_follower_that_is_too_far_behind_has_to_reload(backend: &BackendSite) {
+    let mut store = backend.connect();
     accept(&mut *store, add(1));
     let stale = store.load().unwrap();
     accept(&mut *store, add(25_000));
     let last = store.load().unwrap().seq();
     assert_eq!(last, 25_002);
     assert_eq!(store.events_after(stale.seq()).unwrap(), None);
-    assert_eq!(store.events_after(last + 1).unwrap(), None, "it follows another site");
+    assert_eq!(store.events_after(last + 1).unwrap(), None, "a sequence number of another site");
     for _ in 0..3 {
         accept(&mut *store, add(900));
     }
     let known = store.events_after(last).unwrap().unwrap();
     assert!(known.iter().map(|recorded| recorded.seq).eq(last + 1..=last + 2_700));
     let far = store.events_after(last + 2_700 - 10_000).unwrap().unwrap();
-    assert_eq!(far.len(), 10_000, "so many are always known");
+    assert_eq!(far.len(), 10_000, "this many are always retained");
 }
 
-fn definitions_are_stored_exactly(place: &BackendSite) {
+fn definitions_are_stored_exactly(backend: &BackendSite) {
     let plain = Definition::new(Script::command(["echo", "two words", ""]));
     let zsh = Program::Run { text: "echo $1".to_owned(), shell: ["zsh".to_owned()].into() };
     let env = [("A".to_owned(), None), ("B".to_owned(), Some("b".to_owned()))].into();
@@ -518,7 +518,7 @@ fn definitions_are_stored_exactly(place: &BackendSite) {
         Arc::new(Definition { name: Some(format!("job-{nth}").into()), digest: Some(-nth), ..form })
     };
     let jobs: Vec<_> = (0..).zip(forms).map(named).collect();
-    let mut store = place.connect();
+    let mut store = backend.connect();
     let check = |store: &mut dyn Store, jobs: &[Arc<Definition>]| {
         let site_state = store.load().unwrap();
         for (nth, definition) in (1..).zip(jobs) {
@@ -527,29 +527,29 @@ fn definitions_are_stored_exactly(place: &BackendSite) {
         }
     };
     accept(&mut *store, reconcile("one", 1, jobs.clone()));
-    check(&mut *place.connect(), &jobs);
-    // Each takes the form of the next.
+    check(&mut *backend.connect(), &jobs);
+    // Each job gets the definition of the next.
     let forms = jobs.iter().cycle().skip(1).take(jobs.len()).map(|job| (**job).clone());
     let turned: Vec<_> = (0..).zip(forms).map(named).collect();
     accept(&mut *store, reconcile("two", 1, turned.clone()));
-    check(&mut *place.connect(), &turned);
+    check(&mut *backend.connect(), &turned);
 }
 
-fn loading_many_jobs_reads_one_snapshot(place: &BackendSite) {
+fn loading_many_jobs_reads_one_snapshot(backend: &BackendSite) {
     const MANY: usize = 12_000;
-    let mut store = place.connect();
+    let mut store = backend.connect();
     accept(&mut *store, add(MANY));
     let copy = Site::with_state(store.load().unwrap(), "copy");
     thread::scope(|scope| {
         let writer = scope.spawn(|| {
-            let mut store = place.connect();
+            let mut store = backend.connect();
             for nth in 1..=150 {
                 // From both ends.
                 for job in [nth, MANY as u64 + 1 - nth] {
                     accept(&mut *store, Command::Cancel { job: JobId(job), stop: StopSignal::Terminate });
                 }
                 if nth % 10 == 0 {
-                    // Numbers that follow one another are no longer neighbours, nor always of one queue.
+                    // Ids are no longer consecutive, nor all of the same queue.
                     let middle = MANY as u64 / 2;
                     let placement = Placement::Before(JobId(middle - nth));
                     accept(&mut *store, Command::Move { jobs: vec![JobId(middle + nth)], placement });
@@ -572,25 +572,25 @@ fn loading_many_jobs_reads_one_snapshot(place: &BackendSite) {
     });
 }
 
-fn a_change_notifies_subscribers(place: &BackendSite) {
-    let mut store = place.connect();
-    let (_listener, rings) = subscribe(&*place.connect());
+fn a_change_notifies_subscribers(backend: &BackendSite) {
+    let mut store = backend.connect();
+    let (_subscription, notifications) = subscribe(&*backend.connect());
     accept(&mut *store, add(1));
-    rings.recv_timeout(TIMEOUT).expect("a change right after listening rings");
-    while rings.try_recv().is_ok() {}
-    accept(&mut *place.connect(), add(1));
-    rings.recv_timeout(TIMEOUT).expect("so does the next one, by another connection");
+    notifications.recv_timeout(TIMEOUT).expect("a change right after subscribing notifies");
+    while notifications.try_recv().is_ok() {}
+    accept(&mut *backend.connect(), add(1));
+    notifications.recv_timeout(TIMEOUT).expect("and the next one, by another connection");
 }
 
-fn a_dropped_subscription_is_not_notified(place: &BackendSite) {
-    let mut store = place.connect();
-    let follower = place.connect();
+fn a_dropped_subscription_is_not_notified(backend: &BackendSite) {
+    let mut store = backend.connect();
+    let follower = backend.connect();
     let (dropped, silent) = subscribe(&*follower);
-    let (_listener, rings) = subscribe(&*follower);
+    let (_subscription, notifications) = subscribe(&*follower);
     drop(dropped);
-    // What was under way when it was dropped may still ring; then its callback is gone, and nobody can.
+    // A notification in progress may still arrive; then the callback and with it the sender is dropped.
     let end = std::iter::repeat_with(|| silent.recv_timeout(TIMEOUT)).find_map(Result::err);
     assert_eq!(end, Some(RecvTimeoutError::Disconnected));
     accept(&mut *store, add(1));
-    rings.recv_timeout(TIMEOUT).unwrap();
+    notifications.recv_timeout(TIMEOUT).unwrap();
 }

@@ -1,5 +1,5 @@
-//! Reliability shown: processes are killed at random moments, at named points and in the middle of a write. What they
-//! had answered for is there, nothing runs twice or is left over, and the queues then drain.
+//! Crash tests: processes are killed at random times, at named points and during a write. Acknowledged changes are
+//! kept, nothing runs twice or is left over, and the queues then drain.
 
 mod migration;
 mod crash_points;

@@ -1,5 +1,5 @@
-//! State files that were cut off, overwritten or flipped: never a panic, never a queue that is silently shorter, always
-//! a message that names the file and the way out.
+//! Truncated, overwritten and corrupted state files: no panic, no jobs missing without an error, and always a message
+//! that names the file and what to do.
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,14 +14,14 @@ use crate::rng::{TestRng, iterations};
 use crate::temp_site::TempSite;
 
 const PAGE: usize = 4096;
-/// A page in the log, with what stands before it; and what stands before the first.
+/// A page in the log with its header, and the log's header.
 const FRAME: usize = 24 + PAGE;
 const LOG_HEADER: usize = 32;
 const JOBS: usize = 48;
-/// How often damage is left to the dice, for each kind of site.
+/// How many random corruptions there are of each kind of site.
 const ROUNDS: usize = 40;
 
-/// The files of a site with some history: the database, its log, and how far it has come.
+/// The files of a site with some history: the database, its log and the record of the last event.
 #[derive(Clone)]
 pub(crate) struct SiteFiles([Vec<u8>; 3]);
 
@@ -42,7 +42,7 @@ impl SiteFiles {
         Self::read_from(&folder)
     }
 
-    /// One whose log was copied into the database when the last connection was closed.
+    /// A site whose log was checkpointed when the last connection was closed.
     pub(crate) fn without_log() -> Self {
         let home = TempDir::new().unwrap();
         let folder = StateDir::new(home.path().join("state"));
@@ -54,7 +54,7 @@ impl SiteFiles {
         Self(NAMES.map(|name| fs::read(folder.path().join(name)).unwrap_or_default()))
     }
 
-    /// Lays the files into a folder in which nobody is.
+    /// Writes the files to an unused directory.
     pub(crate) fn write_to(&self, folder: &StateDir) {
         folder.create().unwrap();
         let _ = fs::remove_file(folder.path().join("state.db-shm"));
@@ -77,12 +77,12 @@ impl SiteFiles {
     }
 }
 
-/// A folder for one site after another.
+/// A directory for one site after another.
 fn folder(home: &TempDir) -> StateDir {
     StateDir::new(home.path().join("state"))
 }
 
-/// Adds jobs of several looks, and runs some of them.
+/// Adds jobs of several kinds and runs some of them.
 fn fill(store: &mut dyn Store, jobs: usize) {
     let worker = Command::Join { host: "here".to_owned(), pid: 1, queues: None };
     let events = execute(store, worker);
@@ -115,7 +115,7 @@ fn execute(store: &mut dyn Store, command: Command) -> Vec<Event> {
     store.execute(&[command], Utc::now()).unwrap().remove(0).unwrap_or_default()
 }
 
-/// Does with a site what the program does with it. Tells how many jobs there are.
+/// Opens a site and uses it as the program does; returns the number of jobs.
 pub(crate) fn exercise(folder: &StateDir) -> Result<usize, StoreError> {
     let mut store = SqliteStore::open(folder)?;
     let jobs = store.load()?.jobs().count();
@@ -137,8 +137,8 @@ pub(crate) fn exercise(folder: &StateDir) -> Result<usize, StoreError> {
     Ok(jobs)
 }
 
-/// The site is whole, or somebody is told what is wrong with which file and what to do about it. One that isn't even
-/// opened is left as it is. Tells whether it is whole.
+/// Returns whether the site is intact. If it isn't, the error names the file and what to do; and if it could not be
+/// opened, its files are unchanged.
 #[track_caller]
 fn is_intact_or_refused(site: &SiteFiles, home: &TempDir, what: &str) -> bool {
     let folder = folder(home);
@@ -157,7 +157,7 @@ fn is_intact_or_refused(site: &SiteFiles, home: &TempDir, what: &str) -> bool {
             assert!(output.contains(folder.database().to_str().unwrap()), "{what}: {output}");
             let way_out = match error {
                 StoreError::Unreadable { .. } | StoreError::MissingChanges { .. } => ["move it away", "remove the file"],
-                // What was flipped is the very number of the format.
+                // The format number itself was changed.
                 StoreError::TooNew { .. } => ["upgrade setlist"; 2],
                 _ => panic!("{what}: {output}"),
             };

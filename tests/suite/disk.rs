@@ -1,5 +1,5 @@
-//! A disk that is full, a folder that can't be written, a file that may not grow: said, survived, and gone on from when
-//! there is room again.
+//! Full disks, read-only directories and file size limits: they are reported, lose nothing, and work continues when
+//! there is space again.
 
 use std::env;
 use std::fs::{self, File};
@@ -12,10 +12,10 @@ use serde_json::json;
 
 use crate::temp_site::{TempSite, SETLIST, CommandOutput, wait_for};
 
-/// Names the disk, in a process that has one of its own.
+/// The environment variable that names the disk in a process that has one.
 const DISK: &str = "SETLIST_TEST_DISK";
 
-/// Runs a test of this file once more, in a namespace of its own where a small disk is mounted.
+/// Runs a test of this file again in a mount namespace with a small disk.
 fn with_a_disk(part: &str) {
     let disk = tempfile::tempdir().unwrap();
     let mount = |then: &[&str]| {
@@ -25,9 +25,9 @@ fn with_a_disk(part: &str) {
         command
     };
     if !mount(&["true"]).output().is_ok_and(|output| output.status.success()) {
-        // Past the harness, which would swallow what a test prints that passes.
+        // Written directly, because the harness captures the output of passing tests.
         let skipped =
-            "SKIPPED: nobody may mount a disk in a namespace of one's own here, so nothing is shown about one";
+            "SKIPPED: disks can't be mounted in a user namespace here";
         writeln!(io::stderr(), "{part}: {skipped}").unwrap();
         return;
     }
@@ -37,7 +37,7 @@ fn with_a_disk(part: &str) {
     assert!(said.code == Some(0) && said.stdout.contains("1 passed"), "{}\n{}", said.stdout, said.stderr);
 }
 
-/// A room on the disk of this process; none in the process that runs all the tests.
+/// A site on the disk of this process; none in the process that runs all tests.
 fn site() -> Option<TempSite> {
     env::var_os(DISK).map(|disk| TempSite::on_disk(Path::new(&disk), QUEUES))
 }
@@ -49,7 +49,7 @@ queues:
     - {id: slow, run: 'echo begun; until [ -e \"$TMPDIR/go\" ]; do sleep 0.01; done; echo \"$SETLIST_ATTEMPT\" >> \"$TMPDIR/book\"'}
 ";
 
-/// Takes all the room there is.
+/// Fills the disk.
 fn fill(site: &TempSite) -> PathBuf {
     let path = site.join("ballast");
     let mut ballast = File::create(&path).unwrap();
@@ -62,7 +62,7 @@ fn fill(site: &TempSite) -> PathBuf {
     path
 }
 
-/// How many jobs a command that only looks shows.
+/// The number of jobs that a read-only command shows.
 #[track_caller]
 fn count(site: &TempSite) -> usize {
     let output = site.run(&["list"]);
@@ -80,11 +80,11 @@ fn part_with_a_full_disk() {
     let Some(site) = site() else { return };
     site.ok(&["retry", "q/a"]);
     site.wait_until("q/a", |job| job["outcome"] == json!("succeeded"));
-    // What a worker leaves behind is room for others.
+    // The files of an exited worker leave space for others.
     wait_for("the worker to leave", || site.processes().is_empty().then_some(()));
     let mut jobs = count(&site);
     let ballast = fill(&site);
-    // Whoever finds a little room still is answered for it.
+    // A command that finds a little space left succeeds.
     let refused = wait_for("the disk to be full", || {
         let said = site.run(&["add", "q", "--", "true"]);
         jobs += usize::from(said.code == Some(0));
@@ -151,8 +151,8 @@ fn part_with_a_read_only_directory() {
         let disk = env::var_os(DISK).unwrap();
         let mut mount = Command::new("mount");
         mount.args(["-o", &format!("remount,{how}")]).arg(disk);
-        // A process that has just died may still hold a file.
-        wait_for("nobody to write", || mount.output().unwrap().status.success().then_some(()));
+        // A process that has just been killed may still hold a file.
+        wait_for("all writers to exit", || mount.output().unwrap().status.success().then_some(()));
     };
     site.ok(&["retry", "q/a"]);
     site.wait_until("q/a", |job| job["outcome"] == json!("succeeded"));
@@ -160,7 +160,7 @@ fn part_with_a_read_only_directory() {
     remount("ro");
     look(&site, 2);
 
-    // What was changed last is in the log, since the last one to write was killed.
+    // The latest changes are in the log, because the last writer was killed.
     remount("rw");
     let mut worker = site.command(&["worker"]).stderr(Stdio::null()).spawn().unwrap();
     wait_for("the worker to join", || fs::read_dir(site.join(".setlist/workers")).unwrap().next().map(drop));
@@ -171,7 +171,7 @@ fn part_with_a_read_only_directory() {
     assert!(site.join(".setlist/state.db-wal").exists());
     look(&site, 3);
 
-    // Without its index the log can't be read here, but elsewhere it can.
+    // Without its index the log can't be read here, but in a copy.
     remount("rw");
     fs::remove_file(site.join(".setlist/state.db-shm")).unwrap();
     remount("ro");
@@ -184,7 +184,7 @@ fn part_with_a_read_only_directory() {
     assert_eq!(site.ok(&["--state", copy.to_str().unwrap(), "list"]).lines().count(), 3);
 }
 
-/// What can be read is read, with a word about it; what would change something is refused.
+/// Read-only commands work with a note, and changes are refused.
 #[track_caller]
 fn look(site: &TempSite, jobs: usize) {
     let output = site.run(&["list"]);
@@ -204,7 +204,7 @@ fn look(site: &TempSite, jobs: usize) {
     }
 }
 
-/// Where nobody may mount a disk, this shows as much: a limit on the size of files is the end of them, too.
+/// A file size limit, for systems on which a disk can't be mounted by users.
 #[test]
 fn a_file_size_limit_loses_nothing() {
     let site = TempSite::with(QUEUES);
@@ -213,7 +213,7 @@ fn a_file_size_limit_loses_nothing() {
     let mut refused = 0;
     for blocks in (0..140).step_by(7) {
         let mut command = Command::new("sh");
-        // Ignored, the signal is an error of the write.
+        // If the signal is ignored, the write fails with an error.
         command.args(["-c", "trap '' XFSZ; ulimit -f \"$1\"; shift; exec \"$@\"", "sh", &blocks.to_string(), SETLIST]);
         site.set_environment(&mut command);
         let said = CommandOutput::from_output(&command.args(["add", "q", "--", "true"]).output().unwrap());

@@ -1,4 +1,4 @@
-//! `on_finish`: what is run when a job has finished, and what comes of it.
+//! `on_finish` hooks.
 
 use std::fs;
 use std::process::Stdio;
@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::temp_site::{TempSite, wait_for};
 
-/// Appends a line to `told` for every job.
+/// A hook that appends a line to `told` for every job.
 const TELL: &str =
     r#"echo "$SETLIST_QUEUE/$SETLIST_JOB $SETLIST_OUTCOME ${SETLIST_EXIT_CODE-none}" >> "$SETLIST_SITE/told""#;
 
@@ -19,7 +19,7 @@ fn lines(site: &TempSite) -> Vec<String> {
 }
 
 #[test]
-fn it_is_told_what_came_of_the_job_in_variables_alone() {
+fn a_hook_gets_the_outcome_in_variables_only() {
     let site = TempSite::with(
         "\
 queues:
@@ -66,7 +66,7 @@ queues:
 }
 
 #[test]
-fn it_follows_the_last_run_and_the_outcomes_that_were_asked_for() {
+fn a_hook_runs_after_the_last_attempt_and_the_requested_outcomes() {
     let site = TempSite::with(&format!(
         "\
 queues:
@@ -89,7 +89,7 @@ queues:
 }
 
 #[test]
-fn it_follows_a_failure_that_stops_the_queue() {
+fn a_hook_runs_after_a_failure_that_stops_the_queue() {
     let site = TempSite::with(&format!(
         "queues:\n  q:\n    on_failure: stop\n    on_finish: |\n      {TELL}\n    jobs: [{{id: a, run: exit 3}}, {{id: b, run: 'true'}}]\n"
     ));
@@ -98,7 +98,7 @@ fn it_follows_a_failure_that_stops_the_queue() {
 }
 
 #[test]
-fn one_that_fails_is_told_and_changes_nothing() {
+fn a_failed_hook_is_logged_and_does_not_change_the_job() {
     let site = TempSite::with(
         "\
 queues:
@@ -119,13 +119,13 @@ queues:
     }
     assert!(site.processes().is_empty(), "{:?}", site.processes());
 
-    // Hired by a screen or a command, the worker has only its diary.
+    // A worker that was started by a screen or a command writes to its log.
     site.ok(&["retry", "q/a"]);
-    wait_for("the diary", || site.read(".setlist/worker.log").contains("on_finish of q/a: exit code 6").then_some(()));
+    wait_for("the worker log", || site.read(".setlist/worker.log").contains("on_finish of q/a: exit code 6").then_some(()));
 }
 
 #[test]
-fn show_tells_what_is_run_and_how_it_went() {
+fn show_prints_the_hook_and_its_last_result() {
     let site = TempSite::with(
         "\
 queues:
@@ -173,7 +173,7 @@ queues:
 }
 
 #[test]
-fn it_ends_with_its_worker() {
+fn a_hook_ends_with_its_worker() {
     for signal in [Signal::TERM, Signal::KILL] {
         let site = TempSite::with(
             "\
@@ -190,11 +190,11 @@ queues:
         );
         let mut process = site.command(&["process"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         wait_for("what is run after the job", || site.join("up").exists().then_some(()));
-        // The job is over for everybody meanwhile.
+        // The job has already finished.
         assert_eq!(site.job("q/a")["outcome"], json!("succeeded"));
         kill_process(Pid::from_child(&process), signal).unwrap();
         wait_for("the end of the worker", || process.try_wait().unwrap());
-        // Whoever comes next finds out what a dead worker has left behind.
+        // The next command reaps the dead worker.
         site.ok(&["status"]);
         wait_for("the end of all", || site.processes().is_empty().then_some(()));
         assert_eq!(site.job("q/a")["run_count"], json!(1));
@@ -205,7 +205,7 @@ queues:
 }
 
 #[test]
-fn a_job_may_have_another_one_added_when_it_has_finished() {
+fn a_hook_can_add_a_job() {
     let site = TempSite::with(
         "queues:\n  q:\n    - {id: a, run: 'true', on_finish: '\"$SETLIST\" add later --now -- touch done'}\n",
     );

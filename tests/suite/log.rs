@@ -1,4 +1,4 @@
-//! Tests of the logs of runs: what is kept, what a reader sees while it grows and after its end.
+//! Logs of runs: what is kept, and what readers see while a log grows and after it has ended.
 
 mod stream_index;
 mod terminal_sizes;
@@ -16,10 +16,10 @@ use setlist::store::log::{WatchedRuns, LogReader, LogWriter, delete_output, reco
 
 const RUN: RunId = RunId(7);
 const LIMIT: u64 = 64 * 1024;
-/// The lowest limit.
+/// The smallest limit of a log.
 const MIN_LIMIT: u64 = 4096;
 
-/// So many milliseconds after some moment.
+/// A time relative to a fixed start.
 fn at(millis: i64) -> DateTime<Utc> {
     DateTime::from_timestamp_millis(1_795_000_000_000 + millis).unwrap()
 }
@@ -32,12 +32,12 @@ fn reader(folder: &Path) -> LogReader {
     LogReader::new(folder.to_owned(), RUN)
 }
 
-/// The numbered lines from `from` on, as many as make up `bytes`.
+/// Numbered lines from `from` to `to`.
 fn lines(from: usize, to: usize) -> Vec<u8> {
     (from..to).flat_map(|number| format!("line {number:08}\n").into_bytes()).collect()
 }
 
-/// All pieces from `offset` on, joined where they touch.
+/// All chunks from `offset` on; contiguous ones are joined.
 fn read_from(reader: &mut LogReader, mut offset: u64) -> Vec<(u64, Vec<u8>)> {
     let mut pieces: Vec<(u64, Vec<u8>)> = Vec::new();
     let mut buffer = vec![0; 5000];
@@ -170,9 +170,9 @@ fn one_write_may_be_larger_than_the_limit() {
     }
 }
 
-/// Reads the log of `run` as it comes, until `all` has been written; nothing but parts of that may be seen, in order.
-/// Beside that others, who come just now, read what is most in danger: the end of the head and the oldest of the tail.
-/// The error is the offset at which something else was read.
+/// Reads the log of `run` until `all` has been written, and checks that only parts of it are read, in order. Meanwhile
+/// other, new readers read the parts most at risk: the end of the head and the oldest bytes of the tail. The error is
+/// the offset of a wrong read.
 fn follow(folder: &Path, run: RunId, all: &[u8]) -> Result<(), u64> {
     let mut buffer = vec![0; 9000];
     let mut read = |reader: &mut LogReader, offset| {
@@ -193,8 +193,7 @@ fn follow(folder: &Path, run: RunId, all: &[u8]) -> Result<(), u64> {
     Ok(())
 }
 
-/// Bytes are replaced and moved under the eyes of the followers. There is no way to make one look at just the wrong
-/// moment, so there are many logs, most of them short ones that end soon.
+/// Bytes are replaced and moved while others read. A race can't be forced, so there are many logs, most of them short.
 #[test]
 fn followers_read_exactly_the_output() {
     let folder = tempfile::tempdir().unwrap();
@@ -208,7 +207,7 @@ fn followers_read_exactly_the_output() {
         })
         .collect();
     std::thread::scope(|scope| {
-        // A follower that has seen something wrong goes on, because the others wait for it.
+        // A reader that has failed goes on, because the others wait for it.
         let followers = [(); 2].map(|()| {
             scope.spawn(|| {
                 let seen = rounds.iter().map(|(run, all, _)| {
@@ -246,7 +245,7 @@ fn followers_are_notified_of_output_even_of_the_first() {
         while reader.len().unwrap() < expected.len() as u64 {
             rings.recv_timeout(Duration::from_secs(30)).expect("a ring for every change");
         }
-        // Whatever has rung for this write by now is not taken for the next one.
+        // Notifications for this write are not taken for those of the next.
         while rings.try_recv().is_ok() {}
     }
     fs::write(folder.path().join("8.log"), "of another run").unwrap();
@@ -274,8 +273,8 @@ fn notifications_are_rate_limited() {
     }
     count += rings.try_iter().count() as u128;
     let elapsed = start.elapsed();
-    // Once in ten milliseconds, and at once for the first.
-    assert!(count <= elapsed.as_millis() / 10 + 2, "{count} rings in {elapsed:?}");
+    // Every ten milliseconds, and at once for the first.
+    assert!(count <= elapsed.as_millis() / 10 + 2, "{count} notifications in {elapsed:?}");
 }
 
 #[test]
@@ -304,7 +303,7 @@ fn a_subscription_can_switch_to_another_run() {
 fn lost_output_is_reported_in_the_log() {
     let site = tempfile::tempdir().unwrap();
     let folder = site.path().join("logs");
-    // A file where the folder should be: writing fails until it is gone.
+    // A file in place of the directory: writing fails until it is removed.
     fs::write(&folder, "").unwrap();
     let mut log = writer(&folder);
     let error = log.write(Stream::Out, b"lost\n", at(0)).unwrap_err();

@@ -9,6 +9,7 @@ mod contract;
 mod crash;
 mod many_workers;
 mod damage;
+mod wording;
 mod worker_crashes;
 mod definition;
 mod rng;

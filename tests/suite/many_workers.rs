@@ -1,4 +1,4 @@
-//! Four workers on one site with thousands of jobs: each job runs once, and never more at once than may.
+//! Four workers on one site with thousands of jobs: each job runs once, within the limits of its queue.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -10,13 +10,13 @@ use setlist::store::{StateDir, SqliteStore, Store};
 
 use crate::temp_site::{TempSite, wait_for};
 
-/// Jobs come in batches, and each time all workers are idle and race for them.
+/// Jobs are added in batches, so that all workers are idle and race for each batch.
 const BATCHES: usize = 50;
-/// The queues: how many may run at once, and how many are added at a time.
+/// The queues, with their parallelism and the number of jobs per batch.
 const QUEUES: [(&str, usize, usize); 2] = [("many", 24, 80), ("few", 2, 20)];
 const JOBS: usize = BATCHES * (QUEUES[0].2 + QUEUES[1].2);
 
-/// A job that says when it begins and ends, without a process of its own for that.
+/// A job that logs its start and its end without starting a process.
 const JOB: &str =
     "echo \"+ $SETLIST_QUEUE $SETLIST_JOB_ID\" >> book; echo \"- $SETLIST_QUEUE $SETLIST_JOB_ID\" >> book\n";
 
@@ -26,7 +26,7 @@ fn four_workers_run_each_of_5000_jobs_once() {
     let site = TempSite::with(&format!("queues:\n{}", queues.concat()));
     let worker = || site.command(&["worker"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let mut workers: [Child; 4] = std::array::from_fn(|_| worker());
-    let mut record = Record::of(&site);
+    let mut checker = EventChecker::of(&site);
     for batch in 1..=BATCHES {
         for (queue, _, count) in QUEUES {
             add(&site, queue, count);
@@ -35,18 +35,18 @@ fn four_workers_run_each_of_5000_jobs_once() {
             let ends = site.read("book").lines().filter(|line| line.starts_with('-')).count();
             (ends == batch * JOBS / BATCHES).then_some(())
         });
-        record.follow();
+        checker.follow();
     }
-    wait_for("the last record", || site.ok(&["list", "--state", "running"]).is_empty().then_some(()));
+    wait_for("the last checker", || site.ok(&["list", "--state", "running"]).is_empty().then_some(()));
     for worker in &mut workers {
         worker.kill().unwrap();
         worker.wait().unwrap();
     }
-    record.follow();
-    assert!(record.jobs.len() == JOBS && record.running.values().all(BTreeSet::is_empty));
+    checker.follow();
+    assert!(checker.jobs.len() == JOBS && checker.running.values().all(BTreeSet::is_empty));
     for (queue, parallel, count) in QUEUES {
-        as_the_jobs_saw_it(&site.read("book"), queue, parallel, count * BATCHES);
-        as_the_jobs_are_listed(&site.ok(&["list", queue, "--json"]), count * BATCHES);
+        check_job_output(&site.read("book"), queue, parallel, count * BATCHES);
+        check_listed_jobs(&site.ok(&["list", queue, "--json"]), count * BATCHES);
     }
 }
 
@@ -57,8 +57,8 @@ fn add(site: &TempSite, queue: &str, count: usize) {
     assert!(child.wait().unwrap().success());
 }
 
-/// The book was only ever appended to, so its lines are in the order in which things happened.
-fn as_the_jobs_saw_it(book: &str, queue: &str, parallel: usize, count: usize) {
+/// The jobs append to the file, so its lines are in order of time.
+fn check_job_output(book: &str, queue: &str, parallel: usize, count: usize) {
     let mut running = BTreeSet::new();
     let mut seen = BTreeSet::new();
     for line in book.lines() {
@@ -76,7 +76,7 @@ fn as_the_jobs_saw_it(book: &str, queue: &str, parallel: usize, count: usize) {
     assert_eq!(seen.len(), count);
 }
 
-fn as_the_jobs_are_listed(list: &str, count: usize) {
+fn check_listed_jobs(list: &str, count: usize) {
     let jobs: Vec<Value> = list.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(jobs.len(), count);
     let mut shares = BTreeMap::new();
@@ -88,22 +88,21 @@ fn as_the_jobs_are_listed(list: &str, count: usize) {
     assert!(shares.len() > 1, "one worker had it all: {shares:?}");
 }
 
-/// What the site itself says has happened, in its order. (The times alone don't tell: a clock is read before its reader
-/// gets the turn to write.)
-struct Record {
+/// The events of the site, in order. (Their times are not in order: the clock is read before the write lock is held.)
+struct EventChecker {
     store: SqliteStore,
     seen: u64,
     jobs: BTreeMap<JobId, QueueId>,
     running: BTreeMap<QueueId, BTreeSet<JobId>>,
 }
 
-impl Record {
+impl EventChecker {
     fn of(site: &TempSite) -> Self {
         let store = SqliteStore::open(&StateDir::new(site.join(".setlist"))).unwrap();
         Self { store, seen: 0, jobs: BTreeMap::new(), running: BTreeMap::new() }
     }
 
-    /// Takes note of what is new, and checks it.
+    /// Reads and checks new events.
     fn follow(&mut self) {
         for recorded in self.store.events_after(self.seen).unwrap().expect("not so much has happened") {
             self.seen = recorded.seq;

@@ -1,5 +1,4 @@
-//! Whole trees die: what a job has started is gone when the job was stopped or its worker died, however it has gone
-//! about leaving. And nothing else is.
+//! Stopping a job, or the death of its worker, ends all processes of the job, in whatever session they are, and no others.
 
 use std::fs;
 use std::process::{Child, Stdio};
@@ -9,8 +8,8 @@ use serde_json::json;
 
 use crate::temp_site::{TempSite, SETLIST, wait_for};
 
-/// Starts a process on each way out of a process group: none, a session of its own, orphaned besides, and without an
-/// environment besides. Each writes its number to a file that is named after the job.
+/// Starts four processes: in the process group, in a new session, in a new session and orphaned, and all of that without
+/// an environment. Each writes its process id to a file that is named after the job.
 const SPREAD: &str = r#"
 sh -c "echo \$\$ > $1.near; exec sleep 300" &
 setsid sh -c "echo \$\$ > $1.far; exec sleep 300" &
@@ -22,14 +21,14 @@ touch $1.up
 
 const WAYS: [&str; 4] = ["near", "far", "orphan", "bare"];
 
-/// A site with these jobs; `sh spread.sh NAME` spreads.
+/// A site with these jobs, which can run `sh spread.sh NAME`.
 fn site_with(jobs: &str) -> TempSite {
     let site = TempSite::with(&format!("queues:\n  q:\n    parallel: 2\n    jobs:\n{jobs}"));
     site.write("spread.sh", SPREAD);
     site
 }
 
-/// A worker in the foreground, once it is there for whoever asks.
+/// Starts a worker in the foreground and waits until it has joined.
 fn worker(site: &TempSite) -> Child {
     let mut worker = site.command(&["worker"]);
     worker.env("PROGRAM", SETLIST).stdout(Stdio::null()).stderr(Stdio::null());
@@ -40,7 +39,7 @@ fn worker(site: &TempSite) -> Child {
     worker
 }
 
-/// What a job has started, once all of it is there.
+/// Waits for the four processes of a job.
 fn started(site: &TempSite, job: &str) -> [Pid; 4] {
     wait_for("what the job starts", || site.join(&format!("{job}.up")).exists().then_some(()));
     WAYS.map(|way| pid(&site.read(&format!("{job}.{way}"))))
@@ -50,7 +49,7 @@ fn pid(text: &str) -> Pid {
     Pid::from_raw(text.trim().parse().unwrap()).unwrap()
 }
 
-/// Whether a process runs, as opposed to being gone or waiting for its parent to notice.
+/// Whether a process is alive and not a zombie.
 fn lives(pid: Pid) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     !matches!(stat.rsplit_once(") ").map_or("", |(_, rest)| &rest[..1]), "" | "Z" | "X")
@@ -69,18 +68,18 @@ fn kill_all(pids: &[Pid]) {
     }
 }
 
-const TWO: &str =
+const TWO_JOBS: &str =
     "      - {id: one, run: sh spread.sh one; sleep 300}\n      - {id: two, run: sh spread.sh two; sleep 300}\n";
 
 #[test]
-fn a_stop_reaches_all_of_a_job_and_nobody_else() {
+fn a_stop_reaches_the_whole_tree_of_a_job_and_no_other() {
     for kill in [false, true] {
-        let site = site_with(TWO);
+        let site = site_with(TWO_JOBS);
         site.ok(&["retry", "q/one", "q/two"]);
         let (one, two) = (started(&site, "one"), started(&site, "two"));
         site.ok(if kill { &["cancel", "--kill", "q/one"] } else { &["cancel", "q/one"] });
         site.wait_until("q/one", |job| job["outcome"] == json!("cancelled"));
-        // The run is over when nobody is left: there is nothing to wait for.
+        // The run ends only when all processes have ended, so there is nothing to wait for.
         assert_gone(&one);
         assert!(two.iter().all(|pid| lives(*pid)), "{two:?}");
         site.ok(&["cancel", "--kill", "q/two"]);
@@ -90,8 +89,8 @@ fn a_stop_reaches_all_of_a_job_and_nobody_else() {
 }
 
 #[test]
-fn a_timeout_reaches_all_of_a_job() {
-    // The job itself ends at once: those that stay decide how long it takes.
+fn a_timeout_reaches_the_whole_tree_of_a_job() {
+    // The root process ends at once on TERM; the others take longer.
     let site = site_with("      - {id: one, run: sh spread.sh one; sleep 300, timeout: 500ms}\n");
     assert_eq!(site.run(&["process"]).code, Some(1));
     let one = started(&site, "one");
@@ -100,7 +99,7 @@ fn a_timeout_reaches_all_of_a_job() {
 }
 
 #[test]
-fn what_has_left_the_group_is_asked_first_and_killed_after_the_grace() {
+fn processes_outside_the_group_get_term_and_kill_after_the_grace_period() {
     let tidy = r#"$SIG{TERM} = sub { open my $out, ">", "tidied"; print $out "well\n"; exit }; open my $up, ">", "up";
         close $up; sleep 300 while 1"#;
     let deaf = r#"$SIG{TERM} = sub { open my $out, ">", "refused" }; open my $up, ">", "deaf"; print $up $$; close $up;
@@ -119,9 +118,9 @@ fn what_has_left_the_group_is_asked_first_and_killed_after_the_grace() {
 }
 
 #[test]
-fn a_worker_that_has_to_go_takes_all_with_it() {
+fn a_signalled_worker_stops_the_trees_of_its_jobs() {
     for signal in [Signal::TERM, Signal::INT] {
-        let site = site_with(TWO);
+        let site = site_with(TWO_JOBS);
         let mut worker = worker(&site);
         site.ok(&["retry", "q/one", "q/two"]);
         let all = [started(&site, "one"), started(&site, "two")].concat();
@@ -133,8 +132,8 @@ fn a_worker_that_has_to_go_takes_all_with_it() {
 }
 
 #[test]
-fn nothing_is_left_of_a_dead_workers_jobs_when_they_are_told_to_be_interrupted() {
-    let site = site_with(TWO);
+fn the_trees_of_a_dead_workers_jobs_are_gone_when_the_jobs_are_interrupted() {
+    let site = site_with(TWO_JOBS);
     site.ok(&["retry", "q/one", "q/two"]);
     let all = [started(&site, "one"), started(&site, "two")].concat();
     kill_process(site.worker_pid(), Signal::KILL).unwrap();
@@ -143,9 +142,9 @@ fn nothing_is_left_of_a_dead_workers_jobs_when_they_are_told_to_be_interrupted()
     assert_eq!(fs::read_dir(site.join(".setlist/workers")).unwrap().count(), 0);
 }
 
-/// `daemon &` in a script: the job has succeeded, and what it has left in the background is the user's.
+/// `daemon &` in a script: after the job has succeeded, its background processes belong to the user.
 #[test]
-fn what_a_job_leaves_behind_on_purpose_dies_with_nobody() {
+fn a_daemon_of_a_finished_job_keeps_running() {
     let chatty = "echo $$ > daemon; while sleep 0.01; do echo chatter; echo x >> beats; done";
     let site = site_with(
         "      - {id: a, run: 'sh chatty & until [ -s daemon ]; do sleep 0.01; done'}\n      \
@@ -158,24 +157,24 @@ fn what_a_job_leaves_behind_on_purpose_dies_with_nobody() {
     site.ok(&["retry", "q/a"]);
     site.wait_until("q/a", |job| job["outcome"] == json!("succeeded"));
     let daemon = pid(&site.read("daemon"));
-    let goes_on = |when: &str| {
+    let assert_running = |when: &str| {
         let before = site.read("beats").len();
-        wait_for(&format!("it to go on {when}"), || (site.read("beats").len() > before + 20).then_some(()));
+        wait_for(&format!("it to keep running {when}"), || (site.read("beats").len() > before + 20).then_some(()));
         assert!(lives(daemon), "{when}");
     };
-    goes_on("after its job");
+    assert_running("after its job");
     site.ok(&["cancel", "q/b"]);
     site.wait_until("q/b", |job| job["outcome"] == json!("cancelled"));
     assert_gone(&b);
-    goes_on("after another job was stopped");
+    assert_running("after another job was stopped");
     wait_for("the worker to leave", || (!lives(worker)).then_some(()));
-    goes_on("after the worker has left");
+    assert_running("after the worker has left");
     assert_eq!(site.ok(&["log", "q/a"]).lines().filter(|line| *line != "chatter").count(), 0);
     kill_all(&[daemon]);
 }
 
 #[test]
-fn a_dead_worker_takes_no_daemon_with_it() {
+fn a_daemon_of_a_finished_job_outlives_a_dead_worker() {
     let site = site_with(
         "      - {id: a, run: 'sh -c \"echo \\$\\$ > daemon; exec sleep 300\" & until [ -s daemon ]; do sleep 0.01; done'}\n      \
          - {id: b, run: sh spread.sh b; sleep 300}\n",
@@ -191,9 +190,9 @@ fn a_dead_worker_takes_no_daemon_with_it() {
     kill_all(&[daemon]);
 }
 
-/// A job asks for work; whoever is hired for it is no part of the job.
+/// A job requests work at another site. The worker that this starts is not part of the job.
 #[test]
-fn a_worker_that_a_job_has_hired_outlives_the_job() {
+fn a_worker_that_was_started_by_a_job_outlives_the_job() {
     let site = site_with("      - {id: a, run: '\"$PROGRAM\" -f other/jobs.yaml retry q/long; touch asked; sleep 300'}\n");
     fs::create_dir(site.join("other")).unwrap();
     let long = "queues: {q: [{id: long, run: 'touch begun; until [ -e go ]; do sleep 0.01; done'}]}\n";
@@ -210,9 +209,9 @@ fn a_worker_that_a_job_has_hired_outlives_the_job() {
     wait_for("the other job to succeed", || other().contains("q/long").then_some(()));
 }
 
-/// A job that processes another site in the foreground: all of that is the job's.
+/// A job that processes another site in the foreground. All of that belongs to the job.
 #[test]
-fn a_site_within_a_job_dies_with_it() {
+fn a_worker_inside_a_job_is_stopped_with_it() {
     let site = site_with("      - {id: a, run: '\"$PROGRAM\" -f inner/jobs.yaml process'}\n");
     let mut worker = worker(&site);
     fs::create_dir(site.join("inner")).unwrap();
@@ -228,7 +227,7 @@ fn a_site_within_a_job_dies_with_it() {
 }
 
 #[test]
-fn a_worker_collects_what_falls_to_it() {
+fn a_worker_reaps_adopted_orphans() {
     let site = site_with("      - {id: a, run: 'for n in 1 2 3 4 5; do (setsid sh -c \"echo $n >> ended\" &) ; done'}\n");
     let mut worker = worker(&site);
     site.ok(&["retry", "q/a"]);
@@ -240,7 +239,7 @@ fn a_worker_collects_what_falls_to_it() {
     worker.wait().unwrap();
 }
 
-/// What a job's processes inherit; a shell whose signals are blocked waits for its children in vain.
+/// A shell that inherits a blocked SIGCHLD would wait for its children for ever.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_job_blocks_no_signals() {

@@ -99,10 +99,10 @@ impl Trial {
             assert_eq!(*site, reloaded(site), "a site that is loaded again is equal");
         });
         if let (Command::Claim { .. }, Ok(_)) = (command, &answer) {
-            let running = |line: &ReferenceQueue| self.reference.list(line.name, Phase::Running).len();
-            let before = |line: &ReferenceQueue| before.queue(&line.name.into()).map_or(0, |queue| queue.running.len());
-            let mut grown = self.reference.queues.iter().filter(|line| running(line) > before(line));
-            let fits = |line: &ReferenceQueue| running(line) == 1 || self.reference.taken(line.name) <= line.parallel;
+            let running = |ref_queue: &ReferenceQueue| self.reference.list(ref_queue.name, Phase::Running).len();
+            let before = |ref_queue: &ReferenceQueue| before.queue(&ref_queue.name.into()).map_or(0, |queue| queue.running.len());
+            let mut grown = self.reference.queues.iter().filter(|ref_queue| running(ref_queue) > before(ref_queue));
+            let fits = |ref_queue: &ReferenceQueue| running(ref_queue) == 1 || self.reference.taken(ref_queue.name) <= ref_queue.parallel;
             assert!(grown.all(fits), "a claim fills no queue beyond its limit");
         }
         answer.map(drop)
@@ -110,25 +110,25 @@ impl Trial {
 
     fn assert_equals_reference(&self, site: &SiteState) {
         let names: Vec<_> = site.queues().into_iter().map(|(id, _)| name(id)).collect();
-        assert_eq!(names, self.reference.queues.iter().map(|line| line.name).collect::<Vec<_>>());
+        assert_eq!(names, self.reference.queues.iter().map(|ref_queue| ref_queue.name).collect::<Vec<_>>());
         assert_eq!(site.file_version().unwrap_or_default(), self.reference.file_version);
-        for (line, (_, queue)) in self.reference.queues.iter().zip(site.queues()) {
-            assert_eq!(queue.mode, line.mode, "mode of {}", line.name);
+        for (ref_queue, (_, queue)) in self.reference.queues.iter().zip(site.queues()) {
+            assert_eq!(queue.mode, ref_queue.mode, "mode of {}", ref_queue.name);
             for phase in [Phase::Pending, Phase::Running, Phase::Finished] {
                 let listed: Vec<_> = queue.jobs_in(phase).iter().map(|id| id.0).collect();
-                assert_eq!(listed, self.reference.list(line.name, phase), "{} of {}", phase.as_str(), line.name);
+                assert_eq!(listed, self.reference.list(ref_queue.name, phase), "{} of {}", phase.as_str(), ref_queue.name);
             }
-            let failed = |card: &&ReferenceJob| {
-                let ReferenceState::Finished { outcome, .. } = &card.stage else { return false };
-                card.removed.is_none() && matches!(outcome, Outcome::Failed(_) | Outcome::Interrupted)
+            let failed = |ref_job: &&ReferenceJob| {
+                let ReferenceState::Finished { outcome, .. } = &ref_job.stage else { return false };
+                ref_job.removed.is_none() && matches!(outcome, Outcome::Failed(_) | Outcome::Interrupted)
             };
-            let own = self.reference.jobs.iter().filter(|card| card.queue == line.name);
+            let own = self.reference.jobs.iter().filter(|ref_job| ref_job.queue == ref_queue.name);
             assert_eq!(queue.failed, own.filter(failed).count());
         }
-        for card in &self.reference.jobs {
-            match site.job(JobId(card.id)) {
-                None => assert!(card.removed.is_some(), "job {} is there", card.id),
-                Some(job) => self.assert_job_equals(job, card),
+        for ref_job in &self.reference.jobs {
+            match site.job(JobId(ref_job.id)) {
+                None => assert!(ref_job.removed.is_some(), "job {} is there", ref_job.id),
+                Some(job) => self.assert_job_equals(job, ref_job),
             }
         }
         let lists = site.queues().into_iter().map(|(_, queue)| [&queue.pending, &queue.running, &queue.finished]);
@@ -146,8 +146,8 @@ impl Trial {
         assert_eq!((job, run, worker), (self.reference.jobs.len() as u64, self.reference.runs, self.reference.workers));
     }
 
-    fn assert_job_equals(&self, job: &Job, card: &ReferenceJob) {
-        assert_eq!(job.state, self.reference.state(card), "state of {} in {:#?}", job.id, self.reference);
+    fn assert_job_equals(&self, job: &Job, ref_job: &ReferenceJob) {
+        assert_eq!(job.state, self.reference.state(ref_job), "state of {} in {:#?}", job.id, self.reference);
         let there = ReferenceJob {
             id: job.id.0,
             queue: name(&job.queue),
@@ -164,14 +164,14 @@ impl Trial {
             executed: job.executed,
             enqueued: job.enqueued,
             // Compared above.
-            place: card.place,
-            stage: card.stage.clone(),
+            place: ref_job.place,
+            stage: ref_job.stage.clone(),
         };
-        assert_eq!(there, *card);
+        assert_eq!(there, *ref_job);
     }
 
     fn running(&self) -> Vec<ReferenceJob> {
-        self.reference.jobs.iter().filter(|card| card.phase() == Phase::Running).cloned().collect()
+        self.reference.jobs.iter().filter(|ref_job| ref_job.phase() == Phase::Running).cloned().collect()
     }
 
     /// Runs all jobs that can run, advancing time. Runs end with the next report; `None` means that the worker dies.
@@ -179,14 +179,14 @@ impl Trial {
         for round in 0.. {
             assert!(round < 2_000, "it does not end");
             let worker = WorkerId(self.reference.workers);
-            for card in self.running() {
+            for ref_job in self.running() {
                 let Some(report) = ends.next().unwrap() else {
                     // The run may belong to an earlier worker.
-                    self.submit(&Command::ReapWorker { worker: WorkerId(card.worker), started_runs: Vec::new() }).unwrap();
+                    self.submit(&Command::ReapWorker { worker: WorkerId(ref_job.worker), started_runs: Vec::new() }).unwrap();
                     self.perform(&Step::Join);
                     break;
                 };
-                let (job, run) = (JobId(card.id), RunId(card.run.unwrap()));
+                let (job, run) = (JobId(ref_job.id), RunId(ref_job.run.unwrap()));
                 self.submit(&Command::EndRun { job, run, report, on_failure: None }).unwrap();
             }
             if !self.running().is_empty() || worker.0 != self.reference.workers {
@@ -209,7 +209,7 @@ impl Trial {
     }
 
     fn queues_in_mode(&self, mode: QueueMode) -> Vec<&'static str> {
-        self.reference.queues.iter().filter(|line| line.mode == mode).map(|line| line.name).collect()
+        self.reference.queues.iter().filter(|ref_queue| ref_queue.mode == mode).map(|ref_queue| ref_queue.name).collect()
     }
 
     /// The pending jobs of a queue, each with whether it waits for something.

@@ -132,7 +132,7 @@ fn x_cancels_and_selects_the_next_job() {
 fn killing_needs_confirmation_and_a_running_job() {
     let mut harness = harness();
     harness.keys("X");
-    assert_eq!(harness.message(), "#1 is pending, so there is no process to kill. Press x to cancel it.");
+    assert_eq!(harness.message(), "#1 is pending, not running. Press x to cancel it.");
     harness.keys("r");
     harness.start("build");
     harness.keys("x");
@@ -277,7 +277,7 @@ fn file_errors_are_shown_until_they_are_fixed() {
     harness.advance_seconds(60);
     harness.send(Message::Tick);
     assert!(harness.text().contains("Pending 5"));
-    assert_eq!(harness.message(), "✗ jobs.yaml has 1 error; the last valid version stays in use. Press e to edit it.");
+    assert_eq!(harness.message(), "✗ jobs.yaml has 1 error; the last valid version is used. Press e to edit it.");
     let jobs = [("lint", "Lint!"), ("unit", "Unit tests"), ("doc", "Documentation"), ("pack", "Package"), ("new", "")];
     let better = plan("2", vec![queue("build", 2, 0, &jobs), queue("deploy", 1, 1, &[("prod", "Production")])]);
     harness.send(Message::FileRead(Ok(Box::new(better))));
@@ -313,7 +313,7 @@ fn a_change_of_a_running_job_is_applied_when_it_ends() {
     let started = harness.start("build");
     let less = plan("2", vec![queue("build", 2, 0, &JOBS[1..])]);
     harness.send(Message::FileRead(Ok(Box::new(less))));
-    assert!(harness.message().ends_with("a running job changes at its end"), "{}", harness.message());
+    assert!(harness.message().ends_with("a running job changes when it ends."), "{}", harness.message());
     harness.end(started, Outcome::Succeeded);
     assert_eq!(harness.file_reloads, 1);
 }

@@ -1,5 +1,4 @@
-//! `setlist worker` as a service: what it tells its manager, how it leaves, and that it can be the first process of a
-//! container.
+//! `setlist worker` as a service: its messages to the service manager, its shutdown, and as process 1 of a container.
 
 use std::fs;
 use std::os::linux::net::SocketAddrExt;
@@ -12,7 +11,7 @@ use serde_json::json;
 use crate::readme::block;
 use crate::temp_site::{WAIT_TIMEOUT, TempSite, SETLIST, CommandOutput, wait_for};
 
-/// A job that takes a moment to end well, one that fails, and one that says who listens to services.
+/// A job that cleans up on TERM, one that fails, and one that prints the socket of the service manager.
 const SERVED: &str = "\
 queues:
   q:
@@ -23,7 +22,7 @@ queues:
       - {id: nosy, run: 'echo ${NOTIFY_SOCKET-nobody}'}
 ";
 
-/// A service manager, as far as a service sees one.
+/// The socket of a service manager.
 struct Manager(UnixDatagram);
 
 impl Manager {
@@ -33,9 +32,9 @@ impl Manager {
         Self(socket)
     }
 
-    /// Waits for a message like that.
+    /// Waits for a message that contains this text.
     #[track_caller]
-    fn hears(&self, wanted: &str) -> String {
+    fn wait_for_message(&self, wanted: &str) -> String {
         let mut heard = Vec::new();
         let mut buffer = [0; 4096];
         loop {
@@ -54,7 +53,7 @@ fn signal(process: &Child, signal: Signal) {
 }
 
 #[test]
-fn a_manager_hears_how_it_is() {
+fn a_worker_reports_its_state_to_the_service_manager() {
     let site = TempSite::with(SERVED);
     let path = site.join("notify");
     let abstract_name = format!("setlist-test-{}", std::process::id());
@@ -65,14 +64,14 @@ fn a_manager_hears_how_it_is() {
         let manager = Manager::at(&address);
         let mut worker = site.command(&["worker"]);
         let worker = worker.env("NOTIFY_SOCKET", &name).stderr(Stdio::piped()).spawn().unwrap();
-        let ready = manager.hears("READY=1");
+        let ready = manager.wait_for_message("READY=1");
         assert!(ready.contains("STATUS=ready: 1 queue of /") && ready.ends_with("/jobs.yaml"), "{ready}");
         site.ok(&["retry", "q/bad", "q/nosy"]);
-        let status = manager.hears("1 run succeeded, 1 did not");
+        let status = manager.wait_for_message("1 run succeeded, 1 did not");
         assert_eq!(status, "STATUS=0 running, 1 run succeeded, 1 did not");
         assert_eq!(site.job("q/nosy")["value"], json!("nobody"));
         signal(&worker, Signal::TERM);
-        manager.hears("STOPPING=1");
+        manager.wait_for_message("STOPPING=1");
         let output = CommandOutput::from_output(&worker.wait_with_output().unwrap());
         assert_eq!(output.code, Some(0), "{output:?}");
         for line in ["ready: 1 queue of /", "WARN q/bad  failed  ", "INFO q/nosy  succeeded  ", "INFO left; 1 run suc"]
@@ -83,7 +82,7 @@ fn a_manager_hears_how_it_is() {
 }
 
 #[test]
-fn told_to_leave_it_stops_what_runs_and_records_it() {
+fn a_signalled_worker_stops_its_jobs_and_records_them() {
     for (how, code) in [(Signal::TERM, 0), (Signal::INT, 130)] {
         let site = TempSite::with(SERVED);
         let worker = site.command(&["worker"]).stderr(Stdio::piped()).spawn().unwrap();
@@ -101,7 +100,7 @@ fn told_to_leave_it_stops_what_runs_and_records_it() {
     }
 }
 
-/// What runs a command in a container, where that can be made.
+/// A command that runs another one in a container, if containers can be created here.
 fn container() -> Option<Command> {
     let options = ["-r", "-p", "-u", "-f", "--mount-proc", "--kill-child"];
     let possible = Command::new("unshare").args(options).arg("true").stderr(Stdio::null()).status();
@@ -115,7 +114,7 @@ fn container() -> Option<Command> {
 }
 
 #[test]
-fn where_nothing_more_can_be_watched_it_says_what_to_do() {
+fn an_exhausted_inotify_limit_is_explained() {
     let limit = "echo 0 > /proc/sys/user/max_inotify_instances";
     let limited = |script: &str| {
         let mut command = Command::new("unshare");
@@ -137,15 +136,15 @@ fn where_nothing_more_can_be_watched_it_says_what_to_do() {
 }
 
 #[test]
-fn it_is_suspended_where_its_session_is_out_of_sight() {
+fn a_worker_in_a_container_can_be_suspended() {
     let Some(mut container) = container() else { return };
     let site = TempSite::with(SERVED);
     site.set_environment(&mut container);
-    // Nobody in there has begun a session, and so theirs has no number.
+    // No process in the container is a session leader, so the session id is 0.
     let script = "\
 set -em
-\"$0\" worker 2> diary &
-until grep -q ready diary; do kill -0 $!; sleep 0.01; done
+\"$0\" worker 2> worker-output &
+until grep -q ready worker-output; do kill -0 $!; sleep 0.01; done
 kill -TSTP $!
 until grep -q '^State:.T' /proc/$!/status; do kill -0 $!; sleep 0.01; done
 kill -CONT $!
@@ -153,11 +152,11 @@ kill -TERM $!
 wait -f $!
 ";
     let said = CommandOutput::from_output(&container.args(["timeout", "30", "bash", "-c", script, SETLIST]).output().unwrap());
-    assert_eq!(said.code, Some(0), "{said:?} {}", site.read("diary"));
+    assert_eq!(said.code, Some(0), "{said:?} {}", site.read("worker-output"));
 }
 
 #[test]
-fn the_first_process_of_a_container_takes_in_orphans_and_is_found_dead_from_outside() {
+fn a_worker_as_process_1_reaps_orphans_and_is_found_dead_from_outside() {
     let Some(mut container) = container() else { return };
     let site = TempSite::with(
         "\
@@ -172,7 +171,7 @@ queues:
     container.args(["sh", "-c", "hostname within && exec \"$0\" worker", SETLIST]);
     let mut container = container.stderr(Stdio::null()).spawn().unwrap();
     wait_for("the worker", || site.ok(&["status", "--json"]).contains("\"workers\":1").then_some(()));
-    // It is asked from outside, and no other worker is hired beside the one within.
+    // The request comes from outside and starts no second worker.
     site.ok(&["retry", "q/orphan"]);
     site.wait_until("q/orphan", |job| job["outcome"] == json!("succeeded"));
     site.ok(&["retry", "q/look", "q/long"]);
@@ -185,7 +184,7 @@ queues:
 }
 
 #[test]
-fn the_unit_file_is_sound() {
+fn the_unit_file_is_valid() {
     let unit = block("## As a service", "ini").replace("%h/.cargo/bin/setlist", SETLIST);
     assert!(unit.contains(SETLIST) && unit.contains("Type=notify") && unit.contains("KillMode=mixed"), "{unit}");
     let site = TempSite::with(SERVED);
@@ -197,7 +196,7 @@ fn the_unit_file_is_sound() {
     };
     let said = CommandOutput::from_output(&verified);
     assert!(said.code == Some(0) && !said.stderr.contains("setlist.service"), "{said:?}");
-    // What it runs is a command line that the program takes.
+    // Its command line is valid.
     let line = unit.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap();
     let words = shlex::split(&line.replace("%h/app", site.path().to_str().unwrap())).unwrap();
     let mut worker = site.command(&words[1..].iter().map(String::as_str).collect::<Vec<_>>());

@@ -1,4 +1,4 @@
-//! A worker that dies is noticed at once by whoever is there on its machine, and somebody goes on with its work.
+//! A crashed worker is noticed at once by every setlist process of its machine, and another worker continues its work.
 
 use std::fs;
 use std::io::Read;
@@ -12,8 +12,8 @@ use setlist::store::{StateDir, SqliteStore, Store};
 use crate::temp_site::{TempSite, wait_for};
 use crate::terminal::Terminal;
 
-/// One job that runs until it is stopped, and others that are done at once.
-const DEADLY: &str = "\
+/// One job that runs until it is stopped, and others that end at once.
+const LONG_THEN_SHORT: &str = "\
 queues:
   q:
     - {id: long, run: 'touch up; exec sleep 300'}
@@ -22,7 +22,7 @@ queues:
   other: ['true']
 ";
 
-/// Jobs that take their worker with them.
+/// Jobs that kill their worker.
 const FATAL: &str = "\
 queues:
   q:
@@ -34,7 +34,7 @@ queues:
     - {id: f, run: 'true'}
 ";
 
-/// Processes the queue `q` in the foreground, until its first job runs.
+/// Processes the queue `q` in the foreground, and waits until its first job runs.
 fn process(site: &TempSite) -> Child {
     let process = site.command(&["process", "q"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     wait_for("the first job", || site.join("up").exists().then_some(()));
@@ -46,7 +46,7 @@ fn kill(mut process: Child) {
     process.wait().unwrap();
 }
 
-/// The outcome of a job, read by nobody who would look after the workers besides.
+/// The outcome of a job, read without reaping dead workers.
 fn outcome(site: &TempSite, name: &str) -> Option<Outcome> {
     let site_state = SqliteStore::open(&StateDir::new(site.join(".setlist"))).unwrap().load().unwrap();
     site_state.job_named(&"q".into(), name).unwrap().outcome().cloned()
@@ -57,34 +57,34 @@ fn status(site: &TempSite) -> Value {
 }
 
 #[test]
-fn a_fellow_notices_at_once() {
-    let site = TempSite::with(DEADLY);
+fn another_worker_notices_at_once() {
+    let site = TempSite::with(LONG_THEN_SHORT);
     let doomed = process(&site);
-    // It serves another queue only.
-    let fellow = site.command(&["worker", "other"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    wait_for("the fellow", || (fs::read_dir(site.join(".setlist/workers")).unwrap().count() == 2).then_some(()));
+    // It serves only another queue.
+    let peer = site.command(&["worker", "other"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for("the peer", || (fs::read_dir(site.join(".setlist/workers")).unwrap().count() == 2).then_some(()));
     kill(doomed);
     wait_for("the end of the run", || (outcome(&site, "long") == Some(Outcome::Interrupted)).then_some(()));
-    // Nobody serves the queue that is still being processed: somebody was hired.
+    // No worker serves the queue that is still being processed, so one was started.
     site.wait_until("q/last", |job| job["outcome"] == json!("succeeded"));
-    kill_process(Pid::from_child(&fellow), Signal::TERM).unwrap();
-    let output = String::from_utf8(fellow.wait_with_output().unwrap().stderr).unwrap();
-    assert!(output.contains("a worker has died") && output.contains("another worker goes on"), "{output}");
+    kill_process(Pid::from_child(&peer), Signal::TERM).unwrap();
+    let output = String::from_utf8(peer.wait_with_output().unwrap().stderr).unwrap();
+    assert!(output.contains("a worker has died") && output.contains("another worker took over"), "{output}");
 }
 
 #[test]
-fn one_that_joins_later_is_watched_too() {
-    let site = TempSite::with(DEADLY);
-    let fellow = site.command(&["worker", "other"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+fn a_worker_that_joins_later_is_watched_too() {
+    let site = TempSite::with(LONG_THEN_SHORT);
+    let peer = site.command(&["worker", "other"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let signs = || fs::read_dir(site.join(".setlist/workers")).into_iter().flatten().count();
-    wait_for("the fellow", || (signs() == 1).then_some(()));
+    wait_for("the peer", || (signs() == 1).then_some(()));
     kill(process(&site));
     wait_for("the end of the run", || (outcome(&site, "long") == Some(Outcome::Interrupted)).then_some(()));
-    kill(fellow);
+    kill(peer);
 }
 
 #[test]
-fn one_that_is_suspended_is_not_dead() {
+fn a_suspended_worker_is_not_dead() {
     let site = TempSite::with("queues: {q: [{id: a, run: 'touch up; until [ -e go ]; do sleep 0.01; done'}]}\n");
     let process = process(&site);
     let pid = Pid::from_child(&process);
@@ -100,10 +100,10 @@ fn one_that_is_suspended_is_not_dead() {
     assert!(process.wait_with_output().unwrap().status.success());
 }
 
-/// After a boot the number of a worker that died may be anybody's.
+/// After a reboot another process may have the id of a worker that died.
 #[test]
-fn the_number_of_a_dead_worker_protects_nobody() {
-    let site = TempSite::with(DEADLY);
+fn a_reused_process_id_does_not_keep_a_dead_worker_alive() {
+    let site = TempSite::with(LONG_THEN_SHORT);
     kill(process(&site));
     let sign = fs::read_dir(site.join(".setlist/workers")).unwrap().next().unwrap().unwrap();
     let text = fs::read_to_string(sign.path()).unwrap();
@@ -113,18 +113,18 @@ fn the_number_of_a_dead_worker_protects_nobody() {
 }
 
 #[test]
-fn whoever_follows_a_log_has_the_work_go_on() {
-    let site = TempSite::with(DEADLY);
+fn following_a_log_respawns_a_dead_worker() {
+    let site = TempSite::with(LONG_THEN_SHORT);
     let doomed = process(&site);
     let mut follower =
         site.command(&["log", "-f", "q/long"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    // It watches when it has begun to wait.
+    // The watch thread starts when the follower begins to wait.
     let threads = || {
         fs::read_dir(format!("/proc/{}/task", follower.id()))
             .unwrap()
             .filter_map(|task| fs::read_to_string(task.unwrap().path().join("comm")).ok())
     };
-    wait_for("somebody to watch", || threads().any(|name| name == "vigil\n").then_some(()));
+    wait_for("somebody to watch", || threads().any(|name| name == "liveness-watch\n").then_some(()));
     kill(doomed);
     let mut output = String::new();
     follower.stderr.take().unwrap().read_to_string(&mut output).unwrap();
@@ -134,8 +134,8 @@ fn whoever_follows_a_log_has_the_work_go_on() {
 }
 
 #[test]
-fn an_open_screen_has_the_work_go_on() {
-    let site = TempSite::with(DEADLY);
+fn an_open_screen_respawns_a_dead_worker() {
+    let site = TempSite::with(LONG_THEN_SHORT);
     let mut screen = Terminal::open(&site, &["q"]);
     screen.wait_for_text("Pending 3");
     screen.keys("p");
@@ -148,17 +148,17 @@ fn an_open_screen_has_the_work_go_on() {
 }
 
 #[test]
-fn a_job_that_kills_its_workers_does_not_have_them_hired_for_ever() {
+fn a_job_that_kills_its_workers_does_not_cause_endless_respawns() {
     let site = TempSite::with(FATAL);
     let mut screen = Terminal::open(&site, &["q"]);
     screen.wait_for_text("Pending 6");
     screen.keys("p");
-    screen.wait_for_text("workers keep dying");
-    // The one that was asked for, and three in place of others.
+    screen.wait_for_text("Workers keep crashing");
+    // The requested worker, and three respawned ones.
     let text = screen.wait_for_text("processing, no worker");
     assert!(text.contains("Pending 2") && text.contains("Finished 4"), "{text}");
     assert_eq!((&status(&site)["state"], &status(&site)["workers"]), (&json!("processing"), &json!(0)));
-    // Somebody asks, so somebody is hired.
+    // A request starts a worker.
     screen.keys("p");
     screen.wait_for_text("Finished 5");
     screen.keys("p");
@@ -166,15 +166,15 @@ fn a_job_that_kills_its_workers_does_not_have_them_hired_for_ever() {
 }
 
 #[test]
-fn opening_a_site_whose_worker_died_starts_nothing_until_somebody_asks() {
-    let site = TempSite::with(&DEADLY.replace("  q:\n", "  q:\n    - {id: first, run: echo $((40+2))nd}\n"));
+fn opening_a_site_whose_worker_died_starts_nothing_until_work_is_requested() {
+    let site = TempSite::with(&LONG_THEN_SHORT.replace("  q:\n", "  q:\n    - {id: first, run: echo $((40+2))nd}\n"));
     kill(process(&site));
     let output = site.run(&["status", "q"]);
     assert!(output.stdout.contains("processing") && output.stdout.contains("no worker; `setlist process` goes on"), "{output:?}");
     let mut screen = Terminal::open(&site, &["q"]);
     let text = screen.wait_for_text("processing, no worker");
     assert!(text.contains("Pending 2") && text.contains("No worker is running the jobs of q. Press p to start one."), "{text}");
-    // Whoever opens an output has looked after the workers before.
+    // Opening an output checks the workers first.
     screen.keys("\t\tj");
     screen.wait_for_text("42nd");
     assert!(!site.join(".setlist/replacements").exists());

@@ -56,7 +56,7 @@ impl Screen {
         match (targets.single(), &running[..]) {
             (Some(job), []) => {
                 let hint = if job.phase() == Phase::Pending { format!(" Press {cancel} to cancel it.") } else { String::new() };
-                Err(format!("{} is {}, so there is no process to kill.{hint}", job.id, job.phase().as_str()))
+                Err(format!("{} is {}, not running.{hint}", job.id, job.phase().as_str()))
             }
             (Some(job), _) => {
                 let question = format!("Kill 1 running job in {} ({} {})?", job.queue, job.id, job.display_title());

@@ -5,10 +5,10 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use crate::model::QueueId;
+use crate::text;
 use crate::tui::action::{Action, Group};
 use crate::tui::action_menu::{ActionMenu, MenuItem, MenuKind};
 use crate::tui::state::ScreenSetup;
-use crate::text;
 
 use super::line_painter::{LinePainter, lines, without_first_line};
 

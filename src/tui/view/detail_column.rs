@@ -4,9 +4,9 @@ use chrono::{DateTime, Utc};
 use ratatui::style::{Modifier, Style};
 
 use crate::model::{Job, RunId, SiteState};
+use crate::text;
 use crate::tui::details_pane::RunHistory;
 use crate::tui::state::ScreenSetup;
-use crate::text;
 use crate::tui::theme::Appearance;
 
 use super::time_format;

@@ -5,10 +5,10 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use crate::model::{QueryError, QueueId};
+use crate::text;
 use crate::tui::action_menu::MenuKind;
 use crate::tui::dialog::Dialog;
 use crate::tui::line_editor::LineEditor;
-use crate::text;
 use crate::tui::theme::Appearance;
 
 use super::line_painter::LinePainter;

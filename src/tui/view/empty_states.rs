@@ -5,12 +5,13 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use crate::model::Phase;
+use crate::text;
 use crate::tui::action::Action;
 use crate::tui::layout::MIN_SIZE;
 use crate::tui::state::ScreenSetup;
-use crate::text;
 use crate::tui::theme::Appearance;
 
+use super::idle_reason::IdleReason;
 use super::line_painter::{LinePainter, lines};
 
 /// A list without rows.
@@ -21,7 +22,7 @@ pub(super) struct EmptyList {
     pub(super) shows_all_queues: bool,
     pub(super) has_pending: bool,
     /// Why no job is running.
-    pub(super) idle_reason: Option<String>,
+    pub(super) idle_reason: Option<IdleReason>,
 }
 
 impl EmptyList {
@@ -33,7 +34,7 @@ impl EmptyList {
             Phase::Pending if self.shows_all_queues => "No pending jobs.".to_owned(),
             Phase::Pending => format!("No pending jobs. Press {} to add one.", setup.keymap.key(Action::Add)),
             Phase::Running => match &self.idle_reason {
-                Some(reason) => format!("Nothing running: {reason}"),
+                Some(reason) => reason.sentence(),
                 None if self.shows_all_queues || !self.has_pending => "No running jobs.".to_owned(),
                 None => "The next job is about to start.".to_owned(),
             },

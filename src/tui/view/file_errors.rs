@@ -4,9 +4,9 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
+use crate::text;
 use crate::tui::action::Action;
 use crate::tui::state::ScreenSetup;
-use crate::text;
 use crate::tui::theme::Appearance;
 
 use super::line_painter::{LinePainter, lines, without_first_line};

@@ -7,13 +7,13 @@ use ratatui::buffer::Buffer;
 use ratatui::style::Style;
 
 use crate::model::{QueueId, QueueMode, QueueState};
+use crate::text;
 use crate::tui::layout::ScreenLayout;
 use crate::tui::mouse::{ClickTarget, ClickTargets};
 use crate::tui::queue_stats::{QueueStats, approximate_duration};
-use crate::text;
 use crate::tui::theme::Appearance;
 
-use super::idle_reason::IdleCheck;
+use super::idle_reason::{IdleCheck, IdleReason};
 use super::line_painter::LinePainter;
 
 /// The state of a queue as shown in its tab.
@@ -114,7 +114,7 @@ type Fact = Vec<(String, Style)>;
 fn facts(
     appearance: &Appearance,
     stats: &QueueStats,
-    reason: Option<(String, Style)>,
+    reason: Option<IdleReason>,
     queues: &[&QueueState],
     now: DateTime<Utc>,
 ) -> Vec<Fact> {
@@ -123,8 +123,8 @@ fn facts(
     if stats.failed > 0 {
         facts.push(vec![(format!("{} failed in the last hour", count(stats.failed)), appearance.theme.bad)]);
     }
-    if let Some((reason, style)) = reason {
-        facts.push(vec![("nothing running: ".to_owned(), dim), (reason, style)]);
+    if let Some(reason) = reason {
+        facts.push(vec![("nothing running: ".to_owned(), dim), (reason.text, reason.style)]);
     }
     if let Some(left) = stats.time_left {
         let left = TimeDelta::from_std(left).unwrap_or(TimeDelta::MAX);

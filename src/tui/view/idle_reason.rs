@@ -4,15 +4,43 @@ use chrono::{DateTime, Utc};
 use ratatui::style::Style;
 
 use crate::model::{QueueId, QueueMode, QueueState, SiteState, WaitReason};
+use crate::text;
 use crate::tui::action::Action;
 use crate::tui::state::ScreenSetup;
-use crate::text;
 
 /// The most pending jobs checked per frame to find out whether any could start.
 const MAX_JOBS_CHECKED: usize = 64;
 
 /// The most cells of a job's or a queue's name.
 const MAX_NAME_WIDTH: usize = 24;
+
+/// Why no job is running.
+pub(super) struct IdleReason {
+    /// The reason as a fragment of a sentence.
+    pub(super) text: String,
+    /// A style for the severity.
+    pub(super) style: Style,
+    /// Whether the text starts with the name of a job or a queue.
+    starts_with_name: bool,
+}
+
+impl IdleReason {
+    fn new(text: String, style: Style) -> Self {
+        Self { text, style, starts_with_name: false }
+    }
+
+    fn with_name(text: String, style: Style) -> Self {
+        Self { text, style, starts_with_name: true }
+    }
+
+    /// The reason as a sentence.
+    pub(super) fn sentence(&self) -> String {
+        match self.text.split_at_checked(1) {
+            Some((first, rest)) if !self.starts_with_name => format!("{}{rest}.", first.to_ascii_uppercase()),
+            _ => format!("{}.", self.text),
+        }
+    }
+}
 
 /// The queues whose jobs could be running.
 #[derive(Clone, Copy)]
@@ -30,9 +58,9 @@ impl IdleCheck<'_> {
         self.reports_missing_worker && self.site.is_unattended(queue)
     }
 
-    /// Why no job of a queue is running although some are pending, with a style for the severity. `None` if a job is
+    /// Why no job of a queue is running although some are pending. `None` if a job is
     /// running or about to start.
-    pub(super) fn queue_reason(&self, id: &QueueId, queue: &QueueState) -> Option<(String, Style)> {
+    pub(super) fn queue_reason(&self, id: &QueueId, queue: &QueueState) -> Option<IdleReason> {
         let theme = &self.setup.appearance.theme;
         let first = self.site.job(*queue.pending.front()?)?;
         if !queue.running.is_empty() {
@@ -40,25 +68,30 @@ impl IdleCheck<'_> {
         }
         let process = self.setup.keymap.key(Action::Process);
         Some(match queue.mode {
-            QueueMode::Idle if self.can_start(queue) => (format!("press {process} to process the queue"), theme.dim),
-            QueueMode::Paused => (format!("paused; press {process} to continue"), theme.warn),
-            QueueMode::Stopped => (format!("stopped after a failure; press {process} to continue"), theme.bad),
+            QueueMode::Idle if self.can_start(queue) => {
+                IdleReason::new(format!("press {process} to process the queue"), theme.dim)
+            }
+            QueueMode::Paused => IdleReason::new(format!("paused; press {process} to continue"), theme.warn),
+            QueueMode::Stopped => {
+                IdleReason::new(format!("stopped after a failure; press {process} to continue"), theme.bad)
+            }
             QueueMode::Processing if self.lacks_worker(id) => {
-                (format!("no worker; press {process} to start one"), theme.bad)
+                IdleReason::new(format!("no worker; press {process} to start one"), theme.bad)
             }
             QueueMode::Processing | QueueMode::Idle => match self.site.wait_reason(first)? {
                 WaitReason::FreeSlot => return None,
                 waiting => {
                     let reason = Some(waiting.describe(self.now)).filter(|reason| !reason.is_empty())?;
                     let style = if matches!(waiting, WaitReason::Confirm) { theme.warn } else { theme.dim };
-                    (format!("{}: {}", self.short_name(&first.display_title()), text::plain_line(&reason)), style)
+                    let name = self.short_name(&first.display_title());
+                    IdleReason::with_name(format!("{name}: {}", text::plain_line(&reason)), style)
                 }
             },
         })
     }
 
     /// Why no job of any queue is running although some are pending. The most severe reason comes first.
-    pub(super) fn site_reason(&self) -> Option<(String, Style)> {
+    pub(super) fn site_reason(&self) -> Option<IdleReason> {
         let theme = &self.setup.appearance.theme;
         let queues = self.site.queues();
         if queues.iter().any(|(_, queue)| !queue.running.is_empty()) {
@@ -67,7 +100,7 @@ impl IdleCheck<'_> {
         let with_pending = || queues.iter().filter(|(_, queue)| !queue.pending.is_empty());
         let process = self.setup.keymap.key(Action::ProcessAll);
         if with_pending().any(|(id, _)| self.lacks_worker(id)) {
-            return Some((format!("no worker; press {process} to start one"), theme.bad));
+            return Some(IdleReason::new(format!("no worker; press {process} to start one"), theme.bad));
         }
         let queues_in_mode = |mode, description| {
             let in_mode = with_pending().filter(|(_, queue)| queue.mode == mode);
@@ -79,11 +112,13 @@ impl IdleCheck<'_> {
             }
         };
         let idle = || with_pending().any(|(_, queue)| queue.mode == QueueMode::Idle && self.can_start(queue));
-        let stopped = queues_in_mode(QueueMode::Stopped, "stopped after a failure").map(|reason| (reason, theme.bad));
-        let paused = || queues_in_mode(QueueMode::Paused, "paused").map(|reason| (reason, theme.warn));
+        let stopped = queues_in_mode(QueueMode::Stopped, "stopped after a failure")
+            .map(|reason| IdleReason::with_name(reason, theme.bad));
+        let paused =
+            || queues_in_mode(QueueMode::Paused, "paused").map(|reason| IdleReason::with_name(reason, theme.warn));
         stopped
             .or_else(paused)
-            .or_else(|| idle().then(|| (format!("press {process} to process all queues"), theme.dim)))
+            .or_else(|| idle().then(|| IdleReason::new(format!("press {process} to process all queues"), theme.dim)))
     }
 
     /// Whether a job of an idle queue could start if the queue were processed, judged by its next jobs.

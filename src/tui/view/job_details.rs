@@ -6,10 +6,10 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
 use crate::model::{Call, Job, JobState, Phase, Program, RunId, SiteState, Value};
+use crate::text;
 use crate::tui::details_pane::RunHistory;
 use crate::tui::layout::ScreenLayout;
 use crate::tui::state::ScreenSetup;
-use crate::text;
 use crate::tui::theme::Appearance;
 
 use super::detail_column::{DetailColumn, DetailLine};

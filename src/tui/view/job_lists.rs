@@ -5,12 +5,12 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use crate::model::{Job, Phase, QueueId, QueueState};
+use crate::text;
 use crate::tui::job_lists::JobLists;
 use crate::tui::layout::{LayoutKind, PHASES, ScreenLayout};
 use crate::tui::mouse::{ClickTarget, ClickTargets};
 use crate::tui::output_subscription::OutputSubscriptions;
 use crate::tui::sort_order::SortOrder;
-use crate::text;
 use crate::tui::theme::Appearance;
 
 use super::empty_states::{self, EmptyList};
@@ -98,7 +98,7 @@ impl ListView<'_> {
             is_filtered: !self.lists.filter_text().is_empty(),
             shows_all_queues,
             has_pending: !self.queue.pending.is_empty(),
-            idle_reason: idle_reason.map(|(reason, _)| reason),
+            idle_reason,
         }
     }
 

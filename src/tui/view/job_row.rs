@@ -6,9 +6,9 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
 use crate::model::{Job, JobState, Outcome, StopSignal, WaitReason};
+use crate::text;
 use crate::tui::output::JobProgress;
 use crate::tui::state::ScreenSetup;
-use crate::text;
 use crate::tui::theme::Appearance;
 
 use super::line_painter::LinePainter;

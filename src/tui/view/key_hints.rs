@@ -6,13 +6,13 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
+use crate::text;
 use crate::tui::action::{Action, ActionEntry, Context, Group, TABLE};
 use crate::tui::dialog::Dialog;
 use crate::tui::job_terminal::{LEAVE_KEY, TypingSession};
 use crate::tui::keys::{KeyCode, KeyPress};
 use crate::tui::mouse::{ClickTarget, ClickTargets};
 use crate::tui::state::ScreenSetup;
-use crate::text;
 use crate::tui::theme::Theme;
 
 use super::line_painter::LinePainter;

@@ -6,10 +6,10 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use crate::model::{Job, JobState, QueueId, WaitReason};
+use crate::text;
 use crate::tui::action::Action;
 use crate::tui::state::ScreenSetup;
 use crate::tui::status_line::{Severity, StatusText};
-use crate::text;
 use crate::tui::theme::Appearance;
 
 use super::dialog_line::{self, DialogLine};
@@ -60,7 +60,7 @@ impl MessageLine<'_> {
             }
             Self::FileErrors { count, has_valid_version } => {
                 let errors = if *count == 1 { "1 error".to_owned() } else { format!("{count} errors") };
-                let stays = if *has_valid_version { "; the last valid version stays in use" } else { "" };
+                let stays = if *has_valid_version { "; the last valid version is used" } else { "" };
                 let edit = setup.keymap.key(Action::Edit);
                 let message = format!("jobs.yaml has {errors}{stays}. Press {edit} to edit it.");
                 painter.left(symbols.failed, theme.bad).left(" ", Style::new()).left(&message, theme.bad);

@@ -6,13 +6,13 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use crate::model::{Job, Phase, Run};
+use crate::text;
 use crate::tui::action::Action;
 use crate::tui::job_terminal::TypingSession;
 use crate::tui::layout::ScreenLayout;
 use crate::tui::output::ViewStatus;
 use crate::tui::output_pane::OutputPane;
 use crate::tui::state::ScreenSetup;
-use crate::text;
 
 use super::line_painter::{LinePainter, without_first_line};
 use super::output_title::{output_styles, status_facts, typing_badge};

@@ -6,10 +6,10 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use crate::model::{Job, Phase, Site};
+use crate::text;
 use crate::tui::job_terminal::TypingSession;
 use crate::tui::output::ViewStatus;
 use crate::tui::state::ScreenSetup;
-use crate::text;
 use crate::tui::theme::Appearance;
 use crate::tui::tiles::{self, Tiles};
 

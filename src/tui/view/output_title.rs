@@ -2,10 +2,10 @@
 
 use ratatui::style::{Modifier, Style};
 
+use crate::text;
 use crate::tui::job_terminal::TypingSession;
 use crate::tui::output::{OutputStyles, ViewStatus};
 use crate::tui::state::ScreenSetup;
-use crate::text;
 use crate::tui::theme::{Appearance, Palette, Theme};
 
 use super::progress_bar::progress_bar;

@@ -3,8 +3,8 @@
 use ratatui::style::Style;
 
 use crate::model::{Outcome, Run};
-use crate::tui::details_pane::run_duration;
 use crate::text;
+use crate::tui::details_pane::run_duration;
 
 use super::detail_column::{DetailColumn, DetailLine};
 use super::{job_row, time_format};

@@ -40,7 +40,7 @@ impl Worker {
         job.start_run(Run { id: run, attempt: job.attempts + 1, worker: self.id, started: self.now, end: None });
         self.pending_commands.push((Command::StartReserved { worker: self.id, job: job.id, run }, self.now));
         self.launch(job, log, PtyOptions::default());
-        crash::point("begun");
+        crash::point("reserved-started");
     }
 
     pub(super) fn launch(&mut self, job: Job, log: LogWriter, pty: PtyOptions) {

@@ -12,7 +12,7 @@ impl Worker {
         let Some(check) = self.peer_check_due.take() else { return };
         match self.reap_and_respawn(store, check) {
             Ok(None | Some(Respawn::NotNeeded)) => {}
-            Ok(Some(Respawn::Spawned)) => tracing::warn!("started another worker for its jobs"),
+            Ok(Some(Respawn::Spawned)) => tracing::warn!("another worker took over"),
             Ok(Some(Respawn::LimitReached)) => tracing::error!("workers keep crashing; not restarting"),
             Err(error) => tracing::error!(%error, "can't check the other workers"),
         }

@@ -194,7 +194,7 @@ fn pending_jobs_are_moved_all_or_none() {
     site.ok(&["process", "q", "--next"]);
     assert_eq!(site.job("q/b")["outcome"], json!("succeeded"));
     for (args, why) in [
-        (&["move", "q/c", "q/b", "--after", "q/a"][..], "#2 is finished: only a pending job has a place to move to"),
+        (&["move", "q/c", "q/b", "--after", "q/a"][..], "#2 is finished: only pending jobs can be moved"),
         (&["move", "q/c", "--before", "r/d"], "next to #4: it is in another queue"),
         (&["move", "q/c", "--before", "q/c"], "it is the same job"),
         (&["move", "q/c"], "--before"),

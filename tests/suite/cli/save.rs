@@ -73,7 +73,7 @@ fn a_file_with_errors_is_left_as_it_is() {
     site.write("jobs.yaml", "x-all: &all [a]\nqueues: {q: *all, r: *all}\n");
     let output = site.run(&["add", "q", "--save", "--", "b"]);
     assert_eq!((output.code, output.stdout.as_str()), (Some(2), ""));
-    assert!(output.stderr.contains("something else changing; by hand it is\n- command: [b]\n"), "{output:?}");
+    assert!(output.stderr.contains("without changing other jobs; add it yourself:\n- command: [b]\n"), "{output:?}");
     assert_eq!(site.ok(&["list"]).lines().count(), 2, "nothing was added");
 }
 

@@ -1,5 +1,4 @@
-//! Sites as programs wrote them that knew only an older format, and as this one does: never change the files in
-//! `frozen`, they have to be readable for ever.
+//! Sites written by older versions, and by this one. Never change the files in `frozen`: they have to stay readable.
 
 use std::fs;
 use std::time::Duration;
@@ -9,17 +8,17 @@ use setlist::store::Store;
 
 use super::{BackendSite, at};
 
-/// A site in which this database lies, opened.
+/// A site with this database.
 fn site(database: &[u8]) -> (BackendSite, Box<dyn Store>, SiteState) {
-    let place = BackendSite::sqlite();
-    place.state_dir().create().unwrap();
-    fs::write(place.state_dir().database(), database).unwrap();
-    let mut store = place.connect();
+    let backend = BackendSite::sqlite();
+    backend.state_dir().create().unwrap();
+    fs::write(backend.state_dir().database(), database).unwrap();
+    let mut store = backend.connect();
     let site_state = store.load().unwrap();
-    (place, store, site_state)
+    (backend, store, site_state)
 }
 
-/// The worker died at work. It is buried, a job is asked for, and whoever follows the site sees the same.
+/// The worker was killed. It is reaped, a job is requested, and a follower sees the same.
 fn continues_working(store: &mut dyn Store, site_state: SiteState, worker: u64, job: u64) {
     let commands = [Command::ReapWorker { worker: WorkerId(worker), started_runs: Vec::new() }, Command::Run { job: JobId(job) }];
     let answers = store.execute(&commands, at(0)).unwrap();
@@ -29,16 +28,16 @@ fn continues_working(store: &mut dyn Store, site_state: SiteState, worker: u64, 
     assert!(followed.read(|copy| *copy == store.load().unwrap()));
 }
 
-/// A copy of the database was kept, and it is opened again as it is now.
-fn check_backup(place: &BackendSite, format: u32) {
-    let kept = fs::read(place.state_dir().path().join(format!("state.db.format-{format}"))).unwrap();
-    assert!(kept.starts_with(b"SQLite format 3\0"), "the copy is there");
-    assert!(place.connect().load().is_ok(), "and the site is opened again");
+/// The database was backed up, and can be opened again.
+fn check_backup(backend: &BackendSite, format: u32) {
+    let kept = fs::read(backend.state_dir().path().join(format!("state.db.format-{format}"))).unwrap();
+    assert!(kept.starts_with(b"SQLite format 3\0"), "there is a backup");
+    assert!(backend.connect().load().is_ok(), "and the site is opened again");
 }
 
 #[test]
 fn format_1_is_backed_up_and_migrated() {
-    let (place, mut store, site_state) = site(include_bytes!("frozen/format-1.db"));
+    let (backend, mut store, site_state) = site(include_bytes!("frozen/format-1.db"));
     let job = |id: u64| site_state.job(JobId(id)).unwrap();
     let fetch = job(1);
     assert_eq!(
@@ -50,50 +49,50 @@ fn format_1_is_backed_up_and_migrated() {
     let setup = &fetch.script().unwrap().exec;
     assert_eq!(setup.timeout, Some(Duration::from_secs(3600)));
     assert_eq!(setup.env["COLOR"].as_deref(), Some("always"));
-    assert_eq!(setup.env["GONE"], None, "a variable that is taken away");
+    assert_eq!(setup.env["GONE"], None, "a variable that is removed");
     assert_eq!(job(2).failure().unwrap().message, "exit code 3");
     assert_eq!(job(2).script().unwrap().exec.grace, Duration::from_secs(1));
     assert_eq!((job(4).readiness(), job(4).failure().is_some()), (Some(Readiness::Ready), true), "it stopped its queue");
     assert_eq!((job(6).phase(), job(6).current_run()), (Phase::Running, Some(RunId(5))));
-    assert!(site_state.job(JobId(9)).is_none() && store.job(JobId(9)).unwrap().is_some(), "removed by hand");
+    assert!(site_state.job(JobId(9)).is_none() && store.job(JobId(9)).unwrap().is_some(), "removed by a user");
     assert_eq!(site_state.queue(&"strict".into()).unwrap().mode, QueueMode::Stopped);
     continues_working(&mut *store, site_state, 3, 5);
-    check_backup(&place, 1);
+    check_backup(&backend, 1);
 }
 
 #[test]
 fn format_2_is_backed_up_and_migrated() {
-    let (place, mut store, site_state) = site(include_bytes!("frozen/format-2.db"));
+    let (backend, mut store, site_state) = site(include_bytes!("frozen/format-2.db"));
     everything_is_there(&mut *store, &site_state);
     assert_eq!(site_state.counters().run, 15);
     continues_working(&mut *store, site_state, 7, 11);
-    check_backup(&place, 2);
+    check_backup(&backend, 2);
 }
 
 #[test]
 fn format_3_is_backed_up_and_migrated() {
-    let (place, mut store, site_state) = site(include_bytes!("frozen/format-3.db"));
+    let (backend, mut store, site_state) = site(include_bytes!("frozen/format-3.db"));
     everything_is_there(&mut *store, &site_state);
     assert_eq!(site_state.counters().run, 15);
     continues_working(&mut *store, site_state, 7, 11);
-    check_backup(&place, 3);
+    check_backup(&backend, 3);
 }
 
 #[test]
 fn format_4_is_read_without_migration() {
-    let (place, mut store, site_state) = site(include_bytes!("frozen/format-4.db"));
+    let (backend, mut store, site_state) = site(include_bytes!("frozen/format-4.db"));
     everything_is_there(&mut *store, &site_state);
     let reserved = |site_state: &SiteState| site_state.workers().flat_map(|worker| worker.reserved.clone()).collect::<Vec<_>>();
     assert_eq!(reserved(&site_state), [Reservation { job: JobId(15), run: RunId(16) }]);
     assert_eq!(site_state.counters().run, 16);
     continues_working(&mut *store, site_state, 7, 11);
     assert_eq!(reserved(&store.load().unwrap()), []);
-    assert!(fs::read_dir(place.state_dir().path()).unwrap().count() > 0);
-    assert!(!place.state_dir().path().join("state.db.format-4").exists(), "there is nothing to copy");
+    assert!(fs::read_dir(backend.state_dir().path()).unwrap().count() > 0);
+    assert!(!backend.state_dir().path().join("state.db.format-4").exists(), "there is nothing to back up");
 }
 
-/// The same was done with all of them: retries, needs, a matrix, a question, a time, a queue that stopped, a signal, a job added
-/// by hand, one run again, and a worker that was killed.
+/// All frozen sites have the same history: retries, needs, a matrix, a confirmation, a delay, a stopped queue, a
+/// signal, an added job, a rerun and a killed worker.
 fn everything_is_there(store: &mut dyn Store, site_state: &SiteState) {
     let job = |id: u64| site_state.job(JobId(id)).unwrap();
     let runs = |store: &mut dyn Store, id: u64| {
@@ -105,7 +104,7 @@ fn everything_is_there(store: &mut dyn Store, site_state: &SiteState) {
     let (succeeded, failed) = (Some(("succeeded", Some(Exit::Code(0)))), Some(("failed", Some(Exit::Code(1)))));
 
     assert_eq!(job(1).value, Some("fetched --locked 3 --jobs 2 --quiet".into()));
-    assert_eq!((job(1).attempts, job(1).current_attempt()), (2, 1), "it was asked for again");
+    assert_eq!((job(1).attempts, job(1).current_attempt()), (2, 1), "it was requested again");
     assert_eq!(runs(store, 1), [(1, succeeded), (2, succeeded)]);
     assert_eq!(job(2).failure().unwrap().message, "exit code 3");
     assert_eq!(job(2).script().unwrap().exec.grace, Duration::from_secs(1));

@@ -1,4 +1,4 @@
-//! In which order jobs start, and what a person's hand changes about that and about the pace of a queue.
+//! The order in which jobs start, and commands that change it or a queue's parallelism.
 
 use std::num::NonZero;
 use std::sync::Arc;
@@ -11,9 +11,9 @@ use setlist::store::Store;
 
 use super::{BackendSite, add, at, try_claim, definition, accept, reconcile, join, process, queue, report, run_all};
 
-/// A queue with these jobs; those in capitals go first.
-fn site(place: &BackendSite, names: &str) -> Box<dyn Store> {
-    let mut store = place.connect();
+/// A queue with these jobs; upper-case ones have a higher priority.
+fn site(backend: &BackendSite, names: &str) -> Box<dyn Store> {
+    let mut store = backend.connect();
     let job = |name: char| {
         let priority = i32::from(name.is_ascii_uppercase());
         let definition = Definition::new(Script::shell("true"));
@@ -38,15 +38,15 @@ fn id(store: &mut dyn Store, name: char) -> JobId {
     store.load().unwrap().job_named(&queue(), &name.to_string()).unwrap().id
 }
 
-/// Puts the jobs of the name before another one, or behind it.
+/// Moves these jobs before or after another one.
 fn put(store: &mut dyn Store, names: &str, beside: fn(JobId) -> Placement, other: char) -> Result<Vec<Event>, Refusal> {
     let jobs = names.chars().map(|name| id(store, name)).collect();
     let placement = beside(id(store, other));
     ask(store, Command::Move { jobs, placement })
 }
 
-pub(super) fn jobs_start_in_queue_order(place: &BackendSite) {
-    let mut store = place.connect();
+pub(super) fn jobs_start_in_queue_order(backend: &BackendSite) {
+    let mut store = backend.connect();
     let named = |name: &str| {
         let mut definition = Definition::clone(&definition(name));
         definition.name = Some(name.into());
@@ -63,8 +63,8 @@ pub(super) fn jobs_start_in_queue_order(place: &BackendSite) {
     assert_eq!(titles, ["a", "b", "c", "job 1"]);
 }
 
-pub(super) fn requested_jobs_start_first(place: &BackendSite) {
-    let mut store = place.connect();
+pub(super) fn requested_jobs_start_first(backend: &BackendSite) {
+    let mut store = backend.connect();
     accept(&mut *store, add(4));
     accept(&mut *store, Command::Run { job: JobId(3) });
     let worker = join(&mut *store);
@@ -76,9 +76,9 @@ pub(super) fn requested_jobs_start_first(place: &BackendSite) {
     assert_eq!(run_all(&mut *store), [JobId(1), JobId(2), JobId(4)]);
 }
 
-pub(super) fn jobs_can_be_reordered(place: &BackendSite) {
-    positions_do_not_run_out_when_jobs_are_moved(place);
-    let mut store = site(place, "abcdeXY");
+pub(super) fn jobs_can_be_reordered(backend: &BackendSite) {
+    positions_do_not_run_out_when_jobs_are_moved(backend);
+    let mut store = site(backend, "abcdeXY");
     let store = &mut *store;
     assert_eq!(order(store), "XYabcde");
     for (names, beside, other, expected) in [
@@ -100,12 +100,12 @@ pub(super) fn jobs_can_be_reordered(place: &BackendSite) {
     let worker = join(store);
     let job = id(store, 'c');
     ask(store, Command::Start { worker, job }).unwrap();
-    assert_eq!(why(put(store, "c", Placement::After, 'a')), "#3 is running: only a pending job has a place to move to");
+    assert_eq!(why(put(store, "c", Placement::After, 'a')), "#3 is running: only pending jobs can be moved");
     assert_eq!(order(store), "YXaebd", "a refused command changes nothing");
 }
 
-fn positions_do_not_run_out_when_jobs_are_moved(place: &BackendSite) {
-    let mut store = site(place, "abcd");
+fn positions_do_not_run_out_when_jobs_are_moved(backend: &BackendSite) {
+    let mut store = site(backend, "abcd");
     let store = &mut *store;
     for round in 0..60 {
         put(store, "c", Placement::Before, 'b').unwrap();
@@ -126,8 +126,8 @@ fn positions_do_not_run_out_when_jobs_are_moved(place: &BackendSite) {
     assert_eq!(order(store), "z", "the file has the last word");
 }
 
-pub(super) fn a_changed_parallel_lasts_until_the_file_changes(place: &BackendSite) {
-    let mut store = site(place, "abc");
+pub(super) fn a_changed_parallel_lasts_until_the_file_changes(backend: &BackendSite) {
+    let mut store = site(backend, "abc");
     let store = &mut *store;
     let worker = join(store);
     ask(store, Command::Process { queue: queue() }).unwrap();
@@ -145,8 +145,8 @@ pub(super) fn a_changed_parallel_lasts_until_the_file_changes(place: &BackendSit
     assert_eq!(ask(store, other), Err(Refusal::UnknownQueue("other".to_owned())));
 }
 
-pub(super) fn jobs_can_be_transferred_between_queues(place: &BackendSite) {
-    let mut store = site(place, "a");
+pub(super) fn jobs_can_be_transferred_between_queues(backend: &BackendSite) {
+    let mut store = site(backend, "a");
     let other = QueueId::from("other");
     ask(&mut *store, Command::EnsureQueue { queue: other.clone() }).unwrap();
     accept(&mut *store, add(3));
@@ -159,7 +159,7 @@ pub(super) fn jobs_can_be_transferred_between_queues(place: &BackendSite) {
     assert_eq!(job, ran);
     accept(&mut *store, report(job, run, Outcome::Succeeded));
     assert_eq!(try_claim(&mut *store, worker).unwrap().0, runs);
-    // One that waits for one that goes goes on waiting.
+    // A job whose need is transferred keeps waiting for it.
     let needy = Definition {
         scheduling: Arc::new(SchedulingOptions {
             needs: vec![Need { job: JobRef::Number(waits), on: OutcomeCondition::Success }],
@@ -173,8 +173,8 @@ pub(super) fn jobs_can_be_transferred_between_queues(place: &BackendSite) {
     let before = store.load().unwrap();
     for (jobs, to, why) in [
         (vec![waits, runs], &other, "#4 is running: it can be moved when it has finished"),
-        (vec![JobId(1)], &other, "#1 is pending: it stands in jobs.yaml; move it there"),
-        (vec![waits], &queue(), "#3 is pending: it is in that queue already"),
+        (vec![JobId(1)], &other, "#1 is pending: it is in jobs.yaml; move it there"),
+        (vec![waits], &queue(), "#3 is pending: it is already in that queue"),
         (vec![JobId(99)], &other, "there is no job #99"),
         (vec![waits], &"none".into(), "there is no queue \"none\""),
     ] {
@@ -191,21 +191,21 @@ pub(super) fn jobs_can_be_transferred_between_queues(place: &BackendSite) {
     assert!(matches!(site_state.job(JobId(5)).unwrap().state, JobState::Pending { wait: WaitConditions { needs: true, .. }, .. }));
     site.apply_records(&store.events_after(before.seq()).unwrap().unwrap());
     site.read(|copy| assert_eq!(*copy, site_state));
-    assert_eq!(place.connect().load().unwrap(), site_state);
+    assert_eq!(backend.connect().load().unwrap(), site_state);
     ask(&mut *store, Command::Process { queue: other }).unwrap();
     assert_eq!(try_claim(&mut *store, worker).unwrap().0, waits);
 }
 
-pub(super) fn a_job_adopts_the_file_entry_announced_for_it(place: &BackendSite) {
-    let mut store = site(place, "a");
+pub(super) fn a_job_adopts_the_file_entry_announced_for_it(backend: &BackendSite) {
+    let mut store = site(backend, "a");
     accept(&mut *store, add(2));
     let entry = |name: &str, digest| {
         Arc::new(Definition { name: Some(name.into()), digest: Some(digest), ..Definition::new(Script::shell("true")) })
     };
     let refused = ask(&mut *store, Command::AdoptEntry { job: JobId(1), digest: 7 }).unwrap_err();
-    assert_eq!(refused.to_string(), "#1 is pending: it stands in jobs.yaml already");
+    assert_eq!(refused.to_string(), "#1 is pending: it is already in jobs.yaml");
     ask(&mut *store, Command::AdoptEntry { job: JobId(3), digest: 7 }).unwrap();
-    // A file in which it doesn't stand takes nothing away.
+    // A file without the entry removes nothing.
     ask(&mut *store, reconcile("two", 1, vec![entry("a", 1)])).unwrap();
     assert_eq!(store.load().unwrap().job(JobId(3)).unwrap().phase(), Phase::Pending);
     ask(&mut *store, reconcile("three", 1, vec![entry("a", 1), entry("late", 7), entry("new", 7)])).unwrap();
@@ -217,7 +217,7 @@ pub(super) fn a_job_adopts_the_file_entry_announced_for_it(place: &BackendSite) 
         "one entry is one job"
     );
     assert_eq!(site_state.jobs().count(), 4);
-    // One that runs is not touched, and is the same when it has ended.
+    // A running job is not changed, and stays the same job when it has ended.
     let worker = join(&mut *store);
     ask(&mut *store, Command::Run { job: JobId(2) }).unwrap();
     let (job, run) = try_claim(&mut *store, worker).unwrap();
@@ -231,7 +231,7 @@ pub(super) fn a_job_adopts_the_file_entry_announced_for_it(place: &BackendSite) 
     let site_state = store.load().unwrap();
     let ran = site_state.job(job).unwrap();
     assert_eq!((site_state.jobs().count(), ran.name(), ran.phase()), (4, Some("ran"), Phase::Finished));
-    // From now on they are as any others of the file.
+    // From now on they are like all jobs of the file.
     ask(&mut *store, reconcile("five", 1, vec![entry("a", 1)])).unwrap();
     assert_eq!(store.load().unwrap().jobs().count(), 2, "pending ones have left");
 }

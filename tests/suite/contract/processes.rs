@@ -1,4 +1,4 @@
-//! A site that several processes share, some of which are killed in the middle of it.
+//! A site shared by several processes, some of which are killed.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -10,28 +10,28 @@ use setlist::store::{StateDir, SqliteStore, Store};
 
 use super::{BackendSite, TIMEOUT, add, at, subscribe, claim, accept, reconcile, join, process, report, started, run_all};
 
-/// Names the folder of the site, in a process that is somebody's child.
+/// The environment variable that holds the site's directory in a child process.
 const SITE: &str = "SETLIST_TEST_SITE";
 
-/// Starts this test binary once more, to do nothing but `part` on the same site.
-fn child(place: &BackendSite, part: &str) -> Child {
+/// Starts this test binary again to run only `part` on the same site.
+fn child(backend: &BackendSite, part: &str) -> Child {
     let mut command = Command::new(env::current_exe().unwrap());
     command.args([&format!("contract::processes::{part}"), "--exact", "--nocapture"]);
-    command.env(SITE, place.state_dir().path()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
+    command.env(SITE, backend.state_dir().path()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
 }
 
-/// The site of a child; none in the process that runs the tests.
+/// The site of a child process; none in the process that runs the tests.
 fn site_of_child() -> Option<StateDir> {
     env::var_os(SITE).map(StateDir::new)
 }
 
-/// What a child says, line by line, without what the test harness prints around it.
+/// The output lines of a child, without those of the test harness.
 fn output(child: &mut Child) -> impl Iterator<Item = String> + use<> {
     let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
     lines.filter_map(|line| line.split_once("ack ").map(|(_, what)| what.to_owned()))
 }
 
-/// Adds and runs jobs for ever, and says what has been acknowledged.
+/// Adds and runs jobs until it is killed, and prints what was acknowledged.
 #[test]
 fn part_that_works_until_it_is_killed() {
     let Some(folder) = site_of_child() else { return };
@@ -53,13 +53,13 @@ fn acknowledged_changes_survive_a_kill() {
     if site_of_child().is_some() {
         return;
     }
-    let place = BackendSite::sqlite();
-    accept(&mut *place.connect(), reconcile("1", 1_000, Vec::new()));
+    let backend = BackendSite::sqlite();
+    accept(&mut *backend.connect(), reconcile("1", 1_000, Vec::new()));
     let (mut known, mut finished) = (BTreeSet::new(), BTreeSet::new());
     for round in 1..=6 {
-        let mut child = child(&place, "part_that_works_until_it_is_killed");
+        let mut child = child(&backend, "part_that_works_until_it_is_killed");
         let mut worker = None;
-        // The pipe still has what was said before the end: that counts.
+        // The pipe still holds what was printed before the kill.
         for (nth, line) in output(&mut child).enumerate() {
             match line.split_once(' ').unwrap() {
                 ("worker", id) => worker = Some(WorkerId(id.parse().unwrap())),
@@ -72,9 +72,9 @@ fn acknowledged_changes_survive_a_kill() {
         }
         child.wait().unwrap();
 
-        let mut store = place.connect();
+        let mut store = backend.connect();
         let worker = worker.unwrap();
-        assert!(!place.state_dir().is_worker_alive(worker), "the kernel has released its lock");
+        assert!(!backend.state_dir().is_worker_alive(worker), "the kernel has released its lock");
         accept(&mut *store, super::Command::ReapWorker { worker, started_runs: Vec::new() });
         let site_state = store.load().unwrap();
         assert!(known.iter().all(|job| site_state.job(*job).is_some()));
@@ -87,7 +87,7 @@ fn acknowledged_changes_survive_a_kill() {
     assert!(finished.len() > 20);
 }
 
-/// Runs what it can get, and says what it was.
+/// Runs all available jobs and prints them.
 #[test]
 fn part_that_works_until_nothing_is_left() {
     let Some(folder) = site_of_child() else { return };
@@ -101,12 +101,12 @@ fn processes_share_a_site() {
     if site_of_child().is_some() {
         return;
     }
-    let place = BackendSite::sqlite();
-    let mut store = place.connect();
+    let backend = BackendSite::sqlite();
+    let mut store = backend.connect();
     accept(&mut *store, reconcile("1", 1_000, Vec::new()));
     accept(&mut *store, add(200));
     accept(&mut *store, process());
-    let mut children = [(); 2].map(|()| child(&place, "part_that_works_until_nothing_is_left"));
+    let mut children = [(); 2].map(|()| child(&backend, "part_that_works_until_nothing_is_left"));
     let mut ran = run_all(&mut *store);
     for child in &mut children {
         ran.extend(output(child).map(|job| JobId(job.parse().unwrap())));
@@ -121,10 +121,10 @@ fn a_change_by_another_process_notifies() {
     if site_of_child().is_some() {
         return;
     }
-    let place = BackendSite::sqlite();
-    let store = place.connect();
-    let (_listener, rings) = subscribe(&*store);
-    let mut child = child(&place, "part_that_works_until_nothing_is_left");
-    rings.recv_timeout(TIMEOUT).unwrap();
+    let backend = BackendSite::sqlite();
+    let store = backend.connect();
+    let (_listener, notifications) = subscribe(&*store);
+    let mut child = child(&backend, "part_that_works_until_nothing_is_left");
+    notifications.recv_timeout(TIMEOUT).unwrap();
     assert!(child.wait().unwrap().success());
 }

@@ -1,4 +1,4 @@
-//! Random commands, asked of every backend: all of them answer alike, and every copy equals a fresh load.
+//! Random commands on every backend: all give the same results, and every copy equals a fresh load.
 
 use std::num::NonZero;
 use std::sync::Arc;
@@ -18,15 +18,15 @@ use tempfile::TempDir;
 use super::{StateDir, at};
 use crate::rng::cases;
 
-/// Something to ask for. What depends on the site, such as the run that a report is about, is found when it is asked.
+/// A command whose state-dependent parts, such as the run of a report, are chosen when it is executed.
 #[derive(Clone, Debug)]
 enum CommandTemplate {
     Plain(Command),
-    /// The end of the nth run under way.
+    /// The end of the nth running job.
     End(usize, RunReport, Option<OnFailure>),
     /// The start of the nth reserved job.
     Begin(usize),
-    /// The death of this worker, when some of its reserved jobs have begun.
+    /// The death of this worker, after some of its reserved jobs have started.
     Bury(WorkerId, bool),
 }
 
@@ -101,7 +101,7 @@ fn reports() -> impl Strategy<Value = RunReport> {
     (outcomes, select(exits), select(values)).prop_map(|(outcome, exit, value)| RunReport { outcome, exit, value })
 }
 
-/// A moment to come soon, or one that is farther away than anybody can wait.
+/// A time in the near or the very far future.
 fn moments() -> impl Strategy<Value = DateTime<Utc>> {
     let far = vec![DateTime::UNIX_EPOCH, DateTime::<Utc>::MIN_UTC, DateTime::<Utc>::MAX_UTC];
     prop_oneof![4 => (90..200_i64).prop_map(at), 1 => select(far)]
@@ -159,8 +159,8 @@ fn added() -> impl Strategy<Value = Arc<Definition>> {
 
 const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
 
-/// A file with some of five jobs in each of its queues, in one order or the other, some of them rewritten, some on
-/// other terms. They need only jobs whose name comes earlier, so that no need leads back.
+/// A file with some of five jobs in each queue, in either order, some of them changed. They only need jobs with smaller
+/// names, so that there are no cycles.
 fn plans() -> impl Strategy<Value = DesiredState> {
     let job = |name: usize| {
         let earlier = (queues(), 0..name.max(1)).prop_map(|(queue, name)| JobRef::Named(queue, NAMES[name].into()));

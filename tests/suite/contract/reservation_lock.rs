@@ -1,4 +1,4 @@
-//! The gate that a worker shuts while jobs are reserved for it.
+//! The lock that a worker holds while jobs are reserved for it.
 
 use std::sync::mpsc::channel;
 use std::thread;
@@ -11,48 +11,48 @@ use crate::temp_site::wait_for;
 
 #[test]
 fn writers_wait_for_the_reservation_lock_and_workers_do_not() {
-    let place = BackendSite::sqlite();
-    let mut store = place.connect();
+    let backend = BackendSite::sqlite();
+    let mut store = backend.connect();
     let worker = join(&mut *store);
     accept(&mut *store, add(2));
     accept(&mut *store, process());
-    let gate = store.reservation_lock().unwrap().unwrap();
-    assert!(gate.try_hold());
-    assert!(!gate.has_waiters());
-    assert!(execute(&mut *store, claim(worker)).is_ok(), "a worker goes on");
+    let lock = store.reservation_lock().unwrap().unwrap();
+    assert!(lock.try_hold());
+    assert!(!lock.has_waiters());
+    assert!(execute(&mut *store, claim(worker)).is_ok(), "workers don't wait");
 
     let (sender, passed) = channel();
-    let mut other = place.connect();
+    let mut other = backend.connect();
     let waiting = thread::spawn(move || {
         accept(&mut *other, add(1));
         sender.send(()).unwrap();
     });
-    wait_for("somebody at the gate", || gate.has_waiters().then_some(()));
-    assert!(!store.reservation_lock().unwrap().unwrap().try_hold(), "nobody else shuts it when somebody wants to pass");
+    wait_for("a writer to wait", || lock.has_waiters().then_some(()));
+    assert!(!store.reservation_lock().unwrap().unwrap().try_hold(), "it can't be taken while a writer waits");
     assert_eq!(store.load().unwrap().jobs().count(), 2, "it waits");
-    gate.release();
+    lock.release();
     passed.recv_timeout(TIMEOUT).unwrap();
     waiting.join().unwrap();
-    assert!(gate.try_hold() && !gate.has_waiters(), "whoever has passed is gone");
-    assert!(store.reservation_lock().unwrap().unwrap().try_hold(), "several workers may have it shut");
+    assert!(lock.try_hold() && !lock.has_waiters(), "the writer has finished");
+    assert!(store.reservation_lock().unwrap().unwrap().try_hold(), "several workers can hold it");
 }
 
 #[test]
 fn waiting_for_the_reservation_lock_is_limited() {
-    let place = BackendSite::sqlite();
-    let mut store = place.connect();
-    let gate = store.reservation_lock().unwrap().unwrap();
-    assert!(gate.try_hold());
+    let backend = BackendSite::sqlite();
+    let mut store = backend.connect();
+    let lock = store.reservation_lock().unwrap().unwrap();
+    assert!(lock.try_hold());
     accept(&mut *store, add(1));
     assert_eq!(store.load().unwrap().jobs().count(), 1);
-    assert!(BackendSite::memory().connect().reservation_lock().unwrap().is_none(), "there is nobody to keep out");
+    assert!(BackendSite::memory().connect().reservation_lock().unwrap().is_none(), "memory has no such lock");
 }
 
 #[test]
 fn started_runs_of_a_dead_worker_are_known_until_a_reboot() {
-    let place = BackendSite::sqlite();
-    let folder = place.state_dir();
-    drop(place.connect());
+    let backend = BackendSite::sqlite();
+    let folder = backend.state_dir();
+    drop(backend.connect());
     let worker = WorkerId(3);
     let held = folder.lock_worker(worker).unwrap();
     assert_eq!(folder.runs_started_by(worker), StartedRuns::Exactly(Vec::new()));

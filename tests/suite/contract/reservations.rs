@@ -1,4 +1,4 @@
-//! Jobs that are set aside for a worker, as every store keeps them.
+//! Jobs that are reserved for a worker, for every backend.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ fn reservation(job: u64, run: u64) -> Reservation {
     Reservation { job: JobId(job), run: RunId(run) }
 }
 
-/// What is reserved for a worker, by whoever looks.
+/// The reservations of a worker according to the store.
 fn reserved(store: &mut dyn Store, worker: WorkerId) -> Vec<Reservation> {
     let known = store.workers().unwrap().into_iter().find(|known| known.id == worker).unwrap().reserved;
     let loaded = store.load().unwrap().workers().find(|known| known.id == worker).unwrap().reserved.clone();
@@ -38,9 +38,9 @@ fn phases(store: &mut dyn Store) -> Vec<Phase> {
     (1..=site_state.counters().job).map(|id| site_state.job(JobId(id)).unwrap().phase()).collect()
 }
 
-/// A queue of so many jobs that is processed, two at once, and a worker.
-fn begun(place: &BackendSite, jobs: usize) -> (Box<dyn Store>, WorkerId) {
-    let mut store = place.connect();
+/// A queue with this many jobs that is being processed, two at once, and a worker.
+fn begun(backend: &BackendSite, jobs: usize) -> (Box<dyn Store>, WorkerId) {
+    let mut store = backend.connect();
     accept(&mut *store, reconcile("1", 2, Vec::new()));
     accept(&mut *store, add(jobs));
     accept(&mut *store, process());
@@ -48,9 +48,9 @@ fn begun(place: &BackendSite, jobs: usize) -> (Box<dyn Store>, WorkerId) {
     (store, worker)
 }
 
-pub(super) fn a_reserved_job_starts_when_another_ends_and_is_not_claimed_by_others(place: &BackendSite) {
-    let (mut store, worker) = begun(place, 6);
-    let mut fellow = place.connect();
+pub(super) fn a_reserved_job_starts_when_another_ends_and_is_not_claimed_by_others(backend: &BackendSite) {
+    let (mut store, worker) = begun(backend, 6);
+    let mut fellow = backend.connect();
     let other = join(&mut *fellow);
     assert_eq!(try_claim(&mut *store, worker), Some((JobId(1), RunId(1))));
     let done_so = store.transact(&[(&reserve(worker, 2), at(1))]).unwrap();
@@ -62,13 +62,13 @@ pub(super) fn a_reserved_job_starts_when_another_ends_and_is_not_claimed_by_othe
     assert_eq!(reserved(&mut *store, worker), [reservation(2, 2), reservation(3, 3)]);
     assert_eq!(reserved(&mut *fellow, worker), [reservation(2, 2), reservation(3, 3)], "others see it");
 
-    // The fellow takes what is next after them, and its run has a number of its own.
+    // The other worker gets the job after them, and its run has a number of its own.
     assert_eq!(try_claim(&mut *fellow, other), Some((JobId(4), RunId(4))));
-    assert_eq!(try_claim(&mut *fellow, other), None, "the queue is full: nothing that is reserved has left its place");
+    assert_eq!(try_claim(&mut *fellow, other), None, "the queue is full: nothing that is reserved has left its backend");
     assert_eq!(execute(&mut *fellow, begin(other, 2, 2)), Err(Refusal::StaleRun { job: JobId(2), run: RunId(2) }));
     assert_eq!(execute(&mut *store, begin(worker, 2, 3)), Err(Refusal::StaleRun { job: JobId(2), run: RunId(3) }));
 
-    // The end of the one and the start of the other are one change, each at its own time.
+    // The end of one job and the start of the other are one transaction, each with its own time.
     let (end, start) = (report(JobId(1), RunId(1), Outcome::Succeeded), begin(worker, 2, 2));
     let answers = store.transact(&[(&end, at(10)), (&start, at(11)), (&reserve(worker, 2), at(12))]).unwrap().results;
     let [Ok(ended), Ok(started), Ok(more)] = &answers[..] else { panic!("{answers:?}") };
@@ -79,7 +79,7 @@ pub(super) fn a_reserved_job_starts_when_another_ends_and_is_not_claimed_by_othe
     assert_eq!((job.current_run(), job.attempts), (Some(RunId(2)), 1));
     assert_eq!(store.job(JobId(1)).unwrap().unwrap().executed, Some(at(10)));
 
-    // Whatever is left is given back, and is next for whoever asks first.
+    // The remaining reservations are released, and are claimed next.
     accept(&mut *store, Command::Release { worker });
     assert_eq!(reserved(&mut *fellow, worker), []);
     assert_eq!(accept(&mut *store, Command::Release { worker }), [], "there is nothing to release");
@@ -87,8 +87,8 @@ pub(super) fn a_reserved_job_starts_when_another_ends_and_is_not_claimed_by_othe
     assert_eq!(try_claim(&mut *fellow, other), Some((JobId(3), RunId(6))), "a number is never given twice");
 }
 
-pub(super) fn reserved_jobs_are_not_changed_until_released(place: &BackendSite) {
-    let (mut store, worker) = begun(place, 5);
+pub(super) fn reserved_jobs_are_not_changed_until_released(backend: &BackendSite) {
+    let (mut store, worker) = begun(backend, 5);
     let named = |name: &str, title: &str| {
         let digest = Some(i64::from(title.as_bytes()[0]));
         Arc::new(Definition { name: Some(name.into()), digest, ..Arc::unwrap_or_clone(definition(title)) })
@@ -118,7 +118,7 @@ pub(super) fn reserved_jobs_are_not_changed_until_released(place: &BackendSite) 
     }
     assert!(store.load().unwrap() == before, "a refused command changes nothing");
 
-    // What the file says of it has to wait, as for a job that runs.
+    // The file's change of the job has to wait, as for a running job.
     let read = accept(&mut *store, reconcile("3", 2, vec![named("a", "a"), named("c", "C")]));
     assert!(read.contains(&Event::FileApplied { file_version: String::new() }), "{read:?}");
     assert_eq!(store.job(job).unwrap().unwrap().title(), "b");
@@ -128,7 +128,7 @@ pub(super) fn reserved_jobs_are_not_changed_until_released(place: &BackendSite) 
     assert!(read.iter().any(|event| matches!(event, Event::Removed { job: gone, .. } if *gone == job)), "{read:?}");
 }
 
-pub(super) fn only_jobs_that_fit_any_slot_are_reserved(place: &BackendSite) {
+pub(super) fn only_jobs_that_fit_any_slot_are_reserved(backend: &BackendSite) {
     let bare = || Arc::unwrap_or_clone(SchedulingOptions::shared_default());
     let terms = |terms: SchedulingOptions| Arc::new(Definition { scheduling: Arc::new(terms), ..Arc::unwrap_or_clone(definition("x")) });
     let plain = || terms(bare());
@@ -137,22 +137,22 @@ pub(super) fn only_jobs_that_fit_any_slot_are_reserved(place: &BackendSite) {
     let need = Need { job: JobRef::Number(JobId(1)), on: OutcomeCondition::Finish };
     let others = [terms(SchedulingOptions { weight: 2, ..bare() }), terms(SchedulingOptions { needs: vec![need], ..bare() }), in_terminal];
     for other in others {
-        let mut store = place.connect();
-        let place = store.load().unwrap().counters().job;
-        accept(&mut *store, reconcile(&place.to_string(), 2, Vec::new()));
+        let mut store = backend.connect();
+        let backend = store.load().unwrap().counters().job;
+        accept(&mut *store, reconcile(&backend.to_string(), 2, Vec::new()));
         accept(&mut *store, Command::Add { queue: queue(), jobs: vec![plain(), plain(), other, plain()] });
         accept(&mut *store, process());
         let worker = join(&mut *store);
         let (job, run) = try_claim(&mut *store, worker).unwrap();
         accept(&mut *store, report(job, run, Outcome::Succeeded));
         accept(&mut *store, reserve(worker, 3));
-        let ids: Vec<u64> = reserved(&mut *store, worker).iter().map(|reservation| reservation.job.0 - place).collect();
+        let ids: Vec<u64> = reserved(&mut *store, worker).iter().map(|reservation| reservation.job.0 - backend).collect();
         assert_eq!(ids, [2], "the third is waited for");
         accept(&mut *store, Command::Release { worker });
         accept(&mut *store, Command::Clear { queue: queue(), phase: Phase::Pending });
     }
 
-    let (mut store, worker) = begun(place, 3);
+    let (mut store, worker) = begun(backend, 3);
     let none = |store: &mut dyn Store, why: &str| {
         assert_eq!(accept(store, reserve(worker, 3)), [], "{why}");
     };
@@ -161,7 +161,7 @@ pub(super) fn only_jobs_that_fit_any_slot_are_reserved(place: &BackendSite) {
     accept(&mut *store, process());
     let last = JobId(store.load().unwrap().counters().job);
     accept(&mut *store, Command::Run { job: last });
-    none(&mut *store, "somebody has asked for another one");
+    none(&mut *store, "another job was requested");
     run_all(&mut *store);
     let settings = QueueSettings { on_failure: OnFailure::Stop, ..QueueSettings::default() };
     let queues = vec![DesiredQueue { id: queue(), settings, jobs: Vec::new() }];
@@ -173,11 +173,11 @@ pub(super) fn only_jobs_that_fit_any_slot_are_reserved(place: &BackendSite) {
     assert_eq!(accept(&mut *store, Command::Reserve { worker, queues: vec![("nowhere".into(), 9)] }), []);
 }
 
-pub(super) fn started_reservations_of_a_dead_worker_are_interrupted(place: &BackendSite) {
-    let (mut store, worker) = begun(place, 5);
+pub(super) fn started_reservations_of_a_dead_worker_are_interrupted(backend: &BackendSite) {
+    let (mut store, worker) = begun(backend, 5);
     try_claim(&mut *store, worker).unwrap();
     accept(&mut *store, reserve(worker, 3));
-    let mut fellow = place.connect();
+    let mut fellow = backend.connect();
     let events = accept(&mut *fellow, Command::ReapWorker { worker, started_runs: vec![RunId(2), RunId(3), RunId(77)] });
     assert_eq!(events.last(), Some(&Event::WorkerLeft { worker }));
     let (over, open) = (Phase::Finished, Phase::Pending);
@@ -188,7 +188,7 @@ pub(super) fn started_reservations_of_a_dead_worker_are_interrupted(place: &Back
         assert_eq!((job.last_run.unwrap().id, job.attempts), (RunId(run), 1));
         assert_eq!(fellow.runs(job.id).unwrap().len(), 1);
     }
-    // At no moment did more run than may.
+    // At no time did more jobs run than allowed.
     let mut running = 1;
     for event in &events {
         match event {

@@ -1,4 +1,4 @@
-//! What is kept of what has finished, and for how long.
+//! What is kept of finished jobs, and for how long.
 
 use std::fs;
 
@@ -8,9 +8,9 @@ use setlist::store::{PruneReport, Store};
 
 use super::{BackendSite, add, at, claim, definition, join, queue, report, started};
 
-/// A site whose one queue has one job of the file, and keeps so much.
-fn site(place: &BackendSite, retention: Retention) -> Box<dyn Store> {
-    let mut store = place.connect();
+/// A site whose only queue has one job of the file and this retention.
+fn site(backend: &BackendSite, retention: Retention) -> Box<dyn Store> {
+    let mut store = backend.connect();
     let mut job = (*definition("filed")).clone();
     (job.name, job.digest) = (Some("filed".into()), Some(1));
     let settings = QueueSettings { retention, ..QueueSettings::default() };
@@ -20,7 +20,7 @@ fn site(place: &BackendSite, retention: Retention) -> Box<dyn Store> {
     store
 }
 
-/// Runs the job that is asked for; what it says goes to its log. Returns its run.
+/// Requests and runs a job that writes `says` to its log; returns its run.
 fn run(store: &mut dyn Store, job: u64, says: &[u8], now: DateTime<Utc>) -> RunId {
     let worker = join(store);
     let commands = [Command::Run { job: JobId(job) }, claim(worker)];
@@ -36,15 +36,15 @@ fn days(count: i64) -> DateTime<Utc> {
     at(0) + TimeDelta::days(count)
 }
 
-pub(super) fn old_runs_are_pruned_except_the_latest(place: &BackendSite) {
-    let mut store = site(place, Retention { max_runs: Some(2), max_age_seconds: Some(10 * 86_400), max_output_bytes: None });
+pub(super) fn old_runs_are_pruned_except_the_latest(backend: &BackendSite) {
+    let mut store = site(backend, Retention { max_runs: Some(2), max_age_seconds: Some(10 * 86_400), max_output_bytes: None });
     for day in 0..4 {
         run(&mut *store, 1, b"said", days(day));
     }
     let runs = |store: &mut dyn Store| store.runs(JobId(1)).unwrap().iter().map(|run| run.id.0).collect::<Vec<_>>();
     assert_eq!(store.prune(days(4)).unwrap().runs, 2);
     assert_eq!(runs(&mut *store), [3, 4], "two are kept");
-    assert_eq!(store.prune(days(4)).unwrap(), PruneReport::default(), "there is nothing more to give up");
+    assert_eq!(store.prune(days(4)).unwrap(), PruneReport::default(), "nothing is left to prune");
     store.prune(days(12)).unwrap();
     assert_eq!(runs(&mut *store), [3, 4], "neither is too old");
     store.prune(days(99)).unwrap();
@@ -52,11 +52,11 @@ pub(super) fn old_runs_are_pruned_except_the_latest(place: &BackendSite) {
     assert_eq!(store.load().unwrap().queue(&queue()).unwrap().finished.len(), 1);
 }
 
-pub(super) fn old_jobs_are_pruned_unless_the_file_has_them(place: &BackendSite) {
-    let mut store = site(place, Retention { max_runs: None, max_age_seconds: Some(86_400), max_output_bytes: None });
+pub(super) fn old_jobs_are_pruned_unless_the_file_has_them(backend: &BackendSite) {
+    let mut store = site(backend, Retention { max_runs: None, max_age_seconds: Some(86_400), max_output_bytes: None });
     store.execute(&[add(1)], at(0)).unwrap();
     run(&mut *store, 1, b"filed", days(0));
-    run(&mut *store, 2, b"by hand", days(0));
+    run(&mut *store, 2, b"added", days(0));
     let mut copy = store.load().unwrap();
     assert_eq!(store.prune(days(1)).unwrap().jobs, 0, "it is not too old yet");
     assert_eq!(store.prune(days(2)).unwrap().jobs, 1);
@@ -65,60 +65,60 @@ pub(super) fn old_jobs_are_pruned_unless_the_file_has_them(place: &BackendSite) 
     for recorded in store.events_after(copy.seq()).unwrap().unwrap() {
         copy.apply(&recorded);
     }
-    assert_eq!(copy, fresh, "a follower hears of it");
+    assert_eq!(copy, fresh, "a follower gets the events");
     assert_eq!(copy.queue(&queue()).unwrap().jobs_in(Phase::Finished).len(), 1);
 }
 
-/// A log in the folder of a site in a database.
-fn log(place: &BackendSite, run: RunId) -> Option<String> {
-    fs::read_to_string(place.state_dir().logs().join(format!("{run}.log"))).ok()
+/// The log of a run in a database's state directory.
+fn log(backend: &BackendSite, run: RunId) -> Option<String> {
+    fs::read_to_string(backend.state_dir().logs().join(format!("{run}.log"))).ok()
 }
 
 #[test]
 fn output_being_read_is_not_pruned() {
-    let place = BackendSite::sqlite();
-    let mut store = site(&place, Retention { max_runs: Some(1), max_age_seconds: None, max_output_bytes: None });
+    let backend = BackendSite::sqlite();
+    let mut store = site(&backend, Retention { max_runs: Some(1), max_age_seconds: None, max_output_bytes: None });
     let first = run(&mut *store, 1, b"first", days(0));
     let second = run(&mut *store, 1, b"second", days(0));
     let mut reader = store.log_reader(first);
     assert_eq!(reader.len().unwrap(), 5);
-    assert_eq!(store.prune(days(1)).unwrap(), PruneReport::default(), "somebody looks at it");
-    assert_eq!((log(&place, first), store.runs(JobId(1)).unwrap().len()), (Some("first".to_owned()), 2));
+    assert_eq!(store.prune(days(1)).unwrap(), PruneReport::default(), "its output is being read");
+    assert_eq!((log(&backend, first), store.runs(JobId(1)).unwrap().len()), (Some("first".to_owned()), 2));
     drop(reader);
     let pruned = store.prune(days(1)).unwrap();
     assert!(pruned.runs == 1 && pruned.bytes >= 5, "{pruned:?}");
-    assert_eq!((log(&place, first), log(&place, second)), (None, Some("second".to_owned())));
+    assert_eq!((log(&backend, first), log(&backend, second)), (None, Some("second".to_owned())));
 }
 
 #[test]
 fn a_job_whose_output_is_being_read_is_not_pruned() {
-    let place = BackendSite::sqlite();
-    let mut store = site(&place, Retention { max_runs: None, max_age_seconds: Some(86_400), max_output_bytes: None });
+    let backend = BackendSite::sqlite();
+    let mut store = site(&backend, Retention { max_runs: None, max_age_seconds: Some(86_400), max_output_bytes: None });
     store.execute(&[add(1)], at(0)).unwrap();
-    let run = run(&mut *store, 2, b"by hand", days(0));
+    let run = run(&mut *store, 2, b"added", days(0));
     assert!(store.execute(&[Command::Remove { jobs: vec![JobId(2)] }], days(1)).unwrap()[0].is_ok());
     let mut reader = store.log_reader(run);
     assert_eq!(reader.len().unwrap(), 7);
     store.prune(days(9)).unwrap();
-    assert!(store.job(JobId(2)).unwrap().is_some(), "somebody looks at it");
-    assert_eq!(log(&place, run).as_deref(), Some("by hand"));
+    assert!(store.job(JobId(2)).unwrap().is_some(), "its output is being read");
+    assert_eq!(log(&backend, run).as_deref(), Some("added"));
     drop(reader);
     store.prune(days(9)).unwrap();
-    assert_eq!((store.job(JobId(2)).unwrap(), log(&place, run)), (None, None));
+    assert_eq!((store.job(JobId(2)).unwrap(), log(&backend, run)), (None, None));
 }
 
 #[test]
 fn hook_results_are_kept_as_long_as_their_runs() {
-    let place = BackendSite::sqlite();
-    let mut store = site(&place, Retention { max_runs: Some(1), max_age_seconds: None, max_output_bytes: Some(1) });
+    let backend = BackendSite::sqlite();
+    let mut store = site(&backend, Retention { max_runs: Some(1), max_age_seconds: None, max_output_bytes: Some(1) });
     let end = |day, output: &str| HookResult { at: days(day), outcome: Outcome::Succeeded, last_line: output.to_owned() };
     let told = |store: &mut dyn Store, run: RunId| {
         let runs = store.runs(JobId(1)).unwrap();
         let run = runs.iter().find(|known| known.id == run)?.clone();
         store.log_reader(run.id).hook_result(&run)
     };
-    // One of a run of the same number, in a site that was lost.
-    store.save_hook_result(RunId(1), &end(0, "of another one")).unwrap();
+    // A result left by a run of the same number, in a site that was lost.
+    store.save_hook_result(RunId(1), &end(0, "of another run")).unwrap();
     let first = run(&mut *store, 1, b"first", days(1));
     assert_eq!((first, told(&mut *store, first)), (RunId(1), None));
     for output in ["early", &"late ".repeat(200)] {
@@ -126,29 +126,29 @@ fn hook_results_are_kept_as_long_as_their_runs() {
         assert_eq!(told(&mut *store, first), Some(end(1, output)));
     }
     assert_eq!(store.prune(days(2)).unwrap(), PruneReport::default());
-    assert_eq!(log(&place, first).as_deref(), Some("first"), "it is no output, of which there is too much");
+    assert_eq!(log(&backend, first).as_deref(), Some("first"), "it does not count as output");
     let silent = run(&mut *store, 1, b"", days(2));
     store.save_hook_result(silent, &end(2, "")).unwrap();
     assert_eq!(store.prune(days(3)).unwrap().runs, 1);
     assert_eq!(told(&mut *store, silent), Some(end(2, "")));
     run(&mut *store, 1, b"third", days(3));
     assert_eq!(store.prune(days(4)).unwrap().runs, 1);
-    let left = fs::read_dir(place.state_dir().logs()).unwrap().map(|entry| entry.unwrap().file_name());
+    let left = fs::read_dir(backend.state_dir().logs()).unwrap().map(|entry| entry.unwrap().file_name());
     let left: Vec<String> = left.map(|name| name.into_string().unwrap()).filter(|name| name.contains("hook")).collect();
     assert!(left.is_empty(), "{left:?}");
 }
 
 #[test]
 fn the_oldest_output_is_deleted_first_and_leaves_a_notice() {
-    let place = BackendSite::sqlite();
-    let mut store = site(&place, Retention { max_runs: None, max_age_seconds: None, max_output_bytes: Some(2_700) });
+    let backend = BackendSite::sqlite();
+    let mut store = site(&backend, Retention { max_runs: None, max_age_seconds: None, max_output_bytes: Some(2_700) });
     let runs: Vec<RunId> = (0..3).map(|day| run(&mut *store, 1, &[b'x'; 1_000], days(day))).collect();
     assert!(store.prune(days(3)).unwrap().bytes > 900);
-    let first = log(&place, runs[0]).unwrap();
+    let first = log(&backend, runs[0]).unwrap();
     assert!(first.starts_with("[setlist: 1.0 KiB of output deleted on "), "{first}");
     assert!(first.ends_with(" to make room]\n"), "{first}");
-    assert_eq!(log(&place, runs[2]).unwrap().len(), 1_000, "the others are whole");
-    assert_eq!(log(&place, runs[1]).unwrap().len(), 1_000);
-    assert_eq!(store.runs(JobId(1)).unwrap().len(), 3, "the runs stay on record");
+    assert_eq!(log(&backend, runs[2]).unwrap().len(), 1_000, "the others are whole");
+    assert_eq!(log(&backend, runs[1]).unwrap().len(), 1_000);
+    assert_eq!(store.runs(JobId(1)).unwrap().len(), 3, "the runs are kept");
     assert_eq!(store.prune(days(4)).unwrap(), PruneReport::default());
 }

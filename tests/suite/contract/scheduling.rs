@@ -1,4 +1,4 @@
-//! The terms of a job, as every store keeps them: needs, times, retries, priority and weight.
+//! Scheduling of jobs, for every backend: needs, delays, retries, priority and weight.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use setlist::store::Store;
 
 use super::{BackendSite, at, failed, reconcile, join, queue};
 
-/// A site with one worker, on a clock that a test sets.
+/// A site with one worker and a clock that the test sets.
 struct ScheduledSite {
     store: Box<dyn Store>,
     worker: WorkerId,
@@ -20,9 +20,9 @@ struct ScheduledSite {
 }
 
 impl ScheduledSite {
-    /// The jobs are those of a file's one queue, which runs so many at once.
-    fn of(place: &BackendSite, parallel: u32, jobs: &[(&str, SchedulingOptions)]) -> Self {
-        let mut store = place.connect();
+    /// The jobs are those of the file's only queue, which runs `parallel` at once.
+    fn of(backend: &BackendSite, parallel: u32, jobs: &[(&str, SchedulingOptions)]) -> Self {
+        let mut store = backend.connect();
         let worker = join(&mut *store);
         let mut scene = Self { store, worker, now: at(0) };
         let jobs = jobs.iter().map(|(name, terms)| named(name, terms.clone())).collect();
@@ -42,7 +42,7 @@ impl ScheduledSite {
         self.done(Command::Process { queue: queue() });
     }
 
-    /// Starts what may start; says which.
+    /// Claims a job; returns its name.
     fn claim(&mut self) -> Option<String> {
         let claim = Command::Claim { worker: self.worker, queues: None };
         match &*self.answer(claim).ok()? {
@@ -55,13 +55,13 @@ impl ScheduledSite {
         std::iter::from_fn(|| self.claim()).collect()
     }
 
-    /// Ends the run under way of this job.
+    /// Ends the current run of this job.
     fn end(&mut self, name: &str, outcome: Outcome) -> Vec<Event> {
         let (job, run) = (self.id(name), self.run(name).expect("it runs"));
         self.done(Command::EndRun { job, run, report: RunReport { outcome, exit: None, value: None }, on_failure: None })
     }
 
-    /// Starts the job that must be next, and ends it so.
+    /// Claims the next job, which must be this one, and ends it.
     fn run_to(&mut self, name: &str, outcome: Outcome) {
         assert_eq!(self.claim().as_deref(), Some(name));
         self.end(name, outcome);
@@ -123,7 +123,7 @@ fn needs(others: &[(&str, OutcomeCondition)]) -> SchedulingOptions {
     SchedulingOptions { needs: others.iter().map(need).collect(), ..plain() }
 }
 
-pub(super) fn higher_priority_starts_first_and_weight_uses_slots(place: &BackendSite) {
+pub(super) fn higher_priority_starts_first_and_weight_uses_slots(backend: &BackendSite) {
     let weighs = |priority, weight| SchedulingOptions { priority, weight, ..plain() };
     let jobs = [
         ("low", weighs(-1, 1)),
@@ -132,7 +132,7 @@ pub(super) fn higher_priority_starts_first_and_weight_uses_slots(place: &Backend
         ("big", weighs(5, 9)),
         ("high", weighs(7, 2)),
     ];
-    let mut scene = ScheduledSite::of(place, 3, &jobs);
+    let mut scene = ScheduledSite::of(backend, 3, &jobs);
     let listed: Vec<_> = scene.store.load().unwrap().queue(&queue()).unwrap().pending.iter().copied().collect();
     let listed: Vec<_> = listed.into_iter().map(|id| scene.name(id)).collect();
     assert_eq!(listed, ["high", "big", "first", "second", "low"], "pending jobs are listed in their order");
@@ -144,9 +144,9 @@ pub(super) fn higher_priority_starts_first_and_weight_uses_slots(place: &Backend
     assert_eq!(scene.claim_all(), ["first", "second", "low"]);
 }
 
-pub(super) fn a_job_waits_for_its_needs(place: &BackendSite) {
+pub(super) fn a_job_waits_for_its_needs(backend: &BackendSite) {
     let jobs = [("last", needs(&[("a", OutcomeCondition::Success), ("b", OutcomeCondition::Success)])), ("a", plain()), ("b", plain())];
-    let mut scene = ScheduledSite::of(place, 9, &jobs);
+    let mut scene = ScheduledSite::of(backend, 9, &jobs);
     assert_eq!(scene.readiness("last"), Some(Readiness::Blocked), "before anything runs");
     scene.process();
     assert_eq!(scene.claim_all(), ["a", "b"]);
@@ -166,10 +166,10 @@ pub(super) fn a_job_waits_for_its_needs(place: &BackendSite) {
     assert_eq!(scene.claim().as_deref(), Some("last"), "who asks for the very job waives its needs");
 }
 
-pub(super) fn a_job_whose_need_fails_is_skipped_and_comes_back_when_it_succeeds(place: &BackendSite) {
+pub(super) fn a_job_whose_need_fails_is_skipped_and_comes_back_when_it_succeeds(backend: &BackendSite) {
     let jobs =
         [("lint", plain()), ("test", needs(&[("lint", OutcomeCondition::Success)])), ("ship", needs(&[("test", OutcomeCondition::Success)]))];
-    let mut scene = ScheduledSite::of(place, 1, &jobs);
+    let mut scene = ScheduledSite::of(backend, 1, &jobs);
     scene.process();
     scene.run_to("lint", failed());
     assert_eq!(scene.skipped("test").as_deref(), Some("needs build/lint, which failed"));
@@ -191,18 +191,18 @@ pub(super) fn a_job_whose_need_fails_is_skipped_and_comes_back_when_it_succeeds(
     }
     scene.done(Command::Run { job: lint });
     scene.run_to("lint", failed());
-    assert_eq!(scene.readiness("test"), Some(Readiness::Blocked), "where nobody processes the queue, nothing is skipped");
+    assert_eq!(scene.readiness("test"), Some(Readiness::Blocked), "nothing is skipped unless the queue is processed");
     scene.process();
     assert!(scene.skipped("test").is_some());
 }
 
-pub(super) fn a_need_can_accept_failure_or_any_outcome(place: &BackendSite) {
+pub(super) fn a_need_can_accept_failure_or_any_outcome(backend: &BackendSite) {
     let jobs = [
         ("try", plain()),
         ("mend", needs(&[("try", OutcomeCondition::Failure)])),
         ("tidy", needs(&[("try", OutcomeCondition::Finish), ("mend", OutcomeCondition::Finish)])),
     ];
-    let mut scene = ScheduledSite::of(place, 1, &jobs);
+    let mut scene = ScheduledSite::of(backend, 1, &jobs);
     scene.process();
     scene.run_to("try", Outcome::Succeeded);
     assert_eq!(scene.skipped("mend").as_deref(), Some("needs build/try to fail, which succeeded"));
@@ -218,8 +218,8 @@ pub(super) fn a_need_can_accept_failure_or_any_outcome(place: &BackendSite) {
     assert_eq!(scene.mode(), QueueMode::Idle);
 }
 
-pub(super) fn a_queue_waits_for_needs_in_other_queues_unless_they_cannot_progress(place: &BackendSite) {
-    let mut scene = ScheduledSite::of(place, 1, &[("make", plain())]);
+pub(super) fn a_queue_waits_for_needs_in_other_queues_unless_they_cannot_progress(backend: &BackendSite) {
+    let mut scene = ScheduledSite::of(backend, 1, &[("make", plain())]);
     let scheduling = needs_of(&[JobRef::Named(queue(), "make".into())]).into();
     let ship = Definition { scheduling, ..Definition::new(Script::shell("true")) };
     let other = || QueueId::from("other");
@@ -232,7 +232,7 @@ pub(super) fn a_queue_waits_for_needs_in_other_queues_unless_they_cannot_progres
     let mode = |scene: &mut ScheduledSite| scene.store.load().unwrap().queue(&other()).unwrap().mode;
     assert_eq!(mode(&mut scene), QueueMode::Processing, "the other queue is at it");
     scene.done(Command::StopProcessing { queue: queue() });
-    assert_eq!(mode(&mut scene), QueueMode::Idle, "nobody is");
+    assert_eq!(mode(&mut scene), QueueMode::Idle, "not running");
     scene.process();
     scene.done(Command::Process { queue: other() });
     scene.run_to("make", Outcome::Succeeded);
@@ -244,10 +244,10 @@ pub(super) fn a_queue_waits_for_needs_in_other_queues_unless_they_cannot_progres
     assert_eq!(refusal.to_string(), "needs #99, which does not exist");
 }
 
-pub(super) fn a_failed_job_is_retried_after_its_delay(place: &BackendSite) {
+pub(super) fn a_failed_job_is_retried_after_its_delay(backend: &BackendSite) {
     let retry =
         RetryPolicy { delay: Duration::from_secs(10), on: vec![RetryOn::Failure(FailureKind::Exit)], ..RetryPolicy::times(2) };
-    let mut scene = ScheduledSite::of(place, 1, &[("shaky", SchedulingOptions { retry, ..plain() })]);
+    let mut scene = ScheduledSite::of(backend, 1, &[("shaky", SchedulingOptions { retry, ..plain() })]);
     scene.process();
     scene.run_to("shaky", failed());
     assert_eq!(scene.readiness("shaky"), Some(Readiness::Scheduled { requested: false }));
@@ -279,9 +279,9 @@ pub(super) fn a_failed_job_is_retried_after_its_delay(place: &BackendSite) {
     assert_eq!(scene.store.job(id).unwrap().unwrap().current_attempt(), 2);
 }
 
-pub(super) fn an_interrupted_job_is_retried_if_configured(place: &BackendSite) {
+pub(super) fn an_interrupted_job_is_retried_if_configured(backend: &BackendSite) {
     let retry = RetryPolicy { delay: Duration::ZERO, on: vec![RetryOn::Interrupted], ..RetryPolicy::times(1) };
-    let mut scene = ScheduledSite::of(place, 2, &[("tough", SchedulingOptions { retry, ..plain() }), ("plain", plain())]);
+    let mut scene = ScheduledSite::of(backend, 2, &[("tough", SchedulingOptions { retry, ..plain() }), ("plain", plain())]);
     scene.process();
     assert_eq!(scene.claim_all(), ["tough", "plain"]);
     scene.done(Command::ReapWorker { worker: scene.worker, started_runs: Vec::new() });
@@ -293,16 +293,16 @@ pub(super) fn an_interrupted_job_is_retried_if_configured(place: &BackendSite) {
     assert!(matches!(scene.state("tough"), JobState::Finished { outcome: Outcome::Failed(_), .. }), "only if interrupted");
 }
 
-pub(super) fn a_job_does_not_start_before_its_time(place: &BackendSite) {
+pub(super) fn a_job_does_not_start_before_its_time(backend: &BackendSite) {
     let later = SchedulingOptions { after: Some(NotBefore::Delay(Duration::from_secs(60))), ..plain() };
     let at_noon = SchedulingOptions { after: Some(NotBefore::Time(at(0) + TimeDelta::seconds(90))), ..plain() };
     let past = SchedulingOptions { after: Some(NotBefore::Time(at(0) - TimeDelta::days(1))), ..plain() };
-    let mut scene = ScheduledSite::of(place, 9, &[("noon", at_noon), ("later", later), ("past", past)]);
+    let mut scene = ScheduledSite::of(backend, 9, &[("noon", at_noon), ("later", later), ("past", past)]);
     scene.process();
     assert_eq!(scene.claim_all(), ["past"]);
     scene.end("past", Outcome::Succeeded);
     let leave = Command::Leave { worker: scene.worker, queues: None };
-    assert!(scene.answer(leave).is_err(), "somebody has to be there when the time comes");
+    assert!(scene.answer(leave).is_err(), "a worker has to start it when it is due");
     scene.advance_clock(60);
     scene.done(Command::PromoteDue);
     assert_eq!(scene.claim_all(), ["later"]);
@@ -311,9 +311,9 @@ pub(super) fn a_job_does_not_start_before_its_time(place: &BackendSite) {
     assert_eq!(scene.claim_all(), ["noon"]);
 }
 
-pub(super) fn a_job_that_needs_confirmation_waits_for_it(place: &BackendSite) {
+pub(super) fn a_job_that_needs_confirmation_waits_for_it(backend: &BackendSite) {
     let asks = SchedulingOptions { confirm: Some("Really?".to_owned()), ..plain() };
-    let mut scene = ScheduledSite::of(place, 1, &[("ship", asks), ("plain", plain())]);
+    let mut scene = ScheduledSite::of(backend, 1, &[("ship", asks), ("plain", plain())]);
     scene.process();
     scene.run_to("plain", Outcome::Succeeded);
     assert_eq!((scene.claim(), scene.mode()), (None, QueueMode::Idle), "nothing else is left");

@@ -1,4 +1,4 @@
-//! What lies in a site's folder: private, made once, and left alone when it isn't ours.
+//! The files of a site: private, created once, and not changed if they belong to something else.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,9 +13,9 @@ use tempfile::TempDir;
 
 use super::{BackendSite, TIMEOUT, add, at, subscribe, accept, process, run_all};
 
-/// A site with some history; closed.
-fn written(place: &BackendSite) {
-    let mut store = place.connect();
+/// Creates a site with some history and closes it.
+fn written(backend: &BackendSite) {
+    let mut store = backend.connect();
     accept(&mut *store, add(30));
     accept(&mut *store, process());
     run_all(&mut *store);
@@ -25,7 +25,7 @@ fn open_error(folder: &StateDir) -> StoreError {
     SqliteStore::open(folder).expect_err("it must be refused")
 }
 
-/// Opening is refused for a reason that has `words`, and leaves the database as it was.
+/// Opening fails with a message that contains `words`, and does not change the database.
 fn refused(folder: &StateDir, words: &str) {
     let before = fs::read(folder.database()).unwrap();
     let error = open_error(folder);
@@ -37,35 +37,35 @@ fn refused(folder: &StateDir, words: &str) {
 
 #[test]
 fn other_files_are_refused_and_not_changed() {
-    let place = BackendSite::sqlite();
-    place.state_dir().create().unwrap();
+    let backend = BackendSite::sqlite();
+    backend.state_dir().create().unwrap();
     for garbage in [&b"x"[..], b"queues: {}\n", &[0; 5000], b"SQLite format 3\0", b"SQLite format 2\0aaaaaaaaaaaaa"] {
-        fs::write(place.state_dir().database(), garbage).unwrap();
-        refused(&place.state_dir(), "left untouched");
+        fs::write(backend.state_dir().database(), garbage).unwrap();
+        refused(&backend.state_dir(), "left untouched");
     }
 }
 
 #[test]
 fn a_truncated_database_is_refused_and_not_changed() {
-    let place = BackendSite::sqlite();
-    written(&place);
-    let whole = fs::read(place.state_dir().database()).unwrap();
+    let backend = BackendSite::sqlite();
+    written(&backend);
+    let whole = fs::read(backend.state_dir().database()).unwrap();
     for length in [50, 100, 4096, whole.len() / 2, whole.len() - 4096, whole.len() - 1] {
-        fs::write(place.state_dir().database(), &whole[..length]).unwrap();
-        refused(&place.state_dir(), "left untouched");
+        fs::write(backend.state_dir().database(), &whole[..length]).unwrap();
+        refused(&backend.state_dir(), "left untouched");
     }
-    fs::write(place.state_dir().database(), &whole).unwrap();
-    assert_eq!(SqliteStore::open(&place.state_dir()).unwrap().load().unwrap().jobs().count(), 30);
+    fs::write(backend.state_dir().database(), &whole).unwrap();
+    assert_eq!(SqliteStore::open(&backend.state_dir()).unwrap().load().unwrap().jobs().count(), 30);
 }
 
 #[test]
 fn a_corrupt_page_is_reported_and_nothing_is_written() {
-    let place = BackendSite::sqlite();
-    written(&place);
-    let mut bytes = fs::read(place.state_dir().database()).unwrap();
+    let backend = BackendSite::sqlite();
+    written(&backend);
+    let mut bytes = fs::read(backend.state_dir().database()).unwrap();
     bytes[4096..].fill(0xa5);
-    fs::write(place.state_dir().database(), &bytes).unwrap();
-    let output = match SqliteStore::open(&place.state_dir()) {
+    fs::write(backend.state_dir().database(), &bytes).unwrap();
+    let output = match SqliteStore::open(&backend.state_dir()) {
         Err(error) => error,
         Ok(mut store) => {
             let error = store.execute(&[add(1)], at(0)).expect_err("there is nothing to read");
@@ -74,72 +74,72 @@ fn a_corrupt_page_is_reported_and_nothing_is_written() {
         }
     };
     assert!(matches!(output, StoreError::Unreadable { .. }), "{output}");
-    assert_eq!(fs::read(place.state_dir().database()).unwrap(), bytes);
+    assert_eq!(fs::read(backend.state_dir().database()).unwrap(), bytes);
 }
 
 #[test]
 fn a_database_of_another_program_is_refused_and_not_changed() {
-    let place = BackendSite::sqlite();
-    place.state_dir().create().unwrap();
-    let foreign = Connection::open(place.state_dir().database()).unwrap();
+    let backend = BackendSite::sqlite();
+    backend.state_dir().create().unwrap();
+    let foreign = Connection::open(backend.state_dir().database()).unwrap();
     foreign.execute_batch("CREATE TABLE t (x); INSERT INTO t VALUES (1)").unwrap();
     foreign.close().unwrap();
-    refused(&place.state_dir(), "not a setlist database");
+    refused(&backend.state_dir(), "not a setlist database");
 }
 
 #[test]
 fn a_database_of_a_newer_version_is_refused_and_not_changed() {
-    let place = BackendSite::sqlite();
-    written(&place);
-    let newer = Connection::open(place.state_dir().database()).unwrap();
+    let backend = BackendSite::sqlite();
+    written(&backend);
+    let newer = Connection::open(backend.state_dir().database()).unwrap();
     newer.pragma_update(None, "user_version", 7).unwrap();
     newer.close().unwrap();
-    assert!(matches!(open_error(&place.state_dir()), StoreError::TooNew { found: 7, known: 4, .. }));
-    refused(&place.state_dir(), "upgrade setlist");
+    assert!(matches!(open_error(&backend.state_dir()), StoreError::TooNew { found: 7, known: 4, .. }));
+    refused(&backend.state_dir(), "upgrade setlist");
 }
 
 #[test]
 fn a_leftover_wal_is_not_used_for_a_new_database() {
-    let place = BackendSite::sqlite();
-    place.state_dir().create().unwrap();
-    let log = place.state_dir().path().join("state.db-wal");
+    let backend = BackendSite::sqlite();
+    backend.state_dir().create().unwrap();
+    let log = backend.state_dir().path().join("state.db-wal");
     fs::write(&log, b"what has not been copied yet").unwrap();
-    let output = open_error(&place.state_dir()).to_string();
+    let output = open_error(&backend.state_dir()).to_string();
     assert!(output.contains("state.db-wal"), "{output}");
-    assert!(log.exists() && !place.state_dir().database().exists());
+    assert!(log.exists() && !backend.state_dir().database().exists());
 }
 
 #[test]
 fn an_empty_database_file_is_refused() {
-    let place = BackendSite::sqlite();
-    place.state_dir().create().unwrap();
-    fs::write(place.state_dir().database(), b"").unwrap();
-    refused(&place.state_dir(), "is empty");
-    fs::remove_file(place.state_dir().database()).unwrap();
-    written(&place);
-    assert_eq!(place.connect().load().unwrap().jobs().count(), 30);
+    let backend = BackendSite::sqlite();
+    backend.state_dir().create().unwrap();
+    fs::write(backend.state_dir().database(), b"").unwrap();
+    refused(&backend.state_dir(), "is empty");
+    fs::remove_file(backend.state_dir().database()).unwrap();
+    written(&backend);
+    assert_eq!(backend.connect().load().unwrap().jobs().count(), 30);
 }
 
 #[test]
 fn a_new_site_can_be_opened_concurrently() {
-    let place = BackendSite::sqlite();
+    let backend = BackendSite::sqlite();
     thread::scope(|scope| {
         for _ in 0..8 {
-            scope.spawn(|| accept(&mut *place.connect(), add(1)));
+            scope.spawn(|| accept(&mut *backend.connect(), add(1)));
         }
     });
-    assert_eq!(place.connect().load().unwrap().jobs().count(), 8);
+    assert_eq!(backend.connect().load().unwrap().jobs().count(), 8);
 }
 
 #[test]
 fn files_of_a_site_are_private() {
-    let place = BackendSite::sqlite();
-    let store = place.connect();
-    let folder = place.state_dir();
+    let backend = BackendSite::sqlite();
+    let store = backend.connect();
+    let folder = backend.state_dir();
     let _worker = folder.lock_worker(WorkerId(1)).unwrap();
-    let (_listener, _) = subscribe(&*store);
-    let _roll_call = folder.lock_liveness().unwrap();
-    accept(&mut *place.connect(), add(1));
+    let (_subscription, _) = subscribe(&*store);
+    let _liveness_lock = folder.lock_liveness().unwrap();
+    accept(&mut *backend.connect(), add(1));
     assert_eq!(mode(folder.path()), 0o700);
     let mut seen = 0;
     let mut folders = vec![folder.path().to_owned()];
@@ -155,34 +155,34 @@ fn files_of_a_site_are_private() {
             }
         }
     }
-    assert!(seen >= 6, "the database, its log, a bell and the locks");
+    assert!(seen >= 6, "the database, its log, a subscription and the locks");
     assert_eq!(fs::read_to_string(folder.path().join(".gitignore")).unwrap(), "*\n");
     drop(store);
 }
 
 #[test]
 fn a_change_notifies_other_connections_only() {
-    let place = BackendSite::sqlite();
-    let (mut store, other) = (place.connect(), place.connect());
-    let bells = || {
-        let bells = fs::read_dir(place.state_dir().listeners()).unwrap().map(|entry| entry.unwrap().path());
-        bells.collect::<BTreeSet<_>>()
+    let backend = BackendSite::sqlite();
+    let (mut store, other) = (backend.connect(), backend.connect());
+    let listener_files = || {
+        let listener_files = fs::read_dir(backend.state_dir().listeners()).unwrap().map(|entry| entry.unwrap().path());
+        listener_files.collect::<BTreeSet<_>>()
     };
     let own = subscribe(&*store);
-    let own_bell = bells();
+    let own_files = listener_files();
     let others = subscribe(&*other);
     accept(&mut *store, add(1));
     others.1.recv_timeout(TIMEOUT).unwrap();
-    for path in bells() {
-        let rung = fs::metadata(&path).unwrap().len() > 0;
-        assert_eq!(rung, !own_bell.contains(&path), "{}", path.display());
+    for path in listener_files() {
+        let is_notified = fs::metadata(&path).unwrap().len() > 0;
+        assert_eq!(is_notified, !own_files.contains(&path), "{}", path.display());
     }
     drop(own);
     drop(others);
-    assert_eq!(bells(), BTreeSet::new(), "whoever ceases to listen takes its bell away");
-    fs::write(place.state_dir().listeners().join("of-the-dead"), "").unwrap();
-    let _listener = subscribe(&*store);
-    assert_eq!(bells().len(), 1, "a bell that nobody holds any more is taken away");
+    assert_eq!(listener_files(), BTreeSet::new(), "a dropped subscription removes its file");
+    fs::write(backend.state_dir().listeners().join("of-the-dead"), "").unwrap();
+    let _subscription = subscribe(&*store);
+    assert_eq!(listener_files().len(), 1, "the file of a dead process is removed");
 }
 
 fn mode(path: &Path) -> u32 {
@@ -215,8 +215,8 @@ fn errors_name_a_directory_that_cannot_be_created() {
 
 #[test]
 fn a_function_cannot_be_stored() {
-    let place = BackendSite::sqlite();
-    let mut store = place.connect();
+    let backend = BackendSite::sqlite();
+    let mut store = backend.connect();
     let function = Definition::new(|| 1);
     let commands = [add(1), Command::Add { queue: "build".into(), jobs: vec![function.into()] }];
     let error = store.execute(&commands, at(0)).expect_err("functions live in one process");

@@ -1,4 +1,4 @@
-//! How screens reach a run in a pseudo-terminal, whatever the site is kept in.
+//! Input from screens to runs in pseudo-terminals, for every backend.
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
@@ -15,7 +15,7 @@ fn size(columns: u16, rows: u16) -> WindowSize {
     WindowSize { columns, rows }
 }
 
-/// All that has come, pieces of text put together.
+/// All available input, with adjacent bytes joined.
 fn all(reader: &mut TerminalInputReader) -> Vec<TerminalInput> {
     let mut all: Vec<TerminalInput> = Vec::new();
     loop {
@@ -34,10 +34,10 @@ fn all(reader: &mut TerminalInputReader) -> Vec<TerminalInput> {
 
 #[test]
 fn input_of_several_screens_does_not_mix() {
-    for place in [BackendSite::memory(), BackendSite::sqlite()] {
-        let mut reader = place.connect().terminal_inputs().open_reader(RUN).unwrap();
+    for backend in [BackendSite::memory(), BackendSite::sqlite()] {
+        let mut reader = backend.connect().terminal_inputs().open_reader(RUN).unwrap();
         assert_eq!(reader.read(), []);
-        let (mut one, mut other) = (place.connect().terminal_inputs().writer(RUN), place.connect().terminal_inputs().writer(RUN));
+        let (mut one, mut other) = (backend.connect().terminal_inputs().writer(RUN), backend.connect().terminal_inputs().writer(RUN));
         one.send(b"first").unwrap();
         other.resize(size(100, 30)).unwrap();
         other.resize(size(90, 20)).unwrap();
@@ -58,8 +58,8 @@ fn input_of_several_screens_does_not_mix() {
 
 #[test]
 fn sending_input_never_blocks() {
-    for place in [BackendSite::memory(), BackendSite::sqlite()] {
-        let lines = place.connect().terminal_inputs();
+    for backend in [BackendSite::memory(), BackendSite::sqlite()] {
+        let lines = backend.connect().terminal_inputs();
         let mut writer = lines.writer(RUN);
         assert_eq!(writer.send(b"too soon"), Err(TerminalInputError::NotConnected));
         let mut reader = lines.open_reader(RUN).unwrap();
@@ -78,42 +78,42 @@ fn sending_input_never_blocks() {
 
 #[test]
 fn the_last_terminal_size_is_stored() {
-    for place in [BackendSite::memory(), BackendSite::sqlite()] {
-        let lines = place.connect().terminal_inputs();
+    for backend in [BackendSite::memory(), BackendSite::sqlite()] {
+        let lines = backend.connect().terminal_inputs();
         assert_eq!(lines.last_size(), size(80, 24));
         lines.record_size(size(132, 50)).unwrap();
         lines.record_size(size(99, 33)).unwrap();
-        assert_eq!(place.connect().terminal_inputs().last_size(), size(99, 33));
+        assert_eq!(backend.connect().terminal_inputs().last_size(), size(99, 33));
     }
 }
 
-/// Where a line is, which is nobody's business but a test's.
-fn path(place: &BackendSite) -> PathBuf {
-    place.state_dir().terminal_inputs().join(RUN.to_string())
+/// The path of a run's pipe.
+fn path(backend: &BackendSite) -> PathBuf {
+    backend.state_dir().terminal_inputs().join(RUN.to_string())
 }
 
 #[test]
 fn an_input_pipe_is_private_and_removed_after_the_run() {
-    let place = BackendSite::sqlite();
-    let lines = place.connect().terminal_inputs();
+    let backend = BackendSite::sqlite();
+    let lines = backend.connect().terminal_inputs();
     let reader = lines.open_reader(RUN).unwrap();
-    let pipe = fs::metadata(path(&place)).unwrap();
+    let pipe = fs::metadata(path(&backend)).unwrap();
     assert!(pipe.file_type().is_fifo());
     assert_eq!(pipe.permissions().mode() & 0o777, 0o600);
-    assert_eq!(fs::metadata(place.state_dir().terminal_inputs()).unwrap().permissions().mode() & 0o777, 0o700);
+    assert_eq!(fs::metadata(backend.state_dir().terminal_inputs()).unwrap().permissions().mode() & 0o777, 0o700);
     drop(reader);
-    assert!(!path(&place).exists());
+    assert!(!path(&backend).exists());
 }
 
 #[test]
 fn input_is_never_written_to_a_regular_file() {
-    let place = BackendSite::sqlite();
-    let lines = place.connect().terminal_inputs();
-    // What a worker that was killed has left, or what somebody has put there.
+    let backend = BackendSite::sqlite();
+    let lines = backend.connect().terminal_inputs();
+    // Left by a killed worker, or created by another program.
     drop(lines.open_reader(RUN).unwrap());
-    fs::write(path(&place), "").unwrap();
+    fs::write(path(&backend), "").unwrap();
     assert_eq!(lines.writer(RUN).send(b"secret"), Err(TerminalInputError::NotConnected));
-    assert_eq!(fs::read_to_string(path(&place)).unwrap(), "");
+    assert_eq!(fs::read_to_string(path(&backend)).unwrap(), "");
     let mut reader = lines.open_reader(RUN).unwrap();
     lines.writer(RUN).send(b"x").unwrap();
     assert_eq!(all(&mut reader), [TerminalInput::Bytes(b"x".to_vec())]);

@@ -1,4 +1,4 @@
-//! Killed at the points at which most could go wrong. They are named in `src/crash.rs`, and only a debug build has them.
+//! Kills at the most critical points. They are named in `src/crash.rs` and exist in debug builds only.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::crash_site::{CrashSite, job_numbers, wait_with_output};
 use crate::temp_site::wait_for;
 
-/// Whether there are points at all; says so if not.
+/// Whether this build has crash points; prints a note if not.
 pub(super) fn has_crash_points() -> bool {
     let there = cfg!(debug_assertions);
     if !there {
@@ -16,7 +16,7 @@ pub(super) fn has_crash_points() -> bool {
     there
 }
 
-/// Runs the program to a point, at which it must have been killed; returns what it had said by then.
+/// Runs the program until it is killed at a point; returns its output.
 #[track_caller]
 fn killed_at(scene: &mut CrashSite, point: &str, args: &[&str]) -> String {
     let child = scene.start(point, args);
@@ -25,7 +25,7 @@ fn killed_at(scene: &mut CrashSite, point: &str, args: &[&str]) -> String {
     output.stdout
 }
 
-/// A scene with these jobs, worked on until the worker is killed at a point; checked, and not drained yet.
+/// Adds these jobs and runs a worker until it is killed at a point; the site is checked, but not drained.
 #[track_caller]
 fn worked_until_killed_at(point: &str, kinds: &[&str]) -> (CrashSite, Vec<Value>) {
     let mut scene = CrashSite::new();
@@ -73,7 +73,7 @@ fn killed_between_exit_and_commit_a_run_is_interrupted_and_not_repeated() {
     if has_crash_points() {
         let (mut scene, jobs) = worked_until_killed_at("finished:2", &["quick", "quick", "quick"]);
         outcomes(&jobs[..2], &[SUCCEEDED, INTERRUPTED]);
-        // It may have begun in place of the second.
+        // It may have started in place of the second.
         assert!([WAITS, INTERRUPTED].contains(&jobs[2]["outcome"].as_str()), "{}", jobs[2]);
         assert!(scene.site.read("book").contains(&format!("ended {} {}", jobs[1]["id"], jobs[1]["run_id"])));
         let child = scene.start("", &["process"]);
@@ -94,13 +94,13 @@ fn killed_after_commit_a_success_is_not_repeated() {
     }
 }
 
-/// A scene with many short jobs, worked on until the worker is killed at a point on the way of one that is reserved.
+/// A site with many short jobs, whose worker was killed at a point while it had reservations.
 #[track_caller]
 fn killed_with_reservations(queue: &str, point: &str) -> CrashSite {
     let mut scene = CrashSite::new();
     for _ in 0..20 {
         scene.add(queue, &["quick"; 30]);
-        // Where a machine is so busy that no job is short, none is reserved.
+        // On a busy machine no job is short enough for reservations.
         let child = scene.start(point, &["process"]);
         let killed = scene.wait_and_record(child).code.is_none();
         scene.check();
@@ -133,10 +133,10 @@ fn unstarted_reservations_of_a_killed_worker_are_released() {
 fn started_reservations_of_a_killed_worker_are_interrupted() {
     if has_crash_points() {
         for (queue, nth) in [("narrow", 1), ("narrow", 6), ("wide", 9)] {
-            let mut scene = killed_with_reservations(queue, &format!("begun:{nth}"));
+            let mut scene = killed_with_reservations(queue, &format!("reserved-started:{nth}"));
             let jobs = scene.jobs();
             let interrupted = jobs.values().filter(|job| job["outcome"] == json!("interrupted")).count();
-            // That run itself, besides what has ended or begun since the last transaction.
+            // That run itself, and those that ended or started since the last transaction.
             assert!((1..=20).contains(&interrupted), "{interrupted} were interrupted");
             scene.drain();
         }
@@ -148,7 +148,7 @@ fn a_worker_can_be_killed_in_any_commit() {
     if has_crash_points() {
         let mut scene = CrashSite::new();
         let mut nth = 1;
-        // A round of work has a handful of commits; beyond the last one the worker isn't killed.
+        // A worker makes a handful of commits; beyond the last one it isn't killed.
         loop {
             scene.add("wide", &["quick", "short", "wrong", "quick"]);
             let killed = ["commit", "committed"].map(|point| {
@@ -196,12 +196,12 @@ fn a_worker_killed_while_joining_is_not_registered() {
 #[test]
 fn a_process_can_be_killed_while_reaping_workers() {
     if has_crash_points() {
-        for point in ["burying", "buried"] {
+        for point in ["reaping", "reaped"] {
             let mut scene = CrashSite::new();
             let numbers = scene.add("narrow", &["far", "quick"]);
             killed_at(&mut scene, "started", &["process"]);
-            // What the dead worker has just started holds its sign of life for another moment.
-            wait_for("somebody to die of it", || wait_with_output(scene.start(point, &["status"])).code.is_none().then_some(()));
+            // A process that the dead worker has just spawned holds its lock for a moment.
+            wait_for("a process to be killed", || wait_with_output(scene.start(point, &["status"])).code.is_none().then_some(()));
             scene.check();
             outcomes(&[scene.site.job(&numbers[0].to_string())], &[INTERRUPTED]);
             scene.drain();
@@ -225,7 +225,7 @@ fn an_incomplete_site_is_completed_by_the_next_process() {
 fn a_log_whose_compaction_was_killed_is_complete() {
     if has_crash_points() {
         let mut scene = CrashSite::new();
-        // More than is kept of a run.
+        // More than a run's limit.
         let script = "seq 3000000";
         let output = wait_with_output(scene.start("", &["add", "narrow", "--script", script]));
         let job = job_numbers(&output)[0].to_string();

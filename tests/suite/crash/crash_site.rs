@@ -1,4 +1,4 @@
-//! A site whose jobs keep a book of their own, and what must hold of it after any kill.
+//! A site whose jobs write a journal of their own, and the checks after a kill.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -18,8 +18,8 @@ queues:
   narrow: {parallel: 1, jobs: []}
 ";
 
-/// What a job does. It says in the book that it has begun and that it has come to its end, a line at a time and always
-/// behind what is there; in between it does something that is over soon when all is calm.
+/// The script of a job. It appends a line to the journal when it starts and when it ends, and does something short in
+/// between.
 const JOB: &str = r#"
 echo "begun $SETLIST_JOB_ID $SETLIST_RUN_ID" >> book
 case $1 in
@@ -37,20 +37,20 @@ echo "ended $SETLIST_JOB_ID $SETLIST_RUN_ID" >> book
 /// The kinds of jobs.
 pub(super) const KINDS: [&str; 8] = ["quick", "quick", "short", "long", "noisy", "far", "bare", "wrong"];
 
-/// A room with such jobs, and what has been acknowledged there.
+/// A site with such jobs, and what was acknowledged.
 pub(super) struct CrashSite {
     pub(super) site: TempSite,
-    /// Jobs whose numbers somebody has been told.
+    /// Acknowledged jobs.
     added: BTreeSet<u64>,
-    /// How many jobs there are in each batch that somebody may have added, by its tag.
+    /// The number of jobs in each batch that may have been added, by its tag.
     batches: BTreeMap<String, usize>,
-    /// Jobs that somebody was told have succeeded.
+    /// Jobs that were reported as succeeded.
     told: BTreeSet<u64>,
     /// The attempt at which jobs succeeded.
     succeeded: BTreeMap<u64, u64>,
-    /// Up to which attempt the runs of jobs have been looked through.
+    /// The last attempt of each job whose runs have been checked.
     reviewed: BTreeMap<u64, u64>,
-    /// Jobs that somebody may have cancelled.
+    /// Jobs that may have been cancelled.
     cancelled: BTreeSet<u64>,
 }
 
@@ -70,13 +70,13 @@ impl CrashSite {
         }
     }
 
-    /// Starts the program. `towards` is the point at which it is to be killed, if it is one with a name.
+    /// Starts the program, to be killed at the point `towards` unless that is empty.
     pub(super) fn start(&self, towards: &str, args: &[&str]) -> Child {
         let mut command = self.site.command(args);
         command.env("SETLIST_CRASH", towards).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
-    /// Starts to add jobs of these kinds, in one transaction. `options` are some of `setlist add`.
+    /// Starts to add jobs of these kinds in one transaction. `options` are options of `setlist add`.
     pub(super) fn start_adding(&mut self, towards: &str, queue: &str, kinds: &[&str], options: &[&str]) -> Child {
         let tag = self.batch(kinds.len());
         let args = [&["add", queue, "--stdin", "--tag", &tag], options].concat();
@@ -88,7 +88,7 @@ impl CrashSite {
         child
     }
 
-    /// The tag of a new batch of so many jobs, which somebody is about to add.
+    /// The tag of a new batch of `count` jobs.
     pub(super) fn batch(&mut self, count: usize) -> String {
         let tag = format!("batch{}", self.batches.len());
         self.batches.insert(tag.clone(), count);
@@ -109,7 +109,7 @@ impl CrashSite {
         self.start("", &["cancel", &job.to_string()])
     }
 
-    /// Waits for the end of the program, by whatever cause, and takes note of what it has answered for until then.
+    /// Waits until the program has ended or was killed, and records what it has acknowledged.
     pub(super) fn wait_and_record(&mut self, child: Child) -> CommandOutput {
         let output = wait_with_output(child);
         for line in complete_lines(&output.stdout) {
@@ -123,7 +123,7 @@ impl CrashSite {
         output
     }
 
-    /// All jobs, by their numbers.
+    /// All jobs by number.
     pub(super) fn jobs(&mut self) -> BTreeMap<u64, Value> {
         let child = self.start("", &["list", "--json"]);
         let output = wait_with_output(child);
@@ -132,7 +132,7 @@ impl CrashSite {
         jobs.map(|job| (job["id"].as_u64().unwrap(), job)).collect()
     }
 
-    /// Kills everything that works on the site; tells how many processes that were. Jobs are left alone.
+    /// Kills all workers of the site, but no jobs; returns how many there were.
     pub(super) fn kill_workers(&self) -> usize {
         let mut killed = BTreeSet::new();
         wait_for("the end of all workers", || {
@@ -148,10 +148,10 @@ impl CrashSite {
         killed.len()
     }
 
-    /// Nobody works on the site any more: checks all that must hold now.
+    /// Checks a site without workers.
     #[track_caller]
     pub(super) fn check(&mut self) {
-        // It takes the kernel a moment to end all threads of a process.
+        // The kernel takes a moment to end all threads of a process.
         let jobs = wait_for("the death of all workers to be noticed", || {
             Some(self.jobs()).filter(|jobs| jobs.values().all(|job| job["state"] != json!("running")))
         });
@@ -180,7 +180,7 @@ impl CrashSite {
         }
     }
 
-    /// What the jobs themselves have seen.
+    /// Compares the jobs with their journal.
     fn compare_with_journal(&self, jobs: &BTreeMap<u64, Value>) {
         let book = self.site.read("book");
         let mut seen = BTreeSet::new();
@@ -206,7 +206,7 @@ impl CrashSite {
         }
     }
 
-    /// Every run has ended and says how, and at most the last one is a success.
+    /// Every run has ended with an outcome, and at most the last one has succeeded.
     fn check_runs(&self, id: u64) {
         let job = self.site.job(&id.to_string());
         let runs: Vec<&str> =
@@ -216,7 +216,7 @@ impl CrashSite {
         assert!(!runs[..runs.len() - 1].contains(&"succeeded"), "{job}");
     }
 
-    /// Lets everything run to its end, what was interrupted once more, and checks that there is an end.
+    /// Runs everything to its end, interrupted jobs once more, and checks the result.
     #[track_caller]
     pub(super) fn drain(&mut self) {
         self.site.write("calm", "");
@@ -229,7 +229,7 @@ impl CrashSite {
         let process = self.start("", &["process"]);
         let output = self.wait_and_record(process);
         assert!(matches!(output.code, Some(0 | 1)), "{output:?}");
-        // A worker that was hired leaves when nothing is left for it.
+        // A spawned worker exits when nothing is left to do.
         wait_for("the last worker to leave", || self.site.processes().is_empty().then_some(()));
         let jobs = self.jobs();
         for (id, job) in &jobs {
@@ -255,7 +255,7 @@ impl Drop for CrashSite {
     }
 }
 
-/// Waits for the end of the program, by whatever cause.
+/// Waits until the program has ended or was killed.
 #[track_caller]
 pub(super) fn wait_with_output(child: Child) -> CommandOutput {
     let pid = child.id();
@@ -265,12 +265,12 @@ pub(super) fn wait_with_output(child: Child) -> CommandOutput {
     CommandOutput::from_output(&output.unwrap())
 }
 
-/// The numbers that `setlist add` has told.
+/// The numbers printed by `setlist add`.
 pub(super) fn job_numbers(output: &CommandOutput) -> Vec<u64> {
     complete_lines(&output.stdout).filter_map(parse).collect()
 }
 
-/// A line that was cut off by a kill has told nothing.
+/// A line that was cut off by a kill acknowledges nothing.
 fn complete_lines(text: &str) -> impl Iterator<Item = &str> {
     text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'))
 }

@@ -1,5 +1,5 @@
-//! Killed while a site of an older format is brought up to date: what is there then is the old state or the new one,
-//! whole, and the copy of the old one before anything is changed.
+//! Kills during a migration: the result is the complete old or new state, and a backup exists before anything is
+//! changed.
 
 use std::fs;
 use std::path::Path;
@@ -13,21 +13,21 @@ use tempfile::TempDir;
 use super::crash_points::has_crash_points;
 use super::crash_site::{CrashSite, wait_with_output};
 
-/// Sites as older programs wrote them.
+/// Sites written by older versions.
 const OLD_FORMATS: [(i64, &[u8]); 3] = [
     (1, include_bytes!("../contract/frozen/format-1.db")),
     (2, include_bytes!("../contract/frozen/format-2.db")),
     (3, include_bytes!("../contract/frozen/format-3.db")),
 ];
 
-/// The points on the way of so many steps.
+/// The crash points of a migration with this many steps.
 fn points(steps: i64) -> Vec<String> {
     let steps = (1..=steps).map(|step| format!("migrating:{step}"));
     let before = ["copying", "copied"].map(str::to_owned).into_iter();
     before.chain(steps).chain(["migrated", "moved"].map(str::to_owned)).collect()
 }
 
-/// A folder with a site of an older format.
+/// Writes a site of an older format to a directory.
 fn write_site(folder: &StateDir, old: &[u8]) {
     folder.create().unwrap();
     fs::write(folder.database(), old).unwrap();
@@ -37,10 +37,10 @@ fn load(folder: &StateDir) -> SiteState {
     SqliteStore::open(folder).unwrap().load().unwrap()
 }
 
-/// A table by its definition, with its rows.
+/// A table's definition and its rows.
 type Table = (String, Vec<Vec<Value>>);
 
-/// All that a database holds, and its format. Nothing is changed by looking.
+/// The contents and format of a database, read without changing it.
 fn content(path: &Path) -> (i64, Vec<Table>) {
     let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
     let texts = |sql: &str| -> Vec<(String, String)> {
@@ -93,7 +93,7 @@ fn a_killed_migration_leaves_the_old_or_new_state_and_a_backup() {
                 assert!(found == before, "the old state at {point}");
             }
 
-            // Whoever comes next finishes it, whatever is left of the first try.
+            // The next process completes the migration, whatever is left of the first attempt.
             assert!(load(&folder) == expected, "the new state after {point}");
             assert_eq!(content(&copy), before, "the copy after {point}");
             let drafts = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());

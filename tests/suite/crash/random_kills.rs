@@ -1,4 +1,4 @@
-//! Anything is killed at any moment. `SETLIST_SOAK` says how often; the dice say when.
+//! Processes are killed at random times. `SETLIST_SOAK` sets how often.
 
 use std::process::Child;
 use std::time::Duration;
@@ -9,14 +9,14 @@ use super::crash_site::{KINDS, CrashSite};
 use crate::rng::{TestRng, iterations};
 use crate::terminal::Terminal;
 
-/// How many kills there are in a normal run.
+/// The number of kills in a normal run.
 const KILLS: usize = 50;
-/// After so many jobs a new site is begun.
+/// A new site is created after this many jobs.
 const MAX_JOBS_PER_SITE: usize = 400;
 
-/// Somebody who does something with the site.
+/// A process that uses the site.
 enum Actor {
-    /// Who is killed within this many microseconds, if it lasts so long.
+    /// Killed within this many microseconds if it runs that long.
     Command(Child, usize),
     Screen(Box<Terminal>),
 }
@@ -38,7 +38,7 @@ fn random_kills_lose_nothing_and_repeat_nothing() {
     println!("{killed} kills in {episodes} episodes; the last site had {jobs} jobs");
 }
 
-/// Some work, some actors who are killed one after another, and then all that are left. Tells how many were killed.
+/// Adds some work, kills some actors one after another, then all that are left; returns how many were killed.
 fn episode(scene: &mut CrashSite, rng: &mut TestRng) -> usize {
     let kinds = kinds(rng);
     let queue = *rng.pick(&["wide", "narrow"]);
@@ -83,7 +83,7 @@ fn actor(scene: &mut CrashSite, rng: &mut TestRng, known: &[u64]) -> Actor {
     }
 }
 
-/// Lets an actor go on for a while and kills it. Tells whether it was still there.
+/// Waits for a random time and kills an actor; returns whether it was still running.
 fn end(actor: Actor, scene: &mut CrashSite, rng: &mut TestRng) -> bool {
     let go_on = |micros: usize| std::thread::park_timeout(Duration::from_micros(micros as u64));
     match actor {

@@ -1,5 +1,5 @@
-//! Killed by the kernel in the middle of a write: the limit on the size of files cuts off the write that crosses it,
-//! and the next one is the end. So the database's log, or the database while the log is copied back, is torn there.
+//! Kills by the kernel in the middle of a write: a file size limit truncates the write that exceeds it, and the next
+//! one is fatal. This tears the write-ahead log, or the database during a checkpoint.
 
 use std::fs;
 use std::io::Write;
@@ -9,10 +9,10 @@ use super::crash_site::CrashSite;
 use crate::rng::TestRng;
 use crate::temp_site::SETLIST;
 
-/// The shell counts the limit in blocks of so many bytes.
+/// The shell's limit is in blocks of this many bytes.
 const BLOCK: usize = 512;
 
-/// The program, to be killed when it writes a file to beyond so many blocks.
+/// The program, to be killed when a file exceeds this many blocks.
 fn limited(scene: &CrashSite, blocks: usize, args: &[&str]) -> Child {
     let mut command = Command::new("sh");
     command.args(["-c", "ulimit -c 0; ulimit -f \"$1\"; shift; exec \"$@\"", "sh", &blocks.to_string(), SETLIST]);
@@ -20,7 +20,7 @@ fn limited(scene: &CrashSite, blocks: usize, args: &[&str]) -> Child {
     command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-/// How many blocks a file of the state has.
+/// The size of a state file in blocks.
 fn blocks(scene: &CrashSite, name: &str) -> usize {
     let length = fs::metadata(scene.site.join(".setlist").join(name)).map_or(0, |file| file.len());
     usize::try_from(length).unwrap() / BLOCK
@@ -31,7 +31,7 @@ fn torn_writes_keep_earlier_changes() {
     let mut rng = TestRng::new();
     for held_open in [false, true] {
         let mut scene = CrashSite::new();
-        // While somebody else has the site open, the log isn't copied back at the end, and goes on growing.
+        // While another process has the site open, there is no checkpoint at the end, so the log keeps growing.
         let other = held_open.then(|| scene.start("", &["worker", "narrow"]));
         let mut torn = 0;
         for _ in 0..30 {
@@ -42,7 +42,7 @@ fn torn_writes_keep_earlier_changes() {
             };
             let args = scene.batch(3);
             let mut child = limited(&scene, limit, &["add", "wide", "--stdin", "--tag", &args]);
-            // It may be dead by now.
+            // It may have been killed already.
             let _ = child.stdin.take().unwrap().write_all(b"sh ./job.sh quick\n".repeat(3).as_slice());
             torn += usize::from(scene.wait_and_record(child).code.is_none());
             if !held_open {

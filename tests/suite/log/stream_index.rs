@@ -1,5 +1,5 @@
-//! Tests of what is known of output: from which stream it came, and when; how much is kept of that, and what a crash
-//! or a full disk leaves of it.
+//! The stream index of a log: the stream and time of output, the size of the index, and what crashes and full disks
+//! leave of it.
 
 use std::fs;
 use std::path::Path;
@@ -12,14 +12,14 @@ use setlist::store::log::{LogReader, LogWriter, Origin, OutputSpan, recover};
 use super::{MIN_LIMIT, LIMIT, RUN, at, lines, names, reader, writer};
 use crate::rng::cases;
 
-/// How many marks the smallest log keeps of its beginning, and of its end.
+/// How many permanent entries the smallest log has, and how many in its ring.
 const CAPACITY: usize = 256;
 
 fn from(stream: Stream, millis: i64) -> Origin {
     Origin { stream, at: at(millis) }
 }
 
-/// Everything that is known, in order.
+/// All spans, in order.
 fn known(reader: &mut LogReader) -> Vec<OutputSpan> {
     let len = reader.len().unwrap();
     let mut stretches = Vec::new();
@@ -37,7 +37,7 @@ fn span(start: u64, end: u64, origin: impl Into<Option<Origin>>) -> OutputSpan {
     OutputSpan { start, end, origin: origin.into() }
 }
 
-/// A log of the lowest limit in which so many bytes came from both streams in turn, a byte in each millisecond.
+/// A log of the smallest limit with `count` bytes that alternate between the streams, one in each millisecond.
 fn alternating(folder: &Path, count: usize) -> LogWriter {
     let mut log = LogWriter::new(folder.to_owned(), RUN, MIN_LIMIT);
     (0..count).for_each(|nth| alternate(&mut log, nth));
@@ -155,10 +155,10 @@ fn torn_entries_have_unknown_origin() {
     };
     let all = seen();
     assert_eq!(all, (0..20).map(|nth| Some(alternation(nth))).collect::<Vec<_>>());
-    // The last mark was not written whole: the bytes that it was about were not written either.
+    // The last entry is incomplete; its bytes were not written either.
     fs::write(&path, &whole[..whole.len() - 5]).unwrap();
     assert_eq!(seen()[..19], all[..19]);
-    // A page that never reached the disk is read as zeros.
+    // A page that was not written to the disk is read as zeros.
     for torn in 0..20 {
         let mut damaged = whole.clone();
         damaged[(torn + 1) * 16..].fill(0);
@@ -168,7 +168,7 @@ fn torn_entries_have_unknown_origin() {
         assert_eq!(seen[..sure], all[..sure]);
         assert!(seen[sure..].iter().all(Option::is_none), "{torn}: {seen:?}");
     }
-    // A mark that went bad hides what it was about, and the stretch before it.
+    // A damaged entry hides the origin of its span and of the one before.
     for bad in 0..20 {
         for byte in 0..16 {
             let mut damaged = whole.clone();
@@ -250,7 +250,7 @@ fn log_len(folder: &Path) -> u64 {
     fs::metadata(folder.join("7.log")).unwrap().len()
 }
 
-/// Marks are replaced under the eyes of a follower, who may miss some, but never takes one for another.
+/// Entries are replaced while others read. A reader may miss some, but never takes one for another.
 #[test]
 fn followers_never_get_a_wrong_origin() {
     let folder = tempfile::tempdir().unwrap();

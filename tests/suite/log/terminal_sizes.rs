@@ -1,4 +1,4 @@
-//! The file that says how large the terminal of a run was.
+//! The sizes of a run's terminal.
 
 use std::fs;
 use std::os::unix::fs::{FileExt, PermissionsExt};
@@ -14,7 +14,7 @@ fn size(columns: u16, rows: u16) -> WindowSize {
     WindowSize { columns, rows }
 }
 
-/// Puts this in the place of the sizes of a run that has printed `hello`.
+/// Writes the sizes file of a run that has printed `hello`.
 fn written(folder: &std::path::Path, bytes: &[u8]) {
     let mut log = writer(folder);
     log.write(Stream::Out, b"hello", at(0)).unwrap();
@@ -119,7 +119,7 @@ fn a_damaged_sizes_file_loses_sizes_only() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
-    /// Whatever is in the file, the output can be looked at.
+    /// The output can be read whatever the file contains.
     #[test]
     fn any_sizes_file_can_be_read(bytes in proptest::collection::vec(any::<u8>(), 0..600), at in 0_u64..600) {
         let folder = tempfile::tempdir().unwrap();

@@ -107,33 +107,33 @@ impl Reference {
             Command::EnsureQueue { queue } => self.open(name(queue)),
             Command::Add { queue, jobs } => self.add(name(queue), jobs, now)?,
             Command::Process { queue } => self.process(queue, now)?,
-            Command::Pause { queue } => match &mut self.line(queue)?.mode {
+            Command::Pause { queue } => match &mut self.ref_queue(queue)?.mode {
                 QueueMode::Paused => return refuse("already"),
                 mode => *mode = QueueMode::Paused,
             },
-            Command::StopProcessing { queue } => match &mut self.line(queue)?.mode {
+            Command::StopProcessing { queue } => match &mut self.ref_queue(queue)?.mode {
                 mode @ QueueMode::Processing => *mode = QueueMode::Idle,
                 _ => return refuse("already"),
             },
             Command::Run { job } => {
-                let card = self.unreserved_job(*job)?;
-                match card.stage {
+                let ref_job = self.unreserved_job(*job)?;
+                match ref_job.stage {
                     ReferenceState::Running { .. } | ReferenceState::Pending { requested: true, until: None, confirm: false } => {
                         return refuse("state");
                     }
                     // An explicit request overrides all conditions.
-                    _ => card.make_pending(ReferenceState::Pending { requested: true, until: None, confirm: false }, now),
+                    _ => ref_job.make_pending(ReferenceState::Pending { requested: true, until: None, confirm: false }, now),
                 }
             }
             Command::Confirm { jobs } => self.confirm(jobs)?,
             Command::Reset { job } => {
-                let card = self.card(*job)?;
-                let ReferenceState::Finished { .. } = card.stage else { return refuse("state") };
-                card.make_pending(card.fresh(now), now);
+                let ref_job = self.ref_job(*job)?;
+                let ReferenceState::Finished { .. } = ref_job.stage else { return refuse("state") };
+                ref_job.make_pending(ref_job.fresh(now), now);
             }
             Command::Cancel { job, stop } => {
-                let card = self.unreserved_job(*job)?;
-                card.stage = match card.stage {
+                let ref_job = self.unreserved_job(*job)?;
+                ref_job.stage = match ref_job.stage {
                     ReferenceState::Pending { .. } => ReferenceState::Finished { outcome: Outcome::Cancelled, at: now },
                     ReferenceState::Running { requested, stop: None } => ReferenceState::Running { requested, stop: Some(*stop) },
                     ReferenceState::Running { requested, stop: Some(StopSignal::Terminate) } if *stop == StopSignal::Kill => {
@@ -154,7 +154,7 @@ impl Reference {
                 }
             }
             Command::Clear { queue, phase } => {
-                self.line(queue)?;
+                self.ref_queue(queue)?;
                 let listed = self.list(name(queue), *phase);
                 match phase {
                     _ if listed.is_empty() => return refuse("nothing"),
@@ -164,8 +164,8 @@ impl Reference {
                 }
             }
             Command::Restore { jobs } => {
-                let is_back = |card: &&mut ReferenceJob| card.removed.is_some() && jobs.contains(&JobId(card.id));
-                let back = self.jobs.iter_mut().filter(is_back).map(|card| card.removed = None).count();
+                let is_back = |ref_job: &&mut ReferenceJob| ref_job.removed.is_some() && jobs.contains(&JobId(ref_job.id));
+                let back = self.jobs.iter_mut().filter(is_back).map(|ref_job| ref_job.removed = None).count();
                 if back == 0 {
                     return refuse("nothing");
                 }
@@ -174,10 +174,10 @@ impl Reference {
             Command::AdoptEntry { .. } => {}
             Command::Transfer { jobs, queue } => self.transfer(jobs, queue)?,
             Command::Move { jobs, placement } => self.move_jobs(jobs, *placement)?,
-            Command::SetParallel { queue, parallel } => self.line(queue)?.parallel = parallel.get(),
+            Command::SetParallel { queue, parallel } => self.ref_queue(queue)?.parallel = parallel.get(),
             Command::PromoteDue => {
-                let ripe = |card: &&ReferenceJob| self.scheduled_time(card).is_some_and(|until| until <= now);
-                let ripe: Vec<u64> = self.jobs.iter().filter(ripe).map(|card| card.id).collect();
+                let ripe = |ref_job: &&ReferenceJob| self.scheduled_time(ref_job).is_some_and(|until| until <= now);
+                let ripe: Vec<u64> = self.jobs.iter().filter(ripe).map(|ref_job| ref_job.id).collect();
                 if ripe.is_empty() {
                     return refuse("nothing");
                 }
@@ -188,14 +188,14 @@ impl Reference {
                 }
             }
             Command::PruneFinished => {
-                let keep = |card: &ReferenceJob| self.queues.iter().find(|line| line.name == card.queue).unwrap().keep;
-                let old = |card: &&ReferenceJob| match card.stage {
-                    ReferenceState::Finished { at, .. } => at + Duration::from_secs(keep(card)) < now,
+                let keep = |ref_job: &ReferenceJob| self.queues.iter().find(|ref_queue| ref_queue.name == ref_job.queue).unwrap().keep;
+                let old = |ref_job: &&ReferenceJob| match ref_job.stage {
+                    ReferenceState::Finished { at, .. } => at + Duration::from_secs(keep(ref_job)) < now,
                     _ => false,
                 };
-                let filed = |card: &&ReferenceJob| card.definition.digest.is_some() || card.removed.is_some();
-                let old = self.jobs.iter().filter(|card| old(card) && !filed(card));
-                let old: Vec<u64> = old.map(|card| card.id).collect();
+                let filed = |ref_job: &&ReferenceJob| ref_job.definition.digest.is_some() || ref_job.removed.is_some();
+                let old = self.jobs.iter().filter(|ref_job| old(ref_job) && !filed(ref_job));
+                let old: Vec<u64> = old.map(|ref_job| ref_job.id).collect();
                 if old.is_empty() {
                     return refuse("nothing");
                 }
@@ -219,8 +219,8 @@ impl Reference {
             Command::StartReserved { worker, job, run } => self.begin(*worker, *job, *run, now)?,
             Command::Release { worker } => self.release(*worker)?,
             Command::EndRun { job, run, report, on_failure } => {
-                let card = self.card(*job)?;
-                if card.phase() != Phase::Running || card.run != Some(run.0) {
+                let ref_job = self.ref_job(*job)?;
+                if ref_job.phase() != Phase::Running || ref_job.run != Some(run.0) {
                     return refuse("stale");
                 }
                 self.end(job.0, report, *on_failure, now);
@@ -246,8 +246,8 @@ impl Reference {
                 if !self.present.contains(&worker.0) {
                     return refuse("worker");
                 }
-                let served = |line: &&ReferenceQueue| queues.as_ref().is_none_or(|queues| queues.contains(&line.name.into()));
-                let processing = self.queues.iter().filter(served).any(|line| line.mode == QueueMode::Processing);
+                let served = |ref_queue: &&ReferenceQueue| queues.as_ref().is_none_or(|queues| queues.contains(&ref_queue.name.into()));
+                let processing = self.queues.iter().filter(served).any(|ref_queue| ref_queue.mode == QueueMode::Processing);
                 let (next, time) = (self.next(queues.as_deref()), self.next_time(queues.as_deref()));
                 let reserved = !self.reserved_for(*worker).is_empty();
                 if processing || reserved || next.is_some() || time.is_some() || !self.run_by(*worker).is_empty() {
@@ -266,7 +266,7 @@ impl Reference {
             needs.push(self.found(&definition.scheduling.needs).ok_or("need")?);
         }
         for (definition, needs) in jobs.iter().zip(needs) {
-            let places = self.jobs.iter().filter(|card| card.queue == queue).map(|card| card.place);
+            let places = self.jobs.iter().filter(|ref_job| ref_job.queue == queue).map(|ref_job| ref_job.place);
             let place = places.max().unwrap_or_default() + 1;
             // Only jobs of the file have a name.
             let definition = Definition { name: None, digest: None, ..(**definition).clone() };
@@ -278,8 +278,8 @@ impl Reference {
 
     fn process(&mut self, queue: &QueueId, now: DateTime<Utc>) -> Result<(), RefusalCode> {
         let open = self.count_unfinished(name(queue));
-        let line = self.line(queue)?;
-        line.mode = match line.mode {
+        let ref_queue = self.ref_queue(queue)?;
+        ref_queue.mode = match ref_queue.mode {
             QueueMode::Processing => return refuse("already"),
             QueueMode::Idle if open == 0 => return refuse("nothing"),
             _ => QueueMode::Processing,
@@ -287,14 +287,14 @@ impl Reference {
         // Refused if no job would start or be skipped.
         let mut tried = self.clone();
         tried.propagate(false, now);
-        let idle = tried.line(queue)?.mode == QueueMode::Idle;
+        let idle = tried.ref_queue(queue)?.mode == QueueMode::Idle;
         if open > 0 && idle && tried.jobs == self.jobs { refuse("held") } else { Ok(()) }
     }
 
     fn confirm(&mut self, jobs: &[JobId]) -> Result<(), RefusalCode> {
         let mut confirmed = 0;
         for job in jobs {
-            if let ReferenceState::Pending { confirm: confirm @ true, .. } = &mut self.card(*job)?.stage {
+            if let ReferenceState::Pending { confirm: confirm @ true, .. } = &mut self.ref_job(*job)?.stage {
                 *confirm = false;
                 confirmed += 1;
             }
@@ -312,59 +312,59 @@ impl Reference {
     }
 
     fn start_as(&mut self, id: u64, worker: WorkerId, run: u64, now: DateTime<Utc>) {
-        let card = self.at(id);
-        card.stage = ReferenceState::Running { requested: card.requested(), stop: None };
-        card.attempts += 1;
-        card.tries += 1;
-        card.run = Some(run);
-        card.started = Some(now);
-        card.worker = worker.0;
-        card.failed = false;
+        let ref_job = self.at(id);
+        ref_job.stage = ReferenceState::Running { requested: ref_job.requested(), stop: None };
+        ref_job.attempts += 1;
+        ref_job.tries += 1;
+        ref_job.run = Some(run);
+        ref_job.started = Some(now);
+        ref_job.worker = worker.0;
+        ref_job.failed = false;
     }
 
     /// Ends a run: its job finishes, is retried, or stays pending and stops its queue.
     fn end(&mut self, id: u64, report: &RunReport, on_failure: Option<OnFailure>, now: DateTime<Utc>) {
         let again = scheduling::retry_time(self.at(id), report, now);
-        let card = self.at(id);
+        let ref_job = self.at(id);
         let failed = matches!(report.outcome, Outcome::Failed(_));
-        let requested = card.requested();
-        card.failed = failed;
+        let requested = ref_job.requested();
+        ref_job.failed = failed;
         if report.outcome == Outcome::Succeeded {
-            card.value.clone_from(&report.value);
+            ref_job.value.clone_from(&report.value);
         }
-        let queue = card.queue;
-        let line = self.queues.iter_mut().find(|line| line.name == queue).unwrap();
-        let stops = failed && on_failure.map_or(line.stop, |on_failure| on_failure == OnFailure::Stop);
-        if again.is_none() && stops && line.mode == QueueMode::Processing {
-            line.mode = QueueMode::Stopped;
+        let queue = ref_job.queue;
+        let ref_queue = self.queues.iter_mut().find(|ref_queue| ref_queue.name == queue).unwrap();
+        let stops = failed && on_failure.map_or(ref_queue.stop, |on_failure| on_failure == OnFailure::Stop);
+        if again.is_none() && stops && ref_queue.mode == QueueMode::Processing {
+            ref_queue.mode = QueueMode::Stopped;
         }
-        let card = self.at(id);
+        let ref_job = self.at(id);
         if let Some(at) = again {
-            card.stage = ReferenceState::Pending { requested, until: Some(at), confirm: false };
+            ref_job.stage = ReferenceState::Pending { requested, until: Some(at), confirm: false };
         } else if stops {
-            let confirm = card.definition.scheduling.confirm.is_some();
-            card.make_pending(ReferenceState::Pending { requested: false, until: None, confirm }, now);
+            let confirm = ref_job.definition.scheduling.confirm.is_some();
+            ref_job.make_pending(ReferenceState::Pending { requested: false, until: None, confirm }, now);
         } else {
-            card.stage = ReferenceState::Finished { outcome: report.outcome.clone(), at: now };
-            card.executed = Some(now);
+            ref_job.stage = ReferenceState::Finished { outcome: report.outcome.clone(), at: now };
+            ref_job.executed = Some(now);
         }
     }
 
     fn open(&mut self, name: &'static str) {
-        if self.queues.iter().all(|line| line.name != name) {
+        if self.queues.iter().all(|ref_queue| ref_queue.name != name) {
             let keep = 90 * 24 * 60 * 60;
             self.queues.push(ReferenceQueue { name, mode: QueueMode::Idle, parallel: 1, stop: false, order: u32::MAX, keep });
         }
-        self.queues.sort_by_key(|line| (line.order, line.name));
+        self.queues.sort_by_key(|ref_queue| (ref_queue.order, ref_queue.name));
     }
 
     /// Resolves needs, including removed jobs; `None` if a job never existed.
     fn found(&self, needs: &[Need]) -> Option<Vec<(u64, OutcomeCondition)>> {
         let find = |need: &Need| {
-            let is_entry_of = |card: &&ReferenceJob| match &need.job {
-                JobRef::Number(JobId(id)) => card.id == *id,
+            let is_entry_of = |ref_job: &&ReferenceJob| match &need.job {
+                JobRef::Number(JobId(id)) => ref_job.id == *id,
                 JobRef::Named(queue, name) => {
-                    card.queue == queue.as_str() && card.definition.name.as_ref() == Some(name)
+                    ref_job.queue == queue.as_str() && ref_job.definition.name.as_ref() == Some(name)
                 }
             };
             Some((self.jobs.iter().find(is_entry_of)?.id, need.on))
@@ -372,27 +372,27 @@ impl Reference {
         needs.iter().map(find).collect()
     }
 
-    pub(super) fn line(&mut self, queue: &QueueId) -> Result<&mut ReferenceQueue, RefusalCode> {
-        self.queues.iter_mut().find(|line| line.name == queue.as_str()).ok_or("no queue".to_owned())
+    pub(super) fn ref_queue(&mut self, queue: &QueueId) -> Result<&mut ReferenceQueue, RefusalCode> {
+        self.queues.iter_mut().find(|ref_queue| ref_queue.name == queue.as_str()).ok_or("no queue".to_owned())
     }
 
-    fn card(&mut self, job: JobId) -> Result<&mut ReferenceJob, RefusalCode> {
-        self.jobs.iter_mut().find(|card| card.id == job.0 && card.removed.is_none()).ok_or("no job".to_owned())
+    fn ref_job(&mut self, job: JobId) -> Result<&mut ReferenceJob, RefusalCode> {
+        self.jobs.iter_mut().find(|ref_job| ref_job.id == job.0 && ref_job.removed.is_none()).ok_or("no job".to_owned())
     }
 
     fn at(&mut self, id: u64) -> &mut ReferenceJob {
-        self.jobs.iter_mut().find(|card| card.id == id).unwrap()
+        self.jobs.iter_mut().find(|ref_job| ref_job.id == id).unwrap()
     }
 
     fn run_by(&self, worker: WorkerId) -> Vec<u64> {
-        let runs = |card: &&ReferenceJob| card.phase() == Phase::Running && card.worker == worker.0;
-        self.jobs.iter().filter(runs).map(|card| card.id).collect()
+        let runs = |ref_job: &&ReferenceJob| ref_job.phase() == Phase::Running && ref_job.worker == worker.0;
+        self.jobs.iter().filter(runs).map(|ref_job| ref_job.id).collect()
     }
 }
 
 impl ReferenceJob {
     fn new(id: u64, queue: &'static str, definition: impl Into<Arc<Definition>>, now: DateTime<Utc>) -> Self {
-        let mut card = Self {
+        let mut ref_job = Self {
             id,
             queue,
             definition: definition.into(),
@@ -410,8 +410,8 @@ impl ReferenceJob {
             executed: None,
             enqueued: now,
         };
-        card.stage = card.fresh(now);
-        card
+        ref_job.stage = ref_job.fresh(now);
+        ref_job
     }
 
     /// The state of a job that becomes pending: it waits for its earliest start and for confirmation, if required.
@@ -457,12 +457,12 @@ impl ReferenceJob {
 
 impl Reference {
     /// The state of a job as in the model.
-    pub(super) fn state(&self, card: &ReferenceJob) -> JobState {
-        match card.stage.clone() {
-            ReferenceState::Pending { requested: requested, until, confirm } => {
-                JobState::Pending { requested, wait: WaitConditions { needs: self.has_unmet_needs(card), until, confirm } }
+    pub(super) fn state(&self, ref_job: &ReferenceJob) -> JobState {
+        match ref_job.stage.clone() {
+            ReferenceState::Pending { requested, until, confirm } => {
+                JobState::Pending { requested, wait: WaitConditions { needs: self.has_unmet_needs(ref_job), until, confirm } }
             }
-            ReferenceState::Running { requested: requested, stop } => JobState::Running { requested, stop },
+            ReferenceState::Running { requested, stop } => JobState::Running { requested, stop },
             ReferenceState::Finished { outcome, at } => JobState::Finished { outcome, at },
         }
     }

@@ -225,11 +225,11 @@ impl Step {
         let queue = |queue: &usize| QueueId::from(QUEUES[*queue]);
         let queues = |queues: &Option<Vec<usize>>| queues.as_ref().map(|queues| queues.iter().map(queue).collect());
         let likely = |index: &Index, wanted: &dyn Fn(&ReferenceJob) -> bool| {
-            let wanted: Vec<u64> = site.jobs.iter().filter(|card| wanted(card)).map(|card| card.id).collect();
+            let wanted: Vec<u64> = site.jobs.iter().filter(|ref_job| wanted(ref_job)).map(|ref_job| ref_job.id).collect();
             JobId(pick(*index, &wanted, site.jobs.len() as u64))
         };
-        let job = |index: &Index| likely(index, &|card| card.removed.is_none());
-        let pending = |index: &Index| likely(index, &|card| card.phase() == Phase::Pending);
+        let job = |index: &Index| likely(index, &|ref_job| ref_job.removed.is_none());
+        let pending = |index: &Index| likely(index, &|ref_job| ref_job.phase() == Phase::Pending);
         let present: Vec<u64> = site.present.iter().copied().collect();
         let worker = |index: &Index| WorkerId(pick(*index, &present, site.workers));
         match self {
@@ -248,23 +248,23 @@ impl Step {
             Step::StopProcessing(name) => Command::StopProcessing { queue: queue(name) },
             Step::Run(index) => {
                 // Prefer a job because of which others were skipped.
-                let skipped = |card: &&ReferenceJob| matches!(&card.stage, ReferenceState::Finished { outcome, .. } if outcome.as_str() == "skipped");
+                let skipped = |ref_job: &&ReferenceJob| matches!(&ref_job.stage, ReferenceState::Finished { outcome, .. } if outcome.as_str() == "skipped");
                 let skipped = site.jobs.iter().filter(skipped);
-                let missed: Vec<u64> = skipped.flat_map(|card| card.needs.iter().map(|(id, _)| *id)).collect();
-                Command::Run { job: likely(index, &|card| missed.is_empty() || missed.contains(&card.id)) }
+                let missed: Vec<u64> = skipped.flat_map(|ref_job| ref_job.needs.iter().map(|(id, _)| *id)).collect();
+                Command::Run { job: likely(index, &|ref_job| missed.is_empty() || missed.contains(&ref_job.id)) }
             }
             Step::Confirm(jobs) => {
-                let asks = |card: &ReferenceJob| matches!(card.stage, ReferenceState::Pending { confirm: true, .. });
+                let asks = |ref_job: &ReferenceJob| matches!(ref_job.stage, ReferenceState::Pending { confirm: true, .. });
                 Command::Confirm { jobs: jobs.iter().map(|index| likely(index, &asks)).collect() }
             }
             Step::Reset(index) => {
-                Command::Reset { job: likely(index, &|card| card.phase() == Phase::Finished && card.removed.is_none()) }
+                Command::Reset { job: likely(index, &|ref_job| ref_job.phase() == Phase::Finished && ref_job.removed.is_none()) }
             }
             Step::Cancel(index, how) => Command::Cancel { job: job(index), stop: *how },
             Step::Remove(jobs) => Command::Remove { jobs: jobs.iter().map(job).collect() },
             Step::Clear(name, phase) => Command::Clear { queue: queue(name), phase: *phase },
             Step::Restore(jobs) => {
-                let removed = |card: &ReferenceJob| card.removed.is_some();
+                let removed = |ref_job: &ReferenceJob| ref_job.removed.is_some();
                 Command::Restore { jobs: jobs.iter().map(|index| likely(index, &removed)).collect() }
             }
             Step::Move(jobs, other, behind) => {
@@ -273,7 +273,7 @@ impl Step {
                 Command::Move { jobs, placement: if *behind { Placement::After(other) } else { Placement::Before(other) } }
             }
             Step::Transfer(jobs, name) => {
-                let free = |card: &ReferenceJob| card.definition.name.is_none() && card.removed.is_none();
+                let free = |ref_job: &ReferenceJob| ref_job.definition.name.is_none() && ref_job.removed.is_none();
                 let jobs = jobs.iter().map(|index| likely(index, &free)).collect();
                 Command::Transfer { jobs, queue: queue(name) }
             }
@@ -284,13 +284,13 @@ impl Step {
             Step::Claim(index, names) => Command::Claim { worker: worker(index), queues: queues(names) },
             Step::Start(index, other) => Command::Start { worker: worker(index), job: pending(other) },
             Step::EndRun { job: index, stale, report, on_failure } => {
-                let running: Vec<&ReferenceJob> = site.jobs.iter().filter(|card| card.phase() == Phase::Running).collect();
+                let running: Vec<&ReferenceJob> = site.jobs.iter().filter(|ref_job| ref_job.phase() == Phase::Running).collect();
                 if running.is_empty() && !stale {
                     return Command::Claim { worker: worker(index), queues: None };
                 }
-                let card = running.get(index.index(running.len().max(1)));
-                let job = card.map_or_else(|| job(index), |card| JobId(card.id));
-                let run = site.jobs.iter().find(|card| card.id == job.0).and_then(|card| card.run);
+                let ref_job = running.get(index.index(running.len().max(1)));
+                let job = ref_job.map_or_else(|| job(index), |ref_job| JobId(ref_job.id));
+                let run = site.jobs.iter().find(|ref_job| ref_job.id == job.0).and_then(|ref_job| ref_job.run);
                 let run = RunId(run.unwrap_or_default() + u64::from(*stale));
                 Command::EndRun { job, run, report: report.clone(), on_failure: *on_failure }
             }

@@ -39,7 +39,7 @@ fn letters_scattered_over_a_help_text_find_nothing() {
     let text = harness.text();
     assert!(text.contains("process this queue") && !text.contains("stop following"), "{text}");
     harness.keys("<^u>clrfin");
-    assert!(line(&mut harness, "›").contains("remove all finished jobs"), "{}", harness.text());
+    assert!(line(&mut harness, "›").contains("remove all shown finished jobs"), "{}", harness.text());
 }
 
 #[test]
@@ -54,9 +54,9 @@ fn an_unavailable_action_says_why_before_and_after_it_is_tried() {
     let mut harness = harness();
     harness.keys(":kill");
     let kill = line(&mut harness, "kill the selected or marked");
-    assert!(kill.ends_with("#1 is pending, so there is no process to kill. Press x to cancel it."), "{kill}");
+    assert!(kill.ends_with("#1 is pending, not running. Press x to cancel it."), "{kill}");
     harness.keys("<Enter>");
-    assert_eq!(harness.message(), "#1 is pending, so there is no process to kill. Press x to cancel it.");
+    assert_eq!(harness.message(), "#1 is pending, not running. Press x to cancel it.");
     harness.process("build");
     harness.run("build", 1, Outcome::Succeeded);
     harness.keys("pg:cancel");
@@ -142,7 +142,7 @@ fn the_reason_why_the_selected_action_is_unavailable_is_shown_in_full() {
     let mut harness = ScreenHarness::new(vec![queue("build", 2, 0, &[("lint", "Lint")])], 80, 24);
     harness.keys("0:pau<Down>");
     let row = line(&mut harness, "process this queue");
-    assert!(row.contains("  process this queue, or … · All queues are shown. Press ] or 1 …"), "{row}");
+    assert!(row.contains("  process this queue, or … · All queues are shown. Press ] or 1…"), "{row}");
 
     // Even on a small screen the whole reason is visible, wrapped at words.
     let mut harness = ScreenHarness::new(vec![queue("build", 2, 0, &[("lint", "Lint")])], 40, 10);
@@ -155,7 +155,7 @@ fn the_reason_why_the_selected_action_is_unavailable_is_shown_in_full() {
     harness.keys("<^u>kill");
     let text = harness.text();
     let told: Vec<&str> = text.lines().skip_while(|line| !line.contains('›')).skip(1).take(2).map(str::trim).collect();
-    assert_eq!(told, ["· #1 is pending, so there is no", "process to kill. Press x to cancel it."], "{text}");
+    assert_eq!(told, ["· #1 is pending, not running. Press x", "to cancel it."], "{text}");
 }
 
 #[test]

@@ -74,7 +74,7 @@ fn no_key_may_have_two_actions() {
     assert!(errors.contains("bind `cancel` to another key, or to none: `cancel: []`"), "{errors}");
     assert_eq!(keys(&good("keys: {run: x, cancel: r}\n"), Action::Run), ["x"], "two actions may swap their keys");
     let errors = bad("keys:\n  run: m\n  kill: m\n");
-    assert!(errors.contains("here, too") && errors.matches("error").count() == 1, "{errors}");
+    assert!(errors.contains("and here") && errors.matches("error").count() == 1, "{errors}");
 }
 
 #[test]

@@ -30,7 +30,7 @@ fn a_queue_asks_for_its_jobs_and_n_runs_the_others() {
     for (answer, runs) in [("y", &["deploy", "lint", "tell"][..]), ("n", &["lint"]), ("<esc>", &[])] {
         let mut harness = harness();
         harness.keys("p");
-        assert_eq!(harness.message(), "Deploy: To production? (and 1 more asks) y/N");
+        assert_eq!(harness.message(), "Deploy: To production? (1 more job needs confirmation) y/N");
         let hints = harness.text().lines().last().unwrap().trim().to_owned();
         assert_eq!(hints, "y yes  n run the others only  Esc cancel");
         harness.keys("<enter>");

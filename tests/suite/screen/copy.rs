@@ -101,5 +101,5 @@ fn the_pager_opens_if_there_is_output() {
     harness.start("build");
     harness.send(Message::Tick);
     harness.keys("o");
-    assert_eq!((harness.message().as_str(), harness.pager_opens), ("#2 has printed nothing", 1));
+    assert_eq!((harness.message().as_str(), harness.pager_opens), ("#2 has printed nothing.", 1));
 }

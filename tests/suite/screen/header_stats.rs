@@ -192,9 +192,11 @@ fn the_reason_why_nothing_runs_is_shown() {
     let why = |harness: &mut ScreenHarness| {
         let line = line(harness);
         let output = line.split("  ·  ").next().unwrap_or_default().to_owned();
-        // The empty pane shows the same reason.
-        assert!(harness.text().contains(&format!("  {output} ")), "{}", harness.text());
-        output.strip_prefix("nothing running: ").map(str::to_owned).unwrap_or(output)
+        let reason = output.strip_prefix("nothing running: ").map(str::to_owned).unwrap_or(output);
+        // The empty list shows the same reason as a sentence.
+        let sentence = format!("  {}{}. ", reason[..1].to_uppercase(), &reason[1..]);
+        assert!(harness.text().contains(&sentence), "{}", harness.text());
+        reason
     };
     assert_eq!(why(&mut harness), "press p to process the queue");
     harness.keys("pp");
@@ -328,7 +330,7 @@ fn the_reason_why_no_queue_runs_is_shown() {
     harness.execute_elsewhere(&[Command::Pause { queue: "build".into() }]);
     harness.keys("0");
     assert!(line(&mut harness).starts_with("nothing running: build is paused"), "{}", line(&mut harness));
-    assert!(harness.text().lines().any(|line| line.contains("   Nothing running: build is paused")), "{}", harness.text());
+    assert!(harness.text().lines().any(|line| line.contains("   build is paused.")), "{}", harness.text());
     harness.process("other");
     harness.execute_elsewhere(&[Command::Pause { queue: "other".into() }]);
     assert!(line(&mut harness).starts_with("nothing running: 2 queues are paused"), "{}", line(&mut harness));

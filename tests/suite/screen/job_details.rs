@@ -97,7 +97,7 @@ fn a_finished_job_has_a_timeline() {
     let mut harness = ScreenHarness::new(vec![queue("build", 1, 0, &[("lint", "Lint")])], 80, 24);
     harness.keys("v");
     harness.advance_seconds(5);
-    assert_details(&mut harness, &["waiting 5s ▸ runs ▸ done", "12:00:00"]);
+    assert_details(&mut harness, &["waiting 5s ▸ run ▸ done", "12:00:00"]);
     harness.process("build");
     let started = harness.start("build");
     harness.advance_seconds(61);

@@ -97,7 +97,7 @@ fn marked_jobs_run_after_confirmation() {
     harness.keys("j<Space><Space>r");
     assert_eq!(harness.message(), "Run 2 marked jobs in build? y/N");
     harness.keys("y");
-    assert_eq!((harness.message().as_str(), harness.worker_spawns()), ("running 2 jobs", 1));
+    assert_eq!((harness.message().as_str(), harness.worker_spawns()), ("Running 2 jobs.", 1));
     let names = [harness.start("build"), harness.start("build")];
     assert_eq!(names.map(|(job, _)| job.0), [2, 3]);
 }
@@ -196,7 +196,7 @@ fn the_view_of_all_queues_lists_the_jobs_of_all_queues() {
     assert!(text.contains("Pending 7") && text.contains("build/Lint"), "{text}");
     assert!(text.contains("nothing running: press P to process all queues"), "{text}");
     harness.keys("p");
-    assert!(harness.message().contains("P processes all of them"), "{}", harness.message());
+    assert!(harness.message().contains("Press P to process all of them."), "{}", harness.message());
     harness.keys("a");
     assert!(harness.message().starts_with("All queues are shown"), "{}", harness.message());
     harness.keys("G");

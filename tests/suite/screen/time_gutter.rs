@@ -56,7 +56,7 @@ fn t_says_why_there_are_no_times() {
     harness.remove_times(run);
     // Open it again.
     harness.keys("jkt");
-    assert_eq!(harness.message(), "when this was printed isn't known; perhaps an older setlist has written it");
+    assert_eq!(harness.message(), "No times were recorded for this output.");
     assert!(harness.text().contains(" compiling\n"), "{}", harness.text());
     // Times are shown again for a job that has them.
     harness.keys("jt");

@@ -12,17 +12,17 @@ impl Reference {
         if plan.version == self.file_version {
             return;
         }
-        self.queues.iter_mut().for_each(|line| line.order = u32::MAX);
+        self.queues.iter_mut().for_each(|ref_queue| ref_queue.order = u32::MAX);
         for planned in &plan.queues {
             self.open(name(&planned.id));
-            if let Ok(line) = self.line(&planned.id) {
-                line.parallel = planned.settings.parallel;
-                line.stop = planned.settings.on_failure == OnFailure::Stop;
-                line.order = planned.settings.order;
-                line.keep = planned.settings.retention.max_age_seconds.unwrap();
+            if let Ok(ref_queue) = self.ref_queue(&planned.id) {
+                ref_queue.parallel = planned.settings.parallel;
+                ref_queue.stop = planned.settings.on_failure == OnFailure::Stop;
+                ref_queue.order = planned.settings.order;
+                ref_queue.keep = planned.settings.retention.max_age_seconds.unwrap();
             }
         }
-        self.queues.sort_by_key(|line| (line.order, line.name));
+        self.queues.sort_by_key(|ref_queue| (ref_queue.order, ref_queue.name));
         let planned: Vec<(&'static str, &Arc<Definition>)> =
             plan.queues.iter().flat_map(|queue| queue.jobs.iter().map(|job| (name(&queue.id), job))).collect();
         let before = self.jobs.len();
@@ -35,27 +35,27 @@ impl Reference {
         let mut deferred = false;
         // Reserved jobs may already be running.
         let reserved: Vec<u64> = self.reserved.iter().map(|reserved| reserved.job).collect();
-        let running = |card: &ReferenceJob| card.phase() == Phase::Running || reserved.contains(&card.id);
-        for card in self.jobs.iter_mut().filter(|card| card.definition.digest.is_some()) {
-            if planned.iter().any(|(queue, definition)| is_entry_of(card, queue, definition)) {
+        let running = |ref_job: &ReferenceJob| ref_job.phase() == Phase::Running || reserved.contains(&ref_job.id);
+        for ref_job in self.jobs.iter_mut().filter(|ref_job| ref_job.definition.digest.is_some()) {
+            if planned.iter().any(|(queue, definition)| is_entry_of(ref_job, queue, definition)) {
                 continue;
             }
-            deferred |= running(card);
-            if card.phase() == Phase::Pending && card.removed.is_none() && !running(card) {
-                card.removed = Some(RemovalReason::NotInFile);
+            deferred |= running(ref_job);
+            if ref_job.phase() == Phase::Pending && ref_job.removed.is_none() && !running(ref_job) {
+                ref_job.removed = Some(RemovalReason::NotInFile);
             }
         }
         for (queue, definition) in &planned {
             let id = self.filed(queue, definition).unwrap();
             let is_new = usize::try_from(id).unwrap() > before;
             let needs = self.found(&definition.scheduling.needs).unwrap();
-            let card = self.at(id);
+            let ref_job = self.at(id);
             if is_new {
-                card.needs = needs;
-            } else if running(card) {
-                deferred |= card.definition != **definition;
-            } else if card.removed != Some(RemovalReason::User) || card.definition.digest != definition.digest {
-                card.update(definition, needs, now);
+                ref_job.needs = needs;
+            } else if running(ref_job) {
+                deferred |= ref_job.definition != **definition;
+            } else if ref_job.removed != Some(RemovalReason::User) || ref_job.definition.digest != definition.digest {
+                ref_job.update(definition, needs, now);
             }
         }
         self.file_version = if deferred { String::new() } else { plan.version.clone() };
@@ -63,7 +63,7 @@ impl Reference {
 
     /// The job of an entry in the file.
     fn filed(&self, queue: &str, definition: &Definition) -> Option<u64> {
-        self.jobs.iter().find(|card| is_entry_of(card, queue, definition)).map(|card| card.id)
+        self.jobs.iter().find(|ref_job| is_entry_of(ref_job, queue, definition)).map(|ref_job| ref_job.id)
     }
 
     /// Checks the order of the jobs after a reconciliation, then adopts their positions: jobs of the file are in the
@@ -72,25 +72,25 @@ impl Reference {
         let places = self.places(site);
         for queue in &plan.queues {
             let in_file = queue.jobs.iter().filter_map(|definition| {
-                let card = self.jobs.iter().find(|card| is_entry_of(card, name(&queue.id), definition))?;
-                let touched = card.phase() != Phase::Running && card.removed.is_none() && !self.is_reserved(card.id);
-                touched.then(|| places[usize::try_from(card.id).unwrap() - 1])
+                let ref_job = self.jobs.iter().find(|ref_job| is_entry_of(ref_job, name(&queue.id), definition))?;
+                let touched = ref_job.phase() != Phase::Running && ref_job.removed.is_none() && !self.is_reserved(ref_job.id);
+                touched.then(|| places[usize::try_from(ref_job.id).unwrap() - 1])
             });
             assert!(in_file.is_sorted_by(|a, b| a < b), "the file's order in {}", queue.id);
         }
-        let mut others: Vec<&ReferenceJob> = self.jobs.iter().filter(|card| card.definition.digest.is_none()).collect();
-        others.sort_by_key(|card| (card.queue, card.place, card.id));
+        let mut others: Vec<&ReferenceJob> = self.jobs.iter().filter(|ref_job| ref_job.definition.digest.is_none()).collect();
+        others.sort_by_key(|ref_job| (ref_job.queue, ref_job.place, ref_job.id));
         let in_order = |a: &&ReferenceJob, b: &&ReferenceJob| {
             // A job that was moved may have the position of one that had finished.
-            let place = |card: &ReferenceJob| (places[usize::try_from(card.id).unwrap() - 1], card.id);
+            let place = |ref_job: &ReferenceJob| (places[usize::try_from(ref_job.id).unwrap() - 1], ref_job.id);
             a.queue != b.queue || place(a) < place(b)
         };
         assert!(others.is_sorted_by(in_order), "jobs that are not in the file keep their order");
-        self.jobs.iter_mut().zip(places).for_each(|(card, place)| card.place = place);
+        self.jobs.iter_mut().zip(places).for_each(|(ref_job, place)| ref_job.place = place);
         // A running job may also prevent the file's order.
-        let running = |card: &ReferenceJob| {
-            let runs = card.phase() == Phase::Running || self.is_reserved(card.id);
-            card.definition.digest.is_some() && runs
+        let running = |ref_job: &ReferenceJob| {
+            let runs = ref_job.phase() == Phase::Running || self.is_reserved(ref_job.id);
+            ref_job.definition.digest.is_some() && runs
         };
         if site.file_version() == Some("") && self.jobs.iter().any(running) {
             self.file_version.clear();
@@ -101,13 +101,13 @@ impl Reference {
 impl ReferenceJob {
     fn update(&mut self, definition: &Arc<Definition>, needs: Vec<(u64, super::OutcomeCondition)>, now: DateTime<Utc>) {
         // A request made before its removal is dropped: reconciliation starts nothing.
-        let anew = self.removed.take().is_some() && self.phase() == Phase::Pending && self.requested();
+        let reopen = self.removed.take().is_some() && self.phase() == Phase::Pending && self.requested();
         let digest_changed = self.definition.digest != definition.digest;
         let before = std::mem::replace(&mut self.definition, Arc::clone(definition));
         if before != *definition {
             self.needs = needs;
         }
-        if anew || (self.phase() == Phase::Finished && digest_changed) {
+        if reopen || (self.phase() == Phase::Finished && digest_changed) {
             return self.make_pending(self.fresh(now), now);
         }
         let (enqueued, tried) = (self.enqueued, self.tries > 0);
@@ -129,6 +129,6 @@ impl ReferenceJob {
     }
 }
 
-fn is_entry_of(card: &ReferenceJob, queue: &str, definition: &Definition) -> bool {
-    card.queue == queue && card.definition.digest.is_some() && card.definition.name == definition.name
+fn is_entry_of(ref_job: &ReferenceJob, queue: &str, definition: &Definition) -> bool {
+    ref_job.queue == queue && ref_job.definition.digest.is_some() && ref_job.definition.name == definition.name
 }

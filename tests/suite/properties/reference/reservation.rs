@@ -9,18 +9,18 @@ impl Reference {
     pub(super) fn reserve(&mut self, worker: WorkerId, queues: &[(QueueId, usize)]) -> Result<(), RefusalCode> {
         self.is_present(worker)?;
         for (queue, wanted) in queues {
-            let Ok(line) = self.line(queue).cloned() else { continue };
+            let Ok(ref_queue) = self.ref_queue(queue).cloned() else { continue };
             let of_queue = |reserved: &&ReferenceReservation| self.by_id(reserved.job).queue == name(queue);
             let has = self.reserved_for(worker).iter().filter(of_queue).count();
-            let pending = self.list(line.name, Phase::Pending).into_iter();
+            let pending = self.list(ref_queue.name, Phase::Pending).into_iter();
             let ready: Vec<u64> =
                 pending.filter(|id| self.is_ready(self.by_id(*id)) && !self.is_reserved(*id)).collect();
             let requested = ready.iter().any(|id| self.by_id(*id).requested());
-            if line.mode != QueueMode::Processing || line.stop || requested {
+            if ref_queue.mode != QueueMode::Processing || ref_queue.stop || requested {
                 continue;
             }
             // Reserved jobs have weight 1 and no needs.
-            let plain = |card: &ReferenceJob| card.definition.scheduling.weight == 1 && card.needs.is_empty();
+            let plain = |ref_job: &ReferenceJob| ref_job.definition.scheduling.weight == 1 && ref_job.needs.is_empty();
             for id in ready.into_iter().take(wanted.saturating_sub(has)) {
                 if !plain(self.by_id(id)) {
                     break;
@@ -64,8 +64,8 @@ impl Reference {
     /// The job, which must not be reserved.
     pub(super) fn unreserved_job(&mut self, job: JobId) -> Result<&mut ReferenceJob, RefusalCode> {
         let reserved = self.is_reserved(job.0);
-        let card = self.card(job)?;
-        if reserved { refuse("state") } else { Ok(card) }
+        let ref_job = self.ref_job(job)?;
+        if reserved { refuse("state") } else { Ok(ref_job) }
     }
 
     fn is_present(&self, worker: WorkerId) -> Result<(), RefusalCode> {

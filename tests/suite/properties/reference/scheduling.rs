@@ -21,18 +21,18 @@ impl Reference {
     pub(super) fn propagate(&mut self, by_file: bool, now: DateTime<Utc>) {
         loop {
             let before = self.clone();
-            for card in self.jobs.iter_mut().filter(|card| card.removed.is_none()) {
-                let processing = before.mode(card.queue) == QueueMode::Processing;
-                match &card.stage {
+            for ref_job in self.jobs.iter_mut().filter(|ref_job| ref_job.removed.is_none()) {
+                let processing = before.mode(ref_job.queue) == QueueMode::Processing;
+                match &ref_job.stage {
                     ReferenceState::Pending { requested: false, .. } if processing => {
-                        if let Some(reason) = before.failed_need(card) {
-                            card.stage = ReferenceState::Finished { outcome: Outcome::Skipped { reason }, at: now };
+                        if let Some(reason) = before.failed_need(ref_job) {
+                            ref_job.stage = ReferenceState::Finished { outcome: Outcome::Skipped { reason }, at: now };
                         }
                     }
-                    ReferenceState::Finished { outcome: Outcome::Skipped { .. }, .. } if before.all_met(card) => {
+                    ReferenceState::Finished { outcome: Outcome::Skipped { .. }, .. } if before.all_met(ref_job) => {
                         // It was skipped while processing, so it runs now; but reconciliation starts nothing.
-                        let (requested, confirm) = (!processing && !by_file, card.definition.scheduling.confirm.is_some());
-                        card.make_pending(ReferenceState::Pending { requested, until: None, confirm }, now);
+                        let (requested, confirm) = (!processing && !by_file, ref_job.definition.scheduling.confirm.is_some());
+                        ref_job.make_pending(ReferenceState::Pending { requested, until: None, confirm }, now);
                     }
                     _ => {}
                 }
@@ -42,9 +42,9 @@ impl Reference {
             }
         }
         let active_queues = self.active_queues();
-        for line in &mut self.queues {
-            if line.mode == QueueMode::Processing && !active_queues.contains(line.name) {
-                line.mode = QueueMode::Idle;
+        for ref_queue in &mut self.queues {
+            if ref_queue.mode == QueueMode::Processing && !active_queues.contains(ref_queue.name) {
+                ref_queue.mode = QueueMode::Idle;
             }
         }
     }
@@ -53,8 +53,8 @@ impl Reference {
     fn active_queues(&self) -> BTreeSet<&'static str> {
         let mut active_queues = BTreeSet::new();
         loop {
-            let found = |line: &&ReferenceQueue| line.mode == QueueMode::Processing && self.is_active(line.name, &active_queues);
-            let now: BTreeSet<_> = self.queues.iter().filter(found).map(|line| line.name).collect();
+            let found = |ref_queue: &&ReferenceQueue| ref_queue.mode == QueueMode::Processing && self.is_active(ref_queue.name, &active_queues);
+            let now: BTreeSet<_> = self.queues.iter().filter(found).map(|ref_queue| ref_queue.name).collect();
             if now == active_queues {
                 return active_queues;
             }
@@ -74,11 +74,11 @@ impl Reference {
                 ReferenceState::Finished { .. } => false,
             }
         };
-        let mut own = self.jobs.iter().filter(|card| card.queue == queue && card.removed.is_none());
-        own.any(|card| match card.stage {
+        let mut own = self.jobs.iter().filter(|ref_job| ref_job.queue == queue && ref_job.removed.is_none());
+        own.any(|ref_job| match ref_job.stage {
             ReferenceState::Running { .. } => true,
             ReferenceState::Pending { confirm: true, .. } | ReferenceState::Finished { .. } => false,
-            ReferenceState::Pending { .. } => !self.has_unmet_needs(card) || card.needs.iter().any(comes),
+            ReferenceState::Pending { .. } => !self.has_unmet_needs(ref_job) || ref_job.needs.iter().any(comes),
         })
     }
 
@@ -104,47 +104,47 @@ impl Reference {
         }
     }
 
-    fn all_met(&self, card: &ReferenceJob) -> bool {
-        card.needs.iter().all(|(id, on)| matches!(self.need(*id, *on), Need::Met))
+    fn all_met(&self, ref_job: &ReferenceJob) -> bool {
+        ref_job.needs.iter().all(|(id, on)| matches!(self.need(*id, *on), Need::Met))
     }
 
     /// Why its needs have failed, if they have.
-    fn failed_need(&self, card: &ReferenceJob) -> Option<String> {
-        card.needs.iter().find_map(|(id, on)| if let Need::Lost(why) = self.need(*id, *on) { Some(why) } else { None })
+    fn failed_need(&self, ref_job: &ReferenceJob) -> Option<String> {
+        ref_job.needs.iter().find_map(|(id, on)| if let Need::Lost(why) = self.need(*id, *on) { Some(why) } else { None })
     }
 
-    pub(super) fn has_unmet_needs(&self, card: &ReferenceJob) -> bool {
-        !card.requested() && !self.all_met(card)
+    pub(super) fn has_unmet_needs(&self, ref_job: &ReferenceJob) -> bool {
+        !ref_job.requested() && !self.all_met(ref_job)
     }
 
     /// The due time of a job that waits only for a time.
-    pub(super) fn scheduled_time(&self, card: &ReferenceJob) -> Option<DateTime<Utc>> {
-        match card.stage {
-            _ if card.removed.is_some() || self.has_unmet_needs(card) => None,
+    pub(super) fn scheduled_time(&self, ref_job: &ReferenceJob) -> Option<DateTime<Utc>> {
+        match ref_job.stage {
+            _ if ref_job.removed.is_some() || self.has_unmet_needs(ref_job) => None,
             ReferenceState::Pending { until, confirm: false, .. } => until,
             _ => None,
         }
     }
 
-    pub(super) fn is_ready(&self, card: &ReferenceJob) -> bool {
-        let waits = !matches!(card.stage, ReferenceState::Pending { until: None, confirm: false, .. });
-        !waits && card.removed.is_none() && !self.has_unmet_needs(card)
+    pub(super) fn is_ready(&self, ref_job: &ReferenceJob) -> bool {
+        let waits = !matches!(ref_job.stage, ReferenceState::Pending { until: None, confirm: false, .. });
+        !waits && ref_job.removed.is_none() && !self.has_unmet_needs(ref_job)
     }
 
     fn mode(&self, queue: &str) -> QueueMode {
-        self.queues.iter().find(|line| line.name == queue).unwrap().mode
+        self.queues.iter().find(|ref_queue| ref_queue.name == queue).unwrap().mode
     }
 
     pub(in super::super) fn list(&self, queue: &str, phase: Phase) -> Vec<u64> {
-        let own = |card: &&ReferenceJob| card.queue == queue && card.removed.is_none() && card.phase() == phase;
-        let mut cards: Vec<_> = self.jobs.iter().filter(own).collect();
-        let finished = |card: &ReferenceJob| if let ReferenceState::Finished { at, .. } = card.stage { Some(at) } else { None };
+        let own = |ref_job: &&ReferenceJob| ref_job.queue == queue && ref_job.removed.is_none() && ref_job.phase() == phase;
+        let mut ref_jobs: Vec<_> = self.jobs.iter().filter(own).collect();
+        let finished = |ref_job: &ReferenceJob| if let ReferenceState::Finished { at, .. } = ref_job.stage { Some(at) } else { None };
         match phase {
-            Phase::Pending => cards.sort_by_key(|card| (Reverse(card.definition.scheduling.priority), card.place)),
-            Phase::Running => cards.sort_by_key(|card| (card.started, card.run)),
-            Phase::Finished => cards.sort_by_key(|card| (finished(card), card.run)),
+            Phase::Pending => ref_jobs.sort_by_key(|ref_job| (Reverse(ref_job.definition.scheduling.priority), ref_job.place)),
+            Phase::Running => ref_jobs.sort_by_key(|ref_job| (ref_job.started, ref_job.run)),
+            Phase::Finished => ref_jobs.sort_by_key(|ref_job| (finished(ref_job), ref_job.run)),
         }
-        cards.into_iter().map(|card| card.id).collect()
+        ref_jobs.into_iter().map(|ref_job| ref_job.id).collect()
     }
 
     pub(super) fn count_unfinished(&self, queue: &str) -> usize {
@@ -159,40 +159,40 @@ impl Reference {
 
     /// The next job: a requested one, or else the first ready one. If it needs more slots than are free, its queue waits.
     pub(super) fn next(&self, queues: Option<&[QueueId]>) -> Option<u64> {
-        let wanted = |line: &&ReferenceQueue| queues.is_none_or(|queues| queues.contains(&line.name.into()));
-        self.queues.iter().filter(wanted).find_map(|line| {
-            let (taken, mode) = (self.taken(line.name), line.mode);
-            let pending = self.list(line.name, Phase::Pending);
+        let wanted = |ref_queue: &&ReferenceQueue| queues.is_none_or(|queues| queues.contains(&ref_queue.name.into()));
+        self.queues.iter().filter(wanted).find_map(|ref_queue| {
+            let (taken, mode) = (self.taken(ref_queue.name), ref_queue.mode);
+            let pending = self.list(ref_queue.name, Phase::Pending);
             let pending = pending.into_iter().map(|id| &self.jobs[usize::try_from(id).unwrap() - 1]);
-            let ready: Vec<_> = pending.filter(|card| self.is_ready(card) && !self.is_reserved(card.id)).collect();
-            let requested = ready.iter().find(|card| card.requested());
+            let ready: Vec<_> = pending.filter(|ref_job| self.is_ready(ref_job) && !self.is_reserved(ref_job.id)).collect();
+            let requested = ready.iter().find(|ref_job| ref_job.requested());
             let next = requested.or(ready.first().filter(|_| mode == QueueMode::Processing))?;
-            let fits = taken == 0 || taken + next.definition.scheduling.weight <= line.parallel;
+            let fits = taken == 0 || taken + next.definition.scheduling.weight <= ref_queue.parallel;
             (fits && mode != QueueMode::Paused).then_some(next.id)
         })
     }
 
     /// When the next scheduled job is due.
     pub(super) fn next_time(&self, queues: Option<&[QueueId]>) -> Option<DateTime<Utc>> {
-        let wanted = |line: &&ReferenceQueue| queues.is_none_or(|queues| queues.contains(&line.name.into()));
-        let times = self.queues.iter().filter(wanted).flat_map(|line| {
-            let starts = move |card: &&ReferenceJob| match line.mode {
+        let wanted = |ref_queue: &&ReferenceQueue| queues.is_none_or(|queues| queues.contains(&ref_queue.name.into()));
+        let times = self.queues.iter().filter(wanted).flat_map(|ref_queue| {
+            let starts = move |ref_job: &&ReferenceJob| match ref_queue.mode {
                 QueueMode::Paused => false,
                 QueueMode::Processing => true,
-                QueueMode::Idle | QueueMode::Stopped => card.requested(),
+                QueueMode::Idle | QueueMode::Stopped => ref_job.requested(),
             };
-            let own = self.jobs.iter().filter(|card| card.queue == line.name);
-            own.filter(starts).filter_map(|card| self.scheduled_time(card))
+            let own = self.jobs.iter().filter(|ref_job| ref_job.queue == ref_queue.name);
+            own.filter(starts).filter_map(|ref_job| self.scheduled_time(ref_job))
         });
         times.min()
     }
 }
 
 /// When a job is retried after this report; `None` if it isn't.
-pub(super) fn retry_time(card: &ReferenceJob, report: &RunReport, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    let retry = &card.definition.scheduling.retry;
+pub(super) fn retry_time(ref_job: &ReferenceJob, report: &RunReport, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let retry = &ref_job.definition.scheduling.retry;
     // A run that was told to stop is not retried.
-    let stop_requested = matches!(card.stage, ReferenceState::Running { stop: Some(_), .. });
+    let stop_requested = matches!(ref_job.stage, ReferenceState::Running { stop: Some(_), .. });
     let covered = match &report.outcome {
         Outcome::Failed(failure) => {
             retry.on.is_empty()
@@ -202,14 +202,14 @@ pub(super) fn retry_time(card: &ReferenceJob, report: &RunReport, now: DateTime<
         Outcome::Interrupted => retry.on.contains(&RetryOn::Interrupted),
         _ => false,
     };
-    if stop_requested || !covered || card.tries > retry.max {
+    if stop_requested || !covered || ref_job.tries > retry.max {
         return None;
     }
     // In half milliseconds, because the backoff factors of the tests are multiples of one half.
     let half_millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap() * 2;
     let longest = half_millis(retry.max_delay.max(retry.delay));
     let mut delay = half_millis(retry.delay);
-    for _ in 1..card.tries {
+    for _ in 1..ref_job.tries {
         delay = (delay * count_halves(retry.backoff) / 2).clamp(delay, longest);
     }
     Some(now + Duration::from_micros(delay * 500))
