@@ -1,4 +1,4 @@
-//! Reads `needs`.
+//! Reads the `needs` of a job.
 
 use super::fields::{self, NeedField};
 use super::problems::{Problem, Problems};

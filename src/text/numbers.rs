@@ -50,7 +50,8 @@ pub fn bytes(count: u64) -> String {
 }
 
 /// A number with thousands separators: `12,345`.
-pub fn count(number: u64) -> String {
+pub fn count(number: impl TryInto<u64>) -> String {
+    let number = number.try_into().unwrap_or(u64::MAX);
     let digits = number.to_string();
     let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {

@@ -63,7 +63,7 @@ impl Reload {
                 let missing = matches!(error, definition::Error::Missing(_));
                 tracing::warn!(%error, "jobs.yaml has errors; keeping the last valid version");
                 self.saved_at = None;
-                // The whole site may have been removed; reading its events will tell.
+                // The whole site may have been removed; reading its events shows that.
                 return Ok(missing);
             }
         };

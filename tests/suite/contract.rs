@@ -320,7 +320,7 @@ fn a_refused_command_changes_nothing(backend: &BackendSite) {
     let worker = join(&mut *store);
     let (running, run) = try_claim(&mut *store, worker).unwrap();
     let before = store.load().unwrap();
-    let nobody = WorkerId(99);
+    let unknown_worker = WorkerId(99);
     let refused = [
         Command::Process { queue: queue() },
         Command::Process { queue: "none".into() },
@@ -337,7 +337,7 @@ fn a_refused_command_changes_nothing(backend: &BackendSite) {
         Command::Start { worker, job: running },
         report(running, RunId(run.0 + 1), Outcome::Succeeded),
         report(JobId(2), run, Outcome::Succeeded),
-        Command::ReapWorker { worker: nobody, started_runs: Vec::new() },
+        Command::ReapWorker { worker: unknown_worker, started_runs: Vec::new() },
         Command::Leave { worker, queues: None },
     ];
     let answers = store.execute(&refused, at(9)).unwrap();

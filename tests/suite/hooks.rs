@@ -1,4 +1,4 @@
-//! `on_finish` hooks.
+//! `on_finish` hooks: commands that run when a run has ended.
 
 use std::fs;
 use std::process::Stdio;
@@ -8,12 +8,12 @@ use serde_json::json;
 
 use crate::temp_site::{TempSite, wait_for};
 
-/// A hook that appends a line to `told` for every job.
-const TELL: &str =
-    r#"echo "$SETLIST_QUEUE/$SETLIST_JOB $SETLIST_OUTCOME ${SETLIST_EXIT_CODE-none}" >> "$SETLIST_SITE/told""#;
+/// A hook that appends a line to `outcomes` for every job.
+const LOG_OUTCOME: &str =
+    r#"echo "$SETLIST_QUEUE/$SETLIST_JOB $SETLIST_OUTCOME ${SETLIST_EXIT_CODE-none}" >> "$SETLIST_SITE/outcomes""#;
 
 fn lines(site: &TempSite) -> Vec<String> {
-    let mut lines: Vec<String> = site.read("told").lines().map(str::to_owned).collect();
+    let mut lines: Vec<String> = site.read("outcomes").lines().map(str::to_owned).collect();
     lines.sort();
     lines
 }
@@ -24,7 +24,7 @@ fn a_hook_gets_the_outcome_in_variables_only() {
         "\
 queues:
   q:
-    on_finish: {command: [./tell], on: finish}
+    on_finish: {command: [./dump], on: finish}
     jobs:
       - id: good
         title: '$(touch evil); \"`touch evil`'
@@ -38,9 +38,9 @@ queues:
     fs::create_dir(site.join("sub")).unwrap();
     let names = "QUEUE JOB JOB_ID RUN_ID ATTEMPT OUTCOME EXIT_CODE SIGNAL VALUE ERROR TITLE";
     site.script(
-        "tell",
+        "dump",
         &format!(
-            "exec >> \"$SETLIST_JOB.told\"\nfor name in {names}; do\n  eval \"printf '%s=%s\\n' $name \\\"\\${{SETLIST_$name-none}}\\\"\"\ndone\n\
+            "exec >> \"$SETLIST_JOB.env\"\nfor name in {names}; do\n  eval \"printf '%s=%s\\n' $name \\\"\\${{SETLIST_$name-none}}\\\"\"\ndone\n\
              test \"$SETLIST_RUN_MS\" -ge 0 && echo ran\npwd; echo $WHO; cat \"$SETLIST_LOG\"",
         ),
     );
@@ -49,14 +49,14 @@ queues:
     let here = site.path().canonicalize().unwrap();
     let here = here.display();
     assert_eq!(
-        site.read("good.told"),
+        site.read("good.env"),
         format!(
             "QUEUE=q\nJOB=good\nJOB_ID=1\nRUN_ID=1\nATTEMPT=1\nOUTCOME=succeeded\nEXIT_CODE=0\nSIGNAL=none\nVALUE={{\"a\":1}}\n\
              ERROR=none\nTITLE=$(touch evil); \"`touch evil`\nran\n{here}\nme\nsaid\n"
         )
     );
     assert_eq!(
-        site.read("bad.told"),
+        site.read("bad.env"),
         format!(
             "QUEUE=q\nJOB=bad\nJOB_ID=2\nRUN_ID=2\nATTEMPT=1\nOUTCOME=failed\nEXIT_CODE=7\nSIGNAL=none\nVALUE=none\n\
              ERROR=exit code 7\nTITLE=exit 7\nran\n{here}\n\n"
@@ -72,12 +72,12 @@ fn a_hook_runs_after_the_last_attempt_and_the_requested_outcomes() {
 queues:
   q:
     on_finish: |
-      {TELL}
+      {LOG_OUTCOME}
     jobs:
       - {{id: flaky, retry: {{max: 2, delay: 1ms}}, run: test $SETLIST_ATTEMPT -eq 3}}
       - {{id: silent, run: 'true', on_finish: none}}
-      - {{id: well, run: 'true', on_finish: {{run: echo well >> told, on: failure}}}}
-      - {{id: badly, run: 'false', on_finish: {{run: echo badly >> told, on: failure}}}}
+      - {{id: well, run: 'true', on_finish: {{run: echo well >> outcomes, on: failure}}}}
+      - {{id: badly, run: 'false', on_finish: {{run: echo badly >> outcomes, on: failure}}}}
       - {{id: stopped, run: touch up; sleep 300}}
 "
     ));
@@ -91,7 +91,7 @@ queues:
 #[test]
 fn a_hook_runs_after_a_failure_that_stops_the_queue() {
     let site = TempSite::with(&format!(
-        "queues:\n  q:\n    on_failure: stop\n    on_finish: |\n      {TELL}\n    jobs: [{{id: a, run: exit 3}}, {{id: b, run: 'true'}}]\n"
+        "queues:\n  q:\n    on_failure: stop\n    on_finish: |\n      {LOG_OUTCOME}\n    jobs: [{{id: a, run: exit 3}}, {{id: b, run: 'true'}}]\n"
     ));
     assert_eq!(site.run(&["process"]).code, Some(1));
     assert_eq!(lines(&site), ["q/a failed 3"]);
@@ -110,10 +110,10 @@ queues:
     );
     let output = site.run(&["process", "--quiet"]);
     assert_eq!((output.code, output.stdout.as_str()), (Some(0), ""), "{output:?}");
-    let told = |what: &str| output.stderr.contains(what);
-    assert!(told("on_finish of q/a: exit code 6: no such host\n"), "{output:?}");
-    assert!(told("on_finish of q/b: no such file or directory: ./not-there\n"), "{output:?}");
-    assert!(told("on_finish of q/c: "), "{output:?}");
+    let logged = |what: &str| output.stderr.contains(what);
+    assert!(logged("on_finish of q/a: exit code 6: no such host\n"), "{output:?}");
+    assert!(logged("on_finish of q/b: no such file or directory: ./not-there\n"), "{output:?}");
+    assert!(logged("on_finish of q/c: "), "{output:?}");
     for job in ["q/a", "q/b", "q/c"] {
         assert_eq!(site.job(job)["outcome"], json!("succeeded"));
     }
@@ -143,7 +143,7 @@ queues:
     site.ok(&["status"]);
     assert_eq!(site.job("q/b")["on_finish"]["last"], json!(null));
     site.run(&["process"]);
-    let told = |job: &str| {
+    let hook_record = |job: &str| {
         let mut hook = site.job(job)["on_finish"].clone();
         if let Some(at) = hook.pointer_mut("/last/ended_at") {
             assert!(at.take().as_str().unwrap().ends_with('Z'));
@@ -153,11 +153,11 @@ queues:
     let last =
         json!({"run_id": 1, "outcome": "failed", "error": "exit code 6", "said": "no such host", "ended_at": null});
     let command = "echo trying\necho no such host >&2; exit 6\n";
-    assert_eq!(told("q/a"), json!({"command": command, "on": "finish", "timeout_ms": 60_000, "last": last}));
+    assert_eq!(hook_record("q/a"), json!({"command": command, "on": "finish", "timeout_ms": 60_000, "last": last}));
     let last = json!({"run_id": 2, "outcome": "succeeded", "error": null, "said": "so it is", "ended_at": null});
-    assert_eq!(told("q/b"), json!({"command": "echo 'so it' is", "on": "failure", "timeout_ms": 90_000, "last": last}));
-    assert_eq!(told("q/c"), json!(null));
-    assert_eq!(told("q/d"), json!({"command": "echo no", "on": "failure", "timeout_ms": 60_000, "last": null}));
+    assert_eq!(hook_record("q/b"), json!({"command": "echo 'so it' is", "on": "failure", "timeout_ms": 90_000, "last": last}));
+    assert_eq!(hook_record("q/c"), json!(null));
+    assert_eq!(hook_record("q/d"), json!({"command": "echo no", "on": "failure", "timeout_ms": 60_000, "last": null}));
 
     let text = site.ok(&["show", "q/a"]);
     let lines: Vec<&str> = text.lines().skip_while(|line| !line.contains("on_finish")).map(str::trim).collect();
@@ -189,7 +189,7 @@ queues:
 ",
         );
         let mut process = site.command(&["process"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        wait_for("what is run after the job", || site.join("up").exists().then_some(()));
+        wait_for("the hook", || site.join("up").exists().then_some(()));
         // The job has already finished.
         assert_eq!(site.job("q/a")["outcome"], json!("succeeded"));
         kill_process(Pid::from_child(&process), signal).unwrap();
@@ -209,7 +209,7 @@ fn a_hook_can_add_a_job() {
     let site = TempSite::with(
         "queues:\n  q:\n    - {id: a, run: 'true', on_finish: '\"$SETLIST\" add later --now -- touch done'}\n",
     );
-    let said = site.command(&["process"]).env("SETLIST", crate::temp_site::SETLIST).output().unwrap();
-    assert_eq!(said.status.code(), Some(0), "{said:?}");
+    let output = site.command(&["process"]).env("SETLIST", crate::temp_site::SETLIST).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
     wait_for("the other job", || site.join("done").exists().then_some(()));
 }

@@ -207,7 +207,7 @@ fn followers_read_exactly_the_output() {
         })
         .collect();
     std::thread::scope(|scope| {
-        // A reader that has failed goes on, because the others wait for it.
+        // A reader that has failed keeps reading, because the others wait for it.
         let followers = [(); 2].map(|()| {
             scope.spawn(|| {
                 let seen = rounds.iter().map(|(run, all, _)| {
@@ -312,7 +312,7 @@ fn lost_output_is_reported_in_the_log() {
     log.write(Stream::Out, b"kept\n", at(0)).unwrap();
     log.finish().unwrap();
     let text = fs::read_to_string(folder.join("7.log")).unwrap();
-    assert!(text.contains("[setlist: 5 bytes lost: "), "{text}");
+    assert!(text.contains("[setlist: 5 B lost: "), "{text}");
     assert!(text.ends_with("]\nkept\n"), "{text}");
 }
 

@@ -94,7 +94,7 @@ fn nothing_starts_after_a_pause_was_acknowledged() {
             &new_events[at..]
         );
         // Running jobs end, and no others start.
-        wait_for("what runs to end", || {
+        wait_for("running jobs to end", || {
             store(&site).load().unwrap().queue(&"q".into()).unwrap().running.is_empty().then_some(())
         });
         let later = events(&site, acknowledged);
@@ -190,7 +190,7 @@ fn a_worker_suspended_with_stop_blocks_no_other_process_and_keeps_its_reservatio
     wait_for("the release of the reservations", || {
         store(&site).workers().unwrap().iter().all(|worker| worker.reserved.is_empty()).then_some(())
     });
-    wait_for("what runs to end", || {
+    wait_for("running jobs to end", || {
         store(&site).load().unwrap().queue(&"q".into()).unwrap().running.is_empty().then_some(())
     });
     // Jobs that had started are recorded now; the others have not started.

@@ -19,7 +19,7 @@ queues:
     jobs:
       - {id: long, run: \"trap 'echo tidied; exit 7' TERM; touch up; while :; do sleep 0.01 || :; done\"}
       - {id: bad, run: exit 3}
-      - {id: nosy, run: 'echo ${NOTIFY_SOCKET-nobody}'}
+      - {id: nosy, run: 'echo ${NOTIFY_SOCKET-unset}'}
 ";
 
 /// The socket of a service manager.
@@ -69,7 +69,7 @@ fn a_worker_reports_its_state_to_the_service_manager() {
         site.ok(&["retry", "q/bad", "q/nosy"]);
         let status = manager.wait_for_message("1 run succeeded, 1 did not");
         assert_eq!(status, "STATUS=0 running, 1 run succeeded, 1 did not");
-        assert_eq!(site.job("q/nosy")["value"], json!("nobody"));
+        assert_eq!(site.job("q/nosy")["value"], json!("unset"));
         signal(&worker, Signal::TERM);
         manager.wait_for_message("STOPPING=1");
         let output = CommandOutput::from_output(&worker.wait_with_output().unwrap());
@@ -129,9 +129,9 @@ fn an_exhausted_inotify_limit_is_explained() {
     for command in ["process", "wait q"] {
         let mut limited = limited(&format!("exec \"$0\" {command}"));
         site.set_environment(&mut limited);
-        let said = CommandOutput::from_output(&limited.output().unwrap());
-        assert_eq!(said.code, Some(3), "{said:?}");
-        assert!(said.stderr.contains("`sysctl fs.inotify.max_user_instances` shows and raises it"), "{said:?}");
+        let output = CommandOutput::from_output(&limited.output().unwrap());
+        assert_eq!(output.code, Some(3), "{output:?}");
+        assert!(output.stderr.contains("`sysctl fs.inotify.max_user_instances` shows and raises it"), "{output:?}");
     }
 }
 
@@ -151,8 +151,8 @@ kill -CONT $!
 kill -TERM $!
 wait -f $!
 ";
-    let said = CommandOutput::from_output(&container.args(["timeout", "30", "bash", "-c", script, SETLIST]).output().unwrap());
-    assert_eq!(said.code, Some(0), "{said:?} {}", site.read("worker-output"));
+    let output = CommandOutput::from_output(&container.args(["timeout", "30", "bash", "-c", script, SETLIST]).output().unwrap());
+    assert_eq!(output.code, Some(0), "{output:?} {}", site.read("worker-output"));
 }
 
 #[test]
@@ -194,8 +194,8 @@ fn the_unit_file_is_valid() {
         eprintln!("SKIPPED: there is no systemd-analyze here");
         return;
     };
-    let said = CommandOutput::from_output(&verified);
-    assert!(said.code == Some(0) && !said.stderr.contains("setlist.service"), "{said:?}");
+    let output = CommandOutput::from_output(&verified);
+    assert!(output.code == Some(0) && !output.stderr.contains("setlist.service"), "{output:?}");
     // Its command line is valid.
     let line = unit.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap();
     let words = shlex::split(&line.replace("%h/app", site.path().to_str().unwrap())).unwrap();

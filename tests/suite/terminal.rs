@@ -398,7 +398,7 @@ fn every_run_of_a_job_can_be_shown() {
     screen.wait_for_text("said in run 1");
     screen.wait_for_text("run 1 of 2, exit code 1");
     screen.keys("<");
-    screen.wait_for_text("this is the first of its runs");
+    screen.wait_for_text("This is the earliest run");
     screen.keys(">");
     screen.wait_for_text("said in run 2");
     screen.keys(">");
@@ -415,7 +415,7 @@ fn a_pty_job_takes_input() {
     let mut screen = Terminal::open(&site, &[]);
     screen.wait_for_text("Asks");
     screen.keys("i");
-    screen.wait_for_text("doesn't run yet");
+    screen.wait_for_text("is not running yet");
     screen.keys("r");
     screen.wait_for_text("name?");
     screen.keys("i");

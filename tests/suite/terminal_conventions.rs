@@ -101,7 +101,7 @@ fn a_panic_resets_the_terminal_and_is_printed() {
     let mut screen = Terminal::run(&site, command);
     // Any message makes it panic, perhaps before the key.
     screen.keys("j");
-    screen.wait_for_text("a test wanted a panic when woken");
+    screen.wait_for_text("a test requested a panic at woken");
     assert!(screen.raw().contains("\x1b[?1049h"), "the alternate screen was on before");
     assert!(!screen.wait_for_exit().success());
 }
@@ -142,7 +142,7 @@ fn the_mouse_selects_in_a_real_terminal_until_it_is_released() {
     // The first button, pressed and released, as a terminal reports it.
     screen.keys(&format!("\x1b[<0;10;{row}M\x1b[<0;10;{row}m"));
     screen.keys("y");
-    screen.wait_for_text("copied work/other");
+    screen.wait_for_text("Copied work/other");
     screen.keys("M");
     screen.wait_until("the mouse to be released", |_| !screen.enabled_modes().contains(&"mouse"));
     screen.keys("q");

@@ -124,7 +124,7 @@ fn following_a_log_respawns_a_dead_worker() {
             .unwrap()
             .filter_map(|task| fs::read_to_string(task.unwrap().path().join("comm")).ok())
     };
-    wait_for("somebody to watch", || threads().any(|name| name == "liveness-watch\n").then_some(()));
+    wait_for("the liveness watch", || threads().any(|name| name == "liveness-watch\n").then_some(()));
     kill(doomed);
     let mut output = String::new();
     follower.stderr.take().unwrap().read_to_string(&mut output).unwrap();

@@ -82,7 +82,7 @@ fn move_tail(mut head: &File, tail: &File, mut header: TailHeader) -> io::Result
         head.write_all(chunk)?;
         header.moved_until += len;
         header.write(tail)?;
-        crash::point("gathering");
+        crash::point("compacting");
         punch_hole(tail, at, len);
     }
     Ok(())

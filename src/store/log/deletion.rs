@@ -9,9 +9,10 @@ use std::path::Path;
 use chrono::{DateTime, Local, Utc};
 
 use super::hook_result;
-use super::files::{companion_paths, head_path, size};
+use super::files::{companion_paths, head_path};
 use crate::model::RunId;
 use crate::store::error::StoreError;
+use crate::text;
 
 /// The longest notice that replaces deleted output. Deleting a log that is not longer frees nothing.
 const MAX_NOTICE_LEN: usize = 256;
@@ -54,7 +55,7 @@ pub fn log_sizes(dir: &Path) -> Result<HashMap<RunId, u64>, StoreError> {
 pub fn delete_output(dir: &Path, run: RunId, now: DateTime<Utc>) -> Result<Option<u64>, StoreError> {
     delete_files(dir, run, |head, before| {
         let day = now.with_timezone(&Local).format("%Y-%m-%d");
-        let line = format!("{NOTICE_PREFIX}{} of output deleted on {day}{NOTICE_SUFFIX}", size(before));
+        let line = format!("{NOTICE_PREFIX}{} of output deleted on {day}{NOTICE_SUFFIX}", text::bytes(before));
         head.set_len(0)?;
         head.write_all_at(line.as_bytes(), 0)?;
         Ok(line.len() as u64)

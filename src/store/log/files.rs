@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::model::RunId;
 use crate::store::error::StoreError;
+use crate::text;
 
 /// The files of a log beside its head.
 pub(super) fn companion_paths(dir: &Path, run: RunId) -> [PathBuf; 3] {
@@ -15,7 +16,7 @@ pub(super) fn companion_paths(dir: &Path, run: RunId) -> [PathBuf; 3] {
 
 /// The line that replaces `bytes` of output that were not kept.
 pub fn omission_notice(bytes: u64) -> String {
-    format!("[setlist: {} omitted]", size(bytes))
+    format!("[setlist: {} omitted]", text::bytes(bytes))
 }
 
 /// The file in which the output of a run starts. It doesn't exist if the run printed nothing.
@@ -56,16 +57,4 @@ pub(super) fn create(path: &Path) -> io::Result<File> {
 pub(super) fn create_dir(dir: &Path) -> Result<(), StoreError> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
     made.map_err(|error| StoreError::io(dir, error))
-}
-
-/// A size as people write it.
-pub(super) fn size(bytes: u64) -> String {
-    const UNITS: [(u64, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
-    match UNITS.iter().find(|(unit, _)| bytes >= *unit) {
-        Some((unit, name)) => {
-            let tenths = u128::from(bytes) * 10 / u128::from(*unit);
-            format!("{}.{} {name}", tenths / 10, tenths % 10)
-        }
-        None => format!("{bytes} bytes"),
-    }
 }

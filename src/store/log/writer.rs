@@ -13,9 +13,10 @@ use super::stream_index::Origin;
 use super::terminal_sizes::SizeWriter;
 use super::tail_segment::TailHeader;
 use super::compact;
-use super::files::{create, create_dir, head_path, index_path, size, sizes_path, tail_path};
+use super::files::{create, create_dir, head_path, index_path, sizes_path, tail_path};
 use crate::model::{RunId, Stream, WindowSize};
 use crate::store::error::StoreError;
+use crate::text;
 
 /// Writes the output of one run.
 #[derive(Debug)]
@@ -92,7 +93,7 @@ impl LogWriter {
     fn report_lost(&mut self) -> Result<(), StoreError> {
         if self.lost.bytes > 0 {
             let LostOutput { bytes, reason, at } = &self.lost;
-            let notice = format!("\n[setlist: {} lost: {reason}]\n", size(*bytes));
+            let notice = format!("\n[setlist: {} lost: {reason}]\n", text::bytes(*bytes));
             self.append(notice.as_bytes(), Origin { stream: Stream::Err, at: *at })?;
             self.lost = LostOutput::default();
         }

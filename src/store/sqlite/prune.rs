@@ -56,7 +56,7 @@ impl SqliteStore {
         Ok(report)
     }
 
-    /// Deletes the logs of these runs; returns the runs whose logs nobody is reading.
+    /// Deletes the logs of these runs; returns the runs whose logs are not being read.
     fn delete_logs(&self, runs: Vec<(JobId, RunId)>, report: &mut PruneReport) -> Result<Vec<(JobId, RunId)>, StoreError> {
         let mut deleted = Vec::with_capacity(runs.len());
         for (job, run) in runs {

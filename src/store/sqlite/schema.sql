@@ -1,9 +1,9 @@
 -- Format 4. Times are nanoseconds since 1970 in UTC, which SQLite compares and keeps exactly.
 
--- A start and an end write few pages: a row each of `jobs` and `events`, and the index by state, in which what has
--- finished, what runs and what is next are neighbours.
+-- Starting and ending a job writes few pages: a row each of `jobs` and `events`, and the index by state, in which
+-- finished, running and next jobs are adjacent.
 
--- One row: the version of jobs.yaml that is in force.
+-- One row: the version of jobs.yaml in effect.
 CREATE TABLE site (
     stamp TEXT
 );
@@ -23,7 +23,7 @@ CREATE TABLE workers (
     reserved TEXT           -- JSON: the pending jobs that it may start at any moment; NULL is none
 );
 
--- What changes as a job goes its way. What it is, the long part, is in `definitions` and seldom written.
+-- The changing state of jobs. Their definitions, which are long and rarely written, are in `definitions`.
 CREATE TABLE jobs (
     id INTEGER PRIMARY KEY,
     queue TEXT NOT NULL,
@@ -55,7 +55,7 @@ CREATE INDEX jobs_by_position ON jobs (queue, position);
 CREATE INDEX jobs_by_state ON jobs (queue, state, rank, position) WHERE removed IS NULL;
 CREATE INDEX jobs_by_time ON jobs (queue, state, until) WHERE until IS NOT NULL;
 
--- Who needs whom.
+-- Dependencies between jobs.
 CREATE TABLE needs (
     needed INTEGER NOT NULL,
     job INTEGER NOT NULL,
@@ -72,7 +72,7 @@ CREATE TABLE definitions (
     rest TEXT     -- JSON: the definition without what stands in the other columns; NULL when nothing is left
 );
 
--- The runs of a job that another one has followed.
+-- All runs of a job except its last.
 CREATE TABLE runs (
     job INTEGER NOT NULL,
     id INTEGER NOT NULL,
@@ -86,8 +86,7 @@ CREATE TABLE runs (
     PRIMARY KEY (job, id)
 ) WITHOUT ROWID;
 
--- What has happened last, for those who follow. The numbers in the last row are those given so far, so there is always
--- one; the first tells of nothing.
+-- Recent events, for followers. The last row also holds the counters, so there is always one; the first is no event.
 CREATE TABLE events (
     seq INTEGER PRIMARY KEY,
     at INTEGER NOT NULL,

@@ -121,7 +121,7 @@ fn facts(
     let (plain, dim) = (Style::new(), appearance.theme.dim);
     let mut facts: Vec<Fact> = Vec::new();
     if stats.failed > 0 {
-        facts.push(vec![(format!("{} failed in the last hour", count(stats.failed)), appearance.theme.bad)]);
+        facts.push(vec![(format!("{} failed in the last hour", text::count(stats.failed)), appearance.theme.bad)]);
     }
     if let Some(reason) = reason {
         facts.push(vec![("nothing running: ".to_owned(), dim), (reason.text, reason.style)]);
@@ -142,16 +142,15 @@ fn facts(
     let finished: usize = queues.iter().map(|queue| queue.finished.len()).sum();
     let over = queues.iter().all(|queue| queue.pending.is_empty() && queue.running.is_empty());
     if facts.is_empty() && over && finished > 0 {
-        let finished_text =
-            if finished == 1 { "1 job finished".to_owned() } else { format!("all {} jobs finished", count(finished)) };
+        let finished_text = if finished == 1 {
+            "1 job finished".to_owned()
+        } else {
+            format!("all {} jobs finished", text::count(finished))
+        };
         let good = queues.iter().all(|queue| queue.failed == 0);
         facts.push(vec![(finished_text, if good { appearance.theme.good } else { dim })]);
     }
     facts
-}
-
-fn count(count: usize) -> String {
-    text::count(u64::try_from(count).unwrap_or(u64::MAX))
 }
 
 /// Draws as many tabs as fit, including the current one.

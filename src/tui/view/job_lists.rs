@@ -114,15 +114,15 @@ impl ListView<'_> {
         painter.left(title(phase), if is_focused { theme.focus } else { theme.title });
         let all = self.count_jobs(phase);
         if all > 0 {
-            painter.left(&format!(" {}", count(all)), theme.dim);
+            painter.left(&format!(" {}", text::count(all)), theme.dim);
         }
         let filter = text::plain_line(self.lists.filter_text());
         if !filter.is_empty() {
-            painter.left(&format!(" {} {} match {filter}", symbols.dot, count(shown)), theme.warn);
+            painter.left(&format!(" {} {} match {filter}", symbols.dot, text::count(shown)), theme.warn);
         }
         let marked = self.count_marked(phase);
         if marked > 0 {
-            painter.left(&format!(" {} {} marked", symbols.dot, count(marked)), theme.warn);
+            painter.left(&format!(" {} {} marked", symbols.dot, text::count(marked)), theme.warn);
         }
         if self.lists.sort() != SortOrder::Queue {
             painter.left(&format!(" {} {}", symbols.dot, self.lists.sort().label()), theme.dim);
@@ -130,8 +130,9 @@ impl ListView<'_> {
         painter.left(" ", Style::new());
         let above = self.lists.offset(phase);
         let below = shown.saturating_sub(above + height);
-        let hidden =
-            |symbol: &str, jobs: usize| if jobs > 0 { format!(" {symbol}{}", count(jobs)) } else { String::new() };
+        let hidden = |symbol: &str, jobs: usize| {
+            if jobs > 0 { format!(" {symbol}{}", text::count(jobs)) } else { String::new() }
+        };
         let more = hidden(symbols.above, above) + &hidden(symbols.below, below);
         if !more.is_empty() {
             painter.right(&format!("{more} "), theme.dim);
@@ -148,7 +149,7 @@ impl ListView<'_> {
             let start = painter.column();
             painter.left(" ", Style::new());
             painter.left(title(phase), if is_current { theme.tab } else { theme.title });
-            painter.left(&format!(" {} ", count(self.count_jobs(phase))), theme.dim);
+            painter.left(&format!(" {} ", text::count(self.count_jobs(phase))), theme.dim);
             targets.add(layout.phase_tabs, start..painter.column(), ClickTarget::List(phase));
         }
         let filter = text::plain_line(self.lists.filter_text());
@@ -178,8 +179,4 @@ pub(super) fn draw_divider(appearance: &Appearance, area: Rect, buffer: &mut Buf
     for line in lines(area) {
         LinePainter::new(line, buffer, appearance.symbols).left(appearance.symbols.vertical, appearance.theme.rule);
     }
-}
-
-fn count(count: usize) -> String {
-    text::count(u64::try_from(count).unwrap_or(u64::MAX))
 }

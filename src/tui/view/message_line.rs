@@ -59,7 +59,7 @@ impl MessageLine<'_> {
                 painter.left(&text::plain_line(&status.text), style);
             }
             Self::FileErrors { count, has_valid_version } => {
-                let errors = if *count == 1 { "1 error".to_owned() } else { format!("{count} errors") };
+                let errors = text::count_noun(*count, "error");
                 let stays = if *has_valid_version { "; the last valid version is used" } else { "" };
                 let edit = setup.keymap.key(Action::Edit);
                 let message = format!("jobs.yaml has {errors}{stays}. Press {edit} to edit it.");

@@ -26,7 +26,7 @@ struct Module {
 }
 
 /// The names that each file takes from each other file. A re-export (`pub use`) is no dependency of the file that has it:
-/// whoever uses the name depends on the file that defines it.
+/// a file that uses the name depends on the file that defines it.
 pub(crate) struct ImportGraph<'a> {
     sources: &'a [Source],
     modules: HashMap<ModulePath, Module>,
@@ -168,7 +168,7 @@ impl<'a> ImportGraph<'a> {
 
     /// The file that defines what a path leads to, through re-exports; `None` if that is a module.
     fn resolve(&self, path: &[String], depth: usize) -> Option<usize> {
-        assert!(depth < 20, "re-exports of {path:?} go round in a ring");
+        assert!(depth < 20, "re-exports of {path:?} are cyclic");
         let mut module = ModulePath::new();
         for (nth, name) in path.iter().enumerate() {
             let child = [module.as_slice(), &[name.clone()]].concat();

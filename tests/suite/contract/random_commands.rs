@@ -27,7 +27,7 @@ enum CommandTemplate {
     /// The start of the nth reserved job.
     Begin(usize),
     /// The death of this worker, after some of its reserved jobs have started.
-    Bury(WorkerId, bool),
+    ReapWorker(WorkerId, bool),
 }
 
 impl CommandTemplate {
@@ -54,7 +54,7 @@ impl CommandTemplate {
                     None => Command::StartReserved { worker: WorkerId(1), job: JobId(1), run: RunId(1) },
                 }
             }
-            Self::Bury(worker, odd) => {
+            Self::ReapWorker(worker, odd) => {
                 let reserved = site_state.workers().filter(|known| known.id == *worker).flat_map(|known| &known.reserved);
                 let started_runs = reserved.map(|one| one.run).filter(|run| (run.0 % 2 == 1) == *odd).collect();
                 Command::ReapWorker { worker: *worker, started_runs }
@@ -237,7 +237,7 @@ fn asks() -> impl Strategy<Value = CommandTemplate> {
             CommandTemplate::End(nth, report, on_failure)
         }),
         1 => (0..5_usize).prop_map(CommandTemplate::Begin),
-        1 => (workers(), any::<bool>()).prop_map(|(worker, odd)| CommandTemplate::Bury(worker, odd)),
+        1 => (workers(), any::<bool>()).prop_map(|(worker, odd)| CommandTemplate::ReapWorker(worker, odd)),
     ]
 }
 

@@ -50,8 +50,8 @@ fn begun(backend: &BackendSite, jobs: usize) -> (Box<dyn Store>, WorkerId) {
 
 pub(super) fn a_reserved_job_starts_when_another_ends_and_is_not_claimed_by_others(backend: &BackendSite) {
     let (mut store, worker) = begun(backend, 6);
-    let mut fellow = backend.connect();
-    let other = join(&mut *fellow);
+    let mut other_store = backend.connect();
+    let other = join(&mut *other_store);
     assert_eq!(try_claim(&mut *store, worker), Some((JobId(1), RunId(1))));
     let done_so = store.transact(&[(&reserve(worker, 2), at(1))]).unwrap();
     let jobs: Vec<&Job> = done_so.claimed.iter().collect();
@@ -60,12 +60,12 @@ pub(super) fn a_reserved_job_starts_when_another_ends_and_is_not_claimed_by_othe
         [(2, Phase::Pending), (3, Phase::Pending)]
     );
     assert_eq!(reserved(&mut *store, worker), [reservation(2, 2), reservation(3, 3)]);
-    assert_eq!(reserved(&mut *fellow, worker), [reservation(2, 2), reservation(3, 3)], "others see it");
+    assert_eq!(reserved(&mut *other_store, worker), [reservation(2, 2), reservation(3, 3)], "others see it");
 
     // The other worker gets the job after them, and its run has a number of its own.
-    assert_eq!(try_claim(&mut *fellow, other), Some((JobId(4), RunId(4))));
-    assert_eq!(try_claim(&mut *fellow, other), None, "the queue is full: nothing that is reserved has left its backend");
-    assert_eq!(execute(&mut *fellow, begin(other, 2, 2)), Err(Refusal::StaleRun { job: JobId(2), run: RunId(2) }));
+    assert_eq!(try_claim(&mut *other_store, other), Some((JobId(4), RunId(4))));
+    assert_eq!(try_claim(&mut *other_store, other), None, "the queue is full: nothing that is reserved has left its position");
+    assert_eq!(execute(&mut *other_store, begin(other, 2, 2)), Err(Refusal::StaleRun { job: JobId(2), run: RunId(2) }));
     assert_eq!(execute(&mut *store, begin(worker, 2, 3)), Err(Refusal::StaleRun { job: JobId(2), run: RunId(3) }));
 
     // The end of one job and the start of the other are one transaction, each with its own time.
@@ -81,10 +81,10 @@ pub(super) fn a_reserved_job_starts_when_another_ends_and_is_not_claimed_by_othe
 
     // The remaining reservations are released, and are claimed next.
     accept(&mut *store, Command::Release { worker });
-    assert_eq!(reserved(&mut *fellow, worker), []);
+    assert_eq!(reserved(&mut *other_store, worker), []);
     assert_eq!(accept(&mut *store, Command::Release { worker }), [], "there is nothing to release");
     accept(&mut *store, report(JobId(2), RunId(2), Outcome::Succeeded));
-    assert_eq!(try_claim(&mut *fellow, other), Some((JobId(3), RunId(6))), "a number is never given twice");
+    assert_eq!(try_claim(&mut *other_store, other), Some((JobId(3), RunId(6))), "a number is never given twice");
 }
 
 pub(super) fn reserved_jobs_are_not_changed_until_released(backend: &BackendSite) {
@@ -177,16 +177,16 @@ pub(super) fn started_reservations_of_a_dead_worker_are_interrupted(backend: &Ba
     let (mut store, worker) = begun(backend, 5);
     try_claim(&mut *store, worker).unwrap();
     accept(&mut *store, reserve(worker, 3));
-    let mut fellow = backend.connect();
-    let events = accept(&mut *fellow, Command::ReapWorker { worker, started_runs: vec![RunId(2), RunId(3), RunId(77)] });
+    let mut other_store = backend.connect();
+    let events = accept(&mut *other_store, Command::ReapWorker { worker, started_runs: vec![RunId(2), RunId(3), RunId(77)] });
     assert_eq!(events.last(), Some(&Event::WorkerLeft { worker }));
     let (over, open) = (Phase::Finished, Phase::Pending);
-    assert_eq!(phases(&mut *fellow), [over, over, over, open, open]);
+    assert_eq!(phases(&mut *other_store), [over, over, over, open, open]);
     for (job, run) in [(1, 1), (2, 2), (3, 3)] {
-        let job = fellow.job(JobId(job)).unwrap().unwrap();
+        let job = other_store.job(JobId(job)).unwrap().unwrap();
         assert_eq!(job.outcome(), Some(&Outcome::Interrupted));
         assert_eq!((job.last_run.unwrap().id, job.attempts), (RunId(run), 1));
-        assert_eq!(fellow.runs(job.id).unwrap().len(), 1);
+        assert_eq!(other_store.runs(job.id).unwrap().len(), 1);
     }
     // At no time did more jobs run than allowed.
     let mut running = 1;
@@ -198,8 +198,8 @@ pub(super) fn started_reservations_of_a_dead_worker_are_interrupted(backend: &Ba
         }
         assert!(running <= 2, "{events:?}");
     }
-    let other = join(&mut *fellow);
-    let Ok(next) = execute(&mut *fellow, claim(other)) as CommandResult else { panic!("the rest is free") };
+    let other = join(&mut *other_store);
+    let Ok(next) = execute(&mut *other_store, claim(other)) as CommandResult else { panic!("the rest is free") };
     assert!(matches!(&next[..], [Event::Started { job: JobId(4), run }] if run.id == RunId(5)), "{next:?}");
-    assert_eq!(fellow.load().unwrap().queue(&queue()).unwrap().mode, QueueMode::Processing);
+    assert_eq!(other_store.load().unwrap().queue(&queue()).unwrap().mode, QueueMode::Processing);
 }

@@ -229,7 +229,7 @@ fn a_log_whose_compaction_was_killed_is_complete() {
         let script = "seq 3000000";
         let output = wait_with_output(scene.start("", &["add", "narrow", "--script", script]));
         let job = job_numbers(&output)[0].to_string();
-        killed_at(&mut scene, "gathering:3", &["process"]);
+        killed_at(&mut scene, "compacting:3", &["process"]);
         let log = scene.site.ok(&["log", &job]);
         assert!(log.starts_with("1\n2\n") && log.ends_with("\n3000000\n"), "{} bytes", log.len());
         let file = fs::read_to_string(scene.site.join(".setlist/logs/1.log")).unwrap();
