@@ -36,7 +36,8 @@ const STEP_TIMEOUT: Duration = Duration::from_secs(30);
 
 fn main() -> Result {
     let selected: Vec<String> = env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
-    let is_selected = |names: &[&str]| selected.is_empty() || selected.iter().any(|name| names.contains(&name.as_str()));
+    let is_selected =
+        |names: &[&str]| selected.is_empty() || selected.iter().any(|name| names.contains(&name.as_str()));
     if is_selected(&["P3", "P5", "P6"]) {
         start_idle_and_memory()?;
     }
@@ -81,9 +82,11 @@ fn key_to_frame(name: &str, run: &str) -> Result {
         writeln!(floods, "      - {{id: flood-{nth}, title: Flood {nth}, run: \"{run}\"}}")?;
     }
     let folder = site(&floods, 100_000)?;
-    let worker = Command::new(SETLIST).args(["process", "q"]).current_dir(folder.path()).stdout(Stdio::null()).spawn()?;
+    let worker =
+        Command::new(SETLIST).args(["process", "q"]).current_dir(folder.path()).stdout(Stdio::null()).spawn()?;
     let worker = ForegroundWorker(worker);
-    while !fs::read_dir(folder.path().join(".setlist/logs"))?.any(|log| log.is_ok_and(|log| log.file_name() == "4.log")) {
+    while !fs::read_dir(folder.path().join(".setlist/logs"))?.any(|log| log.is_ok_and(|log| log.file_name() == "4.log"))
+    {
         thread::sleep(KEY_INTERVAL);
     }
     let mut screen = ScreenProcess::open(folder.path())?;
@@ -92,9 +95,7 @@ fn key_to_frame(name: &str, run: &str) -> Result {
         0 => (b"j", "Output · Flood 2"),
         _ => (b"k", "Output · Flood 1"),
     })?;
-    println!(
-        "{name:<8} 100000 jobs, four times `{run}`: key to frame {median:.1} ms, p99 {p99:.1} ms   (at most 16)"
-    );
+    println!("{name:<8} 100000 jobs, four times `{run}`: key to frame {median:.1} ms, p99 {p99:.1} ms   (at most 16)");
     drop(screen);
     // For comparison: a key through a program that only echoes it, beside the same floods.
     let mut command = CommandBuilder::new("sh");

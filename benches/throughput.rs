@@ -36,7 +36,8 @@ const PRINTED_BYTES: u64 = 1 << 30;
 
 fn main() -> Result {
     let selected: Vec<String> = env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
-    let benchmarks: [(&str, Benchmark); 3] = [("P1", time_per_job), ("P2", time_per_job_in_a_long_queue), ("P7", large_output)];
+    let benchmarks: [(&str, Benchmark); 3] =
+        [("P1", time_per_job), ("P2", time_per_job_in_a_long_queue), ("P7", large_output)];
     for (name, benchmark) in benchmarks {
         if selected.is_empty() || selected.iter().any(|selected| selected == name) {
             benchmark()?;
@@ -136,7 +137,10 @@ fn large_output() -> Result {
     let (mut times, mut memory, mut on_disk) = ([Vec::new(), Vec::new()], 0, 0.0_f64);
     for _ in 0..ROUNDS {
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
-        write_and_reconcile(folder.path(), &format!("queues:\n  q:\n    jobs:\n      - {{id: chatty, run: {print}}}\n"))?;
+        write_and_reconcile(
+            folder.path(),
+            &format!("queues:\n  q:\n    jobs:\n      - {{id: chatty, run: {print}}}\n"),
+        )?;
         let start = Instant::now();
         memory = memory.max(peak_memory(setlist(folder.path()).args(["process", "--quiet"]))?);
         times[0].push(start.elapsed());

@@ -12,7 +12,9 @@ use super::record::{JobRecord, print};
 use super::site::OpenSite;
 use super::{CliError, Exit};
 use crate::definition;
-use crate::model::{Command, Definition, Event, JobId, QueueMode, Need, QueueId, QueueInfo, Script, JobRef, SchedulingOptions};
+use crate::model::{
+    Command, Definition, Event, JobId, JobRef, Need, QueueId, QueueInfo, QueueMode, SchedulingOptions, Script,
+};
 
 /// No more than this is read from standard input at once, in jobs and in bytes: all of it is one transaction.
 const MOST_JOBS: usize = 250_000;

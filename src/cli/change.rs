@@ -9,7 +9,7 @@ use super::error::complain;
 use super::record::{JobRecord, print};
 use super::site::OpenSite;
 use super::{CliError, Exit};
-use crate::model::{Placement, Command, Event, Job, JobId, QueueMode, Outcome, Phase, JobState, StopSignal};
+use crate::model::{Command, Event, Job, JobId, JobState, Outcome, Phase, Placement, QueueMode, StopSignal};
 use crate::text;
 
 /// Asks for jobs to run, once more or for the first time. Of all that `failed`, the names are queues.
@@ -127,7 +127,8 @@ pub(super) fn reset(site: OpenSite, names: &[String], json: bool) -> Result<Exit
 fn in_queues(site: &mut OpenSite, names: &[String], wanted: impl Fn(&Job) -> bool) -> Result<Vec<Job>, CliError> {
     let site_state = site.site_state()?;
     let queues = site.queues(&site_state, names)?;
-    let mut jobs: Vec<Job> = site_state.jobs().filter(|job| wanted(job) && queues.contains(&job.queue)).cloned().collect();
+    let mut jobs: Vec<Job> =
+        site_state.jobs().filter(|job| wanted(job) && queues.contains(&job.queue)).cloned().collect();
     jobs.sort_by_key(|job| job.id);
     Ok(jobs)
 }

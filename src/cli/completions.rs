@@ -12,7 +12,7 @@ use super::args::{Cli, SiteArgs};
 use super::{CliError, Exit, site};
 use crate::definition;
 use crate::model::SiteState;
-use crate::store::{StateDir, SqliteStore, Store};
+use crate::store::{SqliteStore, StateDir, Store};
 
 /// In this variable a shell says who it is when it asks for completions.
 const ASKED: &str = "SETLIST_COMPLETE";
@@ -90,7 +90,8 @@ fn names() -> BTreeSet<Name> {
     let mut names = BTreeSet::new();
     for file in files {
         let state = args.state.clone().map_or_else(|| StateDir::beside(&file), StateDir::new);
-        let site_state = state.path().join("state.db").exists().then(|| SqliteStore::open(&state).ok()?.load().ok()).flatten();
+        let site_state =
+            state.path().join("state.db").exists().then(|| SqliteStore::open(&state).ok()?.load().ok()).flatten();
         match site_state {
             Some(site_state) => of_ledger(&site_state, &mut names),
             None => of_file(&file, &mut names),

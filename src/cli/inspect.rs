@@ -8,7 +8,9 @@ use super::args::{List, StateFilter};
 use super::record::{JobRecord, QueueObject, command, print, took, typed};
 use super::site::OpenSite;
 use super::{CliError, Exit};
-use crate::model::{HookResult, Job, Need, OutcomeCondition, Outcome, Phase, Query, QueueState, Run, JobState, WaitReason};
+use crate::model::{
+    HookResult, Job, JobState, Need, Outcome, OutcomeCondition, Phase, Query, QueueState, Run, WaitReason,
+};
 use crate::text;
 
 /// Queues with their state and counts.
@@ -70,7 +72,9 @@ pub(super) fn list(mut site: OpenSite, options: &List) -> Result<Exit, CliError>
     for id in site.queues(&site_state, &options.queues)? {
         let Some(queue) = site_state.queue(&id) else { continue };
         let jobs = [Phase::Finished, Phase::Running, Phase::Pending].into_iter().flat_map(|phase| queue.jobs_in(phase));
-        for job in jobs.filter_map(|id| site_state.job(*id)).filter(|job| wanted(job, options, since) && query.matches(job)) {
+        for job in
+            jobs.filter_map(|id| site_state.job(*id)).filter(|job| wanted(job, options, since) && query.matches(job))
+        {
             let waiting = site_state.wait_reason(job);
             if options.json {
                 print(&mut out, &JobRecord::of(job, waiting.as_ref(), now))?;
@@ -91,9 +95,9 @@ pub(super) fn show(mut site: OpenSite, name: &str, json: bool) -> Result<Exit, C
     // What a job waits for is not known of it alone.
     let waiting = if job.phase() == Phase::Pending { site.site_state()?.wait_reason(&job) } else { None };
     let now = Utc::now();
-    let hook_end = job
-        .hook()
-        .and_then(|_| runs.iter().rev().find_map(|run| Some((run.id, site.store.log_reader(run.id).hook_result(run)?))));
+    let hook_end = job.hook().and_then(|_| {
+        runs.iter().rev().find_map(|run| Some((run.id, site.store.log_reader(run.id).hook_result(run)?)))
+    });
     let mut out = BufWriter::new(io::stdout().lock());
     if json {
         print(&mut out, &JobRecord::of(&job, waiting.as_ref(), now).with_runs(&job, &runs, hook_end.as_ref()))?;

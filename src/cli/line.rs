@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::record::took;
-use crate::model::{Job, Outcome, AfterRun};
+use crate::model::{AfterRun, Job, Outcome};
 use crate::text;
 
 /// How much of what a job said the line shows, in cells: a value may be as long as a line of its output.

@@ -9,7 +9,7 @@ use anyhow::Context;
 
 use super::CliError;
 use super::site::OpenSite;
-use crate::store::{Subscription, NotifyFn, LivenessWatch};
+use crate::store::{LivenessWatch, NotifyFn, Subscription};
 
 /// How long to wait at most: a fallback for workers whose death nobody can watch.
 const HEARTBEAT: Duration = Duration::from_secs(60);

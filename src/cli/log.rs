@@ -9,9 +9,9 @@ use super::site::OpenSite;
 use super::target::{Target, catch_up};
 use super::transcript::{Prefix, Transcript};
 use super::{CliError, Exit};
-use crate::model::{Event, Job, JobId, SiteState, Run, RunId};
+use crate::model::{Event, Job, JobId, Run, RunId, SiteState};
 use crate::store::log::LogReader;
-use crate::store::{Subscription, Store};
+use crate::store::{Store, Subscription};
 use crate::text;
 
 /// Prints the output of runs, and goes on while there are any if asked to.
@@ -158,7 +158,12 @@ impl Desk<'_> {
     }
 
     /// Brings the copy of the site up to date, and opens the logs of what has started meanwhile.
-    fn catch_up(&mut self, store: &mut dyn Store, site_state: &mut SiteState, targets: &[Target]) -> Result<(), CliError> {
+    fn catch_up(
+        &mut self,
+        store: &mut dyn Store,
+        site_state: &mut SiteState,
+        targets: &[Target],
+    ) -> Result<(), CliError> {
         let Some(news) = store.events_after(site_state.seq())? else {
             catch_up(site_state, store)?;
             return self.join(store, site_state, |job| targets.iter().any(|target| target.means(job)));
@@ -176,7 +181,12 @@ impl Desk<'_> {
     }
 
     /// Opens the logs of the `meant` jobs that run.
-    fn join(&mut self, store: &dyn Store, site_state: &SiteState, meant: impl Fn(&Job) -> bool) -> Result<(), CliError> {
+    fn join(
+        &mut self,
+        store: &dyn Store,
+        site_state: &SiteState,
+        meant: impl Fn(&Job) -> bool,
+    ) -> Result<(), CliError> {
         let running = site_state.queues().into_iter().flat_map(|(_, queue)| &queue.running);
         for job in running.filter_map(|id| site_state.job(*id)).filter(|job| meant(job)) {
             if let Some(run) = job.last_run.as_deref() {

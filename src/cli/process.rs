@@ -13,7 +13,9 @@ use super::record::{JobRecord, print};
 use super::site::OpenSite;
 use super::tally::Tally;
 use super::{CliError, Exit, signals};
-use crate::model::{Command, Job, SiteState, QueueMode, NothingToDo, QueueId, QueueState, EventRecord, Refusal, WaitReason};
+use crate::model::{
+    Command, EventRecord, Job, NothingToDo, QueueId, QueueMode, QueueState, Refusal, SiteState, WaitReason,
+};
 use crate::store::{SqliteStore, Store};
 use crate::text;
 use crate::worker::Worker;
@@ -53,7 +55,8 @@ pub(super) fn process(site: OpenSite, options: &Process, color: bool) -> Result<
         tally.hear(site.store.as_mut(), recorded, None);
     }
     let worker = Worker::join(site.store, site.context.clone(), Some(queues.clone()), false)?;
-    let interrupted = signals::watch(worker.shutdown_handle(), worker.suspend_handle()).context("signals can't be watched")?;
+    let interrupted =
+        signals::watch(worker.shutdown_handle(), worker.suspend_handle()).context("signals can't be watched")?;
     show_trouble();
     worker.run(|store, recorded, job| tally.hear(store, recorded, job))?;
     let said = tally.close();
@@ -152,7 +155,8 @@ fn preview(site_state: &SiteState, queues: &[QueueId], json: bool) -> Result<Exi
                 print(&mut out, &JobRecord::of(job, site_state.wait_reason(job).as_ref(), Utc::now()))?;
                 continue;
             }
-            let words = site_state.wait_reason(job).map(|waiting| waiting.describe(Utc::now())).filter(|words| words != "next");
+            let words =
+                site_state.wait_reason(job).map(|waiting| waiting.describe(Utc::now())).filter(|words| words != "next");
             let why = words.filter(|words| !words.is_empty()).map(|words| format!("  ({words})")).unwrap_or_default();
             let (path, label) = (text::plain_line(&job.path()), text::plain_line(&job.display_title()));
             writeln!(out, "{path}  {label}{}", text::plain_line(&why))?;
@@ -167,7 +171,8 @@ fn next<'a>(site_state: &'a SiteState, queues: &[QueueId]) -> Option<&'a Job> {
     // What is processed already goes on by itself, and who has paused a queue wants it to rest.
     let at_rest = |queue: &&QueueState| matches!(queue.mode, QueueMode::Idle | QueueMode::Stopped);
     let pending = queues.iter().filter_map(|id| site_state.queue(id)).filter(at_rest).flat_map(|queue| &queue.pending);
-    let ready = |job: &&Job| matches!(site_state.wait_reason(job), Some(WaitReason::QueueIdle | WaitReason::QueueStopped));
+    let ready =
+        |job: &&Job| matches!(site_state.wait_reason(job), Some(WaitReason::QueueIdle | WaitReason::QueueStopped));
     pending.filter_map(|id| site_state.job(*id)).find(ready)
 }
 

@@ -9,7 +9,7 @@ use super::file::count;
 use super::record::{JobRecord, QueueObject, print};
 use super::site::OpenSite;
 use super::{CliError, Exit};
-use crate::model::{Command, Event, Job, SiteState, QueueMode, NothingToDo, Phase, QueueId, QueueState, Refusal};
+use crate::model::{Command, Event, Job, NothingToDo, Phase, QueueId, QueueMode, QueueState, Refusal, SiteState};
 use crate::text;
 
 /// Has nothing new start in these queues, or in all that are processed.
@@ -37,9 +37,9 @@ pub(super) fn resume(site: OpenSite, names: &[String], json: bool) -> Result<Exi
     let mut site = site.sound()?;
     let site_state = site.site_state()?;
     let queues = chosen(&site, &site_state, names, |queue| queue.mode == QueueMode::Paused)?;
-    let (held, others): (Vec<_>, Vec<_>) = queues
-        .into_iter()
-        .partition(|id| site_state.queue(id).is_some_and(|queue| matches!(queue.mode, QueueMode::Paused | QueueMode::Stopped)));
+    let (held, others): (Vec<_>, Vec<_>) = queues.into_iter().partition(|id| {
+        site_state.queue(id).is_some_and(|queue| matches!(queue.mode, QueueMode::Paused | QueueMode::Stopped))
+    });
     let mut exit = Exit::Fine;
     for id in &others {
         let mode = site_state.queue(id).map_or(QueueMode::Idle, |queue| queue.mode);

@@ -9,8 +9,8 @@ use serde_json::ser::{Formatter, Serializer};
 
 use super::CliError;
 use crate::model::{
-    Call, RunEnd, Exit, HookResult, Job, SiteState, QueueMode, OutcomeCondition, Outcome, Program, QueueId, QueueState, Run, RunId, Value,
-    WaitReason,
+    Call, Exit, HookResult, Job, Outcome, OutcomeCondition, Program, QueueId, QueueMode, QueueState, Run, RunEnd,
+    RunId, SiteState, Value, WaitReason,
 };
 
 /// Prints an object as one line.

@@ -14,11 +14,11 @@ use crate::definition;
 use crate::model::QueueId;
 use crate::store::{SqliteStore, Store};
 use crate::tui::config::Config;
-use crate::tui::message::{RespawnOutcome, WorkerReport};
-use crate::tui::theme::{Appearance, Palette, AppearanceOptions, ThemeName};
 use crate::tui::effect::ExitReason;
+use crate::tui::message::{RespawnOutcome, WorkerReport};
+use crate::tui::theme::{Appearance, AppearanceOptions, Palette, ThemeName};
 use crate::tui::{self, ScreenOptions, TuiError};
-use crate::worker::{self, WorkerContext, Respawn, WorkerError};
+use crate::worker::{self, Respawn, WorkerContext, WorkerError};
 
 /// Opens the screen on the nearest site.
 pub(super) fn open(args: &SiteArgs, taste: TasteArgs, queue: Option<String>) -> Result<Exit, CliError> {
@@ -88,7 +88,11 @@ fn tend(store: &mut Option<SqliteStore>, context: &WorkerContext, died: bool) ->
         Respawn::Spawned => RespawnOutcome::Spawned,
         Respawn::LimitReached => RespawnOutcome::LimitReached,
     };
-    Ok(WorkerReport { interrupted_jobs: report.interrupted_jobs, has_workers: !store.workers()?.is_empty(), respawn: work })
+    Ok(WorkerReport {
+        interrupted_jobs: report.interrupted_jobs,
+        has_workers: !store.workers()?.is_empty(),
+        respawn: work,
+    })
 }
 
 impl From<TuiError> for CliError {

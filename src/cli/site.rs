@@ -13,9 +13,9 @@ use super::file::count;
 use super::target::Target;
 use super::{CliError, Exit};
 use crate::definition;
-use crate::model::{Command, Event, Job, JobId, SiteState, DesiredState, QueueId, DesiredQueue};
-use crate::store::{StateDir, SqliteStore, Store, StoreError};
-use crate::worker::{self, WorkerContext, Respawn, WorkerError};
+use crate::model::{Command, DesiredQueue, DesiredState, Event, Job, JobId, QueueId, SiteState};
+use crate::store::{SqliteStore, StateDir, Store, StoreError};
+use crate::worker::{self, Respawn, WorkerContext, WorkerError};
 
 /// A site whose store is open.
 pub(super) struct OpenSite {
@@ -64,7 +64,8 @@ impl OpenSite {
         let state = state(args, file)?;
         let mut store: Box<dyn Store> = Box::new(SqliteStore::open(&state)?);
         let broken = reconcile(store.as_mut(), file)?;
-        let mut site = Self { context: WorkerContext { file: file.to_owned(), state, program: program()? }, store, broken };
+        let mut site =
+            Self { context: WorkerContext { file: file.to_owned(), state, program: program()? }, store, broken };
         // Nobody else may be there to say that what a dead worker ran is running no more.
         site.bury()?;
         Ok(site)

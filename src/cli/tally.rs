@@ -12,11 +12,11 @@ use super::args::Process;
 use super::error::say;
 use super::record::{JobRecord, print};
 use super::{CliError, Exit, line};
-use crate::model::{Event, Job, JobId, Outcome, QueueId, EventRecord, AfterRun};
+use crate::model::{AfterRun, Event, EventRecord, Job, JobId, Outcome, QueueId};
 use crate::store::log::LogReader;
 use crate::store::{Store, StoreError};
-use crate::tui::output::StreamSanitizer;
 use crate::text;
+use crate::tui::output::StreamSanitizer;
 
 /// How many lines of a run that failed are shown, and how far back they are looked for, in bytes.
 const LINES: usize = 10;

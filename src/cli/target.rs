@@ -1,6 +1,6 @@
 //! What people name to wait for it or to follow it: queues and jobs.
 
-use crate::model::{Job, JobId, SiteState, QueueMode, Phase, QueueId, JobState, WaitReason};
+use crate::model::{Job, JobId, JobState, Phase, QueueId, QueueMode, SiteState, WaitReason};
 use crate::store::{Store, StoreError};
 use crate::text;
 
@@ -46,8 +46,12 @@ impl Target {
         let path = job.map_or_else(|| name.clone(), |job| text::plain_line(&job.path()));
         match (site_state.queue(queue)?.mode, job.and_then(|job| site_state.wait_reason(job))) {
             _ if job.is_some_and(was_asked_for) => None,
-            (QueueMode::Paused, _) => Some(format!("{path} waits, since {name} is paused; `setlist resume {name}` goes on")),
-            (_, Some(WaitReason::Confirm)) => Some(format!("{path} needs confirmation; `setlist retry {path}` runs it")),
+            (QueueMode::Paused, _) => {
+                Some(format!("{path} waits, since {name} is paused; `setlist resume {name}` goes on"))
+            }
+            (_, Some(WaitReason::Confirm)) => {
+                Some(format!("{path} needs confirmation; `setlist retry {path}` runs it"))
+            }
             (QueueMode::Idle | QueueMode::Stopped, Some(_)) => {
                 Some(format!("{path} waits, and nobody processes {name}; `setlist retry {path}` runs it"))
             }

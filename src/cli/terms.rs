@@ -8,10 +8,14 @@ use clap::{Args, value_parser};
 use super::CliError;
 use super::site::OpenSite;
 use crate::definition::units;
-use crate::model::{NotBefore, Need, OutcomeCondition, QueueId, RetryPolicy, ExecOptions, JobRef, SchedulingOptions};
+use crate::model::{ExecOptions, JobRef, Need, NotBefore, OutcomeCondition, QueueId, RetryPolicy, SchedulingOptions};
 
 /// How a needed job has to finish, behind its name.
-const HOW: [(&str, OutcomeCondition); 3] = [(":success", OutcomeCondition::Success), (":failure", OutcomeCondition::Failure), (":finish", OutcomeCondition::Finish)];
+const HOW: [(&str, OutcomeCondition); 3] = [
+    (":success", OutcomeCondition::Success),
+    (":failure", OutcomeCondition::Failure),
+    (":finish", OutcomeCondition::Finish),
+];
 
 #[derive(Debug, Args)]
 pub(super) struct TermArgs {

@@ -10,8 +10,8 @@ use super::args::Log;
 use super::error::complain;
 use crate::model::Stream;
 use crate::store::log::{LogReader, Origin, OutputSpan, omission_notice};
-use crate::tui::output::StreamSanitizer;
 use crate::text;
+use crate::tui::output::StreamSanitizer;
 
 /// What stands before every line of a job, where several are printed together.
 pub(super) struct Prefix(String);
@@ -79,7 +79,9 @@ impl Transcript {
             buffer: vec![0; 64 << 10],
             only,
             times: options.timestamps.then(Times::default),
-            harmless: io::stdout().is_terminal().then(|| if color { StreamSanitizer::coloured() } else { StreamSanitizer::plain() }),
+            harmless: io::stdout()
+                .is_terminal()
+                .then(|| if color { StreamSanitizer::coloured() } else { StreamSanitizer::plain() }),
             in_line: false,
             before: String::new(),
             ready: Vec::new(),

@@ -13,7 +13,7 @@ use super::record::{JobRecord, QueueObject, print};
 use super::site::OpenSite;
 use super::target::{Target, catch_up};
 use super::{CliError, Exit, line};
-use crate::model::{SiteState, Outcome};
+use crate::model::{Outcome, SiteState};
 use crate::text;
 
 /// Waits until all of them rest; says how each of them is then.

@@ -13,7 +13,7 @@ use super::file::count;
 use super::manager::Manager;
 use super::site::OpenSite;
 use super::{CliError, Exit, line, signals};
-use crate::model::{Event, Outcome, EventRecord, RunId, WorkerId};
+use crate::model::{Event, EventRecord, Outcome, RunId, WorkerId};
 use crate::runner;
 use crate::store::{StateDir, Store};
 use crate::worker::{Shutdown, Worker};
@@ -32,15 +32,21 @@ pub(super) fn work(args: &SiteArgs, names: &[String], exit_when_idle: bool, deta
     if let Some(error) = &site.broken {
         tracing::warn!(%error, "jobs.yaml has errors; the last good one stays in force");
     }
-    let queues =
-        if names.is_empty() { None } else { Some(site.site_state().and_then(|site_state| site.queues(&site_state, names))?) };
+    let queues = if names.is_empty() {
+        None
+    } else {
+        Some(site.site_state().and_then(|site_state| site.queues(&site_state, names))?)
+    };
     let number = queues.as_ref().map_or(site.store.queues()?.len(), Vec::len);
     let place = format!("{} of {}", count(number, "queue"), site.context.file.display());
     let worker = Worker::join(site.store, site.context, queues, !exit_when_idle)?;
     let (leave, rest, told) = (worker.shutdown_handle(), worker.suspend_handle(), Arc::clone(&manager));
     let leave = move |urgency| {
-        let what =
-            if urgency == Shutdown::Immediate { "leaving: what runs is killed" } else { "leaving: what runs is stopped" };
+        let what = if urgency == Shutdown::Immediate {
+            "leaving: what runs is killed"
+        } else {
+            "leaving: what runs is stopped"
+        };
         tracing::info!("{what}");
         tell(told.as_ref().as_ref(), &format!("STOPPING=1\nSTATUS={what}"));
         leave(urgency);

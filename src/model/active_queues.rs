@@ -36,7 +36,11 @@ pub(super) fn active_queues<R: StateReader>(reader: &R, queues: &[QueueInfo]) ->
     }
 }
 
-fn has_job_that_can_progress<R: StateReader>(reader: &R, active: &HashSet<QueueId>, queue: &QueueId) -> Result<bool, R::Error> {
+fn has_job_that_can_progress<R: StateReader>(
+    reader: &R,
+    active: &HashSet<QueueId>,
+    queue: &QueueId,
+) -> Result<bool, R::Error> {
     for id in reader.blocked_jobs(queue)? {
         if let Some(job) = reader.job(id)?
             && can_progress(reader, active, &job)?

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::{Definition, JobId, OnFailure, Phase, QueueId, RunReport, RunId, QueueSettings, StopSignal, JobRef, WorkerId};
+use super::{
+    Definition, JobId, JobRef, OnFailure, Phase, QueueId, QueueSettings, RunId, RunReport, StopSignal, WorkerId,
+};
 
 /// A request to change a site, decided once inside a transaction of the store.
 #[derive(Clone, Debug, PartialEq)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::active_queues::active_queues;
-use super::checks::{Decision, DecideError, existing_job, existing_queue, not_reserved, refuse, wrong_state};
+use super::checks::{DecideError, Decision, existing_job, existing_queue, not_reserved, refuse, wrong_state};
 use super::command::NothingToDo;
 use super::needs::{self, NeedsStatus};
 use super::next_job::next_due_time;
@@ -15,8 +15,9 @@ use super::reconcile;
 use super::reorder;
 use super::reservation;
 use super::{
-    Command, Definition, Event, Job, JobId, QueueMode, Need, ResolvedNeed, OnFailure, Outcome, Phase, QueueId, QueueInfo, Refusal,
-    RemovalReason, RunReport, RunId, QueueSettings, JobState, StopSignal, AfterRun, StateReader, WaitConditions, WorkerInfo, WorkerId, next_ready_job,
+    AfterRun, Command, Definition, Event, Job, JobId, JobState, Need, OnFailure, Outcome, Phase, QueueId, QueueInfo,
+    QueueMode, QueueSettings, Refusal, RemovalReason, ResolvedNeed, RunId, RunReport, StateReader, StopSignal,
+    WaitConditions, WorkerId, WorkerInfo, next_ready_job,
 };
 
 const CANCEL_FIRST: &str = "cancel it first";
@@ -29,7 +30,9 @@ pub(super) fn decide<R: StateReader>(reader: &R, command: &Command, now: DateTim
         Command::Add { queue, jobs } => add(reader, queue, jobs, now),
         Command::Process { queue } => process(reader, queue),
         Command::Pause { queue } => match existing_queue(reader, queue)?.mode {
-            QueueMode::Paused => refuse(Refusal::AlreadyInMode { queue: queue.clone(), state: QueueMode::Paused.as_str() }),
+            QueueMode::Paused => {
+                refuse(Refusal::AlreadyInMode { queue: queue.clone(), state: QueueMode::Paused.as_str() })
+            }
             _ => Ok(vec![mode_changed(queue, QueueMode::Paused)]),
         },
         Command::StopProcessing { queue } => match existing_queue(reader, queue)?.mode {
@@ -60,11 +63,15 @@ pub(super) fn decide<R: StateReader>(reader: &R, command: &Command, now: DateTim
         }
         Command::PromoteDue => promote_due(reader, now),
         Command::Claim { worker, queues } => claim(reader, *worker, queues.as_deref(), now),
-        Command::Start { worker, job } => start(reader, *worker, &not_reserved(reader, existing_job(reader, *job)?)?, now),
+        Command::Start { worker, job } => {
+            start(reader, *worker, &not_reserved(reader, existing_job(reader, *job)?)?, now)
+        }
         Command::Reserve { worker, queues } => reservation::reserve_more(reader, *worker, queues),
         Command::StartReserved { worker, job, run } => reservation::start_reserved(reader, *worker, *job, *run, now),
         Command::Release { worker } => reservation::release(reader, *worker),
-        Command::EndRun { job, run, report, on_failure } => end_reported_run(reader, *job, *run, report, *on_failure, now),
+        Command::EndRun { job, run, report, on_failure } => {
+            end_reported_run(reader, *job, *run, report, *on_failure, now)
+        }
         Command::ReapWorker { worker, started_runs } => reap_worker(reader, *worker, started_runs, now),
         Command::Leave { worker, queues } => leave(reader, *worker, queues.as_deref()),
     }
@@ -137,7 +144,8 @@ fn process<R: StateReader>(reader: &R, queue: &QueueId) -> Decision<R> {
         };
     }
     if !blocked.is_empty() && !any_needs_failed(reader, &blocked)? && !would_progress(reader, queue)? {
-        let reason = reader.job(blocked[0])?.map(|job| needs::blocked_reason(reader, &job)).transpose()?.unwrap_or_default();
+        let reason =
+            reader.job(blocked[0])?.map(|job| needs::blocked_reason(reader, &job)).transpose()?.unwrap_or_default();
         return refuse(Refusal::Blocked { queue: queue.clone(), reason });
     }
     Ok(vec![mode_changed(queue, QueueMode::Processing)])
@@ -176,7 +184,9 @@ fn run<R: StateReader>(reader: &R, id: JobId) -> Decision<R> {
 fn confirm<R: StateReader>(reader: &R, ids: &[JobId]) -> Decision<R> {
     let mut events = Vec::new();
     for &id in ids.iter().collect::<BTreeSet<_>>() {
-        if let JobState::Pending { wait: wait @ WaitConditions { confirm: true, .. }, .. } = existing_job(reader, id)?.state {
+        if let JobState::Pending { wait: wait @ WaitConditions { confirm: true, .. }, .. } =
+            existing_job(reader, id)?.state
+        {
             events.push(Event::WaitChanged { job: id, wait: WaitConditions { confirm: false, ..wait } });
         }
     }

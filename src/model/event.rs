@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Definition, Job, JobId, QueueId, QueueMode, QueueSettings, Reservation, ResolvedNeed, Run, RunId, RunReport, StopSignal,
-    WaitConditions, WorkerId, WorkerInfo,
+    Definition, Job, JobId, QueueId, QueueMode, QueueSettings, Reservation, ResolvedNeed, Run, RunId, RunReport,
+    StopSignal, WaitConditions, WorkerId, WorkerInfo,
 };
 
 /// An event with its sequence number and time.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Hook;
+use super::millis;
 
 /// How a script is executed. Inherited fields (a queue's `env`, the file's `defaults`) are already merged in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,7 +28,7 @@ pub struct ExecOptions {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stdin: Option<String>,
     /// How long it may run before its process group gets SIGTERM; unlimited by default.
-    #[serde(skip_serializing_if = "Option::is_none", with = "optional_millis")]
+    #[serde(skip_serializing_if = "Option::is_none", with = "millis::optional")]
     pub timeout: Option<Duration>,
     /// The time between SIGTERM and SIGKILL.
     #[serde(skip_serializing_if = "is_default_grace", with = "millis")]
@@ -94,36 +95,4 @@ fn is_default_ok_codes(codes: &[i32]) -> bool {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
 fn is_default_log_limit(limit: &u64) -> bool {
     *limit == ExecOptions::DEFAULT_LOG_LIMIT
-}
-
-pub(super) mod millis {
-    use std::time::Duration;
-
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    pub(in crate::model) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-        u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).serialize(serializer)
-    }
-
-    pub(in crate::model) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-        u64::deserialize(deserializer).map(Duration::from_millis)
-    }
-}
-
-mod optional_millis {
-    use std::time::Duration;
-
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    #[expect(clippy::ref_option, reason = "serde calls it with a reference to the field")]
-    pub(super) fn serialize<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
-        match duration {
-            Some(duration) => super::millis::serialize(duration, serializer),
-            None => serializer.serialize_none(),
-        }
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
-        Ok(Option::<u64>::deserialize(deserializer)?.map(Duration::from_millis))
-    }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::exec_options::millis;
-use super::{OutcomeCondition, Outcome, Program};
+use super::millis;
+use super::{Outcome, OutcomeCondition, Program};
 
 /// A program that runs after a job's last run. Its own outcome does not affect the job.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

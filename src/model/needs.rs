@@ -1,6 +1,6 @@
 //! Needs: whether the jobs that a job needs have finished as required.
 
-use super::{Job, ResolvedNeed, OutcomeCondition, Outcome, JobState, StateReader};
+use super::{Job, JobState, Outcome, OutcomeCondition, ResolvedNeed, StateReader};
 
 /// The status of the needs of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]

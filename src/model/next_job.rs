@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Job, QueueMode, QueueId, QueueInfo, Readiness, StateReader};
+use super::{Job, QueueId, QueueInfo, QueueMode, Readiness, StateReader};
 
 /// The next job of these queues, or of all, that may start now: queues in their order; in each queue explicitly requested
 /// jobs first, then by priority, then in queue order. `None` if every queue is full, blocked or empty.
@@ -30,7 +30,10 @@ pub fn next_ready_job<R: StateReader>(reader: &R, queues: Option<&[QueueId]>) ->
 }
 
 /// The earliest due time of the scheduled jobs that will start on their own.
-pub(super) fn next_due_time<R: StateReader>(reader: &R, queues: Option<&[QueueId]>) -> Result<Option<DateTime<Utc>>, R::Error> {
+pub(super) fn next_due_time<R: StateReader>(
+    reader: &R,
+    queues: Option<&[QueueId]>,
+) -> Result<Option<DateTime<Utc>>, R::Error> {
     let mut earliest = None;
     for queue in startable_queues(reader, queues)? {
         let due = reader.next_due_time(&queue.id, queue.mode != QueueMode::Processing)?;

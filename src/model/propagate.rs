@@ -9,7 +9,12 @@ use super::needs::{NeedsStatus, needs_status};
 use super::{AfterRun, Command, Event, JobId, JobState, Outcome, QueueId, QueueMode, StateReader, WaitConditions};
 
 /// The changes to jobs whose needs may have changed through `events`.
-pub(super) fn needs_changes<R: StateReader>(reader: &R, cause: &Command, events: &[Event], now: DateTime<Utc>) -> Result<Vec<Event>, R::Error> {
+pub(super) fn needs_changes<R: StateReader>(
+    reader: &R,
+    cause: &Command,
+    events: &[Event],
+    now: DateTime<Utc>,
+) -> Result<Vec<Event>, R::Error> {
     let mut affected = BTreeSet::new();
     let mut last_queue: Option<(&QueueId, bool)> = None;
     for event in events {
@@ -32,7 +37,8 @@ pub(super) fn needs_changes<R: StateReader>(reader: &R, cause: &Command, events:
                 affected.extend(reader.dependents(job.id)?);
             }
             // It may have run although its needs were not met, or they may have changed since.
-            Event::Redefined { job, .. } | Event::Ended { job, after_run: AfterRun::StayPending | AfterRun::Retry { .. }, .. } => {
+            Event::Redefined { job, .. }
+            | Event::Ended { job, after_run: AfterRun::StayPending | AfterRun::Retry { .. }, .. } => {
                 affected.insert(*job);
             }
             Event::Requeued { job, .. } => {
@@ -52,7 +58,12 @@ pub(super) fn needs_changes<R: StateReader>(reader: &R, cause: &Command, events:
 }
 
 /// The change to a job that follows from the status of its needs, if any.
-fn recheck_job<R: StateReader>(reader: &R, cause: &Command, id: JobId, now: DateTime<Utc>) -> Result<Option<Event>, R::Error> {
+fn recheck_job<R: StateReader>(
+    reader: &R,
+    cause: &Command,
+    id: JobId,
+    now: DateTime<Utc>,
+) -> Result<Option<Event>, R::Error> {
     let Some(job) = reader.job(id)? else { return Ok(None) };
     let processing = |queue| Ok::<_, R::Error>(reader.queue(queue)?.is_some_and(|queue| queue.is_processing()));
     Ok(match (&job.state, needs_status(reader, &job)?) {

@@ -168,7 +168,9 @@ fn parse_condition(field: &str, values: &str, now: DateTime<Utc>) -> Result<Cond
     }
     let names = || alternatives.iter().map(|name| NamePattern::new(name)).collect();
     Ok(match field {
-        "state" => Condition::State(alternatives.iter().map(|value| parse_state(value)).collect::<Result<Vec<_>, _>>()?.concat()),
+        "state" => Condition::State(
+            alternatives.iter().map(|value| parse_state(value)).collect::<Result<Vec<_>, _>>()?.concat(),
+        ),
         "queue" => Condition::Queue(names()),
         "tag" => Condition::Tag(names()),
         "since" => Condition::Since(parse_time_ago(field, values, now)?),
@@ -236,9 +238,7 @@ impl QueryTerm {
             (
                 Condition::Word { word, case_sensitive },
                 Condition::Word { word: wide_word, case_sensitive: wide_case_sensitive },
-            ) => {
-                word.contains(wide_word) && (*case_sensitive || !wide_case_sensitive)
-            }
+            ) => word.contains(wide_word) && (*case_sensitive || !wide_case_sensitive),
             (Condition::Since(later), Condition::Since(time)) => later >= time,
             (Condition::Before(earlier), Condition::Before(time)) => earlier <= time,
             (condition, wide) => condition == wide,

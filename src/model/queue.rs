@@ -1,11 +1,17 @@
-//! Queues: handles to the queues of a site.
+//! Queues: handles to the queues of a site. [`get_queue`] finds a queue or creates it.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use chrono::{DateTime, Utc};
 
-use super::{Command, Event, IntoJob, Job, JobId, SiteState, Phase, QueueId, QueueState, Refusal, Site};
+use super::{Command, Event, IntoJob, Job, JobId, Phase, QueueId, QueueState, Refusal, Site, SiteState};
+
+/// The queue of that name in this process's default site, created if missing. Any string is a valid name.
+pub fn get_queue(id: impl Into<QueueId>) -> Queue {
+    static SITE: LazyLock<Site> = LazyLock::new(Site::new);
+    SITE.get_queue(id)
+}
 
 /// A queue of a site. Cheap to clone: all clones refer to the same queue, and any thread may use them.
 ///
@@ -20,10 +26,6 @@ impl Queue {
     /// An empty queue in a site of its own.
     pub fn new() -> Self {
         Site::new().get_queue("")
-    }
-
-    pub(super) fn in_site(site: Site, id: QueueId) -> Self {
-        Self { site, id }
     }
 
     /// Its name.
@@ -115,5 +117,24 @@ impl Eq for Queue {}
 impl fmt::Debug for Queue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Queue").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl Site {
+    /// The queue of that name in the nearest site that has it, or else a new one in this site.
+    /// [`Queue::site`] returns the owner.
+    pub fn get_queue(&self, id: impl Into<QueueId>) -> Queue {
+        let id = id.into();
+        let mut site = Some(self);
+        while let Some(current) = site {
+            if current.read(|state| state.queue(&id).is_some()) {
+                return Queue { site: current.clone(), id };
+            }
+            site = current.parent();
+        }
+        // Two threads may get here at once, but creating an existing queue changes nothing. The time is not recorded.
+        let created = self.submit(&Command::EnsureQueue { queue: id.clone() }, DateTime::UNIX_EPOCH);
+        debug_assert!(created.is_ok(), "creating a queue is never refused");
+        Queue { site: self.clone(), id }
     }
 }

@@ -9,15 +9,19 @@ use foldhash::fast::RandomState;
 
 use super::position::assign_positions;
 use super::{
-    Definition, Event, DeclaredJob, Job, JobId, ResolvedNeed, Phase, DesiredState, QueueId, DesiredQueue, RemovalReason, QueueSettings, JobState, JobRef,
-    StateReader, WaitConditions,
+    DeclaredJob, Definition, DesiredQueue, DesiredState, Event, Job, JobId, JobRef, JobState, Phase, QueueId,
+    QueueSettings, RemovalReason, ResolvedNeed, StateReader, WaitConditions,
 };
 
 /// The events that bring the site in line with `desired`.
 ///
 /// While a running job still has to change, no version of the file is recorded as applied, so that the next
 /// reconciliation finishes the work, whichever version it finds.
-pub(super) fn reconcile<R: StateReader>(reader: &R, desired: &DesiredState, now: DateTime<Utc>) -> Result<Vec<Event>, R::Error> {
+pub(super) fn reconcile<R: StateReader>(
+    reader: &R,
+    desired: &DesiredState,
+    now: DateTime<Utc>,
+) -> Result<Vec<Event>, R::Error> {
     let current = reader.file_version()?.unwrap_or_default();
     if current == desired.version {
         return Ok(Vec::new());
@@ -32,7 +36,8 @@ pub(super) fn reconcile<R: StateReader>(reader: &R, desired: &DesiredState, now:
     let mut next = first_new;
     let matched = others.iter().chain(&desired.queues).map(|queue| MatchedQueue::load(reader, queue, &mut next));
     let matched: Vec<MatchedQueue<'_>> = matched.collect::<Result<_, _>>()?;
-    let mut changes = ChangeCollector { reader, now, first_new, names: index_names(&matched), events: Vec::new(), deferred: false };
+    let mut changes =
+        ChangeCollector { reader, now, first_new, names: index_names(&matched), events: Vec::new(), deferred: false };
     for queue in &matched {
         changes.reconcile_queue(queue)?;
     }
@@ -167,7 +172,10 @@ impl<R: StateReader> ChangeCollector<'_, R> {
         job.needs = self.resolve_needs(definition)?;
         // New jobs have not finished. The other needs are evaluated when the events are applied.
         let needs = job.needs.iter().any(|need| need.job >= self.first_new);
-        job.state = JobState::Pending { requested: false, wait: WaitConditions { needs, ..WaitConditions::initial(&definition.scheduling, self.now) } };
+        job.state = JobState::Pending {
+            requested: false,
+            wait: WaitConditions { needs, ..WaitConditions::initial(&definition.scheduling, self.now) },
+        };
         self.events.push(Event::Added { job: Box::new(job) });
         Ok(())
     }
@@ -220,7 +228,11 @@ impl<R: StateReader> ChangeCollector<'_, R> {
         if before.after == after.after && before.confirm == after.confirm {
             return Ok(());
         }
-        let job = if declared.removed.is_some() { self.reader.removed_job(declared.id)? } else { self.reader.job(declared.id)? };
+        let job = if declared.removed.is_some() {
+            self.reader.removed_job(declared.id)?
+        } else {
+            self.reader.job(declared.id)?
+        };
         let Some(job) = job else { return Ok(()) };
         let JobState::Pending { requested: false, wait } = job.state else { return Ok(()) };
         let mut changed = wait;

@@ -8,7 +8,10 @@
 use chrono::{DateTime, Utc};
 
 use super::checks::{Decision, existing_job, refuse};
-use super::{Event, Job, JobId, QueueMode, OnFailure, QueueId, Refusal, Reservation, Run, RunId, Readiness, StateReader, WorkerId};
+use super::{
+    Event, Job, JobId, OnFailure, QueueId, QueueMode, Readiness, Refusal, Reservation, Run, RunId, StateReader,
+    WorkerId,
+};
 
 /// Reserves jobs until the worker has the wanted number of each of these queues.
 pub(super) fn reserve_more<R: StateReader>(reader: &R, id: WorkerId, queues: &[(QueueId, usize)]) -> Decision<R> {
@@ -47,7 +50,13 @@ fn reservable_jobs<R: StateReader>(reader: &R, queue: &QueueId, most: usize) -> 
 }
 
 /// Records the start of a reserved job.
-pub(super) fn start_reserved<R: StateReader>(reader: &R, id: WorkerId, job: JobId, run: RunId, now: DateTime<Utc>) -> Decision<R> {
+pub(super) fn start_reserved<R: StateReader>(
+    reader: &R,
+    id: WorkerId,
+    job: JobId,
+    run: RunId,
+    now: DateTime<Utc>,
+) -> Decision<R> {
     let Some(worker) = reader.worker(id)? else { return refuse(Refusal::UnknownWorker(id)) };
     if !worker.reserved.contains(&Reservation { job, run }) {
         return refuse(Refusal::StaleRun { job, run });

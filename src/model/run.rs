@@ -125,7 +125,9 @@ pub struct RunReport {
 }
 
 /// Distinguishes `null` from a missing field; serde alone reads both as `None`.
-pub(super) fn deserialize_present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+pub(super) fn deserialize_present<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Value>, D::Error> {
     Value::deserialize(deserializer).map(Some)
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::exec_options::millis;
+use super::millis;
 use super::{Exit, FailureKind, JobId, Outcome, QueueId, RunReport};
 
 /// When a job may start, and how it is retried. Most jobs of a site have equal options, so they share one allocation.

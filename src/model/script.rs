@@ -1,10 +1,10 @@
 //! Scripts: what a scripted job runs, as data.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
-use super::ExecOptions;
+use super::{ExecOptions, Program};
 
 /// A program and its execution options. A site can hold many scripts, so parts that most jobs share are reference-counted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -14,23 +14,6 @@ pub struct Script {
     /// How it is executed.
     #[serde(rename = "setup", default = "ExecOptions::shared_default", skip_serializing_if = "is_default_exec")]
     pub exec: Arc<ExecOptions>,
-}
-
-/// The program of a script.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Program {
-    /// A text run by an interpreter.
-    Run {
-        /// The script's text.
-        text: String,
-        /// The interpreter as written: one word is a known shell or a program, several are an argument vector to
-        /// which the script is appended.
-        #[serde(default = "Program::default_shell", skip_serializing_if = "is_default_shell")]
-        shell: Arc<[String]>,
-    },
-    /// A program and its first arguments, without a shell. Never empty.
-    Command(#[serde(deserialize_with = "without_spare_capacity")] Vec<String>),
 }
 
 impl Script {
@@ -76,26 +59,6 @@ impl Script {
     }
 }
 
-impl Program {
-    /// The default interpreter.
-    pub fn default_shell() -> Arc<[String]> {
-        static SH: LazyLock<Arc<[String]>> = LazyLock::new(|| ["sh".to_owned()].into());
-        Arc::clone(&SH)
-    }
-}
-
 fn is_default_exec(setup: &ExecOptions) -> bool {
     *setup == *ExecOptions::shared_default()
-}
-
-fn is_default_shell(shell: &[String]) -> bool {
-    shell == ["sh"]
-}
-
-/// Deserializes a list without spare capacity, because a site may hold 100,000 jobs in memory.
-fn without_spare_capacity<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    Vec::deserialize(deserializer).map(|mut words: Vec<String>| {
-        words.shrink_to_fit();
-        words
-    })
 }

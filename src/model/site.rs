@@ -1,18 +1,12 @@
-//! Sites: nested sets of queues. [`get_queue`] finds a queue or creates it.
+//! Sites: nested sets of queues.
 
 use std::fmt;
-use std::sync::{Arc, LazyLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use chrono::{DateTime, Utc};
 
 use super::decide::decide;
-use super::{Command, Event, SiteState, Queue, QueueId, EventRecord, Refusal, DecideError, perform};
-
-/// The queue of that name in this process's default site, created if missing. Any string is a valid name.
-pub fn get_queue(id: impl Into<QueueId>) -> Queue {
-    static SITE: LazyLock<Site> = LazyLock::new(Site::new);
-    SITE.get_queue(id)
-}
+use super::{Command, DecideError, Event, EventRecord, Refusal, SiteState, perform};
 
 /// A set of queues. Cheap to clone: all clones refer to the same site, and any thread may use them.
 #[derive(Clone)]
@@ -50,23 +44,6 @@ impl Site {
     /// The site that it is nested in.
     pub fn parent(&self) -> Option<&Site> {
         self.0.parent.as_ref()
-    }
-
-    /// The queue of that name in the nearest site that has it, or else a new one in this site.
-    /// [`Queue::site`] returns the owner.
-    pub fn get_queue(&self, id: impl Into<QueueId>) -> Queue {
-        let id = id.into();
-        let mut site = Some(self);
-        while let Some(current) = site {
-            if current.read(|state| state.queue(&id).is_some()) {
-                return Queue::in_site(current.clone(), id);
-            }
-            site = current.parent();
-        }
-        // Two threads may get here at once, but creating an existing queue changes nothing. The time is not recorded.
-        let created = self.submit(&Command::EnsureQueue { queue: id.clone() }, DateTime::UNIX_EPOCH);
-        debug_assert!(created.is_ok(), "creating a queue is never refused");
-        Queue::in_site(self.clone(), id)
     }
 
     /// Reads the state under a lock; `read` must not submit commands.

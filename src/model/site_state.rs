@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use chrono::{DateTime, Utc};
 
-use super::queue_index::{QueueIndex, rank};
 use super::id_hasher::IdHasherBuilder;
+use super::queue_index::{QueueIndex, rank};
 use super::{
-    Event, EventRecord, Job, JobId, JobState, Outcome, Phase, QueueId, QueueMode, QueueSettings, Readiness, RemovalReason,
-    WorkerId, WorkerInfo,
+    Event, EventRecord, Job, JobId, JobState, Outcome, Phase, QueueId, QueueMode, QueueSettings, Readiness,
+    RemovalReason, WorkerId, WorkerInfo,
 };
 
 /// The state of a site as plain data. It changes only through events; equal events lead to equal states.

@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::{Definition, Job, JobId, QueueMode, Phase, QueueId, RemovalReason, RunId, QueueSettings, JobRef, Readiness, WorkerInfo, WorkerId};
+use super::{
+    Definition, Job, JobId, JobRef, Phase, QueueId, QueueMode, QueueSettings, Readiness, RemovalReason, RunId,
+    WorkerId, WorkerInfo,
+};
 
 /// Read access to the state of a site before a command is decided.
 pub trait StateReader {

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use crate::text;
 
 use super::needs::{NeedsStatus, needs_status};
-use super::{Job, SiteState, QueueMode, Phase, JobState, WaitConditions};
+use super::{Job, JobState, Phase, QueueMode, SiteState, WaitConditions};
 
 /// What a pending job waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,7 +118,9 @@ impl WaitReason {
             Self::NeedsFailed(reason) => reason.clone(),
             Self::Confirm => "needs confirmation".to_owned(),
             Self::Time(at) => due_in(*at, now),
-            Self::Retry { attempt, max_attempts, at } => format!("retry {attempt}/{max_attempts} {}", due_in(*at, now)).trim_end().to_owned(),
+            Self::Retry { attempt, max_attempts, at } => {
+                format!("retry {attempt}/{max_attempts} {}", due_in(*at, now)).trim_end().to_owned()
+            }
             Self::QueuePaused => "paused".to_owned(),
             Self::QueueStopped => "stopped".to_owned(),
             Self::FreeSlot => "next".to_owned(),

@@ -29,10 +29,7 @@ pub(super) struct Driver {
 }
 
 #[derive(Default)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "independent flags, each set and read on its own"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "independent flags, each set and read on its own")]
 struct DriverState {
     /// A thread uses the supervisor.
     in_use: bool,
@@ -99,7 +96,8 @@ impl Driver {
         while !state.is_closed {
             if state.is_driven && state.has_runs {
                 let drive_count = state.drive_count;
-                state = self.fallback_wakeup.wait_timeout(state, ABSENCE_LIMIT).unwrap_or_else(PoisonError::into_inner).0;
+                state =
+                    self.fallback_wakeup.wait_timeout(state, ABSENCE_LIMIT).unwrap_or_else(PoisonError::into_inner).0;
                 // A thread that uses the supervisor right now is not away.
                 state.is_driven = state.in_use || state.drive_count != drive_count;
             } else if state.is_driven || state.in_use || state.waiters > 0 {

@@ -26,9 +26,8 @@ pub fn kill_orphans(tags: &[RunTag], timeout: Duration) -> OrphanReport {
     let mut killed = HashSet::new();
     loop {
         let table = ProcessTable::read();
-        let is_root = |process: &ProcessInfo| {
-            killed.contains(&process.identity()) || tags.iter().any(|tag| process.has_tag(tag))
-        };
+        let is_root =
+            |process: &ProcessInfo| killed.contains(&process.identity()) || tags.iter().any(|tag| process.has_tag(tag));
         let processes = table.tree(is_root).into_iter().map(ProcessInfo::identity);
         let killable: Vec<_> = processes.filter(|identity| identity.can_be_signalled()).collect();
         for identity in &killable {

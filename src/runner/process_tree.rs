@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::process_table::{ProcessTable, ProcessIdentity, ProcessInfo};
+use super::process_table::{ProcessIdentity, ProcessInfo, ProcessTable};
 use super::run_tag::RunTag;
 
 /// The processes of one run.

@@ -52,7 +52,8 @@ const MAX_PENDING_INPUT_BYTES: usize = 64 * 1024;
 const END_OF_INPUT: u8 = 0x04;
 
 /// Variables that describe the terminal of this process, not the job's.
-const OTHER_TERMINAL_VARIABLES: [&str; 6] = ["COLUMNS", "LINES", "TERMCAP", "TERM_PROGRAM", "TERM_PROGRAM_VERSION", "VTE_VERSION"];
+const OTHER_TERMINAL_VARIABLES: [&str; 6] =
+    ["COLUMNS", "LINES", "TERMCAP", "TERM_PROGRAM", "TERM_PROGRAM_VERSION", "VTE_VERSION"];
 
 /// Sets the environment variables that describe the job's terminal.
 pub(super) fn set_terminal_env(command: &mut Command) {

@@ -10,17 +10,17 @@ use std::time::{Duration, Instant};
 use rustix::event::PollFlags;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
 
-use super::process_table::ProcessTable;
 use super::invocation::ScriptFile;
-use super::pipe::{InPipe, OutPipe};
-use super::program_cache::ProgramCache;
-use super::spawn::spawn;
-use super::pty::Pty;
-use super::process_tree::ProcessTree;
-use super::value::{self, LastLine};
 use super::launch::{Done, Launch, Output};
+use super::pipe::{InPipe, OutPipe};
+use super::process_table::ProcessTable;
+use super::process_tree::ProcessTree;
+use super::program_cache::ProgramCache;
+use super::pty::Pty;
+use super::spawn::spawn;
+use super::value::{self, LastLine};
 use crate::crash;
-use crate::model::{Exit, Failure, FailureKind, Outcome, RunReport, RunId, Script, StopSignal, Stream};
+use crate::model::{Exit, Failure, FailureKind, Outcome, RunId, RunReport, Script, StopSignal, Stream};
 
 /// A run that has not ended.
 pub(super) struct RunProcess {
@@ -143,7 +143,8 @@ impl RunProcess {
         let stderr = self.stderr.iter().map(|pipe| (pipe.fd(), PollFlags::IN, PollSource::Output(Stream::Err)));
         let stdin = self.stdin.iter().map(|pipe| (pipe.fd(), PollFlags::OUT, PollSource::Stdin));
         let survivors = self.survivors.iter().map(|process| (process.as_fd(), PollFlags::IN, PollSource::Survivor));
-        let terminal = self.pty.iter().filter_map(Pty::terminal_source).map(|(fd, flags)| (fd, flags, PollSource::Terminal));
+        let terminal =
+            self.pty.iter().filter_map(Pty::terminal_source).map(|(fd, flags)| (fd, flags, PollSource::Terminal));
         let input = self.pty.iter().filter_map(Pty::input_source).map(|fd| (fd, PollFlags::IN, PollSource::Input));
         stdout.chain(stderr).chain(stdin).chain(terminal).chain(input).chain(survivors)
     }

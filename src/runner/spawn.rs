@@ -6,11 +6,11 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use super::launch::Launch;
 use super::invocation::{Invocation, ScriptFile, build_invocation, not_started};
+use super::launch::Launch;
 use super::os_error::describe_os_error;
 use super::program_cache::ProgramCache;
-use super::pty::{self, PtyOptions, Pty};
+use super::pty::{self, Pty, PtyOptions};
 use super::variables::resolve_variables;
 use crate::model::{Call, Failure, Script};
 
@@ -40,7 +40,8 @@ pub(super) fn spawn<'l>(
     let Invocation { program, arguments, file } = build_invocation(script, &launch.definition.arguments)?;
     let cwd = script.exec.cwd.as_ref().map_or_else(|| launch.folder.clone(), |cwd| launch.folder.join(cwd));
     let variables = resolve_variables(&script.exec, &launch.folder)?;
-    let mut command = Command::new(program_cache.resolve(&program, &variables, &cwd).as_deref().unwrap_or(Path::new(&program)));
+    let mut command =
+        Command::new(program_cache.resolve(&program, &variables, &cwd).as_deref().unwrap_or(Path::new(&program)));
     command.arg0(&program).args(arguments).current_dir(&cwd);
     if script.exec.pty {
         pty::set_terminal_env(&mut command);

@@ -13,15 +13,15 @@ use rustix::process::{WaitOptions, wait};
 use signal_hook::SigId;
 use signal_hook::consts::SIGCHLD;
 
-use super::waker::Waker;
-use super::process_table::ProcessTable;
 use super::invocation::not_started;
+use super::launch::{Launch, Output};
 use super::pipe::OutPipe;
-use super::run_process::{RunCallbacks, LazyProcessTable, RunProcess, PollSource, start, to_exit};
+use super::process_table::ProcessTable;
 use super::program_cache::ProgramCache;
 use super::read_throttle::ReadThrottle;
-use super::launch::{Launch, Output};
-use crate::model::{Exit, Outcome, RunReport, RunId, StopSignal};
+use super::run_process::{LazyProcessTable, PollSource, RunCallbacks, RunProcess, start, to_exit};
+use super::waker::Waker;
+use crate::model::{Exit, Outcome, RunId, RunReport, StopSignal};
 
 /// Supervises runs on the thread that calls [`poll_once`](Self::poll_once).
 pub(super) struct Supervisor {
@@ -92,7 +92,8 @@ impl Supervisor {
         let (processes, lingering_pipes) = (Vec::new(), VecDeque::new());
         let program_cache = ProgramCache::default();
         let (buffer, read_throttle) = (vec![0; READ_BUFFER_BYTES], ReadThrottle::default());
-        let supervisor = Self { processes, lingering_pipes, is_subreaper, program_cache, wakeups, signal_id, buffer, read_throttle };
+        let supervisor =
+            Self { processes, lingering_pipes, is_subreaper, program_cache, wakeups, signal_id, buffer, read_throttle };
         Ok((supervisor, Waker(Arc::new(waker))))
     }
 

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use super::invocation::not_started;
 use super::os_error::describe_os_error;
-use crate::model::{Failure, ExecOptions};
+use crate::model::{ExecOptions, Failure};
 
 /// Environment variables by name; `None` removes one.
 pub(super) type Variables = BTreeMap<String, Option<String>>;

@@ -8,7 +8,8 @@ use super::notifier::{NotifyFn, Subscription};
 use super::reservation_lock::ReservationLock;
 use super::terminal_input::TerminalInputPipes;
 use crate::model::{
-    Command, Event, HookResult, Job, JobId, SiteState, QueueInfo, EventRecord, Refusal, Run, RunId, WorkerInfo, WorkerId,
+    Command, Event, EventRecord, HookResult, Job, JobId, QueueInfo, Refusal, Run, RunId, SiteState, WorkerId,
+    WorkerInfo,
 };
 
 /// How many events a store retains at least for followers. A follower that is further behind loads the site again,

@@ -162,7 +162,9 @@ impl StoreError {
             // The shared-memory index could not grow.
             _ if extended_code(&source) == Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE) => Self::DiskFull { path },
             Some(ErrorCode::NotADatabase) => Self::Unreadable { path, reason: "not a database".to_owned() },
-            _ if is_corruption(&source) => Self::Unreadable { path, reason: format!("the database is damaged ({source})") },
+            _ if is_corruption(&source) => {
+                Self::Unreadable { path, reason: format!("the database is damaged ({source})") }
+            }
             _ => Self::Database { path, source },
         }
     }
@@ -228,7 +230,5 @@ fn watch_error_message(source: &notify::Error) -> String {
         notify::ErrorKind::Io(error) if Errno::from_io_error(error) == Some(Errno::MFILE) => "instances",
         _ => return source.to_string(),
     };
-    format!(
-        "the system limit is used up by other programs; `sysctl fs.inotify.max_user_{limit}` shows and raises it"
-    )
+    format!("the system limit is used up by other programs; `sysctl fs.inotify.max_user_{limit}` shows and raises it")
 }

@@ -8,14 +8,15 @@ use std::thread;
 
 use chrono::{DateTime, Utc};
 
-use super::log::{LogReader, LogWriter, save_hook_result};
 use super::backend::{CommandResult, MIN_RETAINED_EVENTS, PruneReport, Store, TimedCommand, TransactionReport};
 use super::error::StoreError;
+use super::log::{LogReader, LogWriter, save_hook_result};
 use super::notifier::{NotifyFn, Subscription};
 use super::reservation_lock::ReservationLock;
 use super::terminal_input::TerminalInputPipes;
 use crate::model::{
-    Command, Event, HookResult, Job, JobId, Retention, SiteState, QueueInfo, EventRecord, Run, RunId, Site, StateReader, WorkerInfo, WorkerId,
+    Command, Event, EventRecord, HookResult, Job, JobId, QueueInfo, Retention, Run, RunId, Site, SiteState,
+    StateReader, WorkerId, WorkerInfo,
 };
 
 /// A connection to a site in memory. Clones are connections to the same site.
@@ -86,7 +87,10 @@ impl Store for MemoryStore {
     }
 
     fn jobs_run_by(&mut self, worker: WorkerId) -> Result<Vec<Job>, StoreError> {
-        Ok(self.lock().site.read(|site_state| StateReader::jobs_run_by(site_state, worker).unwrap_or_else(|never| match never {})))
+        Ok(self
+            .lock()
+            .site
+            .read(|site_state| StateReader::jobs_run_by(site_state, worker).unwrap_or_else(|never| match never {})))
     }
 
     fn file_version(&mut self) -> Result<Option<String>, StoreError> {
@@ -121,7 +125,10 @@ impl Store for MemoryStore {
         for (job, runs) in &mut site.runs {
             let Some(retention) = retention_by_job.get(job) else { continue };
             let count = runs.len();
-            let max_runs = retention.max_runs.map_or(usize::MAX, |max_runs| usize::try_from(max_runs).unwrap_or(usize::MAX)).max(1);
+            let max_runs = retention
+                .max_runs
+                .map_or(usize::MAX, |max_runs| usize::try_from(max_runs).unwrap_or(usize::MAX))
+                .max(1);
             let before = retention.cutoff(now);
             let mut nth = count;
             runs.retain(|run| {

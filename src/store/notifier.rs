@@ -45,8 +45,9 @@ impl Subscription {
         };
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             // On an error changes may have been missed; an extra notification does no harm.
-            let is_relevant = event
-                .map_or(true, |event| !matches!(event.kind, EventKind::Access(_)) && event.paths.iter().any(&concerns_us));
+            let is_relevant = event.map_or(true, |event| {
+                !matches!(event.kind, EventKind::Access(_)) && event.paths.iter().any(&concerns_us)
+            });
             if is_relevant {
                 notify();
             }
@@ -96,7 +97,8 @@ impl Notifier {
     pub(super) fn subscribe(&self, notify: NotifyFn) -> Result<Subscription, StoreError> {
         self.remove_orphans();
         let file = self.create_listener_file().map_err(|source| StoreError::io(&self.dir, source))?;
-        let (path, is_active, removed) = (file.path.clone(), Arc::clone(&file.is_active), Arc::clone(&self.listener_removed));
+        let (path, is_active, removed) =
+            (file.path.clone(), Arc::clone(&file.is_active), Arc::clone(&self.listener_removed));
         let callback: NotifyFn = Arc::new(move || {
             // `drop` clears the flag before it removes the file, so check in this order.
             if matches!(path.try_exists(), Ok(false)) && is_active.load(Ordering::SeqCst) {

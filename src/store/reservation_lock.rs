@@ -11,9 +11,9 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::state_dir::open_private;
 use super::error::StoreError;
 use super::state_dir::StateDir;
+use super::state_dir::open_private;
 
 /// How long a writer waits. A worker starts reserved jobs only within a small part of this time.
 const MAX_WAIT: Duration = Duration::from_secs(1);

@@ -8,9 +8,9 @@ use std::path::PathBuf;
 
 use rustix::process::Pid;
 
-use super::state_dir::open_private;
 use super::error::StoreError;
 use super::state_dir::StateDir;
+use super::state_dir::open_private;
 use crate::model::{RunId, WorkerId};
 
 /// The lock of a live worker. It is released when it is dropped or when the process ends.
@@ -42,7 +42,8 @@ impl StateDir {
     pub fn lock_worker(&self, worker: WorkerId) -> Result<WorkerLock, StoreError> {
         let path = self.worker_file(worker);
         let mut file = open_private(&path)?;
-        let (pid, namespace, boot) = (std::process::id(), pid_namespace().unwrap_or_default(), boot_id().unwrap_or_default());
+        let (pid, namespace, boot) =
+            (std::process::id(), pid_namespace().unwrap_or_default(), boot_id().unwrap_or_default());
         let text = format!("{pid}\n{namespace}\n{boot}\n");
         // Only liveness checks lock the file too, for a moment.
         let written = file.lock().and_then(|()| file.write_all(text.as_bytes()));

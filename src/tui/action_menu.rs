@@ -60,7 +60,9 @@ impl ActionMenu {
     /// The items that match the search text.
     pub(super) fn items(&self, keymap: &Keymap) -> Vec<MenuItem> {
         let all: Vec<MenuItem> = match self.kind {
-            MenuKind::Help => TABLE.chunk_by(|a, b| a.group == b.group && a.help == b.help).map(MenuItem::new).collect(),
+            MenuKind::Help => {
+                TABLE.chunk_by(|a, b| a.group == b.group && a.help == b.help).map(MenuItem::new).collect()
+            }
             MenuKind::Palette => {
                 TABLE.chunks(1).map(MenuItem::new).filter(|item| item.action() != Some(Action::Palette)).collect()
             }

@@ -8,7 +8,7 @@ use super::keymap::Keymap;
 use super::keys::{KeyCode, KeyPress};
 use super::notifications::NotificationSettings;
 use super::theme::{AppearanceOptions, ThemeName};
-use crate::definition::document::{self, MapEntry, NodeKind, Node, ValuePath, Problem, Problems, closest_name, quoted};
+use crate::definition::document::{self, MapEntry, Node, NodeKind, Problem, Problems, ValuePath, closest_name, quoted};
 use crate::definition::{Diagnostics, Error};
 
 /// The settings of `config.yaml`.
@@ -35,11 +35,17 @@ enum NotificationKind {
 }
 
 /// The names of the notifications.
-const NOTIFICATION_NAMES: [(&str, NotificationKind); 2] = [("failed", NotificationKind::Failed), ("drained", NotificationKind::Drained)];
+const NOTIFICATION_NAMES: [(&str, NotificationKind); 2] =
+    [("failed", NotificationKind::Failed), ("drained", NotificationKind::Drained)];
 
 impl Default for Config {
     fn default() -> Self {
-        Self { appearance: AppearanceOptions::default(), mouse: true, keymap: Keymap::default(), notify: NotificationSettings::default() }
+        Self {
+            appearance: AppearanceOptions::default(),
+            mouse: true,
+            keymap: Keymap::default(),
+            notify: NotificationSettings::default(),
+        }
     }
 }
 
@@ -93,11 +99,12 @@ fn parse_theme(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -
 /// Reads a name or a list of names.
 fn parse_notifications(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> NotificationSettings {
     let mut notify = NotificationSettings::default();
-    let mut take = |node: &Node<'_>, path: &ValuePath<'_>| match document::keyword(node, path, &NOTIFICATION_NAMES, problems) {
-        Some(NotificationKind::Failed) => notify.failed = true,
-        Some(NotificationKind::Drained) => notify.drained = true,
-        None => {}
-    };
+    let mut take =
+        |node: &Node<'_>, path: &ValuePath<'_>| match document::keyword(node, path, &NOTIFICATION_NAMES, problems) {
+            Some(NotificationKind::Failed) => notify.failed = true,
+            Some(NotificationKind::Drained) => notify.drained = true,
+            None => {}
+        };
     match &node.kind {
         NodeKind::List(items) => items.iter().enumerate().for_each(|(nth, item)| take(item, &path.item(nth))),
         _ => take(node, path),

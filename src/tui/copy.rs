@@ -5,11 +5,11 @@ use chrono::{DateTime, Utc};
 use crate::model::Program;
 
 use super::action::Action;
-use super::status_line::Severity;
+use super::effect::Effect;
 use super::output::CopiedPart;
 use super::state::Screen;
+use super::status_line::Severity;
 use crate::text;
-use super::effect::Effect;
 
 /// The most bytes to copy: clipboards reached through a terminal have limits.
 const MAX_COPY_BYTES: usize = 256 * 1024;
@@ -45,7 +45,9 @@ impl Screen {
     pub(super) fn copy_all(&mut self, now: DateTime<Utc>) -> Result<Vec<Effect>, String> {
         if self.lists.focus().output {
             let pager = self.key(Action::Page);
-            let too_large = |size| format!("The output is too large to copy ({}). Press {pager} to open it in a pager.", text::bytes(size));
+            let too_large = |size| {
+                format!("The output is too large to copy ({}). Press {pager} to open it in a pager.", text::bytes(size))
+            };
             let copied = self.pane().all_text(MAX_COPY_BYTES)?.map_err(too_large)?;
             return self.copy_text(copied.text, &format!("Copied {}.", describe(copied.part, copied.lines)), now);
         }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::model::{HookResult, Job, JobId, Outcome, Run, RunId};
 
-use super::job_lists::CursorMove;
 use super::effect::{Effect, StoreRequest};
+use super::job_lists::CursorMove;
 
 /// How many of the latest runs are kept.
 const MAX_RUNS: usize = 200;
@@ -32,7 +32,7 @@ pub(super) struct RunHistory {
     /// Whether the median is of successful runs.
     pub(super) median_of_successes: bool,
     /// The latest known result of `on_finish`.
-    pub(super) hook_end: Option<HookResult>,
+    pub(super) hook_result: Option<HookResult>,
 }
 
 impl DetailsPane {
@@ -52,9 +52,9 @@ impl DetailsPane {
     }
 
     /// Sets the runs of a job, unless another job is shown by now.
-    pub(super) fn set_runs(&mut self, job: JobId, runs: Vec<Run>, hook_end: Option<HookResult>) {
+    pub(super) fn set_runs(&mut self, job: JobId, runs: Vec<Run>, hook_result: Option<HookResult>) {
         if self.requested.is_some_and(|(requested, _)| requested == job) {
-            self.history = Some(RunHistory::new(runs, hook_end));
+            self.history = Some(RunHistory::new(runs, hook_result));
         }
     }
 
@@ -75,19 +75,19 @@ impl DetailsPane {
 }
 
 impl RunHistory {
-    fn new(mut runs: Vec<Run>, hook_end: Option<HookResult>) -> Self {
+    fn new(mut runs: Vec<Run>, hook_result: Option<HookResult>) -> Self {
         let times = |good: bool| -> Vec<Duration> {
             let counts = |run: &&Run| run.end.as_ref().is_some_and(|end| !good || end.outcome == Outcome::Succeeded);
             runs.iter().filter(counts).filter_map(run_duration).collect()
         };
         let successes = times(true);
-        let good = !successes.is_empty();
-        let mut times = if good { successes } else { times(false) };
-        let counted = times.len();
-        let middle = counted / 2;
-        let median = (middle < counted).then(|| *times.select_nth_unstable(middle).1);
+        let median_of_successes = !successes.is_empty();
+        let mut times = if median_of_successes { successes } else { times(false) };
+        let median_count = times.len();
+        let middle = median_count / 2;
+        let median = (middle < median_count).then(|| *times.select_nth_unstable(middle).1);
         runs.drain(..runs.len().saturating_sub(MAX_RUNS));
-        Self { runs, median, median_count: counted, median_of_successes: good, hook_end }
+        Self { runs, median, median_count, median_of_successes, hook_result }
     }
 }
 

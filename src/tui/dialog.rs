@@ -1,8 +1,8 @@
 //! Dialogs: questions and input that take the keys.
 
-use super::line_editor::LineEditor;
 use super::action_menu::ActionMenu;
 use super::effect::Submission;
+use super::line_editor::LineEditor;
 
 /// A dialog that takes the keys until it is closed.
 #[derive(Debug)]

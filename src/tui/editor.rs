@@ -63,7 +63,9 @@ fn line_of(file: &Path, position: &EditorPosition) -> Option<usize> {
     match position {
         EditorPosition::Top => None,
         EditorPosition::Line(line) => Some(*line),
-        EditorPosition::Job { queue, name } => definition::line_of(&fs::read_to_string(file).ok()?, queue.as_str(), name),
+        EditorPosition::Job { queue, name } => {
+            definition::line_of(&fs::read_to_string(file).ok()?, queue.as_str(), name)
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::definition;
-use crate::store::{Subscription, NotifyFn, StoreError};
+use crate::store::{NotifyFn, StoreError, Subscription};
 
 use super::coalescer::Coalescer;
 use super::message::{JobsFileError, Message};

@@ -11,10 +11,10 @@ use crossterm::event::{self, Event, MouseButton, MouseEvent, MouseEventKind};
 use ratatui::layout::Position;
 use rustix::event::{PollFd, PollFlags, poll};
 
-use super::keys::KeyPress;
-use super::mouse::{MouseInput, MouseAction};
 use super::effect::ExitReason;
+use super::keys::KeyPress;
 use super::message::Message;
+use super::mouse::{MouseAction, MouseInput};
 
 /// The input thread. It can be paused while another program uses the terminal.
 pub(super) struct InputThread {

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use crate::model::{Job, JobId, SiteState, Phase, Query, QueueId};
+use crate::model::{Job, JobId, Phase, Query, QueueId, SiteState};
 
 use super::layout::{PHASES, phase_index};
 use super::sort_order::{SortKey, SortOrder};

@@ -9,10 +9,10 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 
-use crate::model::{JobId, SiteState, Outcome, Phase, Query, QueryError, QueueId, QueueState};
+use crate::model::{JobId, Outcome, Phase, Query, QueryError, QueueId, QueueState, SiteState};
 
 use super::job_filter::{JobFilter, ListRows};
-use super::layout::{Focus, ScreenLayout, PHASES, phase_index};
+use super::layout::{Focus, PHASES, ScreenLayout, phase_index};
 use super::sort_order::SortOrder;
 
 /// Cursor, scroll positions, marks and filter of the lists of one queue, or of all queues.
@@ -67,7 +67,8 @@ impl JobLists {
     /// The lists of all queues together.
     pub fn all_queues(site_state: &SiteState) -> Self {
         let queues = site_state.queues();
-        let mut lists = Self::with_focus_on(None, |phase| queues.iter().any(|(_, queue)| !queue.jobs_in(phase).is_empty()));
+        let mut lists =
+            Self::with_focus_on(None, |phase| queues.iter().any(|(_, queue)| !queue.jobs_in(phase).is_empty()));
         lists.refilter(site_state);
         lists
     }
@@ -287,7 +288,10 @@ impl JobLists {
 
     /// Focuses a list with matches once the scan for a new filter is complete.
     fn focus_first_match(&mut self, record: &QueueState) {
-        let (true, Some(list_before_filter), false) = (self.awaits_match, self.list_before_filter, self.is_scanning()) else { return };
+        let (true, Some(list_before_filter), false) = (self.awaits_match, self.list_before_filter, self.is_scanning())
+        else {
+            return;
+        };
         self.awaits_match = false;
         let order = [list_before_filter, Phase::Running, Phase::Pending, Phase::Finished];
         let found = order.into_iter().find(|phase| !self.rows(record, *phase).is_empty());

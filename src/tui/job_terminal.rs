@@ -1,7 +1,7 @@
 //! The pseudo-terminal of a run: what it shows, and the input that is sent to it.
 
 use crate::model::{JobId, RunId, WindowSize};
-use crate::store::{TerminalInputWriter, TerminalInputError};
+use crate::store::{TerminalInputError, TerminalInputWriter};
 
 use super::keys::{KeyCode, KeyPress};
 use super::layout::Focus;
@@ -10,7 +10,7 @@ use super::output::{Scroll, TerminalView};
 /// The pseudo-terminal of a run in the output pane.
 pub(super) struct JobTerminal {
     pub(super) view: TerminalView,
-    line: TerminalInputWriter,
+    input: TerminalInputWriter,
     /// The size that was sent to the run last.
     sent_size: Option<WindowSize>,
     /// Whether the log is shown in place of the terminal.
@@ -18,15 +18,15 @@ pub(super) struct JobTerminal {
 }
 
 impl JobTerminal {
-    pub(super) fn new(view: TerminalView, line: TerminalInputWriter) -> Self {
-        Self { view, line, sent_size: None, shows_log: false }
+    pub(super) fn new(view: TerminalView, input: TerminalInputWriter) -> Self {
+        Self { view, input, sent_size: None, shows_log: false }
     }
 
     /// Resizes the view; sends the size to a run that is `live`.
     pub(super) fn resize(&mut self, size: WindowSize, live: bool) {
         self.view.resize(size, live);
         // Its worker may not have opened the input yet; the next message tries again.
-        if live && self.sent_size != Some(size) && self.line.resize(size).is_ok() {
+        if live && self.sent_size != Some(size) && self.input.resize(size).is_ok() {
             self.sent_size = Some(size);
         }
     }
@@ -38,7 +38,7 @@ impl JobTerminal {
 
     /// Sends input to the job.
     pub(super) fn send(&mut self, bytes: &[u8]) -> Result<(), TerminalInputError> {
-        self.line.send(bytes)
+        self.input.send(bytes)
     }
 
     /// Scrolls the terminal, or returns why it can't; `first` is the key that goes to the top.

@@ -88,7 +88,9 @@ impl KeyPress {
             return None;
         }
         let code = match event.code {
-            TerminalKeyCode::Char(c) if event.modifiers.contains(KeyModifiers::CONTROL) => KeyCode::Char(c.to_ascii_lowercase()),
+            TerminalKeyCode::Char(c) if event.modifiers.contains(KeyModifiers::CONTROL) => {
+                KeyCode::Char(c.to_ascii_lowercase())
+            }
             TerminalKeyCode::Char(c) => KeyCode::Char(c),
             TerminalKeyCode::Enter => KeyCode::Enter,
             TerminalKeyCode::Esc => KeyCode::Esc,
@@ -194,7 +196,9 @@ impl FromStr for KeyPress {
         let code = match code {
             _ if !modifiers.contains(&KeyModifier::Shift) => code,
             KeyCode::Tab => KeyCode::BackTab,
-            KeyCode::Char(letter) if letter.is_alphabetic() => KeyCode::Char(letter.to_uppercase().next().unwrap_or(letter)),
+            KeyCode::Char(letter) if letter.is_alphabetic() => {
+                KeyCode::Char(letter.to_uppercase().next().unwrap_or(letter))
+            }
             _ => return Err(InvalidKey(text.to_owned())),
         };
         Ok(Self { code, ctrl: modifiers.contains(&KeyModifier::Ctrl), alt: modifiers.contains(&KeyModifier::Alt) })

@@ -113,7 +113,9 @@ pub fn layout(size: Size, focus: Focus) -> ScreenLayout {
     } else {
         layout.kind = LayoutKind::Wide;
         layout.lay_out_wide();
-        if size.width >= MIN_DETAILS_COLUMN_WIDTH || (size.width >= MIN_DETAILS_SIZE.width && size.height >= MIN_DETAILS_SIZE.height) {
+        if size.width >= MIN_DETAILS_COLUMN_WIDTH
+            || (size.width >= MIN_DETAILS_SIZE.width && size.height >= MIN_DETAILS_SIZE.height)
+        {
             layout.add_details(size.width >= MIN_DETAILS_COLUMN_WIDTH);
         }
     }

@@ -34,11 +34,11 @@ pub enum Message {
         /// Reads its output.
         reader: Box<LogReader>,
         /// Writes to its terminal, if it has one.
-        line: TerminalInputWriter,
+        input: TerminalInputWriter,
     },
     /// The output of a subscribed run was opened.
     #[expect(missing_docs, reason = "as in `LogOpened`")]
-    RunSubscribed { run: RunId, reader: Box<LogReader>, line: TerminalInputWriter },
+    RunSubscribed { run: RunId, reader: Box<LogReader>, input: TerminalInputWriter },
     /// The run before or after another one.
     AdjacentRun {
         /// The run where the search started.
@@ -55,7 +55,7 @@ pub enum Message {
         /// Its runs.
         runs: Vec<Run>,
         /// The latest known result of `on_finish`.
-        hook_end: Option<HookResult>,
+        hook_result: Option<HookResult>,
     },
     /// The output of a subscribed run has grown.
     OutputGrown,

@@ -28,7 +28,11 @@ impl Screen {
             _ if self.dialog.is_some() => return self.wheel_in_dialog(mouse.action, now),
             _ if self.visible_file_error().is_some() => {
                 let key = if mouse.action == MouseAction::WheelUp { KeyCode::Up } else { KeyCode::Down };
-                return if mouse.action == MouseAction::Click { Vec::new() } else { self.press(KeyPress::plain(key), now) };
+                return if mouse.action == MouseAction::Click {
+                    Vec::new()
+                } else {
+                    self.press(KeyPress::plain(key), now)
+                };
             }
             (MouseAction::Click, Some(ClickTarget::Queue(queue))) => self.switch_queue(&queue),
             (MouseAction::Click, Some(ClickTarget::List(phase))) => self.lists.focus_list(phase),

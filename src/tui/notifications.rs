@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::model::{Event, Job, JobId, SiteState, QueueMode, Outcome, QueueId, AfterRun};
+use crate::model::{AfterRun, Event, Job, JobId, Outcome, QueueId, QueueMode, SiteState};
 
 use super::clipboard::TerminalMultiplexer;
 use crate::text;
@@ -37,7 +37,9 @@ impl PendingNotifications {
     /// Adds the notification for an event; `before` is the site before the event.
     pub(super) fn add_event(&mut self, event: &Event, settings: NotificationSettings, before: &SiteState) {
         match event {
-            Event::Ended { job, report, after_run: AfterRun::Finish | AfterRun::StayPending, .. } if settings.failed => {
+            Event::Ended { job, report, after_run: AfterRun::Finish | AfterRun::StayPending, .. }
+                if settings.failed =>
+            {
                 let why = match &report.outcome {
                     Outcome::Failed(failure) => failure.message.as_str(),
                     Outcome::Interrupted => "interrupted",
@@ -80,7 +82,9 @@ impl PendingNotifications {
         let texts = failed.into_iter().chain(drained);
         // A text that starts with a number could be read as a command of the terminal.
         texts
-            .map(|line| text::fit(&text::plain_line(&format!("setlist: {line}")), MAX_WIDTH, text::ELLIPSIS).into_owned())
+            .map(|line| {
+                text::fit(&text::plain_line(&format!("setlist: {line}")), MAX_WIDTH, text::ELLIPSIS).into_owned()
+            })
             .collect()
     }
 }

@@ -9,10 +9,10 @@ use crate::model::{Job, Run, RunId, WindowSize};
 use crate::store::TerminalInputWriter;
 use crate::store::log::LogReader;
 
-use super::job_terminal::JobTerminal;
-use super::job_lists::CursorMove;
-use super::output::{self, OutputStyles, LogView, Scroll, ViewStatus, CopiedPart, TerminalView};
 use super::effect::{Direction, Effect, StoreRequest};
+use super::job_lists::CursorMove;
+use super::job_terminal::JobTerminal;
+use super::output::{self, CopiedPart, LogView, OutputStyles, Scroll, TerminalView, ViewStatus};
 
 const NO_OUTPUT: &str = "There is no output here.";
 
@@ -133,17 +133,18 @@ impl OutputPane {
         let id = run.id;
         let earlier_run = Some(run).filter(|run| self.latest != Some(run.id));
         let Self { latest, pty, running, size, recorded_size, options, .. } = *self;
-        *self = Self { run: Some(id), latest, earlier_run, pty, running, size, recorded_size, options, ..Self::default() };
+        *self =
+            Self { run: Some(id), latest, earlier_run, pty, running, size, recorded_size, options, ..Self::default() };
         Some(Effect::Store(StoreRequest::OpenLog(id)))
     }
 
     /// Opens the output of a run, if that is the one shown.
-    pub(super) fn open(&mut self, run: RunId, reader: LogReader, line: TerminalInputWriter) {
+    pub(super) fn open(&mut self, run: RunId, reader: LogReader, input: TerminalInputWriter) {
         // It may be open already.
         if self.run == Some(run) && !self.is_open() {
             let is_live = self.is_live();
             self.job_terminal = self.pty.then(|| {
-                let mut terminal = JobTerminal::new(TerminalView::new(reader.reopen(), self.size), line);
+                let mut terminal = JobTerminal::new(TerminalView::new(reader.reopen(), self.size), input);
                 terminal.resize(self.size, is_live);
                 terminal
             });
@@ -273,7 +274,9 @@ impl OutputPane {
     pub(super) fn all_text(&self, max_bytes: usize) -> Result<Result<CopiedText, u64>, String> {
         let mut reader = self.reader().filter(|_| !self.is_empty()).ok_or(NO_OUTPUT)?;
         let written = reader.len().map_err(|error| error.to_string())?;
-        let Some(size) = usize::try_from(written).ok().filter(|size| *size <= max_bytes) else { return Ok(Err(written)) };
+        let Some(size) = usize::try_from(written).ok().filter(|size| *size <= max_bytes) else {
+            return Ok(Err(written));
+        };
         let (mut bytes, mut at, mut len) = (vec![0; size], 0, 0);
         while len < size {
             let piece = reader.read_at(at, &mut bytes[len..]).map_err(|error| error.to_string())?;

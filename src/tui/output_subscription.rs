@@ -7,8 +7,8 @@ use crate::model::RunId;
 use crate::store::TerminalInputWriter;
 use crate::store::log::LogReader;
 
-use super::output::JobProgress;
 use super::effect::{Effect, StoreRequest};
+use super::output::JobProgress;
 
 /// The runs whose output the screen is subscribed to.
 #[derive(Default)]
@@ -20,7 +20,7 @@ pub(super) struct OutputSubscriptions {
 /// A run with its output.
 struct SubscribedRun {
     reader: LogReader,
-    line: TerminalInputWriter,
+    input: TerminalInputWriter,
     /// Up to where the output was searched for progress reports.
     scanned: u64,
     progress: JobProgress,
@@ -47,9 +47,9 @@ impl OutputSubscriptions {
     }
 
     /// The output of a run was opened.
-    pub(super) fn open(&mut self, run: RunId, reader: LogReader, line: TerminalInputWriter) {
+    pub(super) fn open(&mut self, run: RunId, reader: LogReader, input: TerminalInputWriter) {
         if self.subscribed.binary_search(&run).is_ok() {
-            let mut subscribed = SubscribedRun { reader, line, scanned: 0, progress: JobProgress::None };
+            let mut subscribed = SubscribedRun { reader, input, scanned: 0, progress: JobProgress::None };
             subscribed.scan(FIRST_SCAN_BYTES);
             self.runs.insert(run, subscribed);
         }
@@ -67,7 +67,7 @@ impl OutputSubscriptions {
 
     /// Reads the output of a run, and writes to its terminal.
     pub(super) fn reader_and_writer(&self, run: RunId) -> Option<(LogReader, TerminalInputWriter)> {
-        self.runs.get(&run).map(|run| (run.reader.reopen(), run.line.reopen()))
+        self.runs.get(&run).map(|run| (run.reader.reopen(), run.input.reopen()))
     }
 }
 

@@ -6,9 +6,9 @@ use ratatui::layout::Size;
 
 use crate::model::{Job, JobId, Phase, QueueId, WindowSize};
 
+use super::effect::{Effect, StoreRequest};
 use super::state::Screen;
 use super::tiles::Tiles;
-use super::effect::{Effect, StoreRequest};
 
 /// How long tiles read output before a frame is drawn.
 const READ_BUDGET: Duration = Duration::from_millis(6);
@@ -31,7 +31,9 @@ impl Screen {
         let area = self.layout().output;
         if self.tiles.is_some() {
             let running = self.running_in_tiles();
-            let Self { tiles: Some(tiles), site, subscriptions: attendance, output, .. } = self else { return Vec::new() };
+            let Self { tiles: Some(tiles), site, subscriptions: attendance, output, .. } = self else {
+                return Vec::new();
+            };
             tiles.arrange(&running, area, output);
             site.read(|site_state| tiles.show_jobs(site_state));
             tiles.open(area, attendance);
@@ -40,13 +42,16 @@ impl Screen {
         let job = self.selected_job();
         let log_request = self.output.show_job(job.as_ref()).and_then(|run| {
             // A subscribed run is open already.
-            let Some((reader, line)) = self.subscriptions.reader_and_writer(run) else { return Some(Effect::Store(StoreRequest::OpenLog(run))) };
-            self.output.open(run, reader, line);
+            let Some((reader, input)) = self.subscriptions.reader_and_writer(run) else {
+                return Some(Effect::Store(StoreRequest::OpenLog(run)));
+            };
+            self.output.open(run, reader, input);
             None
         });
         let Size { width: columns, height: rows } = self.layout().output_text().as_size();
         // Nothing while it is hidden.
-        let size_request = if columns == 0 || rows == 0 { None } else { self.output.resize(WindowSize { columns, rows }) };
+        let size_request =
+            if columns == 0 || rows == 0 { None } else { self.output.resize(WindowSize { columns, rows }) };
         log_request.into_iter().chain(size_request).collect()
     }
 

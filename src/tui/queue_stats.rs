@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::model::{Job, SiteState, QueueMode, Outcome, QueueId, QueueState, RunId, JobState};
+use crate::model::{Job, JobState, Outcome, QueueId, QueueMode, QueueState, RunId, SiteState};
 
 /// Finished jobs are counted in time slots of this length.
 const SLOT_SECONDS: i64 = 10;
@@ -122,7 +122,12 @@ impl SiteStats {
         // Jobs of an idle queue aren't waiting.
         let is_active = record.mode != QueueMode::Idle || !record.running.is_empty();
         let oldest = counters.pending_since.first_key_value().map(|(since, _)| *since).filter(|_| is_active);
-        QueueStats { failed, per_minute: counters.rate(now), oldest_pending: oldest, time_left: counters.time_left(record, site_state, percent, now) }
+        QueueStats {
+            failed,
+            per_minute: counters.rate(now),
+            oldest_pending: oldest,
+            time_left: counters.time_left(record, site_state, percent, now),
+        }
     }
 
     /// When the statistics of a queue change without an event.

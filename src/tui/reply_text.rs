@@ -1,14 +1,14 @@
 //! The status texts for results of commands.
 
-use crate::model::{Event, Job, JobId, SiteState, QueueMode, Phase, QueueId, EventRecord};
+use crate::model::{Event, EventRecord, Job, JobId, Phase, QueueId, QueueMode, SiteState};
 use crate::store::CommandResult;
 
 use super::action::Action;
+use super::effect::{BulkAction, Intent};
 use super::keymap::Keymap;
+use super::message::{Reply, RespawnOutcome, WorkerReport};
 use super::status_line::Severity;
 use crate::text::count_noun;
-use super::effect::{BulkAction, Intent};
-use super::message::{Reply, RespawnOutcome, WorkerReport};
 
 /// The status text for a reply, and what else follows from it.
 #[derive(Debug)]
@@ -35,7 +35,9 @@ pub(super) fn worker_report_text(report: &WorkerReport, keymap: &Keymap) -> Opti
         }
         (RespawnOutcome::Spawned, 0) => "A worker died; another one took over.".to_owned(),
         (RespawnOutcome::Spawned, _) => {
-            format!("A worker died: {interrupted} interrupted; another one took over. Press {again} to run failed jobs again.")
+            format!(
+                "A worker died: {interrupted} interrupted; another one took over. Press {again} to run failed jobs again."
+            )
         }
         (RespawnOutcome::LimitReached, _) => {
             let key = keymap.key(Action::Process);
@@ -79,7 +81,8 @@ pub(super) fn reply_text(reply: &Reply, site_state: &SiteState, keymap: &Keymap)
         }
         Intent::Remove => {
             let removed: Vec<_> = events.iter().filter_map(|event| removed(event)).collect();
-            let text = format!("Removed {}. Press {} to undo.", count_noun(removed.len(), "job"), keymap.key(Action::Undo));
+            let text =
+                format!("Removed {}. Press {} to undo.", count_noun(removed.len(), "job"), keymap.key(Action::Undo));
             ReplyText { removed: Some(removed), ..info(text) }
         }
         Intent::Undo => {
@@ -120,11 +123,13 @@ fn marked_text(action: BulkAction, accepted: usize, events: &[&Event]) -> String
     match action {
         BulkAction::Run => format!("Running {count}."),
         BulkAction::Kill => format!("Killing {count}."),
-        BulkAction::Cancel => match events.iter().filter(|event| matches!(event, Event::StopRequested { .. })).count() {
-            0 => format!("Cancelled {count}."),
-            stopping if stopping == accepted => format!("Asked {count} to stop."),
-            stopping => format!("Cancelled {}, asked {stopping} to stop.", count_noun(accepted - stopping, "job")),
-        },
+        BulkAction::Cancel => {
+            match events.iter().filter(|event| matches!(event, Event::StopRequested { .. })).count() {
+                0 => format!("Cancelled {count}."),
+                stopping if stopping == accepted => format!("Asked {count} to stop."),
+                stopping => format!("Cancelled {}, asked {stopping} to stop.", count_noun(accepted - stopping, "job")),
+            }
+        }
     }
 }
 

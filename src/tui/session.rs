@@ -13,16 +13,16 @@ use crate::crash;
 use crate::model::{Command, QueueId, Site};
 use crate::store::{StateDir, Store, StoreError};
 
-use super::keymap::Keymap;
-use super::store_thread::{CheckWorkers, EnsureWorker, StoreThread};
-use super::notifications::NotificationSettings;
-use super::state::{Screen, ScreenSetup};
-use super::host_terminal::{PanicGuard, HostTerminal};
-use super::theme::Appearance;
 use super::coalescer::Coalescer;
 use super::effect::{Effect, ExitReason, Intent, StoreRequest, Submission};
-use super::message::{JobsFileError, Message};
 use super::file_watch::JobsFileWatch;
+use super::host_terminal::{HostTerminal, PanicGuard};
+use super::keymap::Keymap;
+use super::message::{JobsFileError, Message};
+use super::notifications::NotificationSettings;
+use super::state::{Screen, ScreenSetup};
+use super::store_thread::{CheckWorkers, EnsureWorker, StoreThread};
+use super::theme::Appearance;
 use super::{editor, input_thread, pager, signals};
 
 /// What the screen needs to run.
@@ -93,7 +93,20 @@ const MAX_MESSAGES_PER_FRAME: usize = 2_048;
 
 /// Runs the screen until it closes. The terminal is restored on every way out.
 pub fn run(options: ScreenOptions) -> Result<ExitSummary, TuiError> {
-    let ScreenOptions { mut store, file, state_dir, site_name, queue, file_error, appearance, keymap, notifications, captures_mouse, ensure_worker, check_workers } = options;
+    let ScreenOptions {
+        mut store,
+        file,
+        state_dir,
+        site_name,
+        queue,
+        file_error,
+        appearance,
+        keymap,
+        notifications,
+        captures_mouse,
+        ensure_worker,
+        check_workers,
+    } = options;
     let site_state = store.load()?;
     let seq = site_state.seq();
     let missing_queue = queue.as_ref().filter(|queue| site_state.queue(queue).is_none()).cloned();
@@ -118,14 +131,16 @@ pub fn run(options: ScreenOptions) -> Result<ExitSummary, TuiError> {
         .with_output_reports(output_grown.clone());
     let store_requests = store_thread.spawn(&state_dir)?;
     if let Some(queue) = missing_queue {
-        let submission = Submission { commands: vec![Command::EnsureQueue { queue }], intent: Intent::Open, needs_worker: false };
+        let submission =
+            Submission { commands: vec![Command::EnsureQueue { queue }], intent: Intent::Open, needs_worker: false };
         let _ = store_requests.send(StoreRequest::Submit(submission));
     }
     let file_watch = watch_file(file.clone(), stamp.as_deref(), &sender);
     let input = input_thread::InputThread::start(sender.clone())?;
     // Opens the output of the selected job.
     let _ = sender.send(Message::Tick);
-    let mut session = Session { screen, terminal, input, signals, store_requests, file_watch, messages, sender, output_grown, file };
+    let mut session =
+        Session { screen, terminal, input, signals, store_requests, file_watch, messages, sender, output_grown, file };
     session.serve()
 }
 
@@ -159,7 +174,9 @@ impl Session {
         let (mut drawn, mut interval) = (Instant::now(), MIN_FRAME_INTERVAL);
         let mut deferred = None;
         loop {
-            let Some(first) = deferred.take().or_else(|| self.wait()) else { return Ok(self.exit_summary(ExitReason::ThreadPanicked)) };
+            let Some(first) = deferred.take().or_else(|| self.wait()) else {
+                return Ok(self.exit_summary(ExitReason::ThreadPanicked));
+            };
             let (mut typed, begun) = (None, Instant::now());
             let (mut next, mut handled, mut spent) = (Some(first), 0, Duration::ZERO);
             let mut read_output = false;

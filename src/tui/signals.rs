@@ -29,7 +29,11 @@ impl SignalWatch {
         let is_ignored = Arc::clone(&ignored);
         let work = move || {
             for signal in &mut signals {
-                let message = if is_ignored.load(Ordering::Acquire) { message_while_ignored(signal) } else { message_for(signal) };
+                let message = if is_ignored.load(Ordering::Acquire) {
+                    message_while_ignored(signal)
+                } else {
+                    message_for(signal)
+                };
                 if message.is_some_and(|message| messages.send(message).is_err()) {
                     return;
                 }

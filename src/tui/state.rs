@@ -6,24 +6,24 @@ use std::path::PathBuf;
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use ratatui::layout::Size;
 
-use crate::model::{Job, JobId, SiteState, QueueMode, Queue, QueueId, QueueState, Site, JobState};
+use crate::model::{Job, JobId, JobState, Queue, QueueId, QueueMode, QueueState, Site, SiteState};
 
 use super::action::Action;
-use super::output_subscription::OutputSubscriptions;
 use super::details_pane::DetailsPane;
 use super::dialog::Dialog;
+use super::job_lists::JobLists;
+use super::job_terminal::TypingSession;
 use super::keymap::Keymap;
 use super::layout::{ScreenLayout, layout};
-use super::job_lists::JobLists;
+use super::message::JobsFileError;
 use super::mouse::ClickTargets;
-use super::status_line::StatusLine;
 use super::notifications::NotificationSettings;
 use super::output_pane::OutputPane;
+use super::output_subscription::OutputSubscriptions;
 use super::queue_stats::{QueueStats, SiteStats};
+use super::status_line::StatusLine;
 use super::theme::Appearance;
 use super::tiles::Tiles;
-use super::job_terminal::TypingSession;
-use super::message::JobsFileError;
 
 /// The screen without a terminal: [`handle`](Self::handle) takes messages and returns effects, [`draw`](Self::draw)
 /// draws a frame.
@@ -222,13 +222,17 @@ impl Screen {
         let expiry = self.status_line.clone().expire(now);
         let stats_change = self.stats.as_ref().and_then(|stats| {
             if self.lists.shows_all_queues() {
-                self.site.read(|site_state| site_state.queues().iter().filter_map(|(id, _)| stats.next_change(id, now)).min())
+                self.site.read(|site_state| {
+                    site_state.queues().iter().filter_map(|(id, _)| stats.next_change(id, now)).min()
+                })
             } else {
                 stats.next_change(self.queue.id(), now)
             }
         });
-        let minute =
-            self.queue_stats(now).oldest_pending.map(|since| now + TimeDelta::seconds(60 - (now - since).num_seconds() % 60));
+        let minute = self
+            .queue_stats(now)
+            .oldest_pending
+            .map(|since| now + TimeDelta::seconds(60 - (now - since).num_seconds() % 60));
         let grace_end = self.unattended_since.map(|since| since + WORKER_START_GRACE).filter(|time| *time > now);
         second.into_iter().chain(expiry).chain(stats_change).chain(minute).chain(grace_end).min()
     }
@@ -239,8 +243,10 @@ impl Screen {
         let percent = |run| self.subscriptions.progress(run).percent();
         if self.lists.shows_all_queues() {
             return self.site.read(|site_state| {
-                let each =
-                    site_state.queues().into_iter().map(|(id, record)| stats.stats(id, record, site_state, percent, now));
+                let each = site_state
+                    .queues()
+                    .into_iter()
+                    .map(|(id, record)| stats.stats(id, record, site_state, percent, now));
                 each.fold(QueueStats::default(), QueueStats::combine)
             });
         }

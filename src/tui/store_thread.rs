@@ -150,13 +150,15 @@ impl StoreThread {
         match request {
             StoreRequest::Submit(submission) => self.submit(submission, now),
             StoreRequest::OpenLog(run) => {
-                let (reader, line) = self.open(run);
-                self.send(Message::LogOpened { run, reader: Box::new(reader), line });
+                let (reader, input) = self.open(run);
+                self.send(Message::LogOpened { run, reader: Box::new(reader), input });
             }
             StoreRequest::Subscribe(runs) => self.subscribe(runs),
             StoreRequest::FindAdjacentRun { job, from, direction } => self.find_adjacent_run(job, from, direction),
             StoreRequest::LoadRuns(job) => self.load_runs(job),
-            StoreRequest::SaveJob { file, job, queue, definition } => self.save_job(&file, job, &queue, &definition, now),
+            StoreRequest::SaveJob { file, job, queue, definition } => {
+                self.save_job(&file, job, &queue, &definition, now)
+            }
             // If the size can't be recorded, terminals start with the default size.
             StoreRequest::SetWindowSize(size) => drop(self.store.terminal_inputs().record_size(size)),
             StoreRequest::ReadChanges => {
@@ -254,12 +256,12 @@ impl StoreThread {
             Ok(runs) => runs,
             Err(error) => return self.send(Message::Error(error.to_string())),
         };
-        let hook_end = |run: &Run| self.store.log_reader(run.id).hook_result(run);
-        let latest = runs.last().filter(|run| run.end.is_some() && hook_end(run).is_none());
+        let hook_result = |run: &Run| self.store.log_reader(run.id).hook_result(run);
+        let latest = runs.last().filter(|run| run.end.is_some() && hook_result(run).is_none());
         let awaits_hook = latest.map(|run| (job, run.clone()));
-        let hook_end = runs.iter().rev().find_map(hook_end);
+        let hook_result = runs.iter().rev().find_map(hook_result);
         self.awaits_hook = awaits_hook;
-        self.send(Message::RunHistory { job, runs, hook_end });
+        self.send(Message::RunHistory { job, runs, hook_result });
     }
 
     /// Sends the runs again once the awaited `on_finish` has ended.
@@ -303,8 +305,8 @@ impl StoreThread {
             (Some(_), _) => {}
         }
         for run in runs.iter().filter(|run| !self.subscribed.contains(run)) {
-            let (reader, line) = self.open(*run);
-            self.send(Message::RunSubscribed { run: *run, reader: Box::new(reader), line });
+            let (reader, input) = self.open(*run);
+            self.send(Message::RunSubscribed { run: *run, reader: Box::new(reader), input });
         }
         self.subscribed = runs;
     }

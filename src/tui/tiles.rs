@@ -3,11 +3,11 @@
 
 use ratatui::layout::Rect;
 
-use crate::model::{JobId, SiteState, QueueId, RunId, WindowSize};
+use crate::model::{JobId, QueueId, RunId, SiteState, WindowSize};
 
-use super::output_subscription::OutputSubscriptions;
 use super::layout::Focus;
 use super::output_pane::OutputPane;
+use super::output_subscription::OutputSubscriptions;
 
 /// The tiles, while they are open.
 #[derive(Debug)]
@@ -49,7 +49,16 @@ const MAX_TILES: usize = 16;
 impl Tiles {
     /// Empty tiles for a queue, or for all queues.
     pub(super) fn new(queue: Option<QueueId>, before: Focus) -> Self {
-        Self { queue, focus_before: before, tiles: Vec::new(), focus: 0, zoom: false, hidden: 0, last_read: 0, has_more: false }
+        Self {
+            queue,
+            focus_before: before,
+            tiles: Vec::new(),
+            focus: 0,
+            zoom: false,
+            hidden: 0,
+            last_read: 0,
+            has_more: false,
+        }
     }
 
     /// The tile with the focus.
@@ -93,15 +102,15 @@ impl Tiles {
         let capacity = capacity(area);
         let mut ended = self.tiles.iter().filter_map(|tile| tile.ended_order).max().map_or(0, |last| last + 1);
         for tile in &mut self.tiles {
-            let runs = running.contains(&tile.job);
-            tile.ended_order = tile.ended_order.filter(|_| !runs).or_else(|| (!runs).then_some(ended));
-            ended += usize::from(!runs);
+            let is_running = running.contains(&tile.job);
+            tile.ended_order = tile.ended_order.filter(|_| !is_running).or_else(|| (!is_running).then_some(ended));
+            ended += usize::from(!is_running);
         }
         while self.tiles.len() > capacity {
-            let over = self.oldest_ended();
+            let oldest = self.oldest_ended();
             let last = (0..self.tiles.len()).rev().find(|nth| *nth != self.focus).unwrap_or(0);
-            self.tiles.remove(over.unwrap_or(last));
-            self.focus -= usize::from(over.unwrap_or(last) < self.focus);
+            self.tiles.remove(oldest.unwrap_or(last));
+            self.focus -= usize::from(oldest.unwrap_or(last) < self.focus);
         }
         self.hidden = 0;
         for job in running {
@@ -119,8 +128,8 @@ impl Tiles {
 
     /// The tile whose job ended first, except the focused one.
     fn oldest_ended(&self) -> Option<usize> {
-        let over = self.tiles.iter().enumerate().filter_map(|(nth, tile)| Some((tile.ended_order?, nth)));
-        over.filter(|(_, nth)| *nth != self.focus).min().map(|(_, nth)| nth)
+        let oldest = self.tiles.iter().enumerate().filter_map(|(nth, tile)| Some((tile.ended_order?, nth)));
+        oldest.filter(|(_, nth)| *nth != self.focus).min().map(|(_, nth)| nth)
     }
 
     /// The runs of the tiles.
@@ -148,9 +157,9 @@ impl Tiles {
         }
         for tile in self.tiles.iter_mut().filter(|tile| !tile.pane.is_open()) {
             if let Some(run) = tile.pane.run()
-                && let Some((reader, line)) = subscriptions.reader_and_writer(run)
+                && let Some((reader, input)) = subscriptions.reader_and_writer(run)
             {
-                tile.pane.open(run, reader, line);
+                tile.pane.open(run, reader, input);
             }
         }
     }
@@ -192,7 +201,8 @@ fn grid(area: Rect, count: usize) -> Vec<Rect> {
     if count == 0 {
         return Vec::new();
     }
-    let fits = |columns: usize| usize::from(area.height) / count.div_ceil(columns).max(1) >= usize::from(PREFERRED_MIN_HEIGHT);
+    let fits =
+        |columns: usize| usize::from(area.height) / count.div_ceil(columns).max(1) >= usize::from(PREFERRED_MIN_HEIGHT);
     let wide = usize::from(area.width / PREFERRED_WIDTH).clamp(1, count);
     let narrow = usize::from(area.width / MIN_WIDTH).clamp(wide, count.max(wide));
     let columns = (wide..=narrow).find(|columns| fits(*columns)).unwrap_or(narrow);

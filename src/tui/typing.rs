@@ -6,10 +6,10 @@ use crate::model::{Job, JobId, Phase, RunId};
 use crate::store::TerminalInputError;
 
 use super::action::Action;
-use super::keys::{KeyCode, KeyPress};
 use super::job_terminal::{LEAVE_KEY, TypingSession};
-use super::status_line::Severity;
+use super::keys::{KeyCode, KeyPress};
 use super::state::Screen;
+use super::status_line::Severity;
 
 impl Screen {
     /// The selected job and its run, if it can be typed into; or why not.
@@ -30,7 +30,8 @@ impl Screen {
     pub(super) fn start_typing(&mut self) -> Result<(), String> {
         let (job, run) = self.can_type()?;
         let focus_before = self.lists.focus();
-        let terminal = self.pane_mut().job_terminal_mut().ok_or_else(|| format!("{job} is still starting. Try again."))?;
+        let terminal =
+            self.pane_mut().job_terminal_mut().ok_or_else(|| format!("{job} is still starting. Try again."))?;
         terminal.resend_size();
         terminal.shows_log = false;
         terminal.view.follow();
@@ -81,7 +82,8 @@ impl Screen {
     /// Records that the run has ended.
     pub(super) fn sync_typing(&mut self) {
         let Some(typing) = self.typing else { return };
-        let is_running = self.site.read(|site_state| site_state.job(typing.job).and_then(Job::current_run)) == Some(typing.run);
+        let is_running =
+            self.site.read(|site_state| site_state.job(typing.job).and_then(Job::current_run)) == Some(typing.run);
         if !is_running || self.pane().run() != Some(typing.run) {
             self.typing = Some(TypingSession { run_ended: true, ..typing });
         }

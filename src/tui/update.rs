@@ -3,19 +3,19 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use ratatui::layout::Size;
 
-use crate::model::{Command, Event, JobId, EventRecord};
+use crate::model::{Command, Event, EventRecord, JobId};
 
 use super::action::Action;
-use super::dialog::Dialog;
-use super::keys::{KeyCode, KeyPress};
 use super::action_menu::MenuResponse;
-use super::status_line::Severity;
+use super::dialog::Dialog;
+use super::effect::{Direction, Effect, ExitReason, Intent, Submission};
+use super::keys::{KeyCode, KeyPress};
+use super::message::{Message, Reply};
 use super::notifications::PendingNotifications;
 use super::queue_stats::SiteStats;
-use super::state::{JobsFileState, Screen, UndoEntry};
 use super::reply_text;
-use super::effect::{Direction, Effect, ExitReason, Intent, Submission};
-use super::message::{Message, Reply};
+use super::state::{JobsFileState, Screen, UndoEntry};
+use super::status_line::Severity;
 
 impl Screen {
     /// Handles a message; returns the effects to carry out.
@@ -39,14 +39,14 @@ impl Screen {
                 self.recount();
             }
             Message::Reply(reply) => effects.extend(self.handle_reply(&reply, now)),
-            Message::LogOpened { run, reader, line } => self.output.open(run, *reader, line),
-            Message::RunSubscribed { run, reader, line } => self.subscriptions.open(run, *reader, line),
+            Message::LogOpened { run, reader, input } => self.output.open(run, *reader, input),
+            Message::RunSubscribed { run, reader, input } => self.subscriptions.open(run, *reader, input),
             Message::AdjacentRun { from, run: Some(run), .. } => effects.extend(self.pane_mut().show_run(from, run)),
             Message::AdjacentRun { run: None, direction, .. } => {
                 let which = if direction == Direction::Earlier { "earliest" } else { "latest" };
                 self.status_line.show(Severity::Warning, format!("This is the {which} run that is kept."), now);
             }
-            Message::RunHistory { job, runs, hook_end } => self.details.set_runs(job, runs, hook_end),
+            Message::RunHistory { job, runs, hook_result } => self.details.set_runs(job, runs, hook_result),
             Message::OutputGrown => {
                 self.subscriptions.refresh();
                 self.refresh_output();
@@ -54,7 +54,11 @@ impl Screen {
             Message::FileRead(Ok(plan)) => {
                 self.file = JobsFileState::default();
                 let commands = vec![Command::Reconcile(plan)];
-                effects.push(Effect::submit(Submission { commands, intent: Intent::Reload, needs_worker: self.is_any_queue_processing() }));
+                effects.push(Effect::submit(Submission {
+                    commands,
+                    intent: Intent::Reload,
+                    needs_worker: self.is_any_queue_processing(),
+                }));
             }
             Message::FileRead(Err(error)) => {
                 self.file.error = Some(error);
@@ -229,7 +233,11 @@ impl Screen {
             return self.perform(action, now);
         }
         let help = self.key(Action::Help);
-        self.status_line.show(Severity::Warning, format!("{key} does nothing here. Press {help} to show all keys."), now);
+        self.status_line.show(
+            Severity::Warning,
+            format!("{key} does nothing here. Press {help} to show all keys."),
+            now,
+        );
         Vec::new()
     }
 

@@ -52,7 +52,6 @@ impl Batch {
 }
 
 impl CommitThread {
-
     pub(super) fn new() -> Self {
         Self { requests: None }
     }

@@ -56,7 +56,12 @@ pub(super) fn hook_tag(worker: WorkerId, slot: usize, context: &WorkerContext) -
 }
 
 /// The variables of a run.
-pub(super) fn run_variables(job: &Job, run: &Run, context: &WorkerContext, value_file: &Path) -> Vec<(String, OsString)> {
+pub(super) fn run_variables(
+    job: &Job,
+    run: &Run,
+    context: &WorkerContext,
+    value_file: &Path,
+) -> Vec<(String, OsString)> {
     let mut variables = common_variables(job, run, context);
     variables.push(("SETLIST_VALUE".to_owned(), value_file.as_os_str().to_owned()));
     variables

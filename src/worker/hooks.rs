@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::context::WorkerContext;
 use super::environment;
-use crate::model::{Definition, Job, Outcome, RunReport, RunId, Script, ExecOptions, StopSignal, Stream};
-use crate::runner::{Launch, Output, Runner, PtyOptions};
+use crate::model::{Definition, ExecOptions, Job, Outcome, RunId, RunReport, Script, StopSignal, Stream};
+use crate::runner::{Launch, Output, PtyOptions, Runner};
 use crate::store::log;
 use crate::text::plain_line;
 

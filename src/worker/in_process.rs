@@ -14,8 +14,8 @@ use std::{env, thread, vec};
 use chrono::Utc;
 
 use crate::model::{
-    Call, Command, Definition, Event, Failure, Job, JobId, OnFailure, Outcome, Queue, RunReport, Run, RunId, Site, Stream,
-    AfterRun, Value, WorkerId,
+    AfterRun, Call, Command, Definition, Event, Failure, Job, JobId, OnFailure, Outcome, Queue, Run, RunId, RunReport,
+    Site, Stream, Value, WorkerId,
 };
 use crate::runner::{self, Launch, Output, PtyOptions};
 
@@ -224,7 +224,8 @@ fn call_definition(definition: &Arc<Definition>) -> RunReport {
 }
 
 fn panic_failure(payload: &(dyn Any + Send)) -> Failure {
-    let message = payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    let message =
+        payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
     Failure::error(message.map_or_else(|| "panicked".to_owned(), |message| format!("panicked: {message}")))
 }
 

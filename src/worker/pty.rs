@@ -2,7 +2,7 @@
 
 use crate::model::{Job, RunId, TerminalInput};
 use crate::runner::{PtyInput, PtyOptions};
-use crate::store::{TerminalInputReader, Store};
+use crate::store::{Store, TerminalInputReader};
 
 impl PtyInput for TerminalInputReader {
     fn read(&mut self) -> Vec<TerminalInput> {

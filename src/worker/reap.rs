@@ -8,7 +8,7 @@ use super::context::WorkerContext;
 use super::environment;
 use super::error::WorkerError;
 use crate::crash;
-use crate::model::{Command, Event, Job, RunId, WorkerInfo, WorkerId};
+use crate::model::{Command, Event, Job, RunId, WorkerId, WorkerInfo};
 use crate::runner::{OrphanReport, kill_orphans};
 use crate::store::{StartedRuns, Store, log};
 

@@ -8,7 +8,7 @@ use chrono::Utc;
 use super::context::WorkerContext;
 use crate::definition;
 use crate::model::{Command, Event};
-use crate::store::{Subscription, NotifyFn, Store, StoreError};
+use crate::store::{NotifyFn, Store, StoreError, Subscription};
 
 /// How long the file must be unchanged before it is read, because editors save in several steps.
 pub(super) const DEBOUNCE: Duration = Duration::from_millis(30);

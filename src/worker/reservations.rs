@@ -42,11 +42,19 @@ pub(super) struct ReservedJob {
 }
 
 impl Reservations {
-
     pub(super) fn new(lock: Option<ReservationLock>) -> Self {
         let (startable, unrecorded_starts, recorded) = (VecDeque::new(), Vec::new(), Vec::new());
         let now = Instant::now();
-        Self { lock, is_held: false, must_release: false, startable, lease_end: now, lock_checked_until: now, unrecorded_starts, recorded }
+        Self {
+            lock,
+            is_held: false,
+            must_release: false,
+            startable,
+            lease_end: now,
+            lock_checked_until: now,
+            unrecorded_starts,
+            recorded,
+        }
     }
 
     /// Whether nothing is reserved and the lock is free.
@@ -97,7 +105,8 @@ impl Reservations {
     /// The next reserved job of this queue, which must be started at once.
     pub(super) fn take_next(&mut self, queue: &QueueId) -> Option<ReservedJob> {
         let at = self.startable.iter().position(|ready| ready.job.queue == *queue)?;
-        self.must_release |= self.lease_end.min(self.lock_checked_until) <= Instant::now() || self.lock.as_ref().is_none_or(ReservationLock::has_waiters);
+        self.must_release |= self.lease_end.min(self.lock_checked_until) <= Instant::now()
+            || self.lock.as_ref().is_none_or(ReservationLock::has_waiters);
         if self.must_release { None } else { self.startable.remove(at) }
     }
 

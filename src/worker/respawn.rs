@@ -12,7 +12,7 @@ use super::context::WorkerContext;
 use super::environment;
 use super::error::WorkerError;
 use super::reap::reap_dead_workers;
-use crate::model::{QueueMode, QueueId, JobState};
+use crate::model::{JobState, QueueId, QueueMode};
 use crate::store::{Store, StoreError};
 
 /// Whether another worker was started for the jobs of a dead one.
@@ -80,13 +80,15 @@ fn has_unserved_work(store: &mut dyn Store) -> Result<bool, StoreError> {
     if queues.iter().any(|queue| queue.mode == QueueMode::Processing) {
         return Ok(true);
     }
-    let unpaused: Vec<_> = queues.iter().filter(|queue| queue.mode != QueueMode::Paused).map(|queue| &queue.id).collect();
+    let unpaused: Vec<_> =
+        queues.iter().filter(|queue| queue.mode != QueueMode::Paused).map(|queue| &queue.id).collect();
     if unpaused.is_empty() {
         return Ok(false);
     }
     let state = store.load()?;
     let pending = unpaused.iter().filter_map(|id| state.queue(id)).flat_map(|queue| &queue.pending);
-    let is_requested = |id| state.job(id).is_some_and(|job| matches!(job.state, JobState::Pending { requested: true, .. }));
+    let is_requested =
+        |id| state.job(id).is_some_and(|job| matches!(job.state, JobState::Pending { requested: true, .. }));
     Ok(pending.copied().any(is_requested))
 }
 
@@ -125,7 +127,8 @@ impl RespawnHistory {
             let (millis, process) = line.split_once(' ')?;
             Some((Duration::from_millis(millis.parse().ok()?), process.parse().ok()?))
         };
-        let is_recent = |(at, _): &(Duration, u32)| unix_time().checked_sub(*at).is_some_and(|age| age < RESPAWN_WINDOW);
+        let is_recent =
+            |(at, _): &(Duration, u32)| unix_time().checked_sub(*at).is_some_and(|age| age < RESPAWN_WINDOW);
         Ok(Self { file, entries: text.lines().filter_map(entry).filter(is_recent).collect() })
     }
 

@@ -14,7 +14,6 @@ pub(super) struct RunLog {
 }
 
 impl RunLog {
-
     pub(super) fn new(log: LogWriter, run: RunId) -> Self {
         Self { log: Some(log), run }
     }

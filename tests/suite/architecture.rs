@@ -8,8 +8,8 @@ use std::fs;
 use std::process::Command;
 
 use checks::{
-    Check, allowances, duplicate_types, file_length, function_length, headers, layer_crates, layers, machine_paths, purity,
-    unwraps,
+    Check, allowances, duplicate_types, file_length, function_length, headers, layer_crates, layers, machine_paths,
+    purity, unwraps,
 };
 use imports::ImportGraph;
 use source::{Source, files, top_level};
@@ -98,7 +98,8 @@ fn the_map_lists_every_layer() {
         assert!(map.text.contains(&format!("| [`{layer}`] |")), "{layer} is on the map");
     }
     for module in map.tokens.windows(2).filter(|window| window[0] == "mod") {
-        let is_known = LAYERS.iter().any(|(layer, _)| *layer == module[1]) || BESIDE_LAYERS.contains(&module[1].as_str());
+        let is_known =
+            LAYERS.iter().any(|(layer, _)| *layer == module[1]) || BESIDE_LAYERS.contains(&module[1].as_str());
         assert!(is_known, "{} is a layer, or listed as a module beside them", module[1]);
     }
 }
@@ -191,7 +192,11 @@ fn import_cycles_are_found_however_they_are_written() {
     let cyclic: [(&str, &str, &str); 7] = [
         ("absolute paths", "use crate::m::b::B; pub struct A;", "use crate::m::a::A; pub struct B;"),
         ("paths by super", "use super::b::B; pub struct A;", "fn f(a: super::a::A) {} pub struct B;"),
-        ("groups", "use super::{b::{B, C}}; pub struct A;", "use crate::m::{a::{A as Other}}; pub struct B; pub struct C;"),
+        (
+            "groups",
+            "use super::{b::{B, C}}; pub struct A;",
+            "use crate::m::{a::{A as Other}}; pub struct B; pub struct C;",
+        ),
         ("re-exports", "use super::b::B; pub struct A;", "use super::A; pub struct B;"),
         ("imported modules", "use super::b; pub struct A(b::B);", "use super::a; pub struct B(Box<a::A>);"),
         ("globs", "use super::b::*; pub struct A;", "use super::a::A; pub struct B;"),
@@ -228,7 +233,11 @@ fn imports_one_way_are_no_cycle() {
     let sound: [(&str, &str, &str); 4] = [
         ("a parent that re-exports", "use super::Parent; pub struct A;", "use super::A; pub struct B;"),
         ("other crates", "use super::b::B; pub struct A;", "use std::fmt; use serde::Serialize; pub struct B;"),
-        ("unit tests", "use super::b::B; pub struct A;", "pub struct B; #[cfg(test)] mod tests { use super::super::A; }"),
+        (
+            "unit tests",
+            "use super::b::B; pub struct A;",
+            "pub struct B; #[cfg(test)] mod tests { use super::super::A; }",
+        ),
         ("comments and strings", "use super::b::B; pub struct A;", "// super::A\npub const B: &str = \"super::A\";"),
     ];
     for (what, a, b) in sound {
@@ -257,7 +266,11 @@ fn type_names_that_are_defined_twice_are_found() {
     let excepted = [("State", "one for each layer")];
     assert_eq!(duplicates("struct State;", "struct State;", &excepted), [""; 0]);
     assert_eq!(duplicates("struct State;", "", &excepted), ["the exception for `State` is not needed"]);
-    for b in ["impl Iterator for B { type State = u8; }", "trait B { type State; }", "#[cfg(test)] mod tests { struct State; }"] {
+    for b in [
+        "impl Iterator for B { type State = u8; }",
+        "trait B { type State; }",
+        "#[cfg(test)] mod tests { struct State; }",
+    ] {
         assert_eq!(duplicates("struct State;", b, &[]), [""; 0], "{b}");
     }
 }

@@ -19,7 +19,7 @@ use std::process::Stdio;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use crate::temp_site::{TempSite, CommandOutput, wait_for};
+use crate::temp_site::{CommandOutput, TempSite, wait_for};
 
 const BUILD: &str = "\
 queues:
@@ -183,7 +183,9 @@ fn an_added_job_runs_though_its_number_cannot_be_printed() {
 fn an_added_job_runs_where_it_was_typed() {
     let site = TempSite::with("queues: {}\n");
     fs::create_dir(site.join("below")).unwrap();
-    let said = CommandOutput::from_output(&site.command(&["add", "q", "--", "pwd"]).current_dir(site.join("below")).output().unwrap());
+    let said = CommandOutput::from_output(
+        &site.command(&["add", "q", "--", "pwd"]).current_dir(site.join("below")).output().unwrap(),
+    );
     assert_eq!(said.code, Some(0), "{said:?}");
     site.ok(&["process"]);
     let below = fs::canonicalize(site.join("below")).unwrap();
@@ -230,8 +232,9 @@ fn a_pending_job_says_why_it_waits() {
 
 #[test]
 fn a_job_that_asks_first_is_left_without_an_answer() {
-    let site =
-        TempSite::with("queues:\n  q:\n    - {id: ship, run: 'true', confirm: 'Really?'}\n    - {id: a, run: 'true'}\n");
+    let site = TempSite::with(
+        "queues:\n  q:\n    - {id: ship, run: 'true', confirm: 'Really?'}\n    - {id: a, run: 'true'}\n",
+    );
     let ran = site.run(&["process"]);
     assert_eq!(ran.code, Some(1));
     assert!(ran.stderr.contains("q/ship is left: it asks \"Really?\"; --yes answers"), "{ran:?}");
@@ -278,7 +281,8 @@ fn a_timeout_ends_a_job() {
 
 #[test]
 fn an_interrupt_stops_what_runs_and_reports() {
-    let site = TempSite::with("queues:\n  q:\n    - {id: a, run: 'touch up; sleep 1000'}\n    - {id: b, run: 'true'}\n");
+    let site =
+        TempSite::with("queues:\n  q:\n    - {id: a, run: 'touch up; sleep 1000'}\n    - {id: b, run: 'true'}\n");
     let process = site.command(&["process"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     wait_for("the job", || site.join("up").exists().then_some(()));
     kill_process(Pid::from_child(&process), Signal::INT).unwrap();
@@ -384,7 +388,8 @@ fn a_changed_file_is_taken_up_by_the_next_command() {
 
 #[test]
 fn a_file_that_is_saved_while_only_a_worker_is_there_is_taken_up() {
-    let site = TempSite::with("queues:\n  q:\n    - {id: a, run: 'touch up; while [ ! -e go ]; do sleep 0.01; done'}\n");
+    let site =
+        TempSite::with("queues:\n  q:\n    - {id: a, run: 'touch up; while [ ! -e go ]; do sleep 0.01; done'}\n");
     let process = site.command(&["process"]).stdout(Stdio::piped()).spawn().unwrap();
     wait_for("the job", || site.join("up").exists().then_some(()));
     // The running job changes and another one is new: the one waits for its end, the other runs now.
@@ -579,7 +584,8 @@ fn what_cannot_be_said_does_not_break_anything() {
     let full = || fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let mut command = site.command(&["show", "99"]);
     assert_eq!(command.stderr(full()).status().unwrap().code(), Some(2));
-    let said = CommandOutput::from_output(&site.command(&["status"]).stdout(full()).stderr(Stdio::piped()).output().unwrap());
+    let said =
+        CommandOutput::from_output(&site.command(&["status"]).stdout(full()).stderr(Stdio::piped()).output().unwrap());
     assert_eq!(said.code, Some(1), "{said:?}");
     assert!(said.stderr.starts_with("setlist: the output can't be written: "), "{said:?}");
 }

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use setlist::model::{Event, JobId};
-use setlist::store::{StateDir, SqliteStore, Store};
+use setlist::store::{SqliteStore, StateDir, Store};
 
 use crate::temp_site::{TempSite, wait_for};
 

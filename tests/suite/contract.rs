@@ -1,15 +1,15 @@
 //! The contract of every store (DESIGN §5), checked for each backend by the same functions.
 
-mod state_files;
 mod old_formats;
-mod reservation_lock;
-mod retention;
-mod terminal_input;
 mod ordering;
 mod processes;
 mod random_commands;
+mod reservation_lock;
 mod reservations;
+mod retention;
 mod scheduling;
+mod state_files;
+mod terminal_input;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,28 +20,29 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use setlist::model::{
-    Arguments, Placement, Command, Definition, Event, Exit, Failure, FailureKind, JobId, QueueMode, Outcome, Phase, DesiredState,
-    Program, QueueId, DesiredQueue, Refusal, RunReport, RunId, Script, QueueSettings, ExecOptions, Site, StopSignal, Value, WorkerId,
+    Arguments, Command, Definition, DesiredQueue, DesiredState, Event, ExecOptions, Exit, Failure, FailureKind, JobId,
+    Outcome, Phase, Placement, Program, QueueId, QueueMode, QueueSettings, Refusal, RunId, RunReport, Script, Site,
+    StopSignal, Value, WorkerId,
 };
-use setlist::store::{CommandResult, StateDir, Subscription, MemoryStore, SqliteStore, Store};
+use setlist::store::{CommandResult, MemoryStore, SqliteStore, StateDir, Store, Subscription};
 use tempfile::TempDir;
 
-use retention::{old_jobs_are_pruned_unless_the_file_has_them, old_runs_are_pruned_except_the_latest};
 use ordering::{
-    a_job_adopts_the_file_entry_announced_for_it, requested_jobs_start_first, jobs_can_be_reordered,
-    jobs_can_be_transferred_between_queues, jobs_start_in_queue_order, a_changed_parallel_lasts_until_the_file_changes,
+    a_changed_parallel_lasts_until_the_file_changes, a_job_adopts_the_file_entry_announced_for_it,
+    jobs_can_be_reordered, jobs_can_be_transferred_between_queues, jobs_start_in_queue_order,
+    requested_jobs_start_first,
 };
 use reservations::{
-    a_reserved_job_starts_when_another_ends_and_is_not_claimed_by_others,
-    started_reservations_of_a_dead_worker_are_interrupted, only_jobs_that_fit_any_slot_are_reserved,
-    reserved_jobs_are_not_changed_until_released,
+    a_reserved_job_starts_when_another_ends_and_is_not_claimed_by_others, only_jobs_that_fit_any_slot_are_reserved,
+    reserved_jobs_are_not_changed_until_released, started_reservations_of_a_dead_worker_are_interrupted,
 };
+use retention::{old_jobs_are_pruned_unless_the_file_has_them, old_runs_are_pruned_except_the_latest};
 use scheduling::{
     a_failed_job_is_retried_after_its_delay, a_job_does_not_start_before_its_time,
     a_job_that_needs_confirmation_waits_for_it, a_job_waits_for_its_needs,
     a_job_whose_need_fails_is_skipped_and_comes_back_when_it_succeeds, a_need_can_accept_failure_or_any_outcome,
-    a_queue_waits_for_needs_in_other_queues_unless_they_cannot_progress,
-    an_interrupted_job_is_retried_if_configured, higher_priority_starts_first_and_weight_uses_slots,
+    a_queue_waits_for_needs_in_other_queues_unless_they_cannot_progress, an_interrupted_job_is_retried_if_configured,
+    higher_priority_starts_first_and_weight_uses_slots,
 };
 
 /// Makes every function of the contract a test of every backend.
@@ -505,14 +506,21 @@ fn definitions_are_stored_exactly(backend: &BackendSite) {
     let plain = Definition::new(Script::command(["echo", "two words", ""]));
     let zsh = Program::Run { text: "echo $1".to_owned(), shell: ["zsh".to_owned()].into() };
     let env = [("A".to_owned(), None), ("B".to_owned(), Some("b".to_owned()))].into();
-    let full =
-        Script::new(zsh).with_exec(ExecOptions { env, cwd: Some("sub".into()), ok_codes: [0, 3].into(), ..ExecOptions::default() });
+    let full = Script::new(zsh).with_exec(ExecOptions {
+        env,
+        cwd: Some("sub".into()),
+        ok_codes: [0, 3].into(),
+        ..ExecOptions::default()
+    });
     let kwargs = [("z", 1.into()), ("a", Value::Null)].map(|(name, value)| (name.to_owned(), value));
     let arguments = Arc::new(Arguments { args: vec!["x".into()], kwargs: kwargs.into_iter().collect() });
     let tags = vec!["slow".to_owned()];
     let titled = Definition { title: "It's \"5\"".to_owned(), arguments, tags, ..Definition::new(full) };
-    let quiet =
-        Script::command(["cat"]).with_exec(ExecOptions { stdin: Some(String::new()), grace: Duration::ZERO, ..ExecOptions::default() });
+    let quiet = Script::command(["cat"]).with_exec(ExecOptions {
+        stdin: Some(String::new()),
+        grace: Duration::ZERO,
+        ..ExecOptions::default()
+    });
     let forms = [plain, titled, Definition::new(quiet), Definition::new(Script::shell(""))];
     let named = |(nth, form): (i64, Definition)| {
         Arc::new(Definition { name: Some(format!("job-{nth}").into()), digest: Some(-nth), ..form })

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use chrono::Utc;
 use setlist::model::{Command, Definition, Event, JobId, Outcome, RunReport, Script};
-use setlist::store::{StateDir, SqliteStore, Store, StoreError};
+use setlist::store::{SqliteStore, StateDir, Store, StoreError};
 use tempfile::TempDir;
 
 use crate::rng::{TestRng, iterations};
@@ -131,8 +131,10 @@ pub(crate) fn exercise(folder: &StateDir) -> Result<usize, StoreError> {
         store.execute(&[command], Utc::now())?;
     }
     let worker = store.workers()?.first().map(|worker| worker.id).unwrap_or_default();
-    store
-        .execute(&[Command::Claim { worker, queues: None }, Command::ReapWorker { worker, started_runs: Vec::new() }], Utc::now())?;
+    store.execute(
+        &[Command::Claim { worker, queues: None }, Command::ReapWorker { worker, started_runs: Vec::new() }],
+        Utc::now(),
+    )?;
     assert_eq!(store.load()?.jobs().count(), jobs + 1);
     Ok(jobs)
 }
@@ -156,7 +158,9 @@ fn is_intact_or_refused(site: &SiteFiles, home: &TempDir, what: &str) -> bool {
             let output = error.to_string();
             assert!(output.contains(folder.database().to_str().unwrap()), "{what}: {output}");
             let way_out = match error {
-                StoreError::Unreadable { .. } | StoreError::MissingChanges { .. } => ["move it away", "remove the file"],
+                StoreError::Unreadable { .. } | StoreError::MissingChanges { .. } => {
+                    ["move it away", "remove the file"]
+                }
                 // The format number itself was changed.
                 StoreError::TooNew { .. } => ["upgrade setlist"; 2],
                 _ => panic!("{what}: {output}"),
@@ -282,7 +286,10 @@ fn commands_report_damage_and_change_nothing() {
             let output = site.run(args);
             assert_eq!((output.code, output.stdout.as_str()), (Some(3), ""), "{args:?}: {output:?}");
             let names = output.stderr.contains(&*folder.database().canonicalize().unwrap().to_string_lossy());
-            assert!(names && output.stderr.contains(words) && output.stderr.lines().count() == 1, "{args:?}: {output:?}");
+            assert!(
+                names && output.stderr.contains(words) && output.stderr.lines().count() == 1,
+                "{args:?}: {output:?}"
+            );
             assert!(SiteFiles::read_from(&folder).0 == damaged.0, "{args:?} has changed the files");
         }
     }

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use rustix::process::{Signal, kill_process};
 use serde_json::json;
 
-use crate::temp_site::{TempSite, SETLIST, CommandOutput, wait_for};
+use crate::temp_site::{CommandOutput, SETLIST, TempSite, wait_for};
 
 /// The environment variable that names the disk in a process that has one.
 const DISK: &str = "SETLIST_TEST_DISK";
@@ -26,14 +26,15 @@ fn with_a_disk(part: &str) {
     };
     if !mount(&["true"]).output().is_ok_and(|output| output.status.success()) {
         // Written directly, because the harness captures the output of passing tests.
-        let skipped =
-            "SKIPPED: disks can't be mounted in a user namespace here";
+        let skipped = "SKIPPED: disks can't be mounted in a user namespace here";
         writeln!(io::stderr(), "{part}: {skipped}").unwrap();
         return;
     }
     let this = env::current_exe().unwrap();
     let test = format!("disk::{part}");
-    let said = CommandOutput::from_output(&mount(&[this.to_str().unwrap(), &test, "--exact", "--nocapture"]).output().unwrap());
+    let said = CommandOutput::from_output(
+        &mount(&[this.to_str().unwrap(), &test, "--exact", "--nocapture"]).output().unwrap(),
+    );
     assert!(said.code == Some(0) && said.stdout.contains("1 passed"), "{}\n{}", said.stdout, said.stderr);
 }
 

@@ -19,14 +19,14 @@ use setlist::definition;
 use setlist::model::{RunId, Stream, WindowSize};
 use setlist::store::log::{LogReader, LogWriter, recover};
 use setlist::store::{StateDir, StoreError};
-use setlist::tui::output::{LogView, StreamSanitizer, Scroll, TerminalView, sanitize_coloured, sanitize_plain};
 use setlist::text;
+use setlist::tui::output::{LogView, Scroll, StreamSanitizer, TerminalView, sanitize_coloured, sanitize_plain};
 use tempfile::TempDir;
 
 use crate::damage::{SiteFiles, exercise};
 use crate::definition::arbitrary_input;
-use crate::rng::{TestRng, iterations};
 use crate::output::memory_log::{MemoryLog, styles};
+use crate::rng::{TestRng, iterations};
 use crate::temp_site::WAIT_TIMEOUT;
 
 /// The number of runs per target in a normal test run.

@@ -121,7 +121,9 @@ queues:
 
     // A worker that was started by a screen or a command writes to its log.
     site.ok(&["retry", "q/a"]);
-    wait_for("the worker log", || site.read(".setlist/worker.log").contains("on_finish of q/a: exit code 6").then_some(()));
+    wait_for("the worker log", || {
+        site.read(".setlist/worker.log").contains("on_finish of q/a: exit code 6").then_some(())
+    });
 }
 
 #[test]
@@ -155,7 +157,10 @@ queues:
     let command = "echo trying\necho no such host >&2; exit 6\n";
     assert_eq!(hook_record("q/a"), json!({"command": command, "on": "finish", "timeout_ms": 60_000, "last": last}));
     let last = json!({"run_id": 2, "outcome": "succeeded", "error": null, "said": "so it is", "ended_at": null});
-    assert_eq!(hook_record("q/b"), json!({"command": "echo 'so it' is", "on": "failure", "timeout_ms": 90_000, "last": last}));
+    assert_eq!(
+        hook_record("q/b"),
+        json!({"command": "echo 'so it' is", "on": "failure", "timeout_ms": 90_000, "last": last})
+    );
     assert_eq!(hook_record("q/c"), json!(null));
     assert_eq!(hook_record("q/d"), json!({"command": "echo no", "on": "failure", "timeout_ms": 60_000, "last": null}));
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use setlist::model::{RunId, Stream};
-use setlist::store::log::{WatchedRuns, LogReader, LogWriter, delete_output, recover};
+use setlist::store::log::{LogReader, LogWriter, WatchedRuns, delete_output, recover};
 
 const RUN: RunId = RunId(7);
 const LIMIT: u64 = 64 * 1024;

@@ -3,35 +3,35 @@
 // Clippy then applies its rules for tests to helpers too.
 #![cfg(test)]
 
-mod reservations;
+mod architecture;
 mod cli;
+mod commit_latency;
 mod contract;
 mod crash;
-mod many_workers;
 mod damage;
-mod wording;
-mod worker_crashes;
 mod definition;
-mod rng;
 mod disk;
 mod fuzz;
 mod hooks;
-mod architecture;
 mod log;
-mod terminal_conventions;
+mod many_workers;
 mod output;
-mod commit_latency;
+mod process_trees;
 mod properties;
 mod query;
 mod readme;
 mod reconcile;
-mod temp_site;
+mod reservations;
+mod rng;
 mod rules;
 mod runner;
 mod scenarios;
 mod screen;
 mod seed;
 mod service;
-mod terminal;
-mod process_trees;
 mod site_removed;
+mod temp_site;
+mod terminal;
+mod terminal_conventions;
+mod wording;
+mod worker_crashes;

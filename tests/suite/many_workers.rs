@@ -6,7 +6,7 @@ use std::process::{Child, Stdio};
 
 use serde_json::{Value, json};
 use setlist::model::{Event, JobId, QueueId};
-use setlist::store::{StateDir, SqliteStore, Store};
+use setlist::store::{SqliteStore, StateDir, Store};
 
 use crate::temp_site::{TempSite, wait_for};
 

@@ -6,7 +6,7 @@ use std::process::{Child, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
-use crate::temp_site::{TempSite, SETLIST, wait_for};
+use crate::temp_site::{SETLIST, TempSite, wait_for};
 
 /// Starts four processes: in the process group, in a new session, in a new session and orphaned, and all of that without
 /// an environment. Each writes its process id to a file that is named after the job.
@@ -193,7 +193,8 @@ fn a_daemon_of_a_finished_job_outlives_a_dead_worker() {
 /// A job requests work at another site. The worker that this starts is not part of the job.
 #[test]
 fn a_worker_that_was_started_by_a_job_outlives_the_job() {
-    let site = site_with("      - {id: a, run: '\"$PROGRAM\" -f other/jobs.yaml retry q/long; touch asked; sleep 300'}\n");
+    let site =
+        site_with("      - {id: a, run: '\"$PROGRAM\" -f other/jobs.yaml retry q/long; touch asked; sleep 300'}\n");
     fs::create_dir(site.join("other")).unwrap();
     let long = "queues: {q: [{id: long, run: 'touch begun; until [ -e go ]; do sleep 0.01; done'}]}\n";
     site.write("other/jobs.yaml", long);
@@ -228,7 +229,8 @@ fn a_worker_inside_a_job_is_stopped_with_it() {
 
 #[test]
 fn a_worker_reaps_adopted_orphans() {
-    let site = site_with("      - {id: a, run: 'for n in 1 2 3 4 5; do (setsid sh -c \"echo $n >> ended\" &) ; done'}\n");
+    let site =
+        site_with("      - {id: a, run: 'for n in 1 2 3 4 5; do (setsid sh -c \"echo $n >> ended\" &) ; done'}\n");
     let mut worker = worker(&site);
     site.ok(&["retry", "q/a"]);
     site.wait_until("q/a", |job| job["outcome"] == json!("succeeded"));
@@ -243,7 +245,8 @@ fn a_worker_reaps_adopted_orphans() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_job_blocks_no_signals() {
-    let site = site_with("      - grep SigBlk /proc/self/status\n      - {pty: true, run: grep SigBlk /proc/self/status}\n");
+    let site =
+        site_with("      - grep SigBlk /proc/self/status\n      - {pty: true, run: grep SigBlk /proc/self/status}\n");
     let output = site.ok(&["process", "q"]);
     assert_eq!(output.matches("0000000000000000").count(), 2, "{output}");
 }

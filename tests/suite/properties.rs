@@ -8,13 +8,13 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use setlist::model::{
-    Counters, Job, JobId, SiteState, QueueMode, NothingToDo, Outcome, Phase, QueueId, QueueState, QueueInfo, EventRecord, Refusal,
-    RunReport, RunId, Script, JobState, Value, WorkerId,
+    Counters, EventRecord, Job, JobId, JobState, NothingToDo, Outcome, Phase, QueueId, QueueInfo, QueueMode,
+    QueueState, Refusal, RunId, RunReport, Script, SiteState, Value, WorkerId,
 };
 use setlist::{Command, Site};
 
 use crate::rng::cases;
-use reference::{ReferenceJob, ReferenceQueue, Reference, ReferenceState, name};
+use reference::{Reference, ReferenceJob, ReferenceQueue, ReferenceState, name};
 use steps::{Step, reports, steps};
 
 const QUEUES: [&str; 3] = ["c", "a", "not in the file"];
@@ -100,9 +100,13 @@ impl Trial {
         });
         if let (Command::Claim { .. }, Ok(_)) = (command, &answer) {
             let running = |ref_queue: &ReferenceQueue| self.reference.list(ref_queue.name, Phase::Running).len();
-            let before = |ref_queue: &ReferenceQueue| before.queue(&ref_queue.name.into()).map_or(0, |queue| queue.running.len());
+            let before = |ref_queue: &ReferenceQueue| {
+                before.queue(&ref_queue.name.into()).map_or(0, |queue| queue.running.len())
+            };
             let mut grown = self.reference.queues.iter().filter(|ref_queue| running(ref_queue) > before(ref_queue));
-            let fits = |ref_queue: &ReferenceQueue| running(ref_queue) == 1 || self.reference.taken(ref_queue.name) <= ref_queue.parallel;
+            let fits = |ref_queue: &ReferenceQueue| {
+                running(ref_queue) == 1 || self.reference.taken(ref_queue.name) <= ref_queue.parallel
+            };
             assert!(grown.all(fits), "a claim fills no queue beyond its limit");
         }
         answer.map(drop)
@@ -116,7 +120,13 @@ impl Trial {
             assert_eq!(queue.mode, ref_queue.mode, "mode of {}", ref_queue.name);
             for phase in [Phase::Pending, Phase::Running, Phase::Finished] {
                 let listed: Vec<_> = queue.jobs_in(phase).iter().map(|id| id.0).collect();
-                assert_eq!(listed, self.reference.list(ref_queue.name, phase), "{} of {}", phase.as_str(), ref_queue.name);
+                assert_eq!(
+                    listed,
+                    self.reference.list(ref_queue.name, phase),
+                    "{} of {}",
+                    phase.as_str(),
+                    ref_queue.name
+                );
             }
             let failed = |ref_job: &&ReferenceJob| {
                 let ReferenceState::Finished { outcome, .. } = &ref_job.stage else { return false };
@@ -182,7 +192,8 @@ impl Trial {
             for ref_job in self.running() {
                 let Some(report) = ends.next().unwrap() else {
                     // The run may belong to an earlier worker.
-                    self.submit(&Command::ReapWorker { worker: WorkerId(ref_job.worker), started_runs: Vec::new() }).unwrap();
+                    self.submit(&Command::ReapWorker { worker: WorkerId(ref_job.worker), started_runs: Vec::new() })
+                        .unwrap();
                     self.perform(&Step::Join);
                     break;
                 };
@@ -209,7 +220,12 @@ impl Trial {
     }
 
     fn queues_in_mode(&self, mode: QueueMode) -> Vec<&'static str> {
-        self.reference.queues.iter().filter(|ref_queue| ref_queue.mode == mode).map(|ref_queue| ref_queue.name).collect()
+        self.reference
+            .queues
+            .iter()
+            .filter(|ref_queue| ref_queue.mode == mode)
+            .map(|ref_queue| ref_queue.name)
+            .collect()
     }
 
     /// The pending jobs of a queue, each with whether it waits for something.

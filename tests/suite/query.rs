@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 use proptest::prelude::*;
 use setlist::model::{
-    Command, Definition, RunEnd, Exit, Failure, FailureKind, JobId, Outcome, Query, Run, RunId, Script, Site, JobState,
+    Command, Definition, Exit, Failure, FailureKind, JobId, JobState, Outcome, Query, Run, RunEnd, RunId, Script, Site,
     WorkerId,
 };
 use setlist::{Event, Job};

@@ -11,8 +11,8 @@ use std::sync::{Mutex, PoisonError};
 use setlist::model::Outcome;
 use setlist::tui::action::{Group, TABLE};
 
-use crate::temp_site::TempSite;
 use crate::screen::harness::{ScreenHarness, failed, queue};
+use crate::temp_site::TempSite;
 
 /// Compares a part of the README, between `<!-- name -->` and `<!-- /name -->`, with what it should be.
 #[track_caller]
@@ -83,7 +83,8 @@ fn the_keys() {
 
 #[test]
 fn the_diagnosis() {
-    let site = TempSite::with("queues:\n  build:\n    paralel: 2\n    jobs:\n      - {run: make, timeout: 10 parsecs}\n");
+    let site =
+        TempSite::with("queues:\n  build:\n    paralel: 2\n    jobs:\n      - {run: make, timeout: 10 parsecs}\n");
     let output = site.run(&["check", "jobs.yaml"]);
     assert_eq!(output.code, Some(2));
     shows("diagnosis", &format!("```text\n{}```\n", output.stderr));
@@ -97,7 +98,8 @@ fn the_example_of_a_file_is_good() {
 
 #[test]
 fn our_own_file_is_good() {
-    let site = TempSite::with(&fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("jobs.yaml")).unwrap());
+    let site =
+        TempSite::with(&fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("jobs.yaml")).unwrap());
     site.ok(&["check"]);
 }
 

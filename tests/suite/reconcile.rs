@@ -5,8 +5,8 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use setlist::model::{
-    Definition, Event, Failure, Job, JobId, SiteState, QueueMode, Outcome, Phase, DesiredState, QueueId, DesiredQueue, RunReport, RunId,
-    Script, QueueSettings, JobState, StateReader, WaitConditions, WorkerId,
+    Definition, DesiredQueue, DesiredState, Event, Failure, Job, JobId, JobState, Outcome, Phase, QueueId, QueueMode,
+    QueueSettings, RunId, RunReport, Script, SiteState, StateReader, WaitConditions, WorkerId,
 };
 use setlist::{Command, Site};
 
@@ -84,7 +84,12 @@ impl Fixture {
         let job = self.job(name);
         let result = result.map(|()| None).map_err(Failure::error);
         let report = RunReport::from(result);
-        self.submit(&Command::EndRun { job: job.id, run: job.current_run().expect("it runs"), report, on_failure: None });
+        self.submit(&Command::EndRun {
+            job: job.id,
+            run: job.current_run().expect("it runs"),
+            report,
+            on_failure: None,
+        });
     }
 
     fn succeed(&mut self, name: &str) {
@@ -209,7 +214,11 @@ fn an_entry_that_returns_restores_the_same_job() {
     assert_eq!(fixture.pending(), ["a", "b", "c"]);
     let back = fixture.job("b");
     assert_eq!((back.id, back.attempts), (job.id, 1));
-    assert_eq!(back.state, JobState::Pending { requested: false, wait: WaitConditions::default() }, "reconciliation starts nothing");
+    assert_eq!(
+        back.state,
+        JobState::Pending { requested: false, wait: WaitConditions::default() },
+        "reconciliation starts nothing"
+    );
 }
 
 #[test]
@@ -330,7 +339,8 @@ fn jobs_added_by_a_command_are_independent_of_the_file() {
 fn a_queue_removed_from_the_file_keeps_its_other_jobs() {
     let mut fixture = Fixture::with(&["a", "b"]);
     fixture.succeed("a");
-    fixture.submit(&Command::Add { queue: "build".into(), jobs: vec![Arc::new(Definition::new(Script::shell("true")))] });
+    fixture
+        .submit(&Command::Add { queue: "build".into(), jobs: vec![Arc::new(Definition::new(Script::shell("true")))] });
     fixture.reconcile("other", &[("other", &["x"])]);
     assert_eq!((fixture.pending(), fixture.finished()), (vec!["#3".to_owned()], vec!["a".to_owned()]));
     let declared = |fixture: &Fixture| fixture.site.get_queue("build").read(|queue, _| queue.settings.declared);

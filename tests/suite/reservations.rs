@@ -8,8 +8,8 @@ use std::process::{Child, Stdio};
 use chrono::Utc;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
-use setlist::model::{Command, Event, JobId, QueueMode, EventRecord, Reservation, WorkerId};
-use setlist::store::{StartedRuns, StateDir, SqliteStore, Store};
+use setlist::model::{Command, Event, EventRecord, JobId, QueueMode, Reservation, WorkerId};
+use setlist::store::{SqliteStore, StartedRuns, StateDir, Store};
 
 use crate::temp_site::{TempSite, wait_for};
 
@@ -85,7 +85,8 @@ fn nothing_starts_after_a_pause_was_acknowledged() {
         let before = store(&site).last_seq().unwrap();
         site.ok(&["pause", "q"]);
         let acknowledged = store(&site).last_seq().unwrap();
-        let paused = |recorded: &EventRecord| matches!(recorded.event, Event::ModeChanged { mode: QueueMode::Paused, .. });
+        let paused =
+            |recorded: &EventRecord| matches!(recorded.event, Event::ModeChanged { mode: QueueMode::Paused, .. });
         let new_events = events(&site, before);
         let at = new_events.iter().position(paused).expect("it is paused");
         assert!(
@@ -165,7 +166,9 @@ fn a_worker_suspended_with_stop_blocks_no_other_process_and_keeps_its_reservatio
     let pid = Pid::from_child(&worker);
     // It may be suspended when nothing is reserved, or all reserved jobs have started.
     let free = || -> Vec<Reservation> {
-        let StartedRuns::Exactly(started) = StateDir::new(site.join(".setlist")).runs_started_by(WorkerId(1)) else { return Vec::new() };
+        let StartedRuns::Exactly(started) = StateDir::new(site.join(".setlist")).runs_started_by(WorkerId(1)) else {
+            return Vec::new();
+        };
         let reserved = store(&site).workers().unwrap().into_iter().flat_map(|worker| worker.reserved);
         reserved.filter(|reservation| !started.contains(&reservation.run)).collect()
     };

@@ -320,7 +320,8 @@ fn no_more_jobs_run_in_parallel_than_allowed() {
             let mut count = count.lock().unwrap();
             *count += 1;
             changed.notify_all();
-            let (_count, waited) = changed.wait_timeout_while(count, WAIT_TIMEOUT, |count| *count < MAX_PARALLEL).unwrap();
+            let (_count, waited) =
+                changed.wait_timeout_while(count, WAIT_TIMEOUT, |count| *count < MAX_PARALLEL).unwrap();
             if waited.timed_out() { Err("the others were not called") } else { Ok(watched.running().len()) }
         });
     }

@@ -15,9 +15,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use setlist::model::{
-    Definition, Exit, FailureKind, Job, Outcome, Program, RunReport, RunId, Script, ExecOptions, StopSignal, Stream, Value,
+    Definition, ExecOptions, Exit, FailureKind, Job, Outcome, Program, RunId, RunReport, Script, StopSignal, Stream,
+    Value,
 };
-use setlist::runner::{Launch, Output, Runner, PtyOptions, run};
+use setlist::runner::{Launch, Output, PtyOptions, Runner, run};
 
 /// A timeout that only a hanging test reaches.
 const LONG: Duration = Duration::from_secs(60);
@@ -179,7 +180,8 @@ fn a_failed_start_has_a_reason() {
         "exec format error: ./bare (a script needs a first line like #!/bin/sh)"
     );
     assert_eq!(reason(Script::command(["nul\0"])), "nul byte found in provided data: nul\0");
-    let lost = Script::command(["true"]).with_exec(ExecOptions { cwd: Some("no/such".into()), ..ExecOptions::default() });
+    let lost =
+        Script::command(["true"]).with_exec(ExecOptions { cwd: Some("no/such".into()), ..ExecOptions::default() });
     let lost_path = path.join("no/such");
     assert_eq!(reason(lost), format!("no such file or directory: {} (the working directory)", lost_path.display()));
     let long = with_shell(&["env"], &"x".repeat(200 * 1024));
@@ -288,7 +290,8 @@ fn the_working_directory_is_relative_to_the_site_folder() {
     let root = folder.path().canonicalize().unwrap();
     fs::create_dir(root.join("sub")).unwrap();
     let pwd = |cwd: Option<&str>| {
-        let script = Script::command(["pwd", "-P"]).with_exec(ExecOptions { cwd: cwd.map(PathBuf::from), ..ExecOptions::default() });
+        let script = Script::command(["pwd", "-P"])
+            .with_exec(ExecOptions { cwd: cwd.map(PathBuf::from), ..ExecOptions::default() });
         ran(Launch { folder: root.clone(), ..of(script) }).1
     };
     assert_eq!(pwd(None), format!("{}\n", root.display()));
@@ -301,7 +304,8 @@ fn standard_input_is_the_text_or_empty() {
     assert_eq!(ran(of(Script::command(["cat"]))).1, "");
     let lines: Vec<String> = (0..110_000).map(|number| format!("{number:09}")).collect();
     let text = lines.join("\n");
-    let script = Script::command(["cat"]).with_exec(ExecOptions { stdin: Some(text.clone()), ..ExecOptions::default() });
+    let script =
+        Script::command(["cat"]).with_exec(ExecOptions { stdin: Some(text.clone()), ..ExecOptions::default() });
     assert!(ran(of(script)).1 == text, "a mebibyte through cat comes back whole");
     let script = Script::shell("read line; echo $line; exec 0<&-; echo closed")
         .with_exec(ExecOptions { stdin: Some(text), ..ExecOptions::default() });
@@ -335,7 +339,8 @@ fn a_run_beyond_its_timeout_is_stopped() {
     assert_eq!(failure(&report), (FailureKind::Timeout, "ran longer than 50ms"));
     assert_eq!((report.exit, report.value), (Some(Exit::Signal(15)), None));
     assert_eq!(printed, "begun\n");
-    let script = Script::shell("true").with_exec(ExecOptions { timeout: Some(Duration::MAX), ..ExecOptions::default() });
+    let script =
+        Script::shell("true").with_exec(ExecOptions { timeout: Some(Duration::MAX), ..ExecOptions::default() });
     assert_eq!(ran(of(script)).0.outcome, Outcome::Succeeded);
 }
 
@@ -417,7 +422,8 @@ fn children_of_a_shell_get_the_grace_period() {
     let gate = folder.path().join("gate");
     let made = std::process::Command::new("mkfifo").arg(&gate).status().unwrap();
     assert!(made.success());
-    let script = Script::shell(format!("perl -e '{inner}'; true")).with_exec(ExecOptions { grace: LONG, ..ExecOptions::default() });
+    let script = Script::shell(format!("perl -e '{inner}'; true"))
+        .with_exec(ExecOptions { grace: LONG, ..ExecOptions::default() });
     let tidy = Started::on(&runner, 1, Launch { folder: folder.path().to_owned(), ..of(script) });
     tidy.lines(1);
     runner.stop(RunId(1), StopSignal::Terminate);
@@ -462,10 +468,14 @@ fn a_background_process_does_not_delay_the_end_of_the_run() {
 #[test]
 fn a_flood_does_not_starve_other_runs() {
     let runner = Runner::new().unwrap();
-    let flood = Started::on(&runner, 1, of(Script::command(["yes"]).with_exec(ExecOptions { stdin: None, ..ExecOptions::default() })));
+    let flood = Started::on(
+        &runner,
+        1,
+        of(Script::command(["yes"]).with_exec(ExecOptions { stdin: None, ..ExecOptions::default() })),
+    );
     flood.lines(1);
-    let script =
-        Script::shell("sleep 600").with_exec(ExecOptions { timeout: Some(Duration::from_millis(50)), ..ExecOptions::default() });
+    let script = Script::shell("sleep 600")
+        .with_exec(ExecOptions { timeout: Some(Duration::from_millis(50)), ..ExecOptions::default() });
     let timed = Started::on(&runner, 2, of(script));
     let quick = Started::on(&runner, 3, sh("echo hello"));
     assert_eq!(quick.report().value, Some(json!("hello")));
@@ -507,7 +517,8 @@ fn a_run_inherits_no_file_descriptors() {
     let other = Started::on(
         &runner,
         1,
-        of(Script::shell("sleep 600").with_exec(ExecOptions { stdin: Some("x".repeat(1 << 20)), ..ExecOptions::default() })),
+        of(Script::shell("sleep 600")
+            .with_exec(ExecOptions { stdin: Some("x".repeat(1 << 20)), ..ExecOptions::default() })),
     );
     let (_, printed) = ran(of(Script::command(["ls", "/proc/self/fd"])));
     assert!(printed.lines().all(|fd| ours.lines().any(|ours| ours == fd)), "{printed} but {ours}");

@@ -1,27 +1,27 @@
 //! The screen, driven by keys: what it shows and how the jobs change.
 
-mod config;
-mod cursor;
-mod job_details;
-mod keys;
-mod appearance;
-mod marks;
 mod action_menu;
+mod appearance;
+mod config;
+mod confirm_prompts;
+mod copy;
+mod cursor;
+pub(crate) mod harness;
+mod header_stats;
+mod job_details;
+mod job_progress;
+mod keys;
+mod marks;
 mod mouse;
 mod notifications;
-mod header_stats;
-mod job_progress;
-mod confirm_prompts;
-pub(crate) mod harness;
-mod copy;
 mod tiles;
 mod time_gutter;
 mod typing;
 
-use setlist::model::{Command, QueueMode, Outcome, Phase, QueueId};
+use harness::{ScreenHarness, failed, plan, queue};
+use setlist::model::{Command, Outcome, Phase, QueueId, QueueMode};
 use setlist::tui::effect::{EditorPosition, ExitReason};
 use setlist::tui::message::{JobsFileError, Message};
-use harness::{ScreenHarness, failed, plan, queue};
 
 const JOBS: [(&str, &str); 5] =
     [("fetch", ""), ("lint", "Lint"), ("unit", "Unit tests"), ("doc", "Documentation"), ("pack", "Package")];
@@ -35,7 +35,11 @@ fn mode(harness: &ScreenHarness, id: &str) -> QueueMode {
 }
 
 fn phase(harness: &ScreenHarness, name: &str) -> Option<Phase> {
-    harness.screen.queue().site().read(|site_state| site_state.job_named(&"build".into(), name).map(setlist::Job::phase))
+    harness
+        .screen
+        .queue()
+        .site()
+        .read(|site_state| site_state.job_named(&"build".into(), name).map(setlist::Job::phase))
 }
 
 #[test]
@@ -230,7 +234,10 @@ fn stopping_everything_needs_confirmation_and_quits() {
 fn each_queue_keeps_its_selection() {
     let mut harness = harness();
     harness.keys("jj]");
-    assert_eq!((harness.screen.queue().id().as_str(), harness.selected_job_name().as_deref()), ("deploy", Some("prod")));
+    assert_eq!(
+        (harness.screen.queue().id().as_str(), harness.selected_job_name().as_deref()),
+        ("deploy", Some("prod"))
+    );
     harness.keys("]");
     assert_eq!((harness.screen.queue().id().as_str(), harness.selected_job_name().as_deref()), ("build", Some("unit")));
     harness.keys("2");
@@ -288,7 +295,11 @@ fn file_errors_are_shown_until_they_are_fixed() {
 fn no_last_valid_version_is_mentioned_if_there_was_none() {
     let mut harness = ScreenHarness::new(Vec::new(), 80, 24);
     harness.send(Message::FileRead(Err(JobsFileError { text: "error: no map".to_owned(), errors: 1, line: Some(1) })));
-    assert!(harness.text().contains("Press e to edit it.") && !harness.text().contains("last valid version"), "{}", harness.text());
+    assert!(
+        harness.text().contains("Press e to edit it.") && !harness.text().contains("last valid version"),
+        "{}",
+        harness.text()
+    );
     assert_eq!(harness.message(), "✗ jobs.yaml has 1 error. Press e to edit it.");
 }
 

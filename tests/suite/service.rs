@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 use crate::readme::block;
-use crate::temp_site::{WAIT_TIMEOUT, TempSite, SETLIST, CommandOutput, wait_for};
+use crate::temp_site::{CommandOutput, SETLIST, TempSite, WAIT_TIMEOUT, wait_for};
 
 /// A job that cleans up on TERM, one that fails, and one that prints the socket of the service manager.
 const SERVED: &str = "\
@@ -151,7 +151,8 @@ kill -CONT $!
 kill -TERM $!
 wait -f $!
 ";
-    let output = CommandOutput::from_output(&container.args(["timeout", "30", "bash", "-c", script, SETLIST]).output().unwrap());
+    let output =
+        CommandOutput::from_output(&container.args(["timeout", "30", "bash", "-c", script, SETLIST]).output().unwrap());
     assert_eq!(output.code, Some(0), "{output:?} {}", site.read("worker-output"));
 }
 

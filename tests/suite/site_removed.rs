@@ -7,10 +7,10 @@ use std::sync::Arc;
 use rusqlite::Connection;
 use serde_json::json;
 use setlist::model::{Command, WorkerId};
-use setlist::store::{StateDir, SqliteStore, Store, StoreError};
+use setlist::store::{SqliteStore, StateDir, Store, StoreError};
 use tempfile::TempDir;
 
-use crate::temp_site::{TempSite, CommandOutput, wait_for};
+use crate::temp_site::{CommandOutput, TempSite, wait_for};
 
 /// A job that tidies up when it is told to stop.
 const TIDY: &str = "\
@@ -46,8 +46,7 @@ fn bring_to(folder: &StateDir, format: i64) {
 }
 
 /// What is said of a folder that was removed; whoever looks while it is removed file by file finds some of them.
-const REMOVED: [&str; 3] =
-    ["removed or replaced", "state.db-wal: its database is missing", "state.db: No such file"];
+const REMOVED: [&str; 3] = ["removed or replaced", "state.db-wal: its database is missing", "state.db: No such file"];
 
 /// It leaves because the store can't be used, and says why.
 #[track_caller]

@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use vt100::MouseProtocolMode;
 
-use crate::temp_site::{SITE_ENV, TempSite, SETLIST, wait_for};
+use crate::temp_site::{SETLIST, SITE_ENV, TempSite, wait_for};
 
 /// The longest that a test waits for something that must happen.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -111,7 +111,10 @@ impl Terminal {
                 return text;
             }
             let left = end.saturating_duration_since(Instant::now());
-            assert!(self.output_received.recv_timeout(left).is_ok() || wanted(&self.text()), "timed out waiting for {what}:\n{text}");
+            assert!(
+                self.output_received.recv_timeout(left).is_ok() || wanted(&self.text()),
+                "timed out waiting for {what}:\n{text}"
+            );
         }
     }
 
@@ -175,7 +178,9 @@ fn opening_starts_nothing_and_p_processes() {
     assert!(text.contains("Pending") && text.contains("Finished"), "{text}");
     assert!(site.ok(&["status"]).contains("idle"));
     screen.keys("p");
-    screen.wait_until("three finished jobs", |text| text.contains("exit code 3") || text.matches("succeeded").count() >= 2);
+    screen.wait_until("three finished jobs", |text| {
+        text.contains("exit code 3") || text.matches("succeeded").count() >= 2
+    });
     site.wait_until("work/last", |job| job["outcome"] == json!("succeeded"));
     assert_eq!(site.job("work/bad")["outcome"], json!("failed"));
     screen.keys("q");
@@ -491,7 +496,10 @@ fn the_pager_shows_the_output_and_returns_to_the_screen() {
         "{:?}",
         paged.get(..60)
     );
-    assert!(paged.contains("\n1000\n24 80\nkey q\n") && !paged.contains("owned"), "the pager has the terminal and the keys");
+    assert!(
+        paged.contains("\n1000\n24 80\nkey q\n") && !paged.contains("owned"),
+        "the pager has the terminal and the keys"
+    );
     // A pager that exits without reading, and one that doesn't exist.
     site.script("pager", "exit 0");
     screen.keys("o");

@@ -5,7 +5,7 @@ use std::fs;
 use portable_pty::CommandBuilder;
 use rustix::process::Signal;
 
-use crate::temp_site::{TempSite, SETLIST, wait_for};
+use crate::temp_site::{SETLIST, TempSite, wait_for};
 use crate::terminal::Terminal;
 
 const TWO: &str = "\

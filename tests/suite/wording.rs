@@ -194,25 +194,33 @@ fn banned_phrases_are_found_wherever_they_stand() {
         let found = banned_phrases(text, &BANNED);
         assert!(found.iter().any(|found| found.starts_with(&format!("“{phrase}”"))), "{text}: {found:?}");
     }
-    for text in ["recommend", "the command is not valid", "is normal", "there is no job", "which of", "mendable", "handy"] {
+    for text in
+        ["recommend", "the command is not valid", "is normal", "there is no job", "which of", "mendable", "handy"]
+    {
         assert_eq!(banned_phrases(text, &BANNED), [""; 0], "{text}");
     }
 }
 
 #[test]
 fn messages_are_collected_from_code_and_help_texts() {
-    let texts = |path: &str, text: &str| messages(&Source::new(path, text)).into_iter().map(|message| message.text).collect::<Vec<_>>();
+    let texts = |path: &str, text: &str| {
+        messages(&Source::new(path, text)).into_iter().map(|message| message.text).collect::<Vec<_>>()
+    };
     let code = "//! The header is a comment.\n/// A help text.\nfn f() { g(\"a message\", 'c', \"word\"); } // not \"a message\"";
     assert_eq!(texts("src/tui/a.rs", code), ["a message"]);
     assert_eq!(texts("src/cli/a.rs", code), [" A help text.", "a message"]);
-    assert_eq!(texts("src/tui/a.rs", "const A: &str = \"one \\\n    line\\n of \\\"two\\\"\";"), ["one line\n of \"two\""]);
+    assert_eq!(
+        texts("src/tui/a.rs", "const A: &str = \"one \\\n    line\\n of \\\"two\\\"\";"),
+        ["one line\n of \"two\""]
+    );
     assert_eq!(texts("src/tui/a.rs", "const A: &str = r#\"as \"it\" is\"#;"), ["as \"it\" is"]);
     assert_eq!(texts("src/tui/a.rs", "#[cfg(test)] mod tests { const A: &str = \"not a message\"; }"), [""; 0]);
 }
 
 #[test]
 fn comments_are_collected_across_lines() {
-    let source = Source::new("src/a.rs", "//! One\n//! two.\n\n/// Three.\nfn f() {\n    // Four\n    // five.\n    g();\n}\n");
+    let source =
+        Source::new("src/a.rs", "//! One\n//! two.\n\n/// Three.\nfn f() {\n    // Four\n    // five.\n    g();\n}\n");
     let texts: Vec<_> = comments(&source).into_iter().map(|comment| comment.text).collect();
     assert_eq!(texts, [" One\n two.", " Three.", " Four\n five."]);
 }

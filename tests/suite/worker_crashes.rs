@@ -7,7 +7,7 @@ use std::process::{Child, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use setlist::model::Outcome;
-use setlist::store::{StateDir, SqliteStore, Store};
+use setlist::store::{SqliteStore, StateDir, Store};
 
 use crate::temp_site::{TempSite, wait_for};
 use crate::terminal::Terminal;
@@ -170,10 +170,16 @@ fn opening_a_site_whose_worker_died_starts_nothing_until_work_is_requested() {
     let site = TempSite::with(&LONG_THEN_SHORT.replace("  q:\n", "  q:\n    - {id: first, run: echo $((40+2))nd}\n"));
     kill(process(&site));
     let output = site.run(&["status", "q"]);
-    assert!(output.stdout.contains("processing") && output.stdout.contains("no worker; `setlist process` goes on"), "{output:?}");
+    assert!(
+        output.stdout.contains("processing") && output.stdout.contains("no worker; `setlist process` goes on"),
+        "{output:?}"
+    );
     let mut screen = Terminal::open(&site, &["q"]);
     let text = screen.wait_for_text("processing, no worker");
-    assert!(text.contains("Pending 2") && text.contains("No worker is running the jobs of q. Press p to start one."), "{text}");
+    assert!(
+        text.contains("Pending 2") && text.contains("No worker is running the jobs of q. Press p to start one."),
+        "{text}"
+    );
     // Opening an output checks the workers first.
     screen.keys("\t\tj");
     screen.wait_for_text("42nd");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Counters, JobTable, SiteState, QueueState, compare_in_list, counts_as_failed};
+use super::{Counters, JobTable, QueueState, SiteState, compare_in_list, counts_as_failed};
 use crate::model::queue_index::QueueIndex;
 use crate::model::{Job, JobId, QueueId, QueueInfo, WorkerInfo};
 

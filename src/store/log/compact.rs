@@ -6,8 +6,8 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use super::deletion::lock_shared;
-use super::tail_segment::{HEADER_LEN_U64, TailHeader};
 use super::files::{head_path, omission_notice, tail_path};
+use super::tail_segment::{HEADER_LEN_U64, TailHeader};
 use crate::crash;
 use crate::model::RunId;
 use crate::store::error::StoreError;

@@ -8,8 +8,8 @@ use std::path::Path;
 
 use chrono::{DateTime, Local, Utc};
 
-use super::hook_result;
 use super::files::{companion_paths, head_path};
+use super::hook_result;
 use crate::model::RunId;
 use crate::store::error::StoreError;
 use crate::text;
@@ -107,7 +107,9 @@ fn delete_files(
 pub(super) fn deletion_notice(log: &File) -> io::Result<Option<String>> {
     let mut bytes = [0; MAX_NOTICE_LEN];
     let len = log.read_at(&mut bytes, 0)?;
-    let line = str::from_utf8(&bytes[..len]).ok().filter(|line| line.starts_with(NOTICE_PREFIX) && line.ends_with(NOTICE_SUFFIX));
+    let line = str::from_utf8(&bytes[..len])
+        .ok()
+        .filter(|line| line.starts_with(NOTICE_PREFIX) && line.ends_with(NOTICE_SUFFIX));
     Ok(line.map(|line| line.trim_end().to_owned()))
 }
 

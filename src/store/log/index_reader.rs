@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::stream_index::{IndexLayout, ENTRY_LEN, IndexEntry, Origin};
+use super::stream_index::{ENTRY_LEN, IndexEntry, IndexLayout, Origin};
 
 /// A span of output from one stream whose lines arrived at the same time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 use super::files::create;
-use super::stream_index::{IndexLayout, IndexEntry, Origin};
+use super::stream_index::{IndexEntry, IndexLayout, Origin};
 
 /// Records the origin of the output of a log.
 #[derive(Debug)]

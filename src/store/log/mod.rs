@@ -12,29 +12,29 @@
 //! `stream_index.rs`). The sizes of a run's terminal are in `7.sizes` (see `terminal_sizes.rs`), the result of its
 //! `on_finish` hook is in `7.hook`.
 
-mod hook_result;
+mod compact;
 mod deletion;
 mod files;
-mod compact;
+mod hook_result;
+mod index_reader;
+mod index_writer;
 #[cfg(target_os = "linux")]
 mod inotify_watches;
 mod log_watch;
-mod watched_runs;
-mod index_writer;
-mod stream_index;
 mod reader;
-mod terminal_sizes;
-mod index_reader;
+mod stream_index;
 mod tail_segment;
+mod terminal_sizes;
+mod watched_runs;
 mod writer;
 
-pub(super) use hook_result::save_hook_result;
-pub(super) use deletion::is_worth_deleting;
-pub use deletion::{delete_output, delete_log, log_sizes};
 pub use compact::recover;
-pub use watched_runs::WatchedRuns;
-pub use stream_index::Origin;
-pub use reader::{LogReader, LogChunk};
+pub(super) use deletion::is_worth_deleting;
+pub use deletion::{delete_log, delete_output, log_sizes};
 pub use files::{log_path, omission_notice};
+pub(super) use hook_result::save_hook_result;
 pub use index_reader::OutputSpan;
+pub use reader::{LogChunk, LogReader};
+pub use stream_index::Origin;
+pub use watched_runs::WatchedRuns;
 pub use writer::LogWriter;

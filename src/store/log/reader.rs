@@ -6,11 +6,11 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::deletion::{deletion_notice, lock_shared};
-use super::watched_runs::WatchedRuns;
+use super::files::{create_dir, head_path, index_path, sizes_path, tail_path};
 use super::index_reader::{IndexReader, OutputSpan};
 use super::tail_segment::TailHeader;
+use super::watched_runs::WatchedRuns;
 use super::{hook_result, log_watch, terminal_sizes};
-use super::files::{create_dir, head_path, index_path, sizes_path, tail_path};
 use crate::model::{HookResult, Run, RunId, WindowSize};
 use crate::store::error::StoreError;
 use crate::store::notifier::{NotifyFn, Subscription};
@@ -84,13 +84,15 @@ impl LogReader {
                 Some(header) => {
                     let offset = offset.max(header.kept_from);
                     if offset < header.moved_until {
-                        let len = self.read_head(header.head_position(offset), up_to(buffer, header.moved_until - offset))?;
+                        let len =
+                            self.read_head(header.head_position(offset), up_to(buffer, header.moved_until - offset))?;
                         Some(LogChunk { offset, len })
                     } else {
                         let (at, contiguous) = header.file_position(offset);
                         let limit = contiguous.min(header.output_len.saturating_sub(offset));
                         let len = self.read_tail(at, up_to(buffer, limit))?;
-                        let is_valid = self.tail_header()?.is_none_or(|now| now.kept_from.max(now.moved_until) <= offset);
+                        let is_valid =
+                            self.tail_header()?.is_none_or(|now| now.kept_from.max(now.moved_until) <= offset);
                         is_valid.then_some(LogChunk { offset, len })
                     }
                 }

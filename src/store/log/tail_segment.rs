@@ -50,7 +50,14 @@ impl TailHeader {
                 *field = u64::from_le_bytes(*word);
             }
             let [head, ring, len, kept, line, moved, check] = fields;
-            let header = Self { head_len: head, ring_len: ring, output_len: len, kept_from: kept, notice_len: line, moved_until: moved };
+            let header = Self {
+                head_len: head,
+                ring_len: ring,
+                output_len: len,
+                kept_from: kept,
+                notice_len: line,
+                moved_until: moved,
+            };
             if header.checksum() == check && ring > 0 {
                 return Ok(Some(header));
             }
@@ -60,7 +67,14 @@ impl TailHeader {
 
     /// Writes the header.
     pub(super) fn write(&self, file: &File) -> io::Result<()> {
-        let Self { head_len: head, ring_len: ring, output_len: len, kept_from: kept, notice_len: line, moved_until: moved } = *self;
+        let Self {
+            head_len: head,
+            ring_len: ring,
+            output_len: len,
+            kept_from: kept,
+            notice_len: line,
+            moved_until: moved,
+        } = *self;
         let mut bytes = [0; HEADER_LEN];
         for (at, field) in bytes.chunks_exact_mut(8).zip([head, ring, len, kept, line, moved, self.checksum()]) {
             at.copy_from_slice(&field.to_le_bytes());
@@ -86,7 +100,14 @@ impl TailHeader {
 
     /// Detects a header that was read while it was written.
     fn checksum(&self) -> u64 {
-        let Self { head_len: head, ring_len: ring, output_len: len, kept_from: kept, notice_len: line, moved_until: moved } = *self;
+        let Self {
+            head_len: head,
+            ring_len: ring,
+            output_len: len,
+            kept_from: kept,
+            notice_len: line,
+            moved_until: moved,
+        } = *self;
         [head, ring, len, kept, line, moved]
             .iter()
             .fold(0x5345_544c_4953_5431, |sum: u64, field| (sum ^ field).wrapping_mul(0x0100_0000_01b3).rotate_left(29))

@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 
+use super::compact;
 use super::deletion::lock_shared;
+use super::files::{create, create_dir, head_path, index_path, sizes_path, tail_path};
 use super::index_writer::IndexWriter;
 use super::stream_index::Origin;
-use super::terminal_sizes::SizeWriter;
 use super::tail_segment::TailHeader;
-use super::compact;
-use super::files::{create, create_dir, head_path, index_path, sizes_path, tail_path};
+use super::terminal_sizes::SizeWriter;
 use crate::model::{RunId, Stream, WindowSize};
 use crate::store::error::StoreError;
 use crate::text;
@@ -57,7 +57,18 @@ impl LogWriter {
         let ring_len = limit - head_limit;
         let index_writer = IndexWriter::new(index_path(&dir, run), limit);
         let size_writer = SizeWriter::new(sizes_path(&dir, run));
-        Self { dir, run, head_limit, ring_len, head: None, head_len: 0, tail: None, index_writer, size_writer, lost: LostOutput::default() }
+        Self {
+            dir,
+            run,
+            head_limit,
+            ring_len,
+            head: None,
+            head_len: 0,
+            tail: None,
+            index_writer,
+            size_writer,
+            lost: LostOutput::default(),
+        }
     }
 
     /// Appends output that arrived from `stream` at `at`. If it can't be written, it is dropped and the error is
@@ -142,7 +153,13 @@ impl LogWriter {
             Some(tail) => tail,
             none => {
                 let head = self.head_len;
-                let first = TailHeader { head_len: head, ring_len: self.ring_len, output_len: head, kept_from: head, ..TailHeader::default() };
+                let first = TailHeader {
+                    head_len: head,
+                    ring_len: self.ring_len,
+                    output_len: head,
+                    kept_from: head,
+                    ..TailHeader::default()
+                };
                 let new = create(&path).map_err(failed)?;
                 first.write(&new).map_err(failed)?;
                 none.insert((new, first))
@@ -154,7 +171,9 @@ impl LogWriter {
             // The bytes to be overwritten are dropped in the header first, many at a time, which is one additional
             // write in many.
             if header.output_len + len > header.kept_from + header.ring_len {
-                header.kept_from = (header.output_len + len + header.max_write_len()).saturating_sub(header.ring_len).min(header.output_len);
+                header.kept_from = (header.output_len + len + header.max_write_len())
+                    .saturating_sub(header.ring_len)
+                    .min(header.output_len);
                 header.write(file).map_err(failed)?;
             }
             let (chunk, rest) = bytes.split_at(usize::try_from(len).unwrap_or(bytes.len()));

@@ -5,13 +5,13 @@ use std::mem;
 use chrono::{DateTime, Utc};
 use rusqlite::{Result, params};
 
-use super::columns::{StateCode, StateFlags, Json, Nanos};
+use super::columns::{Json, Nanos, StateCode, StateFlags};
 use super::definition::DefinitionColumns;
 use super::tx_cache::TxCache;
 use super::tx_state::TxState;
 use crate::model::{
-    Counters, Event, Exit, Job, JobId, QueueMode, ResolvedNeed, QueueId, QueueInfo, Reservation, Run, QueueSettings, JobState, SchedulingOptions,
-    StateReader, WorkerId,
+    Counters, Event, Exit, Job, JobId, JobState, QueueId, QueueInfo, QueueMode, QueueSettings, Reservation,
+    ResolvedNeed, Run, SchedulingOptions, StateReader, WorkerId,
 };
 use crate::store::backend::MIN_RETAINED_EVENTS;
 
@@ -46,7 +46,10 @@ impl TxState<'_> {
         }
         let seq = self.cache.counters.seq;
         if seq / EVENTS_PER_PRUNE != self.seq_before / EVENTS_PER_PRUNE {
-            self.execute("DELETE FROM events WHERE seq <= ?1", [seq.saturating_sub(MIN_RETAINED_EVENTS).cast_signed()])?;
+            self.execute(
+                "DELETE FROM events WHERE seq <= ?1",
+                [seq.saturating_sub(MIN_RETAINED_EVENTS).cast_signed()],
+            )?;
         }
         Ok(self.cache)
     }

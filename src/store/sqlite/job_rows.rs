@@ -53,7 +53,8 @@ pub(super) fn job_in_queue(row: &Row<'_>, queue: QueueId, blanks: &BlankDefiniti
         }
         unknown => return Err(rusqlite::Error::IntegralValueOutOfRange(3, unknown)),
     };
-    let last_run = row.get::<_, Option<RunId>>(LAST_RUN_COLUMN)?.map(|id| last_run(row, id).map(Box::new)).transpose()?;
+    let last_run =
+        row.get::<_, Option<RunId>>(LAST_RUN_COLUMN)?.map(|id| last_run(row, id).map(Box::new)).transpose()?;
     Ok(Job {
         id: row.get(0)?,
         queue,

@@ -4,7 +4,7 @@ use rusqlite::{Connection, Result, Row};
 
 use super::columns::{Json, Nanos};
 use super::{job_rows, parallel_load, queries};
-use crate::model::{JobId, SiteState, EventRecord, Run};
+use crate::model::{EventRecord, JobId, Run, SiteState};
 use crate::store::error::CorruptData;
 
 /// Loads the whole site.
@@ -12,7 +12,11 @@ pub(super) fn site_state(snapshot: &Connection) -> Result<SiteState> {
     let (counters, queues) = (queries::counters(snapshot)?, queries::queues(snapshot)?);
     let mut site_state = parallel_load::read_all(snapshot, counters, &queues, |count, jobs| {
         let site_state = SiteState::from_jobs(count, jobs)?;
-        if site_state.jobs().count() == count { Ok(site_state) } else { Err(CorruptData("an index and its table differ").into()) }
+        if site_state.jobs().count() == count {
+            Ok(site_state)
+        } else {
+            Err(CorruptData("an index and its table differ").into())
+        }
     })?;
     site_state.set_site_info(queues, queries::workers(snapshot)?, queries::file_version(snapshot)?, counters);
     Ok(site_state)

@@ -9,8 +9,8 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::db_files::{sync_dir, with_suffix};
 use super::queries::counters;
 use crate::crash;
-use crate::store::error::StoreError;
 use crate::store::error::NewerFormat;
+use crate::store::error::StoreError;
 
 /// The format that this version writes, stored in `user_version`.
 pub(super) const CURRENT_FORMAT: i64 = 4;

@@ -8,18 +8,18 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::db_files::{PAGE_SIZE, has_wal, sync_dir, unreadable, wal_path, with_suffix};
-use super::migrate::{CURRENT_FORMAT, last_seq, migrate};
-use super::db_identity::DbIdentity;
-use super::write_lock::{WriteLock, recorded_seq};
-use super::wal_check;
 use super::connection::SqliteStore;
+use super::db_files::{PAGE_SIZE, has_wal, sync_dir, unreadable, wal_path, with_suffix};
+use super::db_identity::DbIdentity;
+use super::migrate::{CURRENT_FORMAT, last_seq, migrate};
+use super::wal_check;
+use super::write_lock::{WriteLock, recorded_seq};
 use crate::crash;
-use crate::store::notifier::Notifier;
-use crate::store::state_dir::open_private;
-use crate::store::reservation_lock::ReservationLock;
 use crate::store::error::StoreError;
+use crate::store::notifier::Notifier;
+use crate::store::reservation_lock::ReservationLock;
 use crate::store::state_dir::StateDir;
+use crate::store::state_dir::open_private;
 
 /// The first bytes of every `SQLite` database.
 const MAGIC: &[u8] = b"SQLite format 3\0";

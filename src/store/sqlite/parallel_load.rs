@@ -8,8 +8,8 @@ use std::{thread, vec};
 
 use rusqlite::{CachedStatement, Connection, OpenFlags, Result};
 
-use super::job_rows::{self, select_jobs};
 use super::definition::BlankDefinitions;
+use super::job_rows::{self, select_jobs};
 use super::queries as site_queries;
 use crate::model::{Counters, Job, JobId, QueueId, QueueInfo};
 use crate::store::error::CorruptData;
@@ -74,7 +74,8 @@ fn count_jobs(db: &Connection) -> Result<usize> {
 
 /// Opens another connection to the same snapshot. None if there was a transaction in between.
 fn open_same_snapshot(path: &str, counters: Counters) -> Result<Option<Connection>> {
-    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    let connection =
+        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     // The transaction ends with the connection; it changes nothing.
     connection.execute_batch("BEGIN")?;
     Ok((site_queries::counters(&connection)? == counters).then_some(connection))

@@ -5,12 +5,12 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use rusqlite::Connection;
 
-use super::connection::SqliteStore;
 use super::columns::Nanos;
-use crate::model::{Command, JobId, Retention, QueueId, RunId};
-use crate::store::log;
+use super::connection::SqliteStore;
+use crate::model::{Command, JobId, QueueId, Retention, RunId};
 use crate::store::backend::{PruneReport, Store};
 use crate::store::error::StoreError;
+use crate::store::log;
 
 /// How many runs are deleted in one transaction, so that other writers get their turn.
 const RUNS_PER_TRANSACTION: usize = 500;
@@ -43,7 +43,8 @@ impl SqliteStore {
                 for jobs in removed.chunks(RUNS_PER_TRANSACTION) {
                     let runs = self.read(|db| runs_of(db, jobs))?;
                     let deleted = self.delete_logs(runs.clone(), &mut report)?;
-                    let kept: HashSet<JobId> = runs.iter().filter(|run| !deleted.contains(run)).map(|run| run.0).collect();
+                    let kept: HashSet<JobId> =
+                        runs.iter().filter(|run| !deleted.contains(run)).map(|run| run.0).collect();
                     self.write_rows(|db| delete_jobs(db, jobs.iter().filter(|job| !kept.contains(job))))?;
                 }
             }
@@ -57,7 +58,11 @@ impl SqliteStore {
     }
 
     /// Deletes the logs of these runs; returns the runs whose logs are not being read.
-    fn delete_logs(&self, runs: Vec<(JobId, RunId)>, report: &mut PruneReport) -> Result<Vec<(JobId, RunId)>, StoreError> {
+    fn delete_logs(
+        &self,
+        runs: Vec<(JobId, RunId)>,
+        report: &mut PruneReport,
+    ) -> Result<Vec<(JobId, RunId)>, StoreError> {
         let mut deleted = Vec::with_capacity(runs.len());
         for (job, run) in runs {
             if let Some(freed) = log::delete_log(&self.dir.logs(), run)? {
@@ -69,7 +74,13 @@ impl SqliteStore {
     }
 
     /// Deletes the oldest logs of a queue until the rest takes at max_bytes `max_bytes` bytes. Their runs are kept.
-    fn limit_log_bytes(&mut self, queue: &QueueId, max_bytes: u64, now: DateTime<Utc>, report: &mut PruneReport) -> Result<(), StoreError> {
+    fn limit_log_bytes(
+        &mut self,
+        queue: &QueueId,
+        max_bytes: u64,
+        now: DateTime<Utc>,
+        report: &mut PruneReport,
+    ) -> Result<(), StoreError> {
         let sizes = log::log_sizes(&self.dir.logs())?;
         if sizes.values().sum::<u64>() <= max_bytes {
             return Ok(());

@@ -8,13 +8,13 @@ use std::path::Path;
 use rusqlite::{Connection, OpenFlags};
 
 use super::connection::SqliteStore;
-use super::migrate::CURRENT_FORMAT;
 use super::db_files::{has_wal, wal_path};
-use super::open::{check_database, configure_reads, has_database, open_connection};
 use super::db_identity::DbIdentity;
+use super::migrate::CURRENT_FORMAT;
+use super::open::{check_database, configure_reads, has_database, open_connection};
 use super::write_lock::{WriteLock, recorded_seq};
-use crate::store::notifier::Notifier;
 use crate::store::error::StoreError;
+use crate::store::notifier::Notifier;
 use crate::store::state_dir::StateDir;
 
 impl SqliteStore {
@@ -38,7 +38,15 @@ fn open(dir: &StateDir) -> Result<SqliteStore, StoreError> {
         error => error,
     })?;
     let (write_lock, notifier) = (WriteLock::read_only(dir), Notifier::new(dir.listeners()));
-    Ok(SqliteStore { db, dir: dir.clone(), identity: DbIdentity::of(path)?, write_lock, reservation_lock: None, notifier, cache: None })
+    Ok(SqliteStore {
+        db,
+        dir: dir.clone(),
+        identity: DbIdentity::of(path)?,
+        write_lock,
+        reservation_lock: None,
+        notifier,
+        cache: None,
+    })
 }
 
 fn connect(path: &Path, recorded: Option<u64>) -> Result<Connection, StoreError> {

@@ -5,7 +5,8 @@ use chrono::{DateTime, Utc};
 use super::connection::SqliteStore;
 use super::{load, open, queries};
 use crate::model::{
-    Call, Command, Definition, EventRecord, HookResult, Job, JobId, QueueInfo, Run, RunId, SiteState, WorkerId, WorkerInfo,
+    Call, Command, Definition, EventRecord, HookResult, Job, JobId, QueueInfo, Run, RunId, SiteState, WorkerId,
+    WorkerInfo,
 };
 use crate::store::backend::{PruneReport, Store, TimedCommand, TransactionReport};
 use crate::store::error::StoreError;
@@ -19,7 +20,8 @@ impl Store for SqliteStore {
         require_scripts(commands)?;
         let reservation_lock = self.reservation_lock.take();
         let needs_exclusive = commands.iter().any(|(command, _)| !command.keeps_reservations());
-        let guard = reservation_lock.as_ref().filter(|_| needs_exclusive).map(ReservationLock::wait_exclusive).transpose();
+        let guard =
+            reservation_lock.as_ref().filter(|_| needs_exclusive).map(ReservationLock::wait_exclusive).transpose();
         let report = guard.and_then(|_guard| self.run_commands(commands));
         self.reservation_lock = reservation_lock;
         report

@@ -33,7 +33,14 @@ impl<'t> TxState<'t> {
     pub(super) fn new(db: &'t Connection, earlier: Option<TxCache>) -> Result<Self> {
         let cache = TxCache::reuse_or_load(db, earlier)?;
         let seq_before = cache.counters.seq;
-        Ok(Self { db, cache, seq_before, last_job: RefCell::default(), claimed: Vec::new(), changed_reservations: BTreeSet::new() })
+        Ok(Self {
+            db,
+            cache,
+            seq_before,
+            last_job: RefCell::default(),
+            claimed: Vec::new(),
+            changed_reservations: BTreeSet::new(),
+        })
     }
 
     /// Takes a job to change it, out of all caches.
@@ -147,7 +154,9 @@ impl StateReader for TxState<'_> {
         let sql = "SELECT position, id FROM jobs WHERE queue = ?1 AND state BETWEEN ?2 AND ?3 AND rank = ?4 \
                    AND removed IS NULL ORDER BY position, id";
         let codes = StateCode::range(Phase::Pending);
-        self.query_all(sql, (queue, codes.start(), codes.end(), -i64::from(priority)), |row| Ok((row.get(0)?, row.get(1)?)))
+        self.query_all(sql, (queue, codes.start(), codes.end(), -i64::from(priority)), |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
     }
 
     fn resolve(&self, target: &JobRef) -> Result<Option<JobId>> {
@@ -174,7 +183,8 @@ impl StateReader for TxState<'_> {
         let sql = "SELECT id FROM jobs WHERE queue = ?1 AND state = ?2 AND removed IS NULL \
                    ORDER BY rank, position, id LIMIT ?3";
         let query_limit = i64::try_from(limit + reserved.len()).unwrap_or(i64::MAX);
-        let mut first: Vec<JobId> = self.query_all(sql, (queue, StateCode::pending(readiness), query_limit), |row| row.get(0))?;
+        let mut first: Vec<JobId> =
+            self.query_all(sql, (queue, StateCode::pending(readiness), query_limit), |row| row.get(0))?;
         first.retain(|id| !reserved.contains(id));
         first.truncate(limit);
         first.into_iter().filter_map(|id| self.job(id).transpose()).collect()

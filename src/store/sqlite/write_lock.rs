@@ -4,9 +4,9 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
-use crate::store::state_dir::open_private;
 use crate::store::error::StoreError;
 use crate::store::state_dir::StateDir;
+use crate::store::state_dir::open_private;
 
 /// The length of the record in bytes: the digits of the largest number, and a line feed.
 const RECORD_LEN: usize = 21;

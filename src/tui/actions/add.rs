@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::plan::{ActionPlan, PlanResult};
-use crate::model::{Command, Definition, QueueMode, Script, JobRef};
+use crate::model::{Command, Definition, JobRef, QueueMode, Script};
 use crate::tui::dialog::{Dialog, JobDraft};
-use crate::tui::state::Screen;
 use crate::tui::effect::{Effect, Intent, StoreRequest, Submission};
+use crate::tui::state::Screen;
 
 impl Screen {
     pub(super) fn plan_add(&self) -> PlanResult {
@@ -26,7 +26,8 @@ impl Screen {
             self.site.read(|site_state| {
                 for need in &mut Arc::make_mut(&mut definition.scheduling).needs {
                     let JobRef::Number(id) = need.job else { continue };
-                    let known = site_state.job(id).and_then(|job| Some((job.queue.clone(), job.definition.name.clone()?)));
+                    let known =
+                        site_state.job(id).and_then(|job| Some((job.queue.clone(), job.definition.name.clone()?)));
                     if let Some((queue, name)) = known {
                         need.job = JobRef::Named(queue, name);
                     }

@@ -1,13 +1,13 @@
 //! Plans of the actions on jobs: run, cancel, kill, remove, restore and move.
 
-use super::targets::{ActionTargets, location};
-use crate::text::count_noun;
 use super::plan::{ActionPlan, PlanResult};
-use crate::model::{Placement, Command, Job, JobId, Outcome, Phase, StopSignal};
+use super::targets::{ActionTargets, location};
+use crate::model::{Command, Job, JobId, Outcome, Phase, Placement, StopSignal};
+use crate::text::count_noun;
 use crate::tui::action::Action;
+use crate::tui::effect::{BulkAction, Effect, Intent, Submission};
 use crate::tui::sort_order::SortOrder;
 use crate::tui::state::Screen;
-use crate::tui::effect::{BulkAction, Effect, Intent, Submission};
 
 impl Screen {
     pub(super) fn plan_run(&self) -> PlanResult {
@@ -17,7 +17,9 @@ impl Screen {
             let submission = Submission { commands, intent, needs_worker: true };
             return Ok(match &job.definition.scheduling.confirm {
                 // Running jobs are refused without a question.
-                Some(question) if job.phase() != Phase::Running => ActionPlan::confirm(format!("{}: {question}", job.display_title()), submission),
+                Some(question) if job.phase() != Phase::Running => {
+                    ActionPlan::confirm(format!("{}: {question}", job.display_title()), submission)
+                }
                 _ => ActionPlan::Apply(vec![Effect::submit(submission)]),
             });
         }
@@ -28,7 +30,10 @@ impl Screen {
         let question_of_job = first_question(jobs.iter().copied());
         let question = format!("Run {}?{question_of_job}", targets.scope(&jobs, "marked job"));
         let commands = jobs.iter().map(|job| Command::Run { job: job.id }).collect();
-        Ok(ActionPlan::confirm(question, Submission { commands, intent: Intent::Marked(BulkAction::Run), needs_worker: true }))
+        Ok(ActionPlan::confirm(
+            question,
+            Submission { commands, intent: Intent::Marked(BulkAction::Run), needs_worker: true },
+        ))
     }
 
     pub(super) fn plan_cancel(&self) -> PlanResult {
@@ -45,7 +50,10 @@ impl Screen {
         let running = if running > 0 { format!(" ({running} running)") } else { String::new() };
         let question = format!("Cancel {}{running}?", targets.scope(&jobs, "marked job"));
         let commands = jobs.iter().map(|job| cancel(job.id)).collect();
-        Ok(ActionPlan::confirm(question, Submission { commands, intent: Intent::Marked(BulkAction::Cancel), needs_worker: false }))
+        Ok(ActionPlan::confirm(
+            question,
+            Submission { commands, intent: Intent::Marked(BulkAction::Cancel), needs_worker: false },
+        ))
     }
 
     pub(super) fn plan_kill(&self) -> PlanResult {
@@ -55,21 +63,27 @@ impl Screen {
         let cancel = self.key(Action::Cancel);
         match (targets.single(), &running[..]) {
             (Some(job), []) => {
-                let hint = if job.phase() == Phase::Pending { format!(" Press {cancel} to cancel it.") } else { String::new() };
+                let hint = if job.phase() == Phase::Pending {
+                    format!(" Press {cancel} to cancel it.")
+                } else {
+                    String::new()
+                };
                 Err(format!("{} is {}, not running.{hint}", job.id, job.phase().as_str()))
             }
             (Some(job), _) => {
                 let question = format!("Kill 1 running job in {} ({} {})?", job.queue, job.id, job.display_title());
-                let submission = Submission { commands: vec![kill(job.id)], intent: Intent::Kill(job.id), needs_worker: false };
+                let submission =
+                    Submission { commands: vec![kill(job.id)], intent: Intent::Kill(job.id), needs_worker: false };
                 Ok(ActionPlan::confirm(question, submission))
             }
-            (None, []) => {
-                Err(format!("None of the marked jobs is running. Press {cancel} to cancel them."))
-            }
+            (None, []) => Err(format!("None of the marked jobs is running. Press {cancel} to cancel them.")),
             (None, _) => {
                 let question = format!("Kill {}?", targets.scope(&running, "marked job"));
                 let commands = running.iter().map(|job| kill(job.id)).collect();
-                Ok(ActionPlan::confirm(question, Submission { commands, intent: Intent::Marked(BulkAction::Kill), needs_worker: false }))
+                Ok(ActionPlan::confirm(
+                    question,
+                    Submission { commands, intent: Intent::Marked(BulkAction::Kill), needs_worker: false },
+                ))
             }
         }
     }
@@ -113,7 +127,11 @@ impl Screen {
     pub(super) fn plan_clear_finished(&self) -> PlanResult {
         if self.lists.filter_text().is_empty() && !self.lists.shows_all_queues() {
             let queue = self.require_queue()?;
-            return Ok(ActionPlan::submit(vec![Command::Clear { queue, phase: Phase::Finished }], Intent::Remove, false));
+            return Ok(ActionPlan::submit(
+                vec![Command::Clear { queue, phase: Phase::Finished }],
+                Intent::Remove,
+                false,
+            ));
         }
         // Removes only visible jobs.
         let jobs = self.visible_jobs(Phase::Finished)?;
@@ -125,7 +143,11 @@ impl Screen {
 
     pub(super) fn plan_undo(&self) -> PlanResult {
         let undo = self.undo.last().ok_or("Nothing was removed in the last 10 seconds.")?;
-        Ok(ActionPlan::submit(vec![Command::Restore { jobs: undo.jobs.clone() }], Intent::Undo, self.is_any_queue_processing()))
+        Ok(ActionPlan::submit(
+            vec![Command::Restore { jobs: undo.jobs.clone() }],
+            Intent::Undo,
+            self.is_any_queue_processing(),
+        ))
     }
 
     /// Moves jobs before the job above them, or after the job below.
@@ -145,8 +167,9 @@ impl Screen {
         let end = if up { row(jobs.first()) } else { row(jobs.last()) };
         let next = end.and_then(|row| if up { row.checked_sub(1) } else { row.checked_add(1) });
         let beside = next.and_then(|row| visible.get(row)).copied();
-        let same =
-            self.site.read(|site_state| beside.filter(|id| site_state.job(*id).is_some_and(|job| job.queue == first.queue)));
+        let same = self
+            .site
+            .read(|site_state| beside.filter(|id| site_state.job(*id).is_some_and(|job| job.queue == first.queue)));
         let Some(beside) = same else {
             return Err(format!("It is already {} in {}.", if up { "first" } else { "last" }, first.queue));
         };
@@ -171,6 +194,7 @@ impl ActionTargets {
 
 /// The question of the first job that needs confirmation.
 fn first_question<'a>(mut jobs: impl Iterator<Item = &'a Job>) -> String {
-    let question = |job: &'a Job| Some(format!(" ({}: {})", job.display_title(), job.definition.scheduling.confirm.as_ref()?));
+    let question =
+        |job: &'a Job| Some(format!(" ({}: {})", job.display_title(), job.definition.scheduling.confirm.as_ref()?));
     jobs.find_map(question).unwrap_or_default()
 }

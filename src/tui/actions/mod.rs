@@ -5,22 +5,22 @@
 
 mod add;
 mod jobs;
-mod targets;
-mod queues;
 mod navigation;
 mod plan;
+mod queues;
+mod targets;
 
 use chrono::{DateTime, Utc};
 
 use self::plan::{ActionPlan, PlanResult};
 use super::action::{Action, Group};
-use super::dialog::Dialog;
-use super::line_editor::LineEditor;
 use super::action_menu::ActionMenu;
-use super::status_line::Severity;
+use super::dialog::Dialog;
+use super::effect::{Direction, EditorPosition, Effect, ExitReason, StoreRequest};
+use super::line_editor::LineEditor;
 use super::output::Scroll;
 use super::state::Screen;
-use super::effect::{Direction, EditorPosition, Effect, ExitReason, StoreRequest};
+use super::status_line::Severity;
 use crate::model::Job;
 
 /// How many lines `J` and `K` scroll.
@@ -32,8 +32,11 @@ const SCROLL_CELLS: isize = 16;
 impl Screen {
     /// Performs an action, or shows why it is unavailable.
     pub(super) fn perform(&mut self, action: Action, now: DateTime<Utc>) -> Vec<Effect> {
-        let performed =
-            if self.visible_file_error().is_some() { self.perform_over_file_error(action, now) } else { self.try_perform(action, now) };
+        let performed = if self.visible_file_error().is_some() {
+            self.perform_over_file_error(action, now)
+        } else {
+            self.try_perform(action, now)
+        };
         performed.unwrap_or_else(|why| {
             self.status_line.show(Severity::Warning, why, now);
             Vec::new()
@@ -169,7 +172,8 @@ impl Screen {
     }
 
     fn require_selected(&self) -> Result<Job, String> {
-        self.selected_job().ok_or_else(|| format!("No job is selected: there are no {} jobs.", self.lists.focus().list.as_str()))
+        self.selected_job()
+            .ok_or_else(|| format!("No job is selected: there are no {} jobs.", self.lists.focus().list.as_str()))
     }
 
     fn plan_find_run(&self, direction: Direction) -> PlanResult {

@@ -2,8 +2,8 @@
 
 use crate::model::{JobId, QueueId};
 use crate::tui::action::Action;
-use crate::tui::layout::{Focus, PHASES, phase_index};
 use crate::tui::job_lists::CursorMove;
+use crate::tui::layout::{Focus, PHASES, phase_index};
 use crate::tui::state::Screen;
 
 /// The filter for failed jobs.

@@ -4,14 +4,14 @@ use std::num::NonZero;
 
 use chrono::{DateTime, Utc};
 
-use super::targets::location;
 use super::plan::{ActionPlan, PlanResult};
-use crate::model::{Command, JobId, QueueMode, QueueId, StopSignal};
+use super::targets::location;
+use crate::model::{Command, JobId, QueueId, QueueMode, StopSignal};
+use crate::text::count_noun;
 use crate::tui::action::Action;
 use crate::tui::dialog::Dialog;
-use crate::tui::state::Screen;
-use crate::text::count_noun;
 use crate::tui::effect::{Effect, ExitReason, Intent, Submission};
+use crate::tui::state::Screen;
 
 impl Screen {
     /// The current queue, or why there is none.
@@ -102,9 +102,9 @@ impl Screen {
         let queue = self.require_queue()?;
         let now = self.queue.read(|record, _| record.settings.parallel);
         let wanted = if more { now.checked_add(1) } else { now.checked_sub(1) };
-        let parallel = wanted
-            .and_then(NonZero::new)
-            .ok_or_else(|| format!("{queue} already runs {now} at once. Press {} to pause it.", self.key(Action::Process)))?;
+        let parallel = wanted.and_then(NonZero::new).ok_or_else(|| {
+            format!("{queue} already runs {now} at once. Press {} to pause it.", self.key(Action::Process))
+        })?;
         let intent = Intent::SetParallel(queue.clone(), parallel);
         let needs_worker = more && self.mode() == QueueMode::Processing;
         Ok(ActionPlan::submit(vec![Command::SetParallel { queue, parallel }], intent, needs_worker))

@@ -1,9 +1,9 @@
 //! The jobs that an action applies to: the visible marked jobs, or else the selected job.
 
 use crate::model::{Job, JobId, Phase, QueueId};
+use crate::text::count_noun;
 use crate::tui::layout::PHASES;
 use crate::tui::state::Screen;
-use crate::text::count_noun;
 
 /// The jobs that an action applies to.
 #[derive(Debug)]
@@ -69,8 +69,11 @@ impl ActionTargets {
     /// The jobs that are acted on, in words: `3 marked jobs in build`, `2 of 3 marked jobs in 2 queues`.
     pub(super) fn scope(&self, acting: &[&Job], what: &str) -> String {
         let all = self.jobs.len();
-        let count =
-            if acting.len() == all { count_noun(all, what) } else { format!("{} of {}", acting.len(), count_noun(all, what)) };
+        let count = if acting.len() == all {
+            count_noun(all, what)
+        } else {
+            format!("{} of {}", acting.len(), count_noun(all, what))
+        };
         let hidden = match self.hidden {
             0 => String::new(),
             hidden => format!(" ({hidden} more are hidden by the filter)"),

@@ -281,7 +281,7 @@ impl DetailColumn<'_> {
         let script = script.into_iter().map(|line| vec![(line, Style::new())]).collect();
         let mut lines = vec![DetailLine::new(), self.heading("On finish", &hook.summary())];
         lines.extend(self.limited(script, "line"));
-        if let Some(end) = self.history().and_then(|history| history.hook_end.as_ref()) {
+        if let Some(end) = self.history().and_then(|history| history.hook_result.as_ref()) {
             let (sign, style) = self.appearance().outcome(&end.outcome);
             let mut line = vec![(format!("  {sign} {}", job_row::outcome_text(&end.outcome)), style)];
             let said = text::plain_line(&end.last_line);

@@ -19,7 +19,9 @@ impl Worker {
         // Reserved jobs start before others are claimed.
         self.fill_freed_slots();
         let now = self.now;
-        let promotes_due = self.reservations.is_empty() && self.shutdown.is_none() && self.next_due.take_if(|due| *due <= now).is_some();
+        let promotes_due = self.reservations.is_empty()
+            && self.shutdown.is_none()
+            && self.next_due.take_if(|due| *due <= now).is_some();
         self.wants_jobs |= promotes_due;
         let claims = match self.shutdown {
             Some(_) => 0,
@@ -27,7 +29,8 @@ impl Worker {
             None => self.freed_slots.len(),
         };
         let is_idle = self.pending_commands.is_empty() && claims == 0 && !promotes_due;
-        let must_release = self.reservations.is_expired() || (self.must_release_reservations() && !self.reservations.is_empty());
+        let must_release =
+            self.reservations.is_expired() || (self.must_release_reservations() && !self.reservations.is_empty());
         if is_idle && !must_release {
             return None;
         }
@@ -49,7 +52,10 @@ impl Worker {
 
     /// How many jobs of each queue to reserve.
     fn reservations_wanted(&mut self) -> Vec<(QueueId, usize)> {
-        if self.running.is_empty() || self.must_release_reservations() || !self.reservations.try_extend(&self.commit_latency) {
+        if self.running.is_empty()
+            || self.must_release_reservations()
+            || !self.reservations.try_extend(&self.commit_latency)
+        {
             return Vec::new();
         }
         let mut wanted: Vec<(QueueId, usize)> = Vec::new();
@@ -69,7 +75,11 @@ impl Worker {
     /// Whether there is something to do that requires giving up the reservations first.
     pub(super) fn must_release_reservations(&self) -> bool {
         let is_job_due = self.next_due.is_some_and(|due| due <= self.now);
-        self.shutdown.is_some() || is_job_due || self.peer_check_due.is_some() || self.suspend_requested || self.reload.is_due()
+        self.shutdown.is_some()
+            || is_job_due
+            || self.peer_check_due.is_some()
+            || self.suspend_requested
+            || self.reload.is_due()
     }
 
     /// Applies the results of a transaction. If it failed, nothing of it was recorded, and its ends and starts are queued
@@ -84,8 +94,9 @@ impl Worker {
         let TransactionReport { seq_before: before, results: answers, claimed: claimed_jobs } = match result {
             Ok(transacted) => transacted,
             Err(error) => {
-                let has_happened =
-                    |(command, _): &(Command, _)| matches!(command, Command::EndRun { .. } | Command::StartReserved { .. });
+                let has_happened = |(command, _): &(Command, _)| {
+                    matches!(command, Command::EndRun { .. } | Command::StartReserved { .. })
+                };
                 let later = mem::take(&mut self.pending_commands);
                 self.pending_commands.extend(commands.into_iter().filter(has_happened).chain(later));
                 self.wants_jobs |= claims > 0;
@@ -115,7 +126,8 @@ impl Worker {
             }
         }
         let events = answers.iter().flatten().flatten();
-        self.reservations.apply_events(self.id, events, &claimed_jobs, |job, run| store.log_writer(run, log_limit(job)));
+        self.reservations
+            .apply_events(self.id, events, &claimed_jobs, |job, run| store.log_writer(run, log_limit(job)));
         for job in claimed_jobs {
             if job.current_run().is_some_and(|run| !self.running.contains_key(&run)) {
                 self.start_claimed(store, job);

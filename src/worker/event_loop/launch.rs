@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::{ActiveRun, Worker};
 use crate::crash;
-use crate::model::{Command, Job, Run, ExecOptions};
+use crate::model::{Command, ExecOptions, Job, Run};
 use crate::runner::{Launch, PtyOptions};
 use crate::store::Store;
 use crate::store::log::LogWriter;

@@ -3,12 +3,16 @@
 use chrono::{DateTime, Utc};
 
 use super::{ChangeListener, Worker};
-use crate::model::{Event, JobId, EventRecord, RunId, JobState, AfterRun};
+use crate::model::{AfterRun, Event, EventRecord, JobId, JobState, RunId};
 use crate::store::{CommandResult, Store, StoreError};
 
 impl Worker {
     /// Reads and handles the events since the last one handled.
-    pub(super) fn read_site_events(&mut self, store: &mut dyn Store, on_change: &mut impl ChangeListener) -> Result<(), StoreError> {
+    pub(super) fn read_site_events(
+        &mut self,
+        store: &mut dyn Store,
+        on_change: &mut impl ChangeListener,
+    ) -> Result<(), StoreError> {
         let Some(events) = store.events_after(self.last_seq)? else {
             self.last_seq = store.last_seq()?;
             self.wants_jobs = true;
@@ -55,7 +59,12 @@ impl Worker {
         }
     }
 
-    pub(super) fn handle_event(&mut self, store: &mut dyn Store, recorded: &EventRecord, on_change: &mut impl ChangeListener) {
+    pub(super) fn handle_event(
+        &mut self,
+        store: &mut dyn Store,
+        recorded: &EventRecord,
+        on_change: &mut impl ChangeListener,
+    ) {
         self.last_seq = recorded.seq;
         let mut own = None;
         match &recorded.event {
@@ -75,7 +84,9 @@ impl Worker {
             job.apply(&recorded.event, recorded.at);
         }
         on_change(store, recorded, own.as_ref());
-        if let (Some(job), Event::Ended { after_run: AfterRun::Finish | AfterRun::StayPending, .. }) = (own, &recorded.event) {
+        if let (Some(job), Event::Ended { after_run: AfterRun::Finish | AfterRun::StayPending, .. }) =
+            (own, &recorded.event)
+        {
             self.hooks.enqueue(job);
         }
     }

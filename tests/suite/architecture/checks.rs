@@ -99,10 +99,7 @@ pub(super) fn unwraps(source: &Source) -> Vec<String> {
 
 pub(super) fn file_length(source: &Source) -> Vec<String> {
     let lines = source.text.lines().count();
-    (lines > MAX_FILE_LINES)
-        .then(|| format!("has {lines} lines; {MAX_FILE_LINES} are the limit"))
-        .into_iter()
-        .collect()
+    (lines > MAX_FILE_LINES).then(|| format!("has {lines} lines; {MAX_FILE_LINES} are the limit")).into_iter().collect()
 }
 
 pub(super) fn function_length(source: &Source) -> Vec<String> {
@@ -145,7 +142,8 @@ pub(super) fn duplicate_types(sources: &[Source], exceptions: &[(&str, &str)]) -
     places.retain(|_, places| places.len() > 1);
     let is_excepted = |name: &str| exceptions.iter().any(|(excepted, _)| *excepted == name);
     let found = places.iter().filter(|(name, _)| !is_excepted(name));
-    let found = found.map(|(name, places)| format!("type `{name}` is defined {} times: {}", places.len(), places.join(", ")));
+    let found =
+        found.map(|(name, places)| format!("type `{name}` is defined {} times: {}", places.len(), places.join(", ")));
     let unused = exceptions.iter().filter(|(name, _)| !places.contains_key(*name));
     found.chain(unused.map(|(name, _)| format!("the exception for `{name}` is not needed"))).collect()
 }

@@ -184,7 +184,8 @@ impl<'a> ImportGraph<'a> {
             }
             if !items.contains(name) {
                 let globs = imports.iter().filter(|import| import.name.is_none());
-                let source = globs.filter_map(|glob| self.modules.get(&glob.target)).find(|source| source.items.contains(name));
+                let source =
+                    globs.filter_map(|glob| self.modules.get(&glob.target)).find(|source| source.items.contains(name));
                 if let Some(source) = source {
                     return Some(source.file);
                 }

@@ -7,7 +7,7 @@ use std::process::Stdio;
 
 use serde_json::{Value, json};
 
-use crate::temp_site::{TempSite, CommandOutput};
+use crate::temp_site::{CommandOutput, TempSite};
 
 const TWO: &str = "\
 queues:
@@ -212,7 +212,8 @@ fn list_takes_the_filter_of_the_screen() {
     site.run(&["process"]);
     let named = |query: &str| -> Vec<String> {
         let output = site.ok(&["list", "--json", "--query", query]);
-        output.lines()
+        output
+            .lines()
             .map(|line| serde_json::from_str::<Value>(line).unwrap()["name"].as_str().unwrap().to_owned())
             .collect()
     };

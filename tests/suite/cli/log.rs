@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use setlist::model::{RunId, Stream};
 use setlist::store::log::{LogWriter, delete_output};
 
-use crate::temp_site::{TempSite, CommandOutput};
+use crate::temp_site::{CommandOutput, TempSite};
 
 /// What comes from both streams, in pieces that end anywhere.
 const BOTH: &str = "\
@@ -58,7 +58,9 @@ fn each_stream_can_be_had_alone() {
 fn timestamps_stand_before_each_line_in_local_time() {
     let site = ran();
     let job = site.job("q/a");
-    let said = CommandOutput::from_output(&site.command(&["log", "q/a", "-t", "--stdout"]).env("TZ", "XST-05:30").output().unwrap());
+    let said = CommandOutput::from_output(
+        &site.command(&["log", "q/a", "-t", "--stdout"]).env("TZ", "XST-05:30").output().unwrap(),
+    );
     let lines = timed(&said.stdout);
     assert_eq!(lines.iter().map(|line| line.1).collect::<Vec<_>>(), ["one", "two"]);
     for (at, line) in lines {
@@ -101,7 +103,10 @@ fn of_an_old_log_it_says_what_is_not_known() {
     fs::remove_file(site.join(".setlist/logs/1.marks")).unwrap();
     let output = site.run(&["log", "q/a", "--stderr"]);
     assert_eq!((output.code, output.stdout.as_str()), (Some(0), ""));
-    assert!(output.stderr.contains("what is standard error isn't known; without --stderr all of it is printed"), "{output:?}");
+    assert!(
+        output.stderr.contains("what is standard error isn't known; without --stderr all of it is printed"),
+        "{output:?}"
+    );
     let output = site.run(&["log", "q/a", "--timestamps"]);
     assert!(output.stderr.contains("times aren't known"), "{output:?}");
     assert!(output.stdout.lines().all(|line| line.starts_with(&format!("{:<30}", "-"))), "{output:?}");

@@ -7,11 +7,12 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::temp_site::{TempSite, SETLIST, CommandOutput};
+use crate::temp_site::{CommandOutput, SETLIST, TempSite};
 
 /// A site around another one, and the user's own.
 fn nested() -> TempSite {
-    let site = TempSite::with("queues:\n  outer: [{id: a, run: echo from outer}]\n  both: [{id: one, run: echo outer}]\n");
+    let site =
+        TempSite::with("queues:\n  outer: [{id: a, run: echo from outer}]\n  both: [{id: one, run: echo outer}]\n");
     fs::create_dir_all(site.join("inner/deep")).unwrap();
     site.write("inner/jobs.yaml", "queues:\n  both: [{id: one, run: echo inner}]\n");
     fs::create_dir_all(site.join("config/setlist")).unwrap();
@@ -120,7 +121,8 @@ fn a_shell_completes_queues_and_jobs() {
     );
     let mut bash = Command::new("bash");
     site.set_environment(&mut bash);
-    let said = CommandOutput::from_output(&bash.args(["-c", &script]).current_dir(site.join("inner")).output().unwrap());
+    let said =
+        CommandOutput::from_output(&bash.args(["-c", &script]).current_dir(site.join("inner")).output().unwrap());
     let replies: Vec<Vec<&str>> = said.stdout.split("--\n").map(|reply| reply.split_whitespace().collect()).collect();
     assert_eq!(replies[0], ["outer", "own"], "{said:?}");
     assert_eq!(replies[1], ["both/one"], "{said:?}");

@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use serde_json::json;
 
-use crate::temp_site::{TempSite, CommandOutput, wait_for};
+use crate::temp_site::{CommandOutput, TempSite, wait_for};
 
 const SITE: &str = "queues: {q: [{id: a, run: echo done}, {id: b, run: 'true'}]}\n";
 
@@ -58,7 +58,11 @@ fn whoever_has_seen_enough_closes_the_pipe() {
         site.set_environment(&mut command);
         let said = command.args(["-c", &shell]).env("SETLIST", crate::temp_site::SETLIST).output().unwrap();
         let said = CommandOutput::from_output(&said);
-        assert_eq!((said.code, said.stderr.as_str(), said.stdout.lines().count()), (Some(0), "", 1), "{args}: {said:?}");
+        assert_eq!(
+            (said.code, said.stderr.as_str(), said.stdout.lines().count()),
+            (Some(0), "", 1),
+            "{args}: {said:?}"
+        );
     }
 }
 

@@ -4,7 +4,7 @@ use std::process::{Child, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::temp_site::{TempSite, CommandOutput, wait_for};
+use crate::temp_site::{CommandOutput, TempSite, wait_for};
 
 const GATED: &str = "\
 queues:

@@ -3,7 +3,9 @@
 use std::fs;
 use std::time::Duration;
 
-use setlist::model::{Command, Exit, JobId, SiteState, QueueMode, Outcome, Phase, Reservation, RunId, Site, Readiness, WorkerId};
+use setlist::model::{
+    Command, Exit, JobId, Outcome, Phase, QueueMode, Readiness, Reservation, RunId, Site, SiteState, WorkerId,
+};
 use setlist::store::Store;
 
 use super::{BackendSite, at};
@@ -20,7 +22,8 @@ fn site(database: &[u8]) -> (BackendSite, Box<dyn Store>, SiteState) {
 
 /// The worker was killed. It is reaped, a job is requested, and a follower sees the same.
 fn continues_working(store: &mut dyn Store, site_state: SiteState, worker: u64, job: u64) {
-    let commands = [Command::ReapWorker { worker: WorkerId(worker), started_runs: Vec::new() }, Command::Run { job: JobId(job) }];
+    let commands =
+        [Command::ReapWorker { worker: WorkerId(worker), started_runs: Vec::new() }, Command::Run { job: JobId(job) }];
     let answers = store.execute(&commands, at(0)).unwrap();
     assert!(answers.iter().all(Result::is_ok), "{answers:?}");
     let followed = Site::with_state(site_state, "");
@@ -52,7 +55,11 @@ fn format_1_is_backed_up_and_migrated() {
     assert_eq!(setup.env["GONE"], None, "a variable that is removed");
     assert_eq!(job(2).failure().unwrap().message, "exit code 3");
     assert_eq!(job(2).script().unwrap().exec.grace, Duration::from_secs(1));
-    assert_eq!((job(4).readiness(), job(4).failure().is_some()), (Some(Readiness::Ready), true), "it stopped its queue");
+    assert_eq!(
+        (job(4).readiness(), job(4).failure().is_some()),
+        (Some(Readiness::Ready), true),
+        "it stopped its queue"
+    );
     assert_eq!((job(6).phase(), job(6).current_run()), (Phase::Running, Some(RunId(5))));
     assert!(site_state.job(JobId(9)).is_none() && store.job(JobId(9)).unwrap().is_some(), "removed by a user");
     assert_eq!(site_state.queue(&"strict".into()).unwrap().mode, QueueMode::Stopped);
@@ -82,7 +89,8 @@ fn format_3_is_backed_up_and_migrated() {
 fn format_4_is_read_without_migration() {
     let (backend, mut store, site_state) = site(include_bytes!("frozen/format-4.db"));
     everything_is_there(&mut *store, &site_state);
-    let reserved = |site_state: &SiteState| site_state.workers().flat_map(|worker| worker.reserved.clone()).collect::<Vec<_>>();
+    let reserved =
+        |site_state: &SiteState| site_state.workers().flat_map(|worker| worker.reserved.clone()).collect::<Vec<_>>();
     assert_eq!(reserved(&site_state), [Reservation { job: JobId(15), run: RunId(16) }]);
     assert_eq!(site_state.counters().run, 16);
     continues_working(&mut *store, site_state, 7, 11);
@@ -114,9 +122,17 @@ fn everything_is_there(store: &mut dyn Store, site_state: &SiteState) {
     assert_eq!(job(4).outcome().map(Outcome::as_str), Some("skipped"));
     assert_eq!((job(4).needs[0].job, job(5).needs[0].job, job(4).last_run.is_none()), (JobId(2), JobId(2), true));
     assert_eq!((job(5).outcome(), job(5).value.clone()), (Some(&Outcome::Succeeded), Some("sorry".into())));
-    assert_eq!((job(6).readiness(), site_state.awaiting_confirmation(&"build".into()).count()), (Some(Readiness::Blocked), 1), "it needs confirmation");
+    assert_eq!(
+        (job(6).readiness(), site_state.awaiting_confirmation(&"build".into()).count()),
+        (Some(Readiness::Blocked), 1),
+        "it needs confirmation"
+    );
     assert_eq!(job(7).script().unwrap().exec.env["size"].as_deref(), Some("small"));
-    assert_eq!((job(10).readiness(), job(10).failure().is_some()), (Some(Readiness::Ready), true), "it stopped its queue");
+    assert_eq!(
+        (job(10).readiness(), job(10).failure().is_some()),
+        (Some(Readiness::Ready), true),
+        "it stopped its queue"
+    );
     assert_eq!(runs(store, 10), [(1, failed), (2, failed)]);
     assert_eq!(job(12).readiness(), Some(Readiness::Scheduled { requested: false }));
     assert_eq!(site_state.next_scheduled_time(&"later".into()).unwrap().timestamp(), 4_070_908_800);
@@ -127,7 +143,10 @@ fn everything_is_there(store: &mut dyn Store, site_state: &SiteState) {
     assert_eq!((job(16).title(), job(16).name()), ("By hand", None));
     assert_eq!(site_state.jobs().count(), 16);
     let mode = |queue: &str| site_state.queue(&queue.into()).unwrap().mode;
-    assert_eq!((mode("build"), mode("strict"), mode("slow")), (QueueMode::Idle, QueueMode::Stopped, QueueMode::Processing));
+    assert_eq!(
+        (mode("build"), mode("strict"), mode("slow")),
+        (QueueMode::Idle, QueueMode::Stopped, QueueMode::Processing)
+    );
     let counters = site_state.counters();
     assert_eq!((counters.job, counters.worker), (16, 7));
     assert!(site_state.file_version().is_some());

@@ -4,12 +4,12 @@ use std::num::NonZero;
 use std::sync::Arc;
 
 use setlist::model::{
-    Placement, Command, Definition, Event, JobId, Need, OutcomeCondition, Outcome, Phase, QueueId, Refusal, Script, JobState, JobRef,
-    SchedulingOptions, WaitConditions,
+    Command, Definition, Event, JobId, JobRef, JobState, Need, Outcome, OutcomeCondition, Phase, Placement, QueueId,
+    Refusal, SchedulingOptions, Script, WaitConditions,
 };
 use setlist::store::Store;
 
-use super::{BackendSite, add, at, try_claim, definition, accept, reconcile, join, process, queue, report, run_all};
+use super::{BackendSite, accept, add, at, definition, join, process, queue, reconcile, report, run_all, try_claim};
 
 /// A queue with these jobs; upper-case ones have a higher priority.
 fn site(backend: &BackendSite, names: &str) -> Box<dyn Store> {
@@ -94,7 +94,8 @@ pub(super) fn jobs_can_be_reordered(backend: &BackendSite) {
     }
     let why = |answer: Result<Vec<Event>, Refusal>| answer.unwrap_err().to_string();
     let refused = why(put(store, "aX", Placement::Before, 'b'));
-    let expected = format!("cannot move {} next to #2: it has a different priority, which takes precedence", id(store, 'X'));
+    let expected =
+        format!("cannot move {} next to #2: it has a different priority, which takes precedence", id(store, 'X'));
     assert_eq!(refused, expected);
     assert_eq!(why(put(store, "b", Placement::After, 'b')), "cannot move #2 next to #2: it is the same job");
     let worker = join(store);
@@ -188,7 +189,10 @@ pub(super) fn jobs_can_be_transferred_between_queues(backend: &BackendSite) {
     assert_eq!((record.jobs_in(Phase::Pending), record.jobs_in(Phase::Finished)), (&[waits].into(), &[ran].into()));
     assert_eq!(site_state.job(ran).unwrap().attempts, 1);
     assert_eq!(store.runs(ran).unwrap().len(), 1, "its runs go with it");
-    assert!(matches!(site_state.job(JobId(5)).unwrap().state, JobState::Pending { wait: WaitConditions { needs: true, .. }, .. }));
+    assert!(matches!(
+        site_state.job(JobId(5)).unwrap().state,
+        JobState::Pending { wait: WaitConditions { needs: true, .. }, .. }
+    ));
     site.apply_records(&store.events_after(before.seq()).unwrap().unwrap());
     site.read(|copy| assert_eq!(*copy, site_state));
     assert_eq!(backend.connect().load().unwrap(), site_state);
@@ -225,7 +229,10 @@ pub(super) fn a_job_adopts_the_file_entry_announced_for_it(backend: &BackendSite
     let all = || vec![entry("a", 1), entry("late", 7), entry("new", 7), entry("ran", 9)];
     ask(&mut *store, reconcile("four", 1, all())).unwrap();
     let site_state = store.load().unwrap();
-    assert_eq!((site_state.jobs().count(), site_state.job(job).unwrap().name(), site_state.file_version()), (4, None, Some("")));
+    assert_eq!(
+        (site_state.jobs().count(), site_state.job(job).unwrap().name(), site_state.file_version()),
+        (4, None, Some(""))
+    );
     accept(&mut *store, report(job, run, Outcome::Succeeded));
     ask(&mut *store, reconcile("four", 1, all())).unwrap();
     let site_state = store.load().unwrap();

@@ -6,9 +6,11 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
 use setlist::model::{JobId, Outcome, WorkerId};
-use setlist::store::{StateDir, SqliteStore, Store};
+use setlist::store::{SqliteStore, StateDir, Store};
 
-use super::{BackendSite, TIMEOUT, add, at, subscribe, claim, accept, reconcile, join, process, report, started, run_all};
+use super::{
+    BackendSite, TIMEOUT, accept, add, at, claim, join, process, reconcile, report, run_all, started, subscribe,
+};
 
 /// The environment variable that holds the site's directory in a child process.
 const SITE: &str = "SETLIST_TEST_SITE";

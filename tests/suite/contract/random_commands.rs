@@ -8,9 +8,9 @@ use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use setlist::model::{
-    NotBefore, Placement, Command, Definition, Exit, Failure, FailureKind, JobId, Retention, SiteState, Need, OutcomeCondition, OnFailure, Outcome,
-    Phase, DesiredState, QueueId, DesiredQueue, RunReport, Reservation, RetryPolicy, RetryOn, RunId, Script, QueueSettings, Site, StopSignal, JobRef,
-    SchedulingOptions, WorkerInfo, WorkerId,
+    Command, Definition, DesiredQueue, DesiredState, Exit, Failure, FailureKind, JobId, JobRef, Need, NotBefore,
+    OnFailure, Outcome, OutcomeCondition, Phase, Placement, QueueId, QueueSettings, Reservation, Retention, RetryOn,
+    RetryPolicy, RunId, RunReport, SchedulingOptions, Script, Site, SiteState, StopSignal, WorkerId, WorkerInfo,
 };
 use setlist::store::{MemoryStore, SqliteStore, Store};
 use tempfile::TempDir;
@@ -35,7 +35,8 @@ impl CommandTemplate {
         match self {
             Self::Plain(command) => command.clone(),
             Self::End(nth, report, on_failure) => {
-                let mut running: Vec<_> = site_state.jobs().filter_map(|job| Some((job.id, job.current_run()?))).collect();
+                let mut running: Vec<_> =
+                    site_state.jobs().filter_map(|job| Some((job.id, job.current_run()?))).collect();
                 running.sort();
                 let none = (JobId(1), RunId(1));
                 let (job, run) = running.get(nth % running.len().max(1)).copied().unwrap_or(none);
@@ -55,7 +56,8 @@ impl CommandTemplate {
                 }
             }
             Self::ReapWorker(worker, odd) => {
-                let reserved = site_state.workers().filter(|known| known.id == *worker).flat_map(|known| &known.reserved);
+                let reserved =
+                    site_state.workers().filter(|known| known.id == *worker).flat_map(|known| &known.reserved);
                 let started_runs = reserved.map(|one| one.run).filter(|run| (run.0 % 2 == 1) == *odd).collect();
                 Command::ReapWorker { worker: *worker, started_runs }
             }
@@ -153,8 +155,9 @@ fn terms(targets: impl Strategy<Value = JobRef>) -> impl Strategy<Value = Schedu
 fn added() -> impl Strategy<Value = Arc<Definition>> {
     let named = (queues(), 0..NAMES.len()).prop_map(|(queue, name)| JobRef::Named(queue, NAMES[name].into()));
     let targets = prop_oneof![3 => jobs().prop_map(JobRef::Number), 1 => named];
-    terms(targets)
-        .prop_map(|terms| Arc::new(Definition { scheduling: Arc::new(terms), ..Definition::new(Script::shell("true")) }))
+    terms(targets).prop_map(|terms| {
+        Arc::new(Definition { scheduling: Arc::new(terms), ..Definition::new(Script::shell("true")) })
+    })
 }
 
 const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
@@ -173,13 +176,21 @@ fn plans() -> impl Strategy<Value = DesiredState> {
     };
     let jobs = subsequence((0..NAMES.len()).collect::<Vec<_>>(), 0..=NAMES.len())
         .prop_flat_map(move |names| names.into_iter().map(job).collect::<Vec<_>>());
-    let keep = select(vec![None, Some(0), Some(u64::MAX)]).prop_map(|seconds| Retention { max_age_seconds: seconds, ..Retention::default() });
+    let keep = select(vec![None, Some(0), Some(u64::MAX)])
+        .prop_map(|seconds| Retention { max_age_seconds: seconds, ..Retention::default() });
     let queue = (queues(), jobs, any::<bool>(), 1..4_u32, on_failure(), keep);
     let queue = queue.prop_map(|(id, mut jobs, reversed, parallel, on_failure, retention)| {
         if reversed {
             jobs.reverse();
         }
-        let settings = QueueSettings { parallel, on_failure, retention, declared: true, order: parallel, ..QueueSettings::default() };
+        let settings = QueueSettings {
+            parallel,
+            on_failure,
+            retention,
+            declared: true,
+            order: parallel,
+            ..QueueSettings::default()
+        };
         DesiredQueue { id, settings, jobs }
     });
     (0..1_000_u32, proptest::collection::vec(queue, 0..3)).prop_map(|(stamp, mut queues)| {

@@ -6,7 +6,7 @@ use std::thread;
 use setlist::model::{RunId, WorkerId};
 use setlist::store::StartedRuns;
 
-use super::{BackendSite, TIMEOUT, add, execute, claim, accept, join, process};
+use super::{BackendSite, TIMEOUT, accept, add, claim, execute, join, process};
 use crate::temp_site::wait_for;
 
 #[test]
@@ -60,7 +60,11 @@ fn started_runs_of_a_dead_worker_are_known_until_a_reboot() {
     held.record_started(&many).unwrap();
     assert_eq!(folder.runs_started_by(worker), StartedRuns::Exactly(many));
     held.record_started(&[RunId(7), RunId(8)]).unwrap();
-    assert_eq!(folder.runs_started_by(worker), StartedRuns::Exactly(vec![RunId(7), RunId(8)]), "less is noted over more");
+    assert_eq!(
+        folder.runs_started_by(worker),
+        StartedRuns::Exactly(vec![RunId(7), RunId(8)]),
+        "less is noted over more"
+    );
     assert!(folder.is_worker_alive(worker));
 
     let sign = folder.workers().join("3");

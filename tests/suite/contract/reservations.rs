@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use setlist::Job;
 use setlist::model::{
-    Placement, Command, Definition, Event, JobId, QueueMode, Need, OutcomeCondition, OnFailure, Outcome, Phase, DesiredState, DesiredQueue, Refusal,
-    Reservation, RunId, Script, QueueSettings, ExecOptions, StopSignal, JobRef, SchedulingOptions, AfterRun, WorkerId,
+    AfterRun, Command, Definition, DesiredQueue, DesiredState, Event, ExecOptions, JobId, JobRef, Need, OnFailure,
+    Outcome, OutcomeCondition, Phase, Placement, QueueMode, QueueSettings, Refusal, Reservation, RunId,
+    SchedulingOptions, Script, StopSignal, WorkerId,
 };
 use setlist::store::Store;
 
 use super::{
-    CommandResult, BackendSite, add, execute, at, claim, try_claim, definition, accept, reconcile, join, process, queue, report, run_all,
+    BackendSite, CommandResult, accept, add, at, claim, definition, execute, join, process, queue, reconcile, report,
+    run_all, try_claim,
 };
 
 fn reserve(worker: WorkerId, jobs: usize) -> Command {
@@ -64,7 +66,11 @@ pub(super) fn a_reserved_job_starts_when_another_ends_and_is_not_claimed_by_othe
 
     // The other worker gets the job after them, and its run has a number of its own.
     assert_eq!(try_claim(&mut *other_store, other), Some((JobId(4), RunId(4))));
-    assert_eq!(try_claim(&mut *other_store, other), None, "the queue is full: nothing that is reserved has left its position");
+    assert_eq!(
+        try_claim(&mut *other_store, other),
+        None,
+        "the queue is full: nothing that is reserved has left its position"
+    );
     assert_eq!(execute(&mut *other_store, begin(other, 2, 2)), Err(Refusal::StaleRun { job: JobId(2), run: RunId(2) }));
     assert_eq!(execute(&mut *store, begin(worker, 2, 3)), Err(Refusal::StaleRun { job: JobId(2), run: RunId(3) }));
 
@@ -113,7 +119,8 @@ pub(super) fn reserved_jobs_are_not_changed_until_released(backend: &BackendSite
     ];
     for command in refused {
         let refusal = execute(&mut *store, command.clone()).unwrap_err();
-        let expected = if matches!(command, Command::Leave { .. }) { "still has work to do" } else { "is about to start" };
+        let expected =
+            if matches!(command, Command::Leave { .. }) { "still has work to do" } else { "is about to start" };
         assert!(refusal.to_string().contains(expected), "{command:?}: {refusal}");
     }
     assert!(store.load().unwrap() == before, "a refused command changes nothing");
@@ -130,12 +137,18 @@ pub(super) fn reserved_jobs_are_not_changed_until_released(backend: &BackendSite
 
 pub(super) fn only_jobs_that_fit_any_slot_are_reserved(backend: &BackendSite) {
     let bare = || Arc::unwrap_or_clone(SchedulingOptions::shared_default());
-    let terms = |terms: SchedulingOptions| Arc::new(Definition { scheduling: Arc::new(terms), ..Arc::unwrap_or_clone(definition("x")) });
+    let terms = |terms: SchedulingOptions| {
+        Arc::new(Definition { scheduling: Arc::new(terms), ..Arc::unwrap_or_clone(definition("x")) })
+    };
     let plain = || terms(bare());
     let exec = Arc::new(ExecOptions { pty: true, ..ExecOptions::default() });
     let in_terminal = Arc::new(Definition::new(Script { exec, ..Script::shell("true") }));
     let need = Need { job: JobRef::Number(JobId(1)), on: OutcomeCondition::Finish };
-    let others = [terms(SchedulingOptions { weight: 2, ..bare() }), terms(SchedulingOptions { needs: vec![need], ..bare() }), in_terminal];
+    let others = [
+        terms(SchedulingOptions { weight: 2, ..bare() }),
+        terms(SchedulingOptions { needs: vec![need], ..bare() }),
+        in_terminal,
+    ];
     for other in others {
         let mut store = backend.connect();
         let backend = store.load().unwrap().counters().job;
@@ -146,7 +159,8 @@ pub(super) fn only_jobs_that_fit_any_slot_are_reserved(backend: &BackendSite) {
         let (job, run) = try_claim(&mut *store, worker).unwrap();
         accept(&mut *store, report(job, run, Outcome::Succeeded));
         accept(&mut *store, reserve(worker, 3));
-        let ids: Vec<u64> = reserved(&mut *store, worker).iter().map(|reservation| reservation.job.0 - backend).collect();
+        let ids: Vec<u64> =
+            reserved(&mut *store, worker).iter().map(|reservation| reservation.job.0 - backend).collect();
         assert_eq!(ids, [2], "the third is waited for");
         accept(&mut *store, Command::Release { worker });
         accept(&mut *store, Command::Clear { queue: queue(), phase: Phase::Pending });
@@ -178,7 +192,8 @@ pub(super) fn started_reservations_of_a_dead_worker_are_interrupted(backend: &Ba
     try_claim(&mut *store, worker).unwrap();
     accept(&mut *store, reserve(worker, 3));
     let mut other_store = backend.connect();
-    let events = accept(&mut *other_store, Command::ReapWorker { worker, started_runs: vec![RunId(2), RunId(3), RunId(77)] });
+    let events =
+        accept(&mut *other_store, Command::ReapWorker { worker, started_runs: vec![RunId(2), RunId(3), RunId(77)] });
     assert_eq!(events.last(), Some(&Event::WorkerLeft { worker }));
     let (over, open) = (Phase::Finished, Phase::Pending);
     assert_eq!(phases(&mut *other_store), [over, over, over, open, open]);

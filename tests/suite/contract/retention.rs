@@ -3,7 +3,9 @@
 use std::fs;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use setlist::model::{Command, HookResult, JobId, Retention, Outcome, Phase, DesiredState, DesiredQueue, RunId, QueueSettings, Stream};
+use setlist::model::{
+    Command, DesiredQueue, DesiredState, HookResult, JobId, Outcome, Phase, QueueSettings, Retention, RunId, Stream,
+};
 use setlist::store::{PruneReport, Store};
 
 use super::{BackendSite, add, at, claim, definition, join, queue, report, started};
@@ -37,7 +39,8 @@ fn days(count: i64) -> DateTime<Utc> {
 }
 
 pub(super) fn old_runs_are_pruned_except_the_latest(backend: &BackendSite) {
-    let mut store = site(backend, Retention { max_runs: Some(2), max_age_seconds: Some(10 * 86_400), max_output_bytes: None });
+    let mut store =
+        site(backend, Retention { max_runs: Some(2), max_age_seconds: Some(10 * 86_400), max_output_bytes: None });
     for day in 0..4 {
         run(&mut *store, 1, b"said", days(day));
     }
@@ -111,7 +114,8 @@ fn a_job_whose_output_is_being_read_is_not_pruned() {
 fn hook_results_are_kept_as_long_as_their_runs() {
     let backend = BackendSite::sqlite();
     let mut store = site(&backend, Retention { max_runs: Some(1), max_age_seconds: None, max_output_bytes: Some(1) });
-    let end = |day, output: &str| HookResult { at: days(day), outcome: Outcome::Succeeded, last_line: output.to_owned() };
+    let end =
+        |day, output: &str| HookResult { at: days(day), outcome: Outcome::Succeeded, last_line: output.to_owned() };
     let told = |store: &mut dyn Store, run: RunId| {
         let runs = store.runs(JobId(1)).unwrap();
         let run = runs.iter().find(|known| known.id == run)?.clone();

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use setlist::model::{
-    NotBefore, Command, Definition, Event, FailureKind, JobId, QueueMode, Need, NothingToDo, OutcomeCondition, Outcome, Phase, QueueId, Refusal,
-    RunReport, RetryPolicy, RetryOn, RunId, Script, JobState, JobRef, SchedulingOptions, Readiness, WorkerId,
+    Command, Definition, Event, FailureKind, JobId, JobRef, JobState, Need, NotBefore, NothingToDo, Outcome,
+    OutcomeCondition, Phase, QueueId, QueueMode, Readiness, Refusal, RetryOn, RetryPolicy, RunId, RunReport,
+    SchedulingOptions, Script, WorkerId,
 };
 use setlist::store::Store;
 
-use super::{BackendSite, at, failed, reconcile, join, queue};
+use super::{BackendSite, at, failed, join, queue, reconcile};
 
 /// A site with one worker and a clock that the test sets.
 struct ScheduledSite {
@@ -58,7 +59,12 @@ impl ScheduledSite {
     /// Ends the current run of this job.
     fn end(&mut self, name: &str, outcome: Outcome) -> Vec<Event> {
         let (job, run) = (self.id(name), self.run(name).expect("it runs"));
-        self.done(Command::EndRun { job, run, report: RunReport { outcome, exit: None, value: None }, on_failure: None })
+        self.done(Command::EndRun {
+            job,
+            run,
+            report: RunReport { outcome, exit: None, value: None },
+            on_failure: None,
+        })
     }
 
     /// Claims the next job, which must be this one, and ends it.
@@ -145,7 +151,11 @@ pub(super) fn higher_priority_starts_first_and_weight_uses_slots(backend: &Backe
 }
 
 pub(super) fn a_job_waits_for_its_needs(backend: &BackendSite) {
-    let jobs = [("last", needs(&[("a", OutcomeCondition::Success), ("b", OutcomeCondition::Success)])), ("a", plain()), ("b", plain())];
+    let jobs = [
+        ("last", needs(&[("a", OutcomeCondition::Success), ("b", OutcomeCondition::Success)])),
+        ("a", plain()),
+        ("b", plain()),
+    ];
     let mut scene = ScheduledSite::of(backend, 9, &jobs);
     assert_eq!(scene.readiness("last"), Some(Readiness::Blocked), "before anything runs");
     scene.process();
@@ -167,8 +177,11 @@ pub(super) fn a_job_waits_for_its_needs(backend: &BackendSite) {
 }
 
 pub(super) fn a_job_whose_need_fails_is_skipped_and_comes_back_when_it_succeeds(backend: &BackendSite) {
-    let jobs =
-        [("lint", plain()), ("test", needs(&[("lint", OutcomeCondition::Success)])), ("ship", needs(&[("test", OutcomeCondition::Success)]))];
+    let jobs = [
+        ("lint", plain()),
+        ("test", needs(&[("lint", OutcomeCondition::Success)])),
+        ("ship", needs(&[("test", OutcomeCondition::Success)])),
+    ];
     let mut scene = ScheduledSite::of(backend, 1, &jobs);
     scene.process();
     scene.run_to("lint", failed());
@@ -245,8 +258,11 @@ pub(super) fn a_queue_waits_for_needs_in_other_queues_unless_they_cannot_progres
 }
 
 pub(super) fn a_failed_job_is_retried_after_its_delay(backend: &BackendSite) {
-    let retry =
-        RetryPolicy { delay: Duration::from_secs(10), on: vec![RetryOn::Failure(FailureKind::Exit)], ..RetryPolicy::times(2) };
+    let retry = RetryPolicy {
+        delay: Duration::from_secs(10),
+        on: vec![RetryOn::Failure(FailureKind::Exit)],
+        ..RetryPolicy::times(2)
+    };
     let mut scene = ScheduledSite::of(backend, 1, &[("shaky", SchedulingOptions { retry, ..plain() })]);
     scene.process();
     scene.run_to("shaky", failed());
@@ -272,7 +288,11 @@ pub(super) fn a_failed_job_is_retried_after_its_delay(backend: &BackendSite) {
 
     scene.done(Command::Run { job: id });
     scene.run_to("shaky", failed());
-    assert_eq!(scene.readiness("shaky"), Some(Readiness::Scheduled { requested: true }), "who asks for it anew has all tries again");
+    assert_eq!(
+        scene.readiness("shaky"),
+        Some(Readiness::Scheduled { requested: true }),
+        "who asks for it anew has all tries again"
+    );
     scene.advance_clock(10);
     scene.done(Command::PromoteDue);
     scene.run_to("shaky", Outcome::Succeeded);
@@ -281,7 +301,8 @@ pub(super) fn a_failed_job_is_retried_after_its_delay(backend: &BackendSite) {
 
 pub(super) fn an_interrupted_job_is_retried_if_configured(backend: &BackendSite) {
     let retry = RetryPolicy { delay: Duration::ZERO, on: vec![RetryOn::Interrupted], ..RetryPolicy::times(1) };
-    let mut scene = ScheduledSite::of(backend, 2, &[("tough", SchedulingOptions { retry, ..plain() }), ("plain", plain())]);
+    let mut scene =
+        ScheduledSite::of(backend, 2, &[("tough", SchedulingOptions { retry, ..plain() }), ("plain", plain())]);
     scene.process();
     assert_eq!(scene.claim_all(), ["tough", "plain"]);
     scene.done(Command::ReapWorker { worker: scene.worker, started_runs: Vec::new() });
@@ -290,7 +311,10 @@ pub(super) fn an_interrupted_job_is_retried_if_configured(backend: &BackendSite)
     scene.worker = join(&mut *scene.store);
     scene.done(Command::PromoteDue);
     scene.run_to("tough", failed());
-    assert!(matches!(scene.state("tough"), JobState::Finished { outcome: Outcome::Failed(_), .. }), "only if interrupted");
+    assert!(
+        matches!(scene.state("tough"), JobState::Finished { outcome: Outcome::Failed(_), .. }),
+        "only if interrupted"
+    );
 }
 
 pub(super) fn a_job_does_not_start_before_its_time(backend: &BackendSite) {

@@ -8,10 +8,10 @@ use std::thread;
 
 use rusqlite::Connection;
 use setlist::model::{Command, Definition, Phase, WorkerId};
-use setlist::store::{StateDir, SqliteStore, Store, StoreError};
+use setlist::store::{SqliteStore, StateDir, Store, StoreError};
 use tempfile::TempDir;
 
-use super::{BackendSite, TIMEOUT, add, at, subscribe, accept, process, run_all};
+use super::{BackendSite, TIMEOUT, accept, add, at, process, run_all, subscribe};
 
 /// Creates a site with some history and closes it.
 fn written(backend: &BackendSite) {

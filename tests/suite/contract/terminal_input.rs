@@ -5,7 +5,7 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::PathBuf;
 
 use setlist::model::{RunId, TerminalInput, WindowSize};
-use setlist::store::{TerminalInputReader, TerminalInputError};
+use setlist::store::{TerminalInputError, TerminalInputReader};
 
 use super::BackendSite;
 
@@ -37,7 +37,8 @@ fn input_of_several_screens_does_not_mix() {
     for backend in [BackendSite::memory(), BackendSite::sqlite()] {
         let mut reader = backend.connect().terminal_inputs().open_reader(RUN).unwrap();
         assert_eq!(reader.read(), []);
-        let (mut one, mut other) = (backend.connect().terminal_inputs().writer(RUN), backend.connect().terminal_inputs().writer(RUN));
+        let (mut one, mut other) =
+            (backend.connect().terminal_inputs().writer(RUN), backend.connect().terminal_inputs().writer(RUN));
         one.send(b"first").unwrap();
         other.resize(size(100, 30)).unwrap();
         other.resize(size(90, 20)).unwrap();

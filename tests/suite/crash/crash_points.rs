@@ -201,7 +201,9 @@ fn a_process_can_be_killed_while_reaping_workers() {
             let numbers = scene.add("narrow", &["far", "quick"]);
             killed_at(&mut scene, "started", &["process"]);
             // A process that the dead worker has just spawned holds its lock for a moment.
-            wait_for("a process to be killed", || wait_with_output(scene.start(point, &["status"])).code.is_none().then_some(()));
+            wait_for("a process to be killed", || {
+                wait_with_output(scene.start(point, &["status"])).code.is_none().then_some(())
+            });
             scene.check();
             outcomes(&[scene.site.job(&numbers[0].to_string())], &[INTERRUPTED]);
             scene.drain();

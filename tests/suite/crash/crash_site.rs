@@ -10,7 +10,7 @@ use std::thread;
 use rustix::process::{Signal, kill_process};
 use serde_json::{Value, json};
 
-use crate::temp_site::{WAIT_TIMEOUT, TempSite, CommandOutput, wait_for};
+use crate::temp_site::{CommandOutput, TempSite, WAIT_TIMEOUT, wait_for};
 
 const QUEUES: &str = "\
 queues:

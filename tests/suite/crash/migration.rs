@@ -7,7 +7,7 @@ use std::path::Path;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags};
 use setlist::model::SiteState;
-use setlist::store::{StateDir, SqliteStore, Store};
+use setlist::store::{SqliteStore, StateDir, Store};
 use tempfile::TempDir;
 
 use super::crash_points::has_crash_points;
@@ -70,7 +70,10 @@ fn a_killed_migration_leaves_the_old_or_new_state_and_a_backup() {
         assert_eq!(before.0, format);
         let expected = load(&undisturbed);
         let (newest, _) = content(&undisturbed.database());
-        assert!(OLD_FORMATS.iter().map(|(format, _)| *format).eq(1..newest), "a frozen site of every format before {newest}");
+        assert!(
+            OLD_FORMATS.iter().map(|(format, _)| *format).eq(1..newest),
+            "a frozen site of every format before {newest}"
+        );
 
         for point in points(newest - format) {
             let copied = point != "copying";

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use super::crash_site::{KINDS, CrashSite};
+use super::crash_site::{CrashSite, KINDS};
 use crate::rng::{TestRng, iterations};
 use crate::terminal::Terminal;
 

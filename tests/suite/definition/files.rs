@@ -22,7 +22,11 @@ fn reading_a_file_returns_its_stamp() {
     let saved = folder.path().join("saved");
     fs::write(&saved, "queues: {q: [b]}").unwrap();
     fs::rename(&saved, &file).unwrap();
-    assert_ne!(plan.version, definition::file_version(&file).unwrap(), "another file of the same length has another stamp");
+    assert_ne!(
+        plan.version,
+        definition::file_version(&file).unwrap(),
+        "another file of the same length has another stamp"
+    );
 
     fs::write(&file, "queues: [").unwrap();
     let Err(Error::Invalid(diagnostics)) = definition::read(&file) else { panic!() };

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use setlist::model::Stream;
 use setlist::store::log::{LogReader, LogWriter, Origin, OutputSpan, recover};
 
-use super::{MIN_LIMIT, LIMIT, RUN, at, lines, names, reader, writer};
+use super::{LIMIT, MIN_LIMIT, RUN, at, lines, names, reader, writer};
 use crate::rng::cases;
 
 /// How many permanent entries the smallest log has, and how many in its ring.
@@ -105,7 +105,9 @@ fn a_log_without_index_has_unknown_origins() {
 #[test]
 fn the_index_is_bounded_and_covers_beginning_and_end() {
     let folder = tempfile::tempdir().unwrap();
-    for count in [100, 2 * CAPACITY - 1, 2 * CAPACITY, 2 * CAPACITY + 1, 3 * CAPACITY - 1, 3 * CAPACITY, 3 * CAPACITY + 1, 4000] {
+    for count in
+        [100, 2 * CAPACITY - 1, 2 * CAPACITY, 2 * CAPACITY + 1, 3 * CAPACITY - 1, 3 * CAPACITY, 3 * CAPACITY + 1, 4000]
+    {
         let log = alternating(folder.path(), count);
         for ended in [false, true] {
             let mut reader = reader(folder.path());

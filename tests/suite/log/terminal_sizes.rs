@@ -5,7 +5,7 @@ use std::os::unix::fs::{FileExt, PermissionsExt};
 
 use proptest::prelude::*;
 use setlist::model::{Stream, WindowSize};
-use setlist::store::log::{delete_output, delete_log, log_sizes};
+use setlist::store::log::{delete_log, delete_output, log_sizes};
 use setlist::tui::output::TerminalView;
 
 use super::{RUN, at, names, reader, writer};
@@ -30,7 +30,11 @@ fn sizes_apply_from_an_offset_on() {
     let reader = reader(folder);
     log.resize(size(80, 24));
     log.resize(size(100, 30));
-    assert_eq!((names(folder).len(), reader.terminal_sizes()), (0, Vec::new()), "nothing is made before there is output");
+    assert_eq!(
+        (names(folder).len(), reader.terminal_sizes()),
+        (0, Vec::new()),
+        "nothing is made before there is output"
+    );
     log.write(Stream::Out, b"hello", at(0)).unwrap();
     assert_eq!(reader.terminal_sizes(), [(0, size(100, 30))]);
     log.resize(size(60, 20));

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use ratatui::layout::Rect;
-use setlist::tui::output::{NewOutput, JobProgress, Scroll};
+use setlist::tui::output::{JobProgress, NewOutput, Scroll};
 
 use super::memory_log::{MemoryLog, ViewHarness};
 use crate::rng::cases;

@@ -9,8 +9,8 @@ use ratatui::layout::Rect;
 use ratatui::style::{Color, Style};
 use setlist::model::{Stream, WindowSize};
 use setlist::store::StoreError;
-use setlist::store::log::{Origin, LogChunk, OutputSpan};
-use setlist::tui::output::{OutputStyles, LogView, OutputSource, ViewStatus};
+use setlist::store::log::{LogChunk, Origin, OutputSpan};
+use setlist::tui::output::{LogView, OutputSource, OutputStyles, ViewStatus};
 
 /// A handle to the log; clones share the log.
 #[derive(Clone, Default)]

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use ratatui::buffer::Cell;
 use ratatui::style::{Color, Modifier, Style};
-use setlist::tui::output::{StreamSanitizer, sanitize_coloured, sanitize_plain};
 use setlist::text;
+use setlist::tui::output::{StreamSanitizer, sanitize_coloured, sanitize_plain};
 
 use super::memory_log::{MemoryLog, ViewHarness};
 use crate::rng::cases;

@@ -113,7 +113,11 @@ fn the_current_hit_has_a_number() {
     };
     assert_eq!([at(true), at(true), at(true)], [(Some(1), 60_000), (Some(2), 60_000), (Some(3), 60_000)]);
     assert_eq!([at(false), at(false)], [(Some(2), 60_000), (Some(1), 60_000)]);
-    assert_eq!([at(false), at(false)], [(Some(60_000), 60_000), (Some(59_999), 60_000)], "the search wraps around at the start");
+    assert_eq!(
+        [at(false), at(false)],
+        [(Some(60_000), 60_000), (Some(59_999), 60_000)],
+        "the search wraps around at the start"
+    );
     log.append("one more hit\n");
     assert_eq!([at(true), at(true), at(true)], [(Some(60_000), 60_001), (Some(60_001), 60_001), (Some(1), 60_001)]);
 }

@@ -6,9 +6,9 @@ use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier};
 use setlist::model::WindowSize;
 use setlist::tui::keys::KeyPress;
-use setlist::tui::output::{NewOutput, JobProgress, Scroll, ViewStatus, TerminalView};
+use setlist::tui::output::{JobProgress, NewOutput, Scroll, TerminalView, ViewStatus};
 
-use super::memory_log::{MemoryLog, styles, rows};
+use super::memory_log::{MemoryLog, rows, styles};
 
 /// A terminal view with a buffer to draw into.
 struct TerminalHarness {
@@ -61,7 +61,8 @@ impl TerminalHarness {
 
     fn press(&self, keys: &str) -> String {
         let keyboard = self.terminal.key_encoder();
-        let sent = KeyPress::parse_sequence(keys).unwrap().into_iter().flat_map(|key| keyboard.encode_key(key)).collect();
+        let sent =
+            KeyPress::parse_sequence(keys).unwrap().into_iter().flat_map(|key| keyboard.encode_key(key)).collect();
         String::from_utf8(sent).unwrap()
     }
 }

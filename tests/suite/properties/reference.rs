@@ -15,8 +15,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use setlist::Command;
 use setlist::model::{
-    NotBefore, Definition, JobId, QueueMode, Need, OutcomeCondition, OnFailure, Outcome, Phase, QueueId, RemovalReason, RunReport, RunId, JobState, StopSignal,
-    JobRef, Value, WaitConditions, WorkerId,
+    Definition, JobId, JobRef, JobState, Need, NotBefore, OnFailure, Outcome, OutcomeCondition, Phase, QueueId,
+    QueueMode, RemovalReason, RunId, RunReport, StopSignal, Value, WaitConditions, WorkerId,
 };
 
 use super::QUEUES;
@@ -118,11 +118,13 @@ impl Reference {
             Command::Run { job } => {
                 let ref_job = self.unreserved_job(*job)?;
                 match ref_job.stage {
-                    ReferenceState::Running { .. } | ReferenceState::Pending { requested: true, until: None, confirm: false } => {
+                    ReferenceState::Running { .. }
+                    | ReferenceState::Pending { requested: true, until: None, confirm: false } => {
                         return refuse("state");
                     }
                     // An explicit request overrides all conditions.
-                    _ => ref_job.make_pending(ReferenceState::Pending { requested: true, until: None, confirm: false }, now),
+                    _ => ref_job
+                        .make_pending(ReferenceState::Pending { requested: true, until: None, confirm: false }, now),
                 }
             }
             Command::Confirm { jobs } => self.confirm(jobs)?,
@@ -135,8 +137,12 @@ impl Reference {
                 let ref_job = self.unreserved_job(*job)?;
                 ref_job.stage = match ref_job.stage {
                     ReferenceState::Pending { .. } => ReferenceState::Finished { outcome: Outcome::Cancelled, at: now },
-                    ReferenceState::Running { requested, stop: None } => ReferenceState::Running { requested, stop: Some(*stop) },
-                    ReferenceState::Running { requested, stop: Some(StopSignal::Terminate) } if *stop == StopSignal::Kill => {
+                    ReferenceState::Running { requested, stop: None } => {
+                        ReferenceState::Running { requested, stop: Some(*stop) }
+                    }
+                    ReferenceState::Running { requested, stop: Some(StopSignal::Terminate) }
+                        if *stop == StopSignal::Kill =>
+                    {
                         ReferenceState::Running { requested, stop: Some(StopSignal::Kill) }
                     }
                     _ => return refuse("state"),
@@ -164,7 +170,8 @@ impl Reference {
                 }
             }
             Command::Restore { jobs } => {
-                let is_back = |ref_job: &&mut ReferenceJob| ref_job.removed.is_some() && jobs.contains(&JobId(ref_job.id));
+                let is_back =
+                    |ref_job: &&mut ReferenceJob| ref_job.removed.is_some() && jobs.contains(&JobId(ref_job.id));
                 let back = self.jobs.iter_mut().filter(is_back).map(|ref_job| ref_job.removed = None).count();
                 if back == 0 {
                     return refuse("nothing");
@@ -188,7 +195,9 @@ impl Reference {
                 }
             }
             Command::PruneFinished => {
-                let keep = |ref_job: &ReferenceJob| self.queues.iter().find(|ref_queue| ref_queue.name == ref_job.queue).unwrap().keep;
+                let keep = |ref_job: &ReferenceJob| {
+                    self.queues.iter().find(|ref_queue| ref_queue.name == ref_job.queue).unwrap().keep
+                };
                 let old = |ref_job: &&ReferenceJob| match ref_job.stage {
                     ReferenceState::Finished { at, .. } => at + Duration::from_secs(keep(ref_job)) < now,
                     _ => false,
@@ -246,8 +255,11 @@ impl Reference {
                 if !self.present.contains(&worker.0) {
                     return refuse("worker");
                 }
-                let served = |ref_queue: &&ReferenceQueue| queues.as_ref().is_none_or(|queues| queues.contains(&ref_queue.name.into()));
-                let processing = self.queues.iter().filter(served).any(|ref_queue| ref_queue.mode == QueueMode::Processing);
+                let served = |ref_queue: &&ReferenceQueue| {
+                    queues.as_ref().is_none_or(|queues| queues.contains(&ref_queue.name.into()))
+                };
+                let processing =
+                    self.queues.iter().filter(served).any(|ref_queue| ref_queue.mode == QueueMode::Processing);
                 let (next, time) = (self.next(queues.as_deref()), self.next_time(queues.as_deref()));
                 let reserved = !self.reserved_for(*worker).is_empty();
                 if processing || reserved || next.is_some() || time.is_some() || !self.run_by(*worker).is_empty() {
@@ -353,7 +365,14 @@ impl Reference {
     fn open(&mut self, name: &'static str) {
         if self.queues.iter().all(|ref_queue| ref_queue.name != name) {
             let keep = 90 * 24 * 60 * 60;
-            self.queues.push(ReferenceQueue { name, mode: QueueMode::Idle, parallel: 1, stop: false, order: u32::MAX, keep });
+            self.queues.push(ReferenceQueue {
+                name,
+                mode: QueueMode::Idle,
+                parallel: 1,
+                stop: false,
+                order: u32::MAX,
+                keep,
+            });
         }
         self.queues.sort_by_key(|ref_queue| (ref_queue.order, ref_queue.name));
     }
@@ -435,7 +454,10 @@ impl ReferenceJob {
     }
 
     fn requested(&self) -> bool {
-        matches!(self.stage, ReferenceState::Pending { requested: true, .. } | ReferenceState::Running { requested: true, .. })
+        matches!(
+            self.stage,
+            ReferenceState::Pending { requested: true, .. } | ReferenceState::Running { requested: true, .. }
+        )
     }
 
     pub(super) fn phase(&self) -> Phase {
@@ -459,9 +481,10 @@ impl Reference {
     /// The state of a job as in the model.
     pub(super) fn state(&self, ref_job: &ReferenceJob) -> JobState {
         match ref_job.stage.clone() {
-            ReferenceState::Pending { requested, until, confirm } => {
-                JobState::Pending { requested, wait: WaitConditions { needs: self.has_unmet_needs(ref_job), until, confirm } }
-            }
+            ReferenceState::Pending { requested, until, confirm } => JobState::Pending {
+                requested,
+                wait: WaitConditions { needs: self.has_unmet_needs(ref_job), until, confirm },
+            },
             ReferenceState::Running { requested, stop } => JobState::Running { requested, stop },
             ReferenceState::Finished { outcome, at } => JobState::Finished { outcome, at },
         }

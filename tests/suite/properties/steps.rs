@@ -9,12 +9,13 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select, subsequence};
 use setlist::Command;
 use setlist::model::{
-    NotBefore, Placement, Definition, Exit, Failure, FailureKind, JobId, Retention, Need, OutcomeCondition, OnFailure, Outcome, Phase, DesiredState,
-    QueueId, DesiredQueue, RunReport, RetryPolicy, RetryOn, RunId, Script, QueueSettings, StopSignal, JobRef, SchedulingOptions, Value, WorkerId,
+    Definition, DesiredQueue, DesiredState, Exit, Failure, FailureKind, JobId, JobRef, Need, NotBefore, OnFailure,
+    Outcome, OutcomeCondition, Phase, Placement, QueueId, QueueSettings, Retention, RetryOn, RetryPolicy, RunId,
+    RunReport, SchedulingOptions, Script, StopSignal, Value, WorkerId,
 };
 
 use super::QUEUES;
-use super::reference::{ReferenceJob, Reference, ReferenceState};
+use super::reference::{Reference, ReferenceJob, ReferenceState};
 
 /// The jobs of the files, each with its queue. A job needs only earlier ones, so that there are no cycles.
 const NAMES: [(usize, &str); 6] = [(0, "n0"), (1, "n1"), (0, "n2"), (1, "n3"), (0, "n4"), (1, "n5")];
@@ -157,7 +158,12 @@ fn entries() -> impl Strategy<Value = Vec<Entry>> {
 
 fn draft() -> impl Strategy<Value = Draft> {
     let other = prop_oneof![any::<Index>().prop_map(Other::Number), any::<Index>().prop_map(Other::Name)];
-    let on = select(vec![OutcomeCondition::Success, OutcomeCondition::Success, OutcomeCondition::Failure, OutcomeCondition::Finish]);
+    let on = select(vec![
+        OutcomeCondition::Success,
+        OutcomeCondition::Success,
+        OutcomeCondition::Failure,
+        OutcomeCondition::Finish,
+    ]);
     let needs = prop_oneof![1 => Just(Vec::new()), 1 => prop::collection::vec((other, on), 1..3)];
     let delay = prop::option::weighted(0.15, (0..20_000_u64).prop_map(Duration::from_millis));
     let at = prop::option::weighted(0.1, -10..20_i64);
@@ -166,7 +172,14 @@ fn draft() -> impl Strategy<Value = Draft> {
     let confirm = prop::option::weighted(0.15, Just("Really?".to_owned()));
     let options = (delay, priority, weight, retry(), confirm);
     (options, needs, at).prop_map(|((delay, priority, weight, retry, confirm), needs, at)| {
-        let scheduling = SchedulingOptions { needs: Vec::new(), after: delay.map(NotBefore::Delay), priority, weight, retry, confirm };
+        let scheduling = SchedulingOptions {
+            needs: Vec::new(),
+            after: delay.map(NotBefore::Delay),
+            priority,
+            weight,
+            retry,
+            confirm,
+        };
         Draft { scheduling, needs, at }
     })
 }
@@ -225,7 +238,8 @@ impl Step {
         let queue = |queue: &usize| QueueId::from(QUEUES[*queue]);
         let queues = |queues: &Option<Vec<usize>>| queues.as_ref().map(|queues| queues.iter().map(queue).collect());
         let likely = |index: &Index, wanted: &dyn Fn(&ReferenceJob) -> bool| {
-            let wanted: Vec<u64> = site.jobs.iter().filter(|ref_job| wanted(ref_job)).map(|ref_job| ref_job.id).collect();
+            let wanted: Vec<u64> =
+                site.jobs.iter().filter(|ref_job| wanted(ref_job)).map(|ref_job| ref_job.id).collect();
             JobId(pick(*index, &wanted, site.jobs.len() as u64))
         };
         let job = |index: &Index| likely(index, &|ref_job| ref_job.removed.is_none());
@@ -254,12 +268,13 @@ impl Step {
                 Command::Run { job: likely(index, &|ref_job| missed.is_empty() || missed.contains(&ref_job.id)) }
             }
             Step::Confirm(jobs) => {
-                let asks = |ref_job: &ReferenceJob| matches!(ref_job.stage, ReferenceState::Pending { confirm: true, .. });
+                let asks =
+                    |ref_job: &ReferenceJob| matches!(ref_job.stage, ReferenceState::Pending { confirm: true, .. });
                 Command::Confirm { jobs: jobs.iter().map(|index| likely(index, &asks)).collect() }
             }
-            Step::Reset(index) => {
-                Command::Reset { job: likely(index, &|ref_job| ref_job.phase() == Phase::Finished && ref_job.removed.is_none()) }
-            }
+            Step::Reset(index) => Command::Reset {
+                job: likely(index, &|ref_job| ref_job.phase() == Phase::Finished && ref_job.removed.is_none()),
+            },
             Step::Cancel(index, how) => Command::Cancel { job: job(index), stop: *how },
             Step::Remove(jobs) => Command::Remove { jobs: jobs.iter().map(job).collect() },
             Step::Clear(name, phase) => Command::Clear { queue: queue(name), phase: *phase },
@@ -270,7 +285,10 @@ impl Step {
             Step::Move(jobs, other, behind) => {
                 let other = pending(other);
                 let jobs = jobs.iter().map(pending).filter(|job| *job != other).collect();
-                Command::Move { jobs, placement: if *behind { Placement::After(other) } else { Placement::Before(other) } }
+                Command::Move {
+                    jobs,
+                    placement: if *behind { Placement::After(other) } else { Placement::Before(other) },
+                }
             }
             Step::Transfer(jobs, name) => {
                 let free = |ref_job: &ReferenceJob| ref_job.definition.name.is_none() && ref_job.removed.is_none();
@@ -284,7 +302,8 @@ impl Step {
             Step::Claim(index, names) => Command::Claim { worker: worker(index), queues: queues(names) },
             Step::Start(index, other) => Command::Start { worker: worker(index), job: pending(other) },
             Step::EndRun { job: index, stale, report, on_failure } => {
-                let running: Vec<&ReferenceJob> = site.jobs.iter().filter(|ref_job| ref_job.phase() == Phase::Running).collect();
+                let running: Vec<&ReferenceJob> =
+                    site.jobs.iter().filter(|ref_job| ref_job.phase() == Phase::Running).collect();
                 if running.is_empty() && !stale {
                     return Command::Claim { worker: worker(index), queues: None };
                 }

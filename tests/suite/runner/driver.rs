@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use setlist::model::{FailureKind, Outcome, RunId, Script, ExecOptions, StopSignal};
+use setlist::model::{ExecOptions, FailureKind, Outcome, RunId, Script, StopSignal};
 use setlist::runner::Runner;
 
 use super::{LONG, Started, failure, of, sh};

@@ -1,7 +1,7 @@
 //! Runs in a pseudo-terminal: its environment, typed input, size and output.
 
 use setlist::model::WindowSize;
-use setlist::store::{TerminalInputWriter, TerminalInputPipes, TerminalInputError};
+use setlist::store::{TerminalInputError, TerminalInputPipes, TerminalInputWriter};
 use tempfile::TempDir;
 
 use super::*;
@@ -54,7 +54,8 @@ fn the_job_has_a_terminal_of_its_own() {
     assert_eq!(report.outcome, Outcome::Succeeded, "{printed}");
     assert_eq!(printed, "xterm-256color unset unset\n30 100\n1\nerror\n");
     let other = [("TERM".to_owned(), Some("dumb".to_owned())), ("COLUMNS".to_owned(), Some("7".to_owned()))];
-    let (_, printed) = PtyHarness::with("echo $TERM $COLUMNS", ExecOptions { env: other.into(), ..ExecOptions::default() }).ended();
+    let (_, printed) =
+        PtyHarness::with("echo $TERM $COLUMNS", ExecOptions { env: other.into(), ..ExecOptions::default() }).ended();
     assert_eq!(printed, "dumb 7\n");
 }
 

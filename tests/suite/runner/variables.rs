@@ -67,7 +67,11 @@ fn an_invalid_env_file_fails_the_start() {
     assert_eq!(start_error(relaunch(&launch)), format!("{path}, line 4: not NAME=value (env_file)"));
     for (text, line) in [("A=1\nB=\"open\nC=2\n", 2), ("A='a\nb'\nB", 3), ("A=\0", 1), ("=x", 1), ("\n\nA=b c d", 3)] {
         fs::write(folder.path().join(".env"), text).unwrap();
-        assert_eq!(start_error(relaunch(&launch)), format!("{path}, line {line}: not NAME=value (env_file)"), "{text:?}");
+        assert_eq!(
+            start_error(relaunch(&launch)),
+            format!("{path}, line {line}: not NAME=value (env_file)"),
+            "{text:?}"
+        );
     }
     fs::write(folder.path().join(".env"), b"A=\xff").unwrap();
     assert_eq!(start_error(relaunch(&launch)), format!("{path} (env_file): not UTF-8 text"));

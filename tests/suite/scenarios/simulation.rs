@@ -5,8 +5,8 @@ use std::fmt::Write;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use setlist::model::{
-    Command, Event, Exit, Failure, FailureKind, Job, JobId, SiteState, QueueMode, NothingToDo, Outcome, Phase, QueueId,
-    QueueState, Refusal, RunReport, RunId, StopSignal, AfterRun, WorkerId,
+    AfterRun, Command, Event, Exit, Failure, FailureKind, Job, JobId, NothingToDo, Outcome, Phase, QueueId, QueueMode,
+    QueueState, Refusal, RunId, RunReport, SiteState, StopSignal, WorkerId,
 };
 use setlist::{Site, definition};
 
@@ -28,7 +28,8 @@ pub(super) struct Simulation {
 impl Simulation {
     /// A simulation of this file, at time 0. By default, a job takes a minute and succeeds.
     pub(super) fn new(yaml: &str) -> Self {
-        let mut desired = definition::parse("jobs.yaml", yaml).unwrap_or_else(|errors| panic!("{}", errors.render(false)));
+        let mut desired =
+            definition::parse("jobs.yaml", yaml).unwrap_or_else(|errors| panic!("{}", errors.render(false)));
         "1".clone_into(&mut desired.version);
         let mut simulation = Self {
             site: Site::new(),
@@ -171,7 +172,8 @@ impl Simulation {
 
     fn submit(&mut self, command: &Command) -> Result<Vec<Event>, Refusal> {
         let events = self.site.submit(command, self.clock())?;
-        let lines: String = events.iter().filter_map(|event| Some(format!("    {}\n", self.event_line(event)?))).collect();
+        let lines: String =
+            events.iter().filter_map(|event| Some(format!("    {}\n", self.event_line(event)?))).collect();
         self.timeline.push_str(&lines);
         Ok(events)
     }
@@ -211,9 +213,9 @@ impl Simulation {
             let open: Vec<_> = [Phase::Running, Phase::Pending].into_iter().filter_map(list).collect();
             (!open.is_empty()).then(|| format!("    {id} ({}): {}\n", queue.mode.as_str(), open.join("; ")))
         };
-        let lines: String = self
-            .site
-            .read(|site_state| site_state.queues().into_iter().filter_map(|(id, record)| queue(site_state, id, record)).collect());
+        let lines: String = self.site.read(|site_state| {
+            site_state.queues().into_iter().filter_map(|(id, record)| queue(site_state, id, record)).collect()
+        });
         self.timeline.push_str(&lines);
     }
 

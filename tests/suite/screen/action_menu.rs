@@ -1,6 +1,6 @@
 //! The action menu and the help: fuzzy search, running an action with Enter, reasons why one is unavailable.
 
-use setlist::model::{QueueMode, Outcome, Phase};
+use setlist::model::{Outcome, Phase, QueueMode};
 use setlist::tui::action::{Action, TABLE};
 use setlist::tui::keymap::Keymap;
 
@@ -154,7 +154,8 @@ fn the_reason_why_the_selected_action_is_unavailable_is_shown_in_full() {
     }
     harness.keys("<^u>kill");
     let text = harness.text();
-    let reason: Vec<&str> = text.lines().skip_while(|line| !line.contains('›')).skip(1).take(2).map(str::trim).collect();
+    let reason: Vec<&str> =
+        text.lines().skip_while(|line| !line.contains('›')).skip(1).take(2).map(str::trim).collect();
     assert_eq!(reason, ["· #1 is pending, not running. Press", "x to cancel it."], "{text}");
 }
 

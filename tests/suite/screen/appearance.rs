@@ -6,9 +6,9 @@ use ratatui::buffer::Cell;
 use ratatui::layout::{Rect, Size};
 use ratatui::style::{Color, Modifier};
 use setlist::model::{Outcome, Phase};
-use setlist::tui::layout::{Focus, ScreenLayout, MIN_SIZE, LayoutKind, layout};
-use setlist::tui::theme::{Appearance, Palette, AppearanceOptions, ThemeName};
+use setlist::tui::layout::{Focus, LayoutKind, MIN_SIZE, ScreenLayout, layout};
 use setlist::tui::message::{JobsFileError, Message};
+use setlist::tui::theme::{Appearance, AppearanceOptions, Palette, ThemeName};
 
 use super::harness::{ScreenHarness, failed, queue};
 
@@ -391,7 +391,11 @@ fn the_environment_decides_what_was_not_set() {
     assert_eq!(resolve("auto", None, &[("TERM", "linux"), ("LANG", "en_GB.UTF-8")]), (Palette::Dark, true));
     assert_eq!(resolve("auto", None, &[("LC_ALL", "C")]), (Palette::Dark, true));
     assert_eq!(resolve("auto", Some(false), &[("LC_ALL", "C")]), (Palette::Dark, false));
-    assert_eq!(resolve("colorblind", Some(true), &[("NO_COLOR", "1")]), (Palette::Colorblind, true), "an explicit choice comes first");
+    assert_eq!(
+        resolve("colorblind", Some(true), &[("NO_COLOR", "1")]),
+        (Palette::Colorblind, true),
+        "an explicit choice comes first"
+    );
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use setlist::model::{QueueMode, Outcome, Phase, SchedulingOptions};
+use setlist::model::{Outcome, Phase, QueueMode, SchedulingOptions};
 
 use super::harness::{ScreenHarness, queue};
 use super::{mode, phase};

@@ -60,7 +60,10 @@ fn in_the_output_the_visible_text_or_the_match_is_copied() {
     assert!(copied.starts_with("line 0\nline 1\n"), "{copied:?}");
     assert_eq!(harness.message(), format!("Copied {shown} lines of the output."));
     harness.keys("/17<Enter>y");
-    assert_eq!((harness.copied.pop().as_deref(), harness.message().as_str()), (Some("line 17"), "Copied the matching line."));
+    assert_eq!(
+        (harness.copied.pop().as_deref(), harness.message().as_str()),
+        (Some("line 17"), "Copied the matching line.")
+    );
     harness.keys("Y");
     assert_eq!(harness.copied.pop().unwrap().lines().count(), 40);
     assert_eq!(harness.message(), "Copied the whole output, 40 lines.");

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use proptest::prelude::*;
 use setlist::Job;
-use setlist::model::{Command, JobId, Outcome, Phase, Query, QueueId, JobState};
+use setlist::model::{Command, JobId, JobState, Outcome, Phase, Query, QueueId};
 use setlist::tui::sort_order::SortOrder;
 
 use super::harness::{ScreenHarness, failed, queue};
@@ -37,7 +37,12 @@ fn a_filter_moves_the_cursor_to_its_matches_and_back() {
     harness.keys("gg");
     let (list, chosen) = (harness.focused_list(), harness.selected_job_name());
     harness.keys("/state:failed");
-    assert_eq!((harness.focused_list(), harness.selected_job_name().as_deref()), (Phase::Finished, Some("job-0")), "{}", harness.text());
+    assert_eq!(
+        (harness.focused_list(), harness.selected_job_name().as_deref()),
+        (Phase::Finished, Some("job-0")),
+        "{}",
+        harness.text()
+    );
     harness.keys(&"<Backspace>".repeat(6));
     assert_eq!(harness.focused_list(), list, "back in its list as soon as that has a match");
     harness.keys("<Esc>");
@@ -238,7 +243,8 @@ fn apply(harness: &mut ScreenHarness, input: Input) {
         (Input::Fail, Some(run)) => harness.end(run, failed("exit code 1")),
         (Input::Cancel, _) => {
             if let Some(job) = build.pending().pop() {
-                harness.execute_elsewhere(&[Command::Cancel { job: job.id, stop: setlist::model::StopSignal::Terminate }]);
+                harness
+                    .execute_elsewhere(&[Command::Cancel { job: job.id, stop: setlist::model::StopSignal::Terminate }]);
             }
         }
         (Input::Add, _) => {

@@ -12,18 +12,18 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Size;
 use ratatui::{Frame, Terminal};
 use setlist::model::{
-    Command, Definition, Event, Failure, FailureKind, HookResult, JobId, Outcome, Phase, DesiredState, QueueId, DesiredQueue, RunReport,
-    RunId, Script, QueueSettings, ExecOptions, Site, Stream, WindowSize, WorkerId,
+    Command, Definition, DesiredQueue, DesiredState, Event, ExecOptions, Failure, FailureKind, HookResult, JobId,
+    Outcome, Phase, QueueId, QueueSettings, RunId, RunReport, Script, Site, Stream, WindowSize, WorkerId,
 };
 use setlist::store::log::LogWriter;
 use setlist::store::{MemoryStore, Store};
+use setlist::tui::effect::{EditorPosition, Effect, ExitReason, StoreRequest};
 use setlist::tui::keymap::Keymap;
 use setlist::tui::keys::KeyPress;
-use setlist::tui::store_thread::StoreThread;
-use setlist::tui::notifications::NotificationSettings;
-use setlist::tui::theme::{Appearance, Palette};
-use setlist::tui::effect::{EditorPosition, Effect, ExitReason, StoreRequest};
 use setlist::tui::message::Message;
+use setlist::tui::notifications::NotificationSettings;
+use setlist::tui::store_thread::StoreThread;
+use setlist::tui::theme::{Appearance, Palette};
 use setlist::tui::{Screen, ScreenSetup};
 use tempfile::TempDir;
 
@@ -71,8 +71,9 @@ pub(crate) fn queue(id: &str, parallel: u32, order: u32, jobs: &[(&str, &str)]) 
 /// The same queue with jobs that run in pseudo-terminals.
 pub(crate) fn with_pty(mut queue: DesiredQueue) -> DesiredQueue {
     for (job, n) in queue.jobs.iter_mut().zip(0..) {
-        let mut definition =
-            Definition::new(Script::shell(format!("./{n}.sh")).with_exec(ExecOptions { pty: true, ..ExecOptions::default() }));
+        let mut definition = Definition::new(
+            Script::shell(format!("./{n}.sh")).with_exec(ExecOptions { pty: true, ..ExecOptions::default() }),
+        );
         definition.name.clone_from(&job.name);
         definition.title.clone_from(&job.title);
         definition.digest = Some(1);
@@ -205,7 +206,9 @@ impl ScreenHarness {
 
     /// The `on_finish` hook of a run ends, and the screen reads the change.
     pub(crate) fn finish_hook(&mut self, run: RunId, outcome: Outcome, last_line: &str) {
-        self.store.save_hook_result(run, &HookResult { at: self.now, outcome, last_line: last_line.to_owned() }).unwrap();
+        self.store
+            .save_hook_result(run, &HookResult { at: self.now, outcome, last_line: last_line.to_owned() })
+            .unwrap();
         self.store_thread.execute(StoreRequest::ReadChanges, self.now);
         self.send(Message::Tick);
     }
@@ -217,7 +220,8 @@ impl ScreenHarness {
 
     /// Same, if a job is ready.
     pub(crate) fn try_start(&mut self, queue: &str) -> Option<(JobId, RunId)> {
-        let events = self.execute_elsewhere(&[Command::Claim { worker: self.worker, queues: Some(vec![queue.into()]) }]);
+        let events =
+            self.execute_elsewhere(&[Command::Claim { worker: self.worker, queues: Some(vec![queue.into()]) }]);
         events.iter().find_map(|event| match event {
             Event::Started { job, run } => Some((*job, run.id)),
             _ => None,

@@ -6,10 +6,11 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use setlist::model::{
-    Command, Job, JobId, SiteState, QueueMode, Need, OutcomeCondition, OnFailure, Outcome, Phase, QueueId, JobState, StopSignal, JobRef, SchedulingOptions,
+    Command, Job, JobId, JobRef, JobState, Need, OnFailure, Outcome, OutcomeCondition, Phase, QueueId, QueueMode,
+    SchedulingOptions, SiteState, StopSignal,
 };
-use setlist::tui::queue_stats::QueueStats;
 use setlist::tui::message::Message;
+use setlist::tui::queue_stats::QueueStats;
 
 use super::harness::{ScreenHarness, failed, queue};
 
@@ -121,7 +122,9 @@ fn perform(harness: &mut ScreenHarness, step: Step) {
         }
         Step::Later(seconds) => harness.advance_seconds(seconds),
         Step::Run(nth) => _ = harness.execute_elsewhere(&[Command::Run { job: job(nth) }]),
-        Step::Cancel(nth) => _ = harness.execute_elsewhere(&[Command::Cancel { job: job(nth), stop: StopSignal::Terminate }]),
+        Step::Cancel(nth) => {
+            _ = harness.execute_elsewhere(&[Command::Cancel { job: job(nth), stop: StopSignal::Terminate }])
+        }
         Step::Remove(nth) => _ = harness.execute_elsewhere(&[Command::Remove { jobs: vec![job(nth)] }]),
         Step::Undo => _ = harness.keys("du"),
         Step::Add => _ = harness.keys("atrue<Enter>"),
@@ -337,7 +340,11 @@ fn the_reason_why_no_queue_runs_is_shown() {
     harness.reap_worker();
     harness.process("other");
     harness.advance_seconds(60);
-    assert!(line(&mut harness).starts_with("nothing running: no worker; press P to start one"), "{}", line(&mut harness));
+    assert!(
+        line(&mut harness).starts_with("nothing running: no worker; press P to start one"),
+        "{}",
+        line(&mut harness)
+    );
 
     let mut harness = with_options(&SchedulingOptions::default(), OnFailure::Stop);
     harness.run("build", 1, failed("exit code 1"));

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use setlist::model::{
-    Command, Definition, Hook, JobId, Need, OutcomeCondition, Outcome, Program, DesiredQueue, RetryPolicy, Script, ExecOptions, JobRef, SchedulingOptions,
+    Command, Definition, DesiredQueue, ExecOptions, Hook, JobId, JobRef, Need, Outcome, OutcomeCondition, Program,
+    RetryPolicy, SchedulingOptions, Script,
 };
 
 use super::harness::{ScreenHarness, failed, queue};
@@ -13,13 +14,24 @@ fn pipeline() -> Vec<DesiredQueue> {
     let jobs = [("fetch", "Fetch"), ("lint", "Lint"), ("unit", "Unit tests"), ("smoke", ""), ("pack", "Package")];
     let mut build = queue("build", 2, 0, &jobs);
     let needs = |queue: &mut DesiredQueue, nth: usize, names: &[(&str, OutcomeCondition)]| {
-        let need = |(name, on): &(&str, OutcomeCondition)| Need { job: JobRef::Named("build".into(), Arc::from(*name)), on: *on };
+        let need = |(name, on): &(&str, OutcomeCondition)| Need {
+            job: JobRef::Named("build".into(), Arc::from(*name)),
+            on: *on,
+        };
         let terms = SchedulingOptions { needs: names.iter().map(need).collect(), ..SchedulingOptions::default() };
         Arc::make_mut(&mut queue.jobs[nth]).scheduling = Arc::new(terms);
     };
     needs(&mut build, 1, &[("fetch", OutcomeCondition::Success)]);
     needs(&mut build, 2, &[("fetch", OutcomeCondition::Success)]);
-    needs(&mut build, 4, &[("lint", OutcomeCondition::Success), ("unit", OutcomeCondition::Finish), ("smoke", OutcomeCondition::Failure)]);
+    needs(
+        &mut build,
+        4,
+        &[
+            ("lint", OutcomeCondition::Success),
+            ("unit", OutcomeCondition::Finish),
+            ("smoke", OutcomeCondition::Failure),
+        ],
+    );
     vec![build]
 }
 
@@ -110,7 +122,8 @@ fn a_finished_job_has_a_timeline() {
 #[test]
 fn a_retry_shows_its_attempts() {
     let mut definition = Definition::new(Script::shell("./flaky.sh"));
-    definition.scheduling = Arc::new(SchedulingOptions { retry: RetryPolicy::times(3), ..SchedulingOptions::default() });
+    definition.scheduling =
+        Arc::new(SchedulingOptions { retry: RetryPolicy::times(3), ..SchedulingOptions::default() });
     let mut harness = ScreenHarness::new(vec![queue("build", 1, 0, &[])], 200, 60);
     harness.execute_elsewhere(&[Command::Add { queue: "build".into(), jobs: vec![Arc::new(definition)] }]);
     harness.process("build");

@@ -69,8 +69,17 @@ fn an_unbound_key_says_so() {
 }
 
 fn key() -> impl Strategy<Value = KeyPress> {
-    let named = [KeyCode::Enter, KeyCode::Esc, KeyCode::Tab, KeyCode::BackTab, KeyCode::Backspace, KeyCode::Delete, KeyCode::Up];
-    let more = [KeyCode::Down, KeyCode::Left, KeyCode::Right, KeyCode::Home, KeyCode::End, KeyCode::PageUp, KeyCode::PageDown];
+    let named = [
+        KeyCode::Enter,
+        KeyCode::Esc,
+        KeyCode::Tab,
+        KeyCode::BackTab,
+        KeyCode::Backspace,
+        KeyCode::Delete,
+        KeyCode::Up,
+    ];
+    let more =
+        [KeyCode::Down, KeyCode::Left, KeyCode::Right, KeyCode::Home, KeyCode::End, KeyCode::PageUp, KeyCode::PageDown];
     let drawn = any::<char>().prop_filter("no control character", |c| !c.is_control()).prop_map(KeyCode::Char);
     let signs = proptest::sample::select(vec!['^', '<', '>', 'M', '-', 'F', ' ', '1']).prop_map(KeyCode::Char);
     let code =

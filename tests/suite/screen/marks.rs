@@ -1,6 +1,6 @@
 //! Marked jobs and actions on all of them; sort orders, filters and the view of all queues.
 
-use setlist::model::{Command, QueueMode, Outcome, Phase, QueueId};
+use setlist::model::{Command, Outcome, Phase, QueueId, QueueMode};
 
 use super::harness::{ScreenHarness, failed, queue};
 
@@ -22,7 +22,11 @@ fn count_marked(harness: &ScreenHarness) -> usize {
 fn jobs_are_marked_and_unmarked() {
     let mut harness = harness();
     harness.keys("<Space><Space>");
-    assert_eq!((count_marked(&harness), harness.selected_job_name().as_deref()), (2, Some("unit")), "the cursor advances");
+    assert_eq!(
+        (count_marked(&harness), harness.selected_job_name().as_deref()),
+        (2, Some("unit")),
+        "the cursor advances"
+    );
     assert!(harness.text().contains("Pending 5 · 2 marked"), "{}", harness.text());
     assert!(harness.text().contains("•Lint"), "{}", harness.text());
     harness.keys("k<Space>");
@@ -112,7 +116,11 @@ fn jobs_are_moved_and_the_cursor_follows() {
     assert_eq!(harness.listed_jobs(Phase::Pending), ["lint", "fetch", "unit", "doc", "pack"]);
     assert_eq!(harness.message(), "It is already first in build.");
     harness.keys("<Space>j<Space>}");
-    assert_eq!(harness.listed_jobs(Phase::Pending), ["fetch", "doc", "lint", "unit", "pack"], "marked ones move together");
+    assert_eq!(
+        harness.listed_jobs(Phase::Pending),
+        ["fetch", "doc", "lint", "unit", "pack"],
+        "marked ones move together"
+    );
     harness.keys("}}");
     assert_eq!(harness.listed_jobs(Phase::Pending), ["fetch", "doc", "pack", "lint", "unit"]);
     assert_eq!(harness.message(), "It is already last in build.");
@@ -206,7 +214,8 @@ fn the_view_of_all_queues_lists_the_jobs_of_all_queues() {
     harness.keys("{");
     assert_eq!(harness.message(), "It is already first in deploy.");
     harness.keys("P");
-    let mode = |id: &str| harness.screen.queue().site().read(|site_state| site_state.queue(&QueueId::from(id)).unwrap().mode);
+    let mode =
+        |id: &str| harness.screen.queue().site().read(|site_state| site_state.queue(&QueueId::from(id)).unwrap().mode);
     assert_eq!((mode("build"), mode("deploy")), (QueueMode::Processing, QueueMode::Processing));
     let run = harness.start("deploy");
     assert_eq!(

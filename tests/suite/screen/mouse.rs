@@ -2,8 +2,8 @@
 
 use ratatui::layout::Position;
 use setlist::model::Phase;
-use setlist::tui::mouse::{MouseInput, MouseAction};
 use setlist::tui::message::Message;
+use setlist::tui::mouse::{MouseAction, MouseInput};
 
 use super::harness::{ScreenHarness, failed, queue};
 
@@ -11,7 +11,11 @@ const JOBS: [(&str, &str); 5] =
     [("fetch", ""), ("lint", "Lint"), ("unit", "Unit tests"), ("doc", "Documentation"), ("pack", "Package")];
 
 fn harness(width: u16, height: u16) -> ScreenHarness {
-    ScreenHarness::new(vec![queue("build", 2, 0, &JOBS), queue("deploy", 1, 1, &[("prod", "Production")])], width, height)
+    ScreenHarness::new(
+        vec![queue("build", 2, 0, &JOBS), queue("deploy", 1, 1, &[("prod", "Production")])],
+        width,
+        height,
+    )
 }
 
 /// The first cell of a text.

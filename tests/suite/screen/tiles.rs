@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use setlist::model::{JobId, Outcome, Phase, RunId, TerminalInput};
-use setlist::store::{TerminalInputReader, Store};
+use setlist::store::{Store, TerminalInputReader};
 
 use super::harness::{ScreenHarness, failed, queue, with_pty};
 
@@ -185,7 +185,10 @@ fn a_pty_job_has_the_size_of_its_tile_and_takes_input() {
     assert_eq!(harness.selected_job_name().as_deref(), Some("b"));
     harness.keys("<Esc>");
     let told = lines[1].read();
-    assert!(matches!(told.last(), Some(TerminalInput::Size(size)) if *size != sizes[1]), "it is shown elsewhere now: {told:?}");
+    assert!(
+        matches!(told.last(), Some(TerminalInput::Size(size)) if *size != sizes[1]),
+        "it is shown elsewhere now: {told:?}"
+    );
 }
 
 proptest! {

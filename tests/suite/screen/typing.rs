@@ -1,7 +1,7 @@
 //! Typing into a job: where keys go, and the messages shown.
 
 use setlist::model::{JobId, Outcome, RunId, TerminalInput, WindowSize};
-use setlist::store::{TerminalInputReader, Store};
+use setlist::store::{Store, TerminalInputReader};
 use setlist::tui::message::Message;
 
 use super::harness::{ScreenHarness, queue, with_pty};

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use setlist::model::{Definition, SiteState, OnFailure, Phase, DesiredState, RemovalReason};
+use setlist::model::{Definition, DesiredState, OnFailure, Phase, RemovalReason, SiteState};
 
-use super::{NotBefore, ReferenceJob, Reference, ReferenceState, name};
+use super::{NotBefore, Reference, ReferenceJob, ReferenceState, name};
 
 impl Reference {
     pub(super) fn read(&mut self, plan: &DesiredState, now: DateTime<Utc>) {
@@ -73,12 +73,14 @@ impl Reference {
         for queue in &plan.queues {
             let in_file = queue.jobs.iter().filter_map(|definition| {
                 let ref_job = self.jobs.iter().find(|ref_job| is_entry_of(ref_job, name(&queue.id), definition))?;
-                let touched = ref_job.phase() != Phase::Running && ref_job.removed.is_none() && !self.is_reserved(ref_job.id);
+                let touched =
+                    ref_job.phase() != Phase::Running && ref_job.removed.is_none() && !self.is_reserved(ref_job.id);
                 touched.then(|| places[usize::try_from(ref_job.id).unwrap() - 1])
             });
             assert!(in_file.is_sorted_by(|a, b| a < b), "the file's order in {}", queue.id);
         }
-        let mut others: Vec<&ReferenceJob> = self.jobs.iter().filter(|ref_job| ref_job.definition.digest.is_none()).collect();
+        let mut others: Vec<&ReferenceJob> =
+            self.jobs.iter().filter(|ref_job| ref_job.definition.digest.is_none()).collect();
         others.sort_by_key(|ref_job| (ref_job.queue, ref_job.place, ref_job.id));
         let in_order = |a: &&ReferenceJob, b: &&ReferenceJob| {
             // A job that was moved may have the position of one that had finished.

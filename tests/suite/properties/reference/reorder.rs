@@ -1,8 +1,8 @@
 //! Moving jobs in the reference.
 
-use setlist::model::{Placement, JobId, SiteState, Phase, QueueId, StateReader};
+use setlist::model::{JobId, Phase, Placement, QueueId, SiteState, StateReader};
 
-use super::{ReferenceJob, Reference, RefusalCode, refuse};
+use super::{Reference, ReferenceJob, RefusalCode, refuse};
 
 impl Reference {
     pub(super) fn move_jobs(&mut self, jobs: &[JobId], placement: Placement) -> Result<(), RefusalCode> {
@@ -15,7 +15,8 @@ impl Reference {
                 return refuse("place");
             }
         }
-        let alike = |id: &u64| self.jobs.iter().any(|ref_job| ref_job.id == *id && priority(ref_job) == priority(&anchor));
+        let alike =
+            |id: &u64| self.jobs.iter().any(|ref_job| ref_job.id == *id && priority(ref_job) == priority(&anchor));
         let before: Vec<u64> = self.list(anchor.queue, Phase::Pending).into_iter().filter(alike).collect();
         let mut moving: Vec<u64> = Vec::new();
         for JobId(job) in jobs {
@@ -59,7 +60,8 @@ impl Reference {
     /// Checks the order of the jobs against the site, then adopts its positions.
     pub(in super::super) fn adopt_moved_positions(&mut self, site: &SiteState) {
         for (queue, phase) in self.queues.iter().map(|ref_queue| (ref_queue.name, Phase::Pending)) {
-            let there: Vec<u64> = StateReader::jobs_in_phase(site, &queue.into(), phase).unwrap().iter().map(|id| id.0).collect();
+            let there: Vec<u64> =
+                StateReader::jobs_in_phase(site, &queue.into(), phase).unwrap().iter().map(|id| id.0).collect();
             assert_eq!(there, self.list(queue, phase), "the order in {queue}");
         }
         let places = self.places(site);

@@ -1,9 +1,9 @@
 //! Reservations in the reference.
 
 use chrono::{DateTime, Utc};
-use setlist::model::{JobId, QueueMode, Phase, QueueId, RunId, WorkerId};
+use setlist::model::{JobId, Phase, QueueId, QueueMode, RunId, WorkerId};
 
-use super::{ReferenceJob, Reference, RefusalCode, ReferenceReservation, name, refuse};
+use super::{Reference, ReferenceJob, ReferenceReservation, RefusalCode, name, refuse};
 
 impl Reference {
     pub(super) fn reserve(&mut self, worker: WorkerId, queues: &[(QueueId, usize)]) -> Result<(), RefusalCode> {

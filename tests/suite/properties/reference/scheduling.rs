@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use setlist::model::{Exit, QueueMode, OutcomeCondition, Outcome, Phase, QueueId, RunReport, RetryOn};
+use setlist::model::{Exit, Outcome, OutcomeCondition, Phase, QueueId, QueueMode, RetryOn, RunReport};
 
-use super::{ReferenceJob, ReferenceQueue, Reference, ReferenceState};
+use super::{Reference, ReferenceJob, ReferenceQueue, ReferenceState};
 
 /// The status of one need of a job.
 enum Need {
@@ -31,7 +31,8 @@ impl Reference {
                     }
                     ReferenceState::Finished { outcome: Outcome::Skipped { .. }, .. } if before.all_met(ref_job) => {
                         // It was skipped while processing, so it runs now; but reconciliation starts nothing.
-                        let (requested, confirm) = (!processing && !by_file, ref_job.definition.scheduling.confirm.is_some());
+                        let (requested, confirm) =
+                            (!processing && !by_file, ref_job.definition.scheduling.confirm.is_some());
                         ref_job.make_pending(ReferenceState::Pending { requested, until: None, confirm }, now);
                     }
                     _ => {}
@@ -53,7 +54,9 @@ impl Reference {
     fn active_queues(&self) -> BTreeSet<&'static str> {
         let mut active_queues = BTreeSet::new();
         loop {
-            let found = |ref_queue: &&ReferenceQueue| ref_queue.mode == QueueMode::Processing && self.is_active(ref_queue.name, &active_queues);
+            let found = |ref_queue: &&ReferenceQueue| {
+                ref_queue.mode == QueueMode::Processing && self.is_active(ref_queue.name, &active_queues)
+            };
             let now: BTreeSet<_> = self.queues.iter().filter(found).map(|ref_queue| ref_queue.name).collect();
             if now == active_queues {
                 return active_queues;
@@ -67,10 +70,14 @@ impl Reference {
             let needed = &self.jobs[usize::try_from(*id).unwrap() - 1];
             match needed.stage {
                 _ if needed.removed.is_some() => false,
-                ReferenceState::Running { .. } | ReferenceState::Pending { requested: true, confirm: false, .. } => true,
+                ReferenceState::Running { .. } | ReferenceState::Pending { requested: true, confirm: false, .. } => {
+                    true
+                }
                 ReferenceState::Pending { .. } if needed.queue == queue => false,
                 // A paused queue will be resumed.
-                ReferenceState::Pending { .. } => others.contains(needed.queue) || self.mode(needed.queue) == QueueMode::Paused,
+                ReferenceState::Pending { .. } => {
+                    others.contains(needed.queue) || self.mode(needed.queue) == QueueMode::Paused
+                }
                 ReferenceState::Finished { .. } => false,
             }
         };
@@ -110,7 +117,10 @@ impl Reference {
 
     /// Why its needs have failed, if they have.
     fn failed_need(&self, ref_job: &ReferenceJob) -> Option<String> {
-        ref_job.needs.iter().find_map(|(id, on)| if let Need::Lost(why) = self.need(*id, *on) { Some(why) } else { None })
+        ref_job
+            .needs
+            .iter()
+            .find_map(|(id, on)| if let Need::Lost(why) = self.need(*id, *on) { Some(why) } else { None })
     }
 
     pub(super) fn has_unmet_needs(&self, ref_job: &ReferenceJob) -> bool {
@@ -136,11 +146,16 @@ impl Reference {
     }
 
     pub(in super::super) fn list(&self, queue: &str, phase: Phase) -> Vec<u64> {
-        let own = |ref_job: &&ReferenceJob| ref_job.queue == queue && ref_job.removed.is_none() && ref_job.phase() == phase;
+        let own =
+            |ref_job: &&ReferenceJob| ref_job.queue == queue && ref_job.removed.is_none() && ref_job.phase() == phase;
         let mut ref_jobs: Vec<_> = self.jobs.iter().filter(own).collect();
-        let finished = |ref_job: &ReferenceJob| if let ReferenceState::Finished { at, .. } = ref_job.stage { Some(at) } else { None };
+        let finished = |ref_job: &ReferenceJob| {
+            if let ReferenceState::Finished { at, .. } = ref_job.stage { Some(at) } else { None }
+        };
         match phase {
-            Phase::Pending => ref_jobs.sort_by_key(|ref_job| (Reverse(ref_job.definition.scheduling.priority), ref_job.place)),
+            Phase::Pending => {
+                ref_jobs.sort_by_key(|ref_job| (Reverse(ref_job.definition.scheduling.priority), ref_job.place))
+            }
             Phase::Running => ref_jobs.sort_by_key(|ref_job| (ref_job.started, ref_job.run)),
             Phase::Finished => ref_jobs.sort_by_key(|ref_job| (finished(ref_job), ref_job.run)),
         }
@@ -164,7 +179,8 @@ impl Reference {
             let (taken, mode) = (self.taken(ref_queue.name), ref_queue.mode);
             let pending = self.list(ref_queue.name, Phase::Pending);
             let pending = pending.into_iter().map(|id| &self.jobs[usize::try_from(id).unwrap() - 1]);
-            let ready: Vec<_> = pending.filter(|ref_job| self.is_ready(ref_job) && !self.is_reserved(ref_job.id)).collect();
+            let ready: Vec<_> =
+                pending.filter(|ref_job| self.is_ready(ref_job) && !self.is_reserved(ref_job.id)).collect();
             let requested = ready.iter().find(|ref_job| ref_job.requested());
             let next = requested.or(ready.first().filter(|_| mode == QueueMode::Processing))?;
             let fits = taken == 0 || taken + next.definition.scheduling.weight <= ref_queue.parallel;
