@@ -50,7 +50,7 @@ fn main() -> Result {
 }
 
 fn start_idle_and_memory() -> Result {
-    for (jobs, first_frame, memory) in [(1_000, 50, 20), (100_000, 200, 100)] {
+    for (jobs, first_frame, memory) in [(1_000, 20, 15), (100_000, 120, 80)] {
         let folder = site("", jobs)?;
         let mut times = Vec::new();
         for _ in 0..ROUNDS {
