@@ -527,7 +527,7 @@ fn a_file_that_is_not_there_gets_no_state() {
     let site = TempSite::empty();
     let output = site.run(&["-f", "jbos.yaml", "status"]);
     assert_eq!(output.code, Some(2), "{output:?}");
-    assert!(output.stderr.contains("there is no"), "{output:?}");
+    assert!(output.stderr.contains("does not exist"), "{output:?}");
     assert_eq!(site.run(&["-f", ".", "status"]).code, Some(2));
     assert!(!site.join(".setlist").exists());
 

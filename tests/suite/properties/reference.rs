@@ -3,6 +3,7 @@
 //! It keeps jobs in a vector and scans all of them for every question. Derived facts are not stored but computed each
 //! time: whose needs are met, which job is next, which queue is finished.
 
+mod commands;
 mod reconcile;
 mod reorder;
 mod reservation;
@@ -10,13 +11,12 @@ mod scheduling;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use setlist::Command;
 use setlist::model::{
     Definition, JobId, JobRef, JobState, Need, NotBefore, OnFailure, Outcome, OutcomeCondition, Phase, QueueId,
-    QueueMode, RemovalReason, RunId, RunReport, StopSignal, Value, WaitConditions, WorkerId,
+    QueueMode, RemovalReason, RunReport, StopSignal, Value, WaitConditions, WorkerId,
 };
 
 use super::QUEUES;
@@ -100,7 +100,6 @@ impl Reference {
         Ok(())
     }
 
-    #[expect(clippy::too_many_lines, reason = "one arm per command")]
     fn execute(&mut self, command: &Command, now: DateTime<Utc>) -> Result<(), RefusalCode> {
         match command {
             Command::Reconcile(plan) => self.read(plan, now),
@@ -115,103 +114,24 @@ impl Reference {
                 mode @ QueueMode::Processing => *mode = QueueMode::Idle,
                 _ => return refuse("already"),
             },
-            Command::Run { job } => {
-                let ref_job = self.unreserved_job(*job)?;
-                match ref_job.stage {
-                    ReferenceState::Running { .. }
-                    | ReferenceState::Pending { requested: true, until: None, confirm: false } => {
-                        return refuse("state");
-                    }
-                    // An explicit request overrides all conditions.
-                    _ => ref_job
-                        .make_pending(ReferenceState::Pending { requested: true, until: None, confirm: false }, now),
-                }
-            }
+            Command::Run { job } => self.run(*job, now)?,
             Command::Confirm { jobs } => self.confirm(jobs)?,
             Command::Reset { job } => {
                 let ref_job = self.ref_job(*job)?;
                 let ReferenceState::Finished { .. } = ref_job.stage else { return refuse("state") };
                 ref_job.make_pending(ref_job.fresh(now), now);
             }
-            Command::Cancel { job, stop } => {
-                let ref_job = self.unreserved_job(*job)?;
-                ref_job.stage = match ref_job.stage {
-                    ReferenceState::Pending { .. } => ReferenceState::Finished { outcome: Outcome::Cancelled, at: now },
-                    ReferenceState::Running { requested, stop: None } => {
-                        ReferenceState::Running { requested, stop: Some(*stop) }
-                    }
-                    ReferenceState::Running { requested, stop: Some(StopSignal::Terminate) }
-                        if *stop == StopSignal::Kill =>
-                    {
-                        ReferenceState::Running { requested, stop: Some(StopSignal::Kill) }
-                    }
-                    _ => return refuse("state"),
-                }
-            }
-            Command::Remove { jobs } => {
-                // The refusal is about the first job that can't be removed.
-                for job in jobs.iter().collect::<BTreeSet<_>>() {
-                    if self.unreserved_job(*job)?.phase() == Phase::Running {
-                        return refuse("state");
-                    }
-                }
-                for job in jobs {
-                    self.at(job.0).removed = Some(RemovalReason::User);
-                }
-            }
-            Command::Clear { queue, phase } => {
-                self.ref_queue(queue)?;
-                let listed = self.list(name(queue), *phase);
-                match phase {
-                    _ if listed.is_empty() => return refuse("nothing"),
-                    Phase::Running => return refuse("state"),
-                    _ if listed.iter().any(|id| self.is_reserved(*id)) => return refuse("state"),
-                    _ => listed.into_iter().for_each(|id| self.at(id).removed = Some(RemovalReason::User)),
-                }
-            }
-            Command::Restore { jobs } => {
-                let is_back =
-                    |ref_job: &&mut ReferenceJob| ref_job.removed.is_some() && jobs.contains(&JobId(ref_job.id));
-                let back = self.jobs.iter_mut().filter(is_back).map(|ref_job| ref_job.removed = None).count();
-                if back == 0 {
-                    return refuse("nothing");
-                }
-            }
+            Command::Cancel { job, stop } => self.cancel(*job, *stop, now)?,
+            Command::Remove { jobs } => self.remove(jobs)?,
+            Command::Clear { queue, phase } => self.clear(queue, *phase)?,
+            Command::Restore { jobs } => self.restore(jobs)?,
             // Not part of the random commands: only the screen sends it, before it writes a file.
             Command::AdoptEntry { .. } => {}
             Command::Transfer { jobs, queue } => self.transfer(jobs, queue)?,
             Command::Move { jobs, placement } => self.move_jobs(jobs, *placement)?,
             Command::SetParallel { queue, parallel } => self.ref_queue(queue)?.parallel = parallel.get(),
-            Command::PromoteDue => {
-                let ripe = |ref_job: &&ReferenceJob| self.scheduled_time(ref_job).is_some_and(|until| until <= now);
-                let ripe: Vec<u64> = self.jobs.iter().filter(ripe).map(|ref_job| ref_job.id).collect();
-                if ripe.is_empty() {
-                    return refuse("nothing");
-                }
-                for id in ripe {
-                    if let ReferenceState::Pending { until, .. } = &mut self.at(id).stage {
-                        *until = None;
-                    }
-                }
-            }
-            Command::PruneFinished => {
-                let keep = |ref_job: &ReferenceJob| {
-                    self.queues.iter().find(|ref_queue| ref_queue.name == ref_job.queue).unwrap().keep
-                };
-                let old = |ref_job: &&ReferenceJob| match ref_job.stage {
-                    ReferenceState::Finished { at, .. } => at + Duration::from_secs(keep(ref_job)) < now,
-                    _ => false,
-                };
-                let filed = |ref_job: &&ReferenceJob| ref_job.definition.digest.is_some() || ref_job.removed.is_some();
-                let old = self.jobs.iter().filter(|ref_job| old(ref_job) && !filed(ref_job));
-                let old: Vec<u64> = old.map(|ref_job| ref_job.id).collect();
-                if old.is_empty() {
-                    return refuse("nothing");
-                }
-                for id in old {
-                    self.at(id).removed = Some(RemovalReason::Expired);
-                }
-            }
+            Command::PromoteDue => self.promote_due(now)?,
+            Command::PruneFinished => self.prune_finished(now)?,
             Command::Join { .. } => {
                 self.workers += 1;
                 self.present.insert(self.workers);
@@ -227,46 +147,9 @@ impl Reference {
             Command::Reserve { worker, queues } => self.reserve(*worker, queues)?,
             Command::StartReserved { worker, job, run } => self.begin(*worker, *job, *run, now)?,
             Command::Release { worker } => self.release(*worker)?,
-            Command::EndRun { job, run, report, on_failure } => {
-                let ref_job = self.ref_job(*job)?;
-                if ref_job.phase() != Phase::Running || ref_job.run != Some(run.0) {
-                    return refuse("stale");
-                }
-                self.end(job.0, report, *on_failure, now);
-            }
-            Command::ReapWorker { worker, started_runs } => {
-                if !self.present.contains(&worker.0) {
-                    return refuse("worker");
-                }
-                let report = RunReport { outcome: Outcome::Interrupted, exit: None, value: None };
-                for id in self.run_by(*worker) {
-                    self.end(id, &report, None, now);
-                }
-                for ReferenceReservation { job, run, .. } in self.reserved_for(*worker) {
-                    if started_runs.contains(&RunId(run)) {
-                        self.begin(*worker, JobId(job), RunId(run), now)?;
-                        self.end(job, &report, None, now);
-                    }
-                }
-                self.release(*worker)?;
-                self.present.remove(&worker.0);
-            }
-            Command::Leave { worker, queues } => {
-                if !self.present.contains(&worker.0) {
-                    return refuse("worker");
-                }
-                let served = |ref_queue: &&ReferenceQueue| {
-                    queues.as_ref().is_none_or(|queues| queues.contains(&ref_queue.name.into()))
-                };
-                let processing =
-                    self.queues.iter().filter(served).any(|ref_queue| ref_queue.mode == QueueMode::Processing);
-                let (next, time) = (self.next(queues.as_deref()), self.next_time(queues.as_deref()));
-                let reserved = !self.reserved_for(*worker).is_empty();
-                if processing || reserved || next.is_some() || time.is_some() || !self.run_by(*worker).is_empty() {
-                    return refuse("busy");
-                }
-                self.present.remove(&worker.0);
-            }
+            Command::EndRun { job, run, report, on_failure } => self.end_run(*job, *run, report, *on_failure, now)?,
+            Command::ReapWorker { worker, started_runs } => self.reap_worker(*worker, started_runs, now)?,
+            Command::Leave { worker, queues } => self.leave(*worker, queues.as_deref())?,
         }
         Ok(())
     }
