@@ -78,7 +78,7 @@ impl LevelSettings {
                 self.parallel = number.and_then(|number| u32::try_from(number).ok());
             }
             Some(InheritableQueueField::OnFailure) => {
-                self.on_failure = value::keyword(&entry.value, path, &ON_FAILURE_VALUES, problems)
+                self.on_failure = value::keyword(&entry.value, path, &ON_FAILURE_VALUES, problems);
             }
             Some(InheritableQueueField::Keep) => self.keep = KeepLimits::read(&entry.value, path, problems),
             None => return self.inherited.read_field(entry, path, problems),

@@ -46,14 +46,14 @@ impl InheritedFields {
             InheritableJobField::Env => self.env = value::env_variables(node, path, problems).unwrap_or_default(),
             InheritableJobField::Shell => self.shell = program::read_shell(node, path, problems).map(Into::into),
             InheritableJobField::Cwd => {
-                self.cwd = value::non_empty_text(node, path, "the path", problems).map(PathBuf::from)
+                self.cwd = value::non_empty_text(node, path, "the path", problems).map(PathBuf::from);
             }
             InheritableJobField::Timeout => self.timeout = read_timeout(node, path, problems),
             InheritableJobField::Grace => self.grace = value::duration(node, path, problems),
             InheritableJobField::Retry => self.retry = retry::read_retry(node, path, problems),
             InheritableJobField::After => self.after = read_after(node, path, problems),
             InheritableJobField::Priority => {
-                self.priority = read_integer(node, path, i32::MIN.into()..=i32::MAX.into(), problems)
+                self.priority = read_integer(node, path, i32::MIN.into()..=i32::MAX.into(), problems);
             }
             InheritableJobField::Weight => self.weight = read_integer(node, path, 1..=u32::MAX.into(), problems),
             InheritableJobField::OkCodes => self.ok_codes = read_ok_codes(node, path, problems).map(Into::into),

@@ -92,10 +92,10 @@ impl JobEntry {
                 Some(JobField::Id) => check_id(node, path, problems),
                 Some(JobField::Title) => self.title = value::text(node, path, problems).unwrap_or_default(),
                 Some(JobField::Run) => {
-                    run = Some((entry.key.id, value::non_empty_text(node, path, "the script", problems)))
+                    run = Some((entry.key.id, value::non_empty_text(node, path, "the script", problems)));
                 }
                 Some(JobField::Command) => {
-                    command = Some((entry.key.id, program::read_job_command(node, path, problems)))
+                    command = Some((entry.key.id, program::read_job_command(node, path, problems)));
                 }
                 Some(JobField::Stdin) => self.stdin = value::text(node, path, problems),
                 Some(JobField::Args) => {

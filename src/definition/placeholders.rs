@@ -121,7 +121,7 @@ fn reject_in(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) {
             problems.add(problem.hint("placeholders work in the fields of a job with a `matrix`"));
         }
         NodeKind::List(items) => {
-            items.iter().enumerate().for_each(|(nth, node)| reject_in(node, &path.item(nth), problems))
+            items.iter().enumerate().for_each(|(nth, node)| reject_in(node, &path.item(nth), problems));
         }
         NodeKind::Map(entries) => {
             for MapEntry { key, value } in entries {

@@ -1,8 +1,8 @@
 //! Change notifications between processes: the writer touches a file that the subscriber watches.
 //!
-//! Every subscription has a file of its name_prefix in the site's `bells` directory. A connection that changes the site touches
+//! Every subscription has a file of its `name_prefix` in the site's `bells` directory. A connection that changes the site touches
 //! all files but its own. So a change costs nothing while there is no other subscriber, and a connection is not woken
-//! by its name_prefix changes.
+//! by its `name_prefix` changes.
 
 use std::any::Any;
 use std::ffi::OsString;

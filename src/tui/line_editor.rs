@@ -54,7 +54,7 @@ impl LineEditor {
             KeyPress { code: KeyCode::Left, .. } => self.cursor = self.previous(),
             KeyPress { code: KeyCode::Right, .. } => self.cursor = self.next(),
             KeyPress { code: KeyCode::Home, .. } | KeyPress { code: KeyCode::Char('a'), ctrl: true, .. } => {
-                self.cursor = 0
+                self.cursor = 0;
             }
             KeyPress { code: KeyCode::End, .. } | KeyPress { code: KeyCode::Char('e'), ctrl: true, .. } => {
                 self.cursor = self.text.len();

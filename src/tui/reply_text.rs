@@ -179,15 +179,15 @@ fn changes_text(events: &[&Event], deferred: bool) -> ReplyText {
     let counts = [(added, "added"), (changed, "changed"), (removed, "removed")];
     let counts: Vec<String> =
         counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
-    let mut changes = match (&counts[..], settings) {
+    let mut text = match (&counts[..], settings) {
         ([], 0) if deferred => String::new(),
         ([], 0) => "nothing changed".to_owned(),
         ([], _) => "settings or order changed".to_owned(),
         _ => counts.join(", "),
     };
     if deferred {
-        changes.push_str(if changes.is_empty() { "" } else { "; " });
-        changes.push_str("a running job changes when it ends");
+        text.push_str(if text.is_empty() { "" } else { "; " });
+        text.push_str("a running job changes when it ends");
     }
-    info(format!("Reloaded jobs.yaml: {changes}."))
+    info(format!("Reloaded jobs.yaml: {text}."))
 }

@@ -25,7 +25,7 @@ pub enum SortOrder {
 pub struct SortKey {
     first: i64,
     name: Option<Box<str>>,
-    /// As the site_state orders the jobs of one phase.
+    /// As the `site_state` orders the jobs of one phase.
     last: (Reverse<i64>, i64, u64),
 }
 
@@ -83,7 +83,7 @@ fn queue_position(job: &Job) -> (i64, i64, u64) {
     }
 }
 
-/// How long the latest run run_duration, in nanoseconds; 0 while it is running.
+/// How long the latest run `run_duration`, in nanoseconds; 0 while it is running.
 fn run_duration(job: &Job) -> i64 {
     let run = job.last_run.as_ref();
     let time = run.and_then(|run| Some(run.end.as_ref()?.at - run.started));

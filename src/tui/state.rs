@@ -101,7 +101,7 @@ pub(super) struct UndoEntry {
 
 impl Screen {
     /// A screen of `site` that shows the queue named `queue`, or else the first one.
-    pub fn new(setup: ScreenSetup, site: Site, queue: Option<&QueueId>, size: Size) -> Self {
+    pub fn new(setup: ScreenSetup, site: Site, queue: Option<&QueueId>, screen_size: Size) -> Self {
         let first = site.read(|site_state| site_state.queues().first().map(|(id, _)| (*id).clone()));
         // Without any queue, the screen shows an empty one that belongs to no site.
         let queue = queue.cloned().or(first).map_or_else(Queue::new, |id| site.get_queue(id));
@@ -110,7 +110,7 @@ impl Screen {
             captures_mouse: setup.captures_mouse,
             click_targets: ClickTargets::default(),
             setup,
-            size,
+            size: screen_size,
             site,
             queue,
             lists,

@@ -157,7 +157,7 @@ impl StoreThread {
             StoreRequest::FindAdjacentRun { job, from, direction } => self.find_adjacent_run(job, from, direction),
             StoreRequest::LoadRuns(job) => self.load_runs(job),
             StoreRequest::SaveJob { file, job, queue, definition } => {
-                self.save_job(&file, job, &queue, &definition, now)
+                self.save_job(&file, job, &queue, &definition, now);
             }
             // If the size can't be recorded, terminals start with the default size.
             StoreRequest::SetWindowSize(size) => drop(self.store.terminal_inputs().record_size(size)),

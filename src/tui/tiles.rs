@@ -16,7 +16,7 @@ pub(super) struct Tiles {
     pub(super) queue: Option<QueueId>,
     /// The focus before the tiles were opened.
     pub(super) focus_before: Focus,
-    tiles: Vec<Tile>,
+    items: Vec<Tile>,
     focus: usize,
     /// Whether the focused tile fills the area.
     pub(super) zoom: bool,
@@ -52,7 +52,7 @@ impl Tiles {
         Self {
             queue,
             focus_before: before,
-            tiles: Vec::new(),
+            items: Vec::new(),
             focus: 0,
             zoom: false,
             hidden: 0,
@@ -63,24 +63,24 @@ impl Tiles {
 
     /// The tile with the focus.
     pub(super) fn focused(&self) -> Option<&Tile> {
-        self.tiles.get(self.focus)
+        self.items.get(self.focus)
     }
 
     /// The tile with the focus.
     pub(super) fn focused_mut(&mut self) -> Option<&mut Tile> {
-        self.tiles.get_mut(self.focus)
+        self.items.get_mut(self.focus)
     }
 
     /// Moves the focus by a number of tiles.
     pub(super) fn move_focus(&mut self, by: usize, forwards: bool) {
-        let count = self.tiles.len().max(1);
+        let count = self.items.len().max(1);
         let by = by % count;
         self.focus = (self.focus + if forwards { by } else { count - by }) % count;
     }
 
     /// Focuses the tile of a job, if there is one.
     pub(super) fn focus_job(&mut self, job: JobId) {
-        self.focus = self.tiles.iter().position(|tile| tile.job == job).unwrap_or(self.focus);
+        self.focus = self.items.iter().position(|tile| tile.job == job).unwrap_or(self.focus);
     }
 
     /// The visible tiles with their areas.
@@ -88,39 +88,39 @@ impl Tiles {
         if self.zoom {
             return vec![(self.focus, area)];
         }
-        grid(area, self.tiles.len()).into_iter().enumerate().collect()
+        grid(area, self.items.len()).into_iter().enumerate().collect()
     }
 
     /// A tile by its index.
     pub(super) fn tile_mut(&mut self, nth: usize) -> Option<&mut Tile> {
-        self.tiles.get_mut(nth)
+        self.items.get_mut(nth)
     }
 
     /// Assigns a tile to every running job, as far as there is room, without moving other tiles. New tiles take the
     /// display options of `like`.
     pub(super) fn arrange(&mut self, running: &[JobId], area: Rect, like: &OutputPane) {
         let capacity = capacity(area);
-        let mut ended = self.tiles.iter().filter_map(|tile| tile.ended_order).max().map_or(0, |last| last + 1);
-        for tile in &mut self.tiles {
+        let mut ended = self.items.iter().filter_map(|tile| tile.ended_order).max().map_or(0, |last| last + 1);
+        for tile in &mut self.items {
             let is_running = running.contains(&tile.job);
             tile.ended_order = tile.ended_order.filter(|_| !is_running).or_else(|| (!is_running).then_some(ended));
             ended += usize::from(!is_running);
         }
-        while self.tiles.len() > capacity {
+        while self.items.len() > capacity {
             let oldest = self.oldest_ended();
-            let last = (0..self.tiles.len()).rev().find(|nth| *nth != self.focus).unwrap_or(0);
-            self.tiles.remove(oldest.unwrap_or(last));
+            let last = (0..self.items.len()).rev().find(|nth| *nth != self.focus).unwrap_or(0);
+            self.items.remove(oldest.unwrap_or(last));
             self.focus -= usize::from(oldest.unwrap_or(last) < self.focus);
         }
         self.hidden = 0;
         for job in running {
-            if self.tiles.iter().any(|tile| tile.job == *job) {
+            if self.items.iter().any(|tile| tile.job == *job) {
                 continue;
             }
             let tile = Tile { job: *job, pane: like.with_same_options(), ended_order: None };
             match self.oldest_ended() {
-                Some(nth) => self.tiles[nth] = tile,
-                None if self.tiles.len() < capacity => self.tiles.push(tile),
+                Some(nth) => self.items[nth] = tile,
+                None if self.items.len() < capacity => self.items.push(tile),
                 None => self.hidden += 1,
             }
         }
@@ -128,18 +128,18 @@ impl Tiles {
 
     /// The tile whose job ended first, except the focused one.
     fn oldest_ended(&self) -> Option<usize> {
-        let oldest = self.tiles.iter().enumerate().filter_map(|(nth, tile)| Some((tile.ended_order?, nth)));
+        let oldest = self.items.iter().enumerate().filter_map(|(nth, tile)| Some((tile.ended_order?, nth)));
         oldest.filter(|(_, nth)| *nth != self.focus).min().map(|(_, nth)| nth)
     }
 
     /// The runs of the tiles.
     pub(super) fn runs(&self) -> impl Iterator<Item = RunId> {
-        self.tiles.iter().filter_map(|tile| tile.pane.run())
+        self.items.iter().filter_map(|tile| tile.pane.run())
     }
 
     /// Updates each tile for the current state of its job.
     pub(super) fn show_jobs(&mut self, site_state: &SiteState) {
-        for tile in &mut self.tiles {
+        for tile in &mut self.items {
             // The subscription opens the output.
             let _ = tile.pane.show_job(site_state.job(tile.job));
         }
@@ -148,14 +148,14 @@ impl Tiles {
     /// Opens subscribed output, and resizes the tiles.
     pub(super) fn open(&mut self, area: Rect, subscriptions: &OutputSubscriptions) {
         for (nth, place) in self.layout(area) {
-            let Some(tile) = self.tiles.get_mut(nth) else { continue };
+            let Some(tile) = self.items.get_mut(nth) else { continue };
             let text = inner_area(place);
             if !text.is_empty() {
                 // Only the output pane sets the size of later runs.
                 let _ = tile.pane.resize(WindowSize { columns: text.width, rows: text.height });
             }
         }
-        for tile in self.tiles.iter_mut().filter(|tile| !tile.pane.is_open()) {
+        for tile in self.items.iter_mut().filter(|tile| !tile.pane.is_open()) {
             if let Some(run) = tile.pane.run()
                 && let Some((reader, input)) = subscriptions.reader_and_writer(run)
             {
@@ -166,17 +166,17 @@ impl Tiles {
 
     /// Reads more output in one tile after the other, while `continues` returns true.
     pub(super) fn refresh(&mut self, mut continues: impl FnMut() -> bool) {
-        let count = self.tiles.len();
+        let count = self.items.len();
         let mut remaining = count;
         while remaining > 0 {
             self.last_read = (self.last_read + 1) % count;
-            self.tiles[self.last_read].pane.refresh();
+            self.items[self.last_read].pane.refresh();
             remaining -= 1;
             if !continues() {
                 break;
             }
         }
-        self.has_more = remaining > 0 || self.tiles.iter().any(|tile| tile.pane.has_more());
+        self.has_more = remaining > 0 || self.items.iter().any(|tile| tile.pane.has_more());
     }
 
     /// Whether there is more output to read at once.

@@ -54,10 +54,10 @@ queues:
 fn fill(site: &TempSite) -> PathBuf {
     let path = site.join("ballast");
     let mut ballast = File::create(&path).unwrap();
-    let mut size = 1 << 20;
-    while size > 0 {
-        if ballast.write_all(&vec![0; size]).is_err() {
-            size /= 2;
+    let mut chunk = 1 << 20;
+    while chunk > 0 {
+        if ballast.write_all(&vec![0; chunk]).is_err() {
+            chunk /= 2;
         }
     }
     path

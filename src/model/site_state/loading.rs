@@ -74,8 +74,8 @@ impl QueueLoader {
         self.positions.push((job.position, job.id));
         self.queue.failed += usize::from(counts_as_failed(job));
         let list = self.queue.jobs_in_mut(job.phase());
-        let last = list.back().and_then(|last| jobs.get(last));
-        self.out_of_order |= last.is_some_and(|last| compare_in_list(last, job).is_gt());
+        let previous = list.back().and_then(|id| jobs.get(id));
+        self.out_of_order |= previous.is_some_and(|previous| compare_in_list(previous, job).is_gt());
         list.push_back(job.id);
     }
 

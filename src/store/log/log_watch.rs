@@ -8,16 +8,16 @@ use crate::store::notifier::{NotifyFn, Subscription};
 
 /// Calls `notify` when the log of a watched run in `dir` grows, until the subscription is dropped.
 #[cfg(target_os = "linux")]
-pub(super) fn subscribe(watched: &WatchedRuns, dir: &Path, notify: NotifyFn) -> Result<Subscription, StoreError> {
-    rate_limited::subscribe(watched, dir, notify)
+pub(super) fn subscribe(runs: &WatchedRuns, dir: &Path, notify: NotifyFn) -> Result<Subscription, StoreError> {
+    rate_limited::subscribe(runs, dir, notify)
         .map_err(|error| StoreError::Watch { path: dir.to_owned(), source: notify::Error::io(error) })
 }
 
 /// The same, by watching the whole directory.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn subscribe(watched: &WatchedRuns, dir: &Path, notify: NotifyFn) -> Result<Subscription, StoreError> {
-    let watched = watched.clone();
-    Subscription::on_dir(dir, move |name| watched.includes_file(name), notify)
+pub(super) fn subscribe(runs: &WatchedRuns, dir: &Path, notify: NotifyFn) -> Result<Subscription, StoreError> {
+    let runs = runs.clone();
+    Subscription::on_dir(dir, move |name| runs.includes_file(name), notify)
 }
 
 #[cfg(target_os = "linux")]
@@ -39,18 +39,18 @@ mod rate_limited {
     /// How often to notify anyway while a file can't be watched.
     const RESCAN_INTERVAL: Duration = Duration::from_secs(1);
 
-    pub(super) fn subscribe(watched: &WatchedRuns, dir: &Path, notify: NotifyFn) -> io::Result<Subscription> {
+    pub(super) fn subscribe(runs: &WatchedRuns, dir: &Path, notify: NotifyFn) -> io::Result<Subscription> {
         let watches = Arc::new(LogWatches::new(dir)?);
-        watched.add_watches(&watches)?;
+        runs.add_watches(&watches)?;
         let (closed, open) = pipe()?;
-        let watched = watched.clone();
-        let run = move || notify_loop(&watches, &watched, &closed, &notify);
+        let runs = runs.clone();
+        let run = move || notify_loop(&watches, &runs, &closed, &notify);
         thread::Builder::new().name("log-watch".to_owned()).spawn(run)?;
         Ok(Subscription::keeping(open))
     }
 
-    fn notify_loop(watches: &LogWatches, watched: &WatchedRuns, closed: &PipeReader, notify: &NotifyFn) {
-        let includes_file = |name: &str| watched.includes_file(name);
+    fn notify_loop(watches: &LogWatches, runs: &WatchedRuns, closed: &PipeReader, notify: &NotifyFn) {
+        let includes_file = |name: &str| runs.includes_file(name);
         let (mut last, mut arming_failed) = (None::<Instant>, false);
         loop {
             if wait_for_close(closed, Some(watches), arming_failed.then_some(RESCAN_INTERVAL)) {
@@ -66,7 +66,7 @@ mod rate_limited {
             }
             // The subscriber sees everything written until now; what is written from now on triggers the new watches.
             watches.drain_events(includes_file);
-            arming_failed = watched.arm(watches).is_err();
+            arming_failed = runs.arm(watches).is_err();
             notify();
             last = Some(Instant::now());
         }

@@ -59,7 +59,7 @@ impl IndexLayout {
     pub(super) fn read(header: [u8; ENTRY_LEN]) -> Option<Self> {
         let (magic, capacity) = header.split_first_chunk()?;
         let capacity = u64::from_le_bytes(capacity.try_into().ok()?);
-        (magic == MAGIC && capacity > 0 && capacity < u64::MAX >> KIND_BITS).then_some(Self { capacity: capacity })
+        (magic == MAGIC && capacity > 0 && capacity < u64::MAX >> KIND_BITS).then_some(Self { capacity })
     }
 
     /// Encodes the header.

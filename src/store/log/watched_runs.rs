@@ -39,9 +39,9 @@ impl WatchedRuns {
     /// Keeps these watches armed for the runs of the set, now and when it changes.
     #[cfg(target_os = "linux")]
     pub(super) fn add_watches(&self, watches: &Arc<LogWatches>) -> io::Result<()> {
-        let mut watched = self.lock();
-        watched.watches.push(Arc::downgrade(watches));
-        watched.arm()
+        let mut inner = self.lock();
+        inner.watches.push(Arc::downgrade(watches));
+        inner.arm()
     }
 
     /// Arms these watches for the next change of each log.

@@ -25,7 +25,7 @@ pub struct LogWriter {
     run: RunId,
     /// The maximum length of the head.
     head_limit: u64,
-    /// The capacity of the tail's ring_len.
+    /// The capacity of the tail's `ring_len`.
     ring_len: u64,
     head: Option<File>,
     /// The length of the head.

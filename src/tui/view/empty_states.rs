@@ -15,6 +15,7 @@ use super::idle_reason::IdleReason;
 use super::line_painter::{LinePainter, lines};
 
 /// A list without rows.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about the screen")]
 pub(super) struct EmptyList {
     pub(super) phase: Phase,
     pub(super) is_scanning: bool,

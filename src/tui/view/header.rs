@@ -60,7 +60,7 @@ impl Header<'_> {
             painter.right(&format!("  {site_name}  "), appearance.theme.dim);
         }
         draw_tabs(&fitting, &mut painter, appearance, |columns, queue| {
-            targets.add(layout.header, columns, ClickTarget::Queue(queue))
+            targets.add(layout.header, columns, ClickTarget::Queue(queue));
         });
     }
 

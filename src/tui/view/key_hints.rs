@@ -21,6 +21,7 @@ use super::line_painter::LinePainter;
 const PINNED: [Action; 2] = [Action::Quit, Action::Help];
 
 /// What decides which keys are useful.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about the screen")]
 pub(super) struct KeyHints<'a> {
     pub(super) setup: &'a ScreenSetup,
     /// The typing session, while keys are sent to a job.

@@ -69,8 +69,8 @@ pub(super) fn draw(
         }
         if let Some(job) = context.site.read(|site| site.job(tile.job).cloned()) {
             let hidden = if Some(index) == last { hidden } else { 0 };
-            let title = TileTitle { job: &job, is_focused, shows_queue, hidden, status: status.as_ref() };
-            draw_title(&title, context, place, buffer);
+            let heading = TileTitle { job: &job, is_focused, shows_queue, hidden, status: status.as_ref() };
+            draw_title(&heading, context, place, buffer);
         }
         cursor = cursor.or(tile_cursor.filter(|_| is_focused));
     }

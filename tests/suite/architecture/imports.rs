@@ -1,6 +1,7 @@
 //! The import graph between source files: which file takes which names from which other file.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::fmt::Write;
 
 use super::source::Source;
 
@@ -69,7 +70,7 @@ impl<'a> ImportGraph<'a> {
                 for (to, names) in self.edges.get(from).into_iter().flatten().filter(|(to, _)| members.contains(to)) {
                     let names: Vec<_> = names.iter().map(String::as_str).collect();
                     let (from, to) = (&self.sources[*from].path, &self.sources[*to].path);
-                    cycle += &format!("\n  {from} uses {} of {to}", names.join(", "));
+                    write!(cycle, "\n  {from} uses {} of {to}", names.join(", ")).unwrap();
                 }
             }
             cycles.push(cycle);
@@ -171,7 +172,7 @@ impl<'a> ImportGraph<'a> {
         assert!(depth < 20, "re-exports of {path:?} are cyclic");
         let mut module = ModulePath::new();
         for (nth, name) in path.iter().enumerate() {
-            let child = [module.as_slice(), &[name.clone()]].concat();
+            let child = [module.as_slice(), std::slice::from_ref(name)].concat();
             let is_last = nth + 1 == path.len();
             let Module { file, items, imports, .. } = &self.modules[&module];
             let import = imports.iter().find(|import| import.name.as_ref() == Some(name) && import.target != child);

@@ -123,7 +123,7 @@ fn perform(harness: &mut ScreenHarness, step: Step) {
         Step::Later(seconds) => harness.advance_seconds(seconds),
         Step::Run(nth) => _ = harness.execute_elsewhere(&[Command::Run { job: job(nth) }]),
         Step::Cancel(nth) => {
-            _ = harness.execute_elsewhere(&[Command::Cancel { job: job(nth), stop: StopSignal::Terminate }])
+            _ = harness.execute_elsewhere(&[Command::Cancel { job: job(nth), stop: StopSignal::Terminate }]);
         }
         Step::Remove(nth) => _ = harness.execute_elsewhere(&[Command::Remove { jobs: vec![job(nth)] }]),
         Step::Undo => _ = harness.keys("du"),

@@ -154,7 +154,7 @@ impl Reference {
         };
         match phase {
             Phase::Pending => {
-                ref_jobs.sort_by_key(|ref_job| (Reverse(ref_job.definition.scheduling.priority), ref_job.place))
+                ref_jobs.sort_by_key(|ref_job| (Reverse(ref_job.definition.scheduling.priority), ref_job.place));
             }
             Phase::Running => ref_jobs.sort_by_key(|ref_job| (ref_job.started, ref_job.run)),
             Phase::Finished => ref_jobs.sort_by_key(|ref_job| (finished(ref_job), ref_job.run)),
