@@ -10,6 +10,7 @@
 //! | 2 | [`definition`] | reads `jobs.yaml` into the model, with diagnostics |
 //! | 2 | [`store`] | durable sites behind one trait (memory, `SQLite`), the output of runs, change notification |
 //! | 2 | [`runner`] | operating-system processes: start, output, pseudo-terminals, stop, outcome |
+//! | 3 | [`site`] | opens a site, follows its `jobs.yaml`, reaps dead workers and starts others |
 //! | 4 | [`worker`] | runs the jobs of a site: claims, starts and records them; also [`Queue::process`] |
 //! | 4 | [`tui`] | the screen: shows a copy of a site and sends commands |
 //! | 5 | [`cli`] | arguments and output; the only layer that uses all others |
@@ -54,9 +55,9 @@
 //! 1. A worker holds a [`store::LivenessLock`] as long as its process lives (`store/worker_liveness.rs`).
 //! 2. Screens, other workers and waiting commands watch these files with a [`store::LivenessWatch`], and check them
 //!    before they rely on a worker.
-//! 3. [`worker::reap_dead_workers`] kills the processes that a dead worker left ([`runner::kill_orphans`]) and executes
+//! 3. [`site::reap_dead_workers`] kills the processes that a dead worker left ([`runner::kill_orphans`]) and executes
 //!    [`Command::ReapWorker`], which ends its runs as interrupted and retries them if the file says so.
-//! 4. [`worker::respawn_worker`] starts another worker if a queue needs one, up to a limit per minute.
+//! 4. [`site::respawn_worker`] starts another worker if a queue needs one, up to a limit per minute.
 //!
 //! ## Glossary
 //!
@@ -95,6 +96,7 @@ mod crash;
 pub mod definition;
 pub mod model;
 pub mod runner;
+pub mod site;
 pub mod store;
 pub mod text;
 pub mod tui;

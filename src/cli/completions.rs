@@ -12,7 +12,8 @@ use super::args::{Cli, SiteArgs};
 use super::{CliError, Exit, site};
 use crate::definition;
 use crate::model::SiteState;
-use crate::store::{SqliteStore, StateDir, Store};
+use crate::site::open_store;
+use crate::store::StateDir;
 
 /// In this variable a shell says who it is when it asks for completions.
 const ASKED: &str = "SETLIST_COMPLETE";
@@ -91,7 +92,7 @@ fn names() -> BTreeSet<Name> {
     for file in files {
         let state = args.state.clone().map_or_else(|| StateDir::beside(&file), StateDir::new);
         let site_state =
-            state.path().join("state.db").exists().then(|| SqliteStore::open(&state).ok()?.load().ok()).flatten();
+            state.path().join("state.db").exists().then(|| open_store(&state).ok()?.load().ok()).flatten();
         match site_state {
             Some(site_state) => of_ledger(&site_state, &mut names),
             None => of_file(&file, &mut names),

@@ -7,6 +7,7 @@ use super::Exit;
 use crate::definition;
 use crate::definition::save::SaveError;
 use crate::model::Refusal;
+use crate::site::SiteError;
 use crate::store::StoreError;
 use crate::worker::WorkerError;
 
@@ -44,15 +45,27 @@ pub(super) enum CliError {
     /// The store can't be used.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A worker can't be started.
+    /// A worker can't run.
     #[error(transparent)]
     Worker(#[from] WorkerError),
+    /// The site can't be opened, or a worker can't be started.
+    #[error(transparent)]
+    Site(SiteError),
     /// Our own output can't be written.
     #[error("the output can't be written: {0}")]
     Output(#[from] io::Error),
     /// Anything else, with its context.
     #[error("{0:#}")]
     Other(#[from] anyhow::Error),
+}
+
+impl From<SiteError> for CliError {
+    fn from(error: SiteError) -> Self {
+        match error {
+            SiteError::Store(error) => Self::Store(error),
+            error => Self::Site(error),
+        }
+    }
 }
 
 impl CliError {
@@ -66,7 +79,7 @@ impl CliError {
             | Self::Save(_)
             | Self::Refused(_) => Exit::Usage,
             Self::Store(_) | Self::Worker(WorkerError::Store(_)) => Exit::Store,
-            Self::Worker(_) | Self::Output(_) | Self::Other(_) => Exit::JobFailed,
+            Self::Worker(_) | Self::Site(_) | Self::Output(_) | Self::Other(_) => Exit::JobFailed,
         }
     }
 

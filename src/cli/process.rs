@@ -16,7 +16,8 @@ use super::{CliError, Exit, signals};
 use crate::model::{
     Command, EventRecord, Job, NothingToDo, QueueId, QueueMode, QueueState, Refusal, SiteState, WaitReason,
 };
-use crate::store::{SqliteStore, Store};
+use crate::site::{WorkerContext, open_store};
+use crate::store::Store;
 use crate::text;
 use crate::worker::Worker;
 
@@ -61,7 +62,7 @@ pub(super) fn process(site: OpenSite, options: &Process, color: bool) -> Result<
     worker.run(|store, recorded, job| tally.hear(store, recorded, job))?;
     let said = tally.close();
     if let Some(pace) = pace {
-        pace.put_back(&mut SqliteStore::open(&site.context.state)?)?;
+        pace.put_back(open_store(&site.context.state)?.as_mut())?;
     }
     if interrupted.yes() {
         halt(&site.context, queues)?;
@@ -218,8 +219,8 @@ fn begin(store: &mut dyn Store, site_state: &SiteState, queues: &[QueueId]) -> R
 }
 
 /// After an interrupt: nothing more is to start in these queues.
-fn halt(context: &crate::worker::WorkerContext, queues: Vec<QueueId>) -> Result<(), CliError> {
-    let mut store = SqliteStore::open(&context.state)?;
+fn halt(context: &WorkerContext, queues: Vec<QueueId>) -> Result<(), CliError> {
+    let mut store = open_store(&context.state)?;
     let commands: Vec<_> = queues.into_iter().map(|queue| Command::StopProcessing { queue }).collect();
     store.execute(&commands, Utc::now())?;
     Ok(())

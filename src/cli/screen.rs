@@ -12,13 +12,10 @@ use super::site::OpenSite;
 use super::{CliError, Exit};
 use crate::definition;
 use crate::model::QueueId;
-use crate::store::{SqliteStore, Store};
 use crate::tui::config::Config;
 use crate::tui::effect::ExitReason;
-use crate::tui::message::{RespawnOutcome, WorkerReport};
 use crate::tui::theme::{Appearance, AppearanceOptions, Palette, ThemeName};
 use crate::tui::{self, ScreenOptions, TuiError};
-use crate::worker::{self, Respawn, WorkerContext, WorkerError};
 
 /// Opens the screen on the nearest site.
 pub(super) fn open(args: &SiteArgs, taste: TasteArgs, queue: Option<String>) -> Result<Exit, CliError> {
@@ -32,23 +29,16 @@ pub(super) fn open(args: &SiteArgs, taste: TasteArgs, queue: Option<String>) -> 
     if let Some(queue) = &queue {
         refuse_slip(&mut site, queue)?;
     }
-    let (context, mut second) = (site.context.clone(), SqliteStore::open(&site.context.state)?);
-    let hire = move || worker::ensure_worker(&mut second, &context).map_err(|error| error.to_string());
-    let (context, mut third) = (site.context.clone(), None);
-    let tend = move |died| tend(&mut third, &context, died).map_err(|error| error.to_string());
     let left = tui::run(ScreenOptions {
         store: site.store,
         site_name: name(site.context.site_dir()),
-        file: site.context.file,
-        state_dir: site.context.state,
+        context: site.context,
         queue: queue.map(QueueId::from),
         file_error: site.broken.map(Into::into),
         appearance: look,
         keymap: config.keymap,
         notifications: config.notify,
         captures_mouse: config.mouse,
-        ensure_worker: Box::new(hire),
-        check_workers: Box::new(tend),
     })?;
     if left.reason != ExitReason::Quit {
         return Ok(Exit::Interrupted);
@@ -72,27 +62,6 @@ fn refuse_slip(site: &mut OpenSite, queue: &str) -> Result<(), CliError> {
         ))),
         None => Ok(()),
     }
-}
-
-/// Ends the runs of workers that have died, and has somebody go on with their work if one did while the screen was open:
-/// opening it starts nothing. The store is opened when somebody first looks: the first frame comes before.
-fn tend(store: &mut Option<SqliteStore>, context: &WorkerContext, died: bool) -> Result<WorkerReport, WorkerError> {
-    let store = match store {
-        Some(store) => store,
-        None => store.insert(SqliteStore::open(&context.state)?),
-    };
-    let report = worker::reap_dead_workers(store, context)?;
-    let work = if died || report.workers > 0 { worker::respawn_worker(store, context)? } else { Respawn::NotNeeded };
-    let work = match work {
-        Respawn::NotNeeded => RespawnOutcome::NotNeeded,
-        Respawn::Spawned => RespawnOutcome::Spawned,
-        Respawn::LimitReached => RespawnOutcome::LimitReached,
-    };
-    Ok(WorkerReport {
-        interrupted_jobs: report.interrupted_jobs,
-        has_workers: !store.workers()?.is_empty(),
-        respawn: work,
-    })
 }
 
 impl From<TuiError> for CliError {

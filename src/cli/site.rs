@@ -14,8 +14,8 @@ use super::target::Target;
 use super::{CliError, Exit};
 use crate::definition;
 use crate::model::{Command, DesiredQueue, DesiredState, Event, Job, JobId, QueueId, SiteState};
+use crate::site::{self, OpenedSite, ReapReport, Respawn, WorkerCheck, WorkerContext};
 use crate::store::{SqliteStore, StateDir, Store, StoreError};
-use crate::worker::{self, Respawn, WorkerContext, WorkerError};
 
 /// A site whose store is open.
 pub(super) struct OpenSite {
@@ -61,14 +61,10 @@ impl OpenSite {
         {
             return Err(CliError::Stranger { file: file.to_owned(), owner });
         }
-        let state = state(args, file)?;
-        let mut store: Box<dyn Store> = Box::new(SqliteStore::open(&state)?);
-        let broken = reconcile(store.as_mut(), file)?;
-        let mut site =
-            Self { context: WorkerContext { file: file.to_owned(), state, program: program()? }, store, broken };
-        // Nobody else may be there to say that what a dead worker ran is running no more.
-        site.bury()?;
-        Ok(site)
+        let context = WorkerContext { file: file.to_owned(), state: state(args, file)?, program: program()? };
+        let OpenedSite { store, file_error: broken, reaped } = site::open(&context)?;
+        report_reaped(reaped);
+        Ok(Self { context, store, broken })
     }
 
     /// Whether each of these names is one of its queues or jobs.
@@ -85,10 +81,9 @@ impl OpenSite {
     /// For a command that goes on: ends the runs of workers that have died, and has somebody go on with their work when
     /// one `died` meanwhile.
     pub(super) fn tend(&mut self, died: bool) -> Result<(), CliError> {
-        if !(self.bury()? || died) {
-            return Ok(());
-        }
-        match worker::respawn_worker(self.store.as_mut(), &self.context)? {
+        let WorkerCheck { reaped, respawn } = site::check_workers(self.store.as_mut(), &self.context, died)?;
+        report_reaped(reaped);
+        match respawn {
             Respawn::NotNeeded => {}
             Respawn::Spawned => complain("another worker goes on"),
             Respawn::LimitReached => complain(&format!(
@@ -99,23 +94,11 @@ impl OpenSite {
         Ok(())
     }
 
-    /// Ends the runs of workers that have died, and says so; tells whether any had.
-    fn bury(&mut self) -> Result<bool, CliError> {
-        let report = worker::reap_dead_workers(self.store.as_mut(), &self.context)?;
-        if report.interrupted_jobs > 0 {
-            let jobs = count(report.interrupted_jobs, "job");
-            complain(&format!("a worker has died: {jobs} interrupted; `setlist retry --failed` runs them again"));
-        }
-        Ok(report.workers > 0)
-    }
-
     /// The same as [`with`](Self::with) for a command that only looks: where nothing can be written, the nearest site is
     /// shown as it was left.
     pub(super) fn to_look_at(args: &SiteArgs, names: &[String]) -> Result<Self, CliError> {
         match Self::with(args, names) {
-            Err(CliError::Store(error) | CliError::Worker(WorkerError::Store(error))) if error.prevents_writing() => {
-                Self::as_left(args, error)
-            }
+            Err(CliError::Store(error)) if error.prevents_writing() => Self::as_left(args, error),
             site => site,
         }
     }
@@ -151,7 +134,7 @@ impl OpenSite {
 
     /// Takes up what its file says now.
     pub(super) fn reload(&mut self) -> Result<(), CliError> {
-        self.broken = reconcile(self.store.as_mut(), &self.context.file)?;
+        self.broken = site::reconcile_with_file(self.store.as_mut(), &self.context.file)?;
         Ok(())
     }
 
@@ -168,7 +151,7 @@ impl OpenSite {
 
     /// Makes sure that a worker is there for what was asked.
     pub(super) fn hire(&mut self) -> Result<(), CliError> {
-        Ok(worker::ensure_worker(self.store.as_mut(), &self.context)?)
+        Ok(site::ensure_worker(self.store.as_mut(), &self.context)?)
     }
 
     /// The job that `text` means: `queue/name`, `7` or `#7`, or a name that no other job has.
@@ -337,18 +320,11 @@ fn none(here: PathBuf) -> CliError {
     CliError::NoFile(here)
 }
 
-/// Makes the site as its file says, if the file has changed since it was last read.
-fn reconcile(store: &mut dyn Store, file: &Path) -> Result<Option<definition::Error>, CliError> {
-    let stamp = definition::file_version(file).ok();
-    if stamp.is_some() && stamp == store.file_version()? {
-        return Ok(None);
-    }
-    match definition::read(file) {
-        Ok(plan) => {
-            store.execute(&[Command::Reconcile(Box::new(plan))], Utc::now())?;
-            Ok(None)
-        }
-        Err(error) => Ok(Some(error)),
+/// Reports the jobs that were interrupted because their worker died.
+fn report_reaped(reaped: ReapReport) {
+    if reaped.interrupted_jobs > 0 {
+        let jobs = count(reaped.interrupted_jobs, "job");
+        complain(&format!("a worker has died: {jobs} interrupted; `setlist retry --failed` runs them again"));
     }
 }
 

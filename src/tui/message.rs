@@ -2,6 +2,7 @@
 
 use crate::definition;
 use crate::model::{DesiredState, EventRecord, HookResult, JobId, Run, RunId, SiteState};
+use crate::site::WorkerCheck;
 use crate::store::log::LogReader;
 use crate::store::{CommandResult, TerminalInputWriter};
 
@@ -62,7 +63,7 @@ pub enum Message {
     /// `jobs.yaml` was read again.
     FileRead(Result<Box<DesiredState>, JobsFileError>),
     /// The workers were checked.
-    WorkerReport(WorkerReport),
+    WorkersChecked(WorkerCheck),
     /// Something outside the screen failed.
     Error(String),
     /// Time has passed.
@@ -89,35 +90,6 @@ pub struct Reply {
     pub intent: Intent,
     /// A result for each command, or why the store failed.
     pub outcome: Result<Vec<CommandResult>, String>,
-}
-
-/// What a check of the workers found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WorkerReport {
-    /// How many jobs were interrupted because their worker died.
-    pub interrupted_jobs: usize,
-    /// Whether any worker is registered.
-    pub has_workers: bool,
-    /// Whether a worker was started in place of a dead one.
-    pub respawn: RespawnOutcome,
-}
-
-/// Whether a worker was started in place of a dead one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RespawnOutcome {
-    /// No work is left, or another worker does it.
-    NotNeeded,
-    /// A worker was started.
-    Spawned,
-    /// Workers keep crashing, so none was started.
-    LimitReached,
-}
-
-impl WorkerReport {
-    /// Whether to show it to the user.
-    pub fn needs_reporting(&self) -> bool {
-        self.interrupted_jobs > 0 || self.respawn != RespawnOutcome::NotNeeded
-    }
 }
 
 /// The errors of `jobs.yaml`, rendered.

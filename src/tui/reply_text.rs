@@ -1,12 +1,13 @@
 //! The status texts for results of commands.
 
 use crate::model::{Event, EventRecord, Job, JobId, Phase, QueueId, QueueMode, SiteState};
+use crate::site::{Respawn, WorkerCheck};
 use crate::store::CommandResult;
 
 use super::action::Action;
 use super::effect::{BulkAction, Intent};
 use super::keymap::Keymap;
-use super::message::{Reply, RespawnOutcome, WorkerReport};
+use super::message::Reply;
 use super::status_line::Severity;
 use crate::text::count_noun;
 
@@ -25,21 +26,21 @@ pub(super) struct ReplyText {
 }
 
 /// The text for a check of the workers, if it needs one.
-pub(super) fn worker_report_text(report: &WorkerReport, keymap: &Keymap) -> Option<String> {
+pub(super) fn worker_check_text(check: &WorkerCheck, keymap: &Keymap) -> Option<String> {
     let again = keymap.key(Action::RunFailed);
-    let interrupted = count_noun(report.interrupted_jobs, "job");
-    Some(match (report.respawn, report.interrupted_jobs) {
-        (RespawnOutcome::NotNeeded, 0) => return None,
-        (RespawnOutcome::NotNeeded, _) => {
+    let interrupted = count_noun(check.reaped.interrupted_jobs, "job");
+    Some(match (check.respawn, check.reaped.interrupted_jobs) {
+        (Respawn::NotNeeded, 0) => return None,
+        (Respawn::NotNeeded, _) => {
             format!("A worker died: {interrupted} interrupted. Press {again} to run failed jobs again.")
         }
-        (RespawnOutcome::Spawned, 0) => "A worker died; another one took over.".to_owned(),
-        (RespawnOutcome::Spawned, _) => {
+        (Respawn::Spawned, 0) => "A worker died; another one took over.".to_owned(),
+        (Respawn::Spawned, _) => {
             format!(
                 "A worker died: {interrupted} interrupted; another one took over. Press {again} to run failed jobs again."
             )
         }
-        (RespawnOutcome::LimitReached, _) => {
+        (Respawn::LimitReached, _) => {
             let key = keymap.key(Action::Process);
             format!("Workers keep crashing; not restarting (see .setlist/worker.log). Press {key} to try again.")
         }

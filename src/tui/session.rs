@@ -10,18 +10,18 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Local, Utc};
 
 use crate::crash;
-use crate::model::{Command, QueueId, Site};
-use crate::store::{StateDir, Store, StoreError};
+use crate::definition;
+use crate::model::{Command, DesiredState, QueueId, Site};
+use crate::site::{self, Coalescer, FileWatch, WorkerContext};
+use crate::store::{Store, StoreError};
 
-use super::coalescer::Coalescer;
 use super::effect::{Effect, ExitReason, Intent, StoreRequest, Submission};
-use super::file_watch::JobsFileWatch;
 use super::host_terminal::{HostTerminal, PanicGuard};
 use super::keymap::Keymap;
 use super::message::{JobsFileError, Message};
 use super::notifications::NotificationSettings;
 use super::state::{Screen, ScreenSetup};
-use super::store_thread::{CheckWorkers, EnsureWorker, StoreThread};
+use super::store_thread::StoreThread;
 use super::theme::Appearance;
 use super::{editor, input_thread, pager, signals};
 
@@ -29,10 +29,8 @@ use super::{editor, input_thread, pager, signals};
 pub struct ScreenOptions {
     /// The site's store, opened for the screen.
     pub store: Box<dyn Store>,
-    /// The site's `jobs.yaml`.
-    pub file: PathBuf,
-    /// The folder of the site's state.
-    pub state_dir: StateDir,
+    /// The site's paths.
+    pub context: WorkerContext,
     /// The name of the site on the screen.
     pub site_name: String,
     /// The queue to show first, created if it doesn't exist; by default the first one.
@@ -47,10 +45,6 @@ pub struct ScreenOptions {
     pub notifications: NotificationSettings,
     /// Whether to capture the mouse.
     pub captures_mouse: bool,
-    /// Starts a worker if none is running. The store thread calls it after commands that need one.
-    pub ensure_worker: EnsureWorker,
-    /// Checks the workers while the screen is open. The store thread calls it.
-    pub check_workers: CheckWorkers,
 }
 
 /// How the screen closed.
@@ -95,8 +89,7 @@ const MAX_MESSAGES_PER_FRAME: usize = 2_048;
 pub fn run(options: ScreenOptions) -> Result<ExitSummary, TuiError> {
     let ScreenOptions {
         mut store,
-        file,
-        state_dir,
+        context,
         site_name,
         queue,
         file_error,
@@ -104,14 +97,13 @@ pub fn run(options: ScreenOptions) -> Result<ExitSummary, TuiError> {
         keymap,
         notifications,
         captures_mouse,
-        ensure_worker,
-        check_workers,
     } = options;
+    let file = context.file.clone();
     let site_state = store.load()?;
     let seq = site_state.seq();
     let missing_queue = queue.as_ref().filter(|queue| site_state.queue(queue).is_none()).cloned();
-    let stamp = site_state.file_version().map(str::to_owned);
-    let site = Site::with_state(site_state, file.display().to_string());
+    let file_version = site_state.file_version().map(str::to_owned);
+    let copy = Site::with_state(site_state, file.display().to_string());
     let (sender, messages) = channel();
     let _panic_guard = PanicGuard::new(sender.clone());
     // Before the terminal is entered, so that every signal finds a handler that restores it.
@@ -119,23 +111,25 @@ pub fn run(options: ScreenOptions) -> Result<ExitSummary, TuiError> {
     let mut terminal = HostTerminal::enter(captures_mouse)?;
     let local = |at: DateTime<Utc>| at.with_timezone(&Local).naive_local();
     let setup = ScreenSetup { appearance, site_name, file: file.clone(), keymap, notifications, captures_mouse, local };
-    let mut screen = Screen::new(setup, site, queue.as_ref(), terminal.size()?);
+    let mut screen = Screen::new(setup, copy, queue.as_ref(), terminal.size()?);
     if let Some(error) = file_error {
         screen = screen.with_file_error(error);
     }
     // The first frame doesn't wait for anything else.
     terminal.draw(|frame| screen.draw(frame, Utc::now()))?;
     let output_grown = Coalescer::default();
+    let worker_context = context.clone();
+    let ensure_worker = Box::new(move |store: &mut dyn Store| site::ensure_worker(store, &worker_context));
     let store_thread = StoreThread::new(store, seq, ensure_worker, sender.clone())
-        .with_worker_checks(check_workers)
+        .with_worker_checks(context.clone())
         .with_output_reports(output_grown.clone());
-    let store_requests = store_thread.spawn(&state_dir)?;
+    let store_requests = store_thread.spawn(&context.state)?;
     if let Some(queue) = missing_queue {
         let submission =
             Submission { commands: vec![Command::EnsureQueue { queue }], intent: Intent::Open, needs_worker: false };
         let _ = store_requests.send(StoreRequest::Submit(submission));
     }
-    let file_watch = watch_file(file.clone(), stamp.as_deref(), &sender);
+    let file_watch = watch_file(file.clone(), file_version.as_deref(), &sender);
     let input = input_thread::InputThread::start(sender.clone())?;
     // Opens the output of the selected job.
     let _ = sender.send(Message::Tick);
@@ -145,8 +139,13 @@ pub fn run(options: ScreenOptions) -> Result<ExitSummary, TuiError> {
 }
 
 /// Watches `jobs.yaml`. If that fails, the screen runs without reloading it.
-fn watch_file(file: PathBuf, stamp: Option<&str>, sender: &Sender<Message>) -> Option<JobsFileWatch> {
-    match JobsFileWatch::new(file, stamp, sender.clone()) {
+fn watch_file(file: PathBuf, last_version: Option<&str>, sender: &Sender<Message>) -> Option<FileWatch> {
+    let messages = sender.clone();
+    let on_read = move |read: Result<DesiredState, definition::Error>| {
+        // The receiver is gone while the screen closes.
+        let _ = messages.send(Message::FileRead(read.map(Box::new).map_err(JobsFileError::from)));
+    };
+    match FileWatch::start(file, last_version, on_read) {
         Ok(watch) => Some(watch),
         Err(error) => {
             let _ = sender.send(Message::Error(error.to_string()));
@@ -162,7 +161,7 @@ struct Session {
     input: input_thread::InputThread,
     signals: signals::SignalWatch,
     store_requests: Sender<StoreRequest>,
-    file_watch: Option<JobsFileWatch>,
+    file_watch: Option<FileWatch>,
     messages: Receiver<Message>,
     sender: Sender<Message>,
     output_grown: Coalescer,
@@ -312,6 +311,6 @@ impl ExitSummary {
 
 impl fmt::Debug for ScreenOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ScreenOptions").field("file", &self.file).field("queue", &self.queue).finish_non_exhaustive()
+        f.debug_struct("ScreenOptions").field("file", &self.context.file).field("queue", &self.queue).finish_non_exhaustive()
     }
 }

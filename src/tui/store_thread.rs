@@ -11,19 +11,15 @@ use chrono::{DateTime, Utc};
 
 use crate::definition::save;
 use crate::model::{Command, Definition, Event, JobId, QueueId, Run, RunId};
+use crate::site::{self, Coalescer, Respawn, SiteError, WorkerCheck, WorkerContext};
 use crate::store::log::{LogReader, WatchedRuns};
 use crate::store::{LivenessWatch, StateDir, Store, StoreError, Subscription, TerminalInputWriter};
 
-use super::coalescer::Coalescer;
 use super::effect::{Direction, Intent, StoreRequest, Submission};
-use super::message::{Message, Reply, WorkerReport};
+use super::message::{Message, Reply};
 
 /// Starts a worker if none is running; the error says why none could be started.
-pub type EnsureWorker = Box<dyn FnMut() -> Result<(), String> + Send>;
-
-/// Reaps dead workers, and starts another one for their work when the argument says that a worker has died or when one
-/// is found dead. The error says why that failed.
-pub type CheckWorkers = Box<dyn FnMut(bool) -> Result<WorkerReport, String> + Send>;
+pub type EnsureWorker = Box<dyn Fn(&mut dyn Store) -> Result<(), SiteError> + Send>;
 
 /// How often the workers are checked, for those whose death can't be watched.
 const WORKER_CHECK_INTERVAL: Duration = Duration::from_secs(60);
@@ -33,7 +29,8 @@ const WORKER_CHECK_INTERVAL: Duration = Duration::from_secs(60);
 pub struct StoreThread {
     store: Box<dyn Store>,
     ensure_worker: EnsureWorker,
-    check_workers: Option<CheckWorkers>,
+    /// The paths for checking the workers. Without them, the workers aren't checked.
+    context: Option<WorkerContext>,
     /// Reports the death of a worker.
     liveness_watch: Option<LivenessWatch>,
     messages: Sender<Message>,
@@ -54,7 +51,7 @@ impl StoreThread {
         Self {
             store,
             ensure_worker,
-            check_workers: None,
+            context: None,
             liveness_watch: None,
             messages,
             seq,
@@ -68,8 +65,8 @@ impl StoreThread {
 
     /// Also checks the workers.
     #[must_use]
-    pub fn with_worker_checks(self, check_workers: CheckWorkers) -> Self {
-        Self { check_workers: Some(check_workers), ..self }
+    pub fn with_worker_checks(self, context: WorkerContext) -> Self {
+        Self { context: Some(context), ..self }
     }
 
     /// Also reports when subscribed output grows.
@@ -93,9 +90,7 @@ impl StoreThread {
             // Changes before the subscription.
             store_thread.read_changes();
             // Deaths before the watch.
-            if store_thread.store.workers().is_ok_and(|workers| !workers.is_empty()) {
-                store_thread.check_workers(false);
-            }
+            store_thread.reap_dead_workers();
             store_thread.serve(&inbox, &changes);
             drop(subscription);
         };
@@ -176,11 +171,12 @@ impl StoreThread {
         let accepted = commands.is_empty() || outcome.iter().flatten().any(Result::is_ok);
         self.read_changes();
         self.send(Message::Reply(Reply { intent, outcome }));
-        if needs_worker
-            && accepted
-            && let Err(why) = (self.ensure_worker)()
-        {
-            self.send(Message::Error(format!("Can't start a worker: {why}")));
+        if needs_worker && accepted {
+            if let Err(error) = (self.ensure_worker)(self.store.as_mut()) {
+                self.send(Message::Error(format!("Can't start a worker: {error}")));
+            }
+            // Dead workers may have been reaped.
+            self.read_changes();
         }
     }
 
@@ -201,19 +197,34 @@ impl StoreThread {
         self.send(Message::Reply(Reply { intent: Intent::Save(job, name.unwrap_or_default()), outcome }));
     }
 
+    /// Reaps workers that died before the screen opened. That starts no other worker.
+    fn reap_dead_workers(&mut self) {
+        let Some(context) = &self.context else { return };
+        match site::reap_dead_workers(self.store.as_mut(), context) {
+            Ok(reaped) => self.report(WorkerCheck { reaped, respawn: Respawn::NotNeeded }),
+            Err(error) => self.send(Message::Error(error.to_string())),
+        }
+    }
+
+    fn report(&mut self, check: WorkerCheck) {
+        if check.needs_reporting() {
+            self.read_changes();
+            self.send(Message::WorkersChecked(check));
+        }
+    }
+
     /// Checks the workers; returns whether there are any.
     fn check_workers(&mut self, died: bool) -> bool {
-        let Some(check_workers) = &mut self.check_workers else { return false };
-        match check_workers(died) {
-            Ok(report) => {
-                if report.needs_reporting() {
-                    self.read_changes();
-                    self.send(Message::WorkerReport(report));
-                }
-                report.has_workers
+        let Some(context) = &self.context else { return false };
+        let check = site::check_workers(self.store.as_mut(), context, died);
+        let checked = check.and_then(|check| Ok((check, !self.store.workers()?.is_empty())));
+        match checked {
+            Ok((check, has_workers)) => {
+                self.report(check);
+                has_workers
             }
-            Err(why) => {
-                self.send(Message::Error(why));
+            Err(error) => {
+                self.send(Message::Error(error.to_string()));
                 true
             }
         }

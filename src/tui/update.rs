@@ -65,8 +65,8 @@ impl Screen {
                 self.file.hidden = false;
                 self.file.scroll = 0;
             }
-            Message::WorkerReport(report) => {
-                if let Some(text) = reply_text::worker_report_text(&report, &self.setup.keymap) {
+            Message::WorkersChecked(check) => {
+                if let Some(text) = reply_text::worker_check_text(&check, &self.setup.keymap) {
                     self.status_line.show(Severity::Error, text, now);
                 }
             }

@@ -1,59 +1,13 @@
-//! The `SETLIST_…` environment variables of jobs and hooks, and the tags of their processes.
+//! The `SETLIST_…` environment variables of jobs and hooks.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::context::WorkerContext;
-use crate::model::{Exit, Job, Outcome, Run, RunId, Value, WorkerId};
-use crate::runner::RunTag;
-
-/// The id of the run.
-const RUN_ID: &str = "SETLIST_RUN_ID";
-/// The file of the worker.
-const WORKER: &str = "SETLIST_WORKER";
-
-/// The slot of a hook.
-const HOOK: &str = "SETLIST_HOOK";
-
-/// All variables that this module sets. A worker that was started by a job must not inherit them.
-pub(super) const VARIABLES: [&str; 16] = [
-    "SETLIST_QUEUE",
-    "SETLIST_JOB",
-    "SETLIST_JOB_ID",
-    RUN_ID,
-    "SETLIST_ATTEMPT",
-    WORKER,
-    "SETLIST_SITE",
-    "SETLIST_VALUE",
-    HOOK,
-    "SETLIST_TITLE",
-    "SETLIST_OUTCOME",
-    "SETLIST_RUN_MS",
-    "SETLIST_EXIT_CODE",
-    "SETLIST_SIGNAL",
-    "SETLIST_ERROR",
-    "SETLIST_LOG",
-];
-
-/// How many hooks run at once.
-pub(super) const HOOK_SLOTS: usize = 4;
+use crate::model::{Exit, Job, Outcome, Run, Value};
+use crate::site::{HOOK, RUN_ID, WORKER, WorkerContext, worker_file};
 
 /// Values and errors are truncated to this length, because the system limits the size of an environment.
 const MAX_VALUE_BYTES: usize = 32 * 1024;
-
-/// Identifies the processes of a run. The path of the worker's file is unique among all workers of all sites.
-pub(super) fn run_tag(worker: WorkerId, run: RunId, context: &WorkerContext) -> RunTag {
-    RunTag::new(&[(WORKER, worker_file(worker, context).as_os_str()), (RUN_ID, run.to_string().as_ref())])
-}
-
-fn worker_file(worker: WorkerId, context: &WorkerContext) -> PathBuf {
-    context.state.workers().join(worker.to_string())
-}
-
-/// Identifies the processes of a hook of this worker.
-pub(super) fn hook_tag(worker: WorkerId, slot: usize, context: &WorkerContext) -> RunTag {
-    RunTag::new(&[(WORKER, worker_file(worker, context).as_os_str()), (HOOK, slot.to_string().as_ref())])
-}
 
 /// The variables of a run.
 pub(super) fn run_variables(

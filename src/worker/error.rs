@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::site::SiteError;
 use crate::store::StoreError;
 
 /// Why a worker can't start or continue.
@@ -13,7 +14,13 @@ pub enum WorkerError {
     /// The supervising thread or the signal handlers can't be set up.
     #[error("can't set up a worker: {0}")]
     Setup(#[source] io::Error),
-    /// The detached process can't be started.
-    #[error("can't start a worker: {0}")]
-    Spawn(#[source] io::Error),
+}
+
+impl From<SiteError> for WorkerError {
+    fn from(error: SiteError) -> Self {
+        match error {
+            SiteError::Store(error) => Self::Store(error),
+            SiteError::Spawn(error) => Self::Setup(error),
+        }
+    }
 }

@@ -18,17 +18,16 @@ use signal_hook::low_level::emulate_default_handler;
 
 use super::commit_latency::CommitLatency;
 use super::commit_thread::{Batch, CommitOutcome, CommitThread};
-use super::context::{WorkerContext, hostname};
 use super::error::WorkerError;
 use super::hooks::Hooks;
 use super::message::{MessageSender, Shutdown, WorkerMessage};
 use super::pruner::Pruner;
-use super::reap::reap_dead_workers;
-use super::reload::{DEBOUNCE, Reload};
+use super::reload::Reload;
 use super::reservations::Reservations;
 use crate::crash;
 use crate::model::{Command, Event, EventRecord, HookResult, Job, QueueId, RunId, WorkerId};
 use crate::runner::{Runner, with_sigchld_blocked};
+use crate::site::{WorkerContext, hostname, reap_dead_workers};
 use crate::store::{LivenessWatch, NotifyFn, Store, StoreError, Subscription, WorkerLock};
 
 /// Maximum sleep, in case a change notification is lost or a peer can't be monitored.
@@ -200,7 +199,7 @@ impl Worker {
         mut self,
         mut on_change: impl FnMut(&mut dyn Store, &EventRecord, Option<&Job>),
     ) -> Result<(), WorkerError> {
-        let _subscriptions = self.subscribe()?;
+        let _subscription = self.subscribe()?;
         let mut is_store_failing = false;
         loop {
             match self.step(&mut on_change) {
@@ -227,25 +226,22 @@ impl Worker {
     }
 
     /// Subscribes to changes of the file and of the site, and starts pruning.
-    fn subscribe(&mut self) -> Result<(Subscription, Option<Subscription>), StoreError> {
-        let notify = |message: fn() -> WorkerMessage| -> NotifyFn {
-            let sender = self.sender.clone();
-            Arc::new(move || sender.send(message()))
-        };
-        let (changed, saved) = (notify(|| WorkerMessage::SiteChanged), notify(|| WorkerMessage::FileSaved));
-        let file_watch = with_sigchld_blocked(|| Reload::watch(&self.context, &saved));
-        let file_watch = file_watch.map_err(|error| self.site_error_or(error))?;
+    fn subscribe(&mut self) -> Result<Option<Subscription>, StoreError> {
+        let (site_sender, file_sender) = (self.sender.clone(), self.sender.clone());
+        let changed: NotifyFn = Arc::new(move || site_sender.send(WorkerMessage::SiteChanged));
+        let on_read = move |read| file_sender.send(WorkerMessage::FileRead(read));
+        let watching = with_sigchld_blocked(|| self.reload.watch(&self.context, on_read));
+        watching.map_err(|error| self.site_error_or(error))?;
         let start = |store: &dyn Store| {
             let (site_watch, pruner) = (store.subscribe(changed)?, Pruner::start(store, &self.context)?);
             Ok::<_, StoreError>((site_watch, pruner))
         };
         let started = self.store.as_deref().map(|store| with_sigchld_blocked(|| start(store))).transpose();
         let started = started.map_err(|error| self.site_error_or(error))?;
-        let site_watch = started.map(|(site_watch, pruner)| {
+        Ok(started.map(|(site_watch, pruner)| {
             self.pruner = Some(pruner);
             site_watch
-        });
-        Ok((file_watch, site_watch))
+        }))
     }
 
     fn site_error_or(&mut self, error: StoreError) -> StoreError {
@@ -307,7 +303,7 @@ impl Worker {
             self.apply_commit(store, outcome, on_change)?;
         }
         if self.reservations.is_empty() {
-            self.is_dirty |= self.reload.apply_if_due(store, &self.context)?;
+            self.is_dirty |= self.reload.apply_pending(store)?;
             self.check_peers(store);
         }
         if let Some(batch) = self.record_and_claim(store, on_change)? {
@@ -400,13 +396,12 @@ impl Worker {
         if self.store.is_none() {
             return MAX_SLEEP;
         }
-        let is_step_due = self.peer_check_due.is_some() || self.suspend_requested || self.reload.is_due();
+        let is_step_due = self.peer_check_due.is_some() || self.suspend_requested || self.reload.is_pending();
         if self.commit_outcome.is_some() || (is_step_due && self.reservations.is_empty()) {
             return Duration::ZERO;
         }
-        let limit = if self.reload.is_pending() { DEBOUNCE } else { MAX_SLEEP };
         let due = self.next_due.map(|due| (due - Utc::now()).to_std().unwrap_or_default());
-        [due, self.reservations.time_left()].into_iter().flatten().fold(limit, Duration::min)
+        [due, self.reservations.time_left()].into_iter().flatten().fold(MAX_SLEEP, Duration::min)
     }
 }
 

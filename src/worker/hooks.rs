@@ -6,20 +6,20 @@ use std::mem;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::context::WorkerContext;
 use super::environment;
 use crate::model::{Definition, ExecOptions, Job, Outcome, RunId, RunReport, Script, StopSignal, Stream};
 use crate::runner::{Launch, Output, PtyOptions, Runner};
+use crate::site::{HOOK_SLOTS, WorkerContext, hook_tag};
 use crate::store::log;
 use crate::text::plain_line;
 
-/// The hooks of a worker, up to [`HOOK_SLOTS`](environment::HOOK_SLOTS) of them at once.
+/// The hooks of a worker, up to [`HOOK_SLOTS`] of them at once.
 #[derive(Debug, Default)]
 pub(super) struct Hooks {
     /// Jobs whose hook has not started.
     pending: VecDeque<Job>,
     /// The job whose hook runs in each slot.
-    running: [Option<Job>; environment::HOOK_SLOTS],
+    running: [Option<Job>; HOOK_SLOTS],
 }
 
 /// Called when a hook has ended, with the run that it followed, its report and the last line that it printed.
@@ -114,7 +114,7 @@ fn launch(job: &Job, slot: usize, context: &WorkerContext) -> Option<(RunId, Lau
         definition: Arc::new(Definition::new(Script::new(hook.program.clone()).with_exec(options))),
         folder: context.site_dir().to_owned(),
         env: variables,
-        tag: Some(environment::hook_tag(run.worker, slot, context)),
+        tag: Some(hook_tag(run.worker, slot, context)),
         value_file: None,
         pty: PtyOptions::default(),
     };

@@ -3,7 +3,8 @@
 use std::sync::mpsc::Sender;
 
 use super::commit_thread::CommitReply;
-use crate::model::{JobId, RunId, RunReport};
+use crate::definition;
+use crate::model::{DesiredState, JobId, RunId, RunReport};
 use crate::runner::Waker;
 
 /// How urgently a worker shuts down.
@@ -19,8 +20,8 @@ pub enum Shutdown {
 pub(super) enum WorkerMessage {
     /// The site may have changed.
     SiteChanged,
-    /// `jobs.yaml` was written to.
-    FileSaved,
+    /// `jobs.yaml` was saved and read.
+    FileRead(Result<DesiredState, definition::Error>),
     /// The process of a run has ended.
     RunEnded(JobId, RunId, RunReport),
     /// The `on_finish` hook of a run has ended; the last line that it printed.

@@ -1,13 +1,12 @@
 //! Workers: processes that run the jobs of a site.
 //!
 //! A worker claims ready jobs, starts them, records how they end and claims more, until there is nothing to do. Requesting
-//! work [starts a worker](ensure_worker) if none is running; it keeps running when the screen and the terminal are closed.
+//! work [starts a worker](crate::site::ensure_worker) if none is running; it keeps running when the screen and the terminal are closed.
 //! Workers coordinate only through the store. A queue inside this process needs no store:
 //! [`Queue::process`](crate::Queue::process).
 
 mod commit_latency;
 mod commit_thread;
-mod context;
 mod environment;
 mod error;
 mod event_loop;
@@ -16,17 +15,12 @@ mod in_process;
 mod message;
 mod pruner;
 mod pty;
-mod reap;
 mod reload;
 mod reservations;
-mod respawn;
 mod run_log;
 mod wall_clock;
 
-pub use context::WorkerContext;
 pub use error::WorkerError;
 pub use event_loop::Worker;
 pub use in_process::{Order, Policy, Processed};
 pub use message::Shutdown;
-pub use reap::{ReapReport, reap_dead_workers};
-pub use respawn::{Respawn, ensure_worker, respawn_worker};

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use chrono::Utc;
 
-use super::context::WorkerContext;
+use crate::site::WorkerContext;
 use crate::store::{PruneReport, Store, StoreError};
 
 /// How often a site is pruned.

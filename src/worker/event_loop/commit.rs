@@ -79,7 +79,7 @@ impl Worker {
             || is_job_due
             || self.peer_check_due.is_some()
             || self.suspend_requested
-            || self.reload.is_due()
+            || self.reload.is_pending()
     }
 
     /// Applies the results of a transaction. If it failed, nothing of it was recorded, and its ends and starts are queued

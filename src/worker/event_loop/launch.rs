@@ -7,6 +7,7 @@ use super::{ActiveRun, Worker};
 use crate::crash;
 use crate::model::{Command, ExecOptions, Job, Run};
 use crate::runner::{Launch, PtyOptions};
+use crate::site::run_tag;
 use crate::store::Store;
 use crate::store::log::LogWriter;
 use crate::worker::environment;
@@ -50,7 +51,7 @@ impl Worker {
             definition: Arc::clone(&job.definition),
             folder: self.context.site_dir().to_owned(),
             env: environment::run_variables(&job, run, &self.context, &value_file),
-            tag: Some(environment::run_tag(self.id, run.id, &self.context)),
+            tag: Some(run_tag(self.id, run.id, &self.context)),
             value_file: Some(value_file),
             pty,
         };

@@ -37,7 +37,7 @@ impl Worker {
         for message in messages {
             match message {
                 WorkerMessage::SiteChanged => self.is_dirty = true,
-                WorkerMessage::FileSaved => self.reload.note_save(),
+                WorkerMessage::FileRead(read) => self.reload.handle_read(read),
                 WorkerMessage::RunEnded(job, run, report) => self.handle_run_end(job, run, report),
                 WorkerMessage::HookEnded(run, report, last_line) => self.handle_hook_end(run, report, last_line),
                 WorkerMessage::PeerDied => self.peer_check_due = Some(PeerCheck::PeerDied),

@@ -72,7 +72,7 @@ impl Worker {
             Event::Ended { run, .. } => {
                 own = self.running.remove(run).map(|running| running.job);
                 self.wants_jobs |= own.is_none();
-                self.reload.note_run_end();
+                self.reload.handle_run_end();
             }
             Event::WorkerJoined { .. } => self.liveness_watch.rescan(),
             // Released jobs can be claimed again.

@@ -121,7 +121,7 @@ impl ScreenHarness {
         let (sender, messages) = channel();
         let worker_spawns = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&worker_spawns);
-        let spawn_worker = Box::new(move || {
+        let spawn_worker = Box::new(move |_: &mut dyn Store| {
             count.fetch_add(1, Ordering::Relaxed);
             Ok(())
         });

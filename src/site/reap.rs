@@ -5,8 +5,8 @@ use std::time::Duration;
 use chrono::Utc;
 
 use super::context::WorkerContext;
-use super::environment;
-use super::error::WorkerError;
+use super::error::SiteError;
+use super::process_tags::{HOOK_SLOTS, hook_tag, run_tag};
 use crate::crash;
 use crate::model::{Command, Event, Job, RunId, WorkerId, WorkerInfo};
 use crate::runner::{OrphanReport, kill_orphans};
@@ -25,7 +25,7 @@ pub struct ReapReport {
 const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Reaps the workers of this machine whose process has ended.
-pub fn reap_dead_workers(store: &mut dyn Store, context: &WorkerContext) -> Result<ReapReport, WorkerError> {
+pub fn reap_dead_workers(store: &mut dyn Store, context: &WorkerContext) -> Result<ReapReport, SiteError> {
     let is_dead = |worker: &WorkerInfo| context.is_local(worker) && !context.state.is_worker_alive(worker.id);
     let mut report = ReapReport::default();
     if !store.workers()?.iter().any(is_dead) {
@@ -76,8 +76,8 @@ fn started_runs(worker: &WorkerInfo, context: &WorkerContext) -> Vec<RunId> {
 /// Kills the processes of the runs and hooks of a dead worker, but not background processes of jobs that had finished.
 /// Returns whether none remains: a job can't run again while processes of its last run exist.
 fn kill_remaining_processes(worker: WorkerId, runs: &[RunId], context: &WorkerContext) -> bool {
-    let runs = runs.iter().map(|run| environment::run_tag(worker, *run, context));
-    let hooks = (0..environment::HOOK_SLOTS).map(|slot| environment::hook_tag(worker, slot, context));
+    let runs = runs.iter().map(|run| run_tag(worker, *run, context));
+    let hooks = (0..HOOK_SLOTS).map(|slot| hook_tag(worker, slot, context));
     let tags: Vec<_> = runs.chain(hooks).collect();
     let OrphanReport { killed, remaining } = kill_orphans(&tags, KILL_TIMEOUT);
     if killed > 0 {

@@ -24,12 +24,12 @@ impl WorkerContext {
 
     /// Whether a worker runs on this machine: it has the same host name, or, in a container with another name, its file in
     /// the shared state folder.
-    pub(super) fn is_local(&self, worker: &WorkerInfo) -> bool {
+    pub(crate) fn is_local(&self, worker: &WorkerInfo) -> bool {
         worker.host == hostname() || self.state.has_worker_file(worker.id)
     }
 }
 
 /// This machine's host name.
-pub(super) fn hostname() -> String {
+pub(crate) fn hostname() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }

@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rustix::process::{Pid, test_kill_process};
 
 use super::context::WorkerContext;
-use super::environment;
-use super::error::WorkerError;
+use super::error::SiteError;
+use super::process_tags::VARIABLES;
 use super::reap::reap_dead_workers;
 use crate::model::{JobState, QueueId, QueueMode};
 use crate::store::{Store, StoreError};
@@ -44,7 +44,7 @@ const JOIN_TIMEOUT: Duration = Duration::from_secs(5);
 ///
 /// Call it after the command that requests work has been committed: a worker that was about to leave then either sees the
 /// work or is no longer registered.
-pub fn ensure_worker(store: &mut dyn Store, context: &WorkerContext) -> Result<(), WorkerError> {
+pub fn ensure_worker(store: &mut dyn Store, context: &WorkerContext) -> Result<(), SiteError> {
     reap_dead_workers(store, context)?;
     let is_served = store.workers()?.iter().any(|worker| context.is_local(worker) && worker.queues.is_none());
     if !is_served {
@@ -55,7 +55,7 @@ pub fn ensure_worker(store: &mut dyn Store, context: &WorkerContext) -> Result<(
 
 /// Starts another worker after one has died, if it has left work that no worker serves. For processes that were running
 /// when it died: opening a site whose worker died earlier starts nothing.
-pub fn respawn_worker(store: &mut dyn Store, context: &WorkerContext) -> Result<Respawn, WorkerError> {
+pub fn respawn_worker(store: &mut dyn Store, context: &WorkerContext) -> Result<Respawn, SiteError> {
     if !has_unserved_work(store)? {
         return Ok(Respawn::NotNeeded);
     }
@@ -93,7 +93,7 @@ fn has_unserved_work(store: &mut dyn Store) -> Result<bool, StoreError> {
 }
 
 /// Starts a worker; returns its process id.
-fn spawn_worker(context: &WorkerContext) -> Result<u32, WorkerError> {
+fn spawn_worker(context: &WorkerContext) -> Result<u32, SiteError> {
     // Errors before the worker opens its log go there as well.
     let worker_log = context.state.open_worker_log()?;
     let mut worker = Command::new(&context.program);
@@ -105,11 +105,11 @@ fn spawn_worker(context: &WorkerContext) -> Result<u32, WorkerError> {
         .args(["worker", "--exit-when-idle", "--detached"])
         .current_dir(context.site_dir());
     // This process may be a job or a service; the worker does not belong to it.
-    for name in environment::VARIABLES.into_iter().chain(["NOTIFY_SOCKET"]) {
+    for name in VARIABLES.into_iter().chain(["NOTIFY_SOCKET"]) {
         worker.env_remove(name);
     }
     let mut worker =
-        worker.stdin(Stdio::null()).stdout(Stdio::null()).stderr(worker_log).spawn().map_err(WorkerError::Spawn)?;
+        worker.stdin(Stdio::null()).stdout(Stdio::null()).stderr(worker_log).spawn().map_err(SiteError::Spawn)?;
     let pid = worker.id();
     // Collects its exit status, so that it does not stay a zombie.
     thread::spawn(move || worker.wait());
@@ -118,7 +118,7 @@ fn spawn_worker(context: &WorkerContext) -> Result<u32, WorkerError> {
 
 impl RespawnHistory {
     /// Locks and reads the file.
-    fn open(context: &WorkerContext) -> Result<Self, WorkerError> {
+    fn open(context: &WorkerContext) -> Result<Self, SiteError> {
         let mut file = context.state.lock_respawn_file()?;
         let mut text = String::new();
         // An unreadable list counts as empty.
@@ -140,7 +140,7 @@ impl RespawnHistory {
         })
     }
 
-    fn add(mut self, pid: u32, context: &WorkerContext) -> Result<(), WorkerError> {
+    fn add(mut self, pid: u32, context: &WorkerContext) -> Result<(), SiteError> {
         self.entries.push((unix_time(), pid));
         let lines = self.entries.iter().map(|(at, pid)| format!("{} {pid}\n", at.as_millis()));
         let text: String = lines.collect();

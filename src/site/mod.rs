@@ -1,0 +1,27 @@
+//! A site on this machine: opening it, following its `jobs.yaml`, and replacing its dead workers.
+//!
+//! The worker, the screen and the command line all open a site, and all of them may be the first to find a saved file or a
+//! dead worker. What they do then is here, once.
+
+mod check_workers;
+mod coalescer;
+mod context;
+mod error;
+mod file_watch;
+mod open;
+mod process_tags;
+mod reap;
+mod reconcile;
+mod respawn;
+
+pub use check_workers::{WorkerCheck, check_workers};
+pub use coalescer::Coalescer;
+pub use context::WorkerContext;
+pub(crate) use context::hostname;
+pub use error::SiteError;
+pub use file_watch::FileWatch;
+pub use open::{OpenedSite, open, open_store};
+pub(crate) use process_tags::{HOOK, HOOK_SLOTS, RUN_ID, WORKER, hook_tag, run_tag, worker_file};
+pub use reap::{ReapReport, reap_dead_workers};
+pub use reconcile::reconcile_with_file;
+pub use respawn::{Respawn, ensure_worker, respawn_worker};

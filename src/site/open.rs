@@ -1,0 +1,32 @@
+//! Opens a site.
+
+use super::context::WorkerContext;
+use super::error::SiteError;
+use super::reap::{ReapReport, reap_dead_workers};
+use super::reconcile::reconcile_with_file;
+use crate::definition;
+use crate::store::{SqliteStore, StateDir, Store, StoreError};
+
+/// An open site, in step with its `jobs.yaml`.
+pub struct OpenedSite {
+    /// Its store.
+    pub store: Box<dyn Store>,
+    /// The errors of its `jobs.yaml`, if it has any. The last valid version stays in effect.
+    pub file_error: Option<definition::Error>,
+    /// The dead workers that were found.
+    pub reaped: ReapReport,
+}
+
+/// Opens a site: reconciles it with its `jobs.yaml` if the file has changed, and reaps its dead workers.
+pub fn open(context: &WorkerContext) -> Result<OpenedSite, SiteError> {
+    let mut store = open_store(&context.state)?;
+    let file_error = reconcile_with_file(store.as_mut(), &context.file)?;
+    // No other process may be left to find that the runs of a dead worker have ended.
+    let reaped = reap_dead_workers(store.as_mut(), context)?;
+    Ok(OpenedSite { store, file_error, reaped })
+}
+
+/// Opens a connection to the store of a site, and nothing else.
+pub fn open_store(state: &StateDir) -> Result<Box<dyn Store>, StoreError> {
+    Ok(Box::new(SqliteStore::open(state)?))
+}
