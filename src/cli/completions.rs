@@ -91,8 +91,7 @@ fn names() -> BTreeSet<Name> {
     let mut names = BTreeSet::new();
     for file in files {
         let state = args.state.clone().map_or_else(|| StateDir::beside(&file), StateDir::new);
-        let site_state =
-            state.path().join("state.db").exists().then(|| open_store(&state).ok()?.load().ok()).flatten();
+        let site_state = state.path().join("state.db").exists().then(|| open_store(&state).ok()?.load().ok()).flatten();
         match site_state {
             Some(site_state) => of_ledger(&site_state, &mut names),
             None => of_file(&file, &mut names),

@@ -24,13 +24,8 @@ impl WorkerCheck {
 
 /// Reaps dead workers, and starts another worker if one has died, now or earlier (`has_died`), and has left work that no
 /// worker serves.
-pub fn check_workers(
-    store: &mut dyn Store,
-    context: &WorkerContext,
-    has_died: bool,
-) -> Result<WorkerCheck, SiteError> {
+pub fn check_workers(store: &mut dyn Store, context: &WorkerContext, has_died: bool) -> Result<WorkerCheck, SiteError> {
     let reaped = reap_dead_workers(store, context)?;
-    let respawn =
-        if has_died || reaped.workers > 0 { respawn_worker(store, context)? } else { Respawn::NotNeeded };
+    let respawn = if has_died || reaped.workers > 0 { respawn_worker(store, context)? } else { Respawn::NotNeeded };
     Ok(WorkerCheck { reaped, respawn })
 }

@@ -1,6 +1,6 @@
 //! The status texts for results of commands.
 
-use crate::model::{Event, EventRecord, Job, JobId, Phase, QueueId, QueueMode, SiteState};
+use crate::model::{Event, EventRecord, Job, JobId, NothingToDo, Phase, QueueId, QueueMode, Refusal, SiteState};
 use crate::site::{Respawn, WorkerCheck};
 use crate::store::CommandResult;
 
@@ -57,7 +57,7 @@ pub(super) fn reply_text(reply: &Reply, site_state: &SiteState, keymap: &Keymap)
     let refusal = answers.iter().find_map(|answer| answer.as_ref().err());
     let accepted = answers.iter().filter(|answer| answer.is_ok()).count();
     if let (0, Some(refusal)) = (accepted, refusal) {
-        return text(Severity::Warning, refusal.to_string());
+        return text(Severity::Warning, refusal_text(refusal));
     }
     match &reply.intent {
         Intent::Process(queues) => info(format!("Processing {}.", names(queues, answers))),
@@ -104,6 +104,22 @@ pub(super) fn reply_text(reply: &Reply, site_state: &SiteState, keymap: &Keymap)
         Intent::Reload => changes_text(&events, site_state.file_version() == Some("")),
         // The result is visible.
         Intent::Open | Intent::Move | Intent::StopAndQuit => info(String::new()),
+    }
+}
+
+/// A refusal as a sentence. A name at its start keeps its case.
+pub(super) fn refusal_text(refusal: &Refusal) -> String {
+    let text = refusal.to_string();
+    let starts_with_name = matches!(
+        refusal,
+        Refusal::WrongState { .. }
+            | Refusal::AlreadyInMode { .. }
+            | Refusal::NothingToDo(NothingToDo::Process(_) | NothingToDo::Clear(..))
+    );
+    let mut letters = text.chars();
+    match letters.next() {
+        Some(first) if !starts_with_name => format!("{}{}.", first.to_uppercase(), letters.as_str()),
+        _ => format!("{text}."),
     }
 }
 

@@ -311,6 +311,9 @@ impl ExitSummary {
 
 impl fmt::Debug for ScreenOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ScreenOptions").field("file", &self.context.file).field("queue", &self.queue).finish_non_exhaustive()
+        f.debug_struct("ScreenOptions")
+            .field("file", &self.context.file)
+            .field("queue", &self.queue)
+            .finish_non_exhaustive()
     }
 }

@@ -17,6 +17,7 @@ use crate::store::{LivenessWatch, StateDir, Store, StoreError, Subscription, Ter
 
 use super::effect::{Direction, Intent, StoreRequest, Submission};
 use super::message::{Message, Reply};
+use super::reply_text::refusal_text;
 
 /// Starts a worker if none is running; the error says why none could be started.
 pub type EnsureWorker = Box<dyn Fn(&mut dyn Store) -> Result<(), SiteError> + Send>;
@@ -188,7 +189,7 @@ impl StoreThread {
             let digest = written.first().and_then(|definition| definition.digest).unwrap_or_default();
             let answers =
                 store.execute(&[Command::AdoptEntry { job, digest }], now).map_err(|error| error.to_string())?;
-            answers.into_iter().find_map(Result::err).map_or(Ok(()), |refusal| Err(refusal.to_string()))
+            answers.into_iter().find_map(Result::err).map_or(Ok(()), |refusal| Err(refusal_text(&refusal)))
         };
         let saved = save::save_with_announcement(file, queue, std::slice::from_ref(definition), announce);
         self.read_changes();

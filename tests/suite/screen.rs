@@ -96,7 +96,7 @@ fn r_runs_the_job_under_the_cursor() {
     assert_eq!(harness.selected_job_name().as_deref(), Some("unit"));
     assert_eq!(harness.screen.selected_job().unwrap().id, job);
     harness.keys("r");
-    assert_eq!(harness.message(), format!("{job} is running: it can be run again when it has finished"));
+    assert_eq!(harness.message(), format!("{job} is running: it can be run again when it has finished."));
     harness.end((job, run), Outcome::Succeeded);
     assert_eq!(mode(&harness, "build"), QueueMode::Idle, "only the job was requested, not the queue");
 }
@@ -182,7 +182,7 @@ fn clearing_removes_only_the_jobs_that_are_shown() {
     harness.keys("D");
     assert_eq!(harness.message(), "Removed 3 jobs. Press u to undo.");
     harness.keys("D");
-    assert_eq!(harness.message(), "build has no finished jobs");
+    assert_eq!(harness.message(), "build has no finished jobs.");
 }
 
 #[test]

@@ -19,6 +19,7 @@ use super::dialog::Dialog;
 use super::effect::{Direction, EditorPosition, Effect, ExitReason, StoreRequest};
 use super::line_editor::LineEditor;
 use super::output::Scroll;
+use super::reply_text::refusal_text;
 use super::state::Screen;
 use super::status_line::Severity;
 use crate::model::Job;
@@ -63,7 +64,7 @@ impl Screen {
         for command in &submission.commands {
             match self.site.check(command, now) {
                 Ok(()) => return None,
-                Err(refusal) => refused = refused.or(Some(refusal.to_string())),
+                Err(refusal) => refused = refused.or(Some(refusal_text(&refusal))),
             }
         }
         refused

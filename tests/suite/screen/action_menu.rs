@@ -61,7 +61,7 @@ fn an_unavailable_action_says_why_before_and_after_it_is_tried() {
     harness.run("build", 1, Outcome::Succeeded);
     harness.keys("pg:cancel");
     let cancel = line(&mut harness, "cancel the selected");
-    assert!(cancel.ends_with("#1 is finished: there is nothing to cancel"), "as the store would say: {cancel}");
+    assert!(cancel.ends_with("#1 is finished: there is nothing to cancel."), "as the store would say: {cancel}");
     harness.keys("<^u>undo");
     assert!(line(&mut harness, "undo the last").ends_with("Nothing was removed in the last 10 seconds."));
     harness.keys("<Esc>d:undo");
