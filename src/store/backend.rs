@@ -8,7 +8,7 @@ use super::notifier::{NotifyFn, Subscription};
 use super::reservation_lock::ReservationLock;
 use super::terminal_input::TerminalInputPipes;
 use crate::model::{
-    Command, Event, EventRecord, HookResult, Job, JobId, QueueInfo, Refusal, Run, RunId, SiteState, WorkerId,
+    Command, Event, EventRecord, HookResult, Job, JobId, QueueId, QueueInfo, Refusal, Run, RunId, SiteState, WorkerId,
     WorkerInfo,
 };
 
@@ -82,6 +82,10 @@ pub trait Store: Send {
 
     /// The sequence number of the last event.
     fn last_seq(&mut self) -> Result<u64, StoreError>;
+
+    /// The next job of these queues, or of all, that a worker could start, and the sequence number of the last event
+    /// before that was decided. Starts nothing.
+    fn next_ready_job(&mut self, queues: Option<&[QueueId]>) -> Result<(u64, Option<JobId>), StoreError>;
 
     /// One job, including one that was removed from its queue.
     fn job(&mut self, id: JobId) -> Result<Option<Job>, StoreError>;

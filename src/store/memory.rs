@@ -15,8 +15,8 @@ use super::notifier::{NotifyFn, Subscription};
 use super::reservation_lock::ReservationLock;
 use super::terminal_input::TerminalInputPipes;
 use crate::model::{
-    Command, Event, EventRecord, HookResult, Job, JobId, QueueInfo, Retention, Run, RunId, Site, SiteState,
-    StateReader, WorkerId, WorkerInfo,
+    Command, Event, EventRecord, HookResult, Job, JobId, QueueId, QueueInfo, Retention, Run, RunId, Site, SiteState,
+    StateReader, WorkerId, WorkerInfo, next_ready_job,
 };
 
 /// A connection to a site in memory. Clones are connections to the same site.
@@ -99,6 +99,13 @@ impl Store for MemoryStore {
 
     fn last_seq(&mut self) -> Result<u64, StoreError> {
         Ok(self.lock().seq())
+    }
+
+    fn next_ready_job(&mut self, queues: Option<&[QueueId]>) -> Result<(u64, Option<JobId>), StoreError> {
+        let site = self.lock();
+        let next =
+            site.site.read(|site_state| next_ready_job(site_state, queues).unwrap_or_else(|never| match never {}));
+        Ok((site.seq(), next.map(|job| job.id)))
     }
 
     fn job(&mut self, id: JobId) -> Result<Option<Job>, StoreError> {

@@ -2,6 +2,7 @@
 
 mod commit;
 mod launch;
+mod lost_wakeup;
 mod messages;
 mod peers;
 mod site_events;
@@ -206,7 +207,7 @@ impl Worker {
                 Ok(true) => return Ok(()),
                 Ok(false) => {
                     is_store_failing = false;
-                    self.wait_for_messages(self.sleep_limit());
+                    self.sleep();
                 }
                 Err(error) if error.is_permanent() => {
                     self.stop_all_runs(&error);

@@ -33,5 +33,6 @@ mod site_removed;
 mod temp_site;
 mod terminal;
 mod terminal_conventions;
+mod wakeups;
 mod wording;
 mod worker_crashes;

@@ -72,6 +72,55 @@ fn another_worker_notices_at_once() {
     assert!(output.contains("a worker has died") && output.contains("another worker took over"), "{output}");
 }
 
+/// Waits until so many workers have joined.
+fn wait_for_workers(site: &TempSite, count: usize) {
+    let joined = || fs::read_dir(site.join(".setlist/workers")).into_iter().flatten().count();
+    wait_for("the workers to join", || (joined() == count).then_some(()));
+}
+
+#[test]
+fn a_worker_that_reaps_another_one_starts_its_ready_jobs() {
+    let site = TempSite::with("queues: {q: [{id: a, run: 'touch up; exec sleep 300'}, {id: b, run: 'true'}]}\n");
+    let worker = || site.command(&["worker"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let doomed = worker();
+    wait_for_workers(&site, 1);
+    site.ok(&["retry", "q/a"]);
+    wait_for("the first job", || site.join("up").exists().then_some(()));
+    let successor = worker();
+    wait_for_workers(&site, 2);
+    // There is only one slot, so this job waits.
+    site.ok(&["retry", "q/b"]);
+    kill(doomed);
+    wait_for("the second job", || (outcome(&site, "b") == Some(Outcome::Succeeded)).then_some(()));
+    assert_eq!(site.job("q/b")["worker"], json!(2));
+    kill(successor);
+}
+
+#[test]
+fn of_two_processes_on_a_queue_one_does_the_work_of_the_other_after_a_crash() {
+    let site = TempSite::with(LONG_THEN_SHORT);
+    let doomed = process(&site);
+    let mut survivor = site.command(&["process", "q"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    wait_for_workers(&site, 2);
+    kill(doomed);
+    assert_eq!(wait_for("the other process to end", || survivor.try_wait().unwrap()).code(), Some(1));
+    let outcomes = ["long", "next", "last"].map(|job| outcome(&site, job));
+    assert_eq!(outcomes, [Some(Outcome::Interrupted), Some(Outcome::Succeeded), Some(Outcome::Succeeded)]);
+}
+
+#[test]
+fn an_interrupted_job_is_retried_by_a_process_that_was_watching() {
+    let retry = "retry: {max: 1, delay: 1ms, on: [interrupted]}";
+    let run = "touch up; [ $SETLIST_ATTEMPT = 2 ] || sleep 300";
+    let site = TempSite::with(&format!("queues: {{q: [{{id: a, run: '{run}', {retry}}}]}}\n"));
+    let doomed = process(&site);
+    let mut survivor = site.command(&["process", "q"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    wait_for_workers(&site, 2);
+    kill(doomed);
+    assert_eq!(wait_for("the other process to end", || survivor.try_wait().unwrap()).code(), Some(0));
+    assert_eq!(outcome(&site, "a"), Some(Outcome::Succeeded));
+}
+
 #[test]
 fn a_worker_that_joins_later_is_watched_too() {
     let site = TempSite::with(LONG_THEN_SHORT);

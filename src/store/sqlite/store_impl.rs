@@ -3,10 +3,11 @@
 use chrono::{DateTime, Utc};
 
 use super::connection::SqliteStore;
+use super::tx_state::TxState;
 use super::{load, open, queries};
 use crate::model::{
-    Call, Command, Definition, EventRecord, HookResult, Job, JobId, QueueInfo, Run, RunId, SiteState, WorkerId,
-    WorkerInfo,
+    Call, Command, Definition, EventRecord, HookResult, Job, JobId, QueueId, QueueInfo, Run, RunId, SiteState,
+    WorkerId, WorkerInfo, next_ready_job,
 };
 use crate::store::backend::{PruneReport, Store, TimedCommand, TransactionReport};
 use crate::store::error::StoreError;
@@ -59,6 +60,13 @@ impl Store for SqliteStore {
 
     fn last_seq(&mut self) -> Result<u64, StoreError> {
         Ok(self.read(|snapshot| queries::counters(snapshot))?.seq)
+    }
+
+    fn next_ready_job(&mut self, queues: Option<&[QueueId]>) -> Result<(u64, Option<JobId>), StoreError> {
+        self.read(|snapshot| {
+            let state = TxState::new(snapshot, None)?;
+            Ok((state.seq_before, next_ready_job(&state, queues)?.map(|job| job.id)))
+        })
     }
 
     fn job(&mut self, id: JobId) -> Result<Option<Job>, StoreError> {

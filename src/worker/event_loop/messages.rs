@@ -11,8 +11,9 @@ use crate::model::{Command, HookResult, JobId, Outcome, RunId, RunReport, StopSi
 use crate::worker::message::{Shutdown, WorkerMessage};
 
 impl Worker {
-    /// Supervises the runs until a message arrives or the time is up, and handles all messages.
-    pub(super) fn wait_for_messages(&mut self, at_most: Duration) {
+    /// Supervises the runs until a message arrives or the time is up, and handles all messages. Returns whether there
+    /// were any.
+    pub(super) fn wait_for_messages(&mut self, at_most: Duration) -> bool {
         let deadline = Instant::now() + at_most;
         let mut messages: Vec<WorkerMessage> = self.messages.try_iter().collect();
         while messages.is_empty() {
@@ -23,13 +24,14 @@ impl Worker {
                     self.peer_check_due.get_or_insert(PeerCheck::Routine);
                 }
                 self.now = Utc::now();
-                return;
+                return false;
             }
             self.runner.drive(left);
             messages.extend(self.messages.try_iter());
         }
         self.handle_messages(messages);
         self.coalesce();
+        true
     }
 
     fn handle_messages(&mut self, messages: Vec<WorkerMessage>) {
@@ -77,6 +79,8 @@ impl Worker {
         let Some(active) = self.running.get_mut(&run) else { return };
         active.is_ended = true;
         self.commit_latency.record_run(active.started.elapsed());
+        // A job that took several slots may make room for as many jobs.
+        self.wants_jobs |= active.job.definition.scheduling.weight > 1;
         let queue = active.job.queue.clone();
         self.freed_slots.push(queue);
         self.fill_freed_slots();

@@ -1,0 +1,36 @@
+//! A check of debug builds: a worker does not sleep while a job is ready for it. Since all tests run debug builds, all of
+//! them test this.
+
+use std::time::Duration;
+
+use super::Worker;
+
+/// How long the notification of an event by another process may take.
+const NOTIFICATION_TIMEOUT: Duration = Duration::from_secs(10);
+
+impl Worker {
+    /// Sleeps until a message arrives or there is something to do.
+    pub(super) fn sleep(&mut self) {
+        let limit = self.sleep_limit();
+        if !cfg!(debug_assertions) || !self.expects_notification() || limit < NOTIFICATION_TIMEOUT {
+            self.wait_for_messages(limit);
+            return;
+        }
+        // Twice, because the process may have been suspended.
+        let is_notified = self.wait_for_messages(NOTIFICATION_TIMEOUT) || self.wait_for_messages(NOTIFICATION_TIMEOUT);
+        assert!(is_notified || !self.expects_notification(), "a job is ready, and no notification has arrived");
+    }
+
+    /// Whether a job is ready because of events that the worker has not read, so that a notification must be under way.
+    /// Panics if a job is ready without such events.
+    fn expects_notification(&mut self) -> bool {
+        if self.shutdown.is_some() || self.is_dirty || self.commit_outcome.is_some() {
+            return false;
+        }
+        let Some(store) = &mut self.store else { return false };
+        // An error concerns the next step.
+        let Ok((last_seq, Some(job))) = store.next_ready_job(self.queues.as_deref()) else { return false };
+        assert_ne!(last_seq, self.last_seq, "the worker is about to sleep although {job} is ready");
+        true
+    }
+}
