@@ -39,7 +39,7 @@ impl StateDir {
         for folder in [self.logs(), self.values(), self.workers(), self.listeners()] {
             create_private_dir(&folder)?;
         }
-        Ok(())
+        self.ensure_site_id()
     }
 
     /// The path of the directory.

@@ -242,3 +242,27 @@ fn a_worker_is_alive_while_its_lock_is_held() {
     assert!(!folder.is_worker_alive(worker));
     assert_eq!(fs::read_dir(folder.workers()).unwrap().count(), 0);
 }
+
+#[test]
+fn a_site_has_one_id_for_all_who_open_it_that_moves_with_its_directory() {
+    let home = TempDir::new().unwrap();
+    let state = StateDir::new(home.path().join("state"));
+    assert!(state.find_site_id().is_err() || state.find_site_id().unwrap().is_none());
+    let ids: BTreeSet<String> = thread::scope(|scope| {
+        let open = || {
+            SqliteStore::open(&state).unwrap();
+            state.site_id().unwrap().to_string()
+        };
+        let openers: Vec<_> = (0..8).map(|_| scope.spawn(open)).collect();
+        openers.into_iter().map(|opener| opener.join().unwrap()).collect()
+    });
+    assert_eq!(ids.len(), 1, "{ids:?}");
+    let moved = StateDir::new(home.path().join("moved"));
+    fs::rename(state.path(), moved.path()).unwrap();
+    assert!(ids.contains(moved.site_id().unwrap().as_str()));
+    let other = StateDir::new(home.path().join("other"));
+    other.create().unwrap();
+    assert_ne!(other.site_id().unwrap(), moved.site_id().unwrap());
+    fs::write(other.path().join("id"), "../../x\n").unwrap();
+    assert!(matches!(other.site_id(), Err(StoreError::Unreadable { .. })));
+}
