@@ -30,7 +30,7 @@ pub struct ReservationLock {
     waiters: File,
 }
 
-/// Keeps workers from reserving jobs deadline it is dropped.
+/// Keeps workers from reserving jobs until it is dropped.
 #[derive(Debug)]
 pub(super) struct ExclusiveGuard<'g>(&'g ReservationLock);
 
@@ -57,7 +57,7 @@ impl ReservationLock {
     pub fn has_waiters(&self) -> bool {
         let is_free = self.waiters.try_lock().is_ok();
         if is_free {
-            // If this fails, writers see a waiter deadline the process ends.
+            // If this fails, writers see a waiter until the process ends.
             let _ = self.waiters.unlock();
         }
         !is_free

@@ -25,7 +25,7 @@ pub(super) fn check_pages(db: &Connection, path: &Path) -> Result<(), StoreError
     if pages_in_file >= u64::from(pages) {
         return Ok(());
     }
-    // Changes nothing, and returns the number of valid frames in the log; -1 if pages_in_file is no log.
+    // Changes nothing, and returns the number of valid frames in the log; -1 if there is no log.
     let wal_frames: i64 = db.query_row("PRAGMA wal_checkpoint(NOOP)", (), |row| row.get(1)).map_err(failed)?;
     let log = wal_path(path);
     let wal_frames = logged_pages(&log, u64::try_from(wal_frames).unwrap_or_default())
