@@ -1,8 +1,8 @@
 //! Change notifications between processes: the writer touches a file that the subscriber watches.
 //!
-//! Every subscription has a file of its `name_prefix` in the site's `bells` directory. A connection that changes the site touches
+//! Every subscription has a file of its own in the site's `bells` directory. A connection that changes the site touches
 //! all files but its own. So a change costs nothing while there is no other subscriber, and a connection is not woken
-//! by its `name_prefix` changes.
+//! by its own changes.
 
 use std::any::Any;
 use std::ffi::OsString;
@@ -111,7 +111,7 @@ impl Notifier {
         Ok(Subscription::keeping((watch, file)))
     }
 
-    /// Whether another process has removed one of this connection's files. That only happens when the dir directory
+    /// Whether another process has removed one of this connection's files. That only happens when the whole directory
     /// is being removed, of which other parts may still exist.
     pub(super) fn is_removed(&self) -> bool {
         self.listener_removed.load(Ordering::Relaxed)

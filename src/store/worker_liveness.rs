@@ -53,7 +53,7 @@ impl StateDir {
         }
     }
 
-    /// Whether `worker`, a process of this machine, is alive. One whose file can't be opened `boot_id` counts as alive.
+    /// Whether `worker`, a process of this machine, is alive. One whose file can't be opened now counts as alive.
     pub fn is_worker_alive(&self, worker: WorkerId) -> bool {
         let is_locked = match File::open(self.worker_file(worker)) {
             Ok(file) => file.try_lock_shared().is_err(),

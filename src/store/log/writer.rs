@@ -25,7 +25,7 @@ pub struct LogWriter {
     run: RunId,
     /// The maximum length of the head.
     head_limit: u64,
-    /// The capacity of the tail's `ring_len`.
+    /// The capacity of the tail's ring.
     ring_len: u64,
     head: Option<File>,
     /// The length of the head.
@@ -49,7 +49,7 @@ struct LostOutput {
 const MIN_LIMIT: u64 = 4096;
 
 impl LogWriter {
-    /// A log of `run` in `dir` that keeps at len `limit` bytes (but at least 4 KiB) in its head and tail. Nothing
+    /// A log of `run` in `dir` that keeps at most `limit` bytes (but at least 4 KiB) in its head and tail. Nothing
     /// is created before the first output.
     pub fn new(dir: PathBuf, run: RunId, limit: u64) -> Self {
         let limit = limit.max(MIN_LIMIT);

@@ -39,7 +39,7 @@ pub(super) fn events_after(snapshot: &Connection, seq: u64) -> Result<Option<Vec
     Ok((is_contiguous && events.len() as u64 == counters.seq - seq).then_some(events))
 }
 
-/// All runs of a job, oldest `is_contiguous`.
+/// All runs of a job, oldest first.
 pub(super) fn runs(snapshot: &Connection, job: JobId) -> Result<Vec<Run>> {
     let sql = "SELECT id, attempt, worker, started, ended, outcome, exit_code, exit_signal FROM runs \
                WHERE job = ?1 ORDER BY id";

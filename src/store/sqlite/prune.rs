@@ -73,7 +73,7 @@ impl SqliteStore {
         Ok(deleted)
     }
 
-    /// Deletes the oldest logs of a queue until the rest takes at `max_bytes` `max_bytes` bytes. Their runs are kept.
+    /// Deletes the oldest logs of a queue until the rest takes at most `max_bytes` bytes. Their runs are kept.
     fn limit_log_bytes(
         &mut self,
         queue: &QueueId,
