@@ -38,6 +38,7 @@ use error::CliError;
 use site::OpenSite;
 
 use crate::model::Phase;
+use crate::runner;
 
 /// What a command came to, as an exit status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +52,7 @@ enum Exit {
 
 /// Runs the program with the arguments of this process.
 pub fn main() -> ExitCode {
+    runner::isolate_children();
     completions::answer();
     let cli = Cli::try_parse();
     let color = colored(cli.as_ref().map_or(When::Auto, |cli| cli.site.color), &io::stderr());

@@ -9,7 +9,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP};
 use signal_hook::iterator::Signals;
 
 use super::Exit;
-use crate::runner::with_sigchld_blocked;
+use crate::runner::{was_ignored_at_start, with_sigchld_blocked};
 use crate::tui::has_shell;
 use crate::worker::Shutdown;
 
@@ -36,7 +36,11 @@ pub(super) fn watch(
     leave: impl Fn(Shutdown) + Send + 'static,
     rest: impl Fn() + Send + 'static,
 ) -> io::Result<Interrupted> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGTSTP])?;
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGTSTP])?;
+    // `nohup` lets a program continue after the terminal is closed.
+    if !was_ignored_at_start(SIGHUP) {
+        signals.add_signal(SIGHUP)?;
+    }
     let interrupted = Interrupted::default();
     let seen = interrupted.clone();
     let serve = move || {

@@ -8,6 +8,7 @@
 //! that is stopped, however, ends with its whole process tree, including processes in other sessions.
 
 mod driver;
+mod inherited_state;
 mod invocation;
 mod launch;
 mod orphans;
@@ -34,6 +35,7 @@ use std::{fmt, io};
 
 use crate::model::{RunId, RunReport, StopSignal};
 use driver::Driver;
+pub use inherited_state::{isolate_children, was_ignored_at_start};
 pub use launch::{Done, Launch, Output};
 pub use orphans::{OrphanReport, kill_orphans};
 pub use pty::{PtyInput, PtyOptions};

@@ -13,6 +13,7 @@ mod definition;
 mod disk;
 mod fuzz;
 mod hooks;
+mod inherited_state;
 mod log;
 mod many_workers;
 mod output;
