@@ -165,6 +165,6 @@ fn each(
 }
 
 fn went_wrong(job: &Job) -> bool {
-    matches!(job.outcome(), Some(Outcome::Failed(_) | Outcome::Interrupted))
+    matches!(job.outcome(), Some(Outcome::Failed(_) | Outcome::Interrupted | Outcome::Unreachable { .. }))
         || (job.phase() == Phase::Pending && job.failure().is_some())
 }

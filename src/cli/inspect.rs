@@ -118,7 +118,7 @@ fn wanted(job: &Job, options: &List, since: Option<DateTime<Utc>>) -> bool {
         StateFilter::Failed => matches!(job.outcome(), Some(Outcome::Failed(_))),
         StateFilter::Cancelled => job.outcome() == Some(&Outcome::Cancelled),
         StateFilter::Skipped => matches!(job.outcome(), Some(Outcome::Skipped { .. })),
-        StateFilter::Interrupted => job.outcome() == Some(&Outcome::Interrupted),
+        StateFilter::Interrupted => job.outcome().is_some_and(Outcome::is_interrupted),
     };
     let state = options.state.is_empty() || options.state.iter().any(is);
     let latest = match &job.state {
@@ -158,7 +158,7 @@ fn describe(
     if !job.title().is_empty() {
         field("title", job.title())?;
     }
-    field("state", job.outcome().map_or(job.phase().as_str(), Outcome::as_str))?;
+    field("state", &text::plain_line(&job.outcome().map_or(job.phase().as_str().to_owned(), Outcome::to_string)))?;
     if let Some(words) = waiting.filter(|words| !words.is_empty()) {
         field("waits", &words)?;
     }

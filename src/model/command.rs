@@ -71,7 +71,7 @@ pub enum Command {
     EndRun { job: JobId, run: RunId, report: RunReport, on_failure: Option<OnFailure> },
     /// Reap a dead worker: its runs end as interrupted, and so do the reserved jobs that it had started
     /// (`started_runs`). Its other reservations are released.
-    ReapWorker { worker: WorkerId, started_runs: Vec<RunId> },
+    ReapWorker { worker: WorkerId, started_runs: Vec<RunId>, unreachable_host: Option<String> },
     /// Unregister a worker. Refused while it runs jobs, or while one of these queues (or any) is processing or has a
     /// job that it could start. So a request for work either keeps a worker or finds that none is left.
     Leave { worker: WorkerId, queues: Option<Vec<QueueId>> },

@@ -72,7 +72,13 @@ pub(super) fn decide<R: StateReader>(reader: &R, command: &Command, now: DateTim
         Command::EndRun { job, run, report, on_failure } => {
             end_reported_run(reader, *job, *run, report, *on_failure, now)
         }
-        Command::ReapWorker { worker, started_runs } => reap_worker(reader, *worker, started_runs, now),
+        Command::ReapWorker { worker, started_runs, unreachable_host } => {
+            let outcome = match unreachable_host {
+                None => Outcome::Interrupted,
+                Some(host) => Outcome::Unreachable { host: host.clone() },
+            };
+            reap_worker(reader, *worker, started_runs, outcome, now)
+        }
         Command::Leave { worker, queues } => leave(reader, *worker, queues.as_deref()),
     }
 }
@@ -331,9 +337,15 @@ fn promote_due<R: StateReader>(reader: &R, now: DateTime<Utc>) -> Decision<R> {
     if events.is_empty() { refuse(Refusal::NothingToDo(NothingToDo::PromoteDue)) } else { Ok(events) }
 }
 
-fn reap_worker<R: StateReader>(reader: &R, id: WorkerId, started_runs: &[RunId], now: DateTime<Utc>) -> Decision<R> {
+fn reap_worker<R: StateReader>(
+    reader: &R,
+    id: WorkerId,
+    started_runs: &[RunId],
+    outcome: Outcome,
+    now: DateTime<Utc>,
+) -> Decision<R> {
     let Some(worker) = reader.worker(id)? else { return refuse(Refusal::UnknownWorker(id)) };
-    let report = RunReport { outcome: Outcome::Interrupted, exit: None, value: None };
+    let report = RunReport { outcome, exit: None, value: None };
     let mut events = Vec::new();
     for job in reader.jobs_run_by(id)? {
         if let Some(run) = job.current_run() {

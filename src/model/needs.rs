@@ -56,7 +56,7 @@ fn need_status<R: StateReader>(reader: &R, need: &ResolvedNeed) -> Result<NeedsS
     let met = match (need.on, outcome) {
         (OutcomeCondition::Finish, _)
         | (OutcomeCondition::Success, Outcome::Succeeded)
-        | (OutcomeCondition::Failure, Outcome::Failed(_) | Outcome::Interrupted) => true,
+        | (OutcomeCondition::Failure, Outcome::Failed(_) | Outcome::Interrupted | Outcome::Unreachable { .. }) => true,
         (OutcomeCondition::Success | OutcomeCondition::Failure, _) => false,
     };
     if met {
@@ -67,7 +67,7 @@ fn need_status<R: StateReader>(reader: &R, need: &ResolvedNeed) -> Result<NeedsS
         Outcome::Succeeded => "succeeded",
         Outcome::Failed(_) => "failed",
         Outcome::Cancelled => "was cancelled",
-        Outcome::Interrupted => "was interrupted",
+        Outcome::Interrupted | Outcome::Unreachable { .. } => "was interrupted",
         Outcome::Skipped { .. } => "was skipped",
     };
     Ok(NeedsStatus::Failed(match need.on {

@@ -46,8 +46,14 @@ pub enum Outcome {
     Failed(Failure),
     /// It was cancelled by a user.
     Cancelled,
-    /// Its worker died.
+    /// Its worker died, and its processes are gone.
     Interrupted,
+    /// Its worker died where its processes can't be seen or killed from here, such as on another machine. They may still
+    /// be running, so only an explicit request runs the job again.
+    Unreachable {
+        /// The host that it ran on.
+        host: String,
+    },
     /// It did not run because a job that it needs did not finish as required.
     Skipped {
         /// Which job, and how it finished instead.
@@ -145,9 +151,14 @@ impl Outcome {
             Self::Succeeded => "succeeded",
             Self::Failed(_) => "failed",
             Self::Cancelled => "cancelled",
-            Self::Interrupted => "interrupted",
+            Self::Interrupted | Self::Unreachable { .. } => "interrupted",
             Self::Skipped { .. } => "skipped",
         }
+    }
+
+    /// Whether the worker of the run died.
+    pub fn is_interrupted(&self) -> bool {
+        matches!(self, Self::Interrupted | Self::Unreachable { .. })
     }
 
     /// The failure, if the outcome is one.
@@ -161,7 +172,10 @@ impl Outcome {
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        match self {
+            Self::Unreachable { host } => write!(f, "interrupted (may still be running on {host})"),
+            _ => f.write_str(self.as_str()),
+        }
     }
 }
 

@@ -312,7 +312,7 @@ fn get_or_create<'a, T: Default>(map: &'a mut BTreeMap<QueueId, T>, queue: &Queu
 
 /// Whether the job counts as failed.
 fn counts_as_failed(job: &Job) -> bool {
-    matches!(job.outcome(), Some(Outcome::Failed(_) | Outcome::Interrupted))
+    matches!(job.outcome(), Some(Outcome::Failed(_) | Outcome::Interrupted | Outcome::Unreachable { .. }))
 }
 
 /// The index of a job in a list, or where it belongs.

@@ -37,7 +37,7 @@ use crate::model::{RunId, RunReport, StopSignal};
 use driver::Driver;
 pub use inherited_state::{isolate_children, was_ignored_at_start};
 pub use launch::{Done, Launch, Output};
-pub use orphans::{OrphanReport, kill_orphans};
+pub use orphans::{OrphanReport, is_pid_namespace_visible, kill_orphans};
 pub use pty::{PtyInput, PtyOptions};
 use run_process::RunCallbacks;
 pub use run_tag::{RunTag, detach_from_run};

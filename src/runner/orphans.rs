@@ -1,6 +1,7 @@
 //! Kills the processes of runs whose worker died.
 
 use std::collections::HashSet;
+use std::fs;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
@@ -43,6 +44,17 @@ pub fn kill_orphans(tags: &[RunTag], timeout: Duration) -> OrphanReport {
             wait_for_exit(&process, wait);
         }
     }
+}
+
+/// Whether a process of this PID namespace can be seen, and thus all of them.
+pub fn is_pid_namespace_visible(namespace: &str) -> bool {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let is_in_namespace = |entry: &fs::DirEntry| {
+        fs::read_link(entry.path().join("ns/pid")).is_ok_and(|link| link.as_os_str() == namespace)
+    };
+    entries
+        .filter(|entry| entry.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit))
+        .any(|entry| is_in_namespace(&entry))
 }
 
 /// Waits until the process ends or the time is up.

@@ -21,7 +21,9 @@ pub(crate) use context::hostname;
 pub use error::SiteError;
 pub use file_watch::FileWatch;
 pub use open::{OpenedSite, open, open_store};
-pub(crate) use process_tags::{HOOK, HOOK_SLOTS, RUN_ID, WORKER, hook_tag, run_tag, worker_file};
+pub(crate) use process_tags::{
+    HOOK, HOOK_SLOTS, RUN_ID, TAG, WORKER, hook_tag, hook_tag_value, run_tag, run_tag_value, tag_prefix, worker_file,
+};
 pub use reap::{ReapReport, reap_dead_workers};
 pub use reconcile::reconcile_with_file;
 pub use respawn::{Respawn, ensure_worker, respawn_worker};

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use chrono::Utc;
 
-use super::context::WorkerContext;
+use super::context::{WorkerContext, hostname};
 use super::error::SiteError;
-use super::process_tags::{HOOK_SLOTS, hook_tag, run_tag};
+use super::process_tags::{HOOK_SLOTS, hook_tag, old_tags, run_tag, tag_prefix};
 use crate::crash;
 use crate::model::{Command, Event, Job, RunId, WorkerId, WorkerInfo};
-use crate::runner::{OrphanReport, kill_orphans};
-use crate::store::{StartedRuns, Store, log};
+use crate::runner::{OrphanReport, is_pid_namespace_visible, kill_orphans};
+use crate::store::{StartedRuns, Store, WorkerOrigin, log};
 
 /// The dead workers that were found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,6 +19,17 @@ pub struct ReapReport {
     pub workers: usize,
     /// How many of their jobs were interrupted.
     pub interrupted_jobs: usize,
+}
+
+/// Where the processes of a dead worker are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reach {
+    /// They can be found and killed from here, if there are any.
+    Visible,
+    /// The machine has been restarted since, so there are none.
+    Gone,
+    /// On another machine, in another container, or at the site of which this one is a copy.
+    Elsewhere,
 }
 
 /// How long to wait for killed processes to end.
@@ -37,9 +48,11 @@ pub fn reap_dead_workers(store: &mut dyn Store, context: &WorkerContext) -> Resu
         let mut runs: Vec<RunId> = store.jobs_run_by(worker.id)?.iter().filter_map(Job::current_run).collect();
         let started_runs = started_runs(&worker, context);
         runs.extend(&started_runs);
-        if !kill_remaining_processes(worker.id, &runs, context) {
+        let reach = reach(&context.state.worker_origin(worker.id), &context.state.origin(), worker.host == hostname());
+        if reach == Reach::Visible && !kill_remaining_processes(worker.id, &runs, context) {
             continue;
         }
+        let unreachable_host = (reach == Reach::Elsewhere).then(|| worker.host.clone());
         for run in runs {
             // The log has no writer left. If it can't be recovered, on a full disk for example, it is read as it is.
             if let Err(error) = log::recover(&context.state.logs(), run) {
@@ -48,7 +61,9 @@ pub fn reap_dead_workers(store: &mut dyn Store, context: &WorkerContext) -> Resu
             store.terminal_inputs().remove(run);
         }
         crash::point("reaping");
-        for answer in store.execute(&[Command::ReapWorker { worker: worker.id, started_runs }], Utc::now())? {
+        for answer in
+            store.execute(&[Command::ReapWorker { worker: worker.id, started_runs, unreachable_host }], Utc::now())?
+        {
             // Refused if another process has reaped it first.
             for event in answer.unwrap_or_default() {
                 match event {
@@ -73,12 +88,33 @@ fn started_runs(worker: &WorkerInfo, context: &WorkerContext) -> Vec<RunId> {
     }
 }
 
+/// Whether the processes of a dead worker can be found from here.
+fn reach(there: &WorkerOrigin, here: &WorkerOrigin, is_same_host: bool) -> Reach {
+    let differs = |there: &Option<String>, here: &Option<String>| there.is_some() && here.is_some() && there != here;
+    if differs(&there.boot_id, &here.boot_id) {
+        let is_same_machine = is_same_host && !differs(&there.machine_id, &here.machine_id);
+        return if is_same_machine { Reach::Gone } else { Reach::Elsewhere };
+    }
+    if differs(&there.state_dir, &here.state_dir) {
+        // The site is a copy: the processes belong to the original.
+        return Reach::Elsewhere;
+    }
+    let is_hidden = |namespace: &String| !here.sees_whole_machine() && !is_pid_namespace_visible(namespace);
+    match &there.pid_namespace {
+        Some(namespace) if differs(&there.pid_namespace, &here.pid_namespace) && is_hidden(namespace) => {
+            Reach::Elsewhere
+        }
+        _ => Reach::Visible,
+    }
+}
+
 /// Kills the processes of the runs and hooks of a dead worker, but not background processes of jobs that had finished.
 /// Returns whether none remains: a job can't run again while processes of its last run exist.
 fn kill_remaining_processes(worker: WorkerId, runs: &[RunId], context: &WorkerContext) -> bool {
-    let runs = runs.iter().map(|run| run_tag(worker, *run, context));
-    let hooks = (0..HOOK_SLOTS).map(|slot| hook_tag(worker, slot, context));
-    let tags: Vec<_> = runs.chain(hooks).collect();
+    let prefix = tag_prefix(context);
+    let hooks = (0..HOOK_SLOTS).map(|slot| hook_tag(&prefix, worker, slot));
+    let tags = runs.iter().map(|run| run_tag(&prefix, *run)).chain(hooks);
+    let tags: Vec<_> = tags.chain(old_tags(worker, runs, context)).collect();
     let OrphanReport { killed, remaining } = kill_orphans(&tags, KILL_TIMEOUT);
     if killed > 0 {
         tracing::warn!(%worker, killed, "killed the remaining processes of a dead worker");
@@ -87,4 +123,42 @@ fn kill_remaining_processes(worker: WorkerId, runs: &[RunId], context: &WorkerCo
         tracing::error!(%worker, remaining, "can't kill the remaining processes of a dead worker yet");
     }
     remaining == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origin(pid_namespace: &str, boot: &str, machine: &str, state_dir: &str) -> WorkerOrigin {
+        let part = |part: &str| (!part.is_empty()).then(|| part.to_owned());
+        WorkerOrigin {
+            pid_namespace: part(pid_namespace),
+            boot_id: part(boot),
+            machine_id: part(machine),
+            state_dir: part(state_dir),
+        }
+    }
+
+    #[test]
+    fn only_processes_that_can_be_seen_are_taken_for_killed() {
+        let here = origin("pid:[2]", "boot", "machine", "8:1");
+        for (there, is_same_host, expected) in [
+            (here.clone(), true, Reach::Visible),
+            (origin("", "", "", ""), true, Reach::Visible),
+            (origin("pid:[2]", "boot", "", ""), false, Reach::Visible),
+            // Restarted since.
+            (origin("pid:[2]", "earlier", "machine", "8:1"), true, Reach::Gone),
+            // Another machine, even if it has the same name.
+            (origin("pid:[2]", "other", "machine", "8:1"), false, Reach::Elsewhere),
+            (origin("pid:[2]", "other", "another", "8:1"), true, Reach::Elsewhere),
+            // Another container.
+            (origin("pid:[3]", "boot", "machine", "8:1"), true, Reach::Elsewhere),
+            // A copy.
+            (origin("pid:[2]", "boot", "machine", "8:7"), true, Reach::Elsewhere),
+        ] {
+            assert_eq!(reach(&there, &here, is_same_host), expected, "{there:?}");
+        }
+        let machine = origin("pid:[4026531836]", "boot", "machine", "8:1");
+        assert_eq!(reach(&here, &machine, true), Reach::Visible, "the machine sees its containers");
+    }
 }

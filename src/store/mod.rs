@@ -15,6 +15,7 @@ mod sqlite;
 mod state_dir;
 mod terminal_input;
 mod worker_liveness;
+mod worker_origin;
 
 pub use backend::{CommandResult, PruneReport, Store, TimedCommand, TransactionReport};
 pub use error::StoreError;
@@ -27,3 +28,4 @@ pub use sqlite::SqliteStore;
 pub use state_dir::StateDir;
 pub use terminal_input::{TerminalInputError, TerminalInputPipes, TerminalInputReader, TerminalInputWriter};
 pub use worker_liveness::{LivenessLock, StartedRuns, WorkerLock};
+pub use worker_origin::WorkerOrigin;

@@ -11,6 +11,7 @@ use rustix::process::Pid;
 use super::error::StoreError;
 use super::state_dir::StateDir;
 use super::state_dir::open_private;
+use super::worker_origin::{boot_id, pid_namespace};
 use crate::model::{RunId, WorkerId};
 
 /// The lock of a live worker. It is released when it is dropped or when the process ends.
@@ -42,9 +43,7 @@ impl StateDir {
     pub fn lock_worker(&self, worker: WorkerId) -> Result<WorkerLock, StoreError> {
         let path = self.worker_file(worker);
         let mut file = open_private(&path)?;
-        let (pid, namespace, boot) =
-            (std::process::id(), pid_namespace().unwrap_or_default(), boot_id().unwrap_or_default());
-        let text = format!("{pid}\n{namespace}\n{boot}\n");
+        let text = format!("{}\n{}", std::process::id(), self.origin().lines());
         // Only liveness checks lock the file too, for a moment.
         let written = file.lock().and_then(|()| file.write_all(text.as_bytes()));
         match written {
@@ -78,7 +77,8 @@ impl StateDir {
         let content = fs::read_to_string(self.worker_file(worker)).unwrap_or_default();
         let mut lines = content.lines().skip(2);
         // The list may not have been synced, so it is only valid until the next boot.
-        if boot_id().is_none_or(|boot_id| lines.next() != Some(&boot_id)) {
+        let boot = lines.next().and_then(|line| line.split(' ').next());
+        if boot_id().is_none_or(|current| boot != Some(&current)) {
             return StartedRuns::Unknown;
         }
         let runs = lines.next().unwrap_or_default().split_whitespace().map(|run| run.parse().map(RunId));
@@ -127,7 +127,7 @@ impl StateDir {
         Ok(file)
     }
 
-    fn worker_file(&self, worker: WorkerId) -> PathBuf {
+    pub(super) fn worker_file(&self, worker: WorkerId) -> PathBuf {
         self.workers().join(worker.to_string())
     }
 }
@@ -159,16 +159,6 @@ impl Drop for WorkerLock {
 
 fn same_file(a: &Metadata, b: &Metadata) -> bool {
     (a.dev(), a.ino()) == (b.dev(), b.ino())
-}
-
-/// The PID namespace of this process. None if unknown.
-fn pid_namespace() -> Option<String> {
-    Some(fs::read_link("/proc/self/ns/pid").ok()?.to_str()?.to_owned())
-}
-
-/// The id of the current boot. None if unknown.
-fn boot_id() -> Option<String> {
-    Some(fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?.trim_end().to_owned())
 }
 
 /// Whether a process of this namespace has ended; it may still be a zombie.

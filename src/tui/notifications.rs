@@ -42,7 +42,7 @@ impl PendingNotifications {
             {
                 let why = match &report.outcome {
                     Outcome::Failed(failure) => failure.message.as_str(),
-                    Outcome::Interrupted => "interrupted",
+                    Outcome::Interrupted | Outcome::Unreachable { .. } => "interrupted",
                     _ => return,
                 };
                 self.failed.push((*job, why.to_owned()));

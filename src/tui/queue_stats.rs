@@ -255,7 +255,7 @@ fn duration_of(job: &Job) -> Option<Duration> {
 /// The time slot of a finished job, and its counts there.
 fn slot_of(job: &Job) -> Option<(i64, TimeSlot)> {
     let JobState::Finished { outcome, at } = &job.state else { return None };
-    let failed = matches!(outcome, Outcome::Failed(_) | Outcome::Interrupted);
+    let failed = matches!(outcome, Outcome::Failed(_) | Outcome::Interrupted | Outcome::Unreachable { .. });
     let ran = failed || *outcome == Outcome::Succeeded;
     Some((slot(*at), TimeSlot { ran: usize::from(ran), failed: usize::from(failed) }))
 }

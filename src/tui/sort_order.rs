@@ -93,7 +93,7 @@ fn run_duration(job: &Job) -> i64 {
 fn outcome_rank(job: &Job) -> i64 {
     match job.outcome() {
         Some(Outcome::Failed(_)) => 0,
-        Some(Outcome::Interrupted) => 1,
+        Some(Outcome::Interrupted | Outcome::Unreachable { .. }) => 1,
         None if job.failure().is_some() => 1,
         Some(Outcome::Skipped { .. }) => 2,
         Some(Outcome::Cancelled) => 3,

@@ -149,7 +149,7 @@ impl Appearance {
             Outcome::Succeeded => (self.symbols.succeeded, self.theme.good),
             Outcome::Failed(_) => (self.symbols.failed, self.theme.bad),
             Outcome::Cancelled => (self.symbols.cancelled, self.theme.dim),
-            Outcome::Interrupted => (self.symbols.interrupted, self.theme.bad),
+            Outcome::Interrupted | Outcome::Unreachable { .. } => (self.symbols.interrupted, self.theme.bad),
             Outcome::Skipped { .. } => (self.symbols.skipped, self.theme.dim),
         }
     }

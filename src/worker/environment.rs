@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use crate::model::{Exit, Job, Outcome, Run, Value};
-use crate::site::{HOOK, RUN_ID, WORKER, WorkerContext, worker_file};
+use crate::site::{HOOK, RUN_ID, TAG, WORKER, WorkerContext, hook_tag_value, run_tag_value, worker_file};
 
 /// Values and errors are truncated to this length, because the system limits the size of an environment.
 const MAX_VALUE_BYTES: usize = 32 * 1024;
@@ -14,9 +14,11 @@ pub(super) fn run_variables(
     job: &Job,
     run: &Run,
     context: &WorkerContext,
+    tag_prefix: &str,
     value_file: &Path,
 ) -> Vec<(String, OsString)> {
     let mut variables = common_variables(job, run, context);
+    variables.push((TAG.to_owned(), run_tag_value(tag_prefix, run.id).into()));
     variables.push(("SETLIST_VALUE".to_owned(), value_file.as_os_str().to_owned()));
     variables
 }
@@ -26,6 +28,7 @@ pub(super) fn hook_variables(
     job: &Job,
     run: &Run,
     context: &WorkerContext,
+    tag_prefix: &str,
     log: &Path,
     slot: usize,
 ) -> (Vec<(String, OsString)>, Vec<&'static str>) {
@@ -42,6 +45,7 @@ pub(super) fn hook_variables(
     let error = outcome.and_then(Outcome::failure).map(|failure| failure.message.clone());
     let variables = [
         (HOOK, Some(slot.to_string().into())),
+        (TAG, Some(hook_tag_value(tag_prefix, run.worker, slot).into())),
         ("SETLIST_TITLE", Some(to_env_value(&job.display_title()))),
         ("SETLIST_OUTCOME", outcome.map(|outcome| outcome.as_str().into())),
         ("SETLIST_RUN_MS", Some(duration.as_millis().to_string().into())),

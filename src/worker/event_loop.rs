@@ -28,7 +28,7 @@ use super::reservations::Reservations;
 use crate::crash;
 use crate::model::{Command, Event, EventRecord, HookResult, Job, QueueId, RunId, WorkerId};
 use crate::runner::{Runner, with_sigchld_blocked};
-use crate::site::{WorkerContext, hostname, reap_dead_workers};
+use crate::site::{WorkerContext, hostname, reap_dead_workers, tag_prefix};
 use crate::store::{LivenessWatch, NotifyFn, Store, StoreError, Subscription, WorkerLock};
 
 /// Maximum sleep, in case a change notification is lost or a peer can't be monitored.
@@ -43,6 +43,8 @@ pub struct Worker {
     /// None while the commit thread uses it.
     store: Option<Box<dyn Store>>,
     context: WorkerContext,
+    /// The prefix of the tags of its runs and hooks.
+    tag_prefix: String,
     /// The queues that it serves; none for all.
     queues: Option<Vec<QueueId>>,
     /// Whether it waits for more jobs when there is nothing to do.
@@ -145,6 +147,7 @@ impl Worker {
         let liveness_watch = with_sigchld_blocked(|| LivenessWatch::start(&context.state, on_death));
         Ok(Self {
             store: Some(store),
+            tag_prefix: tag_prefix(&context),
             context,
             queues,
             stays_when_idle,
@@ -359,7 +362,7 @@ impl Worker {
             self.hooks.cancel_pending();
         }
         let channel = &self.sender.channel;
-        self.hooks.start(&self.runner, &self.context, || {
+        self.hooks.start(&self.runner, &self.context, &self.tag_prefix, || {
             let channel = channel.clone();
             Box::new(move |run, report, last_line| drop(channel.send(WorkerMessage::HookEnded(run, report, last_line))))
         });
@@ -381,7 +384,10 @@ impl Worker {
             return Ok(NextStep::Sleep);
         }
         if self.shutdown.is_some() {
-            store.execute(&[Command::ReapWorker { worker: self.id, started_runs: Vec::new() }], Utc::now())?;
+            store.execute(
+                &[Command::ReapWorker { worker: self.id, started_runs: Vec::new(), unreachable_host: None }],
+                Utc::now(),
+            )?;
             return Ok(NextStep::Exit);
         }
         if self.stays_when_idle {

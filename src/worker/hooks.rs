@@ -33,7 +33,7 @@ impl Hooks {
     pub(super) fn enqueue(&mut self, job: Job) {
         let ending = job.last_run.as_deref().and_then(|run| run.end.as_ref());
         // An interrupted run has no hook: its worker did not see it end.
-        let outcome = ending.map(|ending| &ending.outcome).filter(|outcome| **outcome != Outcome::Interrupted);
+        let outcome = ending.map(|ending| &ending.outcome).filter(|outcome| !outcome.is_interrupted());
         if let (Some(hook), Some(outcome)) = (job.hook(), outcome)
             && hook.runs_after(outcome)
         {
@@ -50,10 +50,16 @@ impl Hooks {
     }
 
     /// Starts hooks in the free slots. `callback` makes the function that is called when a hook has ended.
-    pub(super) fn start(&mut self, runner: &Runner, context: &WorkerContext, callback: impl Fn() -> HookCallback) {
+    pub(super) fn start(
+        &mut self,
+        runner: &Runner,
+        context: &WorkerContext,
+        tag_prefix: &str,
+        callback: impl Fn() -> HookCallback,
+    ) {
         for (slot, running) in self.running.iter_mut().enumerate().filter(|(_, running)| running.is_none()) {
             let Some(job) = self.pending.pop_front() else { return };
-            if let Some((run, launch)) = launch(&job, slot, context) {
+            if let Some((run, launch)) = launch(&job, slot, context, tag_prefix) {
                 *running = Some(job);
                 let tail = OutputTail::default();
                 let (output, on_end) = (Box::new(tail.clone()), callback());
@@ -101,12 +107,12 @@ impl Hooks {
 }
 
 /// The launch of a job's hook: in the folder of the site, with the job's own `env` and variables that describe its outcome.
-fn launch(job: &Job, slot: usize, context: &WorkerContext) -> Option<(RunId, Launch)> {
+fn launch(job: &Job, slot: usize, context: &WorkerContext, tag_prefix: &str) -> Option<(RunId, Launch)> {
     let (hook, run) = (job.hook()?, job.last_run.as_deref()?);
     let log = log::log_path(&context.state.logs(), run.id);
     // A job without output has no log; /dev/null spares scripts the check.
     let log = if log.exists() { log } else { PathBuf::from("/dev/null") };
-    let (variables, absent) = environment::hook_variables(job, run, context, &log, slot);
+    let (variables, absent) = environment::hook_variables(job, run, context, tag_prefix, &log, slot);
     let mut env = job.script()?.exec.env.clone();
     env.extend(absent.into_iter().map(|name| (name.to_owned(), None)));
     let options = ExecOptions { env, timeout: Some(hook.timeout), ..ExecOptions::default() };
@@ -114,7 +120,7 @@ fn launch(job: &Job, slot: usize, context: &WorkerContext) -> Option<(RunId, Lau
         definition: Arc::new(Definition::new(Script::new(hook.program.clone()).with_exec(options))),
         folder: context.site_dir().to_owned(),
         env: variables,
-        tag: Some(hook_tag(run.worker, slot, context)),
+        tag: Some(hook_tag(tag_prefix, run.worker, slot)),
         value_file: None,
         pty: PtyOptions::default(),
     };

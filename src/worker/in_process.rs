@@ -207,7 +207,10 @@ impl<'a> JoinedWorker<'a> {
 impl Drop for JoinedWorker<'_> {
     fn drop(&mut self) {
         // Refused only if it has been reaped already.
-        let _ = self.site.submit(&Command::ReapWorker { worker: self.id, started_runs: Vec::new() }, Utc::now());
+        let _ = self.site.submit(
+            &Command::ReapWorker { worker: self.id, started_runs: Vec::new(), unreachable_host: None },
+            Utc::now(),
+        );
     }
 }
 

@@ -338,7 +338,7 @@ fn a_refused_command_changes_nothing(backend: &BackendSite) {
         Command::Start { worker, job: running },
         report(running, RunId(run.0 + 1), Outcome::Succeeded),
         report(JobId(2), run, Outcome::Succeeded),
-        Command::ReapWorker { worker: unknown_worker, started_runs: Vec::new() },
+        Command::ReapWorker { worker: unknown_worker, started_runs: Vec::new(), unreachable_host: None },
         Command::Leave { worker, queues: None },
     ];
     let answers = store.execute(&refused, at(9)).unwrap();
@@ -403,7 +403,10 @@ fn the_runs_of_a_dead_worker_are_interrupted(backend: &BackendSite) {
     let (first, run) = try_claim(&mut *store, dead).unwrap();
     let (second, _) = try_claim(&mut *store, dead).unwrap();
     let (third, _) = try_claim(&mut *store, alive).unwrap();
-    accept(&mut *backend.connect(), Command::ReapWorker { worker: dead, started_runs: Vec::new() });
+    accept(
+        &mut *backend.connect(),
+        Command::ReapWorker { worker: dead, started_runs: Vec::new(), unreachable_host: None },
+    );
 
     let site_state = store.load().unwrap();
     for job in [first, second] {

@@ -108,7 +108,7 @@ fn fill(store: &mut dyn Store, jobs: usize) {
             }
         }
     }
-    execute(store, Command::ReapWorker { worker, started_runs: Vec::new() });
+    execute(store, Command::ReapWorker { worker, started_runs: Vec::new(), unreachable_host: None });
 }
 
 fn execute(store: &mut dyn Store, command: Command) -> Vec<Event> {
@@ -132,7 +132,10 @@ pub(crate) fn exercise(folder: &StateDir) -> Result<usize, StoreError> {
     }
     let worker = store.workers()?.first().map(|worker| worker.id).unwrap_or_default();
     store.execute(
-        &[Command::Claim { worker, queues: None }, Command::ReapWorker { worker, started_runs: Vec::new() }],
+        &[
+            Command::Claim { worker, queues: None },
+            Command::ReapWorker { worker, started_runs: Vec::new(), unreachable_host: None },
+        ],
         Utc::now(),
     )?;
     assert_eq!(store.load()?.jobs().count(), jobs + 1);

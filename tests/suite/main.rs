@@ -16,6 +16,7 @@ mod hooks;
 mod inherited_state;
 mod log;
 mod many_workers;
+mod orphaned_runs;
 mod output;
 mod process_trees;
 mod properties;

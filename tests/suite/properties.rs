@@ -192,8 +192,12 @@ impl Trial {
             for ref_job in self.running() {
                 let Some(report) = ends.next().unwrap() else {
                     // The run may belong to an earlier worker.
-                    self.submit(&Command::ReapWorker { worker: WorkerId(ref_job.worker), started_runs: Vec::new() })
-                        .unwrap();
+                    self.submit(&Command::ReapWorker {
+                        worker: WorkerId(ref_job.worker),
+                        started_runs: Vec::new(),
+                        unreachable_host: None,
+                    })
+                    .unwrap();
                     self.perform(&Step::Join);
                     break;
                 };

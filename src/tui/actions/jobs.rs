@@ -107,7 +107,9 @@ impl Screen {
     pub(super) fn plan_run_failed(&self) -> PlanResult {
         let visible = self.visible_jobs(Phase::Finished)?;
         let failed: Vec<Job> = self.site.read(|site_state| {
-            let failed = |job: &&Job| matches!(job.outcome(), Some(Outcome::Failed(_) | Outcome::Interrupted));
+            let failed = |job: &&Job| {
+                matches!(job.outcome(), Some(Outcome::Failed(_) | Outcome::Interrupted | Outcome::Unreachable { .. }))
+            };
             visible.into_iter().filter_map(|id| site_state.job(id)).filter(failed).cloned().collect()
         });
         let question_of_job = first_question(failed.iter());

@@ -191,6 +191,7 @@ pub(super) fn outcome_text(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Failed(failure) => text::plain_line(&failure.message),
         Outcome::Skipped { reason } => format!("skipped: {}", text::plain_line(reason)),
+        Outcome::Unreachable { .. } => text::plain_line(&outcome.to_string()),
         other => other.as_str().to_owned(),
     }
 }

@@ -50,8 +50,8 @@ impl Worker {
         let launch = Launch {
             definition: Arc::clone(&job.definition),
             folder: self.context.site_dir().to_owned(),
-            env: environment::run_variables(&job, run, &self.context, &value_file),
-            tag: Some(run_tag(self.id, run.id, &self.context)),
+            env: environment::run_variables(&job, run, &self.context, &self.tag_prefix, &value_file),
+            tag: Some(run_tag(&self.tag_prefix, run.id)),
             value_file: Some(value_file),
             pty,
         };

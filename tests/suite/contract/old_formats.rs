@@ -22,8 +22,10 @@ fn site(database: &[u8]) -> (BackendSite, Box<dyn Store>, SiteState) {
 
 /// The worker was killed. It is reaped, a job is requested, and a follower sees the same.
 fn continues_working(store: &mut dyn Store, site_state: SiteState, worker: u64, job: u64) {
-    let commands =
-        [Command::ReapWorker { worker: WorkerId(worker), started_runs: Vec::new() }, Command::Run { job: JobId(job) }];
+    let commands = [
+        Command::ReapWorker { worker: WorkerId(worker), started_runs: Vec::new(), unreachable_host: None },
+        Command::Run { job: JobId(job) },
+    ];
     let answers = store.execute(&commands, at(0)).unwrap();
     assert!(answers.iter().all(Result::is_ok), "{answers:?}");
     let followed = Site::with_state(site_state, "");

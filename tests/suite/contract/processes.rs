@@ -77,7 +77,7 @@ fn acknowledged_changes_survive_a_kill() {
         let mut store = backend.connect();
         let worker = worker.unwrap();
         assert!(!backend.state_dir().is_worker_alive(worker), "the kernel has released its lock");
-        accept(&mut *store, super::Command::ReapWorker { worker, started_runs: Vec::new() });
+        accept(&mut *store, super::Command::ReapWorker { worker, started_runs: Vec::new(), unreachable_host: None });
         let site_state = store.load().unwrap();
         assert!(known.iter().all(|job| site_state.job(*job).is_some()));
         for job in &finished {

@@ -59,7 +59,7 @@ impl CommandTemplate {
                 let reserved =
                     site_state.workers().filter(|known| known.id == *worker).flat_map(|known| &known.reserved);
                 let started_runs = reserved.map(|one| one.run).filter(|run| (run.0 % 2 == 1) == *odd).collect();
-                Command::ReapWorker { worker: *worker, started_runs }
+                Command::ReapWorker { worker: *worker, started_runs, unreachable_host: None }
             }
         }
     }

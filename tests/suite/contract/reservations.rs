@@ -192,8 +192,10 @@ pub(super) fn started_reservations_of_a_dead_worker_are_interrupted(backend: &Ba
     try_claim(&mut *store, worker).unwrap();
     accept(&mut *store, reserve(worker, 3));
     let mut other_store = backend.connect();
-    let events =
-        accept(&mut *other_store, Command::ReapWorker { worker, started_runs: vec![RunId(2), RunId(3), RunId(77)] });
+    let events = accept(
+        &mut *other_store,
+        Command::ReapWorker { worker, started_runs: vec![RunId(2), RunId(3), RunId(77)], unreachable_host: None },
+    );
     assert_eq!(events.last(), Some(&Event::WorkerLeft { worker }));
     let (over, open) = (Phase::Finished, Phase::Pending);
     assert_eq!(phases(&mut *other_store), [over, over, over, open, open]);

@@ -305,7 +305,7 @@ pub(super) fn an_interrupted_job_is_retried_if_configured(backend: &BackendSite)
         ScheduledSite::of(backend, 2, &[("tough", SchedulingOptions { retry, ..plain() }), ("plain", plain())]);
     scene.process();
     assert_eq!(scene.claim_all(), ["tough", "plain"]);
-    scene.done(Command::ReapWorker { worker: scene.worker, started_runs: Vec::new() });
+    scene.done(Command::ReapWorker { worker: scene.worker, started_runs: Vec::new(), unreachable_host: None });
     assert!(matches!(scene.state("plain"), JobState::Finished { outcome: Outcome::Interrupted, .. }));
     assert_eq!(scene.readiness("tough"), Some(Readiness::Scheduled { requested: false }));
     scene.worker = join(&mut *scene.store);

@@ -148,7 +148,9 @@ impl Reference {
             Command::StartReserved { worker, job, run } => self.begin(*worker, *job, *run, now)?,
             Command::Release { worker } => self.release(*worker)?,
             Command::EndRun { job, run, report, on_failure } => self.end_run(*job, *run, report, *on_failure, now)?,
-            Command::ReapWorker { worker, started_runs } => self.reap_worker(*worker, started_runs, now)?,
+            Command::ReapWorker { worker, started_runs, unreachable_host: _ } => {
+                self.reap_worker(*worker, started_runs, now)?
+            }
             Command::Leave { worker, queues } => self.leave(*worker, queues.as_deref())?,
         }
         Ok(())

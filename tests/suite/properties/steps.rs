@@ -327,7 +327,7 @@ impl Step {
             Step::Release(index) => Command::Release { worker: worker(index) },
             Step::ReapWorker(index, every) => {
                 let started_runs = site.reserved.iter().step_by(*every).map(|reserved| RunId(reserved.run)).collect();
-                Command::ReapWorker { worker: worker(index), started_runs }
+                Command::ReapWorker { worker: worker(index), started_runs, unreachable_host: None }
             }
             Step::Leave(index, names) => Command::Leave { worker: worker(index), queues: queues(names) },
         }

@@ -124,7 +124,12 @@ impl Simulation {
             "dies" => {
                 writeln!(self.timeline, "    the worker dies").unwrap();
                 self.run_ends.clear();
-                self.submit(&Command::ReapWorker { worker: self.worker, started_runs: Vec::new() }).unwrap();
+                self.submit(&Command::ReapWorker {
+                    worker: self.worker,
+                    started_runs: Vec::new(),
+                    unreachable_host: None,
+                })
+                .unwrap();
                 self.join();
                 return;
             }

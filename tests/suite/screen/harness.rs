@@ -279,7 +279,11 @@ impl ScreenHarness {
 
     /// The worker dies and is reaped.
     pub(crate) fn reap_worker(&mut self) {
-        self.execute_elsewhere(&[Command::ReapWorker { worker: self.worker, started_runs: Vec::new() }]);
+        self.execute_elsewhere(&[Command::ReapWorker {
+            worker: self.worker,
+            started_runs: Vec::new(),
+            unreachable_host: None,
+        }]);
     }
 
     pub(crate) fn advance_seconds(&mut self, seconds: i64) {

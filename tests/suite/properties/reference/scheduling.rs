@@ -99,7 +99,7 @@ impl Reference {
             Outcome::Succeeded => "succeeded",
             Outcome::Failed(_) => "failed",
             Outcome::Cancelled => "was cancelled",
-            Outcome::Interrupted => "was interrupted",
+            Outcome::Interrupted | Outcome::Unreachable { .. } => "was interrupted",
             Outcome::Skipped { .. } => "was skipped",
         };
         match on {
