@@ -38,6 +38,7 @@ pub enum Action {
     /// The queue with this number, counted from 1.
     NthQueue(u8),
     AllQueues,
+    FollowNewest,
     Failures,
     Sort,
     Zoom,
@@ -168,6 +169,7 @@ pub static TABLE: &[ActionEntry] = table![
     A::NthQueue(8),    "queue-8",        ["8"],                    "",              "go to the queue with that number",                               Everywhere, G::Move;
     A::NthQueue(9),    "queue-9",        ["9"],                    "",              "go to the queue with that number",                               Everywhere, G::Move;
     A::AllQueues,      "all-queues",     ["0"],                    "",              "show the jobs of all queues",                                    Everywhere, G::Move;
+    A::FollowNewest,   "follow-newest",   ["."],                    "",              "follow the newest job, until the cursor is moved",               Everywhere, G::Move;
     A::Open,           "open",           ["Enter"],                "open",          "show the output full screen",                                    Everywhere, G::Move;
     A::Find,           "find",           ["/"],                    "find",          "filter the lists, or search the output",                         Everywhere, G::Move;
     A::Failures,       "failures",       ["F"],                    "",              "show only failures, or all jobs",                                Everywhere, G::Move;

@@ -11,6 +11,8 @@ pub(super) enum Dialog {
     Confirm {
         /// The question, without the keys.
         question: String,
+        /// What `y` does, in words: `run them`.
+        yes: &'static str,
         /// What to submit on yes.
         on_yes: Submission,
         /// What to submit on no, if anything.

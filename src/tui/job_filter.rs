@@ -22,6 +22,8 @@ pub struct JobFilter {
     found: [Vec<RankedJob>; 3],
     /// Jobs that have not been scanned.
     unscanned: VecDeque<JobId>,
+    /// The selected job. It stays in the list though it no longer matches, until another job is selected.
+    kept: Option<JobId>,
 }
 
 /// A job with its sort key.
@@ -44,11 +46,12 @@ impl JobFilter {
         let records: Vec<_> = all.into_iter().filter(|(id, _)| is_wanted(id)).map(|(_, record)| record).collect();
         let lists = PHASES.into_iter().flat_map(|phase| records.iter().map(move |record| record.jobs_in(phase)));
         let unscanned = lists.flatten().copied().collect();
-        Self { query, sort, queue, found: Default::default(), unscanned }
+        Self { query, sort, queue, found: Default::default(), unscanned, kept: None }
     }
 
     /// Changes the query. If it narrows the previous one, only the found jobs are scanned again.
     pub fn set_query(&mut self, query: Query, site_state: &SiteState) {
+        self.kept = None;
         if query.narrows(&self.query) {
             let found = std::mem::take(&mut self.found);
             let found: VecDeque<_> = found.into_iter().flatten().map(|(_, id)| id).collect();
@@ -105,13 +108,23 @@ impl JobFilter {
         }
     }
 
+    /// Keeps the selected job in the list, and drops the one that was kept before if it no longer matches.
+    pub fn keep(&mut self, selected: Option<JobId>, site_state: &SiteState) {
+        let previous = std::mem::replace(&mut self.kept, selected);
+        let dropped = previous.filter(|id| Some(*id) != selected).and_then(|id| site_state.job(id));
+        if let Some(job) = dropped.filter(|job| !self.matches(job)) {
+            self.remove_job(job, site_state);
+        }
+    }
+
     /// The rows of one list.
     pub fn rows(&self, phase: Phase) -> ListRows<'_> {
         ListRows::Found(self, phase)
     }
 
     fn matches(&self, job: &Job) -> bool {
-        self.queue.as_ref().is_none_or(|queue| *queue == job.queue) && self.query.matches(job)
+        self.queue.as_ref().is_none_or(|queue| *queue == job.queue)
+            && (self.query.matches(job) || self.kept == Some(job.id))
     }
 
     fn sort_key(&self, job: &Job, site_state: &SiteState) -> SortKey {

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 
-use crate::model::{JobId, Outcome, Phase, Query, QueryError, QueueId, QueueState, SiteState};
+use crate::model::{Job, JobId, Outcome, Phase, Query, QueryError, QueueId, QueueState, SiteState};
 
 use super::job_filter::{JobFilter, ListRows};
 use super::layout::{Focus, PHASES, ScreenLayout, phase_index};
@@ -33,6 +33,8 @@ pub struct JobLists {
     /// Whether the cursor is still to move to the first match of a new filter.
     awaits_match: bool,
     marks: BTreeSet<JobId>,
+    /// Whether the cursor follows the newest job, until the user moves it.
+    follows_newest: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -87,6 +89,7 @@ impl JobLists {
             list_before_filter: None,
             awaits_match: false,
             marks: BTreeSet::new(),
+            follows_newest: true,
         }
     }
 
@@ -224,6 +227,11 @@ impl JobLists {
         rows(self.filter.as_ref(), record, phase)
     }
 
+    /// Sets whether the cursor follows the newest job.
+    pub fn set_following(&mut self, follows_newest: bool) {
+        self.follows_newest = follows_newest;
+    }
+
     /// Moves the cursor and the focus to a job.
     pub fn select(&mut self, id: JobId, site_state: &SiteState) {
         if let Some(job) = site_state.job(id) {
@@ -257,6 +265,7 @@ impl JobLists {
     /// Updates cursor and scroll positions for the current jobs and layout.
     pub fn sync(&mut self, record: &QueueState, site_state: &SiteState, layout: &ScreenLayout) {
         self.follow_selected_job(site_state);
+        self.follow_newest_job(record, site_state);
         self.focus_first_match(record);
         for phase in PHASES {
             let rows = rows(self.filter.as_ref(), record, phase);
@@ -283,6 +292,28 @@ impl JobLists {
                 None => {}
             }
             cursor.scroll(rows.len(), layout.rows(phase), has_cursor);
+        }
+        let selected = self.selected();
+        if let Some(filter) = self.filter.as_mut().filter(|filter| !filter.is_scanning()) {
+            filter.keep(selected, site_state);
+        }
+    }
+
+    /// Selects the newest running job once the selected one is no longer running; without any, the newest finished job.
+    fn follow_newest_job(&mut self, record: &QueueState, site_state: &SiteState) {
+        let phase = self.selected().and_then(|id| site_state.job(id)).map(Job::phase);
+        if !self.follows_newest
+            || self.sort != SortOrder::Queue
+            || !self.query.is_empty()
+            || phase == Some(Phase::Running)
+        {
+            return;
+        }
+        let running = self.rows(record, Phase::Running);
+        let newest_running = running.len().checked_sub(1).and_then(|last| running.get(last));
+        let newest_finished = || self.rows(record, Phase::Finished).get(0).filter(|_| phase == Some(Phase::Finished));
+        if let Some(job) = newest_running.or_else(newest_finished) {
+            self.select(job, site_state);
         }
     }
 

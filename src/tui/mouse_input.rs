@@ -79,6 +79,7 @@ impl Screen {
         let Some(phase) = PHASES.into_iter().find(|phase| layout.list(*phase).contains(mouse.at)) else { return };
         let area = layout.list(phase);
         let zoom = self.lists.focus().zoom;
+        self.lists.set_following(false);
         self.lists.focus_list(phase);
         if zoom {
             self.lists.toggle_zoom();

@@ -111,6 +111,8 @@ pub struct Symbols {
     pub arrow: &'static str,
     pub tee: &'static str,
     pub elbow: &'static str,
+    /// Top left, top right, bottom left, bottom right.
+    pub corners: [&'static str; 4],
     /// From low to high.
     pub bars: [&'static str; 8],
 }
@@ -287,6 +289,7 @@ impl Symbols {
         arrow: "▸",
         tee: "├",
         elbow: "└",
+        corners: ["┌", "┐", "└", "┘"],
         bars: ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"],
     };
 
@@ -311,6 +314,7 @@ impl Symbols {
         arrow: ">",
         tee: "|",
         elbow: "`",
+        corners: ["+", "+", "+", "+"],
         bars: ["_", ".", ":", "-", "=", "+", "*", "#"],
     };
 }

@@ -217,6 +217,7 @@ impl Screen {
 
     /// Selects a job, if the lists show it.
     fn select(&mut self, id: JobId) {
+        self.lists.set_following(false);
         self.with_lists(|lists, _, site_state| lists.select(id, site_state));
     }
 

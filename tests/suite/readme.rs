@@ -59,7 +59,6 @@ fn the_screen() {
     harness.start("build");
     harness.print(unit.1, "running 258 tests\n........................................ 40/258\n");
     harness.advance_seconds(5);
-    harness.keys("h");
     shows("screen", &format!("```text\n{}\n```\n", harness.text()));
 }
 

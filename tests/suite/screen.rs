@@ -6,6 +6,7 @@ mod config;
 mod confirm_prompts;
 mod copy;
 mod cursor;
+mod following;
 pub(crate) mod harness;
 mod header_stats;
 mod job_details;
@@ -109,9 +110,13 @@ fn failed_jobs_run_again_after_confirmation() {
         harness.run("build", 1, outcome);
     }
     harness.keys("pR");
-    assert_eq!(harness.message(), "Run 2 failed jobs in build again? y/N");
+    assert_eq!(harness.question(), "Run 2 failed jobs in build again? y run them · Esc go back");
     harness.keys("<Enter>");
-    assert_eq!(harness.message(), "Run 2 failed jobs in build again? y/N", "Enter does not answer");
+    assert_eq!(
+        harness.question(),
+        "Run 2 failed jobs in build again? y run them · Esc go back",
+        "Enter does not answer"
+    );
     harness.keys("n");
     assert_eq!(harness.listed_jobs(Phase::Finished).len(), 3);
     harness.keys("Ry");
@@ -142,7 +147,7 @@ fn killing_needs_confirmation_and_a_running_job() {
     harness.keys("x");
     assert_eq!(harness.message(), "Asked #1 to stop. Press X to kill it.");
     harness.keys("X");
-    assert_eq!(harness.message(), "Kill 1 running job in build (#1 ./fetch.sh)? y/N");
+    assert_eq!(harness.question(), "Kill 1 running job in build (#1 ./fetch.sh)? y kill it · Esc go back");
     harness.keys("<Esc>");
     assert_eq!(harness.message(), "Nothing was changed.");
     harness.keys("Xy");
@@ -221,7 +226,7 @@ fn stopping_everything_needs_confirmation_and_quits() {
     harness.start("build");
     harness.start("build");
     harness.keys("Q");
-    assert_eq!(harness.message(), "Stop 2 running jobs in build and quit? y/N");
+    assert_eq!(harness.question(), "Stop 2 running jobs in build and quit? y stop them and quit · Esc go back");
     harness.keys("n");
     assert_eq!(harness.exit_reason, None);
     harness.keys("Qy");

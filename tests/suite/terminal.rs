@@ -262,8 +262,8 @@ fn x_cancels_a_running_job_and_r_runs_it_again() {
     screen.wait_for_text("begun");
     screen.keys("x");
     let text = screen.text();
-    if text.contains("y/N") || !text.contains("cancelled") {
-        screen.wait_until("a question or the end", |text| text.contains("y/N") || text.contains("cancelled"));
+    if text.contains("Esc go back") || !text.contains("cancelled") {
+        screen.wait_until("a question or the end", |text| text.contains("Esc go back") || text.contains("cancelled"));
         screen.keys("y");
     }
     site.wait_until("work/slow", |job| job["outcome"] == json!("cancelled"));
@@ -572,7 +572,7 @@ fn the_screen_stays_usable_while_jobs_flood_their_logs() {
         screen.wait_for_text("Finished");
     }
     screen.keys("Q");
-    screen.wait_for_text("y/N");
+    screen.wait_for_text("Esc go back");
     screen.keys("y");
     screen.wait_for_exit();
     for n in 0..3 {

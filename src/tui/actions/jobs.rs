@@ -18,7 +18,7 @@ impl Screen {
             return Ok(match &job.definition.scheduling.confirm {
                 // Running jobs are refused without a question.
                 Some(question) if job.phase() != Phase::Running => {
-                    ActionPlan::confirm(format!("{}: {question}", job.display_title()), submission)
+                    ActionPlan::confirm(format!("{}: {question}", job.display_title()), "run it", submission)
                 }
                 _ => ActionPlan::Apply(vec![Effect::submit(submission)]),
             });
@@ -32,6 +32,7 @@ impl Screen {
         let commands = jobs.iter().map(|job| Command::Run { job: job.id }).collect();
         Ok(ActionPlan::confirm(
             question,
+            "run them",
             Submission { commands, intent: Intent::Marked(BulkAction::Run), needs_worker: true },
         ))
     }
@@ -52,6 +53,7 @@ impl Screen {
         let commands = jobs.iter().map(|job| cancel(job.id)).collect();
         Ok(ActionPlan::confirm(
             question,
+            "cancel them",
             Submission { commands, intent: Intent::Marked(BulkAction::Cancel), needs_worker: false },
         ))
     }
@@ -74,7 +76,7 @@ impl Screen {
                 let question = format!("Kill 1 running job in {} ({} {})?", job.queue, job.id, job.display_title());
                 let submission =
                     Submission { commands: vec![kill(job.id)], intent: Intent::Kill(job.id), needs_worker: false };
-                Ok(ActionPlan::confirm(question, submission))
+                Ok(ActionPlan::confirm(question, "kill it", submission))
             }
             (None, []) => Err(format!("None of the marked jobs is running. Press {cancel} to cancel them.")),
             (None, _) => {
@@ -82,6 +84,7 @@ impl Screen {
                 let commands = running.iter().map(|job| kill(job.id)).collect();
                 Ok(ActionPlan::confirm(
                     question,
+                    "kill them",
                     Submission { commands, intent: Intent::Marked(BulkAction::Kill), needs_worker: false },
                 ))
             }
@@ -121,7 +124,7 @@ impl Screen {
             failed => {
                 let count = count_noun(failed.len(), "failed job");
                 let place = location(failed.iter().map(|job| &job.queue));
-                Ok(ActionPlan::confirm(format!("Run {count} {place} again?{question_of_job}"), submission))
+                Ok(ActionPlan::confirm(format!("Run {count} {place} again?{question_of_job}"), "run them", submission))
             }
         }
     }

@@ -33,6 +33,9 @@ const SCROLL_CELLS: isize = 16;
 impl Screen {
     /// Performs an action, or shows why it is unavailable.
     pub(super) fn perform(&mut self, action: Action, now: DateTime<Utc>) -> Vec<Effect> {
+        if selects_job(action) {
+            self.lists.set_following(false);
+        }
         let performed = if self.visible_file_error().is_some() {
             self.perform_over_file_error(action, now)
         } else {
@@ -104,6 +107,10 @@ impl Screen {
             Action::Failures => self.filter_by(&self.toggled_failures_filter(), now),
             Action::OutputLeft => self.pane_mut().scroll_sideways(-SCROLL_CELLS, &wrap)?,
             Action::OutputRight => self.pane_mut().scroll_sideways(SCROLL_CELLS, &wrap)?,
+            Action::FollowNewest => {
+                self.lists.set_following(true);
+                self.status_line.show(Severity::Info, "Following the newest job.", now);
+            }
             Action::Mouse => return Ok(self.toggle_mouse(now)),
             Action::Page => return self.open_pager(),
             Action::Copy => return self.copy(now),
@@ -203,4 +210,35 @@ fn works_over_file_error(action: Action) -> bool {
     let more =
         [Action::Edit, Action::Help, Action::Palette, Action::Quit, Action::StopAndQuit, Action::Suspend, Action::Back];
     moves || more.contains(&action)
+}
+
+/// Whether an action means the selected job, so that the cursor must not leave it by itself.
+fn selects_job(action: Action) -> bool {
+    !matches!(
+        action,
+        Action::Process
+            | Action::ProcessAll
+            | Action::MoreParallel
+            | Action::LessParallel
+            | Action::RunFailed
+            | Action::ClearFinished
+            | Action::Undo
+            | Action::Add
+            | Action::PreviousQueue
+            | Action::NextQueue
+            | Action::NthQueue(_)
+            | Action::AllQueues
+            | Action::FollowNewest
+            | Action::Follow
+            | Action::Wrap
+            | Action::Times
+            | Action::Tiles
+            | Action::Mouse
+            | Action::Palette
+            | Action::Help
+            | Action::Back
+            | Action::Suspend
+            | Action::Quit
+            | Action::StopAndQuit
+    )
 }

@@ -22,8 +22,8 @@ impl ActionPlan {
         Self::Apply(vec![Effect::submit(Submission { commands, intent, needs_worker })])
     }
 
-    /// Asks a question, and sends commands to the store on yes.
-    pub(super) fn confirm(question: String, on_yes: Submission) -> Self {
-        Self::Open(Dialog::Confirm { question, on_yes, on_no: None })
+    /// Asks a question, and sends commands to the store on yes; `yes` is what that does, in words.
+    pub(super) fn confirm(question: String, yes: &'static str, on_yes: Submission) -> Self {
+        Self::Open(Dialog::Confirm { question, yes, on_yes, on_no: None })
     }
 }

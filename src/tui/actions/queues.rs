@@ -66,9 +66,10 @@ impl Screen {
         let process: Vec<_> = queues.iter().map(|queue| Command::Process { queue: queue.clone() }).collect();
         let submission = Submission { commands: process, intent: Intent::Process(queues), needs_worker: true };
         let Some(question) = question else { return ActionPlan::Apply(vec![Effect::submit(submission)]) };
+        let yes = if jobs.len() == 1 { "run it" } else { "run them" };
         let mut confirmed = submission.clone();
         confirmed.commands.insert(0, Command::Confirm { jobs });
-        ActionPlan::Open(Dialog::Confirm { question, on_yes: confirmed, on_no: Some(submission) })
+        ActionPlan::Open(Dialog::Confirm { question, yes, on_yes: confirmed, on_no: Some(submission) })
     }
 
     pub(super) fn plan_process_all(&self, now: DateTime<Utc>) -> PlanResult {
@@ -126,6 +127,7 @@ impl Screen {
         let pause = pauses.map(|(queue, ..)| Command::Pause { queue: queue.clone() });
         let stop = jobs.iter().map(|job| Command::Cancel { job: *job, stop: StopSignal::Terminate });
         let commands = pause.chain(stop).collect();
-        ActionPlan::confirm(question, Submission { commands, intent: Intent::StopAndQuit, needs_worker: false })
+        let submission = Submission { commands, intent: Intent::StopAndQuit, needs_worker: false };
+        ActionPlan::confirm(question, "stop them and quit", submission)
     }
 }

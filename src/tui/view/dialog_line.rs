@@ -1,4 +1,4 @@
-//! Draws a question or an input line in the message line.
+//! Draws an input line in the message line.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -33,15 +33,8 @@ pub(super) fn draw(
         Some(draw_input((label, ""), line, appearance, area, buffer))
     };
     match line.dialog {
-        Dialog::Confirm { question, .. } => {
-            let mut painter = LinePainter::new(area, buffer, appearance.symbols);
-            // The answers stay visible if the question is too long.
-            let room = painter.room().saturating_sub(7);
-            let question = text::plain_line(question);
-            let fitting = text::fit(&question, room, appearance.symbols.ellipsis);
-            painter.left(" ", Style::new()).left(&fitting, appearance.theme.warn).left(" y/N ", appearance.theme.key);
-            None
-        }
+        // It has a box of its own.
+        Dialog::Confirm { .. } => None,
         Dialog::Add(draft) if draft.edits_title => input("title: ", &draft.title, buffer),
         Dialog::Add(draft) => input(&format!("add to {}: ", line.queue), &draft.script, buffer),
         Dialog::Filter(filter) => {

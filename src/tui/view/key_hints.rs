@@ -111,8 +111,8 @@ fn typing_hints(typing: TypingSession) -> Vec<(KeyPress, String)> {
 /// The hints while a dialog is open.
 fn dialog_hints(dialog: &Dialog) -> &'static [(&'static str, &'static str)] {
     match dialog {
-        Dialog::Confirm { on_no: Some(_), .. } => &[("y", "yes"), ("n", "run the others only"), ("Esc", "cancel")],
-        Dialog::Confirm { .. } => &[("y", "yes"), ("n", "no"), ("Esc", "cancel")],
+        // The box of the question shows its keys.
+        Dialog::Confirm { .. } => &[],
         Dialog::Add(draft) if draft.edits_title => &[("Enter", "add"), ("Tab", "script"), ("Esc", "cancel")],
         Dialog::Add(_) => &[("Enter", "add"), ("Tab", "title"), ("Esc", "cancel")],
         Dialog::Filter(_) => &[("Enter", "apply"), ("Esc", "clear")],

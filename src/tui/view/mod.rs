@@ -1,6 +1,7 @@
 //! Draws the screen. Each view is given what it draws; only this file reads the state of the screen.
 
 mod action_menu;
+mod confirm_box;
 mod detail_column;
 mod dialog_line;
 mod empty_states;
@@ -34,6 +35,7 @@ use super::layout::{LayoutKind, PHASES, ScreenLayout};
 use super::mouse::ClickTargets;
 use super::state::Screen;
 use action_menu::MenuContext;
+use confirm_box::ConfirmBox;
 use dialog_line::DialogLine;
 use file_errors::FileErrors;
 use header::Header;
@@ -84,6 +86,12 @@ impl Screen {
             self.draw_details(layout, buffer, now);
         }
         self.draw_hints(layout, buffer, &mut targets);
+        if let Some(Dialog::Confirm { question, yes, on_no, .. }) = &self.dialog {
+            let no = on_no.as_ref().map(|_| "skip, and run the rest");
+            ConfirmBox { question, yes, no }.draw(&self.setup.appearance, layout.body, buffer, &mut targets);
+            // The cursor of the job's terminal would show through the box.
+            cursor = None;
+        }
         self.click_targets = targets;
         self.draw_message(layout, buffer, now).or(cursor)
     }
@@ -212,5 +220,9 @@ impl Screen {
 
 /// Whether a dialog is shown in the message line.
 fn shows_line(dialog: &Dialog) -> bool {
-    !matches!(dialog, Dialog::Menu(menu) if !menu.is_typing)
+    match dialog {
+        Dialog::Confirm { .. } => false,
+        Dialog::Menu(menu) => menu.is_typing,
+        Dialog::Add(_) | Dialog::Filter(_) | Dialog::Search(_) => true,
+    }
 }

@@ -26,6 +26,8 @@ fn busy_site(width: u16, height: u16, appearance: Appearance) -> ScreenHarness {
     ];
     let queues = vec![queue("build", 2, 0, &jobs), queue("nightly", 1, 1, &[("backup", "Back up the database")])];
     let mut harness = ScreenHarness::with_appearance(queues, width, height, appearance);
+    // The cursor was moved, so it stays with its job.
+    harness.keys("g");
     harness.process("build");
     harness.run("build", 12, Outcome::Succeeded);
     harness.advance_seconds(60 * 60 * 20);

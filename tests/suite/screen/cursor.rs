@@ -30,6 +30,7 @@ fn cursor_row(harness: &mut ScreenHarness) -> Option<u16> {
 #[test]
 fn a_filter_moves_the_cursor_to_its_matches_and_back() {
     let mut harness = harness(5, 2, 80, 24);
+    harness.keys("g");
     harness.process("build");
     harness.run("build", 1, failed("exit code 1"));
     let running = harness.start("build");

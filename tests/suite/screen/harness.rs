@@ -332,6 +332,21 @@ impl ScreenHarness {
         lines.pop().unwrap_or_default().trim().to_owned()
     }
 
+    /// The question in the box in the middle, with its answers; empty without one.
+    pub(crate) fn question(&mut self) -> String {
+        let text = self.text();
+        let mut lines =
+            text.lines().map(|line| line.chars().collect::<Vec<_>>()).skip_while(|line| !line.contains(&'┌'));
+        let Some(top) = lines.next() else { return String::new() };
+        let column = |corner| top.iter().position(|sign| *sign == corner).unwrap();
+        let inside = column('┌') + 1..column('┐');
+        let lines = lines.take_while(|line| line[inside.start - 1] == '│');
+        let words = lines.flat_map(|line| {
+            line[inside.clone()].iter().collect::<String>().split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+        });
+        words.collect::<Vec<_>>().join(" ")
+    }
+
     /// The name of the selected job.
     pub(crate) fn selected_job_name(&self) -> Option<String> {
         self.screen.selected_job().map(|job| job.name().map_or_else(|| job.display_title(), str::to_owned))

@@ -81,6 +81,7 @@ fn v_opens_them_on_a_narrow_screen() {
 #[test]
 fn needs_are_a_tree_with_states() {
     let mut harness = ScreenHarness::new(pipeline(), 200, 60);
+    harness.keys("g");
     harness.process("build");
     harness.run("build", 2, Outcome::Succeeded);
     harness.start("build");

@@ -45,7 +45,7 @@ fn jobs_are_marked_and_unmarked() {
 fn actions_on_marked_jobs_name_their_number_and_queue() {
     let mut harness = harness();
     harness.keys("<Space><Space><Space>x");
-    assert_eq!(harness.message(), "Cancel 3 marked jobs in build? y/N");
+    assert_eq!(harness.question(), "Cancel 3 marked jobs in build? y cancel them · Esc go back");
     harness.keys("n");
     assert_eq!((harness.listed_jobs(Phase::Pending).len(), count_marked(&harness)), (5, 3));
     harness.keys("xy");
@@ -63,7 +63,7 @@ fn running_and_finished_marked_jobs_are_distinguished() {
     harness.run("build", 1, Outcome::Succeeded);
     harness.start("build");
     harness.keys("x");
-    assert_eq!(harness.message(), "Cancel 2 of 3 marked jobs in build (1 running)? y/N");
+    assert_eq!(harness.question(), "Cancel 2 of 3 marked jobs in build (1 running)? y cancel them · Esc go back");
     harness.keys("y");
     assert_eq!(harness.message(), "Cancelled 1 job, asked 1 to stop.");
     let mut harness = self::harness();
@@ -86,7 +86,10 @@ fn jobs_removed_together_are_restored_together() {
 fn marked_jobs_that_a_filter_hides_are_not_changed() {
     let mut harness = harness();
     harness.keys("*/l<Enter>x");
-    assert_eq!(harness.message(), "Cancel 1 marked job in build (4 more are hidden by the filter)? y/N");
+    assert_eq!(
+        harness.question(),
+        "Cancel 1 marked job in build (4 more are hidden by the filter)? y cancel them · Esc go back"
+    );
     harness.keys("y");
     assert_eq!(harness.message(), "Cancelled 1 job.");
     harness.keys("<Esc>");
@@ -99,7 +102,7 @@ fn marked_jobs_that_a_filter_hides_are_not_changed() {
 fn marked_jobs_run_after_confirmation() {
     let mut harness = harness();
     harness.keys("j<Space><Space>r");
-    assert_eq!(harness.message(), "Run 2 marked jobs in build? y/N");
+    assert_eq!(harness.question(), "Run 2 marked jobs in build? y run them · Esc go back");
     harness.keys("y");
     assert_eq!((harness.message().as_str(), harness.worker_spawns()), ("Running 2 jobs.", 1));
     let names = [harness.start("build"), harness.start("build")];
@@ -226,11 +229,11 @@ fn the_view_of_all_queues_lists_the_jobs_of_all_queues() {
     harness.end(run, failed("exit code 1"));
     harness.run("build", 1, failed("exit code 2"));
     harness.keys("R");
-    assert_eq!(harness.message(), "Run 2 failed jobs in 2 queues again? y/N");
+    assert_eq!(harness.question(), "Run 2 failed jobs in 2 queues again? y run them · Esc go back");
     harness.keys("y");
     harness.execute_elsewhere(&[Command::EnsureQueue { queue: "later".into() }]);
     harness.keys("*x");
-    assert!(harness.message().ends_with("in 2 queues? y/N"), "{}", harness.message());
+    assert!(harness.question().contains("in 2 queues? y "), "{}", harness.question());
     harness.keys("n<Esc><Esc>");
     assert_eq!(harness.screen.lists().filter_text(), "");
     assert!(harness.text().starts_with(" 1 build"), "Esc leads back to the queue: {}", harness.text());

@@ -125,11 +125,11 @@ fn key_hints_are_clicked_and_nothing_behind_a_prompt_is() {
     let run = harness.start("build");
     harness.append_output(run.1, "hello\n");
     harness.keys("X");
-    assert!(harness.text().contains("y/N"), "{}", harness.text());
+    assert!(harness.text().contains("Esc go back"), "{}", harness.text());
     let chosen = harness.selected_job_name();
     click(&mut harness, "Documentation");
     assert_eq!(harness.selected_job_name(), chosen);
-    assert!(harness.text().contains("y/N"), "{}", harness.text());
+    assert!(harness.text().contains("Esc go back"), "{}", harness.text());
     harness.keys("<Esc>");
     click(&mut harness, "x cancel");
     assert!(harness.message().starts_with("Asked #2 to stop"), "{}", harness.text());
