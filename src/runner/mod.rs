@@ -8,6 +8,7 @@
 //! that is stopped, however, ends with its whole process tree, including processes in other sessions.
 
 mod driver;
+mod env_file;
 mod inherited_state;
 mod invocation;
 mod launch;

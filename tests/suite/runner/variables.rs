@@ -37,7 +37,7 @@ fn variables_of_the_script_override_those_of_its_env_files() {
         &[("A", Some("own")), ("GONE", None)],
         r#"printf '%s|' "$A" "$B" "$C" "$D" "$E" "${GONE-gone}" "$HOME""#,
     );
-    assert_eq!(printed(launch), "own|second|$A # no comment|two\nlines|secondnd|gone|/nowhere|");
+    assert_eq!(printed(launch), "own|second|$A # no comment|two\nlines|${B}nd|gone|/nowhere|");
 }
 
 #[test]
@@ -61,17 +61,35 @@ fn env_files_are_read_for_every_run() {
 }
 
 #[test]
+fn values_of_env_files_are_literal() {
+    let (_folder, launch) = with_files(&[(".env", "A=abc$HOME\nB=pa$$word")], &[], r#"printf '%s|' "$A" "$B""#);
+    assert_eq!(printed(launch), "abc$HOME|pa$$word|");
+}
+
+#[test]
+fn a_pipe_as_env_file_fails_the_start() {
+    let (folder, launch) = with_files(&[(".env", "")], &[], "echo ran");
+    let path = folder.path().join(".env");
+    fs::remove_file(&path).unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    assert_eq!(start_error(launch), format!("{} (env_file): not a regular file", path.display()));
+}
+
+#[test]
 fn an_invalid_env_file_fails_the_start() {
     let (folder, launch) = with_files(&[(".env", "A=1\n\n# A comment.\nB C=secret\nD=4\n")], &[], "echo ran");
     let path = folder.path().join(".env").display().to_string();
-    assert_eq!(start_error(relaunch(&launch)), format!("{path}, line 4: not NAME=value (env_file)"));
-    for (text, line) in [("A=1\nB=\"open\nC=2\n", 2), ("A='a\nb'\nB", 3), ("A=\0", 1), ("=x", 1), ("\n\nA=b c d", 3)] {
+    let reason = "a name can't contain spaces";
+    assert_eq!(start_error(relaunch(&launch)), format!("{path}, line 4: {reason} (env_file)"));
+    for (text, line, reason) in [
+        ("A=1\nB=\"secret\nC=2\n", 2, "the quote is not closed"),
+        ("A='a\nb'\nB", 3, "missing `=` after the name"),
+        ("A=\0", 1, "a NUL character can't be passed to a program"),
+        ("\n\nA=secret c d", 3, "a value with spaces needs quotes"),
+        ("A=sec\\ret", 1, "a value with a backslash needs single quotes"),
+    ] {
         fs::write(folder.path().join(".env"), text).unwrap();
-        assert_eq!(
-            start_error(relaunch(&launch)),
-            format!("{path}, line {line}: not NAME=value (env_file)"),
-            "{text:?}"
-        );
+        assert_eq!(start_error(relaunch(&launch)), format!("{path}, line {line}: {reason} (env_file)"), "{text:?}");
     }
     fs::write(folder.path().join(".env"), b"A=\xff").unwrap();
     assert_eq!(start_error(relaunch(&launch)), format!("{path} (env_file): not UTF-8 text"));
