@@ -10,6 +10,7 @@ use chrono::Utc;
 use super::args::Add;
 use super::record::{JobRecord, print};
 use super::site::OpenSite;
+use super::terms::from_folder;
 use super::{CliError, Exit};
 use crate::definition;
 use crate::model::{
@@ -27,6 +28,11 @@ const MOST_WRONG: usize = 10;
 pub(super) fn add(site: OpenSite, options: &Add) -> Result<Exit, CliError> {
     let mut site = site.sound()?;
     let queue = QueueId::from(options.queue.as_str());
+    if let Some(reason) = QueueId::invalid_name_reason(&options.queue)
+        && !site.store.queues()?.iter().any(|known| known.id == queue)
+    {
+        return Err(CliError::Usage(reason.to_owned()));
+    }
     let now = options.now;
     let scripts = scripts(options)?;
     let terms = Arc::new(options.terms.terms(&mut site, &queue)?);
@@ -155,8 +161,8 @@ fn define(mut script: Script, options: &Add, terms: &Arc<SchedulingOptions>) -> 
     // A command runs where it was typed, as in a shell.
     let here = std::env::current_dir().context("can't tell the working directory")?;
     let setup = script.exec_mut();
-    setup.cwd = Some(options.cwd.as_ref().map_or_else(|| here.clone(), |cwd| here.join(cwd)));
-    setup.timeout = options.timeout.map(Into::into);
+    setup.cwd = Some(options.cwd.as_ref().map_or_else(|| here.clone(), |cwd| from_folder(&here, cwd)));
+    setup.timeout = options.timeout;
     options.terms.set_up(setup, &here);
     setup.env = options.env.iter().map(|pair| variable(pair)).collect::<Result<BTreeMap<_, _>, _>>()?;
     let mut definition = Definition::new(script);

@@ -2,6 +2,7 @@
 
 use std::num::NonZero;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::ArgValueCandidates;
@@ -9,6 +10,7 @@ use clap_complete::ArgValueCandidates;
 use super::completions::{Shell, jobs, queues, targets};
 use super::examples::{ADD, COMPLETIONS, LIST, LOG, MAN, PROCESS, RETRY, WAIT, WORKER};
 use super::terms::TermArgs;
+use crate::definition::units::parse_duration;
 use crate::tui::theme::ThemeName;
 
 /// A job queue that lives in the terminal.
@@ -279,8 +281,8 @@ pub(super) struct Add {
     #[arg(long, value_name = "NAME=VALUE")]
     pub env: Vec<String>,
     /// Stop the job after this long (`90s`, `10m`, `1h 30m`).
-    #[arg(long, value_name = "DURATION")]
-    pub timeout: Option<humantime::Duration>,
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub timeout: Option<Duration>,
     /// A tag for filters; may be repeated.
     #[arg(long, value_name = "TAG")]
     pub tag: Vec<String>,
@@ -333,8 +335,8 @@ pub(super) struct Wait {
     #[arg(value_name = "QUEUE|JOB", add = ArgValueCandidates::new(targets))]
     pub names: Vec<String>,
     /// Wait no longer than this (`90s`, `10m`), and exit with 1.
-    #[arg(long, value_name = "DURATION")]
-    pub timeout: Option<humantime::Duration>,
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub timeout: Option<Duration>,
     /// Print nothing.
     #[arg(short, long)]
     pub quiet: bool,
@@ -362,8 +364,8 @@ pub(super) struct List {
     #[arg(short, long, value_name = "QUERY")]
     pub query: Option<String>,
     /// Only jobs that were added or finished within this long (`1h`, `2days`).
-    #[arg(long, value_name = "DURATION")]
-    pub since: Option<humantime::Duration>,
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub since: Option<Duration>,
     /// One JSON object a line.
     #[arg(long)]
     pub json: bool,

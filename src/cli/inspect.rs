@@ -66,7 +66,7 @@ pub(super) fn list(mut site: OpenSite, options: &List) -> Result<Exit, CliError>
     let site_state = site.site_state()?;
     let mut out = BufWriter::new(io::stdout().lock());
     let now = Utc::now();
-    let since = options.since.map(|since| now - *since);
+    let since = options.since.map(|since| now - since);
     let query = options.query.as_deref().unwrap_or_default();
     let query = Query::parse(query, now).map_err(|error| CliError::Usage(format!("--query: {error}")))?;
     for id in site.queues(&site_state, &options.queues)? {

@@ -14,6 +14,7 @@ mod listening;
 mod log;
 mod man;
 mod manager;
+mod own_job;
 mod process;
 mod queues;
 mod record;

@@ -9,6 +9,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use super::args::Process;
 use super::error::complain;
+use super::own_job::refuse_to_wait_for_itself;
 use super::record::{JobRecord, print};
 use super::site::OpenSite;
 use super::tally::Tally;
@@ -28,6 +29,9 @@ pub(super) fn process(site: OpenSite, options: &Process, color: bool) -> Result<
     let mut queues = site.queues(&site_state, &options.queues)?;
     if options.dry_run {
         return preview(&site_state, &queues, options.json);
+    }
+    if !options.next {
+        refuse_to_wait_for_itself(&site, &site_state, |job| queues.contains(&job.queue))?;
     }
     let pace =
         options.parallel.map(|parallel| Pace::set(site.store.as_mut(), &site_state, &queues, parallel)).transpose()?;

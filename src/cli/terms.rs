@@ -86,10 +86,15 @@ impl TermArgs {
 
     /// Completes the setup of a job that is added in the folder `here`.
     pub(super) fn set_up(&self, setup: &mut ExecOptions, here: &Path) {
-        setup.env_files = self.env_file.iter().map(|file| here.join(file)).collect();
+        setup.env_files = self.env_file.iter().map(|file| from_folder(here, file)).collect();
         setup.pty = self.pty;
         setup.log_limit = self.log_limit.unwrap_or(setup.log_limit);
     }
+}
+
+/// A path as typed in the folder `here`. The runner expands a leading `~`.
+pub(super) fn from_folder(here: &Path, path: &Path) -> PathBuf {
+    if path.starts_with("~") { path.to_owned() } else { here.join(path) }
 }
 
 /// The need that `text` means: a job, and maybe how it has to finish. A name alone is of a job in the same queue.

@@ -9,6 +9,7 @@ use chrono::Utc;
 use super::args::Wait;
 use super::error::complain;
 use super::listening::Listening;
+use super::own_job::refuse_to_wait_for_itself;
 use super::record::{JobRecord, QueueObject, print};
 use super::site::OpenSite;
 use super::target::{Target, catch_up};
@@ -21,7 +22,8 @@ pub(super) fn wait(mut site: OpenSite, options: &Wait) -> Result<Exit, CliError>
     let listening = Listening::to(&site)?;
     let mut site_state = site.site_state()?;
     let mut targets = site.targets(&site_state, &options.names)?;
-    let until = options.timeout.map(|timeout| Instant::now() + *timeout);
+    refuse_to_wait_for_itself(&site, &site_state, |job| targets.iter().any(|target| target.means(job)))?;
+    let until = options.timeout.map(|timeout| Instant::now() + timeout);
     let file = site.context.file.to_string_lossy().into_owned();
     let mut exit = Exit::Fine;
     let mut hindered = Vec::new();

@@ -108,6 +108,11 @@ fn read_queue(
     problems: &mut Problems,
 ) -> ParsedQueue {
     let path = path.key(&entry.key.text);
+    if entry.key.invalid.is_none()
+        && let Some(reason) = QueueId::invalid_name_reason(&entry.key.text)
+    {
+        problems.add(Problem::new(entry.key.id, &path, reason));
+    }
     let mut level = LevelSettings::default();
     let mut items = None;
     let is_bare_list = matches!(entry.value.kind, NodeKind::List(_));

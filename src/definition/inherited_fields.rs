@@ -10,6 +10,7 @@ use super::fields::InheritableJobField;
 use super::overrides::Override;
 use super::problems::{Problem, Problems};
 use super::spanned_value::{MapEntry, Node, NodeKind, ScalarType};
+use super::spelling::quoted;
 use super::value_path::ValuePath;
 use super::{hook, program, retry, units, value};
 use crate::model::{ExecOptions, Hook, NotBefore, RetryPolicy, SchedulingOptions};
@@ -45,9 +46,7 @@ impl InheritedFields {
             InheritableJobField::EnvFile => self.env_files = read_env_files(node, path, problems),
             InheritableJobField::Env => self.env = value::env_variables(node, path, problems).unwrap_or_default(),
             InheritableJobField::Shell => self.shell = program::read_shell(node, path, problems).map(Into::into),
-            InheritableJobField::Cwd => {
-                self.cwd = value::non_empty_text(node, path, "the path", problems).map(PathBuf::from);
-            }
+            InheritableJobField::Cwd => self.cwd = read_path(node, path, problems),
             InheritableJobField::Timeout => self.timeout = read_timeout(node, path, problems),
             InheritableJobField::Grace => self.grace = value::duration(node, path, problems),
             InheritableJobField::Retry => self.retry = retry::read_retry(node, path, problems),
@@ -187,14 +186,23 @@ fn read_log_limit(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems
     units::check_log_limit(limit).map_err(|reason| problems.add(Problem::new(node.id, path, reason))).ok()
 }
 
+/// Reads a path. It may start with `~`, which is expanded when a run starts.
+fn read_path(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> Option<PathBuf> {
+    let text = value::non_empty_text(node, path, "the path", problems)?;
+    let first = text.split('/').next().unwrap_or_default();
+    if first.len() > 1 && first.starts_with('~') {
+        let problem = Problem::new(node.id, path, format!("the home folder of another user: {}", quoted(first)));
+        problems.add(problem.hint(format!("only `~/` is expanded; for a folder with this name write `./{first}`")));
+        return None;
+    }
+    Some(text.into())
+}
+
 /// Reads a path or a list of paths.
 fn read_env_files(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> Option<Vec<PathBuf>> {
-    let file = |node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems| {
-        value::non_empty_text(node, path, "the path", problems).map(PathBuf::from)
-    };
     match node.kind {
-        NodeKind::Scalar(..) => file(node, path, problems).map(|file| vec![file]),
-        _ => value::list(node, path, "a path or a list of paths", problems, file),
+        NodeKind::Scalar(..) => read_path(node, path, problems).map(|file| vec![file]),
+        _ => value::list(node, path, "a path or a list of paths", problems, read_path),
     }
 }
 

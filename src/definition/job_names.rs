@@ -11,6 +11,7 @@ use unicode_width::UnicodeWidthChar;
 
 use super::placeholders;
 use super::spanned_value::{Node, NodeKind};
+use crate::text;
 
 /// The maximum length of a generated name. It ends before the word that exceeds it.
 const MAX_SLUG_CHARS: usize = 48;
@@ -103,9 +104,12 @@ pub(super) fn invalid_id_reason(name: &str) -> Option<&'static str> {
         Some("an id must not be empty")
     } else if name.contains('/') {
         Some("an id must not contain `/`, which separates queue and job")
-    } else if name.contains(|c: char| c.is_whitespace() || c.is_control() || c == '\u{feff}') {
-        // U+FEFF is an invisible space left behind when files are concatenated.
+    } else if name.contains(|c: char| c.is_whitespace() || c.is_control()) {
         Some("an id must not contain spaces or control characters")
+    } else if name.chars().any(|c| text::cells(c).is_none()) {
+        Some("an id must not contain invisible characters")
+    } else if name.starts_with('-') {
+        Some("an id must not start with `-`, like an option")
     } else if name.starts_with('#') || name.bytes().all(|byte| byte.is_ascii_digit()) {
         Some("an id must not look like a job number")
     } else {

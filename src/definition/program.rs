@@ -2,9 +2,10 @@
 
 use super::problems::{Problem, Problems};
 use super::spanned_value::{Node, NodeKind};
-use super::spelling::quoted;
+use super::spelling::{closest_name, one_of, quoted};
 use super::value;
 use super::value_path::ValuePath;
+use crate::model::Interpreter;
 
 /// Reads the `command` of a job. The hint for plain text shows the list to write instead.
 pub(super) fn read_job_command(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> Option<Vec<String>> {
@@ -17,19 +18,58 @@ pub(super) fn read_job_command(node: &Node<'_>, path: &ValuePath<'_>, problems: 
     read_command_line(node, path, "a program and its arguments as a list", problems)
 }
 
-/// Reads `shell`: the name of an interpreter, or a command line to which the script is appended.
+/// Reads `shell`: the name of a known interpreter, or a command line to which the script is appended.
 pub(super) fn read_shell(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> Option<Vec<String>> {
     let NodeKind::Scalar(..) = node.kind else {
-        return read_command_line(node, path, "the name of a shell, or a list of a shell and its arguments", problems);
+        let words =
+            read_command_line(node, path, "the name of a shell, or a list of a shell and its arguments", problems)?;
+        return check_shell_arguments(words, node, path, problems);
     };
     let name = value::non_empty_text(node, path, "the shell", problems)?;
     if name.contains(char::is_whitespace) {
-        let words: Vec<_> = name.split_whitespace().collect();
+        let words: Vec<_> = name.split_whitespace().map(str::to_owned).collect();
         let problem = Problem::new(node.id, path, "a shell with arguments must be a list");
-        problems.add(problem.hint(format!("write `[{}]`", words.join(", "))));
+        problems.add(problem.hint(format!("write `[{}]`", with_script_option(&words).join(", "))));
+        return None;
+    }
+    if Interpreter::from_program(&name).is_none() {
+        let problem = Problem::new(node.id, path, format!("unknown shell {}", quoted(&name)));
+        let problem = problem.expected(format!("expected {}", one_of(&Interpreter::NAMES)));
+        problems.add(match closest_name(&name, Interpreter::NAMES.into_iter()) {
+            Some(suggestion) => problem.hint(format!("did you mean `{suggestion}`?")),
+            None => problem.hint("write another program as a list; the script is its last argument"),
+        });
         return None;
     }
     Some(vec![name])
+}
+
+/// Rejects a list such as `[bash, -l]`: the shell would take the script for the name of a file.
+fn check_shell_arguments(
+    words: Vec<String>,
+    node: &Node<'_>,
+    path: &ValuePath<'_>,
+    problems: &mut Problems,
+) -> Option<Vec<String>> {
+    let fixed = with_script_option(&words);
+    if words.len() > 1 && fixed.len() > words.len() {
+        let problem = Problem::new(node.id, path, "this shell would take the script for the name of a file");
+        problems.add(problem.hint(format!("write `[{}]`", fixed.join(", "))));
+        return None;
+    }
+    Some(words)
+}
+
+/// The command line of a shell with the option after which it takes a script, if that is missing.
+fn with_script_option(words: &[String]) -> Vec<String> {
+    let shell = words.first().and_then(|program| Interpreter::from_program(program));
+    let mut words = words.to_vec();
+    if let Some(shell) = shell.filter(|shell| shell.is_unix_shell())
+        && !words.last().is_some_and(|last| Interpreter::takes_script(last))
+    {
+        words.push(shell.script_option().to_owned());
+    }
+    words
 }
 
 /// Reads a program and its arguments: a list whose first item is not empty.

@@ -9,9 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::fields::{FieldScope, FieldSpec, FieldType, HookField, KeepField, NeedField, RetryField};
 use super::{desired_state, needs, retry};
-
-/// Suggested shells and interpreters.
-const SHELLS: [&str; 7] = ["sh", "bash", "zsh", "python3", "node", "perl", "ruby"];
+use crate::model::Interpreter;
 
 /// Returns the schema (draft 7).
 pub fn schema() -> Value {
@@ -58,8 +56,10 @@ impl FieldType {
             Self::LogLimit => or_placeholder(size(4096)),
             Self::CommandLine => non_empty_list(&definition_ref("text")),
             Self::Shell => {
-                let name = json!({"type": ["string", "number", "boolean"], "pattern": r"^\S+$"});
-                any_of([json!({"enum": SHELLS}), name, non_empty_list(&definition_ref("text"))])
+                let names = Interpreter::NAMES.join("|");
+                let name = json!({"type": "string", "pattern": format!(r"^(.*/)?({names}|python[0-9.]*)$")});
+                let list = non_empty_list(&definition_ref("text"));
+                any_of([json!({"enum": Interpreter::NAMES}), name, list, definition_ref("placeholder")])
             }
             Self::Paths => any_of([
                 definition_ref("non_empty_text"),

@@ -7,6 +7,7 @@ use chrono::{DateTime, Datelike, Local, NaiveDate, NaiveDateTime, NaiveTime, Tim
 
 use super::spelling::quoted;
 use crate::model::NotBefore;
+use crate::text::{self, DurationError};
 
 /// Durations must be shorter than this: 100 years.
 const MAX_DURATION: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
@@ -25,7 +26,10 @@ const MIN_LOG_BYTES: u64 = 4096;
 
 /// Parses a duration such as `90s`, `10m` or `1h 30m`, in whole milliseconds. The error is a message for the user.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
-    let duration = humantime::parse_duration(text).map_err(|_| format!("invalid duration {}", quoted(text)))?;
+    let duration = text::parse_duration(text).map_err(|error| match error {
+        DurationError::Invalid => format!("invalid duration {}", quoted(text)),
+        DurationError::AmbiguousUnit => format!("{}: {error}", quoted(text)),
+    })?;
     to_whole_millis(duration).ok_or_else(|| format!("{} is longer than 100 years", quoted(text)))
 }
 
@@ -45,7 +49,10 @@ pub fn parse_after(text: &str) -> Result<NotBefore, String> {
 }
 
 fn parse_after_in<Z: TimeZone>(text: &str, zone: &Z) -> Result<NotBefore, String> {
-    if let Ok(delay) = humantime::parse_duration(text) {
+    if let Err(error @ DurationError::AmbiguousUnit) = text::parse_duration(text) {
+        return Err(format!("{}: {error}", quoted(text)));
+    }
+    if let Ok(delay) = text::parse_duration(text) {
         let delay = to_whole_millis(delay).ok_or_else(|| format!("{} is longer than 100 years", quoted(text)))?;
         return Ok(NotBefore::Delay(delay));
     }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::text;
+
 /// A job's number in its site: shown as `#7`, never reused. 0 until the job is added to a queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -30,6 +32,19 @@ impl QueueId {
     /// The name as a string slice.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Why a queue can't be given this name in a file or on a command line, where names are printed and typed.
+    pub fn invalid_name_reason(name: &str) -> Option<&'static str> {
+        if name.trim().is_empty() {
+            Some("a queue's name must not be empty")
+        } else if name.starts_with('-') {
+            Some("a queue's name must not start with `-`, like an option")
+        } else if name.chars().any(|c| text::cells(c).is_none()) {
+            Some("a queue's name must not contain line breaks, control characters or invisible characters")
+        } else {
+            None
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Exit, Job, JobId, JobState};
+use crate::text::{self, DurationError};
 
 /// A parsed query. The empty query matches every job.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -212,7 +213,10 @@ fn parse_time_ago(field: &str, value: &str, now: DateTime<Utc>) -> Result<DateTi
 }
 
 fn parse_duration(field: &str, value: &str) -> Result<Duration, QueryError> {
-    humantime::parse_duration(value).or_else(|_| invalid_value(field, value))
+    text::parse_duration(value).or_else(|error| match error {
+        DurationError::Invalid => invalid_value(field, value),
+        DurationError::AmbiguousUnit => fail(format!("{field}: {error}")),
+    })
 }
 
 /// A field with a similar name, as a suggestion.

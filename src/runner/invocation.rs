@@ -3,10 +3,10 @@
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::model::{Arguments, Failure, FailureKind, Program, Script, Value};
+use crate::model::{Arguments, Failure, FailureKind, Interpreter, Program, Script, Value};
 
 /// A program to execute.
 pub(super) struct Invocation {
@@ -26,13 +26,14 @@ pub(super) struct ScriptFile(PathBuf);
 const MAX_ARGUMENT_BYTES: usize = 128 * 1024 - 1;
 
 /// How to pass a script to an interpreter.
-struct Interpreter {
+struct ScriptPassing {
     /// The options before the text.
-    flags: &'static [&'static str],
+    options: &'static [&'static str],
     /// The argument between the text and the script's arguments: a shell's `$0`, or `--` to end the interpreter's options.
-    separator: Option<&'static str>,
-    /// Makes a one-line script that runs a file as if its text had been passed.
-    load_file: fn(&str) -> String,
+    separator: Option<String>,
+    /// Makes a one-line script that runs a file as if its text had been passed. `None` if the interpreter can only run
+    /// files.
+    load_file: Option<fn(&str) -> String>,
 }
 
 /// Builds the command line of a script with these arguments.
@@ -46,8 +47,14 @@ pub(super) fn build_invocation(script: &Script, arguments: &Arguments) -> Result
     };
     let mut invocation = Invocation { program: program.clone(), arguments: first.to_vec(), file: None };
     if let Some(text) = text {
-        let interpreter = if first.is_empty() { known_interpreter(program) } else { None };
-        invocation.add_script(text, interpreter.as_ref())?;
+        let passing = if first.is_empty() { script_passing(program) } else { None };
+        invocation.add_script(text, passing.as_ref())?;
+        if let [.., option] = first
+            && Interpreter::takes_script(option)
+            && matches!(Interpreter::from_program(program), Some(Interpreter::Posix | Interpreter::Bash))
+        {
+            invocation.arguments.push(file_name(program));
+        }
     }
     let list = &mut invocation.arguments;
     list.extend(arguments.args.iter().map(to_argument));
@@ -67,9 +74,9 @@ pub(super) fn not_started(message: String) -> Failure {
 }
 
 impl Invocation {
-    fn add_script(&mut self, text: &str, interpreter: Option<&Interpreter>) -> Result<(), Failure> {
+    fn add_script(&mut self, text: &str, passing: Option<&ScriptPassing>) -> Result<(), Failure> {
         let is_too_long = text.len() > MAX_ARGUMENT_BYTES;
-        let Some(interpreter) = interpreter else {
+        let Some(passing) = passing else {
             if is_too_long {
                 let program = &self.program;
                 let message = format!("the script is too long for {program}: one argument holds at most 128 KiB");
@@ -78,54 +85,74 @@ impl Invocation {
             self.arguments.push(text.to_owned());
             return Ok(());
         };
-        self.arguments.extend(interpreter.flags.iter().copied().map(str::to_owned));
-        if is_too_long {
-            let file = ScriptFile::create(text)
+        self.arguments.extend(passing.options.iter().copied().map(str::to_owned));
+        if is_too_long || passing.load_file.is_none() {
+            let file = ScriptFile::create(text, if passing.load_file.is_none() { ".ps1" } else { "" })
                 .map_err(|error| not_started(format!("the script can't be written to a temporary file: {error}")))?;
-            self.arguments.push((interpreter.load_file)(&file.0.to_string_lossy()));
+            let path = file.0.to_string_lossy().into_owned();
+            self.arguments.push(passing.load_file.map_or_else(|| path.clone(), |load| load(&path)));
             self.file = Some(file);
         } else {
             self.arguments.push(text.to_owned());
         }
-        self.arguments.extend(interpreter.separator.map(str::to_owned));
+        self.arguments.extend(passing.separator.clone());
         Ok(())
     }
 }
 
-fn known_interpreter(program: &str) -> Option<Interpreter> {
-    let name = Path::new(program).file_name()?.to_str()?;
+fn script_passing(program: &str) -> Option<ScriptPassing> {
     let sourced = |path: &str| format!(". '{}'", path.replace('\'', r"'\''"));
-    Some(match name {
-        "sh" => Interpreter { flags: &["-e", "-c"], separator: Some("sh"), load_file: sourced },
-        "zsh" => Interpreter { flags: &["-e", "-c"], separator: Some("zsh"), load_file: sourced },
-        "bash" => Interpreter { flags: &["-e", "-o", "pipefail", "-c"], separator: Some("bash"), load_file: sourced },
-        "python3" => Interpreter {
-            flags: &["-c"],
+    let end_of_options = || Some("--".to_owned());
+    Some(match Interpreter::from_program(program)? {
+        Interpreter::Posix => {
+            ScriptPassing { options: &["-e", "-c"], separator: Some(file_name(program)), load_file: Some(sourced) }
+        }
+        Interpreter::Bash => ScriptPassing {
+            options: &["-e", "-o", "pipefail", "-c"],
+            separator: Some(file_name(program)),
+            load_file: Some(sourced),
+        },
+        Interpreter::Fish => ScriptPassing {
+            options: &["-c"],
+            separator: end_of_options(),
+            load_file: Some(|path| format!("source {} $argv", single_quoted(path))),
+        },
+        // Arguments after `-Command` become part of the script.
+        Interpreter::PowerShell => {
+            ScriptPassing { options: &["-NoProfile", "-NonInteractive", "-File"], separator: None, load_file: None }
+        }
+        Interpreter::Python => ScriptPassing {
+            options: &["-c"],
             separator: None,
-            load_file: |path| format!("exec(compile(open({}, 'rb').read(), '<string>', 'exec'))", single_quoted(path)),
+            load_file: Some(|path| {
+                format!("exec(compile(open({}, 'rb').read(), '<string>', 'exec'))", single_quoted(path))
+            }),
         },
-        "node" => Interpreter {
-            flags: &["-e"],
-            separator: Some("--"),
-            load_file: |path| {
+        Interpreter::Node => ScriptPassing {
+            options: &["-e"],
+            separator: end_of_options(),
+            load_file: Some(|path| {
                 format!("require('vm').runInThisContext(require('fs').readFileSync({}, 'utf8'))", single_quoted(path))
-            },
+            }),
         },
-        "perl" => Interpreter {
-            flags: &["-e"],
-            separator: Some("--"),
-            load_file: |path| format!("do {}; die $@ if $@", single_quoted(path)),
+        Interpreter::Perl => ScriptPassing {
+            options: &["-e"],
+            separator: end_of_options(),
+            load_file: Some(|path| format!("do {}; die $@ if $@", single_quoted(path))),
         },
-        "ruby" => Interpreter {
-            flags: &["-e"],
-            separator: Some("--"),
-            load_file: |path| format!("eval(File.read({}), TOPLEVEL_BINDING, '-e')", single_quoted(path)),
+        Interpreter::Ruby => ScriptPassing {
+            options: &["-e"],
+            separator: end_of_options(),
+            load_file: Some(|path| format!("eval(File.read({}), TOPLEVEL_BINDING, '-e')", single_quoted(path))),
         },
-        _ => return None,
     })
 }
 
-/// The path as a single-quoted literal that Python, JavaScript, Perl and Ruby all accept.
+fn file_name(program: &str) -> String {
+    program.rsplit('/').next().unwrap_or_default().to_owned()
+}
+
+/// The path as a single-quoted literal that fish, Python, JavaScript, Perl and Ruby all accept.
 fn single_quoted(path: &str) -> String {
     format!("'{}'", path.replace('\\', r"\\").replace('\'', r"\'"))
 }
@@ -139,10 +166,11 @@ fn to_argument(value: &Value) -> String {
 }
 
 impl ScriptFile {
-    fn create(text: &str) -> io::Result<Self> {
+    fn create(text: &str, suffix: &str) -> io::Result<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         loop {
-            let name = format!("setlist-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+            let number = COUNT.fetch_add(1, Ordering::Relaxed);
+            let name = format!("setlist-{}-{number}{suffix}", std::process::id());
             let path = std::env::temp_dir().join(name);
             // `create_new` fails if the file exists, so it can't be one that another user has prepared.
             match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {

@@ -1,7 +1,8 @@
 //! What a run consists of: the script, its environment, and the receivers of its output and its report.
 
+use std::env;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::pty::PtyOptions;
@@ -24,6 +25,17 @@ pub struct Launch {
     pub value_file: Option<PathBuf>,
     /// The terminal of a job that asks for one.
     pub pty: PtyOptions,
+}
+
+impl Launch {
+    /// A path of the definition from the root: `~` is the home folder, and a relative path starts in the site's folder.
+    pub(super) fn absolute_path(&self, path: &Path) -> PathBuf {
+        let set = self.env.iter().rev().find(|(name, _)| name == "HOME").map(|(_, home)| PathBuf::from(home));
+        match (path.strip_prefix("~"), set.or_else(env::home_dir)) {
+            (Ok(rest), Some(home)) => home.join(rest),
+            _ => self.folder.join(path),
+        }
+    }
 }
 
 /// Receives the output of a run. Called on the thread that drives all runs, so it must not block.

@@ -325,7 +325,7 @@ impl RunProcess {
                 failed(FailureKind::Timeout, format!("ran longer than {timeout}"))
             }
             (None, Ok(Exit::Code(code))) if self.exit_policy.ok_codes.contains(code) => Outcome::Succeeded,
-            (None, Ok(Exit::Code(code))) => failed(FailureKind::Exit, format!("exit code {code}")),
+            (None, Ok(Exit::Code(code))) => failed(FailureKind::Exit, exit_message(*code)),
             (None, Ok(Exit::Signal(number))) => {
                 let name = signal_hook::low_level::signal_name(*number);
                 let name = name.map_or_else(|| format!("signal {number}"), str::to_owned);
@@ -333,6 +333,16 @@ impl RunProcess {
             }
             (None, Err(error)) => failed(FailureKind::Error, format!("exit code unknown: {error}")),
         }
+    }
+}
+
+/// Describes an exit code that isn't a success.
+fn exit_message(code: i32) -> String {
+    // Shells add 128 to the signal that ended a command.
+    const ENDED_BY_SIGPIPE: i32 = 128 + 13;
+    match code {
+        ENDED_BY_SIGPIPE => format!("exit code {code}: ended by SIGPIPE (a pipe closed early; see pipefail)"),
+        _ => format!("exit code {code}"),
     }
 }
 

@@ -38,8 +38,8 @@ pub(super) fn spawn<'l>(
         return Err(not_started("a function can't be run as a process".to_owned()));
     };
     let Invocation { program, arguments, file } = build_invocation(script, &launch.definition.arguments)?;
-    let cwd = script.exec.cwd.as_ref().map_or_else(|| launch.folder.clone(), |cwd| launch.folder.join(cwd));
-    let variables = resolve_variables(&script.exec, &launch.folder)?;
+    let cwd = script.exec.cwd.as_ref().map_or_else(|| launch.folder.clone(), |cwd| launch.absolute_path(cwd));
+    let variables = resolve_variables(&script.exec, launch)?;
     let mut command =
         Command::new(program_cache.resolve(&program, &variables, &cwd).as_deref().unwrap_or(Path::new(&program)));
     command.arg0(&program).args(arguments).current_dir(&cwd);

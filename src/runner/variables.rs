@@ -10,6 +10,7 @@ use std::path::Path;
 
 use super::env_file::parse_env_file;
 use super::invocation::not_started;
+use super::launch::Launch;
 use super::os_error::describe_os_error;
 use crate::model::{ExecOptions, Failure};
 
@@ -19,14 +20,14 @@ pub(super) type Variables = BTreeMap<String, Option<String>>;
 /// The largest env file that is read; what can be passed to a program is much smaller.
 const MAX_FILE_BYTES: u64 = 4 << 20;
 
-/// The variables that a script of the site in `folder` sets over the worker's environment.
-pub(super) fn resolve_variables<'s>(options: &'s ExecOptions, folder: &Path) -> Result<Cow<'s, Variables>, Failure> {
+/// The variables that a script sets over the worker's environment.
+pub(super) fn resolve_variables<'s>(options: &'s ExecOptions, launch: &Launch) -> Result<Cow<'s, Variables>, Failure> {
     if options.env_files.is_empty() {
         return Ok(Cow::Borrowed(&options.env));
     }
     let mut variables = Variables::new();
     for file in &options.env_files {
-        let path = folder.join(file);
+        let path = launch.absolute_path(file);
         add_file(&path, &mut variables).map_err(|problem| not_started(format!("{}{problem}", path.display())))?;
     }
     variables.extend(options.env.iter().map(|(name, value)| (name.clone(), value.clone())));

@@ -3,9 +3,11 @@
 //! The lowest layer: everything else may use it.
 
 mod numbers;
+mod parse;
 mod sanitize;
 mod width;
 
 pub use numbers::{bytes, count, count_noun, duration, time_left};
+pub use parse::{DurationError, parse_duration};
 pub use sanitize::{plain, plain_line};
 pub use width::{ASCII_ELLIPSIS, ELLIPSIS, cells, fit, pad, width};

@@ -5,6 +5,7 @@ mod contract;
 mod follow;
 mod log;
 mod nested;
+mod own_job;
 mod process;
 mod save;
 mod terms;

@@ -114,6 +114,7 @@ fn an_error_names_the_expected_values() {
     assert_eq!(parse_error("state:broken"), format!("state: expected one of {states}, not `broken`"));
     assert_eq!(parse_error("stat:failed"), "unknown field `stat:`; did you mean `state:`?");
     assert_eq!(parse_error("since:soon"), "since: expected a duration such as 30m, 8h or 2d, not `soon`");
+    assert_eq!(parse_error("since:1M"), "since: ambiguous unit `M`: write `min` or `months`");
     assert_eq!(parse_error("took:>"), "took: expected a duration such as >1m or <10s, not ``");
     assert_eq!(parse_error("exit:x"), "exit: expected an exit code such as 1, not `x`");
     assert_eq!(parse_error("tag:"), "tag: expected a tag, or a prefix followed by *");

@@ -201,12 +201,21 @@ fn a_failed_start_is_reported_like_any_other_end() {
 
 #[test]
 fn shells_stop_at_the_first_failing_line() {
-    for shell in ["sh", "bash", "/bin/sh"] {
+    for shell in ["sh", "bash", "dash", "ksh", "zsh", "/bin/sh"] {
         let (report, text) = ran(of(with_shell(&[shell], "echo before\nfalse\necho after")));
+        if is_not_installed(&report) {
+            continue;
+        }
         assert_eq!((failure(&report).1, text.as_str()), ("exit code 1", "before\n"), "{shell}");
     }
     assert_eq!(ran(of(with_shell(&["sh"], "false | true"))).0.outcome, Outcome::Succeeded);
     assert_eq!(failure(&ran(of(with_shell(&["bash"], "false | true"))).0).1, "exit code 1");
+    let (report, _) = ran(of(with_shell(&["bash"], "yes | head -n 1")));
+    assert_eq!(failure(&report).1, "exit code 141: ended by SIGPIPE (a pipe closed early; see pipefail)");
+}
+
+fn is_not_installed(report: &RunReport) -> bool {
+    report.outcome.failure().is_some_and(|failure| failure.message.ends_with("(not in PATH)"))
 }
 
 /// The arguments `a b`, `3`, `["x"]` and the options `--flag`, `--name v`; those that are false or null are left out.
@@ -227,6 +236,11 @@ fn arguments_reach_scripts_and_programs() {
         ("perl", r#"print "$_\n" for @ARGV"#),
         ("ruby", "puts ARGV"),
         ("zsh", r#"printf '%s\n' "$@""#),
+        ("dash", r#"printf '%s\n' "$@""#),
+        ("ksh", r#"printf '%s\n' "$@""#),
+        ("fish", r"printf '%s\n' $argv"),
+        ("python", "import sys\nfor a in sys.argv[1:]: print(a)"),
+        ("pwsh", "$args | ForEach-Object { $_ }"),
     ];
     for (shell, text) in scripts {
         // A script that is too long for one argument behaves the same.
@@ -234,7 +248,7 @@ fn arguments_reach_scripts_and_programs() {
         let long = format!("{text}\n{}", format!("{comment} {}\n", "x".repeat(98)).repeat(2000));
         for text in [text, &long] {
             let (report, printed) = ran(with_arguments(with_shell(&[shell], text)));
-            if report.outcome.failure().is_some_and(|failure| failure.message.ends_with("(not in PATH)")) {
+            if is_not_installed(&report) {
                 eprintln!("{shell} is not installed here");
                 continue;
             }
@@ -244,6 +258,10 @@ fn arguments_reach_scripts_and_programs() {
     }
     let (_, printed) = ran(with_arguments(Script::command(["printf", "%s\\n"])));
     assert_eq!(printed, expected);
+    for shell in [&["bash", "-l", "-c"][..], &["sh", "-ec"]] {
+        let (_, printed) = ran(with_arguments(with_shell(shell, r#"printf '%s\n' "$@""#)));
+        assert_eq!(printed, expected, "{shell:?}");
+    }
     let (_, printed) = ran(with_arguments(with_shell(&["printf", "%s\\n"], "the script")));
     assert_eq!(printed, format!("the script\n{expected}"));
     assert_eq!(ran(of(with_shell(&["echo"], "one word"))).1, "one word\n");

@@ -203,8 +203,12 @@ fn relative_to(base: &Path, job: &Definition) -> Definition {
         // A working directory may be given with symbolic links resolved.
         let bases = [Some(base.to_owned()), base.canonicalize().ok()];
         let relative = |path: &PathBuf| {
-            let inside = bases.iter().flatten().find_map(|base| path.strip_prefix(base).ok());
-            inside.unwrap_or(path).to_owned()
+            match bases.iter().flatten().find_map(|base| path.strip_prefix(base).ok()) {
+                // A file may be called `~`, which is expanded only at the start of a path.
+                Some(inside) if inside.to_string_lossy().starts_with('~') => Path::new(".").join(inside),
+                Some(inside) => inside.to_owned(),
+                None => path.clone(),
+            }
         };
         exec.cwd = exec.cwd.as_ref().map(relative).filter(|path| !path.as_os_str().is_empty());
         exec.env_files = exec.env_files.iter().map(relative).collect();

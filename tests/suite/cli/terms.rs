@@ -86,6 +86,8 @@ fn terms_that_mean_nothing_are_refused() {
     let site = TempSite::with("queues: {}\n");
     for (wrong, why) in [
         (&["--after", "tomorrow"][..], "invalid duration or date `tomorrow`"),
+        (&["--after", "1M"], "ambiguous unit `M`: write `min` or `months`"),
+        (&["--timeout", "1M"], "ambiguous unit `M`: write `min` or `months`"),
         (&["--weight", "0"], "0 is not in 1.."),
         (&["--priority", "high"], "invalid digit"),
         (&["--retry-delay", "1s"], "--retry <N>"),

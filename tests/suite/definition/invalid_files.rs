@@ -111,6 +111,8 @@ fn wrong_values() {
     - {run: h, timeout: 1000years}
     - {run: i, timeout: 99999999999999999999}
     - {run: j, timeout: 1ns}
+    - {run: k, timeout: 1M}
+    - {run: l, after: 2h 1M}
 ",
     );
     assert_report(
@@ -125,11 +127,19 @@ fn wrong_values() {
     assert_report("both_run_and_command", "queues:\n  q:\n    - run: a\n      command: [b]\n");
     assert_report(
         "shells",
-        "queues:\n  q:\n    - {run: a, shell: bash -x}\n    - {run: a, shell: []}\n    - {run: a, shell: ''}\n    - {command: [a], shell: bash}\n",
+        "queues:\n  q:\n    - {run: a, shell: bash -x}\n    - {run: a, shell: []}\n    - {run: a, shell: ''}\n    - {command: [a], shell: bash}\n    - {run: a, shell: bsh}\n    - {run: a, shell: ./mine}\n    - {run: a, shell: [bash, -l]}\n    - {run: a, shell: my shell}\n",
     );
     assert_report(
         "ids",
-        "queues:\n  q:\n    - {id: a/b, run: a}\n    - {id: a b, run: a}\n    - {id: 12, run: a}\n    - {id: '#3', run: a}\n    - {id: '', run: a}\n",
+        "queues:\n  q:\n    - {id: a/b, run: a}\n    - {id: a b, run: a}\n    - {id: 12, run: a}\n    - {id: '#3', run: a}\n    - {id: '', run: a}\n    - {id: -f, run: a}\n    - {id: \"a\\u200bb\", run: a}\n",
+    );
+    assert_report(
+        "names_of_queues",
+        "queues:\n  '': [a]\n  -q: [a]\n  \"a\\nb\": [a]\n  \"a\\e[31m\": [a]\n  \"a\\u202eb\": [a]\n  ' ': [a]\n",
+    );
+    assert_report(
+        "home_folders",
+        "queues:\n  q:\n    - {run: a, cwd: ~other/x}\n    - {run: a, env_file: [~/ok, ~x]}\n",
     );
     assert_report("no_success", "queues:\n  q:\n    - {run: a, ok_codes: []}\n");
     assert_report(

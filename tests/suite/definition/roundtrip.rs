@@ -12,7 +12,8 @@ use serde_json::{Map, Value, json};
 use setlist::definition;
 use setlist::model::{
     Arguments, Definition, DesiredQueue, DesiredState, ExecOptions, FailureKind, Hook, JobRef, Need, NotBefore,
-    OnFailure, OutcomeCondition, Program, QueueSettings, Retention, RetryOn, RetryPolicy, SchedulingOptions, Script,
+    OnFailure, OutcomeCondition, Program, QueueId, QueueSettings, Retention, RetryOn, RetryPolicy, SchedulingOptions,
+    Script,
 };
 
 use super::{schema, shell};
@@ -32,6 +33,10 @@ fn non_empty_text() -> impl Strategy<Value = String> {
     (text(), select(&["x", "true", "5", "echo"][..]), text()).prop_map(|(a, b, c)| a + b + &c)
 }
 
+fn path() -> impl Strategy<Value = String> {
+    non_empty_text().prop_filter("not the home folder of a user", |path| !path.starts_with('~'))
+}
+
 fn key() -> impl Strategy<Value = String> {
     non_empty_text().prop_filter("a merge key", |key| key != "<<")
 }
@@ -48,6 +53,7 @@ fn program() -> impl Strategy<Value = Program> {
     let shell = prop_oneof![
         Just(vec!["sh".to_owned()]),
         Just(vec!["python3".to_owned()]),
+        Just(vec!["/usr/bin/fish".to_owned()]),
         (non_empty_text(), vec(text(), 1..3)).prop_map(|(program, words)| [vec![program], words].concat()),
     ];
     prop_oneof![
@@ -68,12 +74,8 @@ fn hook() -> impl Strategy<Value = Hook> {
 }
 
 fn exec_options() -> impl Strategy<Value = ExecOptions> {
-    let surroundings = (
-        btree_map(key(), option::of(text()), 0..3),
-        vec(non_empty_text(), 0..3),
-        option::of(non_empty_text()),
-        option::of(text()),
-    );
+    let surroundings =
+        (btree_map(key(), option::of(text()), 0..3), vec(path(), 0..3), option::of(path()), option::of(text()));
     let limits = (
         option::of(millis()),
         millis(),
@@ -165,11 +167,12 @@ fn settings() -> impl Strategy<Value = QueueSettings> {
 pub(super) fn plan() -> impl Strategy<Value = DesiredState> {
     let on = select(&[OutcomeCondition::Success, OutcomeCondition::Failure, OutcomeCondition::Finish][..]);
     let jobs = vec((job(), vec((any::<prop::sample::Index>(), on), 0..3)), 0..4);
-    vec((key(), settings(), jobs), 0..4).prop_map(|queues| {
+    let name = key().prop_filter("a name for queues", |name| QueueId::invalid_name_reason(name).is_none());
+    vec((name, settings(), jobs), 0..4).prop_map(|queues| {
         let mut plan = DesiredState::default();
         let mut known: Vec<JobRef> = Vec::new();
         for (order, (id, settings, jobs)) in queues.into_iter().enumerate() {
-            let id = setlist::model::QueueId::from(format!("{id}{order}"));
+            let id = QueueId::from(format!("{id}{order}"));
             let settings = QueueSettings { order: order.try_into().unwrap(), ..settings };
             let mut queue = DesiredQueue { id, settings, jobs: Vec::new() };
             for (nth, (mut job, needs)) in jobs.into_iter().enumerate() {

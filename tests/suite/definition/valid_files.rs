@@ -251,7 +251,7 @@ queues:
 
 #[test]
 fn a_queue_may_be_empty() {
-    let plan = parse_valid("queues: {a: [], b: {title: B}, c: {jobs: []}, '': [x], 'odd/näme': []}");
+    let plan = parse_valid("queues: {a: [], b: {title: B}, c: {jobs: []}, d: [x], 'odd/näme': []}");
     assert_eq!(plan.queues.iter().map(|queue| queue.jobs.len()).collect::<Vec<_>>(), [0, 0, 0, 1, 0]);
     assert!(parse_valid("queues: {}").queues.is_empty());
 }

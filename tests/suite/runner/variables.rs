@@ -76,6 +76,23 @@ fn a_pipe_as_env_file_fails_the_start() {
 }
 
 #[test]
+fn a_leading_tilde_is_the_home_folder() {
+    let (folder, launch) = with_files(&[("own.env", "A=home")], &[], "echo \"$A $PWD\"");
+    let home = folder.path().canonicalize().unwrap();
+    fs::create_dir(home.join("work")).unwrap();
+    let options =
+        ExecOptions { cwd: Some("~/work".into()), env_files: vec!["~/own.env".into()], ..ExecOptions::default() };
+    let script = Job::from_definition(Arc::clone(&launch.definition)).script().cloned().unwrap();
+    let launch = Launch {
+        definition: Definition::new(script.with_exec(options)).into(),
+        folder: "/".into(),
+        env: vec![("HOME".to_owned(), home.clone().into())],
+        ..launch
+    };
+    assert_eq!(printed(launch), format!("home {}/work\n", home.display()));
+}
+
+#[test]
 fn an_invalid_env_file_fails_the_start() {
     let (folder, launch) = with_files(&[(".env", "A=1\n\n# A comment.\nB C=secret\nD=4\n")], &[], "echo ran");
     let path = folder.path().join(".env").display().to_string();
