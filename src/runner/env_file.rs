@@ -59,21 +59,18 @@ fn variable_name(text: &str) -> Result<&str, &'static str> {
 /// Reads a value up to the end of its line. Returns it with the number of bytes read, including the line break.
 fn value(text: &str) -> Result<(String, usize), &'static str> {
     let start = text.len() - text.trim_start_matches([' ', '\t']).len();
-    match text[start..].chars().next() {
-        Some(quote @ ('"' | '\'')) => {
-            let (value, length) = quoted(&text[start + 1..], quote)?;
-            let after = start + 1 + length;
-            let line = line_length(&text[after..]);
-            let comment = text[after..after + line].trim_start();
-            if !(comment.is_empty() || comment.starts_with('#')) {
-                return Err("unexpected text after the closing quote");
-            }
-            Ok((value, after + line))
-        }
-        _ => {
-            let line = line_length(text);
-            Ok((unquoted(&text[..line])?.to_owned(), line))
-        }
+    let Some(quote @ ('"' | '\'')) = text[start..].chars().next() else {
+        let line = line_length(text);
+        return Ok((unquoted(&text[..line])?.to_owned(), line));
+    };
+    let (value, length) = quoted(&text[start + 1..], quote)?;
+    let after = start + 1 + length;
+    let line = line_length(&text[after..]);
+    let comment = text[after..after + line].trim_start();
+    if comment.is_empty() || comment.starts_with('#') {
+        Ok((value, after + line))
+    } else {
+        Err("unexpected text after the closing quote")
     }
 }
 
