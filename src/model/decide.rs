@@ -120,10 +120,10 @@ fn resolve_needs<R: StateReader>(reader: &R, needs: &[Need]) -> Result<Box<[Reso
 /// The definition without name and digest, which link a job to its entry in `jobs.yaml`: without an entry, the next
 /// reconciliation would remove the job.
 fn without_file_identity(definition: &Arc<Definition>) -> Arc<Definition> {
-    if definition.name.is_none() && definition.digest.is_none() {
+    if definition.name.is_none() && definition.digest.is_none() && definition.replacement.is_none() {
         return Arc::clone(definition);
     }
-    Arc::new(Definition { name: None, digest: None, ..(**definition).clone() })
+    Arc::new(Definition { name: None, digest: None, replacement: None, ..(**definition).clone() })
 }
 
 fn adopt_entry<R: StateReader>(reader: &R, id: JobId, digest: i64) -> Decision<R> {
@@ -321,8 +321,36 @@ fn end_run<R: StateReader>(
         _ => AfterRun::Finish,
     };
     let mut events = vec![Event::Ended { job: job.id, run, report: report.clone(), after_run }];
+    if let Some(definition) = &job.definition.replacement {
+        events.extend(replace_definition(reader, job, definition, after_run, now)?);
+    }
     if after_run == AfterRun::StayPending && queue.mode == QueueMode::Processing {
         events.push(mode_changed(&job.queue, QueueMode::Stopped));
+    }
+    Ok(events)
+}
+
+/// Replaces the definition of a job whose run has ended. A finished job becomes pending again if what it runs has changed.
+fn replace_definition<R: StateReader>(
+    reader: &R,
+    job: &Job,
+    definition: &Arc<Definition>,
+    after_run: AfterRun,
+    now: DateTime<Utc>,
+) -> Decision<R> {
+    let mut needs = Vec::with_capacity(definition.scheduling.needs.len());
+    for need in &definition.scheduling.needs {
+        // The file was checked, so that all of them exist.
+        needs.extend(reader.resolve(&need.job)?.map(|job| ResolvedNeed { job, on: need.on }));
+    }
+    let redefined = Event::Redefined { job: job.id, definition: Arc::clone(definition), needs: needs.into() };
+    let mut events = vec![redefined];
+    if after_run == AfterRun::Finish && !job.definition.runs_like(definition) {
+        // The request for the job covers the change, so that it runs again even if its queue is not processing.
+        let requested = matches!(job.state, JobState::Running { requested: true, .. });
+        let wait = WaitConditions::initial(&definition.scheduling, now);
+        let wait = if requested { WaitConditions::default() } else { wait };
+        events.push(Event::Requeued { job: job.id, requested, wait });
     }
     Ok(events)
 }

@@ -54,6 +54,15 @@ impl ExecOptions {
         Arc::clone(&DEFAULT)
     }
 
+    /// Whether a program runs the same with `other`: only limits and hooks may differ.
+    pub(super) fn runs_like(&self, other: &Self) -> bool {
+        self.env == other.env
+            && self.env_files == other.env_files
+            && self.cwd == other.cwd
+            && self.stdin == other.stdin
+            && self.pty == other.pty
+    }
+
     /// The default time between SIGTERM and SIGKILL.
     pub const DEFAULT_GRACE: Duration = Duration::from_secs(10);
 

@@ -70,6 +70,9 @@ pub struct Definition {
     /// A digest of its own entry in `jobs.yaml`; a different digest means that the entry changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<i64>,
+    /// The definition that replaces this one when the current run ends: `jobs.yaml` changed during the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replacement: Option<Arc<Definition>>,
 }
 
 /// The state of a job.
@@ -317,7 +320,18 @@ impl Definition {
             scheduling: SchedulingOptions::shared_default(),
             tags: Vec::new(),
             digest: None,
+            replacement: None,
         }
+    }
+
+    /// Whether it runs the same as `other`: the same program with the same arguments, environment, working directory,
+    /// standard input and terminal. Other fields, such as the title, the priority or the timeout, don't matter.
+    pub fn runs_like(&self, other: &Self) -> bool {
+        let same_call = match (&self.call, &other.call) {
+            (Call::Script(a), Call::Script(b)) => a.program == b.program && a.exec.runs_like(&b.exec),
+            (a, b) => a == b,
+        };
+        same_call && self.arguments == other.arguments
     }
 }
 

@@ -1,5 +1,5 @@
 //! Reconciles a site with its `jobs.yaml`: new entries become pending jobs, changed ones are updated and pending again,
-//! removed ones are removed, and all other jobs stay as they are. A running job is never changed.
+//! removed ones are removed, and all other jobs stay as they are. A change to a running job applies when its run ends.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use super::{
 
 /// The events that bring the site in line with `desired`.
 ///
-/// While a running job still has to change, no version of the file is recorded as applied, so that the next
-/// reconciliation finishes the work, whichever version it finds.
+/// While a reserved job still has to change, or a running one to be removed, no version of the file is recorded as
+/// applied, so that the next reconciliation finishes the work, whichever version it finds.
 pub(super) fn reconcile<R: StateReader>(
     reader: &R,
     desired: &DesiredState,
@@ -36,8 +36,15 @@ pub(super) fn reconcile<R: StateReader>(
     let mut next = first_new;
     let matched = others.iter().chain(&desired.queues).map(|queue| MatchedQueue::load(reader, queue, &mut next));
     let matched: Vec<MatchedQueue<'_>> = matched.collect::<Result<_, _>>()?;
-    let mut changes =
-        ChangeCollector { reader, now, first_new, names: index_names(&matched), events: Vec::new(), deferred: false };
+    let mut changes = ChangeCollector {
+        reader,
+        now,
+        first_new,
+        names: index_names(&matched),
+        reserved: reader.reserved_jobs()?,
+        events: Vec::new(),
+        deferred: false,
+    };
     for queue in &matched {
         changes.reconcile_queue(queue)?;
     }
@@ -61,12 +68,7 @@ struct MatchedQueue<'a> {
 
 impl<'a> MatchedQueue<'a> {
     fn load<R: StateReader>(reader: &R, desired: &'a DesiredQueue, next: &mut JobId) -> Result<Self, R::Error> {
-        let mut declared = reader.declared_jobs(&desired.id)?;
-        let reserved = reader.reserved_jobs()?;
-        if !reserved.is_empty() {
-            // A reserved job may already be running.
-            declared.iter_mut().filter(|job| reserved.contains(&job.id)).for_each(|job| job.phase = Phase::Running);
-        }
+        let declared = reader.declared_jobs(&desired.id)?;
         let name = |(nth, declared): (usize, &'_ DeclaredJob)| Some((declared.definition.name.clone()?, nth));
         let by_name: HashMap<Arc<str>, usize, RandomState> = declared.iter().enumerate().filter_map(name).collect();
         // Jobs that were added by a command and then written into the file.
@@ -123,8 +125,10 @@ struct ChangeCollector<'a, R> {
     /// The id of the first new job.
     first_new: JobId,
     names: NameIndex<'a>,
+    /// The reserved jobs. Each of them may already be running.
+    reserved: Vec<JobId>,
     events: Vec<Event>,
-    /// Whether a running job still has to change.
+    /// Whether a job still has to change that is reserved, or has to be removed when its run ends.
     deferred: bool,
 }
 
@@ -156,6 +160,7 @@ impl<R: StateReader> ChangeCollector<'_, R> {
         let is_missing = |job: &&DeclaredJob| job.definition.name.is_some() && !in_file.contains(&job.definition.name);
         for job in declared.iter().filter(|job| job.removed.is_none()).filter(is_missing) {
             match job.phase {
+                _ if self.reserved.contains(&job.id) => self.deferred = true,
                 Phase::Pending => self.events.push(Event::Removed { job: job.id, reason: RemovalReason::NotInFile }),
                 Phase::Running => self.deferred = true,
                 Phase::Finished => {}
@@ -197,7 +202,7 @@ impl<R: StateReader> ChangeCollector<'_, R> {
     fn update(&mut self, declared: &DeclaredJob, definition: &Arc<Definition>, position: i64) -> Result<(), R::Error> {
         let rewritten = declared.definition.digest != definition.digest;
         let redefined = declared.definition != *definition;
-        if declared.phase == Phase::Running {
+        if self.reserved.contains(&declared.id) {
             self.deferred |= redefined || declared.position != position;
             return Ok(());
         }
@@ -206,17 +211,32 @@ impl<R: StateReader> ChangeCollector<'_, R> {
             Some(_) => self.restore(declared.id, definition)?,
             None => {}
         }
-        if redefined {
+        if declared.phase == Phase::Running {
+            self.update_running(declared, definition)?;
+        } else if redefined {
             let needs = self.resolve_needs(definition)?;
             self.events.push(Event::Redefined { job: declared.id, definition: Arc::clone(definition), needs });
             if declared.phase == Phase::Pending {
                 self.update_wait(declared, definition)?;
-            } else if rewritten {
+            } else if !declared.definition.runs_like(definition) {
                 self.requeue(declared.id, definition);
             }
         }
         if declared.position != position {
             self.events.push(Event::Moved { job: declared.id, position });
+        }
+        Ok(())
+    }
+
+    /// Records the definition that replaces that of a running job when its run ends.
+    fn update_running(&mut self, declared: &DeclaredJob, definition: &Arc<Definition>) -> Result<(), R::Error> {
+        let unchanged = Definition { replacement: None, ..(*declared.definition).clone() };
+        let replacement = (unchanged != **definition).then(|| Arc::clone(definition));
+        if replacement != declared.definition.replacement
+            && let Some(job) = self.reader.job(declared.id)?
+        {
+            let definition = Arc::new(Definition { replacement, ..unchanged });
+            self.events.push(Event::Redefined { job: declared.id, definition, needs: job.needs });
         }
         Ok(())
     }

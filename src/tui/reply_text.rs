@@ -131,7 +131,8 @@ pub(super) fn reload_text(records: &[EventRecord]) -> Option<ReplyText> {
     })?;
     // Events of one transaction have the same time.
     let events: Vec<&Event> = records.iter().filter(|other| other.at == at).map(|other| &other.event).collect();
-    Some(changes_text(&events, stamp.is_empty()))
+    let deferred = stamp.is_empty() || events.iter().any(|event| is_deferred_change(event));
+    Some(changes_text(&events, deferred))
 }
 
 /// The text for a command on the marked jobs.
@@ -186,11 +187,16 @@ fn run_text(job: &Job, site_state: &SiteState, keymap: &Keymap) -> String {
     }
 }
 
+/// Whether the event changes a job only when its run ends.
+fn is_deferred_change(event: &Event) -> bool {
+    matches!(event, Event::Redefined { definition, .. } if definition.replacement.is_some())
+}
+
 /// What a new version of the file changed; `deferred` if a change waits for the end of a running job.
 fn changes_text(events: &[&Event], deferred: bool) -> ReplyText {
     let count = |wanted: fn(&Event) -> bool| events.iter().filter(|event| wanted(event)).count();
     let added = count(|event| matches!(event, Event::Added { .. } | Event::Restored { .. }));
-    let changed = count(|event| matches!(event, Event::Redefined { .. }));
+    let changed = count(|event| matches!(event, Event::Redefined { .. }) && !is_deferred_change(event));
     let removed = count(|event| matches!(event, Event::Removed { .. }));
     let settings = count(|event| matches!(event, Event::QueueDefined { .. } | Event::Moved { .. }));
     let counts = [(added, "added"), (changed, "changed"), (removed, "removed")];

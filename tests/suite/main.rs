@@ -11,6 +11,7 @@ mod crash;
 mod damage;
 mod definition;
 mod disk;
+mod editing;
 mod fuzz;
 mod hooks;
 mod inherited_state;

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use setlist::model::{
-    Definition, DesiredQueue, DesiredState, Event, Failure, Job, JobId, JobState, Outcome, Phase, QueueId, QueueMode,
-    QueueSettings, RunId, RunReport, Script, SiteState, StateReader, WaitConditions, WorkerId,
+    Call, Definition, DesiredQueue, DesiredState, Event, ExecOptions, Failure, Hook, Job, JobId, JobState, Outcome,
+    Phase, Program, QueueId, QueueMode, QueueSettings, Readiness, RetryPolicy, RunId, RunReport, Script, SiteState,
+    StateReader, WaitConditions, WorkerId,
 };
 use setlist::{Command, Site};
 
@@ -238,22 +241,98 @@ fn a_job_removed_by_a_user_stays_removed_until_its_entry_changes() {
 }
 
 #[test]
-fn a_running_job_is_not_changed_and_the_next_reconciliation_finishes_the_work() {
+fn a_change_to_a_running_job_applies_when_its_run_ends() {
     let mut fixture = Fixture::with(&["a", "b"]);
     fixture.start("a");
     let running = fixture.job("a");
     fixture.save(&["c", "a: false", "b: false"]);
-    assert_eq!(fixture.job("a"), running);
+    let changed = fixture.job("a");
+    let replacement = Some(definition("a: false"));
+    let definition_while_running = Arc::new(Definition { replacement, ..(*running.definition).clone() });
+    assert_eq!(changed, Job { definition: definition_while_running, ..running }, "it runs as it started");
     assert_eq!(fixture.pending(), ["c", "b"], "all other changes are applied at once");
+    assert_eq!(fixture.site.read(|site| site.file_version().map(str::to_owned)).as_deref(), Some("save 2"));
 
-    let changed: &[(&str, &[&str])] = &[("build", &["c", "a: false", "b: false"])];
-    assert_eq!(fixture.reconcile("save 2", changed), [], "while it runs, there is nothing more to do");
     fixture.report("a", Ok(()));
-    assert_eq!(fixture.finished(), ["a"]);
-    fixture.reconcile("save 2", changed);
     assert_eq!(fixture.pending(), ["c", "a", "b"]);
     assert_eq!(fixture.job("a").definition, definition("a: false"));
-    assert_eq!(fixture.reconcile("save 2", changed), []);
+}
+
+#[test]
+fn a_processing_queue_includes_the_change_of_its_last_running_job() {
+    let mut fixture = Fixture::with(&["a"]);
+    fixture.submit(&Command::Process { queue: "build".into() });
+    fixture.start("a");
+    fixture.save(&["a: false"]);
+    fixture.report("a", Ok(()));
+    assert_eq!((fixture.mode(), fixture.pending()), (QueueMode::Processing, vec!["a".to_owned()]));
+    fixture.succeed("a");
+    assert_eq!((fixture.mode(), fixture.finished()), (QueueMode::Idle, vec!["a".to_owned()]));
+}
+
+#[test]
+fn a_requested_job_that_changes_during_its_run_is_still_requested() {
+    let mut fixture = Fixture::with(&["a"]);
+    fixture.submit(&Command::Run { job: fixture.id("a") });
+    fixture.start("a");
+    fixture.save(&["a: false"]);
+    fixture.report("a", Ok(()));
+    assert_eq!(fixture.job("a").readiness(), Some(Readiness::Requested));
+}
+
+#[test]
+fn a_job_that_runs_the_same_stays_finished() {
+    type Change = fn(&mut Definition);
+    fn exec(job: &mut Definition) -> &mut ExecOptions {
+        let Call::Script(script) = &mut job.call else { panic!("it is a script") };
+        script.exec_mut()
+    }
+    let same: [(&str, Change); 10] = [
+        ("title", |job| job.title = "New title".to_owned()),
+        ("tags", |job| job.tags = vec!["nightly".to_owned()]),
+        ("priority", |job| Arc::make_mut(&mut job.scheduling).priority = 5),
+        ("weight", |job| Arc::make_mut(&mut job.scheduling).weight = 2),
+        ("retry", |job| Arc::make_mut(&mut job.scheduling).retry = RetryPolicy::times(3)),
+        ("confirm", |job| Arc::make_mut(&mut job.scheduling).confirm = Some("Really?".to_owned())),
+        ("timeout", |job| exec(job).timeout = Some(Duration::from_secs(5))),
+        ("ok_codes", |job| exec(job).ok_codes = [0, 3].into()),
+        ("log_limit", |job| exec(job).log_limit = 1000),
+        ("on_finish", |job| exec(job).on_finish = Some(Arc::new(Hook::new(Program::Command(vec!["true".to_owned()]))))),
+    ];
+    let different: [(&str, Change); 6] = [
+        ("env", |job| _ = exec(job).env.insert("A".to_owned(), Some("1".to_owned()))),
+        ("env_file", |job| exec(job).env_files.push("a.env".into())),
+        ("cwd", |job| exec(job).cwd = Some("sub".into())),
+        ("stdin", |job| exec(job).stdin = Some("input".to_owned())),
+        ("pty", |job| exec(job).pty = true),
+        ("args", |job| Arc::make_mut(&mut job.arguments).args.push(1.into())),
+    ];
+    let reruns = |change: Change, digest: i64, is_running: bool| {
+        let mut fixture = Fixture::with(&["a"]);
+        fixture.start("a");
+        if !is_running {
+            fixture.report("a", Ok(()));
+        }
+        let mut desired = desired("changed", &[("build", &["a"])]);
+        let job = Arc::make_mut(&mut desired.queues[0].jobs[0]);
+        job.digest = Some(job.digest.unwrap() + digest);
+        change(job);
+        let expected = job.clone();
+        fixture.submit(&Command::Reconcile(Box::new(desired)));
+        if is_running {
+            fixture.report("a", Ok(()));
+        }
+        assert_eq!(*fixture.job("a").definition, expected, "the change is applied");
+        fixture.job("a").phase() == Phase::Pending
+    };
+    for is_running in [false, true] {
+        for (field, change) in same {
+            assert!(!reruns(change, 1, is_running), "{field} doesn't change what runs");
+        }
+        for (field, change) in different {
+            assert!(reruns(change, 0, is_running), "{field} changes what runs, also if it is inherited");
+        }
+    }
 }
 
 #[test]

@@ -221,7 +221,7 @@ pub(super) fn a_job_adopts_the_file_entry_announced_for_it(backend: &BackendSite
         "one entry is one job"
     );
     assert_eq!(site_state.jobs().count(), 4);
-    // A running job is not changed, and stays the same job when it has ended.
+    // A running job takes the entry over when it has ended.
     let worker = join(&mut *store);
     ask(&mut *store, Command::Run { job: JobId(2) }).unwrap();
     let (job, run) = try_claim(&mut *store, worker).unwrap();
@@ -231,7 +231,7 @@ pub(super) fn a_job_adopts_the_file_entry_announced_for_it(backend: &BackendSite
     let site_state = store.load().unwrap();
     assert_eq!(
         (site_state.jobs().count(), site_state.job(job).unwrap().name(), site_state.file_version()),
-        (4, None, Some(""))
+        (4, None, Some("four"))
     );
     accept(&mut *store, report(job, run, Outcome::Succeeded));
     ask(&mut *store, reconcile("four", 1, all())).unwrap();

@@ -245,6 +245,19 @@ impl Reference {
             ref_job.stage = ReferenceState::Finished { outcome: report.outcome.clone(), at: now };
             ref_job.executed = Some(now);
         }
+        if let Some(definition) = self.at(id).definition.replacement.clone() {
+            let needs = self.found(&definition.scheduling.needs).unwrap();
+            let ref_job = self.at(id);
+            let before = std::mem::replace(&mut ref_job.definition, definition);
+            ref_job.needs = needs;
+            if ref_job.phase() == Phase::Finished && reconcile::runs_differently(&before, &ref_job.definition) {
+                let state = match requested {
+                    true => ReferenceState::Pending { requested, until: None, confirm: false },
+                    false => ref_job.fresh(now),
+                };
+                ref_job.make_pending(state, now);
+            }
+        }
     }
 
     fn open(&mut self, name: &'static str) {

@@ -9,9 +9,9 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select, subsequence};
 use setlist::Command;
 use setlist::model::{
-    Definition, DesiredQueue, DesiredState, Exit, Failure, FailureKind, JobId, JobRef, Need, NotBefore, OnFailure,
-    Outcome, OutcomeCondition, Phase, Placement, QueueId, QueueSettings, Retention, RetryOn, RetryPolicy, RunId,
-    RunReport, SchedulingOptions, Script, StopSignal, Value, WorkerId,
+    Call, Definition, DesiredQueue, DesiredState, Exit, Failure, FailureKind, JobId, JobRef, Need, NotBefore,
+    OnFailure, Outcome, OutcomeCondition, Phase, Placement, QueueId, QueueSettings, Retention, RetryOn, RetryPolicy,
+    RunId, RunReport, SchedulingOptions, Script, StopSignal, Value, WorkerId,
 };
 
 use super::QUEUES;
@@ -19,6 +19,9 @@ use super::reference::{Reference, ReferenceJob, ReferenceState};
 
 /// The jobs of the files, each with its queue. A job needs only earlier ones, so that there are no cycles.
 const NAMES: [(usize, &str); 6] = [(0, "n0"), (1, "n1"), (0, "n2"), (1, "n3"), (0, "n4"), (1, "n5")];
+
+/// The scripts of the jobs of the files.
+const SCRIPTS: [&str; 2] = ["true", "false"];
 
 /// A command whose ids are chosen from those that exist when it runs, or an advance of time.
 #[derive(Clone, Debug)]
@@ -68,11 +71,12 @@ pub(super) enum Step {
     Leave(Index, Option<Vec<usize>>),
 }
 
-/// An entry of a file: the index of its name, its content and its digest.
+/// An entry of a file: the index of its name, its content, the index of its script and what else its digest depends on.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     name: usize,
     draft: Draft,
+    script: usize,
     digest: i64,
 }
 
@@ -145,7 +149,14 @@ fn file() -> impl Strategy<Value = Step> {
 }
 
 fn entries() -> impl Strategy<Value = Vec<Entry>> {
-    let entry = |name| (draft(), 0..3_i64).prop_map(move |(draft, digest)| Entry { name, draft, digest });
+    let entry = |name| {
+        (draft(), 0..SCRIPTS.len(), 0..2_i64).prop_map(move |(draft, script, digest)| Entry {
+            name,
+            draft,
+            script,
+            digest,
+        })
+    };
     let some = subsequence((0..NAMES.len()).collect::<Vec<_>>(), 0..=NAMES.len());
     let entries = some.prop_flat_map(move |names| names.into_iter().map(entry).collect::<Vec<_>>());
     (entries, any::<bool>()).prop_map(|(mut entries, reversed)| {
@@ -370,7 +381,12 @@ fn plan(parallel: [u32; 2], stop: [bool; 2], jobs: &[Entry], now: DateTime<Utc>)
             named(others[index.index(others.len())])
         };
         let definition = draft.definition(now, target);
-        Arc::new(Definition { name: Some(NAMES[entry.name].1.into()), digest: Some(entry.digest), ..definition })
+        Arc::new(Definition {
+            name: Some(NAMES[entry.name].1.into()),
+            digest: Some(2 * i64::try_from(entry.script).unwrap() + entry.digest),
+            call: Call::Script(Script::shell(SCRIPTS[entry.script])),
+            ..definition
+        })
     };
     let queue = |nth: usize| DesiredQueue {
         id: QUEUES[nth].into(),

@@ -35,7 +35,8 @@ impl Reference {
         let mut deferred = false;
         // Reserved jobs may already be running.
         let reserved: Vec<u64> = self.reserved.iter().map(|reserved| reserved.job).collect();
-        let running = |ref_job: &ReferenceJob| ref_job.phase() == Phase::Running || reserved.contains(&ref_job.id);
+        let reserved = |ref_job: &ReferenceJob| reserved.contains(&ref_job.id);
+        let running = |ref_job: &ReferenceJob| ref_job.phase() == Phase::Running || reserved(ref_job);
         for ref_job in self.jobs.iter_mut().filter(|ref_job| ref_job.definition.digest.is_some()) {
             if planned.iter().any(|(queue, definition)| is_entry_of(ref_job, queue, definition)) {
                 continue;
@@ -52,8 +53,12 @@ impl Reference {
             let ref_job = self.at(id);
             if is_new {
                 ref_job.needs = needs;
-            } else if running(ref_job) {
+            } else if reserved(ref_job) {
                 deferred |= ref_job.definition != **definition;
+            } else if ref_job.phase() == Phase::Running {
+                let current = Definition { replacement: None, ..(*ref_job.definition).clone() };
+                let replacement = (current != ***definition).then(|| Arc::clone(definition));
+                ref_job.definition = Arc::new(Definition { replacement, ..current });
             } else if ref_job.removed != Some(RemovalReason::User) || ref_job.definition.digest != definition.digest {
                 ref_job.update(definition, needs, now);
             }
@@ -73,8 +78,7 @@ impl Reference {
         for queue in &plan.queues {
             let in_file = queue.jobs.iter().filter_map(|definition| {
                 let ref_job = self.jobs.iter().find(|ref_job| is_entry_of(ref_job, name(&queue.id), definition))?;
-                let touched =
-                    ref_job.phase() != Phase::Running && ref_job.removed.is_none() && !self.is_reserved(ref_job.id);
+                let touched = ref_job.removed.is_none() && !self.is_reserved(ref_job.id);
                 touched.then(|| places[usize::try_from(ref_job.id).unwrap() - 1])
             });
             assert!(in_file.is_sorted_by(|a, b| a < b), "the file's order in {}", queue.id);
@@ -89,12 +93,9 @@ impl Reference {
         };
         assert!(others.is_sorted_by(in_order), "jobs that are not in the file keep their order");
         self.jobs.iter_mut().zip(places).for_each(|(ref_job, place)| ref_job.place = place);
-        // A running job may also prevent the file's order.
-        let running = |ref_job: &ReferenceJob| {
-            let runs = ref_job.phase() == Phase::Running || self.is_reserved(ref_job.id);
-            ref_job.definition.digest.is_some() && runs
-        };
-        if site.file_version() == Some("") && self.jobs.iter().any(running) {
+        // A reserved job may also prevent the file's order.
+        let reserved = |ref_job: &ReferenceJob| ref_job.definition.digest.is_some() && self.is_reserved(ref_job.id);
+        if site.file_version() == Some("") && self.jobs.iter().any(reserved) {
             self.file_version.clear();
         }
     }
@@ -104,12 +105,11 @@ impl ReferenceJob {
     fn update(&mut self, definition: &Arc<Definition>, needs: Vec<(u64, super::OutcomeCondition)>, now: DateTime<Utc>) {
         // A request made before its removal is dropped: reconciliation starts nothing.
         let reopen = self.removed.take().is_some() && self.phase() == Phase::Pending && self.requested();
-        let digest_changed = self.definition.digest != definition.digest;
         let before = std::mem::replace(&mut self.definition, Arc::clone(definition));
         if before != *definition {
             self.needs = needs;
         }
-        if reopen || (self.phase() == Phase::Finished && digest_changed) {
+        if reopen || (self.phase() == Phase::Finished && runs_differently(&before, definition)) {
             return self.make_pending(self.fresh(now), now);
         }
         let (enqueued, tried) = (self.enqueued, self.tries > 0);
@@ -129,6 +129,11 @@ impl ReferenceJob {
             }
         }
     }
+}
+
+/// The program is all that differs between the entries of the tests and decides what runs.
+pub(super) fn runs_differently(before: &Definition, after: &Definition) -> bool {
+    before.call != after.call
 }
 
 fn is_entry_of(ref_job: &ReferenceJob, queue: &str, definition: &Definition) -> bool {
