@@ -38,7 +38,7 @@ pub(super) fn blocked_reason<R: StateReader>(reader: &R, job: &Job) -> Result<St
             }
         }
     }
-    Ok(format!("{} needs confirmation", job.path()))
+    Ok(format!("{} needs approval", job.path()))
 }
 
 fn need_status<R: StateReader>(reader: &R, need: &ResolvedNeed) -> Result<NeedsStatus, R::Error> {

@@ -12,8 +12,11 @@ use super::id_hasher::IdHasherBuilder;
 use super::queue_index::{QueueIndex, rank};
 use super::{
     Event, EventRecord, Job, JobId, JobState, Outcome, Phase, QueueId, QueueMode, QueueSettings, Readiness,
-    RemovalReason, WorkerId, WorkerInfo,
+    RemovalReason, WaitConditions, WorkerId, WorkerInfo,
 };
+
+/// How many pending jobs are checked at most for whether the turn of a job has come.
+const MAX_JOBS_CHECKED: usize = 1_000;
 
 /// The state of a site as plain data. It changes only through events; equal events lead to equal states.
 #[derive(Clone, Debug, Default)]
@@ -107,6 +110,26 @@ impl SiteState {
     pub fn awaiting_confirmation(&self, queue: &QueueId) -> impl Iterator<Item = &Job> {
         let unconfirmed = self.indexes.get(queue).map(|index| &index.unconfirmed).into_iter().flatten();
         unconfirmed.filter_map(|(_, id)| self.job(*id))
+    }
+
+    /// The pending jobs of a queue whose turn has come and that wait only for approval: no job ahead of them is running or
+    /// will start without it.
+    pub fn approvals_due(&self, queue: &QueueId, now: DateTime<Utc>) -> impl Iterator<Item = &Job> {
+        self.awaiting_confirmation(queue).filter(move |job| self.is_approval_due(job, now))
+    }
+
+    /// Whether the turn of a pending job has come and it waits only for approval.
+    pub fn is_approval_due(&self, job: &Job, now: DateTime<Utc>) -> bool {
+        let JobState::Pending { wait: WaitConditions { needs: false, confirm: true, until }, .. } = job.state else {
+            return false;
+        };
+        let Some(queue) = self.queue(&job.queue) else { return false };
+        let is_ahead = |other: &&Job| rank(other) < rank(job);
+        let mut running = queue.running.iter().filter_map(|id| self.job(*id));
+        let ahead = queue.pending.iter().take(MAX_JOBS_CHECKED).filter_map(|id| self.job(*id)).take_while(is_ahead);
+        until.is_none_or(|at| at <= now)
+            && !running.any(|other| is_ahead(&other))
+            && ahead.take_while(|other| other.id != job.id).all(|other| other.readiness() == Some(Readiness::Blocked))
     }
 
     /// Whether a queue is processing but no worker serves it.

@@ -116,7 +116,7 @@ impl WaitReason {
                 [] => "needs other jobs".to_owned(),
             },
             Self::NeedsFailed(reason) => reason.clone(),
-            Self::Confirm => "needs confirmation".to_owned(),
+            Self::Confirm => "needs approval".to_owned(),
             Self::Time(at) => due_in(*at, now),
             Self::Retry { attempt, max_attempts, at } => {
                 format!("retry {attempt}/{max_attempts} {}", due_in(*at, now)).trim_end().to_owned()

@@ -102,6 +102,8 @@ pub enum Intent {
     Process(Vec<QueueId>),
     /// Start a worker for these queues, which are processing without one.
     StartWorker(Vec<QueueId>),
+    /// Approve this job, and process its queue.
+    Approve(JobId),
     /// Pause these queues.
     Pause(Vec<QueueId>),
     /// Run this job.

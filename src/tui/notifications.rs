@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use chrono::{DateTime, Utc};
+
 use crate::model::{AfterRun, Event, Job, JobId, Outcome, QueueId, QueueMode, SiteState};
 
 use super::clipboard::TerminalMultiplexer;
@@ -57,7 +59,7 @@ impl PendingNotifications {
     }
 
     /// The texts of the notifications: one for all failures, and one for each queue.
-    pub(super) fn texts(&self, site_state: &SiteState) -> Vec<String> {
+    pub(super) fn texts(&self, site_state: &SiteState, now: DateTime<Utc>) -> Vec<String> {
         let failed = match &self.failed[..] {
             [] => None,
             [(id, why)] => {
@@ -70,6 +72,7 @@ impl PendingNotifications {
             let queue = site_state.queue(id)?;
             let state = match queue.mode {
                 QueueMode::Stopped => "has stopped",
+                _ if site_state.approvals_due(id, now).next().is_some() => "needs approval",
                 _ if queue.pending.is_empty() => "is done",
                 _ => "is idle",
             };

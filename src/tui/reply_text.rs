@@ -65,6 +65,7 @@ pub(super) fn reply_text(reply: &Reply, site_state: &SiteState, keymap: &Keymap)
             let names: Vec<&str> = queues.iter().map(QueueId::as_str).collect();
             info(format!("Starting a worker for {}.", names.join(", ")))
         }
+        Intent::Approve(job) => info(format!("Approved {job}.")),
         Intent::Pause(queues) => info(format!("Paused {}; running jobs may finish.", names(queues, answers))),
         Intent::Run(job) => info(site_state.job(*job).map(|job| run_text(job, site_state, keymap)).unwrap_or_default()),
         Intent::RunFailed => info(format!("Running {} again.", count_noun(accepted, "failed job"))),

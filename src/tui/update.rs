@@ -113,7 +113,7 @@ impl Screen {
             }
             self.apply_event(record);
         }
-        let texts = self.site.read(|site_state| notifications.texts(site_state));
+        let texts = self.site.read(|site_state| notifications.texts(site_state, now));
         let mut effects: Vec<Effect> = texts.into_iter().map(Effect::Notify).collect();
         if let Some(reload) = reply_text::reload_text(events) {
             self.status_line.show(reload.severity, reload.text, now);

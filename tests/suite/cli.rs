@@ -226,9 +226,9 @@ fn a_pending_job_says_why_it_waits() {
     assert!(later["not_before"].as_str().unwrap().ends_with('Z'));
     assert_eq!(site.job("q/ship")["waiting"], json!("confirm"));
     let list = site.ok(&["list"]);
-    assert!(list.contains("needs confirmation") && list.contains("pending      in "), "{list}");
+    assert!(list.contains("needs approval") && list.contains("pending      in "), "{list}");
     let dry = site.ok(&["process", "--dry-run"]);
-    assert!(dry.contains("q/ship  true  (needs confirmation)"), "{dry}");
+    assert!(dry.contains("q/ship  true  (needs approval)"), "{dry}");
 }
 
 #[test]
@@ -241,7 +241,7 @@ fn a_job_that_asks_first_is_left_without_an_answer() {
     assert!(ran.stderr.contains("q/ship is left: it asks \"Really?\"; --yes answers"), "{ran:?}");
     assert!(ran.stdout.contains("1 succeeded"), "{ran:?}");
     let again = site.run(&["process"]);
-    assert!(again.stderr.contains("nothing in q can start: q/ship needs confirmation"), "{again:?}");
+    assert!(again.stderr.contains("nothing in q can start: q/ship needs approval"), "{again:?}");
     assert_eq!(again.code, Some(1));
     assert!(site.ok(&["process", "--yes"]).contains("q/ship  succeeded"));
 }

@@ -151,11 +151,11 @@ queues:
     at 1m
         release/build succeeded
         release becomes idle
-        release (idle): pending publish [needs confirmation], announce [needs publish]
+        release (idle): pending publish [needs approval], announce [needs publish]
     at 10m
         > process release
-        nothing in release can start: release/publish needs confirmation
-        release (idle): pending publish [needs confirmation], announce [needs publish]
+        nothing in release can start: release/publish needs approval
+        release (idle): pending publish [needs approval], announce [needs publish]
     at 30m
         > confirm release/publish
         > process release
@@ -164,11 +164,11 @@ queues:
     at 32m
         release/publish failed: exit code 1; stays pending
         release stops
-        release (stopped): pending publish [needs confirmation], announce [needs publish]
+        release (stopped): pending publish [needs approval], announce [needs publish]
     at 40m
         > process release
-        nothing in release can start: release/publish needs confirmation
-        release (stopped): pending publish [needs confirmation], announce [needs publish]
+        nothing in release can start: release/publish needs approval
+        release (stopped): pending publish [needs approval], announce [needs publish]
     at 41m
         > confirm release/publish
         > process release

@@ -6,10 +6,9 @@ use chrono::{DateTime, Utc};
 
 use super::plan::{ActionPlan, PlanResult};
 use super::targets::location;
-use crate::model::{Command, JobId, QueueId, QueueMode, StopSignal};
+use crate::model::{Command, Job, JobId, QueueId, QueueMode, StopSignal};
 use crate::text::count_noun;
 use crate::tui::action::Action;
-use crate::tui::dialog::Dialog;
 use crate::tui::effect::{Effect, ExitReason, Intent, Submission};
 use crate::tui::state::Screen;
 
@@ -42,34 +41,41 @@ impl Screen {
             QueueMode::Processing => {
                 Ok(ActionPlan::submit(vec![Command::Pause { queue: queue.clone() }], Intent::Pause(vec![queue]), false))
             }
-            QueueMode::Idle | QueueMode::Paused | QueueMode::Stopped => Ok(self.process_queues(vec![queue])),
+            QueueMode::Idle | QueueMode::Paused | QueueMode::Stopped => Ok(self.process_queues(vec![queue], now)),
         }
     }
 
-    /// Processes queues, after a question if jobs need confirmation.
-    fn process_queues(&self, queues: Vec<QueueId>) -> ActionPlan {
-        let (jobs, question) = self.site.read(|site_state| {
-            let mut unconfirmed = queues.iter().flat_map(|queue| site_state.awaiting_confirmation(queue));
-            let first = unconfirmed.next();
-            let rest: Vec<JobId> = unconfirmed.map(|job| job.id).collect();
-            let question = first.map(|job| {
-                let others = match rest.len() {
-                    0 => String::new(),
-                    1 => " (1 more job needs confirmation)".to_owned(),
-                    more => format!(" ({more} more jobs need confirmation)"),
-                };
-                let text = job.definition.scheduling.confirm.as_deref().unwrap_or_default();
-                format!("{}: {text}{others}", job.display_title())
-            });
-            (first.map(|job| job.id).into_iter().chain(rest).collect::<Vec<_>>(), question)
-        });
-        let process: Vec<_> = queues.iter().map(|queue| Command::Process { queue: queue.clone() }).collect();
-        let submission = Submission { commands: process, intent: Intent::Process(queues), needs_worker: true };
-        let Some(question) = question else { return ActionPlan::Apply(vec![Effect::submit(submission)]) };
-        let yes = if jobs.len() == 1 { "run it" } else { "run them" };
-        let mut confirmed = submission.clone();
-        confirmed.commands.insert(0, Command::Confirm { jobs });
-        ActionPlan::Open(Dialog::Confirm { question, yes, on_yes: confirmed, on_no: Some(submission) })
+    /// Processes queues. If nothing but an approval is missing in them, asks for that.
+    fn process_queues(&self, queues: Vec<QueueId>, now: DateTime<Utc>) -> ActionPlan {
+        let process = queues.iter().map(|queue| Command::Process { queue: queue.clone() }).collect();
+        let plan = ActionPlan::submit(process, Intent::Process(queues.clone()), true);
+        if let ActionPlan::Apply(effects) = &plan
+            && self.refusal(effects, now).is_some()
+        {
+            let first = |queue: &QueueId| self.site.read(|site| site.approvals_due(queue, now).next().cloned());
+            if let Some(job) = queues.iter().find_map(first) {
+                return self.plan_approve(&job);
+            }
+        }
+        plan
+    }
+
+    /// Asks the question of a job that needs approval; `y` runs it.
+    pub(super) fn plan_approve(&self, job: &Job) -> ActionPlan {
+        let question = job.definition.scheduling.confirm.as_deref().unwrap_or_default();
+        let mut commands = vec![Command::Confirm { jobs: vec![job.id] }];
+        // A queue in which only approvals were missing has become idle.
+        if self.site.read(|site| site.queue(&job.queue).is_some_and(|queue| queue.mode == QueueMode::Idle)) {
+            commands.push(Command::Process { queue: job.queue.clone() });
+        }
+        let submission = Submission { commands, intent: Intent::Approve(job.id), needs_worker: true };
+        ActionPlan::confirm(format!("{}: {question}", job.display_title()), "approve and run it", submission)
+    }
+
+    /// The selected job, if its turn has come and it needs approval.
+    pub(super) fn selected_approval(&self, now: DateTime<Utc>) -> Option<Job> {
+        let job = self.selected_job().filter(|_| !self.lists.focus().output)?;
+        Some(job).filter(|job| self.site.read(|site| site.is_approval_due(job, now)))
     }
 
     pub(super) fn plan_process_all(&self, now: DateTime<Utc>) -> PlanResult {
@@ -96,7 +102,7 @@ impl Screen {
         if waiting.is_empty() {
             return Err("No queue has pending jobs.".to_owned());
         }
-        Ok(self.process_queues(waiting))
+        Ok(self.process_queues(waiting, now))
     }
 
     pub(super) fn plan_parallel(&self, more: bool) -> PlanResult {

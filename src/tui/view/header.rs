@@ -22,6 +22,8 @@ enum TabState {
     Mode(QueueMode),
     /// The queue is processing, but no worker is running.
     NoWorker,
+    /// The turn of a job has come that needs approval.
+    NeedsApproval,
 }
 
 /// A tab as styled pieces.
@@ -70,7 +72,11 @@ impl Header<'_> {
         let current = self.queue.filter(|_| !self.shows_all_queues).map(|(id, _)| id);
         let mut tabs: Vec<Tab> = self.shows_all_queues.then(|| all_queues_tab(appearance)).into_iter().collect();
         for (index, (id, queue)) in self.idle.site.queues().into_iter().enumerate() {
-            let state = if self.idle.lacks_worker(id) { TabState::NoWorker } else { TabState::Mode(queue.mode) };
+            let state = match queue.mode {
+                _ if self.idle.lacks_worker(id) => TabState::NoWorker,
+                QueueMode::Idle | QueueMode::Processing if self.idle.needs_approval(id) => TabState::NeedsApproval,
+                mode => TabState::Mode(mode),
+            };
             tabs.push(queue_tab(index + 1, id, queue, state, current == Some(id), with_states, appearance));
         }
         tabs
@@ -214,7 +220,7 @@ fn queue_tab(
     pieces.push((name, if is_current { theme.tab } else { Style::new() }));
     let running = if queue.running.is_empty() { theme.dim } else { theme.live };
     pieces.push((format!(" {}/{}", queue.running.len(), queue.settings.parallel), running));
-    let urgent = matches!(state, TabState::NoWorker | TabState::Mode(QueueMode::Stopped));
+    let urgent = matches!(state, TabState::NoWorker | TabState::NeedsApproval | TabState::Mode(QueueMode::Stopped));
     if with_state || is_current || urgent {
         pieces.push((format!(" {}", state.label()), state.style(appearance)));
     }
@@ -230,6 +236,7 @@ impl TabState {
         match self {
             Self::Mode(mode) => mode.as_str(),
             Self::NoWorker => "processing, no worker",
+            Self::NeedsApproval => "needs approval",
         }
     }
 
@@ -237,7 +244,7 @@ impl TabState {
         match self {
             Self::Mode(QueueMode::Idle) => appearance.theme.dim,
             Self::Mode(QueueMode::Processing) => appearance.theme.live,
-            Self::Mode(QueueMode::Paused) => appearance.theme.warn,
+            Self::Mode(QueueMode::Paused) | Self::NeedsApproval => appearance.theme.warn,
             Self::Mode(QueueMode::Stopped) | Self::NoWorker => appearance.theme.bad,
         }
     }

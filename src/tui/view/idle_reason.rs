@@ -58,6 +58,11 @@ impl IdleCheck<'_> {
         self.reports_missing_worker && self.site.is_unattended(queue)
     }
 
+    /// Whether the turn of a job has come that needs approval.
+    pub(super) fn needs_approval(&self, queue: &QueueId) -> bool {
+        self.site.approvals_due(queue, self.now).next().is_some()
+    }
+
     /// Why no job of a queue is running although some are pending. `None` if a job is
     /// running or about to start.
     pub(super) fn queue_reason(&self, id: &QueueId, queue: &QueueState) -> Option<IdleReason> {
@@ -84,7 +89,11 @@ impl IdleCheck<'_> {
                     let reason = Some(waiting.describe(self.now)).filter(|reason| !reason.is_empty())?;
                     let style = if matches!(waiting, WaitReason::Confirm) { theme.warn } else { theme.dim };
                     let name = self.short_name(&first.display_title());
-                    IdleReason::with_name(format!("{name}: {}", text::plain_line(&reason)), style)
+                    let approve = match waiting {
+                        WaitReason::Confirm => format!("; press {} on it", self.setup.keymap.key(Action::Copy)),
+                        _ => String::new(),
+                    };
+                    IdleReason::with_name(format!("{name}: {}{approve}", text::plain_line(&reason)), style)
                 }
             },
         })

@@ -255,7 +255,7 @@ impl DetailColumn<'_> {
             (definition.scheduling.priority != 0).then(|| format!("priority {}", definition.scheduling.priority)),
         );
         terms.extend((definition.scheduling.weight != 1).then(|| format!("weight {}", definition.scheduling.weight)));
-        terms.extend(definition.scheduling.confirm.is_some().then(|| "needs confirmation".to_owned()));
+        terms.extend(definition.scheduling.confirm.is_some().then(|| "needs approval".to_owned()));
         terms.extend((!definition.tags.is_empty()).then(|| format!("tags {}", definition.tags.join(" "))));
         let arguments = &definition.arguments;
         let positional = arguments.args.iter().map(value_text);

@@ -342,7 +342,7 @@ pub(super) fn a_job_that_needs_confirmation_waits_for_it(backend: &BackendSite) 
     scene.run_to("plain", Outcome::Succeeded);
     assert_eq!((scene.claim(), scene.mode()), (None, QueueMode::Idle), "nothing else is left");
     let refusal = scene.answer(Command::Process { queue: queue() }).unwrap_err();
-    assert_eq!(refusal.to_string(), "nothing in build can start: build/ship needs confirmation");
+    assert_eq!(refusal.to_string(), "nothing in build can start: build/ship needs approval");
     let ship = scene.id("ship");
     scene.done(Command::Confirm { jobs: vec![ship] });
     assert!(scene.answer(Command::Confirm { jobs: vec![ship] }).is_err());

@@ -1,8 +1,8 @@
-//! Jobs that need confirmation: the question, and what each answer does.
+//! Jobs that need approval: when they are asked for, and what each answer does.
 
 use std::sync::Arc;
 
-use setlist::model::{Outcome, Phase, QueueMode, SchedulingOptions};
+use setlist::model::{DesiredQueue, Outcome, Phase, QueueMode, SchedulingOptions};
 
 use super::harness::{ScreenHarness, queue};
 use super::{mode, phase};
@@ -17,6 +17,23 @@ fn harness() -> ScreenHarness {
     ScreenHarness::new(vec![plan], 80, 24)
 }
 
+/// A job, one that needs approval after it, and one that doesn't.
+fn with_gate() -> DesiredQueue {
+    let mut plan = queue("build", 1, 0, &[("build", "Build"), ("deploy", "Deploy"), ("lint", "Lint")]);
+    let options = SchedulingOptions { confirm: Some("To production?".to_owned()), ..SchedulingOptions::default() };
+    Arc::make_mut(&mut plan.jobs[1]).scheduling = Arc::new(options);
+    plan
+}
+
+/// Moves from list to list until this job is selected.
+fn select(harness: &mut ScreenHarness, name: &str) {
+    let is_selected = |harness: &mut ScreenHarness| {
+        harness.keys("<Tab>");
+        harness.selected_job_name().as_deref() == Some(name)
+    };
+    assert!((0..4).any(|_| is_selected(harness)), "{}", harness.text());
+}
+
 /// Runs every job that can start; returns the finished ones.
 fn run_ready_jobs(harness: &mut ScreenHarness) -> Vec<&'static str> {
     while let Some(started) = harness.try_start("build") {
@@ -26,20 +43,53 @@ fn run_ready_jobs(harness: &mut ScreenHarness) -> Vec<&'static str> {
 }
 
 #[test]
-fn a_queue_asks_for_its_jobs_and_n_runs_the_others() {
-    for (answer, runs) in [("y", &["deploy", "lint", "tell"][..]), ("n", &["lint"]), ("<esc>", &[])] {
-        let mut harness = harness();
-        harness.keys("p");
-        assert_eq!(
-            harness.question(),
-            "Deploy: To production? (1 more job needs confirmation) y run them · n skip, and run the rest · Esc go back"
-        );
-        harness.keys("<enter>");
-        assert_eq!(mode(&harness, "build"), QueueMode::Idle, "other keys do not answer");
-        harness.keys(answer);
-        let then = if runs.is_empty() { QueueMode::Idle } else { QueueMode::Processing };
-        assert_eq!((mode(&harness, "build"), &run_ready_jobs(&mut harness)[..]), (then, runs), "{answer}");
-    }
+fn a_queue_goes_on_to_a_job_that_needs_approval_and_asks_then() {
+    let mut harness = ScreenHarness::new(vec![with_gate()], 80, 24);
+    harness.keys("gp");
+    assert_eq!(
+        (harness.message().as_str(), harness.question()),
+        ("Processing build.", String::new()),
+        "nothing is asked"
+    );
+    let build = harness.start("build");
+    assert!(!harness.text().contains("build 1/1 needs approval"), "its turn has not come: {}", harness.text());
+    harness.end(build, Outcome::Succeeded);
+    assert_eq!(run_ready_jobs(&mut harness), ["lint"], "the others run");
+    let text = harness.text();
+    assert!(text.lines().next().unwrap().contains("build 0/1 needs approval"), "{text}");
+    assert!(text.contains("nothing running: Deploy: needs approval; press y on it"), "{text}");
+    assert_eq!(harness.notified.last().unwrap(), "setlist: build needs approval: 2 finished, 1 pending");
+
+    // `y` on it, or processing the queue again, asks. Other keys don't answer.
+    select(&mut harness, "deploy");
+    harness.keys("y");
+    assert_eq!(harness.question(), "Deploy: To production? y approve and run it · Esc go back");
+    harness.keys("<enter>n");
+    assert_eq!(run_ready_jobs(&mut harness), ["lint"]);
+    harness.keys("p");
+    assert_eq!(harness.question(), "Deploy: To production? y approve and run it · Esc go back");
+    let spawns = harness.worker_spawns();
+    harness.keys("y");
+    assert_eq!((harness.message().as_str(), harness.worker_spawns()), ("Approved #2.", spawns + 1));
+    assert_eq!(mode(&harness, "build"), QueueMode::Processing);
+    assert_eq!(run_ready_jobs(&mut harness), ["deploy", "lint"]);
+}
+
+#[test]
+fn an_approval_does_not_resume_a_paused_queue() {
+    let mut plan = with_gate();
+    plan.jobs.truncate(2);
+    let mut harness = ScreenHarness::new(vec![plan], 80, 24);
+    harness.keys("gp");
+    let build = harness.start("build");
+    harness.keys("p");
+    harness.end(build, Outcome::Succeeded);
+    select(&mut harness, "deploy");
+    harness.keys("yy");
+    assert_eq!(harness.message(), "Approved #2.");
+    assert_eq!((mode(&harness, "build"), harness.try_start("build")), (QueueMode::Paused, None));
+    harness.keys("p");
+    assert!(harness.try_start("build").is_some(), "it was approved");
 }
 
 #[test]
@@ -78,9 +128,9 @@ fn a_question_is_a_box_in_the_middle_that_covers_nothing_else() {
     let terms = SchedulingOptions { confirm: Some("To production? ".repeat(40)), ..SchedulingOptions::default() };
     Arc::make_mut(&mut plan.jobs[0]).scheduling = Arc::new(terms);
     let mut harness = ScreenHarness::new(vec![plan], 40, 10);
-    harness.keys("p");
+    harness.keys("gy");
     let question = harness.question();
-    assert!(question.ends_with("y run it · n skip, and run the rest Esc go back"), "{}", harness.text());
+    assert!(question.ends_with("y approve and run it · Esc go back"), "{}", harness.text());
     harness.keys("y");
     assert_eq!(mode(&harness, "build"), QueueMode::Processing);
 }

@@ -238,7 +238,7 @@ fn a_blocked_job_is_named_with_its_reason() {
 fn a_missing_confirmation_is_shown_as_the_reason() {
     let asks = SchedulingOptions { confirm: Some("Sure?".to_owned()), ..SchedulingOptions::default() };
     let mut harness = with_options(&asks, OnFailure::Continue);
-    assert_eq!(line(&mut harness).split("  ·  ").next().unwrap(), "nothing running: A: needs confirmation");
+    assert_eq!(line(&mut harness).split("  ·  ").next().unwrap(), "nothing running: A: needs approval; press y on it");
 }
 
 #[test]
