@@ -242,6 +242,9 @@ pub(super) struct Process {
     /// Let so many jobs of each queue run at once while this goes on.
     #[arg(long, value_name = "N")]
     pub parallel: Option<NonZero<u32>>,
+    /// Process queues that are paused, too.
+    #[arg(long)]
+    pub resume: bool,
     /// Run one job only: the next one that waits for nothing else.
     #[arg(long)]
     pub next: bool,

@@ -15,9 +15,9 @@ use super::site::OpenSite;
 use super::tally::Tally;
 use super::{CliError, Exit, signals};
 use crate::model::{
-    Command, EventRecord, Job, NothingToDo, QueueId, QueueMode, QueueState, Refusal, SiteState, WaitReason,
+    Command, EventRecord, Job, NothingToDo, QueueId, QueueMode, QueueState, Refusal, SiteState, WaitReason, WorkerInfo,
 };
-use crate::site::{WorkerContext, open_store};
+use crate::site::open_store;
 use crate::store::Store;
 use crate::text;
 use crate::worker::Worker;
@@ -44,12 +44,12 @@ pub(super) fn process(site: OpenSite, options: &Process, color: bool) -> Result<
         (begin_one(site.store.as_mut(), job)?, false)
     } else {
         let left = confirm(site.store.as_mut(), &site_state, &queues, options.yes)?;
-        (begin(site.store.as_mut(), &site_state, &queues)?, left)
+        (begin(site.store.as_mut(), &site_state, &queues, options.resume)?, left)
     };
-    let Begun { open, held, events } = begun;
+    let Begun { open, held, shared, events } = begun;
     if open == 0 {
         pace.map_or(Ok(()), |pace| pace.put_back(site.store.as_mut()))?;
-        // Nobody wants mail about that.
+        // An empty queue is not worth a mail from cron.
         if !held && !options.quiet {
             complain("nothing is pending");
         }
@@ -59,25 +59,69 @@ pub(super) fn process(site: OpenSite, options: &Process, color: bool) -> Result<
     for recorded in &events {
         tally.hear(site.store.as_mut(), recorded, None);
     }
-    let worker = Worker::join(site.store, site.context.clone(), Some(queues.clone()), false)?;
-    let interrupted =
-        signals::watch(worker.shutdown_handle(), worker.suspend_handle()).context("signals can't be watched")?;
     show_trouble();
-    worker.run(|store, recorded, job| tally.hear(store, recorded, job))?;
-    let said = tally.close();
+    let mut store = site.store;
+    let interrupted = loop {
+        let worker = Worker::join(store, site.context.clone(), Some(queues.clone()), false)?;
+        let interrupted =
+            signals::watch(worker.shutdown_handle(), worker.suspend_handle()).context("signals can't be watched")?;
+        worker.run(|store, recorded, job| tally.hear(store, recorded, job))?;
+        store = open_store(&site.context.state)?;
+        if options.next || interrupted.yes() || !process_late_jobs(store.as_mut(), &mut tally)? {
+            break interrupted;
+        }
+    };
+    let site_state = store.load()?;
+    let said = tally.close(&site_state);
     if let Some(pace) = pace {
-        pace.put_back(open_store(&site.context.state)?.as_mut())?;
+        pace.put_back(store.as_mut())?;
     }
     if interrupted.yes() {
-        halt(&site.context, queues)?;
+        stop_processing(store.as_mut(), &site_state, &queues, &shared)?;
         return Ok(Exit::Interrupted);
     }
     match said {
-        // Whoever read our output has seen enough, and still gets to know how it went.
+        // The reader of the output has gone; the exit code still reports the outcome.
         Err(CliError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {}
         other => other?,
     }
-    Ok(if held || left { Exit::JobFailed } else { tally.exit() })
+    let unfinished = !options.next && report_unfinished(&site_state, &queues);
+    Ok(if held || left || unfinished { Exit::JobFailed } else { tally.exit(&site_state) })
+}
+
+/// Processes jobs that were added after their queue became idle. Returns whether there are any.
+fn process_late_jobs(store: &mut dyn Store, tally: &mut Tally) -> Result<bool, CliError> {
+    let queues = tally.queues_with_late_jobs(store)?;
+    let commands: Vec<_> = queues.into_iter().map(|queue| Command::Process { queue }).collect();
+    let now = Utc::now();
+    let answers = store.execute(&commands, now)?;
+    let is_processing = answers.iter().any(|answer| matches!(answer, Ok(_) | Err(Refusal::AlreadyInMode { .. })));
+    for event in answers.into_iter().flatten().flatten() {
+        tally.hear(store, &EventRecord { seq: 0, at: now, event }, None);
+    }
+    Ok(is_processing)
+}
+
+/// Says for each queue how many jobs were left pending and why. Returns whether there are any.
+fn report_unfinished(site_state: &SiteState, queues: &[QueueId]) -> bool {
+    let mut any = false;
+    for id in queues {
+        let Some(queue) = site_state.queue(id).filter(|queue| !queue.pending.is_empty()) else { continue };
+        any = true;
+        let reason = match queue.mode {
+            QueueMode::Paused => "paused".to_owned(),
+            QueueMode::Stopped => "stopped by a failed job".to_owned(),
+            QueueMode::Processing => "another process works on them".to_owned(),
+            QueueMode::Idle => {
+                let first = queue.pending.iter().find_map(|id| site_state.wait_reason(site_state.job(*id)?));
+                let reason = first.map(|reason| reason.describe(Utc::now())).unwrap_or_default();
+                if reason.is_empty() { "processing was stopped".to_owned() } else { reason }
+            }
+        };
+        let count = text::count_noun(queue.pending.len(), "job");
+        complain(&text::plain_line(&format!("{count} left in {id}: {reason}")));
+    }
+    any
 }
 
 /// How many jobs run at once for as long as this process takes.
@@ -193,21 +237,35 @@ fn begin_one(store: &mut dyn Store, job: &Job) -> Result<Begun, CliError> {
 struct Begun {
     /// How many of their jobs are open.
     open: usize,
-    /// A queue has only jobs that can't start.
+    /// A queue is paused, or has only jobs that can't start.
     held: bool,
+    /// The queues that were processing already, for another caller.
+    shared: Vec<QueueId>,
     /// What happened at once: jobs that can't run any more are skipped.
     events: Vec<EventRecord>,
 }
 
 /// Asks for the queues to be processed.
-fn begin(store: &mut dyn Store, site_state: &SiteState, queues: &[QueueId]) -> Result<Begun, CliError> {
-    let commands: Vec<_> = queues.iter().map(|queue| Command::Process { queue: queue.clone() }).collect();
+fn begin(store: &mut dyn Store, site_state: &SiteState, queues: &[QueueId], resume: bool) -> Result<Begun, CliError> {
     let mut begun = Begun::default();
+    let is_paused = |id: &&QueueId| {
+        let is_paused = |queue: &QueueState| queue.mode == QueueMode::Paused && !queue.pending.is_empty();
+        !resume && site_state.queue(id).is_some_and(is_paused)
+    };
+    let (paused, queues): (Vec<_>, Vec<_>) = queues.iter().partition(is_paused);
+    for queue in paused {
+        complain(&text::plain_line(&format!("{queue} is paused; --resume processes it")));
+        begun.held = true;
+    }
+    let commands: Vec<_> = queues.iter().map(|queue| Command::Process { queue: (*queue).clone() }).collect();
     let now = Utc::now();
-    for (queue, answer) in queues.iter().zip(store.execute(&commands, now)?) {
+    for (queue, answer) in queues.into_iter().zip(store.execute(&commands, now)?) {
         begun.events.extend(answer.iter().flatten().cloned().map(|event| EventRecord { seq: 0, at: now, event }));
+        if let Err(Refusal::AlreadyInMode { .. }) = &answer {
+            begun.shared.push(queue.clone());
+        }
         match answer {
-            // Somebody else processes it: two share the work.
+            // Another caller processes it, too: both share the work.
             Ok(_) | Err(Refusal::AlreadyInMode { .. }) => {
                 begun.open += site_state.queue(queue).map_or(0, |queue| queue.pending.len() + queue.running.len());
             }
@@ -222,10 +280,20 @@ fn begin(store: &mut dyn Store, site_state: &SiteState, queues: &[QueueId]) -> R
     Ok(begun)
 }
 
-/// After an interrupt: nothing more is to start in these queues.
-fn halt(context: &WorkerContext, queues: Vec<QueueId>) -> Result<(), CliError> {
-    let mut store = open_store(&context.state)?;
-    let commands: Vec<_> = queues.into_iter().map(|queue| Command::StopProcessing { queue }).collect();
+/// Stops processing after an interrupt, except for queues that another caller processes: those that were processing
+/// before and are served by another worker, and those that another worker serves by name.
+fn stop_processing(
+    store: &mut dyn Store,
+    site_state: &SiteState,
+    queues: &[QueueId],
+    shared: &[QueueId],
+) -> Result<(), CliError> {
+    let is_needed = |queue: &QueueId| {
+        let serves = |worker: &WorkerInfo| worker.serves(queue) && (worker.queues.is_some() || shared.contains(queue));
+        site_state.workers().any(serves)
+    };
+    let stopped = queues.iter().filter(|queue| !is_needed(queue));
+    let commands: Vec<_> = stopped.map(|queue| Command::StopProcessing { queue: queue.clone() }).collect();
     store.execute(&commands, Utc::now())?;
     Ok(())
 }

@@ -12,7 +12,7 @@ use super::args::Process;
 use super::error::say;
 use super::record::{JobRecord, print};
 use super::{CliError, Exit, line};
-use crate::model::{AfterRun, Event, EventRecord, Job, JobId, Outcome, QueueId};
+use crate::model::{AfterRun, Event, EventRecord, Job, JobId, Outcome, QueueId, QueueMode, SiteState};
 use crate::store::log::LogReader;
 use crate::store::{Store, StoreError};
 use crate::text;
@@ -26,6 +26,8 @@ const FAR: usize = 16 << 10;
 pub(super) struct Tally {
     queues: Vec<QueueId>,
     outcomes: BTreeMap<&'static str, u64>,
+    /// For each queue that has become idle, the number of that event.
+    idle_since: HashMap<QueueId, u64>,
     /// What was counted of jobs that didn't succeed.
     counted: HashMap<JobId, &'static str>,
     began: Instant,
@@ -54,6 +56,7 @@ impl Tally {
         Self {
             queues,
             outcomes: BTreeMap::new(),
+            idle_since: HashMap::new(),
             counted: HashMap::new(),
             began: Instant::now(),
             quiet: options.quiet,
@@ -66,6 +69,13 @@ impl Tally {
 
     /// Takes note of a change of the site. The job that it is about is read from the store unless it is `known`.
     pub(super) fn hear(&mut self, store: &mut dyn Store, recorded: &EventRecord, known: Option<&Job>) {
+        if let Event::ModeChanged { queue, mode } = &recorded.event {
+            self.idle_since.remove(queue);
+            if *mode == QueueMode::Idle && self.queues.contains(queue) {
+                self.idle_since.insert(queue.clone(), recorded.seq);
+            }
+            return;
+        }
         let id = match &recorded.event {
             Event::Started { .. } if self.bar.is_hidden() => return,
             Event::Started { job, .. }
@@ -160,25 +170,39 @@ impl Tally {
         });
     }
 
+    /// The queues to which jobs were added after they became idle, by an `on_finish` hook for example.
+    pub(super) fn queues_with_late_jobs(&self, store: &mut dyn Store) -> Result<Vec<QueueId>, StoreError> {
+        let Some(first) = self.idle_since.values().min() else { return Ok(Vec::new()) };
+        let records = store.events_after(*first)?.unwrap_or_default();
+        let has_late_job = |(queue, idle): &(&QueueId, &u64)| {
+            let is_late = |record: &EventRecord| match &record.event {
+                Event::Added { job } => record.seq > **idle && job.queue == **queue,
+                _ => false,
+            };
+            records.iter().any(is_late)
+        };
+        Ok(self.idle_since.iter().filter(has_late_job).map(|(queue, _)| queue.clone()).collect())
+    }
+
     /// The last line: how many of each outcome.
-    pub(super) fn close(&mut self) -> Result<(), CliError> {
+    pub(super) fn close(&mut self, site_state: &SiteState) -> Result<(), CliError> {
         self.bar.finish_and_clear();
         if let Some(error) = self.trouble.take() {
             return Err(error.into());
         }
-        if self.json || (self.quiet && self.exit() == Exit::Fine) {
+        if self.json || (self.quiet && self.exit(site_state) == Exit::Fine) {
             return Ok(());
         }
         let counts = line::counts(&self.outcomes).unwrap_or_else(|| "nothing ran".to_owned());
         Ok(writeln!(io::stdout(), "{counts}  in {}", text::duration(self.began.elapsed()))?)
     }
 
-    pub(super) fn exit(&self) -> Exit {
-        if self.outcomes.iter().all(|(word, count)| *word == "succeeded" || *count == 0) {
-            Exit::Fine
-        } else {
-            Exit::JobFailed
-        }
+    /// Whether a job failed. A job that was skipped counts only if the reason is a failure.
+    pub(super) fn exit(&self, site_state: &SiteState) -> Exit {
+        let is_failure = |(id, outcome): (&JobId, &&str)| {
+            *outcome != "skipped" || site_state.job(*id).is_none_or(|job| site_state.counts_as_failure(job))
+        };
+        if self.counted.iter().any(is_failure) { Exit::JobFailed } else { Exit::Fine }
     }
 }
 

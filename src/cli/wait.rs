@@ -14,7 +14,7 @@ use super::record::{JobRecord, QueueObject, print};
 use super::site::OpenSite;
 use super::target::{Target, catch_up};
 use super::{CliError, Exit, line};
-use crate::model::{Outcome, SiteState};
+use crate::model::SiteState;
 use crate::text;
 
 /// Waits until all of them rest; says how each of them is then.
@@ -73,7 +73,7 @@ fn tell(target: &Target, site_state: &SiteState, options: &Wait, file: &str) -> 
             {
                 writeln!(out, "{}", line::of(job, outcome))?;
             }
-            Ok(job.outcome() == Some(&Outcome::Succeeded))
+            Ok(!site_state.counts_as_failure(job))
         }
         Target::Queue(id) => {
             let Some(queue) = site_state.queue(id) else { return Ok(true) };
@@ -88,7 +88,8 @@ fn tell(target: &Target, site_state: &SiteState, options: &Wait, file: &str) -> 
                 let words = line::counts(&counts).unwrap_or_else(|| "empty".to_owned());
                 writeln!(out, "{}  {words}", text::plain_line(id.as_str()))?;
             }
-            Ok(counts.iter().all(|(word, count)| *word == "succeeded" || *count == 0))
+            let mut finished = queue.finished.iter().filter_map(|id| site_state.job(*id));
+            Ok(queue.pending.is_empty() && !finished.any(|job| site_state.counts_as_failure(job)))
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Needs: whether the jobs that a job needs have finished as required.
 
+use std::collections::HashSet;
+
 use super::{Job, JobState, Outcome, OutcomeCondition, ResolvedNeed, StateReader};
 
 /// The status of the needs of a job.
@@ -39,6 +41,25 @@ pub(super) fn blocked_reason<R: StateReader>(reader: &R, job: &Job) -> Result<St
         }
     }
     Ok(format!("{} needs approval", job.path()))
+}
+
+/// Whether the needs of a skipped job are unmet because of a failure, rather than because a required failure didn't happen.
+/// Follows chains of skipped jobs.
+pub(super) fn is_skipped_by_failure<R: StateReader>(reader: &R, job: &Job) -> Result<bool, R::Error> {
+    let mut jobs = vec![job.clone()];
+    let mut seen = HashSet::new();
+    while let Some(job) = jobs.pop() {
+        for need in job.needs.iter().filter(|need| seen.insert((need.job, need.on))) {
+            let Some(needed) = reader.job(need.job)? else { return Ok(true) };
+            match (need.on, needed.outcome()) {
+                (OutcomeCondition::Failure, Some(Outcome::Succeeded)) => {}
+                (_, Some(Outcome::Skipped { .. })) => jobs.push(needed),
+                _ if need_status(reader, need)? == NeedsStatus::Met => {}
+                _ => return Ok(true),
+            }
+        }
+    }
+    Ok(false)
 }
 
 fn need_status<R: StateReader>(reader: &R, need: &ResolvedNeed) -> Result<NeedsStatus, R::Error> {

@@ -12,6 +12,7 @@ mod damage;
 mod definition;
 mod disk;
 mod editing;
+mod exit_status;
 mod fuzz;
 mod hooks;
 mod inherited_state;

@@ -6,10 +6,23 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::{QueueState, SiteState};
+use crate::model::needs::is_skipped_by_failure;
 use crate::model::{
-    DeclaredJob, Job, JobId, JobRef, JobState, Phase, QueueId, QueueInfo, Readiness, RemovalReason, RunId, StateReader,
-    WorkerId, WorkerInfo,
+    DeclaredJob, Job, JobId, JobRef, JobState, Outcome, Phase, QueueId, QueueInfo, Readiness, RemovalReason, RunId,
+    StateReader, WorkerId, WorkerInfo,
 };
+
+impl SiteState {
+    /// Whether the outcome of a job is a failure for whoever waits for it: it did not succeed, and was not skipped only
+    /// because a failure that it needs didn't happen.
+    pub fn counts_as_failure(&self, job: &Job) -> bool {
+        match job.outcome() {
+            Some(Outcome::Succeeded) => false,
+            Some(Outcome::Skipped { .. }) => is_skipped_by_failure(self, job).unwrap_or_else(|never| match never {}),
+            _ => true,
+        }
+    }
+}
 
 impl StateReader for SiteState {
     type Error = Infallible;

@@ -105,7 +105,7 @@ fn a_paused_queue_starts_nothing_until_it_is_resumed() {
     let again = site.run(&["pause", "q"]);
     assert_eq!((again.code, &again.stderr[..]), (Some(2), "setlist: q is already paused\n"));
     site.write("go", "");
-    assert!(process.wait().unwrap().success());
+    assert_eq!(process.wait().unwrap().code(), Some(1), "a job is left");
     assert_eq!((queue_state(&site, "q"), site.job("q/b")["waiting"].clone()), ("paused".to_owned(), json!("paused")));
     let idle = site.run(&["resume", "idle"]);
     assert_eq!(idle.code, Some(2));
