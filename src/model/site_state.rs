@@ -112,24 +112,26 @@ impl SiteState {
         unconfirmed.filter_map(|(_, id)| self.job(*id))
     }
 
-    /// The pending jobs of a queue whose turn has come and that wait only for approval: no job ahead of them is running or
-    /// will start without it.
+    /// The pending jobs of a queue whose turn has come and that wait only for approval.
     pub fn approvals_due(&self, queue: &QueueId, now: DateTime<Utc>) -> impl Iterator<Item = &Job> {
         self.awaiting_confirmation(queue).filter(move |job| self.is_approval_due(job, now))
     }
 
-    /// Whether the turn of a pending job has come and it waits only for approval.
+    /// Whether the turn of a pending job has come and it waits only for approval: no job ahead of it is running or will
+    /// start without it. In a queue that is not being processed, no other job may be able to start at all.
     pub fn is_approval_due(&self, job: &Job, now: DateTime<Utc>) -> bool {
         let JobState::Pending { wait: WaitConditions { needs: false, confirm: true, until }, .. } = job.state else {
             return false;
         };
         let Some(queue) = self.queue(&job.queue) else { return false };
         let is_ahead = |other: &&Job| rank(other) < rank(job);
+        let is_processing = queue.mode == QueueMode::Processing;
         let mut running = queue.running.iter().filter_map(|id| self.job(*id));
-        let ahead = queue.pending.iter().take(MAX_JOBS_CHECKED).filter_map(|id| self.job(*id)).take_while(is_ahead);
+        let pending = queue.pending.iter().take(MAX_JOBS_CHECKED).filter_map(|id| self.job(*id));
+        let mut before_it = pending.take_while(|other| !is_processing || is_ahead(other));
         until.is_none_or(|at| at <= now)
             && !running.any(|other| is_ahead(&other))
-            && ahead.take_while(|other| other.id != job.id).all(|other| other.readiness() == Some(Readiness::Blocked))
+            && before_it.all(|other| other.readiness() == Some(Readiness::Blocked))
     }
 
     /// Whether a queue is processing but no worker serves it.

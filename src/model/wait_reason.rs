@@ -78,6 +78,11 @@ impl SiteState {
 }
 
 impl WaitReason {
+    /// Whether the job waits for other jobs.
+    pub fn is_about_needs(&self) -> bool {
+        matches!(self, Self::Needs(_) | Self::NeedsFailed(_))
+    }
+
     /// The reason as one stable word, as in JSON.
     pub fn as_str(&self) -> &'static str {
         match self {

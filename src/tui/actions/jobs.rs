@@ -1,8 +1,10 @@
 //! Plans of the actions on jobs: run, cancel, kill, remove, restore and move.
 
+use chrono::{DateTime, Utc};
+
 use super::plan::{ActionPlan, PlanResult};
 use super::targets::{ActionTargets, location};
-use crate::model::{Command, Job, JobId, Outcome, Phase, Placement, StopSignal};
+use crate::model::{Command, Job, JobId, Outcome, Phase, Placement, StopSignal, WaitReason};
 use crate::text::count_noun;
 use crate::tui::action::Action;
 use crate::tui::effect::{BulkAction, Effect, Intent, Submission};
@@ -10,17 +12,23 @@ use crate::tui::sort_order::SortOrder;
 use crate::tui::state::Screen;
 
 impl Screen {
-    pub(super) fn plan_run(&self) -> PlanResult {
+    pub(super) fn plan_run(&self, now: DateTime<Utc>) -> PlanResult {
         let targets = self.targets()?;
         if let Some(job) = targets.single() {
             let (commands, intent) = (vec![Command::Run { job: job.id }], Intent::Run(job.id));
             let submission = Submission { commands, intent, needs_worker: true };
-            return Ok(match &job.definition.scheduling.confirm {
+            let title = job.display_title();
+            let unmet = self.site.read(|site| site.wait_reason(job)).filter(WaitReason::is_about_needs);
+            return Ok(match (&job.definition.scheduling.confirm, unmet) {
                 // Running jobs are refused without a question.
-                Some(question) if job.phase() != Phase::Running => {
-                    ActionPlan::confirm(format!("{}: {question}", job.display_title()), "run it", submission)
+                _ if job.phase() == Phase::Running => ActionPlan::Apply(vec![Effect::submit(submission)]),
+                (question, Some(unmet)) => {
+                    let question = question.as_ref().map(|question| format!(" ({question})")).unwrap_or_default();
+                    let question = format!("{title} {}. Run it anyway?{question}", unmet.describe(now));
+                    ActionPlan::confirm(question, "run it anyway", submission)
                 }
-                _ => ActionPlan::Apply(vec![Effect::submit(submission)]),
+                (Some(question), None) => ActionPlan::confirm(format!("{title}: {question}"), "run it", submission),
+                (None, None) => ActionPlan::Apply(vec![Effect::submit(submission)]),
             });
         }
         let jobs = targets.filter(|job| job.phase() != Phase::Running);

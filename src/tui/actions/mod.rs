@@ -131,7 +131,7 @@ impl Screen {
             Action::ProcessAll => self.plan_process_all(now),
             Action::MoreParallel => self.plan_parallel(true),
             Action::LessParallel => self.plan_parallel(false),
-            Action::Run => self.plan_run(),
+            Action::Run => self.plan_run(now),
             Action::RunFailed => self.plan_run_failed(),
             Action::Cancel => self.plan_cancel(),
             Action::Kill => self.plan_kill(),

@@ -93,7 +93,8 @@ impl IdleCheck<'_> {
                         WaitReason::Confirm => format!("; press {} on it", self.setup.keymap.key(Action::Copy)),
                         _ => String::new(),
                     };
-                    IdleReason::with_name(format!("{name}: {}{approve}", text::plain_line(&reason)), style)
+                    let colon = if reason.starts_with("needs ") { "" } else { ":" };
+                    IdleReason::with_name(format!("{name}{colon} {}{approve}", text::plain_line(&reason)), style)
                 }
             },
         })

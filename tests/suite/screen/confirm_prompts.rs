@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use setlist::model::{DesiredQueue, Outcome, Phase, QueueMode, SchedulingOptions};
+use setlist::model::{DesiredQueue, JobRef, Need, Outcome, OutcomeCondition, Phase, QueueMode, SchedulingOptions};
 
 use super::harness::{ScreenHarness, queue};
 use super::{mode, phase};
@@ -57,7 +57,7 @@ fn a_queue_goes_on_to_a_job_that_needs_approval_and_asks_then() {
     assert_eq!(run_ready_jobs(&mut harness), ["lint"], "the others run");
     let text = harness.text();
     assert!(text.lines().next().unwrap().contains("build 0/1 needs approval"), "{text}");
-    assert!(text.contains("nothing running: Deploy: needs approval; press y on it"), "{text}");
+    assert!(text.contains("nothing running: Deploy needs approval; press y on it"), "{text}");
     assert_eq!(harness.notified.last().unwrap(), "setlist: build needs approval: 2 finished, 1 pending");
 
     // `y` on it, or processing the queue again, asks. Other keys don't answer.
@@ -124,7 +124,7 @@ fn a_question_is_a_box_in_the_middle_that_covers_nothing_else() {
     assert!(rows[0].contains("build") && rows.iter().any(|row| row.contains("Lint")), "the rest is visible: {text}");
 
     // It fits the smallest screen: the answers wrap, and a long question is cut before them.
-    let mut plan = queue("build", 1, 0, &[("deploy", "Deploy"), ("lint", "Lint")]);
+    let mut plan = queue("build", 1, 0, &[("deploy", "Deploy")]);
     let terms = SchedulingOptions { confirm: Some("To production? ".repeat(40)), ..SchedulingOptions::default() };
     Arc::make_mut(&mut plan.jobs[0]).scheduling = Arc::new(terms);
     let mut harness = ScreenHarness::new(vec![plan], 40, 10);
@@ -133,4 +133,20 @@ fn a_question_is_a_box_in_the_middle_that_covers_nothing_else() {
     assert!(question.ends_with("y approve and run it · Esc go back"), "{}", harness.text());
     harness.keys("y");
     assert_eq!(mode(&harness, "build"), QueueMode::Processing);
+}
+
+#[test]
+fn running_a_job_before_what_it_needs_is_confirmed() {
+    let mut plan = queue("build", 1, 0, &[("build", "Build"), ("deploy", "Deploy")]);
+    let needs = vec![Need { job: JobRef::Named("build".into(), "build".into()), on: OutcomeCondition::Success }];
+    let options = SchedulingOptions { needs, ..SchedulingOptions::default() };
+    Arc::make_mut(&mut plan.jobs[1]).scheduling = Arc::new(options);
+    let mut harness = ScreenHarness::new(vec![plan], 80, 24);
+    harness.keys("Gr");
+    assert_eq!(harness.question(), "Deploy needs build. Run it anyway? y run it anyway · Esc go back");
+    harness.keys("<esc>");
+    assert_eq!(harness.try_start("build"), None);
+    harness.keys("ry");
+    let (job, _) = harness.try_start("build").unwrap();
+    assert_eq!(job.0, 2);
 }

@@ -231,14 +231,14 @@ fn a_blocked_job_is_named_with_its_reason() {
     let mut harness = with_options(&needs, OnFailure::Continue);
     harness.run("build", 1, Outcome::Succeeded);
     let line = line(&mut harness);
-    assert!(line.starts_with("nothing running: A: needs other/x"), "{line}");
+    assert!(line.starts_with("nothing running: A needs other/x"), "{line}");
 }
 
 #[test]
 fn a_missing_confirmation_is_shown_as_the_reason() {
     let asks = SchedulingOptions { confirm: Some("Sure?".to_owned()), ..SchedulingOptions::default() };
     let mut harness = with_options(&asks, OnFailure::Continue);
-    assert_eq!(line(&mut harness).split("  ·  ").next().unwrap(), "nothing running: A: needs approval; press y on it");
+    assert_eq!(line(&mut harness).split("  ·  ").next().unwrap(), "nothing running: A needs approval; press y on it");
 }
 
 #[test]
