@@ -17,6 +17,11 @@ pub(crate) fn point(name: &str) {
     assert!(!PANIC.as_ref().is_some_and(|request| request.triggers(name)), "a test requested a panic at {name}");
 }
 
+/// Whether a test wants the kernel to kill this process when a write exceeds `ulimit -f`, which tears the write.
+pub(crate) fn is_file_size_limit_fatal() -> bool {
+    cfg!(debug_assertions) && std::env::var_os("SETLIST_CRASH").is_some_and(|name| name == "file-size-limit")
+}
+
 /// Marks a crash point, which does nothing in a release build.
 #[cfg(not(debug_assertions))]
 pub(crate) fn point(_name: &str) {}

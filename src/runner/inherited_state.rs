@@ -13,6 +13,8 @@ use std::sync::atomic::AtomicBool;
 use nix::sys::signal::SigSet;
 use signal_hook::consts::{FORBIDDEN, SIGPIPE, SIGTTIN, SIGTTOU, SIGXFSZ};
 
+use crate::crash;
+
 /// The signals that were ignored when this process started: bit `n - 1` for signal `n`.
 static IGNORED_AT_START: OnceLock<u64> = OnceLock::new();
 
@@ -31,7 +33,8 @@ pub fn isolate_children() {
     let ignored = *IGNORED_AT_START.get_or_init(read_ignored_signals);
     let ignored = (1..=64).filter(|signal| is_in_set(ignored, *signal));
     // A write beyond `ulimit -f` then fails with an error that can be reported, instead of killing this process.
-    for signal in ignored.chain([SIGXFSZ]).filter(|signal| !has_own_rules(*signal)) {
+    let file_size_limit = (!crash::is_file_size_limit_fatal()).then_some(SIGXFSZ);
+    for signal in ignored.chain(file_size_limit).filter(|signal| !has_own_rules(*signal)) {
         // Fails for the numbers that the C library reserves.
         let _ = signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)));
     }

@@ -17,6 +17,7 @@ fn limited(scene: &CrashSite, blocks: usize, args: &[&str]) -> Child {
     let mut command = Command::new("sh");
     command.args(["-c", "ulimit -c 0; ulimit -f \"$1\"; shift; exec \"$@\"", "sh", &blocks.to_string(), SETLIST]);
     scene.site.set_environment(&mut command);
+    command.env("SETLIST_CRASH", "file-size-limit");
     command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
