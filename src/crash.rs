@@ -45,3 +45,19 @@ impl CrashRequest {
         self.name == name && self.remaining_visits.fetch_sub(1, std::sync::atomic::Ordering::Relaxed) == 1
     }
 }
+
+/// Whether the operation of this name has to fail now, as if the system had refused it: `SETLIST_FAIL=spawn:2` makes the
+/// second one fail.
+#[cfg(debug_assertions)]
+pub(crate) fn fails(name: &str) -> bool {
+    use std::sync::LazyLock;
+
+    static FAIL: LazyLock<Option<CrashRequest>> = LazyLock::new(|| CrashRequest::from_env("SETLIST_FAIL"));
+    FAIL.as_ref().is_some_and(|wanted| wanted.triggers(name))
+}
+
+/// Never in a release build.
+#[cfg(not(debug_assertions))]
+pub(crate) fn fails(_name: &str) -> bool {
+    false
+}

@@ -15,9 +15,10 @@ use super::site::OpenSite;
 use super::tally::Tally;
 use super::{CliError, Exit, signals};
 use crate::model::{
-    Command, EventRecord, Job, NothingToDo, QueueId, QueueMode, QueueState, Refusal, SiteState, WaitReason, WorkerInfo,
+    Command, Event, EventRecord, Job, NothingToDo, QueueId, QueueMode, QueueState, Refusal, SiteState, WaitReason,
+    WorkerInfo,
 };
-use crate::site::open_store;
+use crate::site::{WorkerContext, open_store};
 use crate::store::Store;
 use crate::text;
 use crate::worker::Worker;
@@ -62,7 +63,9 @@ pub(super) fn process(site: OpenSite, options: &Process, color: bool) -> Result<
     show_trouble();
     let mut store = site.store;
     let interrupted = loop {
-        let worker = Worker::join(store, site.context.clone(), Some(queues.clone()), false)?;
+        let worker = Worker::join(store, site.context.clone(), Some(queues.clone()), false);
+        // If no worker can be set up, nothing has been changed.
+        let worker = worker.inspect_err(|_| undo_processing(&site.context, &events))?;
         let interrupted =
             signals::watch(worker.shutdown_handle(), worker.suspend_handle()).context("signals can't be watched")?;
         worker.run(|store, recorded, job| tally.hear(store, recorded, job))?;
@@ -87,6 +90,20 @@ pub(super) fn process(site: OpenSite, options: &Process, color: bool) -> Result<
     }
     let unfinished = !options.next && report_unfinished(&site_state, &queues);
     Ok(if held || left || unfinished { Exit::JobFailed } else { tally.exit(&site_state) })
+}
+
+/// Makes the queues idle again whose processing these events have started. If that fails too, the error that led here is
+/// the one to report.
+fn undo_processing(context: &WorkerContext, events: &[EventRecord]) {
+    let started = events.iter().filter_map(|recorded| match &recorded.event {
+        Event::ModeChanged { queue, mode: QueueMode::Processing } => {
+            Some(Command::StopProcessing { queue: queue.clone() })
+        }
+        _ => None,
+    });
+    if let Ok(mut store) = open_store(&context.state) {
+        let _ = store.execute(&started.collect::<Vec<_>>(), Utc::now());
+    }
 }
 
 /// Processes jobs that were added after their queue became idle. Returns whether there are any.

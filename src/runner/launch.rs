@@ -48,5 +48,10 @@ pub trait Output: Send {
     fn finish(self: Box<Self>);
 }
 
+/// The system lacks what a run needs to start, such as descriptors, processes or memory. The run may start later.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct OutOfResources(pub(super) String);
+
 /// Called once with the report of a run.
 pub type Done = Box<dyn FnOnce(RunReport) + Send>;

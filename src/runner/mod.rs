@@ -7,6 +7,7 @@
 //! A run is over when its root process ends. Its background processes keep running, and their output is discarded. A run
 //! that is stopped, however, ends with its whole process tree, including processes in other sessions.
 
+mod descriptor_limit;
 mod driver;
 mod env_file;
 mod inherited_state;
@@ -35,9 +36,10 @@ use std::time::Duration;
 use std::{fmt, io};
 
 use crate::model::{RunId, RunReport, StopSignal};
+use descriptor_limit::DescriptorLimit;
 use driver::Driver;
 pub use inherited_state::{isolate_children, was_ignored_at_start};
-pub use launch::{Done, Launch, Output};
+pub use launch::{Done, Launch, OutOfResources, Output};
 pub use orphans::{OrphanReport, is_pid_namespace_visible, kill_orphans};
 pub use pty::{PtyInput, PtyOptions};
 use run_process::RunCallbacks;
@@ -52,6 +54,7 @@ pub use waker::Waker;
 /// called. Stop the runs first and wait for their reports.
 pub struct Runner {
     driver: Arc<Driver>,
+    descriptor_limit: Arc<DescriptorLimit>,
     fallback_thread: Option<JoinHandle<()>>,
 }
 
@@ -70,17 +73,38 @@ impl Runner {
 
     fn build(is_subreaper: bool) -> io::Result<Self> {
         let (supervisor, waker) = Supervisor::new(is_subreaper)?;
+        let descriptor_limit = Arc::clone(&supervisor.descriptor_limit);
         let driver = Arc::new(Driver::new(supervisor, waker));
         let shared = Arc::clone(&driver);
         let fallback_thread = thread::Builder::new().name("runner".to_owned());
         let fallback_thread = with_sigchld_blocked(|| fallback_thread.spawn(move || shared.run_fallback()))?;
-        Ok(Self { driver, fallback_thread: Some(fallback_thread) })
+        Ok(Self { driver, descriptor_limit, fallback_thread: Some(fallback_thread) })
     }
 
     /// Starts a run on the calling thread. `output` receives its output; `done` is called once with the report, also if
     /// the run could not start. Both are called on the thread that drives the runs at the time, which may be this one.
-    pub fn launch(&self, run: RunId, launch: Launch, output: Box<dyn Output>, done: Done) {
-        self.driver.lock().launch(run, launch, RunCallbacks { output, done });
+    ///
+    /// If the system lacks resources for it, neither is called, and the caller may launch it again later.
+    pub fn launch(
+        &self,
+        run: RunId,
+        launch: Launch,
+        output: Box<dyn Output>,
+        done: Done,
+    ) -> Result<(), OutOfResources> {
+        self.driver.lock().launch(run, launch, RunCallbacks { output, done })
+    }
+
+    /// How many runs may be open at once under the limit on open files. If `wanted` are more, the soft limit of this
+    /// process is raised first; runs still get the original one.
+    pub fn max_runs(&self, wanted: usize) -> usize {
+        self.descriptor_limit.max_runs(wanted)
+    }
+
+    /// Calls `suspend`, which suspends this process, while all runs are suspended too. That time does not count towards
+    /// their timeouts.
+    pub fn suspend_with_runs(&self, suspend: impl FnOnce()) {
+        self.driver.lock().suspend_with_runs(suspend);
     }
 
     /// Supervises the runs on the calling thread until something has happened, a [`Waker`] wakes it or the time is up.

@@ -11,13 +11,13 @@ use rustix::event::PollFlags;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
 
 use super::invocation::ScriptFile;
-use super::launch::{Done, Launch, Output};
+use super::launch::{Done, Launch, OutOfResources, Output};
 use super::pipe::{InPipe, OutPipe};
 use super::process_table::ProcessTable;
 use super::process_tree::ProcessTree;
 use super::program_cache::ProgramCache;
 use super::pty::Pty;
-use super::spawn::spawn;
+use super::spawn::{SpawnError, spawn};
 use super::value::{self, LastLine};
 use crate::crash;
 use crate::model::{Exit, Failure, FailureKind, Outcome, RunId, RunReport, Script, StopSignal, Stream};
@@ -58,6 +58,14 @@ pub(super) struct RunCallbacks {
 pub(super) struct FailedLaunch {
     callbacks: RunCallbacks,
     failure: Failure,
+}
+
+/// Why a run was not started.
+pub(super) enum StartError {
+    /// It has failed.
+    Failed(FailedLaunch),
+    /// It may start later. Its callbacks have not been called.
+    OutOfResources(OutOfResources),
 }
 
 /// The meaning of a descriptor of a run.
@@ -101,12 +109,13 @@ pub(super) fn start(
     mut callbacks: RunCallbacks,
     program_cache: &mut ProgramCache,
     is_subreaper: bool,
-) -> Result<RunProcess, FailedLaunch> {
+) -> Result<RunProcess, StartError> {
     let options = mem::take(&mut launch.pty);
     let size = options.size;
     let spawned = match spawn(&launch, options, program_cache, is_subreaper) {
         Ok(spawned) => spawned,
-        Err(failure) => return Err(FailedLaunch { callbacks, failure }),
+        Err(SpawnError::Failed(failure)) => return Err(StartError::Failed(FailedLaunch { callbacks, failure })),
+        Err(SpawnError::OutOfResources(reason)) => return Err(StartError::OutOfResources(OutOfResources(reason))),
     };
     crash::point("started");
     if spawned.pty.is_some() {
@@ -214,6 +223,17 @@ impl RunProcess {
     /// The id of the root process.
     pub(super) fn pid(&self) -> Pid {
         self.pid
+    }
+
+    /// Suspends all processes of the run.
+    pub(super) fn suspend(&mut self, table: &LazyProcessTable) {
+        self.tree.signal(Signal::STOP, table);
+    }
+
+    /// Continues all processes of the run after so much time, which does not count as running.
+    pub(super) fn resume(&mut self, table: &LazyProcessTable, suspended: Duration) {
+        self.tree.signal(Signal::CONT, table);
+        self.deadline = self.deadline.and_then(|deadline| deadline.checked_add(suspended));
     }
 
     /// Whether it is being stopped.

@@ -6,12 +6,15 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use rustix::io::Errno;
+
 use super::invocation::{Invocation, ScriptFile, build_invocation, not_started};
 use super::launch::Launch;
 use super::os_error::describe_os_error;
 use super::program_cache::ProgramCache;
 use super::pty::{self, Pty, PtyOptions};
 use super::variables::resolve_variables;
+use crate::crash;
 use crate::model::{Call, Failure, Script};
 
 /// A spawned process.
@@ -26,6 +29,20 @@ pub(super) struct Spawned<'a> {
     pub(super) file: Option<ScriptFile>,
 }
 
+/// Why a process was not spawned.
+pub(super) enum SpawnError {
+    /// The run has failed.
+    Failed(Failure),
+    /// It may succeed later. The reason is the operating system's.
+    OutOfResources(String),
+}
+
+impl From<Failure> for SpawnError {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
 /// Spawns the process in a new process group with its output connected to pipes, or in a pseudo-terminal if the script
 /// asks for one. A subreaper spawns no other processes, so the run can be tagged from its first instruction.
 pub(super) fn spawn<'l>(
@@ -33,9 +50,9 @@ pub(super) fn spawn<'l>(
     options: PtyOptions,
     program_cache: &mut ProgramCache,
     is_subreaper: bool,
-) -> Result<Spawned<'l>, Failure> {
+) -> Result<Spawned<'l>, SpawnError> {
     let Call::Script(script) = &launch.definition.call else {
-        return Err(not_started("a function can't be run as a process".to_owned()));
+        return Err(SpawnError::Failed(not_started("a function can't be run as a process".to_owned())));
     };
     let Invocation { program, arguments, file } = build_invocation(script, &launch.definition.arguments)?;
     let cwd = script.exec.cwd.as_ref().map_or_else(|| launch.folder.clone(), |cwd| launch.absolute_path(cwd));
@@ -65,12 +82,28 @@ pub(super) fn spawn<'l>(
         command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         command.spawn().map(|child| (child, None))
     };
+    if crash::fails("spawn") {
+        return Err(SpawnError::OutOfResources("too many open files".to_owned()));
+    }
     let spawned = match &launch.tag {
         Some(tag) if is_subreaper => tag.tag_children(start),
         _ => start(),
     };
-    let (child, pty) = spawned.map_err(|error| not_started(spawn_error(&error, &program, &cwd)))?;
+    let (child, pty) = spawned.map_err(|error| {
+        if is_out_of_resources(&error, script.exec.pty) {
+            return SpawnError::OutOfResources(describe_os_error(&error));
+        }
+        SpawnError::Failed(not_started(spawn_error(&error, &program, &cwd)))
+    })?;
     Ok(Spawned { child, pty, script, file })
+}
+
+/// Whether this process or the system has too few descriptors, processes, memory or terminals, which says nothing about
+/// the job.
+fn is_out_of_resources(error: &io::Error, needs_terminal: bool) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+    matches!(errno, Some(Errno::MFILE | Errno::NFILE | Errno::AGAIN | Errno::NOMEM))
+        || (needs_terminal && errno == Some(Errno::NOSPC))
 }
 
 /// Explains why a process could not be spawned. The operating system reports a missing program, interpreter and working
@@ -88,7 +121,7 @@ fn spawn_error(error: &io::Error, program: &str, cwd: &Path) -> String {
         (io::ErrorKind::NotFound, Some(_)) => " is there, but the interpreter that its first line names is not",
         (io::ErrorKind::PermissionDenied, Some(file)) if file.is_dir() => " is a folder",
         (io::ErrorKind::PermissionDenied, Some(file)) if file.permissions().mode() & 0o111 == 0 => " is not executable",
-        _ if error.raw_os_error() == Some(rustix::io::Errno::NOEXEC.raw_os_error()) => {
+        _ if error.raw_os_error() == Some(Errno::NOEXEC.raw_os_error()) => {
             " (a script needs a first line like #!/bin/sh)"
         }
         _ => "",

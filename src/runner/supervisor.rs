@@ -13,13 +13,14 @@ use rustix::process::{WaitOptions, wait};
 use signal_hook::SigId;
 use signal_hook::consts::SIGCHLD;
 
+use super::descriptor_limit::DescriptorLimit;
 use super::invocation::not_started;
-use super::launch::{Launch, Output};
+use super::launch::{Launch, OutOfResources, Output};
 use super::pipe::OutPipe;
 use super::process_table::ProcessTable;
 use super::program_cache::ProgramCache;
 use super::read_throttle::ReadThrottle;
-use super::run_process::{LazyProcessTable, PollSource, RunCallbacks, RunProcess, start, to_exit};
+use super::run_process::{LazyProcessTable, PollSource, RunCallbacks, RunProcess, StartError, start, to_exit};
 use super::waker::Waker;
 use crate::model::{Exit, Outcome, RunId, RunReport, StopSignal};
 
@@ -31,6 +32,7 @@ pub(super) struct Supervisor {
     /// This process only runs jobs and adopts their orphans.
     is_subreaper: bool,
     program_cache: ProgramCache,
+    pub(super) descriptor_limit: Arc<DescriptorLimit>,
     /// Receives a byte from every [`Waker`] call and every SIGCHLD.
     wakeups: UnixStream,
     signal_id: SigId,
@@ -59,7 +61,7 @@ impl PollTarget {
 const READ_BUFFER_BYTES: usize = 256 * 1024;
 /// The longest timeout passed to `poll`, whose own limit depends on the system.
 const MAX_POLL_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
-/// How many output pipes of ended runs are kept open. Beyond that the oldest is closed.
+/// How many output pipes of ended runs are kept open at most. Beyond that the oldest is closed.
 const MAX_LINGERING_PIPES: usize = 256;
 
 /// Runs one script to its end on the calling thread.
@@ -67,13 +69,15 @@ pub(super) fn run_one(launch: Launch, output: Box<dyn Output>) -> RunReport {
     let (sender, report) = channel();
     let done = Box::new(move |report| drop(sender.send(report)));
     let started = Supervisor::new(false).map(|(mut supervisor, _waker)| {
-        supervisor.launch(RunId::default(), launch, RunCallbacks { output, done });
+        let launched = supervisor.launch(RunId::default(), launch, RunCallbacks { output, done });
         while supervisor.has_runs() {
             supervisor.poll_once(None);
         }
+        launched
     });
     let failure = match started {
-        Ok(()) => not_started("the run ended without a report".to_owned()),
+        Ok(Ok(())) => not_started("the run ended without a report".to_owned()),
+        Ok(Err(error)) => not_started(error.to_string()),
         Err(error) => not_started(format!("the run can't be supervised: {error}")),
     };
     report.try_recv().unwrap_or(RunReport { outcome: Outcome::Failed(failure), exit: None, value: None })
@@ -82,6 +86,7 @@ pub(super) fn run_one(launch: Launch, output: Box<dyn Output>) -> RunReport {
 impl Supervisor {
     /// Creates a supervisor without runs, and the waker that ends its waits.
     pub(super) fn new(is_subreaper: bool) -> io::Result<(Self, Waker)> {
+        let descriptor_limit = Arc::new(DescriptorLimit::read());
         if is_subreaper {
             become_subreaper()?;
         }
@@ -92,16 +97,46 @@ impl Supervisor {
         let (processes, lingering_pipes) = (Vec::new(), VecDeque::new());
         let program_cache = ProgramCache::default();
         let (buffer, read_throttle) = (vec![0; READ_BUFFER_BYTES], ReadThrottle::default());
-        let supervisor =
-            Self { processes, lingering_pipes, is_subreaper, program_cache, wakeups, signal_id, buffer, read_throttle };
+        let supervisor = Self {
+            processes,
+            lingering_pipes,
+            is_subreaper,
+            program_cache,
+            descriptor_limit,
+            wakeups,
+            signal_id,
+            buffer,
+            read_throttle,
+        };
         Ok((supervisor, Waker(Arc::new(waker))))
     }
 
-    /// Starts a run and supervises it. A run that can't start is reported at once.
-    pub(super) fn launch(&mut self, run: RunId, launch: Launch, callbacks: RunCallbacks) {
+    /// Starts a run and supervises it. A run that has failed to start is reported at once; one that may start later is
+    /// not, and its callbacks are dropped.
+    pub(super) fn launch(&mut self, run: RunId, launch: Launch, callbacks: RunCallbacks) -> Result<(), OutOfResources> {
         match start(run, launch, callbacks, &mut self.program_cache, self.is_subreaper) {
-            Ok(process) => self.processes.push(process),
-            Err(failed) => failed.report(),
+            Ok(process) => {
+                self.descriptor_limit.restore_in(process.pid());
+                self.processes.push(process);
+            }
+            Err(StartError::Failed(failed)) => failed.report(),
+            Err(StartError::OutOfResources(error)) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Calls `suspend`, which suspends this process, while all runs are suspended too. That time does not count towards
+    /// their timeouts.
+    pub(super) fn suspend_with_runs(&mut self, suspend: impl FnOnce()) {
+        let table = LazyProcessTable::new(ProcessTable::read);
+        for process in &mut self.processes {
+            process.suspend(&table);
+        }
+        let start = Instant::now();
+        suspend();
+        let (suspended, table) = (start.elapsed(), LazyProcessTable::new(ProcessTable::read));
+        for process in &mut self.processes {
+            process.resume(&table, suspended);
         }
     }
 
@@ -242,7 +277,8 @@ impl Supervisor {
         let lingering_pipes = self.processes.swap_remove(at).finish(exit, &mut self.buffer);
         // Most of them turn out to be closed at the next poll.
         self.lingering_pipes.extend(lingering_pipes);
-        let too_many = self.lingering_pipes.len().saturating_sub(MAX_LINGERING_PIPES);
+        let limit = MAX_LINGERING_PIPES.min(self.descriptor_limit.max_lingering_pipes());
+        let too_many = self.lingering_pipes.len().saturating_sub(limit);
         self.lingering_pipes.drain(..too_many);
     }
 }

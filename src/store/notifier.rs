@@ -12,11 +12,18 @@ use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
 
 use chrono::Utc;
 use notify::{EventKind, RecursiveMode, Watcher};
+use rustix::io::Errno;
 
 use super::error::StoreError;
+
+/// How often to look for changes where nothing more can be watched.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The callback of a subscription. It must be short and must not block.
 pub type NotifyFn = Arc<dyn Fn() + Send + Sync>;
@@ -35,13 +42,25 @@ impl Subscription {
     /// Notifies when an entry of `dir` changes whose name `is_ours`, and when the directory is moved or removed.
     pub fn on_dir(
         dir: &Path,
-        is_ours: impl Fn(&str) -> bool + Send + 'static,
+        is_ours: impl Fn(&str) -> bool + Send + Sync + 'static,
         notify: NotifyFn,
     ) -> Result<Self, StoreError> {
-        let failed = |source| StoreError::Watch { path: dir.to_owned(), source };
+        let is_ours = Arc::new(is_ours);
+        match Self::watch_dir(dir, Arc::clone(&is_ours), Arc::clone(&notify)) {
+            Err(error) if is_watch_limit(&error) => Self::polling(changes_in(dir, is_ours), notify).ok_or(error),
+            watched => watched,
+        }
+        .map_err(|source| StoreError::Watch { path: dir.to_owned(), source })
+    }
+
+    fn watch_dir(
+        dir: &Path,
+        is_ours: Arc<impl Fn(&str) -> bool + Send + Sync + 'static>,
+        notify: NotifyFn,
+    ) -> notify::Result<Self> {
         let absolute = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
         let concerns_us = move |path: &PathBuf| {
-            *path == absolute || path.file_name().and_then(|name| name.to_str()).is_some_and(&is_ours)
+            *path == absolute || path.file_name().and_then(|name| name.to_str()).is_some_and(&*is_ours)
         };
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             // On an error changes may have been missed; an extra notification does no harm.
@@ -51,15 +70,68 @@ impl Subscription {
             if is_relevant {
                 notify();
             }
-        })
-        .map_err(failed)?;
-        watcher.watch(dir, RecursiveMode::NonRecursive).map_err(failed)?;
+        })?;
+        watcher.watch(dir, RecursiveMode::NonRecursive)?;
         Ok(Self::keeping(watcher))
     }
 
     /// Notifies when the existing file at `path` is written to, but not when its siblings are.
     pub fn on_file(path: &Path, notify: NotifyFn) -> Result<Self, StoreError> {
-        Self::on_dir(path, |_| true, notify)
+        match Self::watch_dir(path, Arc::new(|_: &str| true), Arc::clone(&notify)) {
+            // Two writes may be too close for their times to differ, so it notifies every time.
+            Err(error) if is_watch_limit(&error) => Self::polling(|| true, notify).ok_or(error),
+            watched => watched,
+        }
+        .map_err(|source| StoreError::Watch { path: path.to_owned(), source })
+    }
+
+    /// A subscription without watches, for when the system has none left: notifies once per [`POLL_INTERVAL`] if
+    /// something `has_changed`. None if the system has no thread left either.
+    pub(super) fn polling(mut has_changed: impl FnMut() -> bool + Send + 'static, notify: NotifyFn) -> Option<Self> {
+        let (open, closed) = channel::<()>();
+        let poll = move || {
+            while closed.recv_timeout(POLL_INTERVAL) == Err(RecvTimeoutError::Timeout) {
+                if has_changed() {
+                    notify();
+                }
+            }
+        };
+        thread::Builder::new().name("poll".to_owned()).spawn(poll).ok()?;
+        Some(Self::keeping(open))
+    }
+}
+
+/// Whether watching has failed because of a limit of the system, which `fs.inotify` or the limit on open files set.
+fn is_watch_limit(error: &notify::Error) -> bool {
+    match &error.kind {
+        notify::ErrorKind::MaxFilesWatch => true,
+        notify::ErrorKind::Io(error) => {
+            let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+            matches!(errno, Some(Errno::MFILE | Errno::NFILE | Errno::NOSPC | Errno::NOMEM))
+        }
+        _ => false,
+    }
+}
+
+/// Tells at each call whether files in `dir` that are ours have changed since the call before.
+fn changes_in<F: Fn(&str) -> bool>(dir: &Path, is_ours: Arc<F>) -> impl FnMut() -> bool + use<F> {
+    let dir = dir.to_owned();
+    let read = move || {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&dir)?.flatten() {
+            let name = entry.file_name();
+            if name.to_str().is_some_and(|name| is_ours(name)) {
+                let file = fs::metadata(entry.path())?;
+                files.push((name, file.ino(), file.len(), file.mtime(), file.mtime_nsec()));
+            }
+        }
+        files.sort();
+        Ok::<_, io::Error>(files)
+    };
+    let mut last = read().ok();
+    move || {
+        let before = std::mem::replace(&mut last, read().ok());
+        last.is_none() || before != last
     }
 }
 

@@ -7,7 +7,7 @@ mod messages;
 mod peers;
 mod site_events;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::mem;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
@@ -30,6 +30,7 @@ use crate::model::{Command, Event, EventRecord, HookResult, Job, QueueId, RunId,
 use crate::runner::{Runner, with_sigchld_blocked};
 use crate::site::{WorkerContext, hostname, reap_dead_workers, tag_prefix};
 use crate::store::{LivenessWatch, NotifyFn, Store, StoreError, Subscription, WorkerLock};
+use crate::text::count_noun;
 
 /// Maximum sleep, in case a change notification is lost or a peer can't be monitored.
 const MAX_SLEEP: Duration = Duration::from_secs(60);
@@ -68,6 +69,14 @@ pub struct Worker {
     pending_commands: Vec<(Command, DateTime<Utc>)>,
     /// The queue of each run that has ended and has not been replaced by another.
     freed_slots: Vec<QueueId>,
+    /// Runs that could not be launched because the system had too few resources. They count as running.
+    deferred: VecDeque<RunId>,
+    /// When to launch them again.
+    launch_retry_at: Option<Instant>,
+    /// It was logged that runs are deferred.
+    is_delay_logged: bool,
+    /// It was logged that no more jobs can run at once.
+    is_limit_logged: bool,
     /// When it last woke.
     now: DateTime<Utc>,
     shutdown: Option<Shutdown>,
@@ -165,6 +174,10 @@ impl Worker {
             last_seq,
             pending_commands: Vec::new(),
             freed_slots: Vec::new(),
+            deferred: VecDeque::new(),
+            launch_retry_at: None,
+            is_delay_logged: false,
+            is_limit_logged: false,
             now: Utc::now(),
             shutdown: None,
             wants_jobs: true,
@@ -310,6 +323,7 @@ impl Worker {
             self.is_dirty |= self.reload.apply_pending(store)?;
             self.check_peers(store);
         }
+        self.retry_deferred_launches(store);
         if let Some(batch) = self.record_and_claim(store, on_change)? {
             return Ok(NextStep::Commit(batch));
         }
@@ -342,7 +356,8 @@ impl Worker {
             if mem::take(&mut self.is_dirty) {
                 self.read_site_events(store, on_change)?;
             }
-            if !self.wants_jobs || self.shutdown.is_some() {
+            let wants_jobs = self.wants_jobs && self.shutdown.is_none() && self.room_for_runs(1) > 0;
+            if !wants_jobs && self.pending_commands.is_empty() {
                 return Ok(None);
             }
             self.now = Utc::now();
@@ -362,19 +377,28 @@ impl Worker {
             self.hooks.cancel_pending();
         }
         let channel = &self.sender.channel;
-        self.hooks.start(&self.runner, &self.context, &self.tag_prefix, || {
+        let is_deferred = self.hooks.start(&self.runner, &self.context, &self.tag_prefix, || {
             let channel = channel.clone();
             Box::new(move |run, report, last_line| drop(channel.send(WorkerMessage::HookEnded(run, report, last_line))))
         });
+        if is_deferred {
+            self.launch_retry_at.get_or_insert(Instant::now() + RETRY_INTERVAL);
+        }
     }
 
-    /// Suspends the process, unless that would keep other workers from reserved jobs or from the store.
+    /// Suspends the process and its running jobs, unless that would keep other workers from reserved jobs or from the store.
     fn suspend_if_requested(&mut self) {
         if self.reservations.is_empty() && mem::take(&mut self.suspend_requested) {
             let _pruning_paused = self.pruner.as_ref().map(Pruner::pause);
-            if let Err(error) = emulate_default_handler(SIGTSTP) {
-                tracing::error!(%error, "can't suspend");
+            if !self.running.is_empty() {
+                let jobs = count_noun(self.running.len(), "running job");
+                tracing::warn!("suspended with {jobs}; their timeouts are suspended too");
             }
+            self.runner.suspend_with_runs(|| {
+                if let Err(error) = emulate_default_handler(SIGTSTP) {
+                    tracing::error!(%error, "can't suspend");
+                }
+            });
         }
     }
 
@@ -408,7 +432,8 @@ impl Worker {
             return Duration::ZERO;
         }
         let due = self.next_due.map(|due| (due - Utc::now()).to_std().unwrap_or_default());
-        [due, self.reservations.time_left()].into_iter().flatten().fold(MAX_SLEEP, Duration::min)
+        let launch_retry = self.launch_retry_at.map(|at| at.saturating_duration_since(Instant::now()));
+        [due, launch_retry, self.reservations.time_left()].into_iter().flatten().fold(MAX_SLEEP, Duration::min)
     }
 }
 

@@ -49,23 +49,29 @@ impl Hooks {
         }
     }
 
-    /// Starts hooks in the free slots. `callback` makes the function that is called when a hook has ended.
+    /// Starts hooks in the free slots. `callback` makes the function that is called when a hook has ended. Returns whether
+    /// the system has too few resources for one that is pending.
     pub(super) fn start(
         &mut self,
         runner: &Runner,
         context: &WorkerContext,
         tag_prefix: &str,
         callback: impl Fn() -> HookCallback,
-    ) {
+    ) -> bool {
         for (slot, running) in self.running.iter_mut().enumerate().filter(|(_, running)| running.is_none()) {
-            let Some(job) = self.pending.pop_front() else { return };
+            let Some(job) = self.pending.pop_front() else { return false };
             if let Some((run, launch)) = launch(&job, slot, context, tag_prefix) {
-                *running = Some(job);
                 let tail = OutputTail::default();
                 let (output, on_end) = (Box::new(tail.clone()), callback());
-                runner.launch(run, launch, output, Box::new(move |report| on_end(run, report, tail.last_line())));
+                let done = Box::new(move |report| on_end(run, report, tail.last_line()));
+                if runner.launch(run, launch, output, done).is_err() {
+                    self.pending.push_front(job);
+                    return true;
+                }
+                *running = Some(job);
             }
         }
+        false
     }
 
     /// Logs the failure of a hook that has ended. Returns whether it is one of these hooks.

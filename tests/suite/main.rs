@@ -26,6 +26,7 @@ mod query;
 mod readme;
 mod reconcile;
 mod reservations;
+mod resources;
 mod rng;
 mod rules;
 mod runner;

@@ -62,7 +62,7 @@ impl Started {
         let printed = Printed(Arc::default(), Some(sender));
         let (sender, report) = channel();
         let done = Box::new(move |report| drop(sender.send(report)));
-        runner.launch(RunId(run), launch, Box::new(printed.clone()), done);
+        runner.launch(RunId(run), launch, Box::new(printed.clone()), done).expect("enough resources");
         Self { printed, pieces, report }
     }
     /// Waits until it has printed this much on standard output.

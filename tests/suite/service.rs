@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
+use setlist::store::{SqliteStore, StateDir, Store};
 
 use crate::readme::block;
 use crate::temp_site::{CommandOutput, SETLIST, TempSite, WAIT_TIMEOUT, wait_for};
@@ -113,26 +114,44 @@ fn container() -> Option<Command> {
     Some(container)
 }
 
-#[test]
-fn an_exhausted_inotify_limit_is_explained() {
+/// Runs a command where nothing can be watched with inotify, if such a place can be made here.
+fn without_inotify(site: &TempSite, args: &str) -> Option<Command> {
     let limit = "echo 0 > /proc/sys/user/max_inotify_instances";
     let limited = |script: &str| {
         let mut command = Command::new("unshare");
-        command.args(["-r", "sh", "-c", &format!("{limit} && {script}"), SETLIST]).stderr(Stdio::piped());
+        command.args(["-r", "sh", "-c", &format!("{limit} && {script}"), SETLIST]);
         command
     };
-    if !limited("true").status().is_ok_and(|status| status.success()) {
+    if !limited("true").stderr(Stdio::null()).status().is_ok_and(|status| status.success()) {
         eprintln!("SKIPPED: nothing can be limited here (unshare -r)");
-        return;
+        return None;
     }
-    let site = TempSite::with(SERVED);
-    for command in ["process", "wait q"] {
-        let mut limited = limited(&format!("exec \"$0\" {command}"));
-        site.set_environment(&mut limited);
-        let output = CommandOutput::from_output(&limited.output().unwrap());
-        assert_eq!(output.code, Some(3), "{output:?}");
-        assert!(output.stderr.contains("`sysctl fs.inotify.max_user_instances` shows and raises it"), "{output:?}");
-    }
+    let mut command = limited(&format!("exec \"$0\" {args}"));
+    site.set_environment(&mut command);
+    Some(command)
+}
+
+#[test]
+fn without_inotify_changes_are_found_by_looking() {
+    let site = TempSite::with("queues: {q: [{id: a, run: 'true'}, {id: b, run: 'true'}]}\n");
+    let Some(mut process) = without_inotify(&site, "process") else { return };
+    let output = CommandOutput::from_output(&process.output().unwrap());
+    assert_eq!(output.code, Some(0), "{output:?}");
+
+    let mut worker = without_inotify(&site, "worker").unwrap().stderr(Stdio::null()).spawn().unwrap();
+    wait_for("the worker", || site.ok(&["status", "--json"]).contains("\"workers\":1").then_some(()));
+    site.write("jobs.yaml", "queues: {q: [{id: a, run: 'true'}, {id: b, run: 'true'}, {id: c, run: echo said}]}\n");
+    wait_for("the worker to read the file", || {
+        let mut store = SqliteStore::open(&StateDir::new(site.join(".setlist"))).unwrap();
+        store.load().unwrap().job_named(&"q".into(), "c").map(drop)
+    });
+    site.ok(&["retry", "q/c"]);
+    let waited = CommandOutput::from_output(&without_inotify(&site, "wait q/c").unwrap().output().unwrap());
+    assert_eq!(waited.code, Some(0), "{waited:?}");
+    let followed = CommandOutput::from_output(&without_inotify(&site, "log -f q/c").unwrap().output().unwrap());
+    assert_eq!((followed.code, followed.stdout.as_str()), (Some(0), "said\n"), "{followed:?}");
+    signal(&worker, Signal::TERM);
+    worker.wait().unwrap();
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Notifying about growing logs, at a limited rate.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::watched_runs::WatchedRuns;
 use crate::store::error::StoreError;
@@ -9,7 +10,9 @@ use crate::store::notifier::{NotifyFn, Subscription};
 /// Calls `notify` when the log of a watched run in `dir` grows, until the subscription is dropped.
 #[cfg(target_os = "linux")]
 pub(super) fn subscribe(runs: &WatchedRuns, dir: &Path, notify: NotifyFn) -> Result<Subscription, StoreError> {
-    rate_limited::subscribe(runs, dir, notify)
+    rate_limited::subscribe(runs, dir, Arc::clone(&notify))
+        // Without a watch, every log may have grown.
+        .or_else(|error| Subscription::polling(|| true, notify).ok_or(error))
         .map_err(|error| StoreError::Watch { path: dir.to_owned(), source: notify::Error::io(error) })
 }
 

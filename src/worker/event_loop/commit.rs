@@ -28,6 +28,10 @@ impl Worker {
             None if self.wants_jobs => CLAIM_BATCH,
             None => self.freed_slots.len(),
         };
+        let room = self.room_for_runs(claims);
+        // The rest is claimed when a run has ended.
+        self.wants_jobs |= room < claims;
+        let claims = claims.min(room);
         let is_idle = self.pending_commands.is_empty() && claims == 0 && !promotes_due;
         let must_release =
             self.reservations.is_expired() || (self.must_release_reservations() && !self.reservations.is_empty());
@@ -48,6 +52,21 @@ impl Worker {
             commands.push((Command::Reserve { worker: self.id, queues: wanted }, now));
         }
         Some(Batch { commands, claims })
+    }
+
+    /// How many of `wanted` more runs this process has resources for.
+    pub(super) fn room_for_runs(&mut self, wanted: usize) -> usize {
+        if !self.deferred.is_empty() || wanted == 0 {
+            return 0;
+        }
+        let running = self.running.values().filter(|run| !run.is_ended).count();
+        let max_runs = self.runner.max_runs(running + wanted);
+        let room = max_runs.saturating_sub(running);
+        // Most wanted runs are not needed: it is not known how many jobs are ready.
+        if room == 0 && !mem::replace(&mut self.is_limit_logged, true) {
+            tracing::warn!("running {running} jobs at once, as many as the limit on open files allows (ulimit -n)");
+        }
+        room
     }
 
     /// How many jobs of each queue to reserve.

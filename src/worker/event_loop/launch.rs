@@ -1,20 +1,25 @@
 //! Starting claimed and reserved jobs.
 
+use std::mem;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{ActiveRun, Worker};
 use crate::crash;
-use crate::model::{Command, ExecOptions, Job, Run};
+use crate::model::{Command, ExecOptions, Job, Outcome, Run, RunId, RunReport, StopSignal};
 use crate::runner::{Launch, PtyOptions};
 use crate::site::run_tag;
 use crate::store::Store;
 use crate::store::log::LogWriter;
+use crate::text::plain_line;
 use crate::worker::environment;
 use crate::worker::message::WorkerMessage;
 use crate::worker::pty::pty_options;
 use crate::worker::reservations::ReservedJob;
 use crate::worker::run_log::RunLog;
+
+/// How long to wait before a run is launched again for which the system had too few resources.
+const LAUNCH_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Worker {
     /// Starts a job that was claimed.
@@ -44,6 +49,35 @@ impl Worker {
         crash::point("reserved-started");
     }
 
+    /// Launches the runs again for which the system had too few resources, if it is time to.
+    pub(super) fn retry_deferred_launches(&mut self, store: &dyn Store) {
+        if self.launch_retry_at.take_if(|at| *at <= Instant::now()).is_none() {
+            return;
+        }
+        for run in mem::take(&mut self.deferred) {
+            // Not even tried if one of them has failed again.
+            if !self.deferred.is_empty() {
+                self.deferred.push_back(run);
+            } else if let Some(ActiveRun { job, .. }) = self.running.remove(&run) {
+                let log = store.log_writer(run, log_limit(&job));
+                let pty = pty_options(&job, run, store);
+                self.launch(job, log, pty);
+            }
+        }
+        self.is_delay_logged = !self.deferred.is_empty();
+    }
+
+    /// Stops a run. One that has not been launched ends at once.
+    pub(super) fn stop_run(&mut self, run: RunId, stop: StopSignal) {
+        let Some(at) = self.deferred.iter().position(|deferred| *deferred == run) else {
+            return self.runner.stop(run, stop);
+        };
+        self.deferred.remove(at);
+        let Some(active) = self.running.get(&run) else { return };
+        let report = RunReport { outcome: Outcome::Cancelled, exit: None, value: None };
+        self.handle_run_end(active.job.id, run, report);
+    }
+
     pub(super) fn launch(&mut self, job: Job, log: LogWriter, pty: PtyOptions) {
         let Some(run) = &job.last_run else { return };
         let value_file = self.context.state.value_file(run.id);
@@ -57,8 +91,15 @@ impl Worker {
         };
         let (id, run, channel) = (job.id, run.id, self.sender.channel.clone());
         let done = move |report| drop(channel.send(WorkerMessage::RunEnded(id, run, report)));
+        let launched = self.runner.launch(run, launch, Box::new(RunLog::new(log, run)), Box::new(done));
+        if let Err(error) = launched {
+            if !mem::replace(&mut self.is_delay_logged, true) {
+                tracing::warn!("can't start {} yet: {error}; retrying", plain_line(&job.path()));
+            }
+            self.deferred.push_back(run);
+            self.launch_retry_at = Some(Instant::now() + LAUNCH_RETRY_INTERVAL);
+        }
         self.running.insert(run, ActiveRun { job, started: Instant::now(), is_ended: false });
-        self.runner.launch(run, launch, Box::new(RunLog::new(log, run)), Box::new(done));
     }
 }
 

@@ -24,7 +24,7 @@ impl Worker {
     /// Whether a job is ready because of events that the worker has not read, so that a notification must be under way.
     /// Panics if a job is ready without such events.
     fn expects_notification(&mut self) -> bool {
-        if self.shutdown.is_some() || self.is_dirty || self.commit_outcome.is_some() {
+        if self.shutdown.is_some() || self.is_dirty || self.commit_outcome.is_some() || self.room_for_runs(1) == 0 {
             return false;
         }
         let Some(store) = &mut self.store else { return false };

@@ -74,10 +74,12 @@ impl Worker {
     }
 
     /// A run has ended: queues its report, and starts a reserved job in its place.
-    fn handle_run_end(&mut self, job: JobId, run: RunId, report: RunReport) {
+    pub(super) fn handle_run_end(&mut self, job: JobId, run: RunId, report: RunReport) {
         self.queue_run_end(job, run, report);
         let Some(active) = self.running.get_mut(&run) else { return };
         active.is_ended = true;
+        // It has freed resources.
+        self.launch_retry_at = self.launch_retry_at.map(|_| Instant::now());
         self.commit_latency.record_run(active.started.elapsed());
         // A job that took several slots may make room for as many jobs.
         self.wants_jobs |= active.job.definition.scheduling.weight > 1;
@@ -88,7 +90,7 @@ impl Worker {
 
     /// Starts reserved jobs in place of runs that have ended.
     pub(super) fn fill_freed_slots(&mut self) {
-        if self.must_release_reservations() {
+        if self.must_release_reservations() || !self.deferred.is_empty() {
             return;
         }
         for queue in mem::take(&mut self.freed_slots) {
@@ -117,8 +119,8 @@ impl Worker {
     pub(super) fn shut_down(&mut self, shutdown: Shutdown) {
         self.shutdown = self.shutdown.max(Some(shutdown));
         let stop = if shutdown == Shutdown::Immediate { StopSignal::Kill } else { StopSignal::Terminate };
-        for run in self.running.keys() {
-            self.runner.stop(*run, stop);
+        for run in self.running.keys().copied().collect::<Vec<_>>() {
+            self.stop_run(run, stop);
         }
         self.hooks.stop(&self.runner, stop);
     }

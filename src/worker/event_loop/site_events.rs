@@ -33,7 +33,7 @@ impl Worker {
             match store.job(id)? {
                 Some(job) if job.current_run() == Some(run) => {
                     if let JobState::Running { stop: Some(stop), .. } = job.state {
-                        self.runner.stop(run, stop);
+                        self.stop_run(run, stop);
                     }
                 }
                 known => {
@@ -68,7 +68,7 @@ impl Worker {
         self.last_seq = recorded.seq;
         let mut own = None;
         match &recorded.event {
-            Event::StopRequested { run, stop, .. } if self.running.contains_key(run) => self.runner.stop(*run, *stop),
+            Event::StopRequested { run, stop, .. } if self.running.contains_key(run) => self.stop_run(*run, *stop),
             Event::Ended { run, .. } => {
                 own = self.running.remove(run).map(|running| running.job);
                 self.wants_jobs |= own.is_none();
