@@ -1,4 +1,4 @@
-//! The command line as people type it.
+//! The arguments of the program.
 
 use std::num::NonZero;
 use std::path::PathBuf;
@@ -7,23 +7,24 @@ use std::time::Duration;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::ArgValueCandidates;
 
-use super::completions::{Shell, jobs, queues, targets};
+use super::candidates::{jobs, queues, targets};
 use super::examples::{ADD, COMPLETIONS, LIST, LOG, MAN, PROCESS, RETRY, WAIT, WORKER};
-use super::terms::TermArgs;
+use super::job_option_args::JobOptionArgs;
+use super::site_args::SiteArgs;
 use crate::definition::units::parse_duration;
 use crate::tui::theme::ThemeName;
 
 /// A job queue that lives in the terminal.
 ///
-/// Without a command it opens the screen on the nearest jobs.yaml, at or above the working directory.
+/// Without a command, opens the screen on the nearest jobs.yaml, at or above the working directory.
 #[derive(Debug, Parser)]
 #[command(
     name = "setlist",
     version,
-    after_help = "Exit status: 0 fine, 1 a job did not succeed, 2 bad usage or a bad file, 3 the store can't be used, \
-                  130 interrupted.\n\nExamples:\n  setlist init                  write a first jobs.yaml\n  \
+    after_help = "Exit status: 0 success, 1 a job did not succeed, 2 invalid arguments or jobs.yaml, 3 the store can't be \
+                  used, 130 interrupted.\n\nExamples:\n  setlist init                  write a first jobs.yaml\n  \
                   setlist                       open the screen\n  setlist process build         run the queue here and \
-                  now\n  setlist add build -- make -j4 add a job\n  setlist log build/lint        what a job printed"
+                  now\n  setlist add build -- make -j4 add a job\n  setlist log build/lint        print the output of a job"
 )]
 pub(super) struct Cli {
     /// Queue to show first.
@@ -32,14 +33,14 @@ pub(super) struct Cli {
     #[command(flatten)]
     pub site: SiteArgs,
     #[command(flatten)]
-    pub taste: TasteArgs,
+    pub appearance: AppearanceArgs,
     #[command(subcommand)]
-    pub command: Option<Command>,
+    pub command: Option<CliCommand>,
 }
 
-/// How the screen looks.
+/// The appearance of the screen.
 #[derive(Clone, Copy, Debug, Args)]
-pub(super) struct TasteArgs {
+pub(super) struct AppearanceArgs {
     /// Colours of the screen: auto, dark, light, colorblind, colorblind-light or mono [env: `SETLIST_THEME`].
     #[arg(long, value_name = "NAME")]
     pub theme: Option<ThemeName>,
@@ -48,168 +49,141 @@ pub(super) struct TasteArgs {
     pub ascii: bool,
 }
 
-/// Which site, and how to speak of it.
-#[derive(Clone, Debug, Default, Args)]
-pub(super) struct SiteArgs {
-    /// The jobs.yaml to use, instead of the nearest one.
-    #[arg(short, long, global = true, value_name = "FILE", env = "SETLIST_FILE")]
-    pub file: Option<PathBuf>,
-    /// Where the state is kept, instead of `.setlist` beside the file.
-    #[arg(
-        id = "state_dir",
-        long = "state",
-        alias = "state-dir",
-        global = true,
-        value_name = "DIR",
-        env = "SETLIST_STATE"
-    )]
-    pub state: Option<PathBuf>,
-    /// When to use colour.
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
-    pub color: When,
-    /// Say more about what happens; twice for everything.
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
-    pub verbose: u8,
-}
-
-/// When to do something that suits a terminal only.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(super) enum When {
-    /// On a terminal, unless `NO_COLOR` is set.
-    #[default]
-    Auto,
-    /// Always.
-    Always,
-    /// Never.
-    Never,
+/// A shell for which completion is available.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+    Elvish,
 }
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Command {
+pub(super) enum CliCommand {
     /// Write a short, commented jobs.yaml here; never overwrites one.
     Init,
     /// Print the JSON Schema of jobs.yaml, for editors.
     Schema,
-    /// Report all errors of a jobs.yaml, or say in one line what it holds.
+    /// Report all errors of a jobs.yaml, or summarise it in one line.
     Check {
         /// The file to check, instead of the nearest one.
         path: Option<PathBuf>,
-        /// The queues, or the errors, as JSON, an object a line.
+        /// Print the queues, or the errors, as JSON, one object per line.
         #[arg(long)]
         json: bool,
     },
-    /// Process queues in the foreground: a line per finished job, counts at the end.
+    /// Process queues in the foreground: prints a line per finished job, and counts at the end.
     #[command(after_help = PROCESS)]
-    Process(Process),
-    /// Add jobs to a queue, which is created if it isn't there; prints their numbers.
+    Process(ProcessArgs),
+    /// Add jobs to a queue, which is created if it doesn't exist; prints their numbers.
     #[command(after_help = ADD)]
-    Add(Box<Add>),
+    Add(Box<AddArgs>),
     /// Show queues with their state and counts.
     Status {
-        /// Queues to show; all where none is named.
+        /// Queues to show; all by default.
         #[arg(add = ArgValueCandidates::new(queues))]
         queues: Vec<String>,
-        /// The queues of all sites that can be reached from here, the nearest first.
+        /// Show the queues of all sites that can be used here, the nearest first.
         #[arg(long, conflicts_with = "queues")]
         all: bool,
-        /// One JSON object a line.
+        /// Print JSON, one object per line.
         #[arg(long)]
         json: bool,
     },
     /// List jobs.
     #[command(after_help = LIST)]
-    List(List),
+    List(ListArgs),
     /// Show one job with its runs.
     Show {
         /// `queue/name` or a number.
         #[arg(add = ArgValueCandidates::new(jobs))]
         job: String,
-        /// One JSON object.
+        /// Print one JSON object.
         #[arg(long)]
         json: bool,
     },
-    /// Print what jobs wrote.
+    /// Print the output of jobs.
     #[command(after_help = LOG)]
-    Log(Log),
-    /// Run jobs again, or now, whatever their queue does.
+    Log(LogArgs),
+    /// Run jobs again, or now, regardless of the state of their queue.
     #[command(after_help = RETRY)]
     Retry {
         /// Jobs: `queue/name` or numbers; with --failed, queues.
         #[arg(required_unless_present = "failed", add = ArgValueCandidates::new(targets))]
         jobs: Vec<String>,
-        /// All jobs that failed or were interrupted, of these queues or of all.
+        /// All failed and interrupted jobs, of these queues or of all.
         #[arg(long)]
         failed: bool,
-        /// The jobs as JSON, an object a line.
+        /// Print the jobs as JSON, one object per line.
         #[arg(long)]
         json: bool,
     },
-    /// Cancel pending jobs; stop running ones (TERM, and KILL after their grace).
+    /// Cancel pending jobs; stop running jobs (TERM, and KILL after their grace period).
     Cancel {
         #[command(flatten)]
-        jobs: Jobs,
-        /// KILL running ones at once.
+        jobs: JobArgs,
+        /// Send KILL to running jobs at once.
         #[arg(long)]
         kill: bool,
     },
-    /// Take pending or finished jobs out of their queues; `restore` puts them back.
-    Remove(Jobs),
-    /// Put jobs back that were removed.
-    Restore(Jobs),
-    /// Take all finished or pending jobs out of queues.
+    /// Remove pending or finished jobs from their queues; `restore` undoes it.
+    Remove(JobArgs),
+    /// Restore removed jobs.
+    Restore(JobArgs),
+    /// Remove all finished or pending jobs from queues.
     Clear {
-        /// Queues to clear; all where none is named.
+        /// Queues to clear; all by default.
         #[arg(add = ArgValueCandidates::new(queues))]
         queues: Vec<String>,
-        /// What has finished.
+        /// Remove finished jobs.
         #[arg(long, required_unless_present = "pending")]
         finished: bool,
-        /// What is pending.
+        /// Remove pending jobs.
         #[arg(long)]
         pending: bool,
-        /// The jobs that were removed as JSON, an object a line.
+        /// Print the removed jobs as JSON, one object per line.
         #[arg(long)]
         json: bool,
     },
-    /// Move pending jobs to another place in their queue, or jobs that stand in no jobs.yaml to another queue.
-    Move(Move),
+    /// Move pending jobs to another position in their queue, or added jobs to another queue.
+    Move(MoveArgs),
     /// Make finished jobs pending again, without running them.
     Reset {
-        /// Queues, for all that has finished in them, or jobs.
+        /// Queues, for all their finished jobs, or jobs.
         #[arg(required = true, value_name = "QUEUE|JOB", add = ArgValueCandidates::new(targets))]
         names: Vec<String>,
-        /// The jobs as JSON, an object a line.
+        /// Print the jobs as JSON, one object per line.
         #[arg(long)]
         json: bool,
     },
-    /// Start nothing new in queues; what runs goes on to its end.
+    /// Pause queues: start no more of their jobs; running jobs finish.
     Pause {
-        /// Queues to pause; all that are processed where none is named.
+        /// Queues to pause; by default all that are being processed.
         #[arg(add = ArgValueCandidates::new(queues))]
         queues: Vec<String>,
-        /// The queues as JSON, an object a line.
+        /// Print the queues as JSON, one object per line.
         #[arg(long)]
         json: bool,
     },
-    /// Go on with queues that are paused, or were stopped by a failure.
+    /// Resume queues that are paused or were stopped by a failure.
     Resume {
-        /// Queues to go on with; all that are paused where none is named.
+        /// Queues to resume; by default all that are paused.
         #[arg(add = ArgValueCandidates::new(queues))]
         queues: Vec<String>,
-        /// The queues as JSON, an object a line.
+        /// Print the queues as JSON, one object per line.
         #[arg(long)]
         json: bool,
     },
-    /// Wait until jobs have finished; exit with 1 if one of them did not succeed.
+    /// Wait until jobs have finished; exits with 1 if one of them did not succeed.
     #[command(after_help = WAIT)]
-    Wait(Wait),
-    /// Print what has a shell complete queues, jobs and options.
+    Wait(WaitArgs),
+    /// Print a script that makes a shell complete queues, jobs and options.
     #[command(after_help = COMPLETIONS)]
     Completions {
         /// The shell.
         shell: Shell,
     },
-    /// Print the manual page, of the program or of a command.
+    /// Print the manual page of the program or of a command.
     #[command(after_help = MAN)]
     Man {
         /// The command.
@@ -218,86 +192,86 @@ pub(super) enum Command {
         #[arg(long, value_name = "DIR", conflicts_with = "command")]
         dir: Option<PathBuf>,
     },
-    /// Run jobs for whoever asks, in the foreground.
+    /// Run a worker in the foreground: it runs requested jobs.
     #[command(after_help = WORKER)]
     Worker {
-        /// Queues to serve; all where none is named.
+        /// Queues to serve; all by default.
         #[arg(add = ArgValueCandidates::new(queues))]
         queues: Vec<String>,
-        /// Leave when there is nothing more to do.
+        /// Exit when there are no more jobs to run.
         #[arg(long)]
         exit_when_idle: bool,
-        /// Cut the ties to the terminal, and write to the diary instead of standard error.
+        /// Detach from the terminal, and log to the worker log instead of standard error.
         #[arg(long, hide = true)]
         detached: bool,
     },
 }
 
 #[derive(Debug, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
-pub(super) struct Process {
-    /// Queues to process; all where none is named.
+#[expect(clippy::struct_excessive_bools, reason = "each is a separate option")]
+pub(super) struct ProcessArgs {
+    /// Queues to process; all by default.
     #[arg(add = ArgValueCandidates::new(queues))]
     pub queues: Vec<String>,
-    /// Let so many jobs of each queue run at once while this goes on.
+    /// Run up to this many jobs of each queue at once, while this command runs.
     #[arg(long, value_name = "N")]
     pub parallel: Option<NonZero<u32>>,
     /// Process queues that are paused, too.
     #[arg(long)]
     pub resume: bool,
-    /// Run one job only: the next one that waits for nothing else.
+    /// Run only one job: the next one that is ready.
     #[arg(long)]
     pub next: bool,
-    /// Say what would run, in order, and why each waits; run nothing.
+    /// Print what would run, in order, and why jobs wait; run nothing.
     #[arg(long)]
     pub dry_run: bool,
-    /// Say nothing but what did not succeed: for cron.
+    /// Print only jobs that did not succeed: for cron.
     #[arg(short, long)]
     pub quiet: bool,
-    /// The jobs as JSON when they have finished, an object a line.
+    /// Print the jobs as JSON when they have finished, one object per line.
     #[arg(long)]
     pub json: bool,
-    /// Answer yes to what jobs ask before they run.
+    /// Confirm the questions of jobs before they run.
     #[arg(short, long)]
     pub yes: bool,
 }
 
 #[derive(Debug, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
-pub(super) struct Add {
+#[expect(clippy::struct_excessive_bools, reason = "each is a separate option")]
+pub(super) struct AddArgs {
     /// The queue.
     #[arg(add = ArgValueCandidates::new(queues))]
     pub queue: String,
-    /// What people call the job.
+    /// The title of the job.
     #[arg(long, default_value = "")]
     pub title: String,
     /// A script for the shell, instead of a command.
     #[arg(long, value_name = "TEXT", conflicts_with_all = ["command", "stdin"])]
     pub script: Option<String>,
-    /// Read scripts from standard input, a job a line.
+    /// Read scripts from standard input, one job per line.
     #[arg(long, conflicts_with = "command")]
     pub stdin: bool,
-    /// Working directory, instead of the present one.
+    /// The working directory, instead of the current one.
     #[arg(long, value_name = "DIR")]
     pub cwd: Option<PathBuf>,
-    /// A variable for the job; may be repeated.
+    /// An environment variable for the job. May be repeated.
     #[arg(long, value_name = "NAME=VALUE")]
     pub env: Vec<String>,
-    /// Stop the job after this long (`90s`, `10m`, `1h 30m`).
+    /// Stop the job after this duration (`90s`, `10m`, `1h 30m`).
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub timeout: Option<Duration>,
-    /// A tag for filters; may be repeated.
+    /// A tag for filters. May be repeated.
     #[arg(long, value_name = "TAG")]
     pub tag: Vec<String>,
     #[command(flatten)]
-    pub terms: TermArgs,
-    /// Write the jobs into jobs.yaml, behind the others of the queue; nothing else there is touched.
+    pub options: JobOptionArgs,
+    /// Write the jobs into jobs.yaml, after the other jobs of the queue; the rest of the file is unchanged.
     #[arg(long)]
     pub save: bool,
-    /// Ask for the jobs to run at once, whatever the queue does.
+    /// Run the jobs at once, regardless of the state of the queue.
     #[arg(long)]
     pub now: bool,
-    /// The jobs as JSON, an object a line, instead of their numbers.
+    /// Print the jobs as JSON, one object per line, instead of their numbers.
     #[arg(long)]
     pub json: bool,
     /// The program and its arguments, run without a shell.
@@ -305,39 +279,39 @@ pub(super) struct Add {
     pub command: Vec<String>,
 }
 
-/// Jobs that something is done to.
+/// The jobs that a command changes.
 #[derive(Debug, Args)]
-pub(super) struct Jobs {
+pub(super) struct JobArgs {
     /// Jobs: `queue/name` or numbers.
     #[arg(required = true, value_name = "JOB", add = ArgValueCandidates::new(jobs))]
     pub jobs: Vec<String>,
-    /// The jobs as JSON, an object a line.
+    /// Print the jobs as JSON, one object per line.
     #[arg(long)]
     pub json: bool,
 }
 
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("place").required(true).args(["before", "after", "to"])))]
-pub(super) struct Move {
+pub(super) struct MoveArgs {
     #[command(flatten)]
-    pub jobs: Jobs,
-    /// Right before this pending job of the same queue and priority.
+    pub jobs: JobArgs,
+    /// Move them before this pending job of the same queue and priority.
     #[arg(long, value_name = "JOB", add = ArgValueCandidates::new(jobs))]
     pub before: Option<String>,
-    /// Right behind this one.
+    /// Move them after this pending job.
     #[arg(long, value_name = "JOB", add = ArgValueCandidates::new(jobs))]
     pub after: Option<String>,
-    /// Behind all jobs of this other queue, with their runs; of running jobs none, and none that stands in jobs.yaml.
+    /// Move them to the end of another queue, with their runs. Not for running jobs and jobs from jobs.yaml.
     #[arg(long, value_name = "QUEUE", add = ArgValueCandidates::new(queues))]
     pub to: Option<String>,
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Wait {
-    /// Queues, whose jobs have to finish, or single jobs; all queues where none is named.
+pub(super) struct WaitArgs {
+    /// Queues or jobs to wait for; all queues by default.
     #[arg(value_name = "QUEUE|JOB", add = ArgValueCandidates::new(targets))]
     pub names: Vec<String>,
-    /// Wait no longer than this (`90s`, `10m`), and exit with 1.
+    /// Wait at most this long (`90s`, `10m`), then exit with 1.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub timeout: Option<Duration>,
     /// Print nothing.
@@ -349,7 +323,7 @@ pub(super) struct Wait {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct List {
+pub(super) struct ListArgs {
     /// Queues to list; all where none is named.
     #[arg(add = ArgValueCandidates::new(queues))]
     pub queues: Vec<String>,
@@ -369,7 +343,7 @@ pub(super) struct List {
     /// Only jobs that were added or finished within this long (`1h`, `2days`).
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub since: Option<Duration>,
-    /// One JSON object a line.
+    /// Print JSON, one object per line.
     #[arg(long)]
     pub json: bool,
 }
@@ -388,27 +362,27 @@ pub(super) enum StateFilter {
 }
 
 #[derive(Debug, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
-pub(super) struct Log {
-    /// Jobs: `queue/name` or numbers; a queue means all of its jobs. Of several, each line says whose it is.
+#[expect(clippy::struct_excessive_bools, reason = "each is a separate option")]
+pub(super) struct LogArgs {
+    /// Jobs: `queue/name` or numbers; a queue means all of its jobs. With several, each line starts with the job's name.
     #[arg(required = true, value_name = "JOB|QUEUE", add = ArgValueCandidates::new(targets))]
     pub names: Vec<String>,
-    // Here `-f` means follow; the same id keeps the global option from being added with its short form.
+    // Here `-f` means `--follow`; the same id replaces the global option with its short form.
     #[arg(id = "file", long, hide = true)]
     _file: Option<PathBuf>,
-    /// Go on until all of them have finished; of queues, what runs now and from now on.
+    /// Print new output until all of them have finished; of queues, the running jobs and those that start later.
     #[arg(short, long, conflicts_with = "run")]
     pub follow: bool,
-    /// Of this attempt (1 is the first), instead of the latest.
+    /// The output of this run (1 is the first), instead of the latest.
     #[arg(long, value_name = "N")]
     pub run: Option<u32>,
-    /// Only what it wrote to standard error.
+    /// Print only standard error.
     #[arg(long)]
     pub stderr: bool,
-    /// Only what it wrote to standard output.
+    /// Print only standard output.
     #[arg(long, conflicts_with = "stderr")]
     pub stdout: bool,
-    /// Before each line when it began, in local time (`2026-11-22T13:04:05.678+01:00`); `-` where that isn't known.
+    /// Print the local time before each line (`2026-11-22T13:04:05.678+01:00`); `-` if it is unknown.
     #[arg(short, long)]
     pub timestamps: bool,
 }

@@ -1,9 +1,9 @@
-//! What goes wrong on the command line, how it is said, and the exit status that it makes.
+//! Errors of the command line: their messages and exit statuses.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use super::Exit;
+use super::exit::ExitStatus;
 use crate::definition;
 use crate::definition::save::SaveError;
 use crate::model::Refusal;
@@ -11,26 +11,26 @@ use crate::site::SiteError;
 use crate::store::StoreError;
 use crate::worker::WorkerError;
 
-/// Why a command did not do what it was asked to.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CliError {
-    /// The arguments make no sense for this site.
+    /// The arguments are invalid for this site.
     #[error("{0}")]
     Usage(String),
     /// There is no jobs.yaml.
     #[error("there is no jobs.yaml in {} or above it; `setlist init` writes one", .0.display())]
     NoFile(PathBuf),
-    /// The nearest jobs.yaml is somebody else's.
+    /// The nearest jobs.yaml belongs to another user.
     #[error(
         "{} belongs to another user ({owner}), and its jobs would run as you; if you trust it, name it: \
          `setlist -f {} …`",
         file.display(),
         file.display()
     )]
-    Stranger {
+    ForeignOwner {
         /// The file.
         file: PathBuf,
-        /// The number of its owner.
+        /// The user id of its owner.
         owner: u32,
     },
     /// The jobs.yaml has errors.
@@ -39,7 +39,7 @@ pub(super) enum CliError {
     /// Jobs can't be written into the jobs.yaml.
     #[error(transparent)]
     Save(#[from] SaveError),
-    /// The site refused.
+    /// The site refused a command.
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// The store can't be used.
@@ -51,10 +51,10 @@ pub(super) enum CliError {
     /// The site can't be opened, or a worker can't be started.
     #[error(transparent)]
     Site(SiteError),
-    /// Our own output can't be written.
-    #[error("the output can't be written: {0}")]
+    /// Standard output can't be written.
+    #[error("cannot write the output: {0}")]
     Output(#[from] io::Error),
-    /// Anything else, with its context.
+    /// Any other error, with its context.
     #[error("{0:#}")]
     Other(#[from] anyhow::Error),
 }
@@ -70,41 +70,41 @@ impl From<SiteError> for CliError {
 
 impl CliError {
     /// The exit status.
-    pub(super) fn exit(&self) -> Exit {
+    pub(super) fn exit(&self) -> ExitStatus {
         match self {
             Self::Usage(_)
             | Self::NoFile(_)
-            | Self::Stranger { .. }
+            | Self::ForeignOwner { .. }
             | Self::File(_)
             | Self::Save(_)
-            | Self::Refused(_) => Exit::Usage,
-            Self::Store(_) | Self::Worker(WorkerError::Store(_)) => Exit::Store,
-            Self::Worker(_) | Self::Site(_) | Self::Output(_) | Self::Other(_) => Exit::JobFailed,
+            | Self::Refused(_) => ExitStatus::Usage,
+            Self::Store(_) | Self::Worker(WorkerError::Store(_)) => ExitStatus::Store,
+            Self::Worker(_) | Self::Site(_) | Self::Output(_) | Self::Other(_) => ExitStatus::JobFailed,
         }
     }
 
-    /// Says it on standard error.
+    /// Prints the error on standard error.
     pub(super) fn print(&self, color: bool) {
         match self {
             Self::File(definition::Error::Invalid(diagnostics))
             | Self::Save(SaveError::File(definition::Error::Invalid(diagnostics))) => {
-                say(&diagnostics.render(color));
+                print_line(&diagnostics.render(color));
             }
             Self::Store(error) | Self::Worker(WorkerError::Store(error)) if error.is_location_unwritable() => {
-                complain(&format!("{error}; `--state DIR` keeps the state elsewhere"));
+                warn(&format!("{error}; `--state DIR` keeps the state elsewhere"));
             }
-            error => complain(&error.to_string()),
+            error => warn(&error.to_string()),
         }
     }
 }
 
-/// Says on standard error what is worth knowing or went wrong.
-pub(super) fn complain(text: &str) {
-    say(&format!("setlist: {text}"));
+/// Prints a message on standard error.
+pub(super) fn warn(text: &str) {
+    print_line(&format!("setlist: {text}"));
 }
 
-/// Writes a line to standard error.
-pub(super) fn say(text: &str) {
-    // Where standard error can't be written there is nobody to tell, and the exit status says it all the same.
+/// Prints a line on standard error.
+pub(super) fn print_line(text: &str) {
+    // Standard error may be closed; the exit status still reports the failure.
     let _ = writeln!(io::stderr(), "{text}");
 }

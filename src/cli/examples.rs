@@ -1,13 +1,13 @@
-//! What `--help` teaches by example. A test runs every line.
+//! Examples in `--help`. A test runs every line.
 
 pub(super) const PROCESS: &str = "\
 Examples:
-  setlist process                       everything, here and now
-  setlist process build --quiet         for cron: says nothing unless something goes wrong
+  setlist process                       process all queues
+  setlist process build --quiet         for cron: prints nothing unless a job fails
   setlist process build --next          only the next job
-  setlist process --dry-run             what would run, in order, and why the rest waits
+  setlist process --dry-run             print what would run, in order, and why other jobs wait
 
-Interrupt it once, and what runs is stopped and recorded; twice, and it is killed.";
+The first interrupt stops running jobs and records them; the second kills them.";
 
 pub(super) const ADD: &str = "\
 Examples:
@@ -26,12 +26,12 @@ pub(super) const LOG: &str = "\
 Examples:
   setlist log build/lint                its latest run
   setlist log build/lint --run 1 --stderr
-  setlist log -f build                  all jobs of a queue as they run, each line with its job's name";
+  setlist log -f build                  all jobs of a queue as they run; each line starts with the job's name";
 
 pub(super) const RETRY: &str = "\
 Examples:
   setlist retry build/lint
-  setlist retry --failed                all that failed
+  setlist retry --failed                all failed jobs
   setlist retry --failed build          of one queue";
 
 pub(super) const WAIT: &str = "\
@@ -40,8 +40,8 @@ Examples:
   setlist wait build/lint --timeout 10m --quiet";
 
 pub(super) const WORKER: &str = "\
-Nobody needs one: whoever asks for work starts it. It is meant for services and containers; at TERM it stops what runs,
-records it as interrupted and exits with 0.
+Commands start a worker when jobs are requested, so this command is only needed for services and containers. On SIGTERM it
+stops running jobs, records them as interrupted and exits with 0.
 
 Examples:
   setlist --file /srv/app/jobs.yaml worker

@@ -1,43 +1,44 @@
-//! `setlist status`, `list` and `show`: commands that only look.
+//! `setlist status`, `list` and `show`: commands that only read.
 
 use std::io::{self, BufWriter, Write};
 
 use chrono::{DateTime, Local, Utc};
 
-use super::args::{List, StateFilter};
-use super::record::{JobRecord, QueueObject, command, print, took, typed};
-use super::site::OpenSite;
-use super::{CliError, Exit};
+use super::args::{ListArgs, StateFilter};
+use super::error::CliError;
+use super::exit::ExitStatus;
+use super::json_records::{JobRecord, QueueRecord, command_line, job_command, run_duration, write_json};
+use super::open_site::OpenSite;
 use crate::model::{
     HookResult, Job, JobState, Need, Outcome, OutcomeCondition, Phase, Query, QueueState, Run, WaitReason,
 };
 use crate::text;
 
-/// Queues with their state and counts.
-pub(super) fn status(mut site: OpenSite, names: &[String], json: bool) -> Result<Exit, CliError> {
+/// Prints queues with their state and counts.
+pub(super) fn status(mut site: OpenSite, names: &[String], json: bool) -> Result<ExitStatus, CliError> {
     let mut out = BufWriter::new(io::stdout().lock());
-    table(&mut out, &mut site, names, json)?;
+    print_status(&mut out, &mut site, names, json)?;
     out.flush()?;
     drop(out);
-    site.close(Exit::Fine)
+    site.finish(ExitStatus::Success)
 }
 
-/// The same for several sites.
-pub(super) fn all(sites: Vec<OpenSite>, json: bool) -> Result<Exit, CliError> {
+/// Same for several sites.
+pub(super) fn status_of_all(sites: Vec<OpenSite>, json: bool) -> Result<ExitStatus, CliError> {
     let mut out = BufWriter::new(io::stdout().lock());
     for (nth, mut site) in sites.into_iter().enumerate() {
         if !json {
             let gap = if nth > 0 { "\n" } else { "" };
             writeln!(out, "{gap}{}", site.context.file.display())?;
         }
-        table(&mut out, &mut site, &[], json)?;
+        print_status(&mut out, &mut site, &[], json)?;
         out.flush()?;
-        site.close(Exit::Fine)?;
+        site.finish(ExitStatus::Success)?;
     }
-    Ok(Exit::Fine)
+    Ok(ExitStatus::Success)
 }
 
-fn table(out: &mut impl Write, site: &mut OpenSite, names: &[String], json: bool) -> Result<(), CliError> {
+fn print_status(out: &mut impl Write, site: &mut OpenSite, names: &[String], json: bool) -> Result<(), CliError> {
     let site_state = site.site_state()?;
     let ids = site.queues(&site_state, names)?;
     let width = ids.iter().map(|id| text::width(id.as_str())).max().unwrap_or(0).max(5);
@@ -48,12 +49,12 @@ fn table(out: &mut impl Write, site: &mut OpenSite, names: &[String], json: bool
     for id in &ids {
         let Some(queue) = site_state.queue(id) else { continue };
         if json {
-            print(out, &QueueObject::of(id, queue, &site_state, &file))?;
+            write_json(out, &QueueRecord::new(id, queue, &site_state, &file))?;
         } else {
             let QueueState { mode, pending, running, finished, failed, .. } = queue;
             let name = text::pad(&text::plain_line(id.as_str()), width, text::ELLIPSIS);
             let (pending, running, finished) = (pending.len(), running.len(), finished.len());
-            let note = if site_state.is_unattended(id) { "  no worker; `setlist process` goes on" } else { "" };
+            let note = if site_state.is_unattended(id) { "  no worker; `setlist process` starts one" } else { "" };
             let mode = mode.as_str();
             writeln!(out, "{name}  {mode:<10}  {pending:>7}  {running:>7}  {finished:>8}  {failed:>6}{note}")?;
         }
@@ -61,8 +62,8 @@ fn table(out: &mut impl Write, site: &mut OpenSite, names: &[String], json: bool
     Ok(())
 }
 
-/// Jobs, in the order of their queues: finished, running, pending.
-pub(super) fn list(mut site: OpenSite, options: &List) -> Result<Exit, CliError> {
+/// Prints jobs by queue: finished, running, pending.
+pub(super) fn list(mut site: OpenSite, options: &ListArgs) -> Result<ExitStatus, CliError> {
     let site_state = site.site_state()?;
     let mut out = BufWriter::new(io::stdout().lock());
     let now = Utc::now();
@@ -73,44 +74,53 @@ pub(super) fn list(mut site: OpenSite, options: &List) -> Result<Exit, CliError>
         let Some(queue) = site_state.queue(&id) else { continue };
         let jobs = [Phase::Finished, Phase::Running, Phase::Pending].into_iter().flat_map(|phase| queue.jobs_in(phase));
         for job in
-            jobs.filter_map(|id| site_state.job(*id)).filter(|job| wanted(job, options, since) && query.matches(job))
+            jobs.filter_map(|id| site_state.job(*id)).filter(|job| matches(job, options, since) && query.matches(job))
         {
             let waiting = site_state.wait_reason(job);
             if options.json {
-                print(&mut out, &JobRecord::of(job, waiting.as_ref(), now))?;
+                write_json(&mut out, &JobRecord::new(job, waiting.as_ref(), now))?;
             } else {
-                row(&mut out, job, waiting.as_ref(), now)?;
+                print_row(&mut out, job, waiting.as_ref(), now)?;
             }
         }
     }
     out.flush()?;
     drop(out);
-    site.close(Exit::Fine)
+    site.finish(ExitStatus::Success)
 }
 
-/// One job with its runs.
-pub(super) fn show(mut site: OpenSite, name: &str, json: bool) -> Result<Exit, CliError> {
+/// Prints a job with its runs.
+pub(super) fn show(mut site: OpenSite, name: &str, json: bool) -> Result<ExitStatus, CliError> {
     let job = site.job(name)?;
     let runs = site.store.runs(job.id)?;
-    // What a job waits for is not known of it alone.
+    // The reason why a job waits depends on other jobs.
     let waiting = if job.phase() == Phase::Pending { site.site_state()?.wait_reason(&job) } else { None };
     let now = Utc::now();
-    let hook_end = job.hook().and_then(|_| {
+    let hook_result = job.hook().and_then(|_| {
         runs.iter().rev().find_map(|run| Some((run.id, site.store.log_reader(run.id).hook_result(run)?)))
     });
     let mut out = BufWriter::new(io::stdout().lock());
     if json {
-        print(&mut out, &JobRecord::of(&job, waiting.as_ref(), now).with_runs(&job, &runs, hook_end.as_ref()))?;
+        write_json(
+            &mut out,
+            &JobRecord::new(&job, waiting.as_ref(), now).with_runs(&job, &runs, hook_result.as_ref()),
+        )?;
     } else {
-        describe(&mut out, &job, &runs, waiting.map(|waiting| waiting.describe(now)), hook_end.map(|(_, end)| end))?;
+        print_details(
+            &mut out,
+            &job,
+            &runs,
+            waiting.map(|waiting| waiting.describe(now)),
+            hook_result.map(|(_, result)| result),
+        )?;
     }
     out.flush()?;
     drop(out);
-    site.close(Exit::Fine)
+    site.finish(ExitStatus::Success)
 }
 
-fn wanted(job: &Job, options: &List, since: Option<DateTime<Utc>>) -> bool {
-    let is = |state: &StateFilter| match state {
+fn matches(job: &Job, options: &ListArgs, since: Option<DateTime<Utc>>) -> bool {
+    let has_state = |state: &StateFilter| match state {
         StateFilter::Pending => job.phase() == Phase::Pending,
         StateFilter::Running => job.phase() == Phase::Running,
         StateFilter::Finished => job.phase() == Phase::Finished,
@@ -120,7 +130,7 @@ fn wanted(job: &Job, options: &List, since: Option<DateTime<Utc>>) -> bool {
         StateFilter::Skipped => matches!(job.outcome(), Some(Outcome::Skipped { .. })),
         StateFilter::Interrupted => job.outcome().is_some_and(Outcome::is_interrupted),
     };
-    let state = options.state.is_empty() || options.state.iter().any(is);
+    let state = options.state.is_empty() || options.state.iter().any(has_state);
     let latest = match &job.state {
         JobState::Finished { at, .. } => *at,
         _ => job.enqueued,
@@ -129,25 +139,30 @@ fn wanted(job: &Job, options: &List, since: Option<DateTime<Utc>>) -> bool {
     state && tag && since.is_none_or(|since| latest >= since)
 }
 
-fn row(out: &mut impl Write, job: &Job, waiting: Option<&WaitReason>, now: DateTime<Utc>) -> Result<(), CliError> {
-    let word = job.outcome().map_or(job.phase().as_str(), Outcome::as_str);
+fn print_row(
+    out: &mut impl Write,
+    job: &Job,
+    waiting: Option<&WaitReason>,
+    now: DateTime<Utc>,
+) -> Result<(), CliError> {
+    let state = job.outcome().map_or(job.phase().as_str(), Outcome::as_str);
     let when = match waiting {
         Some(waiting) => text::fit(&text::plain_line(&waiting.describe(now)), 19, text::ELLIPSIS).into_owned(),
-        None => job.executed.map(local).unwrap_or_default(),
+        None => job.executed.map(local_time).unwrap_or_default(),
     };
-    let took = job.last_run.as_deref().and_then(took).map(text::duration).unwrap_or_default();
+    let took = job.last_run.as_deref().and_then(run_duration).map(text::duration).unwrap_or_default();
     let (id, path) = (job.id.to_string(), text::plain_line(&job.path()));
     let label = text::plain_line(&job.display_title());
-    writeln!(out, "{id:>6}  {}  {word:<11}  {when:<19}  {took:>7}  {label}", text::pad(&path, 24, text::ELLIPSIS))?;
+    writeln!(out, "{id:>6}  {}  {state:<11}  {when:<19}  {took:>7}  {label}", text::pad(&path, 24, text::ELLIPSIS))?;
     Ok(())
 }
 
-fn describe(
+fn print_details(
     out: &mut impl Write,
     job: &Job,
     runs: &[Run],
     waiting: Option<String>,
-    hook_end: Option<HookResult>,
+    hook_result: Option<HookResult>,
 ) -> Result<(), CliError> {
     writeln!(out, "{}  {}", job.id, text::plain_line(&job.path()))?;
     let mut field = |name: &str, value: &str| {
@@ -167,53 +182,53 @@ fn describe(
     } else if let Some(failure) = job.failure() {
         field("error", &failure.message)?;
     }
-    let terms = &job.definition.scheduling;
-    if !terms.needs.is_empty() {
-        field("needs", &terms.needs.iter().map(need).collect::<Vec<_>>().join(", "))?;
+    let scheduling = &job.definition.scheduling;
+    if !scheduling.needs.is_empty() {
+        field("needs", &scheduling.needs.iter().map(describe_need).collect::<Vec<_>>().join(", "))?;
     }
     if job.max_attempts() > 1 {
         field("attempt", &format!("{} of {}", job.current_attempt(), job.max_attempts()))?;
     }
-    if terms.priority != 0 {
-        field("priority", &terms.priority.to_string())?;
+    if scheduling.priority != 0 {
+        field("priority", &scheduling.priority.to_string())?;
     }
-    if terms.weight != 1 {
-        field("weight", &terms.weight.to_string())?;
+    if scheduling.weight != 1 {
+        field("weight", &scheduling.weight.to_string())?;
     }
-    if let Some(question) = &terms.confirm {
+    if let Some(question) = &scheduling.confirm {
         field("asks", question)?;
     }
     if let Some(value) = &job.value {
         field("value", &value.as_str().map_or_else(|| value.to_string(), str::to_owned))?;
     }
-    if let Some(command) = command(job) {
+    if let Some(command) = job_command(job) {
         field("command", &command)?;
     }
     if !job.definition.tags.is_empty() {
         field("tags", &job.definition.tags.join(", "))?;
     }
-    field("added", &local(job.enqueued))?;
+    field("added", &local_time(job.enqueued))?;
     for run in runs {
         let ending = run.end.as_ref();
         let outcome = ending.map_or("running", |ending| ending.outcome.as_str());
-        let took = took(run).map(text::duration).unwrap_or_default();
+        let took = run_duration(run).map(text::duration).unwrap_or_default();
         let why = ending.and_then(|ending| ending.outcome.failure()).map_or("", |failure| &failure.message);
-        let run = format!("{}  {}  {outcome}  {took}  {why}", run.attempt, local(run.started));
+        let run = format!("{}  {}  {outcome}  {took}  {why}", run.attempt, local_time(run.started));
         field("run", run.trim_end())?;
     }
     if let Some(hook) = job.hook() {
-        field("on_finish", &format!("{}\n{}", typed(&hook.program).trim_end(), hook.summary()))?;
+        field("on_finish", &format!("{}\n{}", command_line(&hook.program).trim_end(), hook.summary()))?;
     }
-    if let Some(HookResult { at, outcome, last_line: said }) = hook_end {
+    if let Some(HookResult { at, outcome, last_line }) = hook_result {
         let why = outcome.failure().map_or("", |failure| &failure.message);
-        let end = format!("{}  {}  {why}  {said}", local(at), outcome.as_str());
-        field("", end.trim_end())?;
+        let result = format!("{}  {}  {why}  {last_line}", local_time(at), outcome.as_str());
+        field("", result.trim_end())?;
     }
     Ok(())
 }
 
-/// A need as one would write it.
-fn need(need: &Need) -> String {
+/// Describes a need as in `jobs.yaml`.
+fn describe_need(need: &Need) -> String {
     match need.on {
         OutcomeCondition::Success => need.job.to_string(),
         OutcomeCondition::Failure => format!("{} to fail", need.job),
@@ -221,6 +236,6 @@ fn need(need: &Need) -> String {
     }
 }
 
-fn local(at: DateTime<Utc>) -> String {
+fn local_time(at: DateTime<Utc>) -> String {
     at.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S").to_string()
 }

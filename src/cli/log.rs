@@ -1,40 +1,41 @@
-//! `setlist log`: what jobs printed.
+//! `setlist log`: prints the output of jobs.
 
 use std::collections::HashSet;
 
-use super::args::Log;
-use super::error::complain;
-use super::listening::Listening;
-use super::site::OpenSite;
-use super::target::{Target, catch_up};
-use super::transcript::{Prefix, Transcript};
-use super::{CliError, Exit};
+use super::args::LogArgs;
+use super::change_waiter::ChangeWaiter;
+use super::error::CliError;
+use super::error::warn;
+use super::exit::ExitStatus;
+use super::log_printer::{LinePrefix, LogPrinter};
+use super::open_site::OpenSite;
+use super::target::{Target, sync_state};
 use crate::model::{Event, Job, JobId, Run, RunId, SiteState};
 use crate::store::log::LogReader;
 use crate::store::{Store, Subscription};
 use crate::text;
 
-/// Prints the output of runs, and goes on while there are any if asked to.
-pub(super) fn print(mut site: OpenSite, options: &Log, color: bool) -> Result<Exit, CliError> {
+/// Prints the output of jobs, and with `--follow` new output until they have finished.
+pub(super) fn print(mut site: OpenSite, options: &LogArgs, color: bool) -> Result<ExitStatus, CliError> {
     let site_state = site.site_state()?;
     let targets = site.targets(&site_state, &options.names)?;
-    let mut jobs = in_order(&targets, &site_state, site.store.as_mut())?;
-    let prefixes = prefixes(&targets, &jobs);
-    let mut desk = Desk { options, color, listening: None, prefixes, open: Vec::new() };
-    let exit = if options.follow && !targets.iter().all(|target| target.rests(&site_state)) {
-        desk.listening = Some(Listening::to(&site)?);
-        desk.follow(&mut site, site_state, &targets)?;
-        Exit::Fine
+    let mut jobs = jobs_of(&targets, &site_state, site.store.as_mut())?;
+    let prefix_style = prefix_style(&targets, &jobs);
+    let mut printer = MultiLogPrinter { options, color, change_waiter: None, prefix_style, open_logs: Vec::new() };
+    let exit = if options.follow && !targets.iter().all(|target| target.is_settled(&site_state)) {
+        printer.change_waiter = Some(ChangeWaiter::subscribe(&site)?);
+        printer.follow(&mut site, site_state, &targets)?;
+        ExitStatus::Success
     } else {
-        // Of a queue that is followed, nothing but what comes.
+        // Of a followed queue, only new output is printed.
         jobs.retain(|job| !options.follow || targets.contains(&Target::Job(job.id)));
-        desk.print(site.store.as_mut(), &jobs)?
+        printer.print(site.store.as_mut(), &jobs)?
     };
-    site.close(exit)
+    site.finish(exit)
 }
 
-/// The jobs that are meant, in the order of their queues.
-fn in_order(targets: &[Target], site_state: &SiteState, store: &mut dyn Store) -> Result<Vec<Job>, CliError> {
+/// The jobs of all targets, in queue order.
+fn jobs_of(targets: &[Target], site_state: &SiteState, store: &mut dyn Store) -> Result<Vec<Job>, CliError> {
     let mut jobs = Vec::new();
     let mut known = HashSet::new();
     for target in targets {
@@ -44,7 +45,7 @@ fn in_order(targets: &[Target], site_state: &SiteState, store: &mut dyn Store) -
                 let ids = lists.into_iter().flatten().flatten();
                 ids.filter_map(|id| site_state.job(*id)).cloned().collect()
             }
-            // It may have been taken out of its queue.
+            // The job may have been removed from its queue.
             Target::Job(id) => Vec::from_iter(store.job(*id)?),
         };
         jobs.extend(found.into_iter().filter(|job| known.insert(job.id)));
@@ -52,68 +53,67 @@ fn in_order(targets: &[Target], site_state: &SiteState, store: &mut dyn Store) -
     Ok(jobs)
 }
 
-/// What stands before the lines of a job, where several may write; nothing before those of the only one.
-enum Prefixes {
+/// How lines are prefixed with the name of their job.
+enum PrefixStyle {
+    /// Not at all: there is only one job.
     None,
-    /// Names, of jobs of one queue, or paths; so wide.
-    Some {
-        paths: bool,
-        width: usize,
-    },
+
+    /// Of several jobs: names, or paths if there are several queues, padded to a width.
+    Names { paths: bool, width: usize },
 }
 
-fn prefixes(targets: &[Target], jobs: &[Job]) -> Prefixes {
+fn prefix_style(targets: &[Target], jobs: &[Job]) -> PrefixStyle {
     if let [Target::Job(_)] = targets {
-        return Prefixes::None;
+        return PrefixStyle::None;
     }
-    let one = |target: &Target| match target {
+    let queue_of = |target: &Target| match target {
         Target::Queue(queue) => Some(queue.clone()),
         Target::Job(id) => jobs.iter().find(|job| job.id == *id).map(|job| job.queue.clone()),
     };
-    let queues: HashSet<_> = targets.iter().filter_map(one).collect();
+    let queues: HashSet<_> = targets.iter().filter_map(queue_of).collect();
     let paths = queues.len() > 1;
-    let width = jobs.iter().map(|job| text::width(&name(job, paths))).max().unwrap_or_default();
-    Prefixes::Some { paths, width: width.min(40) }
+    let width = jobs.iter().map(|job| text::width(&display_name(job, paths))).max().unwrap_or_default();
+    PrefixStyle::Names { paths, width: width.min(40) }
 }
 
-fn name(job: &Job, path: bool) -> String {
+fn display_name(job: &Job, path: bool) -> String {
     let name = if path { job.path() } else { job.name().map_or_else(|| job.id.to_string(), str::to_owned) };
     text::plain_line(&name)
 }
 
-/// Where output of several runs comes together.
-struct Desk<'a> {
-    options: &'a Log,
+/// Prints the logs of several runs.
+struct MultiLogPrinter<'a> {
+    options: &'a LogArgs,
     color: bool,
-    listening: Option<Listening>,
-    prefixes: Prefixes,
-    /// The runs whose output is printed as it comes.
-    open: Vec<Open>,
+    change_waiter: Option<ChangeWaiter>,
+    prefix_style: PrefixStyle,
+    /// The logs that are being printed.
+    open_logs: Vec<OpenLog>,
 }
 
-/// A run under way.
-struct Open {
+/// A log that is being printed.
+struct OpenLog {
     job: JobId,
     run: RunId,
     log: LogReader,
-    transcript: Transcript,
-    _listener: Option<Subscription>,
+    printer: LogPrinter,
+    _subscription: Option<Subscription>,
 }
 
-impl Desk<'_> {
-    /// Prints what there is.
-    fn print(mut self, store: &mut dyn Store, jobs: &[Job]) -> Result<Exit, CliError> {
-        let mut exit = Exit::Fine;
+impl MultiLogPrinter<'_> {
+    /// Prints the complete logs of jobs.
+    fn print(mut self, store: &mut dyn Store, jobs: &[Job]) -> Result<ExitStatus, CliError> {
+        let mut exit = ExitStatus::Success;
         for job in jobs {
-            match choose(store, job, self.options.run) {
+            match select_run(store, job, self.options.run) {
                 Ok(run) => {
-                    self.open(store, job, &run)?;
-                    self.news(|_| true)?;
+                    self.open_log(store, job, &run)?;
+                    self.print_new_output(|_| true)?;
                 }
-                // Of a queue, many may not have run.
-                Err(CliError::Usage(why)) if matches!(self.prefixes, Prefixes::Some { .. }) => {
-                    complain(&why);
-                    exit = Exit::Usage;
+                // Many jobs of a queue may not have run.
+                Err(CliError::Usage(reason)) if matches!(self.prefix_style, PrefixStyle::Names { .. }) => {
+                    warn(&reason);
+                    exit = ExitStatus::Usage;
                 }
                 Err(error) => return Err(error),
             }
@@ -121,7 +121,7 @@ impl Desk<'_> {
         Ok(exit)
     }
 
-    /// Prints what is there of the jobs that are named, and what comes of all until they rest.
+    /// Prints the logs of the named jobs, and new output of all targets until they are settled.
     fn follow(mut self, site: &mut OpenSite, mut site_state: SiteState, targets: &[Target]) -> Result<(), CliError> {
         for target in targets {
             match target {
@@ -129,103 +129,107 @@ impl Desk<'_> {
                     if let Some(job) = site.store.job(*id)?
                         && let Some(run) = job.last_run.as_deref()
                     {
-                        self.open(site.store.as_ref(), &job, run)?;
+                        self.open_log(site.store.as_ref(), &job, run)?;
                     }
                 }
-                Target::Queue(id) => self.join(site.store.as_ref(), &site_state, |job| job.queue == *id)?,
+                Target::Queue(id) => self.open_running(site.store.as_ref(), &site_state, |job| job.queue == *id)?,
             }
         }
-        let mut hindered = Vec::new();
-        site.tend(false)?;
+        let mut printed_hints = Vec::new();
+        site.check_workers(false)?;
         loop {
-            self.catch_up(site.store.as_mut(), &mut site_state, targets)?;
-            // Told before the logs are read: what was written before a run ended is then surely printed.
-            let rest = targets.iter().all(|target| target.rests(&site_state));
-            self.news(|open| site_state.job(open.job).is_none_or(|job| job.current_run() != Some(open.run)))?;
-            if rest {
+            self.sync_state(site.store.as_mut(), &mut site_state, targets)?;
+            // Checked before the logs are read, so that all output of an ended run is printed.
+            let is_settled = targets.iter().all(|target| target.is_settled(&site_state));
+            self.print_new_output(|open| {
+                site_state.job(open.job).is_none_or(|job| job.current_run() != Some(open.run))
+            })?;
+            if is_settled {
                 return Ok(());
             }
-            for why in targets.iter().filter_map(|target| target.hindrance(&site_state)) {
-                if !hindered.contains(&why) {
-                    complain(&why);
-                    hindered.push(why);
+            for reason in targets.iter().filter_map(|target| target.stall_hint(&site_state)) {
+                if !printed_hints.contains(&reason) {
+                    warn(&reason);
+                    printed_hints.push(reason);
                 }
             }
-            if let Some(died) = self.listening.as_ref().and_then(|listening| listening.wait(None)) {
-                site.tend(died)?;
+            if let Some(worker_died) = self.change_waiter.as_ref().and_then(|waiter| waiter.wait(None)) {
+                site.check_workers(worker_died)?;
             }
         }
     }
 
-    /// Brings the copy of the site up to date, and opens the logs of what has started meanwhile.
-    fn catch_up(
+    /// Applies new events to the copy of the site, and opens the logs of new runs.
+    fn sync_state(
         &mut self,
         store: &mut dyn Store,
         site_state: &mut SiteState,
         targets: &[Target],
     ) -> Result<(), CliError> {
-        let Some(news) = store.events_after(site_state.seq())? else {
-            catch_up(site_state, store)?;
-            return self.join(store, site_state, |job| targets.iter().any(|target| target.means(job)));
+        let Some(events) = store.events_after(site_state.seq())? else {
+            sync_state(site_state, store)?;
+            return self.open_running(store, site_state, |job| targets.iter().any(|target| target.includes(job)));
         };
-        for recorded in &news {
+        for recorded in &events {
             site_state.apply(recorded);
             if let Event::Started { job, run } = &recorded.event
                 && let Some(job) = site_state.job(*job)
-                && targets.iter().any(|target| target.means(job))
+                && targets.iter().any(|target| target.includes(job))
             {
-                self.open(store, job, run)?;
+                self.open_log(store, job, run)?;
             }
         }
         Ok(())
     }
 
-    /// Opens the logs of the `meant` jobs that run.
-    fn join(
+    /// Opens the logs of the running jobs that match.
+    fn open_running(
         &mut self,
         store: &dyn Store,
         site_state: &SiteState,
-        meant: impl Fn(&Job) -> bool,
+        matches: impl Fn(&Job) -> bool,
     ) -> Result<(), CliError> {
         let running = site_state.queues().into_iter().flat_map(|(_, queue)| &queue.running);
-        for job in running.filter_map(|id| site_state.job(*id)).filter(|job| meant(job)) {
+        for job in running.filter_map(|id| site_state.job(*id)).filter(|job| matches(job)) {
             if let Some(run) = job.last_run.as_deref() {
-                self.open(store, job, run)?;
+                self.open_log(store, job, run)?;
             }
         }
         Ok(())
     }
 
-    fn open(&mut self, store: &dyn Store, job: &Job, run: &Run) -> Result<(), CliError> {
-        if self.open.iter().any(|open| open.run == run.id) {
+    fn open_log(&mut self, store: &dyn Store, job: &Job, run: &Run) -> Result<(), CliError> {
+        if self.open_logs.iter().any(|open| open.run == run.id) {
             return Ok(());
         }
         let log = store.log_reader(run.id);
-        let prefix = match self.prefixes {
-            Prefixes::None => None,
-            Prefixes::Some { paths, width } => Some(Prefix::of(&name(job, paths), width, job.id.0, self.color)),
+        let prefix = match self.prefix_style {
+            PrefixStyle::None => None,
+            PrefixStyle::Names { paths, width } => {
+                Some(LinePrefix::new(&display_name(job, paths), width, job.id.0, self.color))
+            }
         };
-        let listener = self.listening.as_ref().map(|listening| log.subscribe(listening.ring())).transpose()?;
-        let transcript = Transcript::new(self.options, self.color, prefix);
-        self.open.push(Open { job: job.id, run: run.id, log, transcript, _listener: listener });
+        let subscription = self.change_waiter.as_ref().map(|waiter| log.subscribe(waiter.notify())).transpose()?;
+        let printer = LogPrinter::new(self.options, self.color, prefix);
+        self.open_logs.push(OpenLog { job: job.id, run: run.id, log, printer, _subscription: subscription });
         Ok(())
     }
 
-    /// Prints what there is by now; lets go of the runs that are `over`.
-    fn news(&mut self, over: impl Fn(&Open) -> bool) -> Result<(), CliError> {
-        for mut open in std::mem::take(&mut self.open) {
-            open.transcript.news(&mut open.log)?;
-            if over(&open) {
-                open.transcript.finish()?;
+    /// Prints new output; closes the logs of runs that have ended.
+    fn print_new_output(&mut self, has_ended: impl Fn(&OpenLog) -> bool) -> Result<(), CliError> {
+        for mut open in std::mem::take(&mut self.open_logs) {
+            open.printer.print_new_output(&mut open.log)?;
+            if has_ended(&open) {
+                open.printer.finish()?;
             } else {
-                self.open.push(open);
+                self.open_logs.push(open);
             }
         }
         Ok(())
     }
 }
 
-fn choose(store: &mut dyn Store, job: &Job, attempt: Option<u32>) -> Result<Run, CliError> {
+fn select_run(store: &mut dyn Store, job: &Job, attempt: Option<u32>) -> Result<Run, CliError> {
     let path = job.path();
     let Some(attempt) = attempt else {
         return job.last_run.as_deref().cloned().ok_or_else(|| CliError::Usage(format!("{path} has not run yet")));
@@ -233,5 +237,5 @@ fn choose(store: &mut dyn Store, job: &Job, attempt: Option<u32>) -> Result<Run,
     let runs = store.runs(job.id)?;
     let count = runs.len();
     let found = runs.into_iter().find(|run| run.attempt == attempt);
-    found.ok_or_else(|| CliError::Usage(format!("{path} has no run {attempt}; it has had {count}")))
+    found.ok_or_else(|| CliError::Usage(format!("{path} has no run {attempt}; it has {count}")))
 }

@@ -1,4 +1,4 @@
-//! `setlist man`: the manual, made from the same arguments as `--help`.
+//! `setlist man`: manual pages, generated from the same arguments as `--help`.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -8,18 +8,19 @@ use clap::CommandFactory;
 use clap_mangen::Man;
 
 use super::args::Cli;
-use super::{CliError, Exit};
+use super::error::CliError;
+use super::exit::ExitStatus;
 
-/// Prints the page of the program or of one of its commands, or writes all of them into a folder.
-pub(super) fn print(command: Option<&str>, folder: Option<&Path>) -> Result<Exit, CliError> {
-    // Commands have names such as `setlist-log`, and the global options, once they are built.
+/// Prints the page of the program or of a command, or writes all pages into a folder.
+pub(super) fn print(command: Option<&str>, folder: Option<&Path>) -> Result<ExitStatus, CliError> {
+    // Building sets names such as `setlist-log`, and adds the global options.
     let mut cli = Cli::command();
     cli.build();
     if let Some(folder) = folder {
-        let written =
+        let write_pages =
             || std::fs::create_dir_all(folder).and_then(|()| clap_mangen::generate_to(Cli::command(), folder));
-        written().with_context(|| format!("the pages can't be written to {}", folder.display()))?;
-        return Ok(Exit::Fine);
+        write_pages().with_context(|| format!("cannot write the pages to {}", folder.display()))?;
+        return Ok(ExitStatus::Success);
     }
     let page = match command {
         None => cli,
@@ -32,5 +33,5 @@ pub(super) fn print(command: Option<&str>, folder: Option<&Path>) -> Result<Exit
     let mut text = Vec::new();
     Man::new(page).render(&mut text)?;
     io::stdout().lock().write_all(&text)?;
-    Ok(Exit::Fine)
+    Ok(ExitStatus::Success)
 }

@@ -1,30 +1,35 @@
-//! Floor 3: the command line. The only place that names everyone: it finds the site, opens its store and hands both
-//! to the screen, a worker or a command.
+//! The command line: finds the site, opens its store and passes both to the screen, a worker or a command. The only layer
+//! that uses all others.
 
 mod add;
 mod args;
-mod change;
+mod candidates;
+mod change_waiter;
 mod completions;
 mod error;
 mod examples;
-mod file;
+mod exit;
+mod file_commands;
 mod inspect;
-mod line;
-mod listening;
+mod job_commands;
+mod job_option_args;
+mod job_options;
+mod json_records;
 mod log;
+mod log_printer;
 mod man;
-mod manager;
+mod open_site;
 mod own_job;
 mod process;
-mod queues;
-mod record;
+mod progress_reporter;
+mod queue_commands;
 mod screen;
+mod service_manager;
 mod signals;
-mod site;
-mod tally;
+mod site_args;
+mod site_files;
+mod summary_line;
 mod target;
-mod terms;
-mod transcript;
 mod wait;
 mod worker;
 
@@ -34,33 +39,25 @@ use std::slice::from_ref;
 
 use clap::Parser;
 
-use args::{Cli, Command, Jobs, When};
+use args::{Cli, CliCommand, JobArgs};
 use error::CliError;
-use site::OpenSite;
+use exit::ExitStatus;
+use open_site::OpenSite;
+use site_args::ColorChoice;
 
 use crate::model::Phase;
 use crate::runner;
 
-/// What a command came to, as an exit status.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Exit {
-    Fine = 0,
-    JobFailed = 1,
-    Usage = 2,
-    Store = 3,
-    Interrupted = 130,
-}
-
 /// Runs the program with the arguments of this process.
 pub fn main() -> ExitCode {
     runner::isolate_children();
-    completions::answer();
+    completions::complete_and_exit();
     let cli = Cli::try_parse();
-    let color = colored(cli.as_ref().map_or(When::Auto, |cli| cli.site.color), &io::stderr());
-    let exit = match cli.map_or_else(|asked| explain(&asked), run) {
+    let color = uses_color(cli.as_ref().map_or(ColorChoice::Auto, |cli| cli.site.color), &io::stderr());
+    let exit = match cli.map_or_else(|error| print_clap_message(&error), run) {
         Ok(exit) => exit,
-        // Whoever read our output has seen enough (`| head`).
-        Err(CliError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Fine,
+        // The reader of our output has exited (`| head`).
+        Err(CliError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitStatus::Success,
         Err(error) => {
             error.print(color);
             error.exit()
@@ -69,75 +66,77 @@ pub fn main() -> ExitCode {
     ExitCode::from(exit as u8)
 }
 
-fn run(cli: Cli) -> Result<Exit, CliError> {
-    let Cli { queue, site, taste, command } = cli;
+fn run(cli: Cli) -> Result<ExitStatus, CliError> {
+    let Cli { queue, site, appearance, command } = cli;
+    let Some(command) = command else { return screen::open(&site, appearance, queue) };
     match command {
-        None => screen::open(&site, taste, queue),
-        Some(Command::Init) => file::init(&site),
-        Some(Command::Check { path, json }) => file::check(&site, path, json),
-        Some(Command::Schema) => file::schema(),
-        Some(Command::Worker { queues, exit_when_idle, detached }) => {
+        CliCommand::Init => file_commands::init(&site),
+        CliCommand::Check { path, json } => file_commands::check(&site, path, json),
+        CliCommand::Schema => file_commands::schema(),
+        CliCommand::Worker { queues, exit_when_idle, detached } => {
             worker::work(&site, &queues, exit_when_idle, detached)
         }
-        Some(Command::Completions { shell }) => completions::print(shell),
-        Some(Command::Man { command, dir }) => man::print(command.as_deref(), dir.as_deref()),
-        Some(Command::Process(options)) => {
-            let color = colored(site.color, &io::stderr());
-            let open = if options.dry_run { OpenSite::to_look_at } else { OpenSite::with };
-            process::process(open(&site, &options.queues)?, &options, color)
+        CliCommand::Completions { shell } => completions::print(shell),
+        CliCommand::Man { command, dir } => man::print(command.as_deref(), dir.as_deref()),
+        CliCommand::Process(args) => {
+            let color = uses_color(site.color, &io::stderr());
+            let open = if args.dry_run { OpenSite::open_read_only } else { OpenSite::open };
+            process::process(open(&site, &args.queues)?, &args, color)
         }
-        Some(Command::Add(options)) => add::add(OpenSite::with(&site, from_ref(&options.queue))?, &options),
-        Some(Command::Retry { jobs, failed, json }) => {
-            change::retry(OpenSite::with(&site, &jobs)?, &jobs, failed, json)
+        CliCommand::Add(args) => add::add(OpenSite::open(&site, from_ref(&args.queue))?, &args),
+        CliCommand::Retry { jobs, failed, json } => {
+            job_commands::retry(OpenSite::open(&site, &jobs)?, &jobs, failed, json)
         }
-        Some(Command::Cancel { jobs: Jobs { jobs, json }, kill }) => {
-            change::cancel(OpenSite::with(&site, &jobs)?, &jobs, kill, json)
+        CliCommand::Cancel { jobs: JobArgs { jobs, json }, kill } => {
+            job_commands::cancel(OpenSite::open(&site, &jobs)?, &jobs, kill, json)
         }
-        Some(Command::Remove(Jobs { jobs, json })) => change::remove(OpenSite::with(&site, &jobs)?, &jobs, json),
-        Some(Command::Restore(Jobs { jobs, json })) => change::restore(OpenSite::with(&site, &jobs)?, &jobs, json),
-        Some(Command::Move(options)) => change::put(OpenSite::with(&site, &options.jobs.jobs)?, &options),
-        Some(Command::Reset { names, json }) => change::reset(OpenSite::with(&site, &names)?, &names, json),
-        Some(Command::Clear { queues, finished, pending, json }) => {
+        CliCommand::Remove(JobArgs { jobs, json }) => job_commands::remove(OpenSite::open(&site, &jobs)?, &jobs, json),
+        CliCommand::Restore(JobArgs { jobs, json }) => {
+            job_commands::restore(OpenSite::open(&site, &jobs)?, &jobs, json)
+        }
+        CliCommand::Move(args) => job_commands::move_jobs(OpenSite::open(&site, &args.jobs.jobs)?, &args),
+        CliCommand::Reset { names, json } => job_commands::reset(OpenSite::open(&site, &names)?, &names, json),
+        CliCommand::Clear { queues, finished, pending, json } => {
             let phases = [finished.then_some(Phase::Finished), pending.then_some(Phase::Pending)];
-            queues::clear(OpenSite::with(&site, &queues)?, &queues, phases.into_iter().flatten(), json)
+            queue_commands::clear(OpenSite::open(&site, &queues)?, &queues, phases.into_iter().flatten(), json)
         }
-        Some(Command::Pause { queues, json }) => queues::pause(OpenSite::with(&site, &queues)?, &queues, json),
-        Some(Command::Resume { queues, json }) => queues::resume(OpenSite::with(&site, &queues)?, &queues, json),
-        Some(Command::Wait(options)) => wait::wait(OpenSite::with(&site, &options.names)?, &options),
-        Some(Command::Status { json, all: true, .. }) => inspect::all(OpenSite::all(&site)?, json),
-        Some(Command::Status { queues, json, .. }) => {
-            inspect::status(OpenSite::to_look_at(&site, &queues)?, &queues, json)
+        CliCommand::Pause { queues, json } => queue_commands::pause(OpenSite::open(&site, &queues)?, &queues, json),
+        CliCommand::Resume { queues, json } => queue_commands::resume(OpenSite::open(&site, &queues)?, &queues, json),
+        CliCommand::Wait(args) => wait::wait(OpenSite::open(&site, &args.names)?, &args),
+        CliCommand::Status { json, all: true, .. } => inspect::status_of_all(OpenSite::open_all(&site)?, json),
+        CliCommand::Status { queues, json, .. } => {
+            inspect::status(OpenSite::open_read_only(&site, &queues)?, &queues, json)
         }
-        Some(Command::List(options)) => inspect::list(OpenSite::to_look_at(&site, &options.queues)?, &options),
-        Some(Command::Show { job, json }) => inspect::show(OpenSite::to_look_at(&site, from_ref(&job))?, &job, json),
-        Some(Command::Log(options)) => {
-            let color = colored(site.color, &io::stdout());
-            log::print(OpenSite::to_look_at(&site, &options.names)?, &options, color)
+        CliCommand::List(args) => inspect::list(OpenSite::open_read_only(&site, &args.queues)?, &args),
+        CliCommand::Show { job, json } => inspect::show(OpenSite::open_read_only(&site, from_ref(&job))?, &job, json),
+        CliCommand::Log(args) => {
+            let color = uses_color(site.color, &io::stdout());
+            log::print(OpenSite::open_read_only(&site, &args.names)?, &args, color)
         }
     }
 }
 
-/// Prints the help or the version that was asked for, or says why the arguments can't be understood.
-fn explain(asked: &clap::Error) -> Result<Exit, CliError> {
-    if asked.use_stderr() {
-        // Where it can't be said there is nobody to tell.
-        let _ = asked.print();
-        return Ok(Exit::Usage);
+/// Prints the help, the version or an error of the arguments.
+fn print_clap_message(message: &clap::Error) -> Result<ExitStatus, CliError> {
+    if message.use_stderr() {
+        // Standard error may be closed; the exit status still reports the error.
+        let _ = message.print();
+        return Ok(ExitStatus::Usage);
     }
-    // Its own printing hides that there is no room for it.
-    let text = asked.render();
-    let text = if colored(When::Auto, &io::stdout()) { text.ansi().to_string() } else { text.to_string() };
+    // `clap::Error::print` ignores a full disk.
+    let text = message.render();
+    let text = if uses_color(ColorChoice::Auto, &io::stdout()) { text.ansi().to_string() } else { text.to_string() };
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
     out.flush()?;
-    Ok(Exit::Fine)
+    Ok(ExitStatus::Success)
 }
 
 /// Whether to use colour on this stream.
-fn colored(when: When, stream: &impl IsTerminal) -> bool {
-    match when {
-        When::Always => true,
-        When::Never => false,
-        When::Auto => stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+fn uses_color(choice: ColorChoice, stream: &impl IsTerminal) -> bool {
+    match choice {
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+        ColorChoice::Auto => stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
     }
 }

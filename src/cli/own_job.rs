@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::{env, fs};
 
-use super::CliError;
-use super::site::OpenSite;
+use super::error::CliError;
+use super::open_site::OpenSite;
 use crate::model::{Job, JobId, Phase, SiteState};
 use crate::text;
 

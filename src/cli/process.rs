@@ -1,4 +1,4 @@
-//! `setlist process`: the queues' pending jobs, in the foreground, with a line for each that finishes.
+//! `setlist process`: runs the pending jobs of queues in the foreground.
 
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::num::NonZero;
@@ -7,13 +7,15 @@ use anyhow::Context;
 use chrono::Utc;
 use tracing_subscriber::filter::LevelFilter;
 
-use super::args::Process;
-use super::error::complain;
+use super::args::ProcessArgs;
+use super::error::CliError;
+use super::error::warn;
+use super::exit::ExitStatus;
+use super::json_records::{JobRecord, write_json};
+use super::open_site::OpenSite;
 use super::own_job::refuse_to_wait_for_itself;
-use super::record::{JobRecord, print};
-use super::site::OpenSite;
-use super::tally::Tally;
-use super::{CliError, Exit, signals};
+use super::progress_reporter::ProgressReporter;
+use super::signals;
 use crate::model::{
     Command, Event, EventRecord, Job, NothingToDo, QueueId, QueueMode, QueueState, Refusal, SiteState, WaitReason,
     WorkerInfo,
@@ -23,73 +25,79 @@ use crate::store::Store;
 use crate::text;
 use crate::worker::Worker;
 
-/// Processes queues here until nothing more can start in them.
-pub(super) fn process(site: OpenSite, options: &Process, color: bool) -> Result<Exit, CliError> {
-    let mut site = site.sound()?;
+/// Processes queues until none of their jobs can start any more.
+pub(super) fn process(site: OpenSite, options: &ProcessArgs, color: bool) -> Result<ExitStatus, CliError> {
+    let mut site = site.require_valid_file()?;
     let site_state = site.site_state()?;
     let mut queues = site.queues(&site_state, &options.queues)?;
     if options.dry_run {
-        return preview(&site_state, &queues, options.json);
+        return print_plan(&site_state, &queues, options.json);
     }
     if !options.next {
         refuse_to_wait_for_itself(&site, &site_state, |job| queues.contains(&job.queue))?;
     }
-    let pace =
-        options.parallel.map(|parallel| Pace::set(site.store.as_mut(), &site_state, &queues, parallel)).transpose()?;
-    let (begun, left) = if options.next {
-        let Some(job) = next(&site_state, &queues) else {
-            complain("no job is ready to start");
-            return Ok(Exit::Fine);
+    let parallel_override = options
+        .parallel
+        .map(|parallel| ParallelOverride::apply(site.store.as_mut(), &site_state, &queues, parallel))
+        .transpose()?;
+    let (started, has_unconfirmed) = if options.next {
+        let Some(job) = next_startable(&site_state, &queues) else {
+            warn("no job is ready to start");
+            return Ok(ExitStatus::Success);
         };
         queues = vec![job.queue.clone()];
-        (begin_one(site.store.as_mut(), job)?, false)
+        (request_job(site.store.as_mut(), job)?, false)
     } else {
-        let left = confirm(site.store.as_mut(), &site_state, &queues, options.yes)?;
-        (begin(site.store.as_mut(), &site_state, &queues, options.resume)?, left)
+        let has_unconfirmed = confirm_jobs(site.store.as_mut(), &site_state, &queues, options.yes)?;
+        (start_queues(site.store.as_mut(), &site_state, &queues, options.resume)?, has_unconfirmed)
     };
-    let Begun { open, held, shared, events } = begun;
+    let StartedJobs { open, has_blocked_queue, shared, events } = started;
     if open == 0 {
-        pace.map_or(Ok(()), |pace| pace.put_back(site.store.as_mut()))?;
+        parallel_override.map_or(Ok(()), |parallel_override| parallel_override.restore(site.store.as_mut()))?;
         // An empty queue is not worth a mail from cron.
-        if !held && !options.quiet {
-            complain("nothing is pending");
+        if !has_blocked_queue && !options.quiet {
+            warn("no pending jobs");
         }
-        return Ok(if held || left { Exit::JobFailed } else { Exit::Fine });
+        return Ok(if has_blocked_queue || has_unconfirmed { ExitStatus::JobFailed } else { ExitStatus::Success });
     }
-    let mut tally = Tally::new(open, queues.clone(), options, color);
+    let mut reporter = ProgressReporter::new(open, queues.clone(), options, color);
     for recorded in &events {
-        tally.hear(site.store.as_mut(), recorded, None);
+        reporter.handle_event(site.store.as_mut(), recorded, None);
     }
-    show_trouble();
+    log_warnings_to_stderr();
     let mut store = site.store;
     let interrupted = loop {
         let worker = Worker::join(store, site.context.clone(), Some(queues.clone()), false);
         // If no worker can be set up, nothing has been changed.
         let worker = worker.inspect_err(|_| undo_processing(&site.context, &events))?;
-        let interrupted =
-            signals::watch(worker.shutdown_handle(), worker.suspend_handle()).context("signals can't be watched")?;
-        worker.run(|store, recorded, job| tally.hear(store, recorded, job))?;
+        let interrupted = signals::handle_signals(worker.shutdown_handle(), worker.suspend_handle())
+            .context("cannot handle signals")?;
+        worker.run(|store, recorded, job| reporter.handle_event(store, recorded, job))?;
         store = open_store(&site.context.state)?;
-        if options.next || interrupted.yes() || !process_late_jobs(store.as_mut(), &mut tally)? {
+        if options.next || interrupted.is_set() || !process_late_jobs(store.as_mut(), &mut reporter)? {
             break interrupted;
         }
     };
     let site_state = store.load()?;
-    let said = tally.close(&site_state);
-    if let Some(pace) = pace {
-        pace.put_back(store.as_mut())?;
+    let result = reporter.finish(&site_state);
+    if let Some(parallel_override) = parallel_override {
+        parallel_override.restore(store.as_mut())?;
     }
-    if interrupted.yes() {
+    if interrupted.is_set() {
         stop_processing(store.as_mut(), &site_state, &queues, &shared)?;
-        return Ok(Exit::Interrupted);
+        return Ok(ExitStatus::Interrupted);
     }
-    match said {
+    match result {
         // The reader of the output has gone; the exit code still reports the outcome.
         Err(CliError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {}
         other => other?,
     }
     let unfinished = !options.next && report_unfinished(&site_state, &queues);
-    Ok(if held || left || unfinished { Exit::JobFailed } else { tally.exit(&site_state) })
+    Ok(if has_blocked_queue || has_unconfirmed || unfinished {
+        ExitStatus::JobFailed
+    } else {
+        reporter.exit(&site_state)
+    })
 }
 
 /// Makes the queues idle again whose processing these events have started. If that fails too, the error that led here is
@@ -107,19 +115,19 @@ fn undo_processing(context: &WorkerContext, events: &[EventRecord]) {
 }
 
 /// Processes jobs that were added after their queue became idle. Returns whether there are any.
-fn process_late_jobs(store: &mut dyn Store, tally: &mut Tally) -> Result<bool, CliError> {
-    let queues = tally.queues_with_late_jobs(store)?;
+fn process_late_jobs(store: &mut dyn Store, reporter: &mut ProgressReporter) -> Result<bool, CliError> {
+    let queues = reporter.queues_with_late_jobs(store)?;
     let commands: Vec<_> = queues.into_iter().map(|queue| Command::Process { queue }).collect();
     let now = Utc::now();
     let answers = store.execute(&commands, now)?;
-    let is_processing = answers.iter().any(|answer| matches!(answer, Ok(_) | Err(Refusal::AlreadyInMode { .. })));
+    let is_processing = answers.iter().any(|result| matches!(result, Ok(_) | Err(Refusal::AlreadyInMode { .. })));
     for event in answers.into_iter().flatten().flatten() {
-        tally.hear(store, &EventRecord { seq: 0, at: now, event }, None);
+        reporter.handle_event(store, &EventRecord { seq: 0, at: now, event }, None);
     }
     Ok(is_processing)
 }
 
-/// Says for each queue how many jobs were left pending and why. Returns whether there are any.
+/// Reports for each queue how many jobs are left pending, and why. Returns whether there are any.
 fn report_unfinished(site_state: &SiteState, queues: &[QueueId]) -> bool {
     let mut any = false;
     for id in queues {
@@ -136,38 +144,39 @@ fn report_unfinished(site_state: &SiteState, queues: &[QueueId]) -> bool {
             }
         };
         let count = text::count_noun(queue.pending.len(), "job");
-        complain(&text::plain_line(&format!("{count} left in {id}: {reason}")));
+        warn(&text::plain_line(&format!("{count} left in {id}: {reason}")));
     }
     any
 }
 
-/// How many jobs run at once for as long as this process takes.
-struct Pace {
+/// Overrides how many jobs of queues run at once, until it is restored.
+struct ParallelOverride {
     parallel: NonZero<u32>,
-    /// How many did in each queue before.
-    before: Vec<(QueueId, NonZero<u32>)>,
+    /// The previous value of each queue.
+    previous: Vec<(QueueId, NonZero<u32>)>,
 }
 
-impl Pace {
-    fn set(
+impl ParallelOverride {
+    fn apply(
         store: &mut dyn Store,
         site_state: &SiteState,
         queues: &[QueueId],
         parallel: NonZero<u32>,
     ) -> Result<Self, CliError> {
-        let present = |id: &QueueId| Some((id.clone(), NonZero::new(site_state.queue(id)?.settings.parallel)?));
-        let before: Vec<_> = queues.iter().filter_map(present).filter(|(_, before)| *before != parallel).collect();
+        let current = |id: &QueueId| Some((id.clone(), NonZero::new(site_state.queue(id)?.settings.parallel)?));
+        let previous: Vec<_> =
+            queues.iter().filter_map(current).filter(|(_, previous)| *previous != parallel).collect();
         let command = |(queue, _): &(QueueId, _)| Command::SetParallel { queue: queue.clone(), parallel };
-        store.execute(&before.iter().map(command).collect::<Vec<_>>(), Utc::now())?;
-        Ok(Self { parallel, before })
+        store.execute(&previous.iter().map(command).collect::<Vec<_>>(), Utc::now())?;
+        Ok(Self { parallel, previous })
     }
 
-    /// As it was, unless somebody has changed it meanwhile.
-    fn put_back(self, store: &mut dyn Store) -> Result<(), CliError> {
+    /// Restores the previous values, unless they were changed meanwhile.
+    fn restore(self, store: &mut dyn Store) -> Result<(), CliError> {
         let mut commands = Vec::new();
-        for (queue, parallel) in self.before {
-            let present = store.queues()?.into_iter().find(|known| known.id == queue);
-            if present.is_some_and(|present| present.settings.parallel == self.parallel.get()) {
+        for (queue, parallel) in self.previous {
+            let current = store.queues()?.into_iter().find(|known| known.id == queue);
+            if current.is_some_and(|current| current.settings.parallel == self.parallel.get()) {
                 commands.push(Command::SetParallel { queue, parallel });
             }
         }
@@ -176,125 +185,139 @@ impl Pace {
     }
 }
 
-/// Asks for what jobs want to have confirmed, or takes `yes` for an answer; tells whether jobs are left that weren't.
-fn confirm(store: &mut dyn Store, site_state: &SiteState, queues: &[QueueId], yes: bool) -> Result<bool, CliError> {
-    let asking: Vec<&Job> = queues.iter().flat_map(|queue| site_state.awaiting_confirmation(queue)).collect();
-    let can_ask = io::stdin().is_terminal() && io::stderr().is_terminal();
+/// Asks the questions of jobs that need confirmation, or confirms all with `yes`. Returns whether some are unconfirmed.
+fn confirm_jobs(
+    store: &mut dyn Store,
+    site_state: &SiteState,
+    queues: &[QueueId],
+    yes: bool,
+) -> Result<bool, CliError> {
+    let unconfirmed: Vec<&Job> = queues.iter().flat_map(|queue| site_state.awaiting_confirmation(queue)).collect();
+    let is_interactive = io::stdin().is_terminal() && io::stderr().is_terminal();
     let mut confirmed = Vec::new();
-    for job in &asking {
+    for job in &unconfirmed {
         let question = job.definition.scheduling.confirm.as_deref().unwrap_or_default();
         let (path, question) = (text::plain_line(&job.path()), text::plain_line(question));
-        if yes || (can_ask && answered_yes(&format!("{path}: {question} [y/N] "))?) {
+        if yes || (is_interactive && ask_yes_no(&format!("{path}: {question} [y/N] "))?) {
             confirmed.push(job.id);
-        } else if !can_ask {
-            complain(&format!("{path} is left: it asks {question:?}; --yes answers"));
+        } else if !is_interactive {
+            warn(&format!("skipping {path}: it needs approval ({question:?}); pass --yes to approve"));
         }
     }
-    let left = confirmed.len() < asking.len();
+    let has_unconfirmed = confirmed.len() < unconfirmed.len();
     if !confirmed.is_empty() {
         store.execute(&[Command::Confirm { jobs: confirmed }], Utc::now())?;
     }
-    Ok(left)
+    Ok(has_unconfirmed)
 }
 
-fn answered_yes(question: &str) -> io::Result<bool> {
+fn ask_yes_no(question: &str) -> io::Result<bool> {
     write!(io::stderr(), "{question}")?;
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    let mut result = String::new();
+    io::stdin().read_line(&mut result)?;
+    Ok(matches!(result.trim(), "y" | "Y" | "yes"))
 }
 
-/// What keeps the work waiting, a full disk say, is said on standard error.
-fn show_trouble() {
+/// Prints warnings, such as a full disk, on standard error.
+fn log_warnings_to_stderr() {
     let subscriber = tracing_subscriber::fmt().with_max_level(LevelFilter::WARN).with_writer(io::stderr);
     let subscriber = subscriber.with_target(false).without_time().with_level(false).with_ansi(false);
-    // A subscriber that is there already does as well.
+    // If a subscriber is set already, it is used.
     let _ = subscriber.log_internal_errors(false).try_init();
 }
 
-/// What would run, in order.
-fn preview(site_state: &SiteState, queues: &[QueueId], json: bool) -> Result<Exit, CliError> {
+/// Prints what would run, in order.
+fn print_plan(site_state: &SiteState, queues: &[QueueId], json: bool) -> Result<ExitStatus, CliError> {
     let mut out = BufWriter::new(io::stdout().lock());
     for queue in queues.iter().filter_map(|id| site_state.queue(id)) {
         for job in queue.pending.iter().filter_map(|id| site_state.job(*id)) {
             if json {
-                print(&mut out, &JobRecord::of(job, site_state.wait_reason(job).as_ref(), Utc::now()))?;
+                write_json(&mut out, &JobRecord::new(job, site_state.wait_reason(job).as_ref(), Utc::now()))?;
                 continue;
             }
-            let words =
-                site_state.wait_reason(job).map(|waiting| waiting.describe(Utc::now())).filter(|words| words != "next");
-            let why = words.filter(|words| !words.is_empty()).map(|words| format!("  ({words})")).unwrap_or_default();
+            let reason = site_state
+                .wait_reason(job)
+                .map(|waiting| waiting.describe(Utc::now()))
+                .filter(|reason| reason != "next");
+            let reason =
+                reason.filter(|reason| !reason.is_empty()).map(|reason| format!("  ({reason})")).unwrap_or_default();
             let (path, label) = (text::plain_line(&job.path()), text::plain_line(&job.display_title()));
-            writeln!(out, "{path}  {label}{}", text::plain_line(&why))?;
+            writeln!(out, "{path}  {label}{}", text::plain_line(&reason))?;
         }
     }
     out.flush()?;
-    Ok(Exit::Fine)
+    Ok(ExitStatus::Success)
 }
 
-/// The first job of these queues that only waits for somebody to process it.
-fn next<'a>(site_state: &'a SiteState, queues: &[QueueId]) -> Option<&'a Job> {
-    // What is processed already goes on by itself, and who has paused a queue wants it to rest.
-    let at_rest = |queue: &&QueueState| matches!(queue.mode, QueueMode::Idle | QueueMode::Stopped);
-    let pending = queues.iter().filter_map(|id| site_state.queue(id)).filter(at_rest).flat_map(|queue| &queue.pending);
-    let ready =
+/// The first job of these queues that only waits for its queue to be processed.
+fn next_startable<'a>(site_state: &'a SiteState, queues: &[QueueId]) -> Option<&'a Job> {
+    // Jobs of a processed queue start by themselves, and a paused queue stays paused.
+    let is_inactive = |queue: &&QueueState| matches!(queue.mode, QueueMode::Idle | QueueMode::Stopped);
+    let pending =
+        queues.iter().filter_map(|id| site_state.queue(id)).filter(is_inactive).flat_map(|queue| &queue.pending);
+    let is_ready =
         |job: &&Job| matches!(site_state.wait_reason(job), Some(WaitReason::QueueIdle | WaitReason::QueueStopped));
-    pending.filter_map(|id| site_state.job(*id)).find(ready)
+    pending.filter_map(|id| site_state.job(*id)).find(is_ready)
 }
 
-/// Asks for one job to run.
-fn begin_one(store: &mut dyn Store, job: &Job) -> Result<Begun, CliError> {
+/// Requests one job to run.
+fn request_job(store: &mut dyn Store, job: &Job) -> Result<StartedJobs, CliError> {
     let answers = store.execute(&[Command::Run { job: job.id }], Utc::now())?;
     answers.into_iter().collect::<Result<Vec<_>, _>>()?;
-    Ok(Begun { open: 1, ..Begun::default() })
+    Ok(StartedJobs { open: 1, ..StartedJobs::default() })
 }
 
-/// What came of asking for queues to be processed.
+/// The result of starting to process queues to be processed.
 #[derive(Default)]
-struct Begun {
-    /// How many of their jobs are open.
+struct StartedJobs {
+    /// The number of jobs that are pending or running.
     open: usize,
-    /// A queue is paused, or has only jobs that can't start.
-    held: bool,
+    /// Whether a queue is paused, or has only jobs that can't start.
+    has_blocked_queue: bool,
     /// The queues that were processing already, for another caller.
     shared: Vec<QueueId>,
-    /// What happened at once: jobs that can't run any more are skipped.
+    /// Events that followed at once, such as skipped jobs.
     events: Vec<EventRecord>,
 }
 
-/// Asks for the queues to be processed.
-fn begin(store: &mut dyn Store, site_state: &SiteState, queues: &[QueueId], resume: bool) -> Result<Begun, CliError> {
-    let mut begun = Begun::default();
+/// Starts processing queues.
+fn start_queues(
+    store: &mut dyn Store,
+    site_state: &SiteState,
+    queues: &[QueueId],
+    resume: bool,
+) -> Result<StartedJobs, CliError> {
+    let mut started = StartedJobs::default();
     let is_paused = |id: &&QueueId| {
         let is_paused = |queue: &QueueState| queue.mode == QueueMode::Paused && !queue.pending.is_empty();
         !resume && site_state.queue(id).is_some_and(is_paused)
     };
     let (paused, queues): (Vec<_>, Vec<_>) = queues.iter().partition(is_paused);
     for queue in paused {
-        complain(&text::plain_line(&format!("{queue} is paused; --resume processes it")));
-        begun.held = true;
+        warn(&text::plain_line(&format!("{queue} is paused; --resume processes it")));
+        started.has_blocked_queue = true;
     }
     let commands: Vec<_> = queues.iter().map(|queue| Command::Process { queue: (*queue).clone() }).collect();
     let now = Utc::now();
-    for (queue, answer) in queues.into_iter().zip(store.execute(&commands, now)?) {
-        begun.events.extend(answer.iter().flatten().cloned().map(|event| EventRecord { seq: 0, at: now, event }));
-        if let Err(Refusal::AlreadyInMode { .. }) = &answer {
-            begun.shared.push(queue.clone());
+    for (queue, result) in queues.into_iter().zip(store.execute(&commands, now)?) {
+        started.events.extend(result.iter().flatten().cloned().map(|event| EventRecord { seq: 0, at: now, event }));
+        if let Err(Refusal::AlreadyInMode { .. }) = &result {
+            started.shared.push(queue.clone());
         }
-        match answer {
-            // Another caller processes it, too: both share the work.
+        match result {
+            // Another command processes it too, and they share the jobs.
             Ok(_) | Err(Refusal::AlreadyInMode { .. }) => {
-                begun.open += site_state.queue(queue).map_or(0, |queue| queue.pending.len() + queue.running.len());
+                started.open += site_state.queue(queue).map_or(0, |queue| queue.pending.len() + queue.running.len());
             }
             Err(Refusal::NothingToDo(NothingToDo::Process(_))) => {}
             Err(refusal @ Refusal::Blocked { .. }) => {
-                complain(&refusal.to_string());
-                begun.held = true;
+                warn(&refusal.to_string());
+                started.has_blocked_queue = true;
             }
             Err(refusal) => return Err(refusal.into()),
         }
     }
-    Ok(begun)
+    Ok(started)
 }
 
 /// Stops processing after an interrupt, except for queues that another caller processes: those that were processing

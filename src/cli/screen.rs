@@ -7,9 +7,11 @@ use std::path::Path;
 
 use clap::CommandFactory;
 
-use super::args::{Cli, SiteArgs, TasteArgs, When};
-use super::site::OpenSite;
-use super::{CliError, Exit};
+use super::args::{AppearanceArgs, Cli};
+use super::error::CliError;
+use super::exit::ExitStatus;
+use super::open_site::OpenSite;
+use super::site_args::{ColorChoice, SiteArgs};
 use crate::definition;
 use crate::model::QueueId;
 use crate::tui::config::Config;
@@ -18,48 +20,49 @@ use crate::tui::theme::{Appearance, AppearanceOptions, Palette, ThemeName};
 use crate::tui::{self, ScreenOptions, TuiError};
 
 /// Opens the screen on the nearest site.
-pub(super) fn open(args: &SiteArgs, taste: TasteArgs, queue: Option<String>) -> Result<Exit, CliError> {
+pub(super) fn open(args: &SiteArgs, appearance: AppearanceArgs, queue: Option<String>) -> Result<ExitStatus, CliError> {
     if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
-        let instead = "the screen needs a terminal; use `setlist status`, `list` or `process` here";
-        return Err(CliError::Usage(instead.to_owned()));
+        let hint = "the screen needs a terminal; use `setlist status`, `list` or `process` instead";
+        return Err(CliError::Usage(hint.to_owned()));
     }
     let config = definition::user_config_file().map_or_else(|| Ok(Config::default()), |path| Config::read(&path))?;
-    let look = look(args.color, taste, config.appearance)?;
-    let mut site = OpenSite::with(args, queue.as_slice())?;
+    let appearance = resolve_appearance(args.color, appearance, config.appearance)?;
+    let mut site = OpenSite::open(args, queue.as_slice())?;
     if let Some(queue) = &queue {
-        refuse_slip(&mut site, queue)?;
+        reject_mistyped_command(&mut site, queue)?;
     }
-    let left = tui::run(ScreenOptions {
+    let summary = tui::run(ScreenOptions {
         store: site.store,
-        site_name: name(site.context.site_dir()),
+        site_name: display_path(site.context.site_dir()),
         context: site.context,
         queue: queue.map(QueueId::from),
-        file_error: site.broken.map(Into::into),
-        appearance: look,
+        file_error: site.file_error.map(Into::into),
+        appearance,
         keymap: config.keymap,
         notifications: config.notify,
         captures_mouse: config.mouse,
     })?;
-    if left.reason != ExitReason::Quit {
-        return Ok(Exit::Interrupted);
+    if summary.reason != ExitReason::Quit {
+        return Ok(ExitStatus::Interrupted);
     }
-    if let Some(farewell) = left.running_jobs_message() {
-        writeln!(io::stdout(), "{farewell}")?;
+    if let Some(message) = summary.running_jobs_message() {
+        writeln!(io::stdout(), "{message}")?;
     }
-    Ok(Exit::Fine)
+    Ok(ExitStatus::Success)
 }
 
-/// A queue that isn't there is created, but not one that is named like a command with a letter wrong.
-fn refuse_slip(site: &mut OpenSite, queue: &str) -> Result<(), CliError> {
+/// An unknown queue is created, unless its name looks like a mistyped command.
+fn reject_mistyped_command(site: &mut OpenSite, queue: &str) -> Result<(), CliError> {
     if site.store.queues()?.iter().any(|known| known.id.as_str() == queue) {
         return Ok(());
     }
     let cli = Cli::command();
-    let near = |name: &&str| strsim::damerau_levenshtein(queue, name) == 1 || strsim::jaro_winkler(queue, name) > 0.9;
-    match cli.get_subcommands().map(clap::Command::get_name).find(near) {
-        Some(name) => Err(CliError::Usage(format!(
-            "there is no queue {queue:?}, nor such a command; did you mean `setlist {name}`?"
-        ))),
+    let is_similar =
+        |name: &&str| strsim::damerau_levenshtein(queue, name) == 1 || strsim::jaro_winkler(queue, name) > 0.9;
+    match cli.get_subcommands().map(clap::Command::get_name).find(is_similar) {
+        Some(name) => {
+            Err(CliError::Usage(format!("there is no queue or command {queue:?}; did you mean `setlist {name}`?")))
+        }
         None => Ok(()),
     }
 }
@@ -73,32 +76,36 @@ impl From<TuiError> for CliError {
     }
 }
 
-/// Colours and signs as they were asked for, else as they suit the environment.
-fn look(when: When, taste: TasteArgs, settings: AppearanceOptions) -> Result<Appearance, CliError> {
+/// The appearance from the arguments, the environment and the settings.
+fn resolve_appearance(
+    color: ColorChoice,
+    args: AppearanceArgs,
+    settings: AppearanceOptions,
+) -> Result<Appearance, CliError> {
     let variable = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
-    let named = |name: OsString| match name.to_string_lossy().parse() {
+    let parse_theme = |name: OsString| match name.to_string_lossy().parse() {
         Ok(theme) => Ok(theme),
         Err(why) => Err(CliError::Usage(format!("SETLIST_THEME={}: {why}", name.to_string_lossy()))),
     };
-    let asked = match taste.theme {
+    let requested = match args.theme {
         Some(theme) => Some(theme),
-        None => variable("SETLIST_THEME").map(named).transpose()?,
+        None => variable("SETLIST_THEME").map(parse_theme).transpose()?,
     };
-    let theme = match when {
-        When::Never => ThemeName::Palette(Palette::Mono),
-        When::Auto | When::Always => asked.unwrap_or(settings.theme),
+    let theme = match color {
+        ColorChoice::Never => ThemeName::Palette(Palette::Mono),
+        ColorChoice::Auto | ColorChoice::Always => requested.unwrap_or(settings.theme),
     };
-    let ignored = if when == When::Always { "NO_COLOR" } else { "" };
-    let taste = AppearanceOptions { theme, ascii: taste.ascii.then_some(true).or(settings.ascii) };
-    Ok(Appearance::resolve(taste, |name| variable(name).filter(|_| name != ignored)))
+    let ignored = if color == ColorChoice::Always { "NO_COLOR" } else { "" };
+    let options = AppearanceOptions { theme, ascii: args.ascii.then_some(true).or(settings.ascii) };
+    Ok(Appearance::resolve(options, |name| variable(name).filter(|_| name != ignored)))
 }
 
-/// The site's folder as one would type it: `~/src/app`.
-fn name(home: &Path) -> String {
-    let own = env::var_os("HOME").filter(|own: &OsString| !own.is_empty());
-    match own.and_then(|own| home.strip_prefix(own).ok()) {
+/// Displays a path relative to the home folder: `~/src/app`.
+fn display_path(path: &Path) -> String {
+    let home = env::var_os("HOME").filter(|home: &OsString| !home.is_empty());
+    match home.and_then(|home| path.strip_prefix(home).ok()) {
         Some(below) if below.as_os_str().is_empty() => "~".to_owned(),
         Some(below) => format!("~/{}", below.display()),
-        None => home.display().to_string(),
+        None => path.display().to_string(),
     }
 }

@@ -1,4 +1,4 @@
-//! TERM and interrupt, for commands that run jobs in the foreground.
+//! Signal handling of commands that run jobs in the foreground.
 
 use std::io;
 use std::sync::Arc;
@@ -8,33 +8,33 @@ use std::thread;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP};
 use signal_hook::iterator::Signals;
 
-use super::Exit;
+use super::exit::ExitStatus;
 use crate::runner::{was_ignored_at_start, with_sigchld_blocked};
 use crate::tui::has_shell;
 use crate::worker::Shutdown;
 
-/// Which signal has come first since; 0 for none.
+/// The first signal that was received; 0 for none.
 #[derive(Clone, Default)]
 pub(super) struct Interrupted(Arc<AtomicI32>);
 
 impl Interrupted {
-    /// Whether one has come.
-    pub(super) fn yes(&self) -> bool {
+    /// Whether a signal was received.
+    pub(super) fn is_set(&self) -> bool {
         self.0.load(Ordering::Relaxed) != 0
     }
 
-    /// Whether it was TERM: the usual way to end a service, which is no failure of it.
-    pub(super) fn by_term(&self) -> bool {
+    /// Whether it was TERM: the normal way to stop a service.
+    pub(super) fn is_sigterm(&self) -> bool {
         self.0.load(Ordering::Relaxed) == SIGTERM
     }
 }
 
-/// From now on the first interrupt, TERM or hang-up asks to `leave` soon, the second now. At the third the process ends
-/// whatever it waits for, a full disk say: what is left of its jobs is killed by whoever looks next. When the terminal
-/// suspends the process, and there is a shell that could continue it, it is asked to `rest`.
-pub(super) fn watch(
-    leave: impl Fn(Shutdown) + Send + 'static,
-    rest: impl Fn() + Send + 'static,
+/// Handles signals from now on: the first SIGINT, SIGTERM or SIGHUP calls `shut_down` with `Graceful`, the second with
+/// `Immediate`. The third exits the process even if it is blocked, for example by a full disk; the next process then kills
+/// the remaining jobs. SIGTSTP calls `suspend` if a shell could continue the process.
+pub(super) fn handle_signals(
+    shut_down: impl Fn(Shutdown) + Send + 'static,
+    suspend: impl Fn() + Send + 'static,
 ) -> io::Result<Interrupted> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGTSTP])?;
     // `nohup` lets a program continue after the terminal is closed.
@@ -42,27 +42,27 @@ pub(super) fn watch(
         signals.add_signal(SIGHUP)?;
     }
     let interrupted = Interrupted::default();
-    let seen = interrupted.clone();
-    let serve = move || {
-        let mut times = 0;
+    let first_signal = interrupted.clone();
+    let handle = move || {
+        let mut count = 0;
         for signal in signals.forever() {
-            match times {
+            match count {
                 _ if signal == SIGTSTP => {
                     if has_shell() {
-                        rest();
+                        suspend();
                     }
                     continue;
                 }
                 0 => {
-                    seen.0.store(signal, Ordering::Relaxed);
-                    leave(Shutdown::Graceful);
+                    first_signal.0.store(signal, Ordering::Relaxed);
+                    shut_down(Shutdown::Graceful);
                 }
-                1 => leave(Shutdown::Immediate),
-                _ => std::process::exit(Exit::Interrupted as i32),
+                1 => shut_down(Shutdown::Immediate),
+                _ => std::process::exit(ExitStatus::Interrupted as i32),
             }
-            times += 1;
+            count += 1;
         }
     };
-    with_sigchld_blocked(|| thread::spawn(serve));
+    with_sigchld_blocked(|| thread::spawn(handle));
     Ok(interrupted)
 }

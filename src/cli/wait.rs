@@ -1,4 +1,4 @@
-//! `setlist wait`: until jobs have finished.
+//! `setlist wait`: waits until jobs have finished.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -6,72 +6,75 @@ use std::time::Instant;
 
 use chrono::Utc;
 
-use super::args::Wait;
-use super::error::complain;
-use super::listening::Listening;
+use super::args::WaitArgs;
+use super::change_waiter::ChangeWaiter;
+use super::error::CliError;
+use super::error::warn;
+use super::exit::ExitStatus;
+use super::json_records::{JobRecord, QueueRecord, write_json};
+use super::open_site::OpenSite;
 use super::own_job::refuse_to_wait_for_itself;
-use super::record::{JobRecord, QueueObject, print};
-use super::site::OpenSite;
-use super::target::{Target, catch_up};
-use super::{CliError, Exit, line};
+use super::summary_line;
+use super::target::{Target, sync_state};
 use crate::model::SiteState;
 use crate::text;
 
-/// Waits until all of them rest; says how each of them is then.
-pub(super) fn wait(mut site: OpenSite, options: &Wait) -> Result<Exit, CliError> {
-    let listening = Listening::to(&site)?;
+/// Waits until all targets are settled, and prints the result of each.
+pub(super) fn wait(mut site: OpenSite, options: &WaitArgs) -> Result<ExitStatus, CliError> {
+    let waiter = ChangeWaiter::subscribe(&site)?;
     let mut site_state = site.site_state()?;
     let mut targets = site.targets(&site_state, &options.names)?;
-    refuse_to_wait_for_itself(&site, &site_state, |job| targets.iter().any(|target| target.means(job)))?;
-    let until = options.timeout.map(|timeout| Instant::now() + timeout);
+    refuse_to_wait_for_itself(&site, &site_state, |job| targets.iter().any(|target| target.includes(job)))?;
+    let deadline = options.timeout.map(|timeout| Instant::now() + timeout);
     let file = site.context.file.to_string_lossy().into_owned();
-    let mut exit = Exit::Fine;
-    let mut hindered = Vec::new();
-    site.tend(false)?;
+    let mut exit = ExitStatus::Success;
+    let mut printed_hints = Vec::new();
+    site.check_workers(false)?;
     loop {
-        catch_up(&mut site_state, site.store.as_mut())?;
-        let (resting, busy): (Vec<_>, Vec<_>) = targets.into_iter().partition(|target| target.rests(&site_state));
-        for target in &resting {
-            if !tell(target, &site_state, options, &file)? {
-                exit = Exit::JobFailed;
+        sync_state(&mut site_state, site.store.as_mut())?;
+        let (settled, unsettled): (Vec<_>, Vec<_>) =
+            targets.into_iter().partition(|target| target.is_settled(&site_state));
+        for target in &settled {
+            if !print_result(target, &site_state, options, &file)? {
+                exit = ExitStatus::JobFailed;
             }
         }
-        if busy.is_empty() {
-            return site.close(exit);
+        if unsettled.is_empty() {
+            return site.finish(exit);
         }
-        targets = busy;
-        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        targets = unsettled;
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         if left.is_some_and(|left| left.is_zero()) {
-            complain(&format!("{} after this time", still(&targets, &site_state)));
-            return Ok(Exit::JobFailed);
+            warn(&format!("timed out: {}", describe_unfinished(&targets, &site_state)));
+            return Ok(ExitStatus::JobFailed);
         }
-        for why in targets.iter().filter_map(|target| target.hindrance(&site_state)) {
-            if !hindered.contains(&why) {
-                complain(&why);
-                hindered.push(why);
+        for hint in targets.iter().filter_map(|target| target.stall_hint(&site_state)) {
+            if !printed_hints.contains(&hint) {
+                warn(&hint);
+                printed_hints.push(hint);
             }
         }
-        if let Some(died) = listening.wait(left) {
-            site.tend(died)?;
+        if let Some(worker_died) = waiter.wait(left) {
+            site.check_workers(worker_died)?;
         }
     }
 }
 
-/// Says how it stands with something that rests; tells whether all is well with it.
-fn tell(target: &Target, site_state: &SiteState, options: &Wait, file: &str) -> Result<bool, CliError> {
+/// Prints the result of a settled target; returns whether all of its jobs succeeded.
+fn print_result(target: &Target, site_state: &SiteState, options: &WaitArgs, file: &str) -> Result<bool, CliError> {
     let mut out = io::stdout().lock();
     match target {
         Target::Job(id) => {
             let Some(job) = site_state.job(*id) else {
-                complain(&format!("{id} was removed"));
+                warn(&format!("{id} was removed"));
                 return Ok(false);
             };
             if options.json {
-                print(&mut out, &JobRecord::of(job, None, Utc::now()))?;
+                write_json(&mut out, &JobRecord::new(job, None, Utc::now()))?;
             } else if !options.quiet
                 && let Some(outcome) = job.outcome()
             {
-                writeln!(out, "{}", line::of(job, outcome))?;
+                writeln!(out, "{}", summary_line::describe_outcome(job, outcome))?;
             }
             Ok(!site_state.counts_as_failure(job))
         }
@@ -83,10 +86,10 @@ fn tell(target: &Target, site_state: &SiteState, options: &Wait, file: &str) -> 
             }
             *counts.entry("pending").or_default() += queue.pending.len();
             if options.json {
-                print(&mut out, &QueueObject::of(id, queue, site_state, file))?;
+                write_json(&mut out, &QueueRecord::new(id, queue, site_state, file))?;
             } else if !options.quiet {
-                let words = line::counts(&counts).unwrap_or_else(|| "empty".to_owned());
-                writeln!(out, "{}  {words}", text::plain_line(id.as_str()))?;
+                let summary = summary_line::describe_counts(&counts).unwrap_or_else(|| "empty".to_owned());
+                writeln!(out, "{}  {summary}", text::plain_line(id.as_str()))?;
             }
             let mut finished = queue.finished.iter().filter_map(|id| site_state.job(*id));
             Ok(queue.pending.is_empty() && !finished.any(|job| site_state.counts_as_failure(job)))
@@ -94,8 +97,8 @@ fn tell(target: &Target, site_state: &SiteState, options: &Wait, file: &str) -> 
     }
 }
 
-/// What has not come to rest, in words.
-fn still(targets: &[Target], site_state: &SiteState) -> String {
+/// Names the targets that are not settled.
+fn describe_unfinished(targets: &[Target], site_state: &SiteState) -> String {
     let name = |target: &Target| match target {
         Target::Queue(queue) => queue.to_string(),
         Target::Job(id) => site_state.job(*id).map_or_else(|| id.to_string(), crate::model::Job::path),

@@ -1,7 +1,7 @@
 //! Keeps what this process inherited from its parent away from jobs and workers.
 //!
-//! A child process inherits open files, the set of ignored signals and the signal mask. Whoever runs `setlist` passes
-//! them on without meaning to: `flock LOCK setlist retry …` an open lock file, `nohup` an ignored SIGHUP, and a shell
+//! A child process inherits open files, the set of ignored signals and the signal mask. The parent passes them
+//! on unintentionally: `flock LOCK setlist retry …` an open lock file, `nohup` an ignored SIGHUP, and a shell
 //! script's `&` ignored SIGINT and SIGQUIT. Jobs start with standard input, output and error only, and with all
 //! signals at their default.
 

@@ -51,7 +51,7 @@ fn process_when_all_is_well_or_done() {
     assert_eq!(site.run(&["process"]).code, Some(0));
     let again = site.run(&["process"]);
     assert_eq!((again.code, again.stdout.as_str()), (Some(0), ""));
-    assert!(again.stderr.contains("nothing is pending"), "{again:?}");
+    assert!(again.stderr.contains("no pending jobs"), "{again:?}");
 }
 
 #[test]
@@ -238,7 +238,7 @@ fn a_job_that_asks_first_is_left_without_an_answer() {
     );
     let ran = site.run(&["process"]);
     assert_eq!(ran.code, Some(1));
-    assert!(ran.stderr.contains("q/ship is left: it asks \"Really?\"; --yes answers"), "{ran:?}");
+    assert!(ran.stderr.contains("skipping q/ship: it needs approval (\"Really?\"); pass --yes to approve"), "{ran:?}");
     assert!(ran.stdout.contains("1 succeeded"), "{ran:?}");
     let again = site.run(&["process"]);
     assert!(again.stderr.contains("nothing in q can start: q/ship needs approval"), "{again:?}");
@@ -257,7 +257,7 @@ fn retry_runs_a_job_again_in_the_background() {
     assert_eq!(job["runs"].as_array().unwrap().len(), 2);
     assert_eq!(job["runs"][0]["outcome"], json!("failed"));
     assert_eq!(site.ok(&["log", "q/a", "--run", "1"]), "");
-    assert_eq!(site.run(&["retry", "--failed"]).stderr, "setlist: no job has failed\n");
+    assert_eq!(site.run(&["retry", "--failed"]).stderr, "setlist: there are no failed jobs\n");
 }
 
 #[test]
@@ -322,7 +322,7 @@ fn bad_usage_exits_with_2_and_helps() {
         (&["show", "build/lnt"], "did you mean \"build/lint\"?"),
         (&["show", "99"], "there is no job #99"),
         (&["log", "build/lint"], "has not run yet"),
-        (&["add", "q"], "say what to run"),
+        (&["add", "q"], "no command given"),
         (&["frobnicate", "x"], "Usage"),
         (&["cancel", "build/lint", "build/nope"], "there is no job"),
     ] {
@@ -344,7 +344,7 @@ fn without_a_file_it_says_what_to_do() {
     site.ok(&["process"]);
     let again = site.run(&["init"]);
     assert_eq!(again.code, Some(2));
-    assert!(again.stderr.contains("is there already"), "{again:?}");
+    assert!(again.stderr.contains("already exists; it was not changed"), "{again:?}");
 }
 
 #[test]
@@ -479,7 +479,7 @@ fn a_killed_worker_leaves_an_interrupted_job_and_loses_nothing() {
     }
 }
 
-/// Whether a process is gone, or a zombie that nobody has collected.
+/// Whether a process is gone or a zombie.
 fn ended(pid: &str) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('Z'))
@@ -494,7 +494,7 @@ fn what_a_dead_worker_ran_is_interrupted_for_whoever_looks() {
 
     // It takes the kernel a moment to end all its threads.
     let output = wait_for("the death to be noticed", || {
-        Some(site.run(&["status", "--json"])).filter(|output| output.stderr.contains("a worker has died"))
+        Some(site.run(&["status", "--json"])).filter(|output| output.stderr.contains("a worker died"))
     });
     assert!(output.stderr.contains("1 job interrupted; `setlist retry --failed`"), "{output:?}");
     let status: Value = serde_json::from_str(&output.stdout).unwrap();
@@ -534,7 +534,7 @@ fn a_file_that_is_not_there_gets_no_state() {
 
     fs::create_dir(site.join("jobs.yaml")).unwrap();
     let output = site.run(&["status"]);
-    assert!(output.stderr.contains("leads to no regular file"), "{output:?}");
+    assert!(output.stderr.contains("is not a regular file"), "{output:?}");
     assert_eq!(output.code, Some(2));
 }
 
@@ -544,14 +544,6 @@ fn process_tells_how_it_went_though_nobody_reads_on() {
     let mut process = site.command(&["process"]).stdout(Stdio::piped()).spawn().unwrap();
     drop(process.stdout.take());
     assert_eq!(process.wait().unwrap().code(), Some(1));
-}
-
-#[test]
-fn a_line_of_process_is_a_line() {
-    let site = TempSite::with("queues: {q: ['head -c 100000 /dev/zero | tr \"\\0\" x']}\n");
-    let output = site.ok(&["process"]);
-    assert!(output.lines().all(|line| line.chars().count() < 200), "{} bytes", output.len());
-    assert!(output.lines().next().unwrap().ends_with("xxx…"));
 }
 
 #[test]
@@ -565,7 +557,7 @@ fn retry_and_cancel_go_on_after_a_refusal() {
     assert_eq!((output.code, output.stderr.lines().count()), (Some(2), 1), "{output:?}");
     assert!(output.stderr.starts_with("setlist: q/a: "), "{output:?}");
     assert!(output.stdout.contains("q/b  will run"), "{output:?}");
-    assert!(site.ok(&["cancel", "q/a"]).contains("is told to stop"));
+    assert!(site.ok(&["cancel", "q/a"]).contains("stopping"));
     site.wait_until("q/b", |job| job["outcome"] == json!("succeeded"));
     site.wait_until("q/a", |job| job["outcome"] == json!("cancelled"));
 }
@@ -585,17 +577,14 @@ fn what_cannot_be_said_does_not_break_anything() {
     let full = || fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let mut command = site.command(&["show", "99"]);
     assert_eq!(command.stderr(full()).status().unwrap().code(), Some(2));
-    let said =
-        CommandOutput::from_output(&site.command(&["status"]).stdout(full()).stderr(Stdio::piped()).output().unwrap());
-    assert_eq!(said.code, Some(1), "{said:?}");
-    assert!(said.stderr.starts_with("setlist: the output can't be written: "), "{said:?}");
+    let output = site.command(&["status"]).stdout(full()).stderr(Stdio::piped()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(output.stderr.starts_with(b"setlist: cannot write the output: "), "{output:?}");
 }
 
 #[test]
 fn a_name_that_only_the_broken_file_knows() {
     let site = TempSite::with("queues: {new: ['true'], broken: 3}\n");
-    for args in [&["status", "new"], &["show", "new/true"]] {
-        let output = site.run(args);
-        assert!(output.stderr.contains("jobs.yaml has errors"), "{output:?}");
-    }
+    assert!(site.run(&["status", "new"]).stderr.contains("jobs.yaml has errors"));
+    assert!(site.run(&["show", "new/true"]).stderr.contains("jobs.yaml has errors"));
 }

@@ -9,12 +9,12 @@ mod reservations;
 mod retention;
 mod scheduling;
 mod state_files;
+mod subscriptions;
 mod terminal_input;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ use setlist::model::{
     Outcome, Phase, Placement, Program, QueueId, QueueMode, QueueSettings, Refusal, RunId, RunReport, Script, Site,
     StopSignal, Value, WorkerId,
 };
-use setlist::store::{CommandResult, MemoryStore, SqliteStore, StateDir, Store, Subscription};
+use setlist::store::{CommandResult, MemoryStore, SqliteStore, StateDir, Store};
 use tempfile::TempDir;
 
 use ordering::{
@@ -44,6 +44,7 @@ use scheduling::{
     a_queue_waits_for_needs_in_other_queues_unless_they_cannot_progress, an_interrupted_job_is_retried_if_configured,
     higher_priority_starts_first_and_weight_uses_slots,
 };
+use subscriptions::{a_change_notifies_subscribers, a_dropped_subscription_is_not_notified, subscribe};
 
 /// Makes every function of the contract a test of every backend.
 macro_rules! contract {
@@ -448,16 +449,6 @@ fn a_reconciled_file_is_in_effect(backend: &BackendSite) {
     assert_eq!(site_state.queue(&queue()).unwrap().settings.parallel, 4);
 }
 
-/// A subscription, and a channel that receives its notifications.
-fn subscribe(store: &dyn Store) -> (Subscription, Receiver<()>) {
-    let (send, notifications) = channel();
-    let ring = Arc::new(move || {
-        // The receiver is gone when the test is over.
-        let _ = send.send(());
-    });
-    (store.subscribe(ring).unwrap(), notifications)
-}
-
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 fn followers_get_every_event_once_and_in_order(backend: &BackendSite) {
@@ -581,27 +572,4 @@ fn loading_many_jobs_reads_one_snapshot(backend: &BackendSite) {
             }
         }
     });
-}
-
-fn a_change_notifies_subscribers(backend: &BackendSite) {
-    let mut store = backend.connect();
-    let (_subscription, notifications) = subscribe(&*backend.connect());
-    accept(&mut *store, add(1));
-    notifications.recv_timeout(TIMEOUT).expect("a change right after subscribing notifies");
-    while notifications.try_recv().is_ok() {}
-    accept(&mut *backend.connect(), add(1));
-    notifications.recv_timeout(TIMEOUT).expect("and the next one, by another connection");
-}
-
-fn a_dropped_subscription_is_not_notified(backend: &BackendSite) {
-    let mut store = backend.connect();
-    let follower = backend.connect();
-    let (dropped, silent) = subscribe(&*follower);
-    let (_subscription, notifications) = subscribe(&*follower);
-    drop(dropped);
-    // A notification in progress may still arrive; then the callback and with it the sender is dropped.
-    let end = std::iter::repeat_with(|| silent.recv_timeout(TIMEOUT)).find_map(Result::err);
-    assert_eq!(end, Some(RecvTimeoutError::Disconnected));
-    accept(&mut *store, add(1));
-    notifications.recv_timeout(TIMEOUT).unwrap();
 }

@@ -190,7 +190,10 @@ fn part_with_a_read_only_directory() {
 fn look(site: &TempSite, jobs: usize) {
     let output = site.run(&["list"]);
     assert_eq!((output.code, output.stdout.lines().count()), (Some(0), jobs), "{output:?}");
-    assert!(output.stderr.contains("Read-only file system") && output.stderr.contains("how it was left"), "{output:?}");
+    assert!(
+        output.stderr.contains("Read-only file system") && output.stderr.contains("showing the last recorded state"),
+        "{output:?}"
+    );
     assert_eq!(site.job("q/a")["outcome"], json!("succeeded"));
     assert_eq!(site.ok(&["log", "-f", "q/a"]), "done\n");
     assert!(site.ok(&["status"]).contains(" 1 "));

@@ -1,4 +1,4 @@
-//! Jobs and workers inherit no open files, ignored signals or signal mask from whoever runs the program.
+//! Jobs and workers inherit no open files, ignored signals or signal mask from the parent process.
 
 use std::fs;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::temp_site::{CommandOutput, SETLIST, TempSite, wait_for};
 
-/// A site with a job that prints its open files and its signals, and then waits until it is told to end.
+/// A site with a job that prints its open files and its signals, and then waits for the end.
 fn site() -> TempSite {
     let report = "sh report.sh > report.tmp; mv report.tmp report; until [ -e end ]; do sleep 0.01; done";
     let site = TempSite::with(&format!("queues:\n  q:\n    - {{id: a, run: '{report}'}}\n"));

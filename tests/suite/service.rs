@@ -75,7 +75,8 @@ fn a_worker_reports_its_state_to_the_service_manager() {
         manager.wait_for_message("STOPPING=1");
         let output = CommandOutput::from_output(&worker.wait_with_output().unwrap());
         assert_eq!(output.code, Some(0), "{output:?}");
-        for line in ["ready: 1 queue of /", "WARN q/bad  failed  ", "INFO q/nosy  succeeded  ", "INFO left; 1 run suc"]
+        for line in
+            ["ready: 1 queue of /", "WARN q/bad  failed  ", "INFO q/nosy  succeeded  ", "INFO exited; 1 run suc"]
         {
             assert_eq!(output.stderr.matches(line).count(), 1, "{line}: {output:?}");
         }
@@ -93,7 +94,7 @@ fn a_signalled_worker_stops_its_jobs_and_records_them() {
         signal(&worker, how);
         let output = CommandOutput::from_output(&worker.wait_with_output().unwrap());
         assert_eq!(output.code, Some(code), "{output:?}");
-        assert!(output.stderr.contains("leaving: what runs is stopped"), "{output:?}");
+        assert!(output.stderr.contains("shutting down: stopping running jobs"), "{output:?}");
         let long = site.job("q/long");
         assert_eq!((&long["outcome"], &long["exit_code"]), (&json!("interrupted"), &json!(7)));
         assert_eq!(site.ok(&["log", "q/long", "--stdout"]), "tidied\n");

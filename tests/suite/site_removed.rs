@@ -1,4 +1,4 @@
-//! The state of a site is taken away, or brought further by a newer program, while somebody works on it.
+//! The state of a site is removed, or migrated by a newer version, while processes use it.
 
 use std::fs;
 use std::process::{Child, Stdio};
@@ -12,24 +12,24 @@ use tempfile::TempDir;
 
 use crate::temp_site::{CommandOutput, TempSite, wait_for};
 
-/// A job that tidies up when it is told to stop.
+/// A job that cleans up when it is stopped.
 const TIDY: &str = "\
 queues:
   q:
     - {id: long, run: \"trap 'touch tidied; exit 7' TERM; touch up; while :; do sleep 0.01 || :; done\"}
 ";
 
-/// A site as a program wrote it that knew only format 2; its worker is buried by whoever comes next.
+/// A site of format 2. Its worker is dead, and is reaped when the site is opened.
 const OLD: &[u8] = include_bytes!("contract/frozen/format-2.db");
 
-/// A worker in the foreground with its job under way.
+/// A foreground worker whose job is running.
 fn at_work(site: &TempSite) -> Child {
     let worker = site.command(&["process"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     wait_for("the job", || site.join("up").exists().then_some(()));
     worker
 }
 
-/// Removes the state folder, in which somebody may still be making files.
+/// Removes the state folder, although other processes may still create files in it.
 fn remove_state(site: &TempSite) {
     wait_for("the folder to be gone", || {
         let _ = fs::remove_dir_all(site.join(".setlist"));
@@ -37,7 +37,7 @@ fn remove_state(site: &TempSite) {
     });
 }
 
-/// Does what a newer program would, as far as an older one can tell; whoever listens hears of it.
+/// Changes the format as a newer version would, and notifies all subscribers.
 fn bring_to(folder: &StateDir, format: i64) {
     Connection::open(folder.database()).unwrap().pragma_update(None, "user_version", format).unwrap();
     for bell in fs::read_dir(folder.listeners()).unwrap() {
@@ -45,10 +45,10 @@ fn bring_to(folder: &StateDir, format: i64) {
     }
 }
 
-/// What is said of a folder that was removed; whoever looks while it is removed file by file finds some of them.
+/// Messages about a removed folder. A process that reads it while its files are being removed still finds some of them.
 const REMOVED: [&str; 3] = ["removed or replaced", "state.db-wal: its database is missing", "state.db: No such file"];
 
-/// It leaves because the store can't be used, and says why.
+/// Asserts that the worker exits because the store can't be used, and prints why.
 #[track_caller]
 fn says_why(mut worker: Child, why: &[&str]) {
     wait_for("the worker to leave", || worker.try_wait().unwrap());
@@ -107,7 +107,7 @@ fn a_worker_whose_site_is_moved_before_it_listens_says_so_too() {
     let file = ["--file", "site/jobs.yaml"];
     site.ok(&[&file[..], &["status"]].concat());
     let folder = StateDir::new(site.join("site/.setlist"));
-    // It joins, and can't give its sign of life as long as somebody else does.
+    // It joins, but can't take its liveness lock while the test holds it.
     let sign = folder.lock_worker(WorkerId(1)).unwrap();
     let worker = site.command(&file).arg("worker").stderr(Stdio::piped()).spawn().unwrap();
     let mut store = SqliteStore::open(&folder).unwrap();

@@ -63,7 +63,8 @@ struct Passage {
     text: String,
 }
 
-/// The banned phrases of a text, each with the words around it. Line breaks count as spaces. "There is no" is plain.
+/// The banned phrases of a text, each with the words around it. Line breaks count as spaces. "There is no" and "is no
+/// longer" are plain.
 fn banned_phrases(text: &str, banned: &[&str]) -> Vec<String> {
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let lower = words.to_ascii_lowercase();
@@ -73,7 +74,7 @@ fn banned_phrases(text: &str, banned: &[&str]) -> Vec<String> {
         for (start, _) in lower.match_indices(phrase) {
             let end = start + phrase.len();
             let before = start.checked_sub(1).and_then(|before| lower.as_bytes().get(before));
-            if *phrase == "is no" && lower[..start].ends_with("there ") {
+            if *phrase == "is no" && (lower[..start].ends_with("there ") || lower[end..].starts_with(" longer")) {
                 continue;
             }
             if !is_part_of_word(before) && !is_part_of_word(lower.as_bytes().get(end)) {

@@ -178,7 +178,7 @@ fn following_a_log_respawns_a_dead_worker() {
     let mut output = String::new();
     follower.stderr.take().unwrap().read_to_string(&mut output).unwrap();
     assert!(follower.wait().unwrap().success());
-    assert!(output.contains("1 job interrupted") && output.contains("another worker goes on"), "{output}");
+    assert!(output.contains("1 job interrupted") && output.contains("started another worker"), "{output}");
     site.wait_until("q/last", |job| job["outcome"] == json!("succeeded"));
 }
 
@@ -220,7 +220,7 @@ fn opening_a_site_whose_worker_died_starts_nothing_until_work_is_requested() {
     kill(process(&site));
     let output = site.run(&["status", "q"]);
     assert!(
-        output.stdout.contains("processing") && output.stdout.contains("no worker; `setlist process` goes on"),
+        output.stdout.contains("processing") && output.stdout.contains("no worker; `setlist process` starts one"),
         "{output:?}"
     );
     let mut screen = Terminal::open(&site, &["q"]);

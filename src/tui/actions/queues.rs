@@ -41,14 +41,14 @@ impl Screen {
             QueueMode::Processing => {
                 Ok(ActionPlan::submit(vec![Command::Pause { queue: queue.clone() }], Intent::Pause(vec![queue]), false))
             }
-            QueueMode::Idle | QueueMode::Paused | QueueMode::Stopped => Ok(self.process_queues(vec![queue], now)),
+            QueueMode::Idle | QueueMode::Paused | QueueMode::Stopped => Ok(self.process_queues(&[queue], now)),
         }
     }
 
     /// Processes queues. If nothing but an approval is missing in them, asks for that.
-    fn process_queues(&self, queues: Vec<QueueId>, now: DateTime<Utc>) -> ActionPlan {
+    fn process_queues(&self, queues: &[QueueId], now: DateTime<Utc>) -> ActionPlan {
         let process = queues.iter().map(|queue| Command::Process { queue: queue.clone() }).collect();
-        let plan = ActionPlan::submit(process, Intent::Process(queues.clone()), true);
+        let plan = ActionPlan::submit(process, Intent::Process(queues.to_vec()), true);
         if let ActionPlan::Apply(effects) = &plan
             && self.refusal(effects, now).is_some()
         {
@@ -102,7 +102,7 @@ impl Screen {
         if waiting.is_empty() {
             return Err("No queue has pending jobs.".to_owned());
         }
-        Ok(self.process_queues(waiting, now))
+        Ok(self.process_queues(&waiting, now))
     }
 
     pub(super) fn plan_parallel(&self, more: bool) -> PlanResult {

@@ -40,7 +40,7 @@ fn removed_jobs_leave_and_come_back() {
     let site = TempSite::with(TWO);
     assert_eq!(site.ok(&["remove", "a/one", "b/one"]), "#1  a/one  removed\n#4  b/one  removed\n");
     assert_eq!(states(&site), ["a/two pending", "a/only pending"]);
-    assert_eq!(site.ok(&["restore", "4"]), "#4  b/one  is back\n");
+    assert_eq!(site.ok(&["restore", "4"]), "#4  b/one  restored\n");
     assert_eq!(states(&site), ["a/two pending", "a/only pending", "b/one pending"]);
     let again = site.run(&["restore", "4"]);
     assert_eq!((again.code, &again.stderr[..]), (Some(2), "setlist: b/one: nothing to restore\n"));
@@ -67,12 +67,12 @@ fn one_refusal_leaves_the_others_alone() {
 fn reset_makes_finished_jobs_pending_and_runs_nothing() {
     let site = TempSite::with(TWO);
     site.run(&["process"]);
-    assert_eq!(site.ok(&["reset", "a"]), "#1  a/one  is pending\n#2  a/two  is pending\n#3  a/only  is pending\n");
-    assert_eq!(site.ok(&["reset", "b/one"]), "#4  b/one  is pending\n");
+    assert_eq!(site.ok(&["reset", "a"]), "#1  a/one  pending\n#2  a/two  pending\n#3  a/only  pending\n");
+    assert_eq!(site.ok(&["reset", "b/one"]), "#4  b/one  pending\n");
     assert!(states(&site).iter().all(|job| job.ends_with("pending")), "{:?}", states(&site));
     assert_eq!(site.job("a/one")["run_count"], json!(1));
     let again = site.run(&["reset", "b"]);
-    assert_eq!((again.code, &again.stderr[..]), (Some(0), "setlist: nothing is finished there\n"));
+    assert_eq!((again.code, &again.stderr[..]), (Some(0), "setlist: there are no finished jobs\n"));
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn clear_takes_out_what_is_named_and_only_that() {
     assert!(unsaid.stderr.contains("--finished"), "{unsaid:?}");
     assert_eq!(site.ok(&["clear", "--pending", "--finished", "b"]), "b  1 pending job removed\n");
     let empty = site.run(&["clear", "--pending"]);
-    assert_eq!((empty.code, &empty.stderr[..]), (Some(0), "setlist: there is nothing to remove\n"));
+    assert_eq!((empty.code, &empty.stderr[..]), (Some(0), "setlist: there are no jobs to remove\n"));
     // What the file names is back when its entry changes, not before.
     assert!(states(&site).is_empty());
 }
@@ -98,10 +98,10 @@ fn a_paused_queue_starts_nothing_until_it_is_resumed() {
         "queues:\n  q: [{id: wait, run: 'touch up; while [ ! -e go ]; do sleep 0.01; done'}, {id: b, run: 'true'}]\n  idle: ['true']\n",
     );
     let nothing = site.run(&["pause"]);
-    assert_eq!((nothing.code, &nothing.stderr[..]), (Some(0), "setlist: no queue is processed\n"));
+    assert_eq!((nothing.code, &nothing.stderr[..]), (Some(0), "setlist: no queue is being processed\n"));
     let mut process = site.command(&["process", "q"]).stdout(Stdio::null()).spawn().unwrap();
     site.wait_until("q/wait", |job| job["state"] == json!("running"));
-    assert_eq!(site.ok(&["pause"]), "q  paused; 1 running job goes on to the end\n");
+    assert_eq!(site.ok(&["pause"]), "q  paused; 1 running job will finish\n");
     let again = site.run(&["pause", "q"]);
     assert_eq!((again.code, &again.stderr[..]), (Some(2), "setlist: q is already paused\n"));
     site.write("go", "");
@@ -109,8 +109,8 @@ fn a_paused_queue_starts_nothing_until_it_is_resumed() {
     assert_eq!((queue_state(&site, "q"), site.job("q/b")["waiting"].clone()), ("paused".to_owned(), json!("paused")));
     let idle = site.run(&["resume", "idle"]);
     assert_eq!(idle.code, Some(2));
-    assert_eq!(idle.stderr, "setlist: idle: it is not paused but idle; `setlist process` runs its jobs\n");
-    assert_eq!(site.ok(&["resume"]), "q  goes on\n");
+    assert_eq!(idle.stderr, "setlist: idle: not paused but idle; `setlist process` runs its jobs\n");
+    assert_eq!(site.ok(&["resume"]), "q  resumed\n");
     site.wait_until("q/b", |job| job["outcome"] == json!("succeeded"));
     let none = site.run(&["resume"]);
     assert_eq!((none.code, &none.stderr[..]), (Some(0), "setlist: no queue is paused\n"));
@@ -122,7 +122,7 @@ fn a_name_alone_will_do_where_one_job_has_it() {
     assert_eq!(site.job("only")["id"], json!(3));
     let two = site.run(&["remove", "one"]);
     assert_eq!(two.code, Some(2));
-    assert_eq!(two.stderr, "setlist: \"one\" is the name of several jobs: say a/one or b/one\n");
+    assert_eq!(two.stderr, "setlist: \"one\" is the name of several jobs; use a/one or b/one\n");
     let queue = site.run(&["show", "a"]);
     assert!(queue.stderr.contains("\"a\" is a queue; a job is queue/name or a number"), "{queue:?}");
     assert_eq!(states(&site).len(), 4);
@@ -169,7 +169,7 @@ fn what_has_read_enough_or_cannot_write_harms_nothing() {
 
 #[test]
 fn a_state_that_may_not_be_written_is_said_to_be_so() {
-    // Whoever is root may write everywhere.
+    // Root can write everywhere.
     if rustix::process::geteuid().is_root() {
         eprintln!("SKIPPED: root may write everywhere");
         return;

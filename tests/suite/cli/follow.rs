@@ -64,10 +64,10 @@ fn a_job_is_followed_from_before_its_first_run_to_its_last() {
         "queues:\n  q: [{id: a, run: 'echo try $SETLIST_ATTEMPT; test $SETLIST_ATTEMPT = 2', retry: {max: 2, delay: 1ms}}]\n",
     );
     let (mut child, mut out) = follow(&site, &["q/a"]);
-    // It says that nobody runs it, so it has begun to wait.
+    // The hint is printed when it starts to wait.
     let mut hint = String::new();
     BufReader::new(child.stderr.take().unwrap()).read_line(&mut hint).unwrap();
-    assert_eq!(hint, "setlist: q/a waits, and nobody processes q; `setlist retry q/a` runs it\n");
+    assert_eq!(hint, "setlist: q/a waits, and q is not being processed; `setlist retry q/a` runs it\n");
     site.ok(&["retry", "q/a"]);
     let mut all = String::new();
     out.read_to_string(&mut all).unwrap();

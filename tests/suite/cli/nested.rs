@@ -32,9 +32,9 @@ fn the_nearest_site_comes_first_and_the_others_are_reached_by_name() {
     assert_eq!(near.stderr, "");
     let outer = within(&site, "inner/deep", &["process", "outer"]);
     assert!(outer.stdout.contains("from outer"), "{outer:?}");
-    assert_eq!(outer.stderr, format!("setlist: outer is of {}\n", site.join("jobs.yaml").display()));
+    assert_eq!(outer.stderr, format!("setlist: using outer from {}\n", site.join("jobs.yaml").display()));
     let own = within(&site, "inner", &["log", "own/tidy"]);
-    assert!(own.stderr.contains("own/tidy is of ") && own.stderr.contains("config/setlist/jobs.yaml"), "{own:?}");
+    assert!(own.stderr.contains("using own/tidy from ") && own.stderr.contains("config/setlist/jobs.yaml"), "{own:?}");
     // What no site has is asked of the nearest, and leaves no trace in the others.
     fs::remove_dir_all(site.join("config/setlist/.setlist")).unwrap();
     let none = within(&site, "inner", &["status", "nowhere"]);
@@ -148,7 +148,7 @@ fn the_manual_has_a_page_for_every_command() {
     let commands: Vec<&str> = commands.filter_map(|line| line.strip_prefix("  ")?.split(' ').next()).collect();
     assert!(commands.contains(&"wait") && pages > commands.len() - 2, "{pages} pages, {commands:?}");
     site.write("file", "");
-    assert!(site.run(&["man", "--dir", "file/x"]).stderr.contains("can't be written to file/x"));
+    assert!(site.run(&["man", "--dir", "file/x"]).stderr.contains("cannot write the pages to file/x"));
 }
 
 #[test]
@@ -164,7 +164,7 @@ fn what_help_teaches_can_be_typed() {
             for part in
                 line.split(" && ").flat_map(|part| part.split(" | ")).filter(|part| part.starts_with("setlist "))
             {
-                // A worker stays, and a manual belongs to whoever runs this.
+                // A worker would not exit, and the manual must not be installed for the user.
                 let ends = if part.contains("worker") { " --exit-when-idle" } else { "" };
                 let part = part.replace("/srv/app/", "").replace("~/.local/share/man", "man") + ends;
                 let part = part.replace("--exit-when-idle --exit-when-idle", "--exit-when-idle");

@@ -20,7 +20,7 @@ fn a_failure_shows_its_last_lines() {
     let output = site.run(&["process"]);
     let shown: Vec<&str> = output.stderr.lines().collect();
     assert_eq!(shown[0], "    line 4", "{output:?}");
-    assert_eq!(shown[8..], ["    line 12", "    red end", "    (the end of it; `setlist log q/bad` prints all)"]);
+    assert_eq!(shown[8..], ["    line 12", "    red end", "    (last lines; `setlist log q/bad` prints all)"]);
     assert!(!output.stdout.contains("line 4"));
     let small = TempSite::with("queues: {q: [echo why; exit 1, exit 1]}\n");
     assert_eq!(small.run(&["process"]).stderr, "    why\n");
@@ -75,6 +75,14 @@ fn how_many_run_at_once_is_put_back() {
     let parallel = || serde_json::from_str::<Value>(&site.ok(&["status", "q", "--json"])).unwrap()["parallel"].clone();
     assert_eq!(site.run(&["process", "--parallel", "2"]).code, Some(0));
     assert_eq!(parallel(), json!(1));
-    assert!(site.run(&["process", "--parallel", "2"]).stderr.contains("nothing is pending"));
+    assert!(site.run(&["process", "--parallel", "2"]).stderr.contains("no pending jobs"));
     assert_eq!(parallel(), json!(1));
+}
+
+#[test]
+fn a_line_of_process_is_a_line() {
+    let site = TempSite::with("queues: {q: ['head -c 100000 /dev/zero | tr \"\\0\" x']}\n");
+    let output = site.ok(&["process"]);
+    assert!(output.lines().all(|line| line.chars().count() < 200), "{} bytes", output.len());
+    assert!(output.lines().next().unwrap().ends_with("xxx…"));
 }

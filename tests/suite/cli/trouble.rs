@@ -18,7 +18,7 @@ fn full(site: &TempSite, args: &[&str]) -> CommandOutput {
 #[test]
 fn a_full_output_is_an_error_and_what_was_asked_for_is_done() {
     let site = TempSite::with(SITE);
-    let no_room = "setlist: the output can't be written: No space left on device (os error 28)\n";
+    let no_room = "setlist: cannot write the output: No space left on device (os error 28)\n";
     for args in [
         &["list"][..],
         &["list", "--json"],
@@ -77,10 +77,10 @@ fn lines_that_make_no_sense_are_all_told() {
         CommandOutput::from_output(&child.wait_with_output().unwrap())
     };
     let output = add(b"echo a\n\xff\n\necho \0\n  echo b");
-    let told = "setlist: nothing was added\nline 2: this is no UTF-8 text\nline 4: no script can hold a NUL byte\n";
+    let told = "setlist: nothing was added\nline 2: not valid UTF-8\nline 4: a script can't contain a NUL byte\n";
     assert_eq!((output.code, output.stderr.as_str()), (Some(2), told));
     let output = add(&b"\xff\n".repeat(13));
-    assert!(output.stderr.ends_with("line 10: this is no UTF-8 text\n3 more are wrong\n"), "{output:?}");
+    assert!(output.stderr.ends_with("line 10: not valid UTF-8\n3 more lines are invalid\n"), "{output:?}");
     assert_eq!(site.ok(&["list"]).lines().count(), 2);
     assert_eq!(add(b"echo a\n\n  echo b").stdout, "#3\n#4\n");
 }
@@ -97,7 +97,7 @@ fn an_endless_input_is_refused() {
         while input.write_all(text.as_bytes()).is_ok() {}
         let output = CommandOutput::from_output(&child.wait_with_output().unwrap());
         assert_eq!(output.code, Some(2));
-        let told = format!("line {last}: that is too much at once; at most 250000 jobs and 64 MiB are added together");
+        let told = format!("line {last}: too much input: at most 250000 jobs and 64 MiB can be added at once");
         assert!(output.stderr.contains(&told), "{output:?}");
     }
     assert_eq!(site.ok(&["list"]).lines().count(), 2);

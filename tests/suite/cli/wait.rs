@@ -65,11 +65,11 @@ fn what_nobody_runs_is_pending_still() {
     assert_eq!((idle.code, &idle.stdout[..]), (Some(1), "q  2 pending\n"));
     let job = site.run(&["wait", "q/bad", "--timeout", "10ms"]);
     assert_eq!(job.code, Some(1));
-    assert!(job.stderr.contains("q/bad waits, and nobody processes q; `setlist retry q/bad` runs it"), "{job:?}");
-    assert!(job.stderr.contains("q/bad is not finished after this time"), "{job:?}");
+    assert!(job.stderr.contains("q/bad waits, and q is not being processed; `setlist retry q/bad` runs it"), "{job:?}");
+    assert!(job.stderr.contains("timed out: q/bad is not finished"), "{job:?}");
     site.ok(&["pause", "q"]);
     let paused = site.run(&["wait", "q", "--timeout", "10ms"]);
-    assert!(paused.stderr.contains("q waits, since q is paused; `setlist resume q` goes on"), "{paused:?}");
+    assert!(paused.stderr.contains("q waits because q is paused; `setlist resume q` resumes it"), "{paused:?}");
     for (wrong, hint) in [("x", "there is no job \"x\""), ("q/baad", "did you mean \"q/bad\"?"), ("99", "no job #99")] {
         let unknown = site.run(&["wait", wrong]);
         assert!(unknown.code == Some(2) && unknown.stderr.contains(hint), "{unknown:?}");

@@ -149,7 +149,7 @@ impl Reference {
             Command::Release { worker } => self.release(*worker)?,
             Command::EndRun { job, run, report, on_failure } => self.end_run(*job, *run, report, *on_failure, now)?,
             Command::ReapWorker { worker, started_runs, unreachable_host: _ } => {
-                self.reap_worker(*worker, started_runs, now)?
+                self.reap_worker(*worker, started_runs, now)?;
             }
             Command::Leave { worker, queues } => self.leave(*worker, queues.as_deref())?,
         }
@@ -251,9 +251,10 @@ impl Reference {
             let before = std::mem::replace(&mut ref_job.definition, definition);
             ref_job.needs = needs;
             if ref_job.phase() == Phase::Finished && reconcile::runs_differently(&before, &ref_job.definition) {
-                let state = match requested {
-                    true => ReferenceState::Pending { requested, until: None, confirm: false },
-                    false => ref_job.fresh(now),
+                let state = if requested {
+                    ReferenceState::Pending { requested, until: None, confirm: false }
+                } else {
+                    ref_job.fresh(now)
                 };
                 ref_job.make_pending(state, now);
             }

@@ -1,4 +1,4 @@
-//! What `setlist process` says while it works: a line for each job that finishes, a bar on a terminal, counts.
+//! Reports the progress of `setlist process`: a line per finished job, a progress bar on a terminal, counts.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -8,39 +8,42 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::args::Process;
-use super::error::say;
-use super::record::{JobRecord, print};
-use super::{CliError, Exit, line};
+use super::args::ProcessArgs;
+use super::error;
+use super::error::CliError;
+use super::exit::ExitStatus;
+use super::json_records::{JobRecord, write_json};
+use super::summary_line;
 use crate::model::{AfterRun, Event, EventRecord, Job, JobId, Outcome, QueueId, QueueMode, SiteState};
 use crate::store::log::LogReader;
 use crate::store::{Store, StoreError};
 use crate::text;
 use crate::tui::output::StreamSanitizer;
 
-/// How many lines of a run that failed are shown, and how far back they are looked for, in bytes.
-const LINES: usize = 10;
-const FAR: usize = 16 << 10;
+/// The last lines of a failed run that are shown.
+const MAX_FAILURE_LINES: usize = 10;
+/// How much of the end of a log is read for them.
+const LOG_TAIL_BYTES: usize = 16 << 10;
 
-/// Counts what finishes, and says so.
-pub(super) struct Tally {
+/// Counts finished jobs, and prints a line for each.
+pub(super) struct ProgressReporter {
     queues: Vec<QueueId>,
     outcomes: BTreeMap<&'static str, u64>,
     /// For each queue that has become idle, the number of that event.
     idle_since: HashMap<QueueId, u64>,
-    /// What was counted of jobs that didn't succeed.
-    counted: HashMap<JobId, &'static str>,
-    began: Instant,
+    /// The counted outcomes of jobs that did not succeed.
+    counted_outcomes: HashMap<JobId, &'static str>,
+    start: Instant,
     quiet: bool,
     json: bool,
     color: bool,
     bar: ProgressBar,
-    trouble: Option<io::Error>,
+    write_error: Option<io::Error>,
 }
 
-impl Tally {
-    /// Of this many jobs; `color` is for what they have said.
-    pub(super) fn new(open: usize, queues: Vec<QueueId>, options: &Process, color: bool) -> Self {
+impl ProgressReporter {
+    /// Expects `open` jobs; `color` applies to their output.
+    pub(super) fn new(open: usize, queues: Vec<QueueId>, options: &ProcessArgs, color: bool) -> Self {
         let target = if options.quiet || !io::stderr().is_terminal() {
             ProgressDrawTarget::hidden()
         } else {
@@ -57,18 +60,18 @@ impl Tally {
             queues,
             outcomes: BTreeMap::new(),
             idle_since: HashMap::new(),
-            counted: HashMap::new(),
-            began: Instant::now(),
+            counted_outcomes: HashMap::new(),
+            start: Instant::now(),
             quiet: options.quiet,
             json: options.json,
             color,
             bar,
-            trouble: None,
+            write_error: None,
         }
     }
 
-    /// Takes note of a change of the site. The job that it is about is read from the store unless it is `known`.
-    pub(super) fn hear(&mut self, store: &mut dyn Store, recorded: &EventRecord, known: Option<&Job>) {
+    /// Handles an event of the site. Its job is read from the store unless it is `known`.
+    pub(super) fn handle_event(&mut self, store: &mut dyn Store, recorded: &EventRecord, known: Option<&Job>) {
         if let Event::ModeChanged { queue, mode } = &recorded.event {
             self.idle_since.remove(queue);
             if *mode == QueueMode::Idle && self.queues.contains(queue) {
@@ -86,7 +89,7 @@ impl Tally {
             Event::Added { job } if self.queues.contains(&job.queue) => return self.bar.inc_length(1),
             _ => return,
         };
-        // A line that can't be composed is no reason to stop the work.
+        // If the job can't be read, its line is omitted and the work continues.
         let job = match known {
             Some(job) => Cow::Borrowed(job),
             None => match store.job(id) {
@@ -100,30 +103,30 @@ impl Tally {
         match &recorded.event {
             Event::Started { .. } => self.bar.set_message(text::plain_line(&job.path())),
             Event::Ended { report, after_run: after_run @ AfterRun::Retry { .. }, .. } => {
-                self.failed_for_now(&job, &report.outcome, *after_run);
+                self.report_retry(&job, &report.outcome, *after_run);
             }
             Event::Ended { report, run, .. } => {
-                self.finished(&job, &report.outcome);
+                self.report_finished(&job, &report.outcome);
                 if matches!(report.outcome, Outcome::Failed(_)) {
-                    self.show_end(store.log_reader(*run), &job);
+                    self.show_log_tail(store.log_reader(*run), &job);
                 }
             }
-            Event::Skipped { reason, .. } => self.finished(&job, &Outcome::Skipped { reason: reason.clone() }),
-            Event::Requeued { .. } => self.reopened(&job),
-            _ => self.finished(&job, &Outcome::Cancelled),
+            Event::Skipped { reason, .. } => self.report_finished(&job, &Outcome::Skipped { reason: reason.clone() }),
+            Event::Requeued { .. } => self.uncount(&job),
+            _ => self.report_finished(&job, &Outcome::Cancelled),
         }
     }
 
-    /// It counts when it is finished; until then it is only said.
-    fn failed_for_now(&mut self, job: &Job, outcome: &Outcome, then: AfterRun) {
+    /// A run failed and will be retried: it is printed, but not counted.
+    fn report_retry(&mut self, job: &Job, outcome: &Outcome, after_run: AfterRun) {
         if !self.quiet && !self.json {
-            self.say(&line::ended(job, outcome, then));
+            self.print_line(&summary_line::describe_run_end(job, outcome, after_run));
         }
     }
 
-    /// What finished was asked to run again, or a job that was skipped is no longer: it is counted anew.
-    fn reopened(&mut self, job: &Job) {
-        if let Some(outcome) = self.counted.remove(&job.id)
+    /// A finished job is pending again: its outcome is not counted any more.
+    fn uncount(&mut self, job: &Job) {
+        if let Some(outcome) = self.counted_outcomes.remove(&job.id)
             && let Some(count) = self.outcomes.get_mut(outcome)
         {
             *count -= 1;
@@ -131,16 +134,16 @@ impl Tally {
         }
     }
 
-    fn say(&mut self, line: &str) {
+    fn print_line(&mut self, line: &str) {
         let written = self.bar.suspend(|| writeln!(io::stdout(), "{line}"));
-        self.trouble = self.trouble.take().or(written.err());
+        self.write_error = self.write_error.take().or(written.err());
     }
 
-    fn finished(&mut self, job: &Job, outcome: &Outcome) {
+    fn report_finished(&mut self, job: &Job, outcome: &Outcome) {
         *self.outcomes.entry(outcome.as_str()).or_default() += 1;
-        // Only what didn't succeed comes back by itself; a batch may be long.
+        // Successes are not stored, because a queue may be long and only other outcomes are usually retried.
         if *outcome != Outcome::Succeeded {
-            self.counted.insert(job.id, outcome.as_str());
+            self.counted_outcomes.insert(job.id, outcome.as_str());
         }
         self.bar.inc(1);
         if self.quiet && *outcome == Outcome::Succeeded {
@@ -148,24 +151,27 @@ impl Tally {
         }
         if self.json {
             let mut object = Vec::new();
-            // It is only written to memory.
-            let _ = print(&mut object, &JobRecord::of(job, None, Utc::now()));
-            return self.say(String::from_utf8_lossy(&object).trim_end());
+            // Writing to memory can't fail.
+            let _ = write_json(&mut object, &JobRecord::new(job, None, Utc::now()));
+            return self.print_line(String::from_utf8_lossy(&object).trim_end());
         }
-        self.say(&line::of(job, outcome));
+        self.print_line(&summary_line::describe_outcome(job, outcome));
     }
 
-    /// The last lines of a run that failed, on standard error: the first thing that one wants to know.
-    fn show_end(&self, mut log: LogReader, job: &Job) {
+    /// Prints the last lines of a failed run on standard error.
+    fn show_log_tail(&self, mut log: LogReader, job: &Job) {
         let printer = if self.color { StreamSanitizer::coloured() } else { StreamSanitizer::plain() };
-        // What can't be read now is in the log all the same.
-        let Ok((lines, all)) = last_lines(&mut log, printer) else { return };
+        // The log itself is still there if it can't be read now.
+        let Ok((lines, is_complete)) = last_lines(&mut log, printer) else { return };
         self.bar.suspend(|| {
             for line in &lines {
-                say(&format!("    {line}"));
+                error::print_line(&format!("    {line}"));
             }
-            if !all {
-                say(&format!("    (the end of it; `setlist log {}` prints all)", text::plain_line(&job.path())));
+            if !is_complete {
+                error::print_line(&format!(
+                    "    (last lines; `setlist log {}` prints all)",
+                    text::plain_line(&job.path())
+                ));
             }
         });
     }
@@ -184,37 +190,37 @@ impl Tally {
         Ok(self.idle_since.iter().filter(has_late_job).map(|(queue, _)| queue.clone()).collect())
     }
 
-    /// The last line: how many of each outcome.
-    pub(super) fn close(&mut self, site_state: &SiteState) -> Result<(), CliError> {
+    /// Prints the counts of each outcome.
+    pub(super) fn finish(&mut self, site_state: &SiteState) -> Result<(), CliError> {
         self.bar.finish_and_clear();
-        if let Some(error) = self.trouble.take() {
+        if let Some(error) = self.write_error.take() {
             return Err(error.into());
         }
-        if self.json || (self.quiet && self.exit(site_state) == Exit::Fine) {
+        if self.json || (self.quiet && self.exit(site_state) == ExitStatus::Success) {
             return Ok(());
         }
-        let counts = line::counts(&self.outcomes).unwrap_or_else(|| "nothing ran".to_owned());
-        Ok(writeln!(io::stdout(), "{counts}  in {}", text::duration(self.began.elapsed()))?)
+        let counts = summary_line::describe_counts(&self.outcomes).unwrap_or_else(|| "nothing ran".to_owned());
+        Ok(writeln!(io::stdout(), "{counts}  in {}", text::duration(self.start.elapsed()))?)
     }
 
     /// Whether a job failed. A job that was skipped counts only if the reason is a failure.
-    pub(super) fn exit(&self, site_state: &SiteState) -> Exit {
+    pub(super) fn exit(&self, site_state: &SiteState) -> ExitStatus {
         let is_failure = |(id, outcome): (&JobId, &&str)| {
             *outcome != "skipped" || site_state.job(*id).is_none_or(|job| site_state.counts_as_failure(job))
         };
-        if self.counted.iter().any(is_failure) { Exit::JobFailed } else { Exit::Fine }
+        if self.counted_outcomes.iter().any(is_failure) { ExitStatus::JobFailed } else { ExitStatus::Success }
     }
 }
 
-/// The last lines of a log, and whether that is all of it.
+/// The last lines of a log, and whether they are the complete log.
 fn last_lines(log: &mut LogReader, mut printer: StreamSanitizer) -> Result<(Vec<String>, bool), StoreError> {
     let len = log.len()?;
-    let from = len.saturating_sub(FAR as u64);
-    let mut bytes = vec![0; FAR];
+    let from = len.saturating_sub(LOG_TAIL_BYTES as u64);
+    let mut bytes = vec![0; LOG_TAIL_BYTES];
     let mut filled = 0;
-    while filled < FAR {
+    while filled < LOG_TAIL_BYTES {
         let piece = log.read_at(from + filled as u64, &mut bytes[filled..])?;
-        // What was not kept lies far before the end, so there is no gap in so little.
+        // The tail of a log is always kept, so there are no gaps near its end.
         if piece.len == 0 || piece.offset != from + filled as u64 {
             break;
         }
@@ -224,8 +230,8 @@ fn last_lines(log: &mut LogReader, mut printer: StreamSanitizer) -> Result<(Vec<
     printer.push(&bytes[..filled], &mut text);
     printer.finish(&mut text);
     let lines: Vec<&str> = text.lines().collect();
-    // The first one may have begun before.
+    // The first line may be incomplete.
     let whole = if from > 0 && lines.len() > 1 { &lines[1..] } else { &lines };
-    let last = &whole[whole.len().saturating_sub(LINES)..];
-    Ok((last.iter().map(ToString::to_string).collect(), from == 0 && whole.len() <= LINES))
+    let last = &whole[whole.len().saturating_sub(MAX_FAILURE_LINES)..];
+    Ok((last.iter().map(ToString::to_string).collect(), from == 0 && whole.len() <= MAX_FAILURE_LINES))
 }

@@ -1,4 +1,4 @@
-//! Jobs and queues as JSON objects: the contract of `--json`. Fields are only ever added; what isn't there is null.
+//! Jobs and queues as JSON objects, the contract of `--json`: fields are only added; absent values are null.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -7,24 +7,24 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 
-use super::CliError;
+use super::error::CliError;
 use crate::model::{
     Call, Exit, HookResult, Job, Outcome, OutcomeCondition, Program, QueueId, QueueMode, QueueState, Run, RunEnd,
     RunId, SiteState, Value, WaitReason,
 };
 
-/// Prints an object as one line.
-pub(super) fn print(out: &mut impl Write, record: &impl Serialize) -> Result<(), CliError> {
-    let mut json = Serializer::with_formatter(&mut *out, Harmless);
+/// Writes an object as one line.
+pub(super) fn write_json(out: &mut impl Write, record: &impl Serialize) -> Result<(), CliError> {
+    let mut json = Serializer::with_formatter(&mut *out, EscapeControls);
     record.serialize(&mut json).map_err(io::Error::from)?;
     Ok(writeln!(out)?)
 }
 
-/// JSON in which every control character is escaped, not only those that JSON wants to be: it may go to a terminal, and
-/// what a job has said must not steer that.
-struct Harmless;
+/// Escapes all control characters, not only those that JSON requires: the output may go to a terminal, which must not
+/// receive escape sequences of jobs.
+struct EscapeControls;
 
-impl Formatter for Harmless {
+impl Formatter for EscapeControls {
     fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
         for piece in fragment.split_inclusive(char::is_control) {
             let text = piece.trim_end_matches(char::is_control);
@@ -37,7 +37,7 @@ impl Formatter for Harmless {
 
 /// A queue.
 #[derive(Serialize)]
-pub(super) struct QueueObject<'a> {
+pub(super) struct QueueRecord<'a> {
     queue: &'a str,
     title: &'a str,
     state: &'static str,
@@ -46,14 +46,14 @@ pub(super) struct QueueObject<'a> {
     running: usize,
     finished: usize,
     failed: usize,
-    /// How many workers serve it.
+    /// The number of workers that serve it.
     workers: usize,
-    /// The `jobs.yaml` of the site that has it.
+    /// The `jobs.yaml` of its site.
     site: &'a str,
 }
 
-impl<'a> QueueObject<'a> {
-    pub(super) fn of(id: &'a QueueId, queue: &'a QueueState, site_state: &SiteState, site: &'a str) -> Self {
+impl<'a> QueueRecord<'a> {
+    pub(super) fn new(id: &'a QueueId, queue: &'a QueueState, site_state: &SiteState, site: &'a str) -> Self {
         Self {
             queue: id.as_str(),
             title: &queue.settings.title,
@@ -100,17 +100,17 @@ pub(super) struct JobRecord<'a> {
     waiting_for: Option<String>,
     not_before: Option<String>,
     #[serde(flatten)]
-    more: Option<More<'a>>,
+    details: Option<ExtraJobFields<'a>>,
 }
 
-/// What is told of a job only where it alone is told of.
+/// Fields of a job that `show` adds.
 #[derive(Serialize)]
-struct More<'a> {
+struct ExtraJobFields<'a> {
     runs: Vec<RunRecord<'a>>,
     on_finish: Option<HookRecord<'a>>,
 }
 
-/// What is run when it has finished.
+/// The hook of a job.
 #[derive(Serialize)]
 struct HookRecord<'a> {
     command: String,
@@ -119,7 +119,7 @@ struct HookRecord<'a> {
     last: Option<HookRunRecord<'a>>,
 }
 
-/// How that went after the latest run of which it is known.
+/// The latest known result of the hook.
 #[derive(Serialize)]
 struct HookRunRecord<'a> {
     run_id: u64,
@@ -129,7 +129,7 @@ struct HookRunRecord<'a> {
     ended_at: String,
 }
 
-/// One of its runs.
+/// A run of a job.
 #[derive(Serialize)]
 struct RunRecord<'a> {
     id: u64,
@@ -145,11 +145,11 @@ struct RunRecord<'a> {
 }
 
 impl<'a> JobRecord<'a> {
-    /// The job without its earlier runs; `waiting` is why it is still pending, if it is.
-    pub(super) fn of(job: &'a Job, waiting: Option<&WaitReason>, now: DateTime<Utc>) -> Self {
+    /// The job without its earlier runs; `waiting` is why it is pending.
+    pub(super) fn new(job: &'a Job, waiting: Option<&WaitReason>, now: DateTime<Utc>) -> Self {
         let run = job.last_run.as_deref();
-        let ending = run.and_then(|run| run.end.as_ref());
-        let (exit_code, signal) = exit(ending);
+        let end = run.and_then(|run| run.end.as_ref());
+        let (exit_code, signal) = exit_fields(end);
         Self {
             id: job.id.0,
             queue: job.queue.as_str(),
@@ -166,11 +166,11 @@ impl<'a> JobRecord<'a> {
             enqueued_at: time(job.enqueued),
             started_at: run.map(|run| time(run.started)),
             executed_at: job.executed.map(time),
-            wait_ms: run.map(|run| millis(between(job.enqueued, run.started))),
-            run_ms: run.and_then(took).map(millis),
+            wait_ms: run.map(|run| millis(time_between(job.enqueued, run.started))),
+            run_ms: run.and_then(run_duration).map(millis),
             value: job.value.as_ref(),
-            error: error(job),
-            command: command(job),
+            error: error_message(job),
+            command: job_command(job),
             needs: job.definition.scheduling.needs.iter().map(|need| need.job.to_string()).collect(),
             tags: &job.definition.tags,
             worker: run.map(|run| run.worker.0),
@@ -178,88 +178,91 @@ impl<'a> JobRecord<'a> {
             waiting: waiting.map(WaitReason::as_str),
             waiting_for: waiting.map(|waiting| waiting.describe(now)).filter(|words| !words.is_empty()),
             not_before: waiting.and_then(WaitReason::until).map(time),
-            more: None,
+            details: None,
         }
     }
 
-    /// The job with all its runs, and with what came of `on_finish` after one of them.
-    pub(super) fn with_runs(self, job: &Job, runs: &'a [Run], hook_end: Option<&'a (RunId, HookResult)>) -> Self {
+    /// Adds all runs of the job, and the result of its `on_finish` hook.
+    pub(super) fn with_runs(self, job: &Job, runs: &'a [Run], hook_result: Option<&'a (RunId, HookResult)>) -> Self {
         let hook = job.hook().map(|hook| HookRecord {
-            command: typed(&hook.program),
+            command: command_line(&hook.program),
             on: hook.on,
             timeout_ms: millis(hook.timeout),
-            last: hook_end.map(HookRunRecord::of),
+            last: hook_result.map(HookRunRecord::new),
         });
-        Self { more: Some(More { runs: runs.iter().map(RunRecord::of).collect(), on_finish: hook }), ..self }
+        Self {
+            details: Some(ExtraJobFields { runs: runs.iter().map(RunRecord::new).collect(), on_finish: hook }),
+            ..self
+        }
     }
 }
 
 impl<'a> HookRunRecord<'a> {
-    fn of((run, end): &'a (RunId, HookResult)) -> Self {
+    fn new((run, end): &'a (RunId, HookResult)) -> Self {
         Self {
             run_id: run.0,
             outcome: end.outcome.as_str(),
             error: end.outcome.failure().map(|failure| failure.message.as_str()),
-            said: Some(end.last_line.as_str()).filter(|said| !said.is_empty()),
+            said: Some(end.last_line.as_str()).filter(|line| !line.is_empty()),
             ended_at: time(end.at),
         }
     }
 }
 
 impl<'a> RunRecord<'a> {
-    fn of(run: &'a Run) -> Self {
-        let ending = run.end.as_ref();
-        let (exit_code, signal) = exit(ending);
+    fn new(run: &'a Run) -> Self {
+        let end = run.end.as_ref();
+        let (exit_code, signal) = exit_fields(end);
         Self {
             id: run.id.0,
             attempt: run.attempt,
-            outcome: ending.map(|ending| ending.outcome.as_str()),
+            outcome: end.map(|end| end.outcome.as_str()),
             exit_code,
             signal,
             started_at: time(run.started),
-            ended_at: ending.map(|ending| time(ending.at)),
-            run_ms: took(run).map(millis),
-            error: ending.and_then(|ending| ending.outcome.failure()).map(|failure| failure.message.as_str()),
+            ended_at: end.map(|end| time(end.at)),
+            run_ms: run_duration(run).map(millis),
+            error: end.and_then(|end| end.outcome.failure()).map(|failure| failure.message.as_str()),
             worker: run.worker.0,
         }
     }
 }
 
-/// Why its latest run failed, or why it will not run.
-fn error(job: &Job) -> Option<&str> {
+/// Why its latest run failed, or why it was skipped.
+fn error_message(job: &Job) -> Option<&str> {
     match job.outcome() {
         Some(Outcome::Skipped { reason }) => Some(reason),
         _ => job.failure().map(|failure| failure.message.as_str()),
     }
 }
 
-/// The command as one would type it.
-pub(super) fn command(job: &Job) -> Option<String> {
+/// The command of a job as typed in a shell.
+pub(super) fn job_command(job: &Job) -> Option<String> {
     match &job.definition.call {
         Call::Function(_) => None,
-        Call::Script(script) => Some(typed(&script.program)),
+        Call::Script(script) => Some(command_line(&script.program)),
     }
 }
 
-/// A script, or a command as one would type it.
-pub(super) fn typed(program: &Program) -> String {
+/// A script, or a command quoted for a shell.
+pub(super) fn command_line(program: &Program) -> String {
     match program {
         Program::Run { text, .. } => text.clone(),
         Program::Command(words) => {
             let words = words.iter().map(String::as_str);
-            // Only a NUL can't be quoted, and no program's argument has one.
+            // Only a NUL byte can't be quoted, and arguments have none.
             shlex::try_join(words.clone()).unwrap_or_else(|_| words.collect::<Vec<_>>().join(" "))
         }
     }
 }
 
-/// How long a run took; none while it runs.
-pub(super) fn took(run: &Run) -> Option<Duration> {
-    run.end.as_ref().map(|ending| between(run.started, ending.at))
+/// The duration of a run; `None` while it runs.
+pub(super) fn run_duration(run: &Run) -> Option<Duration> {
+    run.end.as_ref().map(|end| time_between(run.started, end.at))
 }
 
-fn exit(ending: Option<&RunEnd>) -> (Option<i32>, Option<i32>) {
-    match ending.and_then(|ending| ending.exit) {
+fn exit_fields(end: Option<&RunEnd>) -> (Option<i32>, Option<i32>) {
+    match end.and_then(|end| end.exit) {
         Some(Exit::Code(code)) => (Some(code), None),
         Some(Exit::Signal(signal)) => (None, Some(signal)),
         None => (None, None),
@@ -270,8 +273,8 @@ fn time(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
-/// Never negative: a clock may have been set back meanwhile.
-fn between(from: DateTime<Utc>, to: DateTime<Utc>) -> Duration {
+/// Never negative, even if the clock was set back.
+fn time_between(from: DateTime<Utc>, to: DateTime<Utc>) -> Duration {
     (to - from).to_std().unwrap_or_default()
 }
 

@@ -1,4 +1,4 @@
-//! `setlist init`, `check` and `schema`: commands about the file itself.
+//! `setlist init`, `check` and `schema`: commands about a `jobs.yaml`.
 
 use std::fs::OpenOptions;
 use std::io::{self, BufWriter, Write};
@@ -7,54 +7,57 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use serde_json::json;
 
-use super::args::SiteArgs;
-use super::record::print;
-use super::{CliError, Exit, site};
+use super::error::CliError;
+use super::exit::ExitStatus;
+use super::json_records::write_json;
+use super::site_args::SiteArgs;
+use super::site_files::nearest_file;
 use crate::definition::{self, Diagnostic, STARTER};
 use crate::model::{DesiredState, Value};
+use crate::text::count_noun;
 
-/// Writes a first `jobs.yaml`; never over one that is there.
-pub(super) fn init(args: &SiteArgs) -> Result<Exit, CliError> {
+/// Writes a first `jobs.yaml`; never overwrites one.
+pub(super) fn init(args: &SiteArgs) -> Result<ExitStatus, CliError> {
     let file = args.file.clone().unwrap_or_else(|| PathBuf::from("jobs.yaml"));
     let shown = file.display();
     match OpenOptions::new().write(true).create_new(true).open(&file) {
-        Ok(mut new) => new.write_all(STARTER.as_bytes()).with_context(|| format!("{shown} can't be written"))?,
+        Ok(mut new) => new.write_all(STARTER.as_bytes()).with_context(|| format!("cannot write {shown}"))?,
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            return Err(CliError::Usage(format!("{shown} is there already, and is left as it is")));
+            return Err(CliError::Usage(format!("{shown} already exists; it was not changed")));
         }
-        Err(error) => return Err(anyhow::Error::new(error).context(format!("{shown} can't be written")).into()),
+        Err(error) => return Err(anyhow::Error::new(error).context(format!("cannot write {shown}")).into()),
     }
-    writeln!(io::stdout(), "wrote {shown}; `setlist` opens it, `p` processes a queue")?;
-    Ok(Exit::Fine)
+    writeln!(io::stdout(), "wrote {shown}; run `setlist` to open it, and press p to process a queue")?;
+    Ok(ExitStatus::Success)
 }
 
-/// All errors of a file, or one line of what it holds.
-pub(super) fn check(args: &SiteArgs, path: Option<PathBuf>, json: bool) -> Result<Exit, CliError> {
+/// Prints all errors of a file, or a summary line.
+pub(super) fn check(args: &SiteArgs, path: Option<PathBuf>, json: bool) -> Result<ExitStatus, CliError> {
     let file = match path {
         Some(path) => path,
-        None => site::find(args)?,
+        None => nearest_file(args)?,
     };
     let plan = definition::read(&file);
     if json {
-        return in_json(&file, plan);
+        return print_json(&file, plan);
     }
     let plan = plan?;
     let jobs: usize = plan.queues.iter().map(|queue| queue.jobs.len()).sum();
     let queues = plan.queues.len();
-    writeln!(io::stdout(), "{}: {}, {}", name(&file), count(queues, "queue"), count(jobs, "job"))?;
-    Ok(Exit::Fine)
+    writeln!(io::stdout(), "{}: {}, {}", relative_path(&file), count_noun(queues, "queue"), count_noun(jobs, "job"))?;
+    Ok(ExitStatus::Success)
 }
 
-/// The queues of a file, or what is wrong with it, as objects.
-fn in_json(file: &Path, plan: Result<DesiredState, definition::Error>) -> Result<Exit, CliError> {
+/// Prints the queues or the errors of a file as JSON.
+fn print_json(file: &Path, plan: Result<DesiredState, definition::Error>) -> Result<ExitStatus, CliError> {
     let mut out = BufWriter::new(io::stdout().lock());
     let exit = match plan {
         Ok(plan) => {
             for queue in &plan.queues {
                 let jobs: Vec<&str> = queue.jobs.iter().filter_map(|job| job.name.as_deref()).collect();
-                print(&mut out, &json!({"queue": queue.id, "title": queue.settings.title, "jobs": jobs}))?;
+                write_json(&mut out, &json!({"queue": queue.id, "title": queue.settings.title, "jobs": jobs}))?;
             }
-            Exit::Fine
+            ExitStatus::Success
         }
         Err(definition::Error::Invalid(diagnostics)) => {
             for Diagnostic { line, column, path, message, hint, .. } in &diagnostics.errors {
@@ -63,9 +66,9 @@ fn in_json(file: &Path, plan: Result<DesiredState, definition::Error>) -> Result
                 if let (Value::Object(error), Value::Object(at)) = (&mut error, at) {
                     error.extend(at);
                 }
-                print(&mut out, &error)?;
+                write_json(&mut out, &error)?;
             }
-            Exit::Usage
+            ExitStatus::Usage
         }
         Err(error) => return Err(error.into()),
     };
@@ -73,18 +76,13 @@ fn in_json(file: &Path, plan: Result<DesiredState, definition::Error>) -> Result
     Ok(exit)
 }
 
-/// The JSON Schema of such files.
-pub(super) fn schema() -> Result<Exit, CliError> {
+/// Prints the JSON Schema of `jobs.yaml`.
+pub(super) fn schema() -> Result<ExitStatus, CliError> {
     writeln!(io::stdout(), "{:#}", definition::schema())?;
-    Ok(Exit::Fine)
+    Ok(ExitStatus::Success)
 }
 
-/// `1 job`, `2 jobs`.
-pub(super) fn count(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
-}
-
-fn name(file: &Path) -> String {
+fn relative_path(file: &Path) -> String {
     let here = std::env::current_dir().unwrap_or_default();
     file.strip_prefix(here).unwrap_or(file).display().to_string()
 }

@@ -1,0 +1,97 @@
+//! Completion candidates: the names of queues and jobs that a command can take here.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use clap_complete::CompletionCandidate;
+
+use super::site_args::SiteArgs;
+use super::site_files::{foreign_owner, site_files};
+use crate::definition;
+use crate::model::SiteState;
+use crate::site::open_store;
+use crate::store::StateDir;
+
+/// The queues.
+pub(super) fn queues() -> Vec<CompletionCandidate> {
+    names().into_iter().filter(|name| !name.is_job).map(Name::candidate).collect()
+}
+
+/// The jobs that have a name.
+pub(super) fn jobs() -> Vec<CompletionCandidate> {
+    names().into_iter().filter(|name| name.is_job).map(Name::candidate).collect()
+}
+
+/// Queues and jobs.
+pub(super) fn targets() -> Vec<CompletionCandidate> {
+    names().into_iter().map(Name::candidate).collect()
+}
+
+/// The name and title of a queue or job.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Name {
+    is_job: bool,
+    text: String,
+    title: String,
+}
+
+impl Name {
+    fn candidate(self) -> CompletionCandidate {
+        let title = (!self.title.is_empty() && self.title != self.text).then(|| self.title.into());
+        CompletionCandidate::new(self.text).help(title)
+    }
+}
+
+/// All names, without creating or changing anything. A site that can't be read has none.
+fn names() -> BTreeSet<Name> {
+    let args = site_args_from_command_line();
+    let files = site_files(&args).unwrap_or_default();
+    let files = files.into_iter().filter(|file| args.file.is_some() || foreign_owner(file).is_none());
+    let mut names = BTreeSet::new();
+    for file in files {
+        let state = args.state.clone().map_or_else(|| StateDir::beside(&file), StateDir::new);
+        let site_state = state.path().join("state.db").exists().then(|| open_store(&state).ok()?.load().ok()).flatten();
+        match site_state {
+            Some(site_state) => add_names_of_state(&site_state, &mut names),
+            None => add_names_of_file(&file, &mut names),
+        }
+    }
+    names
+}
+
+fn add_names_of_state(site_state: &SiteState, names: &mut BTreeSet<Name>) {
+    for (id, queue) in site_state.queues() {
+        names.insert(Name { is_job: false, text: id.to_string(), title: queue.settings.title.clone() });
+    }
+    for job in site_state.jobs().filter(|job| job.name().is_some()) {
+        names.insert(Name { is_job: true, text: job.path(), title: job.title().to_owned() });
+    }
+}
+
+fn add_names_of_file(file: &Path, names: &mut BTreeSet<Name>) {
+    let Ok(plan) = definition::read(file) else { return };
+    for queue in plan.queues {
+        for job in &queue.jobs {
+            if let Some(name) = &job.name {
+                let text = format!("{}/{name}", queue.id);
+                names.insert(Name { is_job: true, text, title: job.title.clone() });
+            }
+        }
+        names.insert(Name { is_job: false, text: queue.id.to_string(), title: queue.settings.title });
+    }
+}
+
+/// The site options on the command line that is being completed, which may be incomplete.
+fn site_args_from_command_line() -> SiteArgs {
+    let words: Vec<String> = std::env::args().skip_while(|word| word != "--").skip(2).collect();
+    let value = |long: &str, short: &str| {
+        let pair = words.windows(2).find(|pair| pair[0] == long || pair[0] == short).map(|pair| pair[1].clone());
+        pair.or_else(|| words.iter().find_map(|word| Some(word.strip_prefix(long)?.strip_prefix('=')?.to_owned())))
+    };
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    SiteArgs {
+        file: value("--file", "-f").map(PathBuf::from).or_else(|| variable("SETLIST_FILE")),
+        state: value("--state", "--state-dir").map(PathBuf::from).or_else(|| variable("SETLIST_STATE")),
+        ..SiteArgs::default()
+    }
+}

@@ -1,0 +1,58 @@
+//! Waits for changes of a site, for commands that follow it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use anyhow::Context;
+
+use super::error::CliError;
+use super::open_site::OpenSite;
+use crate::store::{LivenessWatch, NotifyFn, Subscription};
+
+/// The maximum wait, in case a change notification is lost or a worker can't be monitored.
+const MAX_WAIT: Duration = Duration::from_secs(60);
+
+/// Receives notifications of changes of a site and of dead workers.
+pub(super) struct ChangeWaiter {
+    notify: NotifyFn,
+    notifications: Receiver<()>,
+    worker_died: Arc<AtomicBool>,
+    _subscriptions: (Subscription, LivenessWatch),
+}
+
+impl ChangeWaiter {
+    pub(super) fn subscribe(site: &OpenSite) -> Result<Self, CliError> {
+        let (sender, notifications) = channel();
+        let worker_died = Arc::new(AtomicBool::new(false));
+        let notify: NotifyFn = Arc::new(move || {
+            // The receiver is dropped when the command ends.
+            let _ = sender.send(());
+        });
+        let subscription = site.store.subscribe(Arc::clone(&notify))?;
+        let (flag, notify_death) = (Arc::clone(&worker_died), Arc::clone(&notify));
+        let on_death = Arc::new(move || {
+            flag.store(true, Ordering::Relaxed);
+            notify_death();
+        });
+        let liveness_watch =
+            LivenessWatch::start(&site.context.state, on_death).context("cannot monitor the workers")?;
+        Ok(Self { notify, notifications, worker_died, _subscriptions: (subscription, liveness_watch) })
+    }
+
+    /// A callback that ends the wait, for other sources of changes.
+    pub(super) fn notify(&self) -> NotifyFn {
+        Arc::clone(&self.notify)
+    }
+
+    /// Waits for a change. Returns `Some` if dead workers must be checked for: `true` if one has died.
+    pub(super) fn wait(&self, at_most: Option<Duration>) -> Option<bool> {
+        let timeout = at_most.map_or(MAX_WAIT, |at_most| at_most.min(MAX_WAIT));
+        // `self` holds a sender, so the channel is open.
+        let is_notified = self.notifications.recv_timeout(timeout).is_ok();
+        while self.notifications.try_recv().is_ok() {}
+        let worker_died = self.worker_died.swap(false, Ordering::Relaxed);
+        (worker_died || !is_notified).then_some(worker_died)
+    }
+}

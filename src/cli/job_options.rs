@@ -1,0 +1,74 @@
+//! Converts the options of an added job into scheduling and execution options.
+
+use std::path::{Path, PathBuf};
+
+use super::error::CliError;
+use super::job_option_args::JobOptionArgs;
+use super::open_site::OpenSite;
+use crate::model::{ExecOptions, JobRef, Need, OutcomeCondition, QueueId, RetryPolicy, SchedulingOptions};
+
+/// Suffixes of a needed job: the outcome that is needed.
+const OUTCOME_SUFFIXES: [(&str, OutcomeCondition); 3] = [
+    (":success", OutcomeCondition::Success),
+    (":failure", OutcomeCondition::Failure),
+    (":finish", OutcomeCondition::Finish),
+];
+
+impl JobOptionArgs {
+    /// The scheduling options of jobs that are added to `queue` of this site.
+    pub(super) fn scheduling_options(
+        &self,
+        site: &mut OpenSite,
+        queue: &QueueId,
+    ) -> Result<SchedulingOptions, CliError> {
+        let mut needs: Vec<Need> = Vec::new();
+        for text in &self.needs {
+            let need = parse_need(site, queue, text)?;
+            if needs.iter().any(|other| other.job == need.job) {
+                return Err(CliError::Usage(format!("{} is needed twice", need.job)));
+            }
+            needs.push(need);
+        }
+        let defaults = SchedulingOptions::default();
+        Ok(SchedulingOptions {
+            needs,
+            after: self.after,
+            priority: self.priority.unwrap_or(defaults.priority),
+            weight: self.weight.unwrap_or(defaults.weight),
+            retry: self.retry.map_or(defaults.retry, |max| self.retry_policy(max)),
+            confirm: self.confirm.clone(),
+        })
+    }
+
+    fn retry_policy(&self, max: u32) -> RetryPolicy {
+        let defaults = RetryPolicy::times(max);
+        let delay = self.retry_delay.unwrap_or(defaults.delay);
+        RetryPolicy { delay, max_delay: defaults.max_delay.max(delay), ..defaults }
+    }
+
+    /// Sets the execution options of a job that is added in the folder `here`.
+    pub(super) fn set_exec_options(&self, exec: &mut ExecOptions, here: &Path) {
+        exec.env_files = self.env_file.iter().map(|file| from_folder(here, file)).collect();
+        exec.pty = self.pty;
+        exec.log_limit = self.log_limit.unwrap_or(exec.log_limit);
+    }
+}
+
+/// A path as typed in the folder `here`. The runner expands a leading `~`.
+pub(super) fn from_folder(here: &Path, path: &Path) -> PathBuf {
+    if path.starts_with("~") { path.to_owned() } else { here.join(path) }
+}
+
+/// Parses a need: a job, optionally with an outcome suffix. A name without a queue is a job of the same queue.
+fn parse_need(site: &mut OpenSite, queue: &QueueId, text: &str) -> Result<Need, CliError> {
+    let with_suffix = OUTCOME_SUFFIXES.iter().find_map(|(end, on)| Some((text.strip_suffix(end)?, *on)));
+    let (name, on) = with_suffix.unwrap_or((text, OutcomeCondition::Success));
+    let number = name.rsplit('/').next().unwrap_or_default().trim_start_matches('#');
+    let is_number = number.bytes().all(|byte| byte.is_ascii_digit());
+    let job = if is_number || name.contains('/') { site.job(name)? } else { site.job(&format!("{queue}/{name}"))? };
+    let target = match &job.definition.name {
+        Some(name) if !is_number => JobRef::Named(job.queue.clone(), name.clone()),
+        _ => JobRef::Number(job.id),
+    };
+    Ok(Need { job: target, on })
+}

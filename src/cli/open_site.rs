@@ -1,0 +1,310 @@
+//! Opens the site of a command: finds it, opens its store, and reconciles it with its `jobs.yaml`.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use chrono::Utc;
+
+use super::error::CliError;
+use super::error::warn;
+use super::exit::ExitStatus;
+use super::site_args::SiteArgs;
+use super::site_files::{foreign_owner, nearest_file, site_files};
+use super::target::Target;
+use crate::definition;
+use crate::model::{Command, DesiredQueue, DesiredState, Event, Job, JobId, QueueId, SiteState};
+use crate::site::{self, OpenedSite, ReapReport, Respawn, WorkerCheck, WorkerContext};
+use crate::store::{SqliteStore, StateDir, Store, StoreError};
+use crate::text::count_noun;
+
+/// A site whose store is open.
+pub(super) struct OpenSite {
+    /// Its location.
+    pub context: WorkerContext,
+    /// Its store.
+    pub store: Box<dyn Store>,
+    /// The errors of its `jobs.yaml`, if any; then the last valid version stays in use.
+    pub file_error: Option<definition::Error>,
+}
+
+impl OpenSite {
+    /// Opens the site that the arguments name; or else the nearest one that has all of these queues and jobs; or else the
+    /// nearest one.
+    pub(super) fn open(args: &SiteArgs, names: &[String]) -> Result<Self, CliError> {
+        let files = site_files(args)?;
+        let names: Vec<&str> = names.iter().map(String::as_str).filter(|name| parse_id(name).is_none()).collect();
+        let mut nearest = Self::open_file(args, &files[0])?;
+        if files.len() == 1 || args.state.is_some() || names.is_empty() || nearest.has_all(&names)? {
+            return Ok(nearest);
+        }
+        for file in files[1..].iter().filter(|file| may_have_all(file, &names)) {
+            let mut site = Self::open_file(args, file)?;
+            if site.has_all(&names)? {
+                warn(&format!("using {} from {}", names.join(", "), file.display()));
+                return Ok(site);
+            }
+        }
+        Ok(nearest)
+    }
+
+    /// Opens all sites that apply here, the nearest first, except those of other users.
+    pub(super) fn open_all(args: &SiteArgs) -> Result<Vec<Self>, CliError> {
+        let files = if args.state.is_some() { vec![nearest_file(args)?] } else { site_files(args)? };
+        let own = files.iter().filter(|file| args.file.is_some() || foreign_owner(file).is_none());
+        own.map(|file| Self::open_file(args, file)).collect()
+    }
+
+    /// Opens the site of this file.
+    fn open_file(args: &SiteArgs, file: &Path) -> Result<Self, CliError> {
+        if args.file.is_none()
+            && let Some(owner) = foreign_owner(file)
+        {
+            return Err(CliError::ForeignOwner { file: file.to_owned(), owner });
+        }
+        let state = create_state_dir(args, file)?;
+        let context = WorkerContext { file: file.to_owned(), state, program: program_path()? };
+        let OpenedSite { store, file_error, reaped } = site::open(&context)?;
+        report_reaped(reaped);
+        Ok(Self { context, store, file_error })
+    }
+
+    /// Whether each of these names is one of its queues or jobs.
+    fn has_all(&mut self, names: &[&str]) -> Result<bool, CliError> {
+        let site_state = self.site_state()?;
+        let has = |name: &&str| {
+            let is_job_name = || !name.contains('/') && site_state.jobs().any(|job| job.name() == Some(name));
+            let is_job_path = |(queue, name): (&str, &str)| site_state.job_named(&QueueId::from(queue), name).is_some();
+            site_state.queue(&QueueId::from(*name)).is_some()
+                || name.rsplit_once('/').is_some_and(is_job_path)
+                || is_job_name()
+        };
+        Ok(names.iter().all(has))
+    }
+
+    /// Reaps dead workers, and respawns one if needed. With `worker_died`, also if another process reaped it.
+    pub(super) fn check_workers(&mut self, worker_died: bool) -> Result<(), CliError> {
+        let WorkerCheck { reaped, respawn } = site::check_workers(self.store.as_mut(), &self.context, worker_died)?;
+        report_reaped(reaped);
+        match respawn {
+            Respawn::NotNeeded => {}
+            Respawn::Spawned => warn("started another worker"),
+            Respawn::LimitReached => warn(&format!(
+                "workers keep crashing; not restarting (see {})",
+                self.context.state.worker_log().display()
+            )),
+        }
+        Ok(())
+    }
+
+    /// Same as [`open`](Self::open) for a command that only reads: if nothing can be written, opens the nearest site
+    /// read-only.
+    pub(super) fn open_read_only(args: &SiteArgs, names: &[String]) -> Result<Self, CliError> {
+        match Self::open(args, names) {
+            Err(CliError::Store(error)) if error.prevents_writing() => Self::open_last_state(args, error),
+            site => site,
+        }
+    }
+
+    fn open_last_state(args: &SiteArgs, reason: StoreError) -> Result<Self, CliError> {
+        let file = nearest_file(args)?;
+        let state = state_dir(args, &file);
+        let (Ok(path), true) = (state.path().canonicalize(), state.database().exists()) else {
+            return Err(reason.into());
+        };
+        let state = StateDir::new(path);
+        let mut store = SqliteStore::open_to_read(&state)?;
+        warn(&format!("{reason}; showing the last recorded state"));
+        let file_error = definition::read(&file).err();
+        if file_error.is_none() && definition::file_version(&file).ok() != store.file_version()? {
+            warn("jobs.yaml may have changed since then; the changes are not shown");
+        }
+        Ok(Self {
+            context: WorkerContext { file, state, program: program_path()? },
+            store: Box::new(store),
+            file_error,
+        })
+    }
+
+    /// Returns the site if its file is valid: for commands that run jobs of the file.
+    pub(super) fn require_valid_file(mut self) -> Result<Self, CliError> {
+        match self.file_error.take() {
+            Some(error) => Err(error.into()),
+            None => Ok(self),
+        }
+    }
+
+    /// Ends a command that works despite errors in the file: returns its exit status, or the errors.
+    pub(super) fn finish(self, exit: ExitStatus) -> Result<ExitStatus, CliError> {
+        self.require_valid_file().map(|_| exit)
+    }
+
+    /// Reconciles the site with its file again.
+    pub(super) fn reload(&mut self) -> Result<(), CliError> {
+        self.file_error = site::reconcile_with_file(self.store.as_mut(), &self.context.file)?;
+        Ok(())
+    }
+
+    /// Loads the state of the site.
+    pub(super) fn site_state(&mut self) -> Result<SiteState, CliError> {
+        Ok(self.store.load()?)
+    }
+
+    /// Executes one command.
+    pub(super) fn submit(&mut self, command: Command) -> Result<Vec<Event>, CliError> {
+        let results = self.store.execute(&[command], Utc::now())?;
+        Ok(results.into_iter().next().unwrap_or(Ok(Vec::new()))?)
+    }
+
+    /// Starts a worker if the requested jobs need one.
+    pub(super) fn ensure_worker(&mut self) -> Result<(), CliError> {
+        Ok(site::ensure_worker(self.store.as_mut(), &self.context)?)
+    }
+
+    /// Finds a job: `queue/name`, `7`, `#7`, or a name that is unique in the site.
+    pub(super) fn job(&mut self, text: &str) -> Result<Job, CliError> {
+        if let Some(id) = parse_id(text) {
+            return self.job_by_id(id);
+        }
+        let site_state = self.site_state()?;
+        self.job_by_name(&site_state, text)
+    }
+
+    /// Finds jobs, without duplicates.
+    pub(super) fn jobs(&mut self, texts: &[String]) -> Result<Vec<Job>, CliError> {
+        let has_names = texts.iter().any(|text| parse_id(text).is_none());
+        let site_state = if has_names { self.site_state()? } else { SiteState::default() };
+        let mut known = HashSet::new();
+        let mut jobs = Vec::with_capacity(texts.len());
+        for text in texts {
+            let job = match parse_id(text) {
+                Some(id) => self.job_by_id(id)?,
+                None => self.job_by_name(&site_state, text)?,
+            };
+            if known.insert(job.id) {
+                jobs.push(job);
+            }
+        }
+        Ok(jobs)
+    }
+
+    /// Finds queues and jobs; all queues if there are no texts. A queue takes precedence over a job of the same name.
+    pub(super) fn targets(&mut self, site_state: &SiteState, texts: &[String]) -> Result<Vec<Target>, CliError> {
+        if texts.is_empty() {
+            return Ok(site_state.queues().into_iter().map(|(id, _)| Target::Queue(id.clone())).collect());
+        }
+        let target = |text: &String| {
+            let queue = QueueId::from(text.as_str());
+            Ok(match (site_state.queue(&queue), parse_id(text)) {
+                (Some(_), _) => Target::Queue(queue),
+                (None, Some(id)) => Target::Job(self.job_by_id(id)?.id),
+                (None, None) => Target::Job(self.job_by_name(site_state, text)?.id),
+            })
+        };
+        texts.iter().map(target).collect()
+    }
+
+    fn job_by_id(&mut self, id: JobId) -> Result<Job, CliError> {
+        self.store.job(id)?.ok_or_else(|| CliError::Usage(format!("there is no job {id}")))
+    }
+
+    fn job_by_name(&self, site_state: &SiteState, text: &str) -> Result<Job, CliError> {
+        let found: Vec<&Job> = match text.rsplit_once('/') {
+            Some((queue, name)) => site_state.job_named(&QueueId::from(queue), name).into_iter().collect(),
+            None => site_state.jobs().filter(|job| job.name() == Some(text)).collect(),
+        };
+        match found[..] {
+            [job] => Ok(job.clone()),
+            [] if site_state.queue(&QueueId::from(text)).is_some() => {
+                Err(CliError::Usage(format!("{text:?} is a queue; a job is queue/name or a number")))
+            }
+            [] => {
+                let paths: Vec<String> = site_state.jobs().filter(|job| job.name().is_some()).map(Job::path).collect();
+                Err(self.unknown_name("job", text, &paths))
+            }
+            _ => {
+                let mut paths: Vec<String> = found.iter().map(|job| job.path()).collect();
+                paths.sort();
+                Err(CliError::Usage(format!("{text:?} is the name of several jobs; use {}", paths.join(" or "))))
+            }
+        }
+    }
+
+    /// Finds queues; all of them if there are no names.
+    pub(super) fn queues(&self, site_state: &SiteState, names: &[String]) -> Result<Vec<QueueId>, CliError> {
+        let known: Vec<QueueId> = site_state.queues().into_iter().map(|(id, _)| id.clone()).collect();
+        if names.is_empty() {
+            return Ok(known);
+        }
+        let find = |name: &String| {
+            known.iter().find(|id| id.as_str() == name).cloned().ok_or_else(|| {
+                let names: Vec<String> = known.iter().map(ToString::to_string).collect();
+                self.unknown_name("queue", name, &names)
+            })
+        };
+        names.iter().map(find).collect()
+    }
+
+    /// The error for an unknown name, with a suggestion.
+    fn unknown_name(&self, what: &str, name: &str, known: &[String]) -> CliError {
+        let file_hint = if self.file_error.is_some() { "; jobs.yaml has errors, see `setlist check`" } else { "" };
+        CliError::Usage(format!("there is no {what} {name:?}{}{file_hint}", suggestion(name, known)))
+    }
+}
+
+/// Parses a job number: `7`, `#7` or `queue/#7`.
+fn parse_id(text: &str) -> Option<JobId> {
+    let number = text.strip_prefix('#').unwrap_or(text).rsplit("/#").next()?;
+    number.parse().ok().map(JobId)
+}
+
+fn program_path() -> Result<PathBuf, CliError> {
+    Ok(std::env::current_exe().context("cannot find the path of this program")?)
+}
+
+/// The state folder of a site.
+fn state_dir(args: &SiteArgs, file: &Path) -> StateDir {
+    args.state.as_ref().map_or_else(|| StateDir::beside(file), StateDir::new)
+}
+
+/// Creates the state folder of a site; returns its path without symbolic links, which is the same for all processes.
+fn create_state_dir(args: &SiteArgs, file: &Path) -> Result<StateDir, CliError> {
+    let state = state_dir(args, file);
+    // Don't create a folder beside a missing file: its name may be mistyped.
+    if (!file.exists() || file.is_dir()) && !state.path().exists() {
+        definition::read(file)?;
+    }
+    state.create()?;
+    let path = state.path();
+    Ok(StateDir::new(path.canonicalize().map_err(|source| StoreError::io(path, source))?))
+}
+
+/// Whether a site may have these queues and jobs: its file has them, or it has a state, which may.
+fn may_have_all(file: &Path, names: &[&str]) -> bool {
+    if foreign_owner(file).is_some() {
+        return false;
+    }
+    let has_all = |plan: DesiredState| {
+        let has = |name: &&str| {
+            let first = name.rsplit_once('/').map_or(*name, |(queue, _)| queue);
+            let jobs = |queue: &DesiredQueue| queue.jobs.iter().any(|job| job.name.as_deref() == Some(name));
+            plan.queues.iter().any(|queue| queue.id.as_str() == first || jobs(queue))
+        };
+        names.iter().all(has)
+    };
+    StateDir::beside(file).path().exists() || definition::read(file).is_ok_and(has_all)
+}
+
+/// Reports the jobs that were interrupted because their worker died.
+fn report_reaped(reaped: ReapReport) {
+    if reaped.interrupted_jobs > 0 {
+        let jobs = count_noun(reaped.interrupted_jobs, "job");
+        warn(&format!("a worker died: {jobs} interrupted; `setlist retry --failed` runs them again"));
+    }
+}
+
+fn suggestion(text: &str, known: &[String]) -> String {
+    let score = |name: &String| strsim::jaro_winkler(text, name);
+    let best = known.iter().filter(|name| score(name) > 0.7).max_by(|a, b| score(a).total_cmp(&score(b)));
+    best.map(|name| format!("; did you mean {name:?}?")).unwrap_or_default()
+}
