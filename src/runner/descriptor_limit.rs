@@ -44,7 +44,7 @@ impl DescriptorLimit {
     }
 
     /// How many pipes of ended runs may stay open.
-    pub(super) fn max_lingering_pipes(&self) -> usize {
+    pub(super) fn max_lingering_pipes() -> usize {
         let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
         usize::try_from(limit / LINGERING_SHARE).unwrap_or(usize::MAX)
     }

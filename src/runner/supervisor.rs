@@ -277,7 +277,7 @@ impl Supervisor {
         let lingering_pipes = self.processes.swap_remove(at).finish(exit, &mut self.buffer);
         // Most of them turn out to be closed at the next poll.
         self.lingering_pipes.extend(lingering_pipes);
-        let limit = MAX_LINGERING_PIPES.min(self.descriptor_limit.max_lingering_pipes());
+        let limit = MAX_LINGERING_PIPES.min(DescriptorLimit::max_lingering_pipes());
         let too_many = self.lingering_pipes.len().saturating_sub(limit);
         self.lingering_pipes.drain(..too_many);
     }
