@@ -1,7 +1,7 @@
-//! Named crash points at which a test can kill this process or make it panic. Release builds have none.
+//! Named crash points at which a test can kill or suspend this process or make it panic. Release builds have none.
 //!
 //! `SETLIST_CRASH=claimed` kills the process when it reaches the point `claimed`; `claimed:3` when it reaches it for the
-//! third time. `SETLIST_PANIC` makes it panic instead.
+//! third time. `SETLIST_STOP` suspends it instead, and `SETLIST_PANIC` makes it panic.
 
 /// Marks a crash point.
 #[cfg(debug_assertions)]
@@ -9,10 +9,15 @@ pub(crate) fn point(name: &str) {
     use std::sync::LazyLock;
 
     static KILL: LazyLock<Option<CrashRequest>> = LazyLock::new(|| CrashRequest::from_env("SETLIST_CRASH"));
+    static STOP: LazyLock<Option<CrashRequest>> = LazyLock::new(|| CrashRequest::from_env("SETLIST_STOP"));
     static PANIC: LazyLock<Option<CrashRequest>> = LazyLock::new(|| CrashRequest::from_env("SETLIST_PANIC"));
     if KILL.as_ref().is_some_and(|request| request.triggers(name)) {
         // The process is killed, so an error can't be handled.
         let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+    }
+    if STOP.as_ref().is_some_and(|request| request.triggers(name)) {
+        // If this fails, the test waits in vain.
+        let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP);
     }
     assert!(!PANIC.as_ref().is_some_and(|request| request.triggers(name)), "a test requested a panic at {name}");
 }

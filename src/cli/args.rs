@@ -64,6 +64,15 @@ pub(super) enum CliCommand {
     Init,
     /// Print the JSON Schema of jobs.yaml, for editors.
     Schema,
+    /// Use state that was not made here, after showing what it holds.
+    Adopt {
+        /// Put the state aside instead, and start with an empty one.
+        #[arg(long)]
+        fresh: bool,
+        /// Don't ask.
+        #[arg(short, long)]
+        yes: bool,
+    },
     /// Report all errors of a jobs.yaml, or summarise it in one line.
     Check {
         /// The file to check, instead of the nearest one.

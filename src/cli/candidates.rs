@@ -9,8 +9,7 @@ use super::site_args::SiteArgs;
 use super::site_files::{foreign_owner, site_files};
 use crate::definition;
 use crate::model::SiteState;
-use crate::site::open_store;
-use crate::store::StateDir;
+use crate::store::{SqliteStore, StateDir, Store};
 
 /// The queues.
 pub(super) fn queues() -> Vec<CompletionCandidate> {
@@ -49,8 +48,10 @@ fn names() -> BTreeSet<Name> {
     let files = files.into_iter().filter(|file| args.file.is_some() || foreign_owner(file).is_none());
     let mut names = BTreeSet::new();
     for file in files {
-        let state = args.state.clone().map_or_else(|| StateDir::beside(&file), StateDir::new);
-        let site_state = state.path().join("state.db").exists().then(|| open_store(&state).ok()?.load().ok()).flatten();
+        let state = args.state.clone().map_or_else(|| StateDir::for_file(&file), StateDir::new);
+        let site_state = (state.has_database() && state.check_claim(args.state.is_some()).is_ok())
+            .then(|| SqliteStore::open_to_read(&state).ok()?.load().ok())
+            .flatten();
         match site_state {
             Some(site_state) => add_names_of_state(&site_state, &mut names),
             None => add_names_of_file(&file, &mut names),

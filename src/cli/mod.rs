@@ -2,6 +2,7 @@
 //! that uses all others.
 
 mod add;
+mod adopt;
 mod args;
 mod candidates;
 mod change_waiter;
@@ -40,13 +41,14 @@ use std::slice::from_ref;
 use clap::Parser;
 
 use args::{Cli, CliCommand, JobArgs};
-use error::CliError;
+use error::{CliError, warn};
 use exit::ExitStatus;
 use open_site::OpenSite;
 use site_args::ColorChoice;
 
 use crate::model::Phase;
 use crate::runner;
+use crate::store::report_waits;
 
 /// Runs the program with the arguments of this process.
 pub fn main() -> ExitCode {
@@ -69,10 +71,12 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<ExitStatus, CliError> {
     let Cli { queue, site, appearance, command } = cli;
     let Some(command) = command else { return screen::open(&site, appearance, queue) };
+    report_waits(warn);
     match command {
         CliCommand::Init => file_commands::init(&site),
         CliCommand::Check { path, json } => file_commands::check(&site, path, json),
         CliCommand::Schema => file_commands::schema(),
+        CliCommand::Adopt { fresh, yes } => adopt::adopt(&site, fresh, yes),
         CliCommand::Worker { queues, exit_when_idle, detached } => {
             worker::work(&site, &queues, exit_when_idle, detached)
         }

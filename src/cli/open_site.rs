@@ -15,7 +15,7 @@ use super::target::Target;
 use crate::definition;
 use crate::model::{Command, DesiredQueue, DesiredState, Event, Job, JobId, QueueId, SiteState};
 use crate::site::{self, OpenedSite, ReapReport, Respawn, WorkerCheck, WorkerContext};
-use crate::store::{SqliteStore, StateDir, Store, StoreError};
+use crate::store::{SqliteStore, StateDir, Store, StoreError, check_jobs_file};
 use crate::text::count_noun;
 
 /// A site whose store is open.
@@ -61,6 +61,9 @@ impl OpenSite {
             && let Some(owner) = foreign_owner(file)
         {
             return Err(CliError::ForeignOwner { file: file.to_owned(), owner });
+        }
+        if args.file.is_none() {
+            check_jobs_file(file)?;
         }
         let state = create_state_dir(args, file)?;
         let context = WorkerContext { file: file.to_owned(), state, program: program_path()? };
@@ -109,6 +112,7 @@ impl OpenSite {
     fn open_last_state(args: &SiteArgs, reason: StoreError) -> Result<Self, CliError> {
         let file = nearest_file(args)?;
         let state = state_dir(args, &file);
+        state.check_claim(args.state.is_some())?;
         let (Ok(path), true) = (state.path().canonicalize(), state.database().exists()) else {
             return Err(reason.into());
         };
@@ -263,8 +267,8 @@ fn program_path() -> Result<PathBuf, CliError> {
 }
 
 /// The state folder of a site.
-fn state_dir(args: &SiteArgs, file: &Path) -> StateDir {
-    args.state.as_ref().map_or_else(|| StateDir::beside(file), StateDir::new)
+pub(super) fn state_dir(args: &SiteArgs, file: &Path) -> StateDir {
+    args.state.as_ref().map_or_else(|| StateDir::for_file(file), StateDir::new)
 }
 
 /// Creates the state folder of a site; returns its path without symbolic links, which is the same for all processes.
@@ -274,7 +278,7 @@ fn create_state_dir(args: &SiteArgs, file: &Path) -> Result<StateDir, CliError> 
     if (!file.exists() || file.is_dir()) && !state.path().exists() {
         definition::read(file)?;
     }
-    state.create()?;
+    state.claim(file, args.state.is_some())?;
     let path = state.path();
     Ok(StateDir::new(path.canonicalize().map_err(|source| StoreError::io(path, source))?))
 }
@@ -292,7 +296,7 @@ fn may_have_all(file: &Path, names: &[&str]) -> bool {
         };
         names.iter().all(has)
     };
-    StateDir::beside(file).path().exists() || definition::read(file).is_ok_and(has_all)
+    StateDir::for_file(file).path().exists() || definition::read(file).is_ok_and(has_all)
 }
 
 /// Reports the jobs that were interrupted because their worker died.

@@ -89,6 +89,54 @@ pub enum StoreError {
         /// The worker's process id, on its own machine or in its own container.
         process: u32,
     },
+    /// Another process has held the write lock for too long.
+    #[error("{path}: gave up after {waited:?}, waiting for {holder}", path = .path.display())]
+    Busy {
+        /// The lock.
+        path: PathBuf,
+        /// The process that holds it.
+        holder: String,
+        /// How long it was waited for.
+        waited: std::time::Duration,
+    },
+    /// Someone else may be able to change the file. Nothing was read from it.
+    #[error(
+        "{path} {reason}, so this site is not used: put that right, or keep the state elsewhere with `--state DIR`",
+        path = .path.display()
+    )]
+    Untrusted {
+        /// The file or directory.
+        path: PathBuf,
+        /// What is wrong with its owner, mode or type.
+        reason: String,
+    },
+    /// The state directory is not in the user's registry.
+    #[error(
+        "{path} {origin} and is not used: `setlist adopt` shows what it holds and adopts it, `setlist adopt --fresh` \
+         puts it aside and starts with an empty one",
+        path = .path.display()
+    )]
+    Unregistered {
+        /// The state directory.
+        path: PathBuf,
+        /// Where it comes from, as far as it is known.
+        origin: String,
+    },
+    /// The state belongs to another file.
+    #[error(
+        "{path}: this state belongs to {owner}; name another one for {file} with `--state`",
+        path = .path.display(),
+        owner = .owner.display(),
+        file = .file.display()
+    )]
+    OtherFile {
+        /// The state directory.
+        path: PathBuf,
+        /// The file that it belongs to.
+        owner: PathBuf,
+        /// The file that it was opened for.
+        file: PathBuf,
+    },
     /// The file was removed or replaced while it was open.
     #[error("{path}: removed or replaced while it was in use; later changes can't be stored", path = .path.display())]
     Removed {
@@ -123,7 +171,7 @@ impl StoreError {
 
     /// Whether the cause is that nothing can be written. Reading may still work.
     pub fn prevents_writing(&self) -> bool {
-        matches!(self, Self::DiskFull { .. }) || self.is_location_unwritable()
+        matches!(self, Self::DiskFull { .. } | Self::Busy { .. }) || self.is_location_unwritable()
     }
 
     /// Whether the cause is the location: the state could be kept in another directory.

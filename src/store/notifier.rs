@@ -6,9 +6,9 @@
 
 use std::any::Any;
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -21,6 +21,7 @@ use notify::{EventKind, RecursiveMode, Watcher};
 use rustix::io::Errno;
 
 use super::error::StoreError;
+use super::private_files;
 
 /// How often to look for changes where nothing more can be watched.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
@@ -199,7 +200,7 @@ impl Notifier {
             }
             let file = match previous.iter().position(|(other, _)| *other == name) {
                 Some(at) => Ok(previous.swap_remove(at).1),
-                None => OpenOptions::new().write(true).open(self.dir.join(&name)),
+                None => private_files::open(private_files::options().write(true), &self.dir.join(&name)),
             };
             if let Ok(file) = file
                 && file.write_all_at(b"\n", 0).is_ok()
@@ -214,7 +215,7 @@ impl Notifier {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         loop {
             let path = self.dir.join(format!("{}.{}", self.name_prefix, COUNT.fetch_add(1, Ordering::Relaxed)));
-            let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+            let file = private_files::open(private_files::options().write(true).create_new(true), &path)?;
             file.lock()?;
             // Another process may have removed the file as abandoned before it was locked.
             if fs::metadata(&path).is_ok_and(|there| file.metadata().is_ok_and(|ours| there.ino() == ours.ino())) {
@@ -227,7 +228,7 @@ impl Notifier {
     fn remove_orphans(&self) {
         let Ok(entries) = fs::read_dir(&self.dir) else { return };
         for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
-            if File::open(&path).is_ok_and(|file| file.try_lock().is_ok()) {
+            if private_files::open_to_read(&path).is_ok_and(|file| file.try_lock().is_ok()) {
                 // If this fails, the file is touched without effect.
                 let _ = fs::remove_file(path);
             }

@@ -12,8 +12,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::error::StoreError;
+use super::private_files::open_private;
 use super::state_dir::StateDir;
-use super::state_dir::open_private;
 
 /// How long a writer waits. A worker starts reserved jobs only within a small part of this time.
 const MAX_WAIT: Duration = Duration::from_secs(1);

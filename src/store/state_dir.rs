@@ -1,12 +1,11 @@
 //! The state directory of a site: its layout and permissions.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::error::StoreError;
+use super::private_files::{self, open_private};
 use crate::model::RunId;
 
 /// The state directory of a site: `.setlist` beside its `jobs.yaml`, or any other.
@@ -24,22 +23,6 @@ impl StateDir {
     /// The directory of the site whose file is `jobs_yaml`.
     pub fn beside(jobs_yaml: &Path) -> Self {
         Self::new(jobs_yaml.with_file_name(".setlist"))
-    }
-
-    /// Creates the directory and its subdirectories where they don't exist.
-    ///
-    /// An existing directory keeps its permissions. A `.gitignore` is only created if the directory is empty.
-    pub fn create(&self) -> Result<(), StoreError> {
-        create_private_dir(&self.path)?;
-        let mut entries = fs::read_dir(&self.path).map_err(|source| StoreError::io(&self.path, source))?;
-        if entries.next().is_none() {
-            let path = self.path.join(".gitignore");
-            open_private(&path)?.write_all(b"*\n").map_err(|source| StoreError::io(path, source))?;
-        }
-        for folder in [self.logs(), self.values(), self.workers(), self.listeners()] {
-            create_private_dir(&folder)?;
-        }
-        self.ensure_site_id()
     }
 
     /// The path of the directory.
@@ -84,7 +67,7 @@ impl StateDir {
 
     /// When the site was last pruned, if ever.
     pub fn last_pruned(&self) -> Option<SystemTime> {
-        fs::metadata(self.path.join("pruned")).and_then(|metadata| metadata.modified()).ok()
+        fs::symlink_metadata(self.path.join("pruned")).and_then(|metadata| metadata.modified()).ok()
     }
 
     /// Records that the site is being pruned now.
@@ -106,28 +89,7 @@ impl StateDir {
     /// Opens the log of the workers for appending.
     pub fn open_worker_log(&self) -> Result<File, StoreError> {
         let path = self.worker_log();
-        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
-        file.map_err(|source| StoreError::io(path, source))
-    }
-}
-
-/// Opens the file at `path` for reading and writing; creates it with mode 0600 if it doesn't exist.
-pub(super) fn open_private(path: &Path) -> Result<File, StoreError> {
-    let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(path);
-    file.map_err(|source| StoreError::io(path, source))
-}
-
-pub(super) fn create_private_dir(path: &Path) -> Result<(), StoreError> {
-    match DirBuilder::new().mode(0o700).create(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound && path.parent().is_some_and(|above| !above.exists()) => {
-            let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
-            made.map_err(|source| StoreError::io(path, source))
-        }
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            let source = io::Error::new(io::ErrorKind::NotADirectory, "not a folder");
-            Err(StoreError::io(path, source))
-        }
-        result => result.map_err(|source| StoreError::io(path, source)),
+        private_files::open(private_files::options().create(true).append(true), &path)
+            .map_err(|source| StoreError::io(path, source))
     }
 }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FileType, Mode, OFlags, fstat, open};
 
 use super::error::StoreError;
-use super::state_dir::{create_private_dir, open_private};
+use super::private_files::{create_private_dir, give_to_owner, open_private, open_to_read};
 use crate::model::{RunId, TerminalInput, WindowSize};
 
 /// The pipes of a site.
@@ -93,7 +93,7 @@ impl TerminalInputPipes {
     /// The last size at which a screen showed a terminal, or the default.
     pub fn last_size(&self) -> WindowSize {
         let mut bytes = [0; 4];
-        let read = File::open(self.size_path()).and_then(|file| file.read_exact_at(&mut bytes, 0));
+        let read = open_to_read(&self.size_path()).and_then(|file| file.read_exact_at(&mut bytes, 0));
         read.ok().and_then(|()| size(bytes)).unwrap_or_default()
     }
 
@@ -213,7 +213,8 @@ fn size(bytes: [u8; 4]) -> Option<WindowSize> {
 
 #[cfg(not(target_vendor = "apple"))]
 fn create_fifo(path: &Path) -> io::Result<()> {
-    Ok(rustix::fs::mkfifoat(rustix::fs::CWD, path, Mode::RUSR | Mode::WUSR)?)
+    rustix::fs::mkfifoat(rustix::fs::CWD, path, Mode::RUSR | Mode::WUSR)?;
+    give_to_owner(path)
 }
 
 /// Not available without unsafe code.

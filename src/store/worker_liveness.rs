@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use rustix::process::Pid;
 
 use super::error::StoreError;
+use super::private_files::{open_private, open_to_read, read_to_string};
 use super::state_dir::StateDir;
-use super::state_dir::open_private;
 use super::worker_origin::{boot_id, pid_namespace};
 use crate::model::{RunId, WorkerId};
 
@@ -54,7 +54,7 @@ impl StateDir {
 
     /// Whether `worker`, a process of this machine, is alive. One whose file can't be opened now counts as alive.
     pub fn is_worker_alive(&self, worker: WorkerId) -> bool {
-        let is_locked = match File::open(self.worker_file(worker)) {
+        let is_locked = match open_to_read(&self.worker_file(worker)) {
             Ok(file) => file.try_lock_shared().is_err(),
             Err(error) => error.kind() != io::ErrorKind::NotFound,
         };
@@ -65,7 +65,7 @@ impl StateDir {
     /// The process id of `worker`. None if nothing is written yet, or if the id belongs to another PID namespace (a
     /// container).
     pub(super) fn worker_pid(&self, worker: WorkerId) -> Option<Pid> {
-        let text = fs::read_to_string(self.worker_file(worker)).ok()?;
+        let text = read_to_string(&self.worker_file(worker)).ok()?;
         let mut lines = text.lines();
         let (process, there) = (lines.next()?, lines.next()?);
         let here = pid_namespace()?;
@@ -74,7 +74,7 @@ impl StateDir {
 
     /// Which of its reserved jobs a dead worker had started.
     pub fn runs_started_by(&self, worker: WorkerId) -> StartedRuns {
-        let content = fs::read_to_string(self.worker_file(worker)).unwrap_or_default();
+        let content = read_to_string(&self.worker_file(worker)).unwrap_or_default();
         let mut lines = content.lines().skip(2);
         // The list may not have been synced, so it is only valid until the next boot.
         let boot = lines.next().and_then(|line| line.split(' ').next());
@@ -98,9 +98,9 @@ impl StateDir {
     }
 
     /// The process id of some live worker, in the worker's own PID namespace.
-    pub(super) fn live_worker_pid(&self) -> Option<u32> {
+    pub fn live_worker_pid(&self) -> Option<u32> {
         let alive = self.registered_workers().into_iter().find(|worker| self.is_worker_alive(*worker))?;
-        fs::read_to_string(self.worker_file(alive)).ok()?.lines().next()?.parse().ok()
+        read_to_string(&self.worker_file(alive)).ok()?.lines().next()?.parse().ok()
     }
 
     /// Removes the file of a dead worker.

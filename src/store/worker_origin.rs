@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
+use super::private_files::read_to_string;
 use super::state_dir::StateDir;
 use crate::model::WorkerId;
 
@@ -36,7 +37,7 @@ impl StateDir {
 
     /// Where `worker` ran. All parts are `None` if its file is gone.
     pub fn worker_origin(&self, worker: WorkerId) -> WorkerOrigin {
-        let text = fs::read_to_string(self.worker_file(worker)).unwrap_or_default();
+        let text = read_to_string(&self.worker_file(worker)).unwrap_or_default();
         let mut lines = text.lines().skip(1);
         let pid_namespace = lines.next().filter(|line| !line.is_empty()).map(str::to_owned);
         let mut rest = lines.next().unwrap_or_default().split(' ').map(known);

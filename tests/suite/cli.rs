@@ -409,6 +409,7 @@ fn a_store_that_cannot_be_used_exits_with_3_and_is_left_alone() {
     let site = TempSite::with(BUILD);
     fs::create_dir(site.join(".setlist")).unwrap();
     site.write(".setlist/state.db", "this is no database, but it may be dear to somebody");
+    site.register_state();
     for args in [&["status"][..], &["process"], &["add", "q", "--", "true"]] {
         let output = site.run(args);
         assert_eq!(output.code, Some(3), "{output:?}");

@@ -275,6 +275,7 @@ fn commands_report_damage_and_change_nothing() {
         [(damaged, "is truncated"), (without, "is damaged"), (empty, "is empty"), (behind, "changes are missing")]
     {
         damaged.write_to(&folder);
+        site.register_state();
         for args in [
             &["status"][..],
             &["list", "--json"],

@@ -170,6 +170,7 @@ fn a_site_is_not_brought_further_under_an_older_worker() {
     let folder = StateDir::new(site.join(".setlist"));
     folder.create().unwrap();
     fs::write(folder.database(), OLD).unwrap();
+    site.register_state();
     let older = folder.lock_worker(WorkerId(7)).unwrap();
     let output = site.run(&["status"]);
     assert_eq!(output.code, Some(3), "{output:?}");

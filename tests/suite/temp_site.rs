@@ -70,6 +70,13 @@ impl TempSite {
         fs::write(self.join(name), text).unwrap();
     }
 
+    /// Registers state that a test has put into `.setlist`, as if it had been made here.
+    pub(crate) fn register_state(&self) {
+        let dir = setlist::store::StateDir::new(self.join(".setlist"));
+        dir.create().unwrap();
+        setlist::store::Registry::new(self.join("state-home/setlist/sites")).register(&dir).unwrap();
+    }
+
     /// Writes an executable shell script.
     pub(crate) fn script(&self, name: &str, text: &str) {
         self.write(name, &format!("#!/bin/sh\n{text}\n"));
@@ -91,7 +98,8 @@ impl TempSite {
     /// Makes any command run in this site, isolated from the user's settings.
     pub(crate) fn set_environment(&self, command: &mut Command) {
         command.current_dir(self.path()).stdin(Stdio::null());
-        command.env("XDG_CONFIG_HOME", self.join("config")).env("NO_COLOR", "1").env("TZ", "UTC");
+        command.env("XDG_CONFIG_HOME", self.join("config")).env("XDG_STATE_HOME", self.join("state-home"));
+        command.env("NO_COLOR", "1").env("TZ", "UTC");
         command.env(SITE_ENV, self.path());
         for name in ["SETLIST_FILE", "SETLIST_STATE", "SETLIST_STORE"] {
             command.env_remove(name);

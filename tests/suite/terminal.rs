@@ -45,6 +45,7 @@ impl Terminal {
         command.cwd(site.path());
         command.env("TERM", "xterm-256color");
         command.env("XDG_CONFIG_HOME", site.join("config"));
+        command.env("XDG_STATE_HOME", site.join("state-home"));
         command.env("EDITOR", site.join("editor"));
         command.env("PAGER", site.join("pager"));
         command.env(SITE_ENV, site.path());

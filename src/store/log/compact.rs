@@ -1,6 +1,6 @@
 //! Compacting the log of a run that has ended: its tail is moved behind its head.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -11,15 +11,16 @@ use super::tail_segment::{HEADER_LEN_U64, TailHeader};
 use crate::crash;
 use crate::model::RunId;
 use crate::store::error::StoreError;
+use crate::store::private_files;
 
 /// Finishes the log of a run whose worker died, as [`LogWriter::finish`](super::LogWriter::finish) would have. A
 /// finished log is not changed.
 pub fn recover(dir: &Path, run: RunId) -> Result<(), StoreError> {
     let path = tail_path(dir, run);
     let failed = |error| StoreError::io(&path, error);
-    let mut options = OpenOptions::new();
+    let mut options = private_files::options();
     options.read(true).write(true);
-    let tail = match options.open(&path) {
+    let tail = match private_files::open(&options, &path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         result => result.map_err(failed)?,
     };
@@ -27,7 +28,7 @@ pub fn recover(dir: &Path, run: RunId) -> Result<(), StoreError> {
         return std::fs::remove_file(&path).map_err(failed);
     };
     let head = head_path(dir, run);
-    let head = options.open(&head).map_err(|error| StoreError::io(head, error))?;
+    let head = private_files::open(&options, &head).map_err(|error| StoreError::io(head, error))?;
     lock_shared(&head);
     compact(dir, run, &head, &tail, header)
 }

@@ -1,7 +1,7 @@
 //! Deleting the output of runs. Readers and writers lock a log shared; a locked log is not deleted.
 
 use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -12,6 +12,7 @@ use super::files::{companion_paths, head_path};
 use super::hook_result;
 use crate::model::RunId;
 use crate::store::error::StoreError;
+use crate::store::private_files;
 use crate::text;
 
 /// The longest notice that replaces deleted output. Deleting a log that is not longer frees nothing.
@@ -83,7 +84,7 @@ fn delete_files(
 ) -> Result<Option<u64>, StoreError> {
     let path = head_path(dir, run);
     let failed = |source| StoreError::io(&path, source);
-    let head = match OpenOptions::new().read(true).write(true).open(&path) {
+    let head = match private_files::open(private_files::options().read(true).write(true), &path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Some(0)),
         head => head.map_err(failed)?,
     };

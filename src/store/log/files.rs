@@ -1,12 +1,11 @@
 //! The files of a log: their paths, and creating them.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::model::RunId;
-use crate::store::error::StoreError;
+use crate::store::private_files;
 use crate::text;
 
 /// The files of a log beside its head.
@@ -43,18 +42,13 @@ pub(super) fn index_path(dir: &Path, run: RunId) -> PathBuf {
 /// Creates a file with mode 0600 for reading and writing. An existing file is replaced: it was left by a run of the
 /// same number, in a site that was lost or restored from a backup.
 pub(super) fn create(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create_new(true).mode(0o600);
-    match options.open(path) {
+    let mut options = private_files::options();
+    options.read(true).write(true).create_new(true);
+    match private_files::open(&options, path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             std::fs::remove_file(path)?;
-            options.open(path)
+            private_files::open(&options, path)
         }
         result => result,
     }
-}
-
-pub(super) fn create_dir(dir: &Path) -> Result<(), StoreError> {
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
-    made.map_err(|error| StoreError::io(dir, error))
 }

@@ -4,9 +4,10 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::files::{create, create_dir};
+use super::files::create;
 use crate::model::{HookResult, Run, RunId};
 use crate::store::error::StoreError;
+use crate::store::private_files::{create_private_dir, read_to_string};
 
 /// The suffix of such a file.
 pub(super) const SUFFIX: &str = ".hook";
@@ -19,14 +20,14 @@ pub(in crate::store) fn save_hook_result(dir: &Path, run: RunId, end: &HookResul
         create(&new)?.write_all(&serde_json::to_vec(end).map_err(io::Error::from)?)?;
         fs::rename(&new, &path)
     };
-    create_dir(dir)?;
+    create_private_dir(dir)?;
     write().map_err(|error| StoreError::io(&path, error))
 }
 
 /// The hook's result for this run, if it is known. An unreadable file counts as missing.
 pub(super) fn load(dir: &Path, run: &Run) -> Option<HookResult> {
     let ended = run.end.as_ref()?.at;
-    let end: HookResult = serde_json::from_slice(&fs::read(path(dir, run.id)).ok()?).ok()?;
+    let end: HookResult = serde_json::from_str(&read_to_string(&path(dir, run.id)).ok()?).ok()?;
     // An older file was left by a run of the same number, in a site that was lost.
     Some(end).filter(|end| end.at >= ended)
 }

@@ -7,6 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::stream_index::{ENTRY_LEN, IndexEntry, IndexLayout, Origin};
+use crate::store::private_files::open_to_read;
 
 /// A span of output from one stream whose lines arrived at the same time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,7 +112,7 @@ impl SpanCache {
 }
 
 fn open(path: &Path) -> Option<(File, IndexLayout)> {
-    let file = File::open(path).ok()?;
+    let file = open_to_read(path).ok()?;
     let layout = IndexLayout::read(read_raw(&file, 0).ok()??)?;
     Some((file, layout))
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::deletion::{deletion_notice, lock_shared};
-use super::files::{create_dir, head_path, index_path, sizes_path, tail_path};
+use super::files::{head_path, index_path, sizes_path, tail_path};
 use super::index_reader::{IndexReader, OutputSpan};
 use super::tail_segment::TailHeader;
 use super::watched_runs::WatchedRuns;
@@ -14,6 +14,7 @@ use super::{hook_result, log_watch, terminal_sizes};
 use crate::model::{HookResult, Run, RunId, WindowSize};
 use crate::store::error::StoreError;
 use crate::store::notifier::{NotifyFn, Subscription};
+use crate::store::private_files::{create_private_dir, open_to_read};
 
 /// Reads the output of one run, finished or not. Offsets are bytes since the start of the output and stay valid while
 /// it grows and after it has ended, also when its middle is dropped to stay within the limit.
@@ -139,7 +140,7 @@ impl LogReader {
 
     /// The same for all `watched` runs, whose logs are in the same directory. The set may change.
     pub fn subscribe_to(&self, watched: &WatchedRuns, notify: NotifyFn) -> Result<Subscription, StoreError> {
-        create_dir(&self.dir)?;
+        create_private_dir(&self.dir)?;
         log_watch::subscribe(watched, &self.dir, notify)
     }
 
@@ -176,7 +177,7 @@ fn read(file: &mut Option<File>, path: &Path, at: u64, buffer: &mut [u8]) -> Res
 /// Opens the file if it exists and is not open. It is never replaced, so it stays open.
 fn opened<'a>(file: &'a mut Option<File>, path: &Path) -> Result<Option<&'a File>, StoreError> {
     if file.is_none() {
-        match File::open(path) {
+        match open_to_read(path) {
             Ok(new) => {
                 lock_shared(&new);
                 *file = Some(new);

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::files::create;
 use crate::model::WindowSize;
+use crate::store::private_files::open_to_read;
 
 /// Writes the sizes.
 #[derive(Debug)]
@@ -73,7 +74,7 @@ impl SizeWriter {
 pub(super) fn read(path: &Path) -> Vec<(u64, WindowSize)> {
     let mut bytes = Vec::new();
     // What was read before an error is valid.
-    let _ = File::open(path).and_then(|file| file.take(MAX_RECORDS * RECORD_LEN as u64).read_to_end(&mut bytes));
+    let _ = open_to_read(path).and_then(|file| file.take(MAX_RECORDS * RECORD_LEN as u64).read_to_end(&mut bytes));
     let (records, _) = bytes.as_chunks::<RECORD_LEN>();
     let mut sizes: Vec<(u64, WindowSize)> = Vec::new();
     for record in records {

@@ -9,13 +9,14 @@ use chrono::{DateTime, Utc};
 
 use super::compact;
 use super::deletion::lock_shared;
-use super::files::{create, create_dir, head_path, index_path, sizes_path, tail_path};
+use super::files::{create, head_path, index_path, sizes_path, tail_path};
 use super::index_writer::IndexWriter;
 use super::stream_index::Origin;
 use super::tail_segment::TailHeader;
 use super::terminal_sizes::SizeWriter;
 use crate::model::{RunId, Stream, WindowSize};
 use crate::store::error::StoreError;
+use crate::store::private_files::create_private_dir;
 use crate::text;
 
 /// Writes the output of one run.
@@ -209,7 +210,7 @@ fn create_head(dir: &Path, run: RunId) -> Result<File, StoreError> {
     }
     let created = match create(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            create_dir(dir)?;
+            create_private_dir(dir)?;
             create(&path)
         }
         result => result,

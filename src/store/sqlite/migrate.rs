@@ -11,6 +11,7 @@ use super::queries::counters;
 use crate::crash;
 use crate::store::error::NewerFormat;
 use crate::store::error::StoreError;
+use crate::store::private_files::give_to_owner;
 
 /// The format that this version writes, stored in `user_version`.
 pub(super) const CURRENT_FORMAT: i64 = 4;
@@ -81,5 +82,6 @@ fn back_up(db: &Connection, path: &Path, format: i64) -> Result<(), StoreError> 
 fn make_private(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
 
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600))
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+    give_to_owner(path)
 }

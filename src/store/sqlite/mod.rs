@@ -24,3 +24,4 @@ mod wal_check;
 mod write_lock;
 
 pub use connection::SqliteStore;
+pub use write_lock::report_waits;

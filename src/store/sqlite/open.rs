@@ -1,6 +1,6 @@
 //! Opening a database: it is created atomically, and refused untouched if it is not a setlist database.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
 use std::time::Duration;
@@ -17,9 +17,10 @@ use super::write_lock::{WriteLock, recorded_seq};
 use crate::crash;
 use crate::store::error::StoreError;
 use crate::store::notifier::Notifier;
+use crate::store::private_files::{open_private, open_to_read};
 use crate::store::reservation_lock::ReservationLock;
 use crate::store::state_dir::StateDir;
-use crate::store::state_dir::open_private;
+use crate::store::trust::check_state_dir;
 
 /// The first bytes of every `SQLite` database.
 const MAGIC: &[u8] = b"SQLite format 3\0";
@@ -44,22 +45,25 @@ fn open(dir: &StateDir) -> Result<SqliteStore, StoreError> {
     dir.create()?;
     let path = dir.database();
     let write_lock = WriteLock::open(dir)?;
-    write_lock.lock()?;
     if !has_database(&path)? {
-        create_database(&path)?;
-        write_lock.record_seq(0);
+        write_lock.lock()?;
+        // Another process may have created it meanwhile.
+        if !has_database(&path)? {
+            create_database(&path)?;
+            write_lock.record_seq(0);
+        }
+        write_lock.unlock()?;
     }
     connect_and_unlock(dir, write_lock)
 }
 
 /// Opens another connection to the site in `dir`. Nothing is created.
 pub(super) fn reopen(dir: &StateDir) -> Result<SqliteStore, StoreError> {
-    let write_lock = WriteLock::open(dir)?;
-    write_lock.lock()?;
-    connect_and_unlock(dir, write_lock)
+    check_state_dir(dir.path())?;
+    connect_and_unlock(dir, WriteLock::open(dir)?)
 }
 
-/// Connects to the site and releases the write lock.
+/// Connects to the site, without waiting for a writer, and releases the write lock.
 fn connect_and_unlock(dir: &StateDir, write_lock: WriteLock) -> Result<SqliteStore, StoreError> {
     let path = dir.database();
     let db = connect(dir, &path, &write_lock)?;
@@ -73,7 +77,7 @@ fn connect_and_unlock(dir: &StateDir, write_lock: WriteLock) -> Result<SqliteSto
 pub(super) fn has_database(path: &Path) -> Result<bool, StoreError> {
     let failed = |source| StoreError::io(path, source);
     let mut header = Vec::with_capacity(HEADER_LEN);
-    match File::open(path) {
+    match open_to_read(path) {
         Ok(file) => file.take(HEADER_LEN as u64).read_to_end(&mut header).map_err(failed)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(failed(error)),
@@ -123,17 +127,19 @@ fn write_schema(path: &Path) -> rusqlite::Result<()> {
 }
 
 /// Connects to an existing database. Nothing is written before it is known to be intact and to include the last
-/// recorded event. The caller holds the write lock.
+/// recorded event. Returns with the write lock held unless a writer holds it.
 fn connect(dir: &StateDir, path: &Path, write_lock: &WriteLock) -> Result<Connection, StoreError> {
     let failed = |error| StoreError::database(path, error);
     let mut db = open_connection(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
-    if check_database(&db, path, recorded_seq(dir))? < CURRENT_FORMAT {
+    // A writer that is active has checked the pages itself.
+    let has_lock = write_lock.try_lock()?;
+    if check_database(&db, path, recorded_seq(dir), has_lock)? < CURRENT_FORMAT {
         // A worker that registers takes the liveness lock before the write lock, so the order is the same here.
         write_lock.unlock()?;
         let _liveness_lock = dir.lock_liveness()?;
         write_lock.lock()?;
         // Another process may have migrated it meanwhile.
-        let format = check_database(&db, path, recorded_seq(dir))?;
+        let format = check_database(&db, path, recorded_seq(dir), true)?;
         if format < CURRENT_FORMAT {
             if let Some(process) = dir.live_worker_pid() {
                 return Err(StoreError::OlderWorkerRunning { path: path.to_owned(), found: format, process });
@@ -147,14 +153,24 @@ fn connect(dir: &StateDir, path: &Path, write_lock: &WriteLock) -> Result<Connec
 
 /// Opens a connection that does not checkpoint when it is closed.
 pub(super) fn open_connection(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
-    let db = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    // No part of the path may be a link.
+    let holder = path.parent().and_then(|holder| holder.canonicalize().ok());
+    let path = holder.zip(path.file_name()).map_or_else(|| path.to_owned(), |(holder, name)| holder.join(name));
+    let db =
+        Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW)?;
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     db.busy_timeout(BUSY_TIMEOUT)?;
     Ok(db)
 }
 
-/// Returns the format of the database after checking that it is intact and includes the event `recorded`.
-pub(super) fn check_database(db: &Connection, path: &Path, recorded: Option<u64>) -> Result<i64, StoreError> {
+/// Returns the format of the database after checking that it is intact and includes the event `recorded`. Its
+/// pages can only be checked while there is no writer.
+pub(super) fn check_database(
+    db: &Connection,
+    path: &Path,
+    recorded: Option<u64>,
+    checks_pages: bool,
+) -> Result<i64, StoreError> {
     let failed = |error| StoreError::database(path, error);
     let format = db.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
     if format > CURRENT_FORMAT {
@@ -167,7 +183,9 @@ pub(super) fn check_database(db: &Connection, path: &Path, recorded: Option<u64>
         None | Some(0) => {}
         Some(missing) => return Err(StoreError::MissingChanges { path: path.to_owned(), missing }),
     }
-    wal_check::check_pages(db, path)?;
+    if checks_pages {
+        wal_check::check_pages(db, path)?;
+    }
     Ok(format)
 }
 

@@ -16,6 +16,7 @@ use super::write_lock::{WriteLock, recorded_seq};
 use crate::store::error::StoreError;
 use crate::store::notifier::Notifier;
 use crate::store::state_dir::StateDir;
+use crate::store::trust::check_state_dir;
 
 impl SqliteStore {
     /// Opens the site in `dir` without writing anything; every change is refused. Changes that are only in the write-ahead
@@ -26,6 +27,7 @@ impl SqliteStore {
 }
 
 fn open(dir: &StateDir) -> Result<SqliteStore, StoreError> {
+    check_state_dir(dir.path())?;
     let path = dir.database();
     if !has_database(&path)? {
         return Err(StoreError::io(path, io::ErrorKind::NotFound.into()));
@@ -53,7 +55,7 @@ fn connect(path: &Path, recorded: Option<u64>) -> Result<Connection, StoreError>
     let failed = |error| StoreError::database(path, error);
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
     let db = open_connection(Path::new(&uri(path, !has_wal(path))), flags).map_err(failed)?;
-    let found = check_database(&db, path, recorded)?;
+    let found = check_database(&db, path, recorded, true)?;
     if found < CURRENT_FORMAT {
         let old =
             format!("written by an older setlist (format {found}): open it where it can be written, to upgrade it");

@@ -81,6 +81,7 @@ fn a_killed_migration_leaves_the_old_or_new_state_and_a_backup() {
             fs::remove_dir_all(scene.site.join(".setlist")).unwrap();
             let folder = StateDir::new(scene.site.join(".setlist"));
             write_site(&folder, old);
+            scene.site.register_state();
             let copy = scene.site.join(&format!(".setlist/state.db.format-{format}"));
 
             let killed = wait_with_output(scene.start(&point, &["status"]));

@@ -1,0 +1,133 @@
+//! `setlist adopt`: accepts state that was not made here, after showing what it holds, or puts it aside.
+
+use std::io::{self, IsTerminal, Write};
+
+use chrono::Utc;
+
+use super::error::{CliError, warn};
+use super::exit::ExitStatus;
+use super::open_site::state_dir;
+use super::site_args::SiteArgs;
+use super::site_files::nearest_file;
+use crate::definition;
+use crate::model::{Call, Command, Job, JobState, Phase, Program, SiteState, StopSignal};
+use crate::site;
+use crate::store::{SqliteStore, StateDir, Store, check_jobs_file, check_state_dir};
+use crate::text;
+
+/// Adopts the state of the site, or starts afresh.
+pub(super) fn adopt(args: &SiteArgs, fresh: bool, yes: bool) -> Result<ExitStatus, CliError> {
+    let file = nearest_file(args)?;
+    if args.file.is_none() {
+        check_jobs_file(&file)?;
+    }
+    let dir = state_dir(args, &file);
+    if !dir.has_database() {
+        return Err(CliError::Usage(format!("there is no state in {}", dir.path().display())));
+    }
+    if fresh {
+        return start_afresh(&dir, &file);
+    }
+    check_state_dir(dir.path())?;
+    refuse_live_workers(&dir)?;
+    // A database of an older format can only be read once it is migrated.
+    let held = SqliteStore::open_to_read(&dir).and_then(|mut store| store.load()).ok();
+    if let Some(held) = &held {
+        show(held, &file)?;
+    }
+    if !yes && !confirm()? {
+        return Err(CliError::Usage("not adopted".to_owned()));
+    }
+    dir.adopt(&file)?;
+    let mut store = SqliteStore::open(&dir)?;
+    stop_everything(&mut store, &dir)?;
+    warn(&format!("adopted {}", dir.path().display()));
+    Ok(ExitStatus::Success)
+}
+
+fn start_afresh(dir: &StateDir, file: &std::path::Path) -> Result<ExitStatus, CliError> {
+    refuse_live_workers(dir)?;
+    let aside = dir.put_aside()?;
+    dir.claim(file, false)?;
+    warn(&format!("the old state is in {}", aside.display()));
+    Ok(ExitStatus::Success)
+}
+
+fn refuse_live_workers(dir: &StateDir) -> Result<(), CliError> {
+    match dir.live_worker_pid() {
+        Some(process) => Err(CliError::Usage(format!(
+            "a worker uses {} (process {process}): stop it first, with `kill {process}`",
+            dir.path().display()
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Prints the jobs that are not in the file, and the counts of everything else.
+fn show(held: &SiteState, file: &std::path::Path) -> Result<(), CliError> {
+    let declared: Vec<String> = definition::read(file)
+        .map(|desired| {
+            let paths = desired.queues.iter().flat_map(|queue| {
+                queue.jobs.iter().filter_map(move |job| Some(format!("{}/{}", queue.id, job.name.as_deref()?)))
+            });
+            paths.collect()
+        })
+        .unwrap_or_default();
+    let mut out = io::stdout().lock();
+    let mut jobs: Vec<&Job> = held.jobs().filter(|job| !declared.contains(&job.path())).collect();
+    jobs.sort_by_key(|job| job.id);
+    let (pending, workers) = (jobs.iter().filter(|job| job.phase() != Phase::Finished).count(), held.workers().count());
+    writeln!(
+        out,
+        "{} that jobs.yaml doesn't have, {pending} of them not finished; {}",
+        text::count_noun(jobs.len(), "job"),
+        text::count_noun(workers, "worker")
+    )?;
+    for job in jobs {
+        let command = match &job.definition.call {
+            Call::Script(script) => match &script.program {
+                Program::Run { text, .. } => text.clone(),
+                Program::Command(words) => words.join(" "),
+            },
+            Call::Function(_) => String::new(),
+        };
+        writeln!(out, "{} {}: {}", job.id, text::plain_line(&job.path()), text::plain_line(&command))?;
+    }
+    out.flush()?;
+    Ok(())
+}
+
+fn confirm() -> Result<bool, CliError> {
+    if !io::stdin().is_terminal() {
+        return Err(CliError::Usage("adopting needs confirmation: `setlist adopt --yes`".to_owned()));
+    }
+    let mut err = io::stderr().lock();
+    write!(err, "Adopt this state? Its jobs run when you ask for them. [y/N] ")?;
+    err.flush()?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+/// Unregisters all workers and withdraws all requests, so that nothing runs before the user asks for it.
+fn stop_everything(store: &mut SqliteStore, dir: &StateDir) -> Result<(), CliError> {
+    let mut commands = Vec::new();
+    for worker in store.workers()? {
+        commands.push(Command::ReapWorker {
+            worker: worker.id,
+            started_runs: Vec::new(),
+            unreachable_host: (worker.host != site::hostname()).then(|| worker.host.clone()),
+        });
+        dir.remove_worker_file(worker.id);
+    }
+    commands.extend(store.queues()?.into_iter().map(|queue| Command::StopProcessing { queue: queue.id }));
+    // Some are refused, such as stopping a queue that is idle.
+    store.execute(&commands, Utc::now())?;
+    let requested = |job: &&Job| matches!(job.state, JobState::Pending { requested: true, .. });
+    let requested: Vec<_> = store.load()?.jobs().filter(requested).map(|job| job.id).collect();
+    let withdraw = requested
+        .into_iter()
+        .flat_map(|job| [Command::Cancel { job, stop: StopSignal::Terminate }, Command::Reset { job }]);
+    store.execute(&withdraw.collect::<Vec<_>>(), Utc::now())?;
+    Ok(())
+}
