@@ -1,5 +1,6 @@
 //! Jobs: their definition, state and results.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -156,6 +157,18 @@ pub enum Phase {
 }
 
 impl Job {
+    /// Forgets the variables of its definition, which may be secrets; returns whether there were any. Its entry in
+    /// `jobs.yaml` brings them back.
+    pub fn forget_env(&mut self) -> bool {
+        if self.definition.env().is_none_or(BTreeMap::is_empty) {
+            return false;
+        }
+        if let Call::Script(script) = &mut Arc::make_mut(&mut self.definition).call {
+            script.exec_mut().env.clear();
+        }
+        true
+    }
+
     /// A job that calls `call`: a closure without parameters, a closure of [`&Arguments`](Arguments), or a [`Script`].
     pub fn new<Kind>(call: impl IntoCall<Kind>) -> Self {
         Self::from_definition(Definition::new(call))
@@ -310,6 +323,14 @@ impl WaitConditions {
 }
 
 impl Definition {
+    /// The variables that are set for its script; none for a function.
+    pub fn env(&self) -> Option<&BTreeMap<String, Option<String>>> {
+        match &self.call {
+            Call::Script(script) => Some(&script.exec.env),
+            Call::Function(_) => None,
+        }
+    }
+
     /// A definition that calls `call`, without title, arguments, name or tags.
     pub fn new<Kind>(call: impl IntoCall<Kind>) -> Self {
         Self {

@@ -176,7 +176,10 @@ impl SiteState {
             Event::ModeChanged { queue, mode } => get_or_create(&mut self.queues, queue).mode = *mode,
             Event::Added { job } | Event::Restored { job } => self.insert((**job).clone()),
             Event::Removed { job, reason } => {
-                if let Some(job) = self.detach(*job) {
+                if let Some(mut job) = self.detach(*job) {
+                    if *reason == RemovalReason::NotInFile {
+                        job.forget_env();
+                    }
                     self.removed.insert(job.id, (job, *reason));
                 }
             }

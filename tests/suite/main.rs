@@ -13,6 +13,7 @@ mod definition;
 mod disk;
 mod editing;
 mod exit_status;
+mod forgotten_values;
 mod fuzz;
 mod hooks;
 mod inherited_state;

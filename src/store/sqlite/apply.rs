@@ -10,8 +10,8 @@ use super::definition::DefinitionColumns;
 use super::tx_cache::TxCache;
 use super::tx_state::TxState;
 use crate::model::{
-    Counters, Event, Exit, Job, JobId, JobState, QueueId, QueueInfo, QueueMode, QueueSettings, Reservation,
-    ResolvedNeed, Run, SchedulingOptions, StateReader, WorkerId,
+    Counters, Definition, Event, Exit, Job, JobId, JobState, QueueId, QueueInfo, QueueMode, QueueSettings,
+    RemovalReason, Reservation, ResolvedNeed, Run, SchedulingOptions, StateReader, WorkerId,
 };
 use crate::store::backend::MIN_RETAINED_EVENTS;
 
@@ -51,6 +51,10 @@ impl TxState<'_> {
                 [seq.saturating_sub(MIN_RETAINED_EVENTS).cast_signed()],
             )?;
         }
+        if self.forgets_values {
+            // Earlier events have the values too. A follower that needs one of them loads the site again.
+            self.execute("DELETE FROM events WHERE seq <= ?1", [self.seq_before.cast_signed()])?;
+        }
         Ok(self.cache)
     }
 
@@ -68,6 +72,13 @@ impl TxState<'_> {
                 self.execute(sql, (job.id, &job.queue, job.position))
             }
             Event::Removed { job, reason } => {
+                if *reason == RemovalReason::NotInFile
+                    && let Some(mut removed) = self.take(*job)?
+                    && removed.forget_env()
+                {
+                    self.forgets_values = true;
+                    self.write_definition(*job, &removed.definition)?;
+                }
                 self.forget_last_job();
                 self.cache.active_jobs.remove(job);
                 self.execute("UPDATE jobs SET removed = ?2 WHERE id = ?1", (job, Json(reason)))
@@ -148,9 +159,9 @@ impl TxState<'_> {
                 self.execute("DELETE FROM needs WHERE needed = ?1 AND job = ?2", (need.job, id))?;
             }
             self.save_scheduling(id, &definition.scheduling, needs)?;
-            let sql = "UPDATE definitions SET name = ?2, title = ?3, digest = ?4, run = ?5, command = ?6, \
-                           rest = ?7 WHERE job = ?1";
-            self.execute(sql, DefinitionColumns::of(definition).with(&id))?;
+            self.forgets_values |=
+                job.definition.env().is_some_and(|env| !env.is_empty() && Some(env) != definition.env());
+            self.write_definition(id, definition)?;
         }
         if let Event::Started { run, .. } = event {
             self.cache.counters.run = self.cache.counters.run.max(run.id.0);
@@ -178,6 +189,12 @@ impl TxState<'_> {
         // The following decisions are likely to read this job.
         self.remember(job);
         Ok(())
+    }
+
+    fn write_definition(&self, id: JobId, definition: &Definition) -> Result<()> {
+        let sql = "UPDATE definitions SET name = ?2, title = ?3, digest = ?4, run = ?5, command = ?6, rest = ?7 \
+                   WHERE job = ?1";
+        self.execute(sql, DefinitionColumns::of(definition).with(&id))
     }
 
     /// Saves what decides when a job starts. Most jobs have nothing to save.

@@ -66,12 +66,19 @@ impl SqliteStore {
                 Err(DecideError::Read(error)) => return Err(error),
             });
         }
+        let forgets_values = state.forgets_values;
         let claimed = mem::take(&mut state.claimed);
         let cache = state.finish()?;
         if cache.counters.seq > seq_before {
             crash::point("commit");
             transaction.commit()?;
             crash::point("committed");
+        } else {
+            drop(transaction);
+        }
+        if forgets_values {
+            // Overwrites the pages in the database. If readers prevent that, the next checkpoint does.
+            let _ = self.db.query_row("PRAGMA wal_checkpoint(PASSIVE)", (), |_| Ok(()));
         }
         self.cache = Some(cache);
         Ok(TransactionReport { seq_before, results, claimed })

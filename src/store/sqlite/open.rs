@@ -194,6 +194,8 @@ fn configure(db: &Connection) -> rusqlite::Result<()> {
     // A commit waits until the log is on the disk; macOS needs `fullfsync` for that.
     db.pragma_update(None, "synchronous", "FULL")?;
     db.pragma_update(None, "fullfsync", true)?;
+    // Deleted values, such as secrets in `env`, are overwritten.
+    db.pragma_update(None, "secure_delete", true)?;
     // In pages of 4 KiB. Overwriting the log from its start takes the disk half the time of extending a file; a longer
     // log would save less in checkpoints than that.
     db.pragma_update(None, "wal_autocheckpoint", 500)?;

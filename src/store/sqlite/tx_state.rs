@@ -26,6 +26,8 @@ pub(super) struct TxState<'t> {
     pub(super) claimed: Vec<Job>,
     /// The workers whose reservations have changed.
     pub(super) changed_reservations: BTreeSet<WorkerId>,
+    /// Whether values have left the site that must not remain in the database.
+    pub(super) forgets_values: bool,
 }
 
 impl<'t> TxState<'t> {
@@ -40,6 +42,7 @@ impl<'t> TxState<'t> {
             last_job: RefCell::default(),
             claimed: Vec::new(),
             changed_reservations: BTreeSet::new(),
+            forgets_values: false,
         })
     }
 
