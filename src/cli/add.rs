@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use chrono::Utc;
 
-use super::args::AddArgs;
+use super::args::{AddArgs, NewJobArgs};
 use super::error::CliError;
 use super::exit::ExitStatus;
 use super::job_options::from_folder;
@@ -36,14 +36,11 @@ pub(super) fn add(site: OpenSite, options: &AddArgs) -> Result<ExitStatus, CliEr
     }
     let now = options.now;
     let scripts = read_scripts(options)?;
-    let scheduling = Arc::new(options.options.scheduling_options(&mut site, &queue)?);
-    let define = |script| definition_of(script, options, &scheduling);
+    let scheduling = Arc::new(options.job.options.scheduling_options(&mut site, &queue)?);
+    let define = |script| definition_of(script, &options.job, &scheduling);
     let jobs: Vec<_> = scripts.into_iter().map(define).collect::<Result<_, _>>()?;
     if jobs.is_empty() {
         return Err(CliError::Usage("nothing to add: standard input is empty".to_owned()));
-    }
-    if options.timeout.is_some_and(|timeout| timeout.is_zero()) {
-        return Err(CliError::Usage("the timeout must be at least 1ms".to_owned()));
     }
     let added: Vec<JobId> = if options.save {
         save_jobs(&mut site, &queue, &jobs)?
@@ -112,14 +109,19 @@ fn read_scripts(options: &AddArgs) -> Result<Vec<Script>, CliError> {
     if options.stdin {
         return read_script_lines(io::stdin().lock());
     }
-    if options.command.first().is_some_and(String::is_empty) {
-        return Err(CliError::Usage("the program's name is empty".to_owned()));
-    }
     if options.command.is_empty() {
-        let usage = "no command given: use `setlist add QUEUE -- CMD…`, `--script TEXT` or `--stdin`";
+        let usage = "no command given: use `setlist add QUEUE CMD…`, `--script TEXT` or `--stdin`";
         return Err(CliError::Usage(usage.to_owned()));
     }
-    Ok(vec![Script::command(&options.command)])
+    Ok(vec![command_script(&options.command)?])
+}
+
+/// The script that runs a command without a shell.
+pub(super) fn command_script(command: &[String]) -> Result<Script, CliError> {
+    if command.first().is_some_and(String::is_empty) {
+        return Err(CliError::Usage("the program's name is empty".to_owned()));
+    }
+    Ok(Script::command(command))
 }
 
 /// Reads a script from each line, and reports all invalid lines together.
@@ -158,11 +160,15 @@ fn read_script_lines(mut input: impl BufRead) -> Result<Vec<Script>, CliError> {
     Err(CliError::Usage(format!("nothing was added\n{}", errors.join("\n"))))
 }
 
-fn definition_of(
+/// Defines a job from its script and options.
+pub(super) fn definition_of(
     mut script: Script,
-    options: &AddArgs,
+    options: &NewJobArgs,
     scheduling: &Arc<SchedulingOptions>,
 ) -> Result<Arc<Definition>, CliError> {
+    if options.timeout.is_some_and(|timeout| timeout.is_zero()) {
+        return Err(CliError::Usage("the timeout must be at least 1ms".to_owned()));
+    }
     // A command runs in the current folder, as in a shell.
     let here = std::env::current_dir().context("cannot determine the working directory")?;
     let exec = script.exec_mut();

@@ -8,10 +8,10 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::ArgValueCandidates;
 
 use super::candidates::{jobs, queues, targets};
-use super::examples::{ADD, COMPLETIONS, LIST, LOG, MAN, PROCESS, RETRY, WAIT, WORKER};
+use super::examples::{ADD, COMPLETIONS, LIST, LOG, MAN, PROCESS, RETRY, RUN, WAIT, WORKER};
 use super::job_option_args::JobOptionArgs;
 use super::site_args::SiteArgs;
-use crate::definition::units::parse_duration;
+use super::value_parsers;
 use crate::tui::theme::ThemeName;
 
 /// A job queue that lives in the terminal.
@@ -21,6 +21,7 @@ use crate::tui::theme::ThemeName;
 #[command(
     name = "setlist",
     version,
+    disable_help_subcommand = true,
     after_help = "Exit status: 0 success, 1 a job did not succeed, 2 invalid arguments or jobs.yaml, 3 the store can't be \
                   used, 130 interrupted.\n\nExamples:\n  setlist init                  write a first jobs.yaml\n  \
                   setlist                       open the screen\n  setlist process build         run the queue here and \
@@ -87,6 +88,9 @@ pub(super) enum CliCommand {
     /// Add jobs to a queue, which is created if it doesn't exist; prints their numbers.
     #[command(after_help = ADD)]
     Add(Box<AddArgs>),
+    /// Run a command as a job, in the background and at once; prints the number of the job.
+    #[command(after_help = RUN)]
+    Run(Box<RunArgs>),
     /// Show queues with their state and counts.
     Status {
         /// Queues to show; all by default.
@@ -192,13 +196,18 @@ pub(super) enum CliCommand {
         /// The shell.
         shell: Shell,
     },
-    /// Print the manual page of the program or of a command.
+    /// Print the help of a command or topic: jobs.yaml, keys, filters, json, state, service, config, what-happens.
+    Help {
+        /// A command or topic; without one, the commands and topics.
+        topic: Option<String>,
+    },
+    /// Print the manual page of the program, of a command or of a help topic.
     #[command(after_help = MAN)]
     Man {
-        /// The command.
-        command: Option<String>,
+        /// A command or help topic.
+        page: Option<String>,
         /// Write all pages into this folder instead.
-        #[arg(long, value_name = "DIR", conflicts_with = "command")]
+        #[arg(long, value_name = "DIR", conflicts_with = "page")]
         dir: Option<PathBuf>,
     },
     /// Run a worker in the foreground: it runs requested jobs.
@@ -223,11 +232,14 @@ pub(super) struct ProcessArgs {
     #[arg(add = ArgValueCandidates::new(queues))]
     pub queues: Vec<String>,
     /// Run up to this many jobs of each queue at once, while this command runs.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = value_parsers::parallel)]
     pub parallel: Option<NonZero<u32>>,
     /// Process queues that are paused, too.
     #[arg(long)]
     pub resume: bool,
+    /// Make the finished jobs of these queues pending first, so that they run again.
+    #[arg(long, conflicts_with = "dry_run")]
+    pub again: bool,
     /// Run only one job: the next one that is ready.
     #[arg(long)]
     pub next: bool,
@@ -251,29 +263,14 @@ pub(super) struct AddArgs {
     /// The queue.
     #[arg(add = ArgValueCandidates::new(queues))]
     pub queue: String,
-    /// The title of the job.
-    #[arg(long, default_value = "")]
-    pub title: String,
+    #[command(flatten)]
+    pub job: NewJobArgs,
     /// A script for the shell, instead of a command.
     #[arg(long, value_name = "TEXT", conflicts_with_all = ["command", "stdin"])]
     pub script: Option<String>,
     /// Read scripts from standard input, one job per line.
     #[arg(long, conflicts_with = "command")]
     pub stdin: bool,
-    /// The working directory, instead of the current one.
-    #[arg(long, value_name = "DIR")]
-    pub cwd: Option<PathBuf>,
-    /// An environment variable for the job. May be repeated.
-    #[arg(long, value_name = "NAME=VALUE")]
-    pub env: Vec<String>,
-    /// Stop the job after this duration (`90s`, `10m`, `1h 30m`).
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    pub timeout: Option<Duration>,
-    /// A tag for filters. May be repeated.
-    #[arg(long, value_name = "TAG")]
-    pub tag: Vec<String>,
-    #[command(flatten)]
-    pub options: JobOptionArgs,
     /// Write the jobs into jobs.yaml, after the other jobs of the queue; the rest of the file is unchanged.
     #[arg(long)]
     pub save: bool,
@@ -283,8 +280,48 @@ pub(super) struct AddArgs {
     /// Print the jobs as JSON, one object per line, instead of their numbers.
     #[arg(long)]
     pub json: bool,
+    /// The program and its arguments, run without a shell. `--` before it is needed only if it starts with `-`.
+    #[arg(trailing_var_arg = true, value_name = "CMD")]
+    pub command: Vec<String>,
+}
+
+/// The definition of an added job, except for its script.
+#[derive(Debug, Args)]
+pub(super) struct NewJobArgs {
+    /// The title of the job.
+    #[arg(long, default_value = "")]
+    pub title: String,
+    /// The working directory, instead of the current one.
+    #[arg(long, value_name = "DIR")]
+    pub cwd: Option<PathBuf>,
+    /// An environment variable for the job. May be repeated.
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub env: Vec<String>,
+    /// Stop the job after this duration (`90s`, `10m`, `1h 30m`, or a number of seconds).
+    #[arg(long, value_name = "DURATION", value_parser = value_parsers::duration)]
+    pub timeout: Option<Duration>,
+    /// A tag for filters. May be repeated.
+    #[arg(long, value_name = "TAG")]
+    pub tag: Vec<String>,
+    #[command(flatten)]
+    pub options: JobOptionArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    /// The queue, which is created if it doesn't exist.
+    #[arg(short, long, value_name = "QUEUE", default_value = "adhoc", add = ArgValueCandidates::new(queues))]
+    pub queue: String,
+    /// Print the output until the job has finished, and exit with its exit code.
+    #[arg(long)]
+    pub follow: bool,
+    /// Wait until the job has finished, and exit with its exit code.
+    #[arg(long, conflicts_with = "follow")]
+    pub wait: bool,
+    #[command(flatten)]
+    pub job: NewJobArgs,
     /// The program and its arguments, run without a shell.
-    #[arg(last = true, value_name = "CMD")]
+    #[arg(trailing_var_arg = true, required = true, value_name = "CMD")]
     pub command: Vec<String>,
 }
 
@@ -320,8 +357,8 @@ pub(super) struct WaitArgs {
     /// Queues or jobs to wait for; all queues by default.
     #[arg(value_name = "QUEUE|JOB", add = ArgValueCandidates::new(targets))]
     pub names: Vec<String>,
-    /// Wait at most this long (`90s`, `10m`), then exit with 1.
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    /// Wait at most this long (`90s`, `10m`, or a number of seconds), then exit with 1.
+    #[arg(long, value_name = "DURATION", value_parser = value_parsers::duration)]
     pub timeout: Option<Duration>,
     /// Print nothing.
     #[arg(short, long)]
@@ -350,7 +387,7 @@ pub(super) struct ListArgs {
     #[arg(short, long, value_name = "QUERY")]
     pub query: Option<String>,
     /// Only jobs that were added or finished within this long (`1h`, `2days`).
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = value_parsers::duration)]
     pub since: Option<Duration>,
     /// Print JSON, one object per line.
     #[arg(long)]
@@ -394,4 +431,26 @@ pub(super) struct LogArgs {
     /// Print the local time before each line (`2026-11-22T13:04:05.678+01:00`); `-` if it is unknown.
     #[arg(short, long)]
     pub timestamps: bool,
+}
+
+impl LogArgs {
+    /// Follows one job.
+    pub(super) fn follow(job: &str) -> Self {
+        Self {
+            names: vec![job.to_owned()],
+            _file: None,
+            follow: true,
+            run: None,
+            stderr: false,
+            stdout: false,
+            timestamps: false,
+        }
+    }
+}
+
+impl WaitArgs {
+    /// Waits for one job without printing anything.
+    pub(super) fn quiet(job: &str) -> Self {
+        Self { names: vec![job.to_owned()], timeout: None, quiet: true, json: false }
+    }
 }

@@ -10,20 +10,21 @@ use super::site_files::{foreign_owner, site_files};
 use crate::definition;
 use crate::model::SiteState;
 use crate::store::{SqliteStore, StateDir, Store};
+use crate::text;
 
 /// The queues.
 pub(super) fn queues() -> Vec<CompletionCandidate> {
-    names().into_iter().filter(|name| !name.is_job).map(Name::candidate).collect()
+    names().into_iter().filter(|name| !name.is_job).filter_map(Name::candidate).collect()
 }
 
 /// The jobs that have a name.
 pub(super) fn jobs() -> Vec<CompletionCandidate> {
-    names().into_iter().filter(|name| name.is_job).map(Name::candidate).collect()
+    names().into_iter().filter(|name| name.is_job).filter_map(Name::candidate).collect()
 }
 
 /// Queues and jobs.
 pub(super) fn targets() -> Vec<CompletionCandidate> {
-    names().into_iter().map(Name::candidate).collect()
+    names().into_iter().filter_map(Name::candidate).collect()
 }
 
 /// The name and title of a queue or job.
@@ -35,9 +36,14 @@ struct Name {
 }
 
 impl Name {
-    fn candidate(self) -> CompletionCandidate {
-        let title = (!self.title.is_empty() && self.title != self.text).then(|| self.title.into());
-        CompletionCandidate::new(self.text).help(title)
+    /// `None` for a name with control characters, or one that would be taken for an option.
+    fn candidate(self) -> Option<CompletionCandidate> {
+        if self.text.starts_with('-') || self.text.contains(char::is_control) {
+            return None;
+        }
+        let title = text::plain_line(&self.title);
+        let title = (!title.is_empty() && title != self.text).then(|| title.into());
+        Some(CompletionCandidate::new(self.text).help(title))
     }
 }
 

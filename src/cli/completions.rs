@@ -3,23 +3,30 @@
 use std::io::{self, Write};
 
 use clap::CommandFactory;
-use clap_complete::env::{CompleteEnv, Shells};
+use clap_complete::env::{CompleteEnv, Elvish, Fish, Shells, Zsh};
 
 use super::args::{Cli, Shell};
+use super::bash_completer::QuotingBash;
 use super::error::CliError;
 use super::exit::ExitStatus;
 
 /// The environment variable in which a shell passes its name when it asks for completions.
 const SHELL_ENV: &str = "SETLIST_COMPLETE";
 
+const SHELLS: Shells<'static> = Shells(&[&QuotingBash, &Zsh, &Fish, &Elvish]);
+
 /// If a shell asks for completions, prints them and exits; otherwise returns.
 pub(super) fn complete_and_exit() {
-    CompleteEnv::with_factory(Cli::command).var(SHELL_ENV).bin("setlist").completer("setlist").complete();
+    CompleteEnv::with_factory(Cli::command)
+        .shells(SHELLS)
+        .var(SHELL_ENV)
+        .bin("setlist")
+        .completer("setlist")
+        .complete();
 }
 
 /// Prints the script that registers completion in a shell.
 pub(super) fn print(shell: Shell) -> Result<ExitStatus, CliError> {
-    let shells = Shells::builtins();
     let name = match shell {
         Shell::Bash => "bash",
         Shell::Zsh => "zsh",
@@ -27,7 +34,7 @@ pub(super) fn print(shell: Shell) -> Result<ExitStatus, CliError> {
         Shell::Elvish => "elvish",
     };
     let mut out = io::stdout().lock();
-    if let Some(completer) = shells.completer(name) {
+    if let Some(completer) = SHELLS.completer(name) {
         completer.write_registration(SHELL_ENV, "setlist", "setlist", "setlist", &mut out)?;
     }
     if let Shell::Zsh = shell {

@@ -9,6 +9,7 @@ use crate::definition::save::SaveError;
 use crate::model::Refusal;
 use crate::site::SiteError;
 use crate::store::StoreError;
+use crate::text;
 use crate::worker::WorkerError;
 
 /// Why a command failed.
@@ -99,8 +100,8 @@ impl CliError {
 }
 
 /// Prints a message on standard error.
-pub(super) fn warn(text: &str) {
-    print_line(&format!("setlist: {text}"));
+pub(super) fn warn(message: &str) {
+    print_line(&format!("setlist: {}", text::plain(message)));
 }
 
 /// Prints a line on standard error.

@@ -16,6 +16,13 @@ Examples:
   setlist add build --now --retry 2 --timeout 10m -- ./flaky.sh
   ls *.wav | sed 's/.*/lame &/' | setlist add encode --stdin";
 
+pub(super) const RUN: &str = "\
+Examples:
+  setlist run make -j4                  in the queue `adhoc`, with the site of this folder or your own
+  setlist run --follow ./deploy.sh      prints the output, and exits with its exit code
+  setlist run -q encode --title Intro ffmpeg -i intro.mov intro.mp4
+  setlist log @last                     the output of the job that was added or started last";
+
 pub(super) const LIST: &str = "\
 Examples:
   setlist list build --state pending,running

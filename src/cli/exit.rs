@@ -4,13 +4,29 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ExitStatus {
     /// Everything succeeded.
-    Success = 0,
+    Success,
     /// A job did not succeed, or the output can't be written.
-    JobFailed = 1,
+    JobFailed,
     /// The arguments or the file are invalid.
-    Usage = 2,
+    Usage,
     /// The store can't be used.
-    Store = 3,
+    Store,
     /// The command was interrupted by a signal.
-    Interrupted = 130,
+    Interrupted,
+    /// The exit code of the job that the command ran.
+    OfJob(u8),
+}
+
+impl ExitStatus {
+    /// The number that the process exits with.
+    pub(super) fn code(self) -> u8 {
+        match self {
+            Self::Success => 0,
+            Self::JobFailed => 1,
+            Self::Usage => 2,
+            Self::Store => 3,
+            Self::Interrupted => 130,
+            Self::OfJob(code) => code,
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! `setlist status`, `list` and `show`: commands that only read.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 
 use chrono::{DateTime, Local, Utc};
 
@@ -70,18 +70,20 @@ pub(super) fn list(mut site: OpenSite, options: &ListArgs) -> Result<ExitStatus,
     let since = options.since.map(|since| now - since);
     let query = options.query.as_deref().unwrap_or_default();
     let query = Query::parse(query, now).map_err(|error| CliError::Usage(format!("--query: {error}")))?;
+    let mut listed = Vec::new();
     for id in site.queues(&site_state, &options.queues)? {
         let Some(queue) = site_state.queue(&id) else { continue };
         let jobs = [Phase::Finished, Phase::Running, Phase::Pending].into_iter().flat_map(|phase| queue.jobs_in(phase));
-        for job in
-            jobs.filter_map(|id| site_state.job(*id)).filter(|job| matches(job, options, since) && query.matches(job))
-        {
-            let waiting = site_state.wait_reason(job);
-            if options.json {
-                write_json(&mut out, &JobRecord::new(job, waiting.as_ref(), now))?;
-            } else {
-                print_row(&mut out, job, waiting.as_ref(), now)?;
-            }
+        let jobs = jobs.filter_map(|id| site_state.job(*id));
+        let matching = jobs.filter(|job| matches(job, options, since) && query.matches(job));
+        listed.extend(matching.map(|job| (job, site_state.wait_reason(job))));
+    }
+    let columns = ListColumns::fit(listed.iter().map(|(job, _)| *job));
+    for (job, waiting) in &listed {
+        if options.json {
+            write_json(&mut out, &JobRecord::new(job, waiting.as_ref(), now))?;
+        } else {
+            print_row(&mut out, job, waiting.as_ref(), now, &columns)?;
         }
     }
     out.flush()?;
@@ -139,21 +141,42 @@ fn matches(job: &Job, options: &ListArgs, since: Option<DateTime<Utc>>) -> bool 
     state && tag && since.is_none_or(|since| latest >= since)
 }
 
+/// The widths of the columns of a list. On a terminal they are limited; elsewhere nothing is truncated.
+struct ListColumns {
+    path: usize,
+    max_time: usize,
+}
+
+impl ListColumns {
+    fn fit<'a>(jobs: impl Iterator<Item = &'a Job>) -> Self {
+        let path = jobs.map(|job| text::width(&text::plain_line(&job.path()))).max().unwrap_or(0).max(24);
+        if io::stdout().is_terminal() {
+            Self { path: path.min(40), max_time: 19 }
+        } else {
+            Self { path, max_time: usize::MAX }
+        }
+    }
+}
+
 fn print_row(
     out: &mut impl Write,
     job: &Job,
     waiting: Option<&WaitReason>,
     now: DateTime<Utc>,
+    columns: &ListColumns,
 ) -> Result<(), CliError> {
     let state = job.outcome().map_or(job.phase().as_str(), Outcome::as_str);
     let when = match waiting {
-        Some(waiting) => text::fit(&text::plain_line(&waiting.describe(now)), 19, text::ELLIPSIS).into_owned(),
+        Some(waiting) => {
+            text::fit(&text::plain_line(&waiting.describe(now)), columns.max_time, text::ELLIPSIS).into_owned()
+        }
         None => job.executed.map(local_time).unwrap_or_default(),
     };
     let took = job.last_run.as_deref().and_then(run_duration).map(text::duration).unwrap_or_default();
     let (id, path) = (job.id.to_string(), text::plain_line(&job.path()));
     let label = text::plain_line(&job.display_title());
-    writeln!(out, "{id:>6}  {}  {state:<11}  {when:<19}  {took:>7}  {label}", text::pad(&path, 24, text::ELLIPSIS))?;
+    let path = text::pad(&path, columns.path, text::ELLIPSIS);
+    writeln!(out, "{id:>6}  {path}  {state:<11}  {when:<19}  {took:>7}  {label}")?;
     Ok(())
 }
 

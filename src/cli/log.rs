@@ -17,21 +17,32 @@ use crate::text;
 
 /// Prints the output of jobs, and with `--follow` new output until they have finished.
 pub(super) fn print(mut site: OpenSite, options: &LogArgs, color: bool) -> Result<ExitStatus, CliError> {
+    let exit = print_logs(&mut site, options, color)?;
+    site.finish(exit)
+}
+
+/// Same for a site that stays open.
+pub(super) fn print_logs(site: &mut OpenSite, options: &LogArgs, color: bool) -> Result<ExitStatus, CliError> {
     let site_state = site.site_state()?;
     let targets = site.targets(&site_state, &options.names)?;
     let mut jobs = jobs_of(&targets, &site_state, site.store.as_mut())?;
     let prefix_style = prefix_style(&targets, &jobs);
-    let mut printer = MultiLogPrinter { options, color, change_waiter: None, prefix_style, open_logs: Vec::new() };
-    let exit = if options.follow && !targets.iter().all(|target| target.is_settled(&site_state)) {
-        printer.change_waiter = Some(ChangeWaiter::subscribe(&site)?);
-        printer.follow(&mut site, site_state, &targets)?;
-        ExitStatus::Success
+    let mut printer = MultiLogPrinter {
+        options,
+        color,
+        change_waiter: None,
+        prefix_style,
+        open_logs: Vec::new(),
+        has_deleted_log: false,
+    };
+    if options.follow && !targets.iter().all(|target| target.is_settled(&site_state)) {
+        printer.change_waiter = Some(ChangeWaiter::subscribe(site)?);
+        printer.follow(site, site_state, &targets)
     } else {
         // Of a followed queue, only new output is printed.
         jobs.retain(|job| !options.follow || targets.contains(&Target::Job(job.id)));
-        printer.print(site.store.as_mut(), &jobs)?
-    };
-    site.finish(exit)
+        printer.print(site.store.as_mut(), &jobs)
+    }
 }
 
 /// The jobs of all targets, in queue order.
@@ -89,11 +100,14 @@ struct MultiLogPrinter<'a> {
     prefix_style: PrefixStyle,
     /// The logs that are being printed.
     open_logs: Vec<OpenLog>,
+    /// Whether the log file of a run was deleted.
+    has_deleted_log: bool,
 }
 
 /// A log that is being printed.
 struct OpenLog {
     job: JobId,
+    path: String,
     run: RunId,
     log: LogReader,
     printer: LogPrinter,
@@ -118,19 +132,29 @@ impl MultiLogPrinter<'_> {
                 Err(error) => return Err(error),
             }
         }
-        Ok(exit)
+        Ok(if exit == ExitStatus::Success { self.exit() } else { exit })
+    }
+
+    fn exit(&self) -> ExitStatus {
+        if self.has_deleted_log { ExitStatus::JobFailed } else { ExitStatus::Success }
     }
 
     /// Prints the logs of the named jobs, and new output of all targets until they are settled.
-    fn follow(mut self, site: &mut OpenSite, mut site_state: SiteState, targets: &[Target]) -> Result<(), CliError> {
+    fn follow(
+        mut self,
+        site: &mut OpenSite,
+        mut site_state: SiteState,
+        targets: &[Target],
+    ) -> Result<ExitStatus, CliError> {
+        let mut followed_jobs = Vec::new();
         for target in targets {
             match target {
                 Target::Job(id) => {
-                    if let Some(job) = site.store.job(*id)?
-                        && let Some(run) = job.last_run.as_deref()
-                    {
+                    let Some(job) = site.store.job(*id)? else { continue };
+                    if let Some(run) = job.last_run.as_deref() {
                         self.open_log(site.store.as_ref(), &job, run)?;
                     }
+                    followed_jobs.push((*id, job.path()));
                 }
                 Target::Queue(id) => self.open_running(site.store.as_ref(), &site_state, |job| job.queue == *id)?,
             }
@@ -145,7 +169,11 @@ impl MultiLogPrinter<'_> {
                 site_state.job(open.job).is_none_or(|job| job.current_run() != Some(open.run))
             })?;
             if is_settled {
-                return Ok(());
+                let removed: Vec<_> = followed_jobs.iter().filter(|(id, _)| site_state.job(*id).is_none()).collect();
+                for (_, path) in &removed {
+                    warn(&format!("{path} was removed"));
+                }
+                return Ok(if removed.is_empty() { self.exit() } else { ExitStatus::JobFailed });
             }
             for reason in targets.iter().filter_map(|target| target.stall_hint(&site_state)) {
                 if !printed_hints.contains(&reason) {
@@ -211,7 +239,14 @@ impl MultiLogPrinter<'_> {
         };
         let subscription = self.change_waiter.as_ref().map(|waiter| log.subscribe(waiter.notify())).transpose()?;
         let printer = LogPrinter::new(self.options, self.color, prefix);
-        self.open_logs.push(OpenLog { job: job.id, run: run.id, log, printer, _subscription: subscription });
+        self.open_logs.push(OpenLog {
+            job: job.id,
+            path: job.path(),
+            run: run.id,
+            log,
+            printer,
+            _subscription: subscription,
+        });
         Ok(())
     }
 
@@ -221,6 +256,10 @@ impl MultiLogPrinter<'_> {
             open.printer.print_new_output(&mut open.log)?;
             if has_ended(&open) {
                 open.printer.finish()?;
+                if open.log.is_deleted()? {
+                    warn(&format!("{}: its log file was deleted; the output may be incomplete", open.path));
+                    self.has_deleted_log = true;
+                }
             } else {
                 self.open_logs.push(open);
             }

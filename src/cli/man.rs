@@ -1,32 +1,37 @@
 //! `setlist man`: manual pages, generated from the same arguments as `--help`.
 
+use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
 use anyhow::Context;
 use clap::CommandFactory;
 use clap_mangen::Man;
+use clap_mangen::roff::{Roff, roman};
 
 use super::args::Cli;
 use super::error::CliError;
 use super::exit::ExitStatus;
+use super::help_topics::{self, HelpTopic};
 
-/// Prints the page of the program or of a command, or writes all pages into a folder.
-pub(super) fn print(command: Option<&str>, folder: Option<&Path>) -> Result<ExitStatus, CliError> {
+/// Prints the page of the program, of a command or of a help topic, or writes all pages into a folder.
+pub(super) fn print(name: Option<&str>, folder: Option<&Path>) -> Result<ExitStatus, CliError> {
     // Building sets names such as `setlist-log`, and adds the global options.
     let mut cli = Cli::command();
     cli.build();
     if let Some(folder) = folder {
-        let write_pages =
-            || std::fs::create_dir_all(folder).and_then(|()| clap_mangen::generate_to(Cli::command(), folder));
-        write_pages().with_context(|| format!("cannot write the pages to {}", folder.display()))?;
+        write_pages(folder).with_context(|| format!("cannot write the pages to {}", folder.display()))?;
         return Ok(ExitStatus::Success);
     }
-    let page = match command {
+    if let Some(topic) = name.and_then(help_topics::find) {
+        io::stdout().lock().write_all(topic_page(topic).as_bytes())?;
+        return Ok(ExitStatus::Success);
+    }
+    let page = match name {
         None => cli,
         Some(name) => {
             let found = cli.get_subcommands().find(|known| known.get_name() == name && !known.is_hide_set());
-            let found = found.ok_or_else(|| CliError::Usage(format!("there is no command {name:?}")))?;
+            let found = found.ok_or_else(|| CliError::Usage(format!("there is no command or help topic {name:?}")))?;
             found.clone()
         }
     };
@@ -34,4 +39,32 @@ pub(super) fn print(command: Option<&str>, folder: Option<&Path>) -> Result<Exit
     Man::new(page).render(&mut text)?;
     io::stdout().lock().write_all(&text)?;
     Ok(ExitStatus::Success)
+}
+
+fn write_pages(folder: &Path) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    clap_mangen::generate_to(Cli::command(), folder)?;
+    // Section 7 holds what is not a command.
+    let section = match folder.file_name() {
+        Some(name) if name == "man1" => folder.with_file_name("man7"),
+        _ => folder.to_owned(),
+    };
+    fs::create_dir_all(&section)?;
+    for topic in help_topics::all() {
+        fs::write(section.join(format!("setlist-{}.7", topic.name)), topic_page(topic))?;
+    }
+    Ok(())
+}
+
+/// The manual page of a help topic.
+fn topic_page(topic: &HelpTopic) -> String {
+    let mut page = Roff::new();
+    page.control("TH", [&*format!("setlist-{}", topic.name), "7"]);
+    page.control("SH", ["NAME"]);
+    page.text([roman(format!("setlist-{} - {}", topic.name, topic.title()))]);
+    page.control("SH", ["DESCRIPTION"]);
+    page.control("nf", []);
+    page.text([roman(topic.text())]);
+    page.control("fi", []);
+    page.to_roff()
 }

@@ -4,13 +4,17 @@
 mod add;
 mod adopt;
 mod args;
+mod bash_completer;
 mod candidates;
 mod change_waiter;
+mod command_hints;
 mod completions;
 mod error;
 mod examples;
 mod exit;
 mod file_commands;
+mod help_command;
+mod help_topics;
 mod inspect;
 mod job_commands;
 mod job_option_args;
@@ -24,6 +28,7 @@ mod own_job;
 mod process;
 mod progress_reporter;
 mod queue_commands;
+mod run_command;
 mod screen;
 mod service_manager;
 mod signals;
@@ -31,6 +36,7 @@ mod site_args;
 mod site_files;
 mod summary_line;
 mod target;
+mod value_parsers;
 mod wait;
 mod worker;
 
@@ -39,6 +45,7 @@ use std::process::ExitCode;
 use std::slice::from_ref;
 
 use clap::Parser;
+use clap::error::ErrorKind;
 
 use args::{Cli, CliCommand, JobArgs};
 use error::{CliError, warn};
@@ -65,7 +72,7 @@ pub fn main() -> ExitCode {
             error.exit()
         }
     };
-    ExitCode::from(exit as u8)
+    ExitCode::from(exit.code())
 }
 
 fn run(cli: Cli) -> Result<ExitStatus, CliError> {
@@ -81,13 +88,18 @@ fn run(cli: Cli) -> Result<ExitStatus, CliError> {
             worker::work(&site, &queues, exit_when_idle, detached)
         }
         CliCommand::Completions { shell } => completions::print(shell),
-        CliCommand::Man { command, dir } => man::print(command.as_deref(), dir.as_deref()),
+        CliCommand::Help { topic } => help_command::print(topic.as_deref()),
+        CliCommand::Man { page, dir } => man::print(page.as_deref(), dir.as_deref()),
         CliCommand::Process(args) => {
             let color = uses_color(site.color, &io::stderr());
             let open = if args.dry_run { OpenSite::open_read_only } else { OpenSite::open };
             process::process(open(&site, &args.queues)?, &args, color)
         }
         CliCommand::Add(args) => add::add(OpenSite::open(&site, from_ref(&args.queue))?, &args),
+        CliCommand::Run(args) => {
+            let color = uses_color(site.color, &io::stdout());
+            run_command::run(run_command::open_site(&site, &args.queue)?, &args, color)
+        }
         CliCommand::Retry { jobs, failed, json } => {
             job_commands::retry(OpenSite::open(&site, &jobs)?, &jobs, failed, json)
         }
@@ -123,6 +135,11 @@ fn run(cli: Cli) -> Result<ExitStatus, CliError> {
 /// Prints the help, the version or an error of the arguments.
 fn print_clap_message(message: &clap::Error) -> Result<ExitStatus, CliError> {
     if message.use_stderr() {
+        let is_unknown = matches!(message.kind(), ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand);
+        let word = is_unknown.then(|| command_hints::unknown_command(std::env::args_os())).flatten();
+        if let Some(hint) = word.and_then(|word| command_hints::suggestion(&word)) {
+            return Err(CliError::Usage(hint));
+        }
         // Standard error may be closed; the exit status still reports the error.
         let _ = message.print();
         return Ok(ExitStatus::Usage);

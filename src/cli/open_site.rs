@@ -33,7 +33,7 @@ impl OpenSite {
     /// nearest one.
     pub(super) fn open(args: &SiteArgs, names: &[String]) -> Result<Self, CliError> {
         let files = site_files(args)?;
-        let names: Vec<&str> = names.iter().map(String::as_str).filter(|name| parse_id(name).is_none()).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).filter(|name| is_name(name)).collect();
         let mut nearest = Self::open_file(args, &files[0])?;
         if files.len() == 1 || args.state.is_some() || names.is_empty() || nearest.has_all(&names)? {
             return Ok(nearest);
@@ -219,6 +219,7 @@ impl OpenSite {
         };
         match found[..] {
             [job] => Ok(job.clone()),
+            [] if text.starts_with('@') => recent_job(site_state, text).cloned(),
             [] if site_state.queue(&QueueId::from(text)).is_some() => {
                 Err(CliError::Usage(format!("{text:?} is a queue; a job is queue/name or a number")))
             }
@@ -252,7 +253,8 @@ impl OpenSite {
     /// The error for an unknown name, with a suggestion.
     fn unknown_name(&self, what: &str, name: &str, known: &[String]) -> CliError {
         let file_hint = if self.file_error.is_some() { "; jobs.yaml has errors, see `setlist check`" } else { "" };
-        CliError::Usage(format!("there is no {what} {name:?}{}{file_hint}", suggestion(name, known)))
+        let hint = suggestion(name, known).or_else(|| (what == "queue").then(|| list_queues(known)));
+        CliError::Usage(format!("there is no {what} {name:?}{}{file_hint}", hint.unwrap_or_default()))
     }
 }
 
@@ -260,6 +262,23 @@ impl OpenSite {
 fn parse_id(text: &str) -> Option<JobId> {
     let number = text.strip_prefix('#').unwrap_or(text).rsplit("/#").next()?;
     number.parse().ok().map(JobId)
+}
+
+/// Whether a word names a queue or job that a site has or hasn't: numbers and `@last` apply to any site.
+fn is_name(text: &str) -> bool {
+    parse_id(text).is_none() && !text.starts_with('@')
+}
+
+/// The job that `@last` (added or started last) or `@last-failed` (failed last) refers to.
+fn recent_job<'a>(site_state: &'a SiteState, text: &str) -> Result<&'a Job, CliError> {
+    let started = |job: &Job| job.last_run.as_ref().map(|run| run.started);
+    let has_failed = |job: &&Job| job.failure().is_some();
+    let found = match text {
+        "@last" => site_state.jobs().max_by_key(|job| (started(job).max(Some(job.enqueued)), job.id)),
+        "@last-failed" => site_state.jobs().filter(has_failed).max_by_key(|job| (started(job), job.id)),
+        _ => return Err(CliError::Usage(format!("unknown reference {text:?}; use @last or @last-failed"))),
+    };
+    found.ok_or_else(|| CliError::Usage(format!("there is no job for {text}")))
 }
 
 fn program_path() -> Result<PathBuf, CliError> {
@@ -307,8 +326,20 @@ fn report_reaped(reaped: ReapReport) {
     }
 }
 
-fn suggestion(text: &str, known: &[String]) -> String {
+fn suggestion(text: &str, known: &[String]) -> Option<String> {
     let score = |name: &String| strsim::jaro_winkler(text, name);
     let best = known.iter().filter(|name| score(name) > 0.7).max_by(|a, b| score(a).total_cmp(&score(b)));
-    best.map(|name| format!("; did you mean {name:?}?")).unwrap_or_default()
+    best.map(|name| format!("; did you mean {name:?}?"))
+}
+
+/// The queues of a site, for a name that resembles none of them.
+fn list_queues(known: &[String]) -> String {
+    const MAX_LISTED: usize = 10;
+    let more = known.len().saturating_sub(MAX_LISTED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    match known {
+        [] => "; there are no queues".to_owned(),
+        [only] => format!("; the only queue is {only}"),
+        _ => format!("; the queues are {}{more}", known[..known.len().min(MAX_LISTED)].join(", ")),
+    }
 }

@@ -2,9 +2,10 @@
 
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::num::NonZero;
+use std::time::Duration;
 
 use anyhow::Context;
-use chrono::Utc;
+use chrono::{Local, Utc};
 use tracing_subscriber::filter::LevelFilter;
 
 use super::args::ProcessArgs;
@@ -28,8 +29,12 @@ use crate::worker::Worker;
 /// Processes queues until none of their jobs can start any more.
 pub(super) fn process(site: OpenSite, options: &ProcessArgs, color: bool) -> Result<ExitStatus, CliError> {
     let mut site = site.require_valid_file()?;
-    let site_state = site.site_state()?;
+    let mut site_state = site.site_state()?;
     let mut queues = site.queues(&site_state, &options.queues)?;
+    if options.again {
+        requeue_finished(site.store.as_mut(), &site_state, &queues)?;
+        site_state = site.site_state()?;
+    }
     if options.dry_run {
         return print_plan(&site_state, &queues, options.json);
     }
@@ -54,9 +59,8 @@ pub(super) fn process(site: OpenSite, options: &ProcessArgs, color: bool) -> Res
     let StartedJobs { open, has_blocked_queue, shared, events } = started;
     if open == 0 {
         parallel_override.map_or(Ok(()), |parallel_override| parallel_override.restore(site.store.as_mut()))?;
-        // An empty queue is not worth a mail from cron.
-        if !has_blocked_queue && !options.quiet {
-            warn("no pending jobs");
+        if !has_blocked_queue {
+            report_no_pending_jobs(&site_state, &queues, options.quiet);
         }
         return Ok(if has_blocked_queue || has_unconfirmed { ExitStatus::JobFailed } else { ExitStatus::Success });
     }
@@ -66,12 +70,16 @@ pub(super) fn process(site: OpenSite, options: &ProcessArgs, color: bool) -> Res
     }
     log_warnings_to_stderr();
     let mut store = site.store;
+    let mut reports_schedule = !options.next && !options.quiet;
     let interrupted = loop {
         let worker = Worker::join(store, site.context.clone(), Some(queues.clone()), false);
         // If no worker can be set up, nothing has been changed.
         let worker = worker.inspect_err(|_| undo_processing(&site.context, &events))?;
         let interrupted = signals::handle_signals(worker.shutdown_handle(), worker.suspend_handle())
             .context("cannot handle signals")?;
+        if std::mem::take(&mut reports_schedule) {
+            report_scheduled_jobs(&site_state, &queues);
+        }
         worker.run(|store, recorded, job| reporter.handle_event(store, recorded, job))?;
         store = open_store(&site.context.state)?;
         if options.next || interrupted.is_set() || !process_late_jobs(store.as_mut(), &mut reporter)? {
@@ -147,6 +155,49 @@ fn report_unfinished(site_state: &SiteState, queues: &[QueueId]) -> bool {
         warn(&text::plain_line(&format!("{count} left in {id}: {reason}")));
     }
     any
+}
+
+/// Makes the finished jobs of queues pending again.
+fn requeue_finished(store: &mut dyn Store, site_state: &SiteState, queues: &[QueueId]) -> Result<(), CliError> {
+    let finished = queues.iter().filter_map(|id| site_state.queue(id)).flat_map(|queue| &queue.finished);
+    let commands: Vec<_> = finished.map(|job| Command::Reset { job: *job }).collect();
+    // A job that another process has requeued meanwhile is refused, and pending as well.
+    store.execute(&commands, Utc::now())?;
+    Ok(())
+}
+
+/// Says that there is nothing to process. For cron, where no message means that all is well, this matters if jobs have
+/// finished that were meant to run again.
+fn report_no_pending_jobs(site_state: &SiteState, queues: &[QueueId], quiet: bool) {
+    let finished: usize = queues.iter().filter_map(|id| site_state.queue(id)).map(|queue| queue.finished.len()).sum();
+    match finished {
+        0 if quiet => {}
+        0 => warn("no pending jobs"),
+        1 => warn("no pending jobs; 1 job has finished, and `--again` runs it again"),
+        _ => warn(&format!("no pending jobs; {finished} jobs have finished, and `--again` runs them again")),
+    }
+}
+
+/// Prints which jobs are scheduled for later, since the command waits for them.
+fn report_scheduled_jobs(site_state: &SiteState, queues: &[QueueId]) {
+    const MAX_LISTED: usize = 3;
+    let now = Utc::now();
+    let pending = queues.iter().filter_map(|id| site_state.queue(id)).flat_map(|queue| &queue.pending);
+    let due_time = |job: &Job| match site_state.wait_reason(job) {
+        Some(WaitReason::Time(at) | WaitReason::Retry { at, .. }) if at > now => Some(at),
+        _ => None,
+    };
+    let mut scheduled: Vec<_> =
+        pending.filter_map(|id| site_state.job(*id)).filter_map(|job| Some((due_time(job)?, job))).collect();
+    scheduled.sort_by_key(|(at, _)| *at);
+    for (at, job) in scheduled.iter().take(MAX_LISTED) {
+        let left = text::time_left((*at - now).to_std().unwrap_or_default().max(Duration::from_secs(1)));
+        let at = at.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S");
+        warn(&format!("waiting until {at} ({left}) to start {}", job.path()));
+    }
+    if let more @ 1.. = scheduled.len().saturating_sub(MAX_LISTED) {
+        warn(&format!("{more} more jobs start later"));
+    }
 }
 
 /// Overrides how many jobs of queues run at once, until it is restored.
@@ -267,20 +318,20 @@ fn request_job(store: &mut dyn Store, job: &Job) -> Result<StartedJobs, CliError
     Ok(StartedJobs { open: 1, ..StartedJobs::default() })
 }
 
-/// The result of starting to process queues to be processed.
+/// The result of starting to process queues.
 #[derive(Default)]
 struct StartedJobs {
     /// The number of jobs that are pending or running.
     open: usize,
-    /// Whether a queue is paused, or has only jobs that can't start.
+    /// A queue is paused, or has only jobs that can't start.
     has_blocked_queue: bool,
     /// The queues that were processing already, for another caller.
     shared: Vec<QueueId>,
-    /// Events that followed at once, such as skipped jobs.
+    /// What happened at once: jobs that can't run any more are skipped.
     events: Vec<EventRecord>,
 }
 
-/// Starts processing queues.
+/// Asks for the queues to be processed.
 fn start_queues(
     store: &mut dyn Store,
     site_state: &SiteState,
@@ -299,13 +350,13 @@ fn start_queues(
     }
     let commands: Vec<_> = queues.iter().map(|queue| Command::Process { queue: (*queue).clone() }).collect();
     let now = Utc::now();
-    for (queue, result) in queues.into_iter().zip(store.execute(&commands, now)?) {
-        started.events.extend(result.iter().flatten().cloned().map(|event| EventRecord { seq: 0, at: now, event }));
-        if let Err(Refusal::AlreadyInMode { .. }) = &result {
+    for (queue, answer) in queues.into_iter().zip(store.execute(&commands, now)?) {
+        started.events.extend(answer.iter().flatten().cloned().map(|event| EventRecord { seq: 0, at: now, event }));
+        if let Err(Refusal::AlreadyInMode { .. }) = &answer {
             started.shared.push(queue.clone());
         }
-        match result {
-            // Another command processes it too, and they share the jobs.
+        match answer {
+            // Another caller processes it, too: both share the work.
             Ok(_) | Err(Refusal::AlreadyInMode { .. }) => {
                 started.open += site_state.queue(queue).map_or(0, |queue| queue.pending.len() + queue.running.len());
             }

@@ -199,7 +199,7 @@ impl ProgressReporter {
         if self.json || (self.quiet && self.exit(site_state) == ExitStatus::Success) {
             return Ok(());
         }
-        let counts = summary_line::describe_counts(&self.outcomes).unwrap_or_else(|| "nothing ran".to_owned());
+        let counts = summary_line::describe_counts(&self.outcomes).unwrap_or_else(|| "no job ran".to_owned());
         Ok(writeln!(io::stdout(), "{counts}  in {}", text::duration(self.start.elapsed()))?)
     }
 

@@ -5,9 +5,8 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
-use clap::CommandFactory;
-
-use super::args::{AppearanceArgs, Cli};
+use super::args::AppearanceArgs;
+use super::command_hints;
 use super::error::CliError;
 use super::exit::ExitStatus;
 use super::open_site::OpenSite;
@@ -21,8 +20,16 @@ use crate::tui::{self, ScreenOptions, TuiError};
 
 /// Opens the screen on the nearest site.
 pub(super) fn open(args: &SiteArgs, appearance: AppearanceArgs, queue: Option<String>) -> Result<ExitStatus, CliError> {
+    let is_dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
     if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
+        if let Some(hint) = queue.as_deref().and_then(command_hints::suggestion) {
+            return Err(CliError::Usage(hint));
+        }
         let hint = "the screen needs a terminal; use `setlist status`, `list` or `process` instead";
+        return Err(CliError::Usage(hint.to_owned()));
+    }
+    if is_dumb {
+        let hint = "the screen can't be drawn here: TERM is `dumb`; use `setlist status`, `list` or `process` instead";
         return Err(CliError::Usage(hint.to_owned()));
     }
     let config = definition::user_config_file().map_or_else(|| Ok(Config::default()), |path| Config::read(&path))?;
@@ -56,15 +63,7 @@ fn reject_mistyped_command(site: &mut OpenSite, queue: &str) -> Result<(), CliEr
     if site.store.queues()?.iter().any(|known| known.id.as_str() == queue) {
         return Ok(());
     }
-    let cli = Cli::command();
-    let is_similar =
-        |name: &&str| strsim::damerau_levenshtein(queue, name) == 1 || strsim::jaro_winkler(queue, name) > 0.9;
-    match cli.get_subcommands().map(clap::Command::get_name).find(is_similar) {
-        Some(name) => {
-            Err(CliError::Usage(format!("there is no queue or command {queue:?}; did you mean `setlist {name}`?")))
-        }
-        None => Ok(()),
-    }
+    command_hints::suggestion(queue).map_or(Ok(()), |hint| Err(CliError::Usage(hint)))
 }
 
 impl From<TuiError> for CliError {

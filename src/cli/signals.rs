@@ -58,7 +58,7 @@ pub(super) fn handle_signals(
                     shut_down(Shutdown::Graceful);
                 }
                 1 => shut_down(Shutdown::Immediate),
-                _ => std::process::exit(ExitStatus::Interrupted as i32),
+                _ => std::process::exit(ExitStatus::Interrupted.code().into()),
             }
             count += 1;
         }

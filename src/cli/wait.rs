@@ -21,10 +21,16 @@ use crate::text;
 
 /// Waits until all targets are settled, and prints the result of each.
 pub(super) fn wait(mut site: OpenSite, options: &WaitArgs) -> Result<ExitStatus, CliError> {
-    let waiter = ChangeWaiter::subscribe(&site)?;
+    let exit = wait_for(&mut site, options)?;
+    site.finish(exit)
+}
+
+/// Same for a site that stays open.
+pub(super) fn wait_for(site: &mut OpenSite, options: &WaitArgs) -> Result<ExitStatus, CliError> {
+    let waiter = ChangeWaiter::subscribe(site)?;
     let mut site_state = site.site_state()?;
     let mut targets = site.targets(&site_state, &options.names)?;
-    refuse_to_wait_for_itself(&site, &site_state, |job| targets.iter().any(|target| target.includes(job)))?;
+    refuse_to_wait_for_itself(site, &site_state, |job| targets.iter().any(|target| target.includes(job)))?;
     let deadline = options.timeout.map(|timeout| Instant::now() + timeout);
     let file = site.context.file.to_string_lossy().into_owned();
     let mut exit = ExitStatus::Success;
@@ -40,7 +46,7 @@ pub(super) fn wait(mut site: OpenSite, options: &WaitArgs) -> Result<ExitStatus,
             }
         }
         if unsettled.is_empty() {
-            return site.finish(exit);
+            return Ok(exit);
         }
         targets = unsettled;
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));

@@ -342,7 +342,7 @@ impl RunProcess {
             (Some(Stopping { requested: true, .. }), _) => Outcome::Cancelled,
             (Some(_), _) => {
                 let timeout = humantime::format_duration(self.exit_policy.timeout.unwrap_or_default());
-                failed(FailureKind::Timeout, format!("ran longer than {timeout}"))
+                failed(FailureKind::Timeout, format!("timed out after {timeout}"))
             }
             (None, Ok(Exit::Code(code))) if self.exit_policy.ok_codes.contains(code) => Outcome::Succeeded,
             (None, Ok(Exit::Code(code))) => failed(FailureKind::Exit, exit_message(*code)),

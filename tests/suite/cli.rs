@@ -1,12 +1,16 @@
 //! The command line as a user meets it: output, JSON and exit codes of the real program on real sites.
 
+mod again;
 mod change;
 mod contract;
 mod follow;
+mod hints;
 mod log;
 mod nested;
 mod own_job;
 mod process;
+mod removed;
+mod run;
 mod save;
 mod terms;
 mod trouble;

@@ -6,6 +6,7 @@
 mod architecture;
 mod cli;
 mod commit_latency;
+mod completion;
 mod contract;
 mod crash;
 mod damage;
@@ -42,5 +43,6 @@ mod terminal;
 mod terminal_conventions;
 mod trust;
 mod wakeups;
+mod what_happens;
 mod wording;
 mod worker_crashes;

@@ -94,7 +94,7 @@ fn a_timeout_reaches_the_whole_tree_of_a_job() {
     let site = site_with("      - {id: one, run: sh spread.sh one; sleep 300, timeout: 500ms}\n");
     assert_eq!(site.run(&["process"]).code, Some(1));
     let one = started(&site, "one");
-    assert_eq!(site.job("q/one")["error"], json!("ran longer than 500ms"));
+    assert_eq!(site.job("q/one")["error"], json!("timed out after 500ms"));
     assert_gone(&one);
 }
 

@@ -1,5 +1,5 @@
-//! What the README shows is true: its screen, its diagnosis and its key table are drawn by the program itself, its
-//! `jobs.yaml` is a good one, and its tour can be walked.
+//! What the README and the help topics show is true: the screen, the diagnosis and the key table come from the program,
+//! the examples are valid, and the tour works.
 //!
 //! `UPDATE_README=1 cargo test --test suite readme::` writes the drawn parts anew.
 
@@ -14,26 +14,36 @@ use setlist::tui::action::{Group, TABLE};
 use crate::screen::harness::{ScreenHarness, failed, queue};
 use crate::temp_site::TempSite;
 
-/// Compares a part of the README, between `<!-- name -->` and `<!-- /name -->`, with what it should be.
+const README: &str = "README.md";
+
+pub(crate) fn help_topic(name: &str) -> String {
+    format!("src/cli/help/{name}.md")
+}
+
+pub(crate) fn read(name: &str) -> String {
+    fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
+}
+
+/// Compares a part of a document, between `<!-- name -->` and `<!-- /name -->`, with what it should be.
 #[track_caller]
-fn shows(name: &str, expected: &str) {
+fn shows(document: &str, name: &str, expected: &str) {
     static WRITING: Mutex<()> = Mutex::new(());
     let _turn = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("README.md");
-    let readme = fs::read_to_string(&path).unwrap();
-    let (before, rest) = readme.split_once(&format!("<!-- {name} -->\n")).unwrap();
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(document);
+    let text = fs::read_to_string(&path).unwrap();
+    let (before, rest) = text.split_once(&format!("<!-- {name} -->\n")).unwrap();
     let (shown, after) = rest.split_once(&format!("<!-- /{name} -->\n")).unwrap();
     if std::env::var_os("UPDATE_README").is_some() {
         fs::write(&path, format!("{before}<!-- {name} -->\n{expected}<!-- /{name} -->\n{after}")).unwrap();
     } else {
-        assert_eq!(shown, expected, "the README's {name} is out of date: see the top of this file");
+        assert_eq!(shown, expected, "the {name} of {document} is out of date: see the top of this file");
     }
 }
 
-/// The first block of code in this language that stands after `mark`.
-pub(crate) fn block(mark: &str, language: &str) -> String {
-    let readme = fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    let (_, after) = readme.split_once(mark).unwrap();
+/// The first block of code in this language after `mark`.
+pub(crate) fn block(document: &str, mark: &str, language: &str) -> String {
+    let text = read(document);
+    let (_, after) = text.split_once(mark).unwrap();
     let (_, code) = after.split_once(&format!("```{language}\n")).unwrap();
     code.split_once("```").unwrap().0.to_owned()
 }
@@ -59,7 +69,7 @@ fn the_screen() {
     harness.start("build");
     harness.print(unit.1, "running 258 tests\n........................................ 40/258\n");
     harness.advance_seconds(5);
-    shows("screen", &format!("```text\n{}\n```\n", harness.text()));
+    shows(README, "screen", &format!("```text\n{}\n```\n", harness.text()));
 }
 
 #[test]
@@ -77,7 +87,7 @@ fn the_keys() {
             let _ = writeln!(table, "| {} | {} |", keys.join(" "), entry.help);
         }
     }
-    shows("keys", &table);
+    shows(&help_topic("keys"), "keys", &table);
 }
 
 #[test]
@@ -86,13 +96,15 @@ fn the_diagnosis() {
         TempSite::with("queues:\n  build:\n    paralel: 2\n    jobs:\n      - {run: make, timeout: 10 parsecs}\n");
     let output = site.run(&["check", "jobs.yaml"]);
     assert_eq!(output.code, Some(2));
-    shows("diagnosis", &format!("```text\n{}```\n", output.stderr));
+    shows(&help_topic("jobs.yaml"), "diagnosis", &format!("```text\n{}```\n", output.stderr));
 }
 
 #[test]
 fn the_example_of_a_file_is_good() {
-    let site = TempSite::with(&block("## jobs.yaml", "yaml"));
-    assert_eq!(site.ok(&["check"]), "jobs.yaml: 2 queues, 5 jobs\n");
+    for (document, mark) in [(README, "## jobs.yaml"), (&help_topic("jobs.yaml"), "# The file")] {
+        let site = TempSite::with(&block(document, mark, "yaml"));
+        assert_eq!(site.ok(&["check"]), "jobs.yaml: 2 queues, 5 jobs\n");
+    }
 }
 
 #[test]
@@ -106,7 +118,7 @@ fn our_own_file_is_good() {
 fn the_example_of_the_library_is_the_tested_one() {
     let lib = fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).unwrap();
     let tested: Vec<&str> = lib.lines().filter_map(|line| line.strip_prefix("//! ")).collect();
-    let shown = block("## As a library", "rust");
+    let shown = block(README, "## As a library", "rust");
     for line in shown.lines().filter(|line| !line.is_empty()) {
         assert!(tested.contains(&line), "not in the example of lib.rs: {line}");
     }
@@ -115,7 +127,7 @@ fn the_example_of_the_library_is_the_tested_one() {
 #[test]
 fn the_tour_can_be_walked() {
     let site = TempSite::empty();
-    for line in block("## Five minutes", "sh").lines() {
+    for line in block(README, "## Five minutes", "sh").lines() {
         let words = shlex::split(line.split(" #").next().unwrap()).unwrap();
         let args: Vec<&str> = words.iter().map(String::as_str).collect();
         assert_eq!(args[0], "setlist", "{line}");
@@ -128,15 +140,57 @@ fn the_tour_can_be_walked() {
 
 #[test]
 fn the_demo_shows_every_field() {
-    let readme = fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    let demo = fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("jobs.yaml")).unwrap();
+    let topic = read(&help_topic("jobs.yaml"));
+    let demo = read("jobs.yaml");
     setlist::definition::parse("jobs.yaml", &demo).unwrap();
     let (_, demo) = demo.split_once("\n  demo:\n").unwrap();
     let (demo, _) = demo.split_once("\n  check:\n").unwrap();
-    let (_, table) = readme.split_once("| field of a job |").unwrap();
+    let (_, table) = topic.split_once("| field of a job |").unwrap();
     let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
     let fields = rows.flat_map(|row| row.split('|').nth(1).unwrap().split('`').skip(1).step_by(2));
     for field in fields.chain(["parallel", "keep"]) {
         assert!(demo.contains(&format!("{field}: ")) || demo.contains(&format!("{field}:\n")), "{field}");
+    }
+}
+
+#[test]
+fn every_topic_is_printed_and_has_a_manual_page() {
+    let site = TempSite::empty();
+    let list = site.ok(&["help"]);
+    let (_, topics) = list.split_once("Topics (`setlist help TOPIC`):\n").unwrap();
+    let names: Vec<&str> = topics.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    let in_folder = fs::read_dir(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/cli/help")).unwrap().count();
+    assert_eq!(names.len(), in_folder, "{names:?}");
+    site.ok(&["man", "--dir", "share/man1"]);
+    let readme = read(README);
+    for name in names {
+        let text = site.ok(&["help", name]);
+        assert!(!text.contains("```") && !text.contains("<!--") && !text.contains("|---"), "{text}");
+        assert!(
+            text.lines().filter(|line| !line.starts_with("    ")).all(|line| line.chars().count() <= 125),
+            "{text}"
+        );
+        assert!(site.ok(&["man", name]).contains(".SH DESCRIPTION"), "{name}");
+        assert!(site.join(&format!("share/man7/setlist-{name}.7")).exists(), "{name}");
+        assert!(readme.contains(&format!("[`setlist help {name}`](src/cli/help/{name}.md)")), "{name}");
+    }
+    // A command's help is the same as with --help, and a wrong name gets the right one.
+    assert_eq!(site.ok(&["help", "wait"]), site.ok(&["wait", "--help"]));
+    for (wrong, right) in [("filter", "help filters"), ("kill", "cancel --kill"), ("zzz", "what-happens")] {
+        let output = site.run(&["help", wrong]);
+        assert!(output.code == Some(2) && output.stderr.contains(right), "{output:?}");
+    }
+}
+
+#[test]
+fn the_fields_of_json_are_documented() {
+    let site = TempSite::with("queues: {q: [{id: a, run: 'true'}]}\n");
+    let topic = site.ok(&["help", "json"]);
+    let words: Vec<&str> = topic.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+    for args in [&["show", "q/a", "--json"][..], &["status", "--json"]] {
+        let object: serde_json::Value = serde_json::from_str(&site.ok(args)).unwrap();
+        for field in object.as_object().unwrap().keys() {
+            assert!(words.contains(&field.as_str()), "{field} is not documented");
+        }
     }
 }

@@ -355,7 +355,7 @@ fn a_run_beyond_its_timeout_is_stopped() {
     let script = Script::shell("echo begun; sleep 600")
         .with_exec(ExecOptions { timeout: Some(Duration::from_millis(50)), ..ExecOptions::default() });
     let (report, printed) = ran(of(script));
-    assert_eq!(failure(&report), (FailureKind::Timeout, "ran longer than 50ms"));
+    assert_eq!(failure(&report), (FailureKind::Timeout, "timed out after 50ms"));
     assert_eq!((report.exit, report.value), (Some(Exit::Signal(15)), None));
     assert_eq!(printed, "begun\n");
     let script =

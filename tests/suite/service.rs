@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use setlist::store::{SqliteStore, StateDir, Store};
 
-use crate::readme::block;
+use crate::readme::{block, help_topic};
 use crate::temp_site::{CommandOutput, SETLIST, TempSite, WAIT_TIMEOUT, wait_for};
 
 /// A job that cleans up on TERM, one that fails, and one that prints the socket of the service manager.
@@ -206,7 +206,7 @@ queues:
 
 #[test]
 fn the_unit_file_is_valid() {
-    let unit = block("## As a service", "ini").replace("%h/.cargo/bin/setlist", SETLIST);
+    let unit = block(&help_topic("service"), "# A worker", "ini").replace("%h/.cargo/bin/setlist", SETLIST);
     assert!(unit.contains(SETLIST) && unit.contains("Type=notify") && unit.contains("KillMode=mixed"), "{unit}");
     let site = TempSite::with(SERVED);
     site.write("setlist.service", &unit);

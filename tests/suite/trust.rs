@@ -189,7 +189,7 @@ fn every_file_has_a_state_of_its_own() {
     site.write("build.yaml", "queues:\n  q: {jobs: [{id: a, run: echo a}, {id: b, run: echo b}]}\n");
     site.write("deploy.yaml", "queues:\n  q: {jobs: [{id: z, run: touch deployed}]}\n");
     site.ok(&["-f", "build.yaml", "status"]);
-    assert!(site.ok(&["-f", "deploy.yaml", "list"]).contains("z"));
+    assert!(site.ok(&["-f", "deploy.yaml", "list"]).contains('z'));
     let processed = site.run(&["-f", "build.yaml", "process"]);
     assert!(processed.code == Some(0) && processed.stdout.contains("2 succeeded"), "{processed:?}");
     assert!(!site.join("deployed").exists());

@@ -55,7 +55,8 @@ const BANNED_IN_COMMENTS: [&str; 17] = [
 ];
 
 /// Documents that users read, and folders with snapshots of what they see.
-const DOCUMENTS: [&str; 5] = ["README.md", "CHANGELOG.md", "jobs.yaml", "src/definition/starter.yaml", "tests"];
+const DOCUMENTS: [&str; 6] =
+    ["README.md", "CHANGELOG.md", "jobs.yaml", "src/definition/starter.yaml", "src/cli/help", "tests"];
 
 /// A text with the place where it was found.
 struct Passage {

@@ -13,7 +13,7 @@ use crate::model::{
 };
 
 impl SiteState {
-    /// Whether the outcome of a job is a failure for those that wait for it: it did not succeed, and was not skipped only
+    /// Whether the outcome of a job is a failure for a command that waits for it: it did not succeed, and was not skipped only
     /// because a failure that it needs didn't happen.
     pub fn counts_as_failure(&self, job: &Job) -> bool {
         match job.outcome() {

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use super::deletion::{deletion_notice, lock_shared};
@@ -122,6 +122,16 @@ impl LogReader {
         match opened(&mut self.head, &path)? {
             Some(head) if !marked => deletion_notice(head).map_err(|error| StoreError::io(path, error)),
             _ => Ok(None),
+        }
+    }
+
+    /// Whether the log file was deleted: while it was open here, or its index is left. A run without output has neither
+    /// file.
+    pub fn is_deleted(&mut self) -> Result<bool, StoreError> {
+        let path = head_path(&self.dir, self.run);
+        match opened(&mut self.head, &path)? {
+            Some(head) => Ok(head.metadata().map_err(|error| StoreError::io(path, error))?.nlink() == 0),
+            None => Ok(self.has_stream_index()),
         }
     }
 

@@ -30,7 +30,10 @@ fn the_job_stands_in_the_file_and_runs_once() {
     assert_eq!(site.run(&["process", "build", "new"]).stdout.lines().count(), 4);
     let job = site.job("build/unit-tests");
     assert_eq!((&job["id"], &job["outcome"], &job["run_count"]), (&json!(3), &json!("succeeded"), &json!(1)));
-    assert_eq!(site.run(&["process", "build", "new"]).stderr, "setlist: no pending jobs\n");
+    assert_eq!(
+        site.run(&["process", "build", "new"]).stderr,
+        "setlist: no pending jobs; 3 jobs have finished, and `--again` runs them again\n"
+    );
     assert_eq!(site.ok(&["check"]), "jobs.yaml: 3 queues, 4 jobs\n");
 }
 

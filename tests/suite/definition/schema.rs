@@ -30,8 +30,10 @@ pub(crate) fn assert_schema_accepts(yaml: &str) {
 fn the_schema_accepts_the_examples() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let read = |name: &str| fs::read_to_string(root.join(name)).unwrap();
-    let readme = read("README.md");
-    let examples: Vec<&str> = readme.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    let topics = ["jobs.yaml", "config"].map(|topic| read(&format!("src/cli/help/{topic}.md")));
+    let documents = read("README.md") + &topics.concat();
+    let examples: Vec<&str> =
+        documents.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
     assert!(!examples.is_empty());
     for yaml in [&read("jobs.yaml"), definition::STARTER].into_iter().chain(examples) {
         // The example of the schema line isn't a whole file, and `config.yaml` has another schema.

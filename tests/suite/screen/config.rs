@@ -49,9 +49,9 @@ fn keys_are_added_changed_and_removed() {
 }
 
 #[test]
-fn the_example_of_the_readme_is_valid() {
-    let readme = include_str!("../../../README.md");
-    let example = readme.split("```yaml\n").find(|example| example.starts_with("theme:")).unwrap();
+fn the_example_of_the_help_topic_is_valid() {
+    let topic = include_str!("../../../src/cli/help/config.md");
+    let example = topic.split("```yaml\n").find(|example| example.starts_with("theme:")).unwrap();
     let config = good(example.split("```").next().unwrap());
     assert_eq!(config.appearance.theme, ThemeName::Palette(Palette::Dark));
     assert_eq!(keys(&config, Action::Run), ["r", "F5"]);

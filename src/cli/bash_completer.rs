@@ -1,0 +1,87 @@
+//! Completion in bash, which inserts candidates as they are: here they are quoted first.
+//!
+//! The other shells quote what they insert.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Write};
+use std::path::Path;
+
+use clap_complete::engine;
+use clap_complete::env::{Bash, EnvCompleter};
+
+/// The first line of clap's function for bash.
+const FIRST_LINE: &str = "local IFS=$'\\013'\n";
+
+/// Bash expands the candidates as patterns for file names, which would undo quoting.
+const NO_EXPANSION: &str = "\
+    if [[ \"${BASH_VERSINFO[0]}\" -ge 5 || \"${BASH_VERSINFO[0]}${BASH_VERSINFO[1]}\" -eq 44 ]]; then
+        local -; set -f
+    fi
+";
+
+/// Completes in bash like [`Bash`], with quoted candidates.
+pub(super) struct QuotingBash;
+
+impl EnvCompleter for QuotingBash {
+    fn name(&self) -> &'static str {
+        Bash.name()
+    }
+
+    fn is(&self, name: &str) -> bool {
+        Bash.is(name)
+    }
+
+    fn write_registration(
+        &self,
+        var: &str,
+        name: &str,
+        bin: &str,
+        completer: &str,
+        buf: &mut dyn Write,
+    ) -> io::Result<()> {
+        let mut script = Vec::new();
+        Bash.write_registration(var, name, bin, completer, &mut script)?;
+        let script = String::from_utf8_lossy(&script);
+        buf.write_all(script.replacen(FIRST_LINE, &format!("{FIRST_LINE}{NO_EXPANSION}"), 1).as_bytes())
+    }
+
+    fn write_complete(
+        &self,
+        cmd: &mut clap::Command,
+        args: Vec<OsString>,
+        current_dir: Option<&Path>,
+        buf: &mut dyn Write,
+    ) -> io::Result<()> {
+        let variable = |name: &str| std::env::var(name).ok();
+        let index = variable("_CLAP_COMPLETE_INDEX").and_then(|index| index.parse().ok()).unwrap_or_default();
+        let separator = variable("_CLAP_IFS").unwrap_or_else(|| "\n".to_owned());
+        let typed = args.get(index).map(|word: &OsString| word.to_string_lossy().into_owned()).unwrap_or_default();
+        let candidates = engine::complete(cmd, args, index, current_dir)?;
+        let quoted: Vec<String> =
+            candidates.iter().filter_map(|candidate| quote(candidate.get_value(), &typed)).collect();
+        write!(buf, "{}", quoted.join(&separator))
+    }
+}
+
+/// Quotes a candidate, except for the part that is `typed` already. Control characters can't be quoted with a backslash:
+/// such a candidate is left out.
+fn quote(candidate: &OsStr, typed: &str) -> Option<String> {
+    let candidate = candidate.to_str()?;
+    if candidate.contains(char::is_control) {
+        return None;
+    }
+    let (typed, rest) = candidate.strip_prefix(typed).map_or(("", candidate), |rest| (typed, rest));
+    let mut quoted = typed.to_owned();
+    for character in rest.chars() {
+        if !is_plain(character) {
+            quoted.push('\\');
+        }
+        quoted.push(character);
+    }
+    Some(quoted)
+}
+
+/// Whether a character has no meaning to bash. Characters beyond ASCII have none.
+fn is_plain(character: char) -> bool {
+    !character.is_ascii() || character.is_ascii_alphanumeric() || "%+,-./:=@_".contains(character)
+}

@@ -1,0 +1,95 @@
+//! Suggestions for a command that doesn't exist: a typo, or the name of the same thing in another tool.
+
+use std::ffi::OsStr;
+
+use clap::CommandFactory;
+
+use super::args::Cli;
+
+/// Names that other tools use, and what to type here.
+const ALIASES: [(&str, &str); 42] = [
+    ("abort", "cancel"),
+    ("attach", "log -f"),
+    ("cat", "log"),
+    ("continue", "resume"),
+    ("create", "add"),
+    ("delete", "remove"),
+    ("del", "remove"),
+    ("dequeue", "remove"),
+    ("enqueue", "add"),
+    ("exec", "run"),
+    ("flush", "clear --finished"),
+    ("follow", "log -f"),
+    ("hold", "pause"),
+    ("info", "show"),
+    ("inspect", "show"),
+    ("jobs", "list"),
+    ("kill", "cancel --kill"),
+    ("lint", "check"),
+    ("logs", "log"),
+    ("ls", "list"),
+    ("mv", "move"),
+    ("new", "init"),
+    ("output", "log"),
+    ("print", "log"),
+    ("ps", "status"),
+    ("purge", "clear --finished"),
+    ("push", "add"),
+    ("queue", "add"),
+    ("queues", "status"),
+    ("rerun", "retry"),
+    ("restart", "retry"),
+    ("rm", "remove"),
+    ("sh", "run"),
+    ("start", "process"),
+    ("stop", "cancel"),
+    ("submit", "add"),
+    ("tail", "log -f"),
+    ("undo", "restore"),
+    ("unpause", "resume"),
+    ("validate", "check"),
+    ("watch", "log -f"),
+    ("work", "worker"),
+];
+
+/// What to type instead of a word that is neither a command nor a queue; `None` if nothing is close.
+pub(super) fn suggestion(word: &str) -> Option<String> {
+    let cli = Cli::command();
+    let commands: Vec<&str> =
+        cli.get_subcommands().filter(|known| !known.is_hide_set()).map(clap::Command::get_name).collect();
+    let alias = ALIASES.iter().find(|(name, _)| *name == word).map(|(_, command)| *command);
+    let is_near = |name: &&&str| strsim::damerau_levenshtein(word, name) == 1 || strsim::jaro_winkler(word, name) > 0.9;
+    let command = alias.or_else(|| commands.iter().find(is_near).copied())?;
+    Some(format!("{word:?} is not a command; did you mean `setlist {command}`?"))
+}
+
+/// The first argument that is neither an option nor the value of one, unless it is a command.
+pub(super) fn unknown_command(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Option<String> {
+    let cli = Cli::command();
+    let takes_value = |option: &str| {
+        let mut known = cli.get_arguments();
+        known.any(|arg| {
+            let is_long = arg
+                .get_long_and_visible_aliases()
+                .is_some_and(|names| names.iter().any(|name| option == format!("--{name}")));
+            let is_short = arg.get_short().is_some_and(|short| option == format!("-{short}"));
+            (is_long || is_short) && arg.get_action().takes_values()
+        })
+    };
+    let mut skip = false;
+    for arg in args.into_iter().skip(1) {
+        let arg = arg.as_ref().to_str()?;
+        if std::mem::take(&mut skip) {
+            continue;
+        }
+        if arg == "--" {
+            return None;
+        }
+        if arg.starts_with('-') {
+            skip = takes_value(arg);
+            continue;
+        }
+        return cli.find_subcommand(arg).is_none().then(|| arg.to_owned());
+    }
+    None
+}

@@ -1,0 +1,43 @@
+//! `setlist help`: the help of the program, of a command or of a topic.
+
+use std::io::{self, Write};
+
+use clap::CommandFactory;
+
+use super::args::Cli;
+use super::command_hints;
+use super::error::CliError;
+use super::exit::ExitStatus;
+use super::help_topics;
+
+/// Prints the help of a command or topic, or the general help with a list of topics.
+pub(super) fn print(name: Option<&str>) -> Result<ExitStatus, CliError> {
+    let mut cli = Cli::command();
+    cli.build();
+    let text = match name {
+        None => format!("{}\n{}", cli.render_long_help(), list_topics()),
+        Some(name) => match (help_topics::find(name), cli.find_subcommand_mut(name)) {
+            (Some(topic), _) => topic.text(),
+            (None, Some(command)) => command.render_long_help().to_string(),
+            (None, None) => return Err(unknown_topic(name)),
+        },
+    };
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()?;
+    Ok(ExitStatus::Success)
+}
+
+fn list_topics() -> String {
+    let topics = help_topics::all().iter().map(|topic| format!("  {:<13} {}\n", topic.name, topic.title()));
+    format!("Topics (`setlist help TOPIC`):\n{}", topics.collect::<String>())
+}
+
+fn unknown_topic(name: &str) -> CliError {
+    let names: Vec<&str> = help_topics::all().iter().map(|topic| topic.name).collect();
+    let near = names.iter().find(|topic| strsim::jaro_winkler(name, topic) > 0.8);
+    let near = near.map(|topic| format!("; did you mean `setlist help {topic}`?"));
+    let hint = near.or_else(|| command_hints::suggestion(name).map(|hint| format!("; {hint}")));
+    let hint = hint.unwrap_or_else(|| format!("; the topics are {}", names.join(", ")));
+    CliError::Usage(format!("there is no command or help topic {name:?}{hint}"))
+}

@@ -1,0 +1,78 @@
+//! `setlist run`: runs a command as a job, in the background or followed to its end.
+
+use std::fs;
+use std::io::{self, Write};
+use std::num::NonZero;
+use std::sync::Arc;
+use std::thread;
+
+use anyhow::Context;
+
+use super::add::{command_script, definition_of};
+use super::args::{LogArgs, RunArgs, WaitArgs};
+use super::error::CliError;
+use super::exit::ExitStatus;
+use super::log;
+use super::open_site::OpenSite;
+use super::site_args::SiteArgs;
+use super::wait;
+use crate::definition;
+use crate::model::{Command, Event, Exit, JobId, QueueId};
+
+/// The contents of the user's own `jobs.yaml`, where there was none.
+const EMPTY_FILE: &str = "# Your own jobs, for commands outside of any other site.\nqueues: {}\n";
+
+/// Opens the site of this folder; where there is none, the user's own, which is created.
+pub(super) fn open_site(args: &SiteArgs, queue: &str) -> Result<OpenSite, CliError> {
+    match OpenSite::open(args, &[queue.to_owned()]) {
+        Err(CliError::NoFile(here)) => {
+            let file = definition::user_file().ok_or(CliError::NoFile(here))?;
+            let folder = file.parent().unwrap_or(&file);
+            let created = fs::create_dir_all(folder).and_then(|()| fs::write(&file, EMPTY_FILE));
+            created.with_context(|| format!("cannot create {}", file.display()))?;
+            OpenSite::open(args, &[queue.to_owned()])
+        }
+        site => site,
+    }
+}
+
+/// Adds the job, requests its run and prints its number, or follows it to its end.
+pub(super) fn run(mut site: OpenSite, options: &RunArgs, color: bool) -> Result<ExitStatus, CliError> {
+    let queue = QueueId::from(options.queue.as_str());
+    let is_new_queue = !site.store.queues()?.iter().any(|known| known.id == queue);
+    let scheduling = Arc::new(options.job.options.scheduling_options(&mut site, &queue)?);
+    let definition = definition_of(command_script(&options.command)?, &options.job, &scheduling)?;
+    let events = site.submit(Command::Add { queue: queue.clone(), jobs: vec![definition] })?;
+    let added = events.iter().find_map(|event| if let Event::Added { job } = event { Some(job.id) } else { None });
+    let id = added.context("the job was not added")?;
+    if is_new_queue {
+        // Commands that are run one after the other don't wait for each other.
+        let parallel =
+            thread::available_parallelism().ok().and_then(|count| NonZero::new(u32::try_from(count.get()).ok()?));
+        site.submit(Command::SetParallel { queue, parallel: parallel.unwrap_or(NonZero::<u32>::MIN) })?;
+    }
+    site.submit(Command::Run { job: id })?;
+    site.ensure_worker()?;
+    let name = id.0.to_string();
+    if options.follow {
+        let exit = log::print_logs(&mut site, &LogArgs::follow(&name), color)?;
+        return if exit == ExitStatus::Success { exit_status_of(&mut site, id) } else { Ok(exit) };
+    }
+    if options.wait {
+        wait::wait_for(&mut site, &WaitArgs::quiet(&name))?;
+        return exit_status_of(&mut site, id);
+    }
+    writeln!(io::stdout(), "{id}")?;
+    site.finish(ExitStatus::Success)
+}
+
+/// The exit status of the job's last run, as a shell reports it: 128 and more for a signal.
+fn exit_status_of(site: &mut OpenSite, id: JobId) -> Result<ExitStatus, CliError> {
+    let Some(job) = site.store.job(id)? else { return Ok(ExitStatus::JobFailed) };
+    let end = job.last_run.as_ref().and_then(|run| run.end.as_ref());
+    Ok(match end.and_then(|end| end.exit) {
+        Some(Exit::Code(code)) => u8::try_from(code).map_or(ExitStatus::JobFailed, ExitStatus::OfJob),
+        Some(Exit::Signal(signal)) => u8::try_from(128 + signal).map_or(ExitStatus::JobFailed, ExitStatus::OfJob),
+        None => ExitStatus::JobFailed,
+    })
+}

@@ -1,0 +1,67 @@
+//! `setlist process --again`, and what `process` says when there is nothing to do or when it has to wait.
+
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
+
+use crate::temp_site::TempSite;
+
+const NIGHTLY: &str = "\
+queues:
+  nightly:
+    - {id: report, run: 'cat backup >> reports', needs: backup}
+    - {id: backup, run: 'echo saved >> backup'}
+  other: [{id: once, run: 'echo x >> once'}]
+";
+
+#[test]
+fn finished_jobs_run_again_every_night() {
+    let site = TempSite::with(NIGHTLY);
+    for night in 1..=3 {
+        let output = site.run(&["process", "nightly", "--again", "--quiet"]);
+        assert_eq!((output.code, &output.stdout[..], &output.stderr[..]), (Some(0), "", ""), "night {night}");
+        assert_eq!(site.read("backup").lines().count(), night);
+    }
+    // The report needs the backup of the same night.
+    assert_eq!(site.read("reports").lines().count(), 1 + 2 + 3);
+    assert_eq!(site.job("nightly/report")["run_count"], json!(3));
+    assert_eq!(site.job("other/once")["state"], json!("pending"), "only the named queues");
+}
+
+#[test]
+fn a_failed_job_is_among_those_that_run_again() {
+    let site = TempSite::with("queues: {q: [{id: a, run: '[ -e good ]'}]}\n");
+    assert_eq!(site.run(&["process", "--quiet"]).code, Some(1));
+    site.write("good", "");
+    assert_eq!(site.run(&["process", "--again", "--quiet"]).code, Some(0));
+    assert_eq!(site.job("q/a")["outcome"], json!("succeeded"));
+}
+
+#[test]
+fn process_says_that_finished_jobs_are_not_run_again() {
+    let site = TempSite::with(NIGHTLY);
+    site.ok(&["process", "nightly"]);
+    let hint = "setlist: no pending jobs; 2 jobs have finished, and `--again` runs them again\n";
+    for args in [&["process", "nightly"][..], &["process", "nightly", "--quiet"]] {
+        let output = site.run(args);
+        assert_eq!((output.code, &output.stdout[..], &output.stderr[..]), (Some(0), "", hint), "{args:?}");
+    }
+    let empty = TempSite::with("queues: {q: []}\n");
+    assert_eq!(empty.run(&["process"]).stderr, "setlist: no pending jobs\n");
+    assert_eq!(empty.run(&["process", "--quiet"]).stderr, "");
+}
+
+#[test]
+fn process_says_until_when_it_waits() {
+    let site = TempSite::with("queues: {q: [{id: later, run: 'true', after: 19h}]}\n");
+    let mut process = site.command(&["process"]).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(process.stderr.take().unwrap()).read_line(&mut line).unwrap();
+    let (until, job) = line.strip_prefix("setlist: waiting until ").unwrap().split_once(" to start ").unwrap();
+    assert_eq!(job, "q/later\n");
+    assert!(until.ends_with(" (19h)") || until.contains(" (18h 59m)"), "{line}");
+    kill_process(Pid::from_child(&process), Signal::INT).unwrap();
+    assert_eq!(process.wait().unwrap().code(), Some(130));
+}
