@@ -60,6 +60,21 @@
 //!    [`Command::ReapWorker`], which ends its runs as interrupted and retries them if the file says so.
 //! 4. [`site::respawn_worker`] starts another worker if a queue needs one, up to a limit per minute.
 //!
+//! ## Where to change what
+//!
+//! | change | files |
+//! |---|---|
+//! | a key or an action of the screen | `tui/action.rs` (table), `tui/actions` (what it does) |
+//! | a field of a job | `definition/fields.rs` and `job.rs`; `model/exec_options.rs` or `scheduling_options.rs` |
+//! | a reason why a job waits | `model/wait_reason.rs` |
+//! | an event | `model/event.rs`; applied in `model/job_transitions.rs` or `site_state.rs`, and in `store/sqlite/apply.rs` |
+//! | a message of the screen | `tui/reply_text.rs` (results of actions), `tui/view` (what is drawn) |
+//! | the delay of retries | `model/scheduling_options.rs` |
+//! | when a worker exits | `worker/event_loop.rs` |
+//! | a column or format of the output | `cli/inspect.rs` (text), `cli/json_records.rs` (JSON) |
+//! | another store | the trait [`store::Store`] (`store/backend.rs`), `site/open.rs`, `cli/open_site.rs` |
+//! | wrapping of lines | `tui/output/line_wrapping.rs` |
+//!
 //! ## Glossary
 //!
 //! | term | meaning |

@@ -9,11 +9,12 @@ use super::open_site::OpenSite;
 use crate::model::{Job, JobId, Phase, SiteState};
 use crate::text;
 
-/// The unfinished job that started this process. A reserved job may run before its start is on record.
+/// The job of the site that this process was started by.
 pub(super) fn own_job<'s>(site: &OpenSite, site_state: &'s SiteState) -> Option<&'s Job> {
     let same = |a: &Path, b: &Path| fs::canonicalize(a).ok().is_some_and(|a| Some(a) == fs::canonicalize(b).ok());
     let folder = env::var_os("SETLIST_SITE")?;
     let id = env::var("SETLIST_JOB_ID").ok()?.parse().ok()?;
+    // A reserved job may run before its start is recorded; then it is still pending.
     let job = site_state.job(JobId(id)).filter(|job| job.phase() != Phase::Finished)?;
     same(Path::new(&folder), site.context.site_dir()).then_some(job)
 }

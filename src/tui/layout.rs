@@ -46,17 +46,17 @@ pub struct ScreenLayout {
     pub header: Rect,
     /// The statistics of the queue.
     pub stats: Rect,
-    /// The tabs of the states, in [`Shape::Tabs`].
+    /// The tabs of the states, in [`LayoutKind::Tabs`].
     pub phase_tabs: Rect,
     /// Everything between header and status line.
     pub body: Rect,
-    /// Pending, running, finished; the first line of each is its title, except in [`Shape::Tabs`].
+    /// Pending, running, finished; the first line of each is its title, except in [`LayoutKind::Tabs`].
     pub lists: [Rect; 3],
     /// The output; its first line is its title.
     pub output: Rect,
     /// The details of the selected job; the first line is the title.
     pub details: Rect,
-    /// The lines between lists, output and details, in [`Shape::Wide`].
+    /// The lines between lists, output and details, in [`LayoutKind::Wide`].
     pub dividers: [Rect; 2],
     /// The status line.
     pub status_line: Rect,
