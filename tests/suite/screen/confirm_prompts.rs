@@ -157,6 +157,7 @@ fn a_cursor_that_was_not_moved_goes_to_the_job_that_needs_approval() {
     harness.keys("p");
     assert_eq!(run_ready_jobs(&mut harness), ["lint"]);
     assert_eq!(harness.selected_job_name().as_deref(), Some("deploy"));
+    assert!(harness.text().lines().last().unwrap().starts_with(" y approve "), "{}", harness.text());
     harness.keys("yy");
     assert_eq!(run_ready_jobs(&mut harness), ["deploy", "lint"]);
 }
