@@ -263,9 +263,9 @@ impl JobLists {
     }
 
     /// Updates cursor and scroll positions for the current jobs and layout.
-    pub fn sync(&mut self, record: &QueueState, site_state: &SiteState, layout: &ScreenLayout) {
+    pub fn sync(&mut self, record: &QueueState, site_state: &SiteState, layout: &ScreenLayout, now: DateTime<Utc>) {
         self.follow_selected_job(site_state);
-        self.follow_newest_job(record, site_state);
+        self.follow_newest_job(record, site_state, now);
         self.focus_first_match(record);
         for phase in PHASES {
             let rows = rows(self.filter.as_ref(), record, phase);
@@ -299,8 +299,9 @@ impl JobLists {
         }
     }
 
-    /// Selects the newest running job once the selected one is no longer running; without any, the newest finished job.
-    fn follow_newest_job(&mut self, record: &QueueState, site_state: &SiteState) {
+    /// Selects the newest running job once the selected one is no longer running; without any, a job that needs approval, or
+    /// the newest finished job.
+    fn follow_newest_job(&mut self, record: &QueueState, site_state: &SiteState, now: DateTime<Utc>) {
         let phase = self.selected().and_then(|id| site_state.job(id)).map(Job::phase);
         if !self.follows_newest
             || self.sort != SortOrder::Queue
@@ -312,7 +313,11 @@ impl JobLists {
         let running = self.rows(record, Phase::Running);
         let newest_running = running.len().checked_sub(1).and_then(|last| running.get(last));
         let newest_finished = || self.rows(record, Phase::Finished).get(0).filter(|_| phase == Some(Phase::Finished));
-        if let Some(job) = newest_running.or_else(newest_finished) {
+        let approval = || {
+            let mut due = self.queue.iter().flat_map(|queue| site_state.approvals_due(queue, now));
+            due.next().map(|job| job.id)
+        };
+        if let Some(job) = newest_running.or_else(approval).or_else(newest_finished) {
             self.select(job, site_state);
         }
     }

@@ -81,7 +81,7 @@ impl Screen {
         if !is_input {
             self.continue_work();
         }
-        self.sync_lists();
+        self.sync_lists(now);
         let output_effects = self.sync_output();
         // Subscribe before reading, so that no output is missed.
         effects.extend(self.sync_subscriptions());

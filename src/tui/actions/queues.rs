@@ -73,7 +73,7 @@ impl Screen {
     }
 
     /// The selected job, if its turn has come and it needs approval.
-    pub(super) fn selected_approval(&self, now: DateTime<Utc>) -> Option<Job> {
+    pub(in crate::tui) fn selected_approval(&self, now: DateTime<Utc>) -> Option<Job> {
         let job = self.selected_job().filter(|_| !self.lists.focus().output)?;
         Some(job).filter(|job| self.site.read(|site| site.is_approval_due(job, now)))
     }

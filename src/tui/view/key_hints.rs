@@ -29,6 +29,8 @@ pub(super) struct KeyHints<'a> {
     pub(super) dialog: Option<&'a Dialog>,
     pub(super) is_output_focused: bool,
     pub(super) can_type: bool,
+    /// The selected job needs approval.
+    pub(super) can_approve: bool,
     pub(super) has_queue: bool,
     pub(super) shows_file_errors: bool,
 }
@@ -63,6 +65,12 @@ impl KeyHints<'_> {
                 targets.add(area, painter.end()..end, ClickTarget::Key(*key));
             }
         }
+        if self.can_approve {
+            let columns = draw_hint(&keymap.key(Action::Copy), "approve", theme, &mut painter);
+            if let Some(key) = keymap.keys(Action::Copy).first() {
+                targets.add(area, columns, ClickTarget::Key(*key));
+            }
+        }
         // Actions of the focused pane come first.
         let (near, far): (Vec<_>, Vec<_>) = TABLE
             .iter()
@@ -85,6 +93,7 @@ impl KeyHints<'_> {
         let is_useful = match entry.action {
             Action::Edit => true,
             Action::Back => self.has_queue,
+            Action::Copy if self.can_approve => false,
             Action::Type => self.has_queue && !self.shows_file_errors && self.can_type,
             _ => self.has_queue && !self.shows_file_errors,
         };

@@ -85,7 +85,7 @@ impl Screen {
             cursor = self.draw_output(layout, buffer, now);
             self.draw_details(layout, buffer, now);
         }
-        self.draw_hints(layout, buffer, &mut targets);
+        self.draw_hints(layout, buffer, &mut targets, now);
         if let Some(Dialog::Confirm { question, yes, on_no, .. }) = &self.dialog {
             let no = on_no.as_ref().map(|_| "skip, and run the rest");
             ConfirmBox { question, yes, no }.draw(&self.setup.appearance, layout.body, buffer, &mut targets);
@@ -185,13 +185,14 @@ impl Screen {
         self.details.scroll = scroll;
     }
 
-    fn draw_hints(&self, layout: &ScreenLayout, buffer: &mut Buffer, targets: &mut ClickTargets) {
+    fn draw_hints(&self, layout: &ScreenLayout, buffer: &mut Buffer, targets: &mut ClickTargets, now: DateTime<Utc>) {
         let hints = KeyHints {
             setup: &self.setup,
             typing: self.typing,
             dialog: self.dialog.as_ref(),
             is_output_focused: self.lists.focus().output,
             can_type: self.can_type().is_ok(),
+            can_approve: self.selected_approval(now).is_some(),
             has_queue: self.has_queue(),
             shows_file_errors: self.visible_file_error().is_some(),
         };

@@ -150,3 +150,14 @@ fn running_a_job_before_what_it_needs_is_confirmed() {
     let (job, _) = harness.try_start("build").unwrap();
     assert_eq!(job.0, 2);
 }
+
+#[test]
+fn a_cursor_that_was_not_moved_goes_to_the_job_that_needs_approval() {
+    let mut harness = ScreenHarness::new(vec![with_gate()], 80, 24);
+    harness.keys("p");
+    assert_eq!(run_ready_jobs(&mut harness), ["lint"]);
+    assert_eq!(harness.selected_job_name().as_deref(), Some("deploy"));
+    assert!(harness.text().lines().last().unwrap().starts_with(" y approve "), "{}", harness.text());
+    harness.keys("yy");
+    assert_eq!(run_ready_jobs(&mut harness), ["deploy", "lint"]);
+}
