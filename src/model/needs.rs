@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Job, JobState, Outcome, OutcomeCondition, ResolvedNeed, StateReader};
+use super::{Job, JobId, JobState, Outcome, OutcomeCondition, ResolvedNeed, StateReader};
 
 /// The status of the needs of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +41,50 @@ pub(super) fn blocked_reason<R: StateReader>(reader: &R, job: &Job) -> Result<St
         }
     }
     Ok(format!("{} needs approval", job.path()))
+}
+
+/// The status of the needs of `job`, of which only the need for `changed` has changed since they were last checked. Stops at
+/// the first unmet one, because a job with thousands of needs is checked whenever one of them finishes. A failed need is
+/// reported only if `changed` is not pending: others were handled when they failed.
+pub(super) fn needs_status_after<R: StateReader>(
+    reader: &R,
+    job: &Job,
+    changed: JobId,
+) -> Result<NeedsStatus, R::Error> {
+    let mut status = NeedsStatus::Met;
+    for need in job.needs.iter().filter(|need| need.job == changed) {
+        status = match need_status(reader, need)? {
+            NeedsStatus::Met => continue,
+            unmet => unmet,
+        };
+    }
+    if status == NeedsStatus::Met {
+        status = any_unmet(reader, job)?;
+    }
+    match status {
+        // The reason names the first failed need.
+        NeedsStatus::Failed(_) => needs_status(reader, job),
+        status => Ok(status),
+    }
+}
+
+/// The status of an unmet need, if there is one. The needs are visited in an order that finds one soon, whether the unmet
+/// needs are adjacent or scattered.
+fn any_unmet<R: StateReader>(reader: &R, job: &Job) -> Result<NeedsStatus, R::Error> {
+    let count = job.needs.len();
+    // Steps by the golden ratio spread evenly; a step without a common divisor visits every need.
+    let stride = (count * 618 / 1000..count).find(|step| gcd(*step, count) == 1).unwrap_or(1);
+    for nth in 0..count {
+        let status = need_status(reader, &job.needs[nth * stride % count])?;
+        if status != NeedsStatus::Met {
+            return Ok(status);
+        }
+    }
+    Ok(NeedsStatus::Met)
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 /// Whether the needs of a skipped job are unmet because of a failure, rather than because a required failure didn't happen.

@@ -1,11 +1,11 @@
 //! Propagates the effects of events: jobs become unblocked or are skipped, and finished queues become idle.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
 use super::active_queues::active_queues;
-use super::needs::{NeedsStatus, needs_status};
+use super::needs::{NeedsStatus, needs_status, needs_status_after};
 use super::{AfterRun, Command, Event, JobId, JobState, Outcome, QueueId, QueueMode, StateReader, WaitConditions};
 
 /// The changes to jobs whose needs may have changed through `events`.
@@ -15,7 +15,7 @@ pub(super) fn needs_changes<R: StateReader>(
     events: &[Event],
     now: DateTime<Utc>,
 ) -> Result<Vec<Event>, R::Error> {
-    let mut affected = BTreeSet::new();
+    let mut affected = Affected::default();
     let mut last_queue: Option<(&QueueId, bool)> = None;
     for event in events {
         match event {
@@ -29,32 +29,63 @@ pub(super) fn needs_changes<R: StateReader>(
                     };
                     last_queue = Some((&job.queue, processing));
                     // A job that already waits for its needs keeps waiting, unless it has to be skipped.
-                    affected.extend((processing || !wait.needs).then_some(job.id));
+                    affected.add_all((processing || !wait.needs).then_some(job.id));
                 }
             }
             Event::Restored { job } => {
-                affected.extend((!job.needs.is_empty()).then_some(job.id));
-                affected.extend(reader.dependents(job.id)?);
+                affected.add_all((!job.needs.is_empty()).then_some(job.id));
+                affected.add_all(reader.dependents(job.id)?);
             }
             // It may have run although its needs were not met, or they may have changed since.
             Event::Redefined { job, .. }
             | Event::Ended { job, after_run: AfterRun::StayPending | AfterRun::Retry { .. }, .. } => {
-                affected.insert(*job);
+                affected.add_all([*job]);
             }
             Event::Requeued { job, .. } => {
-                affected.insert(*job);
-                affected.extend(reader.dependents(*job)?);
+                affected.add_all([*job]);
+                affected.add_dependents(reader, *job)?;
             }
             Event::Ended { job, after_run: AfterRun::Finish, .. }
             | Event::Cancelled { job }
-            | Event::Skipped { job, .. }
-            | Event::Removed { job, .. } => affected.extend(reader.dependents(*job)?),
-            Event::ModeChanged { queue, mode: QueueMode::Processing } => affected.extend(reader.blocked_jobs(queue)?),
+            | Event::Skipped { job, .. } => affected.add_dependents(reader, *job)?,
+            Event::Removed { job, .. } => affected.add_all(reader.dependents(*job)?),
+            Event::ModeChanged { queue, mode: QueueMode::Processing } => affected.add_all(reader.blocked_jobs(queue)?),
             _ => {}
         }
     }
-    let recheck = |job| recheck_job(reader, cause, job, now).transpose();
-    affected.into_iter().filter_map(recheck).collect()
+    let recheck = |(job, change)| recheck_job(reader, cause, job, change, now).transpose();
+    affected.0.into_iter().filter_map(recheck).collect()
+}
+
+/// The jobs whose needs may have changed.
+#[derive(Default)]
+struct Affected(BTreeMap<JobId, NeedsChange>);
+
+/// Which needs of a job may have changed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum NeedsChange {
+    /// Any of them.
+    Any,
+    /// The need for this job.
+    Only(JobId),
+}
+
+impl Affected {
+    /// Adds jobs of which any need may have changed.
+    fn add_all(&mut self, jobs: impl IntoIterator<Item = JobId>) {
+        self.0.extend(jobs.into_iter().map(|job| (job, NeedsChange::Any)));
+    }
+
+    /// Adds the jobs that need a job which has changed.
+    fn add_dependents<R: StateReader>(&mut self, reader: &R, changed: JobId) -> Result<(), R::Error> {
+        for job in reader.dependents(changed)? {
+            let change = self.0.entry(job).or_insert(NeedsChange::Only(changed));
+            if *change != NeedsChange::Only(changed) {
+                *change = NeedsChange::Any;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The change to a job that follows from the status of its needs, if any.
@@ -62,13 +93,22 @@ fn recheck_job<R: StateReader>(
     reader: &R,
     cause: &Command,
     id: JobId,
+    change: NeedsChange,
     now: DateTime<Utc>,
 ) -> Result<Option<Event>, R::Error> {
     let Some(job) = reader.job(id)? else { return Ok(None) };
-    let processing = |queue| Ok::<_, R::Error>(reader.queue(queue)?.is_some_and(|queue| queue.is_processing()));
-    Ok(match (&job.state, needs_status(reader, &job)?) {
+    match &job.state {
         // An explicit request overrides needs.
-        (JobState::Pending { requested: true, .. }, _) => None,
+        JobState::Pending { requested: true, .. } | JobState::Running { .. } => return Ok(None),
+        JobState::Finished { outcome, .. } if !matches!(outcome, Outcome::Skipped { .. }) => return Ok(None),
+        _ => {}
+    }
+    let status = match change {
+        NeedsChange::Any => needs_status(reader, &job)?,
+        NeedsChange::Only(changed) => needs_status_after(reader, &job, changed)?,
+    };
+    let processing = |queue| Ok::<_, R::Error>(reader.queue(queue)?.is_some_and(|queue| queue.is_processing()));
+    Ok(match (&job.state, status) {
         (JobState::Pending { .. }, NeedsStatus::Failed(reason)) if processing(&job.queue)? => {
             Some(Event::Skipped { job: id, reason })
         }

@@ -19,6 +19,7 @@ mod fuzz;
 mod hooks;
 mod inherited_state;
 mod log;
+mod many_needs;
 mod many_workers;
 mod orphaned_runs;
 mod output;
