@@ -5,7 +5,6 @@ use std::io::{self, BufRead, BufWriter, Read, Write};
 use std::sync::Arc;
 
 use anyhow::Context;
-use chrono::Utc;
 
 use super::args::{AddArgs, NewJobArgs};
 use super::error::CliError;
@@ -13,6 +12,7 @@ use super::exit::ExitStatus;
 use super::job_options::from_folder;
 use super::json_records::{JobRecord, write_json};
 use super::open_site::OpenSite;
+use crate::clock;
 use crate::definition;
 use crate::model::{
     Command, Definition, Event, JobId, JobRef, Need, QueueId, QueueInfo, QueueMode, SchedulingOptions, Script,
@@ -50,7 +50,7 @@ pub(super) fn add(site: OpenSite, options: &AddArgs) -> Result<ExitStatus, CliEr
     };
     if now {
         let commands: Vec<_> = added.iter().map(|job| Command::Run { job: *job }).collect();
-        site.store.execute(&commands, Utc::now())?;
+        site.store.execute(&commands, clock::now())?;
     }
     let is_processing = |known: &QueueInfo| known.id == queue && known.mode == QueueMode::Processing;
     if now || site.store.queues()?.iter().any(is_processing) {
@@ -58,7 +58,7 @@ pub(super) fn add(site: OpenSite, options: &AddArgs) -> Result<ExitStatus, CliEr
     }
     // Printed last: a closed pipe must not keep the jobs from running.
     let mut out = BufWriter::new(io::stdout().lock());
-    let now = Utc::now();
+    let now = clock::now();
     for id in &added {
         match options.json.then(|| site.store.job(*id)).transpose()?.flatten() {
             Some(job) => write_json(&mut out, &JobRecord::new(&job, None, now))?,

@@ -2,13 +2,12 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use chrono::Utc;
-
 use super::error::{CliError, warn};
 use super::exit::ExitStatus;
 use super::open_site::state_dir;
 use super::site_args::SiteArgs;
 use super::site_files::nearest_file;
+use crate::clock;
 use crate::definition;
 use crate::model::{Call, Command, Job, JobState, Phase, Program, SiteState, StopSignal};
 use crate::site;
@@ -122,12 +121,12 @@ fn stop_everything(store: &mut SqliteStore, dir: &StateDir) -> Result<(), CliErr
     }
     commands.extend(store.queues()?.into_iter().map(|queue| Command::StopProcessing { queue: queue.id }));
     // Some are refused, such as stopping a queue that is idle.
-    store.execute(&commands, Utc::now())?;
+    store.execute(&commands, clock::now())?;
     let requested = |job: &&Job| matches!(job.state, JobState::Pending { requested: true, .. });
     let requested: Vec<_> = store.load()?.jobs().filter(requested).map(|job| job.id).collect();
     let withdraw = requested
         .into_iter()
         .flat_map(|job| [Command::Cancel { job, stop: StopSignal::Terminate }, Command::Reset { job }]);
-    store.execute(&withdraw.collect::<Vec<_>>(), Utc::now())?;
+    store.execute(&withdraw.collect::<Vec<_>>(), clock::now())?;
     Ok(())
 }

@@ -9,6 +9,7 @@ use super::error::CliError;
 use super::exit::ExitStatus;
 use super::json_records::{JobRecord, QueueRecord, command_line, job_command, run_duration, write_json};
 use super::open_site::OpenSite;
+use crate::clock;
 use crate::model::{
     HookResult, Job, JobState, Need, Outcome, OutcomeCondition, Phase, Query, QueueState, Run, WaitReason,
 };
@@ -66,7 +67,7 @@ fn print_status(out: &mut impl Write, site: &mut OpenSite, names: &[String], jso
 pub(super) fn list(mut site: OpenSite, options: &ListArgs) -> Result<ExitStatus, CliError> {
     let site_state = site.site_state()?;
     let mut out = BufWriter::new(io::stdout().lock());
-    let now = Utc::now();
+    let now = clock::now();
     let since = options.since.map(|since| now - since);
     let query = options.query.as_deref().unwrap_or_default();
     let query = Query::parse(query, now).map_err(|error| CliError::Usage(format!("--query: {error}")))?;
@@ -97,7 +98,7 @@ pub(super) fn show(mut site: OpenSite, name: &str, json: bool) -> Result<ExitSta
     let runs = site.store.runs(job.id)?;
     // The reason why a job waits depends on other jobs.
     let waiting = if job.phase() == Phase::Pending { site.site_state()?.wait_reason(&job) } else { None };
-    let now = Utc::now();
+    let now = clock::now();
     let hook_result = job.hook().and_then(|_| {
         runs.iter().rev().find_map(|run| Some((run.id, site.store.log_reader(run.id).hook_result(run)?)))
     });

@@ -2,14 +2,13 @@
 
 use std::io::{self, BufWriter, Write};
 
-use chrono::Utc;
-
 use super::args::{JobArgs, MoveArgs};
 use super::error::CliError;
 use super::error::warn;
 use super::exit::ExitStatus;
 use super::json_records::{JobRecord, write_json};
 use super::open_site::OpenSite;
+use crate::clock;
 use crate::model::{Command, Event, Job, JobId, JobState, Outcome, Phase, Placement, QueueMode, StopSignal};
 use crate::text;
 
@@ -72,7 +71,7 @@ pub(super) fn move_jobs(mut site: OpenSite, options: &MoveArgs) -> Result<ExitSt
     let mut out = BufWriter::new(io::stdout().lock());
     for job in &jobs {
         if *json && let Some(job) = site.store.job(job.id)? {
-            write_json(&mut out, &JobRecord::new(&job, None, Utc::now()))?;
+            write_json(&mut out, &JobRecord::new(&job, None, clock::now()))?;
         } else {
             let (path, other) = (text::plain_line(&job.path()), text::plain_line(&other.path()));
             writeln!(out, "{}  {path}  {word} {other}", job.id)?;
@@ -98,7 +97,7 @@ fn transfer(mut site: OpenSite, jobs: &[Job], queue: &str, json: bool) -> Result
     for job in jobs {
         let Some(moved) = site.store.job(job.id)? else { continue };
         if json {
-            write_json(&mut out, &JobRecord::new(&moved, None, Utc::now()))?;
+            write_json(&mut out, &JobRecord::new(&moved, None, clock::now()))?;
         } else {
             let (before, after) = (text::plain_line(&job.path()), text::plain_line(queue.as_str()));
             writeln!(out, "{}  {before}  to {after}", job.id)?;
@@ -146,7 +145,7 @@ fn submit_each(
     describe: impl Fn(&[Event]) -> &'static str,
 ) -> Result<ExitStatus, CliError> {
     let commands: Vec<_> = jobs.iter().map(|job| command(job.id)).collect();
-    let results = site.store.execute(&commands, Utc::now())?;
+    let results = site.store.execute(&commands, clock::now())?;
     let mut out = BufWriter::new(io::stdout().lock());
     let mut exit = ExitStatus::Success;
     for (job, result) in jobs.iter().zip(results) {
@@ -154,7 +153,7 @@ fn submit_each(
         match result {
             Ok(_) if json => {
                 if let Some(job) = site.store.job(job.id)? {
-                    write_json(&mut out, &JobRecord::new(&job, None, Utc::now()))?;
+                    write_json(&mut out, &JobRecord::new(&job, None, clock::now()))?;
                 }
             }
             Ok(events) => writeln!(out, "{}  {path}  {}", job.id, describe(&events))?,

@@ -4,7 +4,6 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use chrono::Utc;
 
 use super::error::CliError;
 use super::error::warn;
@@ -12,6 +11,7 @@ use super::exit::ExitStatus;
 use super::site_args::SiteArgs;
 use super::site_files::{foreign_owner, nearest_file, site_files};
 use super::target::Target;
+use crate::clock;
 use crate::definition;
 use crate::model::{Command, DesiredQueue, DesiredState, Event, Job, JobId, QueueId, SiteState};
 use crate::site::{self, OpenedSite, ReapReport, Respawn, WorkerCheck, WorkerContext};
@@ -156,7 +156,7 @@ impl OpenSite {
 
     /// Executes one command.
     pub(super) fn submit(&mut self, command: Command) -> Result<Vec<Event>, CliError> {
-        let results = self.store.execute(&[command], Utc::now())?;
+        let results = self.store.execute(&[command], clock::now())?;
         Ok(results.into_iter().next().unwrap_or(Ok(Vec::new()))?)
     }
 

@@ -5,7 +5,7 @@ use std::num::NonZero;
 use std::time::Duration;
 
 use anyhow::Context;
-use chrono::{Local, Utc};
+use chrono::Local;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::args::ProcessArgs;
@@ -17,6 +17,7 @@ use super::open_site::OpenSite;
 use super::own_job::refuse_to_wait_for_itself;
 use super::progress_reporter::ProgressReporter;
 use super::signals;
+use crate::clock;
 use crate::model::{
     Command, Event, EventRecord, Job, NothingToDo, QueueId, QueueMode, QueueState, Refusal, SiteState, WaitReason,
     WorkerInfo,
@@ -118,7 +119,7 @@ fn undo_processing(context: &WorkerContext, events: &[EventRecord]) {
         _ => None,
     });
     if let Ok(mut store) = open_store(&context.state) {
-        let _ = store.execute(&started.collect::<Vec<_>>(), Utc::now());
+        let _ = store.execute(&started.collect::<Vec<_>>(), clock::now());
     }
 }
 
@@ -126,7 +127,7 @@ fn undo_processing(context: &WorkerContext, events: &[EventRecord]) {
 fn process_late_jobs(store: &mut dyn Store, reporter: &mut ProgressReporter) -> Result<bool, CliError> {
     let queues = reporter.queues_with_late_jobs(store)?;
     let commands: Vec<_> = queues.into_iter().map(|queue| Command::Process { queue }).collect();
-    let now = Utc::now();
+    let now = clock::now();
     let answers = store.execute(&commands, now)?;
     let is_processing = answers.iter().any(|result| matches!(result, Ok(_) | Err(Refusal::AlreadyInMode { .. })));
     for event in answers.into_iter().flatten().flatten() {
@@ -147,7 +148,7 @@ fn report_unfinished(site_state: &SiteState, queues: &[QueueId]) -> bool {
             QueueMode::Processing => "another process works on them".to_owned(),
             QueueMode::Idle => {
                 let first = queue.pending.iter().find_map(|id| site_state.wait_reason(site_state.job(*id)?));
-                let reason = first.map(|reason| reason.describe(Utc::now())).unwrap_or_default();
+                let reason = first.map(|reason| reason.describe(clock::now())).unwrap_or_default();
                 if reason.is_empty() { "processing was stopped".to_owned() } else { reason }
             }
         };
@@ -162,7 +163,7 @@ fn requeue_finished(store: &mut dyn Store, site_state: &SiteState, queues: &[Que
     let finished = queues.iter().filter_map(|id| site_state.queue(id)).flat_map(|queue| &queue.finished);
     let commands: Vec<_> = finished.map(|job| Command::Reset { job: *job }).collect();
     // A job that another process has requeued meanwhile is refused, and pending as well.
-    store.execute(&commands, Utc::now())?;
+    store.execute(&commands, clock::now())?;
     Ok(())
 }
 
@@ -181,7 +182,7 @@ fn report_no_pending_jobs(site_state: &SiteState, queues: &[QueueId], quiet: boo
 /// Prints which jobs are scheduled for later, since the command waits for them.
 fn report_scheduled_jobs(site_state: &SiteState, queues: &[QueueId]) {
     const MAX_LISTED: usize = 3;
-    let now = Utc::now();
+    let now = clock::now();
     let pending = queues.iter().filter_map(|id| site_state.queue(id)).flat_map(|queue| &queue.pending);
     let due_time = |job: &Job| match site_state.wait_reason(job) {
         Some(WaitReason::Time(at) | WaitReason::Retry { at, .. }) if at > now => Some(at),
@@ -218,7 +219,7 @@ impl ParallelOverride {
         let previous: Vec<_> =
             queues.iter().filter_map(current).filter(|(_, previous)| *previous != parallel).collect();
         let command = |(queue, _): &(QueueId, _)| Command::SetParallel { queue: queue.clone(), parallel };
-        store.execute(&previous.iter().map(command).collect::<Vec<_>>(), Utc::now())?;
+        store.execute(&previous.iter().map(command).collect::<Vec<_>>(), clock::now())?;
         Ok(Self { parallel, previous })
     }
 
@@ -231,7 +232,7 @@ impl ParallelOverride {
                 commands.push(Command::SetParallel { queue, parallel });
             }
         }
-        store.execute(&commands, Utc::now())?;
+        store.execute(&commands, clock::now())?;
         Ok(())
     }
 }
@@ -257,7 +258,7 @@ fn confirm_jobs(
     }
     let has_unconfirmed = confirmed.len() < unconfirmed.len();
     if !confirmed.is_empty() {
-        store.execute(&[Command::Confirm { jobs: confirmed }], Utc::now())?;
+        store.execute(&[Command::Confirm { jobs: confirmed }], clock::now())?;
     }
     Ok(has_unconfirmed)
 }
@@ -283,12 +284,12 @@ fn print_plan(site_state: &SiteState, queues: &[QueueId], json: bool) -> Result<
     for queue in queues.iter().filter_map(|id| site_state.queue(id)) {
         for job in queue.pending.iter().filter_map(|id| site_state.job(*id)) {
             if json {
-                write_json(&mut out, &JobRecord::new(job, site_state.wait_reason(job).as_ref(), Utc::now()))?;
+                write_json(&mut out, &JobRecord::new(job, site_state.wait_reason(job).as_ref(), clock::now()))?;
                 continue;
             }
             let reason = site_state
                 .wait_reason(job)
-                .map(|waiting| waiting.describe(Utc::now()))
+                .map(|waiting| waiting.describe(clock::now()))
                 .filter(|reason| reason != "next");
             let reason =
                 reason.filter(|reason| !reason.is_empty()).map(|reason| format!("  ({reason})")).unwrap_or_default();
@@ -313,7 +314,7 @@ fn next_startable<'a>(site_state: &'a SiteState, queues: &[QueueId]) -> Option<&
 
 /// Requests one job to run.
 fn request_job(store: &mut dyn Store, job: &Job) -> Result<StartedJobs, CliError> {
-    let answers = store.execute(&[Command::Run { job: job.id }], Utc::now())?;
+    let answers = store.execute(&[Command::Run { job: job.id }], clock::now())?;
     answers.into_iter().collect::<Result<Vec<_>, _>>()?;
     Ok(StartedJobs { open: 1, ..StartedJobs::default() })
 }
@@ -349,7 +350,7 @@ fn start_queues(
         started.has_blocked_queue = true;
     }
     let commands: Vec<_> = queues.iter().map(|queue| Command::Process { queue: (*queue).clone() }).collect();
-    let now = Utc::now();
+    let now = clock::now();
     for (queue, answer) in queues.into_iter().zip(store.execute(&commands, now)?) {
         started.events.extend(answer.iter().flatten().cloned().map(|event| EventRecord { seq: 0, at: now, event }));
         if let Err(Refusal::AlreadyInMode { .. }) = &answer {
@@ -385,6 +386,6 @@ fn stop_processing(
     };
     let stopped = queues.iter().filter(|queue| !is_needed(queue));
     let commands: Vec<_> = stopped.map(|queue| Command::StopProcessing { queue: queue.clone() }).collect();
-    store.execute(&commands, Utc::now())?;
+    store.execute(&commands, clock::now())?;
     Ok(())
 }

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use chrono::Utc;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::args::ProcessArgs;
@@ -14,6 +13,7 @@ use super::error::CliError;
 use super::exit::ExitStatus;
 use super::json_records::{JobRecord, write_json};
 use super::summary_line;
+use crate::clock;
 use crate::model::{AfterRun, Event, EventRecord, Job, JobId, Outcome, QueueId, QueueMode, SiteState};
 use crate::store::log::LogReader;
 use crate::store::{Store, StoreError};
@@ -152,7 +152,7 @@ impl ProgressReporter {
         if self.json {
             let mut object = Vec::new();
             // Writing to memory can't fail.
-            let _ = write_json(&mut object, &JobRecord::new(job, None, Utc::now()));
+            let _ = write_json(&mut object, &JobRecord::new(job, None, clock::now()));
             return self.print_line(String::from_utf8_lossy(&object).trim_end());
         }
         self.print_line(&summary_line::describe_outcome(job, outcome));

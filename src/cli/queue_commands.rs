@@ -2,13 +2,12 @@
 
 use std::io::{self, BufWriter, Write};
 
-use chrono::Utc;
-
 use super::error::CliError;
 use super::error::warn;
 use super::exit::ExitStatus;
 use super::json_records::{JobRecord, QueueRecord, write_json};
 use super::open_site::OpenSite;
+use crate::clock;
 use crate::model::{Command, Event, Job, NothingToDo, Phase, QueueId, QueueMode, QueueState, Refusal, SiteState};
 use crate::text;
 use crate::text::count_noun;
@@ -81,13 +80,13 @@ pub(super) fn clear(
     let mut out = BufWriter::new(io::stdout().lock());
     for phase in phases {
         let commands: Vec<_> = queues.iter().map(|queue| Command::Clear { queue: queue.clone(), phase }).collect();
-        for (queue, result) in queues.iter().zip(site.store.execute(&commands, Utc::now())?) {
+        for (queue, result) in queues.iter().zip(site.store.execute(&commands, clock::now())?) {
             match result {
                 Ok(events) => {
                     let jobs = events.iter().filter(|event| matches!(event, Event::Removed { .. }));
                     let jobs: Vec<&Job> = jobs.filter_map(|event| site_state.job(event.job()?)).collect();
                     if json {
-                        let now = Utc::now();
+                        let now = clock::now();
                         jobs.iter().try_for_each(|job| write_json(&mut out, &JobRecord::new(job, None, now)))?;
                     } else {
                         let removed_jobs = count_noun(jobs.len(), &format!("{} job", phase.as_str()));
@@ -132,7 +131,7 @@ fn submit_each(
 ) -> Result<ExitStatus, CliError> {
     let commands: Vec<_> = queues.iter().cloned().map(command).collect();
     let mut exit = ExitStatus::Success;
-    let results = site.store.execute(&commands, Utc::now())?;
+    let results = site.store.execute(&commands, clock::now())?;
     let site_state = if json { site.site_state()? } else { SiteState::default() };
     let file = site.context.file.to_string_lossy();
     let mut out = io::stdout().lock();

@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::time::Instant;
 
-use chrono::Utc;
-
 use super::args::WaitArgs;
 use super::change_waiter::ChangeWaiter;
 use super::error::CliError;
@@ -16,6 +14,7 @@ use super::open_site::OpenSite;
 use super::own_job::refuse_to_wait_for_itself;
 use super::summary_line;
 use super::target::{Target, sync_state};
+use crate::clock;
 use crate::model::SiteState;
 use crate::text;
 
@@ -76,7 +75,7 @@ fn print_result(target: &Target, site_state: &SiteState, options: &WaitArgs, fil
                 return Ok(false);
             };
             if options.json {
-                write_json(&mut out, &JobRecord::new(job, None, Utc::now()))?;
+                write_json(&mut out, &JobRecord::new(job, None, clock::now()))?;
             } else if !options.quiet
                 && let Some(outcome) = job.outcome()
             {

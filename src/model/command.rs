@@ -56,6 +56,8 @@ pub enum Command {
     Join { host: String, pid: u32, queues: Option<Vec<QueueId>> },
     /// Promote scheduled jobs that are due.
     PromoteDue,
+    /// Shorten waits that are longer than the delay that caused them, because the clock was set back since.
+    ShortenWaits,
     /// Start the next ready job of these queues, or of all.
     Claim { worker: WorkerId, queues: Option<Vec<QueueId>> },
     /// Start this job, whatever the mode of its queue and however many of its jobs run: the caller chooses the order.
@@ -183,6 +185,8 @@ pub enum NothingToDo {
     },
     /// No scheduled job is due.
     PromoteDue,
+    /// No job waits longer than its delay.
+    ShortenWaits,
     /// None of the jobs needs confirmation.
     Confirm,
     /// The queue has no pending jobs.
@@ -224,6 +228,7 @@ impl fmt::Display for NothingToDo {
         match self {
             Self::Claim { .. } => f.write_str("no job is ready to start"),
             Self::PromoteDue => f.write_str("no scheduled job is due"),
+            Self::ShortenWaits => f.write_str("no job waits longer than its delay"),
             Self::Confirm => f.write_str("nothing to confirm"),
             Self::Process(queue) => write!(f, "{queue} has no pending jobs"),
             Self::Clear(queue, phase) => write!(f, "{queue} has no {} jobs", phase.as_str()),

@@ -14,6 +14,7 @@ use super::position::POSITION_STRIDE;
 use super::reconcile;
 use super::reorder;
 use super::reservation;
+use super::scheduling_options::MAX_TIME;
 use super::{
     AfterRun, Command, Definition, Event, Job, JobId, JobState, Need, OnFailure, Outcome, Phase, QueueId, QueueInfo,
     QueueMode, QueueSettings, Refusal, RemovalReason, ResolvedNeed, RunId, RunReport, StateReader, StopSignal,
@@ -62,6 +63,7 @@ pub(super) fn decide<R: StateReader>(reader: &R, command: &Command, now: DateTim
             Ok(vec![Event::WorkerJoined { worker }])
         }
         Command::PromoteDue => promote_due(reader, now),
+        Command::ShortenWaits => shorten_waits(reader, now),
         Command::Claim { worker, queues } => claim(reader, *worker, queues.as_deref(), now),
         Command::Start { worker, job } => {
             start(reader, *worker, &not_reserved(reader, existing_job(reader, *job)?)?, now)
@@ -363,6 +365,21 @@ fn promote_due<R: StateReader>(reader: &R, now: DateTime<Utc>) -> Decision<R> {
         }
     }
     if events.is_empty() { refuse(Refusal::NothingToDo(NothingToDo::PromoteDue)) } else { Ok(events) }
+}
+
+fn shorten_waits<R: StateReader>(reader: &R, now: DateTime<Utc>) -> Decision<R> {
+    let mut events = Vec::new();
+    for id in reader.due_jobs(MAX_TIME)? {
+        let Some(job) = reader.job(id)? else { continue };
+        let JobState::Pending { wait: wait @ WaitConditions { until: Some(until), .. }, .. } = job.state else {
+            continue;
+        };
+        let latest =
+            job.definition.scheduling.latest_start(job.current_attempt(), now).filter(|latest| *latest < until);
+        let wait = latest.map(|latest| WaitConditions { until: Some(latest), ..wait });
+        events.extend(wait.map(|wait| Event::WaitChanged { job: id, wait }));
+    }
+    if events.is_empty() { refuse(Refusal::NothingToDo(NothingToDo::ShortenWaits)) } else { Ok(events) }
 }
 
 fn reap_worker<R: StateReader>(

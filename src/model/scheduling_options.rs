@@ -128,6 +128,19 @@ impl SchedulingOptions {
     }
 }
 
+impl SchedulingOptions {
+    /// The latest time until which a job may wait that has begun to wait by `now`, after so many attempts. None if it
+    /// waits for a time of day, not for a delay.
+    pub(super) fn latest_start(&self, attempts: u32, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let delay = match (attempts, self.after) {
+            (0, Some(NotBefore::Delay(delay))) => delay,
+            (0, _) => return None,
+            (attempt, _) => self.retry.delay(attempt),
+        };
+        Some(saturating_add(now, delay))
+    }
+}
+
 impl Default for SchedulingOptions {
     fn default() -> Self {
         Self { needs: Vec::new(), after: None, priority: 0, weight: 1, retry: RetryPolicy::never(), confirm: None }
@@ -214,7 +227,7 @@ impl TryFrom<String> for JobRef {
 }
 
 /// The latest time that a job can wait for, in the year 2262, because stores count nanoseconds.
-const MAX_TIME: DateTime<Utc> = DateTime::from_timestamp_nanos(i64::MAX);
+pub(super) const MAX_TIME: DateTime<Utc> = DateTime::from_timestamp_nanos(i64::MAX);
 
 fn saturating_add(time: DateTime<Utc>, by: Duration) -> DateTime<Utc> {
     let sum = TimeDelta::from_std(by).ok().and_then(|by| time.checked_add_signed(by));

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use chrono::Utc;
-
 use super::context::{WorkerContext, hostname};
 use super::error::SiteError;
 use super::process_tags::{HOOK_SLOTS, hook_tag, old_tags, run_tag, tag_prefix};
+use crate::clock;
 use crate::crash;
 use crate::model::{Command, Event, Job, RunId, WorkerId, WorkerInfo};
 use crate::runner::{OrphanReport, is_pid_namespace_visible, kill_orphans};
@@ -62,7 +61,7 @@ pub fn reap_dead_workers(store: &mut dyn Store, context: &WorkerContext) -> Resu
         }
         crash::point("reaping");
         for answer in
-            store.execute(&[Command::ReapWorker { worker: worker.id, started_runs, unreachable_host }], Utc::now())?
+            store.execute(&[Command::ReapWorker { worker: worker.id, started_runs, unreachable_host }], clock::now())?
         {
             // Refused if another process has reaped it first.
             for event in answer.unwrap_or_default() {

@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use chrono::Utc;
-
+use crate::clock;
 use crate::definition;
 use crate::model::Command;
 use crate::store::{Store, StoreError};
@@ -17,7 +16,7 @@ pub fn reconcile_with_file(store: &mut dyn Store, file: &Path) -> Result<Option<
     }
     match definition::read(file) {
         Ok(desired) => {
-            store.execute(&[Command::Reconcile(Box::new(desired))], Utc::now())?;
+            store.execute(&[Command::Reconcile(Box::new(desired))], clock::now())?;
             Ok(None)
         }
         Err(error) => Ok(Some(error)),

@@ -4,6 +4,7 @@
 //! all files but its own. So a change costs nothing while there is no other subscriber, and a connection is not woken
 //! by its own changes.
 
+use crate::clock;
 use std::any::Any;
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -16,7 +17,6 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
-use chrono::Utc;
 use notify::{EventKind, RecursiveMode, Watcher};
 use rustix::io::Errno;
 
@@ -161,7 +161,7 @@ impl Notifier {
     pub(super) fn new(dir: PathBuf) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         // Unique even when process ids are reused.
-        let time = Utc::now().timestamp_nanos_opt().unwrap_or_default();
+        let time = clock::now().timestamp_nanos_opt().unwrap_or_default();
         let name_prefix = format!("{}-{time:x}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         Self { dir, name_prefix, others: Vec::new(), listener_removed: Arc::default() }
     }

@@ -1,6 +1,7 @@
 //! The state directory of a site: its layout and permissions.
 
 use std::fs::{self, File};
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -65,15 +66,25 @@ impl StateDir {
         self.path.join("workers")
     }
 
-    /// When the site was last pruned, if ever.
-    pub fn last_pruned(&self) -> Option<SystemTime> {
-        fs::symlink_metadata(self.path.join("pruned")).and_then(|metadata| metadata.modified()).ok()
+    /// When the site was last pruned, if ever, and what was recorded then.
+    pub fn last_pruned(&self) -> Option<(SystemTime, String)> {
+        let path = self.path.join("pruned");
+        let modified = fs::symlink_metadata(&path).and_then(|metadata| metadata.modified()).ok()?;
+        let mut record = String::new();
+        // An unreadable record counts as one of an earlier version, which recorded only the time.
+        let _ = open_private(&path).map(|mut file| file.read_to_string(&mut record));
+        Some((modified, record))
     }
 
     /// Records that the site is being pruned now.
-    pub fn record_pruned(&self) -> Result<(), StoreError> {
+    pub fn record_pruned(&self, record: &str) -> Result<(), StoreError> {
         let path = self.path.join("pruned");
-        open_private(&path)?.set_modified(SystemTime::now()).map_err(|source| StoreError::io(path, source))
+        let write = |mut file: File| {
+            file.set_len(0)?;
+            file.write_all(record.as_bytes())?;
+            file.set_modified(SystemTime::now())
+        };
+        write(open_private(&path)?).map_err(|source| StoreError::io(path, source))
     }
 
     /// The pipes for input to runs in pseudo-terminals.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Local, Utc};
 
+use crate::clock;
 use crate::crash;
 use crate::definition;
 use crate::model::{Command, DesiredState, QueueId, Site};
@@ -116,7 +117,7 @@ pub fn run(options: ScreenOptions) -> Result<ExitSummary, TuiError> {
         screen = screen.with_file_error(error);
     }
     // The first frame doesn't wait for anything else.
-    terminal.draw(|frame| screen.draw(frame, Utc::now()))?;
+    terminal.draw(|frame| screen.draw(frame, clock::now()))?;
     let output_grown = Coalescer::default();
     let worker_context = context.clone();
     let ensure_worker = Box::new(move |store: &mut dyn Store| site::ensure_worker(store, &worker_context));
@@ -206,7 +207,7 @@ impl Session {
                 };
             }
             let (screen, drawing) = (&mut self.screen, Instant::now());
-            if self.terminal.draw(|frame| screen.draw(frame, Utc::now())).is_err() {
+            if self.terminal.draw(|frame| screen.draw(frame, clock::now())).is_err() {
                 // The terminal is gone.
                 return Ok(self.exit_summary(ExitReason::TerminalLost));
             }
@@ -222,7 +223,7 @@ impl Session {
         if self.screen.is_busy() {
             return Some(self.messages.try_recv().unwrap_or(Message::Tick));
         }
-        let now = Utc::now();
+        let now = clock::now();
         let Some(tick) = self.screen.next_tick(now) else { return self.messages.recv().ok() };
         match self.messages.recv_timeout((tick - now).to_std().unwrap_or_default()) {
             Ok(message) => Some(message),
@@ -236,7 +237,7 @@ impl Session {
         if matches!(message, Message::OutputGrown) {
             self.output_grown.reset();
         }
-        for effect in self.screen.handle(message, Utc::now()) {
+        for effect in self.screen.handle(message, clock::now()) {
             match effect {
                 Effect::Store(request) => {
                     if matches!(request, StoreRequest::Subscribe(_)) {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
+use crate::clock;
 use crate::definition::save;
 use crate::model::{Command, Definition, Event, JobId, QueueId, Run, RunId};
 use crate::site::{self, Coalescer, Respawn, SiteError, WorkerCheck, WorkerContext};
@@ -135,7 +136,7 @@ impl StoreThread {
                     | StoreRequest::CheckWorkers => false,
                 };
                 if !is_stale {
-                    self.execute(request, Utc::now());
+                    self.execute(request, clock::now());
                 }
             }
         }

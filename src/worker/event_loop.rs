@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use signal_hook::consts::SIGTSTP;
 use signal_hook::low_level::emulate_default_handler;
 
@@ -25,6 +25,7 @@ use super::message::{MessageSender, Shutdown, WorkerMessage};
 use super::pruner::Pruner;
 use super::reload::Reload;
 use super::reservations::Reservations;
+use crate::clock;
 use crate::crash;
 use crate::model::{Command, Event, EventRecord, HookResult, Job, QueueId, RunId, WorkerId};
 use crate::runner::{Runner, with_sigchld_blocked};
@@ -36,6 +37,9 @@ use crate::text::count_noun;
 const MAX_SLEEP: Duration = Duration::from_secs(60);
 /// How long to wait before using a store again that has failed, on a full disk for example.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How far the clock may fall behind before it counts as set back.
+const CLOCK_TOLERANCE: TimeDelta = TimeDelta::seconds(2);
 
 /// A worker of a site: [`join`](Worker::join) registers it, [`run`](Worker::run) works until it has left. The process
 /// must not spawn other children meanwhile, because it adopts the orphans of its jobs ([`Runner::subreaper`]).
@@ -77,8 +81,11 @@ pub struct Worker {
     is_delay_logged: bool,
     /// It was logged that no more jobs can run at once.
     is_limit_logged: bool,
-    /// When it last woke.
+    /// When it last woke, by both clocks.
+    woken_at: Instant,
     now: DateTime<Utc>,
+    /// The clock was set back since the waits of jobs were last checked.
+    clock_set_back: bool,
     shutdown: Option<Shutdown>,
     /// More jobs may be ready than there are freed slots.
     wants_jobs: bool,
@@ -138,7 +145,7 @@ impl Worker {
         let liveness_lock = context.state.lock_liveness()?;
         let last_seq = store.last_seq()?;
         let join = Command::Join { host: hostname(), pid: std::process::id(), queues: queues.clone() };
-        let answers = store.execute(&[join], Utc::now())?;
+        let answers = store.execute(&[join], clock::now())?;
         let id = answers.into_iter().flatten().flatten().find_map(|event| match event {
             Event::WorkerJoined { worker } => Some(worker.id),
             _ => None,
@@ -178,7 +185,9 @@ impl Worker {
             launch_retry_at: None,
             is_delay_logged: false,
             is_limit_logged: false,
-            now: Utc::now(),
+            now: clock::now(),
+            woken_at: Instant::now(),
+            clock_set_back: false,
             shutdown: None,
             wants_jobs: true,
             next_due: None,
@@ -322,6 +331,7 @@ impl Worker {
         if self.reservations.is_empty() {
             self.is_dirty |= self.reload.apply_pending(store)?;
             self.check_peers(store);
+            self.shorten_waits(store)?;
         }
         self.retry_deferred_launches(store);
         if let Some(batch) = self.record_and_claim(store, on_change)? {
@@ -360,8 +370,28 @@ impl Worker {
             if !wants_jobs && self.pending_commands.is_empty() {
                 return Ok(None);
             }
-            self.now = Utc::now();
+            self.read_clock();
         }
+    }
+
+    /// Notes the time. The clock may have been set since the last time.
+    fn read_clock(&mut self) {
+        let (now, instant) = (clock::now(), Instant::now());
+        let expected =
+            TimeDelta::from_std(instant - self.woken_at).ok().and_then(|passed| self.now.checked_add_signed(passed));
+        self.clock_set_back |= expected.is_some_and(|expected| expected - now > CLOCK_TOLERANCE);
+        (self.now, self.woken_at) = (now, instant);
+    }
+
+    /// Keeps relative waits relative after the clock was set back: no job waits longer than its delay.
+    fn shorten_waits(&mut self, store: &mut dyn Store) -> Result<(), StoreError> {
+        if mem::take(&mut self.clock_set_back) {
+            tracing::warn!("the clock was set back");
+            // Refused if no wait is too long.
+            store.execute(&[Command::ShortenWaits], self.now)?;
+            self.is_dirty = true;
+        }
+        Ok(())
     }
 
     fn save_hook_results(&mut self, store: &mut dyn Store) {
@@ -410,7 +440,7 @@ impl Worker {
         if self.shutdown.is_some() {
             store.execute(
                 &[Command::ReapWorker { worker: self.id, started_runs: Vec::new(), unreachable_host: None }],
-                Utc::now(),
+                clock::now(),
             )?;
             return Ok(NextStep::Exit);
         }
@@ -418,7 +448,7 @@ impl Worker {
             return Ok(NextStep::Sleep);
         }
         let leave = Command::Leave { worker: self.id, queues: self.queues.clone() };
-        let has_left = store.execute(&[leave], Utc::now())?.iter().all(Result::is_ok);
+        let has_left = store.execute(&[leave], clock::now())?.iter().all(Result::is_ok);
         Ok(if has_left { NextStep::Exit } else { NextStep::Sleep })
     }
 
@@ -427,11 +457,12 @@ impl Worker {
         if self.store.is_none() {
             return MAX_SLEEP;
         }
-        let is_step_due = self.peer_check_due.is_some() || self.suspend_requested || self.reload.is_pending();
+        let is_step_due =
+            self.clock_set_back || self.peer_check_due.is_some() || self.suspend_requested || self.reload.is_pending();
         if self.commit_outcome.is_some() || (is_step_due && self.reservations.is_empty()) {
             return Duration::ZERO;
         }
-        let due = self.next_due.map(|due| (due - Utc::now()).to_std().unwrap_or_default());
+        let due = self.next_due.map(|due| (due - clock::now()).to_std().unwrap_or_default());
         let launch_retry = self.launch_retry_at.map(|at| at.saturating_duration_since(Instant::now()));
         [due, launch_retry, self.reservations.time_left()].into_iter().flatten().fold(MAX_SLEEP, Duration::min)
     }

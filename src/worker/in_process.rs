@@ -11,8 +11,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::{env, thread, vec};
 
-use chrono::Utc;
-
+use crate::clock;
 use crate::model::{
     AfterRun, Call, Command, Definition, Event, Failure, Job, JobId, OnFailure, Outcome, Queue, Run, RunId, RunReport,
     Site, Stream, Value, WorkerId,
@@ -117,10 +116,10 @@ impl Job {
     pub fn call(&mut self) -> Result<Option<Value>, Failure> {
         let attempt = self.attempts + 1;
         let (id, worker) = (RunId::default(), WorkerId::default());
-        self.start_run(Run { id, attempt, worker, started: Utc::now(), end: None });
+        self.start_run(Run { id, attempt, worker, started: clock::now(), end: None });
         let report = call_definition(&self.definition);
         let then = if report.outcome == Outcome::Succeeded { AfterRun::Finish } else { AfterRun::StayPending };
-        self.end_run(&report, then, Utc::now());
+        self.end_run(&report, then, clock::now());
         match report.outcome {
             Outcome::Succeeded => Ok(report.value),
             Outcome::Failed(failure) => Err(failure),
@@ -157,7 +156,7 @@ impl Attempt<'_> {
     }
 
     fn start(&self, job: JobId) -> Option<(JobId, RunId, Arc<Definition>)> {
-        let events = self.queue.submit(&Command::Start { worker: self.worker, job }, Utc::now()).ok()?;
+        let events = self.queue.submit(&Command::Start { worker: self.worker, job }, clock::now()).ok()?;
         let started = |event: &Event| if let Event::Started { run, .. } = event { Some(run.id) } else { None };
         let run = events.iter().find_map(started)?;
         // A running job can be neither changed nor removed.
@@ -171,7 +170,7 @@ impl Attempt<'_> {
         // The count and the queue change together, so that nothing starts after a failure. A report is refused if the run
         // has been ended elsewhere; then it does not count.
         let mut progress = self.progress();
-        if self.queue.submit(&command, Utc::now()).is_ok() {
+        if self.queue.submit(&command, clock::now()).is_ok() {
             match report.outcome {
                 Outcome::Succeeded => progress.processed.succeeded += 1,
                 Outcome::Failed(failure) => progress.processed.failures.push((job, failure)),
@@ -196,7 +195,7 @@ impl<'a> JoinedWorker<'a> {
     fn join(site: &'a Site) -> Self {
         // It serves no queue: it starts jobs by id.
         let command = Command::Join { host: "localhost".to_owned(), pid: std::process::id(), queues: Some(Vec::new()) };
-        let events = site.submit(&command, Utc::now()).unwrap_or_default();
+        let events = site.submit(&command, clock::now()).unwrap_or_default();
         let id = events
             .iter()
             .find_map(|event| if let Event::WorkerJoined { worker } = event { Some(worker.id) } else { None });
@@ -209,7 +208,7 @@ impl Drop for JoinedWorker<'_> {
         // Refused only if it has been reaped already.
         let _ = self.site.submit(
             &Command::ReapWorker { worker: self.id, started_runs: Vec::new(), unreachable_host: None },
-            Utc::now(),
+            clock::now(),
         );
     }
 }

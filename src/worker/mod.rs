@@ -18,6 +18,7 @@ mod pty;
 mod reload;
 mod reservations;
 mod run_log;
+mod trusted_clock;
 mod wall_clock;
 
 pub use error::WorkerError;

@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use chrono::Utc;
+use chrono::TimeDelta;
 
+use super::trusted_clock::ClockReading;
 use crate::site::WorkerContext;
 use crate::store::{PruneReport, Store, StoreError};
 
@@ -31,13 +32,25 @@ impl Pruner {
         let pruning_lock = Arc::clone(&pruning);
         thread::spawn(move || {
             loop {
-                let age = state.last_pruned().map(|at| SystemTime::now().duration_since(at).unwrap_or_default());
+                let age = state.last_pruned().map(|(at, _)| SystemTime::now().duration_since(at).unwrap_or_default());
                 let remaining = age.map_or(Duration::ZERO, |age| PRUNE_INTERVAL.saturating_sub(age));
                 if remaining.is_zero() {
                     // If recording it fails, the site is pruned more often than needed.
                     let _busy = pruning_lock.lock();
-                    let _ = state.record_pruned();
-                    log_result(store.prune(Utc::now()));
+                    let now = ClockReading::now();
+                    let last = state.last_pruned().map(|(at, record)| ClockReading::parse(&record, at.into()));
+                    match last.as_ref().map(|last| now.trusted_after(last)) {
+                        Some(Some(trusted)) => {
+                            if now.time() - trusted > TimeDelta::hours(1) {
+                                tracing::warn!("the clock has jumped ahead; pruning as of {trusted}");
+                            }
+                            let _ = state.record_pruned(&now.record(trusted));
+                            log_result(store.prune(trusted));
+                        }
+                        Some(None) => tracing::warn!("not pruning: the clock is behind the last pruning"),
+                        // The first time there is nothing to compare the clock with.
+                        None => drop(state.record_pruned(&now.record(now.time()))),
+                    }
                 }
                 let pause = if remaining.is_zero() { PRUNE_INTERVAL } else { remaining };
                 if stopped.recv_timeout(pause) == Err(RecvTimeoutError::Disconnected) {

@@ -1,7 +1,6 @@
 //! Applies `jobs.yaml` when it was saved while a worker runs.
 
-use chrono::Utc;
-
+use crate::clock;
 use crate::definition;
 use crate::model::{Command, DesiredState, Event};
 use crate::site::{FileWatch, WorkerContext};
@@ -62,7 +61,7 @@ impl Reload {
             }
         };
         let version = desired.version.clone();
-        let answers = store.execute(&[Command::Reconcile(Box::new(desired))], Utc::now())?;
+        let answers = store.execute(&[Command::Reconcile(Box::new(desired))], clock::now())?;
         self.pending = None;
         let applied = answers.iter().flatten().flatten().find_map(|event| match event {
             Event::FileApplied { file_version } => Some(file_version),

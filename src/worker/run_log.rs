@@ -1,7 +1,6 @@
 //! Writes the output of a run to its log.
 
-use chrono::Utc;
-
+use crate::clock;
 use crate::model::{RunId, Stream, WindowSize};
 use crate::runner::Output;
 use crate::store::StoreError;
@@ -29,7 +28,7 @@ impl RunLog {
 impl Output for RunLog {
     fn write(&mut self, stream: Stream, bytes: &[u8]) {
         if let Some(log) = &mut self.log {
-            let written = log.write(stream, bytes, Utc::now());
+            let written = log.write(stream, bytes, clock::now());
             self.check(written);
         }
     }

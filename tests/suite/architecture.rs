@@ -37,7 +37,7 @@ const LAYER_CRATES: [(&str, &[&str]); 5] = [
 ];
 
 /// Modules beside the layers, which all of them but the model may use.
-const BESIDE_LAYERS: [&str; 1] = ["crash"];
+const BESIDE_LAYERS: [&str; 2] = ["clock", "crash"];
 
 /// Type names that may be defined more than once, with the reason.
 const DUPLICATE_TYPES: [(&str, &str); 0] = [];
@@ -82,6 +82,14 @@ fn every_file_has_a_header() {
 #[test]
 fn no_file_or_function_is_too_long() {
     assert_none(&findings(&["src", "tests", "benches"], &[file_length, function_length]));
+}
+
+#[test]
+fn the_clock_is_read_in_one_place() {
+    // `Utc::now` panics if the clock is set to a time before 1970.
+    let reads = |source: &Source| source.path != "src/clock.rs" && source.text.contains("Utc::now()");
+    let found: Vec<_> = Source::read_all(&["src"]).into_iter().filter(reads).map(|source| source.path).collect();
+    assert_eq!(found, [""; 0]);
 }
 
 #[test]

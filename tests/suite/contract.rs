@@ -43,6 +43,7 @@ use scheduling::{
     a_job_whose_need_fails_is_skipped_and_comes_back_when_it_succeeds, a_need_can_accept_failure_or_any_outcome,
     a_queue_waits_for_needs_in_other_queues_unless_they_cannot_progress, an_interrupted_job_is_retried_if_configured,
     higher_priority_starts_first_and_weight_uses_slots,
+    no_job_waits_longer_than_its_delay_after_the_clock_was_set_back,
 };
 use subscriptions::{a_change_notifies_subscribers, a_dropped_subscription_is_not_notified, subscribe};
 
@@ -75,6 +76,7 @@ contract! {
     a_job_whose_need_fails_is_skipped_and_comes_back_when_it_succeeds,
     a_need_can_accept_failure_or_any_outcome,
     a_queue_waits_for_needs_in_other_queues_unless_they_cannot_progress,
+    no_job_waits_longer_than_its_delay_after_the_clock_was_set_back,
     a_failed_job_is_retried_after_its_delay,
     an_interrupted_job_is_retried_if_configured,
     a_job_does_not_start_before_its_time,

@@ -96,6 +96,7 @@ impl Worker {
         let is_job_due = self.next_due.is_some_and(|due| due <= self.now);
         self.shutdown.is_some()
             || is_job_due
+            || self.clock_set_back
             || self.peer_check_due.is_some()
             || self.suspend_requested
             || self.reload.is_pending()

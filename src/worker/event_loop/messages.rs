@@ -4,8 +4,6 @@ use std::mem;
 use std::panic::resume_unwind;
 use std::time::{Duration, Instant};
 
-use chrono::Utc;
-
 use super::{MAX_SLEEP, PeerCheck, Worker};
 use crate::model::{Command, HookResult, JobId, Outcome, RunId, RunReport, StopSignal};
 use crate::worker::message::{Shutdown, WorkerMessage};
@@ -23,7 +21,7 @@ impl Worker {
                     self.is_dirty = true;
                     self.peer_check_due.get_or_insert(PeerCheck::Routine);
                 }
-                self.now = Utc::now();
+                self.read_clock();
                 return false;
             }
             self.runner.drive(left);
@@ -35,7 +33,7 @@ impl Worker {
     }
 
     fn handle_messages(&mut self, messages: Vec<WorkerMessage>) {
-        self.now = Utc::now();
+        self.read_clock();
         for message in messages {
             match message {
                 WorkerMessage::SiteChanged => self.is_dirty = true,

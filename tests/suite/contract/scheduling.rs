@@ -257,6 +257,26 @@ pub(super) fn a_queue_waits_for_needs_in_other_queues_unless_they_cannot_progres
     assert_eq!(refusal.to_string(), "needs #99, which does not exist");
 }
 
+pub(super) fn no_job_waits_longer_than_its_delay_after_the_clock_was_set_back(backend: &BackendSite) {
+    let retry = RetryPolicy { delay: Duration::from_secs(10), ..RetryPolicy::times(1) };
+    let delayed = SchedulingOptions { after: Some(NotBefore::Delay(Duration::from_secs(3))), ..plain() };
+    let timed = SchedulingOptions { after: Some(NotBefore::Time(at(1_000_000))), ..plain() };
+    let jobs = [("shaky", SchedulingOptions { retry, ..plain() }), ("delayed", delayed), ("timed", timed)];
+    let mut scene = ScheduledSite::of(backend, 1, &jobs);
+    scene.process();
+    scene.run_to("shaky", failed());
+    assert!(scene.answer(Command::ShortenWaits).is_err(), "no wait is too long");
+    scene.advance_clock(-2 * 24 * 60 * 60);
+    let shortened = scene.done(Command::ShortenWaits);
+    assert_eq!(shortened.len(), 2, "not the job that waits for a time: {shortened:?}");
+    scene.advance_clock(3);
+    let [Event::WaitChanged { job, .. }] = scene.done(Command::PromoteDue)[..] else { panic!("one job is due") };
+    assert_eq!(job, scene.id("delayed"));
+    scene.advance_clock(7);
+    let [Event::WaitChanged { job, .. }] = scene.done(Command::PromoteDue)[..] else { panic!("one job is due") };
+    assert_eq!(job, scene.id("shaky"));
+}
+
 pub(super) fn a_failed_job_is_retried_after_its_delay(backend: &BackendSite) {
     let retry = RetryPolicy {
         delay: Duration::from_secs(10),
