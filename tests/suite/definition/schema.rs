@@ -46,7 +46,7 @@ fn the_schema_accepts_the_examples() {
 }
 
 /// Invalid files that a schema can't reject.
-const NOT_REJECTED: [&str; 14] = [
+const NOT_REJECTED: [&str; 15] = [
     "cycle_across_queues",
     "cycle_of_a_matrix",
     "cycle_of_many",
@@ -61,6 +61,7 @@ const NOT_REJECTED: [&str; 14] = [
     "placeholders",
     "placeholders_without_a_matrix",
     "two_cycles",
+    "unknown_placeholders",
 ];
 
 #[test]
