@@ -188,6 +188,11 @@ fn read_log_limit(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems
 
 /// Reads a path. It may start with `~`, which is expanded when a run starts.
 fn read_path(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> Option<PathBuf> {
+    if matches!(node.kind, NodeKind::Null) {
+        let problem = Problem::new(node.id, path, "expected a path, found nothing");
+        problems.add(problem.hint("write `'~'` for the home folder"));
+        return None;
+    }
     let text = value::non_empty_text(node, path, "the path", problems)?;
     if let Some(variable) = variable_in(&text) {
         let problem = Problem::new(node.id, path, format!("the variable {} is not expanded here", quoted(variable)));

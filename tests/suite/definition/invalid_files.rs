@@ -157,7 +157,7 @@ fn wrong_values() {
     );
     assert_report(
         "home_folders",
-        "queues:\n  q:\n    - {run: a, cwd: ~other/x}\n    - {run: a, env_file: [~/ok, ~x]}\n    - {run: a, cwd: '${HOME}/x'}\n    - {run: a, cwd: a/$USER}\n",
+        "queues:\n  q:\n    - {run: a, cwd: ~other/x}\n    - {run: a, env_file: [~/ok, ~x]}\n    - {run: a, cwd: '${HOME}/x'}\n    - {run: a, cwd: a/$USER}\n    - {run: a, cwd: ~}\n",
     );
     assert_report(
         "unknown_placeholders",
