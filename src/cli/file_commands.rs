@@ -1,5 +1,6 @@
 //! `setlist init`, `check` and `schema`: commands about a `jobs.yaml`.
 
+use std::env;
 use std::fs::OpenOptions;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -7,14 +8,17 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use serde_json::json;
 
-use super::error::CliError;
+use super::error::{CliError, warn};
 use super::exit::ExitStatus;
 use super::json_records::write_json;
 use super::site_args::SiteArgs;
 use super::site_files::nearest_file;
 use crate::definition::{self, Diagnostic, STARTER};
-use crate::model::{DesiredState, Value};
-use crate::text::count_noun;
+use crate::model::{Call, DesiredState, Program, Value};
+use crate::text::{self, count_noun};
+
+/// More warnings than this are only counted.
+const MAX_WARNINGS: usize = 20;
 
 /// Writes a first `jobs.yaml`; never overwrites one.
 pub(super) fn init(args: &SiteArgs) -> Result<ExitStatus, CliError> {
@@ -42,10 +46,59 @@ pub(super) fn check(args: &SiteArgs, path: Option<PathBuf>, json: bool) -> Resul
         return print_json(&file, plan);
     }
     let plan = plan?;
+    for warning in missing_files(&file, &plan) {
+        warn(&format!("warning: {warning}"));
+    }
     let jobs: usize = plan.queues.iter().map(|queue| queue.jobs.len()).sum();
     let queues = plan.queues.len();
     writeln!(io::stdout(), "{}: {}, {}", relative_path(&file), count_noun(queues, "queue"), count_noun(jobs, "job"))?;
     Ok(ExitStatus::Success)
+}
+
+/// What jobs need on this machine and is not there: working directories, env files and shells.
+fn missing_files(file: &Path, desired: &DesiredState) -> Vec<String> {
+    let folder = file.parent().unwrap_or(Path::new("."));
+    let mut warnings = Vec::new();
+    for job in desired.queues.iter().flat_map(|queue| queue.jobs.iter().map(move |job| (queue, job))) {
+        let (queue, definition) = job;
+        let Call::Script(script) = &definition.call else { continue };
+        let name = format!("{}/{}", queue.id, definition.name.as_deref().unwrap_or_default());
+        let mut add = |what: String| warnings.push(format!("{}: {what}", text::plain_line(&name)));
+        if let Some(cwd) = script.exec.cwd.as_deref().filter(|cwd| !absolute(folder, cwd).is_dir()) {
+            add(format!("the working directory {} does not exist", cwd.display()));
+        }
+        for file in script.exec.env_files.iter().filter(|file| !absolute(folder, file).is_file()) {
+            add(format!("the env_file {} does not exist", file.display()));
+        }
+        // A job may set a PATH of its own.
+        if let Program::Run { shell, .. } = &script.program
+            && let Some(program) = shell.first()
+            && !script.exec.env.contains_key("PATH")
+            && !is_installed(program, folder)
+        {
+            add(format!("the shell {program} is not installed"));
+        }
+    }
+    let more = warnings.len().saturating_sub(MAX_WARNINGS);
+    warnings.truncate(MAX_WARNINGS);
+    warnings.extend((more > 0).then(|| format!("{more} more warnings")));
+    warnings
+}
+
+/// A path of a definition, as a run finds it.
+fn absolute(folder: &Path, path: &Path) -> PathBuf {
+    match (path.strip_prefix("~"), env::home_dir()) {
+        (Ok(rest), Some(home)) => home.join(rest),
+        _ => folder.join(path),
+    }
+}
+
+fn is_installed(program: &str, folder: &Path) -> bool {
+    if program.contains('/') {
+        return folder.join(program).is_file();
+    }
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
 /// Prints the queues or the errors of a file as JSON.
@@ -83,6 +136,6 @@ pub(super) fn schema() -> Result<ExitStatus, CliError> {
 }
 
 fn relative_path(file: &Path) -> String {
-    let here = std::env::current_dir().unwrap_or_default();
+    let here = env::current_dir().unwrap_or_default();
     file.strip_prefix(here).unwrap_or(file).display().to_string()
 }

@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 use chrono::{DateTime, Local, Utc};
 
 use super::args::{ListArgs, StateFilter};
-use super::error::CliError;
+use super::error::{CliError, warn};
 use super::exit::ExitStatus;
 use super::json_records::{JobRecord, QueueRecord, command_line, job_command, run_duration, write_json};
 use super::open_site::OpenSite;
@@ -72,6 +72,9 @@ pub(super) fn list(mut site: OpenSite, options: &ListArgs) -> Result<ExitStatus,
     let query = options.query.as_deref().unwrap_or_default();
     let query = Query::parse(query, now).map_err(|error| CliError::Usage(format!("--query: {error}")))?;
     let mut listed = Vec::new();
+    for tag in options.tag.iter().filter(|tag| !site_state.jobs().any(|job| job.definition.tags.contains(tag))) {
+        warn(&format!("no job has the tag {tag:?}"));
+    }
     for id in site.queues(&site_state, &options.queues)? {
         let Some(queue) = site_state.queue(&id) else { continue };
         let jobs = [Phase::Finished, Phase::Running, Phase::Pending].into_iter().flat_map(|phase| queue.jobs_in(phase));

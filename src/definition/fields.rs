@@ -214,6 +214,24 @@ const SYNONYMS: [(&str, &str); 17] = [
     ("working_directory", "cwd"),
 ];
 
+/// Parts of unknown names, with the fields for what they are probably about.
+const TOPICS: [(&[&str], &str); 14] = [
+    (&["cron", "every", "interval", "schedule"], "schedules: run `setlist process QUEUE` from cron or a timer"),
+    (&["attempt", "backoff", "retries", "retry", "tries"], "retries: `retry`"),
+    (&["deadline", "duration", "kill", "time"], "time limits: `timeout` and `grace`"),
+    (&["dotenv", "env", "secret", "var"], "environment variables: `env` and `env_file`"),
+    (&["cwd", "dir", "folder", "path"], "the working directory: `cwd`"),
+    (&["depend", "need", "require", "wait"], "dependencies: `needs`"),
+    (&["arg", "flag", "option", "param"], "arguments: `args` and `kwargs`"),
+    (&["allow", "code", "error", "exit", "fail", "ignore"], "accepted exit codes: `ok_codes`; failures: `on_failure`"),
+    (&["log", "output", "stderr", "stdout"], "output: `log_limit`"),
+    (&["callback", "done", "finish", "hook", "mail", "notif"], "actions after a job: `on_finish`"),
+    (&["concurren", "cpu", "limit", "memory", "mutex", "parallel", "slot"], "concurrency: `parallel` and `weight`"),
+    (&["categor", "group", "label"], "labels: `tags`"),
+    (&["comment", "desc", "help", "name"], "names: `id` and `title`"),
+    (&["bash", "exec", "prog", "script", "shell"], "what runs: `run`, `command` and `shell`"),
+];
+
 impl FieldScope {
     /// The fields of this map.
     pub(super) fn fields(self) -> impl Iterator<Item = &'static FieldSpec> {
@@ -270,9 +288,16 @@ fn unknown_field_problem(id: u32, text: &str, scope: FieldScope, path: &ValuePat
         problem(format!("{name} isn't allowed {}", scope.location())).hint(hint)
     } else if text.contains(' ') {
         problem(format!("unknown field {name}")).hint("quote text that contains `: `")
+    } else if let Some(topic) = topic_of(text).filter(|_| scope != FieldScope::Top) {
+        problem(format!("unknown field {name}")).hint(topic)
     } else {
         problem(format!("unknown field {name}")).expected(format!("expected {}", one_of(&known)))
     }
+}
+
+fn topic_of(name: &str) -> Option<&'static str> {
+    let name = name.to_lowercase();
+    TOPICS.iter().find(|(parts, _)| parts.iter().any(|part| name.contains(part))).map(|(_, topic)| *topic)
 }
 
 /// Reports an unknown field of a nested map.

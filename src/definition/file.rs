@@ -1,11 +1,12 @@
 //! Reads a consistent version of `jobs.yaml` from disk.
 
-use std::fs::{File, Metadata};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::diagnostic::Diagnostics;
-use super::parse::parse;
+use super::parse::{line_of, parse};
 use super::problems::{Problem, Problems};
 use super::source::{MAX_FILE_BYTES, Source};
 use crate::model::DesiredState;
@@ -38,6 +39,12 @@ pub fn read(path: &Path) -> Result<DesiredState, Error> {
     let mut desired = parse(&name, &text)?;
     desired.version = version;
     Ok(desired)
+}
+
+/// The line, from 1, on which the entry of the job `queue/name` starts.
+pub fn line_in_file(path: &Path, queue: &str, name: &str) -> Option<usize> {
+    let (_, _, text) = read_text(path).ok()?;
+    line_of(&text, queue, name)
 }
 
 /// Returns the version, the display name and the text of a file.
@@ -74,16 +81,22 @@ fn version_of(metadata: &Metadata) -> String {
 /// than the size limit.
 fn read_bytes(path: &Path) -> io::Result<(String, Vec<u8>)> {
     for _ in 0..MAX_READ_ATTEMPTS {
-        let mut file = File::open(path)?;
+        let mut file = open_regular(path)?;
         let before = file.metadata()?;
         let mut bytes = Vec::new();
         (&mut file).take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
-        // A pipe has no versions and can be read only once.
-        if !before.is_file() || version_of(&before) == file_version(path)? {
+        if version_of(&before) == file_version(path)? {
             return Ok((version_of(&before), bytes));
         }
     }
     Err(io::Error::other("the file keeps changing"))
+}
+
+/// Opens a regular file. Never blocks, as opening a pipe without a writer would.
+fn open_regular(path: &Path) -> io::Result<File> {
+    let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("not a regular file")) }
 }
 
 fn invalid_utf8(name: &str, error: std::string::FromUtf8Error) -> Diagnostics {

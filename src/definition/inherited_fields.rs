@@ -188,7 +188,17 @@ fn read_log_limit(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems
 
 /// Reads a path. It may start with `~`, which is expanded when a run starts.
 fn read_path(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> Option<PathBuf> {
+    if matches!(node.kind, NodeKind::Null) {
+        let problem = Problem::new(node.id, path, "expected a path, found nothing");
+        problems.add(problem.hint("write `'~'` for the home folder"));
+        return None;
+    }
     let text = value::non_empty_text(node, path, "the path", problems)?;
+    if let Some(variable) = variable_in(&text) {
+        let problem = Problem::new(node.id, path, format!("the variable {} is not expanded here", quoted(variable)));
+        problems.add(problem.hint("write `~` for the home folder, or change the folder in the script"));
+        return None;
+    }
     let first = text.split('/').next().unwrap_or_default();
     if first.len() > 1 && first.starts_with('~') {
         let problem = Problem::new(node.id, path, format!("the home folder of another user: {}", quoted(first)));
@@ -196,6 +206,15 @@ fn read_path(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> 
         return None;
     }
     Some(text.into())
+}
+
+/// Finds an environment variable in a path: `$HOME`, `${HOME}`.
+fn variable_in(path: &str) -> Option<&str> {
+    let start = path.find('$')?;
+    let name = path[start + 1..].trim_start_matches('{');
+    let end = name.find(|c: char| !(c.is_ascii_uppercase() || c == '_')).unwrap_or(name.len());
+    let braces = usize::from(path[start + 1..].starts_with('{'));
+    (end > 0).then(|| &path[start..(start + 1 + end + 2 * braces).min(path.len())])
 }
 
 /// Reads a path or a list of paths.

@@ -44,7 +44,7 @@ mod yaml_errors;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Related, Snippet};
 pub use discovery::{CONFIG_FILE_NAME, FILE_NAME, find, find_all, user_config_file, user_file};
-pub use file::{Error, file_version, read};
+pub use file::{Error, file_version, line_in_file, read};
 pub use parse::{line_of, parse};
 pub use schema::schema;
 pub use source::MAX_FILE_BYTES;

@@ -4,9 +4,11 @@
 //! environment.
 
 use std::borrow::Cow;
+use std::iter;
 
 use super::problems::{Problem, Problems};
 use super::spanned_value::{MapEntry, Node, NodeKind};
+use super::spelling::{closest_name, quoted};
 use super::value_path::ValuePath;
 
 /// The start of a placeholder.
@@ -63,6 +65,52 @@ pub(super) fn strip(text: &str) -> Cow<'_, str> {
     if rest.len() == text.len() { Cow::Borrowed(text) } else { without + rest }
 }
 
+/// The first parts of placeholders in other tools, and of those that people try here.
+const NAMESPACES: [&str; 14] = [
+    "env", "github", "input", "inputs", "item", "job", "jobs", "matrix", "needs", "outputs", "params", "secrets",
+    "steps", "vars",
+];
+
+/// Finds a placeholder that nothing replaces, such as `${jobs.build.value}`, with its first part.
+fn find_unknown(text: &str) -> Option<(&str, &str)> {
+    memchr::memmem::find_iter(text.as_bytes(), "${").find_map(|start| {
+        let rest = &text[start..];
+        let name = rest[2..].trim_start_matches(['{', ' ']);
+        let end = name.find(|c: char| !(c.is_ascii_alphanumeric() || "_-.".contains(c))).unwrap_or(name.len());
+        let (namespace, _) = name[..end].split_once('.')?;
+        let is_known = NAMESPACES.contains(&namespace) || closest_name(namespace, iter::once("matrix")).is_some();
+        let close = rest.find('}')?;
+        let is_closed = name[end..].trim_start().starts_with('}');
+        (namespace != "matrix" && is_known && is_closed).then(|| (&rest[..=close], namespace))
+    })
+}
+
+/// Reports unknown placeholders in the fields of a map. Scripts are not searched: their language may use the same syntax.
+pub(super) fn reject_unknown(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) {
+    match &node.kind {
+        NodeKind::Scalar(_, text) => {
+            let Some((placeholder, namespace)) = find_unknown(text) else { return };
+            let problem = Problem::new(node.id, path, format!("unknown placeholder {}", quoted(placeholder)));
+            problems.add(match closest_name(namespace, iter::once("matrix")) {
+                Some(_) => problem.hint("did you mean `${matrix.NAME}`?"),
+                None => problem.hint("only `${matrix.NAME}` is replaced, in a job with a `matrix`"),
+            });
+        }
+        NodeKind::List(items) => {
+            items.iter().enumerate().for_each(|(nth, node)| reject_unknown(node, &path.item(nth), problems));
+        }
+        NodeKind::Map(entries) => {
+            for MapEntry { key, value } in entries.iter().filter(|entry| !matches!(&*entry.key.text, "run" | "jobs")) {
+                let is_script = key.text == "on_finish" && matches!(value.kind, NodeKind::Scalar(..));
+                if !is_script {
+                    reject_unknown(value, &path.key(&key.text), problems);
+                }
+            }
+        }
+        NodeKind::Null | NodeKind::Tagged(..) => {}
+    }
+}
+
 /// Whether a name can be a variable of a matrix.
 pub(super) fn is_variable_name(name: &str) -> bool {
     !name.is_empty()
@@ -107,6 +155,7 @@ pub(super) fn reject_in_id(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut
 /// Reports placeholders in the fields of a map without a matrix.
 pub(super) fn reject_in_fields(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) {
     let NodeKind::Map(entries) = &node.kind else { return };
+    reject_unknown(node, path, problems);
     // The language of a script or its input may use the same syntax.
     for MapEntry { key, value } in entries.iter().filter(|entry| !matches!(&*entry.key.text, "run" | "stdin" | "jobs"))
     {

@@ -73,6 +73,7 @@ impl ParsedQueue {
 
     /// Reads an entry that defines several jobs.
     fn read_matrix(&mut self, node: &Node<'_>, names: &mut JobNames, reader: &mut EntryReader<'_, '_>) {
+        placeholders::reject_unknown(node, reader.path, reader.problems);
         let matrix = Matrix::read(node, reader.path, reader.problems);
         let Some(base) = names.name_entry(node) else {
             reader.read_job(node, None);

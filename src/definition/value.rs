@@ -102,7 +102,9 @@ pub(super) fn integer(
     to: i64,
     problems: &mut Problems,
 ) -> Option<i64> {
-    let expected = if to == i64::from(u32::MAX) {
+    let is_too_large = matches!(&node.kind, NodeKind::Scalar(ScalarType::Integer, digits)
+        if !digits.starts_with('-') && digits.parse::<i64>().is_ok_and(|number| number > to));
+    let expected = if to == i64::from(u32::MAX) && !is_too_large {
         format!("a whole number of at least {from}")
     } else {
         format!("a whole number from {from} to {to}")

@@ -148,14 +148,22 @@ fn parse_term(token: &QueryToken, now: DateTime<Utc>) -> Result<QueryTerm, Query
     let field = token.colon.map(|colon| (&token.text[usize::from(negated)..colon], &token.text[colon + 1..]));
     let condition = match field {
         Some((field, values)) if FIELD_NAMES.contains(&field) => parse_condition(field, values, now)?,
-        // A word with a colon, such as a URL or a time of day, is text unless it resembles a field.
-        Some((field, _)) if field.len() > 2 => match closest_field(field) {
-            Some(meant) => return fail(format!("unknown field `{field}:`; did you mean `{meant}:`?")),
-            None => word_condition(plain),
-        },
+        // A URL, a time of day and a word that ends with a colon are text.
+        Some((field, values)) if is_field_like(field, values) => {
+            let hint = closest_field(field).map_or_else(
+                || format!("fields are {}; put text with a colon in quotes", FIELD_NAMES.join(", ")),
+                |meant| format!("did you mean `{meant}:`?"),
+            );
+            return fail(format!("unknown field `{field}:`; {hint}"));
+        }
         _ => word_condition(plain),
     };
     Ok(QueryTerm { negated, condition })
+}
+
+fn is_field_like(field: &str, values: &str) -> bool {
+    let is_name = field.len() > 2 && field.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    is_name && !values.starts_with("//") && (!values.is_empty() || closest_field(field).is_some())
 }
 
 fn word_condition(text: &str) -> Condition {

@@ -2,13 +2,15 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
 
 use super::coalescer::Coalescer;
+use super::link_subscriptions::LinkSubscriptions;
 use crate::definition;
 use crate::model::DesiredState;
-use crate::store::{NotifyFn, StoreError, Subscription};
+use crate::store::StoreError;
 
 /// How long the file must be unchanged before it is read, because editors save in several steps.
 const DEBOUNCE: Duration = Duration::from_millis(30);
@@ -19,12 +21,13 @@ type ReadResult = Result<DesiredState, definition::Error>;
 /// Watches `jobs.yaml` until it is dropped.
 pub struct FileWatch {
     requests: Sender<()>,
-    _subscription: Subscription,
+    _subscriptions: Arc<Mutex<LinkSubscriptions>>,
 }
 
 impl FileWatch {
-    /// Watches `file`, and calls `on_read` on a thread with each new version after `last_version`. The folder is watched,
-    /// because editors replace the file.
+    /// Watches `file`, and calls `on_read` on a thread with each new version after `last_version`. Folders are watched,
+    /// because editors replace the file: that of the file and, if it is a link, those of its target and of all links on
+    /// the way.
     pub fn start(
         file: PathBuf,
         last_version: Option<&str>,
@@ -32,14 +35,16 @@ impl FileWatch {
     ) -> Result<Self, StoreError> {
         let (requests, inbox) = channel();
         let changes = Coalescer::default();
-        let subscription = subscribe(&file, changes.callback(requests.clone(), || ()))?;
+        let subscriptions = LinkSubscriptions::start(file.clone(), changes.callback(requests.clone(), || ()))?;
+        let subscriptions = Arc::new(Mutex::new(subscriptions));
         if definition::file_version(&file).ok().as_deref() != last_version {
             // The file was saved before the subscription.
             let _ = requests.send(());
         }
-        let work = move || serve(&file, &inbox, &changes, on_read);
+        let watched = Arc::downgrade(&subscriptions);
+        let work = move || serve(&file, &watched, &inbox, &changes, on_read);
         thread::Builder::new().name("watch".to_owned()).spawn(work).map_err(|error| StoreError::io("thread", error))?;
-        Ok(Self { requests, _subscription: subscription })
+        Ok(Self { requests, _subscriptions: subscriptions })
     }
 
     /// Reads the file again, though it hasn't changed.
@@ -49,13 +54,13 @@ impl FileWatch {
     }
 }
 
-fn subscribe(file: &Path, on_change: NotifyFn) -> Result<Subscription, StoreError> {
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    Subscription::on_dir(folder, move |changed| changed == name, on_change)
-}
-
-fn serve(file: &Path, inbox: &Receiver<()>, changes: &Coalescer, on_read: impl Fn(ReadResult)) {
+fn serve(
+    file: &Path,
+    watched: &Weak<Mutex<LinkSubscriptions>>,
+    inbox: &Receiver<()>,
+    changes: &Coalescer,
+    on_read: impl Fn(ReadResult),
+) {
     while let Ok(()) = inbox.recv() {
         loop {
             changes.reset();
@@ -65,6 +70,10 @@ fn serve(file: &Path, inbox: &Receiver<()>, changes: &Coalescer, on_read: impl F
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }
+        // Before the file is read, so that no change after that is missed.
+        let Some(watched) = watched.upgrade() else { return };
+        watched.lock().unwrap_or_else(PoisonError::into_inner).update();
+        drop(watched);
         on_read(definition::read(file));
     }
 }

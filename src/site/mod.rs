@@ -8,6 +8,7 @@ mod coalescer;
 mod context;
 mod error;
 mod file_watch;
+mod link_subscriptions;
 mod open;
 mod process_tags;
 mod reap;

@@ -1,7 +1,6 @@
 //! Opens the user's editor.
 
 use std::ffi::OsString;
-use std::fs;
 use std::path::Path;
 use std::process::Command;
 
@@ -63,9 +62,7 @@ fn line_of(file: &Path, position: &EditorPosition) -> Option<usize> {
     match position {
         EditorPosition::Top => None,
         EditorPosition::Line(line) => Some(*line),
-        EditorPosition::Job { queue, name } => {
-            definition::line_of(&fs::read_to_string(file).ok()?, queue.as_str(), name)
-        }
+        EditorPosition::Job { queue, name } => definition::line_in_file(file, queue.as_str(), name),
     }
 }
 

@@ -3,6 +3,7 @@
 mod again;
 mod change;
 mod contract;
+mod file_kinds;
 mod follow;
 mod hints;
 mod log;

@@ -113,6 +113,10 @@ fn an_error_names_the_expected_values() {
     assert_eq!(parse_error("state:"), format!("state: expected one of {states}"));
     assert_eq!(parse_error("state:broken"), format!("state: expected one of {states}, not `broken`"));
     assert_eq!(parse_error("stat:failed"), "unknown field `stat:`; did you mean `state:`?");
+    assert_eq!(
+        parse_error("bogus:1"),
+        "unknown field `bogus:`; fields are state, tag, queue, since, before, took, exit; put text with a colon in quotes"
+    );
     assert_eq!(parse_error("since:soon"), "since: expected a duration such as 30m, 8h or 2d, not `soon`");
     assert_eq!(parse_error("since:1M"), "since: ambiguous unit `M`: write `min` or `months`");
     assert_eq!(parse_error("took:>"), "took: expected a duration such as >1m or <10s, not ``");
@@ -130,7 +134,7 @@ fn an_incomplete_query_uses_its_valid_terms() {
 
 #[test]
 fn a_word_that_only_resembles_a_field_is_text() {
-    for text in ["https://example.org", "12:30", "\"state:none\"", "x:y", ":"] {
+    for text in ["https://example.org", "12:30", "\"state:none\"", "\"bogus:1\"", "note:", "x:y", ":"] {
         assert_eq!(matching(text).len(), usize::from(text == ":"), "{text}");
     }
 }

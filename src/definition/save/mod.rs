@@ -3,10 +3,9 @@
 
 mod entry;
 mod insert;
+mod replace;
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -73,14 +72,14 @@ pub fn save_with_announcement(
     jobs: &[Definition],
     mut announce: impl FnMut(&[Arc<Definition>]) -> Result<(), String>,
 ) -> Result<Vec<Arc<Definition>>, SaveError> {
-    // Follow symbolic links, so that the target is replaced and not the link.
     let unwritable = |source| SaveError::Unwritable { path: path.to_owned(), source };
-    let target_path = path.canonicalize().map_err(|_| Error::Missing(path.to_owned()))?;
+    let target_path = replace::writable_target(path).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => SaveError::File(Error::Missing(path.to_owned())),
+        _ => unwritable(source),
+    })?;
     let base = path.parent().unwrap_or(Path::new("."));
     let jobs: Vec<Definition> = jobs.iter().map(|job| relative_to(base, job)).collect();
-    // Serialize writers. Where folders can't be locked, the first writer wins.
-    let folder = File::open(target_path.parent().unwrap_or(Path::new("."))).map_err(unwritable)?;
-    let _ = folder.lock();
+    let _lock = replace::lock_folder(target_path.parent().unwrap_or(Path::new("."))).map_err(unwritable)?;
     for _ in 0..MAX_ATTEMPTS {
         let (version, name, text) = file::read_text(path)?;
         let Some((text, saved)) = with_jobs(&name, &text, queue, &jobs)? else {
@@ -89,7 +88,7 @@ pub fn save_with_announcement(
             return Err(SaveError::NoInsertionPoint { path: path.to_owned(), entry });
         };
         announce(&saved).map_err(SaveError::Rejected)?;
-        if replace(&target_path, &version, text.as_bytes()).map_err(unwritable)? {
+        if replace::replace(&target_path, &version, text.as_bytes()).map_err(unwritable)? {
             return Ok(saved);
         }
     }
@@ -214,33 +213,4 @@ fn relative_to(base: &Path, job: &Definition) -> Definition {
         exec.env_files = exec.env_files.iter().map(relative).collect();
     }
     job
-}
-
-/// Replaces the file if its version is still `version`. Returns whether it was.
-fn replace(path: &Path, version: &str, text: &[u8]) -> io::Result<bool> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mode = fs::metadata(path)?.permissions().mode() & 0o7777;
-    let temp_file = TempFile(folder.join(format!(".jobs.yaml.{}", std::process::id())));
-    // Left behind by a crashed process with the same id.
-    let _ = fs::remove_file(&temp_file.0);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temp_file.0)?;
-    file.write_all(text)?;
-    file.set_permissions(fs::Permissions::from_mode(mode))?;
-    file.sync_all()?;
-    if file::file_version(path)? != version {
-        return Ok(false);
-    }
-    fs::rename(&temp_file.0, path)?;
-    File::open(folder)?.sync_all()?;
-    Ok(true)
-}
-
-/// A temporary file, deleted when dropped unless it was renamed.
-struct TempFile(PathBuf);
-
-impl Drop for TempFile {
-    fn drop(&mut self) {
-        // Fails if the file was renamed.
-        let _ = fs::remove_file(&self.0);
-    }
 }

@@ -11,6 +11,24 @@ fn unknown_fields() {
     assert_report("typo_at_the_top", "default: {}\nqueues: {}\n");
     assert_report("typo_in_defaults", "defaults: {on-failure: stop}\nqueues: {}\n");
     assert_report("unknown_field", "queues:\n  q:\n    - run: a\n      colour: red\n");
+    let topics = [
+        "crontab",
+        "max_attempts",
+        "time_limit",
+        "secrets",
+        "folder",
+        "wait_for_all",
+        "options",
+        "allowed_errors",
+        "stdout",
+        "email",
+        "mutex",
+        "labels",
+        "description",
+        "bash_script",
+    ];
+    let fields = topics.map(|topic| format!("      {topic}: 1\n")).concat();
+    assert_report("topics_of_unknown_fields", &format!("queues:\n  q:\n    - run: a\n{fields}"));
     assert_report("field_of_a_queue_in_a_job", "queues:\n  q:\n    - run: a\n      parallel: 3\n");
     assert_report("field_of_a_job_in_a_queue", "queues:\n  q:\n    run: a\n");
     assert_report("field_of_a_job_in_defaults", "defaults:\n  args: [a]\n  title: T\nqueues: {}\n");
@@ -94,7 +112,7 @@ fn wrong_types() {
 fn wrong_values() {
     assert_report(
         "parallel",
-        "queues:\n  a: {parallel: 0}\n  b: {parallel: \"2\"}\n  c: {parallel: 1.5}\n  d: {parallel: 99999999999}\n",
+        "queues:\n  a: {parallel: 0}\n  b: {parallel: \"2\"}\n  c: {parallel: 1.5}\n  d: {parallel: 99999999999}\n  e: {retry: 999999999999}\n",
     );
     assert_report("on_failure", "queues:\n  a: {on_failure: stopp}\n  b: {on_failure: explode}\n");
     assert_report(
@@ -139,7 +157,11 @@ fn wrong_values() {
     );
     assert_report(
         "home_folders",
-        "queues:\n  q:\n    - {run: a, cwd: ~other/x}\n    - {run: a, env_file: [~/ok, ~x]}\n",
+        "queues:\n  q:\n    - {run: a, cwd: ~other/x}\n    - {run: a, env_file: [~/ok, ~x]}\n    - {run: a, cwd: '${HOME}/x'}\n    - {run: a, cwd: a/$USER}\n    - {run: a, cwd: ~}\n",
+    );
+    assert_report(
+        "unknown_placeholders",
+        "queues:\n  q:\n    title: '${jobs.a}'\n    jobs:\n      - {run: a, stdin: 'v ${jobs.version.output}'}\n      - {run: 'echo ${inputs.env}', args: ['${{ inputs.env }}']}\n      - {command: [sh, -c, 'echo ${HOME} ${x%.*}'], env: {A: '${matrx.os}'}}\n      - {command: [node, -e, '`${process.env.HOME}`'], matrix: {os: [a]}, title: '${maxtrix.os} ${matrix.os}'}\n",
     );
     assert_report("no_success", "queues:\n  q:\n    - {run: a, ok_codes: []}\n");
     assert_report(

@@ -6,10 +6,11 @@ use std::path::Path;
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 
 /// Messages that no snapshot can contain.
-const ELSEWHERE: [&str; 15] = [
+const ELSEWHERE: [&str; 16] = [
     "{} does not exist",
     "can't read {}: {source}",
     "the file keeps changing",
+    "not a regular file",
     "save the file as UTF-8",
     "the file isn't valid UTF-8",
     "the file is UTF-16, not UTF-8",

@@ -53,7 +53,6 @@ const NOT_REJECTED: [&str; 14] = [
     "cycle_of_two",
     "duplicate_id",
     "duplicate_needs",
-    "home_folders",
     "names_of_queues",
     "needs_itself",
     "needs_of_a_matrix",
@@ -61,6 +60,7 @@ const NOT_REJECTED: [&str; 14] = [
     "placeholders",
     "placeholders_without_a_matrix",
     "two_cycles",
+    "unknown_placeholders",
 ];
 
 #[test]
