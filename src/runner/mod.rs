@@ -7,6 +7,7 @@
 //! A run is over when its root process ends. Its background processes keep running, and their output is discarded. A run
 //! that is stopped, however, ends with its whole process tree, including processes in other sessions.
 
+mod cgroup;
 mod descriptor_limit;
 mod driver;
 mod env_file;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Signal;
 
+use super::cgroup::{self, RunCgroup};
 use super::process_table::{ProcessInfo, ProcessTable};
 use super::run_tag::RunTag;
 
@@ -25,10 +26,17 @@ pub struct OrphanReport {
 pub fn kill_orphans(tags: &[RunTag], timeout: Duration) -> OrphanReport {
     let deadline = Instant::now() + timeout;
     let mut killed = HashSet::new();
+    let cgroups = cgroup::find(tags);
+    cgroups.iter().for_each(RunCgroup::kill);
     loop {
         let table = ProcessTable::read();
-        let is_root =
-            |process: &ProcessInfo| killed.contains(&process.identity()) || tags.iter().any(|tag| process.has_tag(tag));
+        let members: HashSet<i32> = cgroups.iter().flat_map(RunCgroup::processes).collect();
+        let is_root = |process: &ProcessInfo| {
+            let identity = process.identity();
+            killed.contains(&identity)
+                || members.contains(&identity.pid().as_raw_nonzero().get())
+                || tags.iter().any(|tag| process.has_tag(tag))
+        };
         let processes = table.tree(is_root).into_iter().map(ProcessInfo::identity);
         let killable: Vec<_> = processes.filter(|identity| identity.can_be_signalled()).collect();
         for identity in &killable {

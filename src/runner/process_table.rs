@@ -117,6 +117,10 @@ impl ProcessInfo {
 }
 
 impl ProcessIdentity {
+    pub(super) fn pid(self) -> Pid {
+        self.pid
+    }
+
     /// A descriptor that becomes readable when the process ends; none if it has ended.
     #[cfg(target_os = "linux")]
     pub(super) fn open_pidfd(self) -> Option<OwnedFd> {

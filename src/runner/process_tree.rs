@@ -1,13 +1,14 @@
 //! The processes of one run: sends signals to all of them and finds those that are still alive.
 //!
 //! The process group gets a signal at once. Processes that have left the group are found by their parents, and where a
-//! parent has ended, by the run's [`RunTag`].
+//! parent has ended, by the run's [`RunTag`] or its cgroup.
 
 use std::collections::HashSet;
 use std::os::fd::OwnedFd;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
+use super::cgroup::RunCgroup;
 use super::process_table::{ProcessIdentity, ProcessInfo, ProcessTable};
 use super::run_tag::RunTag;
 
@@ -16,6 +17,7 @@ pub(super) struct ProcessTree {
     /// The leader of the process group. Its id is not reused before it has been waited for.
     leader: Pid,
     tag: Option<RunTag>,
+    cgroup: Option<RunCgroup>,
     /// Whether this process adopts orphans.
     is_subreaper: bool,
     /// The processes found last time: they are still found after their parents have ended.
@@ -26,14 +28,17 @@ pub(super) struct ProcessTree {
 const MAX_WATCHED: usize = 32;
 
 impl ProcessTree {
-    pub(super) fn new(leader: Pid, tag: Option<RunTag>, is_subreaper: bool) -> Self {
-        Self { leader, tag, is_subreaper, known: HashSet::new() }
+    pub(super) fn new(leader: Pid, tag: Option<RunTag>, cgroup: Option<RunCgroup>, is_subreaper: bool) -> Self {
+        Self { leader, tag, cgroup, is_subreaper, known: HashSet::new() }
     }
 
     /// Sends a signal to every process of the run.
     pub(super) fn signal(&mut self, signal: Signal, table: &ProcessTable) {
         let (leader, processes) = (self.leader, self.find(table));
         signal_group(leader, signal);
+        if let Some(cgroup) = self.cgroup.as_ref().filter(|_| signal == Signal::KILL) {
+            cgroup.kill();
+        }
         for stray in processes.iter().filter(|process| !process.is_in_group(leader)) {
             stray.identity().signal(signal);
         }
@@ -53,11 +58,13 @@ impl ProcessTree {
     }
 
     fn find<'a>(&mut self, table: &'a ProcessTable) -> Vec<&'a ProcessInfo> {
-        let Self { leader, tag, is_subreaper, known } = self;
+        let Self { leader, tag, cgroup, is_subreaper, known } = self;
+        let members: HashSet<i32> = cgroup.iter().flat_map(RunCgroup::processes).collect();
         let tree = table.tree(|process| {
             let is_stray =
                 || tag.as_ref().is_some_and(|tag| (!*is_subreaper || process.is_our_child()) && process.has_tag(tag));
-            process.is_in_group(*leader) || known.contains(&process.identity()) || is_stray()
+            let is_member = members.contains(&process.identity().pid().as_raw_nonzero().get());
+            is_member || process.is_in_group(*leader) || known.contains(&process.identity()) || is_stray()
         });
         *known = tree.iter().map(|process| process.identity()).collect();
         tree

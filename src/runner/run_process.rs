@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::event::PollFlags;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
 
+use super::cgroup::Cgroups;
 use super::invocation::ScriptFile;
 use super::launch::{Done, Launch, OutOfResources, Output};
 use super::pipe::{InPipe, OutPipe};
@@ -31,6 +32,7 @@ pub(super) struct RunProcess {
     pid: Pid,
     /// The root process and its descendants.
     tree: ProcessTree,
+    started: Instant,
     /// The run is being stopped and its root process has ended, but has not been waited for.
     has_exited_after_stop: bool,
     stdout: Option<OutPipe>,
@@ -108,11 +110,17 @@ pub(super) fn start(
     mut launch: Launch,
     mut callbacks: RunCallbacks,
     program_cache: &mut ProgramCache,
+    cgroups: Option<&Cgroups>,
     is_subreaper: bool,
 ) -> Result<RunProcess, StartError> {
+    let started = Instant::now();
     let options = mem::take(&mut launch.pty);
     let size = options.size;
-    let spawned = match spawn(&launch, options, program_cache, is_subreaper) {
+    let (spawned, cgroup) = match cgroups.zip(launch.tag.as_ref()) {
+        Some((cgroups, tag)) => cgroups.spawn_in(tag, || spawn(&launch, options, program_cache, is_subreaper)),
+        None => (spawn(&launch, options, program_cache, is_subreaper), None),
+    };
+    let spawned = match spawned {
         Ok(spawned) => spawned,
         Err(SpawnError::Failed(failure)) => return Err(StartError::Failed(FailedLaunch { callbacks, failure })),
         Err(SpawnError::OutOfResources(reason)) => return Err(StartError::OutOfResources(OutOfResources(reason))),
@@ -128,7 +136,8 @@ pub(super) fn start(
     Ok(RunProcess {
         run,
         pid,
-        tree: ProcessTree::new(pid, launch.tag.clone(), is_subreaper),
+        tree: ProcessTree::new(pid, launch.tag.clone(), cgroup, is_subreaper),
+        started,
         has_exited_after_stop: false,
         stdout: child.stdout.take().map(|pipe| OutPipe::new(pipe.into())),
         stderr: child.stderr.take().map(|pipe| OutPipe::new(pipe.into())),
@@ -234,6 +243,11 @@ impl RunProcess {
     pub(super) fn resume(&mut self, table: &LazyProcessTable, suspended: Duration) {
         self.tree.signal(Signal::CONT, table);
         self.deadline = self.deadline.and_then(|deadline| deadline.checked_add(suspended));
+    }
+
+    /// How long it has been running.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.started.elapsed()
     }
 
     /// Whether it is being stopped.

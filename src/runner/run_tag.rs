@@ -31,6 +31,11 @@ impl RunTag {
         Self { number: TAG_BASE | (hash >> 2), variables }
     }
 
+    /// The number that stands for it.
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
     /// Whether an environment, as read from `/proc/PID/environ`, has all the variables.
     pub(super) fn matches_environment(&self, environment: &[u8]) -> bool {
         self.variables.iter().all(|wanted| environment.split(|byte| *byte == 0).any(|variable| variable == wanted))
@@ -78,6 +83,7 @@ pub(super) fn is_detached(limit: u64) -> bool {
 /// Detaches this process and its future children from the run that started it, if any, so that stopping the run does not
 /// stop them.
 pub fn detach_from_run() {
+    super::cgroup::leave_run();
     #[cfg(target_os = "linux")]
     {
         use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};

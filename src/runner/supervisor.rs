@@ -13,6 +13,7 @@ use rustix::process::{WaitOptions, wait};
 use signal_hook::SigId;
 use signal_hook::consts::SIGCHLD;
 
+use super::cgroup::Cgroups;
 use super::descriptor_limit::DescriptorLimit;
 use super::invocation::not_started;
 use super::launch::{Launch, OutOfResources, Output};
@@ -31,6 +32,8 @@ pub(super) struct Supervisor {
     lingering_pipes: VecDeque<OutPipe>,
     /// This process only runs jobs and adopts their orphans.
     is_subreaper: bool,
+    /// None where this process may not create cgroups.
+    cgroups: Option<Cgroups>,
     program_cache: ProgramCache,
     pub(super) descriptor_limit: Arc<DescriptorLimit>,
     /// Receives a byte from every [`Waker`] call and every SIGCHLD.
@@ -97,10 +100,12 @@ impl Supervisor {
         let (processes, lingering_pipes) = (Vec::new(), VecDeque::new());
         let program_cache = ProgramCache::default();
         let (buffer, read_throttle) = (vec![0; READ_BUFFER_BYTES], ReadThrottle::default());
+        let cgroups = if is_subreaper { Cgroups::of_this_process() } else { None };
         let supervisor = Self {
             processes,
             lingering_pipes,
             is_subreaper,
+            cgroups,
             program_cache,
             descriptor_limit,
             wakeups,
@@ -114,7 +119,7 @@ impl Supervisor {
     /// Starts a run and supervises it. A run that has failed to start is reported at once; one that may start later is
     /// not, and its callbacks are dropped.
     pub(super) fn launch(&mut self, run: RunId, launch: Launch, callbacks: RunCallbacks) -> Result<(), OutOfResources> {
-        match start(run, launch, callbacks, &mut self.program_cache, self.is_subreaper) {
+        match start(run, launch, callbacks, &mut self.program_cache, self.cgroups.as_ref(), self.is_subreaper) {
             Ok(process) => {
                 self.descriptor_limit.restore_in(process.pid());
                 self.processes.push(process);
@@ -274,7 +279,11 @@ impl Supervisor {
     }
 
     fn finish(&mut self, at: usize, exit: io::Result<Exit>) {
-        let lingering_pipes = self.processes.swap_remove(at).finish(exit, &mut self.buffer);
+        let process = self.processes.swap_remove(at);
+        if let Some(cgroups) = &mut self.cgroups {
+            cgroups.note_duration(process.elapsed());
+        }
+        let lingering_pipes = process.finish(exit, &mut self.buffer);
         // Most of them turn out to be closed at the next poll.
         self.lingering_pipes.extend(lingering_pipes);
         let limit = MAX_LINGERING_PIPES.min(DescriptorLimit::max_lingering_pipes());

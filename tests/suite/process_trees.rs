@@ -250,3 +250,46 @@ fn a_job_blocks_no_signals() {
     let output = site.ok(&["process", "q"]);
     assert_eq!(output.matches("0000000000000000").count(), 2, "{output}");
 }
+
+/// Whether runs get a cgroup here.
+fn has_cgroups() -> bool {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let mount = mounts.lines().find(|line| line.contains(" - cgroup2 ")).and_then(|line| line.split(' ').nth(4));
+    let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let own = own.lines().find_map(|line| line.strip_prefix("0::/"));
+    let probe = mount.zip(own).map(|(mount, own)| format!("{mount}/{own}/setlist-test-{}", std::process::id()));
+    probe.is_some_and(|probe| fs::create_dir(&probe).and_then(|()| fs::remove_dir(&probe)).is_ok())
+}
+
+/// Starts a process that has no variable, session, limit or parent of its job, like what `su -` leaves in the background.
+const SHED: &str = r#"
+(env -i PATH="$PATH" setsid prlimit --locks=unlimited:unlimited sh -c 'echo $$ > shed.new; mv shed.new shed; exec sleep 300' &)
+until [ -s shed ]; do sleep 0.01; done
+"#;
+
+#[test]
+fn a_process_that_has_shed_all_marks_is_stopped_by_its_cgroup() {
+    if !has_cgroups() {
+        eprintln!("SKIPPED: this user may not create cgroups (version 2) here");
+        return;
+    }
+    for kills_worker in [false, true] {
+        let site = site_with("      - {id: one, run: sh shed.sh; sleep 300}\n      - {id: two, run: 'true'}\n");
+        site.write("shed.sh", SHED);
+        let mut worker = worker(&site);
+        site.ok(&["retry", "q/one"]);
+        let shed = wait_for("the process", || Some(site.read("shed")).filter(|pid| !pid.is_empty()));
+        if kills_worker {
+            worker.kill().unwrap();
+            worker.wait().unwrap();
+            site.ok(&["retry", "q/two"]);
+            site.ok(&["wait", "q/two"]);
+        } else {
+            site.ok(&["cancel", "q/one"]);
+            site.wait_until("q/one", |job| job["outcome"] == "cancelled");
+            kill_process(Pid::from_child(&worker), Signal::TERM).unwrap();
+            worker.wait().unwrap();
+        }
+        assert_gone(&[pid(&shed)]);
+    }
+}
