@@ -1,6 +1,6 @@
 //! `setlist retry`, `cancel`, `remove`, `restore`, `move` and `reset`: commands that change jobs.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{BufWriter, Write};
 
 use chrono::Utc;
 
@@ -10,6 +10,7 @@ use super::error::warn;
 use super::exit::ExitStatus;
 use super::json_records::{JobRecord, write_json};
 use super::open_site::OpenSite;
+use super::safe_output;
 use crate::model::{Command, Event, Job, JobId, JobState, Outcome, Phase, Placement, QueueMode, StopSignal};
 use crate::text;
 
@@ -69,7 +70,7 @@ pub(super) fn move_jobs(mut site: OpenSite, options: &MoveArgs) -> Result<ExitSt
     let other = site.job(other)?;
     let placement = if word == "before" { Placement::Before(other.id) } else { Placement::After(other.id) };
     site.submit(Command::Move { jobs: jobs.iter().map(|job| job.id).collect(), placement })?;
-    let mut out = BufWriter::new(io::stdout().lock());
+    let mut out = BufWriter::new(safe_output::stdout());
     for job in &jobs {
         if *json && let Some(job) = site.store.job(job.id)? {
             write_json(&mut out, &JobRecord::new(&job, None, Utc::now()))?;
@@ -94,7 +95,7 @@ fn transfer(mut site: OpenSite, jobs: &[Job], queue: &str, json: bool) -> Result
     {
         site.ensure_worker()?;
     }
-    let mut out = BufWriter::new(io::stdout().lock());
+    let mut out = BufWriter::new(safe_output::stdout());
     for job in jobs {
         let Some(moved) = site.store.job(job.id)? else { continue };
         if json {
@@ -147,7 +148,7 @@ fn submit_each(
 ) -> Result<ExitStatus, CliError> {
     let commands: Vec<_> = jobs.iter().map(|job| command(job.id)).collect();
     let results = site.store.execute(&commands, Utc::now())?;
-    let mut out = BufWriter::new(io::stdout().lock());
+    let mut out = BufWriter::new(safe_output::stdout());
     let mut exit = ExitStatus::Success;
     for (job, result) in jobs.iter().zip(results) {
         let path = text::plain_line(&job.path());

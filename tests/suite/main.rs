@@ -41,6 +41,7 @@ mod stopped_writer;
 mod temp_site;
 mod terminal;
 mod terminal_conventions;
+mod terminal_safety;
 mod trust;
 mod wakeups;
 mod what_happens;
