@@ -12,6 +12,7 @@ use super::exit::ExitStatus;
 use super::job_options::from_folder;
 use super::json_records::{JobRecord, write_json};
 use super::open_site::OpenSite;
+use super::safe_output;
 use crate::clock;
 use crate::definition;
 use crate::model::{
@@ -57,7 +58,7 @@ pub(super) fn add(site: OpenSite, options: &AddArgs) -> Result<ExitStatus, CliEr
         site.ensure_worker()?;
     }
     // Printed last: a closed pipe must not keep the jobs from running.
-    let mut out = BufWriter::new(io::stdout().lock());
+    let mut out = BufWriter::new(safe_output::stdout());
     let now = clock::now();
     for id in &added {
         match options.json.then(|| site.store.job(*id)).transpose()?.flatten() {

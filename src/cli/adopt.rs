@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use super::error::{CliError, warn};
 use super::exit::ExitStatus;
 use super::open_site::state_dir;
+use super::safe_output;
 use super::site_args::SiteArgs;
 use super::site_files::nearest_file;
 use crate::clock;
@@ -72,7 +73,7 @@ fn show(held: &SiteState, file: &std::path::Path) -> Result<(), CliError> {
             paths.collect()
         })
         .unwrap_or_default();
-    let mut out = io::stdout().lock();
+    let mut out = safe_output::stdout();
     let mut jobs: Vec<&Job> = held.jobs().filter(|job| !declared.contains(&job.path())).collect();
     jobs.sort_by_key(|job| job.id);
     let (pending, workers) = (jobs.iter().filter(|job| job.phase() != Phase::Finished).count(), held.workers().count());
@@ -100,7 +101,7 @@ fn confirm() -> Result<bool, CliError> {
     if !io::stdin().is_terminal() {
         return Err(CliError::Usage("adopting needs confirmation: `setlist adopt --yes`".to_owned()));
     }
-    let mut err = io::stderr().lock();
+    let mut err = safe_output::stderr(false);
     write!(err, "Adopt this state? Its jobs run when you ask for them. [y/N] ")?;
     err.flush()?;
     let mut answer = String::new();

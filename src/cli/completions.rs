@@ -1,6 +1,6 @@
 //! `setlist completions`: shell completion, for which the shell runs this program.
 
-use std::io::{self, Write};
+use std::io::Write;
 
 use clap::CommandFactory;
 use clap_complete::env::{CompleteEnv, Elvish, Fish, Shells, Zsh};
@@ -9,6 +9,7 @@ use super::args::{Cli, Shell};
 use super::bash_completer::QuotingBash;
 use super::error::CliError;
 use super::exit::ExitStatus;
+use super::safe_output;
 
 /// The environment variable in which a shell passes its name when it asks for completions.
 const SHELL_ENV: &str = "SETLIST_COMPLETE";
@@ -33,7 +34,7 @@ pub(super) fn print(shell: Shell) -> Result<ExitStatus, CliError> {
         Shell::Fish => "fish",
         Shell::Elvish => "elvish",
     };
-    let mut out = io::stdout().lock();
+    let mut out = safe_output::raw_stdout();
     if let Some(completer) = SHELLS.completer(name) {
         completer.write_registration(SHELL_ENV, "setlist", "setlist", "setlist", &mut out)?;
     }

@@ -1,9 +1,10 @@
 //! Errors of the command line: their messages and exit statuses.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::PathBuf;
 
 use super::exit::ExitStatus;
+use super::safe_output::print_error;
 use crate::definition;
 use crate::definition::save::SaveError;
 use crate::model::Refusal;
@@ -89,7 +90,7 @@ impl CliError {
         match self {
             Self::File(definition::Error::Invalid(diagnostics))
             | Self::Save(SaveError::File(definition::Error::Invalid(diagnostics))) => {
-                print_line(&diagnostics.render(color));
+                print_error(&diagnostics.render(color), color);
             }
             Self::Store(error) | Self::Worker(WorkerError::Store(error)) if error.is_location_unwritable() => {
                 warn(&format!("{error}; `--state DIR` keeps the state elsewhere"));
@@ -106,6 +107,5 @@ pub(super) fn warn(message: &str) {
 
 /// Prints a line on standard error.
 pub(super) fn print_line(text: &str) {
-    // Standard error may be closed; the exit status still reports the failure.
-    let _ = writeln!(io::stderr(), "{text}");
+    print_error(text, false);
 }

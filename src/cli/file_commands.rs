@@ -11,6 +11,7 @@ use serde_json::json;
 use super::error::{CliError, warn};
 use super::exit::ExitStatus;
 use super::json_records::write_json;
+use super::safe_output;
 use super::site_args::SiteArgs;
 use super::site_files::nearest_file;
 use crate::definition::{self, Diagnostic, STARTER};
@@ -31,7 +32,7 @@ pub(super) fn init(args: &SiteArgs) -> Result<ExitStatus, CliError> {
         }
         Err(error) => return Err(anyhow::Error::new(error).context(format!("cannot write {shown}")).into()),
     }
-    writeln!(io::stdout(), "wrote {shown}; run `setlist` to open it, and press p to process a queue")?;
+    writeln!(safe_output::stdout(), "wrote {shown}; run `setlist` to open it, and press p to process a queue")?;
     Ok(ExitStatus::Success)
 }
 
@@ -51,7 +52,13 @@ pub(super) fn check(args: &SiteArgs, path: Option<PathBuf>, json: bool) -> Resul
     }
     let jobs: usize = plan.queues.iter().map(|queue| queue.jobs.len()).sum();
     let queues = plan.queues.len();
-    writeln!(io::stdout(), "{}: {}, {}", relative_path(&file), count_noun(queues, "queue"), count_noun(jobs, "job"))?;
+    writeln!(
+        safe_output::stdout(),
+        "{}: {}, {}",
+        relative_path(&file),
+        count_noun(queues, "queue"),
+        count_noun(jobs, "job")
+    )?;
     Ok(ExitStatus::Success)
 }
 
@@ -103,7 +110,7 @@ fn is_installed(program: &str, folder: &Path) -> bool {
 
 /// Prints the queues or the errors of a file as JSON.
 fn print_json(file: &Path, plan: Result<DesiredState, definition::Error>) -> Result<ExitStatus, CliError> {
-    let mut out = BufWriter::new(io::stdout().lock());
+    let mut out = BufWriter::new(safe_output::stdout());
     let exit = match plan {
         Ok(plan) => {
             for queue in &plan.queues {
@@ -131,7 +138,7 @@ fn print_json(file: &Path, plan: Result<DesiredState, definition::Error>) -> Res
 
 /// Prints the JSON Schema of `jobs.yaml`.
 pub(super) fn schema() -> Result<ExitStatus, CliError> {
-    writeln!(io::stdout(), "{:#}", definition::schema())?;
+    writeln!(safe_output::raw_stdout(), "{:#}", definition::schema())?;
     Ok(ExitStatus::Success)
 }
 

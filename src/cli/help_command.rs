@@ -1,6 +1,6 @@
 //! `setlist help`: the help of the program, of a command or of a topic.
 
-use std::io::{self, Write};
+use std::io::Write;
 
 use clap::CommandFactory;
 
@@ -9,6 +9,7 @@ use super::command_hints;
 use super::error::CliError;
 use super::exit::ExitStatus;
 use super::help_topics;
+use super::safe_output;
 
 /// Prints the help of a command or topic, or the general help with a list of topics.
 pub(super) fn print(name: Option<&str>) -> Result<ExitStatus, CliError> {
@@ -22,7 +23,7 @@ pub(super) fn print(name: Option<&str>) -> Result<ExitStatus, CliError> {
             (None, None) => return Err(unknown_topic(name)),
         },
     };
-    let mut out = io::stdout().lock();
+    let mut out = safe_output::stdout();
     out.write_all(text.as_bytes())?;
     out.flush()?;
     Ok(ExitStatus::Success)

@@ -1,6 +1,6 @@
 //! `setlist status`, `list` and `show`: commands that only read.
 
-use std::io::{self, BufWriter, IsTerminal, Write};
+use std::io::{BufWriter, Write};
 
 use chrono::{DateTime, Local, Utc};
 
@@ -9,6 +9,7 @@ use super::error::{CliError, warn};
 use super::exit::ExitStatus;
 use super::json_records::{JobRecord, QueueRecord, command_line, job_command, run_duration, write_json};
 use super::open_site::OpenSite;
+use super::safe_output;
 use crate::clock;
 use crate::model::{
     HookResult, Job, JobState, Need, Outcome, OutcomeCondition, Phase, Query, QueueState, Run, WaitReason,
@@ -17,7 +18,7 @@ use crate::text;
 
 /// Prints queues with their state and counts.
 pub(super) fn status(mut site: OpenSite, names: &[String], json: bool) -> Result<ExitStatus, CliError> {
-    let mut out = BufWriter::new(io::stdout().lock());
+    let mut out = BufWriter::new(safe_output::stdout());
     print_status(&mut out, &mut site, names, json)?;
     out.flush()?;
     drop(out);
@@ -26,7 +27,7 @@ pub(super) fn status(mut site: OpenSite, names: &[String], json: bool) -> Result
 
 /// Same for several sites.
 pub(super) fn status_of_all(sites: Vec<OpenSite>, json: bool) -> Result<ExitStatus, CliError> {
-    let mut out = BufWriter::new(io::stdout().lock());
+    let mut out = BufWriter::new(safe_output::stdout());
     for (nth, mut site) in sites.into_iter().enumerate() {
         if !json {
             let gap = if nth > 0 { "\n" } else { "" };
@@ -66,7 +67,7 @@ fn print_status(out: &mut impl Write, site: &mut OpenSite, names: &[String], jso
 /// Prints jobs by queue: finished, running, pending.
 pub(super) fn list(mut site: OpenSite, options: &ListArgs) -> Result<ExitStatus, CliError> {
     let site_state = site.site_state()?;
-    let mut out = BufWriter::new(io::stdout().lock());
+    let mut out = BufWriter::new(safe_output::stdout());
     let now = clock::now();
     let since = options.since.map(|since| now - since);
     let query = options.query.as_deref().unwrap_or_default();
@@ -105,7 +106,7 @@ pub(super) fn show(mut site: OpenSite, name: &str, json: bool) -> Result<ExitSta
     let hook_result = job.hook().and_then(|_| {
         runs.iter().rev().find_map(|run| Some((run.id, site.store.log_reader(run.id).hook_result(run)?)))
     });
-    let mut out = BufWriter::new(io::stdout().lock());
+    let mut out = BufWriter::new(safe_output::stdout());
     if json {
         write_json(
             &mut out,
@@ -154,7 +155,7 @@ struct ListColumns {
 impl ListColumns {
     fn fit<'a>(jobs: impl Iterator<Item = &'a Job>) -> Self {
         let path = jobs.map(|job| text::width(&text::plain_line(&job.path()))).max().unwrap_or(0).max(24);
-        if io::stdout().is_terminal() {
+        if safe_output::is_stdout_terminal() {
             Self { path: path.min(40), max_time: 19 }
         } else {
             Self { path, max_time: usize::MAX }

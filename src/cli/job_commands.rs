@@ -1,6 +1,6 @@
 //! `setlist retry`, `cancel`, `remove`, `restore`, `move` and `reset`: commands that change jobs.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{BufWriter, Write};
 
 use super::args::{JobArgs, MoveArgs};
 use super::error::CliError;
@@ -8,6 +8,7 @@ use super::error::warn;
 use super::exit::ExitStatus;
 use super::json_records::{JobRecord, write_json};
 use super::open_site::OpenSite;
+use super::safe_output;
 use crate::clock;
 use crate::model::{Command, Event, Job, JobId, JobState, Outcome, Phase, Placement, QueueMode, StopSignal};
 use crate::text;
@@ -68,7 +69,7 @@ pub(super) fn move_jobs(mut site: OpenSite, options: &MoveArgs) -> Result<ExitSt
     let other = site.job(other)?;
     let placement = if word == "before" { Placement::Before(other.id) } else { Placement::After(other.id) };
     site.submit(Command::Move { jobs: jobs.iter().map(|job| job.id).collect(), placement })?;
-    let mut out = BufWriter::new(io::stdout().lock());
+    let mut out = BufWriter::new(safe_output::stdout());
     for job in &jobs {
         if *json && let Some(job) = site.store.job(job.id)? {
             write_json(&mut out, &JobRecord::new(&job, None, clock::now()))?;
@@ -93,7 +94,7 @@ fn transfer(mut site: OpenSite, jobs: &[Job], queue: &str, json: bool) -> Result
     {
         site.ensure_worker()?;
     }
-    let mut out = BufWriter::new(io::stdout().lock());
+    let mut out = BufWriter::new(safe_output::stdout());
     for job in jobs {
         let Some(moved) = site.store.job(job.id)? else { continue };
         if json {
@@ -146,7 +147,7 @@ fn submit_each(
 ) -> Result<ExitStatus, CliError> {
     let commands: Vec<_> = jobs.iter().map(|job| command(job.id)).collect();
     let results = site.store.execute(&commands, clock::now())?;
-    let mut out = BufWriter::new(io::stdout().lock());
+    let mut out = BufWriter::new(safe_output::stdout());
     let mut exit = ExitStatus::Success;
     for (job, result) in jobs.iter().zip(results) {
         let path = text::plain_line(&job.path());

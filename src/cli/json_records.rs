@@ -12,6 +12,7 @@ use crate::model::{
     Call, Exit, HookResult, Job, Outcome, OutcomeCondition, Program, QueueId, QueueMode, QueueState, Run, RunEnd,
     RunId, SiteState, Value, WaitReason,
 };
+use crate::text;
 
 /// Writes an object as one line.
 pub(super) fn write_json(out: &mut impl Write, record: &impl Serialize) -> Result<(), CliError> {
@@ -20,16 +21,20 @@ pub(super) fn write_json(out: &mut impl Write, record: &impl Serialize) -> Resul
     Ok(writeln!(out)?)
 }
 
-/// Escapes all control characters, not only those that JSON requires: the output may go to a terminal, which must not
-/// receive escape sequences of jobs.
+/// Escapes all control and invisible characters, not only those that JSON requires: the output may go to a terminal, which
+/// must not receive escape sequences or changes of direction.
 struct EscapeControls;
+
+fn is_escaped(character: char) -> bool {
+    character.is_control() || (!character.is_ascii() && text::cells(character).is_none_or(|cells| cells == 0))
+}
 
 impl Formatter for EscapeControls {
     fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
-        for piece in fragment.split_inclusive(char::is_control) {
-            let text = piece.trim_end_matches(char::is_control);
-            out.write_all(text.as_bytes())?;
-            piece[text.len()..].chars().try_for_each(|control| write!(out, "\\u{:04x}", u32::from(control)))?;
+        for piece in fragment.split_inclusive(is_escaped) {
+            let plain = piece.trim_end_matches(is_escaped);
+            out.write_all(plain.as_bytes())?;
+            piece[plain.len()..].encode_utf16().try_for_each(|unit| write!(out, "\\u{unit:04x}"))?;
         }
         Ok(())
     }

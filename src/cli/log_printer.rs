@@ -1,13 +1,14 @@
 //! Prints a log: both streams or one, with or without times; unchanged, or on a terminal without escape sequences other
 //! than colours.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
 use chrono::{DateTime, Local, SecondsFormat, Utc};
 
 use super::args::LogArgs;
 use super::error::CliError;
 use super::error::warn;
+use super::safe_output;
 use crate::model::Stream;
 use crate::store::log::{LogReader, Origin, OutputSpan, omission_notice};
 use crate::text;
@@ -79,8 +80,7 @@ impl LogPrinter {
             buffer: vec![0; 64 << 10],
             only,
             times: options.timestamps.then(TimeFormatter::default),
-            sanitizer: io::stdout()
-                .is_terminal()
+            sanitizer: safe_output::is_stdout_terminal()
                 .then(|| if color { StreamSanitizer::coloured() } else { StreamSanitizer::plain() }),
             in_line: false,
             line_prefix: String::new(),
@@ -230,7 +230,7 @@ impl LogPrinter {
             }
             _ => self.ready.len(),
         };
-        let mut out = io::stdout().lock();
+        let mut out = safe_output::raw_stdout().lock();
         out.write_all(&self.ready[..len])?;
         self.ready.drain(..len);
         out.flush()

@@ -13,6 +13,7 @@ use super::args::Cli;
 use super::error::CliError;
 use super::exit::ExitStatus;
 use super::help_topics::{self, HelpTopic};
+use super::safe_output;
 
 /// Prints the page of the program, of a command or of a help topic, or writes all pages into a folder.
 pub(super) fn print(name: Option<&str>, folder: Option<&Path>) -> Result<ExitStatus, CliError> {
@@ -24,7 +25,7 @@ pub(super) fn print(name: Option<&str>, folder: Option<&Path>) -> Result<ExitSta
         return Ok(ExitStatus::Success);
     }
     if let Some(topic) = name.and_then(help_topics::find) {
-        io::stdout().lock().write_all(topic_page(topic).as_bytes())?;
+        safe_output::raw_stdout().write_all(topic_page(topic).as_bytes())?;
         return Ok(ExitStatus::Success);
     }
     let page = match name {
@@ -37,7 +38,7 @@ pub(super) fn print(name: Option<&str>, folder: Option<&Path>) -> Result<ExitSta
     };
     let mut text = Vec::new();
     Man::new(page).render(&mut text)?;
-    io::stdout().lock().write_all(&text)?;
+    safe_output::raw_stdout().write_all(&text)?;
     Ok(ExitStatus::Success)
 }
 

@@ -29,6 +29,7 @@ mod process;
 mod progress_reporter;
 mod queue_commands;
 mod run_command;
+mod safe_output;
 mod screen;
 mod service_manager;
 mod signals;
@@ -62,7 +63,7 @@ pub fn main() -> ExitCode {
     runner::isolate_children();
     completions::complete_and_exit();
     let cli = Cli::try_parse();
-    let color = uses_color(cli.as_ref().map_or(ColorChoice::Auto, |cli| cli.site.color), &io::stderr());
+    let color = uses_color(cli.as_ref().map_or(ColorChoice::Auto, |cli| cli.site.color), &safe_output::raw_stderr());
     let exit = match cli.map_or_else(|error| print_clap_message(&error), run) {
         Ok(exit) => exit,
         // The reader of our output has exited (`| head`).
@@ -91,13 +92,13 @@ fn run(cli: Cli) -> Result<ExitStatus, CliError> {
         CliCommand::Help { topic } => help_command::print(topic.as_deref()),
         CliCommand::Man { page, dir } => man::print(page.as_deref(), dir.as_deref()),
         CliCommand::Process(args) => {
-            let color = uses_color(site.color, &io::stderr());
+            let color = uses_color(site.color, &safe_output::raw_stderr());
             let open = if args.dry_run { OpenSite::open_read_only } else { OpenSite::open };
             process::process(open(&site, &args.queues)?, &args, color)
         }
         CliCommand::Add(args) => add::add(OpenSite::open(&site, from_ref(&args.queue))?, &args),
         CliCommand::Run(args) => {
-            let color = uses_color(site.color, &io::stdout());
+            let color = uses_color(site.color, &safe_output::raw_stdout());
             run_command::run(run_command::open_site(&site, &args.queue)?, &args, color)
         }
         CliCommand::Retry { jobs, failed, json } => {
@@ -126,7 +127,7 @@ fn run(cli: Cli) -> Result<ExitStatus, CliError> {
         CliCommand::List(args) => inspect::list(OpenSite::open_read_only(&site, &args.queues)?, &args),
         CliCommand::Show { job, json } => inspect::show(OpenSite::open_read_only(&site, from_ref(&job))?, &job, json),
         CliCommand::Log(args) => {
-            let color = uses_color(site.color, &io::stdout());
+            let color = uses_color(site.color, &safe_output::raw_stdout());
             log::print(OpenSite::open_read_only(&site, &args.names)?, &args, color)
         }
     }
@@ -141,13 +142,17 @@ fn print_clap_message(message: &clap::Error) -> Result<ExitStatus, CliError> {
             return Err(CliError::Usage(hint));
         }
         // Standard error may be closed; the exit status still reports the error.
-        let _ = message.print();
+        let color = uses_color(ColorChoice::Auto, &safe_output::raw_stderr());
+        let text = message.render();
+        let text = if color { text.ansi().to_string() } else { text.to_string() };
+        safe_output::print_error(text.trim_end(), color);
         return Ok(ExitStatus::Usage);
     }
     // `clap::Error::print` ignores a full disk.
     let text = message.render();
-    let text = if uses_color(ColorChoice::Auto, &io::stdout()) { text.ansi().to_string() } else { text.to_string() };
-    let mut out = io::stdout().lock();
+    let color = uses_color(ColorChoice::Auto, &safe_output::raw_stdout());
+    let text = if color { text.ansi().to_string() } else { text.to_string() };
+    let mut out = safe_output::coloured_stdout(color);
     out.write_all(text.as_bytes())?;
     out.flush()?;
     Ok(ExitStatus::Success)

@@ -16,6 +16,7 @@ use super::json_records::{JobRecord, write_json};
 use super::open_site::OpenSite;
 use super::own_job::refuse_to_wait_for_itself;
 use super::progress_reporter::ProgressReporter;
+use super::safe_output;
 use super::signals;
 use crate::clock;
 use crate::model::{
@@ -245,7 +246,7 @@ fn confirm_jobs(
     yes: bool,
 ) -> Result<bool, CliError> {
     let unconfirmed: Vec<&Job> = queues.iter().flat_map(|queue| site_state.awaiting_confirmation(queue)).collect();
-    let is_interactive = io::stdin().is_terminal() && io::stderr().is_terminal();
+    let is_interactive = io::stdin().is_terminal() && safe_output::is_stderr_terminal();
     let mut confirmed = Vec::new();
     for job in &unconfirmed {
         let question = job.definition.scheduling.confirm.as_deref().unwrap_or_default();
@@ -264,7 +265,9 @@ fn confirm_jobs(
 }
 
 fn ask_yes_no(question: &str) -> io::Result<bool> {
-    write!(io::stderr(), "{question}")?;
+    let mut out = safe_output::stderr(false);
+    write!(out, "{question}")?;
+    out.flush()?;
     let mut result = String::new();
     io::stdin().read_line(&mut result)?;
     Ok(matches!(result.trim(), "y" | "Y" | "yes"))
@@ -272,7 +275,8 @@ fn ask_yes_no(question: &str) -> io::Result<bool> {
 
 /// Prints warnings, such as a full disk, on standard error.
 fn log_warnings_to_stderr() {
-    let subscriber = tracing_subscriber::fmt().with_max_level(LevelFilter::WARN).with_writer(io::stderr);
+    let subscriber =
+        tracing_subscriber::fmt().with_max_level(LevelFilter::WARN).with_writer(|| safe_output::stderr(false));
     let subscriber = subscriber.with_target(false).without_time().with_level(false).with_ansi(false);
     // If a subscriber is set already, it is used.
     let _ = subscriber.log_internal_errors(false).try_init();
@@ -280,7 +284,7 @@ fn log_warnings_to_stderr() {
 
 /// Prints what would run, in order.
 fn print_plan(site_state: &SiteState, queues: &[QueueId], json: bool) -> Result<ExitStatus, CliError> {
-    let mut out = BufWriter::new(io::stdout().lock());
+    let mut out = BufWriter::new(safe_output::stdout());
     for queue in queues.iter().filter_map(|id| site_state.queue(id)) {
         for job in queue.pending.iter().filter_map(|id| site_state.job(*id)) {
             if json {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -12,6 +12,7 @@ use super::error;
 use super::error::CliError;
 use super::exit::ExitStatus;
 use super::json_records::{JobRecord, write_json};
+use super::safe_output;
 use super::summary_line;
 use crate::clock;
 use crate::model::{AfterRun, Event, EventRecord, Job, JobId, Outcome, QueueId, QueueMode, SiteState};
@@ -44,7 +45,7 @@ pub(super) struct ProgressReporter {
 impl ProgressReporter {
     /// Expects `open` jobs; `color` applies to their output.
     pub(super) fn new(open: usize, queues: Vec<QueueId>, options: &ProcessArgs, color: bool) -> Self {
-        let target = if options.quiet || !io::stderr().is_terminal() {
+        let target = if options.quiet || !safe_output::is_stderr_terminal() {
             ProgressDrawTarget::hidden()
         } else {
             ProgressDrawTarget::stderr()
@@ -135,7 +136,7 @@ impl ProgressReporter {
     }
 
     fn print_line(&mut self, line: &str) {
-        let written = self.bar.suspend(|| writeln!(io::stdout(), "{line}"));
+        let written = self.bar.suspend(|| writeln!(safe_output::stdout(), "{line}"));
         self.write_error = self.write_error.take().or(written.err());
     }
 
@@ -200,7 +201,7 @@ impl ProgressReporter {
             return Ok(());
         }
         let counts = summary_line::describe_counts(&self.outcomes).unwrap_or_else(|| "no job ran".to_owned());
-        Ok(writeln!(io::stdout(), "{counts}  in {}", text::duration(self.start.elapsed()))?)
+        Ok(writeln!(safe_output::stdout(), "{counts}  in {}", text::duration(self.start.elapsed()))?)
     }
 
     /// Whether a job failed. A job that was skipped counts only if the reason is a failure.

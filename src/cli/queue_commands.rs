@@ -1,12 +1,13 @@
 //! `setlist pause`, `resume` and `clear`: commands that change whole queues.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{BufWriter, Write};
 
 use super::error::CliError;
 use super::error::warn;
 use super::exit::ExitStatus;
 use super::json_records::{JobRecord, QueueRecord, write_json};
 use super::open_site::OpenSite;
+use super::safe_output;
 use crate::clock;
 use crate::model::{Command, Event, Job, NothingToDo, Phase, QueueId, QueueMode, QueueState, Refusal, SiteState};
 use crate::text;
@@ -77,7 +78,7 @@ pub(super) fn clear(
     let site_state = site.site_state()?;
     let queues = site.queues(&site_state, names)?;
     let mut removed = 0;
-    let mut out = BufWriter::new(io::stdout().lock());
+    let mut out = BufWriter::new(safe_output::stdout());
     for phase in phases {
         let commands: Vec<_> = queues.iter().map(|queue| Command::Clear { queue: queue.clone(), phase }).collect();
         for (queue, result) in queues.iter().zip(site.store.execute(&commands, clock::now())?) {
@@ -134,7 +135,7 @@ fn submit_each(
     let results = site.store.execute(&commands, clock::now())?;
     let site_state = if json { site.site_state()? } else { SiteState::default() };
     let file = site.context.file.to_string_lossy();
-    let mut out = io::stdout().lock();
+    let mut out = safe_output::stdout();
     for (queue, result) in queues.iter().zip(results) {
         match result {
             Ok(_) if json => {

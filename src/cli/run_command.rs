@@ -1,7 +1,7 @@
 //! `setlist run`: runs a command as a job, in the background or followed to its end.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::Write;
 use std::num::NonZero;
 use std::sync::Arc;
 use std::thread;
@@ -14,6 +14,7 @@ use super::error::CliError;
 use super::exit::ExitStatus;
 use super::log;
 use super::open_site::OpenSite;
+use super::safe_output;
 use super::site_args::SiteArgs;
 use super::wait;
 use crate::definition;
@@ -62,7 +63,7 @@ pub(super) fn run(mut site: OpenSite, options: &RunArgs, color: bool) -> Result<
         wait::wait_for(&mut site, &WaitArgs::quiet(&name))?;
         return exit_status_of(&mut site, id);
     }
-    writeln!(io::stdout(), "{id}")?;
+    writeln!(safe_output::stdout(), "{id}")?;
     site.finish(ExitStatus::Success)
 }
 

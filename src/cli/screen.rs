@@ -10,6 +10,7 @@ use super::command_hints;
 use super::error::CliError;
 use super::exit::ExitStatus;
 use super::open_site::OpenSite;
+use super::safe_output;
 use super::site_args::{ColorChoice, SiteArgs};
 use crate::definition;
 use crate::model::QueueId;
@@ -21,7 +22,7 @@ use crate::tui::{self, ScreenOptions, TuiError};
 /// Opens the screen on the nearest site.
 pub(super) fn open(args: &SiteArgs, appearance: AppearanceArgs, queue: Option<String>) -> Result<ExitStatus, CliError> {
     let is_dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
-    if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
+    if !safe_output::is_stdout_terminal() || !io::stdin().is_terminal() {
         if let Some(hint) = queue.as_deref().and_then(command_hints::suggestion) {
             return Err(CliError::Usage(hint));
         }
@@ -53,7 +54,7 @@ pub(super) fn open(args: &SiteArgs, appearance: AppearanceArgs, queue: Option<St
         return Ok(ExitStatus::Interrupted);
     }
     if let Some(message) = summary.running_jobs_message() {
-        writeln!(io::stdout(), "{message}")?;
+        writeln!(safe_output::stdout(), "{message}")?;
     }
     Ok(ExitStatus::Success)
 }

@@ -1,7 +1,7 @@
 //! `setlist wait`: waits until jobs have finished.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io::Write;
 use std::time::Instant;
 
 use super::args::WaitArgs;
@@ -12,6 +12,7 @@ use super::exit::ExitStatus;
 use super::json_records::{JobRecord, QueueRecord, write_json};
 use super::open_site::OpenSite;
 use super::own_job::refuse_to_wait_for_itself;
+use super::safe_output;
 use super::summary_line;
 use super::target::{Target, sync_state};
 use crate::clock;
@@ -67,7 +68,7 @@ pub(super) fn wait_for(site: &mut OpenSite, options: &WaitArgs) -> Result<ExitSt
 
 /// Prints the result of a settled target; returns whether all of its jobs succeeded.
 fn print_result(target: &Target, site_state: &SiteState, options: &WaitArgs, file: &str) -> Result<bool, CliError> {
-    let mut out = io::stdout().lock();
+    let mut out = safe_output::stdout();
     match target {
         Target::Job(id) => {
             let Some(job) = site_state.job(*id) else {

@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::env;
-use std::io::{self, IsTerminal};
 use std::sync::{Arc, Mutex};
 
 use anyhow::Context;
@@ -11,6 +10,7 @@ use tracing_subscriber::filter::LevelFilter;
 use super::error::CliError;
 use super::exit::ExitStatus;
 use super::open_site::OpenSite;
+use super::safe_output::{self, SafeWriter};
 use super::service_manager::ServiceManager;
 use super::site_args::SiteArgs;
 use super::{signals, summary_line};
@@ -127,10 +127,11 @@ fn init_worker_log(state: &StateDir, verbose: u8, detached: bool) -> Result<(), 
     // Jobs keep running if a line can't be written, for example because the terminal was closed.
     let subscriber = subscriber.log_internal_errors(false);
     if detached {
-        subscriber.with_ansi(false).with_writer(Mutex::new(state.open_worker_log()?)).init();
+        subscriber.with_ansi(false).with_writer(Mutex::new(SafeWriter::new(state.open_worker_log()?, false))).init();
         return Ok(());
     }
-    let subscriber = subscriber.with_ansi(io::stderr().is_terminal()).with_writer(io::stderr);
+    let color = safe_output::is_stderr_terminal();
+    let subscriber = subscriber.with_ansi(color).with_writer(move || safe_output::stderr(color));
     if logs_to_journal() {
         subscriber.without_time().init();
     } else {

@@ -8,9 +8,9 @@ use std::os::fd::OwnedFd;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::cgroup::RunCgroup;
+use super::cgroup::{self, RunCgroup};
 use super::process_table::{ProcessIdentity, ProcessInfo, ProcessTable};
-use super::run_tag::RunTag;
+use super::run_tag::{self, RunTag};
 
 /// The processes of one run.
 pub(super) struct ProcessTree {
@@ -69,6 +69,13 @@ impl ProcessTree {
         *known = tree.iter().map(|process| process.identity()).collect();
         tree
     }
+}
+
+/// Detaches this process and its future children from the run that started it, if any, so that stopping the run does not
+/// stop them.
+pub fn detach_from_run() {
+    cgroup::leave_run();
+    run_tag::set_detached();
 }
 
 fn signal_group(leader: Pid, signal: Signal) {

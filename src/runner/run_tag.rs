@@ -80,10 +80,8 @@ pub(super) fn is_detached(limit: u64) -> bool {
     limit == DETACHED_TAG
 }
 
-/// Detaches this process and its future children from the run that started it, if any, so that stopping the run does not
-/// stop them.
-pub fn detach_from_run() {
-    super::cgroup::leave_run();
+/// Marks this process and its future children as not belonging to the run that started them.
+pub(super) fn set_detached() {
     #[cfg(target_os = "linux")]
     {
         use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};

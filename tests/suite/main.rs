@@ -42,6 +42,7 @@ mod stopped_writer;
 mod temp_site;
 mod terminal;
 mod terminal_conventions;
+mod terminal_safety;
 mod trust;
 mod wakeups;
 mod what_happens;

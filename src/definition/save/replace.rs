@@ -14,8 +14,8 @@ use super::super::file::file_version;
 /// The start of the names of drafts; the process id follows.
 const DRAFT_PREFIX: &str = ".jobs.yaml.";
 
-/// How long to wait for another writer. Whoever may read the folder could hold the lock; without it, the first writer wins
-/// and the others read the file again.
+/// How long to wait for another writer. Any user who may read the folder can hold the lock; without it, the first writer
+/// wins and the others read the file again.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
 
 const LOCK_RETRY_INTERVAL: Duration = Duration::from_millis(20);

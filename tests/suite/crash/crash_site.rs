@@ -226,7 +226,7 @@ impl CrashSite {
             let output = self.site.run(&[vec!["retry"], interrupted.iter().map(String::as_str).collect()].concat());
             assert_eq!(output.code, Some(0), "{output:?}");
         }
-        let process = self.start("", &["process"]);
+        let process = self.start("", &["process", "--resume"]);
         let output = self.wait_and_record(process);
         assert!(matches!(output.code, Some(0 | 1)), "{output:?}");
         // A spawned worker exits when nothing is left to do.

@@ -43,7 +43,10 @@ fn an_added_job_is_saved_and_runs_once() {
     terminal.keys("p");
     site.wait_until("q/added-later", |job| job["outcome"] == json!("succeeded"));
     assert_eq!(site.ok(&["list"]).lines().count(), 1);
-    assert_eq!(site.run(&["process"]).stderr, "setlist: nothing pending\n");
+    assert_eq!(
+        site.run(&["process"]).stderr,
+        "setlist: no pending jobs; 1 job has finished, and `--again` runs it again\n"
+    );
     assert_eq!(site.read("book"), "run\n");
     terminal.keys("q");
     assert!(terminal.wait_for_exit().success());
