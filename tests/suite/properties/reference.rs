@@ -125,14 +125,13 @@ impl Reference {
             Command::Remove { jobs } => self.remove(jobs)?,
             Command::Clear { queue, phase } => self.clear(queue, *phase)?,
             Command::Restore { jobs } => self.restore(jobs)?,
-            // Not part of the random commands: only the screen sends it, before it writes a file.
-            Command::AdoptEntry { .. } => {}
+            // Not part of the random commands: only the screen announces an entry, and only a clock that was set back
+            // shortens a wait.
+            Command::AdoptEntry { .. } | Command::ShortenWaits => {}
             Command::Transfer { jobs, queue } => self.transfer(jobs, queue)?,
             Command::Move { jobs, placement } => self.move_jobs(jobs, *placement)?,
             Command::SetParallel { queue, parallel } => self.ref_queue(queue)?.parallel = parallel.get(),
             Command::PromoteDue => self.promote_due(now)?,
-            // Not part of the random commands: time only advances in them.
-            Command::ShortenWaits => {}
             Command::PruneFinished => self.prune_finished(now)?,
             Command::Join { .. } => {
                 self.workers += 1;
