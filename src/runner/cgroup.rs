@@ -46,9 +46,7 @@ impl Cgroups {
         let probe = folder.join(format!("{PREFIX}probe-{}", process::id()));
         fs::create_dir(&probe).ok()?;
         // Also removes the probe. A cgroup with processes is kept.
-        for earlier in run_folders(&folder) {
-            let _ = fs::remove_dir(earlier);
-        }
+        run_folders(&folder).for_each(|earlier| remove(&earlier, 0));
         Some(Self { folder, average: None })
     }
 
@@ -96,8 +94,8 @@ impl RunCgroup {
 
 impl Drop for RunCgroup {
     fn drop(&mut self) {
-        // Fails while background processes are in it. The next worker removes it.
-        let _ = fs::remove_dir(&self.folder);
+        // The next worker removes it if background processes are in it now.
+        remove(&self.folder, 0);
     }
 }
 
@@ -177,6 +175,14 @@ fn run_folders(folder: &Path) -> impl Iterator<Item = PathBuf> {
     folders(folder).filter(|folder| is_run_folder(folder))
 }
 
+/// Removes a cgroup and those of a worker that ran in it, except for cgroups with processes.
+fn remove(folder: &Path, depth: usize) {
+    if depth < MAX_DEPTH {
+        run_folders(folder).for_each(|below| remove(&below, depth + 1));
+    }
+    let _ = fs::remove_dir(folder);
+}
+
 fn search(folder: &Path, depth: usize, names: &[String], found: &mut Vec<RunCgroup>) {
     for below in folders(folder) {
         let is_wanted = below.file_name().is_some_and(|name| names.iter().any(|wanted| name == wanted.as_str()));
@@ -227,7 +233,7 @@ mod tests {
     #[test]
     fn only_writable_hierarchies_are_used_and_short_runs_get_no_cgroup() {
         let folder = tempfile::tempdir().unwrap();
-        fs::create_dir(folder.path().join("setlist-run-left")).unwrap();
+        fs::create_dir_all(folder.path().join("setlist-run-left/setlist-run-nested")).unwrap();
         let mut cgroups = Cgroups::in_folder(folder.path().to_owned()).unwrap();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "empty cgroups of earlier runs are removed");
         let tag = RunTag::new(&[("SETLIST_TAG", OsStr::new("site/boot/run-1"))]);
