@@ -101,7 +101,7 @@
 //!
 //! let queue = get_queue("my.very.special.queue");
 //! queue.append(|| println!("Job called."));
-//! queue.append(Job::new(|| 6 * 7).titled("The answer"));
+//! queue.append(Job::new(|| 6 * 7).with_title("The answer"));
 //! assert_eq!(queue.process()?, 2);
 //! assert_eq!(queue.finished()[1].value, Some(42.into()));
 //! # Ok::<(), setlist::model::Failure>(())
