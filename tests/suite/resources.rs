@@ -1,6 +1,7 @@
 //! Exhausted resources: too few descriptors, processes or memory are not failures of a job.
 
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -87,7 +88,10 @@ fn suspending_a_process_suspends_its_jobs() {
     let site = TempSite::with(
         "queues: {q: [{id: a, run: 'echo $$ > pid; setsid sh -c \"echo \\$\\$ > far; until [ -e go ]; do sleep 0.01; done\" & until [ -e go ]; do sleep 0.01; done; wait'}]}\n",
     );
-    let process = site.command(&["process"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut command = site.command(&["process"]);
+    // The kernel discards SIGTSTP in an orphaned process group, which that of the tests may be.
+    command.process_group(0).stdout(Stdio::null()).stderr(Stdio::piped());
+    let process = command.spawn().unwrap();
     let pids = ["pid", "far"].map(|file| {
         wait_for("the job", || {
             fs::read_to_string(site.join(file)).ok().and_then(|text| text.trim().parse::<u32>().ok())
