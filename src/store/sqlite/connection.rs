@@ -5,6 +5,7 @@ use std::mem;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
+use super::connected_db::ConnectedDb;
 use super::db_identity::DbIdentity;
 use super::migrate;
 use super::tx_cache::TxCache;
@@ -22,6 +23,9 @@ use crate::store::state_dir::StateDir;
 #[derive(Debug)]
 pub struct SqliteStore {
     pub(super) db: Connection,
+    /// Dropped after the connection.
+    #[expect(dead_code, reason = "it only has to be kept")]
+    pub(super) file: ConnectedDb,
     pub(super) dir: StateDir,
     pub(super) identity: DbIdentity,
     pub(super) write_lock: WriteLock,

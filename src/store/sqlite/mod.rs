@@ -5,6 +5,7 @@
 
 mod apply;
 mod columns;
+mod connected_db;
 mod connection;
 mod db_files;
 mod db_identity;

@@ -1,13 +1,14 @@
 //! Opening a database: it is created atomically, and refused untouched if it is not a setlist database.
 
 use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+use super::connected_db::{APPLICATION_ID, ConnectedDb};
 use super::connection::SqliteStore;
 use super::db_files::{PAGE_SIZE, has_wal, sync_dir, unreadable, wal_path, with_suffix};
 use super::db_identity::DbIdentity;
@@ -17,18 +18,10 @@ use super::write_lock::{WriteLock, recorded_seq};
 use crate::crash;
 use crate::store::error::StoreError;
 use crate::store::notifier::Notifier;
-use crate::store::private_files::{open_private, open_to_read};
+use crate::store::private_files::open_private;
 use crate::store::reservation_lock::ReservationLock;
 use crate::store::state_dir::StateDir;
 use crate::store::trust::check_state_dir;
-
-/// The first bytes of every `SQLite` database.
-const MAGIC: &[u8] = b"SQLite format 3\0";
-
-/// The length of the database header in bytes, and the offset of its `application_id`.
-const HEADER_LEN: usize = 100;
-const APPLICATION_ID_OFFSET: usize = 68;
-const APPLICATION_ID: [u8; 4] = *b"sets";
 
 /// How long `SQLite` waits for a lock of another program; setlist's own writers wait for the write lock before.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -45,57 +38,44 @@ fn open(dir: &StateDir) -> Result<SqliteStore, StoreError> {
     dir.create()?;
     let path = dir.database();
     let write_lock = WriteLock::open(dir)?;
-    if !has_database(&path)? {
-        write_lock.lock()?;
-        // Another process may have created it meanwhile.
-        if !has_database(&path)? {
-            create_database(&path)?;
-            write_lock.record_seq(0);
+    let file = match ConnectedDb::find(&path)? {
+        Some(file) => file,
+        None => {
+            write_lock.lock()?;
+            let file = find_or_create(&path, &write_lock)?;
+            write_lock.unlock()?;
+            file
         }
-        write_lock.unlock()?;
+    };
+    connect_and_unlock(dir, file, write_lock)
+}
+
+fn find_or_create(path: &Path, write_lock: &WriteLock) -> Result<ConnectedDb, StoreError> {
+    // Another process may have created it meanwhile.
+    if let Some(file) = ConnectedDb::find(path)? {
+        return Ok(file);
     }
-    connect_and_unlock(dir, write_lock)
+    create_database(path)?;
+    write_lock.record_seq(0);
+    ConnectedDb::find(path)?.ok_or_else(|| StoreError::io(path, io::ErrorKind::NotFound.into()))
 }
 
 /// Opens another connection to the site in `dir`. Nothing is created.
 pub(super) fn reopen(dir: &StateDir) -> Result<SqliteStore, StoreError> {
     check_state_dir(dir.path())?;
-    connect_and_unlock(dir, WriteLock::open(dir)?)
+    let path = dir.database();
+    let file = ConnectedDb::find(&path)?.ok_or_else(|| StoreError::io(&path, io::ErrorKind::NotFound.into()))?;
+    connect_and_unlock(dir, file, WriteLock::open(dir)?)
 }
 
 /// Connects to the site, without waiting for a writer, and releases the write lock.
-fn connect_and_unlock(dir: &StateDir, write_lock: WriteLock) -> Result<SqliteStore, StoreError> {
+fn connect_and_unlock(dir: &StateDir, file: ConnectedDb, write_lock: WriteLock) -> Result<SqliteStore, StoreError> {
     let path = dir.database();
     let db = connect(dir, &path, &write_lock)?;
     let identity = DbIdentity::of(path)?;
     write_lock.unlock()?;
     let (reservation_lock, notifier) = (Some(ReservationLock::open(dir)?), Notifier::new(dir.listeners()));
-    Ok(SqliteStore { db, dir: dir.clone(), identity, write_lock, reservation_lock, notifier, cache: None })
-}
-
-/// Whether there is a setlist database. Any other file is refused before `SQLite` opens it.
-pub(super) fn has_database(path: &Path) -> Result<bool, StoreError> {
-    let failed = |source| StoreError::io(path, source);
-    let mut header = Vec::with_capacity(HEADER_LEN);
-    match open_to_read(path) {
-        Ok(file) => file.take(HEADER_LEN as u64).read_to_end(&mut header).map_err(failed)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(failed(error)),
-    };
-    // While there is a write-ahead log, the last page may be incomplete; the log has it too.
-    let cut_off = !has_wal(path) && fs::metadata(path).map_err(failed)?.len() % PAGE_SIZE != 0;
-    if header.is_empty() {
-        // An empty file is never created, so it is what remains of a database.
-        Err(unreadable(path, "the file is empty"))
-    } else if !header.starts_with(MAGIC) {
-        Err(unreadable(path, "not a database"))
-    } else if header.len() < HEADER_LEN || cut_off {
-        Err(unreadable(path, "the database is truncated"))
-    } else if !header[APPLICATION_ID_OFFSET..].starts_with(&APPLICATION_ID) {
-        Err(unreadable(path, "not a setlist database"))
-    } else {
-        Ok(true)
-    }
+    Ok(SqliteStore { db, dir: dir.clone(), file, identity, write_lock, reservation_lock, notifier, cache: None })
 }
 
 /// Creates an empty site in a temporary file and renames it when it is complete.
@@ -112,7 +92,10 @@ fn create_database(path: &Path) -> Result<(), StoreError> {
     let file = open_private(&draft)?;
     write_schema(&draft).map_err(|error| StoreError::database(&draft, error))?;
     crash::point("made");
-    file.sync_all().and_then(|()| fs::rename(&draft, path)).and_then(|()| sync_dir(path)).map_err(failed)
+    let synced = file.sync_all();
+    // Closed before anyone can connect to it: see `ConnectedDb`.
+    drop(file);
+    synced.and_then(|()| fs::rename(&draft, path)).and_then(|()| sync_dir(path)).map_err(failed)
 }
 
 fn write_schema(path: &Path) -> rusqlite::Result<()> {

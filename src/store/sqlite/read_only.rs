@@ -7,11 +7,12 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
 
+use super::connected_db::ConnectedDb;
 use super::connection::SqliteStore;
 use super::db_files::{has_wal, wal_path};
 use super::db_identity::DbIdentity;
 use super::migrate::CURRENT_FORMAT;
-use super::open::{check_database, configure_reads, has_database, open_connection};
+use super::open::{check_database, configure_reads, open_connection};
 use super::write_lock::{WriteLock, recorded_seq};
 use crate::store::error::StoreError;
 use crate::store::notifier::Notifier;
@@ -29,9 +30,7 @@ impl SqliteStore {
 fn open(dir: &StateDir) -> Result<SqliteStore, StoreError> {
     check_state_dir(dir.path())?;
     let path = dir.database();
-    if !has_database(&path)? {
-        return Err(StoreError::io(path, io::ErrorKind::NotFound.into()));
-    }
+    let file = ConnectedDb::find(&path)?.ok_or_else(|| StoreError::io(&path, io::ErrorKind::NotFound.into()))?;
     // Read before the database, to which another process may be writing.
     let recorded = recorded_seq(dir);
     let db = connect(&path, recorded).map_err(|error| match error {
@@ -42,6 +41,7 @@ fn open(dir: &StateDir) -> Result<SqliteStore, StoreError> {
     let (write_lock, notifier) = (WriteLock::read_only(dir), Notifier::new(dir.listeners()));
     Ok(SqliteStore {
         db,
+        file,
         dir: dir.clone(),
         identity: DbIdentity::of(path)?,
         write_lock,

@@ -170,6 +170,8 @@ fn what_help_teaches_can_be_typed() {
                 let part = part.replace("--exit-when-idle --exit-when-idle", "--exit-when-idle");
                 let words = shlex::split(&part).unwrap();
                 let args: Vec<&str> = words[1..].iter().map(String::as_str).collect();
+                // A worker that the last example has started may still run the job.
+                site.run(&["wait", "build", "--timeout", "30s"]);
                 site.ok(&["reset", "build"]);
                 site.run(&["process", "build", "--next"]);
                 let output = site.run(&args);

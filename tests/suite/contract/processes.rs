@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::env;
+use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
+use rustix::process::{Flock, FlockType, fcntl_getlk};
 use setlist::model::{JobId, Outcome, WorkerId};
 use setlist::store::{SqliteStore, StateDir, Store};
 
@@ -31,6 +33,32 @@ fn site_of_child() -> Option<StateDir> {
 fn output(child: &mut Child) -> impl Iterator<Item = String> + use<> {
     let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
     lines.filter_map(|line| line.split_once("ack ").map(|(_, what)| what.to_owned()))
+}
+
+/// Prints whether another process has locked the database.
+#[test]
+fn part_that_looks_for_locks() {
+    let Some(folder) = site_of_child() else { return };
+    let database = File::open(folder.database()).unwrap();
+    let wanted = Flock::from(FlockType::WriteLock);
+    println!("ack {}", fcntl_getlk(&database, &wanted).unwrap().is_some());
+}
+
+/// Its locks show to other processes that a connection is open. While one is being closed and has locked the database,
+/// they must not be lost, or others would use the write-ahead log that it is about to delete.
+#[test]
+fn opening_a_site_again_keeps_the_locks_of_the_first_connection() {
+    if site_of_child().is_some() {
+        return;
+    }
+    let backend = BackendSite::sqlite();
+    let mut first = backend.connect();
+    accept(&mut *first, add(1));
+    drop(backend.connect());
+    let mut looker = child(&backend, "part_that_looks_for_locks");
+    assert_eq!(output(&mut looker).collect::<Vec<_>>(), ["true"]);
+    looker.wait().unwrap();
+    accept(&mut *first, add(1));
 }
 
 /// Adds and runs jobs until it is killed, and prints what was acknowledged.
