@@ -72,7 +72,7 @@
 //! | the delay of retries | `model/scheduling_options.rs` |
 //! | when a worker exits | `worker/event_loop.rs` |
 //! | a column or format of the output | `cli/inspect.rs` (text), `cli/json_records.rs` (JSON) |
-//! | another store | the trait [`store::Store`] (`store/backend.rs`), `site/open.rs`, `cli/open_site.rs` |
+//! | another store | the trait [`store::Store`] (`store/backend.rs`), `site/open.rs` |
 //! | wrapping of lines | `tui/output/line_wrapping.rs` |
 //!
 //! ## Glossary

@@ -18,6 +18,7 @@ use crate::definition;
 use crate::model::{
     Command, Definition, Event, JobId, JobRef, Need, QueueId, QueueInfo, QueueMode, SchedulingOptions, Script,
 };
+use crate::text::{count_noun, is_or_are};
 
 /// The limits of standard input. All of its jobs are added in one transaction.
 const MAX_STDIN_JOBS: usize = 250_000;
@@ -82,7 +83,7 @@ fn save_jobs(site: &mut OpenSite, queue: &QueueId, jobs: &[Arc<Definition>]) -> 
         }
         named_jobs.push(job);
     }
-    let saved = definition::save::save(&site.context.file, queue, &named_jobs)?;
+    let saved = definition::save::save(&site.paths.file, queue, &named_jobs)?;
     site.reload()?;
     let site_state = site.site_state()?;
     let id_of = |job: &Arc<Definition>| Some(site_state.job_named(queue, job.name.as_deref()?)?.id);
@@ -157,7 +158,7 @@ fn read_script_lines(mut input: impl BufRead) -> Result<Vec<Script>, CliError> {
     }
     let more = errors.len().saturating_sub(MAX_REPORTED_LINES);
     errors.truncate(MAX_REPORTED_LINES);
-    errors.extend((more > 0).then(|| format!("{more} more lines are invalid")));
+    errors.extend((more > 0).then(|| format!("{} {} invalid", count_noun(more, "more line"), is_or_are(more))));
     Err(CliError::Usage(format!("nothing was added\n{}", errors.join("\n"))))
 }
 

@@ -12,7 +12,7 @@ use crate::clock;
 use crate::definition;
 use crate::model::{Call, Command, Job, JobState, Phase, Program, SiteState, StopSignal};
 use crate::site;
-use crate::store::{SqliteStore, StateDir, Store, check_jobs_file, check_state_dir};
+use crate::store::{StateDir, Store, check_jobs_file, check_state_dir};
 use crate::text;
 
 /// Adopts the state of the site, or starts afresh.
@@ -31,7 +31,7 @@ pub(super) fn adopt(args: &SiteArgs, fresh: bool, yes: bool) -> Result<ExitStatu
     check_state_dir(dir.path())?;
     refuse_live_workers(&dir)?;
     // A database of an older format can only be read once it is migrated.
-    let held = SqliteStore::open_to_read(&dir).and_then(|mut store| store.load()).ok();
+    let held = site::open_store_to_read(&dir).and_then(|mut store| store.load()).ok();
     if let Some(held) = &held {
         show(held, &file)?;
     }
@@ -39,8 +39,8 @@ pub(super) fn adopt(args: &SiteArgs, fresh: bool, yes: bool) -> Result<ExitStatu
         return Err(CliError::Usage("not adopted".to_owned()));
     }
     dir.adopt(&file)?;
-    let mut store = SqliteStore::open(&dir)?;
-    stop_everything(&mut store, &dir)?;
+    let mut store = site::open_store(&dir)?;
+    stop_everything(store.as_mut(), &dir)?;
     warn(&format!("adopted {}", dir.path().display()));
     Ok(ExitStatus::Success)
 }
@@ -110,7 +110,7 @@ fn confirm() -> Result<bool, CliError> {
 }
 
 /// Unregisters all workers and withdraws all requests, so that nothing runs before the user asks for it.
-fn stop_everything(store: &mut SqliteStore, dir: &StateDir) -> Result<(), CliError> {
+fn stop_everything(store: &mut dyn Store, dir: &StateDir) -> Result<(), CliError> {
     let mut commands = Vec::new();
     for worker in store.workers()? {
         commands.push(Command::ReapWorker {

@@ -9,7 +9,8 @@ use super::site_args::SiteArgs;
 use super::site_files::{foreign_owner, site_files};
 use crate::definition;
 use crate::model::SiteState;
-use crate::store::{SqliteStore, StateDir, Store};
+use crate::site;
+use crate::store::StateDir;
 use crate::text;
 
 /// The queues.
@@ -56,7 +57,7 @@ fn names() -> BTreeSet<Name> {
     for file in files {
         let state = args.state.clone().map_or_else(|| StateDir::for_file(&file), StateDir::new);
         let site_state = (state.has_database() && state.check_claim(args.state.is_some()).is_ok())
-            .then(|| SqliteStore::open_to_read(&state).ok()?.load().ok())
+            .then(|| site::open_store_to_read(&state).ok()?.load().ok())
             .flatten();
         match site_state {
             Some(site_state) => add_names_of_state(&site_state, &mut names),

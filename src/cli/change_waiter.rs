@@ -36,8 +36,7 @@ impl ChangeWaiter {
             flag.store(true, Ordering::Relaxed);
             notify_death();
         });
-        let liveness_watch =
-            LivenessWatch::start(&site.context.state, on_death).context("cannot monitor the workers")?;
+        let liveness_watch = LivenessWatch::start(&site.paths.state, on_death).context("cannot monitor the workers")?;
         Ok(Self { notify, notifications, worker_died, _subscriptions: (subscription, liveness_watch) })
     }
 

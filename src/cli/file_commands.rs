@@ -88,7 +88,7 @@ fn missing_files(file: &Path, desired: &DesiredState) -> Vec<String> {
     }
     let more = warnings.len().saturating_sub(MAX_WARNINGS);
     warnings.truncate(MAX_WARNINGS);
-    warnings.extend((more > 0).then(|| format!("{more} more warnings")));
+    warnings.extend((more > 0).then(|| count_noun(more, "more warning")));
     warnings
 }
 

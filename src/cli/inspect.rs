@@ -7,7 +7,7 @@ use chrono::{DateTime, Local, Utc};
 use super::args::{ListArgs, StateFilter};
 use super::error::{CliError, warn};
 use super::exit::ExitStatus;
-use super::json_records::{JobRecord, QueueRecord, command_line, job_command, run_duration, write_json};
+use super::json_records::{JobRecord, QueueRecord, command_line, job_command, write_json};
 use super::open_site::OpenSite;
 use super::safe_output;
 use crate::clock;
@@ -31,7 +31,7 @@ pub(super) fn status_of_all(sites: Vec<OpenSite>, json: bool) -> Result<ExitStat
     for (nth, mut site) in sites.into_iter().enumerate() {
         if !json {
             let gap = if nth > 0 { "\n" } else { "" };
-            writeln!(out, "{gap}{}", site.context.file.display())?;
+            writeln!(out, "{gap}{}", site.paths.file.display())?;
         }
         print_status(&mut out, &mut site, &[], json)?;
         out.flush()?;
@@ -47,7 +47,7 @@ fn print_status(out: &mut impl Write, site: &mut OpenSite, names: &[String], jso
     if !json {
         writeln!(out, "{}  STATE       PENDING  RUNNING  FINISHED  FAILED", text::pad("QUEUE", width, text::ELLIPSIS))?;
     }
-    let file = site.context.file.to_string_lossy();
+    let file = site.paths.file.to_string_lossy();
     for id in &ids {
         let Some(queue) = site_state.queue(id) else { continue };
         if json {
@@ -177,7 +177,7 @@ fn print_row(
         }
         None => job.executed.map(local_time).unwrap_or_default(),
     };
-    let took = job.last_run.as_deref().and_then(run_duration).map(text::duration).unwrap_or_default();
+    let took = job.last_run.as_deref().and_then(Run::duration).map(text::duration).unwrap_or_default();
     let (id, path) = (job.id.to_string(), text::plain_line(&job.path()));
     let label = text::plain_line(&job.display_title());
     let path = text::pad(&path, columns.path, text::ELLIPSIS);
@@ -239,7 +239,7 @@ fn print_details(
     for run in runs {
         let ending = run.end.as_ref();
         let outcome = ending.map_or("running", |ending| ending.outcome.as_str());
-        let took = run_duration(run).map(text::duration).unwrap_or_default();
+        let took = run.duration().map(text::duration).unwrap_or_default();
         let why = ending.and_then(|ending| ending.outcome.failure()).map_or("", |failure| &failure.message);
         let run = format!("{}  {}  {outcome}  {took}  {why}", run.attempt, local_time(run.started));
         field("run", run.trim_end())?;

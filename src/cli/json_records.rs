@@ -172,7 +172,7 @@ impl<'a> JobRecord<'a> {
             started_at: run.map(|run| time(run.started)),
             executed_at: job.executed.map(time),
             wait_ms: run.map(|run| millis(time_between(job.enqueued, run.started))),
-            run_ms: run.and_then(run_duration).map(millis),
+            run_ms: run.and_then(Run::duration).map(millis),
             value: job.value.as_ref(),
             error: error_message(job),
             command: job_command(job),
@@ -226,7 +226,7 @@ impl<'a> RunRecord<'a> {
             signal,
             started_at: time(run.started),
             ended_at: end.map(|end| time(end.at)),
-            run_ms: run_duration(run).map(millis),
+            run_ms: run.duration().map(millis),
             error: end.and_then(|end| end.outcome.failure()).map(|failure| failure.message.as_str()),
             worker: run.worker.0,
         }
@@ -259,11 +259,6 @@ pub(super) fn command_line(program: &Program) -> String {
             shlex::try_join(words.clone()).unwrap_or_else(|_| words.collect::<Vec<_>>().join(" "))
         }
     }
-}
-
-/// The duration of a run; `None` while it runs.
-pub(super) fn run_duration(run: &Run) -> Option<Duration> {
-    run.end.as_ref().map(|end| time_between(run.started, end.at))
 }
 
 fn exit_fields(end: Option<&RunEnd>) -> (Option<i32>, Option<i32>) {

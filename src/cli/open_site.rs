@@ -14,14 +14,14 @@ use super::target::Target;
 use crate::clock;
 use crate::definition;
 use crate::model::{Command, DesiredQueue, DesiredState, Event, Job, JobId, QueueId, SiteState};
-use crate::site::{self, OpenedSite, ReapReport, Respawn, WorkerCheck, WorkerContext};
-use crate::store::{SqliteStore, StateDir, Store, StoreError, check_jobs_file};
+use crate::site::{self, OpenedSite, ReapReport, Respawn, SitePaths, WorkerCheck};
+use crate::store::{StateDir, Store, StoreError, check_jobs_file};
 use crate::text::count_noun;
 
 /// A site whose store is open.
 pub(super) struct OpenSite {
     /// Its location.
-    pub context: WorkerContext,
+    pub paths: SitePaths,
     /// Its store.
     pub store: Box<dyn Store>,
     /// The errors of its `jobs.yaml`, if any; then the last valid version stays in use.
@@ -66,10 +66,10 @@ impl OpenSite {
             check_jobs_file(file)?;
         }
         let state = create_state_dir(args, file)?;
-        let context = WorkerContext { file: file.to_owned(), state, program: program_path()? };
-        let OpenedSite { store, file_error, reaped } = site::open(&context)?;
+        let paths = SitePaths { file: file.to_owned(), state, program: program_path()? };
+        let OpenedSite { store, file_error, reaped } = site::open(&paths)?;
         report_reaped(reaped);
-        Ok(Self { context, store, file_error })
+        Ok(Self { paths, store, file_error })
     }
 
     /// Whether each of these names is one of its queues or jobs.
@@ -87,14 +87,14 @@ impl OpenSite {
 
     /// Reaps dead workers, and respawns one if needed. With `worker_died`, also if another process reaped it.
     pub(super) fn check_workers(&mut self, worker_died: bool) -> Result<(), CliError> {
-        let WorkerCheck { reaped, respawn } = site::check_workers(self.store.as_mut(), &self.context, worker_died)?;
+        let WorkerCheck { reaped, respawn } = site::check_workers(self.store.as_mut(), &self.paths, worker_died)?;
         report_reaped(reaped);
         match respawn {
             Respawn::NotNeeded => {}
             Respawn::Spawned => warn("started another worker"),
             Respawn::LimitReached => warn(&format!(
                 "workers keep crashing; not restarting (see {})",
-                self.context.state.worker_log().display()
+                self.paths.state.worker_log().display()
             )),
         }
         Ok(())
@@ -117,17 +117,13 @@ impl OpenSite {
             return Err(reason.into());
         };
         let state = StateDir::new(path);
-        let mut store = SqliteStore::open_to_read(&state)?;
+        let mut store = site::open_store_to_read(&state)?;
         warn(&format!("{reason}; showing the last recorded state"));
         let file_error = definition::read(&file).err();
         if file_error.is_none() && definition::file_version(&file).ok() != store.file_version()? {
             warn("jobs.yaml may have changed since then; the changes are not shown");
         }
-        Ok(Self {
-            context: WorkerContext { file, state, program: program_path()? },
-            store: Box::new(store),
-            file_error,
-        })
+        Ok(Self { paths: SitePaths { file, state, program: program_path()? }, store, file_error })
     }
 
     /// Returns the site if its file is valid: for commands that run jobs of the file.
@@ -145,7 +141,7 @@ impl OpenSite {
 
     /// Reconciles the site with its file again.
     pub(super) fn reload(&mut self) -> Result<(), CliError> {
-        self.file_error = site::reconcile_with_file(self.store.as_mut(), &self.context.file)?;
+        self.file_error = site::reconcile_with_file(self.store.as_mut(), &self.paths.file)?;
         Ok(())
     }
 
@@ -162,7 +158,7 @@ impl OpenSite {
 
     /// Starts a worker if the requested jobs need one.
     pub(super) fn ensure_worker(&mut self) -> Result<(), CliError> {
-        Ok(site::ensure_worker(self.store.as_mut(), &self.context)?)
+        Ok(site::ensure_worker(self.store.as_mut(), &self.paths)?)
     }
 
     /// Finds a job: `queue/name`, `7`, `#7`, or a name that is unique in the site.

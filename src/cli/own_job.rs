@@ -16,7 +16,7 @@ pub(super) fn own_job<'s>(site: &OpenSite, site_state: &'s SiteState) -> Option<
     let id = env::var("SETLIST_JOB_ID").ok()?.parse().ok()?;
     // A reserved job may run before its start is recorded; then it is still pending.
     let job = site_state.job(JobId(id)).filter(|job| job.phase() != Phase::Finished)?;
-    same(Path::new(&folder), site.context.site_dir()).then_some(job)
+    same(Path::new(&folder), site.paths.site_dir()).then_some(job)
 }
 
 /// Refuses to wait for `targets` if they include the job that runs this command, or a job that waits for it.

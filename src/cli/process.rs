@@ -23,7 +23,7 @@ use crate::model::{
     Command, Event, EventRecord, Job, NothingToDo, QueueId, QueueMode, QueueState, Refusal, SiteState, WaitReason,
     WorkerInfo,
 };
-use crate::site::{WorkerContext, open_store};
+use crate::site::{SitePaths, open_store};
 use crate::store::Store;
 use crate::text;
 use crate::worker::Worker;
@@ -74,16 +74,16 @@ pub(super) fn process(site: OpenSite, options: &ProcessArgs, color: bool) -> Res
     let mut store = site.store;
     let mut reports_schedule = !options.next && !options.quiet;
     let interrupted = loop {
-        let worker = Worker::join(store, site.context.clone(), Some(queues.clone()), false);
+        let worker = Worker::join(store, site.paths.clone(), Some(queues.clone()), false);
         // If no worker can be set up, nothing has been changed.
-        let worker = worker.inspect_err(|_| undo_processing(&site.context, &events))?;
+        let worker = worker.inspect_err(|_| undo_processing(&site.paths, &events))?;
         let interrupted = signals::handle_signals(worker.shutdown_handle(), worker.suspend_handle())
             .context("cannot handle signals")?;
         if std::mem::take(&mut reports_schedule) {
             report_scheduled_jobs(&site_state, &queues);
         }
         worker.run(|store, recorded, job| reporter.handle_event(store, recorded, job))?;
-        store = open_store(&site.context.state)?;
+        store = open_store(&site.paths.state)?;
         if options.next || interrupted.is_set() || !process_late_jobs(store.as_mut(), &mut reporter)? {
             break interrupted;
         }
@@ -112,14 +112,14 @@ pub(super) fn process(site: OpenSite, options: &ProcessArgs, color: bool) -> Res
 
 /// Makes the queues idle again whose processing these events have started. If that fails too, the error that led here is
 /// the one to report.
-fn undo_processing(context: &WorkerContext, events: &[EventRecord]) {
+fn undo_processing(paths: &SitePaths, events: &[EventRecord]) {
     let started = events.iter().filter_map(|recorded| match &recorded.event {
         Event::ModeChanged { queue, mode: QueueMode::Processing } => {
             Some(Command::StopProcessing { queue: queue.clone() })
         }
         _ => None,
     });
-    if let Ok(mut store) = open_store(&context.state) {
+    if let Ok(mut store) = open_store(&paths.state) {
         let _ = store.execute(&started.collect::<Vec<_>>(), clock::now());
     }
 }
@@ -176,7 +176,10 @@ fn report_no_pending_jobs(site_state: &SiteState, queues: &[QueueId], quiet: boo
         0 if quiet => {}
         0 => warn("no pending jobs"),
         1 => warn("no pending jobs; 1 job has finished, and `--again` runs it again"),
-        _ => warn(&format!("no pending jobs; {finished} jobs have finished, and `--again` runs them again")),
+        _ => warn(&format!(
+            "no pending jobs; {} have finished, and `--again` runs them again",
+            text::count_noun(finished, "job")
+        )),
     }
 }
 
@@ -198,7 +201,7 @@ fn report_scheduled_jobs(site_state: &SiteState, queues: &[QueueId]) {
         warn(&format!("waiting until {at} ({left}) to start {}", job.path()));
     }
     if let more @ 1.. = scheduled.len().saturating_sub(MAX_LISTED) {
-        warn(&format!("{more} more jobs start later"));
+        warn(&format!("{} to start later", text::count_noun(more, "more job")));
     }
 }
 

@@ -134,7 +134,7 @@ fn submit_each(
     let mut exit = ExitStatus::Success;
     let results = site.store.execute(&commands, clock::now())?;
     let site_state = if json { site.site_state()? } else { SiteState::default() };
-    let file = site.context.file.to_string_lossy();
+    let file = site.paths.file.to_string_lossy();
     let mut out = safe_output::stdout();
     for (queue, result) in queues.iter().zip(results) {
         match result {

@@ -41,8 +41,8 @@ pub(super) fn open(args: &SiteArgs, appearance: AppearanceArgs, queue: Option<St
     }
     let summary = tui::run(ScreenOptions {
         store: site.store,
-        site_name: display_path(site.context.site_dir()),
-        context: site.context,
+        site_name: display_path(site.paths.site_dir()),
+        paths: site.paths,
         queue: queue.map(QueueId::from),
         file_error: site.file_error.map(Into::into),
         appearance,

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::json_records::run_duration;
-use crate::model::{AfterRun, Job, Outcome};
+use crate::model::{AfterRun, Job, Outcome, Run};
 use crate::text;
 
 /// The maximum width of the value or error in a line, in cells.
@@ -12,7 +11,7 @@ const MAX_DETAIL_WIDTH: usize = 120;
 /// Describes the outcome of a job.
 pub(super) fn describe_outcome(job: &Job, outcome: &Outcome) -> String {
     let run = job.last_run.as_deref().filter(|_| !matches!(outcome, Outcome::Skipped { .. }));
-    let took = run.and_then(run_duration).map(text::duration).unwrap_or_default();
+    let took = run.and_then(Run::duration).map(text::duration).unwrap_or_default();
     let detail = match (outcome, &job.value) {
         (Outcome::Failed(failure), _) => text::plain_line(&failure.message),
         (Outcome::Skipped { reason }, _) => text::plain_line(reason),

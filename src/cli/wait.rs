@@ -32,7 +32,7 @@ pub(super) fn wait_for(site: &mut OpenSite, options: &WaitArgs) -> Result<ExitSt
     let mut targets = site.targets(&site_state, &options.names)?;
     refuse_to_wait_for_itself(site, &site_state, |job| targets.iter().any(|target| target.includes(job)))?;
     let deadline = options.timeout.map(|timeout| Instant::now() + timeout);
-    let file = site.context.file.to_string_lossy().into_owned();
+    let file = site.paths.file.to_string_lossy().into_owned();
     let mut exit = ExitStatus::Success;
     let mut printed_hints = Vec::new();
     site.check_workers(false)?;
@@ -110,6 +110,5 @@ fn describe_unfinished(targets: &[Target], site_state: &SiteState) -> String {
         Target::Job(id) => site_state.job(*id).map_or_else(|| id.to_string(), crate::model::Job::path),
     };
     let names: Vec<String> = targets.iter().map(name).collect();
-    let verb = if names.len() == 1 { "is" } else { "are" };
-    format!("{} {verb} not finished", text::plain_line(&names.join(", ")))
+    format!("{} {} not finished", text::plain_line(&names.join(", ")), text::is_or_are(names.len()))
 }

@@ -35,7 +35,7 @@ pub(super) fn work(
     }
     let manager = Arc::new(ServiceManager::from_env().context("cannot reach the service manager at NOTIFY_SOCKET")?);
     let mut site = OpenSite::open(args, names)?;
-    init_worker_log(&site.context.state, args.verbose, detached)?;
+    init_worker_log(&site.paths.state, args.verbose, detached)?;
     if let Some(error) = &site.file_error {
         tracing::warn!(%error, "jobs.yaml has errors; the last valid version stays in use");
     }
@@ -45,8 +45,8 @@ pub(super) fn work(
         Some(site.site_state().and_then(|site_state| site.queues(&site_state, names))?)
     };
     let number = queues.as_ref().map_or(site.store.queues()?.len(), Vec::len);
-    let description = format!("{} of {}", count_noun(number, "queue"), site.context.file.display());
-    let worker = Worker::join(site.store, site.context, queues, !exit_when_idle)?;
+    let description = format!("{} of {}", count_noun(number, "queue"), site.paths.file.display());
+    let worker = Worker::join(site.store, site.paths, queues, !exit_when_idle)?;
     let (shut_down, suspend, shutdown_manager) =
         (worker.shutdown_handle(), worker.suspend_handle(), Arc::clone(&manager));
     let shut_down = move |shutdown| {
@@ -117,7 +117,7 @@ impl RunCounter {
 }
 
 fn count_runs(number: u64) -> String {
-    count_noun(usize::try_from(number).unwrap_or(usize::MAX), "run")
+    count_noun(number, "run")
 }
 
 /// Logs to the worker log if the worker is detached, or else to standard error.

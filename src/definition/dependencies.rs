@@ -14,6 +14,7 @@ use super::queue_jobs::{ParsedJob, ParsedQueue};
 use super::spelling::{join_list, quoted};
 use super::value_path::ValuePath;
 use crate::model::{JobRef, Need, SchedulingOptions};
+use crate::text::count_noun;
 
 /// The maximum number of needs in a file.
 const MAX_NEEDS: usize = 1_000_000;
@@ -182,7 +183,7 @@ fn cycle_problem(queues: &[ParsedQueue], cycle: &Cycle) -> Option<Problem> {
         let names: Vec<String> = cycle.edges.iter().map(|(from, _)| name(*from)).collect();
         format!("dependency cycle between {}", join_list(&names, "and"))
     } else {
-        format!("dependency cycle of {} jobs", cycle.length)
+        format!("dependency cycle of {}", count_noun(cycle.length, "job"))
     };
     let mut edges = cycle.edges.iter().map(describe_edge);
     let (queue, dependent, unresolved, label) = edges.next()?;

@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Renderer, Snippet as SourceSnippet};
 
+use crate::text::{count_noun, is_or_are};
+
 /// The errors of one file; at least one. `Display` writes one line, [`render`](Self::render) a full report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostics {
@@ -71,9 +73,11 @@ impl Diagnostics {
         let mut reports: Vec<String> =
             self.errors.iter().map(|diagnostic| self.report(diagnostic, &renderer)).collect();
         if self.omitted > 0 {
-            reports.push(renderer.render(&[Group::with_title(
-                Level::NOTE.secondary_title(format!("{} more errors are not shown", self.omitted)),
-            )]));
+            reports.push(renderer.render(&[Group::with_title(Level::NOTE.secondary_title(format!(
+                "{} {} not shown",
+                count_noun(self.omitted, "more error"),
+                is_or_are(self.omitted)
+            )))]));
         }
         reports.join("\n\n")
     }

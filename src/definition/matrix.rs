@@ -11,6 +11,7 @@ use super::spanned_value::{MapEntry, Node, NodeKind, ScalarType};
 use super::spelling::{closest_keyword, one_of, quoted};
 use super::value;
 use super::value_path::ValuePath;
+use crate::text::{count, count_noun};
 
 /// The most jobs that one matrix may define.
 const MAX_JOBS: usize = 10_000;
@@ -46,8 +47,8 @@ impl Matrix {
             _ => Some(jobs),
         });
         if jobs.is_none_or(|jobs| jobs > MAX_JOBS) {
-            let jobs = jobs.map_or_else(|| "too many".to_owned(), |jobs| jobs.to_string());
-            let message = format!("this matrix defines {jobs} jobs; at most {MAX_JOBS} are allowed");
+            let jobs = jobs.map_or_else(|| "too many jobs".to_owned(), |jobs| count_noun(jobs, "job"));
+            let message = format!("this matrix defines {jobs}; at most {} are allowed", count(MAX_JOBS));
             problems.add(Problem::new(node.id, path, message));
             return None;
         }

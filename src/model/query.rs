@@ -271,7 +271,8 @@ impl Condition {
             Self::Since(time) => last_change(job) >= *time,
             Self::Before(time) => last_change(job) < *time,
             Self::Took { at_least, duration } => {
-                last_duration(job).is_some_and(|took| if *at_least { took >= *duration } else { took < *duration })
+                let took = job.last_run.as_ref().and_then(|run| run.duration());
+                took.is_some_and(|took| if *at_least { took >= *duration } else { took < *duration })
             }
             Self::Exit(codes) => {
                 let exit = job.last_run.as_ref().and_then(|run| run.end.as_ref()).and_then(|end| end.exit);
@@ -297,12 +298,6 @@ fn last_change(job: &Job) -> DateTime<Utc> {
         (JobState::Running { .. }, Some(run)) => run.started,
         _ => job.enqueued,
     }
-}
-
-/// How long the latest run took, if it has ended.
-fn last_duration(job: &Job) -> Option<Duration> {
-    let run = job.last_run.as_ref()?;
-    (run.end.as_ref()?.at - run.started).to_std().ok()
 }
 
 impl NamePattern {

@@ -1,6 +1,7 @@
 //! A run: one attempt at a job, and how it ended.
 
 use std::fmt;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -135,6 +136,19 @@ pub(super) fn deserialize_present<'de, D: serde::Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Value>, D::Error> {
     Value::deserialize(deserializer).map(Some)
+}
+
+impl Run {
+    /// How long it took; `None` while it runs. Never negative, even if the clock was set back.
+    pub fn duration(&self) -> Option<Duration> {
+        self.end.as_ref().map(|end| self.elapsed(end.at))
+    }
+
+    /// How long it had been running at `now`, or how long it took if it has ended.
+    pub fn elapsed(&self, now: DateTime<Utc>) -> Duration {
+        let until = self.end.as_ref().map_or(now, |end| end.at);
+        (until - self.started).to_std().unwrap_or_default()
+    }
 }
 
 impl Failure {

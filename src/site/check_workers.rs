@@ -1,9 +1,9 @@
 //! Checks the workers of a site while a process uses it.
 
-use super::context::WorkerContext;
 use super::error::SiteError;
 use super::reap::{ReapReport, reap_dead_workers};
 use super::respawn::{Respawn, respawn_worker};
+use super::site_paths::SitePaths;
 use crate::store::Store;
 
 /// What a check of the workers found and did.
@@ -24,8 +24,8 @@ impl WorkerCheck {
 
 /// Reaps dead workers, and starts another worker if one has died, now or earlier (`has_died`), and has left work that no
 /// worker serves.
-pub fn check_workers(store: &mut dyn Store, context: &WorkerContext, has_died: bool) -> Result<WorkerCheck, SiteError> {
-    let reaped = reap_dead_workers(store, context)?;
-    let respawn = if has_died || reaped.workers > 0 { respawn_worker(store, context)? } else { Respawn::NotNeeded };
+pub fn check_workers(store: &mut dyn Store, paths: &SitePaths, has_died: bool) -> Result<WorkerCheck, SiteError> {
+    let reaped = reap_dead_workers(store, paths)?;
+    let respawn = if has_died || reaped.workers > 0 { respawn_worker(store, paths)? } else { Respawn::NotNeeded };
     Ok(WorkerCheck { reaped, respawn })
 }

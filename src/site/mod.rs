@@ -5,7 +5,6 @@
 
 mod check_workers;
 mod coalescer;
-mod context;
 mod error;
 mod file_watch;
 mod link_subscriptions;
@@ -14,17 +13,18 @@ mod process_tags;
 mod reap;
 mod reconcile;
 mod respawn;
+mod site_paths;
 
 pub use check_workers::{WorkerCheck, check_workers};
 pub use coalescer::Coalescer;
-pub use context::WorkerContext;
-pub(crate) use context::hostname;
 pub use error::SiteError;
 pub use file_watch::FileWatch;
-pub use open::{OpenedSite, open, open_store};
+pub use open::{OpenedSite, open, open_store, open_store_to_read};
 pub(crate) use process_tags::{
     HOOK, HOOK_SLOTS, RUN_ID, TAG, WORKER, hook_tag, hook_tag_value, run_tag, run_tag_value, tag_prefix, worker_file,
 };
 pub use reap::{ReapReport, reap_dead_workers};
 pub use reconcile::reconcile_with_file;
 pub use respawn::{Respawn, ensure_worker, respawn_worker};
+pub use site_paths::SitePaths;
+pub(crate) use site_paths::hostname;

@@ -1,9 +1,9 @@
 //! Opens a site.
 
-use super::context::WorkerContext;
 use super::error::SiteError;
 use super::reap::{ReapReport, reap_dead_workers};
 use super::reconcile::reconcile_with_file;
+use super::site_paths::SitePaths;
 use crate::definition;
 use crate::store::{SqliteStore, StateDir, Store, StoreError};
 
@@ -18,15 +18,20 @@ pub struct OpenedSite {
 }
 
 /// Opens a site: reconciles it with its `jobs.yaml` if the file has changed, and reaps its dead workers.
-pub fn open(context: &WorkerContext) -> Result<OpenedSite, SiteError> {
-    let mut store = open_store(&context.state)?;
-    let file_error = reconcile_with_file(store.as_mut(), &context.file)?;
+pub fn open(paths: &SitePaths) -> Result<OpenedSite, SiteError> {
+    let mut store = open_store(&paths.state)?;
+    let file_error = reconcile_with_file(store.as_mut(), &paths.file)?;
     // No other process may be left to find that the runs of a dead worker have ended.
-    let reaped = reap_dead_workers(store.as_mut(), context)?;
+    let reaped = reap_dead_workers(store.as_mut(), paths)?;
     Ok(OpenedSite { store, file_error, reaped })
 }
 
 /// Opens a connection to the store of a site, and nothing else.
 pub fn open_store(state: &StateDir) -> Result<Box<dyn Store>, StoreError> {
     Ok(Box::new(SqliteStore::open(state)?))
+}
+
+/// Opens a connection to the store of a site that changes nothing, not even the format of an older version.
+pub fn open_store_to_read(state: &StateDir) -> Result<Box<dyn Store>, StoreError> {
+    Ok(Box::new(SqliteStore::open_to_read(state)?))
 }

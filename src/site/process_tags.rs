@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::context::WorkerContext;
+use super::site_paths::SitePaths;
 use crate::model::{RunId, WorkerId};
 use crate::runner::RunTag;
 
@@ -41,10 +41,10 @@ pub(crate) const HOOK_SLOTS: usize = 4;
 
 /// The prefix of the tags of a site's processes. It does not contain the path of the site, which may be renamed while a
 /// job runs and may be another site's in a container. It does contain the boot, because processes do not outlive it.
-pub(crate) fn tag_prefix(context: &WorkerContext) -> String {
-    let boot = context.state.origin().boot_id.unwrap_or_default();
+pub(crate) fn tag_prefix(paths: &SitePaths) -> String {
+    let boot = paths.state.origin().boot_id.unwrap_or_default();
     // Where the id can't be read, the path identifies the site.
-    let site = context.state.site_id().map_or_else(|_| context.state.path().display().to_string(), |id| id.to_string());
+    let site = paths.state.site_id().map_or_else(|_| paths.state.path().display().to_string(), |id| id.to_string());
     format!("{site}/{boot}")
 }
 
@@ -69,13 +69,13 @@ pub(crate) fn hook_tag_value(prefix: &str, worker: WorkerId, slot: usize) -> Str
 }
 
 /// The file of a worker in the state folder.
-pub(crate) fn worker_file(worker: WorkerId, context: &WorkerContext) -> PathBuf {
-    context.state.workers().join(worker.to_string())
+pub(crate) fn worker_file(worker: WorkerId, paths: &SitePaths) -> PathBuf {
+    paths.state.workers().join(worker.to_string())
 }
 
 /// The tags that earlier versions gave to the processes of a worker's runs and hooks.
-pub(super) fn old_tags(worker: WorkerId, runs: &[RunId], context: &WorkerContext) -> Vec<RunTag> {
-    let file = worker_file(worker, context);
+pub(super) fn old_tags(worker: WorkerId, runs: &[RunId], paths: &SitePaths) -> Vec<RunTag> {
+    let file = worker_file(worker, paths);
     let tag = |name, value: String| RunTag::new(&[(WORKER, file.as_os_str()), (name, value.as_ref())]);
     let runs = runs.iter().map(|run| tag(RUN_ID, run.to_string()));
     runs.chain((0..HOOK_SLOTS).map(|slot| tag(HOOK, slot.to_string()))).collect()

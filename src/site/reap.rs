@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::context::{WorkerContext, hostname};
 use super::error::SiteError;
 use super::process_tags::{HOOK_SLOTS, hook_tag, old_tags, run_tag, tag_prefix};
+use super::site_paths::{SitePaths, hostname};
 use crate::clock;
 use crate::crash;
 use crate::model::{Command, Event, Job, RunId, WorkerId, WorkerInfo};
@@ -35,26 +35,26 @@ enum Reach {
 const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Reaps the workers of this machine whose process has ended.
-pub fn reap_dead_workers(store: &mut dyn Store, context: &WorkerContext) -> Result<ReapReport, SiteError> {
-    let is_dead = |worker: &WorkerInfo| context.is_local(worker) && !context.state.is_worker_alive(worker.id);
+pub fn reap_dead_workers(store: &mut dyn Store, paths: &SitePaths) -> Result<ReapReport, SiteError> {
+    let is_dead = |worker: &WorkerInfo| paths.is_local(worker) && !paths.state.is_worker_alive(worker.id);
     let mut report = ReapReport::default();
     if !store.workers()?.iter().any(is_dead) {
         return Ok(report);
     }
     // No worker can join while the lock is held, so a registered worker without a locked file is dead.
-    let _liveness_lock = context.state.lock_liveness()?;
+    let _liveness_lock = paths.state.lock_liveness()?;
     for worker in store.workers()?.into_iter().filter(is_dead) {
         let mut runs: Vec<RunId> = store.jobs_run_by(worker.id)?.iter().filter_map(Job::current_run).collect();
-        let started_runs = started_runs(&worker, context);
+        let started_runs = started_runs(&worker, paths);
         runs.extend(&started_runs);
-        let reach = reach(&context.state.worker_origin(worker.id), &context.state.origin(), worker.host == hostname());
-        if reach == Reach::Visible && !kill_remaining_processes(worker.id, &runs, context) {
+        let reach = reach(&paths.state.worker_origin(worker.id), &paths.state.origin(), worker.host == hostname());
+        if reach == Reach::Visible && !kill_remaining_processes(worker.id, &runs, paths) {
             continue;
         }
         let unreachable_host = (reach == Reach::Elsewhere).then(|| worker.host.clone());
         for run in runs {
             // The log has no writer left. If it can't be recovered, on a full disk for example, it is read as it is.
-            if let Err(error) = log::recover(&context.state.logs(), run) {
+            if let Err(error) = log::recover(&paths.state.logs(), run) {
                 tracing::warn!(%run, %error, "can't recover the log of an interrupted run");
             }
             store.terminal_inputs().remove(run);
@@ -73,15 +73,15 @@ pub fn reap_dead_workers(store: &mut dyn Store, context: &WorkerContext) -> Resu
             }
         }
         crash::point("reaped");
-        context.state.remove_worker_file(worker.id);
+        paths.state.remove_worker_file(worker.id);
     }
     Ok(report)
 }
 
 /// The reserved runs that a dead worker had started.
-fn started_runs(worker: &WorkerInfo, context: &WorkerContext) -> Vec<RunId> {
+fn started_runs(worker: &WorkerInfo, paths: &SitePaths) -> Vec<RunId> {
     let reserved = worker.reserved.iter().map(|reservation| reservation.run);
-    match context.state.runs_started_by(worker.id) {
+    match paths.state.runs_started_by(worker.id) {
         StartedRuns::Exactly(started) => reserved.filter(|run| started.contains(run)).collect(),
         StartedRuns::Unknown => reserved.collect(),
     }
@@ -109,11 +109,11 @@ fn reach(there: &WorkerOrigin, here: &WorkerOrigin, is_same_host: bool) -> Reach
 
 /// Kills the processes of the runs and hooks of a dead worker, but not background processes of jobs that had finished.
 /// Returns whether none remains: a job can't run again while processes of its last run exist.
-fn kill_remaining_processes(worker: WorkerId, runs: &[RunId], context: &WorkerContext) -> bool {
-    let prefix = tag_prefix(context);
+fn kill_remaining_processes(worker: WorkerId, runs: &[RunId], paths: &SitePaths) -> bool {
+    let prefix = tag_prefix(paths);
     let hooks = (0..HOOK_SLOTS).map(|slot| hook_tag(&prefix, worker, slot));
     let tags = runs.iter().map(|run| run_tag(&prefix, *run)).chain(hooks);
-    let tags: Vec<_> = tags.chain(old_tags(worker, runs, context)).collect();
+    let tags: Vec<_> = tags.chain(old_tags(worker, runs, paths)).collect();
     let OrphanReport { killed, remaining } = kill_orphans(&tags, KILL_TIMEOUT);
     if killed > 0 {
         tracing::warn!(%worker, killed, "killed the remaining processes of a dead worker");

@@ -8,10 +8,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::process::{Pid, test_kill_process};
 
-use super::context::WorkerContext;
 use super::error::SiteError;
 use super::process_tags::VARIABLES;
 use super::reap::reap_dead_workers;
+use super::site_paths::SitePaths;
 use crate::model::{JobState, QueueId, QueueMode};
 use crate::store::{Store, StoreError};
 
@@ -44,22 +44,22 @@ const JOIN_TIMEOUT: Duration = Duration::from_secs(5);
 ///
 /// Call it after the command that requests work has been committed: a worker that was about to leave then either sees the
 /// work or is no longer registered.
-pub fn ensure_worker(store: &mut dyn Store, context: &WorkerContext) -> Result<(), SiteError> {
-    reap_dead_workers(store, context)?;
-    let is_served = store.workers()?.iter().any(|worker| context.is_local(worker) && worker.queues.is_none());
+pub fn ensure_worker(store: &mut dyn Store, paths: &SitePaths) -> Result<(), SiteError> {
+    reap_dead_workers(store, paths)?;
+    let is_served = store.workers()?.iter().any(|worker| paths.is_local(worker) && worker.queues.is_none());
     if !is_served {
-        spawn_worker(context)?;
+        spawn_worker(paths)?;
     }
     Ok(())
 }
 
 /// Starts another worker after one has died, if it has left work that no worker serves. For processes that were running
 /// when it died: opening a site whose worker died earlier starts nothing.
-pub fn respawn_worker(store: &mut dyn Store, context: &WorkerContext) -> Result<Respawn, SiteError> {
+pub fn respawn_worker(store: &mut dyn Store, paths: &SitePaths) -> Result<Respawn, SiteError> {
     if !has_unserved_work(store)? {
         return Ok(Respawn::NotNeeded);
     }
-    let history = RespawnHistory::open(context)?;
+    let history = RespawnHistory::open(paths)?;
     // Another process may have respawned it first.
     if history.is_worker_starting() || !has_unserved_work(store)? {
         return Ok(Respawn::NotNeeded);
@@ -67,8 +67,8 @@ pub fn respawn_worker(store: &mut dyn Store, context: &WorkerContext) -> Result<
     if history.entries.len() >= MAX_RESPAWNS {
         return Ok(Respawn::LimitReached);
     }
-    let pid = spawn_worker(context)?;
-    history.add(pid, context)?;
+    let pid = spawn_worker(paths)?;
+    history.add(pid, paths)?;
     Ok(Respawn::Spawned)
 }
 
@@ -93,17 +93,17 @@ fn has_unserved_work(store: &mut dyn Store) -> Result<bool, StoreError> {
 }
 
 /// Starts a worker; returns its process id.
-fn spawn_worker(context: &WorkerContext) -> Result<u32, SiteError> {
+fn spawn_worker(paths: &SitePaths) -> Result<u32, SiteError> {
     // Errors before the worker opens its log go there as well.
-    let worker_log = context.state.open_worker_log()?;
-    let mut worker = Command::new(&context.program);
+    let worker_log = paths.state.open_worker_log()?;
+    let mut worker = Command::new(&paths.program);
     worker
         .arg("--file")
-        .arg(&context.file)
+        .arg(&paths.file)
         .arg("--state")
-        .arg(context.state.path())
+        .arg(paths.state.path())
         .args(["worker", "--exit-when-idle", "--detached"])
-        .current_dir(context.site_dir());
+        .current_dir(paths.site_dir());
     // This process may be a job or a service; the worker does not belong to it.
     for name in VARIABLES.into_iter().chain(["NOTIFY_SOCKET"]) {
         worker.env_remove(name);
@@ -118,8 +118,8 @@ fn spawn_worker(context: &WorkerContext) -> Result<u32, SiteError> {
 
 impl RespawnHistory {
     /// Locks and reads the file.
-    fn open(context: &WorkerContext) -> Result<Self, SiteError> {
-        let mut file = context.state.lock_respawn_file()?;
+    fn open(paths: &SitePaths) -> Result<Self, SiteError> {
+        let mut file = paths.state.lock_respawn_file()?;
         let mut text = String::new();
         // An unreadable list counts as empty.
         let _ = file.read_to_string(&mut text);
@@ -140,13 +140,13 @@ impl RespawnHistory {
         })
     }
 
-    fn add(mut self, pid: u32, context: &WorkerContext) -> Result<(), SiteError> {
+    fn add(mut self, pid: u32, paths: &SitePaths) -> Result<(), SiteError> {
         self.entries.push((unix_time(), pid));
         let lines = self.entries.iter().map(|(at, pid)| format!("{} {pid}\n", at.as_millis()));
         let text: String = lines.collect();
         let result = self.file.set_len(0).and_then(|()| self.file.rewind());
         let result = result.and_then(|()| self.file.write_all(text.as_bytes()));
-        Ok(result.map_err(|source| StoreError::io(context.state.path(), source))?)
+        Ok(result.map_err(|source| StoreError::io(paths.state.path(), source))?)
     }
 }
 

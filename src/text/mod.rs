@@ -7,7 +7,7 @@ mod parse;
 mod sanitize;
 mod width;
 
-pub use numbers::{bytes, count, count_noun, duration, time_left};
+pub use numbers::{bytes, count, count_noun, duration, is_or_are, noun_for, time_left};
 pub use parse::{DurationError, parse_duration};
 pub use sanitize::{plain, plain_line};
 pub use width::{ASCII_ELLIPSIS, ELLIPSIS, cells, fit, pad, width};

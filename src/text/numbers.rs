@@ -63,7 +63,35 @@ pub fn count(number: impl TryInto<u64>) -> String {
     grouped
 }
 
-/// A count and its noun: `1 job`, `2 jobs`.
-pub fn count_noun(count: usize, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+/// A count and its noun: `1 job`, `2 matches`, `1,234 lines`.
+pub fn count_noun(number: impl TryInto<u64>, noun: &str) -> String {
+    let number = number.try_into().unwrap_or(u64::MAX);
+    format!("{} {}", count(number), noun_for(number, noun))
+}
+
+/// A noun without its count: `job` for 1, `jobs` for others.
+pub fn noun_for(number: u64, noun: &str) -> String {
+    match noun {
+        _ if number == 1 => noun.to_owned(),
+        _ if noun.ends_with(['s', 'x']) || noun.ends_with("ch") || noun.ends_with("sh") => format!("{noun}es"),
+        _ => format!("{noun}s"),
+    }
+}
+
+/// `is` for 1, `are` for other counts.
+pub fn is_or_are(number: usize) -> &'static str {
+    if number == 1 { "is" } else { "are" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nouns_agree_with_their_counts() {
+        assert_eq!(count_noun(0_u8, "job"), "0 jobs");
+        assert_eq!(count_noun(1_u64, "match"), "1 match");
+        assert_eq!(count_noun(2_usize, "match"), "2 matches");
+        assert_eq!(count_noun(1234_u32, "process"), "1,234 processes");
+    }
 }

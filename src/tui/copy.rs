@@ -82,7 +82,7 @@ fn quoted(word: &str) -> String {
 }
 
 fn describe(part: CopiedPart, lines: usize) -> String {
-    let count = if lines == 1 { "1 line".to_owned() } else { format!("{} lines", text::count(lines as u64)) };
+    let count = text::count_noun(lines, "line");
     match part {
         CopiedPart::CurrentHit => "the matching line".to_owned(),
         CopiedPart::Visible => format!("{count} of the output"),

@@ -78,7 +78,7 @@ impl RunHistory {
     fn new(mut runs: Vec<Run>, hook_result: Option<HookResult>) -> Self {
         let times = |good: bool| -> Vec<Duration> {
             let counts = |run: &&Run| run.end.as_ref().is_some_and(|end| !good || end.outcome == Outcome::Succeeded);
-            runs.iter().filter(counts).filter_map(run_duration).collect()
+            runs.iter().filter(counts).filter_map(Run::duration).collect()
         };
         let successes = times(true);
         let median_of_successes = !successes.is_empty();
@@ -89,9 +89,4 @@ impl RunHistory {
         runs.drain(..runs.len().saturating_sub(MAX_RUNS));
         Self { runs, median, median_count, median_of_successes, hook_result }
     }
-}
-
-/// How long a run took, if it has ended.
-pub(super) fn run_duration(run: &Run) -> Option<Duration> {
-    (run.end.as_ref()?.at - run.started).to_std().ok()
 }

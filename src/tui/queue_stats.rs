@@ -247,9 +247,8 @@ impl DurationSum {
 /// How long the latest run of a job took, if it succeeded or failed.
 fn duration_of(job: &Job) -> Option<Duration> {
     let run = job.last_run.as_ref()?;
-    let ending = run.end.as_ref()?;
-    let is_complete = matches!(ending.outcome, Outcome::Succeeded | Outcome::Failed(_));
-    if is_complete { (ending.at - run.started).to_std().ok() } else { None }
+    let is_complete = matches!(run.end.as_ref()?.outcome, Outcome::Succeeded | Outcome::Failed(_));
+    if is_complete { run.duration() } else { None }
 }
 
 /// The time slot of a finished job, and its counts there.

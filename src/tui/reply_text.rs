@@ -78,7 +78,7 @@ pub(super) fn reply_text(reply: &Reply, site_state: &SiteState, keymap: &Keymap)
         Intent::SetParallel(queue, parallel) => {
             let file = site_state.queue(queue).is_some_and(|queue| queue.settings.declared);
             let until = if file { ", until jobs.yaml is saved again" } else { "" };
-            let count = count_noun(usize::try_from(parallel.get()).unwrap_or(usize::MAX), "job");
+            let count = count_noun(parallel.get(), "job");
             info(format!("{queue} runs up to {count} at once{until}."))
         }
         Intent::Remove => {

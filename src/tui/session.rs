@@ -13,8 +13,9 @@ use crate::clock;
 use crate::crash;
 use crate::definition;
 use crate::model::{Command, DesiredState, QueueId, Site};
-use crate::site::{self, Coalescer, FileWatch, WorkerContext};
+use crate::site::{self, Coalescer, FileWatch, SitePaths};
 use crate::store::{Store, StoreError};
+use crate::text;
 
 use super::effect::{Effect, ExitReason, Intent, StoreRequest, Submission};
 use super::host_terminal::{HostTerminal, PanicGuard};
@@ -31,7 +32,7 @@ pub struct ScreenOptions {
     /// The site's store, opened for the screen.
     pub store: Box<dyn Store>,
     /// The site's paths.
-    pub context: WorkerContext,
+    pub paths: SitePaths,
     /// The name of the site on the screen.
     pub site_name: String,
     /// The queue to show first, created if it doesn't exist; by default the first one.
@@ -90,7 +91,7 @@ const MAX_MESSAGES_PER_FRAME: usize = 2_048;
 pub fn run(options: ScreenOptions) -> Result<ExitSummary, TuiError> {
     let ScreenOptions {
         mut store,
-        context,
+        paths,
         site_name,
         queue,
         file_error,
@@ -99,7 +100,7 @@ pub fn run(options: ScreenOptions) -> Result<ExitSummary, TuiError> {
         notifications,
         captures_mouse,
     } = options;
-    let file = context.file.clone();
+    let file = paths.file.clone();
     let site_state = store.load()?;
     let seq = site_state.seq();
     let missing_queue = queue.as_ref().filter(|queue| site_state.queue(queue).is_none()).cloned();
@@ -119,12 +120,12 @@ pub fn run(options: ScreenOptions) -> Result<ExitSummary, TuiError> {
     // The first frame doesn't wait for anything else.
     terminal.draw(|frame| screen.draw(frame, clock::now()))?;
     let output_grown = Coalescer::default();
-    let worker_context = context.clone();
-    let ensure_worker = Box::new(move |store: &mut dyn Store| site::ensure_worker(store, &worker_context));
+    let worker_paths = paths.clone();
+    let ensure_worker = Box::new(move |store: &mut dyn Store| site::ensure_worker(store, &worker_paths));
     let store_thread = StoreThread::new(store, seq, ensure_worker, sender.clone())
-        .with_worker_checks(context.clone())
+        .with_worker_checks(paths.clone())
         .with_output_reports(output_grown.clone());
-    let store_requests = store_thread.spawn(&context.state)?;
+    let store_requests = store_thread.spawn(&paths.state)?;
     if let Some(queue) = missing_queue {
         let submission =
             Submission { commands: vec![Command::EnsureQueue { queue }], intent: Intent::Open, needs_worker: false };
@@ -305,7 +306,9 @@ impl ExitSummary {
         match self.running_jobs {
             0 => None,
             1 => Some("1 job is still running; open setlist again to see it".to_owned()),
-            count => Some(format!("{count} jobs are still running; open setlist again to see them")),
+            count => {
+                Some(format!("{} are still running; open setlist again to see them", text::count_noun(count, "job")))
+            }
         }
     }
 }
@@ -313,7 +316,7 @@ impl ExitSummary {
 impl fmt::Debug for ScreenOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ScreenOptions")
-            .field("file", &self.context.file)
+            .field("file", &self.paths.file)
             .field("queue", &self.queue)
             .finish_non_exhaustive()
     }

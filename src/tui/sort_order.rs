@@ -60,7 +60,7 @@ impl SortOrder {
             }
             Self::Queue => (0, None),
             Self::Title => (0, Some(job.display_title().to_lowercase().into())),
-            Self::Duration => (-run_duration(job), None),
+            Self::Duration => (-last_duration(job), None),
             Self::Outcome => (outcome_rank(job), None),
         };
         let place = queue_position(job);
@@ -83,11 +83,10 @@ fn queue_position(job: &Job) -> (i64, i64, u64) {
     }
 }
 
-/// How long the latest run `run_duration`, in nanoseconds; 0 while it is running.
-fn run_duration(job: &Job) -> i64 {
-    let run = job.last_run.as_ref();
-    let time = run.and_then(|run| Some(run.end.as_ref()?.at - run.started));
-    time.and_then(|time| time.num_nanoseconds()).unwrap_or(0)
+/// How long the latest run took, in nanoseconds; 0 while it is running.
+fn last_duration(job: &Job) -> i64 {
+    let duration = job.last_run.as_ref().and_then(|run| run.duration()).unwrap_or_default();
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
 }
 
 fn outcome_rank(job: &Job) -> i64 {

@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use crate::clock;
 use crate::definition::save;
 use crate::model::{Command, Definition, Event, JobId, QueueId, Run, RunId};
-use crate::site::{self, Coalescer, Respawn, SiteError, WorkerCheck, WorkerContext};
+use crate::site::{self, Coalescer, Respawn, SiteError, SitePaths, WorkerCheck};
 use crate::store::log::{LogReader, WatchedRuns};
 use crate::store::{LivenessWatch, StateDir, Store, StoreError, Subscription, TerminalInputWriter};
 
@@ -32,7 +32,7 @@ pub struct StoreThread {
     store: Box<dyn Store>,
     ensure_worker: EnsureWorker,
     /// The paths for checking the workers. Without them, the workers aren't checked.
-    context: Option<WorkerContext>,
+    paths: Option<SitePaths>,
     /// Reports the death of a worker.
     liveness_watch: Option<LivenessWatch>,
     messages: Sender<Message>,
@@ -53,7 +53,7 @@ impl StoreThread {
         Self {
             store,
             ensure_worker,
-            context: None,
+            paths: None,
             liveness_watch: None,
             messages,
             seq,
@@ -67,8 +67,8 @@ impl StoreThread {
 
     /// Also checks the workers.
     #[must_use]
-    pub fn with_worker_checks(self, context: WorkerContext) -> Self {
-        Self { context: Some(context), ..self }
+    pub fn with_worker_checks(self, paths: SitePaths) -> Self {
+        Self { paths: Some(paths), ..self }
     }
 
     /// Also reports when subscribed output grows.
@@ -201,8 +201,8 @@ impl StoreThread {
 
     /// Reaps workers that died before the screen opened. That starts no other worker.
     fn reap_dead_workers(&mut self) {
-        let Some(context) = &self.context else { return };
-        match site::reap_dead_workers(self.store.as_mut(), context) {
+        let Some(paths) = &self.paths else { return };
+        match site::reap_dead_workers(self.store.as_mut(), paths) {
             Ok(reaped) => self.report(WorkerCheck { reaped, respawn: Respawn::NotNeeded }),
             Err(error) => self.send(Message::Error(error.to_string())),
         }
@@ -217,8 +217,8 @@ impl StoreThread {
 
     /// Checks the workers; returns whether there are any.
     fn check_workers(&mut self, died: bool) -> bool {
-        let Some(context) = &self.context else { return false };
-        let check = site::check_workers(self.store.as_mut(), context, died);
+        let Some(paths) = &self.paths else { return false };
+        let check = site::check_workers(self.store.as_mut(), paths, died);
         let checked = check.and_then(|check| Ok((check, !self.store.workers()?.is_empty())));
         match checked {
             Ok((check, has_workers)) => {

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use crate::model::{Exit, Job, Outcome, Run, Value};
-use crate::site::{HOOK, RUN_ID, TAG, WORKER, WorkerContext, hook_tag_value, run_tag_value, worker_file};
+use crate::site::{HOOK, RUN_ID, SitePaths, TAG, WORKER, hook_tag_value, run_tag_value, worker_file};
 
 /// Values and errors are truncated to this length, because the system limits the size of an environment.
 const MAX_VALUE_BYTES: usize = 32 * 1024;
@@ -13,11 +13,11 @@ const MAX_VALUE_BYTES: usize = 32 * 1024;
 pub(super) fn run_variables(
     job: &Job,
     run: &Run,
-    context: &WorkerContext,
+    paths: &SitePaths,
     tag_prefix: &str,
     value_file: &Path,
 ) -> Vec<(String, OsString)> {
-    let mut variables = common_variables(job, run, context);
+    let mut variables = common_variables(job, run, paths);
     variables.push((TAG.to_owned(), run_tag_value(tag_prefix, run.id).into()));
     variables.push(("SETLIST_VALUE".to_owned(), value_file.as_os_str().to_owned()));
     variables
@@ -27,7 +27,7 @@ pub(super) fn run_variables(
 pub(super) fn hook_variables(
     job: &Job,
     run: &Run,
-    context: &WorkerContext,
+    paths: &SitePaths,
     tag_prefix: &str,
     log: &Path,
     slot: usize,
@@ -57,10 +57,10 @@ pub(super) fn hook_variables(
     ];
     let absent = variables.iter().filter(|(_, value)| value.is_none()).map(|(name, _)| *name).collect();
     let variables = variables.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
-    (common_variables(job, run, context).into_iter().chain(variables).collect(), absent)
+    (common_variables(job, run, paths).into_iter().chain(variables).collect(), absent)
 }
 
-fn common_variables(job: &Job, run: &Run, context: &WorkerContext) -> Vec<(String, OsString)> {
+fn common_variables(job: &Job, run: &Run, paths: &SitePaths) -> Vec<(String, OsString)> {
     let name = job.name().map_or_else(|| job.id.to_string(), str::to_owned);
     [
         ("SETLIST_QUEUE", job.queue.to_string().into()),
@@ -68,8 +68,8 @@ fn common_variables(job: &Job, run: &Run, context: &WorkerContext) -> Vec<(Strin
         ("SETLIST_JOB_ID", job.id.0.to_string().into()),
         (RUN_ID, run.id.to_string().into()),
         ("SETLIST_ATTEMPT", job.current_attempt().to_string().into()),
-        ("SETLIST_SITE", context.site_dir().as_os_str().to_owned()),
-        (WORKER, worker_file(run.worker, context).into_os_string()),
+        ("SETLIST_SITE", paths.site_dir().as_os_str().to_owned()),
+        (WORKER, worker_file(run.worker, paths).into_os_string()),
     ]
     .into_iter()
     .map(|(name, value): (&str, OsString)| (name.to_owned(), value))

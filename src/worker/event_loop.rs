@@ -29,7 +29,7 @@ use crate::clock;
 use crate::crash;
 use crate::model::{Command, Event, EventRecord, HookResult, Job, QueueId, RunId, WorkerId};
 use crate::runner::{Runner, with_sigchld_blocked};
-use crate::site::{WorkerContext, hostname, reap_dead_workers, tag_prefix};
+use crate::site::{SitePaths, hostname, reap_dead_workers, tag_prefix};
 use crate::store::{LivenessWatch, NotifyFn, Store, StoreError, Subscription, WorkerLock};
 use crate::text::count_noun;
 
@@ -47,7 +47,7 @@ const CLOCK_TOLERANCE: TimeDelta = TimeDelta::seconds(2);
 pub struct Worker {
     /// None while the commit thread uses it.
     store: Option<Box<dyn Store>>,
-    context: WorkerContext,
+    paths: SitePaths,
     /// The prefix of the tags of its runs and hooks.
     tag_prefix: String,
     /// The queues that it serves; none for all.
@@ -137,12 +137,12 @@ impl Worker {
     /// there is nothing to do.
     pub fn join(
         mut store: Box<dyn Store>,
-        context: WorkerContext,
+        paths: SitePaths,
         queues: Option<Vec<QueueId>>,
         stays_when_idle: bool,
     ) -> Result<Self, WorkerError> {
-        reap_dead_workers(store.as_mut(), &context)?;
-        let liveness_lock = context.state.lock_liveness()?;
+        reap_dead_workers(store.as_mut(), &paths)?;
+        let liveness_lock = paths.state.lock_liveness()?;
         let last_seq = store.last_seq()?;
         let join = Command::Join { host: hostname(), pid: std::process::id(), queues: queues.clone() };
         let answers = store.execute(&[join], clock::now())?;
@@ -152,7 +152,7 @@ impl Worker {
         });
         let id = id.unwrap_or_default();
         crash::point("joined");
-        let lock = context.state.lock_worker(id).map_err(|error| site_error_or(store.as_mut(), error))?;
+        let lock = paths.state.lock_worker(id).map_err(|error| site_error_or(store.as_mut(), error))?;
         drop(liveness_lock);
         let reservation_lock = store.reservation_lock().map_err(|error| site_error_or(store.as_mut(), error))?;
         let runner = Runner::subreaper().map_err(WorkerError::Setup)?;
@@ -160,11 +160,11 @@ impl Worker {
         let sender = MessageSender { channel, waker: runner.waker() };
         let peer_sender = sender.clone();
         let on_death = Arc::new(move || peer_sender.send(WorkerMessage::PeerDied));
-        let liveness_watch = with_sigchld_blocked(|| LivenessWatch::start(&context.state, on_death));
+        let liveness_watch = with_sigchld_blocked(|| LivenessWatch::start(&paths.state, on_death));
         Ok(Self {
             store: Some(store),
-            tag_prefix: tag_prefix(&context),
-            context,
+            tag_prefix: tag_prefix(&paths),
+            paths,
             queues,
             stays_when_idle,
             id,
@@ -256,10 +256,10 @@ impl Worker {
         let (site_sender, file_sender) = (self.sender.clone(), self.sender.clone());
         let changed: NotifyFn = Arc::new(move || site_sender.send(WorkerMessage::SiteChanged));
         let on_read = move |read| file_sender.send(WorkerMessage::FileRead(read));
-        let watching = with_sigchld_blocked(|| self.reload.watch(&self.context, on_read));
+        let watching = with_sigchld_blocked(|| self.reload.watch(&self.paths, on_read));
         watching.map_err(|error| self.site_error_or(error))?;
         let start = |store: &dyn Store| {
-            let (site_watch, pruner) = (store.subscribe(changed)?, Pruner::start(store, &self.context)?);
+            let (site_watch, pruner) = (store.subscribe(changed)?, Pruner::start(store, &self.paths)?);
             Ok::<_, StoreError>((site_watch, pruner))
         };
         let started = self.store.as_deref().map(|store| with_sigchld_blocked(|| start(store))).transpose();
@@ -407,7 +407,7 @@ impl Worker {
             self.hooks.cancel_pending();
         }
         let channel = &self.sender.channel;
-        let is_deferred = self.hooks.start(&self.runner, &self.context, &self.tag_prefix, || {
+        let is_deferred = self.hooks.start(&self.runner, &self.paths, &self.tag_prefix, || {
             let channel = channel.clone();
             Box::new(move |run, report, last_line| drop(channel.send(WorkerMessage::HookEnded(run, report, last_line))))
         });

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::environment;
 use crate::model::{Definition, ExecOptions, Job, Outcome, RunId, RunReport, Script, StopSignal, Stream};
 use crate::runner::{Launch, Output, PtyOptions, Runner};
-use crate::site::{HOOK_SLOTS, WorkerContext, hook_tag};
+use crate::site::{HOOK_SLOTS, SitePaths, hook_tag};
 use crate::store::log;
 use crate::text::plain_line;
 
@@ -54,13 +54,13 @@ impl Hooks {
     pub(super) fn start(
         &mut self,
         runner: &Runner,
-        context: &WorkerContext,
+        paths: &SitePaths,
         tag_prefix: &str,
         callback: impl Fn() -> HookCallback,
     ) -> bool {
         for (slot, running) in self.running.iter_mut().enumerate().filter(|(_, running)| running.is_none()) {
             let Some(job) = self.pending.pop_front() else { return false };
-            if let Some((run, launch)) = launch(&job, slot, context, tag_prefix) {
+            if let Some((run, launch)) = launch(&job, slot, paths, tag_prefix) {
                 let tail = OutputTail::default();
                 let (output, on_end) = (Box::new(tail.clone()), callback());
                 let done = Box::new(move |report| on_end(run, report, tail.last_line()));
@@ -113,18 +113,18 @@ impl Hooks {
 }
 
 /// The launch of a job's hook: in the folder of the site, with the job's own `env` and variables that describe its outcome.
-fn launch(job: &Job, slot: usize, context: &WorkerContext, tag_prefix: &str) -> Option<(RunId, Launch)> {
+fn launch(job: &Job, slot: usize, paths: &SitePaths, tag_prefix: &str) -> Option<(RunId, Launch)> {
     let (hook, run) = (job.hook()?, job.last_run.as_deref()?);
-    let log = log::log_path(&context.state.logs(), run.id);
+    let log = log::log_path(&paths.state.logs(), run.id);
     // A job without output has no log; /dev/null spares scripts the check.
     let log = if log.exists() { log } else { PathBuf::from("/dev/null") };
-    let (variables, absent) = environment::hook_variables(job, run, context, tag_prefix, &log, slot);
+    let (variables, absent) = environment::hook_variables(job, run, paths, tag_prefix, &log, slot);
     let mut env = job.script()?.exec.env.clone();
     env.extend(absent.into_iter().map(|name| (name.to_owned(), None)));
     let options = ExecOptions { env, timeout: Some(hook.timeout), ..ExecOptions::default() };
     let launch = Launch {
         definition: Arc::new(Definition::new(Script::new(hook.program.clone()).with_exec(options))),
-        folder: context.site_dir().to_owned(),
+        folder: paths.site_dir().to_owned(),
         env: variables,
         tag: Some(hook_tag(tag_prefix, run.worker, slot)),
         value_file: None,

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use chrono::TimeDelta;
 
 use super::trusted_clock::ClockReading;
-use crate::site::WorkerContext;
+use crate::site::SitePaths;
 use crate::store::{PruneReport, Store, StoreError};
 
 /// How often a site is pruned.
@@ -24,9 +24,9 @@ pub(super) struct Pruner {
 
 impl Pruner {
     /// Prunes at once unless the site was pruned within [`PRUNE_INTERVAL`], and then periodically.
-    pub(super) fn start(store: &dyn Store, context: &WorkerContext) -> Result<Self, StoreError> {
+    pub(super) fn start(store: &dyn Store, paths: &SitePaths) -> Result<Self, StoreError> {
         let mut store = store.new_connection()?;
-        let state = context.state.clone();
+        let state = paths.state.clone();
         let (stop, stopped) = channel();
         let pruning = Arc::new(Mutex::new(()));
         let pruning_lock = Arc::clone(&pruning);

@@ -3,7 +3,7 @@
 use crate::clock;
 use crate::definition;
 use crate::model::{Command, DesiredState, Event};
-use crate::site::{FileWatch, WorkerContext};
+use crate::site::{FileWatch, SitePaths};
 use crate::store::{Store, StoreError};
 
 /// The versions of `jobs.yaml` that the worker has to apply.
@@ -20,12 +20,12 @@ impl Reload {
     /// Watches the file, and calls `on_read` on a thread when it was saved.
     pub(super) fn watch(
         &mut self,
-        context: &WorkerContext,
+        paths: &SitePaths,
         on_read: impl Fn(Result<DesiredState, definition::Error>) + Send + 'static,
     ) -> Result<(), StoreError> {
         // The site was reconciled with this version when it was opened.
-        let version = definition::file_version(&context.file).ok();
-        self.watch = Some(FileWatch::start(context.file.clone(), version.as_deref(), on_read)?);
+        let version = definition::file_version(&paths.file).ok();
+        self.watch = Some(FileWatch::start(paths.file.clone(), version.as_deref(), on_read)?);
         Ok(())
     }
 

@@ -54,6 +54,30 @@ const BANNED_IN_COMMENTS: [&str; 17] = [
     "rings",
 ];
 
+/// Nouns that messages count.
+const PLURALS: [&str; 20] = [
+    "jobs",
+    "queues",
+    "lines",
+    "workers",
+    "processes",
+    "errors",
+    "warnings",
+    "entries",
+    "bytes",
+    "times",
+    "seconds",
+    "minutes",
+    "events",
+    "hooks",
+    "keys",
+    "values",
+    "files",
+    "failures",
+    "names",
+    "slots",
+];
+
 /// Documents that users read, and folders with snapshots of what they see.
 const DOCUMENTS: [&str; 6] =
     ["README.md", "CHANGELOG.md", "jobs.yaml", "src/definition/starter.yaml", "src/cli/help", "tests"];
@@ -154,6 +178,40 @@ fn comments(source: &Source) -> Vec<Passage> {
         is_open = comment.is_some();
     }
     comments
+}
+
+/// Counts that are not inflected: placeholders followed by a plural, as in `{count} jobs`. Constants are always many, and
+/// "no {adjective} jobs" has no count.
+fn fixed_plurals(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for (end, _) in text.match_indices("} ") {
+        let start = text[..end].rfind('{').unwrap_or(0);
+        let placeholder = text[start..end].trim_start_matches('{');
+        let is_constant = placeholder.starts_with(|first: char| first.is_ascii_uppercase());
+        let mut words = text[end + 2..].split(|c: char| !c.is_ascii_alphabetic());
+        let noun = words.find(|word| !["more", "new", "other"].contains(word)).unwrap_or_default();
+        if PLURALS.contains(&noun) && !is_constant && !text[..start].ends_with("no ") {
+            found.push(format!("`{}`: use text::count_noun for “{noun}”", &text[start..=end]));
+        }
+    }
+    found
+}
+
+#[test]
+fn nouns_agree_with_their_counts() {
+    let passages: Vec<_> = Source::read_all(&["src"]).iter().flat_map(messages).collect();
+    let of = |passage: &Passage| {
+        let found = fixed_plurals(&passage.text).into_iter();
+        found.map(|finding| format!("{}: {finding}", passage.place)).collect::<Vec<_>>()
+    };
+    let found: Vec<_> = passages.iter().flat_map(of).collect();
+    assert!(found.is_empty(), "{}", found.join("\n"));
+    for text in ["{count} jobs", "removed {} jobs from {queue}", "{} more lines"] {
+        assert_eq!(fixed_plurals(text).len(), 1, "{text}");
+    }
+    for text in ["at most {MAX} bytes", "there are no {} jobs", "{jobs} are left", "{queue} runs jobs"] {
+        assert_eq!(fixed_plurals(text), [""; 0], "{text}");
+    }
 }
 
 #[test]

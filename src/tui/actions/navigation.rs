@@ -1,6 +1,7 @@
 //! Navigation: the cursor, the focus, the current queue, marks, sort order and filters.
 
 use crate::model::{JobId, QueueId};
+use crate::text::{count_noun, is_or_are};
 use crate::tui::action::Action;
 use crate::tui::job_lists::CursorMove;
 use crate::tui::layout::{Focus, PHASES, phase_index};
@@ -162,10 +163,8 @@ impl Screen {
     pub(in crate::tui) fn nth(&self, nth: usize) -> Result<QueueId, String> {
         let queues = self.queues();
         let queue = nth.checked_sub(1).and_then(|nth| queues.get(nth));
-        queue.cloned().ok_or_else(|| match queues.len() {
-            1 => "There is only 1 queue.".to_owned(),
-            count => format!("There are only {count} queues."),
-        })
+        let count = queues.len();
+        queue.cloned().ok_or_else(|| format!("There {} only {}.", is_or_are(count), count_noun(count, "queue")))
     }
 
     fn queues(&self) -> Vec<QueueId> {

@@ -1,7 +1,7 @@
 //! The jobs that an action applies to: the visible marked jobs, or else the selected job.
 
 use crate::model::{Job, JobId, Phase, QueueId};
-use crate::text::count_noun;
+use crate::text::{count_noun, is_or_are};
 use crate::tui::layout::PHASES;
 use crate::tui::state::Screen;
 
@@ -76,7 +76,7 @@ impl ActionTargets {
         };
         let hidden = match self.hidden {
             0 => String::new(),
-            hidden => format!(" ({hidden} more are hidden by the filter)"),
+            hidden => format!(" ({hidden} more {} hidden by the filter)", is_or_are(hidden)),
         };
         format!("{count} {}{hidden}", location(acting.iter().map(|job| &job.queue)))
     }
@@ -89,6 +89,6 @@ pub(super) fn location<'a>(queues: impl Iterator<Item = &'a QueueId>) -> String 
     names.dedup();
     match names[..] {
         [only] => format!("in {only}"),
-        _ => format!("in {} queues", names.len()),
+        _ => format!("in {}", count_noun(names.len(), "queue")),
     }
 }

@@ -58,8 +58,7 @@ impl ViewStatus {
         let arrow = if ascii { 'v' } else { '▼' };
         match self.new_output {
             NewOutput::None => None,
-            NewOutput::Counted(1) => Some(format!("{arrow} 1 new line")),
-            NewOutput::Counted(count) => Some(format!("{arrow} {} new lines", text::count(count))),
+            NewOutput::Counted(count) => Some(format!("{arrow} {}", text::count_noun(count, "new line"))),
             NewOutput::Uncounted => Some(format!("{arrow} new output")),
         }
     }

@@ -67,7 +67,8 @@ impl DetailColumn<'_> {
         if more > 1 {
             let appearance = self.appearance();
             lines.truncate(MAX_COLLAPSED_LINES);
-            lines.push(vec![(format!("  {} {more} more {what}s", appearance.symbols.ellipsis), appearance.theme.dim)]);
+            let more = text::count_noun(more, &format!("more {what}"));
+            lines.push(vec![(format!("  {} {more}", appearance.symbols.ellipsis), appearance.theme.dim)]);
         }
         lines
     }

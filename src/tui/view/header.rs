@@ -138,7 +138,9 @@ fn facts(
     }
     if let Some(pace) = stats.per_minute {
         let (pace, unit) = if pace < 1.0 { (60.0 * pace, "h") } else { (pace, "min") };
-        facts.push(vec![(format!("{pace:.0}"), plain), (format!(" jobs/{unit}"), dim)]);
+        let pace = format!("{pace:.0}");
+        let noun = text::noun_for(if pace == "1" { 1 } else { 0 }, "job");
+        facts.push(vec![(pace, plain), (format!(" {noun}/{unit}"), dim)]);
     }
     if let Some(since) = stats.oldest_pending {
         let wait =
@@ -151,7 +153,7 @@ fn facts(
         let finished_text = if finished == 1 {
             "1 job finished".to_owned()
         } else {
-            format!("all {} jobs finished", text::count(finished))
+            format!("all {} finished", text::count_noun(finished, "job"))
         };
         let good = queues.iter().all(|queue| queue.failed == 0);
         facts.push(vec![(finished_text, if good { appearance.theme.good } else { dim })]);

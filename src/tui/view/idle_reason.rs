@@ -118,7 +118,7 @@ impl IdleCheck<'_> {
             match names[..] {
                 [] => None,
                 [name] => Some(format!("{} is {description}", self.short_name(name))),
-                _ => Some(format!("{} queues are {description}", names.len())),
+                _ => Some(format!("{} are {description}", text::count_noun(names.len(), "queue"))),
             }
         };
         let idle = || with_pending().any(|(_, queue)| queue.mode == QueueMode::Idle && self.can_start(queue));

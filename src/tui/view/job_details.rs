@@ -179,7 +179,11 @@ impl DetailColumn<'_> {
                 stages.push((format!("waited {}", waited(first.started)), enqueued, Style::new()));
                 if first.id != run.id {
                     let tried = run.attempt - first.attempt;
-                    let words = if tried == 1 { "tried once".to_owned() } else { format!("tried {tried} times") };
+                    let words = if tried == 1 {
+                        "tried once".to_owned()
+                    } else {
+                        format!("tried {}", text::count_noun(tried, "time"))
+                    };
                     stages.push((words, self.moment(first.started), appearance.theme.warn));
                 }
                 let started = self.moment(run.started);
@@ -196,7 +200,7 @@ impl DetailColumn<'_> {
                         stages.push(("done".to_owned(), String::new(), dim));
                     }
                     Some(ending) => {
-                        let ran = text::duration(time_format::run_duration(run, self.now));
+                        let ran = text::duration(run.elapsed(self.now));
                         stages.push((format!("ran {ran}"), started, Style::new()));
                         let style = appearance.outcome(&ending.outcome).1;
                         stages.push((ending.outcome.as_str().to_owned(), self.moment(ending.at), style));

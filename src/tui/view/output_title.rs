@@ -21,9 +21,9 @@ pub(super) fn status_facts(status: &ViewStatus, width: u16, appearance: &Appeara
     let mut facts = Vec::new();
     if let Some(search) = status.search {
         let more = if search.is_searching { "+" } else { "" };
-        let plural = if search.count == 1 { "" } else { "es" };
+        let noun = text::noun_for(search.count, "match");
         let current = search.current.map(|number| format!("{} of ", text::count(number))).unwrap_or_default();
-        facts.push((format!("{current}{}{more} match{plural}", text::count(search.count)), appearance.theme.warn));
+        facts.push((format!("{current}{}{more} {noun}", text::count(search.count)), appearance.theme.warn));
     }
     facts.extend(status.new_output_label(appearance.is_ascii()).map(|label| (label, appearance.theme.live)));
     let position = status.position_label();

@@ -4,10 +4,9 @@ use ratatui::style::Style;
 
 use crate::model::{Outcome, Run};
 use crate::text;
-use crate::tui::details_pane::run_duration;
 
 use super::detail_column::{DetailColumn, DetailLine};
-use super::{job_row, time_format};
+use super::job_row;
 
 impl DetailColumn<'_> {
     /// The runs as a chart and as a list, latest first.
@@ -47,7 +46,7 @@ impl DetailColumn<'_> {
         let room = self.width.saturating_sub(2);
         let ended: Vec<&&Run> = runs.iter().filter(|run| run.end.is_some()).collect();
         let ended = &ended[ended.len().saturating_sub(room)..];
-        let longest = ended.iter().filter_map(|run| run_duration(run)).max().unwrap_or_default().as_millis().max(1);
+        let longest = ended.iter().filter_map(|run| run.duration()).max().unwrap_or_default().as_millis().max(1);
         let (mut bars, mut marks) = (vec![("  ".to_owned(), Style::new())], vec![("  ".to_owned(), Style::new())]);
         let mut any = false;
         for run in ended {
@@ -56,7 +55,7 @@ impl DetailColumn<'_> {
             let good = ending.outcome == Outcome::Succeeded;
             any |= !good;
             let steps = appearance.symbols.bars.len() as u128;
-            let height = run_duration(run).unwrap_or_default().as_millis() * steps / (longest + 1);
+            let height = run.duration().unwrap_or_default().as_millis() * steps / (longest + 1);
             let bar =
                 appearance.symbols.bars[usize::try_from(height).unwrap_or(0).min(appearance.symbols.bars.len() - 1)];
             bars.push((bar.to_owned(), style));
@@ -76,7 +75,7 @@ impl DetailColumn<'_> {
             }
         };
         let moment = self.moment(run.started);
-        let took = text::duration(time_format::run_duration(run, self.now));
+        let took = text::duration(run.elapsed(self.now));
         let (number, ellipsis) = (format!("{:>4} ", run.attempt), appearance.symbols.ellipsis);
         let fixed = 2 + text::width(&number) + 1 + text::width(&moment) + 10;
         let words = text::pad(&text::plain_line(&words), self.width.saturating_sub(fixed).clamp(9, 34), ellipsis);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Datelike, NaiveDateTime, Utc};
 
-use crate::model::{Job, Run};
+use crate::model::Job;
 use crate::text;
 
 /// The time with seconds for today, otherwise the date too.
@@ -17,21 +17,15 @@ pub(super) fn format_time(at: NaiveDateTime, now: NaiveDateTime) -> String {
     at.format(format).to_string()
 }
 
-/// The duration of a run, up to `now` if it is still running.
-pub(super) fn run_duration(run: &Run, now: DateTime<Utc>) -> Duration {
-    let until = run.end.as_ref().map_or(now, |ending| ending.at);
-    (until - run.started).to_std().unwrap_or_default()
-}
-
 /// The duration of the last run of a job as text; empty if the job never ran.
 pub(super) fn last_run_duration(job: &Job, now: DateTime<Utc>) -> String {
-    job.last_run.as_ref().map(|run| text::duration(run_duration(run, now))).unwrap_or_default()
+    job.last_run.as_ref().map(|run| text::duration(run.elapsed(now))).unwrap_or_default()
 }
 
 /// How long a job has been running, in whole seconds.
 pub(super) fn elapsed_seconds(job: &Job, now: DateTime<Utc>) -> String {
     let Some(run) = &job.last_run else { return String::new() };
-    whole_seconds(run_duration(run, now))
+    whole_seconds(run.elapsed(now))
 }
 
 /// A duration in whole seconds, so that the last digit doesn't flicker.

@@ -7,6 +7,7 @@ use super::{ActiveRun, ChangeListener, Worker};
 use crate::crash;
 use crate::model::{Command, NothingToDo, QueueId, Refusal, StopSignal};
 use crate::store::{Store, StoreError, TransactionReport};
+use crate::text::count_noun;
 use crate::worker::commit_thread::{Batch, CommitOutcome};
 use crate::worker::reservations::RESERVED_PER_RUN;
 
@@ -64,7 +65,8 @@ impl Worker {
         let room = max_runs.saturating_sub(running);
         // Most wanted runs are not needed: it is not known how many jobs are ready.
         if room == 0 && !mem::replace(&mut self.is_limit_logged, true) {
-            tracing::warn!("running {running} jobs at once, as many as the limit on open files allows (ulimit -n)");
+            let jobs = count_noun(running, "job");
+            tracing::warn!("running {jobs} at once, as many as the limit on open files allows (ulimit -n)");
         }
         room
     }

@@ -80,11 +80,11 @@ impl Worker {
 
     pub(super) fn launch(&mut self, job: Job, log: LogWriter, pty: PtyOptions) {
         let Some(run) = &job.last_run else { return };
-        let value_file = self.context.state.value_file(run.id);
+        let value_file = self.paths.state.value_file(run.id);
         let launch = Launch {
             definition: Arc::clone(&job.definition),
-            folder: self.context.site_dir().to_owned(),
-            env: environment::run_variables(&job, run, &self.context, &self.tag_prefix, &value_file),
+            folder: self.paths.site_dir().to_owned(),
+            env: environment::run_variables(&job, run, &self.paths, &self.tag_prefix, &value_file),
             tag: Some(run_tag(&self.tag_prefix, run.id)),
             value_file: Some(value_file),
             pty,

@@ -20,9 +20,9 @@ impl Worker {
 
     fn reap_and_respawn(&self, store: &mut dyn Store, check: PeerCheck) -> Result<Respawn, SiteError> {
         let WorkerCheck { reaped, respawn } = match self.shutdown {
-            None => check_workers(store, &self.context, check == PeerCheck::PeerDied)?,
+            None => check_workers(store, &self.paths, check == PeerCheck::PeerDied)?,
             // A worker that shuts down starts no other.
-            Some(_) => WorkerCheck { reaped: reap_dead_workers(store, &self.context)?, respawn: Respawn::NotNeeded },
+            Some(_) => WorkerCheck { reaped: reap_dead_workers(store, &self.paths)?, respawn: Respawn::NotNeeded },
         };
         if reaped.workers > 0 {
             tracing::warn!(interrupted = reaped.interrupted_jobs, "a worker has died");

@@ -84,6 +84,12 @@ pub(super) fn layer_crates(source: &Source) -> Vec<String> {
     strays.map(|(name, layers)| format!("uses the crate {name}, which only {layers:?} may use")).collect()
 }
 
+/// A store is opened in one place, the site, which knows the kinds of stores.
+pub(super) fn store_openers(source: &Source) -> Vec<String> {
+    let opens = source.contains(&["SqliteStore"]) && !["store", "site"].map(Some).contains(&layer(source));
+    opens.then(|| "names `SqliteStore`; use `site::open_store`".to_owned()).into_iter().collect()
+}
+
 pub(super) fn purity(source: &Source) -> Vec<String> {
     let impure = IMPURE.iter().filter(|tokens| layer(source) == Some("model") && source.contains(tokens));
     impure.map(|tokens| format!("the model is pure, but this file has `{}`", tokens.concat())).collect()

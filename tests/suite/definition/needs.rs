@@ -153,7 +153,7 @@ fn long_chains_are_resolved_quickly() {
 
     let cycle = chain(20_000, |_| String::new()).replacen("run: a", "run: a, needs: j20000", 1);
     let report = parse_invalid(&cycle);
-    assert_eq!(report.errors[0].message, "dependency cycle of 20001 jobs");
+    assert_eq!(report.errors[0].message, "dependency cycle of 20,001 jobs");
     assert_eq!(report.errors[0].related.len(), 49);
 
     // Each of them forms a cycle with all jobs before it.

@@ -7,7 +7,7 @@ use crate::store::StateDir;
 
 /// The paths of a site on this machine, and the program that runs as its worker.
 #[derive(Clone, Debug)]
-pub struct WorkerContext {
+pub struct SitePaths {
     /// Its `jobs.yaml`.
     pub file: PathBuf,
     /// Its state folder.
@@ -16,7 +16,7 @@ pub struct WorkerContext {
     pub program: PathBuf,
 }
 
-impl WorkerContext {
+impl SitePaths {
     /// The folder of `jobs.yaml`: the default working directory of jobs.
     pub fn site_dir(&self) -> &Path {
         self.file.parent().unwrap_or(Path::new("."))
