@@ -7,7 +7,8 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::{
-    Definition, JobId, JobRef, OnFailure, Phase, QueueId, QueueSettings, RunId, RunReport, StopSignal, WorkerId,
+    Definition, EnvironmentId, JobId, JobRef, OnFailure, Phase, QueueId, QueueSettings, RunId, RunReport, StopSignal,
+    WorkerId,
 };
 
 /// A request to change a site, decided once inside a transaction of the store.
@@ -21,6 +22,8 @@ pub enum Command {
     /// Append jobs to a queue, which is created if missing. Only jobs from `jobs.yaml` have a name and a digest, so
     /// these are dropped.
     Add { queue: QueueId, jobs: Vec<Arc<Definition>> },
+    /// Execute a command for a user with this environment, which the work that it requests runs with.
+    Request { environment: EnvironmentId, command: Box<Command> },
     /// Process a queue: attempt its pending jobs. A paused or stopped queue without pending jobs becomes idle.
     Process { queue: QueueId },
     /// Pause a queue: start no more jobs.
@@ -200,6 +203,14 @@ pub enum NothingToDo {
 }
 
 impl Command {
+    /// The command itself, without the user who has requested it.
+    pub fn requested(&self) -> &Self {
+        match self {
+            Self::Request { command, .. } => command.requested(),
+            command => command,
+        }
+    }
+
     /// Whether the command can run while jobs are reserved. Before any other command, workers release their
     /// reservations, so that it can act on every job.
     pub fn keeps_reservations(&self) -> bool {

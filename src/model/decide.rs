@@ -13,6 +13,7 @@ use super::next_job::next_due_time;
 use super::position::POSITION_STRIDE;
 use super::reconcile;
 use super::reorder;
+use super::request;
 use super::reservation;
 use super::scheduling_options::MAX_TIME;
 use super::{
@@ -29,6 +30,11 @@ pub(super) fn decide<R: StateReader>(reader: &R, command: &Command, now: DateTim
         Command::Reconcile(plan) => Ok(reconcile::reconcile(reader, plan, now)?),
         Command::EnsureQueue { queue } => Ok(queue_defined_if_missing(reader, queue)?.into_iter().collect()),
         Command::Add { queue, jobs } => add(reader, queue, jobs, now),
+        Command::Request { environment, command } => {
+            let mut events = decide(reader, command, now)?;
+            request::attach(&mut events, *environment);
+            Ok(events)
+        }
         Command::Process { queue } => process(reader, queue),
         Command::Pause { queue } => match existing_queue(reader, queue)?.mode {
             QueueMode::Paused => {
@@ -353,6 +359,8 @@ fn replace_definition<R: StateReader>(
         let wait = WaitConditions::initial(&definition.scheduling, now);
         let wait = if requested { WaitConditions::default() } else { wait };
         events.push(Event::Requeued { job: job.id, requested, wait });
+        let environment = job.environment.filter(|_| requested);
+        events.extend(environment.map(|environment| Event::JobRequested { job: job.id, environment }));
     }
     Ok(events)
 }

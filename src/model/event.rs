@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Definition, Job, JobId, QueueId, QueueMode, QueueSettings, Reservation, ResolvedNeed, Run, RunId, RunReport,
-    StopSignal, WaitConditions, WorkerId, WorkerInfo,
+    Definition, EnvironmentId, Job, JobId, QueueId, QueueMode, QueueSettings, Reservation, ResolvedNeed, Run, RunId,
+    RunReport, StopSignal, WaitConditions, WorkerId, WorkerInfo,
 };
 
 /// An event with its sequence number and time.
@@ -42,6 +42,10 @@ pub enum Event {
         requested: bool,
         wait: WaitConditions,
     },
+    /// A user with this environment has requested a job.
+    JobRequested { job: JobId, environment: EnvironmentId },
+    /// A user with this environment has requested that a queue is processed.
+    QueueRequested { queue: QueueId, environment: EnvironmentId },
     /// What a pending job waits for changed: a needed job finished, it became due, or it was confirmed.
     #[serde(rename = "waits")]
     WaitChanged { job: JobId, wait: WaitConditions },
@@ -124,6 +128,7 @@ impl Event {
         match self {
             Self::Redefined { job, .. }
             | Self::Requeued { job, .. }
+            | Self::JobRequested { job, .. }
             | Self::WaitChanged { job, .. }
             | Self::Moved { job, .. }
             | Self::Started { job, .. }

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    Arguments, Call, Failure, Hook, IntoCall, JobId, Outcome, OutcomeCondition, QueueId, Run, RunId, SchedulingOptions,
-    Script, StopSignal,
+    Arguments, Call, EnvironmentId, Failure, Hook, IntoCall, JobId, Outcome, OutcomeCondition, QueueId, Run, RunId,
+    SchedulingOptions, Script, StopSignal,
 };
 
 /// A job. Its fields are public for reading; in a queue, only events change it, through [`Job::apply`].
@@ -42,6 +42,10 @@ pub struct Job {
     pub executed: Option<DateTime<Utc>>,
     /// When it was added, or became pending again.
     pub enqueued: DateTime<Utc>,
+    /// The environment of the user who has requested it, or its queue. The record of a finished job keeps the id, not the
+    /// environment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<EnvironmentId>,
 }
 
 /// What a job does: an entry in `jobs.yaml`, a job added by a user, or one created with [`Job::new`].
@@ -160,6 +164,7 @@ impl Job {
     /// Forgets the variables of its definition, which may be secrets; returns whether there were any. Its entry in
     /// `jobs.yaml` brings them back.
     pub fn forget_env(&mut self) -> bool {
+        self.environment = None;
         if self.definition.env().is_none_or(BTreeMap::is_empty) {
             return false;
         }
@@ -189,6 +194,7 @@ impl Job {
             value: None,
             executed: None,
             enqueued: DateTime::UNIX_EPOCH,
+            environment: None,
         }
     }
 

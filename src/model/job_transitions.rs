@@ -33,6 +33,7 @@ impl Job {
             AfterRun::StayPending => {
                 let confirm = self.definition.scheduling.confirm.is_some();
                 self.make_pending(false, WaitConditions { confirm, ..WaitConditions::default() }, at);
+                self.environment = None;
             }
             AfterRun::Retry { at } => {
                 let requested = matches!(self.state, JobState::Running { requested: true, .. });
@@ -57,6 +58,7 @@ impl Job {
                     *wait = *now;
                 }
             }
+            Event::JobRequested { environment, .. } => self.environment = Some(*environment),
             Event::Moved { position, .. } => self.position = *position,
             Event::Started { run, .. } => self.start_run(run.clone()),
             Event::StopRequested { stop: how, .. } => {
@@ -77,6 +79,8 @@ impl Job {
     fn make_pending(&mut self, requested: bool, wait: WaitConditions, at: DateTime<Utc>) {
         if self.phase() == Phase::Finished {
             self.enqueued = at;
+            // Its last request has been fulfilled.
+            self.environment = None;
         }
         self.prior_attempts = self.attempts;
         self.state = JobState::Pending { requested, wait };

@@ -6,7 +6,9 @@ use chrono::{DateTime, Utc};
 
 use super::active_queues::active_queues;
 use super::needs::{NeedsStatus, needs_status, needs_status_after};
-use super::{AfterRun, Command, Event, JobId, JobState, Outcome, QueueId, QueueMode, StateReader, WaitConditions};
+use super::{
+    AfterRun, Command, EnvironmentId, Event, JobId, JobState, Outcome, QueueId, QueueMode, StateReader, WaitConditions,
+};
 
 /// The changes to jobs whose needs may have changed through `events`.
 pub(super) fn needs_changes<R: StateReader>(
@@ -54,7 +56,16 @@ pub(super) fn needs_changes<R: StateReader>(
         }
     }
     let recheck = |(job, change)| recheck_job(reader, cause, job, change, now).transpose();
-    affected.0.into_iter().filter_map(recheck).collect()
+    let mut changes: Vec<Event> = affected.0.into_iter().filter_map(recheck).collect::<Result<_, _>>()?;
+    let mut requests = Vec::new();
+    for event in &changes {
+        if let Event::Requeued { job, requested: true, .. } = event {
+            let environment = environment_of_needs(reader, *job)?;
+            requests.extend(environment.map(|environment| Event::JobRequested { job: *job, environment }));
+        }
+    }
+    changes.append(&mut requests);
+    Ok(changes)
 }
 
 /// The jobs whose needs may have changed.
@@ -126,6 +137,18 @@ fn recheck_job<R: StateReader>(
     })
 }
 
+/// The environment of the needed job that ran last: the request for that job made this one run, too.
+fn environment_of_needs<R: StateReader>(reader: &R, id: JobId) -> Result<Option<EnvironmentId>, R::Error> {
+    let Some(job) = reader.job(id)? else { return Ok(None) };
+    let mut last = None;
+    for need in &job.needs {
+        let needed = reader.job(need.job)?;
+        let run = needed.and_then(|needed| Some((needed.last_run?.started, needed.environment)));
+        last = last.max(run);
+    }
+    Ok(last.and_then(|(_, environment)| environment))
+}
+
 /// Makes processing queues idle that are no longer active.
 pub(super) fn finished_queues<R: StateReader>(reader: &R) -> Result<Vec<Event>, R::Error> {
     let mut queues = reader.queues()?;
@@ -146,6 +169,8 @@ pub(super) fn can_end_queue(event: &Event) -> bool {
         | Event::Skipped { .. }
         | Event::Removed { .. } => true,
         Event::QueueDefined { .. }
+        | Event::JobRequested { .. }
+        | Event::QueueRequested { .. }
         | Event::Added { .. }
         | Event::Restored { .. }
         | Event::Moved { .. }

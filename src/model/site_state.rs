@@ -11,8 +11,8 @@ use chrono::{DateTime, Utc};
 use super::id_hasher::IdHasherBuilder;
 use super::queue_index::{QueueIndex, rank};
 use super::{
-    Event, EventRecord, Job, JobId, JobState, Outcome, Phase, QueueId, QueueMode, QueueSettings, Readiness,
-    RemovalReason, WaitConditions, WorkerId, WorkerInfo,
+    EnvironmentId, Event, EventRecord, Job, JobId, JobState, Outcome, Phase, QueueId, QueueMode, QueueSettings,
+    Readiness, RemovalReason, WaitConditions, WorkerId, WorkerInfo,
 };
 
 /// How many pending jobs are checked at most for whether the turn of a job has come.
@@ -55,6 +55,8 @@ pub struct QueueState {
     pub settings: QueueSettings,
     /// Its mode.
     pub mode: QueueMode,
+    /// The environment of the user who has requested that it is processed.
+    pub environment: Option<EnvironmentId>,
     /// Pending jobs, by priority and position.
     pub pending: VecDeque<JobId>,
     /// Running jobs, by start.
@@ -173,7 +175,13 @@ impl SiteState {
             Event::QueueDefined { queue, settings } => {
                 get_or_create(&mut self.queues, queue).settings = settings.clone();
             }
-            Event::ModeChanged { queue, mode } => get_or_create(&mut self.queues, queue).mode = *mode,
+            Event::ModeChanged { queue, mode } => {
+                let queue = get_or_create(&mut self.queues, queue);
+                (queue.mode, queue.environment) = (*mode, None);
+            }
+            Event::QueueRequested { queue, environment } => {
+                get_or_create(&mut self.queues, queue).environment = Some(*environment);
+            }
             Event::Added { job } | Event::Restored { job } => self.insert((**job).clone()),
             Event::Removed { job, reason } => {
                 if let Some(mut job) = self.detach(*job) {
@@ -238,6 +246,9 @@ impl SiteState {
             self.forget_position(&job);
         }
         job.apply(event, at);
+        if let Event::Started { .. } = event {
+            job.environment = job.environment.or_else(|| self.queues.get(&job.queue)?.environment);
+        }
         self.insert(job);
     }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::{
-    Definition, Job, JobId, JobRef, Phase, QueueId, QueueMode, QueueSettings, Readiness, RemovalReason, RunId,
-    WorkerId, WorkerInfo,
+    Definition, EnvironmentId, Job, JobId, JobRef, Phase, QueueId, QueueMode, QueueSettings, Readiness, RemovalReason,
+    RunId, WorkerId, WorkerInfo,
 };
 
 /// Read access to the state of a site before a command is decided.
@@ -75,6 +75,8 @@ pub struct QueueInfo {
     pub settings: QueueSettings,
     /// Its mode.
     pub mode: QueueMode,
+    /// The environment of the user who has requested that it is processed.
+    pub environment: Option<EnvironmentId>,
 }
 
 /// A job from `jobs.yaml`, as reconciliation sees it.

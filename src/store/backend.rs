@@ -1,5 +1,7 @@
 //! The [`Store`] trait: what every backend implements.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 
 use super::error::StoreError;
@@ -8,8 +10,8 @@ use super::notifier::{NotifyFn, Subscription};
 use super::reservation_lock::ReservationLock;
 use super::terminal_input::TerminalInputPipes;
 use crate::model::{
-    Command, Event, EventRecord, HookResult, Job, JobId, QueueId, QueueInfo, Refusal, Run, RunId, SiteState, WorkerId,
-    WorkerInfo,
+    Command, EnvironmentId, Event, EventRecord, HookResult, Job, JobId, QueueId, QueueInfo, Refusal, Run, RunId,
+    SiteState, WorkerId, WorkerInfo,
 };
 
 /// How many events a store retains at least for followers. A follower that is further behind loads the site again,
@@ -89,6 +91,9 @@ pub trait Store: Send {
 
     /// One job, including one that was removed from its queue.
     fn job(&mut self, id: JobId) -> Result<Option<Job>, StoreError>;
+
+    /// The environments that pending or running jobs, or queues that are being processed, refer to.
+    fn environments_in_use(&mut self) -> Result<BTreeSet<EnvironmentId>, StoreError>;
 
     /// All runs of a job, oldest first.
     fn runs(&mut self, job: JobId) -> Result<Vec<Run>, StoreError>;

@@ -1,6 +1,6 @@
 //! The in-memory backend: for tests, and for workers without a database.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -15,8 +15,8 @@ use super::notifier::{NotifyFn, Subscription};
 use super::reservation_lock::ReservationLock;
 use super::terminal_input::TerminalInputPipes;
 use crate::model::{
-    Command, Event, EventRecord, HookResult, Job, JobId, QueueId, QueueInfo, Retention, Run, RunId, Site, SiteState,
-    StateReader, WorkerId, WorkerInfo, next_ready_job,
+    Command, EnvironmentId, Event, EventRecord, HookResult, Job, JobId, QueueId, QueueInfo, Retention, Run, RunId,
+    Site, SiteState, StateReader, WorkerId, WorkerInfo, next_ready_job,
 };
 
 /// A connection to a site in memory. Clones are connections to the same site.
@@ -114,6 +114,10 @@ impl Store for MemoryStore {
             None => site_state.removed_job(id).unwrap_or_else(|never| match never {}),
         };
         Ok(self.lock().site.read(find))
+    }
+
+    fn environments_in_use(&mut self) -> Result<BTreeSet<EnvironmentId>, StoreError> {
+        Ok(self.lock().site.read(SiteState::environments_in_use))
     }
 
     fn runs(&mut self, job: JobId) -> Result<Vec<Run>, StoreError> {

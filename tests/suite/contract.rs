@@ -4,6 +4,7 @@ mod old_formats;
 mod ordering;
 mod processes;
 mod random_commands;
+mod requests;
 mod reservation_lock;
 mod reservations;
 mod retention;
@@ -31,6 +32,10 @@ use ordering::{
     a_changed_parallel_lasts_until_the_file_changes, a_job_adopts_the_file_entry_announced_for_it,
     jobs_can_be_reordered, jobs_can_be_transferred_between_queues, jobs_start_in_queue_order,
     requested_jobs_start_first,
+};
+use requests::{
+    a_job_runs_for_the_user_who_requested_it, an_environment_is_in_use_until_its_jobs_have_finished,
+    the_first_request_for_a_queue_counts_until_it_is_idle, what_follows_from_a_request_has_its_environment,
 };
 use reservations::{
     a_reserved_job_starts_when_another_ends_and_is_not_claimed_by_others, only_jobs_that_fit_any_slot_are_reserved,
@@ -101,6 +106,10 @@ contract! {
     a_follower_that_is_too_far_behind_has_to_reload,
     definitions_are_stored_exactly,
     loading_many_jobs_reads_one_snapshot,
+    a_job_runs_for_the_user_who_requested_it,
+    the_first_request_for_a_queue_counts_until_it_is_idle,
+    what_follows_from_a_request_has_its_environment,
+    an_environment_is_in_use_until_its_jobs_have_finished,
     a_change_notifies_subscribers,
     a_dropped_subscription_is_not_notified,
 }

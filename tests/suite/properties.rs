@@ -258,6 +258,7 @@ fn reloaded(site: &SiteState) -> SiteState {
         id: id.clone(),
         settings: queue.settings.clone(),
         mode: queue.mode,
+        environment: queue.environment,
     };
     let queues: Vec<_> = site.queues().into_iter().map(view).collect();
     loaded.set_site_info(queues, site.workers().cloned(), site.file_version().map(str::to_owned), site.counters());

@@ -46,10 +46,11 @@ impl SiteState {
         file_version: Option<String>,
         counters: Counters,
     ) {
-        for QueueInfo { id, settings, mode } in queues {
+        for QueueInfo { id, settings, mode, environment } in queues {
             let queue = self.queues.entry(id).or_default();
             queue.settings = settings;
             queue.mode = mode;
+            queue.environment = environment;
         }
         self.workers = workers.into_iter().map(|worker| (worker.id, worker)).collect();
         self.file_version = file_version;

@@ -1,5 +1,6 @@
 //! Answers the queries of `decide` from the state in memory.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 
@@ -8,11 +9,19 @@ use chrono::{DateTime, Utc};
 use super::{QueueState, SiteState};
 use crate::model::needs::is_skipped_by_failure;
 use crate::model::{
-    DeclaredJob, Job, JobId, JobRef, JobState, Outcome, Phase, QueueId, QueueInfo, Readiness, RemovalReason, RunId,
-    StateReader, WorkerId, WorkerInfo,
+    DeclaredJob, EnvironmentId, Job, JobId, JobRef, JobState, Outcome, Phase, QueueId, QueueInfo, Readiness,
+    RemovalReason, RunId, StateReader, WorkerId, WorkerInfo,
 };
 
 impl SiteState {
+    /// The environments that pending or running jobs, or queues that are being processed, will run with.
+    pub fn environments_in_use(&self) -> BTreeSet<EnvironmentId> {
+        let removed = self.removed.values().map(|(job, _)| job);
+        let unfinished = self.jobs().chain(removed).filter(|job| job.phase() != Phase::Finished);
+        let queues = self.queues.values().filter_map(|queue| queue.environment);
+        unfinished.filter_map(|job| job.environment).chain(queues).collect()
+    }
+
     /// Whether the outcome of a job is a failure for a command that waits for it: it did not succeed, and was not skipped only
     /// because a failure that it needs didn't happen.
     pub fn counts_as_failure(&self, job: &Job) -> bool {
@@ -36,6 +45,7 @@ impl StateReader for SiteState {
             id: id.clone(),
             settings: queue.settings.clone(),
             mode: queue.mode,
+            environment: queue.environment,
         };
         Ok(self.queues().into_iter().map(info).collect())
     }
@@ -45,6 +55,7 @@ impl StateReader for SiteState {
             id: id.clone(),
             settings: queue.settings.clone(),
             mode: queue.mode,
+            environment: queue.environment,
         }))
     }
 

@@ -10,8 +10,8 @@ use super::definition::DefinitionColumns;
 use super::tx_cache::TxCache;
 use super::tx_state::TxState;
 use crate::model::{
-    Counters, Definition, Event, Exit, Job, JobId, JobState, QueueId, QueueInfo, QueueMode, QueueSettings,
-    RemovalReason, Reservation, ResolvedNeed, Run, SchedulingOptions, StateReader, WorkerId,
+    Counters, Definition, EnvironmentId, Event, Exit, Job, JobId, JobState, QueueId, QueueInfo, QueueMode,
+    QueueSettings, RemovalReason, Reservation, ResolvedNeed, Run, SchedulingOptions, StateReader, WorkerId,
 };
 use crate::store::backend::MIN_RETAINED_EVENTS;
 
@@ -62,8 +62,16 @@ impl TxState<'_> {
         match event {
             Event::QueueDefined { queue, settings } => self.define_queue(queue, settings),
             Event::ModeChanged { queue, mode } => {
-                self.cache.queues.iter_mut().filter(|info| info.id == *queue).for_each(|info| info.mode = *mode);
-                self.execute("UPDATE queues SET mode = ?2 WHERE id = ?1", (queue, Json(mode)))
+                for info in self.cache.queues.iter_mut().filter(|info| info.id == *queue) {
+                    (info.mode, info.environment) = (*mode, None);
+                }
+                self.execute("UPDATE queues SET mode = ?2, environment = NULL WHERE id = ?1", (queue, Json(mode)))
+            }
+            Event::QueueRequested { queue, environment } => {
+                for info in self.cache.queues.iter_mut().filter(|info| info.id == *queue) {
+                    info.environment = Some(*environment);
+                }
+                self.execute("UPDATE queues SET environment = ?2 WHERE id = ?1", (queue, environment))
             }
             Event::Added { job } => self.insert_job(job),
             Event::Restored { job } => {
@@ -78,6 +86,9 @@ impl TxState<'_> {
                 {
                     self.forgets_values = true;
                     self.write_definition(*job, &removed.definition)?;
+                }
+                if *reason == RemovalReason::NotInFile {
+                    self.execute("UPDATE jobs SET environment = NULL WHERE id = ?1", [job])?;
                 }
                 self.forget_last_job();
                 self.cache.active_jobs.remove(job);
@@ -114,7 +125,8 @@ impl TxState<'_> {
         self.changed_reservations.insert(id);
         for new in jobs.iter().filter(|reservation| !before.contains(reservation)) {
             if let Some(job) = self.job(new.job)? {
-                self.claimed.push(job.clone());
+                let environment = job.environment.or_else(|| self.queue_environment(&job.queue));
+                self.claimed.push(Job { environment, ..job.clone() });
                 self.remember(job);
             }
         }
@@ -129,7 +141,12 @@ impl TxState<'_> {
         if let Some(info) = self.cache.queues.iter_mut().find(|info| info.id == *id) {
             info.settings = settings;
         } else {
-            self.cache.queues.push(QueueInfo { id: id.clone(), settings, mode: QueueMode::default() });
+            self.cache.queues.push(QueueInfo {
+                id: id.clone(),
+                settings,
+                mode: QueueMode::default(),
+                environment: None,
+            });
         }
         self.cache.queues.sort_by(|a, b| (a.settings.order, &a.id).cmp(&(b.settings.order, &b.id)));
         Ok(())
@@ -142,8 +159,8 @@ impl TxState<'_> {
         self.execute(sql, DefinitionColumns::of(&job.definition).with(&job.id))?;
         let sql = "INSERT INTO jobs (id, queue, position, state, outcome, finished, attempts, run, value, executed, \
                    enqueued, flags, until, earlier, worker, started, ended, ending, exit_code, exit_signal, \
-                   rank, weight, needs) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, \
-                   ?16, ?17, ?18, ?19, ?20, 0, 1, NULL)";
+                   environment, rank, weight, needs) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, \
+                   ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, 0, 1, NULL)";
         self.write_job(sql, job)?;
         let terms = &job.definition.scheduling;
         if !terms.is_default() {
@@ -173,6 +190,9 @@ impl TxState<'_> {
             job.last_run.as_ref().map_or(Ok(()), |earlier| self.archive_run(id, earlier))?;
         }
         job.apply(event, now);
+        if let Event::Started { .. } = event {
+            job.environment = job.environment.or_else(|| self.queue_environment(&job.queue));
+        }
         if let Event::Moved { position, .. } = event {
             self.execute("UPDATE jobs SET position = ?2 WHERE id = ?1", (id, position))?;
             self.remember(job);
@@ -181,7 +201,8 @@ impl TxState<'_> {
         // Setting the queue and the position (?2, ?3) would rewrite the index by position.
         let sql = "UPDATE jobs SET state = ?4, outcome = ?5, finished = ?6, attempts = ?7, run = ?8, value = ?9, \
                    executed = ?10, enqueued = ?11, flags = ?12, until = ?13, earlier = ?14, worker = ?15, \
-                   started = ?16, ended = ?17, ending = ?18, exit_code = ?19, exit_signal = ?20 WHERE id = ?1";
+                   started = ?16, ended = ?17, ending = ?18, exit_code = ?19, exit_signal = ?20, environment = ?21 \
+                   WHERE id = ?1";
         self.write_job(sql, &job)?;
         if let Event::Started { .. } = event {
             self.claimed.push(job.clone());
@@ -241,8 +262,13 @@ impl TxState<'_> {
             run_outcome.map(Json),
             exit.and_then(code),
             exit.and_then(signal),
+            job.environment,
         ];
         self.execute(sql, columns)
+    }
+
+    fn queue_environment(&self, queue: &QueueId) -> Option<EnvironmentId> {
+        self.cache.queues.iter().find(|info| info.id == *queue)?.environment
     }
 
     /// Archives a run that is followed by another one.

@@ -1,5 +1,6 @@
 //! Column types: conversions between values of the model and of `SQLite`.
 
+use std::num::NonZero;
 use std::ops::RangeInclusive;
 
 use chrono::{DateTime, Utc};
@@ -7,7 +8,9 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::model::{Job, JobId, JobState, Phase, QueueId, Readiness, RunId, StopSignal, WaitConditions, WorkerId};
+use crate::model::{
+    EnvironmentId, Job, JobId, JobState, Phase, QueueId, Readiness, RunId, StopSignal, WaitConditions, WorkerId,
+};
 
 /// Counters outside of this range are damage.
 const VALID_RANGE: RangeInclusive<i64> = -(1 << 62)..=1 << 62;
@@ -173,6 +176,19 @@ impl ToSql for QueueId {
 impl FromSql for QueueId {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         value.as_str().map(Self::from)
+    }
+}
+
+impl ToSql for EnvironmentId {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.0.get().cast_signed().into())
+    }
+}
+
+impl FromSql for EnvironmentId {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let number = value.as_i64()?;
+        NonZero::new(number.cast_unsigned()).map(Self).ok_or(FromSqlError::OutOfRange(number))
     }
 }
 

@@ -14,7 +14,7 @@ macro_rules! select_jobs {
             "SELECT j.id, j.queue, j.position, j.state, j.outcome, j.finished, j.attempts, \
              j.value, j.executed, j.enqueued, j.removed, j.flags, j.until, j.needs, j.earlier, \
              j.run, j.worker, j.started, j.ended, j.ending, j.exit_code, j.exit_signal, \
-             d.name, d.title, d.digest, d.run, d.command, d.rest \
+             d.name, d.title, d.digest, d.run, d.command, d.rest, j.environment \
              FROM jobs j LEFT JOIN definitions d ON d.job = j.id ",
             $condition
         )
@@ -29,6 +29,7 @@ const REMOVED_COLUMN: usize = 10;
 const FLAGS_COLUMN: usize = 11;
 const LAST_RUN_COLUMN: usize = 15;
 const DEFINITION_COLUMN: usize = 22;
+const ENVIRONMENT_COLUMN: usize = 28;
 
 /// Reads a job from a row of [`select_jobs`].
 pub(super) fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
@@ -68,6 +69,7 @@ pub(super) fn job_in_queue(row: &Row<'_>, queue: QueueId, blanks: &BlankDefiniti
         value: row.get::<_, Option<_>>(7)?.map(|Json(value)| value),
         executed: row.get::<_, Option<_>>(8)?.map(|Nanos(at)| at),
         enqueued: row.get::<_, Nanos>(9)?.0,
+        environment: row.get(ENVIRONMENT_COLUMN)?,
     })
 }
 

@@ -1,10 +1,12 @@
 //! Queries that only need a connection.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{Connection, OptionalExtension, Result, Row};
 
 use super::columns::{Count, Json, StateCode};
 use super::job_rows::{self, select_jobs};
-use crate::model::{Counters, Job, JobId, Phase, QueueInfo, RemovalReason, WorkerId, WorkerInfo};
+use crate::model::{Counters, EnvironmentId, Job, JobId, Phase, QueueInfo, RemovalReason, WorkerId, WorkerInfo};
 
 /// The version of `jobs.yaml` in effect.
 pub(super) fn file_version(db: &Connection) -> Result<Option<String>> {
@@ -22,10 +24,10 @@ pub(super) fn counters(db: &Connection) -> Result<Counters> {
 
 /// All queues, in order.
 pub(super) fn queues(db: &Connection) -> Result<Vec<QueueInfo>> {
-    let mut statement = db.prepare_cached("SELECT id, settings, mode FROM queues ORDER BY id")?;
+    let mut statement = db.prepare_cached("SELECT id, settings, mode, environment FROM queues ORDER BY id")?;
     let read = |row: &Row<'_>| {
         let (Json(settings), Json(mode)) = (row.get(1)?, row.get(2)?);
-        Ok(QueueInfo { id: row.get(0)?, settings, mode })
+        Ok(QueueInfo { id: row.get(0)?, settings, mode, environment: row.get(3)? })
     };
     let mut queues: Vec<QueueInfo> = statement.query_map((), read)?.collect::<Result<_>>()?;
     queues.sort_by_key(|queue| queue.settings.order);
@@ -53,6 +55,16 @@ pub(super) fn jobs_run_by(db: &Connection, worker: WorkerId) -> Result<Vec<Job>>
     let codes = StateCode::range(Phase::Running);
     let mut statement = db.prepare_cached(sql)?;
     statement.query_map((worker, codes.start(), codes.end()), job_rows::job)?.collect()
+}
+
+/// The environments that unfinished jobs and processed queues refer to.
+pub(super) fn environments_in_use(db: &Connection) -> Result<BTreeSet<EnvironmentId>> {
+    let sql = "SELECT environment FROM queues WHERE environment IS NOT NULL \
+               UNION SELECT j.environment FROM queues q CROSS JOIN jobs j ON j.queue = q.id \
+               AND j.state BETWEEN 1 AND 8 AND j.removed IS NULL WHERE j.environment IS NOT NULL \
+               UNION SELECT environment FROM jobs \
+               WHERE removed IS NOT NULL AND environment IS NOT NULL AND state BETWEEN 1 AND 8";
+    db.prepare_cached(sql)?.query_map((), |row| row.get(0))?.collect()
 }
 
 /// One job, and why it was removed from its queue if it was.

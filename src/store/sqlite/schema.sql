@@ -1,4 +1,4 @@
--- Format 4. Times are nanoseconds since 1970 in UTC, which SQLite compares and keeps exactly.
+-- Format 5. Times are nanoseconds since 1970 in UTC, which SQLite compares and keeps exactly.
 
 -- Starting and ending a job writes few pages: a row each of `jobs` and `events`, and the index by state, in which
 -- finished, running and next jobs are adjacent.
@@ -12,7 +12,8 @@ INSERT INTO site VALUES (NULL);
 CREATE TABLE queues (
     id TEXT PRIMARY KEY,
     settings TEXT NOT NULL, -- JSON
-    mode TEXT NOT NULL      -- JSON
+    mode TEXT NOT NULL,     -- JSON
+    environment INTEGER     -- of the user who has requested that it is processed; the file is in `environments`
 ) WITHOUT ROWID;
 
 CREATE TABLE workers (
@@ -49,11 +50,13 @@ CREATE TABLE jobs (
     value TEXT,             -- JSON; NULL is no value
     executed INTEGER,
     enqueued INTEGER NOT NULL,
-    removed TEXT            -- JSON: by whom it was taken out of its queue
+    removed TEXT,           -- JSON: by whom it was taken out of its queue
+    environment INTEGER     -- of the user who has requested it
 );
 CREATE INDEX jobs_by_position ON jobs (queue, position);
 CREATE INDEX jobs_by_state ON jobs (queue, state, rank, position) WHERE removed IS NULL;
 CREATE INDEX jobs_by_time ON jobs (queue, state, until) WHERE until IS NOT NULL;
+CREATE INDEX jobs_removed ON jobs (environment) WHERE removed IS NOT NULL AND environment IS NOT NULL;
 
 -- Dependencies between jobs.
 CREATE TABLE needs (

@@ -1,13 +1,15 @@
 //! The [`Store`] operations of the `SQLite` backend.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 
 use super::connection::SqliteStore;
 use super::tx_state::TxState;
 use super::{load, open, queries};
 use crate::model::{
-    Call, Command, Definition, EventRecord, HookResult, Job, JobId, QueueId, QueueInfo, Run, RunId, SiteState,
-    WorkerId, WorkerInfo, next_ready_job,
+    Call, Command, Definition, EnvironmentId, EventRecord, HookResult, Job, JobId, QueueId, QueueInfo, Run, RunId,
+    SiteState, WorkerId, WorkerInfo, next_ready_job,
 };
 use crate::store::backend::{PruneReport, Store, TimedCommand, TransactionReport};
 use crate::store::error::StoreError;
@@ -73,6 +75,10 @@ impl Store for SqliteStore {
         Ok(self.read(|snapshot| queries::find_job(snapshot, id))?.map(|(job, _)| job))
     }
 
+    fn environments_in_use(&mut self) -> Result<BTreeSet<EnvironmentId>, StoreError> {
+        self.read(|snapshot| queries::environments_in_use(snapshot))
+    }
+
     fn runs(&mut self, job: JobId) -> Result<Vec<Run>, StoreError> {
         self.read(|snapshot| load::runs(snapshot, job))
     }
@@ -118,7 +124,7 @@ fn require_scripts(commands: &[TimedCommand<'_>]) -> Result<(), StoreError> {
         Call::Script(_) => Ok(()),
         Call::Function(_) => Err(StoreError::NotAScript { title: definition.title.clone() }),
     };
-    commands.iter().try_for_each(|(command, _)| match command {
+    commands.iter().try_for_each(|(command, _)| match command.requested() {
         Command::Add { jobs, .. } => jobs.iter().try_for_each(|job| check(job)),
         Command::Reconcile(plan) => plan.queues.iter().flat_map(|queue| &queue.jobs).try_for_each(|job| check(job)),
         _ => Ok(()),

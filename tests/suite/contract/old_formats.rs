@@ -88,7 +88,7 @@ fn format_3_is_backed_up_and_migrated() {
 }
 
 #[test]
-fn format_4_is_read_without_migration() {
+fn format_4_is_backed_up_and_migrated() {
     let (backend, mut store, site_state) = site(include_bytes!("frozen/format-4.db"));
     everything_is_there(&mut *store, &site_state);
     let reserved =
@@ -97,8 +97,7 @@ fn format_4_is_read_without_migration() {
     assert_eq!(site_state.counters().run, 16);
     continues_working(&mut *store, site_state, 7, 11);
     assert_eq!(reserved(&store.load().unwrap()), []);
-    assert!(fs::read_dir(backend.state_dir().path()).unwrap().count() > 0);
-    assert!(!backend.state_dir().path().join("state.db.format-4").exists(), "there is nothing to back up");
+    check_backup(&backend, 4);
 }
 
 /// All frozen sites have the same history: retries, needs, a matrix, a confirmation, a delay, a stopped queue, a

@@ -15,6 +15,7 @@ use setlist::model::{
 use setlist::store::{MemoryStore, SqliteStore, Store};
 use tempfile::TempDir;
 
+use super::requests::requested_by;
 use super::{StateDir, at};
 use crate::rng::cases;
 
@@ -243,7 +244,9 @@ fn asks() -> impl Strategy<Value = CommandTemplate> {
         1 => (workers(), some()).prop_map(|(worker, queues)| Command::Leave { worker, queues }),
     ];
     prop_oneof![
-        5 => plain.prop_map(CommandTemplate::Plain),
+        5 => (plain, proptest::option::of(1..4_u64)).prop_map(|(command, user)| {
+            CommandTemplate::Plain(user.map_or(command.clone(), |user| requested_by(user, command)))
+        }),
         2 => (0..5_usize, reports(), proptest::option::of(on_failure())).prop_map(|(nth, report, on_failure)| {
             CommandTemplate::End(nth, report, on_failure)
         }),
@@ -281,6 +284,7 @@ proptest! {
         for copy in &copies {
             prop_assert!(copy.read(|copy| *copy == fresh), "{:#?}\nis not\n{:#?}", copy.read(SiteState::clone), fresh);
         }
+        prop_assert_eq!(memory.environments_in_use().unwrap(), sqlite.environments_in_use().unwrap());
         for job in (1..=fresh.counters().job).map(JobId) {
             prop_assert_eq!(memory.job(job).unwrap(), sqlite.job(job).unwrap());
             prop_assert_eq!(memory.runs(job).unwrap(), sqlite.runs(job).unwrap());
