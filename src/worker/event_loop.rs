@@ -41,12 +41,9 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// How far the clock may fall behind before it counts as set back.
 const CLOCK_TOLERANCE: TimeDelta = TimeDelta::seconds(2);
 
-/// A worker of a site: [`join`](Worker::join) registers it, [`run`](Worker::run) works until it has left. The process
-/// must not spawn other children meanwhile, because it adopts the orphans of its jobs ([`Runner::subreaper`]).
+/// Everything that a worker knows but the store, which belongs to [`run`](EventLoop::run). The steps borrow the store.
 #[expect(clippy::struct_excessive_bools, reason = "independent flags, each set and read on its own")]
-pub struct Worker {
-    /// None while the commit thread uses it.
-    store: Option<Box<dyn Store>>,
+pub(super) struct EventLoop {
     paths: SitePaths,
     /// The prefix of the tags of its runs and hooks.
     tag_prefix: String,
@@ -63,8 +60,6 @@ pub struct Worker {
     commit_latency: CommitLatency,
     reservations: Reservations,
     commit_thread: CommitThread,
-    /// A finished transaction whose results have not been applied yet.
-    commit_outcome: Option<CommitOutcome>,
     sender: MessageSender,
     messages: Receiver<WorkerMessage>,
     /// The last event of the site that has been handled.
@@ -117,8 +112,9 @@ impl<F: FnMut(&mut dyn Store, &EventRecord, Option<&Job>)> ChangeListener for F 
 
 /// What the event loop does after the steps.
 enum NextStep {
+    /// Wait for messages.
     Sleep,
-    /// Record this batch on the commit thread, and supervise the runs meanwhile.
+    /// Commit this batch on the commit thread, and supervise the runs meanwhile.
     Commit(Batch),
     /// The worker has left the site.
     Exit,
@@ -132,16 +128,15 @@ struct ActiveRun {
     is_ended: bool,
 }
 
-impl Worker {
-    /// Joins the site to run jobs of `queues`, or of all queues. A worker that `stays_when_idle` waits for more jobs when
-    /// there is nothing to do.
-    pub fn join(
-        mut store: Box<dyn Store>,
+impl EventLoop {
+    /// Registers a worker.
+    pub(super) fn join(
+        store: &mut dyn Store,
         paths: SitePaths,
         queues: Option<Vec<QueueId>>,
         stays_when_idle: bool,
     ) -> Result<Self, WorkerError> {
-        reap_dead_workers(store.as_mut(), &paths)?;
+        reap_dead_workers(store, &paths)?;
         let liveness_lock = paths.state.lock_liveness()?;
         let last_seq = store.last_seq()?;
         let join = Command::Join { host: hostname(), pid: std::process::id(), queues: queues.clone() };
@@ -152,9 +147,9 @@ impl Worker {
         });
         let id = id.unwrap_or_default();
         crash::point("joined");
-        let lock = paths.state.lock_worker(id).map_err(|error| site_error_or(store.as_mut(), error))?;
+        let lock = paths.state.lock_worker(id).map_err(|error| site_error_or(store, error))?;
         drop(liveness_lock);
-        let reservation_lock = store.reservation_lock().map_err(|error| site_error_or(store.as_mut(), error))?;
+        let reservation_lock = store.reservation_lock().map_err(|error| site_error_or(store, error))?;
         let runner = Runner::subreaper().map_err(WorkerError::Setup)?;
         let (channel, messages) = channel();
         let sender = MessageSender { channel, waker: runner.waker() };
@@ -162,7 +157,6 @@ impl Worker {
         let on_death = Arc::new(move || peer_sender.send(WorkerMessage::PeerDied));
         let liveness_watch = with_sigchld_blocked(|| LivenessWatch::start(&paths.state, on_death));
         Ok(Self {
-            store: Some(store),
             tag_prefix: tag_prefix(&paths),
             paths,
             queues,
@@ -174,8 +168,7 @@ impl Worker {
             hook_results: Vec::new(),
             commit_latency: CommitLatency::default(),
             reservations: Reservations::new(reservation_lock),
-            commit_thread: CommitThread::new(),
-            commit_outcome: None,
+            commit_thread: CommitThread::new(sender.waker.clone()),
             sender,
             messages,
             last_seq,
@@ -203,36 +196,34 @@ impl Worker {
     }
 
     /// The id of this worker.
-    pub fn id(&self) -> WorkerId {
+    pub(super) fn id(&self) -> WorkerId {
         self.id
     }
 
-    /// A function that shuts the worker down from another thread, such as a signal handler's.
-    pub fn shutdown_handle(&self) -> impl Fn(Shutdown) + Send + 'static {
-        let sender = self.sender.clone();
-        move |shutdown| sender.send(WorkerMessage::Shutdown(shutdown))
+    /// A sender of messages to this worker.
+    pub(super) fn sender(&self) -> MessageSender {
+        self.sender.clone()
     }
 
-    /// A function that suspends the process as soon as no other worker waits for it. Running jobs keep running.
-    pub fn suspend_handle(&self) -> impl Fn() + Send + 'static {
-        let sender = self.sender.clone();
-        move || sender.send(WorkerMessage::Suspend)
-    }
-
-    /// Works until there is nothing to do or the worker is shut down. `on_change` is called with every change of the site,
-    /// and with the job if it ran here.
-    pub fn run(
+    /// Takes the steps, and sleeps when there is nothing to do, until the worker has left the site.
+    pub(super) fn run(
         mut self,
+        mut store: Box<dyn Store>,
         mut on_change: impl FnMut(&mut dyn Store, &EventRecord, Option<&Job>),
     ) -> Result<(), WorkerError> {
-        let _subscription = self.subscribe()?;
+        let _subscription = self.subscribe(store.as_mut())?;
         let mut is_store_failing = false;
+        let mut outcome = None;
         loop {
-            match self.step(&mut on_change) {
-                Ok(true) => return Ok(()),
-                Ok(false) => {
+            match self.step(store.as_mut(), outcome.take(), &mut on_change) {
+                Ok(NextStep::Exit) => return Ok(()),
+                Ok(NextStep::Sleep) => {
                     is_store_failing = false;
-                    self.sleep();
+                    self.sleep(store.as_mut());
+                }
+                Ok(NextStep::Commit(batch)) => {
+                    let committed = self.commit_and_supervise(store, batch);
+                    (store, outcome) = (committed.0, Some(committed.1));
                 }
                 Err(error) if error.is_permanent() => {
                     self.stop_all_runs(&error);
@@ -252,29 +243,16 @@ impl Worker {
     }
 
     /// Subscribes to changes of the file and of the site, and starts pruning.
-    fn subscribe(&mut self) -> Result<Option<Subscription>, StoreError> {
+    fn subscribe(&mut self, store: &mut dyn Store) -> Result<Subscription, StoreError> {
         let (site_sender, file_sender) = (self.sender.clone(), self.sender.clone());
         let changed: NotifyFn = Arc::new(move || site_sender.send(WorkerMessage::SiteChanged));
         let on_read = move |read| file_sender.send(WorkerMessage::FileRead(read));
         let watching = with_sigchld_blocked(|| self.reload.watch(&self.paths, on_read));
-        watching.map_err(|error| self.site_error_or(error))?;
-        let start = |store: &dyn Store| {
-            let (site_watch, pruner) = (store.subscribe(changed)?, Pruner::start(store, &self.paths)?);
-            Ok::<_, StoreError>((site_watch, pruner))
-        };
-        let started = self.store.as_deref().map(|store| with_sigchld_blocked(|| start(store))).transpose();
-        let started = started.map_err(|error| self.site_error_or(error))?;
-        Ok(started.map(|(site_watch, pruner)| {
-            self.pruner = Some(pruner);
-            site_watch
-        }))
-    }
-
-    fn site_error_or(&mut self, error: StoreError) -> StoreError {
-        match &mut self.store {
-            Some(store) => site_error_or(store.as_mut(), error),
-            None => error,
-        }
+        watching.map_err(|error| site_error_or(store, error))?;
+        let started = with_sigchld_blocked(|| Ok((store.subscribe(changed)?, Pruner::start(store, &self.paths)?)));
+        let (subscription, pruner) = started.map_err(|error| site_error_or(store, error))?;
+        self.pruner = Some(pruner);
+        Ok(subscription)
     }
 
     /// Stops the running jobs because the site is gone, so that they don't keep running unsupervised. Their ends can't
@@ -299,33 +277,14 @@ impl Worker {
         self.running.values().all(|run| run.is_ended)
     }
 
-    /// Does what there is to do, unless the commit thread has the store. Returns whether the worker has left the site.
-    fn step(&mut self, on_change: &mut impl ChangeListener) -> Result<bool, StoreError> {
-        let Some(mut store) = self.store.take() else { return Ok(false) };
-        match self.run_steps(store.as_mut(), on_change) {
-            Ok(NextStep::Commit(batch)) => {
-                let sender = self.sender.clone();
-                let reply = move |reply| sender.send(WorkerMessage::CommitDone(reply));
-                if let Err((mut store, batch)) = self.commit_thread.submit(store, batch, reply) {
-                    self.commit_outcome = Some(batch.commit(store.as_mut()));
-                    self.store = Some(store);
-                }
-                Ok(false)
-            }
-            next => {
-                self.store = Some(store);
-                next.map(|next| matches!(next, NextStep::Exit))
-            }
-        }
-    }
-
-    /// All steps, in order.
-    fn run_steps(
+    /// Does what there is to do, in order. `outcome` is that of a batch that was committed on the commit thread.
+    fn step(
         &mut self,
         store: &mut dyn Store,
+        outcome: Option<CommitOutcome>,
         on_change: &mut impl ChangeListener,
     ) -> Result<NextStep, StoreError> {
-        if let Some(outcome) = self.commit_outcome.take() {
+        if let Some(outcome) = outcome {
             self.apply_commit(store, outcome, on_change)?;
         }
         if self.reservations.is_empty() {
@@ -454,12 +413,9 @@ impl Worker {
 
     /// How long to sleep if no message comes.
     fn sleep_limit(&self) -> Duration {
-        if self.store.is_none() {
-            return MAX_SLEEP;
-        }
         let is_step_due =
             self.clock_set_back || self.peer_check_due.is_some() || self.suspend_requested || self.reload.is_pending();
-        if self.commit_outcome.is_some() || (is_step_due && self.reservations.is_empty()) {
+        if is_step_due && self.reservations.is_empty() {
             return Duration::ZERO;
         }
         let due = self.next_due.map(|due| (due - clock::now()).to_std().unwrap_or_default());

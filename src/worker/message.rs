@@ -2,7 +2,6 @@
 
 use std::sync::mpsc::Sender;
 
-use super::commit_thread::CommitReply;
 use crate::definition;
 use crate::model::{DesiredState, JobId, RunId, RunReport};
 use crate::runner::Waker;
@@ -32,8 +31,6 @@ pub(super) enum WorkerMessage {
     Shutdown(Shutdown),
     /// Suspend the process (SIGTSTP).
     Suspend,
-    /// The commit thread returns the store.
-    CommitDone(CommitReply),
 }
 
 /// Sends messages to a worker and wakes it.

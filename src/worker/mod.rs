@@ -12,6 +12,7 @@ mod error;
 mod event_loop;
 mod hooks;
 mod in_process;
+mod joined_worker;
 mod message;
 mod pruner;
 mod pty;
@@ -22,6 +23,6 @@ mod trusted_clock;
 mod wall_clock;
 
 pub use error::WorkerError;
-pub use event_loop::Worker;
 pub use in_process::{Order, Policy, Processed};
+pub use joined_worker::Worker;
 pub use message::Shutdown;

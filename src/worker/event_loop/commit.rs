@@ -3,7 +3,7 @@
 use std::mem;
 
 use super::launch::log_limit;
-use super::{ActiveRun, ChangeListener, Worker};
+use super::{ActiveRun, ChangeListener, EventLoop};
 use crate::crash;
 use crate::model::{Command, NothingToDo, QueueId, Refusal, StopSignal};
 use crate::store::{Store, StoreError, TransactionReport};
@@ -14,7 +14,7 @@ use crate::worker::reservations::RESERVED_PER_RUN;
 /// How many jobs are claimed in one transaction when the number of ready jobs is unknown.
 const CLAIM_BATCH: usize = 16;
 
-impl Worker {
+impl EventLoop {
     /// The commands of the next transaction; none if there is nothing to record or to claim.
     pub(super) fn next_batch(&mut self) -> Option<Batch> {
         // Reserved jobs start before others are claimed.

@@ -4,7 +4,7 @@ use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{ActiveRun, Worker};
+use super::{ActiveRun, EventLoop};
 use crate::crash;
 use crate::model::{Command, ExecOptions, Job, Outcome, Run, RunId, RunReport, StopSignal};
 use crate::runner::{Launch, PtyOptions};
@@ -21,7 +21,7 @@ use crate::worker::run_log::RunLog;
 /// How long to wait before a run is launched again for which the system had too few resources.
 const LAUNCH_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
-impl Worker {
+impl EventLoop {
     /// Starts a job that was claimed.
     pub(super) fn start_claimed(&mut self, store: &dyn Store, job: Job) {
         crash::point("claimed");

@@ -1,59 +1,81 @@
 //! Waiting for messages, and what each of them changes.
 
 use std::mem;
-use std::panic::resume_unwind;
 use std::time::{Duration, Instant};
 
-use super::{MAX_SLEEP, PeerCheck, Worker};
+use super::{EventLoop, MAX_SLEEP, PeerCheck};
 use crate::model::{Command, HookResult, JobId, Outcome, RunId, RunReport, StopSignal};
+use crate::store::Store;
+use crate::worker::commit_thread::{Batch, CommitOutcome};
 use crate::worker::message::{Shutdown, WorkerMessage};
 
-impl Worker {
+impl EventLoop {
     /// Supervises the runs until a message arrives or the time is up, and handles all messages. Returns whether there
     /// were any.
     pub(super) fn wait_for_messages(&mut self, at_most: Duration) -> bool {
         let deadline = Instant::now() + at_most;
-        let mut messages: Vec<WorkerMessage> = self.messages.try_iter().collect();
-        while messages.is_empty() {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+        while !self.supervise_until(deadline) {
+            if Instant::now() >= deadline {
                 if at_most == MAX_SLEEP {
                     self.is_dirty = true;
                     self.peer_check_due.get_or_insert(PeerCheck::Routine);
                 }
-                self.read_clock();
                 return false;
             }
-            self.runner.drive(left);
-            messages.extend(self.messages.try_iter());
         }
-        self.handle_messages(messages);
         self.coalesce();
         true
     }
 
-    fn handle_messages(&mut self, messages: Vec<WorkerMessage>) {
-        self.read_clock();
-        for message in messages {
-            match message {
-                WorkerMessage::SiteChanged => self.is_dirty = true,
-                WorkerMessage::FileRead(read) => self.reload.handle_read(read),
-                WorkerMessage::RunEnded(job, run, report) => self.handle_run_end(job, run, report),
-                WorkerMessage::HookEnded(run, report, last_line) => self.handle_hook_end(run, report, last_line),
-                WorkerMessage::PeerDied => self.peer_check_due = Some(PeerCheck::PeerDied),
-                WorkerMessage::Shutdown(shutdown) => self.shut_down(shutdown),
-                WorkerMessage::Suspend => self.suspend_requested = true,
-                WorkerMessage::CommitDone(Ok((store, outcome))) => {
-                    (self.store, self.commit_outcome) = (Some(store), Some(outcome));
-                }
-                WorkerMessage::CommitDone(Err(panic)) => resume_unwind(panic),
+    /// Commits a batch on the commit thread, and supervises the runs meanwhile.
+    pub(super) fn commit_and_supervise(
+        &mut self,
+        store: Box<dyn Store>,
+        batch: Batch,
+    ) -> (Box<dyn Store>, CommitOutcome) {
+        if let Err((mut store, batch)) = self.commit_thread.submit(store, batch) {
+            let outcome = batch.commit(store.as_mut());
+            return (store, outcome);
+        }
+        loop {
+            if let Some(committed) = self.commit_thread.take_result() {
+                return committed;
             }
+            self.supervise_until(Instant::now() + MAX_SLEEP);
+        }
+    }
+
+    /// Supervises the runs until something wakes the worker or the time is up, and handles all messages. Returns whether
+    /// there were any.
+    fn supervise_until(&mut self, deadline: Instant) -> bool {
+        let mut messages: Vec<WorkerMessage> = self.messages.try_iter().collect();
+        if messages.is_empty() {
+            self.runner.drive(deadline.saturating_duration_since(Instant::now()));
+            messages.extend(self.messages.try_iter());
+        }
+        self.read_clock();
+        let is_any = !messages.is_empty();
+        for message in messages {
+            self.handle_message(message);
+        }
+        is_any
+    }
+
+    fn handle_message(&mut self, message: WorkerMessage) {
+        match message {
+            WorkerMessage::SiteChanged => self.is_dirty = true,
+            WorkerMessage::FileRead(read) => self.reload.handle_read(read),
+            WorkerMessage::RunEnded(job, run, report) => self.handle_run_end(job, run, report),
+            WorkerMessage::HookEnded(run, report, last_line) => self.handle_hook_end(run, report, last_line),
+            WorkerMessage::PeerDied => self.peer_check_due = Some(PeerCheck::PeerDied),
+            WorkerMessage::Shutdown(shutdown) => self.shut_down(shutdown),
+            WorkerMessage::Suspend => self.suspend_requested = true,
         }
     }
 
     /// If a run has ended and another is about to end, waits for that one, so that one transaction records both.
     fn coalesce(&mut self) {
-        if self.freed_slots.is_empty() || self.store.is_none() || self.commit_outcome.is_some() {
+        if self.freed_slots.is_empty() {
             return;
         }
         let others = self.running.values().filter(|run| !run.is_ended);
@@ -61,13 +83,10 @@ impl Worker {
         let Some(timeout) = timeout else { return };
         let (deadline, freed) = (Instant::now() + timeout, self.freed_slots.len());
         while self.freed_slots.len() == freed {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            if Instant::now() >= deadline {
                 return;
             }
-            self.runner.drive(left);
-            let messages = self.messages.try_iter().collect();
-            self.handle_messages(messages);
+            self.supervise_until(deadline);
         }
     }
 

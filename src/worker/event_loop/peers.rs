@@ -1,10 +1,10 @@
 //! Reaping dead workers of this machine, and starting another worker for their jobs.
 
-use super::{PeerCheck, Worker};
+use super::{EventLoop, PeerCheck};
 use crate::site::{Respawn, SiteError, WorkerCheck, check_workers, reap_dead_workers};
 use crate::store::Store;
 
-impl Worker {
+impl EventLoop {
     /// Reaps dead workers if a check is due, and starts another worker if they have left work that no worker serves.
     pub(super) fn check_peers(&mut self, store: &mut dyn Store) {
         let Some(check) = self.peer_check_due.take() else { return };

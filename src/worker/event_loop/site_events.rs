@@ -2,11 +2,11 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{ChangeListener, Worker};
+use super::{ChangeListener, EventLoop};
 use crate::model::{AfterRun, Event, EventRecord, JobId, JobState, RunId};
 use crate::store::{CommandResult, Store, StoreError};
 
-impl Worker {
+impl EventLoop {
     /// Reads and handles the events since the last one handled.
     pub(super) fn read_site_events(
         &mut self,

@@ -1,0 +1,53 @@
+//! A worker that has joined its site.
+
+use super::error::WorkerError;
+use super::event_loop::EventLoop;
+use super::message::{Shutdown, WorkerMessage};
+use crate::model::{EventRecord, Job, QueueId, WorkerId};
+use crate::site::SitePaths;
+use crate::store::Store;
+
+/// A worker of a site: [`join`](Worker::join) registers it, [`run`](Worker::run) works until it has left. The process
+/// must not spawn other children meanwhile, because it adopts the orphans of its jobs
+/// ([`Runner::subreaper`](crate::runner::Runner::subreaper)).
+pub struct Worker {
+    store: Box<dyn Store>,
+    event_loop: EventLoop,
+}
+
+impl Worker {
+    /// Joins the site to run jobs of `queues`, or of all queues. A worker that `stays_when_idle` waits for more jobs when
+    /// there is nothing to do.
+    pub fn join(
+        mut store: Box<dyn Store>,
+        paths: SitePaths,
+        queues: Option<Vec<QueueId>>,
+        stays_when_idle: bool,
+    ) -> Result<Self, WorkerError> {
+        let event_loop = EventLoop::join(store.as_mut(), paths, queues, stays_when_idle)?;
+        Ok(Self { store, event_loop })
+    }
+
+    /// The id of this worker.
+    pub fn id(&self) -> WorkerId {
+        self.event_loop.id()
+    }
+
+    /// A function that shuts the worker down from another thread, such as a signal handler's.
+    pub fn shutdown_handle(&self) -> impl Fn(Shutdown) + Send + 'static {
+        let sender = self.event_loop.sender();
+        move |shutdown| sender.send(WorkerMessage::Shutdown(shutdown))
+    }
+
+    /// A function that suspends the process and its running jobs as soon as no other worker waits for it.
+    pub fn suspend_handle(&self) -> impl Fn() + Send + 'static {
+        let sender = self.event_loop.sender();
+        move || sender.send(WorkerMessage::Suspend)
+    }
+
+    /// Works until there is nothing to do or the worker is shut down. `on_change` is called with every change of the site,
+    /// and with the job if it ran here.
+    pub fn run(self, on_change: impl FnMut(&mut dyn Store, &EventRecord, Option<&Job>)) -> Result<(), WorkerError> {
+        self.event_loop.run(self.store, on_change)
+    }
+}
