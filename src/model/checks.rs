@@ -35,11 +35,6 @@ pub(super) fn existing_job<R: StateReader>(reader: &R, job: JobId) -> Result<Job
     reader.job(job)?.map_or_else(|| refuse(Refusal::UnknownJob(job)), Ok)
 }
 
-/// The job, which must not be reserved: a worker may already have started a reserved job.
-pub(super) fn not_reserved<R: StateReader>(reader: &R, job: Job) -> Result<Job, DecideError<R::Error>> {
-    if reader.reserved_jobs()?.contains(&job.id) { wrong_state(&job, "it is about to start") } else { Ok(job) }
-}
-
 /// The queue, which must exist.
 pub(super) fn existing_queue<R: StateReader>(reader: &R, queue: &QueueId) -> Result<QueueInfo, DecideError<R::Error>> {
     reader.queue(queue)?.map_or_else(|| refuse(Refusal::UnknownQueue(queue.to_string())), Ok)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::active_queues::active_queues;
-use super::checks::{DecideError, Decision, existing_job, existing_queue, not_reserved, refuse, wrong_state};
+use super::checks::{DecideError, Decision, existing_job, existing_queue, refuse, wrong_state};
 use super::command::NothingToDo;
 use super::needs::{self, NeedsStatus};
 use super::next_job::next_due_time;
@@ -14,7 +14,7 @@ use super::position::POSITION_STRIDE;
 use super::reconcile;
 use super::reorder;
 use super::request;
-use super::reservation;
+use super::reservation::{self, not_reserved};
 use super::scheduling_options::MAX_TIME;
 use super::{
     AfterRun, Command, Definition, Event, Job, JobId, JobState, Need, OnFailure, Outcome, Phase, QueueId, QueueInfo,

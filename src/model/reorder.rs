@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::checks::{DecideError, Decision, existing_job, existing_queue, not_reserved, refuse, wrong_state};
+use super::checks::{DecideError, Decision, existing_job, existing_queue, refuse, wrong_state};
 use super::position::{POSITION_STRIDE, positions_between};
+use super::reservation::not_reserved;
 use super::{Event, Job, JobId, Phase, Placement, QueueId, Refusal, RemovalReason, StateReader};
 
 /// Moves jobs directly before or after another one, in the given order.

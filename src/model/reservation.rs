@@ -7,7 +7,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::checks::{Decision, existing_job, refuse};
+use super::checks::{DecideError, Decision, existing_job, refuse, wrong_state};
 use super::{
     Event, Job, JobId, OnFailure, QueueId, QueueMode, Readiness, Refusal, Reservation, Run, RunId, StateReader,
     WorkerId,
@@ -47,6 +47,11 @@ fn reservable_jobs<R: StateReader>(reader: &R, queue: &QueueId, most: usize) -> 
     let uses_pty = |job: &Job| job.script().is_some_and(|script| script.exec.pty);
     let plain = |job: &Job| job.definition.scheduling.weight == 1 && job.needs.is_empty() && !uses_pty(job);
     Ok(reader.next_jobs(queue, Readiness::Ready, most)?.into_iter().take_while(plain).collect())
+}
+
+/// The job, which must not be reserved: a worker may already have started a reserved job.
+pub(super) fn not_reserved<R: StateReader>(reader: &R, job: Job) -> Result<Job, DecideError<R::Error>> {
+    if reader.reserved_jobs()?.contains(&job.id) { wrong_state(&job, "it is about to start") } else { Ok(job) }
 }
 
 /// Records the start of a reserved job.

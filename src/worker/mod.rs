@@ -17,7 +17,6 @@ mod message;
 mod pruner;
 mod pty;
 mod reload;
-mod reservations;
 mod run_log;
 mod trusted_clock;
 mod wall_clock;

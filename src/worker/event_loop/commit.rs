@@ -2,14 +2,12 @@
 
 use std::mem;
 
-use super::launch::log_limit;
-use super::{ActiveRun, ChangeListener, EventLoop};
+use super::{ChangeListener, EventLoop};
 use crate::crash;
-use crate::model::{Command, NothingToDo, QueueId, Refusal, StopSignal};
+use crate::model::{Command, NothingToDo, Refusal};
 use crate::store::{Store, StoreError, TransactionReport};
 use crate::text::count_noun;
 use crate::worker::commit_thread::{Batch, CommitOutcome};
-use crate::worker::reservations::RESERVED_PER_RUN;
 
 /// How many jobs are claimed in one transaction when the number of ready jobs is unknown.
 const CLAIM_BATCH: usize = 16;
@@ -34,24 +32,17 @@ impl EventLoop {
         self.wants_jobs |= room < claims;
         let claims = claims.min(room);
         let is_idle = self.pending_commands.is_empty() && claims == 0 && !promotes_due;
-        let must_release =
-            self.reservations.is_expired() || (self.must_release_reservations() && !self.reservations.is_empty());
-        if is_idle && !must_release {
+        if is_idle && !self.is_release_due() {
             return None;
         }
-        let wanted = if must_release { Vec::new() } else { self.reservations_wanted() };
         self.freed_slots.clear();
         let mut commands = mem::take(&mut self.pending_commands);
-        if wanted.is_empty() && !self.reservations.is_empty() {
-            self.reservations.stop_starting();
-            commands.push((Command::Release { worker: self.id }, now));
-        }
+        let (release, reserve) = self.reservation_commands();
+        commands.extend(release.map(|release| (release, now)));
         commands.extend(promotes_due.then_some((Command::PromoteDue, now)));
         let claim = Command::Claim { worker: self.id, queues: self.queues.clone() };
         commands.extend((0..claims).map(|_| (claim.clone(), now)));
-        if !wanted.is_empty() {
-            commands.push((Command::Reserve { worker: self.id, queues: wanted }, now));
-        }
+        commands.extend(reserve.map(|reserve| (reserve, now)));
         Some(Batch { commands, claims })
     }
 
@@ -69,39 +60,6 @@ impl EventLoop {
             tracing::warn!("running {jobs} at once, as many as the limit on open files allows (ulimit -n)");
         }
         room
-    }
-
-    /// How many jobs of each queue to reserve.
-    fn reservations_wanted(&mut self) -> Vec<(QueueId, usize)> {
-        if self.running.is_empty()
-            || self.must_release_reservations()
-            || !self.reservations.try_extend(&self.commit_latency)
-        {
-            return Vec::new();
-        }
-        let mut wanted: Vec<(QueueId, usize)> = Vec::new();
-        for ActiveRun { job, is_ended, .. } in self.running.values() {
-            let at = wanted.iter().position(|(queue, _)| *queue == job.queue).unwrap_or_else(|| {
-                wanted.push((job.queue.clone(), 0));
-                wanted.len() - 1
-            });
-            wanted[at].1 += usize::from(!is_ended);
-        }
-        for (_, running) in &mut wanted {
-            *running = RESERVED_PER_RUN * (*running).max(1);
-        }
-        wanted
-    }
-
-    /// Whether there is something to do that requires giving up the reservations first.
-    pub(super) fn must_release_reservations(&self) -> bool {
-        let is_job_due = self.next_due.is_some_and(|due| due <= self.now);
-        self.shutdown.is_some()
-            || is_job_due
-            || self.clock_set_back
-            || self.peer_check_due.is_some()
-            || self.suspend_requested
-            || self.reload.is_pending()
     }
 
     /// Applies the results of a transaction. If it failed, nothing of it was recorded, and its ends and starts are queued
@@ -139,17 +97,7 @@ impl EventLoop {
                 self.next_due = *until;
             }
         }
-        for ((command, _), answer) in commands.iter().zip(&answers) {
-            if let (Command::StartReserved { run, .. }, Err(_)) = (command, answer) {
-                // Another process has taken this worker for dead, and the job no longer belongs to it.
-                self.runner.stop(*run, StopSignal::Kill);
-                self.running.remove(run);
-                self.reservations.forget_start(*run);
-            }
-        }
-        let events = answers.iter().flatten().flatten();
-        self.reservations
-            .apply_events(self.id, events, &claimed_jobs, |job, run| store.log_writer(run, log_limit(job)));
+        self.apply_reservations(store, &commands, &answers, &claimed_jobs);
         for job in claimed_jobs {
             if job.current_run().is_some_and(|run| !self.running.contains_key(&run)) {
                 self.start_claimed(store, job);

@@ -1,4 +1,4 @@
-//! Starting claimed and reserved jobs.
+//! Starting claimed jobs.
 
 use std::mem;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::{ActiveRun, EventLoop};
 use crate::crash;
-use crate::model::{Command, ExecOptions, Job, Outcome, Run, RunId, RunReport, StopSignal};
+use crate::model::{ExecOptions, Job, Outcome, RunId, RunReport, StopSignal};
 use crate::runner::{Launch, PtyOptions};
 use crate::site::run_tag;
 use crate::store::Store;
@@ -15,7 +15,6 @@ use crate::text::plain_line;
 use crate::worker::environment;
 use crate::worker::message::WorkerMessage;
 use crate::worker::pty::pty_options;
-use crate::worker::reservations::ReservedJob;
 use crate::worker::run_log::RunLog;
 
 /// How long to wait before a run is launched again for which the system had too few resources.
@@ -29,24 +28,6 @@ impl EventLoop {
         let log = store.log_writer(run, log_limit(&job));
         let pty = pty_options(&job, run, store);
         self.launch(job, log, pty);
-    }
-
-    /// Starts a reserved job in place of one that has just ended.
-    pub(super) fn start_reserved(&mut self, reserved: ReservedJob) {
-        let ReservedJob { mut job, run, log } = reserved;
-        crash::point("reserved");
-        if let Err(error) = self.lock.record_started(self.reservations.mark_started(run)) {
-            // The job is still reserved. If the worker dies now, its reaper may take the job for a started one.
-            tracing::error!(%error, "can't record the start of a reserved job");
-            self.reservations.forget_start(run);
-            self.reservations.stop_starting();
-            self.freed_slots.push(job.queue);
-            return;
-        }
-        job.start_run(Run { id: run, attempt: job.attempts + 1, worker: self.id, started: self.now, end: None });
-        self.pending_commands.push((Command::StartReserved { worker: self.id, job: job.id, run }, self.now));
-        self.launch(job, log, PtyOptions::default());
-        crash::point("reserved-started");
     }
 
     /// Launches the runs again for which the system had too few resources, if it is time to.

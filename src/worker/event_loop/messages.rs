@@ -1,6 +1,5 @@
 //! Waiting for messages, and what each of them changes.
 
-use std::mem;
 use std::time::{Duration, Instant};
 
 use super::{EventLoop, MAX_SLEEP, PeerCheck};
@@ -103,19 +102,6 @@ impl EventLoop {
         let queue = active.job.queue.clone();
         self.freed_slots.push(queue);
         self.fill_freed_slots();
-    }
-
-    /// Starts reserved jobs in place of runs that have ended.
-    pub(super) fn fill_freed_slots(&mut self) {
-        if self.must_release_reservations() || !self.deferred.is_empty() {
-            return;
-        }
-        for queue in mem::take(&mut self.freed_slots) {
-            match self.reservations.take_next(&queue) {
-                Some(reserved) => self.start_reserved(reserved),
-                None => self.freed_slots.push(queue),
-            }
-        }
     }
 
     fn queue_run_end(&mut self, job: JobId, run: RunId, mut report: RunReport) {
