@@ -5,7 +5,7 @@ mod launch;
 mod lost_wakeup;
 mod messages;
 mod peers;
-mod reservations;
+mod reserved_jobs;
 mod site_events;
 
 use std::collections::{HashMap, VecDeque};
@@ -18,7 +18,6 @@ use chrono::{DateTime, TimeDelta, Utc};
 use signal_hook::consts::SIGTSTP;
 use signal_hook::low_level::emulate_default_handler;
 
-use self::reservations::Reservations;
 use super::commit_latency::CommitLatency;
 use super::commit_thread::{Batch, CommitOutcome, CommitThread};
 use super::error::WorkerError;
@@ -26,6 +25,7 @@ use super::hooks::Hooks;
 use super::message::{MessageSender, Shutdown, WorkerMessage};
 use super::pruner::Pruner;
 use super::reload::Reload;
+use super::reservations::Reservations;
 use crate::clock;
 use crate::crash;
 use crate::model::{Command, Event, EventRecord, HookResult, Job, QueueId, RunId, WorkerId};

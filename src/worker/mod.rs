@@ -17,6 +17,7 @@ mod message;
 mod pruner;
 mod pty;
 mod reload;
+mod reservations;
 mod run_log;
 mod trusted_clock;
 mod wall_clock;
