@@ -55,9 +55,8 @@ pub(super) fn add(site: OpenSite, options: &AddArgs) -> Result<ExitStatus, CliEr
         site.store.execute(&commands, clock::now())?;
     }
     let is_processing = |known: &QueueInfo| known.id == queue && known.mode == QueueMode::Processing;
-    if now || site.store.queues()?.iter().any(is_processing) {
-        site.ensure_worker()?;
-    }
+    let needs_worker = now || site.store.queues()?.iter().any(is_processing);
+    let worker = if needs_worker { site.ensure_worker() } else { Ok(()) };
     // Printed last: a closed pipe must not keep the jobs from running.
     let mut out = BufWriter::new(safe_output::stdout());
     let now = clock::now();
@@ -68,6 +67,8 @@ pub(super) fn add(site: OpenSite, options: &AddArgs) -> Result<ExitStatus, CliEr
         }
     }
     out.flush()?;
+    // The jobs were added even if they don't run.
+    worker?;
     Ok(ExitStatus::Success)
 }
 

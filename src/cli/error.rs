@@ -65,7 +65,7 @@ impl From<SiteError> for CliError {
     fn from(error: SiteError) -> Self {
         match error {
             SiteError::Store(error) => Self::Store(error),
-            error @ SiteError::Spawn(_) => Self::Site(error),
+            error => Self::Site(error),
         }
     }
 }

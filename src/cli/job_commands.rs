@@ -11,6 +11,7 @@ use super::open_site::OpenSite;
 use super::safe_output;
 use crate::clock;
 use crate::model::{Command, Event, Job, JobId, JobState, Outcome, Phase, Placement, QueueMode, StopSignal};
+use crate::store::CommandResult;
 use crate::text;
 
 /// Requests jobs to run. With `failed`, the names are queues, and their failed jobs run.
@@ -21,11 +22,13 @@ pub(super) fn retry(site: OpenSite, names: &[String], failed: bool, json: bool) 
         warn("there are no failed jobs");
         return Ok(ExitStatus::Success);
     }
-    let result = submit_each(&mut site, &jobs, json, |job| Command::Run { job }, |_| "will run");
-    // Accepted jobs run even if others were refused.
-    site.ensure_worker()?;
-
-    result
+    let results = submit_all(&mut site, &jobs, |job| Command::Run { job })?;
+    // Accepted jobs run even if others were refused, or can't be printed.
+    let worker = site.ensure_worker();
+    let description = if worker.is_ok() { "will run" } else { "requested" };
+    let exit = print_results(&mut site, &jobs, results, json, |_| description);
+    worker?;
+    exit
 }
 
 /// Cancels pending jobs and stops running jobs.
@@ -89,11 +92,9 @@ fn transfer(mut site: OpenSite, jobs: &[Job], queue: &str, json: bool) -> Result
     let queue = site.queues(&site_state, &[queue.to_owned()])?.remove(0);
     site.submit(Command::Transfer { jobs: jobs.iter().map(|job| job.id).collect(), queue: queue.clone() })?;
     let is_requested = |job: &Job| matches!(job.state, JobState::Pending { requested: true, .. });
-    if jobs.iter().any(is_requested)
-        || site_state.queue(&queue).is_some_and(|queue| queue.mode == QueueMode::Processing)
-    {
-        site.ensure_worker()?;
-    }
+    let needs_worker = jobs.iter().any(is_requested)
+        || site_state.queue(&queue).is_some_and(|queue| queue.mode == QueueMode::Processing);
+    let worker = if needs_worker { site.ensure_worker() } else { Ok(()) };
     let mut out = BufWriter::new(safe_output::stdout());
     for job in jobs {
         let Some(moved) = site.store.job(job.id)? else { continue };
@@ -106,6 +107,7 @@ fn transfer(mut site: OpenSite, jobs: &[Job], queue: &str, json: bool) -> Result
     }
     out.flush()?;
     drop(out);
+    worker?;
     site.finish(ExitStatus::Success)
 }
 
@@ -145,8 +147,28 @@ fn submit_each(
     command: impl Fn(JobId) -> Command,
     describe: impl Fn(&[Event]) -> &'static str,
 ) -> Result<ExitStatus, CliError> {
+    let results = submit_all(site, jobs, command)?;
+    print_results(site, jobs, results, json, describe)
+}
+
+/// Submits a command for each job in one transaction.
+fn submit_all(
+    site: &mut OpenSite,
+    jobs: &[Job],
+    command: impl Fn(JobId) -> Command,
+) -> Result<Vec<CommandResult>, CliError> {
     let commands: Vec<_> = jobs.iter().map(|job| command(job.id)).collect();
-    let results = site.store.execute(&commands, clock::now())?;
+    Ok(site.store.execute(&commands, clock::now())?)
+}
+
+/// Prints a line for each job.
+fn print_results(
+    site: &mut OpenSite,
+    jobs: &[Job],
+    results: Vec<CommandResult>,
+    json: bool,
+    describe: impl Fn(&[Event]) -> &'static str,
+) -> Result<ExitStatus, CliError> {
     let mut out = BufWriter::new(safe_output::stdout());
     let mut exit = ExitStatus::Success;
     for (job, result) in jobs.iter().zip(results) {

@@ -63,7 +63,7 @@ impl<'a> QueueRecord<'a> {
             queue: id.as_str(),
             title: &queue.settings.title,
             state: QueueMode::as_str(queue.mode),
-            parallel: queue.settings.parallel,
+            parallel: queue.settings.max_parallel(),
             pending: queue.pending.len(),
             running: queue.running.len(),
             finished: queue.finished.len(),

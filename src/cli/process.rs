@@ -1,7 +1,6 @@
 //! `setlist process`: runs the pending jobs of queues in the foreground.
 
 use std::io::{self, BufWriter, IsTerminal, Write};
-use std::num::NonZero;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -17,7 +16,7 @@ use super::open_site::OpenSite;
 use super::own_job::refuse_to_wait_for_itself;
 use super::progress_reporter::ProgressReporter;
 use super::safe_output;
-use super::signals;
+use super::signals::SignalHandler;
 use crate::clock;
 use crate::model::{
     Command, Event, EventRecord, Job, NothingToDo, QueueId, QueueMode, QueueState, Refusal, SiteState, WaitReason,
@@ -26,7 +25,7 @@ use crate::model::{
 use crate::site::{SitePaths, open_store};
 use crate::store::Store;
 use crate::text;
-use crate::worker::Worker;
+use crate::worker::{Worker, WorkerError};
 
 /// Processes queues until none of their jobs can start any more.
 pub(super) fn process(site: OpenSite, options: &ProcessArgs, color: bool) -> Result<ExitStatus, CliError> {
@@ -43,24 +42,21 @@ pub(super) fn process(site: OpenSite, options: &ProcessArgs, color: bool) -> Res
     if !options.next {
         refuse_to_wait_for_itself(&site, &site_state, |job| queues.contains(&job.queue))?;
     }
-    let parallel_override = options
-        .parallel
-        .map(|parallel| ParallelOverride::apply(site.store.as_mut(), &site_state, &queues, parallel))
-        .transpose()?;
-    let (started, has_unconfirmed) = if options.next {
+    let has_unconfirmed = !options.next && confirm_jobs(site.store.as_mut(), &site_state, &queues, options.yes)?;
+    // From here on, an interrupt has something to undo.
+    let signals = SignalHandler::install().context("cannot handle signals")?;
+    let started = if options.next {
         let Some(job) = next_startable(&site_state, &queues) else {
             warn("no job is ready to start");
             return Ok(ExitStatus::Success);
         };
         queues = vec![job.queue.clone()];
-        (request_job(site.store.as_mut(), job)?, false)
+        request_job(site.store.as_mut(), job)?
     } else {
-        let has_unconfirmed = confirm_jobs(site.store.as_mut(), &site_state, &queues, options.yes)?;
-        (start_queues(site.store.as_mut(), &site_state, &queues, options.resume)?, has_unconfirmed)
+        start_queues(site.store.as_mut(), &site_state, &queues, options.resume)?
     };
     let StartedJobs { open, has_blocked_queue, shared, events } = started;
     if open == 0 {
-        parallel_override.map_or(Ok(()), |parallel_override| parallel_override.restore(site.store.as_mut()))?;
         if !has_blocked_queue {
             report_no_pending_jobs(&site_state, &queues, options.quiet);
         }
@@ -71,29 +67,13 @@ pub(super) fn process(site: OpenSite, options: &ProcessArgs, color: bool) -> Res
         reporter.handle_event(site.store.as_mut(), recorded, None);
     }
     log_warnings_to_stderr();
-    let mut store = site.store;
-    let mut reports_schedule = !options.next && !options.quiet;
-    let interrupted = loop {
-        let worker = Worker::join(store, site.paths.clone(), Some(queues.clone()), false);
-        // If no worker can be set up, nothing has been changed.
-        let worker = worker.inspect_err(|_| undo_processing(&site.paths, &events))?;
-        let interrupted = signals::handle_signals(worker.shutdown_handle(), worker.suspend_handle())
-            .context("cannot handle signals")?;
-        if std::mem::take(&mut reports_schedule) {
-            report_scheduled_jobs(&site_state, &queues);
-        }
-        worker.run(|store, recorded, job| reporter.handle_event(store, recorded, job))?;
-        store = open_store(&site.paths.state)?;
-        if options.next || interrupted.is_set() || !process_late_jobs(store.as_mut(), &mut reporter)? {
-            break interrupted;
-        }
-    };
+    let paths = site.paths.clone();
+    let finished = run_workers(site, &site_state, &queues, options, &signals, &mut reporter);
+    // If a worker can't be set up, nothing has been changed.
+    let mut store = finished.inspect_err(|error| undo_processing(&paths, &events, &shared, error))?;
     let site_state = store.load()?;
     let result = reporter.finish(&site_state);
-    if let Some(parallel_override) = parallel_override {
-        parallel_override.restore(store.as_mut())?;
-    }
-    if interrupted.is_set() {
+    if signals.is_interrupted() {
         stop_processing(store.as_mut(), &site_state, &queues, &shared)?;
         return Ok(ExitStatus::Interrupted);
     }
@@ -110,18 +90,53 @@ pub(super) fn process(site: OpenSite, options: &ProcessArgs, color: bool) -> Res
     })
 }
 
-/// Makes the queues idle again whose processing these events have started. If that fails too, the error that led here is
-/// the one to report.
-fn undo_processing(paths: &SitePaths, events: &[EventRecord]) {
-    let started = events.iter().filter_map(|recorded| match &recorded.event {
-        Event::ModeChanged { queue, mode: QueueMode::Processing } => {
-            Some(Command::StopProcessing { queue: queue.clone() })
+/// Runs workers for these queues until none of their jobs can start any more, or until an interrupt. Returns the store.
+fn run_workers(
+    site: OpenSite,
+    site_state: &SiteState,
+    queues: &[QueueId],
+    options: &ProcessArgs,
+    signals: &SignalHandler,
+    reporter: &mut ProgressReporter,
+) -> Result<Box<dyn Store>, CliError> {
+    let mut store = site.store;
+    let mut reports_schedule = !options.next && !options.quiet;
+    loop {
+        let mut worker = Worker::join(store, site.paths.clone(), Some(queues.to_vec()), false)?;
+        signals.attach(worker.shutdown_handle(), worker.suspend_handle());
+        if let Some(parallel) = options.parallel {
+            worker = worker.with_parallel(parallel)?;
         }
+        if std::mem::take(&mut reports_schedule) {
+            report_scheduled_jobs(site_state, queues);
+        }
+        worker.run(|store, recorded, job| reporter.handle_event(store, recorded, job))?;
+        store = open_store(&site.paths.state)?;
+        if options.next || signals.is_interrupted() || !process_late_jobs(store.as_mut(), reporter)? {
+            return Ok(store);
+        }
+    }
+}
+
+/// Makes the queues idle again whose processing these events have started, after an error. If that fails too, that error
+/// is the one to report.
+fn undo_processing(paths: &SitePaths, events: &[EventRecord], shared: &[QueueId], error: &CliError) {
+    if let CliError::Store(error) | CliError::Worker(WorkerError::Store(error)) = error
+        && error.is_permanent()
+    {
+        // The site is gone.
+        return;
+    }
+    let started = events.iter().filter_map(|recorded| match &recorded.event {
+        Event::ModeChanged { queue, mode: QueueMode::Processing } => Some(queue.clone()),
         _ => None,
     });
-    if let Ok(mut store) = open_store(&paths.state) {
-        let _ = store.execute(&started.collect::<Vec<_>>(), clock::now());
-    }
+    let undo = || {
+        let mut store = open_store(&paths.state)?;
+        let site_state = store.load()?;
+        stop_processing(store.as_mut(), &site_state, &started.collect::<Vec<_>>(), shared)
+    };
+    let _ = undo();
 }
 
 /// Processes jobs that were added after their queue became idle. Returns whether there are any.
@@ -202,42 +217,6 @@ fn report_scheduled_jobs(site_state: &SiteState, queues: &[QueueId]) {
     }
     if let more @ 1.. = scheduled.len().saturating_sub(MAX_LISTED) {
         warn(&format!("{} to start later", text::count_noun(more, "more job")));
-    }
-}
-
-/// Overrides how many jobs of queues run at once, until it is restored.
-struct ParallelOverride {
-    parallel: NonZero<u32>,
-    /// The previous value of each queue.
-    previous: Vec<(QueueId, NonZero<u32>)>,
-}
-
-impl ParallelOverride {
-    fn apply(
-        store: &mut dyn Store,
-        site_state: &SiteState,
-        queues: &[QueueId],
-        parallel: NonZero<u32>,
-    ) -> Result<Self, CliError> {
-        let current = |id: &QueueId| Some((id.clone(), NonZero::new(site_state.queue(id)?.settings.parallel)?));
-        let previous: Vec<_> =
-            queues.iter().filter_map(current).filter(|(_, previous)| *previous != parallel).collect();
-        let command = |(queue, _): &(QueueId, _)| Command::SetParallel { queue: queue.clone(), parallel };
-        store.execute(&previous.iter().map(command).collect::<Vec<_>>(), clock::now())?;
-        Ok(Self { parallel, previous })
-    }
-
-    /// Restores the previous values, unless they were changed meanwhile.
-    fn restore(self, store: &mut dyn Store) -> Result<(), CliError> {
-        let mut commands = Vec::new();
-        for (queue, parallel) in self.previous {
-            let current = store.queues()?.into_iter().find(|known| known.id == queue);
-            if current.is_some_and(|current| current.settings.parallel == self.parallel.get()) {
-                commands.push(Command::SetParallel { queue, parallel });
-            }
-        }
-        store.execute(&commands, clock::now())?;
-        Ok(())
     }
 }
 

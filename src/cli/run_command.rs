@@ -53,7 +53,12 @@ pub(super) fn run(mut site: OpenSite, options: &RunArgs, color: bool) -> Result<
         site.submit(Command::SetParallel { queue, parallel: parallel.unwrap_or(NonZero::<u32>::MIN) })?;
     }
     site.submit(Command::Run { job: id })?;
-    site.ensure_worker()?;
+    let worker = site.ensure_worker();
+    if let Err(error) = worker {
+        // The job was added, and runs with the next worker.
+        writeln!(safe_output::stdout(), "{id}")?;
+        return Err(error);
+    }
     let name = id.0.to_string();
     if options.follow {
         let exit = log::print_logs(&mut site, &LogArgs::follow(&name), color)?;

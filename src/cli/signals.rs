@@ -1,68 +1,99 @@
 //! Signal handling of commands that run jobs in the foreground.
 
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP};
 use signal_hook::iterator::Signals;
+use signal_hook::low_level::emulate_default_handler;
 
 use super::exit::ExitStatus;
 use crate::runner::{was_ignored_at_start, with_sigchld_blocked};
 use crate::tui::has_shell;
 use crate::worker::Shutdown;
 
-/// The first signal that was received; 0 for none.
+/// Handles signals from its installation on. Signals that arrive before a worker is attached are kept for it.
+///
+/// The first SIGINT, SIGTERM or SIGHUP shuts the worker down gracefully, the second one immediately. The third exits the
+/// process even if it is blocked, for example by a full disk; the next process then kills the remaining jobs. SIGTSTP
+/// suspends the worker if a shell could continue the process.
 #[derive(Clone, Default)]
-pub(super) struct Interrupted(Arc<AtomicI32>);
+pub(super) struct SignalHandler(Arc<Mutex<Received>>);
 
-impl Interrupted {
-    /// Whether a signal was received.
-    pub(super) fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed) != 0
-    }
-
-    /// Whether it was TERM: the normal way to stop a service.
-    pub(super) fn is_sigterm(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == SIGTERM
-    }
+/// What was received, and who acts on it.
+#[derive(Default)]
+struct Received {
+    /// The first signal that ends the process.
+    first: Option<i32>,
+    /// How many signals that end the process were received.
+    count: u32,
+    worker: Option<AttachedWorker>,
 }
 
-/// Handles signals from now on: the first SIGINT, SIGTERM or SIGHUP calls `shut_down` with `Graceful`, the second with
-/// `Immediate`. The third exits the process even if it is blocked, for example by a full disk; the next process then kills
-/// the remaining jobs. SIGTSTP calls `suspend` if a shell could continue the process.
-pub(super) fn handle_signals(
-    shut_down: impl Fn(Shutdown) + Send + 'static,
-    suspend: impl Fn() + Send + 'static,
-) -> io::Result<Interrupted> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGTSTP])?;
-    // `nohup` lets a program continue after the terminal is closed.
-    if !was_ignored_at_start(SIGHUP) {
-        signals.add_signal(SIGHUP)?;
-    }
-    let interrupted = Interrupted::default();
-    let first_signal = interrupted.clone();
-    let handle = move || {
-        let mut count = 0;
-        for signal in signals.forever() {
-            match count {
-                _ if signal == SIGTSTP => {
-                    if has_shell() {
-                        suspend();
-                    }
-                    continue;
-                }
-                0 => {
-                    first_signal.0.store(signal, Ordering::Relaxed);
-                    shut_down(Shutdown::Graceful);
-                }
-                1 => shut_down(Shutdown::Immediate),
-                _ => std::process::exit(ExitStatus::Interrupted.code().into()),
-            }
-            count += 1;
+struct AttachedWorker {
+    shut_down: Box<dyn Fn(Shutdown) + Send>,
+    suspend: Box<dyn Fn() + Send>,
+}
+
+impl SignalHandler {
+    /// Installs the handlers. Install them before anything is changed that an interrupt has to undo.
+    pub(super) fn install() -> io::Result<Self> {
+        let mut signals = Signals::new([SIGINT, SIGTERM, SIGTSTP])?;
+        // `nohup` lets a program continue after the terminal is closed.
+        if !was_ignored_at_start(SIGHUP) {
+            signals.add_signal(SIGHUP)?;
         }
-    };
-    with_sigchld_blocked(|| thread::spawn(handle));
-    Ok(interrupted)
+        let handler = Self::default();
+        let receiver = handler.clone();
+        with_sigchld_blocked(|| thread::spawn(move || signals.forever().for_each(|signal| receiver.receive(signal))));
+        Ok(handler)
+    }
+
+    /// Lets a worker act on the signals from now on, and on those that were received before.
+    pub(super) fn attach(&self, shut_down: impl Fn(Shutdown) + Send + 'static, suspend: impl Fn() + Send + 'static) {
+        let mut received = self.received();
+        if received.first.is_some() {
+            shut_down(Shutdown::Graceful);
+        }
+        received.worker = Some(AttachedWorker { shut_down: Box::new(shut_down), suspend: Box::new(suspend) });
+    }
+
+    /// Whether a signal was received that ends the process.
+    pub(super) fn is_interrupted(&self) -> bool {
+        self.received().first.is_some()
+    }
+
+    /// Whether the first of them was TERM: the normal way to stop a service.
+    pub(super) fn is_terminated(&self) -> bool {
+        self.received().first == Some(SIGTERM)
+    }
+
+    fn received(&self) -> MutexGuard<'_, Received> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn receive(&self, signal: i32) {
+        let mut received = self.received();
+        if signal == SIGTSTP {
+            match &received.worker {
+                _ if !has_shell() => {}
+                Some(worker) => (worker.suspend)(),
+                None => {
+                    drop(received);
+                    // If the process can't be suspended, it continues.
+                    let _ = emulate_default_handler(SIGTSTP);
+                }
+            }
+            return;
+        }
+        received.first.get_or_insert(signal);
+        received.count += 1;
+        match (received.count, &received.worker) {
+            (1, Some(worker)) => (worker.shut_down)(Shutdown::Graceful),
+            (1, None) => {}
+            (2, Some(worker)) => (worker.shut_down)(Shutdown::Immediate),
+            _ => std::process::exit(ExitStatus::Interrupted.code().into()),
+        }
+    }
 }

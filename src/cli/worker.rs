@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 use std::env;
+use std::fs::File;
+use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 use anyhow::Context;
@@ -13,15 +15,45 @@ use super::open_site::OpenSite;
 use super::safe_output::{self, SafeWriter};
 use super::service_manager::ServiceManager;
 use super::site_args::SiteArgs;
-use super::{signals, summary_line};
+use super::signals::SignalHandler;
+use super::summary_line;
 use crate::model::{Event, EventRecord, Outcome, RunId, WorkerId};
 use crate::runner;
+use crate::site::WORKER_JOINED;
 use crate::store::{StateDir, Store};
-use crate::text::count_noun;
+use crate::text::{self, count_noun};
 use crate::worker::{Shutdown, Worker};
 
-/// Runs a worker until there is nothing to do, or until a signal. SIGTERM is a normal end.
+/// Runs a worker until there is nothing to do, or until a signal. SIGTERM is a normal end. A detached worker reports on
+/// its standard output that it has joined, or why it can't, to the process that started it.
 pub(super) fn work(
+    args: &SiteArgs,
+    names: &[String],
+    exit_when_idle: bool,
+    detached: bool,
+) -> Result<ExitStatus, CliError> {
+    let result = run_worker(args, names, exit_when_idle, detached);
+    if detached && let Err(error) = &result {
+        // If the worker had joined, this has no effect.
+        report_to_starter(&error.to_string());
+    }
+    result
+}
+
+/// Reports that the worker has joined, and closes the pipe to the process that started it.
+fn report_joined() {
+    report_to_starter(WORKER_JOINED);
+    // If it stays open, that process waits only for the line.
+    let _ = File::options().write(true).open("/dev/null").map(rustix::stdio::dup2_stdout);
+}
+
+/// Reports to the process that started the worker, which may have exited.
+fn report_to_starter(line: &str) {
+    let mut out = safe_output::stdout();
+    let _ = writeln!(out, "{}", text::plain_line(line)).and_then(|()| out.flush());
+}
+
+fn run_worker(
     args: &SiteArgs,
     names: &[String],
     exit_when_idle: bool,
@@ -46,6 +78,8 @@ pub(super) fn work(
     };
     let number = queues.as_ref().map_or(site.store.queues()?.len(), Vec::len);
     let description = format!("{} of {}", count_noun(number, "queue"), site.paths.file.display());
+    // An interrupt while the worker joins is handled once it has joined.
+    let signals = SignalHandler::install().context("cannot handle signals")?;
     let worker = Worker::join(site.store, site.paths, queues, !exit_when_idle)?;
     let (shut_down, suspend, shutdown_manager) =
         (worker.shutdown_handle(), worker.suspend_handle(), Arc::clone(&manager));
@@ -59,14 +93,17 @@ pub(super) fn work(
         notify_manager(shutdown_manager.as_ref().as_ref(), &format!("STOPPING=1\nSTATUS={status}"));
         shut_down(shutdown);
     };
-    let interrupted = signals::handle_signals(shut_down, suspend).context("cannot handle signals")?;
+    signals.attach(shut_down, suspend);
+    if detached {
+        report_joined();
+    }
     tracing::info!(pid = std::process::id(), "ready: {description}");
     notify_manager(manager.as_ref().as_ref(), &format!("READY=1\nSTATUS=ready: {description}"));
     let mut counter = RunCounter { worker: worker.id(), detached, manager, ..RunCounter::default() };
     worker.run(|store, recorded, _| counter.handle_event(store, recorded))?;
     notify_manager(counter.manager.as_ref().as_ref(), "STOPPING=1");
     tracing::info!("exited; {}", counter.summary());
-    Ok(if interrupted.is_set() && !interrupted.is_sigterm() { ExitStatus::Interrupted } else { ExitStatus::Success })
+    Ok(if signals.is_interrupted() && !signals.is_terminated() { ExitStatus::Interrupted } else { ExitStatus::Success })
 }
 
 fn notify_manager(manager: Option<&ServiceManager>, state: &str) {

@@ -134,6 +134,7 @@ fn read_queue(
         _ => items = Some(&entry.value),
     }
     let settings = QueueSettings {
+        parallel_override: None,
         title: level.title,
         parallel: level.parallel.or(defaults.parallel).unwrap_or(1),
         on_failure: level.on_failure.or(defaults.on_failure).unwrap_or_default(),

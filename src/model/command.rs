@@ -53,6 +53,8 @@ pub enum Command {
     AdoptEntry { job: JobId, digest: i64 },
     /// Set how many jobs of a queue run at once, until the next change of `jobs.yaml` sets it again.
     SetParallel { queue: QueueId, parallel: NonZero<u32> },
+    /// Set how many jobs of a queue run at once until this worker leaves or is reaped, or until [`Command::SetParallel`].
+    OverrideParallel { worker: WorkerId, queue: QueueId, parallel: NonZero<u32> },
     /// Restore removed jobs as they were.
     Restore { jobs: Vec<JobId> },
     /// Register a worker process for these queues, or for all.

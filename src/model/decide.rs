@@ -17,8 +17,8 @@ use super::request;
 use super::reservation::{self, not_reserved};
 use super::scheduling_options::MAX_TIME;
 use super::{
-    AfterRun, Command, Definition, Event, Job, JobId, JobState, Need, OnFailure, Outcome, Phase, QueueId, QueueInfo,
-    QueueMode, QueueSettings, Refusal, RemovalReason, ResolvedNeed, RunId, RunReport, StateReader, StopSignal,
+    AfterRun, Command, Definition, Event, Job, JobId, JobState, Need, OnFailure, Outcome, ParallelOverride, Phase, QueueId,
+    QueueInfo, QueueMode, QueueSettings, Refusal, RemovalReason, ResolvedNeed, RunId, RunReport, StateReader, StopSignal,
     WaitConditions, WorkerId, WorkerInfo, next_ready_job,
 };
 
@@ -58,10 +58,18 @@ pub(super) fn decide<R: StateReader>(reader: &R, command: &Command, now: DateTim
         Command::AdoptEntry { job, digest } => adopt_entry(reader, *job, *digest),
         Command::Transfer { jobs, queue } => reorder::transfer(reader, jobs, queue),
         Command::SetParallel { queue, parallel } => {
-            let mut settings = existing_queue(reader, queue)?.settings;
-            let before = std::mem::replace(&mut settings.parallel, parallel.get());
-            let changed = settings.parallel != before;
-            Ok(changed.then(|| Event::QueueDefined { queue: queue.clone(), settings }).into_iter().collect())
+            let settings = existing_queue(reader, queue)?.settings;
+            let changed = QueueSettings { parallel: parallel.get(), parallel_override: None, ..settings.clone() };
+            Ok(queue_redefined(queue, &settings, changed).into_iter().collect())
+        }
+        Command::OverrideParallel { worker, queue, parallel } => {
+            if reader.worker(*worker)?.is_none() {
+                return refuse(Refusal::UnknownWorker(*worker));
+            }
+            let settings = existing_queue(reader, queue)?.settings;
+            let limit = ParallelOverride { worker: *worker, parallel: parallel.get() };
+            let changed = QueueSettings { parallel_override: Some(limit), ..settings.clone() };
+            Ok(queue_redefined(queue, &settings, changed).into_iter().collect())
         }
         Command::Join { host, pid, queues } => {
             let (host, queues) = (host.clone(), queues.clone());
@@ -93,6 +101,24 @@ pub(super) fn decide<R: StateReader>(reader: &R, command: &Command, now: DateTim
 
 fn mode_changed(queue: &QueueId, mode: QueueMode) -> Event {
     Event::ModeChanged { queue: queue.clone(), mode }
+}
+
+/// The event that changes the settings of a queue, unless they are the same.
+fn queue_redefined(queue: &QueueId, before: &QueueSettings, settings: QueueSettings) -> Option<Event> {
+    (*before != settings).then(|| Event::QueueDefined { queue: queue.clone(), settings })
+}
+
+/// A worker is no longer registered, and neither are the limits that were set for it.
+fn worker_left<R: StateReader>(reader: &R, worker: WorkerId) -> Result<Vec<Event>, R::Error> {
+    let mut events = Vec::new();
+    for QueueInfo { id: queue, settings, .. } in reader.queues()? {
+        if settings.parallel_override.is_some_and(|limit| limit.worker == worker) {
+            let settings = QueueSettings { parallel_override: None, ..settings };
+            events.push(Event::QueueDefined { queue, settings });
+        }
+    }
+    events.push(Event::WorkerLeft { worker });
+    Ok(events)
 }
 
 fn queue_defined_if_missing<R: StateReader>(reader: &R, queue: &QueueId) -> Result<Option<Event>, R::Error> {
@@ -412,7 +438,7 @@ fn reap_worker<R: StateReader>(
         events.push(started);
         events.extend(end_run(reader, &job, reservation.run, &report, None, now)?);
     }
-    events.push(Event::WorkerLeft { worker: id });
+    events.extend(worker_left(reader, id)?);
     Ok(events)
 }
 
@@ -424,5 +450,5 @@ fn leave<R: StateReader>(reader: &R, worker: WorkerId, queues: Option<&[QueueId]
     if is_processing || has_work || !info.reserved.is_empty() || !reader.jobs_run_by(worker)?.is_empty() {
         return refuse(Refusal::WorkerBusy(worker));
     }
-    Ok(vec![Event::WorkerLeft { worker }])
+    Ok(worker_left(reader, worker)?)
 }

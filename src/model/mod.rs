@@ -57,7 +57,7 @@ pub use perform::perform;
 pub use program::Program;
 pub use query::{Query, QueryError};
 pub use queue::{Queue, get_queue};
-pub use queue_settings::{OnFailure, QueueMode, QueueSettings, Retention};
+pub use queue_settings::{OnFailure, ParallelOverride, QueueMode, QueueSettings, Retention};
 pub use run::{Exit, Failure, FailureKind, Outcome, Run, RunEnd, RunReport, StopSignal, Stream};
 pub use scheduling_options::{JobRef, Need, NotBefore, OutcomeCondition, RetryOn, RetryPolicy, SchedulingOptions};
 pub use script::Script;

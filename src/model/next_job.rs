@@ -12,7 +12,8 @@ use super::{Job, QueueId, QueueInfo, QueueMode, Readiness, StateReader};
 pub fn next_ready_job<R: StateReader>(reader: &R, queues: Option<&[QueueId]>) -> Result<Option<Job>, R::Error> {
     for queue in startable_queues(reader, queues)? {
         let used = reader.used_slots(&queue.id)?;
-        if used >= queue.settings.parallel {
+        let slots = queue.settings.max_parallel();
+        if used >= slots {
             continue;
         }
         let requested = reader.next_jobs(&queue.id, Readiness::Requested, 1)?.pop();
@@ -21,7 +22,7 @@ pub fn next_ready_job<R: StateReader>(reader: &R, queues: Option<&[QueueId]>) ->
             requested => requested,
         };
         if let Some(job) = next
-            && (used == 0 || job.definition.scheduling.weight <= queue.settings.parallel - used)
+            && (used == 0 || job.definition.scheduling.weight <= slots - used)
         {
             return Ok(Some(job));
         }

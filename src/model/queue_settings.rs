@@ -3,6 +3,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::WorkerId;
+
 /// The settings of a queue, from `jobs.yaml`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -12,6 +14,9 @@ pub struct QueueSettings {
     pub title: String,
     /// How many of its jobs may run at once over all workers; at least 1.
     pub parallel: u32,
+    /// A limit in place of `parallel`, for as long as a worker is registered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parallel_override: Option<ParallelOverride>,
     /// The effect of a failed job on its queue.
     pub on_failure: OnFailure,
     /// How long runs and finished jobs are kept.
@@ -21,6 +26,15 @@ pub struct QueueSettings {
     pub declared: bool,
     /// Its place among the queues of the file. Queues that are not in the file come last, by name.
     pub order: u32,
+}
+
+/// A limit on parallel jobs that ends with the worker for which it was set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ParallelOverride {
+    /// The worker.
+    pub worker: WorkerId,
+    /// How many jobs may run at once over all workers; at least 1.
+    pub parallel: u32,
 }
 
 /// Limits on kept runs, finished jobs and output. The record of the latest run of a job in a queue is always kept, but
@@ -70,11 +84,19 @@ impl Default for QueueSettings {
         Self {
             title: String::new(),
             parallel: 1,
+            parallel_override: None,
             on_failure: OnFailure::Continue,
             retention: Retention::default(),
             declared: false,
             order: u32::MAX,
         }
+    }
+}
+
+impl QueueSettings {
+    /// How many jobs of the queue may run at once now.
+    pub fn max_parallel(&self) -> u32 {
+        self.parallel_override.map_or(self.parallel, |limit| limit.parallel)
     }
 }
 

@@ -135,8 +135,12 @@ struct ChangeCollector<'a, R> {
 impl<R: StateReader> ChangeCollector<'_, R> {
     fn reconcile_queue(&mut self, matched: &MatchedQueue<'_>) -> Result<(), R::Error> {
         let MatchedQueue { desired, declared, matches, ids } = matched;
-        if self.reader.queue(&desired.id)?.is_none_or(|queue| queue.settings != desired.settings) {
-            self.events.push(Event::QueueDefined { queue: desired.id.clone(), settings: desired.settings.clone() });
+        let current = self.reader.queue(&desired.id)?.map(|queue| queue.settings);
+        // The file says nothing about the limit that a worker asked for.
+        let parallel_override = current.as_ref().and_then(|settings| settings.parallel_override);
+        let settings = QueueSettings { parallel_override, ..desired.settings.clone() };
+        if current.as_ref() != Some(&settings) {
+            self.events.push(Event::QueueDefined { queue: desired.id.clone(), settings });
         }
         self.remove_missing(desired, declared);
         let jobs: Vec<Option<&DeclaredJob>> = matches.iter().map(|index| index.map(|index| &declared[index])).collect();

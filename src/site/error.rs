@@ -1,6 +1,7 @@
 //! Errors of a site.
 
 use std::io;
+use std::path::PathBuf;
 
 use crate::store::StoreError;
 
@@ -13,4 +14,22 @@ pub enum SiteError {
     /// The detached process can't be started.
     #[error("can't start a worker: {0}")]
     Spawn(#[source] io::Error),
+    /// The detached process exited before it could run jobs.
+    #[error("can't start a worker: {reason} (see {})", log.display())]
+    WorkerFailed {
+        /// What it reported.
+        reason: String,
+        /// Where it logs.
+        log: PathBuf,
+    },
+    /// The detached process is not ready yet. It may still start.
+    #[error("the worker (process {pid}) has not started after {seconds} seconds (see {})", log.display())]
+    WorkerNotReady {
+        /// Its process id.
+        pid: u32,
+        /// How long it has been waited for.
+        seconds: u64,
+        /// Where it logs.
+        log: PathBuf,
+    },
 }

@@ -25,6 +25,6 @@ pub(crate) use process_tags::{
 };
 pub use reap::{ReapReport, reap_dead_workers};
 pub use reconcile::reconcile_with_file;
-pub use respawn::{Respawn, ensure_worker, respawn_worker};
+pub use respawn::{Respawn, WORKER_JOINED, ensure_worker, respawn_worker};
 pub use site_paths::SitePaths;
 pub(crate) use site_paths::hostname;

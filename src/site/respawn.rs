@@ -1,8 +1,9 @@
 //! Starts worker processes: when work is requested, and when a worker has died.
 
 use std::fs::File;
-use std::io::{Read, Seek, Write};
+use std::io::{BufRead, BufReader, Read, Seek, Write};
 use std::process::{Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -40,7 +41,19 @@ const RESPAWN_WINDOW: Duration = Duration::from_secs(60);
 /// How long a new worker may take to join.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Starts a detached worker, `program worker --detached`, unless one that serves every queue is alive on this machine.
+/// What a detached worker writes to its standard output when it has joined. Before that, any other line is the reason why
+/// it can't.
+pub const WORKER_JOINED: &str = "joined";
+
+/// A worker that was started.
+struct SpawnedWorker {
+    pid: u32,
+    /// Its first line of output, empty if it has exited without one.
+    report: Receiver<String>,
+}
+
+/// Starts a detached worker, `program worker --detached`, unless one that serves every queue is alive on this machine, and
+/// waits until it has joined. Then it doesn't depend on this process any more, which may be a part of a job.
 ///
 /// Call it after the command that requests work has been committed: a worker that was about to leave then either sees the
 /// work or is no longer registered.
@@ -48,7 +61,7 @@ pub fn ensure_worker(store: &mut dyn Store, paths: &SitePaths) -> Result<(), Sit
     reap_dead_workers(store, paths)?;
     let is_served = store.workers()?.iter().any(|worker| paths.is_local(worker) && worker.queues.is_none());
     if !is_served {
-        spawn_worker(paths)?;
+        spawn_worker(paths)?.wait_until_joined(paths)?;
     }
     Ok(())
 }
@@ -67,8 +80,9 @@ pub fn respawn_worker(store: &mut dyn Store, paths: &SitePaths) -> Result<Respaw
     if history.entries.len() >= MAX_RESPAWNS {
         return Ok(Respawn::LimitReached);
     }
-    let pid = spawn_worker(paths)?;
-    history.add(pid, paths)?;
+    // Not waited for: this process may be a worker, for whose reservations the new one may have to wait.
+    let worker = spawn_worker(paths)?;
+    history.add(worker.pid, paths)?;
     Ok(Respawn::Spawned)
 }
 
@@ -92,8 +106,8 @@ fn has_unserved_work(store: &mut dyn Store) -> Result<bool, StoreError> {
     Ok(pending.copied().any(is_requested))
 }
 
-/// Starts a worker; returns its process id.
-fn spawn_worker(paths: &SitePaths) -> Result<u32, SiteError> {
+/// Starts a worker.
+fn spawn_worker(paths: &SitePaths) -> Result<SpawnedWorker, SiteError> {
     // Errors before the worker opens its log go there as well.
     let worker_log = paths.state.open_worker_log()?;
     let mut worker = Command::new(&paths.program);
@@ -109,11 +123,38 @@ fn spawn_worker(paths: &SitePaths) -> Result<u32, SiteError> {
         worker.env_remove(name);
     }
     let mut worker =
-        worker.stdin(Stdio::null()).stdout(Stdio::null()).stderr(worker_log).spawn().map_err(SiteError::Spawn)?;
-    let pid = worker.id();
-    // Collects its exit status, so that it does not stay a zombie.
-    thread::spawn(move || worker.wait());
-    Ok(pid)
+        worker.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(worker_log).spawn().map_err(SiteError::Spawn)?;
+    let (pid, output) = (worker.id(), worker.stdout.take());
+    let (sender, report) = channel();
+    thread::spawn(move || {
+        let mut line = String::new();
+        // An unreadable line counts as none.
+        let _ = output.map(|output| BufReader::new(output).read_line(&mut line));
+        // Fails if the receiver has given up.
+        let _ = sender.send(line);
+        // Collects its exit status, so that it does not stay a zombie.
+        worker.wait()
+    });
+    Ok(SpawnedWorker { pid, report })
+}
+
+impl SpawnedWorker {
+    /// Waits until the worker has joined. The error says why it can't, or that it has not yet.
+    fn wait_until_joined(self, paths: &SitePaths) -> Result<(), SiteError> {
+        let log = paths.state.worker_log();
+        match self.report.recv_timeout(JOIN_TIMEOUT) {
+            Ok(line) if line.trim_end() == WORKER_JOINED => Ok(()),
+            Err(RecvTimeoutError::Timeout) => {
+                Err(SiteError::WorkerNotReady { pid: self.pid, seconds: JOIN_TIMEOUT.as_secs(), log })
+            }
+            Ok(line) if !line.trim().is_empty() => {
+                Err(SiteError::WorkerFailed { reason: line.trim().to_owned(), log })
+            }
+            Ok(_) | Err(RecvTimeoutError::Disconnected) => {
+                Err(SiteError::WorkerFailed { reason: format!("process {} has exited", self.pid), log })
+            }
+        }
+    }
 }
 
 impl RespawnHistory {

@@ -228,7 +228,7 @@ impl QueueCounters {
         });
         let (sum, longest) =
             rest.fold((pending, Duration::ZERO), |(sum, longest), rest| (sum + rest, longest.max(rest)));
-        Some((sum / record.settings.parallel.max(1)).max(longest))
+        Some((sum / record.settings.max_parallel().max(1)).max(longest))
     }
 }
 

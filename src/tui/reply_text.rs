@@ -1,7 +1,7 @@
 //! The status texts for results of commands.
 
 use crate::model::{Event, EventRecord, Job, JobId, NothingToDo, Phase, QueueId, QueueMode, Refusal, SiteState};
-use crate::site::{Respawn, WorkerCheck};
+use crate::site::{Respawn, SiteError, WorkerCheck};
 use crate::store::CommandResult;
 
 use super::action::Action;
@@ -45,6 +45,18 @@ pub(super) fn worker_check_text(check: &WorkerCheck, keymap: &Keymap) -> Option<
             format!("Workers keep crashing; not restarting (see .setlist/worker.log). Press {key} to try again.")
         }
     })
+}
+
+/// The text for a worker that could not be started.
+pub(super) fn worker_error_text(error: &SiteError) -> String {
+    match error {
+        SiteError::Store(error) => format!("Can't start a worker: {error}"),
+        SiteError::Spawn(error) => format!("Can't start a worker: {error}"),
+        SiteError::WorkerFailed { reason, .. } => format!("Can't start a worker: {reason} (see .setlist/worker.log)"),
+        SiteError::WorkerNotReady { pid, seconds, .. } => {
+            format!("The worker (process {pid}) has not started after {seconds} seconds (see .setlist/worker.log).")
+        }
+    }
 }
 
 /// The text for a reply; `site_state` is the site afterwards.
@@ -178,7 +190,7 @@ fn names(queues: &[QueueId], answers: &[CommandResult]) -> String {
 fn run_text(job: &Job, site_state: &SiteState, keymap: &Keymap) -> String {
     let (id, queue) = (job.id, &job.queue);
     let Some(record) = site_state.queue(queue) else { return String::new() };
-    let room = usize::try_from(record.settings.parallel).unwrap_or(usize::MAX);
+    let room = usize::try_from(record.settings.max_parallel()).unwrap_or(usize::MAX);
     match job.phase() {
         Phase::Pending if record.mode == QueueMode::Paused => {
             format!("{id} is waiting: {queue} is paused. Press {} to resume.", keymap.key(Action::Process))

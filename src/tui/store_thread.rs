@@ -18,7 +18,7 @@ use crate::store::{LivenessWatch, StateDir, Store, StoreError, Subscription, Ter
 
 use super::effect::{Direction, Intent, StoreRequest, Submission};
 use super::message::{Message, Reply};
-use super::reply_text::refusal_text;
+use super::reply_text::{refusal_text, worker_error_text};
 
 /// Starts a worker if none is running; the error says why none could be started.
 pub type EnsureWorker = Box<dyn Fn(&mut dyn Store) -> Result<(), SiteError> + Send>;
@@ -175,7 +175,7 @@ impl StoreThread {
         self.send(Message::Reply(Reply { intent, outcome }));
         if needs_worker && accepted {
             if let Err(error) = (self.ensure_worker)(self.store.as_mut()) {
-                self.send(Message::Error(format!("Can't start a worker: {error}")));
+                self.send(Message::Error(worker_error_text(&error)));
             }
             // Dead workers may have been reaped.
             self.read_changes();

@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::site::SiteError;
-use crate::store::StoreError;
+use crate::store::{Store, StoreError};
 
 /// Why a worker can't start or continue.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +21,12 @@ impl From<SiteError> for WorkerError {
         match error {
             SiteError::Store(error) => Self::Store(error),
             SiteError::Spawn(error) => Self::Setup(error),
+            error => Self::Setup(io::Error::other(error)),
         }
     }
+}
+
+/// The error that the site itself gives if it has been removed, since that explains `error`; otherwise `error`.
+pub(super) fn site_error_or(store: &mut dyn Store, error: StoreError) -> StoreError {
+    store.load().err().filter(StoreError::is_permanent).unwrap_or(error)
 }

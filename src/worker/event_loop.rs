@@ -6,21 +6,25 @@ mod lost_wakeup;
 mod messages;
 mod peers;
 mod reserved_jobs;
+mod setup;
 mod site_events;
 
 use std::collections::{HashMap, VecDeque};
+use std::io;
 use std::mem;
+use std::num::NonZero;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use setup::{Setup, unregister};
 use signal_hook::consts::SIGTSTP;
 use signal_hook::low_level::emulate_default_handler;
 
 use super::commit_latency::CommitLatency;
 use super::commit_thread::{Batch, CommitOutcome, CommitThread};
-use super::error::WorkerError;
+use super::error::{WorkerError, site_error_or};
 use super::hooks::Hooks;
 use super::message::{MessageSender, Shutdown, WorkerMessage};
 use super::pruner::Pruner;
@@ -148,15 +152,10 @@ impl EventLoop {
         });
         let id = id.unwrap_or_default();
         crash::point("joined");
-        let lock = paths.state.lock_worker(id).map_err(|error| site_error_or(store, error))?;
-        drop(liveness_lock);
-        let reservation_lock = store.reservation_lock().map_err(|error| site_error_or(store, error))?;
-        let runner = Runner::subreaper().map_err(WorkerError::Setup)?;
-        let (channel, messages) = channel();
-        let sender = MessageSender { channel, waker: runner.waker() };
-        let peer_sender = sender.clone();
-        let on_death = Arc::new(move || peer_sender.send(WorkerMessage::PeerDied));
-        let liveness_watch = with_sigchld_blocked(|| LivenessWatch::start(&paths.state, on_death));
+        let setup = Setup::of_worker(store, &paths, id, liveness_lock);
+        // Otherwise it would be taken for a worker that has died.
+        let setup = setup.inspect_err(|_| unregister(store, id))?;
+        let Setup { lock, reservation_lock, runner, sender, messages, liveness_watch } = setup;
         Ok(Self {
             tag_prefix: tag_prefix(&paths),
             paths,
@@ -191,9 +190,17 @@ impl EventLoop {
             // A peer may have died before the watch began.
             peer_check_due: Some(PeerCheck::Routine),
             suspend_requested: false,
-            liveness_watch: liveness_watch.map_err(WorkerError::Setup)?,
+            liveness_watch,
             lock,
         })
+    }
+
+    /// Limits how many jobs of each of its queues run at once, over all workers, until this worker leaves.
+    pub(super) fn limit_parallel(&self, store: &mut dyn Store, parallel: NonZero<u32>) -> Result<(), StoreError> {
+        let queues = self.queues.iter().flatten();
+        let limit = |queue: &QueueId| Command::OverrideParallel { worker: self.id, queue: queue.clone(), parallel };
+        let limited = store.execute(&queues.map(limit).collect::<Vec<_>>(), clock::now());
+        limited.map(drop).inspect_err(|_| unregister(store, self.id))
     }
 
     /// The id of this worker.
@@ -212,9 +219,12 @@ impl EventLoop {
         mut store: Box<dyn Store>,
         mut on_change: impl FnMut(&mut dyn Store, &EventRecord, Option<&Job>),
     ) -> Result<(), WorkerError> {
-        let _subscription = self.subscribe(store.as_mut())?;
+        let subscription = self.subscribe(store.as_mut());
+        let _subscription = subscription.inspect_err(|_| unregister(store.as_mut(), self.id))?;
         let mut is_store_failing = false;
         let mut outcome = None;
+        // It may have been shut down while it joined.
+        self.wait_for_messages(Duration::ZERO);
         loop {
             match self.step(store.as_mut(), outcome.take(), &mut on_change) {
                 Ok(NextStep::Exit) => return Ok(()),
@@ -250,6 +260,9 @@ impl EventLoop {
         let on_read = move |read| file_sender.send(WorkerMessage::FileRead(read));
         let watching = with_sigchld_blocked(|| self.reload.watch(&self.paths, on_read));
         watching.map_err(|error| site_error_or(store, error))?;
+        if crash::fails("subscribe") {
+            return Err(StoreError::io(self.paths.state.path(), io::Error::other("a test requested an error")));
+        }
         let started = with_sigchld_blocked(|| Ok((store.subscribe(changed)?, Pruner::start(store, &self.paths)?)));
         let (subscription, pruner) = started.map_err(|error| site_error_or(store, error))?;
         self.pruner = Some(pruner);
@@ -423,9 +436,4 @@ impl EventLoop {
         let launch_retry = self.launch_retry_at.map(|at| at.saturating_duration_since(Instant::now()));
         [due, launch_retry, self.reservations.time_left()].into_iter().flatten().fold(MAX_SLEEP, Duration::min)
     }
-}
-
-/// The error that the site itself gives if it has been removed, since that explains `error`; otherwise `error`.
-fn site_error_or(store: &mut dyn Store, error: StoreError) -> StoreError {
-    store.load().err().filter(StoreError::is_permanent).unwrap_or(error)
 }

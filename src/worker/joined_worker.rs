@@ -1,5 +1,7 @@
 //! A worker that has joined its site.
 
+use std::num::NonZero;
+
 use super::error::WorkerError;
 use super::event_loop::EventLoop;
 use super::message::{Shutdown, WorkerMessage};
@@ -26,6 +28,12 @@ impl Worker {
     ) -> Result<Self, WorkerError> {
         let event_loop = EventLoop::join(store.as_mut(), paths, queues, stays_when_idle)?;
         Ok(Self { store, event_loop })
+    }
+
+    /// Limits how many jobs of each of its queues run at once, over all workers, until this worker leaves.
+    pub fn with_parallel(mut self, parallel: NonZero<u32>) -> Result<Self, WorkerError> {
+        self.event_loop.limit_parallel(self.store.as_mut(), parallel)?;
+        Ok(self)
     }
 
     /// The id of this worker.

@@ -30,7 +30,7 @@ use tempfile::TempDir;
 
 use ordering::{
     a_changed_parallel_lasts_until_the_file_changes, a_job_adopts_the_file_entry_announced_for_it,
-    jobs_can_be_reordered, jobs_can_be_transferred_between_queues, jobs_start_in_queue_order,
+    a_limit_for_a_worker_ends_with_it, jobs_can_be_reordered, jobs_can_be_transferred_between_queues, jobs_start_in_queue_order,
     requested_jobs_start_first,
 };
 use requests::{
@@ -89,6 +89,7 @@ contract! {
     jobs_can_be_reordered,
     jobs_can_be_transferred_between_queues,
     a_job_adopts_the_file_entry_announced_for_it,
+    a_limit_for_a_worker_ends_with_it,
     a_changed_parallel_lasts_until_the_file_changes,
     a_refused_command_changes_nothing,
     a_batch_is_executed_in_order,

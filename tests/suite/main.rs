@@ -48,3 +48,4 @@ mod wakeups;
 mod what_happens;
 mod wording;
 mod worker_crashes;
+mod worker_start;

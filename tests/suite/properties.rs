@@ -105,7 +105,7 @@ impl Trial {
             };
             let mut grown = self.reference.queues.iter().filter(|ref_queue| running(ref_queue) > before(ref_queue));
             let fits = |ref_queue: &ReferenceQueue| {
-                running(ref_queue) == 1 || self.reference.taken(ref_queue.name) <= ref_queue.parallel
+                running(ref_queue) == 1 || self.reference.taken(ref_queue.name) <= ref_queue.slots()
             };
             assert!(grown.all(fits), "a claim fills no queue beyond its limit");
         }
@@ -118,6 +118,7 @@ impl Trial {
         assert_eq!(site.file_version().unwrap_or_default(), self.reference.file_version);
         for (ref_queue, (_, queue)) in self.reference.queues.iter().zip(site.queues()) {
             assert_eq!(queue.mode, ref_queue.mode, "mode of {}", ref_queue.name);
+            assert_eq!(queue.settings.max_parallel(), ref_queue.slots(), "slots of {}", ref_queue.name);
             for phase in [Phase::Pending, Phase::Running, Phase::Finished] {
                 let listed: Vec<_> = queue.jobs_in(phase).iter().map(|id| id.0).collect();
                 assert_eq!(

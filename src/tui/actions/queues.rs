@@ -107,7 +107,7 @@ impl Screen {
 
     pub(super) fn plan_parallel(&self, more: bool) -> PlanResult {
         let queue = self.require_queue()?;
-        let now = self.queue.read(|record, _| record.settings.parallel);
+        let now = self.queue.read(|record, _| record.settings.max_parallel());
         let wanted = if more { now.checked_add(1) } else { now.checked_sub(1) };
         let parallel = wanted.and_then(NonZero::new).ok_or_else(|| {
             format!("{queue} already runs {now} at once. Press {} to pause it.", self.key(Action::Process))

@@ -221,7 +221,7 @@ fn queue_tab(
     pieces.push((format!("{index} "), theme.dim));
     pieces.push((name, if is_current { theme.tab } else { Style::new() }));
     let running = if queue.running.is_empty() { theme.dim } else { theme.live };
-    pieces.push((format!(" {}/{}", queue.running.len(), queue.settings.parallel), running));
+    pieces.push((format!(" {}/{}", queue.running.len(), queue.settings.max_parallel()), running));
     let urgent = matches!(state, TabState::NoWorker | TabState::NeedsApproval | TabState::Mode(QueueMode::Stopped));
     if with_state || is_current || urgent {
         pieces.push((format!(" {}", state.label()), state.style(appearance)));

@@ -146,6 +146,39 @@ pub(super) fn a_changed_parallel_lasts_until_the_file_changes(backend: &BackendS
     assert_eq!(ask(store, other), Err(Refusal::UnknownQueue("other".to_owned())));
 }
 
+pub(super) fn a_limit_for_a_worker_ends_with_it(backend: &BackendSite) {
+    let mut store = site(backend, "abc");
+    let store = &mut *store;
+    let (first, second) = (join(store), join(store));
+    let slots = |store: &mut dyn Store| store.load().unwrap().queue(&queue()).unwrap().settings.max_parallel();
+    let limit = |worker, parallel| Command::OverrideParallel {
+        worker,
+        queue: queue(),
+        parallel: NonZero::new(parallel).unwrap(),
+    };
+    ask(store, limit(first, 3)).unwrap();
+    ask(store, Command::Process { queue: queue() }).unwrap();
+    let claim = Command::Claim { worker: second, queues: None };
+    for _ in 0..3 {
+        ask(store, claim.clone()).unwrap();
+    }
+    ask(store, reconcile("two", 2, Vec::new())).unwrap();
+    assert_eq!(slots(store), 3, "a change of the file keeps it");
+    ask(store, limit(second, 5)).unwrap();
+    accept(store, Command::ReapWorker { worker: first, started_runs: Vec::new(), unreachable_host: None });
+    assert_eq!(slots(store), 5, "the last one counts, and ends with its own worker");
+    assert_eq!(ask(store, limit(first, 4)), Err(Refusal::UnknownWorker(first)));
+    accept(store, Command::ReapWorker { worker: second, started_runs: Vec::new(), unreachable_host: None });
+    assert_eq!(slots(store), 2, "the file's");
+    let third = join(store);
+    ask(store, limit(third, 4)).unwrap();
+    ask(store, Command::SetParallel { queue: queue(), parallel: NonZero::new(1).unwrap() }).unwrap();
+    assert_eq!(slots(store), 1, "a later explicit change counts");
+    ask(store, limit(third, 4)).unwrap();
+    accept(store, Command::Leave { worker: third, queues: None });
+    assert_eq!(slots(store), 1);
+}
+
 pub(super) fn jobs_can_be_transferred_between_queues(backend: &BackendSite) {
     let mut store = site(backend, "a");
     let other = QueueId::from("other");

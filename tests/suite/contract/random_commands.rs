@@ -234,6 +234,9 @@ fn asks() -> impl Strategy<Value = CommandTemplate> {
         1 => (queues(), 1..4_u32).prop_map(|(queue, parallel)| {
             Command::SetParallel { queue, parallel: NonZero::new(parallel).unwrap() }
         }),
+        1 => (workers(), queues(), 1..4_u32).prop_map(|(worker, queue, parallel)| {
+            Command::OverrideParallel { worker, queue, parallel: NonZero::new(parallel).unwrap() }
+        }),
         2 => (1..9_u32, some()).prop_map(|(pid, queues)| Command::Join { host: "here".to_owned(), pid, queues }),
         8 => (workers(), some()).prop_map(|(worker, queues)| Command::Claim { worker, queues }),
         1 => (workers(), jobs()).prop_map(|(worker, job)| Command::Start { worker, job }),

@@ -153,6 +153,7 @@ fn settings() -> impl Strategy<Value = QueueSettings> {
     let keep = (option::of(1..u32::MAX), option::of(1..1_000_000_u64), option::of(1..1_u64 << 50));
     (text(), 1..u32::MAX, on_failure, keep).prop_map(|(title, parallel, on_failure, (runs, seconds, bytes))| {
         QueueSettings {
+            parallel_override: None,
             title,
             parallel,
             on_failure,

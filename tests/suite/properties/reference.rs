@@ -47,6 +47,8 @@ pub(super) struct ReferenceQueue {
     pub(super) name: &'static str,
     pub(super) mode: QueueMode,
     pub(super) parallel: u32,
+    /// The worker for which another limit is set, and that limit.
+    pub(super) limit: Option<(u64, u32)>,
     pub(super) stop: bool,
     /// Its place among the queues of the file.
     pub(super) order: u32,
@@ -131,7 +133,16 @@ impl Reference {
             Command::AdoptEntry { .. } | Command::ShortenWaits => {}
             Command::Transfer { jobs, queue } => self.transfer(jobs, queue)?,
             Command::Move { jobs, placement } => self.move_jobs(jobs, *placement)?,
-            Command::SetParallel { queue, parallel } => self.ref_queue(queue)?.parallel = parallel.get(),
+            Command::SetParallel { queue, parallel } => {
+                let ref_queue = self.ref_queue(queue)?;
+                (ref_queue.parallel, ref_queue.limit) = (parallel.get(), None);
+            }
+            Command::OverrideParallel { worker, queue, parallel } => {
+                if !self.present.contains(&worker.0) {
+                    return refuse("worker");
+                }
+                self.ref_queue(queue)?.limit = Some((worker.0, parallel.get()));
+            }
             Command::PromoteDue => self.promote_due(now)?,
             Command::PruneFinished => self.prune_finished(now)?,
             Command::Join { .. } => {
@@ -270,6 +281,7 @@ impl Reference {
                 name,
                 mode: QueueMode::Idle,
                 parallel: 1,
+                limit: None,
                 stop: false,
                 order: u32::MAX,
                 keep,
@@ -394,4 +406,11 @@ impl Reference {
 
 pub(super) fn name(queue: &QueueId) -> &'static str {
     QUEUES.into_iter().find(|name| *name == queue.as_str()).unwrap()
+}
+
+impl ReferenceQueue {
+    /// How many of its jobs may run at once.
+    pub(super) fn slots(&self) -> u32 {
+        self.limit.map_or(self.parallel, |(_, slots)| slots)
+    }
 }

@@ -48,6 +48,7 @@ pub(super) enum Step {
     Move(Vec<Index>, Index, bool),
     Transfer(Vec<Index>, usize),
     SetParallel(usize, NonZero<u32>),
+    OverrideParallel(Index, usize, NonZero<u32>),
     Join,
     PromoteDue,
     PruneFinished,
@@ -128,6 +129,9 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (some(), index(), any::<bool>()).prop_map(|(jobs, other, behind)| Step::Move(jobs, other, behind)),
         2 => (some(), queue()).prop_map(|(jobs, queue)| Step::Transfer(jobs, queue)),
         1 => (queue(), 1..4_u32).prop_map(|(queue, parallel)| Step::SetParallel(queue, NonZero::new(parallel).unwrap())),
+        1 => (index(), queue(), 1..4_u32).prop_map(|(worker, queue, parallel)| {
+            Step::OverrideParallel(worker, queue, NonZero::new(parallel).unwrap())
+        }),
         2 => Just(Step::Join),
         8 => Just(Step::PromoteDue),
         2 => Just(Step::PruneFinished),
@@ -296,10 +300,8 @@ impl Step {
             Step::Move(jobs, other, behind) => {
                 let other = pending(other);
                 let jobs = jobs.iter().map(pending).filter(|job| *job != other).collect();
-                Command::Move {
-                    jobs,
-                    placement: if *behind { Placement::After(other) } else { Placement::Before(other) },
-                }
+                let placement = if *behind { Placement::After(other) } else { Placement::Before(other) };
+                Command::Move { jobs, placement }
             }
             Step::Transfer(jobs, name) => {
                 let free = |ref_job: &ReferenceJob| ref_job.definition.name.is_none() && ref_job.removed.is_none();
@@ -307,6 +309,9 @@ impl Step {
                 Command::Transfer { jobs, queue: queue(name) }
             }
             Step::SetParallel(name, parallel) => Command::SetParallel { queue: queue(name), parallel: *parallel },
+            Step::OverrideParallel(index, name, parallel) => {
+                Command::OverrideParallel { worker: worker(index), queue: queue(name), parallel: *parallel }
+            }
             Step::Join => Command::Join { host: "here".to_owned(), pid: 1, queues: None },
             Step::PromoteDue | Step::AdvanceTime(_) => Command::PromoteDue,
             Step::PruneFinished => Command::PruneFinished,

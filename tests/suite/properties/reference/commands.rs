@@ -142,7 +142,7 @@ impl Reference {
             }
         }
         self.release(worker)?;
-        self.present.remove(&worker.0);
+        self.remove_worker(worker);
         Ok(())
     }
 
@@ -157,7 +157,14 @@ impl Reference {
         if processing || reserved || next.is_some() || time.is_some() || !self.run_by(worker).is_empty() {
             return refuse("busy");
         }
-        self.present.remove(&worker.0);
+        self.remove_worker(worker);
         Ok(())
+    }
+
+    fn remove_worker(&mut self, worker: WorkerId) {
+        self.present.remove(&worker.0);
+        for ref_queue in &mut self.queues {
+            ref_queue.limit.take_if(|(set_for, _)| *set_for == worker.0);
+        }
     }
 }

@@ -183,7 +183,7 @@ impl Reference {
                 pending.filter(|ref_job| self.is_ready(ref_job) && !self.is_reserved(ref_job.id)).collect();
             let requested = ready.iter().find(|ref_job| ref_job.requested());
             let next = requested.or(ready.first().filter(|_| mode == QueueMode::Processing))?;
-            let fits = taken == 0 || taken + next.definition.scheduling.weight <= ref_queue.parallel;
+            let fits = taken == 0 || taken + next.definition.scheduling.weight <= ref_queue.slots();
             (fits && mode != QueueMode::Paused).then_some(next.id)
         })
     }

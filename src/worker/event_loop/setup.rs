@@ -1,0 +1,56 @@
+//! Sets up a worker that has registered: its locks, its runner and its channel.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+
+use crate::clock;
+use crate::crash;
+use crate::model::{Command, WorkerId};
+use crate::runner::{Runner, with_sigchld_blocked};
+use crate::site::SitePaths;
+use crate::store::{LivenessLock, LivenessWatch, ReservationLock, Store, WorkerLock};
+use crate::worker::error::{WorkerError, site_error_or};
+use crate::worker::message::{MessageSender, WorkerMessage};
+
+/// What a worker needs beside its registration.
+pub(super) struct Setup {
+    pub(super) lock: WorkerLock,
+    pub(super) reservation_lock: Option<ReservationLock>,
+    pub(super) runner: Runner,
+    pub(super) sender: MessageSender,
+    pub(super) messages: Receiver<WorkerMessage>,
+    pub(super) liveness_watch: LivenessWatch,
+}
+
+impl Setup {
+    /// Sets up a worker that has registered. Until it has locked its file, `liveness_lock` keeps it from being taken for
+    /// dead.
+    pub(super) fn of_worker(
+        store: &mut dyn Store,
+        paths: &SitePaths,
+        id: WorkerId,
+        liveness_lock: LivenessLock,
+    ) -> Result<Self, WorkerError> {
+        let lock = paths.state.lock_worker(id).map_err(|error| site_error_or(store, error))?;
+        drop(liveness_lock);
+        let reservation_lock = store.reservation_lock().map_err(|error| site_error_or(store, error))?;
+        if crash::fails("join") {
+            return Err(WorkerError::Setup(io::Error::other("a test requested an error")));
+        }
+        let runner = Runner::subreaper().map_err(WorkerError::Setup)?;
+        let (channel, messages) = channel();
+        let sender = MessageSender { channel, waker: runner.waker() };
+        let peer_sender = sender.clone();
+        let on_death = Arc::new(move || peer_sender.send(WorkerMessage::PeerDied));
+        let liveness_watch = with_sigchld_blocked(|| LivenessWatch::start(&paths.state, on_death));
+        let liveness_watch = liveness_watch.map_err(WorkerError::Setup)?;
+        Ok(Self { lock, reservation_lock, runner, sender, messages, liveness_watch })
+    }
+}
+
+/// Unregisters a worker that has run nothing. If that fails too, the next process reaps it.
+pub(super) fn unregister(store: &mut dyn Store, worker: WorkerId) {
+    let leave = Command::ReapWorker { worker, started_runs: Vec::new(), unreachable_host: None };
+    let _ = store.execute(&[leave], clock::now());
+}
