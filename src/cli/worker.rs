@@ -14,8 +14,8 @@ use super::exit::ExitStatus;
 use super::open_site::OpenSite;
 use super::safe_output::{self, SafeWriter};
 use super::service_manager::ServiceManager;
-use super::site_args::SiteArgs;
 use super::signals::SignalHandler;
+use super::site_args::SiteArgs;
 use super::summary_line;
 use crate::model::{Event, EventRecord, Outcome, RunId, WorkerId};
 use crate::runner;
@@ -53,12 +53,7 @@ fn report_to_starter(line: &str) {
     let _ = writeln!(out, "{}", text::plain_line(line)).and_then(|()| out.flush());
 }
 
-fn run_worker(
-    args: &SiteArgs,
-    names: &[String],
-    exit_when_idle: bool,
-    detached: bool,
-) -> Result<ExitStatus, CliError> {
+fn run_worker(args: &SiteArgs, names: &[String], exit_when_idle: bool, detached: bool) -> Result<ExitStatus, CliError> {
     if detached {
         // Fails only if this process leads a group already; then it has no controlling terminal either.
         let _ = rustix::process::setsid();

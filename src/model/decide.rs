@@ -17,9 +17,9 @@ use super::request;
 use super::reservation::{self, not_reserved};
 use super::scheduling_options::MAX_TIME;
 use super::{
-    AfterRun, Command, Definition, Event, Job, JobId, JobState, Need, OnFailure, Outcome, ParallelOverride, Phase, QueueId,
-    QueueInfo, QueueMode, QueueSettings, Refusal, RemovalReason, ResolvedNeed, RunId, RunReport, StateReader, StopSignal,
-    WaitConditions, WorkerId, WorkerInfo, next_ready_job,
+    AfterRun, Command, Definition, Event, Job, JobId, JobState, Need, OnFailure, Outcome, ParallelOverride, Phase,
+    QueueId, QueueInfo, QueueMode, QueueSettings, Refusal, RemovalReason, ResolvedNeed, RunId, RunReport, StateReader,
+    StopSignal, WaitConditions, WorkerId, WorkerInfo, next_ready_job,
 };
 
 const CANCEL_FIRST: &str = "cancel it first";

@@ -147,9 +147,7 @@ impl SpawnedWorker {
             Err(RecvTimeoutError::Timeout) => {
                 Err(SiteError::WorkerNotReady { pid: self.pid, seconds: JOIN_TIMEOUT.as_secs(), log })
             }
-            Ok(line) if !line.trim().is_empty() => {
-                Err(SiteError::WorkerFailed { reason: line.trim().to_owned(), log })
-            }
+            Ok(line) if !line.trim().is_empty() => Err(SiteError::WorkerFailed { reason: line.trim().to_owned(), log }),
             Ok(_) | Err(RecvTimeoutError::Disconnected) => {
                 Err(SiteError::WorkerFailed { reason: format!("process {} has exited", self.pid), log })
             }
