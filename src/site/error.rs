@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::store::StoreError;
 
@@ -23,12 +24,12 @@ pub enum SiteError {
         log: PathBuf,
     },
     /// The detached process is not ready yet. It may still start.
-    #[error("the worker (process {pid}) has not started after {seconds} seconds (see {})", log.display())]
+    #[error("the worker (process {pid}) has not started after {waited:?} (see {})", log.display())]
     WorkerNotReady {
         /// Its process id.
         pid: u32,
         /// How long it has been waited for.
-        seconds: u64,
+        waited: Duration,
         /// Where it logs.
         log: PathBuf,
     },

@@ -145,7 +145,7 @@ impl SpawnedWorker {
         match self.report.recv_timeout(JOIN_TIMEOUT) {
             Ok(line) if line.trim_end() == WORKER_JOINED => Ok(()),
             Err(RecvTimeoutError::Timeout) => {
-                Err(SiteError::WorkerNotReady { pid: self.pid, seconds: JOIN_TIMEOUT.as_secs(), log })
+                Err(SiteError::WorkerNotReady { pid: self.pid, waited: JOIN_TIMEOUT, log })
             }
             Ok(line) if !line.trim().is_empty() => Err(SiteError::WorkerFailed { reason: line.trim().to_owned(), log }),
             Ok(_) | Err(RecvTimeoutError::Disconnected) => {

@@ -53,8 +53,8 @@ pub(super) fn worker_error_text(error: &SiteError) -> String {
         SiteError::Store(error) => format!("Can't start a worker: {error}"),
         SiteError::Spawn(error) => format!("Can't start a worker: {error}"),
         SiteError::WorkerFailed { reason, .. } => format!("Can't start a worker: {reason} (see .setlist/worker.log)"),
-        SiteError::WorkerNotReady { pid, seconds, .. } => {
-            format!("The worker (process {pid}) has not started after {seconds} seconds (see .setlist/worker.log).")
+        SiteError::WorkerNotReady { pid, waited, .. } => {
+            format!("The worker (process {pid}) has not started after {waited:?} (see .setlist/worker.log).")
         }
     }
 }
