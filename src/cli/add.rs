@@ -19,6 +19,7 @@ use crate::model::{
     Command, Definition, Event, JobId, JobRef, Need, QueueId, QueueInfo, QueueMode, SchedulingOptions, Script,
 };
 use crate::text::{count_noun, is_or_are};
+use crate::store::SaveLock;
 
 /// The limits of standard input. All of its jobs are added in one transaction.
 const MAX_STDIN_JOBS: usize = 250_000;
@@ -84,7 +85,9 @@ fn save_jobs(site: &mut OpenSite, queue: &QueueId, jobs: &[Arc<Definition>]) -> 
         }
         named_jobs.push(job);
     }
+    let lock = SaveLock::take(&site.paths.state)?;
     let saved = definition::save::save(&site.paths.file, queue, &named_jobs)?;
+    drop(lock);
     site.reload()?;
     let site_state = site.site_state()?;
     let id_of = |job: &Arc<Definition>| Some(site_state.job_named(queue, job.name.as_deref()?)?.id);

@@ -5,7 +5,8 @@ use super::reap::{ReapReport, reap_dead_workers};
 use super::reconcile::reconcile_with_file;
 use super::site_paths::SitePaths;
 use crate::definition;
-use crate::store::{SqliteStore, StateDir, Store, StoreError};
+use crate::definition::save::remove_stale_drafts;
+use crate::store::{SaveLock, SqliteStore, StateDir, Store, StoreError};
 
 /// An open site, in step with its `jobs.yaml`.
 pub struct OpenedSite {
@@ -20,6 +21,9 @@ pub struct OpenedSite {
 /// Opens a site: reconciles it with its `jobs.yaml` if the file has changed, and reaps its dead workers.
 pub fn open(paths: &SitePaths) -> Result<OpenedSite, SiteError> {
     let mut store = open_store(&paths.state)?;
+    if let Some(_lock) = SaveLock::take_abandoned(&paths.state) {
+        remove_stale_drafts(&paths.file);
+    }
     let file_error = reconcile_with_file(store.as_mut(), &paths.file)?;
     // No other process may be left to find that the runs of a dead worker have ended.
     let reaped = reap_dead_workers(store.as_mut(), paths)?;

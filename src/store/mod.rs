@@ -29,7 +29,7 @@ pub use notifier::{NotifyFn, Subscription};
 pub use registry::{Registration, Registry};
 pub use reservation_lock::ReservationLock;
 pub use site_id::SiteId;
-pub use sqlite::{SqliteStore, report_waits};
+pub use sqlite::{SaveLock, SqliteStore, report_waits};
 pub use state_dir::StateDir;
 pub use terminal_input::{TerminalInputError, TerminalInputPipes, TerminalInputReader, TerminalInputWriter};
 pub use trust::{check_jobs_file, check_state_dir};

@@ -41,6 +41,11 @@ impl StateDir {
         self.path.join("turn")
     }
 
+    /// The file that processes lock while they write jobs into `jobs.yaml`.
+    pub fn save_lock(&self) -> PathBuf {
+        self.path.join("saving")
+    }
+
     /// The directory with a file for every subscription, which writers touch after every change.
     pub fn listeners(&self) -> PathBuf {
         self.path.join("bells")

@@ -15,7 +15,7 @@
 //! | can write to the state directory | refuses it | [`check_state_dir`] |
 //! | ships a `.setlist` with a clone, an archive or a copy | does not use it: it is not in the user's registry | [`Registry`](super::Registry) |
 //! | ships a `.setlist` without an id, as old versions made it | does not use it either: `setlist adopt` accepts it | [`Registry`](super::Registry) |
-//! | locks files of the user to block a command | can't in the state directory (0700/0600). `add --save` locks the directory of the file, for two seconds at most | — |
+//! | locks files of the user to block a command | waits only for locks on files in the state directory (0700/0600), also to write `jobs.yaml` | `private_files`, [`SaveLock`](super::SaveLock) |
 //!
 //! The checks are not repeated: after them, only the user and root can change the state directory, because its owner and
 //! mode and those of the directory that holds it don't let anyone else. Naming the state with `--state` or `SETLIST_STATE`

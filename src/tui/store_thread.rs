@@ -14,7 +14,7 @@ use crate::definition::save;
 use crate::model::{Command, Definition, Event, JobId, QueueId, Run, RunId};
 use crate::site::{self, Coalescer, Respawn, SiteError, SitePaths, WorkerCheck};
 use crate::store::log::{LogReader, WatchedRuns};
-use crate::store::{LivenessWatch, StateDir, Store, StoreError, Subscription, TerminalInputWriter};
+use crate::store::{LivenessWatch, SaveLock, StateDir, Store, StoreError, Subscription, TerminalInputWriter};
 
 use super::effect::{Direction, Intent, StoreRequest, Submission};
 use super::message::{Message, Reply};
@@ -192,10 +192,14 @@ impl StoreThread {
                 store.execute(&[Command::AdoptEntry { job, digest }], now).map_err(|error| error.to_string())?;
             answers.into_iter().find_map(Result::err).map_or(Ok(()), |refusal| Err(refusal_text(&refusal)))
         };
-        let saved = save::save_with_announcement(file, queue, std::slice::from_ref(definition), announce);
+        let lock = self.paths.as_ref().map(|paths| SaveLock::take(&paths.state)).transpose();
+        let saved = lock.map_err(|error| error.to_string()).and_then(|_lock| {
+            let saved = save::save_with_announcement(file, queue, std::slice::from_ref(definition), announce);
+            saved.map_err(|error| error.to_string())
+        });
         self.read_changes();
         let name = saved.as_ref().ok().and_then(|saved| Some(format!("{queue}/{}", saved.first()?.name.as_deref()?)));
-        let outcome = saved.map(|_| Vec::new()).map_err(|error| error.to_string().replace('\n', " "));
+        let outcome = saved.map(|_| Vec::new()).map_err(|error| error.replace('\n', " "));
         self.send(Message::Reply(Reply { intent: Intent::Save(job, name.unwrap_or_default()), outcome }));
     }
 

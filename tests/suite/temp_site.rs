@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::Once;
 use std::time::{Duration, Instant};
 
 use rustix::process::Pid;
@@ -97,6 +98,7 @@ impl TempSite {
 
     /// Makes any command run in this site, isolated from the user's settings.
     pub(crate) fn set_environment(&self, command: &mut Command) {
+        reset_signals_of_children();
         command.current_dir(self.path()).stdin(Stdio::null());
         command.env("XDG_CONFIG_HOME", self.join("config")).env("XDG_STATE_HOME", self.join("state-home"));
         command.env("NO_COLOR", "1").env("TZ", "UTC");
@@ -165,6 +167,22 @@ impl CommandOutput {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Self { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
     }
+}
+
+/// Waits until a process is suspended.
+#[track_caller]
+pub(crate) fn wait_until_stopped(process: u32) {
+    let is_stopped = |stat: &str| stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'));
+    wait_for("the process to be suspended", || {
+        is_stopped(&fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default()).then_some(())
+    });
+}
+
+/// Lets the processes that tests start begin with the default action for every signal, although `nohup` or the `&` of a
+/// script have this one ignore some.
+pub(crate) fn reset_signals_of_children() {
+    static ISOLATED: Once = Once::new();
+    ISOLATED.call_once(setlist::runner::isolate_children);
 }
 
 /// Polls until a condition holds, for changes that can't be waited for, such as in another process.

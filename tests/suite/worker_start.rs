@@ -1,12 +1,12 @@
 //! The start of a worker: what is reported, what is undone if it fails, and what an interrupt does meanwhile.
 
 use std::fs;
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use crate::temp_site::{CommandOutput, SETLIST, TempSite, wait_for};
+use crate::temp_site::{CommandOutput, SETLIST, TempSite, wait_for, wait_until_stopped};
 
 /// Whether the program has points at which a test can interfere.
 fn has_crash_points() -> bool {
@@ -24,14 +24,6 @@ fn has_workers(site: &TempSite) -> bool {
     queue(site)["workers"] != json!(0)
 }
 
-/// Waits until the process is suspended.
-fn wait_until_stopped(process: &Child) {
-    let is_stopped = |stat: &str| stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'));
-    wait_for("the process to be suspended", || {
-        is_stopped(&fs::read_to_string(format!("/proc/{}/stat", process.id())).unwrap_or_default()).then_some(())
-    });
-}
-
 #[test]
 fn an_interrupt_while_a_worker_joins_is_handled() {
     if !has_crash_points() {
@@ -47,7 +39,7 @@ fn an_interrupt_while_a_worker_joins_is_handled() {
         let mut command = site.command(args);
         command.env("SETLIST_STOP", "joined").stdout(Stdio::piped()).stderr(Stdio::piped());
         let process = command.spawn().unwrap();
-        wait_until_stopped(&process);
+        wait_until_stopped(process.id());
         let pid = Pid::from_child(&process);
         kill_process(pid, signal).unwrap();
         kill_process(pid, Signal::CONT).unwrap();

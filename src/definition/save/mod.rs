@@ -59,7 +59,9 @@ pub type SavedText = (String, Vec<Arc<Definition>>);
 /// How many times the file may change while it is being edited.
 const MAX_ATTEMPTS: usize = 10;
 
-/// Appends jobs to a queue, which is created if necessary. Paths inside the file's folder become relative to it.
+/// Appends jobs to a queue, which is created if necessary. Other processes may do so at the same time: the first one wins,
+/// and the others read the file again. Hold a [`SaveLock`](crate::store::SaveLock) to wait for them instead.
+/// Paths inside the file's folder become relative to it.
 /// Returns the jobs as defined in the file: named, and with inherited values.
 pub fn save(path: &Path, queue: &QueueId, jobs: &[Definition]) -> Result<Vec<Arc<Definition>>, SaveError> {
     save_with_announcement(path, queue, jobs, |_| Ok(()))
@@ -79,7 +81,6 @@ pub fn save_with_announcement(
     })?;
     let base = path.parent().unwrap_or(Path::new("."));
     let jobs: Vec<Definition> = jobs.iter().map(|job| relative_to(base, job)).collect();
-    let _lock = replace::lock_folder(target_path.parent().unwrap_or(Path::new("."))).map_err(unwritable)?;
     for _ in 0..MAX_ATTEMPTS {
         let (version, name, text) = file::read_text(path)?;
         let Some((text, saved)) = with_jobs(&name, &text, queue, &jobs)? else {
@@ -93,6 +94,14 @@ pub fn save_with_announcement(
         }
     }
     Err(unwritable(io::Error::other("the file keeps changing")))
+}
+
+/// Removes what killed processes have left beside the file.
+pub fn remove_stale_drafts(path: &Path) {
+    // Without the file, there is no folder to look into.
+    if let Some(folder) = path.canonicalize().ok().as_deref().and_then(Path::parent) {
+        replace::remove_stale_drafts(folder);
+    }
 }
 
 /// Adds the jobs to the text of the file `name`. Returns `None` if no insertion point works.

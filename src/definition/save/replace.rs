@@ -4,21 +4,14 @@ use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use rustix::fs::Access;
 
 use super::super::file::file_version;
+use crate::crash;
 
 /// The start of the names of drafts; the process id follows.
 const DRAFT_PREFIX: &str = ".jobs.yaml.";
-
-/// How long to wait for another writer. Any user who may read the folder can hold the lock; without it, the first writer
-/// wins and the others read the file again.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
-
-const LOCK_RETRY_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Finds the file to write: the target of the links of the user. Fails if it may not be written.
 pub(super) fn writable_target(path: &Path) -> io::Result<PathBuf> {
@@ -39,22 +32,13 @@ pub(super) fn writable_target(path: &Path) -> io::Result<PathBuf> {
     Ok(target)
 }
 
-/// Locks the folder of a file, so that concurrent writers don't have to read the file again.
-pub(super) fn lock_folder(folder: &Path) -> io::Result<File> {
-    let locked = File::open(folder)?;
-    let until = Instant::now() + LOCK_TIMEOUT;
-    while matches!(locked.try_lock(), Err(fs::TryLockError::WouldBlock)) && Instant::now() < until {
-        thread::sleep(LOCK_RETRY_INTERVAL);
-    }
-    Ok(locked)
-}
-
 /// Replaces the text of the file if its version is still `version`. Returns whether it was.
 pub(super) fn replace(path: &Path, version: &str, text: &[u8]) -> io::Result<bool> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let metadata = path.metadata()?;
     remove_stale_drafts(folder);
     let draft = if metadata.nlink() == 1 { Draft::create(folder, &metadata, text)? } else { None };
+    crash::point("draft");
     if file_version(path)? != version {
         return Ok(false);
     }
@@ -73,7 +57,7 @@ pub(super) fn replace(path: &Path, version: &str, text: &[u8]) -> io::Result<boo
 }
 
 /// Removes the drafts of killed processes.
-fn remove_stale_drafts(folder: &Path) {
+pub(super) fn remove_stale_drafts(folder: &Path) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
         let name = entry.file_name();

@@ -25,4 +25,4 @@ mod wal_check;
 mod write_lock;
 
 pub use connection::SqliteStore;
-pub use write_lock::report_waits;
+pub use write_lock::{SaveLock, report_waits};

@@ -47,7 +47,10 @@ pub(super) struct WriteLock {
 impl WriteLock {
     /// Opens the lock of the site in an existing directory.
     pub(super) fn open(dir: &StateDir) -> Result<Self, StoreError> {
-        let path = dir.write_lock();
+        Self::at(dir.write_lock())
+    }
+
+    fn at(path: PathBuf) -> Result<Self, StoreError> {
         let file = Some(open_private(&path)?);
         Ok(Self { path, file, waited: RefCell::default() })
     }
@@ -92,6 +95,35 @@ impl WriteLock {
         if let Some(file) = &self.file {
             let _ = file.write_all_at(format!("{seq:0digits$}\n", digits = RECORD_LEN - 1).as_bytes(), 0);
         }
+    }
+}
+
+/// Excludes other processes that write jobs into the `jobs.yaml` of the site, until it is dropped. Its file is in the state
+/// directory, which other users can't open: a lock on the directory of `jobs.yaml` can be held by everyone who may read it.
+#[derive(Debug)]
+pub struct SaveLock(WriteLock);
+
+impl SaveLock {
+    /// Waits for the lock, like a writer of the database.
+    pub fn take(dir: &StateDir) -> Result<Self, StoreError> {
+        let lock = WriteLock::at(dir.save_lock())?;
+        lock.lock()?;
+        Ok(Self(lock))
+    }
+
+    /// Takes the lock if the process that held it last was killed.
+    pub fn take_abandoned(dir: &StateDir) -> Option<Self> {
+        // The last process that released it has emptied the file.
+        let is_abandoned = fs::metadata(dir.save_lock()).is_ok_and(|metadata| metadata.len() > 0);
+        let lock = is_abandoned.then(|| WriteLock::at(dir.save_lock()).ok()).flatten()?;
+        matches!(lock.try_lock(), Ok(true)).then(|| Self(lock))
+    }
+}
+
+impl Drop for SaveLock {
+    fn drop(&mut self) {
+        // If this fails, the next process looks for what this one might have left.
+        let _ = self.0.file.as_ref().map(|file| file.set_len(0));
     }
 }
 

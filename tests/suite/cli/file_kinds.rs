@@ -1,12 +1,13 @@
 //! A `jobs.yaml` that is not a plain file: links, hard links, pipes, files of others and read-only files.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::process::{Child, Stdio};
 
 use rustix::fs::{CWD, FileType, mknodat};
 
-use crate::temp_site::{TempSite, wait_for};
+use crate::temp_site::{TempSite, wait_for, wait_until_stopped};
 
 const GATED: &str = "queues:\n  q:\n    parallel: 2\n    jobs:\n      - {id: gate, run: 'touch started; while [ ! -e go ]; do sleep 0.01; done'}\n";
 
@@ -115,6 +116,54 @@ fn drafts_of_killed_processes_are_removed() {
     assert!(!site.join(".jobs.yaml.123456").exists() && site.join(".jobs.yaml.backup").exists());
     let drafts = fs::read_dir(site.path()).unwrap().map(|entry| entry.unwrap().file_name());
     assert_eq!(drafts.filter(|name| name.to_string_lossy().starts_with(".jobs.yaml.")).count(), 1);
+}
+
+/// `add --save` at the point at which the new text is written, but the file is not replaced.
+fn saving(site: &TempSite, variable: &str) -> Child {
+    let mut command = site.command(&["add", "q", "--save", "--", "true"]);
+    command.env(variable, "draft").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+#[test]
+fn the_draft_of_a_killed_process_is_removed_by_the_next_command() {
+    if !cfg!(debug_assertions) {
+        eprintln!("SKIPPED: a release build has no points at which a test can interfere");
+        return;
+    }
+    let drafts = |site: &TempSite| {
+        let names = fs::read_dir(site.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        names.filter(|name| name.to_string_lossy().starts_with(".jobs.yaml.")).count()
+    };
+    let site = TempSite::with("queues:\n  q: []\n");
+    assert_eq!(saving(&site, "SETLIST_CRASH").wait().unwrap().code(), None);
+    assert_eq!(drafts(&site), 1);
+    site.ok(&["list"]);
+    assert_eq!((drafts(&site), &site.read("jobs.yaml")[..]), (0, "queues:\n  q: []\n"));
+    add(&site);
+}
+
+#[test]
+fn saving_locks_only_what_other_users_can_not_lock() {
+    if !cfg!(debug_assertions) {
+        eprintln!("SKIPPED: a release build has no points at which a test can interfere");
+        return;
+    }
+    let site = TempSite::with("queues:\n  q: []\n");
+    let mut first = saving(&site, "SETLIST_STOP");
+    wait_until_stopped(first.id());
+    for path in [site.path().to_owned(), site.join("jobs.yaml")] {
+        fs::File::open(&path).unwrap().try_lock().unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    }
+    // A process of the same user waits for the first one, and says so.
+    let mut second = site.command(&["add", "q", "--save", "--", "false"]);
+    let mut second = second.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(second.stderr.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, format!("setlist: waiting for process {} (setlist add), which is stopped\n", first.id()));
+    rustix::process::kill_process(rustix::process::Pid::from_child(&first), rustix::process::Signal::CONT).unwrap();
+    assert!(first.wait().unwrap().success() && second.wait().unwrap().success());
+    let file = site.read("jobs.yaml");
+    assert!(file.contains("[\"true\"]") && file.contains("[\"false\"]"), "{file}");
 }
 
 #[test]
