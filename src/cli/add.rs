@@ -18,8 +18,8 @@ use crate::definition;
 use crate::model::{
     Command, Definition, Event, JobId, JobRef, Need, QueueId, QueueInfo, QueueMode, SchedulingOptions, Script,
 };
-use crate::text::{count_noun, is_or_are};
 use crate::store::SaveLock;
+use crate::text::{count_noun, is_or_are};
 
 /// The limits of standard input. All of its jobs are added in one transaction.
 const MAX_STDIN_JOBS: usize = 250_000;
