@@ -87,7 +87,7 @@ fn compare(name: &str, text: &str) -> Result<(), Box<dyn Error>> {
         println!("        {variant:<20} {:>6.0} ms", 1000.0 * time.as_secs_f64());
     }
     println!(
-        "        {:<20} {:>6.2}   (at most 2)",
+        "        {:<20} {:>6.2}   (at most 2.0)",
         "ratio to bare parse",
         reconciled.as_secs_f64() / bare.as_secs_f64()
     );

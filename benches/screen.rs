@@ -69,7 +69,7 @@ fn start_idle_and_memory() -> Result {
         thread::sleep(IDLE_TIME);
         let rate = f64::from(screen.wake_ups()? - wake_ups) / IDLE_TIME.as_secs_f64();
         let bytes = screen.drain_output();
-        println!("P5  {jobs:>7} jobs: idle {rate:.1} wake-ups a second, {bytes} bytes in 10 s   (at most 1; 0)");
+        println!("P5  {jobs:>7} jobs: idle {rate:.1} wake-ups a second, {bytes} bytes in 10 s   (at most 0; 0)");
     }
     Ok(())
 }

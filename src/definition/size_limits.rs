@@ -1,5 +1,5 @@
 //! Rejects text that nests too deep or is too large, before the parser sees it. The parser's time is quadratic in the
-//! depth of brackets, nested lists on one line (`- - - a`) take it much memory, and millions of values or bytes take
+//! depth of brackets; nested lists on one line (`- - - a`) use much memory, and millions of values or bytes take
 //! seconds.
 
 use super::problems::Problem;

@@ -1,4 +1,4 @@
-//! Layer 1: stores, which keep sites durably.
+//! Stores, which keep sites durably.
 //!
 //! A [`Store`] decides commands inside a transaction and returns when the outcome is durable. Every backend passes the
 //! same contract suite. The output of runs is kept in files beside the store, see [`log`].

@@ -17,7 +17,7 @@ pub(crate) const SETLIST: &str = env!("CARGO_BIN_EXE_setlist");
 pub(crate) const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// An environment variable with the site's folder: identifies every process that the program and its jobs start there.
-pub(crate) const SITE_ENV: &str = "SETLIST_TEST_ROOM";
+pub(crate) const SITE_ENV: &str = "SETLIST_TEST_SITE";
 
 pub(crate) struct TempSite(TempDir);
 

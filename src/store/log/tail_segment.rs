@@ -49,16 +49,9 @@ impl TailHeader {
             for (field, word) in fields.iter_mut().zip(words) {
                 *field = u64::from_le_bytes(*word);
             }
-            let [head, ring, len, kept, line, moved, check] = fields;
-            let header = Self {
-                head_len: head,
-                ring_len: ring,
-                output_len: len,
-                kept_from: kept,
-                notice_len: line,
-                moved_until: moved,
-            };
-            if header.checksum() == check && ring > 0 {
+            let [head_len, ring_len, output_len, kept_from, notice_len, moved_until, checksum] = fields;
+            let header = Self { head_len, ring_len, output_len, kept_from, notice_len, moved_until };
+            if header.checksum() == checksum && ring_len > 0 {
                 return Ok(Some(header));
             }
         }
@@ -67,16 +60,8 @@ impl TailHeader {
 
     /// Writes the header.
     pub(super) fn write(&self, file: &File) -> io::Result<()> {
-        let Self {
-            head_len: head,
-            ring_len: ring,
-            output_len: len,
-            kept_from: kept,
-            notice_len: line,
-            moved_until: moved,
-        } = *self;
         let mut bytes = [0; HEADER_LEN];
-        for (at, field) in bytes.chunks_exact_mut(8).zip([head, ring, len, kept, line, moved, self.checksum()]) {
+        for (at, field) in bytes.chunks_exact_mut(8).zip(self.fields().into_iter().chain([self.checksum()])) {
             at.copy_from_slice(&field.to_le_bytes());
         }
         file.write_all_at(&bytes, 0)
@@ -98,17 +83,15 @@ impl TailHeader {
         self.head_len + self.notice_len + (offset - self.kept_from)
     }
 
+    /// The fields in the order in which they are written.
+    fn fields(&self) -> [u64; FIELD_COUNT] {
+        let Self { head_len, ring_len, output_len, kept_from, notice_len, moved_until } = *self;
+        [head_len, ring_len, output_len, kept_from, notice_len, moved_until]
+    }
+
     /// Detects a header that was read while it was written.
     fn checksum(&self) -> u64 {
-        let Self {
-            head_len: head,
-            ring_len: ring,
-            output_len: len,
-            kept_from: kept,
-            notice_len: line,
-            moved_until: moved,
-        } = *self;
-        [head, ring, len, kept, line, moved]
+        self.fields()
             .iter()
             .fold(0x5345_544c_4953_5431, |sum: u64, field| (sum ^ field).wrapping_mul(0x0100_0000_01b3).rotate_left(29))
     }

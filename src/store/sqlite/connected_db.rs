@@ -1,4 +1,4 @@
-//! The database file of a site, and how many connections this process has to it.
+//! Which databases this process is connected to, and what is checked before it connects to one.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Metadata};
@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::db_files::{PAGE_SIZE, has_wal, unreadable};
+use super::db_paths::{PAGE_SIZE, has_wal, unreadable};
 use crate::store::error::StoreError;
 use crate::store::private_files::open_to_read;
 

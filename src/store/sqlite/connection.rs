@@ -6,8 +6,8 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::connected_db::ConnectedDb;
-use super::db_identity::DbIdentity;
 use super::migrate;
+use super::removal_check::DbIdentity;
 use super::tx_cache::TxCache;
 use super::tx_state::TxState;
 use super::write_lock::WriteLock;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::db_files::{sync_dir, with_suffix};
+use super::db_paths::{sync_dir, with_suffix};
 use super::queries::counters;
 use crate::crash;
 use crate::store::error::NewerFormat;

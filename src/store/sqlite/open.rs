@@ -10,9 +10,9 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::connected_db::{APPLICATION_ID, ConnectedDb};
 use super::connection::SqliteStore;
-use super::db_files::{PAGE_SIZE, has_wal, sync_dir, unreadable, wal_path, with_suffix};
-use super::db_identity::DbIdentity;
+use super::db_paths::{PAGE_SIZE, has_wal, sync_dir, unreadable, wal_path, with_suffix};
 use super::migrate::{CURRENT_FORMAT, last_seq, migrate};
+use super::removal_check::DbIdentity;
 use super::wal_check;
 use super::write_lock::{WriteLock, recorded_seq};
 use crate::crash;

@@ -9,10 +9,10 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::connected_db::ConnectedDb;
 use super::connection::SqliteStore;
-use super::db_files::{has_wal, wal_path};
-use super::db_identity::DbIdentity;
+use super::db_paths::{has_wal, wal_path};
 use super::migrate::CURRENT_FORMAT;
 use super::open::{check_database, configure_reads, open_connection};
+use super::removal_check::DbIdentity;
 use super::write_lock::{WriteLock, recorded_seq};
 use crate::store::error::StoreError;
 use crate::store::notifier::Notifier;

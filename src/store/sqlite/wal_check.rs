@@ -8,7 +8,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::db_files::{PAGE_SIZE, unreadable, wal_path};
+use super::db_paths::{PAGE_SIZE, unreadable, wal_path};
 use crate::store::error::StoreError;
 
 /// The length of the log's header (<https://sqlite.org/fileformat2.html#the_write_ahead_log>).

@@ -1,4 +1,4 @@
-//! The files of a database: its write-ahead log and other files beside it.
+//! The paths of the files beside a database, such as its write-ahead log.
 
 use std::fs::{self, File};
 use std::io;
