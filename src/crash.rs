@@ -16,7 +16,7 @@ pub(crate) fn point(name: &str) {
         let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
     }
     if STOP.as_ref().is_some_and(|request| request.triggers(name)) {
-        // If this fails, the test waits in vain.
+        // If this fails, the test times out.
         let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP);
     }
     assert!(!PANIC.as_ref().is_some_and(|request| request.triggers(name)), "a test requested a panic at {name}");

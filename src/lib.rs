@@ -6,7 +6,7 @@
 //!
 //! | layer | module | holds |
 //! |---|---|---|
-//! | 0 | [`text`] | width, sanitizing, truncation, durations, sizes, plurals |
+//! | 0 | [`text`] | width, sanitizing, truncation, durations, sizes, plurals, quoting |
 //! | 1 | [`model`] | jobs, queues, sites; decides commands into events and applies events. Pure: no I/O, and `now` is an argument |
 //! | 2 | [`definition`] | reads `jobs.yaml` into the model, with diagnostics |
 //! | 2 | [`store`] | durable sites behind one trait (memory, `SQLite`), the output of runs, change notification |

@@ -363,27 +363,27 @@ pub(super) struct WaitArgs {
     /// Print nothing.
     #[arg(short, long)]
     pub quiet: bool,
-    /// The queues and jobs as JSON, an object a line.
+    /// Print the queues and jobs as JSON, one object per line.
     #[arg(long)]
     pub json: bool,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct ListArgs {
-    /// Queues to list; all where none is named.
+    /// Queues to list; all by default.
     #[arg(add = ArgValueCandidates::new(queues))]
     pub queues: Vec<String>,
     // Here `--state` filters; the same id keeps the global option from being added under that name.
     /// Where the state is kept, instead of `.setlist` beside the file (`--state` before the command).
     #[arg(id = "state_dir", long = "state-dir", value_name = "DIR")]
     _state_dir: Option<PathBuf>,
-    /// Only jobs in this state or with this outcome; several with commas between them.
+    /// Only jobs in this state or with this outcome; separate several with commas.
     #[arg(long, value_delimiter = ',')]
     pub state: Vec<StateFilter>,
-    /// Only jobs with this tag, or one of several with commas between them.
+    /// Only jobs with this tag; separate alternatives with commas.
     #[arg(long, value_delimiter = ',')]
     pub tag: Vec<String>,
-    /// Only jobs that the filter finds, as on the screen: `state:failed tag:nightly since:1h !text`.
+    /// Only jobs that match this filter, as on the screen: `state:failed tag:nightly since:1h !text`.
     #[arg(short, long, value_name = "QUERY")]
     pub query: Option<String>,
     /// Only jobs that were added or finished within this long (`1h`, `2days`).

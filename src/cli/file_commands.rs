@@ -62,7 +62,7 @@ pub(super) fn check(args: &SiteArgs, path: Option<PathBuf>, json: bool) -> Resul
     Ok(ExitStatus::Success)
 }
 
-/// What jobs need on this machine and is not there: working directories, env files and shells.
+/// What jobs need that is missing on this machine: working directories, env files and shells.
 fn missing_files(file: &Path, desired: &DesiredState) -> Vec<String> {
     let folder = file.parent().unwrap_or(Path::new("."));
     let mut warnings = Vec::new();

@@ -253,11 +253,7 @@ pub(super) fn job_command(job: &Job) -> Option<String> {
 pub(super) fn command_line(program: &Program) -> String {
     match program {
         Program::Run { text, .. } => text.clone(),
-        Program::Command(words) => {
-            let words = words.iter().map(String::as_str);
-            // Only a NUL byte can't be quoted, and arguments have none.
-            shlex::try_join(words.clone()).unwrap_or_else(|_| words.collect::<Vec<_>>().join(" "))
-        }
+        Program::Command(words) => text::shell_command(words),
     }
 }
 

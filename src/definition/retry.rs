@@ -1,7 +1,5 @@
 //! Reads `retry`: a number, or a map with the delays and the failures to retry.
 
-use std::time::Duration;
-
 use super::fields::{self, RetryField};
 use super::problems::{Problem, Problems};
 use super::spanned_value::{Node, NodeKind, ScalarType};
@@ -9,6 +7,7 @@ use super::spelling::quoted;
 use super::value;
 use super::value_path::ValuePath;
 use crate::model::{FailureKind, RetryOn, RetryPolicy};
+use crate::text;
 
 /// The keywords of `on`. Exit codes are written as numbers.
 pub(super) const FAILURE_NAMES: [(&str, RetryOn); 5] = [
@@ -58,7 +57,7 @@ fn read_policy(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -
             let problem = Problem::new(id, &path.key("max_delay"), "`max_delay` is shorter than `delay`");
             problems.add(match node.get("delay") {
                 Some(delay) => problem.with_related(delay.id, "`delay` is set here"),
-                None => problem.hint(format!("`delay` defaults to {}", format_duration(retry.delay))),
+                None => problem.hint(format!("`delay` defaults to {}", text::exact_duration(retry.delay))),
             });
         }
         Some((max_delay, _)) => retry.max_delay = max_delay,
@@ -66,10 +65,6 @@ fn read_policy(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -
         None => retry.max_delay = retry.max_delay.max(retry.delay),
     }
     (problems.count() == before).then_some(retry)
-}
-
-fn format_duration(duration: Duration) -> String {
-    humantime::format_duration(duration).to_string()
 }
 
 fn read_backoff(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> Option<f64> {

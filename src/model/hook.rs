@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::millis;
 use super::{Outcome, OutcomeCondition, Program};
+use crate::text;
 
 /// A program that runs after a job's last run. Its own outcome does not affect the job.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -49,7 +50,7 @@ impl Hook {
             OutcomeCondition::Failure => "after a failure",
             OutcomeCondition::Finish => "after any outcome",
         };
-        let timeout = humantime::format_duration(self.timeout);
+        let timeout = text::exact_duration(self.timeout);
         format!("{on}, timeout {timeout}")
     }
 

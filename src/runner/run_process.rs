@@ -22,6 +22,7 @@ use super::spawn::{SpawnError, spawn};
 use super::value::{self, LastLine};
 use crate::crash;
 use crate::model::{Exit, Failure, FailureKind, Outcome, RunId, RunReport, Script, StopSignal, Stream};
+use crate::text;
 
 /// A run that has not ended.
 pub(super) struct RunProcess {
@@ -355,7 +356,7 @@ impl RunProcess {
         match (self.stopping, exit) {
             (Some(Stopping { requested: true, .. }), _) => Outcome::Cancelled,
             (Some(_), _) => {
-                let timeout = humantime::format_duration(self.exit_policy.timeout.unwrap_or_default());
+                let timeout = text::exact_duration(self.exit_policy.timeout.unwrap_or_default());
                 failed(FailureKind::Timeout, format!("timed out after {timeout}"))
             }
             (None, Ok(Exit::Code(code))) if self.exit_policy.ok_codes.contains(code) => Outcome::Succeeded,

@@ -31,7 +31,7 @@ impl RunTag {
         Self { number: TAG_BASE | (hash >> 2), variables }
     }
 
-    /// The number that stands for it.
+    /// Its number.
     pub(super) fn number(&self) -> u64 {
         self.number
     }

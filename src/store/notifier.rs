@@ -114,7 +114,7 @@ fn is_watch_limit(error: &notify::Error) -> bool {
     }
 }
 
-/// Tells at each call whether files in `dir` that are ours have changed since the call before.
+/// Returns a function that checks whether files in `dir` that are ours have changed since its previous call.
 fn changes_in<F: Fn(&str) -> bool>(dir: &Path, is_ours: Arc<F>) -> impl FnMut() -> bool + use<F> {
     let dir = dir.to_owned();
     let read = move || {

@@ -60,7 +60,7 @@ impl WorkerOrigin {
     }
 }
 
-/// Stands for an unknown part in a worker's file.
+/// Written for an unknown part in a worker's file.
 const UNKNOWN: &str = "-";
 
 fn known(part: &str) -> Option<String> {

@@ -1,13 +1,17 @@
-//! Text for people: width in terminal cells, truncation, sanitizing, durations, byte sizes and plurals.
+//! Text for people: width in terminal cells, truncation, sanitizing, durations, byte sizes, plurals, quoting.
 //!
 //! The lowest layer: everything else may use it.
 
 mod numbers;
 mod parse;
+mod quoting;
 mod sanitize;
 mod width;
 
-pub use numbers::{bytes, count, count_noun, duration, is_or_are, noun_for, time_left};
+pub use numbers::{
+    approximate_duration, bytes, count, count_noun, duration, exact_duration, is_or_are, noun_for, time_left,
+};
 pub use parse::{DurationError, parse_duration};
+pub use quoting::shell_command;
 pub use sanitize::{plain, plain_line};
 pub use width::{ASCII_ELLIPSIS, ELLIPSIS, cells, fit, pad, width};

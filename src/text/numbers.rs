@@ -32,6 +32,22 @@ pub fn time_left(duration: Duration) -> String {
     }
 }
 
+/// An approximate duration: `45s`, `8m`, `2h 10m`, `3d 4h`.
+pub fn approximate_duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60) {
+        (0, 0, 0) => format!("{seconds}s"),
+        (0, 0, minutes) => format!("{minutes}m"),
+        (0, hours, minutes) => format!("{hours}h {minutes:02}m"),
+        (days, hours, _) => format!("{days}d {hours}h"),
+    }
+}
+
+/// A duration as [`parse_duration`](super::parse_duration) reads it: `1h 30m`, `1s 500ms`.
+pub fn exact_duration(duration: Duration) -> String {
+    humantime::format_duration(duration).to_string()
+}
+
 /// A number of bytes: `12 B`, `1.2 MiB`, `340 GiB`. Truncated, not rounded.
 pub fn bytes(count: u64) -> String {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];

@@ -55,9 +55,7 @@ impl Screen {
         let script = job.script().ok_or_else(|| format!("{} has no command to copy.", job.id))?;
         let (what, command) = match &script.program {
             Program::Run { text, .. } => ("script", text.clone()),
-            Program::Command(command) => {
-                ("command", command.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "))
-            }
+            Program::Command(command) => ("command", text::shell_command(command)),
         };
         self.copy_text(command, &format!("Copied the {what} of {}.", job.path()), now)
     }
@@ -68,16 +66,6 @@ impl Screen {
         }
         self.status_line.show(Severity::Info, status, now);
         Ok(vec![Effect::CopyToClipboard(text)])
-    }
-}
-
-/// A word quoted for a shell.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "%+,-./:=@_".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
     }
 }
 

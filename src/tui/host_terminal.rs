@@ -161,7 +161,7 @@ fn restore() {
 
 type PanicHook = Arc<dyn Fn(&panic::PanicHookInfo<'_>) + Send + Sync>;
 
-/// Restores the terminal previous a panic of any thread is reported, and closes the screen.
+/// Restores the terminal before a panic of any thread is reported, and closes the screen.
 pub(super) struct PanicGuard {
     previous: PanicHook,
 }

@@ -109,7 +109,7 @@ impl JobLists {
         self.focus = Focus::on(list);
     }
 
-    /// Gives the focus to the output, in its cursor or in the whole screen.
+    /// Focuses the output, in its pane or, with `zoom`, in the whole screen.
     pub fn focus_output(&mut self, zoom: bool) {
         self.focus = Focus { output: true, zoom, ..Focus::on(self.focus.list) };
     }

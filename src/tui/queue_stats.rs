@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use crate::model::{Job, JobState, Outcome, QueueId, QueueMode, QueueState, RunId, SiteState};
 
@@ -261,15 +261,4 @@ fn slot_of(job: &Job) -> Option<(i64, TimeSlot)> {
 
 fn slot(at: DateTime<Utc>) -> i64 {
     at.timestamp().div_euclid(SLOT_SECONDS)
-}
-
-/// An approximate duration: `45s`, `8m`, `2h 10m`, `3d 4h`.
-pub(super) fn approximate_duration(time: TimeDelta) -> String {
-    let seconds = time.num_seconds().max(0);
-    match (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60) {
-        (0, 0, 0) => format!("{seconds}s"),
-        (0, 0, minutes) => format!("{minutes}m"),
-        (0, hours, minutes) => format!("{hours}h {minutes:02}m"),
-        (days, hours, _) => format!("{days}d {hours}h"),
-    }
 }

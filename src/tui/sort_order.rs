@@ -25,7 +25,7 @@ pub enum SortOrder {
 pub struct SortKey {
     first: i64,
     name: Option<Box<str>>,
-    /// As the `site_state` orders the jobs of one phase.
+    /// As a `SiteState` orders the jobs of one phase.
     last: (Reverse<i64>, i64, u64),
 }
 

@@ -57,9 +57,9 @@ const PLURALS: [&str; 20] = [
     "slots",
 ];
 
-/// Documents that users read, and folders with snapshots of what they see.
-const DOCUMENTS: [&str; 6] =
-    ["README.md", "CHANGELOG.md", "jobs.yaml", "src/definition/starter.yaml", "src/cli/help", "tests"];
+/// Documents that users and maintainers read, and folders with snapshots of what they see.
+const DOCUMENTS: [&str; 7] =
+    ["README.md", "CHANGELOG.md", "Cargo.toml", "jobs.yaml", "src/definition/starter.yaml", "src/cli/help", "tests"];
 
 /// A text with the place where it was found.
 struct Passage {

@@ -10,6 +10,7 @@ use crate::model::{
     Call, Definition, ExecOptions, FailureKind, Hook, JobRef, Need, NotBefore, OutcomeCondition, Program, RetryOn,
     RetryPolicy, SchedulingOptions,
 };
+use crate::text;
 
 /// Converts a job to an entry. Returns `None` if a file can't express it.
 pub(super) fn to_value(job: &Definition, queue: &str) -> Option<Value> {
@@ -159,7 +160,7 @@ fn retry(retry: &RetryPolicy) -> Value {
 }
 
 fn duration(duration: Duration) -> Value {
-    json!(humantime::format_duration(duration).to_string())
+    json!(text::exact_duration(duration))
 }
 
 /// Returns the lines of the entry as an item of a block list indented by `pad`.

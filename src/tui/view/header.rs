@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use ratatui::buffer::Buffer;
 use ratatui::style::Style;
 
@@ -10,7 +10,7 @@ use crate::model::{QueueId, QueueMode, QueueState};
 use crate::text;
 use crate::tui::layout::ScreenLayout;
 use crate::tui::mouse::{ClickTarget, ClickTargets};
-use crate::tui::queue_stats::{QueueStats, approximate_duration};
+use crate::tui::queue_stats::QueueStats;
 use crate::tui::theme::Appearance;
 
 use super::idle_reason::{IdleCheck, IdleReason};
@@ -133,8 +133,7 @@ fn facts(
         facts.push(vec![("nothing running: ".to_owned(), dim), (reason.text, reason.style)]);
     }
     if let Some(left) = stats.time_left {
-        let left = TimeDelta::from_std(left).unwrap_or(TimeDelta::MAX);
-        facts.push(vec![("done in ".to_owned(), dim), (format!("~{}", approximate_duration(left)), plain)]);
+        facts.push(vec![("done in ".to_owned(), dim), (format!("~{}", text::approximate_duration(left)), plain)]);
     }
     if let Some(pace) = stats.per_minute {
         let (pace, unit) = if pace < 1.0 { (60.0 * pace, "h") } else { (pace, "min") };
@@ -143,8 +142,8 @@ fn facts(
         facts.push(vec![(pace, plain), (format!(" {noun}/{unit}"), dim)]);
     }
     if let Some(since) = stats.oldest_pending {
-        let wait =
-            if now - since < TimeDelta::minutes(1) { "<1m".to_owned() } else { approximate_duration(now - since) };
+        let wait = (now - since).to_std().unwrap_or_default();
+        let wait = if wait.as_secs() < 60 { "<1m".to_owned() } else { text::approximate_duration(wait) };
         facts.push(vec![("oldest wait ".to_owned(), dim), (wait, plain)]);
     }
     let finished: usize = queues.iter().map(|queue| queue.finished.len()).sum();

@@ -301,8 +301,7 @@ impl DetailColumn<'_> {
 
 /// A command as typed in a shell.
 fn command_text(words: &[String]) -> String {
-    let quoted = shlex::try_join(words.iter().map(String::as_str));
-    text::plain_line(&quoted.unwrap_or_else(|_| words.join(" ")))
+    text::plain_line(&text::shell_command(words))
 }
 
 fn value_text(value: &Value) -> String {
