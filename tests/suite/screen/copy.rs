@@ -38,7 +38,7 @@ fn in_the_lists_the_name_and_the_command_are_copied() {
     harness.keys("y");
     assert_eq!(harness.copied.pop().as_deref(), Some("1"), "a job without a name is copied as its number");
     harness.keys("Y");
-    assert_eq!(harness.copied.pop().as_deref(), Some(r"echo 'it'\''s' '' 'a b' --x=1"));
+    assert_eq!(harness.copied.pop().as_deref(), Some(r#"echo "it's" '' 'a b' '--x=1'"#));
     let mut empty = ScreenHarness::new(vec![queue("q", 1, 0, &[])], 80, 24);
     for keys in ["y", "Y", "o"] {
         empty.keys(keys);
