@@ -1,7 +1,7 @@
 //! Reads the whole file: its defaults and queues.
 
 use super::dependencies;
-use super::fields::{self, FieldScope, FileField, InheritableQueueField, QueueField};
+use super::fields::{FieldScope, FileField, InheritableQueueField, QueueField};
 use super::inherited_fields::InheritedFields;
 use super::interner::Interner;
 use super::job::InheritedScope;
@@ -10,6 +10,7 @@ use super::placeholders;
 use super::problems::{Problem, Problems};
 use super::queue_jobs::{self, ParsedQueue};
 use super::spanned_value::{self, Node, NodeKind};
+use super::unknown_fields;
 use super::value;
 use super::value_path::ValuePath;
 use crate::model::{DesiredQueue, OnFailure, QueueId, QueueSettings};
@@ -30,7 +31,7 @@ pub(super) fn read_queues(root: &Node<'_>, problems: &mut Problems) -> Vec<Desir
             Some(FileField::Queues) => {}
             // Reserved for anchors.
             None if entry.key.text.starts_with("x-") => {}
-            None => fields::report_unknown(entry, FieldScope::Top, &path, problems),
+            None => unknown_fields::report(entry, FieldScope::Top, &path, problems),
         }
     }
     let Some(node) = root.get("queues") else {
@@ -93,7 +94,7 @@ fn read_defaults(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems)
     for entry in value::map(node, path, "a map of fields", problems).unwrap_or_default() {
         let path = path.key(&entry.key.text);
         if !level.read_field(entry, &path, problems) {
-            fields::report_unknown(entry, FieldScope::Defaults, &path, problems);
+            unknown_fields::report(entry, FieldScope::Defaults, &path, problems);
         }
     }
     level
@@ -127,7 +128,7 @@ fn read_queue(
                     }
                     Some(QueueField::Jobs) => items = Some(&entry.value),
                     None if level.read_field(entry, &path, problems) => {}
-                    None => fields::report_unknown(entry, FieldScope::Queue, &path, problems),
+                    None => unknown_fields::report(entry, FieldScope::Queue, &path, problems),
                 }
             }
         }

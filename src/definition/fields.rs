@@ -1,9 +1,4 @@
-//! Declares the fields of `jobs.yaml` and reports unknown ones.
-
-use super::problems::{Problem, Problems};
-use super::spanned_value::{MapEntry, MapKey};
-use super::spelling::{closest_keyword, one_of, quoted};
-use super::value_path::ValuePath;
+//! Declares the fields of `jobs.yaml`.
 
 /// A map with fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -193,45 +188,6 @@ fields! {
     On "on" NeedOutcome "The required outcome. Default: `success`."
 }
 
-/// Names that other tools use for our fields.
-const SYNONYMS: [(&str, &str); 17] = [
-    ("cmd", "command"),
-    ("concurrency", "parallel"),
-    ("delay", "after"),
-    ("depends", "needs"),
-    ("depends_on", "needs"),
-    ("dir", "cwd"),
-    ("environment", "env"),
-    ("hook", "on_finish"),
-    ("notify", "on_finish"),
-    ("on_exit", "on_finish"),
-    ("requires", "needs"),
-    ("retries", "retry"),
-    ("script", "run"),
-    ("tty", "pty"),
-    ("workdir", "cwd"),
-    ("working_dir", "cwd"),
-    ("working_directory", "cwd"),
-];
-
-/// Parts of unknown names, with the fields for what they are probably about.
-const TOPICS: [(&[&str], &str); 14] = [
-    (&["cron", "every", "interval", "schedule"], "schedules: run `setlist process QUEUE` from cron or a timer"),
-    (&["attempt", "backoff", "retries", "retry", "tries"], "retries: `retry`"),
-    (&["deadline", "duration", "kill", "time"], "time limits: `timeout` and `grace`"),
-    (&["dotenv", "env", "secret", "var"], "environment variables: `env` and `env_file`"),
-    (&["cwd", "dir", "folder", "path"], "the working directory: `cwd`"),
-    (&["depend", "need", "require", "wait"], "dependencies: `needs`"),
-    (&["arg", "flag", "option", "param"], "arguments: `args` and `kwargs`"),
-    (&["allow", "code", "error", "exit", "fail", "ignore"], "accepted exit codes: `ok_codes`; failures: `on_failure`"),
-    (&["log", "output", "stderr", "stdout"], "output: `log_limit`"),
-    (&["callback", "done", "finish", "hook", "mail", "notif"], "actions after a job: `on_finish`"),
-    (&["concurren", "cpu", "limit", "memory", "mutex", "parallel", "slot"], "concurrency: `parallel` and `weight`"),
-    (&["categor", "group", "label"], "labels: `tags`"),
-    (&["comment", "desc", "help", "name"], "names: `id` and `title`"),
-    (&["bash", "exec", "prog", "script", "shell"], "what runs: `run`, `command` and `shell`"),
-];
-
 impl FieldScope {
     /// The fields of this map.
     pub(super) fn fields(self) -> impl Iterator<Item = &'static FieldSpec> {
@@ -244,76 +200,8 @@ impl FieldScope {
         groups.iter().copied().flatten()
     }
 
-    fn field_names(self) -> Vec<&'static str> {
+    /// Their names.
+    pub(super) fn field_names(self) -> Vec<&'static str> {
         self.fields().map(|field| field.name).collect()
     }
-
-    fn location(self) -> &'static str {
-        match self {
-            Self::Top => "at the top level",
-            Self::Defaults => "in `defaults`",
-            Self::Queue => "in a queue",
-            Self::Job => "in a job",
-        }
-    }
-}
-
-/// Reports an unknown field.
-pub(super) fn report_unknown(entry: &MapEntry<'_>, scope: FieldScope, path: &ValuePath<'_>, problems: &mut Problems) {
-    if let MapKey { id, text, invalid: None } = &entry.key {
-        problems.add_with(|| unknown_field_problem(*id, text, scope, path));
-    }
-}
-
-fn unknown_field_problem(id: u32, text: &str, scope: FieldScope, path: &ValuePath<'_>) -> Problem {
-    let known = scope.field_names();
-    let name = quoted(text);
-    let problem = |message: String| Problem::new(id, path, message);
-    let synonym = SYNONYMS.iter().find(|(foreign, _)| *foreign == text).map(|(_, own)| *own);
-    let suggestion = synonym.filter(|own| known.contains(own)).or_else(|| closest_keyword(text, &known));
-    if let Some(suggestion) = suggestion {
-        problem(format!("unknown field {name}")).hint(format!("did you mean `{suggestion}`?"))
-    } else if let Some(valid_scope) =
-        [FieldScope::Job, FieldScope::Queue, FieldScope::Top].into_iter().find(|p| p.field_names().contains(&text))
-    {
-        let hint = match (valid_scope, scope) {
-            (FieldScope::Job, _) if text == "needs" => "set `needs` on each job".to_owned(),
-            (FieldScope::Job, _) if text == "confirm" => "set `confirm` on each job".to_owned(),
-            (FieldScope::Job, _) if text == "matrix" => "set `matrix` on a single job".to_owned(),
-            (FieldScope::Job, FieldScope::Defaults) => format!("{name} can't be a default: set it on a job"),
-            (FieldScope::Queue, FieldScope::Defaults) => format!("{name} can't be a default: set it on a queue"),
-            (FieldScope::Queue, FieldScope::Top) => format!("put it in a queue: `queues: {{NAME: {{{text}: …}}}}`"),
-            _ => format!("it belongs {}", valid_scope.location()),
-        };
-        problem(format!("{name} isn't allowed {}", scope.location())).hint(hint)
-    } else if text.contains(' ') {
-        problem(format!("unknown field {name}")).hint("quote text that contains `: `")
-    } else if let Some(topic) = topic_of(text).filter(|_| scope != FieldScope::Top) {
-        problem(format!("unknown field {name}")).hint(topic)
-    } else {
-        problem(format!("unknown field {name}")).expected(format!("expected {}", one_of(&known)))
-    }
-}
-
-fn topic_of(name: &str) -> Option<&'static str> {
-    let name = name.to_lowercase();
-    TOPICS.iter().find(|(parts, _)| parts.iter().any(|part| name.contains(part))).map(|(_, topic)| *topic)
-}
-
-/// Reports an unknown field of a nested map.
-pub(super) fn report_unknown_in(
-    entry: &MapEntry<'_>,
-    fields: &[FieldSpec],
-    path: &ValuePath<'_>,
-    problems: &mut Problems,
-) {
-    let MapKey { id, text, invalid: None } = &entry.key else { return };
-    problems.add_with(|| {
-        let known: Vec<&str> = fields.iter().map(|field| field.name).collect();
-        let problem = Problem::new(*id, path, format!("unknown field {}", quoted(text)));
-        match closest_keyword(text, &known) {
-            Some(suggestion) => problem.hint(format!("did you mean `{suggestion}`?")),
-            None => problem.expected(format!("expected {}", one_of(&known))),
-        }
-    });
 }

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::fields::{self, HookField};
+use super::fields::HookField;
 use super::overrides::Override;
 use super::problems::{Problem, Problems};
 use super::spanned_value::{Node, NodeKind, ScalarType};
+use super::unknown_fields;
 use super::value_path::ValuePath;
 use super::{needs, program, value};
 use crate::model::{Hook, Program};
@@ -42,7 +43,7 @@ fn read_fields(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -
             Some(HookField::Command) => words = Some((entry.key.id, read_command(node, path, problems))),
             Some(HookField::On) => on = value::keyword(node, path, &needs::ON_OUTCOMES, problems),
             Some(HookField::Timeout) => timeout = read_timeout(node, path, problems),
-            None => fields::report_unknown_in(entry, HookField::ALL, path, problems),
+            None => unknown_fields::report_in(entry, HookField::ALL, path, problems),
         }
     }
     let program = match (run, words) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::fields::{self, FieldScope, JobField};
+use super::fields::{FieldScope, JobField};
 use super::inherited_fields::InheritedFields;
 use super::interner::Interner;
 use super::job_names;
@@ -10,6 +10,7 @@ use super::needs;
 use super::problems::{Problem, Problems};
 use super::program;
 use super::spanned_value::{Node, NodeKind};
+use super::unknown_fields;
 use super::value;
 use super::value_path::ValuePath;
 use crate::model::{Arguments, Definition, ExecOptions, Program, SchedulingOptions, Script};
@@ -113,7 +114,7 @@ impl JobEntry {
                 None if InheritedFields::is_inheritable(entry) => {
                     self.own_fields.get_or_insert_default().read_field(entry, path, problems);
                 }
-                None => fields::report_unknown(entry, FieldScope::Job, path, problems),
+                None => unknown_fields::report(entry, FieldScope::Job, path, problems),
             }
         }
         match (run, command) {

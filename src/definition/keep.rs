@@ -1,10 +1,11 @@
 //! Reads `keep`: how many finished runs are kept.
 
-use super::fields::{self, KeepField};
+use super::fields::KeepField;
 use super::overrides::Override;
 use super::problems::{Problem, Problems};
 use super::spanned_value::{Node, NodeKind, ScalarType};
 use super::spelling::quoted;
+use super::unknown_fields;
 use super::value;
 use super::value_path::ValuePath;
 use crate::model::Retention;
@@ -40,7 +41,7 @@ impl KeepLimits {
                 Some(KeepField::Runs) => limits.runs = read_limit(node, path, problems, read_runs),
                 Some(KeepField::Age) => limits.seconds = read_limit(node, path, problems, read_age),
                 Some(KeepField::Size) => limits.bytes = read_limit(node, path, problems, read_size),
-                None => fields::report_unknown_in(entry, KeepField::ALL, path, problems),
+                None => unknown_fields::report_in(entry, KeepField::ALL, path, problems),
             }
         }
         limits

@@ -38,6 +38,7 @@ mod source;
 mod spanned_value;
 mod spelling;
 pub mod units;
+mod unknown_fields;
 mod value;
 mod value_path;
 mod yaml_errors;

@@ -1,8 +1,9 @@
 //! Reads the `needs` of a job.
 
-use super::fields::{self, NeedField};
+use super::fields::NeedField;
 use super::problems::{Problem, Problems};
 use super::spanned_value::{Node, NodeKind};
+use super::unknown_fields;
 use super::value;
 use super::value_path::ValuePath;
 use crate::model::OutcomeCondition;
@@ -59,7 +60,7 @@ fn read_need(
         match NeedField::from_name(&entry.key.text) {
             Some(NeedField::Job) => job = Some((node.id, value::non_empty_text(node, path, "the name", problems))),
             Some(NeedField::On) => on = value::keyword(node, path, &ON_OUTCOMES, problems).unwrap_or_default(),
-            None => fields::report_unknown_in(entry, NeedField::ALL, path, problems),
+            None => unknown_fields::report_in(entry, NeedField::ALL, path, problems),
         }
     }
     let Some((id, text)) = job else {

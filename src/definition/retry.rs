@@ -1,9 +1,10 @@
 //! Reads `retry`: a number, or a map with the delays and the failures to retry.
 
-use super::fields::{self, RetryField};
+use super::fields::RetryField;
 use super::problems::{Problem, Problems};
 use super::spanned_value::{Node, NodeKind, ScalarType};
 use super::spelling::quoted;
+use super::unknown_fields;
 use super::value;
 use super::value_path::ValuePath;
 use crate::model::{FailureKind, RetryOn, RetryPolicy};
@@ -45,7 +46,7 @@ fn read_policy(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -
                 max_delay = value::duration(node, path, problems).map(|max_delay| (max_delay, node.id));
             }
             Some(RetryField::On) => retry.on = read_failures(node, path, problems),
-            None => fields::report_unknown_in(entry, RetryField::ALL, path, problems),
+            None => unknown_fields::report_in(entry, RetryField::ALL, path, problems),
         }
     }
     if node.get("max").is_none() {

@@ -6,7 +6,8 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use super::deletion::lock_shared;
-use super::files::{head_path, omission_notice, tail_path};
+use super::files::{head_path, tail_path};
+use super::notices::omission_notice;
 use super::tail_segment::{HEADER_LEN_U64, TailHeader};
 use crate::crash;
 use crate::model::RunId;

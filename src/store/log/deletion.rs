@@ -6,20 +6,14 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use chrono::{DateTime, Local, Utc};
+use chrono::{DateTime, Utc};
 
 use super::files::{companion_paths, head_path};
 use super::hook_result;
+use super::notices::{MAX_NOTICE_LEN, deletion_notice};
 use crate::model::RunId;
 use crate::store::error::StoreError;
 use crate::store::private_files;
-use crate::text;
-
-/// The longest notice that replaces deleted output. Deleting a log that is not longer frees nothing.
-const MAX_NOTICE_LEN: usize = 256;
-/// The start and the end of the notice.
-const NOTICE_PREFIX: &str = "[setlist: ";
-const NOTICE_SUFFIX: &str = " to make room]\n";
 
 /// Protects a log from deletion as long as the file is open.
 pub(super) fn lock_shared(file: &File) {
@@ -55,8 +49,7 @@ pub fn log_sizes(dir: &Path) -> Result<HashMap<RunId, u64>, StoreError> {
 /// read.
 pub fn delete_output(dir: &Path, run: RunId, now: DateTime<Utc>) -> Result<Option<u64>, StoreError> {
     delete_files(dir, run, |head, before| {
-        let day = now.with_timezone(&Local).format("%Y-%m-%d");
-        let line = format!("{NOTICE_PREFIX}{} of output deleted on {day}{NOTICE_SUFFIX}", text::bytes(before));
+        let line = deletion_notice(before, now);
         head.set_len(0)?;
         head.write_all_at(line.as_bytes(), 0)?;
         Ok(line.len() as u64)
@@ -102,16 +95,6 @@ fn delete_files(
     }
     let after = replace(&head, before).map_err(failed)?;
     Ok(Some(before.saturating_sub(after)))
-}
-
-/// The notice that replaces deleted output, if there is one; without the line feed.
-pub(super) fn deletion_notice(log: &File) -> io::Result<Option<String>> {
-    let mut bytes = [0; MAX_NOTICE_LEN];
-    let len = log.read_at(&mut bytes, 0)?;
-    let line = str::from_utf8(&bytes[..len])
-        .ok()
-        .filter(|line| line.starts_with(NOTICE_PREFIX) && line.ends_with(NOTICE_SUFFIX));
-    Ok(line.map(|line| line.trim_end().to_owned()))
 }
 
 /// Whether deleting a log of this size frees anything.

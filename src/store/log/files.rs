@@ -6,16 +6,10 @@ use std::path::{Path, PathBuf};
 
 use crate::model::RunId;
 use crate::store::private_files;
-use crate::text;
 
 /// The files of a log beside its head.
 pub(super) fn companion_paths(dir: &Path, run: RunId) -> [PathBuf; 3] {
     [tail_path(dir, run), index_path(dir, run), sizes_path(dir, run)]
-}
-
-/// The line that replaces `bytes` of output that were not kept.
-pub fn omission_notice(bytes: u64) -> String {
-    format!("[setlist: {} omitted]", text::bytes(bytes))
 }
 
 /// The file in which the output of a run starts. It doesn't exist if the run printed nothing.

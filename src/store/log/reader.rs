@@ -5,9 +5,10 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use super::deletion::{deletion_notice, lock_shared};
+use super::deletion::lock_shared;
 use super::files::{head_path, index_path, sizes_path, tail_path};
 use super::index_reader::{IndexReader, OutputSpan};
+use super::notices::read_deletion_notice;
 use super::tail_segment::TailHeader;
 use super::watched_runs::WatchedRuns;
 use super::{hook_result, log_watch, terminal_sizes};
@@ -120,7 +121,7 @@ impl LogReader {
         let path = head_path(&self.dir, self.run);
         let marked = self.has_stream_index();
         match opened(&mut self.head, &path)? {
-            Some(head) if !marked => deletion_notice(head).map_err(|error| StoreError::io(path, error)),
+            Some(head) if !marked => read_deletion_notice(head).map_err(|error| StoreError::io(path, error)),
             _ => Ok(None),
         }
     }
