@@ -53,7 +53,7 @@ pub(super) fn add(site: OpenSite, options: &AddArgs) -> Result<ExitStatus, CliEr
     };
     if now {
         let commands: Vec<_> = added.iter().map(|job| Command::Run { job: *job }).collect();
-        site.store.execute(&commands, clock::now())?;
+        site.execute(commands)?;
     }
     let is_processing = |known: &QueueInfo| known.id == queue && known.mode == QueueMode::Processing;
     let needs_worker = now || site.store.queues()?.iter().any(is_processing);

@@ -196,7 +196,7 @@ pub(super) enum CliCommand {
         /// The shell.
         shell: Shell,
     },
-    /// Print the help of a command or topic: jobs.yaml, keys, filters, json, state, service, config, what-happens.
+    /// Print the help of a command or topic: jobs.yaml, environment, keys, filters, json, state, service, config, what-happens.
     Help {
         /// A command or topic; without one, the commands and topics.
         topic: Option<String>,

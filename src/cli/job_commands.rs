@@ -41,6 +41,7 @@ pub(super) fn cancel(mut site: OpenSite, names: &[String], kill: bool, json: boo
         false => "cancelled",
     };
     let exit = submit_each(&mut site, &jobs, json, |job| Command::Cancel { job, stop }, describe)?;
+    site.forget_environments()?;
     site.finish(exit)
 }
 
@@ -158,7 +159,7 @@ fn submit_all(
     command: impl Fn(JobId) -> Command,
 ) -> Result<Vec<CommandResult>, CliError> {
     let commands: Vec<_> = jobs.iter().map(|job| command(job.id)).collect();
-    Ok(site.store.execute(&commands, clock::now())?)
+    site.execute(commands)
 }
 
 /// Prints a line for each job.

@@ -15,7 +15,7 @@ use crate::clock;
 use crate::definition;
 use crate::model::{Command, DesiredQueue, DesiredState, Event, Job, JobId, QueueId, SiteState};
 use crate::site::{self, OpenedSite, ReapReport, Respawn, SitePaths, WorkerCheck};
-use crate::store::{StateDir, Store, StoreError, check_jobs_file};
+use crate::store::{CommandResult, StateDir, Store, StoreError, check_jobs_file};
 use crate::text::count_noun;
 
 /// A site whose store is open.
@@ -152,8 +152,18 @@ impl OpenSite {
 
     /// Executes one command.
     pub(super) fn submit(&mut self, command: Command) -> Result<Vec<Event>, CliError> {
-        let results = self.store.execute(&[command], clock::now())?;
+        let results = self.execute(vec![command])?;
         Ok(results.into_iter().next().unwrap_or(Ok(Vec::new()))?)
+    }
+
+    /// Executes commands of the user of this process, whose environment the work runs with.
+    pub(super) fn execute(&mut self, commands: Vec<Command>) -> Result<Vec<CommandResult>, CliError> {
+        Ok(site::execute_requests(self.store.as_mut(), &self.paths.state, commands, clock::now())?)
+    }
+
+    /// Removes the environments of requests that were withdrawn.
+    pub(super) fn forget_environments(&mut self) -> Result<(), CliError> {
+        Ok(site::forget_unused_environments(self.store.as_mut(), &self.paths.state)?)
     }
 
     /// Starts a worker if the requested jobs need one.

@@ -22,7 +22,7 @@ use crate::model::{
     Command, Event, EventRecord, Job, NothingToDo, QueueId, QueueMode, QueueState, Refusal, SiteState, WaitReason,
     WorkerInfo,
 };
-use crate::site::{SitePaths, open_store};
+use crate::site::{SitePaths, execute_requests, open_store, save_own_environment};
 use crate::store::Store;
 use crate::text;
 use crate::worker::{Worker, WorkerError};
@@ -51,9 +51,9 @@ pub(super) fn process(site: OpenSite, options: &ProcessArgs, color: bool) -> Res
             return Ok(ExitStatus::Success);
         };
         queues = vec![job.queue.clone()];
-        request_job(site.store.as_mut(), job)?
+        request_job(&mut site, job)?
     } else {
-        start_queues(site.store.as_mut(), &site_state, &queues, options.resume)?
+        start_queues(&mut site, &site_state, &queues, options.resume)?
     };
     let StartedJobs { open, has_blocked_queue, shared, events } = started;
     if open == 0 {
@@ -112,7 +112,7 @@ fn run_workers(
         }
         worker.run(|store, recorded, job| reporter.handle_event(store, recorded, job))?;
         store = open_store(&site.paths.state)?;
-        if options.next || signals.is_interrupted() || !process_late_jobs(store.as_mut(), reporter)? {
+        if options.next || signals.is_interrupted() || !process_late_jobs(store.as_mut(), &site.paths, reporter)? {
             return Ok(store);
         }
     }
@@ -140,11 +140,15 @@ fn undo_processing(paths: &SitePaths, events: &[EventRecord], shared: &[QueueId]
 }
 
 /// Processes jobs that were added after their queue became idle. Returns whether there are any.
-fn process_late_jobs(store: &mut dyn Store, reporter: &mut ProgressReporter) -> Result<bool, CliError> {
+fn process_late_jobs(
+    store: &mut dyn Store,
+    paths: &SitePaths,
+    reporter: &mut ProgressReporter,
+) -> Result<bool, CliError> {
     let queues = reporter.queues_with_late_jobs(store)?;
     let commands: Vec<_> = queues.into_iter().map(|queue| Command::Process { queue }).collect();
     let now = clock::now();
-    let answers = store.execute(&commands, now)?;
+    let answers = execute_requests(store, &paths.state, commands, now)?;
     let is_processing = answers.iter().any(|result| matches!(result, Ok(_) | Err(Refusal::AlreadyInMode { .. })));
     for event in answers.into_iter().flatten().flatten() {
         reporter.handle_event(store, &EventRecord { seq: 0, at: now, event }, None);
@@ -299,9 +303,8 @@ fn next_startable<'a>(site_state: &'a SiteState, queues: &[QueueId]) -> Option<&
 }
 
 /// Requests one job to run.
-fn request_job(store: &mut dyn Store, job: &Job) -> Result<StartedJobs, CliError> {
-    let answers = store.execute(&[Command::Run { job: job.id }], clock::now())?;
-    answers.into_iter().collect::<Result<Vec<_>, _>>()?;
+fn request_job(site: &mut OpenSite, job: &Job) -> Result<StartedJobs, CliError> {
+    site.submit(Command::Run { job: job.id })?;
     Ok(StartedJobs { open: 1, ..StartedJobs::default() })
 }
 
@@ -320,7 +323,7 @@ struct StartedJobs {
 
 /// Asks for the queues to be processed.
 fn start_queues(
-    store: &mut dyn Store,
+    site: &mut OpenSite,
     site_state: &SiteState,
     queues: &[QueueId],
     resume: bool,
@@ -337,10 +340,11 @@ fn start_queues(
     }
     let commands: Vec<_> = queues.iter().map(|queue| Command::Process { queue: (*queue).clone() }).collect();
     let now = clock::now();
-    for (queue, answer) in queues.into_iter().zip(store.execute(&commands, now)?) {
+    for (queue, answer) in queues.into_iter().zip(site.execute(commands)?) {
         started.events.extend(answer.iter().flatten().cloned().map(|event| EventRecord { seq: 0, at: now, event }));
         if let Err(Refusal::AlreadyInMode { .. }) = &answer {
             started.shared.push(queue.clone());
+            report_other_environment(site, site_state, queue)?;
         }
         match answer {
             // Another caller processes it, too: both share the work.
@@ -356,6 +360,19 @@ fn start_queues(
         }
     }
     Ok(started)
+}
+
+/// Warns that the jobs of a queue don't run with the environment of this process, because another one has asked first.
+fn report_other_environment(site: &OpenSite, site_state: &SiteState, queue: &QueueId) -> Result<(), CliError> {
+    let first = site_state.queue(queue).and_then(|queue| queue.environment);
+    if first != Some(save_own_environment(&site.paths.state)?.id()) {
+        let message = format!(
+            "{queue} is already being processed: its jobs get the environment of that request, not yours \
+             (`setlist pause` it first to process it with yours)"
+        );
+        warn(&text::plain_line(&message));
+    }
+    Ok(())
 }
 
 /// Stops processing after an interrupt, except for queues that another caller processes: those that were processing

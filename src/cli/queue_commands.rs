@@ -102,6 +102,7 @@ pub(super) fn clear(
     }
     out.flush()?;
     drop(out);
+    site.forget_environments()?;
     if removed == 0 {
         warn("there are no jobs to remove");
     }
@@ -132,7 +133,7 @@ fn submit_each(
 ) -> Result<ExitStatus, CliError> {
     let commands: Vec<_> = queues.iter().cloned().map(command).collect();
     let mut exit = ExitStatus::Success;
-    let results = site.store.execute(&commands, clock::now())?;
+    let results = site.execute(commands)?;
     let site_state = if json { site.site_state()? } else { SiteState::default() };
     let file = site.paths.file.to_string_lossy();
     let mut out = safe_output::stdout();

@@ -40,6 +40,7 @@ pub(super) enum FieldType {
     Needs,
     OnFailure,
     OnFinish,
+    PassEnv,
     Paths,
     Queues,
     Retry,
@@ -133,6 +134,8 @@ fields! {
     InheritableJobField:
     Env "env" Variables "Environment variables. Null unsets a variable."
     EnvFile "env_file" Paths "Files with environment variables, relative to the folder of this file."
+    PassEnv "pass_env" PassEnv
+        "Which variables the job gets of the user who asks for it: `all` (default), `none`, or a list of names."
     Shell "shell" Shell
         "The shell or interpreter for the script, or a command as a list that takes the script. Default: `sh`."
     Cwd "cwd" NonEmptyText "The working directory, relative to the folder of this file. Default: that folder."

@@ -12,8 +12,8 @@ use super::problems::{Problem, Problems};
 use super::spanned_value::{MapEntry, Node, NodeKind, ScalarType};
 use super::spelling::quoted;
 use super::value_path::ValuePath;
-use super::{hook, program, retry, units, value};
-use crate::model::{ExecOptions, Hook, NotBefore, RetryPolicy, SchedulingOptions};
+use super::{hook, pass_env, program, retry, units, value};
+use crate::model::{ExecOptions, Hook, NotBefore, PassEnv, RetryPolicy, SchedulingOptions};
 
 /// The inheritable fields of one level. `None` where the level doesn't set a field.
 #[derive(Clone, Default)]
@@ -21,6 +21,7 @@ pub(super) struct InheritedFields {
     /// Merged by name across levels. All other fields replace the outer value.
     pub(super) env: BTreeMap<String, Option<String>>,
     env_files: Option<Vec<PathBuf>>,
+    pass_env: Option<PassEnv>,
     pub(super) shell: Option<Arc<[String]>>,
     cwd: Option<PathBuf>,
     timeout: Option<Override<Duration>>,
@@ -44,6 +45,7 @@ impl InheritedFields {
         let Some(field) = InheritableJobField::from_name(&entry.key.text) else { return false };
         match field {
             InheritableJobField::EnvFile => self.env_files = read_env_files(node, path, problems),
+            InheritableJobField::PassEnv => self.pass_env = pass_env::read_pass_env(node, path, problems),
             InheritableJobField::Env => self.env = value::env_variables(node, path, problems).unwrap_or_default(),
             InheritableJobField::Shell => self.shell = program::read_shell(node, path, problems).map(Into::into),
             InheritableJobField::Cwd => self.cwd = read_path(node, path, problems),
@@ -88,6 +90,7 @@ impl InheritedFields {
         Self {
             env: self.env,
             env_files: self.env_files.or_else(|| outer.env_files.clone()),
+            pass_env: self.pass_env.or_else(|| outer.pass_env.clone()),
             shell: self.shell.or_else(|| outer.shell.clone()),
             cwd: self.cwd.or_else(|| outer.cwd.clone()),
             timeout: self.timeout.or(outer.timeout),
@@ -111,7 +114,9 @@ impl InheritedFields {
             variables.map(|(name, value)| 2 * size_of::<String>() + name.len() + value.as_ref().map_or(0, String::len));
         let files = self.env_files.iter().flatten();
         let files = files.map(|file| size_of::<PathBuf>() + file.as_os_str().len());
-        variables.chain(files).sum::<usize>() + self.tags_memory_size()
+        let passed = if let Some(PassEnv::Names(names)) = &self.pass_env { &names[..] } else { &[] };
+        let passed = passed.iter().map(|name| size_of::<String>() + name.len());
+        variables.chain(files).chain(passed).sum::<usize>() + self.tags_memory_size()
     }
 
     /// The approximate memory size of the tags, in bytes.
@@ -125,6 +130,7 @@ impl InheritedFields {
         ExecOptions {
             env: self.env.clone(),
             env_files: self.env_files.clone().unwrap_or_default(),
+            pass_env: self.pass_env.clone().unwrap_or_default(),
             cwd: self.cwd.clone(),
             stdin,
             timeout: self.timeout.and_then(Override::into_option),

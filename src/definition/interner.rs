@@ -90,8 +90,9 @@ impl<T: PartialEq> Eq for ByValue<T> {}
 
 impl Hash for ByValue<ExecOptions> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let ExecOptions { env, env_files, cwd, stdin, timeout, grace, ok_codes, pty, log_limit, on_finish } = &*self.0;
-        (env, env_files, cwd, stdin, timeout, grace, ok_codes, pty, log_limit, on_finish).hash(state);
+        let ExecOptions { env, env_files, pass_env, cwd, stdin, timeout, grace, ok_codes, pty, log_limit, on_finish } =
+            &*self.0;
+        (env, env_files, pass_env, cwd, stdin, timeout, grace, ok_codes, pty, log_limit, on_finish).hash(state);
     }
 }
 

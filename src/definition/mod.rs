@@ -25,6 +25,7 @@ mod matrix;
 mod needs;
 mod overrides;
 mod parse;
+mod pass_env;
 mod placeholders;
 mod problems;
 mod program;

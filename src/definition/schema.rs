@@ -8,7 +8,7 @@ use std::slice;
 use serde_json::{Map, Value, json};
 
 use super::fields::{FieldScope, FieldSpec, FieldType, HookField, KeepField, NeedField, RetryField};
-use super::{desired_state, needs, retry};
+use super::{desired_state, needs, pass_env, retry};
 use crate::model::Interpreter;
 
 /// Returns the schema (draft 7).
@@ -64,6 +64,12 @@ impl FieldType {
             Self::Paths => any_of([
                 definition_ref("non_empty_text"),
                 json!({"type": "array", "items": definition_ref("non_empty_text")}),
+            ]),
+            Self::PassEnv => any_of([
+                one_of(pass_env::KEYWORDS.iter().copied()),
+                json!({"type": "array", "items": {
+                    "allOf": [definition_ref("non_empty_text"), definition_ref("variable")],
+                }}),
             ]),
             Self::Tags => json!({"type": "array", "items": definition_ref("non_empty_text")}),
             Self::Arguments => json!({"type": "array", "items": definition_ref("text")}),

@@ -22,7 +22,7 @@ pub struct Environment {
 pub struct EnvironmentId(pub NonZero<u64>);
 
 /// Which variables of the user who requested a job the job gets.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PassEnv {
     /// All of them.
@@ -55,6 +55,17 @@ impl PassEnv {
     /// Whether a job gets all variables.
     pub fn is_all(&self) -> bool {
         *self == Self::All
+    }
+
+    /// The environment of a job: that of the user, with only the variables that it gets over those of a login.
+    pub fn select(&self, user: &Environment, login: &Environment) -> Environment {
+        let passed = user.variables.iter().filter(|(name, _)| self.includes(name));
+        let of_login = login.variables.iter().filter(|(name, _)| !self.includes(name) || user.get(name).is_none());
+        let variables = match self {
+            Self::All => user.variables.clone(),
+            _ => of_login.chain(passed).cloned().collect(),
+        };
+        Environment { variables, ..user.clone() }
     }
 }
 

@@ -7,20 +7,23 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Hook;
 use super::millis;
+use super::{Hook, PassEnv};
 
 /// How a script is executed. Inherited fields (a queue's `env`, the file's `defaults`) are already merged in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ExecOptions {
-    /// Variables set on top of the worker's environment and the `env_files`; `None` unsets one.
+    /// Variables set on top of the environment that the job is requested with and the `env_files`; `None` unsets one.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, Option<String>>,
     /// Files with more variables, relative to the site's folder. They are read when the job starts, never stored, and
     /// later files override earlier ones.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub env_files: Vec<PathBuf>,
+    /// Which variables it gets of the user who has requested it.
+    #[serde(skip_serializing_if = "PassEnv::is_all")]
+    pub pass_env: PassEnv,
     /// The working directory, relative to the site's folder, which is the default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cwd: Option<PathBuf>,
@@ -58,6 +61,7 @@ impl ExecOptions {
     pub(super) fn runs_like(&self, other: &Self) -> bool {
         self.env == other.env
             && self.env_files == other.env_files
+            && self.pass_env == other.pass_env
             && self.cwd == other.cwd
             && self.stdin == other.stdin
             && self.pty == other.pty
@@ -81,6 +85,7 @@ impl Default for ExecOptions {
         Self {
             env: BTreeMap::new(),
             env_files: Vec::new(),
+            pass_env: PassEnv::All,
             cwd: None,
             stdin: None,
             timeout: None,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::pty::PtyOptions;
 use super::run_tag::RunTag;
-use crate::model::{Definition, RunReport, Stream, WindowSize};
+use crate::model::{Definition, Environment, RunReport, Stream, WindowSize};
 
 /// What to run, and where.
 #[derive(Debug)]
@@ -16,6 +16,8 @@ pub struct Launch {
     pub definition: Arc<Definition>,
     /// The folder of the site: the default working directory, and the base of a relative `cwd`.
     pub folder: PathBuf,
+    /// What the process inherits; `None` for what this process has.
+    pub environment: Option<Arc<Environment>>,
     /// Variables of the run itself (`SETLIST_…`), set over those of the script.
     pub env: Vec<(String, OsString)>,
     /// Identifies the processes of the run. Without it, a process that has left the process group is found only while
@@ -31,7 +33,11 @@ impl Launch {
     /// A path of the definition from the root: `~` is the home folder, and a relative path starts in the site's folder.
     pub(super) fn absolute_path(&self, path: &Path) -> PathBuf {
         let set = self.env.iter().rev().find(|(name, _)| name == "HOME").map(|(_, home)| PathBuf::from(home));
-        match (path.strip_prefix("~"), set.or_else(env::home_dir)) {
+        let inherited = || match &self.environment {
+            Some(environment) => environment.get("HOME").map(PathBuf::from),
+            None => env::home_dir(),
+        };
+        match (path.strip_prefix("~"), set.or_else(inherited)) {
             (Ok(rest), Some(home)) => home.join(rest),
             _ => self.folder.join(path),
         }

@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::launch::Launch;
 use super::variables::Variables;
 
 /// How long a found path is reused. Short, so that a job started after installing a program uses that one.
@@ -22,13 +23,20 @@ pub(super) struct ProgramCache {
 impl ProgramCache {
     /// The path of a program for a job with these variables. None if the name has a slash or `PATH` has no such program;
     /// spawning it then fails with the operating system's reason.
-    pub(super) fn resolve(&mut self, program: &str, variables: &Variables, cwd: &Path) -> Option<PathBuf> {
+    pub(super) fn resolve(
+        &mut self,
+        program: &str,
+        variables: &Variables,
+        launch: &Launch,
+        cwd: &Path,
+    ) -> Option<PathBuf> {
         if program.contains('/') {
             return None;
         }
-        let folders = match variables.get("PATH") {
-            Some(own) => own.as_ref().map(OsString::from),
-            None => env::var_os("PATH"),
+        let folders = match (variables.get("PATH"), &launch.environment) {
+            (Some(own), _) => own.as_ref().map(OsString::from),
+            (None, Some(environment)) => environment.get("PATH").map(OsString::from),
+            (None, None) => env::var_os("PATH"),
         }?;
         if self.since.is_none_or(|since| since.elapsed() > CACHE_TTL) {
             self.found.clear();

@@ -21,7 +21,7 @@ use super::pty::Pty;
 use super::spawn::{SpawnError, spawn};
 use super::value::{self, LastLine};
 use crate::crash;
-use crate::model::{Exit, Failure, FailureKind, Outcome, RunId, RunReport, Script, StopSignal, Stream};
+use crate::model::{Environment, Exit, Failure, FailureKind, Outcome, RunId, RunReport, Script, StopSignal, Stream};
 use crate::text;
 
 /// A run that has not ended.
@@ -228,6 +228,11 @@ impl RunProcess {
             None => self.terminate(false, table),
             Some(stopping) => self.kill(stopping.requested, table),
         }
+    }
+
+    /// What the root process has inherited.
+    pub(super) fn environment(&self) -> Option<&Environment> {
+        self.launch.environment.as_deref()
     }
 
     /// The id of the root process.

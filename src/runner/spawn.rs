@@ -10,6 +10,7 @@ use rustix::io::Errno;
 
 use super::invocation::{Invocation, ScriptFile, build_invocation, not_started};
 use super::launch::Launch;
+use super::limits::with_umask;
 use super::os_error::describe_os_error;
 use super::program_cache::ProgramCache;
 use super::pty::{self, Pty, PtyOptions};
@@ -57,9 +58,13 @@ pub(super) fn spawn<'l>(
     let Invocation { program, arguments, file } = build_invocation(script, &launch.definition.arguments)?;
     let cwd = script.exec.cwd.as_ref().map_or_else(|| launch.folder.clone(), |cwd| launch.absolute_path(cwd));
     let variables = resolve_variables(&script.exec, launch)?;
-    let mut command =
-        Command::new(program_cache.resolve(&program, &variables, &cwd).as_deref().unwrap_or(Path::new(&program)));
+    let mut command = Command::new(
+        program_cache.resolve(&program, &variables, launch, &cwd).as_deref().unwrap_or(Path::new(&program)),
+    );
     command.arg0(&program).args(arguments).current_dir(&cwd);
+    if let Some(environment) = &launch.environment {
+        command.env_clear().envs(environment.variables.iter().map(|(name, value)| (name, value)));
+    }
     if script.exec.pty {
         pty::set_terminal_env(&mut command);
     }
@@ -85,10 +90,10 @@ pub(super) fn spawn<'l>(
     if crash::fails("spawn") {
         return Err(SpawnError::OutOfResources("too many open files".to_owned()));
     }
-    let spawned = match &launch.tag {
+    let spawned = with_umask(launch.environment.as_deref(), || match &launch.tag {
         Some(tag) if is_subreaper => tag.tag_children(start),
         _ => start(),
-    };
+    });
     let (child, pty) = spawned.map_err(|error| {
         if is_out_of_resources(&error, script.exec.pty) {
             return SpawnError::OutOfResources(describe_os_error(&error));
@@ -121,6 +126,9 @@ fn spawn_error(error: &io::Error, program: &str, cwd: &Path) -> String {
         (io::ErrorKind::NotFound, Some(_)) => " is there, but the interpreter that its first line names is not",
         (io::ErrorKind::PermissionDenied, Some(file)) if file.is_dir() => " is a folder",
         (io::ErrorKind::PermissionDenied, Some(file)) if file.permissions().mode() & 0o111 == 0 => " is not executable",
+        _ if error.raw_os_error() == Some(Errno::TOOBIG.raw_os_error()) => {
+            " (with its environment; `pass_env` says which variables it gets)"
+        }
         _ if error.raw_os_error() == Some(Errno::NOEXEC.raw_os_error()) => {
             " (a script needs a first line like #!/bin/sh)"
         }

@@ -17,6 +17,7 @@ use super::cgroup::Cgroups;
 use super::descriptor_limit::DescriptorLimit;
 use super::invocation::not_started;
 use super::launch::{Launch, OutOfResources, Output};
+use super::limits::set_limits;
 use super::pipe::OutPipe;
 use super::process_table::ProcessTable;
 use super::program_cache::ProgramCache;
@@ -122,6 +123,9 @@ impl Supervisor {
         match start(run, launch, callbacks, &mut self.program_cache, self.cgroups.as_ref(), self.is_subreaper) {
             Ok(process) => {
                 self.descriptor_limit.restore_in(process.pid());
+                if let Some(environment) = process.environment() {
+                    set_limits(environment, process.pid());
+                }
                 self.processes.push(process);
             }
             Err(StartError::Failed(failed)) => failed.report(),

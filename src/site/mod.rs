@@ -12,6 +12,7 @@ mod open;
 mod process_tags;
 mod reap;
 mod reconcile;
+mod requests;
 mod respawn;
 mod site_paths;
 
@@ -25,6 +26,7 @@ pub(crate) use process_tags::{
 };
 pub use reap::{ReapReport, reap_dead_workers};
 pub use reconcile::reconcile_with_file;
+pub use requests::{execute_requests, forget_unused_environments, save_own_environment};
 pub use respawn::{Respawn, WORKER_JOINED, ensure_worker, respawn_worker};
 pub use site_paths::SitePaths;
 pub(crate) use site_paths::hostname;

@@ -4,6 +4,7 @@
 //! same contract suite. The output of runs is kept in files beside the store, see [`log`].
 
 mod backend;
+mod environment_files;
 mod error;
 mod liveness_watch;
 pub mod log;
@@ -22,6 +23,7 @@ mod worker_liveness;
 mod worker_origin;
 
 pub use backend::{CommandResult, PruneReport, Store, TimedCommand, TransactionReport};
+pub use environment_files::{EncodedEnvironment, EnvironmentFiles, SavedEnvironment};
 pub use error::StoreError;
 pub use liveness_watch::LivenessWatch;
 pub use memory::MemoryStore;

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use chrono::Local;
 
+use super::environment_files::EnvironmentFiles;
 use super::error::StoreError;
 use super::private_files::{open_private, open_to_read};
 use super::registry::{Registration, Registry};
@@ -134,6 +135,8 @@ impl StateDir {
     /// Registers this directory with a new id, after the user has accepted what is in it.
     pub fn adopt(&self, file: &Path) -> Result<(), StoreError> {
         check_state_dir(self.path())?;
+        // Someone else may have chosen the variables in them.
+        EnvironmentFiles::new(self.environments()).remove_all()?;
         self.renew_site_id()?;
         if let Some(registry) = Registry::of_user() {
             registry.register(self)?;

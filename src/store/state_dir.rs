@@ -56,6 +56,11 @@ impl StateDir {
         self.path.join("logs")
     }
 
+    /// The environments of users who have requested work.
+    pub fn environments(&self) -> PathBuf {
+        self.path.join("environments")
+    }
+
     /// The values that runs return.
     pub fn values(&self) -> PathBuf {
         self.path.join("values")

@@ -17,6 +17,11 @@
 //! | ships a `.setlist` without an id, as old versions made it | does not use it either: `setlist adopt` accepts it | [`Registry`](super::Registry) |
 //! | locks files of the user to block a command | waits only for locks on files in the state directory (0700/0600), also to write `jobs.yaml` | `private_files`, [`SaveLock`](super::SaveLock) |
 //!
+//! A request stores the environment of its user, secrets included, because the job may start in another process, or after
+//! this one has ended: in `environments`, a private directory, until no unfinished job and no processed queue refers to it.
+//! Adopting a state removes these files: their author could choose what jobs load. The variables of `env_file` are
+//! never stored.
+//!
 //! The checks are not repeated: after them, only the user and root can change the state directory, because its owner and
 //! mode and those of the directory that holds it don't let anyone else. Naming the state with `--state` or `SETLIST_STATE`
 //! vouches for state that isn't registered, as in a container, but never for a wrong owner, link or mode. Naming the file

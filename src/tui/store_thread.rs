@@ -168,9 +168,14 @@ impl StoreThread {
 
     fn submit(&mut self, submission: Submission, now: DateTime<Utc>) {
         let Submission { commands, intent, needs_worker } = submission;
-        let outcome = self.store.execute(&commands, now).map_err(|error| error.to_string());
+        let is_empty = commands.is_empty();
+        let outcome = match &self.paths {
+            Some(paths) => site::execute_requests(self.store.as_mut(), &paths.state, commands, now),
+            None => self.store.execute(&commands, now),
+        };
+        let outcome = outcome.map_err(|error| error.to_string());
         // Without commands, only a worker was asked for.
-        let accepted = commands.is_empty() || outcome.iter().flatten().any(Result::is_ok);
+        let accepted = is_empty || outcome.iter().flatten().any(Result::is_ok);
         self.read_changes();
         self.send(Message::Reply(Reply { intent, outcome }));
         if needs_worker && accepted {

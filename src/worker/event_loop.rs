@@ -24,6 +24,7 @@ use signal_hook::low_level::emulate_default_handler;
 
 use super::commit_latency::CommitLatency;
 use super::commit_thread::{Batch, CommitOutcome, CommitThread};
+use super::environments::Environments;
 use super::error::{WorkerError, site_error_or};
 use super::hooks::Hooks;
 use super::message::{MessageSender, Shutdown, WorkerMessage};
@@ -34,7 +35,7 @@ use crate::clock;
 use crate::crash;
 use crate::model::{Command, Event, EventRecord, HookResult, Job, QueueId, RunId, WorkerId};
 use crate::runner::{Runner, with_sigchld_blocked};
-use crate::site::{SitePaths, hostname, reap_dead_workers, tag_prefix};
+use crate::site::{SitePaths, forget_unused_environments, hostname, reap_dead_workers, tag_prefix};
 use crate::store::{LivenessWatch, NotifyFn, Store, StoreError, Subscription, WorkerLock};
 use crate::text::count_noun;
 
@@ -60,6 +61,7 @@ pub(super) struct EventLoop {
     runner: Runner,
     running: HashMap<RunId, ActiveRun>,
     hooks: Hooks,
+    environments: Environments,
     /// Results of hooks that have not been saved yet.
     hook_results: Vec<(RunId, HookResult)>,
     commit_latency: CommitLatency,
@@ -152,6 +154,7 @@ impl EventLoop {
         });
         let id = id.unwrap_or_default();
         crash::point("joined");
+        let environments = Environments::new(&paths.state);
         let setup = Setup::of_worker(store, &paths, id, liveness_lock);
         // Otherwise it would be taken for a worker that has died.
         let setup = setup.inspect_err(|_| unregister(store, id))?;
@@ -165,6 +168,7 @@ impl EventLoop {
             runner,
             running: HashMap::new(),
             hooks: Hooks::default(),
+            environments,
             hook_results: Vec::new(),
             commit_latency: CommitLatency::default(),
             reservations: Reservations::new(reservation_lock),
@@ -380,7 +384,7 @@ impl EventLoop {
             self.hooks.cancel_pending();
         }
         let channel = &self.sender.channel;
-        let is_deferred = self.hooks.start(&self.runner, &self.paths, &self.tag_prefix, || {
+        let is_deferred = self.hooks.start(&self.runner, &self.paths, &self.tag_prefix, &mut self.environments, || {
             let channel = channel.clone();
             Box::new(move |run, report, last_line| drop(channel.send(WorkerMessage::HookEnded(run, report, last_line))))
         });
@@ -415,6 +419,7 @@ impl EventLoop {
                 &[Command::ReapWorker { worker: self.id, started_runs: Vec::new(), unreachable_host: None }],
                 clock::now(),
             )?;
+            self.forget_environments(store);
             return Ok(NextStep::Exit);
         }
         if self.stays_when_idle {
@@ -422,7 +427,17 @@ impl EventLoop {
         }
         let leave = Command::Leave { worker: self.id, queues: self.queues.clone() };
         let has_left = store.execute(&[leave], clock::now())?.iter().all(Result::is_ok);
+        if has_left {
+            self.forget_environments(store);
+        }
         Ok(if has_left { NextStep::Exit } else { NextStep::Sleep })
+    }
+
+    /// Removes the stored environments that are no longer needed.
+    fn forget_environments(&self, store: &mut dyn Store) {
+        if let Err(error) = forget_unused_environments(store, &self.paths.state) {
+            tracing::warn!("can't remove the environments of ended requests: {error}");
+        }
     }
 
     /// How long to sleep if no message comes.

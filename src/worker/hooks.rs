@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::environment;
+use super::environments::Environments;
 use crate::model::{Definition, ExecOptions, Job, Outcome, RunId, RunReport, Script, StopSignal, Stream};
 use crate::runner::{Launch, Output, PtyOptions, Runner};
 use crate::site::{HOOK_SLOTS, SitePaths, hook_tag};
@@ -56,11 +57,12 @@ impl Hooks {
         runner: &Runner,
         paths: &SitePaths,
         tag_prefix: &str,
+        environments: &mut Environments,
         callback: impl Fn() -> HookCallback,
     ) -> bool {
         for (slot, running) in self.running.iter_mut().enumerate().filter(|(_, running)| running.is_none()) {
             let Some(job) = self.pending.pop_front() else { return false };
-            if let Some((run, launch)) = launch(&job, slot, paths, tag_prefix) {
+            if let Some((run, launch)) = launch(&job, slot, paths, tag_prefix, environments) {
                 let tail = OutputTail::default();
                 let (output, on_end) = (Box::new(tail.clone()), callback());
                 let done = Box::new(move |report| on_end(run, report, tail.last_line()));
@@ -113,7 +115,13 @@ impl Hooks {
 }
 
 /// The launch of a job's hook: in the folder of the site, with the job's own `env` and variables that describe its outcome.
-fn launch(job: &Job, slot: usize, paths: &SitePaths, tag_prefix: &str) -> Option<(RunId, Launch)> {
+fn launch(
+    job: &Job,
+    slot: usize,
+    paths: &SitePaths,
+    tag_prefix: &str,
+    environments: &mut Environments,
+) -> Option<(RunId, Launch)> {
     let (hook, run) = (job.hook()?, job.last_run.as_deref()?);
     let log = log::log_path(&paths.state.logs(), run.id);
     // A job without output has no log; /dev/null spares scripts the check.
@@ -125,6 +133,8 @@ fn launch(job: &Job, slot: usize, paths: &SitePaths, tag_prefix: &str) -> Option
     let launch = Launch {
         definition: Arc::new(Definition::new(Script::new(hook.program.clone()).with_exec(options))),
         folder: paths.site_dir().to_owned(),
+        // It may have been forgotten since the run ended.
+        environment: Some(environments.of(job).unwrap_or_else(|_| Environments::login())),
         env: variables,
         tag: Some(hook_tag(tag_prefix, run.worker, slot)),
         value_file: None,

@@ -237,6 +237,7 @@ fn run_script(definition: &Arc<Definition>) -> RunReport {
     let launch = Launch {
         definition: Arc::clone(definition),
         folder,
+        environment: None,
         env: Vec::new(),
         tag: None,
         value_file: None,

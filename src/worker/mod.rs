@@ -8,6 +8,7 @@
 mod commit_latency;
 mod commit_thread;
 mod environment;
+mod environments;
 mod error;
 mod event_loop;
 mod hooks;

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use chrono::TimeDelta;
 
 use super::trusted_clock::ClockReading;
-use crate::site::SitePaths;
+use crate::site::{SitePaths, forget_unused_environments};
 use crate::store::{PruneReport, Store, StoreError};
 
 /// How often a site is pruned.
@@ -46,6 +46,9 @@ impl Pruner {
                             }
                             let _ = state.record_pruned(&now.record(trusted));
                             log_result(store.prune(trusted));
+                            if let Err(error) = forget_unused_environments(store.as_mut(), &state) {
+                                tracing::warn!("can't remove the environments of ended requests: {error}");
+                            }
                         }
                         Some(None) => tracing::warn!("not pruning: the clock is behind the last pruning"),
                         // The first time there is nothing to compare the clock with.

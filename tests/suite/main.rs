@@ -13,6 +13,7 @@ mod damage;
 mod definition;
 mod disk;
 mod editing;
+mod environments;
 mod exit_status;
 mod forgotten_values;
 mod fuzz;

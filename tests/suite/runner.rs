@@ -85,7 +85,15 @@ fn launch(definition: impl Into<Arc<Definition>>) -> Launch {
     crate::temp_site::reset_signals_of_children();
     let folder = std::env::temp_dir();
     let pty = PtyOptions::default();
-    Launch { definition: definition.into(), folder, env: Vec::new(), tag: None, value_file: None, pty }
+    Launch {
+        definition: definition.into(),
+        folder,
+        environment: None,
+        env: Vec::new(),
+        tag: None,
+        value_file: None,
+        pty,
+    }
 }
 
 fn of(script: Script) -> Launch {

@@ -7,8 +7,8 @@ use chrono::SecondsFormat;
 use serde_json::{Map, Value, json};
 
 use crate::model::{
-    Call, Definition, ExecOptions, FailureKind, Hook, JobRef, Need, NotBefore, OutcomeCondition, Program, RetryOn,
-    RetryPolicy, SchedulingOptions,
+    Call, Definition, ExecOptions, FailureKind, Hook, JobRef, Need, NotBefore, OutcomeCondition, PassEnv, Program,
+    RetryOn, RetryPolicy, SchedulingOptions,
 };
 use crate::text;
 
@@ -59,6 +59,11 @@ fn write_exec_options(exec: &ExecOptions, say: &mut impl FnMut(&str, Value)) {
         [] => {}
         [file] => say("env_file", json!(file)),
         files => say("env_file", json!(files)),
+    }
+    match &exec.pass_env {
+        PassEnv::All => {}
+        PassEnv::None => say("pass_env", json!("none")),
+        PassEnv::Names(names) => say("pass_env", json!(names)),
     }
     if let Some(cwd) = &exec.cwd {
         say("cwd", json!(cwd));

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::{ActiveRun, EventLoop};
 use crate::crash;
-use crate::model::{ExecOptions, Job, Outcome, RunId, RunReport, StopSignal};
+use crate::model::{ExecOptions, Failure, FailureKind, Job, Outcome, RunId, RunReport, StopSignal};
 use crate::runner::{Launch, PtyOptions};
 use crate::site::run_tag;
 use crate::store::Store;
@@ -61,16 +61,28 @@ impl EventLoop {
 
     pub(super) fn launch(&mut self, job: Job, log: LogWriter, pty: PtyOptions) {
         let Some(run) = &job.last_run else { return };
+        let (id, channel) = (job.id, self.sender.channel.clone());
+        let environment = match self.environments.of(&job) {
+            Ok(environment) => environment,
+            Err(message) => {
+                let outcome = Outcome::Failed(Failure { kind: FailureKind::NotStarted, message });
+                let report = RunReport { outcome, exit: None, value: None };
+                drop(channel.send(WorkerMessage::RunEnded(id, run.id, report)));
+                self.running.insert(run.id, ActiveRun { job, started: Instant::now(), is_ended: false });
+                return;
+            }
+        };
         let value_file = self.paths.state.value_file(run.id);
         let launch = Launch {
             definition: Arc::clone(&job.definition),
             folder: self.paths.site_dir().to_owned(),
+            environment: Some(environment),
             env: environment::run_variables(&job, run, &self.paths, &self.tag_prefix, &value_file),
             tag: Some(run_tag(&self.tag_prefix, run.id)),
             value_file: Some(value_file),
             pty,
         };
-        let (id, run, channel) = (job.id, run.id, self.sender.channel.clone());
+        let run = run.id;
         let done = move |report| drop(channel.send(WorkerMessage::RunEnded(id, run, report)));
         let launched = self.runner.launch(run, launch, Box::new(RunLog::new(log, run)), Box::new(done));
         if let Err(error) = launched {

@@ -139,6 +139,7 @@ fn shapes() -> impl Strategy<Value = String> {
             "runs",
             "size",
             "env_file",
+            "pass_env",
             "pty",
             "log_limit",
             "weight",

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use chrono::{TimeZone, Utc};
 use setlist::model::{
-    ExecOptions, FailureKind, Hook, NotBefore, OutcomeCondition, Retention, RetryOn, RetryPolicy, SchedulingOptions,
+    ExecOptions, FailureKind, Hook, NotBefore, OutcomeCondition, PassEnv, Retention, RetryOn, RetryPolicy,
+    SchedulingOptions,
 };
 
 use super::*;
@@ -273,6 +274,26 @@ fn invalid_options() {
     assert_report(
         "field_synonyms",
         "queues:\n  q:\n    concurrency: 2\n    jobs:\n      - {script: a}\n      - {run: b, retries: 2, depends_on: [a], environment: {}, dir: x}\n",
+    );
+}
+
+#[test]
+fn pass_env_is_inherited_and_replaced() {
+    let parsed = parse_valid(
+        "defaults: {pass_env: none}\nqueues:\n  q: [{run: a}, {run: b, pass_env: all}, {run: c, pass_env: [A, B]}, {run: d, pass_env: []}]\n",
+    );
+    let exec = |nth: usize| script(&parsed.queues[0].jobs[nth]).exec.pass_env.clone();
+    let named = |names: &[&str]| PassEnv::Names(names.iter().copied().map(str::to_owned).collect());
+    assert_eq!([0, 1, 2, 3].map(exec), [PassEnv::None, PassEnv::All, named(&["A", "B"]), named(&[])]);
+    assert_report(
+        "pass_env",
+        "queues:
+  q:
+    - {run: a, pass_env: HOME}
+    - {run: b, pass_env: noen}
+    - {run: c, pass_env: [A, B=1, '']}
+    - {run: d, pass_env: {a: b}}
+",
     );
 }
 

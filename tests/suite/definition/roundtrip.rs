@@ -12,8 +12,8 @@ use serde_json::{Map, Value, json};
 use setlist::definition;
 use setlist::model::{
     Arguments, Definition, DesiredQueue, DesiredState, ExecOptions, FailureKind, Hook, JobRef, Need, NotBefore,
-    OnFailure, OutcomeCondition, Program, QueueId, QueueSettings, Retention, RetryOn, RetryPolicy, SchedulingOptions,
-    Script,
+    OnFailure, OutcomeCondition, PassEnv, Program, QueueId, QueueSettings, Retention, RetryOn, RetryPolicy,
+    SchedulingOptions, Script,
 };
 
 use super::{schema, shell};
@@ -73,9 +73,22 @@ fn hook() -> impl Strategy<Value = Hook> {
     (program, on, millis()).prop_map(|(program, on, timeout)| Hook { program, on, timeout })
 }
 
+fn pass_env() -> impl Strategy<Value = PassEnv> {
+    prop_oneof![
+        3 => Just(PassEnv::All),
+        1 => Just(PassEnv::None),
+        1 => vec(key(), 0..3).prop_map(PassEnv::Names),
+    ]
+}
+
 fn exec_options() -> impl Strategy<Value = ExecOptions> {
-    let surroundings =
-        (btree_map(key(), option::of(text()), 0..3), vec(path(), 0..3), option::of(path()), option::of(text()));
+    let surroundings = (
+        btree_map(key(), option::of(text()), 0..3),
+        vec(path(), 0..3),
+        option::of(path()),
+        option::of(text()),
+        pass_env(),
+    );
     let limits = (
         option::of(millis()),
         millis(),
@@ -85,9 +98,10 @@ fn exec_options() -> impl Strategy<Value = ExecOptions> {
         option::of(hook()),
     );
     (surroundings, limits).prop_map(
-        |((env, files, cwd, stdin), (timeout, grace, ok_codes, pty, log_limit, on_finish))| ExecOptions {
+        |((env, files, cwd, stdin, pass_env), (timeout, grace, ok_codes, pty, log_limit, on_finish))| ExecOptions {
             env,
             env_files: files.into_iter().map(Into::into).collect(),
+            pass_env,
             cwd: cwd.map(Into::into),
             stdin,
             timeout,
@@ -226,6 +240,11 @@ fn job_to_value(job: &Definition) -> Value {
         "tags": job.tags,
         "env": setup.env,
         "env_file": setup.env_files,
+        "pass_env": match &setup.pass_env {
+            PassEnv::All => json!("all"),
+            PassEnv::None => json!("none"),
+            PassEnv::Names(names) => json!(names),
+        },
         "grace": time(setup.grace),
         "ok_codes": setup.ok_codes,
         "pty": setup.pty,

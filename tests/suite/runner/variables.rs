@@ -121,6 +121,7 @@ fn relaunch(launch: &Launch) -> Launch {
     Launch {
         definition: launch.definition.clone(),
         folder: launch.folder.clone(),
+        environment: None,
         env: launch.env.clone(),
         tag: launch.tag.clone(),
         value_file: launch.value_file.clone(),
