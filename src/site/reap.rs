@@ -41,6 +41,8 @@ pub fn reap_dead_workers(store: &mut dyn Store, paths: &SitePaths) -> Result<Rea
     if !store.workers()?.iter().any(is_dead) {
         return Ok(report);
     }
+    // A database that can't be read is left as it is.
+    store.load()?;
     // No worker can join while the lock is held, so a registered worker without a locked file is dead.
     let _liveness_lock = paths.state.lock_liveness()?;
     for worker in store.workers()?.into_iter().filter(is_dead) {

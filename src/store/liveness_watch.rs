@@ -1,4 +1,4 @@
-//! Notifies at once when a worker on this machine dies, without polling.
+//! Notifies at once when a worker on this machine dies, and when the site is moved or removed, without polling.
 
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -23,20 +23,34 @@ struct WatchThread {
     dir: StateDir,
     notify: NotifyFn,
     wake: UnixStream,
+    /// Becomes readable when the directory is moved or removed.
+    place: Option<OwnedFd>,
     /// The watched workers. A descriptor becomes readable when its process ends.
     watched: Vec<(WorkerId, OwnedFd)>,
     /// The workers that were found dead.
     dead: Vec<WorkerId>,
 }
 
+/// Why the watching thread woke.
+enum Wakeup {
+    /// A worker has died or joined.
+    Worker,
+    /// The directory was moved or removed.
+    Place,
+    /// The watch was dropped.
+    Dropped,
+}
+
 impl LivenessWatch {
-    /// Watches the workers of the site in `dir`, and notifies when one dies. It does not notify when a worker leaves
-    /// or was dead before. On systems without pidfds it never notifies.
+    /// Watches the workers of the site in `dir`, and notifies when one dies, and when the directory or one that holds it is
+    /// moved or removed. It does not notify when a worker leaves or was dead before. On systems without pidfds and inotify
+    /// it never notifies.
     pub fn start(dir: &StateDir, notify: NotifyFn) -> io::Result<Self> {
         let (wake, waker) = UnixStream::pair()?;
         waker.set_nonblocking(true)?;
         wake.set_nonblocking(true)?;
-        let mut watcher = WatchThread { dir: dir.clone(), notify, wake, watched: Vec::new(), dead: Vec::new() };
+        let place = watch_place(dir);
+        let mut watcher = WatchThread { dir: dir.clone(), notify, wake, place, watched: Vec::new(), dead: Vec::new() };
         watcher.scan();
         thread::Builder::new().name("liveness-watch".to_owned()).spawn(move || watcher.run())?;
         Ok(Self { waker })
@@ -57,23 +71,34 @@ impl WatchThread {
             if self.scan() {
                 (self.notify)();
             }
-            if !self.wait() {
-                return;
+            match self.wait() {
+                Wakeup::Dropped => return,
+                Wakeup::Worker => {}
+                Wakeup::Place => {
+                    // It is found by its path from now on, if at all.
+                    self.place = None;
+                    (self.notify)();
+                }
             }
         }
     }
 
-    /// Waits until a worker dies or joins; returns false when the watch was dropped.
-    fn wait(&mut self) -> bool {
+    /// Waits until something happens.
+    fn wait(&mut self) -> Wakeup {
         let mut fds = vec![PollFd::new(&self.wake, PollFlags::IN)];
+        fds.extend(self.place.iter().map(|place| PollFd::new(place, PollFlags::IN)));
         fds.extend(self.watched.iter().map(|(_, process)| PollFd::from_borrowed_fd(process.as_fd(), PollFlags::IN)));
         // After a signal or a failure an extra scan does no harm.
         let _ = poll(&mut fds, None);
-        let ended: Vec<bool> = fds.iter().skip(1).map(|fd| !fd.revents().is_empty()).collect();
-        let mut ended = ended.into_iter();
+        let mut ended = fds.iter().map(|fd| !fd.revents().is_empty()).collect::<Vec<_>>().into_iter().skip(1);
+        let is_moved = self.place.is_some() && ended.next().unwrap_or(false);
         self.watched.retain(|_| !ended.next().unwrap_or(false));
         let mut bytes = [0; 64];
-        !matches!(self.wake.read(&mut bytes), Ok(0))
+        match self.wake.read(&mut bytes) {
+            Ok(0) => Wakeup::Dropped,
+            _ if is_moved => Wakeup::Place,
+            _ => Wakeup::Worker,
+        }
     }
 
     /// Scans the workers' files and watches new workers; returns whether one was found dead.
@@ -110,5 +135,24 @@ fn open_pidfd(process: Pid) -> Option<OwnedFd> {
 /// Not available on other systems.
 #[cfg(not(target_os = "linux"))]
 fn open_pidfd(_process: Pid) -> Option<OwnedFd> {
+    None
+}
+
+/// Watches whether a directory, or one of those that hold it, is moved or removed. Other changes in them cause no events.
+#[cfg(target_os = "linux")]
+fn watch_place(dir: &StateDir) -> Option<OwnedFd> {
+    use rustix::fs::inotify::{CreateFlags, WatchFlags, add_watch, init};
+
+    let inotify = init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).ok()?;
+    for ancestor in std::path::absolute(dir.path()).ok()?.ancestors() {
+        // A directory that can't be watched is noticed by the routine check.
+        let _ = add_watch(&inotify, ancestor, WatchFlags::MOVE_SELF | WatchFlags::DELETE_SELF | WatchFlags::ONLYDIR);
+    }
+    Some(inotify)
+}
+
+/// Not available on other systems.
+#[cfg(not(target_os = "linux"))]
+fn watch_place(_dir: &StateDir) -> Option<OwnedFd> {
     None
 }

@@ -1,10 +1,12 @@
 //! Which workers of a site are alive: each holds a lock on its file, which the kernel releases when the process dies.
 
 use std::fmt::Write as _;
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File, Metadata, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::process::Pid;
 
@@ -13,6 +15,11 @@ use super::private_files::{open_private, open_to_read, read_to_string};
 use super::state_dir::StateDir;
 use super::worker_origin::{boot_id, pid_namespace};
 use crate::model::{RunId, WorkerId};
+
+/// How long a new worker waits for its file.
+const MAX_LOCK_WAIT: Duration = Duration::from_secs(5);
+/// How long to wait between attempts: file locks have no timeout.
+const LOCK_RETRY_INTERVAL: Duration = Duration::from_millis(10);
 
 /// The lock of a live worker. It is released when it is dropped or when the process ends.
 #[derive(Debug)]
@@ -42,14 +49,29 @@ impl StateDir {
     /// Locks the file of `worker`, which is this process.
     pub fn lock_worker(&self, worker: WorkerId) -> Result<WorkerLock, StoreError> {
         let path = self.worker_file(worker);
-        let mut file = open_private(&path)?;
+        let failed = |source| StoreError::io(&path, source);
+        let deadline = Instant::now() + MAX_LOCK_WAIT;
+        let mut file = loop {
+            let file = open_private(&path)?;
+            match file.try_lock() {
+                Ok(()) if is_at(&path, &file) => break file,
+                // A worker that leaves has removed the file meanwhile.
+                Ok(()) => {}
+                Err(TryLockError::Error(error)) => return Err(failed(error)),
+                // A liveness check, for a moment; or a worker that had this number before older state was restored, which
+                // leaves when it finds that.
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => thread::sleep(LOCK_RETRY_INTERVAL),
+                Err(TryLockError::WouldBlock) => {
+                    let process =
+                        read_to_string(&path).unwrap_or_default().lines().next().unwrap_or_default().to_owned();
+                    let holder = format!("worker {worker} (process {process}), which had joined before");
+                    return Err(StoreError::Busy { path, holder, waited: MAX_LOCK_WAIT });
+                }
+            }
+        };
         let text = format!("{}\n{}", std::process::id(), self.origin().lines());
-        // Only liveness checks lock the file too, for a moment.
-        let written = file.lock().and_then(|()| file.write_all(text.as_bytes()));
-        match written {
-            Ok(()) => Ok(WorkerLock { path, locked: file, started_offset: text.len() as u64 }),
-            Err(source) => Err(StoreError::io(path, source)),
-        }
+        file.set_len(0).and_then(|()| file.write_all(text.as_bytes())).map_err(failed)?;
+        Ok(WorkerLock { path, locked: file, started_offset: text.len() as u64 })
     }
 
     /// Whether `worker`, a process of this machine, is alive. One whose file can't be opened now counts as alive.
@@ -133,6 +155,11 @@ impl StateDir {
 }
 
 impl WorkerLock {
+    /// Whether the file is still in its place. Without it, other processes take the worker for dead.
+    pub fn is_in_place(&self) -> bool {
+        is_at(&self.path, &self.locked)
+    }
+
     /// Records runs that have been started but are not committed yet, before the last of them starts.
     pub fn record_started(&self, runs: &[RunId]) -> Result<(), StoreError> {
         let mut line = String::new();
@@ -149,16 +176,17 @@ impl WorkerLock {
 impl Drop for WorkerLock {
     fn drop(&mut self) {
         // If the directory was removed and created again, the file may belong to another worker.
-        let own = |there: Metadata| self.locked.metadata().is_ok_and(|own| same_file(&own, &there));
-        if fs::metadata(&self.path).is_ok_and(own) {
+        if self.is_in_place() {
             // The file is still locked, so it is not taken for a dead worker's. One that remains has no effect.
             let _ = fs::remove_file(&self.path);
         }
     }
 }
 
-fn same_file(a: &Metadata, b: &Metadata) -> bool {
-    (a.dev(), a.ino()) == (b.dev(), b.ino())
+/// Whether the file at `path` is this open one.
+fn is_at(path: &Path, file: &File) -> bool {
+    let inode = |metadata: Metadata| (metadata.dev(), metadata.ino());
+    fs::metadata(path).map(inode).is_ok_and(|there| file.metadata().is_ok_and(|own| inode(own) == there))
 }
 
 /// Whether a process of this namespace has ended; it may still be a zombie.

@@ -11,6 +11,11 @@ pub enum WorkerError {
     /// The site can't be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Other processes have taken the worker for dead, because its file was removed, or older state was restored.
+    #[error(
+        "this worker is no longer registered: its file was removed, or older state was restored; its jobs were stopped"
+    )]
+    Unregistered,
     /// The supervising thread or the signal handlers can't be set up.
     #[error("can't set up a worker: {0}")]
     Setup(#[source] io::Error),

@@ -10,6 +10,7 @@ mod setup;
 mod site_events;
 
 use std::collections::{HashMap, VecDeque};
+use std::error::Error;
 use std::io;
 use std::mem;
 use std::num::NonZero;
@@ -89,6 +90,8 @@ pub(super) struct EventLoop {
     /// The clock was set back since the waits of jobs were last checked.
     clock_set_back: bool,
     shutdown: Option<Shutdown>,
+    /// The site doesn't have this worker any more. Its jobs may be started by others.
+    is_unregistered: bool,
     /// More jobs may be ready than there are freed slots.
     wants_jobs: bool,
     /// When the next scheduled job is due.
@@ -186,6 +189,7 @@ impl EventLoop {
             woken_at: Instant::now(),
             clock_set_back: false,
             shutdown: None,
+            is_unregistered: false,
             wants_jobs: true,
             next_due: None,
             is_dirty: true,
@@ -229,8 +233,10 @@ impl EventLoop {
         let mut outcome = None;
         // It may have been shut down while it joined.
         self.wait_for_messages(Duration::ZERO);
-        loop {
+        while !self.is_unregistered {
             match self.step(store.as_mut(), outcome.take(), &mut on_change) {
+                // A step has found that.
+                Ok(_) if self.is_unregistered => {}
                 Ok(NextStep::Exit) => return Ok(()),
                 Ok(NextStep::Sleep) => {
                     is_store_failing = false;
@@ -241,7 +247,7 @@ impl EventLoop {
                     (store, outcome) = (committed.0, Some(committed.1));
                 }
                 Err(error) if error.is_permanent() => {
-                    self.stop_all_runs(&error);
+                    self.stop_all_runs(&error, Shutdown::Graceful);
                     return Err(error.into());
                 }
                 Err(error) if self.can_exit_on_error() => return Err(error.into()),
@@ -255,6 +261,8 @@ impl EventLoop {
                 }
             }
         }
+        self.stop_all_runs(&WorkerError::Unregistered, Shutdown::Immediate);
+        Err(WorkerError::Unregistered)
     }
 
     /// Subscribes to changes of the file and of the site, and starts pruning.
@@ -273,13 +281,13 @@ impl EventLoop {
         Ok(subscription)
     }
 
-    /// Stops the running jobs because the site is gone, so that they don't keep running unsupervised. Their ends can't
-    /// be recorded.
-    fn stop_all_runs(&mut self, error: &StoreError) {
+    /// Stops the running jobs because the site is gone or has lost this worker, so that they don't keep running
+    /// unsupervised. Their ends can't be recorded.
+    fn stop_all_runs(&mut self, error: &impl Error, shutdown: Shutdown) {
         if !self.running.is_empty() {
             tracing::error!(%error, running = self.running.len(), "stopping all running jobs: their ends can't be recorded");
         }
-        self.shut_down(Shutdown::Graceful);
+        self.shut_down(shutdown);
         while !self.all_runs_ended() {
             self.wait_for_messages(RETRY_INTERVAL);
         }

@@ -298,3 +298,24 @@ fn commands_report_damage_and_change_nothing() {
         }
     }
 }
+
+#[test]
+fn a_dead_worker_is_not_reaped_in_a_damaged_database() {
+    let site = TempSite::with("queues: {q: [{id: a, run: 'touch up; sleep 600'}, {id: b, run: 'true'}]}\n");
+    let mut process = site.command(&["process"]).stdout(std::process::Stdio::null()).spawn().unwrap();
+    crate::temp_site::wait_for("the job", || site.join("up").exists().then_some(()));
+    process.kill().unwrap();
+    process.wait().unwrap();
+    let database = rusqlite::Connection::open(site.join(".setlist/state.db")).unwrap();
+    database.execute("UPDATE jobs SET needs = '[oops' WHERE id = 2", ()).unwrap();
+    let seq = || database.query_row("SELECT max(seq) FROM events", (), |row| row.get::<_, i64>(0)).unwrap();
+    let before = seq();
+    for args in [&["status"][..], &["retry", "q/a"], &["process"], &["worker", "--exit-when-idle"]] {
+        let output = site.run(args);
+        assert!(output.code == Some(3) && output.stderr.contains("state.db"), "{args:?}: {output:?}");
+        assert_eq!(seq(), before, "{args:?}");
+    }
+    database.execute("UPDATE jobs SET needs = NULL WHERE id = 2", ()).unwrap();
+    assert!(site.ok(&["list"]).contains("interrupted"));
+    assert!(site.processes().is_empty(), "{:?}", site.processes());
+}

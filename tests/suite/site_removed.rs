@@ -100,6 +100,42 @@ fn a_worker_with_nothing_to_do_notices_that_its_site_was_moved() {
 }
 
 #[test]
+fn a_busy_worker_notices_at_once_that_its_state_or_a_folder_above_was_moved() {
+    for args in [&["--file", "outer/site/jobs.yaml"][..], &["--file", "site/jobs.yaml", "--state", "outer/state"]] {
+        let site = TempSite::empty();
+        let folder = if args.len() == 2 { "outer/site" } else { "site" };
+        fs::create_dir_all(site.join(folder)).unwrap();
+        fs::create_dir_all(site.join("outer")).unwrap();
+        site.write(&format!("{folder}/jobs.yaml"), TIDY);
+        let worker = site.command(args).arg("process").stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        wait_for("the job", || site.join(&format!("{folder}/up")).exists().then_some(()));
+        fs::rename(site.join("outer"), site.join("moved")).unwrap();
+        says_why(worker, &REMOVED);
+        assert!(site.join(&format!("{}/tidied", folder.replace("outer", "moved"))).exists(), "{args:?}");
+        assert_eq!(site.processes().len(), 0, "{:?}", site.processes());
+        assert!(!site.join("outer").exists());
+    }
+}
+
+#[test]
+fn a_worker_that_waits_for_its_number_gets_a_file_that_others_find() {
+    let home = TempDir::new().unwrap();
+    let folder = StateDir::new(home.path().join("state"));
+    folder.create().unwrap();
+    for _ in 0..20 {
+        let earlier = folder.lock_worker(WorkerId(1)).unwrap();
+        let waiting = std::thread::spawn({
+            let folder = folder.clone();
+            move || folder.lock_worker(WorkerId(1)).unwrap()
+        });
+        // It takes its file away.
+        drop(earlier);
+        let later = waiting.join().unwrap();
+        assert!(later.is_in_place() && folder.is_worker_alive(WorkerId(1)));
+    }
+}
+
+#[test]
 fn a_worker_whose_site_is_moved_before_it_listens_says_so_too() {
     let site = TempSite::empty();
     fs::create_dir(site.join("site")).unwrap();
@@ -191,7 +227,7 @@ fn a_worker_under_which_the_site_is_brought_further_leaves_it_alone() {
     bring_to(&folder, 99);
     left(&site, worker, &["written by a newer setlist (format 99"]);
     // The newer one, which this one plays, finds that the run was interrupted.
-    bring_to(&folder, 4);
+    bring_to(&folder, 5);
     assert_eq!(site.job("q/long")["outcome"], json!("interrupted"));
     assert_eq!(site.job("q/long")["attempt"], json!(1));
 }
@@ -204,10 +240,10 @@ fn a_connection_changes_nothing_in_a_format_that_it_does_not_know() {
     let open = |queue: &str| [Command::EnsureQueue { queue: queue.into() }];
     store.execute(&open("before"), chrono::Utc::now()).unwrap();
     bring_to(&folder, 99);
-    let newer = |error| matches!(error, StoreError::TooNew { found: 99, known: 4, .. });
+    let newer = |error| matches!(error, StoreError::TooNew { found: 99, known: 5, .. });
     assert!(newer(store.execute(&open("after"), chrono::Utc::now()).unwrap_err()));
     assert!(newer(store.load().unwrap_err()) && newer(store.events_after(0).unwrap_err()));
-    bring_to(&folder, 4);
+    bring_to(&folder, 5);
     assert_eq!(SqliteStore::open(&folder).unwrap().queues().unwrap().len(), 1);
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use setlist::model::Outcome;
 use setlist::store::{SqliteStore, StateDir, Store};
 
-use crate::temp_site::{TempSite, wait_for};
+use crate::temp_site::{CommandOutput, TempSite, wait_for};
 use crate::terminal::Terminal;
 
 /// One job that runs until it is stopped, and others that end at once.
@@ -238,4 +238,56 @@ fn opening_a_site_whose_worker_died_starts_nothing_until_work_is_requested() {
     screen.wait_for_text("Finished 4");
     assert_eq!(site.job("q/last")["outcome"], json!("succeeded"));
     screen.keys("q");
+}
+
+/// The process has ended with an error because the site has lost it, and none of its jobs runs any more.
+#[track_caller]
+fn left_as_unregistered(site: &TempSite, mut process: Child) {
+    wait_for("it to leave", || process.try_wait().unwrap());
+    let output = CommandOutput::from_output(&process.wait_with_output().unwrap());
+    assert!(output.code == Some(1) && output.stderr.contains("no longer registered"), "{output:?}");
+    wait_for("other workers to leave", || site.processes().is_empty().then_some(()));
+}
+
+#[test]
+fn a_worker_whose_file_was_removed_stops_its_jobs_and_leaves() {
+    for args in [&["process"][..], &["worker"]] {
+        let site = TempSite::with("queues: {q: [{id: a, run: 'touch up; sleep 600'}]}\n");
+        let process = site.command(args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        if args == ["process"] {
+            wait_for("the job", || site.join("up").exists().then_some(()));
+        }
+        wait_for("the worker", || site.ok(&["status", "--json"]).contains("\"workers\":1").then_some(()));
+        fs::remove_file(site.join(".setlist/workers/1")).unwrap();
+        // Any command takes it for dead.
+        assert!(site.ok(&["status", "--json"]).contains("\"workers\":0"));
+        left_as_unregistered(&site, process);
+        assert_eq!(site.job("q/a")["outcome"], if args == ["process"] { json!("interrupted") } else { json!(null) });
+    }
+}
+
+#[test]
+fn a_worker_under_which_older_state_is_restored_stops_its_jobs_and_leaves() {
+    let job = |name: &str| json!({"id": name, "run": format!("echo {name} >> ran; [ -e go ] || sleep 600")});
+    let file = json!({"queues": {"q": {"parallel": 2, "jobs": [job("a"), job("b")]}}});
+    let site = TempSite::with(&file.to_string());
+    let mut process = site.command(&["process", "--next"]);
+    let process = process.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for("the first job", || (site.read("ran") == "a\n").then_some(()));
+    let copy = |from: &str, to: &str| {
+        let copied = std::process::Command::new("cp").arg("-a").args([site.join(from), site.join(to)]).status();
+        assert!(copied.unwrap().success());
+    };
+    copy(".setlist", "backup");
+    site.ok(&["retry", "q/b"]);
+    wait_for("the second job", || (site.read("ran") == "a\nb\n").then_some(()));
+    copy("backup/.", ".setlist");
+    // A change notifies all workers: that of the first job and the one that `retry` started.
+    site.ok(&["add", "q", "--script", "true"]);
+    left_as_unregistered(&site, process);
+    site.write("go", "");
+    site.ok(&["process", "--again"]);
+    let mut ran: Vec<_> = site.read("ran").lines().map(str::to_owned).collect();
+    ran.sort();
+    assert_eq!(ran, ["a", "a", "b", "b"]);
 }

@@ -209,7 +209,8 @@ fn create_head(dir: &Path, run: RunId) -> Result<File, StoreError> {
         let _ = std::fs::remove_file(left);
     }
     let created = match create(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+        // Where the site was moved or removed, nothing is created in its place.
+        Err(error) if error.kind() == io::ErrorKind::NotFound && dir.parent().is_none_or(Path::exists) => {
             create_private_dir(dir)?;
             create(&path)
         }

@@ -49,6 +49,7 @@ impl Store for SqliteStore {
     }
 
     fn workers(&mut self) -> Result<Vec<WorkerInfo>, StoreError> {
+        self.check_in_place()?;
         self.read(|snapshot| queries::workers(snapshot))
     }
 

@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
+
 use super::{EventLoop, MAX_SLEEP, PeerCheck};
-use crate::model::{Command, HookResult, JobId, Outcome, RunId, RunReport, StopSignal};
+use crate::model::{Command, Exit, HookResult, JobId, Outcome, RunId, RunReport, StopSignal};
 use crate::store::Store;
 use crate::worker::commit_thread::{Batch, CommitOutcome};
 use crate::worker::message::{Shutdown, WorkerMessage};
@@ -108,6 +110,11 @@ impl EventLoop {
         if self.shutdown.is_some() && report.outcome == Outcome::Cancelled {
             // The worker stopped the run because it shuts down, not because anyone cancelled the job.
             report.outcome = Outcome::Interrupted;
+        }
+        if report.exit == Some(Exit::Signal(Signal::KILL.as_raw())) && !self.lock.is_in_place() {
+            // Another process has taken this worker for dead. It kills what the runs left, and records their ends.
+            self.is_unregistered = true;
+            return;
         }
         self.pending_commands.push((Command::EndRun { job, run, report, on_failure: None }, self.now));
     }

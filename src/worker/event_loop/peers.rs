@@ -14,8 +14,12 @@ impl EventLoop {
             Ok(Respawn::NotNeeded) => {}
             Ok(Respawn::Spawned) => tracing::warn!("another worker took over"),
             Ok(Respawn::LimitReached) => tracing::error!("workers keep crashing; not restarting"),
+            // The next step reports it.
+            Err(SiteError::Store(error)) if error.is_permanent() => {}
             Err(error) => tracing::error!(%error, "can't check the other workers"),
         }
+        // If that can't be read, the next step fails.
+        self.is_unregistered |= self.is_registered(store).is_ok_and(|is_registered| !is_registered);
     }
 
     fn reap_and_respawn(&self, store: &mut dyn Store, check: PeerCheck) -> Result<Respawn, SiteError> {

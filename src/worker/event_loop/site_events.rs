@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::{ChangeListener, EventLoop};
-use crate::model::{AfterRun, Event, EventRecord, JobId, JobState, RunId};
+use crate::model::{AfterRun, Event, EventRecord, JobId, JobState, RunId, WorkerInfo};
 use crate::store::{CommandResult, Store, StoreError};
 
 impl EventLoop {
@@ -14,7 +14,12 @@ impl EventLoop {
         on_change: &mut impl ChangeListener,
     ) -> Result<(), StoreError> {
         let Some(events) = store.events_after(self.last_seq)? else {
-            self.last_seq = store.last_seq()?;
+            let last_seq = store.last_seq()?;
+            self.is_unregistered |= last_seq < self.last_seq || !self.is_registered(store)?;
+            if self.is_unregistered {
+                return Ok(());
+            }
+            self.last_seq = last_seq;
             self.wants_jobs = true;
             self.liveness_watch.rescan();
             return self.resync_runs(store);
@@ -23,6 +28,14 @@ impl EventLoop {
             self.handle_event(store, recorded, on_change);
         }
         Ok(())
+    }
+
+    /// Whether the site has this worker, and other processes can see that it is alive.
+    pub(super) fn is_registered(&self, store: &mut dyn Store) -> Result<bool, StoreError> {
+        let is_self = |worker: &WorkerInfo| worker.id == self.id && worker.pid == std::process::id();
+        // Fails if the whole site is gone.
+        let workers = store.workers()?;
+        Ok(workers.iter().any(is_self) && self.lock.is_in_place())
     }
 
     /// Compares the runs of this worker with the store, after more events than it keeps.
@@ -74,7 +87,12 @@ impl EventLoop {
                 self.wants_jobs |= own.is_none();
                 self.reload.handle_run_end();
             }
-            Event::WorkerJoined { .. } => self.liveness_watch.rescan(),
+            Event::WorkerLeft { worker } if *worker == self.id => self.is_unregistered = true,
+            Event::WorkerJoined { worker } => {
+                // After older state was restored, numbers are given again.
+                self.is_unregistered |= worker.id == self.id && worker.pid != std::process::id();
+                self.liveness_watch.rescan();
+            }
             // Released jobs can be claimed again.
             Event::Reserved { jobs, .. } => self.wants_jobs |= jobs.is_empty(),
             Event::Started { .. } | Event::Removed { .. } => {}
