@@ -8,7 +8,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::ArgValueCandidates;
 
 use super::candidates::{jobs, queues, targets};
-use super::examples::{ADD, COMPLETIONS, LIST, LOG, MAN, PROCESS, RETRY, RUN, WAIT, WORKER};
+use super::examples::{ADD, COMPLETIONS, LIST, LOG, MAN, PROCESS, RETRY, RUN, SCHEDULE, SERVICE, WAIT, WORKER};
 use super::job_option_args::JobOptionArgs;
 use super::site_args::SiteArgs;
 use super::value_parsers;
@@ -190,13 +190,23 @@ pub(super) enum CliCommand {
     /// Wait until jobs have finished; exits with 1 if one of them did not succeed.
     #[command(after_help = WAIT)]
     Wait(WaitArgs),
+    /// Show what is due next, and what became of earlier due times.
+    #[command(after_help = SCHEDULE)]
+    Schedule(ScheduleArgs),
+    /// Keep a worker of this site running with systemd, which schedules need.
+    #[command(after_help = SERVICE)]
+    Service {
+        /// What to do.
+        action: ServiceAction,
+    },
     /// Print a script that makes a shell complete queues, jobs and options.
     #[command(after_help = COMPLETIONS)]
     Completions {
         /// The shell.
         shell: Shell,
     },
-    /// Print the help of a command or topic: jobs.yaml, environment, keys, filters, json, state, service, config, what-happens.
+    /// Print the help of a command or topic: jobs.yaml, schedules, environment, keys, filters, json, state, service, config,
+    /// what-happens.
     Help {
         /// A command or topic; without one, the commands and topics.
         topic: Option<String>,
@@ -223,6 +233,33 @@ pub(super) enum CliCommand {
         #[arg(long, hide = true)]
         detached: bool,
     },
+}
+
+/// What to do with the service of a site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ServiceAction {
+    /// Write a unit for systemd's user manager, and start it.
+    Install,
+    /// Show whether it is installed and running.
+    Status,
+    /// Stop it and remove the unit.
+    Remove,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ScheduleArgs {
+    /// Queues and jobs; all with a schedule by default.
+    #[arg(value_name = "QUEUE|JOB", add = ArgValueCandidates::new(targets))]
+    pub names: Vec<String>,
+    /// Show this many coming due times of each schedule.
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub next: usize,
+    /// Show all due times since this long ago (`8h`, `7d`), instead of the last ten of each schedule.
+    #[arg(long, value_name = "DURATION", value_parser = value_parsers::duration)]
+    pub since: Option<Duration>,
+    /// Print JSON, one object per line.
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]

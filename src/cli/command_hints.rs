@@ -7,10 +7,11 @@ use clap::CommandFactory;
 use super::args::Cli;
 
 /// Names that other tools use, and what to type here.
-const ALIASES: [(&str, &str); 42] = [
+const ALIASES: [(&str, &str); 43] = [
     ("abort", "cancel"),
     ("attach", "log -f"),
     ("cat", "log"),
+    ("cron", "schedule"),
     ("continue", "resume"),
     ("create", "add"),
     ("delete", "remove"),

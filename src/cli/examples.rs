@@ -23,6 +23,19 @@ Examples:
   setlist run -q encode --title Intro ffmpeg -i intro.mov intro.mp4
   setlist log @last                     the output of the job that was added or started last";
 
+pub(super) const SCHEDULE: &str = "\
+Examples:
+  setlist schedule                      the last ten due times of each schedule, and the next
+  setlist schedule nightly --next 5
+  setlist schedule --since 7d --json | jq -r 'select(.state == \"missed\")'";
+
+pub(super) const SERVICE: &str = "\
+Examples:
+  setlist service status
+  setlist -f ~/app/jobs.yaml service install
+
+`setlist help service` shows the unit, and what to do without systemd.";
+
 pub(super) const LIST: &str = "\
 Examples:
   setlist list build --state pending,running

@@ -11,11 +11,14 @@ use serde_json::json;
 use super::error::{CliError, warn};
 use super::exit::ExitStatus;
 use super::json_records::write_json;
+use super::open_site::state_dir;
 use super::safe_output;
+use super::schedule::warn_if_file_not_kept;
 use super::site_args::SiteArgs;
 use super::site_files::nearest_file;
 use crate::definition::{self, Diagnostic, STARTER};
-use crate::model::{Call, DesiredState, Program, Value};
+use crate::model::{Call, DesiredQueue, DesiredState, Program, Value};
+use crate::site::SitePaths;
 use crate::text::{self, count_noun};
 
 /// More warnings than this are only counted.
@@ -47,6 +50,13 @@ pub(super) fn check(args: &SiteArgs, path: Option<PathBuf>, json: bool) -> Resul
         return print_json(&file, plan);
     }
     let plan = plan?;
+    if has_schedules(&plan) {
+        warn_if_file_not_kept(&SitePaths {
+            state: state_dir(args, &file),
+            file: file.clone(),
+            program: PathBuf::new(),
+        });
+    }
     for warning in missing_files(&file, &plan) {
         warn(&format!("warning: {warning}"));
     }
@@ -60,6 +70,13 @@ pub(super) fn check(args: &SiteArgs, path: Option<PathBuf>, json: bool) -> Resul
         count_noun(jobs, "job")
     )?;
     Ok(ExitStatus::Success)
+}
+
+fn has_schedules(plan: &DesiredState) -> bool {
+    let has_schedule = |queue: &DesiredQueue| {
+        queue.settings.schedule.is_some() || queue.jobs.iter().any(|job| job.scheduling.schedule.is_some())
+    };
+    plan.queues.iter().any(has_schedule)
 }
 
 /// What jobs need that is missing on this machine: working directories, env files and shells.

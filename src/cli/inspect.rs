@@ -9,15 +9,17 @@ use super::error::{CliError, warn};
 use super::exit::ExitStatus;
 use super::json_records::{JobRecord, QueueRecord, command_line, job_command, write_json};
 use super::open_site::OpenSite;
-use super::safe_output;
+use super::{safe_output, schedule};
 use crate::clock;
 use crate::model::{
-    HookResult, Job, JobState, Need, Outcome, OutcomeCondition, Phase, Query, QueueState, Run, WaitReason,
+    HookResult, Job, JobState, Need, Outcome, OutcomeCondition, Phase, Query, QueueState, Run, SiteState, WaitReason,
+    due_at,
 };
 use crate::text;
 
 /// Prints queues with their state and counts.
 pub(super) fn status(mut site: OpenSite, names: &[String], json: bool) -> Result<ExitStatus, CliError> {
+    schedule::warn_if_not_kept(&mut site)?;
     let mut out = BufWriter::new(safe_output::stdout());
     print_status(&mut out, &mut site, names, json)?;
     out.flush()?;
@@ -48,15 +50,22 @@ fn print_status(out: &mut impl Write, site: &mut OpenSite, names: &[String], jso
         writeln!(out, "{}  STATE       PENDING  RUNNING  FINISHED  FAILED", text::pad("QUEUE", width, text::ELLIPSIS))?;
     }
     let file = site.paths.file.to_string_lossy();
+    let now = clock::now();
     for id in &ids {
         let Some(queue) = site_state.queue(id) else { continue };
         if json {
-            write_json(out, &QueueRecord::new(id, queue, &site_state, &file))?;
+            write_json(out, &QueueRecord::new(id, queue, &site_state, &file, now))?;
         } else {
             let QueueState { mode, pending, running, finished, failed, .. } = queue;
             let name = text::pad(&text::plain_line(id.as_str()), width, text::ELLIPSIS);
             let (pending, running, finished) = (pending.len(), running.len(), finished.len());
-            let note = if site_state.is_unattended(id) { "  no worker; `setlist process` starts one" } else { "" };
+            let next = site_state
+                .next_due_in(id, now)
+                .map(|(due, state)| format!("  next {}", due_at(due, state.schedule.shown_time(due), now)));
+            let note = match next {
+                _ if site_state.is_unattended(id) => "  no worker; `setlist process` starts one".to_owned(),
+                next => next.unwrap_or_default(),
+            };
             let mode = mode.as_str();
             writeln!(out, "{name}  {mode:<10}  {pending:>7}  {running:>7}  {finished:>8}  {failed:>6}{note}")?;
         }
@@ -101,8 +110,11 @@ pub(super) fn show(mut site: OpenSite, name: &str, json: bool) -> Result<ExitSta
     let job = site.job(name)?;
     let runs = site.store.runs(job.id)?;
     // The reason why a job waits depends on other jobs.
-    let waiting = if job.phase() == Phase::Pending { site.site_state()?.wait_reason(&job) } else { None };
     let now = clock::now();
+    let needs_state = job.phase() == Phase::Pending || !site.store.schedules()?.is_empty();
+    let site_state = if needs_state { site.site_state()? } else { SiteState::default() };
+    let waiting = site_state.wait_reason(&job);
+    let schedule = site_state.schedule_of_job(&job);
     let hook_result = job.hook().and_then(|_| {
         runs.iter().rev().find_map(|run| Some((run.id, site.store.log_reader(run.id).hook_result(run)?)))
     });
@@ -110,7 +122,12 @@ pub(super) fn show(mut site: OpenSite, name: &str, json: bool) -> Result<ExitSta
     if json {
         write_json(
             &mut out,
-            &JobRecord::new(&job, waiting.as_ref(), now).with_runs(&job, &runs, hook_result.as_ref()),
+            &JobRecord::new(&job, waiting.as_ref(), now).with_details(
+                &job,
+                &runs,
+                hook_result.as_ref(),
+                schedule.map(|schedule| (schedule, now)),
+            ),
         )?;
     } else {
         print_details(
@@ -118,6 +135,7 @@ pub(super) fn show(mut site: OpenSite, name: &str, json: bool) -> Result<ExitSta
             &job,
             &runs,
             waiting.map(|waiting| waiting.describe(now)),
+            schedule.map(|schedule| schedule::describe_lines(schedule, &site_state, now)),
             hook_result.map(|(_, result)| result),
         )?;
     }
@@ -190,6 +208,7 @@ fn print_details(
     job: &Job,
     runs: &[Run],
     waiting: Option<String>,
+    schedule: Option<String>,
     hook_result: Option<HookResult>,
 ) -> Result<(), CliError> {
     writeln!(out, "{}  {}", job.id, text::plain_line(&job.path()))?;
@@ -213,6 +232,9 @@ fn print_details(
     let scheduling = &job.definition.scheduling;
     if !scheduling.needs.is_empty() {
         field("needs", &scheduling.needs.iter().map(describe_need).collect::<Vec<_>>().join(", "))?;
+    }
+    if let Some(lines) = schedule {
+        field("schedule", &lines)?;
     }
     if job.max_attempts() > 1 {
         field("attempt", &format!("{} of {}", job.current_attempt(), job.max_attempts()))?;

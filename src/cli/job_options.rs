@@ -37,6 +37,7 @@ impl JobOptionArgs {
             weight: self.weight.unwrap_or(defaults.weight),
             retry: self.retry.map_or(defaults.retry, |max| self.retry_policy(max)),
             confirm: self.confirm.clone(),
+            schedule: None,
         })
     }
 

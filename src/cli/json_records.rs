@@ -10,7 +10,7 @@ use serde_json::ser::{Formatter, Serializer};
 use super::error::CliError;
 use crate::model::{
     Call, Exit, HookResult, Job, Outcome, OutcomeCondition, Program, QueueId, QueueMode, QueueState, Run, RunEnd,
-    RunId, SiteState, Value, WaitReason,
+    RunId, ScheduleState, SiteState, Value, WaitReason,
 };
 use crate::text;
 
@@ -51,6 +51,8 @@ pub(super) struct QueueRecord<'a> {
     running: usize,
     finished: usize,
     failed: usize,
+    /// When it or one of its jobs is due next.
+    next_due_at: Option<String>,
     /// The number of workers that serve it.
     workers: usize,
     /// The `jobs.yaml` of its site.
@@ -58,7 +60,13 @@ pub(super) struct QueueRecord<'a> {
 }
 
 impl<'a> QueueRecord<'a> {
-    pub(super) fn new(id: &'a QueueId, queue: &'a QueueState, site_state: &SiteState, site: &'a str) -> Self {
+    pub(super) fn new(
+        id: &'a QueueId,
+        queue: &'a QueueState,
+        site_state: &SiteState,
+        site: &'a str,
+        now: DateTime<Utc>,
+    ) -> Self {
         Self {
             queue: id.as_str(),
             title: &queue.settings.title,
@@ -68,6 +76,7 @@ impl<'a> QueueRecord<'a> {
             running: queue.running.len(),
             finished: queue.finished.len(),
             failed: queue.failed,
+            next_due_at: site_state.next_due_in(id, now).map(|(due, _)| time(due)),
             workers: site_state.workers().filter(|worker| worker.serves(id)).count(),
             site,
         }
@@ -113,6 +122,9 @@ pub(super) struct JobRecord<'a> {
 struct ExtraJobFields<'a> {
     runs: Vec<RunRecord<'a>>,
     on_finish: Option<HookRecord<'a>>,
+    /// The expressions of its schedule, or of that of its queue.
+    schedule: Option<Vec<String>>,
+    next_due_at: Option<String>,
 }
 
 /// The hook of a job.
@@ -187,8 +199,15 @@ impl<'a> JobRecord<'a> {
         }
     }
 
-    /// Adds all runs of the job, and the result of its `on_finish` hook.
-    pub(super) fn with_runs(self, job: &Job, runs: &'a [Run], hook_result: Option<&'a (RunId, HookResult)>) -> Self {
+    /// Adds all runs of the job, the result of its `on_finish` hook, and its schedule.
+    pub(super) fn with_details(
+        self,
+        job: &Job,
+        runs: &'a [Run],
+        hook_result: Option<&'a (RunId, HookResult)>,
+        schedule: Option<(&ScheduleState, DateTime<Utc>)>,
+    ) -> Self {
+        let expressions = |state: &ScheduleState| state.schedule.times.iter().map(ToString::to_string).collect();
         let hook = job.hook().map(|hook| HookRecord {
             command: command_line(&hook.program),
             on: hook.on,
@@ -196,7 +215,12 @@ impl<'a> JobRecord<'a> {
             last: hook_result.map(HookRunRecord::new),
         });
         Self {
-            details: Some(ExtraJobFields { runs: runs.iter().map(RunRecord::new).collect(), on_finish: hook }),
+            details: Some(ExtraJobFields {
+                runs: runs.iter().map(RunRecord::new).collect(),
+                on_finish: hook,
+                schedule: schedule.map(|(state, _)| expressions(state)),
+                next_due_at: schedule.and_then(|(state, now)| state.upcoming(now)).map(time),
+            }),
             ..self
         }
     }

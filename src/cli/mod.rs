@@ -30,7 +30,9 @@ mod progress_reporter;
 mod queue_commands;
 mod run_command;
 mod safe_output;
+mod schedule;
 mod screen;
+mod service;
 mod service_manager;
 mod signals;
 mod site_args;
@@ -94,7 +96,13 @@ fn run(cli: Cli) -> Result<ExitStatus, CliError> {
         CliCommand::Process(args) => {
             let color = uses_color(site.color, &safe_output::raw_stderr());
             let open = if args.dry_run { OpenSite::open_read_only } else { OpenSite::open };
-            process::process(open(&site, &args.queues)?, &args, color)
+            let site = open(&site, &args.queues)?;
+            let paths = site.paths.clone();
+            let result = process::process(site, &args, color);
+            if !args.dry_run {
+                schedule::leave_schedule_worker(&paths);
+            }
+            result
         }
         CliCommand::Add(args) => add::add(OpenSite::open(&site, from_ref(&args.queue))?, &args),
         CliCommand::Run(args) => {
@@ -119,6 +127,8 @@ fn run(cli: Cli) -> Result<ExitStatus, CliError> {
         }
         CliCommand::Pause { queues, json } => queue_commands::pause(OpenSite::open(&site, &queues)?, &queues, json),
         CliCommand::Resume { queues, json } => queue_commands::resume(OpenSite::open(&site, &queues)?, &queues, json),
+        CliCommand::Schedule(args) => schedule::print(OpenSite::open_read_only(&site, &args.names)?, &args),
+        CliCommand::Service { action } => service::run(&site, action),
         CliCommand::Wait(args) => wait::wait(OpenSite::open(&site, &args.names)?, &args),
         CliCommand::Status { json, all: true, .. } => inspect::status_of_all(OpenSite::open_all(&site)?, json),
         CliCommand::Status { queues, json, .. } => {

@@ -297,8 +297,7 @@ fn next_startable<'a>(site_state: &'a SiteState, queues: &[QueueId]) -> Option<&
     let is_inactive = |queue: &&QueueState| matches!(queue.mode, QueueMode::Idle | QueueMode::Stopped);
     let pending =
         queues.iter().filter_map(|id| site_state.queue(id)).filter(is_inactive).flat_map(|queue| &queue.pending);
-    let is_ready =
-        |job: &&Job| matches!(site_state.wait_reason(job), Some(WaitReason::QueueIdle | WaitReason::QueueStopped));
+    let is_ready = |job: &&Job| site_state.wait_reason(job).is_some_and(|reason| reason.is_about_mode());
     pending.filter_map(|id| site_state.job(*id)).find(is_ready)
 }
 

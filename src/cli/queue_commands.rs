@@ -141,7 +141,7 @@ fn submit_each(
         match result {
             Ok(_) if json => {
                 if let Some(record) = site_state.queue(queue) {
-                    write_json(&mut out, &QueueRecord::new(queue, record, &site_state, &file))?;
+                    write_json(&mut out, &QueueRecord::new(queue, record, &site_state, &file, clock::now()))?;
                 }
             }
             Ok(events) => writeln!(out, "{}  {}", text::plain_line(queue.as_str()), describe(queue, &events))?,

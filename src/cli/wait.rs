@@ -92,7 +92,7 @@ fn print_result(target: &Target, site_state: &SiteState, options: &WaitArgs, fil
             }
             *counts.entry("pending").or_default() += queue.pending.len();
             if options.json {
-                write_json(&mut out, &QueueRecord::new(id, queue, site_state, file))?;
+                write_json(&mut out, &QueueRecord::new(id, queue, site_state, file, clock::now()))?;
             } else if !options.quiet {
                 let summary = summary_line::describe_counts(&counts).unwrap_or_else(|| "empty".to_owned());
                 writeln!(out, "{}  {summary}", text::plain_line(id.as_str()))?;

@@ -9,6 +9,7 @@ use super::keep::KeepLimits;
 use super::placeholders;
 use super::problems::{Problem, Problems};
 use super::queue_jobs::{self, ParsedQueue};
+use super::schedule;
 use super::spanned_value::{self, Node, NodeKind};
 use super::unknown_fields;
 use super::value;
@@ -116,6 +117,7 @@ fn read_queue(
     }
     let mut level = LevelSettings::default();
     let mut items = None;
+    let mut queue_schedule = None;
     let is_bare_list = matches!(entry.value.kind, NodeKind::List(_));
     match &entry.value.kind {
         NodeKind::Map(entries) => {
@@ -125,6 +127,9 @@ fn read_queue(
                 match QueueField::from_name(&entry.key.text) {
                     Some(QueueField::Title) => {
                         level.title = value::text(&entry.value, &path, problems).unwrap_or_default();
+                    }
+                    Some(QueueField::Schedule) => {
+                        queue_schedule = schedule::read_schedule(&entry.value, &path, problems);
                     }
                     Some(QueueField::Jobs) => items = Some(&entry.value),
                     None if level.read_field(entry, &path, problems) => {}
@@ -140,6 +145,7 @@ fn read_queue(
         parallel: level.parallel.or(defaults.parallel).unwrap_or(1),
         on_failure: level.on_failure.or(defaults.on_failure).unwrap_or_default(),
         retention: level.keep.inherit_from(defaults.keep),
+        schedule: queue_schedule,
         declared: true,
         order: u32::try_from(order).unwrap_or(u32::MAX),
     };

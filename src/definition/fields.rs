@@ -45,6 +45,11 @@ pub(super) enum FieldType {
     Queues,
     Retry,
     RunsKept,
+    Schedule,
+    Expressions,
+    MissedPolicy,
+    OverlapPolicy,
+    TimeZone,
     Shell,
     SizeKept,
     Tags,
@@ -98,6 +103,8 @@ fields! {
     /// Fields that only a queue has.
     QueueField:
     Title "title" Text "The title of the queue."
+    Schedule "schedule" Schedule
+        "When the jobs of the queue become pending and run: a cron expression, a list of them, or a map with options."
     Jobs "jobs" Jobs "The jobs of the queue, in order."
 }
 
@@ -125,6 +132,8 @@ fields! {
     Stdin "stdin" Text "The standard input of the job. Default: empty."
     Needs "needs" Needs "The jobs to wait for: names of jobs in this queue, or `queue/name`."
     Confirm "confirm" NonEmptyText "A question to confirm before the job runs."
+    Schedule "schedule" Schedule
+        "When the job becomes pending and runs: a cron expression, a list of them, or a map with options."
     Matrix "matrix" Matrix
         "Lists of values. Each combination is one job; write `${matrix.NAME}` in fields and `$NAME` in scripts."
 }
@@ -164,6 +173,18 @@ fields! {
     Command "command" CommandLine "The program to run and its arguments, without a shell."
     On "on" NeedOutcome "When to run: after `success`, `failure` or `finish`, which is any outcome. Default: `finish`."
     Timeout "timeout" PositiveDuration "It is stopped after this time. Default: `1m`."
+}
+
+fields! {
+    /// Fields of `schedule`.
+    ScheduleField:
+    Cron "cron" Expressions
+        "A cron expression of five fields, `@daily` or the like, `@every 10m`, or a list. `TZ=NAME` before one sets its zone."
+    Timezone "timezone" TimeZone "The time zone, such as `Europe/Berlin`. Default: that of this machine."
+    Jitter "jitter" Duration "The longest delay after each due time, which spreads the load. Default: 0."
+    Missed "missed" MissedPolicy
+        "When no worker was running: `skip`, run `once` (default), or `all` of the last 7 days, at most 100."
+    Overlap "overlap" OverlapPolicy "When the previous run has not finished: `skip` (default) or `wait`."
 }
 
 fields! {

@@ -13,7 +13,7 @@ use super::spanned_value::{MapEntry, Node, NodeKind, ScalarType};
 use super::spelling::quoted;
 use super::value_path::ValuePath;
 use super::{hook, pass_env, program, retry, units, value};
-use crate::model::{ExecOptions, Hook, NotBefore, PassEnv, RetryPolicy, SchedulingOptions};
+use crate::model::{ExecOptions, Hook, NotBefore, PassEnv, RetryPolicy, Schedule, SchedulingOptions};
 
 /// The inheritable fields of one level. `None` where the level doesn't set a field.
 #[derive(Clone, Default)]
@@ -142,9 +142,13 @@ impl InheritedFields {
         }
     }
 
-    /// The scheduling options of a job with this confirmation question, with defaults for unset fields and without
-    /// needs.
-    pub(super) fn scheduling_options(&self, confirm: Option<String>) -> SchedulingOptions {
+    /// The scheduling options of a job with this confirmation question and schedule, with defaults for unset fields and
+    /// without needs.
+    pub(super) fn scheduling_options(
+        &self,
+        confirm: Option<String>,
+        schedule: Option<Arc<Schedule>>,
+    ) -> SchedulingOptions {
         SchedulingOptions {
             needs: Vec::new(),
             after: self.after.filter(|after| *after != NotBefore::Delay(Duration::ZERO)),
@@ -152,6 +156,7 @@ impl InheritedFields {
             weight: self.weight.unwrap_or(1),
             retry: self.retry.clone().unwrap_or_else(RetryPolicy::never),
             confirm,
+            schedule,
         }
     }
 }

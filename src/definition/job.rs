@@ -9,11 +9,12 @@ use super::job_names;
 use super::needs;
 use super::problems::{Problem, Problems};
 use super::program;
+use super::schedule;
 use super::spanned_value::{Node, NodeKind};
 use super::unknown_fields;
 use super::value;
 use super::value_path::ValuePath;
-use crate::model::{Arguments, Definition, ExecOptions, Program, SchedulingOptions, Script};
+use crate::model::{Arguments, Definition, ExecOptions, Program, Schedule, SchedulingOptions, Script};
 
 /// The fields of a job entry.
 pub(super) struct JobEntry {
@@ -23,6 +24,7 @@ pub(super) struct JobEntry {
     /// Boxed like `own_fields` because most jobs have none and it is large.
     arguments: Option<Box<Arguments>>,
     confirm: Option<String>,
+    schedule: Option<Arc<Schedule>>,
     /// Resolved when all jobs are known.
     pub(super) needs: Vec<needs::UnresolvedNeed>,
     own_fields: Option<Box<InheritedFields>>,
@@ -41,7 +43,7 @@ pub(super) struct InheritedScope {
 impl InheritedScope {
     pub(super) fn new(inherited: InheritedFields, interner: &mut Interner) -> Self {
         let exec = interner.exec_options(inherited.exec_options(None));
-        let scheduling = interner.scheduling_options(inherited.scheduling_options(None));
+        let scheduling = interner.scheduling_options(inherited.scheduling_options(None, None));
         let (memory_size, tags_memory_size) = (inherited.memory_size(), inherited.tags_memory_size());
         Self { inherited, exec, scheduling, memory_size, tags_memory_size }
     }
@@ -67,6 +69,7 @@ impl JobEntry {
             stdin: None,
             arguments: None,
             confirm: None,
+            schedule: None,
             needs: Vec::new(),
             own_fields: None,
         };
@@ -108,6 +111,7 @@ impl JobEntry {
                     self.arguments.get_or_insert_default().kwargs = kwargs.unwrap_or_default();
                 }
                 Some(JobField::Confirm) => self.confirm = value::non_empty_text(node, path, "the question", problems),
+                Some(JobField::Schedule) => self.schedule = schedule::read_schedule(node, path, problems),
                 Some(JobField::Needs) => self.needs = needs::read_needs(node, path, problems),
                 // Read earlier, because it defines several jobs.
                 Some(JobField::Matrix) => {}
@@ -154,8 +158,8 @@ impl JobEntry {
 
     /// Builds the definition with the values inherited from `scope`.
     pub(super) fn into_definition(self, name: Arc<str>, scope: &InheritedScope, interner: &mut Interner) -> Definition {
-        let (own, stdin, confirm) =
-            (self.own_fields.map(|own| own.inherit_from(&scope.inherited)), self.stdin, self.confirm);
+        let (stdin, confirm, schedule) = (self.stdin, self.confirm, self.schedule);
+        let own = self.own_fields.map(|own| own.inherit_from(&scope.inherited));
         let inherited = own.as_ref().unwrap_or(&scope.inherited);
         let program = match self.program {
             ProgramSource::Run(text) => {
@@ -175,10 +179,10 @@ impl JobEntry {
         if let Some(arguments) = self.arguments.filter(|arguments| !arguments.is_empty()) {
             definition.arguments = Arc::new(*arguments);
         }
-        definition.scheduling = if is_inherited(confirm.is_some()) {
+        definition.scheduling = if is_inherited(confirm.is_some() || schedule.is_some()) {
             Arc::clone(&scope.scheduling)
         } else {
-            interner.scheduling_options(inherited.scheduling_options(confirm))
+            interner.scheduling_options(inherited.scheduling_options(confirm, schedule))
         };
         definition.tags = inherited.tags.clone().unwrap_or_default();
         definition

@@ -33,6 +33,7 @@ mod queue_jobs;
 mod resolve;
 mod retry;
 pub mod save;
+mod schedule;
 mod schema;
 mod size_limits;
 mod source;

@@ -7,8 +7,8 @@ use std::slice;
 
 use serde_json::{Map, Value, json};
 
-use super::fields::{FieldScope, FieldSpec, FieldType, HookField, KeepField, NeedField, RetryField};
-use super::{desired_state, needs, pass_env, retry};
+use super::fields::{FieldScope, FieldSpec, FieldType, HookField, KeepField, NeedField, RetryField, ScheduleField};
+use super::{desired_state, needs, pass_env, retry, schedule};
 use crate::model::Interpreter;
 
 /// Returns the schema (draft 7).
@@ -105,6 +105,15 @@ impl FieldType {
                 map["oneOf"] = json!([{"required": ["run"]}, {"required": ["command"]}]);
                 any_of([definition_ref("non_empty_text"), non_empty_list(&definition_ref("text")), map])
             }
+            Self::Schedule => {
+                let mut map = object(ScheduleField::ALL.iter());
+                map["required"] = json!(["cron"]);
+                any_of([Self::Expressions.schema(), map])
+            }
+            Self::Expressions => one_or_more(&json!({"type": "string", "pattern": r"\S"})),
+            Self::TimeZone => definition_ref("non_empty_text"),
+            Self::MissedPolicy => or_placeholder(one_of(schedule::MISSED_VALUES.iter().map(|(word, _)| *word))),
+            Self::OverlapPolicy => or_placeholder(one_of(schedule::OVERLAP_VALUES.iter().map(|(word, _)| *word))),
             Self::Keep => any_of([constant("all"), object(KeepField::ALL.iter())]),
             Self::RunsKept => any_of([integer(1, i64::from(u32::MAX)), constant("all")]),
             Self::AgeKept => any_of([duration(1), constant("all")]),

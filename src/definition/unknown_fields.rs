@@ -7,9 +7,12 @@ use super::spelling::{closest_keyword, one_of, quoted};
 use super::value_path::ValuePath;
 
 /// Names that other tools use for our fields.
-const SYNONYMS: [(&str, &str); 17] = [
+const SYNONYMS: [(&str, &str); 20] = [
     ("cmd", "command"),
     ("concurrency", "parallel"),
+    ("cron", "schedule"),
+    ("every", "schedule"),
+    ("interval", "schedule"),
     ("delay", "after"),
     ("depends", "needs"),
     ("depends_on", "needs"),
@@ -29,7 +32,7 @@ const SYNONYMS: [(&str, &str); 17] = [
 
 /// Parts of unknown names, with the fields for what they are probably about.
 const TOPICS: [(&[&str], &str); 14] = [
-    (&["cron", "every", "interval", "schedule"], "schedules: run `setlist process QUEUE` from cron or a timer"),
+    (&["cron", "every", "interval", "schedule"], "times at which it runs: `schedule`"),
     (&["attempt", "backoff", "retries", "retry", "tries"], "retries: `retry`"),
     (&["deadline", "duration", "kill", "time"], "time limits: `timeout` and `grace`"),
     (&["dotenv", "env", "secret", "var"], "environment variables: `env` and `env_file`"),
@@ -66,6 +69,9 @@ fn unknown_field_problem(id: u32, text: &str, scope: FieldScope, path: &ValuePat
         let hint = match (valid_scope, scope) {
             (FieldScope::Job, _) if text == "needs" => "set `needs` on each job".to_owned(),
             (FieldScope::Job, _) if text == "confirm" => "set `confirm` on each job".to_owned(),
+            (FieldScope::Job, FieldScope::Defaults) if text == "schedule" => {
+                "set `schedule` on a queue or a job".to_owned()
+            }
             (FieldScope::Job, _) if text == "matrix" => "set `matrix` on a single job".to_owned(),
             (FieldScope::Job, FieldScope::Defaults) => format!("{name} can't be a default: set it on a job"),
             (FieldScope::Queue, FieldScope::Defaults) => format!("{name} can't be a default: set it on a queue"),

@@ -59,7 +59,7 @@ pub enum Command {
     Restore { jobs: Vec<JobId> },
     /// Register a worker process for these queues, or for all.
     Join { host: String, pid: u32, queues: Option<Vec<QueueId>> },
-    /// Promote scheduled jobs that are due.
+    /// Promote jobs whose time has come, and start what schedules have due.
     PromoteDue,
     /// Shorten waits that are longer than the delay that caused them, because the clock was set back since.
     ShortenWaits,
@@ -185,10 +185,10 @@ pub enum Refusal {
 pub enum NothingToDo {
     /// No job is ready to start.
     Claim {
-        /// When the next scheduled job is due, if there is one.
+        /// When the next job or schedule is due, if there is one.
         next_due: Option<DateTime<Utc>>,
     },
-    /// No scheduled job is due.
+    /// No job and no schedule is due.
     PromoteDue,
     /// No job waits longer than its delay.
     ShortenWaits,
@@ -240,7 +240,7 @@ impl fmt::Display for NothingToDo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Claim { .. } => f.write_str("no job is ready to start"),
-            Self::PromoteDue => f.write_str("no scheduled job is due"),
+            Self::PromoteDue => f.write_str("nothing is due"),
             Self::ShortenWaits => f.write_str("no job waits longer than its delay"),
             Self::Confirm => f.write_str("nothing to confirm"),
             Self::Process(queue) => write!(f, "{queue} has no pending jobs"),

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use super::active_queues::active_queues;
 use super::checks::{DecideError, Decision, existing_job, existing_queue, refuse, wrong_state};
 use super::command::NothingToDo;
+use super::due_times::{decide_due_times, next_decision_time, skip_paused_due_times};
 use super::needs::{self, NeedsStatus};
 use super::next_job::next_due_time;
 use super::position::POSITION_STRIDE;
@@ -35,7 +36,7 @@ pub(super) fn decide<R: StateReader>(reader: &R, command: &Command, now: DateTim
             request::attach(&mut events, *environment);
             Ok(events)
         }
-        Command::Process { queue } => process(reader, queue),
+        Command::Process { queue } => process(reader, queue, now),
         Command::Pause { queue } => match existing_queue(reader, queue)?.mode {
             QueueMode::Paused => {
                 refuse(Refusal::AlreadyInMode { queue: queue.clone(), state: QueueMode::Paused.as_str() })
@@ -169,7 +170,7 @@ fn adopt_entry<R: StateReader>(reader: &R, id: JobId, digest: i64) -> Decision<R
     Ok(vec![Event::Redefined { job: id, definition, needs: job.needs }])
 }
 
-fn process<R: StateReader>(reader: &R, queue: &QueueId) -> Decision<R> {
+fn process<R: StateReader>(reader: &R, queue: &QueueId, now: DateTime<Utc>) -> Decision<R> {
     let current = existing_queue(reader, queue)?.mode;
     if current == QueueMode::Processing {
         return refuse(Refusal::AlreadyInMode { queue: queue.clone(), state: current.as_str() });
@@ -180,7 +181,7 @@ fn process<R: StateReader>(reader: &R, queue: &QueueId) -> Decision<R> {
         return match current {
             QueueMode::Idle => refuse(Refusal::NothingToDo(NothingToDo::Process(queue.clone()))),
             // The queue is empty, but it is no longer paused or stopped.
-            _ => Ok(vec![mode_changed(queue, QueueMode::Idle)]),
+            _ => leave_mode(reader, queue, current, QueueMode::Idle, now),
         };
     }
     if !blocked.is_empty() && !any_needs_failed(reader, &blocked)? && !would_progress(reader, queue)? {
@@ -188,7 +189,19 @@ fn process<R: StateReader>(reader: &R, queue: &QueueId) -> Decision<R> {
             reader.job(blocked[0])?.map(|job| needs::blocked_reason(reader, &job)).transpose()?.unwrap_or_default();
         return refuse(Refusal::Blocked { queue: queue.clone(), reason });
     }
-    Ok(vec![mode_changed(queue, QueueMode::Processing)])
+    leave_mode(reader, queue, current, QueueMode::Processing, now)
+}
+
+/// Changes the mode of a queue. The due times that came while it was paused are skipped.
+fn leave_mode<R: StateReader>(
+    reader: &R,
+    queue: &QueueId,
+    from: QueueMode,
+    to: QueueMode,
+    now: DateTime<Utc>,
+) -> Decision<R> {
+    let skipped = if from == QueueMode::Paused { skip_paused_due_times(reader, queue, now)? } else { Vec::new() };
+    Ok(skipped.into_iter().chain([mode_changed(queue, to)]).collect())
 }
 
 /// Whether any job of the queue would start or end if the queue was processed.
@@ -306,7 +319,11 @@ fn restore<R: StateReader>(reader: &R, ids: &[JobId]) -> Decision<R> {
 fn claim<R: StateReader>(reader: &R, worker: WorkerId, queues: Option<&[QueueId]>, now: DateTime<Utc>) -> Decision<R> {
     match next_ready_job(reader, queues)? {
         Some(job) => start(reader, worker, &job, now),
-        None => refuse(Refusal::NothingToDo(NothingToDo::Claim { next_due: next_due_time(reader, queues)? })),
+        None => {
+            let scheduled = next_decision_time(reader, queues, Some(now))?;
+            let next_due = scheduled.into_iter().chain(next_due_time(reader, queues)?).min();
+            refuse(Refusal::NothingToDo(NothingToDo::Claim { next_due }))
+        }
     }
 }
 
@@ -398,6 +415,7 @@ fn promote_due<R: StateReader>(reader: &R, now: DateTime<Utc>) -> Decision<R> {
             events.push(Event::WaitChanged { job: id, wait: WaitConditions { until: None, ..wait } });
         }
     }
+    events.extend(decide_due_times(reader, now)?);
     if events.is_empty() { refuse(Refusal::NothingToDo(NothingToDo::PromoteDue)) } else { Ok(events) }
 }
 
@@ -446,7 +464,10 @@ fn leave<R: StateReader>(reader: &R, worker: WorkerId, queues: Option<&[QueueId]
     let Some(info) = reader.worker(worker)? else { return refuse(Refusal::UnknownWorker(worker)) };
     let serves = |queue: &QueueInfo| queues.is_none_or(|served| served.contains(&queue.id));
     let is_processing = reader.queues()?.iter().any(|queue| queue.mode == QueueMode::Processing && serves(queue));
-    let has_work = next_ready_job(reader, queues)?.is_some() || next_due_time(reader, queues)?.is_some();
+    // A worker of all queues stays for their schedules.
+    let keeps_schedule = queues.is_none() && next_decision_time(reader, queues, None)?.is_some();
+    let has_work =
+        keeps_schedule || next_ready_job(reader, queues)?.is_some() || next_due_time(reader, queues)?.is_some();
     if is_processing || has_work || !info.reserved.is_empty() || !reader.jobs_run_by(worker)?.is_empty() {
         return refuse(Refusal::WorkerBusy(worker));
     }

@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Definition, EnvironmentId, Job, JobId, QueueId, QueueMode, QueueSettings, Reservation, ResolvedNeed, Run, RunId,
-    RunReport, StopSignal, WaitConditions, WorkerId, WorkerInfo,
+    Definition, DueRecord, EnvironmentId, Job, JobId, QueueId, QueueMode, QueueSettings, Reservation, ResolvedNeed,
+    Run, RunId, RunReport, ScheduleState, ScheduleTarget, StopSignal, WaitConditions, WorkerId, WorkerInfo,
 };
 
 /// An event with its sequence number and time.
@@ -82,6 +82,14 @@ pub enum Event {
     Reserved { worker: WorkerId, jobs: Vec<Reservation> },
     /// A worker left, or was found dead.
     WorkerLeft { worker: WorkerId },
+    /// A schedule was added or changed, or its due times were decided up to a later one.
+    ScheduleChanged { state: Box<ScheduleState> },
+    /// A schedule was removed. The records of its due times are kept.
+    ScheduleEnded { target: ScheduleTarget },
+    /// Due times were decided.
+    DueRecorded { target: ScheduleTarget, records: Vec<DueRecord> },
+    /// The clock was set back: the records of due times after this one are deleted, except those of runs.
+    DueWithdrawn { target: ScheduleTarget, after: DateTime<Utc> },
     /// This version of `jobs.yaml` was applied. An empty version means that a running job still has to change, so that
     /// no version is fully applied.
     #[serde(rename = "file_read")]

@@ -78,6 +78,9 @@ pub struct Definition {
     /// The definition that replaces this one when the current run ends: `jobs.yaml` changed during the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replacement: Option<Arc<Definition>>,
+    /// Its entry was removed from `jobs.yaml`, and only its record is left. Set where a schedule would run it again.
+    #[serde(default, rename = "gone", skip_serializing_if = "is_false")]
+    pub is_gone_from_file: bool,
 }
 
 /// The state of a job.
@@ -348,6 +351,7 @@ impl Definition {
             tags: Vec::new(),
             digest: None,
             replacement: None,
+            is_gone_from_file: false,
         }
     }
 
@@ -360,6 +364,11 @@ impl Definition {
         };
         same_call && self.arguments == other.arguments
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 fn no_arguments(arguments: &Arguments) -> bool {

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::decide::decide;
+use super::due_times::schedule_changes;
 use super::propagate::{can_end_queue, finished_queues, needs_changes};
 use super::{Command, DecideError, Event, StateReader};
 
@@ -20,6 +21,7 @@ pub fn perform<R: StateReader>(
     let mut propagated = 0;
     loop {
         let mut more = needs_changes(reader, command, &events[propagated..], now)?;
+        more.extend(schedule_changes(reader, &events[propagated..], now)?);
         propagated = events.len();
         // A queue is finished only when none of its jobs changes any more.
         if more.is_empty() && events.iter().any(can_end_queue) {

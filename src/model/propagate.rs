@@ -109,8 +109,9 @@ fn recheck_job<R: StateReader>(
 ) -> Result<Option<Event>, R::Error> {
     let Some(job) = reader.job(id)? else { return Ok(None) };
     match &job.state {
-        // An explicit request overrides needs.
-        JobState::Pending { requested: true, .. } | JobState::Running { .. } => return Ok(None),
+        JobState::Running { .. } => return Ok(None),
+        // An explicit request overrides needs; a schedule doesn't.
+        JobState::Pending { requested: true, wait } if !wait.needs => return Ok(None),
         JobState::Finished { outcome, .. } if !matches!(outcome, Outcome::Skipped { .. }) => return Ok(None),
         _ => {}
     }
@@ -120,7 +121,7 @@ fn recheck_job<R: StateReader>(
     };
     let processing = |queue| Ok::<_, R::Error>(reader.queue(queue)?.is_some_and(|queue| queue.is_processing()));
     Ok(match (&job.state, status) {
-        (JobState::Pending { .. }, NeedsStatus::Failed(reason)) if processing(&job.queue)? => {
+        (JobState::Pending { requested, .. }, NeedsStatus::Failed(reason)) if *requested || processing(&job.queue)? => {
             Some(Event::Skipped { job: id, reason })
         }
         (JobState::Pending { wait, .. }, status) => {
@@ -179,6 +180,10 @@ pub(super) fn can_end_queue(event: &Event) -> bool {
         | Event::WorkerJoined { .. }
         | Event::Reserved { .. }
         | Event::WorkerLeft { .. }
+        | Event::ScheduleChanged { .. }
+        | Event::ScheduleEnded { .. }
+        | Event::DueRecorded { .. }
+        | Event::DueWithdrawn { .. }
         | Event::FileApplied { .. } => false,
     }
 }

@@ -1,9 +1,11 @@
 //! Settings, retention and mode of a queue.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::WorkerId;
+use super::{Schedule, WorkerId};
 
 /// The settings of a queue, from `jobs.yaml`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +24,9 @@ pub struct QueueSettings {
     /// How long runs and finished jobs are kept.
     #[serde(rename = "keep", skip_serializing_if = "Retention::is_default")]
     pub retention: Retention,
+    /// When its jobs become pending and run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<Arc<Schedule>>,
     /// Whether it is in `jobs.yaml`.
     pub declared: bool,
     /// Its place among the queues of the file. Queues that are not in the file come last, by name.
@@ -87,6 +92,7 @@ impl Default for QueueSettings {
             parallel_override: None,
             on_failure: OnFailure::Continue,
             retention: Retention::default(),
+            schedule: None,
             declared: false,
             order: u32::MAX,
         }

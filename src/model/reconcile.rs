@@ -29,7 +29,7 @@ pub(super) fn reconcile<R: StateReader>(
     let in_file: HashSet<_> = desired.queues.iter().map(|queue| &queue.id).collect();
     let mut others = Vec::new();
     for queue in reader.queues()?.into_iter().filter(|queue| !in_file.contains(&queue.id)) {
-        let settings = QueueSettings { declared: false, order: u32::MAX, ..queue.settings };
+        let settings = QueueSettings { declared: false, order: u32::MAX, schedule: None, ..queue.settings };
         others.push(DesiredQueue { id: queue.id, settings, jobs: Vec::new() });
     }
     let first_new = reader.next_job_id()?;
@@ -142,7 +142,7 @@ impl<R: StateReader> ChangeCollector<'_, R> {
         if current.as_ref() != Some(&settings) {
             self.events.push(Event::QueueDefined { queue: desired.id.clone(), settings });
         }
-        self.remove_missing(desired, declared);
+        self.remove_missing(desired, declared)?;
         let jobs: Vec<Option<&DeclaredJob>> = matches.iter().map(|index| index.map(|index| &declared[index])).collect();
         let positions: Vec<_> = jobs.iter().map(|declared| declared.map(|declared| declared.position)).collect();
         let positions = assign_positions(&positions, self.reader.last_position(&desired.id)?);
@@ -156,9 +156,9 @@ impl<R: StateReader> ChangeCollector<'_, R> {
     }
 
     /// Removes the pending jobs whose entry is no longer in the file.
-    fn remove_missing(&mut self, desired: &DesiredQueue, declared: &[DeclaredJob]) {
+    fn remove_missing(&mut self, desired: &DesiredQueue, declared: &[DeclaredJob]) -> Result<(), R::Error> {
         if declared.is_empty() {
-            return;
+            return Ok(());
         }
         let in_file: HashSet<_, RandomState> = desired.jobs.iter().map(|definition| &definition.name).collect();
         let is_missing = |job: &&DeclaredJob| job.definition.name.is_some() && !in_file.contains(&job.definition.name);
@@ -167,9 +167,26 @@ impl<R: StateReader> ChangeCollector<'_, R> {
                 _ if self.reserved.contains(&job.id) => self.deferred = true,
                 Phase::Pending => self.events.push(Event::Removed { job: job.id, reason: RemovalReason::NotInFile }),
                 Phase::Running => self.deferred = true,
+                Phase::Finished
+                    if desired.settings.schedule.is_some() || job.definition.scheduling.schedule.is_some() =>
+                {
+                    self.mark_gone(job)?;
+                }
                 Phase::Finished => {}
             }
         }
+        Ok(())
+    }
+
+    /// Notes that a finished job has no entry any more, so that no schedule runs it again.
+    fn mark_gone(&mut self, declared: &DeclaredJob) -> Result<(), R::Error> {
+        if !declared.definition.is_gone_from_file
+            && let Some(job) = self.reader.job(declared.id)?
+        {
+            let definition = Definition { is_gone_from_file: true, ..(*declared.definition).clone() };
+            self.events.push(Event::Redefined { job: declared.id, definition: Arc::new(definition), needs: job.needs });
+        }
+        Ok(())
     }
 
     fn add(&mut self, id: JobId, queue: &QueueId, definition: &Arc<Definition>, position: i64) -> Result<(), R::Error> {

@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::millis;
-use super::{Exit, FailureKind, JobId, Outcome, QueueId, RunReport};
+use super::{Exit, FailureKind, JobId, Outcome, QueueId, RunReport, Schedule};
 
 /// When a job may start, and how it is retried. Most jobs of a site have equal options, so they share one allocation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,6 +32,9 @@ pub struct SchedulingOptions {
     /// The question to confirm before it runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confirm: Option<String>,
+    /// When it becomes pending and runs, whatever the mode of its queue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<Arc<Schedule>>,
 }
 
 /// Another job that must finish first.
@@ -143,7 +146,15 @@ impl SchedulingOptions {
 
 impl Default for SchedulingOptions {
     fn default() -> Self {
-        Self { needs: Vec::new(), after: None, priority: 0, weight: 1, retry: RetryPolicy::never(), confirm: None }
+        Self {
+            needs: Vec::new(),
+            after: None,
+            priority: 0,
+            weight: 1,
+            retry: RetryPolicy::never(),
+            confirm: None,
+            schedule: None,
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod loading;
 mod queries;
+mod schedules;
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -11,8 +12,8 @@ use chrono::{DateTime, Utc};
 use super::id_hasher::IdHasherBuilder;
 use super::queue_index::{QueueIndex, rank};
 use super::{
-    EnvironmentId, Event, EventRecord, Job, JobId, JobState, Outcome, Phase, QueueId, QueueMode, QueueSettings,
-    Readiness, RemovalReason, WaitConditions, WorkerId, WorkerInfo,
+    DueRecord, EnvironmentId, Event, EventRecord, Job, JobId, JobState, Outcome, Phase, QueueId, QueueMode,
+    QueueSettings, Readiness, RemovalReason, ScheduleState, ScheduleTarget, WaitConditions, WorkerId, WorkerInfo,
 };
 
 /// How many pending jobs are checked at most for whether the turn of a job has come.
@@ -28,6 +29,9 @@ pub struct SiteState {
     /// The dependents of each needed job.
     dependents: HashMap<JobId, BTreeSet<JobId>, IdHasherBuilder>,
     workers: BTreeMap<WorkerId, WorkerInfo>,
+    schedules: BTreeMap<ScheduleTarget, ScheduleState>,
+    /// The recorded due times of each schedule, also of those that have ended.
+    due_records: BTreeMap<ScheduleTarget, BTreeMap<DateTime<Utc>, DueRecord>>,
     file_version: Option<String>,
     counters: Counters,
 }
@@ -204,6 +208,10 @@ impl SiteState {
             Event::WorkerLeft { worker } => {
                 self.workers.remove(worker);
             }
+            Event::ScheduleChanged { .. }
+            | Event::ScheduleEnded { .. }
+            | Event::DueRecorded { .. }
+            | Event::DueWithdrawn { .. } => self.apply_to_schedules(event),
             Event::FileApplied { file_version } => self.file_version = Some(file_version.clone()),
             job_event => {
                 if let Event::Started { job, run } = job_event
@@ -387,6 +395,8 @@ impl PartialEq for SiteState {
         self.queues == other.queues
             && self.jobs == other.jobs
             && self.workers == other.workers
+            && self.schedules == other.schedules
+            && self.due_records == other.due_records
             && self.file_version == other.file_version
             && self.counters == other.counters
     }

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::{
     Definition, EnvironmentId, Job, JobId, JobRef, Phase, QueueId, QueueMode, QueueSettings, Readiness, RemovalReason,
-    RunId, WorkerId, WorkerInfo,
+    RunId, ScheduleState, ScheduleTarget, WorkerId, WorkerInfo,
 };
 
 /// Read access to the state of a site before a command is decided.
@@ -62,6 +62,20 @@ pub trait StateReader {
     fn worker(&self, id: WorkerId) -> Result<Option<WorkerInfo>, Self::Error>;
     /// The jobs that are reserved for any worker; usually few.
     fn reserved_jobs(&self) -> Result<Vec<JobId>, Self::Error>;
+    /// All schedules.
+    fn schedules(&self) -> Result<Vec<ScheduleState>, Self::Error>;
+    /// The latest recorded due time of a schedule up to this time.
+    fn last_due_record(
+        &self,
+        target: &ScheduleTarget,
+        until: DateTime<Utc>,
+    ) -> Result<Option<DateTime<Utc>>, Self::Error>;
+    /// The due times after this one at which the jobs of a schedule were started.
+    fn due_times_run_after(
+        &self,
+        target: &ScheduleTarget,
+        after: DateTime<Utc>,
+    ) -> Result<Vec<DateTime<Utc>>, Self::Error>;
     /// The jobs that this worker runs.
     fn jobs_run_by(&self, worker: WorkerId) -> Result<Vec<Job>, Self::Error>;
 }

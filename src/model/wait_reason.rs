@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 
 use crate::text;
 
@@ -38,6 +38,13 @@ pub enum WaitReason {
     FreeSlot,
     /// Its queue to be processed.
     QueueIdle,
+    /// The next due time of its schedule, or of that of its queue.
+    Schedule {
+        /// When.
+        at: DateTime<Utc>,
+        /// What clocks in the schedule's time zone show then.
+        shown: NaiveDateTime,
+    },
 }
 
 impl SiteState {
@@ -57,9 +64,15 @@ impl SiteState {
                 _ if requested => WaitReason::FreeSlot,
                 QueueMode::Processing => WaitReason::FreeSlot,
                 QueueMode::Stopped => WaitReason::QueueStopped,
-                QueueMode::Idle => WaitReason::QueueIdle,
+                QueueMode::Idle => self.schedule_reason(job).unwrap_or(WaitReason::QueueIdle),
             },
         })
+    }
+
+    fn schedule_reason(&self, job: &Job) -> Option<WaitReason> {
+        let state = self.schedule_of_job(job)?;
+        let at = state.next_due()?;
+        Some(WaitReason::Schedule { at, shown: state.schedule.shown_time(at) })
     }
 
     fn needs_reason(&self, job: &Job) -> WaitReason {
@@ -83,6 +96,11 @@ impl WaitReason {
         matches!(self, Self::Needs(_) | Self::NeedsFailed(_))
     }
 
+    /// Whether the job starts once its queue is processed.
+    pub fn is_about_mode(&self) -> bool {
+        matches!(self, Self::QueueIdle | Self::Schedule { .. } | Self::QueueStopped)
+    }
+
     /// The reason as one stable word, as in JSON.
     pub fn as_str(&self) -> &'static str {
         match self {
@@ -95,13 +113,14 @@ impl WaitReason {
             Self::QueueStopped => "stopped",
             Self::FreeSlot => "turn",
             Self::QueueIdle => "process",
+            Self::Schedule { .. } => "schedule",
         }
     }
 
     /// The time that the job waits for, if it waits for one.
     pub fn until(&self) -> Option<DateTime<Utc>> {
         match self {
-            Self::Time(at) | Self::Retry { at, .. } => Some(*at),
+            Self::Time(at) | Self::Retry { at, .. } | Self::Schedule { at, .. } => Some(*at),
             _ => None,
         }
     }
@@ -130,8 +149,19 @@ impl WaitReason {
             Self::QueueStopped => "stopped".to_owned(),
             Self::FreeSlot => "next".to_owned(),
             Self::QueueIdle => String::new(),
+            Self::Schedule { at, shown } => format!("next {}", due_at(*at, *shown, now)),
         }
     }
+}
+
+/// `at 02:00`, `Mon 02:00` or `2026-12-24 02:00`.
+pub fn due_at(at: DateTime<Utc>, shown: NaiveDateTime, now: DateTime<Utc>) -> String {
+    let format = match at - now {
+        left if left < TimeDelta::hours(22) => "at %H:%M",
+        left if left < TimeDelta::days(6) => "%a %H:%M",
+        _ => "%Y-%m-%d %H:%M",
+    };
+    shown.format(format).to_string()
 }
 
 /// `in 8s`; empty if it is due.

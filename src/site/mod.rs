@@ -27,6 +27,6 @@ pub(crate) use process_tags::{
 pub use reap::{ReapReport, reap_dead_workers};
 pub use reconcile::reconcile_with_file;
 pub use requests::{execute_requests, forget_unused_environments, save_own_environment};
-pub use respawn::{Respawn, WORKER_JOINED, ensure_worker, respawn_worker};
+pub use respawn::{Respawn, WORKER_JOINED, ensure_schedule_worker, ensure_worker, keeps_schedules, respawn_worker};
 pub use site_paths::SitePaths;
 pub(crate) use site_paths::hostname;

@@ -13,7 +13,7 @@ use super::error::SiteError;
 use super::process_tags::VARIABLES;
 use super::reap::reap_dead_workers;
 use super::site_paths::SitePaths;
-use crate::model::{JobState, QueueId, QueueMode};
+use crate::model::{JobState, QueueId, QueueMode, ScheduleState};
 use crate::store::{Store, StoreError};
 
 /// Whether another worker was started for the jobs of a dead one.
@@ -66,6 +66,23 @@ pub fn ensure_worker(store: &mut dyn Store, paths: &SitePaths) -> Result<(), Sit
     Ok(())
 }
 
+/// Starts a worker for the schedules of the site unless one is running. Call it when the site was opened to be used.
+pub fn ensure_schedule_worker(store: &mut dyn Store, paths: &SitePaths) -> Result<(), SiteError> {
+    if store.schedules()?.is_empty() { Ok(()) } else { ensure_worker(store, paths) }
+}
+
+/// Whether the schedules of the site are kept: there are none, or workers are running that serve their queues.
+pub fn keeps_schedules(store: &mut dyn Store, paths: &SitePaths) -> Result<bool, SiteError> {
+    let schedules = store.schedules()?;
+    if schedules.is_empty() {
+        return Ok(true);
+    }
+    let mut workers = store.workers()?;
+    workers.retain(|worker| !paths.is_local(worker) || paths.state.is_worker_alive(worker.id));
+    let is_served = |schedule: &ScheduleState| workers.iter().any(|worker| worker.serves(&schedule.queue));
+    Ok(schedules.iter().all(is_served))
+}
+
 /// Starts another worker after one has died, if it has left work that no worker serves. For processes that were running
 /// when it died: opening a site whose worker died earlier starts nothing.
 pub fn respawn_worker(store: &mut dyn Store, paths: &SitePaths) -> Result<Respawn, SiteError> {
@@ -86,12 +103,15 @@ pub fn respawn_worker(store: &mut dyn Store, paths: &SitePaths) -> Result<Respaw
     Ok(Respawn::Spawned)
 }
 
-/// Whether a queue without a worker is being processed or has a requested job.
+/// Whether a queue without a worker is being processed, has a requested job or a schedule.
 fn has_unserved_work(store: &mut dyn Store) -> Result<bool, StoreError> {
     let workers = store.workers()?;
     let is_served = |queue: &QueueId| workers.iter().any(|worker| worker.serves(queue));
     let queues: Vec<_> = store.queues()?.into_iter().filter(|queue| !is_served(&queue.id)).collect();
     if queues.iter().any(|queue| queue.mode == QueueMode::Processing) {
+        return Ok(true);
+    }
+    if store.schedules()?.iter().any(|schedule| !is_served(&schedule.queue)) {
         return Ok(true);
     }
     let unpaused: Vec<_> =

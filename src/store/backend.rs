@@ -11,7 +11,7 @@ use super::reservation_lock::ReservationLock;
 use super::terminal_input::TerminalInputPipes;
 use crate::model::{
     Command, EnvironmentId, Event, EventRecord, HookResult, Job, JobId, QueueId, QueueInfo, Refusal, Run, RunId,
-    SiteState, WorkerId, WorkerInfo,
+    ScheduleState, SiteState, WorkerId, WorkerInfo,
 };
 
 /// How many events a store retains at least for followers. A follower that is further behind loads the site again,
@@ -75,6 +75,9 @@ pub trait Store: Send {
 
     /// The registered workers.
     fn workers(&mut self) -> Result<Vec<WorkerInfo>, StoreError>;
+
+    /// All schedules.
+    fn schedules(&mut self) -> Result<Vec<ScheduleState>, StoreError>;
 
     /// The jobs that this worker is running.
     fn jobs_run_by(&mut self, worker: WorkerId) -> Result<Vec<Job>, StoreError>;

@@ -16,7 +16,7 @@ use super::reservation_lock::ReservationLock;
 use super::terminal_input::TerminalInputPipes;
 use crate::model::{
     Command, EnvironmentId, Event, EventRecord, HookResult, Job, JobId, QueueId, QueueInfo, Retention, Run, RunId,
-    Site, SiteState, StateReader, WorkerId, WorkerInfo, next_ready_job,
+    ScheduleState, Site, SiteState, StateReader, WorkerId, WorkerInfo, next_ready_job,
 };
 
 /// A connection to a site in memory. Clones are connections to the same site.
@@ -84,6 +84,10 @@ impl Store for MemoryStore {
 
     fn workers(&mut self) -> Result<Vec<WorkerInfo>, StoreError> {
         Ok(self.lock().site.read(|site_state| site_state.workers().cloned().collect()))
+    }
+
+    fn schedules(&mut self) -> Result<Vec<ScheduleState>, StoreError> {
+        Ok(self.lock().site.read(|site_state| site_state.active_schedules().cloned().collect()))
     }
 
     fn jobs_run_by(&mut self, worker: WorkerId) -> Result<Vec<Job>, StoreError> {

@@ -1,5 +1,7 @@
 //! The contract of every store (DESIGN §5), checked for each backend by the same functions.
 
+#[macro_use]
+mod each_backend;
 mod old_formats;
 mod ordering;
 mod processes;
@@ -8,6 +10,7 @@ mod requests;
 mod reservation_lock;
 mod reservations;
 mod retention;
+mod schedules;
 mod scheduling;
 mod state_files;
 mod subscriptions;
@@ -42,6 +45,12 @@ use reservations::{
     reserved_jobs_are_not_changed_until_released, started_reservations_of_a_dead_worker_are_interrupted,
 };
 use retention::{old_jobs_are_pruned_unless_the_file_has_them, old_runs_are_pruned_except_the_latest};
+use schedules::{
+    a_due_job_runs_once_and_keeps_its_history, a_due_queue_runs_its_jobs_again, a_paused_queue_skips_its_due_times,
+    a_removed_schedule_ends, a_scheduled_job_waits_for_its_needs, all_missed_due_times_are_made_up_for_if_configured,
+    due_times_decided_ahead_of_the_clock_are_decided_again, due_times_overlap_as_configured,
+    many_missed_due_times_run_once, no_due_time_is_decided_twice, very_many_due_times_are_counted,
+};
 use scheduling::{
     a_failed_job_is_retried_after_its_delay, a_job_does_not_start_before_its_time,
     a_job_that_needs_confirmation_waits_for_it, a_job_waits_for_its_needs,
@@ -51,23 +60,6 @@ use scheduling::{
     no_job_waits_longer_than_its_delay_after_the_clock_was_set_back,
 };
 use subscriptions::{a_change_notifies_subscribers, a_dropped_subscription_is_not_notified, subscribe};
-
-/// Makes every function of the contract a test of every backend.
-macro_rules! contract {
-    ($($promise:ident),* $(,)?) => {
-        contract!(@backend memory, BackendSite::memory, $($promise),*);
-        contract!(@backend sqlite, BackendSite::sqlite, $($promise),*);
-    };
-    (@backend $backend:ident, $create:path, $($promise:ident),*) => {
-        mod $backend {
-            use super::BackendSite;
-            $(#[test]
-            fn $promise() {
-                super::$promise(&$create());
-            })*
-        }
-    };
-}
 
 contract! {
     acknowledged_changes_are_visible_to_new_connections,
@@ -86,6 +78,17 @@ contract! {
     an_interrupted_job_is_retried_if_configured,
     a_job_does_not_start_before_its_time,
     a_job_that_needs_confirmation_waits_for_it,
+    a_due_job_runs_once_and_keeps_its_history,
+    a_due_queue_runs_its_jobs_again,
+    a_scheduled_job_waits_for_its_needs,
+    many_missed_due_times_run_once,
+    all_missed_due_times_are_made_up_for_if_configured,
+    due_times_overlap_as_configured,
+    a_paused_queue_skips_its_due_times,
+    a_removed_schedule_ends,
+    no_due_time_is_decided_twice,
+    due_times_decided_ahead_of_the_clock_are_decided_again,
+    very_many_due_times_are_counted,
     jobs_can_be_reordered,
     jobs_can_be_transferred_between_queues,
     a_job_adopts_the_file_entry_announced_for_it,

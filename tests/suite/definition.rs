@@ -11,6 +11,7 @@ mod needs;
 mod options;
 mod roundtrip;
 mod save;
+mod schedules;
 pub(crate) mod schema;
 mod valid_files;
 

@@ -9,8 +9,8 @@ use chrono::{DateTime, Utc};
 use super::{QueueState, SiteState};
 use crate::model::needs::is_skipped_by_failure;
 use crate::model::{
-    DeclaredJob, EnvironmentId, Job, JobId, JobRef, JobState, Outcome, Phase, QueueId, QueueInfo, Readiness,
-    RemovalReason, RunId, StateReader, WorkerId, WorkerInfo,
+    DeclaredJob, DueResult, EnvironmentId, Job, JobId, JobRef, JobState, Outcome, Phase, QueueId, QueueInfo, Readiness,
+    RemovalReason, RunId, ScheduleState, ScheduleTarget, StateReader, WorkerId, WorkerInfo,
 };
 
 impl SiteState {
@@ -183,6 +183,29 @@ impl StateReader for SiteState {
     fn reserved_jobs(&self) -> Result<Vec<JobId>, Infallible> {
         let reserved = self.workers.values().flat_map(|worker| &worker.reserved);
         Ok(reserved.map(|reservation| reservation.job).collect())
+    }
+
+    fn schedules(&self) -> Result<Vec<ScheduleState>, Infallible> {
+        Ok(self.schedules.values().cloned().collect())
+    }
+
+    fn last_due_record(
+        &self,
+        target: &ScheduleTarget,
+        until: DateTime<Utc>,
+    ) -> Result<Option<DateTime<Utc>>, Infallible> {
+        let records = self.due_records.get(target);
+        Ok(records.and_then(|records| records.range(..=until).next_back()).map(|(due, _)| *due))
+    }
+
+    fn due_times_run_after(
+        &self,
+        target: &ScheduleTarget,
+        after: DateTime<Utc>,
+    ) -> Result<Vec<DateTime<Utc>>, Infallible> {
+        let records = self.due_records.get(target).into_iter().flatten();
+        let ran = records.filter(|(due, record)| **due > after && record.result == DueResult::Ran);
+        Ok(ran.map(|(due, _)| *due).collect())
     }
 
     fn jobs_run_by(&self, worker: WorkerId) -> Result<Vec<Job>, Infallible> {

@@ -105,6 +105,10 @@ impl TxState<'_> {
                 self.cache.workers.retain(|known| known.id != *worker);
                 self.execute("DELETE FROM workers WHERE id = ?1", [worker])
             }
+            Event::ScheduleChanged { .. }
+            | Event::ScheduleEnded { .. }
+            | Event::DueRecorded { .. }
+            | Event::DueWithdrawn { .. } => self.apply_to_schedules(event),
             Event::FileApplied { file_version } => {
                 self.cache.file_version = Some(file_version.clone());
                 self.execute("UPDATE site SET stamp = ?1", [file_version])

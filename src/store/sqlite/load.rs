@@ -3,7 +3,7 @@
 use rusqlite::{Connection, Result, Row};
 
 use super::columns::{Json, Nanos};
-use super::{job_rows, parallel_load, queries};
+use super::{job_rows, parallel_load, queries, schedule_rows};
 use crate::model::{EventRecord, JobId, Run, SiteState};
 use crate::store::error::CorruptData;
 
@@ -19,6 +19,7 @@ pub(super) fn site_state(snapshot: &Connection) -> Result<SiteState> {
         }
     })?;
     site_state.set_site_info(queues, queries::workers(snapshot)?, queries::file_version(snapshot)?, counters);
+    site_state.set_schedules(schedule_rows::schedules(snapshot)?, schedule_rows::due_records(snapshot)?);
     Ok(site_state)
 }
 

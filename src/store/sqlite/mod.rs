@@ -4,6 +4,7 @@
 //! commands is one transaction and one fsync.
 
 mod apply;
+mod apply_schedules;
 mod columns;
 mod connected_db;
 mod connection;
@@ -18,6 +19,7 @@ mod prune;
 mod queries;
 mod read_only;
 mod removal_check;
+mod schedule_rows;
 mod store_impl;
 mod tx_cache;
 mod tx_state;

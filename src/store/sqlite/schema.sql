@@ -89,6 +89,20 @@ CREATE TABLE runs (
     PRIMARY KEY (job, id)
 ) WITHOUT ROWID;
 
+-- Schedules, and what became of each of their due times. A schedule that was removed leaves its due times.
+CREATE TABLE schedules (
+    target TEXT PRIMARY KEY, -- JSON: the queue or the job
+    state TEXT NOT NULL      -- JSON
+) WITHOUT ROWID;
+CREATE TABLE due_times (
+    target TEXT NOT NULL,    -- JSON
+    due INTEGER NOT NULL,
+    at INTEGER NOT NULL,     -- when it was decided
+    result TEXT NOT NULL,    -- JSON
+    earlier INTEGER NOT NULL, -- for how many due times before it the row stands, too
+    PRIMARY KEY (target, due)
+) WITHOUT ROWID;
+
 -- Recent events, for followers. The last row also holds the counters, so there is always one; the first is no event.
 CREATE TABLE events (
     seq INTEGER PRIMARY KEY,

@@ -6,10 +6,10 @@ use chrono::{DateTime, Utc};
 
 use super::connection::SqliteStore;
 use super::tx_state::TxState;
-use super::{load, open, queries};
+use super::{load, open, queries, schedule_rows};
 use crate::model::{
     Call, Command, Definition, EnvironmentId, EventRecord, HookResult, Job, JobId, QueueId, QueueInfo, Run, RunId,
-    SiteState, WorkerId, WorkerInfo, next_ready_job,
+    ScheduleState, SiteState, WorkerId, WorkerInfo, next_ready_job,
 };
 use crate::store::backend::{PruneReport, Store, TimedCommand, TransactionReport};
 use crate::store::error::StoreError;
@@ -51,6 +51,10 @@ impl Store for SqliteStore {
     fn workers(&mut self) -> Result<Vec<WorkerInfo>, StoreError> {
         self.check_in_place()?;
         self.read(|snapshot| queries::workers(snapshot))
+    }
+
+    fn schedules(&mut self) -> Result<Vec<ScheduleState>, StoreError> {
+        self.read(|snapshot| schedule_rows::schedules(snapshot))
     }
 
     fn jobs_run_by(&mut self, worker: WorkerId) -> Result<Vec<Job>, StoreError> {

@@ -7,8 +7,8 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, Result};
 
-use super::{migrate, queries};
-use crate::model::{Counters, Job, JobId, QueueInfo, WorkerInfo};
+use super::{migrate, queries, schedule_rows};
+use crate::model::{Counters, Job, JobId, QueueInfo, ScheduleState, WorkerInfo};
 
 /// The data that every transaction needs, and the active jobs.
 #[derive(Debug)]
@@ -20,6 +20,8 @@ pub(super) struct TxCache {
     /// In order.
     pub(super) queues: Vec<QueueInfo>,
     pub(super) workers: Vec<WorkerInfo>,
+    /// By target.
+    pub(super) schedules: Vec<ScheduleState>,
     /// Jobs that are running or reserved, of those that this connection has changed.
     pub(super) active_jobs: HashMap<JobId, Job>,
 }
@@ -38,6 +40,7 @@ impl TxCache {
             file_version: queries::file_version(db)?,
             queues: queries::queues(db)?,
             workers: queries::workers(db)?,
+            schedules: schedule_rows::schedules(db)?,
             active_jobs: HashMap::new(),
         })
     }

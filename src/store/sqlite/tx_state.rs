@@ -9,9 +9,11 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Result, R
 use super::columns::{Json, Nanos, Position, StateCode};
 use super::definition::{BlankDefinitions, definition};
 use super::queries::{find_job, jobs_run_by};
+use super::schedule_rows;
 use super::tx_cache::TxCache;
 use crate::model::{
-    DeclaredJob, Job, JobId, JobRef, Phase, QueueId, QueueInfo, Readiness, RunId, StateReader, WorkerId, WorkerInfo,
+    DeclaredJob, Job, JobId, JobRef, Phase, QueueId, QueueInfo, Readiness, RunId, ScheduleState, ScheduleTarget,
+    StateReader, WorkerId, WorkerInfo,
 };
 
 /// The site within one transaction. Queues and counters are cached; jobs are queried.
@@ -257,6 +259,18 @@ impl StateReader for TxState<'_> {
     fn reserved_jobs(&self) -> Result<Vec<JobId>> {
         let reserved = self.cache.workers.iter().flat_map(|worker| &worker.reserved);
         Ok(reserved.map(|reservation| reservation.job).collect())
+    }
+
+    fn schedules(&self) -> Result<Vec<ScheduleState>> {
+        Ok(self.cache.schedules.clone())
+    }
+
+    fn last_due_record(&self, target: &ScheduleTarget, until: DateTime<Utc>) -> Result<Option<DateTime<Utc>>> {
+        schedule_rows::last_due_record(self.db, target, until)
+    }
+
+    fn due_times_run_after(&self, target: &ScheduleTarget, after: DateTime<Utc>) -> Result<Vec<DateTime<Utc>>> {
+        schedule_rows::due_times_run_after(self.db, target, after)
     }
 
     fn jobs_run_by(&self, worker: WorkerId) -> Result<Vec<Job>> {

@@ -8,9 +8,10 @@ use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use setlist::model::{
-    Command, Definition, DesiredQueue, DesiredState, Exit, Failure, FailureKind, JobId, JobRef, Need, NotBefore,
-    OnFailure, Outcome, OutcomeCondition, Phase, Placement, QueueId, QueueSettings, Reservation, Retention, RetryOn,
-    RetryPolicy, RunId, RunReport, SchedulingOptions, Script, Site, SiteState, StopSignal, WorkerId, WorkerInfo,
+    Command, Definition, DesiredQueue, DesiredState, Exit, Failure, FailureKind, JobId, JobRef, MissedPolicy, Need,
+    NotBefore, OnFailure, Outcome, OutcomeCondition, OverlapPolicy, Phase, Placement, QueueId, QueueSettings,
+    Recurrence, Reservation, Retention, RetryOn, RetryPolicy, RunId, RunReport, Schedule, SchedulingOptions, Script,
+    Site, SiteState, StopSignal, WorkerId, WorkerInfo,
 };
 use setlist::store::{MemoryStore, SqliteStore, Store};
 use tempfile::TempDir;
@@ -129,6 +130,17 @@ fn retries() -> impl Strategy<Value = RetryPolicy> {
     })
 }
 
+fn schedules() -> impl Strategy<Value = Option<Arc<Schedule>>> {
+    let expression = select(vec!["@every 1s", "@every 7s", "* * * * *", "0 0 29 2 *"]);
+    let missed = select(vec![MissedPolicy::Skip, MissedPolicy::Once, MissedPolicy::All]);
+    let overlap = select(vec![OverlapPolicy::Skip, OverlapPolicy::Wait]);
+    let schedule = (expression, missed, overlap).prop_map(|(expression, missed, overlap)| {
+        let times = vec![Recurrence::parse(expression, chrono_tz::UTC).unwrap()];
+        Some(Arc::new(Schedule { times, jitter: Duration::ZERO, missed, overlap }))
+    });
+    prop_oneof![3 => Just(None), 1 => schedule]
+}
+
 fn terms(targets: impl Strategy<Value = JobRef>) -> impl Strategy<Value = SchedulingOptions> {
     let need = (targets, select(vec![OutcomeCondition::Success, OutcomeCondition::Failure, OutcomeCondition::Finish]));
     let needs = proptest::collection::vec(need.prop_map(|(job, on)| Need { job, on }), 0..3);
@@ -141,14 +153,15 @@ fn terms(targets: impl Strategy<Value = JobRef>) -> impl Strategy<Value = Schedu
     let weight = prop_oneof![4 => Just(1), 1 => select(vec![2, 3, u32::MAX])];
     let confirm =
         prop_oneof![4 => Just(None), 1 => select(vec!["", "Really?\0"]).prop_map(|text| Some(text.to_owned()))];
-    let terms = (needs, after, priority, weight, retries(), confirm);
-    let terms = terms.prop_map(|(needs, after, priority, weight, retry, confirm)| SchedulingOptions {
+    let terms = (needs, after, priority, weight, retries(), confirm, schedules());
+    let terms = terms.prop_map(|(needs, after, priority, weight, retry, confirm, schedule)| SchedulingOptions {
         needs,
         after,
         priority,
         weight,
         retry,
         confirm,
+        schedule,
     });
     prop_oneof![1 => Just(SchedulingOptions::default()), 2 => terms]
 }
@@ -179,8 +192,8 @@ fn plans() -> impl Strategy<Value = DesiredState> {
         .prop_flat_map(move |names| names.into_iter().map(job).collect::<Vec<_>>());
     let keep = select(vec![None, Some(0), Some(u64::MAX)])
         .prop_map(|seconds| Retention { max_age_seconds: seconds, ..Retention::default() });
-    let queue = (queues(), jobs, any::<bool>(), 1..4_u32, on_failure(), keep);
-    let queue = queue.prop_map(|(id, mut jobs, reversed, parallel, on_failure, retention)| {
+    let queue = (queues(), jobs, any::<bool>(), 1..4_u32, on_failure(), keep, schedules());
+    let queue = queue.prop_map(|(id, mut jobs, reversed, parallel, on_failure, retention, schedule)| {
         if reversed {
             jobs.reverse();
         }
@@ -188,6 +201,7 @@ fn plans() -> impl Strategy<Value = DesiredState> {
             parallel,
             on_failure,
             retention,
+            schedule,
             declared: true,
             order: parallel,
             ..QueueSettings::default()
@@ -258,13 +272,18 @@ fn asks() -> impl Strategy<Value = CommandTemplate> {
     ]
 }
 
+/// How many milliseconds the clock moves: now and then past several due times, or back.
+fn steps() -> impl Strategy<Value = i64> {
+    prop_oneof![6 => -5..20_i64, 2 => 900..20_000_i64, 1 => -5_000..0_i64]
+}
+
 proptest! {
     #![proptest_config(cases(48))]
 
     #[test]
     fn all_backends_and_copies_agree(
         // The clock may stand still, and even go back.
-        batches in proptest::collection::vec((proptest::collection::vec(asks(), 1..8), -5..20_i64), 1..16),
+        batches in proptest::collection::vec((proptest::collection::vec(asks(), 1..8), steps()), 1..16),
     ) {
         let folder = TempDir::new().unwrap();
         let mut memory = MemoryStore::new(folder.path());

@@ -12,7 +12,7 @@ fn unknown_fields() {
     assert_report("typo_in_defaults", "defaults: {on-failure: stop}\nqueues: {}\n");
     assert_report("unknown_field", "queues:\n  q:\n    - run: a\n      colour: red\n");
     let topics = [
-        "crontab",
+        "cron_time",
         "max_attempts",
         "time_limit",
         "secrets",

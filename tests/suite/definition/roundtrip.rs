@@ -142,6 +142,7 @@ fn scheduling_options() -> impl Strategy<Value = SchedulingOptions> {
             weight,
             retry,
             confirm,
+            schedule: None,
         },
     )
 }
@@ -172,6 +173,7 @@ fn settings() -> impl Strategy<Value = QueueSettings> {
             parallel,
             on_failure,
             retention: Retention { max_runs: runs, max_age_seconds: seconds, max_output_bytes: bytes },
+            schedule: None,
             declared: true,
             order: 0,
         }

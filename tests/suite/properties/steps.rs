@@ -194,6 +194,7 @@ fn draft() -> impl Strategy<Value = Draft> {
             weight,
             retry,
             confirm,
+            schedule: None,
         };
         Draft { scheduling, needs, at }
     })

@@ -2,3 +2,16 @@
 ALTER TABLE queues ADD COLUMN environment INTEGER;
 ALTER TABLE jobs ADD COLUMN environment INTEGER;
 CREATE INDEX jobs_removed ON jobs (environment) WHERE removed IS NOT NULL AND environment IS NOT NULL;
+-- Queues and jobs may have schedules.
+CREATE TABLE schedules (
+    target TEXT PRIMARY KEY,
+    state TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE due_times (
+    target TEXT NOT NULL,
+    due INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    result TEXT NOT NULL,
+    earlier INTEGER NOT NULL,
+    PRIMARY KEY (target, due)
+) WITHOUT ROWID;

@@ -1,0 +1,107 @@
+//! The schedules of a site in memory, and the records of their due times.
+
+use std::ops::Bound;
+
+use chrono::{DateTime, Utc};
+
+use super::SiteState;
+use crate::model::{
+    DueRecord, DueResult, Event, Job, JobId, MAX_DUE_RECORDS, QueueId, ScheduleState, ScheduleTarget, WorkerInfo,
+};
+
+impl SiteState {
+    /// The schedules that have due times.
+    pub fn active_schedules(&self) -> impl Iterator<Item = &ScheduleState> {
+        self.schedules.values()
+    }
+
+    /// The schedule of a queue or a job.
+    pub fn schedule(&self, target: &ScheduleTarget) -> Option<&ScheduleState> {
+        self.schedules.get(target)
+    }
+
+    /// The schedule that makes a job pending: its own, or else that of its queue.
+    pub fn schedule_of_job(&self, job: &Job) -> Option<&ScheduleState> {
+        let own = self.schedules.get(&ScheduleTarget::Job(job.id));
+        own.or_else(|| self.schedules.get(&ScheduleTarget::Queue(job.queue.clone())))
+    }
+
+    /// The next due time of a queue, by its own schedule or that of one of its jobs.
+    pub fn next_due_in(&self, queue: &QueueId, now: DateTime<Utc>) -> Option<(DateTime<Utc>, &ScheduleState)> {
+        let schedules = self.schedules.values().filter(|state| state.queue == *queue);
+        schedules.filter_map(|state| Some((state.upcoming(now)?, state))).min_by_key(|(due, _)| *due)
+    }
+
+    /// Whether there are schedules that no registered worker serves.
+    pub fn has_unattended_schedule(&self) -> bool {
+        let is_served = |queue: &QueueId| self.workers.values().any(|worker: &WorkerInfo| worker.serves(queue));
+        self.schedules.values().any(|state| !is_served(&state.queue))
+    }
+
+    /// The recorded due times of a schedule, oldest first.
+    pub fn due_records(&self, target: &ScheduleTarget) -> impl DoubleEndedIterator<Item = &DueRecord> {
+        self.due_records.get(target).into_iter().flat_map(|records| records.values())
+    }
+
+    /// All queues and jobs of which due times are recorded, also those without a schedule now.
+    pub fn recorded_targets(&self) -> impl Iterator<Item = &ScheduleTarget> {
+        self.due_records.keys()
+    }
+
+    /// The queue of a target, and its job if it is one.
+    pub fn target_path(&self, target: &ScheduleTarget) -> String {
+        match target {
+            ScheduleTarget::Queue(queue) => queue.to_string(),
+            ScheduleTarget::Job(id) => self.path_of(*id),
+        }
+    }
+
+    fn path_of(&self, id: JobId) -> String {
+        let removed = || self.removed.get(&id).map(|(job, _)| job.path());
+        self.job(id).map(Job::path).or_else(removed).unwrap_or_else(|| id.to_string())
+    }
+
+    /// Sets the schedules and the recorded due times, while a site is loaded.
+    pub fn set_schedules(
+        &mut self,
+        schedules: impl IntoIterator<Item = ScheduleState>,
+        records: impl IntoIterator<Item = (ScheduleTarget, DueRecord)>,
+    ) {
+        self.schedules = schedules.into_iter().map(|state| (state.target.clone(), state)).collect();
+        self.due_records.clear();
+        for (target, record) in records {
+            self.due_records.entry(target).or_default().insert(record.due, record);
+        }
+    }
+
+    /// Applies an event about a schedule.
+    pub(super) fn apply_to_schedules(&mut self, event: &Event) {
+        match event {
+            Event::ScheduleChanged { state } => {
+                self.schedules.insert(state.target.clone(), (**state).clone());
+            }
+            Event::ScheduleEnded { target } => {
+                self.schedules.remove(target);
+            }
+            Event::DueRecorded { target, records } => {
+                let known = self.due_records.entry(target.clone()).or_default();
+                known.extend(records.iter().map(|record| (record.due, record.clone())));
+                while known.len() > MAX_DUE_RECORDS {
+                    known.pop_first();
+                }
+            }
+            Event::DueWithdrawn { target, after } => {
+                let Some(known) = self.due_records.get_mut(target) else { return };
+                let later = known.range((Bound::Excluded(*after), Bound::Unbounded));
+                let withdrawn = later.filter(|(_, record)| record.result != DueResult::Ran);
+                for due in withdrawn.map(|(due, _)| *due).collect::<Vec<_>>() {
+                    known.remove(&due);
+                }
+                if known.is_empty() {
+                    self.due_records.remove(target);
+                }
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! Recurring times, compared with an oracle that looks at every minute.
+
+use std::collections::{BTreeSet, HashSet};
+
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, TimeDelta, TimeZone, Timelike, Utc};
+use chrono_tz::{TZ_VARIANTS, Tz};
+use setlist::model::Recurrence;
+
+use crate::rng::{TestRng, iterations};
+
+/// A field of a random expression: as written, and the values that it matches.
+struct Field {
+    text: String,
+    values: BTreeSet<u32>,
+}
+
+/// A random expression.
+struct Expression {
+    fields: [Field; 5],
+}
+
+const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+const DAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
+
+fn number(rng: &mut TestRng, from: u32, to: u32) -> u32 {
+    u32::try_from(rng.in_range(from as usize..to as usize + 1)).unwrap()
+}
+
+impl Field {
+    fn random(rng: &mut TestRng, from: u32, to: u32, names: &[&str], wildcards: usize) -> Self {
+        if rng.one_in(wildcards) {
+            return Self { text: "*".to_owned(), values: (from..=to).collect() };
+        }
+        let mut parts = Vec::new();
+        let mut values = BTreeSet::new();
+        for _ in 0..=rng.in_range(0..2) {
+            let (a, b) = (number(rng, from, to), number(rng, from, to));
+            let (a, b) = (a.min(b), a.max(b));
+            let step = number(rng, 2, 9);
+            match rng.in_range(0..4) {
+                0 => {
+                    parts.push(format!("{a}-{b}"));
+                    values.extend(a..=b);
+                }
+                1 => {
+                    parts.push(format!("{a}-{b}/{step}"));
+                    values.extend((a..=b).step_by(step as usize));
+                }
+                2 if !names.is_empty() => {
+                    parts.push(names[(a - from) as usize].to_owned());
+                    values.insert(a);
+                }
+                _ => {
+                    parts.push(a.to_string());
+                    values.insert(a);
+                }
+            }
+        }
+        Self { text: parts.join(","), values }
+    }
+}
+
+impl Expression {
+    fn random(rng: &mut TestRng) -> Self {
+        // Minutes are rarely `*`, and days often, so that there are neither too many nor too few matches.
+        let minute = Field::random(rng, 0, 59, &[], 12);
+        let hour = Field::random(rng, 0, 23, &[], 3);
+        let day = Field::random(rng, 1, 31, &[], 2);
+        let month = Field::random(rng, 1, 12, &MONTHS, 1);
+        let weekday = Field::random(rng, 0, 6, &DAYS, 2);
+        Self { fields: [minute, hour, day, month, weekday] }
+    }
+
+    fn text(&self) -> String {
+        self.fields.iter().map(|field| field.text.as_str()).collect::<Vec<_>>().join(" ")
+    }
+
+    fn matches(&self, shown: NaiveDateTime) -> bool {
+        let [minute, hour, day, month, weekday] = &self.fields;
+        let day_matches = day.values.contains(&shown.day());
+        let weekday_matches = weekday.values.contains(&shown.weekday().num_days_from_sunday());
+        let any_day = match (day.text == "*", weekday.text == "*") {
+            (false, false) => day_matches || weekday_matches,
+            _ => day_matches && weekday_matches,
+        };
+        any_day
+            && minute.values.contains(&shown.minute())
+            && hour.values.contains(&shown.hour())
+            && month.values.contains(&shown.month())
+    }
+
+    fn is_hourly(&self) -> bool {
+        self.fields[1].values.len() == 24
+    }
+
+    /// The due times in a window, found by looking at every minute.
+    fn due_by_minute(&self, zone: Tz, window: (DateTime<Utc>, DateTime<Utc>)) -> Vec<DateTime<Utc>> {
+        let minute = TimeDelta::minutes(1);
+        let shown_at = |time: DateTime<Utc>| time.with_timezone(&zone).naive_local();
+        // What clocks have shown is known from a day before.
+        let mut time = window.0 - TimeDelta::days(2);
+        let mut seen = HashSet::new();
+        let mut before = shown_at(time - minute);
+        let mut due = Vec::new();
+        while time <= window.1 {
+            let shown = shown_at(time);
+            let is_first = seen.insert(shown);
+            let mut skipped = std::iter::successors(Some(before + minute), |skipped| Some(*skipped + minute));
+            let was_skipped = skipped.by_ref().take_while(|skipped| *skipped < shown).any(|one| self.matches(one));
+            let is_due =
+                if self.is_hourly() { self.matches(shown) } else { (is_first && self.matches(shown)) || was_skipped };
+            if is_due && time > window.0 {
+                due.push(time);
+            }
+            before = shown;
+            time += minute;
+        }
+        due
+    }
+}
+
+fn due_by_recurrence(recurrence: &Recurrence, window: (DateTime<Utc>, DateTime<Utc>)) -> Vec<DateTime<Utc>> {
+    let next = std::iter::successors(recurrence.next_after(window.0), |time| recurrence.next_after(*time));
+    next.take_while(|time| *time <= window.1).collect()
+}
+
+/// The hours of 2026 in which the clocks of a zone change.
+fn clock_changes(zone: Tz) -> Vec<DateTime<Utc>> {
+    let start = Utc.with_ymd_and_hms(2026, 1, 1, 0, 0, 0).unwrap();
+    let offset = |time: DateTime<Utc>| time.with_timezone(&zone).naive_local() - time.naive_utc();
+    let hours = (0..365 * 24).map(|hour| start + TimeDelta::hours(hour));
+    hours.filter(|hour| offset(*hour) != offset(*hour + TimeDelta::hours(1))).collect()
+}
+
+/// Compares expressions of a zone around each change of its clocks, and in an ordinary week.
+fn compare(zone: Tz, rng: &mut TestRng, expressions: usize) {
+    let ordinary =
+        Utc.with_ymd_and_hms(2026, 1, 10, 0, 0, 0).unwrap() + TimeDelta::days(i64::from(number(rng, 0, 300)));
+    let mut windows: Vec<_> = clock_changes(zone)
+        .into_iter()
+        .map(|change| (change - TimeDelta::hours(30), change + TimeDelta::hours(30)))
+        .collect();
+    windows.push((ordinary, ordinary + TimeDelta::days(3)));
+    for _ in 0..expressions {
+        let expression = Expression::random(rng);
+        let text = expression.text();
+        let Ok(recurrence) = Recurrence::parse(&text, zone) else {
+            let never = Recurrence::parse(&text, zone).unwrap_err().message;
+            assert!(never.ends_with("never comes"), "{text}: {never}");
+            continue;
+        };
+        for window in &windows {
+            let (found, wanted) = (due_by_recurrence(&recurrence, *window), expression.due_by_minute(zone, *window));
+            assert_eq!(found, wanted, "`{text}` in {zone} after {}", window.0);
+        }
+    }
+}
+
+/// Zones whose clocks change in unusual ways.
+const UNUSUAL: [Tz; 8] = [
+    chrono_tz::Australia::Lord_Howe,
+    chrono_tz::Pacific::Chatham,
+    chrono_tz::Antarctica::Troll,
+    chrono_tz::Africa::Casablanca,
+    chrono_tz::America::St_Johns,
+    chrono_tz::Asia::Beirut,
+    chrono_tz::America::Nuuk,
+    chrono_tz::Europe::Dublin,
+];
+
+#[test]
+fn random_expressions_agree_with_a_search_by_minute() {
+    let mut rng = TestRng::new();
+    let number = iterations(8);
+    for zone in UNUSUAL {
+        compare(zone, &mut rng, number.div_ceil(4));
+    }
+    for _ in 0..number {
+        let zone = *rng.pick(&TZ_VARIANTS);
+        compare(zone, &mut rng, 2);
+    }
+    if number >= TZ_VARIANTS.len() {
+        TZ_VARIANTS.iter().for_each(|zone| compare(*zone, &mut rng, 1 + 2_000 / TZ_VARIANTS.len()));
+    }
+}
+
+fn next(expression: &str, zone: Tz, after: &str, count: usize) -> Vec<String> {
+    let recurrence = Recurrence::parse(expression, zone).unwrap();
+    let after = NaiveDateTime::parse_from_str(after, "%Y-%m-%d %H:%M").unwrap().and_utc();
+    let times = std::iter::successors(recurrence.next_after(after), |time| recurrence.next_after(*time));
+    times.take(count).map(|time| time.with_timezone(&zone).format("%d %H:%M %Z").to_string()).collect()
+}
+
+#[test]
+fn a_time_that_clocks_skip_comes_when_they_go_on_and_one_that_they_repeat_comes_once() {
+    let berlin = chrono_tz::Europe::Berlin;
+    assert_eq!(next("30 2 * * *", berlin, "2026-03-28 12:00", 2), ["29 03:00 CEST", "30 02:30 CEST"]);
+    assert_eq!(next("0,30 2 * * *", berlin, "2026-03-28 12:00", 2), ["29 03:00 CEST", "30 02:00 CEST"]);
+    assert_eq!(next("30 2 * * *", berlin, "2026-10-24 12:00", 2), ["25 02:30 CEST", "26 02:30 CET"]);
+    // What comes every hour keeps its pace.
+    let hourly = ["25 01:30 CEST", "25 02:30 CEST", "25 02:30 CET", "25 03:30 CET"];
+    assert_eq!(next("30 * * * *", berlin, "2026-10-24 23:00", 4), hourly);
+    assert_eq!(next("30 * * * *", berlin, "2026-03-29 00:00", 2), ["29 01:30 CET", "29 03:30 CEST"]);
+}
+
+#[test]
+fn an_interval_is_a_fixed_grid() {
+    assert_eq!(
+        next("@every 90m", chrono_tz::UTC, "2026-03-01 00:00", 3),
+        ["01 01:30 UTC", "01 03:00 UTC", "01 04:30 UTC"]
+    );
+    let every = Recurrence::parse("@every 90s", chrono_tz::UTC).unwrap();
+    let start = NaiveDate::from_ymd_opt(2026, 3, 1).unwrap().and_hms_milli_opt(0, 0, 5, 250).unwrap().and_utc();
+    assert_eq!(every.next_after(start).unwrap().to_rfc3339(), "2026-03-01T00:01:30+00:00");
+}
+
+#[test]
+fn names_and_nicknames_are_understood() {
+    let utc = chrono_tz::UTC;
+    assert_eq!(next("@daily", utc, "2026-03-01 00:00", 1), ["02 00:00 UTC"]);
+    assert_eq!(next("@MIDNIGHT", utc, "2026-03-01 00:00", 1), ["02 00:00 UTC"]);
+    assert_eq!(next("@weekly", utc, "2026-03-01 00:00", 1), ["08 00:00 UTC"]);
+    assert_eq!(next("0 12 * Jan-mar SUN", utc, "2026-03-01 13:00", 1), ["08 12:00 UTC"]);
+    assert_eq!(next("0 0 L 2 *", utc, "2026-03-01 00:00", 1), ["28 00:00 UTC"]);
+    assert_eq!(next("0 0 29 2 *", utc, "2026-03-01 00:00", 1), ["29 00:00 UTC"], "of 2028");
+    assert_eq!(next("TZ=Asia/Tokyo 0 9 * * *", chrono_tz::Asia::Tokyo, "2026-03-01 00:00", 1), ["02 09:00 JST"]);
+}
