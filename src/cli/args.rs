@@ -7,8 +7,10 @@ use std::time::Duration;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::ArgValueCandidates;
 
-use super::candidates::{jobs, queues, targets};
-use super::examples::{ADD, COMPLETIONS, LIST, LOG, MAN, PROCESS, RETRY, RUN, SCHEDULE, SERVICE, WAIT, WORKER};
+use super::candidates::{jobs, queues, targets, templates};
+use super::examples::{
+    ADD, COMPLETIONS, INIT, LIST, LOG, MAN, PROCESS, RESULTS, RETRY, RUN, SCHEDULE, SERVICE, WAIT, WORKER,
+};
 use super::job_option_args::JobOptionArgs;
 use super::site_args::SiteArgs;
 use super::value_parsers;
@@ -62,7 +64,8 @@ pub(super) enum Shell {
 #[derive(Debug, Subcommand)]
 pub(super) enum CliCommand {
     /// Write a short, commented jobs.yaml here; never overwrites one.
-    Init,
+    #[command(after_help = INIT)]
+    Init(InitArgs),
     /// Print the JSON Schema of jobs.yaml, for editors.
     Schema,
     /// Use state that was not made here, after showing what it holds.
@@ -106,9 +109,12 @@ pub(super) enum CliCommand {
     /// List jobs.
     #[command(after_help = LIST)]
     List(ListArgs),
+    /// Print the values of jobs and the parameters of matrices, lowest first.
+    #[command(after_help = RESULTS)]
+    Results(ResultsArgs),
     /// Show one job with its runs.
     Show {
-        /// `queue/name` or a number.
+        /// `queue/name`, a number, `@last` (added or started last) or `@failed` (failed last).
         #[arg(add = ArgValueCandidates::new(jobs))]
         job: String,
         /// Print one JSON object.
@@ -121,7 +127,7 @@ pub(super) enum CliCommand {
     /// Run jobs again, or now, regardless of the state of their queue.
     #[command(after_help = RETRY)]
     Retry {
-        /// Jobs: `queue/name` or numbers; with --failed, queues.
+        /// Jobs: `queue/name`, numbers, `@last` or `@failed`; with --failed, queues.
         #[arg(required_unless_present = "failed", add = ArgValueCandidates::new(targets))]
         jobs: Vec<String>,
         /// All failed and interrupted jobs, of these queues or of all.
@@ -205,8 +211,7 @@ pub(super) enum CliCommand {
         /// The shell.
         shell: Shell,
     },
-    /// Print the help of a command or topic: jobs.yaml, schedules, environment, keys, filters, json, state, service, config,
-    /// what-happens.
+    /// Print the help of a command, or of a topic such as jobs.yaml; without one, list all.
     Help {
         /// A command or topic; without one, the commands and topics.
         topic: Option<String>,
@@ -260,6 +265,19 @@ pub(super) struct ScheduleArgs {
     /// Print JSON, one object per line.
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct InitArgs {
+    /// Write an empty queue, without the jobs that show what is possible.
+    #[arg(long, conflicts_with = "from")]
+    pub bare: bool,
+    /// Write this template instead, for example backup.
+    #[arg(long, value_name = "TEMPLATE", add = ArgValueCandidates::new(templates))]
+    pub from: Option<String>,
+    /// Print the templates; write nothing.
+    #[arg(long, conflicts_with_all = ["bare", "from"])]
+    pub list: bool,
 }
 
 #[derive(Debug, Args)]
@@ -365,7 +383,7 @@ pub(super) struct RunArgs {
 /// The jobs that a command changes.
 #[derive(Debug, Args)]
 pub(super) struct JobArgs {
-    /// Jobs: `queue/name` or numbers.
+    /// Jobs: `queue/name`, numbers, `@last` or `@failed`.
     #[arg(required = true, value_name = "JOB", add = ArgValueCandidates::new(jobs))]
     pub jobs: Vec<String>,
     /// Print the jobs as JSON, one object per line.
@@ -431,6 +449,19 @@ pub(super) struct ListArgs {
     pub json: bool,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct ResultsArgs {
+    /// Queues; all by default.
+    #[arg(add = ArgValueCandidates::new(queues))]
+    pub queues: Vec<String>,
+    /// Highest value first.
+    #[arg(long)]
+    pub highest: bool,
+    /// Print the jobs as JSON, one object per line.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// A state or an outcome to list by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum StateFilter {
@@ -447,7 +478,8 @@ pub(super) enum StateFilter {
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a separate option")]
 pub(super) struct LogArgs {
-    /// Jobs: `queue/name` or numbers; a queue means all of its jobs. With several, each line starts with the job's name.
+    /// Jobs: `queue/name`, numbers, `@last` or `@failed`; a queue means all of its jobs. With several, each line starts with
+    /// the job's name.
     #[arg(required = true, value_name = "JOB|QUEUE", add = ArgValueCandidates::new(targets))]
     pub names: Vec<String>,
     // Here `-f` means `--follow`; the same id replaces the global option with its short form.

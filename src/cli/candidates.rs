@@ -7,6 +7,7 @@ use clap_complete::CompletionCandidate;
 
 use super::site_args::SiteArgs;
 use super::site_files::{foreign_owner, site_files};
+use super::templates::{TEMPLATES, Template};
 use crate::definition;
 use crate::model::SiteState;
 use crate::site;
@@ -26,6 +27,12 @@ pub(super) fn jobs() -> Vec<CompletionCandidate> {
 /// Queues and jobs.
 pub(super) fn targets() -> Vec<CompletionCandidate> {
     names().into_iter().filter_map(Name::candidate).collect()
+}
+
+/// The templates of `init`.
+pub(super) fn templates() -> Vec<CompletionCandidate> {
+    let candidate = |template: &Template| CompletionCandidate::new(template.name).help(Some(template.summary().into()));
+    TEMPLATES.iter().map(candidate).collect()
 }
 
 /// The name and title of a queue or job.

@@ -1,5 +1,11 @@
 //! Examples in `--help`. A test runs every line.
 
+pub(super) const INIT: &str = "\
+Examples:
+  setlist init                          a tour, with jobs that do no harm
+  setlist init --from backup            save, prune and verify with restic
+  setlist init --list                   the templates";
+
 pub(super) const PROCESS: &str = "\
 Examples:
   setlist process                       process all queues
@@ -21,6 +27,7 @@ Examples:
   setlist run make -j4                  in the queue `adhoc`, with the site of this folder or your own
   setlist run --follow ./deploy.sh      prints the output, and exits with its exit code
   setlist run -q encode --title Intro ffmpeg -i intro.mov intro.mp4
+  setlist run --on-finish 'notify-send $SETLIST_OUTCOME' make
   setlist log @last                     the output of the job that was added or started last";
 
 pub(super) const SCHEDULE: &str = "\
@@ -46,7 +53,14 @@ pub(super) const LOG: &str = "\
 Examples:
   setlist log build/lint                its latest run
   setlist log build/lint --run 1 --stderr
+  setlist log @failed                   of the job that failed last
   setlist log -f build                  all jobs of a queue as they run; each line starts with the job's name";
+
+pub(super) const RESULTS: &str = "\
+Examples:
+  setlist results sweep                 the parameters of a matrix with the values, lowest first
+  setlist results sweep --highest       highest first
+  setlist list -q 'value:<0.3'          the jobs whose value is below 0.3";
 
 pub(super) const RETRY: &str = "\
 Examples:

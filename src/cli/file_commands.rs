@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use serde_json::json;
 
+use super::args::InitArgs;
 use super::error::{CliError, warn};
 use super::exit::ExitStatus;
 use super::json_records::write_json;
@@ -16,7 +17,8 @@ use super::safe_output;
 use super::schedule::warn_if_file_not_kept;
 use super::site_args::SiteArgs;
 use super::site_files::nearest_file;
-use crate::definition::{self, Diagnostic, STARTER};
+use super::templates::{TEMPLATES, Template};
+use crate::definition::{self, BARE, Diagnostic, STARTER};
 use crate::model::{Call, DesiredQueue, DesiredState, Program, Value};
 use crate::site::SitePaths;
 use crate::text::{self, count_noun};
@@ -25,17 +27,40 @@ use crate::text::{self, count_noun};
 const MAX_WARNINGS: usize = 20;
 
 /// Writes a first `jobs.yaml`; never overwrites one.
-pub(super) fn init(args: &SiteArgs) -> Result<ExitStatus, CliError> {
+pub(super) fn init(args: &SiteArgs, options: &InitArgs) -> Result<ExitStatus, CliError> {
+    if options.list {
+        return list_templates();
+    }
+    let text = match &options.from {
+        Some(name) => Template::find(name)?.text,
+        None if options.bare => BARE,
+        None => STARTER,
+    };
     let file = args.file.clone().unwrap_or_else(|| PathBuf::from("jobs.yaml"));
     let shown = file.display();
     match OpenOptions::new().write(true).create_new(true).open(&file) {
-        Ok(mut new) => new.write_all(STARTER.as_bytes()).with_context(|| format!("cannot write {shown}"))?,
+        Ok(mut new) => new.write_all(text.as_bytes()).with_context(|| format!("cannot write {shown}"))?,
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             return Err(CliError::Usage(format!("{shown} already exists; it was not changed")));
         }
         Err(error) => return Err(anyhow::Error::new(error).context(format!("cannot write {shown}")).into()),
     }
-    writeln!(safe_output::stdout(), "wrote {shown}; run `setlist` to open it, and press p to process a queue")?;
+    let next = match (&options.from, options.bare) {
+        (Some(_), _) => "change it to your needs; `setlist` opens it, and p processes a queue",
+        (None, true) => "add jobs to it; `setlist` opens it",
+        (None, false) => "run `setlist` to open it, and press p to process a queue",
+    };
+    writeln!(safe_output::stdout(), "wrote {shown}; {next}")?;
+    Ok(ExitStatus::Success)
+}
+
+/// Prints the templates, one per line.
+fn list_templates() -> Result<ExitStatus, CliError> {
+    let mut out = BufWriter::new(safe_output::stdout());
+    for template in &TEMPLATES {
+        writeln!(out, "{:<14}{}", template.name, template.summary())?;
+    }
+    out.flush()?;
     Ok(ExitStatus::Success)
 }
 
@@ -121,7 +146,8 @@ fn is_installed(program: &str, folder: &Path) -> bool {
     if program.contains('/') {
         return folder.join(program).is_file();
     }
-    let path = env::var_os("PATH").unwrap_or_default();
+    // Where the system looks without a PATH.
+    let path = env::var_os("PATH").unwrap_or_else(|| "/bin:/usr/bin".into());
     env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 

@@ -13,7 +13,7 @@ use super::{safe_output, schedule};
 use crate::clock;
 use crate::model::{
     HookResult, Job, JobState, Need, Outcome, OutcomeCondition, Phase, Query, QueueState, Run, SiteState, WaitReason,
-    due_at,
+    due_at, result_value,
 };
 use crate::text;
 
@@ -168,15 +168,19 @@ fn matches(job: &Job, options: &ListArgs, since: Option<DateTime<Utc>>) -> bool 
 struct ListColumns {
     path: usize,
     max_time: usize,
+    /// The width of the values; 0 if they are not printed.
+    value: usize,
 }
 
 impl ListColumns {
-    fn fit<'a>(jobs: impl Iterator<Item = &'a Job>) -> Self {
+    fn fit<'a>(jobs: impl Iterator<Item = &'a Job> + Clone) -> Self {
+        let values = jobs.clone().map(|job| text::width(&job.result_line()));
+        let value = if result_value::are_comparable(jobs.clone()) { values.max().unwrap_or(0) } else { 0 };
         let path = jobs.map(|job| text::width(&text::plain_line(&job.path()))).max().unwrap_or(0).max(24);
         if safe_output::is_stdout_terminal() {
-            Self { path: path.min(40), max_time: 19 }
+            Self { path: path.min(40), max_time: 19, value: value.min(20) }
         } else {
-            Self { path, max_time: usize::MAX }
+            Self { path, max_time: usize::MAX, value }
         }
     }
 }
@@ -199,7 +203,11 @@ fn print_row(
     let (id, path) = (job.id.to_string(), text::plain_line(&job.path()));
     let label = text::plain_line(&job.display_title());
     let path = text::pad(&path, columns.path, text::ELLIPSIS);
-    writeln!(out, "{id:>6}  {path}  {state:<11}  {when:<19}  {took:>7}  {label}")?;
+    write!(out, "{id:>6}  {path}  {state:<11}  {when:<19}  {took:>7}  ")?;
+    if columns.value > 0 {
+        write!(out, "{}  ", text::pad(&job.result_line(), columns.value, text::ELLIPSIS))?;
+    }
+    writeln!(out, "{label}")?;
     Ok(())
 }
 

@@ -35,12 +35,19 @@ pub(super) struct JobOptionArgs {
     /// A file of NAME=value lines, read when the job starts. May be repeated.
     #[arg(long, value_name = "FILE")]
     pub(super) env_file: Vec<PathBuf>,
+    /// A script that runs when the job has finished, whatever its outcome: see `on_finish` in `setlist help jobs.yaml`.
+    #[arg(long, value_name = "SCRIPT", value_parser = script)]
+    pub(super) on_finish: Option<String>,
     /// Run it in a pseudo-terminal.
     #[arg(long)]
     pub(super) pty: bool,
     /// The size limit of the output that is kept of a run, as head and tail (`16MiB`, `500kB`).
     #[arg(long, value_name = "SIZE", value_parser = units::parse_log_limit)]
     pub(super) log_limit: Option<u64>,
+}
+
+fn script(text: &str) -> Result<String, &'static str> {
+    if text.trim().is_empty() { Err("the script is empty") } else { Ok(text.to_owned()) }
 }
 
 fn question(text: &str) -> Result<String, &'static str> {

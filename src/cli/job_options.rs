@@ -1,11 +1,14 @@
 //! Converts the options of an added job into scheduling and execution options.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::error::CliError;
 use super::job_option_args::JobOptionArgs;
 use super::open_site::OpenSite;
-use crate::model::{ExecOptions, JobRef, Need, OutcomeCondition, QueueId, RetryPolicy, SchedulingOptions};
+use crate::model::{
+    ExecOptions, Hook, JobRef, Need, OutcomeCondition, Program, QueueId, RetryPolicy, SchedulingOptions,
+};
 
 /// Suffixes of a needed job: the outcome that is needed.
 const OUTCOME_SUFFIXES: [(&str, OutcomeCondition); 3] = [
@@ -51,6 +54,10 @@ impl JobOptionArgs {
     pub(super) fn set_exec_options(&self, exec: &mut ExecOptions, here: &Path) {
         exec.env_files = self.env_file.iter().map(|file| from_folder(here, file)).collect();
         exec.pty = self.pty;
+        exec.on_finish = self
+            .on_finish
+            .as_ref()
+            .map(|text| Arc::new(Hook::new(Program::Run { text: text.clone(), shell: Program::default_shell() })));
         exec.log_limit = self.log_limit.unwrap_or(exec.log_limit);
     }
 }

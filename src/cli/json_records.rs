@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
+use serde_json::Map;
 use serde_json::ser::{Formatter, Serializer};
 
 use super::error::CliError;
@@ -104,6 +105,7 @@ pub(super) struct JobRecord<'a> {
     wait_ms: Option<u64>,
     run_ms: Option<u64>,
     value: Option<&'a Value>,
+    parameters: Option<Map<String, Value>>,
     error: Option<&'a str>,
     command: Option<String>,
     needs: Vec<String>,
@@ -186,6 +188,9 @@ impl<'a> JobRecord<'a> {
             wait_ms: run.map(|run| millis(time_between(job.enqueued, run.started))),
             run_ms: run.and_then(Run::duration).map(millis),
             value: job.value.as_ref(),
+            parameters: job.definition.matrix.as_deref().map(|matrix| {
+                matrix.values.iter().map(|(name, value)| (name.to_string(), Value::from(&**value))).collect()
+            }),
             error: error_message(job),
             command: job_command(job),
             needs: job.definition.scheduling.needs.iter().map(|need| need.job.to_string()).collect(),

@@ -28,6 +28,7 @@ mod own_job;
 mod process;
 mod progress_reporter;
 mod queue_commands;
+mod results;
 mod run_command;
 mod safe_output;
 mod schedule;
@@ -39,6 +40,7 @@ mod site_args;
 mod site_files;
 mod summary_line;
 mod target;
+mod templates;
 mod value_parsers;
 mod wait;
 mod worker;
@@ -83,7 +85,7 @@ fn run(cli: Cli) -> Result<ExitStatus, CliError> {
     let Some(command) = command else { return screen::open(&site, appearance, queue) };
     report_waits(warn);
     match command {
-        CliCommand::Init => file_commands::init(&site),
+        CliCommand::Init(args) => file_commands::init(&site, &args),
         CliCommand::Check { path, json } => file_commands::check(&site, path, json),
         CliCommand::Schema => file_commands::schema(),
         CliCommand::Adopt { fresh, yes } => adopt::adopt(&site, fresh, yes),
@@ -135,6 +137,7 @@ fn run(cli: Cli) -> Result<ExitStatus, CliError> {
             inspect::status(OpenSite::open_read_only(&site, &queues)?, &queues, json)
         }
         CliCommand::List(args) => inspect::list(OpenSite::open_read_only(&site, &args.queues)?, &args),
+        CliCommand::Results(args) => results::results(OpenSite::open_read_only(&site, &args.queues)?, &args),
         CliCommand::Show { job, json } => inspect::show(OpenSite::open_read_only(&site, from_ref(&job))?, &job, json),
         CliCommand::Log(args) => {
             let color = uses_color(site.color, &safe_output::raw_stdout());

@@ -275,20 +275,30 @@ fn is_name(text: &str) -> bool {
     parse_id(text).is_none() && !text.starts_with('@')
 }
 
-/// The job that `@last` (added or started last) or `@last-failed` (failed last) refers to.
+/// The job that `@last` (added or started last) or `@failed` (failed last, also `@last-failed`) refers to.
 fn recent_job<'a>(site_state: &'a SiteState, text: &str) -> Result<&'a Job, CliError> {
     let started = |job: &Job| job.last_run.as_ref().map(|run| run.started);
     let has_failed = |job: &&Job| job.failure().is_some();
     let found = match text {
         "@last" => site_state.jobs().max_by_key(|job| (started(job).max(Some(job.enqueued)), job.id)),
-        "@last-failed" => site_state.jobs().filter(has_failed).max_by_key(|job| (started(job), job.id)),
-        _ => return Err(CliError::Usage(format!("unknown reference {text:?}; use @last or @last-failed"))),
+        "@failed" | "@last-failed" => site_state.jobs().filter(has_failed).max_by_key(|job| (started(job), job.id)),
+        _ => return Err(CliError::Usage(format!("unknown reference {text:?}; use @last or @failed"))),
     };
     found.ok_or_else(|| CliError::Usage(format!("there is no job for {text}")))
 }
 
 fn program_path() -> Result<PathBuf, CliError> {
-    Ok(std::env::current_exe().context("cannot find the path of this program")?)
+    let path = std::env::current_exe().or_else(|error| path_as_started().ok_or(error));
+    Ok(path.context("cannot find the path of this program")?)
+}
+
+/// The path by which this program was started, for a system without `/proc`.
+fn path_as_started() -> Option<PathBuf> {
+    let name = PathBuf::from(std::env::args_os().next()?);
+    if name.components().count() > 1 {
+        return std::path::absolute(name).ok();
+    }
+    std::env::split_paths(&std::env::var_os("PATH")?).map(|folder| folder.join(&name)).find(|path| path.is_file())
 }
 
 /// The state folder of a site.

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
 use super::job_names::slug_of;
 use super::placeholders::{self, Placeholder};
@@ -22,19 +23,19 @@ pub(super) struct Matrix {
 }
 
 struct Axis {
-    name: String,
+    name: Arc<str>,
     values: Vec<AxisValue>,
 }
 
 /// A value, and its form in job names.
 struct AxisValue {
-    text: String,
+    text: Arc<str>,
     scalar_type: ScalarType,
     slug: String,
 }
 
 /// One value of each name.
-pub(super) struct Combination<'m>(Vec<(&'m str, &'m AxisValue)>);
+pub(super) struct Combination<'m>(Vec<(&'m Arc<str>, &'m AxisValue)>);
 
 impl Matrix {
     /// Reads the matrix of an entry.
@@ -76,7 +77,7 @@ impl Matrix {
                 .map(|axis| {
                     let value = &axis.values[rest % axis.values.len()];
                     rest /= axis.values.len();
-                    (axis.name.as_str(), value)
+                    (&axis.name, value)
                 })
                 .collect();
             values.reverse();
@@ -97,10 +98,10 @@ fn read_axis(entry: &MapEntry<'_>, path: &ValuePath<'_>, problems: &mut Problems
     } else if key.text.starts_with("SETLIST_") {
         problems.add(Problem::new(key.id, path, "names that start with `SETLIST_` are reserved"));
     }
-    let mut known: HashMap<String, u32> = HashMap::new();
+    let mut known: HashMap<Arc<str>, u32> = HashMap::new();
     let values = value::list(&entry.value, path, "a list of values", problems, |node, path, problems| {
         let value = AxisValue::read(node, path, problems)?;
-        if let Some(first) = known.insert(value.text.clone(), node.id) {
+        if let Some(first) = known.insert(Arc::clone(&value.text), node.id) {
             let problem = Problem::new(node.id, path, format!("duplicate value {}", quoted(&value.text)));
             problems.add(problem.with_related(first, "first used here"));
         }
@@ -109,7 +110,7 @@ fn read_axis(entry: &MapEntry<'_>, path: &ValuePath<'_>, problems: &mut Problems
     if values.is_empty() && problems.count() == before {
         problems.add(Problem::new(entry.value.id, path, "this list must not be empty"));
     }
-    Some(Axis { name: key.text.to_string(), values })
+    Some(Axis { name: Arc::from(&*key.text), values })
 }
 
 impl AxisValue {
@@ -122,7 +123,7 @@ impl AxisValue {
             let numbers: Vec<String> = text.chars().take(4).map(|c| format!("u{:x}", u32::from(c))).collect();
             slug = if numbers.is_empty() { "empty".to_owned() } else { numbers.join("-") };
         }
-        Some(Self { text, scalar_type, slug })
+        Some(Self { text: text.into(), scalar_type, slug })
     }
 }
 
@@ -134,12 +135,17 @@ impl Combination<'_> {
 
     /// The variables in the environment of the combination's job.
     pub(super) fn variables(&self) -> impl Iterator<Item = (String, String)> {
-        self.0.iter().map(|(name, value)| ((*name).to_owned(), value.text.clone()))
+        self.0.iter().map(|(name, value)| ((*name).to_string(), value.text.to_string()))
+    }
+
+    /// The names with their values, shared by all combinations.
+    pub(super) fn shared_values(&self) -> Vec<(Arc<str>, Arc<str>)> {
+        self.0.iter().map(|(name, value)| (Arc::clone(name), Arc::clone(&value.text))).collect()
     }
 
     /// The names with their values, as spelled and as read.
     pub(super) fn values(&self) -> impl Iterator<Item = (&str, ScalarType, &str)> {
-        self.0.iter().map(|(name, value)| (*name, value.scalar_type, value.text.as_str()))
+        self.0.iter().map(|(name, value)| (&***name, value.scalar_type, &*value.text))
     }
 
     /// Returns the entry with the placeholders replaced by values.
@@ -222,7 +228,7 @@ impl Combination<'_> {
         while let Some(Placeholder { before, text: placeholder, name, after }) = placeholders::find_first(rest) {
             found = true;
             filled.push_str(before);
-            let value = name.map(|name| self.0.iter().find(|(known, _)| *known == name).ok_or(name));
+            let value = name.map(|name| self.0.iter().find(|(known, _)| ***known == *name).ok_or(name));
             match value {
                 Some(Ok((_, value))) => {
                     scalar_type = (placeholder.len() == text.len()).then_some(value.scalar_type);
@@ -238,7 +244,7 @@ impl Combination<'_> {
     }
 
     fn unknown_variable(&self, id: u32, name: &str, path: &ValuePath<'_>) -> Problem {
-        let known: Vec<&str> = self.0.iter().map(|(name, _)| *name).collect();
+        let known: Vec<&str> = self.0.iter().map(|(name, _)| &***name).collect();
         let problem = Problem::new(id, path, format!("unknown matrix variable {}", quoted(name)));
         match known
             .iter()
@@ -255,7 +261,7 @@ impl Combination<'_> {
 impl fmt::Display for Combination<'_> {
     /// Writes the values, without the names.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let values: Vec<&str> = self.0.iter().map(|(_, value)| value.text.as_str()).collect();
+        let values: Vec<&str> = self.0.iter().map(|(_, value)| &*value.text).collect();
         f.write_str(&values.join(", "))
     }
 }

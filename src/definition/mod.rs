@@ -54,3 +54,6 @@ pub use source::MAX_FILE_BYTES;
 
 /// A short, commented `jobs.yaml` to start from. Its jobs have no side effects.
 pub const STARTER: &str = include_str!("starter.yaml");
+
+/// A `jobs.yaml` with an empty queue.
+pub const BARE: &str = include_str!("bare.yaml");

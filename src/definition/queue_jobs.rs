@@ -14,7 +14,7 @@ use super::problems::{Problem, Problems};
 use super::spanned_value::Node;
 use super::spelling::quoted;
 use super::value_path::ValuePath;
-use crate::model::{Call, Definition, DesiredQueue, QueueId, QueueSettings};
+use crate::model::{Call, Definition, DesiredQueue, MatrixValues, QueueId, QueueSettings};
 
 /// A queue with its jobs.
 pub(super) struct ParsedQueue {
@@ -167,7 +167,7 @@ impl EntryReader<'_, '_> {
         &mut self,
         node: &Node<'_>,
         matrix: &Matrix,
-        base: &str,
+        base: &Arc<str>,
         names: &mut JobNames,
     ) -> Option<Vec<ParsedJob>> {
         let before = self.problems.count();
@@ -191,6 +191,8 @@ impl EntryReader<'_, '_> {
                     if !has_distinct_labels {
                         definition.title = format!("{} ({combination})", label(&definition));
                     }
+                    definition.matrix =
+                        Some(Arc::new(MatrixValues { entry: Arc::clone(base), values: combination.shared_values() }));
                     definition.digest = Some(digest::combination_digest(node, &combination));
                     job.definition = Some(definition.into());
                 }

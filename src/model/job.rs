@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    Arguments, Call, EnvironmentId, Failure, Hook, IntoCall, JobId, Outcome, OutcomeCondition, QueueId, Run, RunId,
-    SchedulingOptions, Script, StopSignal,
+    Arguments, Call, EnvironmentId, Failure, Hook, IntoCall, JobId, MatrixValues, Outcome, OutcomeCondition, QueueId,
+    Run, RunId, SchedulingOptions, Script, StopSignal,
 };
 
 /// A job. Its fields are public for reading; in a queue, only events change it, through [`Job::apply`].
@@ -72,6 +72,9 @@ pub struct Definition {
     /// Tags, used in filters.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
+    /// The combination of a matrix that it was made for, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matrix: Option<Arc<MatrixValues>>,
     /// A digest of its own entry in `jobs.yaml`; a different digest means that the entry changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<i64>,
@@ -349,6 +352,7 @@ impl Definition {
             arguments: Arguments::shared_empty(),
             scheduling: SchedulingOptions::shared_default(),
             tags: Vec::new(),
+            matrix: None,
             digest: None,
             replacement: None,
             is_gone_from_file: false,

@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::result_value::ValueTest;
 use super::{Exit, Job, JobId, JobState};
 use crate::text::{self, DurationError};
 
 /// A parsed query. The empty query matches every job.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Query {
     text: String,
     terms: Vec<QueryTerm>,
@@ -23,13 +24,13 @@ pub struct Query {
 #[error("{0}")]
 pub struct QueryError(String);
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 struct QueryTerm {
     negated: bool,
     condition: Condition,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 enum Condition {
     /// Contains this word; case-sensitive if the word contains an upper-case letter.
     Word { word: String, case_sensitive: bool },
@@ -47,6 +48,8 @@ enum Condition {
     Took { at_least: bool, duration: Duration },
     /// Its latest run ended with one of these exit codes.
     Exit(Vec<i32>),
+    /// It returned a value that passes this test.
+    Value(ValueTest),
 }
 
 /// A name, or a prefix followed by `*`.
@@ -57,7 +60,7 @@ struct NamePattern {
 }
 
 /// All fields.
-const FIELD_NAMES: [&str; 7] = ["state", "tag", "queue", "since", "before", "took", "exit"];
+const FIELD_NAMES: [&str; 8] = ["state", "tag", "queue", "since", "before", "took", "exit", "value"];
 
 /// All values of `state:`.
 const STATE_NAMES: [&str; 8] =
@@ -188,6 +191,10 @@ fn parse_condition(field: &str, values: &str, now: DateTime<Utc>) -> Result<Cond
             let at_least = !values.starts_with('<');
             Condition::Took { at_least, duration: parse_duration(field, values.trim_start_matches(['<', '>', '=']))? }
         }
+        "value" => match ValueTest::parse(values) {
+            Some(test) => Condition::Value(test),
+            None => return invalid_value(field, values),
+        },
         _ => {
             let code = |value: &&str| value.parse().or_else(|_| invalid_value(field, value));
             Condition::Exit(alternatives.iter().map(code).collect::<Result<_, _>>()?)
@@ -203,6 +210,7 @@ fn expected(field: &str) -> String {
         "queue" => "a queue, or a prefix followed by *".to_owned(),
         "took" => "a duration such as >1m or <10s".to_owned(),
         "exit" => "an exit code such as 1".to_owned(),
+        "value" => "a number such as <0.3 or >=10, =TEXT for exactly this text, or a part of it".to_owned(),
         _ => "a duration such as 30m, 8h or 2d".to_owned(),
     }
 }
@@ -278,6 +286,7 @@ impl Condition {
                 let exit = job.last_run.as_ref().and_then(|run| run.end.as_ref()).and_then(|end| end.exit);
                 matches!(exit, Some(Exit::Code(code)) if codes.contains(&code))
             }
+            Self::Value(test) => test.matches(job),
         }
     }
 }

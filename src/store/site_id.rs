@@ -5,6 +5,7 @@
 
 use std::fmt::{self, Display, Formatter};
 use std::fs::{self, File};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -24,7 +25,10 @@ impl SiteId {
     /// A new random id.
     pub(super) fn random() -> io::Result<Self> {
         let mut bytes = [0; LEN / 2];
-        File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+        match File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => bytes = random_without_dev(),
+            read => read?,
+        }
         Ok(Self(format!("{:032x}", u128::from_be_bytes(bytes))))
     }
 
@@ -38,6 +42,16 @@ impl SiteId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Random bytes where there is no `/dev`, as in a root that holds only the program: the keys of std's hash maps come from
+/// the kernel.
+fn random_without_dev() -> [u8; LEN / 2] {
+    let mut bytes = [0; LEN / 2];
+    for part in bytes.chunks_exact_mut(8) {
+        part.copy_from_slice(&RandomState::new().build_hasher().finish().to_ne_bytes());
+    }
+    bytes
 }
 
 impl Display for SiteId {

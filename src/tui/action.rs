@@ -173,7 +173,7 @@ pub static TABLE: &[ActionEntry] = table![
     A::Open,           "open",           ["Enter"],                "open",          "show the output full screen",                                    Everywhere, G::Move;
     A::Find,           "find",           ["/"],                    "find",          "filter the lists, or search the output",                         Everywhere, G::Move;
     A::Failures,       "failures",       ["F"],                    "",              "show only failures, or all jobs",                                Everywhere, G::Move;
-    A::Sort,           "sort",           ["c"],                    "",              "sort the lists by title, duration, outcome or queue order",      Everywhere, G::Move;
+    A::Sort,           "sort",           ["c"],                    "",              "sort the lists by title, duration, outcome, value or queue order",Everywhere, G::Move;
     A::Zoom,           "zoom",           ["z"],                    "",              "zoom this pane in or out",                                       Everywhere, G::Move;
     A::Detail,         "detail",         ["v"],                    "details",       "show details of the selected job: command, needs, runs",         Everywhere, G::Output;
     A::OutputDown,     "output-down",    ["J"],                    "",              "scroll the output down, from any pane",                          Everywhere, G::Output;

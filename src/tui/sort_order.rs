@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use chrono::{DateTime, Utc};
 
-use crate::model::{Job, JobState, Outcome, SiteState};
+use crate::model::{Job, JobState, Outcome, SiteState, result_value};
 
 /// The order of the jobs in a list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,6 +18,10 @@ pub enum SortOrder {
     Duration,
     /// Failures first.
     Outcome,
+    /// Lowest value first: numbers by size, then text; jobs without a value last.
+    LowestValue,
+    /// Highest value first, then text; jobs without a value last.
+    HighestValue,
 }
 
 /// The sort key of a job in its list; smaller keys come first.
@@ -37,7 +41,9 @@ impl SortOrder {
             Self::Queue => Self::Title,
             Self::Title => Self::Duration,
             Self::Duration => Self::Outcome,
-            Self::Outcome => Self::Queue,
+            Self::Outcome => Self::LowestValue,
+            Self::LowestValue => Self::HighestValue,
+            Self::HighestValue => Self::Queue,
         }
     }
 
@@ -48,6 +54,8 @@ impl SortOrder {
             Self::Title => "by title",
             Self::Duration => "longest first",
             Self::Outcome => "failures first",
+            Self::LowestValue => "lowest value first",
+            Self::HighestValue => "highest value first",
         }
     }
 
@@ -62,6 +70,8 @@ impl SortOrder {
             Self::Title => (0, Some(job.display_title().to_lowercase().into())),
             Self::Duration => (-last_duration(job), None),
             Self::Outcome => (outcome_rank(job), None),
+            Self::LowestValue => value_rank(job, false),
+            Self::HighestValue => value_rank(job, true),
         };
         let place = queue_position(job);
         // Finished jobs are shown latest first. In queue order the list is shown in reverse instead, so that new jobs go to
@@ -98,6 +108,24 @@ fn outcome_rank(job: &Job) -> i64 {
         Some(Outcome::Cancelled) => 3,
         None | Some(Outcome::Succeeded) => 4,
     }
+}
+
+/// The rank of a job by its value: numbers first, then text, then jobs without a value.
+fn value_rank(job: &Job, highest_first: bool) -> (i64, Option<Box<str>>) {
+    let Some(value) = job.result() else { return (i64::MAX, None) };
+    match result_value::number(value) {
+        Some(number) => {
+            let rank = ordered_bits(number);
+            (if highest_first { !rank } else { rank }, None)
+        }
+        None => (i64::MAX - 1, Some(result_value::text_of(value).into())),
+    }
+}
+
+/// An integer that orders as the number does. The bits of negative numbers are in reverse order.
+fn ordered_bits(number: f64) -> i64 {
+    let bits = number.to_bits().cast_signed();
+    bits ^ ((bits >> 63) & i64::MAX)
 }
 
 fn nanoseconds(at: DateTime<Utc>) -> i64 {

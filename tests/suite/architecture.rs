@@ -119,8 +119,18 @@ fn the_map_lists_every_layer() {
 
 #[test]
 fn no_file_names_the_machine_it_was_written_on() {
-    let folders =
-        ["src", "tests", "benches", "Cargo.toml", "README.md", "CHANGELOG.md", "jobs.yaml", ".ci", ".gitignore"];
+    let folders = [
+        "src",
+        "tests",
+        "benches",
+        "examples",
+        "Cargo.toml",
+        "README.md",
+        "CHANGELOG.md",
+        "jobs.yaml",
+        ".ci",
+        ".gitignore",
+    ];
     for path in folders.iter().flat_map(|folder| files(folder)) {
         let text = String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned();
         assert_eq!(machine_paths(&text), [""; 0], "{}", path.display());
@@ -133,7 +143,17 @@ fn the_top_level_holds_only_what_belongs_there() {
     let listing = Command::new("git").args(["ls-files"]).current_dir(top_level()).output();
     let Ok(listing) = listing else { return };
     let belongs = |entry: &&str| {
-        let known = ["Cargo.toml", "Cargo.lock", "src", "tests", "benches", "jobs.yaml", "README.md", "CHANGELOG.md"];
+        let known = [
+            "Cargo.toml",
+            "Cargo.lock",
+            "src",
+            "tests",
+            "benches",
+            "examples",
+            "jobs.yaml",
+            "README.md",
+            "CHANGELOG.md",
+        ];
         entry.starts_with('.') || known.contains(entry) || *entry == "LICENSE" || entry.starts_with("LICENSE-")
     };
     let listing = String::from_utf8(listing.stdout).unwrap();

@@ -6,11 +6,13 @@ mod contract;
 mod file_kinds;
 mod follow;
 mod hints;
+mod init;
 mod log;
 mod nested;
 mod own_job;
 mod process;
 mod removed;
+mod results;
 mod run;
 mod save;
 mod terms;
@@ -95,7 +97,7 @@ fn a_job_as_json_has_every_field() {
     let job = site.job("#1");
     let fields: Vec<&str> = job.as_object().unwrap().keys().map(String::as_str).collect();
     let expected = "id queue name title state outcome exit_code signal attempt max_attempts run_count run_id enqueued_at \
-                    started_at executed_at wait_ms run_ms value error command needs tags worker priority waiting \
+                    started_at executed_at wait_ms run_ms value parameters error command needs tags worker priority waiting \
                     waiting_for not_before runs on_finish";
     let mut expected: Vec<&str> = expected.split_whitespace().collect();
     expected.sort_unstable();

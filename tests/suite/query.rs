@@ -115,7 +115,7 @@ fn an_error_names_the_expected_values() {
     assert_eq!(parse_error("stat:failed"), "unknown field `stat:`; did you mean `state:`?");
     assert_eq!(
         parse_error("bogus:1"),
-        "unknown field `bogus:`; fields are state, tag, queue, since, before, took, exit; put text with a colon in quotes"
+        "unknown field `bogus:`; fields are state, tag, queue, since, before, took, exit, value; put text with a colon in quotes"
     );
     assert_eq!(parse_error("since:soon"), "since: expected a duration such as 30m, 8h or 2d, not `soon`");
     assert_eq!(parse_error("since:1M"), "since: ambiguous unit `M`: write `min` or `months`");

@@ -155,6 +155,81 @@ fn the_demo_shows_every_field() {
     }
 }
 
+/// The tables of the topic: for each tool, the commands by task.
+fn commands_of_tools() -> Vec<(String, Vec<(String, String)>)> {
+    let topic = read(&help_topic("other-tools"));
+    let tables = topic.split("| task | ").skip(1).map(|table| {
+        let (tool, rows) = table.split_once(" |\n|---|---|\n").unwrap();
+        let rows = rows.lines().take_while(|line| line.starts_with('|')).map(|row| {
+            let (task, command) = row.trim_matches(['|', ' ']).split_once(" | ").unwrap();
+            (task.to_owned(), command.trim_matches('`').replace("\\|", "|"))
+        });
+        (tool.to_owned(), rows.collect())
+    });
+    tables.collect()
+}
+
+#[test]
+fn the_words_beside_other_tools_are_counted() {
+    let tools = commands_of_tools();
+    assert_eq!(tools.len(), 5);
+    let words = |command: &str| command.split_whitespace().filter(|word| !["|", "&"].contains(word)).count();
+    let mut table =
+        String::from("| task | Setlist | words | ts | pueue | parallel | cron |\n|---|---|--:|--:|--:|--:|--:|\n");
+    for (task, command) in &tools[0].1 {
+        let of_tool = |(_, rows): &(String, Vec<(String, String)>)| {
+            let found = rows.iter().find(|(other, _)| other == task);
+            found.map_or_else(|| "–".to_owned(), |(_, command)| words(command).to_string())
+        };
+        let others: Vec<String> = tools[1..].iter().map(of_tool).collect();
+        let _ = writeln!(table, "| {task} | `{command}` | {} | {} |", words(command), others.join(" | "));
+    }
+    shows(README, "words", &table);
+    let tasks: Vec<&String> = tools[0].1.iter().map(|(task, _)| task).collect();
+    assert!(tools.iter().flat_map(|(_, rows)| rows).all(|(task, _)| tasks.contains(&task)), "{tools:?}");
+}
+
+#[test]
+fn what_is_typed_in_setlist_works() {
+    let site = TempSite::with("queues: {}\n");
+    fs::create_dir(site.join("bin")).unwrap();
+    site.script("bin/make", "echo made");
+    site.script("bin/notify-send", "echo \"$SETLIST_OUTCOME\" > notified");
+    let lines: Vec<String> = (1..200).map(|n| format!("echo {n}")).chain(["echo broken; exit 3".to_owned()]).collect();
+    site.write("list.txt", &(lines.join("\n") + "\n"));
+    let commands = commands_of_tools().remove(0).1;
+    let typed = |task: &str, code: i32| {
+        let (_, command) = commands.iter().find(|(known, _)| known == task).unwrap();
+        let mut shell = std::process::Command::new("sh");
+        site.set_environment(&mut shell);
+        let program = std::path::Path::new(crate::temp_site::SETLIST).parent().unwrap();
+        let path = std::env::var("PATH").unwrap();
+        shell.env("PATH", format!("{}:{}:{path}", site.join("bin").display(), program.display()));
+        let output = shell.args(["-c", command]).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{command}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    typed("one command", 0);
+    assert_eq!(typed("200 from a file", 0).lines().count(), 200);
+    // One of them fails.
+    typed("wait", 1);
+    let list = site.ok(&["list", "--json"]);
+    assert_eq!(list.matches("\"succeeded\"").count(), 1 + 199, "{list}");
+    assert_eq!(typed("output of the failed one", 0), "broken\n");
+    typed("notify", 0);
+    crate::temp_site::wait_for("the notification", || (site.read("notified") == "succeeded\n").then_some(()));
+    site.script("bin/make", "sleep 1000");
+    typed("one command", 0);
+    site.wait_until("@last", |job| job["state"] == "running");
+    typed("kill", 0);
+    site.wait_until("@last", |job| job["outcome"] == "cancelled");
+    site.ok(&["reset", "work"]);
+    typed("change parallelism", 1);
+    assert!(site.ok(&["list", "work", "--state", "pending"]).is_empty());
+    typed("tail several", 0);
+    assert_eq!(commands.len(), 8);
+}
+
 #[test]
 fn every_topic_is_printed_and_has_a_manual_page() {
     let site = TempSite::empty();

@@ -15,6 +15,7 @@ mod keys;
 mod marks;
 mod mouse;
 mod notifications;
+mod results;
 mod tiles;
 mod time_gutter;
 mod typing;

@@ -58,8 +58,17 @@ const PLURALS: [&str; 20] = [
 ];
 
 /// Documents that users and maintainers read, and folders with snapshots of what they see.
-const DOCUMENTS: [&str; 7] =
-    ["README.md", "CHANGELOG.md", "Cargo.toml", "jobs.yaml", "src/definition/starter.yaml", "src/cli/help", "tests"];
+const DOCUMENTS: [&str; 9] = [
+    "README.md",
+    "CHANGELOG.md",
+    "Cargo.toml",
+    "jobs.yaml",
+    "src/definition/starter.yaml",
+    "src/definition/bare.yaml",
+    "src/cli/help",
+    "examples",
+    "tests",
+];
 
 /// A text with the place where it was found.
 struct Passage {

@@ -171,7 +171,7 @@ fn round_trips(item: &Value, job: &Definition) -> bool {
 
 /// Returns the definition without its name, digest and needs.
 fn without_needs(job: &Definition) -> Definition {
-    let mut job = Definition { name: None, digest: None, ..job.clone() };
+    let mut job = Definition { name: None, digest: None, matrix: None, ..job.clone() };
     Arc::make_mut(&mut job.scheduling).needs.clear();
     job
 }
@@ -205,7 +205,7 @@ fn with_explicit_cwd(job: &Definition) -> Definition {
 
 /// Returns the job with paths relative to the file's folder.
 fn relative_to(base: &Path, job: &Definition) -> Definition {
-    let mut job = Definition { name: None, digest: None, ..job.clone() };
+    let mut job = Definition { name: None, digest: None, matrix: None, ..job.clone() };
     if let Call::Script(script) = &mut job.call {
         let exec = script.exec_mut();
         // A working directory may be given with symbolic links resolved.

@@ -6,6 +6,7 @@ use ratatui::style::{Modifier, Style};
 use crate::model::{Job, RunId, SiteState};
 use crate::text;
 use crate::tui::details_pane::RunHistory;
+use crate::tui::sort_order::SortOrder;
 use crate::tui::state::ScreenSetup;
 use crate::tui::theme::Appearance;
 
@@ -28,6 +29,8 @@ pub(super) struct DetailColumn<'a> {
     pub(super) shown_run: Option<RunId>,
     /// Whether the details are expanded, so that nothing is left out.
     pub(super) is_expanded: bool,
+    /// The order of the lists.
+    pub(super) sort: SortOrder,
     pub(super) now: DateTime<Utc>,
     pub(super) width: usize,
 }

@@ -9,6 +9,7 @@ use crate::model::{Call, Job, JobState, Phase, Program, RunId, SiteState, Value}
 use crate::text;
 use crate::tui::details_pane::RunHistory;
 use crate::tui::layout::ScreenLayout;
+use crate::tui::sort_order::SortOrder;
 use crate::tui::state::ScreenSetup;
 use crate::tui::theme::Appearance;
 
@@ -31,6 +32,8 @@ pub(super) struct JobDetails<'a> {
     pub(super) shown_run: Option<RunId>,
     /// Whether the details are expanded, so that nothing is left out.
     pub(super) is_expanded: bool,
+    /// The order of the lists.
+    pub(super) sort: SortOrder,
     pub(super) now: DateTime<Utc>,
 }
 
@@ -56,6 +59,7 @@ impl JobDetails<'_> {
             history: self.history,
             shown_run: self.shown_run,
             is_expanded: self.is_expanded,
+            sort: self.sort,
             now: self.now,
             width,
         };
@@ -113,6 +117,7 @@ impl DetailColumn<'_> {
         lines.push(DetailLine::new());
         lines.extend(self.timeline());
         lines.push(DetailLine::new());
+        lines.extend(self.matrix_results());
         lines.extend(self.command());
         lines.extend(self.hook());
         lines.extend(self.needs());

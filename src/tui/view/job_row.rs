@@ -5,7 +5,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
-use crate::model::{Job, JobState, Outcome, StopSignal, WaitReason};
+use crate::model::{Job, JobState, Outcome, StopSignal, WaitReason, result_value};
 use crate::text;
 use crate::tui::output::JobProgress;
 use crate::tui::state::ScreenSetup;
@@ -43,6 +43,8 @@ pub(super) struct JobRow<'a> {
 pub(super) struct ColumnWidths {
     note: usize,
     moment: usize,
+    /// The width of the values; 0 if they are not shown.
+    value: usize,
 }
 
 /// The parts of a row.
@@ -53,22 +55,36 @@ struct RowParts {
     note_style: Style,
     moment: String,
     took: String,
+    /// The value, if values are shown.
+    value: String,
 }
 
 /// Room for `59m 59s`.
 const DURATION_WIDTH: usize = 7;
 
+/// Longer values are truncated.
+const MAX_VALUE_WIDTH: usize = 16;
+
+/// What is right of a title is left out if the title would have less room.
+const MIN_TITLE_WIDTH: usize = 12;
+
 impl ColumnWidths {
     pub(super) fn of<'a>(
-        jobs: impl Iterator<Item = &'a Job>,
+        jobs: impl Iterator<Item = &'a Job> + Clone,
         width: u16,
         setup: &ScreenSetup,
         now: DateTime<Utc>,
     ) -> Self {
+        let value = if result_value::are_comparable(jobs.clone()) {
+            let widths = jobs.clone().map(|job| text::width(&job.result_line()));
+            widths.max().unwrap_or(0).min(MAX_VALUE_WIDTH)
+        } else {
+            0
+        };
         let longest = jobs.filter_map(|job| finished_time(job, setup, now)).map(|moment| moment.len()).max();
         // At least `interrupted`, at most a typical error message of the operating system.
         let note = (usize::from(width) / 4).saturating_sub(2).clamp(11, 30);
-        Self { note, moment: longest.unwrap_or(0) }
+        Self { note, moment: longest.unwrap_or(0), value }
     }
 }
 
@@ -102,9 +118,14 @@ pub(super) fn draw(
         painter.right(" ", over(Style::new()));
         painter.right(&format!("{:>DURATION_WIDTH$}", parts.took), over(appearance.theme.dim));
         painter.right(&format!(" {:>width$} ", parts.moment, width = columns.moment), over(appearance.theme.dim));
+        if columns.value > 0 && painter.room() > columns.value + MIN_TITLE_WIDTH {
+            let value = text::fit(&parts.value, columns.value, appearance.symbols.ellipsis);
+            let gap = " ".repeat(columns.value.saturating_sub(text::width(&value)));
+            painter.right(&format!(" {gap}{value} "), over(Style::new()));
+        }
         let note = text::pad(&parts.note, columns.note, appearance.symbols.ellipsis);
         // A readable title is worth more than the text of the outcome.
-        if !parts.note.is_empty() && painter.room() > columns.note + 12 {
+        if !parts.note.is_empty() && painter.room() > columns.note + MIN_TITLE_WIDTH {
             painter.right(&format!(" {note}"), over(parts.note_style));
         }
     } else {
@@ -161,7 +182,8 @@ fn parts(job: &Job, wait_reason: Option<&WaitReason>, setup: &ScreenSetup, now: 
                 }
                 (_, _) => (reason, theme.dim),
             };
-            RowParts { sign, sign_style, note, note_style, moment: String::new(), took: String::new() }
+            let (moment, took, value) = (String::new(), String::new(), String::new());
+            RowParts { sign, sign_style, note, note_style, moment, took, value }
         }
         JobState::Running { stop, .. } => {
             let (sign, note) = match stop {
@@ -171,7 +193,8 @@ fn parts(job: &Job, wait_reason: Option<&WaitReason>, setup: &ScreenSetup, now: 
             };
             let took = time_format::elapsed_seconds(job, now);
             let note_style = theme.warn;
-            RowParts { sign, sign_style: theme.live, note: note.to_owned(), note_style, moment: String::new(), took }
+            let (note, moment, value) = (note.to_owned(), String::new(), String::new());
+            RowParts { sign, sign_style: theme.live, note, note_style, moment, took, value }
         }
         JobState::Finished { outcome, .. } => {
             let (sign, sign_style) = appearance.outcome(outcome);
@@ -181,7 +204,8 @@ fn parts(job: &Job, wait_reason: Option<&WaitReason>, setup: &ScreenSetup, now: 
             let moment = finished_time(job, setup, now).unwrap_or_default();
             // The sign alone says that a job succeeded, which leaves room for its title.
             let note = if *outcome == Outcome::Succeeded { String::new() } else { outcome_text(outcome) };
-            RowParts { sign, sign_style, note, note_style: sign_style, moment, took }
+            let value = job.result_line();
+            RowParts { sign, sign_style, note, note_style: sign_style, moment, took, value }
         }
     }
 }

@@ -13,6 +13,7 @@ mod job_lists;
 mod job_row;
 mod key_hints;
 mod line_painter;
+mod matrix_results;
 mod message_line;
 mod needs_tree;
 mod output_pane;
@@ -178,6 +179,7 @@ impl Screen {
                 history: self.details.history(),
                 shown_run: self.output.run(),
                 is_expanded: self.lists.focus().details,
+                sort: self.lists.sort(),
                 now,
             };
             details.draw(&mut scroll, layout, buffer);

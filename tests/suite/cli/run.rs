@@ -41,6 +41,7 @@ fn follow_prints_the_output_and_exits_like_the_command() {
     assert_eq!(site.run(&["run", "--wait", "sh", "-c", "kill -TERM $$"]).code, Some(128 + 15));
     assert_eq!(site.run(&["run", "--wait", "./missing"]).code, Some(1));
     assert_eq!(site.run(&["run", "--wait", "true"]).code, Some(0));
+    assert_eq!(site.job("@failed")["command"], json!("./missing"));
     assert_eq!(site.job("@last-failed")["command"], json!("./missing"));
     assert_eq!(site.run(&["run"]).code, Some(2));
 }
@@ -55,5 +56,5 @@ fn no_file_is_needed() {
     // Any other folder uses the same site.
     assert!(site.ok(&["list"]).contains("adhoc/#1"));
     let unknown = site.run(&["log", "@first"]);
-    assert!(unknown.code == Some(2) && unknown.stderr.contains("use @last or @last-failed"), "{unknown:?}");
+    assert!(unknown.code == Some(2) && unknown.stderr.contains("use @last or @failed"), "{unknown:?}");
 }

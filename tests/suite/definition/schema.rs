@@ -35,7 +35,11 @@ fn the_schema_accepts_the_examples() {
     let examples: Vec<&str> =
         documents.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
     assert!(!examples.is_empty());
-    for yaml in [&read("jobs.yaml"), definition::STARTER].into_iter().chain(examples) {
+    let files =
+        fs::read_dir(root.join("examples")).unwrap().map(|file| fs::read_to_string(file.unwrap().path()).unwrap());
+    let files: Vec<String> = files.collect();
+    let own = [&read("jobs.yaml"), definition::STARTER, definition::BARE];
+    for yaml in own.into_iter().chain(files.iter().map(String::as_str)).chain(examples) {
         // The example of the schema line isn't a whole file, and `config.yaml` has another schema.
         if yaml.lines().all(|line| line.starts_with('#')) || yaml.starts_with("theme:") {
             continue;

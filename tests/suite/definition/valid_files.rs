@@ -258,6 +258,7 @@ fn a_queue_may_be_empty() {
 
 #[test]
 fn the_starter_is_valid() {
+    parse_valid(definition::BARE);
     let plan = parse_valid(definition::STARTER);
     assert_eq!(job_names(&plan, 0), ["echo-greeting-from", "count", "a-program-without-a-shell", "arguments"]);
     assert_eq!(job_names(&plan, 1), ["date", "uptime"]);

@@ -13,7 +13,7 @@ use ratatui::layout::Size;
 use ratatui::{Frame, Terminal};
 use setlist::model::{
     Command, Definition, DesiredQueue, DesiredState, Event, ExecOptions, Failure, FailureKind, HookResult, JobId,
-    Outcome, Phase, QueueId, QueueSettings, RunId, RunReport, Script, Site, Stream, WindowSize, WorkerId,
+    Outcome, Phase, QueueId, QueueSettings, RunId, RunReport, Script, Site, Stream, Value, WindowSize, WorkerId,
 };
 use setlist::store::log::LogWriter;
 use setlist::store::{MemoryStore, Store};
@@ -261,11 +261,16 @@ impl ScreenHarness {
     }
 
     /// The run ends.
-    pub(crate) fn end(&mut self, (job, run): (JobId, RunId), outcome: Outcome) {
+    pub(crate) fn end(&mut self, started: (JobId, RunId), outcome: Outcome) {
+        self.end_with(started, outcome, None);
+    }
+
+    /// The run ends with a value.
+    pub(crate) fn end_with(&mut self, (job, run): (JobId, RunId), outcome: Outcome, value: Option<Value>) {
         if let Some(log) = self.logs.remove(&run) {
             log.finish().unwrap();
         }
-        let report = RunReport { outcome, exit: None, value: None };
+        let report = RunReport { outcome, exit: None, value };
         self.execute_elsewhere(&[Command::EndRun { job, run, report, on_failure: None }]);
     }
 

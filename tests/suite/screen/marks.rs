@@ -159,7 +159,7 @@ fn lists_are_sorted_and_filtered_by_failure() {
         assert_eq!(harness.listed_jobs(Phase::Finished), names, "{order}");
         assert!(harness.text().contains(&format!("Finished 3 · {order}")), "{}", harness.text());
     }
-    harness.keys("cF");
+    harness.keys("cccF");
     assert_eq!(harness.listed_jobs(Phase::Finished), ["lint"]);
     assert!(harness.text().contains("1 match state:failed,interrupted"), "{}", harness.text());
     harness.keys("/ li<Enter>");

@@ -1,0 +1,233 @@
+//! The files in `examples` do what their comments say, with harmless programs in place of the real ones.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::temp_site::{CommandOutput, SETLIST, TempSite};
+
+/// Appends its name and arguments to the file `calls`.
+const RECORD: &str = "echo \"${0##*/} $*\" >> \"$SETLIST_SITE/calls\"";
+
+/// A site with one of the examples and a folder `bin` that precedes all others in `PATH`.
+struct ExampleSite(TempSite);
+
+impl ExampleSite {
+    fn new(example: &str) -> Self {
+        let site = TempSite::empty();
+        fs::create_dir(site.join("bin")).unwrap();
+        site.ok(&["init", "--from", example]);
+        Self(site)
+    }
+
+    /// A program that records its calls, then runs this script.
+    fn program(&self, name: &str, script: &str) -> &Self {
+        self.0.script(name, &format!("{RECORD}\n{script}"));
+        self
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = self.0.command(args);
+        let mut path = vec![self.0.join("bin"), Path::new(SETLIST).parent().unwrap().to_owned()];
+        path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap()));
+        command.env("PATH", std::env::join_paths(path).unwrap());
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> CommandOutput {
+        CommandOutput::from_output(&self.command(args).output().unwrap())
+    }
+
+    #[track_caller]
+    fn runs(&self, args: &[&str], code: i32) -> CommandOutput {
+        let output = self.run(args);
+        assert_eq!(output.code, Some(code), "{args:?}: {output:?}");
+        output
+    }
+
+    /// The calls since the last time.
+    fn calls(&self) -> Vec<String> {
+        let calls = self.0.read("calls");
+        self.0.write("calls", "");
+        calls.lines().map(str::to_owned).collect()
+    }
+
+    fn outcome(&self, job: &str) -> Value {
+        self.0.job(job)["outcome"].clone()
+    }
+}
+
+#[test]
+fn every_example_is_tested_here() {
+    let this = fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/suite/examples.rs")).unwrap();
+    for file in fs::read_dir(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("examples")).unwrap() {
+        let name = file.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned();
+        assert!(this.contains(&format!("ExampleSite::new(\"{name}\")")), "{name}");
+    }
+}
+
+#[test]
+fn a_backup_is_saved_pruned_and_verified() {
+    let site = ExampleSite::new("backup");
+    site.program("bin/restic", "").program("bin/logger", "");
+    site.runs(&["process", "backup"], 0);
+    let calls = site.calls();
+    let saved = ["/etc", "/home", "/srv/data"].map(|folder| format!("restic backup --quiet {folder}"));
+    assert_eq!(calls[..3], saved);
+    assert!(calls[3].starts_with("restic forget --keep-daily 7") && calls[3].ends_with("--prune"), "{calls:?}");
+    assert_eq!(calls[4..], ["restic check --read-data-subset=1%"]);
+
+    // A folder that fails: the others are saved, nothing is pruned, and the system log says so.
+    site.program("bin/restic", "case $* in *home) echo no space left >&2; exit 1 ;; esac");
+    site.runs(&["process", "backup", "--again", "--quiet"], 1);
+    let calls = site.calls();
+    assert_eq!(calls.iter().filter(|call| call.starts_with("restic backup")).count(), 3, "{calls:?}");
+    assert!(!calls.iter().any(|call| call.contains("forget")), "{calls:?}");
+    assert!(calls.contains(&"logger -t backup Save /home failed. exit code 1".to_owned()), "{calls:?}");
+    assert_eq!(
+        (site.outcome("backup/prune"), site.outcome("backup/save-srv-data")),
+        (json!("skipped"), json!("succeeded"))
+    );
+    assert_eq!(site.run(&["log", "@failed"]).stdout, "no space left\n");
+}
+
+#[test]
+fn films_that_fail_do_not_stop_the_others_and_are_encoded_again() {
+    let site = ExampleSite::new("encode");
+    let ffmpeg = |fails: &str| {
+        site.program(
+            "bin/ffmpeg",
+            &format!("for out; do :; done\ncase $out in {fails}*) echo invalid data >&2; exit 1 ;; esac\necho film > \"$out\""),
+        );
+    };
+    ffmpeg("out/talk");
+    site.runs(&["process", "encode"], 1);
+    assert!(site.0.join("out/intro.mkv").exists() && site.0.join("out/outro.mkv").exists());
+    assert!(!site.0.join("out/talk.mkv").exists());
+    assert_eq!(site.run(&["log", "@failed"]).stdout, "invalid data\n");
+    assert_eq!(site.outcome("encode/sizes"), json!("succeeded"), "it needs only that they finish");
+    site.calls();
+    ffmpeg("nothing");
+    site.runs(&["retry", "--failed"], 0);
+    site.runs(&["wait", "encode"], 0);
+    assert!(site.0.join("out/talk.mkv").exists());
+    let calls = site.calls();
+    assert_eq!(calls, ["ffmpeg -nostdin -y -i in/talk.mov -c:v libx264 -crf 20 out/talk.part.mkv"]);
+}
+
+#[test]
+fn a_sweep_has_a_best_value() {
+    let site = ExampleSite::new("sweep");
+    // The best one is in the middle, and is the smallest as a number only.
+    let losses = "case \"$2 $4\" in '0.01 4') echo 9e-2 ;; '0.001 2') echo 0.4 ;; *) echo 1$4 ;; esac";
+    site.program("train.py", &format!("echo epoch 1\n{losses}"));
+    site.runs(&["process", "sweep"], 0);
+    assert_eq!(site.calls().len(), 6);
+    let table = site.runs(&["results", "sweep"], 0).stdout;
+    let best: Vec<&str> = table.lines().nth(2).unwrap().split_whitespace().collect();
+    assert_eq!(best, ["0.01", "4", "9e-2", "succeeded", "sweep/train-0-01-4"], "{table}");
+    let below = site.runs(&["list", "-q", "value:<0.3"], 0).stdout;
+    assert!(below.lines().count() == 1 && below.contains("rate 0.01, depth 4"), "{below}");
+}
+
+#[test]
+fn a_release_asks_before_it_publishes() {
+    let site = ExampleSite::new("release");
+    site.program("bin/make", "");
+    // Without a terminal there is no one to ask.
+    site.run(&["process", "release"]);
+    assert!(!site.calls().contains(&"make publish".to_owned()));
+    assert_eq!(site.0.job("release/publish")["state"], json!("pending"));
+    site.runs(&["process", "release", "--yes", "--again"], 0);
+    assert_eq!(site.calls(), ["make test", "make package", "make publish"]);
+    site.program("bin/make", "test \"$1\" != test");
+    site.run(&["process", "release", "--yes", "--again"]);
+    assert_eq!(site.calls(), ["make test"], "a failure stops the release");
+}
+
+#[test]
+fn a_server_is_started_again_whenever_it_ends() {
+    let site = ExampleSite::new("server");
+    site.program("server", "echo listening\ntest -e ended || { : > ended; exit 0; }\nexec sleep 1000");
+    site.runs(&["retry", "server/web"], 0);
+    site.0.wait_until("server/web", |job| job["attempt"] == 2 && job["state"] == "running");
+    assert_eq!(site.calls()[0], "server --port 8080");
+    site.runs(&["cancel", "server/web"], 0);
+    site.runs(&["wait", "server/web"], 1);
+    assert_eq!(site.outcome("server/web"), json!("cancelled"));
+    assert!(!site.0.processes().iter().any(|process| process.belongs_to_job));
+}
+
+#[test]
+fn the_line_for_cron_runs_every_night() {
+    let site = ExampleSite::new("nightly");
+    site.program("bin/pg_dump", "echo dump > dump.pgdump").program("bin/rsync", "");
+    let text = site.0.read("jobs.yaml");
+    let line = text.lines().find_map(|line| line.strip_prefix("#   0 2 * * * setlist ")).unwrap();
+    let file = site.0.join("jobs.yaml");
+    let line = line.replace("/srv/nightly/jobs.yaml", file.to_str().unwrap());
+    let args: Vec<&str> = line.split_whitespace().collect();
+    for night in 1..=2 {
+        let output = site.runs(&args, 0);
+        assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("", ""), "cron would send a mail");
+        assert_eq!(site.0.job("nightly/upload")["run_count"], json!(night));
+    }
+    let calls = site.calls();
+    assert_eq!(calls.len(), 4, "{calls:?}");
+    assert_eq!(calls[3], "rsync --partial dump.pgdump backup.example.org:dumps/");
+}
+
+#[test]
+fn a_load_compares_the_rows_that_arrived_with_the_value_of_an_earlier_job() {
+    let site = ExampleSite::new("data-load");
+    site.program("bin/curl", "printf '1\\n2\\n3\\n' > \"$5\"");
+    let psql = |rows: usize| {
+        site.program("bin/psql", &format!("case $* in *'select count'*) echo {rows} ;; esac"));
+    };
+    psql(2);
+    site.runs(&["process", "load"], 1);
+    assert_eq!(
+        (site.0.job("load/count")["value"].clone(), site.outcome("load/load")),
+        (json!("3"), json!("succeeded"))
+    );
+    assert_eq!(site.run(&["log", "load/verify"]).stdout, "2 of 3 rows\n");
+    site.calls();
+    // It continues with the step that failed.
+    psql(3);
+    site.runs(&["process", "load"], 0);
+    assert_eq!(site.calls().len(), 1);
+    assert_eq!(site.0.job("load/verify")["value"], json!("3 of 3 rows"));
+}
+
+#[test]
+fn shared_parts_are_the_same_for_all_but_for_what_is_set() {
+    let site = ExampleSite::new("shared-parts");
+    site.program("migrate", "").program("deploy", "");
+    site.runs(&["process", "eu"], 0);
+    site.runs(&["process", "us"], 0);
+    assert_eq!(
+        site.calls(),
+        [
+            "migrate --database eu-west-1",
+            "deploy --region eu-west-1 --gradually",
+            "migrate --database us-east-1",
+            "deploy --region us-east-1 --at-once"
+        ]
+    );
+}
+
+#[test]
+fn a_parameter_is_a_variable_of_the_environment() {
+    let site = ExampleSite::new("parameter");
+    site.program("deploy", "");
+    let output = site.command(&["process", "deploy", "--again"]).env_remove("TARGET").output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert_eq!(site.run(&["log", "@failed"]).stdout, "set TARGET to staging or production\n");
+    for target in ["staging", "production"] {
+        let output = site.command(&["process", "deploy", "--again"]).env("TARGET", target).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(site.calls(), [format!("deploy {target}")]);
+    }
+}
