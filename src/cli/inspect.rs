@@ -199,7 +199,7 @@ fn print_row(
         }
         None => job.executed.map(local_time).unwrap_or_default(),
     };
-    let took = job.last_run.as_deref().and_then(Run::duration).map(text::duration).unwrap_or_default();
+    let took = job.result_run().and_then(Run::duration).map(text::duration).unwrap_or_default();
     let (id, path) = (job.id.to_string(), text::plain_line(&job.path()));
     let label = text::plain_line(&job.display_title());
     let path = text::pad(&path, columns.path, text::ELLIPSIS);
@@ -256,7 +256,7 @@ fn print_details(
     if let Some(question) = &scheduling.confirm {
         field("asks", question)?;
     }
-    if let Some(value) = &job.value {
+    if let Some(value) = job.result_value() {
         field("value", &value.as_str().map_or_else(|| value.to_string(), str::to_owned))?;
     }
     if let Some(command) = job_command(job) {

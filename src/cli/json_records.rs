@@ -167,7 +167,8 @@ impl<'a> JobRecord<'a> {
     /// The job without its earlier runs; `waiting` is why it is pending.
     pub(super) fn new(job: &'a Job, waiting: Option<&WaitReason>, now: DateTime<Utc>) -> Self {
         let run = job.last_run.as_deref();
-        let end = run.and_then(|run| run.end.as_ref());
+        let result_run = job.result_run();
+        let end = result_run.and_then(|run| run.end.as_ref());
         let (exit_code, signal) = exit_fields(end);
         Self {
             id: job.id.0,
@@ -183,11 +184,11 @@ impl<'a> JobRecord<'a> {
             run_count: job.attempts,
             run_id: run.map(|run| run.id.0),
             enqueued_at: time(job.enqueued),
-            started_at: run.map(|run| time(run.started)),
+            started_at: result_run.map(|run| time(run.started)),
             executed_at: job.executed.map(time),
-            wait_ms: run.map(|run| millis(time_between(job.enqueued, run.started))),
-            run_ms: run.and_then(Run::duration).map(millis),
-            value: job.value.as_ref(),
+            wait_ms: result_run.map(|run| millis(time_between(job.enqueued, run.started))),
+            run_ms: result_run.and_then(Run::duration).map(millis),
+            value: job.result_value(),
             parameters: job.definition.matrix.as_deref().map(|matrix| {
                 matrix.values.iter().map(|(name, value)| (name.to_string(), Value::from(&**value))).collect()
             }),

@@ -10,7 +10,7 @@ const MAX_DETAIL_WIDTH: usize = 120;
 
 /// Describes the outcome of a job.
 pub(super) fn describe_outcome(job: &Job, outcome: &Outcome) -> String {
-    let run = job.last_run.as_deref().filter(|_| !matches!(outcome, Outcome::Skipped { .. }));
+    let run = job.result_run().filter(|_| !matches!(outcome, Outcome::Skipped { .. }));
     let took = run.and_then(Run::duration).map(text::duration).unwrap_or_default();
     let detail = match (outcome, &job.value) {
         (Outcome::Failed(failure), _) => text::plain_line(&failure.message),

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{
     Arguments, Call, EnvironmentId, Failure, Hook, IntoCall, JobId, MatrixValues, Outcome, OutcomeCondition, QueueId,
-    Run, RunId, SchedulingOptions, Script, StopSignal,
+    Run, RunEnd, RunId, SchedulingOptions, Script, StopSignal,
 };
 
 /// A job. Its fields are public for reading; in a queue, only events change it, through [`Job::apply`].
@@ -282,9 +282,28 @@ impl Job {
         }
     }
 
-    /// The failure of its latest run, if that failed; also if the job is pending again.
+    /// The run whose duration, exit code and value are shown as the job's: its latest one. None if the job has become
+    /// pending again since that run, unless it waits for a retry or stopped its queue.
+    pub fn result_run(&self) -> Option<&Run> {
+        let run = self.last_run.as_deref()?;
+        if self.current_attempt() > 0 {
+            return Some(run);
+        }
+        // A job that stopped its queue stays in its place, so it was added before the run ended.
+        let has_failed = |end: &RunEnd| (end.outcome.failure().is_some(), end.at) >= (true, self.enqueued);
+        (self.phase() == Phase::Pending && run.end.as_ref().is_some_and(has_failed)).then_some(run)
+    }
+
+    /// The value of [`result_run`](Self::result_run). Unlike [`value`](Self::value), which a failed call leaves as it was,
+    /// there is none if that run has not succeeded.
+    pub fn result_value(&self) -> Option<&Value> {
+        let end = self.result_run()?.end.as_ref()?;
+        self.value.as_ref().filter(|_| end.outcome == Outcome::Succeeded)
+    }
+
+    /// The failure of its latest run, if that failed; also if the job waits for a retry or stopped its queue.
     pub fn failure(&self) -> Option<&Failure> {
-        self.last_run.as_ref()?.end.as_ref()?.outcome.failure()
+        self.result_run()?.end.as_ref()?.outcome.failure()
     }
 
     /// The current run, if the job is running.

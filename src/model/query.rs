@@ -279,11 +279,11 @@ impl Condition {
             Self::Since(time) => last_change(job) >= *time,
             Self::Before(time) => last_change(job) < *time,
             Self::Took { at_least, duration } => {
-                let took = job.last_run.as_ref().and_then(|run| run.duration());
+                let took = job.result_run().and_then(Run::duration);
                 took.is_some_and(|took| if *at_least { took >= *duration } else { took < *duration })
             }
             Self::Exit(codes) => {
-                let exit = job.last_run.as_ref().and_then(|run| run.end.as_ref()).and_then(|end| end.exit);
+                let exit = job.result_run().and_then(|run| run.end.as_ref()).and_then(|end| end.exit);
                 matches!(exit, Some(Exit::Code(code)) if codes.contains(&code))
             }
             Self::Value(test) => test.matches(job),

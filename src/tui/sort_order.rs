@@ -95,7 +95,7 @@ fn queue_position(job: &Job) -> (i64, i64, u64) {
 
 /// How long the latest run took, in nanoseconds; 0 while it is running.
 fn last_duration(job: &Job) -> i64 {
-    let duration = job.last_run.as_ref().and_then(|run| run.duration()).unwrap_or_default();
+    let duration = job.result_run().and_then(Run::duration).unwrap_or_default();
     i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
 }
 

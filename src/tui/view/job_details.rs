@@ -152,7 +152,7 @@ impl DetailColumn<'_> {
         if job.max_attempts() > 1 && job.current_attempt() > 0 {
             line.push((format!(", attempt {} of {}", job.current_attempt(), job.max_attempts()), appearance.theme.dim));
         }
-        let value = job.value.as_ref().filter(|value| job.outcome().is_some() && !value.is_null());
+        let value = job.result_value().filter(|value| !value.is_null());
         if let Some(value) = value.map(value_text).filter(|value| !value.is_empty()) {
             line.push((format!(" {} value {value}", appearance.symbols.dot), appearance.theme.dim));
         }

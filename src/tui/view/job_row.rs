@@ -199,7 +199,7 @@ fn parts(job: &Job, wait_reason: Option<&WaitReason>, setup: &ScreenSetup, now: 
         JobState::Finished { outcome, .. } => {
             let (sign, sign_style) = appearance.outcome(outcome);
             // A job that was cancelled before it ran has no duration.
-            let ran = job.last_run.as_ref().is_some_and(|run| run.end.is_some());
+            let ran = job.result_run().is_some_and(|run| run.end.is_some());
             let took = if ran { time_format::last_run_duration(job, now) } else { String::new() };
             let moment = finished_time(job, setup, now).unwrap_or_default();
             // The sign alone says that a job succeeded, which leaves room for its title.

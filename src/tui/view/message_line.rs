@@ -95,11 +95,11 @@ fn job_summary(job: &Job, waiting: Option<&WaitReason>, setup: &ScreenSetup, now
     } else if job.attempts > 1 {
         parts.push(format!("run {}", job.attempts));
     }
-    if let Some(run) = &job.last_run {
+    if let Some(run) = job.result_run() {
         let local = |at| time_format::format_time((setup.local)(at), (setup.local)(now));
         parts.push(format!("started {}", local(run.started)));
     }
-    if let Some(value) = job.value.as_ref().filter(|_| job.outcome().is_some()) {
+    if let Some(value) = job.result_value() {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         if !text.is_empty() && !value.is_null() {
             parts.push(format!("value {text}"));
