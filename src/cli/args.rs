@@ -117,6 +117,12 @@ pub(super) enum CliCommand {
         /// `queue/name`, a number, `@last` (added or started last) or `@failed` (failed last).
         #[arg(add = ArgValueCandidates::new(jobs))]
         job: String,
+        /// Show the environment variables that it gets, and where each comes from.
+        #[arg(long)]
+        env: bool,
+        /// With --env, show the values of secrets.
+        #[arg(long, requires = "env")]
+        reveal: bool,
         /// Print one JSON object.
         #[arg(long)]
         json: bool,

@@ -35,6 +35,7 @@ mod schedule;
 mod screen;
 mod service;
 mod service_manager;
+mod show_environment;
 mod signals;
 mod site_args;
 mod site_files;
@@ -138,7 +139,12 @@ fn run(cli: Cli) -> Result<ExitStatus, CliError> {
         }
         CliCommand::List(args) => inspect::list(OpenSite::open_read_only(&site, &args.queues)?, &args),
         CliCommand::Results(args) => results::results(OpenSite::open_read_only(&site, &args.queues)?, &args),
-        CliCommand::Show { job, json } => inspect::show(OpenSite::open_read_only(&site, from_ref(&job))?, &job, json),
+        CliCommand::Show { job, env: true, reveal, json } => {
+            show_environment::show(OpenSite::open_read_only(&site, from_ref(&job))?, &job, reveal, json)
+        }
+        CliCommand::Show { job, json, .. } => {
+            inspect::show(OpenSite::open_read_only(&site, from_ref(&job))?, &job, json)
+        }
         CliCommand::Log(args) => {
             let color = uses_color(site.color, &safe_output::raw_stdout());
             log::print(OpenSite::open_read_only(&site, &args.names)?, &args, color)

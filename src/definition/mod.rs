@@ -43,6 +43,7 @@ pub mod units;
 mod unknown_fields;
 mod value;
 mod value_path;
+mod variable_level;
 mod yaml_errors;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Related, Snippet};
@@ -51,6 +52,7 @@ pub use file::{Error, file_version, line_in_file, read};
 pub use parse::{line_of, parse};
 pub use schema::schema;
 pub use source::MAX_FILE_BYTES;
+pub use variable_level::{VariableLevel, variable_levels};
 
 /// A short, commented `jobs.yaml` to start from. Its jobs have no side effects.
 pub const STARTER: &str = include_str!("starter.yaml");

@@ -9,7 +9,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::result_value::ValueTest;
-use super::{Exit, Job, JobId, JobState};
+use super::{Exit, Job, JobId, JobState, Run};
 use crate::text::{self, DurationError};
 
 /// A parsed query. The empty query matches every job.

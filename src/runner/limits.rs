@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 
+#[cfg(target_os = "linux")]
 use nix::sched::{CloneFlags, unshare};
 use rustix::fs::Mode;
 use rustix::process::{Pid, Resource, umask};

@@ -30,6 +30,7 @@ mod sigchld_mask;
 mod spawn;
 mod supervisor;
 mod value;
+mod variable_list;
 mod variables;
 mod waker;
 
@@ -51,6 +52,7 @@ use run_process::RunCallbacks;
 pub use run_tag::RunTag;
 pub use sigchld_mask::with_sigchld_blocked;
 use supervisor::Supervisor;
+pub use variable_list::{ListedVariable, VariableSource, list_variables};
 pub use waker::Waker;
 
 /// Starts and supervises runs.

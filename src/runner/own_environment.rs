@@ -47,6 +47,11 @@ pub fn own_environment(hidden: &[&str]) -> Environment {
     Environment { variables, umask: own_umask(), soft_limits: LIMITS.into_iter().map(limit).collect() }
 }
 
+/// Whether a service manager sets this variable for a service.
+pub(super) fn is_service_variable(name: &str) -> bool {
+    SERVICE_VARIABLES.contains(&name)
+}
+
 /// The environment of a login of the user: always the same, whatever this process has.
 pub fn login_environment() -> Environment {
     let mut variables: BTreeMap<OsString, OsString> = BTreeMap::new();

@@ -57,10 +57,18 @@ const OTHER_TERMINAL_VARIABLES: [&str; 6] =
 
 /// Sets the environment variables that describe the job's terminal.
 pub(super) fn set_terminal_env(command: &mut Command) {
-    command.env("TERM", "xterm-256color");
-    for name in OTHER_TERMINAL_VARIABLES {
-        command.env_remove(name);
+    for (name, value) in terminal_variables() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
     }
+}
+
+/// The environment variables that describe the job's terminal; those without a value are unset.
+pub(super) fn terminal_variables() -> impl Iterator<Item = (&'static str, Option<&'static str>)> {
+    let others = OTHER_TERMINAL_VARIABLES.into_iter().map(|name| (name, None));
+    others.chain([("TERM", Some("xterm-256color"))])
 }
 
 /// Starts a process in a new session with a new pseudo-terminal. If there is a `text`, it is typed into the terminal and

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::env_file::parse_env_file;
 use super::invocation::not_started;
@@ -17,6 +17,9 @@ use crate::model::{ExecOptions, Failure};
 /// Environment variables by name; `None` removes one.
 pub(super) type Variables = BTreeMap<String, Option<String>>;
 
+/// The variables of an env file in its order; later ones win.
+pub(super) type FileVariables = Vec<(String, String)>;
+
 /// The largest env file that is read; what can be passed to a program is much smaller.
 const MAX_FILE_BYTES: u64 = 4 << 20;
 
@@ -26,21 +29,27 @@ pub(super) fn resolve_variables<'s>(options: &'s ExecOptions, launch: &Launch) -
         return Ok(Cow::Borrowed(&options.env));
     }
     let mut variables = Variables::new();
-    for file in &options.env_files {
-        let path = launch.absolute_path(file);
-        add_file(&path, &mut variables).map_err(|problem| not_started(format!("{}{problem}", path.display())))?;
+    for (_, of_file) in read_variables(options, launch)? {
+        variables.extend(of_file.into_iter().map(|(name, value)| (name, Some(value))));
     }
     variables.extend(options.env.iter().map(|(name, value)| (name.clone(), value.clone())));
     Ok(Cow::Owned(variables))
 }
 
-/// Adds the variables of a file. The error message continues after the file's name.
-fn add_file(path: &Path, variables: &mut Variables) -> Result<(), String> {
+/// The variables of the env files of a script, in their order.
+pub(super) fn read_variables(options: &ExecOptions, launch: &Launch) -> Result<Vec<(PathBuf, FileVariables)>, Failure> {
+    let read = |file: &PathBuf| {
+        let path = launch.absolute_path(file);
+        let variables = read_file(&path).map_err(|problem| not_started(format!("{}{problem}", path.display())))?;
+        Ok((path, variables))
+    };
+    options.env_files.iter().map(read).collect()
+}
+
+/// The variables of a file. The error message continues after the file's name.
+fn read_file(path: &Path) -> Result<FileVariables, String> {
     let text = read_text(path).map_err(|error| format!(" (env_file): {}", describe_os_error(&error)))?;
-    let entries =
-        parse_env_file(&text).map_err(|error| format!(", line {}: {} (env_file)", error.line, error.reason))?;
-    variables.extend(entries.into_iter().map(|(name, value)| (name, Some(value))));
-    Ok(())
+    parse_env_file(&text).map_err(|error| format!(", line {}: {} (env_file)", error.line, error.reason))
 }
 
 fn read_text(path: &Path) -> io::Result<String> {

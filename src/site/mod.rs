@@ -22,7 +22,8 @@ pub use error::SiteError;
 pub use file_watch::FileWatch;
 pub use open::{OpenedSite, open, open_store, open_store_to_read};
 pub(crate) use process_tags::{
-    HOOK, HOOK_SLOTS, RUN_ID, TAG, WORKER, hook_tag, hook_tag_value, run_tag, run_tag_value, tag_prefix, worker_file,
+    HOOK, HOOK_SLOTS, RUN_ID, TAG, VARIABLES as RUN_VARIABLES, WORKER, hook_tag, hook_tag_value, run_tag,
+    run_tag_value, tag_prefix, worker_file,
 };
 pub use reap::{ReapReport, reap_dead_workers};
 pub use reconcile::reconcile_with_file;

@@ -191,7 +191,11 @@ impl EnvironmentFiles {
         file.write_all(bytes)?;
         file.sync_all()?;
         // Unlike a rename, this doesn't replace a file that others have locked.
-        let linked = fs::hard_link(&draft, path);
+        let mut linked = fs::hard_link(&draft, path);
+        if linked.is_err() && !path.exists() {
+            // The file system has no hard links.
+            linked = fs::rename(&draft, path);
+        }
         let _ = fs::remove_file(&draft);
         match linked {
             Err(error) if !matches!(error.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::NotFound) => Err(error),

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use chrono::{DateTime, Utc};
 
-use crate::model::{Job, JobState, Outcome, SiteState, result_value};
+use crate::model::{Job, JobState, Outcome, Run, SiteState, result_value};
 
 /// The order of the jobs in a list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

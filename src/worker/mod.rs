@@ -13,6 +13,7 @@ mod error;
 mod event_loop;
 mod hooks;
 mod in_process;
+mod job_variables;
 mod joined_worker;
 mod message;
 mod pruner;
@@ -25,5 +26,6 @@ mod wall_clock;
 
 pub use error::WorkerError;
 pub use in_process::{Order, Policy, Processed};
+pub use job_variables::job_variables;
 pub use joined_worker::Worker;
 pub use message::Shutdown;

@@ -200,3 +200,62 @@ fn a_job_whose_environment_is_missing_does_not_run_with_another_one() {
     assert!(site.join("made").exists());
     assert_eq!(site.job("1")["id"], json!(JobId(1).0));
 }
+
+#[test]
+fn show_env_says_where_each_variable_comes_from() {
+    let site = TempSite::with(
+        "defaults: {env: {D: '1'}}\nqueues:\n  q:\n    env: {Q: '2', D: '3'}\n    jobs:\n      - {id: a, pty: true, env: {J: '4', GONE: null}, \
+         env_file: x.env, run: 'env -0 > part; mv part got; while [ ! -e go ]; do sleep 0.01; done'}\n",
+    );
+    site.write("x.env", "F=5\nJ=no\n");
+    let variables = [("A", "6"), ("MY_TOKEN", "secret"), ("GONE", "no"), ("TERM", "dumb"), ("COLUMNS", "1")];
+    let before = run_with(&site, &variables, &["show", "--env", "q/a"]);
+    assert!(
+        before.stdout.contains("not requested yet") && before.stdout.contains("A=6  # your environment"),
+        "{before:?}"
+    );
+    run_with(&site, &variables, &["retry", "q/a"]);
+    site.wait_until("q/a", |job| job["state"] == "running");
+    let output = site.run(&["show", "--env", "q/a"]);
+    for line in [
+        "# q/a: the environment of the user who requested it",
+        "A=6  # request",
+        "MY_TOKEN=•••  # request",
+        "D=3  # jobs.yaml, queue",
+        "Q=2  # jobs.yaml, queue",
+        "J=4  # jobs.yaml, job",
+        "GONE is unset  # jobs.yaml, job",
+        &format!("F=5  # env_file {}", fs::canonicalize(site.join("x.env")).unwrap().display()),
+        "SETLIST_JOB=a  # setlist",
+        "TERM=xterm-256color  # pty",
+    ] {
+        assert!(output.stdout.lines().any(|known| known == line), "{line}: {output:?}");
+    }
+    assert!(output.stderr.contains("--reveal") && !output.stdout.contains("COLUMNS"), "{output:?}");
+    // It lists what the job really got. The shell sets some variables itself.
+    let json: serde_json::Value =
+        serde_json::from_str(&site.ok(&["show", "--env", "--reveal", "--json", "q/a"])).unwrap();
+    let listed: Vec<String> = json["variables"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|variable| !variable["value"].is_null())
+        .map(|variable| format!("{}={}", variable["name"].as_str().unwrap(), variable["value"].as_str().unwrap()))
+        .collect();
+    let got = wait_for("the variables", || Some(site.read("got")).filter(|got| got.contains("SETLIST_JOB=")));
+    let by_shell = |variable: &&str| ["PWD=", "OLDPWD=", "SHLVL=", "_="].iter().any(|name| variable.starts_with(name));
+    let mut got: Vec<&str> = got.split_terminator('\0').filter(|variable| !by_shell(variable)).collect();
+    let mut listed: Vec<&str> = listed.iter().map(String::as_str).collect();
+    got.sort_unstable();
+    listed.sort_unstable();
+    assert_eq!(listed, got);
+    assert_eq!(json["environment"], json!("request"));
+    site.write("go", "");
+    site.ok(&["wait"]);
+    until_forgotten(&site);
+    let after = site.ok(&["show", "--env", "q/a"]);
+    assert!(
+        after.contains("no longer stored") && !after.contains("A=6") && after.contains("J=4  # jobs.yaml, job"),
+        "{after}"
+    );
+}
