@@ -12,8 +12,8 @@ use super::open_site::OpenSite;
 use super::{safe_output, schedule};
 use crate::clock;
 use crate::model::{
-    HookResult, Job, JobState, Need, Outcome, OutcomeCondition, Phase, Query, QueueState, Run, SiteState, WaitReason,
-    due_at, result_value,
+    HookResult, Job, JobState, Need, Outcome, OutcomeCondition, Phase, Query, QueueState, Run, RunEnd, SiteState,
+    WaitReason, due_at, result_value,
 };
 use crate::text;
 
@@ -270,8 +270,14 @@ fn print_details(
         let ending = run.end.as_ref();
         let outcome = ending.map_or("running", |ending| ending.outcome.as_str());
         let took = run.duration().map(text::duration).unwrap_or_default();
-        let why = ending.and_then(|ending| ending.outcome.failure()).map_or("", |failure| &failure.message);
-        let run = format!("{}  {}  {outcome}  {took}  {why}", run.attempt, local_time(run.started));
+        let result = match ending {
+            Some(RunEnd { outcome: Outcome::Failed(failure), .. }) => failure.message.clone(),
+            Some(RunEnd { value: Some(value), .. }) => {
+                value.as_str().map_or_else(|| value.to_string(), str::to_owned).replace('\n', " ")
+            }
+            _ => String::new(),
+        };
+        let run = format!("{}  {}  {outcome}  {took}  {result}", run.attempt, local_time(run.started));
         field("run", run.trim_end())?;
     }
     if let Some(hook) = job.hook() {

@@ -159,6 +159,7 @@ struct RunRecord<'a> {
     started_at: String,
     ended_at: Option<String>,
     run_ms: Option<u64>,
+    value: Option<&'a Value>,
     error: Option<&'a str>,
     worker: u64,
 }
@@ -257,6 +258,7 @@ impl<'a> RunRecord<'a> {
             started_at: time(run.started),
             ended_at: end.map(|end| time(end.at)),
             run_ms: run.duration().map(millis),
+            value: end.and_then(|end| end.value.as_deref()),
             error: end.and_then(|end| end.outcome.failure()).map(|failure| failure.message.as_str()),
             worker: run.worker.0,
         }

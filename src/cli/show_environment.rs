@@ -150,7 +150,7 @@ impl Inherited {
             Self::Request(_) => "the environment of the user who requested it",
             Self::Login(_) => "the environment of a login: no user requested it",
             Self::Own(_) => "not requested yet; if you request it here, it gets this",
-            Self::Forgotten => "the environment of its request is no longer stored; it got these variables besides",
+            Self::Forgotten => "the environment of its request is no longer stored; it had these variables, too",
         }
     }
 

@@ -289,9 +289,10 @@ impl Job {
         if self.current_attempt() > 0 {
             return Some(run);
         }
-        // A job that stopped its queue stays in its place, so it was added before the run ended.
-        let has_failed = |end: &RunEnd| (end.outcome.failure().is_some(), end.at) >= (true, self.enqueued);
-        (self.phase() == Phase::Pending && run.end.as_ref().is_some_and(has_failed)).then_some(run)
+        // A job that stopped its queue has not finished, and has not become pending again since the run ended.
+        let has_stopped =
+            |end: &RunEnd| end.outcome.failure().is_some() && self.executed != Some(end.at) && end.at >= self.enqueued;
+        (self.phase() == Phase::Pending && run.end.as_ref().is_some_and(has_stopped)).then_some(run)
     }
 
     /// The value of [`result_run`](Self::result_run). Unlike [`value`](Self::value), which a failed call leaves as it was,
@@ -299,6 +300,17 @@ impl Job {
     pub fn result_value(&self) -> Option<&Value> {
         let end = self.result_run()?.end.as_ref()?;
         self.value.as_ref().filter(|_| end.outcome == Outcome::Succeeded)
+    }
+
+    /// Its latest run as part of its history, with the value that the run returned.
+    pub fn last_run_with_value(&self) -> Option<Run> {
+        let mut run = (**self.last_run.as_ref()?).clone();
+        if let Some(end) = &mut run.end
+            && end.outcome == Outcome::Succeeded
+        {
+            end.value = self.value.clone().map(Box::new);
+        }
+        Some(run)
     }
 
     /// The failure of its latest run, if that failed; also if the job waits for a retry or stopped its queue.

@@ -35,6 +35,10 @@ pub struct RunEnd {
     /// How the process ended, where there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit: Option<Exit>,
+    /// The value that it returned, in the history of a job. That of the last run is not repeated in the job itself: see
+    /// [`Job::result_value`](super::Job::result_value).
+    #[serde(skip)]
+    pub value: Option<Box<Value>>,
 }
 
 /// The outcome of a run or a job.

@@ -212,11 +212,11 @@ impl MemorySite {
     /// Records a run as it was when it was its job's latest.
     fn record_run(&mut self, event: &Event) {
         let (Event::Started { job, .. } | Event::Ended { job, .. }) = event else { return };
-        let Some(run) = self.site.read(|site_state| site_state.job(*job)?.last_run.clone()) else { return };
+        let Some(run) = self.site.read(|site_state| site_state.job(*job)?.last_run_with_value()) else { return };
         let runs = self.runs.entry(*job).or_default();
         match runs.last_mut().filter(|last| last.id == run.id) {
-            Some(last) => *last = *run,
-            None => runs.push(*run),
+            Some(last) => *last = run,
+            None => runs.push(run),
         }
     }
 

@@ -170,7 +170,7 @@ impl Trial {
             run: job.last_run.as_ref().map(|run| run.id.0),
             started: job.last_run.as_ref().map(|run| run.started),
             worker: job.last_run.as_ref().map_or(0, |run| run.worker.0),
-            failed: job.failure().is_some(),
+            failed: job.last_run.as_ref().and_then(|run| run.end.as_ref()?.outcome.failure()).is_some(),
             value: job.value.clone(),
             executed: job.executed,
             enqueued: job.enqueued,

@@ -189,6 +189,25 @@ fn opening_starts_nothing_and_p_processes() {
 }
 
 #[test]
+fn the_screen_requests_with_its_own_environment() {
+    let site = TempSite::with(
+        "queues:\n  q:\n    - {id: a, run: 'echo $TARGET > a'}\n    - {id: b, run: 'while [ ! -e go ]; do sleep 0.01; done'}\n",
+    );
+    // The worker was started by a request with another environment.
+    assert!(site.command(&["retry", "q/b"]).env("TARGET", "staging").status().unwrap().success());
+    let mut command = CommandBuilder::new(SETLIST);
+    command.env("TARGET", "prod");
+    let mut terminal = Terminal::run(&site, command);
+    terminal.wait_for_text("p process");
+    terminal.keys("p");
+    site.write("go", "");
+    site.wait_until("q/a", |job| job["outcome"] == json!("succeeded"));
+    assert_eq!(site.read("a"), "prod\n");
+    terminal.keys("q");
+    assert!(terminal.wait_for_exit().success());
+}
+
+#[test]
 fn jobs_keep_running_and_are_recorded_after_quitting() {
     let site = TempSite::with(WAITS);
     let mut screen = Terminal::open(&site, &[]);

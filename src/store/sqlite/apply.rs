@@ -191,7 +191,7 @@ impl TxState<'_> {
             {
                 self.changed_reservations.insert(worker.id);
             }
-            job.last_run.as_ref().map_or(Ok(()), |earlier| self.archive_run(id, earlier))?;
+            job.last_run_with_value().map_or(Ok(()), |earlier| self.archive_run(id, &earlier))?;
         }
         job.apply(event, now);
         if let Event::Started { .. } = event {
@@ -277,8 +277,8 @@ impl TxState<'_> {
 
     /// Archives a run that is followed by another one.
     fn archive_run(&self, job: JobId, run: &Run) -> Result<()> {
-        let sql = "INSERT INTO runs (job, id, attempt, worker, started, ended, outcome, exit_code, exit_signal) \
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+        let sql = "INSERT INTO runs (job, id, attempt, worker, started, ended, outcome, exit_code, exit_signal, \
+                   value) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
         let ending = run.end.as_ref();
         let exit = ending.and_then(|ending| ending.exit);
         let columns = (
@@ -291,6 +291,7 @@ impl TxState<'_> {
             ending.map(|ending| Json(&ending.outcome)),
             exit.and_then(code),
             exit.and_then(signal),
+            ending.and_then(|ending| ending.value.as_ref()).map(Json),
         );
         self.execute(sql, columns)
     }

@@ -86,7 +86,7 @@ fn last_run(row: &Row<'_>, id: RunId) -> rusqlite::Result<Run> {
                 Some(Json(outcome)) => outcome,
                 None => row.get::<_, Json<_>>(OUTCOME_COLUMN)?.0,
             };
-            Some(RunEnd { at, outcome, exit: exit(row, LAST_RUN_COLUMN + 5)? })
+            Some(RunEnd { at, outcome, exit: exit(row, LAST_RUN_COLUMN + 5)?, value: None })
         }
         None => None,
     };
@@ -97,7 +97,10 @@ fn last_run(row: &Row<'_>, id: RunId) -> rusqlite::Result<Run> {
 /// Reads a run from the columns of the table `runs` after `job`.
 pub(super) fn run(row: &Row<'_>) -> rusqlite::Result<Run> {
     let end = match row.get::<_, Option<Nanos>>(4)? {
-        Some(Nanos(at)) => Some(RunEnd { at, outcome: row.get::<_, Json<_>>(5)?.0, exit: exit(row, 6)? }),
+        Some(Nanos(at)) => {
+            let value = row.get::<_, Option<_>>(8)?.map(|Json(value)| value);
+            Some(RunEnd { at, outcome: row.get::<_, Json<_>>(5)?.0, exit: exit(row, 6)?, value })
+        }
         None => None,
     };
     let (id, attempt, worker, Nanos(started)) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);

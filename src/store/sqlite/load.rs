@@ -42,10 +42,12 @@ pub(super) fn events_after(snapshot: &Connection, seq: u64) -> Result<Option<Vec
 
 /// All runs of a job, oldest first.
 pub(super) fn runs(snapshot: &Connection, job: JobId) -> Result<Vec<Run>> {
-    let sql = "SELECT id, attempt, worker, started, ended, outcome, exit_code, exit_signal FROM runs \
+    let sql = "SELECT id, attempt, worker, started, ended, outcome, exit_code, exit_signal, value FROM runs \
                WHERE job = ?1 ORDER BY id";
     let mut statement = snapshot.prepare_cached(sql)?;
     let mut runs: Vec<Run> = statement.query_map([job], job_rows::run)?.collect::<Result<_>>()?;
-    runs.extend(queries::find_job(snapshot, job)?.and_then(|(job, _)| job.last_run).map(|last| *last));
+    if let Some((job, _)) = queries::find_job(snapshot, job)? {
+        runs.extend(job.last_run_with_value());
+    }
     Ok(runs)
 }

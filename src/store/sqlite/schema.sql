@@ -86,6 +86,7 @@ CREATE TABLE runs (
     outcome TEXT, -- JSON
     exit_code INTEGER,
     exit_signal INTEGER,
+    value TEXT, -- JSON; NULL is no value
     PRIMARY KEY (job, id)
 ) WITHOUT ROWID;
 

@@ -51,6 +51,11 @@ pub(super) fn a_job_has_the_result_of_its_last_run_or_none(backend: &BackendSite
     let failed_run = run(store, 70, 75, failed(), 3);
     assert_eq!(result(&failed_run), (None, Some(5), Some(Exit::Code(3))), "no value of the run before");
     assert!(failed_run.failure().is_some());
+    let values = |store: &mut dyn Store| -> Vec<Option<String>> {
+        let runs = store.runs(JobId(1)).unwrap().into_iter();
+        runs.map(|run| Some(run.end?.value?.as_str()?.to_owned())).collect()
+    };
+    assert_eq!(values(store), [Some("fine".to_owned()), None], "each run keeps its value");
     execute(store, Command::Reset { job: JobId(1) }, 80);
     assert_eq!((result(&job(store)), job(store).failure().is_some()), (NONE, false), "reset");
     execute(store, Command::Cancel { job: JobId(1), stop: StopSignal::Terminate }, 90);
@@ -75,6 +80,9 @@ pub(super) fn a_job_that_stopped_its_queue_keeps_its_result(backend: &BackendSit
     let stopped = run(store, 20, 50, failed(), 3);
     assert_eq!((stopped.phase(), result(&stopped)), (Phase::Pending, (None, Some(30), Some(Exit::Code(3)))));
     assert!(stopped.failure().is_some());
+    execute(store, Command::Cancel { job: JobId(1), stop: StopSignal::Terminate }, 52);
+    execute(store, Command::Reset { job: JobId(1) }, 54);
+    assert_eq!((result(&job(store)), job(store).failure().is_some()), (NONE, false), "reset");
     let succeeded = {
         execute(store, process(), 60);
         run(store, 70, 80, Outcome::Succeeded, 0)

@@ -15,3 +15,5 @@ CREATE TABLE due_times (
     earlier INTEGER NOT NULL,
     PRIMARY KEY (target, due)
 ) WITHOUT ROWID;
+-- Each run keeps its value.
+ALTER TABLE runs ADD COLUMN value TEXT;
