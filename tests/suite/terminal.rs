@@ -193,7 +193,6 @@ fn the_screen_requests_with_its_own_environment() {
     let site = TempSite::with(
         "queues:\n  q:\n    - {id: a, run: 'echo $TARGET > a'}\n    - {id: b, run: 'while [ ! -e go ]; do sleep 0.01; done'}\n",
     );
-    // The worker was started by a request with another environment.
     assert!(site.command(&["retry", "q/b"]).env("TARGET", "staging").status().unwrap().success());
     let mut command = CommandBuilder::new(SETLIST);
     command.env("TARGET", "prod");
