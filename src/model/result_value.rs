@@ -68,7 +68,7 @@ impl Job {
     /// Its value, if it has finished with one. Null and an empty text are not a result.
     pub fn result(&self) -> Option<&Value> {
         let is_result = |value: &&Value| !value.is_null() && value.as_str() != Some("");
-        self.value.as_ref().filter(|_| self.outcome() == Some(&Outcome::Succeeded)).filter(is_result)
+        self.result_value().filter(|_| self.outcome() == Some(&Outcome::Succeeded)).filter(is_result)
     }
 
     /// Whether both were made for the same matrix.
