@@ -52,7 +52,7 @@ pub(super) fn add(site: OpenSite, options: &AddArgs) -> Result<ExitStatus, CliEr
         events.iter().filter_map(|event| if let Event::Added { job } = event { Some(job.id) } else { None }).collect()
     };
     if now {
-        let commands: Vec<_> = added.iter().map(|job| Command::Run { job: *job }).collect();
+        let commands: Vec<_> = added.iter().map(|job| Command::Run { job: *job, force: false }).collect();
         site.execute(commands)?;
     }
     let is_processing = |known: &QueueInfo| known.id == queue && known.mode == QueueMode::Processing;

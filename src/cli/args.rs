@@ -9,7 +9,7 @@ use clap_complete::ArgValueCandidates;
 
 use super::candidates::{jobs, queues, targets, templates};
 use super::examples::{
-    ADD, COMPLETIONS, INIT, LIST, LOG, MAN, PROCESS, RESULTS, RETRY, RUN, SCHEDULE, SERVICE, WAIT, WORKER,
+    ADD, APPROVE, COMPLETIONS, INIT, LIST, LOG, MAN, PROCESS, RESULTS, RETRY, RUN, SCHEDULE, SERVICE, WAIT, WORKER,
 };
 use super::job_option_args::JobOptionArgs;
 use super::site_args::SiteArgs;
@@ -131,17 +131,20 @@ pub(super) enum CliCommand {
     #[command(after_help = LOG)]
     Log(LogArgs),
     /// Run jobs again, or now, regardless of the state of their queue.
+    ///
+    /// They still wait for approval, and for the jobs that they need; --force overrides that.
     #[command(after_help = RETRY)]
-    Retry {
-        /// Jobs: `queue/name`, numbers, `@last` or `@failed`; with --failed, queues.
-        #[arg(required_unless_present = "failed", add = ArgValueCandidates::new(targets))]
-        jobs: Vec<String>,
-        /// All failed and interrupted jobs, of these queues or of all.
+    Retry(RetryArgs),
+    /// Approve jobs that need approval before they run.
+    ///
+    /// A job needs approval if it has `confirm` in jobs.yaml.
+    #[command(after_help = APPROVE)]
+    Approve {
+        #[command(flatten)]
+        jobs: JobArgs,
+        /// Refuse them instead: they are cancelled, and so is what needs them.
         #[arg(long)]
-        failed: bool,
-        /// Print the jobs as JSON, one object per line.
-        #[arg(long)]
-        json: bool,
+        refuse: bool,
     },
     /// Cancel pending jobs; stop running jobs (TERM, and KILL after their grace period).
     Cancel {
@@ -313,7 +316,7 @@ pub(super) struct ProcessArgs {
     /// Print the jobs as JSON when they have finished, one object per line.
     #[arg(long)]
     pub json: bool,
-    /// Confirm the questions of jobs before they run.
+    /// Approve all jobs of these queues that need approval.
     #[arg(short, long)]
     pub yes: bool,
 }
@@ -392,6 +395,22 @@ pub(super) struct JobArgs {
     /// Jobs: `queue/name`, numbers, `@last` or `@failed`.
     #[arg(required = true, value_name = "JOB", add = ArgValueCandidates::new(jobs))]
     pub jobs: Vec<String>,
+    /// Print the jobs as JSON, one object per line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RetryArgs {
+    /// Jobs: `queue/name`, numbers, `@last` or `@failed`; with --failed, queues.
+    #[arg(required_unless_present = "failed", add = ArgValueCandidates::new(targets))]
+    pub jobs: Vec<String>,
+    /// All failed and interrupted jobs, of these queues or of all.
+    #[arg(long)]
+    pub failed: bool,
+    /// Run them even if they need other jobs or approval; says what that overrides.
+    #[arg(long)]
+    pub force: bool,
     /// Print the jobs as JSON, one object per line.
     #[arg(long)]
     pub json: bool,

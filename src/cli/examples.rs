@@ -62,6 +62,11 @@ Examples:
   setlist results sweep --highest       highest first
   setlist list -q 'value:<0.3'          the jobs whose value is below 0.3";
 
+pub(super) const APPROVE: &str = "\
+Examples:
+  setlist approve build/ship            it runs as soon as its turn has come
+  setlist approve --refuse build/ship";
+
 pub(super) const RETRY: &str = "\
 Examples:
   setlist retry build/lint

@@ -12,8 +12,8 @@ use super::open_site::OpenSite;
 use super::{safe_output, schedule};
 use crate::clock;
 use crate::model::{
-    HookResult, Job, JobState, Need, Outcome, OutcomeCondition, Phase, Query, QueueState, Run, RunEnd, SiteState,
-    WaitReason, due_at, result_value,
+    Approval, HookResult, Job, JobState, Need, Outcome, OutcomeCondition, Phase, Query, QueueId, QueueState,
+    QueueStatus, Run, RunEnd, SiteState, WaitReason, due_at, result_value,
 };
 use crate::text;
 
@@ -47,7 +47,11 @@ fn print_status(out: &mut impl Write, site: &mut OpenSite, names: &[String], jso
     let ids = site.queues(&site_state, names)?;
     let width = ids.iter().map(|id| text::width(id.as_str())).max().unwrap_or(0).max(5);
     if !json {
-        writeln!(out, "{}  STATE       PENDING  RUNNING  FINISHED  FAILED", text::pad("QUEUE", width, text::ELLIPSIS))?;
+        writeln!(
+            out,
+            "{}  STATE           PENDING  RUNNING  FINISHED  FAILED",
+            text::pad("QUEUE", width, text::ELLIPSIS)
+        )?;
     }
     let file = site.paths.file.to_string_lossy();
     let now = clock::now();
@@ -56,21 +60,35 @@ fn print_status(out: &mut impl Write, site: &mut OpenSite, names: &[String], jso
         if json {
             write_json(out, &QueueRecord::new(id, queue, &site_state, &file, now))?;
         } else {
-            let QueueState { mode, pending, running, finished, failed, .. } = queue;
+            let QueueState { pending, running, finished, .. } = queue;
+            let (status, failed) = (site_state.queue_status(id), site_state.failed_count(id));
             let name = text::pad(&text::plain_line(id.as_str()), width, text::ELLIPSIS);
             let (pending, running, finished) = (pending.len(), running.len(), finished.len());
-            let next = site_state
-                .next_due_in(id, now)
-                .map(|(due, state)| format!("  next {}", due_at(due, state.schedule.shown_time(due), now)));
-            let note = match next {
-                _ if site_state.is_unattended(id) => "  no worker; `setlist process` starts one".to_owned(),
-                next => next.unwrap_or_default(),
-            };
-            let mode = mode.as_str();
-            writeln!(out, "{name}  {mode:<10}  {pending:>7}  {running:>7}  {finished:>8}  {failed:>6}{note}")?;
+            let note = queue_note(&site_state, id, status, now);
+            let note = text::plain_line(&note);
+            let status = status.as_str();
+            let counts = format!("{pending:>7}  {running:>7}  {finished:>8}  {failed:>6}  {note}");
+            writeln!(out, "{name}  {status:<14}  {}", counts.trim_end())?;
         }
     }
     Ok(())
+}
+
+/// What the status of a queue alone doesn't say, and what to do about it.
+fn queue_note(site_state: &SiteState, id: &QueueId, status: QueueStatus, now: DateTime<Utc>) -> String {
+    match status {
+        _ if site_state.is_unattended(id) => "no worker; `setlist process` starts one".to_owned(),
+        QueueStatus::Stopped => site_state.stop_reason(id),
+        QueueStatus::NeedsApproval => {
+            let job = site_state.approvals_due(id).next().map(Job::path).unwrap_or_default();
+            format!("`setlist approve {job}` approves it")
+        }
+        _ => {
+            let next = site_state.next_due_in(id, now);
+            next.map(|(due, state)| format!("next {}", due_at(due, state.schedule.shown_time(due), now)))
+                .unwrap_or_default()
+        }
+    }
 }
 
 /// Prints jobs by queue: finished, running, pending.
@@ -265,6 +283,9 @@ fn print_details(
     if !job.definition.tags.is_empty() {
         field("tags", &job.definition.tags.join(", "))?;
     }
+    if let Some(approval) = &job.approval {
+        field(if approval.granted { "approved" } else { "refused" }, &describe_approval(approval))?;
+    }
     field("added", &local_time(job.enqueued))?;
     for run in runs {
         let ending = run.end.as_ref();
@@ -277,7 +298,10 @@ fn print_details(
             }
             _ => String::new(),
         };
+        let approved =
+            run.approval.as_ref().map(|approval| format!("  approved by {}", approval.by)).unwrap_or_default();
         let run = format!("{}  {}  {outcome}  {took}  {result}", run.attempt, local_time(run.started));
+        let run = format!("{}{approved}", run.trim_end());
         field("run", run.trim_end())?;
     }
     if let Some(hook) = job.hook() {
@@ -289,6 +313,10 @@ fn print_details(
         field("", result.trim_end())?;
     }
     Ok(())
+}
+
+fn describe_approval(approval: &Approval) -> String {
+    format!("by {} at {}", approval.by, local_time(approval.at))
 }
 
 /// Describes a need as in `jobs.yaml`.

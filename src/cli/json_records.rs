@@ -10,8 +10,8 @@ use serde_json::ser::{Formatter, Serializer};
 
 use super::error::CliError;
 use crate::model::{
-    Call, Exit, HookResult, Job, Outcome, OutcomeCondition, Program, QueueId, QueueMode, QueueState, Run, RunEnd,
-    RunId, ScheduleState, SiteState, Value, WaitReason,
+    Approval, Call, Exit, HookResult, Job, Outcome, OutcomeCondition, Program, QueueId, QueueMode, QueueState, Run,
+    RunEnd, RunId, ScheduleState, SiteState, Value, WaitReason,
 };
 use crate::text;
 
@@ -47,6 +47,12 @@ pub(super) struct QueueRecord<'a> {
     queue: &'a str,
     title: &'a str,
     state: &'static str,
+    /// The state as `setlist status` shows it: also `running` and `needs approval`.
+    status: &'static str,
+    /// The failed jobs that stopped it.
+    stopped_by: Vec<String>,
+    /// The jobs that need approval, whose turn has come.
+    needs_approval: Vec<String>,
     parallel: u32,
     pending: usize,
     running: usize,
@@ -72,11 +78,14 @@ impl<'a> QueueRecord<'a> {
             queue: id.as_str(),
             title: &queue.settings.title,
             state: QueueMode::as_str(queue.mode),
+            status: site_state.queue_status(id).as_str(),
+            stopped_by: site_state.stopped_by(id).map(Job::path).collect(),
+            needs_approval: site_state.approvals_due(id).map(Job::path).collect(),
             parallel: queue.settings.max_parallel(),
             pending: queue.pending.len(),
             running: queue.running.len(),
             finished: queue.finished.len(),
-            failed: queue.failed,
+            failed: site_state.failed_count(id),
             next_due_at: site_state.next_due_in(id, now).map(|(due, _)| time(due)),
             workers: site_state.workers().filter(|worker| worker.serves(id)).count(),
             site,
@@ -115,6 +124,8 @@ pub(super) struct JobRecord<'a> {
     waiting: Option<&'static str>,
     waiting_for: Option<String>,
     not_before: Option<String>,
+    confirm: Option<&'a str>,
+    approval: Option<ApprovalRecord<'a>>,
     #[serde(flatten)]
     details: Option<ExtraJobFields<'a>>,
 }
@@ -162,6 +173,21 @@ struct RunRecord<'a> {
     value: Option<&'a Value>,
     error: Option<&'a str>,
     worker: u64,
+    approval: Option<ApprovalRecord<'a>>,
+}
+
+/// Who approved or refused a job or a run.
+#[derive(Serialize)]
+struct ApprovalRecord<'a> {
+    by: &'a str,
+    at: String,
+    granted: bool,
+}
+
+impl<'a> ApprovalRecord<'a> {
+    fn new(approval: &'a Approval) -> Self {
+        Self { by: &approval.by, at: time(approval.at), granted: approval.granted }
+    }
 }
 
 impl<'a> JobRecord<'a> {
@@ -202,6 +228,8 @@ impl<'a> JobRecord<'a> {
             waiting: waiting.map(WaitReason::as_str),
             waiting_for: waiting.map(|waiting| waiting.describe(now)).filter(|words| !words.is_empty()),
             not_before: waiting.and_then(WaitReason::until).map(time),
+            confirm: job.definition.scheduling.confirm.as_deref(),
+            approval: job.approval.as_deref().map(ApprovalRecord::new),
             details: None,
         }
     }
@@ -261,6 +289,7 @@ impl<'a> RunRecord<'a> {
             value: end.and_then(|end| end.value.as_deref()),
             error: end.and_then(|end| end.outcome.failure()).map(|failure| failure.message.as_str()),
             worker: run.worker.0,
+            approval: run.approval.as_deref().map(ApprovalRecord::new),
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod add;
 mod adopt;
+mod approval_prompt;
 mod args;
 mod bash_completer;
 mod candidates;
@@ -112,8 +113,9 @@ fn run(cli: Cli) -> Result<ExitStatus, CliError> {
             let color = uses_color(site.color, &safe_output::raw_stdout());
             run_command::run(run_command::open_site(&site, &args.queue)?, &args, color)
         }
-        CliCommand::Retry { jobs, failed, json } => {
-            job_commands::retry(OpenSite::open(&site, &jobs)?, &jobs, failed, json)
+        CliCommand::Retry(args) => job_commands::retry(OpenSite::open(&site, &args.jobs)?, &args),
+        CliCommand::Approve { jobs, refuse } => {
+            job_commands::approve(OpenSite::open(&site, &jobs.jobs)?, &jobs, refuse)
         }
         CliCommand::Cancel { jobs: JobArgs { jobs, json }, kill } => {
             job_commands::cancel(OpenSite::open(&site, &jobs)?, &jobs, kill, json)

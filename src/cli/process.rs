@@ -7,6 +7,7 @@ use anyhow::Context;
 use chrono::Local;
 use tracing_subscriber::filter::LevelFilter;
 
+use super::approval_prompt::ApprovalPrompt;
 use super::args::ProcessArgs;
 use super::error::CliError;
 use super::error::warn;
@@ -19,10 +20,10 @@ use super::safe_output;
 use super::signals::SignalHandler;
 use crate::clock;
 use crate::model::{
-    Command, Event, EventRecord, Job, NothingToDo, QueueId, QueueMode, QueueState, Refusal, SiteState, WaitReason,
-    WorkerInfo,
+    Command, Event, EventRecord, Job, JobId, NothingToDo, QueueId, QueueMode, QueueState, Refusal, SiteState,
+    WaitReason, WorkerInfo,
 };
-use crate::site::{SitePaths, execute_requests, open_store, save_own_environment};
+use crate::site::{SitePaths, execute_requests, open_store, save_own_environment, user_name};
 use crate::store::Store;
 use crate::text;
 use crate::worker::{Worker, WorkerError};
@@ -42,7 +43,6 @@ pub(super) fn process(site: OpenSite, options: &ProcessArgs, color: bool) -> Res
     if !options.next {
         refuse_to_wait_for_itself(&site, &site_state, |job| queues.contains(&job.queue))?;
     }
-    let has_unconfirmed = !options.next && confirm_jobs(site.store.as_mut(), &site_state, &queues, options.yes)?;
     // From here on, an interrupt has something to undo.
     let signals = SignalHandler::install().context("cannot handle signals")?;
     let started = if options.next {
@@ -53,6 +53,9 @@ pub(super) fn process(site: OpenSite, options: &ProcessArgs, color: bool) -> Res
         queues = vec![job.queue.clone()];
         request_job(&mut site, job)?
     } else {
+        if options.yes {
+            approve_all(site.store.as_mut(), &site_state, &queues)?;
+        }
         start_queues(&mut site, &site_state, &queues, options.resume)?
     };
     let StartedJobs { open, has_blocked_queue, shared, events } = started;
@@ -60,15 +63,17 @@ pub(super) fn process(site: OpenSite, options: &ProcessArgs, color: bool) -> Res
         if !has_blocked_queue {
             report_no_pending_jobs(&site_state, &queues, options.quiet);
         }
-        return Ok(if has_blocked_queue || has_unconfirmed { ExitStatus::JobFailed } else { ExitStatus::Success });
+        return Ok(if has_blocked_queue { ExitStatus::JobFailed } else { ExitStatus::Success });
     }
+    let is_interactive = io::stdin().is_terminal() && safe_output::is_stderr_terminal() && !options.quiet;
+    let prompt = ApprovalPrompt::new(&site.site_state()?, &queues, is_interactive).filter(|_| !options.next);
     let mut reporter = ProgressReporter::new(open, queues.clone(), options, color);
     for recorded in &events {
         reporter.handle_event(site.store.as_mut(), recorded, None);
     }
     log_warnings_to_stderr();
     let paths = site.paths.clone();
-    let finished = run_workers(site, &site_state, &queues, options, &signals, &mut reporter);
+    let finished = run_workers(site, &site_state, &queues, options, &signals, &mut reporter, prompt);
     // If a worker can't be set up, nothing has been changed.
     let mut store = finished.inspect_err(|error| undo_processing(&paths, &events, &shared, error))?;
     let site_state = store.load()?;
@@ -83,11 +88,7 @@ pub(super) fn process(site: OpenSite, options: &ProcessArgs, color: bool) -> Res
         other => other?,
     }
     let unfinished = !options.next && report_unfinished(&site_state, &queues);
-    Ok(if has_blocked_queue || has_unconfirmed || unfinished {
-        ExitStatus::JobFailed
-    } else {
-        reporter.exit(&site_state)
-    })
+    Ok(if has_blocked_queue || unfinished { ExitStatus::JobFailed } else { reporter.exit(&site_state) })
 }
 
 /// Runs workers for these queues until none of their jobs can start any more, or until an interrupt. Returns the store.
@@ -98,6 +99,7 @@ fn run_workers(
     options: &ProcessArgs,
     signals: &SignalHandler,
     reporter: &mut ProgressReporter,
+    mut prompt: Option<ApprovalPrompt>,
 ) -> Result<Box<dyn Store>, CliError> {
     let mut store = site.store;
     let mut reports_schedule = !options.next && !options.quiet;
@@ -110,7 +112,18 @@ fn run_workers(
         if std::mem::take(&mut reports_schedule) {
             report_scheduled_jobs(site_state, queues);
         }
-        worker.run(|store, recorded, job| reporter.handle_event(store, recorded, job))?;
+        if let Some(prompt) = &mut prompt {
+            prompt.attach(&mut worker, &site.paths.state);
+        }
+        let mut prompt_error = None;
+        worker.run(|store, recorded, job| {
+            reporter.handle_event(store, recorded, job);
+            let checked = prompt.as_ref().map_or(Ok(()), |prompt| prompt.check(store));
+            prompt_error = prompt_error.take().or(checked.err());
+        })?;
+        if let Some(error) = prompt_error {
+            return Err(error);
+        }
         store = open_store(&site.paths.state)?;
         if options.next || signals.is_interrupted() || !process_late_jobs(store.as_mut(), &site.paths, reporter)? {
             return Ok(store);
@@ -164,8 +177,11 @@ fn report_unfinished(site_state: &SiteState, queues: &[QueueId]) -> bool {
         any = true;
         let reason = match queue.mode {
             QueueMode::Paused => "paused".to_owned(),
-            QueueMode::Stopped => "stopped by a failed job".to_owned(),
-            QueueMode::Processing => "another process works on them".to_owned(),
+            QueueMode::Stopped => site_state.stop_reason(id),
+            QueueMode::Processing => match site_state.approvals_due(id).next() {
+                Some(job) => format!("{0} needs approval; `setlist approve {0}` approves it", job.path()),
+                None => "another process works on them".to_owned(),
+            },
             QueueMode::Idle => {
                 let first = queue.pending.iter().find_map(|id| site_state.wait_reason(site_state.job(*id)?));
                 let reason = first.map(|reason| reason.describe(clock::now())).unwrap_or_default();
@@ -224,39 +240,14 @@ fn report_scheduled_jobs(site_state: &SiteState, queues: &[QueueId]) {
     }
 }
 
-/// Asks the questions of jobs that need confirmation, or confirms all with `yes`. Returns whether some are unconfirmed.
-fn confirm_jobs(
-    store: &mut dyn Store,
-    site_state: &SiteState,
-    queues: &[QueueId],
-    yes: bool,
-) -> Result<bool, CliError> {
-    let unconfirmed: Vec<&Job> = queues.iter().flat_map(|queue| site_state.awaiting_confirmation(queue)).collect();
-    let is_interactive = io::stdin().is_terminal() && safe_output::is_stderr_terminal();
-    let mut confirmed = Vec::new();
-    for job in &unconfirmed {
-        let question = job.definition.scheduling.confirm.as_deref().unwrap_or_default();
-        let (path, question) = (text::plain_line(&job.path()), text::plain_line(question));
-        if yes || (is_interactive && ask_yes_no(&format!("{path}: {question} [y/N] "))?) {
-            confirmed.push(job.id);
-        } else if !is_interactive {
-            warn(&format!("skipping {path}: it needs approval ({question:?}); pass --yes to approve"));
-        }
+/// Approves all jobs of queues that need approval.
+fn approve_all(store: &mut dyn Store, site_state: &SiteState, queues: &[QueueId]) -> Result<(), CliError> {
+    let jobs: Vec<JobId> =
+        queues.iter().flat_map(|queue| site_state.awaiting_approval(queue)).map(|job| job.id).collect();
+    if !jobs.is_empty() {
+        store.execute(&[Command::Approve { jobs, by: user_name() }], clock::now())?;
     }
-    let has_unconfirmed = confirmed.len() < unconfirmed.len();
-    if !confirmed.is_empty() {
-        store.execute(&[Command::Confirm { jobs: confirmed }], clock::now())?;
-    }
-    Ok(has_unconfirmed)
-}
-
-fn ask_yes_no(question: &str) -> io::Result<bool> {
-    let mut out = safe_output::stderr(false);
-    write!(out, "{question}")?;
-    out.flush()?;
-    let mut result = String::new();
-    io::stdin().read_line(&mut result)?;
-    Ok(matches!(result.trim(), "y" | "Y" | "yes"))
+    Ok(())
 }
 
 /// Prints warnings, such as a full disk, on standard error.
@@ -303,7 +294,7 @@ fn next_startable<'a>(site_state: &'a SiteState, queues: &[QueueId]) -> Option<&
 
 /// Requests one job to run.
 fn request_job(site: &mut OpenSite, job: &Job) -> Result<StartedJobs, CliError> {
-    site.submit(Command::Run { job: job.id })?;
+    site.submit(Command::Run { job: job.id, force: false })?;
     Ok(StartedJobs { open: 1, ..StartedJobs::default() })
 }
 

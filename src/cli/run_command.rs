@@ -52,7 +52,7 @@ pub(super) fn run(mut site: OpenSite, options: &RunArgs, color: bool) -> Result<
             thread::available_parallelism().ok().and_then(|count| NonZero::new(u32::try_from(count.get()).ok()?));
         site.submit(Command::SetParallel { queue, parallel: parallel.unwrap_or(NonZero::<u32>::MIN) })?;
     }
-    site.submit(Command::Run { job: id })?;
+    site.submit(Command::Run { job: id, force: false })?;
     let worker = site.ensure_worker();
     if let Err(error) = worker {
         // The job was added, and runs with the next worker.

@@ -1,6 +1,6 @@
 //! The queues and jobs that a command waits for or follows.
 
-use crate::model::{Job, JobId, JobState, Phase, QueueId, QueueMode, SiteState, WaitReason};
+use crate::model::{Job, JobId, Phase, QueueId, QueueMode, SiteState, WaitReason};
 use crate::store::{Store, StoreError};
 use crate::text;
 
@@ -30,7 +30,7 @@ impl Target {
                 match queue.mode {
                     QueueMode::Processing => false,
                     QueueMode::Paused => queue.running.is_empty() && queue.pending.is_empty(),
-                    QueueMode::Idle | QueueMode::Stopped => queue.running.is_empty() && !pending.any(is_requested),
+                    QueueMode::Idle | QueueMode::Stopped => queue.running.is_empty() && !pending.any(Job::is_requested),
                 }
             }),
         }
@@ -45,11 +45,17 @@ impl Target {
         let name = text::plain_line(queue.as_str());
         let path = job.map_or_else(|| name.clone(), |job| text::plain_line(&job.path()));
         match (site_state.queue(queue)?.mode, job.and_then(|job| site_state.wait_reason(job))) {
-            _ if job.is_some_and(is_requested) => None,
+            (_, Some(WaitReason::Confirm)) => {
+                Some(format!("{path} needs approval; `setlist approve {path}` approves it"))
+            }
+            (_, None) if job.is_none() && site_state.waits_for_approval(queue) => {
+                let job = text::plain_line(&site_state.approvals_due(queue).next()?.path());
+                Some(format!("{job} needs approval; `setlist approve {job}` approves it"))
+            }
+            _ if job.is_some_and(Job::is_requested) => None,
             (QueueMode::Paused, _) => {
                 Some(format!("{path} waits because {name} is paused; `setlist resume {name}` resumes it"))
             }
-            (_, Some(WaitReason::Confirm)) => Some(format!("{path} needs approval; `setlist retry {path}` runs it")),
             (QueueMode::Idle | QueueMode::Stopped, Some(_)) => {
                 Some(format!("{path} waits, and {name} is not being processed; `setlist retry {path}` runs it"))
             }
@@ -65,8 +71,4 @@ pub(super) fn sync_state(site_state: &mut SiteState, store: &mut dyn Store) -> R
         None => *site_state = store.load()?,
     }
     Ok(())
-}
-
-fn is_requested(job: &Job) -> bool {
-    matches!(job.state, JobState::Pending { requested: true, .. })
 }

@@ -26,14 +26,17 @@ pub enum Command {
     Request { environment: EnvironmentId, command: Box<Command> },
     /// Process a queue: attempt its pending jobs. A paused or stopped queue without pending jobs becomes idle.
     Process { queue: QueueId },
-    /// Pause a queue: start no more jobs.
+    /// Pause a queue: start no more jobs. Requests made before are withdrawn; a later request runs its job.
     Pause { queue: QueueId },
     /// Undo [`Command::Process`]: the queue becomes idle, and jobs that run may finish.
     StopProcessing { queue: QueueId },
-    /// Run this job now, or again, whatever the mode of its queue.
-    Run { job: JobId },
-    /// Confirm pending jobs that need confirmation before they run.
-    Confirm { jobs: Vec<JobId> },
+    /// Run this job now, or again, whatever the mode and order of its queue. It still waits for its needs and for
+    /// approval, unless `force` overrides these.
+    Run { job: JobId, force: bool },
+    /// Approve pending jobs that need approval before they run.
+    Approve { jobs: Vec<JobId>, by: String },
+    /// Refuse pending jobs that need approval: they are cancelled.
+    Refuse { jobs: Vec<JobId>, by: String },
     /// Make a finished job pending again without requesting a run.
     Reset { job: JobId },
     /// Cancel a pending job, or stop a running one.
@@ -79,8 +82,9 @@ pub enum Command {
     /// Reap a dead worker: its runs end as interrupted, and so do the reserved jobs that it had started
     /// (`started_runs`). Its other reservations are released.
     ReapWorker { worker: WorkerId, started_runs: Vec<RunId>, unreachable_host: Option<String> },
-    /// Unregister a worker. Refused while it runs jobs, or while one of these queues (or any) is processing or has a
-    /// job that it could start. So a request for work either keeps a worker or finds that none is left.
+    /// Unregister a worker. Refused while it runs jobs, or while one of these queues (or any) has a job that it could
+    /// start, or is processing, unless all that is left waits for approval. So a request for work or an approval
+    /// either keeps a worker or finds that none is left.
     Leave { worker: WorkerId, queues: Option<Vec<QueueId>> },
 }
 
@@ -164,6 +168,9 @@ pub enum Refusal {
         /// What its first job waits for.
         reason: String,
     },
+    /// A needed job did not finish as required.
+    #[error("{0}")]
+    NeedsFailed(String),
     /// The report names a run that is not the job's current one.
     #[error("run {run} of {job} has already ended")]
     StaleRun {
@@ -192,8 +199,8 @@ pub enum NothingToDo {
     PromoteDue,
     /// No job waits longer than its delay.
     ShortenWaits,
-    /// None of the jobs needs confirmation.
-    Confirm,
+    /// None of the jobs waits for approval.
+    Approve,
     /// The queue has no pending jobs.
     Process(QueueId),
     /// The queue has no jobs in this phase.
@@ -242,7 +249,7 @@ impl fmt::Display for NothingToDo {
             Self::Claim { .. } => f.write_str("no job is ready to start"),
             Self::PromoteDue => f.write_str("nothing is due"),
             Self::ShortenWaits => f.write_str("no job waits longer than its delay"),
-            Self::Confirm => f.write_str("nothing to confirm"),
+            Self::Approve => f.write_str("none of the jobs waits for approval"),
             Self::Process(queue) => write!(f, "{queue} has no pending jobs"),
             Self::Clear(queue, phase) => write!(f, "{queue} has no {} jobs", phase.as_str()),
             Self::PruneFinished => f.write_str("no finished job is past its retention"),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::active_queues::active_queues;
+use super::active_queues::{Approvals, active_queues};
 use super::checks::{DecideError, Decision, existing_job, existing_queue, refuse, wrong_state};
 use super::command::NothingToDo;
 use super::due_times::{decide_due_times, next_decision_time, skip_paused_due_times};
@@ -18,9 +18,9 @@ use super::request;
 use super::reservation::{self, not_reserved};
 use super::scheduling_options::MAX_TIME;
 use super::{
-    AfterRun, Command, Definition, Event, Job, JobId, JobState, Need, OnFailure, Outcome, ParallelOverride, Phase,
-    QueueId, QueueInfo, QueueMode, QueueSettings, Refusal, RemovalReason, ResolvedNeed, RunId, RunReport, StateReader,
-    StopSignal, WaitConditions, WorkerId, WorkerInfo, next_ready_job,
+    AfterRun, Approval, Command, Definition, Event, Job, JobId, JobState, Need, OnFailure, Outcome, ParallelOverride,
+    Phase, QueueId, QueueInfo, QueueMode, QueueSettings, Refusal, RemovalReason, ResolvedNeed, RunId, RunReport,
+    StateReader, StopSignal, WaitConditions, WorkerId, WorkerInfo, next_ready_job,
 };
 
 const CANCEL_FIRST: &str = "cancel it first";
@@ -47,8 +47,9 @@ pub(super) fn decide<R: StateReader>(reader: &R, command: &Command, now: DateTim
             QueueMode::Processing => Ok(vec![mode_changed(queue, QueueMode::Idle)]),
             state => refuse(Refusal::AlreadyInMode { queue: queue.clone(), state: state.as_str() }),
         },
-        Command::Run { job } => run(reader, *job),
-        Command::Confirm { jobs } => confirm(reader, jobs),
+        Command::Run { job, force } => run(reader, *job, *force),
+        Command::Approve { jobs, by } => answer(reader, jobs, &Approval { by: by.clone(), at: now, granted: true }),
+        Command::Refuse { jobs, by } => answer(reader, jobs, &Approval { by: by.clone(), at: now, granted: false }),
         Command::Reset { job } => reset(reader, *job, now),
         Command::Cancel { job, stop } => cancel(reader, *job, *stop),
         Command::Remove { jobs } => remove(reader, jobs),
@@ -208,7 +209,7 @@ fn leave_mode<R: StateReader>(
 fn would_progress<R: StateReader>(reader: &R, id: &QueueId) -> Result<bool, R::Error> {
     let mut queues = reader.queues()?;
     queues.iter_mut().filter(|queue| queue.id == *id).for_each(|queue| queue.mode = QueueMode::Processing);
-    Ok(active_queues(reader, &queues)?.contains(id))
+    Ok(active_queues(reader, &queues, Approvals::Expected)?.contains(id))
 }
 
 /// Whether the needs of any of these jobs have failed, so that it is skipped when its queue is processed.
@@ -223,27 +224,37 @@ fn any_needs_failed<R: StateReader>(reader: &R, blocked: &[JobId]) -> Result<boo
     Ok(false)
 }
 
-fn run<R: StateReader>(reader: &R, id: JobId) -> Decision<R> {
+fn run<R: StateReader>(reader: &R, id: JobId, force: bool) -> Decision<R> {
     let job = not_reserved(reader, existing_job(reader, id)?)?;
-    match job.state {
-        JobState::Running { .. } => wrong_state(&job, "it can be run again when it has finished"),
+    let confirm = match job.state {
+        JobState::Running { .. } => return wrong_state(&job, "it can be run again when it has finished"),
         JobState::Pending { requested: true, wait } if wait.is_met() => {
-            wrong_state(&job, "it was already requested and waits for a free slot")
+            return wrong_state(&job, "it was already requested and waits for a free slot");
         }
-        _ => Ok(vec![Event::Requeued { job: id, requested: true, wait: WaitConditions::default() }]),
-    }
+        JobState::Pending { wait, .. } => wait.confirm,
+        JobState::Finished { .. } => job.definition.scheduling.confirm.is_some(),
+    };
+    let wait = if force {
+        WaitConditions { forced: true, ..WaitConditions::default() }
+    } else {
+        let needs = match needs::needs_status(reader, &job)? {
+            NeedsStatus::Failed(reason) => return refuse(Refusal::NeedsFailed(reason)),
+            status => status == NeedsStatus::Pending,
+        };
+        WaitConditions { needs, confirm, ..WaitConditions::default() }
+    };
+    Ok(vec![Event::Requeued { job: id, requested: true, wait }])
 }
 
-fn confirm<R: StateReader>(reader: &R, ids: &[JobId]) -> Decision<R> {
+/// Approves or refuses those of the jobs that need approval.
+fn answer<R: StateReader>(reader: &R, ids: &[JobId], approval: &Approval) -> Decision<R> {
     let mut events = Vec::new();
     for &id in ids.iter().collect::<BTreeSet<_>>() {
-        if let JobState::Pending { wait: wait @ WaitConditions { confirm: true, .. }, .. } =
-            existing_job(reader, id)?.state
-        {
-            events.push(Event::WaitChanged { job: id, wait: WaitConditions { confirm: false, ..wait } });
+        if let JobState::Pending { wait: WaitConditions { confirm: true, .. }, .. } = existing_job(reader, id)?.state {
+            events.push(Event::Approved { job: id, approval: approval.clone() });
         }
     }
-    if events.is_empty() { refuse(Refusal::NothingToDo(NothingToDo::Confirm)) } else { Ok(events) }
+    if events.is_empty() { refuse(Refusal::NothingToDo(NothingToDo::Approve)) } else { Ok(events) }
 }
 
 fn reset<R: StateReader>(reader: &R, id: JobId, now: DateTime<Utc>) -> Decision<R> {
@@ -399,8 +410,8 @@ fn replace_definition<R: StateReader>(
     if after_run == AfterRun::Finish && !job.definition.runs_like(definition) {
         // The request for the job covers the change, so that it runs again even if its queue is not processing.
         let requested = matches!(job.state, JobState::Running { requested: true, .. });
-        let wait = WaitConditions::initial(&definition.scheduling, now);
-        let wait = if requested { WaitConditions::default() } else { wait };
+        let initial = WaitConditions::initial(&definition.scheduling, now);
+        let wait = if requested { WaitConditions { until: None, ..initial } } else { initial };
         events.push(Event::Requeued { job: job.id, requested, wait });
         let environment = job.environment.filter(|_| requested);
         events.extend(environment.map(|environment| Event::JobRequested { job: job.id, environment }));
@@ -463,7 +474,9 @@ fn reap_worker<R: StateReader>(
 fn leave<R: StateReader>(reader: &R, worker: WorkerId, queues: Option<&[QueueId]>) -> Decision<R> {
     let Some(info) = reader.worker(worker)? else { return refuse(Refusal::UnknownWorker(worker)) };
     let serves = |queue: &QueueInfo| queues.is_none_or(|served| served.contains(&queue.id));
-    let is_processing = reader.queues()?.iter().any(|queue| queue.mode == QueueMode::Processing && serves(queue));
+    let all = reader.queues()?;
+    let active = active_queues(reader, &all, Approvals::Ignored)?;
+    let is_processing = all.iter().any(|queue| queue.is_processing() && serves(queue) && active.contains(&queue.id));
     // A worker of all queues stays for their schedules.
     let keeps_schedule = queues.is_none() && next_decision_time(reader, queues, None)?.is_some();
     let has_work =

@@ -6,8 +6,9 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Definition, DueRecord, EnvironmentId, Job, JobId, QueueId, QueueMode, QueueSettings, Reservation, ResolvedNeed,
-    Run, RunId, RunReport, ScheduleState, ScheduleTarget, StopSignal, WaitConditions, WorkerId, WorkerInfo,
+    Approval, Definition, DueRecord, EnvironmentId, Job, JobId, QueueId, QueueMode, QueueSettings, Reservation,
+    ResolvedNeed, Run, RunId, RunReport, ScheduleState, ScheduleTarget, StopSignal, WaitConditions, WorkerId,
+    WorkerInfo,
 };
 
 /// An event with its sequence number and time.
@@ -46,7 +47,7 @@ pub enum Event {
     JobRequested { job: JobId, environment: EnvironmentId },
     /// A user with this environment has requested that a queue is processed.
     QueueRequested { queue: QueueId, environment: EnvironmentId },
-    /// What a pending job waits for changed: a needed job finished, it became due, or it was confirmed.
+    /// What a pending job waits for changed: a needed job finished, or it became due.
     #[serde(rename = "waits")]
     WaitChanged { job: JobId, wait: WaitConditions },
     /// A job moved within its queue.
@@ -64,6 +65,8 @@ pub enum Event {
         #[serde(rename = "then")]
         after_run: AfterRun,
     },
+    /// A pending job was approved, or refused, which cancels it.
+    Approved { job: JobId, approval: Approval },
     /// A pending job was cancelled.
     Cancelled { job: JobId },
     /// A pending job was skipped: a job that it needs did not finish as required.
@@ -142,6 +145,7 @@ impl Event {
             | Self::Started { job, .. }
             | Self::StopRequested { job, .. }
             | Self::Ended { job, .. }
+            | Self::Approved { job, .. }
             | Self::Cancelled { job }
             | Self::Skipped { job, .. }
             | Self::Removed { job, .. } => Some(*job),

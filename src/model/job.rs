@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    Arguments, Call, EnvironmentId, Failure, Hook, IntoCall, JobId, MatrixValues, Outcome, OutcomeCondition, QueueId,
-    Run, RunEnd, RunId, SchedulingOptions, Script, StopSignal,
+    Approval, Arguments, Call, EnvironmentId, Failure, Hook, IntoCall, JobId, MatrixValues, Outcome, OutcomeCondition,
+    QueueId, Run, RunEnd, RunId, SchedulingOptions, Script, StopSignal,
 };
 
 /// A job. Its fields are public for reading; in a queue, only events change it, through [`Job::apply`].
@@ -46,6 +46,9 @@ pub struct Job {
     /// environment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<EnvironmentId>,
+    /// Who approved or refused it since it became pending, if it needs approval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Box<Approval>>,
 }
 
 /// What a job does: an entry in `jobs.yaml`, a job added by a user, or one created with [`Job::new`].
@@ -96,7 +99,7 @@ pub enum JobState {
         #[serde(rename = "asked")]
         requested: bool,
         /// The conditions that must be met before it may start.
-        #[serde(default, skip_serializing_if = "WaitConditions::is_met")]
+        #[serde(default, skip_serializing_if = "WaitConditions::is_default")]
         wait: WaitConditions,
     },
     /// Its latest run is in progress.
@@ -104,6 +107,9 @@ pub enum JobState {
         /// Whether it was requested explicitly.
         #[serde(default, rename = "asked")]
         requested: bool,
+        /// Whether the request overrides needs and approval, also for its retries.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        forced: bool,
         /// The stop that was requested, if any.
         stop: Option<StopSignal>,
     },
@@ -116,7 +122,8 @@ pub enum JobState {
     },
 }
 
-/// What a pending job waits for besides a free slot. An explicit request overrides all of these.
+/// What a pending job waits for besides a free slot, in this order: needs, time, approval. An explicit request overrides
+/// the time; a forced one overrides all of these.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct WaitConditions {
@@ -124,8 +131,11 @@ pub struct WaitConditions {
     pub needs: bool,
     /// The time before which it must not start.
     pub until: Option<DateTime<Utc>>,
-    /// Whether it waits for confirmation.
+    /// Whether it waits for approval.
     pub confirm: bool,
+    /// Whether an explicit request overrides its needs and approval.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub forced: bool,
 }
 
 /// A needed job, by id, and the outcome that is required of it.
@@ -141,7 +151,7 @@ pub struct ResolvedNeed {
 /// How close a pending job is to its start, from farthest to closest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Readiness {
-    /// It waits for other jobs or for confirmation.
+    /// It waits for other jobs or for approval.
     Blocked,
     /// It waits only for a time.
     Scheduled {
@@ -201,6 +211,7 @@ impl Job {
             executed: None,
             enqueued: DateTime::UNIX_EPOCH,
             environment: None,
+            approval: None,
         }
     }
 
@@ -330,11 +341,25 @@ impl Job {
     pub fn readiness(&self) -> Option<Readiness> {
         let JobState::Pending { requested, wait } = self.state else { return None };
         Some(match wait {
-            WaitConditions { needs: true, .. } | WaitConditions { confirm: true, .. } => Readiness::Blocked,
+            WaitConditions { needs: true, .. } => Readiness::Blocked,
             WaitConditions { until: Some(_), .. } => Readiness::Scheduled { requested },
+            WaitConditions { confirm: true, .. } => Readiness::Blocked,
             _ if requested => Readiness::Requested,
             _ => Readiness::Ready,
         })
+    }
+
+    /// Whether it is pending or running because of an explicit request.
+    pub fn is_requested(&self) -> bool {
+        matches!(self.state, JobState::Pending { requested: true, .. } | JobState::Running { requested: true, .. })
+    }
+
+    /// Whether it is pending and waits for nothing but approval.
+    pub fn awaits_approval(&self) -> bool {
+        matches!(
+            self.state,
+            JobState::Pending { wait: WaitConditions { needs: false, until: None, confirm: true, .. }, .. }
+        )
     }
 
     /// The number of its latest run since its last reset: 0 before the first, 2 for the first retry.
@@ -356,12 +381,16 @@ impl WaitConditions {
     /// The conditions of a job with these options that becomes pending now. Its needs are evaluated later.
     pub fn initial(options: &SchedulingOptions, now: DateTime<Utc>) -> Self {
         let until = options.earliest_start(now).filter(|until| *until > now);
-        Self { needs: false, until, confirm: options.confirm.is_some() }
+        Self { needs: false, until, confirm: options.confirm.is_some(), forced: false }
+    }
+
+    fn is_default(&self) -> bool {
+        *self == Self::default()
     }
 
     /// Whether all conditions are met.
     pub fn is_met(&self) -> bool {
-        *self == Self::default()
+        !self.needs && self.until.is_none() && !self.confirm
     }
 }
 

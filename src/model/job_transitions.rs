@@ -4,15 +4,18 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::{AfterRun, Event, Job, JobState, Outcome, Phase, Run, RunEnd, RunReport, WaitConditions};
+use super::{AfterRun, Approval, Event, Job, JobState, Outcome, Phase, Run, RunEnd, RunReport, WaitConditions};
 
 impl Job {
     /// Starts a run.
     pub(crate) fn start_run(&mut self, run: Run) {
-        let requested = matches!(self.state, JobState::Pending { requested: true, .. });
+        let (requested, forced) = match self.state {
+            JobState::Pending { requested, wait } => (requested, wait.forced),
+            _ => (false, false),
+        };
         self.attempts = run.attempt;
         self.last_run = Some(Box::new(run));
-        self.state = JobState::Running { requested, stop: None };
+        self.state = JobState::Running { requested, forced, stop: None };
     }
 
     /// Ends the current run. A success records `value` and `executed`. A failure leaves `value` unchanged, and also
@@ -29,18 +32,19 @@ impl Job {
                 self.executed = Some(at);
                 self.state = JobState::Finished { outcome: report.outcome.clone(), at };
             }
-            // The queue has to be processed again, so confirmation is needed again.
+            // The queue has to be processed again, so approval is needed again.
             AfterRun::StayPending => {
                 let confirm = self.definition.scheduling.confirm.is_some();
                 self.make_pending(false, WaitConditions { confirm, ..WaitConditions::default() }, at);
                 self.environment = None;
             }
             AfterRun::Retry { at } => {
-                let requested = matches!(self.state, JobState::Running { requested: true, .. });
-                self.state = JobState::Pending {
-                    requested,
-                    wait: WaitConditions { until: Some(at), ..WaitConditions::default() },
+                let (requested, forced) = match self.state {
+                    JobState::Running { requested, forced, .. } => (requested, forced),
+                    _ => (false, false),
                 };
+                let wait = WaitConditions { until: Some(at), forced, ..WaitConditions::default() };
+                self.state = JobState::Pending { requested, wait };
             }
         }
     }
@@ -59,6 +63,7 @@ impl Job {
                 }
             }
             Event::JobRequested { environment, .. } => self.environment = Some(*environment),
+            Event::Approved { approval, .. } => self.answer(approval),
             Event::Moved { position, .. } => self.position = *position,
             Event::Started { run, .. } => self.start_run(run.clone()),
             Event::StopRequested { stop: how, .. } => {
@@ -75,12 +80,34 @@ impl Job {
         }
     }
 
+    /// Records the answer to its question. A refused job is cancelled.
+    fn answer(&mut self, approval: &Approval) {
+        let JobState::Pending { wait, .. } = &mut self.state else { return };
+        if approval.granted {
+            wait.confirm = false;
+        } else {
+            self.state = JobState::Finished { outcome: Outcome::Cancelled, at: approval.at };
+        }
+        self.approval = Some(Box::new(approval.clone()));
+    }
+
+    /// Withdraws an explicit request: the job waits for its queue to be processed.
+    pub(crate) fn withdraw_request(&mut self) {
+        if let JobState::Pending { requested, .. } | JobState::Running { requested, .. } = &mut self.state {
+            *requested = false;
+        }
+    }
+
     /// Makes the job pending, and restarts the count of attempts.
     fn make_pending(&mut self, requested: bool, wait: WaitConditions, at: DateTime<Utc>) {
         if self.phase() == Phase::Finished {
             self.enqueued = at;
             // Its last request has been fulfilled.
             self.environment = None;
+        }
+        // An approval is for one pending period: a job that finished needs another one.
+        if wait.confirm || self.phase() != Phase::Pending {
+            self.approval = None;
         }
         self.prior_attempts = self.attempts;
         self.state = JobState::Pending { requested, wait };

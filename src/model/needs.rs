@@ -2,7 +2,37 @@
 
 use std::collections::HashSet;
 
-use super::{Job, JobId, JobState, Outcome, OutcomeCondition, ResolvedNeed, StateReader};
+use super::{Job, JobId, JobState, Outcome, OutcomeCondition, ResolvedNeed, SiteState, StateReader};
+
+impl SiteState {
+    /// These jobs without duplicates, each after those of them that it needs, otherwise in the same order. For requests,
+    /// which are refused while a need of the job has failed: a failed need that is requested first is pending.
+    pub fn needed_first(&self, ids: &[JobId]) -> Vec<JobId> {
+        let wanted: HashSet<JobId> = ids.iter().copied().collect();
+        let mut ordered = Vec::with_capacity(ids.len());
+        let mut added = HashSet::new();
+        // Depth first, without recursion: a chain of needs may be long.
+        for &id in ids {
+            let mut stack = vec![id];
+            let mut entered = HashSet::new();
+            while let Some(&id) = stack.last() {
+                let needs = self.job(id).map(|job| &job.needs[..]).unwrap_or_default();
+                let is_first = entered.insert(id);
+                let open =
+                    needs.iter().map(|need| need.job).filter(|need| wanted.contains(need) && !added.contains(need));
+                let before = stack.len();
+                stack.extend(open.filter(|need| is_first && !entered.contains(need)));
+                if stack.len() == before {
+                    stack.pop();
+                    if added.insert(id) {
+                        ordered.push(id);
+                    }
+                }
+            }
+        }
+        ordered
+    }
+}
 
 /// The status of the needs of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +58,7 @@ pub(super) fn needs_status<R: StateReader>(reader: &R, job: &Job) -> Result<Need
     Ok(all)
 }
 
-/// Why a blocked job can't start: its first unmet need, or a missing confirmation.
+/// Why a blocked job can't start: its first unmet need, or a missing approval.
 pub(super) fn blocked_reason<R: StateReader>(reader: &R, job: &Job) -> Result<String, R::Error> {
     for need in &job.needs {
         match need_status(reader, need)? {

@@ -5,12 +5,12 @@ use chrono::{DateTime, Utc};
 use super::{Job, QueueId, QueueInfo, QueueMode, Readiness, StateReader};
 
 /// The next job of these queues, or of all, that may start now: queues in their order; in each queue explicitly requested
-/// jobs first, then by priority, then in queue order. `None` if every queue is full, blocked or empty.
+/// jobs first, which start in any mode, then by priority, then in queue order. `None` if every queue is full, blocked or empty.
 ///
 /// If the next job of a queue needs more slots than are free, later jobs of the queue wait too, so that they can't delay
 /// it for ever.
 pub fn next_ready_job<R: StateReader>(reader: &R, queues: Option<&[QueueId]>) -> Result<Option<Job>, R::Error> {
-    for queue in startable_queues(reader, queues)? {
+    for queue in served_queues(reader, queues)? {
         let used = reader.used_slots(&queue.id)?;
         let slots = queue.settings.max_parallel();
         if used >= slots {
@@ -36,16 +36,16 @@ pub(super) fn next_due_time<R: StateReader>(
     queues: Option<&[QueueId]>,
 ) -> Result<Option<DateTime<Utc>>, R::Error> {
     let mut earliest = None;
-    for queue in startable_queues(reader, queues)? {
+    for queue in served_queues(reader, queues)? {
         let due = reader.next_due_time(&queue.id, queue.mode != QueueMode::Processing)?;
         earliest = earliest.into_iter().chain(due).min();
     }
     Ok(earliest)
 }
 
-/// The queues that are not paused.
-fn startable_queues<R: StateReader>(reader: &R, queues: Option<&[QueueId]>) -> Result<Vec<QueueInfo>, R::Error> {
-    let mut startable = reader.queues()?;
-    startable.retain(|queue| queue.mode != QueueMode::Paused && queues.is_none_or(|wanted| wanted.contains(&queue.id)));
-    Ok(startable)
+/// These queues, or all.
+fn served_queues<R: StateReader>(reader: &R, queues: Option<&[QueueId]>) -> Result<Vec<QueueInfo>, R::Error> {
+    let mut served = reader.queues()?;
+    served.retain(|queue| queues.is_none_or(|wanted| wanted.contains(&queue.id)));
+    Ok(served)
 }

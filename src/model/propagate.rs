@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
-use super::active_queues::active_queues;
+use super::active_queues::{Approvals, active_queues};
 use super::needs::{NeedsStatus, needs_status, needs_status_after};
 use super::{
-    AfterRun, Command, EnvironmentId, Event, JobId, JobState, Outcome, QueueId, QueueMode, StateReader, WaitConditions,
+    AfterRun, Approval, Command, EnvironmentId, Event, JobId, JobState, Outcome, QueueId, QueueMode, StateReader,
+    WaitConditions,
 };
 
 /// The changes to jobs whose needs may have changed through `events`.
@@ -48,6 +49,7 @@ pub(super) fn needs_changes<R: StateReader>(
                 affected.add_dependents(reader, *job)?;
             }
             Event::Ended { job, after_run: AfterRun::Finish, .. }
+            | Event::Approved { job, approval: Approval { granted: false, .. } }
             | Event::Cancelled { job }
             | Event::Skipped { job, .. } => affected.add_dependents(reader, *job)?,
             Event::Removed { job, .. } => affected.add_all(reader.dependents(*job)?),
@@ -109,9 +111,10 @@ fn recheck_job<R: StateReader>(
 ) -> Result<Option<Event>, R::Error> {
     let Some(job) = reader.job(id)? else { return Ok(None) };
     match &job.state {
-        JobState::Running { .. } => return Ok(None),
-        // An explicit request overrides needs; a schedule doesn't.
-        JobState::Pending { requested: true, wait } if !wait.needs => return Ok(None),
+        // A forced request overrides needs.
+        JobState::Pending { wait: WaitConditions { forced: true, .. }, .. } | JobState::Running { .. } => {
+            return Ok(None);
+        }
         JobState::Finished { outcome, .. } if !matches!(outcome, Outcome::Skipped { .. }) => return Ok(None),
         _ => {}
     }
@@ -153,7 +156,7 @@ fn environment_of_needs<R: StateReader>(reader: &R, id: JobId) -> Result<Option<
 /// Makes processing queues idle that are no longer active.
 pub(super) fn finished_queues<R: StateReader>(reader: &R) -> Result<Vec<Event>, R::Error> {
     let mut queues = reader.queues()?;
-    let active = active_queues(reader, &queues)?;
+    let active = active_queues(reader, &queues, Approvals::Expected)?;
     queues.retain(|queue| queue.is_processing() && !active.contains(&queue.id));
     Ok(queues.into_iter().map(|queue| Event::ModeChanged { queue: queue.id, mode: QueueMode::Idle }).collect())
 }
@@ -166,6 +169,7 @@ pub(super) fn can_end_queue(event: &Event) -> bool {
         | Event::Requeued { .. }
         | Event::WaitChanged { .. }
         | Event::Ended { .. }
+        | Event::Approved { .. }
         | Event::Cancelled { .. }
         | Event::Skipped { .. }
         | Event::Removed { .. } => true,

@@ -17,8 +17,10 @@ pub(super) struct QueueIndex {
     pub(super) positions: BTreeSet<(i64, JobId)>,
     /// The pending jobs that were requested explicitly.
     pub(super) requested: BTreeSet<(PendingRank, JobId)>,
-    /// The pending jobs that need confirmation.
+    /// The pending jobs that need approval.
     pub(super) unconfirmed: BTreeSet<(PendingRank, JobId)>,
+    /// The pending jobs that failed when they ran last, and were not requested or scheduled since.
+    pub(super) failed: BTreeSet<(PendingRank, JobId)>,
     /// The pending jobs that wait only for a time.
     pub(super) scheduled: BTreeSet<(DateTime<Utc>, JobId)>,
 }
@@ -26,7 +28,10 @@ pub(super) struct QueueIndex {
 impl QueueIndex {
     /// Adds a pending job to all indexes but `positions`.
     pub(super) fn add(&mut self, job: &Job) {
-        let JobState::Pending { wait, .. } = &job.state else { return };
+        let JobState::Pending { requested, wait } = &job.state else { return };
+        if !requested && wait.until.is_none() && job.current_attempt() == 0 && job.failure().is_some() {
+            self.failed.insert((rank(job), job.id));
+        }
         if wait.confirm {
             self.unconfirmed.insert((rank(job), job.id));
         }
@@ -42,6 +47,7 @@ impl QueueIndex {
         let JobState::Pending { wait, .. } = &job.state else { return };
         self.requested.remove(&(rank(job), job.id));
         self.unconfirmed.remove(&(rank(job), job.id));
+        self.failed.remove(&(rank(job), job.id));
         self.scheduled.remove(&(wait.until.unwrap_or_default(), job.id));
     }
 }

@@ -275,9 +275,15 @@ impl<R: StateReader> ChangeCollector<'_, R> {
             self.reader.job(declared.id)?
         };
         let Some(job) = job else { return Ok(()) };
-        let JobState::Pending { requested: false, wait } = job.state else { return Ok(()) };
+        let JobState::Pending { requested, wait: wait @ WaitConditions { forced: false, .. } } = job.state else {
+            return Ok(());
+        };
+        // A requested job that was restored has been requeued.
+        if requested && declared.removed.is_some() {
+            return Ok(());
+        }
         let mut changed = wait;
-        if before.after != after.after {
+        if before.after != after.after && !requested {
             let earliest = after.earliest_start(job.enqueued).filter(|until| *until > self.now);
             // A job that waits for a retry keeps waiting for that, too.
             changed.until = if job.current_attempt() > 0 { earliest.max(wait.until) } else { earliest };

@@ -78,6 +78,7 @@ pub(super) fn release<R: StateReader>(reader: &R, id: WorkerId) -> Decision<R> {
 
 /// The event that starts a run of a job.
 pub(super) fn started(job: &Job, run: RunId, worker: WorkerId, now: DateTime<Utc>) -> Event {
-    let run = Run { id: run, attempt: job.attempts + 1, worker, started: now, end: None };
+    let run =
+        Run { id: run, attempt: job.attempts + 1, worker, started: now, end: None, approval: job.approval.clone() };
     Event::Started { job: job.id, run }
 }

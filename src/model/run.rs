@@ -23,6 +23,20 @@ pub struct Run {
     /// How it ended; `None` while it runs.
     #[serde(rename = "ending", default, skip_serializing_if = "Option::is_none")]
     pub end: Option<RunEnd>,
+    /// Who approved it, if its job needs approval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Box<Approval>>,
+}
+
+/// The answer to the question of a job that needs approval.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approval {
+    /// The name of the user who answered.
+    pub by: String,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Whether the job was approved; otherwise it was refused.
+    pub granted: bool,
 }
 
 /// How a run ended.

@@ -13,7 +13,7 @@ use super::id_hasher::IdHasherBuilder;
 use super::queue_index::{QueueIndex, rank};
 use super::{
     DueRecord, EnvironmentId, Event, EventRecord, Job, JobId, JobState, Outcome, Phase, QueueId, QueueMode,
-    QueueSettings, Readiness, RemovalReason, ScheduleState, ScheduleTarget, WaitConditions, WorkerId, WorkerInfo,
+    QueueSettings, Readiness, RemovalReason, ScheduleState, ScheduleTarget, WorkerId, WorkerInfo,
 };
 
 /// How many pending jobs are checked at most for whether the turn of a job has come.
@@ -112,38 +112,52 @@ impl SiteState {
         self.jobs.values().map(Box::as_ref)
     }
 
-    /// The pending jobs of a queue that need confirmation, in order.
-    pub fn awaiting_confirmation(&self, queue: &QueueId) -> impl Iterator<Item = &Job> {
+    /// The pending jobs of a queue that need approval before they run, in order.
+    pub fn awaiting_approval(&self, queue: &QueueId) -> impl Iterator<Item = &Job> {
         let unconfirmed = self.indexes.get(queue).map(|index| &index.unconfirmed).into_iter().flatten();
         unconfirmed.filter_map(|(_, id)| self.job(*id))
     }
 
-    /// The pending jobs of a queue whose turn has come and that wait only for approval.
-    pub fn approvals_due(&self, queue: &QueueId, now: DateTime<Utc>) -> impl Iterator<Item = &Job> {
-        self.awaiting_confirmation(queue).filter(move |job| self.is_approval_due(job, now))
+    /// The pending jobs of a queue that failed when they ran last, and were not requested or scheduled since.
+    pub(super) fn failed_pending(&self, queue: &QueueId) -> impl Iterator<Item = &Job> {
+        let failed = self.indexes.get(queue).map(|index| &index.failed).into_iter().flatten();
+        failed.filter_map(|(_, id)| self.job(*id))
     }
 
-    /// Whether the turn of a pending job has come and it waits only for approval: no job ahead of it is running or will
-    /// start without it. In a queue that is not being processed, no other job may be able to start at all.
-    pub fn is_approval_due(&self, job: &Job, now: DateTime<Utc>) -> bool {
-        let JobState::Pending { wait: WaitConditions { needs: false, confirm: true, until }, .. } = job.state else {
-            return false;
-        };
-        let Some(queue) = self.queue(&job.queue) else { return false };
+    /// The pending jobs of a queue whose turn has come and that wait only for approval, in order.
+    pub fn approvals_due(&self, queue: &QueueId) -> impl Iterator<Item = &Job> {
+        self.awaiting_approval(queue).filter(move |job| self.is_approval_due(job))
+    }
+
+    /// Whether the turn of a pending job has come and it waits only for approval: it was requested, or its queue is being
+    /// processed and no job ahead of it will start without it or uses the slots that it needs.
+    pub fn is_approval_due(&self, job: &Job) -> bool {
+        let Some(queue) = self.queue(&job.queue).filter(|_| job.awaits_approval()) else { return false };
+        if job.is_requested() {
+            return true;
+        }
         let is_ahead = |other: &&Job| rank(other) < rank(job);
-        let is_processing = queue.mode == QueueMode::Processing;
-        let mut running = queue.running.iter().filter_map(|id| self.job(*id));
-        let pending = queue.pending.iter().take(MAX_JOBS_CHECKED).filter_map(|id| self.job(*id));
-        let mut before_it = pending.take_while(|other| !is_processing || is_ahead(other));
-        until.is_none_or(|at| at <= now)
-            && !running.any(|other| is_ahead(&other))
-            && before_it.all(|other| other.readiness() == Some(Readiness::Blocked))
+        let running = || queue.running.iter().filter_map(|id| self.job(*id));
+        let used = running().fold(0_u32, |used, other| used.saturating_add(other.definition.scheduling.weight));
+        let has_slot = used.saturating_add(job.definition.scheduling.weight) <= queue.settings.max_parallel();
+        let mut ahead = queue.pending.iter().take(MAX_JOBS_CHECKED).filter_map(|id| self.job(*id)).take_while(is_ahead);
+        queue.mode == QueueMode::Processing
+            && (has_slot || !running().any(|other| is_ahead(&other)))
+            && ahead.all(|other| other.readiness() == Some(Readiness::Blocked))
     }
 
-    /// Whether a queue is processing but no worker serves it.
+    /// Whether a queue is processing but no worker serves it, although not all that is left waits for approval.
     pub fn is_unattended(&self, queue: &QueueId) -> bool {
         let processing = self.queues.get(queue).is_some_and(|queue| queue.mode == QueueMode::Processing);
-        processing && !self.workers.values().any(|worker| worker.serves(queue))
+        processing && !self.workers.values().any(|worker| worker.serves(queue)) && !self.waits_for_approval(queue)
+    }
+
+    /// Whether a queue is processing and nothing in it runs or will start without an approval.
+    pub fn waits_for_approval(&self, id: &QueueId) -> bool {
+        let Some(queue) = self.queues.get(id).filter(|queue| queue.mode == QueueMode::Processing) else { return false };
+        let is_blocked = |id: &JobId| self.job(*id).is_none_or(|job| job.readiness() == Some(Readiness::Blocked));
+        let mut awaiting = self.awaiting_approval(id).filter(|job| job.awaits_approval());
+        queue.running.is_empty() && awaiting.next().is_some() && queue.pending.iter().all(is_blocked)
     }
 
     /// The earliest due time of the scheduled jobs of a queue.
@@ -180,8 +194,11 @@ impl SiteState {
                 get_or_create(&mut self.queues, queue).settings = settings.clone();
             }
             Event::ModeChanged { queue, mode } => {
-                let queue = get_or_create(&mut self.queues, queue);
-                (queue.mode, queue.environment) = (*mode, None);
+                let state = get_or_create(&mut self.queues, queue);
+                (state.mode, state.environment) = (*mode, None);
+                if *mode == QueueMode::Paused {
+                    self.withdraw_requests(queue);
+                }
             }
             Event::QueueRequested { queue, environment } => {
                 get_or_create(&mut self.queues, queue).environment = Some(*environment);
@@ -267,6 +284,20 @@ impl SiteState {
         index.remove(job);
         job.apply(event, at);
         index.add(job);
+    }
+
+    /// Withdraws the explicit requests for the jobs of a queue that is paused.
+    fn withdraw_requests(&mut self, id: &QueueId) {
+        let Some(queue) = self.queues.get(id) else { return };
+        let index = get_or_create(&mut self.indexes, id);
+        for job in queue.pending.iter().chain(&queue.running) {
+            if let Some(job) = self.jobs.get_mut(job).filter(|job| job.is_requested()) {
+                index.remove(job);
+                job.withdraw_request();
+                index.add(job);
+            }
+        }
+        self.removed.values_mut().filter(|(job, _)| job.queue == *id).for_each(|(job, _)| job.withdraw_request());
     }
 
     fn forget_position(&mut self, job: &Job) {

@@ -17,7 +17,7 @@ pub enum WaitReason {
     Needs(Vec<String>),
     /// A needed job did not finish as required, so the job will be skipped when its queue is processed.
     NeedsFailed(String),
-    /// Confirmation.
+    /// Approval.
     Confirm,
     /// Its earliest start.
     Time(DateTime<Utc>),
@@ -54,14 +54,14 @@ impl SiteState {
         let mode = self.queue(&job.queue)?.mode;
         Some(match wait {
             WaitConditions { needs: true, .. } => self.needs_reason(job),
-            WaitConditions { confirm: true, .. } => WaitReason::Confirm,
             WaitConditions { until: Some(at), .. } if job.current_attempt() > 0 => {
                 WaitReason::Retry { attempt: job.current_attempt() + 1, max_attempts: job.max_attempts(), at }
             }
             WaitConditions { until: Some(at), .. } => WaitReason::Time(at),
+            WaitConditions { confirm: true, .. } => WaitReason::Confirm,
             _ => match mode {
-                QueueMode::Paused => WaitReason::QueuePaused,
                 _ if requested => WaitReason::FreeSlot,
+                QueueMode::Paused => WaitReason::QueuePaused,
                 QueueMode::Processing => WaitReason::FreeSlot,
                 QueueMode::Stopped => WaitReason::QueueStopped,
                 QueueMode::Idle => self.schedule_reason(job).unwrap_or(WaitReason::QueueIdle),
@@ -73,6 +73,19 @@ impl SiteState {
         let state = self.schedule_of_job(job)?;
         let at = state.next_due()?;
         Some(WaitReason::Schedule { at, shown: state.schedule.shown_time(at) })
+    }
+
+    /// What a job that is requested now would have to wait for: needs, then approval. A forced request overrides these.
+    pub fn unmet_requirements(&self, job: &Job) -> Vec<WaitReason> {
+        let needs = match needs_status(self, job) {
+            Ok(NeedsStatus::Met) => None,
+            Ok(_) => Some(self.needs_reason(job)),
+        };
+        let must_be_approved = match job.state {
+            JobState::Pending { wait, .. } => wait.confirm,
+            _ => job.definition.scheduling.confirm.is_some(),
+        };
+        needs.into_iter().chain(must_be_approved.then_some(WaitReason::Confirm)).collect()
     }
 
     fn needs_reason(&self, job: &Job) -> WaitReason {
@@ -99,6 +112,11 @@ impl WaitReason {
     /// Whether the job starts once its queue is processed.
     pub fn is_about_mode(&self) -> bool {
         matches!(self, Self::QueueIdle | Self::Schedule { .. } | Self::QueueStopped)
+    }
+
+    /// Whether the job waits for other jobs or for approval, which only a forced request overrides.
+    pub fn is_requirement(&self) -> bool {
+        self.is_about_needs() || *self == Self::Confirm
     }
 
     /// The reason as one stable word, as in JSON.

@@ -15,6 +15,7 @@ mod reconcile;
 mod requests;
 mod respawn;
 mod site_paths;
+mod user;
 
 pub use check_workers::{WorkerCheck, check_workers};
 pub use coalescer::Coalescer;
@@ -31,3 +32,4 @@ pub use requests::{execute_requests, forget_unused_environments, save_own_enviro
 pub use respawn::{Respawn, WORKER_JOINED, ensure_schedule_worker, ensure_worker, keeps_schedules, respawn_worker};
 pub use site_paths::SitePaths;
 pub(crate) use site_paths::hostname;
+pub use user::user_name;

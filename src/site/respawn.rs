@@ -13,7 +13,7 @@ use super::error::SiteError;
 use super::process_tags::VARIABLES;
 use super::reap::reap_dead_workers;
 use super::site_paths::SitePaths;
-use crate::model::{JobState, QueueId, QueueMode, ScheduleState};
+use crate::model::{Job, QueueId, Readiness, ScheduleState};
 use crate::store::{Store, StoreError};
 
 /// Whether another worker was started for the jobs of a dead one.
@@ -103,27 +103,24 @@ pub fn respawn_worker(store: &mut dyn Store, paths: &SitePaths) -> Result<Respaw
     Ok(Respawn::Spawned)
 }
 
-/// Whether a queue without a worker is being processed, has a requested job or a schedule.
+/// Whether a queue without a worker is being processed or has a requested job, unless these wait for approval, or has a
+/// schedule.
 fn has_unserved_work(store: &mut dyn Store) -> Result<bool, StoreError> {
     let workers = store.workers()?;
     let is_served = |queue: &QueueId| workers.iter().any(|worker| worker.serves(queue));
     let queues: Vec<_> = store.queues()?.into_iter().filter(|queue| !is_served(&queue.id)).collect();
-    if queues.iter().any(|queue| queue.mode == QueueMode::Processing) {
-        return Ok(true);
-    }
     if store.schedules()?.iter().any(|schedule| !is_served(&schedule.queue)) {
         return Ok(true);
     }
-    let unpaused: Vec<_> =
-        queues.iter().filter(|queue| queue.mode != QueueMode::Paused).map(|queue| &queue.id).collect();
-    if unpaused.is_empty() {
+    if queues.is_empty() {
         return Ok(false);
     }
     let state = store.load()?;
-    let pending = unpaused.iter().filter_map(|id| state.queue(id)).flat_map(|queue| &queue.pending);
-    let is_requested =
-        |id| state.job(id).is_some_and(|job| matches!(job.state, JobState::Pending { requested: true, .. }));
-    Ok(pending.copied().any(is_requested))
+    let pending = queues.iter().filter_map(|queue| state.queue(&queue.id)).flat_map(|queue| &queue.pending);
+    let will_start =
+        |job: &Job| matches!(job.readiness(), Some(Readiness::Requested | Readiness::Scheduled { requested: true }));
+    let is_unattended = queues.iter().any(|queue| state.is_unattended(&queue.id));
+    Ok(is_unattended || pending.filter_map(|id| state.job(*id)).any(will_start))
 }
 
 /// Starts a worker.

@@ -15,8 +15,8 @@ pub(super) enum Dialog {
         yes: &'static str,
         /// What to submit on yes.
         on_yes: Submission,
-        /// What to submit on no, if anything.
-        on_no: Option<Submission>,
+        /// What `n` does, in words, and what to submit for it; otherwise `n` goes back.
+        on_no: Option<(&'static str, Submission)>,
     },
     /// A new job.
     Add(JobDraft),

@@ -102,8 +102,10 @@ pub enum Intent {
     Process(Vec<QueueId>),
     /// Start a worker for these queues, which are processing without one.
     StartWorker(Vec<QueueId>),
-    /// Approve this job, and process its queue.
+    /// Approve this job.
     Approve(JobId),
+    /// Refuse this job.
+    Refuse(JobId),
     /// Pause these queues.
     Pause(Vec<QueueId>),
     /// Run this job.

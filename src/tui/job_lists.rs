@@ -263,9 +263,9 @@ impl JobLists {
     }
 
     /// Updates cursor and scroll positions for the current jobs and layout.
-    pub fn sync(&mut self, record: &QueueState, site_state: &SiteState, layout: &ScreenLayout, now: DateTime<Utc>) {
+    pub fn sync(&mut self, record: &QueueState, site_state: &SiteState, layout: &ScreenLayout) {
         self.follow_selected_job(site_state);
-        self.follow_newest_job(record, site_state, now);
+        self.follow_newest_job(record, site_state);
         self.focus_first_match(record);
         for phase in PHASES {
             let rows = rows(self.filter.as_ref(), record, phase);
@@ -301,7 +301,7 @@ impl JobLists {
 
     /// Selects the newest running job once the selected one is no longer running; without any, a job that needs approval, or
     /// the newest finished job.
-    fn follow_newest_job(&mut self, record: &QueueState, site_state: &SiteState, now: DateTime<Utc>) {
+    fn follow_newest_job(&mut self, record: &QueueState, site_state: &SiteState) {
         let phase = self.selected().and_then(|id| site_state.job(id)).map(Job::phase);
         if !self.follows_newest
             || self.sort != SortOrder::Queue
@@ -314,7 +314,7 @@ impl JobLists {
         let newest_running = running.len().checked_sub(1).and_then(|last| running.get(last));
         let newest_finished = || self.rows(record, Phase::Finished).get(0).filter(|_| phase == Some(Phase::Finished));
         let approval = || {
-            let mut due = self.queue.iter().flat_map(|queue| site_state.approvals_due(queue, now));
+            let mut due = self.queue.iter().flat_map(|queue| site_state.approvals_due(queue));
             due.next().map(|job| job.id)
         };
         if let Some(job) = newest_running.or_else(approval).or_else(newest_finished) {

@@ -1,8 +1,7 @@
 //! Desktop notifications through the terminal (OSC 9): a job has failed, a queue has finished.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
-
-use chrono::{DateTime, Utc};
 
 use crate::model::{AfterRun, Event, Job, JobId, Outcome, QueueId, QueueMode, SiteState};
 
@@ -23,6 +22,8 @@ pub struct NotificationSettings {
 pub(super) struct PendingNotifications {
     failed: Vec<(JobId, String)>,
     drained: Vec<QueueId>,
+    /// The queues in which an approval may be due, and the job whose approval was due before.
+    approvals: BTreeMap<QueueId, Option<JobId>>,
 }
 
 /// The maximum width of a notification in cells.
@@ -38,6 +39,13 @@ impl NotificationSettings {
 impl PendingNotifications {
     /// Adds the notification for an event; `before` is the site before the event.
     pub(super) fn add_event(&mut self, event: &Event, settings: NotificationSettings, before: &SiteState) {
+        if settings.drained
+            && let Some(queue) = queue_of(event, before)
+            && before.awaiting_approval(queue).next().is_some()
+            && !self.approvals.contains_key(queue)
+        {
+            self.approvals.insert(queue.clone(), before.approvals_due(queue).next().map(|job| job.id));
+        }
         match event {
             Event::Ended { job, report, after_run: AfterRun::Finish | AfterRun::StayPending, .. }
                 if settings.failed =>
@@ -59,7 +67,7 @@ impl PendingNotifications {
     }
 
     /// The texts of the notifications: one for all failures, and one for each queue.
-    pub(super) fn texts(&self, site_state: &SiteState, now: DateTime<Utc>) -> Vec<String> {
+    pub(super) fn texts(&self, site_state: &SiteState) -> Vec<String> {
         let failed = match &self.failed[..] {
             [] => None,
             [(id, why)] => {
@@ -72,23 +80,39 @@ impl PendingNotifications {
             let queue = site_state.queue(id)?;
             let state = match queue.mode {
                 QueueMode::Stopped => "has stopped",
-                _ if site_state.approvals_due(id, now).next().is_some() => "needs approval",
                 _ if queue.pending.is_empty() => "is done",
                 _ => "is idle",
             };
-            let counts =
-                [(queue.finished.len(), "finished"), (queue.failed, "failed"), (queue.pending.len(), "pending")];
+            let counts = [
+                (queue.finished.len(), "finished"),
+                (site_state.failed_count(id), "failed"),
+                (queue.pending.len(), "pending"),
+            ];
             let counts = counts.iter().filter(|(count, _)| *count > 0);
             let counts: Vec<String> = counts.map(|(count, word)| format!("{count} {word}")).collect();
             Some(format!("{id} {state}: {}", counts.join(", ")))
         });
-        let texts = failed.into_iter().chain(drained);
+        let approvals = self.approvals.iter().filter_map(|(queue, before)| {
+            let job = site_state.approvals_due(queue).next().filter(|job| Some(job.id) != *before)?;
+            let question = job.definition.scheduling.confirm.as_deref().unwrap_or_default();
+            Some(format!("{} needs approval: {question}", job.path()))
+        });
+        let texts = failed.into_iter().chain(drained).chain(approvals);
         // A text that starts with a number could be read as a command of the terminal.
         texts
             .map(|line| {
                 text::fit(&text::plain_line(&format!("setlist: {line}")), MAX_WIDTH, text::ELLIPSIS).into_owned()
             })
             .collect()
+    }
+}
+
+/// The queue that an event is about.
+fn queue_of<'a>(event: &'a Event, before: &'a SiteState) -> Option<&'a QueueId> {
+    match event {
+        Event::ModeChanged { queue, .. } | Event::QueueDefined { queue, .. } => Some(queue),
+        Event::Added { job } | Event::Restored { job } => Some(&job.queue),
+        event => before.job(event.job()?).map(|job| &job.queue),
     }
 }
 

@@ -1,6 +1,8 @@
 //! The status texts for results of commands.
 
-use crate::model::{Event, EventRecord, Job, JobId, NothingToDo, Phase, QueueId, QueueMode, Refusal, SiteState};
+use chrono::{DateTime, Utc};
+
+use crate::model::{Event, EventRecord, Job, JobId, NothingToDo, QueueId, Refusal, SiteState};
 use crate::site::{Respawn, SiteError, WorkerCheck};
 use crate::store::CommandResult;
 
@@ -60,7 +62,7 @@ pub(super) fn worker_error_text(error: &SiteError) -> String {
 }
 
 /// The text for a reply; `site_state` is the site afterwards.
-pub(super) fn reply_text(reply: &Reply, site_state: &SiteState, keymap: &Keymap) -> ReplyText {
+pub(super) fn reply_text(reply: &Reply, site_state: &SiteState, keymap: &Keymap, now: DateTime<Utc>) -> ReplyText {
     let answers = match &reply.outcome {
         Ok(answers) => answers,
         Err(error) => return text(Severity::Error, error.clone()),
@@ -78,8 +80,9 @@ pub(super) fn reply_text(reply: &Reply, site_state: &SiteState, keymap: &Keymap)
             info(format!("Starting a worker for {}.", names.join(", ")))
         }
         Intent::Approve(job) => info(format!("Approved {job}.")),
+        Intent::Refuse(job) => info(format!("Refused {job}.")),
         Intent::Pause(queues) => info(format!("Paused {}; running jobs may finish.", names(queues, answers))),
-        Intent::Run(job) => info(site_state.job(*job).map(|job| run_text(job, site_state, keymap)).unwrap_or_default()),
+        Intent::Run(job) => info(site_state.job(*job).map(|job| run_text(job, site_state, now)).unwrap_or_default()),
         Intent::RunFailed => info(format!("Running {} again.", count_noun(accepted, "failed job"))),
         Intent::Cancel(job) if events.iter().any(|event| matches!(event, Event::StopRequested { .. })) => {
             info(format!("Asked {job} to stop. Press {} to kill it.", keymap.key(Action::Kill)))
@@ -187,15 +190,13 @@ fn names(queues: &[QueueId], answers: &[CommandResult]) -> String {
 }
 
 /// Whether a requested job runs now, and if not, why.
-fn run_text(job: &Job, site_state: &SiteState, keymap: &Keymap) -> String {
+fn run_text(job: &Job, site_state: &SiteState, now: DateTime<Utc>) -> String {
     let (id, queue) = (job.id, &job.queue);
     let Some(record) = site_state.queue(queue) else { return String::new() };
     let room = usize::try_from(record.settings.max_parallel()).unwrap_or(usize::MAX);
-    match job.phase() {
-        Phase::Pending if record.mode == QueueMode::Paused => {
-            format!("{id} is waiting: {queue} is paused. Press {} to resume.", keymap.key(Action::Process))
-        }
-        Phase::Pending if record.running.len() >= room => format!("{id} runs as soon as {queue} has a free slot."),
+    match site_state.wait_reason(job) {
+        Some(waiting) if waiting.is_requirement() => format!("{id} runs later: it {}.", waiting.describe(now)),
+        Some(_) if record.running.len() >= room => format!("{id} runs as soon as {queue} has a free slot."),
         _ => format!("Running {id}."),
     }
 }

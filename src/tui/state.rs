@@ -129,7 +129,7 @@ impl Screen {
         };
         // A queue without a worker has lacked one for a while.
         screen.update_unattended(DateTime::UNIX_EPOCH);
-        screen.sync_lists(DateTime::UNIX_EPOCH);
+        screen.sync_lists();
         screen
     }
 
@@ -315,9 +315,9 @@ impl Screen {
     }
 
     /// Updates cursor and scroll positions after a change.
-    pub(super) fn sync_lists(&mut self, now: DateTime<Utc>) {
+    pub(super) fn sync_lists(&mut self) {
         let layout = self.layout();
-        self.with_lists(|lists, record, site_state| lists.sync(record, site_state, &layout, now));
+        self.with_lists(|lists, record, site_state| lists.sync(record, site_state, &layout));
     }
 
     /// The mode of the current queue.

@@ -2,6 +2,8 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::model::{QueueId, QueueMode};
+
 /// The severity of a status text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
@@ -17,6 +19,8 @@ pub enum Severity {
 #[derive(Clone, Debug, Default)]
 pub struct StatusLine {
     shown: Option<StatusText>,
+    /// The queues whose mode the text is about, and that mode.
+    subject: Option<(Vec<QueueId>, QueueMode)>,
 }
 
 /// A status text.
@@ -47,6 +51,20 @@ impl StatusLine {
     /// Replaces the text until a time.
     pub fn show_until(&mut self, tone: Severity, text: impl Into<String>, until: DateTime<Utc>) {
         self.shown = Some(StatusText { text: text.into(), severity: tone, until });
+        self.subject = None;
+    }
+
+    /// Says that the text is about queues that are in this mode.
+    pub fn set_subject(&mut self, queues: &[QueueId], mode: QueueMode) {
+        self.subject = Some((queues.to_vec(), mode));
+    }
+
+    /// Removes the text if it says that this queue is in another mode.
+    pub fn clear_about(&mut self, queue: &QueueId, mode: QueueMode) {
+        if self.subject.as_ref().is_some_and(|(queues, said)| *said != mode && queues.contains(queue)) {
+            self.shown = None;
+            self.subject = None;
+        }
     }
 
     /// Removes the text.

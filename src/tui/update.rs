@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use ratatui::layout::Size;
 
-use crate::model::{Command, Event, EventRecord, JobId};
+use crate::model::{Command, Event, EventRecord, JobId, QueueMode};
 
 use super::action::Action;
 use super::action_menu::MenuResponse;
@@ -81,7 +81,7 @@ impl Screen {
         if !is_input {
             self.continue_work();
         }
-        self.sync_lists(now);
+        self.sync_lists();
         let output_effects = self.sync_output();
         // Subscribe before reading, so that no output is missed.
         effects.extend(self.sync_subscriptions());
@@ -112,8 +112,9 @@ impl Screen {
                 self.site.read(|site_state| notifications.add_event(&record.event, settings, site_state));
             }
             self.apply_event(record);
+            self.clear_outdated_status(&record.event);
         }
-        let texts = self.site.read(|site_state| notifications.texts(site_state, now));
+        let texts = self.site.read(|site_state| notifications.texts(site_state));
         let mut effects: Vec<Effect> = texts.into_iter().map(Effect::Notify).collect();
         if let Some(reload) = reply_text::reload_text(events) {
             self.status_line.show(reload.severity, reload.text, now);
@@ -141,6 +142,13 @@ impl Screen {
             effects.push(Effect::ReloadFile);
         }
         effects
+    }
+
+    /// Removes a status text that says that a queue is being processed, or paused, once that is no longer so.
+    fn clear_outdated_status(&mut self, event: &Event) {
+        if let Event::ModeChanged { queue, mode } = event {
+            self.status_line.clear_about(queue, *mode);
+        }
     }
 
     /// Applies an event to the site, and keeps the filter and the statistics up to date.
@@ -194,7 +202,7 @@ impl Screen {
     /// Shows the result of a submission.
     fn handle_reply(&mut self, reply: &Reply, now: DateTime<Utc>) -> Option<Effect> {
         let exits = reply.intent == Intent::StopAndQuit && reply.outcome.is_ok();
-        let response = self.site.read(|site_state| reply_text::reply_text(reply, site_state, &self.setup.keymap));
+        let response = self.site.read(|site_state| reply_text::reply_text(reply, site_state, &self.setup.keymap, now));
         if matches!(reply.intent, Intent::Marked(_)) && response.severity == Severity::Info {
             self.lists.clear_marks();
         }
@@ -205,6 +213,9 @@ impl Screen {
             self.status_line.show_until(response.severity, response.text, until);
         } else if !response.text.is_empty() {
             self.status_line.show(response.severity, response.text, now);
+            if let (Intent::Process(queues), Ok(_)) = (&reply.intent, &reply.outcome) {
+                self.status_line.set_subject(queues, QueueMode::Processing);
+            }
         }
         if response.undone {
             self.undo.pop();
@@ -249,7 +260,7 @@ impl Screen {
             Dialog::Confirm { on_yes, on_no, .. } => match key.typed_char() {
                 Some('y' | 'Y') => return vec![Effect::submit(on_yes.clone())],
                 Some('n' | 'N') if on_no.is_some() => {
-                    return on_no.take().map(Effect::submit).into_iter().collect();
+                    return on_no.take().map(|(_, submission)| Effect::submit(submission)).into_iter().collect();
                 }
                 Some('n' | 'N') => self.status_line.show(Severity::Info, "Nothing was changed.", now),
                 _ if cancels => self.status_line.show(Severity::Info, "Nothing was changed.", now),

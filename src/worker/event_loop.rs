@@ -15,6 +15,7 @@ use std::io;
 use std::mem;
 use std::num::NonZero;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
@@ -58,6 +59,8 @@ pub(super) struct EventLoop {
     queues: Option<Vec<QueueId>>,
     /// Whether it waits for more jobs when there is nothing to do.
     stays_when_idle: bool,
+    /// It does not leave while this is set.
+    hold: Arc<AtomicBool>,
     id: WorkerId,
     runner: Runner,
     running: HashMap<RunId, ActiveRun>,
@@ -167,6 +170,7 @@ impl EventLoop {
             paths,
             queues,
             stays_when_idle,
+            hold: Arc::default(),
             id,
             runner,
             running: HashMap::new(),
@@ -219,6 +223,10 @@ impl EventLoop {
     /// A sender of messages to this worker.
     pub(super) fn sender(&self) -> MessageSender {
         self.sender.clone()
+    }
+
+    pub(super) fn set_hold(&mut self, hold: Arc<AtomicBool>) {
+        self.hold = hold;
     }
 
     /// Takes the steps, and sleeps when there is nothing to do, until the worker has left the site.
@@ -430,7 +438,7 @@ impl EventLoop {
             self.forget_environments(store);
             return Ok(NextStep::Exit);
         }
-        if self.stays_when_idle {
+        if self.stays_when_idle || self.hold.load(Ordering::Relaxed) {
             return Ok(NextStep::Sleep);
         }
         let leave = Command::Leave { worker: self.id, queues: self.queues.clone() };

@@ -1,6 +1,8 @@
 //! A worker that has joined its site.
 
 use std::num::NonZero;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use super::error::WorkerError;
 use super::event_loop::EventLoop;
@@ -51,6 +53,18 @@ impl Worker {
     pub fn suspend_handle(&self) -> impl Fn() + Send + 'static {
         let sender = self.event_loop.sender();
         move || sender.send(WorkerMessage::Suspend)
+    }
+
+    /// The worker does not leave while `hold` is set: a user is asked for an approval. Call
+    /// [`wake_handle`](Self::wake_handle) after it is cleared.
+    pub fn set_hold(&mut self, hold: Arc<AtomicBool>) {
+        self.event_loop.set_hold(hold);
+    }
+
+    /// A function that lets the worker check again whether there is something to do.
+    pub fn wake_handle(&self) -> impl Fn() + Send + 'static {
+        let sender = self.event_loop.sender();
+        move || sender.send(WorkerMessage::SiteChanged)
     }
 
     /// Works until there is nothing to do or the worker is shut down. `on_change` is called with every change of the site,

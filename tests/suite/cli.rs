@@ -1,6 +1,8 @@
 //! The command line as a user meets it: output, JSON and exit codes of the real program on real sites.
 
 mod again;
+mod approve;
+mod approve_on_terminal;
 mod change;
 mod contract;
 mod file_kinds;
@@ -98,7 +100,7 @@ fn a_job_as_json_has_every_field() {
     let fields: Vec<&str> = job.as_object().unwrap().keys().map(String::as_str).collect();
     let expected = "id queue name title state outcome exit_code signal attempt max_attempts run_count run_id enqueued_at \
                     started_at executed_at wait_ms run_ms value parameters error command needs tags worker priority waiting \
-                    waiting_for not_before runs on_finish";
+                    waiting_for not_before confirm approval runs on_finish schedule next_due_at";
     let mut expected: Vec<&str> = expected.split_whitespace().collect();
     expected.sort_unstable();
     let mut sorted = fields;
@@ -245,10 +247,10 @@ fn a_job_that_asks_first_is_left_without_an_answer() {
     );
     let ran = site.run(&["process"]);
     assert_eq!(ran.code, Some(1));
-    assert!(ran.stderr.contains("skipping q/ship: it needs approval (\"Really?\"); pass --yes to approve"), "{ran:?}");
+    assert!(ran.stderr.contains("q/ship needs approval: Really? (`setlist approve q/ship` approves it)"), "{ran:?}");
     assert!(ran.stdout.contains("1 succeeded"), "{ran:?}");
     let again = site.run(&["process"]);
-    assert!(again.stderr.contains("nothing in q can start: q/ship needs approval"), "{again:?}");
+    assert!(again.stderr.contains("1 job left in q: q/ship needs approval"), "{again:?}");
     assert_eq!(again.code, Some(1));
     assert!(site.ok(&["process", "--yes"]).contains("q/ship  succeeded"));
 }

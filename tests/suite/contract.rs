@@ -55,9 +55,12 @@ use schedules::{
 };
 use scheduling::{
     a_failed_job_is_retried_after_its_delay, a_job_does_not_start_before_its_time,
-    a_job_that_needs_confirmation_waits_for_it, a_job_waits_for_its_needs,
-    a_job_whose_need_fails_is_skipped_and_comes_back_when_it_succeeds, a_need_can_accept_failure_or_any_outcome,
-    a_queue_waits_for_needs_in_other_queues_unless_they_cannot_progress, an_interrupted_job_is_retried_if_configured,
+    a_job_that_needs_approval_waits_for_it_and_nothing_else_does, a_job_waits_for_its_needs,
+    a_job_waits_for_its_time_before_approval, a_job_whose_need_fails_is_skipped_and_comes_back_when_it_succeeds,
+    a_need_can_accept_failure_or_any_outcome, a_queue_waits_for_needs_in_other_queues_unless_they_cannot_progress,
+    a_request_does_not_override_approval_unless_it_is_forced,
+    a_request_for_a_job_whose_need_failed_is_refused_unless_it_is_forced,
+    a_request_overrides_a_pause_unless_it_came_before, an_interrupted_job_is_retried_if_configured,
     higher_priority_starts_first_and_weight_uses_slots,
     no_job_waits_longer_than_its_delay_after_the_clock_was_set_back,
 };
@@ -79,7 +82,7 @@ contract! {
     a_failed_job_is_retried_after_its_delay,
     an_interrupted_job_is_retried_if_configured,
     a_job_does_not_start_before_its_time,
-    a_job_that_needs_confirmation_waits_for_it,
+    a_job_that_needs_approval_waits_for_it_and_nothing_else_does, a_request_does_not_override_approval_unless_it_is_forced, a_request_for_a_job_whose_need_failed_is_refused_unless_it_is_forced, a_request_overrides_a_pause_unless_it_came_before, a_job_waits_for_its_time_before_approval,
     a_due_job_runs_once_and_keeps_its_history,
     a_due_queue_runs_its_jobs_again,
     a_scheduled_job_waits_for_its_needs,
@@ -277,7 +280,7 @@ fn a_success_is_not_run_again(backend: &BackendSite) {
     accept(&mut *store, add(1));
     accept(&mut *store, process());
     assert_eq!(run_all(&mut *backend.connect()), [JobId(6)], "only the new one");
-    accept(&mut *store, Command::Run { job: JobId(2) });
+    accept(&mut *store, Command::Run { job: JobId(2), force: false });
     assert_eq!(run_all(&mut *backend.connect()), [JobId(2)], "unless requested");
 }
 
@@ -346,8 +349,8 @@ fn a_refused_command_changes_nothing(backend: &BackendSite) {
         Command::Process { queue: queue() },
         Command::Process { queue: "none".into() },
         Command::Pause { queue: "none".into() },
-        Command::Run { job: running },
-        Command::Run { job: JobId(99) },
+        Command::Run { job: running, force: false },
+        Command::Run { job: JobId(99), force: false },
         Command::Reset { job: running },
         Command::Cancel { job: JobId(99), stop: StopSignal::Kill },
         Command::Remove { jobs: vec![JobId(2), running] },
@@ -393,7 +396,7 @@ fn all_runs_of_a_job_are_recorded(backend: &BackendSite) {
     let job = JobId(1);
     let outcomes = [failed(), Outcome::Cancelled, Outcome::Succeeded];
     for outcome in &outcomes {
-        accept(&mut *store, Command::Run { job });
+        accept(&mut *store, Command::Run { job, force: false });
         let (_, run) = try_claim(&mut *store, worker).unwrap();
         let mut ended = report(job, run, outcome.clone());
         if let (Command::EndRun { report, .. }, Outcome::Cancelled) = (&mut ended, outcome) {
@@ -401,7 +404,7 @@ fn all_runs_of_a_job_are_recorded(backend: &BackendSite) {
         }
         accept(&mut *store, ended);
     }
-    accept(&mut *store, Command::Run { job });
+    accept(&mut *store, Command::Run { job, force: false });
     try_claim(&mut *store, worker).unwrap();
 
     let runs = backend.connect().runs(job).unwrap();

@@ -24,6 +24,7 @@ fn refusal_code(refusal: &Refusal) -> String {
         Refusal::UnknownJob(_) => "no job",
         Refusal::UnknownQueue(_) => "no queue",
         Refusal::WrongState { .. } => "state",
+        Refusal::NeedsFailed(_) => "failed need",
         Refusal::AlreadyInMode { .. } => "already",
         Refusal::NothingToDo(NothingToDo::Claim { next_due: until }) => return format!("nothing until {until:?}"),
         Refusal::NothingToDo(_) => "nothing",
@@ -234,6 +235,11 @@ impl Trial {
     }
 
     /// The pending jobs of a queue, each with whether it waits for something.
+    /// A job that waits for nothing but approval.
+    fn awaiting_approval(&self) -> Option<JobId> {
+        self.site.read(|site| site.jobs().filter(|job| job.awaits_approval()).map(|job| job.id).min())
+    }
+
     fn pending(&self, queue: &str) -> Vec<(Job, bool)> {
         self.site.read(|site| {
             let job = |id: &JobId| site.job(*id).unwrap().clone();
@@ -291,6 +297,10 @@ proptest! {
             let _ = trial.submit(&Command::Process { queue: queue.into() });
         }
         trial.run_until_idle(&mut ends);
+        while let Some(job) = trial.awaiting_approval() {
+            trial.submit(&Command::Approve { jobs: vec![job], by: "tester".to_owned() }).unwrap();
+            trial.run_until_idle(&mut ends);
+        }
         for queue in trial.queues_in_mode(QueueMode::Processing) {
             prop_assert!(!trial.queues_in_mode(QueueMode::Paused).is_empty(), "{} waits for a paused queue", queue);
         }
@@ -303,6 +313,10 @@ proptest! {
             }
         }
         trial.run_until_idle(&mut ends);
+        while let Some(job) = trial.awaiting_approval() {
+            trial.submit(&Command::Refuse { jobs: vec![job], by: "tester".to_owned() }).unwrap();
+            trial.run_until_idle(&mut ends);
+        }
         prop_assert_eq!(trial.queues_in_mode(QueueMode::Processing), Vec::<&str>::new(), "all queues are finished");
         for queue in QUEUES {
             for (job, waits) in trial.pending(queue) {

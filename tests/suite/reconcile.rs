@@ -209,7 +209,7 @@ fn an_entry_that_returns_restores_the_same_job() {
     let report = RunReport { outcome: Outcome::Interrupted, exit: None, value: None };
     let job = fixture.job("b");
     fixture.submit(&Command::EndRun { job: job.id, run: job.current_run().unwrap(), report, on_failure: None });
-    fixture.submit(&Command::Run { job: job.id });
+    fixture.submit(&Command::Run { job: job.id, force: false });
     fixture.save(&["a", "c"]);
     assert!(!fixture.has_job("b"));
 
@@ -273,7 +273,7 @@ fn a_processing_queue_includes_the_change_of_its_last_running_job() {
 #[test]
 fn a_requested_job_that_changes_during_its_run_is_still_requested() {
     let mut fixture = Fixture::with(&["a"]);
-    fixture.submit(&Command::Run { job: fixture.id("a") });
+    fixture.submit(&Command::Run { job: fixture.id("a"), force: false });
     fixture.start("a");
     fixture.save(&["a: false"]);
     fixture.report("a", Ok(()));

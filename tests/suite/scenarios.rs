@@ -124,7 +124,7 @@ queues:
 }
 
 #[test]
-fn a_release_needs_confirmation_before_it_is_published() {
+fn a_release_needs_approval_before_it_is_published() {
     let release = Simulation::new(
         "
 queues:
@@ -137,12 +137,12 @@ queues:
 ",
     );
     let release = release.job("release/publish", &["2m exit 1", "2m ok"]).at("0s", "process release");
-    // Not confirmed yet.
+    // Not approved yet.
     let release = release.at("10m", "process release");
-    let release = release.at("30m", "confirm release/publish").at("30m", "process release");
-    // After the failure, the next attempt needs confirmation again.
+    let release = release.at("30m", "approve release/publish");
+    // After the failure, the next attempt needs approval again.
     let release = release.at("40m", "process release");
-    let release = release.at("41m", "confirm release/publish").at("41m", "process release");
+    let release = release.at("41m", "approve release/publish");
     assert_snapshot!(release.run(), @r"
     at 0s
         > process release
@@ -150,15 +150,13 @@ queues:
         release (processing): running build; pending publish [needs build], announce [needs publish]
     at 1m
         release/build succeeded
-        release becomes idle
-        release (idle): pending publish [needs approval], announce [needs publish]
+        release (processing): pending publish [needs approval], announce [needs publish]
     at 10m
         > process release
-        nothing in release can start: release/publish needs approval
-        release (idle): pending publish [needs approval], announce [needs publish]
+        release is already processing
+        release (processing): pending publish [needs approval], announce [needs publish]
     at 30m
-        > confirm release/publish
-        > process release
+        > approve release/publish
         release/publish starts
         release (processing): running publish; pending announce [needs publish]
     at 32m
@@ -167,11 +165,9 @@ queues:
         release (stopped): pending publish [needs approval], announce [needs publish]
     at 40m
         > process release
-        nothing in release can start: release/publish needs approval
-        release (stopped): pending publish [needs approval], announce [needs publish]
+        release (processing): pending publish [needs approval], announce [needs publish]
     at 41m
-        > confirm release/publish
-        > process release
+        > approve release/publish
         release/publish starts (run 2)
         release (processing): running publish; pending announce [needs publish]
     at 43m

@@ -65,6 +65,9 @@ impl TxState<'_> {
                 for info in self.cache.queues.iter_mut().filter(|info| info.id == *queue) {
                     (info.mode, info.environment) = (*mode, None);
                 }
+                if *mode == QueueMode::Paused {
+                    self.withdraw_requests(queue)?;
+                }
                 self.execute("UPDATE queues SET mode = ?2, environment = NULL WHERE id = ?1", (queue, Json(mode)))
             }
             Event::QueueRequested { queue, environment } => {
@@ -156,6 +159,15 @@ impl TxState<'_> {
         Ok(())
     }
 
+    /// Same as in memory: the requests for the jobs of a queue that is paused are withdrawn.
+    fn withdraw_requests(&mut self, queue: &QueueId) -> Result<()> {
+        self.forget_last_job();
+        self.cache.active_jobs.values_mut().filter(|job| job.queue == *queue).for_each(Job::withdraw_request);
+        let sql = "UPDATE jobs SET flags = flags & ~1, state = CASE state WHEN 4 THEN 5 WHEN 6 THEN 7 ELSE state END \
+                   WHERE queue = ?1 AND state > 0 AND flags & 1";
+        self.execute(sql, [queue])
+    }
+
     fn insert_job(&mut self, job: &Job) -> Result<()> {
         self.cache.counters.job = self.cache.counters.job.max(job.id.0);
         let sql = "INSERT INTO definitions (job, name, title, digest, run, command, rest) \
@@ -163,8 +175,8 @@ impl TxState<'_> {
         self.execute(sql, DefinitionColumns::of(&job.definition).with(&job.id))?;
         let sql = "INSERT INTO jobs (id, queue, position, state, outcome, finished, attempts, run, value, executed, \
                    enqueued, flags, until, earlier, worker, started, ended, ending, exit_code, exit_signal, \
-                   environment, rank, weight, needs) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, \
-                   ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, 0, 1, NULL)";
+                   environment, approval, run_approval, rank, weight, needs) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, \
+                   ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, 0, 1, NULL)";
         self.write_job(sql, job)?;
         let terms = &job.definition.scheduling;
         if !terms.is_default() {
@@ -205,8 +217,8 @@ impl TxState<'_> {
         // Setting the queue and the position (?2, ?3) would rewrite the index by position.
         let sql = "UPDATE jobs SET state = ?4, outcome = ?5, finished = ?6, attempts = ?7, run = ?8, value = ?9, \
                    executed = ?10, enqueued = ?11, flags = ?12, until = ?13, earlier = ?14, worker = ?15, \
-                   started = ?16, ended = ?17, ending = ?18, exit_code = ?19, exit_signal = ?20, environment = ?21 \
-                   WHERE id = ?1";
+                   started = ?16, ended = ?17, ending = ?18, exit_code = ?19, exit_signal = ?20, environment = ?21, \
+                   approval = ?22, run_approval = ?23 WHERE id = ?1";
         self.write_job(sql, &job)?;
         if let Event::Started { .. } = event {
             self.claimed.push(job.clone());
@@ -267,6 +279,8 @@ impl TxState<'_> {
             exit.and_then(code),
             exit.and_then(signal),
             job.environment,
+            job.approval.as_ref().map(Json),
+            run.and_then(|run| run.approval.as_ref()).map(Json),
         ];
         self.execute(sql, columns)
     }
@@ -278,7 +292,7 @@ impl TxState<'_> {
     /// Archives a run that is followed by another one.
     fn archive_run(&self, job: JobId, run: &Run) -> Result<()> {
         let sql = "INSERT INTO runs (job, id, attempt, worker, started, ended, outcome, exit_code, exit_signal, \
-                   value) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+                   value, approval) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
         let ending = run.end.as_ref();
         let exit = ending.and_then(|ending| ending.exit);
         let columns = (
@@ -292,6 +306,7 @@ impl TxState<'_> {
             exit.and_then(code),
             exit.and_then(signal),
             ending.and_then(|ending| ending.value.as_ref()).map(Json),
+            run.approval.as_ref().map(Json),
         );
         self.execute(sql, columns)
     }

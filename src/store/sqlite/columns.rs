@@ -94,13 +94,23 @@ impl StateFlags {
     const ASKED: i64 = 1;
     const NEEDS: i64 = 2;
     const CONFIRM: i64 = 4;
+    const FORCED: i64 = 8;
 
     pub(super) fn asked(self) -> bool {
         self.0 & Self::ASKED != 0
     }
 
+    pub(super) fn forced(self) -> bool {
+        self.0 & Self::FORCED != 0
+    }
+
     pub(super) fn wait(self, until: Option<DateTime<Utc>>) -> WaitConditions {
-        WaitConditions { needs: self.0 & Self::NEEDS != 0, until, confirm: self.0 & Self::CONFIRM != 0 }
+        WaitConditions {
+            needs: self.0 & Self::NEEDS != 0,
+            until,
+            confirm: self.0 & Self::CONFIRM != 0,
+            forced: self.forced(),
+        }
     }
 }
 
@@ -109,9 +119,12 @@ impl From<&JobState> for StateFlags {
         let flag = |set: bool, flag: i64| if set { flag } else { 0 };
         Self(match state {
             JobState::Pending { requested, wait } => {
-                flag(*requested, Self::ASKED) + flag(wait.needs, Self::NEEDS) + flag(wait.confirm, Self::CONFIRM)
+                flag(*requested, Self::ASKED)
+                    + flag(wait.needs, Self::NEEDS)
+                    + flag(wait.confirm, Self::CONFIRM)
+                    + flag(wait.forced, Self::FORCED)
             }
-            JobState::Running { requested, .. } => flag(*requested, Self::ASKED),
+            JobState::Running { requested, forced, .. } => flag(*requested, Self::ASKED) + flag(*forced, Self::FORCED),
             JobState::Finished { .. } => 0,
         })
     }

@@ -4,7 +4,7 @@ use rusqlite::Row;
 
 use super::columns::{Json, Nanos, Position, StateFlags};
 use super::definition::{BlankDefinitions, definition};
-use crate::model::{Exit, Job, JobState, QueueId, RemovalReason, Run, RunEnd, RunId, StopSignal};
+use crate::model::{Approval, Exit, Job, JobState, QueueId, RemovalReason, Run, RunEnd, RunId, StopSignal};
 
 /// A query of jobs `j` with their definitions `d`, for [`job`]. A job without a definition is reported as an error,
 /// therefore the left join.
@@ -14,7 +14,8 @@ macro_rules! select_jobs {
             "SELECT j.id, j.queue, j.position, j.state, j.outcome, j.finished, j.attempts, \
              j.value, j.executed, j.enqueued, j.removed, j.flags, j.until, j.needs, j.earlier, \
              j.run, j.worker, j.started, j.ended, j.ending, j.exit_code, j.exit_signal, \
-             d.name, d.title, d.digest, d.run, d.command, d.rest, j.environment \
+             d.name, d.title, d.digest, d.run, d.command, d.rest, j.environment, \
+             j.approval, j.run_approval \
              FROM jobs j LEFT JOIN definitions d ON d.job = j.id ",
             $condition
         )
@@ -30,6 +31,7 @@ const FLAGS_COLUMN: usize = 11;
 const LAST_RUN_COLUMN: usize = 15;
 const DEFINITION_COLUMN: usize = 22;
 const ENVIRONMENT_COLUMN: usize = 28;
+const APPROVAL_COLUMN: usize = 29;
 
 /// Reads a job from a row of [`select_jobs`].
 pub(super) fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
@@ -39,7 +41,7 @@ pub(super) fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
 /// Reads a job of a known queue from a row of [`select_jobs`].
 pub(super) fn job_in_queue(row: &Row<'_>, queue: QueueId, blanks: &BlankDefinitions) -> rusqlite::Result<Job> {
     let flags: StateFlags = row.get(FLAGS_COLUMN)?;
-    let running = |stop| JobState::Running { requested: flags.asked(), stop };
+    let running = |stop| JobState::Running { requested: flags.asked(), forced: flags.forced(), stop };
     let state = match row.get(3)? {
         0 => {
             let (Json(outcome), Nanos(at)) = (row.get(OUTCOME_COLUMN)?, row.get(OUTCOME_COLUMN + 1)?);
@@ -70,6 +72,7 @@ pub(super) fn job_in_queue(row: &Row<'_>, queue: QueueId, blanks: &BlankDefiniti
         executed: row.get::<_, Option<_>>(8)?.map(|Nanos(at)| at),
         enqueued: row.get::<_, Nanos>(9)?.0,
         environment: row.get(ENVIRONMENT_COLUMN)?,
+        approval: approval(row, APPROVAL_COLUMN)?,
     })
 }
 
@@ -91,7 +94,14 @@ fn last_run(row: &Row<'_>, id: RunId) -> rusqlite::Result<Run> {
         None => None,
     };
     let started = row.get::<_, Nanos>(LAST_RUN_COLUMN + 2)?.0;
-    Ok(Run { id, attempt: row.get(ATTEMPTS_COLUMN)?, worker: row.get(LAST_RUN_COLUMN + 1)?, started, end })
+    Ok(Run {
+        id,
+        attempt: row.get(ATTEMPTS_COLUMN)?,
+        worker: row.get(LAST_RUN_COLUMN + 1)?,
+        started,
+        end,
+        approval: approval(row, APPROVAL_COLUMN + 1)?,
+    })
 }
 
 /// Reads a run from the columns of the table `runs` after `job`.
@@ -104,7 +114,11 @@ pub(super) fn run(row: &Row<'_>) -> rusqlite::Result<Run> {
         None => None,
     };
     let (id, attempt, worker, Nanos(started)) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
-    Ok(Run { id, attempt, worker, started, end })
+    Ok(Run { id, attempt, worker, started, end, approval: approval(row, 9)? })
+}
+
+fn approval(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Box<Approval>>> {
+    Ok(row.get::<_, Option<_>>(column)?.map(|Json(approval)| approval))
 }
 
 fn exit(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<Exit>> {

@@ -33,7 +33,7 @@ CREATE TABLE jobs (
     weight INTEGER NOT NULL,
     state INTEGER NOT NULL, -- 0 finished; 1 running, 2 told to stop, 3 to be killed; pending: 4 asked for, 5 ready,
                             -- 6 waits for a time and asked for, 7 waits for a time, 8 held
-    flags INTEGER NOT NULL, -- sum of 1 asked for, 2 needs others, 4 waits for a person
+    flags INTEGER NOT NULL, -- sum of 1 asked for, 2 needs others, 4 waits for approval, 8 forced
     until INTEGER,          -- pending, and not before this
     outcome TEXT,           -- JSON, when finished
     finished INTEGER,
@@ -50,6 +50,8 @@ CREATE TABLE jobs (
     value TEXT,             -- JSON; NULL is no value
     executed INTEGER,
     enqueued INTEGER NOT NULL,
+    approval TEXT,          -- JSON: who approved or refused it since it became pending
+    run_approval TEXT,      -- JSON: who approved the latest run
     removed TEXT,           -- JSON: by whom it was taken out of its queue
     environment INTEGER     -- of the user who has requested it
 );
@@ -87,6 +89,7 @@ CREATE TABLE runs (
     exit_code INTEGER,
     exit_signal INTEGER,
     value TEXT, -- JSON; NULL is no value
+    approval TEXT, -- JSON
     PRIMARY KEY (job, id)
 ) WITHOUT ROWID;
 

@@ -4,9 +4,11 @@ use chrono::{DateTime, Utc};
 
 use super::plan::{ActionPlan, PlanResult};
 use super::targets::{ActionTargets, location};
-use crate::model::{Command, Job, JobId, Outcome, Phase, Placement, StopSignal, WaitReason};
+use crate::model::{Command, Job, JobId, JobState, Outcome, Phase, Placement, StopSignal, WaitConditions, WaitReason};
+use crate::site::user_name;
 use crate::text::count_noun;
 use crate::tui::action::Action;
+use crate::tui::dialog::Dialog;
 use crate::tui::effect::{BulkAction, Effect, Intent, Submission};
 use crate::tui::sort_order::SortOrder;
 use crate::tui::state::Screen;
@@ -15,21 +17,7 @@ impl Screen {
     pub(super) fn plan_run(&self, now: DateTime<Utc>) -> PlanResult {
         let targets = self.targets()?;
         if let Some(job) = targets.single() {
-            let (commands, intent) = (vec![Command::Run { job: job.id }], Intent::Run(job.id));
-            let submission = Submission { commands, intent, needs_worker: true };
-            let title = job.display_title();
-            let unmet = self.site.read(|site| site.wait_reason(job)).filter(WaitReason::is_about_needs);
-            return Ok(match (&job.definition.scheduling.confirm, unmet) {
-                // Running jobs are refused without a question.
-                _ if job.phase() == Phase::Running => ActionPlan::Apply(vec![Effect::submit(submission)]),
-                (question, Some(unmet)) => {
-                    let question = question.as_ref().map(|question| format!(" ({question})")).unwrap_or_default();
-                    let question = format!("{title} {}. Run it anyway?{question}", unmet.describe(now));
-                    ActionPlan::confirm(question, "run it anyway", submission)
-                }
-                (Some(question), None) => ActionPlan::confirm(format!("{title}: {question}"), "run it", submission),
-                (None, None) => ActionPlan::Apply(vec![Effect::submit(submission)]),
-            });
+            return Ok(self.plan_run_one(job, now));
         }
         let jobs = targets.filter(|job| job.phase() != Phase::Running);
         if jobs.is_empty() {
@@ -37,12 +25,50 @@ impl Screen {
         }
         let question_of_job = first_question(jobs.iter().copied());
         let question = format!("Run {}?{question_of_job}", targets.scope(&jobs, "marked job"));
-        let commands = jobs.iter().map(|job| Command::Run { job: job.id }).collect();
-        Ok(ActionPlan::confirm(
-            question,
-            "run them",
-            Submission { commands, intent: Intent::Marked(BulkAction::Run), needs_worker: true },
-        ))
+        let submission =
+            Submission { commands: self.requests(&jobs), intent: Intent::Marked(BulkAction::Run), needs_worker: true };
+        Ok(ActionPlan::confirm(question, "run them", submission))
+    }
+
+    /// Runs the selected job. If it needs other jobs or approval, asks first.
+    fn plan_run_one(&self, job: &Job, now: DateTime<Utc>) -> ActionPlan {
+        let submission = |commands| Submission { commands, intent: Intent::Run(job.id), needs_worker: true };
+        let request = submission(self.requests(&[job]));
+        let unmet = self.site.read(|site| site.unmet_requirements(job));
+        let title = job.display_title();
+        let question = asks(job).map(|question| format!(" ({question})")).unwrap_or_default();
+        match unmet.first() {
+            // Running jobs are refused without a question.
+            _ if job.phase() == Phase::Running => ActionPlan::Apply(vec![Effect::submit(request)]),
+            None => ActionPlan::Apply(vec![Effect::submit(request)]),
+            Some(WaitReason::Confirm) => {
+                let question = asks(job).unwrap_or_default();
+                ActionPlan::confirm(format!("{title}: {question}"), "run it", request)
+            }
+            Some(needs) => {
+                let force = submission(vec![Command::Run { job: job.id, force: true }]);
+                let later = submission(vec![Command::Run { job: job.id, force: false }]);
+                let will_wait = matches!(needs, WaitReason::Needs(_));
+                ActionPlan::Open(Dialog::Confirm {
+                    question: format!("{title} {}. Run it anyway?{question}", needs.describe(now)),
+                    yes: "run it anyway",
+                    on_yes: force,
+                    on_no: will_wait.then_some(("run it after that", later)),
+                })
+            }
+        }
+    }
+
+    /// The commands that run these jobs, those that others need first. Their questions have been answered.
+    fn requests(&self, jobs: &[&Job]) -> Vec<Command> {
+        let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
+        let ordered = self.site.read(|site| site.needed_first(&ids));
+        let mut commands: Vec<Command> = ordered.into_iter().map(|job| Command::Run { job, force: false }).collect();
+        let asking: Vec<JobId> = jobs.iter().filter(|job| asks(job).is_some()).map(|job| job.id).collect();
+        if !asking.is_empty() {
+            commands.push(Command::Approve { jobs: asking, by: user_name() });
+        }
+        commands
     }
 
     pub(super) fn plan_cancel(&self) -> PlanResult {
@@ -124,7 +150,7 @@ impl Screen {
             visible.into_iter().filter_map(|id| site_state.job(id)).filter(failed).cloned().collect()
         });
         let question_of_job = first_question(failed.iter());
-        let commands = failed.iter().map(|job| Command::Run { job: job.id }).collect();
+        let commands = self.requests(&failed.iter().collect::<Vec<_>>());
         let submission = Submission { commands, intent: Intent::RunFailed, needs_worker: true };
         match &failed[..] {
             [] => Err("No failed jobs are shown.".to_owned()),
@@ -205,9 +231,14 @@ impl ActionTargets {
     }
 }
 
-/// The question of the first job that needs confirmation.
+/// The question of a job that will need approval when it is requested.
+fn asks(job: &Job) -> Option<&str> {
+    let is_answered = matches!(job.state, JobState::Pending { wait: WaitConditions { confirm: false, .. }, .. });
+    job.definition.scheduling.confirm.as_deref().filter(|_| !is_answered)
+}
+
+/// The question of the first job that needs approval.
 fn first_question<'a>(mut jobs: impl Iterator<Item = &'a Job>) -> String {
-    let question =
-        |job: &'a Job| Some(format!(" ({}: {})", job.display_title(), job.definition.scheduling.confirm.as_ref()?));
+    let question = |job: &'a Job| Some(format!(" ({}: {})", job.display_title(), asks(job)?));
     jobs.find_map(question).unwrap_or_default()
 }

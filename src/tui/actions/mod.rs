@@ -147,7 +147,7 @@ impl Screen {
             Action::EarlierRun => self.plan_find_run(Direction::Earlier),
             Action::LaterRun => self.plan_find_run(Direction::Later),
             Action::Help => Ok(ActionPlan::Open(Dialog::Menu(ActionMenu::help()))),
-            Action::Copy => Ok(self.plan_approve(&self.selected_approval(now)?)),
+            Action::Copy => Ok(self.plan_approve(&self.selected_approval()?)),
             Action::Palette => Ok(ActionPlan::Open(Dialog::Menu(ActionMenu::palette()))),
             Action::Quit => Ok(ActionPlan::Apply(vec![Effect::Exit(ExitReason::Quit)])),
             Action::StopAndQuit => Ok(self.plan_stop_and_quit()),

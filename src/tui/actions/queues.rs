@@ -7,8 +7,10 @@ use chrono::{DateTime, Utc};
 use super::plan::{ActionPlan, PlanResult};
 use super::targets::location;
 use crate::model::{Command, Job, JobId, QueueId, QueueMode, StopSignal};
+use crate::site::user_name;
 use crate::text::count_noun;
 use crate::tui::action::Action;
+use crate::tui::dialog::Dialog;
 use crate::tui::effect::{Effect, ExitReason, Intent, Submission};
 use crate::tui::state::Screen;
 
@@ -38,44 +40,43 @@ impl Screen {
             QueueMode::Processing if self.site.read(|site_state| self.lacks_worker(&queue, site_state, now)) => {
                 Ok(ActionPlan::submit(Vec::new(), Intent::StartWorker(vec![queue]), true))
             }
+            QueueMode::Processing if let Some(job) = self.only_approval_left(&[&queue]) => Ok(self.plan_approve(&job)),
             QueueMode::Processing => {
                 Ok(ActionPlan::submit(vec![Command::Pause { queue: queue.clone() }], Intent::Pause(vec![queue]), false))
             }
-            QueueMode::Idle | QueueMode::Paused | QueueMode::Stopped => Ok(self.process_queues(&[queue], now)),
+            QueueMode::Idle | QueueMode::Paused | QueueMode::Stopped => Ok(process_queues(&[queue])),
         }
     }
 
-    /// Processes queues. If nothing but an approval is missing in them, asks for that.
-    fn process_queues(&self, queues: &[QueueId], now: DateTime<Utc>) -> ActionPlan {
-        let process = queues.iter().map(|queue| Command::Process { queue: queue.clone() }).collect();
-        let plan = ActionPlan::submit(process, Intent::Process(queues.to_vec()), true);
-        if let ActionPlan::Apply(effects) = &plan
-            && self.refusal(effects, now).is_some()
-        {
-            let first = |queue: &QueueId| self.site.read(|site| site.approvals_due(queue, now).next().cloned());
-            if let Some(job) = queues.iter().find_map(first) {
-                return self.plan_approve(&job);
-            }
-        }
-        plan
+    /// The first job that needs approval, if nothing else is left to do in these processing queues.
+    fn only_approval_left(&self, queues: &[&QueueId]) -> Option<Job> {
+        self.site.read(|site| {
+            let all_wait = queues.iter().all(|queue| site.waits_for_approval(queue));
+            queues.iter().filter(|_| all_wait).find_map(|queue| site.approvals_due(queue).next().cloned())
+        })
     }
 
-    /// Asks the question of a job that needs approval; `y` runs it.
+    /// Asks the question of a job that needs approval; `y` runs it, `n` cancels it.
     pub(super) fn plan_approve(&self, job: &Job) -> ActionPlan {
         let question = job.definition.scheduling.confirm.as_deref().unwrap_or_default();
-        let mut commands = vec![Command::Confirm { jobs: vec![job.id] }];
-        // A queue in which only approvals were missing has become idle.
-        if self.site.read(|site| site.queue(&job.queue).is_some_and(|queue| queue.mode == QueueMode::Idle)) {
-            commands.push(Command::Process { queue: job.queue.clone() });
-        }
-        let submission = Submission { commands, intent: Intent::Approve(job.id), needs_worker: true };
-        ActionPlan::confirm(format!("{}: {question}", job.display_title()), "approve and run it", submission)
+        let is_due = self.site.read(|site| site.is_approval_due(job));
+        let (jobs, by) = (vec![job.id], user_name());
+        let approve = Command::Approve { jobs: jobs.clone(), by: by.clone() };
+        let on_yes = Submission { commands: vec![approve], intent: Intent::Approve(job.id), needs_worker: true };
+        let refuse = Command::Refuse { jobs, by };
+        let on_no = Submission { commands: vec![refuse], intent: Intent::Refuse(job.id), needs_worker: true };
+        ActionPlan::Open(Dialog::Confirm {
+            question: format!("{}: {question}", job.display_title()),
+            yes: if is_due { "approve and run it" } else { "approve it" },
+            on_yes,
+            on_no: Some(("refuse and cancel it", on_no)),
+        })
     }
 
-    /// The selected job, if its turn has come and it needs approval.
-    pub(in crate::tui) fn selected_approval(&self, now: DateTime<Utc>) -> Option<Job> {
+    /// The selected job, if it waits for nothing but approval and its queue.
+    pub(in crate::tui) fn selected_approval(&self) -> Option<Job> {
         let job = self.selected_job().filter(|_| !self.lists.focus().output)?;
-        Some(job).filter(|job| self.site.read(|site| site.is_approval_due(job, now)))
+        Some(job).filter(Job::awaits_approval)
     }
 
     pub(super) fn plan_process_all(&self, now: DateTime<Utc>) -> PlanResult {
@@ -94,6 +95,9 @@ impl Screen {
         if !unattended.is_empty() {
             return Ok(ActionPlan::submit(Vec::new(), Intent::StartWorker(unattended), true));
         }
+        if let Some(job) = self.only_approval_left(&processing.iter().collect::<Vec<_>>()) {
+            return Ok(self.plan_approve(&job));
+        }
         if !processing.is_empty() {
             let pause = processing.iter().map(|queue| Command::Pause { queue: queue.clone() }).collect();
             return Ok(ActionPlan::submit(pause, Intent::Pause(processing), false));
@@ -102,7 +106,7 @@ impl Screen {
         if waiting.is_empty() {
             return Err("No queue has pending jobs.".to_owned());
         }
-        Ok(self.process_queues(&waiting, now))
+        Ok(process_queues(&waiting))
     }
 
     pub(super) fn plan_parallel(&self, more: bool) -> PlanResult {
@@ -136,4 +140,9 @@ impl Screen {
         let submission = Submission { commands, intent: Intent::StopAndQuit, needs_worker: false };
         ActionPlan::confirm(question, "stop them and quit", submission)
     }
+}
+
+fn process_queues(queues: &[QueueId]) -> ActionPlan {
+    let process = queues.iter().map(|queue| Command::Process { queue: queue.clone() }).collect();
+    ActionPlan::submit(process, Intent::Process(queues.to_vec()), true)
 }

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use ratatui::buffer::Buffer;
 use ratatui::style::Style;
 
-use crate::model::{QueueId, QueueMode, QueueState};
+use crate::model::{QueueId, QueueState, QueueStatus};
 use crate::text;
 use crate::tui::layout::ScreenLayout;
 use crate::tui::mouse::{ClickTarget, ClickTargets};
@@ -19,11 +19,18 @@ use super::line_painter::LinePainter;
 /// The state of a queue as shown in its tab.
 #[derive(Clone, Copy)]
 enum TabState {
-    Mode(QueueMode),
+    Status(QueueStatus),
     /// The queue is processing, but no worker is running.
     NoWorker,
-    /// The turn of a job has come that needs approval.
-    NeedsApproval,
+}
+
+/// What a tab shows beside the name of its queue.
+#[derive(Clone, Copy)]
+struct TabContent {
+    state: TabState,
+    failed: usize,
+    is_current: bool,
+    with_states: bool,
 }
 
 /// A tab as styled pieces.
@@ -51,7 +58,7 @@ impl Header<'_> {
             self.draw_stats(&mut LinePainter::new(layout.stats, buffer, appearance.symbols));
         }
         let mut painter = LinePainter::new(layout.header, buffer, appearance.symbols);
-        let failed: usize = self.idle.site.queues().iter().map(|(_, queue)| queue.failed).sum();
+        let failed: usize = self.idle.site.queues().iter().map(|(id, _)| self.idle.site.failed_count(id)).sum();
         if failed > 0 {
             painter.right(&format!(" {} {failed} failed ", appearance.symbols.failed), appearance.theme.alarm);
         }
@@ -72,12 +79,20 @@ impl Header<'_> {
         let current = self.queue.filter(|_| !self.shows_all_queues).map(|(id, _)| id);
         let mut tabs: Vec<Tab> = self.shows_all_queues.then(|| all_queues_tab(appearance)).into_iter().collect();
         for (index, (id, queue)) in self.idle.site.queues().into_iter().enumerate() {
-            let state = match queue.mode {
-                _ if self.idle.lacks_worker(id) => TabState::NoWorker,
-                QueueMode::Idle | QueueMode::Processing if self.idle.needs_approval(id) => TabState::NeedsApproval,
-                mode => TabState::Mode(mode),
+            let state = if self.idle.lacks_worker(id) {
+                TabState::NoWorker
+            } else {
+                TabState::Status(self.idle.site.queue_status(id))
             };
-            tabs.push(queue_tab(index + 1, id, queue, state, current == Some(id), with_states, appearance));
+            let failed = self.idle.site.failed_count(id);
+            let is_current = current == Some(id);
+            tabs.push(queue_tab(
+                index + 1,
+                id,
+                queue,
+                TabContent { state, failed, is_current, with_states },
+                appearance,
+            ));
         }
         tabs
     }
@@ -207,9 +222,7 @@ fn queue_tab(
     index: usize,
     id: &QueueId,
     queue: &QueueState,
-    state: TabState,
-    is_current: bool,
-    with_state: bool,
+    TabContent { state, failed, is_current, with_states }: TabContent,
     appearance: &Appearance,
 ) -> Tab {
     let theme = &appearance.theme;
@@ -221,12 +234,13 @@ fn queue_tab(
     pieces.push((name, if is_current { theme.tab } else { Style::new() }));
     let running = if queue.running.is_empty() { theme.dim } else { theme.live };
     pieces.push((format!(" {}/{}", queue.running.len(), queue.settings.max_parallel()), running));
-    let urgent = matches!(state, TabState::NoWorker | TabState::NeedsApproval | TabState::Mode(QueueMode::Stopped));
-    if with_state || is_current || urgent {
+    let urgent =
+        matches!(state, TabState::NoWorker | TabState::Status(QueueStatus::NeedsApproval | QueueStatus::Stopped));
+    if with_states || is_current || urgent {
         pieces.push((format!(" {}", state.label()), state.style(appearance)));
     }
-    if queue.failed > 0 {
-        pieces.push((format!(" {}{}", appearance.symbols.failed, queue.failed), theme.bad));
+    if failed > 0 {
+        pieces.push((format!(" {}{failed}", appearance.symbols.failed), theme.bad));
     }
     pieces.push((" ".to_owned(), Style::new()));
     Tab { queue: Some(id.clone()), pieces, is_current }
@@ -235,18 +249,17 @@ fn queue_tab(
 impl TabState {
     fn label(self) -> &'static str {
         match self {
-            Self::Mode(mode) => mode.as_str(),
+            Self::Status(status) => status.as_str(),
             Self::NoWorker => "processing, no worker",
-            Self::NeedsApproval => "needs approval",
         }
     }
 
     fn style(self, appearance: &Appearance) -> Style {
         match self {
-            Self::Mode(QueueMode::Idle) => appearance.theme.dim,
-            Self::Mode(QueueMode::Processing) => appearance.theme.live,
-            Self::Mode(QueueMode::Paused) | Self::NeedsApproval => appearance.theme.warn,
-            Self::Mode(QueueMode::Stopped) | Self::NoWorker => appearance.theme.bad,
+            Self::Status(QueueStatus::Idle) => appearance.theme.dim,
+            Self::Status(QueueStatus::Running | QueueStatus::Processing) => appearance.theme.live,
+            Self::Status(QueueStatus::Paused | QueueStatus::NeedsApproval) => appearance.theme.warn,
+            Self::Status(QueueStatus::Stopped) | Self::NoWorker => appearance.theme.bad,
         }
     }
 }

@@ -58,11 +58,6 @@ impl IdleCheck<'_> {
         self.reports_missing_worker && self.site.is_unattended(queue)
     }
 
-    /// Whether the turn of a job has come that needs approval.
-    pub(super) fn needs_approval(&self, queue: &QueueId) -> bool {
-        self.site.approvals_due(queue, self.now).next().is_some()
-    }
-
     /// Why no job of a queue is running although some are pending. `None` if a job is
     /// running or about to start.
     pub(super) fn queue_reason(&self, id: &QueueId, queue: &QueueState) -> Option<IdleReason> {
@@ -78,7 +73,7 @@ impl IdleCheck<'_> {
             }
             QueueMode::Paused => IdleReason::new(format!("paused; press {process} to continue"), theme.warn),
             QueueMode::Stopped => {
-                IdleReason::new(format!("stopped after a failure; press {process} to continue"), theme.bad)
+                IdleReason::new(format!("{}; press {process} to continue", self.site.stop_reason(id)), theme.bad)
             }
             QueueMode::Processing if self.lacks_worker(id) => {
                 IdleReason::new(format!("no worker; press {process} to start one"), theme.bad)
@@ -112,13 +107,16 @@ impl IdleCheck<'_> {
         if with_pending().any(|(id, _)| self.lacks_worker(id)) {
             return Some(IdleReason::new(format!("no worker; press {process} to start one"), theme.bad));
         }
-        let queues_in_mode = |mode, description| {
+        let queues_in_mode = |mode, description: &str| {
             let in_mode = with_pending().filter(|(_, queue)| queue.mode == mode);
-            let names: Vec<&str> = in_mode.map(|(id, _)| id.as_str()).collect();
-            match names[..] {
+            let ids: Vec<&QueueId> = in_mode.map(|(id, _)| *id).collect();
+            match ids[..] {
                 [] => None,
-                [name] => Some(format!("{} is {description}", self.short_name(name))),
-                _ => Some(format!("{} are {description}", text::count_noun(names.len(), "queue"))),
+                [id] if mode == QueueMode::Stopped => {
+                    Some(format!("{} was {}", self.short_name(id.as_str()), self.site.stop_reason(id)))
+                }
+                [id] => Some(format!("{} is {description}", self.short_name(id.as_str()))),
+                _ => Some(format!("{} are {description}", text::count_noun(ids.len(), "queue"))),
             }
         };
         let idle = || with_pending().any(|(_, queue)| queue.mode == QueueMode::Idle && self.can_start(queue));
@@ -135,7 +133,7 @@ impl IdleCheck<'_> {
     fn can_start(&self, queue: &QueueState) -> bool {
         let mut next = queue.pending.iter().take(MAX_JOBS_CHECKED).filter_map(|id| self.site.job(*id));
         queue.pending.len() > MAX_JOBS_CHECKED
-            || next.any(|job| self.site.wait_reason(job) == Some(WaitReason::QueueIdle))
+            || next.any(|job| matches!(self.site.wait_reason(job), Some(WaitReason::QueueIdle | WaitReason::Confirm)))
     }
 
     fn short_name(&self, name: &str) -> String {

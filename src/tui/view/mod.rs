@@ -67,7 +67,7 @@ impl Screen {
     /// Fills the buffer. Returns the position of the terminal's cursor if there is an input line.
     fn paint(&mut self, layout: &ScreenLayout, buffer: &mut Buffer, now: DateTime<Utc>) -> Option<(u16, u16)> {
         if layout.kind == LayoutKind::TooSmall {
-            let failed = self.site.read(|site| site.queues().iter().map(|(_, queue)| queue.failed).sum());
+            let failed = self.site.read(|site| site.queues().iter().map(|(id, _)| site.failed_count(id)).sum());
             empty_states::draw_too_small(failed, &self.setup, layout.body, buffer);
             return None;
         }
@@ -86,9 +86,9 @@ impl Screen {
             cursor = self.draw_output(layout, buffer, now);
             self.draw_details(layout, buffer, now);
         }
-        self.draw_hints(layout, buffer, &mut targets, now);
+        self.draw_hints(layout, buffer, &mut targets);
         if let Some(Dialog::Confirm { question, yes, on_no, .. }) = &self.dialog {
-            let no = on_no.as_ref().map(|_| "skip, and run the rest");
+            let no = on_no.as_ref().map(|(label, _)| *label);
             ConfirmBox { question, yes, no }.draw(&self.setup.appearance, layout.body, buffer, &mut targets);
             // The cursor of the job's terminal would show through the box.
             cursor = None;
@@ -187,14 +187,14 @@ impl Screen {
         self.details.scroll = scroll;
     }
 
-    fn draw_hints(&self, layout: &ScreenLayout, buffer: &mut Buffer, targets: &mut ClickTargets, now: DateTime<Utc>) {
+    fn draw_hints(&self, layout: &ScreenLayout, buffer: &mut Buffer, targets: &mut ClickTargets) {
         let hints = KeyHints {
             setup: &self.setup,
             typing: self.typing,
             dialog: self.dialog.as_ref(),
             is_output_focused: self.lists.focus().output,
             can_type: self.can_type().is_ok(),
-            can_approve: self.selected_approval(now).is_some(),
+            can_approve: self.selected_approval().is_some(),
             has_queue: self.has_queue(),
             shows_file_errors: self.visible_file_error().is_some(),
         };

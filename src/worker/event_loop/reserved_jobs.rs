@@ -45,7 +45,14 @@ impl EventLoop {
             self.freed_slots.push(job.queue);
             return;
         }
-        job.start_run(Run { id: run, attempt: job.attempts + 1, worker: self.id, started: self.now, end: None });
+        job.start_run(Run {
+            id: run,
+            attempt: job.attempts + 1,
+            worker: self.id,
+            started: self.now,
+            end: None,
+            approval: job.approval.clone(),
+        });
         self.pending_commands.push((Command::StartReserved { worker: self.id, job: job.id, run }, self.now));
         self.launch(job, log, PtyOptions::default());
         crash::point("reserved-started");

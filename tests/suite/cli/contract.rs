@@ -36,7 +36,8 @@ fn level(value: &mut Value, site: &TempSite) {
         Value::Object(fields) => {
             for (name, value) in fields {
                 match value {
-                    Value::String(_) if name.ends_with("_at") => *value = "TIME".into(),
+                    Value::String(_) if name.ends_with("_at") || name == "at" => *value = "TIME".into(),
+                    Value::String(_) if name == "by" => *value = "USER".into(),
                     Value::Number(_) if name.ends_with("_ms") => *value = "MS".into(),
                     // One may be about to leave.
                     Value::Number(_) if name.starts_with("worker") => *value = "N".into(),
@@ -59,6 +60,7 @@ fn every_command_that_prints_records_keeps_its_word() {
         &["list", "--json"],
         &["process", "build", "--json"],
         &["status", "--json"],
+        &["approve", "build/ask", "--json", "--refuse"],
         &["show", "build/test", "--json"],
         &["list", "--state", "failed", "--json"],
         &["add", "build", "--json", "--title", "Extra", "--", "true"],

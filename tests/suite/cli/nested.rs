@@ -145,7 +145,10 @@ fn the_manual_has_a_page_for_every_command() {
     let pages = fs::read_dir(site.join("man1")).unwrap().count();
     let help = site.ok(&["--help"]);
     let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
-    let commands: Vec<&str> = commands.filter_map(|line| line.strip_prefix("  ")?.split(' ').next()).collect();
+    let commands: Vec<&str> = commands
+        .filter_map(|line| line.strip_prefix("  ")?.split(' ').next())
+        .filter(|name| !name.is_empty())
+        .collect();
     assert!(commands.contains(&"wait") && pages > commands.len() - 2, "{pages} pages, {commands:?}");
     site.write("file", "");
     assert!(site.run(&["man", "--dir", "file/x"]).stderr.contains("cannot write the pages to file/x"));

@@ -24,7 +24,7 @@ fn site(database: &[u8]) -> (BackendSite, Box<dyn Store>, SiteState) {
 fn continues_working(store: &mut dyn Store, site_state: SiteState, worker: u64, job: u64) {
     let commands = [
         Command::ReapWorker { worker: WorkerId(worker), started_runs: Vec::new(), unreachable_host: None },
-        Command::Run { job: JobId(job) },
+        Command::Run { job: JobId(job), force: false },
     ];
     let answers = store.execute(&commands, at(0)).unwrap();
     assert!(answers.iter().all(Result::is_ok), "{answers:?}");
@@ -124,7 +124,7 @@ fn everything_is_there(store: &mut dyn Store, site_state: &SiteState) {
     assert_eq!((job(4).needs[0].job, job(5).needs[0].job, job(4).last_run.is_none()), (JobId(2), JobId(2), true));
     assert_eq!((job(5).outcome(), job(5).value.clone()), (Some(&Outcome::Succeeded), Some("sorry".into())));
     assert_eq!(
-        (job(6).readiness(), site_state.awaiting_confirmation(&"build".into()).count()),
+        (job(6).readiness(), site_state.awaiting_approval(&"build".into()).count()),
         (Some(Readiness::Blocked), 1),
         "it needs confirmation"
     );

@@ -66,7 +66,7 @@ pub(super) fn jobs_start_in_queue_order(backend: &BackendSite) {
 pub(super) fn requested_jobs_start_first(backend: &BackendSite) {
     let mut store = backend.connect();
     accept(&mut *store, add(4));
-    accept(&mut *store, Command::Run { job: JobId(3) });
+    accept(&mut *store, Command::Run { job: JobId(3), force: false });
     let worker = join(&mut *store);
     let (job, run) = try_claim(&mut *store, worker).unwrap();
     assert_eq!(job, JobId(3));
@@ -187,7 +187,7 @@ pub(super) fn jobs_can_be_transferred_between_queues(backend: &BackendSite) {
     let [ran, waits, runs] = [JobId(2), JobId(3), JobId(4)];
     let worker = join(&mut *store);
     for id in [ran, runs] {
-        accept(&mut *store, Command::Run { job: id });
+        accept(&mut *store, Command::Run { job: id, force: false });
     }
     let (job, run) = try_claim(&mut *store, worker).unwrap();
     assert_eq!(job, ran);
@@ -256,7 +256,7 @@ pub(super) fn a_job_adopts_the_file_entry_announced_for_it(backend: &BackendSite
     assert_eq!(site_state.jobs().count(), 4);
     // A running job takes the entry over when it has ended.
     let worker = join(&mut *store);
-    ask(&mut *store, Command::Run { job: JobId(2) }).unwrap();
+    ask(&mut *store, Command::Run { job: JobId(2), force: false }).unwrap();
     let (job, run) = try_claim(&mut *store, worker).unwrap();
     ask(&mut *store, Command::AdoptEntry { job, digest: 9 }).unwrap();
     let all = || vec![entry("a", 1), entry("late", 7), entry("new", 7), entry("ran", 9)];

@@ -43,7 +43,7 @@ pub(super) fn a_job_runs_for_the_user_who_requested_it(backend: &BackendSite) {
     let store = store.as_mut();
     let worker = join(store);
     accept(store, add(2));
-    accept(store, requested_by(1, Command::Run { job: JobId(2) }));
+    accept(store, requested_by(1, Command::Run { job: JobId(2), force: false }));
     assert_eq!(start(store, worker), (JobId(2), Some(1)));
     end(store, JobId(2), Outcome::Succeeded);
     accept(store, requested_by(2, process()));
@@ -60,7 +60,7 @@ pub(super) fn a_job_runs_for_the_user_who_requested_it(backend: &BackendSite) {
     accept(store, requested_by(2, process()));
     assert_eq!(start(store, worker), (JobId(3), Some(2)));
     end(store, JobId(3), Outcome::Succeeded);
-    accept(store, Command::Run { job: JobId(3) });
+    accept(store, Command::Run { job: JobId(3), force: false });
     assert_eq!(start(store, worker), (JobId(3), None), "requested by no user");
 }
 
@@ -104,7 +104,7 @@ pub(super) fn what_follows_from_a_request_has_its_environment(backend: &BackendS
     accept(store, Command::Add { queue: queue(), jobs: vec![second] });
     end(store, JobId(1), failed());
     assert_eq!(store.job(JobId(2)).unwrap().unwrap().outcome().map(Outcome::as_str), Some("skipped"));
-    accept(store, requested_by(2, Command::Run { job: JobId(1) }));
+    accept(store, requested_by(2, Command::Run { job: JobId(1), force: false }));
     assert_eq!(start(store, worker), (JobId(1), Some(2)));
     end(store, JobId(1), Outcome::Succeeded);
     assert_eq!(start(store, worker), (JobId(2), Some(2)));
@@ -114,7 +114,7 @@ pub(super) fn what_follows_from_a_request_has_its_environment(backend: &BackendS
     let desired = setlist::model::DesiredQueue { id: queue(), settings, jobs: Vec::new() };
     let file = setlist::model::DesiredState { version: "1".to_owned(), queues: vec![desired] };
     accept(store, Command::Reconcile(Box::new(file)));
-    accept(store, requested_by(1, Command::Run { job: JobId(2) }));
+    accept(store, requested_by(1, Command::Run { job: JobId(2), force: false }));
     assert_eq!(start(store, worker), (JobId(2), Some(1)));
     end(store, JobId(2), failed());
     accept(store, requested_by(3, process()));

@@ -109,7 +109,7 @@ pub(super) fn reserved_jobs_are_not_changed_until_released(backend: &BackendSite
 
     let before = store.load().unwrap();
     let refused = [
-        Command::Run { job },
+        Command::Run { job, force: false },
         Command::Cancel { job, stop: StopSignal::Kill },
         Command::Remove { jobs: vec![JobId(8), job] },
         Command::Clear { queue: queue(), phase: Phase::Pending },
@@ -174,7 +174,7 @@ pub(super) fn only_jobs_that_fit_any_slot_are_reserved(backend: &BackendSite) {
     none(&mut *store, "the queue is paused");
     accept(&mut *store, process());
     let last = JobId(store.load().unwrap().counters().job);
-    accept(&mut *store, Command::Run { job: last });
+    accept(&mut *store, Command::Run { job: last, force: false });
     none(&mut *store, "another job was requested");
     run_all(&mut *store);
     let settings = QueueSettings { on_failure: OnFailure::Stop, ..QueueSettings::default() };

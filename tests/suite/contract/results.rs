@@ -46,7 +46,7 @@ pub(super) fn a_job_has_the_result_of_its_last_run_or_none(backend: &BackendSite
     execute(store, process(), 10);
     let succeeded = run(store, 20, 50, Outcome::Succeeded, 0);
     assert_eq!(result(&succeeded), (Some("fine"), Some(30), Some(Exit::Code(0))));
-    execute(store, Command::Run { job: JobId(1) }, 60);
+    execute(store, Command::Run { job: JobId(1), force: false }, 60);
     assert_eq!(result(&job(store)), NONE, "requested");
     let failed_run = run(store, 70, 75, failed(), 3);
     assert_eq!(result(&failed_run), (None, Some(5), Some(Exit::Code(3))), "no value of the run before");

@@ -25,7 +25,7 @@ fn site(backend: &BackendSite, retention: Retention) -> Box<dyn Store> {
 /// Requests and runs a job that writes `says` to its log; returns its run.
 fn run(store: &mut dyn Store, job: u64, says: &[u8], now: DateTime<Utc>) -> RunId {
     let worker = join(store);
-    let commands = [Command::Run { job: JobId(job) }, claim(worker)];
+    let commands = [Command::Run { job: JobId(job), force: false }, claim(worker)];
     let (job, run) = started(&store.execute(&commands, now).unwrap()[1]).unwrap();
     let mut log = store.log_writer(run, 1 << 20);
     log.write(Stream::Out, says, now).unwrap();

@@ -178,7 +178,7 @@ pub(super) fn a_scheduled_job_waits_for_its_needs(backend: &BackendSite) {
     site.set_clock("2026-03-02 02:00");
     assert_eq!(site.work(), [""; 0], "its need has not run");
     let first = site.id("first");
-    site.answer(Command::Run { job: first }).unwrap();
+    site.answer(Command::Run { job: first, force: false }).unwrap();
     assert_eq!(site.work(), ["first"]);
     site.set_clock("2026-03-03 02:00");
     assert_eq!(site.work(), [""; 0], "the job still waits");

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use setlist::model::{
     Command, Definition, Event, FailureKind, JobId, JobRef, JobState, Need, NotBefore, NothingToDo, Outcome,
-    OutcomeCondition, Phase, QueueId, QueueMode, Readiness, Refusal, RetryOn, RetryPolicy, RunId, RunReport,
+    OutcomeCondition, QueueId, QueueMode, Readiness, Refusal, RetryOn, RetryPolicy, RunId, RunReport,
     SchedulingOptions, Script, WorkerId,
 };
 use setlist::store::Store;
@@ -172,8 +172,14 @@ pub(super) fn a_job_waits_for_its_needs(backend: &BackendSite) {
     let a = scene.id("a");
     scene.done(Command::Reset { job: a });
     assert_eq!(scene.readiness("last"), Some(Readiness::Blocked), "and is to be done again");
-    scene.done(Command::Run { job: last });
-    assert_eq!(scene.claim().as_deref(), Some("last"), "who asks for the very job waives its needs");
+    scene.done(Command::Run { job: last, force: false });
+    assert_eq!(scene.claim(), None, "a request doesn't override needs");
+    scene.done(Command::Run { job: a, force: false });
+    scene.run_to("a", Outcome::Succeeded);
+    scene.run_to("last", Outcome::Succeeded);
+    scene.done(Command::Reset { job: a });
+    scene.done(Command::Run { job: last, force: true });
+    assert_eq!(scene.claim().as_deref(), Some("last"), "unless it is forced");
 }
 
 pub(super) fn a_job_whose_need_fails_is_skipped_and_comes_back_when_it_succeeds(backend: &BackendSite) {
@@ -190,10 +196,10 @@ pub(super) fn a_job_whose_need_fails_is_skipped_and_comes_back_when_it_succeeds(
     assert_eq!(scene.mode(), QueueMode::Idle, "nothing is left to do");
 
     let lint = scene.id("lint");
-    scene.done(Command::Run { job: lint });
+    scene.done(Command::Run { job: lint, force: false });
     scene.run_to("lint", failed());
     assert!(scene.skipped("test").is_some(), "it failed again");
-    scene.done(Command::Run { job: lint });
+    scene.done(Command::Run { job: lint, force: false });
     scene.run_to("lint", Outcome::Succeeded);
     scene.run_to("test", Outcome::Succeeded);
     scene.run_to("ship", Outcome::Succeeded);
@@ -202,7 +208,7 @@ pub(super) fn a_job_whose_need_fails_is_skipped_and_comes_back_when_it_succeeds(
         let job = scene.id(name);
         scene.done(Command::Reset { job });
     }
-    scene.done(Command::Run { job: lint });
+    scene.done(Command::Run { job: lint, force: false });
     scene.run_to("lint", failed());
     assert_eq!(scene.readiness("test"), Some(Readiness::Blocked), "nothing is skipped unless the queue is processed");
     scene.process();
@@ -306,7 +312,7 @@ pub(super) fn a_failed_job_is_retried_after_its_delay(backend: &BackendSite) {
     let id = scene.id("shaky");
     assert_eq!(scene.store.runs(id).unwrap().len(), 3, "every attempt is kept");
 
-    scene.done(Command::Run { job: id });
+    scene.done(Command::Run { job: id, force: false });
     scene.run_to("shaky", failed());
     assert_eq!(
         scene.readiness("shaky"),
@@ -355,22 +361,107 @@ pub(super) fn a_job_does_not_start_before_its_time(backend: &BackendSite) {
     assert_eq!(scene.claim_all(), ["noon"]);
 }
 
-pub(super) fn a_job_that_needs_confirmation_waits_for_it(backend: &BackendSite) {
-    let asks = SchedulingOptions { confirm: Some("Really?".to_owned()), ..plain() };
-    let mut scene = ScheduledSite::of(backend, 1, &[("ship", asks), ("plain", plain())]);
+pub(super) fn a_job_that_needs_approval_waits_for_it_and_nothing_else_does(backend: &BackendSite) {
+    let mut scene = ScheduledSite::of(backend, 1, &[("ship", asks()), ("plain", plain())]);
     scene.process();
     scene.run_to("plain", Outcome::Succeeded);
-    assert_eq!((scene.claim(), scene.mode()), (None, QueueMode::Idle), "nothing else is left");
-    let refusal = scene.answer(Command::Process { queue: queue() }).unwrap_err();
-    assert_eq!(refusal.to_string(), "nothing in build can start: build/ship needs approval");
+    assert_eq!((scene.claim(), scene.mode()), (None, QueueMode::Processing), "the approval is still to come");
+    let leave = Command::Leave { worker: scene.worker, queues: None };
+    scene.done(leave);
+    scene.worker = join(&mut *scene.store);
     let ship = scene.id("ship");
-    scene.done(Command::Confirm { jobs: vec![ship] });
-    assert!(scene.answer(Command::Confirm { jobs: vec![ship] }).is_err());
-    scene.process();
+    let approve = || Command::Approve { jobs: vec![ship], by: "ann".to_owned() };
+    scene.done(approve());
+    assert_eq!(scene.answer(approve()), Err(Refusal::NothingToDo(NothingToDo::Approve)));
+    let leave = Command::Leave { worker: scene.worker, queues: None };
+    assert_eq!(scene.answer(leave), Err(Refusal::WorkerBusy(scene.worker)), "a worker has to start it");
     scene.run_to("ship", failed());
+    assert_eq!(scene.mode(), QueueMode::Idle);
+    let run = scene.store.runs(ship).unwrap().pop().unwrap();
+    assert_eq!(run.approval.map(|approval| (approval.by, approval.granted)), Some(("ann".to_owned(), true)));
+
     scene.done(Command::Reset { job: ship });
-    assert_eq!(scene.readiness("ship"), Some(Readiness::Blocked), "it asks each time");
-    assert_eq!(scene.store.load().unwrap().job(ship).unwrap().phase(), Phase::Pending);
+    assert_eq!(scene.readiness("ship"), Some(Readiness::Blocked), "it needs approval each time");
+    assert_eq!(scene.store.load().unwrap().job(ship).unwrap().approval, None);
+    scene.process();
+    scene.done(Command::Refuse { jobs: vec![ship], by: "bob".to_owned() });
+    let refused = scene.store.job(ship).unwrap().unwrap();
+    assert_eq!((refused.outcome(), scene.mode()), (Some(&Outcome::Cancelled), QueueMode::Idle));
+    assert_eq!(refused.approval.map(|approval| (approval.by, approval.granted)), Some(("bob".to_owned(), false)));
+    assert_eq!(scene.store.load().unwrap().job(ship), scene.store.job(ship).unwrap().as_ref());
+}
+
+pub(super) fn a_request_does_not_override_approval_unless_it_is_forced(backend: &BackendSite) {
+    let mut scene = ScheduledSite::of(backend, 1, &[("ship", asks())]);
+    let ship = scene.id("ship");
+    scene.done(Command::Run { job: ship, force: false });
+    assert_eq!((scene.claim(), scene.mode()), (None, QueueMode::Idle));
+    scene.done(Command::Approve { jobs: vec![ship], by: "ann".to_owned() });
+    scene.run_to("ship", Outcome::Succeeded);
+    scene.done(Command::Run { job: ship, force: false });
+    assert_eq!(scene.claim(), None, "it needs approval each time");
+    scene.done(Command::Run { job: ship, force: true });
+    scene.run_to("ship", Outcome::Succeeded);
+    assert_eq!(scene.store.runs(ship).unwrap().pop().unwrap().approval, None, "nobody approved it");
+}
+
+pub(super) fn a_request_for_a_job_whose_need_failed_is_refused_unless_it_is_forced(backend: &BackendSite) {
+    let retry = RetryPolicy { delay: Duration::ZERO, ..RetryPolicy::times(1) };
+    let ship = SchedulingOptions { retry, ..needs(&[("lint", OutcomeCondition::Success)]) };
+    let mut scene = ScheduledSite::of(backend, 1, &[("lint", plain()), ("ship", ship)]);
+    scene.process();
+    scene.run_to("lint", failed());
+    let (lint, ship) = (scene.id("lint"), scene.id("ship"));
+    let refusal = scene.answer(Command::Run { job: ship, force: false }).unwrap_err();
+    assert_eq!(refusal.to_string(), "needs build/lint, which failed");
+    scene.done(Command::Run { job: ship, force: true });
+    scene.run_to("ship", failed());
+    scene.done(Command::PromoteDue);
+    scene.run_to("ship", failed());
+    assert_eq!(scene.store.runs(ship).unwrap().len(), 2, "retries are forced, too");
+
+    // Requested together, in either order, both run.
+    let order = scene.store.load().unwrap().needed_first(&[ship, lint]);
+    assert_eq!(order, [lint, ship]);
+    for job in order {
+        scene.done(Command::Run { job, force: false });
+    }
+    scene.run_to("lint", failed());
+    assert_eq!(scene.skipped("ship").as_deref(), Some("needs build/lint, which failed"), "its turn has come");
+}
+
+pub(super) fn a_request_overrides_a_pause_unless_it_came_before(backend: &BackendSite) {
+    let mut scene = ScheduledSite::of(backend, 1, &[("a", plain()), ("b", plain()), ("c", plain())]);
+    let [a, b, c] = ["a", "b", "c"].map(|name| scene.id(name));
+    scene.done(Command::Run { job: a, force: false });
+    scene.done(Command::Run { job: b, force: false });
+    assert_eq!(scene.claim().as_deref(), Some("a"));
+    scene.done(Command::Pause { queue: queue() });
+    scene.end("a", Outcome::Succeeded);
+    assert_eq!(scene.claim(), None, "nothing starts after a pause");
+    scene.done(Command::Run { job: c, force: false });
+    scene.run_to("c", Outcome::Succeeded);
+    assert_eq!((scene.claim(), scene.mode()), (None, QueueMode::Paused));
+    let loaded = scene.store.load().unwrap();
+    assert_eq!((loaded.job(b), loaded.job(b).unwrap().is_requested()), (scene.store.job(b).unwrap().as_ref(), false));
+    scene.process();
+    scene.run_to("b", Outcome::Succeeded);
+}
+
+pub(super) fn a_job_waits_for_its_time_before_approval(backend: &BackendSite) {
+    let later = SchedulingOptions { after: Some(NotBefore::Delay(Duration::from_secs(60))), ..asks() };
+    let mut scene = ScheduledSite::of(backend, 1, &[("ship", later)]);
+    scene.process();
+    assert_eq!(scene.readiness("ship"), Some(Readiness::Scheduled { requested: false }));
+    let due = |scene: &mut ScheduledSite| scene.store.load().unwrap().approvals_due(&queue()).count();
+    assert_eq!(due(&mut scene), 0);
+    scene.advance_clock(60);
+    scene.done(Command::PromoteDue);
+    assert_eq!((scene.readiness("ship"), due(&mut scene)), (Some(Readiness::Blocked), 1));
+}
+
+fn asks() -> SchedulingOptions {
+    SchedulingOptions { confirm: Some("Really?".to_owned()), ..plain() }
 }
 
 fn needs_of(targets: &[JobRef]) -> SchedulingOptions {

@@ -82,8 +82,8 @@ pub(super) struct ReferenceJob {
 /// The state of a job. Whether it waits for other jobs is computed when needed.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum ReferenceState {
-    Pending { requested: bool, until: Option<DateTime<Utc>>, confirm: bool },
-    Running { requested: bool, stop: Option<StopSignal> },
+    Pending { requested: bool, until: Option<DateTime<Utc>>, confirm: bool, forced: bool },
+    Running { requested: bool, forced: bool, stop: Option<StopSignal> },
     Finished { outcome: Outcome, at: DateTime<Utc> },
 }
 
@@ -111,14 +111,18 @@ impl Reference {
             Command::Process { queue } => self.process(queue, now)?,
             Command::Pause { queue } => match &mut self.ref_queue(queue)?.mode {
                 QueueMode::Paused => return refuse("already"),
-                mode => *mode = QueueMode::Paused,
+                mode => {
+                    *mode = QueueMode::Paused;
+                    self.withdraw_requests(queue);
+                }
             },
             Command::StopProcessing { queue } => match &mut self.ref_queue(queue)?.mode {
                 mode @ QueueMode::Processing => *mode = QueueMode::Idle,
                 _ => return refuse("already"),
             },
-            Command::Run { job } => self.run(*job, now)?,
-            Command::Confirm { jobs } => self.confirm(jobs)?,
+            Command::Run { job, force } => self.run(*job, *force, now)?,
+            Command::Approve { jobs, .. } => self.approve(jobs)?,
+            Command::Refuse { jobs, .. } => self.refuse(jobs, now)?,
             Command::Reset { job } => {
                 let ref_job = self.ref_job(*job)?;
                 let ReferenceState::Finished { .. } = ref_job.stage else { return refuse("state") };
@@ -201,15 +205,38 @@ impl Reference {
         if open > 0 && idle && tried.jobs == self.jobs { refuse("held") } else { Ok(()) }
     }
 
-    fn confirm(&mut self, jobs: &[JobId]) -> Result<(), RefusalCode> {
-        let mut confirmed = 0;
+    /// Requests made before a pause don't start jobs during it.
+    fn withdraw_requests(&mut self, queue: &QueueId) {
+        for ref_job in self.jobs.iter_mut().filter(|ref_job| ref_job.queue == name(queue)) {
+            if let ReferenceState::Pending { requested, .. } | ReferenceState::Running { requested, .. } =
+                &mut ref_job.stage
+            {
+                *requested = false;
+            }
+        }
+    }
+
+    fn approve(&mut self, jobs: &[JobId]) -> Result<(), RefusalCode> {
+        let mut approved = 0;
         for job in jobs {
             if let ReferenceState::Pending { confirm: confirm @ true, .. } = &mut self.ref_job(*job)?.stage {
                 *confirm = false;
-                confirmed += 1;
+                approved += 1;
             }
         }
-        if confirmed == 0 { refuse("nothing") } else { Ok(()) }
+        if approved == 0 { refuse("nothing") } else { Ok(()) }
+    }
+
+    fn refuse(&mut self, jobs: &[JobId], now: DateTime<Utc>) -> Result<(), RefusalCode> {
+        let mut refused = 0;
+        for job in jobs {
+            let stage = &mut self.ref_job(*job)?.stage;
+            if let ReferenceState::Pending { confirm: true, .. } = stage {
+                *stage = ReferenceState::Finished { outcome: Outcome::Cancelled, at: now };
+                refused += 1;
+            }
+        }
+        if refused == 0 { refuse("nothing") } else { Ok(()) }
     }
 
     fn start(&mut self, id: u64, worker: WorkerId, now: DateTime<Utc>) -> Result<(), RefusalCode> {
@@ -223,7 +250,8 @@ impl Reference {
 
     fn start_as(&mut self, id: u64, worker: WorkerId, run: u64, now: DateTime<Utc>) {
         let ref_job = self.at(id);
-        ref_job.stage = ReferenceState::Running { requested: ref_job.requested(), stop: None };
+        ref_job.stage =
+            ReferenceState::Running { requested: ref_job.requested(), forced: ref_job.forced(), stop: None };
         ref_job.attempts += 1;
         ref_job.tries += 1;
         ref_job.run = Some(run);
@@ -237,7 +265,7 @@ impl Reference {
         let again = scheduling::retry_time(self.at(id), report, now);
         let ref_job = self.at(id);
         let failed = matches!(report.outcome, Outcome::Failed(_));
-        let requested = ref_job.requested();
+        let (requested, forced) = (ref_job.requested(), ref_job.forced());
         ref_job.failed = failed;
         if report.outcome == Outcome::Succeeded {
             ref_job.value.clone_from(&report.value);
@@ -250,10 +278,11 @@ impl Reference {
         }
         let ref_job = self.at(id);
         if let Some(at) = again {
-            ref_job.stage = ReferenceState::Pending { requested, until: Some(at), confirm: false };
+            ref_job.stage = ReferenceState::Pending { requested, until: Some(at), confirm: false, forced };
         } else if stops {
             let confirm = ref_job.definition.scheduling.confirm.is_some();
-            ref_job.make_pending(ReferenceState::Pending { requested: false, until: None, confirm }, now);
+            let stage = ReferenceState::Pending { requested: false, until: None, confirm, forced: false };
+            ref_job.make_pending(stage, now);
         } else {
             ref_job.stage = ReferenceState::Finished { outcome: report.outcome.clone(), at: now };
             ref_job.executed = Some(now);
@@ -265,7 +294,8 @@ impl Reference {
             ref_job.needs = needs;
             if ref_job.phase() == Phase::Finished && reconcile::runs_differently(&before, &ref_job.definition) {
                 let state = if requested {
-                    ReferenceState::Pending { requested, until: None, confirm: false }
+                    let confirm = ref_job.definition.scheduling.confirm.is_some();
+                    ReferenceState::Pending { requested, until: None, confirm, forced: false }
                 } else {
                     ref_job.fresh(now)
                 };
@@ -331,7 +361,7 @@ impl ReferenceJob {
             needs: Vec::new(),
             place: 0,
             removed: None,
-            stage: ReferenceState::Pending { requested: false, until: None, confirm: false },
+            stage: ReferenceState::Pending { requested: false, until: None, confirm: false, forced: false },
             tries: 0,
             attempts: 0,
             run: None,
@@ -346,7 +376,7 @@ impl ReferenceJob {
         ref_job
     }
 
-    /// The state of a job that becomes pending: it waits for its earliest start and for confirmation, if required.
+    /// The state of a job that becomes pending: it waits for its earliest start and for approval, if required.
     fn fresh(&self, now: DateTime<Utc>) -> ReferenceState {
         let until = match self.definition.scheduling.after {
             Some(NotBefore::Delay(delay)) => Some(now + delay),
@@ -354,7 +384,7 @@ impl ReferenceJob {
             None => None,
         };
         let confirm = self.definition.scheduling.confirm.is_some();
-        ReferenceState::Pending { requested: false, until: until.filter(|until| *until > now), confirm }
+        ReferenceState::Pending { requested: false, until: until.filter(|until| *until > now), confirm, forced: false }
     }
 
     /// Makes the job pending, and restarts the count of attempts.
@@ -370,6 +400,13 @@ impl ReferenceJob {
         matches!(
             self.stage,
             ReferenceState::Pending { requested: true, .. } | ReferenceState::Running { requested: true, .. }
+        )
+    }
+
+    pub(super) fn forced(&self) -> bool {
+        matches!(
+            self.stage,
+            ReferenceState::Pending { forced: true, .. } | ReferenceState::Running { forced: true, .. }
         )
     }
 
@@ -394,11 +431,11 @@ impl Reference {
     /// The state of a job as in the model.
     pub(super) fn state(&self, ref_job: &ReferenceJob) -> JobState {
         match ref_job.stage.clone() {
-            ReferenceState::Pending { requested, until, confirm } => JobState::Pending {
+            ReferenceState::Pending { requested, until, confirm, forced } => JobState::Pending {
                 requested,
-                wait: WaitConditions { needs: self.has_unmet_needs(ref_job), until, confirm },
+                wait: WaitConditions { needs: self.has_unmet_needs(ref_job), until, confirm, forced },
             },
-            ReferenceState::Running { requested, stop } => JobState::Running { requested, stop },
+            ReferenceState::Running { requested, forced, stop } => JobState::Running { requested, forced, stop },
             ReferenceState::Finished { outcome, at } => JobState::Finished { outcome, at },
         }
     }

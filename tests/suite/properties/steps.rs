@@ -38,8 +38,9 @@ pub(super) enum Step {
     Process(usize),
     Pause(usize),
     StopProcessing(usize),
-    Run(Index),
-    Confirm(Vec<Index>),
+    Run(Index, bool),
+    Approve(Vec<Index>),
+    Refuse(Vec<Index>),
     Reset(Index),
     Cancel(Index, StopSignal),
     Remove(Vec<Index>),
@@ -119,8 +120,9 @@ fn step() -> impl Strategy<Value = Step> {
         10 => queue().prop_map(Step::Process),
         1 => queue().prop_map(Step::Pause),
         1 => queue().prop_map(Step::StopProcessing),
-        4 => index().prop_map(Step::Run),
-        4 => some().prop_map(Step::Confirm),
+        4 => (index(), prop::bool::weighted(0.2)).prop_map(|(index, force)| Step::Run(index, force)),
+        4 => some().prop_map(Step::Approve),
+        1 => some().prop_map(Step::Refuse),
         6 => index().prop_map(Step::Reset),
         4 => (index(), stop).prop_map(|(job, stop)| Step::Cancel(job, stop)),
         2 => some().prop_map(Step::Remove),
@@ -276,18 +278,18 @@ impl Step {
             Step::Process(name) => Command::Process { queue: queue(name) },
             Step::Pause(name) => Command::Pause { queue: queue(name) },
             Step::StopProcessing(name) => Command::StopProcessing { queue: queue(name) },
-            Step::Run(index) => {
+            Step::Run(index, force) => {
                 // Prefer a job because of which others were skipped.
                 let skipped = |ref_job: &&ReferenceJob| matches!(&ref_job.stage, ReferenceState::Finished { outcome, .. } if outcome.as_str() == "skipped");
                 let skipped = site.jobs.iter().filter(skipped);
                 let missed: Vec<u64> = skipped.flat_map(|ref_job| ref_job.needs.iter().map(|(id, _)| *id)).collect();
-                Command::Run { job: likely(index, &|ref_job| missed.is_empty() || missed.contains(&ref_job.id)) }
+                Command::Run {
+                    job: likely(index, &|ref_job| missed.is_empty() || missed.contains(&ref_job.id)),
+                    force: *force,
+                }
             }
-            Step::Confirm(jobs) => {
-                let asks =
-                    |ref_job: &ReferenceJob| matches!(ref_job.stage, ReferenceState::Pending { confirm: true, .. });
-                Command::Confirm { jobs: jobs.iter().map(|index| likely(index, &asks)).collect() }
-            }
+            Step::Approve(jobs) => Command::Approve { jobs: awaiting_approval(jobs, site), by: "tester".to_owned() },
+            Step::Refuse(jobs) => Command::Refuse { jobs: awaiting_approval(jobs, site), by: "tester".to_owned() },
             Step::Reset(index) => Command::Reset {
                 job: likely(index, &|ref_job| ref_job.phase() == Phase::Finished && ref_job.removed.is_none()),
             },
@@ -349,6 +351,13 @@ impl Step {
             Step::Leave(index, names) => Command::Leave { worker: worker(index), queues: queues(names) },
         }
     }
+}
+
+/// Jobs that wait for approval, if there are any.
+fn awaiting_approval(indexes: &[Index], site: &Reference) -> Vec<JobId> {
+    let asks = |ref_job: &&ReferenceJob| matches!(ref_job.stage, ReferenceState::Pending { confirm: true, .. });
+    let asking: Vec<u64> = site.jobs.iter().filter(asks).map(|ref_job| ref_job.id).collect();
+    indexes.iter().map(|index| JobId(pick(*index, &asking, site.jobs.len() as u64))).collect()
 }
 
 /// Usually one of the likely ids; rarely any id up to `last`, or the one after it, which doesn't exist.

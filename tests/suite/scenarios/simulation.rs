@@ -153,8 +153,8 @@ impl Simulation {
         let command = match verb {
             "process" => Command::Process { queue: queue() },
             "pause" => Command::Pause { queue: queue() },
-            "run" => Command::Run { job: self.id(name) },
-            "confirm" => Command::Confirm { jobs: vec![self.id(name)] },
+            "run" => Command::Run { job: self.id(name), force: false },
+            "approve" => Command::Approve { jobs: vec![self.id(name)], by: "tester".to_owned() },
             "cancel" => Command::Cancel { job: self.id(name), stop: StopSignal::Terminate },
             "reset" => Command::Reset { job: self.id(name) },
             _ => panic!("{request}"),

@@ -58,21 +58,37 @@ fn a_queue_goes_on_to_a_job_that_needs_approval_and_asks_then() {
     let text = harness.text();
     assert!(text.lines().next().unwrap().contains("build 0/1 needs approval"), "{text}");
     assert!(text.contains("nothing running: Deploy needs approval; press y on it"), "{text}");
-    assert_eq!(harness.notified.last().unwrap(), "setlist: build needs approval: 2 finished, 1 pending");
+    assert_eq!(harness.notified.last().unwrap(), "setlist: build/deploy needs approval: To production?");
 
     // `y` on it, or processing the queue again, asks. Other keys don't answer.
     select(&mut harness, "deploy");
     harness.keys("y");
-    assert_eq!(harness.question(), "Deploy: To production? y approve and run it · Esc go back");
-    harness.keys("<enter>n");
+    let question = "Deploy: To production? y approve and run it · n refuse and cancel it · Esc go back";
+    assert_eq!(harness.question(), question);
+    harness.keys("<enter><esc>");
     assert_eq!(run_ready_jobs(&mut harness), ["lint"]);
     harness.keys("p");
-    assert_eq!(harness.question(), "Deploy: To production? y approve and run it · Esc go back");
+    assert_eq!(harness.question(), question);
     let spawns = harness.worker_spawns();
     harness.keys("y");
     assert_eq!((harness.message().as_str(), harness.worker_spawns()), ("Approved #2.", spawns + 1));
     assert_eq!(mode(&harness, "build"), QueueMode::Processing);
     assert_eq!(run_ready_jobs(&mut harness), ["deploy", "lint"]);
+}
+
+#[test]
+fn a_job_that_is_refused_is_cancelled_and_so_is_what_needs_it() {
+    let mut plan = with_gate();
+    let needs = vec![Need { job: JobRef::Named("build".into(), "deploy".into()), on: OutcomeCondition::Success }];
+    Arc::make_mut(&mut plan.jobs[2]).scheduling = Arc::new(SchedulingOptions { needs, ..SchedulingOptions::default() });
+    let mut harness = ScreenHarness::new(vec![plan], 80, 24);
+    harness.keys("gp");
+    assert!(run_ready_jobs(&mut harness).is_empty());
+    select(&mut harness, "deploy");
+    harness.keys("yn");
+    assert_eq!(harness.message(), "Refused #2.");
+    assert_eq!(run_ready_jobs(&mut harness), ["deploy", "lint"], "cancelled and skipped");
+    assert_eq!(mode(&harness, "build"), QueueMode::Idle);
 }
 
 #[test]
@@ -130,9 +146,9 @@ fn a_question_is_a_box_in_the_middle_that_covers_nothing_else() {
     let mut harness = ScreenHarness::new(vec![plan], 40, 10);
     harness.keys("gy");
     let question = harness.question();
-    assert!(question.ends_with("y approve and run it · Esc go back"), "{}", harness.text());
+    assert!(question.ends_with("y approve it n refuse and cancel it · Esc go back"), "{}", harness.text());
     harness.keys("y");
-    assert_eq!(mode(&harness, "build"), QueueMode::Processing);
+    assert_eq!(harness.message(), "Approved #1.");
 }
 
 #[test]
@@ -143,8 +159,14 @@ fn running_a_job_before_what_it_needs_is_confirmed() {
     Arc::make_mut(&mut plan.jobs[1]).scheduling = Arc::new(options);
     let mut harness = ScreenHarness::new(vec![plan], 80, 24);
     harness.keys("Gr");
-    assert_eq!(harness.question(), "Deploy needs build. Run it anyway? y run it anyway · Esc go back");
+    assert_eq!(
+        harness.question(),
+        "Deploy needs build. Run it anyway? y run it anyway · n run it after that · Esc go back"
+    );
     harness.keys("<esc>");
+    assert_eq!(harness.try_start("build"), None);
+    harness.keys("rn");
+    assert_eq!(harness.message(), "#2 runs later: it needs build.");
     assert_eq!(harness.try_start("build"), None);
     harness.keys("ry");
     let (job, _) = harness.try_start("build").unwrap();

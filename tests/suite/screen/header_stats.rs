@@ -121,7 +121,7 @@ fn perform(harness: &mut ScreenHarness, step: Step) {
             }
         }
         Step::Later(seconds) => harness.advance_seconds(seconds),
-        Step::Run(nth) => _ = harness.execute_elsewhere(&[Command::Run { job: job(nth) }]),
+        Step::Run(nth) => _ = harness.execute_elsewhere(&[Command::Run { job: job(nth), force: false }]),
         Step::Cancel(nth) => {
             _ = harness.execute_elsewhere(&[Command::Cancel { job: job(nth), stop: StopSignal::Terminate }]);
         }
@@ -185,7 +185,7 @@ fn a_failure_is_not_counted_once_its_job_runs_again() {
     harness.process("build");
     let job = harness.run("build", 1, failed("exit code 1"));
     assert!(line(&mut harness).contains("1 failed in the last hour"));
-    harness.execute_elsewhere(&[Command::Run { job }]);
+    harness.execute_elsewhere(&[Command::Run { job, force: false }]);
     assert!(!line(&mut harness).contains("failed"), "{}", line(&mut harness));
 }
 
@@ -246,7 +246,7 @@ fn a_failure_that_stopped_the_queue_is_shown_as_the_reason() {
     let mut harness = with_options(&SchedulingOptions::default(), OnFailure::Stop);
     harness.run("build", 1, failed("exit code 1"));
     let line = line(&mut harness);
-    assert!(line.starts_with("nothing running: stopped after a failure; press p to continue"), "{line}");
+    assert!(line.starts_with("nothing running: stopped by build/a; press p to continue"), "{line}");
 }
 
 #[test]
@@ -352,7 +352,7 @@ fn the_reason_why_no_queue_runs_is_shown() {
     harness.execute_elsewhere(&[Command::Pause { queue: "other".into() }]);
     harness.keys("0");
     let line = line(&mut harness);
-    assert!(line.contains("nothing running: build is stopped after a failure"), "{line}");
+    assert!(line.contains("nothing running: build was stopped by build/a"), "{line}");
 }
 
 #[test]

@@ -17,3 +17,9 @@ CREATE TABLE due_times (
 ) WITHOUT ROWID;
 -- Each run keeps its value.
 ALTER TABLE runs ADD COLUMN value TEXT;
+-- Who approved jobs and their runs.
+ALTER TABLE jobs ADD COLUMN approval TEXT;
+ALTER TABLE jobs ADD COLUMN run_approval TEXT;
+ALTER TABLE runs ADD COLUMN approval TEXT;
+-- A job that waits for a time and for approval now waits for the time first.
+UPDATE jobs SET state = CASE WHEN flags & 1 THEN 6 ELSE 7 END WHERE state = 8 AND until IS NOT NULL AND NOT flags & 2;

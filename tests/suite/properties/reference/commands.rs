@@ -5,22 +5,30 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use setlist::model::{
-    JobId, OnFailure, Outcome, Phase, QueueId, QueueMode, RemovalReason, RunId, RunReport, StopSignal, WorkerId,
+    JobId, OnFailure, Outcome, Phase, QueueId, RemovalReason, RunId, RunReport, StopSignal, WorkerId,
 };
 
 use super::{Reference, ReferenceJob, ReferenceQueue, ReferenceReservation, ReferenceState, RefusalCode, name, refuse};
 
 impl Reference {
-    pub(super) fn run(&mut self, job: JobId, now: DateTime<Utc>) -> Result<(), RefusalCode> {
-        let ref_job = self.unreserved_job(job)?;
-        match ref_job.stage {
-            ReferenceState::Running { .. }
-            | ReferenceState::Pending { requested: true, until: None, confirm: false } => {
+    pub(super) fn run(&mut self, job: JobId, force: bool, now: DateTime<Utc>) -> Result<(), RefusalCode> {
+        let ref_job = self.unreserved_job(job)?.clone();
+        let confirm = match ref_job.stage {
+            ReferenceState::Running { .. } => return refuse("state"),
+            ReferenceState::Pending { requested: true, until: None, confirm: false, .. }
+                if !self.has_unmet_needs(&ref_job) =>
+            {
                 return refuse("state");
             }
-            // An explicit request overrides all conditions.
-            _ => ref_job.make_pending(ReferenceState::Pending { requested: true, until: None, confirm: false }, now),
+            ReferenceState::Pending { confirm, .. } => confirm,
+            ReferenceState::Finished { .. } => ref_job.definition.scheduling.confirm.is_some(),
+        };
+        // Only a forced request overrides needs and approval.
+        if !force && self.failed_need(&ref_job).is_some() {
+            return refuse("failed need");
         }
+        let stage = ReferenceState::Pending { requested: true, until: None, confirm: confirm && !force, forced: force };
+        self.at(job.0).make_pending(stage, now);
         Ok(())
     }
 
@@ -28,11 +36,13 @@ impl Reference {
         let ref_job = self.unreserved_job(job)?;
         ref_job.stage = match ref_job.stage {
             ReferenceState::Pending { .. } => ReferenceState::Finished { outcome: Outcome::Cancelled, at: now },
-            ReferenceState::Running { requested, stop: None } => {
-                ReferenceState::Running { requested, stop: Some(stop) }
+            ReferenceState::Running { requested, forced, stop: None } => {
+                ReferenceState::Running { requested, forced, stop: Some(stop) }
             }
-            ReferenceState::Running { requested, stop: Some(StopSignal::Terminate) } if stop == StopSignal::Kill => {
-                ReferenceState::Running { requested, stop: Some(StopSignal::Kill) }
+            ReferenceState::Running { requested, forced, stop: Some(StopSignal::Terminate) }
+                if stop == StopSignal::Kill =>
+            {
+                ReferenceState::Running { requested, forced, stop: Some(StopSignal::Kill) }
             }
             _ => return refuse("state"),
         };
@@ -151,7 +161,8 @@ impl Reference {
             return refuse("worker");
         }
         let served = |ref_queue: &&ReferenceQueue| queues.is_none_or(|queues| queues.contains(&ref_queue.name.into()));
-        let processing = self.queues.iter().filter(served).any(|ref_queue| ref_queue.mode == QueueMode::Processing);
+        let active = self.active_queues(false);
+        let processing = self.queues.iter().filter(served).any(|ref_queue| active.contains(ref_queue.name));
         let (next, time) = (self.next(queues), self.next_time(queues));
         let reserved = !self.reserved_for(worker).is_empty();
         if processing || reserved || next.is_some() || time.is_some() || !self.run_by(worker).is_empty() {

@@ -113,8 +113,8 @@ impl ReferenceJob {
             return self.make_pending(self.fresh(now), now);
         }
         let (enqueued, tried) = (self.enqueued, self.tries > 0);
-        if let ReferenceState::Pending { requested: false, until, confirm } = &mut self.stage {
-            if before.scheduling.after != definition.scheduling.after {
+        if let ReferenceState::Pending { requested, until, confirm, forced: false } = &mut self.stage {
+            if before.scheduling.after != definition.scheduling.after && !*requested {
                 let early = match definition.scheduling.after {
                     Some(NotBefore::Delay(delay)) => Some(enqueued + delay),
                     Some(NotBefore::Time(time)) => Some(time),

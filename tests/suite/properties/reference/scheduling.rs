@@ -24,7 +24,7 @@ impl Reference {
             for ref_job in self.jobs.iter_mut().filter(|ref_job| ref_job.removed.is_none()) {
                 let processing = before.mode(ref_job.queue) == QueueMode::Processing;
                 match &ref_job.stage {
-                    ReferenceState::Pending { requested: false, .. } if processing => {
+                    ReferenceState::Pending { requested, forced: false, .. } if processing || *requested => {
                         if let Some(reason) = before.failed_need(ref_job) {
                             ref_job.stage = ReferenceState::Finished { outcome: Outcome::Skipped { reason }, at: now };
                         }
@@ -33,7 +33,8 @@ impl Reference {
                         // It was skipped while processing, so it runs now; but reconciliation starts nothing.
                         let (requested, confirm) =
                             (!processing && !by_file, ref_job.definition.scheduling.confirm.is_some());
-                        ref_job.make_pending(ReferenceState::Pending { requested, until: None, confirm }, now);
+                        let stage = ReferenceState::Pending { requested, until: None, confirm, forced: false };
+                        ref_job.make_pending(stage, now);
                     }
                     _ => {}
                 }
@@ -42,7 +43,7 @@ impl Reference {
                 break;
             }
         }
-        let active_queues = self.active_queues();
+        let active_queues = self.active_queues(true);
         for ref_queue in &mut self.queues {
             if ref_queue.mode == QueueMode::Processing && !active_queues.contains(ref_queue.name) {
                 ref_queue.mode = QueueMode::Idle;
@@ -50,12 +51,13 @@ impl Reference {
         }
     }
 
-    /// The processing queues in which a job will start or end without further commands.
-    fn active_queues(&self) -> BTreeSet<&'static str> {
+    /// The processing queues in which a job will start or end without further commands, or with an approval only.
+    pub(super) fn active_queues(&self, with_approvals: bool) -> BTreeSet<&'static str> {
         let mut active_queues = BTreeSet::new();
         loop {
             let found = |ref_queue: &&ReferenceQueue| {
-                ref_queue.mode == QueueMode::Processing && self.is_active(ref_queue.name, &active_queues)
+                ref_queue.mode == QueueMode::Processing
+                    && self.is_active(ref_queue.name, &active_queues, with_approvals)
             };
             let now: BTreeSet<_> = self.queues.iter().filter(found).map(|ref_queue| ref_queue.name).collect();
             if now == active_queues {
@@ -65,27 +67,46 @@ impl Reference {
         }
     }
 
-    fn is_active(&self, queue: &str, others: &BTreeSet<&str>) -> bool {
-        let comes = |(id, _): &(u64, OutcomeCondition)| {
-            let needed = &self.jobs[usize::try_from(*id).unwrap() - 1];
-            match needed.stage {
-                _ if needed.removed.is_some() => false,
-                ReferenceState::Running { .. } | ReferenceState::Pending { requested: true, confirm: false, .. } => {
-                    true
-                }
-                ReferenceState::Pending { .. } if needed.queue == queue => false,
-                // A paused queue will be resumed.
-                ReferenceState::Pending { .. } => {
-                    others.contains(needed.queue) || self.mode(needed.queue) == QueueMode::Paused
-                }
-                ReferenceState::Finished { .. } => false,
-            }
-        };
+    fn is_active(&self, queue: &str, others: &BTreeSet<&str>, with_approvals: bool) -> bool {
         let mut own = self.jobs.iter().filter(|ref_job| ref_job.queue == queue && ref_job.removed.is_none());
         own.any(|ref_job| match ref_job.stage {
             ReferenceState::Running { .. } => true,
-            ReferenceState::Pending { confirm: true, .. } | ReferenceState::Finished { .. } => false,
-            ReferenceState::Pending { .. } => !self.has_unmet_needs(ref_job) || ref_job.needs.iter().any(comes),
+            ReferenceState::Finished { .. } => false,
+            ReferenceState::Pending { .. } if self.has_unmet_needs(ref_job) => {
+                let is_excluded = matches!(ref_job.stage, ReferenceState::Pending { confirm: true, .. });
+                (with_approvals || !is_excluded)
+                    && self.any_need_comes(ref_job, others, with_approvals, &mut BTreeSet::from([ref_job.id]))
+            }
+            ReferenceState::Pending { until: None, confirm, .. } => !confirm || with_approvals,
+            ReferenceState::Pending { .. } => true,
+        })
+    }
+
+    /// Whether a job that `ref_job` needs is running or will run.
+    fn any_need_comes(
+        &self,
+        ref_job: &ReferenceJob,
+        others: &BTreeSet<&str>,
+        with_approvals: bool,
+        seen: &mut BTreeSet<u64>,
+    ) -> bool {
+        ref_job.needs.iter().any(|(id, _)| {
+            let needed = &self.jobs[usize::try_from(*id).unwrap() - 1];
+            // A paused queue will be resumed.
+            let is_other = needed.queue != ref_job.queue
+                && (others.contains(needed.queue) || self.mode(needed.queue) == QueueMode::Paused);
+            match needed.stage {
+                _ if needed.removed.is_some() => false,
+                ReferenceState::Running { .. } => true,
+                ReferenceState::Finished { .. } => false,
+                ReferenceState::Pending { confirm: true, .. } if !with_approvals => false,
+                ReferenceState::Pending { .. } if is_other => true,
+                ReferenceState::Pending { requested, .. } => {
+                    requested
+                        && (!self.has_unmet_needs(needed)
+                            || (seen.insert(*id) && self.any_need_comes(needed, others, with_approvals, seen)))
+                }
+            }
         })
     }
 
@@ -116,7 +137,7 @@ impl Reference {
     }
 
     /// Why its needs have failed, if they have.
-    fn failed_need(&self, ref_job: &ReferenceJob) -> Option<String> {
+    pub(super) fn failed_need(&self, ref_job: &ReferenceJob) -> Option<String> {
         ref_job
             .needs
             .iter()
@@ -124,14 +145,14 @@ impl Reference {
     }
 
     pub(super) fn has_unmet_needs(&self, ref_job: &ReferenceJob) -> bool {
-        !ref_job.requested() && !self.all_met(ref_job)
+        !ref_job.forced() && !self.all_met(ref_job)
     }
 
     /// The due time of a job that waits only for a time.
     pub(super) fn scheduled_time(&self, ref_job: &ReferenceJob) -> Option<DateTime<Utc>> {
         match ref_job.stage {
             _ if ref_job.removed.is_some() || self.has_unmet_needs(ref_job) => None,
-            ReferenceState::Pending { until, confirm: false, .. } => until,
+            ReferenceState::Pending { until, .. } => until,
             _ => None,
         }
     }
@@ -184,7 +205,7 @@ impl Reference {
             let requested = ready.iter().find(|ref_job| ref_job.requested());
             let next = requested.or(ready.first().filter(|_| mode == QueueMode::Processing))?;
             let fits = taken == 0 || taken + next.definition.scheduling.weight <= ref_queue.slots();
-            (fits && mode != QueueMode::Paused).then_some(next.id)
+            fits.then_some(next.id)
         })
     }
 
@@ -193,9 +214,8 @@ impl Reference {
         let wanted = |ref_queue: &&ReferenceQueue| queues.is_none_or(|queues| queues.contains(&ref_queue.name.into()));
         let times = self.queues.iter().filter(wanted).flat_map(|ref_queue| {
             let starts = move |ref_job: &&ReferenceJob| match ref_queue.mode {
-                QueueMode::Paused => false,
                 QueueMode::Processing => true,
-                QueueMode::Idle | QueueMode::Stopped => ref_job.requested(),
+                QueueMode::Idle | QueueMode::Stopped | QueueMode::Paused => ref_job.requested(),
             };
             let own = self.jobs.iter().filter(|ref_job| ref_job.queue == ref_queue.name);
             own.filter(starts).filter_map(|ref_job| self.scheduled_time(ref_job))
