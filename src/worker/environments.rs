@@ -1,5 +1,6 @@
 //! The environments that jobs run with: those of the users who have requested them, or that of a login.
 
+use std::mem;
 use std::sync::{Arc, LazyLock};
 
 use crate::model::{Environment, EnvironmentId, Job, PassEnv};
@@ -38,6 +39,11 @@ impl Environments {
     /// The environment of work that no user has requested.
     pub(super) fn login() -> Arc<Environment> {
         Arc::clone(&LOGIN)
+    }
+
+    /// Drops the environments from memory, because nothing runs any more; returns whether there were any.
+    pub(super) fn unload(&mut self) -> bool {
+        !mem::take(&mut self.loaded).is_empty()
     }
 
     fn load(&mut self, id: EnvironmentId) -> Result<Arc<Environment>, String> {

@@ -430,6 +430,9 @@ impl EventLoop {
         if !self.running.is_empty() || !self.hooks.is_idle() || !self.reservations.is_empty() {
             return Ok(NextStep::Sleep);
         }
+        if self.environments.unload() {
+            self.forget_environments(store);
+        }
         if self.shutdown.is_some() {
             store.execute(
                 &[Command::ReapWorker { worker: self.id, started_runs: Vec::new(), unreachable_host: None }],

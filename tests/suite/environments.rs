@@ -259,3 +259,16 @@ fn show_env_says_where_each_variable_comes_from() {
         "{after}"
     );
 }
+
+#[test]
+fn a_worker_that_stays_forgets_the_environments_of_ended_requests() {
+    let site = TempSite::with("queues: {q: [{id: a, run: 'true'}]}\n");
+    let mut worker = site.command(&["worker"]).stderr(std::process::Stdio::null()).spawn().unwrap();
+    wait_for("the worker", || site.ok(&["status", "--json"]).contains("\"workers\":1").then_some(()));
+    assert_eq!(run_with(&site, &[("TOKEN", "secret")], &["retry", "q/a"]).code, Some(0));
+    site.wait_until("q/a", |job| job["outcome"] == "succeeded");
+    until_forgotten(&site);
+    assert_eq!(worker.try_wait().unwrap(), None, "it is still there");
+    worker.kill().unwrap();
+    worker.wait().unwrap();
+}
