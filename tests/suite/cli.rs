@@ -55,7 +55,7 @@ fn process_prints_a_line_per_job_and_counts() {
 }
 
 #[test]
-fn process_when_all_is_well_or_done() {
+fn process_succeeds_if_all_jobs_succeed_or_are_finished() {
     let site = TempSite::with("queues: {q: ['true', 'true']}\n");
     assert_eq!(site.run(&["process"]).code, Some(0));
     let again = site.run(&["process"]);
@@ -181,7 +181,7 @@ fn add_appends_and_prints_numbers() {
 }
 
 #[test]
-fn an_added_job_runs_though_its_number_cannot_be_printed() {
+fn an_added_job_runs_even_if_its_number_cannot_be_printed() {
     let site = TempSite::with("queues: {}\n");
     let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let added = site.command(&["add", "q", "--now", "--", "true"]).stdout(full).output().unwrap();
@@ -190,20 +190,20 @@ fn an_added_job_runs_though_its_number_cannot_be_printed() {
 }
 
 #[test]
-fn an_added_job_runs_where_it_was_typed() {
+fn an_added_job_runs_in_the_working_directory() {
     let site = TempSite::with("queues: {}\n");
     fs::create_dir(site.join("below")).unwrap();
-    let said = CommandOutput::from_output(
+    let printed = CommandOutput::from_output(
         &site.command(&["add", "q", "--", "pwd"]).current_dir(site.join("below")).output().unwrap(),
     );
-    assert_eq!(said.code, Some(0), "{said:?}");
+    assert_eq!(printed.code, Some(0), "{printed:?}");
     site.ok(&["process"]);
     let below = fs::canonicalize(site.join("below")).unwrap();
     assert_eq!(site.job("1")["value"], json!(below.to_str().unwrap()));
 }
 
 #[test]
-fn process_tells_of_every_attempt_and_counts_what_came_of_it() {
+fn process_prints_every_attempt_and_counts_outcomes() {
     let site = TempSite::with(
         "queues:\n  q:\n    - {id: shaky, run: 'test $SETLIST_ATTEMPT = 2', retry: {max: 2, delay: 1ms}}\n    \
          - {id: lost, run: exit 3, retry: {max: 1, delay: 1ms}}\n",
@@ -241,7 +241,7 @@ fn a_pending_job_says_why_it_waits() {
 }
 
 #[test]
-fn a_job_that_asks_first_is_left_without_an_answer() {
+fn a_job_that_needs_confirmation_is_left_without_an_answer() {
     let site = TempSite::with(
         "queues:\n  q:\n    - {id: ship, run: 'true', confirm: 'Really?'}\n    - {id: a, run: 'true'}\n",
     );
@@ -304,7 +304,7 @@ fn an_interrupt_stops_what_runs_and_reports() {
 }
 
 #[test]
-fn a_job_knows_who_it_is() {
+fn a_job_gets_variables_that_identify_it() {
     let site = TempSite::with(
         "queues:\n  q:\n    - {id: a, run: 'echo $SETLIST_QUEUE $SETLIST_JOB $SETLIST_JOB_ID $SETLIST_ATTEMPT; cd \"$SETLIST_SITE\"; test -e jobs.yaml; echo \"{\\\"n\\\": $SETLIST_RUN_ID}\" > \"$SETLIST_VALUE\"'}\n",
     );
@@ -438,7 +438,7 @@ fn the_state_is_private() {
 }
 
 #[test]
-fn a_closed_pipe_is_no_error() {
+fn a_closed_pipe_is_not_an_error() {
     let site = TempSite::with("queues: {}\n");
     let lines = "true\n".repeat(20_000);
     site.write("lines", &lines);
@@ -448,12 +448,12 @@ fn a_closed_pipe_is_no_error() {
     let mut list = site.command(&["list", "--json"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(list.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let said = CommandOutput::from_output(&list.wait_with_output().unwrap());
-    assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""));
+    let printed = CommandOutput::from_output(&list.wait_with_output().unwrap());
+    assert_eq!((printed.code, printed.stderr.as_str()), (Some(0), ""));
 }
 
 #[test]
-fn two_at_once_share_the_work() {
+fn two_concurrent_processes_share_the_work() {
     let site = TempSite::with("queues:\n  q:\n    parallel: 4\n    jobs: []\n");
     site.write("lines", &"echo $SETLIST_JOB_ID >> ran\n".repeat(100));
     let mut add = site.command(&["add", "q", "--stdin"]);
@@ -461,8 +461,8 @@ fn two_at_once_share_the_work() {
     assert!(add.output().unwrap().status.success());
     let start = || site.command(&["process"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     for process in [start(), start()] {
-        let said = CommandOutput::from_output(&process.wait_with_output().unwrap());
-        assert_eq!(said.code, Some(0), "{said:?}");
+        let printed = CommandOutput::from_output(&process.wait_with_output().unwrap());
+        assert_eq!(printed.code, Some(0), "{printed:?}");
     }
     let ran = site.read("ran");
     let mut ran: Vec<u32> = ran.lines().map(|line| line.parse().unwrap()).collect();
@@ -496,7 +496,7 @@ fn ended(pid: &str) -> bool {
 }
 
 #[test]
-fn what_a_dead_worker_ran_is_interrupted_for_whoever_looks() {
+fn the_runs_of_a_dead_worker_are_interrupted_for_every_command() {
     let site = TempSite::with("queues: {q: [{id: a, run: 'echo $$ > pid; exec sleep 600'}]}\n");
     site.ok(&["retry", "q/a"]);
     site.wait_until("q/a", |_| !site.read("pid").is_empty());
@@ -521,7 +521,7 @@ fn lives(pid: Pid) -> bool {
 }
 
 #[test]
-fn a_worker_keeps_to_a_state_folder_named_from_elsewhere() {
+fn a_worker_finds_a_state_folder_given_by_a_relative_path() {
     let site = TempSite::with("queues: {q: [{id: a, run: 'true'}]}\n");
     fs::create_dir(site.join("below")).unwrap();
     let here = |args: &[&str]| {
@@ -534,7 +534,7 @@ fn a_worker_keeps_to_a_state_folder_named_from_elsewhere() {
 }
 
 #[test]
-fn a_file_that_is_not_there_gets_no_state() {
+fn no_state_is_created_for_a_missing_file() {
     let site = TempSite::empty();
     let output = site.run(&["-f", "jbos.yaml", "status"]);
     assert_eq!(output.code, Some(2), "{output:?}");
@@ -549,7 +549,7 @@ fn a_file_that_is_not_there_gets_no_state() {
 }
 
 #[test]
-fn process_tells_how_it_went_though_nobody_reads_on() {
+fn process_exits_with_the_outcome_after_the_pipe_is_closed() {
     let site = TempSite::with("queues: {q: [exit 3]}\n");
     let mut process = site.command(&["process"]).stdout(Stdio::piped()).spawn().unwrap();
     drop(process.stdout.take());
@@ -557,7 +557,7 @@ fn process_tells_how_it_went_though_nobody_reads_on() {
 }
 
 #[test]
-fn retry_and_cancel_go_on_after_a_refusal() {
+fn retry_and_cancel_continue_after_a_refusal() {
     let site = TempSite::with("queues: {q: [{id: a, run: sleep 600}, {id: b, run: echo b}]}\n");
     site.ok(&["retry", "q/a"]);
     site.wait_until("q/a", |job| job["state"] == json!("running"));
@@ -582,7 +582,7 @@ fn add_refuses_what_the_file_would_refuse() {
 }
 
 #[test]
-fn what_cannot_be_said_does_not_break_anything() {
+fn output_that_cannot_be_written_breaks_nothing() {
     let site = TempSite::with("queues: {q: ['true']}\n");
     let full = || fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let mut command = site.command(&["show", "99"]);
@@ -593,7 +593,7 @@ fn what_cannot_be_said_does_not_break_anything() {
 }
 
 #[test]
-fn a_name_that_only_the_broken_file_knows() {
+fn a_name_that_is_only_in_a_broken_file() {
     let site = TempSite::with("queues: {new: ['true'], broken: 3}\n");
     assert!(site.run(&["status", "new"]).stderr.contains("jobs.yaml has errors"));
     assert!(site.run(&["show", "new/true"]).stderr.contains("jobs.yaml has errors"));

@@ -382,11 +382,11 @@ fn a_batch_is_executed_in_order(backend: &BackendSite) {
     let accepted: Vec<bool> = answers.iter().map(Result::is_ok).collect();
     assert_eq!(accepted, [false, true, true, true, false, true]);
     assert_eq!(answers[0], Err(Refusal::UnknownQueue("build".to_owned())));
-    let told: Vec<Event> = answers.into_iter().flatten().flatten().collect();
+    let returned: Vec<Event> = answers.into_iter().flatten().flatten().collect();
     let recorded = store.events_after(1).unwrap().unwrap();
     assert_eq!(recorded.iter().map(|recorded| recorded.seq).collect::<Vec<_>>(), [2, 3, 4, 5, 6]);
     assert!(recorded.iter().all(|recorded| recorded.at == at(5)));
-    assert_eq!(recorded.into_iter().map(|recorded| recorded.event).collect::<Vec<_>>(), told);
+    assert_eq!(recorded.into_iter().map(|recorded| recorded.event).collect::<Vec<_>>(), returned);
 }
 
 fn all_runs_of_a_job_are_recorded(backend: &BackendSite) {

@@ -32,10 +32,10 @@ fn with_a_disk(part: &str) {
     }
     let this = env::current_exe().unwrap();
     let test = format!("disk::{part}");
-    let said = CommandOutput::from_output(
+    let printed = CommandOutput::from_output(
         &mount(&[this.to_str().unwrap(), &test, "--exact", "--nocapture"]).output().unwrap(),
     );
-    assert!(said.code == Some(0) && said.stdout.contains("1 passed"), "{}\n{}", said.stdout, said.stderr);
+    assert!(printed.code == Some(0) && printed.stdout.contains("1 passed"), "{}\n{}", printed.stdout, printed.stderr);
 }
 
 /// A site on the disk of this process; none in the process that runs all tests.
@@ -87,9 +87,9 @@ fn part_with_a_full_disk() {
     let ballast = fill(&site);
     // A command that finds a little space left succeeds.
     let refused = wait_for("the disk to be full", || {
-        let said = site.run(&["add", "q", "--", "true"]);
-        jobs += usize::from(said.code == Some(0));
-        (said.code != Some(0)).then_some(said)
+        let printed = site.run(&["add", "q", "--", "true"]);
+        jobs += usize::from(printed.code == Some(0));
+        (printed.code != Some(0)).then_some(printed)
     });
     assert_eq!((refused.code, refused.stdout.as_str()), (Some(3), ""), "{refused:?}");
     assert!(refused.stderr.contains("the disk is full") && refused.stderr.contains("make room"), "{refused:?}");
@@ -99,9 +99,9 @@ fn part_with_a_full_disk() {
     assert!(site.ok(&["status"]).starts_with("QUEUE"));
     site.write("go", "");
     for args in [&["process"][..], &["retry", "q/a"], &["worker", "--exit-when-idle"]] {
-        let said = CommandOutput::from_output(&site.command(args).env("TMPDIR", site.path()).output().unwrap());
-        assert_eq!(said.code, Some(3), "{args:?}: {said:?}");
-        assert!(said.stderr.contains("the disk is full"), "{args:?}: {said:?}");
+        let printed = CommandOutput::from_output(&site.command(args).env("TMPDIR", site.path()).output().unwrap());
+        assert_eq!(printed.code, Some(3), "{args:?}: {printed:?}");
+        assert!(printed.stderr.contains("the disk is full"), "{args:?}: {printed:?}");
     }
     fs::remove_file(ballast).unwrap();
     assert_eq!(count(&site), jobs);
@@ -176,9 +176,9 @@ fn part_with_a_read_only_directory() {
     remount("rw");
     fs::remove_file(site.join(".setlist/state.db-shm")).unwrap();
     remount("ro");
-    let said = site.run(&["list"]);
-    assert_eq!((said.code, said.stdout.as_str()), (Some(3), ""), "{said:?}");
-    assert!(said.stderr.contains("state.db-wal") && said.stderr.contains("--state COPY"), "{said:?}");
+    let printed = site.run(&["list"]);
+    assert_eq!((printed.code, printed.stdout.as_str()), (Some(3), ""), "{printed:?}");
+    assert!(printed.stderr.contains("state.db-wal") && printed.stderr.contains("--state COPY"), "{printed:?}");
     let elsewhere = tempfile::tempdir_in("/tmp").unwrap();
     let copy = elsewhere.path().join("copy");
     assert!(Command::new("cp").arg("-r").arg(site.join(".setlist")).arg(&copy).status().unwrap().success());
@@ -220,16 +220,16 @@ fn a_file_size_limit_loses_nothing() {
         // If the signal is ignored, the write fails with an error.
         command.args(["-c", "trap '' XFSZ; ulimit -f \"$1\"; shift; exec \"$@\"", "sh", &blocks.to_string(), SETLIST]);
         site.set_environment(&mut command);
-        let said = CommandOutput::from_output(&command.args(["add", "q", "--", "true"]).output().unwrap());
-        match said.code {
+        let printed = CommandOutput::from_output(&command.args(["add", "q", "--", "true"]).output().unwrap());
+        match printed.code {
             Some(0) => jobs += 1,
             code => {
                 refused += 1;
-                assert_eq!((code, said.stdout.as_str()), (Some(3), ""), "{said:?}");
-                assert!(said.stderr.contains(".setlist/"), "{said:?}");
+                assert_eq!((code, printed.stdout.as_str()), (Some(3), ""), "{printed:?}");
+                assert!(printed.stderr.contains(".setlist/"), "{printed:?}");
             }
         }
-        assert_eq!(count(&site), jobs, "after {said:?}");
+        assert_eq!(count(&site), jobs, "after {printed:?}");
     }
     assert!(refused > 3 && jobs > 3, "{refused} refused, {jobs} jobs");
 }

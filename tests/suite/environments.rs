@@ -45,7 +45,7 @@ fn until_forgotten(site: &TempSite) {
 }
 
 #[test]
-fn whoever_starts_the_worker_does_not_decide_for_others() {
+fn a_job_has_the_environment_of_its_request_not_of_the_worker() {
     let site = TempSite::with(DEPLOY);
     assert_eq!(run_with(&site, &[("TARGET", "staging")], &["retry", "d/long"]).code, Some(0));
     site.wait_until("d/long", |job| job["state"] == "running");
@@ -61,7 +61,7 @@ fn whoever_starts_the_worker_does_not_decide_for_others() {
 }
 
 #[test]
-fn the_first_of_two_requests_for_a_queue_counts_and_the_second_is_told() {
+fn the_first_of_two_requests_for_a_queue_counts_and_the_second_is_informed() {
     let site = TempSite::with(DEPLOY);
     let output = std::thread::scope(|scope| {
         let first = scope.spawn(|| run_with(&site, &[("TARGET", "staging")], &["process", "d"]));

@@ -83,7 +83,7 @@ fn a_job_that_on_finish_adds_to_its_queue_runs() {
 }
 
 #[test]
-fn a_job_that_is_not_needed_is_no_failure() {
+fn a_skipped_job_that_is_not_needed_counts_as_a_success() {
     let site = TempSite::with(
         "queues:
   q:

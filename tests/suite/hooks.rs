@@ -29,7 +29,7 @@ queues:
       - id: good
         title: '$(touch evil); \"`touch evil`'
         run: |
-          echo said
+          echo printed
           printf '{\"a\": 1}' > \"$SETLIST_VALUE\"
         env: {WHO: me, SETLIST_ERROR: not this}
       - {id: bad, cwd: sub, run: exit 7}
@@ -153,10 +153,10 @@ queues:
         hook
     };
     let last =
-        json!({"run_id": 1, "outcome": "failed", "error": "exit code 6", "said": "no such host", "ended_at": null});
+        json!({"run_id": 1, "outcome": "failed", "error": "exit code 6", "printed": "no such host", "ended_at": null});
     let command = "echo trying\necho no such host >&2; exit 6\n";
     assert_eq!(hook_record("q/a"), json!({"command": command, "on": "finish", "timeout_ms": 60_000, "last": last}));
-    let last = json!({"run_id": 2, "outcome": "succeeded", "error": null, "said": "so it is", "ended_at": null});
+    let last = json!({"run_id": 2, "outcome": "succeeded", "error": null, "printed": "so it is", "ended_at": null});
     assert_eq!(
         hook_record("q/b"),
         json!({"command": "echo 'so it' is", "on": "failure", "timeout_ms": 90_000, "last": last})

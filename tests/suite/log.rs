@@ -280,18 +280,18 @@ fn notifications_are_rate_limited() {
 #[test]
 fn a_subscription_can_switch_to_another_run() {
     let folder = tempfile::tempdir().unwrap();
-    let heard = WatchedRuns::default();
-    heard.set([RUN]).unwrap();
+    let watched = WatchedRuns::default();
+    watched.set([RUN]).unwrap();
     let (sender, rings) = channel();
     let ring = Arc::new(move || sender.send(()).unwrap_or_default());
-    let _listener = reader(folder.path()).subscribe_to(&heard, ring).unwrap();
+    let _listener = reader(folder.path()).subscribe_to(&watched, ring).unwrap();
     for run in [8, 9] {
         let (mut log, mut reader) = (
             LogWriter::new(folder.path().to_owned(), RunId(run), LIMIT),
             LogReader::new(folder.path().to_owned(), RunId(run)),
         );
         log.write(Stream::Out, b"before\n", at(0)).unwrap();
-        heard.set([RunId(run)]).unwrap();
+        watched.set([RunId(run)]).unwrap();
         while rings.try_recv().is_ok() {}
         log.write(Stream::Out, b"after\n", at(0)).unwrap();
         rings.recv_timeout(Duration::from_secs(30)).expect("a ring for the other run");

@@ -36,15 +36,15 @@ impl Manager {
     /// Waits for a message that contains this text.
     #[track_caller]
     fn wait_for_message(&self, wanted: &str) -> String {
-        let mut heard = Vec::new();
+        let mut received = Vec::new();
         let mut buffer = [0; 4096];
         loop {
-            let len = self.0.recv(&mut buffer).unwrap_or_else(|error| panic!("{wanted:?} after {heard:?}: {error}"));
+            let len = self.0.recv(&mut buffer).unwrap_or_else(|error| panic!("{wanted:?} after {received:?}: {error}"));
             let text = String::from_utf8(buffer[..len].to_vec()).unwrap();
             if text.contains(wanted) {
                 return text;
             }
-            heard.push(text);
+            received.push(text);
         }
     }
 }
@@ -141,7 +141,7 @@ fn without_inotify_changes_are_found_by_looking() {
 
     let mut worker = without_inotify(&site, "worker").unwrap().stderr(Stdio::null()).spawn().unwrap();
     wait_for("the worker", || site.ok(&["status", "--json"]).contains("\"workers\":1").then_some(()));
-    site.write("jobs.yaml", "queues: {q: [{id: a, run: 'true'}, {id: b, run: 'true'}, {id: c, run: echo said}]}\n");
+    site.write("jobs.yaml", "queues: {q: [{id: a, run: 'true'}, {id: b, run: 'true'}, {id: c, run: echo printed}]}\n");
     wait_for("the worker to read the file", || {
         let mut store = SqliteStore::open(&StateDir::new(site.join(".setlist"))).unwrap();
         store.load().unwrap().job_named(&"q".into(), "c").map(drop)
@@ -150,7 +150,7 @@ fn without_inotify_changes_are_found_by_looking() {
     let waited = CommandOutput::from_output(&without_inotify(&site, "wait q/c").unwrap().output().unwrap());
     assert_eq!(waited.code, Some(0), "{waited:?}");
     let followed = CommandOutput::from_output(&without_inotify(&site, "log -f q/c").unwrap().output().unwrap());
-    assert_eq!((followed.code, followed.stdout.as_str()), (Some(0), "said\n"), "{followed:?}");
+    assert_eq!((followed.code, followed.stdout.as_str()), (Some(0), "printed\n"), "{followed:?}");
     signal(&worker, Signal::TERM);
     worker.wait().unwrap();
 }

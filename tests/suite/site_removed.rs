@@ -136,7 +136,7 @@ fn a_worker_that_waits_for_its_number_gets_a_file_that_others_find() {
 }
 
 #[test]
-fn a_worker_whose_site_is_moved_before_it_listens_says_so_too() {
+fn a_worker_notices_that_its_site_was_moved_before_it_subscribed() {
     let site = TempSite::empty();
     fs::create_dir(site.join("site")).unwrap();
     site.write("site/jobs.yaml", TIDY);
@@ -155,7 +155,7 @@ fn a_worker_whose_site_is_moved_before_it_listens_says_so_too() {
 }
 
 #[test]
-fn nothing_is_written_where_nobody_finds_it() {
+fn nothing_is_written_to_a_deleted_database() {
     let home = TempDir::new().unwrap();
     let folder = StateDir::new(home.path().join("state"));
     let mut store = SqliteStore::open(&folder).unwrap();
@@ -175,13 +175,13 @@ fn nothing_is_written_where_nobody_finds_it() {
 }
 
 #[test]
-fn who_begins_to_listen_where_a_site_is_being_removed_hears_of_it() {
+fn a_subscription_to_a_site_that_is_being_removed_reports_the_removal() {
     let home = TempDir::new().unwrap();
     let folder = StateDir::new(home.path().join("state"));
     let store = SqliteStore::open(&folder).unwrap();
     fs::remove_dir_all(folder.listeners()).unwrap();
-    let heard = store.subscribe(Arc::new(|| {})).err().expect("there is nothing to listen to");
-    assert!(matches!(heard, StoreError::Removed { .. }), "{heard}");
+    let error = store.subscribe(Arc::new(|| {})).err().expect("there is nothing to listen to");
+    assert!(matches!(error, StoreError::Removed { .. }), "{error}");
 }
 
 /// The first worker of every site has the same number.
@@ -201,7 +201,7 @@ fn a_worker_that_leaves_a_removed_site_takes_nothing_from_the_next() {
 }
 
 #[test]
-fn a_site_is_not_brought_further_under_an_older_worker() {
+fn a_site_is_not_migrated_while_an_older_worker_runs() {
     let site = TempSite::with(TIDY);
     let folder = StateDir::new(site.join(".setlist"));
     folder.create().unwrap();
@@ -220,7 +220,7 @@ fn a_site_is_not_brought_further_under_an_older_worker() {
 }
 
 #[test]
-fn a_worker_under_which_the_site_is_brought_further_leaves_it_alone() {
+fn a_worker_leaves_a_site_alone_that_was_migrated() {
     let site = TempSite::with(TIDY);
     let folder = StateDir::new(site.join(".setlist"));
     let worker = at_work(&site);
@@ -249,7 +249,7 @@ fn a_connection_changes_nothing_in_a_format_that_it_does_not_know() {
 
 /// A listener takes its own bell away; that says nothing of the folder.
 #[test]
-fn who_has_stopped_listening_goes_on_with_the_store() {
+fn a_connection_works_after_its_subscription_has_ended() {
     let home = TempDir::new().unwrap();
     let mut store = SqliteStore::open(&StateDir::new(home.path().join("state"))).unwrap();
     // Each is given back a moment later, and there are few for all programs.

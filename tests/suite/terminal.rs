@@ -410,21 +410,21 @@ fn a_log_on_a_terminal_keeps_only_its_colours() {
 #[test]
 fn every_run_of_a_job_can_be_shown() {
     let site = TempSite::with(
-        "queues:\n  q:\n    - {id: a, title: Again, run: 'echo \"said in run $SETLIST_RUN_ID\"; test -e ok'}\n",
+        "queues:\n  q:\n    - {id: a, title: Again, run: 'echo \"printed in run $SETLIST_RUN_ID\"; test -e ok'}\n",
     );
     assert_eq!(site.run(&["process"]).code, Some(1));
     site.write("ok", "");
     site.ok(&["retry", "q/a"]);
     site.wait_until("q/a", |job| job["outcome"] == json!("succeeded"));
     let mut screen = Terminal::open(&site, &[]);
-    screen.wait_for_text("said in run 2");
+    screen.wait_for_text("printed in run 2");
     screen.keys("<");
-    screen.wait_for_text("said in run 1");
+    screen.wait_for_text("printed in run 1");
     screen.wait_for_text("run 1 of 2, exit code 1");
     screen.keys("<");
     screen.wait_for_text("This is the earliest run");
     screen.keys(">");
-    screen.wait_for_text("said in run 2");
+    screen.wait_for_text("printed in run 2");
     screen.keys(">");
     screen.wait_for_text("This is the latest run.");
     screen.keys("q");
@@ -546,14 +546,14 @@ fn copied_text_goes_to_the_terminal() {
 #[test]
 fn copied_text_goes_through_tmux() {
     let site = TempSite::with(THREE);
-    site.script("tmux", "echo \"$@\" >told; cat >copied");
+    site.script("tmux", "echo \"$@\" >arguments; cat >copied");
     let mut command = CommandBuilder::new("sh");
     command.args(["-c", &format!("TMUX=here PATH=\"$PWD:$PATH\" exec {SETLIST}")]);
     let mut screen = Terminal::run(&site, command);
     screen.wait_for_text("Goes well");
     screen.keys("y");
     screen.wait_for_text("Copied work/good");
-    assert_eq!((site.read("told").trim(), site.read("copied").as_str()), ("load-buffer -w -", "work/good"));
+    assert_eq!((site.read("arguments").trim(), site.read("copied").as_str()), ("load-buffer -w -", "work/good"));
     assert!(!screen.raw().contains("]52;"), "tmux sets the clipboard itself");
     screen.keys("q");
     screen.wait_for_exit();

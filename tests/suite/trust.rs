@@ -40,9 +40,9 @@ fn clone(site: &TempSite) -> std::path::PathBuf {
 }
 
 #[track_caller]
-fn refused(said: &CommandOutput, words: &str) {
-    assert_eq!(said.code, Some(3), "{said:?}");
-    assert!(said.stdout.is_empty() && said.stderr.contains(words), "{words}: {said:?}");
+fn refused(printed: &CommandOutput, words: &str) {
+    assert_eq!(printed.code, Some(3), "{printed:?}");
+    assert!(printed.stdout.is_empty() && printed.stderr.contains(words), "{words}: {printed:?}");
 }
 
 #[test]
@@ -51,9 +51,12 @@ fn copied_state_is_used_only_after_it_was_adopted() {
     let clone = clone(&site);
     for args in [&["status"][..], &["list"], &["process"], &["add", "q", "--", "true"], &["worker", "--exit-when-idle"]]
     {
-        let said = run_in(&site, &clone, args);
-        refused(&said, "is a copy of");
-        assert!(said.stderr.contains("`setlist adopt`") && said.stderr.contains("`setlist adopt --fresh`"), "{said:?}");
+        let printed = run_in(&site, &clone, args);
+        refused(&printed, "is a copy of");
+        assert!(
+            printed.stderr.contains("`setlist adopt`") && printed.stderr.contains("`setlist adopt --fresh`"),
+            "{printed:?}"
+        );
     }
     assert!(!site.join("proof").exists(), "no job of the copy has run");
     let asked = run_in(&site, &clone, &["adopt"]);
@@ -72,8 +75,8 @@ fn copied_state_is_used_only_after_it_was_adopted() {
 fn copied_state_can_be_put_aside() {
     let site = with_hidden_job();
     let clone = clone(&site);
-    let said = run_in(&site, &clone, &["adopt", "--fresh"]);
-    assert_eq!(said.code, Some(0), "{said:?}");
+    let printed = run_in(&site, &clone, &["adopt", "--fresh"]);
+    assert_eq!(printed.code, Some(0), "{printed:?}");
     let listed = run_in(&site, &clone, &["list", "--json"]);
     assert!(listed.stdout.contains("harmless") && !listed.stdout.contains("touch"), "{listed:?}");
     let aside = |entry: fs::DirEntry| entry.file_name().to_string_lossy().starts_with(".setlist.old-");
@@ -310,8 +313,8 @@ fn what_root_creates_belongs_to_the_owner() {
     }
     assert!(seen > 10, "only {seen} files");
     let log = mine.join(".setlist");
-    let said = run_as(&site, ME, &mine, &["--state", log.to_str().unwrap(), "retry", "1"]);
-    assert_eq!(said.code, Some(0), "{said:?}");
-    let said = run_as(&site, ME, &mine, &["--state", log.to_str().unwrap(), "wait", "1"]);
-    assert_eq!(said.code, Some(0), "{said:?}");
+    let printed = run_as(&site, ME, &mine, &["--state", log.to_str().unwrap(), "retry", "1"]);
+    assert_eq!(printed.code, Some(0), "{printed:?}");
+    let printed = run_as(&site, ME, &mine, &["--state", log.to_str().unwrap(), "wait", "1"]);
+    assert_eq!(printed.code, Some(0), "{printed:?}");
 }

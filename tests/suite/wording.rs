@@ -233,7 +233,22 @@ fn comments_are_plain() {
 }
 
 #[test]
-fn banned_phrases_are_found_wherever_they_stand() {
+fn names_of_functions_are_plain() {
+    let mut passages = Vec::new();
+    for source in Source::read_all(&["src", "tests", "benches"]) {
+        for (at, window) in source.tokens.windows(2).enumerate().filter(|(_, window)| window[0] == "fn") {
+            passages.push(Passage {
+                place: format!("{}:{}", source.path, source.lines[at]),
+                text: window[1].replace('_', " "),
+            });
+        }
+    }
+    assert!(passages.len() > 3000, "only {} functions were found", passages.len());
+    assert_none(&findings(&passages, &[&BANNED_FOR_USERS[..], &["told", "heard", "is said", "who has"]].concat()));
+}
+
+#[test]
+fn banned_phrases_are_found_everywhere() {
     for (text, phrase) in [
         ("`10 parsecs` is no duration", "is no"),
         ("Whoever asks", "whoever"),

@@ -104,7 +104,7 @@ fn a_worker_that_is_slow_to_start_is_reported() {
 }
 
 #[test]
-fn a_worker_that_a_job_starts_is_no_part_of_the_job_when_the_command_returns() {
+fn a_worker_that_a_job_starts_does_not_belong_to_the_job() {
     // The job is killed at once after the command has returned.
     let script = format!("{SETLIST} retry other/b && touch returned && sleep 600");
     let jobs = json!({"queues": {"q": [{"id": "a", "run": script}], "other": [{"id": "b", "run": "until [ -e go ]; do sleep 0.01; done"}]}});

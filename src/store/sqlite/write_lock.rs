@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn the_subcommand_is_the_first_argument_that_is_no_option() {
+    fn the_subcommand_is_the_first_argument_that_is_not_an_option() {
         let words = |text: &'static str| subcommand(text.split(' '));
         assert_eq!(words("--file a.yaml --state s worker --exit-when-idle"), Some("worker"));
         assert_eq!(words("-v add q"), Some("add"));

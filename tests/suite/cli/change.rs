@@ -76,7 +76,7 @@ fn reset_makes_finished_jobs_pending_and_runs_nothing() {
 }
 
 #[test]
-fn clear_takes_out_what_is_named_and_only_that() {
+fn clear_removes_only_the_named_jobs() {
     let site = TempSite::with(TWO);
     site.run(&["process", "a"]);
     assert_eq!(site.ok(&["clear", "--finished", "b"]), "");
@@ -117,7 +117,7 @@ fn a_paused_queue_starts_nothing_until_it_is_resumed() {
 }
 
 #[test]
-fn a_name_alone_will_do_where_one_job_has_it() {
+fn a_unique_name_needs_no_queue() {
     let site = TempSite::with(TWO);
     assert_eq!(site.job("only")["id"], json!(3));
     let two = site.run(&["remove", "one"]);
@@ -150,7 +150,7 @@ fn what_changes_jobs_prints_them_as_json_too() {
 }
 
 #[test]
-fn what_has_read_enough_or_cannot_write_harms_nothing() {
+fn a_closed_pipe_does_not_stop_a_command() {
     let site = TempSite::with(TWO);
     // More than a pipe holds.
     site.write("lines", &"true\n".repeat(5_000));
@@ -168,7 +168,7 @@ fn what_has_read_enough_or_cannot_write_harms_nothing() {
 }
 
 #[test]
-fn a_state_that_may_not_be_written_is_said_to_be_so() {
+fn a_read_only_state_is_reported() {
     // Root can write everywhere.
     if rustix::process::geteuid().is_root() {
         eprintln!("SKIPPED: root may write everywhere");
@@ -226,7 +226,7 @@ fn list_takes_the_filter_of_the_screen() {
 }
 
 #[test]
-fn parallel_may_be_said_on_the_command_line() {
+fn parallel_overrides_the_file_while_process_runs() {
     let site = TempSite::with(
         "queues:\n  q: [{id: a, run: 'touch a; while [ ! -e b ]; do sleep 0.01; done'}, {id: b, run: 'touch b; while [ ! -e a ]; do sleep 0.01; done', timeout: 20s}]\n",
     );

@@ -18,21 +18,21 @@ queues:
   rest: ['true']
 ";
 
-/// The lines of a command with what differs from run to run taken out.
-fn told(site: &TempSite, args: &[&str]) -> String {
+/// The output of a command, with what differs from run to run replaced.
+fn normalized_output(site: &TempSite, args: &[&str]) -> String {
     let output = site.run(args);
     let mut lines = vec![format!("$ setlist {} => {}", args.join(" "), output.code.unwrap())];
     for line in output.stdout.lines() {
         let mut record: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
-        level(&mut record, site);
+        normalize(&mut record, site);
         lines.push(record.to_string());
     }
     lines.join("\n")
 }
 
-fn level(value: &mut Value, site: &TempSite) {
+fn normalize(value: &mut Value, site: &TempSite) {
     match value {
-        Value::Array(items) => items.iter_mut().for_each(|item| level(item, site)),
+        Value::Array(items) => items.iter_mut().for_each(|item| normalize(item, site)),
         Value::Object(fields) => {
             for (name, value) in fields {
                 match value {
@@ -44,7 +44,7 @@ fn level(value: &mut Value, site: &TempSite) {
                     Value::String(text) if text.contains(site.path().to_str().unwrap()) => {
                         *value = text.replace(site.path().to_str().unwrap(), "HERE").into();
                     }
-                    value => level(value, site),
+                    value => normalize(value, site),
                 }
             }
         }
@@ -53,7 +53,7 @@ fn level(value: &mut Value, site: &TempSite) {
 }
 
 #[test]
-fn every_command_that_prints_records_keeps_its_word() {
+fn the_json_of_every_command_is_stable() {
     let site = TempSite::with(SITE);
     let commands: &[&[&str]] = &[
         &["check", "--json"],
@@ -80,10 +80,10 @@ fn every_command_that_prints_records_keeps_its_word() {
         &["wait", "rest", "--json"],
         &["clear", "--finished", "build", "--json"],
     ];
-    let told: Vec<String> = commands.iter().map(|args| told(&site, args)).collect();
+    let outputs: Vec<String> = commands.iter().map(|args| normalized_output(&site, args)).collect();
     site.write("bad.yaml", "queues:\n  q:\n    - {run: a, tiemout: 1m}\n");
-    let bad = self::told(&site, &["check", "bad.yaml", "--json"]);
+    let bad = normalized_output(&site, &["check", "bad.yaml", "--json"]);
     insta::with_settings!({snapshot_path => "", prepend_module_to_snapshot => false, omit_expression => true}, {
-        assert_snapshot!("json", told.join("\n") + "\n" + &bad);
+        assert_snapshot!("json", outputs.join("\n") + "\n" + &bad);
     });
 }

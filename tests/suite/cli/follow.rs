@@ -21,7 +21,7 @@ fn line(out: &mut BufReader<ChildStdout>) -> String {
 }
 
 #[test]
-fn lines_say_whose_they_are() {
+fn lines_start_with_the_name_of_their_job() {
     let site = TempSite::with(
         "queues:\n  q: [{id: a, run: 'echo one; printf two'}, {id: longer, run: echo three}, {id: not, run: 'true'}]\n",
     );
@@ -76,7 +76,7 @@ fn a_job_is_followed_from_before_its_first_run_to_its_last() {
 }
 
 #[test]
-fn who_has_read_enough_ends_it() {
+fn following_ends_when_the_pipe_is_closed() {
     let site = TempSite::with("queues:\n  q: [{id: a, run: 'yes'}]\n");
     site.ok(&["retry", "q/a"]);
     let (child, mut out) = follow(&site, &["q"]);

@@ -39,7 +39,7 @@ fn time(value: &Value) -> DateTime<FixedOffset> {
 }
 
 #[test]
-fn each_stream_can_be_had_alone() {
+fn each_stream_can_be_printed_alone() {
     let site = ran();
     let bytes = |args: &[&str]| {
         let output = site.command(args).output().unwrap();
@@ -55,13 +55,13 @@ fn each_stream_can_be_had_alone() {
 }
 
 #[test]
-fn timestamps_stand_before_each_line_in_local_time() {
+fn timestamps_precede_each_line_in_local_time() {
     let site = ran();
     let job = site.job("q/a");
-    let said = CommandOutput::from_output(
+    let printed = CommandOutput::from_output(
         &site.command(&["log", "q/a", "-t", "--stdout"]).env("TZ", "XST-05:30").output().unwrap(),
     );
-    let lines = timed(&said.stdout);
+    let lines = timed(&printed.stdout);
     assert_eq!(lines.iter().map(|line| line.1).collect::<Vec<_>>(), ["one", "two"]);
     for (at, line) in lines {
         assert_eq!(at.offset().local_minus_utc(), 19_800);
@@ -98,7 +98,7 @@ fn following_knows_streams_and_times_too() {
 }
 
 #[test]
-fn of_an_old_log_it_says_what_is_not_known() {
+fn missing_information_of_an_old_log_is_reported() {
     let site = ran();
     fs::remove_file(site.join(".setlist/logs/1.marks")).unwrap();
     let output = site.run(&["log", "q/a", "--stderr"]);
@@ -115,7 +115,7 @@ fn of_an_old_log_it_says_what_is_not_known() {
 }
 
 #[test]
-fn what_was_not_kept_is_told_where_it_was() {
+fn omitted_output_is_reported_in_its_place() {
     let site = ran();
     let folder = site.join(".setlist/logs");
     let mut log = LogWriter::new(folder.clone(), RunId(1), 4096);
@@ -136,7 +136,7 @@ fn what_was_not_kept_is_told_where_it_was() {
 }
 
 #[test]
-fn what_is_torn_is_left_out_and_said() {
+fn torn_output_is_omitted_and_reported() {
     let site = ran();
     let path = site.join(".setlist/logs/1.marks");
     let mut marks = fs::read(&path).unwrap();
@@ -149,7 +149,7 @@ fn what_is_torn_is_left_out_and_said() {
 }
 
 #[test]
-fn of_deleted_output_it_says_when_it_went() {
+fn deleted_output_is_reported_with_its_date() {
     let site = TempSite::with("queues: {q: ['seq 1000']}\n");
     site.ok(&["process"]);
     let at = "2026-11-22T12:00:00Z".parse().unwrap();

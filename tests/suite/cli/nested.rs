@@ -50,7 +50,7 @@ fn the_nearest_site_comes_first_and_the_others_are_reached_by_name() {
 }
 
 #[test]
-fn what_is_named_overrides_what_is_near() {
+fn a_named_file_overrides_the_nearest_one() {
     let site = nested();
     let file = |name: &str| site.join(name).to_str().unwrap().to_owned();
     let named = within(&site, "inner", &["-f", &file("jobs.yaml"), "list", "both"]);
@@ -78,11 +78,11 @@ fn all_sites_that_can_be_reached_are_listed() {
 }
 
 #[test]
-fn the_users_own_site_is_there_where_no_other_is() {
+fn the_users_own_site_is_used_where_there_is_no_other() {
     let site = nested();
     let folder = tempfile::tempdir().unwrap();
-    let said = CommandOutput::from_output(&site.command(&["status"]).current_dir(folder.path()).output().unwrap());
-    assert!(said.code == Some(0) && said.stdout.contains("own"), "{said:?}");
+    let printed = CommandOutput::from_output(&site.command(&["status"]).current_dir(folder.path()).output().unwrap());
+    assert!(printed.code == Some(0) && printed.stdout.contains("own"), "{printed:?}");
 }
 
 #[test]
@@ -121,13 +121,14 @@ fn a_shell_completes_queues_and_jobs() {
     );
     let mut bash = Command::new("bash");
     site.set_environment(&mut bash);
-    let said =
+    let printed =
         CommandOutput::from_output(&bash.args(["-c", &script]).current_dir(site.join("inner")).output().unwrap());
-    let replies: Vec<Vec<&str>> = said.stdout.split("--\n").map(|reply| reply.split_whitespace().collect()).collect();
-    assert_eq!(replies[0], ["outer", "own"], "{said:?}");
-    assert_eq!(replies[1], ["both/one"], "{said:?}");
-    assert!(said.stdout.contains("--state"), "{said:?}");
-    assert!(said.stdout.contains("outer/a") && said.stdout.contains("\npending"), "{said:?}");
+    let replies: Vec<Vec<&str>> =
+        printed.stdout.split("--\n").map(|reply| reply.split_whitespace().collect()).collect();
+    assert_eq!(replies[0], ["outer", "own"], "{printed:?}");
+    assert_eq!(replies[1], ["both/one"], "{printed:?}");
+    assert!(printed.stdout.contains("--state"), "{printed:?}");
+    assert!(printed.stdout.contains("outer/a") && printed.stdout.contains("\npending"), "{printed:?}");
     assert!(!site.join("inner/.setlist").exists(), "who completes makes nothing");
     for shell in ["zsh", "fish", "elvish"] {
         assert!(site.ok(&["completions", shell]).contains("SETLIST_COMPLETE"), "{shell}");
@@ -155,7 +156,7 @@ fn the_manual_has_a_page_for_every_command() {
 }
 
 #[test]
-fn what_help_teaches_can_be_typed() {
+fn the_commands_in_help_can_be_typed() {
     let site = TempSite::with("queues:\n  build: [{id: lint, run: 'true'}]\n  sweep: ['echo 1']\n");
     let mut taught = 0;
     for command in ["process", "add", "list", "results", "log", "retry", "wait", "worker", "man"] {

@@ -27,7 +27,7 @@ fn a_failure_shows_its_last_lines() {
 }
 
 #[test]
-fn quiet_says_nothing_but_what_went_wrong() {
+fn quiet_prints_only_failures() {
     let site = TempSite::with("queues: {q: [echo a, echo b]}\n");
     let well = site.run(&["process", "--quiet"]);
     assert_eq!((well.code, &well.stdout[..], &well.stderr[..]), (Some(0), "", ""));
@@ -70,7 +70,7 @@ fn finished_jobs_are_printed_as_json() {
 }
 
 #[test]
-fn how_many_run_at_once_is_put_back() {
+fn parallel_is_restored_after_process() {
     // Each waits for the other.
     let meet = |a: &str, b: &str| format!("touch {a}; until [ -e {b} ]; do sleep 0.01; done");
     let site = TempSite::with(&format!("queues:\n  q: [{}, {}]\n", json!(meet("a", "b")), json!(meet("b", "a"))));

@@ -19,7 +19,7 @@ queues:
 ";
 
 #[test]
-fn the_job_stands_in_the_file_and_runs_once() {
+fn a_saved_job_is_in_the_file_and_runs_once() {
     let site = TempSite::with(FILE);
     let output = site.ok(&["add", "build", "--save", "--title", "Unit tests", "--needs", "lint", "--", "echo", "fine"]);
     assert_eq!(output, "#3\n");
@@ -38,7 +38,7 @@ fn the_job_stands_in_the_file_and_runs_once() {
 }
 
 #[test]
-fn a_need_that_is_told_by_its_number_is_named() {
+fn a_need_given_by_number_is_saved_by_name() {
     let site = TempSite::with(FILE);
     site.ok(&["add", "build", "--save", "--needs", "#1", "--", "make"]);
     assert!(
@@ -81,7 +81,7 @@ fn a_file_with_errors_is_left_as_it_is() {
 }
 
 #[test]
-fn many_who_save_at_once_are_all_heard() {
+fn concurrent_saves_are_all_kept() {
     let site = TempSite::with("queues:\n  q: []\n");
     let add = |n: i32| {
         let mut command = site.command(&["add", "q", "--save", "--script", &format!("echo {n}")]);

@@ -58,7 +58,7 @@ fn an_added_job_is_tried_again() {
 }
 
 #[test]
-fn an_added_job_waits_for_its_time_and_for_a_person() {
+fn an_added_job_waits_for_its_time_and_for_confirmation() {
     let site = TempSite::with("queues: {}\n");
     let at = add(&site, &["--after", "2199-01-01 18:00"], &["true"]);
     assert_eq!(site.job(&at)["not_before"], json!("2199-01-01T18:00:00.000Z"), "its zone is UTC here");
@@ -72,7 +72,7 @@ fn an_added_job_waits_for_its_time_and_for_a_person() {
 }
 
 #[test]
-fn an_added_job_reads_files_of_variables_where_it_was_typed() {
+fn an_added_job_reads_env_files_relative_to_the_working_directory() {
     let site = TempSite::with("queues: {}\n");
     fs::create_dir(site.join("below")).unwrap();
     site.write("below/.env", "A=file\nB=file\n");
@@ -82,7 +82,7 @@ fn an_added_job_reads_files_of_variables_where_it_was_typed() {
 }
 
 #[test]
-fn terms_that_mean_nothing_are_refused() {
+fn invalid_options_of_added_jobs_are_refused() {
     let site = TempSite::with("queues: {}\n");
     for (wrong, why) in [
         (&["--after", "tomorrow"][..], "invalid duration or date `tomorrow`"),

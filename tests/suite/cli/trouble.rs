@@ -16,7 +16,7 @@ fn full(site: &TempSite, args: &[&str]) -> CommandOutput {
 }
 
 #[test]
-fn a_full_output_is_an_error_and_what_was_asked_for_is_done() {
+fn a_full_output_is_an_error_after_the_command_is_carried_out() {
     let site = TempSite::with(SITE);
     let no_room = "setlist: cannot write the output: No space left on device (os error 28)\n";
     for args in [
@@ -46,7 +46,7 @@ fn a_full_output_is_an_error_and_what_was_asked_for_is_done() {
 }
 
 #[test]
-fn whoever_has_seen_enough_closes_the_pipe() {
+fn a_closed_pipe_ends_output_without_an_error() {
     let site = TempSite::with(SITE);
     let many = "echo again\n".repeat(5_000);
     let mut add = site.command(&["add", "q", "--stdin"]).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
@@ -56,18 +56,18 @@ fn whoever_has_seen_enough_closes_the_pipe() {
         let shell = format!("set -o pipefail; \"$SETLIST\" {args} | head -1");
         let mut command = std::process::Command::new("bash");
         site.set_environment(&mut command);
-        let said = command.args(["-c", &shell]).env("SETLIST", crate::temp_site::SETLIST).output().unwrap();
-        let said = CommandOutput::from_output(&said);
+        let printed = command.args(["-c", &shell]).env("SETLIST", crate::temp_site::SETLIST).output().unwrap();
+        let printed = CommandOutput::from_output(&printed);
         assert_eq!(
-            (said.code, said.stderr.as_str(), said.stdout.lines().count()),
+            (printed.code, printed.stderr.as_str(), printed.stdout.lines().count()),
             (Some(0), "", 1),
-            "{args}: {said:?}"
+            "{args}: {printed:?}"
         );
     }
 }
 
 #[test]
-fn lines_that_make_no_sense_are_all_told() {
+fn all_invalid_lines_are_reported() {
     let site = TempSite::with(SITE);
     let add = |text: &[u8]| {
         let mut command = site.command(&["add", "q", "--stdin"]);
@@ -77,8 +77,8 @@ fn lines_that_make_no_sense_are_all_told() {
         CommandOutput::from_output(&child.wait_with_output().unwrap())
     };
     let output = add(b"echo a\n\xff\n\necho \0\n  echo b");
-    let told = "setlist: nothing was added\nline 2: not valid UTF-8\nline 4: a script can't contain a NUL byte\n";
-    assert_eq!((output.code, output.stderr.as_str()), (Some(2), told));
+    let expected = "setlist: nothing was added\nline 2: not valid UTF-8\nline 4: a script can't contain a NUL byte\n";
+    assert_eq!((output.code, output.stderr.as_str()), (Some(2), expected));
     let output = add(&b"\xff\n".repeat(13));
     assert!(output.stderr.ends_with("line 10: not valid UTF-8\n3 more lines are invalid\n"), "{output:?}");
     assert_eq!(site.ok(&["list"]).lines().count(), 2);
@@ -97,8 +97,8 @@ fn an_endless_input_is_refused() {
         while input.write_all(text.as_bytes()).is_ok() {}
         let output = CommandOutput::from_output(&child.wait_with_output().unwrap());
         assert_eq!(output.code, Some(2));
-        let told = format!("line {last}: too much input: at most 250000 jobs and 64 MiB can be added at once");
-        assert!(output.stderr.contains(&told), "{output:?}");
+        let expected = format!("line {last}: too much input: at most 250000 jobs and 64 MiB can be added at once");
+        assert!(output.stderr.contains(&expected), "{output:?}");
     }
     assert_eq!(site.ok(&["list"]).lines().count(), 2);
 }

@@ -23,7 +23,7 @@ fn output(child: Child) -> CommandOutput {
 }
 
 #[test]
-fn a_job_is_waited_for_whoever_runs_it() {
+fn wait_works_for_jobs_of_any_worker() {
     let site = TempSite::with(GATED);
     let mut wait = waiting(&site, &["q/gate"]);
     site.ok(&["retry", "q/gate"]);
@@ -59,7 +59,7 @@ fn a_queue_is_waited_for_until_nothing_runs_in_it() {
 }
 
 #[test]
-fn what_nobody_runs_is_pending_still() {
+fn a_job_that_nothing_runs_stays_pending() {
     let site = TempSite::with(GATED);
     let idle = site.run(&["wait", "q"]);
     assert_eq!((idle.code, &idle.stdout[..]), (Some(1), "q  2 pending\n"));

@@ -42,7 +42,7 @@ pub(super) fn old_runs_are_pruned_except_the_latest(backend: &BackendSite) {
     let mut store =
         site(backend, Retention { max_runs: Some(2), max_age_seconds: Some(10 * 86_400), max_output_bytes: None });
     for day in 0..4 {
-        run(&mut *store, 1, b"said", days(day));
+        run(&mut *store, 1, b"printed", days(day));
     }
     let runs = |store: &mut dyn Store| store.runs(JobId(1)).unwrap().iter().map(|run| run.id.0).collect::<Vec<_>>();
     assert_eq!(store.prune(days(4)).unwrap().runs, 2);
@@ -116,7 +116,7 @@ fn hook_results_are_kept_as_long_as_their_runs() {
     let mut store = site(&backend, Retention { max_runs: Some(1), max_age_seconds: None, max_output_bytes: Some(1) });
     let end =
         |day, output: &str| HookResult { at: days(day), outcome: Outcome::Succeeded, last_line: output.to_owned() };
-    let told = |store: &mut dyn Store, run: RunId| {
+    let result_of = |store: &mut dyn Store, run: RunId| {
         let runs = store.runs(JobId(1)).unwrap();
         let run = runs.iter().find(|known| known.id == run)?.clone();
         store.log_reader(run.id).hook_result(&run)
@@ -124,17 +124,17 @@ fn hook_results_are_kept_as_long_as_their_runs() {
     // A result left by a run of the same number, in a site that was lost.
     store.save_hook_result(RunId(1), &end(0, "of another run")).unwrap();
     let first = run(&mut *store, 1, b"first", days(1));
-    assert_eq!((first, told(&mut *store, first)), (RunId(1), None));
+    assert_eq!((first, result_of(&mut *store, first)), (RunId(1), None));
     for output in ["early", &"late ".repeat(200)] {
         store.save_hook_result(first, &end(1, output)).unwrap();
-        assert_eq!(told(&mut *store, first), Some(end(1, output)));
+        assert_eq!(result_of(&mut *store, first), Some(end(1, output)));
     }
     assert_eq!(store.prune(days(2)).unwrap(), PruneReport::default());
     assert_eq!(log(&backend, first).as_deref(), Some("first"), "it does not count as output");
     let silent = run(&mut *store, 1, b"", days(2));
     store.save_hook_result(silent, &end(2, "")).unwrap();
     assert_eq!(store.prune(days(3)).unwrap().runs, 1);
-    assert_eq!(told(&mut *store, silent), Some(end(2, "")));
+    assert_eq!(result_of(&mut *store, silent), Some(end(2, "")));
     run(&mut *store, 1, b"third", days(3));
     assert_eq!(store.prune(days(4)).unwrap().runs, 1);
     let left = fs::read_dir(backend.state_dir().logs()).unwrap().map(|entry| entry.unwrap().file_name());

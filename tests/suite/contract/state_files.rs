@@ -244,7 +244,7 @@ fn a_worker_is_alive_while_its_lock_is_held() {
 }
 
 #[test]
-fn a_site_has_one_id_for_all_who_open_it_that_moves_with_its_directory() {
+fn a_site_has_one_id_that_moves_with_its_directory() {
     let home = TempDir::new().unwrap();
     let state = StateDir::new(home.path().join("state"));
     assert!(state.find_site_id().is_err() || state.find_site_id().unwrap().is_none());

@@ -45,7 +45,7 @@ pub(super) struct CrashSite {
     /// The number of jobs in each batch that may have been added, by its tag.
     batches: BTreeMap<String, usize>,
     /// Jobs that were reported as succeeded.
-    told: BTreeSet<u64>,
+    reported: BTreeSet<u64>,
     /// The attempt at which jobs succeeded.
     succeeded: BTreeMap<u64, u64>,
     /// The last attempt of each job whose runs have been checked.
@@ -63,7 +63,7 @@ impl CrashSite {
             site,
             added: BTreeSet::new(),
             batches: BTreeMap::new(),
-            told: BTreeSet::new(),
+            reported: BTreeSet::new(),
             succeeded: BTreeMap::new(),
             reviewed: BTreeMap::new(),
             cancelled: BTreeSet::new(),
@@ -116,7 +116,7 @@ impl CrashSite {
             let words: Vec<&str> = line.split_whitespace().collect();
             match words[..] {
                 [number] => self.added.extend(parse(number)),
-                [path, "succeeded", ..] => self.told.extend(path.rsplit('/').next().and_then(parse)),
+                [path, "succeeded", ..] => self.reported.extend(path.rsplit('/').next().and_then(parse)),
                 _ => {}
             }
         }
@@ -165,8 +165,8 @@ impl CrashSite {
             let found = jobs.values().filter(|job| job["tags"] == json!([tag])).count();
             assert!(found == 0 || found == *count, "{found} of {count} jobs of {tag} are there");
         }
-        for id in &self.told {
-            assert_eq!(jobs[id]["outcome"], json!("succeeded"), "#{id} has succeeded, it was said");
+        for id in &self.reported {
+            assert_eq!(jobs[id]["outcome"], json!("succeeded"), "#{id} has succeeded, it was printed");
         }
         self.compare_with_journal(&jobs);
         for (id, job) in &jobs {

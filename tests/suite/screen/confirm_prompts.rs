@@ -43,7 +43,7 @@ fn run_ready_jobs(harness: &mut ScreenHarness) -> Vec<&'static str> {
 }
 
 #[test]
-fn a_queue_goes_on_to_a_job_that_needs_approval_and_asks_then() {
+fn a_job_that_needs_approval_waits_at_its_turn_while_others_run() {
     let mut harness = ScreenHarness::new(vec![with_gate()], 80, 24);
     harness.keys("gp");
     assert_eq!(

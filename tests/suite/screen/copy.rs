@@ -54,8 +54,8 @@ fn in_the_output_the_visible_text_or_the_match_is_copied() {
     assert!(harness.screen.lists().focus().output);
     let shown = harness.text().lines().filter(|row| row.starts_with(" line ")).count();
     harness.keys("y");
-    let said = harness.message();
-    let copied = harness.copied.pop().expect(&said);
+    let printed = harness.message();
+    let copied = harness.copied.pop().expect(&printed);
     assert_eq!(copied.lines().count(), shown);
     assert!(copied.starts_with("line 0\nline 1\n"), "{copied:?}");
     assert_eq!(harness.message(), format!("Copied {shown} lines of the output."));

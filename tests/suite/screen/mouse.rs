@@ -55,12 +55,12 @@ fn a_click_focuses_another_list_or_the_output() {
     let mut harness = harness(80, 24);
     harness.process("build");
     let run = harness.start("build");
-    harness.print(run.1, "said something\n");
+    harness.print(run.1, "printed something\n");
     harness.end(run, failed("exit code 3"));
     harness.keys("gj");
     click(&mut harness, "fetch");
     assert_eq!((harness.focused_list(), harness.selected_job_name().as_deref()), (Phase::Finished, Some("fetch")));
-    click(&mut harness, "said something");
+    click(&mut harness, "printed something");
     assert!(harness.screen.lists().focus().output);
     click(&mut harness, "Lint");
     assert_eq!((harness.focused_list(), harness.screen.lists().focus().output), (Phase::Pending, false));

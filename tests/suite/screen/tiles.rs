@@ -184,10 +184,10 @@ fn a_pty_job_has_the_size_of_its_tile_and_takes_input() {
     assert!(!harness.text().contains("TYPING"));
     assert_eq!(harness.selected_job_name().as_deref(), Some("b"));
     harness.keys("<Esc>");
-    let told = lines[1].read();
+    let received = lines[1].read();
     assert!(
-        matches!(told.last(), Some(TerminalInput::Size(size)) if *size != sizes[1]),
-        "it is shown elsewhere now: {told:?}"
+        matches!(received.last(), Some(TerminalInput::Size(size)) if *size != sizes[1]),
+        "it is shown elsewhere now: {received:?}"
     );
 }
 

@@ -10,13 +10,13 @@ fn the_terminal_gets_desktop_notifications() {
     let mut terminal = Terminal::open(&site, &[]);
     terminal.wait_for_text("p process");
     terminal.keys("p");
-    let told = |text: &str| {
+    let is_notified = |text: &str| {
         let raw = terminal.drawn.lock().unwrap().raw.clone();
         String::from_utf8_lossy(&raw).contains(text)
     };
     terminal.wait_until("the notices", |_| {
-        told("\x1b]9;setlist: q/a failed: exit code 3\x1b\\")
-            && told("\x1b]9;setlist: q is done: 1 finished, 1 failed\x1b\\")
+        is_notified("\x1b]9;setlist: q/a failed: exit code 3\x1b\\")
+            && is_notified("\x1b]9;setlist: q is done: 1 finished, 1 failed\x1b\\")
     });
     terminal.keys("q");
     assert!(terminal.wait_for_exit().success());
