@@ -96,6 +96,10 @@ pub(super) fn warn_if_file_not_kept(paths: &SitePaths) {
 
 /// Starts a worker for the schedules of a site that was used, unless one is running.
 pub(super) fn leave_schedule_worker(paths: &SitePaths) {
+    // Opening the store would create it again where the site was removed or moved meanwhile.
+    if !paths.state.has_database() {
+        return;
+    }
     let started = open_store(&paths.state)
         .map_err(Into::into)
         .and_then(|mut store| site::ensure_schedule_worker(store.as_mut(), paths));

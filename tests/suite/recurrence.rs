@@ -192,7 +192,7 @@ fn next(expression: &str, zone: Tz, after: &str, count: usize) -> Vec<String> {
 }
 
 #[test]
-fn a_time_that_clocks_skip_comes_when_they_go_on_and_one_that_they_repeat_comes_once() {
+fn a_local_time_that_is_skipped_is_due_at_the_change_and_a_repeated_one_once() {
     let berlin = chrono_tz::Europe::Berlin;
     assert_eq!(next("30 2 * * *", berlin, "2026-03-28 12:00", 2), ["29 03:00 CEST", "30 02:30 CEST"]);
     assert_eq!(next("0,30 2 * * *", berlin, "2026-03-28 12:00", 2), ["29 03:00 CEST", "30 02:00 CEST"]);
