@@ -72,6 +72,8 @@
 //! | the delay of retries | `model/scheduling_options.rs` |
 //! | when a worker exits | `worker/event_loop.rs` |
 //! | a column or format of the output | `cli/inspect.rs` (text), `cli/json_records.rs` (JSON) |
+//! | how a command finds jobs (`queue/name`, `#7`, `@last`) | `cli/open_site.rs` |
+//! | a form of a duration, size, count or quoted command | `text` |
 //! | another store | the trait [`store::Store`] (`store/backend.rs`), `site/open.rs` |
 //! | wrapping of lines | `tui/output/line_wrapping.rs` |
 //!
