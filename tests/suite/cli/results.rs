@@ -66,7 +66,7 @@ fn results_as_json_have_the_parameters() {
 }
 
 #[test]
-fn no_value_is_no_table() {
+fn jobs_without_values_have_no_table() {
     let site = TempSite::with("queues: {q: [{id: a, run: 'true', matrix: {n: [1, 2]}}]}\n");
     site.ok(&["process"]);
     let output = site.run(&["results"]);
