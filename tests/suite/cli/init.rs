@@ -36,6 +36,7 @@ fn the_list_has_every_template_with_what_it_is_for() {
     listed.sort_unstable();
     assert_eq!(listed, examples().iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>());
     assert!(list.contains("backup        A backup of several folders with restic"), "{list}");
+    assert!(list.lines().all(|line| line.ends_with('.')), "each first line is a sentence: {list}");
     assert!(list.lines().all(|line| line.chars().count() <= 125 && line.chars().count() > 25), "{list}");
 }
 
