@@ -9,6 +9,7 @@ use super::error::warn;
 use super::exit::ExitStatus;
 use super::log_printer::{LinePrefix, LogPrinter};
 use super::open_site::OpenSite;
+use super::own_job::refuse_to_wait_for_itself;
 use super::target::{Target, sync_state};
 use crate::model::{Event, Job, JobId, Run, RunId, SiteState};
 use crate::store::log::LogReader;
@@ -35,6 +36,10 @@ pub(super) fn print_logs(site: &mut OpenSite, options: &LogArgs, color: bool) ->
         open_logs: Vec::new(),
         has_deleted_log: false,
     };
+    if options.follow {
+        // Its own output would be printed again and again.
+        refuse_to_wait_for_itself(site, &site_state, |job| targets.iter().any(|target| target.includes(job)))?;
+    }
     if options.follow && !targets.iter().all(|target| target.is_settled(&site_state)) {
         printer.change_waiter = Some(ChangeWaiter::subscribe(site)?);
         printer.follow(site, site_state, &targets)

@@ -10,13 +10,13 @@ use std::path::Path;
 use std::sync::mpsc::channel;
 use std::thread;
 
-use chrono::DateTime;
+use chrono::{DateTime, Utc};
 use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::Rect;
 use rusqlite::Connection;
 use rusqlite::types::Value;
 use setlist::definition;
-use setlist::model::{RunId, Stream, WindowSize};
+use setlist::model::{Outcome, Query, RunId, RunReport, Stream, WaitReason, WindowSize};
 use setlist::store::log::{LogReader, LogWriter, recover};
 use setlist::store::{StateDir, StoreError};
 use setlist::text;
@@ -189,6 +189,75 @@ fn arbitrary_output_is_sanitised() {
             bytes.chunks(7).for_each(|piece| printer.push(piece, &mut pieces));
             printer.finish(&mut pieces);
             assert_eq!(pieces, colours);
+        },
+    );
+}
+
+/// Durations and times, in files, options and filters, at any time of the clock.
+#[test]
+fn arbitrary_durations_and_times() {
+    const TEXTS: [&[u8]; 12] = [
+        b"90",
+        b"1h 30min",
+        b"2days 4h",
+        b"99999999999y",
+        b"18446744073709551615s",
+        b"18446744073709551615",
+        b"0.5s",
+        b"1M",
+        b"2026-03-29 02:30",
+        b"1969-12-31T23:59:59Z",
+        b"9999-12-31",
+        b"+262142-12-31T23:59:59Z",
+    ];
+    const UNITS: [&[u8]; 14] =
+        [b"ns", b"us", b"ms", b"s", b"m", b"min", b"h", b"d", b"w", b"M", b"months", b"y", b"-", b"99999999"];
+    let times = [
+        DateTime::UNIX_EPOCH,
+        DateTime::from_timestamp(-2_000_000_000, 0).unwrap(),
+        DateTime::from_timestamp(1_800_000_000, 999_999_999).unwrap(),
+        DateTime::<Utc>::MIN_UTC,
+        DateTime::<Utc>::MAX_UTC,
+    ];
+    fuzz(
+        |rng| mutate(rng, &TEXTS, &UNITS),
+        move |bytes| {
+            let input = String::from_utf8_lossy(bytes);
+            if let Ok(duration) = text::parse_duration(&input) {
+                assert!(!text::duration(duration).is_empty() && !text::time_left(duration).is_empty());
+            }
+            let quoted = serde_json::to_string(&input).unwrap();
+            let file = format!(
+                "queues: {{q: [{{run: a, after: {quoted}}}, {{run: a, timeout: {quoted}}}, {{run: a, grace: {quoted}}}, \
+                 {{run: a, retry: {{max: 9, delay: {quoted}, backoff: 3}}}}]}}\n"
+            );
+            let whole = definition::parse("jobs.yaml", &file);
+            let parts = file.match_indices("{run").filter_map(|(at, _)| {
+                let end = at + file[at..].find("}, {run").map_or_else(|| file[at..].len() - 3, |len| len + 1);
+                definition::parse("jobs.yaml", &format!("queues: {{q: [{}]}}\n", &file[at..end])).ok()
+            });
+            for job in parts.chain(whole).flat_map(|desired| desired.queues).flat_map(|queue| queue.jobs) {
+                for now in times {
+                    let start = job.scheduling.earliest_start(now);
+                    assert!(start.is_none_or(|start| start >= now || start.timestamp() >= 0), "{start:?}");
+                    for attempt in [0, 1, 8, u32::MAX] {
+                        let failed = RunReport { outcome: Outcome::Interrupted, exit: None, value: None };
+                        let _ = (
+                            job.scheduling.retry.delay(attempt),
+                            job.scheduling.retry.next_attempt_at(attempt, &failed, now),
+                        );
+                    }
+                    let _ = start.map(|start| WaitReason::Time(start).describe(now));
+                }
+            }
+            for now in times {
+                for field in ["since", "before", "took"] {
+                    // An error says what is expected.
+                    if let Err(error) = Query::parse(&format!("{field}:{input}"), now) {
+                        assert!(!error.to_string().is_empty());
+                    }
+                }
+            }
         },
     );
 }

@@ -58,6 +58,8 @@ fn read_from(reader: &mut LogReader, mut offset: u64) -> Vec<(u64, Vec<u8>)> {
 fn names(folder: &Path) -> Vec<String> {
     let mut names: Vec<String> =
         fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    // It belongs to all runs.
+    names.retain(|name| name != ".printed");
     names.sort();
     names
 }

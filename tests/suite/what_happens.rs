@@ -11,7 +11,7 @@ use crate::readme::{help_topic, read};
 use crate::temp_site::TempSite;
 
 /// The beginning of each sentence, and the tests that run it.
-const TESTS: [(&str, &[&str]); 26] = [
+const TESTS: [(&str, &[&str]); 35] = [
     ("A new job becomes pending, a removed", &["a_saved_file_adds_removes_and_keeps_jobs"]),
     ("A finished job becomes pending again only if", &["only_a_changed_script_runs_again"]),
     ("A change to a running job", &["process_includes_a_change_of_the_last_running_job"]),
@@ -19,6 +19,15 @@ const TESTS: [(&str, &[&str]); 26] = [
     ("Two `setlist process` share", &["two_processes_share_a_queue_within_its_limit"]),
     ("`parallel` limits the running jobs", &["two_processes_share_a_queue_within_its_limit"]),
     ("If one of them is killed", &["of_two_processes_on_a_queue_one_does_the_work_of_the_other_after_a_crash"]),
+    ("Each file has a state of its own", &["every_file_has_a_state_of_its_own"]),
+    ("A state that is named with `--state`", &["one_named_state_is_refused_for_a_second_file"]),
+    ("Its environment is that of the command", &["a_job_sees_the_environment_of_its_command_and_of_the_file"]),
+    ("A value of `env` that has left", &["values_of_env_are_forgotten_when_they_leave_the_file"]),
+    ("What root creates in a state", &["what_root_creates_belongs_to_the_owner"]),
+    ("`add --save` keeps the owner", &["saving_keeps_the_mode_the_owner_and_the_links"]),
+    ("`after: 3s` and the delay", &["no_job_waits_longer_than_its_delay_after_the_clock_was_set_back"]),
+    ("A jump ahead does not make", &["a_jump_is_not_trusted"]),
+    ("If a backup is copied over", &["a_worker_under_which_older_state_is_restored_stops_its_jobs_and_leaves"]),
     ("`process` exits with 0", &["process_exits_with_the_documented_codes"]),
     ("`run --follow` and `run --wait`", &["follow_prints_the_output_and_exits_like_the_command"]),
     ("If the output is closed", &["a_closed_output_stops_no_job"]),
@@ -37,7 +46,13 @@ const TESTS: [(&str, &[&str]); 26] = [
     ("After three respawns", &["a_job_that_kills_its_workers_does_not_cause_endless_respawns"]),
     ("A copy of a site leaves", &["a_copied_site_leaves_the_processes_of_the_original_alone"]),
     ("If a site is renamed", &["a_renamed_site_ends_the_run_of_a_killed_worker_before_the_job_runs_again"]),
-    ("If the state folder is removed", &["a_worker_whose_state_is_removed_stops_its_jobs_and_leaves"]),
+    (
+        "If the state folder or one that holds it",
+        &[
+            "a_worker_whose_state_is_removed_stops_its_jobs_and_leaves",
+            "a_busy_worker_notices_at_once_that_its_state_or_a_folder_above_was_moved",
+        ],
+    ),
 ];
 
 #[test]
@@ -49,9 +64,12 @@ fn every_sentence_has_a_test() {
         assert_eq!(tests, 1, "{sentence}");
     }
     assert_eq!(sentences.len(), TESTS.len());
-    let sources = Source::read_all(&["tests"]);
+    let sources = Source::read_all(&["tests", "src"]);
     for test in TESTS.iter().flat_map(|(_, tests)| *tests) {
-        let is_test = |source: &Source| source.contains(&["#", "[", "test", "]", "fn", test, "("]);
+        // The contract suite lists its tests, which run with every store.
+        let is_listed =
+            |source: &Source| source.path.ends_with("tests/suite/contract.rs") && source.contains(&[test, ","]);
+        let is_test = |source: &Source| source.contains(&["#", "[", "test", "]", "fn", test, "("]) || is_listed(source);
         assert!(sources.iter().any(is_test), "there is no test {test}");
     }
 }
@@ -153,7 +171,7 @@ fn a_job_runs_in_the_folder_of_its_file_or_where_it_was_added() {
 #[test]
 fn an_interrupt_stops_jobs_and_a_second_one_kills_them() {
     let site = TempSite::with(
-        "queues: {q: [{id: a, grace: 10m, run: 'trap \"touch asked\" TERM; touch begun; while :; do sleep 0.01; done'}]}\n",
+        "queues: {q: [{id: a, grace: 10m, run: 'trap \"touch asked\" TERM; touch begun; while :; do sleep 0.01 || :; done'}]}\n",
     );
     let mut process = site.command(&["process"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     site.wait_until("q/a", |_| site.join("begun").exists());
@@ -180,4 +198,20 @@ fn running_jobs_continue_while_process_is_stopped() {
     interrupt(&process, Signal::CONT);
     assert_eq!(process.wait().unwrap().code(), Some(0));
     assert_eq!(site.job("q/a")["outcome"], json!("succeeded"));
+}
+
+#[test]
+fn a_job_sees_the_environment_of_its_command_and_of_the_file() {
+    let site = TempSite::with("queues: {q: [{id: a, run: 'echo $A $B $C \"$D\"', env_file: .env, env: {A: job}}]}\n");
+    site.write(".env", "A=file\nB=file\nD='literal $HOME'\n");
+    let run = |args: &[&str], c: &str| {
+        let mut command = site.command(args);
+        let output = command.env("A", "command").env("B", "command").env("C", c).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    };
+    run(&["process"], "process");
+    assert_eq!(site.job("q/a")["value"], json!("job file process literal $HOME"));
+    run(&["retry", "q/a"], "retry");
+    site.ok(&["wait", "q/a"]);
+    assert_eq!(site.job("q/a")["value"], json!("job file retry literal $HOME"));
 }

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crate::model::RunId;
@@ -31,6 +32,26 @@ pub(super) fn sizes_path(dir: &Path, run: RunId) -> PathBuf {
 
 pub(super) fn index_path(dir: &Path, run: RunId) -> PathBuf {
     dir.join(format!("{run}.marks"))
+}
+
+/// The file that records which runs have printed something: a byte for each run, at the offset of its number. Its name
+/// keeps it from being removed together with the logs by `rm logs/*`.
+fn printed_path(dir: &Path) -> PathBuf {
+    dir.join(".printed")
+}
+
+/// Records that a run has printed something, after its log was created.
+pub(super) fn record_printed(dir: &Path, run: RunId) -> io::Result<()> {
+    let mut options = private_files::options();
+    options.create(true).truncate(false).write(true);
+    private_files::open(&options, &printed_path(dir))?.write_all_at(b"!", run.0)
+}
+
+/// Whether a run has printed something. Not known of runs of earlier versions.
+pub(super) fn has_printed(dir: &Path, run: RunId) -> bool {
+    let mut byte = [0];
+    let read = private_files::open_to_read(&printed_path(dir)).and_then(|file| file.read_exact_at(&mut byte, run.0));
+    read.is_ok() && byte == *b"!"
 }
 
 /// Creates a file with mode 0600 for reading and writing. An existing file is replaced: it was left by a run of the

@@ -6,7 +6,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use super::deletion::lock_shared;
-use super::files::{head_path, index_path, sizes_path, tail_path};
+use super::files::{has_printed, head_path, index_path, sizes_path, tail_path};
 use super::index_reader::{IndexReader, OutputSpan};
 use super::notices::read_deletion_notice;
 use super::tail_segment::TailHeader;
@@ -126,12 +126,13 @@ impl LogReader {
         }
     }
 
-    /// Whether the log file was deleted: while it was open here, or its index is left. A run without output has neither
-    /// file.
+    /// Whether the log file was deleted: while it was open here, or although the run has printed something. Of runs of
+    /// earlier versions, that is known only as long as their index is left.
     pub fn is_deleted(&mut self) -> Result<bool, StoreError> {
         let path = head_path(&self.dir, self.run);
         match opened(&mut self.head, &path)? {
             Some(head) => Ok(head.metadata().map_err(|error| StoreError::io(path, error))?.nlink() == 0),
+            None if has_printed(&self.dir, self.run) => Ok(opened(&mut self.head, &path)?.is_none()),
             None => Ok(self.has_stream_index()),
         }
     }

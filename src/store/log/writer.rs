@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 
 use super::compact;
 use super::deletion::lock_shared;
-use super::files::{create, head_path, index_path, sizes_path, tail_path};
+use super::files::{create, head_path, index_path, record_printed, sizes_path, tail_path};
 use super::index_writer::IndexWriter;
 use super::stream_index::Origin;
 use super::tail_segment::TailHeader;
@@ -218,5 +218,7 @@ fn create_head(dir: &Path, run: RunId) -> Result<File, StoreError> {
     };
     let head = created.map_err(|error| StoreError::io(path, error))?;
     lock_shared(&head);
+    // If this fails, a deleted log may look like one of a run without output.
+    let _ = record_printed(dir, run);
     Ok(head)
 }

@@ -16,6 +16,8 @@ fn a_job_cannot_wait_for_itself() {
       - {{id: job, run: {SETLIST} wait other q/job}}
       - {{id: process, run: {SETLIST} process q}}
       - {{id: chain, run: {SETLIST} wait other/last}}
+      - {{id: follow, run: {SETLIST} log -f q/follow}}
+      - {{id: follow-all, run: {SETLIST} log -f other q}}
       - {{id: fine, run: {SETLIST} wait other/first}}
   other:
     - {{id: first, run: 'true'}}
@@ -24,7 +26,7 @@ fn a_job_cannot_wait_for_itself() {
     ));
     site.ok(&["process", "other", "--next"]);
     site.run(&["process", "q"]);
-    for name in ["queue", "all", "job", "process", "chain"] {
+    for name in ["queue", "all", "job", "process", "chain", "follow", "follow-all"] {
         assert_eq!(site.job(&format!("q/{name}"))["exit_code"], json!(2), "{name}");
         let log = site.ok(&["log", &format!("q/{name}")]);
         assert!(log.contains(&format!("q/{name} runs this command and would wait for itself")), "{name}: {log}");

@@ -43,6 +43,10 @@ fn a_deleted_log_file_is_reported() {
     assert_eq!((child.wait().unwrap().code(), &errors[..]), (Some(1), deleted));
     let later = site.run(&["log", "q/a"]);
     assert_eq!((later.code, &later.stderr[..]), (Some(1), deleted), "{later:?}");
+    // Also if nothing is left of it.
+    fs::remove_file(site.join(&format!(".setlist/logs/{run}.marks"))).unwrap();
+    let later = site.run(&["log", "q/a"]);
+    assert_eq!((later.code, &later.stderr[..]), (Some(1), deleted), "{later:?}");
     // A job without output has no log file.
     site.ok(&["retry", "q/silent"]);
     site.ok(&["wait", "q/silent"]);
