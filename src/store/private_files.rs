@@ -66,9 +66,14 @@ pub(super) fn create_private_dir(path: &Path) -> Result<(), StoreError> {
             Err(failed(io::Error::new(io::ErrorKind::NotADirectory, "not a folder")))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            match path.parent().filter(|parent| !parent.as_os_str().is_empty() && !parent.exists()) {
-                Some(parent) => create_private_dir(parent).and_then(|()| create_private_dir(path)),
-                None => Err(failed(error)),
+            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).ok_or(error).map_err(failed)?;
+            if !parent.exists() {
+                create_private_dir(parent)?;
+            }
+            // Another process may create the same directories at the same time.
+            match DirBuilder::new().mode(0o700).create(path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+                created => created.and_then(|()| give_to_owner(path)).map_err(failed),
             }
         }
         Err(error) => Err(failed(error)),

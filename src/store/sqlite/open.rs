@@ -101,6 +101,8 @@ fn create_database(path: &Path) -> Result<(), StoreError> {
 fn write_schema(path: &Path) -> rusqlite::Result<()> {
     let mut db = Connection::open(path)?;
     db.pragma_update(None, "page_size", PAGE_SIZE.cast_signed())?;
+    // Two connections that switch to it at the same time would exclude each other, without waiting.
+    db.pragma_update(None, "journal_mode", "WAL")?;
     let transaction = db.transaction()?;
     transaction.pragma_update(None, "application_id", i32::from_be_bytes(APPLICATION_ID))?;
     transaction.pragma_update(None, "user_version", CURRENT_FORMAT)?;
