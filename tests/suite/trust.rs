@@ -334,3 +334,17 @@ fn the_first_commands_of_a_user_may_run_at_the_same_time() {
         }
     }
 }
+
+#[test]
+fn a_site_may_be_created_by_several_at_the_same_time() {
+    for _ in 0..30 {
+        let site = TempSite::empty();
+        let (barrier, dir) = (std::sync::Barrier::new(6), setlist::store::StateDir::new(site.join("a/b/c/state")));
+        let create = || {
+            barrier.wait();
+            dir.create().unwrap();
+            setlist::store::SqliteStore::open(&dir).unwrap();
+        };
+        std::thread::scope(|scope| (0..6).for_each(|_| drop(scope.spawn(create))));
+    }
+}
