@@ -1,7 +1,7 @@
 //! The whole program in a real pseudo-terminal: real keys, real jobs, what the screen shows.
 
-mod other_files;
 mod saved_jobs;
+mod special_files;
 
 use std::io::{Read, Write};
 use std::num::NonZero;
