@@ -269,24 +269,26 @@ fn a_worker_whose_file_was_removed_stops_its_jobs_and_leaves() {
 #[test]
 fn a_worker_under_which_older_state_is_restored_stops_its_jobs_and_leaves() {
     let job = |name: &str| json!({"id": name, "run": format!("echo {name} >> ran; [ -e go ] || sleep 600")});
-    let file = json!({"queues": {"q": {"parallel": 2, "jobs": [job("a"), job("b")]}}});
-    let site = TempSite::with(&file.to_string());
-    let mut process = site.command(&["process", "--next"]);
-    let process = process.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let file = |names: &[&str]| {
+        let jobs: Vec<_> = names.iter().map(|name| job(name)).collect();
+        json!({"queues": {"q": {"parallel": 2, "jobs": jobs}}}).to_string()
+    };
+    let site = TempSite::with(&file(&["a"]));
+    let process = site.command(&["process"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     wait_for("the first job", || (site.read("ran") == "a\n").then_some(()));
     let copy = |from: &str, to: &str| {
         let copied = std::process::Command::new("cp").arg("-a").args([site.join(from), site.join(to)]).status();
         assert!(copied.unwrap().success());
     };
     copy(".setlist", "backup");
-    site.ok(&["retry", "q/b"]);
+    site.write("jobs.yaml", &file(&["a", "b"]));
     wait_for("the second job", || (site.read("ran") == "a\nb\n").then_some(()));
     copy("backup/.", ".setlist");
-    // A change notifies all workers: that of the first job and the one that `retry` started.
-    site.ok(&["add", "q", "--script", "true"]);
+    // A change notifies the worker.
+    site.ok(&["pause", "q"]);
     left_as_unregistered(&site, process);
     site.write("go", "");
-    site.ok(&["process", "--again"]);
+    site.ok(&["process", "--again", "--resume"]);
     let mut ran: Vec<_> = site.read("ran").lines().map(str::to_owned).collect();
     ran.sort();
     assert_eq!(ran, ["a", "a", "b", "b"]);
