@@ -31,7 +31,7 @@ fn site_with(jobs: &str) -> TempSite {
 /// Starts a worker in the foreground and waits until it has joined.
 fn worker(site: &TempSite) -> Child {
     let mut worker = site.command(&["worker"]);
-    worker.env("PROGRAM", SETLIST).stdout(Stdio::null()).stderr(Stdio::null());
+    worker.stdout(Stdio::null()).stderr(Stdio::null());
     let worker = worker.spawn().unwrap();
     let signs = || fs::read_dir(site.join(".setlist/workers")).into_iter().flatten();
     let is_there = || signs().any(|sign| sign.unwrap().metadata().is_ok_and(|sign| sign.len() > 0));
@@ -190,6 +190,12 @@ fn a_daemon_of_a_finished_job_outlives_a_dead_worker() {
     kill_all(&[daemon]);
 }
 
+/// Requests the job `q/a`, which sees the environment of the request.
+fn request(site: &TempSite) {
+    let output = site.command(&["retry", "q/a"]).env("PROGRAM", SETLIST).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
 /// A job requests work at another site. The worker that this starts is not part of the job.
 #[test]
 fn a_worker_that_was_started_by_a_job_outlives_the_job() {
@@ -199,7 +205,7 @@ fn a_worker_that_was_started_by_a_job_outlives_the_job() {
     let long = "queues: {q: [{id: long, run: 'touch begun; until [ -e go ]; do sleep 0.01; done'}]}\n";
     site.write("other/jobs.yaml", long);
     let mut worker = worker(&site);
-    site.ok(&["retry", "q/a"]);
+    request(&site);
     wait_for("the other job", || (site.join("other/begun").exists() && site.join("asked").exists()).then_some(()));
     site.ok(&["cancel", "q/a"]);
     site.wait_until("q/a", |job| job["outcome"] == json!("cancelled"));
@@ -217,7 +223,7 @@ fn a_worker_inside_a_job_is_stopped_with_it() {
     let mut worker = worker(&site);
     fs::create_dir(site.join("inner")).unwrap();
     site.write("inner/jobs.yaml", "queues: {q: [{id: deep, run: sh ../spread.sh deep; sleep 300}]}\n");
-    site.ok(&["retry", "q/a"]);
+    request(&site);
     wait_for("what the inner job starts", || site.join("inner/deep.up").exists().then_some(()));
     let deep = WAYS.map(|way| pid(&site.read(&format!("inner/deep.{way}"))));
     site.ok(&["cancel", "--kill", "q/a"]);
