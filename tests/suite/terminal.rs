@@ -1,7 +1,6 @@
 //! The whole program in a real pseudo-terminal: real keys, real jobs, what the screen shows.
 
 mod saved_jobs;
-mod special_files;
 
 use std::io::{Read, Write};
 use std::num::NonZero;
