@@ -258,14 +258,17 @@ impl Screen {
         self.reports_missing_worker(now) && site_state.is_unattended(queue)
     }
 
-    /// Whether some queue has been processing without a worker for long enough to report it.
+    /// Whether some queue or schedule has been without a worker for long enough to report it.
     pub(super) fn reports_missing_worker(&self, now: DateTime<Utc>) -> bool {
         self.unattended_since.is_some_and(|since| since + WORKER_START_GRACE <= now)
     }
 
-    /// Records since when a queue is processing without a worker.
+    /// Records since when a queue is processing, or a schedule is to be kept, without a worker.
     pub(super) fn update_unattended(&mut self, now: DateTime<Utc>) {
-        let any = self.site.read(|site_state| site_state.queues().iter().any(|(id, _)| site_state.is_unattended(id)));
+        let any = self.site.read(|site_state| {
+            let mut queues = site_state.queues().into_iter();
+            queues.any(|(id, _)| site_state.is_unattended(id)) || site_state.has_unattended_schedule()
+        });
         self.unattended_since = any.then(|| self.unattended_since.unwrap_or(now));
     }
 

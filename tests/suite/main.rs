@@ -38,6 +38,7 @@ mod rng;
 mod rules;
 mod runner;
 mod scenarios;
+mod schedule_histories;
 mod schedules;
 mod screen;
 mod seed;

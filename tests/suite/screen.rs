@@ -16,6 +16,7 @@ mod marks;
 mod mouse;
 mod notifications;
 mod results;
+mod schedules;
 mod tiles;
 mod time_gutter;
 mod typing;

@@ -16,6 +16,9 @@ use crate::tui::theme::Appearance;
 use super::idle_reason::{IdleCheck, IdleReason};
 use super::line_painter::LinePainter;
 
+/// The width that a long notice leaves for the tabs at least.
+const MIN_TABS_WIDTH: usize = 40;
+
 /// The state of a queue as shown in its tab.
 #[derive(Clone, Copy)]
 enum TabState {
@@ -25,9 +28,10 @@ enum TabState {
 }
 
 /// What a tab shows beside the name of its queue.
-#[derive(Clone, Copy)]
 struct TabContent {
     state: TabState,
+    /// The state in words, or when the queue is due next.
+    label: String,
     failed: usize,
     is_current: bool,
     with_states: bool,
@@ -62,6 +66,11 @@ impl Header<'_> {
         if failed > 0 {
             painter.right(&format!(" {} {failed} failed ", appearance.symbols.failed), appearance.theme.alarm);
         }
+        if self.idle.lacks_schedule_worker() {
+            let notices = ["schedules not kept: `setlist service install`", "schedules not kept"];
+            let fitting = notices.into_iter().find(|notice| text::width(notice) + MIN_TABS_WIDTH <= painter.room());
+            painter.right(&format!(" {} ", fitting.unwrap_or(notices[1])), appearance.theme.alarm);
+        }
         let long = self.tabs(true);
         let fitting = if total_width(&long) <= painter.room() { long } else { self.tabs(false) };
         let site_name = self.idle.setup.site_name.as_str();
@@ -84,13 +93,17 @@ impl Header<'_> {
             } else {
                 TabState::Status(self.idle.site.queue_status(id))
             };
+            let label = match (state, self.idle.next_due(id)) {
+                (TabState::Status(QueueStatus::Idle), Some(next)) => next,
+                _ => state.label().to_owned(),
+            };
             let failed = self.idle.site.failed_count(id);
             let is_current = current == Some(id);
             tabs.push(queue_tab(
                 index + 1,
                 id,
                 queue,
-                TabContent { state, failed, is_current, with_states },
+                TabContent { state, label, failed, is_current, with_states },
                 appearance,
             ));
         }
@@ -222,7 +235,7 @@ fn queue_tab(
     index: usize,
     id: &QueueId,
     queue: &QueueState,
-    TabContent { state, failed, is_current, with_states }: TabContent,
+    TabContent { state, label, failed, is_current, with_states }: TabContent,
     appearance: &Appearance,
 ) -> Tab {
     let theme = &appearance.theme;
@@ -237,7 +250,7 @@ fn queue_tab(
     let urgent =
         matches!(state, TabState::NoWorker | TabState::Status(QueueStatus::NeedsApproval | QueueStatus::Stopped));
     if with_states || is_current || urgent {
-        pieces.push((format!(" {}", state.label()), state.style(appearance)));
+        pieces.push((format!(" {label}"), state.style(appearance)));
     }
     if failed > 0 {
         pieces.push((format!(" {}{failed}", appearance.symbols.failed), theme.bad));

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use ratatui::style::Style;
 
-use crate::model::{QueueId, QueueMode, QueueState, SiteState, WaitReason};
+use crate::model::{QueueId, QueueMode, QueueState, SiteState, WaitReason, due_at};
 use crate::text;
 use crate::tui::action::Action;
 use crate::tui::state::ScreenSetup;
@@ -56,6 +56,17 @@ impl IdleCheck<'_> {
     /// Whether a queue is processing without a worker, and that is reported.
     pub(super) fn lacks_worker(&self, queue: &QueueId) -> bool {
         self.reports_missing_worker && self.site.is_unattended(queue)
+    }
+
+    /// Whether no worker is there for a schedule, and that is reported.
+    pub(super) fn lacks_schedule_worker(&self) -> bool {
+        self.reports_missing_worker && self.site.has_unattended_schedule()
+    }
+
+    /// When a queue or one of its jobs is due next: `next at 02:00`.
+    pub(super) fn next_due(&self, queue: &QueueId) -> Option<String> {
+        let (due, state) = self.site.next_due_in(queue, self.now)?;
+        Some(format!("next {}", due_at(due, state.schedule.shown_time(due), self.now)))
     }
 
     /// Why no job of a queue is running although some are pending. `None` if a job is
