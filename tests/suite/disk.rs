@@ -120,10 +120,10 @@ fn a_job_that_ends_on_a_full_disk_is_recorded_later() {
 fn part_with_a_job_on_a_full_disk() {
     let Some(site) = site() else { return };
     let elsewhere = tempfile::tempdir_in("/tmp").unwrap();
-    let mut command = site.command(&["worker"]);
-    command.env("TMPDIR", elsewhere.path()).stdout(Stdio::null()).stderr(Stdio::piped());
-    let mut worker = command.spawn().unwrap();
-    site.ok(&["retry", "q/slow"]);
+    let mut worker = site.command(&["worker"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    // The job gets the environment of the request.
+    let requested = site.command(&["retry", "q/slow"]).env("TMPDIR", elsewhere.path()).output().unwrap();
+    assert!(requested.status.success(), "{requested:?}");
     site.wait_until("q/slow", |job| job["state"] == json!("running"));
     let ballast = fill(&site);
     wait_for("the disk to be full", || (site.run(&["add", "q", "--", "true"]).code != Some(0)).then_some(()));

@@ -52,7 +52,7 @@ queues:
         site.read("good.env"),
         format!(
             "QUEUE=q\nJOB=good\nJOB_ID=1\nRUN_ID=1\nATTEMPT=1\nOUTCOME=succeeded\nEXIT_CODE=0\nSIGNAL=none\nVALUE={{\"a\":1}}\n\
-             ERROR=none\nTITLE=$(touch evil); \"`touch evil`\nran\n{here}\nme\nsaid\n"
+             ERROR=none\nTITLE=$(touch evil); \"`touch evil`\nran\n{here}\nme\nprinted\n"
         )
     );
     assert_eq!(
@@ -153,10 +153,10 @@ queues:
         hook
     };
     let last =
-        json!({"run_id": 1, "outcome": "failed", "error": "exit code 6", "printed": "no such host", "ended_at": null});
+        json!({"run_id": 1, "outcome": "failed", "error": "exit code 6", "said": "no such host", "ended_at": null});
     let command = "echo trying\necho no such host >&2; exit 6\n";
     assert_eq!(hook_record("q/a"), json!({"command": command, "on": "finish", "timeout_ms": 60_000, "last": last}));
-    let last = json!({"run_id": 2, "outcome": "succeeded", "error": null, "printed": "so it is", "ended_at": null});
+    let last = json!({"run_id": 2, "outcome": "succeeded", "error": null, "said": "so it is", "ended_at": null});
     assert_eq!(
         hook_record("q/b"),
         json!({"command": "echo 'so it' is", "on": "failure", "timeout_ms": 90_000, "last": last})
