@@ -69,7 +69,7 @@ impl Service {
         fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
         fs::write(&self.unit_file, self.unit())
             .with_context(|| format!("cannot write {}", self.unit_file.display()))?;
-        let started = run_systemctl(&["daemon-reload"]).and_then(|_| run_systemctl(&["enable", "--now", &self.name]));
+        let started = run_systemctl(&["daemon-reload"]).and_then(|()| run_systemctl(&["enable", "--now", &self.name]));
         if let Err(error) = started {
             // A unit that can't be started would only be found by chance.
             let _ = fs::remove_file(&self.unit_file);

@@ -40,7 +40,7 @@ impl FieldType {
     fn schema(self) -> Value {
         match self {
             Self::Text => definition_ref("text"),
-            Self::NonEmptyText => definition_ref("non_empty_text"),
+            Self::NonEmptyText | Self::TimeZone => definition_ref("non_empty_text"),
             Self::Name => json!({"type": ["string", "number", "boolean"], "pattern": r"^[^\s/#][^\s/]*$"}),
             Self::Boolean => or_placeholder(json!({"type": "boolean"})),
             Self::Integer => or_placeholder(integer(i64::from(i32::MIN), i64::from(i32::MAX))),
@@ -111,7 +111,6 @@ impl FieldType {
                 any_of([Self::Expressions.schema(), map])
             }
             Self::Expressions => one_or_more(&json!({"type": "string", "pattern": r"\S"})),
-            Self::TimeZone => definition_ref("non_empty_text"),
             Self::MissedPolicy => or_placeholder(one_of(schedule::MISSED_VALUES.iter().map(|(word, _)| *word))),
             Self::OverlapPolicy => or_placeholder(one_of(schedule::OVERLAP_VALUES.iter().map(|(word, _)| *word))),
             Self::Keep => any_of([constant("all"), object(KeepField::ALL.iter())]),

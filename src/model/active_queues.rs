@@ -89,7 +89,6 @@ impl<R: StateReader> ProgressCheck<'_, R> {
             let is_active = needed.queue != job.queue && self.active.contains(&needed.queue);
             let will_run = match needed.state {
                 JobState::Running { .. } => true,
-                JobState::Finished { .. } => false,
                 JobState::Pending { wait: WaitConditions { confirm: true, .. }, .. }
                     if self.approvals == Approvals::Ignored =>
                 {
@@ -99,7 +98,7 @@ impl<R: StateReader> ProgressCheck<'_, R> {
                 JobState::Pending { requested: true, wait } => {
                     !wait.needs || (seen.insert(needed.id) && self.any_need_will_run(&needed, seen)?)
                 }
-                JobState::Pending { .. } => false,
+                JobState::Pending { .. } | JobState::Finished { .. } => false,
             };
             if will_run {
                 return Ok(true);

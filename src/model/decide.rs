@@ -328,13 +328,12 @@ fn restore<R: StateReader>(reader: &R, ids: &[JobId]) -> Decision<R> {
 }
 
 fn claim<R: StateReader>(reader: &R, worker: WorkerId, queues: Option<&[QueueId]>, now: DateTime<Utc>) -> Decision<R> {
-    match next_ready_job(reader, queues)? {
-        Some(job) => start(reader, worker, &job, now),
-        None => {
-            let scheduled = next_decision_time(reader, queues, Some(now))?;
-            let next_due = scheduled.into_iter().chain(next_due_time(reader, queues)?).min();
-            refuse(Refusal::NothingToDo(NothingToDo::Claim { next_due }))
-        }
+    if let Some(job) = next_ready_job(reader, queues)? {
+        start(reader, worker, &job, now)
+    } else {
+        let scheduled = next_decision_time(reader, queues, Some(now))?;
+        let next_due = scheduled.into_iter().chain(next_due_time(reader, queues)?).min();
+        refuse(Refusal::NothingToDo(NothingToDo::Claim { next_due }))
     }
 }
 

@@ -98,7 +98,7 @@ impl EnvironmentFiles {
         while let Some(id) = next {
             let path = self.path(id);
             let failed = |source| StoreError::io(&path, source);
-            match self.lock_existing(&path).map_err(failed)? {
+            match Self::lock_existing(&path).map_err(failed)? {
                 Some((lock, bytes)) if bytes == environment.bytes => {
                     // Another process may have created it and not synced its name yet.
                     File::open(&self.dir).and_then(|dir| dir.sync_all()).map_err(failed)?;
@@ -164,7 +164,7 @@ impl EnvironmentFiles {
     }
 
     /// Locks and reads a file; `None` if it doesn't exist, or no longer.
-    fn lock_existing(&self, path: &Path) -> io::Result<Option<(File, Vec<u8>)>> {
+    fn lock_existing(path: &Path) -> io::Result<Option<(File, Vec<u8>)>> {
         let mut file = match open_to_read(path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

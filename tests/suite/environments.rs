@@ -72,7 +72,7 @@ fn the_first_of_two_requests_for_a_queue_counts_and_the_second_is_informed() {
             (fs::read_dir(site.join(".setlist/workers")).unwrap().count() > 1).then_some(())
         });
         site.write("go", "");
-        assert_eq!(first.join().unwrap().stderr.contains("not yours"), false);
+        assert!(!first.join().unwrap().stderr.contains("not yours"));
         second.join().unwrap()
     });
     assert!(
@@ -147,9 +147,9 @@ fn any_variable_of_the_user_is_passed_on_except_those_of_a_process() {
     let long = "x".repeat(100_000);
     command.env("ODD", value).env("LONG", &long).env("NOTIFY_SOCKET", "/none").env("SETLIST_RUN_ID", "77");
     assert!(command.output().unwrap().status.success());
-    let log = fs::read(site.join("got")).unwrap();
-    let has = |variable: &[u8]| log.split(|byte| *byte == 0).any(|known| known == variable);
-    assert!(has(b"ODD=\xff=\n\xfe") && has(format!("LONG={long}").as_bytes()), "{}", String::from_utf8_lossy(&log));
+    let printed = fs::read(site.join("got")).unwrap();
+    let has = |variable: &[u8]| printed.split(|byte| *byte == 0).any(|known| known == variable);
+    assert!(has(b"ODD=\xff=\n\xfe") && has(format!("LONG={long}").as_bytes()), "{}", String::from_utf8_lossy(&printed));
     assert!(!has(b"NOTIFY_SOCKET=/none") && !has(b"SETLIST_RUN_ID=77"));
 }
 

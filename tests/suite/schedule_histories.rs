@@ -103,13 +103,12 @@ impl History {
 
     /// What a worker does when it wakes up, which it does twice.
     fn work(&mut self) {
-        let worker = match self.worker {
-            Some(worker) => worker,
-            None => {
-                let events = self.submit(&Command::Join { host: "here".to_owned(), pid: 1, queues: None });
-                let Some(Event::WorkerJoined { worker }) = events.first() else { panic!("{events:?}") };
-                worker.id
-            }
+        let worker = if let Some(worker) = self.worker {
+            worker
+        } else {
+            let events = self.submit(&Command::Join { host: "here".to_owned(), pid: 1, queues: None });
+            let Some(Event::WorkerJoined { worker }) = events.first() else { panic!("{events:?}") };
+            worker.id
         };
         self.worker = Some(worker);
         for _ in 0..2 {

@@ -324,11 +324,14 @@ fn the_first_commands_of_a_user_may_run_at_the_same_time() {
     for _ in 0..10 {
         let site = TempSite::with(ECHO);
         // Each of them finds neither a state nor a registry.
-        let mut commands = Vec::from_iter((0..6).map(|_| site.command(&["list"])));
-        let children = commands.iter_mut().map(|command| {
-            command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap()
-        });
-        for child in Vec::from_iter(children) {
+        let mut commands: Vec<_> = (0..6).map(|_| site.command(&["list"])).collect();
+        let children: Vec<_> = commands
+            .iter_mut()
+            .map(|command| {
+                command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap()
+            })
+            .collect();
+        for child in children {
             let output = CommandOutput::from_output(&child.wait_with_output().unwrap());
             assert!(output.code == Some(0) && output.stderr.is_empty(), "{output:?}");
         }

@@ -90,7 +90,7 @@ fn check_header(path: &Path) -> Result<(), StoreError> {
 
 fn check_length(path: &Path, metadata: &Metadata) -> Result<(), StoreError> {
     // While there is a write-ahead log, the last page may be incomplete; the log has it too.
-    let is_cut_off = !has_wal(path) && metadata.len() % PAGE_SIZE != 0;
+    let is_cut_off = !has_wal(path) && !metadata.len().is_multiple_of(PAGE_SIZE);
     if metadata.len() < PAGE_SIZE || is_cut_off {
         return Err(unreadable(path, "the database is truncated"));
     }

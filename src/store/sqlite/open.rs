@@ -38,14 +38,13 @@ fn open(dir: &StateDir) -> Result<SqliteStore, StoreError> {
     dir.create()?;
     let path = dir.database();
     let write_lock = WriteLock::open(dir)?;
-    let file = match ConnectedDb::find(&path)? {
-        Some(file) => file,
-        None => {
-            write_lock.lock()?;
-            let file = find_or_create(&path, &write_lock)?;
-            write_lock.unlock()?;
-            file
-        }
+    let file = if let Some(file) = ConnectedDb::find(&path)? {
+        file
+    } else {
+        write_lock.lock()?;
+        let file = find_or_create(&path, &write_lock)?;
+        write_lock.unlock()?;
+        file
     };
     connect_and_unlock(dir, file, write_lock)
 }

@@ -166,7 +166,7 @@ fn facts(
     if let Some(pace) = stats.per_minute {
         let (pace, unit) = if pace < 1.0 { (60.0 * pace, "h") } else { (pace, "min") };
         let pace = format!("{pace:.0}");
-        let noun = text::noun_for(if pace == "1" { 1 } else { 0 }, "job");
+        let noun = text::noun_for(u64::from(pace == "1"), "job");
         facts.push(vec![(pace, plain), (format!(" {noun}/{unit}"), dim)]);
     }
     if let Some(since) = stats.oldest_pending {

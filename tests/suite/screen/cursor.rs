@@ -319,7 +319,6 @@ fn expected_rows(harness: &ScreenHarness, phase: Phase) -> Vec<JobId> {
             }
         }
         match lists.sort() {
-            SortOrder::Queue => {}
             SortOrder::Title => jobs.sort_by_key(|job| job.display_title().to_lowercase()),
             SortOrder::Duration => jobs.sort_by_key(|job| Reverse(took(job).unwrap_or_default())),
             SortOrder::Outcome => jobs.sort_by_key(|job| match job.outcome().map(Outcome::as_str) {
@@ -331,7 +330,7 @@ fn expected_rows(harness: &ScreenHarness, phase: Phase) -> Vec<JobId> {
                 _ => 4,
             }),
             // No job of these tests has a value.
-            SortOrder::LowestValue | SortOrder::HighestValue => {}
+            SortOrder::Queue | SortOrder::LowestValue | SortOrder::HighestValue => {}
         }
         jobs.into_iter().map(|job| job.id).collect()
     })

@@ -70,7 +70,6 @@ impl Reference {
     fn is_active(&self, queue: &str, others: &BTreeSet<&str>, with_approvals: bool) -> bool {
         let mut own = self.jobs.iter().filter(|ref_job| ref_job.queue == queue && ref_job.removed.is_none());
         own.any(|ref_job| match ref_job.stage {
-            ReferenceState::Running { .. } => true,
             ReferenceState::Finished { .. } => false,
             ReferenceState::Pending { .. } if self.has_unmet_needs(ref_job) => {
                 let is_excluded = matches!(ref_job.stage, ReferenceState::Pending { confirm: true, .. });
@@ -78,7 +77,7 @@ impl Reference {
                     && self.any_need_comes(ref_job, others, with_approvals, &mut BTreeSet::from([ref_job.id]))
             }
             ReferenceState::Pending { until: None, confirm, .. } => !confirm || with_approvals,
-            ReferenceState::Pending { .. } => true,
+            ReferenceState::Running { .. } | ReferenceState::Pending { .. } => true,
         })
     }
 
