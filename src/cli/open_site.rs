@@ -338,7 +338,8 @@ fn may_have_all(file: &Path, names: &[&str]) -> bool {
 fn report_reaped(reaped: ReapReport) {
     if reaped.interrupted_jobs > 0 {
         let jobs = count_noun(reaped.interrupted_jobs, "job");
-        warn(&format!("a worker died: {jobs} interrupted; `setlist retry --failed` runs them again"));
+        let them = if reaped.interrupted_jobs == 1 { "it" } else { "them" };
+        warn(&format!("a worker died: {jobs} interrupted; `setlist retry --failed` runs {them} again"));
     }
 }
 

@@ -21,7 +21,7 @@ use crate::text;
 const MAX_PAST: usize = 10;
 
 /// What to do when no worker keeps the schedules.
-const KEEP_HINT: &str = "`setlist service install` keeps one, and so does opening the screen";
+const KEEP_HINT: &str = "`setlist service install` keeps one, and `setlist process` leaves one";
 
 /// A due time that is listed.
 struct DueEntry<'a> {

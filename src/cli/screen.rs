@@ -11,7 +11,6 @@ use super::error::CliError;
 use super::exit::ExitStatus;
 use super::open_site::OpenSite;
 use super::safe_output;
-use super::schedule::leave_schedule_worker;
 use super::site_args::{ColorChoice, SiteArgs};
 use crate::definition;
 use crate::model::QueueId;
@@ -40,7 +39,6 @@ pub(super) fn open(args: &SiteArgs, appearance: AppearanceArgs, queue: Option<St
     if let Some(queue) = &queue {
         reject_mistyped_command(&mut site, queue)?;
     }
-    leave_schedule_worker(&site.paths);
     let summary = tui::run(ScreenOptions {
         store: site.store,
         site_name: display_path(site.paths.site_dir()),

@@ -90,7 +90,7 @@ fn a_worker_that_was_not_there_makes_up_for_the_latest_due_time() {
 fn using_a_site_leaves_a_worker_for_its_schedules() {
     let site = TempSite::with(YEARLY);
     let hint =
-        "setlist: no worker keeps the schedules: `setlist service install` keeps one, and so does opening the screen";
+        "setlist: no worker keeps the schedules: `setlist service install` keeps one, and `setlist process` leaves one";
     assert_eq!(site.run(&["check"]).stderr.lines().next(), Some(hint));
     let status = site.run(&["status"]);
     assert_eq!(status.stderr.lines().next(), Some(hint));

@@ -31,7 +31,6 @@ pub(crate) struct CommandOutput {
 
 /// A process of a site.
 #[derive(Debug)]
-#[expect(dead_code, reason = "the command is printed when an assertion fails")]
 pub(crate) struct Process {
     pub pid: Pid,
     /// Whether it is a job or was started by one.

@@ -108,3 +108,16 @@ fn a_state_that_was_not_made_here_is_not_opened() {
     assert_eq!(files(), before, "nothing was written");
     assert!(!site.join("proof").exists() && !site.join("clone/proof").exists());
 }
+
+/// The file may have come with a repository that was just cloned.
+#[test]
+fn looking_at_a_site_with_schedules_starts_nothing() {
+    let site = TempSite::with("queues: {q: [{id: a, schedule: '@every 1s', run: touch done}]}\n");
+    let mut terminal = Terminal::open(&site, &[]);
+    terminal.wait_for_text("schedules not kept");
+    assert!(site.processes().iter().all(|process| !process.belongs_to_job && !process.command.contains(" worker ")));
+    terminal.keys("q");
+    assert!(terminal.wait_for_exit().success());
+    assert!(std::fs::read_dir(site.join(".setlist/workers")).is_ok_and(|mut workers| workers.next().is_none()));
+    assert!(!site.join("done").exists());
+}
