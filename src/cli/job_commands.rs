@@ -25,7 +25,14 @@ pub(super) fn retry(site: OpenSite, options: &RetryArgs) -> Result<ExitStatus, C
     let mut site = site.require_valid_file()?;
     let mut jobs = if *failed { jobs_in_queues(&mut site, names, has_failed)? } else { site.jobs(names)? };
     if jobs.is_empty() {
-        warn("there are no failed jobs");
+        let changed = jobs_in_queues(&mut site, names, is_pending_after_failure)?.len();
+        if changed == 0 {
+            warn("there are no failed jobs");
+        } else {
+            let jobs = text::count_noun(changed, "job");
+            let hint = "`setlist process` runs what is pending";
+            warn(&format!("there are no failed jobs; pending again after a failure: {jobs} ({hint})"));
+        }
         return Ok(ExitStatus::Success);
     }
     // Whether jobs need others or approval depends on the state before.
@@ -290,6 +297,12 @@ fn print_results(
     }
     out.flush()?;
     Ok(exit)
+}
+
+/// Whether a job is pending again after its last run has failed, because its entry in the file was changed or it was reset.
+fn is_pending_after_failure(job: &Job) -> bool {
+    let outcome = job.last_run.as_deref().and_then(|run| run.end.as_ref()).map(|end| &end.outcome);
+    job.phase() == Phase::Pending && outcome.is_some_and(|outcome| matches!(outcome, Outcome::Failed(_)))
 }
 
 fn has_failed(job: &Job) -> bool {

@@ -65,3 +65,16 @@ fn process_says_until_when_it_waits() {
     kill_process(Pid::from_child(&process), Signal::INT).unwrap();
     assert_eq!(process.wait().unwrap().code(), Some(130));
 }
+
+#[test]
+fn retry_says_that_a_failed_job_is_pending_since_it_was_changed() {
+    let site = TempSite::with("queues: {q: [{id: a, run: exit 4}]}\n");
+    assert_eq!(site.run(&["process"]).code, Some(1));
+    site.write("jobs.yaml", "queues: {q: [{id: a, run: 'true'}]}\n");
+    let output = site.run(&["retry", "--failed"]);
+    let hint =
+        "there are no failed jobs; pending again after a failure: 1 job (`setlist process` runs what is pending)\n";
+    assert_eq!((output.code, output.stderr), (Some(0), format!("setlist: {hint}")));
+    assert_eq!(site.run(&["process"]).code, Some(0));
+    assert_eq!(site.run(&["retry", "--failed"]).stderr, "setlist: there are no failed jobs\n");
+}
