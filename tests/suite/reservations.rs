@@ -228,3 +228,17 @@ fn a_panic_during_a_commit_ends_the_worker_and_the_next_one_continues() {
     let listed = site.ok(&["list", "--json"]);
     assert_eq!(listed.lines().filter(|job| job.contains("\"succeeded\"")).count(), 400);
 }
+
+/// A worker that holds reservations must not wait for itself before a command that others have to release them for.
+#[test]
+fn jobs_become_due_while_short_jobs_are_running() {
+    let mut file = "queues:\n  q:\n    parallel: 4\n    jobs:\n".to_owned();
+    for nth in 0..400 {
+        let after = if nth % 2 == 0 { String::new() } else { format!(", after: {nth}ms") };
+        writeln!(file, "      - {{id: j{nth}, command: ['true']{after}}}").unwrap();
+    }
+    let site = TempSite::with(&file);
+    let output = site.run(&["process", "--quiet"]);
+    assert_eq!((output.code, output.stderr.as_str()), (Some(0), ""));
+    assert!(site.ok(&["list", "--json"]).lines().all(|job| job.contains("\"succeeded\"")));
+}

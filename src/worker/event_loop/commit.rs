@@ -37,12 +37,18 @@ impl EventLoop {
         }
         self.freed_slots.clear();
         let mut commands = mem::take(&mut self.pending_commands);
-        let (release, reserve) = self.reservation_commands();
+        // Promoting needs all reservations to be released, its own as well.
+        let (release, reserve) = if promotes_due { (None, None) } else { self.reservation_commands() };
         commands.extend(release.map(|release| (release, now)));
         commands.extend(promotes_due.then_some((Command::PromoteDue, now)));
         let claim = Command::Claim { worker: self.id, queues: self.queues.clone() };
         commands.extend((0..claims).map(|_| (claim.clone(), now)));
         commands.extend(reserve.map(|reserve| (reserve, now)));
+        let keeps_reservations = |(command, _): &(Command, _)| command.keeps_reservations();
+        debug_assert!(
+            self.reservations.is_empty() || commands.iter().all(keeps_reservations),
+            "the worker would wait for itself: {commands:?}"
+        );
         Some(Batch { commands, claims })
     }
 
