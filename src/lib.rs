@@ -16,7 +16,8 @@
 //! | 4 | [`tui`] | the screen: shows a copy of a site and sends commands |
 //! | 5 | [`cli`] | arguments and output; the only layer that uses all others |
 //!
-//! Beside the layers, `clock` is the system clock, and `crash` names the points at which tests kill a process of a debug build.
+//! Beside the layers, `clock` is the system clock, `account` finds users, `stable_hash` never changes, and `crash` names the
+//! points at which tests kill a process of a debug build.
 //!
 //! There is one way to change a site: a [`Command`] is decided by [`model::perform`] in a transaction of a
 //! [`store::Store`], which records the resulting [`Event`]s. Workers and screens read these events and apply them to their
@@ -109,6 +110,7 @@
 //! # Ok::<(), setlist::model::Failure>(())
 //! ```
 
+mod account;
 pub mod cli;
 mod clock;
 mod crash;
@@ -116,6 +118,7 @@ pub mod definition;
 pub mod model;
 pub mod runner;
 pub mod site;
+mod stable_hash;
 pub mod store;
 pub mod text;
 pub mod tui;

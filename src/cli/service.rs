@@ -16,6 +16,9 @@ use super::open_site::state_dir;
 use super::safe_output;
 use super::site_args::SiteArgs;
 use super::site_files::nearest_file;
+use crate::definition;
+use crate::site::user_name;
+use crate::stable_hash::stable_hash;
 use crate::text;
 
 /// The service of one site.
@@ -53,9 +56,13 @@ impl Service {
         }
         words.push("worker".to_owned());
         let folder = file.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
-        let name = format!("setlist-{}-{:08x}.service", unit_word(&folder), path_hash(&file));
+        // The hash tells apart sites in folders of the same name.
+        let hash = stable_hash(file.as_os_str().as_encoded_bytes().iter().copied());
+        let name = format!("setlist-{}-{hash:016x}.service", unit_word(&folder));
+        let no_home = || CliError::Usage("can't find the home folder: set HOME".to_owned());
+        let config_home = definition::config_home().ok_or_else(no_home)?;
         Ok(Self {
-            unit_file: config_dir()?.join("systemd/user").join(&name),
+            unit_file: config_home.join("systemd/user").join(&name),
             name,
             exec_start: words.iter().map(|word| quote_for_unit(word)).collect::<Vec<_>>().join(" "),
             shell_command: shlex::try_join(words.iter().map(String::as_str)).unwrap_or_default(),
@@ -190,31 +197,15 @@ fn is_lingering() -> bool {
     shown.is_ok_and(|output| output.stdout.trim_ascii() == b"yes")
 }
 
-fn user_name() -> String {
-    env::var("USER").unwrap_or_else(|_| rustix::process::getuid().as_raw().to_string())
-}
-
 fn last_line(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     text::plain_line(text.lines().next_back().unwrap_or("it fails"))
-}
-
-fn config_dir() -> Result<PathBuf, CliError> {
-    let variable = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let config = variable("XDG_CONFIG_HOME").or_else(|| Some(env::home_dir()?.join(".config")));
-    config.ok_or_else(|| CliError::Usage("there is no home folder: set HOME".to_owned()))
 }
 
 /// A part of a unit's name.
 fn unit_word(name: &str) -> String {
     let word: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c)).take(40).collect();
     if word.is_empty() { "site".to_owned() } else { word }
-}
-
-/// Tells apart sites in folders of the same name. FNV-1a, so that it stays the same.
-fn path_hash(path: &Path) -> u32 {
-    let bytes = path.as_os_str().as_encoded_bytes();
-    bytes.iter().fold(0x811c_9dc5, |hash: u32, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }
 
 /// Quotes a word of `ExecStart`.

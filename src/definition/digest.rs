@@ -1,18 +1,16 @@
 //! A fingerprint of a job's entry. It depends on what the entry says, not on the order of its keys.
 //!
-//! Stores keep it, so it must never change: 64-bit FNV-1a over the resolved tree. Map entries are hashed in the order
+//! Stores keep it, so it must never change: a stable hash over the resolved tree. Map entries are hashed in the order
 //! of their keys, and every text is preceded by its length, so different trees give different bytes.
 
 use super::matrix::Combination;
 use super::spanned_value::{Node, NodeKind, ScalarType};
-
-const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
-const PRIME: u64 = 0x0100_0000_01b3;
+use crate::stable_hash;
 
 /// The fingerprint of an entry with aliases and merge keys resolved. A bare script equals one under `run`. The `id` is
 /// excluded because it identifies the job rather than describing it.
 pub(super) fn entry_digest(entry: &Node<'_>) -> i64 {
-    let mut hash = Fnv(OFFSET);
+    let mut hash = TreeHash(stable_hash::EMPTY);
     if let NodeKind::Map(_) = entry.kind {
         hash.node(entry, &["id"]);
     } else {
@@ -26,7 +24,7 @@ pub(super) fn entry_digest(entry: &Node<'_>) -> i64 {
 /// The fingerprint of one combination of a matrix. It depends on the combination's own values and the rest of the
 /// entry, not on other values of the matrix.
 pub(super) fn combination_digest(entry: &Node<'_>, combination: &Combination<'_>) -> i64 {
-    let mut hash = Fnv(OFFSET);
+    let mut hash = TreeHash(stable_hash::EMPTY);
     hash.node(entry, &["id", "matrix"]);
     let mut values: Vec<_> = combination.values().collect();
     values.sort_by_key(|(name, ..)| *name);
@@ -38,9 +36,9 @@ pub(super) fn combination_digest(entry: &Node<'_>, combination: &Combination<'_>
     hash.0.cast_signed()
 }
 
-struct Fnv(u64);
+struct TreeHash(u64);
 
-impl Fnv {
+impl TreeHash {
     /// Hashes a value, without the keys `excluded` if it is a map.
     fn node(&mut self, node: &Node<'_>, excluded: &[&str]) {
         match &node.kind {
@@ -85,8 +83,6 @@ impl Fnv {
     }
 
     fn bytes(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(PRIME);
-        }
+        self.0 = stable_hash::extend(self.0, bytes.iter().copied());
     }
 }

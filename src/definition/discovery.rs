@@ -28,9 +28,14 @@ pub fn user_config_file() -> Option<PathBuf> {
 /// Returns the path of the user's own `jobs.yaml`, whether or not it exists: `$XDG_CONFIG_HOME/setlist/jobs.yaml`, by
 /// default in `~/.config`.
 pub fn user_file() -> Option<PathBuf> {
+    Some(config_home()?.join("setlist").join(FILE_NAME))
+}
+
+/// The directory of the settings of all programs: `$XDG_CONFIG_HOME`, by default `~/.config`. `None` without a home
+/// directory.
+pub fn config_home() -> Option<PathBuf> {
     let config = env::var_os("XDG_CONFIG_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
-    let config = config.or_else(|| Some(env::home_dir()?.join(".config")))?;
-    Some(config.join("setlist").join(FILE_NAME))
+    config.or_else(|| Some(env::home_dir()?.join(".config")))
 }
 
 fn files_above(start: &Path) -> impl Iterator<Item = PathBuf> {

@@ -47,7 +47,7 @@ mod variable_level;
 mod yaml_errors;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Related, Snippet};
-pub use discovery::{CONFIG_FILE_NAME, FILE_NAME, find, find_all, user_config_file, user_file};
+pub use discovery::{CONFIG_FILE_NAME, FILE_NAME, config_home, find, find_all, user_config_file, user_file};
 pub use file::{Error, file_version, line_in_file, read};
 pub use parse::{line_of, parse};
 pub use schema::schema;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::millis;
 use super::{JobId, QueueId, Recurrence};
+use crate::stable_hash::stable_hash;
 
 /// When something becomes due.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,7 +81,9 @@ impl Schedule {
         }
         let to_next = self.next_after(due).and_then(|next| (next - due).to_std().ok()).unwrap_or(self.jitter);
         let range = u64::try_from(self.jitter.min(to_next).as_millis()).unwrap_or(u64::MAX).max(1);
-        let delay = stable_hash(&format!("{target:?} {}", due.timestamp_millis())) % range;
+        let hash = stable_hash(format!("{target:?} {}", due.timestamp_millis()).bytes());
+        // The low bits alone would follow the last digits closely.
+        let delay = (hash ^ (hash >> 32)) % range;
         let delay = i64::try_from(delay).unwrap_or_default();
         due + TimeDelta::milliseconds(delay)
     }
@@ -93,12 +96,4 @@ impl Hash for Schedule {
         }
         (self.jitter, self.missed, self.overlap).hash(state);
     }
-}
-
-/// 64-bit FNV-1a, which is the same in all versions and on all machines.
-fn stable_hash(text: &str) -> u64 {
-    let add = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325, add);
-    // The low bits alone would follow the last digits closely.
-    hash ^ (hash >> 32)
 }

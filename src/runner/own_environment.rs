@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use rustix::process::{Resource, getrlimit, getuid};
 
 use super::limits::LIMITS;
+use crate::account::Account;
 use crate::model::Environment;
 
 /// Variables that belong to a process or its shell, not to its user: jobs don't get them.
@@ -56,11 +56,11 @@ pub(super) fn is_service_variable(name: &str) -> bool {
 pub fn login_environment() -> Environment {
     let mut variables: BTreeMap<OsString, OsString> = BTreeMap::new();
     let mut set = |name: &str, value: &OsStr| drop(variables.insert(name.into(), value.to_owned()));
-    let user = Account::find();
+    let user = own_account();
     set("HOME", &user.home);
     set("USER", &user.name);
     set("LOGNAME", &user.name);
-    set("SHELL", &user.shell);
+    set("SHELL", if user.shell.is_empty() { "/bin/sh".as_ref() } else { &user.shell });
     set("PATH", LOGIN_PATH.as_ref());
     let runtime = format!("/run/user/{}", getuid().as_raw());
     if Path::new(&runtime).is_dir() {
@@ -86,29 +86,15 @@ fn assignments(text: &str) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
-/// The account of the user.
-struct Account {
-    name: OsString,
-    home: OsString,
-    shell: OsString,
-}
-
-impl Account {
-    /// From `/etc/passwd`; where the user is not in it (a directory service), what this process knows.
-    fn find() -> Self {
-        let accounts = fs::read("/etc/passwd").unwrap_or_default();
-        let uid = getuid().as_raw().to_string();
-        let fields =
-            accounts.split(|byte| *byte == b'\n').map(|line| line.split(|byte| *byte == b':').collect::<Vec<_>>());
-        let own = fields.filter(|fields| fields.len() == 7).find(|fields| fields[2] == uid.as_bytes());
-        let text = |bytes: &[u8]| OsStr::from_bytes(bytes).to_owned();
-        if let Some(fields) = own {
-            let shell = if fields[6].is_empty() { b"/bin/sh" } else { fields[6] };
-            return Self { name: text(fields[0]), home: text(fields[5]), shell: text(shell) };
-        }
-        let variable = |name: &str, default: &str| env::var_os(name).unwrap_or_else(|| default.into());
-        Self { name: variable("USER", &uid), home: variable("HOME", "/"), shell: variable("SHELL", "/bin/sh") }
-    }
+/// The account of the user of this process; where it is not found, what this process knows of it.
+fn own_account() -> Account {
+    let uid = getuid().as_raw();
+    let variable = |name: &str, default: &str| env::var_os(name).unwrap_or_else(|| default.into());
+    Account::find(uid).unwrap_or_else(|| Account {
+        name: variable("USER", &uid.to_string()),
+        home: variable("HOME", "/"),
+        shell: variable("SHELL", ""),
+    })
 }
 
 /// The umask of this process, where it can be read without changing it.

@@ -6,6 +6,8 @@
 
 use std::ffi::OsStr;
 
+use crate::stable_hash::stable_hash;
+
 /// Identifies the processes of one run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunTag {
@@ -23,11 +25,8 @@ impl RunTag {
     pub fn new(variables: &[(&str, &OsStr)]) -> Self {
         let variable = |(name, value): &(&str, &OsStr)| [name.as_bytes(), b"=", value.as_encoded_bytes()].concat();
         let variables: Vec<_> = variables.iter().map(variable).collect();
-        // FNV-1a, because the number must be the same in every version: another version may have to find the orphans.
-        let bytes = variables.iter().flat_map(|variable| variable.iter().chain(&[0]));
-        let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        });
+        // The number must be the same in every version: another version may have to find the orphans.
+        let hash = stable_hash(variables.iter().flat_map(|variable| variable.iter().chain(&[0])).copied());
         Self { number: TAG_BASE | (hash >> 2), variables }
     }
 

@@ -14,13 +14,13 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::num::NonZero;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::error::StoreError;
-use super::private_files::{create_private_dir, open, open_to_read, options};
+use super::private_files::{create_private_dir, is_at, open, open_to_read, options};
 use crate::model::{Environment, EnvironmentId};
+use crate::stable_hash::stable_hash;
 
 const FIRST_LINE: &[u8] = b"setlist environment 1";
 
@@ -71,10 +71,7 @@ impl EncodedEnvironment {
                 bytes.extend(part);
             }
         }
-        // FNV-1a.
-        let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        });
+        let hash = stable_hash(bytes.iter().copied());
         Self { bytes, hash }
     }
 
@@ -139,7 +136,7 @@ impl EnvironmentFiles {
         let is_unused = |id: &Option<EnvironmentId>| id.is_none_or(|id| !used.contains(&id));
         for (path, id) in files.into_iter().filter(|(_, id)| is_unused(id)) {
             let Ok(file) = open_to_read(&path) else { continue };
-            if file.try_lock().is_err() || !is_same_file(&file, &path) {
+            if file.try_lock().is_err() || !is_at(&file, &path) {
                 continue;
             }
             // A request may have been committed since.
@@ -171,7 +168,7 @@ impl EnvironmentFiles {
             Err(error) => return Err(error),
         };
         file.lock_shared()?;
-        if !is_same_file(&file, path) {
+        if !is_at(&file, path) {
             return Ok(None);
         }
         let mut bytes = Vec::new();
@@ -209,13 +206,6 @@ fn id_of(name: &std::ffi::OsStr) -> Option<EnvironmentId> {
     NonZero::new(number).map(EnvironmentId)
 }
 
-/// Whether an open file is still the one at this path.
-fn is_same_file(file: &File, path: &Path) -> bool {
-    let id = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
-    let (open, there) = (file.metadata().map(id), fs::symlink_metadata(path).map(id));
-    open.is_ok_and(|open| there.is_ok_and(|there| open == there))
-}
-
 fn decode(bytes: &[u8]) -> Option<Environment> {
     let head_len = bytes.windows(2).position(|pair| pair == b"\n\n")?;
     let (head, variables) = (&bytes[..head_len], &bytes[head_len + 2..]);
@@ -244,6 +234,8 @@ fn decode(bytes: &[u8]) -> Option<Environment> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt;
+
     use super::*;
 
     fn environment(variables: &[(&str, &[u8])]) -> Environment {

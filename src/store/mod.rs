@@ -10,6 +10,7 @@ mod liveness_watch;
 pub mod log;
 mod memory;
 mod notifier;
+mod pending_lock;
 mod private_files;
 mod registry;
 mod reservation_lock;

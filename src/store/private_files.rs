@@ -3,7 +3,7 @@
 //! A file is opened with `O_NOFOLLOW` and must be a regular one; `O_NONBLOCK` keeps a FIFO in its place from blocking.
 //! What root creates is given to the owner of the directory, so that root does not lock the owner out.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
@@ -41,6 +41,13 @@ pub(super) fn open(options: &OpenOptions, path: &Path) -> io::Result<File> {
 /// Opens an existing file for reading.
 pub(super) fn open_to_read(path: &Path) -> io::Result<File> {
     open(options().read(true), path)
+}
+
+/// Whether an open file is still the one at this path.
+pub(super) fn is_at(file: &File, path: &Path) -> bool {
+    let inode = |metadata: Metadata| (metadata.dev(), metadata.ino());
+    let (open, there) = (file.metadata().map(inode), fs::symlink_metadata(path).map(inode));
+    open.is_ok_and(|open| there.is_ok_and(|there| open == there))
 }
 
 /// The text of an existing file.

@@ -18,6 +18,7 @@ use super::private_files::{create_private_dir, open_private, open_to_read};
 use super::site_id::SiteId;
 use super::state_dir::StateDir;
 use super::trust::check_state_dir;
+use crate::account::Account;
 
 /// The registry of one user.
 #[derive(Clone, Debug)]
@@ -64,10 +65,7 @@ impl Registry {
         if !geteuid().is_root() || owner == 0 {
             return None;
         }
-        let users = fs::read_to_string("/etc/passwd").ok()?;
-        let mut lines = users.lines().map(|line| line.split(':').collect::<Vec<_>>());
-        let user = lines.find(|fields| fields.get(2).is_some_and(|uid| uid.parse() == Ok(owner)))?;
-        Some(Self::new(Path::new(user.get(5)?).join(".local/state/setlist/sites")))
+        Some(Self::new(Path::new(&Account::find(owner)?.home).join(".local/state/setlist/sites")))
     }
 
     /// What the registry says of a state directory. A directory that was moved is registered at its new path.

@@ -1,25 +1,23 @@
 //! Which workers of a site are alive: each holds a lock on its file, which the kernel releases when the process dies.
 
 use std::fmt::Write as _;
-use std::fs::{self, File, Metadata, TryLockError};
+use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use rustix::process::Pid;
 
 use super::error::StoreError;
-use super::private_files::{open_private, open_to_read, read_to_string};
+use super::pending_lock::PendingLock;
+use super::private_files::{is_at, open_private, open_to_read, read_to_string};
 use super::state_dir::StateDir;
 use super::worker_origin::{boot_id, pid_namespace};
 use crate::model::{RunId, WorkerId};
 
 /// How long a new worker waits for its file.
 const MAX_LOCK_WAIT: Duration = Duration::from_secs(5);
-/// How long to wait between attempts: file locks have no timeout.
-const LOCK_RETRY_INTERVAL: Duration = Duration::from_millis(10);
 
 /// The lock of a live worker. It is released when it is dropped or when the process ends.
 #[derive(Debug)]
@@ -50,23 +48,19 @@ impl StateDir {
     pub fn lock_worker(&self, worker: WorkerId) -> Result<WorkerLock, StoreError> {
         let path = self.worker_file(worker);
         let failed = |source| StoreError::io(&path, source);
-        let deadline = Instant::now() + MAX_LOCK_WAIT;
         let mut file = loop {
-            let file = open_private(&path)?;
-            match file.try_lock() {
-                Ok(()) if is_at(&path, &file) => break file,
-                // A worker that leaves has removed the file meanwhile.
-                Ok(()) => {}
-                Err(TryLockError::Error(error)) => return Err(failed(error)),
-                // A liveness check, for a moment; or a worker that had this number before older state was restored, which
-                // leaves when it finds that.
-                Err(TryLockError::WouldBlock) if Instant::now() < deadline => thread::sleep(LOCK_RETRY_INTERVAL),
-                Err(TryLockError::WouldBlock) => {
-                    let process =
-                        read_to_string(&path).unwrap_or_default().lines().next().unwrap_or_default().to_owned();
-                    let holder = format!("worker {worker} (process {process}), which had joined before");
-                    return Err(StoreError::Busy { path, holder, waited: MAX_LOCK_WAIT });
-                }
+            // It may be held by a liveness check, for a moment; or by a worker that had this number before older state was
+            // restored, which leaves when it finds that.
+            let Some(file) =
+                PendingLock::request(open_private(&path)?).map_err(failed)?.wait(MAX_LOCK_WAIT).map_err(failed)?
+            else {
+                let process = read_to_string(&path).unwrap_or_default().lines().next().unwrap_or_default().to_owned();
+                let holder = format!("worker {worker} (process {process}), which had joined before");
+                return Err(StoreError::Busy { path, holder, waited: MAX_LOCK_WAIT });
+            };
+            // A worker that leaves has removed the file meanwhile.
+            if is_at(&file, &path) {
+                break file;
             }
         };
         let text = format!("{}\n{}", std::process::id(), self.origin().lines());
@@ -157,7 +151,7 @@ impl StateDir {
 impl WorkerLock {
     /// Whether the file is still in its place. Without it, other processes take the worker for dead.
     pub fn is_in_place(&self) -> bool {
-        is_at(&self.path, &self.locked)
+        is_at(&self.locked, &self.path)
     }
 
     /// Records runs that have been started but are not committed yet, before the last of them starts.
@@ -181,12 +175,6 @@ impl Drop for WorkerLock {
             let _ = fs::remove_file(&self.path);
         }
     }
-}
-
-/// Whether the file at `path` is this open one.
-fn is_at(path: &Path, file: &File) -> bool {
-    let inode = |metadata: Metadata| (metadata.dev(), metadata.ino());
-    fs::metadata(path).map(inode).is_ok_and(|there| file.metadata().is_ok_and(|own| inode(own) == there))
 }
 
 /// Whether a process of this namespace has ended; it may still be a zombie.

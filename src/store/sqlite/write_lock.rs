@@ -2,15 +2,13 @@
 
 use std::cell::RefCell;
 use std::fs::{self, File, TryLockError};
-use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::thread;
 use std::time::Duration;
 
 use crate::store::error::StoreError;
+use crate::store::pending_lock::PendingLock;
 use crate::store::private_files::{open_private, open_to_read};
 use crate::store::state_dir::StateDir;
 use crate::text;
@@ -134,28 +132,18 @@ pub(super) fn recorded_seq(dir: &StateDir) -> Option<u64> {
     std::str::from_utf8(&note).ok()?.strip_suffix('\n')?.parse().ok()
 }
 
-/// Waits for the lock in a thread, because a file lock can't be waited for with a timeout. The returned file holds it.
+/// Waits for the lock. The returned file holds it.
 fn wait(path: &Path, max_wait: Duration) -> Result<File, StoreError> {
-    let file = open_private(path)?;
-    let (sender, receiver) = channel();
-    let lock = move || {
-        let locked = file.lock();
-        // If the receiver has given up, dropping the file releases the lock.
-        let _ = sender.send(locked.map(|()| file));
-    };
     let failed = |source| StoreError::io(path, source);
-    thread::Builder::new().name("write-lock".to_owned()).spawn(lock).map_err(failed)?;
-    match receiver.recv_timeout(REPORT_AFTER) {
-        Err(RecvTimeoutError::Timeout) => {}
-        locked => return locked.unwrap_or_else(|_| Err(io::ErrorKind::BrokenPipe.into())).map_err(failed),
+    let pending = PendingLock::request(open_private(path)?).map_err(failed)?;
+    if let Some(locked) = pending.wait(REPORT_AFTER).map_err(failed)? {
+        return Ok(locked);
     }
     if let Some(report) = REPORTER.get() {
         report(&format!("waiting for {}", holder(path)));
     }
-    match receiver.recv_timeout(max_wait.saturating_sub(REPORT_AFTER)) {
-        Err(_) => Err(StoreError::Busy { path: path.to_owned(), holder: holder(path), waited: max_wait }),
-        Ok(locked) => locked.map_err(failed),
-    }
+    let locked = pending.wait(max_wait.saturating_sub(REPORT_AFTER)).map_err(failed)?;
+    locked.ok_or_else(|| StoreError::Busy { path: path.to_owned(), holder: holder(path), waited: max_wait })
 }
 
 /// Records that this process holds the lock, for the reports of others.
