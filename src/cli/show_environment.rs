@@ -21,6 +21,10 @@ use crate::worker::job_variables;
 
 /// Parts of names of variables whose values are masked.
 const SECRET_PARTS: [&str; 7] = ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIAL", "PRIVATE"];
+/// What the last word of a name of several words may end with, besides one of these parts.
+const SECRET_ENDS: [&str; 5] = ["PASS", "PWD", "AUTH", "JWT", "PAT"];
+/// What precedes a secret within a value: the options of a data source, the parameters of a URL.
+const SECRET_PARAMETERS: [&str; 4] = ["password=", "passwd=", "token=", "secret="];
 const MASK: &str = "•••";
 
 /// The environment that a job inherits.
@@ -175,7 +179,7 @@ impl VariableRecord {
     }
 }
 
-/// Whether a value is probably a secret, by the name of its variable, or a URL with a password.
+/// Whether a value is probably a secret, by the name of its variable, or contains one.
 fn looks_secret(name: &str, value: &str) -> bool {
     let name = name.to_uppercase();
     let has_password = |url: &str| {
@@ -184,7 +188,9 @@ fn looks_secret(name: &str, value: &str) -> bool {
     };
     !value.is_empty()
         && (SECRET_PARTS.iter().any(|part| name.contains(part))
-            || name.split('_').any(|word| word.ends_with("KEY") || word == "PAT")
+            || name.split('_').any(|word| word.ends_with("KEY"))
+            || name.split_once('_').is_some_and(|_| SECRET_ENDS.iter().any(|end| name.ends_with(end)))
+            || SECRET_PARAMETERS.iter().any(|parameter| value.to_lowercase().contains(parameter))
             || value.split_once("://").is_some_and(|(_, rest)| has_password(rest)))
 }
 
@@ -201,6 +207,14 @@ mod tests {
             ("AWS_SECRET_ACCESS_KEY", "x"),
             ("APIKEY", "x"),
             ("DATABASE_URL", "postgres://me:pw@host/db"),
+            ("DB_PASS", "x"),
+            ("MY_PGPASS", "x"),
+            ("MY_PWD", "x"),
+            ("MY_AUTH", "x"),
+            ("MY_JWT", "x"),
+            ("GITHUB_PAT", "x"),
+            ("DB_DSN", "host=x password=y"),
+            ("HOOK", "https://host/?Token=x"),
         ] {
             assert!(looks_secret(name, value), "{name}");
         }
@@ -208,6 +222,8 @@ mod tests {
             ("PATH", "/bin"),
             ("SSH_AUTH_SOCK", "/tmp/agent"),
             ("KEYBOARD", "de"),
+            ("PWD", "/home/me"),
+            ("OLDPWD", "/home/me"),
             ("TOKEN", ""),
             ("URL", "https://host/a:b@c"),
             ("DATABASE_URL", "postgres://me@host/db"),
