@@ -265,9 +265,9 @@ pub(super) struct ScheduleArgs {
     /// Queues and jobs; all with a schedule by default.
     #[arg(value_name = "QUEUE|JOB", add = ArgValueCandidates::new(targets))]
     pub names: Vec<String>,
-    /// Show this many coming due times of each schedule.
-    #[arg(long, value_name = "N", default_value = "1")]
-    pub next: usize,
+    /// Show this many coming due times of each schedule, up to 10000.
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u16).range(..=10_000))]
+    pub next: u16,
     /// Show all due times since this long ago (`8h`, `7d`), instead of the last ten of each schedule.
     #[arg(long, value_name = "DURATION", value_parser = value_parsers::duration)]
     pub since: Option<Duration>,

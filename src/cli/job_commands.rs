@@ -35,8 +35,8 @@ pub(super) fn retry(site: OpenSite, options: &RetryArgs) -> Result<ExitStatus, C
         }
         return Ok(ExitStatus::Success);
     }
-    // Whether jobs need others or approval depends on the state before.
-    let site_state = site.site_state()?;
+    // Their order, and what a forced request overrides, depend on other jobs. One job is found without loading them.
+    let site_state = if jobs.len() > 1 || *force { site.site_state()? } else { SiteState::default() };
     let order = site_state.needed_first(&jobs.iter().map(|job| job.id).collect::<Vec<_>>());
     let index: HashMap<JobId, usize> = order.into_iter().zip(0..).collect();
     jobs.sort_by_key(|job| index.get(&job.id).copied());

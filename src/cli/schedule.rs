@@ -54,7 +54,7 @@ pub(super) fn print(mut site: OpenSite, args: &ScheduleArgs) -> Result<ExitStatu
     warn_if_not_kept(&mut site)?;
     let mut past = past_entries(&site_state, &targets, args, now);
     past.sort_by_key(|entry| entry.due);
-    let mut next = next_entries(&site_state, &targets, args.next, now);
+    let mut next = next_entries(&site_state, &targets, args.next.into(), now);
     next.sort_by_key(|entry| entry.due);
     if targets.is_empty() && !args.json {
         let what = if args.names.is_empty() { "no queue and no job has a schedule" } else { "they have no schedule" };

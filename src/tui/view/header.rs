@@ -93,10 +93,10 @@ impl Header<'_> {
             } else {
                 TabState::Status(self.idle.site.queue_status(id))
             };
-            let label = match (state, self.idle.next_due(id)) {
-                (TabState::Status(QueueStatus::Idle), Some(next)) => next,
-                _ => state.label().to_owned(),
-            };
+            // Computed only if it is shown: it looks at all schedules.
+            let is_idle = matches!(state, TabState::Status(QueueStatus::Idle));
+            let next = if with_states && is_idle { self.idle.next_due(id) } else { None };
+            let label = next.unwrap_or_else(|| state.label().to_owned());
             let failed = self.idle.site.failed_count(id);
             let is_current = current == Some(id);
             tabs.push(queue_tab(
