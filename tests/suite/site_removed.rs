@@ -1,6 +1,7 @@
 //! The state of a site is removed, or migrated by a newer version, while processes use it.
 
 use std::fs;
+use std::path::Path;
 use std::process::{Child, Stdio};
 use std::sync::Arc;
 
@@ -172,6 +173,40 @@ fn nothing_is_written_to_a_deleted_database() {
     assert_eq!(another.queues().unwrap().len(), 0);
     let mut moved = SqliteStore::open(&StateDir::new(home.path().join("moved"))).unwrap();
     assert_eq!(moved.queues().unwrap().len(), 1);
+}
+
+/// Copies all files of one folder into another one, like a user who restores a backup. Not done by this process: closing
+/// the database would release its locks.
+fn copy_files(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    let copied = std::process::Command::new("cp").arg("-a").arg(from.join(".")).arg(to).status();
+    assert!(copied.unwrap().success());
+}
+
+#[test]
+fn older_state_that_is_copied_over_an_open_database_is_found_whatever_the_numbers_of_its_events_are() {
+    let queue = |name: &str| [Command::EnsureQueue { queue: name.into() }];
+    // How many changes of others follow the older state: the last event is before, at or after the one that was seen.
+    for changes in 0..=2 {
+        let home = TempDir::new().unwrap();
+        let folder = StateDir::new(home.path().join("state"));
+        let mut follower = SqliteStore::open(&folder).unwrap();
+        let mut writer = SqliteStore::open(&folder).unwrap();
+        follower.execute(&queue("before"), chrono::Utc::now()).unwrap();
+        copy_files(folder.path(), &home.path().join("backup"));
+        follower.execute(&queue("seen"), chrono::Utc::now()).unwrap();
+        let seen = follower.last_seq().unwrap();
+        copy_files(&home.path().join("backup"), folder.path());
+        for change in 0..changes {
+            writer.execute(&queue(&format!("other-{change}")), chrono::Utc::now()).unwrap();
+        }
+        let found = |error| matches!(error, StoreError::Removed { .. });
+        assert!(found(follower.events_after(seen).unwrap_err()), "{changes} changes");
+        assert!(found(follower.execute(&queue("after"), chrono::Utc::now()).unwrap_err()));
+        assert!(found(follower.load().unwrap_err()));
+        let queues = SqliteStore::open(&folder).unwrap().queues().unwrap();
+        assert_eq!(queues.len(), 1 + changes);
+    }
 }
 
 #[test]

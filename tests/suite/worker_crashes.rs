@@ -242,10 +242,10 @@ fn opening_a_site_whose_worker_died_starts_nothing_until_work_is_requested() {
 
 /// The process has ended with an error because the site has lost it, and none of its jobs runs any more.
 #[track_caller]
-fn left_as_unregistered(site: &TempSite, mut process: Child) {
+fn left_with(site: &TempSite, mut process: Child, code: i32, message: &str) {
     wait_for("it to leave", || process.try_wait().unwrap());
     let output = CommandOutput::from_output(&process.wait_with_output().unwrap());
-    assert!(output.code == Some(1) && output.stderr.contains("no longer registered"), "{output:?}");
+    assert!(output.code == Some(code) && output.stderr.contains(message), "{output:?}");
     wait_for("other workers to leave", || site.processes().is_empty().then_some(()));
 }
 
@@ -261,7 +261,7 @@ fn a_worker_whose_file_was_removed_stops_its_jobs_and_leaves() {
         fs::remove_file(site.join(".setlist/workers/1")).unwrap();
         // Any command takes it for dead.
         assert!(site.ok(&["status", "--json"]).contains("\"workers\":0"));
-        left_as_unregistered(&site, process);
+        left_with(&site, process, 1, "no longer registered");
         assert_eq!(site.job("q/a")["outcome"], if args == ["process"] { json!("interrupted") } else { json!(null) });
     }
 }
@@ -286,7 +286,7 @@ fn a_worker_under_which_older_state_is_restored_stops_its_jobs_and_leaves() {
     copy("backup/.", ".setlist");
     // A change notifies the worker.
     site.ok(&["pause", "q"]);
-    left_as_unregistered(&site, process);
+    left_with(&site, process, 3, "removed or replaced while it was in use");
     site.write("go", "");
     site.ok(&["process", "--again", "--resume"]);
     let mut ran: Vec<_> = site.read("ran").lines().map(str::to_owned).collect();

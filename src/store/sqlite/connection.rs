@@ -6,6 +6,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::connected_db::ConnectedDb;
+use super::history_mark::HistoryMark;
 use super::migrate;
 use super::removal_check::DbIdentity;
 use super::tx_cache::TxCache;
@@ -28,6 +29,7 @@ pub struct SqliteStore {
     pub(super) file: ConnectedDb,
     pub(super) dir: StateDir,
     pub(super) identity: DbIdentity,
+    pub(super) history: HistoryMark,
     pub(super) write_lock: WriteLock,
     /// None when the site was opened read-only.
     pub(super) reservation_lock: Option<ReservationLock>,
@@ -59,6 +61,7 @@ impl SqliteStore {
 
     fn run_transaction(&mut self, commands: &[TimedCommand<'_>]) -> rusqlite::Result<TransactionReport> {
         let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        self.history.advance(&transaction)?;
         let mut state = TxState::new(&transaction, self.cache.take())?;
         let seq_before = state.seq_before;
         let mut results = Vec::with_capacity(commands.len());
@@ -103,13 +106,14 @@ impl SqliteStore {
         self.checked(written)
     }
 
-    /// Reads one consistent snapshot, after checking that no newer program has migrated the database.
+    /// Reads one consistent snapshot, after checking that the database was neither migrated by a newer program nor replaced.
     pub(super) fn read<T>(
         &mut self,
         read: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
         let result = self.db.transaction().and_then(|snapshot| {
             migrate::check_format(&snapshot)?;
+            self.history.advance(&snapshot)?;
             read(&snapshot)
         });
         self.checked(result)
@@ -117,7 +121,11 @@ impl SqliteStore {
 
     /// Fails if the database file was removed or replaced while it was open.
     pub(super) fn check_in_place(&self) -> Result<(), StoreError> {
-        if self.notifier.is_removed() { Err(self.identity.removed_error()) } else { self.identity.check_unchanged() }
+        if self.notifier.is_removed() || self.history.is_replaced() {
+            Err(self.identity.removed_error())
+        } else {
+            self.identity.check_unchanged()
+        }
     }
 
     /// Converts the error of a database operation and reacts to it: a removed site is reported as such, and a corrupt
@@ -125,6 +133,7 @@ impl SqliteStore {
     fn checked<T>(&self, result: rusqlite::Result<T>) -> Result<T, StoreError> {
         let error = match result {
             Ok(value) => return Ok(value),
+            Err(_) if self.history.is_replaced() => return Err(self.identity.removed_error()),
             Err(error) => StoreError::database(&self.dir.database(), error),
         };
         match error {

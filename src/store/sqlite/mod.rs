@@ -10,6 +10,7 @@ mod connected_db;
 mod connection;
 mod db_paths;
 mod definition;
+mod history_mark;
 mod job_rows;
 mod load;
 mod migrate;

@@ -11,6 +11,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::connected_db::{APPLICATION_ID, ConnectedDb};
 use super::connection::SqliteStore;
 use super::db_paths::{PAGE_SIZE, has_wal, sync_dir, unreadable, wal_path, with_suffix};
+use super::history_mark::HistoryMark;
 use super::migrate::{CURRENT_FORMAT, last_seq, migrate};
 use super::removal_check::DbIdentity;
 use super::wal_check;
@@ -74,7 +75,17 @@ fn connect_and_unlock(dir: &StateDir, file: ConnectedDb, write_lock: WriteLock) 
     let identity = DbIdentity::of(path)?;
     write_lock.unlock()?;
     let (reservation_lock, notifier) = (Some(ReservationLock::open(dir)?), Notifier::new(dir.listeners()));
-    Ok(SqliteStore { db, dir: dir.clone(), file, identity, write_lock, reservation_lock, notifier, cache: None })
+    Ok(SqliteStore {
+        db,
+        file,
+        dir: dir.clone(),
+        identity,
+        history: HistoryMark::default(),
+        write_lock,
+        reservation_lock,
+        notifier,
+        cache: None,
+    })
 }
 
 /// Creates an empty site in a temporary file and renames it when it is complete.

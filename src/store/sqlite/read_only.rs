@@ -10,6 +10,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::connected_db::ConnectedDb;
 use super::connection::SqliteStore;
 use super::db_paths::{has_wal, wal_path};
+use super::history_mark::HistoryMark;
 use super::migrate::CURRENT_FORMAT;
 use super::open::{check_database, configure_reads, open_connection};
 use super::removal_check::DbIdentity;
@@ -44,6 +45,7 @@ fn open(dir: &StateDir) -> Result<SqliteStore, StoreError> {
         file,
         dir: dir.clone(),
         identity: DbIdentity::of(path)?,
+        history: HistoryMark::default(),
         write_lock,
         reservation_lock: None,
         notifier,
