@@ -1,9 +1,8 @@
 //! The limit on open files, and how many runs fit into it.
 
 use std::fs;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::process::{Pid, Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// How many descriptors a run needs at most: pipes or a terminal, and the files of its log.
 const PER_RUN: u64 = 6;
@@ -17,7 +16,6 @@ const LINGERING_SHARE: u64 = 8;
 pub(super) struct DescriptorLimit {
     /// The soft limit at the start, which jobs get.
     original: Option<u64>,
-    is_raised: AtomicBool,
     /// How many descriptors were open at the start.
     inherited: u64,
 }
@@ -26,7 +24,7 @@ impl DescriptorLimit {
     /// Reads the limit of this process.
     pub(super) fn read() -> Self {
         let inherited = fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count() as u64);
-        Self { original: getrlimit(Resource::Nofile).current, is_raised: AtomicBool::new(false), inherited }
+        Self { original: getrlimit(Resource::Nofile).current, inherited }
     }
 
     /// How many runs may be open at once. Raises the soft limit to the hard one if `wanted` are more than fit.
@@ -39,7 +37,6 @@ impl DescriptorLimit {
         if setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).is_err() {
             return fit;
         }
-        self.is_raised.store(true, Ordering::Relaxed);
         self.capacity(limit.maximum)
     }
 
@@ -55,19 +52,10 @@ impl DescriptorLimit {
         usize::try_from((free / PER_RUN).max(1)).unwrap_or(usize::MAX)
     }
 
-    /// Gives a process that was just started the original limit.
-    #[cfg(target_os = "linux")]
-    pub(super) fn restore_in(&self, child: Pid) {
-        if self.is_raised.load(Ordering::Relaxed) {
-            let maximum = getrlimit(Resource::Nofile).maximum;
-            // Fails if it has already ended.
-            let _ = rustix::process::prlimit(Some(child), Resource::Nofile, Rlimit { current: self.original, maximum });
-        }
+    /// The soft limit of this process at its start, which runs get.
+    pub(super) fn original(&self) -> Option<u64> {
+        self.original
     }
-
-    /// Does nothing: only Linux can set the limit of another process.
-    #[cfg(not(target_os = "linux"))]
-    pub(super) fn restore_in(&self, _child: Pid) {}
 }
 
 #[cfg(test)]
@@ -76,7 +64,7 @@ mod tests {
 
     #[test]
     fn runs_leave_room_for_everything_else() {
-        let limit = DescriptorLimit { original: None, is_raised: AtomicBool::new(false), inherited: 10 };
+        let limit = DescriptorLimit { original: None, inherited: 10 };
         assert_eq!(limit.capacity(Some(1024)), (1024 - 10 - 64 - 128) / 6);
         assert_eq!(limit.capacity(Some(16)), 1, "one run is always tried");
         assert_eq!(limit.capacity(None), usize::MAX);

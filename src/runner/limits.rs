@@ -1,11 +1,13 @@
 //! The umask and the limits of runs, which are those of the user who has requested them.
 
 use std::cell::Cell;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 #[cfg(target_os = "linux")]
 use nix::sched::{CloneFlags, unshare};
 use rustix::fs::Mode;
-use rustix::process::{Pid, Resource, umask};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
 
 use crate::model::Environment;
 
@@ -45,25 +47,53 @@ fn unshare_umask() {
     }
 }
 
-/// Gives a process that was just started the limits of this environment, as far as its hard limits allow.
-#[cfg(target_os = "linux")]
-pub(super) fn set_limits(environment: &Environment, child: Pid) {
-    use rustix::process::{Rlimit, getrlimit, prlimit};
+/// The limits of a run that differ from those of this process.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ChildLimits(Vec<(Resource, Rlimit)>);
 
-    for (name, resource) in LIMITS {
-        let Some((_, wanted)) = environment.soft_limits.iter().find(|(known, _)| known == name) else { continue };
-        let own = getrlimit(resource);
-        let current = match (wanted, own.maximum) {
-            (Some(wanted), Some(maximum)) => Some((*wanted).min(maximum)),
-            (wanted, maximum) => wanted.or(maximum),
+impl ChildLimits {
+    /// The soft limits of this environment, as far as the hard limits allow. `open_files` is the soft limit on open files
+    /// of a run without an environment.
+    pub(super) fn new(environment: Option<&Environment>, open_files: Option<u64>) -> Self {
+        let wanted_of = |name: &str, own: Rlimit| {
+            let requested = environment.and_then(|environment| {
+                let (_, limit) = environment.soft_limits.iter().find(|(known, _)| known == name)?;
+                Some(*limit)
+            });
+            requested.unwrap_or(if name == "nofile" { open_files } else { own.current })
         };
-        if current != own.current {
-            // Fails if it has already ended.
-            let _ = prlimit(Some(child), resource, Rlimit { current, ..own });
+        let changed = LIMITS.into_iter().filter_map(|(name, resource)| {
+            let own = getrlimit(resource);
+            let current = match (wanted_of(name, own), own.maximum) {
+                (Some(wanted), Some(maximum)) => Some(wanted.min(maximum)),
+                (wanted, maximum) => wanted.or(maximum),
+            };
+            (current != own.current).then_some((resource, Rlimit { current, ..own }))
+        });
+        Self(changed.collect())
+    }
+
+    /// Sets the limits in the process that this command starts, before its first instruction. Without limits nothing is
+    /// set, because std then uses the faster `posix_spawn`.
+    pub(super) fn apply_to(self, command: &mut Command) {
+        if self.0.is_empty() {
+            return;
+        }
+        let set_limits = move || {
+            for (resource, limit) in &self.0 {
+                // The soft limit is not above the hard one, so this can't fail.
+                let _ = setrlimit(*resource, *limit);
+            }
+            Ok(())
+        };
+        #[expect(
+            unsafe_code,
+            reason = "std has no safe way to set a limit between fork and exec; set from outside \
+                                        after that, it would come too late for the first instructions"
+        )]
+        // SAFETY: the closure only makes system calls, and allocates and locks nothing.
+        unsafe {
+            command.pre_exec(set_limits);
         }
     }
 }
-
-/// Does nothing: only Linux can set the limits of another process.
-#[cfg(not(target_os = "linux"))]
-pub(super) fn set_limits(_environment: &Environment, _child: Pid) {}

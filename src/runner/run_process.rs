@@ -13,6 +13,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
 use super::cgroup::Cgroups;
 use super::invocation::ScriptFile;
 use super::launch::{Done, Launch, OutOfResources, Output};
+use super::limits::ChildLimits;
 use super::pipe::{InPipe, OutPipe};
 use super::process_table::ProcessTable;
 use super::process_tree::ProcessTree;
@@ -21,7 +22,7 @@ use super::pty::Pty;
 use super::spawn::{SpawnError, spawn};
 use super::value::{self, LastLine};
 use crate::crash;
-use crate::model::{Environment, Exit, Failure, FailureKind, Outcome, RunId, RunReport, Script, StopSignal, Stream};
+use crate::model::{Exit, Failure, FailureKind, Outcome, RunId, RunReport, Script, StopSignal, Stream};
 use crate::text;
 
 /// A run that has not ended.
@@ -112,14 +113,15 @@ pub(super) fn start(
     mut callbacks: RunCallbacks,
     program_cache: &mut ProgramCache,
     cgroups: Option<&Cgroups>,
+    limits: ChildLimits,
     is_subreaper: bool,
 ) -> Result<RunProcess, StartError> {
     let started = Instant::now();
     let options = mem::take(&mut launch.pty);
     let size = options.size;
     let (spawned, cgroup) = match cgroups.zip(launch.tag.as_ref()) {
-        Some((cgroups, tag)) => cgroups.spawn_in(tag, || spawn(&launch, options, program_cache, is_subreaper)),
-        None => (spawn(&launch, options, program_cache, is_subreaper), None),
+        Some((cgroups, tag)) => cgroups.spawn_in(tag, || spawn(&launch, options, program_cache, limits, is_subreaper)),
+        None => (spawn(&launch, options, program_cache, limits, is_subreaper), None),
     };
     let spawned = match spawned {
         Ok(spawned) => spawned,
@@ -228,11 +230,6 @@ impl RunProcess {
             None => self.terminate(false, table),
             Some(stopping) => self.kill(stopping.requested, table),
         }
-    }
-
-    /// What the root process has inherited.
-    pub(super) fn environment(&self) -> Option<&Environment> {
-        self.launch.environment.as_deref()
     }
 
     /// The id of the root process.

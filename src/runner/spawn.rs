@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use super::invocation::{Invocation, ScriptFile, build_invocation, not_started};
 use super::launch::Launch;
-use super::limits::with_umask;
+use super::limits::{ChildLimits, with_umask};
 use super::os_error::describe_os_error;
 use super::program_cache::ProgramCache;
 use super::pty::{self, Pty, PtyOptions};
@@ -50,6 +50,7 @@ pub(super) fn spawn<'l>(
     launch: &'l Launch,
     options: PtyOptions,
     program_cache: &mut ProgramCache,
+    limits: ChildLimits,
     is_subreaper: bool,
 ) -> Result<Spawned<'l>, SpawnError> {
     let Call::Script(script) = &launch.definition.call else {
@@ -77,13 +78,13 @@ pub(super) fn spawn<'l>(
         };
     }
     command.envs(launch.env.iter().map(|(name, value)| (name, value)));
+    limits.apply_to(&mut command);
     let text = script.exec.stdin.as_deref().unwrap_or_default();
     let start = || {
         if script.exec.pty {
             return pty::spawn(command, options, text).map(|(child, pty)| (child, Some(pty)));
         }
         let stdin = if text.is_empty() { Stdio::null() } else { Stdio::piped() };
-        // No `pre_exec`: without one, std uses the faster `posix_spawn`.
         command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         command.spawn().map(|child| (child, None))
     };

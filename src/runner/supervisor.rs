@@ -17,7 +17,7 @@ use super::cgroup::Cgroups;
 use super::descriptor_limit::DescriptorLimit;
 use super::invocation::not_started;
 use super::launch::{Launch, OutOfResources, Output};
-use super::limits::set_limits;
+use super::limits::ChildLimits;
 use super::pipe::OutPipe;
 use super::process_table::ProcessTable;
 use super::program_cache::ProgramCache;
@@ -120,14 +120,9 @@ impl Supervisor {
     /// Starts a run and supervises it. A run that has failed to start is reported at once; one that may start later is
     /// not, and its callbacks are dropped.
     pub(super) fn launch(&mut self, run: RunId, launch: Launch, callbacks: RunCallbacks) -> Result<(), OutOfResources> {
-        match start(run, launch, callbacks, &mut self.program_cache, self.cgroups.as_ref(), self.is_subreaper) {
-            Ok(process) => {
-                self.descriptor_limit.restore_in(process.pid());
-                if let Some(environment) = process.environment() {
-                    set_limits(environment, process.pid());
-                }
-                self.processes.push(process);
-            }
+        let limits = ChildLimits::new(launch.environment.as_deref(), self.descriptor_limit.original());
+        match start(run, launch, callbacks, &mut self.program_cache, self.cgroups.as_ref(), limits, self.is_subreaper) {
+            Ok(process) => self.processes.push(process),
             Err(StartError::Failed(failed)) => failed.report(),
             Err(StartError::OutOfResources(error)) => return Err(error),
         }
