@@ -452,7 +452,7 @@ fn reap_worker<R: StateReader>(
     now: DateTime<Utc>,
 ) -> Decision<R> {
     let Some(worker) = reader.worker(id)? else { return refuse(Refusal::UnknownWorker(id)) };
-    let report = RunReport { outcome, exit: None, value: None };
+    let report = RunReport::new(outcome);
     let mut events = Vec::new();
     for job in reader.jobs_run_by(id)? {
         if let Some(run) = job.current_run() {

@@ -22,7 +22,14 @@ impl Job {
     /// `executed` if the job stays pending.
     pub(crate) fn end_run(&mut self, report: &RunReport, then: AfterRun, at: DateTime<Utc>) {
         if let Some(run) = &mut self.last_run {
-            run.end = Some(RunEnd { at, outcome: report.outcome.clone(), exit: report.exit, value: None });
+            run.end = Some(RunEnd {
+                at,
+                outcome: report.outcome.clone(),
+                exit: report.exit,
+                cause: report.cause.clone(),
+                usage: report.usage.clone(),
+                value: None,
+            });
         }
         if report.outcome == Outcome::Succeeded {
             self.value.clone_from(&report.value);

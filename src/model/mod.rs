@@ -5,6 +5,7 @@
 
 mod active_queues;
 mod call;
+mod cause;
 mod checks;
 mod command;
 mod decide;
@@ -46,10 +47,12 @@ mod site;
 mod site_state;
 mod state_reader;
 mod terminal_input;
+mod usage;
 mod wait_reason;
 mod worker_info;
 
 pub use call::{Arguments, Call, Callable, IntoCall, IntoReturnValue};
+pub use cause::{Cause, CauseKind};
 pub use checks::DecideError;
 pub use command::{Command, DesiredQueue, DesiredState, NothingToDo, Placement, Refusal};
 pub use environment::{Environment, EnvironmentId, PassEnv};
@@ -78,5 +81,6 @@ pub use site::Site;
 pub use site_state::{Counters, QueueState, SiteState};
 pub use state_reader::{DeclaredJob, QueueInfo, StateReader};
 pub use terminal_input::{TerminalInput, WindowSize};
+pub use usage::{DiskUsage, Usage};
 pub use wait_reason::{WaitReason, due_at};
 pub use worker_info::{Reservation, WorkerInfo};

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{RunId, WorkerId};
+use super::{Cause, CauseKind, RunId, Usage, WorkerId};
 
 /// One attempt at a job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -49,6 +49,12 @@ pub struct RunEnd {
     /// How the process ended, where there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit: Option<Exit>,
+    /// Why it failed, if there is evidence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Box<Cause>>,
+    /// What its processes used, if there were any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Box<Usage>>,
     /// The value that it returned, in the history of a job. That of the last run is not repeated in the job itself: see
     /// [`Job::result_value`](super::Job::result_value).
     #[serde(skip)]
@@ -144,6 +150,12 @@ pub struct RunReport {
     /// How the process ended, where there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit: Option<Exit>,
+    /// Why it failed, if there is evidence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Box<Cause>>,
+    /// What its processes used, if there were any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Box<Usage>>,
     /// The value that the job returned. No value and an empty value differ.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "deserialize_present")]
     pub value: Option<Value>,
@@ -166,6 +178,36 @@ impl Run {
     pub fn elapsed(&self, now: DateTime<Utc>) -> Duration {
         let until = self.end.as_ref().map_or(now, |end| end.at);
         (until - self.started).to_std().unwrap_or_default()
+    }
+}
+
+impl RunEnd {
+    /// Why it did not succeed, on one line: the message of its failure with the cause, as far as that says more.
+    pub fn failure_text(&self) -> Option<String> {
+        let failure = self.outcome.failure()?;
+        Some(match self.cause.as_deref() {
+            // The message is that of the operating system, and the cause says it more precisely.
+            Some(cause) if failure.kind == FailureKind::NotStarted && cause.is_specific() => cause.to_string(),
+            Some(cause) if cause.is_specific() => format!("{}: {cause}", failure.message),
+            Some(Cause { kind: CauseKind::Exited, detail, .. }) if !detail.is_empty() => {
+                format!("{}: {detail}", failure.message)
+            }
+            _ => failure.message.clone(),
+        })
+    }
+
+    /// The same, shorter: the kind of a cause that says more than the message of the failure, or else that message.
+    pub fn failure_summary(&self) -> Option<String> {
+        let failure = self.outcome.failure()?;
+        let specific = self.cause.as_deref().filter(|cause| cause.is_specific());
+        Some(specific.map_or_else(|| failure.message.clone(), Cause::to_string))
+    }
+}
+
+impl RunReport {
+    /// The report of a run without a process or a value.
+    pub fn new(outcome: Outcome) -> Self {
+        Self { outcome, exit: None, cause: None, usage: None, value: None }
     }
 }
 
@@ -214,8 +256,8 @@ impl fmt::Display for Outcome {
 impl From<Result<Option<Value>, Failure>> for RunReport {
     fn from(result: Result<Option<Value>, Failure>) -> Self {
         match result {
-            Ok(value) => Self { outcome: Outcome::Succeeded, exit: None, value },
-            Err(failure) => Self { outcome: Outcome::Failed(failure), exit: None, value: None },
+            Ok(value) => Self { value, ..Self::new(Outcome::Succeeded) },
+            Err(failure) => Self::new(Outcome::Failed(failure)),
         }
     }
 }

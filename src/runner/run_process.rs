@@ -307,7 +307,7 @@ impl RunProcess {
             Outcome::Succeeded => file_value.or_else(|| self.last_line.into_value()),
             _ => None,
         };
-        self.callbacks.report(RunReport { outcome, exit: exit.ok(), value });
+        self.callbacks.report(RunReport { outcome, exit: exit.ok(), cause: None, usage: None, value });
         pipes.into_iter().flatten()
     }
 
@@ -386,7 +386,7 @@ fn exit_message(code: i32) -> String {
 impl FailedLaunch {
     /// Reports the failure to the callbacks.
     pub(super) fn report(self) {
-        self.callbacks.report(RunReport { outcome: Outcome::Failed(self.failure), exit: None, value: None });
+        self.callbacks.report(RunReport::new(Outcome::Failed(self.failure)));
     }
 }
 

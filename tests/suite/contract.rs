@@ -45,7 +45,10 @@ use reservations::{
     a_reserved_job_starts_when_another_ends_and_is_not_claimed_by_others, only_jobs_that_fit_any_slot_are_reserved,
     reserved_jobs_are_not_changed_until_released, started_reservations_of_a_dead_worker_are_interrupted,
 };
-use results::{a_job_has_the_result_of_its_last_run_or_none, a_job_that_stopped_its_queue_keeps_its_result};
+use results::{
+    a_job_has_the_result_of_its_last_run_or_none, a_job_that_stopped_its_queue_keeps_its_result,
+    each_run_keeps_its_cause_and_what_it_used, failed,
+};
 use retention::{old_jobs_are_pruned_unless_the_file_has_them, old_runs_are_pruned_except_the_latest};
 use schedules::{
     a_due_job_runs_once_and_keeps_its_history, a_due_queue_runs_its_jobs_again, a_paused_queue_skips_its_due_times,
@@ -117,6 +120,7 @@ contract! {
     loading_many_jobs_reads_one_snapshot,
     a_job_has_the_result_of_its_last_run_or_none,
     a_job_that_stopped_its_queue_keeps_its_result,
+    each_run_keeps_its_cause_and_what_it_used,
     a_job_runs_for_the_user_who_requested_it,
     the_first_request_for_a_queue_counts_until_it_is_idle,
     what_follows_from_a_request_has_its_environment,
@@ -195,12 +199,8 @@ fn claim(worker: WorkerId) -> Command {
 }
 
 fn report(job: JobId, run: RunId, outcome: Outcome) -> Command {
-    let report = RunReport { outcome, exit: Some(Exit::Code(0)), value: Some("fine".into()) };
+    let report = RunReport { exit: Some(Exit::Code(0)), value: Some("fine".into()), ..RunReport::new(outcome) };
     Command::EndRun { job, run, report, on_failure: None }
-}
-
-fn failed() -> Outcome {
-    Outcome::Failed(Failure { kind: FailureKind::Exit, message: "exit code 3".to_owned() })
 }
 
 /// Executes one command that must be accepted.

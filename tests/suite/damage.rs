@@ -102,7 +102,7 @@ fn fill(store: &mut dyn Store, jobs: usize) {
             let events = execute(store, Command::Claim { worker, queues: None });
             for event in events {
                 if let Event::Started { job, run } = event {
-                    let report = RunReport { outcome: Outcome::Succeeded, exit: None, value: Some("fine".into()) };
+                    let report = RunReport { value: Some("fine".into()), ..RunReport::new(Outcome::Succeeded) };
                     execute(store, Command::EndRun { job, run: run.id, report, on_failure: None });
                 }
             }

@@ -241,7 +241,7 @@ fn arbitrary_durations_and_times() {
                     let start = job.scheduling.earliest_start(now);
                     assert!(start.is_none_or(|start| start >= now || start.timestamp() >= 0), "{start:?}");
                     for attempt in [0, 1, 8, u32::MAX] {
-                        let failed = RunReport { outcome: Outcome::Interrupted, exit: None, value: None };
+                        let failed = RunReport::new(Outcome::Interrupted);
                         let _ = (
                             job.scheduling.retry.delay(attempt),
                             job.scheduling.retry.next_attempt_at(attempt, &failed, now),

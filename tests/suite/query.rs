@@ -20,7 +20,8 @@ fn finished(title: &str, tags: &[&str], outcome: Outcome, code: i32, ago: i64, t
     let mut job = pending(title);
     std::sync::Arc::make_mut(&mut job.definition).tags = tags;
     let at = now() - TimeDelta::minutes(ago);
-    let end = RunEnd { at, outcome: outcome.clone(), exit: Some(Exit::Code(code)), value: None };
+    let end =
+        RunEnd { at, outcome: outcome.clone(), exit: Some(Exit::Code(code)), cause: None, usage: None, value: None };
     let started = at - TimeDelta::seconds(took);
     job.last_run =
         Some(Run { id: RunId(1), attempt: 1, worker: WorkerId(1), started, end: Some(end), approval: None }.into());

@@ -206,7 +206,7 @@ fn an_entry_that_returns_restores_the_same_job() {
     let mut fixture = Fixture::with(&["a", "b", "c"]);
     fixture.start("b");
     fixture.site.submit(&Command::Pause { queue: "build".into() }, fixture.now).unwrap();
-    let report = RunReport { outcome: Outcome::Interrupted, exit: None, value: None };
+    let report = RunReport::new(Outcome::Interrupted);
     let job = fixture.job("b");
     fixture.submit(&Command::EndRun { job: job.id, run: job.current_run().unwrap(), report, on_failure: None });
     fixture.submit(&Command::Run { job: job.id, force: false });

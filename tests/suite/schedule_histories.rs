@@ -120,7 +120,7 @@ impl History {
     fn finish(&mut self) {
         let running = self.site.read(|state| state.jobs().find_map(|job| Some((job.id, job.current_run()?))));
         if let Some((job, run)) = running {
-            let report = RunReport { outcome: Outcome::Succeeded, exit: None, value: None };
+            let report = RunReport::new(Outcome::Succeeded);
             self.submit(&Command::EndRun { job, run, report, on_failure: None });
         }
     }

@@ -175,8 +175,8 @@ impl TxState<'_> {
         self.execute(sql, DefinitionColumns::of(&job.definition).with(&job.id))?;
         let sql = "INSERT INTO jobs (id, queue, position, state, outcome, finished, attempts, run, value, executed, \
                    enqueued, flags, until, earlier, worker, started, ended, ending, exit_code, exit_signal, \
-                   environment, approval, run_approval, rank, weight, needs) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, \
-                   ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, 0, 1, NULL)";
+                   environment, approval, run_approval, cause, usage, rank, weight, needs) VALUES (?1, ?2, ?3, ?4, ?5, ?6, \
+                   ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, 0, 1, NULL)";
         self.write_job(sql, job)?;
         let terms = &job.definition.scheduling;
         if !terms.is_default() {
@@ -218,7 +218,7 @@ impl TxState<'_> {
         let sql = "UPDATE jobs SET state = ?4, outcome = ?5, finished = ?6, attempts = ?7, run = ?8, value = ?9, \
                    executed = ?10, enqueued = ?11, flags = ?12, until = ?13, earlier = ?14, worker = ?15, \
                    started = ?16, ended = ?17, ending = ?18, exit_code = ?19, exit_signal = ?20, environment = ?21, \
-                   approval = ?22, run_approval = ?23 WHERE id = ?1";
+                   approval = ?22, run_approval = ?23, cause = ?24, usage = ?25 WHERE id = ?1";
         self.write_job(sql, &job)?;
         if let Event::Started { .. } = event {
             self.claimed.push(job.clone());
@@ -281,6 +281,8 @@ impl TxState<'_> {
             job.environment,
             job.approval.as_ref().map(Json),
             run.and_then(|run| run.approval.as_ref()).map(Json),
+            ending.and_then(|ending| ending.cause.as_ref()).map(Json),
+            ending.and_then(|ending| ending.usage.as_ref()).map(Json),
         ];
         self.execute(sql, columns)
     }
@@ -292,7 +294,7 @@ impl TxState<'_> {
     /// Archives a run that is followed by another one.
     fn archive_run(&self, job: JobId, run: &Run) -> Result<()> {
         let sql = "INSERT INTO runs (job, id, attempt, worker, started, ended, outcome, exit_code, exit_signal, \
-                   value, approval) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+                   value, approval, cause, usage) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
         let ending = run.end.as_ref();
         let exit = ending.and_then(|ending| ending.exit);
         let columns = (
@@ -307,6 +309,8 @@ impl TxState<'_> {
             exit.and_then(signal),
             ending.and_then(|ending| ending.value.as_ref()).map(Json),
             run.approval.as_ref().map(Json),
+            ending.and_then(|ending| ending.cause.as_ref()).map(Json),
+            ending.and_then(|ending| ending.usage.as_ref()).map(Json),
         );
         self.execute(sql, columns)
     }

@@ -4,7 +4,9 @@ use rusqlite::Row;
 
 use super::columns::{Json, Nanos, Position, StateFlags};
 use super::definition::{BlankDefinitions, definition};
-use crate::model::{Approval, Exit, Job, JobState, QueueId, RemovalReason, Run, RunEnd, RunId, StopSignal};
+use crate::model::{
+    Approval, Cause, Exit, Job, JobState, QueueId, RemovalReason, Run, RunEnd, RunId, StopSignal, Usage,
+};
 
 /// A query of jobs `j` with their definitions `d`, for [`job`]. A job without a definition is reported as an error,
 /// therefore the left join.
@@ -15,7 +17,7 @@ macro_rules! select_jobs {
              j.value, j.executed, j.enqueued, j.removed, j.flags, j.until, j.needs, j.earlier, \
              j.run, j.worker, j.started, j.ended, j.ending, j.exit_code, j.exit_signal, \
              d.name, d.title, d.digest, d.run, d.command, d.rest, j.environment, \
-             j.approval, j.run_approval \
+             j.approval, j.run_approval, j.cause, j.usage \
              FROM jobs j LEFT JOIN definitions d ON d.job = j.id ",
             $condition
         )
@@ -32,6 +34,7 @@ const LAST_RUN_COLUMN: usize = 15;
 const DEFINITION_COLUMN: usize = 22;
 const ENVIRONMENT_COLUMN: usize = 28;
 const APPROVAL_COLUMN: usize = 29;
+const CAUSE_COLUMN: usize = 31;
 
 /// Reads a job from a row of [`select_jobs`].
 pub(super) fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
@@ -89,7 +92,8 @@ fn last_run(row: &Row<'_>, id: RunId) -> rusqlite::Result<Run> {
                 Some(Json(outcome)) => outcome,
                 None => row.get::<_, Json<_>>(OUTCOME_COLUMN)?.0,
             };
-            Some(RunEnd { at, outcome, exit: exit(row, LAST_RUN_COLUMN + 5)?, value: None })
+            let (cause, usage) = findings(row, CAUSE_COLUMN)?;
+            Some(RunEnd { at, outcome, exit: exit(row, LAST_RUN_COLUMN + 5)?, cause, usage, value: None })
         }
         None => None,
     };
@@ -109,12 +113,19 @@ pub(super) fn run(row: &Row<'_>) -> rusqlite::Result<Run> {
     let end = match row.get::<_, Option<Nanos>>(4)? {
         Some(Nanos(at)) => {
             let value = row.get::<_, Option<_>>(8)?.map(|Json(value)| value);
-            Some(RunEnd { at, outcome: row.get::<_, Json<_>>(5)?.0, exit: exit(row, 6)?, value })
+            let (cause, usage) = findings(row, 10)?;
+            Some(RunEnd { at, outcome: row.get::<_, Json<_>>(5)?.0, exit: exit(row, 6)?, cause, usage, value })
         }
         None => None,
     };
     let (id, attempt, worker, Nanos(started)) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
     Ok(Run { id, attempt, worker, started, end, approval: approval(row, 9)? })
+}
+
+/// Why a run failed and what it used.
+fn findings(row: &Row<'_>, first: usize) -> rusqlite::Result<(Option<Box<Cause>>, Option<Box<Usage>>)> {
+    let cause = row.get::<_, Option<_>>(first)?.map(|Json(cause)| cause);
+    Ok((cause, row.get::<_, Option<_>>(first + 1)?.map(|Json(usage)| usage)))
 }
 
 fn approval(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Box<Approval>>> {

@@ -42,8 +42,8 @@ pub(super) fn events_after(snapshot: &Connection, seq: u64) -> Result<Option<Vec
 
 /// All runs of a job, oldest first.
 pub(super) fn runs(snapshot: &Connection, job: JobId) -> Result<Vec<Run>> {
-    let sql = "SELECT id, attempt, worker, started, ended, outcome, exit_code, exit_signal, value, approval FROM runs \
-               WHERE job = ?1 ORDER BY id";
+    let sql = "SELECT id, attempt, worker, started, ended, outcome, exit_code, exit_signal, value, approval, \
+               cause, usage FROM runs WHERE job = ?1 ORDER BY id";
     let mut statement = snapshot.prepare_cached(sql)?;
     let mut runs: Vec<Run> = statement.query_map([job], job_rows::run)?.collect::<Result<_>>()?;
     if let Some((job, _)) = queries::find_job(snapshot, job)? {

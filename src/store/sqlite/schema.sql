@@ -52,6 +52,8 @@ CREATE TABLE jobs (
     enqueued INTEGER NOT NULL,
     approval TEXT,          -- JSON: who approved or refused it since it became pending
     run_approval TEXT,      -- JSON: who approved the latest run
+    cause TEXT,             -- JSON: why the latest run failed
+    usage TEXT,             -- JSON: what the latest run used
     removed TEXT,           -- JSON: by whom it was taken out of its queue
     environment INTEGER     -- of the user who has requested it
 );
@@ -90,6 +92,8 @@ CREATE TABLE runs (
     exit_signal INTEGER,
     value TEXT, -- JSON; NULL is no value
     approval TEXT, -- JSON
+    cause TEXT, -- JSON
+    usage TEXT, -- JSON
     PRIMARY KEY (job, id)
 ) WITHOUT ROWID;
 

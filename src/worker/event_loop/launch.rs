@@ -55,7 +55,7 @@ impl EventLoop {
         };
         self.deferred.remove(at);
         let Some(active) = self.running.get(&run) else { return };
-        let report = RunReport { outcome: Outcome::Cancelled, exit: None, value: None };
+        let report = RunReport::new(Outcome::Cancelled);
         self.handle_run_end(active.job.id, run, report);
     }
 
@@ -66,7 +66,7 @@ impl EventLoop {
             Ok(environment) => environment,
             Err(message) => {
                 let outcome = Outcome::Failed(Failure { kind: FailureKind::NotStarted, message });
-                let report = RunReport { outcome, exit: None, value: None };
+                let report = RunReport::new(outcome);
                 drop(channel.send(WorkerMessage::RunEnded(id, run.id, report)));
                 self.running.insert(run.id, ActiveRun { job, started: Instant::now(), is_ended: false });
                 return;

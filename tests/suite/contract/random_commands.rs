@@ -8,10 +8,10 @@ use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use setlist::model::{
-    Command, Definition, DesiredQueue, DesiredState, Exit, Failure, FailureKind, JobId, JobRef, MissedPolicy, Need,
-    NotBefore, OnFailure, Outcome, OutcomeCondition, OverlapPolicy, Phase, Placement, QueueId, QueueSettings,
-    Recurrence, Reservation, Retention, RetryOn, RetryPolicy, RunId, RunReport, Schedule, SchedulingOptions, Script,
-    Site, SiteState, StopSignal, WorkerId, WorkerInfo,
+    Cause, CauseKind, Command, Definition, DesiredQueue, DesiredState, DiskUsage, Exit, Failure, FailureKind, JobId,
+    JobRef, MissedPolicy, Need, NotBefore, OnFailure, Outcome, OutcomeCondition, OverlapPolicy, Phase, Placement,
+    QueueId, QueueSettings, Recurrence, Reservation, Retention, RetryOn, RetryPolicy, RunId, RunReport, Schedule,
+    SchedulingOptions, Script, Site, SiteState, StopSignal, Usage, WorkerId, WorkerInfo,
 };
 use setlist::store::{MemoryStore, SqliteStore, Store};
 use tempfile::TempDir;
@@ -102,7 +102,22 @@ fn reports() -> impl Strategy<Value = RunReport> {
     let values =
         vec![None, Some(serde_json::Value::Null), Some("".into()), Some(serde_json::json!({"é": [1.5, "\0"]}))];
     let exits = vec![None, Some(Exit::Code(-3)), Some(Exit::Code(3)), Some(Exit::Signal(9))];
-    (outcomes, select(exits), select(values)).prop_map(|(outcome, exit, value)| RunReport { outcome, exit, value })
+    let cause = Cause::new(CauseKind::DiskFull, "\u{1b}é").with_limit(Some("1 B".to_owned()));
+    let causes = vec![None, Some(Box::new(Cause::new(CauseKind::Exited, ""))), Some(Box::new(cause))];
+    (outcomes, select(exits), select(values), select(causes), usages())
+        .prop_map(|(outcome, exit, value, cause, usage)| RunReport { outcome, exit, cause, usage, value })
+}
+
+fn usages() -> impl Strategy<Value = Option<Box<Usage>>> {
+    let used = |(micros, peak_memory, is_peak_bound, io): (u64, u64, bool, Option<(u64, u64)>)| Usage {
+        user: Duration::from_micros(micros),
+        system: Duration::from_micros(micros / 3),
+        peak_memory,
+        is_peak_bound,
+        io: io.map(|(read, written)| DiskUsage { read, written }),
+    };
+    any::<Option<(u64, u64, bool, Option<(u64, u64)>)>>()
+        .prop_map(move |usage| usage.map(|usage| Box::new(used(usage))))
 }
 
 /// A time in the near or the very far future.

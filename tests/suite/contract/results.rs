@@ -1,12 +1,18 @@
 //! The value, duration and exit code of a job are those of its last run, or none.
 
+use std::time::Duration;
+
 use setlist::model::{
-    Command, DesiredQueue, DesiredState, Exit, Job, JobId, OnFailure, Outcome, Phase, QueueSettings, RunReport,
-    StopSignal,
+    Cause, CauseKind, Command, DesiredQueue, DesiredState, DiskUsage, Exit, Failure, FailureKind, Job, JobId,
+    OnFailure, Outcome, Phase, QueueSettings, RunEnd, RunReport, StopSignal, Usage,
 };
 use setlist::store::Store;
 
-use super::{BackendSite, add, at, claim, failed, join, process, queue, settings};
+use super::{BackendSite, add, at, claim, join, process, queue, settings};
+
+pub(super) fn failed() -> Outcome {
+    Outcome::Failed(Failure { kind: FailureKind::Exit, message: "exit code 3".to_owned() })
+}
 
 /// Runs the only job from one time to another; returns it.
 fn run(store: &mut dyn Store, from: i64, to: i64, outcome: Outcome, exit: i32) -> Job {
@@ -14,7 +20,7 @@ fn run(store: &mut dyn Store, from: i64, to: i64, outcome: Outcome, exit: i32) -
     assert!(store.execute(&[claim(worker)], at(from)).unwrap()[0].is_ok());
     let run = job(store).current_run().unwrap();
     let value = (outcome == Outcome::Succeeded).then(|| "fine".into());
-    let report = RunReport { outcome, exit: Some(Exit::Code(exit)), value };
+    let report = RunReport { exit: Some(Exit::Code(exit)), value, ..RunReport::new(outcome) };
     let end = Command::EndRun { job: JobId(1), run, report, on_failure: None };
     assert!(store.execute(&[end], at(to)).unwrap()[0].is_ok());
     job(store)
@@ -63,6 +69,47 @@ pub(super) fn a_job_has_the_result_of_its_last_run_or_none(backend: &BackendSite
     // A fresh load and another connection agree.
     let loaded = backend.connect().load().unwrap();
     assert_eq!(result(loaded.job(JobId(1)).unwrap()), NONE);
+}
+
+pub(super) fn each_run_keeps_its_cause_and_what_it_used(backend: &BackendSite) {
+    let mut store = backend.connect();
+    let store = store.as_mut();
+    join(store);
+    execute(store, add(1), 0);
+    let worker = store.workers().unwrap()[0].id;
+    let cause = Cause::new(CauseKind::OutOfMemory, "sort: memory exhausted").with_limit(Some("4.0 GiB".to_owned()));
+    let used = |millis: u64, io| Usage {
+        user: Duration::from_millis(millis),
+        system: Duration::from_micros(7),
+        peak_memory: 1 << 32,
+        is_peak_bound: io,
+        io: io.then_some(DiskUsage { read: 4096, written: u64::MAX }),
+    };
+    let reports = [
+        RunReport {
+            exit: Some(Exit::Code(2)),
+            cause: Some(Box::new(cause)),
+            usage: Some(Box::new(used(1500, true))),
+            ..RunReport::new(failed())
+        },
+        RunReport { usage: Some(Box::new(used(3, false))), ..RunReport::new(Outcome::Succeeded) },
+        RunReport::new(failed()),
+    ];
+    for (time, report) in (1..).zip(&reports) {
+        execute(store, Command::Run { job: JobId(1), force: false }, 10 * time);
+        execute(store, claim(worker), 10 * time + 1);
+        let run = job(store).current_run().unwrap();
+        let end = Command::EndRun { job: JobId(1), run, report: report.clone(), on_failure: None };
+        execute(store, end, 10 * time + 2);
+    }
+    let findings = |end: &RunEnd| (end.cause.clone(), end.usage.clone());
+    let expected: Vec<_> = reports.iter().map(|report| (report.cause.clone(), report.usage.clone())).collect();
+    for mut reader in [store.new_connection().unwrap(), backend.connect()] {
+        let ends: Vec<RunEnd> = reader.runs(JobId(1)).unwrap().into_iter().filter_map(|run| run.end).collect();
+        assert_eq!(ends.iter().map(findings).collect::<Vec<_>>(), expected);
+        let last = reader.load().unwrap().job(JobId(1)).unwrap().last_run.clone().unwrap();
+        assert_eq!(Some(findings(&last.end.unwrap())).as_ref(), expected.last(), "the run of the job itself");
+    }
 }
 
 pub(super) fn a_job_that_stopped_its_queue_keeps_its_result(backend: &BackendSite) {

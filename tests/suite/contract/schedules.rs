@@ -82,7 +82,7 @@ impl NightlySite {
     /// Ends all runs.
     fn finish(&mut self) {
         for job in self.store.jobs_run_by(self.worker).unwrap() {
-            let report = RunReport { outcome: Outcome::Succeeded, exit: None, value: None };
+            let report = RunReport::new(Outcome::Succeeded);
             let run = job.current_run().unwrap();
             self.answer(Command::EndRun { job: job.id, run, report, on_failure: None }).unwrap();
         }

@@ -59,12 +59,7 @@ impl ScheduledSite {
     /// Ends the current run of this job.
     fn end(&mut self, name: &str, outcome: Outcome) -> Vec<Event> {
         let (job, run) = (self.id(name), self.run(name).expect("it runs"));
-        self.done(Command::EndRun {
-            job,
-            run,
-            report: RunReport { outcome, exit: None, value: None },
-            on_failure: None,
-        })
+        self.done(Command::EndRun { job, run, report: RunReport::new(outcome), on_failure: None })
     }
 
     /// Claims the next job, which must be this one, and ends it.

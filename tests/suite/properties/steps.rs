@@ -9,9 +9,9 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select, subsequence};
 use setlist::Command;
 use setlist::model::{
-    Call, Definition, DesiredQueue, DesiredState, Exit, Failure, FailureKind, JobId, JobRef, Need, NotBefore,
-    OnFailure, Outcome, OutcomeCondition, Phase, Placement, QueueId, QueueSettings, Retention, RetryOn, RetryPolicy,
-    RunId, RunReport, SchedulingOptions, Script, StopSignal, Value, WorkerId,
+    Call, Cause, CauseKind, Definition, DesiredQueue, DesiredState, Exit, Failure, FailureKind, JobId, JobRef, Need,
+    NotBefore, OnFailure, Outcome, OutcomeCondition, Phase, Placement, QueueId, QueueSettings, Retention, RetryOn,
+    RetryPolicy, RunId, RunReport, SchedulingOptions, Script, StopSignal, Value, WorkerId,
 };
 
 use super::QUEUES;
@@ -243,7 +243,13 @@ pub(super) fn reports() -> impl Strategy<Value = RunReport> {
         Just(Some("".into())),
         any::<i32>().prop_map(|n| Some(n.into()))
     ];
-    (outcome, exit, value).prop_map(|(outcome, exit, value)| RunReport { outcome, exit, value })
+    let cause = select(vec![None, Some(Box::new(Cause::new(CauseKind::Exited, "a line")))]);
+    (outcome, exit, value, cause).prop_map(|(outcome, exit, value, cause)| RunReport {
+        exit,
+        cause,
+        value,
+        ..RunReport::new(outcome)
+    })
 }
 
 fn on_failure() -> impl Strategy<Value = Option<OnFailure>> {

@@ -142,7 +142,7 @@ impl Simulation {
     }
 
     fn report(&mut self, job: JobId, run: RunId, outcome: Outcome, exit: Option<Exit>) {
-        let report = RunReport { outcome, exit, value: None };
+        let report = RunReport { exit, ..RunReport::new(outcome) };
         self.submit(&Command::EndRun { job, run, report, on_failure: None }).unwrap();
     }
 

@@ -270,7 +270,7 @@ impl ScreenHarness {
         if let Some(log) = self.logs.remove(&run) {
             log.finish().unwrap();
         }
-        let report = RunReport { outcome, exit: None, value };
+        let report = RunReport { value, ..RunReport::new(outcome) };
         self.execute_elsewhere(&[Command::EndRun { job, run, report, on_failure: None }]);
     }
 

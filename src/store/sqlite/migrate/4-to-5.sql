@@ -21,5 +21,10 @@ ALTER TABLE runs ADD COLUMN value TEXT;
 ALTER TABLE jobs ADD COLUMN approval TEXT;
 ALTER TABLE jobs ADD COLUMN run_approval TEXT;
 ALTER TABLE runs ADD COLUMN approval TEXT;
+-- Why runs failed and what they used.
+ALTER TABLE jobs ADD COLUMN cause TEXT;
+ALTER TABLE jobs ADD COLUMN usage TEXT;
+ALTER TABLE runs ADD COLUMN cause TEXT;
+ALTER TABLE runs ADD COLUMN usage TEXT;
 -- A job that waits for a time and for approval now waits for the time first.
 UPDATE jobs SET state = CASE WHEN flags & 1 THEN 6 ELSE 7 END WHERE state = 8 AND until IS NOT NULL AND NOT flags & 2;

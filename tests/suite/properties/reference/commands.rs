@@ -141,7 +141,7 @@ impl Reference {
         if !self.present.contains(&worker.0) {
             return refuse("worker");
         }
-        let report = RunReport { outcome: Outcome::Interrupted, exit: None, value: None };
+        let report = RunReport::new(Outcome::Interrupted);
         for id in self.run_by(worker) {
             self.end(id, &report, None, now);
         }

@@ -1,0 +1,145 @@
+//! Why a run failed, as far as there is evidence for it.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Why a run failed. Found from evidence: how the process ended, the error of the operating system when it was started,
+/// what it used, and the last lines that it printed to standard error. Where these don't tell, there is none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cause {
+    /// The kind of cause.
+    pub kind: CauseKind,
+    /// The limit that was reached, such as `4.0 GiB`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<String>,
+    /// What is known beyond the kind, on one line: usually the line that the program printed.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+}
+
+/// Declares the kinds of causes with their names and titles.
+macro_rules! cause_kinds {
+    ($($(#[$doc:meta])* $kind:ident $name:literal $title:literal)*) => {
+        /// The kinds of causes.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum CauseKind {
+            $($(#[$doc])* $kind,)*
+        }
+
+        impl CauseKind {
+            /// All kinds.
+            pub const ALL: &[Self] = &[$(Self::$kind),*];
+
+            /// The kind as one word, as stored, printed in JSON and passed to hooks.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $name,)*
+                }
+            }
+
+            /// The kind in words.
+            pub fn title(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $title,)*
+                }
+            }
+        }
+    };
+}
+
+cause_kinds! {
+    /// `PATH` has no such program.
+    CommandNotFound "command_not_found" "command not found"
+    /// A file may not be used.
+    PermissionDenied "permission_denied" "permission denied"
+    /// The program is a file without permission to execute it, a folder, or in no executable format.
+    NotExecutable "not_executable" "not executable"
+    /// The interpreter that the first line of a script names is missing.
+    BadInterpreter "bad_interpreter" "interpreter not found"
+    /// The working directory is missing.
+    FolderMissing "folder_missing" "working directory not found"
+    /// The program could not be started for another reason.
+    NotStarted "not_started" "not started"
+    /// It exceeded its `timeout`.
+    TimedOut "timed_out" "timed out"
+    /// It printed nothing for longer than its `stall`.
+    Stalled "stalled" "stalled"
+    /// It needed more memory than its limit, or the machine, has.
+    OutOfMemory "out_of_memory" "out of memory"
+    /// A file system or a quota is full.
+    DiskFull "disk_full" "disk full"
+    /// A file would have exceeded the limit on its size.
+    FileSizeLimit "file_size_limit" "file too large"
+    /// It opened more files than it may.
+    OpenFilesLimit "open_files_limit" "too many open files"
+    /// It started more processes or threads than it may.
+    ProcessLimit "process_limit" "too many processes"
+    /// It used more processor time than it may.
+    CpuTimeLimit "cpu_time_limit" "processor time used up"
+    /// The name of a host was not resolved.
+    NameNotResolved "name_not_resolved" "network name not resolved"
+    /// It ended itself by a signal that reports a fault, such as a segmentation fault.
+    Crashed "crashed" "crashed"
+    /// Another process sent it a signal.
+    Killed "killed" "killed from outside"
+    /// It exited with a code that means failure.
+    Exited "exited" "exited"
+}
+
+impl Cause {
+    /// A cause without a limit.
+    pub fn new(kind: CauseKind, detail: impl Into<String>) -> Self {
+        Self { kind, limit: None, detail: detail.into() }
+    }
+
+    /// Adds the limit that was reached.
+    #[must_use]
+    pub fn with_limit(mut self, limit: Option<String>) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// Whether it says more about a run than the message of its failure, which names exit codes, signals and timeouts.
+    pub fn is_specific(&self) -> bool {
+        !matches!(
+            self.kind,
+            CauseKind::NotStarted | CauseKind::TimedOut | CauseKind::Crashed | CauseKind::Killed | CauseKind::Exited
+        )
+    }
+}
+
+impl fmt::Display for Cause {
+    /// `out of memory (limit 4.0 GiB): sort: memory exhausted`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind.title())?;
+        if let Some(limit) = &self.limit {
+            write!(f, " (limit {limit})")?;
+        }
+        if !self.detail.is_empty() {
+            write!(f, ": {}", self.detail)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_reads_as_a_sentence() {
+        let cause = Cause::new(CauseKind::OutOfMemory, "sort: memory exhausted");
+        assert_eq!(cause.to_string(), "out of memory: sort: memory exhausted");
+        let cause = Cause::new(CauseKind::OutOfMemory, "").with_limit(Some("4.0 GiB".to_owned()));
+        assert_eq!(cause.to_string(), "out of memory (limit 4.0 GiB)");
+    }
+
+    #[test]
+    fn names_are_those_that_are_stored() {
+        for kind in CauseKind::ALL {
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
+        }
+    }
+}
