@@ -16,8 +16,8 @@
 //! | 4 | [`tui`] | the screen: shows a copy of a site and sends commands |
 //! | 5 | [`cli`] | arguments and output; the only layer that uses all others |
 //!
-//! Beside the layers, `clock` is the system clock, `account` finds users, `stable_hash` never changes, and `crash` names the
-//! points at which tests kill a process of a debug build.
+//! Beside the layers, `clock` is the system clock, `account` finds users, `stable_hash` hashes what is stored, the same
+//! in every version, and `crash` names the points at which tests kill a process of a debug build.
 //!
 //! There is one way to change a site: a [`Command`] is decided by [`model::perform`] in a transaction of a
 //! [`store::Store`], which records the resulting [`Event`]s. Workers and screens read these events and apply them to their
@@ -40,8 +40,8 @@
 //! 3. A worker claims a ready job with [`Command::Claim`] (`model/next_job.rs`), which starts a [`model::Run`].
 //! 4. `worker/event_loop/launch.rs` starts the process with a [`runner::Launch`]; its output goes to a
 //!    [`store::log::LogWriter`].
-//! 5. [`Command::EndRun`] records the [`model::Outcome`]; `model/propagate.rs` decides what follows: a retry, skipped
-//!    dependents, a stopped queue.
+//! 5. [`Command::EndRun`] records the [`model::Outcome`]; `model/decide.rs` decides a retry or a stopped queue,
+//!    `model/propagate.rs` unblocks or skips dependents.
 //!
 //! ## The end of a run: from the process to the screen
 //!
@@ -54,7 +54,7 @@
 //!
 //! ## A dead worker
 //!
-//! 1. A worker holds a [`store::LivenessLock`] as long as its process lives (`store/worker_liveness.rs`).
+//! 1. A worker holds a [`store::WorkerLock`] on its file as long as its process lives (`store/worker_liveness.rs`).
 //! 2. Screens, other workers and waiting commands watch these files with a [`store::LivenessWatch`], and check them
 //!    before they rely on a worker.
 //! 3. [`site::reap_dead_workers`] kills the processes that a dead worker left ([`runner::kill_orphans`]) and executes
@@ -66,12 +66,20 @@
 //! | change | files |
 //! |---|---|
 //! | a key or an action of the screen | `tui/action.rs` (table), `tui/actions` (what it does) |
-//! | a field of a job | `definition/fields.rs` and `job.rs`; `model/exec_options.rs` or `scheduling_options.rs` |
+//! | why a key does nothing now | `tui/actions` |
+//! | a field of a job | read by `definition/fields.rs`, and `inherited_fields.rs` or `job.rs`; kept in `model/exec_options.rs` or `scheduling_options.rs`; written back by `definition/save/entry.rs`; shown by `tui/view/job_details.rs` and `cli/inspect.rs`; an option of `add` in `cli/job_option_args.rs` and `job_options.rs` |
+//! | an error of `jobs.yaml` | the file of `definition` that reads the field; `definition/yaml_errors.rs` for syntax |
 //! | a reason why a job waits | `model/wait_reason.rs` |
-//! | an event | `model/event.rs`; applied in `model/job_transitions.rs` or `site_state.rs`, and in `store/sqlite/apply.rs` |
+//! | why a command is refused | `model/command.rs` (`Refusal`), `model/decide.rs` |
+//! | an event | `model/event.rs`; applied in `model/job_transitions.rs` or `site_state.rs`, and in `store/sqlite/apply.rs`; those of schedules in `model/site_state/schedules.rs` and `store/sqlite/apply_schedules.rs`; whether it can end the work of a queue: `model/propagate.rs` (`can_end_queue`) |
 //! | a message of the screen | `tui/reply_text.rs` (results of actions), `tui/view` (what is drawn) |
+//! | a message of a command | the file of the command in `cli`; how it waits or retries: `cli/job_commands.rs` |
+//! | a queue without a worker, on the screen | `tui/view/header.rs`, `message_line.rs`, `idle_reason.rs` |
 //! | the delay of retries | `model/scheduling_options.rs` |
+//! | the environment of a job | `runner/variables.rs` (order), `worker/environment.rs` (`SETLIST_…`), `worker/environments.rs` (the user's) |
+//! | signals of cancel, kill and timeout | `runner/run_process.rs` |
 //! | when a worker exits | `worker/event_loop.rs` |
+//! | retention | `model/queue_settings.rs`, `model/decide.rs` (jobs), `store/sqlite/prune.rs` (runs), `store/log/deletion.rs` (output), `worker/pruner.rs`, `worker/trusted_clock.rs` |
 //! | a column or format of the output | `cli/inspect.rs` (text), `cli/json_records.rs` (JSON) |
 //! | how a command finds jobs (`queue/name`, `#7`, `@last`) | `cli/open_site.rs` |
 //! | a form of a duration, size, count or quoted command | `text` |

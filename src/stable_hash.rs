@@ -1,5 +1,5 @@
 //! A hash that is the same in all versions and on all machines, for what is stored or found again by its hash: 64-bit
-//! FNV-1a. It doesn't resist those who choose the input.
+//! FNV-1a. It is not collision-resistant against chosen input.
 
 /// The hash of no bytes.
 pub(crate) const EMPTY: u64 = 0xcbf2_9ce4_8422_2325;

@@ -1,4 +1,5 @@
-//! Asks for approvals while `setlist process` runs, when the turn of a job has come. Without a terminal, says how to approve.
+//! Asks for approval while `setlist process` runs, when a job is next to start. Without a terminal, says how to
+//! approve.
 
 use std::collections::HashSet;
 use std::io;

@@ -51,7 +51,7 @@ pub(super) struct QueueRecord<'a> {
     status: &'static str,
     /// The failed jobs that stopped it.
     stopped_by: Vec<String>,
-    /// The jobs that need approval, whose turn has come.
+    /// The jobs that need approval and are next to start.
     needs_approval: Vec<String>,
     parallel: u32,
     pending: usize,

@@ -1,4 +1,4 @@
-//! Commands that are run by a job: one that waits for its own job would never end.
+//! Refuses to wait for the job that runs the command, which would deadlock.
 
 use std::collections::HashSet;
 use std::path::Path;

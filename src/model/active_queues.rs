@@ -4,12 +4,12 @@ use std::collections::HashSet;
 
 use super::{Job, JobId, JobState, QueueId, QueueInfo, QueueMode, StateReader, WaitConditions};
 
-/// Whether jobs count as active that wait for approval.
+/// Whether jobs that wait for approval count as active.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Approvals {
-    /// They do: someone will approve or refuse them.
+    /// Yes: an approval is expected.
     Expected,
-    /// They don't: only what starts or ends without anyone counts.
+    /// No: only jobs that need no user count.
     Ignored,
 }
 

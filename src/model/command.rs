@@ -19,10 +19,10 @@ pub enum Command {
     Reconcile(Box<DesiredState>),
     /// Create the queue unless it exists.
     EnsureQueue { queue: QueueId },
-    /// Append jobs to a queue, which is created if missing. Only jobs from `jobs.yaml` have a name and a digest, so
-    /// these are dropped.
+    /// Append jobs to a queue, which is created if missing. Names and digests are dropped: only jobs from `jobs.yaml`
+    /// have them.
     Add { queue: QueueId, jobs: Vec<Arc<Definition>> },
-    /// Execute a command for a user with this environment, which the work that it requests runs with.
+    /// Execute a command on behalf of a user: the jobs that it requests run with this environment.
     Request { environment: EnvironmentId, command: Box<Command> },
     /// Process a queue: attempt its pending jobs. A paused or stopped queue without pending jobs becomes idle.
     Process { queue: QueueId },
@@ -187,7 +187,7 @@ pub enum Refusal {
     WorkerBusy(WorkerId),
 }
 
-/// What a command found nothing of.
+/// Why a command has no effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NothingToDo {
     /// No job is ready to start.

@@ -110,7 +110,7 @@ fn queue_redefined(queue: &QueueId, before: &QueueSettings, settings: QueueSetti
     (*before != settings).then(|| Event::QueueDefined { queue: queue.clone(), settings })
 }
 
-/// A worker is no longer registered, and neither are the limits that were set for it.
+/// Unregisters a worker and removes the limits that were set for it.
 fn worker_left<R: StateReader>(reader: &R, worker: WorkerId) -> Result<Vec<Event>, R::Error> {
     let mut events = Vec::new();
     for QueueInfo { id: queue, settings, .. } in reader.queues()? {
@@ -276,7 +276,7 @@ fn cancel<R: StateReader>(reader: &R, id: JobId, stop: StopSignal) -> Decision<R
         (JobState::Running { stop: requested, .. }, Some(run)) if *requested < Some(stop) => {
             Ok(vec![Event::StopRequested { job: id, run: run.id, stop }])
         }
-        (JobState::Running { .. }, _) => wrong_state(&job, "it was already told to stop"),
+        (JobState::Running { .. }, _) => wrong_state(&job, "it is already being stopped"),
         (JobState::Finished { .. }, _) => wrong_state(&job, "there is nothing to cancel"),
     }
 }
@@ -374,7 +374,7 @@ fn end_run<R: StateReader>(
 ) -> Decision<R> {
     let queue = existing_queue(reader, &job.queue)?;
     let stops = on_failure.unwrap_or(queue.settings.on_failure) == OnFailure::Stop;
-    // A run that was told to stop is not retried, however it ended.
+    // A run with a requested stop is not retried, however it ended.
     let stop_requested = matches!(job.state, JobState::Running { stop: Some(_), .. });
     let after_run = match job.definition.scheduling.retry.next_attempt_at(job.current_attempt(), report, now) {
         Some(at) if !stop_requested => AfterRun::Retry { at },

@@ -21,7 +21,7 @@ pub struct Environment {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct EnvironmentId(pub NonZero<u64>);
 
-/// Which variables of the user who requested a job the job gets.
+/// Which of the requesting user's variables a job gets.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PassEnv {

@@ -8,7 +8,7 @@ pub(super) type IdHasherBuilder = BuildHasherDefault<IdHasher>;
 /// Number of low id bits kept as they are: 64 consecutive ids form a row of adjacent buckets. Longer rows collide more.
 const ROW_BITS: u32 = 6;
 
-/// Not resistant to chosen keys; ids are assigned by the site, so no one can choose them.
+/// Not collision-resistant against chosen input; ids are assigned by the site, so they can't be chosen.
 #[derive(Default)]
 pub(super) struct IdHasher(u64);
 

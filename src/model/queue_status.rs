@@ -11,7 +11,7 @@ pub enum QueueStatus {
     Running,
     /// Its pending jobs are attempted.
     Processing,
-    /// The turn of a job has come that needs approval.
+    /// A job that needs approval is next to start.
     NeedsApproval,
     /// No more jobs start.
     Paused,

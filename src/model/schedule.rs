@@ -32,10 +32,10 @@ pub struct Schedule {
 pub enum MissedPolicy {
     /// They are recorded as missed.
     Skip,
-    /// The latest of them is made up for.
+    /// Only the latest of them runs, late.
     #[default]
     Once,
-    /// All of the last days are made up for, one after the other.
+    /// All of the last seven days run, one after another.
     All,
 }
 

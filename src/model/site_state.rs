@@ -16,7 +16,7 @@ use super::{
     QueueSettings, Readiness, RemovalReason, ScheduleState, ScheduleTarget, WorkerId, WorkerInfo,
 };
 
-/// How many pending jobs are checked at most for whether the turn of a job has come.
+/// How many pending jobs are checked at most for whether a job is next to start.
 const MAX_JOBS_CHECKED: usize = 1_000;
 
 /// The state of a site as plain data. It changes only through events; equal events lead to equal states.
@@ -124,12 +124,12 @@ impl SiteState {
         failed.filter_map(|(_, id)| self.job(*id))
     }
 
-    /// The pending jobs of a queue whose turn has come and that wait only for approval, in order.
+    /// The pending jobs of a queue that are next to start and wait only for approval, in order.
     pub fn approvals_due(&self, queue: &QueueId) -> impl Iterator<Item = &Job> {
         self.awaiting_approval(queue).filter(move |job| self.is_approval_due(job))
     }
 
-    /// Whether the turn of a pending job has come and it waits only for approval: it was requested, or its queue is being
+    /// Whether a pending job is next to start and waits only for approval: it was requested, or its queue is being
     /// processed and no job ahead of it will start without it or uses the slots that it needs.
     pub fn is_approval_due(&self, job: &Job) -> bool {
         let Some(queue) = self.queue(&job.queue).filter(|_| job.awaits_approval()) else { return false };

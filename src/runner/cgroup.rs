@@ -1,6 +1,6 @@
 //! A cgroup (version 2) for each run, where this process may create one.
 //!
-//! Unlike its [`RunTag`], a process can't shed its cgroup: `su -` and `sudo -i` reset the environment and the limits, and
+//! Unlike its [`RunTag`], a process can't leave its cgroup: `su -` and `sudo -i` reset the environment and the limits, and
 //! `setsid` the session, but what they start stays in the cgroup. Where there is none, the tag finds the processes.
 //!
 //! Moving into a cgroup costs up to as much as starting a process. So a worker whose runs end within a few milliseconds

@@ -8,7 +8,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 const PER_RUN: u64 = 6;
 /// How many descriptors are left for everything else, besides those that were open at the start.
 const RESERVED: u64 = 64;
-/// One in so many descriptors is left for pipes that background processes of ended runs hold open.
+/// An eighth of the descriptors is left for pipes that background processes of ended runs hold open.
 const LINGERING_SHARE: u64 = 8;
 
 /// The limit on open files of this process. It is raised when more runs are started than fit into it.

@@ -15,7 +15,7 @@ pub struct RunTag {
     variables: Vec<Vec<u8>>,
 }
 
-/// Tags are numbers from here to twice this: no limit that anyone sets, and not the value for "unlimited".
+/// Tags are in 2^62..2^63: above real limits, below the value for unlimited.
 const TAG_BASE: u64 = 1 << 62;
 /// The number of a process that was started by a run and does not belong to it.
 const DETACHED_TAG: u64 = 1 << 61;

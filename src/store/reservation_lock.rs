@@ -18,7 +18,7 @@ use super::state_dir::StateDir;
 /// How long a writer waits. A worker starts reserved jobs only within a small part of this time.
 const MAX_WAIT: Duration = Duration::from_secs(1);
 /// How long to wait between attempts: file locks have no timeout.
-const RETRY_INTERVAL: Duration = Duration::from_millis(1);
+const LOCK_POLL_INTERVAL: Duration = Duration::from_millis(1);
 
 /// One connection's handle of the lock. The kernel releases the locks of a process that dies.
 #[derive(Debug)]
@@ -77,7 +77,7 @@ impl ReservationLock {
             if Instant::now() >= deadline {
                 break;
             }
-            thread::sleep(RETRY_INTERVAL);
+            thread::sleep(LOCK_POLL_INTERVAL);
         }
         Ok(guard)
     }

@@ -26,7 +26,7 @@ impl StateDir {
     pub fn for_file(file: &Path) -> Self {
         let beside = Self::beside(file);
         let Some(name) = file.file_name().filter(|name| *name != DEFAULT_FILE_NAME) else { return beside };
-        // Before every file had a state of its own, the only one was used for whichever file was opened.
+        // Older versions kept one state for all files; it stays with the file that used it.
         let is_its_own = match beside.recorded_file() {
             Some(recorded) => is_same_file(&recorded, file),
             None => beside.has_database() && !file.with_file_name(DEFAULT_FILE_NAME).exists(),
@@ -108,7 +108,7 @@ impl StateDir {
             None if self.has_database() => Some(self.path().with_file_name(DEFAULT_FILE_NAME)),
             None => None,
         };
-        // Its place says that the default directory of a file is the file's.
+        // A default directory belongs to its file by its path.
         let is_default = is_same_file(self.path(), Self::for_file(file).path());
         if !is_default && let Some(owner) = owner.filter(|owner| owner.exists() && !is_same_file(owner, file)) {
             return Err(StoreError::OtherFile { path: self.path().to_owned(), owner, file: file.to_owned() });

@@ -50,7 +50,7 @@ impl StateDir {
         let failed = |source| StoreError::io(&path, source);
         let mut file = loop {
             // It may be held by a liveness check, for a moment; or by a worker that had this number before older state was
-            // restored, which leaves when it finds that.
+            // restored, and exits when it notices.
             let Some(file) =
                 PendingLock::request(open_private(&path)?).map_err(failed)?.wait(MAX_LOCK_WAIT).map_err(failed)?
             else {
@@ -126,7 +126,7 @@ impl StateDir {
     }
 
     /// Waits for the lock. A worker holds it from before it registers until it has its [`WorkerLock`], and so does a
-    /// process that looks for dead workers: otherwise a worker that is starting would be taken for dead.
+    /// process that looks for dead workers: otherwise a worker that is starting would be considered dead.
     pub fn lock_liveness(&self) -> Result<LivenessLock, StoreError> {
         Ok(LivenessLock { _locked: self.open_locked("roll-call")? })
     }
@@ -149,7 +149,7 @@ impl StateDir {
 }
 
 impl WorkerLock {
-    /// Whether the file is still in its place. Without it, other processes take the worker for dead.
+    /// Whether the file is still in its place. Without it, other processes consider the worker dead.
     pub fn is_in_place(&self) -> bool {
         is_at(&self.locked, &self.path)
     }
@@ -171,7 +171,7 @@ impl Drop for WorkerLock {
     fn drop(&mut self) {
         // If the directory was removed and created again, the file may belong to another worker.
         if self.is_in_place() {
-            // The file is still locked, so it is not taken for a dead worker's. One that remains has no effect.
+            // The file is still locked, so its worker is not considered dead. A file that remains has no effect.
             let _ = fs::remove_file(&self.path);
         }
     }

@@ -181,7 +181,7 @@ pub static TABLE: &[ActionEntry] = table![
     A::OutputLeft,     "output-left",    ["H"],                    "",              "scroll truncated output lines to the left",                      Everywhere, G::Output;
     A::OutputRight,    "output-right",   ["L"],                    "",              "scroll truncated output lines to the right",                     Everywhere, G::Output;
     A::Page,           "pager",          ["o"],                    "pager",         "open the output in $PAGER",                                      Everywhere, G::Output;
-    A::Copy,           "copy",           ["y"],                    "copy",          "copy the job's name, or the visible output or matching line",    Everywhere, G::Output;
+    A::Copy,           "copy",           ["y"],                    "copy",          "approve the selected job, or copy its name or the output",       Everywhere, G::Output;
     A::CopyAll,        "copy-all",       ["Y"],                    "",              "copy the job's command, or the whole output",                    Everywhere, G::Output;
     A::Follow,         "follow",         ["f"],                    "follow",        "follow the output, or stop following",                           Everywhere, G::Output;
     A::EarlierRun,     "earlier-run",    ["<"],                    "",              "show the output of the previous run",                            Everywhere, G::Output;

@@ -79,7 +79,7 @@ fn arguments(editor: &str, file: &Path, line: Option<usize>) -> Vec<OsString> {
             argument.push(format!(":{line}"));
             options.iter().map(OsString::from).chain([argument]).collect()
         }
-        // An unknown editor may take the line for a file.
+        // An unknown editor may treat the line as a file name.
         None => vec![file.into()],
     }
 }

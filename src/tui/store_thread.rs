@@ -187,8 +187,8 @@ impl StoreThread {
         }
     }
 
-    /// Writes a job to the file. The store learns of the entry first, so that whichever process reads the file next
-    /// takes it for this job.
+    /// Writes a job to the file. The entry is recorded in the store first, so that the next reconciliation matches it
+    /// with this job.
     fn save_job(&mut self, file: &Path, job: JobId, queue: &QueueId, definition: &Definition, now: DateTime<Utc>) {
         let store = &mut self.store;
         let announce = |written: &[Arc<Definition>]| {

@@ -26,7 +26,7 @@ impl Environments {
         Self { files: EnvironmentFiles::new(state.environments()), loaded: Vec::new() }
     }
 
-    /// The environment of a job; the error says why it can't run with it.
+    /// The environment of a job, or why it is unavailable.
     pub(super) fn of(&mut self, job: &Job) -> Result<Arc<Environment>, String> {
         let Some(id) = job.environment else { return Ok(Self::login()) };
         let user = self.load(id)?;

@@ -11,7 +11,7 @@ pub enum WorkerError {
     /// The site can't be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Other processes have taken the worker for dead, because its file was removed, or older state was restored.
+    /// Other processes considered the worker dead, because its file was removed, or older state was restored.
     #[error(
         "this worker is no longer registered: its file was removed, or older state was restored; its jobs were stopped"
     )]

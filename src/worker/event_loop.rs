@@ -44,12 +44,12 @@ use crate::text::count_noun;
 /// Maximum sleep, in case a change notification is lost or a peer can't be monitored.
 const MAX_SLEEP: Duration = Duration::from_secs(60);
 /// How long to wait before using a store again that has failed, on a full disk for example.
-const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+const STORE_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How far the clock may fall behind before it counts as set back.
 const CLOCK_TOLERANCE: TimeDelta = TimeDelta::seconds(2);
 
-/// Everything that a worker knows but the store, which belongs to [`run`](EventLoop::run). The steps borrow the store.
+/// The state of a running worker. [`run`](EventLoop::run) owns the store and lends it to each step.
 #[expect(clippy::struct_excessive_bools, reason = "independent flags, each set and read on its own")]
 pub(super) struct EventLoop {
     paths: SitePaths,
@@ -162,7 +162,7 @@ impl EventLoop {
         crash::point("joined");
         let environments = Environments::new(&paths.state);
         let setup = Setup::of_worker(store, &paths, id, liveness_lock);
-        // Otherwise it would be taken for a worker that has died.
+        // Otherwise it would be considered a dead worker.
         let setup = setup.inspect_err(|_| unregister(store, id))?;
         let Setup { lock, reservation_lock, runner, sender, messages, liveness_watch } = setup;
         Ok(Self {
@@ -243,7 +243,7 @@ impl EventLoop {
         self.wait_for_messages(Duration::ZERO);
         while !self.is_unregistered {
             match self.step(store.as_mut(), outcome.take(), &mut on_change) {
-                // A step has found that.
+                // The step has found that the worker was unregistered; the loop ends.
                 Ok(_) if self.is_unregistered => {}
                 Ok(NextStep::Exit) => return Ok(()),
                 Ok(NextStep::Sleep) => {
@@ -265,7 +265,7 @@ impl EventLoop {
                     }
                     is_store_failing = true;
                     self.is_dirty = true;
-                    self.wait_for_messages(RETRY_INTERVAL);
+                    self.wait_for_messages(STORE_RETRY_INTERVAL);
                 }
             }
         }
@@ -297,7 +297,7 @@ impl EventLoop {
         }
         self.shut_down(shutdown);
         while !self.all_runs_ended() {
-            self.wait_for_messages(RETRY_INTERVAL);
+            self.wait_for_messages(STORE_RETRY_INTERVAL);
         }
     }
 
@@ -392,20 +392,6 @@ impl EventLoop {
             if let Err(error) = store.save_hook_result(run, &result) {
                 tracing::warn!("can't save the result of on_finish: {error}");
             }
-        }
-    }
-
-    fn start_hooks(&mut self) {
-        if self.shutdown.is_some() {
-            self.hooks.cancel_pending();
-        }
-        let channel = &self.sender.channel;
-        let is_deferred = self.hooks.start(&self.runner, &self.paths, &self.tag_prefix, &mut self.environments, || {
-            let channel = channel.clone();
-            Box::new(move |run, report, last_line| drop(channel.send(WorkerMessage::HookEnded(run, report, last_line))))
-        });
-        if is_deferred {
-            self.launch_retry_at.get_or_insert(Instant::now() + RETRY_INTERVAL);
         }
     }
 

@@ -1,4 +1,4 @@
-//! The environment variables that a job runs with, for those who want to see them.
+//! The environment variables that a job runs with, for `setlist show --env`.
 
 use std::sync::Arc;
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::architecture::source::{Source, files, relative};
 
 /// Phrases that nothing may contain, as whole words: no message, help text, snapshot, document or comment.
-const BANNED: [&str; 16] = [
+const BANNED: [&str; 17] = [
     "stands in",
     "whoever",
     "goes on",
@@ -20,6 +20,7 @@ const BANNED: [&str; 16] = [
     "of late",
     "is told",
     "are told",
+    "was told",
     "a person",
     "bury",
     "buried",

@@ -22,11 +22,11 @@ const REPORT_AFTER: Duration = Duration::from_secs(1);
 /// How long to wait at all.
 const MAX_WAIT: Duration = Duration::from_secs(30);
 
-/// What reports that this process waits for another one.
+/// Called when this process waits for another.
 static REPORTER: OnceLock<fn(&str)> = OnceLock::new();
 
-/// Has `reporter` called when a connection of this process has waited for a writer for a second. Without one, nothing is
-/// reported: a screen has no room for it. Only the first call has an effect.
+/// Sets a callback for waits longer than a second for a writer. Without one, nothing is reported: a screen has no room
+/// for it. Only the first call has an effect.
 pub fn report_waits(reporter: fn(&str)) {
     // A second reporter is not needed.
     let _ = REPORTER.set(reporter);

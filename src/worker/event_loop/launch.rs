@@ -1,4 +1,4 @@
-//! Starting claimed jobs.
+//! Starting claimed jobs, and hooks.
 
 use std::mem;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::worker::message::WorkerMessage;
 use crate::worker::pty::pty_options;
 use crate::worker::run_log::RunLog;
 
-/// How long to wait before a run is launched again for which the system had too few resources.
+/// How long to wait before launching a run or hook again for which the system had too few resources.
 const LAUNCH_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 impl EventLoop {
@@ -93,6 +93,21 @@ impl EventLoop {
             self.launch_retry_at = Some(Instant::now() + LAUNCH_RETRY_INTERVAL);
         }
         self.running.insert(run, ActiveRun { job, started: Instant::now(), is_ended: false });
+    }
+
+    /// Starts the hooks of ended runs, as far as there is room for them.
+    pub(super) fn start_hooks(&mut self) {
+        if self.shutdown.is_some() {
+            self.hooks.cancel_pending();
+        }
+        let channel = &self.sender.channel;
+        let is_deferred = self.hooks.start(&self.runner, &self.paths, &self.tag_prefix, &mut self.environments, || {
+            let channel = channel.clone();
+            Box::new(move |run, report, last_line| drop(channel.send(WorkerMessage::HookEnded(run, report, last_line))))
+        });
+        if is_deferred {
+            self.launch_retry_at.get_or_insert(Instant::now() + LAUNCH_RETRY_INTERVAL);
+        }
     }
 }
 

@@ -112,7 +112,7 @@ impl EventLoop {
             report.outcome = Outcome::Interrupted;
         }
         if report.exit == Some(Exit::Signal(Signal::KILL.as_raw())) && !self.lock.is_in_place() {
-            // Another process has taken this worker for dead. It kills what the runs left, and records their ends.
+            // Another process considered this worker dead. It kills what the runs left, and records their ends.
             self.is_unregistered = true;
             return;
         }

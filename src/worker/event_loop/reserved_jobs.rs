@@ -38,7 +38,7 @@ impl EventLoop {
         let ReservedJob { mut job, run, log } = reserved;
         crash::point("reserved");
         if let Err(error) = self.lock.record_started(self.reservations.mark_started(run)) {
-            // The job is still reserved. If the worker dies now, its reaper may take the job for a started one.
+            // The job is still reserved. If the worker dies now, the process that reaps it may record this job as started.
             tracing::error!(%error, "can't record the start of a reserved job");
             self.reservations.forget_start(run);
             self.reservations.stop_starting();
@@ -86,7 +86,7 @@ impl EventLoop {
     ) {
         for ((command, _), answer) in commands.iter().zip(answers) {
             if let (Command::StartReserved { run, .. }, Err(_)) = (command, answer) {
-                // Another process has taken this worker for dead, and the job no longer belongs to it.
+                // Another process considered this worker dead, and the job no longer belongs to it.
                 self.runner.stop(*run, StopSignal::Kill);
                 self.running.remove(run);
                 self.reservations.forget_start(*run);

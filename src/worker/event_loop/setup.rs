@@ -24,7 +24,7 @@ pub(super) struct Setup {
 }
 
 impl Setup {
-    /// Sets up a worker that has registered. Until it has locked its file, `liveness_lock` keeps it from being taken for
+    /// Sets up a worker that has registered. Until it has locked its file, `liveness_lock` keeps it from being considered
     /// dead.
     pub(super) fn of_worker(
         store: &mut dyn Store,

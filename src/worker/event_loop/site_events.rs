@@ -89,7 +89,7 @@ impl EventLoop {
             }
             Event::WorkerLeft { worker } if *worker == self.id => self.is_unregistered = true,
             Event::WorkerJoined { worker } => {
-                // After older state was restored, numbers are given again.
+                // A restored backup assigns the same ids again.
                 self.is_unregistered |= worker.id == self.id && worker.pid != std::process::id();
                 self.liveness_watch.rescan();
             }

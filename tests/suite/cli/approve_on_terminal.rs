@@ -1,4 +1,4 @@
-//! `setlist process` on a terminal asks for approval when the turn of a job has come.
+//! `setlist process` on a terminal asks for approval when a job is next to start.
 
 use crate::temp_site::TempSite;
 use crate::terminal::Terminal;

@@ -226,7 +226,7 @@ impl Reference {
 /// When a job is retried after this report; `None` if it isn't.
 pub(super) fn retry_time(ref_job: &ReferenceJob, report: &RunReport, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let retry = &ref_job.definition.scheduling.retry;
-    // A run that was told to stop is not retried.
+    // A run with a requested stop is not retried.
     let stop_requested = matches!(ref_job.stage, ReferenceState::Running { stop: Some(_), .. });
     let covered = match &report.outcome {
         Outcome::Failed(failure) => {
