@@ -133,6 +133,7 @@ pub(super) fn show(mut site: OpenSite, name: &str, json: bool) -> Result<ExitSta
     let site_state = if needs_state { site.site_state()? } else { SiteState::default() };
     let waiting = site_state.wait_reason(&job);
     let schedule = site_state.schedule_of_job(&job);
+    let last_due = schedule.map(|schedule| schedule::last_due(site.store.as_mut(), &schedule.target)).transpose()?;
     let hook_result = job.hook().and_then(|_| {
         runs.iter().rev().find_map(|run| Some((run.id, site.store.log_reader(run.id).hook_result(run)?)))
     });
@@ -153,7 +154,7 @@ pub(super) fn show(mut site: OpenSite, name: &str, json: bool) -> Result<ExitSta
             &job,
             &runs,
             waiting.map(|waiting| waiting.describe(now)),
-            schedule.map(|schedule| schedule::describe_lines(schedule, &site_state, now)),
+            schedule.map(|schedule| schedule::describe_lines(schedule, last_due.flatten().as_ref(), now)),
             hook_result.map(|(_, result)| result),
         )?;
     }

@@ -1,8 +1,9 @@
 //! `setlist schedule`: what is due next, and what became of earlier due times.
 
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{BufWriter, Write};
 
-use chrono::{DateTime, Local, SecondsFormat, Utc};
+use chrono::{DateTime, Local, SecondsFormat, TimeDelta, Timelike, Utc};
 use serde::Serialize;
 
 use super::args::ScheduleArgs;
@@ -13,61 +14,82 @@ use super::open_site::OpenSite;
 use super::safe_output;
 use super::target::Target;
 use crate::clock;
-use crate::model::{DueRecord, DueResult, JobId, ScheduleState, ScheduleTarget, SiteState};
+use crate::model::{DueOutcome, DuePage, DueRecord, DueResult, JobId, ScheduleState, ScheduleTarget, SiteState};
 use crate::site::{self, SitePaths, open_store};
+use crate::store::{Store, StoreError};
 use crate::text;
 
 /// How many past due times of each schedule are listed unless `--since` is given.
 const MAX_PAST: usize = 10;
 
+/// How many past due times of a schedule are read at once.
+const PAGE_LENGTH: usize = 500;
+
 /// What to do when no worker keeps the schedules.
 const KEEP_HINT: &str = "`setlist service install` keeps one, and `setlist process` leaves one";
 
+/// A queue or a job whose due times are listed.
+struct ListedTarget {
+    target: ScheduleTarget,
+    /// `None` if its schedule was removed.
+    state: Option<ScheduleState>,
+    queue: Option<String>,
+    job: Option<String>,
+}
+
 /// A due time that is listed.
 struct DueEntry<'a> {
-    target: &'a ScheduleTarget,
+    of: &'a ListedTarget,
     due: DateTime<Utc>,
     /// `None` for one that is to come.
-    record: Option<&'a DueRecord>,
+    record: Option<DueRecord>,
 }
 
 /// A due time as JSON.
 #[derive(Serialize)]
-struct DueEntryRecord {
-    queue: String,
-    job: Option<String>,
+struct DueEntryRecord<'a> {
+    queue: Option<&'a str>,
+    job: Option<&'a str>,
     due_at: String,
     state: &'static str,
+    /// How the run ended.
+    outcome: Option<&'static str>,
     late: bool,
     decided_at: Option<String>,
-    reason: Option<String>,
+    reason: Option<&'a str>,
     /// How many more due times before this one the entry stands for.
     earlier: u64,
     schedule: Option<Vec<String>>,
 }
 
+/// How due times are printed.
+struct EntryPrinter {
+    now: DateTime<Utc>,
+    path_width: usize,
+    /// The format of the times.
+    format: &'static str,
+}
+
 /// Prints due times.
 pub(super) fn print(mut site: OpenSite, args: &ScheduleArgs) -> Result<ExitStatus, CliError> {
-    let site_state = site.site_state()?;
     let now = clock::now();
-    let targets = selected_targets(&mut site, &site_state, &args.names)?;
+    let targets = selected_targets(&mut site, &args.names)?;
     warn_if_not_kept(&mut site)?;
-    let mut past = past_entries(&site_state, &targets, args, now);
-    past.sort_by_key(|entry| entry.due);
-    let mut next = next_entries(&site_state, &targets, args.next.into(), now);
-    next.sort_by_key(|entry| entry.due);
     if targets.is_empty() && !args.json {
         let what = if args.names.is_empty() { "no queue and no job has a schedule" } else { "they have no schedule" };
         warn(what);
     }
+    let mut next = next_entries(&targets, args.next.into(), now);
+    next.sort_by_key(|entry| entry.due);
+    let mut past = PastDueTimes::new(site.store.as_mut(), &targets, args.since.map(|since| now - since))?;
+    let printer = EntryPrinter::new(&targets, now);
     let mut out = BufWriter::new(safe_output::stdout());
-    let entries = past.iter().chain(&next);
-    let width = entries.clone().map(|entry| text::width(&plain_path(&site_state, entry.target))).max().unwrap_or(0);
-    for entry in entries {
+    let mut next = next.into_iter();
+    while let Some(entry) = past.next(site.store.as_mut())?.or_else(|| next.next()) {
         if args.json {
-            write_json(&mut out, &DueEntryRecord::new(entry, &site_state))?;
+            write_json(&mut out, &DueEntryRecord::new(&entry))?;
         } else {
-            print_entry(&mut out, entry, &site_state, width, now)?;
+            printer.print(&mut out, &entry)?;
         }
     }
     out.flush()?;
@@ -109,31 +131,30 @@ pub(super) fn leave_schedule_worker(paths: &SitePaths) {
 }
 
 /// The schedules of these queues and of these jobs; all if there are no names.
-fn selected_targets(
-    site: &mut OpenSite,
-    site_state: &SiteState,
-    names: &[String],
-) -> Result<Vec<ScheduleTarget>, CliError> {
-    let active = site_state.active_schedules().map(|state| &state.target);
-    let mut all: Vec<&ScheduleTarget> = active.chain(site_state.recorded_targets()).collect();
-    all.sort();
-    all.dedup();
-    if names.is_empty() {
-        return Ok(all.into_iter().cloned().collect());
+fn selected_targets(site: &mut OpenSite, names: &[String]) -> Result<Vec<ListedTarget>, CliError> {
+    let schedules = site.store.schedules()?;
+    let mut states: BTreeMap<ScheduleTarget, Option<ScheduleState>> =
+        site.store.recorded_targets()?.into_iter().map(|target| (target, None)).collect();
+    states.extend(schedules.into_iter().map(|state| (state.target.clone(), Some(state))));
+    let mut listed = Vec::new();
+    for (target, state) in states {
+        listed.push(ListedTarget::new(site.store.as_mut(), target, state)?);
     }
-    let wanted = site.targets(site_state, names)?;
-    let is_wanted = |target: &&ScheduleTarget| {
-        wanted.iter().any(|wanted| match (wanted, target) {
-            (Target::Queue(queue), ScheduleTarget::Queue(id)) => queue == id,
-            (Target::Queue(queue), ScheduleTarget::Job(id)) => {
-                site_state.job(*id).is_some_and(|job| job.queue == *queue)
-            }
-            (Target::Job(job), ScheduleTarget::Job(id)) => job == id,
-            // A job is due when its queue is, unless it has a schedule of its own.
-            (Target::Job(job), ScheduleTarget::Queue(_)) => is_due_with(site_state, *job, target),
-        })
-    };
-    Ok(all.into_iter().filter(is_wanted).cloned().collect())
+    if !names.is_empty() {
+        let site_state = site.site_state()?;
+        let wanted = site.targets(&site_state, names)?;
+        listed.retain(|of| wanted.iter().any(|wanted| includes(wanted, of, &site_state)));
+    }
+    Ok(listed)
+}
+
+fn includes(wanted: &Target, of: &ListedTarget, site_state: &SiteState) -> bool {
+    match (wanted, &of.target) {
+        (Target::Queue(queue), _) => of.queue.as_deref() == Some(queue.as_str()),
+        (Target::Job(job), ScheduleTarget::Job(id)) => job == id,
+        // A job is due when its queue is, unless it has a schedule of its own.
+        (Target::Job(job), target @ ScheduleTarget::Queue(_)) => is_due_with(site_state, *job, target),
+    }
 }
 
 fn is_due_with(site_state: &SiteState, job: JobId, target: &ScheduleTarget) -> bool {
@@ -141,69 +162,145 @@ fn is_due_with(site_state: &SiteState, job: JobId, target: &ScheduleTarget) -> b
     schedule.is_some_and(|schedule| schedule.target == *target)
 }
 
-fn past_entries<'a>(
-    site_state: &'a SiteState,
-    targets: &'a [ScheduleTarget],
-    args: &ScheduleArgs,
-    now: DateTime<Utc>,
-) -> Vec<DueEntry<'a>> {
-    let since = args.since.map(|since| now - since);
-    let mut entries = Vec::new();
-    for target in targets {
-        let records = site_state.due_records(target).rev();
-        let records = records.filter(|record| since.is_none_or(|since| record.due >= since));
-        let most = if since.is_some() { usize::MAX } else { MAX_PAST };
-        entries.extend(records.take(most).map(|record| DueEntry { target, due: record.due, record: Some(record) }));
+impl ListedTarget {
+    fn new(store: &mut dyn Store, target: ScheduleTarget, state: Option<ScheduleState>) -> Result<Self, StoreError> {
+        let (queue, job) = match &target {
+            ScheduleTarget::Queue(queue) => (Some(queue.to_string()), None),
+            // It may have been removed from its queue.
+            ScheduleTarget::Job(id) => match store.job(*id)? {
+                Some(job) => (Some(job.queue.to_string()), Some(job.path())),
+                None => (None, Some(id.to_string())),
+            },
+        };
+        Ok(Self { target, state, queue, job })
     }
-    entries
+
+    /// The queue or the job as printed.
+    fn path(&self) -> String {
+        text::plain_line(self.job.as_deref().or(self.queue.as_deref()).unwrap_or_default())
+    }
 }
 
-fn next_entries<'a>(
-    site_state: &'a SiteState,
-    targets: &'a [ScheduleTarget],
-    most: usize,
-    now: DateTime<Utc>,
-) -> Vec<DueEntry<'a>> {
+/// The recorded due times of several schedules in their order, read page by page.
+struct PastDueTimes<'t> {
+    cursors: Vec<Cursor<'t>>,
+    /// The first unread due time of each cursor, with its index.
+    heads: BTreeSet<(DateTime<Utc>, usize)>,
+}
+
+/// The unread due times of a schedule.
+struct Cursor<'t> {
+    of: &'t ListedTarget,
+    records: VecDeque<DueRecord>,
+    /// From which time on more are to be read; `None` if there are no more.
+    more_since: Option<DateTime<Utc>>,
+}
+
+impl<'t> PastDueTimes<'t> {
+    /// The due times since this time; without it, the last ones of each schedule.
+    fn new(
+        store: &mut dyn Store,
+        targets: &'t [ListedTarget],
+        since: Option<DateTime<Utc>>,
+    ) -> Result<Self, StoreError> {
+        let mut past = Self { cursors: Vec::new(), heads: BTreeSet::new() };
+        for (index, of) in targets.iter().enumerate() {
+            let mut cursor = Cursor { of, records: VecDeque::new(), more_since: since };
+            if since.is_none() {
+                let last = store.due_records(&of.target, &DuePage { limit: MAX_PAST, ..DuePage::default() })?;
+                cursor.records.extend(last.into_iter().rev());
+            }
+            cursor.fill(store)?;
+            past.heads.extend(cursor.records.front().map(|record| (record.due, index)));
+            past.cursors.push(cursor);
+        }
+        Ok(past)
+    }
+
+    fn next(&mut self, store: &mut dyn Store) -> Result<Option<DueEntry<'t>>, StoreError> {
+        let Some((due, index)) = self.heads.pop_first() else { return Ok(None) };
+        let Some(cursor) = self.cursors.get_mut(index) else { return Ok(None) };
+        let record = cursor.records.pop_front();
+        cursor.fill(store)?;
+        self.heads.extend(cursor.records.front().map(|record| (record.due, index)));
+        Ok(Some(DueEntry { of: cursor.of, due, record }))
+    }
+}
+
+impl Cursor<'_> {
+    /// Reads the next page if there is no unread due time.
+    fn fill(&mut self, store: &mut dyn Store) -> Result<(), StoreError> {
+        if let Some(since) = self.more_since.filter(|_| self.records.is_empty()) {
+            let page = DuePage { since: Some(since), before: None, limit: PAGE_LENGTH, oldest_first: true };
+            self.records.extend(store.due_records(&self.of.target, &page)?);
+            let last = self.records.back().filter(|_| self.records.len() == PAGE_LENGTH);
+            self.more_since = last.map(|last| last.due + TimeDelta::nanoseconds(1));
+        }
+        Ok(())
+    }
+}
+
+fn next_entries(targets: &[ListedTarget], most: usize, now: DateTime<Utc>) -> Vec<DueEntry<'_>> {
     let mut entries = Vec::new();
-    for state in targets.iter().filter_map(|target| site_state.schedule(target)) {
+    for of in targets {
+        let Some(state) = &of.state else { continue };
         let following = |due: &DateTime<Utc>| state.schedule.next_after(*due);
         let times = std::iter::successors(state.upcoming(now), following);
-        entries.extend(times.take(most).map(|due| DueEntry { target: &state.target, due, record: None }));
+        entries.extend(times.take(most).map(|due| DueEntry { of, due, record: None }));
     }
     entries
 }
 
-fn print_entry(
-    out: &mut impl Write,
-    entry: &DueEntry<'_>,
-    site_state: &SiteState,
-    width: usize,
-    now: DateTime<Utc>,
-) -> Result<(), CliError> {
-    let time = entry.due.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S %:z");
-    let path = text::pad(&plain_path(site_state, entry.target), width, text::ELLIPSIS);
-    let (state, note) = match entry.record {
-        None => {
-            let left = text::time_left((entry.due - now).to_std().unwrap_or_default());
-            let schedule = site_state.schedule(entry.target).map(describe).unwrap_or_default();
-            ("next", format!("in {left}  {schedule}"))
-        }
-        Some(record) if record.is_late() => {
-            let late = text::time_left((record.at - record.due).to_std().unwrap_or_default());
-            ("ran", format!("{late} late"))
-        }
-        Some(record) => (record.result.as_str(), past_note(record)),
-    };
-    let line = format!("{time}  {state:<7}  {path}  {}", text::plain_line(&note));
-    writeln!(out, "{}", line.trim_end())?;
-    Ok(())
+impl EntryPrinter {
+    fn new(targets: &[ListedTarget], now: DateTime<Utc>) -> Self {
+        let paths = targets.iter().map(|of| text::width(&of.path()));
+        // Only intervals can have seconds.
+        let states = targets.iter().filter_map(|of| of.state.as_ref());
+        let mut intervals = states.flat_map(|state| &state.schedule.times).filter_map(|time| time.interval());
+        let has_seconds = intervals.any(|interval| interval.num_seconds() % 60 != 0);
+        let format = if has_seconds { "%a %Y-%m-%d %H:%M:%S" } else { "%a %Y-%m-%d %H:%M" };
+        Self { now, path_width: paths.max().unwrap_or(0), format }
+    }
+
+    fn print(&self, out: &mut impl Write, entry: &DueEntry<'_>) -> Result<(), CliError> {
+        let due = entry.due.with_timezone(&Local);
+        let has_seconds = due.second() != 0;
+        let time = due.format(if has_seconds { "%a %Y-%m-%d %H:%M:%S" } else { self.format });
+        let path = text::pad(&entry.of.path(), self.path_width, text::ELLIPSIS);
+        let (state, note) = match &entry.record {
+            None => {
+                let left = text::time_left((entry.due - self.now).to_std().unwrap_or_default());
+                let schedule = entry.of.state.as_ref().map(describe).unwrap_or_default();
+                ("next", format!("in {left}  {schedule}"))
+            }
+            Some(record) => (state_of(record, entry.of.state.as_ref()), past_note(record)),
+        };
+        let line = format!("{time}  {state:<7}  {path}  {}", text::plain_line(&note));
+        writeln!(out, "{}", line.trim_end())?;
+        Ok(())
+    }
+}
+
+/// What became of a due time, in one word: the outcome if its run has ended and did not succeed.
+fn state_of(record: &DueRecord, state: Option<&ScheduleState>) -> &'static str {
+    let is_running = state.and_then(|state| state.running.as_ref()).is_some_and(|running| running.due == record.due);
+    match record.outcome {
+        Some(outcome) if outcome.is_failure() => outcome.as_str(),
+        None if is_running => "running",
+        _ if record.is_late() => "late",
+        _ => record.result.as_str(),
+    }
 }
 
 fn past_note(record: &DueRecord) -> String {
-    let reason = record.result.reason().unwrap_or_default();
+    let late = record.is_late().then(|| {
+        let late = text::time_left((record.at - record.start).to_std().unwrap_or_default());
+        format!("{late} late")
+    });
+    let note = late.unwrap_or_else(|| record.result.reason().unwrap_or_default().to_owned());
     match record.earlier {
-        0 => reason.to_owned(),
-        earlier => format!("{reason} (and {} before)", text::count_noun(earlier, "due time")),
+        0 => note,
+        earlier => format!("{note} (and {} before)", text::count_noun(earlier, "due time")),
     }
 }
 
@@ -213,47 +310,40 @@ pub(super) fn describe(state: &ScheduleState) -> String {
     times.join(", ")
 }
 
-/// The schedule of a job as lines of `show`: its expressions and next due time, and the latest due times.
-pub(super) fn describe_lines(state: &ScheduleState, site_state: &SiteState, now: DateTime<Utc>) -> String {
+/// The schedule of a job as lines of `show`: its expressions and next due time, and the latest due time.
+pub(super) fn describe_lines(state: &ScheduleState, last: Option<&DueRecord>, now: DateTime<Utc>) -> String {
     let mut lines = vec![describe(state)];
     if let Some(next) = state.upcoming(now) {
         lines.push(format!("next  {}", next.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S")));
     }
-    let last = site_state.due_records(&state.target).next_back();
     lines.extend(last.map(|record| {
         let due = record.due.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S");
-        format!("last  {due}  {}  {}", record.result.as_str(), past_note(record)).trim_end().to_owned()
+        format!("last  {due}  {}  {}", state_of(record, Some(state)), past_note(record)).trim_end().to_owned()
     }));
     lines.join("\n")
 }
 
-fn plain_path(site_state: &SiteState, target: &ScheduleTarget) -> String {
-    text::plain_line(&site_state.target_path(target))
+/// The latest recorded due time of a schedule.
+pub(super) fn last_due(store: &mut dyn Store, target: &ScheduleTarget) -> Result<Option<DueRecord>, StoreError> {
+    Ok(store.due_records(target, &DuePage { limit: 1, ..DuePage::default() })?.pop())
 }
 
-impl DueEntryRecord {
-    fn new(entry: &DueEntry<'_>, site_state: &SiteState) -> Self {
+impl<'a> DueEntryRecord<'a> {
+    fn new(entry: &'a DueEntry<'_>) -> Self {
         let time = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Millis, true);
-        let path = site_state.target_path(entry.target);
-        let (queue, job) = match entry.target {
-            ScheduleTarget::Queue(queue) => (queue.to_string(), None),
-            ScheduleTarget::Job(_) => {
-                let (queue, _) = path.rsplit_once('/').unwrap_or((&path, ""));
-                (queue.to_owned(), Some(path.clone()))
-            }
-        };
-        let schedule = site_state.schedule(entry.target);
         let expressions = |state: &ScheduleState| state.schedule.times.iter().map(ToString::to_string).collect();
+        let record = entry.record.as_ref();
         Self {
-            queue,
-            job,
+            queue: entry.of.queue.as_deref(),
+            job: entry.of.job.as_deref(),
             due_at: time(entry.due),
-            state: entry.record.map_or("next", |record| DueResult::as_str(&record.result)),
-            late: entry.record.is_some_and(DueRecord::is_late),
-            decided_at: entry.record.map(|record| time(record.at)),
-            reason: entry.record.and_then(|record| record.result.reason()).map(str::to_owned),
-            earlier: entry.record.map_or(0, |record| record.earlier),
-            schedule: schedule.map(expressions),
+            state: record.map_or("next", |record| DueResult::as_str(&record.result)),
+            outcome: record.and_then(|record| record.outcome).map(DueOutcome::as_str),
+            late: record.is_some_and(DueRecord::is_late),
+            decided_at: record.map(|record| time(record.at)),
+            reason: record.and_then(|record| record.result.reason()),
+            earlier: record.map_or(0, |record| record.earlier),
+            schedule: entry.of.state.as_ref().map(expressions),
         }
     }
 }

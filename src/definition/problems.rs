@@ -37,6 +37,8 @@ pub(crate) struct Problem {
     expected: Option<String>,
     hint: Option<String>,
     related: Vec<(Location, Cow<'static, str>)>,
+    /// The part of the value, as an offset and its text. Not shown if the value is written differently.
+    part: Option<(usize, String)>,
 }
 
 /// The location of a problem.
@@ -67,12 +69,18 @@ impl Problem {
     }
 
     fn at(location: Location, path: String, message: String) -> Self {
-        Self { location, path, message, expected: None, hint: None, related: Vec::new() }
+        Self { location, path, message, expected: None, hint: None, related: Vec::new(), part: None }
     }
 
     /// Sets what was expected at the location.
     pub(crate) fn expected(mut self, expected: impl Into<String>) -> Self {
         self.expected = Some(expected.into());
+        self
+    }
+
+    /// Sets the part of a text that the problem is about, as bytes of that text.
+    pub(crate) fn in_part(mut self, text: &str, part: Range<usize>) -> Self {
+        self.part = text.get(part.clone()).map(|part_text| (part.start, part_text.to_owned()));
         self
     }
 
@@ -169,7 +177,8 @@ struct VisibleLine {
 
 impl Locator<'_, '_> {
     fn diagnostic(&mut self, problem: Problem) -> Diagnostic {
-        let snippet = self.snippet(&problem.location);
+        let location = self.part_location(&problem).unwrap_or(problem.location);
+        let snippet = self.snippet(&location);
         let related = problem.related.into_iter();
         let related = related
             .map(|(at, message)| Related { snippet: self.snippet(&at), message: message.into_owned() })
@@ -184,6 +193,16 @@ impl Locator<'_, '_> {
             snippet,
             related,
         }
+    }
+
+    /// Where the part of a value is that a problem is about.
+    fn part_location(&self, problem: &Problem) -> Option<Location> {
+        let ((offset, part), Location::Value(id)) = (problem.part.as_ref()?, &problem.location) else { return None };
+        let value = self.values.get(id)?.start;
+        let quote = usize::from(self.source.text.get(value..)?.starts_with(['\'', '"']));
+        let start = value + quote + offset;
+        let is_found = !part.is_empty() && self.source.text.get(start..)?.starts_with(part.as_str());
+        is_found.then(|| Location::Bytes(start..start + part.len()))
     }
 
     fn snippet(&mut self, at: &Location) -> Snippet {

@@ -99,17 +99,17 @@ fn read_time(node: &Node<'_>, path: &ValuePath<'_>, zone: Zone, problems: &mut P
     let NodeKind::Scalar(ScalarType::Text, text) = &node.kind else {
         return value::unexpected(node, path, "a cron expression such as `30 2 * * *`, a list, or a map", problems);
     };
-    Recurrence::parse(text, zone).map_err(|error| report(error, node, path, problems)).ok()
+    Recurrence::parse(text, zone).map_err(|error| report(error, text, node, path, problems)).ok()
 }
 
 fn read_zone(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> Option<Zone> {
     let name = value::text(node, path, problems)?;
-    parse_zone(&name).map_err(|error| report(error, node, path, problems)).ok()
+    parse_zone(&name).map_err(|error| report(error, &name, node, path, problems)).ok()
 }
 
-fn report(error: InvalidRecurrence, node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) {
-    let InvalidRecurrence { message, hint } = error;
-    let problem = Problem::new(node.id, path, message);
+fn report(error: InvalidRecurrence, text: &str, node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) {
+    let InvalidRecurrence { span, message, hint } = error;
+    let problem = Problem::new(node.id, path, message).in_part(text, span);
     problems.add(match hint {
         Some(hint) => problem.hint(hint),
         None => problem,

@@ -2,7 +2,7 @@
 //!
 //! The next due time follows from the last one decided, so it does not matter which process decides, or how late.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::mem;
 use std::sync::Arc;
 
@@ -22,9 +22,14 @@ const MAX_RECORDED: usize = 1_000;
 const MAX_HELD: usize = 100;
 const CATCH_UP_WINDOW: TimeDelta = TimeDelta::days(7);
 
+/// Why due times were missed that came while no worker was running, or while it was suspended.
 const NO_WORKER: &str = "no worker was running";
+const TOO_OLD: &str = "no worker was running, and it is more than 7 days ago";
+const TOO_MANY: &str = "more than 100 due times were waiting";
+/// Why due times were missed that came in quick succession while a worker was running.
+const SUPERSEDED: &str = "the next due time had come already";
 const STILL_RUNNING: &str = "the previous run had not finished";
-const PAUSED: &str = "the queue was paused";
+pub(super) const PAUSED: &str = "the queue was paused";
 
 /// Decides the due times of all schedules that have come by `now`.
 pub(super) fn decide_due_times<R: StateReader>(reader: &R, now: DateTime<Utc>) -> Result<Vec<Event>, R::Error> {
@@ -74,8 +79,7 @@ pub(super) fn schedule_changes<R: StateReader>(
     events: &[Event],
     now: DateTime<Utc>,
 ) -> Result<Vec<Event>, R::Error> {
-    let mut targets: Vec<ScheduleTarget> = Vec::new();
-    let mut states: Option<Vec<ScheduleState>> = None;
+    let mut targets: BTreeSet<ScheduleTarget> = BTreeSet::new();
     for event in events {
         let (target, has_schedule) = match event {
             Event::QueueDefined { queue, settings } => {
@@ -90,18 +94,14 @@ pub(super) fn schedule_changes<R: StateReader>(
             Event::Removed { job, .. } => (ScheduleTarget::Job(*job), false),
             _ => continue,
         };
-        if states.is_none() {
-            states = Some(reader.schedules()?);
-        }
-        let is_known = || states.iter().flatten().any(|state| state.target == target);
-        if (has_schedule || is_known()) && !targets.contains(&target) {
-            targets.push(target);
+        if has_schedule || reader.schedule(&target)?.is_some() {
+            targets.insert(target);
         }
     }
     let mut changes = Vec::new();
     for target in targets {
-        let state = states.iter().flatten().find(|state| state.target == target);
-        changes.extend(change_schedule(reader, &target, state, now)?);
+        let state = reader.schedule(&target)?;
+        changes.extend(change_schedule(reader, &target, state.as_ref(), now)?);
     }
     Ok(changes)
 }
@@ -147,11 +147,13 @@ fn change_schedule<R: StateReader>(
             (state.schedule != schedule).then(|| ScheduleState { schedule, ..state.clone() })
         }
         (Some((queue, schedule)), state) => {
+            let mut running = None;
             if let Some(state) = state {
                 events = close(state, "the schedule was changed before a worker was running")?;
+                running.clone_from(&state.running);
             }
             let target = target.clone();
-            Some(ScheduleState { target, queue, schedule, since: now, decided_until: now, held: Vec::new() })
+            Some(ScheduleState { target, queue, schedule, since: now, decided_until: now, held: Vec::new(), running })
         }
     };
     events.extend(new_state.map(|state| Event::ScheduleChanged { state: Box::new(state) }));
@@ -249,9 +251,11 @@ impl<'r, R: StateReader> DueDecision<'r, R> {
             return Ok(self.close(&DueResult::Skipped { reason: PAUSED.to_owned() }));
         }
         let is_active = is_active(self.reader, &self.state)?;
+        // All due times of an outage are missed for the same reason, also those shortly before its end.
+        let is_outage = self.due.front().is_some_and(|due| self.is_late(*due));
         while let Some(due) = self.due.pop_front() {
             let is_last = self.due.is_empty() && !self.has_more;
-            match self.rejection(due, is_last, is_active) {
+            match self.rejection(due, is_last, is_active, is_outage) {
                 Some(result) => self.record(due, result),
                 None => self.hold(due),
             }
@@ -263,33 +267,39 @@ impl<'r, R: StateReader> DueDecision<'r, R> {
         Ok(self.into_events())
     }
 
+    /// Whether it is too late to start a due time in time.
+    fn is_late(&self, due: DateTime<Utc>) -> bool {
+        self.now - self.state.schedule.start_time(&self.state.target, due) > DueRecord::LATE
+    }
+
     /// Why a due time does not start, now or later.
-    fn rejection(&self, due: DateTime<Utc>, is_last: bool, is_active: bool) -> Option<DueResult> {
+    fn rejection(&self, due: DateTime<Utc>, is_last: bool, is_active: bool, is_outage: bool) -> Option<DueResult> {
         let Schedule { missed, overlap, .. } = &*self.state.schedule;
-        let is_late = self.now - self.state.schedule.start_time(&self.state.target, due) > DueRecord::LATE;
         let missed_because = |reason: &str| Some(DueResult::Missed { reason: reason.to_owned() });
-        let overlaps = is_active && *overlap == OverlapPolicy::Skip;
+        let overlaps = is_active && *overlap == OverlapPolicy::Skip && !self.is_catching_up();
         match missed {
-            MissedPolicy::All if self.now - due > CATCH_UP_WINDOW => {
-                missed_because("no worker was running, and it is more than 7 days ago")
+            MissedPolicy::All if self.now - due > CATCH_UP_WINDOW => missed_because(TOO_OLD),
+            MissedPolicy::All if self.is_late(due) => None,
+            MissedPolicy::Once | MissedPolicy::Skip if !is_last => {
+                missed_because(if is_outage { NO_WORKER } else { SUPERSEDED })
             }
-            MissedPolicy::All if is_late => None,
-            MissedPolicy::Once | MissedPolicy::Skip if is_late && !is_last => missed_because(NO_WORKER),
-            MissedPolicy::Once | MissedPolicy::Skip if !is_last => missed_because("the next due time had come already"),
-            MissedPolicy::Skip if is_late => missed_because(NO_WORKER),
+            MissedPolicy::Skip if self.is_late(due) => missed_because(NO_WORKER),
             _ if overlaps => Some(DueResult::Skipped { reason: STILL_RUNNING.to_owned() }),
             _ => None,
         }
+    }
+
+    /// Whether earlier due times are made up for, one after the other; the ones that come meanwhile wait for them.
+    fn is_catching_up(&self) -> bool {
+        let is_late_run = || self.state.running.as_ref().is_some_and(DueRecord::is_late);
+        self.state.schedule.missed == MissedPolicy::All && (!self.state.held.is_empty() || is_late_run())
     }
 
     /// Lets a due time wait until the previous run has finished.
     fn hold(&mut self, due: DateTime<Utc>) {
         self.state.held.push(due);
         let (max, result) = match self.state.schedule.missed {
-            MissedPolicy::All => {
-                let reason = format!("more than {MAX_HELD} due times were waiting");
-                (MAX_HELD, DueResult::Missed { reason })
-            }
+            MissedPolicy::All => (MAX_HELD, DueResult::Missed { reason: TOO_MANY.to_owned() }),
             _ => (1, DueResult::Skipped { reason: STILL_RUNNING.to_owned() }),
         };
         while self.state.held.len() > max {
@@ -299,8 +309,9 @@ impl<'r, R: StateReader> DueDecision<'r, R> {
     }
 
     fn record(&mut self, due: DateTime<Utc>, result: DueResult) {
+        let start = self.state.schedule.start_time(&self.state.target, due);
         let earlier = mem::take(&mut self.earlier);
-        self.records.push(DueRecord { due, at: self.now, result, earlier });
+        self.records.push(DueRecord { due, start, at: self.now, result, outcome: None, earlier });
     }
 
     /// Starts the jobs of the target.
@@ -309,14 +320,14 @@ impl<'r, R: StateReader> DueDecision<'r, R> {
             ScheduleTarget::Queue(queue) => self.start_queue(&queue)?,
             ScheduleTarget::Job(job) => self.start_job(job)?,
         };
-        let result = match started {
+        match started {
             Ok(events) => {
                 self.events.extend(events);
-                DueResult::Ran
+                self.record(due, DueResult::Ran);
+                self.state.running = self.records.last().cloned();
             }
-            Err(reason) => DueResult::Skipped { reason: reason.to_owned() },
-        };
-        self.record(due, result);
+            Err(reason) => self.record(due, DueResult::Skipped { reason: reason.to_owned() }),
+        }
         Ok(())
     }
 
@@ -363,7 +374,7 @@ impl<'r, R: StateReader> DueDecision<'r, R> {
 }
 
 /// Whether the previous run of a target has not finished.
-fn is_active<R: StateReader>(reader: &R, state: &ScheduleState) -> Result<bool, R::Error> {
+pub(super) fn is_active<R: StateReader>(reader: &R, state: &ScheduleState) -> Result<bool, R::Error> {
     match &state.target {
         ScheduleTarget::Queue(id) => {
             let is_processing = reader.queue(id)?.is_some_and(|queue| queue.is_processing());

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::decide::decide;
+use super::due_outcomes::ended_due_runs;
 use super::due_times::schedule_changes;
 use super::propagate::{can_end_queue, finished_queues, needs_changes};
 use super::{Command, DecideError, Event, StateReader};
@@ -26,6 +27,9 @@ pub fn perform<R: StateReader>(
         // A queue is finished only when none of its jobs changes any more.
         if more.is_empty() && events.iter().any(can_end_queue) {
             more = finished_queues(reader)?;
+        }
+        if more.is_empty() {
+            more = ended_due_runs(reader, &events)?;
         }
         if more.is_empty() {
             return Ok(events);

@@ -1,6 +1,8 @@
 //! Times that recur: cron expressions and fixed intervals. `croner` parses and computes the expressions.
 
 use std::fmt;
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDateTime, SubsecRound, TimeDelta, TimeZone, Timelike, Utc};
@@ -18,11 +20,14 @@ pub struct Recurrence {
     expression: String,
     zone: Tz,
     rule: Rule,
+    computed: ComputedTimes,
 }
 
 /// Why an expression is invalid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidRecurrence {
+    /// The bytes of the text that are wrong.
+    pub span: Range<usize>,
     /// What is wrong.
     pub message: String,
     /// What to write instead.
@@ -38,6 +43,19 @@ enum Rule {
     /// A fixed grid that starts at 1970-01-01 00:00 UTC.
     Interval(TimeDelta),
 }
+
+/// What is wrong with a part of a text.
+struct Fault<'t> {
+    part: &'t str,
+    message: String,
+    hint: Option<String>,
+}
+
+/// The times that were computed last, each with the time after which it is the next. Searching for a time takes much
+/// longer, and the same ones are asked for again and again: by each frame of a screen, and whenever a worker looks for
+/// work.
+#[derive(Debug, Default)]
+struct ComputedTimes(Mutex<[Option<(DateTime<Utc>, DateTime<Utc>)>; 2]>);
 
 /// A recurrence as it is stored.
 #[derive(Serialize, Deserialize)]
@@ -81,22 +99,39 @@ const LAST_TIME: DateTime<Utc> = DateTime::from_timestamp_nanos(9_000_000_000_00
 impl Recurrence {
     /// Parses an expression in this zone, unless it names its own: `TZ=Asia/Tokyo 0 9 * * *`.
     pub fn parse(text: &str, zone: Tz) -> Result<Self, InvalidRecurrence> {
-        let text = text.trim();
-        let prefixed = text.strip_prefix("CRON_TZ=").or_else(|| text.strip_prefix("TZ="));
+        let located = |fault: Fault<'_>| {
+            let start = fault.part.as_ptr().addr().saturating_sub(text.as_ptr().addr());
+            let Fault { part, message, hint } = fault;
+            InvalidRecurrence { span: start..start + part.len(), message, hint }
+        };
+        let trimmed = text.trim();
+        let prefixed = trimmed.strip_prefix("CRON_TZ=").or_else(|| trimmed.strip_prefix("TZ="));
         let (expression, zone) = match prefixed {
             Some(rest) => {
                 let (name, expression) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
-                (expression.trim(), parse_zone(name)?)
+                (expression.trim(), find_zone(name).map_err(located)?)
             }
-            None => (text, zone),
+            None => (trimmed, zone),
         };
-        let rule = parse_rule(expression)?;
-        let recurrence = Self { expression: expression.to_owned(), zone, rule };
+        // Without an expression, there is only the zone to show.
+        let parsed = parse_rule(expression)
+            .map_err(|fault| located(if fault.part.is_empty() { Fault { part: trimmed, ..fault } } else { fault }));
+        let recurrence = Self::new(expression, zone, parsed?);
         if recurrence.next_after(DateTime::UNIX_EPOCH).is_none() {
             let hint = "no year has such a day; for the last day of a month write `L`, as in `0 0 L 2 *`";
-            return Err(invalid(format!("`{expression}` never comes"), Some(hint.to_owned())));
+            let message = format!("`{expression}` never comes");
+            return Err(located(fault(day_and_month(expression), message, Some(hint.to_owned()))));
         }
         Ok(recurrence)
+    }
+
+    fn new(expression: &str, zone: Tz, rule: Rule) -> Self {
+        Self { expression: expression.to_owned(), zone, rule, computed: ComputedTimes::default() }
+    }
+
+    /// The interval of `@every`.
+    pub fn interval(&self) -> Option<TimeDelta> {
+        if let Rule::Interval(interval) = self.rule { Some(interval) } else { None }
     }
 
     /// The expression, without the time zone.
@@ -114,6 +149,15 @@ impl Recurrence {
     /// A time of day that clocks skip means the instant at which they go on; one that they show twice means the first.
     /// An expression that matches every hour (`*/15 * * * *`) goes by elapsed time instead.
     pub fn next_after(&self, time: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        if let Some(known) = self.computed.next_after(time) {
+            return Some(known);
+        }
+        let next = self.compute_next(time)?;
+        self.computed.add(time, next);
+        Some(next)
+    }
+
+    fn compute_next(&self, time: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let time = time.max(DateTime::UNIX_EPOCH - TimeDelta::seconds(1)).trunc_subsecs(0);
         let next = match &self.rule {
             Rule::Interval(interval) => {
@@ -144,6 +188,25 @@ impl Recurrence {
     }
 }
 
+impl ComputedTimes {
+    fn next_after(&self, time: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.iter().flatten().find(|(after, next)| (*after..*next).contains(&time)).map(|(_, next)| *next)
+    }
+
+    fn add(&self, after: DateTime<Utc>, next: DateTime<Utc>) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let [first, _] = *known;
+        *known = [Some((after, next)), first];
+    }
+}
+
+impl Clone for ComputedTimes {
+    fn clone(&self) -> Self {
+        Self(Mutex::new(*self.0.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+}
+
 impl PartialEq for Recurrence {
     fn eq(&self, other: &Self) -> bool {
         self.expression == other.expression && self.zone == other.zone
@@ -166,8 +229,13 @@ impl TryFrom<WrittenRecurrence> for Recurrence {
     type Error = String;
 
     fn try_from(written: WrittenRecurrence) -> Result<Self, String> {
-        let zone = parse_zone(&written.timezone).map_err(|error| error.message)?;
-        Self::parse(&written.cron, zone).map_err(|error| error.message)
+        let zone = match written.timezone.parse() {
+            Ok(zone) => zone,
+            Err(_) => find_zone(&written.timezone).map_err(|fault| fault.message)?,
+        };
+        // It was checked in all details when it was read from the file.
+        let rule = read_rule(&written.cron).map_err(|fault| fault.message)?;
+        Ok(Self::new(&written.cron, zone, rule))
     }
 }
 
@@ -179,6 +247,10 @@ impl From<Recurrence> for WrittenRecurrence {
 
 /// Parses the name of a time zone, such as `Europe/Berlin`, in any case.
 pub fn parse_zone(name: &str) -> Result<Tz, InvalidRecurrence> {
+    find_zone(name).map_err(|Fault { message, hint, .. }| InvalidRecurrence { span: 0..name.len(), message, hint })
+}
+
+fn find_zone(name: &str) -> Result<Tz, Fault<'_>> {
     let known = |zone: &&Tz| zone.name().eq_ignore_ascii_case(name);
     if let Some(zone) = chrono_tz::TZ_VARIANTS.iter().find(known) {
         return Ok(*zone);
@@ -194,25 +266,36 @@ pub fn parse_zone(name: &str) -> Result<Tz, InvalidRecurrence> {
         Some(zone) => format!("did you mean `{}`?", zone.name()),
         None => "write a name such as `Europe/Berlin` or `UTC`".to_owned(),
     };
-    Err(invalid(message, Some(hint)))
+    Err(fault(name, message, Some(hint)))
 }
 
-fn invalid(message: String, hint: Option<String>) -> InvalidRecurrence {
-    InvalidRecurrence { message, hint }
+fn fault(part: &str, message: String, hint: Option<String>) -> Fault<'_> {
+    Fault { part, message, hint }
 }
 
-fn parse_rule(expression: &str) -> Result<Rule, InvalidRecurrence> {
+/// Parses an expression and checks each of its parts.
+fn parse_rule(expression: &str) -> Result<Rule, Fault<'_>> {
+    if strip_word(expression, EVERY).is_none() && !expression.starts_with('@') {
+        check_fields(expression)?;
+    }
+    read_rule(expression)
+}
+
+/// Parses an expression.
+fn read_rule(expression: &str) -> Result<Rule, Fault<'_>> {
     if let Some(interval) = strip_word(expression, EVERY) {
         return parse_interval(expression, interval.trim());
     }
+    let mut fields = expression;
     if expression.starts_with('@') {
         let lower = expression.to_ascii_lowercase();
-        if let Some((_, fields)) = NICKNAMES.iter().find(|(name, _)| *name == lower) {
-            return parse_fields(fields);
-        }
-        return Err(unknown_nickname(expression, &lower));
+        let known = NICKNAMES.iter().find(|(name, _)| *name == lower);
+        fields = known.ok_or_else(|| unknown_nickname(expression, &lower))?.1;
     }
-    parse_fields(expression)
+    let invalid = || fault(expression, format!("invalid schedule `{}`", text::plain_line(expression)), None);
+    let cron = parse_pattern(fields).ok_or_else(invalid)?;
+    let matches_all_hours = (0..24).all(|hour| cron.pattern.hour_match(hour).is_ok_and(|matches| matches));
+    Ok(if matches_all_hours { Rule::Hourly(Box::new(cron)) } else { Rule::WallClock(Box::new(cron)) })
 }
 
 fn strip_word<'t>(text: &'t str, word: &str) -> Option<&'t str> {
@@ -220,38 +303,38 @@ fn strip_word<'t>(text: &'t str, word: &str) -> Option<&'t str> {
     first.eq_ignore_ascii_case(word).then_some(rest)
 }
 
-fn parse_interval(expression: &str, interval: &str) -> Result<Rule, InvalidRecurrence> {
+fn parse_interval<'t>(expression: &'t str, interval: &'t str) -> Result<Rule, Fault<'t>> {
     let example = || Some("write an interval such as `@every 90s` or `@every 10m`".to_owned());
     if interval.is_empty() {
-        return Err(invalid("`@every` has no interval".to_owned(), example()));
+        return Err(fault(expression, "`@every` has no interval".to_owned(), example()));
     }
     let parsed = text::parse_duration(interval)
-        .map_err(|_| invalid(format!("invalid interval `{}`", text::plain_line(interval)), example()))?;
+        .map_err(|_| fault(interval, format!("invalid interval `{}`", text::plain_line(interval)), example()))?;
     if parsed < MIN_INTERVAL {
         let message = format!("`{}` is shorter than a second", text::plain_line(expression));
-        return Err(invalid(message, Some("write at least `@every 1s`".to_owned())));
+        return Err(fault(interval, message, Some("write at least `@every 1s`".to_owned())));
     }
-    let interval = TimeDelta::from_std(parsed).ok().filter(|_| parsed < MAX_INTERVAL);
-    let interval = interval
-        .ok_or_else(|| invalid(format!("`{}` is longer than 100 years", text::plain_line(expression)), example()))?;
-    Ok(Rule::Interval(interval))
+    let delta = TimeDelta::from_std(parsed).ok().filter(|_| parsed < MAX_INTERVAL);
+    let too_long = || format!("`{}` is longer than 100 years", text::plain_line(expression));
+    Ok(Rule::Interval(delta.ok_or_else(|| fault(interval, too_long(), example()))?))
 }
 
-fn unknown_nickname(expression: &str, lower: &str) -> InvalidRecurrence {
+fn unknown_nickname<'t>(expression: &'t str, lower: &str) -> Fault<'t> {
     let message = format!("unknown schedule `{}`", text::plain_line(expression));
     if lower == "@reboot" {
         let hint = "a schedule has times of day; to run a queue at boot, start `setlist process` from a service";
-        return invalid("`@reboot` is not a time".to_owned(), Some(hint.to_owned()));
+        return fault(expression, "`@reboot` is not a time".to_owned(), Some(hint.to_owned()));
     }
     let names = NICKNAMES.iter().map(|(name, _)| *name).chain([EVERY]);
     let hint = match names.map(|name| (strsim::damerau_levenshtein(name, lower), name)).min() {
         Some((distance, name)) if distance <= 2 => format!("did you mean `{name}`?"),
         _ => "write five fields, `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly` or `@every 10m`".to_owned(),
     };
-    invalid(message, Some(hint))
+    fault(expression, message, Some(hint))
 }
 
-fn parse_fields(expression: &str) -> Result<Rule, InvalidRecurrence> {
+/// Checks that an expression has five fields, and each of them.
+fn check_fields(expression: &str) -> Result<(), Fault<'_>> {
     let fields: Vec<&str> = expression.split_whitespace().collect();
     let shown = text::plain_line(expression);
     if fields.len() != FIELDS.len() {
@@ -260,7 +343,7 @@ fn parse_fields(expression: &str) -> Result<Rule, InvalidRecurrence> {
             6 | 7 => "a schedule has no field for seconds or years; for intervals below a minute write `@every 30s`",
             _ => "write minute, hour, day of the month, month and day of the week, as in `30 2 * * *`",
         };
-        return Err(invalid(format!("expected five fields, found {found}"), Some(hint.to_owned())));
+        return Err(fault(expression, format!("expected five fields, found {found}"), Some(hint.to_owned())));
     }
     for (index, (field, (name, accepts))) in fields.iter().zip(FIELDS).enumerate() {
         let mut alone = ["*"; 5];
@@ -268,17 +351,29 @@ fn parse_fields(expression: &str) -> Result<Rule, InvalidRecurrence> {
         if !has_known_letters(index, field) || parse_pattern(&alone.join(" ")).is_none() {
             let message = format!("invalid {name} `{}` in `{shown}`", text::plain_line(field));
             let hint = format!("write {accepts}; also lists (`1,2`), ranges (`1-5`) and steps (`*/2`)");
-            return Err(invalid(message, Some(hint)));
+            return Err(fault(field, message, Some(hint)));
         }
     }
-    let cron = parse_pattern(expression).ok_or_else(|| invalid(format!("invalid schedule `{shown}`"), None))?;
-    let matches_all_hours = (0..24).all(|hour| cron.pattern.hour_match(hour).is_ok_and(|matches| matches));
-    Ok(if matches_all_hours { Rule::Hourly(Box::new(cron)) } else { Rule::WallClock(Box::new(cron)) })
+    Ok(())
 }
 
-fn parse_pattern(expression: &str) -> Option<Cron> {
-    let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
-    parser.parse(expression).ok()
+/// The third and the fourth field of an expression.
+fn day_and_month(expression: &str) -> &str {
+    let mut fields = expression.split_whitespace().skip(2);
+    let (Some(day), Some(month)) = (fields.next(), fields.next()) else { return expression };
+    let start = day.as_ptr().addr().saturating_sub(expression.as_ptr().addr());
+    let end = (month.as_ptr().addr() + month.len()).saturating_sub(expression.as_ptr().addr());
+    expression.get(start..end).unwrap_or(expression)
+}
+
+fn parse_pattern(fields: &str) -> Option<Cron> {
+    // As in Vixie cron, a field that starts with `*` does not count as restricted, even if it has a step: then a day has
+    // to match both fields. Otherwise one of them is enough.
+    let has_star =
+        fields.split_whitespace().enumerate().any(|(at, field)| matches!(at, 2 | 4) && field.starts_with('*'));
+    let parser =
+        CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).dom_and_dow(has_star).build();
+    parser.parse(fields).ok()
 }
 
 /// Whether the letters of a field are names that belong there. `croner` replaces names in any field.

@@ -30,8 +30,12 @@ pub struct SiteState {
     dependents: HashMap<JobId, BTreeSet<JobId>, IdHasherBuilder>,
     workers: BTreeMap<WorkerId, WorkerInfo>,
     schedules: BTreeMap<ScheduleTarget, ScheduleState>,
-    /// The recorded due times of each schedule, also of those that have ended.
+    /// The schedules of each queue and its jobs.
+    scheduled_queues: BTreeMap<QueueId, BTreeSet<ScheduleTarget>>,
+    /// The recorded due times of each schedule, also of those that have ended. A copy has none.
     due_records: BTreeMap<ScheduleTarget, BTreeMap<DateTime<Utc>, DueRecord>>,
+    /// Whether it is a copy of a stored site.
+    is_copy: bool,
     file_version: Option<String>,
     counters: Counters,
 }

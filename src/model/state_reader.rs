@@ -6,8 +6,8 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::{
-    Definition, EnvironmentId, Job, JobId, JobRef, Phase, QueueId, QueueMode, QueueSettings, Readiness, RemovalReason,
-    RunId, ScheduleState, ScheduleTarget, WorkerId, WorkerInfo,
+    Definition, DueOutcome, EnvironmentId, Job, JobId, JobRef, Phase, QueueId, QueueMode, QueueSettings, Readiness,
+    RemovalReason, RunId, ScheduleState, ScheduleTarget, WorkerId, WorkerInfo,
 };
 
 /// Read access to the state of a site before a command is decided.
@@ -64,6 +64,16 @@ pub trait StateReader {
     fn reserved_jobs(&self) -> Result<Vec<JobId>, Self::Error>;
     /// All schedules.
     fn schedules(&self) -> Result<Vec<ScheduleState>, Self::Error>;
+    /// The schedule of a queue or a job.
+    fn schedule(&self, target: &ScheduleTarget) -> Result<Option<ScheduleState>, Self::Error>;
+    /// The schedules with a due time whose run has not ended.
+    fn schedules_with_run(&self) -> Result<Vec<ScheduleState>, Self::Error>;
+    /// The jobs of a queue that finished at this time or later and did not succeed.
+    fn unsuccessful_since(
+        &self,
+        queue: &QueueId,
+        since: DateTime<Utc>,
+    ) -> Result<Vec<(JobId, DueOutcome)>, Self::Error>;
     /// The latest recorded due time of a schedule up to this time.
     fn last_due_record(
         &self,

@@ -1,6 +1,7 @@
 //! The [`Store`] trait: what every backend implements.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use chrono::{DateTime, Utc};
 
@@ -10,8 +11,8 @@ use super::notifier::{NotifyFn, Subscription};
 use super::reservation_lock::ReservationLock;
 use super::terminal_input::TerminalInputPipes;
 use crate::model::{
-    Command, EnvironmentId, Event, EventRecord, HookResult, Job, JobId, QueueId, QueueInfo, Refusal, Run, RunId,
-    ScheduleState, SiteState, WorkerId, WorkerInfo,
+    Command, DueCounts, DuePage, DueRecord, EnvironmentId, Event, EventRecord, HookResult, Job, JobId, QueueId,
+    QueueInfo, Refusal, Run, RunId, ScheduleState, ScheduleTarget, SiteState, WorkerId, WorkerInfo,
 };
 
 /// How many events a store retains at least for followers. A follower that is further behind loads the site again,
@@ -78,6 +79,19 @@ pub trait Store: Send {
 
     /// All schedules.
     fn schedules(&mut self) -> Result<Vec<ScheduleState>, StoreError>;
+
+    /// Some of the recorded due times of a schedule.
+    fn due_records(&mut self, target: &ScheduleTarget, page: &DuePage) -> Result<Vec<DueRecord>, StoreError>;
+
+    /// How many due times of a schedule came to which end, in each of these periods: from a time until before another.
+    fn due_counts(
+        &mut self,
+        target: &ScheduleTarget,
+        periods: &[Range<DateTime<Utc>>],
+    ) -> Result<Vec<DueCounts>, StoreError>;
+
+    /// All queues and jobs of which due times are recorded, also those without a schedule now.
+    fn recorded_targets(&mut self) -> Result<Vec<ScheduleTarget>, StoreError>;
 
     /// The jobs that this worker is running.
     fn jobs_run_by(&mut self, worker: WorkerId) -> Result<Vec<Job>, StoreError>;

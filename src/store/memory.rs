@@ -1,6 +1,7 @@
 //! The in-memory backend: for tests, and for workers without a database.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -15,8 +16,9 @@ use super::notifier::{NotifyFn, Subscription};
 use super::reservation_lock::ReservationLock;
 use super::terminal_input::TerminalInputPipes;
 use crate::model::{
-    Command, EnvironmentId, Event, EventRecord, HookResult, Job, JobId, QueueId, QueueInfo, Retention, Run, RunId,
-    ScheduleState, Site, SiteState, StateReader, WorkerId, WorkerInfo, next_ready_job,
+    Command, DueCounts, DuePage, DueRecord, EnvironmentId, Event, EventRecord, HookResult, Job, JobId, QueueId,
+    QueueInfo, Retention, Run, RunId, ScheduleState, ScheduleTarget, Site, SiteState, StateReader, WorkerId,
+    WorkerInfo, next_ready_job,
 };
 
 /// A connection to a site in memory. Clones are connections to the same site.
@@ -68,7 +70,7 @@ impl Store for MemoryStore {
     }
 
     fn load(&mut self) -> Result<SiteState, StoreError> {
-        Ok(self.lock().site.read(SiteState::clone))
+        Ok(self.lock().site.read(SiteState::to_copy))
     }
 
     fn events_after(&mut self, seq: u64) -> Result<Option<Vec<EventRecord>>, StoreError> {
@@ -88,6 +90,40 @@ impl Store for MemoryStore {
 
     fn schedules(&mut self) -> Result<Vec<ScheduleState>, StoreError> {
         Ok(self.lock().site.read(|site_state| site_state.active_schedules().cloned().collect()))
+    }
+
+    fn due_records(&mut self, target: &ScheduleTarget, page: &DuePage) -> Result<Vec<DueRecord>, StoreError> {
+        let is_wanted = |record: &&DueRecord| {
+            page.since.is_none_or(|since| record.due >= since) && page.before.is_none_or(|before| record.due < before)
+        };
+        Ok(self.lock().site.read(|site_state| {
+            let records = site_state.due_records(target).filter(is_wanted);
+            if page.oldest_first {
+                records.take(page.limit).cloned().collect()
+            } else {
+                records.rev().take(page.limit).cloned().collect()
+            }
+        }))
+    }
+
+    fn due_counts(
+        &mut self,
+        target: &ScheduleTarget,
+        periods: &[Range<DateTime<Utc>>],
+    ) -> Result<Vec<DueCounts>, StoreError> {
+        let count = |site_state: &SiteState, period: &Range<DateTime<Utc>>| {
+            let mut counts = DueCounts::default();
+            for record in site_state.due_records(target).filter(|record| period.contains(&record.due)) {
+                counts.add(&record.result, record.outcome, record.is_late(), 1);
+                counts.missed += record.earlier;
+            }
+            counts
+        };
+        Ok(self.lock().site.read(|site_state| periods.iter().map(|period| count(site_state, period)).collect()))
+    }
+
+    fn recorded_targets(&mut self) -> Result<Vec<ScheduleTarget>, StoreError> {
+        Ok(self.lock().site.read(|site_state| site_state.recorded_targets().cloned().collect()))
     }
 
     fn jobs_run_by(&mut self, worker: WorkerId) -> Result<Vec<Job>, StoreError> {

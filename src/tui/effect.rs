@@ -7,6 +7,8 @@ use std::sync::Arc;
 use crate::model::{Command, Definition, JobId, QueueId, RunId, WindowSize};
 use crate::store::log::LogReader;
 
+use super::due_history::DueTimesRequest;
+
 /// Something to be done outside the screen's own state.
 #[derive(Debug)]
 pub enum Effect {
@@ -63,6 +65,8 @@ pub enum StoreRequest {
     },
     /// Load all runs of a job; comes back as `Message::RunHistory`.
     LoadRuns(JobId),
+    /// Load the due times of a schedule; comes back as `Message::DueTimes`.
+    LoadDueTimes(Box<DueTimesRequest>),
     /// Write an added job to `jobs.yaml`.
     SaveJob {
         /// The `jobs.yaml`.

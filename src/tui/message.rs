@@ -6,6 +6,7 @@ use crate::site::WorkerCheck;
 use crate::store::log::LogReader;
 use crate::store::{CommandResult, TerminalInputWriter};
 
+use super::due_history::DueHistory;
 use super::effect::{Direction, ExitReason, Intent};
 use super::keys::KeyPress;
 use super::mouse::MouseInput;
@@ -58,6 +59,8 @@ pub enum Message {
         /// The latest known result of `on_finish`.
         hook_result: Option<HookResult>,
     },
+    /// The due times of a schedule.
+    DueTimes(Box<DueHistory>),
     /// The output of a subscribed run has grown.
     OutputGrown,
     /// `jobs.yaml` was read again.

@@ -11,6 +11,7 @@ pub mod config;
 mod copy;
 mod details_pane;
 mod dialog;
+pub mod due_history;
 mod editor;
 pub mod effect;
 mod host_terminal;

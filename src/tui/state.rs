@@ -11,6 +11,7 @@ use crate::model::{Job, JobId, JobState, Queue, QueueId, QueueMode, QueueState, 
 use super::action::Action;
 use super::details_pane::DetailsPane;
 use super::dialog::Dialog;
+use super::due_history::DueTimesPane;
 use super::job_lists::JobLists;
 use super::job_terminal::TypingSession;
 use super::keymap::Keymap;
@@ -42,6 +43,8 @@ pub struct Screen {
     /// The visible running jobs.
     pub(super) subscriptions: OutputSubscriptions,
     pub(super) details: DetailsPane,
+    /// The due times of the schedule of the selected job.
+    pub(super) due_times: DueTimesPane,
     /// None until the first frame is drawn, which doesn't wait for them.
     pub(super) stats: Option<SiteStats>,
     pub(super) dialog: Option<Dialog>,
@@ -119,6 +122,7 @@ impl Screen {
             tiles: None,
             subscriptions: OutputSubscriptions::default(),
             details: DetailsPane::default(),
+            due_times: DueTimesPane::default(),
             stats: None,
             dialog: None,
             status_line: StatusLine::default(),

@@ -11,17 +11,21 @@ use chrono::{DateTime, Utc};
 
 use crate::clock;
 use crate::definition::save;
-use crate::model::{Command, Definition, Event, JobId, QueueId, Run, RunId};
+use crate::model::{Command, Definition, DuePage, Event, JobId, QueueId, Run, RunId};
 use crate::site::{self, Coalescer, Respawn, SiteError, SitePaths, WorkerCheck};
 use crate::store::log::{LogReader, WatchedRuns};
 use crate::store::{LivenessWatch, SaveLock, StateDir, Store, StoreError, Subscription, TerminalInputWriter};
 
+use super::due_history::{DueHistory, DueTimesRequest};
 use super::effect::{Direction, Intent, StoreRequest, Submission};
 use super::message::{Message, Reply};
 use super::reply_text::{refusal_text, worker_error_text};
 
 /// Starts a worker if none is running; the error says why none could be started.
 pub type EnsureWorker = Box<dyn Fn(&mut dyn Store) -> Result<(), SiteError> + Send>;
+
+/// How many past due times of a schedule are shown.
+const MAX_DUE_TIMES: usize = 14;
 
 /// How often the workers are checked, for those whose death can't be watched.
 const WORKER_CHECK_INTERVAL: Duration = Duration::from_secs(60);
@@ -122,11 +126,13 @@ impl StoreThread {
             // Of these requests the last one makes the earlier ones superfluous.
             let last_log = requests.iter().rposition(|request| matches!(request, StoreRequest::OpenLog(_)));
             let last_runs = requests.iter().rposition(|request| matches!(request, StoreRequest::LoadRuns(_)));
+            let last_due = requests.iter().rposition(|request| matches!(request, StoreRequest::LoadDueTimes(_)));
             let last_read = requests.iter().rposition(|request| matches!(request, StoreRequest::ReadChanges));
             for (nth, request) in requests.drain(..).enumerate() {
                 let is_stale = match request {
                     StoreRequest::OpenLog(_) => Some(nth) != last_log,
                     StoreRequest::LoadRuns(_) => Some(nth) != last_runs,
+                    StoreRequest::LoadDueTimes(_) => Some(nth) != last_due,
                     StoreRequest::ReadChanges => Some(nth) != last_read,
                     StoreRequest::Submit(_)
                     | StoreRequest::Subscribe(_)
@@ -153,6 +159,7 @@ impl StoreThread {
             StoreRequest::Subscribe(runs) => self.subscribe(runs),
             StoreRequest::FindAdjacentRun { job, from, direction } => self.find_adjacent_run(job, from, direction),
             StoreRequest::LoadRuns(job) => self.load_runs(job),
+            StoreRequest::LoadDueTimes(request) => self.load_due_times(*request),
             StoreRequest::SaveJob { file, job, queue, definition } => {
                 self.save_job(&file, job, &queue, &definition, now);
             }
@@ -284,6 +291,19 @@ impl StoreThread {
         let hook_result = runs.iter().rev().find_map(hook_result);
         self.awaits_hook = awaits_hook;
         self.send(Message::RunHistory { job, runs, hook_result });
+    }
+
+    fn load_due_times(&mut self, DueTimesRequest { target, days }: DueTimesRequest) {
+        let (dates, periods): (Vec<_>, Vec<_>) = days.into_iter().unzip();
+        let page = DuePage { limit: MAX_DUE_TIMES, ..DuePage::default() };
+        let records = self.store.due_records(&target, &page);
+        match records.and_then(|records| Ok((records, self.store.due_counts(&target, &periods)?))) {
+            Ok((records, counts)) => {
+                let days = dates.into_iter().zip(counts).collect();
+                self.send(Message::DueTimes(Box::new(DueHistory { target, records, days })));
+            }
+            Err(error) => self.send(Message::Error(error.to_string())),
+        }
     }
 
     /// Sends the runs again once the awaited `on_finish` has ended.

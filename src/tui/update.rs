@@ -8,7 +8,7 @@ use crate::model::{Command, Event, EventRecord, JobId, QueueMode};
 use super::action::Action;
 use super::action_menu::MenuResponse;
 use super::dialog::Dialog;
-use super::effect::{Direction, Effect, ExitReason, Intent, Submission};
+use super::effect::{Direction, Effect, ExitReason, Intent, StoreRequest, Submission};
 use super::keys::{KeyCode, KeyPress};
 use super::message::{Message, Reply};
 use super::notifications::PendingNotifications;
@@ -47,6 +47,7 @@ impl Screen {
                 self.status_line.show(Severity::Warning, format!("This is the {which} run that is kept."), now);
             }
             Message::RunHistory { job, runs, hook_result } => self.details.set_runs(job, runs, hook_result),
+            Message::DueTimes(history) => self.due_times.set(*history),
             Message::OutputGrown => {
                 self.subscriptions.refresh();
                 self.refresh_output();
@@ -88,6 +89,11 @@ impl Screen {
         effects.extend(output_effects);
         let job = self.selected_job().filter(|_| self.shows_details());
         effects.extend(self.details.show(job.as_ref()));
+        let (due_times, local) = (&mut self.due_times, self.setup.local);
+        let to_load = self.site.read(|site_state| {
+            due_times.show(job.as_ref().and_then(|job| site_state.schedule_of_job(job)), now, local)
+        });
+        effects.extend(to_load.map(|request| Effect::Store(StoreRequest::LoadDueTimes(Box::new(request)))));
         self.sync_typing();
         effects
     }

@@ -29,7 +29,9 @@ fn number(rng: &mut TestRng, from: u32, to: u32) -> u32 {
 impl Field {
     fn random(rng: &mut TestRng, from: u32, to: u32, names: &[&str], wildcards: usize) -> Self {
         if rng.one_in(wildcards) {
-            return Self { text: "*".to_owned(), values: (from..=to).collect() };
+            let step = if rng.one_in(3) { number(rng, 2, 9) } else { 1 };
+            let text = if step == 1 { "*".to_owned() } else { format!("*/{step}") };
+            return Self { text, values: (from..=to).step_by(step as usize).collect() };
         }
         let mut parts = Vec::new();
         let mut values = BTreeSet::new();
@@ -79,7 +81,8 @@ impl Expression {
         let [minute, hour, day, month, weekday] = &self.fields;
         let day_matches = day.values.contains(&shown.day());
         let weekday_matches = weekday.values.contains(&shown.weekday().num_days_from_sunday());
-        let any_day = match (day.text == "*", weekday.text == "*") {
+        // As cron(8) does: a field that starts with `*` is not restricted, also with a step.
+        let any_day = match (day.text.starts_with('*'), weekday.text.starts_with('*')) {
             (false, false) => day_matches || weekday_matches,
             _ => day_matches && weekday_matches,
         };
@@ -186,6 +189,32 @@ fn random_expressions_agree_with_a_search_by_minute() {
     }
 }
 
+/// The due times of several expressions in a year, found by looking at every minute once.
+fn compare_year(zone: Tz, rng: &mut TestRng, expressions: usize) -> usize {
+    let window =
+        (Utc.with_ymd_and_hms(2026, 1, 1, 0, 0, 0).unwrap(), Utc.with_ymd_and_hms(2027, 1, 1, 0, 0, 0).unwrap());
+    let mut compared = 0;
+    while compared < expressions {
+        let expression = Expression::random(rng);
+        let Ok(recurrence) = Recurrence::parse(&expression.text(), zone) else { continue };
+        let (found, wanted) = (due_by_recurrence(&recurrence, window), expression.due_by_minute(zone, window));
+        assert_eq!(found, wanted, "`{}` in {zone}", expression.text());
+        compared += 1;
+    }
+    compared
+}
+
+/// With `SETLIST_SOAK=2000` or more: four expressions for each zone.
+#[test]
+fn random_expressions_agree_with_a_search_by_minute_over_a_year() {
+    let mut rng = TestRng::new();
+    let number = iterations(1);
+    let zones = if number >= 2_000 { &TZ_VARIANTS[..] } else { &UNUSUAL[..1] };
+    let each = number.div_ceil(zones.len());
+    let compared: usize = zones.iter().map(|zone| compare_year(*zone, &mut rng, each)).sum();
+    println!("{compared} expressions in {} zones", zones.len());
+}
+
 fn next(expression: &str, zone: Tz, after: &str, count: usize) -> Vec<String> {
     let recurrence = Recurrence::parse(expression, zone).unwrap();
     let after = NaiveDateTime::parse_from_str(after, "%Y-%m-%d %H:%M").unwrap().and_utc();
@@ -226,4 +255,15 @@ fn names_and_nicknames_are_understood() {
     assert_eq!(next("0 0 L 2 *", utc, "2026-03-01 00:00", 1), ["28 00:00 UTC"]);
     assert_eq!(next("0 0 29 2 *", utc, "2026-03-01 00:00", 1), ["29 00:00 UTC"], "of 2028");
     assert_eq!(next("TZ=Asia/Tokyo 0 9 * * *", chrono_tz::Asia::Tokyo, "2026-03-01 00:00", 1), ["02 09:00 JST"]);
+}
+
+#[test]
+fn a_day_matches_both_fields_if_one_of_them_starts_with_a_star() {
+    let utc = chrono_tz::UTC;
+    // Restricted: the first of the month, or a Monday.
+    assert_eq!(next("0 0 1 * mon", utc, "2026-05-02 00:00", 3), ["04 00:00 UTC", "11 00:00 UTC", "18 00:00 UTC"]);
+    // A step is no restriction: an odd day that is a Monday.
+    assert_eq!(next("0 0 */2 * mon", utc, "2026-05-02 00:00", 3), ["11 00:00 UTC", "25 00:00 UTC", "01 00:00 UTC"]);
+    assert_eq!(next("0 0 1-31/2 * mon", utc, "2026-05-02 00:00", 3), ["03 00:00 UTC", "04 00:00 UTC", "05 00:00 UTC"]);
+    assert_eq!(next("0 0 13 * */5", utc, "2026-05-02 00:00", 2), ["13 00:00 UTC", "13 00:00 UTC"]);
 }

@@ -68,7 +68,12 @@ impl History {
     }
 
     fn check_records(&mut self, records: &[DueRecord]) {
-        for DueRecord { due, result, .. } in records {
+        for DueRecord { due, result, outcome, .. } in records {
+            // How the run of a recorded due time ended.
+            if outcome.is_some() {
+                assert!(self.ran.contains_key(due), "{due} has an outcome without a run: {:#?}", self.log);
+                continue;
+            }
             assert!(*due <= self.now, "{due} has not come at {}: {:#?}", self.now, self.log);
             assert!(self.recorded.insert(*due), "{due} is recorded twice: {:#?}", self.log);
             if *result == DueResult::Ran {

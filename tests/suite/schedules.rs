@@ -86,6 +86,43 @@ fn a_worker_that_was_not_there_makes_up_for_the_latest_due_time() {
     assert!(shown.contains("\n  schedule  0 2 * * * (UTC)\n            next  "), "{shown}");
 }
 
+const FAILING: &str =
+    "queues: {nightly: {on_failure: continue, schedule: TZ=UTC 0 2 * * *, jobs: [{id: a, run: 'false'}]}}\n";
+
+#[test]
+fn a_due_time_whose_run_failed_is_shown_as_failed() {
+    let site = TempSite::with(FAILING);
+    apply_file_at(&site, Utc::now() - TimeDelta::days(3));
+    let mut worker = start_worker(&site);
+    let entries = wait_for("the failure", || {
+        let entries = due_times(&site, &["--since", "7d"]);
+        entries.iter().any(|entry| entry["outcome"] == json!("failed")).then_some(entries)
+    });
+    stop_worker(&mut worker);
+    let failed = entries.iter().find(|entry| entry["outcome"] == json!("failed")).unwrap();
+    assert_eq!((&failed["state"], &failed["queue"], &failed["late"]), (&json!("ran"), &json!("nightly"), &json!(true)));
+    let text = site.ok(&["schedule", "--since", "7d"]);
+    assert_eq!(text.matches("  failed   nightly  ").count(), 1, "{text}");
+    assert_eq!(text.matches("  missed   nightly  no worker was running\n").count(), 2, "{text}");
+    assert!(text.lines().all(|line| line.len() <= 80), "{text}");
+}
+
+#[test]
+fn the_due_times_of_a_removed_job_keep_its_queue() {
+    let site = TempSite::with(EVERY_SECOND);
+    let mut worker = start_worker(&site);
+    wait_for("a run", || (!site.read("ticks").is_empty()).then_some(()));
+    site.write("jobs.yaml", "queues: {q: [{id: other, run: 'true'}]}\n");
+    wait_for("the end of the schedule", || {
+        due_times(&site, &[]).iter().all(|entry| entry["schedule"].is_null()).then_some(())
+    });
+    stop_worker(&mut worker);
+    let entries = due_times(&site, &["--since", "1h"]);
+    assert!(!entries.is_empty());
+    assert!(entries.iter().all(|entry| entry["queue"] == json!("q") && entry["job"] == json!("q/tick")), "{entries:?}");
+    assert_eq!(due_times(&site, &["q", "--since", "1h"]), entries);
+}
+
 #[test]
 fn using_a_site_leaves_a_worker_for_its_schedules() {
     let site = TempSite::with(YEARLY);

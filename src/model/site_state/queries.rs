@@ -9,8 +9,8 @@ use chrono::{DateTime, Utc};
 use super::{QueueState, SiteState};
 use crate::model::needs::is_skipped_by_failure;
 use crate::model::{
-    DeclaredJob, DueResult, EnvironmentId, Job, JobId, JobRef, JobState, Outcome, Phase, QueueId, QueueInfo, Readiness,
-    RemovalReason, RunId, ScheduleState, ScheduleTarget, StateReader, WorkerId, WorkerInfo,
+    DeclaredJob, DueOutcome, DueResult, EnvironmentId, Job, JobId, JobRef, JobState, Outcome, Phase, QueueId,
+    QueueInfo, Readiness, RemovalReason, RunId, ScheduleState, ScheduleTarget, StateReader, WorkerId, WorkerInfo,
 };
 
 impl SiteState {
@@ -187,6 +187,28 @@ impl StateReader for SiteState {
 
     fn schedules(&self) -> Result<Vec<ScheduleState>, Infallible> {
         Ok(self.schedules.values().cloned().collect())
+    }
+
+    fn schedule(&self, target: &ScheduleTarget) -> Result<Option<ScheduleState>, Infallible> {
+        Ok(self.schedules.get(target).cloned())
+    }
+
+    fn schedules_with_run(&self) -> Result<Vec<ScheduleState>, Infallible> {
+        Ok(self.schedules.values().filter(|state| state.running.is_some()).cloned().collect())
+    }
+
+    fn unsuccessful_since(
+        &self,
+        queue: &QueueId,
+        since: DateTime<Utc>,
+    ) -> Result<Vec<(JobId, DueOutcome)>, Infallible> {
+        let finished = self.queues.get(queue).map(|queue| &queue.finished).into_iter().flatten();
+        let latest_first = finished.rev().filter_map(|id| self.job(*id));
+        let recent = latest_first.map_while(|job| match &job.state {
+            JobState::Finished { outcome, at } if *at >= since => Some((job.id, DueOutcome::from(outcome))),
+            _ => None,
+        });
+        Ok(recent.filter(|(_, outcome)| outcome.is_failure()).collect())
     }
 
     fn last_due_record(

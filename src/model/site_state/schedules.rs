@@ -1,5 +1,6 @@
 //! The schedules of a site in memory, and the records of their due times.
 
+use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use chrono::{DateTime, Utc};
@@ -28,22 +29,23 @@ impl SiteState {
 
     /// The next due time of a queue, by its own schedule or that of one of its jobs.
     pub fn next_due_in(&self, queue: &QueueId, now: DateTime<Utc>) -> Option<(DateTime<Utc>, &ScheduleState)> {
-        let schedules = self.schedules.values().filter(|state| state.queue == *queue);
+        let targets = self.scheduled_queues.get(queue).into_iter().flatten();
+        let schedules = targets.filter_map(|target| self.schedules.get(target));
         schedules.filter_map(|state| Some((state.upcoming(now)?, state))).min_by_key(|(due, _)| *due)
     }
 
     /// Whether there are schedules that no registered worker serves.
     pub fn has_unattended_schedule(&self) -> bool {
         let is_served = |queue: &QueueId| self.workers.values().any(|worker: &WorkerInfo| worker.serves(queue));
-        self.schedules.values().any(|state| !is_served(&state.queue))
+        self.scheduled_queues.keys().any(|queue| !is_served(queue))
     }
 
-    /// The recorded due times of a schedule, oldest first.
+    /// The recorded due times of a schedule, oldest first; none in a copy of a stored site.
     pub fn due_records(&self, target: &ScheduleTarget) -> impl DoubleEndedIterator<Item = &DueRecord> {
         self.due_records.get(target).into_iter().flat_map(|records| records.values())
     }
 
-    /// All queues and jobs of which due times are recorded, also those without a schedule now.
+    /// All queues and jobs of which due times are recorded, also those without a schedule now; none in a copy.
     pub fn recorded_targets(&self) -> impl Iterator<Item = &ScheduleTarget> {
         self.due_records.keys()
     }
@@ -61,16 +63,34 @@ impl SiteState {
         self.job(id).map(Job::path).or_else(removed).unwrap_or_else(|| id.to_string())
     }
 
-    /// Sets the schedules and the recorded due times, while a site is loaded.
-    pub fn set_schedules(
-        &mut self,
-        schedules: impl IntoIterator<Item = ScheduleState>,
-        records: impl IntoIterator<Item = (ScheduleTarget, DueRecord)>,
-    ) {
-        self.schedules = schedules.into_iter().map(|state| (state.target.clone(), state)).collect();
-        self.due_records.clear();
-        for (target, record) in records {
-            self.due_records.entry(target).or_default().insert(record.due, record);
+    /// Sets the schedules, while a copy of a site is loaded. It has no records of due times: they may be very many.
+    pub fn set_schedules(&mut self, schedules: impl IntoIterator<Item = ScheduleState>) {
+        self.schedules.clear();
+        self.scheduled_queues.clear();
+        for state in schedules {
+            self.set_schedule(state);
+        }
+        self.is_copy = true;
+    }
+
+    /// A copy of a site that is stored in memory, without the records of due times.
+    pub fn to_copy(&self) -> Self {
+        Self { due_records: BTreeMap::new(), is_copy: true, ..self.clone() }
+    }
+
+    fn set_schedule(&mut self, state: ScheduleState) {
+        self.remove_schedule(&state.target);
+        self.scheduled_queues.entry(state.queue.clone()).or_default().insert(state.target.clone());
+        self.schedules.insert(state.target.clone(), state);
+    }
+
+    fn remove_schedule(&mut self, target: &ScheduleTarget) {
+        let Some(state) = self.schedules.remove(target) else { return };
+        if let Some(targets) = self.scheduled_queues.get_mut(&state.queue) {
+            targets.remove(target);
+            if targets.is_empty() {
+                self.scheduled_queues.remove(&state.queue);
+            }
         }
     }
 
@@ -78,11 +98,10 @@ impl SiteState {
     pub(super) fn apply_to_schedules(&mut self, event: &Event) {
         match event {
             Event::ScheduleChanged { state } => {
-                self.schedules.insert(state.target.clone(), (**state).clone());
+                self.set_schedule((**state).clone());
             }
-            Event::ScheduleEnded { target } => {
-                self.schedules.remove(target);
-            }
+            Event::ScheduleEnded { target } => self.remove_schedule(target),
+            Event::DueRecorded { .. } | Event::DueWithdrawn { .. } if self.is_copy => {}
             Event::DueRecorded { target, records } => {
                 let known = self.due_records.entry(target.clone()).or_default();
                 known.extend(records.iter().map(|record| (record.due, record.clone())));

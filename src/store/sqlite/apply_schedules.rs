@@ -25,11 +25,12 @@ impl TxState<'_> {
                 self.execute("DELETE FROM schedules WHERE target = ?1", [Json(target)])
             }
             Event::DueRecorded { target, records } => {
-                let sql = "INSERT OR REPLACE INTO due_times (target, due, at, result, earlier) \
-                           VALUES (?1, ?2, ?3, ?4, ?5)";
-                for DueRecord { due, at, result, earlier } in records {
-                    let columns = (Json(target), Nanos(*due), Nanos(*at), Json(result), earlier.cast_signed());
-                    self.execute(sql, columns)?;
+                let sql = "INSERT OR REPLACE INTO due_times (target, due, start, at, result, outcome, earlier) \
+                           VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+                for DueRecord { due, start, at, result, outcome, earlier } in records {
+                    let times = (Nanos(*due), Nanos(*start), Nanos(*at));
+                    let (outcome, earlier) = (outcome.map(Json), earlier.cast_signed());
+                    self.execute(sql, (Json(target), times.0, times.1, times.2, Json(result), outcome, earlier))?;
                 }
                 let sql = "DELETE FROM due_times WHERE target = ?1 AND due <= ( \
                                SELECT due FROM due_times WHERE target = ?1 ORDER BY due DESC LIMIT 1 OFFSET ?2 \

@@ -19,7 +19,7 @@ pub(super) fn site_state(snapshot: &Connection) -> Result<SiteState> {
         }
     })?;
     site_state.set_site_info(queues, queries::workers(snapshot)?, queries::file_version(snapshot)?, counters);
-    site_state.set_schedules(schedule_rows::schedules(snapshot)?, schedule_rows::due_records(snapshot)?);
+    site_state.set_schedules(schedule_rows::schedules(snapshot)?);
     Ok(site_state)
 }
 

@@ -105,8 +105,10 @@ CREATE TABLE schedules (
 CREATE TABLE due_times (
     target TEXT NOT NULL,    -- JSON
     due INTEGER NOT NULL,
+    start INTEGER NOT NULL,  -- when it had to start: the due time and its jitter
     at INTEGER NOT NULL,     -- when it was decided
     result TEXT NOT NULL,    -- JSON
+    outcome TEXT,            -- JSON: how its run ended; NULL if it has not ended
     earlier INTEGER NOT NULL, -- for how many due times before it the row stands, too
     PRIMARY KEY (target, due)
 ) WITHOUT ROWID;

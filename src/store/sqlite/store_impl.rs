@@ -1,6 +1,7 @@
 //! The [`Store`] operations of the `SQLite` backend.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use chrono::{DateTime, Utc};
 
@@ -8,8 +9,8 @@ use super::connection::SqliteStore;
 use super::tx_state::TxState;
 use super::{load, open, queries, schedule_rows};
 use crate::model::{
-    Call, Command, Definition, EnvironmentId, EventRecord, HookResult, Job, JobId, QueueId, QueueInfo, Run, RunId,
-    ScheduleState, SiteState, WorkerId, WorkerInfo, next_ready_job,
+    Call, Command, Definition, DueCounts, DuePage, DueRecord, EnvironmentId, EventRecord, HookResult, Job, JobId,
+    QueueId, QueueInfo, Run, RunId, ScheduleState, ScheduleTarget, SiteState, WorkerId, WorkerInfo, next_ready_job,
 };
 use crate::store::backend::{PruneReport, Store, TimedCommand, TransactionReport};
 use crate::store::error::StoreError;
@@ -55,6 +56,25 @@ impl Store for SqliteStore {
 
     fn schedules(&mut self) -> Result<Vec<ScheduleState>, StoreError> {
         self.read(|snapshot| schedule_rows::schedules(snapshot))
+    }
+
+    fn due_records(&mut self, target: &ScheduleTarget, page: &DuePage) -> Result<Vec<DueRecord>, StoreError> {
+        self.read(|snapshot| schedule_rows::due_records(snapshot, target, page))
+    }
+
+    fn due_counts(
+        &mut self,
+        target: &ScheduleTarget,
+        periods: &[Range<DateTime<Utc>>],
+    ) -> Result<Vec<DueCounts>, StoreError> {
+        self.read(|snapshot| {
+            let counts = |period: &Range<_>| schedule_rows::due_counts(snapshot, target, period.start, period.end);
+            periods.iter().map(counts).collect()
+        })
+    }
+
+    fn recorded_targets(&mut self) -> Result<Vec<ScheduleTarget>, StoreError> {
+        self.read(|snapshot| schedule_rows::recorded_targets(snapshot))
     }
 
     fn jobs_run_by(&mut self, worker: WorkerId) -> Result<Vec<Job>, StoreError> {

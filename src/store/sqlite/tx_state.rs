@@ -12,8 +12,8 @@ use super::queries::{find_job, jobs_run_by};
 use super::schedule_rows;
 use super::tx_cache::TxCache;
 use crate::model::{
-    DeclaredJob, Job, JobId, JobRef, Phase, QueueId, QueueInfo, Readiness, RunId, ScheduleState, ScheduleTarget,
-    StateReader, WorkerId, WorkerInfo,
+    DeclaredJob, DueOutcome, Job, JobId, JobRef, Outcome, Phase, QueueId, QueueInfo, Readiness, RunId, ScheduleState,
+    ScheduleTarget, StateReader, WorkerId, WorkerInfo,
 };
 
 /// The site within one transaction. Queues and counters are cached; jobs are queried.
@@ -263,6 +263,26 @@ impl StateReader for TxState<'_> {
 
     fn schedules(&self) -> Result<Vec<ScheduleState>> {
         Ok(self.cache.schedules.clone())
+    }
+
+    fn schedule(&self, target: &ScheduleTarget) -> Result<Option<ScheduleState>> {
+        let schedules = &self.cache.schedules;
+        let found = schedules.binary_search_by(|known| known.target.cmp(target)).ok();
+        Ok(found.and_then(|index| schedules.get(index)).cloned())
+    }
+
+    fn schedules_with_run(&self) -> Result<Vec<ScheduleState>> {
+        Ok(self.cache.schedules.iter().filter(|state| state.running.is_some()).cloned().collect())
+    }
+
+    fn unsuccessful_since(&self, queue: &QueueId, since: DateTime<Utc>) -> Result<Vec<(JobId, DueOutcome)>> {
+        let sql = "SELECT id, outcome FROM jobs WHERE queue = ?1 AND state = ?2 AND removed IS NULL \
+                   AND finished >= ?3 AND outcome != ?4";
+        let finished = StateCode::range(Phase::Finished);
+        self.query_all(sql, (queue, finished.start(), Nanos(since), Json(Outcome::Succeeded)), |row| {
+            let Json(outcome): Json<Outcome> = row.get(1)?;
+            Ok((row.get(0)?, DueOutcome::from(&outcome)))
+        })
     }
 
     fn last_due_record(&self, target: &ScheduleTarget, until: DateTime<Utc>) -> Result<Option<DateTime<Utc>>> {

@@ -6,6 +6,7 @@ use ratatui::style::{Modifier, Style};
 use crate::model::{Job, RunId, SiteState};
 use crate::text;
 use crate::tui::details_pane::RunHistory;
+use crate::tui::due_history::DueTimesPane;
 use crate::tui::sort_order::SortOrder;
 use crate::tui::state::ScreenSetup;
 use crate::tui::theme::Appearance;
@@ -25,6 +26,7 @@ pub(super) struct DetailColumn<'a> {
     pub(super) job: &'a Job,
     /// The runs of the job, once they are loaded.
     pub(super) history: Option<&'a RunHistory>,
+    pub(super) due_times: &'a DueTimesPane,
     /// The run whose output is shown.
     pub(super) shown_run: Option<RunId>,
     /// Whether the details are expanded, so that nothing is left out.

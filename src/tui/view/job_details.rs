@@ -5,9 +5,10 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
-use crate::model::{Call, DueRecord, DueResult, Job, JobState, Phase, Program, RunId, SiteState, Value, due_at};
+use crate::model::{Call, Job, JobState, Phase, Program, RunId, SiteState, Value};
 use crate::text;
 use crate::tui::details_pane::RunHistory;
+use crate::tui::due_history::DueTimesPane;
 use crate::tui::layout::ScreenLayout;
 use crate::tui::sort_order::SortOrder;
 use crate::tui::state::ScreenSetup;
@@ -20,9 +21,6 @@ use super::{empty_states, job_row, time_format};
 /// The minimum width for two columns.
 const TWO_COLUMNS_MIN_WIDTH: u16 = 96;
 
-/// How many past due times of a schedule are shown.
-const MAX_DUE_TIMES: usize = 14;
-
 /// The data from which the details are drawn.
 pub(super) struct JobDetails<'a> {
     pub(super) setup: &'a ScreenSetup,
@@ -31,6 +29,8 @@ pub(super) struct JobDetails<'a> {
     pub(super) job: Option<&'a Job>,
     /// The runs of the job, once they are loaded.
     pub(super) history: Option<&'a RunHistory>,
+    /// The due times of its schedule, once they are loaded.
+    pub(super) due_times: &'a DueTimesPane,
     /// The run whose output is shown.
     pub(super) shown_run: Option<RunId>,
     /// Whether the details are expanded, so that nothing is left out.
@@ -60,6 +60,7 @@ impl JobDetails<'_> {
             site: self.site,
             job,
             history: self.history,
+            due_times: self.due_times,
             shown_run: self.shown_run,
             is_expanded: self.is_expanded,
             sort: self.sort,
@@ -125,34 +126,6 @@ impl DetailColumn<'_> {
         lines.extend(self.hook());
         lines.extend(self.schedule());
         lines.extend(self.needs());
-        lines
-    }
-
-    /// Its schedule or that of its queue, with the next due time and what became of the latest ones.
-    fn schedule(&self) -> Vec<DetailLine> {
-        let Some(state) = self.site.schedule_of_job(self.job) else { return Vec::new() };
-        let theme = &self.appearance().theme;
-        let times: Vec<String> = state.schedule.times.iter().map(ToString::to_string).collect();
-        let mut lines = vec![DetailLine::new(), self.heading("Schedule", &text::plain_line(&times.join(", ")))];
-        if let Some(due) = state.upcoming(self.now) {
-            let next = due_at(due, state.schedule.shown_time(due), self.now);
-            lines.push(vec![("  next ".to_owned(), theme.dim), (next, Style::new())]);
-        }
-        let records: Vec<&DueRecord> = self.site.due_records(&state.target).rev().take(MAX_DUE_TIMES).collect();
-        for record in records {
-            let style = match record.result {
-                DueResult::Ran => Style::new(),
-                DueResult::Skipped { .. } => theme.warn,
-                DueResult::Missed { .. } => theme.bad,
-            };
-            let late = if record.is_late() { " late" } else { "" };
-            let reason = record.result.reason().map(|reason| format!(": {reason}")).unwrap_or_default();
-            let words = format!("{}{late}{reason}", record.result.as_str());
-            lines.push(vec![
-                (format!("  due {} ", self.moment(record.due)), theme.dim),
-                (text::plain_line(&words), style),
-            ]);
-        }
         lines
     }
 

@@ -21,6 +21,7 @@ mod output_tiles;
 mod output_title;
 mod progress_bar;
 mod run_history;
+mod schedule_details;
 mod time_format;
 
 use chrono::{DateTime, Utc};
@@ -177,6 +178,7 @@ impl Screen {
                 site,
                 job: job.as_ref(),
                 history: self.details.history(),
+                due_times: &self.due_times,
                 shown_run: self.output.run(),
                 is_expanded: self.lists.focus().details,
                 sort: self.lists.sort(),

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use setlist::model::{
-    Command, Definition, DesiredQueue, DesiredState, DueResult, Event, JobId, JobRef, JobState, MissedPolicy, Need,
-    NothingToDo, Outcome, OutcomeCondition, OverlapPolicy, QueueId, QueueMode, QueueSettings, Recurrence, Refusal,
-    RunReport, Schedule, ScheduleTarget, SchedulingOptions, Script, WorkerId,
+    Command, Definition, DesiredQueue, DesiredState, DueCounts, DueOutcome, DuePage, DueRecord, DueResult, Event,
+    Failure, FailureKind, JobId, JobRef, JobState, MissedPolicy, Need, NothingToDo, Outcome, OutcomeCondition,
+    OverlapPolicy, QueueId, QueueMode, QueueSettings, Recurrence, Refusal, RetryPolicy, RunReport, Schedule,
+    ScheduleTarget, SchedulingOptions, Script, StopSignal, WorkerId,
 };
 use setlist::store::Store;
 
@@ -81,8 +82,12 @@ impl NightlySite {
 
     /// Ends all runs.
     fn finish(&mut self) {
+        self.finish_as(&Outcome::Succeeded);
+    }
+
+    fn finish_as(&mut self, outcome: &Outcome) {
         for job in self.store.jobs_run_by(self.worker).unwrap() {
-            let report = RunReport::new(Outcome::Succeeded);
+            let report = RunReport::new(outcome.clone());
             let run = job.current_run().unwrap();
             self.answer(Command::EndRun { job: job.id, run, report, on_failure: None }).unwrap();
         }
@@ -95,11 +100,18 @@ impl NightlySite {
     /// The recorded due times of the queue or of a job, as `day hour:minute result`.
     fn records(&mut self, job: Option<&str>) -> Vec<String> {
         let target = job.map_or_else(|| ScheduleTarget::Queue(queue()), |name| ScheduleTarget::Job(self.id(name)));
-        let state = self.store.load().unwrap();
-        let line = |record: &setlist::model::DueRecord| {
-            format!("{} {}", record.due.format("%d %H:%M"), record.result.as_str())
+        let line = |record: DueRecord| {
+            let outcome = record.outcome.filter(|outcome| outcome.is_failure());
+            let word = outcome.map_or(record.result.as_str(), DueOutcome::as_str);
+            format!("{} {word}", record.due.format("%d %H:%M"))
         };
-        state.due_records(&target).map(line).collect()
+        self.all_records(&target).into_iter().map(line).collect()
+    }
+
+    /// The recorded due times of a target, oldest first.
+    fn all_records(&mut self, target: &ScheduleTarget) -> Vec<DueRecord> {
+        let page = DuePage { limit: usize::MAX, oldest_first: true, ..DuePage::default() };
+        self.store.due_records(target, &page).unwrap()
     }
 
     /// When the worker has to wake up.
@@ -261,9 +273,8 @@ pub(super) fn a_paused_queue_skips_its_due_times(backend: &BackendSite) {
     site.finish();
     assert_eq!(site.work(), [""; 0]);
     assert_eq!(site.records(None), ["02 02:00 skipped", "03 02:00 skipped"]);
-    let state = site.store.load().unwrap();
-    let target = ScheduleTarget::Queue(queue());
-    let reasons: Vec<_> = state.due_records(&target).map(|record| record.result.reason().unwrap()).collect();
+    let records = site.all_records(&ScheduleTarget::Queue(queue()));
+    let reasons: Vec<_> = records.iter().map(|record| record.result.reason().unwrap()).collect();
     assert_eq!(reasons, ["the queue was paused"; 2]);
 }
 
@@ -341,12 +352,186 @@ pub(super) fn very_many_due_times_are_counted(backend: &BackendSite) {
     assert_eq!(site.work(), ["often"]);
     site.finish();
     let target = ScheduleTarget::Job(site.id("often"));
-    let state = site.store.load().unwrap();
-    let records: Vec<_> = state.due_records(&target).collect();
+    let records = site.all_records(&target);
     let counted: u64 = records.iter().map(|record| record.earlier + 1).sum();
     assert_eq!(counted, 10 * 24 * 60 * 2, "each is accounted for");
     assert_eq!(records.len(), 1_000, "but the oldest together");
     assert_eq!(records.iter().filter(|record| record.result == DueResult::Ran).count(), 1);
     let unknown = ScheduleTarget::Queue(QueueId::from("unknown"));
-    assert_eq!(state.due_records(&unknown).count(), 0);
+    assert_eq!(site.all_records(&unknown), []);
+    assert_eq!(site.store.recorded_targets().unwrap(), [target]);
 }
+
+fn failed() -> Outcome {
+    Outcome::Failed(Failure { kind: FailureKind::Exit, message: "exit code 1".to_owned() })
+}
+
+fn the_outcome_of_a_due_run_is_recorded(backend: &BackendSite) {
+    let mut site = NightlySite::new(backend);
+    let retry = RetryPolicy::times(1);
+    site.apply_file(None, vec![job("backup", SchedulingOptions { retry, ..due(schedule("0 2 * * *")) })]);
+    let mut run = |day: u32, outcomes: &[Outcome]| {
+        site.set_clock(&format!("2026-03-0{day} 02:00"));
+        for outcome in outcomes {
+            assert_eq!(site.work(), ["backup"], "day {day}");
+            let target = ScheduleTarget::Job(site.id("backup"));
+            let running = site.all_records(&target).pop().unwrap();
+            assert_eq!((running.outcome, running.result), (None, DueResult::Ran), "day {day}");
+            site.finish_as(outcome);
+            site.now += TimeDelta::hours(1);
+        }
+    };
+    run(2, &[Outcome::Succeeded]);
+    run(3, &[failed(), Outcome::Succeeded]);
+    run(4, &[failed(), failed()]);
+    run(5, &[Outcome::Interrupted]);
+    // Pausing withdraws the request for the job before it starts.
+    site.set_clock("2026-03-06 02:00");
+    site.answer(Command::PromoteDue).unwrap();
+    site.answer(Command::Pause { queue: queue() }).unwrap();
+    site.answer(Command::Process { queue: queue() }).unwrap();
+    site.work();
+    site.finish();
+    // A user cancels it instead.
+    site.set_clock("2026-03-07 02:00");
+    site.answer(Command::PromoteDue).unwrap();
+    let backup = site.id("backup");
+    site.answer(Command::Cancel { job: backup, stop: StopSignal::Terminate }).unwrap();
+    let expected = [
+        "02 02:00 ran",
+        "03 02:00 ran",
+        "04 02:00 failed",
+        "05 02:00 interrupted",
+        "06 02:00 skipped",
+        "07 02:00 cancelled",
+    ];
+    assert_eq!(site.records(Some("backup")), expected);
+    let first = site.all_records(&ScheduleTarget::Job(backup)).remove(0);
+    assert_eq!(first.outcome, Some(DueOutcome::Succeeded));
+}
+
+fn the_outcome_of_a_due_queue_is_the_worst_of_its_jobs(backend: &BackendSite) {
+    let mut site = NightlySite::new(backend);
+    let jobs = || vec![job("one", plain()), job("two", plain()), job("own", due(schedule("30 2 * * *")))];
+    site.apply_file(Some(schedule("0 2 * * *")), jobs());
+    let mut night = |day: u32, outcomes: [Outcome; 2]| {
+        site.set_clock(&format!("2026-03-0{day} 02:00"));
+        for outcome in &outcomes {
+            assert_eq!(site.work().len(), 1, "day {day}");
+            site.finish_as(outcome);
+        }
+        site.set_clock(&format!("2026-03-0{day} 02:30"));
+        site.work();
+        site.finish_as(&failed());
+        site.work();
+        site.finish();
+    };
+    night(2, [Outcome::Succeeded, Outcome::Succeeded]);
+    night(3, [Outcome::Succeeded, Outcome::Succeeded]);
+    night(4, [Outcome::Interrupted, failed()]);
+    night(5, [Outcome::Interrupted, Outcome::Succeeded]);
+    assert_eq!(site.records(None)[1..], ["03 02:00 ran", "04 02:00 failed", "05 02:00 interrupted"]);
+    // It is stopped before it has run all jobs.
+    site.set_clock("2026-03-06 02:00");
+    assert_eq!(site.work(), ["one"]);
+    site.answer(Command::StopProcessing { queue: queue() }).unwrap();
+    site.finish();
+    assert_eq!(site.records(None)[4..], ["06 02:00 unfinished"]);
+}
+
+fn due_times_wait_while_earlier_ones_are_made_up_for(backend: &BackendSite) {
+    let mut site = NightlySite::new(backend);
+    let all = Schedule { missed: MissedPolicy::All, overlap: OverlapPolicy::Skip, ..schedule("0 * * * *") };
+    site.apply_file(None, vec![job("import", due(all))]);
+    site.set_clock("2026-03-01 15:30");
+    assert_eq!(site.work(), ["import"], "the first of three");
+    site.set_clock("2026-03-01 16:00");
+    assert_eq!(site.work(), [""; 0]);
+    for hour in [14, 15, 16] {
+        site.set_clock(&format!("2026-03-01 16:{hour}"));
+        site.finish();
+        assert_eq!(site.work(), ["import"], "that of {hour}:00");
+        // One more comes while the last one is made up for.
+        if hour == 16 {
+            site.set_clock("2026-03-01 17:00");
+            site.work();
+        }
+    }
+    site.finish();
+    assert_eq!(site.work(), ["import"]);
+    site.set_clock("2026-03-01 18:00");
+    site.work();
+    site.finish();
+    let ran = ["01 13:00 ran", "01 14:00 ran", "01 15:00 ran", "01 16:00 ran", "01 17:00 ran", "01 18:00 skipped"];
+    assert_eq!(site.records(Some("import")), ran, "it had caught up when the last one came");
+}
+
+fn due_times_of_one_outage_are_missed_for_one_reason(backend: &BackendSite) {
+    let mut site = NightlySite::new(backend);
+    site.apply_file(None, vec![job("poll", due(schedule("* * * * *")))]);
+    site.set_clock("2026-03-01 13:00");
+    assert_eq!(site.work(), ["poll"]);
+    let poll = ScheduleTarget::Job(site.id("poll"));
+    let records = site.all_records(&poll);
+    let reasons: Vec<_> = records.iter().filter_map(|record| record.result.reason()).collect();
+    assert_eq!(reasons, ["no worker was running"; 59]);
+    site.finish();
+    // A worker that is only busy for a moment.
+    site.set_clock("2026-03-01 13:02");
+    assert_eq!(site.work(), ["poll"]);
+    let reasons: Vec<_> = site.all_records(&poll).iter().rev().take(2).map(|record| record.result.clone()).collect();
+    let missed = DueResult::Missed { reason: "the next due time had come already".to_owned() };
+    assert_eq!(reasons, [DueResult::Ran, missed]);
+}
+
+fn a_run_is_late_two_minutes_after_its_jitter(backend: &BackendSite) {
+    let mut site = NightlySite::new(backend);
+    let delayed = Schedule { jitter: Duration::from_secs(3600), ..schedule("0 2 * * *") };
+    site.apply_file(None, vec![job("backup", due(delayed.clone()))]);
+    let target = ScheduleTarget::Job(site.id("backup"));
+    for (day, minutes) in [(2, 0), (3, 1), (4, 3)] {
+        let start = delayed.start_time(&target, time(&format!("2026-03-0{day} 02:00")));
+        site.now = start + TimeDelta::minutes(minutes);
+        assert_eq!(site.work(), ["backup"]);
+        site.finish();
+        let last = site.all_records(&target).pop().unwrap();
+        assert_eq!((last.start, last.is_late()), (start, minutes > 2), "day {day}");
+    }
+    let day = time("2026-03-02 00:00")..time("2026-03-03 00:00");
+    let later = time("2026-03-03 00:00")..time("2026-03-05 00:00");
+    let counts = site.store.due_counts(&target, &[day, later]).unwrap();
+    let expected =
+        [DueCounts { ran: 1, ..DueCounts::default() }, DueCounts { ran: 1, late: 1, ..DueCounts::default() }];
+    assert_eq!(counts, expected);
+}
+
+fn recorded_due_times_are_read_in_pages(backend: &BackendSite) {
+    let mut site = NightlySite::new(backend);
+    site.apply_file(None, vec![job("often", due(schedule("@every 1h")))]);
+    site.now += TimeDelta::hours(10);
+    site.work();
+    let target = ScheduleTarget::Job(site.id("often"));
+    let hours = |site: &mut NightlySite, page: DuePage| -> Vec<String> {
+        let records = site.store.due_records(&target, &page).unwrap();
+        records.iter().map(|record| record.due.format("%H").to_string()).collect()
+    };
+    let page = DuePage { limit: 3, ..DuePage::default() };
+    assert_eq!(hours(&mut site, page), ["22", "21", "20"]);
+    assert_eq!(hours(&mut site, DuePage { before: Some(time("2026-03-01 20:00")), ..page }), ["19", "18", "17"]);
+    let since = DuePage { since: Some(time("2026-03-01 20:30")), ..page };
+    assert_eq!(hours(&mut site, since), ["22", "21"]);
+    assert_eq!(hours(&mut site, DuePage { oldest_first: true, ..since }), ["21", "22"]);
+    assert_eq!(hours(&mut site, DuePage { oldest_first: true, ..page }), ["13", "14", "15"]);
+    let state = site.store.load().unwrap();
+    assert_eq!(state.due_records(&target).count(), 0, "a copy of the site has none");
+    assert_eq!(state, site.store.load().unwrap());
+}
+
+contract!(
+    the_outcome_of_a_due_run_is_recorded,
+    the_outcome_of_a_due_queue_is_the_worst_of_its_jobs,
+    due_times_wait_while_earlier_ones_are_made_up_for,
+    due_times_of_one_outage_are_missed_for_one_reason,
+    a_run_is_late_two_minutes_after_its_jitter,
+    recorded_due_times_are_read_in_pages,
+);

@@ -10,8 +10,10 @@ CREATE TABLE schedules (
 CREATE TABLE due_times (
     target TEXT NOT NULL,
     due INTEGER NOT NULL,
+    start INTEGER NOT NULL,
     at INTEGER NOT NULL,
     result TEXT NOT NULL,
+    outcome TEXT,
     earlier INTEGER NOT NULL,
     PRIMARY KEY (target, due)
 ) WITHOUT ROWID;
