@@ -48,7 +48,7 @@ pub(super) fn adopt(args: &SiteArgs, fresh: bool, yes: bool) -> Result<ExitStatu
 fn start_afresh(dir: &StateDir, file: &std::path::Path) -> Result<ExitStatus, CliError> {
     refuse_live_workers(dir)?;
     let aside = dir.put_aside()?;
-    dir.claim(file, false)?;
+    dir.take_ownership(file, false)?;
     warn(&format!("the old state is in {}", aside.display()));
     Ok(ExitStatus::Success)
 }

@@ -19,22 +19,22 @@ use crate::worker::Worker;
 
 /// Follows a site, and asks the questions of its jobs.
 pub(super) struct ApprovalPrompt {
-    shared: Arc<Shared>,
+    shared: Arc<PromptShared>,
     /// Whether there is a terminal to ask on.
     is_interactive: bool,
     is_reading: bool,
 }
 
-struct Shared {
-    questions: Mutex<Questions>,
+struct PromptShared {
+    questions: Mutex<PromptState>,
     /// Set while an answer is awaited: the worker must not leave.
-    hold: Arc<AtomicBool>,
+    answer_awaited: Arc<AtomicBool>,
     /// Lets the worker check again whether it may leave.
     wake: Mutex<Option<Box<dyn Fn() + Send>>>,
 }
 
 /// What was asked.
-struct Questions {
+struct PromptState {
     queues: Vec<QueueId>,
     site_state: SiteState,
     /// The job whose question was printed last and has no answer yet.
@@ -48,14 +48,14 @@ impl ApprovalPrompt {
     pub(super) fn new(site_state: &SiteState, queues: &[QueueId], is_interactive: bool) -> Option<Self> {
         let any = queues.iter().any(|queue| site_state.awaiting_approval(queue).next().is_some());
         any.then(|| {
-            let questions = Questions {
+            let questions = PromptState {
                 queues: queues.to_vec(),
                 site_state: site_state.clone(),
                 current: None,
                 asked: HashSet::new(),
             };
-            let (hold, wake) = (Arc::default(), Mutex::default());
-            let shared = Arc::new(Shared { questions: Mutex::new(questions), hold, wake });
+            let (answer_awaited, wake) = (Arc::default(), Mutex::default());
+            let shared = Arc::new(PromptShared { questions: Mutex::new(questions), answer_awaited, wake });
             Self { shared, is_interactive, is_reading: false }
         })
     }
@@ -63,7 +63,7 @@ impl ApprovalPrompt {
     /// Keeps this worker from leaving while an answer is awaited. Answers are read from standard input, on a thread that
     /// ends with the process.
     pub(super) fn attach(&mut self, worker: &mut Worker, state: &StateDir) {
-        worker.set_hold(Arc::clone(&self.shared.hold));
+        worker.keep_running_while(Arc::clone(&self.shared.answer_awaited));
         *lock(&self.shared.wake) = Some(Box::new(worker.wake_handle()));
         if !self.is_interactive || self.is_reading {
             return;
@@ -97,10 +97,10 @@ impl ApprovalPrompt {
     }
 }
 
-impl Shared {
+impl PromptShared {
     /// Prints the next question that is due, unless one is open.
-    fn ask_next(&self, questions: &mut Questions, is_interactive: bool) {
-        let Questions { queues, site_state, current, asked } = questions;
+    fn ask_next(&self, questions: &mut PromptState, is_interactive: bool) {
+        let PromptState { queues, site_state, current, asked } = questions;
         if let Some(job) = current.and_then(|id| site_state.job(id))
             && job.awaits_approval()
         {
@@ -118,7 +118,7 @@ impl Shared {
             }
             warn(&format!("{path} needs approval: {question} (`setlist approve {path}` approves it)"));
         }
-        self.hold.store(current.is_some(), Ordering::Relaxed);
+        self.answer_awaited.store(current.is_some(), Ordering::Relaxed);
     }
 
     /// Records the answer to the open question, and asks the next one. `y` approves the job, anything else leaves it.

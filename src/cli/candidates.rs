@@ -16,17 +16,17 @@ use crate::text;
 
 /// The queues.
 pub(super) fn queues() -> Vec<CompletionCandidate> {
-    names().into_iter().filter(|name| !name.is_job).filter_map(Name::candidate).collect()
+    names().into_iter().filter(|name| !name.is_job).filter_map(Candidate::candidate).collect()
 }
 
 /// The jobs that have a name.
 pub(super) fn jobs() -> Vec<CompletionCandidate> {
-    names().into_iter().filter(|name| name.is_job).filter_map(Name::candidate).collect()
+    names().into_iter().filter(|name| name.is_job).filter_map(Candidate::candidate).collect()
 }
 
 /// Queues and jobs.
 pub(super) fn targets() -> Vec<CompletionCandidate> {
-    names().into_iter().filter_map(Name::candidate).collect()
+    names().into_iter().filter_map(Candidate::candidate).collect()
 }
 
 /// The templates of `init`.
@@ -37,13 +37,13 @@ pub(super) fn templates() -> Vec<CompletionCandidate> {
 
 /// The name and title of a queue or job.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Name {
+struct Candidate {
     is_job: bool,
     text: String,
     title: String,
 }
 
-impl Name {
+impl Candidate {
     /// `None` for a name with control characters, or one that would be taken for an option.
     fn candidate(self) -> Option<CompletionCandidate> {
         if self.text.starts_with('-') || self.text.contains(char::is_control) {
@@ -56,14 +56,14 @@ impl Name {
 }
 
 /// All names, without creating or changing anything. A site that can't be read has none.
-fn names() -> BTreeSet<Name> {
+fn names() -> BTreeSet<Candidate> {
     let args = site_args_from_command_line();
     let files = site_files(&args).unwrap_or_default();
     let files = files.into_iter().filter(|file| args.file.is_some() || foreign_owner(file).is_none());
     let mut names = BTreeSet::new();
     for file in files {
         let state = args.state.clone().map_or_else(|| StateDir::for_file(&file), StateDir::new);
-        let site_state = (state.has_database() && state.check_claim(args.state.is_some()).is_ok())
+        let site_state = (state.has_database() && state.check_ownership(args.state.is_some()).is_ok())
             .then(|| site::open_store_to_read(&state).ok()?.load().ok())
             .flatten();
         match site_state {
@@ -74,25 +74,25 @@ fn names() -> BTreeSet<Name> {
     names
 }
 
-fn add_names_of_state(site_state: &SiteState, names: &mut BTreeSet<Name>) {
+fn add_names_of_state(site_state: &SiteState, names: &mut BTreeSet<Candidate>) {
     for (id, queue) in site_state.queues() {
-        names.insert(Name { is_job: false, text: id.to_string(), title: queue.settings.title.clone() });
+        names.insert(Candidate { is_job: false, text: id.to_string(), title: queue.settings.title.clone() });
     }
     for job in site_state.jobs().filter(|job| job.name().is_some()) {
-        names.insert(Name { is_job: true, text: job.path(), title: job.title().to_owned() });
+        names.insert(Candidate { is_job: true, text: job.path(), title: job.title().to_owned() });
     }
 }
 
-fn add_names_of_file(file: &Path, names: &mut BTreeSet<Name>) {
+fn add_names_of_file(file: &Path, names: &mut BTreeSet<Candidate>) {
     let Ok(plan) = definition::read(file) else { return };
     for queue in plan.queues {
         for job in &queue.jobs {
             if let Some(name) = &job.name {
                 let text = format!("{}/{name}", queue.id);
-                names.insert(Name { is_job: true, text, title: job.title.clone() });
+                names.insert(Candidate { is_job: true, text, title: job.title.clone() });
             }
         }
-        names.insert(Name { is_job: false, text: queue.id.to_string(), title: queue.settings.title });
+        names.insert(Candidate { is_job: false, text: queue.id.to_string(), title: queue.settings.title });
     }
 }
 

@@ -12,7 +12,7 @@ use super::open_site::OpenSite;
 use crate::store::{LivenessWatch, NotifyFn, Subscription};
 
 /// The maximum wait, in case a change notification is lost or a worker can't be monitored.
-const MAX_WAIT: Duration = Duration::from_secs(60);
+const FALLBACK_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Receives notifications of changes of a site and of dead workers.
 pub(super) struct ChangeWaiter {
@@ -47,7 +47,7 @@ impl ChangeWaiter {
 
     /// Waits for a change. Returns `Some` if dead workers must be checked for: `true` if one has died.
     pub(super) fn wait(&self, at_most: Option<Duration>) -> Option<bool> {
-        let timeout = at_most.map_or(MAX_WAIT, |at_most| at_most.min(MAX_WAIT));
+        let timeout = at_most.map_or(FALLBACK_INTERVAL, |at_most| at_most.min(FALLBACK_INTERVAL));
         // `self` holds a sender, so the channel is open.
         let is_notified = self.notifications.recv_timeout(timeout).is_ok();
         while self.notifications.try_recv().is_ok() {}

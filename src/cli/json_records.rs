@@ -155,7 +155,8 @@ struct HookRunRecord<'a> {
     run_id: u64,
     outcome: &'static str,
     error: Option<&'a str>,
-    said: Option<&'a str>,
+    #[serde(rename = "said")]
+    last_line: Option<&'a str>,
     ended_at: String,
 }
 
@@ -267,7 +268,7 @@ impl<'a> HookRunRecord<'a> {
             run_id: run.0,
             outcome: end.outcome.as_str(),
             error: end.outcome.failure().map(|failure| failure.message.as_str()),
-            said: Some(end.last_line.as_str()).filter(|line| !line.is_empty()),
+            last_line: Some(end.last_line.as_str()).filter(|line| !line.is_empty()),
             ended_at: time(end.at),
         }
     }

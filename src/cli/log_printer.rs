@@ -10,7 +10,7 @@ use super::error::CliError;
 use super::error::warn;
 use super::safe_output;
 use crate::model::Stream;
-use crate::store::log::{LogReader, Origin, OutputSpan, omission_notice};
+use crate::store::log::{LogReader, OutputOrigin, OutputSpan, omission_notice};
 use crate::text;
 use crate::tui::output::StreamSanitizer;
 
@@ -163,7 +163,7 @@ impl LogPrinter {
         Ok(log.span_at(self.offset))
     }
 
-    fn print_span(&mut self, bytes: &[u8], origin: Option<Origin>) {
+    fn print_span(&mut self, bytes: &[u8], origin: Option<OutputOrigin>) {
         if let Some(only) = self.only
             && origin.is_none_or(|origin| origin.stream != only)
         {
@@ -183,7 +183,7 @@ impl LogPrinter {
     }
 
     /// The job's name and the time, as far as they are printed.
-    fn format_line_prefix(&mut self, origin: Option<Origin>) -> String {
+    fn format_line_prefix(&mut self, origin: Option<OutputOrigin>) -> String {
         let prefix = self.prefix.as_ref().map_or("", |LinePrefix(text)| text);
         let time = self.times.as_mut().map(|times| times.format(origin)).unwrap_or_default();
         format!("{prefix}{time}")
@@ -238,7 +238,7 @@ impl LogPrinter {
 }
 
 impl TimeFormatter {
-    fn format(&mut self, origin: Option<Origin>) -> String {
+    fn format(&mut self, origin: Option<OutputOrigin>) -> String {
         let Some(at) = origin.map(|origin| origin.at) else { return format!("{:<29} ", "-") };
         if let Some((last, text)) = &self.last
             && *last == at

@@ -112,7 +112,7 @@ impl OpenSite {
     fn open_last_state(args: &SiteArgs, reason: StoreError) -> Result<Self, CliError> {
         let file = nearest_file(args)?;
         let state = state_dir(args, &file);
-        state.check_claim(args.state.is_some())?;
+        state.check_ownership(args.state.is_some())?;
         let (Ok(path), true) = (state.path().canonicalize(), state.database().exists()) else {
             return Err(reason.into());
         };
@@ -313,7 +313,7 @@ fn create_state_dir(args: &SiteArgs, file: &Path) -> Result<StateDir, CliError> 
     if (!file.exists() || file.is_dir()) && !state.path().exists() {
         definition::read(file)?;
     }
-    state.claim(file, args.state.is_some())?;
+    state.take_ownership(file, args.state.is_some())?;
     let path = state.path();
     Ok(StateDir::new(path.canonicalize().map_err(|source| StoreError::io(path, source))?))
 }

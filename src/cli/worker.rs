@@ -115,7 +115,7 @@ struct RunCounter {
     manager: Arc<Option<ServiceManager>>,
     running: HashSet<RunId>,
     succeeded: u64,
-    others: u64,
+    unsuccessful: u64,
 }
 
 impl RunCounter {
@@ -128,7 +128,7 @@ impl RunCounter {
             }
             Event::Ended { job, run, report, after_run } if self.running.remove(run) => {
                 let succeeded = report.outcome == Outcome::Succeeded;
-                *(if succeeded { &mut self.succeeded } else { &mut self.others }) += 1;
+                *(if succeeded { &mut self.succeeded } else { &mut self.unsuccessful }) += 1;
                 if !self.detached
                     && let Ok(Some(job)) = store.job(*job)
                 {
@@ -144,7 +144,7 @@ impl RunCounter {
     }
 
     fn summary(&self) -> String {
-        format!("{} succeeded, {} did not", count_runs(self.succeeded), self.others)
+        format!("{} succeeded, {} did not", count_runs(self.succeeded), self.unsuccessful)
     }
 }
 

@@ -50,7 +50,7 @@ impl JobNames {
         if let Some(title) = title.filter(|title| !title.trim().is_empty()) {
             let base = slug_of(&title);
             if !base.is_empty() {
-                return Some(self.claim_unique(&non_numeric(base)));
+                return Some(self.reserve_unique(&non_numeric(base)));
             }
         }
         let script = match (entry.text(), entry.get("run"), entry.get("command")) {
@@ -64,11 +64,11 @@ impl JobNames {
             (None, None, Some(command)) => Cow::Borrowed(command.text()?),
             (None, None, None) => return None,
         };
-        Some(self.claim_unique(&non_numeric(slug(first_words(&script)))))
+        Some(self.reserve_unique(&non_numeric(slug(first_words(&script)))))
     }
 
     /// Reserves a generated name, with `-2` and so on appended if it is in use.
-    pub(super) fn claim_unique(&mut self, base: &str) -> Arc<str> {
+    pub(super) fn reserve_unique(&mut self, base: &str) -> Arc<str> {
         let mut next = self.next.get(base).copied().unwrap_or(1);
         loop {
             let name: Arc<str> = if next == 1 { base.into() } else { format!("{base}-{next}").into() };

@@ -268,8 +268,8 @@ impl fmt::Display for Combination<'_> {
 
 /// The approximate memory size of one job of an entry in bytes, without what it inherits.
 pub(super) fn job_memory_size(entry: &Node<'_>) -> usize {
-    const ALWAYS: usize = 256;
-    ALWAYS + entry.memory_size().saturating_sub(entry.get("matrix").map_or(0, Node::memory_size))
+    const BASE_BYTES: usize = 256;
+    BASE_BYTES + entry.memory_size().saturating_sub(entry.get("matrix").map_or(0, Node::memory_size))
 }
 
 /// Whether the jobs of an entry have different titles or commands.

@@ -1,7 +1,7 @@
 //! Reads `jobs.yaml` into the model and reports every error with its position.
 //!
 //! [`parse`] works in three steps: `spanned_value` reads the text into a tree whose values know their positions,
-//! `resolve` merges merge keys and rejects duplicate keys, and `desired_state` checks the fields and builds a
+//! `merge_keys` merges merge keys and rejects duplicate keys, and `desired_state` checks the fields and builds a
 //! [`DesiredState`](crate::model::DesiredState). Needs are resolved last, when all jobs are known. Problems are collected on the way
 //! and turned into [`Diagnostics`] at the end, so one run reports all errors of a file.
 
@@ -11,7 +11,6 @@ mod desired_state;
 mod diagnostic;
 mod digest;
 mod discovery;
-pub(crate) mod document;
 mod fields;
 mod file;
 mod hook;
@@ -22,6 +21,7 @@ mod job_lookup;
 mod job_names;
 mod keep;
 mod matrix;
+mod merge_keys;
 mod needs;
 mod overrides;
 mod parse;
@@ -30,7 +30,6 @@ mod placeholders;
 mod problems;
 mod program;
 mod queue_jobs;
-mod resolve;
 mod retry;
 pub mod save;
 mod schedule;
@@ -45,6 +44,7 @@ mod value;
 mod value_path;
 mod variable_level;
 mod yaml_errors;
+pub(crate) mod yaml_file;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Related, Snippet};
 pub use discovery::{CONFIG_FILE_NAME, FILE_NAME, config_home, find, find_all, user_config_file, user_file};

@@ -4,7 +4,7 @@ use super::diagnostic::Diagnostics;
 use super::problems::{Problem, Problems};
 use super::source::{MAX_FILE_BYTES, Source};
 use super::value_path::ValuePath;
-use super::{desired_state, resolve, size_limits, spanned_value, yaml_errors};
+use super::{desired_state, merge_keys, size_limits, spanned_value, yaml_errors};
 use crate::model::{DesiredQueue, DesiredState};
 
 /// Parses the text of a file. `name` is the file's name in messages. The version of the result is empty.
@@ -39,7 +39,7 @@ pub(super) fn parse_root<'s>(source: &Source<'s>, problems: &mut Problems) -> Op
         problems.add(problem.hint(yaml_errors::USE_ADD_HINT));
         return None;
     }
-    if let Some(excess) = size_limits::find_excess(source.text) {
+    if let Some(excess) = size_limits::find_exceeded_limit(source.text) {
         problems.add(excess.problem());
         return None;
     }
@@ -47,7 +47,7 @@ pub(super) fn parse_root<'s>(source: &Source<'s>, problems: &mut Problems) -> Op
         Ok(document) => {
             let mut root = document.root;
             problems.checkpoints = document.checkpoints;
-            resolve::resolve(&mut root, &ValuePath::Top, problems);
+            merge_keys::resolve(&mut root, &ValuePath::Top, problems);
             Some(root)
         }
         Err(error) => {

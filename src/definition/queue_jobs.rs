@@ -114,7 +114,7 @@ pub(super) fn find_entry(items: &[Node<'_>], name: &str) -> Option<u32> {
         match matrix {
             // Claim all names: the names of later entries depend on them.
             Some(matrix) => {
-                matrix.combinations().filter(|one| *names.claim_unique(&one.name(&base)) == *name).count() > 0
+                matrix.combinations().filter(|one| *names.reserve_unique(&one.name(&base)) == *name).count() > 0
             }
             None => *base == *name,
         }
@@ -180,7 +180,7 @@ impl EntryReader<'_, '_> {
         }
         let mut jobs = Vec::with_capacity(matrix.len());
         for combination in matrix.combinations() {
-            let name = names.claim_unique(&combination.name(base));
+            let name = names.reserve_unique(&combination.name(base));
             let mut job = ParsedJob { name, entry_index: self.entry_index, definition: None, needs: Vec::new() };
             if self.problems.count() == before {
                 let filled = combination.substitute(node, self.path, self.problems);

@@ -20,7 +20,7 @@ const MAX_TAG_DIRECTIVES: usize = 100;
 
 /// A limit that is exceeded, with the byte where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Excess {
+pub(super) enum ExceededLimit {
     /// A bracket or `- ` that nests too deep.
     Depth(usize),
     /// Too many items and entries in the file.
@@ -33,7 +33,7 @@ pub(super) enum Excess {
     Tags(usize),
 }
 
-impl Excess {
+impl ExceededLimit {
     /// The problem to report.
     pub(super) fn problem(self) -> Problem {
         let (at, message) = match self {
@@ -54,10 +54,10 @@ impl Excess {
 }
 
 /// Returns the first limit that the text exceeds.
-pub(super) fn find_excess(text: &str) -> Option<Excess> {
+pub(super) fn find_exceeded_limit(text: &str) -> Option<ExceededLimit> {
     let tags = memchr::memmem::find_iter(text.as_bytes(), "\n%TAG");
     if let Some(at) = tags.into_iter().nth(MAX_TAG_DIRECTIVES) {
-        return Some(Excess::Tags(at + 1));
+        return Some(ExceededLimit::Tags(at + 1));
     }
     // Few brackets can't nest deep and a short text has few values, so most files need no scan.
     let brackets = memchr::memchr2_iter(b'[', b'{', text.as_bytes()).nth(MAX_DEPTH).is_some();
@@ -126,7 +126,7 @@ impl<'t> SizeScanner<'t> {
         }
     }
 
-    fn run(mut self) -> Result<(), Excess> {
+    fn run(mut self) -> Result<(), ExceededLimit> {
         self.indent = self.indentation();
         while let Some(byte) = self.peek(0) {
             self.step(byte)?;
@@ -135,7 +135,7 @@ impl<'t> SizeScanner<'t> {
     }
 
     /// Scans one token, or one byte of plain text.
-    fn step(&mut self, byte: u8) -> Result<(), Excess> {
+    fn step(&mut self, byte: u8) -> Result<(), ExceededLimit> {
         let here = self.position;
         self.count_flow_element(byte)?;
         match byte {
@@ -153,7 +153,7 @@ impl<'t> SizeScanner<'t> {
             }
             b'[' | b'{' if self.can_start || !self.flow.is_empty() => {
                 if self.flow.len() == MAX_DEPTH {
-                    return Err(Excess::Depth(here));
+                    return Err(ExceededLimit::Depth(here));
                 }
                 self.flow.push(FlowCollection { is_map: byte == b'{', count: 0 });
                 (self.can_start, self.expects_element) = (true, true);
@@ -195,14 +195,14 @@ impl<'t> SizeScanner<'t> {
             }
         }
         if self.count > MAX_ENTRIES {
-            return Err(Excess::Count(here));
+            return Err(ExceededLimit::Count(here));
         }
         self.position += 1;
         Ok(())
     }
 
     /// Counts the next element of the innermost flow collection, if it starts with `byte`.
-    fn count_flow_element(&mut self, byte: u8) -> Result<(), Excess> {
+    fn count_flow_element(&mut self, byte: u8) -> Result<(), ExceededLimit> {
         if !self.expects_element || matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b'#' | b',' | b']' | b'}') {
             return Ok(());
         }
@@ -211,23 +211,23 @@ impl<'t> SizeScanner<'t> {
             open.count += 1;
             self.count += 1;
             if open.count > MAX_COLLECTION_LEN {
-                return Err(Excess::CollectionLen(self.position));
+                return Err(ExceededLimit::CollectionLen(self.position));
             }
         }
         Ok(())
     }
 
     /// Handles a `-`, `?` or `:` that is followed by white space.
-    fn indicator(&mut self, byte: u8) -> Result<(), Excess> {
+    fn indicator(&mut self, byte: u8) -> Result<(), ExceededLimit> {
         let here = self.position;
         if self.flow.is_empty() {
             self.line_items += usize::from(self.can_start);
             if self.line_items > MAX_DEPTH {
-                return Err(Excess::Depth(here));
+                return Err(ExceededLimit::Depth(here));
             }
             let column = if self.can_start { here } else { self.value_start }.saturating_sub(self.line_start);
             if self.count_entry(column, byte != b'-') > MAX_COLLECTION_LEN {
-                return Err(Excess::CollectionLen(here));
+                return Err(ExceededLimit::CollectionLen(here));
             }
         } else if byte == b':' && self.flow.last().is_some_and(|open| !open.is_map) {
             // `[a: 1]` is a map in a list.
@@ -238,8 +238,8 @@ impl<'t> SizeScanner<'t> {
     }
 
     /// Rejects text from `start` to the current position if it is too long.
-    fn check_text_length(&self, start: usize) -> Result<(), Excess> {
-        if self.position - start > MAX_TEXT_BYTES { Err(Excess::TextLen(start)) } else { Ok(()) }
+    fn check_text_length(&self, start: usize) -> Result<(), ExceededLimit> {
+        if self.position - start > MAX_TEXT_BYTES { Err(ExceededLimit::TextLen(start)) } else { Ok(()) }
     }
 
     fn start_line(&mut self) {

@@ -40,7 +40,7 @@ pub(crate) enum NodeKind<'s> {
     Scalar(ScalarType, Cow<'s, str>),
     /// A list.
     List(Vec<Node<'s>>),
-    /// A map in the file's order. Contains duplicates and merge keys until [`resolve`](super::resolve::resolve).
+    /// A map in the file's order. Contains duplicates and merge keys until [`resolve`](super::merge_keys::resolve).
     Map(Vec<MapEntry<'s>>),
     /// A value with an application-specific tag, such as `!vault`.
     Tagged(String, Box<Node<'s>>),

@@ -48,8 +48,12 @@ pub(super) fn decide<R: StateReader>(reader: &R, command: &Command, now: DateTim
             state => refuse(Refusal::AlreadyInMode { queue: queue.clone(), state: state.as_str() }),
         },
         Command::Run { job, force } => run(reader, *job, *force),
-        Command::Approve { jobs, by } => answer(reader, jobs, &Approval { by: by.clone(), at: now, granted: true }),
-        Command::Refuse { jobs, by } => answer(reader, jobs, &Approval { by: by.clone(), at: now, granted: false }),
+        Command::Approve { jobs, by } => {
+            decide_approval(reader, jobs, &Approval { by: by.clone(), at: now, granted: true })
+        }
+        Command::Refuse { jobs, by } => {
+            decide_approval(reader, jobs, &Approval { by: by.clone(), at: now, granted: false })
+        }
         Command::Reset { job } => reset(reader, *job, now),
         Command::Cancel { job, stop } => cancel(reader, *job, *stop),
         Command::Remove { jobs } => remove(reader, jobs),
@@ -247,7 +251,7 @@ fn run<R: StateReader>(reader: &R, id: JobId, force: bool) -> Decision<R> {
 }
 
 /// Approves or refuses those of the jobs that need approval.
-fn answer<R: StateReader>(reader: &R, ids: &[JobId], approval: &Approval) -> Decision<R> {
+fn decide_approval<R: StateReader>(reader: &R, ids: &[JobId], approval: &Approval) -> Decision<R> {
     let mut events = Vec::new();
     for &id in ids.iter().collect::<BTreeSet<_>>() {
         if let JobState::Pending { wait: WaitConditions { confirm: true, .. }, .. } = existing_job(reader, id)?.state {
@@ -406,7 +410,7 @@ fn replace_definition<R: StateReader>(
     }
     let redefined = Event::Redefined { job: job.id, definition: Arc::clone(definition), needs: needs.into() };
     let mut events = vec![redefined];
-    if after_run == AfterRun::Finish && !job.definition.runs_like(definition) {
+    if after_run == AfterRun::Finish && !job.definition.runs_same_as(definition) {
         // The request for the job covers the change, so that it runs again even if its queue is not processing.
         let requested = matches!(job.state, JobState::Running { requested: true, .. });
         let initial = WaitConditions::initial(&definition.scheduling, now);

@@ -58,7 +58,7 @@ impl ExecOptions {
     }
 
     /// Whether a program runs the same with `other`: only limits and hooks may differ.
-    pub(super) fn runs_like(&self, other: &Self) -> bool {
+    pub(super) fn runs_same_as(&self, other: &Self) -> bool {
         self.env == other.env
             && self.env_files == other.env_files
             && self.pass_env == other.pass_env

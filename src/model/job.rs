@@ -421,9 +421,9 @@ impl Definition {
 
     /// Whether it runs the same as `other`: the same program with the same arguments, environment, working directory,
     /// standard input and terminal. Other fields, such as the title, the priority or the timeout, don't matter.
-    pub fn runs_like(&self, other: &Self) -> bool {
+    pub fn runs_same_as(&self, other: &Self) -> bool {
         let same_call = match (&self.call, &other.call) {
-            (Call::Script(a), Call::Script(b)) => a.program == b.program && a.exec.runs_like(&b.exec),
+            (Call::Script(a), Call::Script(b)) => a.program == b.program && a.exec.runs_same_as(&b.exec),
             (a, b) => a == b,
         };
         same_call && self.arguments == other.arguments

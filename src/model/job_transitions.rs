@@ -70,7 +70,7 @@ impl Job {
                 }
             }
             Event::JobRequested { environment, .. } => self.environment = Some(*environment),
-            Event::Approved { approval, .. } => self.answer(approval),
+            Event::Approved { approval, .. } => self.apply_approval(approval),
             Event::Moved { position, .. } => self.position = *position,
             Event::Started { run, .. } => self.start_run(run.clone()),
             Event::StopRequested { stop: how, .. } => {
@@ -87,8 +87,8 @@ impl Job {
         }
     }
 
-    /// Records the answer to its question. A refused job is cancelled.
-    fn answer(&mut self, approval: &Approval) {
+    /// Records an approval or refusal. A refused job is cancelled.
+    fn apply_approval(&mut self, approval: &Approval) {
         let JobState::Pending { wait, .. } = &mut self.state else { return };
         if approval.granted {
             wait.confirm = false;

@@ -239,7 +239,7 @@ impl<R: StateReader> ChangeCollector<'_, R> {
             self.events.push(Event::Redefined { job: declared.id, definition: Arc::clone(definition), needs });
             if declared.phase == Phase::Pending {
                 self.update_wait(declared, definition)?;
-            } else if !declared.definition.runs_like(definition) {
+            } else if !declared.definition.runs_same_as(definition) {
                 self.requeue(declared.id, definition);
             }
         }

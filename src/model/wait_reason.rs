@@ -119,7 +119,7 @@ impl WaitReason {
         self.is_about_needs() || *self == Self::Confirm
     }
 
-    /// The reason as one stable word, as in JSON.
+    /// The reason as one word, as in JSON. The words are frozen, because scripts read them.
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Needs(_) => "needs",

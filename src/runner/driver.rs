@@ -15,7 +15,7 @@ use super::waker::Waker;
 
 /// How long the driving thread may stay away before the fallback thread takes over: most jobs print less in that time
 /// than a pipe holds.
-const ABSENCE_LIMIT: Duration = Duration::from_millis(500);
+const DRIVE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Owns the supervisor and hands it to one thread at a time.
 pub(super) struct Driver {
@@ -37,7 +37,7 @@ struct DriverState {
     waiters: usize,
     /// Whether the supervisor had any runs when it was last released.
     has_runs: bool,
-    /// A thread calls [`Driver::drive`] and has not been away for longer than [`ABSENCE_LIMIT`].
+    /// A thread calls [`Driver::drive`] and has not been away for longer than [`DRIVE_TIMEOUT`].
     is_driven: bool,
     /// How many calls of [`Driver::drive`] there have been.
     drive_count: u64,
@@ -97,7 +97,7 @@ impl Driver {
             if state.is_driven && state.has_runs {
                 let drive_count = state.drive_count;
                 state =
-                    self.fallback_wakeup.wait_timeout(state, ABSENCE_LIMIT).unwrap_or_else(PoisonError::into_inner).0;
+                    self.fallback_wakeup.wait_timeout(state, DRIVE_TIMEOUT).unwrap_or_else(PoisonError::into_inner).0;
                 // A thread that uses the supervisor right now is not away.
                 state.is_driven = state.in_use || state.drive_count != drive_count;
             } else if state.is_driven || state.in_use || state.waiters > 0 {

@@ -20,15 +20,15 @@ pub struct ReapReport {
     pub interrupted_jobs: usize,
 }
 
-/// Where the processes of a dead worker are.
+/// Whether the processes of a dead worker can be found from here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reach {
-    /// They can be found and killed from here, if there are any.
-    Visible,
+enum ProcessVisibility {
+    /// They are on this machine and can be killed, if there are any.
+    Local,
     /// The machine has been restarted since, so there are none.
     Gone,
     /// On another machine, in another container, or at the site of which this one is a copy.
-    Elsewhere,
+    Remote,
 }
 
 /// How long to wait for killed processes to end.
@@ -44,16 +44,17 @@ pub fn reap_dead_workers(store: &mut dyn Store, paths: &SitePaths) -> Result<Rea
     // A database that can't be read is left as it is.
     store.load()?;
     // No worker can join while the lock is held, so a registered worker without a locked file is dead.
-    let _liveness_lock = paths.state.lock_liveness()?;
+    let _registration_lock = paths.state.lock_registration()?;
     for worker in store.workers()?.into_iter().filter(is_dead) {
         let mut runs: Vec<RunId> = store.jobs_run_by(worker.id)?.iter().filter_map(Job::current_run).collect();
         let started_runs = started_runs(&worker, paths);
         runs.extend(&started_runs);
-        let reach = reach(&paths.state.worker_origin(worker.id), &paths.state.origin(), worker.host == hostname());
-        if reach == Reach::Visible && !kill_remaining_processes(worker.id, &runs, paths) {
+        let visibility =
+            process_visibility(&paths.state.worker_origin(worker.id), &paths.state.origin(), worker.host == hostname());
+        if visibility == ProcessVisibility::Local && !kill_remaining_processes(worker.id, &runs, paths) {
             continue;
         }
-        let unreachable_host = (reach == Reach::Elsewhere).then(|| worker.host.clone());
+        let unreachable_host = (visibility == ProcessVisibility::Remote).then(|| worker.host.clone());
         for run in runs {
             // The log has no writer left. If it can't be recovered, on a full disk for example, it is read as it is.
             if let Err(error) = log::recover(&paths.state.logs(), run) {
@@ -90,22 +91,22 @@ fn started_runs(worker: &WorkerInfo, paths: &SitePaths) -> Vec<RunId> {
 }
 
 /// Whether the processes of a dead worker can be found from here.
-fn reach(there: &WorkerOrigin, here: &WorkerOrigin, is_same_host: bool) -> Reach {
+fn process_visibility(there: &WorkerOrigin, here: &WorkerOrigin, is_same_host: bool) -> ProcessVisibility {
     let differs = |there: &Option<String>, here: &Option<String>| there.is_some() && here.is_some() && there != here;
     if differs(&there.boot_id, &here.boot_id) {
         let is_same_machine = is_same_host && !differs(&there.machine_id, &here.machine_id);
-        return if is_same_machine { Reach::Gone } else { Reach::Elsewhere };
+        return if is_same_machine { ProcessVisibility::Gone } else { ProcessVisibility::Remote };
     }
     if differs(&there.state_dir, &here.state_dir) {
         // The site is a copy: the processes belong to the original.
-        return Reach::Elsewhere;
+        return ProcessVisibility::Remote;
     }
     let is_hidden = |namespace: &String| !here.sees_whole_machine() && !is_pid_namespace_visible(namespace);
     match &there.pid_namespace {
         Some(namespace) if differs(&there.pid_namespace, &here.pid_namespace) && is_hidden(namespace) => {
-            Reach::Elsewhere
+            ProcessVisibility::Remote
         }
-        _ => Reach::Visible,
+        _ => ProcessVisibility::Local,
     }
 }
 
@@ -144,22 +145,26 @@ mod tests {
     fn only_processes_that_can_be_seen_are_taken_for_killed() {
         let here = origin("pid:[2]", "boot", "machine", "8:1");
         for (there, is_same_host, expected) in [
-            (here.clone(), true, Reach::Visible),
-            (origin("", "", "", ""), true, Reach::Visible),
-            (origin("pid:[2]", "boot", "", ""), false, Reach::Visible),
+            (here.clone(), true, ProcessVisibility::Local),
+            (origin("", "", "", ""), true, ProcessVisibility::Local),
+            (origin("pid:[2]", "boot", "", ""), false, ProcessVisibility::Local),
             // Restarted since.
-            (origin("pid:[2]", "earlier", "machine", "8:1"), true, Reach::Gone),
+            (origin("pid:[2]", "earlier", "machine", "8:1"), true, ProcessVisibility::Gone),
             // Another machine, even if it has the same name.
-            (origin("pid:[2]", "other", "machine", "8:1"), false, Reach::Elsewhere),
-            (origin("pid:[2]", "other", "another", "8:1"), true, Reach::Elsewhere),
+            (origin("pid:[2]", "other", "machine", "8:1"), false, ProcessVisibility::Remote),
+            (origin("pid:[2]", "other", "another", "8:1"), true, ProcessVisibility::Remote),
             // Another container.
-            (origin("pid:[3]", "boot", "machine", "8:1"), true, Reach::Elsewhere),
+            (origin("pid:[3]", "boot", "machine", "8:1"), true, ProcessVisibility::Remote),
             // A copy.
-            (origin("pid:[2]", "boot", "machine", "8:7"), true, Reach::Elsewhere),
+            (origin("pid:[2]", "boot", "machine", "8:7"), true, ProcessVisibility::Remote),
         ] {
-            assert_eq!(reach(&there, &here, is_same_host), expected, "{there:?}");
+            assert_eq!(process_visibility(&there, &here, is_same_host), expected, "{there:?}");
         }
         let machine = origin("pid:[4026531836]", "boot", "machine", "8:1");
-        assert_eq!(reach(&here, &machine, true), Reach::Visible, "the machine sees its containers");
+        assert_eq!(
+            process_visibility(&here, &machine, true),
+            ProcessVisibility::Local,
+            "the machine sees its containers"
+        );
     }
 }

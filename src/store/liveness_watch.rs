@@ -24,7 +24,7 @@ struct WatchThread {
     notify: NotifyFn,
     wake: UnixStream,
     /// Becomes readable when the directory is moved or removed.
-    place: Option<OwnedFd>,
+    dir_watch: Option<OwnedFd>,
     /// The watched workers. A descriptor becomes readable when its process ends.
     watched: Vec<(WorkerId, OwnedFd)>,
     /// The workers that were found dead.
@@ -36,7 +36,7 @@ enum Wakeup {
     /// A worker has died or joined.
     Worker,
     /// The directory was moved or removed.
-    Place,
+    DirMoved,
     /// The watch was dropped.
     Dropped,
 }
@@ -49,8 +49,9 @@ impl LivenessWatch {
         let (wake, waker) = UnixStream::pair()?;
         waker.set_nonblocking(true)?;
         wake.set_nonblocking(true)?;
-        let place = watch_place(dir);
-        let mut watcher = WatchThread { dir: dir.clone(), notify, wake, place, watched: Vec::new(), dead: Vec::new() };
+        let dir_watch = watch_dir_moves(dir);
+        let mut watcher =
+            WatchThread { dir: dir.clone(), notify, wake, dir_watch, watched: Vec::new(), dead: Vec::new() };
         watcher.scan();
         thread::Builder::new().name("liveness-watch".to_owned()).spawn(move || watcher.run())?;
         Ok(Self { waker })
@@ -66,17 +67,17 @@ impl LivenessWatch {
 impl WatchThread {
     fn run(mut self) {
         loop {
-            // A worker registers before it locks its file, and holds the liveness lock in between.
-            drop(self.dir.lock_liveness());
+            // A worker registers before it locks its file, and holds the registration lock in between.
+            drop(self.dir.lock_registration());
             if self.scan() {
                 (self.notify)();
             }
             match self.wait() {
                 Wakeup::Dropped => return,
                 Wakeup::Worker => {}
-                Wakeup::Place => {
+                Wakeup::DirMoved => {
                     // It is found by its path from now on, if at all.
-                    self.place = None;
+                    self.dir_watch = None;
                     (self.notify)();
                 }
             }
@@ -86,17 +87,17 @@ impl WatchThread {
     /// Waits until something happens.
     fn wait(&mut self) -> Wakeup {
         let mut fds = vec![PollFd::new(&self.wake, PollFlags::IN)];
-        fds.extend(self.place.iter().map(|place| PollFd::new(place, PollFlags::IN)));
+        fds.extend(self.dir_watch.iter().map(|dir_watch| PollFd::new(dir_watch, PollFlags::IN)));
         fds.extend(self.watched.iter().map(|(_, process)| PollFd::from_borrowed_fd(process.as_fd(), PollFlags::IN)));
         // After a signal or a failure an extra scan does no harm.
         let _ = poll(&mut fds, None);
         let mut ended = fds.iter().map(|fd| !fd.revents().is_empty()).collect::<Vec<_>>().into_iter().skip(1);
-        let is_moved = self.place.is_some() && ended.next().unwrap_or(false);
+        let is_moved = self.dir_watch.is_some() && ended.next().unwrap_or(false);
         self.watched.retain(|_| !ended.next().unwrap_or(false));
         let mut bytes = [0; 64];
         match self.wake.read(&mut bytes) {
             Ok(0) => Wakeup::Dropped,
-            _ if is_moved => Wakeup::Place,
+            _ if is_moved => Wakeup::DirMoved,
             _ => Wakeup::Worker,
         }
     }
@@ -140,7 +141,7 @@ fn open_pidfd(_process: Pid) -> Option<OwnedFd> {
 
 /// Watches whether a directory, or one of those that hold it, is moved or removed. Other changes in them cause no events.
 #[cfg(target_os = "linux")]
-fn watch_place(dir: &StateDir) -> Option<OwnedFd> {
+fn watch_dir_moves(dir: &StateDir) -> Option<OwnedFd> {
     use rustix::fs::inotify::{CreateFlags, WatchFlags, add_watch, init};
 
     let inotify = init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).ok()?;
@@ -153,6 +154,6 @@ fn watch_place(dir: &StateDir) -> Option<OwnedFd> {
 
 /// Not available on other systems.
 #[cfg(not(target_os = "linux"))]
-fn watch_place(_dir: &StateDir) -> Option<OwnedFd> {
+fn watch_dir_moves(_dir: &StateDir) -> Option<OwnedFd> {
     None
 }

@@ -39,7 +39,7 @@ pub enum Registration {
 
 /// A site as registered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Entry {
+struct RegisteredSite {
     device: u64,
     inode: u64,
     machine: String,
@@ -71,7 +71,7 @@ impl Registry {
     /// What the registry says of a state directory. A directory that was moved is registered at its new path.
     pub fn lookup(&self, dir: &StateDir) -> Result<Registration, StoreError> {
         let Some(id) = dir.find_site_id()? else { return Ok(Registration::Unknown) };
-        let actual = Entry::of(dir)?;
+        let actual = RegisteredSite::of(dir)?;
         let mut registration = Registration::Unknown;
         for registry in [Some(self.clone()), Self::of_owner(dir)].into_iter().flatten() {
             match registry.read(&id)? {
@@ -91,23 +91,23 @@ impl Registry {
 
     /// Registers a state directory.
     pub fn register(&self, dir: &StateDir) -> Result<(), StoreError> {
-        self.write(&dir.site_id()?, &Entry::of(dir)?)
+        self.write(&dir.site_id()?, &RegisteredSite::of(dir)?)
     }
 
-    fn read(&self, id: &SiteId) -> Result<Option<Entry>, StoreError> {
+    fn read(&self, id: &SiteId) -> Result<Option<RegisteredSite>, StoreError> {
         let path = self.dir.join(id.as_str());
         // The registry is trusted like a state directory.
         check_state_dir(&self.dir)?;
         let mut bytes = Vec::new();
         let read = open_to_read(&path).and_then(|mut file| io::Read::read_to_end(&mut file, &mut bytes));
         match read {
-            Ok(_) => Ok(Entry::parse(&bytes)),
+            Ok(_) => Ok(RegisteredSite::parse(&bytes)),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
             Err(error) => Err(StoreError::io(path, error)),
         }
     }
 
-    fn write(&self, id: &SiteId, entry: &Entry) -> Result<(), StoreError> {
+    fn write(&self, id: &SiteId, entry: &RegisteredSite) -> Result<(), StoreError> {
         create_private_dir(&self.dir)?;
         check_state_dir(&self.dir)?;
         let path = self.dir.join(id.as_str());
@@ -118,7 +118,7 @@ impl Registry {
     }
 }
 
-impl Entry {
+impl RegisteredSite {
     fn of(dir: &StateDir) -> Result<Self, StoreError> {
         let failed = |source| StoreError::io(dir.path(), source);
         let path = dir.path().canonicalize().map_err(failed)?;

@@ -3,7 +3,7 @@
 //! A worker holds this lock shared while jobs are reserved for it, because it may have started some of them without
 //! having committed that. Every other writer takes the lock exclusively first, so it finds each job in its recorded
 //! state. A worker releases the lock within a transaction or two when a writer waits. A worker that does not respond,
-//! for example because it is suspended, is waited for only for [`MAX_WAIT`]; then its reserved jobs are left alone.
+//! for example because it is suspended, is waited for only for [`MAX_LOCK_WAIT`]; then its reserved jobs are left alone.
 
 use std::fs::File;
 use std::io;
@@ -16,7 +16,7 @@ use super::private_files::open_private;
 use super::state_dir::StateDir;
 
 /// How long a writer waits. A worker starts reserved jobs only within a small part of this time.
-const MAX_WAIT: Duration = Duration::from_secs(1);
+const MAX_LOCK_WAIT: Duration = Duration::from_secs(1);
 /// How long to wait between attempts: file locks have no timeout.
 const LOCK_POLL_INTERVAL: Duration = Duration::from_millis(1);
 
@@ -37,7 +37,7 @@ pub(super) struct ExclusiveGuard<'g>(&'g ReservationLock);
 impl ReservationLock {
     /// Opens the lock of the site in an existing directory.
     pub(super) fn open(dir: &StateDir) -> Result<Self, StoreError> {
-        let (path, waiters) = (dir.path().join("gate"), dir.path().join("wanted"));
+        let (path, waiters) = (dir.reservation_lock(), dir.reservation_waiters());
         let (holders, waiters) = (open_private(&path)?, open_private(&waiters)?);
         Ok(Self { path, holders, waiters })
     }
@@ -63,12 +63,12 @@ impl ReservationLock {
         !is_free
     }
 
-    /// Waits for exclusive access, but at most [`MAX_WAIT`], and keeps workers from taking the lock.
+    /// Waits for exclusive access, but at most [`MAX_LOCK_WAIT`], and keeps workers from taking the lock.
     pub(super) fn wait_exclusive(&self) -> Result<ExclusiveGuard<'_>, StoreError> {
         let failed = |source: io::Error| StoreError::io(&self.path, source);
         self.waiters.lock_shared().map_err(failed)?;
         let guard = ExclusiveGuard(self);
-        let deadline = Instant::now() + MAX_WAIT;
+        let deadline = Instant::now() + MAX_LOCK_WAIT;
         while let Err(error) = self.holders.try_lock() {
             let error = io::Error::from(error);
             if error.kind() != io::ErrorKind::WouldBlock {

@@ -10,6 +10,9 @@ use super::private_files::{self, open_private};
 use crate::model::RunId;
 
 /// The state directory of a site: `.setlist` beside its `jobs.yaml`, or any other.
+///
+/// The names of its files are fixed, because processes of several versions use them; some are older than the terms used
+/// here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StateDir {
     path: PathBuf,
@@ -44,6 +47,26 @@ impl StateDir {
     /// The file that processes lock while they write jobs into `jobs.yaml`.
     pub fn save_lock(&self) -> PathBuf {
         self.path.join("saving")
+    }
+
+    /// The file that workers lock shared while jobs are reserved for them, and other writers exclusively.
+    pub(super) fn reservation_lock(&self) -> PathBuf {
+        self.path.join("gate")
+    }
+
+    /// The file that writers lock shared while they wait for the reservation lock.
+    pub(super) fn reservation_waiters(&self) -> PathBuf {
+        self.path.join("wanted")
+    }
+
+    /// The file that a process locks while it registers a worker or looks for dead ones.
+    pub(super) fn registration_lock(&self) -> PathBuf {
+        self.path.join("roll-call")
+    }
+
+    /// The file with the times at which workers were respawned, locked while it is changed.
+    pub(super) fn respawn_record(&self) -> PathBuf {
+        self.path.join("replacements")
     }
 
     /// The directory with a file for every subscription, which writers touch after every change.

@@ -67,7 +67,7 @@ pub fn check_jobs_file(file: &Path) -> Result<(), StoreError> {
         let Some(metadata) = metadata(&next)? else { return Ok(()) };
         if metadata.is_symlink() {
             owners.check(&next, &metadata)?;
-            owners.check_holder(&resolved)?;
+            owners.check_parent_dir(&resolved)?;
             links += 1;
             if links > MAX_LINKS {
                 return Err(untrusted(file, "is reached by too many links"));
@@ -84,7 +84,7 @@ pub fn check_jobs_file(file: &Path) -> Result<(), StoreError> {
                 return Err(untrusted(&next, "is not a regular file"));
             }
             owners.check(&next, &metadata)?;
-            owners.check_holder(&resolved)?;
+            owners.check_parent_dir(&resolved)?;
         } else {
             resolved = next;
         }
@@ -152,7 +152,7 @@ impl Owners {
     }
 
     /// Checks the directory that holds a file or a link.
-    fn check_holder(&self, dir: &Path) -> Result<(), StoreError> {
+    fn check_parent_dir(&self, dir: &Path) -> Result<(), StoreError> {
         let Some(metadata) = metadata(dir)? else { return Ok(()) };
         if is_open_to_others(&metadata) {
             return Err(untrusted(dir, "can be written by other users"));

@@ -39,7 +39,7 @@ pub enum StartedRuns {
 
 /// Excludes other processes from registering workers and looking for dead ones, until it is dropped.
 #[derive(Debug)]
-pub struct LivenessLock {
+pub struct RegistrationLock {
     _locked: File,
 }
 
@@ -127,20 +127,13 @@ impl StateDir {
 
     /// Waits for the lock. A worker holds it from before it registers until it has its [`WorkerLock`], and so does a
     /// process that looks for dead workers: otherwise a worker that is starting would be considered dead.
-    pub fn lock_liveness(&self) -> Result<LivenessLock, StoreError> {
-        Ok(LivenessLock { _locked: self.open_locked("roll-call")? })
+    pub fn lock_registration(&self) -> Result<RegistrationLock, StoreError> {
+        Ok(RegistrationLock { _locked: open_locked(self.registration_lock())? })
     }
 
     /// Opens and locks the list of workers that were respawned in place of others.
     pub fn lock_respawn_file(&self) -> Result<File, StoreError> {
-        self.open_locked("replacements")
-    }
-
-    fn open_locked(&self, name: &str) -> Result<File, StoreError> {
-        let path = self.path().join(name);
-        let file = open_private(&path)?;
-        file.lock().map_err(|source| StoreError::io(path, source))?;
-        Ok(file)
+        open_locked(self.respawn_record())
     }
 
     pub(super) fn worker_file(&self, worker: WorkerId) -> PathBuf {
@@ -175,6 +168,12 @@ impl Drop for WorkerLock {
             let _ = fs::remove_file(&self.path);
         }
     }
+}
+
+fn open_locked(path: PathBuf) -> Result<File, StoreError> {
+    let file = open_private(&path)?;
+    file.lock().map_err(|source| StoreError::io(path, source))?;
+    Ok(file)
 }
 
 /// Whether a process of this namespace has ended; it may still be a zombie.

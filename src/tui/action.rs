@@ -63,7 +63,7 @@ pub enum Action {
     FindNext,
     FindPrevious,
     Mouse,
-    Palette,
+    CommandPalette,
     Help,
     Quit,
     StopAndQuit,
@@ -195,7 +195,7 @@ pub static TABLE: &[ActionEntry] = table![
     A::Back,           "back",           ["Esc"],                  "",              "go back one level; never quits",                                 Everywhere, G::Screen;
     A::Suspend,        "suspend",        ["^z"],                   "",              "suspend setlist; fg resumes it",                                 Everywhere, G::Screen;
     A::Mouse,          "mouse",          ["M"],                    "",              "release the mouse for selecting text, or capture it",            Everywhere, G::Screen;
-    A::Palette,        "palette",        [":"],                    "",              "open the command palette: find an action by name",               Everywhere, G::Screen;
+    A::CommandPalette, "palette",        [":"],                    "",              "open the command palette: find an action by name",               Everywhere, G::Screen;
     A::Help,           "help",           ["?"],                    "help",          "show this help; / searches it, Enter runs an action",            Everywhere, G::Screen;
     A::Quit,           "quit",           ["q", "^c"],              "quit",          "quit; running jobs continue",                                    Everywhere, G::Screen;
     A::StopAndQuit,    "stop-and-quit",  ["Q"],                    "",              "stop all running jobs and quit (needs confirmation)",            Everywhere, G::Screen;

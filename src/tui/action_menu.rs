@@ -63,9 +63,11 @@ impl ActionMenu {
             MenuKind::Help => {
                 TABLE.chunk_by(|a, b| a.group == b.group && a.help == b.help).map(MenuItem::new).collect()
             }
-            MenuKind::Palette => {
-                TABLE.chunks(1).map(MenuItem::new).filter(|item| item.action() != Some(Action::Palette)).collect()
-            }
+            MenuKind::Palette => TABLE
+                .chunks(1)
+                .map(MenuItem::new)
+                .filter(|item| item.action() != Some(Action::CommandPalette))
+                .collect(),
         };
         let needle = self.line.text().trim();
         if needle.is_empty() {

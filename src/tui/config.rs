@@ -8,7 +8,9 @@ use super::keymap::Keymap;
 use super::keys::{KeyCode, KeyPress};
 use super::notifications::NotificationSettings;
 use super::theme::{AppearanceOptions, ThemeName};
-use crate::definition::document::{self, MapEntry, Node, NodeKind, Problem, Problems, ValuePath, closest_name, quoted};
+use crate::definition::yaml_file::{
+    self, MapEntry, Node, NodeKind, Problem, Problems, ValuePath, closest_name, quoted,
+};
 use crate::definition::{Diagnostics, Error};
 
 /// The settings of `config.yaml`.
@@ -52,26 +54,26 @@ impl Default for Config {
 impl Config {
     /// Reads a file; a missing file sets nothing.
     pub fn read(path: &FilePath) -> Result<Self, Error> {
-        Ok(document::read(path, parse_config)?.unwrap_or_default())
+        Ok(yaml_file::read(path, parse_config)?.unwrap_or_default())
     }
 
     /// Parses the text of a file that messages call `name`.
     pub fn parse(name: &str, text: &str) -> Result<Self, Diagnostics> {
-        document::parse(name, text, parse_config)
+        yaml_file::parse(name, text, parse_config)
     }
 }
 
 fn parse_config(root: &Node<'_>, problems: &mut Problems) -> Config {
     let mut config = Config::default();
     let path = ValuePath::Top;
-    let Some(entries) = document::map(root, &path, "a map of settings", problems) else { return config };
+    let Some(entries) = yaml_file::map(root, &path, "a map of settings", problems) else { return config };
     for entry in entries {
         let path = path.key(&entry.key.text);
         match &*entry.key.text {
             "keys" => parse_bindings(&entry.value, &path, &mut config.keymap, problems),
             "theme" => config.appearance.theme = parse_theme(&entry.value, &path, problems).unwrap_or_default(),
-            "ascii" => config.appearance.ascii = document::boolean(&entry.value, &path, problems),
-            "mouse" => config.mouse = document::boolean(&entry.value, &path, problems).unwrap_or_default(),
+            "ascii" => config.appearance.ascii = yaml_file::boolean(&entry.value, &path, problems),
+            "mouse" => config.mouse = yaml_file::boolean(&entry.value, &path, problems).unwrap_or_default(),
             "notify" => config.notify = parse_notifications(&entry.value, &path, problems),
             _ => report_unknown_field(entry, &path, problems),
         }
@@ -93,14 +95,14 @@ fn report_unknown_field(entry: &MapEntry<'_>, path: &ValuePath<'_>, problems: &m
 fn parse_theme(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> Option<ThemeName> {
     let named = |name: &'static str| Some((name, name.parse().ok()?));
     let themes: Vec<(&'static str, ThemeName)> = ThemeName::names().filter_map(named).collect();
-    document::keyword(node, path, &themes, problems)
+    yaml_file::keyword(node, path, &themes, problems)
 }
 
 /// Reads a name or a list of names.
 fn parse_notifications(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> NotificationSettings {
     let mut notify = NotificationSettings::default();
     let mut take =
-        |node: &Node<'_>, path: &ValuePath<'_>| match document::keyword(node, path, &NOTIFICATION_NAMES, problems) {
+        |node: &Node<'_>, path: &ValuePath<'_>| match yaml_file::keyword(node, path, &NOTIFICATION_NAMES, problems) {
             Some(NotificationKind::Failed) => notify.failed = true,
             Some(NotificationKind::Drained) => notify.drained = true,
             None => {}
@@ -118,7 +120,7 @@ fn parse_bindings(node: &Node<'_>, path: &ValuePath<'_>, keymap: &mut Keymap, pr
     if matches!(node.kind, NodeKind::Null) {
         return;
     }
-    let Some(entries) = document::map(node, path, "a map from actions to keys", problems) else { return };
+    let Some(entries) = yaml_file::map(node, path, "a map from actions to keys", problems) else { return };
     let mut places: BTreeMap<(Action, KeyPress), u32> = BTreeMap::new();
     for entry in entries {
         let path = path.key(&entry.key.text);
@@ -174,7 +176,7 @@ fn parse_action(entry: &MapEntry<'_>, path: &ValuePath<'_>, problems: &mut Probl
 /// Reads one key, a list or none, each with the id of its node.
 fn parse_keys(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> Vec<(KeyPress, u32)> {
     let mut one = |node: &Node<'_>, path: &ValuePath<'_>| {
-        let text = document::text(node, path, problems)?;
+        let text = yaml_file::text(node, path, problems)?;
         match parse_key(&text) {
             Ok(key) => Some((key, node.id)),
             Err(why) => {

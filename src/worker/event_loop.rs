@@ -20,7 +20,7 @@ use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use setup::{Setup, unregister};
+use setup::{WorkerSetup, unregister};
 use signal_hook::consts::SIGTSTP;
 use signal_hook::low_level::emulate_default_handler;
 
@@ -60,7 +60,7 @@ pub(super) struct EventLoop {
     /// Whether it waits for more jobs when there is nothing to do.
     stays_when_idle: bool,
     /// It does not leave while this is set.
-    hold: Arc<AtomicBool>,
+    answer_awaited: Arc<AtomicBool>,
     id: WorkerId,
     runner: Runner,
     running: HashMap<RunId, ActiveRun>,
@@ -150,7 +150,7 @@ impl EventLoop {
         stays_when_idle: bool,
     ) -> Result<Self, WorkerError> {
         reap_dead_workers(store, &paths)?;
-        let liveness_lock = paths.state.lock_liveness()?;
+        let registration_lock = paths.state.lock_registration()?;
         let last_seq = store.last_seq()?;
         let join = Command::Join { host: hostname(), pid: std::process::id(), queues: queues.clone() };
         let answers = store.execute(&[join], clock::now())?;
@@ -161,16 +161,16 @@ impl EventLoop {
         let id = id.unwrap_or_default();
         crash::point("joined");
         let environments = Environments::new(&paths.state);
-        let setup = Setup::of_worker(store, &paths, id, liveness_lock);
+        let setup = WorkerSetup::of_worker(store, &paths, id, registration_lock);
         // Otherwise it would be considered a dead worker.
         let setup = setup.inspect_err(|_| unregister(store, id))?;
-        let Setup { lock, reservation_lock, runner, sender, messages, liveness_watch } = setup;
+        let WorkerSetup { lock, reservation_lock, runner, sender, messages, liveness_watch } = setup;
         Ok(Self {
             tag_prefix: tag_prefix(&paths),
             paths,
             queues,
             stays_when_idle,
-            hold: Arc::default(),
+            answer_awaited: Arc::default(),
             id,
             runner,
             running: HashMap::new(),
@@ -225,8 +225,8 @@ impl EventLoop {
         self.sender.clone()
     }
 
-    pub(super) fn set_hold(&mut self, hold: Arc<AtomicBool>) {
-        self.hold = hold;
+    pub(super) fn keep_running_while(&mut self, answer_awaited: Arc<AtomicBool>) {
+        self.answer_awaited = answer_awaited;
     }
 
     /// Takes the steps, and sleeps when there is nothing to do, until the worker has left the site.
@@ -427,7 +427,7 @@ impl EventLoop {
             self.forget_environments(store);
             return Ok(NextStep::Exit);
         }
-        if self.stays_when_idle || self.hold.load(Ordering::Relaxed) {
+        if self.stays_when_idle || self.answer_awaited.load(Ordering::Relaxed) {
             return Ok(NextStep::Sleep);
         }
         let leave = Command::Leave { worker: self.id, queues: self.queues.clone() };

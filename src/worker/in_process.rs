@@ -20,18 +20,18 @@ use crate::runner::{self, Launch, Output, PtyOptions};
 
 /// How [`Queue::process_with`] runs the jobs. The default is that of [`Queue::process`].
 #[derive(Clone, Copy, Debug)]
-pub struct Policy {
+pub struct ProcessPolicy {
     /// Whether a failure ends the attempt and leaves the job pending, or finishes the job and continues with the next.
     pub on_failure: OnFailure,
     /// How many jobs run at once, each on its own thread; with 1, all run on the calling thread.
     pub parallel: usize,
     /// The order in which jobs are started.
-    pub order: Order,
+    pub order: StartOrder,
 }
 
 /// The order in which jobs are started.
 #[derive(Clone, Copy, Debug)]
-pub enum Order {
+pub enum StartOrder {
     /// The order of the queue.
     Queue,
     /// By this comparison; equal jobs stay in the order of the queue.
@@ -41,20 +41,20 @@ pub enum Order {
 /// The result of processing a queue.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use = "jobs may have failed"]
-pub struct Processed {
+pub struct ProcessReport {
     /// How many jobs succeeded.
     pub succeeded: usize,
     /// The jobs that failed, and why, in the order in which they failed.
     pub failures: Vec<(JobId, Failure)>,
 }
 
-impl Default for Policy {
+impl Default for ProcessPolicy {
     fn default() -> Self {
-        Self { on_failure: OnFailure::Stop, parallel: 1, order: Order::Queue }
+        Self { on_failure: OnFailure::Stop, parallel: 1, order: StartOrder::Queue }
     }
 }
 
-impl Processed {
+impl ProcessReport {
     /// How many jobs succeeded, or the first failure.
     pub fn into_result(self) -> Result<usize, Failure> {
         self.failures.into_iter().next().map_or(Ok(self.succeeded), |(_, failure)| Err(failure))
@@ -70,21 +70,21 @@ impl Queue {
     ///
     /// [`process_with`](Self::process_with) offers other policies.
     pub fn process(&self) -> Result<usize, Failure> {
-        self.process_with(Policy::default()).into_result()
+        self.process_with(ProcessPolicy::default()).into_result()
     }
 
     /// Attempts every job that is pending now, once each, as `policy` says.
     ///
     /// The queue's own settings for parallelism and failures apply to workers only.
-    pub fn process_with(&self, policy: Policy) -> Processed {
+    pub fn process_with(&self, policy: ProcessPolicy) -> ProcessReport {
         let jobs = self.jobs_in_order(policy.order);
         let helpers = policy.parallel.min(jobs.len()).saturating_sub(1);
-        let worker = JoinedWorker::join(self.site());
-        let attempt = Attempt {
+        let worker = InProcessWorker::join(self.site());
+        let attempt = ProcessCall {
             queue: self,
             worker: worker.id,
             on_failure: policy.on_failure,
-            progress: Mutex::new(Progress { remaining: jobs.into_iter(), processed: Processed::default() }),
+            progress: Mutex::new(Progress { remaining: jobs.into_iter(), processed: ProcessReport::default() }),
         };
         thread::scope(|scope| {
             for _ in 0..helpers {
@@ -96,10 +96,10 @@ impl Queue {
         attempt.progress.into_inner().unwrap_or_else(PoisonError::into_inner).processed
     }
 
-    fn jobs_in_order(&self, order: Order) -> Vec<JobId> {
+    fn jobs_in_order(&self, order: StartOrder) -> Vec<JobId> {
         match order {
-            Order::Queue => self.read(|queue, _| queue.pending.iter().copied().collect()),
-            Order::By(compare) => {
+            StartOrder::Queue => self.read(|queue, _| queue.pending.iter().copied().collect()),
+            StartOrder::By(compare) => {
                 let mut jobs = self.pending();
                 jobs.sort_by(compare);
                 jobs.into_iter().map(|job| job.id).collect()
@@ -129,7 +129,7 @@ impl Job {
 }
 
 /// One attempt at the jobs of a queue, shared by its threads.
-struct Attempt<'a> {
+struct ProcessCall<'a> {
     queue: &'a Queue,
     worker: WorkerId,
     on_failure: OnFailure,
@@ -138,10 +138,10 @@ struct Attempt<'a> {
 
 struct Progress {
     remaining: vec::IntoIter<JobId>,
-    processed: Processed,
+    processed: ProcessReport,
 }
 
-impl Attempt<'_> {
+impl ProcessCall<'_> {
     fn run_jobs(&self) {
         while let Some((job, run, definition)) = self.next() {
             self.report(job, run, call_definition(&definition));
@@ -186,12 +186,12 @@ impl Attempt<'_> {
 }
 
 /// Registers this process as a worker of a site until dropped.
-struct JoinedWorker<'a> {
+struct InProcessWorker<'a> {
     site: &'a Site,
     id: WorkerId,
 }
 
-impl<'a> JoinedWorker<'a> {
+impl<'a> InProcessWorker<'a> {
     fn join(site: &'a Site) -> Self {
         // It serves no queue: it starts jobs by id.
         let command = Command::Join { host: "localhost".to_owned(), pid: std::process::id(), queues: Some(Vec::new()) };
@@ -203,7 +203,7 @@ impl<'a> JoinedWorker<'a> {
     }
 }
 
-impl Drop for JoinedWorker<'_> {
+impl Drop for InProcessWorker<'_> {
     fn drop(&mut self) {
         // Refused only if it has been reaped already.
         let _ = self.site.submit(

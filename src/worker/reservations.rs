@@ -9,7 +9,7 @@ use crate::store::ReservationLock;
 use crate::store::log::LogWriter;
 
 /// How long jobs stay reserved after a commit.
-const LEASE: Duration = Duration::from_millis(100);
+const LEASE_DURATION: Duration = Duration::from_millis(100);
 /// How long the worker may rely on its last check of the lock. Far shorter than the time after which others take the lock
 /// from a worker that does not release it, so a worker that was suspended starts no job that others have taken.
 const LOCK_CHECK_VALIDITY: Duration = Duration::from_millis(500);
@@ -88,7 +88,7 @@ impl Reservations {
             self.must_release |= self.lock_checked_until <= now || lock.has_waiters();
         } else {
             self.is_held = lock.try_hold();
-            self.lease_end = now + LEASE;
+            self.lease_end = now + LEASE_DURATION;
         }
         self.lock_checked_until = now + LOCK_CHECK_VALIDITY;
         self.is_held && !self.must_release
@@ -151,7 +151,7 @@ impl Reservations {
                 _ => {}
             }
         }
-        self.lease_end = Instant::now() + LEASE;
+        self.lease_end = Instant::now() + LEASE_DURATION;
         if self.recorded.is_empty() && self.unrecorded_starts.is_empty() && self.is_held {
             self.stop_starting();
             self.lock.iter().for_each(ReservationLock::release);

@@ -6,13 +6,14 @@ use std::thread;
 use std::time::Duration;
 
 use setlist::model::{Arguments, Exit, Failure, FailureKind, JobId, OnFailure, Outcome, Script, Value};
-use setlist::worker::{Order, Policy};
+use setlist::worker::{ProcessPolicy, StartOrder};
 use setlist::{Job, Queue, Site, get_queue};
 
 /// Which jobs were called, in order.
 type Calls = Arc<Mutex<Vec<usize>>>;
 
-const CONTINUE: Policy = Policy { on_failure: OnFailure::Continue, parallel: 1, order: Order::Queue };
+const CONTINUE: ProcessPolicy =
+    ProcessPolicy { on_failure: OnFailure::Continue, parallel: 1, order: StartOrder::Queue };
 
 /// How long a test waits before it fails.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
@@ -296,13 +297,14 @@ fn a_script_is_a_callable() {
 #[test]
 fn the_order_is_a_policy() {
     let (queue, calls) = queue(5, |number| number == 3);
-    let backwards = Policy { order: Order::By(|a, b| b.position.cmp(&a.position)), ..Policy::default() };
+    let backwards =
+        ProcessPolicy { order: StartOrder::By(|a, b| b.position.cmp(&a.position)), ..ProcessPolicy::default() };
     let processed = queue.process_with(backwards);
     assert_eq!(processed.into_result().unwrap_err().to_string(), "job 3 is broken");
     assert_eq!(called(&calls), [4, 3]);
     assert_eq!(titles(&queue.pending()), [0, 1, 2, 3], "the order of the queue is unchanged");
 
-    let all_equal = Policy { order: Order::By(|_, _| std::cmp::Ordering::Equal), ..CONTINUE };
+    let all_equal = ProcessPolicy { order: StartOrder::By(|_, _| std::cmp::Ordering::Equal), ..CONTINUE };
     assert_eq!(queue.process_with(all_equal).succeeded, 3);
     assert_eq!(called(&calls)[2..], [0, 1, 2, 3], "equal jobs keep the order of the queue");
 }
@@ -325,7 +327,7 @@ fn no_more_jobs_run_in_parallel_than_allowed() {
             if waited.timed_out() { Err("the others were not called") } else { Ok(watched.running().len()) }
         });
     }
-    let processed = queue.process_with(Policy { parallel: MAX_PARALLEL, ..CONTINUE });
+    let processed = queue.process_with(ProcessPolicy { parallel: MAX_PARALLEL, ..CONTINUE });
     assert_eq!(processed.succeeded, 2 * MAX_PARALLEL);
     let most = queue.finished().iter().filter_map(|job| job.value.as_ref()?.as_u64()).max();
     assert!(most <= Some(MAX_PARALLEL as u64), "{most:?} ran at once");
@@ -349,7 +351,7 @@ fn after_a_failure_parallel_processing_starts_no_more_jobs_but_counts_running_on
         Err::<(), _>("broken")
     });
     queue.append(|| ());
-    let processed = queue.process_with(Policy { parallel: 2, ..Policy::default() });
+    let processed = queue.process_with(ProcessPolicy { parallel: 2, ..ProcessPolicy::default() });
     assert_eq!(processed.succeeded, 1);
     assert_eq!(processed.failures.len(), 1);
     assert_eq!(queue.pending().len(), 2, "the failed one and the one after it");

@@ -144,7 +144,7 @@ fn a_worker_notices_that_its_site_was_moved_before_it_subscribed() {
     let file = ["--file", "site/jobs.yaml"];
     site.ok(&[&file[..], &["status"]].concat());
     let folder = StateDir::new(site.join("site/.setlist"));
-    // It joins, but can't take its liveness lock while the test holds it.
+    // It joins, but can't take its worker lock while the test holds it.
     let sign = folder.lock_worker(WorkerId(1)).unwrap();
     let worker = site.command(&file).arg("worker").stderr(Stdio::piped()).spawn().unwrap();
     let mut store = SqliteStore::open(&folder).unwrap();

@@ -227,14 +227,14 @@ pub(super) fn to_flow(value: &Value) -> String {
 
 /// Whether a text needs no quotes on a line of its own.
 fn is_plain(text: &str) -> bool {
-    const WORDS: [&str; 9] = ["true", "false", "yes", "no", "on", "off", "null", "y", "n"];
+    const YAML_KEYWORDS: [&str; 9] = ["true", "false", "yes", "no", "on", "off", "null", "y", "n"];
     let option = text.trim_start_matches('-');
     let dashes = text.len() - option.len();
     let path = text.starts_with("./") || text.starts_with("../");
     (path || option.starts_with(|c: char| c.is_ascii_alphabetic() || dashes == 0 && "/_".contains(c)))
         && dashes < 3
         && text.parse::<f64>().is_err()
-        && !WORDS.contains(&text.to_ascii_lowercase().as_str())
+        && !YAML_KEYWORDS.contains(&text.to_ascii_lowercase().as_str())
         && !text.contains(": ")
         && !text.contains(" #")
         && !text.ends_with([':', ' '])

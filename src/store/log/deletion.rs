@@ -33,7 +33,7 @@ pub fn log_sizes(dir: &Path) -> Result<HashMap<RunId, u64>, StoreError> {
         let entry = entry.map_err(failed)?;
         let name = entry.file_name();
         // It is kept as long as its run.
-        if name.as_encoded_bytes().ends_with(hook_result::SUFFIX.as_bytes()) {
+        if name.as_encoded_bytes().ends_with(hook_result::HOOK_SUFFIX.as_bytes()) {
             continue;
         }
         let run = name.to_str().and_then(|name| name.split_once('.')?.0.parse().ok());

@@ -10,7 +10,7 @@ use crate::store::error::StoreError;
 use crate::store::private_files::{create_private_dir, read_to_string};
 
 /// The suffix of such a file.
-pub(super) const SUFFIX: &str = ".hook";
+pub(super) const HOOK_SUFFIX: &str = ".hook";
 
 /// Saves the result atomically.
 pub(in crate::store) fn save_hook_result(dir: &Path, run: RunId, end: &HookResult) -> Result<(), StoreError> {
@@ -42,5 +42,5 @@ pub(super) fn remove(dir: &Path, run: RunId) -> Result<(), StoreError> {
 }
 
 fn path(dir: &Path, run: RunId) -> PathBuf {
-    dir.join(format!("{run}{SUFFIX}"))
+    dir.join(format!("{run}{HOOK_SUFFIX}"))
 }

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::stream_index::{ENTRY_LEN, IndexEntry, IndexLayout, Origin};
+use super::stream_index::{ENTRY_LEN, IndexEntry, IndexLayout, OutputOrigin};
 use crate::store::private_files::open_to_read;
 
 /// A span of output from one stream whose lines arrived at the same time.
@@ -17,7 +17,7 @@ pub struct OutputSpan {
     /// The offset at which the next span starts; `u64::MAX` if there is none yet.
     pub end: u64,
     /// The stream and the time; none if unknown.
-    pub origin: Option<Origin>,
+    pub origin: Option<OutputOrigin>,
 }
 
 /// Reads the stream index of one log.
@@ -33,7 +33,7 @@ pub(super) struct IndexReader {
 struct SpanCache {
     spans: Vec<OutputSpan>,
     /// The file position of the next entry and its present content, if the last span is still open.
-    tip: Option<(u64, Option<RawEntry>)>,
+    next_entry: Option<(u64, Option<RawEntry>)>,
 }
 
 type RawEntry = [u8; ENTRY_LEN];
@@ -92,7 +92,7 @@ impl IndexReader {
         let found = self.cache.find(offset)?;
         let (file, _) = self.file.as_ref()?;
         let has_grown = |(position, before)| read_raw(file, position).is_ok_and(|now| now != before);
-        (found.end < u64::MAX || !self.cache.tip.is_some_and(has_grown)).then_some(found)
+        (found.end < u64::MAX || !self.cache.next_entry.is_some_and(has_grown)).then_some(found)
     }
 
     fn opened(&mut self) -> Option<&(File, IndexLayout)> {
@@ -125,19 +125,19 @@ fn read_spans(file: &File, layout: IndexLayout, offset: u64) -> io::Result<Optio
         // The beginning of the output has no entry.
         let end = if order.len == 0 { None } else { order.entry(0)?.map(|entry| entry.offset) };
         let beginning = end.filter(|end| offset < *end).map(|end| OutputSpan { end, ..OutputSpan::UNKNOWN });
-        return Ok(Some(SpanCache { spans: beginning.into_iter().collect(), tip: None }));
+        return Ok(Some(SpanCache { spans: beginning.into_iter().collect(), next_entry: None }));
     };
     let entries = first..order.len.min(first + ENTRIES_PER_READ);
     let raw_entries = order.raw_entries(entries.clone())?;
     let position = IndexLayout::slot_offset(order.slot(entries.end));
-    let tip = if entries.end == order.len { Some((position, read_raw(file, position)?)) } else { None };
-    let spans = order.spans(entries.start, &raw_entries, tip.is_some()).filter(|spans| {
+    let next_entry = if entries.end == order.len { Some((position, read_raw(file, position)?)) } else { None };
+    let spans = order.spans(entries.start, &raw_entries, next_entry.is_some()).filter(|spans| {
         let newer = |entry: IndexEntry| spans.last().is_some_and(|last| entry.offset > last.start);
-        let overtaken = tip.and_then(|(_, raw)| IndexEntry::read(raw?)).is_some_and(newer);
+        let overtaken = next_entry.and_then(|(_, raw)| IndexEntry::read(raw?)).is_some_and(newer);
         spans.first().is_some_and(|first| first.start <= offset) && !overtaken
     });
     let is_unchanged = order.is_unchanged(entries, &raw_entries)?;
-    Ok(spans.filter(|_| is_unchanged).map(|spans| SpanCache { spans, tip }))
+    Ok(spans.filter(|_| is_unchanged).map(|spans| SpanCache { spans, next_entry }))
 }
 
 impl<'a> EntryOrder<'a> {

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 use super::files::create;
-use super::stream_index::{IndexEntry, IndexLayout, Origin};
+use super::stream_index::{IndexEntry, IndexLayout, OutputOrigin};
 
 /// Records the origin of the output of a log.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ impl IndexWriter {
     }
 
     /// Records the origin of `bytes`, which are written at `offset` next.
-    pub(super) fn record(&mut self, offset: u64, origin: Origin, bytes: &[u8]) {
+    pub(super) fn record(&mut self, offset: u64, origin: OutputOrigin, bytes: &[u8]) {
         let [before @ .., last] = bytes else { return };
         // The time is recorded where a line starts, the stream everywhere.
         let known = self.missed_from.is_none()
@@ -65,7 +65,7 @@ impl IndexWriter {
         Ok(())
     }
 
-    fn write_entry(&mut self, offset: u64, origin: Option<Origin>) -> io::Result<()> {
+    fn write_entry(&mut self, offset: u64, origin: Option<OutputOrigin>) -> io::Result<()> {
         // An entry with the same offset belongs to output that could not be written.
         let nth = self.count - u64::from(self.last.is_some_and(|last| last.offset == offset));
         let entry = IndexEntry { offset, origin, lap: self.layout.lap(nth) };
@@ -82,7 +82,7 @@ impl IndexWriter {
     }
 }
 
-fn same_millisecond(one: Origin, other: Origin) -> bool {
+fn same_millisecond(one: OutputOrigin, other: OutputOrigin) -> bool {
     one.at.timestamp_millis() == other.at.timestamp_millis()
 }
 
@@ -96,8 +96,8 @@ mod tests {
     use super::*;
     use crate::model::Stream;
 
-    const OUT: Origin = Origin { stream: Stream::Out, at: DateTime::UNIX_EPOCH };
-    const ERR: Origin = Origin { stream: Stream::Err, at: DateTime::UNIX_EPOCH };
+    const OUT: OutputOrigin = OutputOrigin { stream: Stream::Out, at: DateTime::UNIX_EPOCH };
+    const ERR: OutputOrigin = OutputOrigin { stream: Stream::Err, at: DateTime::UNIX_EPOCH };
 
     fn known(path: &std::path::Path, until: u64) -> Vec<OutputSpan> {
         let (mut reader, mut offset, mut known) = (IndexReader::new(path.to_owned()), 0, Vec::new());

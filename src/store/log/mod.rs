@@ -37,6 +37,6 @@ pub(super) use hook_result::save_hook_result;
 pub use index_reader::OutputSpan;
 pub use notices::omission_notice;
 pub use reader::{LogChunk, LogReader};
-pub use stream_index::Origin;
+pub use stream_index::OutputOrigin;
 pub use watched_runs::WatchedRuns;
 pub use writer::LogWriter;

@@ -13,7 +13,7 @@ use crate::model::Stream;
 
 /// The stream and arrival time of output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Origin {
+pub struct OutputOrigin {
     /// The stream.
     pub stream: Stream,
     /// When the first byte arrived, in milliseconds.
@@ -25,7 +25,7 @@ pub struct Origin {
 pub(super) struct IndexEntry {
     pub(super) offset: u64,
     /// None if it could not be recorded.
-    pub(super) origin: Option<Origin>,
+    pub(super) origin: Option<OutputOrigin>,
     /// How often the ring was full when the entry was written: 0 for the permanent entries; 2 also for all later laps.
     pub(super) lap: u64,
 }
@@ -111,7 +111,7 @@ impl IndexEntry {
             _ => None,
         };
         let at = i64::try_from(when >> CHECKSUM_BITS).ok().and_then(DateTime::from_timestamp_millis);
-        let origin = stream.zip(at).map(|(stream, at)| Origin { stream, at });
+        let origin = stream.zip(at).map(|(stream, at)| OutputOrigin { stream, at });
         Some(Self { offset: what >> KIND_BITS, origin, lap: what >> 2 & 3 })
     }
 

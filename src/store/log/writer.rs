@@ -11,7 +11,7 @@ use super::compact;
 use super::deletion::lock_shared;
 use super::files::{create, head_path, index_path, record_printed, sizes_path, tail_path};
 use super::index_writer::IndexWriter;
-use super::stream_index::Origin;
+use super::stream_index::OutputOrigin;
 use super::tail_segment::TailHeader;
 use super::terminal_sizes::SizeWriter;
 use crate::model::{RunId, Stream, WindowSize};
@@ -75,7 +75,7 @@ impl LogWriter {
     /// Appends output that arrived from `stream` at `at`. If it can't be written, it is dropped and the error is
     /// returned; the next write tries again and adds a line that says how much is missing.
     pub fn write(&mut self, stream: Stream, bytes: &[u8], at: DateTime<Utc>) -> Result<(), StoreError> {
-        let result = self.report_lost().and_then(|()| self.append(bytes, Origin { stream, at }));
+        let result = self.report_lost().and_then(|()| self.append(bytes, OutputOrigin { stream, at }));
         if let Err(error) = &result {
             self.lost.bytes += bytes.len() as u64;
             self.lost.at = at;
@@ -106,13 +106,13 @@ impl LogWriter {
         if self.lost.bytes > 0 {
             let LostOutput { bytes, reason, at } = &self.lost;
             let notice = format!("\n[setlist: {} lost: {reason}]\n", text::bytes(*bytes));
-            self.append(notice.as_bytes(), Origin { stream: Stream::Err, at: *at })?;
+            self.append(notice.as_bytes(), OutputOrigin { stream: Stream::Err, at: *at })?;
             self.lost = LostOutput::default();
         }
         Ok(())
     }
 
-    fn append(&mut self, bytes: &[u8], origin: Origin) -> Result<(), StoreError> {
+    fn append(&mut self, bytes: &[u8], origin: OutputOrigin) -> Result<(), StoreError> {
         if bytes.is_empty() {
             return Ok(());
         }

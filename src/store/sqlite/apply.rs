@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Result, params};
 
 use super::columns::{Json, Nanos, StateCode, StateFlags};
-use super::definition::DefinitionColumns;
+use super::definition_columns::DefinitionColumns;
 use super::tx_cache::TxCache;
 use super::tx_state::TxState;
 use crate::model::{
@@ -51,7 +51,7 @@ impl TxState<'_> {
                 [seq.saturating_sub(MIN_RETAINED_EVENTS).cast_signed()],
             )?;
         }
-        if self.forgets_values {
+        if self.has_removed_secrets {
             // Earlier events have the values too. A follower that needs one of them loads the site again.
             self.execute("DELETE FROM events WHERE seq <= ?1", [self.seq_before.cast_signed()])?;
         }
@@ -87,7 +87,7 @@ impl TxState<'_> {
                     && let Some(mut removed) = self.take(*job)?
                     && removed.forget_env()
                 {
-                    self.forgets_values = true;
+                    self.has_removed_secrets = true;
                     self.write_definition(*job, &removed.definition)?;
                 }
                 if *reason == RemovalReason::NotInFile {
@@ -192,7 +192,7 @@ impl TxState<'_> {
                 self.execute("DELETE FROM needs WHERE needed = ?1 AND job = ?2", (need.job, id))?;
             }
             self.save_scheduling(id, &definition.scheduling, needs)?;
-            self.forgets_values |=
+            self.has_removed_secrets |=
                 job.definition.env().is_some_and(|env| !env.is_empty() && Some(env) != definition.env());
             self.write_definition(id, definition)?;
         }

@@ -52,9 +52,9 @@ impl StateCode {
         1..=7
     }
 
-    /// The codes of jobs that only wait for a time; with `asked`, only of those that were requested.
-    pub(super) fn timed(asked: bool) -> RangeInclusive<i64> {
-        if asked { 6..=6 } else { 6..=7 }
+    /// The codes of jobs that only wait for a time; with `requested_only`, only of those that were requested.
+    pub(super) fn timed(requested_only: bool) -> RangeInclusive<i64> {
+        if requested_only { 6..=6 } else { 6..=7 }
     }
 
     /// The code of a pending job.
@@ -91,16 +91,16 @@ impl From<&Job> for StateCode {
 }
 
 impl StateFlags {
-    const ASKED: i64 = 1;
+    const REQUESTED: i64 = 1;
     const NEEDS: i64 = 2;
     const CONFIRM: i64 = 4;
     const FORCED: i64 = 8;
 
-    pub(super) fn asked(self) -> bool {
-        self.0 & Self::ASKED != 0
+    pub(super) fn is_requested(self) -> bool {
+        self.0 & Self::REQUESTED != 0
     }
 
-    pub(super) fn forced(self) -> bool {
+    pub(super) fn is_forced(self) -> bool {
         self.0 & Self::FORCED != 0
     }
 
@@ -109,7 +109,7 @@ impl StateFlags {
             needs: self.0 & Self::NEEDS != 0,
             until,
             confirm: self.0 & Self::CONFIRM != 0,
-            forced: self.forced(),
+            forced: self.is_forced(),
         }
     }
 }
@@ -119,12 +119,14 @@ impl From<&JobState> for StateFlags {
         let flag = |set: bool, flag: i64| if set { flag } else { 0 };
         Self(match state {
             JobState::Pending { requested, wait } => {
-                flag(*requested, Self::ASKED)
+                flag(*requested, Self::REQUESTED)
                     + flag(wait.needs, Self::NEEDS)
                     + flag(wait.confirm, Self::CONFIRM)
                     + flag(wait.forced, Self::FORCED)
             }
-            JobState::Running { requested, forced, .. } => flag(*requested, Self::ASKED) + flag(*forced, Self::FORCED),
+            JobState::Running { requested, forced, .. } => {
+                flag(*requested, Self::REQUESTED) + flag(*forced, Self::FORCED)
+            }
             JobState::Finished { .. } => 0,
         })
     }

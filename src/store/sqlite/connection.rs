@@ -73,7 +73,7 @@ impl SqliteStore {
                 Err(DecideError::Read(error)) => return Err(error),
             });
         }
-        let forgets_values = state.forgets_values;
+        let has_removed_secrets = state.has_removed_secrets;
         let claimed = mem::take(&mut state.claimed);
         let cache = state.finish()?;
         if cache.counters.seq > seq_before {
@@ -83,7 +83,7 @@ impl SqliteStore {
         } else {
             drop(transaction);
         }
-        if forgets_values {
+        if has_removed_secrets {
             // Overwrites the pages in the database. If readers prevent that, the next checkpoint does.
             let _ = self.db.query_row("PRAGMA wal_checkpoint(PASSIVE)", (), |_| Ok(()));
         }

@@ -3,7 +3,7 @@
 use rusqlite::Row;
 
 use super::columns::{Json, Nanos, Position, StateFlags};
-use super::definition::{BlankDefinitions, definition};
+use super::definition_columns::{BlankDefinitions, definition};
 use crate::model::{
     Approval, Cause, Exit, Job, JobState, QueueId, RemovalReason, Run, RunEnd, RunId, StopSignal, Usage,
 };
@@ -44,7 +44,7 @@ pub(super) fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
 /// Reads a job of a known queue from a row of [`select_jobs`].
 pub(super) fn job_in_queue(row: &Row<'_>, queue: QueueId, blanks: &BlankDefinitions) -> rusqlite::Result<Job> {
     let flags: StateFlags = row.get(FLAGS_COLUMN)?;
-    let running = |stop| JobState::Running { requested: flags.asked(), forced: flags.forced(), stop };
+    let running = |stop| JobState::Running { requested: flags.is_requested(), forced: flags.is_forced(), stop };
     let state = match row.get(3)? {
         0 => {
             let (Json(outcome), Nanos(at)) = (row.get(OUTCOME_COLUMN)?, row.get(OUTCOME_COLUMN + 1)?);
@@ -55,7 +55,7 @@ pub(super) fn job_in_queue(row: &Row<'_>, queue: QueueId, blanks: &BlankDefiniti
         3 => running(Some(StopSignal::Kill)),
         4..=8 => {
             let until = row.get::<_, Option<_>>(FLAGS_COLUMN + 1)?.map(|Nanos(until)| until);
-            JobState::Pending { requested: flags.asked(), wait: flags.wait(until) }
+            JobState::Pending { requested: flags.is_requested(), wait: flags.wait(until) }
         }
         unknown => return Err(rusqlite::Error::IntegralValueOutOfRange(3, unknown)),
     };

@@ -9,7 +9,7 @@ mod columns;
 mod connected_db;
 mod connection;
 mod db_paths;
-mod definition;
+mod definition_columns;
 mod history_mark;
 mod job_rows;
 mod load;

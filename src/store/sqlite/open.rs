@@ -129,9 +129,9 @@ fn connect(dir: &StateDir, path: &Path, write_lock: &WriteLock) -> Result<Connec
     // A writer that is active has checked the pages itself.
     let has_lock = write_lock.try_lock()?;
     if check_database(&db, path, recorded_seq(dir), has_lock)? < CURRENT_FORMAT {
-        // A worker that registers takes the liveness lock before the write lock, so the order is the same here.
+        // A worker that registers takes the registration lock before the write lock, so the order is the same here.
         write_lock.unlock()?;
-        let _liveness_lock = dir.lock_liveness()?;
+        let _registration_lock = dir.lock_registration()?;
         write_lock.lock()?;
         // Another process may have migrated it meanwhile.
         let format = check_database(&db, path, recorded_seq(dir), true)?;

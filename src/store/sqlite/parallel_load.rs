@@ -8,7 +8,7 @@ use std::{thread, vec};
 
 use rusqlite::{CachedStatement, Connection, OpenFlags, Result};
 
-use super::definition::BlankDefinitions;
+use super::definition_columns::BlankDefinitions;
 use super::job_rows::{self, select_jobs};
 use super::queries as site_queries;
 use crate::model::{Counters, Job, JobId, QueueId, QueueInfo};

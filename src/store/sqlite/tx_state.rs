@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Result, Row};
 
 use super::columns::{Json, Nanos, Position, StateCode};
-use super::definition::{BlankDefinitions, definition};
+use super::definition_columns::{BlankDefinitions, definition};
 use super::queries::{find_job, jobs_run_by};
 use super::schedule_rows;
 use super::tx_cache::TxCache;
@@ -29,7 +29,7 @@ pub(super) struct TxState<'t> {
     /// The workers whose reservations have changed.
     pub(super) changed_reservations: BTreeSet<WorkerId>,
     /// Whether values have left the site that must not remain in the database.
-    pub(super) forgets_values: bool,
+    pub(super) has_removed_secrets: bool,
 }
 
 impl<'t> TxState<'t> {
@@ -44,7 +44,7 @@ impl<'t> TxState<'t> {
             last_job: RefCell::default(),
             claimed: Vec::new(),
             changed_reservations: BTreeSet::new(),
-            forgets_values: false,
+            has_removed_secrets: false,
         })
     }
 
@@ -220,10 +220,10 @@ impl StateReader for TxState<'_> {
         self.query_all(sql, [Nanos(now)], |row| row.get(0))
     }
 
-    fn next_due_time(&self, queue: &QueueId, asked: bool) -> Result<Option<DateTime<Utc>>> {
+    fn next_due_time(&self, queue: &QueueId, requested_only: bool) -> Result<Option<DateTime<Utc>>> {
         let sql = "SELECT min(until) FROM jobs \
                    WHERE queue = ?1 AND state BETWEEN ?2 AND ?3 AND until IS NOT NULL AND removed IS NULL";
-        let codes = StateCode::timed(asked);
+        let codes = StateCode::timed(requested_only);
         let until: Option<Nanos> =
             self.statement(sql)?.query_row((queue, codes.start(), codes.end()), |row| row.get(0))?;
         Ok(until.map(|Nanos(until)| until))

@@ -148,7 +148,7 @@ impl Screen {
             Action::LaterRun => self.plan_find_run(Direction::Later),
             Action::Help => Ok(ActionPlan::Open(Dialog::Menu(ActionMenu::help()))),
             Action::Copy => Ok(self.plan_approve(&self.selected_approval()?)),
-            Action::Palette => Ok(ActionPlan::Open(Dialog::Menu(ActionMenu::palette()))),
+            Action::CommandPalette => Ok(ActionPlan::Open(Dialog::Menu(ActionMenu::palette()))),
             Action::Quit => Ok(ActionPlan::Apply(vec![Effect::Exit(ExitReason::Quit)])),
             Action::StopAndQuit => Ok(self.plan_stop_and_quit()),
             Action::Suspend => Ok(ActionPlan::Apply(vec![Effect::RequestSuspend])),
@@ -160,7 +160,12 @@ impl Screen {
     fn perform_over_file_error(&mut self, action: Action, now: DateTime<Utc>) -> Result<Vec<Effect>, String> {
         let scroll = self.file.scroll;
         match action {
-            Action::Edit | Action::Help | Action::Palette | Action::Quit | Action::StopAndQuit | Action::Suspend => {
+            Action::Edit
+            | Action::Help
+            | Action::CommandPalette
+            | Action::Quit
+            | Action::StopAndQuit
+            | Action::Suspend => {
                 return self.try_perform(action, now);
             }
             Action::Back => self.file.hidden = true,
@@ -208,8 +213,15 @@ impl Screen {
 
 fn works_over_file_error(action: Action) -> bool {
     let moves = action.entry().is_some_and(|entry| entry.group == Group::Move);
-    let more =
-        [Action::Edit, Action::Help, Action::Palette, Action::Quit, Action::StopAndQuit, Action::Suspend, Action::Back];
+    let more = [
+        Action::Edit,
+        Action::Help,
+        Action::CommandPalette,
+        Action::Quit,
+        Action::StopAndQuit,
+        Action::Suspend,
+        Action::Back,
+    ];
     moves || more.contains(&action)
 }
 
@@ -235,7 +247,7 @@ fn selects_job(action: Action) -> bool {
             | Action::Times
             | Action::Tiles
             | Action::Mouse
-            | Action::Palette
+            | Action::CommandPalette
             | Action::Help
             | Action::Back
             | Action::Suspend

@@ -98,7 +98,7 @@ fn draw_row(
         last = x;
         let style = highlights
             .style(glyph.start, styles)
-            .map_or(styles.of(glyph.style), |mark| styles.of(glyph.style).patch(mark));
+            .map_or(styles.for_text(glyph.style), |mark| styles.for_text(glyph.style).patch(mark));
         buffer[(x, place.y)].set_symbol(glyph.symbol).set_style(style);
         for rest in 1..width {
             // The right half is hidden behind the wide character but has its colour.

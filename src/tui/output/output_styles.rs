@@ -28,7 +28,7 @@ pub struct OutputStyles {
 
 impl OutputStyles {
     /// The style of a character to which the job gave `style`.
-    pub(super) fn of(&self, style: Style) -> Style {
+    pub(super) fn for_text(&self, style: Style) -> Style {
         let style =
             if self.show_colours { style } else { Style { fg: None, bg: None, underline_color: None, ..style } };
         self.text.patch(style)

@@ -45,7 +45,7 @@ struct PausedAt {
 #[derive(Debug)]
 pub(super) struct Viewport {
     /// `None` while the end is followed.
-    hold: Option<PausedAt>,
+    paused_at: Option<PausedAt>,
     pub wrap: bool,
     /// The first visible column when lines are cut.
     left: usize,
@@ -81,15 +81,15 @@ impl Page {
 
 impl Viewport {
     pub(super) fn new() -> Self {
-        Self { hold: None, wrap: true, left: 0, width: 80, height: 24 }
+        Self { paused_at: None, wrap: true, left: 0, width: 80, height: 24 }
     }
 
     pub(super) fn is_following(&self) -> bool {
-        self.hold.is_none()
+        self.paused_at.is_none()
     }
 
     pub(super) fn follow(&mut self) {
-        self.hold = None;
+        self.paused_at = None;
     }
 
     /// Pauses at the current position.
@@ -104,18 +104,18 @@ impl Viewport {
 
     /// The number of new lines since it was paused: `Some(0)` while it follows, `None` while they can't be counted.
     pub(super) fn new_lines(&mut self, lines: &mut LogLines) -> Result<Option<u64>, StoreError> {
-        let Some(hold) = &mut self.hold else { return Ok(Some(0)) };
-        if lines.written() <= hold.written {
+        let Some(paused_at) = &mut self.paused_at else { return Ok(Some(0)) };
+        if lines.written() <= paused_at.written {
             return Ok(Some(0));
         }
         let Some(count) = lines.line_count() else { return Ok(None) };
-        let before = if let Some(before) = hold.lines {
+        let before = if let Some(before) = paused_at.lines {
             before
         } else {
-            let last = hold.written.checked_sub(1).map(|offset| lines.line_at(offset)).transpose()?.flatten();
+            let last = paused_at.written.checked_sub(1).map(|offset| lines.line_at(offset)).transpose()?.flatten();
             last.and_then(|last| last.number).map_or(0, |number| number + 1)
         };
-        hold.lines = Some(before);
+        paused_at.lines = Some(before);
         Ok(Some(count.saturating_sub(before)))
     }
 
@@ -143,7 +143,7 @@ impl Viewport {
 
     fn scroll_rows(&mut self, count: isize, lines: &mut LogLines) -> Result<(), StoreError> {
         let Some(last_top) = self.last_page(lines)?.top() else { return Ok(()) };
-        let top = self.hold.map_or(last_top, |hold| hold.top);
+        let top = self.paused_at.map_or(last_top, |paused_at| paused_at.top);
         let moved = self.move_by_rows(top, count, lines)?;
         // The lines above may have been discarded since the last draw.
         if moved < last_top || (count < 0 && last_top.line > 0) {
@@ -249,8 +249,8 @@ impl Viewport {
 
     /// The visible page.
     pub(super) fn page(&mut self, lines: &mut LogLines) -> Result<Page, StoreError> {
-        let Some(hold) = self.hold else { return self.last_page(lines) };
-        let page = self.page_from(hold.top, lines)?;
+        let Some(paused_at) = self.paused_at else { return self.last_page(lines) };
+        let page = self.page_from(paused_at.top, lines)?;
         if page.rows() >= self.height {
             return Ok(page);
         }
@@ -263,9 +263,9 @@ impl Viewport {
     }
 
     fn hold_at(&mut self, top: RowPosition, lines: &LogLines) {
-        match &mut self.hold {
-            Some(hold) => hold.top = top,
-            None => self.hold = Some(PausedAt { top, written: lines.written(), lines: lines.line_count() }),
+        match &mut self.paused_at {
+            Some(paused_at) => paused_at.top = top,
+            None => self.paused_at = Some(PausedAt { top, written: lines.written(), lines: lines.line_count() }),
         }
     }
 

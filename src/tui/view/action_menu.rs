@@ -1,4 +1,4 @@
-//! Draws the action palette and the help: the table of actions, with the reason if an action is unavailable.
+//! Draws the command palette and the help: the table of actions, with the reason if an action is unavailable.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;

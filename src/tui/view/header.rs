@@ -114,21 +114,21 @@ impl Header<'_> {
     /// out.
     fn draw_stats(&self, painter: &mut LinePainter<'_>) {
         let Appearance { theme, symbols } = &self.idle.setup.appearance;
-        for (index, fact) in self.facts().iter().enumerate() {
+        for (index, stat) in self.stat_texts().iter().enumerate() {
             let separator = if index == 0 { " ".to_owned() } else { format!("  {}  ", symbols.dot) };
-            let width: usize = fact.iter().map(|(piece, _)| text::width(piece)).sum();
+            let width: usize = stat.iter().map(|(piece, _)| text::width(piece)).sum();
             if text::width(&separator) + width > painter.room() {
                 break;
             }
             painter.left(&separator, theme.rule);
-            for (piece, style) in fact {
+            for (piece, style) in stat {
                 painter.left(piece, *style);
             }
         }
         painter.right(&format!("  {} ", text::plain_line(&self.idle.setup.site_name)), theme.dim);
     }
 
-    fn facts(&self) -> Vec<Fact> {
+    fn stat_texts(&self) -> Vec<Stat> {
         let appearance = &self.idle.setup.appearance;
         let (reason, queues) = if self.shows_all_queues {
             let queues = self.idle.site.queues().into_iter().map(|(_, queue)| queue).collect();
@@ -138,54 +138,54 @@ impl Header<'_> {
         } else {
             (None, Vec::new())
         };
-        facts(appearance, self.stats, reason, &queues, self.idle.now)
+        stat_texts(appearance, self.stats, reason, &queues, self.idle.now)
     }
 }
 
-type Fact = Vec<(String, Style)>;
+type Stat = Vec<(String, Style)>;
 
-/// The statistics of `queues` as facts. `reason` says why none of their jobs is running.
-fn facts(
+/// The statistics of `queues` as styled texts. `reason` says why none of their jobs is running.
+fn stat_texts(
     appearance: &Appearance,
     stats: &QueueStats,
     reason: Option<IdleReason>,
     queues: &[&QueueState],
     now: DateTime<Utc>,
-) -> Vec<Fact> {
+) -> Vec<Stat> {
     let (plain, dim) = (Style::new(), appearance.theme.dim);
-    let mut facts: Vec<Fact> = Vec::new();
+    let mut stat_texts: Vec<Stat> = Vec::new();
     if stats.failed > 0 {
-        facts.push(vec![(format!("{} failed in the last hour", text::count(stats.failed)), appearance.theme.bad)]);
+        stat_texts.push(vec![(format!("{} failed in the last hour", text::count(stats.failed)), appearance.theme.bad)]);
     }
     if let Some(reason) = reason {
-        facts.push(vec![("nothing running: ".to_owned(), dim), (reason.text, reason.style)]);
+        stat_texts.push(vec![("nothing running: ".to_owned(), dim), (reason.text, reason.style)]);
     }
     if let Some(left) = stats.time_left {
-        facts.push(vec![("done in ".to_owned(), dim), (format!("~{}", text::approximate_duration(left)), plain)]);
+        stat_texts.push(vec![("done in ".to_owned(), dim), (format!("~{}", text::approximate_duration(left)), plain)]);
     }
     if let Some(pace) = stats.per_minute {
         let (pace, unit) = if pace < 1.0 { (60.0 * pace, "h") } else { (pace, "min") };
         let pace = format!("{pace:.0}");
         let noun = text::noun_for(u64::from(pace == "1"), "job");
-        facts.push(vec![(pace, plain), (format!(" {noun}/{unit}"), dim)]);
+        stat_texts.push(vec![(pace, plain), (format!(" {noun}/{unit}"), dim)]);
     }
     if let Some(since) = stats.oldest_pending {
         let wait = (now - since).to_std().unwrap_or_default();
         let wait = if wait.as_secs() < 60 { "<1m".to_owned() } else { text::approximate_duration(wait) };
-        facts.push(vec![("oldest wait ".to_owned(), dim), (wait, plain)]);
+        stat_texts.push(vec![("oldest wait ".to_owned(), dim), (wait, plain)]);
     }
     let finished: usize = queues.iter().map(|queue| queue.finished.len()).sum();
     let over = queues.iter().all(|queue| queue.pending.is_empty() && queue.running.is_empty());
-    if facts.is_empty() && over && finished > 0 {
+    if stat_texts.is_empty() && over && finished > 0 {
         let finished_text = if finished == 1 {
             "1 job finished".to_owned()
         } else {
             format!("all {} finished", text::count_noun(finished, "job"))
         };
         let good = queues.iter().all(|queue| queue.failed == 0);
-        facts.push(vec![(finished_text, if good { appearance.theme.good } else { dim })]);
+        stat_texts.push(vec![(finished_text, if good { appearance.theme.good } else { dim })]);
     }
-    facts
+    stat_texts
 }
 
 /// Draws as many tabs as fit, including the current one.

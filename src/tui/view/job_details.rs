@@ -298,9 +298,9 @@ impl DetailColumn<'_> {
         if let Some(end) = self.history().and_then(|history| history.hook_result.as_ref()) {
             let (sign, style) = self.appearance().outcome(&end.outcome);
             let mut line = vec![(format!("  {sign} {}", job_row::outcome_text(&end.outcome)), style)];
-            let said = text::plain_line(&end.last_line);
-            if !said.is_empty() {
-                line.push((format!(": {said}"), Style::new()));
+            let last_line = text::plain_line(&end.last_line);
+            if !last_line.is_empty() {
+                line.push((format!(": {last_line}"), Style::new()));
             }
             line.push((format!("  {}", self.moment(end.at)), self.appearance().theme.dim));
             lines.push(line);

@@ -42,7 +42,7 @@ pub(super) struct JobRow<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ColumnWidths {
     note: usize,
-    moment: usize,
+    time: usize,
     /// The width of the values; 0 if they are not shown.
     value: usize,
 }
@@ -53,8 +53,8 @@ struct RowParts {
     sign_style: Style,
     note: String,
     note_style: Style,
-    moment: String,
-    took: String,
+    time: String,
+    duration: String,
     /// The value, if values are shown.
     value: String,
 }
@@ -81,10 +81,10 @@ impl ColumnWidths {
         } else {
             0
         };
-        let longest = jobs.filter_map(|job| finished_time(job, setup, now)).map(|moment| moment.len()).max();
+        let longest = jobs.filter_map(|job| finished_time(job, setup, now)).map(|time| time.len()).max();
         // At least `interrupted`, at most a typical error message of the operating system.
         let note = (usize::from(width) / 4).saturating_sub(2).clamp(11, 30);
-        Self { note, moment: longest.unwrap_or(0), value }
+        Self { note, time: longest.unwrap_or(0), value }
     }
 }
 
@@ -116,8 +116,8 @@ pub(super) fn draw(
     painter.fixed_width(if row.is_marked { appearance.symbols.mark } else { " " }, 1, over(appearance.theme.warn));
     if job.outcome().is_some() {
         painter.right(" ", over(Style::new()));
-        painter.right(&format!("{:>DURATION_WIDTH$}", parts.took), over(appearance.theme.dim));
-        painter.right(&format!(" {:>width$} ", parts.moment, width = columns.moment), over(appearance.theme.dim));
+        painter.right(&format!("{:>DURATION_WIDTH$}", parts.duration), over(appearance.theme.dim));
+        painter.right(&format!(" {:>width$} ", parts.time, width = columns.time), over(appearance.theme.dim));
         if columns.value > 0 && painter.room() > columns.value + MIN_TITLE_WIDTH {
             let value = text::fit(&parts.value, columns.value, appearance.symbols.ellipsis);
             let gap = " ".repeat(columns.value.saturating_sub(text::width(&value)));
@@ -130,8 +130,8 @@ pub(super) fn draw(
         }
     } else {
         painter.right(" ", over(Style::new()));
-        if !parts.took.is_empty() {
-            painter.right(&format!(" {}", parts.took), over(appearance.theme.live));
+        if !parts.duration.is_empty() {
+            painter.right(&format!(" {}", parts.duration), over(appearance.theme.live));
         }
         let room = painter.room().saturating_sub(14).min(40);
         let note = text::fit(&parts.note, room, appearance.symbols.ellipsis);
@@ -182,8 +182,8 @@ fn parts(job: &Job, wait_reason: Option<&WaitReason>, setup: &ScreenSetup, now: 
                 }
                 (_, _) => (reason, theme.dim),
             };
-            let (moment, took, value) = (String::new(), String::new(), String::new());
-            RowParts { sign, sign_style, note, note_style, moment, took, value }
+            let (time, duration, value) = (String::new(), String::new(), String::new());
+            RowParts { sign, sign_style, note, note_style, time, duration, value }
         }
         JobState::Running { stop, .. } => {
             let (sign, note) = match stop {
@@ -191,21 +191,21 @@ fn parts(job: &Job, wait_reason: Option<&WaitReason>, setup: &ScreenSetup, now: 
                 Some(StopSignal::Terminate) => (signs.stopping, "stopping"),
                 Some(StopSignal::Kill) => (signs.stopping, "killing"),
             };
-            let took = time_format::elapsed_seconds(job, now);
+            let duration = time_format::elapsed_seconds(job, now);
             let note_style = theme.warn;
-            let (note, moment, value) = (note.to_owned(), String::new(), String::new());
-            RowParts { sign, sign_style: theme.live, note, note_style, moment, took, value }
+            let (note, time, value) = (note.to_owned(), String::new(), String::new());
+            RowParts { sign, sign_style: theme.live, note, note_style, time, duration, value }
         }
         JobState::Finished { outcome, .. } => {
             let (sign, sign_style) = appearance.outcome(outcome);
             // A job that was cancelled before it ran has no duration.
             let ran = job.result_run().is_some_and(|run| run.end.is_some());
-            let took = if ran { time_format::last_run_duration(job, now) } else { String::new() };
-            let moment = finished_time(job, setup, now).unwrap_or_default();
+            let duration = if ran { time_format::last_run_duration(job, now) } else { String::new() };
+            let time = finished_time(job, setup, now).unwrap_or_default();
             // The sign alone says that a job succeeded, which leaves room for its title.
             let note = if *outcome == Outcome::Succeeded { String::new() } else { outcome_text(outcome) };
             let value = job.result_line();
-            RowParts { sign, sign_style, note, note_style: sign_style, moment, took, value }
+            RowParts { sign, sign_style, note, note_style: sign_style, time, duration, value }
         }
     }
 }

@@ -9,12 +9,12 @@ use crate::crash;
 use crate::model::{Command, WorkerId};
 use crate::runner::{Runner, with_sigchld_blocked};
 use crate::site::SitePaths;
-use crate::store::{LivenessLock, LivenessWatch, ReservationLock, Store, WorkerLock};
+use crate::store::{LivenessWatch, RegistrationLock, ReservationLock, Store, WorkerLock};
 use crate::worker::error::{WorkerError, site_error_or};
 use crate::worker::message::{MessageSender, WorkerMessage};
 
 /// What a worker needs beside its registration.
-pub(super) struct Setup {
+pub(super) struct WorkerSetup {
     pub(super) lock: WorkerLock,
     pub(super) reservation_lock: Option<ReservationLock>,
     pub(super) runner: Runner,
@@ -23,17 +23,17 @@ pub(super) struct Setup {
     pub(super) liveness_watch: LivenessWatch,
 }
 
-impl Setup {
-    /// Sets up a worker that has registered. Until it has locked its file, `liveness_lock` keeps it from being considered
+impl WorkerSetup {
+    /// Sets up a worker that has registered. Until it has locked its file, `registration_lock` keeps it from being considered
     /// dead.
     pub(super) fn of_worker(
         store: &mut dyn Store,
         paths: &SitePaths,
         id: WorkerId,
-        liveness_lock: LivenessLock,
+        registration_lock: RegistrationLock,
     ) -> Result<Self, WorkerError> {
         let lock = paths.state.lock_worker(id).map_err(|error| site_error_or(store, error))?;
-        drop(liveness_lock);
+        drop(registration_lock);
         let reservation_lock = store.reservation_lock().map_err(|error| site_error_or(store, error))?;
         if crash::fails("join") {
             return Err(WorkerError::Setup(io::Error::other("a test requested an error")));

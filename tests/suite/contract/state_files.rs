@@ -138,7 +138,7 @@ fn files_of_a_site_are_private() {
     let folder = backend.state_dir();
     let _worker = folder.lock_worker(WorkerId(1)).unwrap();
     let (_subscription, _) = subscribe(&*store);
-    let _liveness_lock = folder.lock_liveness().unwrap();
+    let _registration_lock = folder.lock_registration().unwrap();
     accept(&mut *backend.connect(), add(1));
     assert_eq!(mode(folder.path()), 0o700);
     let mut seen = 0;

@@ -7,7 +7,7 @@ use std::thread;
 
 use proptest::prelude::*;
 use setlist::model::Stream;
-use setlist::store::log::{LogReader, LogWriter, Origin, OutputSpan, recover};
+use setlist::store::log::{LogReader, LogWriter, OutputOrigin, OutputSpan, recover};
 
 use super::{LIMIT, MIN_LIMIT, RUN, at, lines, names, reader, writer};
 use crate::rng::cases;
@@ -15,8 +15,8 @@ use crate::rng::cases;
 /// How many permanent entries the smallest log has, and how many in its ring.
 const CAPACITY: usize = 256;
 
-fn from(stream: Stream, millis: i64) -> Origin {
-    Origin { stream, at: at(millis) }
+fn from(stream: Stream, millis: i64) -> OutputOrigin {
+    OutputOrigin { stream, at: at(millis) }
 }
 
 /// All spans, in order.
@@ -33,7 +33,7 @@ fn known(reader: &mut LogReader) -> Vec<OutputSpan> {
     stretches
 }
 
-fn span(start: u64, end: u64, origin: impl Into<Option<Origin>>) -> OutputSpan {
+fn span(start: u64, end: u64, origin: impl Into<Option<OutputOrigin>>) -> OutputSpan {
     OutputSpan { start, end, origin: origin.into() }
 }
 
@@ -49,7 +49,7 @@ fn alternate(log: &mut LogWriter, nth: usize) {
     log.write(origin.stream, b"x", origin.at).unwrap();
 }
 
-fn alternation(nth: usize) -> Origin {
+fn alternation(nth: usize) -> OutputOrigin {
     let stream = if nth.is_multiple_of(2) { Stream::Out } else { Stream::Err };
     from(stream, i64::try_from(nth).unwrap())
 }

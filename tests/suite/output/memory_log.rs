@@ -9,7 +9,7 @@ use ratatui::layout::Rect;
 use ratatui::style::{Color, Style};
 use setlist::model::{Stream, WindowSize};
 use setlist::store::StoreError;
-use setlist::store::log::{LogChunk, Origin, OutputSpan};
+use setlist::store::log::{LogChunk, OutputOrigin, OutputSpan};
 use setlist::tui::output::{LogView, OutputSource, OutputStyles, ViewStatus};
 
 /// A handle to the log; clones share the log.
@@ -20,7 +20,7 @@ pub(crate) struct MemoryLog(Arc<Mutex<State>>);
 struct State {
     bytes: Vec<u8>,
     /// The start and origin of each span.
-    spans: Vec<(u64, Option<Origin>)>,
+    spans: Vec<(u64, Option<OutputOrigin>)>,
     sizes: Vec<(u64, WindowSize)>,
     discarded: Range<u64>,
     read: u64,
@@ -46,12 +46,12 @@ impl MemoryLog {
     /// Appends output of a stream, printed this many milliseconds after noon.
     pub(super) fn print(&self, stream: Stream, millis: i64, text: &str) {
         let at = Utc.with_ymd_and_hms(2026, 11, 22, 12, 0, 0).unwrap() + TimeDelta::milliseconds(millis);
-        self.mark(Some(Origin { stream, at }));
+        self.mark(Some(OutputOrigin { stream, at }));
         self.append(text);
     }
 
     /// Sets the origin of the output appended from now on.
-    pub(super) fn mark(&self, origin: Option<Origin>) {
+    pub(super) fn mark(&self, origin: Option<OutputOrigin>) {
         let mut state = self.state();
         let len = state.bytes.len() as u64;
         state.spans.push((len, origin));

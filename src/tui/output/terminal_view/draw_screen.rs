@@ -18,7 +18,7 @@ pub(super) fn draw_screen(screen: Screen<'_>, top: usize, styles: &OutputStyles,
         for (x, cell) in (place.left()..place.right()).zip(line.cells()) {
             let cut = x + 1 == place.right() && cell.width() > 1;
             let shown = &mut buffer[(x, place.y)];
-            shown.set_style(styles.of(pen_style(cell.pen())));
+            shown.set_style(styles.for_text(pen_style(cell.pen())));
             // The right half is hidden behind the wide character.
             if cell.width() > 0 && !cut && text::cells(cell.char()) == Some(cell.width().into()) {
                 shown.set_char(cell.char());

@@ -31,7 +31,7 @@ impl DefinitionColumns {
                 Program::Command(words) => command = Some(Json(take(words))),
             }
         }
-        let is_blank = rest == *BlankDefinitions::shared().of(run.is_none());
+        let is_blank = rest == *BlankDefinitions::shared().blank_for(run.is_none());
         Self { name, title, digest, run, command, rest: (!is_blank).then_some(Json(rest)) }
     }
 
@@ -46,7 +46,7 @@ pub(super) fn definition(row: &Row<'_>, first: usize, blanks: &BlankDefinitions)
     let run: Option<String> = row.get(first + 3)?;
     let mut definition = match row.get::<_, Option<_>>(first + 5)? {
         Some(Json(rest)) => rest,
-        None => blanks.of(run.is_none()).clone(),
+        None => blanks.blank_for(run.is_none()).clone(),
     };
     definition.name = row.get(first)?;
     definition.title = row.get(first + 1)?;
@@ -101,7 +101,7 @@ impl BlankDefinitions {
         Self { run: apart(run), command: apart(command) }
     }
 
-    fn of(&self, command: bool) -> &Definition {
-        if command { &self.command } else { &self.run }
+    fn blank_for(&self, is_command: bool) -> &Definition {
+        if is_command { &self.command } else { &self.run }
     }
 }

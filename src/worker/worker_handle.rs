@@ -1,4 +1,4 @@
-//! A worker that has joined its site.
+//! The handle of a worker that has joined its site.
 
 use std::num::NonZero;
 use std::sync::Arc;
@@ -55,10 +55,10 @@ impl Worker {
         move || sender.send(WorkerMessage::Suspend)
     }
 
-    /// The worker does not leave while `hold` is set: a user is asked for an approval. Call
+    /// The worker does not leave while `answer_awaited` is set: a user is asked for an approval. Call
     /// [`wake_handle`](Self::wake_handle) after it is cleared.
-    pub fn set_hold(&mut self, hold: Arc<AtomicBool>) {
-        self.event_loop.set_hold(hold);
+    pub fn keep_running_while(&mut self, answer_awaited: Arc<AtomicBool>) {
+        self.event_loop.keep_running_while(answer_awaited);
     }
 
     /// A function that lets the worker check again whether there is something to do.

@@ -1,4 +1,4 @@
-//! Claiming a state directory: whether it may be used, and for which file.
+//! The ownership of a state directory: whether it may be used, and for which file.
 //!
 //! A state belongs to one `jobs.yaml`, whose path is recorded in the file `file` of the state directory. The state of
 //! `jobs.yaml` is `.setlist` beside it; that of another file in the same directory is below `.setlist/files`.
@@ -42,7 +42,7 @@ impl StateDir {
 
     /// Makes sure that this directory may be used as the state of `file`; creates and registers it if there is no state
     /// yet. The user vouches for a directory that `is_named`: it need not be registered.
-    pub fn claim(&self, file: &Path, is_named: bool) -> Result<(), StoreError> {
+    pub fn take_ownership(&self, file: &Path, is_named: bool) -> Result<(), StoreError> {
         check_state_dir(self.path())?;
         let registry = Registry::of_user();
         if self.has_database() {
@@ -75,7 +75,7 @@ impl StateDir {
     }
 
     /// Makes sure that this directory may be read as the state of `file`; writes nothing to it.
-    pub fn check_claim(&self, is_named: bool) -> Result<(), StoreError> {
+    pub fn check_ownership(&self, is_named: bool) -> Result<(), StoreError> {
         check_state_dir(self.path())?;
         self.check_registration(Registry::of_user().as_ref(), is_named)
     }

@@ -35,8 +35,8 @@ pub(crate) fn parse<T: Default>(
 ) -> Result<T, Diagnostics> {
     let source = Source::new(text);
     let mut problems = Problems::default();
-    let empty =
-        size_limits::find_excess(text).is_none() && matches!(spanned_value::read(&source, &[]), Err(ReadError::Empty));
+    let empty = size_limits::find_exceeded_limit(text).is_none()
+        && matches!(spanned_value::read(&source, &[]), Err(ReadError::Empty));
     let root = if empty { None } else { parse_root(&source, &mut problems) };
     let value = root.map(|root| check(&root, &mut problems)).unwrap_or_default();
     if problems.is_empty() { Ok(value) } else { Err(problems.into_diagnostics(name, &source)) }
