@@ -4,13 +4,15 @@ use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::ArgValueCandidates;
 
-use super::candidates::{jobs, queues, targets, templates};
+use super::candidates::{jobs, queue_settings, queues, targets, templates};
 use super::examples::{
-    ADD, APPROVE, COMPLETIONS, INIT, LIST, LOG, MAN, PROCESS, RESULTS, RETRY, RUN, SCHEDULE, SERVICE, WAIT, WORKER,
+    ADD, APPROVE, CANCEL, COMPLETIONS, INIT, LIST, LOG, MAN, PROCESS, REMOVE, RESULTS, RETRY, RUN, SCHEDULE, SERVICE, SET,
+    START, WAIT, WORKER,
 };
+use super::job_args::{ApproveArgs, CancelArgs, JobArgs, JobFilterArgs, MoveArgs, RetryArgs, WaitArgs};
 use super::job_option_args::JobOptionArgs;
 use super::site_args::SiteArgs;
 use super::value_parsers;
@@ -88,6 +90,14 @@ pub(super) enum CliCommand {
     /// Process queues in the foreground: prints a line per finished job, and counts at the end.
     #[command(after_help = PROCESS)]
     Process(ProcessArgs),
+    /// Process queues in the background, with the environment of this command.
+    ///
+    /// Returns at once. A worker runs the jobs, and is started if none is running.
+    #[command(after_help = START)]
+    Start(StartArgs),
+    /// Change a setting of a queue until jobs.yaml is saved again: how many of its jobs run at once.
+    #[command(after_help = SET)]
+    Set(SetArgs),
     /// Add jobs to a queue, which is created if it doesn't exist; prints their numbers.
     #[command(after_help = ADD)]
     Add(Box<AddArgs>),
@@ -115,8 +125,10 @@ pub(super) enum CliCommand {
     /// Show one job with its runs.
     Show {
         /// `queue/name`, a number, `@last` (added or started last) or `@failed` (failed last).
-        #[arg(add = ArgValueCandidates::new(jobs))]
-        job: String,
+        #[arg(required_unless_present_any = ["tag", "query"], add = ArgValueCandidates::new(jobs))]
+        job: Option<String>,
+        #[command(flatten)]
+        filter: JobFilterArgs,
         /// Show the environment variables that it gets, and where each comes from.
         #[arg(long)]
         env: bool,
@@ -135,28 +147,20 @@ pub(super) enum CliCommand {
     /// They still wait for approval, and for the jobs that they need; --force overrides that.
     #[command(after_help = RETRY)]
     Retry(RetryArgs),
-    /// Approve jobs that need approval before they run.
+    /// Approve jobs that need approval before they run; without a job, list those that need it.
     ///
-    /// A job needs approval if it has `confirm` in jobs.yaml.
+    /// A job needs approval if it has `confirm` in jobs.yaml. It runs with the environment of the request for it.
     #[command(after_help = APPROVE)]
-    Approve {
-        #[command(flatten)]
-        jobs: JobArgs,
-        /// Refuse them instead: they are cancelled, and so is what needs them.
-        #[arg(long)]
-        refuse: bool,
-    },
+    Approve(ApproveArgs),
     /// Cancel pending jobs; stop running jobs (TERM, and KILL after their grace period).
-    Cancel {
-        #[command(flatten)]
-        jobs: JobArgs,
-        /// Send KILL to running jobs at once.
-        #[arg(long)]
-        kill: bool,
-    },
+    ///
+    /// A queue means all of its jobs, and it is no longer processed.
+    #[command(after_help = CANCEL)]
+    Cancel(CancelArgs),
     /// Remove pending or finished jobs from their queues; `restore` undoes it.
+    #[command(after_help = REMOVE)]
     Remove(JobArgs),
-    /// Restore removed jobs.
+    /// Restore removed jobs, by name or number.
     Restore(JobArgs),
     /// Remove all finished or pending jobs from queues.
     Clear {
@@ -178,8 +182,10 @@ pub(super) enum CliCommand {
     /// Make finished jobs pending again, without running them.
     Reset {
         /// Queues, for all their finished jobs, or jobs.
-        #[arg(required = true, value_name = "QUEUE|JOB", add = ArgValueCandidates::new(targets))]
+        #[arg(required_unless_present_any = ["tag", "query"], value_name = "QUEUE|JOB", add = ArgValueCandidates::new(targets))]
         names: Vec<String>,
+        #[command(flatten)]
+        filter: JobFilterArgs,
         /// Print the jobs as JSON, one object per line.
         #[arg(long)]
         json: bool,
@@ -307,6 +313,9 @@ pub(super) struct ProcessArgs {
     /// Run only one job: the next one that is ready.
     #[arg(long)]
     pub next: bool,
+    /// Return at once, and process the queues in the background, as `setlist start` does.
+    #[arg(long, conflicts_with_all = ["parallel", "next", "dry_run"])]
+    pub detach: bool,
     /// Print what would run, in order, and why jobs wait; run nothing.
     #[arg(long)]
     pub dry_run: bool,
@@ -319,6 +328,42 @@ pub(super) struct ProcessArgs {
     /// Approve all jobs of these queues that need approval.
     #[arg(short, long)]
     pub yes: bool,
+}
+
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a separate option")]
+pub(super) struct StartArgs {
+    /// Queues to process; all by default.
+    #[arg(add = ArgValueCandidates::new(queues))]
+    pub queues: Vec<String>,
+    /// Process queues that are paused, too.
+    #[arg(long)]
+    pub resume: bool,
+    /// Make the finished jobs of these queues pending first, so that they run again.
+    #[arg(long)]
+    pub again: bool,
+    /// Approve all jobs of these queues that need approval.
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Don't print what will run.
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Print the queues as JSON, one object per line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SetArgs {
+    /// The queue.
+    #[arg(add = ArgValueCandidates::new(queues))]
+    pub queue: String,
+    /// `parallel=N`: run up to N of its jobs at once; `parallel=file`: as many as jobs.yaml says.
+    #[arg(required = true, value_name = "SETTING=VALUE", add = ArgValueCandidates::new(queue_settings))]
+    pub settings: Vec<String>,
+    /// Print the queue as JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -389,65 +434,6 @@ pub(super) struct RunArgs {
     pub command: Vec<String>,
 }
 
-/// The jobs that a command changes.
-#[derive(Debug, Args)]
-pub(super) struct JobArgs {
-    /// Jobs: `queue/name`, numbers, `@last` or `@failed`.
-    #[arg(required = true, value_name = "JOB", add = ArgValueCandidates::new(jobs))]
-    pub jobs: Vec<String>,
-    /// Print the jobs as JSON, one object per line.
-    #[arg(long)]
-    pub json: bool,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct RetryArgs {
-    /// Jobs: `queue/name`, numbers, `@last` or `@failed`; with --failed, queues.
-    #[arg(required_unless_present = "failed", add = ArgValueCandidates::new(targets))]
-    pub jobs: Vec<String>,
-    /// All failed and interrupted jobs, of these queues or of all.
-    #[arg(long)]
-    pub failed: bool,
-    /// Run them even if they need other jobs or approval; says what that overrides.
-    #[arg(long)]
-    pub force: bool,
-    /// Print the jobs as JSON, one object per line.
-    #[arg(long)]
-    pub json: bool,
-}
-
-#[derive(Debug, Args)]
-#[command(group(ArgGroup::new("place").required(true).args(["before", "after", "to"])))]
-pub(super) struct MoveArgs {
-    #[command(flatten)]
-    pub jobs: JobArgs,
-    /// Move them before this pending job of the same queue and priority.
-    #[arg(long, value_name = "JOB", add = ArgValueCandidates::new(jobs))]
-    pub before: Option<String>,
-    /// Move them after this pending job.
-    #[arg(long, value_name = "JOB", add = ArgValueCandidates::new(jobs))]
-    pub after: Option<String>,
-    /// Move them to the end of another queue, with their runs. Not for running jobs and jobs from jobs.yaml.
-    #[arg(long, value_name = "QUEUE", add = ArgValueCandidates::new(queues))]
-    pub to: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct WaitArgs {
-    /// Queues or jobs to wait for; all queues by default.
-    #[arg(value_name = "QUEUE|JOB", add = ArgValueCandidates::new(targets))]
-    pub names: Vec<String>,
-    /// Wait at most this long (`90s`, `10m`, or a number of seconds), then exit with 1.
-    #[arg(long, value_name = "DURATION", value_parser = value_parsers::duration)]
-    pub timeout: Option<Duration>,
-    /// Print nothing.
-    #[arg(short, long)]
-    pub quiet: bool,
-    /// Print the queues and jobs as JSON, one object per line.
-    #[arg(long)]
-    pub json: bool,
-}
-
 #[derive(Debug, Args)]
 pub(super) struct ListArgs {
     /// Queues to list; all by default.
@@ -460,12 +446,8 @@ pub(super) struct ListArgs {
     /// Only jobs in this state or with this outcome; separate several with commas.
     #[arg(long, value_delimiter = ',')]
     pub state: Vec<StateFilter>,
-    /// Only jobs with this tag; separate alternatives with commas.
-    #[arg(long, value_delimiter = ',')]
-    pub tag: Vec<String>,
-    /// Only jobs that match this filter, as on the screen: `state:failed tag:nightly since:1h !text`.
-    #[arg(short, long, value_name = "QUERY")]
-    pub query: Option<String>,
+    #[command(flatten)]
+    pub filter: JobFilterArgs,
     /// Only jobs that were added or finished within this long (`1h`, `2days`).
     #[arg(long, value_name = "DURATION", value_parser = value_parsers::duration)]
     pub since: Option<Duration>,
@@ -505,8 +487,10 @@ pub(super) enum StateFilter {
 pub(super) struct LogArgs {
     /// Jobs: `queue/name`, numbers, `@last` or `@failed`; a queue means all of its jobs. With several, each line starts with
     /// the job's name.
-    #[arg(required = true, value_name = "JOB|QUEUE", add = ArgValueCandidates::new(targets))]
+    #[arg(required_unless_present_any = ["tag", "query"], value_name = "JOB|QUEUE", add = ArgValueCandidates::new(targets))]
     pub names: Vec<String>,
+    #[command(flatten)]
+    pub filter: JobFilterArgs,
     // Here `-f` means `--follow`; the same id replaces the global option with its short form.
     #[arg(id = "file", long, hide = true)]
     _file: Option<PathBuf>,
@@ -532,6 +516,7 @@ impl LogArgs {
     pub(super) fn follow(job: &str) -> Self {
         Self {
             names: vec![job.to_owned()],
+            filter: JobFilterArgs::default(),
             _file: None,
             follow: true,
             run: None,
@@ -539,12 +524,5 @@ impl LogArgs {
             stdout: false,
             timestamps: false,
         }
-    }
-}
-
-impl WaitArgs {
-    /// Waits for one job without printing anything.
-    pub(super) fn quiet(job: &str) -> Self {
-        Self { names: vec![job.to_owned()], timeout: None, quiet: true, json: false }
     }
 }

@@ -29,6 +29,11 @@ pub(super) fn targets() -> Vec<CompletionCandidate> {
     names().into_iter().filter_map(Candidate::candidate).collect()
 }
 
+/// The settings of `set`.
+pub(super) fn queue_settings() -> Vec<CompletionCandidate> {
+    ["parallel=1", "parallel=file"].map(CompletionCandidate::new).into()
+}
+
 /// The templates of `init`.
 pub(super) fn templates() -> Vec<CompletionCandidate> {
     let candidate = |template: &Template| CompletionCandidate::new(template.name).help(Some(template.summary().into()));

@@ -62,16 +62,47 @@ Examples:
   setlist results sweep --highest       highest first
   setlist list -q 'value:<0.3'          the jobs whose value is below 0.3";
 
+pub(super) const START: &str = "\
+Examples:
+  setlist start build                   returns at once
+  setlist start build && setlist wait build
+  setlist start nightly --again         runs jobs that have finished once more
+
+Exit status: 1 if a queue is paused, or if none of its jobs can start.";
+
+pub(super) const SET: &str = "\
+Examples:
+  setlist set build parallel=3          also while its jobs run
+  setlist set build parallel=file       as many as jobs.yaml says";
+
+pub(super) const CANCEL: &str = "\
+Examples:
+  setlist cancel build/lint
+  setlist cancel build                  its running and pending jobs; `retry` runs them again
+  setlist cancel build --running        its running jobs; pauses it, so that pending jobs stay
+  setlist cancel --query 'state:running tag:slow'";
+
+pub(super) const REMOVE: &str = "\
+Examples:
+  setlist remove build/lint
+  setlist remove 'build/*'              all of its jobs that are not running
+  setlist restore build/lint";
+
 pub(super) const APPROVE: &str = "\
 Examples:
+  setlist approve                       what needs approval
   setlist approve build/ship            it runs as soon as its turn has come
   setlist approve --refuse build/ship";
 
 pub(super) const RETRY: &str = "\
 Examples:
   setlist retry build/lint
+  setlist retry build                   its failed jobs; a queue that they have stopped goes on
   setlist retry --failed                all failed jobs
-  setlist retry --failed build          of one queue";
+  setlist retry --tag slow --force
+
+Exit status: 0 if the jobs were accepted, also if they wait for others or for approval, which is printed; 2 if a job was
+refused.";
 
 pub(super) const WAIT: &str = "\
 Examples:

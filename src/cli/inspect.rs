@@ -5,14 +5,15 @@ use std::io::{BufWriter, Write};
 use chrono::{DateTime, Local, Utc};
 
 use super::args::{ListArgs, StateFilter};
-use super::error::{CliError, warn};
+use super::error::CliError;
 use super::exit::ExitStatus;
 use super::json_records::{JobRecord, QueueRecord, command_line, job_command, write_json};
+use super::job_selection::{SelectionFilter, jobs_of_queue};
 use super::open_site::OpenSite;
 use super::{safe_output, schedule};
 use crate::clock;
 use crate::model::{
-    Approval, HookResult, Job, JobState, Need, Outcome, OutcomeCondition, Phase, Query, QueueId, QueueState,
+    Approval, HookResult, Job, JobState, Need, Outcome, OutcomeCondition, Phase, QueueId, QueueState,
     QueueStatus, Run, RunEnd, SiteState, WaitReason, due_at, result_value,
 };
 use crate::text;
@@ -97,17 +98,11 @@ pub(super) fn list(mut site: OpenSite, options: &ListArgs) -> Result<ExitStatus,
     let mut out = BufWriter::new(safe_output::stdout());
     let now = clock::now();
     let since = options.since.map(|since| now - since);
-    let query = options.query.as_deref().unwrap_or_default();
-    let query = Query::parse(query, now).map_err(|error| CliError::Usage(format!("--query: {error}")))?;
+    let filter = SelectionFilter::parse(&options.filter, &site_state, site_state.jobs())?;
     let mut listed = Vec::new();
-    for tag in options.tag.iter().filter(|tag| !site_state.jobs().any(|job| job.definition.tags.contains(tag))) {
-        warn(&format!("no job has the tag {tag:?}"));
-    }
     for id in site.queues(&site_state, &options.queues)? {
-        let Some(queue) = site_state.queue(&id) else { continue };
-        let jobs = [Phase::Finished, Phase::Running, Phase::Pending].into_iter().flat_map(|phase| queue.jobs_in(phase));
-        let jobs = jobs.filter_map(|id| site_state.job(*id));
-        let matching = jobs.filter(|job| matches(job, options, since) && query.matches(job));
+        let jobs = jobs_of_queue(&site_state, &id);
+        let matching = jobs.filter(|job| matches(job, options, since) && filter.matches(job));
         listed.extend(matching.map(|job| (job, site_state.wait_reason(job))));
     }
     let columns = ListColumns::fit(listed.iter().map(|(job, _)| *job));
@@ -124,15 +119,14 @@ pub(super) fn list(mut site: OpenSite, options: &ListArgs) -> Result<ExitStatus,
 }
 
 /// Prints a job with its runs.
-pub(super) fn show(mut site: OpenSite, name: &str, json: bool) -> Result<ExitStatus, CliError> {
-    let job = site.job(name)?;
+pub(super) fn show(mut site: OpenSite, job: &Job, json: bool) -> Result<ExitStatus, CliError> {
     let runs = site.store.runs(job.id)?;
     // The reason why a job waits depends on other jobs.
     let now = clock::now();
     let needs_state = job.phase() == Phase::Pending || !site.store.schedules()?.is_empty();
     let site_state = if needs_state { site.site_state()? } else { SiteState::default() };
-    let waiting = site_state.wait_reason(&job);
-    let schedule = site_state.schedule_of_job(&job);
+    let waiting = site_state.wait_reason(job);
+    let schedule = site_state.schedule_of_job(job);
     let last_due = schedule.map(|schedule| schedule::last_due(site.store.as_mut(), &schedule.target)).transpose()?;
     let hook_result = job.hook().and_then(|_| {
         runs.iter().rev().find_map(|run| Some((run.id, site.store.log_reader(run.id).hook_result(run)?)))
@@ -141,8 +135,8 @@ pub(super) fn show(mut site: OpenSite, name: &str, json: bool) -> Result<ExitSta
     if json {
         write_json(
             &mut out,
-            &JobRecord::new(&job, waiting.as_ref(), now).with_details(
-                &job,
+            &JobRecord::new(job, waiting.as_ref(), now).with_details(
+                job,
                 &runs,
                 hook_result.as_ref(),
                 schedule.map(|schedule| (schedule, now)),
@@ -151,7 +145,7 @@ pub(super) fn show(mut site: OpenSite, name: &str, json: bool) -> Result<ExitSta
     } else {
         print_details(
             &mut out,
-            &job,
+            job,
             &runs,
             waiting.map(|waiting| waiting.describe(now)),
             schedule.map(|schedule| schedule::describe_lines(schedule, last_due.flatten().as_ref(), now)),
@@ -179,8 +173,7 @@ fn matches(job: &Job, options: &ListArgs, since: Option<DateTime<Utc>>) -> bool 
         JobState::Finished { at, .. } => *at,
         _ => job.enqueued,
     };
-    let tag = options.tag.is_empty() || options.tag.iter().any(|tag| job.definition.tags.contains(tag));
-    state && tag && since.is_none_or(|since| latest >= since)
+    state && since.is_none_or(|since| latest >= since)
 }
 
 /// The widths of the columns of a list. On a terminal they are limited; elsewhere nothing is truncated.

@@ -1,46 +1,58 @@
-//! `setlist retry`, `approve`, `cancel`, `remove`, `restore`, `move` and `reset`: commands that change jobs.
+//! `setlist retry`, `remove`, `restore`, `move` and `reset`: commands that change jobs.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{BufWriter, Write};
 
-use super::args::{JobArgs, MoveArgs, RetryArgs};
 use super::error::CliError;
 use super::error::warn;
 use super::exit::ExitStatus;
+use super::job_args::{JobArgs, JobFilterArgs, MoveArgs, RetryArgs};
+use super::job_selection::{JobKind, SelectionFilter, expand_queues, jobs_of_queue};
 use super::json_records::{JobRecord, write_json};
 use super::open_site::OpenSite;
 use super::safe_output;
 use crate::clock;
 use crate::model::{
-    Command, Event, Job, JobId, JobState, Outcome, Phase, Placement, QueueMode, Refusal, SiteState, StopSignal,
-    WaitReason,
+    Command, Event, Job, JobId, JobState, Outcome, Phase, Placement, QueueId, QueueMode, Refusal, SiteState,
 };
-use crate::site::user_name;
 use crate::store::CommandResult;
 use crate::text;
 
-/// Requests jobs to run. With `failed`, the names are queues, and their failed jobs run.
+/// Requests jobs to run: the selected ones, and the failed jobs of queues.
 pub(super) fn retry(site: OpenSite, options: &RetryArgs) -> Result<ExitStatus, CliError> {
-    let RetryArgs { jobs: names, failed, force, json } = options;
+    let RetryArgs { jobs: names, filter, failed, force, json } = options;
     let mut site = site.require_valid_file()?;
-    let mut jobs = if *failed { jobs_in_queues(&mut site, names, has_failed)? } else { site.jobs(names)? };
+    let site_state = if *failed { site.site_state()? } else { site.state_for(names, filter)? };
+    let (queues, names) = if *failed {
+        (site.queues(&site_state, names)?, Vec::new())
+    } else {
+        site.separate_queues(&site_state, names)?
+    };
+    let mut jobs = failed_jobs(&site_state, &queues, filter)?;
+    if jobs.is_empty() && !queues.is_empty() {
+        report_no_failed_jobs(&site_state, &queues, *failed);
+    }
+    if queues.is_empty() || !names.is_empty() {
+        let others = site.select_jobs_from(&site_state, &names, filter, JobKind::RETRIABLE)?;
+        let known: HashSet<JobId> = jobs.iter().map(|job| job.id).collect();
+        jobs.extend(others.into_iter().filter(|job| !known.contains(&job.id)));
+    }
     if jobs.is_empty() {
-        let changed = jobs_in_queues(&mut site, names, is_pending_after_failure)?.len();
-        if changed == 0 {
-            warn("there are no failed jobs");
-        } else {
-            let jobs = text::count_noun(changed, "job");
-            let hint = "`setlist process` runs what is pending";
-            warn(&format!("there are no failed jobs; pending again after a failure: {jobs} ({hint})"));
-        }
         return Ok(ExitStatus::Success);
     }
+    // A queue that these failures have stopped goes on.
+    let is_stopped = |queue: &&QueueId| {
+        let is_stopped = site_state.queue(queue).is_some_and(|state| state.mode == QueueMode::Stopped);
+        !failed && is_stopped && jobs.iter().any(|job| job.queue == **queue)
+    };
+    let stopped: Vec<QueueId> = queues.iter().filter(is_stopped).cloned().collect();
     // Their order, and what a forced request overrides, depend on other jobs. One job is found without loading them.
     let site_state = if jobs.len() > 1 || *force { site.site_state()? } else { SiteState::default() };
     let order = site_state.needed_first(&jobs.iter().map(|job| job.id).collect::<Vec<_>>());
     let index: HashMap<JobId, usize> = order.into_iter().zip(0..).collect();
     jobs.sort_by_key(|job| index.get(&job.id).copied());
-    let results = submit_all(&mut site, &jobs, *json, |job| Command::Run { job, force: *force })?;
+    let resume = stopped.iter().map(|queue| Command::Process { queue: queue.clone() });
+    let results = submit_all_and(&mut site, &jobs, *json, |job| Command::Run { job, force: *force }, resume)?;
     // Accepted jobs run even if others were refused, or can't be printed.
     let worker = site.ensure_worker();
     let has_worker = worker.is_ok();
@@ -50,7 +62,48 @@ pub(super) fn retry(site: OpenSite, options: &RetryArgs) -> Result<ExitStatus, C
         (false, true) => describe_request(site, job),
     });
     worker?;
+    for queue in &stopped {
+        warn(&text::plain_line(&format!("{queue} goes on with its other jobs")));
+    }
     exit
+}
+
+/// The failed jobs of queues that pass the filter, by id.
+fn failed_jobs(site_state: &SiteState, queues: &[QueueId], filter: &JobFilterArgs) -> Result<Vec<Job>, CliError> {
+    if queues.is_empty() {
+        return Ok(Vec::new());
+    }
+    let selection = SelectionFilter::parse(filter, site_state, site_state.jobs())?;
+    let jobs = queues.iter().flat_map(|queue| jobs_of_queue(site_state, queue));
+    let mut jobs: Vec<Job> = jobs.filter(|job| has_failed(job) && selection.matches(job)).cloned().collect();
+    jobs.sort_by_key(|job| job.id);
+    Ok(jobs)
+}
+
+/// Says that no job of these queues failed, and what to do about jobs that are pending or finished.
+fn report_no_failed_jobs(site_state: &SiteState, queues: &[QueueId], failed: bool) {
+    let jobs = || queues.iter().flat_map(|queue| jobs_of_queue(site_state, queue));
+    let changed = jobs().filter(|job| is_pending_after_failure(job)).count();
+    if changed > 0 {
+        let jobs = text::count_noun(changed, "job");
+        let hint = "`setlist process` runs what is pending";
+        return warn(&format!("there are no failed jobs; pending again after a failure: {jobs} ({hint})"));
+    }
+    let names: Vec<String> = queues.iter().map(ToString::to_string).collect();
+    let command = |options: &[&str]| {
+        let words = ["setlist", "start"].iter().copied().chain(names.iter().map(String::as_str));
+        text::shell_command(&words.chain(options.iter().copied()).map(str::to_owned).collect::<Vec<_>>())
+    };
+    let hint = if failed {
+        String::new()
+    } else if jobs().any(|job| job.phase() == Phase::Pending) {
+        format!("; `{}` runs what is pending", command(&[]))
+    } else if jobs().next().is_some() {
+        format!("; `{}` runs all jobs again", command(&["--again"]))
+    } else {
+        String::new()
+    };
+    warn(&text::plain_line(&format!("there are no failed jobs{hint}")));
 }
 
 /// Says what a forced request overrides.
@@ -79,67 +132,13 @@ fn describe_request(site: &mut OpenSite, job: &Job) -> Result<String, CliError> 
     Ok("will run".to_owned())
 }
 
-/// Approves jobs, or refuses them.
-pub(super) fn approve(site: OpenSite, args: &JobArgs, refuse: bool) -> Result<ExitStatus, CliError> {
-    let mut site = site.require_valid_file()?;
-    let jobs = site.jobs(&args.jobs)?;
-    let by = user_name();
-    let command = |job| {
-        let (jobs, by) = (vec![job], by.clone());
-        if refuse { Command::Refuse { jobs, by } } else { Command::Approve { jobs, by } }
-    };
-    let results = submit_all(&mut site, &jobs, args.json, command)?;
-    let worker = site.ensure_worker();
-    let exit = print_results(&mut site, &jobs, results, args.json, |site, job, _| {
-        if refuse { Ok("refused".to_owned()) } else { describe_approved(site, job.id) }
-    });
-    worker?;
-    exit
-}
-
-/// Says whether an approved job will run.
-fn describe_approved(site: &mut OpenSite, job: JobId) -> Result<String, CliError> {
-    let site_state = site.site_state()?;
-    let Some(job) = site_state.job(job) else { return Ok("approved".to_owned()) };
-    Ok(match site_state.wait_reason(job) {
-        None | Some(WaitReason::FreeSlot) => "approved".to_owned(),
-        Some(WaitReason::QueueIdle) => {
-            let queue = text::plain_line(job.queue.as_str());
-            format!("approved; `setlist process {queue}` runs it")
-        }
-        Some(reason) => format!("approved; {}", reason.describe(clock::now())),
-    })
-}
-
-/// Cancels pending jobs and stops running jobs.
-pub(super) fn cancel(mut site: OpenSite, names: &[String], kill: bool, json: bool) -> Result<ExitStatus, CliError> {
-    let stop = if kill { StopSignal::Kill } else { StopSignal::Terminate };
-    let jobs = site.jobs(names)?;
-    let exit = submit_each(
-        &mut site,
-        &jobs,
-        json,
-        |job| Command::Cancel { job, stop },
-        |_, _, events| {
-            Ok(match events.iter().any(|event| matches!(event, Event::StopRequested { .. })) {
-                true if kill => "killing",
-                true => "stopping",
-                false => "cancelled",
-            }
-            .to_owned())
-        },
-    )?;
-    site.forget_environments()?;
-    site.finish(exit)
-}
-
 /// Removes jobs from their queues.
-pub(super) fn remove(mut site: OpenSite, names: &[String], json: bool) -> Result<ExitStatus, CliError> {
-    let jobs = site.jobs(names)?;
+pub(super) fn remove(mut site: OpenSite, args: &JobArgs) -> Result<ExitStatus, CliError> {
+    let jobs = site.select_jobs(&args.jobs, &args.filter, JobKind::NOT_RUNNING)?;
     let exit = submit_each(
         &mut site,
         &jobs,
-        json,
+        args.json,
         |job| Command::Remove { jobs: vec![job] },
         |_, _, _| Ok("removed".to_owned()),
     )?;
@@ -147,12 +146,12 @@ pub(super) fn remove(mut site: OpenSite, names: &[String], json: bool) -> Result
 }
 
 /// Restores removed jobs.
-pub(super) fn restore(mut site: OpenSite, names: &[String], json: bool) -> Result<ExitStatus, CliError> {
-    let jobs = site.jobs(names)?;
+pub(super) fn restore(mut site: OpenSite, args: &JobArgs) -> Result<ExitStatus, CliError> {
+    let jobs = site.select_removed_jobs(&args.jobs, &args.filter)?;
     let exit = submit_each(
         &mut site,
         &jobs,
-        json,
+        args.json,
         |job| Command::Restore { jobs: vec![job] },
         |_, _, _| Ok("restored".to_owned()),
     )?;
@@ -161,14 +160,19 @@ pub(super) fn restore(mut site: OpenSite, names: &[String], json: bool) -> Resul
 
 /// Moves pending jobs before or after another one: all of them or none.
 pub(super) fn move_jobs(mut site: OpenSite, options: &MoveArgs) -> Result<ExitStatus, CliError> {
-    let JobArgs { jobs: names, json } = &options.jobs;
-    let jobs = site.jobs(names)?;
+    let JobArgs { jobs: names, filter, json } = &options.jobs;
+    let kind = if options.to.is_some() { JobKind::NOT_RUNNING } else { JobKind::PENDING };
+    let jobs = site.select_jobs(names, filter, kind)?;
+    if jobs.is_empty() {
+        return site.finish(ExitStatus::Success);
+    }
     if let Some(queue) = &options.to {
         return transfer(site, &jobs, queue, *json);
     }
+    // One of the places is required.
     let (word, other) = match (&options.before, &options.after) {
-        (Some(before), _) => ("before", before),
-        (None, after) => ("after", after.as_ref().unwrap_or(&names[0])),
+        (Some(before), _) => ("before", before.as_str()),
+        (None, after) => ("after", after.as_deref().unwrap_or_default()),
     };
     let other = site.job(other)?;
     let placement = if word == "before" { Placement::Before(other.id) } else { Placement::After(other.id) };
@@ -213,31 +217,20 @@ fn transfer(mut site: OpenSite, jobs: &[Job], queue: &str, json: bool) -> Result
 }
 
 /// Makes finished jobs of queues, or single ones, pending again without running them.
-pub(super) fn reset(site: OpenSite, names: &[String], json: bool) -> Result<ExitStatus, CliError> {
+pub(super) fn reset(
+    site: OpenSite,
+    names: &[String],
+    filter: &JobFilterArgs,
+    json: bool,
+) -> Result<ExitStatus, CliError> {
     let mut site = site.require_valid_file()?;
-    let site_state = site.site_state()?;
-    let mut jobs = Vec::new();
-    for name in names {
-        match site_state.queue(&name.as_str().into()) {
-            Some(queue) => jobs.extend(queue.finished.iter().filter_map(|id| site_state.job(*id)).cloned()),
-            None => jobs.extend(site.jobs(std::slice::from_ref(name))?),
-        }
-    }
+    let site_state = site.state_for(names, filter)?;
+    let names = expand_queues(&site_state, names);
+    let jobs = site.select_jobs_from(&site_state, &names, filter, JobKind::FINISHED)?;
     if jobs.is_empty() {
-        warn("there are no finished jobs");
         return Ok(ExitStatus::Success);
     }
     submit_each(&mut site, &jobs, json, |job| Command::Reset { job }, |_, _, _| Ok("pending".to_owned()))
-}
-
-/// The jobs of these queues, or of all, that match, by id.
-fn jobs_in_queues(site: &mut OpenSite, names: &[String], matches: impl Fn(&Job) -> bool) -> Result<Vec<Job>, CliError> {
-    let site_state = site.site_state()?;
-    let queues = site.queues(&site_state, names)?;
-    let mut jobs: Vec<Job> =
-        site_state.jobs().filter(|job| matches(job) && queues.contains(&job.queue)).cloned().collect();
-    jobs.sort_by_key(|job| job.id);
-    Ok(jobs)
 }
 
 /// Submits a command for each job in one transaction, and prints a line for each.
@@ -254,20 +247,31 @@ fn submit_each(
 
 /// Submits a command for each job in one transaction. Returns the results, and for JSON the jobs as they are then: a worker
 /// may start them before they are printed.
-fn submit_all(
+pub(super) fn submit_all(
     site: &mut OpenSite,
     jobs: &[Job],
     json: bool,
     command: impl Fn(JobId) -> Command,
 ) -> Result<Vec<(CommandResult, Option<Job>)>, CliError> {
-    let commands: Vec<_> = jobs.iter().map(|job| command(job.id)).collect();
+    submit_all_and(site, jobs, json, command, [])
+}
+
+/// Same with further commands in the transaction.
+fn submit_all_and(
+    site: &mut OpenSite,
+    jobs: &[Job],
+    json: bool,
+    command: impl Fn(JobId) -> Command,
+    further: impl IntoIterator<Item = Command>,
+) -> Result<Vec<(CommandResult, Option<Job>)>, CliError> {
+    let commands: Vec<_> = jobs.iter().map(|job| command(job.id)).chain(further).collect();
     let results = site.execute(commands)?;
     let mut job_after = |job: &Job| if json { site.store.job(job.id) } else { Ok(None) };
     jobs.iter().zip(results).map(|(job, result)| Ok((result, job_after(job)?))).collect()
 }
 
 /// Prints a line for each job.
-fn print_results(
+pub(super) fn print_results(
     site: &mut OpenSite,
     jobs: &[Job],
     results: Vec<(CommandResult, Option<Job>)>,

@@ -5,10 +5,13 @@ use std::sync::Arc;
 
 use super::error::CliError;
 use super::job_option_args::JobOptionArgs;
+use super::job_selection::jobs_of_queue;
+use super::name_syntax::whole_queue;
 use super::open_site::OpenSite;
 use crate::model::{
-    ExecOptions, Hook, JobRef, Need, OutcomeCondition, Program, QueueId, RetryPolicy, SchedulingOptions,
+    ExecOptions, Hook, Job, JobRef, Need, OutcomeCondition, Program, QueueId, RetryPolicy, SchedulingOptions,
 };
+use crate::text;
 
 /// Suffixes of a needed job: the outcome that is needed.
 const OUTCOME_SUFFIXES: [(&str, OutcomeCondition); 3] = [
@@ -26,11 +29,12 @@ impl JobOptionArgs {
     ) -> Result<SchedulingOptions, CliError> {
         let mut needs: Vec<Need> = Vec::new();
         for text in &self.needs {
-            let need = parse_need(site, queue, text)?;
-            if needs.iter().any(|other| other.job == need.job) {
-                return Err(CliError::Usage(format!("{} is needed twice", need.job)));
+            for need in parse_needs(site, queue, text)? {
+                if needs.iter().any(|other| other.job == need.job) {
+                    return Err(CliError::Usage(format!("{} is needed twice", need.job)));
+                }
+                needs.push(need);
             }
-            needs.push(need);
         }
         let defaults = SchedulingOptions::default();
         Ok(SchedulingOptions {
@@ -67,16 +71,35 @@ pub(super) fn from_folder(here: &Path, path: &Path) -> PathBuf {
     if path.starts_with("~") { path.to_owned() } else { here.join(path) }
 }
 
-/// Parses a need: a job, optionally with an outcome suffix. A name without a queue is a job of the same queue.
-fn parse_need(site: &mut OpenSite, queue: &QueueId, text: &str) -> Result<Need, CliError> {
+/// Parses needs: a job, or all jobs that another queue has now, optionally with an outcome suffix. A name without a queue is
+/// a job of the same queue, or else a queue.
+fn parse_needs(site: &mut OpenSite, queue: &QueueId, text: &str) -> Result<Vec<Need>, CliError> {
     let with_suffix = OUTCOME_SUFFIXES.iter().find_map(|(end, on)| Some((text.strip_suffix(end)?, *on)));
     let (name, on) = with_suffix.unwrap_or((text, OutcomeCondition::Success));
     let number = name.rsplit('/').next().unwrap_or_default().trim_start_matches('#');
     let is_number = number.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_number {
+        let site_state = site.site_state()?;
+        let (of, job_name) = name.rsplit_once('/').map_or((queue.clone(), name), |(of, name)| (QueueId::from(of), name));
+        let whole = QueueId::from(whole_queue(name).unwrap_or(name));
+        if site_state.job_named(&of, job_name).is_none() && site_state.queue(&whole).is_some() {
+            let needs: Vec<Need> = jobs_of_queue(&site_state, &whole).map(|job| need_for(job, false, on)).collect();
+            let message = match needs.is_empty() {
+                _ if whole == *queue => format!("{whole} is the queue of the job, which can't need itself"),
+                true => format!("{whole} has no jobs"),
+                false => return Ok(needs),
+            };
+            return Err(CliError::Usage(text::plain_line(&message)));
+        }
+    }
     let job = if is_number || name.contains('/') { site.job(name)? } else { site.job(&format!("{queue}/{name}"))? };
+    Ok(vec![need_for(&job, is_number, on)])
+}
+
+fn need_for(job: &Job, by_number: bool, on: OutcomeCondition) -> Need {
     let target = match &job.definition.name {
-        Some(name) if !is_number => JobRef::Named(job.queue.clone(), name.clone()),
+        Some(name) if !by_number => JobRef::Named(job.queue.clone(), name.clone()),
         _ => JobRef::Number(job.id),
     };
-    Ok(Need { job: target, on })
+    Need { job: target, on }
 }

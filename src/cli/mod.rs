@@ -4,8 +4,10 @@
 mod add;
 mod adopt;
 mod approval_prompt;
+mod approve;
 mod args;
 mod bash_completer;
+mod cancel;
 mod candidates;
 mod change_waiter;
 mod command_hints;
@@ -17,13 +19,16 @@ mod file_commands;
 mod help_command;
 mod help_topics;
 mod inspect;
+mod job_args;
 mod job_commands;
 mod job_option_args;
 mod job_options;
+mod job_selection;
 mod json_records;
 mod log;
 mod log_printer;
 mod man;
+mod name_syntax;
 mod open_site;
 mod own_job;
 mod process;
@@ -36,10 +41,12 @@ mod schedule;
 mod screen;
 mod service;
 mod service_manager;
+mod set_command;
 mod show_environment;
 mod signals;
 mod site_args;
 mod site_files;
+mod start;
 mod summary_line;
 mod target;
 mod templates;
@@ -54,7 +61,7 @@ use std::slice::from_ref;
 use clap::Parser;
 use clap::error::ErrorKind;
 
-use args::{Cli, CliCommand, JobArgs};
+use args::{Cli, CliCommand};
 use error::{CliError, warn};
 use exit::ExitStatus;
 use open_site::OpenSite;
@@ -108,24 +115,22 @@ fn run(cli: Cli) -> Result<ExitStatus, CliError> {
             }
             result
         }
+        CliCommand::Start(args) => start::start(OpenSite::open(&site, &args.queues)?, &args),
+        CliCommand::Set(args) => set_command::set(OpenSite::open(&site, from_ref(&args.queue))?, &args),
         CliCommand::Add(args) => add::add(OpenSite::open(&site, from_ref(&args.queue))?, &args),
         CliCommand::Run(args) => {
             let color = uses_color(site.color, &safe_output::raw_stdout());
             run_command::run(run_command::open_site(&site, &args.queue)?, &args, color)
         }
         CliCommand::Retry(args) => job_commands::retry(OpenSite::open(&site, &args.jobs)?, &args),
-        CliCommand::Approve { jobs, refuse } => {
-            job_commands::approve(OpenSite::open(&site, &jobs.jobs)?, &jobs, refuse)
-        }
-        CliCommand::Cancel { jobs: JobArgs { jobs, json }, kill } => {
-            job_commands::cancel(OpenSite::open(&site, &jobs)?, &jobs, kill, json)
-        }
-        CliCommand::Remove(JobArgs { jobs, json }) => job_commands::remove(OpenSite::open(&site, &jobs)?, &jobs, json),
-        CliCommand::Restore(JobArgs { jobs, json }) => {
-            job_commands::restore(OpenSite::open(&site, &jobs)?, &jobs, json)
-        }
+        CliCommand::Approve(args) => approve::approve(OpenSite::open(&site, &args.jobs)?, &args),
+        CliCommand::Cancel(args) => cancel::cancel(OpenSite::open(&site, &args.jobs.jobs)?, &args),
+        CliCommand::Remove(args) => job_commands::remove(OpenSite::open(&site, &args.jobs)?, &args),
+        CliCommand::Restore(args) => job_commands::restore(OpenSite::open(&site, &args.jobs)?, &args),
         CliCommand::Move(args) => job_commands::move_jobs(OpenSite::open(&site, &args.jobs.jobs)?, &args),
-        CliCommand::Reset { names, json } => job_commands::reset(OpenSite::open(&site, &names)?, &names, json),
+        CliCommand::Reset { names, filter, json } => {
+            job_commands::reset(OpenSite::open(&site, &names)?, &names, &filter, json)
+        }
         CliCommand::Clear { queues, finished, pending, json } => {
             let phases = [finished.then_some(Phase::Finished), pending.then_some(Phase::Pending)];
             queue_commands::clear(OpenSite::open(&site, &queues)?, &queues, phases.into_iter().flatten(), json)
@@ -141,11 +146,10 @@ fn run(cli: Cli) -> Result<ExitStatus, CliError> {
         }
         CliCommand::List(args) => inspect::list(OpenSite::open_read_only(&site, &args.queues)?, &args),
         CliCommand::Results(args) => results::results(OpenSite::open_read_only(&site, &args.queues)?, &args),
-        CliCommand::Show { job, env: true, reveal, json } => {
-            show_environment::show(OpenSite::open_read_only(&site, from_ref(&job))?, &job, reveal, json)
-        }
-        CliCommand::Show { job, json, .. } => {
-            inspect::show(OpenSite::open_read_only(&site, from_ref(&job))?, &job, json)
+        CliCommand::Show { job, filter, env, reveal, json } => {
+            let mut site = OpenSite::open_read_only(&site, job.as_slice())?;
+            let job = site.select_one_job(job.as_slice(), &filter)?;
+            if env { show_environment::show(site, &job, reveal, json) } else { inspect::show(site, &job, json) }
         }
         CliCommand::Log(args) => {
             let color = uses_color(site.color, &safe_output::raw_stdout());

@@ -8,6 +8,7 @@ use anyhow::Context;
 use super::error::CliError;
 use super::error::warn;
 use super::exit::ExitStatus;
+use super::name_syntax::{all_jobs_of, is_name, list_names, parse_id, suggestion, whole_queue};
 use super::site_args::SiteArgs;
 use super::site_files::{foreign_owner, nearest_file, site_files};
 use super::target::Target;
@@ -16,6 +17,7 @@ use crate::definition;
 use crate::model::{Command, DesiredQueue, DesiredState, Event, Job, JobId, QueueId, SiteState};
 use crate::site::{self, OpenedSite, ReapReport, Respawn, SitePaths, WorkerCheck};
 use crate::store::{CommandResult, StateDir, Store, StoreError, check_jobs_file};
+use crate::text;
 use crate::text::count_noun;
 
 /// A site whose store is open.
@@ -76,6 +78,7 @@ impl OpenSite {
     fn has_all(&mut self, names: &[&str]) -> Result<bool, CliError> {
         let site_state = self.site_state()?;
         let has = |name: &&str| {
+            let name = &whole_queue(name).unwrap_or(name);
             let is_job_name = || !name.contains('/') && site_state.jobs().any(|job| job.name() == Some(name));
             let is_job_path = |(queue, name): (&str, &str)| site_state.job_named(&QueueId::from(queue), name).is_some();
             site_state.queue(&QueueId::from(*name)).is_some()
@@ -180,6 +183,14 @@ impl OpenSite {
         self.job_by_name(&site_state, text)
     }
 
+    /// Same in a loaded state.
+    pub(super) fn job_in(&mut self, site_state: &SiteState, text: &str) -> Result<Job, CliError> {
+        match parse_id(text) {
+            Some(id) => self.job_by_id(id),
+            None => self.job_by_name(site_state, text),
+        }
+    }
+
     /// Finds jobs, without duplicates.
     pub(super) fn jobs(&mut self, texts: &[String]) -> Result<Vec<Job>, CliError> {
         let has_names = texts.iter().any(|text| parse_id(text).is_none());
@@ -187,10 +198,7 @@ impl OpenSite {
         let mut known = HashSet::new();
         let mut jobs = Vec::with_capacity(texts.len());
         for text in texts {
-            let job = match parse_id(text) {
-                Some(id) => self.job_by_id(id)?,
-                None => self.job_by_name(&site_state, text)?,
-            };
+            let job = self.job_in(&site_state, text)?;
             if known.insert(job.id) {
                 jobs.push(job);
             }
@@ -204,11 +212,13 @@ impl OpenSite {
             return Ok(site_state.queues().into_iter().map(|(id, _)| Target::Queue(id.clone())).collect());
         }
         let target = |text: &String| {
+            if let Some(queue) = whole_queue(text) {
+                return Ok(Target::Queue(self.queues(site_state, &[queue.to_owned()])?.remove(0)));
+            }
             let queue = QueueId::from(text.as_str());
-            Ok(match (site_state.queue(&queue), parse_id(text)) {
-                (Some(_), _) => Target::Queue(queue),
-                (None, Some(id)) => Target::Job(self.job_by_id(id)?.id),
-                (None, None) => Target::Job(self.job_by_name(site_state, text)?.id),
+            Ok(match site_state.queue(&queue) {
+                Some(_) => Target::Queue(queue),
+                None => Target::Job(self.job_in(site_state, text)?.id),
             })
         };
         texts.iter().map(target).collect()
@@ -218,7 +228,7 @@ impl OpenSite {
         self.store.job(id)?.ok_or_else(|| CliError::Usage(format!("there is no job {id}")))
     }
 
-    fn job_by_name(&self, site_state: &SiteState, text: &str) -> Result<Job, CliError> {
+    pub(super) fn job_by_name(&self, site_state: &SiteState, text: &str) -> Result<Job, CliError> {
         let found: Vec<&Job> = match text.rsplit_once('/') {
             Some((queue, name)) => site_state.job_named(&QueueId::from(queue), name).into_iter().collect(),
             None => site_state.jobs().filter(|job| job.name() == Some(text)).collect(),
@@ -226,8 +236,11 @@ impl OpenSite {
         match found[..] {
             [job] => Ok(job.clone()),
             [] if text.starts_with('@') => recent_job(site_state, text).cloned(),
-            [] if site_state.queue(&QueueId::from(text)).is_some() => {
-                Err(CliError::Usage(format!("{text:?} is a queue; a job is queue/name or a number")))
+            [] if let queue = QueueId::from(text)
+                && site_state.queue(&queue).is_some() =>
+            {
+                let all = all_jobs_of(&queue);
+                Err(CliError::Usage(text::plain_line(&format!("{text:?} is a queue; write {all} for all of its jobs"))))
             }
             [] => {
                 let paths: Vec<String> = site_state.jobs().filter(|job| job.name().is_some()).map(Job::path).collect();
@@ -248,7 +261,13 @@ impl OpenSite {
             return Ok(known);
         }
         let find = |name: &String| {
-            known.iter().find(|id| id.as_str() == name).cloned().ok_or_else(|| {
+            let named = |name: &str| known.iter().find(|id| id.as_str() == name).cloned();
+            named(name).or_else(|| named(whole_queue(name)?)).ok_or_else(|| {
+                if let Some(job) = self.job_meant(site_state, name) {
+                    let (path, queue) = (job.path(), &job.queue);
+                    let message = format!("{path} is a job, not a queue; its queue is {queue}");
+                    return CliError::Usage(text::plain_line(&message));
+                }
                 let names: Vec<String> = known.iter().map(ToString::to_string).collect();
                 self.unknown_name("queue", name, &names)
             })
@@ -256,23 +275,23 @@ impl OpenSite {
         names.iter().map(find).collect()
     }
 
+    /// The job that was named where a queue is expected.
+    pub(super) fn job_meant<'s>(&self, site_state: &'s SiteState, name: &str) -> Option<&'s Job> {
+        if site_state.queue(&QueueId::from(name)).is_some() {
+            return None;
+        }
+        match parse_id(name) {
+            Some(id) => site_state.job(id),
+            None => self.job_by_name(site_state, name).ok().and_then(|job| site_state.job(job.id)),
+        }
+    }
+
     /// The error for an unknown name, with a suggestion.
     fn unknown_name(&self, what: &str, name: &str, known: &[String]) -> CliError {
         let file_hint = if self.file_error.is_some() { "; jobs.yaml has errors, see `setlist check`" } else { "" };
-        let hint = suggestion(name, known).or_else(|| (what == "queue").then(|| list_queues(known)));
+        let hint = suggestion(name, known).or_else(|| (what == "queue").then(|| list_names(what, known)));
         CliError::Usage(format!("there is no {what} {name:?}{}{file_hint}", hint.unwrap_or_default()))
     }
-}
-
-/// Parses a job number: `7`, `#7` or `queue/#7`.
-fn parse_id(text: &str) -> Option<JobId> {
-    let number = text.strip_prefix('#').unwrap_or(text).rsplit("/#").next()?;
-    number.parse().ok().map(JobId)
-}
-
-/// Whether a word names a queue or job that a site has or hasn't: numbers and `@last` apply to any site.
-fn is_name(text: &str) -> bool {
-    parse_id(text).is_none() && !text.starts_with('@')
 }
 
 /// The job that `@last` (added or started last) or `@failed` (failed last, also `@last-failed`) refers to.
@@ -340,23 +359,5 @@ fn report_reaped(reaped: ReapReport) {
         let jobs = count_noun(reaped.interrupted_jobs, "job");
         let them = if reaped.interrupted_jobs == 1 { "it" } else { "them" };
         warn(&format!("a worker died: {jobs} interrupted; `setlist retry --failed` runs {them} again"));
-    }
-}
-
-fn suggestion(text: &str, known: &[String]) -> Option<String> {
-    let score = |name: &String| strsim::jaro_winkler(text, name);
-    let best = known.iter().filter(|name| score(name) > 0.7).max_by(|a, b| score(a).total_cmp(&score(b)));
-    best.map(|name| format!("; did you mean {name:?}?"))
-}
-
-/// The queues of a site, for a name that resembles none of them.
-fn list_queues(known: &[String]) -> String {
-    const MAX_LISTED: usize = 10;
-    let more = known.len().saturating_sub(MAX_LISTED);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    match known {
-        [] => "; there are no queues".to_owned(),
-        [only] => format!("; the only queue is {only}"),
-        _ => format!("; the queues are {}{more}", known[..known.len().min(MAX_LISTED)].join(", ")),
     }
 }

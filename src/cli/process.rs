@@ -1,14 +1,12 @@
 //! `setlist process`: runs the pending jobs of queues in the foreground.
 
 use std::io::{self, BufWriter, IsTerminal, Write};
-use std::time::Duration;
 
 use anyhow::Context;
-use chrono::Local;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::approval_prompt::ApprovalPrompt;
-use super::args::ProcessArgs;
+use super::args::{ProcessArgs, StartArgs};
 use super::error::CliError;
 use super::error::warn;
 use super::exit::ExitStatus;
@@ -18,21 +16,27 @@ use super::own_job::refuse_to_wait_for_itself;
 use super::progress_reporter::ProgressReporter;
 use super::safe_output;
 use super::signals::SignalHandler;
+use super::start::{
+    StartedJobs, approve_all, queues_to_process, report_no_pending_jobs, report_scheduled_jobs, requeue_finished, start,
+    start_queues,
+};
 use crate::clock;
 use crate::model::{
-    Command, Event, EventRecord, Job, JobId, NothingToDo, QueueId, QueueMode, QueueState, Refusal, SiteState,
-    WaitReason, WorkerInfo,
+    Command, Event, EventRecord, Job, QueueId, QueueMode, QueueState, Refusal, SiteState, WorkerInfo,
 };
-use crate::site::{SitePaths, execute_requests, open_store, save_own_environment, user_name};
+use crate::site::{SitePaths, execute_requests, open_store};
 use crate::store::Store;
 use crate::text;
 use crate::worker::{Worker, WorkerError};
 
 /// Processes queues until none of their jobs can start any more.
 pub(super) fn process(site: OpenSite, options: &ProcessArgs, color: bool) -> Result<ExitStatus, CliError> {
+    if options.detach {
+        return start(site, &StartArgs::detached(options));
+    }
     let mut site = site.require_valid_file()?;
     let mut site_state = site.site_state()?;
-    let mut queues = site.queues(&site_state, &options.queues)?;
+    let mut queues = queues_to_process(&site, &site_state, &options.queues)?;
     if options.again {
         requeue_finished(site.store.as_mut(), &site_state, &queues)?;
         site_state = site.site_state()?;
@@ -194,62 +198,6 @@ fn report_unfinished(site_state: &SiteState, queues: &[QueueId]) -> bool {
     any
 }
 
-/// Makes the finished jobs of queues pending again.
-fn requeue_finished(store: &mut dyn Store, site_state: &SiteState, queues: &[QueueId]) -> Result<(), CliError> {
-    let finished = queues.iter().filter_map(|id| site_state.queue(id)).flat_map(|queue| &queue.finished);
-    let commands: Vec<_> = finished.map(|job| Command::Reset { job: *job }).collect();
-    // A job that another process has requeued meanwhile is refused, and pending as well.
-    store.execute(&commands, clock::now())?;
-    Ok(())
-}
-
-/// Says that there is nothing to process. For cron, where no message means that all is well, this matters if jobs have
-/// finished that were meant to run again.
-fn report_no_pending_jobs(site_state: &SiteState, queues: &[QueueId], quiet: bool) {
-    let finished: usize = queues.iter().filter_map(|id| site_state.queue(id)).map(|queue| queue.finished.len()).sum();
-    match finished {
-        0 if quiet => {}
-        0 => warn("no pending jobs"),
-        1 => warn("no pending jobs; 1 job has finished, and `--again` runs it again"),
-        _ => warn(&format!(
-            "no pending jobs; {} have finished, and `--again` runs them again",
-            text::count_noun(finished, "job")
-        )),
-    }
-}
-
-/// Prints which jobs are scheduled for later, since the command waits for them.
-fn report_scheduled_jobs(site_state: &SiteState, queues: &[QueueId]) {
-    const MAX_LISTED: usize = 3;
-    let now = clock::now();
-    let pending = queues.iter().filter_map(|id| site_state.queue(id)).flat_map(|queue| &queue.pending);
-    let due_time = |job: &Job| match site_state.wait_reason(job) {
-        Some(WaitReason::Time(at) | WaitReason::Retry { at, .. }) if at > now => Some(at),
-        _ => None,
-    };
-    let mut scheduled: Vec<_> =
-        pending.filter_map(|id| site_state.job(*id)).filter_map(|job| Some((due_time(job)?, job))).collect();
-    scheduled.sort_by_key(|(at, _)| *at);
-    for (at, job) in scheduled.iter().take(MAX_LISTED) {
-        let left = text::time_left((*at - now).to_std().unwrap_or_default().max(Duration::from_secs(1)));
-        let at = at.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S");
-        warn(&format!("waiting until {at} ({left}) to start {}", job.path()));
-    }
-    if let more @ 1.. = scheduled.len().saturating_sub(MAX_LISTED) {
-        warn(&format!("{} to start later", text::count_noun(more, "more job")));
-    }
-}
-
-/// Approves all jobs of queues that need approval.
-fn approve_all(store: &mut dyn Store, site_state: &SiteState, queues: &[QueueId]) -> Result<(), CliError> {
-    let jobs: Vec<JobId> =
-        queues.iter().flat_map(|queue| site_state.awaiting_approval(queue)).map(|job| job.id).collect();
-    if !jobs.is_empty() {
-        store.execute(&[Command::Approve { jobs, by: user_name() }], clock::now())?;
-    }
-    Ok(())
-}
-
 /// Prints warnings, such as a full disk, on standard error.
 fn log_warnings_to_stderr() {
     let subscriber =
@@ -296,73 +244,6 @@ fn next_startable<'a>(site_state: &'a SiteState, queues: &[QueueId]) -> Option<&
 fn request_job(site: &mut OpenSite, job: &Job) -> Result<StartedJobs, CliError> {
     site.submit(Command::Run { job: job.id, force: false })?;
     Ok(StartedJobs { open: 1, ..StartedJobs::default() })
-}
-
-/// The result of starting to process queues.
-#[derive(Default)]
-struct StartedJobs {
-    /// The number of jobs that are pending or running.
-    open: usize,
-    /// A queue is paused, or has only jobs that can't start.
-    has_blocked_queue: bool,
-    /// The queues that were processing already, for another caller.
-    shared: Vec<QueueId>,
-    /// What happened at once: jobs that can't run any more are skipped.
-    events: Vec<EventRecord>,
-}
-
-/// Asks for the queues to be processed.
-fn start_queues(
-    site: &mut OpenSite,
-    site_state: &SiteState,
-    queues: &[QueueId],
-    resume: bool,
-) -> Result<StartedJobs, CliError> {
-    let mut started = StartedJobs::default();
-    let is_paused = |id: &&QueueId| {
-        let is_paused = |queue: &QueueState| queue.mode == QueueMode::Paused && !queue.pending.is_empty();
-        !resume && site_state.queue(id).is_some_and(is_paused)
-    };
-    let (paused, queues): (Vec<_>, Vec<_>) = queues.iter().partition(is_paused);
-    for queue in paused {
-        warn(&text::plain_line(&format!("{queue} is paused; --resume processes it")));
-        started.has_blocked_queue = true;
-    }
-    let commands: Vec<_> = queues.iter().map(|queue| Command::Process { queue: (*queue).clone() }).collect();
-    let now = clock::now();
-    for (queue, answer) in queues.into_iter().zip(site.execute(commands)?) {
-        started.events.extend(answer.iter().flatten().cloned().map(|event| EventRecord { seq: 0, at: now, event }));
-        if let Err(Refusal::AlreadyInMode { .. }) = &answer {
-            started.shared.push(queue.clone());
-            report_other_environment(site, site_state, queue)?;
-        }
-        match answer {
-            // Another caller processes it, too: both share the work.
-            Ok(_) | Err(Refusal::AlreadyInMode { .. }) => {
-                started.open += site_state.queue(queue).map_or(0, |queue| queue.pending.len() + queue.running.len());
-            }
-            Err(Refusal::NothingToDo(NothingToDo::Process(_))) => {}
-            Err(refusal @ Refusal::Blocked { .. }) => {
-                warn(&refusal.to_string());
-                started.has_blocked_queue = true;
-            }
-            Err(refusal) => return Err(refusal.into()),
-        }
-    }
-    Ok(started)
-}
-
-/// Warns that the jobs of a queue don't run with the environment of this process, because another one has asked first.
-fn report_other_environment(site: &OpenSite, site_state: &SiteState, queue: &QueueId) -> Result<(), CliError> {
-    let first = site_state.queue(queue).and_then(|queue| queue.environment);
-    if first != Some(save_own_environment(&site.paths.state)?.id()) {
-        let message = format!(
-            "{queue} is already being processed: its jobs get the environment of that request, not yours \
-             (`setlist pause` it first to process it with yours)"
-        );
-        warn(&text::plain_line(&message));
-    }
-    Ok(())
 }
 
 /// Stops processing after an interrupt, except for queues that another caller processes: those that were processing

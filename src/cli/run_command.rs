@@ -9,9 +9,10 @@ use std::thread;
 use anyhow::Context;
 
 use super::add::{command_script, definition_of};
-use super::args::{LogArgs, RunArgs, WaitArgs};
+use super::args::{LogArgs, RunArgs};
 use super::error::CliError;
 use super::exit::ExitStatus;
+use super::job_args::WaitArgs;
 use super::log;
 use super::open_site::OpenSite;
 use super::safe_output;

@@ -57,15 +57,14 @@ struct VariableRecord {
 }
 
 /// Prints the environment of a job. Values that look like secrets are masked unless `reveal` is set.
-pub(super) fn show(mut site: OpenSite, name: &str, reveal: bool, json: bool) -> Result<ExitStatus, CliError> {
-    let job = site.job(name)?;
-    let inherited = inherited(&mut site, &job)?;
-    let environment = inherited.environment(&job);
-    let variables = job_variables(&job, environment.clone().map(Arc::new), &site.paths);
+pub(super) fn show(mut site: OpenSite, job: &Job, reveal: bool, json: bool) -> Result<ExitStatus, CliError> {
+    let inherited = inherited(&mut site, job)?;
+    let environment = inherited.environment(job);
+    let variables = job_variables(job, environment.clone().map(Arc::new), &site.paths);
     let variables = variables.map_err(|failure| CliError::Usage(failure.message))?;
     let levels = job.name().map(|name| variable_levels(&site.paths.file, job.queue.as_str(), name)).unwrap_or_default();
     let source = |variable: &ListedVariable| match &variable.source {
-        VariableSource::Inherited => inherited.source(&job, variable).to_owned(),
+        VariableSource::Inherited => inherited.source(job, variable).to_owned(),
         VariableSource::Terminal => "pty".to_owned(),
         VariableSource::EnvFile(path) => format!("env_file {}", path.display()),
         VariableSource::Run => "setlist".to_owned(),

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::Instant;
 
-use super::args::WaitArgs;
 use super::change_waiter::ChangeWaiter;
 use super::error::CliError;
 use super::error::warn;
 use super::exit::ExitStatus;
+use super::job_args::WaitArgs;
 use super::json_records::{JobRecord, QueueRecord, write_json};
 use super::open_site::OpenSite;
 use super::own_job::refuse_to_wait_for_itself;
@@ -29,7 +29,7 @@ pub(super) fn wait(mut site: OpenSite, options: &WaitArgs) -> Result<ExitStatus,
 pub(super) fn wait_for(site: &mut OpenSite, options: &WaitArgs) -> Result<ExitStatus, CliError> {
     let waiter = ChangeWaiter::subscribe(site)?;
     let mut site_state = site.site_state()?;
-    let mut targets = site.targets(&site_state, &options.names)?;
+    let mut targets = site.select_targets(&site_state, &options.names, &options.filter())?;
     refuse_to_wait_for_itself(site, &site_state, |job| targets.iter().any(|target| target.includes(job)))?;
     let deadline = options.timeout.map(|timeout| Instant::now() + timeout);
     let file = site.paths.file.to_string_lossy().into_owned();

@@ -130,7 +130,7 @@ fields! {
     Kwargs "kwargs" NamedArguments
         "Named arguments. `key: value` is passed as `--key value`, `key: true` as `--key`; false and null are omitted."
     Stdin "stdin" Text "The standard input of the job. Default: empty."
-    Needs "needs" Needs "The jobs to wait for: names of jobs in this queue, or `queue/name`."
+    Needs "needs" Needs "The jobs to wait for: names of jobs in this queue, `queue/name`, or another queue for all of its jobs in this file."
     Confirm "confirm" NonEmptyText "A question to confirm before the job runs."
     Schedule "schedule" Schedule
         "When the job becomes pending and runs: a cron expression, a list of them, or a map with options."

@@ -23,6 +23,7 @@ struct QueueJobs<'a> {
     parsed_queue: &'a ParsedQueue,
     /// Jobs by name, and the jobs of a matrix by its base name.
     jobs: HashMap<&'a str, Range<u32>, RandomState>,
+    all_jobs: Range<u32>,
 }
 
 /// A name that matches no job.
@@ -42,38 +43,61 @@ impl<'a> JobLookup<'a> {
             jobs.extend(
                 parsed_queue.matrices.iter().map(|(name, range)| (&**name, first + range.start..first + range.end)),
             );
-            first += u32::try_from(parsed_queue.jobs.len()).unwrap_or(u32::MAX);
-            queues.insert(parsed_queue.id.as_str(), QueueJobs { parsed_queue, jobs });
+            let next = first + u32::try_from(parsed_queue.jobs.len()).unwrap_or(u32::MAX);
+            queues.insert(parsed_queue.id.as_str(), QueueJobs { parsed_queue, jobs, all_jobs: first..next });
+            first = next;
         }
         Self { all_queues, queues, comparisons_left: MAX_COMPARISONS }
     }
 
-    /// Finds the jobs that `text` means in a queue: `name` or `queue/name`. The error is `None` if the queue has errors
-    /// that may hide the job.
+    /// Finds the jobs that `text` means in a queue: `name`, `queue/name`, or all jobs of another queue, `queue` or `queue/*`.
+    /// A job takes precedence over a queue. The error is `None` if the queue has errors that may hide the job.
     pub(super) fn find(&mut self, parsed_queue: &ParsedQueue, text: &str) -> Result<Range<u32>, Option<UnknownJob>> {
         let (queue, name) = text.rsplit_once('/').unwrap_or((parsed_queue.id.as_str(), text));
+        if let Some(jobs) = self.queues.get(queue).and_then(|queue_jobs| queue_jobs.jobs.get(name)) {
+            return Ok(jobs.clone());
+        }
+        if let Some(all_jobs) = self.find_queue(parsed_queue, text) {
+            return all_jobs;
+        }
+        Err(self.explain_unknown(queue, name, text))
+    }
+
+    /// All jobs of another queue, if `text` means one.
+    fn find_queue(&self, own: &ParsedQueue, text: &str) -> Option<Result<Range<u32>, Option<UnknownJob>>> {
+        let id = text.strip_suffix("/*").unwrap_or(text);
+        let queue_jobs = self.queues.get(id)?;
+        if own.id.as_str() == id {
+            let message = format!("{} is the queue of this job, which can't need itself", quoted(id));
+            return Some(Err(Some(UnknownJob { message, hint: Some("name the jobs that it needs".to_owned()) })));
+        }
+        if !queue_jobs.all_jobs.is_empty() {
+            return Some(Ok(queue_jobs.all_jobs.clone()));
+        }
+        let no_jobs = || UnknownJob {
+            message: format!("queue {} has no jobs in this file", quoted(id)),
+            hint: Some("a job can only need jobs of this file".to_owned()),
+        };
+        Some(Err((!queue_jobs.parsed_queue.may_be_incomplete).then(no_jobs)))
+    }
+
+    /// Says what is unknown about a name, and what was probably meant.
+    fn explain_unknown(&mut self, queue: &str, name: &str, text: &str) -> Option<UnknownJob> {
         let Some(queue_jobs) = self.queues.get(queue) else {
             let queues = self.all_queues.iter().map(|parsed_queue| parsed_queue.id.as_str());
             let hint = closest_name(queue, queues).map(|suggestion| format!("did you mean `{suggestion}/{name}`?"));
-            return Err(Some(UnknownJob { message: format!("no queue {}", quoted(queue)), hint }));
+            return Some(UnknownJob { message: format!("no queue {}", quoted(queue)), hint });
         };
-        match queue_jobs.jobs.get(name) {
-            Some(jobs) => Ok(jobs.clone()),
-            None if queue_jobs.parsed_queue.may_be_incomplete => Err(None),
-            None => {
-                let message = if text.contains('/') {
-                    format!("no job {} in queue {}", quoted(name), quoted(queue))
-                } else {
-                    format!("no job {} in this queue", quoted(name))
-                };
-                let hint = if text.contains('/') {
-                    self.similar_name(queue, name).map(|suggestion| format!("did you mean `{queue}/{suggestion}`?"))
-                } else {
-                    self.unknown_name_hint(queue, name)
-                };
-                Err(Some(UnknownJob { message, hint }))
-            }
+        if queue_jobs.parsed_queue.may_be_incomplete {
+            return None;
         }
+        let (message, hint) = if text.contains('/') {
+            let hint = self.similar_name(queue, name).map(|suggestion| format!("did you mean `{queue}/{suggestion}`?"));
+            (format!("no job {} in queue {}", quoted(name), quoted(queue)), hint)
+        } else {
+            (format!("no job {} in this queue", quoted(name)), self.unknown_name_hint(queue, name))
+        };
+        Some(UnknownJob { message, hint })
     }
 
     /// Suggests what to write instead of a name that the queue doesn't have.
@@ -91,6 +115,9 @@ impl<'a> JobLookup<'a> {
         }
         let others = self.all_queues.iter().filter(others).map(|parsed_queue| parsed_queue.id.as_str());
         let others: Vec<&str> = others.collect();
+        if let Some(similar) = closest_name(name, others.iter().copied()) {
+            return Some(format!("did you mean the queue `{similar}`?"));
+        }
         others
             .into_iter()
             .find_map(|queue| Some(format!("did you mean `{queue}/{}`?", self.similar_name(queue, name)?)))

@@ -67,7 +67,7 @@ pub use matrix_values::MatrixValues;
 pub use next_job::next_ready_job;
 pub use perform::perform;
 pub use program::Program;
-pub use query::{Query, QueryError};
+pub use query::{Query, QueryError, UnknownName};
 pub use queue::{Queue, get_queue};
 pub use queue_settings::{OnFailure, ParallelOverride, QueueMode, QueueSettings, Retention};
 pub use queue_status::QueueStatus;

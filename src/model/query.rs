@@ -4,12 +4,13 @@
 //! with a value. Several values separated by commas are alternatives, and `!` before a term negates it. Quotes protect
 //! spaces and colons: `"Unit tests"`, `tag:"two words"`.
 
+use std::fmt;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::result_value::ValueTest;
-use super::{Exit, Job, JobId, JobState, Run};
+use super::{Exit, Job, JobId, JobState, Run, SiteState};
 use crate::text::{self, DurationError};
 
 /// A parsed query. The empty query matches every job.
@@ -23,6 +24,15 @@ pub struct Query {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct QueryError(String);
+
+/// A tag or queue that a query names and that no job has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UnknownName {
+    /// A tag.
+    Tag(String),
+    /// A queue.
+    Queue(String),
+}
 
 #[derive(Clone, Debug, PartialEq)]
 struct QueryTerm {
@@ -99,6 +109,26 @@ impl Query {
     /// Whether it matches `job`.
     pub fn matches(&self, job: &Job) -> bool {
         self.terms.iter().all(|term| term.condition.matches(job) != term.negated)
+    }
+
+    /// The first of the tags and queues that it names, without `!`, that doesn't exist: it was probably mistyped.
+    pub fn unknown_name<'a>(
+        &self,
+        site_state: &SiteState,
+        tags: impl Iterator<Item = &'a str> + Clone,
+    ) -> Option<UnknownName> {
+        let queues = site_state.queues();
+        self.terms.iter().filter(|term| !term.negated).find_map(|term| match &term.condition {
+            Condition::Tag(names) => {
+                let unknown = names.iter().find(|name| !tags.clone().any(|tag| name.matches(tag)));
+                unknown.map(|name| UnknownName::Tag(name.to_string()))
+            }
+            Condition::Queue(names) => {
+                let unknown = names.iter().find(|name| !queues.iter().any(|(id, _)| name.matches(id.as_str())));
+                unknown.map(|name| UnknownName::Queue(name.to_string()))
+            }
+            _ => None,
+        })
     }
 
     /// Whether every job that it matches also matches `wider`, so that a search can start from those results.
@@ -306,6 +336,13 @@ fn last_change(job: &Job) -> DateTime<Utc> {
         (JobState::Finished { at, .. }, _) => *at,
         (JobState::Running { .. }, Some(run)) => run.started,
         _ => job.enqueued,
+    }
+}
+
+impl fmt::Display for NamePattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)?;
+        f.write_str(if self.is_prefix { "*" } else { "" })
     }
 }
 

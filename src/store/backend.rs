@@ -109,6 +109,9 @@ pub trait Store: Send {
     /// One job, including one that was removed from its queue.
     fn job(&mut self, id: JobId) -> Result<Option<Job>, StoreError>;
 
+    /// The jobs that users have removed from their queues, which can be restored, by number.
+    fn removed_jobs(&mut self) -> Result<Vec<Job>, StoreError>;
+
     /// The environments that pending or running jobs, or queues that are being processed, refer to.
     fn environments_in_use(&mut self) -> Result<BTreeSet<EnvironmentId>, StoreError>;
 

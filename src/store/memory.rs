@@ -156,6 +156,10 @@ impl Store for MemoryStore {
         Ok(self.lock().site.read(find))
     }
 
+    fn removed_jobs(&mut self) -> Result<Vec<Job>, StoreError> {
+        Ok(self.lock().site.read(SiteState::jobs_removed_by_users))
+    }
+
     fn environments_in_use(&mut self) -> Result<BTreeSet<EnvironmentId>, StoreError> {
         Ok(self.lock().site.read(SiteState::environments_in_use))
     }

@@ -22,6 +22,14 @@ impl SiteState {
         unfinished.filter_map(|job| job.environment).chain(queues).collect()
     }
 
+    /// The jobs that users have removed from their queues, by number. Only those removed since the state was loaded.
+    pub fn jobs_removed_by_users(&self) -> Vec<Job> {
+        let by_user = self.removed.values().filter(|(_, reason)| *reason == RemovalReason::User);
+        let mut jobs: Vec<Job> = by_user.map(|(job, _)| job.clone()).collect();
+        jobs.sort_by_key(|job| job.id);
+        jobs
+    }
+
     /// Whether the outcome of a job is a failure for a command that waits for it: it did not succeed, and was not skipped only
     /// because a failure that it needs didn't happen.
     pub fn counts_as_failure(&self, job: &Job) -> bool {

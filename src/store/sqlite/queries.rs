@@ -72,3 +72,16 @@ pub(super) fn find_job(db: &Connection, id: JobId) -> Result<Option<(Job, Option
     let read = |row: &Row<'_>| Ok((job_rows::job(row)?, job_rows::removed(row)?));
     db.prepare_cached(select_jobs!("WHERE j.id = ?1"))?.query_row([id], read).optional()
 }
+
+/// The jobs that users have removed from their queues.
+pub(super) fn removed_jobs(db: &Connection) -> Result<Vec<Job>> {
+    let mut statement = db.prepare_cached(select_jobs!("WHERE j.removed IS NOT NULL ORDER BY j.id"))?;
+    let mut rows = statement.query(())?;
+    let mut jobs = Vec::new();
+    while let Some(row) = rows.next()? {
+        if job_rows::removed(row)? == Some(RemovalReason::User) {
+            jobs.push(job_rows::job(row)?);
+        }
+    }
+    Ok(jobs)
+}

@@ -100,6 +100,10 @@ impl Store for SqliteStore {
         Ok(self.read(|snapshot| queries::find_job(snapshot, id))?.map(|(job, _)| job))
     }
 
+    fn removed_jobs(&mut self) -> Result<Vec<Job>, StoreError> {
+        self.read(|snapshot| queries::removed_jobs(snapshot))
+    }
+
     fn environments_in_use(&mut self) -> Result<BTreeSet<EnvironmentId>, StoreError> {
         self.read(|snapshot| queries::environments_in_use(snapshot))
     }
