@@ -97,7 +97,7 @@ Examples:
 pub(super) const RETRY: &str = "\
 Examples:
   setlist retry build/lint
-  setlist retry build                   its failed jobs; a queue that they have stopped goes on
+  setlist retry build                   its failed jobs; if they have stopped it, it is processed again
   setlist retry --failed                all failed jobs
   setlist retry --tag slow --force
 

@@ -40,7 +40,7 @@ pub(super) fn retry(site: OpenSite, options: &RetryArgs) -> Result<ExitStatus, C
     if jobs.is_empty() {
         return Ok(ExitStatus::Success);
     }
-    // A queue that these failures have stopped goes on.
+    // A queue that these failures have stopped is processed again.
     let is_stopped = |queue: &&QueueId| {
         let is_stopped = site_state.queue(queue).is_some_and(|state| state.mode == QueueMode::Stopped);
         !failed && is_stopped && jobs.iter().any(|job| job.queue == **queue)
@@ -63,7 +63,7 @@ pub(super) fn retry(site: OpenSite, options: &RetryArgs) -> Result<ExitStatus, C
     });
     worker?;
     for queue in &stopped {
-        warn(&text::plain_line(&format!("{queue} goes on with its other jobs")));
+        warn(&text::plain_line(&format!("{queue} was stopped and is processed again")));
     }
     exit
 }

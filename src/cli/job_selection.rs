@@ -14,23 +14,44 @@ use crate::text;
 /// The jobs to which a command applies. Of `queue/*` and of a filter, it takes only these.
 #[derive(Clone, Copy)]
 pub(super) struct JobKind {
-    /// One of them, in messages.
-    noun: &'static str,
+    /// What messages call one of them, and several.
+    singular: &'static str,
+    plural: &'static str,
     includes: fn(&Job) -> bool,
 }
 
 impl JobKind {
-    pub(super) const ANY: Self = Self { noun: "job", includes: |_| true };
-    pub(super) const PENDING: Self = Self { noun: "pending job", includes: |job| job.phase() == Phase::Pending };
-    pub(super) const RUNNING: Self = Self { noun: "running job", includes: |job| job.phase() == Phase::Running };
-    pub(super) const FINISHED: Self = Self { noun: "finished job", includes: |job| job.phase() == Phase::Finished };
-    pub(super) const UNFINISHED: Self =
-        Self { noun: "pending or running job", includes: |job| job.phase() != Phase::Finished };
-    pub(super) const NOT_RUNNING: Self =
-        Self { noun: "pending or finished job", includes: |job| job.phase() != Phase::Running };
-    pub(super) const UNAPPROVED: Self = Self { noun: "job that needs approval", includes: needs_approval };
+    pub(super) const ANY: Self = Self { singular: "job", plural: "jobs", includes: |_| true };
+    pub(super) const PENDING: Self = Self {
+        singular: "pending job",
+        plural: "pending jobs",
+        includes: |job| job.phase() == Phase::Pending,
+    };
+    pub(super) const RUNNING: Self = Self {
+        singular: "running job",
+        plural: "running jobs",
+        includes: |job| job.phase() == Phase::Running,
+    };
+    pub(super) const FINISHED: Self = Self {
+        singular: "finished job",
+        plural: "finished jobs",
+        includes: |job| job.phase() == Phase::Finished,
+    };
+    pub(super) const UNFINISHED: Self = Self {
+        singular: "pending or running job",
+        plural: "pending or running jobs",
+        includes: |job| job.phase() != Phase::Finished,
+    };
+    pub(super) const NOT_RUNNING: Self = Self {
+        singular: "pending or finished job",
+        plural: "pending or finished jobs",
+        includes: |job| job.phase() != Phase::Running,
+    };
+    pub(super) const UNAPPROVED: Self =
+        Self { singular: "job that needs approval", plural: "jobs that need approval", includes: needs_approval };
     /// Those that `retry` accepts: they are neither running nor about to run.
-    pub(super) const RETRIABLE: Self = Self { noun: "job that could be retried", includes: is_retriable };
+    pub(super) const RETRIABLE: Self =
+        Self { singular: "job that could be retried", plural: "jobs that could be retried", includes: is_retriable };
 }
 
 fn needs_approval(job: &Job) -> bool {
@@ -96,7 +117,7 @@ impl<'a> SelectionFilter<'a> {
     }
 
     /// The error for a filter that matches nothing.
-    fn no_match(&self, noun: &str) -> CliError {
+    fn no_match(&self, what: &str) -> CliError {
         let mut options = Vec::new();
         if !self.args.tag.is_empty() {
             options.extend(["--tag".to_owned(), self.args.tag.join(",")]);
@@ -104,7 +125,7 @@ impl<'a> SelectionFilter<'a> {
         if let Some(query) = &self.args.query {
             options.extend(["--query".to_owned(), query.clone()]);
         }
-        CliError::Usage(text::plain_line(&format!("no {noun} matches {}", text::shell_command(&options))))
+        CliError::Usage(text::plain_line(&format!("no {what} matches {}", text::shell_command(&options))))
     }
 }
 
@@ -147,11 +168,11 @@ impl OpenSite {
         let mut seen = HashSet::new();
         jobs.retain(|job| selection.matches(job) && seen.insert(job.id));
         if jobs.is_empty() && !filter.is_empty() {
-            return Err(selection.no_match(kind.noun));
+            return Err(selection.no_match(kind.singular));
         }
         if jobs.is_empty() {
             let queues: Vec<&str> = names.iter().filter_map(|name| whole_queue(name)).collect();
-            warn(&text::plain_line(&format!("there is no {} in {}", kind.noun, queues.join(", "))));
+            warn(&text::plain_line(&format!("there are no {} in {}", kind.plural, queues.join(", "))));
         }
         Ok(jobs)
     }

@@ -33,9 +33,24 @@ pub(super) fn all_jobs_of(queue: &QueueId) -> String {
 
 /// Suggests a known name instead of one that doesn't exist.
 pub(super) fn suggestion(text: &str, known: &[String]) -> Option<String> {
-    let score = |name: &String| strsim::jaro_winkler(text, name);
-    let best = known.iter().filter(|name| score(name) > 0.7).max_by(|a, b| score(a).total_cmp(&score(b)));
-    best.map(|name| format!("; did you mean {name:?}?"))
+    closest(text, known).map(|(name, _)| format!("; did you mean {name:?}?"))
+}
+
+/// Suggests a job, or a queue whose name is closer.
+pub(super) fn suggest_job(text: &str, jobs: &[String], queues: &[String]) -> Option<String> {
+    match (closest(text, jobs), closest(text, queues)) {
+        (Some((_, of_job)), Some((queue, of_queue))) if of_queue > of_job => {
+            Some(format!("; did you mean the queue {queue:?}?"))
+        }
+        (None, Some((queue, _))) => Some(format!("; did you mean the queue {queue:?}?")),
+        (job, _) => job.map(|(name, _)| format!("; did you mean {name:?}?")),
+    }
+}
+
+/// The known name that is most similar, and how similar it is.
+fn closest<'a>(text: &str, known: &'a [String]) -> Option<(&'a String, f64)> {
+    let scored = known.iter().map(|name| (name, strsim::jaro_winkler(text, name)));
+    scored.filter(|(_, score)| *score > 0.7).max_by(|(_, a), (_, b)| a.total_cmp(b))
 }
 
 /// The known names, for one that resembles none of them.

@@ -8,7 +8,7 @@ use anyhow::Context;
 use super::error::CliError;
 use super::error::warn;
 use super::exit::ExitStatus;
-use super::name_syntax::{all_jobs_of, is_name, list_names, parse_id, suggestion, whole_queue};
+use super::name_syntax::{all_jobs_of, is_name, list_names, parse_id, suggest_job, suggestion, whole_queue};
 use super::site_args::SiteArgs;
 use super::site_files::{foreign_owner, nearest_file, site_files};
 use super::target::Target;
@@ -244,7 +244,9 @@ impl OpenSite {
             }
             [] => {
                 let paths: Vec<String> = site_state.jobs().filter(|job| job.name().is_some()).map(Job::path).collect();
-                Err(self.unknown_name("job", text, &paths))
+                let queues: Vec<String> = site_state.queues().iter().map(|(id, _)| id.to_string()).collect();
+                let hint = suggest_job(text, &paths, &queues);
+                Err(self.unknown_name("job", text, hint))
             }
             _ => {
                 let mut paths: Vec<String> = found.iter().map(|job| job.path()).collect();
@@ -269,7 +271,8 @@ impl OpenSite {
                     return CliError::Usage(text::plain_line(&message));
                 }
                 let names: Vec<String> = known.iter().map(ToString::to_string).collect();
-                self.unknown_name("queue", name, &names)
+                let hint = suggestion(name, &names).unwrap_or_else(|| list_names("queue", &names));
+                self.unknown_name("queue", name, Some(hint))
             })
         };
         names.iter().map(find).collect()
@@ -287,9 +290,8 @@ impl OpenSite {
     }
 
     /// The error for an unknown name, with a suggestion.
-    fn unknown_name(&self, what: &str, name: &str, known: &[String]) -> CliError {
+    fn unknown_name(&self, what: &str, name: &str, hint: Option<String>) -> CliError {
         let file_hint = if self.file_error.is_some() { "; jobs.yaml has errors, see `setlist check`" } else { "" };
-        let hint = suggestion(name, known).or_else(|| (what == "queue").then(|| list_names(what, known)));
         CliError::Usage(format!("there is no {what} {name:?}{}{file_hint}", hint.unwrap_or_default()))
     }
 }

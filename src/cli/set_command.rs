@@ -67,7 +67,7 @@ fn parallel_value(setting: &str) -> Result<&str, CliError> {
     let message = if name == SETTING {
         "`parallel` has no value; write parallel=N".to_owned()
     } else if setting.bytes().all(|byte| byte.is_ascii_digit()) {
-        format!("{setting:?} is no setting; write parallel={setting}")
+        format!("expected SETTING=VALUE, such as parallel={setting}")
     } else {
         let hint = suggestion(name, &[SETTING.to_owned()])
             .unwrap_or_else(|| "; only `parallel` can be set, other fields are in jobs.yaml".to_owned());

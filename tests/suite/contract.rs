@@ -460,11 +460,6 @@ fn a_removed_job_can_be_read_and_restored(backend: &BackendSite) {
     assert_eq!(after.job(job), before.job(job));
     assert_eq!(after.counters().job, 4, "numbers are not reused");
     assert_eq!(store.removed_jobs().unwrap(), []);
-    // A job that left with its entry in the file was not removed by a user.
-    let entry = Definition { name: Some("a".into()), digest: Some(1), ..(*definition("A")).clone() };
-    accept(&mut *store, reconcile("one", 1, vec![entry.into()]));
-    accept(&mut *store, reconcile("two", 1, Vec::new()));
-    assert_eq!(store.removed_jobs().unwrap(), []);
 }
 
 fn a_reconciled_file_is_in_effect(backend: &BackendSite) {

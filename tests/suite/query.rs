@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 use proptest::prelude::*;
 use setlist::model::{
     Command, Definition, Exit, Failure, FailureKind, JobId, JobState, Outcome, Query, Run, RunEnd, RunId, Script, Site,
-    WorkerId,
+    UnknownName, WorkerId,
 };
 use setlist::{Event, Job};
 
@@ -196,4 +196,23 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn tags_and_queues_that_do_not_exist_are_found() {
+    let site = Site::new();
+    let tagged = Definition { tags: vec!["nightly".to_owned()], ..Definition::new(Script::shell("true")) };
+    site.submit(&Command::Add { queue: "build".into(), jobs: vec![tagged.into()] }, now()).unwrap();
+    let unknown = |text: &str| {
+        let query = Query::parse(text, now()).unwrap();
+        site.read(|state| query.unknown_name(state, ["nightly"].into_iter()))
+    };
+    for text in ["", "text", "tag:nightly", "tag:NIGHT*", "queue:Build", "!tag:nope !queue:nope", "state:failed"] {
+        assert_eq!(unknown(text), None, "{text}");
+    }
+    for text in ["tag:nope", "tag:nightly,nope", "tag:nightly tag:nope"] {
+        assert_eq!(unknown(text), Some(UnknownName::Tag("nope".to_owned())), "{text}");
+    }
+    assert_eq!(unknown("tag:no*"), Some(UnknownName::Tag("no*".to_owned())));
+    assert_eq!(unknown("queue:bulid"), Some(UnknownName::Queue("bulid".to_owned())));
 }

@@ -11,7 +11,7 @@ use crate::readme::{help_topic, read};
 use crate::temp_site::TempSite;
 
 /// The beginning of each sentence, and the tests that run it.
-const TESTS: [(&str, &[&str]); 35] = [
+const TESTS: [(&str, &[&str]); 39] = [
     ("A new job becomes pending, a removed", &["a_saved_file_adds_removes_and_keeps_jobs"]),
     ("A finished job becomes pending again only if", &["only_a_changed_script_runs_again"]),
     ("A change to a running job", &["process_includes_a_change_of_the_last_running_job"]),
@@ -41,6 +41,10 @@ const TESTS: [(&str, &[&str]); 35] = [
     ("No acknowledged change is lost", &["a_full_disk_loses_nothing_and_stays_readable"]),
     ("A job that ends while the disk is full", &["a_job_that_ends_on_a_full_disk_is_recorded_later"]),
     ("In a read-only folder", &["a_read_only_directory_can_be_read"]),
+    ("Its processing ends, its pending", &["a_queue_is_cancelled_with_all_of_its_jobs"]),
+    ("Jobs of other queues that need", &["what_needs_a_job_of_a_cancelled_queue_is_skipped"]),
+    ("`cancel QUEUE --running` pauses", &["the_running_jobs_of_a_queue_are_cancelled_and_the_others_stay"]),
+    ("`retry QUEUE` runs its failed", &["the_failed_jobs_of_a_queue_are_retried"]),
     ("Its jobs end as interrupted", &["the_trees_of_a_dead_workers_jobs_are_gone_when_the_jobs_are_interrupted"]),
     ("A job with `retry: {on: [interrupted]}`", &["an_interrupted_job_is_retried_by_a_process_that_was_watching"]),
     ("After three respawns", &["a_job_that_kills_its_workers_does_not_cause_endless_respawns"]),

@@ -114,3 +114,50 @@ fn a_request_overrides_a_pause_but_not_one_that_comes_later() {
     assert_eq!(site.job("q/b")["state"], json!("pending"));
     assert!(site.ok(&["status"]).contains("q      paused"), "{}", site.ok(&["status"]));
 }
+
+#[test]
+fn without_a_job_what_needs_approval_is_listed() {
+    let site = TempSite::with(RELEASE);
+    let later = site.run(&["approve"]);
+    assert_eq!((later.code, &later.stdout[..]), (Some(0), "#2  release/deploy  To production?  (needs build)\n"));
+    assert_eq!(later.stderr, "setlist: `setlist approve release/deploy` approves it; `--refuse` cancels it\n");
+    site.run(&["process"]);
+    assert_eq!(site.ok(&["approve"]), "#2  release/deploy  To production?  (its turn has come)\n");
+    let listed: serde_json::Value = serde_json::from_str(&site.ok(&["approve", "--json"])).unwrap();
+    assert_eq!((&listed["id"], &listed["waiting"]), (&json!(2), &json!("confirm")));
+    let queue = site.run(&["approve", "release"]);
+    assert_eq!((queue.code, &queue.stderr[..]), (Some(2), "setlist: release is a queue; write release/deploy\n"));
+    let refused = site.run(&["approve", "--refuse"]);
+    assert!(refused.code == Some(2) && refused.stderr.contains("name the jobs to refuse"), "{refused:?}");
+    assert_eq!(site.ok(&["approve", "release/*"]), "#2  release/deploy  approved\n");
+    site.ok(&["wait", "release"]);
+    let nothing = site.run(&["approve"]);
+    assert_eq!((nothing.code, &nothing.stdout[..], &nothing.stderr[..]), (Some(0), "", "setlist: no job needs approval\n"));
+    let none = site.run(&["approve", "release"]);
+    assert_eq!(none.stderr, "setlist: release is a queue; none of its jobs needs approval\n");
+    // Output that can't be written is an error, a reader that has gone is none.
+    site.ok(&["reset", "release"]);
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    assert_eq!(site.command(&["approve"]).stdout(full).output().unwrap().status.code(), Some(1));
+}
+
+#[test]
+fn an_approved_job_gets_the_environment_of_its_request() {
+    let site = TempSite::with("queues: {q: [{id: a, run: 'echo $TARGET > got', confirm: 'Sure?'}]}\n");
+    let with = |target: &str, args: &[&str]| {
+        let output = site.command(args).env("TARGET", target).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    // The request is accepted, so retrying it is a success, also twice.
+    let waits = "#1  q/a  waits: needs approval; `setlist approve q/a` approves it\n".to_owned();
+    assert_eq!(with("mine", &["retry", "q/a"]), (Some(0), waits.clone()));
+    assert_eq!(with("mine", &["retry", "q/a"]), (Some(0), waits));
+    let approved = "#1  q/a  approved; it gets the environment of the request for it, not yours\n".to_owned();
+    assert_eq!(with("other", &["approve", "q/a"]), (Some(0), approved));
+    site.ok(&["wait", "q/a"]);
+    assert_eq!(site.read("got"), "mine\n");
+    // Nothing is said where both are the same.
+    with("mine", &["retry", "q/a"]);
+    assert_eq!(with("mine", &["approve", "q/a"]), (Some(0), "#1  q/a  approved\n".to_owned()));
+    site.ok(&["wait", "q/a"]);
+}

@@ -72,7 +72,7 @@ fn reset_makes_finished_jobs_pending_and_runs_nothing() {
     assert!(states(&site).iter().all(|job| job.ends_with("pending")), "{:?}", states(&site));
     assert_eq!(site.job("a/one")["run_count"], json!(1));
     let again = site.run(&["reset", "b"]);
-    assert_eq!((again.code, &again.stderr[..]), (Some(0), "setlist: there are no finished jobs\n"));
+    assert_eq!((again.code, &again.stderr[..]), (Some(0), "setlist: there are no finished jobs in b\n"));
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn a_unique_name_needs_no_queue() {
     assert_eq!(two.code, Some(2));
     assert_eq!(two.stderr, "setlist: \"one\" is the name of several jobs; use a/one or b/one\n");
     let queue = site.run(&["show", "a"]);
-    assert!(queue.stderr.contains("\"a\" is a queue; a job is queue/name or a number"), "{queue:?}");
+    assert!(queue.stderr.contains("\"a\" is a queue; `setlist status a` shows it, `setlist list a` its jobs"), "{queue:?}");
     assert_eq!(states(&site).len(), 4);
 }
 

@@ -58,6 +58,8 @@ fn the_json_of_every_command_is_stable() {
     let commands: &[&[&str]] = &[
         &["check", "--json"],
         &["list", "--json"],
+        &["set", "rest", "parallel=2", "--json"],
+        &["approve", "--json"],
         &["process", "build", "--json"],
         &["status", "--json"],
         &["approve", "build/ask", "--json", "--refuse"],

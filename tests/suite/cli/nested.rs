@@ -157,9 +157,11 @@ fn the_manual_has_a_page_for_every_command() {
 
 #[test]
 fn the_commands_in_help_can_be_typed() {
-    let site = TempSite::with("queues:\n  build: [{id: lint, run: 'true'}]\n  sweep: ['echo 1']\n");
+    let site = TempSite::with(
+        "queues:\n  build: [{id: lint, run: 'true', tags: [slow]}]\n  sweep: ['echo 1']\n  nightly: ['true']\n",
+    );
     let mut taught = 0;
-    for command in ["process", "add", "list", "results", "log", "retry", "wait", "worker", "man"] {
+    for command in ["process", "start", "set", "add", "list", "results", "log", "retry", "wait", "worker", "man"] {
         let help = site.ok(&[command, "--help"]);
         let (_, examples) = help.split_once("Examples:\n").unwrap();
         for line in examples.lines().filter_map(|line| line.strip_prefix("  ")).filter(|line| line.contains("setlist "))

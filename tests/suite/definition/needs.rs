@@ -85,6 +85,46 @@ fn unknown_needs() {
 }
 
 #[test]
+fn a_needed_queue_means_all_of_its_jobs() {
+    let plan = parse_valid(
+        "
+queues:
+  build:
+    - {id: lint, run: a}
+    - {id: test, run: b, matrix: {v: [1, 2]}}
+  a/b: [{id: c, run: a}]
+  ship:
+    - {id: pack, run: a, needs: [build]}
+    - {id: sign, run: a, needs: ['build/*', 'a/b']}
+    - {id: told, run: a, needs: {job: 'a/b/*', on: finish}}
+    - {id: named, run: a, needs: [named-like-a-queue]}
+    - {id: named-like-a-queue, run: a, needs: [named-like-a-queue/*]}
+  named-like-a-queue: [{id: x, run: a}]
+",
+    );
+    let build = ["build/lint", "build/test-1", "build/test-2"];
+    assert_eq!(needs(&plan, 2, 0), build);
+    assert_eq!(needs(&plan, 2, 1), [&build[..], &["a/b/c"]].concat());
+    assert_eq!(needs(&plan, 2, 2), ["a/b/c:Finish"]);
+    assert_eq!(needs(&plan, 2, 3), ["ship/named-like-a-queue"], "a job takes precedence");
+    assert_eq!(needs(&plan, 2, 4), ["named-like-a-queue/x"]);
+    assert_report(
+        "needed_queues",
+        "queues:
+  build: [{id: lint, run: a, needs: ship}]
+  empty: []
+  ship:
+    - {id: pack, run: a, needs: [build]}
+    - {id: sign, run: a, needs: [ship, 'ship/*', empty, 'empty/*', biuld, 'biuld/*']}
+    - {id: send, run: a, needs: [build/lint, build]}
+",
+    );
+    // Errors of a queue may hide its jobs.
+    let report = parse_invalid("queues:\n  a: text\n  b: [{run: x, needs: a}]\n");
+    assert_eq!(report.errors.len(), 1, "{report:?}");
+}
+
+#[test]
 fn needs_of_unreadable_jobs_are_not_reported() {
     let report = parse_invalid(
         "queues:\n  q:\n    - {id: a, run: a, tiemout: 1}\n    - {run: b, needs: [a, r/x, s/y]}\n    - {id: c}\n    - {run: d, needs: c}\n  r: text\n  s: {jobs: text}\n",
