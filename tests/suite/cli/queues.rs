@@ -37,12 +37,10 @@ fn is_running(job: &Value) -> bool {
 
 /// Kills the only worker, and waits until it is dead.
 fn kill_worker(site: &TempSite) {
-    let worker = site.worker_pid();
-    kill_process(worker, Signal::KILL).unwrap();
-    // Its parent may not wait for it; a zombie has closed its files.
-    let stat = format!("/proc/{}/stat", worker.as_raw_nonzero());
-    let is_dead = |stat: &str| stat.rsplit_once(") ").is_none_or(|(_, state)| state.starts_with(['Z', 'X']));
-    wait_for("the worker to die", || is_dead(&fs::read_to_string(&stat).unwrap_or_default()).then_some(()));
+    kill_process(site.worker_pid(), Signal::KILL).unwrap();
+    let file = fs::read_dir(site.join(".setlist/workers")).unwrap().next().unwrap().unwrap().path();
+    // The kernel releases its lock when its last thread has ended.
+    wait_for("the worker to die", || fs::File::open(&file).unwrap().try_lock_shared().is_ok().then_some(()));
 }
 
 /// Waits until the worker has left.
