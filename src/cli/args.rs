@@ -9,8 +9,8 @@ use clap_complete::ArgValueCandidates;
 
 use super::candidates::{jobs, queue_settings, queues, targets, templates};
 use super::examples::{
-    ADD, APPROVE, CANCEL, COMPLETIONS, INIT, LIST, LOG, MAN, PROCESS, REMOVE, RESULTS, RETRY, RUN, SCHEDULE, SERVICE, SET,
-    START, WAIT, WORKER,
+    ADD, APPROVE, CANCEL, COMPLETIONS, IMPORT, INIT, LIST, LOG, MAN, PROCESS, REMOVE, RESULTS, RETRY, RUN, SCHEDULE,
+    SERVICE, SET, START, WAIT, WORKER,
 };
 use super::job_args::{ApproveArgs, CancelArgs, JobArgs, JobFilterArgs, MoveArgs, RetryArgs, WaitArgs};
 use super::job_option_args::JobOptionArgs;
@@ -70,6 +70,9 @@ pub(super) enum CliCommand {
     Init(InitArgs),
     /// Print the JSON Schema of jobs.yaml, for editors.
     Schema,
+    /// Write a jobs.yaml from a crontab, a Procfile or the state of pueue, and say what could not be carried over.
+    #[command(after_help = IMPORT)]
+    Import(ImportArgs),
     /// Use state that was not made here, after showing what it holds.
     Adopt {
         /// Put the state aside instead, and start with an empty one.
@@ -293,6 +296,45 @@ pub(super) struct InitArgs {
     /// Print the templates; write nothing.
     #[arg(long, conflicts_with_all = ["bare", "from"])]
     pub list: bool,
+}
+
+/// A kind of file to import.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ImportSource {
+    /// A crontab; without a file, your own (`crontab -l`).
+    Crontab,
+    /// A Procfile; without a file, that of this folder.
+    Procfile,
+    /// The state.json of pueue 1 to 4; without a file, your own.
+    Pueue,
+}
+
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a separate option")]
+pub(super) struct ImportArgs {
+    /// What to import.
+    pub source: ImportSource,
+    /// The file; `-` for standard input.
+    #[arg(value_name = "FILE")]
+    pub input: Option<PathBuf>,
+    /// Write this file, instead of standard output.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Overwrite the file.
+    #[arg(long, requires = "output")]
+    pub force: bool,
+    /// The crontab has a column with the user, as /etc/crontab and /etc/cron.d have.
+    #[arg(long)]
+    pub system: bool,
+    /// With --system, import the jobs of this user instead of your own.
+    #[arg(long, value_name = "USER", requires = "system")]
+    pub user: Option<String>,
+    /// Of pueue, import the tasks that have finished, too.
+    #[arg(long)]
+    pub finished: bool,
+    /// Of pueue, import the environments of the tasks; the file is then readable only by you.
+    #[arg(long)]
+    pub environments: bool,
 }
 
 #[derive(Debug, Args)]

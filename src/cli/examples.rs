@@ -6,6 +6,15 @@ Examples:
   setlist init --from backup            save, prune and verify with restic
   setlist init --list                   the templates";
 
+pub(super) const IMPORT: &str = "\
+Examples:
+  setlist import crontab -o jobs.yaml   from `crontab -l`
+  setlist import crontab --system /etc/crontab
+  setlist import procfile Procfile
+  setlist import pueue ~/.local/share/pueue/state.json
+
+Messages name the lines that could not be carried over, and what to do instead.";
+
 pub(super) const PROCESS: &str = "\
 Examples:
   setlist process                       process all queues

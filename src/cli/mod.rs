@@ -18,6 +18,7 @@ mod exit;
 mod file_commands;
 mod help_command;
 mod help_topics;
+mod import;
 mod inspect;
 mod job_args;
 mod job_commands;
@@ -96,6 +97,7 @@ fn run(cli: Cli) -> Result<ExitStatus, CliError> {
     match command {
         CliCommand::Init(args) => file_commands::init(&site, &args),
         CliCommand::Check { path, json } => file_commands::check(&site, path, json),
+        CliCommand::Import(args) => import::import(&args),
         CliCommand::Schema => file_commands::schema(),
         CliCommand::Adopt { fresh, yes } => adopt::adopt(&site, fresh, yes),
         CliCommand::Worker { queues, exit_when_idle, detached } => {

@@ -19,6 +19,7 @@ mod exit_status;
 mod forgotten_values;
 mod fuzz;
 mod hooks;
+mod import;
 mod inherited_state;
 mod log;
 mod many_needs;

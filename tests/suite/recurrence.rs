@@ -8,14 +8,15 @@ use setlist::model::Recurrence;
 
 use crate::rng::{TestRng, iterations};
 
-/// A field of a random expression: as written, and the values that it matches.
+/// A field of an expression: as written, and the values that it matches.
+#[derive(Clone)]
 struct Field {
     text: String,
     values: BTreeSet<u32>,
 }
 
-/// A random expression.
-struct Expression {
+/// An expression whose times are found by looking at every minute.
+pub(crate) struct Expression {
     fields: [Field; 5],
 }
 
@@ -71,6 +72,35 @@ impl Expression {
         let month = Field::random(rng, 1, 12, &MONTHS, 1);
         let weekday = Field::random(rng, 0, 6, &DAYS, 2);
         Self { fields: [minute, hour, day, month, weekday] }
+    }
+
+    /// An expression with these values: minutes, hours, days of the month, months, days of the week. A field that is
+    /// marked as `*` doesn't count when either kind of days is enough.
+    pub(crate) fn with_values(fields: [(bool, BTreeSet<u32>); 5]) -> Self {
+        let field = |(is_star, values)| Field { text: if is_star { "*" } else { "values" }.to_owned(), values };
+        Self { fields: fields.map(field) }
+    }
+
+    /// The first due times after `start`, found by looking at every minute of the days on which there can be one.
+    pub(crate) fn first_by_minute(&self, zone: Tz, start: DateTime<Utc>, count: usize) -> Vec<DateTime<Utc>> {
+        let [.., day, month, weekday] = &self.fields;
+        let is_possible = |date: NaiveDate| {
+            let whole_day = Field { text: String::new(), values: (0..60).collect() };
+            let fields = [whole_day.clone(), whole_day, day.clone(), month.clone(), weekday.clone()];
+            Self { fields }.matches(date.and_hms_opt(0, 0, 0).unwrap())
+        };
+        let mut due = Vec::new();
+        let mut midnight = start;
+        while due.len() < count {
+            let next = midnight + TimeDelta::days(1);
+            let mut dates = (-1..=1).map(|days| (midnight + TimeDelta::days(days)).date_naive());
+            if dates.any(is_possible) {
+                due.extend(self.due_by_minute(zone, (midnight, next)));
+            }
+            midnight = next;
+        }
+        due.truncate(count);
+        due
     }
 
     fn text(&self) -> String {

@@ -182,6 +182,14 @@ pub(super) fn to_block_lines(entry: &Value, pad: &str) -> Vec<String> {
     lines
 }
 
+/// Returns the lines of a field of a block map indented by `pad`.
+pub(super) fn to_field_lines(name: &str, value: &Value, pad: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    let name = to_flow(&Value::String(name.to_owned()));
+    push_value(value, &format!("{pad}{name}: "), &format!("{pad}  "), &mut lines);
+    lines
+}
+
 /// Writes a value after the `beginning` of its line. Further lines are indented by `inner`.
 fn push_value(value: &Value, beginning: &str, inner: &str, lines: &mut Vec<String>) {
     if let Value::String(text) = value

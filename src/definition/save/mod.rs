@@ -53,6 +53,16 @@ pub enum SaveError {
     },
 }
 
+/// The lines of a job as an item of a block list that is indented by `pad`.
+pub fn item_lines(fields: &Value, pad: &str) -> Vec<String> {
+    entry::to_block_lines(fields, pad)
+}
+
+/// The lines of a field of a block map that is indented by `pad`.
+pub fn field_lines(name: &str, value: &Value, pad: &str) -> Vec<String> {
+    entry::to_field_lines(name, value, pad)
+}
+
 /// The new text of the file, and the added jobs as defined in it.
 pub type SavedText = (String, Vec<Arc<Definition>>);
 
