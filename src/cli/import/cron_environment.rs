@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::draft::{Draft, DraftJob, Place};
+use super::draft::{ImportDraft, DraftJob, Place};
 use crate::model::parse_zone;
 
 /// Sends what a job printed by mail, as cron does.
@@ -56,7 +56,7 @@ pub(super) fn parse_assignment(line: &str) -> Option<(String, String)> {
 
 impl CronEnvironment {
     /// Sets a variable for the lines below.
-    pub(super) fn set(&mut self, name: &str, value: String, line: usize, draft: &mut Draft) {
+    pub(super) fn set(&mut self, name: &str, value: String, line: usize, draft: &mut ImportDraft) {
         let place = Place::Line(line);
         if name.is_empty() || name.contains('\0') || value.contains('\0') {
             return draft.refuse(place, "not carried over: a variable without a name, or with a zero byte");
@@ -91,7 +91,7 @@ impl CronEnvironment {
         self.variables.insert(name.to_owned(), value);
     }
 
-    fn set_zone(&mut self, value: &str, line: usize, draft: &mut Draft) {
+    fn set_zone(&mut self, value: &str, line: usize, draft: &mut ImportDraft) {
         self.zone = match parse_zone(value) {
             _ if value.is_empty() => None,
             Ok(zone) => Some(Ok(zone.name().to_owned())),
@@ -103,14 +103,14 @@ impl CronEnvironment {
         };
     }
 
-    fn set_delay(&mut self, value: &str, place: Place, draft: &mut Draft) {
+    fn set_delay(&mut self, value: &str, place: Place, draft: &mut ImportDraft) {
         match value.parse().ok().filter(|delay| *delay <= MAX_DELAY) {
             Some(delay) => self.delay = delay,
             None => draft.refuse(place, format!("not carried over: `RANDOM_DELAY` is not from 0 to {MAX_DELAY} minutes")),
         }
     }
 
-    fn explain_mail(&mut self, value: &str, place: Place, draft: &mut Draft) {
+    fn explain_mail(&mut self, value: &str, place: Place, draft: &mut ImportDraft) {
         if value.starts_with('-') {
             return draft.refuse(place, "no mail is sent: `MAILTO` begins with `-`, like an option; write an address");
         }

@@ -212,7 +212,7 @@ fn parse_step(text: &str) -> Result<u32, String> {
     step.filter(|step| (1..=1000).contains(step)).ok_or_else(|| format!("invalid step `{text}`"))
 }
 
-/// A value of `a~b`, of which both may be missing. cron picks one when it reads the file.
+/// A value of `a~b`, where both may be missing. cron picks one when it reads the file.
 fn pick(kind: &FieldKind, from: &str, to: &str, seed: &str) -> Result<u32, String> {
     let bound = |text: &str, missing: u32| if text.is_empty() { Ok(missing) } else { parse_number(kind, text) };
     let (from, to) = (bound(from, kind.min)?, bound(to, kind.max)?);

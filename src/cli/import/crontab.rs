@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::cron_environment::{CronEnvironment, parse_assignment};
 use super::cron_field::{self, CronTimes};
-use super::draft::{Draft, DraftJob, Place};
+use super::draft::{ImportDraft, DraftJob, Place};
 use crate::model::Recurrence;
 
 /// The queue of the entries with a time.
@@ -28,11 +28,13 @@ pub(super) struct CrontabFormat {
 /// The parser of one crontab.
 struct CrontabReader<'f> {
     format: &'f CrontabFormat,
-    draft: Draft,
+    draft: ImportDraft,
     environment: CronEnvironment,
     /// The comment directly above the line.
     comments: Vec<String>,
-    /// Comments that belong to no entry.
+    /// Comments above the first entry that don't belong to it.
+    file_comments: Vec<String>,
+    /// Comments below it that belong to no entry.
     loose_comments: Vec<String>,
     has_explained_user: bool,
 }
@@ -46,12 +48,13 @@ struct CronEntry {
 }
 
 /// Reads a crontab.
-pub(super) fn import(text: &[u8], format: &CrontabFormat) -> Draft {
+pub(super) fn import(text: &[u8], format: &CrontabFormat) -> ImportDraft {
     let mut reader = CrontabReader {
         format,
-        draft: Draft::default(),
+        draft: ImportDraft::default(),
         environment: CronEnvironment::default(),
         comments: Vec::new(),
+        file_comments: Vec::new(),
         loose_comments: Vec::new(),
         has_explained_user: false,
     };
@@ -80,14 +83,14 @@ impl CrontabReader<'_> {
         };
         let text = line.trim_start_matches([' ', '\t']);
         if text.is_empty() {
-            self.loose_comments.append(&mut self.comments);
+            self.put_comments_aside();
         } else if let Some(comment) = text.strip_prefix('#') {
             let comment = comment.strip_prefix(' ').unwrap_or(comment).trim_end();
             if !is_column_heading(comment) {
                 self.comments.push(comment.to_owned());
             }
         } else if let Some((name, value)) = parse_assignment(text) {
-            self.loose_comments.append(&mut self.comments);
+            self.put_comments_aside();
             self.environment.set(&name, value, number, &mut self.draft);
         } else {
             let comments = std::mem::take(&mut self.comments);
@@ -95,6 +98,12 @@ impl CrontabReader<'_> {
                 self.draft.refuse(place, format!("not carried over: {reason}"));
             }
         }
+    }
+
+    /// Keeps comments that are not directly above an entry.
+    fn put_comments_aside(&mut self) {
+        let aside = if self.draft.queues.is_empty() { &mut self.file_comments } else { &mut self.loose_comments };
+        aside.append(&mut self.comments);
     }
 
     fn read_entry(&mut self, text: &str, place: Place, comments: Vec<String>) -> Result<(), String> {
@@ -174,7 +183,7 @@ impl CrontabReader<'_> {
         }
     }
 
-    fn finish(mut self) -> Draft {
+    fn finish(mut self) -> ImportDraft {
         let comments = [std::mem::take(&mut self.loose_comments), std::mem::take(&mut self.comments)].concat();
         if let Some(last) = self.draft.queues.last_mut() {
             last.trailing_comments = comments;
@@ -196,6 +205,13 @@ impl CrontabReader<'_> {
             "Remove the lines from the crontab when you use this file, or the jobs run twice.".to_owned(),
         ]
         .to_vec();
+        while self.file_comments.last().is_some_and(String::is_empty) {
+            self.file_comments.pop();
+        }
+        if !self.file_comments.is_empty() {
+            self.draft.header.push(String::new());
+            self.draft.header.append(&mut self.file_comments);
+        }
         self.draft
     }
 }

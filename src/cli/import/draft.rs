@@ -14,7 +14,7 @@ const CHECKED_NAME: &str = "jobs.yaml";
 
 /// What has been read so far.
 #[derive(Debug, Default)]
-pub(super) struct Draft {
+pub(super) struct ImportDraft {
     /// The comment at the top, in lines.
     pub(super) header: Vec<String>,
     pub(super) queues: Vec<DraftQueue>,
@@ -67,7 +67,7 @@ pub(super) struct Note {
     pub(super) text: String,
 }
 
-impl Draft {
+impl ImportDraft {
     /// Notes that something was not carried over: what, and what to do instead.
     pub(super) fn refuse(&mut self, place: Place, text: impl Into<String>) {
         self.notes.push(Note { place, is_refusal: true, text: text.into() });

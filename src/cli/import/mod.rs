@@ -17,7 +17,7 @@ use std::process::{self, Command};
 use anyhow::Context;
 
 use self::crontab::CrontabFormat;
-use self::draft::{Draft, Note, Place};
+use self::draft::{ImportDraft, Note, Place};
 use self::pueue::PueueSelection;
 use super::args::{ImportArgs, ImportSource};
 use super::error::{CliError, warn};
@@ -147,7 +147,7 @@ fn own_name() -> Result<String, CliError> {
     name.ok_or_else(|| CliError::Usage("your user name is unknown; name it with --user".to_owned()))
 }
 
-fn import_procfile(input: &Input, output: Option<&Path>) -> Draft {
+fn import_procfile(input: &Input, output: Option<&Path>) -> ImportDraft {
     let folder_of = |file: &Path| {
         let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         folder.canonicalize().ok()
@@ -198,7 +198,7 @@ fn message(file: &str, Note { place, text, .. }: &Note) -> String {
     }
 }
 
-fn summary(draft: &Draft, output: Option<&Path>) -> String {
+fn summary(draft: &ImportDraft, output: Option<&Path>) -> String {
     let jobs = count_noun(draft.job_count(), "job");
     let wrote = match output {
         Some(file) => format!("wrote {jobs} to {}", file.display()),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::draft::{Draft, DraftJob, Place};
+use super::draft::{ImportDraft, DraftJob, Place};
 
 /// The queue of the processes.
 const QUEUE: &str = "app";
@@ -15,8 +15,8 @@ const PORT_STEP: u32 = 100;
 
 /// Reads a Procfile. `env_file` is the `.env` beside it, if there is one; `folder` is where its processes run, unless that
 /// is the folder of the new file.
-pub(super) fn import(text: &[u8], source: &str, env_file: Option<&Path>, folder: Option<&Path>) -> Draft {
-    let mut draft = Draft::default();
+pub(super) fn import(text: &[u8], source: &str, env_file: Option<&Path>, folder: Option<&Path>) -> ImportDraft {
+    let mut draft = ImportDraft::default();
     let mut names: Vec<String> = Vec::new();
     let mut comments = Vec::new();
     for (nth, line) in text.split(|byte| *byte == b'\n').enumerate() {

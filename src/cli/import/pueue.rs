@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::draft::{Draft, DraftJob, Place};
+use super::draft::{ImportDraft, DraftJob, Place};
 use crate::text::count_noun;
 
 /// What to take from a state.
@@ -75,13 +75,13 @@ fn default_group() -> String {
 }
 
 /// Reads a state. The error says what is wrong with the file.
-pub(super) fn import(text: &[u8], source: &str, selection: PueueSelection) -> Result<Draft, String> {
+pub(super) fn import(text: &[u8], source: &str, selection: PueueSelection) -> Result<ImportDraft, String> {
     if text.starts_with(&[0x1f, 0x8b]) {
         return Err("the state is compressed; use `gunzip -c state.json.gz | setlist import pueue -`".to_owned());
     }
     let state: PueueState =
         serde_json::from_slice(text).map_err(|error| format!("this is not the state.json of pueue: {error}"))?;
-    let mut draft = Draft::default();
+    let mut draft = ImportDraft::default();
     let is_taken = |task: &PueueTask| match TaskState::of(&task.status) {
         TaskState::Finished(_) => selection.finished,
         TaskState::Unknown => false,
@@ -123,7 +123,7 @@ pub(super) fn import(text: &[u8], source: &str, selection: PueueSelection) -> Re
 }
 
 /// Sets how many jobs of a queue run at the same time, and says which groups are paused.
-fn set_groups(state: &PueueState, draft: &mut Draft) {
+fn set_groups(state: &PueueState, draft: &mut ImportDraft) {
     let mut notes = Vec::new();
     for queue in &mut draft.queues {
         queue.parallel = 1;
@@ -146,7 +146,7 @@ fn add_task(
     state: &PueueState,
     selection: PueueSelection,
     is_taken: &impl Fn(&PueueTask) -> bool,
-    draft: &mut Draft,
+    draft: &mut ImportDraft,
 ) {
     let place = Place::Task(id);
     let mut job = DraftJob { place, ..DraftJob::default() };

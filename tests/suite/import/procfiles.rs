@@ -1,4 +1,4 @@
-//! Procfiles.
+//! Procfiles: their processes as jobs that run together.
 
 use super::import;
 use crate::temp_site::TempSite;
