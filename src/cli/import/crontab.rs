@@ -175,7 +175,7 @@ impl CrontabReader<'_> {
 
     /// Notes once that a file seems to have a column with users.
     fn suspect_user_column(&mut self, command: &str, place: Place) {
-        let is_known = |user: &str| ["root", "nobody", "www-data", "daemon", "mail"].contains(&user);
+        let is_known = |user: &str| ["root", "www-data"].contains(&user);
         let has_user = command.split_once([' ', '\t']).is_some_and(|(first, _)| is_known(first));
         if self.format.user.is_none() && has_user && !self.has_explained_user {
             self.has_explained_user = true;
