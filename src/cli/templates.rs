@@ -15,8 +15,22 @@ macro_rules! templates {
 }
 
 /// All templates, the most useful first.
-pub(super) static TEMPLATES: [Template; 9] =
-    templates!["backup", "encode", "sweep", "release", "data-load", "nightly", "server", "parameter", "shared-parts"];
+pub(super) static TEMPLATES: [Template; 14] = templates![
+    "backup",
+    "encode",
+    "sweep",
+    "release",
+    "data-load",
+    "nightly",
+    "archive",
+    "mail",
+    "ntfy",
+    "slack",
+    "health-check",
+    "server",
+    "parameter",
+    "shared-parts"
+];
 
 impl Template {
     /// Finds a template by its name.

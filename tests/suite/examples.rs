@@ -231,3 +231,96 @@ fn a_parameter_is_a_variable_of_the_environment() {
         assert_eq!(site.calls(), [format!("deploy {target}")]);
     }
 }
+
+#[test]
+fn a_failure_is_reported_by_mail() {
+    let site = ExampleSite::new("mail");
+    site.program("bin/mail", "cat >> \"$SETLIST_SITE/mail\"");
+    site.program("backup.sh", "echo saving; echo no space left >&2; exit 3").program("report.sh", "");
+    site.runs(&["process", "nightly"], 1);
+    let mut calls = site.calls();
+    calls.sort();
+    let host = rustix::system::uname().nodename().to_str().unwrap().to_owned();
+    assert_eq!(
+        calls,
+        ["backup.sh ".to_owned(), format!("mail -s nightly/backup failed on {host} ops@example.org"), "report.sh ".to_owned()]
+    );
+    let mail = site.0.read("mail");
+    assert!(mail.starts_with("exit code 3\n\n") && mail.contains("saving\n") && mail.contains("no space left\n"), "{mail}");
+}
+
+#[test]
+fn a_push_notification_says_how_a_job_ended() {
+    let site = ExampleSite::new("ntfy");
+    site.program("bin/curl", "cat >> \"$SETLIST_SITE/sent\"").program("bin/make", "echo \"made $1\"; test \"$1\" = test");
+    site.runs(&["process", "build"], 1);
+    let calls = site.calls();
+    let sent: Vec<&String> = calls.iter().filter(|call| call.starts_with("curl ")).collect();
+    let url = "https://ntfy.sh/CHANGE-THIS-TOPIC";
+    for (title, priority) in [("Unit tests: succeeded", "low"), ("Package: failed", "high")] {
+        let found = sent.iter().find(|call| call.contains(&format!("-H Title: {title} "))).unwrap();
+        assert!(found.contains(&format!("-H Priority: {priority} ")) && found.ends_with(url), "{found}");
+    }
+    let mut lines: Vec<String> = site.0.read("sent").lines().map(str::to_owned).collect();
+    lines.sort();
+    assert_eq!(lines, ["made package", "made test"]);
+}
+
+#[test]
+fn a_message_in_slack_is_valid_json() {
+    let site = ExampleSite::new("slack");
+    site.0.write("slack.env", "SLACK_WEBHOOK=https://hooks.slack.com/services/T0\n");
+    // The argument after --data, on a line of its own.
+    site.0.script("bin/curl", "for word; do test \"$last\" != --data || echo \"$word\" > data; last=$word; done; echo \"$last\" > url");
+    site.program("migrate", "exit 4").program("deploy", "");
+    site.runs(&["process", "deploy"], 1);
+    let data: Value = serde_json::from_str(&site.0.read("data")).unwrap();
+    let text = data["text"].as_str().unwrap();
+    assert!(text.starts_with("Migrate the \"main\" database failed on ") && text.ends_with(": exit code 4"), "{text}");
+    assert_eq!(site.0.read("url"), "https://hooks.slack.com/services/T0\n");
+    assert_eq!(site.calls(), ["migrate "], "what needs it is skipped, and not reported");
+}
+
+#[test]
+fn a_health_check_is_pinged_after_each_run() {
+    let site = ExampleSite::new("health-check");
+    site.program("bin/curl", "cat > \"$SETLIST_SITE/sent\"").program("backup.sh", "echo saved");
+    site.runs(&["process", "nightly"], 0);
+    let ping = |end: &str| format!("curl -fsS -m 20 --retry 5 --data-binary @- https://hc-ping.com/CHANGE-THIS-ID{end}");
+    assert_eq!((site.calls()[1..].to_vec(), site.0.read("sent")), (vec![ping("")], "saved\n".to_owned()));
+    site.program("backup.sh", "echo no space left; exit 1");
+    site.runs(&["process", "nightly", "--again"], 1);
+    assert_eq!((site.calls()[1..].to_vec(), site.0.read("sent")), (vec![ping("/fail")], "no space left\n".to_owned()));
+}
+
+#[test]
+fn a_nightly_backup_keeps_the_newest_archives() {
+    let site = ExampleSite::new("archive");
+    let next: Value = serde_json::from_str(&site.run(&["schedule", "--next", "1", "--json"]).stdout).unwrap();
+    assert!(next["due_at"].as_str().unwrap().ends_with("T02:30:00.000Z"), "{next}");
+    let archives = || {
+        let names = fs::read_dir(site.0.join("archives")).unwrap().map(|file| file.unwrap().file_name());
+        let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    fs::create_dir_all(site.0.join("documents")).unwrap();
+    fs::create_dir(site.0.join("archives")).unwrap();
+    site.0.write("documents/letter", "Dear\n");
+    for day in 10..30 {
+        site.0.write(&format!("archives/2020-01-{day}T023000.tar.gz"), "");
+    }
+    // The folder can't be saved: nothing is removed.
+    site.program("bin/tar", "echo read error >&2; exit 2");
+    site.0.write("jobs.yaml", &site.0.read("jobs.yaml").replace("delay: 5m", "delay: 1ms"));
+    site.runs(&["process", "backup"], 1);
+    assert_eq!((archives().len(), site.0.job("backup/save")["run_count"].clone()), (20, json!(3)));
+    assert_eq!(site.outcome("backup/prune"), Value::Null);
+    fs::remove_file(site.0.join("bin/tar")).unwrap();
+    site.runs(&["process", "backup", "--again", "--resume"], 0);
+    let kept = archives();
+    assert_eq!((kept.len(), kept[0].as_str()), (14, "2020-01-17T023000.tar.gz"), "{kept:?}");
+    let newest = site.0.join("archives").join(kept.last().unwrap());
+    let listed = Command::new("tar").arg("-tzf").arg(newest).output().unwrap();
+    assert_eq!(String::from_utf8(listed.stdout).unwrap(), "documents/\ndocuments/letter\n");
+}

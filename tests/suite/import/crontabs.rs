@@ -91,7 +91,7 @@ fn a_crontab_becomes_a_file_that_a_user_would_write() {
     assert_eq!(
         messages,
         "setlist: input:4: output is sent by `on_finish` with the program `mail`, which has to be installed\n\
-         setlist: input:17: `@reboot` is not a time of a schedule: the job is in the queue `reboot` without one; keep \
+         setlist: input:18: `@reboot` is not a time of a schedule: the job is in the queue `reboot` without one; keep \
          the line `@reboot setlist -f FILE process reboot --again` in the crontab\n\
          setlist: wrote 4 jobs to jobs.yaml\n"
     );
