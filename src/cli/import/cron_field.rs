@@ -24,14 +24,6 @@ struct FieldKind {
     names: &'static [&'static str],
 }
 
-/// A field of an entry.
-struct CronField {
-    /// As a schedule writes it.
-    text: String,
-    /// Whether it begins with `*`, which counts when both kinds of days are given.
-    begins_with_star: bool,
-}
-
 const MONTHS: [&str; 12] = [
     "january",
     "february",
@@ -100,21 +92,12 @@ pub(super) fn parse_nickname(word: &str) -> Result<CronTimes, String> {
 pub(super) fn parse_times(fields: [&str; 5], seed: &str) -> Result<CronTimes, String> {
     let mut picked = Vec::new();
     let mut texts = Vec::new();
-    let mut stars = Vec::new();
     for (index, (text, kind)) in fields.into_iter().zip(&FIELDS).enumerate() {
-        let field = if is_last_day(index, text, fields) {
-            CronField { text: text.to_owned(), begins_with_star: false }
-        } else {
-            let message = |error| format!("invalid {} `{text}`: {error}", kind.name);
-            parse_field(text, index, seed, &mut picked).map_err(message)?
-        };
-        stars.push(field.begins_with_star);
-        texts.push(field.text);
-    }
-    // With a `*` in either field, as in `*/2`, cron wants both kinds of days to match; schedules if there is a `+`.
-    let are_both_restricted = texts[DAY_OF_MONTH] != "*" && texts[DAY_OF_WEEK] != "*";
-    if are_both_restricted && (stars[DAY_OF_MONTH] || stars[DAY_OF_WEEK]) {
-        texts[DAY_OF_WEEK].insert(0, '+');
+        let message = |error| format!("invalid {} `{text}`: {error}", kind.name);
+        texts.push(match is_last_day(index, text, fields) {
+            true => text.to_owned(),
+            false => parse_field(text, index, seed, &mut picked).map_err(message)?,
+        });
     }
     Ok(CronTimes { expression: texts.join(" "), picked })
 }
@@ -130,12 +113,9 @@ fn is_last_day(index: usize, text: &str, fields: [&str; 5]) -> bool {
     }
 }
 
-fn parse_field(
-    text: &str,
-    index: usize,
-    seed: &str,
-    picked: &mut Vec<(String, u32)>,
-) -> Result<CronField, String> {
+/// Parses a field, and writes it as a schedule has it. A `*` at its beginning remains, because it counts when both kinds of
+/// days are given.
+fn parse_field(text: &str, index: usize, seed: &str, picked: &mut Vec<(String, u32)>) -> Result<String, String> {
     let kind = &FIELDS[index];
     let mut values = BTreeSet::new();
     let mut parts = Vec::new();
@@ -153,27 +133,27 @@ fn parse_field(
     }
     let begins_with_star = text.starts_with('*');
     let is_week = index == DAY_OF_WEEK;
-    let needs_list = is_week && (values.contains(&SEVENTH_DAY) || text.contains('/'));
+    // A range that ends with the 7 of Sunday.
+    let needs_list = is_week && !begins_with_star && values.contains(&SEVENTH_DAY);
     if is_week && values.remove(&SEVENTH_DAY) {
         values.insert(0);
     }
     let last = if is_week { kind.max - 1 } else { kind.max };
     let is_all = begins_with_star && (kind.min..=last).all(|value| values.contains(&value));
-    let text = if is_all {
+    Ok(if is_all {
         "*".to_owned()
     } else if needs_list {
         values.iter().map(u32::to_string).collect::<Vec<_>>().join(",")
     } else {
         parts.join(",")
-    };
-    Ok(CronField { text, begins_with_star })
+    })
 }
 
-/// A part of a list, as a schedule writes it: a step beyond the range is left out.
+/// A part of a list, as a schedule writes it.
 fn part_text(part: &str, (from, to, step): (u32, u32, u32)) -> String {
     match part.split_once('/') {
+        Some(("*", _)) if from + step <= to => format!("*/{step}"),
         _ if from == to || from + step > to => from.to_string(),
-        Some((range, _)) if range == "*" => format!("*/{step}"),
         Some(_) => format!("{from}-{to}/{step}"),
         None if part == "*" => part.to_owned(),
         None => format!("{from}-{to}"),
@@ -254,15 +234,16 @@ mod tests {
             ("*/5 08-18/2 01 jan,Jul mon-fri", "*/5 8-18/2 1 1,7 1-5"),
             ("0 0 * * 5-7", "0 0 * * 0,5,6"),
             ("0 0 * * sat-sun", "0 0 * * 0,6"),
-            ("0 0 * * */2", "0 0 * * 0,2,4,6"),
-            ("0 0 */2 * 1", "0 0 */2 * +1"),
-            ("0 0 1-7 * */6", "0 0 1-7 * +0,6"),
+            ("0 0 * * */2", "0 0 * * */2"),
+            ("0 0 */2 * 1", "0 0 */2 * 1"),
+            ("0 0 * * 1-7/2", "0 0 * * 0,1,3,5"),
+            ("0 0 * * mon-fri/3", "0 0 * * 1-5/3"),
             ("0 0 1-31 * 1", "0 0 1-31 * 1"),
-            ("*/1 */40 L * *", "* 0 L * *"),
+            ("*/1 0 L * *", "* 0 L * *"),
+            ("10-20/30 0 * * *", "10 0 * * *"),
             ("0 0 * * 5L", "0 0 * * 5L"),
             ("0 0 * * Monday", "0 0 * * 1"),
         ] {
-            // A step of 40 hours is left out of its field.
             assert_eq!(expression(crontab).as_deref(), Ok(schedule), "{crontab}");
         }
     }

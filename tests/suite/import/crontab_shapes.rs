@@ -12,7 +12,7 @@ use crate::recurrence::Expression;
 use crate::temp_site::TempSite;
 
 /// What precedes an entry, its times, and the rest of its line. With a user, it is an entry of `/etc/crontab`.
-const SHAPES: [(&str, &str, &str); 66] = [
+const SHAPES: [(&str, &str, &str); 68] = [
     ("", "* * * * *", "date"),
     ("", "0 * * * *", "run-parts /etc/cron.hourly"),
     ("", "*/5 * * * *", "/usr/bin/mrtg /etc/mrtg.cfg"),
@@ -48,6 +48,8 @@ const SHAPES: [(&str, &str, &str); 66] = [
     ("", "0 0 1-7 * 1", "first days, and Mondays"),
     ("", "0 0 */7 * 1", "both"),
     ("", "0 0 1-7 * */6", "both"),
+    ("", "0 0 * * */7", "sundays"),
+    ("", "0 0 1-15 * */2,7", "both"),
     ("", "0 0 * * 1,3,5", "thrice"),
     ("", "0 0 1-31 * 1", "every day"),
     ("", "0 0 13 * fri", "either"),
