@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::draft::{ImportDraft, DraftJob, Place};
+use super::draft::{DraftJob, ImportDraft, Place};
 use crate::model::parse_zone;
 
 /// Sends what a job printed by mail, as cron does.
-const MAIL: &str = "[ ! -s \"$SETLIST_LOG\" ] || mail -s \"Cron $SETLIST_QUEUE/$SETLIST_JOB\" \"$MAILTO\" < \"$SETLIST_LOG\"";
+const MAIL: &str =
+    "[ ! -s \"$SETLIST_LOG\" ] || mail -s \"Cron $SETLIST_QUEUE/$SETLIST_JOB\" \"$MAILTO\" < \"$SETLIST_LOG\"";
 
 /// The `PATH` of a job of cron without one in the crontab.
 const DEFAULT_PATH: &str = "/usr/bin:/bin";
@@ -106,7 +107,9 @@ impl CronEnvironment {
     fn set_delay(&mut self, value: &str, place: Place, draft: &mut ImportDraft) {
         match value.parse().ok().filter(|delay| *delay <= MAX_DELAY) {
             Some(delay) => self.delay = delay,
-            None => draft.refuse(place, format!("not carried over: `RANDOM_DELAY` is not from 0 to {MAX_DELAY} minutes")),
+            None => {
+                draft.refuse(place, format!("not carried over: `RANDOM_DELAY` is not from 0 to {MAX_DELAY} minutes"))
+            }
         }
     }
 

@@ -107,7 +107,8 @@ fn is_last_day(index: usize, text: &str, fields: [&str; 5]) -> bool {
     match index {
         DAY_OF_MONTH => text == "L",
         DAY_OF_WEEK => {
-            fields[DAY_OF_MONTH] == "*" && text.strip_suffix('L').is_some_and(|day| matches!(day.as_bytes(), [b'0'..=b'6']))
+            fields[DAY_OF_MONTH] == "*"
+                && text.strip_suffix('L').is_some_and(|day| matches!(day.as_bytes(), [b'0'..=b'6']))
         }
         _ => false,
     }

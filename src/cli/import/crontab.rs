@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::cron_environment::{CronEnvironment, parse_assignment};
 use super::cron_field::{self, CronTimes};
-use super::draft::{ImportDraft, DraftJob, Place};
+use super::draft::{DraftJob, ImportDraft, Place};
 use crate::model::Recurrence;
 
 /// The queue of the entries with a time.
@@ -110,7 +110,8 @@ impl CrontabReader<'_> {
         let entry = split_entry(text)?;
         let mut rest = entry.rest.as_str();
         if let Some(wanted) = &self.format.user {
-            let (user, command) = rest.split_once([' ', '\t']).ok_or("expected a user and a command after the times")?;
+            let (user, command) =
+                rest.split_once([' ', '\t']).ok_or("expected a user and a command after the times")?;
             rest = command.trim_start_matches([' ', '\t']);
             if user != wanted {
                 return Err(format!(
@@ -163,8 +164,8 @@ impl CrontabReader<'_> {
             None => error.message,
         })?;
         let schedule = self.environment.schedule(&times.expression);
-        let schedule =
-            schedule.map_err(|line| format!("the time zone of line {line} is unknown; correct it, and import again"))?;
+        let schedule = schedule
+            .map_err(|line| format!("the time zone of line {line} is unknown; correct it, and import again"))?;
         for (written, value) in &times.picked {
             self.draft.note(place, format!("`{written}` is {value} from now on; cron picks a value when it starts"));
         }
@@ -179,7 +180,8 @@ impl CrontabReader<'_> {
         let has_user = command.split_once([' ', '\t']).is_some_and(|(first, _)| is_known(first));
         if self.format.user.is_none() && has_user && !self.has_explained_user {
             self.has_explained_user = true;
-            self.draft.note(place, "the command begins like a user: import /etc/crontab and /etc/cron.d with `--system`");
+            self.draft
+                .note(place, "the command begins like a user: import /etc/crontab and /etc/cron.d with `--system`");
         }
     }
 
@@ -318,7 +320,10 @@ fn add_description(job: &mut DraftJob, mut comments: Vec<String>) {
 fn is_column_heading(comment: &str) -> bool {
     let words: Vec<String> = comment.split_whitespace().map(str::to_ascii_lowercase).collect();
     let first = words.iter().map(String::as_str).take(5).collect::<Vec<_>>();
-    matches!(first[..], ["m" | "min" | "minute", "h" | "hr" | "hour", "dom" | "mday" | "day", "mon" | "month", "dow" | "wday"])
+    matches!(
+        first[..],
+        ["m" | "min" | "minute", "h" | "hr" | "hour", "dom" | "mday" | "day", "mon" | "month", "dow" | "wday"]
+    )
 }
 
 #[cfg(test)]

@@ -138,9 +138,11 @@ impl Place {
 impl DraftQueue {
     fn write(&self, lines: &mut Vec<String>) {
         const PAD: &str = "    ";
-        lines.extend(save::field_lines(&self.name, &Value::Null, "  ").iter().map(|line| line.replacen(" null", "", 1)));
+        lines
+            .extend(save::field_lines(&self.name, &Value::Null, "  ").iter().map(|line| line.replacen(" null", "", 1)));
         let mut fields: Vec<(&str, Value)> = vec![("title", json!(self.title))];
-        let parallel = if self.parallel == 0 { u32::try_from(self.jobs.len()).unwrap_or(u32::MAX) } else { self.parallel };
+        let parallel =
+            if self.parallel == 0 { u32::try_from(self.jobs.len()).unwrap_or(u32::MAX) } else { self.parallel };
         if parallel > 1 {
             fields.push(("parallel", json!(parallel)));
         }
@@ -197,7 +199,8 @@ impl DraftJob {
         let own = |(name, _): &(&String, &Value)| !common.contains(&name.as_str());
         let mut entry: Map<_, _> =
             self.fields.iter().filter(own).map(|(name, value)| (name.clone(), value.clone())).collect();
-        let env: Map<_, _> = self.env.iter().filter(|(name, _)| !common_env.contains_key(*name)).map(variable).collect();
+        let env: Map<_, _> =
+            self.env.iter().filter(|(name, _)| !common_env.contains_key(*name)).map(variable).collect();
         if !env.is_empty() {
             entry.insert("env".to_owned(), Value::Object(env));
         }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::draft::{ImportDraft, DraftJob, Place};
+use super::draft::{DraftJob, ImportDraft, Place};
 
 /// The queue of the processes.
 const QUEUE: &str = "app";
@@ -34,7 +34,10 @@ pub(super) fn import(text: &[u8], source: &str, env_file: Option<&Path>, folder:
             continue;
         }
         let Some((name, command)) = parse_process(line) else {
-            draft.refuse(place, "not carried over: expected `NAME: COMMAND`, with letters, digits, `_` and `-` in the name");
+            draft.refuse(
+                place,
+                "not carried over: expected `NAME: COMMAND`, with letters, digits, `_` and `-` in the name",
+            );
             continue;
         };
         if names.contains(&name.to_owned()) {

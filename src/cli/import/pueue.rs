@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::draft::{ImportDraft, DraftJob, Place};
+use super::draft::{DraftJob, ImportDraft, Place};
 use crate::text::count_noun;
 
 /// What to take from a state.
@@ -29,10 +29,7 @@ struct PueueState {
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum PueueGroup {
-    Full {
-        status: String,
-        parallel_tasks: u32,
-    },
+    Full { status: String, parallel_tasks: u32 },
     Status(String),
 }
 
@@ -167,7 +164,10 @@ fn add_task(
             draft.note(place, "it is stashed: as a job, it waits for approval (`y` on the screen, `setlist approve`)");
         }
         TaskState::Started(how) => {
-            draft.note(place, format!("it is {how}, and starts from the beginning here; let it end there, or remove one"));
+            draft.note(
+                place,
+                format!("it is {how}, and starts from the beginning here; let it end there, or remove one"),
+            );
         }
         TaskState::Locked => draft.note(place, "it is being edited; what is saved is carried over"),
         TaskState::Queued | TaskState::Finished(_) | TaskState::Unknown => {}

@@ -79,7 +79,11 @@ const SHAPES: [(&str, &str, &str); 68] = [
     ("CRON_TZ = Asia/Kolkata\n", "15 5 * * 1-5", "half an hour off"),
     ("SHELL=/bin/bash\n# each night\n", "25 6 * * *", "test -x /usr/sbin/anacron || true"),
     ("SHELL=/bin/sh\nPATH=/usr/local/sbin:/usr/local/bin:/sbin:/bin:/usr/sbin:/usr/bin\n", "25 6 * * *", "root run"),
-    ("MAILTO=root\n", "47 6 * * 7", "root test -x /usr/sbin/anacron || { cd / && run-parts --report /etc/cron.weekly; }"),
+    (
+        "MAILTO=root\n",
+        "47 6 * * 7",
+        "root test -x /usr/sbin/anacron || { cd / && run-parts --report /etc/cron.weekly; }",
+    ),
     ("", "-52 6 1 * *", "root -n cd / && run-parts --report /etc/cron.monthly"),
 ];
 

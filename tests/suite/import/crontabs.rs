@@ -199,7 +199,8 @@ TZ=Asia/Tokyo
 #[test]
 fn a_crontab_with_users_is_imported_for_one_of_them() {
     let site = TempSite::empty();
-    let crontab = "17 * * * * root cd / && run-parts --report /etc/cron.hourly\n5 * * * * www-data refresh\n0 1 * * * only\n";
+    let crontab =
+        "17 * * * * root cd / && run-parts --report /etc/cron.hourly\n5 * * * * www-data refresh\n0 1 * * * only\n";
     let messages = import(&site, "crontab", crontab, &["--system", "--user", "www-data"]);
     assert!(messages.contains("input:1: not carried over: it runs as root"), "{messages}");
     assert!(messages.contains("with `--user root`"), "{messages}");
@@ -250,8 +251,17 @@ fn a_crontab_without_entries_is_refused() {
 #[test]
 fn any_text_is_imported_or_refused() {
     let site = TempSite::empty();
-    let commands = ["echo '# $x: [a] {b}, \"c\" \\\\ ${matrix.a} ${{ x }}'", "- x", "! x & y | z > a", "\u{fe}\u{ff}é 🎵", "yes", "1e3", "~"];
-    let crontab: String = commands.iter().map(|command| format!("# {command}\n0 1 * * * {}\n", command.replace('%', "\\%"))).collect();
+    let commands = [
+        "echo '# $x: [a] {b}, \"c\" \\\\ ${matrix.a} ${{ x }}'",
+        "- x",
+        "! x & y | z > a",
+        "\u{fe}\u{ff}é 🎵",
+        "yes",
+        "1e3",
+        "~",
+    ];
+    let crontab: String =
+        commands.iter().map(|command| format!("# {command}\n0 1 * * * {}\n", command.replace('%', "\\%"))).collect();
     import(&site, "crontab", &crontab, &[]);
     let listed = site.ok(&["list", "--json"]);
     let found: Vec<serde_json::Value> = listed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

@@ -19,8 +19,20 @@ fn task(id: u64, command: &str, group: &str, dependencies: &[u64], status: Value
 fn version_4(site: &TempSite) -> String {
     let at = "2026-07-18T14:55:02.656334442+02:00";
     let mut tasks = vec![
-        task(0, "ls", "default", &[], json!({"Done": {"enqueued_at": at, "start": at, "end": at, "result": "Success"}})),
-        task(1, "ls x", "default", &[], json!({"Done": {"enqueued_at": at, "start": at, "end": at, "result": {"Failed": 2}}})),
+        task(
+            0,
+            "ls",
+            "default",
+            &[],
+            json!({"Done": {"enqueued_at": at, "start": at, "end": at, "result": "Success"}}),
+        ),
+        task(
+            1,
+            "ls x",
+            "default",
+            &[],
+            json!({"Done": {"enqueued_at": at, "start": at, "end": at, "result": {"Failed": 2}}}),
+        ),
         task(2, "echo stashed", "default", &[], json!({"Stashed": {"enqueue_at": null}})),
         task(3, "sleep 9000000", "default", &[], json!({"Running": {"enqueued_at": at, "start": at}})),
         task(4, "echo \"$PWD\" | tr a-z A-Z; exit 0", "down loads", &[0], json!({"Queued": {"enqueued_at": at}})),
