@@ -94,9 +94,10 @@ pub(super) fn parse_times(fields: [&str; 5], seed: &str) -> Result<CronTimes, St
     let mut texts = Vec::new();
     for (index, (text, kind)) in fields.into_iter().zip(&FIELDS).enumerate() {
         let message = |error| format!("invalid {} `{text}`: {error}", kind.name);
-        texts.push(match is_last_day(index, text, fields) {
-            true => text.to_owned(),
-            false => parse_field(text, index, seed, &mut picked).map_err(message)?,
+        texts.push(if is_last_day(index, text, fields) {
+            text.to_owned()
+        } else {
+            parse_field(text, index, seed, &mut picked).map_err(message)?
         });
     }
     Ok(CronTimes { expression: texts.join(" "), picked })
