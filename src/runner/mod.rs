@@ -52,7 +52,8 @@ use run_process::RunCallbacks;
 pub use run_tag::RunTag;
 pub use sigchld_mask::with_sigchld_blocked;
 use supervisor::Supervisor;
-pub use variable_list::{ListedVariable, VariableSource, list_variables};
+pub use variable_list::{ListedVariable, list_variables};
+pub use variables::VariableSource;
 pub use waker::Waker;
 
 /// Starts and supervises runs.
@@ -126,12 +127,10 @@ impl Runner {
         self.driver.waker().clone()
     }
 
-    /// Stops runs: sends TERM to all their processes and KILL after the script's `grace`, or KILL at once. A second call may
-    /// upgrade TERM to KILL. A run that has ended is not affected. The processes of all of them are looked up once.
-    pub fn stop(&self, stops: &[(RunId, StopSignal)]) {
-        if !stops.is_empty() {
-            self.driver.lock().stop(stops);
-        }
+    /// Stops a run: sends TERM to all its processes and KILL after the script's `grace`, or KILL at once. A second call may
+    /// upgrade TERM to KILL. A run that has ended is not affected.
+    pub fn stop(&self, run: RunId, stop: StopSignal) {
+        self.driver.lock().stop(run, stop);
     }
 }
 

@@ -15,8 +15,8 @@ use crate::model::Environment;
 /// Variables that belong to a process or its shell, not to its user: jobs don't get them.
 const OWN_VARIABLES: [&str; 4] = ["PWD", "OLDPWD", "SHLVL", "_"];
 
-/// Variables by which a service manager talks to a service.
-const SERVICE_VARIABLES: [&str; 12] = [
+/// Variables by which a service manager talks to a service: jobs never inherit them.
+pub(super) const SERVICE_VARIABLES: [&str; 12] = [
     "NOTIFY_SOCKET",
     "WATCHDOG_PID",
     "WATCHDOG_USEC",
@@ -45,11 +45,6 @@ pub fn own_environment(hidden: &[&str]) -> Environment {
     let variables = env::vars_os().filter(|(name, _)| !name.is_empty() && is_passed(name)).collect();
     let limit = |(name, resource): (&str, Resource)| (name.to_owned(), getrlimit(resource).current);
     Environment { variables, umask: own_umask(), soft_limits: LIMITS.into_iter().map(limit).collect() }
-}
-
-/// Whether a service manager sets this variable for a service.
-pub(super) fn is_service_variable(name: &str) -> bool {
-    SERVICE_VARIABLES.contains(&name)
 }
 
 /// The environment of a login of the user: always the same, whatever this process has.

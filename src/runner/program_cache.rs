@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -26,17 +26,17 @@ impl ProgramCache {
     pub(super) fn resolve(
         &mut self,
         program: &str,
-        variables: &Variables,
+        variables: &Variables<'_>,
         launch: &Launch,
         cwd: &Path,
     ) -> Option<PathBuf> {
         if program.contains('/') {
             return None;
         }
-        let folders = match (variables.get("PATH"), &launch.environment) {
-            (Some(own), _) => own.as_ref().map(OsString::from),
-            (None, Some(environment)) => environment.get("PATH").map(OsString::from),
-            (None, None) => env::var_os("PATH"),
+        let folders = match variables.get(OsStr::new("PATH")) {
+            Some((path, _)) => path.as_deref().map(OsString::from),
+            None if launch.environment.is_some() => None,
+            None => env::var_os("PATH"),
         }?;
         if self.since.is_none_or(|since| since.elapsed() > CACHE_TTL) {
             self.found.clear();

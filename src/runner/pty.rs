@@ -55,16 +55,6 @@ const END_OF_INPUT: u8 = 0x04;
 const OTHER_TERMINAL_VARIABLES: [&str; 6] =
     ["COLUMNS", "LINES", "TERMCAP", "TERM_PROGRAM", "TERM_PROGRAM_VERSION", "VTE_VERSION"];
 
-/// Sets the environment variables that describe the job's terminal.
-pub(super) fn set_terminal_env(command: &mut Command) {
-    for (name, value) in terminal_variables() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
-}
-
 /// The environment variables that describe the job's terminal; those without a value are unset.
 pub(super) fn terminal_variables() -> impl Iterator<Item = (&'static str, Option<&'static str>)> {
     let others = OTHER_TERMINAL_VARIABLES.into_iter().map(|name| (name, None));

@@ -63,21 +63,15 @@ pub(super) fn spawn<'l>(
         program_cache.resolve(&program, &variables, launch, &cwd).as_deref().unwrap_or(Path::new(&program)),
     );
     command.arg0(&program).args(arguments).current_dir(&cwd);
-    if let Some(environment) = &launch.environment {
-        command.env_clear().envs(environment.variables.iter().map(|(name, value)| (name, value)));
+    if launch.environment.is_some() {
+        command.env_clear();
     }
-    if script.exec.pty {
-        pty::set_terminal_env(&mut command);
-    }
-    // The socket on which the worker reports to its service manager: not for jobs.
-    command.env_remove("NOTIFY_SOCKET");
-    for (name, value) in &*variables {
+    for (name, (value, _)) in &variables {
         match value {
             Some(value) => command.env(name, value),
             None => command.env_remove(name),
         };
     }
-    command.envs(launch.env.iter().map(|(name, value)| (name, value)));
     limits.apply_to(&mut command);
     let text = script.exec.stdin.as_deref().unwrap_or_default();
     let start = || {

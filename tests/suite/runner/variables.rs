@@ -1,5 +1,11 @@
 //! Env files: read when a run starts, overridden by the variables of the script, and never quoted in errors.
 
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+
+use setlist::model::Environment;
+use setlist::runner::{VariableSource, list_variables};
+
 use super::*;
 
 /// Launches a script that uses these env files.
@@ -127,4 +133,64 @@ fn relaunch(launch: &Launch) -> Launch {
         value_file: launch.value_file.clone(),
         pty: PtyOptions::default(),
     }
+}
+
+/// The variables that a run of this launch has.
+fn variables_of_process(launch: Launch) -> BTreeMap<OsString, OsString> {
+    let (report, text) = ran(launch);
+    assert_eq!(report.outcome, Outcome::Succeeded);
+    let split = |variable: &str| variable.split_once('=').map(|(name, value)| (name.into(), value.into()));
+    text.split('\0').filter_map(split).collect()
+}
+
+#[test]
+fn the_listed_variables_are_those_that_the_process_gets() {
+    for pty in [false, true] {
+        let (folder, launch) = with_files(&[("first.env", "A=file\nB=file\nC=file\nD=file")], &[], "");
+        let inherited = ["A", "B", "E", "F", "COLUMNS", "TERM", "NOTIFY_SOCKET", "INVOCATION_ID", "LISTEN_FDS"];
+        let mut variables: Vec<_> = inherited.map(|name| (name.into(), "inherited".into())).into();
+        variables.push(("PATH".into(), "/usr/bin:/bin".into()));
+        let options = ExecOptions {
+            env: [("B", Some("own")), ("C", None), ("D", Some("own")), ("F", None), ("LISTEN_FDS", Some("own"))]
+                .map(|(name, value)| (name.to_owned(), value.map(str::to_owned)))
+                .into(),
+            env_files: vec!["first.env".into()],
+            pty,
+            ..ExecOptions::default()
+        };
+        let launch = Launch {
+            definition: Definition::new(Script::command(["env", "-0"]).with_exec(options)).into(),
+            environment: Some(Arc::new(Environment { variables, ..Environment::default() })),
+            env: vec![("D".to_owned(), "run".into()), ("E".to_owned(), "run".into())],
+            ..launch
+        };
+        let listed = list_variables(&launch).unwrap();
+        let source = |name: &str| listed.iter().find(|variable| variable.name == name).map(|found| &found.source);
+        let first_file = folder.path().join("first.env");
+        assert_eq!(source("A"), Some(&VariableSource::EnvFile(first_file)));
+        assert_eq!(source("C"), Some(&VariableSource::Definition), "a variable that is unset is listed");
+        assert_eq!((source("D"), source("PATH")), (Some(&VariableSource::Run), Some(&VariableSource::Inherited)));
+        let set = listed.into_iter().filter_map(|variable| Some((variable.name, variable.value?))).collect();
+        let got = variables_of_process(launch);
+        assert_eq!(got, set, "pty: {pty}");
+        for name in ["NOTIFY_SOCKET", "INVOCATION_ID"] {
+            assert!(!got.contains_key(OsStr::new(name)), "{name} belongs to the service manager");
+        }
+        assert_eq!(got[OsStr::new("LISTEN_FDS")], "own", "a job may set such a variable itself");
+    }
+}
+
+#[test]
+fn variables_of_a_service_manager_are_not_inherited_from_this_process() {
+    // The test sets them for another process, which runs this test alone.
+    let name = "runner::variables::variables_of_a_service_manager_are_not_inherited_from_this_process";
+    if std::env::var_os("INVOCATION_ID").is_some_and(|value| value == "of this test") {
+        let (_folder, launch) = with_files(&[], &[], "echo ${INVOCATION_ID-unset} ${NOTIFY_SOCKET-unset} $OTHER");
+        assert_eq!(printed(Launch { environment: None, ..launch }), "unset unset passed\n");
+        return;
+    }
+    let mut alone = std::process::Command::new(std::env::current_exe().unwrap());
+    alone.args([name, "--exact"]).env("INVOCATION_ID", "of this test").env("NOTIFY_SOCKET", "/none");
+    let output = alone.env("OTHER", "passed").output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }
