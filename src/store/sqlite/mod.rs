@@ -28,4 +28,3 @@ mod wal_check;
 mod write_lock;
 
 pub use connection::SqliteStore;
-pub use write_lock::{SaveLock, report_waits};

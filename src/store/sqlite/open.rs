@@ -129,7 +129,7 @@ fn connect(dir: &StateDir, path: &Path, write_lock: &WriteLock) -> Result<Connec
     // A writer that is active has checked the pages itself.
     let has_lock = write_lock.try_lock()?;
     if check_database(&db, path, recorded_seq(dir), has_lock)? < CURRENT_FORMAT {
-        // A worker that registers takes the registration lock before the write lock, so the order is the same here.
+        // The registration lock comes before the write lock.
         write_lock.unlock()?;
         let _registration_lock = dir.lock_registration()?;
         write_lock.lock()?;
