@@ -9,6 +9,7 @@ use super::active_queues::{Approvals, active_queues};
 use super::checks::{DecideError, Decision, existing_job, existing_queue, refuse, wrong_state};
 use super::command::NothingToDo;
 use super::due_times::{decide_due_times, next_decision_time, skip_paused_due_times};
+use super::max_time::MAX_TIME;
 use super::needs::{self, NeedsStatus};
 use super::next_job::next_due_time;
 use super::position::POSITION_STRIDE;
@@ -16,7 +17,6 @@ use super::reconcile;
 use super::reorder;
 use super::request;
 use super::reservation::{self, not_reserved};
-use super::scheduling_options::MAX_TIME;
 use super::{
     AfterRun, Approval, Command, Definition, Event, Job, JobId, JobState, Need, OnFailure, Outcome, ParallelOverride,
     Phase, QueueId, QueueInfo, QueueMode, QueueSettings, Refusal, RemovalReason, ResolvedNeed, RunId, RunReport,
