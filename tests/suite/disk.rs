@@ -121,6 +121,10 @@ fn part_with_a_job_on_a_full_disk() {
     let Some(site) = site() else { return };
     let elsewhere = tempfile::tempdir_in("/tmp").unwrap();
     let mut worker = site.command(&["worker"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    // Otherwise the request starts another worker, which runs the job.
+    wait_for("the worker to join", || {
+        fs::read_dir(site.join(".setlist/workers")).into_iter().flatten().next().map(drop)
+    });
     // The job gets the environment of the request.
     let requested = site.command(&["retry", "q/slow"]).env("TMPDIR", elsewhere.path()).output().unwrap();
     assert!(requested.status.success(), "{requested:?}");
