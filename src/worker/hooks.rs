@@ -108,8 +108,9 @@ impl Hooks {
     /// Drops the pending hooks and stops the running ones.
     pub(super) fn stop(&mut self, runner: &Runner, stop: StopSignal) {
         self.cancel_pending();
-        let running = self.running.iter().flatten().filter_map(|job| job.last_run.as_deref());
-        runner.stop(&running.map(|run| (run.id, stop)).collect::<Vec<_>>());
+        for run in self.running.iter().flatten().filter_map(|job| job.last_run.as_deref()) {
+            runner.stop(run.id, stop);
+        }
     }
 }
 

@@ -1,26 +1,26 @@
 //! The command line as a user meets it: output, JSON and exit codes of the real program on real sites.
 
-mod again;
 mod approve;
 mod approve_on_terminal;
+mod broken_output;
 mod change;
 mod contract;
 mod file_kinds;
 mod follow;
 mod hints;
 mod init;
+mod job_options;
 mod log;
 mod nested;
 mod own_job;
 mod process;
+mod process_again;
 mod queues;
 mod removed;
 mod results;
 mod run;
-mod selection;
 mod save;
-mod terms;
-mod trouble;
+mod selection;
 mod wait;
 
 use std::fs;

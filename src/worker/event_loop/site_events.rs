@@ -27,7 +27,6 @@ impl EventLoop {
         for recorded in &events {
             self.handle_event(store, recorded, on_change);
         }
-        self.stop_requested_runs();
         Ok(())
     }
 
@@ -47,7 +46,7 @@ impl EventLoop {
             match store.job(id)? {
                 Some(job) if job.current_run() == Some(run) => {
                     if let JobState::Running { stop: Some(stop), .. } = job.state {
-                        self.requested_stops.push((run, stop));
+                        self.stop_run(run, stop);
                     }
                 }
                 known => {
@@ -56,7 +55,6 @@ impl EventLoop {
                 }
             }
         }
-        self.stop_requested_runs();
         Ok(())
     }
 
@@ -72,7 +70,6 @@ impl EventLoop {
         for (seq, (at, event)) in (before + 1..).zip(events) {
             self.handle_event(store, &EventRecord { seq, at, event }, on_change);
         }
-        self.stop_requested_runs();
     }
 
     pub(super) fn handle_event(
@@ -84,9 +81,7 @@ impl EventLoop {
         self.last_seq = recorded.seq;
         let mut own = None;
         match &recorded.event {
-            Event::StopRequested { run, stop, .. } if self.running.contains_key(run) => {
-                self.requested_stops.push((*run, *stop));
-            }
+            Event::StopRequested { run, stop, .. } if self.running.contains_key(run) => self.stop_run(*run, *stop),
             Event::Ended { run, .. } => {
                 own = self.running.remove(run).map(|running| running.job);
                 self.wants_jobs |= own.is_none();

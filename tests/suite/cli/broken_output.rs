@@ -1,4 +1,4 @@
-//! Beyond the happy path: outputs that are full or closed, lines that make no sense.
+//! Outputs that are full or closed, and command lines that make no sense.
 
 use std::fs::OpenOptions;
 use std::io::Write;

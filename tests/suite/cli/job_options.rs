@@ -1,4 +1,4 @@
-//! `setlist add` with the terms on which its jobs run.
+//! `setlist add` with the options of its jobs.
 
 use chrono::{DateTime, Utc};
 
