@@ -81,7 +81,7 @@
 //! | when a worker exits | `worker/event_loop.rs` |
 //! | retention | `model/queue_settings.rs`, `model/decide.rs` (jobs), `store/sqlite/prune.rs` (runs), `store/log/deletion.rs` (output), `worker/pruner.rs`, `worker/trusted_clock.rs` |
 //! | a column or format of the output | `cli/inspect.rs` (text), `cli/json_records.rs` (JSON) |
-//! | how a command finds jobs (`queue/name`, `#7`, `@last`) | `cli/open_site.rs` |
+//! | how a command finds jobs (`queue/name`, `#7`, `@last`; `queue/*`, `--tag`, `--query`) | `cli/open_site.rs`; `cli/job_selection.rs` |
 //! | a form of a duration, size, count or quoted command | `text` |
 //! | another store | the trait [`store::Store`] (`store/backend.rs`), `site/open.rs` |
 //! | wrapping of lines | `tui/output/line_wrapping.rs` |

@@ -1,7 +1,7 @@
 //! Completion candidates: the names of queues and jobs that a command can take here.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap_complete::CompletionCandidate;
 
@@ -9,7 +9,7 @@ use super::site_args::SiteArgs;
 use super::site_files::{foreign_owner, site_files};
 use super::templates::{TEMPLATES, Template};
 use crate::definition;
-use crate::model::SiteState;
+use crate::model::{DesiredState, SiteState};
 use crate::site;
 use crate::store::StateDir;
 use crate::text;
@@ -27,6 +27,21 @@ pub(super) fn jobs() -> Vec<CompletionCandidate> {
 /// Queues and jobs.
 pub(super) fn targets() -> Vec<CompletionCandidate> {
     names().into_iter().filter_map(Candidate::candidate).collect()
+}
+
+/// The tags of jobs.
+pub(super) fn tags() -> Vec<CompletionCandidate> {
+    let mut tags = BTreeSet::new();
+    for site in sites() {
+        match site {
+            SiteContent::State(state) => tags.extend(state.jobs().flat_map(|job| job.definition.tags.clone())),
+            SiteContent::File(plan) => {
+                tags.extend(plan.queues.iter().flat_map(|queue| &queue.jobs).flat_map(|job| job.tags.clone()));
+            }
+        }
+    }
+    let name = |text: String| Name { is_job: false, text, title: String::new() };
+    tags.into_iter().map(name).filter_map(Name::candidate).collect()
 }
 
 /// The settings of `set`.
@@ -60,44 +75,60 @@ impl Candidate {
     }
 }
 
-/// All names, without creating or changing anything. A site that can't be read has none.
-fn names() -> BTreeSet<Candidate> {
+/// What a site has: its stored state, or its file if it has none.
+enum SiteContent {
+    State(Box<SiteState>),
+    File(DesiredState),
+}
+
+/// The sites that can be used here, without creating or changing anything. One that can't be read is omitted.
+fn sites() -> Vec<SiteContent> {
     let args = site_args_from_command_line();
     let files = site_files(&args).unwrap_or_default();
     let files = files.into_iter().filter(|file| args.file.is_some() || foreign_owner(file).is_none());
-    let mut names = BTreeSet::new();
-    for file in files {
+    let content = |file: PathBuf| {
         let state = args.state.clone().map_or_else(|| StateDir::for_file(&file), StateDir::new);
-        let site_state = (state.has_database() && state.check_ownership(args.state.is_some()).is_ok())
+        let site_state = (state.has_database() && state.check_claim(args.state.is_some()).is_ok())
             .then(|| site::open_store_to_read(&state).ok()?.load().ok())
             .flatten();
         match site_state {
-            Some(site_state) => add_names_of_state(&site_state, &mut names),
-            None => add_names_of_file(&file, &mut names),
+            Some(site_state) => Some(SiteContent::State(Box::new(site_state))),
+            None => definition::read(&file).ok().map(SiteContent::File),
+        }
+    };
+    files.filter_map(content).collect()
+}
+
+/// All names of queues and jobs.
+fn names() -> BTreeSet<Name> {
+    let mut names = BTreeSet::new();
+    for site in sites() {
+        match site {
+            SiteContent::State(site_state) => add_names_of_state(&site_state, &mut names),
+            SiteContent::File(plan) => add_names_of_file(plan, &mut names),
         }
     }
     names
 }
 
-fn add_names_of_state(site_state: &SiteState, names: &mut BTreeSet<Candidate>) {
+fn add_names_of_state(site_state: &SiteState, names: &mut BTreeSet<Name>) {
     for (id, queue) in site_state.queues() {
-        names.insert(Candidate { is_job: false, text: id.to_string(), title: queue.settings.title.clone() });
+        names.insert(Name { is_job: false, text: id.to_string(), title: queue.settings.title.clone() });
     }
     for job in site_state.jobs().filter(|job| job.name().is_some()) {
-        names.insert(Candidate { is_job: true, text: job.path(), title: job.title().to_owned() });
+        names.insert(Name { is_job: true, text: job.path(), title: job.title().to_owned() });
     }
 }
 
-fn add_names_of_file(file: &Path, names: &mut BTreeSet<Candidate>) {
-    let Ok(plan) = definition::read(file) else { return };
+fn add_names_of_file(plan: DesiredState, names: &mut BTreeSet<Name>) {
     for queue in plan.queues {
         for job in &queue.jobs {
             if let Some(name) = &job.name {
                 let text = format!("{}/{name}", queue.id);
-                names.insert(Candidate { is_job: true, text, title: job.title.clone() });
+                names.insert(Name { is_job: true, text, title: job.title.clone() });
             }
         }
-        names.insert(Candidate { is_job: false, text: queue.id.to_string(), title: queue.settings.title });
+        names.insert(Name { is_job: false, text: queue.id.to_string(), title: queue.settings.title });
     }
 }
 

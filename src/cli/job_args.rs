@@ -5,14 +5,14 @@ use std::time::Duration;
 use clap::{ArgGroup, Args};
 use clap_complete::ArgValueCandidates;
 
-use super::candidates::{jobs, queues, targets};
+use super::candidates::{jobs, queues, tags, targets};
 use super::value_parsers;
 
 /// Which jobs a command acts on: of the named ones, or of all.
 #[derive(Clone, Debug, Default, Args)]
 pub(super) struct JobFilterArgs {
     /// Only jobs with this tag; separate alternatives with commas.
-    #[arg(long, value_delimiter = ',')]
+    #[arg(long, value_delimiter = ',', add = ArgValueCandidates::new(tags))]
     pub tag: Vec<String>,
     /// Only jobs that match this filter, as on the screen: `state:failed tag:nightly since:1h !text`.
     #[arg(short, long, value_name = "QUERY")]
@@ -125,7 +125,7 @@ pub(super) struct WaitArgs {
     pub names: Vec<String>,
     // Here `-q` means `--quiet`.
     /// Only jobs with this tag; separate alternatives with commas.
-    #[arg(long, value_delimiter = ',')]
+    #[arg(long, value_delimiter = ',', add = ArgValueCandidates::new(tags))]
     pub tag: Vec<String>,
     /// Only jobs that match this filter, as on the screen: `state:failed tag:nightly since:1h !text`.
     #[arg(long, value_name = "QUERY")]

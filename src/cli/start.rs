@@ -13,7 +13,7 @@ use super::open_site::OpenSite;
 use super::safe_output;
 use crate::clock;
 use crate::model::{
-    Command, EventRecord, Job, JobId, NothingToDo, QueueId, QueueMode, QueueState, Refusal, SiteState, WaitReason,
+    Command, Event, EventRecord, Job, JobId, NothingToDo, QueueId, QueueMode, QueueState, Refusal, SiteState, WaitReason,
 };
 use crate::site::{save_own_environment, user_name};
 use crate::store::Store;
@@ -42,21 +42,42 @@ pub(super) fn start(site: OpenSite, options: &StartArgs) -> Result<ExitStatus, C
     if options.yes {
         approve_all(site.store.as_mut(), &site_state, &queues)?;
     }
-    let StartedJobs { open, has_blocked_queue, shared, .. } =
+    let StartedJobs { open, mut has_blocked_queue, shared, events } =
         start_queues(&mut site, &site_state, &queues, options.resume)?;
-    let exit = if has_blocked_queue { ExitStatus::JobFailed } else { ExitStatus::Success };
     if open == 0 {
         if !has_blocked_queue {
             report_no_pending_jobs(&site_state, &queues, options.quiet);
         }
-        return Ok(exit);
+        return Ok(if has_blocked_queue { ExitStatus::JobFailed } else { ExitStatus::Success });
     }
     // What will run is printed as it is before the worker starts any of it.
     let site_state = site.site_state()?;
     let worker = site.ensure_worker();
+    has_blocked_queue |= report_skipped_jobs(&site_state, &queues, &events);
     print_started(&site, &site_state, &queues, &shared, options)?;
     worker?;
-    Ok(exit)
+    Ok(if has_blocked_queue { ExitStatus::JobFailed } else { ExitStatus::Success })
+}
+
+/// Says which jobs were skipped at once, because a job that they need has failed. Returns whether a queue has no other jobs.
+fn report_skipped_jobs(site_state: &SiteState, queues: &[QueueId], events: &[EventRecord]) -> bool {
+    let mut is_blocked = false;
+    for id in queues {
+        let mut skipped = events.iter().filter_map(|record| match &record.event {
+            Event::Skipped { job, reason } if site_state.job(*job)?.queue == *id => Some(reason),
+            _ => None,
+        });
+        let Some(reason) = skipped.next() else { continue };
+        let count = skipped.count() + 1;
+        is_blocked |= !site_state.queue(id).is_some_and(is_started);
+        warn(&text::plain_line(&format!("{} of {id} skipped: {reason}", text::count_noun(count, "job"))));
+    }
+    is_blocked
+}
+
+/// Whether a queue is being processed and has jobs left.
+fn is_started(queue: &QueueState) -> bool {
+    queue.mode == QueueMode::Processing && !(queue.pending.is_empty() && queue.running.is_empty())
 }
 
 /// The queues of these names; all of them if there are none. The name of a job gets the command that runs it.
@@ -82,9 +103,6 @@ fn print_started(
     shared: &[QueueId],
     options: &StartArgs,
 ) -> Result<(), CliError> {
-    let is_started = |queue: &QueueState| {
-        queue.mode == QueueMode::Processing && !(queue.pending.is_empty() && queue.running.is_empty())
-    };
     let started: Vec<(&QueueId, &QueueState)> = queues
         .iter()
         .filter_map(|id| Some((id, site_state.queue(id).filter(|queue| is_started(queue))?)))

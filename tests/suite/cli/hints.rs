@@ -19,6 +19,12 @@ fn a_wrong_command_gets_the_right_one() {
         (&["--color", "never", "ls", "-la"], "did you mean `setlist list`?"),
         (&["tail", "-f", "build/lint"], "did you mean `setlist log -f`?"),
         (&["exec", "make"], "did you mean `setlist run`?"),
+        (&["strat", "build"], "did you mean `setlist start`?"),
+        (&["launch", "build"], "did you mean `setlist start`?"),
+        (&["stop", "build"], "did you mean `setlist cancel`?"),
+        (&["parallel", "3"], "did you mean `setlist set QUEUE parallel=N`?"),
+        (&["reject", "build/lint"], "did you mean `setlist approve --refuse`?"),
+        (&["aprove", "build/lint"], "did you mean `setlist approve`?"),
     ] {
         let output = site.run(args);
         assert_eq!((output.code, &output.stdout[..]), (Some(2), ""), "{args:?}: {output:?}");

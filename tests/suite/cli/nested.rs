@@ -14,7 +14,7 @@ fn nested() -> TempSite {
     let site =
         TempSite::with("queues:\n  outer: [{id: a, run: echo from outer}]\n  both: [{id: one, run: echo outer}]\n");
     fs::create_dir_all(site.join("inner/deep")).unwrap();
-    site.write("inner/jobs.yaml", "queues:\n  both: [{id: one, run: echo inner}]\n");
+    site.write("inner/jobs.yaml", "queues:\n  both: [{id: one, run: echo inner, tags: [quick]}]\n");
     fs::create_dir_all(site.join("config/setlist")).unwrap();
     site.write("config/setlist/jobs.yaml", "queues:\n  own: [{id: tidy, run: echo mine}]\n");
     site
@@ -33,6 +33,9 @@ fn the_nearest_site_comes_first_and_the_others_are_reached_by_name() {
     let outer = within(&site, "inner/deep", &["process", "outer"]);
     assert!(outer.stdout.contains("from outer"), "{outer:?}");
     assert_eq!(outer.stderr, format!("setlist: using outer from {}\n", site.join("jobs.yaml").display()));
+    let all = within(&site, "inner/deep", &["cancel", "outer/*"]);
+    let using = format!("setlist: using outer/* from {}\n", site.join("jobs.yaml").display());
+    assert_eq!(all.stderr, format!("{using}setlist: there are no pending or running jobs in outer\n"));
     let own = within(&site, "inner", &["log", "own/tidy"]);
     assert!(own.stderr.contains("using own/tidy from ") && own.stderr.contains("config/setlist/jobs.yaml"), "{own:?}");
     // What no site has is asked of the nearest, and leaves no trace in the others.
@@ -93,10 +96,14 @@ fn another_users_site_is_refused_until_it_is_named() {
     }
     let site = nested();
     chown(site.join("inner/jobs.yaml"), Some(12345), None).unwrap();
-    let refused = within(&site, "inner/deep", &["process"]);
-    assert_eq!((refused.code, &refused.stdout[..]), (Some(2), ""));
     let way = format!("if you trust it, name it: `setlist -f {} …`", site.join("inner/jobs.yaml").display());
-    assert!(refused.stderr.contains("belongs to another user (12345)") && refused.stderr.contains(&way), "{refused:?}");
+    let commands = [&["process"][..], &["start"], &["cancel", "own"], &["retry", "own"], &["set", "own", "parallel=2"]];
+    for args in [&commands[..], &[&["approve"], &["remove", "--tag", "x"]]].concat() {
+        let refused = within(&site, "inner/deep", args);
+        assert_eq!((refused.code, &refused.stdout[..]), (Some(2), ""), "{args:?}");
+        assert!(refused.stderr.contains("belongs to another user (12345)"), "{args:?}: {refused:?}");
+        assert!(refused.stderr.contains(&way), "{args:?}: {refused:?}");
+    }
     assert!(!site.join("inner/.setlist").exists());
     let named = within(&site, "inner/deep", &["-f", "../jobs.yaml", "process"]);
     assert!(named.code == Some(0) && named.stdout.contains("inner"), "{named:?}");
@@ -116,7 +123,8 @@ fn a_shell_completes_queues_and_jobs() {
          complete_it() {{ COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); COMP_TYPE=9; \
          _clap_complete_setlist setlist \"${{@: -1}}\" \"\"; printf '%s\\n' \"${{COMPREPLY[@]}}\"; echo --; }}; \
          complete_it setlist process o; complete_it setlist log both/; complete_it setlist list --sta; \
-         complete_it setlist -f ../jobs.yaml show ''; complete_it setlist list --state pe",
+         complete_it setlist -f ../jobs.yaml show ''; complete_it setlist list --state pe; \
+         complete_it setlist set both par; complete_it setlist cancel --tag qu",
         Path::new(SETLIST).parent().unwrap().display()
     );
     let mut bash = Command::new("bash");
@@ -127,6 +135,8 @@ fn a_shell_completes_queues_and_jobs() {
         printed.stdout.split("--\n").map(|reply| reply.split_whitespace().collect()).collect();
     assert_eq!(replies[0], ["outer", "own"], "{printed:?}");
     assert_eq!(replies[1], ["both/one"], "{printed:?}");
+    assert_eq!(replies[5], ["parallel=1", "parallel=file"], "{printed:?}");
+    assert_eq!(replies[6], ["quick"], "{printed:?}");
     assert!(printed.stdout.contains("--state"), "{printed:?}");
     assert!(printed.stdout.contains("outer/a") && printed.stdout.contains("\npending"), "{printed:?}");
     assert!(!site.join("inner/.setlist").exists(), "who completes makes nothing");

@@ -127,6 +127,46 @@ fn a_queue_that_cannot_start_says_why() {
 }
 
 #[test]
+fn a_queue_whose_jobs_are_skipped_at_once_says_why() {
+    let site = TempSite::with(
+        "queues:
+  a: [{id: x, run: exit 1}]
+  b: [{id: y, run: 'true', needs: [a]}, {id: z, run: 'true', needs: [y]}]
+  c: [{id: v, run: 'true', needs: [a]}, {id: w, run: 'true'}]
+",
+    );
+    site.run(&["process", "a"]);
+    let none = site.run(&["start", "b"]);
+    assert_eq!((none.code, &none.stdout[..]), (Some(1), ""), "{none:?}");
+    assert_eq!(none.stderr, "setlist: 2 jobs of b skipped: needs a/x, which failed\n");
+    let some = site.run(&["start", "c"]);
+    assert_eq!((some.code, &some.stdout[..]), (Some(0), "c  runs 1 job: w\n"), "{some:?}");
+    assert!(some.stderr.starts_with("setlist: 1 job of c skipped: needs a/x, which failed\n"), "{some:?}");
+    site.run(&["wait", "c"]);
+}
+
+#[test]
+fn a_queue_is_cancelled_by_several_commands_at_once() {
+    let site = TempSite::with(SITE);
+    site.ok(&["start", "q", "-q"]);
+    site.wait_until("q/slow", is_running);
+    let cancels: Vec<_> =
+        (0..5).map(|_| site.command(&["cancel", "q"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()).collect();
+    let printed: Vec<String> = cancels
+        .into_iter()
+        .map(|cancel| {
+            let output = cancel.wait_with_output().unwrap();
+            assert_eq!(output.status.code(), Some(0), "{output:?}");
+            String::from_utf8(output.stdout).unwrap()
+        })
+        .collect();
+    let has = |words: &str| printed.iter().filter(|line| line.contains(words)).count();
+    assert_eq!((has("stopping 1 running job"), has("2 pending jobs cancelled")), (1, 1), "{printed:?}");
+    site.run(&["wait", "q"]);
+    assert_eq!(states(&site, "q"), ["cancelled"; 3]);
+}
+
+#[test]
 fn a_queue_is_cancelled_with_all_of_its_jobs() {
     let site = TempSite::with(SITE);
     site.ok(&["start", "q", "other", "-q"]);
