@@ -6,7 +6,7 @@ use super::error::{CliError, warn};
 use super::exit::ExitStatus;
 use super::job_args::ApproveArgs;
 use super::job_commands::{print_results, submit_all};
-use super::job_selection::JobKind;
+use super::job_selection::{JobKind, separate_queues};
 use super::json_records::{JobRecord, write_json};
 use super::name_syntax::all_jobs_of;
 use super::open_site::OpenSite;
@@ -28,7 +28,7 @@ pub(super) fn approve(site: OpenSite, args: &ApproveArgs) -> Result<ExitStatus, 
     }
     let mut site = site.require_valid_file()?;
     let site_state = site.state_for(names, filter)?;
-    refuse_queues(&site, &site_state, names)?;
+    refuse_queues(&site_state, names)?;
     let jobs = site.select_jobs_from(&site_state, names, filter, JobKind::UNAPPROVED)?;
     let by = user_name();
     let command = |job| {
@@ -45,10 +45,10 @@ pub(super) fn approve(site: OpenSite, args: &ApproveArgs) -> Result<ExitStatus, 
 }
 
 /// Refuses the names of queues: an approval is for a job that was seen. The message names the jobs that need it.
-fn refuse_queues(site: &OpenSite, site_state: &SiteState, names: &[String]) -> Result<(), CliError> {
+fn refuse_queues(site_state: &SiteState, names: &[String]) -> Result<(), CliError> {
     let is_job = |name: &str| site_state.jobs().any(|job| job.name() == Some(name));
     let jobs: Vec<String> = names.iter().filter(|name| !is_job(name)).cloned().collect();
-    let (queues, _) = site.separate_queues(site_state, &jobs)?;
+    let (queues, _) = separate_queues(site_state, &jobs)?;
     let Some(queue) = queues.first() else { return Ok(()) };
     let waiting: Vec<String> = site_state.awaiting_approval(queue).map(Job::path).collect();
     let hint = match &waiting[..] {

@@ -6,7 +6,7 @@ use std::io::{BufWriter, Write};
 use super::error::{CliError, warn};
 use super::exit::ExitStatus;
 use super::job_args::CancelArgs;
-use super::job_selection::{JobKind, expand_queues, jobs_of_queue, sort_for_cancelling};
+use super::job_selection::{JobKind, expand_queues, jobs_of_queue, separate_queues, sort_for_cancelling};
 use super::json_records::{JobRecord, write_json};
 use super::open_site::OpenSite;
 use super::safe_output;
@@ -21,7 +21,7 @@ pub(super) fn cancel(mut site: OpenSite, args: &CancelArgs) -> Result<ExitStatus
     let (names, filter) = (&args.jobs.jobs, &args.jobs.filter);
     let site_state = site.state_for(names, filter)?;
     let (queues, names) = if filter.is_empty() {
-        site.separate_queues(&site_state, names)?
+        separate_queues(&site_state, names)?
     } else {
         (Vec::new(), expand_queues(&site_state, names))
     };

@@ -40,8 +40,8 @@ pub(super) fn tags() -> Vec<CompletionCandidate> {
             }
         }
     }
-    let name = |text: String| Name { is_job: false, text, title: String::new() };
-    tags.into_iter().map(name).filter_map(Name::candidate).collect()
+    let name = |text: String| Candidate { is_job: false, text, title: String::new() };
+    tags.into_iter().map(name).filter_map(Candidate::candidate).collect()
 }
 
 /// The settings of `set`.
@@ -88,7 +88,7 @@ fn sites() -> Vec<SiteContent> {
     let files = files.into_iter().filter(|file| args.file.is_some() || foreign_owner(file).is_none());
     let content = |file: PathBuf| {
         let state = args.state.clone().map_or_else(|| StateDir::for_file(&file), StateDir::new);
-        let site_state = (state.has_database() && state.check_claim(args.state.is_some()).is_ok())
+        let site_state = (state.has_database() && state.check_ownership(args.state.is_some()).is_ok())
             .then(|| site::open_store_to_read(&state).ok()?.load().ok())
             .flatten();
         match site_state {
@@ -100,7 +100,7 @@ fn sites() -> Vec<SiteContent> {
 }
 
 /// All names of queues and jobs.
-fn names() -> BTreeSet<Name> {
+fn names() -> BTreeSet<Candidate> {
     let mut names = BTreeSet::new();
     for site in sites() {
         match site {
@@ -111,24 +111,24 @@ fn names() -> BTreeSet<Name> {
     names
 }
 
-fn add_names_of_state(site_state: &SiteState, names: &mut BTreeSet<Name>) {
+fn add_names_of_state(site_state: &SiteState, names: &mut BTreeSet<Candidate>) {
     for (id, queue) in site_state.queues() {
-        names.insert(Name { is_job: false, text: id.to_string(), title: queue.settings.title.clone() });
+        names.insert(Candidate { is_job: false, text: id.to_string(), title: queue.settings.title.clone() });
     }
     for job in site_state.jobs().filter(|job| job.name().is_some()) {
-        names.insert(Name { is_job: true, text: job.path(), title: job.title().to_owned() });
+        names.insert(Candidate { is_job: true, text: job.path(), title: job.title().to_owned() });
     }
 }
 
-fn add_names_of_file(plan: DesiredState, names: &mut BTreeSet<Name>) {
+fn add_names_of_file(plan: DesiredState, names: &mut BTreeSet<Candidate>) {
     for queue in plan.queues {
         for job in &queue.jobs {
             if let Some(name) = &job.name {
                 let text = format!("{}/{name}", queue.id);
-                names.insert(Name { is_job: true, text, title: job.title.clone() });
+                names.insert(Candidate { is_job: true, text, title: job.title.clone() });
             }
         }
-        names.insert(Name { is_job: false, text: queue.id.to_string(), title: queue.settings.title });
+        names.insert(Candidate { is_job: false, text: queue.id.to_string(), title: queue.settings.title });
     }
 }
 

@@ -7,7 +7,7 @@ use super::error::CliError;
 use super::error::warn;
 use super::exit::ExitStatus;
 use super::job_args::{JobArgs, JobFilterArgs, MoveArgs, RetryArgs};
-use super::job_selection::{JobKind, SelectionFilter, expand_queues, jobs_of_queue};
+use super::job_selection::{JobKind, SelectionFilter, expand_queues, jobs_of_queue, separate_queues};
 use super::json_records::{JobRecord, write_json};
 use super::open_site::OpenSite;
 use super::safe_output;
@@ -26,7 +26,7 @@ pub(super) fn retry(site: OpenSite, options: &RetryArgs) -> Result<ExitStatus, C
     let (queues, names) = if *failed {
         (site.queues(&site_state, names)?, Vec::new())
     } else {
-        site.separate_queues(&site_state, names)?
+        separate_queues(&site_state, names)?
     };
     let mut jobs = failed_jobs(&site_state, &queues, filter)?;
     if jobs.is_empty() && !queues.is_empty() {

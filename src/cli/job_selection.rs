@@ -288,31 +288,30 @@ impl OpenSite {
         let is_needed = !filter.is_empty() || names.is_empty() || names.iter().any(|name| !is_number(name));
         if is_needed { self.site_state() } else { Ok(SiteState::default()) }
     }
+}
 
-    /// Separates the names of queues from those of jobs. A name that could mean either is an error.
-    pub(super) fn separate_queues(
-        &self,
-        site_state: &SiteState,
-        names: &[String],
-    ) -> Result<(Vec<QueueId>, Vec<String>), CliError> {
-        let (mut queues, mut others) = (Vec::new(), Vec::new());
-        for name in names {
-            let queue = QueueId::from(name.as_str());
-            if !is_name(name) || site_state.queue(&queue).is_none() {
-                others.push(name.clone());
-                continue;
-            }
-            if let Some(job) = site_state.jobs().find(|job| job.name() == Some(name.as_str())) {
-                let all = all_jobs_of(&queue);
-                let message = format!("{name:?} is a queue and a job; write {all} or {}", job.path());
-                return Err(CliError::Usage(text::plain_line(&message)));
-            }
-            if !queues.contains(&queue) {
-                queues.push(queue);
-            }
+/// Separates the names of queues from those of jobs. A name that could mean either is an error.
+pub(super) fn separate_queues(
+    site_state: &SiteState,
+    names: &[String],
+) -> Result<(Vec<QueueId>, Vec<String>), CliError> {
+    let (mut queues, mut others) = (Vec::new(), Vec::new());
+    for name in names {
+        let queue = QueueId::from(name.as_str());
+        if !is_name(name) || site_state.queue(&queue).is_none() {
+            others.push(name.clone());
+            continue;
         }
-        Ok((queues, others))
+        if let Some(job) = site_state.jobs().find(|job| job.name() == Some(name.as_str())) {
+            let all = all_jobs_of(&queue);
+            let message = format!("{name:?} is a queue and a job; write {all} or {}", job.path());
+            return Err(CliError::Usage(text::plain_line(&message)));
+        }
+        if !queues.contains(&queue) {
+            queues.push(queue);
+        }
     }
+    Ok((queues, others))
 }
 
 /// Replaces the names of queues by `queue/*`.

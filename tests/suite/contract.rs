@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use setlist::model::{
-    Arguments, Command, Definition, DesiredQueue, DesiredState, Event, ExecOptions, Exit, Failure, FailureKind, JobId,
+    Arguments, Command, Definition, DesiredQueue, DesiredState, Event, ExecOptions, Exit, JobId,
     Outcome, Phase, Placement, Program, QueueId, QueueMode, QueueSettings, Refusal, RunId, RunReport, Script, Site,
     StopSignal, Value, WorkerId,
 };
