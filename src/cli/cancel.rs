@@ -50,7 +50,8 @@ fn stop_signal(args: &CancelArgs) -> StopSignal {
 /// Cancels single jobs, and prints a line for each.
 fn cancel_jobs(site: &mut OpenSite, jobs: Vec<Job>, args: &CancelArgs) -> Result<ExitStatus, CliError> {
     let mut exit = ExitStatus::Success;
-    let (jobs, idle): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| !args.running || job.phase() == Phase::Running);
+    let (jobs, idle): (Vec<_>, Vec<_>) =
+        jobs.into_iter().partition(|job| !args.running || job.phase() == Phase::Running);
     for job in idle {
         warn(&text::plain_line(&format!("{}: not running but {}", job.path(), job.phase().as_str())));
         exit = ExitStatus::Usage;

@@ -7,14 +7,14 @@ use chrono::{DateTime, Local, Utc};
 use super::args::{ListArgs, StateFilter};
 use super::error::CliError;
 use super::exit::ExitStatus;
-use super::json_records::{JobRecord, QueueRecord, command_line, job_command, write_json};
 use super::job_selection::{SelectionFilter, jobs_of_queue};
+use super::json_records::{JobRecord, QueueRecord, command_line, job_command, write_json};
 use super::open_site::OpenSite;
 use super::{safe_output, schedule};
 use crate::clock;
 use crate::model::{
-    Approval, HookResult, Job, JobState, Need, Outcome, OutcomeCondition, Phase, QueueId, QueueState,
-    QueueStatus, Run, RunEnd, SiteState, WaitReason, due_at, result_value,
+    Approval, HookResult, Job, JobState, Need, Outcome, OutcomeCondition, Phase, QueueId, QueueState, QueueStatus, Run,
+    RunEnd, SiteState, WaitReason, due_at, result_value,
 };
 use crate::text;
 

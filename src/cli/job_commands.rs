@@ -23,11 +23,8 @@ pub(super) fn retry(site: OpenSite, options: &RetryArgs) -> Result<ExitStatus, C
     let RetryArgs { jobs: names, filter, failed, force, json } = options;
     let mut site = site.require_valid_file()?;
     let site_state = if *failed { site.site_state()? } else { site.state_for(names, filter)? };
-    let (queues, names) = if *failed {
-        (site.queues(&site_state, names)?, Vec::new())
-    } else {
-        separate_queues(&site_state, names)?
-    };
+    let (queues, names) =
+        if *failed { (site.queues(&site_state, names)?, Vec::new()) } else { separate_queues(&site_state, names)? };
     let mut jobs = failed_jobs(&site_state, &queues, filter)?;
     if jobs.is_empty() && !queues.is_empty() {
         report_no_failed_jobs(&site_state, &queues, *failed);

@@ -80,7 +80,8 @@ fn parse_needs(site: &mut OpenSite, queue: &QueueId, text: &str) -> Result<Vec<N
     let is_number = number.bytes().all(|byte| byte.is_ascii_digit());
     if !is_number {
         let site_state = site.site_state()?;
-        let (of, job_name) = name.rsplit_once('/').map_or((queue.clone(), name), |(of, name)| (QueueId::from(of), name));
+        let (of, job_name) =
+            name.rsplit_once('/').map_or((queue.clone(), name), |(of, name)| (QueueId::from(of), name));
         let whole = QueueId::from(whole_queue(name).unwrap_or(name));
         if site_state.job_named(&of, job_name).is_none() && site_state.queue(&whole).is_some() {
             let needs: Vec<Need> = jobs_of_queue(&site_state, &whole).map(|job| need_for(job, false, on)).collect();

@@ -22,21 +22,12 @@ pub(super) struct JobKind {
 
 impl JobKind {
     pub(super) const ANY: Self = Self { singular: "job", plural: "jobs", includes: |_| true };
-    pub(super) const PENDING: Self = Self {
-        singular: "pending job",
-        plural: "pending jobs",
-        includes: |job| job.phase() == Phase::Pending,
-    };
-    pub(super) const RUNNING: Self = Self {
-        singular: "running job",
-        plural: "running jobs",
-        includes: |job| job.phase() == Phase::Running,
-    };
-    pub(super) const FINISHED: Self = Self {
-        singular: "finished job",
-        plural: "finished jobs",
-        includes: |job| job.phase() == Phase::Finished,
-    };
+    pub(super) const PENDING: Self =
+        Self { singular: "pending job", plural: "pending jobs", includes: |job| job.phase() == Phase::Pending };
+    pub(super) const RUNNING: Self =
+        Self { singular: "running job", plural: "running jobs", includes: |job| job.phase() == Phase::Running };
+    pub(super) const FINISHED: Self =
+        Self { singular: "finished job", plural: "finished jobs", includes: |job| job.phase() == Phase::Finished };
     pub(super) const UNFINISHED: Self = Self {
         singular: "pending or running job",
         plural: "pending or running jobs",
@@ -80,8 +71,7 @@ impl<'a> SelectionFilter<'a> {
         jobs: impl Iterator<Item = &'j Job>,
     ) -> Result<Self, CliError> {
         let text = args.query.as_deref().unwrap_or_default();
-        let query =
-            Query::parse(text, clock::now()).map_err(|error| CliError::Usage(format!("--query: {error}")))?;
+        let query = Query::parse(text, clock::now()).map_err(|error| CliError::Usage(format!("--query: {error}")))?;
         let filter = Self { args, query };
         if !args.is_empty() {
             let tags: BTreeSet<&str> = jobs.flat_map(|job| &job.definition.tags).map(String::as_str).collect();

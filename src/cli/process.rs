@@ -17,13 +17,11 @@ use super::progress_reporter::ProgressReporter;
 use super::safe_output;
 use super::signals::SignalHandler;
 use super::start::{
-    StartedJobs, approve_all, queues_to_process, report_no_pending_jobs, report_scheduled_jobs, requeue_finished, start,
-    start_queues,
+    StartedJobs, approve_all, queues_to_process, report_no_pending_jobs, report_scheduled_jobs, requeue_finished,
+    start, start_queues,
 };
 use crate::clock;
-use crate::model::{
-    Command, Event, EventRecord, Job, QueueId, QueueMode, QueueState, Refusal, SiteState, WorkerInfo,
-};
+use crate::model::{Command, Event, EventRecord, Job, QueueId, QueueMode, QueueState, Refusal, SiteState, WorkerInfo};
 use crate::site::{SitePaths, execute_requests, open_store};
 use crate::store::Store;
 use crate::text;

@@ -80,7 +80,7 @@ fn parallel_value(setting: &str) -> Result<&str, CliError> {
 fn parallel_in_file(site: &OpenSite, queue: &QueueId) -> Result<NonZero<u32>, CliError> {
     let file = definition::read(&site.paths.file)?;
     let desired = file.queues.iter().find(|desired| desired.id == *queue);
-    desired.and_then(|desired| NonZero::new(desired.settings.parallel)).ok_or_else(|| {
-        CliError::Usage(text::plain_line(&format!("{queue} is not in jobs.yaml; write parallel=N")))
-    })
+    desired
+        .and_then(|desired| NonZero::new(desired.settings.parallel))
+        .ok_or_else(|| CliError::Usage(text::plain_line(&format!("{queue} is not in jobs.yaml; write parallel=N"))))
 }

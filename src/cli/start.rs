@@ -13,7 +13,8 @@ use super::open_site::OpenSite;
 use super::safe_output;
 use crate::clock;
 use crate::model::{
-    Command, Event, EventRecord, Job, JobId, NothingToDo, QueueId, QueueMode, QueueState, Refusal, SiteState, WaitReason,
+    Command, Event, EventRecord, Job, JobId, NothingToDo, QueueId, QueueMode, QueueState, Refusal, SiteState,
+    WaitReason,
 };
 use crate::site::{save_own_environment, user_name};
 use crate::store::Store;
@@ -86,12 +87,16 @@ pub(super) fn queues_to_process(
     site_state: &SiteState,
     names: &[String],
 ) -> Result<Vec<QueueId>, CliError> {
-    site.queues(site_state, names).map_err(|error| match names.iter().find_map(|name| site.job_meant(site_state, name)) {
-        Some(job) => {
-            let path = job.path();
-            CliError::Usage(text::plain_line(&format!("{path} is a job, not a queue; `setlist retry {path}` runs it")))
+    site.queues(site_state, names).map_err(|error| {
+        match names.iter().find_map(|name| site.job_meant(site_state, name)) {
+            Some(job) => {
+                let path = job.path();
+                CliError::Usage(text::plain_line(&format!(
+                    "{path} is a job, not a queue; `setlist retry {path}` runs it"
+                )))
+            }
+            None => error,
         }
-        None => error,
     })
 }
 
@@ -103,10 +108,8 @@ fn print_started(
     shared: &[QueueId],
     options: &StartArgs,
 ) -> Result<(), CliError> {
-    let started: Vec<(&QueueId, &QueueState)> = queues
-        .iter()
-        .filter_map(|id| Some((id, site_state.queue(id).filter(|queue| is_started(queue))?)))
-        .collect();
+    let started: Vec<(&QueueId, &QueueState)> =
+        queues.iter().filter_map(|id| Some((id, site_state.queue(id).filter(|queue| is_started(queue))?))).collect();
     let file = site.paths.file.to_string_lossy();
     let mut out = BufWriter::new(safe_output::stdout());
     for (id, queue) in &started {
@@ -159,7 +162,11 @@ fn describe_started(site_state: &SiteState, id: &QueueId, queue: &QueueState, is
 }
 
 /// Makes the finished jobs of queues pending again.
-pub(super) fn requeue_finished(store: &mut dyn Store, site_state: &SiteState, queues: &[QueueId]) -> Result<(), CliError> {
+pub(super) fn requeue_finished(
+    store: &mut dyn Store,
+    site_state: &SiteState,
+    queues: &[QueueId],
+) -> Result<(), CliError> {
     let finished = queues.iter().filter_map(|id| site_state.queue(id)).flat_map(|queue| &queue.finished);
     let commands: Vec<_> = finished.map(|job| Command::Reset { job: *job }).collect();
     // A job that another process has requeued meanwhile is refused, and pending as well.

@@ -25,9 +25,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use setlist::model::{
-    Arguments, Command, Definition, DesiredQueue, DesiredState, Event, ExecOptions, Exit, JobId,
-    Outcome, Phase, Placement, Program, QueueId, QueueMode, QueueSettings, Refusal, RunId, RunReport, Script, Site,
-    StopSignal, Value, WorkerId,
+    Arguments, Command, Definition, DesiredQueue, DesiredState, Event, ExecOptions, Exit, JobId, Outcome, Phase,
+    Placement, Program, QueueId, QueueMode, QueueSettings, Refusal, RunId, RunReport, Script, Site, StopSignal, Value,
+    WorkerId,
 };
 use setlist::store::{CommandResult, MemoryStore, SqliteStore, StateDir, Store};
 use tempfile::TempDir;

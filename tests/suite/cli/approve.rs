@@ -132,7 +132,10 @@ fn without_a_job_what_needs_approval_is_listed() {
     assert_eq!(site.ok(&["approve", "release/*"]), "#2  release/deploy  approved\n");
     site.ok(&["wait", "release"]);
     let nothing = site.run(&["approve"]);
-    assert_eq!((nothing.code, &nothing.stdout[..], &nothing.stderr[..]), (Some(0), "", "setlist: no job needs approval\n"));
+    assert_eq!(
+        (nothing.code, &nothing.stdout[..], &nothing.stderr[..]),
+        (Some(0), "", "setlist: no job needs approval\n")
+    );
     let none = site.run(&["approve", "release"]);
     assert_eq!(none.stderr, "setlist: release is a queue; none of its jobs needs approval\n");
     // Output that can't be written is an error, a reader that has gone is none.

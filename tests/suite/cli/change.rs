@@ -124,7 +124,10 @@ fn a_unique_name_needs_no_queue() {
     assert_eq!(two.code, Some(2));
     assert_eq!(two.stderr, "setlist: \"one\" is the name of several jobs; use a/one or b/one\n");
     let queue = site.run(&["show", "a"]);
-    assert!(queue.stderr.contains("\"a\" is a queue; `setlist status a` shows it, `setlist list a` its jobs"), "{queue:?}");
+    assert!(
+        queue.stderr.contains("\"a\" is a queue; `setlist status a` shows it, `setlist list a` its jobs"),
+        "{queue:?}"
+    );
     assert_eq!(states(&site).len(), 4);
 }
 

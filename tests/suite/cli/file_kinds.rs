@@ -186,7 +186,10 @@ fn check_warns_of_what_is_missing_on_this_machine() {
     ];
     assert_eq!(check.stderr.lines().collect::<Vec<_>>(), warnings);
     let tag = site.run(&["list", "--tag", "nightly"]);
-    assert_eq!((tag.code, tag.stderr.as_str()), (Some(2), "setlist: no job has the tag \"nightly\"; there are no tags\n"));
+    assert_eq!(
+        (tag.code, tag.stderr.as_str()),
+        (Some(2), "setlist: no job has the tag \"nightly\"; there are no tags\n")
+    );
     let query = site.run(&["list", "-q", "bogus:1"]);
     assert!(query.code == Some(2) && query.stderr.contains("unknown field `bogus:`"), "{query:?}");
 }

@@ -61,7 +61,10 @@ fn a_queue_is_started_in_the_background() {
     assert_eq!(String::from_utf8_lossy(&output.stderr), hint);
     site.wait_until("q/slow", is_running);
     let again = site.run(&["start", "q"]);
-    assert_eq!((again.code, &again.stdout[..]), (Some(0), "q  is already being processed, 3 jobs left: slow, second, third\n"));
+    assert_eq!(
+        (again.code, &again.stdout[..]),
+        (Some(0), "q  is already being processed, 3 jobs left: slow, second, third\n")
+    );
     assert!(again.stderr.contains("its jobs get the environment of that request, not yours"), "{again:?}");
     site.write("go", "");
     assert_eq!(site.ok(&["wait", "q"]), "q  3 succeeded\n");
@@ -121,7 +124,10 @@ fn a_queue_that_cannot_start_says_why() {
     let mut other = site.command(&["start", "ask"]);
     let other = other.env("TARGET", "other").output().unwrap();
     let stderr = String::from_utf8_lossy(&other.stderr);
-    assert!(stderr.contains("ask only waits for the approval of ask/d by now: its jobs get the environment"), "{stderr}");
+    assert!(
+        stderr.contains("ask only waits for the approval of ask/d by now: its jobs get the environment"),
+        "{stderr}"
+    );
     site.ok(&["start", "ask", "--yes"]);
     assert_eq!(site.ok(&["wait", "ask"]), "ask  2 succeeded\n");
 }
@@ -150,8 +156,9 @@ fn a_queue_is_cancelled_by_several_commands_at_once() {
     let site = TempSite::with(SITE);
     site.ok(&["start", "q", "-q"]);
     site.wait_until("q/slow", is_running);
-    let cancels: Vec<_> =
-        (0..5).map(|_| site.command(&["cancel", "q"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()).collect();
+    let cancels: Vec<_> = (0..5)
+        .map(|_| site.command(&["cancel", "q"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap())
+        .collect();
     let printed: Vec<String> = cancels
         .into_iter()
         .map(|cancel| {
@@ -199,7 +206,9 @@ fn what_needs_a_job_of_a_cancelled_queue_is_skipped() {
 
 #[test]
 fn a_job_that_ignores_the_signal_is_killed_by_a_second_cancel() {
-    let site = TempSite::with("queues: {q: [{id: a, run: \"trap '' TERM; touch on; while :; do sleep 0.05; done\", grace: 1h}]}\n");
+    let site = TempSite::with(
+        "queues: {q: [{id: a, run: \"trap '' TERM; touch on; while :; do sleep 0.05; done\", grace: 1h}]}\n",
+    );
     site.ok(&["start", "q", "-q"]);
     wait_for("the trap", || site.join("on").exists().then_some(()));
     assert_eq!(site.ok(&["cancel", "q"]), "q  stopping 1 running job\n");
@@ -339,13 +348,21 @@ fn output_that_cannot_be_written_stops_no_command() {
         let output = site.command(args).stdout(full()).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{args:?}: {output:?}");
     }
-    assert_eq!((queue(&site, "q")["parallel"].clone(), site.ok(&["wait", "q"])), (json!(2), "q  3 succeeded\n".to_owned()));
+    assert_eq!(
+        (queue(&site, "q")["parallel"].clone(), site.ok(&["wait", "q"])),
+        (json!(2), "q  3 succeeded\n".to_owned())
+    );
 
-    for args in [&["start", "q", "--again"][..], &["set", "q", "parallel=3"], &["cancel", "other"], &["retry", "other"]] {
+    for args in [&["start", "q", "--again"][..], &["set", "q", "parallel=3"], &["cancel", "other"], &["retry", "other"]]
+    {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
         let output = site.command(args).stdout(Stdio::from(writer)).output().unwrap();
-        assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).contains("cannot")), (Some(0), false), "{args:?}");
+        assert_eq!(
+            (output.status.code(), String::from_utf8_lossy(&output.stderr).contains("cannot")),
+            (Some(0), false),
+            "{args:?}"
+        );
     }
     assert_eq!(states(&site, "other"), ["cancelled"]);
     site.ok(&["wait", "q"]);
@@ -416,7 +433,9 @@ fn a_queue_is_started_from_a_job_and_from_many_commands_at_once() {
 
 #[test]
 fn a_needed_queue_includes_jobs_that_are_added_to_the_file() {
-    let site = TempSite::with("queues:\n  build: [{id: a, run: 'true'}]\n  ship: [{id: s, run: 'test -e b', needs: [build]}]\n");
+    let site = TempSite::with(
+        "queues:\n  build: [{id: a, run: 'true'}]\n  ship: [{id: s, run: 'test -e b', needs: [build]}]\n",
+    );
     assert_eq!(site.job("ship/s")["needs"], json!(["build/a"]));
     site.write(
         "jobs.yaml",

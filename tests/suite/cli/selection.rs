@@ -113,7 +113,10 @@ fn a_queue_where_a_job_is_expected_gets_what_to_write() {
     let both = TempSite::with("queues:\n  a: [{id: b, run: 'true'}]\n  b: [{id: c, run: 'true'}]\n");
     for command in ["cancel", "retry"] {
         let output = both.run(&[command, "b"]);
-        assert_eq!((output.code, &output.stderr[..]), (Some(2), "setlist: \"b\" is a queue and a job; write 'b/*' or a/b\n"));
+        assert_eq!(
+            (output.code, &output.stderr[..]),
+            (Some(2), "setlist: \"b\" is a queue and a job; write 'b/*' or a/b\n")
+        );
     }
 }
 
@@ -134,7 +137,10 @@ fn removed_jobs_are_restored_by_name() {
     let nothing = site.run(&["restore", "build/*"]);
     assert_eq!((nothing.code, &nothing.stderr[..]), (Some(0), "setlist: no job was removed from build\n"));
     // An entry that left the file was not removed by a user.
-    site.write("jobs.yaml", &SITE.replace("    - {id: lint, run: echo lint, tags: [quick]}\n", "").replace(", needs: [lint]", ""));
+    site.write(
+        "jobs.yaml",
+        &SITE.replace("    - {id: lint, run: echo lint, tags: [quick]}\n", "").replace(", needs: [lint]", ""),
+    );
     let gone = site.run(&["restore", "build/lint"]);
     assert_eq!((gone.code, &gone.stderr[..]), (Some(2), "setlist: there is no removed job \"build/lint\"\n"));
     // Numbers work as before.
