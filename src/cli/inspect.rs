@@ -13,8 +13,8 @@ use super::open_site::OpenSite;
 use super::{safe_output, schedule};
 use crate::clock;
 use crate::model::{
-    Approval, HookResult, Job, JobState, Need, Outcome, OutcomeCondition, Phase, QueueId, QueueState, QueueStatus, Run,
-    RunEnd, SiteState, WaitReason, due_at, result_value,
+    Approval, HookResult, Job, JobState, Need, Outcome, OutcomeCondition, Phase, PoolHold, PoolUse, QueueId,
+    QueueState, QueueStatus, Run, RunEnd, SiteState, WaitReason, due_at, result_value,
 };
 use crate::text;
 
@@ -265,6 +265,12 @@ fn print_details(
     if scheduling.weight != 1 {
         field("weight", &scheduling.weight.to_string())?;
     }
+    if !scheduling.uses.is_empty() {
+        field("uses", &scheduling.uses.iter().map(describe_use).collect::<Vec<_>>().join(", "))?;
+    }
+    if !job.held_pools().is_empty() {
+        field("holds", &describe_holds(job.held_pools()))?;
+    }
     if let Some(question) = &scheduling.confirm {
         field("asks", question)?;
     }
@@ -320,6 +326,21 @@ fn describe_need(need: &Need) -> String {
         OutcomeCondition::Failure => format!("{} to fail", need.job),
         OutcomeCondition::Finish => format!("{} to finish", need.job),
     }
+}
+
+/// Describes the use of a pool: `gpu`, `2 of gpu`, `mutex deploy`.
+fn describe_use(wanted: &PoolUse) -> String {
+    match wanted {
+        PoolUse { mutex: true, pool, .. } => format!("mutex {pool}"),
+        PoolUse { count: 1, pool, .. } => pool.to_string(),
+        PoolUse { count, pool, .. } => format!("{count} of {pool}"),
+    }
+}
+
+/// The units that a run holds: `gpu 0,1`.
+fn describe_holds(holds: &[PoolHold]) -> String {
+    let units = |hold: &PoolHold| hold.units.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
+    holds.iter().map(|hold| format!("{} {}", hold.pool, units(hold))).collect::<Vec<_>>().join("; ")
 }
 
 fn local_time(at: DateTime<Utc>) -> String {

@@ -45,6 +45,8 @@ impl JobOptionArgs {
             retry: self.retry.map_or(defaults.retry, |max| self.retry_policy(max)),
             confirm: self.confirm.clone(),
             schedule: None,
+            uses: Vec::new(),
+            unique: None,
         })
     }
 

@@ -1,5 +1,6 @@
 //! Jobs and queues as JSON objects, the contract of `--json`: fields are only added; absent values are null.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -10,8 +11,8 @@ use serde_json::ser::{Formatter, Serializer};
 
 use super::error::CliError;
 use crate::model::{
-    Approval, Call, Exit, HookResult, Job, Outcome, OutcomeCondition, Program, QueueId, QueueMode, QueueState, Run,
-    RunEnd, RunId, ScheduleState, SiteState, Value, WaitReason,
+    Approval, Call, Exit, HookResult, Job, Outcome, OutcomeCondition, PoolHold, Program, QueueId, QueueMode,
+    QueueState, Run, RunEnd, RunId, ScheduleState, SiteState, Value, WaitReason,
 };
 use crate::text;
 
@@ -126,6 +127,10 @@ pub(super) struct JobRecord<'a> {
     not_before: Option<String>,
     confirm: Option<&'a str>,
     approval: Option<ApprovalRecord<'a>>,
+    /// The units of each pool that it uses while it runs.
+    uses: BTreeMap<&'a str, u32>,
+    /// The units that its current run holds.
+    pools: BTreeMap<&'a str, &'a [u32]>,
     #[serde(flatten)]
     details: Option<ExtraJobFields<'a>>,
 }
@@ -175,6 +180,7 @@ struct RunRecord<'a> {
     error: Option<&'a str>,
     worker: u64,
     approval: Option<ApprovalRecord<'a>>,
+    pools: BTreeMap<&'a str, &'a [u32]>,
 }
 
 /// Who approved or refused a job or a run.
@@ -231,6 +237,8 @@ impl<'a> JobRecord<'a> {
             not_before: waiting.and_then(WaitReason::until).map(time),
             confirm: job.definition.scheduling.confirm.as_deref(),
             approval: job.approval.as_deref().map(ApprovalRecord::new),
+            uses: job.definition.scheduling.uses.iter().map(|wanted| (&*wanted.pool, wanted.count)).collect(),
+            pools: held_units(job.held_pools()),
             details: None,
         }
     }
@@ -291,8 +299,13 @@ impl<'a> RunRecord<'a> {
             error: end.and_then(|end| end.outcome.failure()).map(|failure| failure.message.as_str()),
             worker: run.worker.0,
             approval: run.approval.as_deref().map(ApprovalRecord::new),
+            pools: held_units(run.inputs.as_deref().map_or(&[], |inputs| &inputs.pools)),
         }
     }
+}
+
+fn held_units(holds: &[PoolHold]) -> BTreeMap<&str, &[u32]> {
+    holds.iter().map(|hold| (&*hold.pool, &*hold.units)).collect()
 }
 
 /// Why its latest run failed, or why it was skipped.

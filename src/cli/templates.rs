@@ -15,10 +15,11 @@ macro_rules! templates {
 }
 
 /// All templates, the most useful first.
-pub(super) static TEMPLATES: [Template; 14] = templates![
+pub(super) static TEMPLATES: [Template; 15] = templates![
     "backup",
     "encode",
     "sweep",
+    "gpus",
     "release",
     "data-load",
     "nightly",

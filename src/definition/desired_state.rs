@@ -7,6 +7,8 @@ use super::interner::Interner;
 use super::job::InheritedScope;
 use super::keep::KeepLimits;
 use super::placeholders;
+use super::pool_check;
+use super::pools;
 use super::problems::{Problem, Problems};
 use super::queue_jobs::{self, ParsedQueue};
 use super::schedule;
@@ -14,21 +16,25 @@ use super::spanned_value::{self, Node, NodeKind};
 use super::unknown_fields;
 use super::value;
 use super::value_path::ValuePath;
-use crate::model::{DesiredQueue, OnFailure, QueueId, QueueSettings};
+use crate::model::{DesiredState, OnFailure, PoolSizes, QueueId, QueueSettings};
 
 /// The keywords of `on_failure`.
 pub(super) const ON_FAILURE_VALUES: [(&str, OnFailure); 2] =
     [("continue", OnFailure::Continue), ("stop", OnFailure::Stop)];
 
 /// Reads the queues of a resolved file. Incomplete if problems are reported.
-pub(super) fn read_queues(root: &Node<'_>, problems: &mut Problems) -> Vec<DesiredQueue> {
+pub(super) fn read_queues(root: &Node<'_>, problems: &mut Problems) -> DesiredState {
     let top = ValuePath::Top;
     let mut defaults = LevelSettings::default();
-    let Some(entries) = value::map(root, &top, "a map with `queues`", problems) else { return Vec::new() };
+    let Some(entries) = value::map(root, &top, "a map with `queues`", problems) else {
+        return DesiredState::default();
+    };
+    let mut pools = PoolSizes::new();
     for entry in entries {
         let path = top.key(&entry.key.text);
         match FileField::from_name(&entry.key.text) {
             Some(FileField::Defaults) => defaults = read_defaults(&entry.value, &path, problems),
+            Some(FileField::Pools) => pools = pools::read_pools(&entry.value, &path, problems),
             Some(FileField::Queues) => {}
             // Reserved for anchors.
             None if entry.key.text.starts_with("x-") => {}
@@ -37,7 +43,7 @@ pub(super) fn read_queues(root: &Node<'_>, problems: &mut Problems) -> Vec<Desir
     }
     let Some(node) = root.get("queues") else {
         problems.add(Problem::new(root.id, &top, "missing `queues`").expected("expected `queues: {NAME: [SCRIPT]}`"));
-        return Vec::new();
+        return DesiredState::default();
     };
     let path = top.key("queues");
     let entries = value::map(node, &path, "a map of queues", problems).unwrap_or_default();
@@ -46,7 +52,9 @@ pub(super) fn read_queues(root: &Node<'_>, problems: &mut Problems) -> Vec<Desir
     let mut sections: Vec<ParsedQueue> =
         queues.map(|(order, entry)| read_queue(entry, order, &defaults, &path, interner, problems)).collect();
     dependencies::resolve(&mut sections, interner, problems);
-    sections.into_iter().map(ParsedQueue::into_desired).collect()
+    pool_check::check_uses(root, &sections, &pools, problems);
+    let queues = sections.into_iter().map(ParsedQueue::into_desired).collect();
+    DesiredState { version: String::new(), queues, pools }
 }
 
 /// Returns the id of the node that defines the job `queue/name`.

@@ -22,6 +22,9 @@ pub(super) enum FieldType {
     PositiveDuration,
     PositiveInteger,
     PositiveIntegerOrPlaceholder,
+    Pools,
+    Uses,
+    Mutex,
     ExitCodes,
     Count,
     Defaults,
@@ -96,6 +99,7 @@ fields! {
     /// Fields of the file.
     FileField:
     Defaults "defaults" Defaults "Default values for all queues and jobs."
+    Pools "pools" Pools "Named resources over all queues, and how many units of each there are: `{gpu: 2}`."
     Queues "queues" Queues "The queues by name."
 }
 
@@ -157,6 +161,10 @@ fields! {
     Priority "priority" Integer "Jobs with a higher priority run first. Default: 0."
     Weight "weight" PositiveIntegerOrPlaceholder
         "The number of the queue's `parallel` slots that the job takes. Default: 1."
+    Uses "uses" Uses
+        "The pools that the job uses units of while it runs: a name, a list, or a map such as `{gpu: 2}`."
+    Mutex "mutex" Mutex
+        "A name that only one job at a time runs with, in any queue. `none` removes an inherited one."
     OkCodes "ok_codes" ExitCodes "The exit codes that mean success. Default: `[0]`."
     Pty "pty" Boolean "Whether to run the job in a pseudo-terminal. Default: false."
     LogLimit "log_limit" LogLimit

@@ -12,8 +12,8 @@ use super::problems::{Problem, Problems};
 use super::spanned_value::{MapEntry, Node, NodeKind, ScalarType};
 use super::spelling::quoted;
 use super::value_path::ValuePath;
-use super::{hook, pass_env, program, retry, units, value};
-use crate::model::{ExecOptions, Hook, NotBefore, PassEnv, RetryPolicy, Schedule, SchedulingOptions};
+use super::{hook, pass_env, pools, program, retry, units, value};
+use crate::model::{ExecOptions, Hook, NotBefore, PassEnv, PoolUse, RetryPolicy, Schedule, SchedulingOptions};
 
 /// The inheritable fields of one level. `None` where the level doesn't set a field.
 #[derive(Clone, Default)]
@@ -31,6 +31,9 @@ pub(super) struct InheritedFields {
     after: Option<NotBefore>,
     priority: Option<i32>,
     weight: Option<u32>,
+    uses: Option<Vec<PoolUse>>,
+    /// `None` inside means `none`.
+    mutex: Option<Option<PoolUse>>,
     ok_codes: Option<Arc<[i32]>>,
     pty: Option<bool>,
     log_limit: Option<u64>,
@@ -57,6 +60,8 @@ impl InheritedFields {
                 self.priority = read_integer(node, path, i32::MIN.into()..=i32::MAX.into(), problems);
             }
             InheritableJobField::Weight => self.weight = read_integer(node, path, 1..=u32::MAX.into(), problems),
+            InheritableJobField::Uses => self.uses = pools::read_uses(node, path, problems),
+            InheritableJobField::Mutex => self.mutex = pools::read_mutex(node, path, problems),
             InheritableJobField::OkCodes => self.ok_codes = read_ok_codes(node, path, problems).map(Into::into),
             InheritableJobField::Pty => self.pty = value::boolean(node, path, problems),
             InheritableJobField::LogLimit => self.log_limit = read_log_limit(node, path, problems),
@@ -99,6 +104,8 @@ impl InheritedFields {
             after: self.after.or(outer.after),
             priority: self.priority.or(outer.priority),
             weight: self.weight.or(outer.weight),
+            uses: self.uses.or_else(|| outer.uses.clone()),
+            mutex: self.mutex.or_else(|| outer.mutex.clone()),
             ok_codes: self.ok_codes.or_else(|| outer.ok_codes.clone()),
             pty: self.pty.or(outer.pty),
             log_limit: self.log_limit.or(outer.log_limit),
@@ -116,7 +123,8 @@ impl InheritedFields {
         let files = files.map(|file| size_of::<PathBuf>() + file.as_os_str().len());
         let passed = if let Some(PassEnv::Names(names)) = &self.pass_env { &names[..] } else { &[] };
         let passed = passed.iter().map(|name| size_of::<String>() + name.len());
-        variables.chain(files).chain(passed).sum::<usize>() + self.tags_memory_size()
+        let uses = self.uses.iter().flatten().map(|wanted| size_of::<PoolUse>() + wanted.pool.len());
+        variables.chain(files).chain(passed).chain(uses).sum::<usize>() + self.tags_memory_size()
     }
 
     /// The approximate memory size of the tags, in bytes.
@@ -157,6 +165,8 @@ impl InheritedFields {
             retry: self.retry.clone().unwrap_or_else(RetryPolicy::never),
             confirm,
             schedule,
+            uses: self.uses.iter().flatten().chain(self.mutex.iter().flatten()).cloned().collect(),
+            unique: None,
         }
     }
 }

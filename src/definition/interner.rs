@@ -98,12 +98,12 @@ impl Hash for ByValue<ExecOptions> {
 
 impl Hash for ByValue<SchedulingOptions> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let SchedulingOptions { needs, after, priority, weight, retry, confirm, schedule } = &*self.0;
+        let SchedulingOptions { needs, after, priority, weight, retry, confirm, schedule, uses, unique } = &*self.0;
         // These fields are enough to distinguish jobs.
         let RetryPolicy { max, delay, .. } = retry;
         for need in needs {
             need.job.hash(state);
         }
-        (after.is_some(), priority, weight, max, delay, confirm, schedule).hash(state);
+        (after.is_some(), priority, weight, max, delay, confirm, schedule, uses, unique).hash(state);
     }
 }

@@ -27,6 +27,8 @@ mod overrides;
 mod parse;
 mod pass_env;
 mod placeholders;
+mod pool_check;
+mod pools;
 mod problems;
 mod program;
 mod queue_jobs;

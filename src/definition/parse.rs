@@ -5,18 +5,14 @@ use super::problems::{Problem, Problems};
 use super::source::{MAX_FILE_BYTES, Source};
 use super::value_path::ValuePath;
 use super::{desired_state, merge_keys, size_limits, spanned_value, yaml_errors};
-use crate::model::{DesiredQueue, DesiredState};
+use crate::model::DesiredState;
 
 /// Parses the text of a file. `name` is the file's name in messages. The version of the result is empty.
 pub fn parse(name: &str, text: &str) -> Result<DesiredState, Diagnostics> {
     let source = Source::new(text);
     let mut problems = Problems::default();
-    let queues = check(&source, &mut problems);
-    if problems.is_empty() {
-        Ok(DesiredState { version: String::new(), queues })
-    } else {
-        Err(problems.into_diagnostics(name, &source))
-    }
+    let desired = check(&source, &mut problems);
+    if problems.is_empty() { Ok(desired) } else { Err(problems.into_diagnostics(name, &source)) }
 }
 
 /// Returns the line, from 1, where the entry of the job `queue/name` starts. Also works for a file with errors, as far
@@ -28,7 +24,7 @@ pub fn line_of(text: &str, queue: &str, name: &str) -> Option<usize> {
     Some(source.line_number(source.line_range(span.start).start))
 }
 
-fn check(source: &Source<'_>, problems: &mut Problems) -> Vec<DesiredQueue> {
+fn check(source: &Source<'_>, problems: &mut Problems) -> DesiredState {
     parse_root(source, problems).map(|root| desired_state::read_queues(&root, problems)).unwrap_or_default()
 }
 

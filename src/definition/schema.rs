@@ -8,8 +8,11 @@ use std::slice;
 use serde_json::{Map, Value, json};
 
 use super::fields::{FieldScope, FieldSpec, FieldType, HookField, KeepField, NeedField, RetryField, ScheduleField};
-use super::{desired_state, needs, pass_env, retry, schedule};
+use super::{desired_state, needs, pass_env, pools, retry, schedule};
 use crate::model::Interpreter;
+
+/// The name of a pool.
+const POOL_NAME: &str = r"^[^\s\[\]$]+$";
 
 /// Returns the schema (draft 7).
 pub fn schema() -> Value {
@@ -46,6 +49,12 @@ impl FieldType {
             Self::Integer => or_placeholder(integer(i64::from(i32::MIN), i64::from(i32::MAX))),
             Self::PositiveInteger => integer(1, i64::from(u32::MAX)),
             Self::PositiveIntegerOrPlaceholder => or_placeholder(integer(1, i64::from(u32::MAX))),
+            Self::Pools => pool_map(integer(1, i64::from(pools::MAX_POOL_SIZE))),
+            Self::Uses => {
+                let map = pool_map(or_placeholder(integer(1, i64::from(pools::MAX_POOL_SIZE))));
+                any_of([pool_name(), json!({"type": "array", "items": pool_name()}), map])
+            }
+            Self::Mutex => pool_name(),
             Self::Count => or_placeholder(integer(0, i64::from(u32::MAX))),
             Self::BackoffFactor => or_placeholder(json!({"type": "number", "minimum": 1})),
             Self::ExitCodes => non_empty_list(&or_placeholder(integer(0, 255))),
@@ -122,6 +131,15 @@ impl FieldType {
             Self::Queues => json!({"type": "object", "additionalProperties": definition_ref("queue")}),
         }
     }
+}
+
+fn pool_name() -> Value {
+    any_of([json!({"type": ["string", "number", "boolean"], "pattern": POOL_NAME}), definition_ref("placeholder")])
+}
+
+/// A map from the names of pools to such values.
+fn pool_map(value: Value) -> Value {
+    json!({"type": "object", "propertyNames": {"pattern": POOL_NAME}, "additionalProperties": value})
 }
 
 /// A map of these fields and no others.

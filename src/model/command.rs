@@ -7,8 +7,8 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::{
-    Definition, EnvironmentId, JobId, JobRef, OnFailure, Phase, QueueId, QueueSettings, RunId, RunReport, StopSignal,
-    WorkerId,
+    Definition, EnvironmentId, JobId, JobRef, OnFailure, Phase, PoolSizes, QueueId, QueueSettings, RunId, RunReport,
+    StopSignal, WorkerId,
 };
 
 /// A request to change a site, decided once inside a transaction of the store.
@@ -104,6 +104,8 @@ pub struct DesiredState {
     pub version: String,
     /// The queues, in the file's order.
     pub queues: Vec<DesiredQueue>,
+    /// The pools and their sizes.
+    pub pools: PoolSizes,
 }
 
 /// A queue in `jobs.yaml`.

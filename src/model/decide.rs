@@ -12,6 +12,7 @@ use super::due_times::{decide_due_times, next_decision_time, skip_paused_due_tim
 use super::max_time::MAX_TIME;
 use super::needs::{self, NeedsStatus};
 use super::next_job::next_due_time;
+use super::pool_turns::{assign_units, has_requested_waiter};
 use super::position::POSITION_STRIDE;
 use super::reconcile;
 use super::reorder;
@@ -19,8 +20,8 @@ use super::request;
 use super::reservation::{self, not_reserved};
 use super::{
     AfterRun, Approval, Command, Definition, Event, Job, JobId, JobState, Need, OnFailure, Outcome, ParallelOverride,
-    Phase, QueueId, QueueInfo, QueueMode, QueueSettings, Refusal, RemovalReason, ResolvedNeed, RunId, RunReport,
-    StateReader, StopSignal, WaitConditions, WorkerId, WorkerInfo, next_ready_job,
+    Phase, QueueId, QueueInfo, QueueMode, QueueSettings, Refusal, RemovalReason, ResolvedNeed, RunId, RunInputs,
+    RunReport, StateReader, StopSignal, WaitConditions, WorkerId, WorkerInfo, next_ready_job,
 };
 
 const CANCEL_FIRST: &str = "cancel it first";
@@ -349,7 +350,12 @@ fn start<R: StateReader>(reader: &R, worker: WorkerId, job: &Job, now: DateTime<
     if reader.worker(worker)?.is_none() {
         return refuse(Refusal::UnknownWorker(worker));
     }
-    Ok(vec![reservation::started(job, reader.next_run_id()?, worker, now)])
+    let Some(pools) = assign_units(reader, job)? else {
+        return wrong_state(job, "the pools that it uses have too few free units");
+    };
+    let inputs = RunInputs { pools, ..RunInputs::default() };
+    let inputs = (!inputs.is_empty()).then(|| Box::new(inputs));
+    Ok(vec![reservation::started(job, reader.next_run_id()?, worker, inputs, now)])
 }
 
 fn end_reported_run<R: StateReader>(
@@ -465,7 +471,7 @@ fn reap_worker<R: StateReader>(
     }
     for reservation in worker.reserved.iter().filter(|reservation| started_runs.contains(&reservation.run)) {
         let mut job = existing_job(reader, reservation.job)?;
-        let started = reservation::started(&job, reservation.run, id, now);
+        let started = reservation::started(&job, reservation.run, id, None, now);
         job.apply(&started, now);
         events.push(started);
         events.extend(end_run(reader, &job, reservation.run, &report, None, now)?);
@@ -484,7 +490,13 @@ fn leave<R: StateReader>(reader: &R, worker: WorkerId, queues: Option<&[QueueId]
     let keeps_schedule = queues.is_none() && next_decision_time(reader, queues, None)?.is_some();
     let has_work =
         keeps_schedule || next_ready_job(reader, queues)?.is_some() || next_due_time(reader, queues)?.is_some();
-    if is_processing || has_work || !info.reserved.is_empty() || !reader.jobs_run_by(worker)?.is_empty() {
+    let waits_for_pool = has_requested_waiter(reader, all.iter().filter(|queue| serves(queue)))?;
+    if is_processing
+        || has_work
+        || waits_for_pool
+        || !info.reserved.is_empty()
+        || !reader.jobs_run_by(worker)?.is_empty()
+    {
         return refuse(Refusal::WorkerBusy(worker));
     }
     Ok(worker_left(reader, worker)?)

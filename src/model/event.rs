@@ -6,9 +6,9 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Approval, Definition, DueRecord, EnvironmentId, Job, JobId, QueueId, QueueMode, QueueSettings, Reservation,
-    ResolvedNeed, Run, RunId, RunReport, ScheduleState, ScheduleTarget, StopSignal, WaitConditions, WorkerId,
-    WorkerInfo,
+    Approval, Definition, DueRecord, EnvironmentId, Job, JobId, PoolSizes, QueueId, QueueMode, QueueSettings,
+    Reservation, ResolvedNeed, Run, RunId, RunReport, ScheduleState, ScheduleTarget, StopSignal, WaitConditions,
+    WorkerId, WorkerInfo,
 };
 
 /// An event with its sequence number and time.
@@ -93,6 +93,8 @@ pub enum Event {
     DueRecorded { target: ScheduleTarget, records: Vec<DueRecord> },
     /// The clock was set back: the records of due times after this one are deleted, except those of runs.
     DueWithdrawn { target: ScheduleTarget, after: DateTime<Utc> },
+    /// The pools of the site and their sizes were replaced by these.
+    PoolsDefined { pools: PoolSizes },
     /// This version of `jobs.yaml` was applied. An empty version means that a running job still has to change, so that
     /// no version is fully applied.
     #[serde(rename = "file_read")]

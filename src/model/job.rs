@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{
     Approval, Arguments, Call, EnvironmentId, Failure, Hook, IntoCall, JobId, MatrixValues, Outcome, OutcomeCondition,
-    QueueId, Run, RunEnd, RunId, SchedulingOptions, Script, StopSignal,
+    PoolHold, QueueId, Run, RunEnd, RunId, SchedulingOptions, Script, StopSignal,
 };
 
 /// A job. Its fields are public for reading; in a queue, only events change it, through [`Job::apply`].
@@ -335,6 +335,12 @@ impl Job {
             JobState::Running { .. } => self.last_run.as_ref().map(|run| run.id),
             _ => None,
         }
+    }
+
+    /// The units of pools that its current run holds.
+    pub fn held_pools(&self) -> &[PoolHold] {
+        let run = self.last_run.as_deref().filter(|_| self.phase() == Phase::Running);
+        run.and_then(|run| run.inputs.as_deref()).map_or(&[], |inputs| &inputs.pools)
     }
 
     /// Its readiness, if it is pending.

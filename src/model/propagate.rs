@@ -188,6 +188,7 @@ pub(super) fn can_end_queue(event: &Event) -> bool {
         | Event::ScheduleEnded { .. }
         | Event::DueRecorded { .. }
         | Event::DueWithdrawn { .. }
+        | Event::PoolsDefined { .. }
         | Event::FileApplied { .. } => false,
     }
 }

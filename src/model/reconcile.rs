@@ -48,6 +48,9 @@ pub(super) fn reconcile<R: StateReader>(
     for queue in &matched {
         changes.reconcile_queue(queue)?;
     }
+    if reader.pools()? != desired.pools {
+        changes.events.push(Event::PoolsDefined { pools: desired.pools.clone() });
+    }
     let file_version = if changes.deferred { String::new() } else { desired.version.clone() };
     if file_version != current {
         changes.events.push(Event::FileApplied { file_version });

@@ -9,8 +9,8 @@ use chrono::{DateTime, Utc};
 
 use super::checks::{DecideError, Decision, existing_job, refuse, wrong_state};
 use super::{
-    Event, Job, JobId, OnFailure, QueueId, QueueMode, Readiness, Refusal, Reservation, Run, RunId, StateReader,
-    WorkerId,
+    Event, Job, JobId, OnFailure, QueueId, QueueMode, Readiness, Refusal, Reservation, Run, RunId, RunInputs,
+    StateReader, WorkerId,
 };
 
 /// Reserves jobs until the worker has the wanted number of each of these queues.
@@ -35,7 +35,7 @@ pub(super) fn reserve_more<R: StateReader>(reader: &R, id: WorkerId, queues: &[(
 }
 
 /// The next jobs of a queue that can be reserved: they all have weight 1, and no event can block them, since they have
-/// no needs. Jobs in a pseudo-terminal are excluded.
+/// no needs and use no pools. Jobs in a pseudo-terminal are excluded.
 fn reservable_jobs<R: StateReader>(reader: &R, queue: &QueueId, most: usize) -> Result<Vec<Job>, R::Error> {
     // If a failure stops the queue, the next job must wait for the outcome of the last.
     let continues = reader
@@ -45,7 +45,10 @@ fn reservable_jobs<R: StateReader>(reader: &R, queue: &QueueId, most: usize) -> 
         return Ok(Vec::new());
     }
     let uses_pty = |job: &Job| job.script().is_some_and(|script| script.exec.pty);
-    let plain = |job: &Job| job.definition.scheduling.weight == 1 && job.needs.is_empty() && !uses_pty(job);
+    let plain = |job: &Job| {
+        let scheduling = &job.definition.scheduling;
+        scheduling.weight == 1 && scheduling.uses.is_empty() && job.needs.is_empty() && !uses_pty(job)
+    };
     Ok(reader.next_jobs(queue, Readiness::Ready, most)?.into_iter().take_while(plain).collect())
 }
 
@@ -66,7 +69,7 @@ pub(super) fn start_reserved<R: StateReader>(
     if !worker.reserved.contains(&Reservation { job, run }) {
         return refuse(Refusal::StaleRun { job, run });
     }
-    Ok(vec![started(&existing_job(reader, job)?, run, id, now)])
+    Ok(vec![started(&existing_job(reader, job)?, run, id, None, now)])
 }
 
 /// Releases all reservations of a worker.
@@ -77,8 +80,13 @@ pub(super) fn release<R: StateReader>(reader: &R, id: WorkerId) -> Decision<R> {
 }
 
 /// The event that starts a run of a job.
-pub(super) fn started(job: &Job, run: RunId, worker: WorkerId, now: DateTime<Utc>) -> Event {
-    let run =
-        Run { id: run, attempt: job.attempts + 1, worker, started: now, end: None, approval: job.approval.clone() };
-    Event::Started { job: job.id, run }
+pub(super) fn started(
+    job: &Job,
+    run: RunId,
+    worker: WorkerId,
+    inputs: Option<Box<RunInputs>>,
+    now: DateTime<Utc>,
+) -> Event {
+    let (attempt, approval) = (job.attempts + 1, job.approval.clone());
+    Event::Started { job: job.id, run: Run { id: run, attempt, worker, started: now, end: None, approval, inputs } }
 }

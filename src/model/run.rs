@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Cause, CauseKind, RunId, Usage, WorkerId};
+use super::{Cause, CauseKind, RunId, RunInputs, Usage, WorkerId};
 
 /// One attempt at a job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,6 +26,9 @@ pub struct Run {
     /// Who approved it, if its job needs approval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<Box<Approval>>,
+    /// What it got besides the definition of its job, such as units of pools.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inputs: Option<Box<RunInputs>>,
 }
 
 /// The answer to the question of a job that needs approval.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::max_time::{MAX_TIME, saturating_add};
 use super::millis;
-use super::{JobId, QueueId, RetryPolicy, Schedule};
+use super::{JobId, PoolUse, QueueId, RetryPolicy, Schedule};
 
 /// When a job may start, and how it is retried. Most jobs of a site have equal options, so they share one allocation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,6 +36,12 @@ pub struct SchedulingOptions {
     /// When it becomes pending and runs, whatever the mode of its queue.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schedule: Option<Arc<Schedule>>,
+    /// The pools that it uses units of while it runs, each once.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub uses: Vec<PoolUse>,
+    /// A key that only one pending or running job of the site has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unique: Option<Arc<str>>,
 }
 
 /// Another job that must finish first.
@@ -125,6 +131,8 @@ impl Default for SchedulingOptions {
             retry: RetryPolicy::never(),
             confirm: None,
             schedule: None,
+            uses: Vec::new(),
+            unique: None,
         }
     }
 }

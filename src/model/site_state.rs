@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use super::id_hasher::IdHasherBuilder;
 use super::queue_index::{QueueIndex, rank};
 use super::{
-    DueRecord, EnvironmentId, Event, EventRecord, Job, JobId, JobState, Outcome, Phase, QueueId, QueueMode,
+    DueRecord, EnvironmentId, Event, EventRecord, Job, JobId, JobState, Outcome, Phase, PoolSizes, QueueId, QueueMode,
     QueueSettings, Readiness, RemovalReason, ScheduleState, ScheduleTarget, WorkerId, WorkerInfo,
 };
 
@@ -36,6 +36,7 @@ pub struct SiteState {
     due_records: BTreeMap<ScheduleTarget, BTreeMap<DateTime<Utc>, DueRecord>>,
     /// Whether it is a copy of a stored site.
     is_copy: bool,
+    pools: PoolSizes,
     file_version: Option<String>,
     counters: Counters,
 }
@@ -174,6 +175,11 @@ impl SiteState {
         self.workers.values()
     }
 
+    /// The pools and their sizes.
+    pub fn pool_sizes(&self) -> &PoolSizes {
+        &self.pools
+    }
+
     /// The version of `jobs.yaml` that was applied last.
     pub fn file_version(&self) -> Option<&str> {
         self.file_version.as_deref()
@@ -233,6 +239,7 @@ impl SiteState {
             | Event::ScheduleEnded { .. }
             | Event::DueRecorded { .. }
             | Event::DueWithdrawn { .. } => self.apply_to_schedules(event),
+            Event::PoolsDefined { pools } => self.pools.clone_from(pools),
             Event::FileApplied { file_version } => self.file_version = Some(file_version.clone()),
             job_event => {
                 if let Event::Started { job, run } = job_event
@@ -432,6 +439,7 @@ impl PartialEq for SiteState {
             && self.workers == other.workers
             && self.schedules == other.schedules
             && self.due_records == other.due_records
+            && self.pools == other.pools
             && self.file_version == other.file_version
             && self.counters == other.counters
     }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::{
-    Definition, DueOutcome, EnvironmentId, Job, JobId, JobRef, Phase, QueueId, QueueMode, QueueSettings, Readiness,
-    RemovalReason, RunId, ScheduleState, ScheduleTarget, WorkerId, WorkerInfo,
+    Definition, DueOutcome, EnvironmentId, Job, JobId, JobRef, Phase, PoolSizes, QueueId, QueueMode, QueueSettings,
+    Readiness, RemovalReason, RunId, ScheduleState, ScheduleTarget, WorkerId, WorkerInfo,
 };
 
 /// Read access to the state of a site before a command is decided.
@@ -60,8 +60,16 @@ pub trait StateReader {
     fn next_worker_id(&self) -> Result<WorkerId, Self::Error>;
     /// A registered worker.
     fn worker(&self, id: WorkerId) -> Result<Option<WorkerInfo>, Self::Error>;
+    /// All registered workers.
+    fn workers(&self) -> Result<Vec<WorkerInfo>, Self::Error>;
     /// The jobs that are reserved for any worker; usually few.
     fn reserved_jobs(&self) -> Result<Vec<JobId>, Self::Error>;
+    /// The pools of the site.
+    fn pools(&self) -> Result<PoolSizes, Self::Error>;
+    /// The running jobs whose runs hold units of pools.
+    fn pool_holders(&self) -> Result<Vec<Job>, Self::Error>;
+    /// A pending or running job with this unique key.
+    fn unfinished_with_key(&self, key: &str) -> Result<Option<JobId>, Self::Error>;
     /// All schedules.
     fn schedules(&self) -> Result<Vec<ScheduleState>, Self::Error>;
     /// The schedule of a queue or a job.

@@ -1,6 +1,7 @@
 //! Why a pending job has not started.
 
 use std::fmt::Write;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
@@ -34,6 +35,22 @@ pub enum WaitReason {
     QueuePaused,
     /// Its queue was stopped by a failed job.
     QueueStopped,
+    /// Units of a pool.
+    Pool {
+        /// Its name.
+        pool: Arc<str>,
+        /// The path of the job that has held units of it for longest, and since when.
+        held_by: Option<(String, DateTime<Utc>)>,
+        /// How many more jobs hold units of it.
+        more: usize,
+    },
+    /// Units of a pool, which another job gets first.
+    PoolTurn {
+        /// Its name.
+        pool: Arc<str>,
+        /// The path of the other job.
+        first: String,
+    },
     /// A free slot in its queue.
     FreeSlot,
     /// Its queue to be processed.
@@ -60,13 +77,25 @@ impl SiteState {
             WaitConditions { until: Some(at), .. } => WaitReason::Time(at),
             WaitConditions { confirm: true, .. } => WaitReason::Confirm,
             _ => match mode {
-                _ if requested => WaitReason::FreeSlot,
+                _ if requested => self.start_reason(job),
                 QueueMode::Paused => WaitReason::QueuePaused,
-                QueueMode::Processing => WaitReason::FreeSlot,
+                QueueMode::Processing => self.start_reason(job),
                 QueueMode::Stopped => WaitReason::QueueStopped,
                 QueueMode::Idle => self.schedule_reason(job).unwrap_or(WaitReason::QueueIdle),
             },
         })
+    }
+
+    /// What a job waits for that could start.
+    fn start_reason(&self, job: &Job) -> WaitReason {
+        if let Some((pool, holders)) = self.missing_pool(job) {
+            let held_by = holders.first().and_then(|holder| Some((holder.path(), holder.last_run.as_ref()?.started)));
+            return WaitReason::Pool { pool, held_by, more: holders.len().saturating_sub(1) };
+        }
+        match self.pool_turn_before(job) {
+            Some((pool, first)) => WaitReason::PoolTurn { pool, first: first.path() },
+            None => WaitReason::FreeSlot,
+        }
     }
 
     fn schedule_reason(&self, job: &Job) -> Option<WaitReason> {
@@ -129,6 +158,7 @@ impl WaitReason {
             Self::Retry { .. } => "retry",
             Self::QueuePaused => "paused",
             Self::QueueStopped => "stopped",
+            Self::Pool { .. } | Self::PoolTurn { .. } => "pool",
             Self::FreeSlot => "turn",
             Self::QueueIdle => "process",
             Self::Schedule { .. } => "schedule",
@@ -165,6 +195,17 @@ impl WaitReason {
             }
             Self::QueuePaused => "paused".to_owned(),
             Self::QueueStopped => "stopped".to_owned(),
+            Self::Pool { pool, held_by, more } => {
+                let mut text = format!("waiting for {pool}");
+                if let Some((holder, since)) = held_by {
+                    let since = text::time_left((now - *since).to_std().unwrap_or_default());
+                    // Writing to a string can't fail.
+                    let _ = write!(text, " (held by {holder} since {since}");
+                    let _ = if *more > 0 { write!(text, ", and {more} more)") } else { write!(text, ")") };
+                }
+                text
+            }
+            Self::PoolTurn { pool, first } => format!("waiting for {pool} ({first} is next)"),
             Self::FreeSlot => "next".to_owned(),
             Self::QueueIdle => String::new(),
             Self::Schedule { at, shown } => format!("next {}", due_at(*at, *shown, now)),

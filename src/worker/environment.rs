@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use crate::model::{Exit, Job, Outcome, Run, Value};
+use crate::model::{Exit, Job, Outcome, PoolHold, Run, Value};
 use crate::site::{HOOK, RUN_ID, SitePaths, TAG, WORKER, hook_tag_value, run_tag_value, worker_file};
 
 /// Values and errors are truncated to this length, because the system limits the size of an environment.
@@ -20,7 +20,22 @@ pub(super) fn run_variables(
     let mut variables = common_variables(job, run, paths);
     variables.push((TAG.to_owned(), run_tag_value(tag_prefix, run.id).into()));
     variables.push(("SETLIST_VALUE".to_owned(), value_file.as_os_str().to_owned()));
+    if let Some(inputs) = &run.inputs {
+        variables.extend(inputs.pools.iter().map(pool_variable));
+    }
     variables
+}
+
+/// `SETLIST_POOL_GPU=0,1`: the units of a pool that a run holds.
+fn pool_variable(hold: &PoolHold) -> (String, OsString) {
+    let units: Vec<String> = hold.units.iter().map(u32::to_string).collect();
+    (variable_name("SETLIST_POOL_", &hold.pool), units.join(",").into())
+}
+
+/// A name as part of the name of a variable: in capitals, with `_` for what a variable can't have in its name.
+fn variable_name(prefix: &str, name: &str) -> String {
+    let capital = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
+    prefix.chars().chain(name.chars().map(capital)).collect()
 }
 
 /// The variables of a hook, and the names of those that it must not have.

@@ -116,7 +116,8 @@ impl Job {
     pub fn call(&mut self) -> Result<Option<Value>, Failure> {
         let attempt = self.attempts + 1;
         let (id, worker) = (RunId::default(), WorkerId::default());
-        self.start_run(Run { id, attempt, worker, started: clock::now(), end: None, approval: None });
+        let started = clock::now();
+        self.start_run(Run { id, attempt, worker, started, end: None, approval: None, inputs: None });
         let report = call_definition(&self.definition);
         let then = if report.outcome == Outcome::Succeeded { AfterRun::Finish } else { AfterRun::StayPending };
         self.end_run(&report, then, clock::now());

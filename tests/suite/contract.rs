@@ -4,6 +4,7 @@
 mod each_backend;
 mod old_formats;
 mod ordering;
+mod pools;
 mod processes;
 mod random_commands;
 mod requests;
@@ -187,7 +188,7 @@ fn settings(parallel: u32) -> QueueSettings {
 /// A file with one queue that runs `parallel` jobs at once.
 fn reconcile(version: &str, parallel: u32, jobs: Vec<Arc<Definition>>) -> Command {
     let queues = vec![DesiredQueue { id: queue(), settings: settings(parallel), jobs }];
-    Command::Reconcile(Box::new(DesiredState { version: version.to_owned(), queues }))
+    Command::Reconcile(Box::new(DesiredState { version: version.to_owned(), queues, ..DesiredState::default() }))
 }
 
 fn process() -> Command {

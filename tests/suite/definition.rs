@@ -9,6 +9,7 @@ mod message_coverage;
 mod names_and_digests;
 mod needs;
 mod options;
+mod pools;
 mod roundtrip;
 mod save;
 mod schedules;

@@ -133,6 +133,21 @@ fn a_sweep_has_a_best_value() {
 }
 
 #[test]
+fn five_trainings_share_two_gpus() {
+    let site = ExampleSite::new("gpus");
+    // A GPU is locked while it is used: another job on it would fail.
+    let on_gpu = "for gpu in $(echo $CUDA_VISIBLE_DEVICES | tr , ' '); do mkdir gpu-$gpu || exit 1; done\nls -d gpu-? | wc -l\n\
+                  for gpu in $(echo $CUDA_VISIBLE_DEVICES | tr , ' '); do rmdir gpu-$gpu; done";
+    site.program("train.py", on_gpu);
+    site.program("evaluate.py", &format!("mkdir licence || exit 1\n{on_gpu}\nrmdir licence"));
+    site.runs(&["process", "--quiet"], 0);
+    assert_eq!(site.calls().len(), 9);
+    assert_eq!(site.0.job("train/huge")["value"], json!("2"), "it had both");
+    let runs = serde_json::from_str::<Value>(&site.runs(&["show", "train/huge", "--json"], 0).stdout).unwrap();
+    assert_eq!(runs["runs"][0]["pools"], json!({"gpu": [0, 1]}));
+}
+
+#[test]
 fn a_release_asks_before_it_publishes() {
     let site = ExampleSite::new("release");
     site.program("bin/make", "");

@@ -28,6 +28,7 @@ mod many_workers;
 mod orphaned_runs;
 mod output;
 mod packaging;
+mod pools;
 mod process_trees;
 mod properties;
 mod query;

@@ -268,7 +268,8 @@ fn reloaded(site: &SiteState) -> SiteState {
         environment: queue.environment,
     };
     let queues: Vec<_> = site.queues().into_iter().map(view).collect();
-    loaded.set_site_info(queues, site.workers().cloned(), site.file_version().map(str::to_owned), site.counters());
+    let file = (site.file_version().map(str::to_owned), site.pool_sizes().clone());
+    loaded.set_site_info(queues, site.workers().cloned(), file, site.counters());
     loaded
 }
 

@@ -116,7 +116,8 @@ fn desired(version: &str, queues: &[(&str, &[&str])]) -> DesiredState {
         settings: QueueSettings { declared: true, order, ..QueueSettings::default() },
         jobs: jobs.iter().map(|job| definition(job)).collect(),
     };
-    DesiredState { version: version.to_owned(), queues: (0..).zip(queues).map(queue).collect() }
+    let queues = (0..).zip(queues).map(queue).collect();
+    DesiredState { version: version.to_owned(), queues, ..DesiredState::default() }
 }
 
 fn names(jobs: &[Job]) -> Vec<String> {

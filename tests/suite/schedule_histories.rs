@@ -103,7 +103,11 @@ impl History {
         };
         let settings = QueueSettings { declared: true, ..QueueSettings::default() };
         let queues = vec![DesiredQueue { id: queue(), settings, jobs: vec![definition.into()] }];
-        self.submit(&Command::Reconcile(Box::new(DesiredState { version: self.version.to_string(), queues })));
+        self.submit(&Command::Reconcile(Box::new(DesiredState {
+            version: self.version.to_string(),
+            queues,
+            ..DesiredState::default()
+        })));
     }
 
     /// What a worker does when it wakes up, which it does twice.

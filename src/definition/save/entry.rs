@@ -130,6 +130,20 @@ fn write_scheduling_options(
     if scheduling.weight != defaults.weight {
         say("weight", json!(scheduling.weight));
     }
+    match &scheduling.uses.iter().filter(|wanted| !wanted.mutex).collect::<Vec<_>>()[..] {
+        [] => {}
+        [wanted] if wanted.count == 1 => say("uses", json!(wanted.pool)),
+        uses => {
+            let counts = uses.iter().map(|wanted| (wanted.pool.to_string(), json!(wanted.count)));
+            say("uses", Value::Object(counts.collect()));
+        }
+    }
+    if let Some(mutex) = scheduling.uses.iter().find(|wanted| wanted.mutex) {
+        say("mutex", json!(mutex.pool));
+    }
+    if let Some(key) = &scheduling.unique {
+        say("unique", json!(key));
+    }
     if let Some(question) = &scheduling.confirm {
         say("confirm", json!(question));
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Counters, JobTable, QueueState, SiteState, compare_in_list, counts_as_failed};
 use crate::model::queue_index::QueueIndex;
-use crate::model::{Job, JobId, QueueId, QueueInfo, WorkerInfo};
+use crate::model::{Job, JobId, PoolSizes, QueueId, QueueInfo, WorkerInfo};
 
 impl SiteState {
     /// Builds the state from all jobs of a site; `count` is an estimate of their number. Fastest if the jobs of each queue
@@ -43,7 +43,7 @@ impl SiteState {
         &mut self,
         queues: impl IntoIterator<Item = QueueInfo>,
         workers: impl IntoIterator<Item = WorkerInfo>,
-        file_version: Option<String>,
+        (file_version, pools): (Option<String>, PoolSizes),
         counters: Counters,
     ) {
         for QueueInfo { id, settings, mode, environment } in queues {
@@ -54,6 +54,7 @@ impl SiteState {
         }
         self.workers = workers.into_iter().map(|worker| (worker.id, worker)).collect();
         self.file_version = file_version;
+        self.pools = pools;
         self.counters = counters;
     }
 }

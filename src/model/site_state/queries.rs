@@ -9,8 +9,9 @@ use chrono::{DateTime, Utc};
 use super::{QueueState, SiteState};
 use crate::model::needs::is_skipped_by_failure;
 use crate::model::{
-    DeclaredJob, DueOutcome, DueResult, EnvironmentId, Job, JobId, JobRef, JobState, Outcome, Phase, QueueId,
-    QueueInfo, Readiness, RemovalReason, RunId, ScheduleState, ScheduleTarget, StateReader, WorkerId, WorkerInfo,
+    DeclaredJob, DueOutcome, DueResult, EnvironmentId, Job, JobId, JobRef, JobState, Outcome, Phase, PoolSizes,
+    QueueId, QueueInfo, Readiness, RemovalReason, RunId, ScheduleState, ScheduleTarget, StateReader, WorkerId,
+    WorkerInfo,
 };
 
 impl SiteState {
@@ -188,9 +189,30 @@ impl StateReader for SiteState {
         Ok(self.workers.get(&id).cloned())
     }
 
+    fn workers(&self) -> Result<Vec<WorkerInfo>, Infallible> {
+        Ok(self.workers.values().cloned().collect())
+    }
+
     fn reserved_jobs(&self) -> Result<Vec<JobId>, Infallible> {
         let reserved = self.workers.values().flat_map(|worker| &worker.reserved);
         Ok(reserved.map(|reservation| reservation.job).collect())
+    }
+
+    fn pools(&self) -> Result<PoolSizes, Infallible> {
+        Ok(self.pools.clone())
+    }
+
+    fn pool_holders(&self) -> Result<Vec<Job>, Infallible> {
+        Ok(self.runs_with_pools().cloned().collect())
+    }
+
+    fn unfinished_with_key(&self, key: &str) -> Result<Option<JobId>, Infallible> {
+        let unfinished = self.queues.values().flat_map(|queue| queue.running.iter().chain(&queue.pending));
+        let has_key = |id: &&JobId| {
+            let job = self.jobs.get(id);
+            job.is_some_and(|job| job.definition.scheduling.unique.as_deref() == Some(key))
+        };
+        Ok(unfinished.copied().filter(|id| has_key(&id)).min())
     }
 
     fn schedules(&self) -> Result<Vec<ScheduleState>, Infallible> {

@@ -112,6 +112,10 @@ impl TxState<'_> {
             | Event::ScheduleEnded { .. }
             | Event::DueRecorded { .. }
             | Event::DueWithdrawn { .. } => self.apply_to_schedules(event),
+            Event::PoolsDefined { pools } => {
+                self.cache.pools.clone_from(pools);
+                self.execute("UPDATE site SET pools = ?1", [(!pools.is_empty()).then_some(Json(pools))])
+            }
             Event::FileApplied { file_version } => {
                 self.cache.file_version = Some(file_version.clone());
                 self.execute("UPDATE site SET stamp = ?1", [file_version])
@@ -175,8 +179,8 @@ impl TxState<'_> {
         self.execute(sql, DefinitionColumns::of(&job.definition).with(&job.id))?;
         let sql = "INSERT INTO jobs (id, queue, position, state, outcome, finished, attempts, run, value, executed, \
                    enqueued, flags, until, earlier, worker, started, ended, ending, exit_code, exit_signal, \
-                   environment, approval, run_approval, cause, usage, rank, weight, needs) VALUES (?1, ?2, ?3, ?4, ?5, ?6, \
-                   ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, 0, 1, NULL)";
+                   environment, approval, run_approval, cause, usage, run_inputs, rank, weight, needs) VALUES (?1, ?2, ?3, ?4, ?5, ?6, \
+                   ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, 0, 1, NULL)";
         self.write_job(sql, job)?;
         let terms = &job.definition.scheduling;
         if !terms.is_default() {
@@ -218,7 +222,7 @@ impl TxState<'_> {
         let sql = "UPDATE jobs SET state = ?4, outcome = ?5, finished = ?6, attempts = ?7, run = ?8, value = ?9, \
                    executed = ?10, enqueued = ?11, flags = ?12, until = ?13, earlier = ?14, worker = ?15, \
                    started = ?16, ended = ?17, ending = ?18, exit_code = ?19, exit_signal = ?20, environment = ?21, \
-                   approval = ?22, run_approval = ?23, cause = ?24, usage = ?25 WHERE id = ?1";
+                   approval = ?22, run_approval = ?23, cause = ?24, usage = ?25, run_inputs = ?26 WHERE id = ?1";
         self.write_job(sql, &job)?;
         if let Event::Started { .. } = event {
             self.claimed.push(job.clone());
@@ -237,8 +241,8 @@ impl TxState<'_> {
     /// Saves what decides when a job starts. Most jobs have nothing to save.
     fn save_scheduling(&self, id: JobId, terms: &SchedulingOptions, needs: &[ResolvedNeed]) -> Result<()> {
         let json = (!needs.is_empty()).then_some(Json(needs));
-        let sql = "UPDATE jobs SET rank = ?2, weight = ?3, needs = ?4 WHERE id = ?1";
-        self.execute(sql, (id, -i64::from(terms.priority), terms.weight, json))?;
+        let sql = "UPDATE jobs SET rank = ?2, weight = ?3, needs = ?4, unique_key = ?5 WHERE id = ?1";
+        self.execute(sql, (id, -i64::from(terms.priority), terms.weight, json, &terms.unique))?;
         for need in needs {
             self.execute("INSERT OR IGNORE INTO needs (needed, job) VALUES (?1, ?2)", (need.job, id))?;
         }
@@ -283,6 +287,7 @@ impl TxState<'_> {
             run.and_then(|run| run.approval.as_ref()).map(Json),
             ending.and_then(|ending| ending.cause.as_ref()).map(Json),
             ending.and_then(|ending| ending.usage.as_ref()).map(Json),
+            run.and_then(|run| run.inputs.as_ref()).map(Json),
         ];
         self.execute(sql, columns)
     }
@@ -294,7 +299,8 @@ impl TxState<'_> {
     /// Archives a run that is followed by another one.
     fn archive_run(&self, job: JobId, run: &Run) -> Result<()> {
         let sql = "INSERT INTO runs (job, id, attempt, worker, started, ended, outcome, exit_code, exit_signal, \
-                   value, approval, cause, usage) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+                   value, approval, cause, usage, inputs) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
         let ending = run.end.as_ref();
         let exit = ending.and_then(|ending| ending.exit);
         let columns = (
@@ -311,6 +317,7 @@ impl TxState<'_> {
             run.approval.as_ref().map(Json),
             ending.and_then(|ending| ending.cause.as_ref()).map(Json),
             ending.and_then(|ending| ending.usage.as_ref()).map(Json),
+            run.inputs.as_ref().map(Json),
         );
         self.execute(sql, columns)
     }

@@ -5,7 +5,7 @@ use rusqlite::Row;
 use super::columns::{Json, Nanos, Position, StateFlags};
 use super::definition_columns::{BlankDefinitions, definition};
 use crate::model::{
-    Approval, Cause, Exit, Job, JobState, QueueId, RemovalReason, Run, RunEnd, RunId, StopSignal, Usage,
+    Approval, Cause, Exit, Job, JobState, QueueId, RemovalReason, Run, RunEnd, RunId, RunInputs, StopSignal, Usage,
 };
 
 /// A query of jobs `j` with their definitions `d`, for [`job`]. A job without a definition is reported as an error,
@@ -17,7 +17,7 @@ macro_rules! select_jobs {
              j.value, j.executed, j.enqueued, j.removed, j.flags, j.until, j.needs, j.earlier, \
              j.run, j.worker, j.started, j.ended, j.ending, j.exit_code, j.exit_signal, \
              d.name, d.title, d.digest, d.run, d.command, d.rest, j.environment, \
-             j.approval, j.run_approval, j.cause, j.usage \
+             j.approval, j.run_approval, j.cause, j.usage, j.run_inputs \
              FROM jobs j LEFT JOIN definitions d ON d.job = j.id ",
             $condition
         )
@@ -35,6 +35,7 @@ const DEFINITION_COLUMN: usize = 22;
 const ENVIRONMENT_COLUMN: usize = 28;
 const APPROVAL_COLUMN: usize = 29;
 const CAUSE_COLUMN: usize = 31;
+const INPUTS_COLUMN: usize = 33;
 
 /// Reads a job from a row of [`select_jobs`].
 pub(super) fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
@@ -105,6 +106,7 @@ fn last_run(row: &Row<'_>, id: RunId) -> rusqlite::Result<Run> {
         started,
         end,
         approval: approval(row, APPROVAL_COLUMN + 1)?,
+        inputs: inputs(row, INPUTS_COLUMN)?,
     })
 }
 
@@ -119,13 +121,17 @@ pub(super) fn run(row: &Row<'_>) -> rusqlite::Result<Run> {
         None => None,
     };
     let (id, attempt, worker, Nanos(started)) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
-    Ok(Run { id, attempt, worker, started, end, approval: approval(row, 9)? })
+    Ok(Run { id, attempt, worker, started, end, approval: approval(row, 9)?, inputs: inputs(row, 12)? })
 }
 
 /// Why a run failed and what it used.
 fn findings(row: &Row<'_>, first: usize) -> rusqlite::Result<(Option<Box<Cause>>, Option<Box<Usage>>)> {
     let cause = row.get::<_, Option<_>>(first)?.map(|Json(cause)| cause);
     Ok((cause, row.get::<_, Option<_>>(first + 1)?.map(|Json(usage)| usage)))
+}
+
+fn inputs(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Box<RunInputs>>> {
+    Ok(row.get::<_, Option<_>>(column)?.map(|Json(inputs)| inputs))
 }
 
 fn approval(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Box<Approval>>> {

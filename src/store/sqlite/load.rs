@@ -18,7 +18,8 @@ pub(super) fn site_state(snapshot: &Connection) -> Result<SiteState> {
             Err(CorruptData("an index and its table differ").into())
         }
     })?;
-    site_state.set_site_info(queues, queries::workers(snapshot)?, queries::file_version(snapshot)?, counters);
+    let file = (queries::file_version(snapshot)?, queries::pools(snapshot)?);
+    site_state.set_site_info(queues, queries::workers(snapshot)?, file, counters);
     site_state.set_schedules(schedule_rows::schedules(snapshot)?);
     Ok(site_state)
 }
@@ -43,7 +44,7 @@ pub(super) fn events_after(snapshot: &Connection, seq: u64) -> Result<Option<Vec
 /// All runs of a job, oldest first.
 pub(super) fn runs(snapshot: &Connection, job: JobId) -> Result<Vec<Run>> {
     let sql = "SELECT id, attempt, worker, started, ended, outcome, exit_code, exit_signal, value, approval, \
-               cause, usage FROM runs WHERE job = ?1 ORDER BY id";
+               cause, usage, inputs FROM runs WHERE job = ?1 ORDER BY id";
     let mut statement = snapshot.prepare_cached(sql)?;
     let mut runs: Vec<Run> = statement.query_map([job], job_rows::run)?.collect::<Result<_>>()?;
     if let Some((job, _)) = queries::find_job(snapshot, job)? {

@@ -6,11 +6,32 @@ use rusqlite::{Connection, OptionalExtension, Result, Row};
 
 use super::columns::{Count, Json, StateCode};
 use super::job_rows::{self, select_jobs};
-use crate::model::{Counters, EnvironmentId, Job, JobId, Phase, QueueInfo, RemovalReason, WorkerId, WorkerInfo};
+use crate::model::{
+    Counters, EnvironmentId, Job, JobId, Phase, PoolSizes, QueueInfo, RemovalReason, WorkerId, WorkerInfo,
+};
 
 /// The version of `jobs.yaml` in effect.
 pub(super) fn file_version(db: &Connection) -> Result<Option<String>> {
     db.prepare_cached("SELECT stamp FROM site")?.query_row((), |row| row.get(0))
+}
+
+/// The pools of the site.
+pub(super) fn pools(db: &Connection) -> Result<PoolSizes> {
+    let pools = db.prepare_cached("SELECT pools FROM site")?.query_row((), |row| row.get::<_, Option<_>>(0))?;
+    Ok(pools.map(|Json(pools)| pools).unwrap_or_default())
+}
+
+/// The running jobs whose runs hold units of pools.
+pub(super) fn pool_holders(db: &Connection) -> Result<Vec<Job>> {
+    // The outer loop is over the queues, which are few; each uses the index to find its running jobs.
+    let sql = select_jobs!(
+        "CROSS JOIN queues q WHERE j.queue = q.id AND j.state BETWEEN ?1 AND ?2 AND j.removed IS NULL \
+         AND j.run_inputs IS NOT NULL ORDER BY j.started, j.run"
+    );
+    let codes = StateCode::range(Phase::Running);
+    let mut statement = db.prepare_cached(sql)?;
+    let jobs: Vec<Job> = statement.query_map((codes.start(), codes.end()), job_rows::job)?.collect::<Result<_>>()?;
+    Ok(jobs.into_iter().filter(|job| !job.held_pools().is_empty()).collect())
 }
 
 /// The counters, which are stored with the last event.

@@ -3,11 +3,12 @@
 -- Starting and ending a job writes few pages: a row each of `jobs` and `events`, and the index by state, in which
 -- finished, running and next jobs are adjacent.
 
--- One row: the version of jobs.yaml in effect.
+-- One row: the version of jobs.yaml in effect, and its pools.
 CREATE TABLE site (
-    stamp TEXT
+    stamp TEXT,
+    pools TEXT              -- JSON: the size of each; NULL is none
 );
-INSERT INTO site VALUES (NULL);
+INSERT INTO site VALUES (NULL, NULL);
 
 CREATE TABLE queues (
     id TEXT PRIMARY KEY,
@@ -52,6 +53,8 @@ CREATE TABLE jobs (
     enqueued INTEGER NOT NULL,
     approval TEXT,          -- JSON: who approved or refused it since it became pending
     run_approval TEXT,      -- JSON: who approved the latest run
+    run_inputs TEXT,        -- JSON: what the latest run got besides its definition
+    unique_key TEXT,        -- that only one pending or running job has
     cause TEXT,             -- JSON: why the latest run failed
     usage TEXT,             -- JSON: what the latest run used
     removed TEXT,           -- JSON: by whom it was taken out of its queue
@@ -60,6 +63,7 @@ CREATE TABLE jobs (
 CREATE INDEX jobs_by_position ON jobs (queue, position);
 CREATE INDEX jobs_by_state ON jobs (queue, state, rank, position) WHERE removed IS NULL;
 CREATE INDEX jobs_by_time ON jobs (queue, state, until) WHERE until IS NOT NULL;
+CREATE INDEX jobs_by_key ON jobs (unique_key) WHERE unique_key IS NOT NULL;
 CREATE INDEX jobs_removed ON jobs (environment) WHERE removed IS NOT NULL AND environment IS NOT NULL;
 
 -- Dependencies between jobs.
@@ -92,6 +96,7 @@ CREATE TABLE runs (
     exit_signal INTEGER,
     value TEXT, -- JSON; NULL is no value
     approval TEXT, -- JSON
+    inputs TEXT, -- JSON
     cause TEXT, -- JSON
     usage TEXT, -- JSON
     PRIMARY KEY (job, id)

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use rusqlite::{Connection, Result};
 
 use super::{migrate, queries, schedule_rows};
-use crate::model::{Counters, Job, JobId, QueueInfo, ScheduleState, WorkerInfo};
+use crate::model::{Counters, Job, JobId, PoolSizes, QueueInfo, ScheduleState, WorkerInfo};
 
 /// The data that every transaction needs, and the active jobs.
 #[derive(Debug)]
@@ -17,6 +17,7 @@ pub(super) struct TxCache {
     data_version: i64,
     pub(super) counters: Counters,
     pub(super) file_version: Option<String>,
+    pub(super) pools: PoolSizes,
     /// In order.
     pub(super) queues: Vec<QueueInfo>,
     pub(super) workers: Vec<WorkerInfo>,
@@ -38,6 +39,7 @@ impl TxCache {
             data_version: version,
             counters: queries::counters(db)?,
             file_version: queries::file_version(db)?,
+            pools: queries::pools(db)?,
             queues: queries::queues(db)?,
             workers: queries::workers(db)?,
             schedules: schedule_rows::schedules(db)?,

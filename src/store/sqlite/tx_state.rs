@@ -8,12 +8,12 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Result, R
 
 use super::columns::{Json, Nanos, Position, StateCode};
 use super::definition_columns::{BlankDefinitions, definition};
-use super::queries::{find_job, jobs_run_by};
+use super::queries::{find_job, jobs_run_by, pool_holders};
 use super::schedule_rows;
 use super::tx_cache::TxCache;
 use crate::model::{
-    DeclaredJob, DueOutcome, Job, JobId, JobRef, Outcome, Phase, QueueId, QueueInfo, Readiness, RunId, ScheduleState,
-    ScheduleTarget, StateReader, WorkerId, WorkerInfo,
+    DeclaredJob, DueOutcome, Job, JobId, JobRef, Outcome, Phase, PoolSizes, QueueId, QueueInfo, Readiness, RunId,
+    ScheduleState, ScheduleTarget, StateReader, WorkerId, WorkerInfo,
 };
 
 /// The site within one transaction. Queues and counters are cached; jobs are queried.
@@ -256,9 +256,26 @@ impl StateReader for TxState<'_> {
         Ok(self.cache.workers.iter().find(|worker| worker.id == id).cloned())
     }
 
+    fn workers(&self) -> Result<Vec<WorkerInfo>> {
+        Ok(self.cache.workers.clone())
+    }
+
     fn reserved_jobs(&self) -> Result<Vec<JobId>> {
         let reserved = self.cache.workers.iter().flat_map(|worker| &worker.reserved);
         Ok(reserved.map(|reservation| reservation.job).collect())
+    }
+
+    fn pools(&self) -> Result<PoolSizes> {
+        Ok(self.cache.pools.clone())
+    }
+
+    fn pool_holders(&self) -> Result<Vec<Job>> {
+        pool_holders(self.db)
+    }
+
+    fn unfinished_with_key(&self, key: &str) -> Result<Option<JobId>> {
+        let sql = "SELECT min(id) FROM jobs WHERE unique_key = ?1 AND state > 0 AND removed IS NULL";
+        self.statement(sql)?.query_row([key], |row| row.get(0))
     }
 
     fn schedules(&self) -> Result<Vec<ScheduleState>> {

@@ -99,8 +99,9 @@ impl EventLoop {
         // It has freed resources.
         self.launch_retry_at = self.launch_retry_at.map(|_| Instant::now());
         self.commit_latency.record_run(active.started.elapsed());
-        // A job that took several slots may make room for as many jobs.
-        self.wants_jobs |= active.job.definition.scheduling.weight > 1;
+        // A job that took several slots may make room for as many jobs, and one that used a pool for jobs of other queues.
+        let scheduling = &active.job.definition.scheduling;
+        self.wants_jobs |= scheduling.weight > 1 || !scheduling.uses.is_empty();
         let queue = active.job.queue.clone();
         self.freed_slots.push(queue);
         self.fill_freed_slots();

@@ -52,6 +52,7 @@ impl EventLoop {
             started: self.now,
             end: None,
             approval: job.approval.clone(),
+            inputs: None,
         });
         self.pending_commands.push((Command::StartReserved { worker: self.id, job: job.id, run }, self.now));
         self.launch(job, log, PtyOptions::default());

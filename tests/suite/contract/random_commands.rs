@@ -10,12 +10,13 @@ use proptest::sample::{select, subsequence};
 use setlist::model::{
     Cause, CauseKind, Command, Definition, DesiredQueue, DesiredState, DiskUsage, Exit, Failure, FailureKind, JobId,
     JobRef, MissedPolicy, Need, NotBefore, OnFailure, Outcome, OutcomeCondition, OverlapPolicy, Phase, Placement,
-    QueueId, QueueSettings, Recurrence, Reservation, Retention, RetryOn, RetryPolicy, RunId, RunReport, Schedule,
-    SchedulingOptions, Script, Site, SiteState, StopSignal, Usage, WorkerId, WorkerInfo,
+    PoolUse, QueueId, QueueSettings, Recurrence, Reservation, Retention, RetryOn, RetryPolicy, RunId, RunReport,
+    Schedule, SchedulingOptions, Script, Site, SiteState, StopSignal, Usage, WorkerId, WorkerInfo,
 };
 use setlist::store::{MemoryStore, SqliteStore, Store};
 use tempfile::TempDir;
 
+use super::pools::held_units;
 use super::requests::requested_by;
 use super::{StateDir, at};
 use crate::rng::cases;
@@ -156,6 +157,12 @@ fn schedules() -> impl Strategy<Value = Option<Arc<Schedule>>> {
     prop_oneof![3 => Just(None), 1 => schedule]
 }
 
+fn uses() -> impl Strategy<Value = Vec<PoolUse>> {
+    let one = (select(vec!["gpu", "é "]), 1..4_u32, any::<bool>());
+    let one = one.prop_map(|(pool, count, mutex)| vec![PoolUse { pool: pool.into(), count, mutex }]);
+    prop_oneof![3 => Just(Vec::new()), 1 => one]
+}
+
 fn terms(targets: impl Strategy<Value = JobRef>) -> impl Strategy<Value = SchedulingOptions> {
     let need = (targets, select(vec![OutcomeCondition::Success, OutcomeCondition::Failure, OutcomeCondition::Finish]));
     let needs = proptest::collection::vec(need.prop_map(|(job, on)| Need { job, on }), 0..3);
@@ -168,8 +175,8 @@ fn terms(targets: impl Strategy<Value = JobRef>) -> impl Strategy<Value = Schedu
     let weight = prop_oneof![4 => Just(1), 1 => select(vec![2, 3, u32::MAX])];
     let confirm =
         prop_oneof![4 => Just(None), 1 => select(vec!["", "Really?\0"]).prop_map(|text| Some(text.to_owned()))];
-    let terms = (needs, after, priority, weight, retries(), confirm, schedules());
-    let terms = terms.prop_map(|(needs, after, priority, weight, retry, confirm, schedule)| SchedulingOptions {
+    let terms = (needs, after, priority, weight, retries(), confirm, schedules(), uses());
+    let terms = terms.prop_map(|(needs, after, priority, weight, retry, confirm, schedule, uses)| SchedulingOptions {
         needs,
         after,
         priority,
@@ -177,6 +184,8 @@ fn terms(targets: impl Strategy<Value = JobRef>) -> impl Strategy<Value = Schedu
         retry,
         confirm,
         schedule,
+        uses,
+        ..SchedulingOptions::default()
     });
     prop_oneof![1 => Just(SchedulingOptions::default()), 2 => terms]
 }
@@ -223,10 +232,11 @@ fn plans() -> impl Strategy<Value = DesiredState> {
         };
         DesiredQueue { id, settings, jobs }
     });
-    (0..1_000_u32, proptest::collection::vec(queue, 0..3)).prop_map(|(stamp, mut queues)| {
+    let pools = proptest::collection::btree_map(select(vec!["gpu", "é "]).prop_map(Arc::from), 1..4_u32, 0..3);
+    (0..1_000_u32, proptest::collection::vec(queue, 0..3), pools).prop_map(|(stamp, mut queues, pools)| {
         queues.sort_by(|a, b| a.id.cmp(&b.id));
         queues.dedup_by(|a, b| a.id == b.id);
-        DesiredState { version: stamp.to_string(), queues }
+        DesiredState { version: stamp.to_string(), queues, pools }
     })
 }
 
@@ -318,6 +328,7 @@ proptest! {
         }
         let fresh = sqlite.load().unwrap();
         prop_assert_eq!(&memory.load().unwrap(), &fresh);
+        held_units(&fresh);
         for copy in &copies {
             prop_assert!(copy.read(|copy| *copy == fresh), "{:#?}\nis not\n{:#?}", copy.read(SiteState::clone), fresh);
         }

@@ -112,7 +112,7 @@ pub(super) fn what_follows_from_a_request_has_its_environment(backend: &BackendS
     // A job that stops its queue waits for the next request.
     let settings = setlist::model::QueueSettings { on_failure: OnFailure::Stop, ..super::settings(1) };
     let desired = setlist::model::DesiredQueue { id: queue(), settings, jobs: Vec::new() };
-    let file = setlist::model::DesiredState { version: "1".to_owned(), queues: vec![desired] };
+    let file = setlist::model::DesiredState { version: "1".to_owned(), queues: vec![desired], ..Default::default() };
     accept(store, Command::Reconcile(Box::new(file)));
     accept(store, requested_by(1, Command::Run { job: JobId(2), force: false }));
     assert_eq!(start(store, worker), (JobId(2), Some(1)));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use setlist::Job;
 use setlist::model::{
     AfterRun, Command, Definition, DesiredQueue, DesiredState, Event, ExecOptions, JobId, JobRef, Need, OnFailure,
-    Outcome, OutcomeCondition, Phase, Placement, QueueMode, QueueSettings, Refusal, Reservation, RunId,
+    Outcome, OutcomeCondition, Phase, Placement, PoolUse, QueueMode, QueueSettings, Refusal, Reservation, RunId,
     SchedulingOptions, Script, StopSignal, WorkerId,
 };
 use setlist::store::Store;
@@ -148,6 +148,7 @@ pub(super) fn only_jobs_that_fit_any_slot_are_reserved(backend: &BackendSite) {
         terms(SchedulingOptions { weight: 2, ..bare() }),
         terms(SchedulingOptions { needs: vec![need], ..bare() }),
         in_terminal,
+        terms(SchedulingOptions { uses: vec![PoolUse::one_of("gpu")], ..bare() }),
     ];
     for other in others {
         let mut store = backend.connect();
@@ -179,7 +180,10 @@ pub(super) fn only_jobs_that_fit_any_slot_are_reserved(backend: &BackendSite) {
     run_all(&mut *store);
     let settings = QueueSettings { on_failure: OnFailure::Stop, ..QueueSettings::default() };
     let queues = vec![DesiredQueue { id: queue(), settings, jobs: Vec::new() }];
-    accept(&mut *store, Command::Reconcile(Box::new(DesiredState { version: "stop".to_owned(), queues })));
+    accept(
+        &mut *store,
+        Command::Reconcile(Box::new(DesiredState { version: "stop".to_owned(), queues, ..DesiredState::default() })),
+    );
     accept(&mut *store, add(3));
     accept(&mut *store, process());
     none(&mut *store, "a failure stops the queue");

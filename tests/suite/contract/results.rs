@@ -121,6 +121,7 @@ pub(super) fn a_job_that_stopped_its_queue_keeps_its_result(backend: &BackendSit
     let file = DesiredState {
         version: "1".to_owned(),
         queues: vec![DesiredQueue { id: queue(), settings, jobs: Vec::new() }],
+        ..DesiredState::default()
     };
     execute(store, Command::Reconcile(Box::new(file)), 5);
     execute(store, process(), 10);

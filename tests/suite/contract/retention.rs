@@ -17,7 +17,8 @@ fn site(backend: &BackendSite, retention: Retention) -> Box<dyn Store> {
     (job.name, job.digest) = (Some("filed".into()), Some(1));
     let settings = QueueSettings { retention, ..QueueSettings::default() };
     let queues = vec![DesiredQueue { id: queue(), settings, jobs: vec![job.into()] }];
-    let file = Command::Reconcile(Box::new(DesiredState { version: "one".to_owned(), queues }));
+    let file =
+        Command::Reconcile(Box::new(DesiredState { version: "one".to_owned(), queues, ..DesiredState::default() }));
     assert!(store.execute(&[file], at(0)).unwrap()[0].is_ok());
     store
 }

@@ -56,7 +56,7 @@ impl NightlySite {
         self.version += 1;
         let settings = QueueSettings { declared: true, schedule: schedule.map(Arc::new), ..QueueSettings::default() };
         let queues = vec![DesiredQueue { id: queue(), settings, jobs }];
-        let desired = DesiredState { version: self.version.to_string(), queues };
+        let desired = DesiredState { version: self.version.to_string(), queues, ..DesiredState::default() };
         self.answer(Command::Reconcile(Box::new(desired))).unwrap();
     }
 

@@ -22,7 +22,7 @@ fn unknown_fields() {
         "allowed_errors",
         "stdout",
         "email",
-        "mutex",
+        "memory_limit",
         "labels",
         "description",
         "bash_script",

@@ -142,7 +142,7 @@ fn scheduling_options() -> impl Strategy<Value = SchedulingOptions> {
             weight,
             retry,
             confirm,
-            schedule: None,
+            ..SchedulingOptions::default()
         },
     )
 }

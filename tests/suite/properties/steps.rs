@@ -196,7 +196,7 @@ fn draft() -> impl Strategy<Value = Draft> {
             weight,
             retry,
             confirm,
-            schedule: None,
+            ..SchedulingOptions::default()
         };
         Draft { scheduling, needs, at }
     })
@@ -421,5 +421,5 @@ fn plan(parallel: [u32; 2], stop: [bool; 2], jobs: &[Entry], now: DateTime<Utc>)
         },
         jobs: jobs.iter().filter(|entry| NAMES[entry.name].0 == nth).map(definition).collect(),
     };
-    DesiredState { version: now.to_string(), queues: vec![queue(0), queue(1)] }
+    DesiredState { version: now.to_string(), queues: vec![queue(0), queue(1)], ..DesiredState::default() }
 }

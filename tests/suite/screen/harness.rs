@@ -83,7 +83,7 @@ pub(crate) fn with_pty(mut queue: DesiredQueue) -> DesiredQueue {
 }
 
 pub(crate) fn plan(version: &str, queues: Vec<DesiredQueue>) -> DesiredState {
-    DesiredState { version: version.to_owned(), queues }
+    DesiredState { version: version.to_owned(), queues, ..DesiredState::default() }
 }
 
 pub(crate) fn failed(message: &str) -> Outcome {

@@ -23,6 +23,12 @@ ALTER TABLE runs ADD COLUMN value TEXT;
 ALTER TABLE jobs ADD COLUMN approval TEXT;
 ALTER TABLE jobs ADD COLUMN run_approval TEXT;
 ALTER TABLE runs ADD COLUMN approval TEXT;
+-- What runs got, the pools of the site, and unique keys.
+ALTER TABLE site ADD COLUMN pools TEXT;
+ALTER TABLE jobs ADD COLUMN run_inputs TEXT;
+ALTER TABLE jobs ADD COLUMN unique_key TEXT;
+ALTER TABLE runs ADD COLUMN inputs TEXT;
+CREATE INDEX jobs_by_key ON jobs (unique_key) WHERE unique_key IS NOT NULL;
 -- Why runs failed and what they used.
 ALTER TABLE jobs ADD COLUMN cause TEXT;
 ALTER TABLE jobs ADD COLUMN usage TEXT;

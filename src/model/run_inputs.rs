@@ -1,0 +1,45 @@
+//! What a run got when it started, besides the definition of its job.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::PoolHold;
+
+/// What a run got when it started. Most runs got nothing but their job's definition, and have none.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RunInputs {
+    /// The units of pools that it holds until it ends.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pools: Vec<PoolHold>,
+    /// The results of the jobs that its job needs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<NeedResult>,
+    /// Its command line, if placeholders for values were filled in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
+}
+
+/// The result of a needed job when a run started.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NeedResult {
+    /// The name of the job; for one of another queue, `queue/name`.
+    pub job: Arc<str>,
+    /// Its outcome as one word.
+    pub outcome: Arc<str>,
+    /// Its value. No value and an empty value differ.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "super::run::deserialize_present")]
+    pub value: Option<Value>,
+    /// Whether the value was cut, because it was too large.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_cut: bool,
+}
+
+impl RunInputs {
+    /// Whether the run got nothing.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
