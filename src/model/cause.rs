@@ -82,8 +82,12 @@ cause_kinds! {
     NameNotResolved "name_not_resolved" "network name not resolved"
     /// It ended itself by a signal that reports a fault, such as a segmentation fault.
     Crashed "crashed" "crashed"
-    /// Another process sent it a signal.
-    Killed "killed" "killed from outside"
+    /// It got a signal that Setlist did not send.
+    Killed "killed" "killed"
+    /// It was stopped on request.
+    StopRequested "stop_requested" "stopped on request"
+    /// Its worker was told to stop.
+    WorkerStopped "worker_stopped" "its worker was stopped"
     /// It exited with a code that means failure.
     Exited "exited" "exited"
 }

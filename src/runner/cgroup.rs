@@ -85,6 +85,13 @@ impl RunCgroup {
         pids
     }
 
+    /// How many of its processes the kernel has killed at its memory limit or that of a cgroup below it. 0 where its memory
+    /// is not counted.
+    pub(super) fn oom_kills(&self) -> u64 {
+        let events = fs::read_to_string(self.folder.join("memory.events")).unwrap_or_default();
+        events.lines().find_map(|line| line.strip_prefix("oom_kill ")?.parse().ok()).unwrap_or_default()
+    }
+
     /// Kills all processes in it at once, so that none can fork meanwhile.
     pub(super) fn kill(&self) {
         // Fails on kernels before 5.14; then the processes are killed one by one.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::pty::PtyOptions;
 use super::run_tag::RunTag;
-use crate::model::{Definition, Environment, RunReport, Stream, WindowSize};
+use crate::model::{Definition, Environment, RunReport, Script, Stream, WindowSize};
 
 /// What to run, and where.
 #[derive(Debug)]
@@ -30,6 +30,11 @@ pub struct Launch {
 }
 
 impl Launch {
+    /// The working directory of a script.
+    pub(super) fn working_folder(&self, script: &Script) -> PathBuf {
+        script.exec.cwd.as_ref().map_or_else(|| self.folder.clone(), |cwd| self.absolute_path(cwd))
+    }
+
     /// A path of the definition from the root: `~` is the home folder, and a relative path starts in the site's folder.
     pub(super) fn absolute_path(&self, path: &Path) -> PathBuf {
         let set = self.env.iter().rev().find(|(name, _)| name == "HOME").map(|(_, home)| PathBuf::from(home));

@@ -32,6 +32,11 @@ impl ProcessTree {
         Self { leader, tag, cgroup, is_subreaper, known: HashSet::new() }
     }
 
+    /// Its cgroup, if it has one.
+    pub(super) fn cgroup(&self) -> Option<&RunCgroup> {
+        self.cgroup.as_ref()
+    }
+
     /// Sends a signal to every process of the run.
     pub(super) fn signal(&mut self, signal: Signal, table: &ProcessTable) {
         let (leader, processes) = (self.leader, self.find(table));

@@ -33,11 +33,7 @@ impl ProgramCache {
         if program.contains('/') {
             return None;
         }
-        let folders = match variables.get(OsStr::new("PATH")) {
-            Some((path, _)) => path.as_deref().map(OsString::from),
-            None if launch.environment.is_some() => None,
-            None => env::var_os("PATH"),
-        }?;
+        let folders = search_path(variables, launch)?;
         if self.since.is_none_or(|since| since.elapsed() > CACHE_TTL) {
             self.found.clear();
             self.since = Some(Instant::now());
@@ -53,6 +49,15 @@ impl ProgramCache {
             self.found.insert(key, found.clone());
         }
         Some(found)
+    }
+}
+
+/// The `PATH` of a job with these variables.
+pub(super) fn search_path(variables: &Variables<'_>, launch: &Launch) -> Option<OsString> {
+    match variables.get(OsStr::new("PATH")) {
+        Some((path, _)) => path.as_deref().map(OsString::from),
+        None if launch.environment.is_some() => None,
+        None => env::var_os("PATH"),
     }
 }
 

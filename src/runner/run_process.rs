@@ -4,6 +4,7 @@ use std::cell::LazyCell;
 use std::io;
 use std::mem;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::process::Child;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,18 +12,22 @@ use rustix::event::PollFlags;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
 
 use super::cgroup::Cgroups;
+use super::error_tail::ErrorTail;
+use super::failure_cause::{Evidence, signal_name, stop_cause};
 use super::invocation::ScriptFile;
 use super::launch::{Done, Launch, OutOfResources, Output};
 use super::limits::ChildLimits;
+use super::oom_evidence::find_oom_kill;
 use super::pipe::{InPipe, OutPipe};
 use super::process_table::ProcessTable;
 use super::process_tree::ProcessTree;
 use super::program_cache::ProgramCache;
 use super::pty::Pty;
-use super::spawn::{SpawnError, spawn};
+use super::spawn::{LaunchFailure, SpawnError, spawn};
+use super::usage_meter::{Ended, UsageMeter};
 use super::value::{self, LastLine};
 use crate::crash;
-use crate::model::{Exit, Failure, FailureKind, Outcome, RunId, RunReport, Script, StopSignal, Stream};
+use crate::model::{Call, Cause, Exit, Failure, FailureKind, Outcome, RunId, RunReport, Script, StopSignal, Stream};
 use crate::text;
 
 /// A run that has not ended.
@@ -30,7 +35,9 @@ pub(super) struct RunProcess {
     pub(super) run: RunId,
     launch: Launch,
     exit_policy: ExitPolicy,
-    /// The root process, which leads the process group of the same id.
+    /// The root process.
+    child: Child,
+    /// Its id, which is that of the process group that it leads.
     pid: Pid,
     /// The root process and its descendants.
     tree: ProcessTree,
@@ -40,9 +47,13 @@ pub(super) struct RunProcess {
     stdout: Option<OutPipe>,
     stderr: Option<OutPipe>,
     stdin: Option<InPipe>,
+    /// It runs in a terminal, where both streams are one.
+    has_terminal: bool,
     /// Replaces the three pipes in a run with a terminal.
     pty: Option<Pty>,
     last_line: LastLine,
+    /// The last lines of standard error, or of the terminal.
+    error_tail: ErrorTail,
     stopping: Option<Stopping>,
     /// When the timeout or the grace period ends.
     deadline: Option<Instant>,
@@ -61,7 +72,7 @@ pub(super) struct RunCallbacks {
 /// A run that could not start.
 pub(super) struct FailedLaunch {
     callbacks: RunCallbacks,
-    failure: Failure,
+    failure: LaunchFailure,
 }
 
 /// Why a run was not started.
@@ -145,8 +156,11 @@ pub(super) fn start(
         stdout: child.stdout.take().map(|pipe| OutPipe::new(pipe.into())),
         stderr: child.stderr.take().map(|pipe| OutPipe::new(pipe.into())),
         stdin: child.stdin.take().and_then(|pipe| InPipe::new(pipe.into(), text)),
+        has_terminal: spawned.pty.is_some(),
         pty: spawned.pty,
+        child,
         last_line: LastLine::default(),
+        error_tail: ErrorTail::default(),
         stopping: None,
         deadline: exit_policy.timeout.and_then(deadline_after),
         survivors: Vec::new(),
@@ -266,7 +280,7 @@ impl RunProcess {
 
     /// How the process ended, if the run is over. A run that is being stopped gets its whole grace period even if the root
     /// process has ended: a shell exits at once on TERM while its children still clean up.
-    pub(super) fn poll_exit(&mut self, table: &LazyProcessTable) -> Option<io::Result<Exit>> {
+    pub(super) fn poll_exit(&mut self, table: &LazyProcessTable, meter: &mut UsageMeter) -> Option<io::Result<Ended>> {
         if let Some(stopping) = self.stopping {
             if !self.has_exited_after_stop {
                 return None;
@@ -283,15 +297,17 @@ impl RunProcess {
             }
             self.tree.signal_group(Signal::KILL);
         }
-        match waitid(WaitId::Pid(self.pid), WaitIdOptions::EXITED | WaitIdOptions::NOHANG) {
-            Ok(status) => status.map(|status| to_exit(status.exit_status(), status.terminating_signal())),
-            Err(error) => Some(Err(error.into())),
-        }
+        self.has_exited().then(|| self.wait(meter))
+    }
+
+    /// Waits for the root process, which has ended.
+    pub(super) fn wait(&mut self, meter: &mut UsageMeter) -> io::Result<Ended> {
+        meter.wait(&mut self.child, self.started.elapsed())
     }
 
     /// Reads the remaining output and reports the outcome. Returns the output pipes, which background processes may still
     /// hold open.
-    pub(super) fn finish(mut self, exit: io::Result<Exit>, buffer: &mut [u8]) -> impl Iterator<Item = OutPipe> {
+    pub(super) fn finish(mut self, ended: io::Result<Ended>, buffer: &mut [u8]) -> impl Iterator<Item = OutPipe> {
         let mut pipes = [self.stdout.take(), self.stderr.take()];
         for (pipe, stream) in pipes.iter_mut().zip([Stream::Out, Stream::Err]) {
             if let Some(pipe) = pipe {
@@ -301,13 +317,25 @@ impl RunProcess {
         if let Some(pty) = self.pty.take() {
             pty.drain(buffer, |bytes| self.handle_output(Stream::Out, bytes));
         }
+        let (exit, usage) = match ended {
+            Ok(Ended { exit, usage }) => (Ok(exit), usage),
+            Err(error) => (Err(error), None),
+        };
         let outcome = self.outcome(&exit);
+        let exit = exit.ok();
+        let cause = self.cause(&outcome, exit);
         let file_value = self.launch.value_file.as_deref().and_then(value::take_value_file);
         let value = match outcome {
             Outcome::Succeeded => file_value.or_else(|| self.last_line.into_value()),
             _ => None,
         };
-        self.callbacks.report(RunReport { outcome, exit: exit.ok(), cause: None, usage: None, value });
+        self.callbacks.report(RunReport {
+            outcome,
+            exit,
+            cause: cause.map(Box::new),
+            usage: usage.map(Box::new),
+            value,
+        });
         pipes.into_iter().flatten()
     }
 
@@ -324,6 +352,9 @@ impl RunProcess {
         }
         if stream == Stream::Out {
             self.last_line.push(bytes);
+        }
+        if stream == Stream::Err || self.has_terminal {
+            self.error_tail.push(bytes);
         }
         self.callbacks.output.write(stream, bytes);
     }
@@ -353,6 +384,24 @@ impl RunProcess {
         !matches!(waitid(WaitId::Pid(self.pid), options), Ok(None))
     }
 
+    /// Why the run did not succeed, as far as there is evidence.
+    fn cause(&self, outcome: &Outcome, exit: Option<Exit>) -> Option<Cause> {
+        let (Outcome::Failed(failure), Call::Script(script)) = (outcome, &self.launch.definition.call) else {
+            return (*outcome == Outcome::Cancelled).then(|| stop_cause(exit));
+        };
+        let (cgroup, elapsed) = (self.tree.cgroup(), self.started.elapsed());
+        let evidence = Evidence {
+            launch: &self.launch,
+            script,
+            failure,
+            exit,
+            pid: self.pid.as_raw_nonzero().get(),
+            lines: &self.error_tail.lines(),
+            find_oom_kill: &|pid| find_oom_kill(pid, cgroup, elapsed),
+        };
+        evidence.find_cause()
+    }
+
     fn outcome(&self, exit: &io::Result<Exit>) -> Outcome {
         let failed = |kind, message| Outcome::Failed(Failure { kind, message });
         match (self.stopping, exit) {
@@ -364,9 +413,7 @@ impl RunProcess {
             (None, Ok(Exit::Code(code))) if self.exit_policy.ok_codes.contains(code) => Outcome::Succeeded,
             (None, Ok(Exit::Code(code))) => failed(FailureKind::Exit, exit_message(*code)),
             (None, Ok(Exit::Signal(number))) => {
-                let name = signal_hook::low_level::signal_name(*number);
-                let name = name.map_or_else(|| format!("signal {number}"), str::to_owned);
-                failed(FailureKind::Signal, format!("killed by {name}"))
+                failed(FailureKind::Signal, format!("killed by {}", signal_name(*number)))
             }
             (None, Err(error)) => failed(FailureKind::Error, format!("exit code unknown: {error}")),
         }
@@ -386,7 +433,9 @@ fn exit_message(code: i32) -> String {
 impl FailedLaunch {
     /// Reports the failure to the callbacks.
     pub(super) fn report(self) {
-        self.callbacks.report(RunReport::new(Outcome::Failed(self.failure)));
+        let LaunchFailure { failure, cause } = self.failure;
+        let cause = Some(Box::new(cause));
+        self.callbacks.report(RunReport { cause, ..RunReport::new(Outcome::Failed(failure)) });
     }
 }
 
@@ -407,10 +456,4 @@ impl ExitPolicy {
 /// None if the time is beyond the range of the clock.
 fn deadline_after(after: Duration) -> Option<Instant> {
     Instant::now().checked_add(after)
-}
-
-/// How a process ended: by its exit code, or else by a signal.
-pub(super) fn to_exit(code: Option<i32>, signal: Option<i32>) -> io::Result<Exit> {
-    let exit = code.map(Exit::Code).or(signal.map(Exit::Signal));
-    exit.ok_or_else(|| io::Error::other("neither an exit code nor a signal"))
 }

@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use rustix::io::Errno;
 
+use super::failure_cause::{bad_interpreter, not_executed, not_in_path};
 use super::invocation::{Invocation, ScriptFile, build_invocation, not_started};
 use super::launch::Launch;
 use super::limits::{ChildLimits, with_umask};
@@ -16,7 +17,8 @@ use super::program_cache::ProgramCache;
 use super::pty::{self, Pty, PtyOptions};
 use super::variables::resolve_variables;
 use crate::crash;
-use crate::model::{Call, Failure, Script};
+use crate::model::{Call, Cause, CauseKind, Failure, Script};
+use crate::text;
 
 /// A spawned process.
 pub(super) struct Spawned<'a> {
@@ -33,14 +35,21 @@ pub(super) struct Spawned<'a> {
 /// Why a process was not spawned.
 pub(super) enum SpawnError {
     /// The run has failed.
-    Failed(Failure),
+    Failed(LaunchFailure),
     /// It may succeed later. The reason is the operating system's.
     OutOfResources(String),
 }
 
+/// Why a run could not start.
+pub(super) struct LaunchFailure {
+    pub(super) failure: Failure,
+    pub(super) cause: Cause,
+}
+
 impl From<Failure> for SpawnError {
     fn from(failure: Failure) -> Self {
-        Self::Failed(failure)
+        let cause = Cause::new(CauseKind::NotStarted, failure.message.clone());
+        Self::Failed(LaunchFailure { failure, cause })
     }
 }
 
@@ -54,10 +63,10 @@ pub(super) fn spawn<'l>(
     is_subreaper: bool,
 ) -> Result<Spawned<'l>, SpawnError> {
     let Call::Script(script) = &launch.definition.call else {
-        return Err(SpawnError::Failed(not_started("a function can't be run as a process".to_owned())));
+        return Err(not_started("a function can't be run as a process".to_owned()).into());
     };
     let Invocation { program, arguments, file } = build_invocation(script, &launch.definition.arguments)?;
-    let cwd = script.exec.cwd.as_ref().map_or_else(|| launch.folder.clone(), |cwd| launch.absolute_path(cwd));
+    let cwd = launch.working_folder(script);
     let variables = resolve_variables(&script.exec, launch)?;
     let mut command = Command::new(
         program_cache.resolve(&program, &variables, launch, &cwd).as_deref().unwrap_or(Path::new(&program)),
@@ -93,7 +102,10 @@ pub(super) fn spawn<'l>(
         if is_out_of_resources(&error, script.exec.pty) {
             return SpawnError::OutOfResources(describe_os_error(&error));
         }
-        SpawnError::Failed(not_started(spawn_error(&error, &program, &cwd)))
+        let message = spawn_error(&error, &program, &cwd);
+        let cause = spawn_error_cause(&error, &program, launch, script);
+        let cause = cause.unwrap_or_else(|| Cause::new(CauseKind::NotStarted, message.clone()));
+        SpawnError::Failed(LaunchFailure { failure: not_started(message), cause })
     })?;
     Ok(Spawned { child, pty, script, file })
 }
@@ -130,4 +142,35 @@ fn spawn_error(error: &io::Error, program: &str, cwd: &Path) -> String {
         _ => "",
     };
     format!("{}: {program}{hint}", describe_os_error(error))
+}
+
+/// The cause of a failure to spawn a process; none if only the operating system's reason is known.
+fn spawn_error_cause(error: &io::Error, program: &str, launch: &Launch, script: &Script) -> Option<Cause> {
+    let cwd = launch.working_folder(script);
+    let folder = text::plain_line(&cwd.to_string_lossy());
+    match std::fs::read_dir(&cwd).map_err(|error| error.kind()) {
+        Err(io::ErrorKind::NotFound) => return Some(Cause::new(CauseKind::FolderMissing, folder)),
+        Err(io::ErrorKind::NotADirectory) => {
+            return Some(Cause::new(CauseKind::FolderMissing, format!("{folder} is not a folder")));
+        }
+        _ => {}
+    }
+    let path = cwd.join(program);
+    let has_path = program.contains('/');
+    match error.kind() {
+        io::ErrorKind::NotFound if !has_path => Some(not_in_path(program, launch, script)),
+        io::ErrorKind::NotFound if path.exists() => Some(bad_interpreter(program, &path)),
+        io::ErrorKind::NotFound => Some(Cause::new(CauseKind::CommandNotFound, text::plain_line(program))),
+        io::ErrorKind::PermissionDenied if has_path && path.exists() => Some(not_executed(program, &path)),
+        io::ErrorKind::PermissionDenied => {
+            let place = if has_path { text::plain_line(program) } else { format!("{folder}, or a folder of PATH") };
+            Some(Cause::new(CauseKind::PermissionDenied, place))
+        }
+        _ if error.raw_os_error() == Some(Errno::NOEXEC.raw_os_error()) => {
+            let program = text::plain_line(program);
+            let detail = format!("{program} (a script needs a first line like #!/bin/sh)");
+            Some(Cause::new(CauseKind::NotExecutable, detail))
+        }
+        _ => None,
+    }
 }

@@ -9,7 +9,7 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{WaitOptions, wait};
+use rustix::process::{Pid, WaitId, WaitIdOptions, WaitOptions, wait, waitid};
 use signal_hook::SigId;
 use signal_hook::consts::SIGCHLD;
 
@@ -22,9 +22,10 @@ use super::pipe::OutPipe;
 use super::process_table::ProcessTable;
 use super::program_cache::ProgramCache;
 use super::read_throttle::ReadThrottle;
-use super::run_process::{LazyProcessTable, PollSource, RunCallbacks, RunProcess, StartError, start, to_exit};
+use super::run_process::{LazyProcessTable, PollSource, RunCallbacks, RunProcess, StartError, start};
+use super::usage_meter::{Ended, UsageMeter, to_exit};
 use super::waker::Waker;
-use crate::model::{Exit, Outcome, RunId, RunReport, StopSignal};
+use crate::model::{Outcome, RunId, RunReport, StopSignal};
 
 /// Supervises runs on the thread that calls [`poll_once`](Self::poll_once).
 pub(super) struct Supervisor {
@@ -36,6 +37,7 @@ pub(super) struct Supervisor {
     /// None where this process may not create cgroups.
     cgroups: Option<Cgroups>,
     program_cache: ProgramCache,
+    usage_meter: UsageMeter,
     pub(super) descriptor_limit: Arc<DescriptorLimit>,
     /// Receives a byte from every [`Waker`] call and every SIGCHLD.
     wakeups: UnixStream,
@@ -108,6 +110,7 @@ impl Supervisor {
             is_subreaper,
             cgroups,
             program_cache,
+            usage_meter: UsageMeter::default(),
             descriptor_limit,
             wakeups,
             signal_id,
@@ -256,8 +259,8 @@ impl Supervisor {
         let table = LazyProcessTable::new(ProcessTable::read);
         let mut at = 0;
         while at < self.processes.len() {
-            match self.processes[at].poll_exit(&table) {
-                Some(exit) => self.finish(at, exit),
+            match self.processes[at].poll_exit(&table, &mut self.usage_meter) {
+                Some(ended) => self.finish(at, ended),
                 None => at += 1,
             }
         }
@@ -269,26 +272,78 @@ impl Supervisor {
     /// Waits for every child that has ended, both processes of runs and adopted orphans. Must not be called while a run
     /// is being stopped: its process must stay a zombie until its whole tree is gone.
     fn reap_all_children(&mut self) {
-        // An error means that there are no children.
-        while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
-            if let Some(at) = self.processes.iter().position(|process| process.pid() == pid) {
-                self.finish(at, to_exit(status.exit_status(), status.terminating_signal()));
+        loop {
+            let (pid, ended) = match next_ended_child() {
+                EndedChild::Pid(pid) => (pid, None),
+                EndedChild::Unknown => match wait(WaitOptions::NOHANG) {
+                    Ok(Some((pid, status))) => {
+                        let exit = to_exit(status.exit_status(), status.terminating_signal());
+                        (pid, Some(exit.map(|exit| Ended { exit, usage: None })))
+                    }
+                    // An error means that there are no children.
+                    Ok(None) | Err(_) => return,
+                },
+                EndedChild::None => return,
+            };
+            let at = self.processes.iter().position(|process| process.pid() == pid);
+            match (at, ended) {
+                (Some(at), Some(ended)) => self.finish(at, ended),
+                (Some(at), None) => {
+                    let ended = self.processes[at].wait(&mut self.usage_meter);
+                    self.finish(at, ended);
+                }
+                (None, None) => {
+                    // Another thread can't have waited for it.
+                    let _ = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
+                }
+                (None, Some(_)) => {}
             }
         }
     }
 
-    fn finish(&mut self, at: usize, exit: io::Result<Exit>) {
+    fn finish(&mut self, at: usize, ended: io::Result<Ended>) {
         let process = self.processes.swap_remove(at);
         if let Some(cgroups) = &mut self.cgroups {
             cgroups.note_duration(process.elapsed());
         }
-        let lingering_pipes = process.finish(exit, &mut self.buffer);
+        let lingering_pipes = process.finish(ended, &mut self.buffer);
         // Most of them turn out to be closed at the next poll.
         self.lingering_pipes.extend(lingering_pipes);
         let limit = MAX_LINGERING_PIPES.min(DescriptorLimit::max_lingering_pipes());
         let too_many = self.lingering_pipes.len().saturating_sub(limit);
         self.lingering_pipes.drain(..too_many);
     }
+}
+
+/// A child that has ended and has not been waited for.
+enum EndedChild {
+    Pid(Pid),
+    /// There may be one, whose id is unknown.
+    Unknown,
+    None,
+}
+
+/// The next child that has ended. It stays a zombie.
+#[cfg(target_os = "linux")]
+fn next_ended_child() -> EndedChild {
+    use nix::errno::Errno;
+    use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+
+    match waitid(Id::All, WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT) {
+        Ok(WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, ..)) => {
+            Pid::from_raw(pid.as_raw()).map_or(EndedChild::Unknown, EndedChild::Pid)
+        }
+        // Ended by a real-time signal, for which nix has no name.
+        Err(Errno::EINVAL) => EndedChild::Unknown,
+        // An error means that there are no children.
+        Ok(_) | Err(_) => EndedChild::None,
+    }
+}
+
+/// Does not know: only Linux says which child has ended without waiting for it.
+#[cfg(not(target_os = "linux"))]
+fn next_ended_child() -> EndedChild {
+    EndedChild::Unknown
 }
 
 /// Makes this process the new parent of descendants whose parent ends.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::{ActiveRun, EventLoop};
 use crate::crash;
-use crate::model::{ExecOptions, Failure, FailureKind, Job, Outcome, RunId, RunReport, StopSignal};
+use crate::model::{Cause, CauseKind, ExecOptions, Failure, FailureKind, Job, Outcome, RunId, RunReport, StopSignal};
 use crate::runner::{Launch, PtyOptions};
 use crate::site::run_tag;
 use crate::store::Store;
@@ -55,7 +55,8 @@ impl EventLoop {
         };
         self.deferred.remove(at);
         let Some(active) = self.running.get(&run) else { return };
-        let report = RunReport::new(Outcome::Cancelled);
+        let cause = Some(Box::new(Cause::new(CauseKind::StopRequested, "before it started")));
+        let report = RunReport { cause, ..RunReport::new(Outcome::Cancelled) };
         self.handle_run_end(active.job.id, run, report);
     }
 
@@ -65,8 +66,9 @@ impl EventLoop {
         let environment = match self.environments.of(&job) {
             Ok(environment) => environment,
             Err(message) => {
+                let cause = Some(Box::new(Cause::new(CauseKind::NotStarted, message.clone())));
                 let outcome = Outcome::Failed(Failure { kind: FailureKind::NotStarted, message });
-                let report = RunReport::new(outcome);
+                let report = RunReport { cause, ..RunReport::new(outcome) };
                 drop(channel.send(WorkerMessage::RunEnded(id, run.id, report)));
                 self.running.insert(run.id, ActiveRun { job, started: Instant::now(), is_ended: false });
                 return;

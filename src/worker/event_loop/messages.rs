@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use super::{EventLoop, MAX_SLEEP, PeerCheck};
-use crate::model::{Command, Exit, HookResult, JobId, Outcome, RunId, RunReport, StopSignal};
+use crate::model::{Cause, CauseKind, Command, Exit, HookResult, JobId, Outcome, RunId, RunReport, StopSignal};
 use crate::store::Store;
 use crate::worker::commit_thread::{Batch, CommitOutcome};
 use crate::worker::message::{Shutdown, WorkerMessage};
@@ -111,6 +111,7 @@ impl EventLoop {
         if self.shutdown.is_some() && report.outcome == Outcome::Cancelled {
             // The worker stopped the run because it shuts down, not because anyone cancelled the job.
             report.outcome = Outcome::Interrupted;
+            report.cause = Some(Box::new(Cause::new(CauseKind::WorkerStopped, "")));
         }
         if report.exit == Some(Exit::Signal(Signal::KILL.as_raw())) && !self.lock.is_in_place() {
             // Another process considered this worker dead. It kills what the runs left, and records their ends.

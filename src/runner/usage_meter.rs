@@ -1,0 +1,105 @@
+//! Waits for processes that have ended, and measures what they used.
+
+use std::fs;
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::process::Child;
+use std::time::Duration;
+
+use nix::sys::resource::{UsageWho, getrusage};
+use wait4::Wait4;
+
+use crate::model::{DiskUsage, Exit, Usage};
+
+/// What is read and written is not looked up for shorter runs: most of these use no disk, and each look takes time.
+const MIN_DURATION_WITH_IO: Duration = Duration::from_millis(50);
+
+/// A process that has been waited for.
+pub(super) struct Ended {
+    /// How it ended.
+    pub(super) exit: Exit,
+    /// What it and its descendants used. None where that is unknown.
+    pub(super) usage: Option<Usage>,
+}
+
+/// Measures what processes used.
+#[derive(Debug, Default)]
+pub(super) struct UsageMeter {
+    /// The peak memory of this process when it was last looked up.
+    own_peak: u64,
+}
+
+impl UsageMeter {
+    /// Waits for a child that has ended, after it ran for that long.
+    pub(super) fn wait(&mut self, child: &mut Child, elapsed: Duration) -> io::Result<Ended> {
+        // Gone as soon as it has been waited for.
+        let io = if elapsed >= MIN_DURATION_WITH_IO { read_io(child.id()) } else { None };
+        let used = child.wait4()?;
+        let usage = Usage {
+            user: used.rusage.utime,
+            system: used.rusage.stime,
+            peak_memory: used.rusage.maxrss,
+            is_peak_bound: !self.exceeds_own_peak(used.rusage.maxrss),
+            io,
+        };
+        Ok(Ended { exit: to_exit(used.status.code(), used.status.signal())?, usage: Some(usage) })
+    }
+
+    /// Whether a peak is larger than that of this process. The kernel counts what a child shared with its parent before it
+    /// became another program, so a smaller peak is this process's.
+    fn exceeds_own_peak(&mut self, peak: u64) -> bool {
+        if peak > self.own_peak {
+            // It only grows, so most of the time the known one is enough.
+            self.own_peak = own_peak();
+        }
+        peak > self.own_peak
+    }
+}
+
+/// How a process ended: by its exit code, or else by a signal.
+pub(super) fn to_exit(code: Option<i32>, signal: Option<i32>) -> io::Result<Exit> {
+    let exit = code.map(Exit::Code).or(signal.map(Exit::Signal));
+    exit.ok_or_else(|| io::Error::other("neither an exit code nor a signal"))
+}
+
+/// The peak memory of this process, in bytes.
+fn own_peak() -> u64 {
+    let kibibytes = getrusage(UsageWho::RUSAGE_SELF).map_or(0, |usage| usage.max_rss());
+    let unit = if cfg!(target_os = "macos") { 1 } else { 1024 };
+    u64::try_from(kibibytes).unwrap_or_default().saturating_mul(unit)
+}
+
+/// What a process that has ended, and the descendants that were waited for, read from and wrote to disks.
+fn read_io(pid: u32) -> Option<DiskUsage> {
+    parse_io(&fs::read_to_string(format!("/proc/{pid}/io")).ok()?)
+}
+
+/// Parses `/proc/PID/io`. What was written to files that were deleted before it reached the disk does not count.
+fn parse_io(text: &str) -> Option<DiskUsage> {
+    let number = |name: &str| {
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))?;
+        value.trim().parse::<u64>().ok()
+    };
+    let written = number("write_bytes")?.saturating_sub(number("cancelled_write_bytes").unwrap_or_default());
+    Some(DiskUsage { read: number("read_bytes")?, written })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deleted_output_was_not_written() {
+        let text = "rchar: 9\nwchar: 9\nsyscr: 1\nsyscw: 1\nread_bytes: 4096\nwrite_bytes: 12288\n\
+                    cancelled_write_bytes: 8192\n";
+        assert_eq!(parse_io(text), Some(DiskUsage { read: 4096, written: 4096 }));
+        assert_eq!(parse_io("read_bytes: x\nwrite_bytes: 1\n"), None);
+    }
+
+    #[test]
+    fn a_peak_counts_only_above_that_of_this_process() {
+        let mut meter = UsageMeter::default();
+        assert!(!meter.exceeds_own_peak(1));
+        assert!(meter.exceeds_own_peak(u64::MAX));
+    }
+}
