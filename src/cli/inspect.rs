@@ -182,6 +182,7 @@ struct ListColumns {
     max_time: usize,
     /// The width of the values; 0 if they are not printed.
     value: usize,
+    max_failure: usize,
 }
 
 impl ListColumns {
@@ -190,9 +191,9 @@ impl ListColumns {
         let value = if result_value::are_comparable(jobs.clone()) { values.max().unwrap_or(0) } else { 0 };
         let path = jobs.map(|job| text::width(&text::plain_line(&job.path()))).max().unwrap_or(0).max(24);
         if safe_output::is_stdout_terminal() {
-            Self { path: path.min(40), max_time: 19, value: value.min(20) }
+            Self { path: path.min(40), max_time: 19, value: value.min(20), max_failure: 60 }
         } else {
-            Self { path, max_time: usize::MAX, value }
+            Self { path, max_time: usize::MAX, value, max_failure: usize::MAX }
         }
     }
 }
@@ -219,7 +220,13 @@ fn print_row(
     if columns.value > 0 {
         write!(out, "{}  ", text::pad(&job.result_line(), columns.value, text::ELLIPSIS))?;
     }
-    writeln!(out, "{label}")?;
+    write!(out, "{label}")?;
+    let end = job.result_run().and_then(|run| run.end.as_ref());
+    if let Some(failure) = end.and_then(RunEnd::failure_text) {
+        let failure = text::fit(&text::plain_line(&failure), columns.max_failure, text::ELLIPSIS).into_owned();
+        write!(out, "  ({failure})")?;
+    }
+    writeln!(out)?;
     Ok(())
 }
 
@@ -248,6 +255,16 @@ fn print_details(
         field("skipped", reason)?;
     } else if let Some(failure) = job.failure() {
         field("error", &failure.message)?;
+    }
+    let end = job.result_run().and_then(|run| run.end.as_ref());
+    if let Some(cause) = end.and_then(|end| end.cause.as_deref()).filter(|cause| cause.is_informative()) {
+        field("cause", &cause.to_string())?;
+        if let Some(advice) = cause.advice() {
+            field("fix", advice)?;
+        }
+    }
+    if let Some(usage) = end.and_then(|end| end.usage.as_deref()) {
+        field("used", &usage.to_string())?;
     }
     let scheduling = &job.definition.scheduling;
     if !scheduling.needs.is_empty() {
@@ -292,7 +309,7 @@ fn print_details(
         let outcome = ending.map_or("running", |ending| ending.outcome.as_str());
         let took = run.duration().map(text::duration).unwrap_or_default();
         let result = match ending {
-            Some(RunEnd { outcome: Outcome::Failed(failure), .. }) => failure.message.clone(),
+            Some(end) if end.outcome.failure().is_some() => end.failure_text().unwrap_or_default(),
             Some(RunEnd { value: Some(value), .. }) => {
                 value.as_str().map_or_else(|| value.to_string(), str::to_owned).replace('\n', " ")
             }

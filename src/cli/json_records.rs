@@ -117,6 +117,8 @@ pub(super) struct JobRecord<'a> {
     value: Option<&'a Value>,
     parameters: Option<Map<String, Value>>,
     error: Option<&'a str>,
+    cause: Option<CauseRecord>,
+    usage: Option<UsageRecord>,
     command: Option<String>,
     needs: Vec<String>,
     tags: &'a [String],
@@ -178,9 +180,30 @@ struct RunRecord<'a> {
     run_ms: Option<u64>,
     value: Option<&'a Value>,
     error: Option<&'a str>,
+    cause: Option<CauseRecord>,
+    usage: Option<UsageRecord>,
     worker: u64,
     approval: Option<ApprovalRecord<'a>>,
     pools: BTreeMap<&'a str, &'a [u32]>,
+}
+
+/// Why a run did not succeed.
+#[derive(Serialize)]
+struct CauseRecord {
+    kind: &'static str,
+    limit: Option<String>,
+    text: String,
+}
+
+/// What a run used.
+#[derive(Serialize)]
+struct UsageRecord {
+    user_ms: u64,
+    system_ms: u64,
+    peak_memory: u64,
+    peak_memory_exact: bool,
+    read_bytes: Option<u64>,
+    written_bytes: Option<u64>,
 }
 
 /// Who approved or refused a job or a run.
@@ -227,6 +250,8 @@ impl<'a> JobRecord<'a> {
                 matrix.values.iter().map(|(name, value)| (name.to_string(), Value::from(&**value))).collect()
             }),
             error: error_message(job),
+            cause: cause_record(end),
+            usage: usage_record(end),
             command: job_command(job),
             needs: job.definition.scheduling.needs.iter().map(|need| need.job.to_string()).collect(),
             tags: &job.definition.tags,
@@ -297,6 +322,8 @@ impl<'a> RunRecord<'a> {
             run_ms: run.duration().map(millis),
             value: end.and_then(|end| end.value.as_deref()),
             error: end.and_then(|end| end.outcome.failure()).map(|failure| failure.message.as_str()),
+            cause: cause_record(end),
+            usage: usage_record(end),
             worker: run.worker.0,
             approval: run.approval.as_deref().map(ApprovalRecord::new),
             pools: held_units(run.inputs.as_deref().map_or(&[], |inputs| &inputs.pools)),
@@ -306,6 +333,23 @@ impl<'a> RunRecord<'a> {
 
 fn held_units(holds: &[PoolHold]) -> BTreeMap<&str, &[u32]> {
     holds.iter().map(|hold| (&*hold.pool, &*hold.units)).collect()
+}
+
+fn cause_record(end: Option<&RunEnd>) -> Option<CauseRecord> {
+    let cause = end?.cause.as_deref()?;
+    Some(CauseRecord { kind: cause.kind.as_str(), limit: cause.limit.clone(), text: cause.to_string() })
+}
+
+fn usage_record(end: Option<&RunEnd>) -> Option<UsageRecord> {
+    let usage = end?.usage.as_deref()?;
+    Some(UsageRecord {
+        user_ms: millis(usage.user),
+        system_ms: millis(usage.system),
+        peak_memory: usage.peak_memory,
+        peak_memory_exact: !usage.is_peak_bound,
+        read_bytes: usage.io.map(|io| io.read),
+        written_bytes: usage.io.map(|io| io.written),
+    })
 }
 
 /// Why its latest run failed, or why it was skipped.

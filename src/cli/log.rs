@@ -11,7 +11,7 @@ use super::log_printer::{LinePrefix, LogPrinter};
 use super::open_site::OpenSite;
 use super::own_job::refuse_to_wait_for_itself;
 use super::target::{Target, sync_state};
-use crate::model::{Event, Job, JobId, Run, RunId, SiteState};
+use crate::model::{Event, Job, JobId, Run, RunEnd, RunId, SiteState};
 use crate::store::log::LogReader;
 use crate::store::{Store, Subscription};
 use crate::text;
@@ -128,6 +128,7 @@ impl MultiLogPrinter<'_> {
                 Ok(run) => {
                     self.open_log(store, job, &run)?;
                     self.print_new_output(|_| true)?;
+                    report_failure(job, &run);
                 }
                 // Many jobs of a queue may not have run.
                 Err(CliError::Usage(reason)) if matches!(self.prefix_style, PrefixStyle::Names { .. }) => {
@@ -270,6 +271,13 @@ impl MultiLogPrinter<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// Says on standard error why a run failed.
+fn report_failure(job: &Job, run: &Run) {
+    if let Some(failure) = run.end.as_ref().and_then(RunEnd::failure_text) {
+        warn(&format!("{} failed: {}", text::plain_line(&job.path()), text::plain_line(&failure)));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{AfterRun, Job, Outcome, Run};
+use crate::model::{AfterRun, Job, Outcome, Run, RunEnd};
 use crate::text;
 
 /// The maximum width of the value or error in a line, in cells.
@@ -13,7 +13,10 @@ pub(super) fn describe_outcome(job: &Job, outcome: &Outcome) -> String {
     let run = job.result_run().filter(|_| !matches!(outcome, Outcome::Skipped { .. }));
     let took = run.and_then(Run::duration).map(text::duration).unwrap_or_default();
     let detail = match (outcome, &job.value) {
-        (Outcome::Failed(failure), _) => text::plain_line(&failure.message),
+        (Outcome::Failed(failure), _) => {
+            let known = run.and_then(|run| run.end.as_ref()).and_then(RunEnd::failure_text);
+            text::plain_line(known.as_ref().unwrap_or(&failure.message))
+        }
         (Outcome::Skipped { reason }, _) => text::plain_line(reason),
         (Outcome::Succeeded, Some(value)) => {
             text::plain_line(&value.as_str().map_or_else(|| value.to_string(), str::to_owned))

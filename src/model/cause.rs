@@ -89,7 +89,7 @@ cause_kinds! {
     /// Its worker was told to stop.
     WorkerStopped "worker_stopped" "its worker was stopped"
     /// It exited with a code that means failure.
-    Exited "exited" "exited"
+    Exited "exited" "last error"
 }
 
 impl Cause {
@@ -103,6 +103,36 @@ impl Cause {
     pub fn with_limit(mut self, limit: Option<String>) -> Self {
         self.limit = limit;
         self
+    }
+
+    /// Whether it says anything beyond the outcome and the message of the failure.
+    pub fn is_informative(&self) -> bool {
+        !self.detail.is_empty() || self.is_specific()
+    }
+
+    /// What usually helps, as a sentence; none if only the job's own output can tell.
+    pub fn advice(&self) -> Option<&'static str> {
+        Some(match self.kind {
+            CauseKind::CommandNotFound => "Install the program, or correct its name or PATH (`env`).",
+            CauseKind::PermissionDenied => "Give the user of this site access to the file.",
+            CauseKind::NotExecutable => {
+                "Make the file executable with chmod +x, or name its interpreter in the command."
+            }
+            CauseKind::BadInterpreter => "Correct the first line of the script, or install its interpreter.",
+            CauseKind::FolderMissing => "Create the folder, or correct `cwd`.",
+            CauseKind::TimedOut => "Raise `timeout`, if the job needs longer.",
+            CauseKind::Stalled => "Raise `stall`, if the job is silent for longer.",
+            CauseKind::OutOfMemory if self.limit.is_some() => "Raise `limits.memory`, if the job needs more.",
+            CauseKind::OutOfMemory => "Run fewer jobs at a time (`parallel`, `weight`), or give the job more memory.",
+            CauseKind::DiskFull => "Free space, then run the job again.",
+            CauseKind::FileSizeLimit => "Raise the limit on the size of files (ulimit -f).",
+            CauseKind::OpenFilesLimit => "Raise `limits.open_files`, or ulimit -n where the job is requested.",
+            CauseKind::ProcessLimit => "Raise `limits.processes`, or run fewer jobs at a time (`parallel`).",
+            CauseKind::CpuTimeLimit => "Raise `limits.cpu_time`, if the job needs more.",
+            CauseKind::NameNotResolved => "Check the network and the name of the host, then run the job again.",
+            CauseKind::Killed | CauseKind::WorkerStopped => "Run the job again.",
+            CauseKind::NotStarted | CauseKind::Crashed | CauseKind::Exited | CauseKind::StopRequested => return None,
+        })
     }
 
     /// Whether it says more about a run than the message of its failure, which names exit codes, signals and timeouts.

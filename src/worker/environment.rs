@@ -57,6 +57,7 @@ pub(super) fn hook_variables(
     let duration = end.and_then(|end| (end.at - run.started).to_std().ok()).unwrap_or_default();
     let value = job.value.as_ref().filter(|_| outcome == Some(&Outcome::Succeeded));
     let value = value.map(|value| if let Value::String(text) = value { text.clone() } else { value.to_string() });
+    let cause = end.and_then(|end| end.cause.as_deref());
     let error = outcome.and_then(Outcome::failure).map(|failure| failure.message.clone());
     let variables = [
         (HOOK, Some(slot.to_string().into())),
@@ -67,6 +68,8 @@ pub(super) fn hook_variables(
         ("SETLIST_EXIT_CODE", code.map(|code| code.to_string().into())),
         ("SETLIST_SIGNAL", signal.map(|signal| signal.to_string().into())),
         ("SETLIST_ERROR", error.as_deref().map(to_env_value)),
+        ("SETLIST_CAUSE", cause.map(|cause| cause.kind.as_str().into())),
+        ("SETLIST_CAUSE_TEXT", cause.map(|cause| to_env_value(&cause.to_string()))),
         ("SETLIST_VALUE", value.as_deref().map(to_env_value)),
         ("SETLIST_LOG", Some(log.as_os_str().to_owned())),
     ];

@@ -7,6 +7,7 @@ use ratatui::style::{Modifier, Style};
 
 use crate::model::{Call, Job, JobState, Phase, Program, RunId, SiteState, Value};
 use crate::text;
+use crate::tui::action::Action;
 use crate::tui::details_pane::RunHistory;
 use crate::tui::due_history::DueTimesPane;
 use crate::tui::layout::ScreenLayout;
@@ -118,6 +119,7 @@ impl DetailColumn<'_> {
     /// The lines about the job itself.
     fn overview(&self) -> Vec<DetailLine> {
         let mut lines = vec![self.title(), self.state_line()];
+        lines.extend(self.findings());
         lines.push(DetailLine::new());
         lines.extend(self.timeline());
         lines.push(DetailLine::new());
@@ -162,6 +164,47 @@ impl DetailColumn<'_> {
             line.push((format!(" {} value {value}", appearance.symbols.dot), appearance.theme.dim));
         }
         line
+    }
+
+    /// Why its last run did not succeed, what usually helps, and what the run used.
+    fn findings(&self) -> Vec<DetailLine> {
+        let theme = &self.appearance().theme;
+        let Some(end) = self.job.result_run().and_then(|run| run.end.as_ref()) else { return Vec::new() };
+        let mut lines = Vec::new();
+        if let Some(cause) = end.cause.as_deref().filter(|cause| cause.is_informative()) {
+            let style = self.appearance().outcome(&end.outcome).1;
+            lines.extend(self.wrapped("Cause  ", &cause.to_string(), style));
+            if let Some(advice) = cause.advice() {
+                let keymap = &self.setup.keymap;
+                let (edit, run) = (keymap.key(Action::Edit), keymap.key(Action::Run));
+                let keys = if self.job.name().is_some() { format!("{edit} edits it, ") } else { String::new() };
+                lines.extend(self.wrapped("Fix    ", &format!("{advice} {keys}{run} runs it again."), theme.dim));
+            }
+        }
+        if let Some(usage) = &end.usage {
+            lines.extend(self.wrapped("Used   ", &usage.to_string(), theme.dim));
+        }
+        lines
+    }
+
+    /// A name and its text, on one line, or on as many as it takes if the details are expanded.
+    fn wrapped(&self, name: &str, words: &str, style: Style) -> Vec<DetailLine> {
+        let (words, dim) = (text::plain_line(words), self.appearance().theme.dim);
+        let room = self.width.saturating_sub(text::width(name)).max(1);
+        if !self.is_expanded {
+            let words = text::fit(&words, room, self.appearance().symbols.ellipsis).into_owned();
+            return vec![vec![(name.to_owned(), dim), (words, style)]];
+        }
+        let mut lines = vec![String::new()];
+        for word in words.split_inclusive(' ') {
+            let fits = lines.last().is_some_and(|line| text::width(line) + text::width(word.trim_end()) <= room);
+            match lines.last_mut() {
+                Some(line) if fits || line.is_empty() => line.push_str(word),
+                _ => lines.push(word.to_owned()),
+            }
+        }
+        let name = |first: bool| if first { name.to_owned() } else { " ".repeat(text::width(name)) };
+        lines.into_iter().enumerate().map(|(at, line)| vec![(name(at == 0), dim), (line, style)]).collect()
     }
 
     /// The stages from waiting to done, with durations and times.

@@ -5,7 +5,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
-use crate::model::{Job, JobState, Outcome, StopSignal, WaitReason, result_value};
+use crate::model::{Job, JobState, Outcome, RunEnd, StopSignal, WaitReason, result_value};
 use crate::text;
 use crate::tui::output::JobProgress;
 use crate::tui::state::ScreenSetup;
@@ -162,7 +162,8 @@ fn parts(job: &Job, wait_reason: Option<&WaitReason>, setup: &ScreenSetup, now: 
     let (theme, signs) = (&appearance.theme, appearance.symbols);
     match &job.state {
         JobState::Pending { requested, .. } => {
-            let failed = job.failure().map(|failure| text::plain_line(&failure.message));
+            let end = job.result_run().and_then(|run| run.end.as_ref());
+            let failed = end.and_then(RunEnd::failure_summary).map(|failure| text::plain_line(&failure));
             let (sign, sign_style) = match (&failed, requested) {
                 (_, true) => (signs.requested, theme.live),
                 (Some(_), false) => (signs.failed, theme.bad),
@@ -203,11 +204,20 @@ fn parts(job: &Job, wait_reason: Option<&WaitReason>, setup: &ScreenSetup, now: 
             let duration = if ran { time_format::last_run_duration(job, now) } else { String::new() };
             let time = finished_time(job, setup, now).unwrap_or_default();
             // The sign alone says that a job succeeded, which leaves room for its title.
-            let note = if *outcome == Outcome::Succeeded { String::new() } else { outcome_text(outcome) };
+            let end = job.result_run().and_then(|run| run.end.as_ref()).filter(|end| end.outcome == *outcome);
+            let note = match end.map_or_else(|| outcome_text(outcome), end_text) {
+                _ if *outcome == Outcome::Succeeded => String::new(),
+                note => note,
+            };
             let value = job.result_line();
             RowParts { sign, sign_style, note, note_style: sign_style, time, duration, value }
         }
     }
+}
+
+/// The end of a run as short text: its outcome, and the cause if it says more.
+pub(super) fn end_text(end: &RunEnd) -> String {
+    end.failure_summary().map_or_else(|| outcome_text(&end.outcome), |failure| text::plain_line(&failure))
 }
 
 /// An outcome as short text.

@@ -71,7 +71,7 @@ impl DetailColumn<'_> {
             None => (appearance.symbols.running, appearance.theme.live, "running".to_owned()),
             Some(ending) => {
                 let (sign, style) = appearance.outcome(&ending.outcome);
-                (sign, style, job_row::outcome_text(&ending.outcome))
+                (sign, style, job_row::end_text(ending))
             }
         };
         let moment = self.moment(run.started);
