@@ -17,8 +17,9 @@ macro_rules! topics {
     };
 }
 
-const TOPICS: [HelpTopic; 13] = topics![
-    "jobs.yaml" "schedules" "pools" "environment" "keys" "filters" "json" "state" "service" "config" "import" "other-tools" "what-happens"
+const TOPICS: [HelpTopic; 14] = topics![
+    "jobs.yaml" "schedules" "pools" "environment" "failures" "keys" "filters" "json" "state" "service" "config"
+    "import" "other-tools" "what-happens"
 ];
 
 /// The longest line of a rendered topic, unless a word or an example is longer.

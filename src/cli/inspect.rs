@@ -13,7 +13,7 @@ use super::open_site::OpenSite;
 use super::{safe_output, schedule};
 use crate::clock;
 use crate::model::{
-    Approval, HookResult, Job, JobState, Need, Outcome, OutcomeCondition, Phase, PoolHold, PoolUse, QueueId,
+    Approval, Cause, HookResult, Job, JobState, Need, Outcome, OutcomeCondition, Phase, PoolHold, PoolUse, QueueId,
     QueueState, QueueStatus, Run, RunEnd, SiteState, WaitReason, due_at, result_value,
 };
 use crate::text;
@@ -222,7 +222,8 @@ fn print_row(
     }
     write!(out, "{label}")?;
     let end = job.result_run().and_then(|run| run.end.as_ref());
-    if let Some(failure) = end.and_then(RunEnd::failure_text) {
+    let has_cause = |end: &&RunEnd| end.cause.as_deref().is_some_and(Cause::is_informative);
+    if let Some(failure) = end.filter(has_cause).and_then(RunEnd::failure_text) {
         let failure = text::fit(&text::plain_line(&failure), columns.max_failure, text::ELLIPSIS).into_owned();
         write!(out, "  ({failure})")?;
     }

@@ -11,7 +11,7 @@ use super::log_printer::{LinePrefix, LogPrinter};
 use super::open_site::OpenSite;
 use super::own_job::refuse_to_wait_for_itself;
 use super::target::{Target, sync_state};
-use crate::model::{Event, Job, JobId, Run, RunEnd, RunId, SiteState};
+use crate::model::{CauseKind, Event, Job, JobId, Run, RunEnd, RunId, SiteState};
 use crate::store::log::LogReader;
 use crate::store::{Store, Subscription};
 use crate::text;
@@ -128,7 +128,9 @@ impl MultiLogPrinter<'_> {
                 Ok(run) => {
                     self.open_log(store, job, &run)?;
                     self.print_new_output(|_| true)?;
-                    report_failure(job, &run);
+                    if !self.options.stderr && !self.options.stdout {
+                        report_failure(job, &run);
+                    }
                 }
                 // Many jobs of a queue may not have run.
                 Err(CliError::Usage(reason)) if matches!(self.prefix_style, PrefixStyle::Names { .. }) => {
@@ -274,9 +276,10 @@ impl MultiLogPrinter<'_> {
     }
 }
 
-/// Says on standard error why a run failed.
+/// Says on standard error why a run failed, if its output does not end with that.
 fn report_failure(job: &Job, run: &Run) {
-    if let Some(failure) = run.end.as_ref().and_then(RunEnd::failure_text) {
+    let end = run.end.as_ref().filter(|end| end.cause.as_deref().is_some_and(|cause| cause.kind != CauseKind::Exited));
+    if let Some(failure) = end.and_then(RunEnd::failure_text) {
         warn(&format!("{} failed: {}", text::plain_line(&job.path()), text::plain_line(&failure)));
     }
 }

@@ -195,6 +195,7 @@ fn is_out_of_memory(line: &str, lower: &str) -> bool {
         || (line.starts_with("Out of memory") && (line.ends_with('!') || line.contains(" in perl:")))
         || line.contains(": xmalloc: cannot allocate ")
         || line.contains(": xrealloc: cannot allocate ")
+        || line.contains(": memory exhausted by ")
         || MEMORY_ENDINGS.iter().any(|end| lower.ends_with(end))
         || is_allocation()
 }

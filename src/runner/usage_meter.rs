@@ -14,6 +14,9 @@ use crate::model::{DiskUsage, Exit, Usage};
 /// What is read and written is not looked up for shorter runs: most of these use no disk, and each look takes time.
 const MIN_DURATION_WITH_IO: Duration = Duration::from_millis(50);
 
+/// How exactly the kernel counts memory: each processor has a part of the counter.
+const PEAK_TOLERANCE: u64 = 4 << 20;
+
 /// A process that has been waited for.
 pub(super) struct Ended {
     /// How it ended.
@@ -48,11 +51,12 @@ impl UsageMeter {
     /// Whether a peak is larger than that of this process. The kernel counts what a child shared with its parent before it
     /// became another program, so a smaller peak is this process's.
     fn exceeds_own_peak(&mut self, peak: u64) -> bool {
-        if peak > self.own_peak {
+        let exceeds = |own_peak: u64| peak > own_peak.saturating_add(PEAK_TOLERANCE);
+        if exceeds(self.own_peak) {
             // It only grows, so most of the time the known one is enough.
             self.own_peak = own_peak();
         }
-        peak > self.own_peak
+        exceeds(self.own_peak)
     }
 }
 
@@ -99,7 +103,7 @@ mod tests {
     #[test]
     fn a_peak_counts_only_above_that_of_this_process() {
         let mut meter = UsageMeter::default();
-        assert!(!meter.exceeds_own_peak(1));
+        assert!(!meter.exceeds_own_peak(1) && !meter.exceeds_own_peak(PEAK_TOLERANCE + 1));
         assert!(meter.exceeds_own_peak(u64::MAX));
     }
 }

@@ -50,7 +50,7 @@ fn process_prints_a_line_per_job_and_counts() {
     assert_eq!(output.code, Some(1), "{output:?}");
     let lines: Vec<Vec<&str>> = output.stdout.lines().map(|line| line.split("  ").collect()).collect();
     assert_eq!((lines[0][0], lines[0][1], lines[0][3]), ("build/lint", "succeeded", "no warnings"));
-    assert_eq!((lines[1][0], lines[1][1], lines[1][3]), ("build/test", "failed", "exit code 3"));
+    assert_eq!((lines[1][0], lines[1][1], lines[1][3]), ("build/test", "failed", "exit code 3: two"));
     assert_eq!((lines[2][0], lines[2][1]), ("build/ship", "succeeded"));
     assert_eq!(lines[3][0], "2 succeeded, 1 failed");
     assert_eq!(lines.len(), 4);
@@ -101,8 +101,8 @@ fn a_job_as_json_has_every_field() {
     let job = site.job("#1");
     let mut fields: Vec<&str> = job.as_object().unwrap().keys().map(String::as_str).collect();
     let expected = "id queue name title state outcome exit_code signal attempt max_attempts run_count run_id enqueued_at \
-                    started_at executed_at wait_ms run_ms value parameters error command needs tags worker priority waiting \
-                    waiting_for not_before confirm approval runs on_finish schedule next_due_at";
+                    started_at executed_at wait_ms run_ms value parameters error cause usage command needs tags worker priority \
+                    waiting waiting_for not_before confirm approval runs on_finish schedule next_due_at";
     let mut expected: Vec<&str> = expected.split_whitespace().collect();
     expected.sort_unstable();
     fields.sort_unstable();

@@ -16,6 +16,7 @@ mod editing;
 mod environments;
 mod examples;
 mod exit_status;
+mod failure_causes;
 mod forgotten_values;
 mod fuzz;
 mod hooks;

@@ -105,6 +105,9 @@ fn job_summary(job: &Job, waiting: Option<&WaitReason>, setup: &ScreenSetup, now
             parts.push(format!("value {text}"));
         }
     }
+    // Last, because it may be long.
+    let cause = job.result_run().and_then(|run| run.end.as_ref()).and_then(|end| end.cause.as_deref());
+    parts.extend(cause.filter(|cause| cause.is_informative()).map(ToString::to_string));
     let dot = format!(" {} ", setup.appearance.symbols.dot);
     text::plain_line(&parts.join(&dot))
 }

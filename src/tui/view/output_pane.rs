@@ -103,5 +103,5 @@ fn draw_title(
 
 /// The outcome of an earlier run.
 fn run_outcome(run: &Run) -> String {
-    run.end.as_ref().map_or_else(|| "running".to_owned(), |end| job_row::outcome_text(&end.outcome))
+    run.end.as_ref().map_or_else(|| "running".to_owned(), job_row::end_text)
 }

@@ -38,6 +38,9 @@ fn normalize(value: &mut Value, site: &TempSite) {
                 match value {
                     Value::String(_) if name.ends_with("_at") || name == "at" => *value = "TIME".into(),
                     Value::String(_) if name == "by" => *value = "USER".into(),
+                    Value::Number(_) if name == "peak_memory" => *value = "BYTES".into(),
+                    // Only known of a run that takes longer.
+                    _ if name == "read_bytes" || name == "written_bytes" => *value = "BYTES".into(),
                     Value::Number(_) if name.ends_with("_ms") => *value = "MS".into(),
                     // One may be about to leave.
                     Value::Number(_) if name.starts_with("worker") => *value = "N".into(),

@@ -266,11 +266,15 @@ impl ScreenHarness {
     }
 
     /// The run ends with a value.
-    pub(crate) fn end_with(&mut self, (job, run): (JobId, RunId), outcome: Outcome, value: Option<Value>) {
+    pub(crate) fn end_with(&mut self, started: (JobId, RunId), outcome: Outcome, value: Option<Value>) {
+        self.end_report(started, RunReport { value, ..RunReport::new(outcome) });
+    }
+
+    /// The run ends with this report.
+    pub(crate) fn end_report(&mut self, (job, run): (JobId, RunId), report: RunReport) {
         if let Some(log) = self.logs.remove(&run) {
             log.finish().unwrap();
         }
-        let report = RunReport { value, ..RunReport::new(outcome) };
         self.execute_elsewhere(&[Command::EndRun { job, run, report, on_failure: None }]);
     }
 
