@@ -86,7 +86,7 @@ cause_kinds! {
     Killed "killed" "killed"
     /// It was stopped on request.
     StopRequested "stop_requested" "stopped on request"
-    /// Its worker was told to stop.
+    /// Its worker was stopped.
     WorkerStopped "worker_stopped" "its worker was stopped"
     /// It exited with a code that means failure.
     Exited "exited" "last error"

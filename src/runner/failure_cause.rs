@@ -150,7 +150,7 @@ impl Evidence<'_> {
         matches!(interpreter, Some(Interpreter::Posix | Interpreter::Bash))
     }
 
-    /// curl reports by its exit code that a name was not resolved, also if it is told to print nothing.
+    /// curl reports by its exit code that a name was not resolved, also with `--silent`.
     fn is_unresolved_by_curl(&self, code: i32) -> bool {
         const COULD_NOT_RESOLVE_HOST: i32 = 6;
         let Program::Command(words) = &self.script.program else { return false };

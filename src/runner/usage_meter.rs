@@ -6,7 +6,6 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::Child;
 use std::time::Duration;
 
-use nix::sys::resource::{UsageWho, getrusage};
 use wait4::Wait4;
 
 use crate::model::{DiskUsage, Exit, Usage};
@@ -66,11 +65,17 @@ pub(super) fn to_exit(code: Option<i32>, signal: Option<i32>) -> io::Result<Exit
     exit.ok_or_else(|| io::Error::other("neither an exit code nor a signal"))
 }
 
-/// The peak memory of this process, in bytes.
+/// The peak memory of this process since it became this program, in bytes. That of `getrusage` includes what its own parent
+/// had. 0 where there is no `/proc`; other systems don't count the memory of the parent.
 fn own_peak() -> u64 {
-    let kibibytes = getrusage(UsageWho::RUSAGE_SELF).map_or(0, |usage| usage.max_rss());
-    let unit = if cfg!(target_os = "macos") { 1 } else { 1024 };
-    u64::try_from(kibibytes).unwrap_or_default().saturating_mul(unit)
+    parse_peak(&fs::read_to_string("/proc/self/status").unwrap_or_default()).unwrap_or_default()
+}
+
+/// Parses `/proc/PID/status`: `VmHWM:   12345 kB`.
+fn parse_peak(status: &str) -> Option<u64> {
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = peak.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kibibytes.saturating_mul(1024))
 }
 
 /// What a process that has ended, and the descendants that were waited for, read from and wrote to disks.
@@ -102,6 +107,7 @@ mod tests {
 
     #[test]
     fn a_peak_counts_only_above_that_of_this_process() {
+        assert_eq!(parse_peak("Name:\tx\nVmHWM:\t   12345 kB\nVmRSS:\t 1 kB\n"), Some(12345 << 10));
         let mut meter = UsageMeter::default();
         assert!(!meter.exceeds_own_peak(1) && !meter.exceeds_own_peak(PEAK_TOLERANCE + 1));
         assert!(meter.exceeds_own_peak(u64::MAX));

@@ -86,7 +86,7 @@ const FAILING_JOBS: &[FailingJob] = &[
         "name_not_resolved",
         "hostname nowhere",
     ),
-    (prints!(1, "cat: /root/key: Permission denied"), "permission_denied", "cat: /root/key: Permission denied"),
+    (prints!(1, "cat: locked/key: Permission denied"), "permission_denied", "cat: locked/key: Permission denied"),
     // Otherwise there is the program's own last line.
     ("run: 'echo first >&2; echo cannot open the door >&2; echo out; exit 3'", "exited", "cannot open the door"),
     ("{run: 'echo cannot open the gate >&2; exit 3', pty: true}", "exited", "cannot open the gate"),
