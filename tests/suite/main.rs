@@ -43,6 +43,7 @@ mod rules;
 mod runner;
 mod scenarios;
 mod schedule_histories;
+mod schedule_kills;
 mod schedules;
 mod screen;
 mod service;

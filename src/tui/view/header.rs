@@ -16,8 +16,12 @@ use crate::tui::theme::Appearance;
 use super::idle_reason::{IdleCheck, IdleReason};
 use super::line_painter::LinePainter;
 
-/// The width that a long notice leaves for the tabs at least.
-const MIN_TABS_WIDTH: usize = 40;
+/// What is shown where schedules are not kept, with the width that each notice leaves for the tabs at least.
+const UNKEPT_NOTICES: [(&str, usize); 3] = [
+    ("schedules not kept: `setlist service install`", 40),
+    ("no worker: `setlist service install`", 28),
+    ("schedules not kept", 0),
+];
 
 /// The state of a queue as shown in its tab.
 #[derive(Clone, Copy)]
@@ -67,9 +71,9 @@ impl Header<'_> {
             painter.right(&format!(" {} {failed} failed ", appearance.symbols.failed), appearance.theme.alarm);
         }
         if self.idle.lacks_schedule_worker() {
-            let notices = ["schedules not kept: `setlist service install`", "schedules not kept"];
-            let fitting = notices.into_iter().find(|notice| text::width(notice) + MIN_TABS_WIDTH <= painter.room());
-            painter.right(&format!(" {} ", fitting.unwrap_or(notices[1])), appearance.theme.alarm);
+            let fits = |(notice, tabs): &&(&str, usize)| text::width(notice) + 2 + tabs <= painter.room();
+            let fitting = UNKEPT_NOTICES.iter().find(fits).map_or("", |(notice, _)| notice);
+            painter.right(&format!(" {fitting} "), appearance.theme.alarm);
         }
         let long = self.tabs(true);
         let fitting = if total_width(&long) <= painter.room() { long } else { self.tabs(false) };

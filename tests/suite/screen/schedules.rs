@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use setlist::model::{
-    Command, DesiredQueue, MissedPolicy, Outcome, OverlapPolicy, QueueSettings, Recurrence, Schedule,
+    Command, DesiredQueue, Failure, FailureKind, MissedPolicy, Outcome, OverlapPolicy, QueueSettings, Recurrence,
+    Schedule,
 };
 
 use super::harness::{ScreenHarness, queue};
@@ -43,6 +44,31 @@ fn the_details_show_the_schedule_and_what_became_of_due_times() {
 }
 
 #[test]
+fn the_details_show_a_calendar_of_the_last_two_weeks() {
+    let mut harness = ScreenHarness::new(vec![nightly()], 120, 40);
+    harness.keys("v");
+    // Each day its last due time runs, at first in time; the others are missed from the second day on.
+    let failed = Outcome::Failed(Failure { kind: FailureKind::Exit, message: "exit code 1".to_owned() });
+    for (hours, outcome) in [(1, Outcome::Succeeded), (24, Outcome::Succeeded), (48, failed)] {
+        harness.advance_seconds(hours * 3600);
+        harness.execute_elsewhere(&[Command::PromoteDue]);
+        harness.run("nightly", 1, Outcome::Succeeded);
+        harness.run("nightly", 1, outcome);
+    }
+    let text = harness.text();
+    let line = |part: &str| text.lines().find(|line| line.contains(part)).unwrap_or_else(|| panic!("{part}: {text}"));
+    let legend = line("M missed");
+    assert!(line("due ").contains("ran, failed"), "{text}");
+    let lines: Vec<&str> = text.lines().collect();
+    let at = lines.iter().position(|line| *line == legend).unwrap();
+    let signs: Vec<&str> = lines[at - 1].split_whitespace().collect();
+    let dates: Vec<&str> = lines[at - 2].split_whitespace().collect();
+    assert_eq!((signs.len(), dates.len()), (14, 14), "{text}");
+    assert_eq!(signs[..10], ["·"; 10], "nothing was due then: {text}");
+    assert!(signs[10..].iter().all(|sign| *sign == "M"), "{text}");
+}
+
+#[test]
 fn a_schedule_without_a_worker_is_reported_in_the_first_line() {
     let mut harness = ScreenHarness::new(vec![nightly()], 120, 30);
     assert!(!harness.text().contains("not kept"));
@@ -52,6 +78,10 @@ fn a_schedule_without_a_worker_is_reported_in_the_first_line() {
     let text = harness.text();
     let first = text.lines().next().unwrap().to_owned();
     assert!(first.contains("schedules not kept: `setlist service install`"), "{text}");
+    harness.resize(80, 24);
+    let text = harness.text();
+    let first = text.lines().next().unwrap();
+    assert!(first.contains("no worker: `setlist service install`") && first.contains("1 nightly"), "{first}");
     harness.resize(60, 24);
     assert!(harness.text().lines().next().unwrap().contains("schedules not kept"), "{}", harness.text());
 }
