@@ -75,6 +75,7 @@
 //! | a message of the screen | `tui/reply_text.rs` (results of actions), `tui/view` (what is drawn) |
 //! | a message of a command | the file of the command in `cli`; how it waits or retries: `cli/job_commands.rs` |
 //! | a queue without a worker, on the screen | `tui/view/header.rs`, `message_line.rs`, `idle_reason.rs` |
+//! | what happens at a due time | `model/due_times.rs` (decided), `due_outcomes.rs` (how its run ended), `recurrence.rs` (when) |
 //! | the delay of retries | `model/retry.rs` |
 //! | the environment of a job | `runner/variables.rs` (order), `worker/environment.rs` (`SETLIST_…`), `worker/environments.rs` (the user's) |
 //! | signals of cancel, kill and timeout | `runner/run_process.rs` |
