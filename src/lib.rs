@@ -99,6 +99,7 @@
 //! | executed | when a job finished executing; none before |
 //! | value | what a job returned; no value and an empty value differ |
 //! | outcome | how a run or job ended: succeeded, failed, cancelled, interrupted, skipped: a [`model::Outcome`] |
+//! | artifacts | what a run leaves in `$SETLIST_ARTIFACTS`; kept with the run |
 //! | worker | a process that runs jobs |
 //! | process | to attempt the pending jobs of a queue |
 //! | reconcile | to change a site into what its file describes |

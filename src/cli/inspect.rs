@@ -5,6 +5,7 @@ use std::io::{BufWriter, Write};
 use chrono::{DateTime, Local, Utc};
 
 use super::args::{ListArgs, StateFilter};
+use super::artifacts::RunArtifacts;
 use super::error::CliError;
 use super::exit::ExitStatus;
 use super::job_selection::{SelectionFilter, jobs_of_queue};
@@ -131,6 +132,7 @@ pub(super) fn show(mut site: OpenSite, job: &Job, json: bool) -> Result<ExitStat
     let hook_result = job.hook().and_then(|_| {
         runs.iter().rev().find_map(|run| Some((run.id, site.store.log_reader(run.id).hook_result(run)?)))
     });
+    let artifacts = RunArtifacts::find(&runs, &site.paths.state);
     let mut out = BufWriter::new(safe_output::stdout());
     if json {
         write_json(
@@ -140,6 +142,7 @@ pub(super) fn show(mut site: OpenSite, job: &Job, json: bool) -> Result<ExitStat
                 &runs,
                 hook_result.as_ref(),
                 schedule.map(|schedule| (schedule, now)),
+                &artifacts,
             ),
         )?;
     } else {
@@ -151,6 +154,7 @@ pub(super) fn show(mut site: OpenSite, job: &Job, json: bool) -> Result<ExitStat
             schedule.map(|schedule| schedule::describe_lines(schedule, last_due.flatten().as_ref(), now)),
             hook_result.map(|(_, result)| result),
         )?;
+        artifacts.iter().try_for_each(|artifacts| artifacts.print(&mut out))?;
     }
     out.flush()?;
     drop(out);

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::Map;
 use serde_json::ser::{Formatter, Serializer};
 
+use super::artifacts::RunArtifacts;
 use super::error::CliError;
 use crate::model::{
     Approval, Call, Exit, HookResult, Job, Outcome, OutcomeCondition, PoolHold, Program, QueueId, QueueMode,
@@ -145,6 +146,8 @@ struct ExtraJobFields<'a> {
     /// The expressions of its schedule, or of that of its queue.
     schedule: Option<Vec<String>>,
     next_due_at: Option<String>,
+    /// What its runs have left.
+    artifacts: Vec<Value>,
 }
 
 /// The hook of a job.
@@ -268,13 +271,14 @@ impl<'a> JobRecord<'a> {
         }
     }
 
-    /// Adds all runs of the job, the result of its `on_finish` hook, and its schedule.
+    /// Adds all runs of the job, the result of its `on_finish` hook, its schedule and its artifacts.
     pub(super) fn with_details(
         self,
         job: &Job,
         runs: &'a [Run],
         hook_result: Option<&'a (RunId, HookResult)>,
         schedule: Option<(&ScheduleState, DateTime<Utc>)>,
+        artifacts: &[RunArtifacts],
     ) -> Self {
         let expressions = |state: &ScheduleState| state.schedule.times.iter().map(ToString::to_string).collect();
         let hook = job.hook().map(|hook| HookRecord {
@@ -289,6 +293,7 @@ impl<'a> JobRecord<'a> {
                 on_finish: hook,
                 schedule: schedule.map(|(state, _)| expressions(state)),
                 next_due_at: schedule.and_then(|(state, now)| state.upcoming(now)).map(time),
+                artifacts: artifacts.iter().map(RunArtifacts::to_json).collect(),
             }),
             ..self
         }

@@ -6,6 +6,7 @@ mod adopt;
 mod approval_prompt;
 mod approve;
 mod args;
+mod artifacts;
 mod bash_completer;
 mod cancel;
 mod candidates;

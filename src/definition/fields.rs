@@ -31,6 +31,7 @@ pub(super) enum FieldType {
     Duration,
     BackoffFactor,
     RetryFailures,
+    Interruptions,
     NonEmptyText,
     Boolean,
     Jobs,
@@ -203,6 +204,8 @@ fields! {
     Backoff "backoff" BackoffFactor "The factor by which each delay grows. Default: 2."
     MaxDelay "max_delay" Duration "The longest delay. Default: `10m`."
     On "on" RetryFailures "The failures to retry: kinds or exit codes. Default: all except `interrupted`."
+    Interrupted "interrupted" Interruptions
+        "Whether a run whose worker died is one of the attempts: `counted`, or `free`, which always runs it again. Default: `counted`."
 }
 
 fields! {

@@ -7,7 +7,7 @@ use super::spelling::quoted;
 use super::unknown_fields;
 use super::value;
 use super::value_path::ValuePath;
-use crate::model::{FailureKind, RetryOn, RetryPolicy};
+use crate::model::{FailureKind, Interruptions, RetryOn, RetryPolicy};
 use crate::text;
 
 /// The keywords of `on`. Exit codes are written as numbers.
@@ -18,6 +18,10 @@ pub(super) const FAILURE_NAMES: [(&str, RetryOn); 5] = [
     ("not_started", RetryOn::Failure(FailureKind::NotStarted)),
     ("interrupted", RetryOn::Interrupted),
 ];
+
+/// The keywords of `interrupted`.
+pub(super) const INTERRUPTED_VALUES: [(&str, Interruptions); 2] =
+    [("counted", Interruptions::Counted), ("free", Interruptions::Free)];
 
 /// Reads `retry`.
 pub(super) fn read_retry(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> Option<RetryPolicy> {
@@ -46,10 +50,14 @@ fn read_policy(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -
                 max_delay = value::duration(node, path, problems).map(|max_delay| (max_delay, node.id));
             }
             Some(RetryField::On) => retry.on = read_failures(node, path, problems),
+            Some(RetryField::Interrupted) => {
+                retry.interrupted = value::keyword(node, path, &INTERRUPTED_VALUES, problems).unwrap_or_default();
+            }
             None => unknown_fields::report_in(entry, RetryField::ALL, path, problems),
         }
     }
-    if node.get("max").is_none() {
+    // Interruptions that don't count need no maximum.
+    if node.get("max").is_none() && node.get("interrupted").is_none() {
         let problem = Problem::new(node.id, path, "missing `max`");
         problems.add(problem.expected("expected `max`: the number of retries"));
     }

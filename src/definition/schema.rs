@@ -94,9 +94,10 @@ impl FieldType {
             }),
             Self::Retry => {
                 let mut map = object(RetryField::ALL.iter());
-                map["required"] = json!(["max"]);
+                map["anyOf"] = json!([{"required": ["max"]}, {"required": ["interrupted"]}]);
                 any_of([Self::Count.schema(), map])
             }
+            Self::Interruptions => or_placeholder(one_of(retry::INTERRUPTED_VALUES.iter().map(|(word, _)| *word))),
             Self::RetryFailures => one_or_more(&any_of([
                 one_of(retry::FAILURE_NAMES.iter().map(|(word, _)| *word)),
                 Self::ExitCodes.schema()["items"].take(),

@@ -52,6 +52,9 @@ impl Job {
                 };
                 let wait = WaitConditions { until: Some(at), forced, ..WaitConditions::default() };
                 self.state = JobState::Pending { requested, wait };
+                if self.definition.scheduling.retry.is_free(report) {
+                    self.prior_attempts = self.prior_attempts.saturating_add(1).min(self.attempts);
+                }
             }
         }
     }

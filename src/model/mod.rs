@@ -78,7 +78,7 @@ pub use queue::{Queue, get_queue};
 pub use queue_settings::{OnFailure, ParallelOverride, QueueMode, QueueSettings, Retention};
 pub use queue_status::QueueStatus;
 pub use recurrence::{InvalidRecurrence, Recurrence, parse_zone};
-pub use retry::{RetryOn, RetryPolicy};
+pub use retry::{Interruptions, RetryOn, RetryPolicy};
 pub use run::{Approval, Exit, Failure, FailureKind, Outcome, Run, RunEnd, RunReport, StopSignal, Stream};
 pub use run_inputs::{NeedResult, RunInputs};
 pub use schedule::{MissedPolicy, OverlapPolicy, Schedule, ScheduleTarget};

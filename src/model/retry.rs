@@ -25,6 +25,20 @@ pub struct RetryPolicy {
     /// The failures that are retried; any failure if empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub on: Vec<RetryOn>,
+    /// Whether a run that is interrupted counts.
+    #[serde(default, skip_serializing_if = "Interruptions::are_counted")]
+    pub interrupted: Interruptions,
+}
+
+/// Whether a run whose worker died is one of the attempts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Interruptions {
+    /// It is, and is retried only if the policy says so.
+    #[default]
+    Counted,
+    /// It isn't, and the job always runs again.
+    Free,
 }
 
 /// A kind of failure that is retried.
@@ -48,7 +62,7 @@ impl RetryPolicy {
     /// Up to `max` retries: the first after a second, each further one after twice the delay, at most ten minutes.
     pub fn times(max: u32) -> Self {
         let (delay, max_delay) = (Duration::from_secs(1), Duration::from_secs(600));
-        Self { max, delay, backoff: 2.0, max_delay, on: Vec::new() }
+        Self { max, delay, backoff: 2.0, max_delay, on: Vec::new(), interrupted: Interruptions::Counted }
     }
 
     pub(super) fn is_never(&self) -> bool {
@@ -57,8 +71,13 @@ impl RetryPolicy {
 
     /// When the job is retried after attempt number `attempt` (from 1) ended at `at` with `report`; `None` if it isn't.
     pub fn next_attempt_at(&self, attempt: u32, report: &RunReport, at: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let again = attempt <= self.max && self.covers(report);
+        let again = self.is_free(report) || (attempt <= self.max && self.covers(report));
         again.then(|| saturating_add(at, self.delay(attempt)))
+    }
+
+    /// Whether a run that ended like this is not counted as an attempt.
+    pub fn is_free(&self, report: &RunReport) -> bool {
+        self.interrupted == Interruptions::Free && report.outcome == Outcome::Interrupted
     }
 
     /// The delay after attempt number `attempt`.
@@ -80,5 +99,12 @@ impl RetryPolicy {
             Outcome::Failed(_) if self.on.is_empty() => true,
             _ => self.on.iter().any(listed),
         }
+    }
+}
+
+impl Interruptions {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+    fn are_counted(&self) -> bool {
+        *self == Self::Counted
     }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::max_time::{MAX_TIME, saturating_add};
 use super::millis;
-use super::{JobId, PoolUse, QueueId, RetryPolicy, Schedule};
+use super::{Interruptions, JobId, PoolUse, QueueId, RetryPolicy, Schedule};
 
 /// When a job may start, and how it is retried. Most jobs of a site have equal options, so they share one allocation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -114,6 +114,8 @@ impl SchedulingOptions {
     pub(super) fn latest_start(&self, attempts: u32, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let delay = match (attempts, self.after) {
             (0, Some(NotBefore::Delay(delay))) => delay,
+            // An interruption that was not counted.
+            (0, None) if self.retry.interrupted == Interruptions::Free => self.retry.delay(1),
             (0, _) => return None,
             (attempt, _) => self.retry.delay(attempt),
         };

@@ -29,6 +29,7 @@
 mod backend;
 mod environment_files;
 mod error;
+pub mod job_folders;
 mod liveness_watch;
 mod lock_file;
 pub mod log;

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use super::error::StoreError;
 use super::private_files::{self, open_private};
-use crate::model::RunId;
+use crate::model::{JobId, RunId};
 
 /// The state directory of a site: `.setlist` beside its `jobs.yaml`, or any other.
 ///
@@ -92,6 +92,26 @@ impl StateDir {
     /// The file to which `run` writes the value that it returns (`SETLIST_VALUE`).
     pub fn value_file(&self, run: RunId) -> PathBuf {
         self.values().join(run.to_string())
+    }
+
+    /// The folders of jobs for what they keep from one attempt to the next.
+    pub fn job_states(&self) -> PathBuf {
+        self.path.join("jobs")
+    }
+
+    /// The folder that a job keeps over its attempts (`SETLIST_STATE_DIR`).
+    pub fn job_state(&self, job: JobId) -> PathBuf {
+        self.job_states().join(job.0.to_string())
+    }
+
+    /// The artifacts of runs.
+    pub fn artifacts(&self) -> PathBuf {
+        self.path.join("artifacts")
+    }
+
+    /// The folder for what a run leaves (`SETLIST_ARTIFACTS`).
+    pub fn artifacts_of(&self, run: RunId) -> PathBuf {
+        self.artifacts().join(run.to_string())
     }
 
     /// The directory with a file for every live worker.

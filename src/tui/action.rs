@@ -56,6 +56,7 @@ pub enum Action {
     Times,
     Tiles,
     Page,
+    Artifacts,
     Copy,
     CopyAll,
     Type,
@@ -181,6 +182,7 @@ pub static TABLE: &[ActionEntry] = table![
     A::OutputLeft,     "output-left",    ["H"],                    "",              "scroll truncated output lines to the left",                      Everywhere, G::Output;
     A::OutputRight,    "output-right",   ["L"],                    "",              "scroll truncated output lines to the right",                     Everywhere, G::Output;
     A::Page,           "pager",          ["o"],                    "pager",         "open the output in $PAGER",                                      Everywhere, G::Output;
+    A::Artifacts,      "artifacts",      ["O"],                    "",              "show what the run has left in $SETLIST_ARTIFACTS, in $PAGER",    Everywhere, G::Output;
     A::Copy,           "copy",           ["y"],                    "copy",          "approve the selected job, or copy its name or the output",       Everywhere, G::Output;
     A::CopyAll,        "copy-all",       ["Y"],                    "",              "copy the job's command, or the whole output",                    Everywhere, G::Output;
     A::Follow,         "follow",         ["f"],                    "follow",        "follow the output, or stop following",                           Everywhere, G::Output;

@@ -28,6 +28,13 @@ impl Screen {
         Ok(vec![Effect::OpenPager(Box::new(reader))])
     }
 
+    /// Shows what the run whose output is shown has left.
+    pub(super) fn open_artifacts(&self) -> Result<Vec<Effect>, String> {
+        let job = self.selected_job().ok_or("No job is selected.")?;
+        let run = self.pane().run().ok_or_else(|| format!("{} has not run yet.", job.id))?;
+        Ok(vec![Effect::OpenArtifacts(run)])
+    }
+
     /// Copies the name of the job, or the visible output.
     pub(super) fn copy(&mut self, now: DateTime<Utc>) -> Result<Vec<Effect>, String> {
         if self.lists.focus().output {

@@ -20,6 +20,8 @@ pub enum Effect {
     OpenEditor(EditorPosition),
     /// Open the output of this reader in the pager.
     OpenPager(Box<LogReader>),
+    /// Show the artifacts of this run in the pager.
+    OpenArtifacts(RunId),
     /// Copy a text to the clipboard.
     CopyToClipboard(String),
     /// Show a desktop notification through the terminal.

@@ -1,12 +1,15 @@
-//! Opens the output of a run in the user's pager.
+//! Opens the output of a run, or the list of its artifacts, in the user's pager.
 
 use std::env;
 use std::ffi::OsString;
 use std::io::Write;
+use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::thread;
 
+use crate::store::job_folders::ArtifactList;
 use crate::store::log::{LogReader, omission_notice};
+use crate::text;
 
 use super::output::StreamSanitizer;
 
@@ -15,13 +18,41 @@ const READ_BYTES: usize = 64 * 1024;
 
 /// Shows the current output with its colours, but without other escape sequences, and returns when the pager is closed.
 pub(super) fn page(reader: LogReader) -> Result<(), String> {
+    run_pager(move |input| feed(reader, input))
+}
+
+/// Shows where the artifacts of a run are, and which files there are.
+pub(super) fn page_artifacts(folder: &Path, list: &ArtifactList) -> Result<(), String> {
+    let ArtifactList { files, count, bytes } = list;
+    let size = text::bytes(*bytes);
+    let mut shown = format!("{}\n{}, {size}\n\n", plain(folder), text::count_noun(*count, "file"));
+    for (path, bytes) in files {
+        shown += &format!("{:>9}  {}\n", text::bytes(*bytes), plain(path));
+    }
+    let more = count.saturating_sub(files.len());
+    if more > 0 {
+        shown += &format!("{:>9}  {}\n", "", text::count_noun(more, "more file"));
+    }
+    run_pager(move |mut input| {
+        // The pager may be closed.
+        let _ = input.write_all(shown.as_bytes());
+        Ok(())
+    })
+}
+
+fn plain(path: &Path) -> String {
+    text::plain_line(&path.to_string_lossy())
+}
+
+/// Starts the pager, lets `feed` write to it, and returns when it is closed.
+fn run_pager(feed: impl FnOnce(ChildStdin) -> Result<(), String> + Send + 'static) -> Result<(), String> {
     let configured = env::var_os("PAGER").filter(|value| !value.is_empty());
     let pager = configured.unwrap_or_else(|| OsString::from("less"));
     let shown = pager.to_string_lossy().into_owned();
     let mut child = start(pager).map_err(|error| format!("Can't start the pager: {error}"))?;
     let input = child.stdin.take();
     // The pager may be closed before it has read everything.
-    let feeder = thread::spawn(move || input.and_then(|input| feed(reader, input).err()));
+    let feeder = thread::spawn(move || input.and_then(|input| feed(input).err()));
     let status = child.wait().map_err(|error| error.to_string())?;
     let read_error = feeder.join().ok().flatten();
     match (status.code(), read_error) {

@@ -12,9 +12,10 @@ use chrono::{DateTime, Local, Utc};
 use crate::clock;
 use crate::crash;
 use crate::definition;
-use crate::model::{Command, DesiredState, QueueId, Site};
+use crate::model::{Command, DesiredState, QueueId, RunId, Site};
 use crate::site::{self, Coalescer, FileWatch, SitePaths};
-use crate::store::{Store, StoreError};
+use crate::store::job_folders::list_artifacts;
+use crate::store::{StateDir, Store, StoreError};
 use crate::text;
 
 use super::effect::{Effect, ExitReason, Intent, StoreRequest, Submission};
@@ -126,6 +127,7 @@ pub fn run(options: ScreenOptions) -> Result<ExitSummary, TuiError> {
         .with_worker_checks(paths.clone())
         .with_output_reports(output_grown.clone());
     let store_requests = store_thread.spawn(&paths.state)?;
+    let state = paths.state.clone();
     if let Some(queue) = missing_queue {
         let submission =
             Submission { commands: vec![Command::EnsureQueue { queue }], intent: Intent::Open, needs_worker: false };
@@ -135,8 +137,19 @@ pub fn run(options: ScreenOptions) -> Result<ExitSummary, TuiError> {
     let input = input_thread::InputThread::start(sender.clone())?;
     // Opens the output of the selected job.
     let _ = sender.send(Message::Tick);
-    let mut session =
-        Session { screen, terminal, input, signals, store_requests, file_watch, messages, sender, output_grown, file };
+    let mut session = Session {
+        screen,
+        terminal,
+        input,
+        signals,
+        store_requests,
+        file_watch,
+        messages,
+        sender,
+        output_grown,
+        file,
+        state,
+    };
     session.serve()
 }
 
@@ -168,6 +181,7 @@ struct Session {
     sender: Sender<Message>,
     output_grown: Coalescer,
     file: PathBuf,
+    state: StateDir,
 }
 
 impl Session {
@@ -257,6 +271,7 @@ impl Session {
                     self.suspend_while(|| editor::edit(&file, &position))?;
                 }
                 Effect::OpenPager(reader) => self.suspend_while(|| pager::page(*reader))?,
+                Effect::OpenArtifacts(run) => self.open_artifacts(run)?,
                 Effect::CopyToClipboard(text) => {
                     if let Err(error) = self.terminal.copy(&text) {
                         self.send(Message::Error(format!("Copying failed: {error}")));
@@ -293,6 +308,17 @@ impl Session {
         let size = self.terminal.size()?;
         self.send(Message::Resize { width: size.width, height: size.height });
         Ok(())
+    }
+
+    /// Shows the artifacts of a run in the pager, if it has left some.
+    fn open_artifacts(&mut self, run: RunId) -> Result<(), TuiError> {
+        let folder = self.state.artifacts_of(run);
+        let list = list_artifacts(&folder);
+        if list.count == 0 {
+            self.send(Message::Error("This run has left no artifacts.".to_owned()));
+            return Ok(());
+        }
+        self.suspend_while(|| pager::page_artifacts(&folder, &list))
     }
 
     fn exit_summary(&self, reason: ExitReason) -> ExitSummary {

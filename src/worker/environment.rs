@@ -6,6 +6,12 @@ use std::path::Path;
 use crate::model::{Exit, Job, Outcome, PoolHold, Run, Value};
 use crate::site::{HOOK, RUN_ID, SitePaths, TAG, WORKER, hook_tag_value, run_tag_value, worker_file};
 
+/// The variable with the folder that a job keeps over its attempts.
+pub(super) const STATE_DIR: &str = "SETLIST_STATE_DIR";
+
+/// The variable with the folder for what a run leaves.
+pub(super) const ARTIFACTS: &str = "SETLIST_ARTIFACTS";
+
 /// Values and errors are truncated to this length, because the system limits the size of an environment.
 const MAX_VALUE_BYTES: usize = 32 * 1024;
 
@@ -87,6 +93,8 @@ fn common_variables(job: &Job, run: &Run, paths: &SitePaths) -> Vec<(String, OsS
         (RUN_ID, run.id.to_string().into()),
         ("SETLIST_ATTEMPT", job.current_attempt().to_string().into()),
         ("SETLIST_SITE", paths.site_dir().as_os_str().to_owned()),
+        (STATE_DIR, paths.state.job_state(job.id).into_os_string()),
+        (ARTIFACTS, paths.state.artifacts_of(run.id).into_os_string()),
         (WORKER, worker_file(run.worker, paths).into_os_string()),
     ]
     .into_iter()

@@ -33,6 +33,7 @@ use super::message::{MessageSender, Shutdown, WorkerMessage};
 use super::pruner::Pruner;
 use super::reload::Reload;
 use super::reservations::Reservations;
+use super::run_folders::RunFolders;
 use crate::clock;
 use crate::crash;
 use crate::model::{Command, Event, EventRecord, HookResult, Job, QueueId, RunId, WorkerId};
@@ -65,6 +66,7 @@ pub(super) struct EventLoop {
     runner: Runner,
     running: HashMap<RunId, ActiveRun>,
     hooks: Hooks,
+    folders: RunFolders,
     environments: Environments,
     /// Results of hooks that have not been saved yet.
     hook_results: Vec<(RunId, HookResult)>,
@@ -161,6 +163,7 @@ impl EventLoop {
         let id = id.unwrap_or_default();
         crash::point("joined");
         let environments = Environments::new(&paths.state);
+        let folders = RunFolders::new(paths.state.clone());
         let setup = WorkerSetup::of_worker(store, &paths, id, registration_lock);
         // Otherwise it would be considered a dead worker.
         let setup = setup.inspect_err(|_| unregister(store, id))?;
@@ -175,6 +178,7 @@ impl EventLoop {
             runner,
             running: HashMap::new(),
             hooks: Hooks::default(),
+            folders,
             environments,
             hook_results: Vec::new(),
             commit_latency: CommitLatency::default(),

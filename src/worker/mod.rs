@@ -20,6 +20,7 @@ mod pty;
 mod queue_methods;
 mod reload;
 mod reservations;
+mod run_folders;
 mod run_log;
 mod trusted_clock;
 mod worker_handle;

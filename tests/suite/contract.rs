@@ -65,7 +65,7 @@ use scheduling::{
     a_request_does_not_override_approval_unless_it_is_forced,
     a_request_for_a_job_whose_need_failed_is_refused_unless_it_is_forced,
     a_request_overrides_a_pause_unless_it_came_before, an_interrupted_job_is_retried_if_configured,
-    higher_priority_starts_first_and_weight_uses_slots,
+    an_interruption_need_not_count_as_an_attempt, higher_priority_starts_first_and_weight_uses_slots,
     no_job_waits_longer_than_its_delay_after_the_clock_was_set_back,
 };
 use subscriptions::{a_change_notifies_subscribers, a_dropped_subscription_is_not_notified, subscribe};
@@ -85,6 +85,7 @@ contract! {
     no_job_waits_longer_than_its_delay_after_the_clock_was_set_back,
     a_failed_job_is_retried_after_its_delay,
     an_interrupted_job_is_retried_if_configured,
+    an_interruption_need_not_count_as_an_attempt,
     a_job_does_not_start_before_its_time,
     a_job_that_needs_approval_waits_for_it_and_nothing_else_does, a_request_does_not_override_approval_unless_it_is_forced, a_request_for_a_job_whose_need_failed_is_refused_unless_it_is_forced, a_request_overrides_a_pause_unless_it_came_before, a_job_waits_for_its_time_before_approval,
     a_due_job_runs_once_and_keeps_its_history,

@@ -22,6 +22,7 @@ mod fuzz;
 mod hooks;
 mod import;
 mod inherited_state;
+mod job_folders;
 mod library_examples;
 mod log;
 mod many_needs;

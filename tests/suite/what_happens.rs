@@ -11,7 +11,7 @@ use crate::readme::{help_topic, read};
 use crate::temp_site::TempSite;
 
 /// The beginning of each sentence, and the tests that run it.
-const TESTS: [(&str, &[&str]); 39] = [
+const TESTS: [(&str, &[&str]); 40] = [
     ("A new job becomes pending, a removed", &["a_saved_file_adds_removes_and_keeps_jobs"]),
     ("A finished job becomes pending again only if", &["only_a_changed_script_runs_again"]),
     ("A change to a running job", &["process_includes_a_change_of_the_last_running_job"]),
@@ -47,6 +47,7 @@ const TESTS: [(&str, &[&str]); 39] = [
     ("`retry QUEUE` runs its failed", &["the_failed_jobs_of_a_queue_are_retried"]),
     ("Its jobs end as interrupted", &["the_trees_of_a_dead_workers_jobs_are_gone_when_the_jobs_are_interrupted"]),
     ("A job with `retry: {on: [interrupted]}`", &["an_interrupted_job_is_retried_by_a_process_that_was_watching"]),
+    ("A job finds what it has left", &["a_job_resumes_after_its_worker_was_killed_and_has_all_its_attempts"]),
     ("After three respawns", &["a_job_that_kills_its_workers_does_not_cause_endless_respawns"]),
     ("A copy of a site leaves", &["a_copied_site_leaves_the_processes_of_the_original_alone"]),
     ("If a site is renamed", &["a_renamed_site_ends_the_run_of_a_killed_worker_before_the_job_runs_again"]),

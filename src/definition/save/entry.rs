@@ -7,8 +7,8 @@ use chrono::SecondsFormat;
 use serde_json::{Map, Value, json};
 
 use crate::model::{
-    Call, Definition, ExecOptions, FailureKind, Hook, JobRef, Need, NotBefore, OutcomeCondition, PassEnv, Program,
-    RetryOn, RetryPolicy, SchedulingOptions,
+    Call, Definition, ExecOptions, FailureKind, Hook, Interruptions, JobRef, Need, NotBefore, OutcomeCondition,
+    PassEnv, Program, RetryOn, RetryPolicy, SchedulingOptions,
 };
 use crate::text;
 
@@ -167,6 +167,9 @@ fn retry(retry: &RetryPolicy) -> Value {
         map["backoff"] = json!(retry.backoff);
     }
     map["max_delay"] = duration(retry.max_delay);
+    if retry.interrupted == Interruptions::Free {
+        map["interrupted"] = json!("free");
+    }
     if !retry.on.is_empty() {
         let word = |on: &RetryOn| match on {
             RetryOn::Code(code) => json!(code),

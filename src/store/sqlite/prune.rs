@@ -10,7 +10,7 @@ use super::connection::SqliteStore;
 use crate::model::{Command, JobId, QueueId, Retention, RunId};
 use crate::store::backend::{PruneReport, Store};
 use crate::store::error::StoreError;
-use crate::store::log;
+use crate::store::{job_folders, log};
 
 /// How many runs are deleted in one transaction, so that other writers get their turn.
 const RUNS_PER_TRANSACTION: usize = 500;
@@ -46,9 +46,11 @@ impl SqliteStore {
                     let kept: HashSet<JobId> =
                         runs.iter().filter(|run| !deleted.contains(run)).map(|run| run.0).collect();
                     self.write_rows(|db| delete_jobs(db, jobs.iter().filter(|job| !kept.contains(job))))?;
+                    self.delete_job_states(jobs)?;
                 }
             }
         }
+        job_folders::remove_interrupted_removals(&self.dir);
         for queue in &queues {
             if let Some(max_bytes) = queue.settings.retention.max_output_bytes {
                 self.limit_log_bytes(&queue.id, max_bytes, now, &mut report)?;
@@ -66,14 +68,25 @@ impl SqliteStore {
         let mut deleted = Vec::with_capacity(runs.len());
         for (job, run) in runs {
             if let Some(freed) = log::delete_log(&self.dir.logs(), run)? {
-                report.bytes += freed;
+                report.bytes += freed + job_folders::remove_artifacts(&self.dir, run);
                 deleted.push((job, run));
             }
         }
         Ok(deleted)
     }
 
-    /// Deletes the oldest logs of a queue until the rest takes at most `max_bytes` bytes. Their runs are kept.
+    /// Deletes what these jobs have kept over their attempts, if they don't exist any more.
+    fn delete_job_states(&mut self, jobs: &[JobId]) -> Result<(), StoreError> {
+        for job in jobs {
+            // It may have been restored meanwhile.
+            if self.job(*job)?.is_none() {
+                job_folders::remove_job_state(&self.dir, *job);
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes the oldest logs and artifacts of a queue until the rest takes at most `max_bytes` bytes. Their runs are kept.
     fn limit_log_bytes(
         &mut self,
         queue: &QueueId,
@@ -82,17 +95,25 @@ impl SqliteStore {
         report: &mut PruneReport,
     ) -> Result<(), StoreError> {
         let sizes = log::log_sizes(&self.dir.logs())?;
-        if sizes.values().sum::<u64>() <= max_bytes {
+        let artifacts = job_folders::artifact_sizes(&self.dir);
+        if sizes.values().chain(artifacts.values()).sum::<u64>() <= max_bytes {
             return Ok(());
         }
         let ended = self.read(|db| ended_runs(db, queue))?;
-        let mut total: u64 = ended.iter().filter_map(|run| sizes.get(run)).sum();
+        let size_of = |run: &RunId| [&sizes, &artifacts].into_iter().filter_map(|sizes| sizes.get(run)).sum::<u64>();
+        let mut total: u64 = ended.iter().map(size_of).sum();
         for run in ended {
             if total <= max_bytes {
                 break;
             }
+            if artifacts.contains_key(&run) {
+                let freed = job_folders::remove_artifacts(&self.dir, run);
+                total = total.saturating_sub(freed);
+                report.bytes += freed;
+            }
             let size = sizes.get(&run).copied().unwrap_or_default();
-            if log::is_worth_deleting(size)
+            if total > max_bytes
+                && log::is_worth_deleting(size)
                 && let Some(freed) = log::delete_output(&self.dir.logs(), run, now)?
             {
                 total = total.saturating_sub(size);

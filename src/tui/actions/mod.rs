@@ -113,6 +113,7 @@ impl Screen {
             }
             Action::Mouse => return Ok(self.toggle_mouse(now)),
             Action::Page => return self.open_pager(),
+            Action::Artifacts => return self.open_artifacts(),
             Action::Copy => return self.copy(now),
             Action::CopyAll => return self.copy_all(now),
             Action::FindNext => self.pane_mut().find_next(true)?,

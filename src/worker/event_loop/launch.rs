@@ -25,6 +25,10 @@ impl EventLoop {
     pub(super) fn start_claimed(&mut self, store: &dyn Store, job: Job) {
         crash::point("claimed");
         let Some(run) = job.current_run() else { return };
+        self.folders.remove_outdated(&job, || {
+            let runs = store.new_connection().and_then(|mut store| store.runs(job.id)).ok()?;
+            runs.into_iter().rev().find(|earlier| earlier.id != run)
+        });
         let log = store.log_writer(run, log_limit(&job));
         let pty = pty_options(&job, run, store);
         self.launch(job, log, pty);
@@ -63,7 +67,10 @@ impl EventLoop {
     pub(super) fn launch(&mut self, job: Job, log: LogWriter, pty: PtyOptions) {
         let Some(run) = &job.last_run else { return };
         let (id, channel) = (job.id, self.sender.channel.clone());
-        let environment = match self.environments.of(&job) {
+        let folders = &mut self.folders;
+        let prepared =
+            self.environments.of(&job).and_then(|environment| folders.create(&job, run).map(|()| environment));
+        let environment = match prepared {
             Ok(environment) => environment,
             Err(message) => {
                 let cause = Some(Box::new(Cause::new(CauseKind::NotStarted, message.clone())));

@@ -45,6 +45,7 @@ impl EventLoop {
             self.freed_slots.push(job.queue);
             return;
         }
+        let previous = job.last_run.as_deref().cloned();
         job.start_run(Run {
             id: run,
             attempt: job.attempts + 1,
@@ -55,6 +56,7 @@ impl EventLoop {
             inputs: None,
         });
         self.pending_commands.push((Command::StartReserved { worker: self.id, job: job.id, run }, self.now));
+        self.folders.remove_outdated(&job, || previous);
         self.launch(job, log, PtyOptions::default());
         crash::point("reserved-started");
     }

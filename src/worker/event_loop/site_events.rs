@@ -51,6 +51,9 @@ impl EventLoop {
                 }
                 known => {
                     self.running.remove(&run);
+                    if let Some(job) = &known {
+                        self.folders.remove_unused(job, run, || None);
+                    }
                     self.hooks.enqueue_ended(known, run);
                 }
             }
@@ -102,6 +105,9 @@ impl EventLoop {
             job.apply(&recorded.event, recorded.at);
         }
         on_change(store, recorded, own.as_ref());
+        if let (Some(job), Event::Ended { run, .. }) = (&own, &recorded.event) {
+            self.folders.remove_unused(job, *run, || store.job(job.id).ok().flatten());
+        }
         if let (Some(job), Event::Ended { after_run: AfterRun::Finish | AfterRun::StayPending, .. }) =
             (own, &recorded.event)
         {

@@ -8,10 +8,7 @@ use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use setlist::model::{
-    Cause, CauseKind, Command, Definition, DesiredQueue, DesiredState, DiskUsage, Exit, Failure, FailureKind, JobId,
-    JobRef, MissedPolicy, Need, NotBefore, OnFailure, Outcome, OutcomeCondition, OverlapPolicy, Phase, Placement,
-    PoolUse, QueueId, QueueSettings, Recurrence, Reservation, Retention, RetryOn, RetryPolicy, RunId, RunReport,
-    Schedule, SchedulingOptions, Script, Site, SiteState, StopSignal, Usage, WorkerId, WorkerInfo,
+    Cause, CauseKind, Command, Definition, DesiredQueue, DesiredState, DiskUsage, Exit, Failure, FailureKind, Interruptions, JobId, JobRef, MissedPolicy, Need, NotBefore, OnFailure, Outcome, OutcomeCondition, OverlapPolicy, Phase, Placement, PoolUse, QueueId, QueueSettings, Recurrence, Reservation, Retention, RetryOn, RetryPolicy, RunId, RunReport, Schedule, SchedulingOptions, Script, Site, SiteState, StopSignal, Usage, WorkerId, WorkerInfo,
 };
 use setlist::store::{MemoryStore, SqliteStore, Store};
 use tempfile::TempDir;
@@ -137,12 +134,9 @@ fn retries() -> impl Strategy<Value = RetryPolicy> {
     let on = prop_oneof![1 => Just(Vec::new()), 2 => subsequence(on, 1..8)];
     let max = select(vec![0, 1, 2, u32::MAX]);
     let backoff = select(vec![1.0, 2.0, 0.1 + 0.2, 1.1, 3.000_000_000_000_000_4, f64::MAX, 0.0]);
-    (max, delays(), backoff, delays(), on).prop_map(|(max, delay, backoff, max_delay, on)| RetryPolicy {
-        max,
-        delay,
-        backoff,
-        max_delay,
-        on,
+    let interrupted = select(vec![Interruptions::Counted, Interruptions::Free]);
+    (max, delays(), backoff, delays(), on, interrupted).prop_map(|(max, delay, backoff, max_delay, on, interrupted)| {
+        RetryPolicy { max, delay, backoff, max_delay, on, interrupted }
     })
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use setlist::model::{
-    Command, Definition, Event, FailureKind, JobId, JobRef, JobState, Need, NotBefore, NothingToDo, Outcome,
-    OutcomeCondition, QueueId, QueueMode, Readiness, Refusal, RetryOn, RetryPolicy, RunId, RunReport,
+    Command, Definition, Event, FailureKind, Interruptions, JobId, JobRef, JobState, Need, NotBefore, NothingToDo,
+    Outcome, OutcomeCondition, QueueId, QueueMode, Readiness, Refusal, RetryOn, RetryPolicy, RunId, RunReport,
     SchedulingOptions, Script, WorkerId,
 };
 use setlist::store::Store;
@@ -336,6 +336,35 @@ pub(super) fn an_interrupted_job_is_retried_if_configured(backend: &BackendSite)
         matches!(scene.state("tough"), JobState::Finished { outcome: Outcome::Failed(_), .. }),
         "only if interrupted"
     );
+}
+
+pub(super) fn an_interruption_need_not_count_as_an_attempt(backend: &BackendSite) {
+    let retry =
+        RetryPolicy { delay: Duration::from_secs(5), interrupted: Interruptions::Free, ..RetryPolicy::times(1) };
+    let mut scene = ScheduledSite::of(backend, 1, &[("tough", SchedulingOptions { retry, ..plain() })]);
+    scene.process();
+    for _ in 0..4 {
+        assert_eq!(scene.claim_all(), ["tough"]);
+        scene.done(Command::ReapWorker { worker: scene.worker, started_runs: Vec::new(), unreachable_host: None });
+        assert_eq!(scene.readiness("tough"), Some(Readiness::Scheduled { requested: false }));
+        scene.worker = join(&mut *scene.store);
+        scene.advance_clock(5);
+        scene.done(Command::PromoteDue);
+    }
+    // Its two attempts are still to come, and fail.
+    for attempt in 1..=2 {
+        assert_eq!(scene.claim_all(), ["tough"]);
+        let id = scene.id("tough");
+        let job = scene.store.job(id).unwrap().unwrap();
+        assert_eq!((job.current_attempt(), job.attempts), (attempt, attempt + 4));
+        scene.end("tough", failed());
+        scene.advance_clock(60);
+        let promoted = scene.answer(Command::PromoteDue);
+        assert_eq!(promoted.is_ok(), attempt == 1, "a retry, and then none");
+    }
+    assert!(matches!(scene.state("tough"), JobState::Finished { outcome: Outcome::Failed(_), .. }));
+    let id = scene.id("tough");
+    assert_eq!(scene.store.runs(id).unwrap().len(), 6);
 }
 
 pub(super) fn a_job_does_not_start_before_its_time(backend: &BackendSite) {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use chrono::{TimeZone, Utc};
 use setlist::model::{
-    ExecOptions, FailureKind, Hook, NotBefore, OutcomeCondition, PassEnv, Retention, RetryOn, RetryPolicy,
-    SchedulingOptions,
+    ExecOptions, FailureKind, Hook, Interruptions, NotBefore, OutcomeCondition, PassEnv, Retention, RetryOn,
+    RetryPolicy, SchedulingOptions,
 };
 
 use super::*;
@@ -42,11 +42,14 @@ fn retry_is_a_number_or_a_map() {
                 failure(FailureKind::NotStarted),
                 RetryOn::Interrupted,
                 RetryOn::Code(75)
-            ]
+            ],
+            interrupted: Interruptions::Counted
         }
     );
     assert_eq!(scheduling("{run: a, retry: {max: 1, on: timeout}}").retry.on, [failure(FailureKind::Timeout)]);
     assert_eq!(scheduling("{run: a, retry: {max: 1, on: 75}}").retry.on, [RetryOn::Code(75)]);
+    let free = RetryPolicy { interrupted: Interruptions::Free, ..RetryPolicy::never() };
+    assert_eq!(scheduling("{run: a, retry: {interrupted: free}}").retry, free);
     let long = scheduling("{run: a, retry: {max: 1, delay: 1h}}").retry.clone();
     assert_eq!(
         (long.delay, long.max_delay),

@@ -11,8 +11,8 @@ use proptest::sample::select;
 use serde_json::{Map, Value, json};
 use setlist::definition;
 use setlist::model::{
-    Arguments, Definition, DesiredQueue, DesiredState, ExecOptions, FailureKind, Hook, JobRef, Need, NotBefore,
-    OnFailure, OutcomeCondition, PassEnv, Program, QueueId, QueueSettings, Retention, RetryOn, RetryPolicy,
+    Arguments, Definition, DesiredQueue, DesiredState, ExecOptions, FailureKind, Hook, Interruptions, JobRef, Need,
+    NotBefore, OnFailure, OutcomeCondition, PassEnv, Program, QueueId, QueueSettings, Retention, RetryOn, RetryPolicy,
     SchedulingOptions, Script,
 };
 
@@ -122,13 +122,17 @@ fn retry_policy() -> impl Strategy<Value = RetryPolicy> {
         Just(RetryOn::Interrupted),
     ];
     let (delay, backoff) = (millis(), select(&[1.0, 1.5, 2.0, 1e3][..]));
-    (any::<u32>(), delay, backoff, millis(), vec(on, 0..3)).prop_map(|(max, delay, backoff, more, on)| RetryPolicy {
-        max,
-        delay,
-        backoff,
-        max_delay: delay + more,
-        on,
-    })
+    let interrupted = select(&[Interruptions::Counted, Interruptions::Free][..]);
+    (any::<u32>(), delay, backoff, millis(), vec(on, 0..3), interrupted).prop_map(
+        |(max, delay, backoff, more, on, interrupted)| RetryPolicy {
+            max,
+            delay,
+            backoff,
+            max_delay: delay + more,
+            on,
+            interrupted,
+        },
+    )
 }
 
 /// Scheduling options without needs.
@@ -266,8 +270,9 @@ fn job_to_value(job: &Definition) -> Value {
         RetryOn::Failure(kind) => json!(kind),
         RetryOn::Interrupted => json!("interrupted"),
     };
-    let RetryPolicy { max, delay, backoff, max_delay, on: failures } = &terms.retry;
+    let RetryPolicy { max, delay, backoff, max_delay, on: failures, interrupted } = &terms.retry;
     fields["retry"] = json!({"max": max, "delay": time(*delay), "backoff": backoff, "max_delay": time(*max_delay)});
+    fields["retry"]["interrupted"] = json!(interrupted);
     if !failures.is_empty() {
         fields["retry"]["on"] = failures.iter().map(on).collect();
     }

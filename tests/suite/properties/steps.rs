@@ -9,9 +9,9 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select, subsequence};
 use setlist::Command;
 use setlist::model::{
-    Call, Cause, CauseKind, Definition, DesiredQueue, DesiredState, Exit, Failure, FailureKind, JobId, JobRef, Need,
-    NotBefore, OnFailure, Outcome, OutcomeCondition, Phase, Placement, QueueId, QueueSettings, Retention, RetryOn,
-    RetryPolicy, RunId, RunReport, SchedulingOptions, Script, StopSignal, Value, WorkerId,
+    Call, Cause, CauseKind, Definition, DesiredQueue, DesiredState, Exit, Failure, FailureKind, Interruptions, JobId,
+    JobRef, Need, NotBefore, OnFailure, Outcome, OutcomeCondition, Phase, Placement, QueueId, QueueSettings, Retention,
+    RetryOn, RetryPolicy, RunId, RunReport, SchedulingOptions, Script, StopSignal, Value, WorkerId,
 };
 
 use super::QUEUES;
@@ -221,6 +221,7 @@ fn retry() -> impl Strategy<Value = RetryPolicy> {
         backoff,
         max_delay,
         on,
+        interrupted: Interruptions::Counted,
     });
     prop_oneof![1 => Just(RetryPolicy::never()), 1 => some]
 }

@@ -93,6 +93,15 @@ fn a_terminal_is_copied_as_it_is_drawn() {
 }
 
 #[test]
+fn the_artifacts_of_the_shown_run_can_be_opened() {
+    let mut harness = harness("hello\n");
+    harness.keys("O");
+    assert_eq!(harness.artifacts_opened.len(), 1);
+    harness.keys("<Tab><Tab>O");
+    assert_eq!((harness.message().as_str(), harness.artifacts_opened.len()), ("#2 has not run yet.", 1));
+}
+
+#[test]
 fn the_pager_opens_if_there_is_output() {
     let mut harness = harness("hello\n");
     harness.keys("o");

@@ -41,6 +41,8 @@ pub(crate) struct ScreenHarness {
     pub(crate) notified: Vec<String>,
     /// How many times the pager was opened.
     pub(crate) pager_opens: usize,
+    /// The runs whose artifacts were shown.
+    pub(crate) artifacts_opened: Vec<RunId>,
     /// How many times a reload of the file was requested.
     pub(crate) file_reloads: usize,
     store_thread: StoreThread,
@@ -145,6 +147,7 @@ impl ScreenHarness {
             copied: Vec::new(),
             notified: Vec::new(),
             pager_opens: 0,
+            artifacts_opened: Vec::new(),
             file_reloads: 0,
             store_thread,
             messages,
@@ -188,6 +191,7 @@ impl ScreenHarness {
                     Effect::CopyToClipboard(text) => self.copied.push(text),
                     Effect::Notify(text) => self.notified.push(text),
                     Effect::OpenPager(_) => self.pager_opens += 1,
+                    Effect::OpenArtifacts(run) => self.artifacts_opened.push(run),
                     Effect::Exit(why) => self.exit_reason = Some(why),
                     Effect::RequestSuspend | Effect::Suspend | Effect::Repaint | Effect::CaptureMouse(_) => {}
                 }

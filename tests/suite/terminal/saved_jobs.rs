@@ -25,6 +25,25 @@ fn the_terminal_gets_desktop_notifications() {
 }
 
 #[test]
+fn the_artifacts_of_a_run_are_listed_in_the_pager() {
+    let site = TempSite::with(
+        "queues: {q: [{id: a, run: 'echo page > \"$SETLIST_ARTIFACTS/index.html\"'}, {id: b, run: 'true'}]}\n",
+    );
+    site.script("pager", "cat > paged.new; mv paged.new paged");
+    site.ok(&["process"]);
+    let mut terminal = Terminal::open(&site, &[]);
+    terminal.wait_for_text("Finished 2");
+    terminal.keys("O");
+    terminal.wait_for_text("This run has left no artifacts.");
+    terminal.keys("jO");
+    let paged = wait_for("the pager", || Some(site.read("paged")).filter(|paged| !paged.is_empty()));
+    assert!(paged.contains("/.setlist/artifacts/1\n1 file, 5 B\n") && paged.ends_with("5 B  index.html\n"), "{paged}");
+    terminal.wait_for_text("Finished 2");
+    terminal.keys("q");
+    assert!(terminal.wait_for_exit().success());
+}
+
+#[test]
 fn an_added_job_is_saved_and_runs_once() {
     let site = TempSite::with("# Ours.\nqueues:\n  q:\n    parallel: 1\n    jobs: []   # none yet\n");
     site.ok(&["add", "q", "--title", "Added later", "--script", "echo run >> book"]);

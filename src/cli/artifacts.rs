@@ -1,0 +1,65 @@
+//! What the runs of a job have left in `$SETLIST_ARTIFACTS`, for `setlist show`.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use super::error::CliError;
+use crate::model::{Run, RunId};
+use crate::store::StateDir;
+use crate::store::job_folders::{ArtifactList, list_artifacts};
+use crate::text::{self, count_noun};
+
+/// How many files of a run are printed.
+const MAX_PRINTED: usize = 20;
+
+/// The artifacts of a run.
+pub(super) struct RunArtifacts {
+    run: RunId,
+    attempt: u32,
+    folder: PathBuf,
+    list: ArtifactList,
+}
+
+impl RunArtifacts {
+    /// The artifacts of these runs, of those that have some.
+    pub(super) fn find(runs: &[Run], state: &StateDir) -> Vec<Self> {
+        let of = |run: &Run| {
+            let folder = state.artifacts_of(run.id);
+            let list = list_artifacts(&folder);
+            (list.count > 0).then_some(Self { run: run.id, attempt: run.attempt, folder, list })
+        };
+        runs.iter().filter_map(of).collect()
+    }
+
+    /// As JSON.
+    pub(super) fn to_json(&self) -> Value {
+        let file = |(path, bytes): &(PathBuf, u64)| json!({"path": path.to_string_lossy(), "bytes": bytes});
+        json!({
+            "run_id": self.run.0,
+            "folder": self.folder.to_string_lossy(),
+            "count": self.list.count,
+            "bytes": self.list.bytes,
+            "files": self.list.files.iter().map(file).collect::<Vec<_>>(),
+        })
+    }
+
+    /// Prints the folder and its files.
+    pub(super) fn print(&self, out: &mut impl Write) -> Result<(), CliError> {
+        let ArtifactList { files, count, bytes } = &self.list;
+        let (folder, size) = (self.folder.to_string_lossy(), text::bytes(*bytes));
+        let summary =
+            format!("run {}  {}  {}, {size}", self.attempt, text::plain_line(&folder), count_noun(*count, "file"));
+        writeln!(out, "  artifacts {summary}")?;
+        for (path, bytes) in files.iter().take(MAX_PRINTED) {
+            let size = text::bytes(*bytes);
+            writeln!(out, "  {:<9} {}  {size}", "", text::plain_line(&path.to_string_lossy()))?;
+        }
+        let more = count.saturating_sub(MAX_PRINTED);
+        if more > 0 {
+            writeln!(out, "  {:<9} {}", "", count_noun(more, "more file"))?;
+        }
+        Ok(())
+    }
+}
