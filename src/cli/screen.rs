@@ -5,6 +5,8 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
+use chrono::Local;
+
 use super::args::AppearanceArgs;
 use super::command_hints;
 use super::error::CliError;
@@ -17,7 +19,7 @@ use crate::model::QueueId;
 use crate::tui::config::Config;
 use crate::tui::effect::ExitReason;
 use crate::tui::theme::{Appearance, AppearanceOptions, Palette, ThemeName};
-use crate::tui::{self, ScreenOptions, TuiError};
+use crate::tui::{self, ScreenParams, ScreenSetup, TuiError};
 
 /// Opens the screen on the nearest site.
 pub(super) fn open(args: &SiteArgs, appearance: AppearanceArgs, queue: Option<String>) -> Result<ExitStatus, CliError> {
@@ -39,16 +41,21 @@ pub(super) fn open(args: &SiteArgs, appearance: AppearanceArgs, queue: Option<St
     if let Some(queue) = &queue {
         reject_mistyped_command(&mut site, queue)?;
     }
-    let summary = tui::run(ScreenOptions {
-        store: site.store,
-        site_name: display_path(site.paths.site_dir()),
-        paths: site.paths,
-        queue: queue.map(QueueId::from),
-        file_error: site.file_error.map(Into::into),
+    let setup = ScreenSetup {
         appearance,
+        site_name: display_path(site.paths.site_dir()),
+        file: site.paths.file.clone(),
         keymap: config.keymap,
         notifications: config.notify,
         captures_mouse: config.mouse,
+        local: |at| at.with_timezone(&Local).naive_local(),
+    };
+    let summary = tui::run(ScreenParams {
+        store: site.store,
+        paths: site.paths,
+        queue: queue.map(QueueId::from),
+        file_error: site.file_error.map(Into::into),
+        setup,
     })?;
     if summary.reason != ExitReason::Quit {
         return Ok(ExitStatus::Interrupted);

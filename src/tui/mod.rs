@@ -46,6 +46,6 @@ mod typing;
 mod update;
 mod view;
 
-pub use session::{ExitSummary, ScreenOptions, TuiError, run};
+pub use session::{ExitSummary, ScreenParams, TuiError, run};
 pub use signals::has_shell;
 pub use state::{Screen, ScreenSetup};

@@ -7,8 +7,6 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Local, Utc};
-
 use crate::clock;
 use crate::crash;
 use crate::definition;
@@ -20,34 +18,23 @@ use crate::text;
 
 use super::effect::{Effect, ExitReason, Intent, StoreRequest, Submission};
 use super::host_terminal::{HostTerminal, PanicGuard};
-use super::keymap::Keymap;
 use super::message::{JobsFileError, Message};
-use super::notifications::NotificationSettings;
 use super::state::{Screen, ScreenSetup};
 use super::store_thread::StoreThread;
-use super::theme::Appearance;
 use super::{editor, input_thread, pager, signals};
 
 /// What the screen needs to run.
-pub struct ScreenOptions {
+pub struct ScreenParams {
     /// The site's store, opened for the screen.
     pub store: Box<dyn Store>,
     /// The site's paths.
     pub paths: SitePaths,
-    /// The name of the site on the screen.
-    pub site_name: String,
     /// The queue to show first, created if it doesn't exist; by default the first one.
     pub queue: Option<QueueId>,
     /// The errors of `jobs.yaml`, shown when the screen opens.
     pub file_error: Option<JobsFileError>,
-    /// Colours and symbols.
-    pub appearance: Appearance,
-    /// The key bindings.
-    pub keymap: Keymap,
-    /// Which desktop notifications to show.
-    pub notifications: NotificationSettings,
-    /// Whether to capture the mouse.
-    pub captures_mouse: bool,
+    /// How it looks and responds.
+    pub setup: ScreenSetup,
 }
 
 /// How the screen closed.
@@ -89,18 +76,8 @@ const KEY_BURST: Duration = Duration::from_millis(2);
 const MAX_MESSAGES_PER_FRAME: usize = 2_048;
 
 /// Runs the screen until it closes. The terminal is restored on every way out.
-pub fn run(options: ScreenOptions) -> Result<ExitSummary, TuiError> {
-    let ScreenOptions {
-        mut store,
-        paths,
-        site_name,
-        queue,
-        file_error,
-        appearance,
-        keymap,
-        notifications,
-        captures_mouse,
-    } = options;
+pub fn run(params: ScreenParams) -> Result<ExitSummary, TuiError> {
+    let ScreenParams { mut store, paths, queue, file_error, setup } = params;
     let file = paths.file.clone();
     let site_state = store.load()?;
     let seq = site_state.seq();
@@ -111,9 +88,7 @@ pub fn run(options: ScreenOptions) -> Result<ExitSummary, TuiError> {
     let _panic_guard = PanicGuard::new(sender.clone());
     // Before the terminal is entered, so that every signal finds a handler that restores it.
     let signals = signals::SignalWatch::start(sender.clone())?;
-    let mut terminal = HostTerminal::enter(captures_mouse)?;
-    let local = |at: DateTime<Utc>| at.with_timezone(&Local).naive_local();
-    let setup = ScreenSetup { appearance, site_name, file: file.clone(), keymap, notifications, captures_mouse, local };
+    let mut terminal = HostTerminal::enter(setup.captures_mouse)?;
     let mut screen = Screen::new(setup, copy, queue.as_ref(), terminal.size()?);
     if let Some(error) = file_error {
         screen = screen.with_file_error(error);
@@ -339,9 +314,9 @@ impl ExitSummary {
     }
 }
 
-impl fmt::Debug for ScreenOptions {
+impl fmt::Debug for ScreenParams {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ScreenOptions")
+        f.debug_struct("ScreenParams")
             .field("file", &self.paths.file)
             .field("queue", &self.queue)
             .finish_non_exhaustive()
