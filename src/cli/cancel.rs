@@ -11,7 +11,7 @@ use super::json_records::{JobRecord, write_json};
 use super::open_site::OpenSite;
 use super::safe_output;
 use crate::clock;
-use crate::model::{Command, Event, Job, JobId, Phase, QueueId, QueueMode, SiteState, StopSignal};
+use crate::model::{Command, Event, Job, JobId, Phase, QueueId, QueueMode, Refusal, SiteState, StopSignal};
 use crate::store::CommandResult;
 use crate::text;
 use crate::text::count_noun;
@@ -97,6 +97,20 @@ struct CancelCounts {
     stopping_already: usize,
 }
 
+impl CancelCounts {
+    /// Counts the result for one job; returns whether the job was changed.
+    fn add(&mut self, result: &CommandResult) -> bool {
+        match result {
+            Ok(events) if events.iter().any(is_stop_request) => self.stopping += 1,
+            Ok(_) => self.cancelled += 1,
+            Err(Refusal::WrongState { phase: Phase::Running, .. }) => self.stopping_already += 1,
+            // It has finished meanwhile.
+            Err(_) => {}
+        }
+        result.is_ok()
+    }
+}
+
 /// Stops the processing of queues and cancels their jobs, in one transaction.
 fn cancel_queues(
     site: &mut OpenSite,
@@ -119,18 +133,9 @@ fn cancel_queues(
     let mut counts: HashMap<&QueueId, CancelCounts> = HashMap::new();
     let mut changed = Vec::new();
     for (job, result) in jobs.iter().zip(results.into_iter().skip(modes)) {
-        let counts = counts.entry(&job.queue).or_default();
-        match result {
-            Ok(events) if events.iter().any(is_stop_request) => counts.stopping += 1,
-            Ok(_) => counts.cancelled += 1,
-            Err(_) if job.phase() == Phase::Running => {
-                counts.stopping_already += 1;
-                continue;
-            }
-            // It has finished meanwhile.
-            Err(_) => continue,
+        if counts.entry(&job.queue).or_default().add(&result) {
+            changed.push(job.id);
         }
-        changed.push(job.id);
     }
     let mut out = BufWriter::new(safe_output::stdout());
     for queue in queues {
@@ -195,4 +200,24 @@ fn is_stop_request(event: &Event) -> bool {
 fn print_json(site: &mut OpenSite, job: JobId, out: &mut impl Write) -> Result<(), CliError> {
     let Some(job) = site.store.job(job)? else { return Ok(()) };
     write_json(out, &JobRecord::new(&job, None, clock::now()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::RunId;
+
+    #[test]
+    fn a_job_that_has_finished_meanwhile_is_not_counted() {
+        let refused = |phase| Err(Refusal::WrongState { job: JobId(1), phase, hint: "" });
+        let stop = Event::StopRequested { job: JobId(1), run: RunId(1), stop: StopSignal::Terminate };
+        let mut counts = CancelCounts::default();
+        let changed = [Ok(vec![stop]), Ok(vec![Event::Cancelled { job: JobId(1) }]), refused(Phase::Running)]
+            .iter()
+            .chain(&[refused(Phase::Finished), Err(Refusal::UnknownJob(JobId(1)))])
+            .map(|result| counts.add(result))
+            .collect::<Vec<_>>();
+        assert_eq!(changed, [true, true, false, false, false]);
+        assert_eq!((counts.stopping, counts.cancelled, counts.stopping_already), (1, 1, 1));
+    }
 }

@@ -29,10 +29,10 @@ pub(super) fn retry(site: OpenSite, options: &RetryArgs) -> Result<ExitStatus, C
     if jobs.is_empty() && !queues.is_empty() {
         report_no_failed_jobs(&site_state, &queues, *failed);
     }
+    let of_queues: HashSet<JobId> = jobs.iter().map(|job| job.id).collect();
     if queues.is_empty() || !names.is_empty() {
         let others = site.select_jobs_from(&site_state, &names, filter, JobKind::RETRIABLE)?;
-        let known: HashSet<JobId> = jobs.iter().map(|job| job.id).collect();
-        jobs.extend(others.into_iter().filter(|job| !known.contains(&job.id)));
+        jobs.extend(others.into_iter().filter(|job| !of_queues.contains(&job.id)));
     }
     if jobs.is_empty() {
         return Ok(ExitStatus::Success);
@@ -49,7 +49,13 @@ pub(super) fn retry(site: OpenSite, options: &RetryArgs) -> Result<ExitStatus, C
     let index: HashMap<JobId, usize> = order.into_iter().zip(0..).collect();
     jobs.sort_by_key(|job| index.get(&job.id).copied());
     let resume = stopped.iter().map(|queue| Command::Process { queue: queue.clone() });
-    let results = submit_all_and(&mut site, &jobs, *json, |job| Command::Run { job, force: *force }, resume)?;
+    let mut results = submit_all_and(&mut site, &jobs, *json, |job| Command::Run { job, force: *force }, resume)?;
+    for (job, (result, _)) in jobs.iter().zip(&mut results) {
+        // Another command has retried the queue at the same time.
+        if of_queues.contains(&job.id) && matches!(result, Err(Refusal::WrongState { .. })) {
+            *result = Ok(Vec::new());
+        }
+    }
     // Accepted jobs run even if others were refused, or can't be printed.
     let worker = site.ensure_worker();
     let has_worker = worker.is_ok();

@@ -268,6 +268,23 @@ fn the_failed_jobs_of_a_queue_are_retried() {
 }
 
 #[test]
+fn a_queue_is_retried_by_several_commands_at_once() {
+    let site = TempSite::with(
+        "queues: {q: {on_failure: stop, jobs: [{id: a, run: 'test -e fixed && echo x >> ran'}, {id: b, run: 'true'}]}}\n",
+    );
+    site.run(&["process"]);
+    site.write("fixed", "");
+    let retries: Vec<_> = (0..5)
+        .map(|_| site.command(&["retry", "q"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+        .collect();
+    for mut retry in retries {
+        assert_eq!(retry.wait().unwrap().code(), Some(0));
+    }
+    assert_eq!(site.ok(&["wait", "q"]), "q  2 succeeded\n");
+    assert_eq!(site.read("ran"), "x\n", "a success doesn't run again");
+}
+
+#[test]
 fn a_setting_counts_until_the_file_is_saved() {
     let site = TempSite::with(SITE);
     site.ok(&["start", "q", "-q"]);
