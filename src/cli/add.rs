@@ -12,6 +12,7 @@ use super::exit::ExitStatus;
 use super::job_options::from_folder;
 use super::json_records::{JobRecord, write_json};
 use super::open_site::OpenSite;
+use super::programs::warn_if_missing;
 use super::safe_output;
 use crate::clock;
 use crate::definition;
@@ -119,7 +120,9 @@ fn read_scripts(options: &AddArgs) -> Result<Vec<Script>, CliError> {
         let usage = "no command given: use `setlist add QUEUE CMD…`, `--script TEXT` or `--stdin`";
         return Err(CliError::Usage(usage.to_owned()));
     }
-    Ok(vec![command_script(&options.command)?])
+    let script = command_script(&options.command)?;
+    warn_if_missing(&options.command[0], options.job.cwd.as_deref(), &options.job.env);
+    Ok(vec![script])
 }
 
 /// The script that runs a command without a shell.

@@ -12,7 +12,7 @@ use crate::clock;
 use crate::definition;
 use crate::model::{Call, Command, Job, JobState, Phase, Program, SiteState, StopSignal};
 use crate::site;
-use crate::store::{StateDir, Store, check_jobs_file, check_state_dir};
+use crate::store::{StateDir, Store, StoreError, check_jobs_file, check_state_dir};
 use crate::text;
 
 /// Adopts the state of the site, or starts afresh.
@@ -22,18 +22,30 @@ pub(super) fn adopt(args: &SiteArgs, fresh: bool, yes: bool) -> Result<ExitStatu
         check_jobs_file(&file)?;
     }
     let dir = state_dir(args, &file);
+    if !fresh {
+        check_state_dir(dir.path())?;
+    }
     if !dir.has_database() {
-        return Err(CliError::Usage(format!("there is no state in {}", dir.path().display())));
+        let shown = dir.path().display();
+        return Err(CliError::Usage(match dir.path().exists() {
+            true => format!("there is no state to adopt: {shown} has no database, and the next command creates one"),
+            false => format!("there is no state to adopt: {shown} does not exist"),
+        }));
     }
     if fresh {
         return start_afresh(&dir, &file);
     }
-    check_state_dir(dir.path())?;
     refuse_live_workers(&dir)?;
-    // A database of an older format can only be read once it is migrated.
-    let held = site::open_store_to_read(&dir).and_then(|mut store| store.load()).ok();
-    if let Some(held) = &held {
-        show(held, &file)?;
+    match site::open_store_to_read(&dir).and_then(|mut store| store.load()) {
+        Ok(held) => show(&held, &file)?,
+        Err(error @ (StoreError::Unreadable { .. } | StoreError::MissingChanges { .. } | StoreError::Database { .. })) => {
+            return Err(CliError::Usage(format!(
+                "this state is damaged and can't be adopted: {error}; `setlist adopt --fresh` puts it aside and starts with \
+                 an empty one"
+            )));
+        }
+        // A database of an older format can only be read once it is migrated.
+        Err(_) => {}
     }
     if !yes && !confirm()? {
         return Err(CliError::Usage("not adopted".to_owned()));
@@ -76,6 +88,10 @@ fn show(held: &SiteState, file: &std::path::Path) -> Result<(), CliError> {
     let mut out = safe_output::stdout();
     let mut jobs: Vec<&Job> = held.jobs().filter(|job| !declared.contains(&job.path())).collect();
     jobs.sort_by_key(|job| job.id);
+    if held.jobs().next().is_none() {
+        writeln!(out, "this state has no jobs")?;
+        return Ok(out.flush()?);
+    }
     let (pending, workers) = (jobs.iter().filter(|job| job.phase() != Phase::Finished).count(), held.workers().count());
     writeln!(
         out,

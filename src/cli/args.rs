@@ -108,6 +108,9 @@ pub(super) enum CliCommand {
     #[command(after_help = RUN)]
     Run(Box<RunArgs>),
     /// Show queues with their state and counts.
+    ///
+    /// Finished are jobs with any outcome. Failed are those that failed or were interrupted, also if that stopped their
+    /// queue: then the job is pending again.
     Status {
         /// Queues to show; all by default.
         #[arg(add = ArgValueCandidates::new(queues))]
@@ -127,7 +130,7 @@ pub(super) enum CliCommand {
     Results(ResultsArgs),
     /// Show one job with its runs.
     Show {
-        /// `queue/name`, a number, `@last` (added or started last) or `@failed` (failed last).
+        /// `queue/name`, a number, `@last` (which you added or asked for last) or `@failed` (failed last).
         #[arg(required_unless_present_any = ["tag", "query"], add = ArgValueCandidates::new(jobs))]
         job: Option<String>,
         #[command(flatten)]
@@ -231,7 +234,7 @@ pub(super) enum CliCommand {
     },
     /// Print the help of a command, or of a topic such as jobs.yaml; without one, list all.
     Help {
-        /// A command or topic; without one, the commands and topics.
+        /// A command, a topic or a field of jobs.yaml; without one, the commands and topics.
         topic: Option<String>,
     },
     /// Print the manual page of the program, of a command or of a help topic.
@@ -488,11 +491,17 @@ pub(super) struct ListArgs {
     /// Only jobs in this state or with this outcome; separate several with commas.
     #[arg(long, value_delimiter = ',')]
     pub state: Vec<StateFilter>,
+    /// Only failed and interrupted jobs, as `retry --failed` finds them.
+    #[arg(long)]
+    pub failed: bool,
     #[command(flatten)]
     pub filter: JobFilterArgs,
     /// Only jobs that were added or finished within this long (`1h`, `2days`).
     #[arg(long, value_name = "DURATION", value_parser = value_parsers::duration)]
     pub since: Option<Duration>,
+    /// Print no line with the names of the columns. Only a terminal gets one.
+    #[arg(long)]
+    pub no_header: bool,
     /// Print JSON, one object per line.
     #[arg(long)]
     pub json: bool,

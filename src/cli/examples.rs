@@ -37,7 +37,7 @@ Examples:
   setlist run --follow ./deploy.sh      prints the output, and exits with its exit code
   setlist run -q encode --title Intro ffmpeg -i intro.mov intro.mp4
   setlist run --on-finish 'notify-send $SETLIST_OUTCOME' make
-  setlist log @last                     the output of the job that was added or started last";
+  setlist log @last                     the output of the job that you added or asked for last";
 
 pub(super) const SCHEDULE: &str = "\
 Examples:

@@ -13,6 +13,7 @@ use super::error::{CliError, warn};
 use super::exit::ExitStatus;
 use super::json_records::write_json;
 use super::open_site::state_dir;
+use super::programs::is_installed;
 use super::safe_output;
 use super::schedule::warn_if_file_not_kept;
 use super::site_args::SiteArgs;
@@ -45,6 +46,9 @@ pub(super) fn init(args: &SiteArgs, options: &InitArgs) -> Result<ExitStatus, Cl
         }
         Err(error) => return Err(anyhow::Error::new(error).context(format!("cannot write {shown}")).into()),
     }
+    if let Some(name) = &options.from {
+        warn_if_programs_are_missing(Template::find(name)?);
+    }
     let next = match (&options.from, options.bare) {
         (Some(_), _) => "change it to your needs; `setlist` opens it, and p processes a queue",
         (None, true) => "add jobs to it; `setlist` opens it",
@@ -58,10 +62,21 @@ pub(super) fn init(args: &SiteArgs, options: &InitArgs) -> Result<ExitStatus, Cl
 fn list_templates() -> Result<ExitStatus, CliError> {
     let mut out = BufWriter::new(safe_output::stdout());
     for template in &TEMPLATES {
-        writeln!(out, "{:<14}{}", template.name, template.summary())?;
+        let needs = template.programs();
+        let needs = if needs.is_empty() { String::new() } else { format!(" Needs {}.", needs.join(", ")) };
+        writeln!(out, "{:<14}{}{needs}", template.name, template.summary())?;
     }
     out.flush()?;
     Ok(ExitStatus::Success)
+}
+
+/// Says which programs of a template are not installed.
+fn warn_if_programs_are_missing(template: &Template) {
+    let missing: Vec<&str> =
+        template.programs().into_iter().filter(|program| !is_installed(program, Path::new("."))).collect();
+    if !missing.is_empty() {
+        warn(&format!("not installed here: {}", missing.join(", ")));
+    }
 }
 
 /// Prints all errors of a file, or a summary line.
@@ -82,7 +97,7 @@ pub(super) fn check(args: &SiteArgs, path: Option<PathBuf>, json: bool) -> Resul
             program: PathBuf::new(),
         });
     }
-    for warning in missing_files(&file, &plan) {
+    for warning in warnings(&file, &plan) {
         warn(&format!("warning: {warning}"));
     }
     let jobs: usize = plan.queues.iter().map(|queue| queue.jobs.len()).sum();
@@ -104,8 +119,9 @@ fn has_schedules(plan: &DesiredState) -> bool {
     plan.queues.iter().any(has_schedule)
 }
 
-/// What jobs need that is missing on this machine: working directories, env files and shells.
-fn missing_files(file: &Path, desired: &DesiredState) -> Vec<String> {
+/// What jobs need that is missing on this machine: working directories, env files and shells. And variables in texts, which
+/// are not replaced.
+fn warnings(file: &Path, desired: &DesiredState) -> Vec<String> {
     let folder = file.parent().unwrap_or(Path::new("."));
     let mut warnings = Vec::new();
     for job in desired.queues.iter().flat_map(|queue| queue.jobs.iter().map(move |job| (queue, job))) {
@@ -113,6 +129,15 @@ fn missing_files(file: &Path, desired: &DesiredState) -> Vec<String> {
         let Call::Script(script) = &definition.call else { continue };
         let name = format!("{}/{}", queue.id, definition.name.as_deref().unwrap_or_default());
         let mut add = |what: String| warnings.push(format!("{}: {what}", text::plain_line(&name)));
+        // The title of a matrix job may come from its script.
+        let title = Some(&definition.title).filter(|_| definition.matrix.is_none());
+        for (field, text) in [("title", title), ("confirm", definition.scheduling.confirm.as_ref())] {
+            if let Some(variable) = text.and_then(|text| definition::find_variable(text)) {
+                add(format!(
+                    "{variable} in `{field}` is shown as it is; only `${{matrix.NAME}}` is replaced, in a job with a `matrix`"
+                ));
+            }
+        }
         if let Some(cwd) = script.exec.cwd.as_deref().filter(|cwd| !absolute(folder, cwd).is_dir()) {
             add(format!("the working directory {} does not exist", cwd.display()));
         }
@@ -140,15 +165,6 @@ fn absolute(folder: &Path, path: &Path) -> PathBuf {
         (Ok(rest), Some(home)) => home.join(rest),
         _ => folder.join(path),
     }
-}
-
-fn is_installed(program: &str, folder: &Path) -> bool {
-    if program.contains('/') {
-        return folder.join(program).is_file();
-    }
-    // Where the system looks without a PATH.
-    let path = env::var_os("PATH").unwrap_or_else(|| "/bin:/usr/bin".into());
-    env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
 /// Prints the queues or the errors of a file as JSON.

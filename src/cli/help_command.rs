@@ -20,7 +20,7 @@ pub(super) fn print(name: Option<&str>) -> Result<ExitStatus, CliError> {
         Some(name) => match (help_topics::find(name), cli.find_subcommand_mut(name)) {
             (Some(topic), _) => topic.text(),
             (None, Some(command)) => command.render_long_help().to_string(),
-            (None, None) => return Err(unknown_topic(name)),
+            (None, None) => help_topics::about(name).ok_or_else(|| unknown_topic(name))?,
         },
     };
     let mut out = safe_output::stdout();
@@ -31,7 +31,8 @@ pub(super) fn print(name: Option<&str>) -> Result<ExitStatus, CliError> {
 
 fn list_topics() -> String {
     let topics = help_topics::all().iter().map(|topic| format!("  {:<13} {}\n", topic.name, topic.title()));
-    format!("Topics (`setlist help TOPIC`):\n{}", topics.collect::<String>())
+    let fields = "`setlist help FIELD` explains a field of jobs.yaml, such as `confirm`.";
+    format!("{fields}\n\nTopics (`setlist help TOPIC`):\n{}", topics.collect::<String>())
 }
 
 fn unknown_topic(name: &str) -> CliError {

@@ -22,6 +22,32 @@ const TOPICS: [HelpTopic; 14] = topics![
     "import" "other-tools" "what-happens"
 ];
 
+/// What people look for, and the field or topic that it is about.
+const OTHER_WORDS: [(&str, &str); 22] = [
+    ("approvals", "confirm"),
+    ("approval", "confirm"),
+    ("concurrency", "parallel"),
+    ("dependencies", "needs"),
+    ("dependency", "needs"),
+    ("exit-codes", "ok_codes"),
+    ("hook", "on_finish"),
+    ("hooks", "on_finish"),
+    ("notifications", "on_finish"),
+    ("notify", "on_finish"),
+    ("parallelism", "parallel"),
+    ("parameters", "matrix"),
+    ("priorities", "priority"),
+    ("question", "confirm"),
+    ("questions", "confirm"),
+    ("retention", "keep"),
+    ("retries", "retry"),
+    ("terminal", "pty"),
+    ("timeouts", "timeout"),
+    ("value", "SETLIST_VALUE"),
+    ("values", "SETLIST_VALUE"),
+    ("variables", "SETLIST_QUEUE"),
+];
+
 /// The longest line of a rendered topic, unless a word or an example is longer.
 const MAX_WIDTH: usize = 100;
 
@@ -33,6 +59,40 @@ pub(super) fn all() -> &'static [HelpTopic] {
 /// The topic of this name.
 pub(super) fn find(name: &str) -> Option<&'static HelpTopic> {
     TOPICS.iter().find(|topic| topic.name == name)
+}
+
+/// What the topics say about a field or another name in backticks: rows of tables, or else paragraphs. None if it isn't
+/// explained anywhere.
+pub(super) fn about(word: &str) -> Option<String> {
+    let word = OTHER_WORDS.iter().find(|(other, _)| *other == word).map_or(word, |(_, name)| name);
+    // `keep: {runs: 100}` explains `keep`.
+    let names = [format!("`{word}`"), format!("`{word}: ")];
+    let mentions = |text: &str| names.iter().any(|name| text.contains(name));
+    let rows_of = |topic: &HelpTopic| -> Vec<Vec<String>> {
+        let rows = topic.markdown.lines().filter(|line| line.starts_with('|')).map(cells);
+        rows.filter(|row| row.first().is_some_and(|cell| mentions(cell))).collect()
+    };
+    let paragraphs_of = |topic: &HelpTopic| -> Vec<&'static str> {
+        let paragraphs = topic.markdown.split("\n\n").filter(|text| !text.starts_with('|'));
+        paragraphs.filter(|text| mentions(text) && !text.contains("```")).collect()
+    };
+    let mut text = String::new();
+    for topic in &TOPICS {
+        let rows = rows_of(topic);
+        if !rows.is_empty() {
+            let _ = writeln!(text, "{} (`setlist help {}`)\n", topic.title(), topic.name);
+            write_table(&rows, &mut text);
+            text.push('\n');
+        }
+    }
+    if text.is_empty() {
+        for topic in &TOPICS {
+            for paragraph in paragraphs_of(topic) {
+                let _ = writeln!(text, "{} (`setlist help {}`)\n\n{}\n", topic.title(), topic.name, paragraph.trim_end());
+            }
+        }
+    }
+    (!text.is_empty()).then(|| text.trim_end().to_owned() + "\n")
 }
 
 impl HelpTopic {

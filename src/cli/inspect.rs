@@ -11,13 +11,16 @@ use super::exit::ExitStatus;
 use super::job_selection::{SelectionFilter, jobs_of_queue};
 use super::json_records::{JobRecord, QueueRecord, command_line, job_command, write_json};
 use super::open_site::OpenSite;
+use super::progress_reporter::last_lines;
 use super::{safe_output, schedule};
 use crate::clock;
 use crate::model::{
     Approval, Cause, HookResult, Job, JobState, Need, Outcome, OutcomeCondition, Phase, PoolHold, PoolUse, QueueId,
     QueueState, QueueStatus, Run, RunEnd, SiteState, WaitReason, due_at, result_value,
 };
+use crate::store::Store;
 use crate::text;
+use crate::tui::output::StreamSanitizer;
 
 /// Prints queues with their state and counts.
 pub(super) fn status(mut site: OpenSite, names: &[String], json: bool) -> Result<ExitStatus, CliError> {
@@ -51,7 +54,7 @@ fn print_status(out: &mut impl Write, site: &mut OpenSite, names: &[String], jso
     if !json {
         writeln!(
             out,
-            "{}  STATE           PENDING  RUNNING  FINISHED  FAILED",
+            "{}  STATE           PENDING  RUNNING  FINISHED  FAILED OF THESE",
             text::pad("QUEUE", width, text::ELLIPSIS)
         )?;
     }
@@ -107,6 +110,9 @@ pub(super) fn list(mut site: OpenSite, options: &ListArgs) -> Result<ExitStatus,
         listed.extend(matching.map(|job| (job, site_state.wait_reason(job))));
     }
     let columns = ListColumns::fit(listed.iter().map(|(job, _)| *job));
+    if safe_output::is_stdout_terminal() && !options.json && !options.no_header && !listed.is_empty() {
+        print_list_header(&mut out, &columns)?;
+    }
     for (job, waiting) in &listed {
         if options.json {
             write_json(&mut out, &JobRecord::new(job, waiting.as_ref(), now))?;
@@ -153,6 +159,7 @@ pub(super) fn show(mut site: OpenSite, job: &Job, json: bool) -> Result<ExitStat
             waiting.map(|waiting| waiting.describe(now)),
             schedule.map(|schedule| schedule::describe_lines(schedule, last_due.flatten().as_ref(), now)),
             hook_result.map(|(_, result)| result),
+            if is_last_line_of_output(site.store.as_ref(), &job) { "  (the last line of its output)" } else { "" },
         )?;
         artifacts.iter().try_for_each(|artifacts| artifacts.print(&mut out))?;
     }
@@ -161,18 +168,30 @@ pub(super) fn show(mut site: OpenSite, job: &Job, json: bool) -> Result<ExitStat
     site.finish(ExitStatus::Success)
 }
 
+/// Whether the value of a job is the last line of its output. Otherwise it wrote the value into a file.
+fn is_last_line_of_output(store: &dyn Store, job: &Job) -> bool {
+    let (Some(run), Some(value)) = (job.result_run(), job.result_value().and_then(|value| value.as_str())) else {
+        return false;
+    };
+    let lines = last_lines(&mut store.log_reader(run.id), StreamSanitizer::plain());
+    let last = lines.ok().and_then(|(lines, _)| lines.into_iter().rfind(|line| !line.trim().is_empty()));
+    last.is_some_and(|last| last.trim() == value)
+}
+
 fn matches(job: &Job, options: &ListArgs, since: Option<DateTime<Utc>>) -> bool {
     let has_state = |state: &StateFilter| match state {
         StateFilter::Pending => job.phase() == Phase::Pending,
         StateFilter::Running => job.phase() == Phase::Running,
         StateFilter::Finished => job.phase() == Phase::Finished,
         StateFilter::Succeeded => job.outcome() == Some(&Outcome::Succeeded),
-        StateFilter::Failed => matches!(job.outcome(), Some(Outcome::Failed(_))),
+        StateFilter::Failed => job.has_failed(),
         StateFilter::Cancelled => job.outcome() == Some(&Outcome::Cancelled),
         StateFilter::Skipped => matches!(job.outcome(), Some(Outcome::Skipped { .. })),
         StateFilter::Interrupted => job.outcome().is_some_and(Outcome::is_interrupted),
     };
-    let state = options.state.is_empty() || options.state.iter().any(has_state);
+    const FAILED: [StateFilter; 2] = [StateFilter::Failed, StateFilter::Interrupted];
+    let failed = !options.failed || FAILED.iter().any(has_state);
+    let state = failed && (options.state.is_empty() || options.state.iter().any(has_state));
     let latest = match &job.state {
         JobState::Finished { at, .. } => *at,
         _ => job.enqueued,
@@ -202,6 +221,22 @@ impl ListColumns {
     }
 }
 
+fn print_list_header(out: &mut impl Write, columns: &ListColumns) -> Result<(), CliError> {
+    let name = text::pad("NAME", columns.path, text::ELLIPSIS);
+    let value =
+        if columns.value > 0 { text::pad("VALUE", columns.value, text::ELLIPSIS) + "  " } else { String::new() };
+    Ok(writeln!(out, "{:>6}  {name}  {:<11}  {:<19}  {:>7}  {value}TITLE", "JOB", "STATE", "TIME", "TOOK")?)
+}
+
+/// When it finished, or when its run started: the time shown in a list.
+fn listed_time(job: &Job) -> Option<DateTime<Utc>> {
+    match &job.state {
+        JobState::Finished { at, .. } => Some(*at),
+        JobState::Running { .. } => job.last_run.as_ref().map(|run| run.started),
+        JobState::Pending { .. } => None,
+    }
+}
+
 fn print_row(
     out: &mut impl Write,
     job: &Job,
@@ -210,11 +245,15 @@ fn print_row(
     columns: &ListColumns,
 ) -> Result<(), CliError> {
     let state = job.outcome().map_or(job.phase().as_str(), Outcome::as_str);
-    let when = match waiting {
-        Some(waiting) => {
+    let when = match (waiting, job.failure()) {
+        // A failed job that stopped its queue is pending again.
+        (Some(WaitReason::QueueStopped | WaitReason::QueueIdle), Some(failure)) => {
+            text::fit(&text::plain_line(&failure.message), columns.max_time, text::ELLIPSIS).into_owned()
+        }
+        (Some(waiting), _) => {
             text::fit(&text::plain_line(&waiting.describe(now)), columns.max_time, text::ELLIPSIS).into_owned()
         }
-        None => job.executed.map(local_time).unwrap_or_default(),
+        (None, _) => listed_time(job).map(local_time).unwrap_or_default(),
     };
     let took = job.result_run().and_then(Run::duration).map(text::duration).unwrap_or_default();
     let (id, path) = (job.id.to_string(), text::plain_line(&job.path()));
@@ -242,6 +281,7 @@ fn print_details(
     waiting: Option<String>,
     schedule: Option<String>,
     hook_result: Option<HookResult>,
+    value_note: &str,
 ) -> Result<(), CliError> {
     writeln!(out, "{}  {}", job.id, text::plain_line(&job.path()))?;
     let mut field = |name: &str, value: &str| {
@@ -297,10 +337,13 @@ fn print_details(
         field("asks", question)?;
     }
     if let Some(value) = job.result_value() {
-        field("value", &value.as_str().map_or_else(|| value.to_string(), str::to_owned))?;
+        field("value", &(result_value::text_of(value) + value_note))?;
     }
     if let Some(command) = job_command(job) {
         field("command", &command)?;
+    }
+    if let Some(matrix) = &job.definition.matrix {
+        field("matrix", &matrix.to_string())?;
     }
     if !job.definition.tags.is_empty() {
         field("tags", &job.definition.tags.join(", "))?;
@@ -308,7 +351,8 @@ fn print_details(
     if let Some(approval) = &job.approval {
         field(if approval.granted { "approved" } else { "refused" }, &describe_approval(approval))?;
     }
-    field("added", &local_time(job.enqueued))?;
+    // When a job was added is not recorded once it has become pending again.
+    field(if job.prior_attempts == 0 { "added" } else { "requeued" }, &local_time(job.enqueued))?;
     for run in runs {
         let ending = run.end.as_ref();
         let outcome = ending.map_or("running", |ending| ending.outcome.as_str());

@@ -245,7 +245,7 @@ impl<'a> JobRecord<'a> {
             run_id: run.map(|run| run.id.0),
             enqueued_at: time(job.enqueued),
             started_at: result_run.map(|run| time(run.started)),
-            executed_at: job.executed.map(time),
+            executed_at: job.result_executed().map(time),
             wait_ms: result_run.map(|run| millis(time_between(job.enqueued, run.started))),
             run_ms: result_run.and_then(Run::duration).map(millis),
             value: job.result_value(),

@@ -34,6 +34,7 @@ mod name_syntax;
 mod open_site;
 mod own_job;
 mod process;
+mod programs;
 mod progress_reporter;
 mod queue_commands;
 mod results;
@@ -61,7 +62,7 @@ use std::process::ExitCode;
 use std::slice::from_ref;
 
 use clap::Parser;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use args::{Cli, CliCommand};
 use error::{CliError, warn};
@@ -166,8 +167,17 @@ fn print_clap_message(message: &clap::Error) -> Result<ExitStatus, CliError> {
     if message.use_stderr() {
         let is_unknown = matches!(message.kind(), ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand);
         let word = is_unknown.then(|| command_hints::unknown_command(std::env::args_os())).flatten();
-        if let Some(hint) = word.and_then(|word| command_hints::suggestion(&word)) {
+        if let Some(hint) = word.as_deref().and_then(command_hints::suggestion) {
             return Err(CliError::Usage(hint));
+        }
+        // A queue has no arguments.
+        if let (ErrorKind::UnknownArgument, Some(word), Some(ContextValue::String(argument))) =
+            (message.kind(), word, message.get(ContextKind::InvalidArg))
+            && !argument.starts_with('-')
+        {
+            return Err(CliError::Usage(format!(
+                "unexpected argument '{argument}': {word:?} is not a command; `setlist help` lists them"
+            )));
         }
         // Standard error may be closed; the exit status still reports the error.
         let color = uses_color(ColorChoice::Auto, &safe_output::raw_stderr());

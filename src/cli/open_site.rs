@@ -235,7 +235,9 @@ impl OpenSite {
         };
         match found[..] {
             [job] => Ok(job.clone()),
-            [] if text.starts_with('@') => recent_job(site_state, text).cloned(),
+            [] if text.starts_with('@') => {
+                recent_job(site_state, text, self.paths.state.last_requested_job()).cloned()
+            }
             [] if let queue = QueueId::from(text)
                 && site_state.queue(&queue).is_some() =>
             {
@@ -296,11 +298,14 @@ impl OpenSite {
     }
 }
 
-/// The job that `@last` (added or started last) or `@failed` (failed last, also `@last-failed`) refers to.
-fn recent_job<'a>(site_state: &'a SiteState, text: &str) -> Result<&'a Job, CliError> {
+/// The job that `@last` or `@failed` (failed last, also `@last-failed`) refers to. `@last` is the job that the user added or
+/// asked for last, not one that a queue has started since; where there is none, the one that was added or started last.
+fn recent_job<'a>(site_state: &'a SiteState, text: &str, requested: Option<JobId>) -> Result<&'a Job, CliError> {
     let started = |job: &Job| job.last_run.as_ref().map(|run| run.started);
     let has_failed = |job: &&Job| job.failure().is_some();
+    let requested = requested.and_then(|id| site_state.job(id));
     let found = match text {
+        "@last" if requested.is_some() => requested,
         "@last" => site_state.jobs().max_by_key(|job| (started(job).max(Some(job.enqueued)), job.id)),
         "@failed" | "@last-failed" => site_state.jobs().filter(has_failed).max_by_key(|job| (started(job), job.id)),
         _ => return Err(CliError::Usage(format!("unknown reference {text:?}; use @last or @failed"))),

@@ -214,7 +214,7 @@ impl ProgressReporter {
 }
 
 /// The last lines of a log, and whether they are the complete log.
-fn last_lines(log: &mut LogReader, mut printer: StreamSanitizer) -> Result<(Vec<String>, bool), StoreError> {
+pub(super) fn last_lines(log: &mut LogReader, mut printer: StreamSanitizer) -> Result<(Vec<String>, bool), StoreError> {
     let len = log.len()?;
     let from = len.saturating_sub(LOG_TAIL_BYTES as u64);
     let mut bytes = vec![0; LOG_TAIL_BYTES];

@@ -10,16 +10,18 @@ use anyhow::Context;
 
 use super::add::{command_script, definition_of};
 use super::args::{LogArgs, RunArgs};
-use super::error::CliError;
+use super::error::{CliError, warn};
 use super::exit::ExitStatus;
 use super::job_args::WaitArgs;
 use super::log;
 use super::open_site::OpenSite;
+use super::programs::warn_if_missing;
 use super::safe_output;
 use super::site_args::SiteArgs;
 use super::wait;
 use crate::definition;
-use crate::model::{Command, Event, Exit, JobId, QueueId};
+use crate::model::{Command, Event, Exit, FailureKind, JobId, QueueId};
+use crate::text;
 
 /// The contents of the user's own `jobs.yaml`, where there was none.
 const EMPTY_FILE: &str = "# Your own jobs, for commands outside of any other site.\nqueues: {}\n";
@@ -44,6 +46,9 @@ pub(super) fn run(mut site: OpenSite, options: &RunArgs, color: bool) -> Result<
     let is_new_queue = !site.store.queues()?.iter().any(|known| known.id == queue);
     let scheduling = Arc::new(options.job.options.scheduling_options(&mut site, &queue)?);
     let definition = definition_of(command_script(&options.command)?, &options.job, &scheduling)?;
+    if !options.follow && !options.wait {
+        warn_if_missing(&options.command[0], options.job.cwd.as_deref(), &options.job.env);
+    }
     let events = site.submit(Command::Add { queue: queue.clone(), jobs: vec![definition] })?;
     let added = events.iter().find_map(|event| if let Event::Added { job } = event { Some(job.id) } else { None });
     let id = added.context("the job was not added")?;
@@ -73,10 +78,21 @@ pub(super) fn run(mut site: OpenSite, options: &RunArgs, color: bool) -> Result<
     site.finish(ExitStatus::Success)
 }
 
-/// The exit status of the job's last run, as a shell reports it: 128 and more for a signal.
+/// The exit status of a command that was not found, and of one that can't be executed, as in a shell.
+const NOT_FOUND: u8 = 127;
+const NOT_EXECUTABLE: u8 = 126;
+
+/// The exit status of the job's last run, as a shell reports it: 128 and more for a signal. Says why it could not start.
 fn exit_status_of(site: &mut OpenSite, id: JobId) -> Result<ExitStatus, CliError> {
     let Some(job) = site.store.job(id)? else { return Ok(ExitStatus::JobFailed) };
     let end = job.last_run.as_ref().and_then(|run| run.end.as_ref());
+    if let Some(failure) = end.and_then(|end| end.outcome.failure())
+        && failure.kind == FailureKind::NotStarted
+    {
+        warn(&text::plain_line(&failure.message));
+        let was_found = failure.message.starts_with("permission denied");
+        return Ok(ExitStatus::OfJob(if was_found { NOT_EXECUTABLE } else { NOT_FOUND }));
+    }
     Ok(match end.and_then(|end| end.exit) {
         Some(Exit::Code(code)) => u8::try_from(code).map_or(ExitStatus::JobFailed, ExitStatus::OfJob),
         Some(Exit::Signal(signal)) => u8::try_from(128 + signal).map_or(ExitStatus::JobFailed, ExitStatus::OfJob),

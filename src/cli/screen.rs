@@ -29,7 +29,9 @@ pub(super) fn open(args: &SiteArgs, appearance: AppearanceArgs, queue: Option<St
             return Err(CliError::Usage(hint));
         }
         let hint = "the screen needs a terminal; use `setlist status`, `list` or `process` instead";
-        return Err(CliError::Usage(hint.to_owned()));
+        // It may be a queue, which the screen would show.
+        let not_a_command = |queue: String| format!("; {queue:?} is not a command (`setlist help` lists them)");
+        return Err(CliError::Usage(hint.to_owned() + &queue.map(not_a_command).unwrap_or_default()));
     }
     if is_dumb {
         let hint = "the screen can't be drawn here: TERM is `dumb`; use `setlist status`, `list` or `process` instead";

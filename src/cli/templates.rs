@@ -50,6 +50,13 @@ impl Template {
     pub(super) fn summary(&self) -> &'static str {
         self.text.lines().next().unwrap_or_default().trim_start_matches(['#', ' '])
     }
+
+    /// The programs that its jobs run, besides those of every system: from its comment `# Needs: a, b.`
+    pub(super) fn programs(&self) -> Vec<&'static str> {
+        let line = self.text.lines().find_map(|line| line.strip_prefix("# Needs: "));
+        let names = line.unwrap_or_default().trim_end_matches('.').split(", ");
+        names.filter(|name| !name.is_empty()).collect()
+    }
 }
 
 fn closest(name: &str) -> Option<&'static str> {

@@ -136,7 +136,8 @@ fields! {
         "Named arguments. `key: value` is passed as `--key value`, `key: true` as `--key`; false and null are omitted."
     Stdin "stdin" Text "The standard input of the job. Default: empty."
     Needs "needs" Needs "The jobs to wait for: names of jobs in this queue, `queue/name`, or another queue for all of its jobs in this file."
-    Confirm "confirm" NonEmptyText "A question to confirm before the job runs."
+    Confirm "confirm" NonEmptyText
+        "The job waits for approval when its turn comes: the question that is asked, or `true` for the usual one."
     Schedule "schedule" Schedule
         "When the job becomes pending and runs: a cron expression, a list of them, or a map with options."
     Matrix "matrix" Matrix

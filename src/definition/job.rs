@@ -10,11 +10,14 @@ use super::needs;
 use super::problems::{Problem, Problems};
 use super::program;
 use super::schedule;
-use super::spanned_value::{Node, NodeKind};
+use super::spanned_value::{Node, NodeKind, ScalarType};
 use super::unknown_fields;
 use super::value;
 use super::value_path::ValuePath;
 use crate::model::{Arguments, Definition, ExecOptions, Program, Schedule, SchedulingOptions, Script};
+
+/// The question of a job with `confirm: true`.
+const DEFAULT_QUESTION: &str = "Run this job?";
 
 /// The fields of a job entry.
 pub(super) struct JobEntry {
@@ -110,7 +113,7 @@ impl JobEntry {
                     let kwargs = value::named_arguments(node, path, problems);
                     self.arguments.get_or_insert_default().kwargs = kwargs.unwrap_or_default();
                 }
-                Some(JobField::Confirm) => self.confirm = value::non_empty_text(node, path, "the question", problems),
+                Some(JobField::Confirm) => self.confirm = read_question(node, path, problems),
                 Some(JobField::Schedule) => self.schedule = schedule::read_schedule(node, path, problems),
                 Some(JobField::Needs) => self.needs = needs::read_needs(node, path, problems),
                 // Read earlier, because it defines several jobs.
@@ -186,6 +189,16 @@ impl JobEntry {
         };
         definition.tags = inherited.tags.clone().unwrap_or_default();
         definition
+    }
+}
+
+/// Reads the question of a job that needs approval: a text, `true` for the usual one, or `false` for none.
+fn read_question(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> Option<String> {
+    match &node.kind {
+        NodeKind::Scalar(ScalarType::Bool, text) => {
+            text.eq_ignore_ascii_case("true").then(|| DEFAULT_QUESTION.to_owned())
+        }
+        _ => value::non_empty_text(node, path, "the question", problems),
     }
 }
 

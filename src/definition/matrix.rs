@@ -148,6 +148,23 @@ impl Combination<'_> {
         self.0.iter().map(|(name, value)| (&***name, value.scalar_type, &*value.text))
     }
 
+    /// The title of the combination's job where the entry doesn't tell them apart: `title`, or without one the first line
+    /// of the script with its variables replaced, followed by the values that this doesn't show.
+    pub(super) fn title(&self, title: &str, first_line: &str) -> String {
+        if !title.is_empty() {
+            return format!("{title} ({self})");
+        }
+        let mut shown = first_line.to_owned();
+        let mut hidden: Vec<&str> = Vec::new();
+        for (name, value) in &self.0 {
+            match replace_variable(&shown, name, &value.text) {
+                Some(replaced) => shown = replaced,
+                None => hidden.push(&value.text),
+            }
+        }
+        if hidden.is_empty() { shown } else { format!("{shown} ({})", hidden.join(", ")) }
+    }
+
     /// Returns the entry with the placeholders replaced by values.
     pub(super) fn substitute<'s>(&self, entry: &Node<'s>, path: &ValuePath<'_>, problems: &mut Problems) -> Node<'s> {
         let NodeKind::Map(entries) = &entry.kind else { return entry.clone() };
@@ -264,6 +281,25 @@ impl fmt::Display for Combination<'_> {
         let values: Vec<&str> = self.0.iter().map(|(_, value)| &*value.text).collect();
         f.write_str(&values.join(", "))
     }
+}
+
+/// Replaces `$name` and `${name}`; `None` if there are none.
+fn replace_variable(text: &str, name: &str, value: &str) -> Option<String> {
+    let is_name_char = |c: char| c == '_' || c.is_ascii_alphanumeric();
+    let (mut replaced, mut rest, mut found) = (String::new(), text, false);
+    while let Some(start) = rest.find('$') {
+        let after = &rest[start + 1..];
+        let end = match after.strip_prefix(name) {
+            Some(end) if !end.starts_with(is_name_char) => Some(end),
+            _ => after.strip_prefix('{').and_then(|inner| inner.strip_prefix(name)?.strip_prefix('}')),
+        };
+        replaced.push_str(&rest[..start]);
+        replaced.push_str(if end.is_some() { value } else { "$" });
+        found |= end.is_some();
+        rest = end.unwrap_or(after);
+    }
+    replaced.push_str(rest);
+    found.then_some(replaced)
 }
 
 /// The approximate memory size of one job of an entry in bytes, without what it inherits.

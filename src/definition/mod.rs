@@ -52,6 +52,7 @@ pub use diagnostic::{Diagnostic, Diagnostics, Related, Snippet};
 pub use discovery::{CONFIG_FILE_NAME, FILE_NAME, config_home, find, find_all, user_config_file, user_file};
 pub use file::{Error, file_version, line_in_file, read};
 pub use parse::{line_of, parse};
+pub use placeholders::find_variable;
 pub use schema::schema;
 pub use source::MAX_FILE_BYTES;
 pub use variable_level::{VariableLevel, variable_levels};

@@ -85,6 +85,19 @@ fn find_unknown(text: &str) -> Option<(&str, &str)> {
     })
 }
 
+/// Finds a variable as in a shell, such as `$TARGET` or `${TARGET}`, in a text in which variables are not replaced.
+pub fn find_variable(text: &str) -> Option<&str> {
+    memchr::memchr_iter(b'$', text.as_bytes()).find_map(|start| {
+        let rest = &text[start..];
+        let inner = rest[1..].strip_prefix('{').unwrap_or(&rest[1..]);
+        let end = inner.find(|c: char| c != '_' && !c.is_ascii_alphanumeric()).unwrap_or(inner.len());
+        let is_name = inner[..end].starts_with(|c: char| c == '_' || c.is_ascii_alphabetic());
+        let length = if rest.starts_with("${") { end + 3 } else { end + 1 };
+        let is_closed = !rest.starts_with("${") || inner[end..].starts_with('}');
+        (is_name && is_closed).then(|| &rest[..length])
+    })
+}
+
 /// Reports unknown placeholders in the fields of a map. Scripts are not searched: their language may use the same syntax.
 pub(super) fn reject_unknown(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) {
     match &node.kind {

@@ -189,7 +189,7 @@ impl EntryReader<'_, '_> {
                     job.needs = std::mem::take(&mut entry.needs);
                     let mut definition = entry.into_definition(Arc::clone(&job.name), self.scope, self.interner);
                     if !has_distinct_labels {
-                        definition.title = format!("{} ({combination})", label(&definition));
+                        definition.title = combination.title(&definition.title, &label(&definition));
                     }
                     definition.matrix =
                         Some(Arc::new(MatrixValues { entry: Arc::clone(base), values: combination.shared_values() }));

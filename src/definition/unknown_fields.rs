@@ -6,6 +6,9 @@ use super::spanned_value::{MapEntry, MapKey};
 use super::spelling::{closest_keyword, one_of, quoted};
 use super::value_path::ValuePath;
 
+/// More fields than this are not listed in a message.
+const MAX_LISTED: usize = 12;
+
 /// Names that other tools use for our fields.
 const SYNONYMS: [(&str, &str); 20] = [
     ("cmd", "command"),
@@ -31,7 +34,7 @@ const SYNONYMS: [(&str, &str); 20] = [
 ];
 
 /// Parts of unknown names, with the fields for what they are probably about.
-const TOPICS: [(&[&str], &str); 14] = [
+const TOPICS: [(&[&str], &str); 18] = [
     (&["cron", "every", "interval", "schedule"], "times at which it runs: `schedule`"),
     (&["attempt", "backoff", "retries", "retry", "tries"], "retries: `retry`"),
     (&["deadline", "duration", "kill", "time"], "time limits: `timeout` and `grace`"),
@@ -45,6 +48,10 @@ const TOPICS: [(&[&str], &str); 14] = [
     (&["concurren", "cpu", "limit", "memory", "mutex", "parallel", "slot"], "concurrency: `parallel` and `weight`"),
     (&["categor", "group", "label"], "labels: `tags`"),
     (&["comment", "desc", "help", "name"], "names: `id` and `title`"),
+    (&["approv", "gate", "manual"], "approval before it runs: `confirm`"),
+    (&["after_", "before", "condition", "order", "then", "when"], "what runs first: `needs` and `priority`"),
+    (&["artifact", "input", "stdin"], "the standard input: `stdin`"),
+    (&["runas", "run_as", "sudo", "user"], "jobs run as you: use `sudo -u USER` in the script"),
     (&["bash", "exec", "prog", "script", "shell"], "what runs: `run`, `command` and `shell`"),
 ];
 
@@ -83,6 +90,8 @@ fn unknown_field_problem(id: u32, text: &str, scope: FieldScope, path: &ValuePat
         problem(format!("unknown field {name}")).hint("quote text that contains `: `")
     } else if let Some(topic) = topic_of(text).filter(|_| scope != FieldScope::Top) {
         problem(format!("unknown field {name}")).hint(topic)
+    } else if known.len() > MAX_LISTED {
+        problem(format!("unknown field {name}")).hint("`setlist help jobs.yaml` lists all fields")
     } else {
         problem(format!("unknown field {name}")).expected(format!("expected {}", one_of(&known)))
     }

@@ -324,6 +324,22 @@ impl Job {
         Some(run)
     }
 
+    /// When [`result_run`](Self::result_run) finished the job. Unlike [`executed`](Self::executed), which a later refusal or
+    /// cancellation leaves as it was, there is none if the job has not executed since it became pending.
+    pub fn result_executed(&self) -> Option<DateTime<Utc>> {
+        let end = self.result_run()?.end.as_ref()?;
+        self.executed.filter(|executed| *executed == end.at)
+    }
+
+    /// Whether it has failed: it finished so, or it failed and is pending again because that stopped its queue.
+    pub fn has_failed(&self) -> bool {
+        match &self.state {
+            JobState::Finished { outcome, .. } => outcome.failure().is_some(),
+            JobState::Pending { .. } => self.current_attempt() == 0 && self.failure().is_some(),
+            JobState::Running { .. } => false,
+        }
+    }
+
     /// The failure of its latest run, if that failed; also if the job waits for a retry or stopped its queue.
     pub fn failure(&self) -> Option<&Failure> {
         self.result_run()?.end.as_ref()?.outcome.failure()

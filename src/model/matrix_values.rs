@@ -1,5 +1,6 @@
 //! The combination of a matrix that a job was made for.
 
+use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +12,14 @@ pub struct MatrixValues {
     pub entry: Arc<str>,
     /// The parameters with their values, in the order of the file.
     pub values: Vec<(Arc<str>, Arc<str>)>,
+}
+
+impl fmt::Display for MatrixValues {
+    /// Writes the parameters with their values: `n=23, mode=slow`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let values: Vec<String> = self.values.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        f.write_str(&values.join(", "))
+    }
 }
 
 impl MatrixValues {

@@ -179,6 +179,9 @@ fn parse_term(token: &QueryToken, now: DateTime<Utc>) -> Result<QueryTerm, Query
     let negated = bare.is_some();
     let plain = bare.unwrap_or(&token.text);
     let field = token.colon.map(|colon| (&token.text[usize::from(negated)..colon], &token.text[colon + 1..]));
+    if let Some((field, value)) = split_comparison(plain).filter(|_| field.is_none() && !token.quoted) {
+        return fail(format!("a colon is missing: write `{field}:{value}`, or put the text in quotes"));
+    }
     let condition = match field {
         Some((field, values)) if FIELD_NAMES.contains(&field) => parse_condition(field, values, now)?,
         // A URL, a time of day and a word that ends with a colon are text.
@@ -192,6 +195,17 @@ fn parse_term(token: &QueryToken, now: DateTime<Utc>) -> Result<QueryTerm, Query
         _ => word_condition(plain),
     };
     Ok(QueryTerm { negated, condition })
+}
+
+/// Splits `took>1m`, which begins with a field, into the field and its value.
+fn split_comparison(text: &str) -> Option<(&'static str, &str)> {
+    let start = text.find(['<', '>', '='])?;
+    let field = if &text[..start] == "duration" { "took" } else { &text[..start] };
+    let field = FIELD_NAMES.into_iter().find(|name| *name == field)?;
+    let value = &text[start..];
+    let value = if matches!(field, "took" | "value") { value } else { value.trim_start_matches('=') };
+    let is_complete = !value.trim_start_matches(['<', '>', '=']).is_empty();
+    is_complete.then_some((field, value))
 }
 
 fn is_field_like(field: &str, values: &str) -> bool {
@@ -267,6 +281,17 @@ fn parse_duration(field: &str, value: &str) -> Result<Duration, QueryError> {
 
 /// A field with a similar name, as a suggestion.
 fn closest_field(typed: &str) -> Option<&'static str> {
+    const OTHER_NAMES: [(&str, &str); 6] = [
+        ("code", "exit"),
+        ("duration", "took"),
+        ("job", "queue"),
+        ("outcome", "state"),
+        ("status", "state"),
+        ("time", "took"),
+    ];
+    if let Some((_, field)) = OTHER_NAMES.iter().find(|(name, _)| *name == typed) {
+        return Some(field);
+    }
     let is_close = |field: &&str| strsim::damerau_levenshtein(typed, field) <= (field.len() / 3).max(1);
     FIELD_NAMES.into_iter().find(is_close)
 }
@@ -302,7 +327,9 @@ impl Condition {
             Self::Word { word, case_sensitive } => contains_word(word, *case_sensitive, job),
             Self::State(states) => {
                 let word = job.outcome().map(super::Outcome::as_str);
-                states.contains(&job.phase().as_str()) || word.is_some_and(|word| states.contains(&word))
+                states.contains(&job.phase().as_str())
+                    || word.is_some_and(|word| states.contains(&word))
+                    || (job.has_failed() && states.contains(&"failed"))
             }
             Self::Queue(names) => names.iter().any(|name| name.matches(job.queue.as_str())),
             Self::Tag(names) => job.definition.tags.iter().any(|tag| names.iter().any(|name| name.matches(tag))),

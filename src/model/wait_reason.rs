@@ -213,9 +213,10 @@ impl WaitReason {
     }
 }
 
-/// `at 02:00`, `Mon 02:00` or `2026-12-24 02:00`.
+/// `at 02:00`, `Mon 02:00` or `2026-12-24 02:00`; with seconds if it is due within a minute.
 pub fn due_at(at: DateTime<Utc>, shown: NaiveDateTime, now: DateTime<Utc>) -> String {
     let format = match at - now {
+        left if left < TimeDelta::minutes(1) => "at %H:%M:%S",
         left if left < TimeDelta::hours(22) => "at %H:%M",
         left if left < TimeDelta::days(6) => "%a %H:%M",
         _ => "%Y-%m-%d %H:%M",

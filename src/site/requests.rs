@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use chrono::{DateTime, Utc};
 
 use super::process_tags::VARIABLES;
-use crate::model::Command;
+use crate::model::{Command, Event, JobId};
 use crate::runner;
 use crate::store::{
     CommandResult, EncodedEnvironment, EnvironmentFiles, SavedEnvironment, StateDir, Store, StoreError,
@@ -30,7 +30,25 @@ pub fn execute_requests(
         }
     };
     let commands: Vec<_> = commands.into_iter().map(request).collect();
-    store.execute(&commands, now)
+    let results = store.execute(&commands, now)?;
+    if let Some(job) = commands.iter().zip(&results).rev().find_map(|(command, result)| job_of(command, result)) {
+        state.record_last_requested_job(job);
+    }
+    Ok(results)
+}
+
+/// The job that an accepted command has added or asked for.
+fn job_of(command: &Command, result: &CommandResult) -> Option<JobId> {
+    let events = result.as_ref().ok()?;
+    match command {
+        Command::Request { command, .. } => job_of(command, result),
+        Command::Run { job, .. } => Some(*job),
+        Command::Add { .. } => events.iter().rev().find_map(|event| match event {
+            Event::Added { job } => Some(job.id),
+            _ => None,
+        }),
+        _ => None,
+    }
 }
 
 /// Stores the environment of this process. It is kept at least until the returned value is dropped.

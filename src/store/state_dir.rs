@@ -140,6 +140,21 @@ impl StateDir {
         write(open_private(&path)?).map_err(|source| StoreError::io(path, source))
     }
 
+    /// The job that the user added or asked for last, if any.
+    pub fn last_requested_job(&self) -> Option<JobId> {
+        let number = private_files::read_to_string(&self.path.join("last-job")).ok()?;
+        number.trim().parse().ok().map(JobId)
+    }
+
+    /// Records the job that the user added or asked for last. That is a convenience: no error is reported.
+    pub fn record_last_requested_job(&self, job: JobId) {
+        let write = |mut file: File| {
+            file.set_len(0)?;
+            writeln!(file, "{}", job.0)
+        };
+        let _ = open_private(&self.path.join("last-job")).map(write);
+    }
+
     /// The pipes for input to runs in pseudo-terminals.
     pub fn terminal_inputs(&self) -> PathBuf {
         self.path.join("lines")

@@ -7,9 +7,11 @@ mod change;
 mod contract;
 mod file_kinds;
 mod follow;
+mod help;
 mod hints;
 mod init;
 mod job_options;
+mod last_run;
 mod log;
 mod nested;
 mod own_job;
@@ -314,16 +316,6 @@ fn a_job_gets_variables_that_identify_it() {
 }
 
 #[test]
-fn a_program_that_cannot_start_says_why() {
-    let site =
-        TempSite::with("queues:\n  q:\n    - {id: gone, command: [./gone]}\n    - {id: plain, command: [./plain]}\n");
-    site.write("plain", "");
-    assert_eq!(site.run(&["process"]).code, Some(1));
-    assert!(site.job("q/gone")["error"].as_str().unwrap().to_lowercase().contains("no such file"));
-    assert!(site.job("q/plain")["error"].as_str().unwrap().to_lowercase().contains("permission denied"));
-}
-
-#[test]
 fn bad_usage_exits_with_2_and_helps() {
     let site = TempSite::with(BUILD);
     for (args, hint) in [
@@ -332,7 +324,7 @@ fn bad_usage_exits_with_2_and_helps() {
         (&["show", "99"], "there is no job #99"),
         (&["log", "build/lint"], "has not run yet"),
         (&["add", "q"], "no command given"),
-        (&["frobnicate", "x"], "Usage"),
+        (&["list", "--frobnicate"], "Usage"),
         (&["cancel", "build/lint", "build/nope"], "there is no job"),
     ] {
         let output = site.run(args);

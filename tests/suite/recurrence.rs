@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, TimeDelta, TimeZone, Timelike, Utc};
 use chrono_tz::{TZ_VARIANTS, Tz};
-use setlist::model::Recurrence;
+use setlist::model::{Recurrence, due_at};
 
 use crate::rng::{TestRng, iterations};
 
@@ -361,4 +361,18 @@ fn a_day_matches_both_fields_if_one_of_them_starts_with_a_star() {
     assert_eq!(next("0 0 */2 * mon", utc, "2026-05-02 00:00", 3), ["11 00:00 UTC", "25 00:00 UTC", "01 00:00 UTC"]);
     assert_eq!(next("0 0 1-31/2 * mon", utc, "2026-05-02 00:00", 3), ["03 00:00 UTC", "04 00:00 UTC", "05 00:00 UTC"]);
     assert_eq!(next("0 0 13 * */5", utc, "2026-05-02 00:00", 2), ["13 00:00 UTC", "13 00:00 UTC"]);
+}
+
+#[test]
+fn a_due_time_has_seconds_within_a_minute() {
+    let now = Utc.with_ymd_and_hms(2026, 11, 29, 14, 4, 30).unwrap();
+    let shown = |seconds: i64| {
+        let due = now + TimeDelta::seconds(seconds);
+        due_at(due, due.naive_utc(), now)
+    };
+    assert_eq!(shown(7), "at 14:04:37");
+    assert_eq!(shown(59), "at 14:05:29");
+    assert_eq!(shown(60), "at 14:05");
+    assert_eq!(shown(12 * 3600), "at 02:04");
+    assert_eq!(shown(24 * 3600), "Mon 14:04");
 }

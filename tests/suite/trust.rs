@@ -93,6 +93,32 @@ fn state_without_an_id_is_adopted_with_one_command() {
 }
 
 #[test]
+fn adopt_says_why_there_is_nothing_to_adopt() {
+    let site = TempSite::with(ECHO);
+    let refused = |words: &str, code: i32| {
+        let output = site.run(&["adopt"]);
+        assert!(output.code == Some(code) && output.stderr.contains(words) && output.stdout.is_empty(), "{output:?}");
+    };
+    refused(".setlist does not exist", 2);
+    fs::create_dir(site.join(".setlist")).unwrap();
+    fs::set_permissions(site.join(".setlist"), fs::Permissions::from_mode(0o700)).unwrap();
+    refused("has no database, and the next command creates one", 2);
+    fs::set_permissions(site.join(".setlist"), fs::Permissions::from_mode(0o777)).unwrap();
+    refused(".setlist can be written by other users, so this site is not used", 3);
+    assert!(site.run(&["status"]).stderr.contains(".setlist can be written by other users, so this site is not used"));
+    fs::set_permissions(site.join(".setlist"), fs::Permissions::from_mode(0o700)).unwrap();
+    site.ok(&["status"]);
+    for file in ["state.db-wal", "state.db-shm"] {
+        let _ = fs::remove_file(site.join(".setlist").join(file));
+    }
+    site.write(".setlist/state.db", &"no database ".repeat(1000));
+    refused("this state is damaged and can't be adopted: ", 2);
+    refused("`setlist adopt --fresh` puts it aside and starts with an empty one", 2);
+    site.ok(&["adopt", "--fresh"]);
+    assert!(site.ok(&["list"]).contains("q/echo-harmless"));
+}
+
+#[test]
 fn adopted_state_starts_nothing() {
     let site = TempSite::with("queues:\n  q: {parallel: 1, jobs: [\"sleep 60\", \"touch proof\"]}\n");
     let mut process = site.command(&["process"]).spawn().unwrap();

@@ -5,7 +5,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
-use crate::model::{Call, Job, JobState, Phase, Program, RunId, SiteState, Value};
+use crate::model::{Call, Job, JobState, Program, RunId, SiteState, Value};
 use crate::text;
 use crate::tui::action::Action;
 use crate::tui::details_pane::RunHistory;
@@ -212,7 +212,7 @@ impl DetailColumn<'_> {
         let (job, appearance) = (self.job, self.appearance());
         let (dim, live) = (appearance.theme.dim, appearance.theme.live);
         // Runs from before the job became pending again are not part of this timeline.
-        let run = job.last_run.as_deref().filter(|run| run.started >= job.enqueued);
+        let run = job.result_run();
         let first = self.history().and_then(|history| history.runs.iter().find(|run| run.attempt > job.prior_attempts));
         let first = first.filter(|run| run.started >= job.enqueued).or(run);
         let waited = |until: DateTime<Utc>| text::duration(to_duration(until - job.enqueued));
@@ -257,8 +257,14 @@ impl DetailColumn<'_> {
                         stages.push((format!("ran {ran}"), started, Style::new()));
                         let style = appearance.outcome(&ending.outcome).1;
                         stages.push((ending.outcome.as_str().to_owned(), self.moment(ending.at), style));
-                        if job.phase() == Phase::Pending {
-                            stages.push(("retry".to_owned(), String::new(), dim));
+                        match &job.state {
+                            JobState::Pending { .. } => stages.push(("retry".to_owned(), String::new(), dim)),
+                            // It was cancelled or skipped between two attempts.
+                            JobState::Finished { outcome, at } if *outcome != ending.outcome => {
+                                let style = appearance.outcome(outcome).1;
+                                stages.push((outcome.as_str().to_owned(), self.moment(*at), style));
+                            }
+                            _ => {}
                         }
                     }
                 }
@@ -324,6 +330,10 @@ impl DetailColumn<'_> {
         if !passed.is_empty() {
             let passed = text::plain_line(&passed.join(" "));
             lines.push(vec![("  with ".to_owned(), dim), (passed, Style::new())]);
+        }
+        if let Some(matrix) = &definition.matrix {
+            let values = text::plain_line(&matrix.to_string());
+            lines.push(vec![("  where ".to_owned(), dim), (values, Style::new())]);
         }
         lines
     }

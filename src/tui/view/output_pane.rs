@@ -86,6 +86,11 @@ fn draw_title(
         let note = match earlier_run {
             Some(run) => format!("run {} of {}, {}", run.attempt, job.attempts, run_outcome(run)),
             None if job.phase() == Phase::Running => String::new(),
+            // The job is pending or finished again without another run.
+            None if job.result_run().is_none() => match job.last_run.as_deref() {
+                Some(run) => format!("run {} of {}, {}", run.attempt, job.attempts, run_outcome(run)),
+                None => String::new(),
+            },
             None => time_format::last_run_duration(job, context.now),
         };
         let note = if note.is_empty() { note } else { format!(" {} {note}", appearance.symbols.dot) };

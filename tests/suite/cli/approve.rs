@@ -1,6 +1,6 @@
 //! Approvals on the command line: when they are asked for, who gave them, and what overrides them.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::temp_site::TempSite;
 
@@ -163,4 +163,13 @@ fn an_approved_job_gets_the_environment_of_its_request() {
     with("mine", &["retry", "q/a"]);
     assert_eq!(with("mine", &["approve", "q/a"]), (Some(0), "#1  q/a  approved\n".to_owned()));
     site.ok(&["wait", "q/a"]);
+}
+
+#[test]
+fn a_question_may_be_the_usual_one() {
+    let jobs = "[{id: a, run: 'true', confirm: true}, {id: b, run: 'true', confirm: false}]";
+    let site = TempSite::with(&format!("queues: {{q: {jobs}}}\n"));
+    assert_eq!(site.job("q/a")["confirm"], "Run this job?");
+    assert_eq!(site.job("q/b")["confirm"], Value::Null);
+    assert_eq!((&site.job("q/a")["waiting"], &site.job("q/b")["waiting"]), (&"confirm".into(), &"process".into()));
 }

@@ -35,6 +35,61 @@ fn a_wrong_command_gets_the_right_one() {
     let output = site.run(&["build"]);
     assert!(output.stderr.contains("the screen needs a terminal"), "{output:?}");
     assert!(site.run(&["build", "extra"]).stderr.contains("'extra'"));
+    // Words that resemble nothing.
+    let output = site.run(&["explain", "build/lint"]);
+    let expected = "setlist: unexpected argument 'build/lint': \"explain\" is not a command; `setlist help` lists them\n";
+    assert_eq!((output.code, &*output.stderr), (Some(2), expected));
+    let output = site.run(&["frobnicate"]);
+    assert!(output.code == Some(2) && output.stderr.contains("\"frobnicate\" is not a command"), "{output:?}");
+}
+
+#[test]
+fn a_comparison_without_a_colon_gets_the_filter() {
+    let site = TempSite::with(SITE);
+    for (query, hint) in [
+        ("took>1m", "write `took:>1m`"),
+        ("duration>=1m", "write `took:>=1m`"),
+        ("value<0.3", "write `value:<0.3`"),
+        ("exit=1", "write `exit:1`"),
+        ("state=failed", "write `state:failed`"),
+        ("duration:>1m", "did you mean `took:`?"),
+        ("status:failed", "did you mean `state:`?"),
+    ] {
+        let output = site.run(&["list", "-q", query]);
+        assert!(output.code == Some(2) && output.stderr.contains(hint), "{query}: {output:?}");
+    }
+    // Text in quotes, and other text.
+    site.ok(&["list", "-q", "\"took>1m\" a>b >2 x=y"]);
+}
+
+#[test]
+fn an_unknown_field_gets_its_topic() {
+    for (field, topic) in [
+        ("cron", "did you mean `schedule`?"),
+        ("when", "what runs first: `needs` and `priority`"),
+        ("manual", "approval before it runs: `confirm`"),
+        ("user", "jobs run as you"),
+        ("stdin_file", "the standard input: `stdin`"),
+        ("frobnicate", "`setlist help jobs.yaml` lists all fields"),
+    ] {
+        let site = TempSite::with(&format!("queues: {{q: [{{run: 'true', {field}: x}}]}}\n"));
+        let output = site.run(&["check"]);
+        assert!(output.code == Some(2) && output.stderr.contains(topic), "{field}: {}", output.stderr);
+        assert!(!output.stderr.contains("`log_limit`"), "not all fields are listed: {}", output.stderr);
+    }
+}
+
+#[test]
+fn variables_in_texts_that_people_read_are_warned_of() {
+    let jobs = "[{id: a, run: 'true', confirm: 'Deploy to ${TARGET}?'}, {id: b, run: 'true', title: To $HOME for $5}]";
+    let site = TempSite::with(&format!("queues: {{q: {jobs}}}\n"));
+    let output = site.run(&["check"]);
+    assert_eq!(output.code, Some(0));
+    assert!(output.stderr.contains("q/a: ${TARGET} in `confirm` is shown as it is"), "{output:?}");
+    assert!(output.stderr.contains("q/b: $HOME in `title` is shown as it is"), "{output:?}");
+    // The title of a matrix job comes from its script.
+    let site = TempSite::with("queues: {q: [{run: echo $HOME $n $5, matrix: {n: [1]}}, {run: a, title: costs $5}]}\n");
+    assert_eq!(site.run(&["check"]).stderr, "");
 }
 
 #[test]

@@ -41,6 +41,22 @@ fn the_list_has_every_template_with_what_it_is_for() {
 }
 
 #[test]
+fn the_programs_that_a_template_needs_are_named() {
+    let site = TempSite::empty();
+    let list = site.ok(&["init", "--list"]);
+    assert!(list.contains(" Needs ffmpeg.\n"), "{list}");
+    fs::create_dir(site.join("bin")).unwrap();
+    site.script("bin/restic", "true");
+    let output = site.command(&["init", "--from", "backup"]).env("PATH", site.join("bin")).output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(stderr, "setlist: not installed here: logger\n");
+    // The template also says what to put in its place.
+    for (name, text) in examples() {
+        assert!(text.contains("\n# Needs: ") || text.contains("\n# It runs `"), "{name}");
+    }
+}
+
+#[test]
 fn an_unknown_template_is_an_error_that_names_them() {
     let site = TempSite::empty();
     let output = site.run(&["init", "--from", "bakup"]);

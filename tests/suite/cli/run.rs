@@ -39,11 +39,54 @@ fn follow_prints_the_output_and_exits_like_the_command() {
     let output = site.run(&["run", "--follow", "sh", "-c", "echo out; echo err >&2; exit 7"]);
     assert_eq!((output.code, &output.stdout[..]), (Some(7), "out\nerr\n"), "{output:?}");
     assert_eq!(site.run(&["run", "--wait", "sh", "-c", "kill -TERM $$"]).code, Some(128 + 15));
-    assert_eq!(site.run(&["run", "--wait", "./missing"]).code, Some(1));
+    let missing = site.run(&["run", "--wait", "./missing"]);
+    let expected = (Some(127), "setlist: no such file or directory: ./missing\n");
+    assert_eq!((missing.code, &*missing.stderr), expected);
+    site.write("not-executable", "");
+    let denied = site.run(&["run", "--follow", "./not-executable"]);
+    assert!(denied.code == Some(126) && denied.stderr.contains("is not executable"), "{denied:?}");
+    assert_eq!(site.run(&["run", "--wait", "./missing"]).code, Some(127));
     assert_eq!(site.run(&["run", "--wait", "true"]).code, Some(0));
     assert_eq!(site.job("@failed")["command"], json!("./missing"));
     assert_eq!(site.job("@last-failed")["command"], json!("./missing"));
     assert_eq!(site.run(&["run"]).code, Some(2));
+}
+
+#[test]
+fn a_program_that_does_not_exist_gets_a_warning() {
+    let site = TempSite::with("queues: {q: []}\n");
+    for (args, words) in [
+        (&["run", "no-such-program"][..], "there is no program \"no-such-program\" in PATH; the job will fail"),
+        (&["run", "./missing", "arg"], "there is no program \"./missing\"; the job will fail"),
+        (&["add", "q", "no-such-program"], "there is no program \"no-such-program\" in PATH; the job will fail"),
+    ] {
+        let output = site.run(args);
+        assert!(output.code == Some(0) && output.stderr.contains(words), "{args:?}: {output:?}");
+    }
+    site.script("there", "true");
+    for args in [&["run", "sh", "there"][..], &["add", "q", "--env", "PATH=/opt/bin", "tool"], &["run", "true"]] {
+        assert_eq!(site.run(args).stderr, "", "{args:?}");
+    }
+    site.run(&["wait", "adhoc"]);
+}
+
+#[test]
+fn the_last_job_is_the_one_that_was_asked_for_last() {
+    let site = TempSite::with("queues: {q: {parallel: 1, jobs: [{id: a, run: 'true'}, {id: b, run: 'true'}]}}\n");
+    let last = || site.job("@last")["id"].clone();
+    site.ok(&["run", "--wait", "true"]);
+    assert_eq!(last(), json!(3));
+    // What a queue starts is not asked for by itself.
+    site.ok(&["process", "q"]);
+    assert_eq!(last(), json!(3));
+    site.ok(&["retry", "q/a"]);
+    assert_eq!(last(), json!(1));
+    site.ok(&["add", "q", "--", "true"]);
+    assert_eq!(last(), json!(4));
+    site.ok(&["wait", "q/a"]);
+    // A job that is gone is not the last one.
+    site.ok(&["remove", "4"]);
+    assert_ne!(last(), json!(4));
 }
 
 #[test]
@@ -57,4 +100,14 @@ fn no_file_is_needed() {
     assert!(site.ok(&["list"]).contains("adhoc/#1"));
     let unknown = site.run(&["log", "@first"]);
     assert!(unknown.code == Some(2) && unknown.stderr.contains("use @last or @failed"), "{unknown:?}");
+}
+
+#[test]
+fn a_program_that_cannot_start_says_why() {
+    let site =
+        TempSite::with("queues:\n  q:\n    - {id: gone, command: [./gone]}\n    - {id: plain, command: [./plain]}\n");
+    site.write("plain", "");
+    assert_eq!(site.run(&["process"]).code, Some(1));
+    assert!(site.job("q/gone")["error"].as_str().unwrap().to_lowercase().contains("no such file"));
+    assert!(site.job("q/plain")["error"].as_str().unwrap().to_lowercase().contains("permission denied"));
 }

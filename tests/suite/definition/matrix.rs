@@ -98,6 +98,17 @@ fn matrix_jobs_without_a_title_get_distinct_labels() {
 }
 
 #[test]
+fn matrix_jobs_without_a_title_show_their_values() {
+    let plan = parse_valid(
+        "queues: {q: [{run: './train --n=$n ${mode}s $nn', matrix: {n: [23], mode: [fast]}}, {run: 'echo $n$n', matrix: {mode: [a b], n: [1]}}, {run: 'a $$n ${n', matrix: {n: [$x]}}]}",
+    );
+    let titles: Vec<_> = labels(&plan).iter().map(|(_, title)| *title).collect();
+    assert_eq!(titles, ["./train --n=23 fasts $nn", "echo 11 (a b)", "a $$x ${n"]);
+    let plan = parse_valid("queues: {q: [{title: 'T $n', run: 'echo $n', matrix: {n: [1]}}]}");
+    assert_eq!(labels(&plan)[0].1, "T $n (1)", "a title is text");
+}
+
+#[test]
 fn matrix_job_names_are_unique() {
     let plan = parse_valid(
         r#"

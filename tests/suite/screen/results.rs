@@ -36,6 +36,13 @@ fn finished(values: &[Value], height: u16, width: u16) -> ScreenHarness {
     harness
 }
 
+#[test]
+fn the_details_show_the_values_of_the_parameters() {
+    let mut harness = ScreenHarness::new(vec![sweep()], 160, 40);
+    let text = harness.text();
+    assert!(text.contains("  where rate=0.1, depth=2"), "{text}");
+}
+
 /// The titles of the finished jobs, from top to bottom.
 fn titles(harness: &mut ScreenHarness) -> Vec<String> {
     let text = harness.text();
