@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use clap::CommandFactory;
 
 use super::args::Cli;
+use crate::text;
 
 /// Names that other tools use, and what to type here.
 const ALIASES: [(&str, &str); 53] = [
@@ -63,19 +64,23 @@ const ALIASES: [(&str, &str); 53] = [
     ("work", "worker"),
 ];
 
-/// What to type instead of a word that is neither a command nor a queue; `None` if nothing is close.
-pub(super) fn suggestion(word: &str) -> Option<String> {
+/// What to type instead of a word that is neither a command nor a queue, with the names that follow it; `None` if nothing is
+/// close.
+pub(super) fn suggestion(word: &str, names: &[String]) -> Option<String> {
     let cli = Cli::command();
     let commands: Vec<&str> =
         cli.get_subcommands().filter(|known| !known.is_hide_set()).map(clap::Command::get_name).collect();
     let alias = ALIASES.iter().find(|(name, _)| *name == word).map(|(_, command)| *command);
     let is_near = |name: &&&str| strsim::damerau_levenshtein(word, name) == 1 || strsim::jaro_winkler(word, name) > 0.9;
     let command = alias.or_else(|| commands.iter().find(is_near).copied())?;
-    Some(format!("{word:?} is not a command; did you mean `setlist {command}`?"))
+    let has_names = !names.is_empty() && !command.contains("QUEUE");
+    let names = if has_names { format!(" {}", text::shell_command(names)) } else { String::new() };
+    Some(format!("{word:?} is not a command; did you mean `setlist {command}{names}`?"))
 }
 
-/// The first argument that is neither an option nor the value of one, unless it is a command.
-pub(super) fn unknown_command(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Option<String> {
+/// The first argument that is neither an option nor the value of one, unless it is a command. And what follows it, if that is
+/// only names: options may mean something else.
+pub(super) fn unknown_command(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Option<(String, Vec<String>)> {
     let cli = Cli::command();
     let takes_value = |option: &str| {
         let mut known = cli.get_arguments();
@@ -88,7 +93,8 @@ pub(super) fn unknown_command(args: impl IntoIterator<Item = impl AsRef<OsStr>>)
         })
     };
     let mut skip = false;
-    for arg in args.into_iter().skip(1) {
+    let mut args = args.into_iter().skip(1);
+    while let Some(arg) = args.next() {
         let arg = arg.as_ref().to_str()?;
         if std::mem::take(&mut skip) {
             continue;
@@ -100,7 +106,10 @@ pub(super) fn unknown_command(args: impl IntoIterator<Item = impl AsRef<OsStr>>)
             skip = takes_value(arg);
             continue;
         }
-        return cli.find_subcommand(arg).is_none().then(|| arg.to_owned());
+        let word = cli.find_subcommand(arg).is_none().then(|| arg.to_owned())?;
+        let names: Option<Vec<String>> = args.map(|arg| arg.as_ref().to_str().map(str::to_owned)).collect();
+        let is_plain = |names: &Vec<String>| !names.iter().any(|name| name.starts_with('-'));
+        return Some((word, names.filter(is_plain).unwrap_or_default()));
     }
     None
 }

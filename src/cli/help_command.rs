@@ -39,7 +39,7 @@ fn unknown_topic(name: &str) -> CliError {
     let names: Vec<&str> = help_topics::all().iter().map(|topic| topic.name).collect();
     let near = names.iter().find(|topic| strsim::jaro_winkler(name, topic) > 0.8);
     let near = near.map(|topic| format!("; did you mean `setlist help {topic}`?"));
-    let hint = near.or_else(|| command_hints::suggestion(name).map(|hint| format!("; {hint}")));
+    let hint = near.or_else(|| command_hints::suggestion(name, &[]).map(|hint| format!("; {hint}")));
     let hint = hint.unwrap_or_else(|| format!("; the topics are {}", names.join(", ")));
     CliError::Usage(format!("there is no command or help topic {name:?}{hint}"))
 }

@@ -167,11 +167,11 @@ fn print_clap_message(message: &clap::Error) -> Result<ExitStatus, CliError> {
     if message.use_stderr() {
         let is_unknown = matches!(message.kind(), ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand);
         let word = is_unknown.then(|| command_hints::unknown_command(std::env::args_os())).flatten();
-        if let Some(hint) = word.as_deref().and_then(command_hints::suggestion) {
+        if let Some(hint) = word.as_ref().and_then(|(word, names)| command_hints::suggestion(word, names)) {
             return Err(CliError::Usage(hint));
         }
         // A queue has no arguments.
-        if let (ErrorKind::UnknownArgument, Some(word), Some(ContextValue::String(argument))) =
+        if let (ErrorKind::UnknownArgument, Some((word, _)), Some(ContextValue::String(argument))) =
             (message.kind(), word, message.get(ContextKind::InvalidArg))
             && !argument.starts_with('-')
         {

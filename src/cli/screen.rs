@@ -25,7 +25,7 @@ use crate::tui::{self, ScreenParams, ScreenSetup, TuiError};
 pub(super) fn open(args: &SiteArgs, appearance: AppearanceArgs, queue: Option<String>) -> Result<ExitStatus, CliError> {
     let is_dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
     if !safe_output::is_stdout_terminal() || !io::stdin().is_terminal() {
-        if let Some(hint) = queue.as_deref().and_then(command_hints::suggestion) {
+        if let Some(hint) = queue.as_deref().and_then(|word| command_hints::suggestion(word, &[])) {
             return Err(CliError::Usage(hint));
         }
         let hint = "the screen needs a terminal; use `setlist status`, `list` or `process` instead";
@@ -73,7 +73,7 @@ fn reject_mistyped_command(site: &mut OpenSite, queue: &str) -> Result<(), CliEr
     if site.store.queues()?.iter().any(|known| known.id.as_str() == queue) {
         return Ok(());
     }
-    command_hints::suggestion(queue).map_or(Ok(()), |hint| Err(CliError::Usage(hint)))
+    command_hints::suggestion(queue, &[]).map_or(Ok(()), |hint| Err(CliError::Usage(hint)))
 }
 
 impl From<TuiError> for CliError {

@@ -11,7 +11,7 @@ use super::effect::{BulkAction, Intent};
 use super::keymap::Keymap;
 use super::message::Reply;
 use super::status_line::Severity;
-use crate::text::count_noun;
+use crate::text::{count_noun, plain_line};
 
 /// The status text for a reply, and what else follows from it.
 #[derive(Debug)]
@@ -79,16 +79,17 @@ pub(super) fn reply_text(reply: &Reply, site_state: &SiteState, keymap: &Keymap,
             let names: Vec<&str> = queues.iter().map(QueueId::as_str).collect();
             info(format!("Starting a worker for {}.", names.join(", ")))
         }
-        Intent::Approve(job) => info(format!("Approved {job}.")),
-        Intent::Refuse(job) => info(format!("Refused {job}.")),
+        Intent::Approve(job) => info(format!("Approved {}.", path_of(*job, site_state))),
+        Intent::Refuse(job) => info(format!("Refused {}.", path_of(*job, site_state))),
         Intent::Pause(queues) => info(format!("Paused {}; running jobs may finish.", names(queues, answers))),
         Intent::Run(job) => info(site_state.job(*job).map(|job| run_text(job, site_state, now)).unwrap_or_default()),
         Intent::RunFailed => info(format!("Running {} again.", count_noun(accepted, "failed job"))),
         Intent::Cancel(job) if events.iter().any(|event| matches!(event, Event::StopRequested { .. })) => {
+            let job = path_of(*job, site_state);
             info(format!("Asked {job} to stop. Press {} to kill it.", keymap.key(Action::Kill)))
         }
-        Intent::Cancel(job) => info(format!("Cancelled {job}.")),
-        Intent::Kill(job) => info(format!("Killing {job}.")),
+        Intent::Cancel(job) => info(format!("Cancelled {}.", path_of(*job, site_state))),
+        Intent::Kill(job) => info(format!("Killing {}.", path_of(*job, site_state))),
         Intent::Marked(action) => info(marked_text(*action, accepted, &events)),
         Intent::SetParallel(queue, parallel) => {
             let file = site_state.queue(queue).is_some_and(|queue| queue.settings.declared);
@@ -121,6 +122,11 @@ pub(super) fn reply_text(reply: &Reply, site_state: &SiteState, keymap: &Keymap,
         // The result is visible.
         Intent::Open | Intent::Move | Intent::StopAndQuit => info(String::new()),
     }
+}
+
+/// The path of a job, such as `build/lint`.
+fn path_of(job: JobId, site_state: &SiteState) -> String {
+    site_state.job(job).map_or_else(|| job.to_string(), |job| plain_line(&job.path()))
 }
 
 /// A refusal as a sentence. A name at its start keeps its case.

@@ -148,13 +148,13 @@ fn killing_needs_confirmation_and_a_running_job() {
     harness.keys("r");
     harness.start("build");
     harness.keys("x");
-    assert_eq!(harness.message(), "Asked #1 to stop. Press X to kill it.");
+    assert_eq!(harness.message(), "Asked build/fetch to stop. Press X to kill it.");
     harness.keys("X");
     assert_eq!(harness.question(), "Kill 1 running job in build (#1 ./fetch.sh)? y kill it · Esc go back");
     harness.keys("<Esc>");
     assert_eq!(harness.message(), "Nothing was changed.");
     harness.keys("Xy");
-    assert_eq!(harness.message(), "Killing #1.");
+    assert_eq!(harness.message(), "Killing build/fetch.");
     assert!(harness.text().contains("killing"));
 }
 

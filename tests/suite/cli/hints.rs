@@ -12,19 +12,19 @@ fn a_wrong_command_gets_the_right_one() {
     let site = TempSite::with(SITE);
     for (args, right) in [
         (&["proces"][..], "did you mean `setlist process`?"),
-        (&["proces", "build"], "did you mean `setlist process`?"),
-        (&["kill", "build/lint"], "did you mean `setlist cancel --kill`?"),
-        (&["rm", "build/lint"], "did you mean `setlist remove`?"),
+        (&["proces", "build"], "did you mean `setlist process build`?"),
+        (&["kill", "build/lint"], "did you mean `setlist cancel --kill build/lint`?"),
+        (&["rm", "build/lint", "a b"], "did you mean `setlist remove build/lint 'a b'`?"),
         (&["ls"], "did you mean `setlist list`?"),
         (&["--color", "never", "ls", "-la"], "did you mean `setlist list`?"),
         (&["tail", "-f", "build/lint"], "did you mean `setlist log -f`?"),
-        (&["exec", "make"], "did you mean `setlist run`?"),
-        (&["strat", "build"], "did you mean `setlist start`?"),
-        (&["launch", "build"], "did you mean `setlist start`?"),
-        (&["stop", "build"], "did you mean `setlist cancel`?"),
+        (&["exec", "make"], "did you mean `setlist run make`?"),
+        (&["strat", "build"], "did you mean `setlist start build`?"),
+        (&["launch", "build"], "did you mean `setlist start build`?"),
+        (&["stop", "build"], "did you mean `setlist cancel build`?"),
         (&["parallel", "3"], "did you mean `setlist set QUEUE parallel=N`?"),
-        (&["reject", "build/lint"], "did you mean `setlist approve --refuse`?"),
-        (&["aprove", "build/lint"], "did you mean `setlist approve`?"),
+        (&["reject", "build/lint"], "did you mean `setlist approve --refuse build/lint`?"),
+        (&["aprove", "build/lint"], "did you mean `setlist approve build/lint`?"),
     ] {
         let output = site.run(args);
         assert_eq!((output.code, &output.stdout[..]), (Some(2), ""), "{args:?}: {output:?}");

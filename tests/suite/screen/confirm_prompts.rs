@@ -71,7 +71,7 @@ fn a_job_that_needs_approval_waits_at_its_turn_while_others_run() {
     assert_eq!(harness.question(), question);
     let spawns = harness.worker_spawns();
     harness.keys("y");
-    assert_eq!((harness.message().as_str(), harness.worker_spawns()), ("Approved #2.", spawns + 1));
+    assert_eq!((harness.message().as_str(), harness.worker_spawns()), ("Approved build/deploy.", spawns + 1));
     assert_eq!(mode(&harness, "build"), QueueMode::Processing);
     assert_eq!(run_ready_jobs(&mut harness), ["deploy", "lint"]);
 }
@@ -86,7 +86,7 @@ fn a_job_that_is_refused_is_cancelled_and_so_is_what_needs_it() {
     assert!(run_ready_jobs(&mut harness).is_empty());
     select(&mut harness, "deploy");
     harness.keys("yn");
-    assert_eq!(harness.message(), "Refused #2.");
+    assert_eq!(harness.message(), "Refused build/deploy.");
     assert_eq!(run_ready_jobs(&mut harness), ["deploy", "lint"], "cancelled and skipped");
     assert_eq!(mode(&harness, "build"), QueueMode::Idle);
 }
@@ -102,7 +102,7 @@ fn an_approval_does_not_resume_a_paused_queue() {
     harness.end(build, Outcome::Succeeded);
     select(&mut harness, "deploy");
     harness.keys("yy");
-    assert_eq!(harness.message(), "Approved #2.");
+    assert_eq!(harness.message(), "Approved build/deploy.");
     assert_eq!((mode(&harness, "build"), harness.try_start("build")), (QueueMode::Paused, None));
     harness.keys("p");
     assert!(harness.try_start("build").is_some(), "it was approved");
@@ -148,7 +148,7 @@ fn a_question_is_a_box_in_the_middle_that_covers_nothing_else() {
     let question = harness.question();
     assert!(question.ends_with("y approve it n refuse and cancel it · Esc go back"), "{}", harness.text());
     harness.keys("y");
-    assert_eq!(harness.message(), "Approved #1.");
+    assert_eq!(harness.message(), "Approved build/deploy.");
 }
 
 #[test]

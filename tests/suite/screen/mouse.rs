@@ -132,7 +132,7 @@ fn key_hints_are_clicked_and_nothing_behind_a_prompt_is() {
     assert!(harness.text().contains("Esc go back"), "{}", harness.text());
     harness.keys("<Esc>");
     click(&mut harness, "x cancel");
-    assert!(harness.message().starts_with("Asked #2 to stop"), "{}", harness.text());
+    assert!(harness.message().starts_with("Asked build/lint to stop"), "{}", harness.text());
     click(&mut harness, "q quit");
     assert!(harness.exit_reason.is_some());
 }
