@@ -351,3 +351,17 @@ fn a_nightly_backup_keeps_the_newest_archives() {
     let listed = Command::new("tar").arg("-tzf").arg(newest).output().unwrap();
     assert_eq!(String::from_utf8(listed.stdout).unwrap(), "documents/\ndocuments/letter\n");
 }
+
+#[test]
+fn the_bundled_demo_works_in_any_folder() {
+    let site = TempSite::empty();
+    let bundled = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("jobs.yaml")).unwrap();
+    site.write("jobs.yaml", &bundled);
+    let check = site.run(&["check"]);
+    assert!(check.code == Some(0) && !check.stderr.contains("does not exist"), "{check:?}");
+    for job in ["demo/hello", "demo/input", "demo/variables"] {
+        site.ok(&["retry", job]);
+        site.ok(&["wait", "--quiet", job]);
+    }
+    assert_eq!(site.ok(&["log", "demo/input"]), "/\nlines\nshort\nthree\n");
+}

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use setlist::model::{
     Command, Definition, DesiredQueue, ExecOptions, Hook, JobId, JobRef, Need, Outcome, OutcomeCondition, Program,
-    RetryPolicy, SchedulingOptions, Script,
+    RetryPolicy, SchedulingOptions, Script, StopSignal,
 };
 
 use super::harness::{ScreenHarness, failed, queue};
@@ -131,6 +131,23 @@ fn a_retry_shows_its_attempts() {
     harness.run("build", 2, failed("exit code 7"));
     assert_details(&mut harness, &["pending: retry 2/4 in 1s, attempt 1 of 4"]);
     assert_details(&mut harness, &["waited 0ms ▸ ran 2.0s ▸ failed   ▸ retry"]);
+    harness.execute_elsewhere(&[Command::Cancel { job: JobId(1), stop: StopSignal::Terminate }]);
+    assert_details(&mut harness, &["waited 0ms ▸ ran 2.0s ▸ failed   ▸ cancelled"]);
+}
+
+#[test]
+fn a_job_that_became_pending_again_shows_the_run_before_as_such() {
+    let mut harness = ScreenHarness::new(vec![queue("build", 1, 0, &[("lint", "Lint")])], 200, 60);
+    harness.process("build");
+    let job = harness.run("build", 2, Outcome::Succeeded);
+    assert!(harness.text().contains("Output · Lint · 2.0s"), "{}", harness.text());
+    harness.execute_elsewhere(&[Command::Reset { job }]);
+    assert!(harness.text().contains("Output · Lint · run 1 of 1, succeeded"), "{}", harness.text());
+    harness.execute_elsewhere(&[Command::Cancel { job, stop: StopSignal::Terminate }]);
+    assert!(harness.text().contains("Output · Lint · run 1 of 1, succeeded"), "{}", harness.text());
+    assert_details(&mut harness, &["✗ cancelled"]);
+    let details = details(&mut harness).join("\n");
+    assert!(details.contains("▸ cancelled") && !details.contains("▸ ran 2.0s"), "{details}");
 }
 
 #[test]
