@@ -72,9 +72,9 @@ fn cancel_jobs(site: &mut OpenSite, jobs: Vec<Job>, args: &CancelArgs) -> Result
             Ok(_) if args.jobs.json => print_json(site, job.id, &mut out)?,
             Ok(events) => {
                 let word = match events.iter().any(is_stop_request) {
-                    true if args.kill => "killing",
-                    true => "stopping",
-                    false => "cancelled",
+                    true if args.kill => "killing".to_owned(),
+                    true => format!("stopping; `setlist cancel --kill {path}` kills it"),
+                    false => "cancelled".to_owned(),
                 };
                 writeln!(out, "{}  {path}  {word}", job.id)?;
             }

@@ -123,7 +123,7 @@ fn without_a_job_what_needs_approval_is_listed() {
     assert_eq!(later.stderr, "setlist: `setlist approve release/deploy` approves it; `--refuse` cancels it\n");
     site.run(&["process"]);
     assert_eq!(site.ok(&["approve"]), "#2  release/deploy  To production?  (its turn has come)\n");
-    let listed: serde_json::Value = serde_json::from_str(&site.ok(&["approve", "--json"])).unwrap();
+    let listed: Value = serde_json::from_str(&site.ok(&["approve", "--json"])).unwrap();
     assert_eq!((&listed["id"], &listed["waiting"]), (&json!(2), &json!("confirm")));
     let queue = site.run(&["approve", "release"]);
     assert_eq!((queue.code, &queue.stderr[..]), (Some(2), "setlist: release is a queue; write release/deploy\n"));

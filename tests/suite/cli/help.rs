@@ -24,7 +24,7 @@ fn other_words_lead_to_the_field_or_topic() {
     let site = TempSite::empty();
     for (word, found) in [
         ("approval", "`setlist approve`"),
-        ("dependencies", "waits until these jobs have finished"),
+        ("dependencies", "`needs`"),
         ("retries", "further runs after a failure"),
         ("values", "the value is the last line of the output"),
         ("hooks", "has finished"),

@@ -59,6 +59,19 @@ fn a_job_that_never_ran_shows_when_it_was_cancelled() {
 }
 
 #[test]
+fn a_running_job_shows_when_it_started_and_how_to_kill_it() {
+    let wait = "while [ ! -e go ]; do sleep 0.01; done";
+    let site = TempSite::with(&format!("queues: {{q: [{{id: a, title: A, run: 'trap : TERM; {wait}'}}]}}\n"));
+    site.ok(&["retry", "q/a"]);
+    site.wait_until("q/a", |job| job["state"] == json!("running"));
+    let row = row(&site, &[], "q/a");
+    assert_eq!((row.len(), &*row[2], &*row[5]), (6, "running", "A"), "{row:?}");
+    assert_eq!(site.ok(&["cancel", "q/a"]), "#1  q/a  stopping; `setlist cancel --kill q/a` kills it\n");
+    site.write("go", "");
+    site.run(&["wait", "q"]);
+}
+
+#[test]
 fn the_failed_job_that_stopped_its_queue_is_found_as_failed() {
     let jobs = "[{id: bad, title: Bad, run: echo 7; exit 3}, {id: rest, run: 'true'}]";
     let site = TempSite::with(&format!("queues: {{q: {{on_failure: stop, jobs: {jobs}}}, r: ['false']}}\n"));

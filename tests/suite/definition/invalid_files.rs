@@ -26,6 +26,10 @@ fn unknown_fields() {
         "labels",
         "description",
         "bash_script",
+        "manual",
+        "when",
+        "stdin_file",
+        "run_as_user",
     ];
     let fields = topics.map(|topic| format!("      {topic}: 1\n")).concat();
     assert_report("topics_of_unknown_fields", &format!("queues:\n  q:\n    - run: a\n{fields}"));

@@ -6,7 +6,8 @@ use std::path::Path;
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 
 /// Messages that no snapshot can contain.
-const ELSEWHERE: [&str; 17] = [
+const ELSEWHERE: [&str; 18] = [
+    "Run this job?",
     "{} does not exist",
     "can't read {}: {source}",
     "the file keeps changing",

@@ -145,7 +145,7 @@ fn a_job_that_became_pending_again_shows_the_run_before_as_such() {
     assert!(harness.text().contains("Output · Lint · run 1 of 1, succeeded"), "{}", harness.text());
     harness.execute_elsewhere(&[Command::Cancel { job, stop: StopSignal::Terminate }]);
     assert!(harness.text().contains("Output · Lint · run 1 of 1, succeeded"), "{}", harness.text());
-    assert_details(&mut harness, &["✗ cancelled"]);
+    assert_details(&mut harness, &["⊘ cancelled"]);
     let details = details(&mut harness).join("\n");
     assert!(details.contains("▸ cancelled") && !details.contains("▸ ran 2.0s"), "{details}");
 }
