@@ -70,9 +70,6 @@ pub(super) fn process(site: OpenSite, options: &ProcessArgs, color: bool) -> Res
     let is_interactive = io::stdin().is_terminal() && safe_output::is_stderr_terminal() && !options.quiet;
     let prompt = ApprovalPrompt::new(&site.site_state()?, &queues, is_interactive).filter(|_| !options.next);
     let mut reporter = ProgressReporter::new(open, queues.clone(), options, color);
-    for recorded in &events {
-        reporter.handle_event(site.store.as_mut(), recorded, None);
-    }
     log_warnings_to_stderr();
     let paths = site.paths.clone();
     let finished = run_workers(site, &site_state, &queues, options, &signals, &mut reporter, prompt);
@@ -105,6 +102,8 @@ fn run_workers(
 ) -> Result<Box<dyn Store>, CliError> {
     let mut store = site.store;
     let mut reports_schedule = !options.next && !options.quiet;
+    // Another worker may have run jobs before this one joins.
+    let mut missed_after = Some(site_state.seq());
     loop {
         let mut worker = Worker::join(store, site.paths.clone(), Some(queues.to_vec()), false)?;
         signals.attach(worker.shutdown_handle(), worker.suspend_handle());
@@ -119,6 +118,9 @@ fn run_workers(
         }
         let mut prompt_error = None;
         worker.run(|store, recorded, job| {
+            if let Some(after) = missed_after.take() {
+                report_missed(store, after, recorded.seq, reporter);
+            }
             reporter.handle_event(store, recorded, job);
             let checked = prompt.as_ref().map_or(Ok(()), |prompt| prompt.check(store));
             prompt_error = prompt_error.take().or(checked.err());
@@ -127,9 +129,20 @@ fn run_workers(
             return Err(error);
         }
         store = open_store(&site.paths.state)?;
+        if let Some(after) = missed_after.take() {
+            report_missed(store.as_mut(), after, u64::MAX, reporter);
+        }
         if options.next || signals.is_interrupted() || !process_late_jobs(store.as_mut(), &site.paths, reporter)? {
             return Ok(store);
         }
+    }
+}
+
+/// Reports the events between two others. If they can't be read, their lines are omitted.
+fn report_missed(store: &mut dyn Store, after: u64, before: u64, reporter: &mut ProgressReporter) {
+    let events = store.events_after(after).ok().flatten().unwrap_or_default();
+    for recorded in events.iter().filter(|recorded| recorded.seq < before) {
+        reporter.handle_event(store, recorded, None);
     }
 }
 
