@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::Context;
 
 use super::args::{AddArgs, NewJobArgs};
-use super::error::CliError;
+use super::error::{CliError, warn};
 use super::exit::ExitStatus;
 use super::job_options::from_folder;
 use super::json_records::{JobRecord, write_json};
@@ -17,7 +17,7 @@ use super::safe_output;
 use crate::clock;
 use crate::definition;
 use crate::model::{
-    Command, Definition, Event, JobId, JobRef, Need, QueueId, QueueInfo, QueueMode, SchedulingOptions, Script,
+    Command, Definition, Event, JobId, JobRef, Need, QueueId, QueueInfo, QueueMode, Refusal, SchedulingOptions, Script,
 };
 use crate::store::SaveLock;
 use crate::text::{count_noun, is_or_are};
@@ -40,7 +40,7 @@ pub(super) fn add(site: OpenSite, options: &AddArgs) -> Result<ExitStatus, CliEr
     }
     let now = options.now;
     let scripts = read_scripts(options)?;
-    let scheduling = Arc::new(options.job.options.scheduling_options(&mut site, &queue)?);
+    let scheduling = Arc::new(options.job.scheduling_options(&mut site, &queue)?);
     let define = |script| definition_of(script, &options.job, &scheduling);
     let jobs: Vec<_> = scripts.into_iter().map(define).collect::<Result<_, _>>()?;
     if jobs.is_empty() {
@@ -49,10 +49,10 @@ pub(super) fn add(site: OpenSite, options: &AddArgs) -> Result<ExitStatus, CliEr
     let added: Vec<JobId> = if options.save {
         save_jobs(&mut site, &queue, &jobs)?
     } else {
-        let events = site.submit(Command::Add { queue: queue.clone(), jobs })?;
-        events.iter().filter_map(|event| if let Event::Added { job } = event { Some(job.id) } else { None }).collect()
+        add_or_find(&mut site, &queue, jobs)?
     };
     if now {
+        // Refused for a job that has been requested already.
         let commands: Vec<_> = added.iter().map(|job| Command::Run { job: *job, force: false }).collect();
         site.execute(commands)?;
     }
@@ -72,6 +72,25 @@ pub(super) fn add(site: OpenSite, options: &AddArgs) -> Result<ExitStatus, CliEr
     // The jobs were added even if they don't run.
     worker?;
     Ok(ExitStatus::Success)
+}
+
+/// Adds the jobs, and returns their numbers; or that of the job that is pending or running with the same key.
+pub(super) fn add_or_find(
+    site: &mut OpenSite,
+    queue: &QueueId,
+    jobs: Vec<Arc<Definition>>,
+) -> Result<Vec<JobId>, CliError> {
+    let results = site.execute(vec![Command::Add { queue: queue.clone(), jobs }])?;
+    match results.into_iter().next().unwrap_or(Ok(Vec::new())) {
+        Err(refusal @ Refusal::NotUnique { job, .. }) => {
+            warn(&refusal.to_string());
+            Ok(vec![job])
+        }
+        added => {
+            let id = |event: &Event| if let Event::Added { job } = event { Some(job.id) } else { None };
+            Ok(added?.iter().filter_map(id).collect())
+        }
+    }
 }
 
 /// Writes the jobs into the site's file; returns their numbers.

@@ -423,7 +423,7 @@ pub(super) struct AddArgs {
     #[arg(long, value_name = "TEXT", conflicts_with_all = ["command", "stdin"])]
     pub script: Option<String>,
     /// Read scripts from standard input, one job per line.
-    #[arg(long, conflicts_with = "command")]
+    #[arg(long, conflicts_with_all = ["command", "unique"])]
     pub stdin: bool,
     /// Write the jobs into jobs.yaml, after the other jobs of the queue; the rest of the file is unchanged.
     #[arg(long)]
@@ -442,6 +442,9 @@ pub(super) struct AddArgs {
 /// The definition of an added job, except for its script.
 #[derive(Debug, Args)]
 pub(super) struct NewJobArgs {
+    /// Add no job if one with this key is pending or running, whatever it runs; print the number of that job.
+    #[arg(long, value_name = "KEY", value_parser = value_parsers::key)]
+    pub unique: Option<String>,
     /// The title of the job.
     #[arg(long, default_value = "")]
     pub title: String,

@@ -15,8 +15,7 @@ use super::progress_reporter::last_lines;
 use super::{safe_output, schedule};
 use crate::clock;
 use crate::model::{
-    Approval, Cause, HookResult, Job, JobState, Need, Outcome, OutcomeCondition, Phase, PoolHold, PoolUse, QueueId,
-    QueueState, QueueStatus, Run, RunEnd, SiteState, WaitReason, due_at, result_value,
+    Approval, Cause, HookResult, Job, JobState, Need, Outcome, OutcomeCondition, Phase, PoolHold, PoolUse, QueueId, QueueState, QueueStatus, Run, RunEnd, SiteState, WaitReason, due_at, plain_text, result_value,
 };
 use crate::store::Store;
 use crate::text;
@@ -333,6 +332,9 @@ fn print_details(
     if !job.held_pools().is_empty() {
         field("holds", &describe_holds(job.held_pools()))?;
     }
+    if let Some(key) = &scheduling.unique {
+        field("unique", key)?;
+    }
     if let Some(question) = &scheduling.confirm {
         field("asks", question)?;
     }
@@ -354,21 +356,7 @@ fn print_details(
     // When a job was added is not recorded once it has become pending again.
     field(if job.prior_attempts == 0 { "added" } else { "requeued" }, &local_time(job.enqueued))?;
     for run in runs {
-        let ending = run.end.as_ref();
-        let outcome = ending.map_or("running", |ending| ending.outcome.as_str());
-        let took = run.duration().map(text::duration).unwrap_or_default();
-        let result = match ending {
-            Some(end) if end.outcome.failure().is_some() => end.failure_text().unwrap_or_default(),
-            Some(RunEnd { value: Some(value), .. }) => {
-                value.as_str().map_or_else(|| value.to_string(), str::to_owned).replace('\n', " ")
-            }
-            _ => String::new(),
-        };
-        let approved =
-            run.approval.as_ref().map(|approval| format!("  approved by {}", approval.by)).unwrap_or_default();
-        let run = format!("{}  {}  {outcome}  {took}  {result}", run.attempt, local_time(run.started));
-        let run = format!("{}{approved}", run.trim_end());
-        field("run", run.trim_end())?;
+        field("run", &describe_run(run))?;
     }
     if let Some(hook) = job.hook() {
         field("on_finish", &format!("{}\n{}", command_line(&hook.program).trim_end(), hook.summary()))?;
@@ -379,6 +367,27 @@ fn print_details(
         field("", result.trim_end())?;
     }
     Ok(())
+}
+
+/// Describes a run, and what it got when it started.
+fn describe_run(run: &Run) -> String {
+    let ending = run.end.as_ref();
+    let outcome = ending.map_or("running", |ending| ending.outcome.as_str());
+    let took = run.duration().map(text::duration).unwrap_or_default();
+    let result = match ending {
+        Some(end) if end.outcome.failure().is_some() => end.failure_text().unwrap_or_default(),
+        Some(RunEnd { value: Some(value), .. }) => plain_text(value).replace('\n', " "),
+        _ => String::new(),
+    };
+    let approved = run.approval.as_ref().map(|approval| format!("  approved by {}", approval.by)).unwrap_or_default();
+    let described = format!("{}  {}  {outcome}  {took}  {result}", run.attempt, local_time(run.started));
+    let mut lines = vec![format!("{}{approved}", described.trim_end()).trim_end().to_owned()];
+    if let Some(inputs) = &run.inputs {
+        lines.extend((!inputs.pools.is_empty()).then(|| format!("   held {}", describe_holds(&inputs.pools))));
+        lines.extend(inputs.command.iter().flat_map(|command| command.lines()).map(|line| format!("   ran {line}")));
+        lines.extend(inputs.is_cut.then(|| "   a value that it got was cut to 32 KiB".to_owned()));
+    }
+    lines.join("\n")
 }
 
 fn describe_approval(approval: &Approval) -> String {

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::args::NewJobArgs;
 use super::error::CliError;
 use super::job_option_args::JobOptionArgs;
 use super::job_selection::jobs_of_queue;
@@ -20,13 +21,20 @@ const OUTCOME_SUFFIXES: [(&str, OutcomeCondition); 3] = [
     (":finish", OutcomeCondition::Finish),
 ];
 
-impl JobOptionArgs {
+impl NewJobArgs {
     /// The scheduling options of jobs that are added to `queue` of this site.
     pub(super) fn scheduling_options(
         &self,
         site: &mut OpenSite,
         queue: &QueueId,
     ) -> Result<SchedulingOptions, CliError> {
+        let unique = self.unique.as_deref().map(Into::into);
+        Ok(SchedulingOptions { unique, ..self.options.scheduling_options(site, queue)? })
+    }
+}
+
+impl JobOptionArgs {
+    fn scheduling_options(&self, site: &mut OpenSite, queue: &QueueId) -> Result<SchedulingOptions, CliError> {
         let mut needs: Vec<Need> = Vec::new();
         for text in &self.needs {
             for need in parse_needs(site, queue, text)? {

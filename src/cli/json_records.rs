@@ -12,7 +12,7 @@ use serde_json::ser::{Formatter, Serializer};
 use super::artifacts::RunArtifacts;
 use super::error::CliError;
 use crate::model::{
-    Approval, Call, Exit, HookResult, Job, Outcome, OutcomeCondition, PoolHold, Program, QueueId, QueueMode,
+    Approval, Call, Exit, HookResult, Job, NeedResult, Outcome, OutcomeCondition, PoolHold, Program, QueueId, QueueMode,
     QueueState, Run, RunEnd, RunId, ScheduleState, SiteState, Value, WaitReason,
 };
 use crate::text;
@@ -134,6 +134,8 @@ pub(super) struct JobRecord<'a> {
     uses: BTreeMap<&'a str, u32>,
     /// The units that its current run holds.
     pools: BTreeMap<&'a str, &'a [u32]>,
+    /// The key that only one pending or running job has.
+    unique: Option<&'a str>,
     #[serde(flatten)]
     details: Option<ExtraJobFields<'a>>,
 }
@@ -188,6 +190,19 @@ struct RunRecord<'a> {
     worker: u64,
     approval: Option<ApprovalRecord<'a>>,
     pools: BTreeMap<&'a str, &'a [u32]>,
+    /// The command with the values of needed jobs filled in.
+    command: Option<&'a str>,
+    /// The results of the needed jobs when it started.
+    needs: Vec<NeedRecord<'a>>,
+}
+
+/// The result of a needed job.
+#[derive(Serialize)]
+struct NeedRecord<'a> {
+    job: &'a str,
+    outcome: &'a str,
+    value: Option<&'a Value>,
+    cut: bool,
 }
 
 /// Why a run did not succeed.
@@ -267,6 +282,7 @@ impl<'a> JobRecord<'a> {
             approval: job.approval.as_deref().map(ApprovalRecord::new),
             uses: job.definition.scheduling.uses.iter().map(|wanted| (&*wanted.pool, wanted.count)).collect(),
             pools: held_units(job.held_pools()),
+            unique: job.definition.scheduling.unique.as_deref(),
             details: None,
         }
     }
@@ -332,7 +348,16 @@ impl<'a> RunRecord<'a> {
             worker: run.worker.0,
             approval: run.approval.as_deref().map(ApprovalRecord::new),
             pools: held_units(run.inputs.as_deref().map_or(&[], |inputs| &inputs.pools)),
+            command: run.inputs.as_deref().and_then(|inputs| inputs.command.as_deref()),
+            needs: run.inputs.iter().flat_map(|inputs| &inputs.needs).map(NeedRecord::new).collect(),
         }
+    }
+}
+
+impl<'a> NeedRecord<'a> {
+    fn new(result: &'a NeedResult) -> Self {
+        let NeedResult { job, outcome, value, is_cut } = result;
+        Self { job, outcome, value: value.as_ref(), cut: *is_cut }
     }
 }
 

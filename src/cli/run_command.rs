@@ -8,7 +8,7 @@ use std::thread;
 
 use anyhow::Context;
 
-use super::add::{command_script, definition_of};
+use super::add::{add_or_find, command_script, definition_of};
 use super::args::{LogArgs, RunArgs};
 use super::error::{CliError, warn};
 use super::exit::ExitStatus;
@@ -20,7 +20,7 @@ use super::safe_output;
 use super::site_args::SiteArgs;
 use super::wait;
 use crate::definition;
-use crate::model::{Command, Event, Exit, FailureKind, JobId, QueueId};
+use crate::model::{Command, Exit, FailureKind, JobId, QueueId, Refusal};
 use crate::text;
 
 /// The contents of the user's own `jobs.yaml`, where there was none.
@@ -44,21 +44,26 @@ pub(super) fn open_site(args: &SiteArgs, queue: &str) -> Result<OpenSite, CliErr
 pub(super) fn run(mut site: OpenSite, options: &RunArgs, color: bool) -> Result<ExitStatus, CliError> {
     let queue = QueueId::from(options.queue.as_str());
     let is_new_queue = !site.store.queues()?.iter().any(|known| known.id == queue);
-    let scheduling = Arc::new(options.job.options.scheduling_options(&mut site, &queue)?);
+    let scheduling = Arc::new(options.job.scheduling_options(&mut site, &queue)?);
     let definition = definition_of(command_script(&options.command)?, &options.job, &scheduling)?;
     if !options.follow && !options.wait {
-        warn_if_missing(&options.command[0], options.job.cwd.as_deref(), &options.job.env);
+        warn_if_missing(&options.command[0], options.job.options.cwd.as_deref(), &options.job.options.env);
     }
-    let events = site.submit(Command::Add { queue: queue.clone(), jobs: vec![definition] })?;
-    let added = events.iter().find_map(|event| if let Event::Added { job } = event { Some(job.id) } else { None });
-    let id = added.context("the job was not added")?;
+    let added = add_or_find(&mut site, &queue, vec![definition])?;
+    let id = *added.first().context("the job was not added")?;
     if is_new_queue {
         // Commands that are run one after the other don't wait for each other.
         let parallel =
             thread::available_parallelism().ok().and_then(|count| NonZero::new(u32::try_from(count.get()).ok()?));
         site.submit(Command::SetParallel { queue, parallel: parallel.unwrap_or(NonZero::<u32>::MIN) })?;
     }
-    site.submit(Command::Run { job: id, force: false })?;
+    // Refused for a job with the same key that runs or has been requested.
+    let requested = site.execute(vec![Command::Run { job: id, force: false }])?;
+    if let Some(Err(refusal)) = requested.into_iter().next()
+        && !matches!(refusal, Refusal::WrongState { .. })
+    {
+        return Err(refusal.into());
+    }
     let worker = site.ensure_worker();
     if let Err(error) = worker {
         // The job was added, and runs with the next worker.

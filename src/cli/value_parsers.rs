@@ -14,6 +14,11 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     })
 }
 
+/// A key of a job.
+pub(super) fn key(text: &str) -> Result<String, &'static str> {
+    if text.trim().is_empty() { Err("the key is empty") } else { Ok(text.to_owned()) }
+}
+
 /// A number of jobs that run at once.
 pub(super) fn parallel(text: &str) -> Result<NonZero<u32>, String> {
     text.parse().map_err(|_| format!("expected a number from 1 to {}", u32::MAX))

@@ -13,8 +13,10 @@ use super::problems::{Problem, Problems};
 use super::queue_jobs::{self, ParsedQueue};
 use super::schedule;
 use super::spanned_value::{self, Node, NodeKind};
+use super::unique_keys;
 use super::unknown_fields;
 use super::value;
+use super::value_check;
 use super::value_path::ValuePath;
 use crate::model::{DesiredState, OnFailure, PoolSizes, QueueId, QueueSettings};
 
@@ -53,6 +55,8 @@ pub(super) fn read_queues(root: &Node<'_>, problems: &mut Problems) -> DesiredSt
         queues.map(|(order, entry)| read_queue(entry, order, &defaults, &path, interner, problems)).collect();
     dependencies::resolve(&mut sections, interner, problems);
     pool_check::check_uses(root, &sections, &pools, problems);
+    value_check::check_values(root, &sections, problems);
+    unique_keys::check_unique_keys(root, &sections, problems);
     let queues = sections.into_iter().map(ParsedQueue::into_desired).collect();
     DesiredState { version: String::new(), queues, pools }
 }

@@ -138,6 +138,8 @@ fields! {
     Needs "needs" Needs "The jobs to wait for: names of jobs in this queue, `queue/name`, or another queue for all of its jobs in this file."
     Confirm "confirm" NonEmptyText
         "The job waits for approval when its turn comes: the question that is asked, or `true` for the usual one."
+    Unique "unique" NonEmptyText
+        "A key that only one pending or running job has: `setlist add --unique KEY` returns that job."
     Schedule "schedule" Schedule
         "When the job becomes pending and runs: a cron expression, a list of them, or a map with options."
     Matrix "matrix" Matrix

@@ -28,6 +28,7 @@ pub(super) struct JobEntry {
     arguments: Option<Box<Arguments>>,
     confirm: Option<String>,
     schedule: Option<Arc<Schedule>>,
+    unique: Option<Arc<str>>,
     /// Resolved when all jobs are known.
     pub(super) needs: Vec<needs::UnresolvedNeed>,
     own_fields: Option<Box<InheritedFields>>,
@@ -73,6 +74,7 @@ impl JobEntry {
             arguments: None,
             confirm: None,
             schedule: None,
+            unique: None,
             needs: Vec::new(),
             own_fields: None,
         };
@@ -114,6 +116,9 @@ impl JobEntry {
                     self.arguments.get_or_insert_default().kwargs = kwargs.unwrap_or_default();
                 }
                 Some(JobField::Confirm) => self.confirm = read_question(node, path, problems),
+                Some(JobField::Unique) => {
+                    self.unique = value::non_empty_text(node, path, "the key", problems).map(Into::into);
+                }
                 Some(JobField::Schedule) => self.schedule = schedule::read_schedule(node, path, problems),
                 Some(JobField::Needs) => self.needs = needs::read_needs(node, path, problems),
                 // Read earlier, because it defines several jobs.
@@ -161,7 +166,7 @@ impl JobEntry {
 
     /// Builds the definition with the values inherited from `scope`.
     pub(super) fn into_definition(self, name: Arc<str>, scope: &InheritedScope, interner: &mut Interner) -> Definition {
-        let (stdin, confirm, schedule) = (self.stdin, self.confirm, self.schedule);
+        let (stdin, confirm, schedule, unique) = (self.stdin, self.confirm, self.schedule, self.unique);
         let own = self.own_fields.map(|own| own.inherit_from(&scope.inherited));
         let inherited = own.as_ref().unwrap_or(&scope.inherited);
         let program = match self.program {
@@ -182,10 +187,10 @@ impl JobEntry {
         if let Some(arguments) = self.arguments.filter(|arguments| !arguments.is_empty()) {
             definition.arguments = Arc::new(*arguments);
         }
-        definition.scheduling = if is_inherited(confirm.is_some() || schedule.is_some()) {
+        definition.scheduling = if is_inherited(confirm.is_some() || schedule.is_some() || unique.is_some()) {
             Arc::clone(&scope.scheduling)
         } else {
-            interner.scheduling_options(inherited.scheduling_options(confirm, schedule))
+            interner.scheduling_options(SchedulingOptions { unique, ..inherited.scheduling_options(confirm, schedule) })
         };
         definition.tags = inherited.tags.clone().unwrap_or_default();
         definition

@@ -10,6 +10,7 @@ use super::problems::{Problem, Problems};
 use super::spanned_value::{MapEntry, Node, NodeKind};
 use super::spelling::{closest_name, quoted};
 use super::value_path::ValuePath;
+use crate::model::ValuePlaceholder;
 
 /// The start of a placeholder.
 const PREFIX: &str = "${matrix.";
@@ -71,8 +72,11 @@ const NAMESPACES: [&str; 14] = [
     "steps", "vars",
 ];
 
+/// The fields in which the values of needed jobs are filled in when a run starts.
+const FIELDS_WITH_VALUES: [&str; 6] = ["command", "args", "kwargs", "env", "cwd", "stdin"];
+
 /// Finds a placeholder that nothing replaces, such as `${jobs.build.value}`, with its first part.
-fn find_unknown(text: &str) -> Option<(&str, &str)> {
+fn find_unknown(text: &str, takes_values: bool) -> Option<(&str, &str)> {
     memchr::memmem::find_iter(text.as_bytes(), "${").find_map(|start| {
         let rest = &text[start..];
         let name = rest[2..].trim_start_matches(['{', ' ']);
@@ -81,7 +85,8 @@ fn find_unknown(text: &str) -> Option<(&str, &str)> {
         let is_known = NAMESPACES.contains(&namespace) || closest_name(namespace, iter::once("matrix")).is_some();
         let close = rest.find('}')?;
         let is_closed = name[end..].trim_start().starts_with('}');
-        (namespace != "matrix" && is_known && is_closed).then(|| (&rest[..=close], namespace))
+        let is_filled_in = takes_values && ValuePlaceholder::parse(rest).is_some();
+        (namespace != "matrix" && is_known && is_closed && !is_filled_in).then(|| (&rest[..=close], namespace))
     })
 }
 
@@ -100,24 +105,37 @@ pub fn find_variable(text: &str) -> Option<&str> {
 
 /// Reports unknown placeholders in the fields of a map. Scripts are not searched: their language may use the same syntax.
 pub(super) fn reject_unknown(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) {
+    let NodeKind::Map(entries) = &node.kind else { return };
+    for MapEntry { key, value } in entries.iter().filter(|entry| !matches!(&*entry.key.text, "run" | "jobs")) {
+        let is_script = key.text == "on_finish" && matches!(value.kind, NodeKind::Scalar(..));
+        if !is_script {
+            let takes_values = FIELDS_WITH_VALUES.contains(&&*key.text);
+            reject_unknown_in(value, &path.key(&key.text), takes_values, problems);
+        }
+    }
+}
+
+fn reject_unknown_in(node: &Node<'_>, path: &ValuePath<'_>, takes_values: bool, problems: &mut Problems) {
     match &node.kind {
         NodeKind::Scalar(_, text) => {
-            let Some((placeholder, namespace)) = find_unknown(text) else { return };
+            let Some((placeholder, namespace)) = find_unknown(text, takes_values) else { return };
             let problem = Problem::new(node.id, path, format!("unknown placeholder {}", quoted(placeholder)));
             problems.add(match closest_name(namespace, iter::once("matrix")) {
+                _ if namespace == "needs" && takes_values => problem.hint("write `${needs.JOB.value}`"),
+                _ if namespace == "needs" => problem.hint(
+                    "values are filled in only in `command`, `args`, `kwargs`, `env`, `cwd` and `stdin`",
+                ),
                 Some(_) => problem.hint("did you mean `${matrix.NAME}`?"),
                 None => problem.hint("only `${matrix.NAME}` is replaced, in a job with a `matrix`"),
             });
         }
         NodeKind::List(items) => {
-            items.iter().enumerate().for_each(|(nth, node)| reject_unknown(node, &path.item(nth), problems));
+            let items = items.iter().enumerate();
+            items.for_each(|(nth, node)| reject_unknown_in(node, &path.item(nth), takes_values, problems));
         }
         NodeKind::Map(entries) => {
-            for MapEntry { key, value } in entries.iter().filter(|entry| !matches!(&*entry.key.text, "run" | "jobs")) {
-                let is_script = key.text == "on_finish" && matches!(value.kind, NodeKind::Scalar(..));
-                if !is_script {
-                    reject_unknown(value, &path.key(&key.text), problems);
-                }
+            for MapEntry { key, value } in entries.iter().filter(|entry| entry.key.text != "run") {
+                reject_unknown_in(value, &path.key(&key.text), takes_values, problems);
             }
         }
         NodeKind::Null | NodeKind::Tagged(..) => {}

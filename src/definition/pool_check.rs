@@ -60,32 +60,31 @@ fn place(
     reported: &mut HashSet<u32>,
 ) -> Option<Problem> {
     let field = if wanted.mutex { "mutex" } else { "uses" };
-    let queue_node = root.get("queues")?.get(queue.id.as_str())?;
-    let list = if queue.is_bare_list { Some(queue_node) } else { queue_node.get("jobs") };
-    let NodeKind::List(entries) = &list?.kind else { return None };
-    let top = ValuePath::Top;
-    let (queues, defaults) = (top.key("queues"), top.key("defaults"));
-    let queue_path = queues.key(queue.id.as_str());
-    let jobs = if queue.is_bare_list { queue_path } else { queue_path.key("jobs") };
-    let job = jobs.item(entry_index);
-    let levels = [(entries.get(entry_index), job), (Some(queue_node), queue_path), (root.get("defaults"), defaults)];
-    let (node, path) = levels.iter().find_map(|(level, path)| Some(((*level)?.get(field)?, path.key(field))))?;
-    let mut problem = Problem::new(node.id, &path, message);
-    let mut id = node.id;
+    let entry = queue.entry_nodes(root)?.get(entry_index)?;
+    let (queue_node, defaults_node) = (root.get("queues")?.get(queue.id.as_str()), root.get("defaults"));
+    let (id, problem) = queue.with_paths(entry_index, |queue_path, job_path| {
+        let defaults_path = ValuePath::Top.key("defaults");
+        let levels = [(Some(entry), job_path), (queue_node, queue_path), (defaults_node, &defaults_path)];
+        let (node, path) = levels.into_iter().find_map(|(level, path)| Some((level?.get(field)?, path)))?;
+        Some(problem_in(node, &path.key(field), &wanted.pool, message))
+    })?;
+    reported.insert(id).then_some(problem)
+}
+
+/// The problem with a pool that a field names, and the id of the value or key with its name.
+fn problem_in(node: &Node<'_>, path: &ValuePath<'_>, pool: &str, message: &str) -> (u32, Problem) {
     match &node.kind {
         NodeKind::Map(entries) => {
-            if let Some(entry) = entries.iter().find(|entry| *entry.key.text == *wanted.pool) {
-                id = entry.key.id;
-                problem = Problem::new(id, &path.key(&entry.key.text), message);
+            if let Some(entry) = entries.iter().find(|entry| *entry.key.text == *pool) {
+                return (entry.key.id, Problem::new(entry.key.id, &path.key(&entry.key.text), message));
             }
         }
         NodeKind::List(items) => {
-            if let Some(at) = items.iter().position(|item| item.text() == Some(&*wanted.pool)) {
-                id = items[at].id;
-                problem = Problem::new(id, &path.item(at), message);
+            if let Some(at) = items.iter().position(|item| item.text() == Some(pool)) {
+                return (items[at].id, Problem::new(items[at].id, &path.item(at), message));
             }
         }
         _ => {}
     }
-    reported.insert(id).then_some(problem)
+    (node.id, Problem::new(node.id, path, message))
 }

@@ -11,7 +11,7 @@ use super::matrix::{self, Matrix};
 use super::needs::UnresolvedNeed;
 use super::placeholders;
 use super::problems::{Problem, Problems};
-use super::spanned_value::Node;
+use super::spanned_value::{Node, NodeKind};
 use super::spelling::quoted;
 use super::value_path::ValuePath;
 use crate::model::{Call, Definition, DesiredQueue, MatrixValues, QueueId, QueueSettings};
@@ -95,6 +95,26 @@ impl ParsedQueue {
         }
         let number = |nth: usize| u32::try_from(nth).unwrap_or(u32::MAX);
         self.matrices.push((base, number(start)..number(self.jobs.len())));
+    }
+
+    /// The nodes of its entries.
+    pub(super) fn entry_nodes<'n, 's>(&self, root: &'n Node<'s>) -> Option<&'n [Node<'s>]> {
+        let queue = root.get("queues")?.get(self.id.as_str())?;
+        let list = if self.is_bare_list { queue } else { queue.get("jobs")? };
+        if let NodeKind::List(entries) = &list.kind { Some(entries) } else { None }
+    }
+
+    /// Calls `then` with the paths of the queue and of an entry.
+    pub(super) fn with_paths<T>(
+        &self,
+        entry_index: usize,
+        then: impl FnOnce(&ValuePath<'_>, &ValuePath<'_>) -> T,
+    ) -> T {
+        let top = ValuePath::Top;
+        let queues = top.key("queues");
+        let queue = queues.key(self.id.as_str());
+        let jobs = if self.is_bare_list { queue } else { queue.key("jobs") };
+        then(&queue, &jobs.item(entry_index))
     }
 
     /// Converts the queue to the part of the model that it defines.

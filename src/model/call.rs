@@ -45,10 +45,31 @@ impl Arguments {
         self.args.is_empty() && self.kwargs.is_empty()
     }
 
+    /// The words that are passed to a program: the positional arguments, then the named ones as options.
+    pub fn words(&self) -> Vec<String> {
+        let mut words: Vec<String> = self.args.iter().map(to_word).collect();
+        for (name, value) in &self.kwargs {
+            match value {
+                Value::Null | Value::Bool(false) => {}
+                Value::Bool(true) => words.push(format!("--{name}")),
+                value => words.extend([format!("--{name}"), to_word(value)]),
+            }
+        }
+        words
+    }
+
     /// An empty set of arguments. Most jobs have no arguments, so they share one allocation.
     pub fn shared_empty() -> Arc<Self> {
         static NONE: LazyLock<Arc<Arguments>> = LazyLock::new(Arc::default);
         Arc::clone(&NONE)
+    }
+}
+
+fn to_word(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        other => other.to_string(),
     }
 }
 

@@ -152,6 +152,18 @@ pub enum Refusal {
     /// A job needs another one that doesn't exist.
     #[error("needs {0}, which does not exist")]
     UnknownNeed(JobRef),
+    /// Another job with the same unique key is pending or running.
+    #[error("{path} is already {phase} with the key {key:?}", phase = .phase.as_str())]
+    NotUnique {
+        /// The other job.
+        job: JobId,
+        /// Its path.
+        path: String,
+        /// Whether it is pending or running.
+        phase: Phase,
+        /// The key.
+        key: Arc<str>,
+    },
     /// The job can't be moved next to that other job.
     #[error("cannot move {job} next to {anchor}: {reason}")]
     CannotMove {

@@ -12,16 +12,16 @@ use super::due_times::{decide_due_times, next_decision_time, skip_paused_due_tim
 use super::max_time::MAX_TIME;
 use super::needs::{self, NeedsStatus};
 use super::next_job::next_due_time;
-use super::pool_turns::{assign_units, has_requested_waiter};
+use super::pool_turns::has_requested_waiter;
 use super::position::POSITION_STRIDE;
 use super::reconcile;
 use super::reorder;
 use super::request;
 use super::reservation::{self, not_reserved};
+use super::start::run_inputs;
 use super::{
     AfterRun, Approval, Command, Definition, Event, Job, JobId, JobState, Need, OnFailure, Outcome, ParallelOverride,
-    Phase, QueueId, QueueInfo, QueueMode, QueueSettings, Refusal, RemovalReason, ResolvedNeed, RunId, RunInputs,
-    RunReport, StateReader, StopSignal, WaitConditions, WorkerId, WorkerInfo, next_ready_job,
+    Phase, QueueId, QueueInfo, QueueMode, QueueSettings, Refusal, RemovalReason, ResolvedNeed, RunId, RunReport, StateReader, StopSignal, WaitConditions, WorkerId, WorkerInfo, next_ready_job,
 };
 
 const CANCEL_FIRST: &str = "cancel it first";
@@ -137,6 +137,7 @@ fn add<R: StateReader>(reader: &R, queue: &QueueId, jobs: &[Arc<Definition>], no
     let JobId(first) = reader.next_job_id()?;
     let last = reader.last_position(queue)?;
     let mut events: Vec<_> = queue_defined_if_missing(reader, queue)?.into_iter().collect();
+    let mut keys = BTreeSet::new();
     for ((nth, id), definition) in (1..).zip(first..).zip(jobs) {
         let mut job = Job::from_definition(without_file_identity(definition));
         job.id = JobId(id);
@@ -145,6 +146,11 @@ fn add<R: StateReader>(reader: &R, queue: &QueueId, jobs: &[Arc<Definition>], no
         job.enqueued = now;
         job.state = JobState::Pending { requested: false, wait: WaitConditions::initial(&definition.scheduling, now) };
         job.needs = resolve_needs(reader, &definition.scheduling.needs)?;
+        require_unique(reader, &job)?;
+        let key = definition.scheduling.unique.as_ref();
+        if key.is_some_and(|key| !keys.insert(Arc::clone(key))) {
+            return not_unique(&job);
+        }
         events.push(Event::Added { job: Box::new(job) });
     }
     Ok(events)
@@ -156,6 +162,20 @@ fn resolve_needs<R: StateReader>(reader: &R, needs: &[Need]) -> Result<Box<[Reso
         None => refuse(Refusal::UnknownNeed(need.job.clone())),
     };
     needs.iter().map(find).collect()
+}
+
+/// Refuses a job that is about to become pending while another one with its unique key is pending or running.
+fn require_unique<R: StateReader>(reader: &R, job: &Job) -> Result<(), DecideError<R::Error>> {
+    let Some(key) = &job.definition.scheduling.unique else { return Ok(()) };
+    match reader.unfinished_with_key(key)? {
+        Some(other) if other != job.id => not_unique(&existing_job(reader, other)?),
+        _ => Ok(()),
+    }
+}
+
+fn not_unique<T, E>(job: &Job) -> Result<T, DecideError<E>> {
+    let key = job.definition.scheduling.unique.clone().unwrap_or_default();
+    refuse(Refusal::NotUnique { job: job.id, path: job.path(), phase: job.phase(), key })
 }
 
 /// The definition without name and digest, which link a job to its entry in `jobs.yaml`: without an entry, the next
@@ -239,6 +259,7 @@ fn run<R: StateReader>(reader: &R, id: JobId, force: bool) -> Decision<R> {
         JobState::Pending { wait, .. } => wait.confirm,
         JobState::Finished { .. } => job.definition.scheduling.confirm.is_some(),
     };
+    require_unique(reader, &job)?;
     let wait = if force {
         WaitConditions { forced: true, ..WaitConditions::default() }
     } else {
@@ -266,6 +287,7 @@ fn reset<R: StateReader>(reader: &R, id: JobId, now: DateTime<Utc>) -> Decision<
     let job = existing_job(reader, id)?;
     match job.phase() {
         Phase::Finished => {
+            require_unique(reader, &job)?;
             let wait = WaitConditions::initial(&job.definition.scheduling, now);
             Ok(vec![Event::Requeued { job: id, requested: false, wait }])
         }
@@ -327,7 +349,11 @@ fn prune_finished<R: StateReader>(reader: &R, now: DateTime<Utc>) -> Decision<R>
 fn restore<R: StateReader>(reader: &R, ids: &[JobId]) -> Decision<R> {
     let mut events = Vec::with_capacity(ids.len());
     for &id in ids.iter().collect::<BTreeSet<_>>() {
-        events.extend(reader.removed_job(id)?.map(|job| Event::Restored { job: Box::new(job) }));
+        let Some(job) = reader.removed_job(id)? else { continue };
+        if job.phase() != Phase::Finished {
+            require_unique(reader, &job)?;
+        }
+        events.push(Event::Restored { job: Box::new(job) });
     }
     if events.is_empty() { refuse(Refusal::NothingToDo(NothingToDo::Restore)) } else { Ok(events) }
 }
@@ -350,11 +376,9 @@ fn start<R: StateReader>(reader: &R, worker: WorkerId, job: &Job, now: DateTime<
     if reader.worker(worker)?.is_none() {
         return refuse(Refusal::UnknownWorker(worker));
     }
-    let Some(pools) = assign_units(reader, job)? else {
+    let Some(inputs) = run_inputs(reader, job)? else {
         return wrong_state(job, "the pools that it uses have too few free units");
     };
-    let inputs = RunInputs { pools, ..RunInputs::default() };
-    let inputs = (!inputs.is_empty()).then(|| Box::new(inputs));
     Ok(vec![reservation::started(job, reader.next_run_id()?, worker, inputs, now)])
 }
 

@@ -51,9 +51,11 @@ mod scheduling_options;
 mod script;
 mod site;
 mod site_state;
+mod start;
 mod state_reader;
 mod terminal_input;
 mod usage;
+mod value_placeholders;
 mod wait_reason;
 mod worker_info;
 
@@ -91,5 +93,6 @@ pub use site_state::{Counters, QueueState, SiteState};
 pub use state_reader::{DeclaredJob, QueueInfo, StateReader};
 pub use terminal_input::{TerminalInput, WindowSize};
 pub use usage::{DiskUsage, Usage};
+pub use value_placeholders::{ValuePlaceholder, for_each_text, plain_text, script_words, variable_name};
 pub use wait_reason::{WaitReason, due_at};
 pub use worker_info::{Reservation, WorkerInfo};

@@ -1,5 +1,6 @@
 //! What a run got when it started, besides the definition of its job.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -17,9 +18,18 @@ pub struct RunInputs {
     /// The results of the jobs that its job needs.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<NeedResult>,
-    /// Its command line, if placeholders for values were filled in.
+    /// What was filled in for each placeholder of its definition.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub filled: BTreeMap<String, String>,
+    /// Its command line with what was filled in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,
+    /// Whether a value was cut, because it was too large.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_cut: bool,
+    /// Why a placeholder can't be filled in, so that the run fails.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 /// The result of a needed job when a run started.

@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::model::{Arguments, Failure, FailureKind, Interpreter, Program, Script, Value};
+use crate::model::{Arguments, Failure, FailureKind, Interpreter, Program, Script};
 
 /// A program to execute.
 pub(super) struct Invocation {
@@ -56,15 +56,7 @@ pub(super) fn build_invocation(script: &Script, arguments: &Arguments) -> Result
             invocation.arguments.push(file_name(program));
         }
     }
-    let list = &mut invocation.arguments;
-    list.extend(arguments.args.iter().map(to_argument));
-    for (name, value) in &arguments.kwargs {
-        match value {
-            Value::Null | Value::Bool(false) => {}
-            Value::Bool(true) => list.push(format!("--{name}")),
-            value => list.extend([format!("--{name}"), to_argument(value)]),
-        }
-    }
+    invocation.arguments.extend(arguments.words());
     Ok(invocation)
 }
 
@@ -155,14 +147,6 @@ fn file_name(program: &str) -> String {
 /// The path as a single-quoted literal that fish, Python, JavaScript, Perl and Ruby all accept.
 fn single_quoted(path: &str) -> String {
     format!("'{}'", path.replace('\\', r"\\").replace('\'', r"\'"))
-}
-
-fn to_argument(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Null => String::new(),
-        other => other.to_string(),
-    }
 }
 
 impl ScriptFile {

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use crate::model::{Exit, Job, Outcome, PoolHold, Run, Value};
+use crate::model::{Exit, Job, NeedResult, Outcome, PoolHold, Run, Value, plain_text, variable_name};
 use crate::site::{HOOK, RUN_ID, SitePaths, TAG, WORKER, hook_tag_value, run_tag_value, worker_file};
 
 /// The variable with the folder that a job keeps over its attempts.
@@ -28,6 +28,7 @@ pub(super) fn run_variables(
     variables.push(("SETLIST_VALUE".to_owned(), value_file.as_os_str().to_owned()));
     if let Some(inputs) = &run.inputs {
         variables.extend(inputs.pools.iter().map(pool_variable));
+        variables.extend(inputs.needs.iter().flat_map(need_variables));
     }
     variables
 }
@@ -38,10 +39,11 @@ fn pool_variable(hold: &PoolHold) -> (String, OsString) {
     (variable_name("SETLIST_POOL_", &hold.pool), units.join(",").into())
 }
 
-/// A name as part of the name of a variable: in capitals, with `_` for what a variable can't have in its name.
-fn variable_name(prefix: &str, name: &str) -> String {
-    let capital = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
-    prefix.chars().chain(name.chars().map(capital)).collect()
+/// `SETLIST_NEEDS_BUILD` and `SETLIST_NEEDS_BUILD_OUTCOME`: the value of a needed job, if it has one, and its outcome.
+fn need_variables(result: &NeedResult) -> impl Iterator<Item = (String, OsString)> {
+    let name = variable_name("SETLIST_NEEDS_", &result.job);
+    let value = result.value.as_ref().map(|value| (name.clone(), to_env_value(&plain_text(value))));
+    value.into_iter().chain([(format!("{name}_OUTCOME"), (*result.outcome).into())])
 }
 
 /// The variables of a hook, and the names of those that it must not have.

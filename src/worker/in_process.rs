@@ -137,6 +137,9 @@ struct ProcessCall<'a> {
     progress: Mutex<Progress>,
 }
 
+/// A run that has started, and what it calls; or why it can't call it.
+type StartedRun = (JobId, RunId, Result<Arc<Definition>, Failure>);
+
 struct Progress {
     remaining: vec::IntoIter<JobId>,
     processed: ProcessReport,
@@ -145,23 +148,23 @@ struct Progress {
 impl ProcessCall<'_> {
     fn run_jobs(&self) {
         while let Some((job, run, definition)) = self.next() {
-            self.report(job, run, call_definition(&definition));
+            self.report(job, run, definition.map_or_else(|failure| Err(failure).into(), |definition| call_definition(&definition)));
         }
     }
 
     /// Starts the next job that can still be started.
-    fn next(&self) -> Option<(JobId, RunId, Arc<Definition>)> {
+    fn next(&self) -> Option<StartedRun> {
         let mut progress = self.progress();
         let stopped = self.on_failure == OnFailure::Stop && !progress.processed.failures.is_empty();
         if stopped { None } else { progress.remaining.find_map(|job| self.start(job)) }
     }
 
-    fn start(&self, job: JobId) -> Option<(JobId, RunId, Arc<Definition>)> {
+    fn start(&self, job: JobId) -> Option<StartedRun> {
         let events = self.queue.submit(&Command::Start { worker: self.worker, job }, clock::now()).ok()?;
         let started = |event: &Event| if let Event::Started { run, .. } = event { Some(run.id) } else { None };
         let run = events.iter().find_map(started)?;
         // A running job can be neither changed nor removed.
-        let definition = self.queue.read(|_, state| state.job(job).map(|job| Arc::clone(&job.definition)))?;
+        let definition = self.queue.read(|_, state| state.job(job).map(Job::filled_definition))?;
         Some((job, run, definition))
     }
 

@@ -16,8 +16,9 @@ pub fn job_variables(
     let run = job.last_run.as_deref().filter(|_| job.phase() != Phase::Pending);
     let env =
         run.map(|run| environment::run_variables(job, run, paths, &tag_prefix(paths), &paths.state.value_file(run.id)));
+    let filled = run.and_then(|_| job.filled_definition().ok());
     list_variables(&Launch {
-        definition: Arc::clone(&job.definition),
+        definition: filled.unwrap_or_else(|| Arc::clone(&job.definition)),
         folder: paths.site_dir().to_owned(),
         environment: Some(inherited.unwrap_or_default()),
         env: env.unwrap_or_default(),

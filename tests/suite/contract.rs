@@ -17,6 +17,7 @@ mod scheduling;
 mod state_files;
 mod subscriptions;
 mod terminal_input;
+mod values;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -15,6 +15,7 @@ mod save;
 mod schedules;
 pub(crate) mod schema;
 mod valid_files;
+mod values;
 
 use setlist::definition::{self, Diagnostics};
 use setlist::model::{Call, Definition, DesiredState, Program, Script};

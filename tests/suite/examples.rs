@@ -148,6 +148,19 @@ fn five_trainings_share_two_gpus() {
 }
 
 #[test]
+fn the_version_of_the_build_goes_into_the_upload() {
+    let site = ExampleSite::new("version");
+    site.program("bin/make", "echo v1.2").program("upload", "").program("announce", "");
+    site.runs(&["process", "release", "--quiet"], 0);
+    assert_eq!(site.calls(), ["make dist", "upload --tag v1.2 dist/app-v1.2.tar.gz", "announce v1.2 succeeded"]);
+    let shown = site.runs(&["show", "release/upload"], 0).stdout;
+    assert!(shown.contains("ran ./upload --tag v1.2 dist/app-v1.2.tar.gz"), "{shown}");
+    site.program("upload", "exit 1");
+    site.runs(&["process", "release", "--quiet", "--again"], 1);
+    assert_eq!(site.calls()[2], "announce v1.2 failed");
+}
+
+#[test]
 fn a_release_asks_before_it_publishes() {
     let site = ExampleSite::new("release");
     site.program("bin/make", "");

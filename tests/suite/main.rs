@@ -55,6 +55,7 @@ mod terminal;
 mod terminal_conventions;
 mod terminal_safety;
 mod trust;
+mod values;
 mod wakeups;
 mod what_happens;
 mod wording;

@@ -1,7 +1,6 @@
 //! Starting claimed jobs, and hooks.
 
 use std::mem;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{ActiveRun, EventLoop};
@@ -67,11 +66,14 @@ impl EventLoop {
     pub(super) fn launch(&mut self, job: Job, log: LogWriter, pty: PtyOptions) {
         let Some(run) = &job.last_run else { return };
         let (id, channel) = (job.id, self.sender.channel.clone());
-        let folders = &mut self.folders;
-        let prepared =
-            self.environments.of(&job).and_then(|environment| folders.create(&job, run).map(|()| environment));
-        let environment = match prepared {
-            Ok(environment) => environment,
+        let definition = job.filled_definition().map_err(|failure| failure.message);
+        let prepared = definition.and_then(|definition| {
+            let environment = self.environments.of(&job)?;
+            self.folders.create(&job, run)?;
+            Ok((definition, environment))
+        });
+        let (definition, environment) = match prepared {
+            Ok(prepared) => prepared,
             Err(message) => {
                 let cause = Some(Box::new(Cause::new(CauseKind::NotStarted, message.clone())));
                 let outcome = Outcome::Failed(Failure { kind: FailureKind::NotStarted, message });
@@ -83,7 +85,7 @@ impl EventLoop {
         };
         let value_file = self.paths.state.value_file(run.id);
         let launch = Launch {
-            definition: Arc::clone(&job.definition),
+            definition,
             folder: self.paths.site_dir().to_owned(),
             environment: Some(environment),
             env: environment::run_variables(&job, run, &self.paths, &self.tag_prefix, &value_file),

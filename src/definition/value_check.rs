@@ -1,0 +1,122 @@
+//! Checks placeholders for the values of needed jobs when all queues are read: the job must be in `needs`, and the
+//! placeholder not in a script.
+
+use std::collections::HashSet;
+
+use super::problems::{Problem, Problems};
+use super::queue_jobs::{ParsedJob, ParsedQueue};
+use super::spanned_value::{Node, NodeKind};
+use super::spelling::{closest_name, quoted};
+use super::value_path::ValuePath;
+use crate::model::{
+    Call, Definition, Interpreter, JobRef, Program, ValuePlaceholder, for_each_text, script_words, variable_name,
+};
+
+/// Reports placeholders that can't be filled in.
+pub(super) fn check_values(root: &Node<'_>, queues: &[ParsedQueue], problems: &mut Problems) {
+    let mut reported = HashSet::new();
+    for queue in queues {
+        for job in &queue.jobs {
+            let Some(definition) = &job.definition else { continue };
+            for (placeholder, message, hint) in mistakes(definition, job, queue) {
+                if let Some(problem) = place(root, queue, job, &placeholder, &message, &mut reported) {
+                    problems.add(problem.hint(hint));
+                }
+            }
+        }
+    }
+}
+
+/// The placeholders of a definition that are wrong: the text, what is wrong with it, and what to write instead.
+fn mistakes(definition: &Definition, job: &ParsedJob, queue: &ParsedQueue) -> Vec<(String, String, String)> {
+    let mut found = Vec::new();
+    let mut reject_script = |text: &str| {
+        found.extend(ValuePlaceholder::find_all(text).map(|placeholder| {
+            let message = format!("{} isn't allowed in a script, where the value would run as code", quoted(placeholder.text));
+            let name = variable_name("SETLIST_NEEDS_", placeholder.job);
+            (placeholder.text.to_owned(), message, format!("use `\"${name}\"`: the values of needed jobs are in the job's environment"))
+        }));
+    };
+    match &definition.call {
+        Call::Script(script) => match &script.program {
+            Program::Run { text, shell } if shell.first().is_some_and(|shell| is_unix_shell(shell)) => reject_script(text),
+            // The language of the script may use the same syntax.
+            Program::Run { .. } => {}
+            Program::Command(words) => script_words(words).into_iter().for_each(|nth| reject_script(&words[nth])),
+        },
+        Call::Function(_) => {}
+    }
+    for_each_text(definition, &mut |text| {
+        for placeholder in ValuePlaceholder::find_all(text).filter(|found| !is_needed(found.job, definition, job, queue)) {
+            let name = placeholder.job;
+            let needed = job.needs.iter().map(|need| need.text.as_str());
+            let hint = match closest_name(name, needed) {
+                Some(known) => format!("did you mean {}?", quoted(&placeholder.text.replacen(name, known, 1))),
+                None => format!("add it: `needs: [{name}]`"),
+            };
+            let message = format!("{} is the value of a job that is not in `needs`", quoted(placeholder.text));
+            found.push((placeholder.text.to_owned(), message, hint));
+        }
+    });
+    found
+}
+
+fn is_unix_shell(shell: &str) -> bool {
+    Interpreter::from_program(shell).is_some_and(Interpreter::is_unix_shell)
+}
+
+/// Whether a job needs the job with this name. If needs could not be resolved, because of other errors, names are compared
+/// as they are written.
+fn is_needed(name: &str, definition: &Definition, job: &ParsedJob, queue: &ParsedQueue) -> bool {
+    let is_same = |queue_id: &str, other: &str| {
+        (queue_id == queue.id.as_str() && other == name) || name.rsplit_once('/') == Some((queue_id, other))
+    };
+    let resolved = &definition.scheduling.needs;
+    if resolved.is_empty() {
+        return job.needs.iter().any(|need| {
+            let (queue_id, other) = need.text.rsplit_once('/').unwrap_or((queue.id.as_str(), &need.text));
+            is_same(queue_id, other)
+        });
+    }
+    resolved.iter().any(|need| match &need.job {
+        JobRef::Named(queue_id, other) => is_same(queue_id.as_str(), other),
+        JobRef::Number(_) => false,
+    })
+}
+
+/// The problem with a placeholder, at the text that has it: of the job, its queue or the defaults. `None` if that place was
+/// reported already.
+fn place(
+    root: &Node<'_>,
+    queue: &ParsedQueue,
+    job: &ParsedJob,
+    placeholder: &str,
+    message: &str,
+    reported: &mut HashSet<u32>,
+) -> Option<Problem> {
+    let entry = queue.entry_nodes(root)?.get(job.entry_index)?;
+    let (queue_node, defaults_node) = (root.get("queues")?.get(queue.id.as_str())?, root.get("defaults"));
+    let (id, problem) = queue.with_paths(job.entry_index, |queue_path, job_path| {
+        let defaults_path = ValuePath::Top.key("defaults");
+        find_text(entry, job_path, placeholder, message)
+            .or_else(|| find_text(queue_node, queue_path, placeholder, message))
+            .or_else(|| find_text(defaults_node?, &defaults_path, placeholder, message))
+            // The text of a job of a matrix is not in the file.
+            .unwrap_or_else(|| (entry.id, Problem::new(entry.id, job_path, message)))
+    });
+    reported.insert(id).then_some(problem)
+}
+
+/// The first text that contains a placeholder, in a map of fields without its jobs.
+fn find_text(node: &Node<'_>, path: &ValuePath<'_>, placeholder: &str, message: &str) -> Option<(u32, Problem)> {
+    match &node.kind {
+        NodeKind::Scalar(_, text) => text.contains(placeholder).then(|| (node.id, Problem::new(node.id, path, message))),
+        NodeKind::List(items) => {
+            items.iter().enumerate().find_map(|(nth, item)| find_text(item, &path.item(nth), placeholder, message))
+        }
+        NodeKind::Map(entries) => entries.iter().filter(|entry| entry.key.text != "jobs").find_map(|entry| {
+            find_text(&entry.value, &path.key(&entry.key.text), placeholder, message)
+        }),
+        _ => None,
+    }
+}

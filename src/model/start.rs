@@ -1,0 +1,66 @@
+//! Starting a run: what it gets besides the definition of its job.
+
+use std::sync::Arc;
+
+use super::pool_turns::assign_units;
+use super::value_placeholders::{FullResult, command_line, fill, has_value_placeholders, resolve_placeholders};
+use super::{Job, Outcome, Phase, RunInputs, StateReader};
+
+/// The results of so many needed jobs are recorded with a run, and of others that placeholders name.
+const MAX_RESULTS: usize = 100;
+
+/// How many bytes of values are recorded with a run.
+const MAX_RECORDED_BYTES: usize = 256 * 1024;
+
+/// What a run of a job gets if it starts now. The outer `None` means that pools have too few free units.
+pub(super) fn run_inputs<R: StateReader>(reader: &R, job: &Job) -> Result<Option<Option<Box<RunInputs>>>, R::Error> {
+    let Some(pools) = assign_units(reader, job)? else { return Ok(None) };
+    let mut inputs = RunInputs { pools, ..RunInputs::default() };
+    if !job.needs.is_empty() {
+        add_results(reader, job, &mut inputs)?;
+    }
+    Ok(Some((!inputs.is_empty()).then(|| Box::new(inputs))))
+}
+
+/// Adds the results of the needed jobs, and fills in placeholders for their values.
+fn add_results<R: StateReader>(reader: &R, job: &Job, inputs: &mut RunInputs) -> Result<(), R::Error> {
+    let has_placeholders = has_value_placeholders(&job.definition);
+    let most = if has_placeholders { usize::MAX } else { MAX_RESULTS };
+    let mut results = Vec::new();
+    for need in job.needs.iter().take(most) {
+        let needed = match reader.job(need.job)? {
+            Some(needed) => Some(needed),
+            None => reader.removed_job(need.job)?,
+        };
+        results.extend(needed.map(|needed| result_of(&needed, job)));
+    }
+    if has_placeholders {
+        match resolve_placeholders(&job.definition, &results) {
+            Ok((filled, is_cut)) => {
+                (inputs.filled, inputs.is_cut) = (filled, is_cut);
+                if !inputs.filled.is_empty() {
+                    inputs.command = command_line(&fill(&job.definition, inputs));
+                }
+            }
+            Err(problem) => inputs.problem = Some(problem),
+        }
+    }
+    let mut budget = MAX_RECORDED_BYTES;
+    inputs.needs = results.into_iter().take(MAX_RESULTS).map(|result| result.record(&mut budget)).collect();
+    inputs.is_cut |= inputs.needs.iter().any(|result| result.is_cut);
+    Ok(())
+}
+
+fn result_of(needed: &Job, job: &Job) -> FullResult {
+    let path = needed.path();
+    let name: Arc<str> = match needed.name() {
+        Some(name) if needed.queue == job.queue => name.into(),
+        None if needed.queue == job.queue => needed.id.to_string().into(),
+        _ => path.as_str().into(),
+    };
+    let outcome = match needed.phase() {
+        Phase::Finished => needed.outcome().map_or("finished", Outcome::as_str),
+        phase => phase.as_str(),
+    };
+    FullResult { name, path, outcome: outcome.into(), value: needed.result_value().cloned() }
+}
