@@ -46,11 +46,8 @@ pub(super) fn add(site: OpenSite, options: &AddArgs) -> Result<ExitStatus, CliEr
     if jobs.is_empty() {
         return Err(CliError::Usage("nothing to add: standard input is empty".to_owned()));
     }
-    let added: Vec<JobId> = if options.save {
-        save_jobs(&mut site, &queue, &jobs)?
-    } else {
-        add_or_find(&mut site, &queue, jobs)?
-    };
+    let added: Vec<JobId> =
+        if options.save { save_jobs(&mut site, &queue, &jobs)? } else { add_or_find(&mut site, &queue, jobs)? };
     if now {
         // Refused for a job that has been requested already.
         let commands: Vec<_> = added.iter().map(|job| Command::Run { job: *job, force: false }).collect();

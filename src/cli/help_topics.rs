@@ -17,13 +17,13 @@ macro_rules! topics {
     };
 }
 
-const TOPICS: [HelpTopic; 14] = topics![
-    "jobs.yaml" "schedules" "pools" "environment" "failures" "keys" "filters" "json" "state" "service" "config"
-    "import" "other-tools" "what-happens"
+const TOPICS: [HelpTopic; 15] = topics![
+    "jobs.yaml" "schedules" "values" "pools" "environment" "failures" "keys" "filters" "json" "state" "service"
+    "config" "import" "other-tools" "what-happens"
 ];
 
 /// What people look for, and the field or topic that it is about.
-const OTHER_WORDS: [(&str, &str); 22] = [
+const OTHER_WORDS: [(&str, &str); 21] = [
     ("approvals", "confirm"),
     ("approval", "confirm"),
     ("concurrency", "parallel"),
@@ -43,8 +43,7 @@ const OTHER_WORDS: [(&str, &str); 22] = [
     ("retries", "retry"),
     ("terminal", "pty"),
     ("timeouts", "timeout"),
-    ("value", "SETLIST_VALUE"),
-    ("values", "SETLIST_VALUE"),
+    ("value", "values"),
     ("variables", "SETLIST_QUEUE"),
 ];
 

@@ -47,7 +47,7 @@ pub(super) fn run(mut site: OpenSite, options: &RunArgs, color: bool) -> Result<
     let scheduling = Arc::new(options.job.scheduling_options(&mut site, &queue)?);
     let definition = definition_of(command_script(&options.command)?, &options.job, &scheduling)?;
     if !options.follow && !options.wait {
-        warn_if_missing(&options.command[0], options.job.options.cwd.as_deref(), &options.job.options.env);
+        warn_if_missing(&options.command[0], options.job.cwd.as_deref(), &options.job.env);
     }
     let added = add_or_find(&mut site, &queue, vec![definition])?;
     let id = *added.first().context("the job was not added")?;

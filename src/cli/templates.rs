@@ -15,12 +15,13 @@ macro_rules! templates {
 }
 
 /// All templates, the most useful first.
-pub(super) static TEMPLATES: [Template; 15] = templates![
+pub(super) static TEMPLATES: [Template; 16] = templates![
     "backup",
     "encode",
     "sweep",
     "gpus",
     "release",
+    "version",
     "data-load",
     "nightly",
     "archive",

@@ -32,8 +32,7 @@ pub(super) struct InheritedFields {
     priority: Option<i32>,
     weight: Option<u32>,
     uses: Option<Vec<PoolUse>>,
-    /// `None` inside means `none`.
-    mutex: Option<Option<PoolUse>>,
+    mutex: Option<Override<PoolUse>>,
     ok_codes: Option<Arc<[i32]>>,
     pty: Option<bool>,
     log_limit: Option<u64>,
@@ -157,6 +156,7 @@ impl InheritedFields {
         confirm: Option<String>,
         schedule: Option<Arc<Schedule>>,
     ) -> SchedulingOptions {
+        let mutex = self.mutex.clone().and_then(Override::into_option);
         SchedulingOptions {
             needs: Vec::new(),
             after: self.after.filter(|after| *after != NotBefore::Delay(Duration::ZERO)),
@@ -165,7 +165,7 @@ impl InheritedFields {
             retry: self.retry.clone().unwrap_or_else(RetryPolicy::never),
             confirm,
             schedule,
-            uses: self.uses.iter().flatten().chain(self.mutex.iter().flatten()).cloned().collect(),
+            uses: self.uses.iter().flatten().cloned().chain(mutex).collect(),
             unique: None,
         }
     }

@@ -122,9 +122,9 @@ fn reject_unknown_in(node: &Node<'_>, path: &ValuePath<'_>, takes_values: bool, 
             let problem = Problem::new(node.id, path, format!("unknown placeholder {}", quoted(placeholder)));
             problems.add(match closest_name(namespace, iter::once("matrix")) {
                 _ if namespace == "needs" && takes_values => problem.hint("write `${needs.JOB.value}`"),
-                _ if namespace == "needs" => problem.hint(
-                    "values are filled in only in `command`, `args`, `kwargs`, `env`, `cwd` and `stdin`",
-                ),
+                _ if namespace == "needs" => {
+                    problem.hint("values are filled in only in `command`, `args`, `kwargs`, `env`, `cwd` and `stdin`")
+                }
                 Some(_) => problem.hint("did you mean `${matrix.NAME}`?"),
                 None => problem.hint("only `${matrix.NAME}` is replaced, in a job with a `matrix`"),
             });

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::overrides::Override;
 use super::problems::{Problem, Problems};
 use super::spanned_value::{Node, NodeKind};
 use super::spelling::quoted;
@@ -65,9 +66,9 @@ pub(super) fn read_uses(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Pr
 }
 
 /// Reads `mutex`: a name, or `none` to remove an inherited one.
-pub(super) fn read_mutex(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> Option<Option<PoolUse>> {
+pub(super) fn read_mutex(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> Option<Override<PoolUse>> {
     let name = read_pool_name(node, path, problems)?;
-    Some((name != "none").then(|| PoolUse::mutex(name)))
+    Some(if name == "none" { Override::Clear } else { Override::Set(PoolUse::mutex(name)) })
 }
 
 fn read_pool_name(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> Option<String> {

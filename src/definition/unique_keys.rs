@@ -24,7 +24,9 @@ pub(super) fn check_unique_keys(root: &Node<'_>, queues: &[ParsedQueue], problem
                     let problem = problem(format!("all jobs of this matrix have the key {}", quoted(&key)));
                     problem.hint("add a value of the matrix to it: `${matrix.NAME}`")
                 }
-                Some(other) => problem(format!("duplicate key {}", quoted(&key))).with_related(*other, "first used here"),
+                Some(other) => {
+                    problem(format!("duplicate key {}", quoted(&key))).with_related(*other, "first used here")
+                }
                 None => {
                     first.insert(key, node.id);
                     continue;

@@ -32,14 +32,21 @@ fn mistakes(definition: &Definition, job: &ParsedJob, queue: &ParsedQueue) -> Ve
     let mut found = Vec::new();
     let mut reject_script = |text: &str| {
         found.extend(ValuePlaceholder::find_all(text).map(|placeholder| {
-            let message = format!("{} isn't allowed in a script, where the value would run as code", quoted(placeholder.text));
+            let message =
+                format!("{} isn't allowed in a script, where the value would run as code", quoted(placeholder.text));
             let name = variable_name("SETLIST_NEEDS_", placeholder.job);
-            (placeholder.text.to_owned(), message, format!("use `\"${name}\"`: the values of needed jobs are in the job's environment"))
+            (
+                placeholder.text.to_owned(),
+                message,
+                format!("use `\"${name}\"`: the values of needed jobs are in the job's environment"),
+            )
         }));
     };
     match &definition.call {
         Call::Script(script) => match &script.program {
-            Program::Run { text, shell } if shell.first().is_some_and(|shell| is_unix_shell(shell)) => reject_script(text),
+            Program::Run { text, shell } if shell.first().is_some_and(|shell| is_unix_shell(shell)) => {
+                reject_script(text)
+            }
             // The language of the script may use the same syntax.
             Program::Run { .. } => {}
             Program::Command(words) => script_words(words).into_iter().for_each(|nth| reject_script(&words[nth])),
@@ -47,7 +54,9 @@ fn mistakes(definition: &Definition, job: &ParsedJob, queue: &ParsedQueue) -> Ve
         Call::Function(_) => {}
     }
     for_each_text(definition, &mut |text| {
-        for placeholder in ValuePlaceholder::find_all(text).filter(|found| !is_needed(found.job, definition, job, queue)) {
+        for placeholder in
+            ValuePlaceholder::find_all(text).filter(|found| !is_needed(found.job, definition, job, queue))
+        {
             let name = placeholder.job;
             let needed = job.needs.iter().map(|need| need.text.as_str());
             let hint = match closest_name(name, needed) {
@@ -110,13 +119,16 @@ fn place(
 /// The first text that contains a placeholder, in a map of fields without its jobs.
 fn find_text(node: &Node<'_>, path: &ValuePath<'_>, placeholder: &str, message: &str) -> Option<(u32, Problem)> {
     match &node.kind {
-        NodeKind::Scalar(_, text) => text.contains(placeholder).then(|| (node.id, Problem::new(node.id, path, message))),
+        NodeKind::Scalar(_, text) => {
+            text.contains(placeholder).then(|| (node.id, Problem::new(node.id, path, message)))
+        }
         NodeKind::List(items) => {
             items.iter().enumerate().find_map(|(nth, item)| find_text(item, &path.item(nth), placeholder, message))
         }
-        NodeKind::Map(entries) => entries.iter().filter(|entry| entry.key.text != "jobs").find_map(|entry| {
-            find_text(&entry.value, &path.key(&entry.key.text), placeholder, message)
-        }),
+        NodeKind::Map(entries) => entries
+            .iter()
+            .filter(|entry| entry.key.text != "jobs")
+            .find_map(|entry| find_text(&entry.value, &path.key(&entry.key.text), placeholder, message)),
         _ => None,
     }
 }

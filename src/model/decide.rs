@@ -21,7 +21,8 @@ use super::reservation::{self, not_reserved};
 use super::start::run_inputs;
 use super::{
     AfterRun, Approval, Command, Definition, Event, Job, JobId, JobState, Need, OnFailure, Outcome, ParallelOverride,
-    Phase, QueueId, QueueInfo, QueueMode, QueueSettings, Refusal, RemovalReason, ResolvedNeed, RunId, RunReport, StateReader, StopSignal, WaitConditions, WorkerId, WorkerInfo, next_ready_job,
+    Phase, QueueId, QueueInfo, QueueMode, QueueSettings, Refusal, RemovalReason, ResolvedNeed, RunId, RunReport,
+    StateReader, StopSignal, WaitConditions, WorkerId, WorkerInfo, next_ready_job,
 };
 
 const CANCEL_FIRST: &str = "cancel it first";
@@ -379,6 +380,7 @@ fn start<R: StateReader>(reader: &R, worker: WorkerId, job: &Job, now: DateTime<
     let Some(inputs) = run_inputs(reader, job)? else {
         return wrong_state(job, "the pools that it uses have too few free units");
     };
+    let inputs = (!inputs.is_empty()).then(|| Box::new(inputs));
     Ok(vec![reservation::started(job, reader.next_run_id()?, worker, inputs, now)])
 }
 

@@ -12,14 +12,14 @@ const MAX_RESULTS: usize = 100;
 /// How many bytes of values are recorded with a run.
 const MAX_RECORDED_BYTES: usize = 256 * 1024;
 
-/// What a run of a job gets if it starts now. The outer `None` means that pools have too few free units.
-pub(super) fn run_inputs<R: StateReader>(reader: &R, job: &Job) -> Result<Option<Option<Box<RunInputs>>>, R::Error> {
+/// What a run of a job gets if it starts now; `None` if pools have too few free units.
+pub(super) fn run_inputs<R: StateReader>(reader: &R, job: &Job) -> Result<Option<RunInputs>, R::Error> {
     let Some(pools) = assign_units(reader, job)? else { return Ok(None) };
     let mut inputs = RunInputs { pools, ..RunInputs::default() };
     if !job.needs.is_empty() {
         add_results(reader, job, &mut inputs)?;
     }
-    Ok(Some((!inputs.is_empty()).then(|| Box::new(inputs))))
+    Ok(Some(inputs))
 }
 
 /// Adds the results of the needed jobs, and fills in placeholders for their values.

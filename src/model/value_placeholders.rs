@@ -192,10 +192,9 @@ impl Job {
 /// The definition with the values that a run got.
 pub(super) fn fill(definition: &Definition, inputs: &RunInputs) -> Definition {
     let mut filled = definition.clone();
-    let fill = |text: &str| fill_text(text, &inputs.filled);
     let fill_value = |value: &mut Value| {
         if let Value::String(text) = value
-            && let Cow::Owned(changed) = fill(text)
+            && let Cow::Owned(changed) = fill_text(text, &inputs.filled)
         {
             *text = changed;
         }
@@ -207,15 +206,15 @@ pub(super) fn fill(definition: &Definition, inputs: &RunInputs) -> Definition {
         if let Program::Command(words) = &mut script.program {
             let words_that_run = script_words(words);
             for (_, word) in words.iter_mut().enumerate().filter(|(nth, _)| !words_that_run.contains(nth)) {
-                *word = fill(word).into_owned();
+                *word = fill_text(word, &inputs.filled).into_owned();
             }
         }
         let exec = script.exec_mut();
         for value in exec.env.values_mut().flatten() {
-            *value = fill(value).into_owned();
+            *value = fill_text(value, &inputs.filled).into_owned();
         }
-        exec.stdin = exec.stdin.as_deref().map(|stdin| fill(stdin).into_owned());
-        exec.cwd = exec.cwd.take().map(|cwd| match cwd.to_str().map(fill) {
+        exec.stdin = exec.stdin.as_deref().map(|stdin| fill_text(stdin, &inputs.filled).into_owned());
+        exec.cwd = exec.cwd.take().map(|cwd| match cwd.to_str().map(|cwd| fill_text(cwd, &inputs.filled)) {
             Some(Cow::Owned(changed)) => PathBuf::from(changed),
             _ => cwd,
         });
@@ -293,7 +292,9 @@ mod tests {
         assert_eq!(parsed("${needs.q/build.value.a.0}/x"), Some(("q/build", "a.0")));
         assert_eq!(parsed("${needs.v1.2.value}"), Some(("v1.2", "")));
         assert_eq!(parsed("${needs.build.values}"), None);
-        for wrong in ["${needs.build}", "${needs.build.value", "${needs.value}", "${needs.a b.value}", "${needs.a.value.}"] {
+        for wrong in
+            ["${needs.build}", "${needs.build.value", "${needs.value}", "${needs.a b.value}", "${needs.a.value.}"]
+        {
             assert_eq!(parsed(wrong), None, "{wrong}");
         }
         let all: Vec<_> = ValuePlaceholder::find_all("a ${needs.x.value}${HOME} ${needs.y.value.k}").collect();

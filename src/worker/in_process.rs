@@ -148,7 +148,11 @@ struct Progress {
 impl ProcessCall<'_> {
     fn run_jobs(&self) {
         while let Some((job, run, definition)) = self.next() {
-            self.report(job, run, definition.map_or_else(|failure| Err(failure).into(), |definition| call_definition(&definition)));
+            self.report(
+                job,
+                run,
+                definition.map_or_else(|failure| Err(failure).into(), |definition| call_definition(&definition)),
+            );
         }
     }
 

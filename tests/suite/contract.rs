@@ -128,8 +128,7 @@ contract! {
     the_first_request_for_a_queue_counts_until_it_is_idle,
     what_follows_from_a_request_has_its_environment,
     an_environment_is_in_use_until_its_jobs_have_finished,
-    a_change_notifies_subscribers,
-    a_dropped_subscription_is_not_notified,
+    a_change_notifies_subscribers, a_dropped_subscription_is_not_notified,
 }
 
 /// A site in one of the backends.

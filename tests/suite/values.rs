@@ -24,7 +24,10 @@ fn a_job_gets_the_values_of_the_jobs_that_it_needs() {
     assert!(shown.contains("\n               ran printf '%s|' 'v 1' 3\n"), "{shown}");
     let shown: Value = serde_json::from_str(&site.ok(&["show", "q/upload", "--json"])).unwrap();
     assert_eq!(shown["runs"][0]["command"], json!("printf '%s|' 'v 1' 3"));
-    assert_eq!(shown["runs"][0]["needs"][1], json!({"job": "a/count", "outcome": "succeeded", "value": "3", "cut": false}));
+    assert_eq!(
+        shown["runs"][0]["needs"][1],
+        json!({"job": "a/count", "outcome": "succeeded", "value": "3", "cut": false})
+    );
     assert_eq!(shown["command"], json!("printf '%s|' '${needs.build.value.tag}' '${needs.a/count.value}'"));
     let variables = site.ok(&["show", "--env", "q/upload"]);
     assert!(variables.contains("SETLIST_NEEDS_BUILD_OUTCOME"), "{variables}");

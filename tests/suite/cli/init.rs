@@ -62,7 +62,10 @@ fn an_unknown_template_is_an_error_that_names_them() {
     let output = site.run(&["init", "--from", "bakup"]);
     assert!(output.code == Some(2) && output.stderr.contains("did you mean \"backup\"?"), "{output:?}");
     let output = site.run(&["init", "--from", "zzz"]);
-    assert!(output.stderr.contains("the templates are backup, encode, sweep, gpus, release, data-load,"), "{output:?}");
+    assert!(
+        output.stderr.contains("the templates are backup, encode, sweep, gpus, release, version, data-load,"),
+        "{output:?}"
+    );
     assert!(output.stderr.contains("setlist init --list") && !site.join("jobs.yaml").exists(), "{output:?}");
 }
 

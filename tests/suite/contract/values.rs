@@ -66,7 +66,8 @@ fn words(job: &Job) -> Vec<String> {
 const SUCCESS: OutcomeCondition = OutcomeCondition::Success;
 
 fn the_values_of_needed_jobs_are_filled_in_when_a_job_starts(backend: &BackendSite) {
-    let command = ["upload", "${needs.build.value.tag}", "v-${needs.build/build.value.files.1}.tgz", "${needs.x.value}"];
+    let command =
+        ["upload", "${needs.build.value.tag}", "v-${needs.build/build.value.files.1}.tgz", "${needs.x.value}"];
     let exec = ExecOptions {
         env: [("ALL".to_owned(), Some("<${needs.build.value}>".to_owned()))].into(),
         cwd: Some("out/${needs.build.value.tag}".into()),
@@ -176,9 +177,8 @@ fn one_job_is_pending_or_running_per_key(backend: &BackendSite) {
         Arc::new(Definition { scheduling: scheduling.into(), ..Definition::new(Script::shell("true")) })
     };
     let add = |jobs: &[&str]| Command::Add { queue: queue(), jobs: jobs.iter().map(|key| keyed(key)).collect() };
-    let taken = |phase| {
-        Err(Refusal::NotUnique { job: JobId(1), path: "build/#1".to_owned(), phase, key: "nightly".into() })
-    };
+    let taken =
+        |phase| Err(Refusal::NotUnique { job: JobId(1), path: "build/#1".to_owned(), phase, key: "nightly".into() });
     accept(store, add(&["nightly", "other"]));
     assert_eq!(execute(store, add(&["nightly"])), taken(Phase::Pending));
     let elsewhere = Command::Add { queue: "elsewhere".into(), jobs: vec![keyed("nightly")] };
@@ -191,7 +191,14 @@ fn one_job_is_pending_or_running_per_key(backend: &BackendSite) {
     accept(store, report(JobId(1), run.id, Outcome::Succeeded));
     accept(store, elsewhere);
     // The finished one can't become pending meanwhile.
-    let taken = || Err(Refusal::NotUnique { job: JobId(3), path: "elsewhere/#3".into(), phase: Phase::Pending, key: "nightly".into() });
+    let taken = || {
+        Err(Refusal::NotUnique {
+            job: JobId(3),
+            path: "elsewhere/#3".into(),
+            phase: Phase::Pending,
+            key: "nightly".into(),
+        })
+    };
     assert_eq!(execute(store, Command::Run { job: JobId(1), force: true }), taken());
     assert_eq!(execute(store, Command::Reset { job: JobId(1) }), taken());
     accept(store, Command::Run { job: JobId(3), force: false });
