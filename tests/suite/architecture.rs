@@ -5,6 +5,7 @@ mod imports;
 pub(crate) mod source;
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use checks::{
@@ -115,6 +116,25 @@ fn the_map_lists_every_layer() {
             LAYERS.iter().any(|(layer, _)| *layer == module[1]) || BESIDE_LAYERS.contains(&module[1].as_str());
         assert!(is_known, "{} is a layer, or listed as a module beside them", module[1]);
     }
+}
+
+#[test]
+fn the_map_names_files_that_exist() {
+    let map = fs::read_to_string(top_level().join("src/lib.rs")).unwrap();
+    let (mut found, mut missing) = (0, Vec::new());
+    for line in map.lines().filter(|line| line.starts_with("//!")) {
+        // Later files of a line may be in the folder of an earlier one.
+        let mut folders = vec![top_level().join("src"), top_level().to_owned()];
+        for name in line.split('`').skip(1).step_by(2).filter(|name| name.ends_with(".rs")) {
+            match folders.iter().map(|folder| folder.join(name)).find(|path| path.is_file()) {
+                Some(path) => folders.extend(path.parent().map(Path::to_owned)),
+                None => missing.push(name),
+            }
+            found += 1;
+        }
+    }
+    assert_eq!(missing, [""; 0]);
+    assert!(found > 40, "only {found} files are on the map");
 }
 
 #[test]
