@@ -38,7 +38,9 @@ pub(super) fn adopt(args: &SiteArgs, fresh: bool, yes: bool) -> Result<ExitStatu
     refuse_live_workers(&dir)?;
     match site::open_store_to_read(&dir).and_then(|mut store| store.load()) {
         Ok(held) => show(&held, &file)?,
-        Err(error @ (StoreError::Unreadable { .. } | StoreError::MissingChanges { .. } | StoreError::Database { .. })) => {
+        Err(
+            error @ (StoreError::Unreadable { .. } | StoreError::MissingChanges { .. } | StoreError::Database { .. }),
+        ) => {
             return Err(CliError::Usage(format!(
                 "this state is damaged and can't be adopted: {error}; `setlist adopt --fresh` puts it aside and starts with \
                  an empty one"

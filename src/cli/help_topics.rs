@@ -87,7 +87,8 @@ pub(super) fn about(word: &str) -> Option<String> {
     if text.is_empty() {
         for topic in &TOPICS {
             for paragraph in paragraphs_of(topic) {
-                let _ = writeln!(text, "{} (`setlist help {}`)\n\n{}\n", topic.title(), topic.name, paragraph.trim_end());
+                let _ =
+                    writeln!(text, "{} (`setlist help {}`)\n\n{}\n", topic.title(), topic.name, paragraph.trim_end());
             }
         }
     }

@@ -15,7 +15,8 @@ use super::progress_reporter::last_lines;
 use super::{safe_output, schedule};
 use crate::clock;
 use crate::model::{
-    Approval, Cause, HookResult, Job, JobState, Need, Outcome, OutcomeCondition, Phase, PoolHold, PoolUse, QueueId, QueueState, QueueStatus, Run, RunEnd, SiteState, WaitReason, due_at, plain_text, result_value,
+    Approval, Cause, HookResult, Job, JobState, Need, Outcome, OutcomeCondition, Phase, PoolHold, PoolUse, QueueId,
+    QueueState, QueueStatus, Run, RunEnd, SiteState, WaitReason, due_at, plain_text, result_value,
 };
 use crate::store::Store;
 use crate::text;

@@ -235,9 +235,7 @@ impl OpenSite {
         };
         match found[..] {
             [job] => Ok(job.clone()),
-            [] if text.starts_with('@') => {
-                recent_job(site_state, text, self.paths.state.last_requested_job()).cloned()
-            }
+            [] if text.starts_with('@') => recent_job(site_state, text, self.paths.state.last_requested_job()).cloned(),
             [] if let queue = QueueId::from(text)
                 && site_state.queue(&queue).is_some() =>
             {

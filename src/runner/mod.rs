@@ -132,10 +132,12 @@ impl Runner {
         self.driver.waker().clone()
     }
 
-    /// Stops a run: sends TERM to all its processes and KILL after the script's `grace`, or KILL at once. A second call may
-    /// upgrade TERM to KILL. A run that has ended is not affected.
-    pub fn stop(&self, run: RunId, stop: StopSignal) {
-        self.driver.lock().stop(run, stop);
+    /// Stops runs: sends TERM to all their processes and KILL after the script's `grace`, or KILL at once. A second call may
+    /// upgrade TERM to KILL. A run that has ended is not affected. The processes of all of them are looked up once.
+    pub fn stop(&self, stops: &[(RunId, StopSignal)]) {
+        if !stops.is_empty() {
+            self.driver.lock().stop(stops);
+        }
     }
 }
 

@@ -30,14 +30,10 @@ pub fn kill_orphans(tags: &[RunTag], timeout: Duration) -> OrphanReport {
     cgroups.iter().for_each(RunCgroup::kill);
     loop {
         let table = ProcessTable::read();
-        let members: HashSet<i32> = cgroups.iter().flat_map(RunCgroup::processes).collect();
-        let is_root = |process: &ProcessInfo| {
-            let identity = process.identity();
-            killed.contains(&identity)
-                || members.contains(&identity.pid().as_raw_nonzero().get())
-                || tags.iter().any(|tag| process.has_tag(tag))
-        };
-        let processes = table.tree(is_root).into_iter().map(ProcessInfo::identity);
+        let members = cgroups.iter().flat_map(RunCgroup::processes).filter_map(|pid| table.with_pid(pid));
+        let killed_before = killed.iter().filter_map(|identity| table.find(*identity));
+        let tagged = tags.iter().flat_map(|tag| table.with_tag(tag, false));
+        let processes = table.tree(members.chain(killed_before).chain(tagged)).into_iter().map(ProcessInfo::identity);
         let killable: Vec<_> = processes.filter(|identity| identity.can_be_signalled()).collect();
         for identity in &killable {
             // Repeating it for a process that is about to end does no harm.

@@ -9,9 +9,29 @@ use rustix::process::{Pid, Signal, getpid, test_kill_process};
 
 use super::run_tag::{self, RunTag};
 
-/// All processes that were alive at one moment. Reading it takes some milliseconds, so only stops do.
+/// All processes that were alive at one moment. Reading it takes some milliseconds, so only stops do, and one table serves
+/// all runs that are stopped at a time.
 pub(super) struct ProcessTable {
     processes: Vec<ProcessInfo>,
+    index: OnceCell<Index>,
+    children_by_tag: OnceCell<TagIndex>,
+    all_by_tag: OnceCell<TagIndex>,
+}
+
+/// Where the processes of a table are, so that finding those of one run doesn't take longer the more others there are.
+struct Index {
+    by_pid: HashMap<i32, usize>,
+    by_parent: HashMap<i32, Vec<usize>>,
+    by_group: HashMap<i32, Vec<usize>>,
+}
+
+/// Where the processes are that may belong to a run by their tag.
+#[derive(Default)]
+struct TagIndex {
+    /// Those with a tag as their limit.
+    by_number: HashMap<u64, Vec<usize>>,
+    /// Those without, whose environment has to be compared.
+    others: Vec<usize>,
 }
 
 /// One process of a [`ProcessTable`].
@@ -33,28 +53,80 @@ pub(super) struct ProcessIdentity {
 
 impl ProcessTable {
     pub(super) fn read() -> Self {
-        let Ok(entries) = fs::read_dir("/proc") else { return Self { processes: Vec::new() } };
+        let entries = fs::read_dir("/proc").into_iter().flatten();
         let pids = entries.filter_map(|entry| Pid::from_raw(entry.ok()?.file_name().to_str()?.parse().ok()?));
-        Self { processes: pids.filter_map(ProcessInfo::read).collect() }
+        let processes = pids.filter_map(ProcessInfo::read).collect();
+        let (children_by_tag, all_by_tag) = (OnceCell::new(), OnceCell::new());
+        Self { processes, index: OnceCell::new(), children_by_tag, all_by_tag }
     }
 
-    /// The processes for which `is_root` holds and all their descendants, without this process and without those that
-    /// have [detached](super::detach_from_run).
-    pub(super) fn tree(&self, is_root: impl Fn(&ProcessInfo) -> bool) -> Vec<&ProcessInfo> {
-        let mut children: HashMap<i32, Vec<&ProcessInfo>> = HashMap::new();
-        for process in &self.processes {
-            children.entry(process.parent).or_default().push(process);
-        }
-        let mut next: Vec<&ProcessInfo> = self.processes.iter().filter(|process| is_root(process)).collect();
+    /// The process with this id.
+    pub(super) fn with_pid(&self, pid: i32) -> Option<&ProcessInfo> {
+        self.index().by_pid.get(&pid).and_then(|at| self.processes.get(*at))
+    }
+
+    /// The process with this identity, if it was alive.
+    pub(super) fn find(&self, identity: ProcessIdentity) -> Option<&ProcessInfo> {
+        self.with_pid(identity.pid.as_raw_pid()).filter(|process| process.identity == identity)
+    }
+
+    /// The processes of a process group.
+    pub(super) fn in_group(&self, group: Pid) -> impl Iterator<Item = &ProcessInfo> {
+        self.at(self.index().by_group.get(&group.as_raw_pid()))
+    }
+
+    /// The processes with this tag, or only those of them that are children of this process.
+    pub(super) fn with_tag(&self, tag: &RunTag, only_children: bool) -> impl Iterator<Item = &ProcessInfo> {
+        let index = if only_children { &self.children_by_tag } else { &self.all_by_tag };
+        let index = index.get_or_init(|| self.index_tags(only_children));
+        let tagged = self.at(index.by_number.get(&tag.number()));
+        tagged.chain(self.at(Some(&index.others)).filter(|process| tag.matches_environment(process.environment())))
+    }
+
+    /// These processes and all their descendants, without this process and without those that have
+    /// [detached](super::detach_from_run).
+    pub(super) fn tree<'a>(&'a self, roots: impl IntoIterator<Item = &'a ProcessInfo>) -> Vec<&'a ProcessInfo> {
+        let mut next: Vec<&ProcessInfo> = roots.into_iter().collect();
         let mut tree = Vec::new();
         let mut visited = HashSet::new();
         while let Some(process) = next.pop() {
             if process.identity.pid != getpid() && visited.insert(process.identity) && !process.is_detached() {
-                next.extend(children.get(&process.identity.pid.as_raw_pid()).into_iter().flatten());
+                next.extend(self.at(self.index().by_parent.get(&process.identity.pid.as_raw_pid())));
                 tree.push(process);
             }
         }
         tree
+    }
+
+    fn at<'a>(&'a self, places: Option<&'a Vec<usize>>) -> impl Iterator<Item = &'a ProcessInfo> {
+        places.into_iter().flatten().filter_map(|at| self.processes.get(*at))
+    }
+
+    fn index(&self) -> &Index {
+        self.index.get_or_init(|| {
+            let (mut by_pid, mut by_parent, mut by_group) = (HashMap::new(), HashMap::new(), HashMap::new());
+            for (at, process) in self.processes.iter().enumerate() {
+                by_pid.insert(process.identity.pid.as_raw_pid(), at);
+                by_parent.entry(process.parent).or_insert_with(Vec::new).push(at);
+                by_group.entry(process.group).or_insert_with(Vec::new).push(at);
+            }
+            Index { by_pid, by_parent, by_group }
+        })
+    }
+
+    fn index_tags(&self, only_children: bool) -> TagIndex {
+        let mut index = TagIndex::default();
+        for (at, process) in self.processes.iter().enumerate() {
+            if only_children && !process.is_our_child() {
+                continue;
+            }
+            match process.lock_limit() {
+                Some(limit) if run_tag::is_run_tag(limit) => index.by_number.entry(limit).or_default().push(at),
+                Some(limit) if run_tag::is_detached(limit) => {}
+                _ => index.others.push(at),
+            }
+        }
+        index
     }
 }
 
@@ -85,16 +157,8 @@ impl ProcessInfo {
     }
 
     /// Whether this process is its parent, because it spawned it or adopted it as a subreaper.
-    pub(super) fn is_our_child(&self) -> bool {
+    fn is_our_child(&self) -> bool {
         self.parent == getpid().as_raw_pid()
-    }
-
-    /// Whether it belongs to the run with this tag, directly or as a descendant.
-    pub(super) fn has_tag(&self, tag: &RunTag) -> bool {
-        match self.lock_limit() {
-            Some(limit) if run_tag::is_run_tag(limit) || run_tag::is_detached(limit) => tag.matches_limit(limit),
-            _ => tag.matches_environment(self.environment()),
-        }
     }
 
     fn is_detached(&self) -> bool {
@@ -117,10 +181,6 @@ impl ProcessInfo {
 }
 
 impl ProcessIdentity {
-    pub(super) fn pid(self) -> Pid {
-        self.pid
-    }
-
     /// A descriptor that becomes readable when the process ends; none if it has ended.
     #[cfg(target_os = "linux")]
     pub(super) fn open_pidfd(self) -> Option<OwnedFd> {

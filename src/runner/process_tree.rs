@@ -64,13 +64,10 @@ impl ProcessTree {
 
     fn find<'a>(&mut self, table: &'a ProcessTable) -> Vec<&'a ProcessInfo> {
         let Self { leader, tag, cgroup, is_subreaper, known } = self;
-        let members: HashSet<i32> = cgroup.iter().flat_map(RunCgroup::processes).collect();
-        let tree = table.tree(|process| {
-            let is_stray =
-                || tag.as_ref().is_some_and(|tag| (!*is_subreaper || process.is_our_child()) && process.has_tag(tag));
-            let is_member = members.contains(&process.identity().pid().as_raw_nonzero().get());
-            is_member || process.is_in_group(*leader) || known.contains(&process.identity()) || is_stray()
-        });
+        let members = cgroup.iter().flat_map(RunCgroup::processes).filter_map(|pid| table.with_pid(pid));
+        let known_before = known.iter().filter_map(|identity| table.find(*identity));
+        let strays = tag.iter().flat_map(|tag| table.with_tag(tag, *is_subreaper));
+        let tree = table.tree(table.in_group(*leader).chain(members).chain(known_before).chain(strays));
         *known = tree.iter().map(|process| process.identity()).collect();
         tree
     }

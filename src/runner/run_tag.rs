@@ -40,11 +40,6 @@ impl RunTag {
         self.variables.iter().all(|wanted| environment.split(|byte| *byte == 0).any(|variable| variable == wanted))
     }
 
-    /// Whether a limit on file locks is this tag.
-    pub(super) fn matches_limit(&self, limit: u64) -> bool {
-        self.number == limit
-    }
-
     /// Calls `spawn` with the limit set, so that the child inherits it. Any other child that this process starts
     /// meanwhile inherits it too.
     #[cfg(target_os = "linux")]

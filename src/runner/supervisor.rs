@@ -147,10 +147,17 @@ impl Supervisor {
         }
     }
 
-    /// Stops a run, if it has not ended.
-    pub(super) fn stop(&mut self, run: RunId, stop: StopSignal) {
-        if let Some(process) = self.processes.iter_mut().find(|process| process.run == run) {
-            process.stop(stop, &LazyProcessTable::new(ProcessTable::read));
+    /// Stops these runs, as far as they have not ended.
+    pub(super) fn stop(&mut self, stops: &[(RunId, StopSignal)]) {
+        let table = LazyProcessTable::new(ProcessTable::read);
+        let mut stops_any = false;
+        for (run, stop) in stops {
+            if let Some(process) = self.processes.iter_mut().find(|process| process.run == *run) {
+                process.stop(*stop, &table);
+                stops_any = true;
+            }
+        }
+        if stops_any {
             self.reap_runs();
         }
     }

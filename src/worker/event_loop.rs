@@ -36,7 +36,7 @@ use super::reservations::Reservations;
 use super::run_folders::RunFolders;
 use crate::clock;
 use crate::crash;
-use crate::model::{Command, Event, EventRecord, HookResult, Job, QueueId, RunId, WorkerId};
+use crate::model::{Command, Event, EventRecord, HookResult, Job, QueueId, RunId, StopSignal, WorkerId};
 use crate::runner::{Runner, with_sigchld_blocked};
 use crate::site::{SitePaths, forget_unused_environments, hostname, reap_dead_workers, tag_prefix};
 use crate::store::{LivenessWatch, NotifyFn, Store, StoreError, Subscription, WorkerLock};
@@ -79,6 +79,8 @@ pub(super) struct EventLoop {
     last_seq: u64,
     /// Commands for the next transaction, and when each happened.
     pending_commands: Vec<(Command, DateTime<Utc>)>,
+    /// Runs to stop once the events at hand are handled.
+    requested_stops: Vec<(RunId, StopSignal)>,
     /// The queue of each run that has ended and has not been replaced by another.
     freed_slots: Vec<QueueId>,
     /// Runs that could not be launched because the system had too few resources. They count as running.
@@ -187,6 +189,7 @@ impl EventLoop {
             sender,
             messages,
             last_seq,
+            requested_stops: Vec::new(),
             pending_commands: Vec::new(),
             freed_slots: Vec::new(),
             deferred: VecDeque::new(),

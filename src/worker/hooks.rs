@@ -108,9 +108,8 @@ impl Hooks {
     /// Drops the pending hooks and stops the running ones.
     pub(super) fn stop(&mut self, runner: &Runner, stop: StopSignal) {
         self.cancel_pending();
-        for run in self.running.iter().flatten().filter_map(|job| job.last_run.as_deref()) {
-            runner.stop(run.id, stop);
-        }
+        let running = self.running.iter().flatten().filter_map(|job| job.last_run.as_deref());
+        runner.stop(&running.map(|run| (run.id, stop)).collect::<Vec<_>>());
     }
 }
 

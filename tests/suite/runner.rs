@@ -401,14 +401,14 @@ fn a_stopped_run_is_cancelled_whatever_its_exit_code() {
     for started in [&plain, &tidy, &other] {
         started.lines(1);
     }
-    runner.stop(RunId(1), StopSignal::Terminate);
-    runner.stop(RunId(2), StopSignal::Terminate);
-    runner.stop(RunId(99), StopSignal::Kill);
+    runner.stop(&[(RunId(1), StopSignal::Terminate)]);
+    runner.stop(&[(RunId(2), StopSignal::Terminate)]);
+    runner.stop(&[(RunId(99), StopSignal::Kill)]);
     assert_eq!(outcome_and_exit(&plain.report()), (&Outcome::Cancelled, Some(Exit::Signal(15))));
     assert_eq!(outcome_and_exit(&tidy.report()), (&Outcome::Cancelled, Some(Exit::Code(0))));
     assert_eq!(tidy.printed.text(), "up\ntidied\n");
     assert!(other.report.try_recv().is_err(), "the third keeps running");
-    runner.stop(RunId(3), StopSignal::Kill);
+    runner.stop(&[(RunId(3), StopSignal::Kill)]);
     assert_eq!(other.report().exit, Some(Exit::Signal(9)));
 }
 
@@ -417,9 +417,9 @@ fn a_second_stop_may_kill() {
     let runner = Runner::new().unwrap();
     let deaf = Started::on(&runner, 1, sh("trap 'echo no' TERM; echo up; while :; do sleep 600 & wait || :; done"));
     deaf.lines(1);
-    runner.stop(RunId(1), StopSignal::Terminate);
+    runner.stop(&[(RunId(1), StopSignal::Terminate)]);
     deaf.lines(2);
-    runner.stop(RunId(1), StopSignal::Kill);
+    runner.stop(&[(RunId(1), StopSignal::Kill)]);
     assert_eq!(outcome_and_exit(&deaf.report()), (&Outcome::Cancelled, Some(Exit::Signal(9))));
 }
 
@@ -428,7 +428,7 @@ fn a_suspended_process_can_be_stopped() {
     let runner = Runner::new().unwrap();
     let suspended = Started::on(&runner, 1, sh("echo up; kill -STOP $$; sleep 600"));
     suspended.lines(1);
-    runner.stop(RunId(1), StopSignal::Terminate);
+    runner.stop(&[(RunId(1), StopSignal::Terminate)]);
     assert_eq!(suspended.report().outcome, Outcome::Cancelled);
 }
 
@@ -438,7 +438,7 @@ fn a_stop_reaches_grandchildren() {
     let nested = Started::on(&runner, 1, sh("sh -c 'echo $$; sleep 600' & sleep 600 & echo $!; wait"));
     let pids = nested.lines(2);
     assert!(pids.iter().all(|pid| lives(pid)));
-    runner.stop(RunId(1), StopSignal::Terminate);
+    runner.stop(&[(RunId(1), StopSignal::Terminate)]);
     assert_eq!(nested.report().outcome, Outcome::Cancelled);
     assert!(pids.iter().all(|pid| dies(pid)), "{pids:?}");
 }
@@ -458,7 +458,7 @@ fn children_of_a_shell_get_the_grace_period() {
         .with_exec(ExecOptions { grace: LONG, ..ExecOptions::default() });
     let tidy = Started::on(&runner, 1, Launch { folder: folder.path().to_owned(), ..of(script) });
     tidy.lines(1);
-    runner.stop(RunId(1), StopSignal::Terminate);
+    runner.stop(&[(RunId(1), StopSignal::Terminate)]);
     // Opening a FIFO for reading and writing does not block. It stays open until the trap has read from it.
     let mut held = fs::OpenOptions::new().read(true).write(true).open(&gate).unwrap();
     held.write_all(b"well\n").unwrap();
@@ -481,7 +481,7 @@ fn children_that_outlive_the_grace_period_are_killed() {
         }
         std::thread::yield_now();
     };
-    runner.stop(RunId(1), StopSignal::Terminate);
+    runner.stop(&[(RunId(1), StopSignal::Terminate)]);
     assert_eq!(stubborn.report().outcome, Outcome::Cancelled);
     assert!(dies(&pid));
 }
@@ -512,7 +512,7 @@ fn a_flood_does_not_starve_other_runs() {
     let quick = Started::on(&runner, 3, sh("echo hello"));
     assert_eq!(quick.report().value, Some(json!("hello")));
     assert_eq!(failure(&timed.report()).0, FailureKind::Timeout);
-    runner.stop(RunId(1), StopSignal::Terminate);
+    runner.stop(&[(RunId(1), StopSignal::Terminate)]);
     assert_eq!(flood.report().outcome, Outcome::Cancelled);
 }
 
@@ -554,7 +554,7 @@ fn a_run_inherits_no_file_descriptors() {
     );
     let (_, printed) = ran(of(Script::command(["ls", "/proc/self/fd"])));
     assert!(printed.lines().all(|fd| ours.lines().any(|ours| ours == fd)), "{printed} but {ours}");
-    runner.stop(RunId(1), StopSignal::Kill);
+    runner.stop(&[(RunId(1), StopSignal::Kill)]);
     other.report();
 }
 

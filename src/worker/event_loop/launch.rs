@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::{ActiveRun, EventLoop};
 use crate::crash;
-use crate::model::{Cause, CauseKind, ExecOptions, Failure, FailureKind, Job, Outcome, RunId, RunReport, StopSignal};
+use crate::model::{Cause, CauseKind, ExecOptions, Failure, FailureKind, Job, Outcome, RunReport};
 use crate::runner::{Launch, PtyOptions};
 use crate::site::run_tag;
 use crate::store::Store;
@@ -51,16 +51,20 @@ impl EventLoop {
         self.is_delay_logged = !self.deferred.is_empty();
     }
 
-    /// Stops a run. One that has not been launched ends at once.
-    pub(super) fn stop_run(&mut self, run: RunId, stop: StopSignal) {
-        let Some(at) = self.deferred.iter().position(|deferred| *deferred == run) else {
-            return self.runner.stop(run, stop);
-        };
-        self.deferred.remove(at);
-        let Some(active) = self.running.get(&run) else { return };
-        let cause = Some(Box::new(Cause::new(CauseKind::StopRequested, "before it started")));
-        let report = RunReport { cause, ..RunReport::new(Outcome::Cancelled) };
-        self.handle_run_end(active.job.id, run, report);
+    /// Stops the runs of which that was requested, all at once. Those that have not been launched end at once.
+    pub(super) fn stop_requested_runs(&mut self) {
+        let mut stops = mem::take(&mut self.requested_stops);
+        stops.retain(|(run, _)| {
+            let Some(at) = self.deferred.iter().position(|deferred| deferred == run) else { return true };
+            self.deferred.remove(at);
+            if let Some(active) = self.running.get(run) {
+                let cause = Some(Box::new(Cause::new(CauseKind::StopRequested, "before it started")));
+                let report = RunReport { cause, ..RunReport::new(Outcome::Cancelled) };
+                self.handle_run_end(active.job.id, *run, report);
+            }
+            false
+        });
+        self.runner.stop(&stops);
     }
 
     pub(super) fn launch(&mut self, job: Job, log: LogWriter, pty: PtyOptions) {

@@ -131,9 +131,8 @@ impl EventLoop {
     pub(super) fn shut_down(&mut self, shutdown: Shutdown) {
         self.shutdown = self.shutdown.max(Some(shutdown));
         let stop = if shutdown == Shutdown::Immediate { StopSignal::Kill } else { StopSignal::Terminate };
-        for run in self.running.keys().copied().collect::<Vec<_>>() {
-            self.stop_run(run, stop);
-        }
+        self.requested_stops.extend(self.running.keys().map(|run| (*run, stop)));
+        self.stop_requested_runs();
         self.hooks.stop(&self.runner, stop);
     }
 }

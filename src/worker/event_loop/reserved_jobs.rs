@@ -90,7 +90,7 @@ impl EventLoop {
         for ((command, _), answer) in commands.iter().zip(answers) {
             if let (Command::StartReserved { run, .. }, Err(_)) = (command, answer) {
                 // Another process considered this worker dead, and the job no longer belongs to it.
-                self.runner.stop(*run, StopSignal::Kill);
+                self.runner.stop(&[(*run, StopSignal::Kill)]);
                 self.running.remove(run);
                 self.reservations.forget_start(*run);
             }

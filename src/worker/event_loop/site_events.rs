@@ -27,6 +27,7 @@ impl EventLoop {
         for recorded in &events {
             self.handle_event(store, recorded, on_change);
         }
+        self.stop_requested_runs();
         Ok(())
     }
 
@@ -46,7 +47,7 @@ impl EventLoop {
             match store.job(id)? {
                 Some(job) if job.current_run() == Some(run) => {
                     if let JobState::Running { stop: Some(stop), .. } = job.state {
-                        self.stop_run(run, stop);
+                        self.requested_stops.push((run, stop));
                     }
                 }
                 known => {
@@ -58,6 +59,7 @@ impl EventLoop {
                 }
             }
         }
+        self.stop_requested_runs();
         Ok(())
     }
 
@@ -73,6 +75,7 @@ impl EventLoop {
         for (seq, (at, event)) in (before + 1..).zip(events) {
             self.handle_event(store, &EventRecord { seq, at, event }, on_change);
         }
+        self.stop_requested_runs();
     }
 
     pub(super) fn handle_event(
@@ -84,7 +87,9 @@ impl EventLoop {
         self.last_seq = recorded.seq;
         let mut own = None;
         match &recorded.event {
-            Event::StopRequested { run, stop, .. } if self.running.contains_key(run) => self.stop_run(*run, *stop),
+            Event::StopRequested { run, stop, .. } if self.running.contains_key(run) => {
+                self.requested_stops.push((*run, *stop));
+            }
             Event::Ended { run, .. } => {
                 own = self.running.remove(run).map(|running| running.job);
                 self.wants_jobs |= own.is_none();

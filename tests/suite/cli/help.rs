@@ -9,7 +9,8 @@ fn every_field_of_the_file_is_explained() {
     let definitions = &schema["definitions"];
     let (job, queue) = (&definitions["job"], &definitions["queue"]);
     let names = |map: &serde_json::Value| -> Vec<String> {
-        let properties = map.get("properties").or_else(|| map["anyOf"].as_array()?.iter().find_map(|one| one.get("properties")));
+        let properties =
+            map.get("properties").or_else(|| map["anyOf"].as_array()?.iter().find_map(|one| one.get("properties")));
         properties.unwrap_or_else(|| panic!("no fields in {map}")).as_object().unwrap().keys().cloned().collect()
     };
     for field in [names(job), names(queue)].concat() {

@@ -37,7 +37,8 @@ fn a_wrong_command_gets_the_right_one() {
     assert!(site.run(&["build", "extra"]).stderr.contains("'extra'"));
     // Words that resemble nothing.
     let output = site.run(&["explain", "build/lint"]);
-    let expected = "setlist: unexpected argument 'build/lint': \"explain\" is not a command; `setlist help` lists them\n";
+    let expected =
+        "setlist: unexpected argument 'build/lint': \"explain\" is not a command; `setlist help` lists them\n";
     assert_eq!((output.code, &*output.stderr), (Some(2), expected));
     let output = site.run(&["frobnicate"]);
     assert!(output.code == Some(2) && output.stderr.contains("\"frobnicate\" is not a command"), "{output:?}");

@@ -8,7 +8,10 @@ use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use setlist::model::{
-    Cause, CauseKind, Command, Definition, DesiredQueue, DesiredState, DiskUsage, Exit, Failure, FailureKind, Interruptions, JobId, JobRef, MissedPolicy, Need, NotBefore, OnFailure, Outcome, OutcomeCondition, OverlapPolicy, Phase, Placement, PoolUse, QueueId, QueueSettings, Recurrence, Reservation, Retention, RetryOn, RetryPolicy, RunId, RunReport, Schedule, SchedulingOptions, Script, Site, SiteState, StopSignal, Usage, WorkerId, WorkerInfo,
+    Cause, CauseKind, Command, Definition, DesiredQueue, DesiredState, DiskUsage, Exit, Failure, FailureKind,
+    Interruptions, JobId, JobRef, MissedPolicy, Need, NotBefore, OnFailure, Outcome, OutcomeCondition, OverlapPolicy,
+    Phase, Placement, PoolUse, QueueId, QueueSettings, Recurrence, Reservation, Retention, RetryOn, RetryPolicy, RunId,
+    RunReport, Schedule, SchedulingOptions, Script, Site, SiteState, StopSignal, Usage, WorkerId, WorkerInfo,
 };
 use setlist::store::{MemoryStore, SqliteStore, Store};
 use tempfile::TempDir;

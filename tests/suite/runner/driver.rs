@@ -36,7 +36,7 @@ fn the_fallback_thread_drives_the_runs_meanwhile() {
     runner.waker().wake();
     // The fallback thread may have consumed the wake-up.
     runner.drive(60 * LONG);
-    runner.stop(RunId(4), StopSignal::Kill);
+    runner.stop(&[(RunId(4), StopSignal::Kill)]);
     assert_eq!(drive_to_end(&runner, &waiting), Outcome::Cancelled, "and hands the runs back");
     let last = Started::on(&runner, 5, sh("exit 0"));
     assert_eq!(drive_to_end(&runner, &last), Outcome::Succeeded);

@@ -130,7 +130,7 @@ fn a_background_process_on_the_terminal_does_not_delay_the_end_of_the_run() {
 fn a_job_may_close_its_terminal_and_open_it_again() {
     let harness = PtyHarness::new(&format!("exec >/dev/null 2>&1 </dev/null; sleep 0.05; echo back >/dev/tty; {IDLE}"));
     harness.until("back");
-    harness.runner.stop(RunId(1), StopSignal::Kill);
+    harness.runner.stop(&[(RunId(1), StopSignal::Kill)]);
     harness.ended();
 }
 
@@ -139,7 +139,7 @@ fn a_stop_also_sends_hup() {
     let patient = ExecOptions { grace: LONG * 10, ..ExecOptions::default() };
     let harness = PtyHarness::with(&format!("trap '' TERM; trap 'exit 0' HUP; echo ready; {IDLE}"), patient);
     harness.until("ready");
-    harness.runner.stop(RunId(1), StopSignal::Terminate);
+    harness.runner.stop(&[(RunId(1), StopSignal::Terminate)]);
     assert_eq!(harness.ended().0.outcome, Outcome::Cancelled);
 }
 
@@ -157,7 +157,7 @@ fn typing_never_blocks_if_the_job_does_not_read() {
     }
     // Unread input does not accumulate in the worker's memory.
     assert!(sent < 4 << 20, "{sent}");
-    harness.runner.stop(RunId(1), StopSignal::Kill);
+    harness.runner.stop(&[(RunId(1), StopSignal::Kill)]);
     let mut line = harness.line;
     assert_eq!(harness.started.report().outcome, Outcome::Cancelled);
     assert_eq!(line.send(b"x"), Err(TerminalInputError::NotConnected));
@@ -169,6 +169,6 @@ fn other_runs_inherit_no_terminal_descriptors() {
     harness.until("ready");
     let (_, printed) = ran(of(Script::command(["ls", "-l", "/proc/self/fd"])));
     assert!(!printed.contains("ptmx") && !printed.contains("pts") && !printed.contains("lines"), "{printed}");
-    harness.runner.stop(RunId(1), StopSignal::Kill);
+    harness.runner.stop(&[(RunId(1), StopSignal::Kill)]);
     harness.ended();
 }
