@@ -49,7 +49,11 @@ pub(super) fn retry(site: OpenSite, options: &RetryArgs) -> Result<ExitStatus, C
     let index: HashMap<JobId, usize> = order.into_iter().zip(0..).collect();
     jobs.sort_by_key(|job| index.get(&job.id).copied());
     let resume = stopped.iter().map(|queue| Command::Process { queue: queue.clone() });
-    let mut results = submit_all_and(&mut site, &jobs, *json, |job| Command::Run { job, force: *force }, resume)?;
+    let command = |job| match of_queues.contains(&job) {
+        true => Command::RunFailed { job, force: *force },
+        false => Command::Run { job, force: *force },
+    };
+    let mut results = submit_all_and(&mut site, &jobs, *json, command, resume)?;
     for (job, (result, _)) in jobs.iter().zip(&mut results) {
         // Another command has retried the queue at the same time.
         if of_queues.contains(&job.id) && matches!(result, Err(Refusal::WrongState { .. })) {
@@ -78,7 +82,7 @@ fn failed_jobs(site_state: &SiteState, queues: &[QueueId], filter: &JobFilterArg
     }
     let selection = SelectionFilter::parse(filter, site_state, site_state.jobs())?;
     let jobs = queues.iter().flat_map(|queue| jobs_of_queue(site_state, queue));
-    let mut jobs: Vec<Job> = jobs.filter(|job| has_failed(job) && selection.matches(job)).cloned().collect();
+    let mut jobs: Vec<Job> = jobs.filter(|job| job.has_failed() && selection.matches(job)).cloned().collect();
     jobs.sort_by_key(|job| job.id);
     Ok(jobs)
 }
@@ -310,9 +314,4 @@ pub(super) fn print_results(
 fn is_pending_after_failure(job: &Job) -> bool {
     let outcome = job.last_run.as_deref().and_then(|run| run.end.as_ref()).map(|end| &end.outcome);
     job.phase() == Phase::Pending && outcome.is_some_and(|outcome| matches!(outcome, Outcome::Failed(_)))
-}
-
-fn has_failed(job: &Job) -> bool {
-    matches!(job.outcome(), Some(Outcome::Failed(_) | Outcome::Interrupted | Outcome::Unreachable { .. }))
-        || (job.phase() == Phase::Pending && job.failure().is_some())
 }

@@ -33,6 +33,8 @@ pub enum Command {
     /// Run this job now, or again, whatever the mode and order of its queue. It still waits for its needs and for
     /// approval, unless `force` overrides these.
     Run { job: JobId, force: bool },
+    /// Same for a job that has failed. Refused if it has not: another command may have retried it meanwhile.
+    RunFailed { job: JobId, force: bool },
     /// Approve pending jobs that need approval before they run.
     Approve { jobs: Vec<JobId>, by: String },
     /// Refuse pending jobs that need approval: they are cancelled.

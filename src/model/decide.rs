@@ -50,6 +50,10 @@ pub(super) fn decide<R: StateReader>(reader: &R, command: &Command, now: DateTim
             state => refuse(Refusal::AlreadyInMode { queue: queue.clone(), state: state.as_str() }),
         },
         Command::Run { job, force } => run(reader, *job, *force),
+        Command::RunFailed { job, force } => {
+            let current = existing_job(reader, *job)?;
+            if current.has_failed() { run(reader, *job, *force) } else { wrong_state(&current, "it has not failed") }
+        }
         Command::Approve { jobs, by } => {
             decide_approval(reader, jobs, &Approval { by: by.clone(), at: now, granted: true })
         }

@@ -345,6 +345,12 @@ impl Job {
         self.result_run()?.end.as_ref()?.outcome.failure()
     }
 
+    /// Whether it failed or was interrupted when it ran last; also if it is pending again because it stopped its queue.
+    pub fn has_failed(&self) -> bool {
+        matches!(self.outcome(), Some(Outcome::Failed(_) | Outcome::Interrupted | Outcome::Unreachable { .. }))
+            || (self.phase() == Phase::Pending && self.failure().is_some())
+    }
+
     /// The current run, if the job is running.
     pub fn current_run(&self) -> Option<RunId> {
         match self.state {

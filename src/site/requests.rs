@@ -65,5 +65,5 @@ pub fn forget_unused_environments(store: &mut dyn Store, state: &StateDir) -> Re
 }
 
 fn requests_work(command: &Command) -> bool {
-    matches!(command, Command::Add { .. } | Command::Process { .. } | Command::Run { .. })
+    matches!(command, Command::Add { .. } | Command::Process { .. } | Command::Run { .. } | Command::RunFailed { .. })
 }

@@ -5,7 +5,10 @@ use std::sync::{Arc, Barrier, Condvar, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use setlist::model::{Arguments, Exit, Failure, FailureKind, JobId, OnFailure, Outcome, Script, Value};
+use chrono::Utc;
+use setlist::model::{
+    Arguments, Command, Event, Exit, Failure, FailureKind, JobId, OnFailure, Outcome, Phase, Refusal, Script, Value,
+};
 use setlist::worker::{ProcessPolicy, StartOrder};
 use setlist::{Job, Queue, Site, get_queue};
 
@@ -435,4 +438,20 @@ fn threads_can_get_and_append_to_queues_concurrently() {
     assert!(ids.iter().all(|ids| ids.is_sorted()));
     let numbers: BTreeSet<_> = ids.into_iter().flatten().collect();
     assert_eq!(numbers, (1..=800).map(JobId).collect(), "ids have no repeats and no gaps");
+}
+
+#[test]
+fn a_job_is_retried_only_as_long_as_it_has_failed() {
+    let (queue, _) = queue(2, |number| number == 0);
+    assert_eq!(queue.process_with(CONTINUE).succeeded, 1);
+    let [succeeded, failed] = [1, 0]
+        .map(|number: usize| queue.finished().into_iter().find(|job| job.title() == number.to_string()).unwrap().id);
+    let retry = |job| queue.submit(&Command::RunFailed { job, force: false }, Utc::now());
+    assert!(matches!(
+        retry(succeeded),
+        Err(Refusal::WrongState { phase: Phase::Finished, hint: "it has not failed", .. })
+    ));
+    assert!(matches!(retry(failed).unwrap()[0], Event::Requeued { requested: true, .. }));
+    // A second command that has seen the failure as well.
+    assert!(matches!(retry(failed), Err(Refusal::WrongState { phase: Phase::Pending, .. })));
 }

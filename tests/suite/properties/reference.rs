@@ -132,9 +132,9 @@ impl Reference {
             Command::Remove { jobs } => self.remove(jobs)?,
             Command::Clear { queue, phase } => self.clear(queue, *phase)?,
             Command::Restore { jobs } => self.restore(jobs)?,
-            // Not part of the random commands: only the screen announces an entry, and only a clock that was set back
-            // shortens a wait.
-            Command::AdoptEntry { .. } | Command::ShortenWaits => {}
+            // Not part of the random commands: only the screen announces an entry, only a clock that was set back shortens a
+            // wait, and the same as `Run` happens to a failed job.
+            Command::AdoptEntry { .. } | Command::ShortenWaits | Command::RunFailed { .. } => {}
             Command::Transfer { jobs, queue } => self.transfer(jobs, queue)?,
             Command::Move { jobs, placement } => self.move_jobs(jobs, *placement)?,
             Command::SetParallel { queue, parallel } => {
