@@ -102,8 +102,8 @@ fn run_workers(
 ) -> Result<Box<dyn Store>, CliError> {
     let mut store = site.store;
     let mut reports_schedule = !options.next && !options.quiet;
-    // Another worker may have run jobs before this one joins.
-    let mut missed_after = Some(site_state.seq());
+    // Another worker may have run jobs before this one joins, and while it leaves.
+    let (mut last_seq, mut is_first) = (site_state.seq(), true);
     loop {
         let mut worker = Worker::join(store, site.paths.clone(), Some(queues.to_vec()), false)?;
         signals.attach(worker.shutdown_handle(), worker.suspend_handle());
@@ -118,9 +118,10 @@ fn run_workers(
         }
         let mut prompt_error = None;
         worker.run(|store, recorded, job| {
-            if let Some(after) = missed_after.take() {
-                report_missed(store, after, recorded.seq, reporter);
+            if std::mem::take(&mut is_first) {
+                report_missed(store, last_seq, recorded.seq, reporter);
             }
+            last_seq = last_seq.max(recorded.seq);
             reporter.handle_event(store, recorded, job);
             let checked = prompt.as_ref().map_or(Ok(()), |prompt| prompt.check(store));
             prompt_error = prompt_error.take().or(checked.err());
@@ -129,9 +130,7 @@ fn run_workers(
             return Err(error);
         }
         store = open_store(&site.paths.state)?;
-        if let Some(after) = missed_after.take() {
-            report_missed(store.as_mut(), after, u64::MAX, reporter);
-        }
+        report_missed(store.as_mut(), last_seq, u64::MAX, reporter);
         if options.next || signals.is_interrupted() || !process_late_jobs(store.as_mut(), &site.paths, reporter)? {
             return Ok(store);
         }
