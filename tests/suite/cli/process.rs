@@ -88,3 +88,15 @@ fn a_line_of_process_is_a_line() {
     assert!(output.lines().all(|line| line.chars().count() < 200), "{} bytes", output.len());
     assert!(output.lines().next().unwrap().ends_with("xxx…"));
 }
+
+#[test]
+fn jobs_that_the_worker_of_a_schedule_runs_are_reported_and_counted() {
+    let site = TempSite::with("queues: {q: {schedule: 0 0 29 2 *, jobs: [{id: a, run: exit 1}]}}\n");
+    // The first one leaves a worker, which is faster than the others now and then.
+    for nth in 1..=20 {
+        let output = site.run(&["process", "q", "--again"]);
+        assert_eq!(output.code, Some(1), "{nth}: {output:?}");
+        assert!(output.stdout.starts_with("q/a  failed  ") && output.stdout.contains("\n1 failed  in "), "{output:?}");
+        assert_eq!(site.job("q/a")["run_count"], nth);
+    }
+}
