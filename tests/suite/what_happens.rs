@@ -22,7 +22,7 @@ const TESTS: [(&str, &[&str]); 40] = [
     ("Each file has a state of its own", &["every_file_has_a_state_of_its_own"]),
     ("A state that is named with `--state`", &["one_named_state_is_refused_for_a_second_file"]),
     ("Its environment is that of the command", &["a_job_sees_the_environment_of_its_command_and_of_the_file"]),
-    ("A value of `env` that has left", &["values_of_env_are_forgotten_when_they_leave_the_file"]),
+    ("A value that was removed from `env`", &["values_of_env_are_forgotten_when_they_leave_the_file"]),
     ("What root creates in a state", &["what_root_creates_belongs_to_the_owner"]),
     ("`add --save` keeps the owner", &["saving_keeps_the_mode_the_owner_and_the_links"]),
     ("`after: 3s` and the delay", &["no_job_waits_longer_than_its_delay_after_the_clock_was_set_back"]),
