@@ -10,7 +10,7 @@ use clap_complete::ArgValueCandidates;
 use super::candidates::{jobs, queue_settings, queues, targets, templates};
 use super::examples::{
     ADD, APPROVE, CANCEL, COMPLETIONS, IMPORT, INIT, LIST, LOG, MAN, PROCESS, REMOVE, RESULTS, RETRY, RUN, SCHEDULE,
-    SERVICE, SET, START, WAIT, WORKER,
+    SERVICE, SET, START, STATUS, WAIT, WORKER,
 };
 use super::job_args::{ApproveArgs, CancelArgs, JobArgs, JobFilterArgs, MoveArgs, RetryArgs, WaitArgs};
 use super::job_option_args::JobOptionArgs;
@@ -111,6 +111,7 @@ pub(super) enum CliCommand {
     ///
     /// Finished are jobs with any outcome. Failed are those that failed or were interrupted, also if that stopped their
     /// queue: then the job is pending again.
+    #[command(after_help = STATUS)]
     Status {
         /// Queues to show; all by default.
         #[arg(add = ArgValueCandidates::new(queues))]
@@ -118,6 +119,10 @@ pub(super) enum CliCommand {
         /// Show the queues of all sites that can be used here, the nearest first.
         #[arg(long, conflicts_with = "queues")]
         all: bool,
+        /// Print only what needs attention, one line per problem: overdue, stalled, a queue stopped by a failure, a missed
+        /// due time, or no worker. Exits with 1 if there is any, and with 0 if there is none. For monitoring.
+        #[arg(long)]
+        check: bool,
         /// Print JSON, one object per line.
         #[arg(long)]
         json: bool,

@@ -45,6 +45,15 @@ Examples:
   setlist schedule nightly --next 5
   setlist schedule --since 7d --json | jq -r 'select(.state == \"missed\")'";
 
+pub(super) const STATUS: &str = "\
+Examples:
+  setlist status
+  setlist status --check                for monitoring: prints nothing and exits with 0 if all is well
+  setlist status --check --json | jq -r .message
+
+Exit codes of --check: 0 all is well, 1 something needs attention, 2 the arguments or jobs.yaml are invalid, 3 the state
+can't be read.";
+
 pub(super) const SERVICE: &str = "\
 Examples:
   setlist service status

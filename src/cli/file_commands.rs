@@ -4,6 +4,7 @@ use std::env;
 use std::fs::OpenOptions;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context;
 use serde_json::json;
@@ -20,7 +21,7 @@ use super::site_args::SiteArgs;
 use super::site_files::nearest_file;
 use super::templates::{TEMPLATES, Template};
 use crate::definition::{self, BARE, Diagnostic, STARTER};
-use crate::model::{Call, DesiredQueue, DesiredState, Program, Value};
+use crate::model::{Call, Definition, DesiredQueue, DesiredState, Program, Value};
 use crate::site::SitePaths;
 use crate::text::{self, count_noun};
 
@@ -90,7 +91,7 @@ pub(super) fn check(args: &SiteArgs, path: Option<PathBuf>, json: bool) -> Resul
         return print_json(&file, plan);
     }
     let plan = plan?;
-    if has_schedules(&plan) {
+    if needs_worker(&plan) {
         warn_if_file_not_kept(&SitePaths {
             state: state_dir(args, &file),
             file: file.clone(),
@@ -112,11 +113,13 @@ pub(super) fn check(args: &SiteArgs, path: Option<PathBuf>, json: bool) -> Resul
     Ok(ExitStatus::Success)
 }
 
-fn has_schedules(plan: &DesiredState) -> bool {
-    let has_schedule = |queue: &DesiredQueue| {
-        queue.settings.schedule.is_some() || queue.jobs.iter().any(|job| job.scheduling.schedule.is_some())
+/// Whether a worker has to be there although nothing is to be done now: for schedules and expectations.
+fn needs_worker(plan: &DesiredState) -> bool {
+    let job_needs_worker = |job: &Arc<Definition>| job.scheduling.schedule.is_some() || job.scheduling.expect.is_some();
+    let needs_worker = |queue: &DesiredQueue| {
+        queue.settings.schedule.is_some() || queue.settings.expect.is_some() || queue.jobs.iter().any(job_needs_worker)
     };
-    plan.queues.iter().any(has_schedule)
+    plan.queues.iter().any(needs_worker)
 }
 
 /// What jobs need that is missing on this machine: working directories, env files and shells. And variables in texts, which

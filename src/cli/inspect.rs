@@ -12,11 +12,8 @@ use super::job_selection::{SelectionFilter, jobs_of_queue};
 use super::json_records::{JobRecord, QueueRecord, command_line, job_command, write_json};
 use super::open_site::OpenSite;
 use super::progress_reporter::last_lines;
-use super::{safe_output, schedule};
+use super::{safe_output, schedule, status_check};
 use crate::clock;
-use crate::model::{
-    Approval, Cause, HookResult, Job, JobState, Need, Outcome, OutcomeCondition, Phase, PoolHold, PoolUse, QueueId,
-    QueueState, QueueStatus, Run, RunEnd, SiteState, WaitReason, due_at, plain_text, result_value,
 };
 use crate::store::Store;
 use crate::text;
@@ -69,7 +66,13 @@ fn print_status(out: &mut impl Write, site: &mut OpenSite, names: &[String], jso
             let (status, failed) = (site_state.queue_status(id), site_state.failed_count(id));
             let name = text::pad(&text::plain_line(id.as_str()), width, text::ELLIPSIS);
             let (pending, running, finished) = (pending.len(), running.len(), finished.len());
+            let attention = attention_note(&site_state, id, now);
             let note = queue_note(&site_state, id, status, now);
+            let note = if attention.is_empty() || note.is_empty() {
+                attention + &note
+            } else {
+                format!("{attention}; {note}")
+            };
             let note = text::plain_line(&note);
             let status = status.as_str();
             let counts = format!("{pending:>7}  {running:>7}  {finished:>8}  {failed:>6}  {note}");
@@ -96,6 +99,21 @@ fn queue_note(site_state: &SiteState, id: &QueueId, status: QueueStatus, now: Da
     }
 }
 
+/// What is overdue and stalled in a queue.
+fn attention_note(site_state: &SiteState, id: &QueueId, now: DateTime<Utc>) -> String {
+    let overdue = site_state.overdue_in(id, now).map(|(state, overdue)| match &state.target {
+        ScheduleTarget::Queue(_) => format!("overdue: {}", status_check::overdue_message(state, overdue)),
+        ScheduleTarget::Job(_) => format!("overdue: {}", site_state.target_path(&state.target)),
+    });
+    let stalled = site_state.stalled_in(id).map(|(job, _)| format!("stalled: {}", job.path()));
+    let mut notes = overdue.chain(stalled);
+    match (notes.next(), notes.count()) {
+        (None, _) => String::new(),
+        (Some(note), 0) => note,
+        (Some(note), more) => format!("{note}, and {more} more"),
+    }
+}
+
 /// Prints jobs by queue: finished, running, pending.
 pub(super) fn list(mut site: OpenSite, options: &ListArgs) -> Result<ExitStatus, CliError> {
     let site_state = site.site_state()?;
@@ -115,9 +133,11 @@ pub(super) fn list(mut site: OpenSite, options: &ListArgs) -> Result<ExitStatus,
     }
     for (job, waiting) in &listed {
         if options.json {
-            write_json(&mut out, &JobRecord::new(job, waiting.as_ref(), now))?;
+            let record = JobRecord::new(job, waiting.as_ref(), now).with_overdue(site_state.overdue_job(job, now));
+            write_json(&mut out, &record)?;
         } else {
-            print_row(&mut out, job, waiting.as_ref(), now, &columns)?;
+            let overdue = site_state.overdue_job(job, now);
+            print_row(&mut out, job, waiting.as_ref(), overdue, now, &columns)?;
         }
     }
     out.flush()?;
@@ -130,10 +150,13 @@ pub(super) fn show(mut site: OpenSite, job: &Job, json: bool) -> Result<ExitStat
     let runs = site.store.runs(job.id)?;
     // The reason why a job waits depends on other jobs.
     let now = clock::now();
-    let needs_state = job.phase() == Phase::Pending || !site.store.schedules()?.is_empty();
+    let needs_state =
+        job.phase() == Phase::Pending || !site.store.schedules()?.is_empty() || !site.store.expectations()?.is_empty();
     let site_state = if needs_state { site.site_state()? } else { SiteState::default() };
     let waiting = site_state.wait_reason(job);
     let schedule = site_state.schedule_of_job(job);
+    let overdue = site_state.overdue_job(job, now);
+    let expectation = site_state.expectation(&ScheduleTarget::Job(job.id));
     let last_due = schedule.map(|schedule| schedule::last_due(site.store.as_mut(), &schedule.target)).transpose()?;
     let hook_result = job.hook().and_then(|_| {
         runs.iter().rev().find_map(|run| Some((run.id, site.store.log_reader(run.id).hook_result(run)?)))
@@ -143,7 +166,7 @@ pub(super) fn show(mut site: OpenSite, job: &Job, json: bool) -> Result<ExitStat
     if json {
         write_json(
             &mut out,
-            &JobRecord::new(job, waiting.as_ref(), now).with_details(
+            &JobRecord::new(job, waiting.as_ref(), now).with_overdue(overdue).with_details(
                 job,
                 &runs,
                 hook_result.as_ref(),
@@ -158,6 +181,7 @@ pub(super) fn show(mut site: OpenSite, job: &Job, json: bool) -> Result<ExitStat
             &runs,
             waiting.map(|waiting| waiting.describe(now)),
             schedule.map(|schedule| schedule::describe_lines(schedule, last_due.flatten().as_ref(), now)),
+            expectation.map(|state| status_check::describe_expectation(state, now)),
             hook_result.map(|(_, result)| result),
             if is_last_line_of_output(site.store.as_ref(), &job) { "  (the last line of its output)" } else { "" },
         )?;
@@ -241,11 +265,16 @@ fn print_row(
     out: &mut impl Write,
     job: &Job,
     waiting: Option<&WaitReason>,
+    overdue: Option<Overdue>,
     now: DateTime<Utc>,
     columns: &ListColumns,
 ) -> Result<(), CliError> {
     let state = job.outcome().map_or(job.phase().as_str(), Outcome::as_str);
     let when = match (waiting, job.failure()) {
+        _ if overdue.is_some() => {
+            overdue.map(|overdue| format!("overdue {}", short_time(overdue.expected))).unwrap_or_default()
+        }
+        (None, _) if job.stalled_since().is_some() => status_check::stalled_text(job, now).unwrap_or_default(),
         // A failed job that stopped its queue is pending again.
         (Some(WaitReason::QueueStopped | WaitReason::QueueIdle), Some(failure)) => {
             text::fit(&text::plain_line(&failure.message), columns.max_time, text::ELLIPSIS).into_owned()
@@ -280,6 +309,7 @@ fn print_details(
     runs: &[Run],
     waiting: Option<String>,
     schedule: Option<String>,
+    expect: Option<String>,
     hook_result: Option<HookResult>,
     value_note: &str,
 ) -> Result<(), CliError> {
@@ -292,7 +322,9 @@ fn print_details(
     if !job.title().is_empty() {
         field("title", job.title())?;
     }
-    field("state", &text::plain_line(&job.outcome().map_or(job.phase().as_str().to_owned(), Outcome::to_string)))?;
+    let stalled = status_check::stalled_text(job, clock::now()).map(|text| format!(", {text}")).unwrap_or_default();
+    let state = job.outcome().map_or(job.phase().as_str().to_owned(), Outcome::to_string);
+    field("state", &text::plain_line(&format!("{state}{stalled}")))?;
     if let Some(words) = waiting.filter(|words| !words.is_empty()) {
         field("waits", &words)?;
     }
@@ -317,6 +349,9 @@ fn print_details(
     }
     if let Some(lines) = schedule {
         field("schedule", &lines)?;
+    }
+    if let Some(lines) = expect {
+        field("expect", &lines)?;
     }
     if job.max_attempts() > 1 {
         field("attempt", &format!("{} of {}", job.current_attempt(), job.max_attempts()))?;
@@ -417,6 +452,11 @@ fn describe_use(wanted: &PoolUse) -> String {
 fn describe_holds(holds: &[PoolHold]) -> String {
     let units = |hold: &PoolHold| hold.units.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
     holds.iter().map(|hold| format!("{} {}", hold.pool, units(hold))).collect::<Vec<_>>().join("; ")
+}
+
+/// A time in the width of the column of times, after a word.
+fn short_time(at: DateTime<Utc>) -> String {
+    at.with_timezone(&Local).format("%m-%d %H:%M").to_string()
 }
 
 fn local_time(at: DateTime<Utc>) -> String {

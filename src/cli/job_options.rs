@@ -55,6 +55,7 @@ impl JobOptionArgs {
             schedule: None,
             uses: Vec::new(),
             unique: None,
+            expect: None,
         })
     }
 

@@ -12,8 +12,7 @@ use serde_json::ser::{Formatter, Serializer};
 use super::artifacts::RunArtifacts;
 use super::error::CliError;
 use crate::model::{
-    Approval, Call, Exit, HookResult, Job, NeedResult, Outcome, OutcomeCondition, PoolHold, Program, QueueId,
-    QueueMode, QueueState, Run, RunEnd, RunId, ScheduleState, SiteState, Value, WaitReason,
+    Approval, Call, Exit, HookResult, Job, NeedResult, Outcome, OutcomeCondition, Overdue, PoolHold, Program, QueueId, QueueMode, QueueState, Run, RunEnd, RunId, ScheduleState, SiteState, Value, WaitReason,
 };
 use crate::text;
 
@@ -60,6 +59,10 @@ pub(super) struct QueueRecord<'a> {
     running: usize,
     finished: usize,
     failed: usize,
+    /// What is overdue: the queue itself, or jobs of it.
+    overdue: Vec<String>,
+    /// The running jobs that are stalled.
+    stalled: Vec<String>,
     /// When it or one of its jobs is due next.
     next_due_at: Option<String>,
     /// The number of workers that serve it.
@@ -88,6 +91,8 @@ impl<'a> QueueRecord<'a> {
             running: queue.running.len(),
             finished: queue.finished.len(),
             failed: site_state.failed_count(id),
+            overdue: site_state.overdue_in(id, now).map(|(state, _)| site_state.target_path(&state.target)).collect(),
+            stalled: site_state.stalled_in(id).map(|(job, _)| job.path()).collect(),
             next_due_at: site_state.next_due_in(id, now).map(|(due, _)| time(due)),
             workers: site_state.workers().filter(|worker| worker.serves(id)).count(),
             site,
@@ -136,6 +141,10 @@ pub(super) struct JobRecord<'a> {
     pools: BTreeMap<&'a str, &'a [u32]>,
     /// The key that only one pending or running job has.
     unique: Option<&'a str>,
+    /// Since when it prints nothing, if it is stalled.
+    stalled_since: Option<String>,
+    /// By when it should have succeeded, if it is overdue. Only commands that show jobs know this.
+    overdue_since: Option<String>,
     #[serde(flatten)]
     details: Option<ExtraJobFields<'a>>,
 }
@@ -283,8 +292,15 @@ impl<'a> JobRecord<'a> {
             uses: job.definition.scheduling.uses.iter().map(|wanted| (&*wanted.pool, wanted.count)).collect(),
             pools: held_units(job.held_pools()),
             unique: job.definition.scheduling.unique.as_deref(),
+            stalled_since: job.stalled_since().map(time),
+            overdue_since: None,
             details: None,
         }
+    }
+
+    /// Adds since when the job is overdue.
+    pub(super) fn with_overdue(self, overdue: Option<Overdue>) -> Self {
+        Self { overdue_since: overdue.map(|overdue| time(overdue.expected)), ..self }
     }
 
     /// Adds all runs of the job, the result of its `on_finish` hook, its schedule and its artifacts.

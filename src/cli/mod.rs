@@ -50,6 +50,7 @@ mod signals;
 mod site_args;
 mod site_files;
 mod start;
+mod status_check;
 mod summary_line;
 mod target;
 mod templates;
@@ -144,6 +145,10 @@ fn run(cli: Cli) -> Result<ExitStatus, CliError> {
         CliCommand::Schedule(args) => schedule::print(OpenSite::open_read_only(&site, &args.names)?, &args),
         CliCommand::Service { action } => service::run(&site, action),
         CliCommand::Wait(args) => wait::wait(OpenSite::open(&site, &args.names)?, &args),
+        CliCommand::Status { queues, json, all, check: true } => {
+            let sites = if all { OpenSite::open_all(&site)? } else { vec![OpenSite::open_read_only(&site, &queues)?] };
+            status_check::check(sites, &queues, json)
+        }
         CliCommand::Status { json, all: true, .. } => inspect::status_of_all(OpenSite::open_all(&site)?, json),
         CliCommand::Status { queues, json, .. } => {
             inspect::status(OpenSite::open_read_only(&site, &queues)?, &queues, json)

@@ -108,7 +108,8 @@ pub(super) fn warn_if_not_kept(site: &mut OpenSite) -> Result<(), CliError> {
 /// Warns that the schedules of a checked file are not kept.
 pub(super) fn warn_if_file_not_kept(paths: &SitePaths) {
     let is_kept = site::open_store_to_read(&paths.state).is_ok_and(|mut store| {
-        let has_schedules = store.schedules().is_ok_and(|schedules| !schedules.is_empty());
+        let has_schedules = store.schedules().is_ok_and(|schedules| !schedules.is_empty())
+            || store.expectations().is_ok_and(|expectations| !expectations.is_empty());
         has_schedules && site::keeps_schedules(store.as_mut(), paths).unwrap_or(false)
     });
     if !is_kept {

@@ -1,6 +1,7 @@
 //! Reads the whole file: its defaults and queues.
 
 use super::dependencies;
+use super::expect;
 use super::fields::{FieldScope, FileField, InheritableQueueField, QueueField};
 use super::inherited_fields::InheritedFields;
 use super::interner::Interner;
@@ -18,7 +19,7 @@ use super::unknown_fields;
 use super::value;
 use super::value_check;
 use super::value_path::ValuePath;
-use crate::model::{DesiredState, OnFailure, PoolSizes, QueueId, QueueSettings};
+use crate::model::{Definition, DesiredQueue, DesiredState, OnFailure, PoolSizes, QueueId, QueueSettings};
 
 /// The keywords of `on_failure`.
 pub(super) const ON_FAILURE_VALUES: [(&str, OnFailure); 2] =
@@ -51,8 +52,12 @@ pub(super) fn read_queues(root: &Node<'_>, problems: &mut Problems) -> DesiredSt
     let entries = value::map(node, &path, "a map of queues", problems).unwrap_or_default();
     let interner = &mut Interner::new();
     let queues = entries.iter().enumerate();
-    let mut sections: Vec<ParsedQueue> =
-        queues.map(|(order, entry)| read_queue(entry, order, &defaults, &path, interner, problems)).collect();
+    let mut sections: Vec<ParsedQueue> = Vec::with_capacity(entries.len());
+    for (order, entry) in queues {
+        let section = read_queue(entry, order, &defaults, &path, interner, problems);
+        check_expect(&entry.value, &section, &path.key(&entry.key.text), problems);
+        sections.push(section);
+    }
     dependencies::resolve(&mut sections, interner, problems);
     pool_check::check_uses(root, &sections, &pools, problems);
     value_check::check_values(root, &sections, problems);
@@ -129,7 +134,7 @@ fn read_queue(
     }
     let mut level = LevelSettings::default();
     let mut items = None;
-    let mut queue_schedule = None;
+    let (mut queue_schedule, mut queue_expect) = (None, None);
     let is_bare_list = matches!(entry.value.kind, NodeKind::List(_));
     match &entry.value.kind {
         NodeKind::Map(entries) => {
@@ -143,6 +148,9 @@ fn read_queue(
                     Some(QueueField::Schedule) => {
                         queue_schedule = schedule::read_schedule(&entry.value, &path, problems);
                     }
+                    Some(QueueField::Expect) => {
+                        queue_expect = expect::read_expect(&entry.value, &path, problems);
+                    }
                     Some(QueueField::Jobs) => items = Some(&entry.value),
                     None if level.read_field(entry, &path, problems) => {}
                     None => unknown_fields::report(entry, FieldScope::Queue, &path, problems),
@@ -151,6 +159,8 @@ fn read_queue(
         }
         _ => items = Some(&entry.value),
     }
+    let inherited = level.inherited.inherit_from(&defaults.inherited);
+    let on_overdue = queue_expect.as_ref().and_then(|_| inherited.overdue_hook());
     let settings = QueueSettings {
         parallel_override: None,
         title: level.title,
@@ -158,6 +168,8 @@ fn read_queue(
         on_failure: level.on_failure.or(defaults.on_failure).unwrap_or_default(),
         retention: level.keep.inherit_from(defaults.keep),
         schedule: queue_schedule,
+        expect: queue_expect,
+        on_overdue,
         declared: true,
         order: u32::try_from(order).unwrap_or(u32::MAX),
     };
@@ -166,7 +178,7 @@ fn read_queue(
     let named = matches!(entry.value.kind, NodeKind::Map(_));
     let path = if named { path.key("jobs") } else { path };
     if let NodeKind::List(items) = &node.kind {
-        let scope = InheritedScope::new(level.inherited.inherit_from(&defaults.inherited), interner);
+        let scope = InheritedScope::new(inherited, interner);
         section.read(items, &scope, &path, interner, problems);
     } else {
         if node.text().is_some_and(|text| text.starts_with('-')) {
@@ -179,4 +191,29 @@ fn read_queue(
         section.may_be_incomplete = value::unexpected(node, &path, expected, problems).unwrap_or(true);
     }
     section
+}
+
+/// Reports an expectation of a queue that can't be kept, and a hook for one that there isn't.
+fn check_expect(node: &Node<'_>, section: &ParsedQueue, path: &ValuePath<'_>, problems: &mut Problems) {
+    let definitions = || section.jobs.iter().map(|job| job.definition.as_deref());
+    let (Some(expectation), Some(expect)) = (&section.settings.expect, node.get("expect")) else {
+        let is_hook = matches!(node.get("on_overdue"), Some(hook) if hook.text().is_none_or(|text| text != "none"));
+        let expects = |job: Option<&Definition>| job.is_none_or(|job| job.scheduling.expect.is_some());
+        if is_hook && node.get("expect").is_none() && !section.may_be_incomplete && !definitions().any(expects) {
+            expect::report_useless_hook(node, path, problems);
+        }
+        return;
+    };
+    let path = path.key("expect");
+    let is_part = |job: Option<&Definition>| job.is_none_or(|job| job.scheduling.schedule.is_none());
+    if !section.may_be_incomplete && !definitions().any(is_part) {
+        let (message, hint) = if section.jobs.is_empty() {
+            ("nothing could succeed: the queue has no jobs", "add jobs, or remove `expect`")
+        } else {
+            ("nothing could succeed: all jobs have a schedule of their own", "move `expect` to the jobs")
+        };
+        problems.add(Problem::new(expect.id, &path, message).hint(hint));
+    } else if let (Some(schedule), Some(scheduled)) = (&section.settings.schedule, node.get("schedule")) {
+        expect::check_schedule((&**expectation, expect.id), (&**schedule, scheduled.id), &path, problems);
+    }
 }

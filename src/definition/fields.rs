@@ -50,6 +50,11 @@ pub(super) enum FieldType {
     Retry,
     RunsKept,
     Schedule,
+    Expect,
+    ExpectedTimes,
+    EventHook,
+    Stall,
+    StallAction,
     Expressions,
     MissedPolicy,
     OverlapPolicy,
@@ -110,6 +115,8 @@ fields! {
     Title "title" Text "The title of the queue."
     Schedule "schedule" Schedule
         "When the jobs of the queue become pending and run: a cron expression, a list of them, or a map with options."
+    Expect "expect" Expect
+        "By when all jobs of the queue should have succeeded: a time of day such as `04:00`, a list, or `{within: 26h}`."
     Jobs "jobs" Jobs "The jobs of the queue, in order."
 }
 
@@ -142,6 +149,8 @@ fields! {
         "A key that only one pending or running job has: `setlist add --unique KEY` returns that job."
     Schedule "schedule" Schedule
         "When the job becomes pending and runs: a cron expression, a list of them, or a map with options."
+    Expect "expect" Expect
+        "By when the job should have succeeded: a time of day such as `04:00`, a list, or `{within: 26h}`."
     Matrix "matrix" Matrix
         "Lists of values. Each combination is one job; write `${matrix.NAME}` in fields and `$NAME` in scripts."
 }
@@ -175,6 +184,12 @@ fields! {
         "How much output of a run to keep. The middle of longer output is dropped. Default: `16MiB`."
     OnFinish "on_finish" OnFinish
         "What to run when a job finishes: a script, a command as a list, or a map. `none` removes an inherited one."
+    Stall "stall" Stall
+        "How long the job may print nothing before it counts as stalled, or a map. `none` removes an inherited one."
+    OnStall "on_stall" EventHook
+        "What to run the first time that a run stalls: a script, a command as a list, or a map. `none` removes it."
+    OnOverdue "on_overdue" EventHook
+        "What to run when a success is overdue (see `expect`): a script, a command as a list, or a map. `none` removes it."
     Tags "tags" Tags "Words for finding and filtering jobs."
 }
 
@@ -197,6 +212,23 @@ fields! {
     Missed "missed" MissedPolicy
         "When no worker was running: `skip`, run `once` (default), or `all` of the last 7 days, at most 100."
     Overlap "overlap" OverlapPolicy "When the previous run has not finished: `skip` (default) or `wait`."
+}
+
+fields! {
+    /// Fields of `expect`.
+    ExpectField:
+    By "by" ExpectedTimes
+        "A time of day such as `04:00`, `mon-fri 04:00` or `04:00 Europe/Berlin`, a cron expression, or a list."
+    Within "within" PositiveDuration "The longest time between two successes, such as `26h`."
+    Timezone "timezone" TimeZone "The time zone of `by`. Default: that of this machine."
+}
+
+fields! {
+    /// Fields of `stall`.
+    StallField:
+    After "after" PositiveDuration "How long the job may print nothing."
+    Then "then" StallAction
+        "What happens then: `report` (default) shows it and runs `on_stall`; `cancel` and `kill` also stop the run."
 }
 
 fields! {

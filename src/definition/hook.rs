@@ -1,4 +1,4 @@
-//! Reads `on_finish`: a script, a command, or a map with options.
+//! Reads hooks (`on_finish`, `on_stall`, `on_overdue`): a script, a command, or a map with options.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,13 +12,18 @@ use super::value_path::ValuePath;
 use super::{needs, program, value};
 use crate::model::{Hook, Program};
 
-/// Reads `on_finish`. `none` removes an inherited hook.
-pub(super) fn read_hook(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> Option<Override<Arc<Hook>>> {
+/// Reads the hook in the field `name`. `none` removes an inherited hook.
+pub(super) fn read_hook(
+    name: &'static str,
+    node: &Node<'_>,
+    path: &ValuePath<'_>,
+    problems: &mut Problems,
+) -> Option<Override<Arc<Hook>>> {
     let hook = match &node.kind {
         NodeKind::Scalar(ScalarType::Text, text) if text == "none" => return Some(Override::Clear),
         NodeKind::Scalar(..) => read_script(node, path, problems).map(Hook::new),
         NodeKind::List(_) => read_command(node, path, problems).map(Hook::new),
-        NodeKind::Map(_) => read_fields(node, path, problems),
+        NodeKind::Map(_) => read_fields(name, node, path, problems),
         _ => value::unexpected(node, path, "a script, a command as a list, or a map with `run` or `command`", problems),
     };
     hook.map(|hook| Override::Set(Arc::new(hook)))
@@ -33,7 +38,7 @@ fn read_command(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) 
     program::read_command_line(node, path, "a program and its arguments as a list", problems).map(Program::Command)
 }
 
-fn read_fields(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> Option<Hook> {
+fn read_fields(name: &str, node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> Option<Hook> {
     let (mut run, mut words) = (None, None);
     let (mut on, mut timeout) = (None, None);
     for entry in value::map(node, path, "a map", problems)? {
@@ -41,6 +46,10 @@ fn read_fields(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -
         match HookField::from_name(&entry.key.text) {
             Some(HookField::Run) => run = Some((entry.key.id, read_script(node, path, problems))),
             Some(HookField::Command) => words = Some((entry.key.id, read_command(node, path, problems))),
+            Some(HookField::On) if name != "on_finish" => {
+                let problem = Problem::new(entry.key.id, path, format!("`{name}` has no `on`"));
+                problems.add(problem.hint("remove it: only `on_finish` follows an outcome"));
+            }
             Some(HookField::On) => on = value::keyword(node, path, &needs::ON_OUTCOMES, problems),
             Some(HookField::Timeout) => timeout = read_timeout(node, path, problems),
             None => unknown_fields::report_in(entry, HookField::ALL, path, problems),
@@ -50,12 +59,12 @@ fn read_fields(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -
         (Some((_, program)), None) | (None, Some((_, program))) => program?,
         (Some((run, _)), Some((words, _))) => {
             let (first, second) = (run.min(words), run.max(words));
-            let problem = Problem::new(second, path, "`on_finish` can't have both `run` and `command`");
+            let problem = Problem::new(second, path, format!("`{name}` can't have both `run` and `command`"));
             problems.add(problem.with_related(first, "conflicts with this"));
             return None;
         }
         (None, None) => {
-            let problem = Problem::new(node.id, path, "`on_finish` has neither `run` nor `command`");
+            let problem = Problem::new(node.id, path, format!("`{name}` has neither `run` nor `command`"));
             problems.add(problem.expected("expected `run` (a script) or `command` (a program and its arguments)"));
             return None;
         }

@@ -12,8 +12,8 @@ use super::problems::{Problem, Problems};
 use super::spanned_value::{MapEntry, Node, NodeKind, ScalarType};
 use super::spelling::quoted;
 use super::value_path::ValuePath;
-use super::{hook, pass_env, pools, program, retry, units, value};
-use crate::model::{ExecOptions, Hook, NotBefore, PassEnv, PoolUse, RetryPolicy, Schedule, SchedulingOptions};
+use super::{hook, pass_env, pools, program, retry, stall, units, value};
+use crate::model::{ExecOptions, Expectation, Hook, NotBefore, PassEnv, PoolUse, QueueHook, RetryPolicy, Schedule, SchedulingOptions, StallPolicy};
 
 /// The inheritable fields of one level. `None` where the level doesn't set a field.
 #[derive(Clone, Default)]
@@ -37,6 +37,9 @@ pub(super) struct InheritedFields {
     pty: Option<bool>,
     log_limit: Option<u64>,
     on_finish: Option<Override<Arc<Hook>>>,
+    stall: Option<Override<StallPolicy>>,
+    on_stall: Option<Override<Arc<Hook>>>,
+    on_overdue: Option<Override<Arc<Hook>>>,
     pub(super) tags: Option<Vec<String>>,
 }
 
@@ -64,7 +67,10 @@ impl InheritedFields {
             InheritableJobField::OkCodes => self.ok_codes = read_ok_codes(node, path, problems).map(Into::into),
             InheritableJobField::Pty => self.pty = value::boolean(node, path, problems),
             InheritableJobField::LogLimit => self.log_limit = read_log_limit(node, path, problems),
-            InheritableJobField::OnFinish => self.on_finish = hook::read_hook(node, path, problems),
+            InheritableJobField::OnFinish => self.on_finish = hook::read_hook("on_finish", node, path, problems),
+            InheritableJobField::Stall => self.stall = stall::read_stall(node, path, problems),
+            InheritableJobField::OnStall => self.on_stall = hook::read_hook("on_stall", node, path, problems),
+            InheritableJobField::OnOverdue => self.on_overdue = hook::read_hook("on_overdue", node, path, problems),
             InheritableJobField::Tags => {
                 self.tags = value::list(node, path, "a list of tags", problems, |node, path, problems| {
                     value::non_empty_text(node, path, "the tag", problems)
@@ -109,6 +115,9 @@ impl InheritedFields {
             pty: self.pty.or(outer.pty),
             log_limit: self.log_limit.or(outer.log_limit),
             on_finish: self.on_finish.or_else(|| outer.on_finish.clone()),
+            stall: self.stall.or(outer.stall),
+            on_stall: self.on_stall.or_else(|| outer.on_stall.clone()),
+            on_overdue: self.on_overdue.or_else(|| outer.on_overdue.clone()),
             tags: self.tags.or_else(|| outer.tags.clone()),
         }
     }
@@ -146,15 +155,36 @@ impl InheritedFields {
             pty: self.pty.unwrap_or(defaults.pty),
             log_limit: self.log_limit.unwrap_or(defaults.log_limit),
             on_finish: self.on_finish.clone().and_then(Override::into_option),
+            stall: self.stall.and_then(Override::into_option),
+            on_stall: self.on_stall.clone().and_then(Override::into_option),
+            on_overdue: self.on_overdue.clone().and_then(Override::into_option),
         }
     }
 
-    /// The scheduling options of a job with this confirmation question and schedule, with defaults for unset fields and
+    /// The hook for an overdue queue whose fields these are, with the variables that it sets.
+    pub(super) fn overdue_hook(&self) -> Option<Arc<QueueHook>> {
+        let hook = self.on_overdue.clone().and_then(Override::into_option)?;
+        Some(Arc::new(QueueHook { hook, env: self.env.clone() }))
+    }
+
+    /// Whether this level itself sets a hook for what is overdue.
+    pub(super) fn has_overdue_hook(&self) -> bool {
+        matches!(self.on_overdue, Some(Override::Set(_)))
+    }
+
+    /// Whether this level itself sets a hook for stalled runs, and whether it has none that could stall.
+    pub(super) fn has_useless_stall_hook(&self, outer: &Self) -> bool {
+        let is_set = matches!(self.on_stall, Some(Override::Set(_)));
+        is_set && self.stall.or(outer.stall).and_then(Override::into_option).is_none()
+    }
+
+    /// The scheduling options of a job with this confirmation question, schedule and expectation, with defaults for unset fields and
     /// without needs.
     pub(super) fn scheduling_options(
         &self,
         confirm: Option<String>,
         schedule: Option<Arc<Schedule>>,
+        expect: Option<Arc<Expectation>>,
     ) -> SchedulingOptions {
         let mutex = self.mutex.clone().and_then(Override::into_option);
         SchedulingOptions {
@@ -167,6 +197,7 @@ impl InheritedFields {
             schedule,
             uses: self.uses.iter().flatten().cloned().chain(mutex).collect(),
             unique: None,
+            expect,
         }
     }
 }

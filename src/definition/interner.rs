@@ -90,20 +90,22 @@ impl<T: PartialEq> Eq for ByValue<T> {}
 
 impl Hash for ByValue<ExecOptions> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let ExecOptions { env, env_files, pass_env, cwd, stdin, timeout, grace, ok_codes, pty, log_limit, on_finish } =
+        let ExecOptions { env, env_files, pass_env, cwd, stdin, timeout, grace, ok_codes, pty, log_limit, .. } =
             &*self.0;
-        (env, env_files, pass_env, cwd, stdin, timeout, grace, ok_codes, pty, log_limit, on_finish).hash(state);
+        (env, env_files, pass_env, cwd, stdin, timeout, grace, ok_codes, pty, log_limit).hash(state);
+        let ExecOptions { stall, on_finish, on_stall, on_overdue, .. } = &*self.0;
+        (stall, on_finish, on_stall, on_overdue).hash(state);
     }
 }
 
 impl Hash for ByValue<SchedulingOptions> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let SchedulingOptions { needs, after, priority, weight, retry, confirm, schedule, uses, unique } = &*self.0;
+        let SchedulingOptions { needs, after, priority, weight, retry, confirm, schedule, expect, uses, unique } = &*self.0;
         // These fields are enough to distinguish jobs.
         let RetryPolicy { max, delay, .. } = retry;
         for need in needs {
             need.job.hash(state);
         }
-        (after.is_some(), priority, weight, max, delay, confirm, schedule, uses, unique).hash(state);
+        (after.is_some(), priority, weight, max, delay, confirm, schedule, expect.is_some(), uses, unique).hash(state);
     }
 }

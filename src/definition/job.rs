@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::expect;
 use super::fields::{FieldScope, JobField};
 use super::inherited_fields::InheritedFields;
 use super::interner::Interner;
@@ -14,7 +15,7 @@ use super::spanned_value::{Node, NodeKind, ScalarType};
 use super::unknown_fields;
 use super::value;
 use super::value_path::ValuePath;
-use crate::model::{Arguments, Definition, ExecOptions, Program, Schedule, SchedulingOptions, Script};
+use crate::model::{Arguments, Definition, ExecOptions, Expectation, Program, Schedule, SchedulingOptions, Script};
 
 /// The question of a job with `confirm: true`.
 const DEFAULT_QUESTION: &str = "Run this job?";
@@ -29,6 +30,7 @@ pub(super) struct JobEntry {
     confirm: Option<String>,
     schedule: Option<Arc<Schedule>>,
     unique: Option<Arc<str>>,
+    expect: Option<Arc<Expectation>>,
     /// Resolved when all jobs are known.
     pub(super) needs: Vec<needs::UnresolvedNeed>,
     own_fields: Option<Box<InheritedFields>>,
@@ -47,7 +49,7 @@ pub(super) struct InheritedScope {
 impl InheritedScope {
     pub(super) fn new(inherited: InheritedFields, interner: &mut Interner) -> Self {
         let exec = interner.exec_options(inherited.exec_options(None));
-        let scheduling = interner.scheduling_options(inherited.scheduling_options(None, None));
+        let scheduling = interner.scheduling_options(inherited.scheduling_options(None, None, None));
         let (memory_size, tags_memory_size) = (inherited.memory_size(), inherited.tags_memory_size());
         Self { inherited, exec, scheduling, memory_size, tags_memory_size }
     }
@@ -75,6 +77,7 @@ impl JobEntry {
             confirm: None,
             schedule: None,
             unique: None,
+            expect: None,
             needs: Vec::new(),
             own_fields: None,
         };
@@ -120,6 +123,7 @@ impl JobEntry {
                     self.unique = value::non_empty_text(node, path, "the key", problems).map(Into::into);
                 }
                 Some(JobField::Schedule) => self.schedule = schedule::read_schedule(node, path, problems),
+                Some(JobField::Expect) => self.expect = expect::read_expect(node, path, problems),
                 Some(JobField::Needs) => self.needs = needs::read_needs(node, path, problems),
                 // Read earlier, because it defines several jobs.
                 Some(JobField::Matrix) => {}
@@ -129,6 +133,7 @@ impl JobEntry {
                 None => unknown_fields::report(entry, FieldScope::Job, path, problems),
             }
         }
+        self.check_expect(node, path, problems);
         match (run, command) {
             (Some((_, text)), None) => text.map(ProgramSource::Run),
             (None, Some((_, words))) => {
@@ -154,6 +159,35 @@ impl JobEntry {
         }
     }
 
+    /// Reports an expectation that can't be kept, and a hook for one that there isn't.
+    fn check_expect(&self, node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) {
+        match (&self.expect, node.get("expect"), &self.schedule, node.get("schedule")) {
+            (Some(expectation), Some(expect), Some(schedule), Some(scheduled)) => {
+                let (expected, schedule) = ((&**expectation, expect.id), (&**schedule, scheduled.id));
+                expect::check_schedule(expected, schedule, &path.key("expect"), problems);
+            }
+            (_, None, ..) if self.own_fields.as_ref().is_some_and(|own| own.has_overdue_hook()) => {
+                expect::report_useless_hook(node, path, problems);
+            }
+            _ => {}
+        }
+    }
+
+    /// Reports a hook for stalled runs if no run can stall.
+    pub(super) fn check_stall_hook(
+        &self,
+        node: &Node<'_>,
+        scope: &InheritedScope,
+        path: &ValuePath<'_>,
+        problems: &mut Problems,
+    ) {
+        let is_useless = |own: &InheritedFields| own.has_useless_stall_hook(&scope.inherited);
+        if let Some(hook) = node.get("on_stall").filter(|_| self.own_fields.as_deref().is_some_and(is_useless)) {
+            let problem = Problem::new(hook.id, &path.key("on_stall"), "`on_stall` without `stall`");
+            problems.add(problem.hint("write how long the job may print nothing, such as `stall: 10m`"));
+        }
+    }
+
     /// Adds a variable, unless the entry sets it.
     pub(super) fn add_variable(&mut self, name: String, value: String) {
         self.own_fields.get_or_insert_default().add_variable(name, value);
@@ -166,7 +200,8 @@ impl JobEntry {
 
     /// Builds the definition with the values inherited from `scope`.
     pub(super) fn into_definition(self, name: Arc<str>, scope: &InheritedScope, interner: &mut Interner) -> Definition {
-        let (stdin, confirm, schedule, unique) = (self.stdin, self.confirm, self.schedule, self.unique);
+        let (stdin, confirm, schedule) = (self.stdin, self.confirm, self.schedule);
+        let (expect, unique) = (self.expect, self.unique);
         let own = self.own_fields.map(|own| own.inherit_from(&scope.inherited));
         let inherited = own.as_ref().unwrap_or(&scope.inherited);
         let program = match self.program {
@@ -187,10 +222,12 @@ impl JobEntry {
         if let Some(arguments) = self.arguments.filter(|arguments| !arguments.is_empty()) {
             definition.arguments = Arc::new(*arguments);
         }
-        definition.scheduling = if is_inherited(confirm.is_some() || schedule.is_some() || unique.is_some()) {
+        let is_own = confirm.is_some() || schedule.is_some() || expect.is_some() || unique.is_some();
+        definition.scheduling = if is_inherited(is_own) {
             Arc::clone(&scope.scheduling)
         } else {
-            interner.scheduling_options(SchedulingOptions { unique, ..inherited.scheduling_options(confirm, schedule) })
+            let options = inherited.scheduling_options(confirm, schedule, expect);
+            interner.scheduling_options(SchedulingOptions { unique, ..options })
         };
         definition.tags = inherited.tags.clone().unwrap_or_default();
         definition

@@ -169,6 +169,7 @@ impl EntryReader<'_, '_> {
         let entry = JobEntry::read(node, self.path, self.problems);
         let mut job = ParsedJob { name: name?, entry_index: self.entry_index, definition: None, needs: Vec::new() };
         if let Some(mut entry) = entry {
+            entry.check_stall_hook(node, self.scope, self.path, self.problems);
             job.needs = std::mem::take(&mut entry.needs);
             let full = || self.problems.add(inherited_limit_problem(node, self.path));
             if !self.interner.reserve_inherited(entry.inherited_memory_size(self.scope), full) {
@@ -205,6 +206,7 @@ impl EntryReader<'_, '_> {
             if self.problems.count() == before {
                 let filled = combination.substitute(node, self.path, self.problems);
                 if let Some(mut entry) = JobEntry::read(&filled, self.path, self.problems) {
+                    entry.check_stall_hook(&filled, self.scope, self.path, self.problems);
                     combination.variables().for_each(|(name, value)| entry.add_variable(name, value));
                     job.needs = std::mem::take(&mut entry.needs);
                     let mut definition = entry.into_definition(Arc::clone(&job.name), self.scope, self.interner);

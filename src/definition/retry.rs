@@ -11,10 +11,11 @@ use crate::model::{FailureKind, Interruptions, RetryOn, RetryPolicy};
 use crate::text;
 
 /// The keywords of `on`. Exit codes are written as numbers.
-pub(super) const FAILURE_NAMES: [(&str, RetryOn); 5] = [
+pub(super) const FAILURE_NAMES: [(&str, RetryOn); 6] = [
     ("exit", RetryOn::Failure(FailureKind::Exit)),
     ("signal", RetryOn::Failure(FailureKind::Signal)),
     ("timeout", RetryOn::Failure(FailureKind::Timeout)),
+    ("stalled", RetryOn::Failure(FailureKind::Stalled)),
     ("not_started", RetryOn::Failure(FailureKind::NotStarted)),
     ("interrupted", RetryOn::Interrupted),
 ];

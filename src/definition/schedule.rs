@@ -25,7 +25,7 @@ pub(super) const OVERLAP_VALUES: [(&str, OverlapPolicy); 2] =
 const MAX_JITTER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The type of a time zone.
-type Zone = chrono_tz::Tz;
+pub(super) type Zone = chrono_tz::Tz;
 
 /// Reads `schedule`.
 pub(super) fn read_schedule(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> Option<Arc<Schedule>> {
@@ -102,7 +102,8 @@ fn read_time(node: &Node<'_>, path: &ValuePath<'_>, zone: Zone, problems: &mut P
     Recurrence::parse(text, zone).map_err(|error| report(error, text, node, path, problems)).ok()
 }
 
-fn read_zone(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> Option<Zone> {
+/// Reads the name of a time zone.
+pub(super) fn read_zone(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> Option<Zone> {
     let name = value::text(node, path, problems)?;
     parse_zone(&name).map_err(|error| report(error, &name, node, path, problems)).ok()
 }
@@ -126,7 +127,7 @@ fn read_jitter(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -
 }
 
 /// The time zone of this machine, or UTC if it has none with a name.
-fn local_zone() -> Zone {
+pub(super) fn local_zone() -> Zone {
     let variable = env::var("TZ").ok();
     let name = match variable.as_deref().map(|name| name.trim_start_matches(':')) {
         Some(name) => Some(name.to_owned()),

@@ -7,8 +7,8 @@ use std::slice;
 
 use serde_json::{Map, Value, json};
 
-use super::fields::{FieldScope, FieldSpec, FieldType, HookField, KeepField, NeedField, RetryField, ScheduleField};
-use super::{desired_state, needs, pass_env, pools, retry, schedule};
+use super::fields::{ExpectField, FieldScope, FieldSpec, FieldType, HookField, KeepField, NeedField, RetryField, ScheduleField, StallField};
+use super::{desired_state, needs, pass_env, pools, retry, schedule, stall};
 use crate::model::Interpreter;
 
 /// The name of a pool.
@@ -110,11 +110,21 @@ impl FieldType {
             }
             Self::NeedOutcome => or_placeholder(one_of(needs::ON_OUTCOMES.iter().map(|(word, _)| *word))),
             Self::OnFailure => one_of(desired_state::ON_FAILURE_VALUES.iter().map(|(word, _)| *word)),
-            Self::OnFinish => {
-                let mut map = object(HookField::ALL.iter());
-                map["oneOf"] = json!([{"required": ["run"]}, {"required": ["command"]}]);
-                any_of([definition_ref("non_empty_text"), non_empty_list(&definition_ref("text")), map])
+            Self::OnFinish => hook(HookField::ALL.iter()),
+            Self::EventHook => hook(HookField::ALL.iter().filter(|field| field.name != "on")),
+            Self::Expect => {
+                let mut map = object(ExpectField::ALL.iter());
+                let by = json!({"required": ["by"], "not": {"required": ["within"]}});
+                map["oneOf"] = json!([by, {"required": ["within"], "not": {"required": ["timezone"]}}]);
+                any_of([Self::ExpectedTimes.schema(), map])
             }
+            Self::ExpectedTimes => one_or_more(&json!({"type": "string", "pattern": r"[:\s@]"})),
+            Self::Stall => {
+                let mut map = object(StallField::ALL.iter());
+                map["required"] = json!(["after"]);
+                any_of([duration(1), constant("none"), map])
+            }
+            Self::StallAction => or_placeholder(one_of(stall::THEN_VALUES.iter().map(|(word, _)| *word))),
             Self::Schedule => {
                 let mut map = object(ScheduleField::ALL.iter());
                 map["required"] = json!(["cron"]);
@@ -157,6 +167,13 @@ fn object(fields: impl Iterator<Item = &'static FieldSpec>) -> Value {
         })
         .collect();
     json!({"type": "object", "additionalProperties": false, "properties": properties})
+}
+
+/// A script, a command, or a map with these fields.
+fn hook(fields: impl Iterator<Item = &'static FieldSpec>) -> Value {
+    let mut map = object(fields);
+    map["oneOf"] = json!([{"required": ["run"]}, {"required": ["command"]}]);
+    any_of([definition_ref("non_empty_text"), non_empty_list(&definition_ref("text")), map])
 }
 
 fn job() -> Value {

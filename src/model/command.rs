@@ -64,7 +64,7 @@ pub enum Command {
     Restore { jobs: Vec<JobId> },
     /// Register a worker process for these queues, or for all.
     Join { host: String, pid: u32, queues: Option<Vec<QueueId>> },
-    /// Promote jobs whose time has come, and start what schedules have due.
+    /// Promote jobs whose time has come, start what schedules have due, and decide what is overdue.
     PromoteDue,
     /// Shorten waits that are longer than the delay that caused them, because the clock was set back since.
     ShortenWaits,
@@ -79,6 +79,8 @@ pub enum Command {
     StartReserved { worker: WorkerId, job: JobId, run: RunId },
     /// Release all reservations of a worker.
     Release { worker: WorkerId },
+    /// Record that a run has printed nothing since this time, for longer than it may; without a time, that it prints again.
+    RecordStall { job: JobId, run: RunId, since: Option<DateTime<Utc>> },
     /// Record the end of a run. `on_failure` overrides the queue's setting.
     EndRun { job: JobId, run: RunId, report: RunReport, on_failure: Option<OnFailure> },
     /// Reap a dead worker: its runs end as interrupted, and so do the reserved jobs that it had started
@@ -246,6 +248,7 @@ impl Command {
                 | Self::Reserve { .. }
                 | Self::StartReserved { .. }
                 | Self::Release { .. }
+                | Self::RecordStall { .. }
                 | Self::EndRun { .. }
         )
     }

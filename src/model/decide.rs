@@ -12,6 +12,7 @@ use super::due_times::{decide_due_times, next_decision_time, skip_paused_due_tim
 use super::max_time::MAX_TIME;
 use super::needs::{self, NeedsStatus};
 use super::next_job::next_due_time;
+use super::overdue::{decide_expectations, next_expected_time};
 use super::pool_turns::has_requested_waiter;
 use super::position::POSITION_STRIDE;
 use super::reconcile;
@@ -97,6 +98,7 @@ pub(super) fn decide<R: StateReader>(reader: &R, command: &Command, now: DateTim
         Command::Reserve { worker, queues } => reservation::reserve_more(reader, *worker, queues),
         Command::StartReserved { worker, job, run } => reservation::start_reserved(reader, *worker, *job, *run, now),
         Command::Release { worker } => reservation::release(reader, *worker),
+        Command::RecordStall { job, run, since } => record_stall(reader, *job, *run, *since),
         Command::EndRun { job, run, report, on_failure } => {
             end_reported_run(reader, *job, *run, report, *on_failure, now)
         }
@@ -368,7 +370,8 @@ fn claim<R: StateReader>(reader: &R, worker: WorkerId, queues: Option<&[QueueId]
         start(reader, worker, &job, now)
     } else {
         let scheduled = next_decision_time(reader, queues, Some(now))?;
-        let next_due = scheduled.into_iter().chain(next_due_time(reader, queues)?).min();
+        let expected = next_expected_time(reader, queues, now)?;
+        let next_due = scheduled.into_iter().chain(expected).chain(next_due_time(reader, queues)?).min();
         refuse(Refusal::NothingToDo(NothingToDo::Claim { next_due }))
     }
 }
@@ -386,6 +389,15 @@ fn start<R: StateReader>(reader: &R, worker: WorkerId, job: &Job, now: DateTime<
     };
     let inputs = (!inputs.is_empty()).then(|| Box::new(inputs));
     Ok(vec![reservation::started(job, reader.next_run_id()?, worker, inputs, now)])
+}
+
+fn record_stall<R: StateReader>(reader: &R, id: JobId, run: RunId, since: Option<DateTime<Utc>>) -> Decision<R> {
+    let job = existing_job(reader, id)?;
+    if job.current_run() != Some(run) {
+        return refuse(Refusal::StaleRun { job: id, run });
+    }
+    let is_known = job.last_run.is_some_and(|run| run.stalled == since);
+    Ok(if is_known { Vec::new() } else { vec![Event::StallChanged { job: id, run, since }] })
 }
 
 fn end_reported_run<R: StateReader>(
@@ -466,6 +478,7 @@ fn promote_due<R: StateReader>(reader: &R, now: DateTime<Utc>) -> Decision<R> {
         }
     }
     events.extend(decide_due_times(reader, now)?);
+    events.extend(decide_expectations(reader, now)?);
     if events.is_empty() { refuse(Refusal::NothingToDo(NothingToDo::PromoteDue)) } else { Ok(events) }
 }
 
@@ -516,8 +529,9 @@ fn leave<R: StateReader>(reader: &R, worker: WorkerId, queues: Option<&[QueueId]
     let all = reader.queues()?;
     let active = active_queues(reader, &all, Approvals::Ignored)?;
     let is_processing = all.iter().any(|queue| queue.is_processing() && serves(queue) && active.contains(&queue.id));
-    // A worker of all queues stays for their schedules.
-    let keeps_schedule = queues.is_none() && next_decision_time(reader, queues, None)?.is_some();
+    // A worker of all queues stays for their schedules and expectations.
+    let keeps_schedule =
+        queues.is_none() && (next_decision_time(reader, queues, None)?.is_some() || !reader.expectations()?.is_empty());
     let has_work =
         keeps_schedule || next_ready_job(reader, queues)?.is_some() || next_due_time(reader, queues)?.is_some();
     let waits_for_pool = has_requested_waiter(reader, all.iter().filter(|queue| serves(queue)))?;

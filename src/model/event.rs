@@ -6,9 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Approval, Definition, DueRecord, EnvironmentId, Job, JobId, PoolSizes, QueueId, QueueMode, QueueSettings,
-    Reservation, ResolvedNeed, Run, RunId, RunReport, ScheduleState, ScheduleTarget, StopSignal, WaitConditions,
-    WorkerId, WorkerInfo,
+    Approval, Definition, DueRecord, EnvironmentId, ExpectationState, Job, JobId, Overdue, PoolSizes, QueueId, QueueMode, QueueSettings, Reservation, ResolvedNeed, Run, RunId, RunReport, ScheduleState, ScheduleTarget, StopSignal, WaitConditions, WorkerId, WorkerInfo,
 };
 
 /// An event with its sequence number and time.
@@ -95,6 +93,14 @@ pub enum Event {
     DueWithdrawn { target: ScheduleTarget, after: DateTime<Utc> },
     /// The pools of the site and their sizes were replaced by these.
     PoolsDefined { pools: PoolSizes },
+    /// An expectation was added or changed, was met, or its expected times were decided up to a later one.
+    ExpectationChanged { state: Box<ExpectationState> },
+    /// An expectation was removed.
+    ExpectationEnded { target: ScheduleTarget },
+    /// An expected time has come without a success. The worker that has decided this runs the hook if `runs_hook`.
+    Overdue { target: ScheduleTarget, overdue: Overdue, runs_hook: bool },
+    /// A run has printed nothing since this time, for longer than it may; or, without a time, has printed again.
+    StallChanged { job: JobId, run: RunId, since: Option<DateTime<Utc>> },
     /// This version of `jobs.yaml` was applied. An empty version means that a running job still has to change, so that
     /// no version is fully applied.
     #[serde(rename = "file_read")]
@@ -146,6 +152,7 @@ impl Event {
             | Self::Moved { job, .. }
             | Self::Started { job, .. }
             | Self::StopRequested { job, .. }
+            | Self::StallChanged { job, .. }
             | Self::Ended { job, .. }
             | Self::Approved { job, .. }
             | Self::Cancelled { job }

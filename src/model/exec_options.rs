@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::millis;
-use super::{Hook, PassEnv};
+use super::{Hook, PassEnv, StallPolicy};
 
 /// How a script is executed. Inherited fields (a queue's `env`, the file's `defaults`) are already merged in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,6 +33,9 @@ pub struct ExecOptions {
     /// How long it may run before its process group gets SIGTERM; unlimited by default.
     #[serde(skip_serializing_if = "Option::is_none", with = "millis::optional")]
     pub timeout: Option<Duration>,
+    /// When it counts as stalled because it prints nothing; never by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stall: Option<StallPolicy>,
     /// The time between SIGTERM and SIGKILL.
     #[serde(skip_serializing_if = "is_default_grace", with = "millis")]
     pub grace: Duration,
@@ -48,6 +51,12 @@ pub struct ExecOptions {
     /// The hook that runs after the job finishes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_finish: Option<Arc<Hook>>,
+    /// The hook that runs when a run stalls.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_stall: Option<Arc<Hook>>,
+    /// The hook that runs when the job is overdue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_overdue: Option<Arc<Hook>>,
 }
 
 impl ExecOptions {
@@ -89,11 +98,14 @@ impl Default for ExecOptions {
             cwd: None,
             stdin: None,
             timeout: None,
+            stall: None,
             grace: Self::DEFAULT_GRACE,
             ok_codes: Self::default_ok_codes(),
             pty: false,
             log_limit: Self::DEFAULT_LOG_LIMIT,
             on_finish: None,
+            on_stall: None,
+            on_overdue: None,
         }
     }
 }

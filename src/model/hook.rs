@@ -1,5 +1,7 @@
 //! Hooks: programs that run after a job finishes. The worker runs them.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -20,6 +22,16 @@ pub struct Hook {
     /// How long it may run before it gets SIGTERM.
     #[serde(with = "millis")]
     pub timeout: Duration,
+}
+
+/// A hook of a queue, with the variables that the queue sets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueHook {
+    /// The hook.
+    pub hook: Arc<Hook>,
+    /// As in [`ExecOptions::env`](super::ExecOptions::env).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, Option<String>>,
 }
 
 /// How a hook ended.

@@ -84,7 +84,8 @@ pub struct Definition {
     /// The definition that replaces this one when the current run ends: `jobs.yaml` changed during the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replacement: Option<Arc<Definition>>,
-    /// Its entry was removed from `jobs.yaml`, and only its record is left. Set where a schedule would run it again.
+    /// Its entry was removed from `jobs.yaml`, and only its record is left. Set where a schedule would run it again or
+    /// a success is expected.
     #[serde(default, rename = "gone", skip_serializing_if = "is_false")]
     pub is_gone_from_file: bool,
 }
@@ -274,6 +275,11 @@ impl Job {
     /// The hook that runs after it finishes, if any.
     pub fn hook(&self) -> Option<&Arc<Hook>> {
         self.script()?.exec.on_finish.as_ref()
+    }
+
+    /// Since when its current run prints nothing, if it is stalled.
+    pub fn stalled_since(&self) -> Option<DateTime<Utc>> {
+        self.last_run.as_deref().filter(|_| self.phase() == Phase::Running)?.stalled
     }
 
     /// Its phase.

@@ -22,6 +22,7 @@ impl Job {
     /// `executed` if the job stays pending.
     pub(crate) fn end_run(&mut self, report: &RunReport, then: AfterRun, at: DateTime<Utc>) {
         if let Some(run) = &mut self.last_run {
+            run.stalled = None;
             run.end = Some(RunEnd {
                 at,
                 outcome: report.outcome.clone(),
@@ -79,6 +80,11 @@ impl Job {
             Event::StopRequested { stop: how, .. } => {
                 if let JobState::Running { stop, .. } = &mut self.state {
                     *stop = Some(*how);
+                }
+            }
+            Event::StallChanged { since, .. } => {
+                if let Some(run) = &mut self.last_run {
+                    run.stalled = *since;
                 }
             }
             Event::Ended { report, after_run, .. } => self.end_run(report, *after_run, at),

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use super::decide::decide;
 use super::due_outcomes::ended_due_runs;
 use super::due_times::schedule_changes;
+use super::overdue::expectation_changes;
 use super::propagate::{can_end_queue, finished_queues, needs_changes};
 use super::{Command, DecideError, Event, StateReader};
 
@@ -23,6 +24,7 @@ pub fn perform<R: StateReader>(
     loop {
         let mut more = needs_changes(reader, command, &events[propagated..], now)?;
         more.extend(schedule_changes(reader, &events[propagated..], now)?);
+        more.extend(expectation_changes(reader, &events[propagated..], now)?);
         propagated = events.len();
         // A queue is finished only when none of its jobs changes any more.
         if more.is_empty() && events.iter().any(can_end_queue) {

@@ -189,6 +189,10 @@ pub(super) fn can_end_queue(event: &Event) -> bool {
         | Event::DueRecorded { .. }
         | Event::DueWithdrawn { .. }
         | Event::PoolsDefined { .. }
+        | Event::ExpectationChanged { .. }
+        | Event::ExpectationEnded { .. }
+        | Event::Overdue { .. }
+        | Event::StallChanged { .. }
         | Event::FileApplied { .. } => false,
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Schedule, WorkerId};
+use super::{Expectation, QueueHook, Schedule, WorkerId};
 
 /// The settings of a queue, from `jobs.yaml`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +27,12 @@ pub struct QueueSettings {
     /// When its jobs become pending and run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schedule: Option<Arc<Schedule>>,
+    /// By when its jobs should have succeeded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expect: Option<Arc<Expectation>>,
+    /// What runs when they have not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_overdue: Option<Arc<QueueHook>>,
     /// Whether it is in `jobs.yaml`.
     pub declared: bool,
     /// Its place among the queues of the file. Queues that are not in the file come last, by name.
@@ -93,6 +99,8 @@ impl Default for QueueSettings {
             on_failure: OnFailure::Continue,
             retention: Retention::default(),
             schedule: None,
+            expect: None,
+            on_overdue: None,
             declared: false,
             order: u32::MAX,
         }

@@ -29,7 +29,14 @@ pub(super) fn reconcile<R: StateReader>(
     let in_file: HashSet<_> = desired.queues.iter().map(|queue| &queue.id).collect();
     let mut others = Vec::new();
     for queue in reader.queues()?.into_iter().filter(|queue| !in_file.contains(&queue.id)) {
-        let settings = QueueSettings { declared: false, order: u32::MAX, schedule: None, ..queue.settings };
+        let settings = QueueSettings {
+            declared: false,
+            order: u32::MAX,
+            schedule: None,
+            expect: None,
+            on_overdue: None,
+            ..queue.settings
+        };
         others.push(DesiredQueue { id: queue.id, settings, jobs: Vec::new() });
     }
     let first_new = reader.next_job_id()?;
@@ -171,7 +178,10 @@ impl<R: StateReader> ChangeCollector<'_, R> {
                 Phase::Pending => self.events.push(Event::Removed { job: job.id, reason: RemovalReason::NotInFile }),
                 Phase::Running => self.deferred = true,
                 Phase::Finished
-                    if desired.settings.schedule.is_some() || job.definition.scheduling.schedule.is_some() =>
+                    if desired.settings.schedule.is_some()
+                        || desired.settings.expect.is_some()
+                        || job.definition.scheduling.schedule.is_some()
+                        || job.definition.scheduling.expect.is_some() =>
                 {
                     self.mark_gone(job)?;
                 }
@@ -181,7 +191,7 @@ impl<R: StateReader> ChangeCollector<'_, R> {
         Ok(())
     }
 
-    /// Notes that a finished job has no entry any more, so that no schedule runs it again.
+    /// Notes that a finished job has no entry any more, so that no schedule runs it again and no success is expected of it.
     fn mark_gone(&mut self, declared: &DeclaredJob) -> Result<(), R::Error> {
         if !declared.definition.is_gone_from_file
             && let Some(job) = self.reader.job(declared.id)?

@@ -87,6 +87,15 @@ pub(super) fn started(
     inputs: Option<Box<RunInputs>>,
     now: DateTime<Utc>,
 ) -> Event {
-    let (attempt, approval) = (job.attempts + 1, job.approval.clone());
-    Event::Started { job: job.id, run: Run { id: run, attempt, worker, started: now, end: None, approval, inputs } }
+    let run = Run {
+        id: run,
+        attempt: job.attempts + 1,
+        worker,
+        started: now,
+        stalled: None,
+        end: None,
+        approval: job.approval.clone(),
+        inputs,
+    };
+    Event::Started { job: job.id, run }
 }

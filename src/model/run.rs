@@ -20,6 +20,9 @@ pub struct Run {
     pub worker: WorkerId,
     /// When it started.
     pub started: DateTime<Utc>,
+    /// Since when it has printed nothing, while it is stalled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stalled: Option<DateTime<Utc>>,
     /// How it ended; `None` while it runs.
     #[serde(rename = "ending", default, skip_serializing_if = "Option::is_none")]
     pub end: Option<RunEnd>,
@@ -109,6 +112,8 @@ pub enum FailureKind {
     Signal,
     /// Exceeded its `timeout`.
     Timeout,
+    /// Printed nothing for longer than its `stall`, and was stopped for that.
+    Stalled,
     /// The program could not be started.
     NotStarted,
     /// A function returned an error, or panicked.
@@ -126,7 +131,7 @@ pub enum Exit {
 }
 
 /// The signal that stops a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StopSignal {
     /// SIGTERM to the process group, then SIGKILL after the job's `grace`.

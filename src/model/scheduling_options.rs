@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::max_time::{MAX_TIME, saturating_add};
 use super::millis;
-use super::{Interruptions, JobId, PoolUse, QueueId, RetryPolicy, Schedule};
+use super::{Expectation, Interruptions, JobId, PoolUse, QueueId, RetryPolicy, Schedule};
 
 /// When a job may start, and how it is retried. Most jobs of a site have equal options, so they share one allocation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,6 +42,9 @@ pub struct SchedulingOptions {
     /// A key that only one pending or running job of the site has.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unique: Option<Arc<str>>,
+    /// By when it should have succeeded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expect: Option<Arc<Expectation>>,
 }
 
 /// Another job that must finish first.
@@ -135,6 +138,7 @@ impl Default for SchedulingOptions {
             schedule: None,
             uses: Vec::new(),
             unique: None,
+            expect: None,
         }
     }
 }

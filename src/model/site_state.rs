@@ -1,5 +1,6 @@
 //! The state of a site in memory: its queues with their jobs in order. Every follower of a site keeps a copy.
 
+mod expectations;
 mod loading;
 mod queries;
 mod schedules;
@@ -9,11 +10,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use chrono::{DateTime, Utc};
 
+use super::expected_times::ExpectedTimes;
 use super::id_hasher::IdHasherBuilder;
 use super::queue_index::{QueueIndex, rank};
 use super::{
-    DueRecord, EnvironmentId, Event, EventRecord, Job, JobId, JobState, Outcome, Phase, PoolSizes, QueueId, QueueMode,
-    QueueSettings, Readiness, RemovalReason, ScheduleState, ScheduleTarget, WorkerId, WorkerInfo,
+    DueRecord, EnvironmentId, Event, EventRecord, ExpectationState, Job, JobId, JobState, Outcome, Phase, PoolSizes, QueueId, QueueMode, QueueSettings, Readiness, RemovalReason, ScheduleState, ScheduleTarget, WorkerId, WorkerInfo,
 };
 
 /// How many pending jobs are checked at most for whether a job is next to start.
@@ -37,6 +38,8 @@ pub struct SiteState {
     /// Whether it is a copy of a stored site.
     is_copy: bool,
     pools: PoolSizes,
+    expectations: BTreeMap<ScheduleTarget, ExpectationState>,
+    expected: ExpectedTimes,
     file_version: Option<String>,
     counters: Counters,
 }
@@ -240,6 +243,9 @@ impl SiteState {
             | Event::DueRecorded { .. }
             | Event::DueWithdrawn { .. } => self.apply_to_schedules(event),
             Event::PoolsDefined { pools } => self.pools.clone_from(pools),
+            Event::ExpectationChanged { .. } | Event::ExpectationEnded { .. } | Event::Overdue { .. } => {
+                self.apply_to_expectations(event);
+            }
             Event::FileApplied { file_version } => self.file_version = Some(file_version.clone()),
             job_event => {
                 if let Event::Started { job, run } = job_event
@@ -440,6 +446,7 @@ impl PartialEq for SiteState {
             && self.schedules == other.schedules
             && self.due_records == other.due_records
             && self.pools == other.pools
+            && self.expectations == other.expectations
             && self.file_version == other.file_version
             && self.counters == other.counters
     }

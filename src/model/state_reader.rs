@@ -6,8 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::{
-    Definition, DueOutcome, EnvironmentId, Job, JobId, JobRef, Phase, PoolSizes, QueueId, QueueMode, QueueSettings,
-    Readiness, RemovalReason, RunId, ScheduleState, ScheduleTarget, WorkerId, WorkerInfo,
+    Definition, DueOutcome, EnvironmentId, ExpectationState, Job, JobId, JobRef, Outcome, Phase, PoolSizes, QueueId, QueueMode, QueueSettings, Readiness, RemovalReason, RunId, ScheduleState, ScheduleTarget, WorkerId, WorkerInfo,
 };
 
 /// Read access to the state of a site before a command is decided.
@@ -94,6 +93,10 @@ pub trait StateReader {
         target: &ScheduleTarget,
         after: DateTime<Utc>,
     ) -> Result<Vec<DateTime<Utc>>, Self::Error>;
+    /// All expectations.
+    fn expectations(&self) -> Result<Vec<ExpectationState>, Self::Error>;
+    /// The finished jobs of the queue with their outcomes, and when they finished.
+    fn finished_jobs(&self, queue: &QueueId) -> Result<Vec<(JobId, Outcome, DateTime<Utc>)>, Self::Error>;
     /// The jobs that this worker runs.
     fn jobs_run_by(&self, worker: WorkerId) -> Result<Vec<Job>, Self::Error>;
 }

@@ -4,6 +4,7 @@ use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::pty::PtyOptions;
 use super::run_tag::RunTag;
@@ -55,6 +56,8 @@ pub trait Output: Send {
     fn write(&mut self, stream: Stream, bytes: &[u8]);
     /// Output from now on is printed in a terminal of this size.
     fn resized(&mut self, _size: WindowSize) {}
+    /// The run has printed nothing for so long that it counts as stalled; without a time, it prints again.
+    fn stalled(&mut self, _silent_for: Option<Duration>) {}
     /// The output has ended. Called once, before the report.
     fn finish(self: Box<Self>);
 }

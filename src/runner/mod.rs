@@ -32,6 +32,7 @@ mod run_process;
 mod run_tag;
 mod sigchld_mask;
 mod spawn;
+mod stall_timer;
 mod supervisor;
 mod usage_meter;
 mod value;

@@ -24,6 +24,7 @@ use super::process_tree::ProcessTree;
 use super::program_cache::ProgramCache;
 use super::pty::Pty;
 use super::spawn::{LaunchFailure, SpawnError, spawn};
+use super::stall_timer::StallTimer;
 use super::usage_meter::{Ended, UsageMeter};
 use super::value::{self, LastLine};
 use crate::crash;
@@ -57,6 +58,8 @@ pub(super) struct RunProcess {
     stopping: Option<Stopping>,
     /// When the timeout or the grace period ends.
     deadline: Option<Instant>,
+    /// Of a run that may stall.
+    stall: Option<StallTimer>,
     /// Once the root process of a run that is being stopped has ended: descendants that are still alive.
     survivors: Vec<OwnedFd>,
     callbacks: RunCallbacks,
@@ -108,10 +111,20 @@ struct ExitPolicy {
 /// The state of a run that is being stopped.
 #[derive(Clone, Copy)]
 struct Stopping {
-    /// Stopped on request; otherwise because of its timeout.
-    requested: bool,
+    reason: StopReason,
     /// KILL has been sent.
     killed: bool,
+}
+
+/// Why a run is being stopped.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum StopReason {
+    /// Its stop was requested.
+    Requested,
+    /// Its timeout has passed.
+    Timeout,
+    /// It is stalled.
+    Stalled,
 }
 
 /// A process table that is read only if a run is being stopped.
@@ -163,6 +176,7 @@ pub(super) fn start(
         error_tail: ErrorTail::default(),
         stopping: None,
         deadline: exit_policy.timeout.and_then(deadline_after),
+        stall: spawned.script.exec.stall.map(StallTimer::new),
         survivors: Vec::new(),
         callbacks,
         _script_file: spawned.file,
@@ -186,7 +200,12 @@ impl RunProcess {
 
     /// When [`on_deadline`](Self::on_deadline) is due.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.deadline
+        self.deadline.into_iter().chain(self.stall_deadline()).min()
+    }
+
+    /// When it will count as stalled. One that is being stopped can't stall.
+    fn stall_deadline(&self) -> Option<Instant> {
+        self.stall.as_ref().filter(|_| self.stopping.is_none())?.deadline()
     }
 
     /// Handles a ready descriptor with one bounded read or write, so that no run starves the others. Returns how many
@@ -228,21 +247,33 @@ impl RunProcess {
         if self.stopping.is_none() && self.has_exited() {
             return;
         }
-        let stopping = self.stopping.map(|stopping| Stopping { requested: true, ..stopping });
+        let stopping = self.stopping.map(|stopping| Stopping { reason: StopReason::Requested, ..stopping });
         match (stopping, stop) {
-            (None, StopSignal::Terminate) => self.terminate(true, table),
+            (None, StopSignal::Terminate) => self.terminate(StopReason::Requested, table),
             (Some(stopping), StopSignal::Terminate) => self.stopping = Some(stopping),
-            (_, StopSignal::Kill) => self.kill(true, table),
+            (_, StopSignal::Kill) => self.kill(StopReason::Requested, table),
         }
     }
 
-    /// Stops the run when its timeout has passed, or kills it when its grace period has.
-    pub(super) fn on_deadline(&mut self, table: &LazyProcessTable) {
-        match self.stopping {
+    /// Stops the run when its timeout has passed, or kills it when its grace period has, or reports that it is stalled.
+    pub(super) fn on_deadline(&mut self, now: Instant, table: &LazyProcessTable) {
+        if self.stopping.is_none() && self.has_exited() {
             // It ended just in time.
-            None if self.has_exited() => self.deadline = None,
-            None => self.terminate(false, table),
-            Some(stopping) => self.kill(stopping.requested, table),
+            (self.deadline, self.stall) = (None, None);
+        } else if self.deadline.is_some_and(|deadline| deadline <= now) {
+            match self.stopping {
+                None => self.terminate(StopReason::Timeout, table),
+                Some(stopping) => self.kill(stopping.reason, table),
+            }
+        } else if self.stall_deadline().is_some_and(|deadline| deadline <= now)
+            && let Some(stall) = &mut self.stall
+        {
+            self.callbacks.output.stalled(Some(stall.begin(now)));
+            match stall.policy().stop {
+                None => {}
+                Some(StopSignal::Terminate) => self.terminate(StopReason::Stalled, table),
+                Some(StopSignal::Kill) => self.kill(StopReason::Stalled, table),
+            }
         }
     }
 
@@ -260,6 +291,9 @@ impl RunProcess {
     pub(super) fn resume(&mut self, table: &LazyProcessTable, suspended: Duration) {
         self.tree.signal(Signal::CONT, table);
         self.deadline = self.deadline.and_then(|deadline| deadline.checked_add(suspended));
+        if let Some(stall) = &mut self.stall {
+            stall.add_suspended(suspended);
+        }
     }
 
     /// How long it has been running.
@@ -357,10 +391,13 @@ impl RunProcess {
             self.error_tail.push(bytes);
         }
         self.callbacks.output.write(stream, bytes);
+        if self.stall.as_mut().is_some_and(StallTimer::note_output) {
+            self.callbacks.output.stalled(None);
+        }
     }
 
-    fn terminate(&mut self, requested: bool, table: &LazyProcessTable) {
-        self.stopping = Some(Stopping { requested, killed: false });
+    fn terminate(&mut self, reason: StopReason, table: &LazyProcessTable) {
+        self.stopping = Some(Stopping { reason, killed: false });
         self.deadline = deadline_after(self.exit_policy.grace);
         self.tree.signal(Signal::TERM, table);
         if self.pty.is_some() {
@@ -371,8 +408,8 @@ impl RunProcess {
         self.tree.signal(Signal::CONT, table);
     }
 
-    fn kill(&mut self, requested: bool, table: &LazyProcessTable) {
-        self.stopping = Some(Stopping { requested, killed: true });
+    fn kill(&mut self, reason: StopReason, table: &LazyProcessTable) {
+        self.stopping = Some(Stopping { reason, killed: true });
         self.deadline = None;
         self.survivors.clear();
         self.tree.signal(Signal::KILL, table);
@@ -405,8 +442,12 @@ impl RunProcess {
     fn outcome(&self, exit: &io::Result<Exit>) -> Outcome {
         let failed = |kind, message| Outcome::Failed(Failure { kind, message });
         match (self.stopping, exit) {
-            (Some(Stopping { requested: true, .. }), _) => Outcome::Cancelled,
-            (Some(_), _) => {
+            (Some(Stopping { reason: StopReason::Requested, .. }), _) => Outcome::Cancelled,
+            (Some(Stopping { reason: StopReason::Stalled, .. }), _) => {
+                let after = self.stall.as_ref().map(|stall| stall.policy().after).unwrap_or_default();
+                failed(FailureKind::Stalled, format!("stalled: no output for {}", text::exact_duration(after)))
+            }
+            (Some(Stopping { reason: StopReason::Timeout, .. }), _) => {
                 let timeout = text::exact_duration(self.exit_policy.timeout.unwrap_or_default());
                 failed(FailureKind::Timeout, format!("timed out after {timeout}"))
             }

@@ -206,7 +206,7 @@ impl Supervisor {
             let table = LazyProcessTable::new(ProcessTable::read);
             for process in &mut self.processes {
                 if process.deadline().is_some_and(|deadline| deadline <= now) {
-                    process.on_deadline(&table);
+                    process.on_deadline(now, &table);
                     needs_reap = true;
                 }
             }

@@ -16,7 +16,7 @@ pub(crate) const WORKER: &str = "SETLIST_WORKER";
 pub(crate) const HOOK: &str = "SETLIST_HOOK";
 
 /// All variables that a worker sets for its jobs and hooks. A worker that was started by a job must not inherit them.
-pub(crate) const VARIABLES: [&str; 17] = [
+pub(crate) const VARIABLES: [&str; 21] = [
     "SETLIST_QUEUE",
     "SETLIST_JOB",
     "SETLIST_JOB_ID",
@@ -34,6 +34,10 @@ pub(crate) const VARIABLES: [&str; 17] = [
     "SETLIST_SIGNAL",
     "SETLIST_ERROR",
     "SETLIST_LOG",
+    "SETLIST_EVENT",
+    "SETLIST_MESSAGE",
+    "SETLIST_SINCE",
+    "SETLIST_LAST_SUCCESS",
 ];
 
 /// How many hooks run at once.

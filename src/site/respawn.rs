@@ -13,7 +13,7 @@ use super::error::SiteError;
 use super::process_tags::VARIABLES;
 use super::reap::reap_dead_workers;
 use super::site_paths::SitePaths;
-use crate::model::{Job, QueueId, Readiness, ScheduleState};
+use crate::model::{Job, QueueId, Readiness};
 use crate::store::{Store, StoreError};
 
 /// Whether another worker was started for the jobs of a dead one.
@@ -66,21 +66,26 @@ pub fn ensure_worker(store: &mut dyn Store, paths: &SitePaths) -> Result<(), Sit
     Ok(())
 }
 
-/// Starts a worker for the schedules of the site unless one is running. Call it when the site was opened to be used.
+/// Starts a worker for the schedules and expectations of the site unless one is running. Call it when the site was opened to be used.
 pub fn ensure_schedule_worker(store: &mut dyn Store, paths: &SitePaths) -> Result<(), SiteError> {
-    if store.schedules()?.is_empty() { Ok(()) } else { ensure_worker(store, paths) }
+    if kept_queues(store)?.is_empty() { Ok(()) } else { ensure_worker(store, paths) }
 }
 
-/// Whether the schedules of the site are kept: there are none, or workers are running that serve their queues.
+/// Whether the schedules and expectations of the site are kept: there are none, or workers are running that serve their queues.
 pub fn keeps_schedules(store: &mut dyn Store, paths: &SitePaths) -> Result<bool, SiteError> {
-    let schedules = store.schedules()?;
-    if schedules.is_empty() {
+    let queues = kept_queues(store)?;
+    if queues.is_empty() {
         return Ok(true);
     }
     let mut workers = store.workers()?;
     workers.retain(|worker| !paths.is_local(worker) || paths.state.is_worker_alive(worker.id));
-    let is_served = |schedule: &ScheduleState| workers.iter().any(|worker| worker.serves(&schedule.queue));
-    Ok(schedules.iter().all(is_served))
+    Ok(queues.iter().all(|queue| workers.iter().any(|worker| worker.serves(queue))))
+}
+
+/// The queues that need a worker although nothing is to be done now: those of schedules and expectations.
+fn kept_queues(store: &mut dyn Store) -> Result<Vec<QueueId>, StoreError> {
+    let schedules = store.schedules()?.into_iter().map(|state| state.queue);
+    Ok(schedules.chain(store.expectations()?.into_iter().map(|state| state.queue)).collect())
 }
 
 /// Starts another worker after one has died, if it has left work that no worker serves. For processes that were running
@@ -109,7 +114,7 @@ fn has_unserved_work(store: &mut dyn Store) -> Result<bool, StoreError> {
     let workers = store.workers()?;
     let is_served = |queue: &QueueId| workers.iter().any(|worker| worker.serves(queue));
     let queues: Vec<_> = store.queues()?.into_iter().filter(|queue| !is_served(&queue.id)).collect();
-    if store.schedules()?.iter().any(|schedule| !is_served(&schedule.queue)) {
+    if kept_queues(store)?.iter().any(|queue| !is_served(queue)) {
         return Ok(true);
     }
     if queues.is_empty() {

@@ -11,8 +11,8 @@ use super::notifier::{NotifyFn, Subscription};
 use super::reservation_lock::ReservationLock;
 use super::terminal_input::TerminalInputPipes;
 use crate::model::{
-    Command, DueCounts, DuePage, DueRecord, EnvironmentId, Event, EventRecord, HookResult, Job, JobId, QueueId,
-    QueueInfo, Refusal, Run, RunId, ScheduleState, ScheduleTarget, SiteState, WorkerId, WorkerInfo,
+    Command, DueCounts, DuePage, DueRecord, EnvironmentId, Event, EventRecord, ExpectationState, HookResult, Job,
+    JobId, QueueId, QueueInfo, Refusal, Run, RunId, ScheduleState, ScheduleTarget, SiteState, WorkerId, WorkerInfo,
 };
 
 /// How many events a store retains at least for followers. A follower that is further behind loads the site again,
@@ -92,6 +92,9 @@ pub trait Store: Send {
 
     /// All queues and jobs of which due times are recorded, also those without a schedule now.
     fn recorded_targets(&mut self) -> Result<Vec<ScheduleTarget>, StoreError>;
+
+    /// All expectations.
+    fn expectations(&mut self) -> Result<Vec<ExpectationState>, StoreError>;
 
     /// The jobs that this worker is running.
     fn jobs_run_by(&mut self, worker: WorkerId) -> Result<Vec<Job>, StoreError>;

@@ -16,9 +16,9 @@ use super::notifier::{NotifyFn, Subscription};
 use super::reservation_lock::ReservationLock;
 use super::terminal_input::TerminalInputPipes;
 use crate::model::{
-    Command, DueCounts, DuePage, DueRecord, EnvironmentId, Event, EventRecord, HookResult, Job, JobId, QueueId,
-    QueueInfo, Retention, Run, RunId, ScheduleState, ScheduleTarget, Site, SiteState, StateReader, WorkerId,
-    WorkerInfo, next_ready_job,
+    Command, DueCounts, DuePage, DueRecord, EnvironmentId, Event, EventRecord, ExpectationState, HookResult, Job,
+    JobId, QueueId, QueueInfo, Retention, Run, RunId, ScheduleState, ScheduleTarget, Site, SiteState, StateReader,
+    WorkerId, WorkerInfo, next_ready_job,
 };
 
 /// A connection to a site in memory. Clones are connections to the same site.
@@ -124,6 +124,10 @@ impl Store for MemoryStore {
 
     fn recorded_targets(&mut self) -> Result<Vec<ScheduleTarget>, StoreError> {
         Ok(self.lock().site.read(|site_state| site_state.recorded_targets().cloned().collect()))
+    }
+
+    fn expectations(&mut self) -> Result<Vec<ExpectationState>, StoreError> {
+        Ok(self.lock().site.read(|site_state| site_state.expectations().cloned().collect()))
     }
 
     fn jobs_run_by(&mut self, worker: WorkerId) -> Result<Vec<Job>, StoreError> {
@@ -251,7 +255,9 @@ impl MemorySite {
 
     /// Records a run as it was when it was its job's latest.
     fn record_run(&mut self, event: &Event) {
-        let (Event::Started { job, .. } | Event::Ended { job, .. }) = event else { return };
+        let (Event::Started { job, .. } | Event::StallChanged { job, .. } | Event::Ended { job, .. }) = event else {
+            return;
+        };
         let Some(run) = self.site.read(|site_state| site_state.job(*job)?.last_run_with_value()) else { return };
         let runs = self.runs.entry(*job).or_default();
         match runs.last_mut().filter(|last| last.id == run.id) {

@@ -211,8 +211,8 @@ impl Screen {
         self.lists.is_scanning()
     }
 
-    /// When the screen changes without a message, if it does: each second while a job is running or scheduled, and when
-    /// the status text expires.
+    /// When the screen changes without a message, if it does: each second while a job is running or scheduled, when
+    /// something becomes overdue, and when the status text expires.
     pub fn next_tick(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let has_clock = |id: &QueueId, queue: &QueueState, site_state: &SiteState| {
             !queue.running.is_empty() || site_state.next_scheduled_time(id).is_some_and(|time| time > now)
@@ -237,8 +237,9 @@ impl Screen {
             .queue_stats(now)
             .oldest_pending
             .map(|since| now + TimeDelta::seconds(60 - (now - since).num_seconds() % 60));
+        let expected = self.site.read(SiteState::next_expected).filter(|time| *time > now);
         let grace_end = self.unattended_since.map(|since| since + WORKER_START_GRACE).filter(|time| *time > now);
-        second.into_iter().chain(expiry).chain(stats_change).chain(minute).chain(grace_end).min()
+        second.into_iter().chain(expiry).chain(stats_change).chain(minute).chain(grace_end).chain(expected).min()
     }
 
     /// The statistics of the current queue, or of all queues.

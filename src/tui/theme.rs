@@ -100,6 +100,7 @@ pub struct Symbols {
     pub running: &'static str,
     pub stopping: &'static str,
     pub requested: &'static str,
+    pub overdue: &'static str,
     pub cursor: &'static str,
     pub mark: &'static str,
     pub rule: &'static str,
@@ -277,6 +278,7 @@ impl Symbols {
         running: "▸",
         stopping: "▪",
         requested: "»",
+        overdue: "!",
         cursor: "›",
         // One cell wide everywhere, and unlike the other symbols.
         mark: "•",
@@ -303,6 +305,7 @@ impl Symbols {
         running: ">",
         stopping: "#",
         requested: "*",
+        overdue: "!",
         cursor: ">",
         mark: "*",
         rule: "-",

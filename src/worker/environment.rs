@@ -3,7 +3,9 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use crate::model::{Exit, Job, NeedResult, Outcome, PoolHold, Run, Value, plain_text, variable_name};
+use crate::model::{Exit, Job, NeedResult, Outcome, PoolHold, Run, Value, WorkerId, plain_text, variable_name};
+use chrono::{DateTime, SecondsFormat, Utc};
+use super::hook_event::HookEvent;
 use crate::site::{HOOK, RUN_ID, SitePaths, TAG, WORKER, hook_tag_value, run_tag_value, worker_file};
 
 /// The variable with the folder that a job keeps over its attempts.
@@ -46,51 +48,77 @@ fn need_variables(result: &NeedResult) -> impl Iterator<Item = (String, OsString
     value.into_iter().chain([(format!("{name}_OUTCOME"), (*result.outcome).into())])
 }
 
-/// The variables of a hook, and the names of those that it must not have.
+/// The variables of a hook.
+pub(super) struct HookVariables {
+    /// Their values.
+    pub(super) set: Vec<(String, OsString)>,
+    /// The names of those that it must not have.
+    pub(super) absent: Vec<&'static str>,
+}
+
+/// The variables of a hook that runs in this slot of a worker.
 pub(super) fn hook_variables(
-    job: &Job,
-    run: &Run,
+    event: &HookEvent,
+    worker: WorkerId,
     paths: &SitePaths,
     tag_prefix: &str,
     log: &Path,
     slot: usize,
-) -> (Vec<(String, OsString)>, Vec<&'static str>) {
-    let end = run.end.as_ref();
+) -> HookVariables {
+    let run = event.run();
+    let end = run.and_then(|run| run.end.as_ref());
     let (code, signal) = match end.and_then(|end| end.exit) {
         Some(Exit::Code(code)) => (Some(code), None),
         Some(Exit::Signal(signal)) => (None, Some(signal)),
         None => (None, None),
     };
     let outcome = end.map(|end| &end.outcome);
-    let duration = end.and_then(|end| (end.at - run.started).to_std().ok()).unwrap_or_default();
-    let value = job.value.as_ref().filter(|_| outcome == Some(&Outcome::Succeeded));
+    let duration = run.zip(end).map(|(run, end)| (end.at - run.started).to_std().unwrap_or_default());
+    let value = event.job().and_then(|job| job.value.as_ref()).filter(|_| outcome == Some(&Outcome::Succeeded));
     let value = value.map(|value| if let Value::String(text) = value { text.clone() } else { value.to_string() });
     let cause = end.and_then(|end| end.cause.as_deref());
     let error = outcome.and_then(Outcome::failure).map(|failure| failure.message.clone());
+    let (job, worker) = (event.job(), run.map_or(worker, |run| run.worker));
+    let time = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
+    let text = |text: String| to_env_value(&text);
     let variables = [
         (HOOK, Some(slot.to_string().into())),
-        (TAG, Some(hook_tag_value(tag_prefix, run.worker, slot).into())),
-        ("SETLIST_TITLE", Some(to_env_value(&job.display_title()))),
+        (TAG, Some(hook_tag_value(tag_prefix, worker, slot).into())),
+        ("SETLIST_QUEUE", Some(event.queue().to_string().into())),
+        ("SETLIST_JOB", job.map(|job| job_name(job).into())),
+        ("SETLIST_JOB_ID", job.map(|job| job.id.0.to_string().into())),
+        (RUN_ID, run.map(|run| run.id.to_string().into())),
+        ("SETLIST_ATTEMPT", job.zip(run).map(|(job, _)| job.current_attempt().to_string().into())),
+        ("SETLIST_SITE", Some(paths.site_dir().as_os_str().to_owned())),
+        (WORKER, Some(worker_file(worker, paths).into_os_string())),
+        ("SETLIST_EVENT", Some(event.as_str().into())),
+        ("SETLIST_TITLE", Some(text(event.title()))),
         ("SETLIST_OUTCOME", outcome.map(|outcome| outcome.as_str().into())),
-        ("SETLIST_RUN_MS", Some(duration.as_millis().to_string().into())),
+        ("SETLIST_RUN_MS", duration.map(|duration| duration.as_millis().to_string().into())),
         ("SETLIST_EXIT_CODE", code.map(|code| code.to_string().into())),
         ("SETLIST_SIGNAL", signal.map(|signal| signal.to_string().into())),
-        ("SETLIST_ERROR", error.as_deref().map(to_env_value)),
+        ("SETLIST_ERROR", error.map(text)),
         ("SETLIST_CAUSE", cause.map(|cause| cause.kind.as_str().into())),
-        ("SETLIST_CAUSE_TEXT", cause.map(|cause| to_env_value(&cause.to_string()))),
-        ("SETLIST_VALUE", value.as_deref().map(to_env_value)),
+        ("SETLIST_CAUSE_TEXT", cause.map(|cause| text(cause.to_string()))),
+        ("SETLIST_VALUE", value.map(text)),
         ("SETLIST_LOG", Some(log.as_os_str().to_owned())),
+        ("SETLIST_MESSAGE", event.message().map(text)),
+        ("SETLIST_SINCE", event.since().map(|since| time(since).into())),
+        ("SETLIST_LAST_SUCCESS", event.last_success().map(|last| time(last).into())),
     ];
     let absent = variables.iter().filter(|(_, value)| value.is_none()).map(|(name, _)| *name).collect();
-    let variables = variables.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
-    (common_variables(job, run, paths).into_iter().chain(variables).collect(), absent)
+    let set = variables.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
+    HookVariables { set, absent }
+}
+
+fn job_name(job: &Job) -> String {
+    job.name().map_or_else(|| job.id.to_string(), str::to_owned)
 }
 
 fn common_variables(job: &Job, run: &Run, paths: &SitePaths) -> Vec<(String, OsString)> {
-    let name = job.name().map_or_else(|| job.id.to_string(), str::to_owned);
     [
         ("SETLIST_QUEUE", job.queue.to_string().into()),
-        ("SETLIST_JOB", name.into()),
+        ("SETLIST_JOB", job_name(job).into()),
         ("SETLIST_JOB_ID", job.id.0.to_string().into()),
         (RUN_ID, run.id.to_string().into()),
         ("SETLIST_ATTEMPT", job.current_attempt().to_string().into()),

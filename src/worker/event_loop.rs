@@ -143,6 +143,15 @@ struct ActiveRun {
     started: Instant,
     /// Its process has ended, and that has not been recorded yet.
     is_ended: bool,
+    /// It has stalled before, so that its hook has run.
+    has_stalled: bool,
+}
+
+impl ActiveRun {
+    /// A run that starts now.
+    fn new(job: Job) -> Self {
+        Self { job, started: Instant::now(), is_ended: false, has_stalled: false }
+    }
 }
 
 impl EventLoop {
@@ -179,7 +188,7 @@ impl EventLoop {
             id,
             runner,
             running: HashMap::new(),
-            hooks: Hooks::default(),
+            hooks: Hooks::new(id),
             folders,
             environments,
             hook_results: Vec::new(),

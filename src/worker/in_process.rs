@@ -117,7 +117,7 @@ impl Job {
         let attempt = self.attempts + 1;
         let (id, worker) = (RunId::default(), WorkerId::default());
         let started = clock::now();
-        self.start_run(Run { id, attempt, worker, started, end: None, approval: None, inputs: None });
+        self.start_run(Run { id, attempt, worker, started, stalled: None, end: None, approval: None, inputs: None });
         let report = call_definition(&self.definition);
         let then = if report.outcome == Outcome::Succeeded { AfterRun::Finish } else { AfterRun::StayPending };
         self.end_run(&report, then, clock::now());

@@ -2,6 +2,8 @@
 
 use std::sync::mpsc::Sender;
 
+use chrono::{DateTime, Utc};
+
 use crate::definition;
 use crate::model::{DesiredState, JobId, RunId, RunReport};
 use crate::runner::Waker;
@@ -23,8 +25,10 @@ pub(super) enum WorkerMessage {
     FileRead(Result<DesiredState, definition::Error>),
     /// The process of a run has ended.
     RunEnded(JobId, RunId, RunReport),
-    /// The `on_finish` hook of a run has ended; the last line that it printed.
-    HookEnded(RunId, RunReport, String),
+    /// A run has printed nothing since this time, for longer than it may; or, without a time, prints again.
+    StallChanged(JobId, RunId, Option<DateTime<Utc>>),
+    /// The hook in this slot has ended; the last line that it printed.
+    HookEnded(usize, RunReport, String),
     /// Another worker of this machine has died.
     PeerDied,
     /// Shut down.

@@ -11,6 +11,7 @@ mod environment;
 mod environments;
 mod error;
 mod event_loop;
+mod hook_event;
 mod hooks;
 mod in_process;
 mod job_variables;

@@ -1,4 +1,8 @@
-//! Writes the output of a run to its log.
+//! Writes the output of a run to its log, and tells the worker when a run stalls.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::clock;
 use crate::model::{RunId, Stream, WindowSize};
@@ -10,11 +14,15 @@ use crate::store::log::LogWriter;
 pub(super) struct RunLog {
     log: Option<LogWriter>,
     run: RunId,
+    on_stall: StallCallback,
 }
 
+/// Called when a run is stalled, with the time since when it has printed nothing, and without a time when it prints again.
+pub(super) type StallCallback = Box<dyn Fn(Option<DateTime<Utc>>) + Send>;
+
 impl RunLog {
-    pub(super) fn new(log: LogWriter, run: RunId) -> Self {
-        Self { log: Some(log), run }
+    pub(super) fn new(log: LogWriter, run: RunId, on_stall: StallCallback) -> Self {
+        Self { log: Some(log), run, on_stall }
     }
 
     fn check(&mut self, result: Result<(), StoreError>) {
@@ -37,6 +45,11 @@ impl Output for RunLog {
         if let Some(log) = &mut self.log {
             log.resize(size);
         }
+    }
+
+    fn stalled(&mut self, silent_for: Option<Duration>) {
+        let since = |silent: Duration| TimeDelta::from_std(silent).map_or(clock::now(), |silent| clock::now() - silent);
+        (self.on_stall)(silent_for.map(since));
     }
 
     fn finish(mut self: Box<Self>) {

@@ -2,6 +2,7 @@
 
 #[macro_use]
 mod each_backend;
+mod expectations;
 mod old_formats;
 mod ordering;
 mod pools;

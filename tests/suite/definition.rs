@@ -2,6 +2,7 @@
 //! folder `definition`, with the file as the description.
 
 pub(crate) mod arbitrary_input;
+mod expectations;
 mod files;
 mod invalid_files;
 mod matrix;

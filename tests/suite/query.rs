@@ -24,7 +24,16 @@ fn finished(title: &str, tags: &[&str], outcome: Outcome, code: i32, ago: i64, t
         RunEnd { at, outcome: outcome.clone(), exit: Some(Exit::Code(code)), cause: None, usage: None, value: None };
     let started = at - TimeDelta::seconds(took);
     job.last_run = Some(
-        Run { id: RunId(1), attempt: 1, worker: WorkerId(1), started, end: Some(end), approval: None, inputs: None }
+        Run {
+            id: RunId(1),
+            attempt: 1,
+            worker: WorkerId(1),
+            started,
+            stalled: None,
+            end: Some(end),
+            approval: None,
+            inputs: None,
+        }
             .into(),
     );
     job.attempts = 1;

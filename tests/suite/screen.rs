@@ -16,6 +16,7 @@ mod keys;
 mod marks;
 mod mouse;
 mod notifications;
+mod overdue;
 mod results;
 mod schedules;
 mod tiles;

@@ -7,8 +7,7 @@ use chrono::SecondsFormat;
 use serde_json::{Map, Value, json};
 
 use crate::model::{
-    Call, Definition, ExecOptions, FailureKind, Hook, Interruptions, JobRef, Need, NotBefore, OutcomeCondition,
-    PassEnv, Program, RetryOn, RetryPolicy, SchedulingOptions,
+    Call, Definition, ExecOptions, FailureKind, Hook, Interruptions, JobRef, Need, NotBefore, OutcomeCondition, PassEnv, Program, RetryOn, RetryPolicy, SchedulingOptions, StallPolicy, StopSignal,
 };
 use crate::text;
 
@@ -87,11 +86,28 @@ fn write_exec_options(exec: &ExecOptions, say: &mut impl FnMut(&str, Value)) {
         say("log_limit", json!(exec.log_limit));
     }
     if let Some(hook) = &exec.on_finish {
-        say("on_finish", on_finish(hook));
+        say("on_finish", hook_map(hook));
+    }
+    if let Some(stall) = exec.stall {
+        say("stall", stall_value(stall));
+    }
+    if let Some(hook) = &exec.on_stall {
+        say("on_stall", hook_map(hook));
+    }
+    if let Some(hook) = &exec.on_overdue {
+        say("on_overdue", hook_map(hook));
     }
 }
 
-fn on_finish(hook: &Hook) -> Value {
+fn stall_value(StallPolicy { after, stop }: StallPolicy) -> Value {
+    match stop {
+        None => duration(after),
+        Some(StopSignal::Terminate) => json!({"after": duration(after), "then": "cancel"}),
+        Some(StopSignal::Kill) => json!({"after": duration(after), "then": "kill"}),
+    }
+}
+
+fn hook_map(hook: &Hook) -> Value {
     let (name, program) = match &hook.program {
         Program::Run { text, .. } => ("run", json!(text)),
         Program::Command(words) => ("command", json!(words)),

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use super::{QueueState, SiteState};
 use crate::model::needs::is_skipped_by_failure;
 use crate::model::{
-    DeclaredJob, DueOutcome, DueResult, EnvironmentId, Job, JobId, JobRef, JobState, Outcome, Phase, PoolSizes,
+    DeclaredJob, DueOutcome, DueResult, EnvironmentId, ExpectationState, Job, JobId, JobRef, JobState, Outcome, Phase, PoolSizes,
     QueueId, QueueInfo, Readiness, RemovalReason, RunId, ScheduleState, ScheduleTarget, StateReader, WorkerId,
     WorkerInfo,
 };
@@ -239,6 +239,19 @@ impl StateReader for SiteState {
             _ => None,
         });
         Ok(recent.filter(|(_, outcome)| outcome.is_failure()).collect())
+    }
+
+    fn expectations(&self) -> Result<Vec<ExpectationState>, Infallible> {
+        Ok(self.expectations.values().cloned().collect())
+    }
+
+    fn finished_jobs(&self, queue: &QueueId) -> Result<Vec<(JobId, Outcome, DateTime<Utc>)>, Infallible> {
+        let finished = self.queues.get(queue).map(|queue| &queue.finished).into_iter().flatten();
+        let finished = finished.filter_map(|id| match &self.job(*id)?.state {
+            JobState::Finished { outcome, at } => Some((*id, outcome.clone(), *at)),
+            _ => None,
+        });
+        Ok(finished.collect())
     }
 
     fn last_due_record(

@@ -34,10 +34,11 @@ impl SiteState {
         schedules.filter_map(|state| Some((state.upcoming(now)?, state))).min_by_key(|(due, _)| *due)
     }
 
-    /// Whether there are schedules that no registered worker serves.
+    /// Whether there are schedules or expectations that no registered worker serves.
     pub fn has_unattended_schedule(&self) -> bool {
         let is_served = |queue: &QueueId| self.workers.values().any(|worker: &WorkerInfo| worker.serves(queue));
         self.scheduled_queues.keys().any(|queue| !is_served(queue))
+            || self.expectations.values().any(|state| !is_served(&state.queue))
     }
 
     /// The recorded due times of a schedule, oldest first; none in a copy of a stored site.

@@ -111,7 +111,10 @@ impl TxState<'_> {
             Event::ScheduleChanged { .. }
             | Event::ScheduleEnded { .. }
             | Event::DueRecorded { .. }
-            | Event::DueWithdrawn { .. } => self.apply_to_schedules(event),
+            | Event::DueWithdrawn { .. }
+            | Event::ExpectationChanged { .. }
+            | Event::ExpectationEnded { .. }
+            | Event::Overdue { .. } => self.apply_to_schedules(event),
             Event::PoolsDefined { pools } => {
                 self.cache.pools.clone_from(pools);
                 self.execute("UPDATE site SET pools = ?1", [(!pools.is_empty()).then_some(Json(pools))])
@@ -150,6 +153,9 @@ impl TxState<'_> {
         self.execute(sql, (id, Json(settings), Json(QueueMode::default())))?;
         let settings = settings.clone();
         if let Some(info) = self.cache.queues.iter_mut().find(|info| info.id == *id) {
+            let env = |settings: &QueueSettings| settings.on_overdue.as_ref().map(|hook| hook.env.clone());
+            let before = env(&info.settings).filter(|env| !env.is_empty());
+            self.has_removed_secrets |= before.is_some() && before != env(&settings);
             info.settings = settings;
         } else {
             self.cache.queues.push(QueueInfo {
@@ -179,8 +185,9 @@ impl TxState<'_> {
         self.execute(sql, DefinitionColumns::of(&job.definition).with(&job.id))?;
         let sql = "INSERT INTO jobs (id, queue, position, state, outcome, finished, attempts, run, value, executed, \
                    enqueued, flags, until, earlier, worker, started, ended, ending, exit_code, exit_signal, \
-                   environment, approval, run_approval, cause, usage, run_inputs, rank, weight, needs) VALUES (?1, ?2, ?3, ?4, ?5, ?6, \
-                   ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, 0, 1, NULL)";
+                   environment, approval, run_approval, cause, usage, run_inputs, stalled, rank, weight, needs) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, \
+                   ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, 0, 1, NULL)";
         self.write_job(sql, job)?;
         let terms = &job.definition.scheduling;
         if !terms.is_default() {
@@ -222,7 +229,7 @@ impl TxState<'_> {
         let sql = "UPDATE jobs SET state = ?4, outcome = ?5, finished = ?6, attempts = ?7, run = ?8, value = ?9, \
                    executed = ?10, enqueued = ?11, flags = ?12, until = ?13, earlier = ?14, worker = ?15, \
                    started = ?16, ended = ?17, ending = ?18, exit_code = ?19, exit_signal = ?20, environment = ?21, \
-                   approval = ?22, run_approval = ?23, cause = ?24, usage = ?25, run_inputs = ?26 WHERE id = ?1";
+                   approval = ?22, run_approval = ?23, cause = ?24, usage = ?25, run_inputs = ?26, stalled = ?27 WHERE id = ?1";
         self.write_job(sql, &job)?;
         if let Event::Started { .. } = event {
             self.claimed.push(job.clone());
@@ -288,6 +295,7 @@ impl TxState<'_> {
             ending.and_then(|ending| ending.cause.as_ref()).map(Json),
             ending.and_then(|ending| ending.usage.as_ref()).map(Json),
             run.and_then(|run| run.inputs.as_ref()).map(Json),
+            run.and_then(|run| run.stalled).map(Nanos),
         ];
         self.execute(sql, columns)
     }

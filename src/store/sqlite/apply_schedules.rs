@@ -1,4 +1,4 @@
-//! Writes events about schedules to the database.
+//! Writes events about schedules and expectations to the database.
 
 use rusqlite::Result;
 
@@ -7,7 +7,7 @@ use super::tx_state::TxState;
 use crate::model::{DueRecord, DueResult, Event, MAX_DUE_RECORDS};
 
 impl TxState<'_> {
-    /// Applies an event about a schedule.
+    /// Applies an event about a schedule or an expectation.
     pub(super) fn apply_to_schedules(&mut self, event: &Event) -> Result<()> {
         match event {
             Event::ScheduleChanged { state } => {
@@ -40,6 +40,20 @@ impl TxState<'_> {
             Event::DueWithdrawn { target, after } => {
                 let sql = "DELETE FROM due_times WHERE target = ?1 AND due > ?2 AND result != ?3";
                 self.execute(sql, (Json(target), Nanos(*after), Json(DueResult::Ran)))
+            }
+            Event::ExpectationChanged { state } => {
+                let expectations = &mut self.cache.expectations;
+                match expectations.binary_search_by(|known| known.target.cmp(&state.target)) {
+                    Ok(at) => expectations[at] = (**state).clone(),
+                    Err(at) => expectations.insert(at, (**state).clone()),
+                }
+                let sql = "INSERT INTO expectations (target, state) VALUES (?1, ?2) \
+                           ON CONFLICT (target) DO UPDATE SET state = excluded.state";
+                self.execute(sql, (Json(&state.target), Json(state)))
+            }
+            Event::ExpectationEnded { target } => {
+                self.cache.expectations.retain(|known| known.target != *target);
+                self.execute("DELETE FROM expectations WHERE target = ?1", [Json(target)])
             }
             _ => Ok(()),
         }

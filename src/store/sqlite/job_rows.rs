@@ -17,7 +17,7 @@ macro_rules! select_jobs {
              j.value, j.executed, j.enqueued, j.removed, j.flags, j.until, j.needs, j.earlier, \
              j.run, j.worker, j.started, j.ended, j.ending, j.exit_code, j.exit_signal, \
              d.name, d.title, d.digest, d.run, d.command, d.rest, j.environment, \
-             j.approval, j.run_approval, j.cause, j.usage, j.run_inputs \
+             j.approval, j.run_approval, j.cause, j.usage, j.run_inputs, j.stalled \
              FROM jobs j LEFT JOIN definitions d ON d.job = j.id ",
             $condition
         )
@@ -36,6 +36,7 @@ const ENVIRONMENT_COLUMN: usize = 28;
 const APPROVAL_COLUMN: usize = 29;
 const CAUSE_COLUMN: usize = 31;
 const INPUTS_COLUMN: usize = 33;
+const STALLED_COLUMN: usize = 34;
 
 /// Reads a job from a row of [`select_jobs`].
 pub(super) fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
@@ -104,6 +105,7 @@ fn last_run(row: &Row<'_>, id: RunId) -> rusqlite::Result<Run> {
         attempt: row.get(ATTEMPTS_COLUMN)?,
         worker: row.get(LAST_RUN_COLUMN + 1)?,
         started,
+        stalled: row.get::<_, Option<_>>(STALLED_COLUMN)?.map(|Nanos(since)| since),
         end,
         approval: approval(row, APPROVAL_COLUMN + 1)?,
         inputs: inputs(row, INPUTS_COLUMN)?,
@@ -121,7 +123,8 @@ pub(super) fn run(row: &Row<'_>) -> rusqlite::Result<Run> {
         None => None,
     };
     let (id, attempt, worker, Nanos(started)) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
-    Ok(Run { id, attempt, worker, started, end, approval: approval(row, 9)?, inputs: inputs(row, 12)? })
+    let (approval, inputs) = (approval(row, 9)?, inputs(row, 12)?);
+    Ok(Run { id, attempt, worker, started, stalled: None, end, approval, inputs })
 }
 
 /// Why a run failed and what it used.

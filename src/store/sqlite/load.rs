@@ -21,6 +21,7 @@ pub(super) fn site_state(snapshot: &Connection) -> Result<SiteState> {
     let file = (queries::file_version(snapshot)?, queries::pools(snapshot)?);
     site_state.set_site_info(queues, queries::workers(snapshot)?, file, counters);
     site_state.set_schedules(schedule_rows::schedules(snapshot)?);
+    site_state.set_expectations(schedule_rows::expectations(snapshot)?);
     Ok(site_state)
 }
 

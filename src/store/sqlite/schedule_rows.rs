@@ -1,16 +1,25 @@
-//! Schedules and their due times as rows.
+//! Schedules with their due times, and expectations, as rows.
 
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, Result, Row};
 
 use super::columns::{Count, Json, Nanos};
-use crate::model::{DueCounts, DuePage, DueRecord, DueResult, ScheduleState, ScheduleTarget};
+use crate::model::{DueCounts, DuePage, DueRecord, DueResult, ExpectationState, ScheduleState, ScheduleTarget};
 
 /// All schedules, by target.
 pub(super) fn schedules(db: &Connection) -> Result<Vec<ScheduleState>> {
     let mut statement = db.prepare_cached("SELECT state FROM schedules")?;
     let states = statement.query_map((), |row| row.get(0).map(|Json(state)| state))?;
     let mut states: Vec<ScheduleState> = states.collect::<Result<_>>()?;
+    states.sort_by(|a, b| a.target.cmp(&b.target));
+    Ok(states)
+}
+
+/// All expectations, by target.
+pub(super) fn expectations(db: &Connection) -> Result<Vec<ExpectationState>> {
+    let mut statement = db.prepare_cached("SELECT state FROM expectations")?;
+    let states = statement.query_map((), |row| row.get(0).map(|Json(state)| state))?;
+    let mut states: Vec<ExpectationState> = states.collect::<Result<_>>()?;
     states.sort_by(|a, b| a.target.cmp(&b.target));
     Ok(states)
 }

@@ -57,6 +57,7 @@ CREATE TABLE jobs (
     unique_key TEXT,        -- that only one pending or running job has
     cause TEXT,             -- JSON: why the latest run failed
     usage TEXT,             -- JSON: what the latest run used
+    stalled INTEGER,        -- since when it has printed nothing, while it is stalled
     removed TEXT,           -- JSON: by whom it was taken out of its queue
     environment INTEGER     -- of the user who has requested it
 );
@@ -104,6 +105,11 @@ CREATE TABLE runs (
 
 -- Schedules, and what became of each of their due times. A schedule that was removed leaves its due times.
 CREATE TABLE schedules (
+    target TEXT PRIMARY KEY, -- JSON: the queue or the job
+    state TEXT NOT NULL      -- JSON
+) WITHOUT ROWID;
+-- By when queues and jobs should have succeeded.
+CREATE TABLE expectations (
     target TEXT PRIMARY KEY, -- JSON: the queue or the job
     state TEXT NOT NULL      -- JSON
 ) WITHOUT ROWID;

@@ -9,8 +9,9 @@ use super::connection::SqliteStore;
 use super::tx_state::TxState;
 use super::{load, open, queries, schedule_rows};
 use crate::model::{
-    Call, Command, Definition, DueCounts, DuePage, DueRecord, EnvironmentId, EventRecord, HookResult, Job, JobId,
-    QueueId, QueueInfo, Run, RunId, ScheduleState, ScheduleTarget, SiteState, WorkerId, WorkerInfo, next_ready_job,
+    Call, Command, Definition, DueCounts, DuePage, DueRecord, EnvironmentId, EventRecord, ExpectationState, HookResult,
+    Job, JobId, QueueId, QueueInfo, Run, RunId, ScheduleState, ScheduleTarget, SiteState, WorkerId, WorkerInfo,
+    next_ready_job,
 };
 use crate::store::backend::{PruneReport, Store, TimedCommand, TransactionReport};
 use crate::store::error::StoreError;
@@ -75,6 +76,10 @@ impl Store for SqliteStore {
 
     fn recorded_targets(&mut self) -> Result<Vec<ScheduleTarget>, StoreError> {
         self.read(|snapshot| schedule_rows::recorded_targets(snapshot))
+    }
+
+    fn expectations(&mut self) -> Result<Vec<ExpectationState>, StoreError> {
+        self.read(|snapshot| schedule_rows::expectations(snapshot))
     }
 
     fn jobs_run_by(&mut self, worker: WorkerId) -> Result<Vec<Job>, StoreError> {

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use rusqlite::{Connection, Result};
 
 use super::{migrate, queries, schedule_rows};
-use crate::model::{Counters, Job, JobId, PoolSizes, QueueInfo, ScheduleState, WorkerInfo};
+use crate::model::{Counters, ExpectationState, Job, JobId, PoolSizes, QueueInfo, ScheduleState, WorkerInfo};
 
 /// The data that every transaction needs, and the active jobs.
 #[derive(Debug)]
@@ -23,6 +23,8 @@ pub(super) struct TxCache {
     pub(super) workers: Vec<WorkerInfo>,
     /// By target.
     pub(super) schedules: Vec<ScheduleState>,
+    /// By target.
+    pub(super) expectations: Vec<ExpectationState>,
     /// Jobs that are running or reserved, of those that this connection has changed.
     pub(super) active_jobs: HashMap<JobId, Job>,
 }
@@ -43,6 +45,7 @@ impl TxCache {
             queues: queries::queues(db)?,
             workers: queries::workers(db)?,
             schedules: schedule_rows::schedules(db)?,
+            expectations: schedule_rows::expectations(db)?,
             active_jobs: HashMap::new(),
         })
     }

@@ -12,8 +12,7 @@ use super::queries::{find_job, jobs_run_by, pool_holders};
 use super::schedule_rows;
 use super::tx_cache::TxCache;
 use crate::model::{
-    DeclaredJob, DueOutcome, Job, JobId, JobRef, Outcome, Phase, PoolSizes, QueueId, QueueInfo, Readiness, RunId,
-    ScheduleState, ScheduleTarget, StateReader, WorkerId, WorkerInfo,
+    DeclaredJob, DueOutcome, ExpectationState, Job, JobId, JobRef, Outcome, Phase, PoolSizes, QueueId, QueueInfo, Readiness, RunId, ScheduleState, ScheduleTarget, StateReader, WorkerId, WorkerInfo,
 };
 
 /// The site within one transaction. Queues and counters are cached; jobs are queried.
@@ -299,6 +298,19 @@ impl StateReader for TxState<'_> {
         self.query_all(sql, (queue, finished.start(), Nanos(since), Json(Outcome::Succeeded)), |row| {
             let Json(outcome): Json<Outcome> = row.get(1)?;
             Ok((row.get(0)?, DueOutcome::from(&outcome)))
+        })
+    }
+
+    fn expectations(&self) -> Result<Vec<ExpectationState>> {
+        Ok(self.cache.expectations.clone())
+    }
+
+    fn finished_jobs(&self, queue: &QueueId) -> Result<Vec<(JobId, Outcome, DateTime<Utc>)>> {
+        let sql = "SELECT id, outcome, finished FROM jobs WHERE queue = ?1 AND state = 0 AND removed IS NULL \
+                   ORDER BY finished, run, id";
+        self.query_all(sql, [queue], |row| {
+            let (Json(outcome), Nanos(at)) = (row.get(1)?, row.get(2)?);
+            Ok((row.get(0)?, outcome, at))
         })
     }
 

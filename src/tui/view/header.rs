@@ -1,5 +1,6 @@
 //! Draws the header: a tab per queue and the number of failed jobs, and below it the statistics of the current queue.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use chrono::{DateTime, Utc};
@@ -37,6 +38,7 @@ struct TabContent {
     /// The state in words, or when the queue is due next.
     label: String,
     failed: usize,
+    is_overdue: bool,
     is_current: bool,
     with_states: bool,
 }
@@ -70,6 +72,10 @@ impl Header<'_> {
         if failed > 0 {
             painter.right(&format!(" {} {failed} failed ", appearance.symbols.failed), appearance.theme.alarm);
         }
+        let overdue = self.idle.site.overdue(self.idle.now).count();
+        if overdue > 0 {
+            painter.right(&format!(" {} {overdue} overdue ", appearance.symbols.overdue), appearance.theme.alarm);
+        }
         if self.idle.lacks_schedule_worker() {
             let fits = |(notice, tabs): &&(&str, usize)| text::width(notice) + 2 + tabs <= painter.room();
             let fitting = UNKEPT_NOTICES.iter().find(fits).map_or("", |(notice, _)| notice);
@@ -91,6 +97,8 @@ impl Header<'_> {
         let appearance = &self.idle.setup.appearance;
         let current = self.queue.filter(|_| !self.shows_all_queues).map(|(id, _)| id);
         let mut tabs: Vec<Tab> = self.shows_all_queues.then(|| all_queues_tab(appearance)).into_iter().collect();
+        let overdue: BTreeSet<&QueueId> =
+            self.idle.site.overdue(self.idle.now).map(|(state, _)| &state.queue).collect();
         for (index, (id, queue)) in self.idle.site.queues().into_iter().enumerate() {
             let state = if self.idle.lacks_worker(id) {
                 TabState::NoWorker
@@ -103,11 +111,12 @@ impl Header<'_> {
             let label = next.unwrap_or_else(|| state.label().to_owned());
             let failed = self.idle.site.failed_count(id);
             let is_current = current == Some(id);
+            let is_overdue = overdue.contains(id);
             tabs.push(queue_tab(
                 index + 1,
                 id,
                 queue,
-                TabContent { state, label, failed, is_current, with_states },
+                TabContent { state, label, failed, is_overdue, is_current, with_states },
                 appearance,
             ));
         }
@@ -239,7 +248,7 @@ fn queue_tab(
     index: usize,
     id: &QueueId,
     queue: &QueueState,
-    TabContent { state, label, failed, is_current, with_states }: TabContent,
+    TabContent { state, label, failed, is_overdue, is_current, with_states }: TabContent,
     appearance: &Appearance,
 ) -> Tab {
     let theme = &appearance.theme;
@@ -258,6 +267,9 @@ fn queue_tab(
     }
     if failed > 0 {
         pieces.push((format!(" {}{failed}", appearance.symbols.failed), theme.bad));
+    }
+    if is_overdue {
+        pieces.push((format!(" {} overdue", appearance.symbols.overdue), theme.bad));
     }
     pieces.push((" ".to_owned(), Style::new()));
     Tab { queue: Some(id.clone()), pieces, is_current }

@@ -127,6 +127,7 @@ impl DetailColumn<'_> {
         lines.extend(self.command());
         lines.extend(self.hook());
         lines.extend(self.schedule());
+        lines.extend(self.expectations());
         lines.extend(self.needs());
         lines
     }
@@ -144,6 +145,11 @@ impl DetailColumn<'_> {
                 let words = if waiting.is_empty() { "pending".to_owned() } else { format!("pending: {waiting}") };
                 ("", words, Style::new())
             }
+            JobState::Running { stop: None, .. } if job.stalled_since().is_some() => {
+                let since = job.stalled_since().unwrap_or(self.now);
+                let text = job_row::stalled_text(since, self.now);
+                (appearance.symbols.running, format!("running, {text}"), appearance.theme.bad)
+            }
             JobState::Running { stop, .. } => (
                 appearance.symbols.running,
                 if stop.is_some() { "stopping" } else { "running" }.to_owned(),
@@ -156,6 +162,9 @@ impl DetailColumn<'_> {
         };
         let sign = if sign.is_empty() { String::new() } else { format!("{sign} ") };
         let mut line = vec![(sign + &text::plain_line(&words), style)];
+        if let Some(overdue) = self.site.overdue_job(job, self.now) {
+            line.push((format!(", {}", job_row::overdue_text(overdue, self.setup, self.now)), appearance.theme.bad));
+        }
         if job.max_attempts() > 1 && job.current_attempt() > 0 {
             line.push((format!(", attempt {} of {}", job.current_attempt(), job.max_attempts()), appearance.theme.dim));
         }

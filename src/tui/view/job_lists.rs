@@ -76,6 +76,7 @@ impl ListView<'_> {
             let row = JobRow {
                 job,
                 wait_reason: wait_reason.as_ref(),
+                overdue: site.overdue_job(job, now),
                 progress: job.current_run().map(|run| self.subscriptions.progress(run)).unwrap_or_default(),
                 cursor,
                 is_marked: self.lists.marks().contains(&job.id),

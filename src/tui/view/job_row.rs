@@ -5,7 +5,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
-use crate::model::{Job, JobState, Outcome, RunEnd, StopSignal, WaitReason, result_value};
+use crate::model::{Job, JobState, Outcome, Overdue, RunEnd, StopSignal, WaitReason, result_value};
 use crate::text;
 use crate::tui::output::JobProgress;
 use crate::tui::state::ScreenSetup;
@@ -31,6 +31,8 @@ pub(super) enum RowCursor {
 pub(super) struct JobRow<'a> {
     pub(super) job: &'a Job,
     pub(super) wait_reason: Option<&'a WaitReason>,
+    /// By when it should have succeeded, if it is overdue.
+    pub(super) overdue: Option<Overdue>,
     pub(super) progress: JobProgress,
     pub(super) cursor: RowCursor,
     pub(super) is_marked: bool,
@@ -99,7 +101,7 @@ pub(super) fn draw(
 ) {
     let appearance = &setup.appearance;
     let (job, cursor) = (row.job, row.cursor);
-    let mut parts = parts(job, row.wait_reason, setup, now);
+    let mut parts = parts(job, row.wait_reason, setup, now).with_overdue(row, setup, now);
     if parts.note.is_empty() {
         // A readable title is worth more than a long bar.
         let cells = usize::from(area.width / 5).saturating_sub(2).min(12);
@@ -193,8 +195,10 @@ fn parts(job: &Job, wait_reason: Option<&WaitReason>, setup: &ScreenSetup, now: 
                 Some(StopSignal::Kill) => (signs.stopping, "killing"),
             };
             let duration = time_format::elapsed_seconds(job, now);
-            let note_style = theme.warn;
-            let (note, time, value) = (note.to_owned(), String::new(), String::new());
+            let stalled = job.stalled_since().filter(|_| stop.is_none()).map(|since| stalled_text(since, now));
+            let note_style = if stalled.is_some() { theme.bad } else { theme.warn };
+            let note = stalled.unwrap_or_else(|| note.to_owned());
+            let (time, value) = (String::new(), String::new());
             RowParts { sign, sign_style: theme.live, note, note_style, time, duration, value }
         }
         JobState::Finished { outcome, .. } => {
@@ -218,6 +222,32 @@ fn parts(job: &Job, wait_reason: Option<&WaitReason>, setup: &ScreenSetup, now: 
 /// The end of a run as short text: its outcome, and the cause if it says more.
 pub(super) fn end_text(end: &RunEnd) -> String {
     end.failure_summary().map_or_else(|| outcome_text(&end.outcome), |failure| text::plain_line(&failure))
+}
+
+/// For how long a run prints nothing.
+pub(super) fn stalled_text(since: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    format!("stalled {}", text::approximate_duration((now - since).to_std().unwrap_or_default()))
+}
+
+/// By when a job should have succeeded.
+pub(super) fn overdue_text(overdue: Overdue, setup: &ScreenSetup, now: DateTime<Utc>) -> String {
+    let expected = time_format::format_time((setup.local)(overdue.expected), (setup.local)(now));
+    format!("overdue since {expected}")
+}
+
+impl RowParts {
+    /// Shows that the job is overdue, before everything else.
+    fn with_overdue(self, row: &JobRow<'_>, setup: &ScreenSetup, now: DateTime<Utc>) -> Self {
+        let Some(overdue) = row.overdue else { return self };
+        let Appearance { theme, symbols } = &setup.appearance;
+        let (expected, now) = ((setup.local)(overdue.expected), (setup.local)(now));
+        let format = if expected.date() == now.date() { "%H:%M" } else { "%b %d" };
+        let text = format!("overdue {}", expected.format(format));
+        let note = if self.note.is_empty() { text } else { format!("{text}, {}", self.note) };
+        let is_running = matches!(row.job.state, JobState::Running { .. });
+        let (sign, sign_style) = if is_running { (self.sign, self.sign_style) } else { (symbols.overdue, theme.bad) };
+        Self { sign, sign_style, note, note_style: theme.bad, ..self }
+    }
 }
 
 /// An outcome as short text.

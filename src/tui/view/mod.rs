@@ -5,6 +5,7 @@ mod confirm_box;
 mod detail_column;
 mod dialog_line;
 mod empty_states;
+mod expectation_details;
 mod file_errors;
 mod header;
 mod idle_reason;

@@ -2,10 +2,12 @@
 
 use std::mem;
 
+use chrono::{DateTime, Utc};
+
 use super::{ChangeListener, EventLoop};
 use crate::crash;
-use crate::model::{Command, NothingToDo, Refusal};
-use crate::store::{Store, StoreError, TransactionReport};
+use crate::model::{Command, Event, NothingToDo, Refusal};
+use crate::store::{CommandResult, Store, StoreError, TransactionReport};
 use crate::text::count_noun;
 use crate::worker::commit_thread::{Batch, CommitOutcome};
 
@@ -68,6 +70,22 @@ impl EventLoop {
         room
     }
 
+    /// Queues the hooks for what a transaction of this worker has found overdue.
+    fn enqueue_overdue_hooks(
+        &mut self,
+        store: &mut dyn Store,
+        commands: &[(Command, DateTime<Utc>)],
+        answers: &[CommandResult],
+    ) {
+        let promoted = commands.iter().zip(answers).filter(|((command, _), _)| matches!(command, Command::PromoteDue));
+        for event in promoted.filter_map(|(_, answer)| answer.as_ref().ok()).flatten() {
+            let Event::Overdue { target, overdue, runs_hook: true } = event else { continue };
+            if let Err(error) = self.hooks.enqueue_overdue(store, target, *overdue) {
+                tracing::error!(%error, "can't read what on_overdue runs");
+            }
+        }
+    }
+
     /// Applies the results of a transaction. If it failed, nothing of it was recorded, and its ends and starts are queued
     /// again.
     pub(super) fn apply_commit(
@@ -81,7 +99,10 @@ impl EventLoop {
             Ok(transacted) => transacted,
             Err(error) => {
                 let has_happened = |(command, _): &(Command, _)| {
-                    matches!(command, Command::EndRun { .. } | Command::StartReserved { .. })
+                    matches!(
+                        command,
+                        Command::EndRun { .. } | Command::StartReserved { .. } | Command::RecordStall { .. }
+                    )
                 };
                 let later = mem::take(&mut self.pending_commands);
                 self.pending_commands.extend(commands.into_iter().filter(has_happened).chain(later));
@@ -96,6 +117,7 @@ impl EventLoop {
         }
         let claimed =
             commands.iter().zip(&answers).filter(|((command, _), _)| matches!(command, Command::Claim { .. }));
+        self.enqueue_overdue_hooks(store, &commands, &answers);
         self.wants_jobs &= claims > 0;
         for (_, answer) in claimed {
             self.wants_jobs &= answer.is_ok();

@@ -83,7 +83,7 @@ impl EventLoop {
                 let outcome = Outcome::Failed(Failure { kind: FailureKind::NotStarted, message });
                 let report = RunReport { cause, ..RunReport::new(outcome) };
                 drop(channel.send(WorkerMessage::RunEnded(id, run.id, report)));
-                self.running.insert(run.id, ActiveRun { job, started: Instant::now(), is_ended: false });
+                self.running.insert(run.id, ActiveRun::new(job));
                 return;
             }
         };
@@ -99,7 +99,10 @@ impl EventLoop {
         };
         let run = run.id;
         let done = move |report| drop(channel.send(WorkerMessage::RunEnded(id, run, report)));
-        let launched = self.runner.launch(run, launch, Box::new(RunLog::new(log, run)), Box::new(done));
+        let channel = self.sender.channel.clone();
+        let on_stall = move |since| drop(channel.send(WorkerMessage::StallChanged(id, run, since)));
+        let log = RunLog::new(log, run, Box::new(on_stall));
+        let launched = self.runner.launch(run, launch, Box::new(log), Box::new(done));
         if let Err(error) = launched {
             if !mem::replace(&mut self.is_delay_logged, true) {
                 tracing::warn!("can't start {} yet: {error}; retrying", plain_line(&job.path()));
@@ -107,7 +110,7 @@ impl EventLoop {
             self.deferred.push_back(run);
             self.launch_retry_at = Some(Instant::now() + LAUNCH_RETRY_INTERVAL);
         }
-        self.running.insert(run, ActiveRun { job, started: Instant::now(), is_ended: false });
+        self.running.insert(run, ActiveRun::new(job));
     }
 
     /// Starts the hooks of ended runs, as far as there is room for them.
@@ -118,7 +121,9 @@ impl EventLoop {
         let channel = &self.sender.channel;
         let is_deferred = self.hooks.start(&self.runner, &self.paths, &self.tag_prefix, &mut self.environments, || {
             let channel = channel.clone();
-            Box::new(move |run, report, last_line| drop(channel.send(WorkerMessage::HookEnded(run, report, last_line))))
+            Box::new(move |slot, report, last_line| {
+                drop(channel.send(WorkerMessage::HookEnded(slot, report, last_line)))
+            })
         });
         if is_deferred {
             self.launch_retry_at.get_or_insert(Instant::now() + LAUNCH_RETRY_INTERVAL);

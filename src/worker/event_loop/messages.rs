@@ -1,7 +1,9 @@
 //! Waiting for messages, and what each of them changes.
 
+use std::mem;
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use rustix::process::Signal;
 
 use super::{EventLoop, MAX_SLEEP, PeerCheck};
@@ -67,7 +69,8 @@ impl EventLoop {
             WorkerMessage::SiteChanged => self.is_dirty = true,
             WorkerMessage::FileRead(read) => self.reload.handle_read(read),
             WorkerMessage::RunEnded(job, run, report) => self.handle_run_end(job, run, report),
-            WorkerMessage::HookEnded(run, report, last_line) => self.handle_hook_end(run, report, last_line),
+            WorkerMessage::StallChanged(job, run, since) => self.handle_stall(job, run, since),
+            WorkerMessage::HookEnded(slot, report, last_line) => self.handle_hook_end(slot, report, last_line),
             WorkerMessage::PeerDied => self.peer_check_due = Some(PeerCheck::PeerDied),
             WorkerMessage::Shutdown(shutdown) => self.shut_down(shutdown),
             WorkerMessage::Suspend => self.suspend_requested = true,
@@ -121,8 +124,17 @@ impl EventLoop {
         self.pending_commands.push((Command::EndRun { job, run, report, on_failure: None }, self.now));
     }
 
-    fn handle_hook_end(&mut self, run: RunId, report: RunReport, last_line: String) {
-        if self.hooks.handle_exit(run, &report, &last_line) {
+    /// Records that a run is stalled or prints again, and runs its hook the first time that it stalls.
+    fn handle_stall(&mut self, job: JobId, run: RunId, since: Option<DateTime<Utc>>) {
+        let Some(active) = self.running.get_mut(&run).filter(|active| !active.is_ended) else { return };
+        self.pending_commands.push((Command::RecordStall { job, run, since }, self.now));
+        if let Some(since) = since.filter(|_| !mem::replace(&mut active.has_stalled, true)) {
+            self.hooks.enqueue_stalled(&active.job, since, self.now);
+        }
+    }
+
+    fn handle_hook_end(&mut self, slot: usize, report: RunReport, last_line: String) {
+        if let Some(run) = self.hooks.handle_exit(slot, &report, &last_line) {
             self.hook_results.push((run, HookResult { at: self.now, outcome: report.outcome, last_line }));
         }
     }

@@ -51,6 +51,7 @@ impl EventLoop {
             attempt: job.attempts + 1,
             worker: self.id,
             started: self.now,
+            stalled: None,
             end: None,
             approval: job.approval.clone(),
             inputs: None,

@@ -103,7 +103,7 @@ impl EventLoop {
             }
             // Released jobs can be claimed again.
             Event::Reserved { jobs, .. } => self.wants_jobs |= jobs.is_empty(),
-            Event::Started { .. } | Event::Removed { .. } => {}
+            Event::Started { .. } | Event::Removed { .. } | Event::StallChanged { .. } => {}
             _ => self.wants_jobs = true,
         }
         if let Some(job) = &mut own {

@@ -8,9 +8,7 @@ use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use setlist::model::{
-    Cause, CauseKind, Command, Definition, DesiredQueue, DesiredState, DiskUsage, Exit, Failure, FailureKind,
-    Interruptions, JobId, JobRef, MissedPolicy, Need, NotBefore, OnFailure, Outcome, OutcomeCondition, OverlapPolicy,
-    Phase, Placement, PoolUse, QueueId, QueueSettings, Recurrence, Reservation, Retention, RetryOn, RetryPolicy, RunId,
+    Cause, CauseKind, Command, Definition, DesiredQueue, DesiredState, DiskUsage, Exit, Expectation, Failure, FailureKind, Interruptions, JobId, JobRef, MissedPolicy, Need, NotBefore, OnFailure, Outcome, OutcomeCondition, OverlapPolicy, Phase, Placement, PoolUse, QueueId, QueueSettings, Recurrence, Reservation, Retention, RetryOn, RetryPolicy, RunId,
     RunReport, Schedule, SchedulingOptions, Script, Site, SiteState, StopSignal, Usage, WorkerId, WorkerInfo,
 };
 use setlist::store::{MemoryStore, SqliteStore, Store};
@@ -27,6 +25,8 @@ enum CommandTemplate {
     Plain(Command),
     /// The end of the nth running job.
     End(usize, RunReport, Option<OnFailure>),
+    /// A stall of the nth running job.
+    Stall(usize, Option<DateTime<Utc>>),
     /// The start of the nth reserved job.
     Begin(usize),
     /// The death of this worker, after some of its reserved jobs have started.
@@ -44,6 +44,14 @@ impl CommandTemplate {
                 let none = (JobId(1), RunId(1));
                 let (job, run) = running.get(nth % running.len().max(1)).copied().unwrap_or(none);
                 Command::EndRun { job, run, report: report.clone(), on_failure: *on_failure }
+            }
+            Self::Stall(nth, since) => {
+                let Command::EndRun { job, run, .. } =
+                    Self::End(*nth, RunReport::new(Outcome::Succeeded), None).command(site_state)
+                else {
+                    panic!("it ends a run")
+                };
+                Command::RecordStall { job, run, since: *since }
             }
             Self::Begin(nth) => {
                 let reserved = |worker: &WorkerInfo| {
@@ -160,6 +168,15 @@ fn uses() -> impl Strategy<Value = Vec<PoolUse>> {
     prop_oneof![3 => Just(Vec::new()), 1 => one]
 }
 
+fn expectations() -> impl Strategy<Value = Option<Arc<Expectation>>> {
+    let by = |expression| Expectation::By(vec![Recurrence::parse(expression, chrono_tz::UTC).unwrap()]);
+    let expectation = prop_oneof![
+        select(vec!["@every 2s", "* * * * *"]).prop_map(by),
+        select(vec![1, 20]).prop_map(|seconds| Expectation::Within(Duration::from_secs(seconds))),
+    ];
+    prop_oneof![3 => Just(None), 1 => expectation.prop_map(|expectation| Some(Arc::new(expectation)))]
+}
+
 fn terms(targets: impl Strategy<Value = JobRef>) -> impl Strategy<Value = SchedulingOptions> {
     let need = (targets, select(vec![OutcomeCondition::Success, OutcomeCondition::Failure, OutcomeCondition::Finish]));
     let needs = proptest::collection::vec(need.prop_map(|(job, on)| Need { job, on }), 0..3);
@@ -172,8 +189,8 @@ fn terms(targets: impl Strategy<Value = JobRef>) -> impl Strategy<Value = Schedu
     let weight = prop_oneof![4 => Just(1), 1 => select(vec![2, 3, u32::MAX])];
     let confirm =
         prop_oneof![4 => Just(None), 1 => select(vec!["", "Really?\0"]).prop_map(|text| Some(text.to_owned()))];
-    let terms = (needs, after, priority, weight, retries(), confirm, schedules(), uses());
-    let terms = terms.prop_map(|(needs, after, priority, weight, retry, confirm, schedule, uses)| SchedulingOptions {
+    let terms = (needs, after, priority, weight, retries(), confirm, schedules(), (uses(), expectations()));
+    let terms = terms.prop_map(|(needs, after, priority, weight, retry, confirm, schedule, (uses, expect))| SchedulingOptions {
         needs,
         after,
         priority,
@@ -182,6 +199,7 @@ fn terms(targets: impl Strategy<Value = JobRef>) -> impl Strategy<Value = Schedu
         confirm,
         schedule,
         uses,
+        expect,
         ..SchedulingOptions::default()
     });
     prop_oneof![1 => Just(SchedulingOptions::default()), 2 => terms]
@@ -213,8 +231,8 @@ fn plans() -> impl Strategy<Value = DesiredState> {
         .prop_flat_map(move |names| names.into_iter().map(job).collect::<Vec<_>>());
     let keep = select(vec![None, Some(0), Some(u64::MAX)])
         .prop_map(|seconds| Retention { max_age_seconds: seconds, ..Retention::default() });
-    let queue = (queues(), jobs, any::<bool>(), 1..4_u32, on_failure(), keep, schedules());
-    let queue = queue.prop_map(|(id, mut jobs, reversed, parallel, on_failure, retention, schedule)| {
+    let queue = (queues(), jobs, any::<bool>(), 1..4_u32, on_failure(), keep, (schedules(), expectations()));
+    let queue = queue.prop_map(|(id, mut jobs, reversed, parallel, on_failure, retention, (schedule, expect))| {
         if reversed {
             jobs.reverse();
         }
@@ -223,6 +241,7 @@ fn plans() -> impl Strategy<Value = DesiredState> {
             on_failure,
             retention,
             schedule,
+            expect,
             declared: true,
             order: parallel,
             ..QueueSettings::default()
@@ -289,6 +308,8 @@ fn asks() -> impl Strategy<Value = CommandTemplate> {
         2 => (0..5_usize, reports(), proptest::option::of(on_failure())).prop_map(|(nth, report, on_failure)| {
             CommandTemplate::End(nth, report, on_failure)
         }),
+        1 => (0..5_usize, proptest::option::of(moments()))
+            .prop_map(|(nth, since)| CommandTemplate::Stall(nth, since)),
         1 => (0..5_usize).prop_map(CommandTemplate::Begin),
         1 => (workers(), any::<bool>()).prop_map(|(worker, odd)| CommandTemplate::ReapWorker(worker, odd)),
     ]

@@ -11,9 +11,7 @@ use proptest::sample::select;
 use serde_json::{Map, Value, json};
 use setlist::definition;
 use setlist::model::{
-    Arguments, Definition, DesiredQueue, DesiredState, ExecOptions, FailureKind, Hook, Interruptions, JobRef, Need,
-    NotBefore, OnFailure, OutcomeCondition, PassEnv, Program, QueueId, QueueSettings, Retention, RetryOn, RetryPolicy,
-    SchedulingOptions, Script,
+    Arguments, Definition, DesiredQueue, DesiredState, ExecOptions, FailureKind, Hook, Interruptions, JobRef, Need, NotBefore, OnFailure, OutcomeCondition, PassEnv, Program, QueueId, QueueSettings, Retention, RetryOn, RetryPolicy, SchedulingOptions, Script, StallPolicy, StopSignal,
 };
 
 use super::{schema, shell};
@@ -95,10 +93,10 @@ fn exec_options() -> impl Strategy<Value = ExecOptions> {
         vec(0..256_i32, 1..3),
         any::<bool>(),
         prop_oneof![Just(4096), 5_000..1_u64 << 40],
-        option::of(hook()),
+        (option::of(hook()), option::of(stall()), option::of(event_hook())),
     );
     (surroundings, limits).prop_map(
-        |((env, files, cwd, stdin, pass_env), (timeout, grace, ok_codes, pty, log_limit, on_finish))| ExecOptions {
+        |((env, files, cwd, stdin, pass_env), (timeout, grace, ok_codes, pty, log_limit, hooks))| ExecOptions {
             env,
             env_files: files.into_iter().map(Into::into).collect(),
             pass_env,
@@ -109,15 +107,36 @@ fn exec_options() -> impl Strategy<Value = ExecOptions> {
             ok_codes: ok_codes.into(),
             pty,
             log_limit,
-            on_finish: on_finish.map(Into::into),
+            on_finish: hooks.0.map(Into::into),
+            stall: hooks.1,
+            on_stall: hooks.2.filter(|_| hooks.1.is_some()).map(Into::into),
+            on_overdue: None,
         },
     )
 }
 
+fn stall() -> impl Strategy<Value = StallPolicy> {
+    let stop = select(&[None, Some(StopSignal::Terminate), Some(StopSignal::Kill)][..]);
+    (1_000..10_000_000_u64, stop).prop_map(|(millis, stop)| StallPolicy { after: Duration::from_millis(millis), stop })
+}
+
+/// A hook that follows no outcome.
+fn event_hook() -> impl Strategy<Value = Hook> {
+    hook().prop_map(|hook| Hook { on: OutcomeCondition::Finish, ..hook })
+}
+
 fn retry_policy() -> impl Strategy<Value = RetryPolicy> {
     let on = prop_oneof![
-        select(&[FailureKind::Exit, FailureKind::Signal, FailureKind::Timeout, FailureKind::NotStarted][..])
-            .prop_map(RetryOn::Failure),
+        select(
+            &[
+                FailureKind::Exit,
+                FailureKind::Signal,
+                FailureKind::Timeout,
+                FailureKind::Stalled,
+                FailureKind::NotStarted,
+            ][..]
+        )
+        .prop_map(RetryOn::Failure),
         (0..256_i32).prop_map(RetryOn::Code),
         Just(RetryOn::Interrupted),
     ];
@@ -178,6 +197,8 @@ fn settings() -> impl Strategy<Value = QueueSettings> {
             on_failure,
             retention: Retention { max_runs: runs, max_age_seconds: seconds, max_output_bytes: bytes },
             schedule: None,
+            expect: None,
+            on_overdue: None,
             declared: true,
             order: 0,
         }
@@ -278,17 +299,22 @@ fn job_to_value(job: &Definition) -> Value {
     }
     fields["needs"] = terms.needs.iter().map(|need| json!({"job": need.job, "on": need.on})).collect();
     fields["timeout"] = setup.timeout.map_or_else(|| "none".into(), time);
-    fields["on_finish"] = setup.on_finish.as_deref().map_or_else(
+    fields["on_finish"] = hook_value(setup.on_finish.as_deref());
+    fields["stall"] = setup.stall.map_or_else(
         || "none".into(),
-        |hook| {
-            let mut map = json!({"on": hook.on, "timeout": time(hook.timeout)});
-            match &hook.program {
-                Program::Run { text, .. } => map["run"] = text.as_str().into(),
-                Program::Command(words) => map["command"] = json!(words),
-            }
-            map
+        |StallPolicy { after, stop }| {
+            let then = match stop {
+                None => "report",
+                Some(StopSignal::Terminate) => "cancel",
+                Some(StopSignal::Kill) => "kill",
+            };
+            json!({"after": time(after), "then": then})
         },
     );
+    fields["on_stall"] = hook_value(setup.on_stall.as_deref());
+    if let Some(map) = fields["on_stall"].as_object_mut() {
+        map.remove("on");
+    }
     if let Some(cwd) = &setup.cwd {
         fields["cwd"] = json!(cwd);
     }
@@ -302,6 +328,16 @@ fn job_to_value(job: &Definition) -> Value {
         fields["confirm"] = json!(confirm);
     }
     fields
+}
+
+fn hook_value(hook: Option<&Hook>) -> Value {
+    let Some(hook) = hook else { return "none".into() };
+    let mut map = json!({"on": hook.on, "timeout": format!("{}ms", hook.timeout.as_millis())});
+    match &hook.program {
+        Program::Run { text, .. } => map["run"] = text.as_str().into(),
+        Program::Command(words) => map["command"] = json!(words),
+    }
+    map
 }
 
 /// Formats a value as JSON, with more escapes so that it is YAML.

@@ -165,6 +165,8 @@ impl Reference {
             Command::StartReserved { worker, job, run } => self.begin(*worker, *job, *run, now)?,
             Command::Release { worker } => self.release(*worker)?,
             Command::EndRun { job, run, report, on_failure } => self.end_run(*job, *run, report, *on_failure, now)?,
+            // Says nothing about when jobs start.
+            Command::RecordStall { .. } => {}
             Command::ReapWorker { worker, started_runs, unreachable_host: _ } => {
                 self.reap_worker(*worker, started_runs, now)?;
             }

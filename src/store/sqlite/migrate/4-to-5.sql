@@ -34,5 +34,11 @@ ALTER TABLE jobs ADD COLUMN cause TEXT;
 ALTER TABLE jobs ADD COLUMN usage TEXT;
 ALTER TABLE runs ADD COLUMN cause TEXT;
 ALTER TABLE runs ADD COLUMN usage TEXT;
+-- Queues and jobs may be expected to succeed in time, and their runs to print something.
+CREATE TABLE expectations (
+    target TEXT PRIMARY KEY,
+    state TEXT NOT NULL
+) WITHOUT ROWID;
+ALTER TABLE jobs ADD COLUMN stalled INTEGER;
 -- A job that waits for a time and for approval now waits for the time first.
 UPDATE jobs SET state = CASE WHEN flags & 1 THEN 6 ELSE 7 END WHERE state = 8 AND until IS NOT NULL AND NOT flags & 2;
