@@ -14,6 +14,10 @@ use super::open_site::OpenSite;
 use super::progress_reporter::last_lines;
 use super::{safe_output, schedule, status_check};
 use crate::clock;
+use crate::model::{
+    Approval, Cause, HookResult, Job, JobState, Need, Outcome, OutcomeCondition, Overdue, Phase, PoolHold, PoolUse,
+    QueueId, QueueState, QueueStatus, Run, RunEnd, ScheduleTarget, SiteState, WaitReason, due_at, plain_text,
+    result_value,
 };
 use crate::store::Store;
 use crate::text;

@@ -82,7 +82,7 @@ fn failed_jobs(site_state: &SiteState, queues: &[QueueId], filter: &JobFilterArg
     }
     let selection = SelectionFilter::parse(filter, site_state, site_state.jobs())?;
     let jobs = queues.iter().flat_map(|queue| jobs_of_queue(site_state, queue));
-    let mut jobs: Vec<Job> = jobs.filter(|job| job.has_failed() && selection.matches(job)).cloned().collect();
+    let mut jobs: Vec<Job> = jobs.filter(|job| job.last_run_failed() && selection.matches(job)).cloned().collect();
     jobs.sort_by_key(|job| job.id);
     Ok(jobs)
 }

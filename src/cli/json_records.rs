@@ -12,7 +12,8 @@ use serde_json::ser::{Formatter, Serializer};
 use super::artifacts::RunArtifacts;
 use super::error::CliError;
 use crate::model::{
-    Approval, Call, Exit, HookResult, Job, NeedResult, Outcome, OutcomeCondition, Overdue, PoolHold, Program, QueueId, QueueMode, QueueState, Run, RunEnd, RunId, ScheduleState, SiteState, Value, WaitReason,
+    Approval, Call, Exit, HookResult, Job, NeedResult, Outcome, OutcomeCondition, Overdue, PoolHold, Program, QueueId,
+    QueueMode, QueueState, Run, RunEnd, RunId, ScheduleState, SiteState, Value, WaitReason,
 };
 use crate::text;
 

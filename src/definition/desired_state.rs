@@ -19,7 +19,7 @@ use super::unknown_fields;
 use super::value;
 use super::value_check;
 use super::value_path::ValuePath;
-use crate::model::{Definition, DesiredQueue, DesiredState, OnFailure, PoolSizes, QueueId, QueueSettings};
+use crate::model::{Definition, DesiredState, OnFailure, PoolSizes, QueueId, QueueSettings};
 
 /// The keywords of `on_failure`.
 pub(super) const ON_FAILURE_VALUES: [(&str, OnFailure); 2] =

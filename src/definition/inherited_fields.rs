@@ -13,7 +13,10 @@ use super::spanned_value::{MapEntry, Node, NodeKind, ScalarType};
 use super::spelling::quoted;
 use super::value_path::ValuePath;
 use super::{hook, pass_env, pools, program, retry, stall, units, value};
-use crate::model::{ExecOptions, Expectation, Hook, NotBefore, PassEnv, PoolUse, QueueHook, RetryPolicy, Schedule, SchedulingOptions, StallPolicy};
+use crate::model::{
+    ExecOptions, Expectation, Hook, NotBefore, PassEnv, PoolUse, QueueHook, RetryPolicy, Schedule, SchedulingOptions,
+    StallPolicy,
+};
 
 /// The inheritable fields of one level. `None` where the level doesn't set a field.
 #[derive(Clone, Default)]

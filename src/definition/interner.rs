@@ -100,7 +100,8 @@ impl Hash for ByValue<ExecOptions> {
 
 impl Hash for ByValue<SchedulingOptions> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let SchedulingOptions { needs, after, priority, weight, retry, confirm, schedule, expect, uses, unique } = &*self.0;
+        let SchedulingOptions { needs, after, priority, weight, retry, confirm, schedule, expect, uses, unique } =
+            &*self.0;
         // These fields are enough to distinguish jobs.
         let RetryPolicy { max, delay, .. } = retry;
         for need in needs {

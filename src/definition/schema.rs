@@ -7,7 +7,10 @@ use std::slice;
 
 use serde_json::{Map, Value, json};
 
-use super::fields::{ExpectField, FieldScope, FieldSpec, FieldType, HookField, KeepField, NeedField, RetryField, ScheduleField, StallField};
+use super::fields::{
+    ExpectField, FieldScope, FieldSpec, FieldType, HookField, KeepField, NeedField, RetryField, ScheduleField,
+    StallField,
+};
 use super::{desired_state, needs, pass_env, pools, retry, schedule, stall};
 use crate::model::Interpreter;
 

@@ -53,7 +53,11 @@ pub(super) fn decide<R: StateReader>(reader: &R, command: &Command, now: DateTim
         Command::Run { job, force } => run(reader, *job, *force),
         Command::RunFailed { job, force } => {
             let current = existing_job(reader, *job)?;
-            if current.has_failed() { run(reader, *job, *force) } else { wrong_state(&current, "it has not failed") }
+            if current.last_run_failed() {
+                run(reader, *job, *force)
+            } else {
+                wrong_state(&current, "it has not failed")
+            }
         }
         Command::Approve { jobs, by } => {
             decide_approval(reader, jobs, &Approval { by: by.clone(), at: now, granted: true })

@@ -6,7 +6,9 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Approval, Definition, DueRecord, EnvironmentId, ExpectationState, Job, JobId, Overdue, PoolSizes, QueueId, QueueMode, QueueSettings, Reservation, ResolvedNeed, Run, RunId, RunReport, ScheduleState, ScheduleTarget, StopSignal, WaitConditions, WorkerId, WorkerInfo,
+    Approval, Definition, DueRecord, EnvironmentId, ExpectationState, Job, JobId, Overdue, PoolSizes, QueueId,
+    QueueMode, QueueSettings, Reservation, ResolvedNeed, Run, RunId, RunReport, ScheduleState, ScheduleTarget,
+    StopSignal, WaitConditions, WorkerId, WorkerInfo,
 };
 
 /// An event with its sequence number and time.

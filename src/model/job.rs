@@ -352,7 +352,7 @@ impl Job {
     }
 
     /// Whether it failed or was interrupted when it ran last; also if it is pending again because it stopped its queue.
-    pub fn has_failed(&self) -> bool {
+    pub fn last_run_failed(&self) -> bool {
         matches!(self.outcome(), Some(Outcome::Failed(_) | Outcome::Interrupted | Outcome::Unreachable { .. }))
             || (self.phase() == Phase::Pending && self.failure().is_some())
     }

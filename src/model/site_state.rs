@@ -14,7 +14,8 @@ use super::expected_times::ExpectedTimes;
 use super::id_hasher::IdHasherBuilder;
 use super::queue_index::{QueueIndex, rank};
 use super::{
-    DueRecord, EnvironmentId, Event, EventRecord, ExpectationState, Job, JobId, JobState, Outcome, Phase, PoolSizes, QueueId, QueueMode, QueueSettings, Readiness, RemovalReason, ScheduleState, ScheduleTarget, WorkerId, WorkerInfo,
+    DueRecord, EnvironmentId, Event, EventRecord, ExpectationState, Job, JobId, JobState, Outcome, Phase, PoolSizes,
+    QueueId, QueueMode, QueueSettings, Readiness, RemovalReason, ScheduleState, ScheduleTarget, WorkerId, WorkerInfo,
 };
 
 /// How many pending jobs are checked at most for whether a job is next to start.

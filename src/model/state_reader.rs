@@ -6,7 +6,8 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::{
-    Definition, DueOutcome, EnvironmentId, ExpectationState, Job, JobId, JobRef, Outcome, Phase, PoolSizes, QueueId, QueueMode, QueueSettings, Readiness, RemovalReason, RunId, ScheduleState, ScheduleTarget, WorkerId, WorkerInfo,
+    Definition, DueOutcome, EnvironmentId, ExpectationState, Job, JobId, JobRef, Outcome, Phase, PoolSizes, QueueId,
+    QueueMode, QueueSettings, Readiness, RemovalReason, RunId, ScheduleState, ScheduleTarget, WorkerId, WorkerInfo,
 };
 
 /// Read access to the state of a site before a command is decided.

@@ -3,9 +3,10 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use crate::model::{Exit, Job, NeedResult, Outcome, PoolHold, Run, Value, WorkerId, plain_text, variable_name};
 use chrono::{DateTime, SecondsFormat, Utc};
+
 use super::hook_event::HookEvent;
+use crate::model::{Exit, Job, NeedResult, Outcome, PoolHold, Run, Value, WorkerId, plain_text, variable_name};
 use crate::site::{HOOK, RUN_ID, SitePaths, TAG, WORKER, hook_tag_value, run_tag_value, worker_file};
 
 /// The variable with the folder that a job keeps over its attempts.

@@ -34,7 +34,7 @@ fn finished(title: &str, tags: &[&str], outcome: Outcome, code: i32, ago: i64, t
             approval: None,
             inputs: None,
         }
-            .into(),
+        .into(),
     );
     job.attempts = 1;
     job.state = JobState::Finished { outcome, at };

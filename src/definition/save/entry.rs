@@ -7,7 +7,8 @@ use chrono::SecondsFormat;
 use serde_json::{Map, Value, json};
 
 use crate::model::{
-    Call, Definition, ExecOptions, FailureKind, Hook, Interruptions, JobRef, Need, NotBefore, OutcomeCondition, PassEnv, Program, RetryOn, RetryPolicy, SchedulingOptions, StallPolicy, StopSignal,
+    Call, Definition, ExecOptions, FailureKind, Hook, Interruptions, JobRef, Need, NotBefore, OutcomeCondition,
+    PassEnv, Program, RetryOn, RetryPolicy, SchedulingOptions, StallPolicy, StopSignal,
 };
 use crate::text;
 

@@ -9,9 +9,9 @@ use chrono::{DateTime, Utc};
 use super::{QueueState, SiteState};
 use crate::model::needs::is_skipped_by_failure;
 use crate::model::{
-    DeclaredJob, DueOutcome, DueResult, EnvironmentId, ExpectationState, Job, JobId, JobRef, JobState, Outcome, Phase, PoolSizes,
-    QueueId, QueueInfo, Readiness, RemovalReason, RunId, ScheduleState, ScheduleTarget, StateReader, WorkerId,
-    WorkerInfo,
+    DeclaredJob, DueOutcome, DueResult, EnvironmentId, ExpectationState, Job, JobId, JobRef, JobState, Outcome, Phase,
+    PoolSizes, QueueId, QueueInfo, Readiness, RemovalReason, RunId, ScheduleState, ScheduleTarget, StateReader,
+    WorkerId, WorkerInfo,
 };
 
 impl SiteState {

@@ -12,7 +12,8 @@ use super::queries::{find_job, jobs_run_by, pool_holders};
 use super::schedule_rows;
 use super::tx_cache::TxCache;
 use crate::model::{
-    DeclaredJob, DueOutcome, ExpectationState, Job, JobId, JobRef, Outcome, Phase, PoolSizes, QueueId, QueueInfo, Readiness, RunId, ScheduleState, ScheduleTarget, StateReader, WorkerId, WorkerInfo,
+    DeclaredJob, DueOutcome, ExpectationState, Job, JobId, JobRef, Outcome, Phase, PoolSizes, QueueId, QueueInfo,
+    Readiness, RunId, ScheduleState, ScheduleTarget, StateReader, WorkerId, WorkerInfo,
 };
 
 /// The site within one transaction. Queues and counters are cached; jobs are queried.

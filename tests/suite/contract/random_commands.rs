@@ -8,8 +8,11 @@ use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use setlist::model::{
-    Cause, CauseKind, Command, Definition, DesiredQueue, DesiredState, DiskUsage, Exit, Expectation, Failure, FailureKind, Interruptions, JobId, JobRef, MissedPolicy, Need, NotBefore, OnFailure, Outcome, OutcomeCondition, OverlapPolicy, Phase, Placement, PoolUse, QueueId, QueueSettings, Recurrence, Reservation, Retention, RetryOn, RetryPolicy, RunId,
-    RunReport, Schedule, SchedulingOptions, Script, Site, SiteState, StopSignal, Usage, WorkerId, WorkerInfo,
+    Cause, CauseKind, Command, Definition, DesiredQueue, DesiredState, DiskUsage, Exit, Expectation, Failure,
+    FailureKind, Interruptions, JobId, JobRef, MissedPolicy, Need, NotBefore, OnFailure, Outcome, OutcomeCondition,
+    OverlapPolicy, Phase, Placement, PoolUse, QueueId, QueueSettings, Recurrence, Reservation, Retention, RetryOn,
+    RetryPolicy, RunId, RunReport, Schedule, SchedulingOptions, Script, Site, SiteState, StopSignal, Usage, WorkerId,
+    WorkerInfo,
 };
 use setlist::store::{MemoryStore, SqliteStore, Store};
 use tempfile::TempDir;
@@ -190,17 +193,19 @@ fn terms(targets: impl Strategy<Value = JobRef>) -> impl Strategy<Value = Schedu
     let confirm =
         prop_oneof![4 => Just(None), 1 => select(vec!["", "Really?\0"]).prop_map(|text| Some(text.to_owned()))];
     let terms = (needs, after, priority, weight, retries(), confirm, schedules(), (uses(), expectations()));
-    let terms = terms.prop_map(|(needs, after, priority, weight, retry, confirm, schedule, (uses, expect))| SchedulingOptions {
-        needs,
-        after,
-        priority,
-        weight,
-        retry,
-        confirm,
-        schedule,
-        uses,
-        expect,
-        ..SchedulingOptions::default()
+    let terms = terms.prop_map(|(needs, after, priority, weight, retry, confirm, schedule, (uses, expect))| {
+        SchedulingOptions {
+            needs,
+            after,
+            priority,
+            weight,
+            retry,
+            confirm,
+            schedule,
+            uses,
+            expect,
+            ..SchedulingOptions::default()
+        }
     });
     prop_oneof![1 => Just(SchedulingOptions::default()), 2 => terms]
 }
