@@ -326,9 +326,7 @@ fn print_details(
     if !job.title().is_empty() {
         field("title", job.title())?;
     }
-    let stalled = status_check::stalled_text(job, clock::now()).map(|text| format!(", {text}")).unwrap_or_default();
-    let state = job.outcome().map_or(job.phase().as_str().to_owned(), Outcome::to_string);
-    field("state", &text::plain_line(&format!("{state}{stalled}")))?;
+    field("state", &describe_state(job))?;
     if let Some(words) = waiting.filter(|words| !words.is_empty()) {
         field("waits", &words)?;
     }
@@ -407,6 +405,12 @@ fn print_details(
         field("", result.trim_end())?;
     }
     Ok(())
+}
+
+fn describe_state(job: &Job) -> String {
+    let stalled = status_check::stalled_text(job, clock::now()).map(|text| format!(", {text}")).unwrap_or_default();
+    let state = job.outcome().map_or(job.phase().as_str().to_owned(), Outcome::to_string);
+    format!("{state}{stalled}")
 }
 
 /// Describes a run, and what it got when it started.

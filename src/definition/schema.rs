@@ -53,10 +53,7 @@ impl FieldType {
             Self::PositiveInteger => integer(1, i64::from(u32::MAX)),
             Self::PositiveIntegerOrPlaceholder => or_placeholder(integer(1, i64::from(u32::MAX))),
             Self::Pools => pool_map(integer(1, i64::from(pools::MAX_POOL_SIZE))),
-            Self::Uses => {
-                let map = pool_map(or_placeholder(integer(1, i64::from(pools::MAX_POOL_SIZE))));
-                any_of([pool_name(), json!({"type": "array", "items": pool_name()}), map])
-            }
+            Self::Uses => uses(),
             Self::Mutex => pool_name(),
             Self::Count => or_placeholder(integer(0, i64::from(u32::MAX))),
             Self::BackoffFactor => or_placeholder(json!({"type": "number", "minimum": 1})),
@@ -152,6 +149,11 @@ fn pool_name() -> Value {
 }
 
 /// A map from the names of pools to such values.
+fn uses() -> Value {
+    let map = pool_map(or_placeholder(integer(1, i64::from(pools::MAX_POOL_SIZE))));
+    any_of([pool_name(), json!({"type": "array", "items": pool_name()}), map])
+}
+
 fn pool_map(value: Value) -> Value {
     json!({"type": "object", "propertyNames": {"pattern": POOL_NAME}, "additionalProperties": value})
 }

@@ -45,12 +45,12 @@ const TOPICS: [(&[&str], &str); 18] = [
     (&["allow", "code", "error", "exit", "fail", "ignore"], "accepted exit codes: `ok_codes`; failures: `on_failure`"),
     (&["log", "output", "stderr", "stdout"], "output: `log_limit`"),
     (&["callback", "done", "finish", "hook", "mail", "notif"], "actions after a job: `on_finish`"),
-    (&["concurren", "cpu", "limit", "memory", "mutex", "parallel", "slot"], "concurrency: `parallel` and `weight`"),
+    (&["concurren", "cpu", "parallel", "slot"], "concurrency: `parallel`, `weight` and `uses`"),
     (&["categor", "group", "label"], "labels: `tags`"),
     (&["comment", "desc", "help", "name"], "names: `id` and `title`"),
     (&["approv", "gate", "manual"], "approval before it runs: `confirm`"),
     (&["after_", "before", "condition", "order", "then", "when"], "what runs first: `needs` and `priority`"),
-    (&["artifact", "input", "stdin"], "the standard input: `stdin`"),
+    (&["input", "stdin"], "the standard input: `stdin`"),
     (&["runas", "run_as", "sudo", "user"], "jobs run as you: use `sudo -u USER` in the script"),
     (&["bash", "exec", "prog", "script", "shell"], "what runs: `run`, `command` and `shell`"),
 ];
@@ -67,7 +67,10 @@ fn unknown_field_problem(id: u32, text: &str, scope: FieldScope, path: &ValuePat
     let name = quoted(text);
     let problem = |message: String| Problem::new(id, path, message);
     let synonym = SYNONYMS.iter().find(|(foreign, _)| *foreign == text).map(|(_, own)| *own);
-    let suggestion = synonym.filter(|own| known.contains(own)).or_else(|| closest_keyword(text, &known));
+    // A name that stands for a topic is no typing error of another field.
+    let is_topic = TOPICS.iter().any(|(parts, _)| parts.contains(&text));
+    let closest = || closest_keyword(text, &known).filter(|_| !is_topic);
+    let suggestion = synonym.filter(|own| known.contains(own)).or_else(closest);
     if let Some(suggestion) = suggestion {
         problem(format!("unknown field {name}")).hint(format!("did you mean `{suggestion}`?"))
     } else if let Some(valid_scope) =

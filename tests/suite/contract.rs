@@ -587,16 +587,14 @@ fn loading_many_jobs_reads_one_snapshot(backend: &BackendSite) {
                 }
             }
         });
-        loop {
-            let over = writer.is_finished();
+        let mut over = false;
+        while !over {
+            over = writer.is_finished();
             let fresh = store.load().unwrap();
             let mut news = store.events_after(copy.read(setlist::model::SiteState::seq)).unwrap().unwrap();
             news.retain(|recorded| recorded.seq <= fresh.seq());
             copy.apply_records(&news);
             copy.read(|site_state| assert!(*site_state == fresh, "as of event {}", fresh.seq()));
-            if over {
-                break;
-            }
         }
     });
 }

@@ -26,7 +26,7 @@ fn other_words_lead_to_the_field_or_topic() {
     for (word, found) in [
         ("approval", "`setlist approve`"),
         ("dependencies", "`needs`"),
-        ("retries", "further runs after a failure"),
+        ("retries", "`interrupted: free`"),
         ("values", "the value is the last line of the output"),
         ("hooks", "has finished"),
         ("missed", "`missed`"),

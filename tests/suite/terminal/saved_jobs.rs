@@ -133,7 +133,7 @@ fn a_state_that_was_not_made_here_is_not_opened() {
 fn looking_at_a_site_with_schedules_starts_nothing() {
     let site = TempSite::with("queues: {q: [{id: a, schedule: '@every 1s', run: touch done}]}\n");
     let mut terminal = Terminal::open(&site, &[]);
-    terminal.wait_for_text("schedules not kept");
+    terminal.wait_for_text("no worker: `setlist service install`");
     assert!(site.processes().iter().all(|process| !process.belongs_to_job && !process.command.contains(" worker ")));
     terminal.keys("q");
     assert!(terminal.wait_for_exit().success());
