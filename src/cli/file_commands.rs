@@ -122,8 +122,8 @@ fn needs_worker(plan: &DesiredState) -> bool {
     plan.queues.iter().any(needs_worker)
 }
 
-/// What jobs need that is missing on this machine: working directories, env files and shells. And variables in texts, which
-/// are not replaced.
+/// What jobs need that is missing on this machine: working directories, env files, shells, and what limits need. And variables
+/// in texts, which are not replaced.
 fn warnings(file: &Path, desired: &DesiredState) -> Vec<String> {
     let folder = file.parent().unwrap_or(Path::new("."));
     let mut warnings = Vec::new();
@@ -146,6 +146,9 @@ fn warnings(file: &Path, desired: &DesiredState) -> Vec<String> {
         }
         for file in script.exec.env_files.iter().filter(|file| !absolute(folder, file).is_file()) {
             add(format!("the env_file {} does not exist", file.display()));
+        }
+        for problem in unkeepable_limits(&script.exec.limits) {
+            add(problem);
         }
         // A job may set a PATH of its own.
         if let Program::Run { shell, .. } = &script.program

@@ -385,6 +385,9 @@ fn print_details(
     if let Some(matrix) = &job.definition.matrix {
         field("matrix", &matrix.to_string())?;
     }
+    if let Some(script) = job.script().filter(|script| !script.exec.limits.is_empty()) {
+        field("limits", &script.exec.limits.to_string())?;
+    }
     if !job.definition.tags.is_empty() {
         field("tags", &job.definition.tags.join(", "))?;
     }

@@ -36,6 +36,9 @@ pub(super) enum FieldType {
     Boolean,
     Jobs,
     Keep,
+    LimitCount,
+    LimitSize,
+    Limits,
     LogLimit,
     Matrix,
     Name,
@@ -182,6 +185,8 @@ fields! {
     Pty "pty" Boolean "Whether to run the job in a pseudo-terminal. Default: false."
     LogLimit "log_limit" LogLimit
         "How much output of a run to keep. The middle of longer output is dropped. Default: `16MiB`."
+    Limits "limits" Limits
+        "What each process of the job may use: `memory`, `cpu_time`, `open_files`, `processes`, `file_size`. `none` removes them."
     OnFinish "on_finish" OnFinish
         "What to run when a job finishes: a script, a command as a list, or a map. `none` removes an inherited one."
     Stall "stall" Stall
@@ -191,6 +196,16 @@ fields! {
     OnOverdue "on_overdue" EventHook
         "What to run when a success is overdue (see `expect`): a script, a command as a list, or a map. `none` removes it."
     Tags "tags" Tags "Words for finding and filtering jobs."
+}
+
+fields! {
+    /// Fields of `limits`.
+    LimitField:
+    Memory "memory" LimitSize "The memory that a process may allocate."
+    CpuTime "cpu_time" Timeout "The processor time that a process may use, in whole seconds."
+    OpenFiles "open_files" LimitCount "The number of files that a process may have open."
+    Processes "processes" LimitCount "The number of processes and threads that the user may have. Root is not limited."
+    FileSize "file_size" LimitSize "The size of the files that a process may write."
 }
 
 fields! {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::fields::InheritableJobField;
+use super::limits::LimitFields;
 use super::overrides::Override;
 use super::problems::{Problem, Problems};
 use super::spanned_value::{MapEntry, Node, NodeKind, ScalarType};
@@ -21,7 +22,7 @@ use crate::model::{
 /// The inheritable fields of one level. `None` where the level doesn't set a field.
 #[derive(Clone, Default)]
 pub(super) struct InheritedFields {
-    /// Merged by name across levels. All other fields replace the outer value.
+    /// Merged by name across levels. All other fields but `limits` replace the outer value.
     pub(super) env: BTreeMap<String, Option<String>>,
     env_files: Option<Vec<PathBuf>>,
     pass_env: Option<PassEnv>,
@@ -39,6 +40,8 @@ pub(super) struct InheritedFields {
     ok_codes: Option<Arc<[i32]>>,
     pty: Option<bool>,
     log_limit: Option<u64>,
+    /// Merged by limit across levels.
+    limits: LimitFields,
     on_finish: Option<Override<Arc<Hook>>>,
     stall: Option<Override<StallPolicy>>,
     on_stall: Option<Override<Arc<Hook>>>,
@@ -70,6 +73,7 @@ impl InheritedFields {
             InheritableJobField::OkCodes => self.ok_codes = read_ok_codes(node, path, problems).map(Into::into),
             InheritableJobField::Pty => self.pty = value::boolean(node, path, problems),
             InheritableJobField::LogLimit => self.log_limit = read_log_limit(node, path, problems),
+            InheritableJobField::Limits => self.limits = LimitFields::read(node, path, problems),
             InheritableJobField::OnFinish => self.on_finish = hook::read_hook("on_finish", node, path, problems),
             InheritableJobField::Stall => self.stall = stall::read_stall(node, path, problems),
             InheritableJobField::OnStall => self.on_stall = hook::read_hook("on_stall", node, path, problems),
@@ -117,6 +121,7 @@ impl InheritedFields {
             ok_codes: self.ok_codes.or_else(|| outer.ok_codes.clone()),
             pty: self.pty.or(outer.pty),
             log_limit: self.log_limit.or(outer.log_limit),
+            limits: self.limits.inherit_from(outer.limits),
             on_finish: self.on_finish.or_else(|| outer.on_finish.clone()),
             stall: self.stall.or(outer.stall),
             on_stall: self.on_stall.or_else(|| outer.on_stall.clone()),
@@ -157,6 +162,7 @@ impl InheritedFields {
             ok_codes: self.ok_codes.clone().unwrap_or_else(ExecOptions::default_ok_codes),
             pty: self.pty.unwrap_or(defaults.pty),
             log_limit: self.log_limit.unwrap_or(defaults.log_limit),
+            limits: self.limits.limits(),
             on_finish: self.on_finish.clone().and_then(Override::into_option),
             stall: self.stall.and_then(Override::into_option),
             on_stall: self.on_stall.clone().and_then(Override::into_option),

@@ -21,6 +21,7 @@ mod job;
 mod job_lookup;
 mod job_names;
 mod keep;
+mod limits;
 mod matrix;
 mod merge_keys;
 mod needs;

@@ -8,7 +8,7 @@ use std::slice;
 use serde_json::{Map, Value, json};
 
 use super::fields::{
-    ExpectField, FieldScope, FieldSpec, FieldType, HookField, KeepField, NeedField, RetryField, ScheduleField,
+    ExpectField, FieldScope, FieldSpec, FieldType, HookField, KeepField, LimitField, NeedField, RetryField, ScheduleField,
     StallField,
 };
 use super::{desired_state, needs, pass_env, pools, retry, schedule, stall};
@@ -62,6 +62,11 @@ impl FieldType {
             Self::PositiveDuration => duration(1),
             Self::Timeout => any_of([duration(1), constant("none")]),
             Self::After => any_of([definition_ref("duration"), constant("none")]),
+            Self::LimitCount => {
+                any_of([integer(1, i64::from(u32::MAX)), constant("none"), definition_ref("placeholder")])
+            }
+            Self::LimitSize => any_of([size(0), constant("none"), definition_ref("placeholder")]),
+            Self::Limits => any_of([constant("none"), object(LimitField::ALL.iter())]),
             Self::LogLimit => or_placeholder(size(4096)),
             Self::CommandLine => non_empty_list(&definition_ref("text")),
             Self::Shell => {

@@ -34,7 +34,7 @@ const SYNONYMS: [(&str, &str); 20] = [
 ];
 
 /// Parts of unknown names, with the fields for what they are probably about.
-const TOPICS: [(&[&str], &str); 18] = [
+const TOPICS: [(&[&str], &str); 19] = [
     (&["cron", "every", "interval", "schedule"], "times at which it runs: `schedule`"),
     (&["attempt", "backoff", "retries", "retry", "tries"], "retries: `retry`"),
     (&["deadline", "duration", "kill", "time"], "time limits: `timeout` and `grace`"),
@@ -45,7 +45,8 @@ const TOPICS: [(&[&str], &str); 18] = [
     (&["allow", "code", "error", "exit", "fail", "ignore"], "accepted exit codes: `ok_codes`; failures: `on_failure`"),
     (&["log", "output", "stderr", "stdout"], "output: `log_limit`"),
     (&["callback", "done", "finish", "hook", "mail", "notif"], "actions after a job: `on_finish`"),
-    (&["concurren", "cpu", "parallel", "slot"], "concurrency: `parallel`, `weight` and `uses`"),
+    (&["cpu", "limit", "memory"], "what a job may use: `limits`"),
+    (&["concurren", "parallel", "slot"], "concurrency: `parallel`, `weight` and `uses`"),
     (&["categor", "group", "label"], "labels: `tags`"),
     (&["comment", "desc", "help", "name"], "names: `id` and `title`"),
     (&["approv", "gate", "manual"], "approval before it runs: `confirm`"),

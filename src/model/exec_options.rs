@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::millis;
-use super::{Hook, PassEnv, StallPolicy};
+use super::{Hook, Limits, PassEnv, StallPolicy};
 
 /// How a script is executed. Inherited fields (a queue's `env`, the file's `defaults`) are already merged in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,6 +48,9 @@ pub struct ExecOptions {
     /// How many bytes of output are kept per run: the head and the tail.
     #[serde(skip_serializing_if = "is_default_log_limit")]
     pub log_limit: u64,
+    /// What it may use.
+    #[serde(skip_serializing_if = "Limits::is_empty")]
+    pub limits: Limits,
     /// The hook that runs after the job finishes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_finish: Option<Arc<Hook>>,
@@ -103,6 +106,7 @@ impl Default for ExecOptions {
             ok_codes: Self::default_ok_codes(),
             pty: false,
             log_limit: Self::DEFAULT_LOG_LIMIT,
+            limits: Limits::default(),
             on_finish: None,
             on_stall: None,
             on_overdue: None,

@@ -12,10 +12,11 @@ use signal_hook::consts::{
 
 use super::error_lines::{command_not_executed, command_not_found, is_shell_report, last_message};
 use super::launch::Launch;
+use super::limits::CPU_GRACE;
 use super::oom_evidence::OomKill;
 use super::program_cache::search_path;
 use super::variables::resolve_variables;
-use crate::model::{Cause, CauseKind, Exit, Failure, FailureKind, Interpreter, Program, Script};
+use crate::model::{Cause, CauseKind, Exit, Failure, FailureKind, Interpreter, Program, Script, Usage};
 use crate::text;
 
 /// How much of a line becomes part of a cause, in cells.
@@ -34,6 +35,7 @@ pub(super) struct Evidence<'e> {
     pub(super) script: &'e Script,
     pub(super) failure: &'e Failure,
     pub(super) exit: Option<Exit>,
+    pub(super) usage: Option<&'e Usage>,
     /// The id that its root process had.
     pub(super) pid: i32,
     /// The last lines of standard error.
@@ -56,6 +58,27 @@ pub(super) fn stop_cause(exit: Option<Exit>) -> Cause {
 impl Evidence<'_> {
     /// The cause, if the evidence tells.
     pub(super) fn find_cause(&self) -> Option<Cause> {
+        let cause = self.find_kind()?;
+        let limit = if cause.limit.is_some() { cause.limit.clone() } else { self.limit_of(&cause) };
+        Some(cause.with_limit(limit))
+    }
+
+    /// The limit of the job that a process has reached.
+    fn limit_of(&self, cause: &Cause) -> Option<String> {
+        let limits = &self.script.exec.limits;
+        let size = |bytes: u64| text::bytes(bytes).replace(".0 ", " ");
+        match cause.kind {
+            // A process that the kernel killed has not reached a limit of its own.
+            CauseKind::OutOfMemory if !OomKill::is_description(&cause.detail) => limits.memory.map(size),
+            CauseKind::CpuTimeLimit => limits.cpu_time.map(text::exact_duration),
+            CauseKind::OpenFilesLimit => limits.open_files.map(|count| count.to_string()),
+            CauseKind::ProcessLimit => limits.processes.map(|count| count.to_string()),
+            CauseKind::FileSizeLimit => limits.file_size.map(size),
+            _ => None,
+        }
+    }
+
+    fn find_kind(&self) -> Option<Cause> {
         match (self.failure.kind, self.exit) {
             (FailureKind::Timeout, _) => {
                 let timeout = self.script.exec.timeout.map(text::exact_duration);
@@ -76,6 +99,9 @@ impl Evidence<'_> {
                 let pid = command.map_or(Some(self.pid), |ShellCommand { pid }| pid);
                 if let Some(kill) = (self.find_oom_kill)(pid) {
                     return Some(Cause::new(CauseKind::OutOfMemory, kill.describe()));
+                }
+                if self.has_used_up_cpu_time() {
+                    return Some(Cause::new(CauseKind::CpuTimeLimit, ""));
                 }
                 Some(Cause::new(CauseKind::Killed, format!("{name}{of_a_command}, not sent by Setlist")))
             }
@@ -139,6 +165,12 @@ impl Evidence<'_> {
             };
         }
         not_in_path(name, self.launch, self.script)
+    }
+
+    /// Whether the run has used more processor time than the hard limit, at which the kernel kills a process.
+    fn has_used_up_cpu_time(&self) -> bool {
+        let limit = self.script.exec.limits.cpu_time.map(|limit| limit.saturating_add(CPU_GRACE));
+        self.usage.zip(limit).is_some_and(|(usage, limit)| usage.cpu() >= limit)
     }
 
     fn is_shell_script(&self) -> bool {

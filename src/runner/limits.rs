@@ -1,15 +1,21 @@
 //! The umask and the limits of runs, which are those of the user who has requested them.
 
 use std::cell::Cell;
+use std::fs;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::time::Duration;
 
 #[cfg(target_os = "linux")]
 use nix::sched::{CloneFlags, unshare};
 use rustix::fs::Mode;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
+use rustix::process::{Resource, Rlimit, geteuid, getrlimit, setrlimit, umask};
 
-use crate::model::Environment;
+use crate::model::{Environment, Limits};
+use crate::text;
+
+/// The processor time between the soft and the hard limit.
+pub(super) const CPU_GRACE: Duration = Duration::from_secs(5);
 
 /// The soft limits that runs get, by their names in `limits.conf`. Not that on file locks, which identifies runs.
 pub(super) const LIMITS: [(&str, Resource); 10] = [
@@ -47,14 +53,74 @@ fn unshare_umask() {
     }
 }
 
+/// The soft and the hard limit that a job sets for a resource.
+fn limits_of(limits: &Limits, name: &str) -> Option<(u64, u64)> {
+    // A process that ignores XCPU at the soft limit is killed at the hard one.
+    let cpu_time = limits.cpu_time.map(|time| (time.as_secs(), time.saturating_add(CPU_GRACE).as_secs()));
+    let both = |limit: Option<u64>| limit.map(|limit| (limit, limit));
+    match name {
+        "data" => both(limits.memory),
+        "cpu" => cpu_time,
+        "nofile" => both(limits.open_files),
+        "nproc" => both(limits.processes),
+        "fsize" => both(limits.file_size),
+        _ => None,
+    }
+}
+
+/// A limit, lowered to what the hard limit allows.
+fn at_most(limit: Rlimit, maximum: Option<u64>) -> Rlimit {
+    let lower = |limit: Option<u64>| match (limit, maximum) {
+        (Some(limit), Some(maximum)) => Some(limit.min(maximum)),
+        (limit, maximum) => limit.or(maximum),
+    };
+    Rlimit { current: lower(limit.current), maximum: lower(limit.maximum) }
+}
+
+/// What this machine can't keep of the limits of a job, in words.
+pub fn unkeepable_limits(limits: &Limits) -> Vec<String> {
+    let mut problems = Vec::new();
+    if !cfg!(target_os = "linux") && limits.memory.is_some() {
+        problems.push("this system does not limit the memory of processes".to_owned());
+    }
+    if let Some((memory, total)) = limits.memory.zip(total_memory()).filter(|(memory, total)| memory > total) {
+        let (memory, total) = (text::bytes(memory), text::bytes(total));
+        problems.push(format!("the memory limit of {memory} is more than this machine has, {total}"));
+    }
+    let hard = getrlimit(Resource::Nofile).maximum;
+    if let Some((wanted, hard)) = limits.open_files.zip(hard).filter(|(wanted, hard)| wanted > hard) {
+        problems.push(format!("the limit of {wanted} open files is more than {hard}, the hard limit (ulimit -H -n)"));
+    }
+    let hard = getrlimit(Resource::Nproc).maximum;
+    match limits.processes {
+        Some(_) if geteuid().is_root() => {
+            problems.push("the limit on processes has no effect for root".to_owned());
+        }
+        Some(wanted) if hard.is_some_and(|hard| wanted > hard) => {
+            let hard = hard.unwrap_or_default();
+            problems
+                .push(format!("the limit of {wanted} processes is more than {hard}, the hard limit (ulimit -H -u)"));
+        }
+        _ => {}
+    }
+    problems
+}
+
+/// The memory of this machine, in bytes.
+fn total_memory() -> Option<u64> {
+    let info = fs::read_to_string("/proc/meminfo").ok()?;
+    let total = info.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB"))?;
+    total.trim().parse::<u64>().ok()?.checked_mul(1024)
+}
+
 /// The limits of a run that differ from those of this process.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ChildLimits(Vec<(Resource, Rlimit)>);
 
 impl ChildLimits {
-    /// The soft limits of this environment, as far as the hard limits allow. `open_files` is the soft limit on open files
-    /// of a run without an environment.
-    pub(super) fn new(environment: Option<&Environment>, open_files: Option<u64>) -> Self {
+    /// The limits of the job, and the soft limits of this environment, as far as the hard limits allow. `open_files` is
+    /// the soft limit on open files of a run without an environment.
+    pub(super) fn new(environment: Option<&Environment>, open_files: Option<u64>, limits: &Limits) -> Self {
         let wanted_of = |name: &str, own: Rlimit| {
             let requested = environment.and_then(|environment| {
                 let (_, limit) = environment.soft_limits.iter().find(|(known, _)| known == name)?;
@@ -64,6 +130,10 @@ impl ChildLimits {
         };
         let changed = LIMITS.into_iter().filter_map(|(name, resource)| {
             let own = getrlimit(resource);
+            if let Some((soft, hard)) = limits_of(limits, name) {
+                let limit = Rlimit { current: Some(soft), maximum: Some(hard) };
+                return Some((resource, at_most(limit, own.maximum)));
+            }
             let current = match (wanted_of(name, own), own.maximum) {
                 (Some(wanted), Some(maximum)) => Some(wanted.min(maximum)),
                 (wanted, maximum) => wanted.or(maximum),
@@ -81,7 +151,7 @@ impl ChildLimits {
         }
         let set_limits = move || {
             for (resource, limit) in &self.0 {
-                // The soft limit is not above the hard one, so this can't fail.
+                // The soft limit is not above the hard one, which is not raised, so this can't fail.
                 let _ = setrlimit(*resource, *limit);
             }
             Ok(())

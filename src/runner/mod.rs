@@ -50,6 +50,7 @@ use descriptor_limit::DescriptorLimit;
 use driver::Driver;
 pub use inherited_state::{isolate_children, was_ignored_at_start};
 pub use launch::{Done, Launch, OutOfResources, Output};
+pub use limits::unkeepable_limits;
 pub use orphans::{OrphanReport, is_pid_namespace_visible, kill_orphans};
 pub use own_environment::{login_environment, own_environment};
 pub use process_tree::detach_from_run;

@@ -26,6 +26,11 @@ pub(super) enum OomKill {
 }
 
 impl OomKill {
+    /// Whether these are the words of some evidence.
+    pub(super) fn is_description(words: &str) -> bool {
+        [Self::Machine, Self::Cgroup].iter().any(|kill| kill.describe() == words)
+    }
+
     /// The evidence in words.
     pub(super) fn describe(self) -> &'static str {
         match self {

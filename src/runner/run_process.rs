@@ -28,7 +28,9 @@ use super::stall_timer::StallTimer;
 use super::usage_meter::{Ended, UsageMeter};
 use super::value::{self, LastLine};
 use crate::crash;
-use crate::model::{Call, Cause, Exit, Failure, FailureKind, Outcome, RunId, RunReport, Script, StopSignal, Stream};
+use crate::model::{
+    Call, Cause, Exit, Failure, FailureKind, Outcome, RunId, RunReport, Script, StopSignal, Stream, Usage,
+};
 use crate::text;
 
 /// A run that has not ended.
@@ -357,7 +359,7 @@ impl RunProcess {
         };
         let outcome = self.outcome(&exit);
         let exit = exit.ok();
-        let cause = self.cause(&outcome, exit);
+        let cause = self.cause(&outcome, exit, usage.as_ref());
         let file_value = self.launch.value_file.as_deref().and_then(value::take_value_file);
         let value = match outcome {
             Outcome::Succeeded => file_value.or_else(|| self.last_line.into_value()),
@@ -422,7 +424,7 @@ impl RunProcess {
     }
 
     /// Why the run did not succeed, as far as there is evidence.
-    fn cause(&self, outcome: &Outcome, exit: Option<Exit>) -> Option<Cause> {
+    fn cause(&self, outcome: &Outcome, exit: Option<Exit>, usage: Option<&Usage>) -> Option<Cause> {
         let (Outcome::Failed(failure), Call::Script(script)) = (outcome, &self.launch.definition.call) else {
             return (*outcome == Outcome::Cancelled).then(|| stop_cause(exit));
         };
@@ -432,6 +434,7 @@ impl RunProcess {
             script,
             failure,
             exit,
+            usage,
             pid: self.pid.as_raw_nonzero().get(),
             lines: &self.error_tail.lines(),
             find_oom_kill: &|pid| find_oom_kill(pid, cgroup, elapsed),

@@ -25,7 +25,7 @@ use super::read_throttle::ReadThrottle;
 use super::run_process::{LazyProcessTable, PollSource, RunCallbacks, RunProcess, StartError, start};
 use super::usage_meter::{Ended, UsageMeter, to_exit};
 use super::waker::Waker;
-use crate::model::{Outcome, RunId, RunReport, StopSignal};
+use crate::model::{Call, Limits, Outcome, RunId, RunReport, StopSignal};
 
 /// Supervises runs on the thread that calls [`poll_once`](Self::poll_once).
 pub(super) struct Supervisor {
@@ -123,7 +123,11 @@ impl Supervisor {
     /// Starts a run and supervises it. A run that has failed to start is reported at once; one that may start later is
     /// not, and its callbacks are dropped.
     pub(super) fn launch(&mut self, run: RunId, launch: Launch, callbacks: RunCallbacks) -> Result<(), OutOfResources> {
-        let limits = ChildLimits::new(launch.environment.as_deref(), self.descriptor_limit.original());
+        let wanted = match &launch.definition.call {
+            Call::Script(script) => script.exec.limits,
+            Call::Function(_) => Limits::default(),
+        };
+        let limits = ChildLimits::new(launch.environment.as_deref(), self.descriptor_limit.original(), &wanted);
         match start(run, launch, callbacks, &mut self.program_cache, self.cgroups.as_ref(), limits, self.is_subreaper) {
             Ok(process) => self.processes.push(process),
             Err(StartError::Failed(failed)) => failed.report(),

@@ -1,6 +1,7 @@
 //! Why jobs failed, found from evidence: each way to fail has its cause, and nothing is claimed without evidence.
 
 mod display;
+mod limits;
 mod usage;
 
 use std::fs;

@@ -288,7 +288,8 @@ fn a_job_that_runs_the_same_stays_finished() {
         let Call::Script(script) = &mut job.call else { panic!("it is a script") };
         script.exec_mut()
     }
-    let same: [(&str, Change); 10] = [
+    let same: [(&str, Change); 11] = [
+        ("limits", |job| exec(job).limits.memory = Some(1 << 30)),
         ("title", |job| job.title = "New title".to_owned()),
         ("tags", |job| job.tags = vec!["nightly".to_owned()]),
         ("priority", |job| Arc::make_mut(&mut job.scheduling).priority = 5),

@@ -7,7 +7,7 @@ use chrono::SecondsFormat;
 use serde_json::{Map, Value, json};
 
 use crate::model::{
-    Call, Definition, ExecOptions, FailureKind, Hook, Interruptions, JobRef, Need, NotBefore, OutcomeCondition,
+    Call, Definition, ExecOptions, FailureKind, Hook, Interruptions, JobRef, Limits, Need, NotBefore, OutcomeCondition,
     PassEnv, Program, RetryOn, RetryPolicy, SchedulingOptions, StallPolicy, StopSignal,
 };
 use crate::text;
@@ -86,6 +86,9 @@ fn write_exec_options(exec: &ExecOptions, say: &mut impl FnMut(&str, Value)) {
     if exec.log_limit != defaults.log_limit {
         say("log_limit", json!(exec.log_limit));
     }
+    if !exec.limits.is_empty() {
+        say("limits", limits(&exec.limits));
+    }
     if let Some(hook) = &exec.on_finish {
         say("on_finish", hook_map(hook));
     }
@@ -106,6 +109,20 @@ fn stall_value(StallPolicy { after, stop }: StallPolicy) -> Value {
         Some(StopSignal::Terminate) => json!({"after": duration(after), "then": "cancel"}),
         Some(StopSignal::Kill) => json!({"after": duration(after), "then": "kill"}),
     }
+}
+    }
+}
+
+fn limits(limits: &Limits) -> Value {
+    let Limits { memory, cpu_time, open_files, processes, file_size } = *limits;
+    let fields = [
+        ("memory", memory.map(|bytes| json!(bytes))),
+        ("cpu_time", cpu_time.map(duration)),
+        ("open_files", open_files.map(|count| json!(count))),
+        ("processes", processes.map(|count| json!(count))),
+        ("file_size", file_size.map(|bytes| json!(bytes))),
+    ];
+    Value::Object(fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect())
 }
 
 fn hook_map(hook: &Hook) -> Value {

@@ -317,6 +317,7 @@ impl DetailColumn<'_> {
                 let setup = &call.exec;
                 terms.extend(setup.cwd.as_ref().map(|cwd| format!("in {}", cwd.display())));
                 terms.extend(setup.timeout.map(|timeout| format!("timeout {}", text::duration(timeout))));
+                terms.extend((!setup.limits.is_empty()).then(|| format!("limits {}", setup.limits)));
                 terms.extend(setup.pty.then(|| "in a terminal".to_owned()));
             }
             Call::Function(_) => script.push("  a function of this program".to_owned()),

@@ -11,7 +11,7 @@ use proptest::sample::select;
 use serde_json::{Map, Value, json};
 use setlist::definition;
 use setlist::model::{
-    Arguments, Definition, DesiredQueue, DesiredState, ExecOptions, FailureKind, Hook, Interruptions, JobRef, Need,
+    Arguments, Definition, DesiredQueue, DesiredState, ExecOptions, FailureKind, Hook, Interruptions, JobRef, Limits, Need,
     NotBefore, OnFailure, OutcomeCondition, PassEnv, Program, QueueId, QueueSettings, Retention, RetryOn, RetryPolicy,
     SchedulingOptions, Script, StallPolicy, StopSignal,
 };
@@ -95,7 +95,7 @@ fn exec_options() -> impl Strategy<Value = ExecOptions> {
         vec(0..256_i32, 1..3),
         any::<bool>(),
         prop_oneof![Just(4096), 5_000..1_u64 << 40],
-        (option::of(hook()), option::of(stall()), option::of(event_hook())),
+        (option::of(hook()), option::of(stall()), option::of(event_hook()), limits()),
     );
     (surroundings, limits).prop_map(
         |((env, files, cwd, stdin, pass_env), (timeout, grace, ok_codes, pty, log_limit, hooks))| ExecOptions {
@@ -113,6 +113,7 @@ fn exec_options() -> impl Strategy<Value = ExecOptions> {
             stall: hooks.1,
             on_stall: hooks.2.filter(|_| hooks.1.is_some()).map(Into::into),
             on_overdue: None,
+            limits: hooks.3,
         },
     )
 }
@@ -125,6 +126,19 @@ fn stall() -> impl Strategy<Value = StallPolicy> {
 /// A hook that follows no outcome.
 fn event_hook() -> impl Strategy<Value = Hook> {
     hook().prop_map(|hook| Hook { on: OutcomeCondition::Finish, ..hook })
+}
+
+fn limits() -> impl Strategy<Value = Limits> {
+    let seconds = (1..100_000_u64).prop_map(Duration::from_secs);
+    let (count, bytes) = (1..1_u64 << 32, 1_u64 << 20..1 << 60);
+    let limits = (option::of(bytes.clone()), option::of(seconds), option::of(count.clone()), option::of(count));
+    (limits, option::of(bytes)).prop_map(|((memory, cpu_time, open_files, processes), file_size)| Limits {
+        memory,
+        cpu_time,
+        open_files,
+        processes,
+        file_size,
+    })
 }
 
 fn retry_policy() -> impl Strategy<Value = RetryPolicy> {
@@ -259,6 +273,7 @@ pub(super) fn plan_to_value(plan: &DesiredState) -> Value {
 
 fn job_to_value(job: &Definition) -> Value {
     let time = |duration: Duration| Value::from(format!("{}ms", duration.as_millis()));
+    let or_none = |value: Option<Value>| value.unwrap_or_else(|| "none".into());
     let script = super::script(job);
     let (setup, terms) = (&script.exec, &job.scheduling);
     let mut fields = json!({
@@ -278,6 +293,13 @@ fn job_to_value(job: &Definition) -> Value {
         "ok_codes": setup.ok_codes,
         "pty": setup.pty,
         "log_limit": setup.log_limit,
+        "limits": {
+            "memory": or_none(setup.limits.memory.map(Value::from)),
+            "cpu_time": or_none(setup.limits.cpu_time.map(time)),
+            "open_files": or_none(setup.limits.open_files.map(Value::from)),
+            "processes": or_none(setup.limits.processes.map(Value::from)),
+            "file_size": or_none(setup.limits.file_size.map(Value::from)),
+        },
         "priority": terms.priority,
         "weight": terms.weight,
     });
