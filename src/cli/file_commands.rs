@@ -22,6 +22,7 @@ use super::site_files::nearest_file;
 use super::templates::{TEMPLATES, Template};
 use crate::definition::{self, BARE, Diagnostic, STARTER};
 use crate::model::{Call, Definition, DesiredQueue, DesiredState, Program, Value};
+use crate::runner::unkeepable_limits;
 use crate::site::SitePaths;
 use crate::text::{self, count_noun};
 

@@ -110,8 +110,6 @@ fn stall_value(StallPolicy { after, stop }: StallPolicy) -> Value {
         Some(StopSignal::Kill) => json!({"after": duration(after), "then": "kill"}),
     }
 }
-    }
-}
 
 fn limits(limits: &Limits) -> Value {
     let Limits { memory, cpu_time, open_files, processes, file_size } = *limits;
