@@ -97,9 +97,8 @@ pub fn unkeepable_limits(limits: &Limits) -> Vec<String> {
             problems.push("the limit on processes has no effect for root".to_owned());
         }
         Some(wanted) if hard.is_some_and(|hard| wanted > hard) => {
-            let hard = hard.unwrap_or_default();
-            problems
-                .push(format!("the limit of {wanted} processes is more than {hard}, the hard limit (ulimit -H -u)"));
+            let (wanted, hard) = (text::count_noun(wanted, "process"), hard.unwrap_or_default());
+            problems.push(format!("the limit of {wanted} is more than {hard}, the hard limit (ulimit -H -u)"));
         }
         _ => {}
     }

@@ -250,6 +250,19 @@ fn invalid_options() {
 ",
     );
     assert_report(
+        "limits",
+        "queues:
+  q:
+    - {run: a, limits: {memory: 4k}}
+    - {run: b, limits: {memory: lots}}
+    - {run: c, limits: {cpu_time: 0s}}
+    - {run: d, limits: {open_files: 0}}
+    - {run: e, limits: {memry: 1GiB}}
+    - {run: f, limits: 5}
+    - {run: g, max_memory: 5}
+",
+    );
+    assert_report(
         "confirm_pty_and_env_files",
         "queues:
   q:
