@@ -250,19 +250,6 @@ fn invalid_options() {
 ",
     );
     assert_report(
-        "limits",
-        "queues:
-  q:
-    - {run: a, limits: {memory: 4k}}
-    - {run: b, limits: {memory: lots}}
-    - {run: c, limits: {cpu_time: 0s}}
-    - {run: d, limits: {open_files: 0}}
-    - {run: e, limits: {memry: 1GiB}}
-    - {run: f, limits: 5}
-    - {run: g, max_memory: 5}
-",
-    );
-    assert_report(
         "confirm_pty_and_env_files",
         "queues:
   q:
@@ -371,5 +358,22 @@ queues:
     assert_eq!(
         hooks[0].as_ref().map(|hook| (hook.on, hook.timeout)),
         Some((OutcomeCondition::Finish, Duration::from_secs(60)))
+    );
+}
+
+#[test]
+fn invalid_limits() {
+    assert_report(
+        "limits",
+        "queues:
+  q:
+    - {run: a, limits: {memory: 4k}}
+    - {run: b, limits: {memory: lots}}
+    - {run: c, limits: {cpu_time: 0s}}
+    - {run: d, limits: {open_files: 0}}
+    - {run: e, limits: {memry: 1GiB}}
+    - {run: f, limits: 5}
+    - {run: g, max_memory: 5}
+",
     );
 }
