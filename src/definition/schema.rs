@@ -8,8 +8,8 @@ use std::slice;
 use serde_json::{Map, Value, json};
 
 use super::fields::{
-    ExpectField, FieldScope, FieldSpec, FieldType, HookField, KeepField, LimitField, NeedField, RetryField, ScheduleField,
-    StallField,
+    ExpectField, FieldScope, FieldSpec, FieldType, HookField, KeepField, LimitField, NeedField, RetryField,
+    ScheduleField, StallField,
 };
 use super::{desired_state, needs, pass_env, pools, retry, schedule, stall};
 use crate::model::Interpreter;

@@ -81,7 +81,11 @@ impl History {
         };
         let settings = QueueSettings { declared: true, ..QueueSettings::default() };
         let queues = vec![DesiredQueue { id: queue(), settings, jobs: vec![definition.into()] }];
-        self.submit(&Command::Reconcile(Box::new(DesiredState { version: self.version.to_string(), queues, ..DesiredState::default() })));
+        self.submit(&Command::Reconcile(Box::new(DesiredState {
+            version: self.version.to_string(),
+            queues,
+            ..DesiredState::default()
+        })));
         if self.since.is_some() != is_expected {
             self.is_reported = false;
             // Without an expectation, only the last run of a job is known.

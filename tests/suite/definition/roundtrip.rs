@@ -11,9 +11,9 @@ use proptest::sample::select;
 use serde_json::{Map, Value, json};
 use setlist::definition;
 use setlist::model::{
-    Arguments, Definition, DesiredQueue, DesiredState, ExecOptions, FailureKind, Hook, Interruptions, JobRef, Limits, Need,
-    NotBefore, OnFailure, OutcomeCondition, PassEnv, Program, QueueId, QueueSettings, Retention, RetryOn, RetryPolicy,
-    SchedulingOptions, Script, StallPolicy, StopSignal,
+    Arguments, Definition, DesiredQueue, DesiredState, ExecOptions, FailureKind, Hook, Interruptions, JobRef, Limits,
+    Need, NotBefore, OnFailure, OutcomeCondition, PassEnv, Program, QueueId, QueueSettings, Retention, RetryOn,
+    RetryPolicy, SchedulingOptions, Script, StallPolicy, StopSignal,
 };
 
 use super::{schema, shell};
