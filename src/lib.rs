@@ -77,7 +77,7 @@
 //! | a queue without a worker, on the screen | `tui/view/header.rs`, `message_line.rs`, `idle_reason.rs` |
 //! | what happens at a due time | `model/due_times.rs` (decided), `due_outcomes.rs` (how its run ended), `recurrence.rs` (when) |
 //! | the delay of retries | `model/retry.rs` |
-//! | the environment of a job | `runner/variables.rs` (order), `worker/environment.rs` (`SETLIST_…`), `worker/environments.rs` (the user's) |
+//! | the environment of a job | `runner/variables.rs` (order), `worker/setlist_variables.rs` (`SETLIST_…`), `worker/environment_cache.rs` (the user's) |
 //! | signals of cancel, kill and timeout | `runner/run_process.rs` |
 //! | when a worker exits | `worker/event_loop.rs` |
 //! | retention | `model/queue_settings.rs`, `model/decide.rs` (jobs), `store/sqlite/prune.rs` (runs), `store/log/deletion.rs` (output), `worker/pruner.rs`, `worker/trusted_clock.rs` |

@@ -79,7 +79,7 @@ fn refuse_live_workers(dir: &StateDir) -> Result<(), CliError> {
 
 /// Prints the jobs that are not in the file, and the counts of everything else.
 fn show(held: &SiteState, file: &std::path::Path) -> Result<(), CliError> {
-    let declared: Vec<String> = definition::read(file)
+    let paths_in_file: Vec<String> = definition::read(file)
         .map(|desired| {
             let paths = desired.queues.iter().flat_map(|queue| {
                 queue.jobs.iter().filter_map(move |job| Some(format!("{}/{}", queue.id, job.name.as_deref()?)))
@@ -88,7 +88,7 @@ fn show(held: &SiteState, file: &std::path::Path) -> Result<(), CliError> {
         })
         .unwrap_or_default();
     let mut out = safe_output::stdout();
-    let mut jobs: Vec<&Job> = held.jobs().filter(|job| !declared.contains(&job.path())).collect();
+    let mut jobs: Vec<&Job> = held.jobs().filter(|job| !paths_in_file.contains(&job.path())).collect();
     jobs.sort_by_key(|job| job.id);
     if held.jobs().next().is_none() {
         writeln!(out, "this state has no jobs")?;
@@ -109,7 +109,7 @@ fn show(held: &SiteState, file: &std::path::Path) -> Result<(), CliError> {
             },
             Call::Function(_) => String::new(),
         };
-        writeln!(out, "{} {}: {}", job.id, text::plain_line(&job.path()), text::plain_line(&command))?;
+        writeln!(out, "{} {}: {}", job.id, text::sanitize_line(&job.path()), text::sanitize_line(&command))?;
     }
     out.flush()?;
     Ok(())

@@ -110,7 +110,7 @@ impl PromptShared {
         let due = queues.iter().flat_map(|queue| site_state.approvals_due(queue));
         for job in due.filter(|job| !asked.contains(&job.id)).collect::<Vec<_>>() {
             asked.insert(job.id);
-            let (path, question) = (text::plain_line(&job.path()), question_of(job));
+            let (path, question) = (text::sanitize_line(&job.path()), question_of(job));
             if is_interactive {
                 warn(&format!("{path} needs approval: {question} [y/N]"));
                 *current = Some(job.id);
@@ -138,7 +138,7 @@ impl PromptShared {
 
 /// The question of a job, as one line.
 fn question_of(job: &Job) -> String {
-    text::plain_line(job.definition.scheduling.confirm.as_deref().unwrap_or_default())
+    text::sanitize_line(job.definition.scheduling.confirm.as_deref().unwrap_or_default())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -56,7 +56,7 @@ fn refuse_queues(site_state: &SiteState, names: &[String]) -> Result<(), CliErro
         [only] => format!("write {only}"),
         _ => format!("write {}, or {} for all of them", waiting.join(" or "), all_jobs_of(queue)),
     };
-    Err(CliError::Usage(text::plain_line(&format!("{queue} is a queue; {hint}"))))
+    Err(CliError::Usage(text::sanitize_line(&format!("{queue} is a queue; {hint}"))))
 }
 
 /// Lists the jobs that need approval: first those whose turn has come.
@@ -79,7 +79,7 @@ fn list(mut site: OpenSite, json: bool) -> Result<ExitStatus, CliError> {
             None | Some(WaitReason::Confirm) => describe_turn(&site_state, job),
             Some(reason) => reason.describe(now),
         };
-        writeln!(out, "{}", text::plain_line(&format!("{}  {}  {question}  ({when})", job.id, job.path())))?;
+        writeln!(out, "{}", text::sanitize_line(&format!("{}  {}  {question}  ({when})", job.id, job.path())))?;
     }
     out.flush()?;
     drop(out);
@@ -88,7 +88,7 @@ fn list(mut site: OpenSite, json: bool) -> Result<ExitStatus, CliError> {
         Some(_) if json => {}
         Some(job) => {
             let approve = text::shell_command(&["setlist".to_owned(), "approve".to_owned(), job.path()]);
-            warn(&text::plain_line(&format!("`{approve}` approves it; `--refuse` cancels it")));
+            warn(&text::sanitize_line(&format!("`{approve}` approves it; `--refuse` cancels it")));
         }
     }
     site.finish(ExitStatus::Success)
@@ -111,7 +111,7 @@ fn describe_approved(site: &mut OpenSite, job: JobId) -> Result<String, CliError
     let approved = match site_state.wait_reason(job) {
         None | Some(WaitReason::FreeSlot) => "approved".to_owned(),
         Some(WaitReason::QueueIdle) => {
-            let queue = text::plain_line(job.queue.as_str());
+            let queue = text::sanitize_line(job.queue.as_str());
             format!("approved; `setlist process {queue}` runs it")
         }
         Some(reason) => format!("approved; {}", reason.describe(clock::now())),

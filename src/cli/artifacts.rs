@@ -50,11 +50,11 @@ impl RunArtifacts {
         let ArtifactList { files, count, bytes } = &self.list;
         let (folder, size) = (self.folder.to_string_lossy(), text::bytes(*bytes));
         let summary =
-            format!("run {}  {}  {}, {size}", self.attempt, text::plain_line(&folder), count_noun(*count, "file"));
+            format!("run {}  {}  {}, {size}", self.attempt, text::sanitize_line(&folder), count_noun(*count, "file"));
         writeln!(out, "  artifacts {summary}")?;
         for (path, bytes) in files.iter().take(MAX_PRINTED) {
             let size = text::bytes(*bytes);
-            writeln!(out, "  {:<9} {}  {size}", "", text::plain_line(&path.to_string_lossy()))?;
+            writeln!(out, "  {:<9} {}  {size}", "", text::sanitize_line(&path.to_string_lossy()))?;
         }
         let more = count.saturating_sub(MAX_PRINTED);
         if more > 0 {

@@ -53,7 +53,7 @@ fn cancel_jobs(site: &mut OpenSite, jobs: Vec<Job>, args: &CancelArgs) -> Result
     let (jobs, idle): (Vec<_>, Vec<_>) =
         jobs.into_iter().partition(|job| !args.running || job.phase() == Phase::Running);
     for job in idle {
-        warn(&text::plain_line(&format!("{}: not running but {}", job.path(), job.phase().as_str())));
+        warn(&text::sanitize_line(&format!("{}: not running but {}", job.path(), job.phase().as_str())));
         exit = ExitStatus::Usage;
     }
     let mut in_order = jobs.clone();
@@ -67,7 +67,7 @@ fn cancel_jobs(site: &mut OpenSite, jobs: Vec<Job>, args: &CancelArgs) -> Result
     let mut results: HashMap<JobId, CommandResult> = in_order.iter().map(|job| job.id).zip(results).collect();
     let mut out = BufWriter::new(safe_output::stdout());
     for job in &jobs {
-        let path = text::plain_line(&job.path());
+        let path = text::sanitize_line(&job.path());
         match results.remove(&job.id).unwrap_or(Ok(Vec::new())) {
             Ok(_) if args.jobs.json => print_json(site, job.id, &mut out)?,
             Ok(events) => {
@@ -142,12 +142,12 @@ fn cancel_queues(
         let counts = counts.remove(queue).unwrap_or_default();
         let left = site_state.queue(queue).map_or(0, |queue| queue.pending.len());
         let description = describe_cancelled(queue, &counts, args, if args.running { left } else { 0 });
-        let name = text::plain_line(queue.as_str());
+        let name = text::sanitize_line(queue.as_str());
         match description {
             None if args.running => warn(&format!("{name} has no running jobs")),
             None => warn(&format!("{name} has no pending or running jobs")),
             Some(_) if args.jobs.json => {}
-            Some(description) => writeln!(out, "{name}  {}", text::plain_line(&description))?,
+            Some(description) => writeln!(out, "{name}  {}", text::sanitize_line(&description))?,
         }
     }
     if args.jobs.json {

@@ -69,7 +69,7 @@ impl Candidate {
         if self.text.starts_with('-') || self.text.contains(char::is_control) {
             return None;
         }
-        let title = text::plain_line(&self.title);
+        let title = text::sanitize_line(&self.title);
         let title = (!title.is_empty() && title != self.text).then(|| title.into());
         Some(CompletionCandidate::new(self.text).help(title))
     }

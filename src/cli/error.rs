@@ -102,7 +102,7 @@ impl CliError {
 
 /// Prints a message on standard error.
 pub(super) fn warn(message: &str) {
-    print_line(&format!("setlist: {}", text::plain(message)));
+    print_line(&format!("setlist: {}", text::sanitize(message)));
 }
 
 /// Prints a line on standard error.

@@ -132,7 +132,7 @@ fn warnings(file: &Path, desired: &DesiredState) -> Vec<String> {
         let (queue, definition) = job;
         let Call::Script(script) = &definition.call else { continue };
         let name = format!("{}/{}", queue.id, definition.name.as_deref().unwrap_or_default());
-        let mut add = |what: String| warnings.push(format!("{}: {what}", text::plain_line(&name)));
+        let mut add = |what: String| warnings.push(format!("{}: {what}", text::sanitize_line(&name)));
         // The title of a matrix job may come from its script.
         let title = Some(&definition.title).filter(|_| definition.matrix.is_none());
         for (field, text) in [("title", title), ("confirm", definition.scheduling.confirm.as_ref())] {

@@ -68,7 +68,7 @@ fn print_status(out: &mut impl Write, site: &mut OpenSite, names: &[String], jso
         } else {
             let QueueState { pending, running, finished, .. } = queue;
             let (status, failed) = (site_state.queue_status(id), site_state.failed_count(id));
-            let name = text::pad(&text::plain_line(id.as_str()), width, text::ELLIPSIS);
+            let name = text::pad(&text::sanitize_line(id.as_str()), width, text::ELLIPSIS);
             let (pending, running, finished) = (pending.len(), running.len(), finished.len());
             let attention = attention_note(&site_state, id, now);
             let note = queue_note(&site_state, id, status, now);
@@ -77,7 +77,7 @@ fn print_status(out: &mut impl Write, site: &mut OpenSite, names: &[String], jso
             } else {
                 format!("{attention}; {note}")
             };
-            let note = text::plain_line(&note);
+            let note = text::sanitize_line(&note);
             let status = status.as_str();
             let counts = format!("{pending:>7}  {running:>7}  {finished:>8}  {failed:>6}  {note}");
             writeln!(out, "{name}  {status:<14}  {}", counts.trim_end())?;
@@ -89,7 +89,7 @@ fn print_status(out: &mut impl Write, site: &mut OpenSite, names: &[String], jso
 /// What the status of a queue alone doesn't say, and what to do about it.
 fn queue_note(site_state: &SiteState, id: &QueueId, status: QueueStatus, now: DateTime<Utc>) -> String {
     match status {
-        _ if site_state.is_unattended(id) => "no worker; `setlist process` starts one".to_owned(),
+        _ if site_state.lacks_worker(id) => "no worker; `setlist process` starts one".to_owned(),
         QueueStatus::Stopped => site_state.stop_reason(id),
         QueueStatus::NeedsApproval => {
             let job = site_state.approvals_due(id).next().map(Job::path).unwrap_or_default();
@@ -240,7 +240,7 @@ impl ListColumns {
     fn fit<'a>(jobs: impl Iterator<Item = &'a Job> + Clone) -> Self {
         let values = jobs.clone().map(|job| text::width(&job.result_line()));
         let value = if result_value::are_comparable(jobs.clone()) { values.max().unwrap_or(0) } else { 0 };
-        let path = jobs.map(|job| text::width(&text::plain_line(&job.path()))).max().unwrap_or(0).max(24);
+        let path = jobs.map(|job| text::width(&text::sanitize_line(&job.path()))).max().unwrap_or(0).max(24);
         if safe_output::is_stdout_terminal() {
             Self { path: path.min(40), max_time: 19, value: value.min(20), max_failure: 60 }
         } else {
@@ -281,16 +281,16 @@ fn print_row(
         (None, _) if job.stalled_since().is_some() => status_check::stalled_text(job, now).unwrap_or_default(),
         // A failed job that stopped its queue is pending again.
         (Some(WaitReason::QueueStopped | WaitReason::QueueIdle), Some(failure)) => {
-            text::fit(&text::plain_line(&failure.message), columns.max_time, text::ELLIPSIS).into_owned()
+            text::fit(&text::sanitize_line(&failure.message), columns.max_time, text::ELLIPSIS).into_owned()
         }
         (Some(waiting), _) => {
-            text::fit(&text::plain_line(&waiting.describe(now)), columns.max_time, text::ELLIPSIS).into_owned()
+            text::fit(&text::sanitize_line(&waiting.describe(now)), columns.max_time, text::ELLIPSIS).into_owned()
         }
         (None, _) => listed_time(job).map(local_time).unwrap_or_default(),
     };
     let took = job.result_run().and_then(Run::duration).map(text::duration).unwrap_or_default();
-    let (id, path) = (job.id.to_string(), text::plain_line(&job.path()));
-    let label = text::plain_line(&job.display_title());
+    let (id, path) = (job.id.to_string(), text::sanitize_line(&job.path()));
+    let label = text::sanitize_line(&job.display_title());
     let path = text::pad(&path, columns.path, text::ELLIPSIS);
     write!(out, "{id:>6}  {path}  {state:<11}  {when:<19}  {took:>7}  ")?;
     if columns.value > 0 {
@@ -300,7 +300,7 @@ fn print_row(
     let end = job.result_run().and_then(|run| run.end.as_ref());
     let has_cause = |end: &&RunEnd| end.cause.as_deref().is_some_and(Cause::is_informative);
     if let Some(failure) = end.filter(has_cause).and_then(RunEnd::failure_text) {
-        let failure = text::fit(&text::plain_line(&failure), columns.max_failure, text::ELLIPSIS).into_owned();
+        let failure = text::fit(&text::sanitize_line(&failure), columns.max_failure, text::ELLIPSIS).into_owned();
         write!(out, "  ({failure})")?;
     }
     writeln!(out)?;
@@ -317,11 +317,11 @@ fn print_details(
     hook_result: Option<HookResult>,
     value_note: &str,
 ) -> Result<(), CliError> {
-    writeln!(out, "{}  {}", job.id, text::plain_line(&job.path()))?;
+    writeln!(out, "{}  {}", job.id, text::sanitize_line(&job.path()))?;
     let mut field = |name: &str, value: &str| {
         let mut lines = value.lines();
-        writeln!(out, "  {name:<9} {}", text::plain_line(lines.next().unwrap_or_default()))?;
-        lines.try_for_each(|line| writeln!(out, "  {:<9} {}", "", text::plain_line(line)))
+        writeln!(out, "  {name:<9} {}", text::sanitize_line(lines.next().unwrap_or_default()))?;
+        lines.try_for_each(|line| writeln!(out, "  {:<9} {}", "", text::sanitize_line(line)))
     };
     if !job.title().is_empty() {
         field("title", job.title())?;

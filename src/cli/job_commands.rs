@@ -70,7 +70,7 @@ pub(super) fn retry(site: OpenSite, options: &RetryArgs) -> Result<ExitStatus, C
     });
     worker?;
     for queue in &stopped {
-        warn(&text::plain_line(&format!("{queue} was stopped and is processed again")));
+        warn(&text::sanitize_line(&format!("{queue} was stopped and is processed again")));
     }
     exit
 }
@@ -110,7 +110,7 @@ fn report_no_failed_jobs(site_state: &SiteState, queues: &[QueueId], failed: boo
     } else {
         String::new()
     };
-    warn(&text::plain_line(&format!("there are no failed jobs{hint}")));
+    warn(&text::sanitize_line(&format!("there are no failed jobs{hint}")));
 }
 
 /// Says what a forced request overrides.
@@ -133,7 +133,7 @@ fn describe_request(site: &mut OpenSite, job: &Job) -> Result<String, CliError> 
         return Ok(format!("waits: {}; `--force` runs it now", waiting.unwrap_or_default()));
     }
     if job.awaits_approval() {
-        let path = text::plain_line(&job.path());
+        let path = text::sanitize_line(&job.path());
         return Ok(format!("waits: needs approval; `setlist approve {path}` approves it"));
     }
     Ok("will run".to_owned())
@@ -189,7 +189,7 @@ pub(super) fn move_jobs(mut site: OpenSite, options: &MoveArgs) -> Result<ExitSt
         if *json && let Some(job) = site.store.job(job.id)? {
             write_json(&mut out, &JobRecord::new(&job, None, clock::now()))?;
         } else {
-            let (path, other) = (text::plain_line(&job.path()), text::plain_line(&other.path()));
+            let (path, other) = (text::sanitize_line(&job.path()), text::sanitize_line(&other.path()));
             writeln!(out, "{}  {path}  {word} {other}", job.id)?;
         }
     }
@@ -213,7 +213,7 @@ fn transfer(mut site: OpenSite, jobs: &[Job], queue: &str, json: bool) -> Result
         if json {
             write_json(&mut out, &JobRecord::new(&moved, None, clock::now()))?;
         } else {
-            let (before, after) = (text::plain_line(&job.path()), text::plain_line(queue.as_str()));
+            let (before, after) = (text::sanitize_line(&job.path()), text::sanitize_line(queue.as_str()));
             writeln!(out, "{}  {before}  to {after}", job.id)?;
         }
     }
@@ -288,7 +288,7 @@ pub(super) fn print_results(
     let mut out = BufWriter::new(safe_output::stdout());
     let mut exit = ExitStatus::Success;
     for (job, (result, job_after)) in jobs.iter().zip(results) {
-        let path = text::plain_line(&job.path());
+        let path = text::sanitize_line(&job.path());
         match result {
             Ok(_) if json => {
                 if let Some(job) = job_after {
@@ -297,7 +297,7 @@ pub(super) fn print_results(
             }
             Ok(events) => {
                 let description = describe(site, job, &events)?;
-                writeln!(out, "{}  {path}  {}", job.id, text::plain_line(&description))?;
+                writeln!(out, "{}  {path}  {}", job.id, text::sanitize_line(&description))?;
             }
             Err(refusal) => {
                 let hint = if matches!(refusal, Refusal::NeedsFailed(_)) { "; --force runs it anyway" } else { "" };

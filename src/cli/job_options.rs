@@ -101,7 +101,7 @@ fn parse_needs(site: &mut OpenSite, queue: &QueueId, text: &str) -> Result<Vec<N
                 true => format!("{whole} has no jobs"),
                 false => return Ok(needs),
             };
-            return Err(CliError::Usage(text::plain_line(&message)));
+            return Err(CliError::Usage(text::sanitize_line(&message)));
         }
     }
     let job = if is_number || name.contains('/') { site.job(name)? } else { site.job(&format!("{queue}/{name}"))? };

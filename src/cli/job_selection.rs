@@ -84,7 +84,7 @@ impl<'a> SelectionFilter<'a> {
         let unknown_tag = |tag: &str| {
             let known: Vec<String> = tags.iter().map(|tag| (*tag).to_owned()).collect();
             let hint = suggestion(tag, &known).unwrap_or_else(|| list_names("tag", &known));
-            Err(CliError::Usage(text::plain_line(&format!("no job has the tag {tag:?}{hint}"))))
+            Err(CliError::Usage(text::sanitize_line(&format!("no job has the tag {tag:?}{hint}"))))
         };
         if let Some(tag) = self.args.tag.iter().find(|tag| !tags.contains(tag.as_str())) {
             return unknown_tag(tag);
@@ -95,7 +95,7 @@ impl<'a> SelectionFilter<'a> {
             Some(UnknownName::Queue(queue)) => {
                 let known: Vec<String> = site_state.queues().iter().map(|(id, _)| id.to_string()).collect();
                 let hint = suggestion(&queue, &known).unwrap_or_else(|| list_names("queue", &known));
-                Err(CliError::Usage(text::plain_line(&format!("there is no queue {queue:?}{hint}"))))
+                Err(CliError::Usage(text::sanitize_line(&format!("there is no queue {queue:?}{hint}"))))
             }
         }
     }
@@ -115,7 +115,7 @@ impl<'a> SelectionFilter<'a> {
         if let Some(query) = &self.args.query {
             options.extend(["--query".to_owned(), query.clone()]);
         }
-        CliError::Usage(text::plain_line(&format!("no {what} matches {}", text::shell_command(&options))))
+        CliError::Usage(text::sanitize_line(&format!("no {what} matches {}", text::shell_command(&options))))
     }
 }
 
@@ -162,7 +162,7 @@ impl OpenSite {
         }
         if jobs.is_empty() {
             let queues: Vec<&str> = names.iter().filter_map(|name| whole_queue(name)).collect();
-            warn(&text::plain_line(&format!("there are no {} in {}", kind.plural, queues.join(", "))));
+            warn(&text::sanitize_line(&format!("there are no {} in {}", kind.plural, queues.join(", "))));
         }
         Ok(jobs)
     }
@@ -180,7 +180,7 @@ impl OpenSite {
             let status = text::shell_command(&["setlist".to_owned(), "status".to_owned(), name.clone()]);
             let list = text::shell_command(&["setlist".to_owned(), "list".to_owned(), name.clone()]);
             let message = format!("{name:?} is a queue; `{status}` shows it, `{list}` its jobs");
-            return Err(CliError::Usage(text::plain_line(&message)));
+            return Err(CliError::Usage(text::sanitize_line(&message)));
         }
         let jobs = self.select_jobs_from(&site_state, name, filter, JobKind::ANY)?;
         if let [job] = &jobs[..] {
@@ -191,7 +191,7 @@ impl OpenSite {
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         let count = text::count_noun(jobs.len(), "job");
         let message = format!("expected one job, found {count}: {}{more}", paths.join(", "));
-        Err(CliError::Usage(text::plain_line(message.trim_end_matches(": "))))
+        Err(CliError::Usage(text::sanitize_line(message.trim_end_matches(": "))))
     }
 
     /// Finds removed jobs, without duplicates.
@@ -223,7 +223,7 @@ impl OpenSite {
             return Err(selection.no_match("removed job"));
         }
         if jobs.is_empty() {
-            warn(&text::plain_line(&format!("no job was removed from {}", names.join(", ").replace("/*", ""))));
+            warn(&text::sanitize_line(&format!("no job was removed from {}", names.join(", ").replace("/*", ""))));
         }
         Ok(jobs)
     }
@@ -243,17 +243,17 @@ impl OpenSite {
         match found[..] {
             [job] => Ok(job.clone()),
             [] if self.job_by_name(site_state, name).is_ok() => {
-                Err(CliError::Usage(text::plain_line(&format!("{name} was not removed"))))
+                Err(CliError::Usage(text::sanitize_line(&format!("{name} was not removed"))))
             }
             [] => {
                 let paths: Vec<String> = removed.iter().map(Job::path).collect();
                 let hint = suggestion(name, &paths).unwrap_or_default();
-                Err(CliError::Usage(text::plain_line(&format!("there is no removed job {name:?}{hint}"))))
+                Err(CliError::Usage(text::sanitize_line(&format!("there is no removed job {name:?}{hint}"))))
             }
             _ => {
                 let paths: Vec<String> = found.iter().map(|job| job.path()).collect();
                 let message = format!("{name:?} is the name of several removed jobs; use {}", paths.join(" or "));
-                Err(CliError::Usage(text::plain_line(&message)))
+                Err(CliError::Usage(text::sanitize_line(&message)))
             }
         }
     }
@@ -295,7 +295,7 @@ pub(super) fn separate_queues(
         if let Some(job) = site_state.jobs().find(|job| job.name() == Some(name.as_str())) {
             let all = all_jobs_of(&queue);
             let message = format!("{name:?} is a queue and a job; write {all} or {}", job.path());
-            return Err(CliError::Usage(text::plain_line(&message)));
+            return Err(CliError::Usage(text::sanitize_line(&message)));
         }
         if !queues.contains(&queue) {
             queues.push(queue);

@@ -94,7 +94,7 @@ fn prefix_style(targets: &[Target], jobs: &[Job]) -> PrefixStyle {
 
 fn display_name(job: &Job, path: bool) -> String {
     let name = if path { job.path() } else { job.name().map_or_else(|| job.id.to_string(), str::to_owned) };
-    text::plain_line(&name)
+    text::sanitize_line(&name)
 }
 
 /// Prints the logs of several runs.
@@ -280,7 +280,7 @@ impl MultiLogPrinter<'_> {
 fn report_failure(job: &Job, run: &Run) {
     let end = run.end.as_ref().filter(|end| end.cause.as_deref().is_some_and(|cause| cause.kind != CauseKind::Exited));
     if let Some(failure) = end.and_then(RunEnd::failure_text) {
-        warn(&format!("{} failed: {}", text::plain_line(&job.path()), text::plain_line(&failure)));
+        warn(&format!("{} failed: {}", text::sanitize_line(&job.path()), text::sanitize_line(&failure)));
     }
 }
 

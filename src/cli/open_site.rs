@@ -240,7 +240,9 @@ impl OpenSite {
                 && site_state.queue(&queue).is_some() =>
             {
                 let all = all_jobs_of(&queue);
-                Err(CliError::Usage(text::plain_line(&format!("{text:?} is a queue; write {all} for all of its jobs"))))
+                Err(CliError::Usage(text::sanitize_line(&format!(
+                    "{text:?} is a queue; write {all} for all of its jobs"
+                ))))
             }
             [] => {
                 let paths: Vec<String> = site_state.jobs().filter(|job| job.name().is_some()).map(Job::path).collect();
@@ -268,7 +270,7 @@ impl OpenSite {
                 if let Some(job) = self.job_meant(site_state, name) {
                     let (path, queue) = (job.path(), &job.queue);
                     let message = format!("{path} is a job, not a queue; its queue is {queue}");
-                    return CliError::Usage(text::plain_line(&message));
+                    return CliError::Usage(text::sanitize_line(&message));
                 }
                 let names: Vec<String> = known.iter().map(ToString::to_string).collect();
                 let hint = suggestion(name, &names).unwrap_or_else(|| list_names("queue", &names));

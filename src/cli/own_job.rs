@@ -26,7 +26,7 @@ pub(super) fn refuse_to_wait_for_itself(
     is_target: impl Fn(&Job) -> bool,
 ) -> Result<(), CliError> {
     let Some(own) = own_job(site, site_state) else { return Ok(()) };
-    let path = text::plain_line(&own.path());
+    let path = text::sanitize_line(&own.path());
     if is_target(own) {
         return Err(CliError::Usage(format!("{path} runs this command and would wait for itself")));
     }
@@ -34,7 +34,7 @@ pub(super) fn refuse_to_wait_for_itself(
     while let Some(id) = next.pop() {
         for dependent in site_state.dependents_of(id).filter(|job| job.phase() == Phase::Pending) {
             if is_target(dependent) {
-                let waiting = text::plain_line(&dependent.path());
+                let waiting = text::sanitize_line(&dependent.path());
                 return Err(CliError::Usage(format!(
                     "{path} runs this command and would wait for itself: {waiting} needs it"
                 )));

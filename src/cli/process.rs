@@ -203,7 +203,7 @@ fn report_unfinished(site_state: &SiteState, queues: &[QueueId]) -> bool {
             }
         };
         let count = text::count_noun(queue.pending.len(), "job");
-        warn(&text::plain_line(&format!("{count} left in {id}: {reason}")));
+        warn(&text::sanitize_line(&format!("{count} left in {id}: {reason}")));
     }
     any
 }
@@ -232,8 +232,8 @@ fn print_plan(site_state: &SiteState, queues: &[QueueId], json: bool) -> Result<
                 .filter(|reason| reason != "next");
             let reason =
                 reason.filter(|reason| !reason.is_empty()).map(|reason| format!("  ({reason})")).unwrap_or_default();
-            let (path, label) = (text::plain_line(&job.path()), text::plain_line(&job.display_title()));
-            writeln!(out, "{path}  {label}{}", text::plain_line(&reason))?;
+            let (path, label) = (text::sanitize_line(&job.path()), text::sanitize_line(&job.display_title()));
+            writeln!(out, "{path}  {label}{}", text::sanitize_line(&reason))?;
         }
     }
     out.flush()?;

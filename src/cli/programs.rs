@@ -24,7 +24,7 @@ pub(super) fn warn_if_missing(program: &str, cwd: Option<&Path>, variables: &[St
     let has_own_path = variables.iter().any(|pair| pair.starts_with("PATH="));
     if !has_own_path && !is_installed(program, &folder) {
         let place = if program.contains('/') { "" } else { " in PATH" };
-        warn(&text::plain_line(&format!(
+        warn(&text::sanitize_line(&format!(
             "there is no program {program:?}{place}; the job will fail unless there is one by then"
         )));
     }

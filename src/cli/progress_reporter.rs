@@ -102,7 +102,7 @@ impl ProgressReporter {
             return;
         }
         match &recorded.event {
-            Event::Started { .. } => self.bar.set_message(text::plain_line(&job.path())),
+            Event::Started { .. } => self.bar.set_message(text::sanitize_line(&job.path())),
             Event::Ended { report, after_run: after_run @ AfterRun::Retry { .. }, .. } => {
                 self.report_retry(&job, &report.outcome, *after_run);
             }
@@ -171,7 +171,7 @@ impl ProgressReporter {
             if !is_complete {
                 error::print_line(&format!(
                     "    (last lines; `setlist log {}` prints all)",
-                    text::plain_line(&job.path())
+                    text::sanitize_line(&job.path())
                 ));
             }
         });

@@ -46,7 +46,7 @@ pub(super) fn resume(site: OpenSite, names: &[String], json: bool) -> Result<Exi
     for id in &others {
         let mode = site_state.queue(id).map_or(QueueMode::Idle, |queue| queue.mode);
         let hint = if mode == QueueMode::Idle { "; `setlist process` runs its jobs" } else { "" };
-        warn(&format!("{}: not paused but {}{hint}", text::plain_line(id.as_str()), mode.as_str()));
+        warn(&format!("{}: not paused but {}{hint}", text::sanitize_line(id.as_str()), mode.as_str()));
         exit = ExitStatus::Usage;
     }
     if halted.is_empty() && others.is_empty() {
@@ -91,7 +91,7 @@ pub(super) fn clear(
                         jobs.iter().try_for_each(|job| write_json(&mut out, &JobRecord::new(job, None, now)))?;
                     } else {
                         let removed_jobs = count_noun(jobs.len(), &format!("{} job", phase.as_str()));
-                        writeln!(out, "{}  {removed_jobs} removed", text::plain_line(queue.as_str()))?;
+                        writeln!(out, "{}  {removed_jobs} removed", text::sanitize_line(queue.as_str()))?;
                     }
                     removed += jobs.len();
                 }
@@ -144,7 +144,7 @@ fn submit_each(
                     write_json(&mut out, &QueueRecord::new(queue, record, &site_state, &file, clock::now()))?;
                 }
             }
-            Ok(events) => writeln!(out, "{}  {}", text::plain_line(queue.as_str()), describe(queue, &events))?,
+            Ok(events) => writeln!(out, "{}  {}", text::sanitize_line(queue.as_str()), describe(queue, &events))?,
             Err(refusal) => {
                 warn(&refusal.to_string());
                 exit = ExitStatus::Usage;

@@ -62,7 +62,7 @@ fn tables_of<'a>(id: &QueueId, site_state: &'a SiteState) -> Vec<ResultTable<'a>
         let Some(matrix) = &job.definition.matrix else { continue };
         let nth = entries.iter().position(|entry| **entry == matrix.entry).unwrap_or_else(|| {
             entries.push(&matrix.entry);
-            let title = text::plain_line(&format!("{id}/{}", matrix.entry));
+            let title = text::sanitize_line(&format!("{id}/{}", matrix.entry));
             tables.push(ResultTable { title, parameters: matrix.names().collect(), jobs: Vec::new() });
             tables.len() - 1
         });
@@ -72,7 +72,7 @@ fn tables_of<'a>(id: &QueueId, site_state: &'a SiteState) -> Vec<ResultTable<'a>
     if entries.is_empty() {
         jobs.retain(|job| job.result().is_some());
         if !jobs.is_empty() {
-            tables.push(ResultTable { title: text::plain_line(id.as_str()), parameters: Vec::new(), jobs });
+            tables.push(ResultTable { title: text::sanitize_line(id.as_str()), parameters: Vec::new(), jobs });
         }
     }
     tables
@@ -80,15 +80,15 @@ fn tables_of<'a>(id: &QueueId, site_state: &'a SiteState) -> Vec<ResultTable<'a>
 
 impl ResultTable<'_> {
     fn print(&self, out: &mut impl Write) -> Result<(), CliError> {
-        let mut rows = vec![self.parameters.iter().map(|name| text::plain_line(name)).collect::<Vec<_>>()];
+        let mut rows = vec![self.parameters.iter().map(|name| text::sanitize_line(name)).collect::<Vec<_>>()];
         rows[0].extend(["VALUE", "STATE", "JOB"].map(str::to_owned));
         for job in &self.jobs {
             let matrix = job.definition.matrix.as_deref();
-            let value_of = |name: &&str| text::plain_line(matrix.and_then(|m| m.get(name)).unwrap_or_default());
+            let value_of = |name: &&str| text::sanitize_line(matrix.and_then(|m| m.get(name)).unwrap_or_default());
             let mut row: Vec<String> = self.parameters.iter().map(value_of).collect();
             row.push(job.result_line());
             row.push(job.outcome().map_or(job.phase().as_str(), Outcome::as_str).to_owned());
-            row.push(text::plain_line(&job.path()));
+            row.push(text::sanitize_line(&job.path()));
             rows.push(row);
         }
         let limit = if safe_output::is_stdout_terminal() { MAX_TERMINAL_WIDTH } else { usize::MAX };

@@ -94,7 +94,7 @@ fn exit_status_of(site: &mut OpenSite, id: JobId) -> Result<ExitStatus, CliError
     if let Some(failure) = end.and_then(|end| end.outcome.failure())
         && failure.kind == FailureKind::NotStarted
     {
-        warn(&text::plain_line(&failure.message));
+        warn(&text::sanitize_line(&failure.message));
         let was_found = failure.message.starts_with("permission denied");
         return Ok(ExitStatus::OfJob(if was_found { NOT_EXECUTABLE } else { NOT_FOUND }));
     }

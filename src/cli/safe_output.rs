@@ -69,8 +69,11 @@ impl<W: Write> SafeWriter<W> {
     /// Writes the first `len` bytes that are held.
     fn write_held(&mut self, len: usize) -> io::Result<()> {
         let bytes: Vec<u8> = self.line.drain(..len).collect();
-        let safe =
-            if self.keeps_colours { sanitize_coloured(&bytes) } else { text::plain(&String::from_utf8_lossy(&bytes)) };
+        let safe = if self.keeps_colours {
+            sanitize_coloured(&bytes)
+        } else {
+            text::sanitize(&String::from_utf8_lossy(&bytes))
+        };
         self.inner.write_all(safe.as_bytes())
     }
 }

@@ -178,7 +178,7 @@ impl ListedTarget {
 
     /// The queue or the job as printed.
     fn path(&self) -> String {
-        text::plain_line(self.job.as_deref().or(self.queue.as_deref()).unwrap_or_default())
+        text::sanitize_line(self.job.as_deref().or(self.queue.as_deref()).unwrap_or_default())
     }
 }
 
@@ -276,7 +276,7 @@ impl EntryPrinter {
             }
             Some(record) => (state_of(record, entry.of.state.as_ref()), past_note(record)),
         };
-        let line = format!("{time}  {state:<7}  {path}  {}", text::plain_line(&note));
+        let line = format!("{time}  {state:<7}  {path}  {}", text::sanitize_line(&note));
         writeln!(out, "{}", line.trim_end())?;
         Ok(())
     }

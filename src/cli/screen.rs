@@ -19,7 +19,7 @@ use crate::model::QueueId;
 use crate::tui::config::Config;
 use crate::tui::effect::ExitReason;
 use crate::tui::theme::{Appearance, AppearanceOptions, Palette, ThemeName};
-use crate::tui::{self, ScreenParams, ScreenSetup, TuiError};
+use crate::tui::{self, ScreenParams, ScreenSettings, TuiError};
 
 /// Opens the screen on the nearest site.
 pub(super) fn open(args: &SiteArgs, appearance: AppearanceArgs, queue: Option<String>) -> Result<ExitStatus, CliError> {
@@ -43,7 +43,7 @@ pub(super) fn open(args: &SiteArgs, appearance: AppearanceArgs, queue: Option<St
     if let Some(queue) = &queue {
         reject_mistyped_command(&mut site, queue)?;
     }
-    let setup = ScreenSetup {
+    let settings = ScreenSettings {
         appearance,
         site_name: display_path(site.paths.site_dir()),
         file: site.paths.file.clone(),
@@ -57,7 +57,7 @@ pub(super) fn open(args: &SiteArgs, appearance: AppearanceArgs, queue: Option<St
         paths: site.paths,
         queue: queue.map(QueueId::from),
         file_error: site.file_error.map(Into::into),
-        setup,
+        settings,
     })?;
     if summary.reason != ExitReason::Quit {
         return Ok(ExitStatus::Interrupted);

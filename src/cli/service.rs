@@ -83,7 +83,7 @@ impl Service {
             return Err(error);
         }
         let mut out = safe_output::stdout();
-        writeln!(out, "installed {}: a worker for {} runs now", self.name, text::plain_line(&self.shown_file()))?;
+        writeln!(out, "installed {}: a worker for {} runs now", self.name, text::sanitize_line(&self.shown_file()))?;
         writeln!(out, "unit: {}", self.unit_file.display())?;
         if !is_lingering() {
             writeln!(
@@ -98,7 +98,7 @@ impl Service {
     fn status(&self) -> Result<ExitStatus, CliError> {
         let mut out = safe_output::stdout();
         if !self.unit_file.exists() {
-            writeln!(out, "no service is installed for {}", text::plain_line(&self.shown_file()))?;
+            writeln!(out, "no service is installed for {}", text::sanitize_line(&self.shown_file()))?;
             return Ok(ExitStatus::JobFailed);
         }
         self.require_systemd()?;
@@ -106,14 +106,14 @@ impl Service {
         let state = String::from_utf8_lossy(&state.stdout).trim().to_owned();
         let lingering =
             if is_lingering() { "starts at boot" } else { "starts when you log in (`loginctl enable-linger`)" };
-        writeln!(out, "{}: {}, {lingering}", self.name, text::plain_line(&state))?;
+        writeln!(out, "{}: {}, {lingering}", self.name, text::sanitize_line(&state))?;
         Ok(if state == "active" { ExitStatus::Success } else { ExitStatus::JobFailed })
     }
 
     fn remove(&self) -> Result<ExitStatus, CliError> {
         let mut out = safe_output::stdout();
         if !self.unit_file.exists() {
-            writeln!(out, "no service is installed for {}", text::plain_line(&self.shown_file()))?;
+            writeln!(out, "no service is installed for {}", text::sanitize_line(&self.shown_file()))?;
             return Ok(ExitStatus::Success);
         }
         // Running jobs are stopped and recorded as interrupted, as at any end of a worker.
@@ -199,7 +199,7 @@ fn is_lingering() -> bool {
 
 fn last_line(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
-    text::plain_line(text.lines().next_back().unwrap_or("it fails"))
+    text::sanitize_line(text.lines().next_back().unwrap_or("it fails"))
 }
 
 /// A part of a unit's name.

@@ -45,13 +45,13 @@ pub(super) fn set(mut site: OpenSite, args: &SetArgs) -> Result<ExitStatus, CliE
         let file = site.paths.file.to_string_lossy();
         write_json(&mut out, &QueueRecord::new(&queue, state, &site_state, &file, clock::now()))?;
     } else {
-        let note = match (is_from_file, state.settings.declared) {
+        let note = match (is_from_file, state.settings.is_in_file) {
             (true, _) => ", as in jobs.yaml",
             (false, true) => ", until jobs.yaml is saved again",
             (false, false) => "",
         };
         let count = count_noun(state.settings.parallel, "job");
-        writeln!(out, "{}  runs up to {count} at once{note}", text::plain_line(queue.as_str()))?;
+        writeln!(out, "{}  runs up to {count} at once{note}", text::sanitize_line(queue.as_str()))?;
     }
     worker?;
     site.finish(ExitStatus::Success)
@@ -73,7 +73,7 @@ fn parallel_value(setting: &str) -> Result<&str, CliError> {
             .unwrap_or_else(|| "; only `parallel` can be set, other fields are in jobs.yaml".to_owned());
         format!("unknown setting {name:?}{hint}")
     };
-    Err(CliError::Usage(text::plain_line(&message)))
+    Err(CliError::Usage(text::sanitize_line(&message)))
 }
 
 /// How many jobs of a queue run at once according to the file.
@@ -82,5 +82,5 @@ fn parallel_in_file(site: &OpenSite, queue: &QueueId) -> Result<NonZero<u32>, Cl
     let desired = file.queues.iter().find(|desired| desired.id == *queue);
     desired
         .and_then(|desired| NonZero::new(desired.settings.parallel))
-        .ok_or_else(|| CliError::Usage(text::plain_line(&format!("{queue} is not in jobs.yaml; write parallel=N"))))
+        .ok_or_else(|| CliError::Usage(text::sanitize_line(&format!("{queue} is not in jobs.yaml; write parallel=N"))))
 }

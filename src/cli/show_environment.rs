@@ -93,16 +93,16 @@ pub(super) fn show(mut site: OpenSite, job: &Job, reveal: bool, json: bool) -> R
         drop(out);
         return site.finish(ExitStatus::Success);
     }
-    writeln!(out, "# {}: {}", text::plain_line(&job.path()), inherited.describe())?;
+    writeln!(out, "# {}: {}", text::sanitize_line(&job.path()), inherited.describe())?;
     if let Some(mask) = environment.as_ref().and_then(|environment| environment.umask) {
         writeln!(out, "# umask {mask:04o}")?;
     }
     for VariableRecord { name, value, source, .. } in &records {
         let assignment = match value {
-            Some(value) => format!("{}={}", text::plain_line(name), text::plain_line(value)),
-            None => format!("{} is unset", text::plain_line(name)),
+            Some(value) => format!("{}={}", text::sanitize_line(name), text::sanitize_line(value)),
+            None => format!("{} is unset", text::sanitize_line(name)),
         };
-        writeln!(out, "{assignment}  # {}", text::plain_line(source))?;
+        writeln!(out, "{assignment}  # {}", text::sanitize_line(source))?;
     }
     out.flush()?;
     drop(out);

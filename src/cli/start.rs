@@ -71,7 +71,7 @@ fn report_skipped_jobs(site_state: &SiteState, queues: &[QueueId], events: &[Eve
         let Some(reason) = skipped.next() else { continue };
         let count = skipped.count() + 1;
         is_blocked |= !site_state.queue(id).is_some_and(is_started);
-        warn(&text::plain_line(&format!("{} of {id} skipped: {reason}", text::count_noun(count, "job"))));
+        warn(&text::sanitize_line(&format!("{} of {id} skipped: {reason}", text::count_noun(count, "job"))));
     }
     is_blocked
 }
@@ -91,7 +91,7 @@ pub(super) fn queues_to_process(
         match names.iter().find_map(|name| site.job_meant(site_state, name)) {
             Some(job) => {
                 let path = job.path();
-                CliError::Usage(text::plain_line(&format!(
+                CliError::Usage(text::sanitize_line(&format!(
                     "{path} is a job, not a queue; `setlist retry {path}` runs it"
                 )))
             }
@@ -117,7 +117,7 @@ fn print_started(
             write_json(&mut out, &QueueRecord::new(id, queue, site_state, &file, clock::now()))?;
         } else if !options.quiet {
             let description = describe_started(site_state, id, queue, shared.contains(id));
-            writeln!(out, "{}", text::plain_line(&format!("{id}  {description}")))?;
+            writeln!(out, "{}", text::sanitize_line(&format!("{id}  {description}")))?;
         }
     }
     out.flush()?;
@@ -130,7 +130,7 @@ fn print_started(
         text::shell_command(&words.iter().copied().chain(names).map(str::to_owned).collect::<Vec<_>>())
     };
     let (wait, log) = (command(&["setlist", "wait"]), command(&["setlist", "log", "-f"]));
-    warn(&text::plain_line(&format!("`{wait}` waits for the end, `{log}` prints the output")));
+    warn(&text::sanitize_line(&format!("`{wait}` waits for the end, `{log}` prints the output")));
     Ok(())
 }
 
@@ -211,7 +211,7 @@ pub(super) fn start_queues(
     };
     let (paused, queues): (Vec<_>, Vec<_>) = queues.iter().partition(is_paused);
     for queue in paused {
-        warn(&text::plain_line(&format!("{queue} is paused; --resume processes it")));
+        warn(&text::sanitize_line(&format!("{queue} is paused; --resume processes it")));
         started.has_blocked_queue = true;
     }
     let commands: Vec<_> = queues.iter().map(|queue| Command::Process { queue: (*queue).clone() }).collect();
@@ -252,7 +252,7 @@ fn report_other_environment(site: &OpenSite, site_state: &SiteState, queue: &Que
             "{queue} {reason}: its jobs get the environment of that request, not yours (`setlist pause` it first to \
              process it with yours)"
         );
-        warn(&text::plain_line(&message));
+        warn(&text::sanitize_line(&message));
     }
     Ok(())
 }

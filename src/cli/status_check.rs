@@ -49,7 +49,7 @@ pub(super) fn check(sites: Vec<OpenSite>, names: &[String], json: bool) -> Resul
                 let target = target.map(|target| format!("{target}: ")).unwrap_or_default();
                 let file = if shows_file { format!(" ({})", problem.site) } else { String::new() };
                 let line = format!("{}: {target}{}{file}", problem.problem, problem.message);
-                writeln!(out, "{}", text::plain_line(&line))?;
+                writeln!(out, "{}", text::sanitize_line(&line))?;
             }
         }
         out.flush()?;
@@ -72,7 +72,7 @@ fn problems(site: &mut OpenSite, names: &[String]) -> Result<Vec<StatusProblem>,
         found.add("not_kept", None, None, message.to_owned(), None);
     }
     for id in &queues {
-        if site_state.is_unattended(id) {
+        if site_state.lacks_worker(id) {
             let message = "the queue is processing, but no worker is running; `setlist process` starts one";
             found.add("no_worker", Some(id), None, message.to_owned(), None);
         }

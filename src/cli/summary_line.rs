@@ -15,16 +15,16 @@ pub(super) fn describe_outcome(job: &Job, outcome: &Outcome) -> String {
     let detail = match (outcome, &job.value) {
         (Outcome::Failed(failure), _) => {
             let known = run.and_then(|run| run.end.as_ref()).and_then(RunEnd::failure_text);
-            text::plain_line(known.as_ref().unwrap_or(&failure.message))
+            text::sanitize_line(known.as_ref().unwrap_or(&failure.message))
         }
-        (Outcome::Skipped { reason }, _) => text::plain_line(reason),
+        (Outcome::Skipped { reason }, _) => text::sanitize_line(reason),
         (Outcome::Succeeded, Some(value)) => {
-            text::plain_line(&value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+            text::sanitize_line(&value.as_str().map_or_else(|| value.to_string(), str::to_owned))
         }
         _ => String::new(),
     };
     let detail = text::fit(&detail, MAX_DETAIL_WIDTH, text::ELLIPSIS);
-    format!("{}  {outcome}  {took}  {detail}", text::plain_line(&job.path())).trim_end().to_owned()
+    format!("{}  {outcome}  {took}  {detail}", text::sanitize_line(&job.path())).trim_end().to_owned()
 }
 
 /// Describes the end of a run, and the retry if there is one.

@@ -42,14 +42,14 @@ impl Target {
             Self::Queue(queue) => (queue, None),
             Self::Job(id) => site_state.job(*id).map(|job| (&job.queue, Some(job)))?,
         };
-        let name = text::plain_line(queue.as_str());
-        let path = job.map_or_else(|| name.clone(), |job| text::plain_line(&job.path()));
+        let name = text::sanitize_line(queue.as_str());
+        let path = job.map_or_else(|| name.clone(), |job| text::sanitize_line(&job.path()));
         match (site_state.queue(queue)?.mode, job.and_then(|job| site_state.wait_reason(job))) {
             (_, Some(WaitReason::Confirm)) => {
                 Some(format!("{path} needs approval; `setlist approve {path}` approves it"))
             }
             (_, None) if job.is_none() && site_state.waits_for_approval(queue) => {
-                let job = text::plain_line(&site_state.approvals_due(queue).next()?.path());
+                let job = text::sanitize_line(&site_state.approvals_due(queue).next()?.path());
                 Some(format!("{job} needs approval; `setlist approve {job}` approves it"))
             }
             _ if job.is_some_and(Job::is_requested) => None,

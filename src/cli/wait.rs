@@ -95,7 +95,7 @@ fn print_result(target: &Target, site_state: &SiteState, options: &WaitArgs, fil
                 write_json(&mut out, &QueueRecord::new(id, queue, site_state, file, clock::now()))?;
             } else if !options.quiet {
                 let summary = summary_line::describe_counts(&counts).unwrap_or_else(|| "empty".to_owned());
-                writeln!(out, "{}  {summary}", text::plain_line(id.as_str()))?;
+                writeln!(out, "{}  {summary}", text::sanitize_line(id.as_str()))?;
             }
             let mut finished = queue.finished.iter().filter_map(|id| site_state.job(*id));
             Ok(queue.pending.is_empty() && !finished.any(|job| site_state.counts_as_failure(job)))
@@ -110,5 +110,5 @@ fn describe_unfinished(targets: &[Target], site_state: &SiteState) -> String {
         Target::Job(id) => site_state.job(*id).map_or_else(|| id.to_string(), crate::model::Job::path),
     };
     let names: Vec<String> = targets.iter().map(name).collect();
-    format!("{} {} not finished", text::plain_line(&names.join(", ")), text::is_or_are(names.len()))
+    format!("{} {} not finished", text::sanitize_line(&names.join(", ")), text::is_or_are(names.len()))
 }

@@ -50,7 +50,7 @@ fn report_joined() {
 /// Reports to the process that started the worker, which may have exited.
 fn report_to_starter(line: &str) {
     let mut out = safe_output::stdout();
-    let _ = writeln!(out, "{}", text::plain_line(line)).and_then(|()| out.flush());
+    let _ = writeln!(out, "{}", text::sanitize_line(line)).and_then(|()| out.flush());
 }
 
 fn run_worker(args: &SiteArgs, names: &[String], exit_when_idle: bool, detached: bool) -> Result<ExitStatus, CliError> {

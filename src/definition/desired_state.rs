@@ -170,7 +170,7 @@ fn read_queue(
         schedule: queue_schedule,
         expect: queue_expect,
         on_overdue,
-        declared: true,
+        is_in_file: true,
         order: u32::try_from(order).unwrap_or(u32::MAX),
     };
     let mut section = ParsedQueue::new(QueueId::from(&*entry.key.text), settings, is_bare_list);

@@ -350,7 +350,7 @@ fn prune_finished<R: StateReader>(reader: &R, now: DateTime<Utc>) -> Decision<R>
     let mut events = Vec::new();
     for queue in reader.queues()? {
         if let Some(before) = queue.settings.retention.cutoff(now) {
-            let old = reader.undeclared_finished_before(&queue.id, before)?;
+            let old = reader.finished_not_in_file_before(&queue.id, before)?;
             events.extend(old.into_iter().map(|job| Event::Removed { job, reason: RemovalReason::Expired }));
         }
     }

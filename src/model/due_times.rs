@@ -115,10 +115,12 @@ fn desired_schedule<R: StateReader>(
         ScheduleTarget::Queue(id) => {
             reader.queue(id)?.and_then(|queue| queue.settings.schedule).map(|schedule| (id.clone(), schedule))
         }
-        ScheduleTarget::Job(id) => reader.job(*id)?.filter(|job| !job.definition.is_gone_from_file).and_then(|job| {
-            let schedule = job.definition.scheduling.schedule.clone()?;
-            Some((job.queue, schedule))
-        }),
+        ScheduleTarget::Job(id) => {
+            reader.job(*id)?.filter(|job| !job.definition.is_removed_from_file).and_then(|job| {
+                let schedule = job.definition.scheduling.schedule.clone()?;
+                Some((job.queue, schedule))
+            })
+        }
     })
 }
 
@@ -335,12 +337,12 @@ impl<'r, R: StateReader> DueDecision<'r, R> {
     fn start_queue(&self, queue: &QueueId) -> Result<Result<Vec<Event>, &'static str>, R::Error> {
         let reserved = self.reader.reserved_jobs()?;
         let mut events = Vec::new();
-        for job in self.reader.declared_jobs(queue)? {
+        for job in self.reader.file_jobs(queue)? {
             let definition = &job.definition;
             let is_part = job.removed.is_none()
                 && job.phase == Phase::Finished
                 && definition.name.is_some()
-                && !definition.is_gone_from_file
+                && !definition.is_removed_from_file
                 && definition.scheduling.schedule.is_none();
             if is_part && !reserved.contains(&job.id) {
                 let wait = WaitConditions::initial(&definition.scheduling, self.now);

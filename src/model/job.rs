@@ -87,7 +87,7 @@ pub struct Definition {
     /// Its entry was removed from `jobs.yaml`, and only its record is left. Set where a schedule would run it again or
     /// a success is expected.
     #[serde(default, rename = "gone", skip_serializing_if = "is_false")]
-    pub is_gone_from_file: bool,
+    pub is_removed_from_file: bool,
 }
 
 /// The state of a job.
@@ -449,7 +449,7 @@ impl Definition {
             matrix: None,
             digest: None,
             replacement: None,
-            is_gone_from_file: false,
+            is_removed_from_file: false,
         }
     }
 

@@ -167,10 +167,12 @@ fn desired_expectation<R: StateReader>(
             let expectation = reader.queue(id)?.and_then(|queue| queue.settings.expect);
             expectation.map(|expectation| (id.clone(), expectation))
         }
-        ScheduleTarget::Job(id) => reader.job(*id)?.filter(|job| !job.definition.is_gone_from_file).and_then(|job| {
-            let expectation = job.definition.scheduling.expect.clone()?;
-            Some((job.queue, expectation))
-        }),
+        ScheduleTarget::Job(id) => {
+            reader.job(*id)?.filter(|job| !job.definition.is_removed_from_file).and_then(|job| {
+                let expectation = job.definition.scheduling.expect.clone()?;
+                Some((job.queue, expectation))
+            })
+        }
     })
 }
 
@@ -192,11 +194,11 @@ fn queue_success<R: StateReader>(reader: &R, id: &QueueId) -> Result<Option<Date
     let outcomes: HashMap<JobId, (Outcome, DateTime<Utc>)> =
         reader.finished_jobs(id)?.into_iter().map(|(job, outcome, at)| (job, (outcome, at))).collect();
     let mut earliest = None;
-    for job in reader.declared_jobs(id)? {
+    for job in reader.file_jobs(id)? {
         let definition = &job.definition;
         let is_part = job.removed.is_none()
             && definition.name.is_some()
-            && !definition.is_gone_from_file
+            && !definition.is_removed_from_file
             && definition.scheduling.schedule.is_none();
         match outcomes.get(&job.id).filter(|_| job.phase == Phase::Finished) {
             _ if !is_part => {}

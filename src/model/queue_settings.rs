@@ -34,7 +34,8 @@ pub struct QueueSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_overdue: Option<Arc<QueueHook>>,
     /// Whether it is in `jobs.yaml`.
-    pub declared: bool,
+    #[serde(rename = "declared")]
+    pub is_in_file: bool,
     /// Its place among the queues of the file. Queues that are not in the file come last, by name.
     pub order: u32,
 }
@@ -101,7 +102,7 @@ impl Default for QueueSettings {
             schedule: None,
             expect: None,
             on_overdue: None,
-            declared: false,
+            is_in_file: false,
             order: u32::MAX,
         }
     }

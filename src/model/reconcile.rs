@@ -9,7 +9,7 @@ use foldhash::fast::RandomState;
 
 use super::position::assign_positions;
 use super::{
-    DeclaredJob, Definition, DesiredQueue, DesiredState, Event, Job, JobId, JobRef, JobState, Phase, QueueId,
+    Definition, DesiredQueue, DesiredState, Event, FileJob, Job, JobId, JobRef, JobState, Phase, QueueId,
     QueueSettings, RemovalReason, ResolvedNeed, StateReader, WaitConditions,
 };
 
@@ -30,7 +30,7 @@ pub(super) fn reconcile<R: StateReader>(
     let mut others = Vec::new();
     for queue in reader.queues()?.into_iter().filter(|queue| !in_file.contains(&queue.id)) {
         let settings = QueueSettings {
-            declared: false,
+            is_in_file: false,
             order: u32::MAX,
             schedule: None,
             expect: None,
@@ -69,8 +69,8 @@ pub(super) fn reconcile<R: StateReader>(
 struct MatchedQueue<'a> {
     desired: &'a DesiredQueue,
     /// The jobs of the queue that came from the file.
-    declared: Vec<DeclaredJob>,
-    /// For each entry of `desired`, the index of its job in `declared`, if it has one.
+    file_jobs: Vec<FileJob>,
+    /// For each entry of `desired`, the index of its job in `file_jobs`, if it has one.
     matches: Vec<Option<usize>>,
     /// For each entry of `desired`, the id of its job.
     ids: Vec<JobId>,
@@ -78,15 +78,15 @@ struct MatchedQueue<'a> {
 
 impl<'a> MatchedQueue<'a> {
     fn load<R: StateReader>(reader: &R, desired: &'a DesiredQueue, next: &mut JobId) -> Result<Self, R::Error> {
-        let declared = reader.declared_jobs(&desired.id)?;
-        let name = |(nth, declared): (usize, &'_ DeclaredJob)| Some((declared.definition.name.clone()?, nth));
-        let by_name: HashMap<Arc<str>, usize, RandomState> = declared.iter().enumerate().filter_map(name).collect();
+        let file_jobs = reader.file_jobs(&desired.id)?;
+        let name = |(nth, file_job): (usize, &'_ FileJob)| Some((file_job.definition.name.clone()?, nth));
+        let by_name: HashMap<Arc<str>, usize, RandomState> = file_jobs.iter().enumerate().filter_map(name).collect();
         // Jobs that were added by a command and then written into the file.
-        let adopted = |(nth, declared): (usize, &DeclaredJob)| {
-            let has_no_entry = declared.definition.name.is_none() && declared.removed.is_none();
-            has_no_entry.then_some((declared.definition.digest?, nth))
+        let adopted = |(nth, file_job): (usize, &FileJob)| {
+            let has_no_entry = file_job.definition.name.is_none() && file_job.removed.is_none();
+            has_no_entry.then_some((file_job.definition.digest?, nth))
         };
-        let mut adopted: Vec<(i64, usize)> = declared.iter().enumerate().filter_map(adopted).collect();
+        let mut adopted: Vec<(i64, usize)> = file_jobs.iter().enumerate().filter_map(adopted).collect();
         let mut find_match = |job: &Arc<Definition>| {
             let named = by_name.get(job.name.as_deref()?).copied();
             named.or_else(|| {
@@ -102,11 +102,11 @@ impl<'a> MatchedQueue<'a> {
                     next.0 += 1;
                     id
                 },
-                |nth| declared[nth].id,
+                |nth| file_jobs[nth].id,
             )
         };
         let ids = matches.iter().map(&mut job_id).collect();
-        Ok(Self { desired, declared, matches, ids })
+        Ok(Self { desired, file_jobs, matches, ids })
     }
 }
 
@@ -144,7 +144,7 @@ struct ChangeCollector<'a, R> {
 
 impl<R: StateReader> ChangeCollector<'_, R> {
     fn reconcile_queue(&mut self, matched: &MatchedQueue<'_>) -> Result<(), R::Error> {
-        let MatchedQueue { desired, declared, matches, ids } = matched;
+        let MatchedQueue { desired, file_jobs, matches, ids } = matched;
         let current = self.reader.queue(&desired.id)?.map(|queue| queue.settings);
         // The file says nothing about the limit that a worker asked for.
         let parallel_override = current.as_ref().and_then(|settings| settings.parallel_override);
@@ -152,13 +152,13 @@ impl<R: StateReader> ChangeCollector<'_, R> {
         if current.as_ref() != Some(&settings) {
             self.events.push(Event::QueueDefined { queue: desired.id.clone(), settings });
         }
-        self.remove_missing(desired, declared)?;
-        let jobs: Vec<Option<&DeclaredJob>> = matches.iter().map(|index| index.map(|index| &declared[index])).collect();
-        let positions: Vec<_> = jobs.iter().map(|declared| declared.map(|declared| declared.position)).collect();
+        self.remove_missing(desired, file_jobs)?;
+        let jobs: Vec<Option<&FileJob>> = matches.iter().map(|index| index.map(|index| &file_jobs[index])).collect();
+        let positions: Vec<_> = jobs.iter().map(|file_job| file_job.map(|file_job| file_job.position)).collect();
         let positions = assign_positions(&positions, self.reader.last_position(&desired.id)?);
         for (((definition, job), id), position) in desired.jobs.iter().zip(jobs).zip(ids).zip(positions) {
             match job {
-                Some(declared) => self.update(declared, definition, position)?,
+                Some(file_job) => self.update(file_job, definition, position)?,
                 None => self.add(*id, &desired.id, definition, position)?,
             }
         }
@@ -166,13 +166,13 @@ impl<R: StateReader> ChangeCollector<'_, R> {
     }
 
     /// Removes the pending jobs whose entry is no longer in the file.
-    fn remove_missing(&mut self, desired: &DesiredQueue, declared: &[DeclaredJob]) -> Result<(), R::Error> {
-        if declared.is_empty() {
+    fn remove_missing(&mut self, desired: &DesiredQueue, file_jobs: &[FileJob]) -> Result<(), R::Error> {
+        if file_jobs.is_empty() {
             return Ok(());
         }
         let in_file: HashSet<_, RandomState> = desired.jobs.iter().map(|definition| &definition.name).collect();
-        let is_missing = |job: &&DeclaredJob| job.definition.name.is_some() && !in_file.contains(&job.definition.name);
-        for job in declared.iter().filter(|job| job.removed.is_none()).filter(is_missing) {
+        let is_missing = |job: &&FileJob| job.definition.name.is_some() && !in_file.contains(&job.definition.name);
+        for job in file_jobs.iter().filter(|job| job.removed.is_none()).filter(is_missing) {
             match job.phase {
                 _ if self.reserved.contains(&job.id) => self.deferred = true,
                 Phase::Pending => self.events.push(Event::Removed { job: job.id, reason: RemovalReason::NotInFile }),
@@ -183,7 +183,7 @@ impl<R: StateReader> ChangeCollector<'_, R> {
                         || job.definition.scheduling.schedule.is_some()
                         || job.definition.scheduling.expect.is_some() =>
                 {
-                    self.mark_gone(job)?;
+                    self.mark_removed_from_file(job)?;
                 }
                 Phase::Finished => {}
             }
@@ -192,12 +192,12 @@ impl<R: StateReader> ChangeCollector<'_, R> {
     }
 
     /// Notes that a finished job has no entry any more, so that no schedule runs it again and no success is expected of it.
-    fn mark_gone(&mut self, declared: &DeclaredJob) -> Result<(), R::Error> {
-        if !declared.definition.is_gone_from_file
-            && let Some(job) = self.reader.job(declared.id)?
+    fn mark_removed_from_file(&mut self, file_job: &FileJob) -> Result<(), R::Error> {
+        if !file_job.definition.is_removed_from_file
+            && let Some(job) = self.reader.job(file_job.id)?
         {
-            let definition = Definition { is_gone_from_file: true, ..(*declared.definition).clone() };
-            self.events.push(Event::Redefined { job: declared.id, definition: Arc::new(definition), needs: job.needs });
+            let definition = Definition { is_removed_from_file: true, ..(*file_job.definition).clone() };
+            self.events.push(Event::Redefined { job: file_job.id, definition: Arc::new(definition), needs: job.needs });
         }
         Ok(())
     }
@@ -233,66 +233,66 @@ impl<R: StateReader> ChangeCollector<'_, R> {
         Ok(needed.into())
     }
 
-    fn update(&mut self, declared: &DeclaredJob, definition: &Arc<Definition>, position: i64) -> Result<(), R::Error> {
-        let rewritten = declared.definition.digest != definition.digest;
-        let redefined = declared.definition != *definition;
-        if self.reserved.contains(&declared.id) {
-            self.deferred |= redefined || declared.position != position;
+    fn update(&mut self, file_job: &FileJob, definition: &Arc<Definition>, position: i64) -> Result<(), R::Error> {
+        let rewritten = file_job.definition.digest != definition.digest;
+        let redefined = file_job.definition != *definition;
+        if self.reserved.contains(&file_job.id) {
+            self.deferred |= redefined || file_job.position != position;
             return Ok(());
         }
-        match declared.removed {
+        match file_job.removed {
             Some(RemovalReason::User) if !rewritten => return Ok(()),
-            Some(_) => self.restore(declared.id, definition)?,
+            Some(_) => self.restore(file_job.id, definition)?,
             None => {}
         }
-        if declared.phase == Phase::Running {
-            self.update_running(declared, definition)?;
+        if file_job.phase == Phase::Running {
+            self.update_running(file_job, definition)?;
         } else if redefined {
             let needs = self.resolve_needs(definition)?;
-            self.events.push(Event::Redefined { job: declared.id, definition: Arc::clone(definition), needs });
-            if declared.phase == Phase::Pending {
-                self.update_wait(declared, definition)?;
-            } else if !declared.definition.runs_same_as(definition) {
-                self.requeue(declared.id, definition);
+            self.events.push(Event::Redefined { job: file_job.id, definition: Arc::clone(definition), needs });
+            if file_job.phase == Phase::Pending {
+                self.update_wait(file_job, definition)?;
+            } else if !file_job.definition.runs_same_as(definition) {
+                self.requeue(file_job.id, definition);
             }
         }
-        if declared.position != position {
-            self.events.push(Event::Moved { job: declared.id, position });
+        if file_job.position != position {
+            self.events.push(Event::Moved { job: file_job.id, position });
         }
         Ok(())
     }
 
     /// Records the definition that replaces that of a running job when its run ends.
-    fn update_running(&mut self, declared: &DeclaredJob, definition: &Arc<Definition>) -> Result<(), R::Error> {
-        let unchanged = Definition { replacement: None, ..(*declared.definition).clone() };
+    fn update_running(&mut self, file_job: &FileJob, definition: &Arc<Definition>) -> Result<(), R::Error> {
+        let unchanged = Definition { replacement: None, ..(*file_job.definition).clone() };
         let replacement = (unchanged != **definition).then(|| Arc::clone(definition));
-        if replacement != declared.definition.replacement
-            && let Some(job) = self.reader.job(declared.id)?
+        if replacement != file_job.definition.replacement
+            && let Some(job) = self.reader.job(file_job.id)?
         {
             let definition = Arc::new(Definition { replacement, ..unchanged });
-            self.events.push(Event::Redefined { job: declared.id, definition, needs: job.needs });
+            self.events.push(Event::Redefined { job: file_job.id, definition, needs: job.needs });
         }
         Ok(())
     }
 
     /// Updates the conditions of a pending job to its new scheduling options. Other conditions stay, such as the delay
     /// before a retry.
-    fn update_wait(&mut self, declared: &DeclaredJob, definition: &Definition) -> Result<(), R::Error> {
-        let (before, after) = (&declared.definition.scheduling, &definition.scheduling);
+    fn update_wait(&mut self, file_job: &FileJob, definition: &Definition) -> Result<(), R::Error> {
+        let (before, after) = (&file_job.definition.scheduling, &definition.scheduling);
         if before.after == after.after && before.confirm == after.confirm {
             return Ok(());
         }
-        let job = if declared.removed.is_some() {
-            self.reader.removed_job(declared.id)?
+        let job = if file_job.removed.is_some() {
+            self.reader.removed_job(file_job.id)?
         } else {
-            self.reader.job(declared.id)?
+            self.reader.job(file_job.id)?
         };
         let Some(job) = job else { return Ok(()) };
         let JobState::Pending { requested, wait: wait @ WaitConditions { forced: false, .. } } = job.state else {
             return Ok(());
         };
         // A requested job that was restored has been requeued.
-        if requested && declared.removed.is_some() {
+        if requested && file_job.removed.is_some() {
             return Ok(());
         }
         let mut changed = wait;
@@ -305,7 +305,7 @@ impl<R: StateReader> ChangeCollector<'_, R> {
             changed.confirm = after.confirm.is_some();
         }
         if changed != wait {
-            self.events.push(Event::WaitChanged { job: declared.id, wait: changed });
+            self.events.push(Event::WaitChanged { job: file_job.id, wait: changed });
         }
         Ok(())
     }

@@ -255,7 +255,7 @@ fn find_zone(name: &str) -> Result<Tz, Fault<'_>> {
     if let Some(zone) = chrono_tz::TZ_VARIANTS.iter().find(known) {
         return Ok(*zone);
     }
-    let message = format!("unknown time zone `{}`", text::plain_line(name));
+    let message = format!("unknown time zone `{}`", text::sanitize_line(name));
     let score = |zone: &Tz| {
         let (zone, name) = (zone.name().to_ascii_lowercase(), name.to_ascii_lowercase());
         let city = zone.rsplit('/').next().unwrap_or_default();
@@ -292,7 +292,7 @@ fn read_rule(expression: &str) -> Result<Rule, Fault<'_>> {
         let known = NICKNAMES.iter().find(|(name, _)| *name == lower);
         fields = known.ok_or_else(|| unknown_nickname(expression, &lower))?.1;
     }
-    let invalid = || fault(expression, format!("invalid schedule `{}`", text::plain_line(expression)), None);
+    let invalid = || fault(expression, format!("invalid schedule `{}`", text::sanitize_line(expression)), None);
     let cron = parse_pattern(fields).ok_or_else(invalid)?;
     let matches_all_hours = (0..24).all(|hour| cron.pattern.hour_match(hour).is_ok_and(|matches| matches));
     Ok(if matches_all_hours { Rule::Hourly(Box::new(cron)) } else { Rule::WallClock(Box::new(cron)) })
@@ -309,18 +309,18 @@ fn parse_interval<'t>(expression: &'t str, interval: &'t str) -> Result<Rule, Fa
         return Err(fault(expression, "`@every` has no interval".to_owned(), example()));
     }
     let parsed = text::parse_duration(interval)
-        .map_err(|_| fault(interval, format!("invalid interval `{}`", text::plain_line(interval)), example()))?;
+        .map_err(|_| fault(interval, format!("invalid interval `{}`", text::sanitize_line(interval)), example()))?;
     if parsed < MIN_INTERVAL {
-        let message = format!("`{}` is shorter than a second", text::plain_line(expression));
+        let message = format!("`{}` is shorter than a second", text::sanitize_line(expression));
         return Err(fault(interval, message, Some("write at least `@every 1s`".to_owned())));
     }
     let delta = TimeDelta::from_std(parsed).ok().filter(|_| parsed < MAX_INTERVAL);
-    let too_long = || format!("`{}` is longer than 100 years", text::plain_line(expression));
+    let too_long = || format!("`{}` is longer than 100 years", text::sanitize_line(expression));
     Ok(Rule::Interval(delta.ok_or_else(|| fault(interval, too_long(), example()))?))
 }
 
 fn unknown_nickname<'t>(expression: &'t str, lower: &str) -> Fault<'t> {
-    let message = format!("unknown schedule `{}`", text::plain_line(expression));
+    let message = format!("unknown schedule `{}`", text::sanitize_line(expression));
     if lower == "@reboot" {
         let hint = "a schedule has times of day; to run a queue at boot, start `setlist process` from a service";
         return fault(expression, "`@reboot` is not a time".to_owned(), Some(hint.to_owned()));
@@ -336,7 +336,7 @@ fn unknown_nickname<'t>(expression: &'t str, lower: &str) -> Fault<'t> {
 /// Checks that an expression has five fields, and each of them.
 fn check_fields(expression: &str) -> Result<(), Fault<'_>> {
     let fields: Vec<&str> = expression.split_whitespace().collect();
-    let shown = text::plain_line(expression);
+    let shown = text::sanitize_line(expression);
     if fields.len() != FIELDS.len() {
         let found = if fields.is_empty() { "an empty schedule".to_owned() } else { format!("`{shown}`") };
         let hint = match fields.len() {
@@ -349,7 +349,7 @@ fn check_fields(expression: &str) -> Result<(), Fault<'_>> {
         let mut alone = ["*"; 5];
         alone[index] = field;
         if !has_known_letters(index, field) || parse_pattern(&alone.join(" ")).is_none() {
-            let message = format!("invalid {name} `{}` in `{shown}`", text::plain_line(field));
+            let message = format!("invalid {name} `{}` in `{shown}`", text::sanitize_line(field));
             let hint = format!("write {accepts}; also lists (`1,2`), ranges (`1-5`) and steps (`*/2`)");
             return Err(fault(field, message, Some(hint)));
         }

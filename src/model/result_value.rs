@@ -81,7 +81,7 @@ impl Job {
 
     /// Its value in a line; empty if it has none.
     pub fn result_line(&self) -> String {
-        self.result().map(|value| text::plain_line(&text_of(value))).unwrap_or_default()
+        self.result().map(|value| text::sanitize_line(&text_of(value))).unwrap_or_default()
     }
 }
 

@@ -156,7 +156,7 @@ impl SiteState {
     }
 
     /// Whether a queue is processing but no worker serves it, although not all that is left waits for approval.
-    pub fn is_unattended(&self, queue: &QueueId) -> bool {
+    pub fn lacks_worker(&self, queue: &QueueId) -> bool {
         let processing = self.queues.get(queue).is_some_and(|queue| queue.mode == QueueMode::Processing);
         processing && !self.workers.values().any(|worker| worker.serves(queue)) && !self.waits_for_approval(queue)
     }

@@ -26,7 +26,7 @@ pub trait StateReader {
     /// A job that was removed from its queue.
     fn removed_job(&self, id: JobId) -> Result<Option<Job>, Self::Error>;
     /// The jobs of a queue that came from `jobs.yaml` (those with a digest), including removed ones, in queue order.
-    fn declared_jobs(&self, queue: &QueueId) -> Result<Vec<DeclaredJob>, Self::Error>;
+    fn file_jobs(&self, queue: &QueueId) -> Result<Vec<FileJob>, Self::Error>;
     /// The jobs of a queue in one phase, in their order.
     fn jobs_in_phase(&self, queue: &QueueId, phase: Phase) -> Result<Vec<JobId>, Self::Error>;
     /// The positions of the pending jobs of a queue with this priority, in order.
@@ -49,7 +49,7 @@ pub trait StateReader {
     /// The earliest due time of the scheduled jobs of the queue; with `requested_only`, of the requested ones among them.
     fn next_due_time(&self, queue: &QueueId, requested_only: bool) -> Result<Option<DateTime<Utc>>, Self::Error>;
     /// The jobs of the queue that finished before this time and are not in `jobs.yaml`, oldest first.
-    fn undeclared_finished_before(&self, queue: &QueueId, before: DateTime<Utc>) -> Result<Vec<JobId>, Self::Error>;
+    fn finished_not_in_file_before(&self, queue: &QueueId, before: DateTime<Utc>) -> Result<Vec<JobId>, Self::Error>;
     /// The highest position in the queue, including removed jobs; 0 if it has none.
     fn last_position(&self, queue: &QueueId) -> Result<i64, Self::Error>;
     /// The id of the next new job.
@@ -117,7 +117,7 @@ pub struct QueueInfo {
 
 /// A job from `jobs.yaml`, as reconciliation sees it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct DeclaredJob {
+pub struct FileJob {
     /// Its id.
     pub id: JobId,
     /// Its definition, with name and digest.

@@ -1,6 +1,6 @@
 //! The end of what a run has printed to standard error, from which the cause of a failure is read.
 
-use crate::text::plain_line;
+use crate::text::sanitize_line;
 
 /// How many bytes are kept.
 const MAX_BYTES: usize = 8 * 1024;
@@ -31,7 +31,7 @@ impl ErrorTail {
     pub(super) fn lines(&self) -> Vec<String> {
         let text = String::from_utf8_lossy(&self.bytes);
         let lines = text.split(['\n', '\r']).skip(usize::from(self.is_cut));
-        let lines = lines.map(|line| plain_line(line).trim_end().to_owned());
+        let lines = lines.map(|line| sanitize_line(line).trim_end().to_owned());
         lines.filter(|line| !line.is_empty()).collect()
     }
 }

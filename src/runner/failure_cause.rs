@@ -211,7 +211,7 @@ pub(super) fn not_in_path(name: &str, launch: &Launch, script: &Script) -> Cause
     let path = variables.ok().and_then(|variables| search_path(&variables, launch));
     let searched = match path {
         Some(path) if !path.is_empty() => {
-            let path = text::plain_line(&path.to_string_lossy());
+            let path = text::sanitize_line(&path.to_string_lossy());
             format!("searched {}", text::fit(&path, MAX_PATH_WIDTH, text::ELLIPSIS))
         }
         _ => "PATH is empty".to_owned(),
@@ -254,7 +254,7 @@ fn first_line(path: &Path) -> Option<String> {
 }
 
 fn shorten(line: &str) -> String {
-    text::fit(&text::plain_line(line), MAX_LINE_WIDTH, text::ELLIPSIS).into_owned()
+    text::fit(&text::sanitize_line(line), MAX_LINE_WIDTH, text::ELLIPSIS).into_owned()
 }
 
 #[cfg(test)]

@@ -147,7 +147,7 @@ fn spawn_error(error: &io::Error, program: &str, cwd: &Path) -> String {
 /// The cause of a failure to spawn a process; none if only the operating system's reason is known.
 fn spawn_error_cause(error: &io::Error, program: &str, launch: &Launch, script: &Script) -> Option<Cause> {
     let cwd = launch.working_folder(script);
-    let folder = text::plain_line(&cwd.to_string_lossy());
+    let folder = text::sanitize_line(&cwd.to_string_lossy());
     match std::fs::read_dir(&cwd).map_err(|error| error.kind()) {
         Err(io::ErrorKind::NotFound) => return Some(Cause::new(CauseKind::FolderMissing, folder)),
         Err(io::ErrorKind::NotADirectory) => {
@@ -160,14 +160,14 @@ fn spawn_error_cause(error: &io::Error, program: &str, launch: &Launch, script: 
     match error.kind() {
         io::ErrorKind::NotFound if !has_path => Some(not_in_path(program, launch, script)),
         io::ErrorKind::NotFound if path.exists() => Some(bad_interpreter(program, &path)),
-        io::ErrorKind::NotFound => Some(Cause::new(CauseKind::CommandNotFound, text::plain_line(program))),
+        io::ErrorKind::NotFound => Some(Cause::new(CauseKind::CommandNotFound, text::sanitize_line(program))),
         io::ErrorKind::PermissionDenied if has_path && path.exists() => Some(not_executed(program, &path)),
         io::ErrorKind::PermissionDenied => {
-            let place = if has_path { text::plain_line(program) } else { format!("{folder}, or a folder of PATH") };
+            let place = if has_path { text::sanitize_line(program) } else { format!("{folder}, or a folder of PATH") };
             Some(Cause::new(CauseKind::PermissionDenied, place))
         }
         _ if error.raw_os_error() == Some(Errno::NOEXEC.raw_os_error()) => {
-            let program = text::plain_line(program);
+            let program = text::sanitize_line(program);
             let detail = format!("{program} (a script needs a first line like #!/bin/sh)");
             Some(Cause::new(CauseKind::NotExecutable, detail))
         }

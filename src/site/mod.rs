@@ -12,10 +12,10 @@ mod open;
 mod process_tags;
 mod reap;
 mod reconcile;
-mod requests;
 mod respawn;
 mod site_paths;
 mod user;
+mod user_requests;
 
 pub use check_workers::{WorkerCheck, check_workers};
 pub use coalescer::Coalescer;
@@ -28,8 +28,8 @@ pub(crate) use process_tags::{
 };
 pub use reap::{ReapReport, reap_dead_workers};
 pub use reconcile::reconcile_with_file;
-pub use requests::{execute_requests, forget_unused_environments, save_own_environment};
 pub use respawn::{Respawn, WORKER_JOINED, ensure_schedule_worker, ensure_worker, keeps_schedules, respawn_worker};
 pub use site_paths::SitePaths;
 pub(crate) use site_paths::hostname;
 pub use user::user_name;
+pub use user_requests::{execute_requests, forget_unused_environments, save_own_environment};

@@ -124,8 +124,8 @@ fn has_unserved_work(store: &mut dyn Store) -> Result<bool, StoreError> {
     let pending = queues.iter().filter_map(|queue| state.queue(&queue.id)).flat_map(|queue| &queue.pending);
     let will_start =
         |job: &Job| matches!(job.readiness(), Some(Readiness::Requested | Readiness::Scheduled { requested: true }));
-    let is_unattended = queues.iter().any(|queue| state.is_unattended(&queue.id));
-    Ok(is_unattended || pending.filter_map(|id| state.job(*id)).any(will_start))
+    let lacks_worker = queues.iter().any(|queue| state.lacks_worker(&queue.id));
+    Ok(lacks_worker || pending.filter_map(|id| state.job(*id)).any(will_start))
 }
 
 /// Starts a worker.

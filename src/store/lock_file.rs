@@ -121,7 +121,7 @@ fn holder(path: &Path) -> String {
     let mut description = format!("process {pid}");
     if !program.is_empty() {
         let subcommand = subcommand(words).map(|word| format!(" {word}")).unwrap_or_default();
-        let command = text::plain_line(&format!("{program}{subcommand}"));
+        let command = text::sanitize_line(&format!("{program}{subcommand}"));
         description.extend([" (", command.as_str(), ")"]);
     }
     let status = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();

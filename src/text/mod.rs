@@ -13,5 +13,5 @@ pub use numbers::{
 };
 pub use parse::{DurationError, parse_duration};
 pub use quoting::shell_command;
-pub use sanitize::{plain, plain_line};
+pub use sanitize::{sanitize, sanitize_line};
 pub use width::{ASCII_ELLIPSIS, ELLIPSIS, cells, fit, pad, width};

@@ -48,4 +48,4 @@ mod view;
 
 pub use session::{ExitSummary, ScreenParams, TuiError, run};
 pub use signals::has_shell;
-pub use state::{Screen, ScreenSetup};
+pub use state::{Screen, ScreenSettings};

@@ -101,7 +101,7 @@ impl PendingNotifications {
         // A text that starts with a number could be read as a command of the terminal.
         texts
             .map(|line| {
-                text::fit(&text::plain_line(&format!("setlist: {line}")), MAX_WIDTH, text::ELLIPSIS).into_owned()
+                text::fit(&text::sanitize_line(&format!("setlist: {line}")), MAX_WIDTH, text::ELLIPSIS).into_owned()
             })
             .collect()
     }

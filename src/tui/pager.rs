@@ -41,7 +41,7 @@ pub(super) fn page_artifacts(folder: &Path, list: &ArtifactList) -> Result<(), S
 }
 
 fn plain(path: &Path) -> String {
-    text::plain_line(&path.to_string_lossy())
+    text::sanitize_line(&path.to_string_lossy())
 }
 
 /// Starts the pager, lets `feed` write to it, and returns when it is closed.

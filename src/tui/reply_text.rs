@@ -11,7 +11,7 @@ use super::effect::{BulkAction, Intent};
 use super::keymap::Keymap;
 use super::message::Reply;
 use super::status_line::Severity;
-use crate::text::{count_noun, plain_line};
+use crate::text::{count_noun, sanitize_line};
 
 /// The status text for a reply, and what else follows from it.
 #[derive(Debug)]
@@ -92,7 +92,7 @@ pub(super) fn reply_text(reply: &Reply, site_state: &SiteState, keymap: &Keymap,
         Intent::Kill(job) => info(format!("Killing {}.", path_of(*job, site_state))),
         Intent::Marked(action) => info(marked_text(*action, accepted, &events)),
         Intent::SetParallel(queue, parallel) => {
-            let file = site_state.queue(queue).is_some_and(|queue| queue.settings.declared);
+            let file = site_state.queue(queue).is_some_and(|queue| queue.settings.is_in_file);
             let until = if file { ", until jobs.yaml is saved again" } else { "" };
             let count = count_noun(parallel.get(), "job");
             info(format!("{queue} runs up to {count} at once{until}."))
@@ -126,7 +126,7 @@ pub(super) fn reply_text(reply: &Reply, site_state: &SiteState, keymap: &Keymap,
 
 /// The path of a job, such as `build/lint`.
 fn path_of(job: JobId, site_state: &SiteState) -> String {
-    site_state.job(job).map_or_else(|| job.to_string(), |job| plain_line(&job.path()))
+    site_state.job(job).map_or_else(|| job.to_string(), |job| sanitize_line(&job.path()))
 }
 
 /// A refusal as a sentence. A name at its start keeps its case.

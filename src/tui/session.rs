@@ -19,7 +19,7 @@ use crate::text;
 use super::effect::{Effect, ExitReason, Intent, StoreRequest, Submission};
 use super::host_terminal::{HostTerminal, PanicGuard};
 use super::message::{JobsFileError, Message};
-use super::state::{Screen, ScreenSetup};
+use super::state::{Screen, ScreenSettings};
 use super::store_thread::StoreThread;
 use super::{editor, input_thread, pager, signals};
 
@@ -34,7 +34,7 @@ pub struct ScreenParams {
     /// The errors of `jobs.yaml`, shown when the screen opens.
     pub file_error: Option<JobsFileError>,
     /// How it looks and responds.
-    pub setup: ScreenSetup,
+    pub settings: ScreenSettings,
 }
 
 /// How the screen closed.
@@ -77,7 +77,7 @@ const MAX_MESSAGES_PER_FRAME: usize = 2_048;
 
 /// Runs the screen until it closes. The terminal is restored on every way out.
 pub fn run(params: ScreenParams) -> Result<ExitSummary, TuiError> {
-    let ScreenParams { mut store, paths, queue, file_error, setup } = params;
+    let ScreenParams { mut store, paths, queue, file_error, settings } = params;
     let file = paths.file.clone();
     let site_state = store.load()?;
     let seq = site_state.seq();
@@ -88,8 +88,8 @@ pub fn run(params: ScreenParams) -> Result<ExitSummary, TuiError> {
     let _panic_guard = PanicGuard::new(sender.clone());
     // Before the terminal is entered, so that every signal finds a handler that restores it.
     let signals = signals::SignalWatch::start(sender.clone())?;
-    let mut terminal = HostTerminal::enter(setup.captures_mouse)?;
-    let mut screen = Screen::new(setup, copy, queue.as_ref(), terminal.size()?);
+    let mut terminal = HostTerminal::enter(settings.captures_mouse)?;
+    let mut screen = Screen::new(settings, copy, queue.as_ref(), terminal.size()?);
     if let Some(error) = file_error {
         screen = screen.with_file_error(error);
     }

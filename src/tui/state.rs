@@ -30,7 +30,7 @@ use super::tiles::Tiles;
 /// draws a frame.
 #[derive(Debug)]
 pub struct Screen {
-    pub(super) setup: ScreenSetup,
+    pub(super) settings: ScreenSettings,
     pub(super) size: Size,
     pub(super) site: Site,
     pub(super) queue: Queue,
@@ -53,7 +53,7 @@ pub struct Screen {
     /// Recent removals, the latest last.
     pub(super) undo: Vec<UndoEntry>,
     /// Since when a queue is processing without a worker.
-    unattended_since: Option<DateTime<Utc>>,
+    worker_missing_since: Option<DateTime<Utc>>,
     /// Whether the mouse is captured.
     pub(super) captures_mouse: bool,
     /// What a click activates.
@@ -67,7 +67,7 @@ const WORKER_START_GRACE: TimeDelta = TimeDelta::seconds(3);
 
 /// The settings of a screen.
 #[derive(Clone, Debug)]
-pub struct ScreenSetup {
+pub struct ScreenSettings {
     /// Colours and symbols.
     pub appearance: Appearance,
     /// The name of the site.
@@ -104,15 +104,15 @@ pub(super) struct UndoEntry {
 
 impl Screen {
     /// A screen of `site` that shows the queue named `queue`, or else the first one.
-    pub fn new(setup: ScreenSetup, site: Site, queue: Option<&QueueId>, screen_size: Size) -> Self {
+    pub fn new(settings: ScreenSettings, site: Site, queue: Option<&QueueId>, screen_size: Size) -> Self {
         let first = site.read(|site_state| site_state.queues().first().map(|(id, _)| (*id).clone()));
         // Without any queue, the screen shows an empty one that belongs to no site.
         let queue = queue.cloned().or(first).map_or_else(Queue::new, |id| site.get_queue(id));
         let lists = queue.read(|record, _| JobLists::new(queue.id().clone(), record));
         let mut screen = Self {
-            captures_mouse: setup.captures_mouse,
+            captures_mouse: settings.captures_mouse,
             click_targets: ClickTargets::default(),
-            setup,
+            settings,
             size: screen_size,
             site,
             queue,
@@ -128,11 +128,11 @@ impl Screen {
             status_line: StatusLine::default(),
             file: JobsFileState::default(),
             undo: Vec::new(),
-            unattended_since: None,
+            worker_missing_since: None,
             typing: None,
         };
         // A queue without a worker has lacked one for a while.
-        screen.update_unattended(DateTime::UNIX_EPOCH);
+        screen.update_missing_worker(DateTime::UNIX_EPOCH);
         screen.sync_lists();
         screen
     }
@@ -146,7 +146,7 @@ impl Screen {
 
     /// The key of an action, as text.
     pub(super) fn key(&self, action: Action) -> String {
-        self.setup.keymap.key(action)
+        self.settings.keymap.key(action)
     }
 
     /// The current queue.
@@ -238,7 +238,7 @@ impl Screen {
             .oldest_pending
             .map(|since| now + TimeDelta::seconds(60 - (now - since).num_seconds() % 60));
         let expected = self.site.read(SiteState::next_expected).filter(|time| *time > now);
-        let grace_end = self.unattended_since.map(|since| since + WORKER_START_GRACE).filter(|time| *time > now);
+        let grace_end = self.worker_missing_since.map(|since| since + WORKER_START_GRACE).filter(|time| *time > now);
         second.into_iter().chain(expiry).chain(stats_change).chain(minute).chain(grace_end).chain(expected).min()
     }
 
@@ -260,21 +260,21 @@ impl Screen {
 
     /// Whether a queue has been processing without a worker for longer than the grace period.
     pub(super) fn lacks_worker(&self, queue: &QueueId, site_state: &SiteState, now: DateTime<Utc>) -> bool {
-        self.reports_missing_worker(now) && site_state.is_unattended(queue)
+        self.reports_missing_worker(now) && site_state.lacks_worker(queue)
     }
 
     /// Whether some queue or schedule has been without a worker for long enough to report it.
     pub(super) fn reports_missing_worker(&self, now: DateTime<Utc>) -> bool {
-        self.unattended_since.is_some_and(|since| since + WORKER_START_GRACE <= now)
+        self.worker_missing_since.is_some_and(|since| since + WORKER_START_GRACE <= now)
     }
 
     /// Records since when a queue is processing, or a schedule is to be kept, without a worker.
-    pub(super) fn update_unattended(&mut self, now: DateTime<Utc>) {
+    pub(super) fn update_missing_worker(&mut self, now: DateTime<Utc>) {
         let any = self.site.read(|site_state| {
             let mut queues = site_state.queues().into_iter();
-            queues.any(|(id, _)| site_state.is_unattended(id)) || site_state.has_unattended_schedule()
+            queues.any(|(id, _)| site_state.lacks_worker(id)) || site_state.lacks_schedule_worker()
         });
-        self.unattended_since = any.then(|| self.unattended_since.unwrap_or(now));
+        self.worker_missing_since = any.then(|| self.worker_missing_since.unwrap_or(now));
     }
 
     /// Whether the site has a queue.

@@ -75,15 +75,15 @@ pub struct Theme {
     /// The selected row of a pane without the focus.
     pub selected: Style,
     /// Success.
-    pub good: Style,
+    pub success: Style,
     /// Failure.
-    pub bad: Style,
+    pub failure: Style,
     /// The most important failure.
-    pub alarm: Style,
+    pub critical: Style,
     /// A warning.
-    pub warn: Style,
+    pub warning: Style,
     /// Activity.
-    pub live: Style,
+    pub active: Style,
     /// A key in a hint.
     pub key: Style,
 }
@@ -149,10 +149,10 @@ impl Appearance {
     /// The symbol and the style of an outcome.
     pub fn outcome(&self, outcome: &Outcome) -> (&'static str, Style) {
         match outcome {
-            Outcome::Succeeded => (self.symbols.succeeded, self.theme.good),
-            Outcome::Failed(_) => (self.symbols.failed, self.theme.bad),
+            Outcome::Succeeded => (self.symbols.succeeded, self.theme.success),
+            Outcome::Failed(_) => (self.symbols.failed, self.theme.failure),
             Outcome::Cancelled => (self.symbols.cancelled, self.theme.dim),
-            Outcome::Interrupted | Outcome::Unreachable { .. } => (self.symbols.interrupted, self.theme.bad),
+            Outcome::Interrupted | Outcome::Unreachable { .. } => (self.symbols.interrupted, self.theme.failure),
             Outcome::Skipped { .. } => (self.symbols.skipped, self.theme.dim),
         }
     }
@@ -173,11 +173,11 @@ impl Theme {
             tab: bold.add_modifier(Modifier::UNDERLINED),
             cursor: plain.add_modifier(Modifier::REVERSED),
             selected: plain,
-            good: plain,
-            bad: bold,
-            alarm: bold.add_modifier(Modifier::REVERSED),
-            warn: bold,
-            live: bold,
+            success: plain,
+            failure: bold,
+            critical: bold.add_modifier(Modifier::REVERSED),
+            warning: bold,
+            active: bold,
             key: bold,
         };
         let cursor = bold.bg(Color::Blue).fg(Color::White);
@@ -198,18 +198,18 @@ impl Theme {
     }
 
     /// Adds colours.
-    fn coloured(self, live: Color, good: Color, bad: Color, warn: Color, cursor: Style) -> Self {
+    fn coloured(self, active: Color, success: Color, failure: Color, warning: Color, cursor: Style) -> Self {
         let plain = Style::new();
         Self {
-            focus: self.focus.fg(live),
-            tab: self.tab.fg(live),
+            focus: self.focus.fg(active),
+            tab: self.tab.fg(active),
             cursor,
-            good: plain.fg(good),
-            bad: self.bad.fg(bad),
-            alarm: self.alarm.fg(bad),
-            warn: plain.fg(warn),
-            live: plain.fg(live),
-            key: plain.fg(live),
+            success: plain.fg(success),
+            failure: self.failure.fg(failure),
+            critical: self.critical.fg(failure),
+            warning: plain.fg(warning),
+            active: plain.fg(active),
+            key: plain.fg(active),
             ..self
         }
     }

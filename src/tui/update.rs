@@ -67,7 +67,7 @@ impl Screen {
                 self.file.scroll = 0;
             }
             Message::WorkersChecked(check) => {
-                if let Some(text) = reply_text::worker_check_text(&check, &self.setup.keymap) {
+                if let Some(text) = reply_text::worker_check_text(&check, &self.settings.keymap) {
                     self.status_line.show(Severity::Error, text, now);
                 }
             }
@@ -77,7 +77,7 @@ impl Screen {
             Message::Repaint => effects.push(Effect::Repaint),
             Message::Exit(reason) => effects.push(Effect::Exit(reason)),
         }
-        self.update_unattended(now);
+        self.update_missing_worker(now);
         // The result of a key press is drawn before other work continues.
         if !is_input {
             self.continue_work();
@@ -89,7 +89,7 @@ impl Screen {
         effects.extend(output_effects);
         let job = self.selected_job().filter(|_| self.shows_details());
         effects.extend(self.details.show(job.as_ref()));
-        let (due_times, local) = (&mut self.due_times, self.setup.local);
+        let (due_times, local) = (&mut self.due_times, self.settings.local);
         let to_load = self.site.read(|site_state| {
             due_times.show(job.as_ref().and_then(|job| site_state.schedule_of_job(job)), now, local)
         });
@@ -112,7 +112,7 @@ impl Screen {
 
     /// Applies new events.
     fn apply_events(&mut self, events: &[EventRecord], now: DateTime<Utc>) -> Vec<Effect> {
-        let (settings, mut notifications) = (self.setup.notifications, PendingNotifications::default());
+        let (settings, mut notifications) = (self.settings.notifications, PendingNotifications::default());
         for record in events {
             if settings.is_enabled() {
                 self.site.read(|site_state| notifications.add_event(&record.event, settings, site_state));
@@ -208,7 +208,8 @@ impl Screen {
     /// Shows the result of a submission.
     fn handle_reply(&mut self, reply: &Reply, now: DateTime<Utc>) -> Option<Effect> {
         let exits = reply.intent == Intent::StopAndQuit && reply.outcome.is_ok();
-        let response = self.site.read(|site_state| reply_text::reply_text(reply, site_state, &self.setup.keymap, now));
+        let response =
+            self.site.read(|site_state| reply_text::reply_text(reply, site_state, &self.settings.keymap, now));
         if matches!(reply.intent, Intent::Marked(_)) && response.severity == Severity::Info {
             self.lists.clear_marks();
         }
@@ -247,7 +248,7 @@ impl Screen {
         if let Some(dialog) = self.dialog.take() {
             return self.press_in_dialog(dialog, key, now);
         }
-        if let Some(action) = self.setup.keymap.action(key, self.lists.focus().output) {
+        if let Some(action) = self.settings.keymap.action(key, self.lists.focus().output) {
             return self.perform(action, now);
         }
         let help = self.key(Action::Help);
@@ -273,7 +274,7 @@ impl Screen {
                 // Other keys, Enter among them, don't answer the question.
                 _ => self.dialog = Some(dialog),
             },
-            Dialog::Menu(menu) => match menu.press(key, &self.setup.keymap) {
+            Dialog::Menu(menu) => match menu.press(key, &self.settings.keymap) {
                 MenuResponse::KeepOpen => self.dialog = Some(dialog),
                 MenuResponse::Close => {}
                 MenuResponse::Run(action) => return self.perform(action, now),

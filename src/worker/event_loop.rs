@@ -26,7 +26,7 @@ use signal_hook::low_level::emulate_default_handler;
 
 use super::commit_latency::CommitLatency;
 use super::commit_thread::{Batch, CommitOutcome, CommitThread};
-use super::environments::Environments;
+use super::environment_cache::EnvironmentCache;
 use super::error::{WorkerError, site_error_or};
 use super::hooks::Hooks;
 use super::message::{MessageSender, Shutdown, WorkerMessage};
@@ -67,7 +67,7 @@ pub(super) struct EventLoop {
     running: HashMap<RunId, ActiveRun>,
     hooks: Hooks,
     folders: RunFolders,
-    environments: Environments,
+    environments: EnvironmentCache,
     /// Results of hooks that have not been saved yet.
     hook_results: Vec<(RunId, HookResult)>,
     commit_latency: CommitLatency,
@@ -173,7 +173,7 @@ impl EventLoop {
         });
         let id = id.unwrap_or_default();
         crash::point("joined");
-        let environments = Environments::new(&paths.state);
+        let environments = EnvironmentCache::new(&paths.state);
         let folders = RunFolders::new(paths.state.clone());
         let setup = WorkerSetup::of_worker(store, &paths, id, registration_lock);
         // Otherwise it would be considered a dead worker.

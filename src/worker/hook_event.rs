@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Local, Utc};
 
 use crate::model::{Job, Overdue, QueueId, Run, RunId};
-use crate::text::{self, plain_line};
+use crate::text::{self, sanitize_line};
 
 /// What a hook follows.
 #[derive(Debug)]
@@ -79,7 +79,7 @@ impl HookEvent {
 
     /// The job or queue, on one line.
     pub(super) fn path(&self) -> String {
-        plain_line(&self.job().map_or_else(|| self.queue().to_string(), Job::path))
+        sanitize_line(&self.job().map_or_else(|| self.queue().to_string(), Job::path))
     }
 
     /// Since when the job is stalled or overdue.

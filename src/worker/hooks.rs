@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 
-use super::environment::{self, HookVariables};
-use super::environments::Environments;
+use super::environment_cache::EnvironmentCache;
 use super::hook_event::HookEvent;
+use super::setlist_variables::{self, HookVariables};
 use crate::model::{
     Definition, ExecOptions, Hook, Job, Outcome, Overdue, RunId, RunReport, ScheduleTarget, Script, StopSignal, Stream,
     WorkerId,
@@ -18,7 +18,7 @@ use crate::model::{
 use crate::runner::{Launch, Output, PtyOptions, Runner};
 use crate::site::{HOOK_SLOTS, SitePaths, hook_tag};
 use crate::store::{Store, StoreError, log};
-use crate::text::plain_line;
+use crate::text::sanitize_line;
 
 /// The hooks of a worker, up to [`HOOK_SLOTS`] of them at once.
 #[derive(Debug)]
@@ -131,7 +131,7 @@ impl Hooks {
         runner: &Runner,
         paths: &SitePaths,
         tag_prefix: &str,
-        environments: &mut Environments,
+        environments: &mut EnvironmentCache,
         callback: impl Fn() -> HookCallback,
     ) -> bool {
         for (slot, running) in self.running.iter_mut().enumerate().filter(|(_, running)| running.is_none()) {
@@ -162,7 +162,7 @@ impl Hooks {
             other => Some(other.as_str()),
         };
         if let Some(why) = why {
-            tracing::warn!("{} of {}: {}{suffix}", event.hook_name(), event.path(), plain_line(why));
+            tracing::warn!("{} of {}: {}{suffix}", event.hook_name(), event.path(), sanitize_line(why));
         }
         event.finished_run()
     }
@@ -194,17 +194,18 @@ fn launch(
     slot: usize,
     paths: &SitePaths,
     tag_prefix: &str,
-    environments: &mut Environments,
+    environments: &mut EnvironmentCache,
 ) -> Launch {
     let log = event.run().map(|run| log::log_path(&paths.state.logs(), run.id)).filter(|log| log.exists());
     // A job without output has no log; /dev/null spares scripts the check.
     let log = log.unwrap_or_else(|| PathBuf::from("/dev/null"));
-    let HookVariables { set, absent } = environment::hook_variables(event, worker, paths, tag_prefix, &log, slot);
+    let HookVariables { set, absent } = setlist_variables::hook_variables(event, worker, paths, tag_prefix, &log, slot);
     let mut env = env.clone();
     env.extend(absent.into_iter().map(|name| (name.to_owned(), None)));
     let options = ExecOptions { env, timeout: Some(hook.timeout), ..ExecOptions::default() };
     // It may have been forgotten since the run ended.
-    let environment = event.job().and_then(|job| environments.of(job).ok()).unwrap_or_else(Environments::login);
+    let environment =
+        event.job().and_then(|job| environments.load_for(job).ok()).unwrap_or_else(EnvironmentCache::login);
     Launch {
         definition: Arc::new(Definition::new(Script::new(hook.program.clone()).with_exec(options))),
         folder: paths.site_dir().to_owned(),
@@ -224,7 +225,7 @@ impl OutputTail {
     fn last_line(&self) -> String {
         let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let text = String::from_utf8_lossy(&bytes);
-        text.lines().rev().map(plain_line).find(|line| !line.trim().is_empty()).unwrap_or_default()
+        text.lines().rev().map(sanitize_line).find(|line| !line.trim().is_empty()).unwrap_or_default()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::environment;
+use super::setlist_variables;
 use crate::model::{Environment, Failure, Job, Phase};
 use crate::runner::{Launch, ListedVariable, PtyOptions, list_variables};
 use crate::site::{SitePaths, tag_prefix};
@@ -14,8 +14,9 @@ pub fn job_variables(
     paths: &SitePaths,
 ) -> Result<Vec<ListedVariable>, Failure> {
     let run = job.last_run.as_deref().filter(|_| job.phase() != Phase::Pending);
-    let env =
-        run.map(|run| environment::run_variables(job, run, paths, &tag_prefix(paths), &paths.state.value_file(run.id)));
+    let env = run.map(|run| {
+        setlist_variables::run_variables(job, run, paths, &tag_prefix(paths), &paths.state.value_file(run.id))
+    });
     let filled = run.and_then(|_| job.filled_definition().ok());
     list_variables(&Launch {
         definition: filled.unwrap_or_else(|| Arc::clone(&job.definition)),

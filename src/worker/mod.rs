@@ -7,8 +7,7 @@
 
 mod commit_latency;
 mod commit_thread;
-mod environment;
-mod environments;
+mod environment_cache;
 mod error;
 mod event_loop;
 mod hook_event;
@@ -23,6 +22,7 @@ mod reload;
 mod reservations;
 mod run_folders;
 mod run_log;
+mod setlist_variables;
 mod trusted_clock;
 mod worker_handle;
 

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 
 use memchr::memmem;
 
-use super::environment::{ARTIFACTS, STATE_DIR};
+use super::setlist_variables::{ARTIFACTS, STATE_DIR};
 use crate::model::{Call, Definition, Job, Outcome, Program, Run, RunId, Value};
 use crate::store::StateDir;
 use crate::store::job_folders::{create_job_folder, remove_empty_job_folder, remove_job_folder};

@@ -183,7 +183,7 @@ fn arbitrary_output_is_sanitised() {
             assert_eq!(sanitize_plain(colours.as_bytes()), sanitize_plain(bytes));
             // A list row, a title or a value.
             let text = String::from_utf8_lossy(bytes);
-            assert_eq!(find_control_char(&text::plain_line(&text)), None);
+            assert_eq!(find_control_char(&text::sanitize_line(&text)), None);
             // The result is the same if the output arrives in pieces.
             let (mut pieces, mut printer) = (String::new(), StreamSanitizer::coloured());
             bytes.chunks(7).for_each(|piece| printer.push(piece, &mut pieces));

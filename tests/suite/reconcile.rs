@@ -113,7 +113,7 @@ fn definition(job: &str) -> Arc<Definition> {
 fn desired(version: &str, queues: &[(&str, &[&str])]) -> DesiredState {
     let queue = |(order, (id, jobs)): (u32, &(&str, &[&str]))| DesiredQueue {
         id: QueueId::from(*id),
-        settings: QueueSettings { declared: true, order, ..QueueSettings::default() },
+        settings: QueueSettings { is_in_file: true, order, ..QueueSettings::default() },
         jobs: jobs.iter().map(|job| definition(job)).collect(),
     };
     let queues = (0..).zip(queues).map(queue).collect();
@@ -424,7 +424,7 @@ fn a_queue_removed_from_the_file_keeps_its_other_jobs() {
         .submit(&Command::Add { queue: "build".into(), jobs: vec![Arc::new(Definition::new(Script::shell("true")))] });
     fixture.reconcile("other", &[("other", &["x"])]);
     assert_eq!((fixture.pending(), fixture.finished()), (vec!["#3".to_owned()], vec!["a".to_owned()]));
-    let declared = |fixture: &Fixture| fixture.site.get_queue("build").read(|queue, _| queue.settings.declared);
+    let declared = |fixture: &Fixture| fixture.site.get_queue("build").read(|queue, _| queue.settings.is_in_file);
     assert!(!declared(&fixture));
     let order = fixture.site.read(|site| site.queues().into_iter().map(|(id, _)| id.to_string()).collect::<Vec<_>>());
     assert_eq!(order, ["other", "build"], "it comes after the queues of the file");
@@ -534,7 +534,7 @@ proptest! {
             finished.retain(|name| !expected.contains(name));
             prop_assert_eq!(fixture.finished(), finished.clone(), "history is kept");
             fixture.site.read(|site| {
-                let Ok(declared) = site.declared_jobs(&"build".into());
+                let Ok(declared) = site.file_jobs(&"build".into());
                 let mut ids: Vec<_> = declared.iter().map(|declared| declared.id).collect();
                 assert!(declared.is_sorted_by_key(|declared| declared.position), "in queue order");
                 ids.sort_unstable();

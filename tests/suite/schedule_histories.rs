@@ -101,7 +101,7 @@ impl History {
             scheduling: Arc::new(SchedulingOptions { schedule: Some(schedule.into()), ..SchedulingOptions::default() }),
             ..Definition::new(Script::shell("true"))
         };
-        let settings = QueueSettings { declared: true, ..QueueSettings::default() };
+        let settings = QueueSettings { is_in_file: true, ..QueueSettings::default() };
         let queues = vec![DesiredQueue { id: queue(), settings, jobs: vec![definition.into()] }];
         self.submit(&Command::Reconcile(Box::new(DesiredState {
             version: self.version.to_string(),

@@ -126,7 +126,7 @@ fn read_own_crontab() -> Result<Input, CliError> {
     })?;
     if !output.status.success() {
         let reason = String::from_utf8_lossy(&output.stderr);
-        let reason = text::plain_line(reason.lines().next().unwrap_or("it failed"));
+        let reason = text::sanitize_line(reason.lines().next().unwrap_or("it failed"));
         return Err(CliError::Usage(format!("`crontab -l`: {reason}")));
     }
     Ok(Input { name: "crontab".to_owned(), path: None, bytes: output.stdout })

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use super::{QueueState, SiteState};
 use crate::model::needs::is_skipped_by_failure;
 use crate::model::{
-    DeclaredJob, DueOutcome, DueResult, EnvironmentId, ExpectationState, Job, JobId, JobRef, JobState, Outcome, Phase,
+    DueOutcome, DueResult, EnvironmentId, ExpectationState, FileJob, Job, JobId, JobRef, JobState, Outcome, Phase,
     PoolSizes, QueueId, QueueInfo, Readiness, RemovalReason, RunId, ScheduleState, ScheduleTarget, StateReader,
     WorkerId, WorkerInfo,
 };
@@ -76,15 +76,15 @@ impl StateReader for SiteState {
         Ok(self.removed.get(&id).map(|(job, _)| job.clone()))
     }
 
-    fn declared_jobs(&self, queue: &QueueId) -> Result<Vec<DeclaredJob>, Infallible> {
-        let declared = |(job, removed): (&Job, Option<RemovalReason>)| DeclaredJob {
+    fn file_jobs(&self, queue: &QueueId) -> Result<Vec<FileJob>, Infallible> {
+        let file_job = |(job, removed): (&Job, Option<RemovalReason>)| FileJob {
             id: job.id,
             definition: Arc::clone(&job.definition),
             position: job.position,
             phase: job.phase(),
             removed,
         };
-        Ok(self.all_jobs_of(queue).filter(|(job, _)| job.definition.digest.is_some()).map(declared).collect())
+        Ok(self.all_jobs_of(queue).filter(|(job, _)| job.definition.digest.is_some()).map(file_job).collect())
     }
 
     fn jobs_in_phase(&self, queue: &QueueId, phase: Phase) -> Result<Vec<JobId>, Infallible> {
@@ -160,12 +160,12 @@ impl StateReader for SiteState {
         Ok(scheduled.filter(|(_, id)| is_wanted(id)).map(|(until, _)| *until).next())
     }
 
-    fn undeclared_finished_before(&self, queue: &QueueId, before: DateTime<Utc>) -> Result<Vec<JobId>, Infallible> {
+    fn finished_not_in_file_before(&self, queue: &QueueId, before: DateTime<Utc>) -> Result<Vec<JobId>, Infallible> {
         let finished = self.queues.get(queue).map(|queue| &queue.finished).into_iter().flatten();
         let finished = finished.filter_map(|id| self.job(*id));
         let is_old = |job: &&Job| matches!(job.state, JobState::Finished { at, .. } if at < before);
-        let undeclared = finished.take_while(is_old).filter(|job| job.definition.digest.is_none());
-        Ok(undeclared.map(|job| job.id).collect())
+        let not_in_file = finished.take_while(is_old).filter(|job| job.definition.digest.is_none());
+        Ok(not_in_file.map(|job| job.id).collect())
     }
 
     fn last_position(&self, queue: &QueueId) -> Result<i64, Infallible> {

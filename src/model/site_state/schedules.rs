@@ -35,7 +35,7 @@ impl SiteState {
     }
 
     /// Whether there are schedules or expectations that no registered worker serves.
-    pub fn has_unattended_schedule(&self) -> bool {
+    pub fn lacks_schedule_worker(&self) -> bool {
         let is_served = |queue: &QueueId| self.workers.values().any(|worker: &WorkerInfo| worker.serves(queue));
         self.scheduled_queues.keys().any(|queue| !is_served(queue))
             || self.expectations.values().any(|state| !is_served(&state.queue))

@@ -12,7 +12,7 @@ use super::queries::{find_job, jobs_run_by, pool_holders};
 use super::schedule_rows;
 use super::tx_cache::TxCache;
 use crate::model::{
-    DeclaredJob, DueOutcome, ExpectationState, Job, JobId, JobRef, Outcome, Phase, PoolSizes, QueueId, QueueInfo,
+    DueOutcome, ExpectationState, FileJob, Job, JobId, JobRef, Outcome, Phase, PoolSizes, QueueId, QueueInfo,
     Readiness, RunId, ScheduleState, ScheduleTarget, StateReader, WorkerId, WorkerInfo,
 };
 
@@ -119,14 +119,14 @@ impl StateReader for TxState<'_> {
         Ok(find_job(self.db, id)?.filter(|(_, removed)| removed.is_some()).map(|(job, _)| job))
     }
 
-    fn declared_jobs(&self, queue: &QueueId) -> Result<Vec<DeclaredJob>> {
+    fn file_jobs(&self, queue: &QueueId) -> Result<Vec<FileJob>> {
         let sql = "SELECT j.id, j.position, j.state, j.removed, d.name, d.title, d.digest, d.run, d.command, d.rest \
                    FROM jobs j JOIN definitions d ON d.job = j.id \
                    WHERE j.queue = ?1 AND d.digest IS NOT NULL ORDER BY j.position, j.id";
         self.query_all(sql, [queue], |row| {
             let phase = row.get::<_, StateCode>(2)?.phase();
             let removed = row.get::<_, Option<_>>(3)?.map(|Json(by)| by);
-            Ok(DeclaredJob {
+            Ok(FileJob {
                 id: row.get(0)?,
                 definition: definition(row, 4, BlankDefinitions::shared())?,
                 position: row.get::<_, Position>(1)?.0,
@@ -229,7 +229,7 @@ impl StateReader for TxState<'_> {
         Ok(until.map(|Nanos(until)| until))
     }
 
-    fn undeclared_finished_before(&self, queue: &QueueId, before: DateTime<Utc>) -> Result<Vec<JobId>> {
+    fn finished_not_in_file_before(&self, queue: &QueueId, before: DateTime<Utc>) -> Result<Vec<JobId>> {
         let sql = "SELECT j.id FROM jobs j JOIN definitions d ON d.job = j.id WHERE j.queue = ?1 AND j.state = ?2 \
                    AND j.removed IS NULL AND j.finished < ?3 AND d.digest IS NULL ORDER BY j.finished, j.run, j.id";
         self.query_all(sql, (queue, StateCode::range(Phase::Finished).start(), Nanos(before)), |row| row.get(0))

@@ -34,7 +34,7 @@ impl Screen {
                 }
             });
         }
-        let file = self.setup.file.clone();
+        let file = self.settings.file.clone();
         let definition = Box::new(definition);
         let request = StoreRequest::SaveJob { file, job: job.id, queue: job.queue, definition };
         Ok(ActionPlan::Apply(vec![Effect::Store(request)]))

@@ -88,12 +88,12 @@ impl Screen {
             })
         };
         let processing = queues(|mode, _| mode == QueueMode::Processing);
-        let unattended: Vec<QueueId> = self.site.read(|site_state| {
+        let queues_without_worker: Vec<QueueId> = self.site.read(|site_state| {
             let mine = processing.iter().filter(|queue| self.lacks_worker(queue, site_state, now));
             mine.cloned().collect()
         });
-        if !unattended.is_empty() {
-            return Ok(ActionPlan::submit(Vec::new(), Intent::StartWorker(unattended), true));
+        if !queues_without_worker.is_empty() {
+            return Ok(ActionPlan::submit(Vec::new(), Intent::StartWorker(queues_without_worker), true));
         }
         if let Some(job) = self.only_approval_left(&processing.iter().collect::<Vec<_>>()) {
             return Ok(self.plan_approve(&job));

@@ -40,7 +40,7 @@ pub(super) fn draw_page(
 pub(super) fn draw_message(sentence: &str, styles: &OutputStyles, area: Rect, buffer: &mut Buffer) {
     clear(styles, area, buffer);
     if let Some(place) = area.rows().next() {
-        draw_note(&text::plain_line(sentence), styles, place, buffer);
+        draw_note(&text::sanitize_line(sentence), styles, place, buffer);
     }
 }
 

@@ -194,7 +194,7 @@ impl TerminalView {
             }
             is_continued = row.is_wrapped();
         }
-        let lines = lines.iter().map(|line| text::plain_line(line).trim_end().to_owned());
+        let lines = lines.iter().map(|line| text::sanitize_line(line).trim_end().to_owned());
         let mut lines: Vec<String> = lines.collect();
         while lines.pop_if(|line| line.is_empty()).is_some() {}
         lines

@@ -8,7 +8,7 @@ use crate::model::QueueId;
 use crate::text;
 use crate::tui::action::{Action, Group};
 use crate::tui::action_menu::{ActionMenu, MenuItem, MenuKind};
-use crate::tui::state::ScreenSetup;
+use crate::tui::state::ScreenSettings;
 
 use super::line_painter::{LinePainter, lines, without_first_line};
 
@@ -41,7 +41,7 @@ enum MenuLine {
 
 /// What the menu says about actions.
 pub(super) struct MenuContext<'a> {
-    pub(super) setup: &'a ScreenSetup,
+    pub(super) settings: &'a ScreenSettings,
     /// Why an action is unavailable.
     pub(super) unavailable_reason: &'a dyn Fn(Action) -> Option<String>,
     /// The queue with a number.
@@ -50,7 +50,7 @@ pub(super) struct MenuContext<'a> {
 
 /// Draws the menu and keeps the selected item visible.
 pub(super) fn draw(menu: &mut ActionMenu, context: &MenuContext<'_>, area: Rect, buffer: &mut Buffer) {
-    let (appearance, keymap) = (&context.setup.appearance, &context.setup.keymap);
+    let (appearance, keymap) = (&context.settings.appearance, &context.settings.keymap);
     let items = menu.items(keymap);
     menu.selected = menu.selected.min(items.len().saturating_sub(1));
     let mut all = content(&items, menu);
@@ -111,7 +111,7 @@ fn draw_item(
     area: Rect,
     buffer: &mut Buffer,
 ) {
-    let (appearance, keymap) = (&context.setup.appearance, &context.setup.keymap);
+    let (appearance, keymap) = (&context.settings.appearance, &context.settings.keymap);
     if selected {
         buffer.set_style(area, appearance.theme.cursor);
     }
@@ -124,7 +124,7 @@ fn draw_item(
     };
     let mut painter = LinePainter::new(area, buffer, appearance.symbols);
     painter
-        .left(if selected { appearance.symbols.cursor } else { " " }, over(appearance.theme.live))
+        .left(if selected { appearance.symbols.cursor } else { " " }, over(appearance.theme.active))
         .left(" ", over(Style::new()));
     painter.fixed_width(&item.keys(keymap), KEYS_WIDTH, over(keys_style));
     let help = help_text(item, context);
@@ -132,17 +132,17 @@ fn draw_item(
         painter.left(&help, over(help_style));
         return;
     };
-    let reason = format!(" {} {}", appearance.symbols.dot, text::plain_line(reason));
+    let reason = format!(" {} {}", appearance.symbols.dot, text::sanitize_line(reason));
     let room = painter.room().saturating_sub(text::width(&reason)).max(least);
     painter
         .left(&text::fit(&help, room, appearance.symbols.ellipsis), over(help_style))
-        .left(&reason, over(appearance.theme.warn));
+        .left(&reason, over(appearance.theme.warning));
 }
 
 /// The lines with the reason why an item is unavailable, if it doesn't fit beside the description.
 fn reason_lines(item: &MenuItem, context: &MenuContext<'_>, width: usize) -> Vec<String> {
     let Some(reason) = unavailable_reason(item, context) else { return Vec::new() };
-    let reason = format!("{} {}", context.setup.appearance.symbols.dot, text::plain_line(&reason));
+    let reason = format!("{} {}", context.settings.appearance.symbols.dot, text::sanitize_line(&reason));
     if 2 + KEYS_WIDTH + text::width(&help_text(item, context)) + 1 + text::width(&reason) <= width {
         return Vec::new();
     }
@@ -168,7 +168,8 @@ fn unavailable_reason(item: &MenuItem, context: &MenuContext<'_>) -> Option<Stri
 fn help_text(item: &MenuItem, context: &MenuContext<'_>) -> String {
     let [entry] = item.entries else { return item.help().to_owned() };
     let Action::NthQueue(number) = entry.action else { return entry.help.to_owned() };
-    (context.queue)(number).map_or_else(|| entry.help.to_owned(), |id| text::plain_line(&format!("go to queue {id}")))
+    (context.queue)(number)
+        .map_or_else(|| entry.help.to_owned(), |id| text::sanitize_line(&format!("go to queue {id}")))
 }
 
 fn content(items: &[MenuItem], menu: &ActionMenu) -> Vec<MenuLine> {

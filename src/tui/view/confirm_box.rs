@@ -35,7 +35,7 @@ impl ConfirmBox<'_> {
         let room = usize::from(area.width.saturating_sub(MARGIN)).min(MAX_TEXT_WIDTH);
         let separator = format!(" {} ", symbols.dot);
         let answers = self.answer_lines(room, text::width(&separator));
-        let mut question = wrap(&text::plain_line(self.question), room);
+        let mut question = wrap(&text::sanitize_line(self.question), room);
         // The answers stay visible if the question is too long.
         let height = usize::from(area.height.saturating_sub(BORDERS)).saturating_sub(answers.len());
         if question.len() > height {
@@ -63,7 +63,7 @@ impl ConfirmBox<'_> {
         };
         let mut rows = inner.rows();
         for (line, row) in question.iter().zip(&mut rows) {
-            LinePainter::new(row, buffer, symbols).left(line, theme.warn);
+            LinePainter::new(row, buffer, symbols).left(line, theme.warning);
         }
         let mut rows = rows.skip(gap);
         for (line, row) in answers.iter().zip(&mut rows) {

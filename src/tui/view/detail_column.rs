@@ -8,7 +8,7 @@ use crate::text;
 use crate::tui::details_pane::RunHistory;
 use crate::tui::due_history::DueTimesPane;
 use crate::tui::sort_order::SortOrder;
-use crate::tui::state::ScreenSetup;
+use crate::tui::state::ScreenSettings;
 use crate::tui::theme::Appearance;
 
 use super::time_format;
@@ -21,7 +21,7 @@ const MAX_COLLAPSED_LINES: usize = 6;
 
 /// The details of a job, laid out for a column of this width.
 pub(super) struct DetailColumn<'a> {
-    pub(super) setup: &'a ScreenSetup,
+    pub(super) settings: &'a ScreenSettings,
     pub(super) site: &'a SiteState,
     pub(super) job: &'a Job,
     /// The runs of the job, once they are loaded.
@@ -39,11 +39,11 @@ pub(super) struct DetailColumn<'a> {
 
 impl DetailColumn<'_> {
     pub(super) fn appearance(&self) -> &Appearance {
-        &self.setup.appearance
+        &self.settings.appearance
     }
 
-    pub(super) fn moment(&self, at: DateTime<Utc>) -> String {
-        let local = self.setup.local;
+    pub(super) fn time_text(&self, at: DateTime<Utc>) -> String {
+        let local = self.settings.local;
         time_format::format_time(local(at), local(self.now))
     }
 
@@ -53,7 +53,7 @@ impl DetailColumn<'_> {
 
     pub(super) fn job_label(&self, job: &Job) -> String {
         let is_current = job.queue == self.job.queue;
-        text::plain_line(&match job.name() {
+        text::sanitize_line(&match job.name() {
             Some(name) if is_current => name.to_owned(),
             None if is_current => job.id.to_string(),
             _ => job.path(),

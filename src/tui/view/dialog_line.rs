@@ -57,10 +57,10 @@ fn draw_input(
     buffer: &mut Buffer,
 ) -> (u16, u16) {
     let mut painter = LinePainter::new(area, buffer, appearance.symbols);
-    painter.left(" ", Style::new()).left(&text::plain_line(label), appearance.theme.key);
+    painter.left(" ", Style::new()).left(&text::sanitize_line(label), appearance.theme.key);
     // The end of a long input stays visible, since the cursor is usually there.
     let room = painter.room().saturating_sub(1);
-    let before = text::plain_line(line.text_before_cursor());
+    let before = text::sanitize_line(line.text_before_cursor());
     let mut shown = before.as_str();
     while text::width(shown) > room {
         shown = shown.char_indices().nth(1).map_or("", |(next, _)| &shown[next..]);
@@ -69,7 +69,7 @@ fn draw_input(
     let after = line.text().get(line.text_before_cursor().len()..).unwrap_or_default();
     painter.left(shown, Style::new()).left(after, Style::new());
     if !error.is_empty() {
-        painter.left("   ", Style::new()).left(&text::plain_line(error), appearance.theme.warn);
+        painter.left("   ", Style::new()).left(&text::sanitize_line(error), appearance.theme.warning);
     }
     let column = u16::try_from(text::width(shown)).unwrap_or(u16::MAX);
     (start.saturating_add(column), area.y)

@@ -8,7 +8,7 @@ use crate::model::Phase;
 use crate::text;
 use crate::tui::action::Action;
 use crate::tui::layout::MIN_SIZE;
-use crate::tui::state::ScreenSetup;
+use crate::tui::state::ScreenSettings;
 use crate::tui::theme::Appearance;
 
 use super::idle_reason::IdleReason;
@@ -28,12 +28,14 @@ pub(super) struct EmptyList {
 
 impl EmptyList {
     /// Why the list is empty and how to fill it.
-    pub(super) fn note(&self, setup: &ScreenSetup) -> String {
+    pub(super) fn note(&self, settings: &ScreenSettings) -> String {
         match self.phase {
             _ if self.is_scanning => "Searching…".to_owned(),
-            _ if self.is_filtered => format!("No matches. Press {} to show all jobs.", setup.keymap.key(Action::Back)),
+            _ if self.is_filtered => {
+                format!("No matches. Press {} to show all jobs.", settings.keymap.key(Action::Back))
+            }
             Phase::Pending if self.shows_all_queues => "No pending jobs.".to_owned(),
-            Phase::Pending => format!("No pending jobs. Press {} to add one.", setup.keymap.key(Action::Add)),
+            Phase::Pending => format!("No pending jobs. Press {} to add one.", settings.keymap.key(Action::Add)),
             Phase::Running => match &self.idle_reason {
                 Some(reason) => reason.sentence(),
                 None if self.shows_all_queues || !self.has_pending => "No running jobs.".to_owned(),
@@ -50,8 +52,8 @@ pub(super) fn draw_note(note: &str, appearance: &Appearance, area: Rect, buffer:
 }
 
 /// Draws the page of a site without queues.
-pub(super) fn draw_no_queues(setup: &ScreenSetup, area: Rect, buffer: &mut Buffer) {
-    let edit = setup.keymap.key(Action::Edit);
+pub(super) fn draw_no_queues(settings: &ScreenSettings, area: Rect, buffer: &mut Buffer) {
+    let edit = settings.keymap.key(Action::Edit);
     let page = [
         "There are no queues yet.",
         "",
@@ -62,19 +64,21 @@ pub(super) fn draw_no_queues(setup: &ScreenSetup, area: Rect, buffer: &mut Buffe
         "      - cargo test",
     ];
     for (line, content) in lines(area).skip(1).zip(page) {
-        LinePainter::new(line, buffer, setup.appearance.symbols).left("   ", Style::new()).left(content, Style::new());
+        LinePainter::new(line, buffer, settings.appearance.symbols)
+            .left("   ", Style::new())
+            .left(content, Style::new());
     }
 }
 
 /// Draws the page of a terminal that is too small: failures, the size needed, and how to quit, as far as there is room.
-pub(super) fn draw_too_small(failed: usize, setup: &ScreenSetup, area: Rect, buffer: &mut Buffer) {
-    let appearance = &setup.appearance;
+pub(super) fn draw_too_small(failed: usize, settings: &ScreenSettings, area: Rect, buffer: &mut Buffer) {
+    let appearance = &settings.appearance;
     let need = format!("needs {}x{}, has {}x{}", MIN_SIZE.width, MIN_SIZE.height, area.width, area.height);
     let failures = if failed > 0 { format!("{} {failed} failed", appearance.symbols.failed) } else { String::new() };
-    let quit = format!("{} to quit", setup.keymap.key(Action::Quit));
-    let page = [(failures, appearance.theme.bad), (need, Style::new()), (quit, appearance.theme.dim)];
+    let quit = format!("{} to quit", settings.keymap.key(Action::Quit));
+    let page = [(failures, appearance.theme.failure), (need, Style::new()), (quit, appearance.theme.dim)];
     let shown = page.into_iter().filter(|(content, _)| !content.is_empty());
     for (line, (content, style)) in lines(area).zip(shown) {
-        LinePainter::new(line, buffer, appearance.symbols).left(&text::plain_line(&content), style);
+        LinePainter::new(line, buffer, appearance.symbols).left(&text::sanitize_line(&content), style);
     }
 }

@@ -20,15 +20,15 @@ impl DetailColumn<'_> {
     fn expectation(&self, heading: &str, state: &ExpectationState) -> Vec<DetailLine> {
         let (plain, theme) = (Style::new(), &self.appearance().theme);
         let mut lines =
-            vec![DetailLine::new(), self.heading(heading, &text::plain_line(&state.expectation.to_string()))];
+            vec![DetailLine::new(), self.heading(heading, &text::sanitize_line(&state.expectation.to_string()))];
         let sign = self.appearance().symbols.overdue;
         if let Some(overdue) = state.overdue_at(self.now) {
-            let text = job_row::overdue_text(overdue, self.setup, self.now);
-            lines.push(vec![(format!("  {sign} {text}"), theme.bad)]);
+            let text = job_row::overdue_text(overdue, self.settings, self.now);
+            lines.push(vec![(format!("  {sign} {text}"), theme.failure)]);
         } else if let Some(next) = state.next_expected() {
-            lines.push(vec![("  next ".to_owned(), theme.dim), (self.moment(next), plain)]);
+            lines.push(vec![("  next ".to_owned(), theme.dim), (self.time_text(next), plain)]);
         }
-        let last = state.last_success.map_or("none yet".to_owned(), |last| self.moment(last));
+        let last = state.last_success.map_or("none yet".to_owned(), |last| self.time_text(last));
         lines.push(vec![("  last success ".to_owned(), theme.dim), (last, plain)]);
         lines
     }

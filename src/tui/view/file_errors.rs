@@ -6,7 +6,7 @@ use ratatui::style::Style;
 
 use crate::text;
 use crate::tui::action::Action;
-use crate::tui::state::ScreenSetup;
+use crate::tui::state::ScreenSettings;
 use crate::tui::theme::Appearance;
 
 use super::line_painter::{LinePainter, lines, without_first_line};
@@ -20,21 +20,29 @@ pub(super) struct FileErrors<'a> {
 }
 
 /// Draws the errors from line `scroll` on, which is limited to their length.
-pub(super) fn draw(errors: &FileErrors<'_>, scroll: &mut usize, setup: &ScreenSetup, area: Rect, buffer: &mut Buffer) {
-    let appearance = &setup.appearance;
-    let text = text::plain(errors.text);
+pub(super) fn draw(
+    errors: &FileErrors<'_>,
+    scroll: &mut usize,
+    settings: &ScreenSettings,
+    area: Rect,
+    buffer: &mut Buffer,
+) {
+    let appearance = &settings.appearance;
+    let text = text::sanitize(errors.text);
     let all: Vec<&str> = text.lines().collect();
     let body = without_first_line(without_first_line(without_first_line(area)));
     let height = usize::from(body.height);
     *scroll = (*scroll).min(all.len().saturating_sub(height));
     let mut painter = LinePainter::new(area, buffer, appearance.symbols);
-    painter.left(appearance.symbols.rule, appearance.theme.bad).left(" jobs.yaml has errors ", appearance.theme.bad);
+    painter
+        .left(appearance.symbols.rule, appearance.theme.failure)
+        .left(" jobs.yaml has errors ", appearance.theme.failure);
     let hidden = all.len().saturating_sub(*scroll + height);
     if hidden > 0 {
         painter.right(&format!(" {}{hidden} ", appearance.symbols.below), appearance.theme.dim);
     }
-    painter.fill(appearance.symbols.rule, appearance.theme.bad);
-    let (edit, back) = (setup.keymap.key(Action::Edit), setup.keymap.key(Action::Back));
+    painter.fill(appearance.symbols.rule, appearance.theme.failure);
+    let (edit, back) = (settings.keymap.key(Action::Edit), settings.keymap.key(Action::Back));
     let advice = if errors.can_dismiss {
         format!("Press {edit} to edit it, or {back} to continue with the last valid version.")
     } else {
@@ -58,15 +66,15 @@ fn styled_pieces<'a>(line: &'a str, appearance: &Appearance) -> Vec<(&'a str, St
     let inside = line.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ');
     let margin = line.len() - inside.len();
     match inside {
-        _ if line.starts_with("error") => vec![(line, theme.bad)],
-        _ if inside.starts_with("= help") => vec![(line, theme.live)],
+        _ if line.starts_with("error") => vec![(line, theme.failure)],
+        _ if inside.starts_with("= help") => vec![(line, theme.active)],
         _ if inside.starts_with("-->") || inside.starts_with(":::") || inside.starts_with("= ") => {
             vec![(line, theme.dim)]
         }
         _ if inside.starts_with('|') => {
             let (gutter, text) = line.split_at(margin + 1);
             let points = text.trim_start().starts_with('^');
-            vec![(gutter, theme.dim), (text, if points { theme.bad } else { plain })]
+            vec![(gutter, theme.dim), (text, if points { theme.failure } else { plain })]
         }
         _ => vec![(line, plain)],
     }

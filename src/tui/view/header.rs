@@ -63,27 +63,27 @@ pub(super) struct Header<'a> {
 
 impl Header<'_> {
     pub(super) fn draw(&self, layout: &ScreenLayout, buffer: &mut Buffer, targets: &mut ClickTargets) {
-        let appearance = &self.idle.setup.appearance;
+        let appearance = &self.idle.settings.appearance;
         if !layout.stats.is_empty() {
             self.draw_stats(&mut LinePainter::new(layout.stats, buffer, appearance.symbols));
         }
         let mut painter = LinePainter::new(layout.header, buffer, appearance.symbols);
         let failed: usize = self.idle.site.queues().iter().map(|(id, _)| self.idle.site.failed_count(id)).sum();
         if failed > 0 {
-            painter.right(&format!(" {} {failed} failed ", appearance.symbols.failed), appearance.theme.alarm);
+            painter.right(&format!(" {} {failed} failed ", appearance.symbols.failed), appearance.theme.critical);
         }
         let overdue = self.idle.site.overdue(self.idle.now).count();
         if overdue > 0 {
-            painter.right(&format!(" {} {overdue} overdue ", appearance.symbols.overdue), appearance.theme.alarm);
+            painter.right(&format!(" {} {overdue} overdue ", appearance.symbols.overdue), appearance.theme.critical);
         }
         if self.idle.lacks_schedule_worker() {
             let fits = |(notice, tabs): &&(&str, usize)| text::width(notice) + 2 + tabs <= painter.room();
             let fitting = UNKEPT_NOTICES.iter().find(fits).map_or("", |(notice, _)| notice);
-            painter.right(&format!(" {fitting} "), appearance.theme.alarm);
+            painter.right(&format!(" {fitting} "), appearance.theme.critical);
         }
         let long = self.tabs(true);
         let fitting = if total_width(&long) <= painter.room() { long } else { self.tabs(false) };
-        let site_name = self.idle.setup.site_name.as_str();
+        let site_name = self.idle.settings.site_name.as_str();
         if layout.stats.is_empty() && total_width(&fitting) + text::width(site_name) + 4 <= painter.room() {
             painter.right(&format!("  {site_name}  "), appearance.theme.dim);
         }
@@ -94,7 +94,7 @@ impl Header<'_> {
 
     /// The tabs, with the state of every queue if `with_states` is set.
     fn tabs(&self, with_states: bool) -> Vec<Tab> {
-        let appearance = &self.idle.setup.appearance;
+        let appearance = &self.idle.settings.appearance;
         let current = self.queue.filter(|_| !self.shows_all_queues).map(|(id, _)| id);
         let mut tabs: Vec<Tab> = self.shows_all_queues.then(|| all_queues_tab(appearance)).into_iter().collect();
         let overdue: BTreeSet<&QueueId> =
@@ -126,7 +126,7 @@ impl Header<'_> {
     /// Draws the statistics of the current queue or of all queues, the most important first. What doesn't fit is left
     /// out.
     fn draw_stats(&self, painter: &mut LinePainter<'_>) {
-        let Appearance { theme, symbols } = &self.idle.setup.appearance;
+        let Appearance { theme, symbols } = &self.idle.settings.appearance;
         for (index, stat) in self.stat_texts().iter().enumerate() {
             let separator = if index == 0 { " ".to_owned() } else { format!("  {}  ", symbols.dot) };
             let width: usize = stat.iter().map(|(piece, _)| text::width(piece)).sum();
@@ -138,11 +138,11 @@ impl Header<'_> {
                 painter.left(piece, *style);
             }
         }
-        painter.right(&format!("  {} ", text::plain_line(&self.idle.setup.site_name)), theme.dim);
+        painter.right(&format!("  {} ", text::sanitize_line(&self.idle.settings.site_name)), theme.dim);
     }
 
     fn stat_texts(&self) -> Vec<Stat> {
-        let appearance = &self.idle.setup.appearance;
+        let appearance = &self.idle.settings.appearance;
         let (reason, queues) = if self.shows_all_queues {
             let queues = self.idle.site.queues().into_iter().map(|(_, queue)| queue).collect();
             (self.idle.site_reason(), queues)
@@ -168,7 +168,8 @@ fn stat_texts(
     let (plain, dim) = (Style::new(), appearance.theme.dim);
     let mut stat_texts: Vec<Stat> = Vec::new();
     if stats.failed > 0 {
-        stat_texts.push(vec![(format!("{} failed in the last hour", text::count(stats.failed)), appearance.theme.bad)]);
+        stat_texts
+            .push(vec![(format!("{} failed in the last hour", text::count(stats.failed)), appearance.theme.failure)]);
     }
     if let Some(reason) = reason {
         stat_texts.push(vec![("nothing running: ".to_owned(), dim), (reason.text, reason.style)]);
@@ -196,7 +197,7 @@ fn stat_texts(
             format!("all {} finished", text::count_noun(finished, "job"))
         };
         let good = queues.iter().all(|queue| queue.failed == 0);
-        stat_texts.push(vec![(finished_text, if good { appearance.theme.good } else { dim })]);
+        stat_texts.push(vec![(finished_text, if good { appearance.theme.success } else { dim })]);
     }
     stat_texts
 }
@@ -253,12 +254,12 @@ fn queue_tab(
 ) -> Tab {
     let theme = &appearance.theme;
     let title = if queue.settings.title.is_empty() { id.as_str() } else { &queue.settings.title };
-    let name = text::plain_line(title);
+    let name = text::sanitize_line(title);
     let name = text::fit(if name.is_empty() { "\"\"" } else { &name }, 24, appearance.symbols.ellipsis).into_owned();
     let mut pieces = vec![(" ".to_owned(), Style::new())];
     pieces.push((format!("{index} "), theme.dim));
     pieces.push((name, if is_current { theme.tab } else { Style::new() }));
-    let running = if queue.running.is_empty() { theme.dim } else { theme.live };
+    let running = if queue.running.is_empty() { theme.dim } else { theme.active };
     pieces.push((format!(" {}/{}", queue.running.len(), queue.settings.max_parallel()), running));
     let urgent =
         matches!(state, TabState::NoWorker | TabState::Status(QueueStatus::NeedsApproval | QueueStatus::Stopped));
@@ -266,10 +267,10 @@ fn queue_tab(
         pieces.push((format!(" {label}"), state.style(appearance)));
     }
     if failed > 0 {
-        pieces.push((format!(" {}{failed}", appearance.symbols.failed), theme.bad));
+        pieces.push((format!(" {}{failed}", appearance.symbols.failed), theme.failure));
     }
     if is_overdue {
-        pieces.push((format!(" {} overdue", appearance.symbols.overdue), theme.bad));
+        pieces.push((format!(" {} overdue", appearance.symbols.overdue), theme.failure));
     }
     pieces.push((" ".to_owned(), Style::new()));
     Tab { queue: Some(id.clone()), pieces, is_current }
@@ -286,9 +287,9 @@ impl TabState {
     fn style(self, appearance: &Appearance) -> Style {
         match self {
             Self::Status(QueueStatus::Idle) => appearance.theme.dim,
-            Self::Status(QueueStatus::Running | QueueStatus::Processing) => appearance.theme.live,
-            Self::Status(QueueStatus::Paused | QueueStatus::NeedsApproval) => appearance.theme.warn,
-            Self::Status(QueueStatus::Stopped) | Self::NoWorker => appearance.theme.bad,
+            Self::Status(QueueStatus::Running | QueueStatus::Processing) => appearance.theme.active,
+            Self::Status(QueueStatus::Paused | QueueStatus::NeedsApproval) => appearance.theme.warning,
+            Self::Status(QueueStatus::Stopped) | Self::NoWorker => appearance.theme.failure,
         }
     }
 }

@@ -6,7 +6,7 @@ use ratatui::style::Style;
 use crate::model::{QueueId, QueueMode, QueueState, SiteState, WaitReason, due_at};
 use crate::text;
 use crate::tui::action::Action;
-use crate::tui::state::ScreenSetup;
+use crate::tui::state::ScreenSettings;
 
 /// The most pending jobs checked per frame to find out whether any could start.
 const MAX_JOBS_CHECKED: usize = 64;
@@ -45,7 +45,7 @@ impl IdleReason {
 /// The queues whose jobs could be running.
 #[derive(Clone, Copy)]
 pub(super) struct IdleCheck<'a> {
-    pub(super) setup: &'a ScreenSetup,
+    pub(super) settings: &'a ScreenSettings,
     pub(super) site: &'a SiteState,
     /// Whether a processing queue without a worker is reported.
     pub(super) reports_missing_worker: bool,
@@ -55,12 +55,12 @@ pub(super) struct IdleCheck<'a> {
 impl IdleCheck<'_> {
     /// Whether a queue is processing without a worker, and that is reported.
     pub(super) fn lacks_worker(&self, queue: &QueueId) -> bool {
-        self.reports_missing_worker && self.site.is_unattended(queue)
+        self.reports_missing_worker && self.site.lacks_worker(queue)
     }
 
     /// Whether no worker is there for a schedule, and that is reported.
     pub(super) fn lacks_schedule_worker(&self) -> bool {
-        self.reports_missing_worker && self.site.has_unattended_schedule()
+        self.reports_missing_worker && self.site.lacks_schedule_worker()
     }
 
     /// When a queue or one of its jobs is due next: `next at 02:00`.
@@ -72,35 +72,35 @@ impl IdleCheck<'_> {
     /// Why no job of a queue is running although some are pending. `None` if a job is
     /// running or about to start.
     pub(super) fn queue_reason(&self, id: &QueueId, queue: &QueueState) -> Option<IdleReason> {
-        let theme = &self.setup.appearance.theme;
+        let theme = &self.settings.appearance.theme;
         let first = self.site.job(*queue.pending.front()?)?;
         if !queue.running.is_empty() {
             return None;
         }
-        let process = self.setup.keymap.key(Action::Process);
+        let process = self.settings.keymap.key(Action::Process);
         Some(match queue.mode {
             QueueMode::Idle if self.can_start(queue) => {
                 IdleReason::new(format!("press {process} to process the queue"), theme.dim)
             }
-            QueueMode::Paused => IdleReason::new(format!("paused; press {process} to continue"), theme.warn),
+            QueueMode::Paused => IdleReason::new(format!("paused; press {process} to continue"), theme.warning),
             QueueMode::Stopped => {
-                IdleReason::new(format!("{}; press {process} to continue", self.site.stop_reason(id)), theme.bad)
+                IdleReason::new(format!("{}; press {process} to continue", self.site.stop_reason(id)), theme.failure)
             }
             QueueMode::Processing if self.lacks_worker(id) => {
-                IdleReason::new(format!("no worker; press {process} to start one"), theme.bad)
+                IdleReason::new(format!("no worker; press {process} to start one"), theme.failure)
             }
             QueueMode::Processing | QueueMode::Idle => match self.site.wait_reason(first)? {
                 WaitReason::FreeSlot => return None,
                 waiting => {
                     let reason = Some(waiting.describe(self.now)).filter(|reason| !reason.is_empty())?;
-                    let style = if matches!(waiting, WaitReason::Confirm) { theme.warn } else { theme.dim };
+                    let style = if matches!(waiting, WaitReason::Confirm) { theme.warning } else { theme.dim };
                     let name = self.short_name(&first.display_title());
                     let approve = match waiting {
-                        WaitReason::Confirm => format!("; press {} on it", self.setup.keymap.key(Action::Copy)),
+                        WaitReason::Confirm => format!("; press {} on it", self.settings.keymap.key(Action::Copy)),
                         _ => String::new(),
                     };
                     let colon = if reason.starts_with("needs ") { "" } else { ":" };
-                    IdleReason::with_name(format!("{name}{colon} {}{approve}", text::plain_line(&reason)), style)
+                    IdleReason::with_name(format!("{name}{colon} {}{approve}", text::sanitize_line(&reason)), style)
                 }
             },
         })
@@ -108,15 +108,15 @@ impl IdleCheck<'_> {
 
     /// Why no job of any queue is running although some are pending. The most severe reason comes first.
     pub(super) fn site_reason(&self) -> Option<IdleReason> {
-        let theme = &self.setup.appearance.theme;
+        let theme = &self.settings.appearance.theme;
         let queues = self.site.queues();
         if queues.iter().any(|(_, queue)| !queue.running.is_empty()) {
             return None;
         }
         let with_pending = || queues.iter().filter(|(_, queue)| !queue.pending.is_empty());
-        let process = self.setup.keymap.key(Action::ProcessAll);
+        let process = self.settings.keymap.key(Action::ProcessAll);
         if with_pending().any(|(id, _)| self.lacks_worker(id)) {
-            return Some(IdleReason::new(format!("no worker; press {process} to start one"), theme.bad));
+            return Some(IdleReason::new(format!("no worker; press {process} to start one"), theme.failure));
         }
         let queues_in_mode = |mode, description: &str| {
             let in_mode = with_pending().filter(|(_, queue)| queue.mode == mode);
@@ -132,9 +132,9 @@ impl IdleCheck<'_> {
         };
         let idle = || with_pending().any(|(_, queue)| queue.mode == QueueMode::Idle && self.can_start(queue));
         let stopped = queues_in_mode(QueueMode::Stopped, "stopped after a failure")
-            .map(|reason| IdleReason::with_name(reason, theme.bad));
+            .map(|reason| IdleReason::with_name(reason, theme.failure));
         let paused =
-            || queues_in_mode(QueueMode::Paused, "paused").map(|reason| IdleReason::with_name(reason, theme.warn));
+            || queues_in_mode(QueueMode::Paused, "paused").map(|reason| IdleReason::with_name(reason, theme.warning));
         stopped
             .or_else(paused)
             .or_else(|| idle().then(|| IdleReason::new(format!("press {process} to process all queues"), theme.dim)))
@@ -148,6 +148,6 @@ impl IdleCheck<'_> {
     }
 
     fn short_name(&self, name: &str) -> String {
-        text::fit(&text::plain_line(name), MAX_NAME_WIDTH, self.setup.appearance.symbols.ellipsis).into_owned()
+        text::fit(&text::sanitize_line(name), MAX_NAME_WIDTH, self.settings.appearance.symbols.ellipsis).into_owned()
     }
 }

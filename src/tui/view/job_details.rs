@@ -12,7 +12,7 @@ use crate::tui::details_pane::RunHistory;
 use crate::tui::due_history::DueTimesPane;
 use crate::tui::layout::ScreenLayout;
 use crate::tui::sort_order::SortOrder;
-use crate::tui::state::ScreenSetup;
+use crate::tui::state::ScreenSettings;
 use crate::tui::theme::Appearance;
 
 use super::detail_column::{DetailColumn, DetailLine};
@@ -24,7 +24,7 @@ const TWO_COLUMNS_MIN_WIDTH: u16 = 96;
 
 /// The data from which the details are drawn.
 pub(super) struct JobDetails<'a> {
-    pub(super) setup: &'a ScreenSetup,
+    pub(super) settings: &'a ScreenSettings,
     /// The site, and the selected job.
     pub(super) site: &'a SiteState,
     pub(super) job: Option<&'a Job>,
@@ -45,7 +45,7 @@ impl JobDetails<'_> {
     /// Draws the details from line `scroll` on. Expanded details limit `scroll` to their length.
     pub(super) fn draw(&self, scroll: &mut usize, layout: &ScreenLayout, buffer: &mut Buffer) {
         let (area, body) = (layout.details, layout.details_text());
-        let appearance = &self.setup.appearance;
+        let appearance = &self.settings.appearance;
         if area.is_empty() {
             return;
         }
@@ -57,7 +57,7 @@ impl JobDetails<'_> {
         let has_two_columns = body.width >= TWO_COLUMNS_MIN_WIDTH;
         let width = usize::from(if has_two_columns { body.width / 2 - 1 } else { body.width });
         let column = DetailColumn {
-            setup: self.setup,
+            settings: self.settings,
             site: self.site,
             job,
             history: self.history,
@@ -96,7 +96,7 @@ impl JobDetails<'_> {
 
     /// Draws the title, with the number of lines below the visible ones.
     fn draw_title(&self, hidden: usize, area: Rect, buffer: &mut Buffer) {
-        let Appearance { theme, symbols } = &self.setup.appearance;
+        let Appearance { theme, symbols } = &self.settings.appearance;
         let rule = if self.is_expanded { theme.focus } else { theme.rule };
         let mut painter = LinePainter::new(area, buffer, symbols);
         painter.left(symbols.rule, rule).left(" ", Style::new());
@@ -105,7 +105,7 @@ impl JobDetails<'_> {
             painter.right(&format!(" {}{hidden} ", symbols.below), theme.dim);
         }
         if let Some(job) = self.job {
-            let path = text::plain_line(&format!("{} {}", job.id, job.path()));
+            let path = text::sanitize_line(&format!("{} {}", job.id, job.path()));
             let room = painter.room().saturating_sub(5);
             painter.left(&format!(" {} ", symbols.dot), theme.dim);
             painter.left(&text::fit(&path, room, symbols.ellipsis), Style::new());
@@ -133,7 +133,7 @@ impl DetailColumn<'_> {
     }
 
     fn title(&self) -> DetailLine {
-        vec![(text::plain_line(&self.job.display_title()), Style::new().add_modifier(Modifier::BOLD))]
+        vec![(text::sanitize_line(&self.job.display_title()), Style::new().add_modifier(Modifier::BOLD))]
     }
 
     /// Its state, attempt and value.
@@ -148,12 +148,12 @@ impl DetailColumn<'_> {
             JobState::Running { stop: None, .. } if job.stalled_since().is_some() => {
                 let since = job.stalled_since().unwrap_or(self.now);
                 let text = job_row::stalled_text(since, self.now);
-                (appearance.symbols.running, format!("running, {text}"), appearance.theme.bad)
+                (appearance.symbols.running, format!("running, {text}"), appearance.theme.failure)
             }
             JobState::Running { stop, .. } => (
                 appearance.symbols.running,
                 if stop.is_some() { "stopping" } else { "running" }.to_owned(),
-                appearance.theme.live,
+                appearance.theme.active,
             ),
             JobState::Finished { outcome, .. } => {
                 let (sign, style) = appearance.outcome(outcome);
@@ -161,9 +161,12 @@ impl DetailColumn<'_> {
             }
         };
         let sign = if sign.is_empty() { String::new() } else { format!("{sign} ") };
-        let mut line = vec![(sign + &text::plain_line(&words), style)];
+        let mut line = vec![(sign + &text::sanitize_line(&words), style)];
         if let Some(overdue) = self.site.overdue_job(job, self.now) {
-            line.push((format!(", {}", job_row::overdue_text(overdue, self.setup, self.now)), appearance.theme.bad));
+            line.push((
+                format!(", {}", job_row::overdue_text(overdue, self.settings, self.now)),
+                appearance.theme.failure,
+            ));
         }
         if job.max_attempts() > 1 && job.current_attempt() > 0 {
             line.push((format!(", attempt {} of {}", job.current_attempt(), job.max_attempts()), appearance.theme.dim));
@@ -184,7 +187,7 @@ impl DetailColumn<'_> {
             let style = self.appearance().outcome(&end.outcome).1;
             lines.extend(self.wrapped("Cause  ", &cause.to_string(), style));
             if let Some(advice) = cause.advice() {
-                let keymap = &self.setup.keymap;
+                let keymap = &self.settings.keymap;
                 let (edit, run) = (keymap.key(Action::Edit), keymap.key(Action::Run));
                 let keys = if self.job.name().is_some() { format!("{edit} edits it, ") } else { String::new() };
                 lines.extend(self.wrapped("Fix    ", &format!("{advice} {keys}{run} runs it again."), theme.dim));
@@ -198,7 +201,7 @@ impl DetailColumn<'_> {
 
     /// A name and its text, on one line, or on as many as it takes if the details are expanded.
     fn wrapped(&self, name: &str, words: &str, style: Style) -> Vec<DetailLine> {
-        let (words, dim) = (text::plain_line(words), self.appearance().theme.dim);
+        let (words, dim) = (text::sanitize_line(words), self.appearance().theme.dim);
         let room = self.width.saturating_sub(text::width(name)).max(1);
         if !self.is_expanded {
             let words = text::fit(&words, room, self.appearance().symbols.ellipsis).into_owned();
@@ -219,14 +222,14 @@ impl DetailColumn<'_> {
     /// The stages from waiting to done, with durations and times.
     fn timeline(&self) -> Vec<DetailLine> {
         let (job, appearance) = (self.job, self.appearance());
-        let (dim, live) = (appearance.theme.dim, appearance.theme.live);
+        let (dim, live) = (appearance.theme.dim, appearance.theme.active);
         // Runs from before the job became pending again are not part of this timeline.
         let run = job.result_run();
         let first = self.history().and_then(|history| history.runs.iter().find(|run| run.attempt > job.prior_attempts));
         let first = first.filter(|run| run.started >= job.enqueued).or(run);
         let waited = |until: DateTime<Utc>| text::duration(to_duration(until - job.enqueued));
         let mut stages: Vec<(String, String, Style)> = Vec::new();
-        let enqueued = self.moment(job.enqueued);
+        let enqueued = self.time_text(job.enqueued);
         match (&job.state, first, run) {
             (JobState::Pending { .. }, None, _) | (JobState::Pending { .. }, _, None) => {
                 stages.push((
@@ -246,9 +249,9 @@ impl DetailColumn<'_> {
                     } else {
                         format!("tried {}", text::count_noun(tried, "time"))
                     };
-                    stages.push((words, self.moment(first.started), appearance.theme.warn));
+                    stages.push((words, self.time_text(first.started), appearance.theme.warning));
                 }
-                let started = self.moment(run.started);
+                let started = self.time_text(run.started);
                 match &run.end {
                     None => {
                         let expected = self.history().and_then(|history| history.median);
@@ -265,13 +268,13 @@ impl DetailColumn<'_> {
                         let ran = text::duration(run.elapsed(self.now));
                         stages.push((format!("ran {ran}"), started, Style::new()));
                         let style = appearance.outcome(&ending.outcome).1;
-                        stages.push((ending.outcome.as_str().to_owned(), self.moment(ending.at), style));
+                        stages.push((ending.outcome.as_str().to_owned(), self.time_text(ending.at), style));
                         match &job.state {
                             JobState::Pending { .. } => stages.push(("retry".to_owned(), String::new(), dim)),
                             // It was cancelled or skipped between two attempts.
                             JobState::Finished { outcome, at } if *outcome != ending.outcome => {
                                 let style = appearance.outcome(outcome).1;
-                                stages.push((outcome.as_str().to_owned(), self.moment(*at), style));
+                                stages.push((outcome.as_str().to_owned(), self.time_text(*at), style));
                             }
                             _ => {}
                         }
@@ -280,7 +283,7 @@ impl DetailColumn<'_> {
             }
             (JobState::Finished { outcome, at }, ..) => {
                 stages.push((format!("waited {}", waited(*at)), enqueued, Style::new()));
-                stages.push((outcome.as_str().to_owned(), self.moment(*at), appearance.outcome(outcome).1));
+                stages.push((outcome.as_str().to_owned(), self.time_text(*at), appearance.outcome(outcome).1));
             }
             _ => {}
         }
@@ -308,17 +311,17 @@ impl DetailColumn<'_> {
                 match &call.program {
                     Program::Run { text, shell } => {
                         terms.push(shell.join(" "));
-                        script.extend(text::plain(text).lines().map(|line| format!("  {line}")));
+                        script.extend(text::sanitize(text).lines().map(|line| format!("  {line}")));
                     }
                     Program::Command(words) => {
                         script.push(format!("  {}", command_text(words)));
                     }
                 }
-                let setup = &call.exec;
-                terms.extend(setup.cwd.as_ref().map(|cwd| format!("in {}", cwd.display())));
-                terms.extend(setup.timeout.map(|timeout| format!("timeout {}", text::duration(timeout))));
-                terms.extend((!setup.limits.is_empty()).then(|| format!("limits {}", setup.limits)));
-                terms.extend(setup.pty.then(|| "in a terminal".to_owned()));
+                let exec = &call.exec;
+                terms.extend(exec.cwd.as_ref().map(|cwd| format!("in {}", cwd.display())));
+                terms.extend(exec.timeout.map(|timeout| format!("timeout {}", text::duration(timeout))));
+                terms.extend((!exec.limits.is_empty()).then(|| format!("limits {}", exec.limits)));
+                terms.extend(exec.pty.then(|| "in a terminal".to_owned()));
             }
             Call::Function(_) => script.push("  a function of this program".to_owned()),
         }
@@ -334,15 +337,15 @@ impl DetailColumn<'_> {
         let positional = arguments.args.iter().map(value_text);
         let named = arguments.kwargs.iter().map(|(name, value)| format!("--{name} {}", value_text(value)));
         let passed: Vec<String> = positional.chain(named).collect();
-        let mut lines = vec![self.heading("Command", &text::plain_line(&terms.join(", ")))];
+        let mut lines = vec![self.heading("Command", &text::sanitize_line(&terms.join(", ")))];
         let script = script.into_iter().map(|line| vec![(line, Style::new())]).collect();
         lines.extend(self.limited(script, "line"));
         if !passed.is_empty() {
-            let passed = text::plain_line(&passed.join(" "));
+            let passed = text::sanitize_line(&passed.join(" "));
             lines.push(vec![("  with ".to_owned(), dim), (passed, Style::new())]);
         }
         if let Some(matrix) = &definition.matrix {
-            let values = text::plain_line(&matrix.to_string());
+            let values = text::sanitize_line(&matrix.to_string());
             lines.push(vec![("  where ".to_owned(), dim), (values, Style::new())]);
         }
         lines
@@ -352,7 +355,7 @@ impl DetailColumn<'_> {
     fn hook(&self) -> Vec<DetailLine> {
         let Some(hook) = self.job.hook() else { return Vec::new() };
         let script = match &hook.program {
-            Program::Run { text, .. } => text::plain(text).lines().map(|line| format!("  {line}")).collect(),
+            Program::Run { text, .. } => text::sanitize(text).lines().map(|line| format!("  {line}")).collect(),
             Program::Command(words) => vec![format!("  {}", command_text(words))],
         };
         let script = script.into_iter().map(|line| vec![(line, Style::new())]).collect();
@@ -361,11 +364,11 @@ impl DetailColumn<'_> {
         if let Some(end) = self.history().and_then(|history| history.hook_result.as_ref()) {
             let (sign, style) = self.appearance().outcome(&end.outcome);
             let mut line = vec![(format!("  {sign} {}", job_row::outcome_text(&end.outcome)), style)];
-            let last_line = text::plain_line(&end.last_line);
+            let last_line = text::sanitize_line(&end.last_line);
             if !last_line.is_empty() {
                 line.push((format!(": {last_line}"), Style::new()));
             }
-            line.push((format!("  {}", self.moment(end.at)), self.appearance().theme.dim));
+            line.push((format!("  {}", self.time_text(end.at)), self.appearance().theme.dim));
             lines.push(line);
         }
         lines
@@ -374,11 +377,11 @@ impl DetailColumn<'_> {
 
 /// A command as typed in a shell.
 fn command_text(words: &[String]) -> String {
-    text::plain_line(&text::shell_command(words))
+    text::sanitize_line(&text::shell_command(words))
 }
 
 fn value_text(value: &Value) -> String {
-    text::plain_line(&value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+    text::sanitize_line(&value.as_str().map_or_else(|| value.to_string(), str::to_owned))
 }
 
 fn to_duration(delta: TimeDelta) -> std::time::Duration {

@@ -50,22 +50,22 @@ impl ListView<'_> {
             self.draw_heading(phase, area, usize::from(body.height), buffer);
         }
         if self.lists.rows(self.queue, phase).is_empty() {
-            let note = self.empty_list(phase).note(self.idle.setup);
-            empty_states::draw_note(&note, &self.idle.setup.appearance, body, buffer);
+            let note = self.empty_list(phase).note(self.idle.settings);
+            empty_states::draw_note(&note, &self.idle.settings.appearance, body, buffer);
         } else {
             self.draw_rows(phase, body, buffer);
         }
     }
 
     fn draw_rows(&self, phase: Phase, area: Rect, buffer: &mut Buffer) {
-        let (setup, site, now) = (self.idle.setup, self.idle.site, self.idle.now);
+        let (settings, site, now) = (self.idle.settings, self.idle.site, self.idle.now);
         let focus = self.lists.focus();
         let rows = self.lists.rows(self.queue, phase);
         let jobs: Vec<(Rect, &Job)> = lines(area)
             .zip(self.lists.offset(phase)..rows.len())
             .filter_map(|(line, index)| Some((line, site.job(rows.get(index)?)?)))
             .collect();
-        let columns = ColumnWidths::of(jobs.iter().map(|(_, job)| *job), area.width, setup, now);
+        let columns = ColumnWidths::of(jobs.iter().map(|(_, job)| *job), area.width, settings, now);
         for (line, job) in jobs {
             let cursor = match self.lists.selected_in(phase) == Some(job.id) {
                 true if focus.list == phase && !focus.output => RowCursor::Focused,
@@ -82,7 +82,7 @@ impl ListView<'_> {
                 is_marked: self.lists.marks().contains(&job.id),
                 shows_queue: self.lists.shows_all_queues(),
             };
-            job_row::draw(&row, &columns, setup, line, buffer, now);
+            job_row::draw(&row, &columns, settings, line, buffer, now);
         }
     }
 
@@ -105,7 +105,7 @@ impl ListView<'_> {
 
     /// Draws the heading of a list: its title, counts, filter and sort order, and how many jobs are above and below.
     fn draw_heading(&self, phase: Phase, area: Rect, height: usize, buffer: &mut Buffer) {
-        let Appearance { theme, symbols } = &self.idle.setup.appearance;
+        let Appearance { theme, symbols } = &self.idle.settings.appearance;
         let focus = self.lists.focus();
         let is_focused = focus.list == phase && !focus.output;
         let shown = self.lists.rows(self.queue, phase).len();
@@ -117,13 +117,13 @@ impl ListView<'_> {
         if all > 0 {
             painter.left(&format!(" {}", text::count(all)), theme.dim);
         }
-        let filter = text::plain_line(self.lists.filter_text());
+        let filter = text::sanitize_line(self.lists.filter_text());
         if !filter.is_empty() {
-            painter.left(&format!(" {} {} match {filter}", symbols.dot, text::count(shown)), theme.warn);
+            painter.left(&format!(" {} {} match {filter}", symbols.dot, text::count(shown)), theme.warning);
         }
         let marked = self.count_marked(phase);
         if marked > 0 {
-            painter.left(&format!(" {} {} marked", symbols.dot, text::count(marked)), theme.warn);
+            painter.left(&format!(" {} {} marked", symbols.dot, text::count(marked)), theme.warning);
         }
         if self.lists.sort() != SortOrder::Queue {
             painter.left(&format!(" {} {}", symbols.dot, self.lists.sort().label()), theme.dim);
@@ -143,7 +143,7 @@ impl ListView<'_> {
 
     /// Draws the lists as tabs if there is room for only one list.
     pub(super) fn draw_tabs(&self, layout: &ScreenLayout, buffer: &mut Buffer, targets: &mut ClickTargets) {
-        let Appearance { theme, symbols } = &self.idle.setup.appearance;
+        let Appearance { theme, symbols } = &self.idle.settings.appearance;
         let mut painter = LinePainter::new(layout.phase_tabs, buffer, symbols);
         for phase in PHASES {
             let is_current = self.lists.focus().list == phase;
@@ -153,9 +153,9 @@ impl ListView<'_> {
             painter.left(&format!(" {} ", text::count(self.count_jobs(phase))), theme.dim);
             targets.add(layout.phase_tabs, start..painter.column(), ClickTarget::List(phase));
         }
-        let filter = text::plain_line(self.lists.filter_text());
+        let filter = text::sanitize_line(self.lists.filter_text());
         if !filter.is_empty() {
-            painter.left(&format!(" {} match {filter}", symbols.dot), theme.warn);
+            painter.left(&format!(" {} match {filter}", symbols.dot), theme.warning);
         }
     }
 

@@ -8,7 +8,7 @@ use ratatui::style::{Modifier, Style};
 use crate::model::{Job, JobState, Outcome, Overdue, RunEnd, StopSignal, WaitReason, result_value};
 use crate::text;
 use crate::tui::output::JobProgress;
-use crate::tui::state::ScreenSetup;
+use crate::tui::state::ScreenSettings;
 use crate::tui::theme::Appearance;
 
 use super::line_painter::LinePainter;
@@ -74,7 +74,7 @@ impl ColumnWidths {
     pub(super) fn of<'a>(
         jobs: impl Iterator<Item = &'a Job> + Clone,
         width: u16,
-        setup: &ScreenSetup,
+        settings: &ScreenSettings,
         now: DateTime<Utc>,
     ) -> Self {
         let value = if result_value::are_comparable(jobs.clone()) {
@@ -83,7 +83,7 @@ impl ColumnWidths {
         } else {
             0
         };
-        let longest = jobs.filter_map(|job| finished_time(job, setup, now)).map(|time| time.len()).max();
+        let longest = jobs.filter_map(|job| finished_time(job, settings, now)).map(|time| time.len()).max();
         // At least `interrupted`, at most a typical error message of the operating system.
         let note = (usize::from(width) / 4).saturating_sub(2).clamp(11, 30);
         Self { note, time: longest.unwrap_or(0), value }
@@ -94,14 +94,14 @@ impl ColumnWidths {
 pub(super) fn draw(
     row: &JobRow<'_>,
     columns: &ColumnWidths,
-    setup: &ScreenSetup,
+    settings: &ScreenSettings,
     area: Rect,
     buffer: &mut Buffer,
     now: DateTime<Utc>,
 ) {
-    let appearance = &setup.appearance;
+    let appearance = &settings.appearance;
     let (job, cursor) = (row.job, row.cursor);
-    let mut parts = parts(job, row.wait_reason, setup, now).with_overdue(row, setup, now);
+    let mut parts = parts(job, row.wait_reason, settings, now).with_overdue(row, settings, now);
     if parts.note.is_empty() {
         // A readable title is worth more than a long bar.
         let cells = usize::from(area.width / 5).saturating_sub(2).min(12);
@@ -113,9 +113,10 @@ pub(super) fn draw(
         buffer.set_style(area, appearance.theme.cursor);
     }
     let mut painter = LinePainter::new(area, buffer, appearance.symbols);
-    painter.left(if cursor == RowCursor::None { " " } else { appearance.symbols.cursor }, over(appearance.theme.live));
+    painter
+        .left(if cursor == RowCursor::None { " " } else { appearance.symbols.cursor }, over(appearance.theme.active));
     painter.fixed_width(parts.sign, 1, over(parts.sign_style));
-    painter.fixed_width(if row.is_marked { appearance.symbols.mark } else { " " }, 1, over(appearance.theme.warn));
+    painter.fixed_width(if row.is_marked { appearance.symbols.mark } else { " " }, 1, over(appearance.theme.warning));
     if job.outcome().is_some() {
         painter.right(" ", over(Style::new()));
         painter.right(&format!("{:>DURATION_WIDTH$}", parts.duration), over(appearance.theme.dim));
@@ -133,7 +134,7 @@ pub(super) fn draw(
     } else {
         painter.right(" ", over(Style::new()));
         if !parts.duration.is_empty() {
-            painter.right(&format!(" {}", parts.duration), over(appearance.theme.live));
+            painter.right(&format!(" {}", parts.duration), over(appearance.theme.active));
         }
         let room = painter.room().saturating_sub(14).min(40);
         let note = text::fit(&parts.note, room, appearance.symbols.ellipsis);
@@ -142,13 +143,13 @@ pub(super) fn draw(
         }
     }
     if row.shows_queue {
-        let queue = text::plain_line(job.queue.as_str());
+        let queue = text::sanitize_line(job.queue.as_str());
         let room = painter.room() / 3;
         painter
             .left(&text::fit(&queue, room, appearance.symbols.ellipsis), over(appearance.theme.dim))
             .left("/", over(appearance.theme.dim));
     }
-    let label = text::plain_line(&job.display_title());
+    let label = text::sanitize_line(&job.display_title());
     let room = painter.room();
     painter.fixed_width(&label, room, over(title(job, cursor, appearance)));
 }
@@ -159,26 +160,26 @@ fn title(job: &Job, cursor: RowCursor, appearance: &Appearance) -> Style {
     if cursor == RowCursor::Unfocused { style.add_modifier(Modifier::BOLD) } else { style }
 }
 
-fn parts(job: &Job, wait_reason: Option<&WaitReason>, setup: &ScreenSetup, now: DateTime<Utc>) -> RowParts {
-    let appearance = &setup.appearance;
+fn parts(job: &Job, wait_reason: Option<&WaitReason>, settings: &ScreenSettings, now: DateTime<Utc>) -> RowParts {
+    let appearance = &settings.appearance;
     let (theme, signs) = (&appearance.theme, appearance.symbols);
     match &job.state {
         JobState::Pending { requested, .. } => {
             let end = job.result_run().and_then(|run| run.end.as_ref());
-            let failed = end.and_then(RunEnd::failure_summary).map(|failure| text::plain_line(&failure));
+            let failed = end.and_then(RunEnd::failure_summary).map(|failure| text::sanitize_line(&failure));
             let (sign, sign_style) = match (&failed, requested) {
-                (_, true) => (signs.requested, theme.live),
-                (Some(_), false) => (signs.failed, theme.bad),
+                (_, true) => (signs.requested, theme.active),
+                (Some(_), false) => (signs.failed, theme.failure),
                 (None, false) => (" ", Style::new()),
             };
-            let reason = wait_reason.map(|reason| text::plain_line(&reason.describe(now))).unwrap_or_default();
+            let reason = wait_reason.map(|reason| text::sanitize_line(&reason.describe(now))).unwrap_or_default();
             let (note, note_style) = match (wait_reason, failed) {
-                (Some(WaitReason::QueuePaused | WaitReason::Confirm), _) => (reason, theme.warn),
-                (Some(WaitReason::NeedsFailed(_)), _) => (reason, theme.bad),
-                (Some(WaitReason::FreeSlot), _) if *requested => (reason, theme.live),
+                (Some(WaitReason::QueuePaused | WaitReason::Confirm), _) => (reason, theme.warning),
+                (Some(WaitReason::NeedsFailed(_)), _) => (reason, theme.failure),
+                (Some(WaitReason::FreeSlot), _) if *requested => (reason, theme.active),
                 // Jobs of a processing queue that only wait for their turn have no note.
                 (Some(WaitReason::FreeSlot | WaitReason::QueueIdle | WaitReason::QueueStopped), Some(failure)) => {
-                    (failure, theme.bad)
+                    (failure, theme.failure)
                 }
                 (Some(WaitReason::FreeSlot | WaitReason::QueueIdle | WaitReason::QueueStopped) | None, None) => {
                     (String::new(), Style::new())
@@ -196,17 +197,17 @@ fn parts(job: &Job, wait_reason: Option<&WaitReason>, setup: &ScreenSetup, now: 
             };
             let duration = time_format::elapsed_seconds(job, now);
             let stalled = job.stalled_since().filter(|_| stop.is_none()).map(|since| stalled_text(since, now));
-            let note_style = if stalled.is_some() { theme.bad } else { theme.warn };
+            let note_style = if stalled.is_some() { theme.failure } else { theme.warning };
             let note = stalled.unwrap_or_else(|| note.to_owned());
             let (time, value) = (String::new(), String::new());
-            RowParts { sign, sign_style: theme.live, note, note_style, time, duration, value }
+            RowParts { sign, sign_style: theme.active, note, note_style, time, duration, value }
         }
         JobState::Finished { outcome, .. } => {
             let (sign, sign_style) = appearance.outcome(outcome);
             // A job that was cancelled before it ran has no duration.
             let ran = job.result_run().is_some_and(|run| run.end.is_some());
             let duration = if ran { time_format::last_run_duration(job, now) } else { String::new() };
-            let time = finished_time(job, setup, now).unwrap_or_default();
+            let time = finished_time(job, settings, now).unwrap_or_default();
             // The sign alone says that a job succeeded, which leaves room for its title.
             let end = job.result_run().and_then(|run| run.end.as_ref()).filter(|end| end.outcome == *outcome);
             let note = match end.map_or_else(|| outcome_text(outcome), end_text) {
@@ -221,7 +222,7 @@ fn parts(job: &Job, wait_reason: Option<&WaitReason>, setup: &ScreenSetup, now: 
 
 /// The end of a run as short text: its outcome, and the cause if it says more.
 pub(super) fn end_text(end: &RunEnd) -> String {
-    end.failure_summary().map_or_else(|| outcome_text(&end.outcome), |failure| text::plain_line(&failure))
+    end.failure_summary().map_or_else(|| outcome_text(&end.outcome), |failure| text::sanitize_line(&failure))
 }
 
 /// For how long a run prints nothing.
@@ -230,39 +231,40 @@ pub(super) fn stalled_text(since: DateTime<Utc>, now: DateTime<Utc>) -> String {
 }
 
 /// By when a job should have succeeded.
-pub(super) fn overdue_text(overdue: Overdue, setup: &ScreenSetup, now: DateTime<Utc>) -> String {
-    let expected = time_format::format_time((setup.local)(overdue.expected), (setup.local)(now));
+pub(super) fn overdue_text(overdue: Overdue, settings: &ScreenSettings, now: DateTime<Utc>) -> String {
+    let expected = time_format::format_time((settings.local)(overdue.expected), (settings.local)(now));
     format!("overdue since {expected}")
 }
 
 impl RowParts {
     /// Shows that the job is overdue, before everything else.
-    fn with_overdue(self, row: &JobRow<'_>, setup: &ScreenSetup, now: DateTime<Utc>) -> Self {
+    fn with_overdue(self, row: &JobRow<'_>, settings: &ScreenSettings, now: DateTime<Utc>) -> Self {
         let Some(overdue) = row.overdue else { return self };
-        let Appearance { theme, symbols } = &setup.appearance;
-        let (expected, now) = ((setup.local)(overdue.expected), (setup.local)(now));
+        let Appearance { theme, symbols } = &settings.appearance;
+        let (expected, now) = ((settings.local)(overdue.expected), (settings.local)(now));
         let format = if expected.date() == now.date() { "%H:%M" } else { "%b %d" };
         let text = format!("overdue {}", expected.format(format));
         let note = if self.note.is_empty() { text } else { format!("{text}, {}", self.note) };
         let is_running = matches!(row.job.state, JobState::Running { .. });
-        let (sign, sign_style) = if is_running { (self.sign, self.sign_style) } else { (symbols.overdue, theme.bad) };
-        Self { sign, sign_style, note, note_style: theme.bad, ..self }
+        let (sign, sign_style) =
+            if is_running { (self.sign, self.sign_style) } else { (symbols.overdue, theme.failure) };
+        Self { sign, sign_style, note, note_style: theme.failure, ..self }
     }
 }
 
 /// An outcome as short text.
 pub(super) fn outcome_text(outcome: &Outcome) -> String {
     match outcome {
-        Outcome::Failed(failure) => text::plain_line(&failure.message),
-        Outcome::Skipped { reason } => format!("skipped: {}", text::plain_line(reason)),
-        Outcome::Unreachable { .. } => text::plain_line(&outcome.to_string()),
+        Outcome::Failed(failure) => text::sanitize_line(&failure.message),
+        Outcome::Skipped { reason } => format!("skipped: {}", text::sanitize_line(reason)),
+        Outcome::Unreachable { .. } => text::sanitize_line(&outcome.to_string()),
         other => other.as_str().to_owned(),
     }
 }
 
-fn finished_time(job: &Job, setup: &ScreenSetup, now: DateTime<Utc>) -> Option<String> {
+fn finished_time(job: &Job, settings: &ScreenSettings, now: DateTime<Utc>) -> Option<String> {
     match &job.state {
-        JobState::Finished { at, .. } => Some(time_format::format_time((setup.local)(*at), (setup.local)(now))),
+        JobState::Finished { at, .. } => Some(time_format::format_time((settings.local)(*at), (settings.local)(now))),
         _ => None,
     }
 }

@@ -12,7 +12,7 @@ use crate::tui::dialog::Dialog;
 use crate::tui::job_terminal::{LEAVE_KEY, TypingSession};
 use crate::tui::keys::{KeyCode, KeyPress};
 use crate::tui::mouse::{ClickTarget, ClickTargets};
-use crate::tui::state::ScreenSetup;
+use crate::tui::state::ScreenSettings;
 use crate::tui::theme::Theme;
 
 use super::line_painter::LinePainter;
@@ -23,7 +23,7 @@ const PINNED: [Action; 2] = [Action::Quit, Action::Help];
 /// What decides which keys are useful.
 #[expect(clippy::struct_excessive_bools, reason = "independent facts about the screen")]
 pub(super) struct KeyHints<'a> {
-    pub(super) setup: &'a ScreenSetup,
+    pub(super) settings: &'a ScreenSettings,
     /// The typing session, while keys are sent to a job.
     pub(super) typing: Option<TypingSession>,
     pub(super) dialog: Option<&'a Dialog>,
@@ -38,9 +38,9 @@ pub(super) struct KeyHints<'a> {
 impl KeyHints<'_> {
     /// Draws the hints and records the position of each key for the mouse.
     pub(super) fn draw(&self, area: Rect, buffer: &mut Buffer, targets: &mut ClickTargets) {
-        let keymap = &self.setup.keymap;
-        let theme = &self.setup.appearance.theme;
-        let mut painter = LinePainter::new(area, buffer, self.setup.appearance.symbols);
+        let keymap = &self.settings.keymap;
+        let theme = &self.settings.appearance.theme;
+        let mut painter = LinePainter::new(area, buffer, self.settings.appearance.symbols);
         if let Some(typing) = self.typing {
             for (key, hint) in typing_hints(typing) {
                 draw_hint(&key.to_string(), &hint, theme, &mut painter);

@@ -19,7 +19,7 @@ impl DetailColumn<'_> {
     pub(super) fn matrix_results(&self) -> Vec<DetailLine> {
         let Some(matrix) = &self.job.definition.matrix else { return Vec::new() };
         let Some(mut jobs) = matrix_jobs(self.job, self.site) else {
-            let note = format!("setlist results {}", text::plain_line(self.job.queue.as_str()));
+            let note = format!("setlist results {}", text::sanitize_line(self.job.queue.as_str()));
             return vec![self.heading("Results", &note), DetailLine::new()];
         };
         if jobs.iter().all(|job| job.result().is_none()) {
@@ -28,11 +28,12 @@ impl DetailColumn<'_> {
         let highest_first = self.sort == SortOrder::HighestValue;
         result_value::sort(&mut jobs, highest_first);
         let names: Vec<&str> = matrix.names().collect();
-        let mut table = vec![names.iter().map(|name| text::plain_line(name)).collect::<Vec<_>>()];
+        let mut table = vec![names.iter().map(|name| text::sanitize_line(name)).collect::<Vec<_>>()];
         table[0].push("value".to_owned());
         for job in &jobs {
             let values = job.definition.matrix.as_deref();
-            let cell = |name: &&str| text::plain_line(values.and_then(|values| values.get(name)).unwrap_or_default());
+            let cell =
+                |name: &&str| text::sanitize_line(values.and_then(|values| values.get(name)).unwrap_or_default());
             let mut row: Vec<String> = names.iter().map(cell).collect();
             row.push(job.result_line());
             table.push(row);
@@ -61,12 +62,12 @@ impl DetailColumn<'_> {
         let is_this = job.id == self.job.id;
         let (sign, sign_style) = match job.outcome() {
             Some(outcome) => appearance.outcome(outcome),
-            None if job.current_run().is_some() => (appearance.symbols.running, appearance.theme.live),
+            None if job.current_run().is_some() => (appearance.symbols.running, appearance.theme.active),
             None => (" ", Style::new()),
         };
         let style = if is_this { Style::new().add_modifier(Modifier::BOLD) } else { Style::new() };
         vec![
-            (if is_this { appearance.symbols.cursor } else { " " }.to_owned(), appearance.theme.live),
+            (if is_this { appearance.symbols.cursor } else { " " }.to_owned(), appearance.theme.active),
             (sign.to_owned(), sign_style),
             (format!("  {cells}"), style),
         ]

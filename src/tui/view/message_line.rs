@@ -8,7 +8,7 @@ use ratatui::style::Style;
 use crate::model::{Job, JobState, QueueId, WaitReason};
 use crate::text;
 use crate::tui::action::Action;
-use crate::tui::state::ScreenSetup;
+use crate::tui::state::ScreenSettings;
 use crate::tui::status_line::{Severity, StatusText};
 use crate::tui::theme::Appearance;
 
@@ -37,14 +37,14 @@ impl MessageLine<'_> {
     /// Draws the line. Returns the position of the terminal's cursor if there is an input line.
     pub(super) fn draw(
         &self,
-        setup: &ScreenSetup,
+        settings: &ScreenSettings,
         area: Rect,
         buffer: &mut Buffer,
         now: DateTime<Utc>,
     ) -> Option<(u16, u16)> {
-        let Appearance { theme, symbols } = &setup.appearance;
+        let Appearance { theme, symbols } = &settings.appearance;
         if let Self::Dialog(line) = self {
-            return dialog_line::draw(line, &setup.appearance, area, buffer);
+            return dialog_line::draw(line, &settings.appearance, area, buffer);
         }
         let mut painter = LinePainter::new(area, buffer, symbols);
         painter.left(" ", Style::new());
@@ -53,25 +53,25 @@ impl MessageLine<'_> {
             Self::Status(status) => {
                 let style = match status.severity {
                     Severity::Info => Style::new(),
-                    Severity::Warning => theme.warn,
-                    Severity::Error => theme.bad,
+                    Severity::Warning => theme.warning,
+                    Severity::Error => theme.failure,
                 };
-                painter.left(&text::plain_line(&status.text), style);
+                painter.left(&text::sanitize_line(&status.text), style);
             }
             Self::FileErrors { count, has_valid_version } => {
                 let errors = text::count_noun(*count, "error");
                 let stays = if *has_valid_version { "; the last valid version is used" } else { "" };
-                let edit = setup.keymap.key(Action::Edit);
+                let edit = settings.keymap.key(Action::Edit);
                 let message = format!("jobs.yaml has {errors}{stays}. Press {edit} to edit it.");
-                painter.left(symbols.failed, theme.bad).left(" ", Style::new()).left(&message, theme.bad);
+                painter.left(symbols.failed, theme.failure).left(" ", Style::new()).left(&message, theme.failure);
             }
             Self::NoWorker(queue) => {
-                let process = setup.keymap.key(Action::Process);
+                let process = settings.keymap.key(Action::Process);
                 let message = format!("No worker is running the jobs of {queue}. Press {process} to start one.");
-                painter.left(&text::plain_line(&message), theme.bad);
+                painter.left(&text::sanitize_line(&message), theme.failure);
             }
             Self::Job(job, waiting) => {
-                painter.left(&job_summary(job, waiting.as_ref(), setup, now), theme.dim);
+                painter.left(&job_summary(job, waiting.as_ref(), settings, now), theme.dim);
             }
         }
         None
@@ -79,7 +79,7 @@ impl MessageLine<'_> {
 }
 
 /// The facts about a job that its row has no room for.
-fn job_summary(job: &Job, waiting: Option<&WaitReason>, setup: &ScreenSetup, now: DateTime<Utc>) -> String {
+fn job_summary(job: &Job, waiting: Option<&WaitReason>, settings: &ScreenSettings, now: DateTime<Utc>) -> String {
     let mut parts = vec![format!("{} {}", job.id, job.path())];
     parts.push(match &job.state {
         JobState::Pending { requested, .. } => {
@@ -96,7 +96,7 @@ fn job_summary(job: &Job, waiting: Option<&WaitReason>, setup: &ScreenSetup, now
         parts.push(format!("run {}", job.attempts));
     }
     if let Some(run) = job.result_run() {
-        let local = |at| time_format::format_time((setup.local)(at), (setup.local)(now));
+        let local = |at| time_format::format_time((settings.local)(at), (settings.local)(now));
         parts.push(format!("started {}", local(run.started)));
     }
     if let Some(value) = job.result_value() {
@@ -108,6 +108,6 @@ fn job_summary(job: &Job, waiting: Option<&WaitReason>, setup: &ScreenSetup, now
     // Last, because it may be long.
     let cause = job.result_run().and_then(|run| run.end.as_ref()).and_then(|end| end.cause.as_deref());
     parts.extend(cause.filter(|cause| cause.is_informative()).map(ToString::to_string));
-    let dot = format!(" {} ", setup.appearance.symbols.dot);
-    text::plain_line(&parts.join(&dot))
+    let dot = format!(" {} ", settings.appearance.symbols.dot);
+    text::sanitize_line(&parts.join(&dot))
 }

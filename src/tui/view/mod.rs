@@ -70,7 +70,7 @@ impl Screen {
     fn paint(&mut self, layout: &ScreenLayout, buffer: &mut Buffer, now: DateTime<Utc>) -> Option<(u16, u16)> {
         if layout.kind == LayoutKind::TooSmall {
             let failed = self.site.read(|site| site.queues().iter().map(|(id, _)| site.failed_count(id)).sum());
-            empty_states::draw_too_small(failed, &self.setup, layout.body, buffer);
+            empty_states::draw_too_small(failed, &self.settings, layout.body, buffer);
             return None;
         }
         let mut targets = ClickTargets::default();
@@ -82,7 +82,7 @@ impl Screen {
         } else if self.visible_file_error().is_some() {
             self.draw_file_errors(layout, buffer);
         } else if !self.has_queue() {
-            empty_states::draw_no_queues(&self.setup, layout.body, buffer);
+            empty_states::draw_no_queues(&self.settings, layout.body, buffer);
         } else {
             self.draw_lists(layout, buffer, &mut targets, now);
             cursor = self.draw_output(layout, buffer, now);
@@ -91,7 +91,7 @@ impl Screen {
         self.draw_hints(layout, buffer, &mut targets);
         if let Some(Dialog::Confirm { question, yes, on_no, .. }) = &self.dialog {
             let no = on_no.as_ref().map(|(label, _)| *label);
-            ConfirmBox { question, yes, no }.draw(&self.setup.appearance, layout.body, buffer, &mut targets);
+            ConfirmBox { question, yes, no }.draw(&self.settings.appearance, layout.body, buffer, &mut targets);
             // The cursor of the job's terminal would show through the box.
             cursor = None;
         }
@@ -100,7 +100,7 @@ impl Screen {
     }
 
     fn idle_check<'a>(&'a self, site: &'a SiteState, now: DateTime<Utc>) -> IdleCheck<'a> {
-        IdleCheck { setup: &self.setup, site, reports_missing_worker: self.reports_missing_worker(now), now }
+        IdleCheck { settings: &self.settings, site, reports_missing_worker: self.reports_missing_worker(now), now }
     }
 
     fn draw_header(&self, layout: &ScreenLayout, buffer: &mut Buffer, targets: &mut ClickTargets, now: DateTime<Utc>) {
@@ -122,7 +122,7 @@ impl Screen {
 
     fn draw_menu(&self, menu: &mut ActionMenu, layout: &ScreenLayout, buffer: &mut Buffer, now: DateTime<Utc>) {
         let context = MenuContext {
-            setup: &self.setup,
+            settings: &self.settings,
             unavailable_reason: &|action| self.unavailable_reason(action, now),
             queue: &|number| self.nth(usize::from(number)).ok(),
         };
@@ -133,7 +133,7 @@ impl Screen {
         let can_dismiss = self.has_queue();
         if let Some(error) = &self.file.error {
             let errors = FileErrors { text: &error.text, can_dismiss };
-            file_errors::draw(&errors, &mut self.file.scroll, &self.setup, layout.body, buffer);
+            file_errors::draw(&errors, &mut self.file.scroll, &self.settings, layout.body, buffer);
         }
     }
 
@@ -152,18 +152,19 @@ impl Screen {
             }
         });
         for divider in layout.dividers {
-            job_lists::draw_divider(&self.setup.appearance, divider, buffer);
+            job_lists::draw_divider(&self.settings.appearance, divider, buffer);
         }
     }
 
     fn draw_output(&mut self, layout: &ScreenLayout, buffer: &mut Buffer, now: DateTime<Utc>) -> Option<(u16, u16)> {
         if let Some(tiles) = &mut self.tiles {
-            let context = TilesContext { setup: &self.setup, site: &self.site, typing: self.typing, now };
+            let context = TilesContext { settings: &self.settings, site: &self.site, typing: self.typing, now };
             return output_tiles::draw(tiles, &context, layout.output, buffer);
         }
         let job = self.selected_job();
         let is_focused = self.lists.focus().output;
-        let context = OutputContext { setup: &self.setup, job: job.as_ref(), is_focused, typing: self.typing, now };
+        let context =
+            OutputContext { settings: &self.settings, job: job.as_ref(), is_focused, typing: self.typing, now };
         output_pane::draw(&mut self.output, &context, layout, buffer)
     }
 
@@ -175,7 +176,7 @@ impl Screen {
         let mut scroll = self.details.scroll;
         self.site.read(|site| {
             let details = JobDetails {
-                setup: &self.setup,
+                settings: &self.settings,
                 site,
                 job: job.as_ref(),
                 history: self.details.history(),
@@ -192,7 +193,7 @@ impl Screen {
 
     fn draw_hints(&self, layout: &ScreenLayout, buffer: &mut Buffer, targets: &mut ClickTargets) {
         let hints = KeyHints {
-            setup: &self.setup,
+            settings: &self.settings,
             typing: self.typing,
             dialog: self.dialog.as_ref(),
             is_output_focused: self.lists.focus().output,
@@ -220,7 +221,7 @@ impl Screen {
         } else {
             MessageLine::Empty
         };
-        line.draw(&self.setup, layout.status_line, buffer, now)
+        line.draw(&self.settings, layout.status_line, buffer, now)
     }
 }
 

@@ -28,7 +28,7 @@ impl DetailColumn<'_> {
             let more = dependants.count();
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
             lines.push(DetailLine::new());
-            lines.push(self.heading("Needed by", &text::plain_line(&(names.join(", ") + &more))));
+            lines.push(self.heading("Needed by", &text::sanitize_line(&(names.join(", ") + &more))));
         }
         lines
     }
@@ -65,7 +65,7 @@ impl DetailColumn<'_> {
     fn need_line(&self, id: JobId, needed: Option<&Job>) -> DetailLine {
         let appearance = self.appearance();
         let Some(job) = needed else {
-            return vec![(format!("{} {id} (removed)", appearance.symbols.failed), appearance.theme.bad)];
+            return vec![(format!("{} {id} (removed)", appearance.symbols.failed), appearance.theme.failure)];
         };
         let (sign, style, words) = match &job.state {
             JobState::Pending { .. } => {
@@ -78,7 +78,7 @@ impl DetailColumn<'_> {
             }
             JobState::Running { .. } => (
                 appearance.symbols.running,
-                appearance.theme.live,
+                appearance.theme.active,
                 format!("running {}", time_format::elapsed_seconds(job, self.now)),
             ),
             JobState::Finished { outcome, .. } => {
@@ -86,7 +86,7 @@ impl DetailColumn<'_> {
                 (sign, style, job_row::outcome_text(outcome))
             }
         };
-        let words = text::plain_line(&words);
+        let words = text::sanitize_line(&words);
         let words_style = if job.outcome() == Some(&Outcome::Succeeded) { appearance.theme.dim } else { style };
         vec![(format!("{sign} "), style), (self.job_label(job), Style::new()), (format!("  {words}"), words_style)]
     }

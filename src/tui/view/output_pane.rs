@@ -12,7 +12,7 @@ use crate::tui::job_terminal::TypingSession;
 use crate::tui::layout::ScreenLayout;
 use crate::tui::output::ViewStatus;
 use crate::tui::output_pane::OutputPane;
-use crate::tui::state::ScreenSetup;
+use crate::tui::state::ScreenSettings;
 
 use super::line_painter::{LinePainter, without_first_line};
 use super::output_title::{output_styles, status_facts, typing_badge};
@@ -20,7 +20,7 @@ use super::{empty_states, job_row, time_format};
 
 /// What is drawn beside the output itself.
 pub(super) struct OutputContext<'a> {
-    pub(super) setup: &'a ScreenSetup,
+    pub(super) settings: &'a ScreenSettings,
     pub(super) job: Option<&'a Job>,
     pub(super) is_focused: bool,
     /// The typing session, while keys are sent to the job.
@@ -39,18 +39,18 @@ pub(super) fn draw(
     if area.is_empty() {
         return None;
     }
-    let styles = output_styles(context.setup);
+    let styles = output_styles(context.settings);
     let (status, cursor) = pane.draw(layout.output_text(), buffer, &styles);
     draw_title(context, pane.earlier_run(), status.as_ref(), area, buffer);
-    if let Some(note) = context.job.and_then(|job| empty_note(job, pane, context.setup)) {
-        empty_states::draw_note(&note, &context.setup.appearance, without_first_line(area), buffer);
+    if let Some(note) = context.job.and_then(|job| empty_note(job, pane, context.settings)) {
+        empty_states::draw_note(&note, &context.settings.appearance, without_first_line(area), buffer);
     }
     cursor.filter(|_| context.typing.is_some_and(|typing| !typing.run_ended))
 }
 
 /// Why there is no output.
-fn empty_note(job: &Job, pane: &OutputPane, setup: &ScreenSetup) -> Option<String> {
-    let run = setup.keymap.key(Action::Run);
+fn empty_note(job: &Job, pane: &OutputPane, settings: &ScreenSettings) -> Option<String> {
+    let run = settings.keymap.key(Action::Run);
     match (&job.last_run, job.phase()) {
         (None, Phase::Finished) => Some(format!("Never ran. Press {run} to run it.")),
         (None, Phase::Pending | Phase::Running) => Some(format!("Not run yet. Press {run} to run it.")),
@@ -68,7 +68,7 @@ fn draw_title(
     area: Rect,
     buffer: &mut Buffer,
 ) {
-    let appearance = &context.setup.appearance;
+    let appearance = &context.settings.appearance;
     let theme = &appearance.theme;
     let rule = if context.is_focused { theme.focus } else { theme.rule };
     let mut painter = LinePainter::new(area, buffer, appearance.symbols);
@@ -82,7 +82,7 @@ fn draw_title(
         painter.right(&format!(" {fact} "), *style);
     }
     if let Some(job) = context.job {
-        let label = text::plain_line(&job.display_title());
+        let label = text::sanitize_line(&job.display_title());
         let note = match earlier_run {
             Some(run) => format!("run {} of {}, {}", run.attempt, job.attempts, run_outcome(run)),
             None if job.phase() == Phase::Running => String::new(),

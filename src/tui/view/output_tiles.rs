@@ -9,7 +9,7 @@ use crate::model::{Job, Phase, Site};
 use crate::text;
 use crate::tui::job_terminal::TypingSession;
 use crate::tui::output::ViewStatus;
-use crate::tui::state::ScreenSetup;
+use crate::tui::state::ScreenSettings;
 use crate::tui::theme::Appearance;
 use crate::tui::tiles::{self, Tiles};
 
@@ -19,7 +19,7 @@ use super::{empty_states, time_format};
 
 /// What is drawn beside the tiles themselves.
 pub(super) struct TilesContext<'a> {
-    pub(super) setup: &'a ScreenSetup,
+    pub(super) settings: &'a ScreenSettings,
     pub(super) site: &'a Site,
     /// The typing session, while keys are sent to a job.
     pub(super) typing: Option<TypingSession>,
@@ -43,8 +43,8 @@ pub(super) fn draw(
     area: Rect,
     buffer: &mut Buffer,
 ) -> Option<(u16, u16)> {
-    let appearance = &context.setup.appearance;
-    let styles = output_styles(context.setup);
+    let appearance = &context.settings.appearance;
+    let styles = output_styles(context.settings);
     let focused = tiles.focused().map(|tile| tile.job);
     let (shows_queue, hidden) = (tiles.queue.is_none(), tiles.hidden);
     let places = tiles.layout(area);
@@ -79,7 +79,7 @@ pub(super) fn draw(
 
 /// Draws the title of a tile: the job, its state, and the position in the output.
 fn draw_title(title: &TileTitle<'_>, context: &TilesContext<'_>, area: Rect, buffer: &mut Buffer) {
-    let appearance = &context.setup.appearance;
+    let appearance = &context.settings.appearance;
     let theme = &appearance.theme;
     let rule = if title.is_focused { theme.focus } else { theme.rule };
     let mut painter = LinePainter::new(area, buffer, appearance.symbols);
@@ -91,7 +91,7 @@ fn draw_title(title: &TileTitle<'_>, context: &TilesContext<'_>, area: Rect, buf
     let (sign, style, took) = state_sign(title.job, appearance, context.now);
     painter.left(sign, style).left(" ", Style::new());
     if title.hidden > 0 {
-        painter.right(&format!(" +{} more ", title.hidden), theme.warn);
+        painter.right(&format!(" +{} more ", title.hidden), theme.warning);
     }
     // The most important facts come first, in case there is little room.
     for (fact, style) in title.status.map(|status| status_facts(status, area.width, appearance)).unwrap_or_default() {
@@ -101,7 +101,7 @@ fn draw_title(title: &TileTitle<'_>, context: &TilesContext<'_>, area: Rect, buf
     let label = if title.shows_queue { format!("{} {} {name}", title.job.queue, appearance.symbols.dot) } else { name };
     let took = if took.is_empty() { took } else { format!(" {} {took}", appearance.symbols.dot) };
     let room = painter.room().saturating_sub(2 + text::width(&took));
-    let label = text::fit(&text::plain_line(&label), room, appearance.symbols.ellipsis).into_owned();
+    let label = text::fit(&text::sanitize_line(&label), room, appearance.symbols.ellipsis).into_owned();
     painter.left(&label, if title.is_focused { theme.focus } else { Style::new() }).left(&took, theme.dim);
     painter.left(" ", Style::new());
     painter.fill(appearance.symbols.rule, rule);
@@ -111,13 +111,13 @@ fn draw_title(title: &TileTitle<'_>, context: &TilesContext<'_>, area: Rect, buf
 fn state_sign(job: &Job, appearance: &Appearance, now: DateTime<Utc>) -> (&'static str, Style, String) {
     match (job.phase(), job.outcome()) {
         (Phase::Running, _) => {
-            (appearance.symbols.running, appearance.theme.live, time_format::elapsed_seconds(job, now))
+            (appearance.symbols.running, appearance.theme.active, time_format::elapsed_seconds(job, now))
         }
         (_, Some(outcome)) => {
             let (sign, style) = appearance.outcome(outcome);
             (sign, style, time_format::last_run_duration(job, now))
         }
         // The job failed and waits for a retry.
-        (_, None) => (appearance.symbols.failed, appearance.theme.bad, time_format::last_run_duration(job, now)),
+        (_, None) => (appearance.symbols.failed, appearance.theme.failure, time_format::last_run_duration(job, now)),
     }
 }

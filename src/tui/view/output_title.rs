@@ -5,14 +5,14 @@ use ratatui::style::{Modifier, Style};
 use crate::text;
 use crate::tui::job_terminal::TypingSession;
 use crate::tui::output::{OutputStyles, ViewStatus};
-use crate::tui::state::ScreenSetup;
+use crate::tui::state::ScreenSettings;
 use crate::tui::theme::{Appearance, Palette, Theme};
 
 use super::progress_bar::progress_bar;
 
 /// The badge shown while keys are sent to a job.
 pub(super) fn typing_badge(typing: TypingSession, theme: &Theme) -> (&'static str, Style) {
-    let (label, style) = if typing.run_ended { (" ENDED ", theme.bad) } else { (" TYPING ", theme.live) };
+    let (label, style) = if typing.run_ended { (" ENDED ", theme.failure) } else { (" TYPING ", theme.active) };
     (label, style.add_modifier(Modifier::REVERSED))
 }
 
@@ -23,9 +23,9 @@ pub(super) fn status_facts(status: &ViewStatus, width: u16, appearance: &Appeara
         let more = if search.is_searching { "+" } else { "" };
         let noun = text::noun_for(search.count, "match");
         let current = search.current.map(|number| format!("{} of ", text::count(number))).unwrap_or_default();
-        facts.push((format!("{current}{}{more} {noun}", text::count(search.count)), appearance.theme.warn));
+        facts.push((format!("{current}{}{more} {noun}", text::count(search.count)), appearance.theme.warning));
     }
-    facts.extend(status.new_output_label(appearance.is_ascii()).map(|label| (label, appearance.theme.live)));
+    facts.extend(status.new_output_label(appearance.is_ascii()).map(|label| (label, appearance.theme.active)));
     let position = status.position_label();
     if !position.is_empty() && !status.is_following {
         facts.push((position, appearance.theme.dim));
@@ -35,16 +35,16 @@ pub(super) fn status_facts(status: &ViewStatus, width: u16, appearance: &Appeara
 }
 
 /// The styles of the output.
-pub(super) fn output_styles(setup: &ScreenSetup) -> OutputStyles {
-    let (appearance, plain) = (&setup.appearance, Style::new());
+pub(super) fn output_styles(settings: &ScreenSettings) -> OutputStyles {
+    let (appearance, plain) = (&settings.appearance, Style::new());
     OutputStyles {
         text: plain,
         note: appearance.theme.dim,
-        stderr: appearance.theme.bad,
-        hit: appearance.theme.warn.add_modifier(Modifier::UNDERLINED),
+        stderr: appearance.theme.failure,
+        hit: appearance.theme.warning.add_modifier(Modifier::UNDERLINED),
         current_hit: plain.add_modifier(Modifier::REVERSED),
         show_colours: appearance.theme.palette != Palette::Mono,
         ascii: appearance.is_ascii(),
-        to_local: setup.local,
+        to_local: settings.local,
     }
 }

@@ -11,10 +11,10 @@ pub(super) fn progress_bar(progress: JobProgress, width: usize, appearance: &App
     let (full, empty) = if appearance.is_ascii() { ("#", ".") } else { ("━", "─") };
     let (word, style) = match progress {
         JobProgress::None => return None,
-        JobProgress::Indeterminate => return Some(("working".to_owned(), appearance.theme.live)),
-        JobProgress::Normal(_) => ("", appearance.theme.live),
-        JobProgress::Error(_) => (" error", appearance.theme.bad),
-        JobProgress::Paused(_) => (" paused", appearance.theme.warn),
+        JobProgress::Indeterminate => return Some(("working".to_owned(), appearance.theme.active)),
+        JobProgress::Normal(_) => ("", appearance.theme.active),
+        JobProgress::Error(_) => (" error", appearance.theme.failure),
+        JobProgress::Paused(_) => (" paused", appearance.theme.warning),
     };
     let percent = progress.percent()?;
     let done = usize::from(percent) * width / 100;

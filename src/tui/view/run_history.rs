@@ -68,28 +68,28 @@ impl DetailColumn<'_> {
         let appearance = self.appearance();
         let is_shown = self.shown_run == Some(run.id);
         let (sign, style, words) = match &run.end {
-            None => (appearance.symbols.running, appearance.theme.live, "running".to_owned()),
+            None => (appearance.symbols.running, appearance.theme.active, "running".to_owned()),
             Some(ending) => {
                 let (sign, style) = appearance.outcome(&ending.outcome);
                 (sign, style, job_row::end_text(ending))
             }
         };
-        let moment = self.moment(run.started);
+        let time = self.time_text(run.started);
         let took = text::duration(run.elapsed(self.now));
         let (number, ellipsis) = (format!("{:>4} ", run.attempt), appearance.symbols.ellipsis);
-        let fixed = 2 + text::width(&number) + 1 + text::width(&moment) + 10;
-        let words = text::pad(&text::plain_line(&words), self.width.saturating_sub(fixed).clamp(9, 34), ellipsis);
+        let fixed = 2 + text::width(&number) + 1 + text::width(&time) + 10;
+        let words = text::pad(&text::sanitize_line(&words), self.width.saturating_sub(fixed).clamp(9, 34), ellipsis);
         let words_style = if run.end.as_ref().is_some_and(|end| end.outcome == Outcome::Succeeded) {
             appearance.theme.dim
         } else {
             style
         };
         vec![
-            (if is_shown { appearance.symbols.cursor } else { " " }.to_owned(), appearance.theme.live),
+            (if is_shown { appearance.symbols.cursor } else { " " }.to_owned(), appearance.theme.active),
             (sign.to_owned(), style),
             (number, Style::new()),
             (words, words_style),
-            (format!(" {moment}"), appearance.theme.dim),
+            (format!(" {time}"), appearance.theme.dim),
             (format!(" {took:>8}"), appearance.theme.dim),
         ]
     }

@@ -55,7 +55,7 @@ impl DetailColumn<'_> {
         let Some(state) = self.site.schedule_of_job(self.job) else { return Vec::new() };
         let theme = &self.appearance().theme;
         let times: Vec<String> = state.schedule.times.iter().map(ToString::to_string).collect();
-        let mut lines = vec![DetailLine::new(), self.heading("Schedule", &text::plain_line(&times.join(", ")))];
+        let mut lines = vec![DetailLine::new(), self.heading("Schedule", &text::sanitize_line(&times.join(", ")))];
         if let Some(due) = state.upcoming(self.now) {
             let next = due_at(due, state.schedule.shown_time(due), self.now);
             lines.push(vec![("  next ".to_owned(), theme.dim), (next, Style::new())]);
@@ -106,11 +106,11 @@ impl DetailColumn<'_> {
     fn sign(&self, state: DueState) -> (&'static str, Style) {
         let appearance = self.appearance();
         match state {
-            DueState::Missed => ("M", appearance.theme.bad),
-            DueState::Failed => (appearance.symbols.failed, appearance.theme.bad),
-            DueState::Late => ("L", appearance.theme.warn),
-            DueState::Skipped => (appearance.symbols.skipped, appearance.theme.warn),
-            DueState::Ran => (appearance.symbols.succeeded, appearance.theme.good),
+            DueState::Missed => ("M", appearance.theme.failure),
+            DueState::Failed => (appearance.symbols.failed, appearance.theme.failure),
+            DueState::Late => ("L", appearance.theme.warning),
+            DueState::Skipped => (appearance.symbols.skipped, appearance.theme.warning),
+            DueState::Ran => (appearance.symbols.succeeded, appearance.theme.success),
         }
     }
 
@@ -119,17 +119,17 @@ impl DetailColumn<'_> {
         let mut words = record.result.as_str().to_owned();
         let mut style = match record.result {
             DueResult::Ran => Style::new(),
-            DueResult::Skipped { .. } => theme.warn,
-            DueResult::Missed { .. } => theme.bad,
+            DueResult::Skipped { .. } => theme.warning,
+            DueResult::Missed { .. } => theme.failure,
         };
         if record.is_late() {
             let late = (record.at - record.start).to_std().unwrap_or_default();
             words = format!("{words} {} late", text::time_left(late));
-            style = theme.warn;
+            style = theme.warning;
         }
         if let Some(outcome) = record.outcome.filter(|outcome| outcome.is_failure()) {
             words = format!("{words}, {}", outcome.as_str());
-            style = theme.bad;
+            style = theme.failure;
         } else if is_running {
             words = words.replacen("ran", "running", 1);
         }
@@ -139,6 +139,6 @@ impl DetailColumn<'_> {
         if record.earlier > 0 {
             words = format!("{words} (and {} before)", text::count_noun(record.earlier, "due time"));
         }
-        vec![(format!("  due {} ", self.moment(record.due)), theme.dim), (text::plain_line(&words), style)]
+        vec![(format!("  due {} ", self.time_text(record.due)), theme.dim), (text::sanitize_line(&words), style)]
     }
 }

@@ -10,11 +10,11 @@ use crate::runner::{Launch, PtyOptions};
 use crate::site::run_tag;
 use crate::store::Store;
 use crate::store::log::LogWriter;
-use crate::text::plain_line;
-use crate::worker::environment;
+use crate::text::sanitize_line;
 use crate::worker::message::WorkerMessage;
 use crate::worker::pty::pty_options;
 use crate::worker::run_log::RunLog;
+use crate::worker::setlist_variables;
 
 /// How long to wait before launching a run or hook again for which the system had too few resources.
 const LAUNCH_RETRY_INTERVAL: Duration = Duration::from_secs(1);
@@ -72,7 +72,7 @@ impl EventLoop {
         let (id, channel) = (job.id, self.sender.channel.clone());
         let definition = job.filled_definition().map_err(|failure| failure.message);
         let prepared = definition.and_then(|definition| {
-            let environment = self.environments.of(&job)?;
+            let environment = self.environments.load_for(&job)?;
             self.folders.create(&job, run)?;
             Ok((definition, environment))
         });
@@ -92,7 +92,7 @@ impl EventLoop {
             definition,
             folder: self.paths.site_dir().to_owned(),
             environment: Some(environment),
-            env: environment::run_variables(&job, run, &self.paths, &self.tag_prefix, &value_file),
+            env: setlist_variables::run_variables(&job, run, &self.paths, &self.tag_prefix, &value_file),
             tag: Some(run_tag(&self.tag_prefix, run.id)),
             value_file: Some(value_file),
             pty,
@@ -105,7 +105,7 @@ impl EventLoop {
         let launched = self.runner.launch(run, launch, Box::new(log), Box::new(done));
         if let Err(error) = launched {
             if !mem::replace(&mut self.is_delay_logged, true) {
-                tracing::warn!("can't start {} yet: {error}; retrying", plain_line(&job.path()));
+                tracing::warn!("can't start {} yet: {error}; retrying", sanitize_line(&job.path()));
             }
             self.deferred.push_back(run);
             self.launch_retry_at = Some(Instant::now() + LAUNCH_RETRY_INTERVAL);

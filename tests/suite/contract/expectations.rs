@@ -64,7 +64,7 @@ impl WatchedSite {
 
     fn apply_file(&mut self, settings: QueueSettings, jobs: Vec<Arc<Definition>>) {
         self.version += 1;
-        let queues = vec![DesiredQueue { id: queue(), settings: QueueSettings { declared: true, ..settings }, jobs }];
+        let queues = vec![DesiredQueue { id: queue(), settings: QueueSettings { is_in_file: true, ..settings }, jobs }];
         let desired = DesiredState { version: self.version.to_string(), queues, ..DesiredState::default() };
         self.answer(Command::Reconcile(Box::new(desired))).unwrap();
     }

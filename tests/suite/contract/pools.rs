@@ -46,7 +46,7 @@ fn sizes(pools: &[(&str, u32)]) -> PoolSizes {
 /// A file with these queues, each of which runs several jobs at once.
 fn file(version: &str, pools: PoolSizes, queues: &[(&str, u32, Vec<Arc<Definition>>)]) -> Command {
     let queue = |(order, (id, parallel, jobs)): (u32, &(&str, u32, Vec<Arc<Definition>>))| {
-        let settings = QueueSettings { parallel: *parallel, declared: true, order, ..QueueSettings::default() };
+        let settings = QueueSettings { parallel: *parallel, is_in_file: true, order, ..QueueSettings::default() };
         DesiredQueue { id: QueueId::from(*id), settings, jobs: jobs.clone() }
     };
     let queues = (0..).zip(queues).map(queue).collect();

@@ -247,7 +247,7 @@ fn plans() -> impl Strategy<Value = DesiredState> {
             retention,
             schedule,
             expect,
-            declared: true,
+            is_in_file: true,
             order: parallel,
             ..QueueSettings::default()
         };

@@ -54,7 +54,7 @@ impl NightlySite {
     /// Applies a file with one queue.
     fn apply_file(&mut self, schedule: Option<Schedule>, jobs: Vec<Arc<Definition>>) {
         self.version += 1;
-        let settings = QueueSettings { declared: true, schedule: schedule.map(Arc::new), ..QueueSettings::default() };
+        let settings = QueueSettings { is_in_file: true, schedule: schedule.map(Arc::new), ..QueueSettings::default() };
         let queues = vec![DesiredQueue { id: queue(), settings, jobs }];
         let desired = DesiredState { version: self.version.to_string(), queues, ..DesiredState::default() };
         self.answer(Command::Reconcile(Box::new(desired))).unwrap();

@@ -215,7 +215,7 @@ fn settings() -> impl Strategy<Value = QueueSettings> {
             schedule: None,
             expect: None,
             on_overdue: None,
-            declared: true,
+            is_in_file: true,
             order: 0,
         }
     })

@@ -39,7 +39,7 @@ queues:
     let build = &plan.queues[0];
     assert_eq!((build.id.as_str(), &*build.settings.title), ("build", "Build and test"));
     assert_eq!((build.settings.parallel, build.settings.on_failure), (2, OnFailure::Continue));
-    assert!(build.settings.declared);
+    assert!(build.settings.is_in_file);
     assert_eq!(job_names(&plan, 0), ["cargo-fetch", "lint", "unit-tests"]);
     assert_eq!(job_names(&plan, 1), ["backup-sh", "report-sh"]);
 

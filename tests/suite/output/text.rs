@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use setlist::text::{ASCII_ELLIPSIS, ELLIPSIS, bytes, count, duration, fit, pad, plain, plain_line, width};
+use setlist::text::{ASCII_ELLIPSIS, ELLIPSIS, bytes, count, duration, fit, pad, sanitize, sanitize_line, width};
 
 #[test]
 fn text_is_cut_between_characters() {
@@ -39,9 +39,9 @@ fn titles_and_values_are_sanitized() {
         ("one\r\ntwo\n", "one two"),
         ("日本 é ✓", "日本 é ✓"),
     ] {
-        assert_eq!(plain_line(text), harmless, "{text:?}");
+        assert_eq!(sanitize_line(text), harmless, "{text:?}");
     }
-    assert_eq!(plain("one\r\ntwo\n"), "one\ntwo\n");
+    assert_eq!(sanitize("one\r\ntwo\n"), "one\ntwo\n");
 }
 
 #[test]
@@ -93,6 +93,6 @@ proptest! {
 
     #[test]
     fn plain_text_has_no_controls(text: String) {
-        prop_assert!(!plain_line(&text).chars().any(char::is_control));
+        prop_assert!(!sanitize_line(&text).chars().any(char::is_control));
     }
 }

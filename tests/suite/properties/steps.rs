@@ -415,7 +415,7 @@ fn plan(parallel: [u32; 2], stop: [bool; 2], jobs: &[Entry], now: DateTime<Utc>)
         settings: QueueSettings {
             parallel: parallel[nth],
             on_failure: if stop[nth] { OnFailure::Stop } else { OnFailure::Continue },
-            declared: true,
+            is_in_file: true,
             order: u32::try_from(nth).unwrap(),
             retention: Retention { max_age_seconds: Some(u64::from(parallel[nth]) * 5), ..Retention::default() },
             ..QueueSettings::default()

@@ -24,7 +24,7 @@ use setlist::tui::message::Message;
 use setlist::tui::notifications::NotificationSettings;
 use setlist::tui::store_thread::StoreThread;
 use setlist::tui::theme::{Appearance, Palette};
-use setlist::tui::{Screen, ScreenSetup};
+use setlist::tui::{Screen, ScreenSettings};
 use tempfile::TempDir;
 
 pub(crate) struct ScreenHarness {
@@ -59,7 +59,7 @@ pub(crate) struct ScreenHarness {
 
 /// A queue as declared in a file: name, parallelism, position, jobs as `(name, title)`.
 pub(crate) fn queue(id: &str, parallel: u32, order: u32, jobs: &[(&str, &str)]) -> DesiredQueue {
-    let settings = QueueSettings { parallel, order, declared: true, ..QueueSettings::default() };
+    let settings = QueueSettings { parallel, order, is_in_file: true, ..QueueSettings::default() };
     let jobs = jobs.iter().map(|(name, title)| {
         let mut definition = Definition::new(Script::shell(format!("./{name}.sh")));
         definition.name = Some(Arc::from(*name));
@@ -128,7 +128,7 @@ impl ScreenHarness {
             Ok(())
         });
         let store_thread = StoreThread::new(Box::new(store.clone()), state.seq(), spawn_worker, sender);
-        let setup = ScreenSetup {
+        let settings = ScreenSettings {
             appearance,
             site_name: "~/app".to_owned(),
             file: "/app/jobs.yaml".into(),
@@ -137,7 +137,7 @@ impl ScreenHarness {
             captures_mouse: true,
             local: |at| at.naive_utc(),
         };
-        let screen = Screen::new(setup, Site::with_state(state, "/app/jobs.yaml"), None, size);
+        let screen = Screen::new(settings, Site::with_state(state, "/app/jobs.yaml"), None, size);
         let mut harness = Self {
             store,
             screen,

@@ -191,9 +191,9 @@ fn a_long_script_is_truncated_until_the_pane_is_opened() {
 fn the_hook_is_shown_with_its_outcome() {
     let program = Program::Run { text: "mail me\nlogger done".to_owned(), shell: Program::default_shell() };
     let hook = Hook { on: OutcomeCondition::Failure, ..Hook::new(program) };
-    let setup = ExecOptions { on_finish: Some(Arc::new(hook)), ..ExecOptions::default() };
+    let exec = ExecOptions { on_finish: Some(Arc::new(hook)), ..ExecOptions::default() };
     let mut harness = ScreenHarness::new(vec![queue("build", 1, 0, &[])], 200, 60);
-    let definition = Definition::new(Script::shell("./pack.sh").with_exec(setup));
+    let definition = Definition::new(Script::shell("./pack.sh").with_exec(exec));
     harness.execute_elsewhere(&[Command::Add { queue: "build".into(), jobs: vec![Arc::new(definition)] }]);
     harness.keys("j");
     assert_details(&mut harness, &["On finish  after a failure, timeout 1m", "  mail me", "  logger done"]);

@@ -12,7 +12,7 @@ const MAX_LOADED: usize = 8;
 
 /// Loads environments, each once.
 #[derive(Debug)]
-pub(super) struct Environments {
+pub(super) struct EnvironmentCache {
     files: EnvironmentFiles,
     /// The latest last.
     loaded: Vec<(EnvironmentId, Arc<Environment>)>,
@@ -21,13 +21,13 @@ pub(super) struct Environments {
 /// The environment of work that no user has requested.
 static LOGIN: LazyLock<Arc<Environment>> = LazyLock::new(|| Arc::new(runner::login_environment()));
 
-impl Environments {
+impl EnvironmentCache {
     pub(super) fn new(state: &StateDir) -> Self {
         Self { files: EnvironmentFiles::new(state.environments()), loaded: Vec::new() }
     }
 
     /// The environment of a job, or why it is unavailable.
-    pub(super) fn of(&mut self, job: &Job) -> Result<Arc<Environment>, String> {
+    pub(super) fn load_for(&mut self, job: &Job) -> Result<Arc<Environment>, String> {
         let Some(id) = job.environment else { return Ok(Self::login()) };
         let user = self.load(id)?;
         Ok(match job.script().map(|script| &script.exec.pass_env) {
