@@ -27,9 +27,10 @@ pub(super) fn adopt(args: &SiteArgs, fresh: bool, yes: bool) -> Result<ExitStatu
     }
     if !dir.has_database() {
         let shown = dir.path().display();
-        return Err(CliError::Usage(match dir.path().exists() {
-            true => format!("there is no state to adopt: {shown} has no database, and the next command creates one"),
-            false => format!("there is no state to adopt: {shown} does not exist"),
+        return Err(CliError::Usage(if dir.path().exists() {
+            format!("there is no state to adopt: {shown} has no database, and the next command creates one")
+        } else {
+            format!("there is no state to adopt: {shown} does not exist")
         }));
     }
     if fresh {

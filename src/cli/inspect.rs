@@ -183,11 +183,13 @@ pub(super) fn show(mut site: OpenSite, job: &Job, json: bool) -> Result<ExitStat
             &mut out,
             job,
             &runs,
-            waiting.map(|waiting| waiting.describe(now)),
-            schedule.map(|schedule| schedule::describe_lines(schedule, last_due.flatten().as_ref(), now)),
-            expectation.map(|state| status_check::describe_expectation(state, now)),
+            &JobNotes {
+                waiting: waiting.map(|waiting| waiting.describe(now)),
+                schedule: schedule.map(|schedule| schedule::describe_lines(schedule, last_due.flatten().as_ref(), now)),
+                expect: expectation.map(|state| status_check::describe_expectation(state, now)),
+                has_value_of_output: is_last_line_of_output(site.store.as_ref(), job),
+            },
             hook_result.map(|(_, result)| result),
-            if is_last_line_of_output(site.store.as_ref(), &job) { "  (the last line of its output)" } else { "" },
         )?;
         artifacts.iter().try_for_each(|artifacts| artifacts.print(&mut out))?;
     }
@@ -207,6 +209,7 @@ fn is_last_line_of_output(store: &dyn Store, job: &Job) -> bool {
 }
 
 fn matches(job: &Job, options: &ListArgs, since: Option<DateTime<Utc>>) -> bool {
+    const FAILED: [StateFilter; 2] = [StateFilter::Failed, StateFilter::Interrupted];
     let has_state = |state: &StateFilter| match state {
         StateFilter::Pending => job.phase() == Phase::Pending,
         StateFilter::Running => job.phase() == Phase::Running,
@@ -217,7 +220,6 @@ fn matches(job: &Job, options: &ListArgs, since: Option<DateTime<Utc>>) -> bool 
         StateFilter::Skipped => matches!(job.outcome(), Some(Outcome::Skipped { .. })),
         StateFilter::Interrupted => job.outcome().is_some_and(Outcome::is_interrupted),
     };
-    const FAILED: [StateFilter; 2] = [StateFilter::Failed, StateFilter::Interrupted];
     let failed = !options.failed || FAILED.iter().any(has_state);
     let state = failed && (options.state.is_empty() || options.state.iter().any(has_state));
     let latest = match &job.state {
@@ -307,15 +309,22 @@ fn print_row(
     Ok(())
 }
 
+/// What is known of a job beside its record.
+struct JobNotes {
+    /// Why it waits.
+    waiting: Option<String>,
+    schedule: Option<String>,
+    expect: Option<String>,
+    /// Its value is the last line of its output.
+    has_value_of_output: bool,
+}
+
 fn print_details(
     out: &mut impl Write,
     job: &Job,
     runs: &[Run],
-    waiting: Option<String>,
-    schedule: Option<String>,
-    expect: Option<String>,
+    notes: &JobNotes,
     hook_result: Option<HookResult>,
-    value_note: &str,
 ) -> Result<(), CliError> {
     writeln!(out, "{}  {}", job.id, text::sanitize_line(&job.path()))?;
     let mut field = |name: &str, value: &str| {
@@ -327,8 +336,8 @@ fn print_details(
         field("title", job.title())?;
     }
     field("state", &describe_state(job))?;
-    if let Some(words) = waiting.filter(|words| !words.is_empty()) {
-        field("waits", &words)?;
+    if let Some(words) = notes.waiting.as_ref().filter(|words| !words.is_empty()) {
+        field("waits", words)?;
     }
     if let Some(Outcome::Skipped { reason }) = job.outcome() {
         field("skipped", reason)?;
@@ -349,11 +358,8 @@ fn print_details(
     if !scheduling.needs.is_empty() {
         field("needs", &scheduling.needs.iter().map(describe_need).collect::<Vec<_>>().join(", "))?;
     }
-    if let Some(lines) = schedule {
-        field("schedule", &lines)?;
-    }
-    if let Some(lines) = expect {
-        field("expect", &lines)?;
+    for (name, lines) in [("schedule", &notes.schedule), ("expect", &notes.expect)] {
+        lines.as_ref().map_or(Ok(()), |lines| field(name, lines))?;
     }
     if job.max_attempts() > 1 {
         field("attempt", &format!("{} of {}", job.current_attempt(), job.max_attempts()))?;
@@ -377,7 +383,8 @@ fn print_details(
         field("asks", question)?;
     }
     if let Some(value) = job.result_value() {
-        field("value", &(result_value::text_of(value) + value_note))?;
+        let note = if notes.has_value_of_output { "  (the last line of its output)" } else { "" };
+        field("value", &(result_value::text_of(value) + note))?;
     }
     if let Some(command) = job_command(job) {
         field("command", &command)?;

@@ -49,9 +49,12 @@ pub(super) fn retry(site: OpenSite, options: &RetryArgs) -> Result<ExitStatus, C
     let index: HashMap<JobId, usize> = order.into_iter().zip(0..).collect();
     jobs.sort_by_key(|job| index.get(&job.id).copied());
     let resume = stopped.iter().map(|queue| Command::Process { queue: queue.clone() });
-    let command = |job| match of_queues.contains(&job) {
-        true => Command::RunFailed { job, force: *force },
-        false => Command::Run { job, force: *force },
+    let command = |job| {
+        if of_queues.contains(&job) {
+            Command::RunFailed { job, force: *force }
+        } else {
+            Command::Run { job, force: *force }
+        }
     };
     let mut results = submit_all_and(&mut site, &jobs, *json, command, resume)?;
     for (job, (result, _)) in jobs.iter().zip(&mut results) {

@@ -89,7 +89,7 @@ impl<'a> SelectionFilter<'a> {
         if let Some(tag) = self.args.tag.iter().find(|tag| !tags.contains(tag.as_str())) {
             return unknown_tag(tag);
         }
-        match self.query.unknown_name(site_state, tags.iter().copied()) {
+        match self.query.unknown_name(site_state, &tags.iter().copied()) {
             None => Ok(()),
             Some(UnknownName::Tag(tag)) => unknown_tag(&tag),
             Some(UnknownName::Queue(queue)) => {

@@ -265,8 +265,8 @@ impl OpenSite {
             return Ok(known);
         }
         let find = |name: &String| {
-            let named = |name: &str| known.iter().find(|id| id.as_str() == name).cloned();
-            named(name).or_else(|| named(whole_queue(name)?)).ok_or_else(|| {
+            let queue = |name: &str| known.iter().find(|id| id.as_str() == name).cloned();
+            queue(name).or_else(|| queue(whole_queue(name)?)).ok_or_else(|| {
                 if let Some(job) = self.job_meant(site_state, name) {
                     let (path, queue) = (job.path(), &job.queue);
                     let message = format!("{path} is a job, not a queue; its queue is {queue}");

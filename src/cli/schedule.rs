@@ -14,7 +14,9 @@ use super::open_site::OpenSite;
 use super::safe_output;
 use super::target::Target;
 use crate::clock;
-use crate::model::{DueOutcome, DuePage, DueRecord, DueResult, JobId, ScheduleState, ScheduleTarget, SiteState};
+use crate::model::{
+    DueOutcome, DuePage, DueRecord, DueResult, JobId, Recurrence, ScheduleState, ScheduleTarget, SiteState,
+};
 use crate::site::{self, SitePaths, open_store};
 use crate::store::{Store, StoreError};
 use crate::text;
@@ -257,7 +259,7 @@ impl EntryPrinter {
         let paths = targets.iter().map(|of| text::width(&of.path()));
         // Only intervals can have seconds.
         let states = targets.iter().filter_map(|of| of.state.as_ref());
-        let mut intervals = states.flat_map(|state| &state.schedule.times).filter_map(|time| time.interval());
+        let mut intervals = states.flat_map(|state| &state.schedule.times).filter_map(Recurrence::interval);
         let has_seconds = intervals.any(|interval| interval.num_seconds() % 60 != 0);
         let format = if has_seconds { "%a %Y-%m-%d %H:%M:%S" } else { "%a %Y-%m-%d %H:%M" };
         Self { now, path_width: paths.max().unwrap_or(0), format }

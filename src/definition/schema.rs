@@ -52,7 +52,7 @@ impl FieldType {
             Self::Integer => or_placeholder(integer(i64::from(i32::MIN), i64::from(i32::MAX))),
             Self::PositiveInteger => integer(1, i64::from(u32::MAX)),
             Self::PositiveIntegerOrPlaceholder => or_placeholder(integer(1, i64::from(u32::MAX))),
-            Self::Pools => pool_map(integer(1, i64::from(pools::MAX_POOL_SIZE))),
+            Self::Pools => pool_map(&integer(1, i64::from(pools::MAX_POOL_SIZE))),
             Self::Uses => uses(),
             Self::Mutex => pool_name(),
             Self::Count => or_placeholder(integer(0, i64::from(u32::MAX))),
@@ -117,12 +117,7 @@ impl FieldType {
             Self::OnFailure => one_of(desired_state::ON_FAILURE_VALUES.iter().map(|(word, _)| *word)),
             Self::OnFinish => hook(HookField::ALL.iter()),
             Self::EventHook => hook(HookField::ALL.iter().filter(|field| field.name != "on")),
-            Self::Expect => {
-                let mut map = object(ExpectField::ALL.iter());
-                let by = json!({"required": ["by"], "not": {"required": ["within"]}});
-                map["oneOf"] = json!([by, {"required": ["within"], "not": {"required": ["timezone"]}}]);
-                any_of([Self::ExpectedTimes.schema(), map])
-            }
+            Self::Expect => expect(),
             Self::ExpectedTimes => one_or_more(&json!({"type": "string", "pattern": r"[:\s@]"})),
             Self::Stall => {
                 let mut map = object(StallField::ALL.iter());
@@ -154,12 +149,19 @@ fn pool_name() -> Value {
 }
 
 /// A map from the names of pools to such values.
+fn expect() -> Value {
+    let mut map = object(ExpectField::ALL.iter());
+    let by = json!({"required": ["by"], "not": {"required": ["within"]}});
+    map["oneOf"] = json!([by, {"required": ["within"], "not": {"required": ["timezone"]}}]);
+    any_of([FieldType::ExpectedTimes.schema(), map])
+}
+
 fn uses() -> Value {
-    let map = pool_map(or_placeholder(integer(1, i64::from(pools::MAX_POOL_SIZE))));
+    let map = pool_map(&or_placeholder(integer(1, i64::from(pools::MAX_POOL_SIZE))));
     any_of([pool_name(), json!({"type": "array", "items": pool_name()}), map])
 }
 
-fn pool_map(value: Value) -> Value {
+fn pool_map(value: &Value) -> Value {
     json!({"type": "object", "propertyNames": {"pattern": POOL_NAME}, "additionalProperties": value})
 }
 

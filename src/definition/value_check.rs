@@ -45,7 +45,7 @@ fn mistakes(definition: &Definition, job: &ParsedJob, queue: &ParsedQueue) -> Ve
     match &definition.call {
         Call::Script(script) => match &script.program {
             Program::Run { text, shell } if shell.first().is_some_and(|shell| is_unix_shell(shell)) => {
-                reject_script(text)
+                reject_script(text);
             }
             // The language of the script may use the same syntax.
             Program::Run { .. } => {}

@@ -1,6 +1,5 @@
 //! The state of an expectation: the last success, up to which time it is decided, and whether it is overdue.
 
-use std::mem;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -114,7 +113,7 @@ impl ExpectationState {
     /// becomes overdue, and never twice for one expected time.
     pub(super) fn take_hook(&mut self, before: Option<Overdue>) -> bool {
         let Some(overdue) = self.overdue.filter(|_| before.is_none()) else { return false };
-        mem::replace(&mut self.reported, Some(overdue.latest)) != Some(overdue.latest)
+        self.reported.replace(overdue.latest) != Some(overdue.latest)
     }
 
     fn is_kept(&self, expected: DateTime<Utc>) -> bool {

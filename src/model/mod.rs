@@ -98,7 +98,7 @@ pub use script::Script;
 pub use serde_json::Value;
 pub use site::Site;
 pub use site_state::{Counters, QueueState, SiteState};
-pub use state_reader::{FileJob, QueueInfo, StateReader};
+pub use state_reader::{FileJob, FinishedJob, QueueInfo, StateReader};
 pub use terminal_input::{TerminalInput, WindowSize};
 pub use usage::{DiskUsage, Usage};
 pub use value_placeholders::{ValuePlaceholder, for_each_text, plain_text, script_words, variable_name};

@@ -55,15 +55,15 @@ pub(super) fn expectation_changes<R: StateReader>(
         reader.expectations()?.into_iter().map(|state| (state.target.clone(), state)).collect();
     let targets = ExpectationTargets::by(reader, events, &states)?;
     let mut changes = Vec::new();
-    let mut changed = BTreeSet::new();
+    let mut redefined = BTreeSet::new();
     for target in targets.defined {
         if let Some(change) = redefine(reader, &target, states.get(&target), now)? {
             changes.push(change);
-            changed.insert(target);
+            redefined.insert(target);
         }
     }
     for target in targets.successes {
-        let Some(before) = states.get(&target).filter(|_| !changed.contains(&target)) else { continue };
+        let Some(before) = states.get(&target).filter(|_| !redefined.contains(&target)) else { continue };
         let success = match &target {
             ScheduleTarget::Job(_) => Some(now),
             ScheduleTarget::Queue(queue) => queue_success(reader, queue)?,

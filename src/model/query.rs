@@ -115,7 +115,7 @@ impl Query {
     pub fn unknown_name<'a>(
         &self,
         site_state: &SiteState,
-        tags: impl Iterator<Item = &'a str> + Clone,
+        tags: &(impl Iterator<Item = &'a str> + Clone),
     ) -> Option<UnknownName> {
         let queues = site_state.queues();
         self.terms.iter().filter(|term| !term.negated).find_map(|term| match &term.condition {

@@ -55,7 +55,10 @@ struct Fault<'t> {
 /// longer, and the same ones are asked for again and again: by each frame of a screen, and whenever a worker looks for
 /// work.
 #[derive(Debug, Default)]
-struct ComputedTimes(Mutex<[Option<(DateTime<Utc>, DateTime<Utc>)>; 2]>);
+struct ComputedTimes(Mutex<[Option<ComputedTime>; 2]>);
+
+/// A time, and the next one after it.
+type ComputedTime = (DateTime<Utc>, DateTime<Utc>);
 
 /// A recurrence as it is stored.
 #[derive(Serialize, Deserialize)]

@@ -10,6 +10,9 @@ use super::{
     QueueMode, QueueSettings, Readiness, RemovalReason, RunId, ScheduleState, ScheduleTarget, WorkerId, WorkerInfo,
 };
 
+/// A finished job with its outcome, and when it finished.
+pub type FinishedJob = (JobId, Outcome, DateTime<Utc>);
+
 /// Read access to the state of a site before a command is decided.
 pub trait StateReader {
     /// The error of a query: none in memory, database errors in a store.
@@ -97,7 +100,7 @@ pub trait StateReader {
     /// All expectations.
     fn expectations(&self) -> Result<Vec<ExpectationState>, Self::Error>;
     /// The finished jobs of the queue with their outcomes, and when they finished.
-    fn finished_jobs(&self, queue: &QueueId) -> Result<Vec<(JobId, Outcome, DateTime<Utc>)>, Self::Error>;
+    fn finished_jobs(&self, queue: &QueueId) -> Result<Vec<FinishedJob>, Self::Error>;
     /// The jobs that this worker runs.
     fn jobs_run_by(&self, worker: WorkerId) -> Result<Vec<Job>, Self::Error>;
 }

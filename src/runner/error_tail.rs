@@ -42,7 +42,9 @@ mod tests {
 
     fn lines(pieces: &[&[u8]]) -> Vec<String> {
         let mut tail = ErrorTail::default();
-        pieces.iter().for_each(|piece| tail.push(piece));
+        for piece in pieces {
+            tail.push(piece);
+        }
         assert!(tail.bytes.len() <= 2 * MAX_BYTES);
         tail.lines()
     }

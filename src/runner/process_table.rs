@@ -20,9 +20,9 @@ pub(super) struct ProcessTable {
 
 /// Where the processes of a table are, so that finding those of one run doesn't take longer the more others there are.
 struct Index {
-    by_pid: HashMap<i32, usize>,
-    by_parent: HashMap<i32, Vec<usize>>,
-    by_group: HashMap<i32, Vec<usize>>,
+    pids: HashMap<i32, usize>,
+    children: HashMap<i32, Vec<usize>>,
+    groups: HashMap<i32, Vec<usize>>,
 }
 
 /// Where the processes are that may belong to a run by their tag.
@@ -62,7 +62,7 @@ impl ProcessTable {
 
     /// The process with this id.
     pub(super) fn with_pid(&self, pid: i32) -> Option<&ProcessInfo> {
-        self.index().by_pid.get(&pid).and_then(|at| self.processes.get(*at))
+        self.index().pids.get(&pid).and_then(|at| self.processes.get(*at))
     }
 
     /// The process with this identity, if it was alive.
@@ -72,7 +72,7 @@ impl ProcessTable {
 
     /// The processes of a process group.
     pub(super) fn in_group(&self, group: Pid) -> impl Iterator<Item = &ProcessInfo> {
-        self.at(self.index().by_group.get(&group.as_raw_pid()))
+        self.at(self.index().groups.get(&group.as_raw_pid()))
     }
 
     /// The processes with this tag, or only those of them that are children of this process.
@@ -91,7 +91,7 @@ impl ProcessTable {
         let mut visited = HashSet::new();
         while let Some(process) = next.pop() {
             if process.identity.pid != getpid() && visited.insert(process.identity) && !process.is_detached() {
-                next.extend(self.at(self.index().by_parent.get(&process.identity.pid.as_raw_pid())));
+                next.extend(self.at(self.index().children.get(&process.identity.pid.as_raw_pid())));
                 tree.push(process);
             }
         }
@@ -104,13 +104,13 @@ impl ProcessTable {
 
     fn index(&self) -> &Index {
         self.index.get_or_init(|| {
-            let (mut by_pid, mut by_parent, mut by_group) = (HashMap::new(), HashMap::new(), HashMap::new());
+            let (mut pids, mut children, mut groups) = (HashMap::new(), HashMap::new(), HashMap::new());
             for (at, process) in self.processes.iter().enumerate() {
-                by_pid.insert(process.identity.pid.as_raw_pid(), at);
-                by_parent.entry(process.parent).or_insert_with(Vec::new).push(at);
-                by_group.entry(process.group).or_insert_with(Vec::new).push(at);
+                pids.insert(process.identity.pid.as_raw_pid(), at);
+                children.entry(process.parent).or_insert_with(Vec::new).push(at);
+                groups.entry(process.group).or_insert_with(Vec::new).push(at);
             }
-            Index { by_pid, by_parent, by_group }
+            Index { pids, children, groups }
         })
     }
 

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::fmt::Write as _;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -25,13 +26,14 @@ pub(super) fn page(reader: LogReader) -> Result<(), String> {
 pub(super) fn page_artifacts(folder: &Path, list: &ArtifactList) -> Result<(), String> {
     let ArtifactList { files, count, bytes } = list;
     let size = text::bytes(*bytes);
-    let mut shown = format!("{}\n{}, {size}\n\n", plain(folder), text::count_noun(*count, "file"));
+    let mut shown = format!("{}\n{}, {size}\n\n", sanitized(folder), text::count_noun(*count, "file"));
     for (path, bytes) in files {
-        shown += &format!("{:>9}  {}\n", text::bytes(*bytes), plain(path));
+        // Writing to a string can't fail.
+        let _ = writeln!(shown, "{:>9}  {}", text::bytes(*bytes), sanitized(path));
     }
     let more = count.saturating_sub(files.len());
     if more > 0 {
-        shown += &format!("{:>9}  {}\n", "", text::count_noun(more, "more file"));
+        let _ = writeln!(shown, "{:>9}  {}", "", text::count_noun(more, "more file"));
     }
     run_pager(move |mut input| {
         // The pager may be closed.
@@ -40,7 +42,7 @@ pub(super) fn page_artifacts(folder: &Path, list: &ArtifactList) -> Result<(), S
     })
 }
 
-fn plain(path: &Path) -> String {
+fn sanitized(path: &Path) -> String {
     text::sanitize_line(&path.to_string_lossy())
 }
 

@@ -60,7 +60,7 @@ impl HookEvent {
         match self {
             Self::OverdueQueue { queue, title, .. } if title.is_empty() => queue.to_string(),
             Self::OverdueQueue { title, .. } => title.clone(),
-            _ => self.job().map(Job::display_title).unwrap_or_default().to_string(),
+            _ => self.job().map(Job::display_title).unwrap_or_default(),
         }
     }
 

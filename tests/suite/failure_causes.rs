@@ -122,7 +122,7 @@ fn each_failure_has_its_cause() {
     let mut jobs = "queues:\n  q:\n    parallel: 2\n    jobs:\n".to_owned();
     for (fields, ..) in FAILING_JOBS {
         let fields = if fields.starts_with('{') { (*fields).to_owned() } else { fields.replace('\n', " ") };
-        jobs += &format!("      - {fields}\n");
+        jobs.extend(["      - ", &fields, "\n"]);
     }
     let site = site(&jobs);
     let output = site.run(&["process", "--quiet"]);

@@ -216,7 +216,7 @@ fn tags_and_queues_that_do_not_exist_are_found() {
     site.submit(&Command::Add { queue: "build".into(), jobs: vec![tagged.into()] }, now()).unwrap();
     let unknown = |text: &str| {
         let query = Query::parse(text, now()).unwrap();
-        site.read(|state| query.unknown_name(state, ["nightly"].into_iter()))
+        site.read(|state| query.unknown_name(state, &["nightly"].into_iter()))
     };
     for text in ["", "text", "tag:nightly", "tag:NIGHT*", "queue:Build", "!tag:nope !queue:nope", "state:failed"] {
         assert_eq!(unknown(text), None, "{text}");

@@ -34,17 +34,12 @@ pub(super) struct CronEnvironment {
 
 /// Parses `NAME = value`. Both may be in quotes of either kind; without them, the value ends before trailing spaces.
 pub(super) fn parse_assignment(line: &str) -> Option<(String, String)> {
-    let (name, rest) = match line.strip_prefix(['"', '\'']) {
-        Some(quoted) => {
-            let (name, rest) = quoted.split_once(line.chars().next()?)?;
-            (name, rest.trim_start())
-        }
-        None => {
-            let end = line.find(|c: char| c == '=' || c.is_ascii_whitespace())?;
-            let (name, rest) = line.split_at(end);
-            (name, rest.trim_start())
-        }
+    let (name, rest) = if let Some(quoted) = line.strip_prefix(['"', '\'']) {
+        quoted.split_once(line.chars().next()?)?
+    } else {
+        line.split_at(line.find(|c: char| c == '=' || c.is_ascii_whitespace())?)
     };
+    let rest = rest.trim_start();
     let value = rest.strip_prefix('=').filter(|_| !name.contains('='))?.trim_start();
     match value.strip_prefix(['"', '\'']) {
         Some(quoted) => {
@@ -108,7 +103,7 @@ impl CronEnvironment {
         match value.parse().ok().filter(|delay| *delay <= MAX_DELAY) {
             Some(delay) => self.delay = delay,
             None => {
-                draft.refuse(place, format!("not carried over: `RANDOM_DELAY` is not from 0 to {MAX_DELAY} minutes"))
+                draft.refuse(place, format!("not carried over: `RANDOM_DELAY` is not from 0 to {MAX_DELAY} minutes"));
             }
         }
     }

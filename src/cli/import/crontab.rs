@@ -144,18 +144,16 @@ impl CrontabReader<'_> {
             self.draft.note(place, "`-n` (mail only after a failure) has no effect without `MAILTO`");
         }
         self.suspect_user_column(&command, place);
-        match entry.times {
-            Some(times) => self.add_scheduled(job, &times, place),
-            None => {
-                self.draft.note(
-                    place,
-                    "`@reboot` is not a time of a schedule: the job is in the queue `reboot` without one; keep the line \
-                     `@reboot setlist -f FILE process reboot --again` in the crontab",
-                );
-                self.draft.queue(REBOOT_QUEUE, "At boot").jobs.push(job);
-                Ok(())
-            }
+        if let Some(times) = entry.times {
+            return self.add_scheduled(job, &times, place);
         }
+        self.draft.note(
+            place,
+            "`@reboot` is not a time of a schedule: the job is in the queue `reboot` without one; keep the line \
+             `@reboot setlist -f FILE process reboot --again` in the crontab",
+        );
+        self.draft.queue(REBOOT_QUEUE, "At boot").jobs.push(job);
+        Ok(())
     }
 
     fn add_scheduled(&mut self, mut job: DraftJob, times: &CronTimes, place: Place) -> Result<(), String> {

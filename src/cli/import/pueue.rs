@@ -134,7 +134,9 @@ fn set_groups(state: &PueueState, draft: &mut ImportDraft) {
             notes.push(format!("group {} is paused; `setlist pause {}` does that here", queue.title, queue.name));
         }
     }
-    notes.into_iter().for_each(|text| draft.note(Place::File, text));
+    for text in notes {
+        draft.note(Place::File, text);
+    }
 }
 
 fn add_task(

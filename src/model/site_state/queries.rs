@@ -9,9 +9,9 @@ use chrono::{DateTime, Utc};
 use super::{QueueState, SiteState};
 use crate::model::needs::is_skipped_by_failure;
 use crate::model::{
-    DueOutcome, DueResult, EnvironmentId, ExpectationState, FileJob, Job, JobId, JobRef, JobState, Outcome, Phase,
-    PoolSizes, QueueId, QueueInfo, Readiness, RemovalReason, RunId, ScheduleState, ScheduleTarget, StateReader,
-    WorkerId, WorkerInfo,
+    DueOutcome, DueResult, EnvironmentId, ExpectationState, FileJob, FinishedJob, Job, JobId, JobRef, JobState,
+    Outcome, Phase, PoolSizes, QueueId, QueueInfo, Readiness, RemovalReason, RunId, ScheduleState, ScheduleTarget,
+    StateReader, WorkerId, WorkerInfo,
 };
 
 impl SiteState {
@@ -245,7 +245,7 @@ impl StateReader for SiteState {
         Ok(self.expectations.values().cloned().collect())
     }
 
-    fn finished_jobs(&self, queue: &QueueId) -> Result<Vec<(JobId, Outcome, DateTime<Utc>)>, Infallible> {
+    fn finished_jobs(&self, queue: &QueueId) -> Result<Vec<FinishedJob>, Infallible> {
         let finished = self.queues.get(queue).map(|queue| &queue.finished).into_iter().flatten();
         let finished = finished.filter_map(|id| match &self.job(*id)?.state {
             JobState::Finished { outcome, at } => Some((*id, outcome.clone(), *at)),

@@ -75,6 +75,7 @@ impl SiteState {
     }
 
     /// A copy of a site that is stored in memory, without the records of due times.
+    #[must_use]
     pub fn to_copy(&self) -> Self {
         Self { due_records: BTreeMap::new(), is_copy: true, ..self.clone() }
     }

@@ -127,8 +127,10 @@ pub(super) fn run(row: &Row<'_>) -> rusqlite::Result<Run> {
     Ok(Run { id, attempt, worker, started, stalled: None, end, approval, inputs })
 }
 
-/// Why a run failed and what it used.
-fn findings(row: &Row<'_>, first: usize) -> rusqlite::Result<(Option<Box<Cause>>, Option<Box<Usage>>)> {
+/// Why a run failed, and what it used.
+type Findings = (Option<Box<Cause>>, Option<Box<Usage>>);
+
+fn findings(row: &Row<'_>, first: usize) -> rusqlite::Result<Findings> {
     let cause = row.get::<_, Option<_>>(first)?.map(|Json(cause)| cause);
     Ok((cause, row.get::<_, Option<_>>(first + 1)?.map(|Json(usage)| usage)))
 }

@@ -12,8 +12,8 @@ use super::queries::{find_job, jobs_run_by, pool_holders};
 use super::schedule_rows;
 use super::tx_cache::TxCache;
 use crate::model::{
-    DueOutcome, ExpectationState, FileJob, Job, JobId, JobRef, Outcome, Phase, PoolSizes, QueueId, QueueInfo,
-    Readiness, RunId, ScheduleState, ScheduleTarget, StateReader, WorkerId, WorkerInfo,
+    DueOutcome, ExpectationState, FileJob, FinishedJob, Job, JobId, JobRef, Outcome, Phase, PoolSizes, QueueId,
+    QueueInfo, Readiness, RunId, ScheduleState, ScheduleTarget, StateReader, WorkerId, WorkerInfo,
 };
 
 /// The site within one transaction. Queues and counters are cached; jobs are queried.
@@ -306,7 +306,7 @@ impl StateReader for TxState<'_> {
         Ok(self.cache.expectations.clone())
     }
 
-    fn finished_jobs(&self, queue: &QueueId) -> Result<Vec<(JobId, Outcome, DateTime<Utc>)>> {
+    fn finished_jobs(&self, queue: &QueueId) -> Result<Vec<FinishedJob>> {
         let sql = "SELECT id, outcome, finished FROM jobs WHERE queue = ?1 AND state = 0 AND removed IS NULL \
                    ORDER BY finished, run, id";
         self.query_all(sql, [queue], |row| {

@@ -122,7 +122,7 @@ impl EventLoop {
         let is_deferred = self.hooks.start(&self.runner, &self.paths, &self.tag_prefix, &mut self.environments, || {
             let channel = channel.clone();
             Box::new(move |slot, report, last_line| {
-                drop(channel.send(WorkerMessage::HookEnded(slot, report, last_line)))
+                drop(channel.send(WorkerMessage::HookEnded(slot, report, last_line)));
             })
         });
         if is_deferred {

@@ -27,7 +27,6 @@ fn other_words_lead_to_the_field_or_topic() {
         ("approval", "`setlist approve`"),
         ("dependencies", "`needs`"),
         ("retries", "`interrupted: free`"),
-        ("values", "the value is the last line of the output"),
         ("hooks", "has finished"),
         ("missed", "`missed`"),
     ] {

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use setlist::model::{
-    Command, Definition, DesiredQueue, DesiredState, Event, Expectation, ExpectationState, JobId, NothingToDo, Outcome,
-    QueueSettings, Recurrence, Refusal, RunReport, Schedule, ScheduleTarget, SchedulingOptions, Script, WorkerId,
+    Command, Definition, DesiredQueue, DesiredState, Event, Expectation, ExpectationState, JobId, MissedPolicy,
+    NothingToDo, Outcome, OverlapPolicy, QueueSettings, Recurrence, Refusal, RunReport, Schedule, ScheduleTarget,
+    SchedulingOptions, Script, WorkerId,
 };
 use setlist::store::Store;
 
@@ -36,10 +37,12 @@ fn time(text: &str) -> DateTime<Utc> {
     NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M").unwrap().and_utc()
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the fields are optional")]
 fn by(expression: &str) -> Option<Arc<Expectation>> {
     Some(Arc::new(Expectation::By(vec![Recurrence::parse(expression, chrono_tz::UTC).unwrap()])))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the fields are optional")]
 fn within(hours: u64) -> Option<Arc<Expectation>> {
     Some(Arc::new(Expectation::Within(Duration::from_secs(hours * 3600))))
 }
@@ -50,9 +53,15 @@ fn job(name: &str, expect: Option<Arc<Expectation>>) -> Arc<Definition> {
     Arc::new(Definition { name: Some(name.into()), digest: Some(1), scheduling: scheduling.into(), ..definition })
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the fields are optional")]
 fn schedule(expression: &str) -> Option<Arc<Schedule>> {
     let times = vec![Recurrence::parse(expression, chrono_tz::UTC).unwrap()];
-    Some(Arc::new(Schedule { times, jitter: Duration::ZERO, missed: Default::default(), overlap: Default::default() }))
+    Some(Arc::new(Schedule {
+        times,
+        jitter: Duration::ZERO,
+        missed: MissedPolicy::default(),
+        overlap: OverlapPolicy::default(),
+    }))
 }
 
 impl WatchedSite {

@@ -262,7 +262,7 @@ fn a_pool_holds_over_all_workers(backend: &BackendSite) {
 /// The units that are held of each pool. No unit is held twice.
 pub(super) fn held_units(site_state: &SiteState) -> BTreeMap<Arc<str>, BTreeSet<u32>> {
     let mut held: BTreeMap<Arc<str>, BTreeSet<u32>> = BTreeMap::new();
-    for hold in site_state.jobs().flat_map(|job| job.held_pools()) {
+    for hold in site_state.jobs().flat_map(setlist::Job::held_pools) {
         for unit in &hold.units {
             assert!(held.entry(hold.pool.clone()).or_default().insert(*unit), "two runs hold {}{unit}", hold.pool);
         }
@@ -369,7 +369,7 @@ proptest! {
             end_nth(store, 0);
         }
         let site_state = store.load().unwrap();
-        let pending: Vec<String> = site_state.jobs().filter(|job| job.outcome().is_none()).map(|job| job.path()).collect();
+        let pending: Vec<String> = site_state.jobs().filter(|job| job.outcome().is_none()).map(setlist::Job::path).collect();
         prop_assert!(pending.is_empty(), "{pending:?} never ran");
         prop_assert!(site_state.queues().iter().all(|(_, queue)| queue.mode == QueueMode::Idle));
     }

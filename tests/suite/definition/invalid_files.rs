@@ -23,6 +23,7 @@ fn unknown_fields() {
         "stdout",
         "email",
         "memory_limit",
+        "slots",
         "labels",
         "description",
         "bash_script",

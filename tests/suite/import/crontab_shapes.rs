@@ -90,8 +90,8 @@ const SHAPES: [(&str, &str, &str); 68] = [
 /// The values of a field, as `crontab(5)` says.
 fn values(text: &str, min: u32, max: u32, names: &[&str]) -> BTreeSet<u32> {
     let number = |text: &str| {
-        let named = names.iter().position(|name| name.eq_ignore_ascii_case(text));
-        named.map_or_else(|| text.parse().unwrap(), |at| u32::try_from(at).unwrap() + min)
+        let place = names.iter().position(|name| name.eq_ignore_ascii_case(text));
+        place.map_or_else(|| text.parse().unwrap(), |at| u32::try_from(at).unwrap() + min)
     };
     let mut values = BTreeSet::new();
     for part in text.split(',') {

@@ -101,7 +101,7 @@ fn a_crontab_becomes_a_file_that_a_user_would_write() {
 fn remove_schedules(site: &TempSite) {
     let yaml = site.read("jobs.yaml");
     let lines = yaml.lines().filter(|line| !line.trim_start().starts_with("schedule: "));
-    site.write("jobs.yaml", &lines.map(|line| format!("{line}\n")).collect::<String>());
+    site.write("jobs.yaml", &lines.flat_map(|line| [line, "\n"]).collect::<String>());
 }
 
 #[test]
@@ -269,8 +269,8 @@ fn any_text_is_imported_or_refused() {
         "1e3",
         "~",
     ];
-    let crontab: String =
-        commands.iter().map(|command| format!("# {command}\n0 1 * * * {}\n", command.replace('%', "\\%"))).collect();
+    let entry = |command: &&str| format!("# {command}\n0 1 * * * {}\n", command.replace('%', "\\%"));
+    let crontab = commands.iter().map(entry).collect::<Vec<_>>().concat();
     import(&site, "crontab", &crontab, &[]);
     let listed = site.ok(&["list", "--json"]);
     let found: Vec<serde_json::Value> = listed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{import, refused};
 use crate::temp_site::TempSite;
 
-fn task(id: u64, command: &str, group: &str, dependencies: &[u64], status: Value) -> Value {
+fn task(id: u64, command: &str, group: &str, dependencies: &[u64], status: &Value) -> Value {
     json!({
         "id": id, "created_at": "2026-07-18T14:55:02.656354132+02:00", "original_command": command,
         "command": command, "path": "/tmp", "envs": {"COLOR": "green", "TOKEN": "secret"}, "group": group,
@@ -24,22 +24,28 @@ fn version_4(site: &TempSite) -> String {
             "ls",
             "default",
             &[],
-            json!({"Done": {"enqueued_at": at, "start": at, "end": at, "result": "Success"}}),
+            &json!({"Done": {"enqueued_at": at, "start": at, "end": at, "result": "Success"}}),
         ),
         task(
             1,
             "ls x",
             "default",
             &[],
-            json!({"Done": {"enqueued_at": at, "start": at, "end": at, "result": {"Failed": 2}}}),
+            &json!({"Done": {"enqueued_at": at, "start": at, "end": at, "result": {"Failed": 2}}}),
         ),
-        task(2, "echo stashed", "default", &[], json!({"Stashed": {"enqueue_at": null}})),
-        task(3, "sleep 9000000", "default", &[], json!({"Running": {"enqueued_at": at, "start": at}})),
-        task(4, "echo \"$PWD\" | tr a-z A-Z; exit 0", "down loads", &[0], json!({"Queued": {"enqueued_at": at}})),
-        task(5, "echo after", "default", &[4, 1], json!({"Queued": {"enqueued_at": at}})),
-        task(6, "echo later", "default", &[], json!({"Stashed": {"enqueue_at": "2036-01-01T00:00:00+01:00"}})),
-        task(7, "echo ?", "default", &[], json!({"Dreaming": {}})),
-        task(8, "echo edited", "default", &[], json!({"Locked": {"previous_status": {"Queued": {"enqueued_at": at}}}})),
+        task(2, "echo stashed", "default", &[], &json!({"Stashed": {"enqueue_at": null}})),
+        task(3, "sleep 9000000", "default", &[], &json!({"Running": {"enqueued_at": at, "start": at}})),
+        task(4, "echo \"$PWD\" | tr a-z A-Z; exit 0", "down loads", &[0], &json!({"Queued": {"enqueued_at": at}})),
+        task(5, "echo after", "default", &[4, 1], &json!({"Queued": {"enqueued_at": at}})),
+        task(6, "echo later", "default", &[], &json!({"Stashed": {"enqueue_at": "2036-01-01T00:00:00+01:00"}})),
+        task(7, "echo ?", "default", &[], &json!({"Dreaming": {}})),
+        task(
+            8,
+            "echo edited",
+            "default",
+            &[],
+            &json!({"Locked": {"previous_status": {"Queued": {"enqueued_at": at}}}}),
+        ),
     ];
     tasks[5]["priority"] = json!(7);
     tasks[5]["label"] = json!("After it");
@@ -87,11 +93,11 @@ fn a_state_of_version_4_becomes_queues() {
 fn a_state_of_version_3_becomes_queues() {
     let site = TempSite::empty();
     let mut tasks = vec![
-        task(0, "ls", "default", &[], json!({"Done": "Success"})),
-        task(1, "ls x", "default", &[], json!({"Done": {"Failed": 2}})),
-        task(2, "echo stashed", "default", &[], json!({"Stashed": {"enqueue_at": null}})),
-        task(3, "echo paused", "default", &[], json!("Paused")),
-        task(4, "echo \"$COLOR $UNKNOWN\"", "default", &[0], json!("Queued")),
+        task(0, "ls", "default", &[], &json!({"Done": "Success"})),
+        task(1, "ls x", "default", &[], &json!({"Done": {"Failed": 2}})),
+        task(2, "echo stashed", "default", &[], &json!({"Stashed": {"enqueue_at": null}})),
+        task(3, "echo paused", "default", &[], &json!("Paused")),
+        task(4, "echo \"$COLOR $UNKNOWN\"", "default", &[0], &json!("Queued")),
     ];
     for task in &mut tasks {
         task["prev_status"] = json!("Queued");
@@ -115,7 +121,7 @@ fn a_state_of_version_3_becomes_queues() {
 #[test]
 fn a_state_before_version_2_has_groups_without_settings() {
     let site = TempSite::empty();
-    let tasks = json!({"0": task(0, "echo old", "default", &[], json!("Queued"))});
+    let tasks = json!({"0": task(0, "echo old", "default", &[], &json!("Queued"))});
     let state = json!({"settings": {}, "tasks": tasks, "groups": {"default": "Paused"}}).to_string();
     let messages = import(&site, "pueue", &state, &[]);
     assert!(messages.contains("group default is paused"), "{messages}");

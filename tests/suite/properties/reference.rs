@@ -134,7 +134,10 @@ impl Reference {
             Command::Restore { jobs } => self.restore(jobs)?,
             // Not part of the random commands: only the screen announces an entry, only a clock that was set back shortens a
             // wait, and the same as `Run` happens to a failed job.
-            Command::AdoptEntry { .. } | Command::ShortenWaits | Command::RunFailed { .. } => {}
+            Command::AdoptEntry { .. }
+            | Command::ShortenWaits
+            | Command::RunFailed { .. }
+            | Command::RecordStall { .. } => {}
             Command::Transfer { jobs, queue } => self.transfer(jobs, queue)?,
             Command::Move { jobs, placement } => self.move_jobs(jobs, *placement)?,
             Command::SetParallel { queue, parallel } => {
@@ -165,8 +168,6 @@ impl Reference {
             Command::StartReserved { worker, job, run } => self.begin(*worker, *job, *run, now)?,
             Command::Release { worker } => self.release(*worker)?,
             Command::EndRun { job, run, report, on_failure } => self.end_run(*job, *run, report, *on_failure, now)?,
-            // Says nothing about when jobs start.
-            Command::RecordStall { .. } => {}
             Command::ReapWorker { worker, started_runs, unreachable_host: _ } => {
                 self.reap_worker(*worker, started_runs, now)?;
             }
