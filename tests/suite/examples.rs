@@ -338,6 +338,21 @@ fn a_health_check_is_pinged_after_each_run() {
 }
 
 #[test]
+fn a_health_check_is_told_that_a_success_is_overdue() {
+    let site = ExampleSite::new("health-check");
+    // So that it is overdue soon.
+    let yaml = site.0.read("jobs.yaml").replace("within: 26h", "within: 1s").replace("    schedule: 30 2 * * *\n", "");
+    // The hook was requested by no user, so it has the PATH of a login.
+    let path = format!("env: {{PATH: '{}:/usr/bin:/bin', PING_URL", site.0.join("bin").display());
+    site.0.write("jobs.yaml", &yaml.replace("env: {PING_URL", &path));
+    site.program("bin/curl", "true").program("backup.sh", "exit 1");
+    site.runs(&["process", "nightly"], 1);
+    let told = |call: &String| call.starts_with("curl ") && call.contains("--data-raw") && call.contains("overdue");
+    let call = wait_for("the ping", || site.0.read("calls").lines().map(str::to_owned).find(told));
+    assert!(call.ends_with(" https://hc-ping.com/CHANGE-THIS-ID/fail"), "{call}");
+}
+
+#[test]
 fn a_nightly_backup_keeps_the_newest_archives() {
     let site = ExampleSite::new("archive");
     let next: Value = serde_json::from_str(&site.run(&["schedule", "--next", "1", "--json"]).stdout).unwrap();
