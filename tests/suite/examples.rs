@@ -338,7 +338,7 @@ fn a_health_check_is_pinged_after_each_run() {
 }
 
 #[test]
-fn a_health_check_is_told_that_a_success_is_overdue() {
+fn a_health_check_is_pinged_if_a_success_is_overdue() {
     let site = ExampleSite::new("health-check");
     // So that it is overdue soon.
     let yaml = site.0.read("jobs.yaml").replace("within: 26h", "within: 1s").replace("    schedule: 30 2 * * *\n", "");
