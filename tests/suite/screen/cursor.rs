@@ -295,7 +295,8 @@ fn expected_rows(harness: &ScreenHarness, phase: Phase) -> Vec<JobId> {
         let here = |queue: &QueueId| lists.shows_all_queues() || queue == harness.screen.queue().id();
         let orders: Vec<&QueueId> = site_state.queues().iter().map(|(id, _)| *id).collect();
         let mut jobs: Vec<&Job> = site_state.jobs().filter(|job| job.phase() == phase && here(&job.queue)).collect();
-        jobs.retain(|job| query.matches(job));
+        // The selected job stays though it no longer matches.
+        jobs.retain(|job| query.matches(job) || lists.selected() == Some(job.id));
         let run = |job: &Job| job.last_run.as_ref().map(|run| (run.started, run.id));
         let took = |job: &Job| {
             let run = job.last_run.as_ref()?;
