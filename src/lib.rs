@@ -9,7 +9,7 @@
 //! | 0 | [`text`] | width, sanitizing, truncation, durations, sizes, plurals, quoting |
 //! | 1 | [`model`] | jobs, queues, sites; decides commands into events and applies events. Pure: no I/O, and `now` is an argument |
 //! | 2 | [`definition`] | reads `jobs.yaml` into the model, with diagnostics |
-//! | 2 | [`store`] | durable sites behind one trait (memory, `SQLite`), the output of runs, change notification |
+//! | 2 | [`store`] | durable sites behind one trait (memory, `SQLite`, `PostgreSQL`), the output of runs, change notification |
 //! | 2 | [`runner`] | operating-system processes: start, output, pseudo-terminals, stop, outcome |
 //! | 3 | [`site`] | opens a site, follows its `jobs.yaml`, reaps dead workers and starts others |
 //! | 4 | [`worker`] | runs the jobs of a site: claims, starts and records them; also [`Queue::process`] |
@@ -71,7 +71,7 @@
 //! | an error of `jobs.yaml` | the file of `definition` that reads the field; `definition/yaml_errors.rs` for syntax |
 //! | a reason why a job waits | `model/wait_reason.rs` |
 //! | why a command is refused | `model/command.rs` (`Refusal`), `model/decide.rs` |
-//! | an event | `model/event.rs`; applied in `model/job_transitions.rs` or `site_state.rs`, and in `store/sqlite/apply.rs`; those of schedules in `model/site_state/schedules.rs` and `store/sqlite/apply_schedules.rs`; whether it can end the work of a queue: `model/propagate.rs` (`can_end_queue`) |
+//! | an event | `model/event.rs`; applied in `model/job_transitions.rs` or `site_state.rs`, and in `store/sqlite/apply.rs` and `store/postgres/row_changes.rs`; those of schedules in `model/site_state/schedules.rs` and `store/sqlite/apply_schedules.rs`; whether it can end the work of a queue: `model/propagate.rs` (`can_end_queue`) |
 //! | a message of the screen | `tui/reply_text.rs` (results of actions), `tui/view` (what is drawn) |
 //! | a message of a command | the file of the command in `cli`; how it waits or retries: `cli/job_commands.rs` |
 //! | a queue without a worker, on the screen | `tui/view/header.rs`, `message_line.rs`, `idle_reason.rs` |
@@ -80,7 +80,7 @@
 //! | the environment of a job | `runner/variables.rs` (order), `worker/setlist_variables.rs` (`SETLIST_…`), `worker/environment_cache.rs` (the user's) |
 //! | signals of cancel, kill and timeout | `runner/run_process.rs` |
 //! | when a worker exits | `worker/event_loop.rs` |
-//! | retention | `model/queue_settings.rs`, `model/decide.rs` (jobs), `store/sqlite/prune.rs` (runs), `store/log/deletion.rs` (output), `worker/pruner.rs`, `worker/trusted_clock.rs` |
+//! | retention | `model/queue_settings.rs`, `model/decide.rs` (jobs), `store/sqlite/prune.rs` and `store/postgres/prune.rs` (runs), `store/log/deletion.rs` (output), `worker/pruner.rs`, `worker/trusted_clock.rs` |
 //! | a column or format of the output | `cli/inspect.rs` (text), `cli/json_records.rs` (JSON) |
 //! | how a command finds jobs (`queue/name`, `#7`, `@last`; `queue/*`, `--tag`, `--query`) | `cli/open_site.rs`; `cli/job_selection.rs` |
 //! | a form of a duration, size, count or quoted command | `text` |

@@ -10,9 +10,11 @@ use super::log::{LogReader, LogWriter};
 use super::notifier::{NotifyFn, Subscription};
 use super::reservation_lock::ReservationLock;
 use super::terminal_input::TerminalInputPipes;
+use crate::clock;
 use crate::model::{
-    Command, DueCounts, DuePage, DueRecord, EnvironmentId, Event, EventRecord, ExpectationState, HookResult, Job,
-    JobId, QueueId, QueueInfo, Refusal, Run, RunId, ScheduleState, ScheduleTarget, SiteState, WorkerId, WorkerInfo,
+    Call, Command, Definition, DueCounts, DuePage, DueRecord, EnvironmentId, Event, EventRecord, ExpectationState,
+    HookResult, Job, JobId, QueueId, QueueInfo, Refusal, Run, RunId, ScheduleState, ScheduleTarget, SiteState,
+    WorkerId, WorkerInfo,
 };
 
 /// How many events a store retains at least for followers. A follower that is further behind loads the site again,
@@ -49,6 +51,11 @@ pub type TimedCommand<'c> = (&'c Command, DateTime<Utc>);
 
 /// One connection to a stored site. Every process and every thread opens its own.
 pub trait Store: Send {
+    /// The current time by the clock that decides: that of the server, for a site that several machines share.
+    fn now(&self) -> DateTime<Utc> {
+        clock::now()
+    }
+
     /// Executes commands in order and in one transaction; each sees the effects of those before it. When this returns,
     /// all accepted commands are durable; on an error none is.
     fn execute(&mut self, commands: &[Command], now: DateTime<Utc>) -> Result<Vec<CommandResult>, StoreError> {
@@ -144,4 +151,17 @@ pub trait Store: Send {
     /// dropped. Several changes may share one call; a change after `notify` has returned causes another. Changes by
     /// this connection may not cause one.
     fn subscribe(&self, notify: NotifyFn) -> Result<Subscription, StoreError>;
+}
+
+/// Refuses jobs that call a function of this process: they can't be stored.
+pub(super) fn require_scripts(commands: &[TimedCommand<'_>]) -> Result<(), StoreError> {
+    let check = |definition: &Definition| match definition.call {
+        Call::Script(_) => Ok(()),
+        Call::Function(_) => Err(StoreError::NotAScript { title: definition.title.clone() }),
+    };
+    commands.iter().try_for_each(|(command, _)| match command.requested() {
+        Command::Add { jobs, .. } => jobs.iter().try_for_each(|job| check(job)),
+        Command::Reconcile(plan) => plan.queues.iter().flat_map(|queue| &queue.jobs).try_for_each(|job| check(job)),
+        _ => Ok(()),
+    })
 }

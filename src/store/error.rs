@@ -143,6 +143,38 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
+    /// The database server can't be reached, or reports an error.
+    #[error("{server}: {reason}")]
+    Server {
+        /// The address of the server.
+        server: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The connection broke during a commit, and the server can't be asked whether it was committed.
+    #[error("{server}: the connection broke during a change, which may or may not have been made ({reason})")]
+    CommitUnknown {
+        /// The address of the server.
+        server: String,
+        /// Why the server can't be asked.
+        reason: String,
+    },
+    /// The database was written by a newer version of Setlist.
+    #[error("{server}: written by another setlist (format {found}, this one supports {known}); upgrade setlist")]
+    ServerTooNew {
+        /// The address of the server.
+        server: String,
+        /// Its format.
+        found: i64,
+        /// The format that this version supports.
+        known: i64,
+    },
+    /// The database holds something that Setlist does not write.
+    #[error("the database can't be read: {reason}")]
+    UnreadableRow {
+        /// What is wrong.
+        reason: String,
+    },
     /// A job that calls a function of this process can't be stored.
     #[error("only scripted jobs can be stored: {title:?} calls a function")]
     NotAScript {
@@ -193,7 +225,7 @@ impl StoreError {
 
     /// Whether retrying can't help, so that the store has to be closed.
     pub fn is_permanent(&self) -> bool {
-        matches!(self, Self::TooNew { .. } | Self::Removed { .. })
+        matches!(self, Self::TooNew { .. } | Self::ServerTooNew { .. } | Self::Removed { .. })
     }
 
     /// Converts an error of the database at `path`.

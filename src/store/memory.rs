@@ -93,17 +93,7 @@ impl Store for MemoryStore {
     }
 
     fn due_records(&mut self, target: &ScheduleTarget, page: &DuePage) -> Result<Vec<DueRecord>, StoreError> {
-        let is_wanted = |record: &&DueRecord| {
-            page.since.is_none_or(|since| record.due >= since) && page.before.is_none_or(|before| record.due < before)
-        };
-        Ok(self.lock().site.read(|site_state| {
-            let records = site_state.due_records(target).filter(is_wanted);
-            if page.oldest_first {
-                records.take(page.limit).cloned().collect()
-            } else {
-                records.rev().take(page.limit).cloned().collect()
-            }
-        }))
+        Ok(self.lock().site.read(|site_state| site_state.due_page(target, page)))
     }
 
     fn due_counts(
@@ -111,15 +101,9 @@ impl Store for MemoryStore {
         target: &ScheduleTarget,
         periods: &[Range<DateTime<Utc>>],
     ) -> Result<Vec<DueCounts>, StoreError> {
-        let count = |site_state: &SiteState, period: &Range<DateTime<Utc>>| {
-            let mut counts = DueCounts::default();
-            for record in site_state.due_records(target).filter(|record| period.contains(&record.due)) {
-                counts.add(&record.result, record.outcome, record.is_late(), 1);
-                counts.missed += record.earlier;
-            }
-            counts
-        };
-        Ok(self.lock().site.read(|site_state| periods.iter().map(|period| count(site_state, period)).collect()))
+        let counts =
+            |site_state: &SiteState| periods.iter().map(|period| site_state.due_counts(target, period)).collect();
+        Ok(self.lock().site.read(counts))
     }
 
     fn recorded_targets(&mut self) -> Result<Vec<ScheduleTarget>, StoreError> {

@@ -29,8 +29,9 @@ const LAYERS: [(&str, &[&str]); 9] = [
 ];
 
 /// Crates that only some layers may use.
-const LAYER_CRATES: [(&str, &[&str]); 5] = [
+const LAYER_CRATES: [(&str, &[&str]); 6] = [
     ("rusqlite", &["store"]),
+    ("postgres", &["store"]),
     ("ratatui", &["tui"]),
     ("crossterm", &["tui", "cli"]),
     ("clap", &["cli"]),

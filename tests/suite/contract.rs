@@ -1,5 +1,6 @@
 //! The contract of every store (DESIGN §5), checked for each backend by the same functions.
 
+mod backend_site;
 #[macro_use]
 mod each_backend;
 mod expectations;
@@ -15,6 +16,7 @@ mod results;
 mod retention;
 mod schedules;
 mod scheduling;
+mod server_faults;
 mod state_files;
 mod subscriptions;
 mod terminal_input;
@@ -32,9 +34,9 @@ use setlist::model::{
     Placement, Program, QueueId, QueueMode, QueueSettings, Refusal, RunId, RunReport, Script, Site, StopSignal, Value,
     WorkerId,
 };
-use setlist::store::{CommandResult, MemoryStore, SqliteStore, StateDir, Store};
-use tempfile::TempDir;
+use setlist::store::{CommandResult, StateDir, Store};
 
+pub(crate) use backend_site::BackendSite;
 use ordering::{
     a_changed_parallel_lasts_until_the_file_changes, a_job_adopts_the_file_entry_announced_for_it,
     a_limit_for_a_worker_ends_with_it, jobs_can_be_reordered, jobs_can_be_transferred_between_queues,
@@ -130,40 +132,6 @@ contract! {
     what_follows_from_a_request_has_its_environment,
     an_environment_is_in_use_until_its_jobs_have_finished,
     a_change_notifies_subscribers, a_dropped_subscription_is_not_notified,
-}
-
-/// A site in one of the backends.
-pub(crate) struct BackendSite {
-    backend: Backend,
-    folder: TempDir,
-}
-
-enum Backend {
-    Memory(MemoryStore),
-    Sqlite,
-}
-
-impl BackendSite {
-    pub(crate) fn memory() -> Self {
-        let folder = TempDir::new().unwrap();
-        Self { backend: Backend::Memory(MemoryStore::new(folder.path())), folder }
-    }
-
-    pub(crate) fn sqlite() -> Self {
-        Self { backend: Backend::Sqlite, folder: TempDir::new().unwrap() }
-    }
-
-    fn state_dir(&self) -> StateDir {
-        StateDir::new(self.folder.path().join(".setlist"))
-    }
-
-    /// Opens another connection to the site.
-    fn connect(&self) -> Box<dyn Store> {
-        match &self.backend {
-            Backend::Memory(memory) => Box::new(memory.clone()),
-            Backend::Sqlite => Box::new(SqliteStore::open(&self.state_dir()).unwrap()),
-        }
-    }
 }
 
 fn queue() -> QueueId {

@@ -33,6 +33,7 @@ mod output;
 mod overdue;
 mod packaging;
 mod pools;
+mod postgres_server;
 mod process_trees;
 mod properties;
 mod query;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Counters, JobTable, QueueState, SiteState, compare_in_list, counts_as_failed};
 use crate::model::queue_index::QueueIndex;
-use crate::model::{Job, JobId, PoolSizes, QueueId, QueueInfo, WorkerInfo};
+use crate::model::{DueRecord, Job, JobId, PoolSizes, QueueId, QueueInfo, RemovalReason, ScheduleTarget, WorkerInfo};
 
 impl SiteState {
     /// Builds the state from all jobs of a site; `count` is an estimate of their number. Fastest if the jobs of each queue
@@ -56,6 +56,38 @@ impl SiteState {
         self.file_version = file_version;
         self.pools = pools;
         self.counters = counters;
+    }
+
+    /// Removes jobs from their queues that were removed before the site was loaded.
+    pub fn set_removed_jobs(&mut self, removed: impl IntoIterator<Item = (JobId, RemovalReason)>) {
+        for (id, reason) in removed {
+            if let Some(job) = self.detach(id) {
+                self.removed.insert(id, (job, reason));
+            }
+        }
+    }
+
+    /// Sets the records of due times. The state then decides commands like a site in memory, and is not a mere copy.
+    pub fn set_due_records(&mut self, records: impl IntoIterator<Item = (ScheduleTarget, DueRecord)>) {
+        self.due_records.clear();
+        for (target, record) in records {
+            self.due_records.entry(target).or_default().insert(record.due, record);
+        }
+        self.is_copy = false;
+    }
+
+    /// A job that was removed from its queue, with the reason.
+    pub fn removed_with_reason(&self, id: JobId) -> Option<(&Job, RemovalReason)> {
+        self.removed.get(&id).map(|(job, reason)| (job, *reason))
+    }
+
+    /// The jobs of a queue, including removed ones, that were requested explicitly.
+    pub fn requested_jobs(&self, id: &QueueId) -> Vec<JobId> {
+        let queue = self.queues.get(id);
+        let unfinished = queue.into_iter().flat_map(|queue| queue.pending.iter().chain(&queue.running));
+        let unfinished = unfinished.filter_map(|job| self.job(*job));
+        let removed = self.removed.values().map(|(job, _)| job).filter(|job| job.queue == *id);
+        unfinished.chain(removed).filter(|job| job.is_requested()).map(|job| job.id).collect()
     }
 }
 

@@ -1,13 +1,14 @@
 //! The schedules of a site in memory, and the records of their due times.
 
 use std::collections::BTreeMap;
-use std::ops::Bound;
+use std::ops::{Bound, Range};
 
 use chrono::{DateTime, Utc};
 
 use super::SiteState;
 use crate::model::{
-    DueRecord, DueResult, Event, Job, JobId, MAX_DUE_RECORDS, QueueId, ScheduleState, ScheduleTarget, WorkerInfo,
+    DueCounts, DuePage, DueRecord, DueResult, Event, Job, JobId, MAX_DUE_RECORDS, QueueId, ScheduleState,
+    ScheduleTarget, WorkerInfo,
 };
 
 impl SiteState {
@@ -44,6 +45,29 @@ impl SiteState {
     /// The recorded due times of a schedule, oldest first; none in a copy of a stored site.
     pub fn due_records(&self, target: &ScheduleTarget) -> impl DoubleEndedIterator<Item = &DueRecord> {
         self.due_records.get(target).into_iter().flat_map(|records| records.values())
+    }
+
+    /// Some of the recorded due times of a schedule; none in a copy of a stored site.
+    pub fn due_page(&self, target: &ScheduleTarget, page: &DuePage) -> Vec<DueRecord> {
+        let is_wanted = |record: &&DueRecord| {
+            page.since.is_none_or(|since| record.due >= since) && page.before.is_none_or(|before| record.due < before)
+        };
+        let records = self.due_records(target).filter(is_wanted);
+        if page.oldest_first {
+            records.take(page.limit).cloned().collect()
+        } else {
+            records.rev().take(page.limit).cloned().collect()
+        }
+    }
+
+    /// How many recorded due times of a schedule came to which end, from a time until before another.
+    pub fn due_counts(&self, target: &ScheduleTarget, period: &Range<DateTime<Utc>>) -> DueCounts {
+        let mut counts = DueCounts::default();
+        for record in self.due_records(target).filter(|record| period.contains(&record.due)) {
+            counts.add(&record.result, record.outcome, record.is_late(), 1);
+            counts.missed += record.earlier;
+        }
+        counts
     }
 
     /// All queues and jobs of which due times are recorded, also those without a schedule now; none in a copy.

@@ -9,11 +9,10 @@ use super::connection::SqliteStore;
 use super::tx_state::TxState;
 use super::{load, open, queries, schedule_rows};
 use crate::model::{
-    Call, Command, Definition, DueCounts, DuePage, DueRecord, EnvironmentId, EventRecord, ExpectationState, HookResult,
-    Job, JobId, QueueId, QueueInfo, Run, RunId, ScheduleState, ScheduleTarget, SiteState, WorkerId, WorkerInfo,
-    next_ready_job,
+    DueCounts, DuePage, DueRecord, EnvironmentId, EventRecord, ExpectationState, HookResult, Job, JobId, QueueId,
+    QueueInfo, Run, RunId, ScheduleState, ScheduleTarget, SiteState, WorkerId, WorkerInfo, next_ready_job,
 };
-use crate::store::backend::{PruneReport, Store, TimedCommand, TransactionReport};
+use crate::store::backend::{PruneReport, Store, TimedCommand, TransactionReport, require_scripts};
 use crate::store::error::StoreError;
 use crate::store::log::{LogReader, LogWriter, save_hook_result};
 use crate::store::notifier::{NotifyFn, Subscription};
@@ -150,17 +149,4 @@ impl Store for SqliteStore {
         let check_removed = |error| if self.dir.listeners().exists() { error } else { self.identity.removed_error() };
         self.notifier.subscribe(notify).map_err(check_removed)
     }
-}
-
-/// Refuses jobs that call a function of this process: they can't be stored.
-fn require_scripts(commands: &[TimedCommand<'_>]) -> Result<(), StoreError> {
-    let check = |definition: &Definition| match definition.call {
-        Call::Script(_) => Ok(()),
-        Call::Function(_) => Err(StoreError::NotAScript { title: definition.title.clone() }),
-    };
-    commands.iter().try_for_each(|(command, _)| match command.requested() {
-        Command::Add { jobs, .. } => jobs.iter().try_for_each(|job| check(job)),
-        Command::Reconcile(plan) => plan.queues.iter().flat_map(|queue| &queue.jobs).try_for_each(|job| check(job)),
-        _ => Ok(()),
-    })
 }

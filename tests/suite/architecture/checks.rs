@@ -87,8 +87,9 @@ pub(super) fn layer_crates(source: &Source) -> Vec<String> {
 
 /// A store is opened in one place, the site, which knows the kinds of stores.
 pub(super) fn store_openers(source: &Source) -> Vec<String> {
-    let opens = source.contains(&["SqliteStore"]) && !["store", "site"].map(Some).contains(&layer(source));
-    opens.then(|| "names `SqliteStore`; use `site::open_store`".to_owned()).into_iter().collect()
+    let may_open = ["store", "site"].map(Some).contains(&layer(source));
+    let stores = ["SqliteStore", "PostgresStore"].into_iter().filter(|store| !may_open && source.contains(&[store]));
+    stores.map(|store| format!("names `{store}`; use `site::open_store`")).collect()
 }
 
 pub(super) fn purity(source: &Source) -> Vec<String> {

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use setlist::model::{
-    Cause, CauseKind, Command, Definition, DesiredQueue, DesiredState, DiskUsage, Exit, Expectation, Failure,
+    Cause, CauseKind, Command, Definition, DesiredQueue, DesiredState, DiskUsage, DuePage, Exit, Expectation, Failure,
     FailureKind, Interruptions, JobId, JobRef, MissedPolicy, Need, NotBefore, OnFailure, Outcome, OutcomeCondition,
     OverlapPolicy, Phase, Placement, PoolUse, QueueId, QueueSettings, Recurrence, Reservation, Retention, RetryOn,
     RetryPolicy, RunId, RunReport, Schedule, SchedulingOptions, Script, Site, SiteState, StopSignal, Usage, WorkerId,
@@ -19,7 +19,7 @@ use tempfile::TempDir;
 
 use super::pools::held_units;
 use super::requests::requested_by;
-use super::{StateDir, at};
+use super::{BackendSite, StateDir, at};
 use crate::rng::cases;
 
 /// A command whose state-dependent parts, such as the run of a report, are chosen when it is executed.
@@ -335,32 +335,44 @@ proptest! {
     ) {
         let folder = TempDir::new().unwrap();
         let mut memory = MemoryStore::new(folder.path());
-        let mut sqlite = SqliteStore::open(&StateDir::new(folder.path())).unwrap();
-        let copies = [&mut memory as &mut dyn Store, &mut sqlite].map(|store| Site::with_state(store.load().unwrap(), ""));
+        let reopen = || -> Box<dyn Store> { Box::new(SqliteStore::open(&StateDir::new(folder.path())).unwrap()) };
+        let server = BackendSite::postgres();
+        let mut others = vec![reopen()];
+        others.extend(server.as_ref().map(BackendSite::connect));
+        let mut copies = vec![Site::with_state(memory.load().unwrap(), "")];
+        copies.extend(others.iter_mut().map(|store| Site::with_state(store.load().unwrap(), "")));
         let mut clock = 100;
         for (asks, passed) in &batches {
             clock += passed;
             let site_state = memory.load().unwrap();
             let commands: Vec<Command> = asks.iter().map(|ask| ask.command(&site_state)).collect();
             let answers = memory.execute(&commands, at(clock)).unwrap();
-            prop_assert_eq!(&sqlite.execute(&commands, at(clock)).unwrap(), &answers);
-            for (copy, store) in copies.iter().zip([&mut memory as &mut dyn Store, &mut sqlite]) {
+            for store in &mut others {
+                prop_assert_eq!(&store.execute(&commands, at(clock)).unwrap(), &answers);
+            }
+            let stores = std::iter::once(&mut memory as &mut dyn Store).chain(others.iter_mut().map(|store| &mut **store as _));
+            for (copy, store) in copies.iter().zip(stores) {
                 let seq = copy.read(SiteState::seq);
                 copy.apply_records(&store.events_after(seq).unwrap().unwrap());
             }
         }
-        let fresh = sqlite.load().unwrap();
-        prop_assert_eq!(&memory.load().unwrap(), &fresh);
+        let fresh = memory.load().unwrap();
         held_units(&fresh);
         for copy in &copies {
             prop_assert!(copy.read(|copy| *copy == fresh), "{:#?}\nis not\n{:#?}", copy.read(SiteState::clone), fresh);
         }
-        prop_assert_eq!(memory.environments_in_use().unwrap(), sqlite.environments_in_use().unwrap());
-        for job in (1..=fresh.counters().job).map(JobId) {
-            prop_assert_eq!(memory.job(job).unwrap(), sqlite.job(job).unwrap());
-            prop_assert_eq!(memory.runs(job).unwrap(), sqlite.runs(job).unwrap());
+        let reopened = std::iter::once(reopen()).chain(server.as_ref().map(BackendSite::connect));
+        for mut store in reopened.chain(others) {
+            prop_assert_eq!(&store.load().unwrap(), &fresh);
+            prop_assert_eq!(memory.environments_in_use().unwrap(), store.environments_in_use().unwrap());
+            for job in (1..=fresh.counters().job).map(JobId) {
+                prop_assert_eq!(memory.job(job).unwrap(), store.job(job).unwrap());
+                prop_assert_eq!(memory.runs(job).unwrap(), store.runs(job).unwrap());
+            }
+            for target in memory.recorded_targets().unwrap() {
+                let page = DuePage { limit: usize::MAX, ..DuePage::default() };
+                prop_assert_eq!(memory.due_records(&target, &page).unwrap(), store.due_records(&target, &page).unwrap());
+            }
         }
-        let mut reopened = SqliteStore::open(&StateDir::new(folder.path())).unwrap();
-        prop_assert_eq!(reopened.load().unwrap(), fresh);
     }
 }

@@ -1,0 +1,28 @@
+//! A site in a `PostgreSQL` database, shared by any number of processes on any number of machines.
+//!
+//! A connection keeps a copy of the whole site and follows its events. A transaction takes two messages: the first takes
+//! the lock of the site and returns the events since the last transaction; then commands are decided in memory, by the
+//! same functions as everywhere; the second writes events and changed rows, commits, and notifies. The server decides
+//! nothing. One lock for each site gives what `parallel`, `weight`, `needs` across queues and events without gaps require.
+//!
+//! When the connection breaks during a commit, the client finds out from the number of its last transaction, which is
+//! committed with it, whether it has happened: see [`connection`].
+//!
+//! No command opens this store yet: workers, output and terminal input of other machines come first.
+//!
+//! Loading a site takes memory and time in proportion to its jobs and recorded due times. The output of runs, terminal
+//! input and hook results are still files of the machine that the connection is on.
+
+mod connection;
+mod listener;
+mod prune;
+mod row_changes;
+mod schema;
+mod server_address;
+mod session;
+mod site_copy;
+mod sql_text;
+mod store_impl;
+
+pub use connection::PostgresStore;
+pub use server_address::{InvalidAddress, ServerAddress};

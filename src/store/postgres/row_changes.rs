@@ -1,0 +1,221 @@
+//! Which rows a transaction changes, and the statements that write them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use chrono::{DateTime, Utc};
+
+use super::sql_text::{insert, json, json_or_null, nanos};
+use crate::model::{
+    Counters, DueRecord, Event, EventRecord, Job, JobId, JobState, QueueId, QueueMode, QueueSettings, RemovalReason,
+    Run, ScheduleTarget, SiteState, StateReader, WorkerId,
+};
+use crate::store::backend::MIN_RETAINED_EVENTS;
+
+/// How many events are recorded between two deletions of old ones.
+const EVENTS_PER_PRUNE: u64 = 1_000;
+
+/// The rows that the events of a transaction change.
+#[derive(Default)]
+pub(super) struct RowChanges {
+    pub(super) events: Vec<EventRecord>,
+    queues: BTreeSet<QueueId>,
+    workers: BTreeSet<WorkerId>,
+    jobs: BTreeSet<JobId>,
+    /// Runs that are followed by another one.
+    earlier_runs: Vec<(JobId, Run)>,
+    schedules: BTreeSet<ScheduleTarget>,
+    expectations: BTreeSet<ScheduleTarget>,
+    due_times: BTreeMap<ScheduleTarget, BTreeSet<DateTime<Utc>>>,
+    /// Whether values have left the site that must not remain in the database.
+    has_removed_secrets: bool,
+}
+
+impl RowChanges {
+    /// Records an event that is about to be applied to `state`.
+    pub(super) fn record(&mut self, state: &SiteState, record: &EventRecord) {
+        match &record.event {
+            Event::QueueDefined { queue, settings } => {
+                let hook_env = |settings: &QueueSettings| settings.on_overdue.as_ref().map(|hook| hook.env.clone());
+                let before = state.queue(queue).and_then(|queue| hook_env(&queue.settings));
+                let before = before.filter(|env| !env.is_empty());
+                self.has_removed_secrets |= before.is_some() && before != hook_env(settings);
+                self.queues.insert(queue.clone());
+            }
+            Event::ModeChanged { queue, mode } => {
+                if *mode == QueueMode::Paused {
+                    self.jobs.extend(state.requested_jobs(queue));
+                }
+                self.queues.insert(queue.clone());
+            }
+            Event::QueueRequested { queue, .. } => _ = self.queues.insert(queue.clone()),
+            Event::Added { job } | Event::Restored { job } => _ = self.jobs.insert(job.id),
+            Event::WorkerJoined { worker } => _ = self.workers.insert(worker.id),
+            Event::Reserved { worker, .. } | Event::WorkerLeft { worker } => _ = self.workers.insert(*worker),
+            Event::ScheduleChanged { state } => _ = self.schedules.insert(state.target.clone()),
+            Event::ScheduleEnded { target } => _ = self.schedules.insert(target.clone()),
+            Event::ExpectationChanged { state } => _ = self.expectations.insert(state.target.clone()),
+            Event::ExpectationEnded { target } => _ = self.expectations.insert(target.clone()),
+            Event::DueRecorded { target, records } => {
+                self.due_times.entry(target.clone()).or_default().extend(records.iter().map(|record| record.due));
+            }
+            Event::DueWithdrawn { target, after } => {
+                let later = state.due_records(target).map(|record| record.due).filter(|due| due > after);
+                self.due_times.entry(target.clone()).or_default().extend(later);
+            }
+            event => self.record_job_event(state, event),
+        }
+        self.events.push(record.clone());
+    }
+
+    fn record_job_event(&mut self, state: &SiteState, event: &Event) {
+        let Some((id, job)) = event.job().and_then(|id| Some((id, state.job(id)?))) else { return };
+        let env = job.definition.env().filter(|env| !env.is_empty());
+        match event {
+            Event::Started { run, .. } => {
+                self.earlier_runs.extend(job.last_run_with_value().map(|earlier| (id, earlier)));
+                if state.workers().any(|worker| worker.id == run.worker && worker.has_reserved(id)) {
+                    self.workers.insert(run.worker);
+                }
+            }
+            Event::Redefined { definition, .. } => {
+                self.has_removed_secrets |= env.is_some() && env != definition.env();
+            }
+            Event::Removed { reason: RemovalReason::NotInFile, .. } => self.has_removed_secrets |= env.is_some(),
+            _ => {}
+        }
+        self.jobs.insert(id);
+    }
+
+    /// The statements that write the changes; `state` has all events applied.
+    pub(super) fn to_sql(&self, site: i32, state: &SiteState) -> String {
+        let mut sql = String::new();
+        self.write_jobs(site, state, &mut sql);
+        self.write_queues_and_workers(site, state, &mut sql);
+        self.write_schedules(site, state, &mut sql);
+        self.write_due_times(site, state, &mut sql);
+        let run = |(job, run): &(JobId, Run)| {
+            let ended = run.end.as_ref().map_or_else(|| "NULL".to_owned(), |end| nanos(end.at).to_string());
+            let value = json_or_null(run.end.as_ref().and_then(|end| end.value.as_ref()));
+            format!("{site}, {}, {}, {ended}, {}, {value}", job.0, run.id.0, json(run))
+        };
+        insert("runs", &self.earlier_runs.iter().map(run).collect::<Vec<_>>(), "", &mut sql);
+        let Counters { seq, job, run, worker } = state.counters();
+        // A failure to write to a string is impossible.
+        let _ = write!(
+            sql,
+            "UPDATE setlist.sites SET seq = {seq}, job = {job}, run = {run}, worker = {worker}, file_version = {}, \
+             pools = {} WHERE id = {site};",
+            json_or_null(state.file_version().as_ref()),
+            json(state.pool_sizes())
+        );
+        self.write_events(site, seq, &mut sql);
+        sql
+    }
+
+    fn write_jobs(&self, site: i32, state: &SiteState, sql: &mut String) {
+        let row = |id: &JobId| {
+            let (job, reason) = match state.job(*id) {
+                Some(job) => (job, None),
+                None => state.removed_with_reason(*id).map(|(job, reason)| (job, Some(reason)))?,
+            };
+            let (queue, reason) = (json(&job.queue), json_or_null(reason.as_ref()));
+            Some(format!("{site}, {}, {queue}, {reason}, {}, {}", job.id.0, nanos(settled(job)), json(job)))
+        };
+        let update = "ON CONFLICT (site, id) DO UPDATE SET queue = excluded.queue, removed = excluded.removed, \
+                      settled = excluded.settled, body = excluded.body";
+        insert("jobs", &self.jobs.iter().filter_map(row).collect::<Vec<_>>(), update, sql);
+    }
+
+    fn write_queues_and_workers(&self, site: i32, state: &SiteState, sql: &mut String) {
+        let row = |id: &QueueId| {
+            let queue = state.queue(id)?;
+            let (settings, mode) = (json(&queue.settings), json(&queue.mode));
+            Some(format!("{site}, {}, {settings}, {mode}, {}", json(id), json_or_null(queue.environment.as_ref())))
+        };
+        let update = "ON CONFLICT (site, id) DO UPDATE SET settings = excluded.settings, mode = excluded.mode, \
+                      environment = excluded.environment";
+        insert("queues", &self.queues.iter().filter_map(row).collect::<Vec<_>>(), update, sql);
+        for id in &self.workers {
+            let worker = StateReader::worker(state, *id).unwrap_or_else(|never| match never {});
+            let (id, worker) = (id.0, worker.as_ref());
+            let statement = worker.map_or_else(
+                || format!("DELETE FROM setlist.workers WHERE site = {site} AND id = {id};"),
+                |worker| {
+                    let body = json(worker);
+                    format!(
+                        "INSERT INTO setlist.workers (site, id, body) VALUES ({site}, {id}, {body}) \
+                         ON CONFLICT (site, id) DO UPDATE SET body = excluded.body;"
+                    )
+                },
+            );
+            sql.push_str(&statement);
+        }
+    }
+
+    fn write_schedules(&self, site: i32, state: &SiteState, sql: &mut String) {
+        let schedules = self.schedules.iter().map(|target| (target, state.schedule(target).map(json)));
+        let expectations = self.expectations.iter().map(|target| (target, state.expectation(target).map(json)));
+        let tables = schedules.map(|row| ("schedules", row)).chain(expectations.map(|row| ("expectations", row)));
+        for (table, (target, body)) in tables {
+            let target = json(target);
+            let statement = match body {
+                Some(body) => format!(
+                    "INSERT INTO setlist.{table} VALUES ({site}, {target}, {body}) \
+                     ON CONFLICT (site, target) DO UPDATE SET state = excluded.state;"
+                ),
+                None => format!("DELETE FROM setlist.{table} WHERE site = {site} AND target = {target};"),
+            };
+            sql.push_str(&statement);
+        }
+    }
+
+    fn write_due_times(&self, site: i32, state: &SiteState, sql: &mut String) {
+        for (target, changed) in &self.due_times {
+            let present: BTreeMap<_, &DueRecord> = state
+                .due_records(target)
+                .filter(|record| changed.contains(&record.due))
+                .map(|record| (record.due, record))
+                .collect();
+            let first = state.due_records(target).next().map_or(i64::MAX, |record| nanos(record.due));
+            let target = json(target);
+            let row = |record: &&DueRecord| format!("{site}, {target}, {}, {}", nanos(record.due), json(record));
+            let update = "ON CONFLICT (site, target, due) DO UPDATE SET body = excluded.body";
+            insert("due_times", &present.values().map(row).collect::<Vec<_>>(), update, sql);
+            let gone = changed.iter().filter(|due| !present.contains_key(due)).map(|due| nanos(*due).to_string());
+            let gone = gone.collect::<Vec<_>>();
+            let condition = if gone.is_empty() { String::new() } else { format!("OR due IN ({})", gone.join(", ")) };
+            // The oldest ones beyond the limit go as well.
+            let _ = write!(
+                sql,
+                "DELETE FROM setlist.due_times WHERE site = {site} AND target = {target} AND (due < {first} {condition});"
+            );
+        }
+    }
+
+    fn write_events(&self, site: i32, last: u64, sql: &mut String) {
+        // Older ones would be deleted at once.
+        let recent = self.events.iter().filter(|event| event.seq + MIN_RETAINED_EVENTS > last);
+        let row = |event: &EventRecord| format!("{site}, {}, {}, {}", event.seq, nanos(event.at), json(&event.event));
+        insert("events", &recent.map(row).collect::<Vec<_>>(), "", sql);
+        let first = self.events.first().map_or(last, |event| event.seq);
+        let mut delete_until = |seq: u64| {
+            let _ = write!(sql, "DELETE FROM setlist.events WHERE site = {site} AND seq <= {seq};");
+        };
+        if last / EVENTS_PER_PRUNE != first.saturating_sub(1) / EVENTS_PER_PRUNE {
+            delete_until(last.saturating_sub(MIN_RETAINED_EVENTS));
+        }
+        if self.has_removed_secrets {
+            // Earlier events have the values too. A follower that needs one of them loads the site again.
+            delete_until(first.saturating_sub(1));
+        }
+    }
+}
+
+/// When a job finished, or else when it was added.
+fn settled(job: &Job) -> DateTime<Utc> {
+    match &job.state {
+        JobState::Finished { at, .. } => *at,
+        _ => job.enqueued,
+    }
+}

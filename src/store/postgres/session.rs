@@ -1,0 +1,112 @@
+//! A connection to the server, which is made again when it breaks.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use postgres::{Client, NoTls};
+
+use super::server_address::{ServerAddress, describe};
+use super::sql_text::ResultSets;
+use crate::clock;
+use crate::store::error::StoreError;
+
+/// Settings of each connection. A client that stops between the two messages of a transaction must not keep the lock of
+/// the site.
+const SETTINGS: &str = "SET standard_conforming_strings = on; SET client_min_messages = warning; \
+     SET idle_in_transaction_session_timeout = '10s'; SET lock_timeout = '60s'; SET synchronous_commit = on; \
+     SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = off";
+
+/// A connection to the server.
+pub(super) struct ServerSession {
+    address: ServerAddress,
+    client: Client,
+    clock: ServerClock,
+}
+
+/// The clock of the server, as far as it is known. All clones are the same clock.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ServerClock(Arc<Mutex<Option<ServerTime>>>);
+
+#[derive(Clone, Copy, Debug)]
+struct ServerTime {
+    server: DateTime<Utc>,
+    at: Instant,
+}
+
+impl ServerClock {
+    /// Sets it to the server's time, which was just read.
+    pub(super) fn set(&self, server: DateTime<Utc>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(ServerTime { server, at: Instant::now() });
+    }
+
+    /// The server's time; that of this machine before the first reading.
+    pub(super) fn now(&self) -> DateTime<Utc> {
+        let reading = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        reading.map_or_else(clock::now, |ServerTime { server, at }| {
+            TimeDelta::from_std(at.elapsed()).ok().and_then(|since| server.checked_add_signed(since)).unwrap_or(server)
+        })
+    }
+}
+
+impl ServerSession {
+    pub(super) fn connect(address: &ServerAddress, clock: ServerClock) -> Result<Self, StoreError> {
+        let client = connect(address).map_err(|error| server_error(address, &error))?;
+        Ok(Self { address: address.clone(), client, clock })
+    }
+
+    /// Connects again.
+    pub(super) fn reconnect(&mut self) -> Result<(), StoreError> {
+        self.client = connect(&self.address).map_err(|error| server_error(&self.address, &error))?;
+        Ok(())
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.client.is_closed()
+    }
+
+    pub(super) fn address(&self) -> &ServerAddress {
+        &self.address
+    }
+
+    pub(super) fn clock(&self) -> &ServerClock {
+        &self.clock
+    }
+
+    /// Sends statements as one message. After an error no transaction is open.
+    pub(super) fn run(&mut self, sql: &str) -> Result<ResultSets, StoreError> {
+        match self.client.simple_query(sql) {
+            Ok(messages) => Ok(ResultSets::new(messages)),
+            Err(error) => {
+                // It fails if the connection is broken; then there is no transaction either.
+                let _ = self.client.simple_query("ROLLBACK");
+                Err(server_error(&self.address, &error))
+            }
+        }
+    }
+
+    /// Like [`run`](Self::run), for what can be sent twice: if the connection was broken, it is made again first.
+    pub(super) fn run_again(&mut self, sql: &str) -> Result<ResultSets, StoreError> {
+        if self.is_closed() {
+            self.reconnect()?;
+        }
+        match self.run(sql) {
+            Err(_) if self.is_closed() => {
+                self.reconnect()?;
+                self.run(sql)
+            }
+            result => result,
+        }
+    }
+}
+
+/// Connects with the settings that all statements rely on.
+pub(super) fn connect(address: &ServerAddress) -> Result<Client, postgres::Error> {
+    let mut client = address.config().connect(NoTls)?;
+    client.batch_execute(SETTINGS)?;
+    Ok(client)
+}
+
+pub(super) fn server_error(address: &ServerAddress, error: &postgres::Error) -> StoreError {
+    StoreError::Server { server: address.to_string(), reason: describe(error) }
+}

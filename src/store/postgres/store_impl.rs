@@ -1,0 +1,160 @@
+//! The [`Store`] operations of the `PostgreSQL` backend.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use chrono::{DateTime, Utc};
+
+use super::connection::PostgresStore;
+use super::listener;
+use super::site_copy::{SiteRow, events, news_sql, reaches};
+use super::sql_text::{parsed, required};
+use crate::model::{
+    DueCounts, DuePage, DueRecord, EnvironmentId, EventRecord, ExpectationState, HookResult, Job, JobId, QueueId,
+    QueueInfo, Run, RunId, ScheduleState, ScheduleTarget, SiteState, StateReader, WorkerId, WorkerInfo, next_ready_job,
+};
+use crate::store::backend::{PruneReport, Store, TimedCommand, TransactionReport, require_scripts};
+use crate::store::error::StoreError;
+use crate::store::log::{LogReader, LogWriter, save_hook_result};
+use crate::store::notifier::{NotifyFn, Subscription};
+use crate::store::reservation_lock::ReservationLock;
+use crate::store::terminal_input::TerminalInputPipes;
+
+impl Store for PostgresStore {
+    fn now(&self) -> DateTime<Utc> {
+        self.session.clock().now()
+    }
+
+    fn transact(&mut self, commands: &[TimedCommand<'_>]) -> Result<TransactionReport, StoreError> {
+        require_scripts(commands)?;
+        self.run_commands(commands)
+    }
+
+    fn reservation_lock(&self) -> Result<Option<ReservationLock>, StoreError> {
+        Ok(None)
+    }
+
+    fn load(&mut self) -> Result<SiteState, StoreError> {
+        self.read(SiteState::to_copy)
+    }
+
+    fn events_after(&mut self, seq: u64) -> Result<Option<Vec<EventRecord>>, StoreError> {
+        let mut sets = self.session.run_again(&news_sql(self.site, seq))?;
+        let last = SiteRow::read(&sets.take(0))?.counters.seq;
+        let events = events(&sets.take(1))?;
+        // A later number is that of another site, or of one that was restored.
+        let is_known = seq <= last || !events.is_empty();
+        Ok((is_known && reaches(&events, seq, last)).then_some(events))
+    }
+
+    fn queues(&mut self) -> Result<Vec<QueueInfo>, StoreError> {
+        self.read(|state| StateReader::queues(state).unwrap_or_else(|never| match never {}))
+    }
+
+    fn workers(&mut self) -> Result<Vec<WorkerInfo>, StoreError> {
+        self.read(|state| state.workers().cloned().collect())
+    }
+
+    fn schedules(&mut self) -> Result<Vec<ScheduleState>, StoreError> {
+        self.read(|state| state.active_schedules().cloned().collect())
+    }
+
+    fn due_records(&mut self, target: &ScheduleTarget, page: &DuePage) -> Result<Vec<DueRecord>, StoreError> {
+        self.read(|state| state.due_page(target, page))
+    }
+
+    fn due_counts(
+        &mut self,
+        target: &ScheduleTarget,
+        periods: &[Range<DateTime<Utc>>],
+    ) -> Result<Vec<DueCounts>, StoreError> {
+        self.read(|state| periods.iter().map(|period| state.due_counts(target, period)).collect())
+    }
+
+    fn recorded_targets(&mut self) -> Result<Vec<ScheduleTarget>, StoreError> {
+        self.read(|state| state.recorded_targets().cloned().collect())
+    }
+
+    fn expectations(&mut self) -> Result<Vec<ExpectationState>, StoreError> {
+        self.read(|state| state.expectations().cloned().collect())
+    }
+
+    fn jobs_run_by(&mut self, worker: WorkerId) -> Result<Vec<Job>, StoreError> {
+        self.read(|state| StateReader::jobs_run_by(state, worker).unwrap_or_else(|never| match never {}))
+    }
+
+    fn file_version(&mut self) -> Result<Option<String>, StoreError> {
+        self.read(|state| state.file_version().map(str::to_owned))
+    }
+
+    fn last_seq(&mut self) -> Result<u64, StoreError> {
+        self.read(SiteState::seq)
+    }
+
+    fn next_ready_job(&mut self, queues: Option<&[QueueId]>) -> Result<(u64, Option<JobId>), StoreError> {
+        self.read(|state| {
+            let next = next_ready_job(state, queues).unwrap_or_else(|never| match never {});
+            (state.seq(), next.map(|job| job.id))
+        })
+    }
+
+    fn job(&mut self, id: JobId) -> Result<Option<Job>, StoreError> {
+        self.read(|state| state.job(id).or_else(|| Some(state.removed_with_reason(id)?.0)).cloned())
+    }
+
+    fn removed_jobs(&mut self) -> Result<Vec<Job>, StoreError> {
+        self.read(SiteState::jobs_removed_by_users)
+    }
+
+    fn environments_in_use(&mut self) -> Result<BTreeSet<EnvironmentId>, StoreError> {
+        self.read(SiteState::environments_in_use)
+    }
+
+    fn runs(&mut self, job: JobId) -> Result<Vec<Run>, StoreError> {
+        let sql =
+            format!("SELECT body, value FROM setlist.runs WHERE site = {} AND job = {} ORDER BY id", self.site, job.0);
+        self.read_with(&sql, |state, rows| {
+            let run = |row| {
+                let mut run: Run = required(row, 0)?;
+                if let Some(end) = &mut run.end {
+                    end.value = parsed(row, 1)?;
+                }
+                Ok(run)
+            };
+            let mut runs = rows.iter().map(run).collect::<Result<Vec<_>, StoreError>>()?;
+            let job = state.job(job).or_else(|| Some(state.removed_with_reason(job)?.0));
+            runs.extend(job.and_then(Job::last_run_with_value));
+            Ok(runs)
+        })
+    }
+
+    fn prune(&mut self, now: DateTime<Utc>) -> Result<PruneReport, StoreError> {
+        self.prune_site(now)
+    }
+
+    fn new_connection(&self) -> Result<Box<dyn Store>, StoreError> {
+        let clock = self.session.clock().clone();
+        Ok(Box::new(Self::open_with_clock(self.session.address(), &self.local, clock)?))
+    }
+
+    fn log_reader(&self, run: RunId) -> LogReader {
+        LogReader::new(self.local.logs(), run)
+    }
+
+    fn save_hook_result(&mut self, run: RunId, result: &HookResult) -> Result<(), StoreError> {
+        save_hook_result(&self.local.logs(), run, result)?;
+        self.session.run_again(&format!("NOTIFY setlist_{}, '0 {}'", self.site, self.client)).map(drop)
+    }
+
+    fn log_writer(&self, run: RunId, limit: u64) -> LogWriter {
+        LogWriter::new(self.local.logs(), run, limit)
+    }
+
+    fn terminal_inputs(&self) -> TerminalInputPipes {
+        TerminalInputPipes::new(self.local.terminal_inputs())
+    }
+
+    fn subscribe(&self, notify: NotifyFn) -> Result<Subscription, StoreError> {
+        listener::subscribe(self.session.address(), self.site, &self.client, notify)
+    }
+}
