@@ -339,7 +339,7 @@ fn print_details(
     if let Some(words) = notes.waiting.as_ref().filter(|words| !words.is_empty()) {
         field("waits", words)?;
     }
-    if let Some(Outcome::Skipped { reason }) = job.outcome() {
+    if let Some(Outcome::Skipped { reason, .. }) = job.outcome() {
         field("skipped", reason)?;
     } else if let Some(failure) = job.failure() {
         field("error", &failure.message)?;

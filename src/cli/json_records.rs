@@ -402,7 +402,7 @@ fn usage_record(end: Option<&RunEnd>) -> Option<UsageRecord> {
 /// Why its latest run failed, or why it was skipped.
 fn error_message(job: &Job) -> Option<&str> {
     match job.outcome() {
-        Some(Outcome::Skipped { reason }) => Some(reason),
+        Some(Outcome::Skipped { reason, .. }) => Some(reason),
         _ => job.failure().map(|failure| failure.message.as_str()),
     }
 }

@@ -15,7 +15,7 @@ use super::json_records::{JobRecord, write_json};
 use super::safe_output;
 use super::summary_line;
 use crate::clock;
-use crate::model::{AfterRun, Event, EventRecord, Job, JobId, Outcome, QueueId, QueueMode, SiteState};
+use crate::model::{AfterRun, Event, EventRecord, Job, JobId, Outcome, QueueId, QueueMode, SiteState, SkipKind};
 use crate::store::log::LogReader;
 use crate::store::{Store, StoreError};
 use crate::text;
@@ -112,7 +112,9 @@ impl ProgressReporter {
                     self.show_log_tail(store.log_reader(*run), &job);
                 }
             }
-            Event::Skipped { reason, .. } => self.report_finished(&job, &Outcome::Skipped { reason: reason.clone() }),
+            Event::Skipped { reason, .. } => {
+                self.report_finished(&job, &Outcome::Skipped { reason: reason.clone(), by: SkipKind::Needs })
+            }
             Event::Requeued { .. } => self.uncount(&job),
             _ => self.report_finished(&job, &Outcome::Cancelled),
         }

@@ -17,7 +17,7 @@ pub(super) fn describe_outcome(job: &Job, outcome: &Outcome) -> String {
             let known = run.and_then(|run| run.end.as_ref()).and_then(RunEnd::failure_text);
             text::sanitize_line(known.as_ref().unwrap_or(&failure.message))
         }
-        (Outcome::Skipped { reason }, _) => text::sanitize_line(reason),
+        (Outcome::Skipped { reason, .. }, _) => text::sanitize_line(reason),
         (Outcome::Succeeded, Some(value)) => {
             text::sanitize_line(&value.as_str().map_or_else(|| value.to_string(), str::to_owned))
         }

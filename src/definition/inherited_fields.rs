@@ -163,6 +163,8 @@ impl InheritedFields {
             pty: self.pty.unwrap_or(defaults.pty),
             log_limit: self.log_limit.unwrap_or(defaults.log_limit),
             limits: self.limits.limits(),
+            conditions: None,
+            files: None,
             on_finish: self.on_finish.clone().and_then(Override::into_option),
             stall: self.stall.and_then(Override::into_option),
             on_stall: self.on_stall.clone().and_then(Override::into_option),

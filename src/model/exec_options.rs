@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::millis;
-use super::{Hook, Limits, PassEnv, StallPolicy};
+use super::{Conditions, FileRules, Hook, Limits, PassEnv, StallPolicy};
 
 /// How a script is executed. Inherited fields (a queue's `env`, the file's `defaults`) are already merged in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -51,6 +51,12 @@ pub struct ExecOptions {
     /// What it may use.
     #[serde(skip_serializing_if = "Limits::is_empty")]
     pub limits: Limits,
+    /// The commands that decide whether it runs when its turn comes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conditions: Option<Arc<Conditions>>,
+    /// Its sources and outputs, which decide whether it is up to date.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub files: Option<Arc<FileRules>>,
     /// The hook that runs after the job finishes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_finish: Option<Arc<Hook>>,
@@ -107,6 +113,8 @@ impl Default for ExecOptions {
             pty: false,
             log_limit: Self::DEFAULT_LOG_LIMIT,
             limits: Limits::default(),
+            conditions: None,
+            files: None,
             on_finish: None,
             on_stall: None,
             on_overdue: None,

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{
     Approval, Arguments, Call, EnvironmentId, Failure, Hook, IntoCall, JobId, MatrixValues, Outcome, OutcomeCondition,
-    PoolHold, QueueId, Run, RunEnd, RunId, SchedulingOptions, Script, StopSignal,
+    PoolHold, QueueId, RecordedSuccess, Run, RunEnd, RunId, SchedulingOptions, Script, StopSignal,
 };
 
 /// A job. Its fields are public for reading; in a queue, only events change it, through [`Job::apply`].
@@ -49,6 +49,9 @@ pub struct Job {
     /// Who approved or refused it since it became pending, if it needs approval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<Box<Approval>>,
+    /// Its last success, if it had sources or outputs then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub success: Option<Box<RecordedSuccess>>,
 }
 
 /// What a job does: an entry in `jobs.yaml`, a job added by a user, or one created with [`Job::new`].
@@ -213,6 +216,7 @@ impl Job {
             enqueued: DateTime::UNIX_EPOCH,
             environment: None,
             approval: None,
+            success: None,
         }
     }
 
@@ -316,7 +320,7 @@ impl Job {
     /// there is none if that run has not succeeded.
     pub fn result_value(&self) -> Option<&Value> {
         let end = self.result_run()?.end.as_ref()?;
-        self.value.as_ref().filter(|_| end.outcome == Outcome::Succeeded)
+        self.value.as_ref().filter(|_| end.outcome.is_success())
     }
 
     /// Its latest run as part of its history, with the value that the run returned.

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::{AfterRun, Approval, Event, Job, JobState, Outcome, Phase, Run, RunEnd, RunReport, WaitConditions};
+use super::{
+    AfterRun, Approval, Event, Job, JobState, Outcome, Phase, RecordedSuccess, Run, RunEnd, RunReport, SkipKind,
+    SourceState, WaitConditions,
+};
 
 impl Job {
     /// Starts a run.
@@ -35,9 +38,12 @@ impl Job {
         if report.outcome == Outcome::Succeeded {
             self.value.clone_from(&report.value);
         }
+        self.record_success(report, at);
         match then {
             AfterRun::Finish => {
-                self.executed = Some(at);
+                if report.outcome.skip_kind().is_none() {
+                    self.executed = Some(at);
+                }
                 self.state = JobState::Finished { outcome: report.outcome.clone(), at };
             }
             // The queue has to be processed again, so approval is needed again.
@@ -89,10 +95,31 @@ impl Job {
             }
             Event::Ended { report, after_run, .. } => self.end_run(report, *after_run, at),
             Event::Skipped { reason, .. } => {
-                self.state = JobState::Finished { outcome: Outcome::Skipped { reason: reason.clone() }, at };
+                self.state = JobState::Finished {
+                    outcome: Outcome::Skipped { reason: reason.clone(), by: SkipKind::Needs },
+                    at,
+                };
             }
             Event::Cancelled { .. } => self.state = JobState::Finished { outcome: Outcome::Cancelled, at },
             _ => {}
+        }
+    }
+
+    /// Keeps what the sources of a success were. A run that did not succeed may have changed the outputs.
+    fn record_success(&mut self, report: &RunReport, at: DateTime<Utc>) {
+        match &report.outcome {
+            Outcome::Succeeded => {
+                let run = self.last_run.as_ref().map(|run| run.id).unwrap_or_default();
+                let recorded =
+                    |sources: &SourceState| RecordedSuccess { run, at, sources: sources.clone(), is_superseded: false };
+                self.success = report.sources.as_deref().map(recorded).map(Box::new);
+            }
+            Outcome::Skipped { .. } => {}
+            _ => {
+                if let Some(success) = &mut self.success {
+                    success.is_superseded = true;
+                }
+            }
         }
     }
 

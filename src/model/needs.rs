@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Job, JobId, JobState, Outcome, OutcomeCondition, ResolvedNeed, SiteState, StateReader};
+use super::{Job, JobId, JobState, Outcome, OutcomeCondition, ResolvedNeed, SiteState, SkipKind, StateReader};
 
 impl SiteState {
     /// These jobs without duplicates, each after those of them that it needs, otherwise in the same order. For requests,
@@ -150,7 +150,7 @@ fn need_status<R: StateReader>(reader: &R, need: &ResolvedNeed) -> Result<NeedsS
     };
     let met = match (need.on, outcome) {
         (OutcomeCondition::Finish, _)
-        | (OutcomeCondition::Success, Outcome::Succeeded)
+        | (OutcomeCondition::Success, Outcome::Succeeded | Outcome::Skipped { by: SkipKind::UpToDate, .. })
         | (OutcomeCondition::Failure, Outcome::Failed(_) | Outcome::Interrupted | Outcome::Unreachable { .. }) => true,
         (OutcomeCondition::Success | OutcomeCondition::Failure, _) => false,
     };
@@ -163,6 +163,7 @@ fn need_status<R: StateReader>(reader: &R, need: &ResolvedNeed) -> Result<NeedsS
         Outcome::Failed(_) => "failed",
         Outcome::Cancelled => "was cancelled",
         Outcome::Interrupted | Outcome::Unreachable { .. } => "was interrupted",
+        Outcome::Skipped { by: SkipKind::UpToDate, .. } => "is up to date",
         Outcome::Skipped { .. } => "was skipped",
     };
     Ok(NeedsStatus::Failed(match need.on {

@@ -80,7 +80,7 @@ pub(super) fn expectation_changes<R: StateReader>(
 fn may_affect(event: &Event) -> bool {
     match event {
         Event::Added { job } => job.definition.scheduling.expect.is_some(),
-        Event::Ended { report, after_run: AfterRun::Finish, .. } => report.outcome == Outcome::Succeeded,
+        Event::Ended { report, after_run: AfterRun::Finish, .. } => report.outcome.is_success(),
         Event::ModeChanged { mode, .. } => *mode == QueueMode::Idle,
         Event::QueueDefined { .. } | Event::Restored { .. } | Event::Redefined { .. } | Event::Removed { .. } => true,
         _ => false,
@@ -179,7 +179,7 @@ fn desired_expectation<R: StateReader>(
 /// When the last run of a job succeeded, if it did.
 fn job_success<R: StateReader>(reader: &R, id: JobId) -> Result<Option<DateTime<Utc>>, R::Error> {
     let end = reader.job(id)?.and_then(|job| job.last_run?.end);
-    Ok(end.filter(|end| end.outcome == Outcome::Succeeded).map(|end| end.at))
+    Ok(end.filter(|end| end.outcome.is_success()).map(|end| end.at))
 }
 
 /// When the first of the jobs of a queue succeeded, if the last run of each has succeeded and none runs or will run. Jobs with
@@ -202,7 +202,7 @@ fn queue_success<R: StateReader>(reader: &R, id: &QueueId) -> Result<Option<Date
             && definition.scheduling.schedule.is_none();
         match outcomes.get(&job.id).filter(|_| job.phase == Phase::Finished) {
             _ if !is_part => {}
-            Some((Outcome::Succeeded, at)) => earliest = earliest.into_iter().chain([*at]).min(),
+            Some((outcome, at)) if outcome.is_success() => earliest = earliest.into_iter().chain([*at]).min(),
             Some((Outcome::Skipped { .. }, _)) => {}
             _ => return Ok(None),
         }

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use super::active_queues::{Approvals, active_queues};
 use super::needs::{NeedsStatus, needs_status, needs_status_after};
 use super::{
-    AfterRun, Approval, Command, EnvironmentId, Event, JobId, JobState, Outcome, QueueId, QueueMode, StateReader,
+    AfterRun, Approval, Command, EnvironmentId, Event, JobId, JobState, QueueId, QueueMode, SkipKind, StateReader,
     WaitConditions,
 };
 
@@ -115,7 +115,7 @@ fn recheck_job<R: StateReader>(
         JobState::Pending { wait: WaitConditions { forced: true, .. }, .. } | JobState::Running { .. } => {
             return Ok(None);
         }
-        JobState::Finished { outcome, .. } if !matches!(outcome, Outcome::Skipped { .. }) => return Ok(None),
+        JobState::Finished { outcome, .. } if outcome.skip_kind() != Some(SkipKind::Needs) => return Ok(None),
         _ => {}
     }
     let status = match change {
@@ -131,7 +131,7 @@ fn recheck_job<R: StateReader>(
             let needs = status != NeedsStatus::Met;
             (wait.needs != needs).then_some(Event::WaitChanged { job: id, wait: WaitConditions { needs, ..*wait } })
         }
-        (JobState::Finished { outcome: Outcome::Skipped { .. }, .. }, NeedsStatus::Met) => {
+        (JobState::Finished { .. }, NeedsStatus::Met) => {
             // It was skipped while its queue was processing, so it runs now; but reconciliation starts nothing.
             let requested = !matches!(cause, Command::Reconcile(_)) && !processing(&job.queue)?;
             let wait = WaitConditions { until: None, ..WaitConditions::initial(&job.definition.scheduling, now) };

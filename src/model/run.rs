@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Cause, CauseKind, RunId, RunInputs, Usage, WorkerId};
+use super::{Cause, CauseKind, RunId, RunInputs, SourceState, Usage, WorkerId};
 
 /// One attempt at a job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -85,11 +85,27 @@ pub enum Outcome {
         /// The host that it ran on.
         host: String,
     },
-    /// It did not run because a job that it needs did not finish as required.
+    /// It did not run.
     Skipped {
-        /// Which job, and how it finished instead.
+        /// Why: which job that it needs did not finish as required, or what its condition printed.
         reason: String,
+        /// What kept it from running.
+        #[serde(default, skip_serializing_if = "SkipKind::is_needs")]
+        by: SkipKind,
     },
+}
+
+/// What kept a job from running.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SkipKind {
+    /// A job that it needs did not finish as required.
+    #[default]
+    Needs,
+    /// Its condition.
+    Condition,
+    /// It is up to date.
+    UpToDate,
 }
 
 /// Why a call failed, in readable form.
@@ -167,6 +183,9 @@ pub struct RunReport {
     /// The value that the job returned. No value and an empty value differ.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "deserialize_present")]
     pub value: Option<Value>,
+    /// What its sources were before it started, if the job has sources or outputs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sources: Option<Box<SourceState>>,
 }
 
 /// Distinguishes `null` from a missing field; serde alone reads both as `None`.
@@ -215,7 +234,7 @@ impl RunEnd {
 impl RunReport {
     /// The report of a run without a process or a value.
     pub fn new(outcome: Outcome) -> Self {
-        Self { outcome, exit: None, cause: None, usage: None, value: None }
+        Self { outcome, exit: None, cause: None, usage: None, value: None, sources: None }
     }
 }
 
@@ -238,6 +257,19 @@ impl Outcome {
         }
     }
 
+    /// Whether the job is done: it succeeded, or it is up to date.
+    pub fn is_success(&self) -> bool {
+        matches!(self, Self::Succeeded | Self::Skipped { by: SkipKind::UpToDate, .. })
+    }
+
+    /// What kept the job from running, if it was skipped.
+    pub fn skip_kind(&self) -> Option<SkipKind> {
+        match self {
+            Self::Skipped { by, .. } => Some(*by),
+            _ => None,
+        }
+    }
+
     /// Whether the worker of the run died.
     pub fn is_interrupted(&self) -> bool {
         matches!(self, Self::Interrupted | Self::Unreachable { .. })
@@ -249,6 +281,22 @@ impl Outcome {
             Self::Failed(failure) => Some(failure),
             _ => None,
         }
+    }
+}
+
+impl SkipKind {
+    /// The kind as one word, as in JSON. The words are frozen, because scripts read them.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Needs => "needs",
+            Self::Condition => "condition",
+            Self::UpToDate => "up_to_date",
+        }
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+    fn is_needs(&self) -> bool {
+        *self == Self::Needs
     }
 }
 

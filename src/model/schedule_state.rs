@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Outcome, QueueId, Schedule, ScheduleTarget};
+use super::{Outcome, QueueId, Schedule, ScheduleTarget, SkipKind};
 
 /// How many due times are recorded per schedule; older records are deleted.
 pub const MAX_DUE_RECORDS: usize = 10_000;
@@ -74,6 +74,8 @@ pub enum DueResult {
 pub enum DueOutcome {
     /// All jobs succeeded.
     Succeeded,
+    /// A job did not have to run: its condition said so, or it was up to date.
+    NotNeeded,
     /// Some jobs have not run.
     Unfinished,
     /// A job was skipped.
@@ -151,6 +153,7 @@ impl DueOutcome {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Succeeded => "succeeded",
+            Self::NotNeeded => "not_needed",
             Self::Unfinished => "unfinished",
             Self::Skipped => "skipped",
             Self::Cancelled => "cancelled",
@@ -159,9 +162,9 @@ impl DueOutcome {
         }
     }
 
-    /// Whether it is anything but a success.
+    /// Whether it is anything but a success, or no need for one.
     pub fn is_failure(self) -> bool {
-        self != Self::Succeeded
+        !matches!(self, Self::Succeeded | Self::NotNeeded)
     }
 }
 
@@ -169,6 +172,7 @@ impl From<&Outcome> for DueOutcome {
     fn from(outcome: &Outcome) -> Self {
         match outcome {
             Outcome::Succeeded => Self::Succeeded,
+            Outcome::Skipped { by: SkipKind::Condition | SkipKind::UpToDate, .. } => Self::NotNeeded,
             Outcome::Failed(_) => Self::Failed,
             Outcome::Cancelled => Self::Cancelled,
             Outcome::Interrupted | Outcome::Unreachable { .. } => Self::Interrupted,

@@ -371,6 +371,7 @@ impl RunProcess {
             cause: cause.map(Box::new),
             usage: usage.map(Box::new),
             value,
+            sources: None,
         });
         pipes.into_iter().flatten()
     }

@@ -4,6 +4,7 @@ mod backend_site;
 #[macro_use]
 mod each_backend;
 mod expectations;
+mod freshness;
 mod old_formats;
 mod ordering;
 mod pools;
@@ -127,8 +128,7 @@ contract! {
     a_job_has_the_result_of_its_last_run_or_none,
     a_job_that_stopped_its_queue_keeps_its_result,
     each_run_keeps_its_cause_and_what_it_used,
-    a_job_runs_for_the_user_who_requested_it,
-    the_first_request_for_a_queue_counts_until_it_is_idle,
+    a_job_runs_for_the_user_who_requested_it, the_first_request_for_a_queue_counts_until_it_is_idle,
     what_follows_from_a_request_has_its_environment,
     an_environment_is_in_use_until_its_jobs_have_finished,
     a_change_notifies_subscribers, a_dropped_subscription_is_not_notified,

@@ -35,7 +35,7 @@ impl SiteState {
     /// because a failure that it needs didn't happen.
     pub fn counts_as_failure(&self, job: &Job) -> bool {
         match job.outcome() {
-            Some(Outcome::Succeeded) => false,
+            Some(outcome) if outcome.is_success() => false,
             Some(Outcome::Skipped { .. }) => is_skipped_by_failure(self, job).unwrap_or_else(|never| match never {}),
             _ => true,
         }

@@ -185,9 +185,10 @@ impl TxState<'_> {
         self.execute(sql, DefinitionColumns::of(&job.definition).with(&job.id))?;
         let sql = "INSERT INTO jobs (id, queue, position, state, outcome, finished, attempts, run, value, executed, \
                    enqueued, flags, until, earlier, worker, started, ended, ending, exit_code, exit_signal, \
-                   environment, approval, run_approval, cause, usage, run_inputs, stalled, rank, weight, needs) \
+                   environment, approval, run_approval, cause, usage, run_inputs, stalled, success, rank, weight, \
+                   needs) \
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, \
-                   ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, 0, 1, NULL)";
+                   ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, 0, 1, NULL)";
         self.write_job(sql, job)?;
         let terms = &job.definition.scheduling;
         if !terms.is_default() {
@@ -229,7 +230,8 @@ impl TxState<'_> {
         let sql = "UPDATE jobs SET state = ?4, outcome = ?5, finished = ?6, attempts = ?7, run = ?8, value = ?9, \
                    executed = ?10, enqueued = ?11, flags = ?12, until = ?13, earlier = ?14, worker = ?15, \
                    started = ?16, ended = ?17, ending = ?18, exit_code = ?19, exit_signal = ?20, environment = ?21, \
-                   approval = ?22, run_approval = ?23, cause = ?24, usage = ?25, run_inputs = ?26, stalled = ?27 WHERE id = ?1";
+                   approval = ?22, run_approval = ?23, cause = ?24, usage = ?25, run_inputs = ?26, stalled = ?27, \
+                   success = ?28 WHERE id = ?1";
         self.write_job(sql, &job)?;
         if let Event::Started { .. } = event {
             self.claimed.push(job.clone());
@@ -296,6 +298,7 @@ impl TxState<'_> {
             ending.and_then(|ending| ending.usage.as_ref()).map(Json),
             run.and_then(|run| run.inputs.as_ref()).map(Json),
             run.and_then(|run| run.stalled).map(Nanos),
+            job.success.as_ref().map(Json),
         ];
         self.execute(sql, columns)
     }

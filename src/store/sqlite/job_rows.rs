@@ -17,7 +17,7 @@ macro_rules! select_jobs {
              j.value, j.executed, j.enqueued, j.removed, j.flags, j.until, j.needs, j.earlier, \
              j.run, j.worker, j.started, j.ended, j.ending, j.exit_code, j.exit_signal, \
              d.name, d.title, d.digest, d.run, d.command, d.rest, j.environment, \
-             j.approval, j.run_approval, j.cause, j.usage, j.run_inputs, j.stalled \
+             j.approval, j.run_approval, j.cause, j.usage, j.run_inputs, j.stalled, j.success \
              FROM jobs j LEFT JOIN definitions d ON d.job = j.id ",
             $condition
         )
@@ -37,6 +37,7 @@ const APPROVAL_COLUMN: usize = 29;
 const CAUSE_COLUMN: usize = 31;
 const INPUTS_COLUMN: usize = 33;
 const STALLED_COLUMN: usize = 34;
+const SUCCESS_COLUMN: usize = 35;
 
 /// Reads a job from a row of [`select_jobs`].
 pub(super) fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
@@ -78,6 +79,7 @@ pub(super) fn job_in_queue(row: &Row<'_>, queue: QueueId, blanks: &BlankDefiniti
         enqueued: row.get::<_, Nanos>(9)?.0,
         environment: row.get(ENVIRONMENT_COLUMN)?,
         approval: approval(row, APPROVAL_COLUMN)?,
+        success: row.get::<_, Option<_>>(SUCCESS_COLUMN)?.map(|Json(success)| success),
     })
 }
 

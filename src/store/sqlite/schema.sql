@@ -57,6 +57,7 @@ CREATE TABLE jobs (
     unique_key TEXT,        -- that only one pending or running job has
     cause TEXT,             -- JSON: why the latest run failed
     usage TEXT,             -- JSON: what the latest run used
+    success TEXT,           -- JSON: its last success, and what its sources were before that run started
     stalled INTEGER,        -- since when it has printed nothing, while it is stalled
     removed TEXT,           -- JSON: by whom it was taken out of its queue
     environment INTEGER     -- of the user who has requested it

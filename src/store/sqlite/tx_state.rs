@@ -296,10 +296,13 @@ impl StateReader for TxState<'_> {
         let sql = "SELECT id, outcome FROM jobs WHERE queue = ?1 AND state = ?2 AND removed IS NULL \
                    AND finished >= ?3 AND outcome != ?4";
         let finished = StateCode::range(Phase::Finished);
-        self.query_all(sql, (queue, finished.start(), Nanos(since), Json(Outcome::Succeeded)), |row| {
-            let Json(outcome): Json<Outcome> = row.get(1)?;
-            Ok((row.get(0)?, DueOutcome::from(&outcome)))
-        })
+        let mut jobs =
+            self.query_all(sql, (queue, finished.start(), Nanos(since), Json(Outcome::Succeeded)), |row| {
+                let Json(outcome): Json<Outcome> = row.get(1)?;
+                Ok((row.get(0)?, DueOutcome::from(&outcome)))
+            })?;
+        jobs.retain(|(_, outcome)| outcome.is_failure());
+        Ok(jobs)
     }
 
     fn expectations(&self) -> Result<Vec<ExpectationState>> {

@@ -256,7 +256,7 @@ impl RowParts {
 pub(super) fn outcome_text(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Failed(failure) => text::sanitize_line(&failure.message),
-        Outcome::Skipped { reason } => format!("skipped: {}", text::sanitize_line(reason)),
+        Outcome::Skipped { reason, .. } => format!("skipped: {}", text::sanitize_line(reason)),
         Outcome::Unreachable { .. } => text::sanitize_line(&outcome.to_string()),
         other => other.as_str().to_owned(),
     }

@@ -11,8 +11,8 @@ use setlist::model::{
     Cause, CauseKind, Command, Definition, DesiredQueue, DesiredState, DiskUsage, DuePage, Exit, Expectation, Failure,
     FailureKind, Interruptions, JobId, JobRef, MissedPolicy, Need, NotBefore, OnFailure, Outcome, OutcomeCondition,
     OverlapPolicy, Phase, Placement, PoolUse, QueueId, QueueSettings, Recurrence, Reservation, Retention, RetryOn,
-    RetryPolicy, RunId, RunReport, Schedule, SchedulingOptions, Script, Site, SiteState, StopSignal, Usage, WorkerId,
-    WorkerInfo,
+    RetryPolicy, RunId, RunReport, Schedule, SchedulingOptions, Script, Site, SiteState, SkipKind, SourceState,
+    StopSignal, Usage, WorkerId, WorkerInfo,
 };
 use setlist::store::{MemoryStore, SqliteStore, Store};
 use tempfile::TempDir;
@@ -108,16 +108,21 @@ const KINDS: [FailureKind; 5] =
 
 fn reports() -> impl Strategy<Value = RunReport> {
     let failures = KINDS.map(|kind| Outcome::Failed(Failure { kind, message: format!("{kind:?} \0\u{1b}") }));
-    let others =
-        vec![Outcome::Cancelled, Outcome::Interrupted, Outcome::Skipped { reason: "it says so itself".to_owned() }];
+    let others = [SkipKind::Needs, SkipKind::Condition, SkipKind::UpToDate]
+        .map(|by| Outcome::Skipped { reason: "it says so itself".to_owned(), by });
+    let others = [Outcome::Cancelled, Outcome::Interrupted].into_iter().chain(others).collect::<Vec<_>>();
     let outcomes = prop_oneof![2 => Just(Outcome::Succeeded), 2 => select(failures.to_vec()), 1 => select(others)];
     let values =
         vec![None, Some(serde_json::Value::Null), Some("".into()), Some(serde_json::json!({"é": [1.5, "\0"]}))];
     let exits = vec![None, Some(Exit::Code(-3)), Some(Exit::Code(3)), Some(Exit::Signal(9))];
     let cause = Cause::new(CauseKind::DiskFull, "\u{1b}é").with_limit(Some("1 B".to_owned()));
     let causes = vec![None, Some(Box::new(Cause::new(CauseKind::Exited, ""))), Some(Box::new(cause))];
-    (outcomes, select(exits), select(values), select(causes), usages())
-        .prop_map(|(outcome, exit, value, cause, usage)| RunReport { outcome, exit, cause, usage, value })
+    let files = |digest| [("in/é\\xff".to_owned(), digest), ("b".to_owned(), u64::MAX)].into();
+    let sources =
+        [1, 2].map(|digest| Some(Box::new(SourceState::new(digest, files(digest))))).into_iter().chain([None]);
+    (outcomes, select(exits), select(values), select(causes), usages(), select(sources.collect::<Vec<_>>())).prop_map(
+        |(outcome, exit, value, cause, usage, sources)| RunReport { outcome, exit, cause, usage, value, sources },
+    )
 }
 
 fn usages() -> impl Strategy<Value = Option<Box<Usage>>> {

@@ -109,6 +109,8 @@ fn exec_options() -> impl Strategy<Value = ExecOptions> {
             ok_codes: ok_codes.into(),
             pty,
             log_limit,
+            conditions: None,
+            files: None,
             on_finish: hooks.0.map(Into::into),
             stall: hooks.1,
             on_stall: hooks.2.filter(|_| hooks.1.is_some()).map(Into::into),

@@ -34,6 +34,8 @@ ALTER TABLE jobs ADD COLUMN cause TEXT;
 ALTER TABLE jobs ADD COLUMN usage TEXT;
 ALTER TABLE runs ADD COLUMN cause TEXT;
 ALTER TABLE runs ADD COLUMN usage TEXT;
+-- What the sources of jobs were at their last success.
+ALTER TABLE jobs ADD COLUMN success TEXT;
 -- Queues and jobs may be expected to succeed in time, and their runs to print something.
 CREATE TABLE expectations (
     target TEXT PRIMARY KEY,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use setlist::model::{Exit, Outcome, OutcomeCondition, Phase, QueueId, QueueMode, RetryOn, RunReport};
+use setlist::model::{Exit, Outcome, OutcomeCondition, Phase, QueueId, QueueMode, RetryOn, RunReport, SkipKind};
 
 use super::{Reference, ReferenceJob, ReferenceQueue, ReferenceState};
 
@@ -26,7 +26,10 @@ impl Reference {
                 match &ref_job.stage {
                     ReferenceState::Pending { requested, forced: false, .. } if processing || *requested => {
                         if let Some(reason) = before.failed_need(ref_job) {
-                            ref_job.stage = ReferenceState::Finished { outcome: Outcome::Skipped { reason }, at: now };
+                            ref_job.stage = ReferenceState::Finished {
+                                outcome: Outcome::Skipped { reason, by: SkipKind::Needs },
+                                at: now,
+                            };
                         }
                     }
                     ReferenceState::Finished { outcome: Outcome::Skipped { .. }, .. } if before.all_met(ref_job) => {
