@@ -208,9 +208,12 @@ proptest! {
     #[test]
     fn no_control_character_is_printed(bytes in hostile()) {
         prop_assert!(!sanitize_plain(&bytes).chars().any(|c| c.is_control() && c != '\n'));
-        // Coloured text without its colours is the plain text.
+        // Coloured text without its colours is the plain text, except that very long lines are cut at other places.
         let sanitize_coloured = sanitize_coloured(&bytes);
-        prop_assert_eq!(sanitize_plain(sanitize_coloured.as_bytes()), sanitize_plain(&bytes));
+        let is_short = |text: &[u8]| text.split(|byte| *byte == b'\n').all(|line| line.len() < 16 * 1024);
+        if is_short(&bytes) && is_short(sanitize_coloured.as_bytes()) {
+            prop_assert_eq!(sanitize_plain(sanitize_coloured.as_bytes()), sanitize_plain(&bytes));
+        }
         let mut rest = sanitize_coloured.as_str();
         while let Some(at) = rest.find('\x1b') {
             let sequence = &rest[at..];
