@@ -59,7 +59,9 @@
 //!    before they rely on a worker.
 //! 3. [`site::reap_dead_workers`] kills the processes that a dead worker left ([`runner::kill_orphans`]) and executes
 //!    [`Command::ReapWorker`], which ends its runs as interrupted and retries them if the file says so.
-//! 4. [`site::respawn_worker`] starts another worker if a queue needs one, up to a limit per minute.
+//! 4. Where a server has the site, workers of other machines are dead when their [`store::WorkerLease`] has run out
+//!    (`store/postgres/leases.rs`); their processes can't be killed from here.
+//! 5. [`site::respawn_worker`] starts another worker if a queue needs one, up to a limit per minute.
 //!
 //! ## Where to change what
 //!
@@ -84,7 +86,8 @@
 //! | a column or format of the output | `cli/inspect.rs` (text), `cli/json_records.rs` (JSON) |
 //! | how a command finds jobs (`queue/name`, `#7`, `@last`; `queue/*`, `--tag`, `--query`) | `cli/open_site.rs`; `cli/job_selection.rs` |
 //! | a form of a duration, size, count or quoted command | `text` |
-//! | another store | the trait [`store::Store`] (`store/backend.rs`), `site/open.rs` |
+//! | another store | the trait [`store::Store`] (`store/backend.rs`), `site/open.rs`; which server has a site: `store/server_record.rs` |
+//! | which copy of `jobs.yaml` is in force for several machines | `site/reconcile.rs` |
 //! | wrapping of lines | `tui/output/line_wrapping.rs` |
 //!
 //! ## Glossary

@@ -8,7 +8,6 @@ use super::open_site::state_dir;
 use super::safe_output;
 use super::site_args::SiteArgs;
 use super::site_files::nearest_file;
-use crate::clock;
 use crate::definition;
 use crate::model::{Call, Command, Job, JobState, Phase, Program, SiteState, StopSignal};
 use crate::site;
@@ -141,12 +140,12 @@ fn stop_everything(store: &mut dyn Store, dir: &StateDir) -> Result<(), CliError
     }
     commands.extend(store.queues()?.into_iter().map(|queue| Command::StopProcessing { queue: queue.id }));
     // Some are refused, such as stopping a queue that is idle.
-    store.execute(&commands, clock::now())?;
+    store.execute(&commands, store.clock().now())?;
     let requested = |job: &&Job| matches!(job.state, JobState::Pending { requested: true, .. });
     let requested: Vec<_> = store.load()?.jobs().filter(requested).map(|job| job.id).collect();
     let withdraw = requested
         .into_iter()
         .flat_map(|job| [Command::Cancel { job, stop: StopSignal::Terminate }, Command::Reset { job }]);
-    store.execute(&withdraw.collect::<Vec<_>>(), clock::now())?;
+    store.execute(&withdraw.collect::<Vec<_>>(), store.clock().now())?;
     Ok(())
 }

@@ -9,7 +9,6 @@ use std::thread;
 
 use super::error::{CliError, warn};
 use super::target::sync_state;
-use crate::clock;
 use crate::model::{Command, Job, JobId, QueueId, SiteState};
 use crate::runner::with_sigchld_blocked;
 use crate::site::{open_store, user_name};
@@ -128,7 +127,7 @@ impl PromptShared {
         if let Some(job) = questions.current.take()
             && matches!(line, "y" | "Y" | "yes")
         {
-            store.execute(&[Command::Approve { jobs: vec![job], by: user_name() }], clock::now())?;
+            store.execute(&[Command::Approve { jobs: vec![job], by: user_name() }], store.clock().now())?;
         }
         sync_state(&mut questions.site_state, store.as_mut())?;
         self.ask_next(&mut questions, true);

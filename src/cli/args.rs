@@ -82,6 +82,9 @@ pub(super) enum CliCommand {
         #[arg(short, long)]
         yes: bool,
     },
+    /// Put this jobs.yaml in force for all machines, instead of the one that another machine has published.
+    #[command(hide = true)]
+    Publish,
     /// Report all errors of a jobs.yaml, or summarise it in one line.
     Check {
         /// The file to check, instead of the nearest one.

@@ -36,6 +36,7 @@ mod own_job;
 mod process;
 mod programs;
 mod progress_reporter;
+mod publish;
 mod queue_commands;
 mod results;
 mod run_command;
@@ -102,6 +103,7 @@ fn run(cli: Cli) -> Result<ExitStatus, CliError> {
         CliCommand::Check { path, json } => file_commands::check(&site, path, json),
         CliCommand::Import(args) => import::import(&args),
         CliCommand::Schema => file_commands::schema(),
+        CliCommand::Publish => publish::publish(OpenSite::open(&site, &[])?),
         CliCommand::Adopt { fresh, yes } => adopt::adopt(&site, fresh, yes),
         CliCommand::Worker { queues, exit_when_idle, detached } => {
             worker::work(&site, &queues, exit_when_idle, detached)

@@ -12,10 +12,9 @@ use super::name_syntax::{all_jobs_of, is_name, list_names, parse_id, suggest_job
 use super::site_args::SiteArgs;
 use super::site_files::{foreign_owner, nearest_file, site_files};
 use super::target::Target;
-use crate::clock;
 use crate::definition;
 use crate::model::{Command, DesiredQueue, DesiredState, Event, Job, JobId, QueueId, SiteState};
-use crate::site::{self, OpenedSite, ReapReport, Respawn, SitePaths, WorkerCheck};
+use crate::site::{self, OpenedSite, ReapReport, Respawn, SiteError, SitePaths, WorkerCheck};
 use crate::store::{CommandResult, StateDir, Store, StoreError, check_jobs_file};
 use crate::text;
 use crate::text::count_noun;
@@ -37,7 +36,7 @@ impl OpenSite {
         let files = site_files(args)?;
         let names: Vec<&str> = names.iter().map(String::as_str).filter(|name| is_name(name)).collect();
         let mut nearest = Self::open_file(args, &files[0])?;
-        if files.len() == 1 || args.state.is_some() || names.is_empty() || nearest.has_all(&names)? {
+        if files.len() == 1 || args.names_store() || names.is_empty() || nearest.has_all(&names)? {
             return Ok(nearest);
         }
         for file in files[1..].iter().filter(|file| may_have_all(file, &names)) {
@@ -52,7 +51,7 @@ impl OpenSite {
 
     /// Opens all sites that apply here, the nearest first, except those of other users.
     pub(super) fn open_all(args: &SiteArgs) -> Result<Vec<Self>, CliError> {
-        let files = if args.state.is_some() { vec![nearest_file(args)?] } else { site_files(args)? };
+        let files = if args.names_store() { vec![nearest_file(args)?] } else { site_files(args)? };
         let own = files.iter().filter(|file| args.file.is_some() || foreign_owner(file).is_none());
         own.map(|file| Self::open_file(args, file)).collect()
     }
@@ -116,7 +115,8 @@ impl OpenSite {
         let file = nearest_file(args)?;
         let state = state_dir(args, &file);
         state.check_ownership(args.state.is_some())?;
-        let (Ok(path), true) = (state.path().canonicalize(), state.database().exists()) else {
+        let (Ok(path), true, false) = (state.path().canonicalize(), state.database().exists(), args.store.is_some())
+        else {
             return Err(reason.into());
         };
         let state = StateDir::new(path);
@@ -144,7 +144,7 @@ impl OpenSite {
 
     /// Reconciles the site with its file again.
     pub(super) fn reload(&mut self) -> Result<(), CliError> {
-        self.file_error = site::reconcile_with_file(self.store.as_mut(), &self.paths.file)?;
+        self.file_error = site::reconcile_with_file(self.store.as_mut(), &self.paths)?;
         Ok(())
     }
 
@@ -161,7 +161,8 @@ impl OpenSite {
 
     /// Executes commands of the user of this process, whose environment the work runs with.
     pub(super) fn execute(&mut self, commands: Vec<Command>) -> Result<Vec<CommandResult>, CliError> {
-        Ok(site::execute_requests(self.store.as_mut(), &self.paths.state, commands, clock::now())?)
+        let now = self.store.clock().now();
+        Ok(site::execute_requests(self.store.as_mut(), &self.paths.state, commands, now)?)
     }
 
     /// Removes the environments of requests that were withdrawn.
@@ -171,7 +172,11 @@ impl OpenSite {
 
     /// Starts a worker if the requested jobs need one.
     pub(super) fn ensure_worker(&mut self) -> Result<(), CliError> {
-        Ok(site::ensure_worker(self.store.as_mut(), &self.paths)?)
+        match site::ensure_worker(self.store.as_mut(), &self.paths) {
+            Err(error @ SiteError::NoWorker) => warn(&error.to_string()),
+            result => result?,
+        }
+        Ok(())
     }
 
     /// Finds a job: `queue/name`, `7`, `#7`, or a name that is unique in the site.
@@ -327,9 +332,13 @@ fn path_as_started() -> Option<PathBuf> {
     std::env::split_paths(&std::env::var_os("PATH")?).map(|folder| folder.join(&name)).find(|path| path.is_file())
 }
 
-/// The state folder of a site.
+/// The state folder of a site; for a site on a server, what belongs to this machine.
 pub(super) fn state_dir(args: &SiteArgs, file: &Path) -> StateDir {
-    args.state.as_ref().map_or_else(|| StateDir::for_file(file), StateDir::new)
+    match (&args.state, &args.store) {
+        (Some(named), _) => StateDir::new(named),
+        (None, Some(address)) => StateDir::for_server(file, address),
+        (None, None) => StateDir::for_file(file),
+    }
 }
 
 /// Creates the state folder of a site; returns its path without symbolic links, which is the same for all processes.
@@ -340,6 +349,9 @@ fn create_state_dir(args: &SiteArgs, file: &Path) -> Result<StateDir, CliError> 
         definition::read(file)?;
     }
     state.take_ownership(file, args.state.is_some())?;
+    if let Some(address) = &args.store {
+        state.record_server(address)?;
+    }
     let path = state.path();
     Ok(StateDir::new(path.canonicalize().map_err(|source| StoreError::io(path, source))?))
 }

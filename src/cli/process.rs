@@ -174,7 +174,7 @@ fn process_late_jobs(
 ) -> Result<bool, CliError> {
     let queues = reporter.queues_with_late_jobs(store)?;
     let commands: Vec<_> = queues.into_iter().map(|queue| Command::Process { queue }).collect();
-    let now = clock::now();
+    let now = store.clock().now();
     let answers = execute_requests(store, &paths.state, commands, now)?;
     let is_processing = answers.iter().any(|result| matches!(result, Ok(_) | Err(Refusal::AlreadyInMode { .. })));
     for event in answers.into_iter().flatten().flatten() {
@@ -270,6 +270,6 @@ fn stop_processing(
     };
     let stopped = queues.iter().filter(|queue| !is_needed(queue));
     let commands: Vec<_> = stopped.map(|queue| Command::StopProcessing { queue: queue.clone() }).collect();
-    store.execute(&commands, clock::now())?;
+    store.execute(&commands, store.clock().now())?;
     Ok(())
 }

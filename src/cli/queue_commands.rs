@@ -81,7 +81,7 @@ pub(super) fn clear(
     let mut out = BufWriter::new(safe_output::stdout());
     for phase in phases {
         let commands: Vec<_> = queues.iter().map(|queue| Command::Clear { queue: queue.clone(), phase }).collect();
-        for (queue, result) in queues.iter().zip(site.store.execute(&commands, clock::now())?) {
+        for (queue, result) in queues.iter().zip(site.store.execute(&commands, site.store.clock().now())?) {
             match result {
                 Ok(events) => {
                     let jobs = events.iter().filter(|event| matches!(event, Event::Removed { .. }));

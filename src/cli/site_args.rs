@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use crate::store::ServerAddress;
+
 /// Which site to use, and how to print.
 #[derive(Clone, Debug, Default, Args)]
 pub(super) struct SiteArgs {
@@ -20,6 +22,9 @@ pub(super) struct SiteArgs {
         env = "SETLIST_STATE"
     )]
     pub state: Option<PathBuf>,
+    /// The server with the site, `postgres://USER@HOST/DATABASE?site=NAME`, instead of the database in the state folder.
+    #[arg(long, global = true, hide = true, value_name = "URL", env = "SETLIST_STORE", hide_env = true, value_parser = ServerAddress::parse)]
+    pub store: Option<ServerAddress>,
     /// When to use colour.
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub color: ColorChoice,
@@ -38,4 +43,11 @@ pub(super) enum ColorChoice {
     Always,
     /// Never.
     Never,
+}
+
+impl SiteArgs {
+    /// Whether they name a store, so that only the nearest site is meant.
+    pub(super) fn names_store(&self) -> bool {
+        self.state.is_some() || self.store.is_some()
+    }
 }

@@ -170,7 +170,7 @@ pub(super) fn requeue_finished(
     let finished = queues.iter().filter_map(|id| site_state.queue(id)).flat_map(|queue| &queue.finished);
     let commands: Vec<_> = finished.map(|job| Command::Reset { job: *job }).collect();
     // A job that another process has requeued meanwhile is refused, and pending as well.
-    store.execute(&commands, clock::now())?;
+    store.execute(&commands, store.clock().now())?;
     Ok(())
 }
 
@@ -179,7 +179,7 @@ pub(super) fn approve_all(store: &mut dyn Store, site_state: &SiteState, queues:
     let jobs: Vec<JobId> =
         queues.iter().flat_map(|queue| site_state.awaiting_approval(queue)).map(|job| job.id).collect();
     if !jobs.is_empty() {
-        store.execute(&[Command::Approve { jobs, by: user_name() }], clock::now())?;
+        store.execute(&[Command::Approve { jobs, by: user_name() }], store.clock().now())?;
     }
     Ok(())
 }

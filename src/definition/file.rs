@@ -28,6 +28,18 @@ pub enum Error {
         /// The error of the operating system.
         source: io::Error,
     },
+    /// Another copy of the file is in force.
+    #[error(
+        "another jobs.yaml is in force than {}: published {published}; nothing was changed: `setlist publish` replaces it \
+         by this one",
+        path.display()
+    )]
+    NotInForce {
+        /// The path of the file.
+        path: PathBuf,
+        /// By whom, where and when the other one was published.
+        published: String,
+    },
     /// The file has errors.
     #[error(transparent)]
     Invalid(#[from] Diagnostics),

@@ -12,6 +12,11 @@ pub enum SiteError {
     /// The site can't be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// No worker runs for a site that a server has, and none is started by itself.
+    #[error(
+        "no worker is running for this site; jobs wait until `setlist worker` runs on a machine that shall run them"
+    )]
+    NoWorker,
     /// The detached process can't be started.
     #[error("can't start a worker: {0}")]
     Spawn(#[source] io::Error),

@@ -6,7 +6,7 @@ use super::reconcile::reconcile_with_file;
 use super::site_paths::SitePaths;
 use crate::definition;
 use crate::definition::save::remove_stale_drafts;
-use crate::store::{SaveLock, SqliteStore, StateDir, Store, StoreError};
+use crate::store::{PostgresStore, SaveLock, SqliteStore, StateDir, Store, StoreError};
 
 /// An open site, in step with its `jobs.yaml`.
 pub struct OpenedSite {
@@ -24,18 +24,24 @@ pub fn open(paths: &SitePaths) -> Result<OpenedSite, SiteError> {
     if let Some(_lock) = SaveLock::take_abandoned(&paths.state) {
         remove_stale_drafts(&paths.file);
     }
-    let file_error = reconcile_with_file(store.as_mut(), &paths.file)?;
+    let file_error = reconcile_with_file(store.as_mut(), paths)?;
     // No other process may be left to find that the runs of a dead worker have ended.
     let reaped = reap_dead_workers(store.as_mut(), paths)?;
     Ok(OpenedSite { store, file_error, reaped })
 }
 
-/// Opens a connection to the store of a site, and nothing else.
+/// Opens a connection to the store of a site, in its state folder or on a server, and nothing else.
 pub fn open_store(state: &StateDir) -> Result<Box<dyn Store>, StoreError> {
-    Ok(Box::new(SqliteStore::open(state)?))
+    Ok(match state.server_address()? {
+        Some(address) => Box::new(PostgresStore::open(&address, state)?),
+        None => Box::new(SqliteStore::open(state)?),
+    })
 }
 
 /// Opens a connection to the store of a site that changes nothing, not even the format of an older version.
 pub fn open_store_to_read(state: &StateDir) -> Result<Box<dyn Store>, StoreError> {
-    Ok(Box::new(SqliteStore::open_to_read(state)?))
+    Ok(match state.server_address()? {
+        Some(address) => Box::new(PostgresStore::open(&address, state)?),
+        None => Box::new(SqliteStore::open_to_read(state)?),
+    })
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::error::SiteError;
 use super::process_tags::{HOOK_SLOTS, hook_tag, old_tags, run_tag, tag_prefix};
 use super::site_paths::{SitePaths, hostname};
-use crate::clock;
 use crate::crash;
 use crate::model::{Command, Event, Job, RunId, WorkerId, WorkerInfo};
 use crate::runner::{OrphanReport, is_pid_namespace_visible, kill_orphans};
@@ -34,9 +33,16 @@ enum ProcessVisibility {
 /// How long to wait for killed processes to end.
 const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Reaps the workers of this machine whose process has ended.
+/// Reaps the workers of this machine whose process has ended, and those of other machines that have lost their lease.
 pub fn reap_dead_workers(store: &mut dyn Store, paths: &SitePaths) -> Result<ReapReport, SiteError> {
-    let is_dead = |worker: &WorkerInfo| paths.is_local(worker) && !paths.state.is_worker_alive(worker.id);
+    let without_lease = store.workers_without_lease()?;
+    let is_dead = |worker: &WorkerInfo| {
+        if paths.is_local(worker) {
+            !paths.state.is_worker_alive(worker.id)
+        } else {
+            without_lease.contains(&worker.id)
+        }
+    };
     let mut report = ReapReport::default();
     if !store.workers()?.iter().any(is_dead) {
         return Ok(report);
@@ -49,8 +55,12 @@ pub fn reap_dead_workers(store: &mut dyn Store, paths: &SitePaths) -> Result<Rea
         let mut runs: Vec<RunId> = store.jobs_run_by(worker.id)?.iter().filter_map(Job::current_run).collect();
         let started_runs = started_runs(&worker, paths);
         runs.extend(&started_runs);
-        let visibility =
-            process_visibility(&paths.state.worker_origin(worker.id), &paths.state.origin(), worker.host == hostname());
+        let origin = paths.state.worker_origin(worker.id);
+        let visibility = if paths.is_local(&worker) {
+            process_visibility(&origin, &paths.state.origin(), worker.host == hostname())
+        } else {
+            ProcessVisibility::Remote
+        };
         if visibility == ProcessVisibility::Local && !kill_remaining_processes(worker.id, &runs, paths) {
             continue;
         }
@@ -63,9 +73,10 @@ pub fn reap_dead_workers(store: &mut dyn Store, paths: &SitePaths) -> Result<Rea
             store.terminal_inputs().remove(run);
         }
         crash::point("reaping");
-        for answer in
-            store.execute(&[Command::ReapWorker { worker: worker.id, started_runs, unreachable_host }], clock::now())?
-        {
+        for answer in store.execute(
+            &[Command::ReapWorker { worker: worker.id, started_runs, unreachable_host }],
+            store.clock().now(),
+        )? {
             // Refused if another process has reaped it first.
             for event in answer.unwrap_or_default() {
                 match event {

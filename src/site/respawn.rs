@@ -13,7 +13,7 @@ use super::error::SiteError;
 use super::process_tags::VARIABLES;
 use super::reap::reap_dead_workers;
 use super::site_paths::SitePaths;
-use crate::model::{Job, QueueId, Readiness};
+use crate::model::{Job, QueueId, Readiness, WorkerInfo};
 use crate::store::{Store, StoreError};
 
 /// Whether another worker was started for the jobs of a dead one.
@@ -53,22 +53,28 @@ struct SpawnedWorker {
 }
 
 /// Starts a detached worker, `program worker --detached`, unless one that serves every queue is alive on this machine, and
-/// waits until it has joined. Then it doesn't depend on this process any more, which may be a part of a job.
+/// waits until it has joined. Then it doesn't depend on this process any more, which may be a part of a job. Where a server
+/// has the site, no worker is started: users start them on the machines that shall run jobs.
 ///
 /// Call it after the command that requests work has been committed: a worker that was about to leave then either sees the
 /// work or is no longer registered.
 pub fn ensure_worker(store: &mut dyn Store, paths: &SitePaths) -> Result<(), SiteError> {
     reap_dead_workers(store, paths)?;
-    let is_served = store.workers()?.iter().any(|worker| paths.is_local(worker) && worker.queues.is_none());
-    if !is_served {
-        spawn_worker(paths)?.wait_until_joined(paths)?;
+    let is_on_server = paths.state.is_on_server();
+    let runs_here = |worker: &WorkerInfo| is_on_server || paths.is_local(worker);
+    if store.workers()?.iter().any(|worker| runs_here(worker) && worker.queues.is_none()) {
+        Ok(())
+    } else if is_on_server {
+        // This machine may not be one that runs jobs.
+        Err(SiteError::NoWorker)
+    } else {
+        spawn_worker(paths)?.wait_until_joined(paths)
     }
-    Ok(())
 }
 
 /// Starts a worker for the schedules and expectations of the site unless one is running. Call it when the site was opened to be used.
 pub fn ensure_schedule_worker(store: &mut dyn Store, paths: &SitePaths) -> Result<(), SiteError> {
-    if kept_queues(store)?.is_empty() { Ok(()) } else { ensure_worker(store, paths) }
+    if paths.state.is_on_server() || kept_queues(store)?.is_empty() { Ok(()) } else { ensure_worker(store, paths) }
 }
 
 /// Whether the schedules and expectations of the site are kept: there are none, or workers are running that serve their queues.
@@ -91,7 +97,7 @@ fn kept_queues(store: &mut dyn Store) -> Result<Vec<QueueId>, StoreError> {
 /// Starts another worker after one has died, if it has left work that no worker serves. For processes that were running
 /// when it died: opening a site whose worker died earlier starts nothing.
 pub fn respawn_worker(store: &mut dyn Store, paths: &SitePaths) -> Result<Respawn, SiteError> {
-    if !has_unserved_work(store)? {
+    if paths.state.is_on_server() || !has_unserved_work(store)? {
         return Ok(Respawn::NotNeeded);
     }
     let history = RespawnHistory::open(paths)?;

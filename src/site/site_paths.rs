@@ -23,9 +23,10 @@ impl SitePaths {
     }
 
     /// Whether a worker runs on this machine: it has the same host name, or, in a container with another name, its file in
-    /// the shared state folder.
+    /// the shared state folder. Where a server has the site, other workers of this machine may use other folders.
     pub(crate) fn is_local(&self, worker: &WorkerInfo) -> bool {
-        worker.host == hostname() || self.state.has_worker_file(worker.id)
+        let has_host_name = !self.state.is_on_server() && worker.host == hostname();
+        has_host_name || self.state.has_worker_file(worker.id)
     }
 }
 

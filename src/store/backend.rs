@@ -1,7 +1,9 @@
 //! The [`Store`] trait: what every backend implements.
 
+use std::any::Any;
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
@@ -9,8 +11,8 @@ use super::error::StoreError;
 use super::log::{LogReader, LogWriter};
 use super::notifier::{NotifyFn, Subscription};
 use super::reservation_lock::ReservationLock;
+use super::store_clock::StoreClock;
 use super::terminal_input::TerminalInputPipes;
-use crate::clock;
 use crate::model::{
     Call, Command, Definition, DueCounts, DuePage, DueRecord, EnvironmentId, Event, EventRecord, ExpectationState,
     HookResult, Job, JobId, QueueId, QueueInfo, Refusal, Run, RunId, ScheduleState, ScheduleTarget, SiteState,
@@ -20,6 +22,27 @@ use crate::model::{
 /// How many events a store retains at least for followers. A follower that is further behind loads the site again,
 /// which is faster by then.
 pub(super) const MIN_RETAINED_EVENTS: u64 = 10_000;
+
+/// How long a worker is taken for alive after it has last renewed its lease.
+pub const LEASE_TERM: Duration = Duration::from_secs(60);
+
+/// How often a worker renews its lease.
+pub(super) const LEASE_RENEWAL_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How long a worker whose lease ran out has time to renew it, after that was noticed.
+pub const LEASE_GRACE: Duration = Duration::from_secs(30);
+
+/// The lease of a worker, which is renewed until this is dropped.
+pub struct WorkerLease {
+    _held: Box<dyn Any + Send>,
+}
+
+impl WorkerLease {
+    /// A lease that is renewed until `held` is dropped.
+    pub(super) fn keeping(held: impl Any + Send) -> Self {
+        Self { _held: Box::new(held) }
+    }
+}
 
 /// The result of one command: its events, or why it was refused. A refused command changes nothing.
 pub type CommandResult = Result<Vec<Event>, Refusal>;
@@ -51,9 +74,9 @@ pub type TimedCommand<'c> = (&'c Command, DateTime<Utc>);
 
 /// One connection to a stored site. Every process and every thread opens its own.
 pub trait Store: Send {
-    /// The current time by the clock that decides: that of the server, for a site that several machines share.
-    fn now(&self) -> DateTime<Utc> {
-        clock::now()
+    /// The clock that decides, at whose time commands are executed: that of the server, where machines share a site.
+    fn clock(&self) -> StoreClock {
+        StoreClock::system()
     }
 
     /// Executes commands in order and in one transaction; each sees the effects of those before it. When this returns,
@@ -70,6 +93,18 @@ pub trait Store: Send {
     /// The lock that a worker holds while jobs are reserved for it. None if this backend can't make other writers wait;
     /// then no worker may reserve jobs.
     fn reservation_lock(&self) -> Result<Option<ReservationLock>, StoreError>;
+
+    /// Keeps the lease of a worker until the result is dropped, and calls `on_loss` when it was lost. None for a backend
+    /// of one machine, where locks tell which workers are alive.
+    fn keep_lease(&self, _worker: WorkerId, _on_loss: NotifyFn) -> Result<Option<WorkerLease>, StoreError> {
+        Ok(None)
+    }
+
+    /// The registered workers whose lease ran out at least [`LEASE_GRACE`] ago as far as it is known. The first call after
+    /// that only notes it: a server that was down must not take all workers for dead. Empty for a backend without leases.
+    fn workers_without_lease(&mut self) -> Result<Vec<WorkerId>, StoreError> {
+        Ok(Vec::new())
+    }
 
     /// Loads the whole site. Follow it from [`SiteState::seq`] on.
     fn load(&mut self) -> Result<SiteState, StoreError>;

@@ -143,6 +143,14 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
+    /// The directory belongs to a site elsewhere.
+    #[error("{path}: this folder belongs to the site in {server}; name another one with `--state`", path = .path.display())]
+    OtherServer {
+        /// The record in the directory.
+        path: PathBuf,
+        /// Where its site is.
+        server: String,
+    },
     /// The database server can't be reached, or reports an error.
     #[error("{server}: {reason}")]
     Server {

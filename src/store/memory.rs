@@ -9,11 +9,15 @@ use std::thread;
 
 use chrono::{DateTime, Utc};
 
-use super::backend::{CommandResult, MIN_RETAINED_EVENTS, PruneReport, Store, TimedCommand, TransactionReport};
+use super::backend::{
+    CommandResult, LEASE_GRACE, LEASE_TERM, MIN_RETAINED_EVENTS, PruneReport, Store, TimedCommand, TransactionReport,
+    WorkerLease,
+};
 use super::error::StoreError;
 use super::log::{LogReader, LogWriter, save_hook_result};
 use super::notifier::{NotifyFn, Subscription};
 use super::reservation_lock::ReservationLock;
+use super::store_clock::StoreClock;
 use super::terminal_input::TerminalInputPipes;
 use crate::model::{
     Command, DueCounts, DuePage, DueRecord, EnvironmentId, Event, EventRecord, ExpectationState, HookResult, Job,
@@ -26,20 +30,46 @@ use crate::model::{
 pub struct MemoryStore {
     shared: Arc<Mutex<MemorySite>>,
     logs: PathBuf,
+    clock: StoreClock,
+    has_leases: bool,
 }
 
 #[derive(Default)]
 struct MemorySite {
+    leases: BTreeMap<WorkerId, MemoryLease>,
     site: Site,
     events: VecDeque<EventRecord>,
     runs: BTreeMap<JobId, Vec<Run>>,
     listeners: Vec<Weak<SyncSender<()>>>,
 }
 
+/// When a worker has renewed its lease, and since when that is known to be too long ago.
+#[derive(Clone, Copy)]
+struct MemoryLease {
+    renewed: DateTime<Utc>,
+    overdue: Option<DateTime<Utc>>,
+}
+
 impl MemoryStore {
     /// An empty site. The output of its runs is written to files in `logs`.
     pub fn new(logs: impl Into<PathBuf>) -> Self {
-        Self { shared: Arc::default(), logs: logs.into() }
+        Self { shared: Arc::default(), logs: logs.into(), clock: StoreClock::system(), has_leases: false }
+    }
+
+    /// Like [`new`](Self::new), with leases by this clock instead of locks: a model of a site that machines share.
+    pub fn with_leases(logs: impl Into<PathBuf>, clock: StoreClock) -> Self {
+        Self { clock, has_leases: true, ..Self::new(logs) }
+    }
+
+    /// Renews the lease of a worker. Returns whether the worker is registered.
+    fn renew_lease(&self, worker: WorkerId) -> bool {
+        let now = self.clock.now();
+        let mut site = self.lock();
+        let is_registered = site.site.read(|state| state.workers().any(|known| known.id == worker));
+        if is_registered {
+            site.leases.insert(worker, MemoryLease { renewed: now, overdue: None });
+        }
+        is_registered
     }
 
     // A panic while the lock was held can't have left a partial change: the site applies each one as a whole.
@@ -56,6 +86,11 @@ impl Store for MemoryStore {
         if site.seq() != before {
             site.notify();
         }
+        for event in results.iter().flatten().flatten() {
+            if let Event::WorkerJoined { worker } = event {
+                site.leases.insert(worker.id, MemoryLease { renewed: self.clock.now(), overdue: None });
+            }
+        }
         let claimed = results.iter().flatten().flatten().flat_map(|event| match event {
             Event::Started { job, .. } => vec![*job],
             Event::Reserved { jobs, .. } => jobs.iter().map(|reservation| reservation.job).collect(),
@@ -67,6 +102,38 @@ impl Store for MemoryStore {
 
     fn reservation_lock(&self) -> Result<Option<ReservationLock>, StoreError> {
         Ok(None)
+    }
+
+    fn clock(&self) -> StoreClock {
+        self.clock.clone()
+    }
+
+    fn keep_lease(&self, worker: WorkerId, on_loss: NotifyFn) -> Result<Option<WorkerLease>, StoreError> {
+        if self.has_leases && !self.renew_lease(worker) {
+            on_loss();
+        }
+        // A lease lasts while the clock stands still; it is renewed by keeping it again.
+        Ok(self.has_leases.then(|| WorkerLease::keeping(())))
+    }
+
+    fn workers_without_lease(&mut self) -> Result<Vec<WorkerId>, StoreError> {
+        let now = self.clock.now();
+        let mut site = self.lock();
+        if !self.has_leases {
+            return Ok(Vec::new());
+        }
+        let registered: Vec<WorkerId> = site.site.read(|state| state.workers().map(|worker| worker.id).collect());
+        site.leases.retain(|worker, _| registered.contains(worker));
+        let mut without = Vec::new();
+        for worker in registered {
+            let lease = site.leases.entry(worker).or_insert(MemoryLease { renewed: now, overdue: None });
+            let has_passed = |since: DateTime<Utc>, limit| (now - since).to_std().is_ok_and(|passed| passed > limit);
+            if has_passed(lease.renewed, LEASE_TERM) {
+                let since = *lease.overdue.get_or_insert(now);
+                without.extend(has_passed(since, LEASE_GRACE).then_some(worker));
+            }
+        }
+        Ok(without)
     }
 
     fn load(&mut self) -> Result<SiteState, StoreError> {

@@ -41,16 +41,20 @@ mod private_files;
 mod registry;
 mod reservation_lock;
 mod save_lock;
+mod server_record;
 mod site_id;
 mod site_ownership;
 mod sqlite;
 mod state_dir;
+mod store_clock;
 mod terminal_input;
 mod trust;
 mod worker_liveness;
 mod worker_origin;
 
-pub use backend::{CommandResult, PruneReport, Store, TimedCommand, TransactionReport};
+pub use backend::{
+    CommandResult, LEASE_GRACE, LEASE_TERM, PruneReport, Store, TimedCommand, TransactionReport, WorkerLease,
+};
 pub use environment_files::{EncodedEnvironment, EnvironmentFiles, SavedEnvironment};
 pub use error::StoreError;
 pub use liveness_watch::LivenessWatch;
@@ -64,6 +68,7 @@ pub use save_lock::SaveLock;
 pub use site_id::SiteId;
 pub use sqlite::SqliteStore;
 pub use state_dir::StateDir;
+pub use store_clock::StoreClock;
 pub use terminal_input::{TerminalInputError, TerminalInputPipes, TerminalInputReader, TerminalInputWriter};
 pub use trust::{check_jobs_file, check_state_dir};
 pub use worker_liveness::{RegistrationLock, StartedRuns, WorkerLock};

@@ -37,7 +37,7 @@ impl StateDir {
     /// Whether there is any state: a database or what is left of one.
     pub fn has_database(&self) -> bool {
         let exists = |path: PathBuf| path.symlink_metadata().is_ok();
-        exists(self.database()) || exists(self.path().join("state.db-wal"))
+        exists(self.database()) || exists(self.server_record()) || exists(self.path().join("state.db-wal"))
     }
 
     /// Makes sure that this directory may be used as the state of `file`; creates and registers it if there is no state

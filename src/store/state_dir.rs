@@ -39,6 +39,11 @@ impl StateDir {
         self.path.join("state.db")
     }
 
+    /// The file with the address of the server that has the site, if it is not in the database here.
+    pub(super) fn server_record(&self) -> PathBuf {
+        self.path.join("server")
+    }
+
     /// The file that writers of the database lock.
     pub fn write_lock(&self) -> PathBuf {
         self.path.join("turn")

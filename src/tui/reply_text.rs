@@ -53,6 +53,7 @@ pub(super) fn worker_check_text(check: &WorkerCheck, keymap: &Keymap) -> Option<
 pub(super) fn worker_error_text(error: &SiteError) -> String {
     match error {
         SiteError::Store(error) => format!("Can't start a worker: {error}"),
+        SiteError::NoWorker => "No worker is running for this site. Start one with `setlist worker`.".to_owned(),
         SiteError::Spawn(error) => format!("Can't start a worker: {error}"),
         SiteError::WorkerFailed { reason, .. } => format!("Can't start a worker: {reason} (see .setlist/worker.log)"),
         SiteError::WorkerNotReady { pid, waited, .. } => {

@@ -108,7 +108,9 @@ pub fn run(params: ScreenParams) -> Result<ExitSummary, TuiError> {
             Submission { commands: vec![Command::EnsureQueue { queue }], intent: Intent::Open, needs_worker: false };
         let _ = store_requests.send(StoreRequest::Submit(submission));
     }
-    let file_watch = watch_file(file.clone(), file_version.as_deref(), &sender);
+    // Of a site on a server, the file is published when it is opened.
+    let file_watch =
+        if state.is_on_server() { None } else { watch_file(file.clone(), file_version.as_deref(), &sender) };
     let input = input_thread::InputThread::start(sender.clone())?;
     // Opens the output of the selected job.
     let _ = sender.send(Message::Tick);

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
-use crate::clock;
 use crate::definition::save;
 use crate::model::{Command, Definition, DuePage, Event, JobId, QueueId, Run, RunId};
 use crate::site::{self, Coalescer, Respawn, SiteError, SitePaths, WorkerCheck};
@@ -142,7 +141,8 @@ impl StoreThread {
                     | StoreRequest::CheckWorkers => false,
                 };
                 if !is_stale {
-                    self.execute(request, clock::now());
+                    let now = self.store.clock().now();
+                    self.execute(request, now);
                 }
             }
         }

@@ -14,6 +14,8 @@ const MAX_LOADED: usize = 8;
 #[derive(Debug)]
 pub(super) struct EnvironmentCache {
     files: EnvironmentFiles,
+    /// Whether requests may come from other machines, whose environments are not those of this one.
+    is_on_server: bool,
     /// The latest last.
     loaded: Vec<(EnvironmentId, Arc<Environment>)>,
 }
@@ -23,7 +25,11 @@ static LOGIN: LazyLock<Arc<Environment>> = LazyLock::new(|| Arc::new(runner::log
 
 impl EnvironmentCache {
     pub(super) fn new(state: &StateDir) -> Self {
-        Self { files: EnvironmentFiles::new(state.environments()), loaded: Vec::new() }
+        Self {
+            files: EnvironmentFiles::new(state.environments()),
+            is_on_server: state.is_on_server(),
+            loaded: Vec::new(),
+        }
     }
 
     /// The environment of a job, or why it is unavailable.
@@ -52,6 +58,7 @@ impl EnvironmentCache {
         }
         let environment = match self.files.load(id) {
             Ok(Some(environment)) => Arc::new(environment),
+            Ok(None) if self.is_on_server => return Ok(Self::login()),
             Ok(None) => {
                 return Err("the environment of its request is no longer stored; `setlist retry` uses yours".to_owned());
             }

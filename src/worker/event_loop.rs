@@ -34,12 +34,11 @@ use super::pruner::Pruner;
 use super::reload::Reload;
 use super::reservations::Reservations;
 use super::run_folders::RunFolders;
-use crate::clock;
 use crate::crash;
 use crate::model::{Command, Event, EventRecord, HookResult, Job, QueueId, RunId, StopSignal, WorkerId};
 use crate::runner::{Runner, with_sigchld_blocked};
 use crate::site::{SitePaths, forget_unused_environments, hostname, reap_dead_workers, tag_prefix};
-use crate::store::{LivenessWatch, NotifyFn, Store, StoreError, Subscription, WorkerLock};
+use crate::store::{LivenessWatch, NotifyFn, Store, StoreClock, StoreError, Subscription, WorkerLease, WorkerLock};
 use crate::text::count_noun;
 
 /// Maximum sleep, in case a change notification is lost or a peer can't be monitored.
@@ -94,6 +93,8 @@ pub(super) struct EventLoop {
     /// When it last woke, by both clocks.
     woken_at: Instant,
     now: DateTime<Utc>,
+    /// The clock that decides.
+    clock: StoreClock,
     /// The clock was set back since the waits of jobs were last checked.
     clock_set_back: bool,
     shutdown: Option<Shutdown>,
@@ -111,6 +112,8 @@ pub(super) struct EventLoop {
     suspend_requested: bool,
     liveness_watch: LivenessWatch,
     lock: WorkerLock,
+    /// Kept until the worker has left.
+    _lease: Option<WorkerLease>,
 }
 
 /// Why the other workers have to be checked.
@@ -164,9 +167,10 @@ impl EventLoop {
     ) -> Result<Self, WorkerError> {
         reap_dead_workers(store, &paths)?;
         let registration_lock = paths.state.lock_registration()?;
+        let clock = store.clock();
         let last_seq = store.last_seq()?;
         let join = Command::Join { host: hostname(), pid: std::process::id(), queues: queues.clone() };
-        let answers = store.execute(&[join], clock::now())?;
+        let answers = store.execute(&[join], clock.now())?;
         let id = answers.into_iter().flatten().flatten().find_map(|event| match event {
             Event::WorkerJoined { worker } => Some(worker.id),
             _ => None,
@@ -178,7 +182,7 @@ impl EventLoop {
         let setup = WorkerSetup::of_worker(store, &paths, id, registration_lock);
         // Otherwise it would be considered a dead worker.
         let setup = setup.inspect_err(|_| unregister(store, id))?;
-        let WorkerSetup { lock, reservation_lock, runner, sender, messages, liveness_watch } = setup;
+        let WorkerSetup { lock, lease, reservation_lock, runner, sender, messages, liveness_watch } = setup;
         Ok(Self {
             tag_prefix: tag_prefix(&paths),
             paths,
@@ -205,7 +209,8 @@ impl EventLoop {
             launch_retry_at: None,
             is_delay_logged: false,
             is_limit_logged: false,
-            now: clock::now(),
+            now: clock.now(),
+            clock,
             woken_at: Instant::now(),
             clock_set_back: false,
             shutdown: None,
@@ -220,6 +225,7 @@ impl EventLoop {
             suspend_requested: false,
             liveness_watch,
             lock,
+            _lease: lease,
         })
     }
 
@@ -227,7 +233,7 @@ impl EventLoop {
     pub(super) fn limit_parallel(&self, store: &mut dyn Store, parallel: NonZero<u32>) -> Result<(), StoreError> {
         let queues = self.queues.iter().flatten();
         let limit = |queue: &QueueId| Command::OverrideParallel { worker: self.id, queue: queue.clone(), parallel };
-        let limited = store.execute(&queues.map(limit).collect::<Vec<_>>(), clock::now());
+        let limited = store.execute(&queues.map(limit).collect::<Vec<_>>(), store.clock().now());
         limited.map(drop).inspect_err(|_| unregister(store, self.id))
     }
 
@@ -338,7 +344,7 @@ impl EventLoop {
             self.apply_commit(store, outcome, on_change)?;
         }
         if self.reservations.is_empty() {
-            self.is_dirty |= self.reload.apply_pending(store)?;
+            self.is_dirty |= self.reload.apply_pending(store, &self.paths)?;
             self.check_peers(store);
             self.shorten_waits(store)?;
         }
@@ -385,7 +391,7 @@ impl EventLoop {
 
     /// Notes the time. The clock may have been set since the last time.
     fn read_clock(&mut self) {
-        let (now, instant) = (clock::now(), Instant::now());
+        let (now, instant) = (self.clock.now(), Instant::now());
         let expected =
             TimeDelta::from_std(instant - self.woken_at).ok().and_then(|passed| self.now.checked_add_signed(passed));
         self.clock_set_back |= expected.is_some_and(|expected| expected - now > CLOCK_TOLERANCE);
@@ -438,7 +444,7 @@ impl EventLoop {
         if self.shutdown.is_some() {
             store.execute(
                 &[Command::ReapWorker { worker: self.id, started_runs: Vec::new(), unreachable_host: None }],
-                clock::now(),
+                self.clock.now(),
             )?;
             self.forget_environments(store);
             return Ok(NextStep::Exit);
@@ -447,7 +453,7 @@ impl EventLoop {
             return Ok(NextStep::Sleep);
         }
         let leave = Command::Leave { worker: self.id, queues: self.queues.clone() };
-        let has_left = store.execute(&[leave], clock::now())?.iter().all(Result::is_ok);
+        let has_left = store.execute(&[leave], self.clock.now())?.iter().all(Result::is_ok);
         if has_left {
             self.forget_environments(store);
         }
@@ -468,7 +474,7 @@ impl EventLoop {
         if is_step_due && self.reservations.is_empty() {
             return Duration::ZERO;
         }
-        let due = self.next_due.map(|due| (due - clock::now()).to_std().unwrap_or_default());
+        let due = self.next_due.map(|due| (due - self.clock.now()).to_std().unwrap_or_default());
         let launch_retry = self.launch_retry_at.map(|at| at.saturating_duration_since(Instant::now()));
         [due, launch_retry, self.reservations.time_left()].into_iter().flatten().fold(MAX_SLEEP, Duration::min)
     }

@@ -1,9 +1,8 @@
 //! Applies `jobs.yaml` when it was saved while a worker runs.
 
-use crate::clock;
 use crate::definition;
-use crate::model::{Command, DesiredState, Event};
-use crate::site::{FileWatch, SitePaths};
+use crate::model::{DesiredState, Event};
+use crate::site::{AppliedFile, FileWatch, Publishing, SitePaths, apply_file};
 use crate::store::{Store, StoreError};
 
 /// The versions of `jobs.yaml` that the worker has to apply.
@@ -48,7 +47,7 @@ impl Reload {
 
     /// Reconciles the site with the version that was read last. A version with errors changes nothing. Returns whether the
     /// site may have changed.
-    pub(super) fn apply_pending(&mut self, store: &mut dyn Store) -> Result<bool, StoreError> {
+    pub(super) fn apply_pending(&mut self, store: &mut dyn Store, paths: &SitePaths) -> Result<bool, StoreError> {
         let desired = match &self.pending {
             None => return Ok(false),
             Some(Ok(desired)) => desired.clone(),
@@ -61,13 +60,23 @@ impl Reload {
             }
         };
         let version = desired.version.clone();
-        let answers = store.execute(&[Command::Reconcile(Box::new(desired))], clock::now())?;
+        let events = match apply_file(store, paths, desired, Publishing::SameCopy)? {
+            AppliedFile::Applied(events) => events,
+            AppliedFile::OtherInForce(published) => {
+                tracing::warn!("jobs.yaml was changed here, but another one is in force, published {published}");
+                Vec::new()
+            }
+        };
         self.pending = None;
-        let applied = answers.iter().flatten().flatten().find_map(|event| match event {
+        let applied = events.iter().find_map(|event| match event {
             Event::FileApplied { file_version } => Some(file_version),
             _ => None,
         });
-        self.is_deferred = applied.is_some_and(|applied| *applied != version);
+        // Of a site on a server, the version also says who has published it.
+        let is_incomplete = |applied: &String| {
+            if paths.state.is_on_server() { applied.is_empty() } else { *applied != version }
+        };
+        self.is_deferred = applied.is_some_and(is_incomplete);
         Ok(true)
     }
 }

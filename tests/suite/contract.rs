@@ -5,6 +5,7 @@ mod backend_site;
 mod each_backend;
 mod expectations;
 mod freshness;
+mod leases;
 mod old_formats;
 mod ordering;
 mod pools;

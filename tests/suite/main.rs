@@ -58,6 +58,7 @@ mod terminal;
 mod terminal_conventions;
 mod terminal_safety;
 mod trust;
+mod two_machines;
 mod values;
 mod wakeups;
 mod what_happens;

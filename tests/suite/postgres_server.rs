@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
+use postgres::{Client, NoTls};
 use setlist::store::{PostgresStore, ServerAddress, StateDir};
 use tempfile::TempDir;
 
@@ -40,6 +42,19 @@ pub(crate) fn new_site() -> Option<ServerAddress> {
     let server = SERVER.get_or_init(start).as_ref()?;
     let site = SITES.fetch_add(1, Ordering::Relaxed);
     Some(ServerAddress::parse(&url(&server.socket, &format!("site-{site}"))).unwrap())
+}
+
+/// Lets time pass for the leases of workers of a site, by moving them into the past.
+pub(crate) fn pass(address: &ServerAddress, time: Duration) {
+    let mut client =
+        Client::connect(&format!("user=setlist dbname=postgres host={}", socket().display()), NoTls).unwrap();
+    let interval = format!("interval '{} milliseconds'", time.as_millis());
+    let sql = format!(
+        "UPDATE setlist.workers SET renewed = renewed - {interval}, overdue = overdue - {interval} \
+         WHERE site = (SELECT id FROM setlist.sites WHERE name = '{}')",
+        address.site()
+    );
+    client.batch_execute(&sql).unwrap();
 }
 
 /// The folder of the server's socket.

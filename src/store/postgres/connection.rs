@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::row_changes::RowChanges;
 use super::schema::{self, LOCK_CLASS};
 use super::server_address::ServerAddress;
-use super::session::{ServerClock, ServerSession};
+use super::session::ServerSession;
 use super::site_copy::{LOAD_STATEMENTS, SiteCopy, SiteRow, events, load_sql, news_sql};
 use super::sql_text::{ResultSets, literal, number};
 use crate::crash;
@@ -15,6 +15,7 @@ use crate::store::backend::{TimedCommand, TransactionReport};
 use crate::store::error::StoreError;
 use crate::store::site_id::SiteId;
 use crate::store::state_dir::StateDir;
+use crate::store::store_clock::StoreClock;
 
 /// How often to connect again to find out whether a transaction was committed, and how long to wait in between.
 const COMMIT_CHECKS: u32 = 8;
@@ -45,13 +46,13 @@ impl PostgresStore {
     /// Opens a connection to a site, which is created if it does not exist. Files of this machine, such as the output of
     /// its runs, are in `local`.
     pub fn open(address: &ServerAddress, local: &StateDir) -> Result<Self, StoreError> {
-        Self::open_with_clock(address, local, ServerClock::default())
+        Self::open_with_clock(address, local, StoreClock::server())
     }
 
     pub(super) fn open_with_clock(
         address: &ServerAddress,
         local: &StateDir,
-        clock: ServerClock,
+        clock: StoreClock,
     ) -> Result<Self, StoreError> {
         let mut session = ServerSession::connect(address, clock)?;
         let site = schema::prepare(&mut session)?;

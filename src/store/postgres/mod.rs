@@ -8,12 +8,14 @@
 //! When the connection breaks during a commit, the client finds out from the number of its last transaction, which is
 //! committed with it, whether it has happened: see [`connection`].
 //!
-//! No command opens this store yet: workers, output and terminal input of other machines come first.
+//! A worker keeps a [lease](super::WorkerLease) by the clock of the server. When it runs out, others end the runs of the
+//! worker as *may still be running*, and its reports are refused: their runs are over.
 //!
 //! Loading a site takes memory and time in proportion to its jobs and recorded due times. The output of runs, terminal
 //! input and hook results are still files of the machine that the connection is on.
 
 mod connection;
+mod leases;
 mod listener;
 mod prune;
 mod row_changes;

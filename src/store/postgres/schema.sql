@@ -30,6 +30,8 @@ CREATE TABLE setlist.workers (
     site integer NOT NULL,
     id bigint NOT NULL,
     body text NOT NULL,
+    renewed timestamptz NOT NULL DEFAULT clock_timestamp(), -- its lease
+    overdue timestamptz,                                    -- since when its lease is known to have run out
     PRIMARY KEY (site, id)
 );
 

@@ -1,15 +1,11 @@
 //! A connection to the server, which is made again when it breaks.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
-
-use chrono::{DateTime, TimeDelta, Utc};
 use postgres::{Client, NoTls};
 
 use super::server_address::{ServerAddress, describe};
 use super::sql_text::ResultSets;
-use crate::clock;
 use crate::store::error::StoreError;
+use crate::store::store_clock::StoreClock;
 
 /// Settings of each connection. A client that stops between the two messages of a transaction must not keep the lock of
 /// the site.
@@ -21,36 +17,11 @@ const SETTINGS: &str = "SET standard_conforming_strings = on; SET client_min_mes
 pub(super) struct ServerSession {
     address: ServerAddress,
     client: Client,
-    clock: ServerClock,
-}
-
-/// The clock of the server, as far as it is known. All clones are the same clock.
-#[derive(Clone, Debug, Default)]
-pub(super) struct ServerClock(Arc<Mutex<Option<ServerTime>>>);
-
-#[derive(Clone, Copy, Debug)]
-struct ServerTime {
-    server: DateTime<Utc>,
-    at: Instant,
-}
-
-impl ServerClock {
-    /// Sets it to the server's time, which was just read.
-    pub(super) fn set(&self, server: DateTime<Utc>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(ServerTime { server, at: Instant::now() });
-    }
-
-    /// The server's time; that of this machine before the first reading.
-    pub(super) fn now(&self) -> DateTime<Utc> {
-        let reading = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        reading.map_or_else(clock::now, |ServerTime { server, at }| {
-            TimeDelta::from_std(at.elapsed()).ok().and_then(|since| server.checked_add_signed(since)).unwrap_or(server)
-        })
-    }
+    clock: StoreClock,
 }
 
 impl ServerSession {
-    pub(super) fn connect(address: &ServerAddress, clock: ServerClock) -> Result<Self, StoreError> {
+    pub(super) fn connect(address: &ServerAddress, clock: StoreClock) -> Result<Self, StoreError> {
         let client = connect(address).map_err(|error| server_error(address, &error))?;
         Ok(Self { address: address.clone(), client, clock })
     }
@@ -69,7 +40,7 @@ impl ServerSession {
         &self.address
     }
 
-    pub(super) fn clock(&self) -> &ServerClock {
+    pub(super) fn clock(&self) -> &StoreClock {
         &self.clock
     }
 

@@ -6,23 +6,24 @@ use std::ops::Range;
 use chrono::{DateTime, Utc};
 
 use super::connection::PostgresStore;
-use super::listener;
 use super::site_copy::{SiteRow, events, news_sql, reaches};
 use super::sql_text::{parsed, required};
+use super::{leases, listener};
 use crate::model::{
     DueCounts, DuePage, DueRecord, EnvironmentId, EventRecord, ExpectationState, HookResult, Job, JobId, QueueId,
     QueueInfo, Run, RunId, ScheduleState, ScheduleTarget, SiteState, StateReader, WorkerId, WorkerInfo, next_ready_job,
 };
-use crate::store::backend::{PruneReport, Store, TimedCommand, TransactionReport, require_scripts};
+use crate::store::backend::{PruneReport, Store, TimedCommand, TransactionReport, WorkerLease, require_scripts};
 use crate::store::error::StoreError;
 use crate::store::log::{LogReader, LogWriter, save_hook_result};
 use crate::store::notifier::{NotifyFn, Subscription};
 use crate::store::reservation_lock::ReservationLock;
+use crate::store::store_clock::StoreClock;
 use crate::store::terminal_input::TerminalInputPipes;
 
 impl Store for PostgresStore {
-    fn now(&self) -> DateTime<Utc> {
-        self.session.clock().now()
+    fn clock(&self) -> StoreClock {
+        self.session.clock().clone()
     }
 
     fn transact(&mut self, commands: &[TimedCommand<'_>]) -> Result<TransactionReport, StoreError> {
@@ -32,6 +33,15 @@ impl Store for PostgresStore {
 
     fn reservation_lock(&self) -> Result<Option<ReservationLock>, StoreError> {
         Ok(None)
+    }
+
+    fn keep_lease(&self, worker: WorkerId, on_loss: NotifyFn) -> Result<Option<WorkerLease>, StoreError> {
+        let clock = self.session.clock().clone();
+        leases::keep(self.session.address(), clock, self.site, worker, on_loss).map(Some)
+    }
+
+    fn workers_without_lease(&mut self) -> Result<Vec<WorkerId>, StoreError> {
+        leases::workers_without(&mut self.session, self.site)
     }
 
     fn load(&mut self) -> Result<SiteState, StoreError> {

@@ -1,10 +1,12 @@
 //! A site in one of the backends.
 
 use std::fs;
+use std::time::Duration;
 
-use setlist::store::{MemoryStore, PostgresStore, ServerAddress, SqliteStore, StateDir, Store};
+use setlist::store::{MemoryStore, PostgresStore, ServerAddress, SqliteStore, StateDir, Store, StoreClock};
 use tempfile::TempDir;
 
+use super::at;
 use crate::postgres_server;
 
 /// A site in one of the backends.
@@ -23,6 +25,22 @@ impl BackendSite {
     pub(crate) fn memory() -> Self {
         let folder = TempDir::new().unwrap();
         Self { backend: Backend::Memory(MemoryStore::new(folder.path())), folder }
+    }
+
+    /// A site in memory with leases by a clock that only moves when told to.
+    pub(crate) fn memory_with_leases() -> Self {
+        let folder = TempDir::new().unwrap();
+        let store = MemoryStore::with_leases(folder.path(), StoreClock::manual(at(0)));
+        Self { backend: Backend::Memory(store), folder }
+    }
+
+    /// Lets time pass for the leases of workers.
+    pub(super) fn pass(&self, time: Duration) {
+        match &self.backend {
+            Backend::Memory(store) => store.clock().advance(time),
+            Backend::Sqlite => {}
+            Backend::Postgres(address) => postgres_server::pass(address, time),
+        }
     }
 
     pub(crate) fn sqlite() -> Self {

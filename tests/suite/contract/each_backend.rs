@@ -4,6 +4,7 @@
 macro_rules! contract {
     ($($promise:ident),* $(,)?) => {
         contract!(@backend memory, BackendSite::memory, $($promise),*);
+        contract!(@backend memory_with_leases, BackendSite::memory_with_leases, $($promise),*);
         contract!(@backend sqlite, BackendSite::sqlite, $($promise),*);
         contract!(@backend postgres, BackendSite::postgres, $($promise),*);
     };

@@ -1,0 +1,66 @@
+//! Which server has the site of a state directory. The directory then holds only what belongs to this machine.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+
+use super::error::StoreError;
+use super::postgres::ServerAddress;
+use super::private_files::{open_private, read_to_string};
+use super::state_dir::StateDir;
+use super::trust::OTHER_FILES_DIR;
+use crate::stable_hash::stable_hash;
+
+impl StateDir {
+    /// The directory of this machine for the site on a server that the jobs of this file belong to.
+    pub fn for_server(file: &Path, address: &ServerAddress) -> Self {
+        let hash = stable_hash(address.to_string().bytes());
+        Self::new(Self::for_file(file).path().join(OTHER_FILES_DIR).join(format!("{}@{hash:016x}", address.site())))
+    }
+
+    /// The server that has the site, if it is not in the database here.
+    pub fn server_address(&self) -> Result<Option<ServerAddress>, StoreError> {
+        let path = self.server_record();
+        let url = match read_to_string(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            read => read.map_err(|source| StoreError::io(&path, source))?,
+        };
+        let parsed = ServerAddress::parse(url.trim_end());
+        parsed.map(Some).map_err(|error| StoreError::Unreadable { path, reason: error.to_string() })
+    }
+
+    /// Whether a server has the site, so that its workers may be on other machines.
+    pub fn is_on_server(&self) -> bool {
+        self.server_record().exists()
+    }
+
+    /// The version of `jobs.yaml` that this machine has last published, or has seen in force.
+    pub fn last_published(&self) -> Option<String> {
+        read_to_string(&self.path().join("published")).ok().filter(|version| !version.is_empty())
+    }
+
+    /// Records the version of `jobs.yaml` that this machine has published, or has seen in force.
+    pub fn record_published(&self, version: &str) -> Result<(), StoreError> {
+        if self.last_published().as_deref() == Some(version) {
+            return Ok(());
+        }
+        let path = self.path().join("published");
+        let write = |mut file: File| file.set_len(0).and_then(|()| file.write_all(version.as_bytes()));
+        open_private(&path).and_then(|file| write(file).map_err(|source| StoreError::io(path, source)))
+    }
+
+    /// Records the server that has the site. Refused if the directory holds another site.
+    pub fn record_server(&self, address: &ServerAddress) -> Result<(), StoreError> {
+        let path = self.server_record();
+        match self.server_address()? {
+            Some(known) if known.to_string() == address.to_string() => return Ok(()),
+            Some(known) => return Err(StoreError::OtherServer { path, server: known.to_string() }),
+            None if self.database().exists() => {
+                return Err(StoreError::OtherServer { path, server: self.database().display().to_string() });
+            }
+            None => {}
+        }
+        let write = |mut file: File| writeln!(file, "{address}").and_then(|()| file.sync_all());
+        open_private(&path).and_then(|file| write(file).map_err(|source| StoreError::io(path, source)))
+    }
+}

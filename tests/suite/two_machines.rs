@@ -1,0 +1,156 @@
+//! A site on a server, used from folders with homes of their own, as if they were on different machines.
+
+use std::process::{Child, Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use setlist::store::{LEASE_GRACE, LEASE_TERM, ServerAddress};
+
+use super::postgres_server;
+use super::temp_site::{CommandOutput, TempSite, wait_for};
+
+/// A machine: a folder with a copy of `jobs.yaml`.
+struct Machine {
+    site: TempSite,
+    address: ServerAddress,
+}
+
+/// Machines that share a site; none if there is no server.
+fn machines<const COUNT: usize>(jobs: &str) -> Option<[Machine; COUNT]> {
+    let address = postgres_server::new_site()?;
+    Some(std::array::from_fn(|_| Machine { site: TempSite::with(jobs), address: address.clone() }))
+}
+
+impl Machine {
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = self.site.command(args);
+        command.env("SETLIST_STORE", self.address.to_string());
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> CommandOutput {
+        CommandOutput::from_output(&self.command(args).output().unwrap())
+    }
+
+    #[track_caller]
+    fn ok(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        assert_eq!(output.code, Some(0), "setlist {args:?}: {output:?}");
+        output.stdout
+    }
+
+    #[track_caller]
+    fn wait_for_job(&self, job: &str, text: &str) -> String {
+        wait_for(text, || Some(self.ok(&["show", job])).filter(|shown| shown.contains(text)))
+    }
+
+    /// Starts a worker.
+    fn worker(&self, args: &[&str]) -> RunningWorker {
+        let mut command = self.command(&["worker"]);
+        RunningWorker(command.args(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+    }
+}
+
+/// A worker that is killed at the end of the test.
+struct RunningWorker(Child);
+
+impl RunningWorker {
+    /// Kills it, and what it runs.
+    fn kill(&mut self, machine: &Machine) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+        for process in machine.site.processes() {
+            // It may have ended.
+            let _ = kill_process(process.pid, Signal::KILL);
+        }
+    }
+
+    fn stop(mut self) {
+        kill_process(Pid::from_child(&self.0), Signal::TERM).unwrap();
+        assert!(self.0.wait().unwrap().success());
+    }
+}
+
+impl Drop for RunningWorker {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = (self.0.kill(), self.0.wait());
+    }
+}
+
+const JOBS: &str = "
+queues:
+  build:
+    parallel: 2
+    jobs:
+      - {id: where, run: 'pwd'}
+      - {id: wait, run: '[ -e go ] || { touch started; cat fifo; }'}
+";
+
+#[test]
+fn jobs_requested_on_one_machine_run_on_another() {
+    let Some([here, there]) = machines("queues: {build: {jobs: [{id: where, run: pwd}]}}") else { return };
+    let output = here.run(&["start", "build"]);
+    assert_eq!(output.code, Some(0), "{output:?}");
+    assert!(output.stderr.contains("no worker is running for this site"), "{output:?}");
+    assert_eq!(here.site.processes().len(), 0, "a machine runs jobs only if it was told to");
+    assert!(here.ok(&["status"]).contains("processing"));
+    let worker = there.worker(&["--exit-when-idle"]);
+    here.wait_for_job("build/where", "succeeded");
+    assert_eq!(
+        there.ok(&["log", "build/where"]).trim(),
+        there.site.path().canonicalize().unwrap().display().to_string()
+    );
+    drop(worker);
+    // The environment of the request is on the machine that made it.
+    assert!(here.ok(&["process", "--again"]).contains("succeeded"));
+}
+
+#[test]
+fn a_job_whose_worker_lost_its_lease_runs_again_only_on_request() {
+    let Some([here, there]) = machines::<2>(JOBS) else { return };
+    for machine in [&here, &there] {
+        assert!(Command::new("mkfifo").arg(machine.site.join("fifo")).status().unwrap().success());
+    }
+    here.ok(&["start", "build"]);
+    let mut worker = there.worker(&[]);
+    wait_for("the job", || there.site.join("started").exists().then_some(()));
+    here.ok(&["status"]);
+    assert!(here.ok(&["show", "build/wait"]).contains("running"), "its worker is on another machine, and alive");
+    worker.kill(&there);
+    postgres_server::pass(&here.address, 2 * LEASE_TERM);
+    here.ok(&["status"]);
+    assert!(here.ok(&["show", "build/wait"]).contains("running"), "the worker may renew its lease");
+    postgres_server::pass(&here.address, 2 * LEASE_GRACE);
+    here.ok(&["status"]);
+    let shown = here.ok(&["show", "build/wait"]);
+    assert!(shown.contains("interrupted (may still be running on "), "{shown}");
+    here.site.write("go", "");
+    let next = here.worker(&[]);
+    let other = here.ok(&["run", "-q", "build", "--", "true"]);
+    here.wait_for_job(other.trim(), "succeeded");
+    let shown = here.ok(&["show", "build/wait"]);
+    assert!(shown.contains("interrupted (may"), "nobody has asked for it: {shown}");
+    here.ok(&["retry", "build/wait"]);
+    here.wait_for_job("build/wait", "succeeded");
+    next.stop();
+}
+
+#[test]
+fn another_jobs_yaml_is_refused_until_it_is_published() {
+    let Some([here, there]) = machines("queues: {build: {jobs: [{id: one, run: 'true'}]}}") else { return };
+    here.ok(&["status"]);
+    there.ok(&["status"]);
+    // A copy that was the same may change: this is an edit.
+    there.site.write("jobs.yaml", "queues: {build: {jobs: [{id: two, run: 'true'}]}}");
+    assert!(there.ok(&["list"]).contains("build/two"));
+    let refused = here.run(&["process"]);
+    assert_eq!(refused.code, Some(2), "{refused:?}");
+    let expected = format!("from {}", there.site.join("jobs.yaml").display());
+    for text in ["another jobs.yaml is in force", &expected, "`setlist publish`"] {
+        assert!(refused.stderr.contains(text), "{refused:?}");
+    }
+    assert!(here.run(&["list"]).stdout.contains("build/two"), "nothing was changed");
+    here.ok(&["publish"]);
+    assert!(here.ok(&["list"]).contains("build/one"));
+    assert_eq!(there.run(&["process"]).code, Some(2));
+}
