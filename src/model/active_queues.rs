@@ -2,7 +2,12 @@
 
 use std::collections::HashSet;
 
-use super::{Job, JobId, JobState, QueueId, QueueInfo, QueueMode, StateReader, WaitConditions};
+use super::{
+    Job, JobId, JobState, NeededJob, QueueId, QueueInfo, QueueMode, ResolvedNeed, StateReader, WaitConditions,
+};
+
+/// How many blocked jobs of a queue are checked before the ids of all are read.
+const FIRST_JOBS: usize = 8;
 
 /// Whether jobs that wait for approval count as active.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,8 +65,18 @@ struct ProgressCheck<'a, R> {
 
 impl<R: StateReader> ProgressCheck<'_, R> {
     fn has_job_that_can_progress(&self, queue: &QueueId) -> Result<bool, R::Error> {
-        for id in self.reader.blocked_jobs(queue)? {
-            if let Some(job) = self.reader.job(id)?
+        // Usually one of the first can progress.
+        let first = self.reader.blocked_jobs(queue, FIRST_JOBS)?;
+        if self.any_can_progress(&first)? {
+            return Ok(true);
+        }
+        let has_more = first.len() == FIRST_JOBS;
+        Ok(has_more && self.any_can_progress(&self.reader.blocked_jobs(queue, usize::MAX)?[FIRST_JOBS..])?)
+    }
+
+    fn any_can_progress(&self, blocked: &[JobId]) -> Result<bool, R::Error> {
+        for id in blocked {
+            if let Some(job) = self.reader.job(*id)?
                 && self.can_progress(&job)?
             {
                 return Ok(true);
@@ -84,8 +99,11 @@ impl<R: StateReader> ProgressCheck<'_, R> {
     }
 
     fn any_need_will_run(&self, job: &Job, seen: &mut HashSet<JobId>) -> Result<bool, R::Error> {
-        for need in &job.needs {
-            let Some(needed) = self.reader.job(need.job)? else { continue };
+        for need in spread_out(&job.needs) {
+            // Its own needs, if it was requested, are read only then.
+            let Some(NeededJob { job: needed, is_removed: false }) = self.reader.needed_job(need.job)? else {
+                continue;
+            };
             let is_active = needed.queue != job.queue && self.active.contains(&needed.queue);
             let will_run = match needed.state {
                 JobState::Running { .. } => true,
@@ -96,7 +114,7 @@ impl<R: StateReader> ProgressCheck<'_, R> {
                 }
                 JobState::Pending { .. } if is_active => true,
                 JobState::Pending { requested: true, wait } => {
-                    !wait.needs || (seen.insert(needed.id) && self.any_need_will_run(&needed, seen)?)
+                    !wait.needs || (seen.insert(needed.id) && self.will_requested_job_run(needed.id, seen)?)
                 }
                 JobState::Pending { .. } | JobState::Finished { .. } => false,
             };
@@ -106,4 +124,23 @@ impl<R: StateReader> ProgressCheck<'_, R> {
         }
         Ok(false)
     }
+
+    fn will_requested_job_run(&self, id: JobId, seen: &mut HashSet<JobId>) -> Result<bool, R::Error> {
+        match self.reader.job(id)? {
+            Some(job) => self.any_need_will_run(&job, seen),
+            None => Ok(false),
+        }
+    }
+}
+
+/// Needs in an order in which an unmet one comes soon, whether the unmet needs are adjacent or scattered.
+fn spread_out(needs: &[ResolvedNeed]) -> impl Iterator<Item = &ResolvedNeed> {
+    let count = needs.len();
+    // Steps by the golden ratio spread evenly; a step without a common divisor visits every need.
+    let stride = (count * 618 / 1000..count).find(|step| gcd(*step, count) == 1).unwrap_or(1);
+    (0..count).map(move |nth| &needs[nth * stride % count])
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
 }

@@ -10,7 +10,7 @@ use super::checks::{DecideError, Decision, existing_job, existing_queue, refuse,
 use super::command::NothingToDo;
 use super::due_times::{decide_due_times, next_decision_time, skip_paused_due_times};
 use super::max_time::MAX_TIME;
-use super::needs::{self, NeedsStatus};
+use super::needs;
 use super::next_job::next_due_time;
 use super::overdue::{decide_expectations, next_expected_time};
 use super::pool_turns::has_requested_waiter;
@@ -21,9 +21,9 @@ use super::request;
 use super::reservation::{self, not_reserved};
 use super::start::run_inputs;
 use super::{
-    AfterRun, Approval, Command, Definition, Event, Job, JobId, JobState, Need, OnFailure, Outcome, ParallelOverride,
-    Phase, QueueId, QueueInfo, QueueMode, QueueSettings, Refusal, RemovalReason, ResolvedNeed, RunId, RunReport,
-    StateReader, StopSignal, WaitConditions, WorkerId, WorkerInfo, next_ready_job,
+    AfterRun, Approval, Command, Definition, Event, Job, JobId, JobState, Need, NeedStatus, OnFailure, Outcome,
+    ParallelOverride, Phase, QueueId, QueueInfo, QueueMode, QueueSettings, Refusal, RemovalReason, ResolvedNeed, RunId,
+    RunReport, StateReader, StopSignal, WaitConditions, WorkerId, WorkerInfo, next_ready_job,
 };
 
 const CANCEL_FIRST: &str = "cancel it first";
@@ -213,17 +213,20 @@ fn process<R: StateReader>(reader: &R, queue: &QueueId, now: DateTime<Utc>) -> D
         return refuse(Refusal::AlreadyInMode { queue: queue.clone(), state: current.as_str() });
     }
     let has_unblocked = reader.has_unblocked_jobs(queue)?;
-    let blocked = if has_unblocked { Vec::new() } else { reader.blocked_jobs(queue)? };
-    if blocked.is_empty() && !has_unblocked {
+    let first_blocked = if has_unblocked { None } else { reader.blocked_jobs(queue, 1)?.pop() };
+    if first_blocked.is_none() && !has_unblocked {
         return match current {
             QueueMode::Idle => refuse(Refusal::NothingToDo(NothingToDo::Process(queue.clone()))),
             // The queue is empty, but it is no longer paused or stopped.
             _ => leave_mode(reader, queue, current, QueueMode::Idle, now),
         };
     }
-    if !blocked.is_empty() && !any_needs_failed(reader, &blocked)? && !would_progress(reader, queue)? {
-        let reason =
-            reader.job(blocked[0])?.map(|job| needs::blocked_reason(reader, &job)).transpose()?.unwrap_or_default();
+    if let Some(first) = first_blocked
+        // A job of which a need has failed is skipped.
+        && reader.blocked_by_failure(queue)?.is_empty()
+        && !would_progress(reader, queue)?
+    {
+        let reason = reader.job(first)?.map(|job| needs::blocked_reason(reader, &job)).transpose()?.unwrap_or_default();
         return refuse(Refusal::Blocked { queue: queue.clone(), reason });
     }
     leave_mode(reader, queue, current, QueueMode::Processing, now)
@@ -248,18 +251,6 @@ fn would_progress<R: StateReader>(reader: &R, id: &QueueId) -> Result<bool, R::E
     Ok(active_queues(reader, &queues, Approvals::Expected)?.contains(id))
 }
 
-/// Whether the needs of any of these jobs have failed, so that it is skipped when its queue is processed.
-fn any_needs_failed<R: StateReader>(reader: &R, blocked: &[JobId]) -> Result<bool, R::Error> {
-    for id in blocked {
-        if let Some(job) = reader.job(*id)?
-            && matches!(needs::needs_status(reader, &job)?, NeedsStatus::Failed(_))
-        {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
 fn run<R: StateReader>(reader: &R, id: JobId, force: bool) -> Decision<R> {
     let job = not_reserved(reader, existing_job(reader, id)?)?;
     let confirm = match job.state {
@@ -275,8 +266,11 @@ fn run<R: StateReader>(reader: &R, id: JobId, force: bool) -> Decision<R> {
         WaitConditions { forced: true, ..WaitConditions::default() }
     } else {
         let needs = match needs::needs_status(reader, &job)? {
-            NeedsStatus::Failed(reason) => return refuse(Refusal::NeedsFailed(reason)),
-            status => status == NeedsStatus::Pending,
+            NeedStatus::Failed => {
+                let reason = needs::failed_reason(reader, &job)?.unwrap_or_default();
+                return refuse(Refusal::NeedsFailed(reason));
+            }
+            status => status == NeedStatus::Pending,
         };
         WaitConditions { needs, confirm, ..WaitConditions::default() }
     };

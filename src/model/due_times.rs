@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::needs::{NeedsStatus, needs_status};
+use super::needs::needs_status;
 use super::{
-    DueRecord, DueResult, Event, Job, JobId, JobState, MissedPolicy, OverlapPolicy, Phase, QueueId, QueueMode,
-    Schedule, ScheduleState, ScheduleTarget, StateReader, WaitConditions,
+    DueRecord, DueResult, Event, Job, JobId, JobState, MissedPolicy, NeedStatus, OverlapPolicy, Phase, QueueId,
+    QueueMode, Schedule, ScheduleState, ScheduleTarget, StateReader, WaitConditions,
 };
 
 /// How many due times one decision steps through. The rest are due at once.
@@ -359,7 +359,7 @@ impl<'r, R: StateReader> DueDecision<'r, R> {
     /// Makes the job pending and requests it. It still waits for its needs and for approval.
     fn start_job(&self, id: JobId) -> Result<Result<Vec<Event>, &'static str>, R::Error> {
         let Some(job) = self.reader.job(id)? else { return Ok(Err("the job was removed")) };
-        let needs = needs_status(self.reader, &job)? != NeedsStatus::Met;
+        let needs = needs_status(self.reader, &job)? != NeedStatus::Met;
         let wait = WaitConditions { needs, ..WaitConditions::initial(&job.definition.scheduling, self.now) };
         Ok(Ok(vec![Event::Requeued { job: id, requested: true, wait }]))
     }

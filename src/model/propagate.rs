@@ -1,14 +1,14 @@
 //! Propagates the effects of events: jobs become unblocked or are skipped, and finished queues become idle.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 
 use super::active_queues::{Approvals, active_queues};
-use super::needs::{NeedsStatus, needs_status, needs_status_after};
+use super::needs::{failed_reason, needs_status};
 use super::{
-    AfterRun, Approval, Command, EnvironmentId, Event, JobId, JobState, QueueId, QueueMode, SkipKind, StateReader,
-    WaitConditions,
+    AfterRun, Approval, Command, EnvironmentId, Event, JobId, JobState, NeedStatus, Phase, QueueId, QueueMode,
+    SkipKind, StateReader, WaitConditions,
 };
 
 /// The changes to jobs whose needs may have changed through `events`.
@@ -18,47 +18,44 @@ pub(super) fn needs_changes<R: StateReader>(
     events: &[Event],
     now: DateTime<Utc>,
 ) -> Result<Vec<Event>, R::Error> {
-    let mut affected = Affected::default();
-    let mut last_queue: Option<(&QueueId, bool)> = None;
+    let mut affected = BTreeSet::new();
+    let mut processing = ProcessingQueues { reader, last: None };
     for event in events {
         match event {
             // Only jobs that are new or redefined themselves can need a new job.
             Event::Added { job } => {
                 let JobState::Pending { wait, .. } = &job.state else { continue };
-                if !job.needs.is_empty() {
-                    let processing = match last_queue {
-                        Some((queue, processing)) if *queue == job.queue => processing,
-                        _ => reader.queue(&job.queue)?.is_some_and(|queue| queue.is_processing()),
-                    };
-                    last_queue = Some((&job.queue, processing));
-                    // A job that already waits for its needs keeps waiting, unless it has to be skipped.
-                    affected.add_all((processing || !wait.needs).then_some(job.id));
+                // A job that already waits for its needs keeps waiting, unless it has to be skipped.
+                if !job.needs.is_empty() && (!wait.needs || processing.contains(&job.queue)?) {
+                    affected.insert(job.id);
                 }
             }
             Event::Restored { job } => {
-                affected.add_all((!job.needs.is_empty()).then_some(job.id));
-                affected.add_all(reader.dependents(job.id)?);
+                affected.extend((!job.needs.is_empty()).then_some(job.id));
+                add_dependents(&mut affected, &mut processing, job.id)?;
             }
             // It may have run although its needs were not met, or they may have changed since.
             Event::Redefined { job, .. }
             | Event::Ended { job, after_run: AfterRun::StayPending | AfterRun::Retry { .. }, .. } => {
-                affected.add_all([*job]);
+                affected.insert(*job);
             }
             Event::Requeued { job, .. } => {
-                affected.add_all([*job]);
-                affected.add_dependents(reader, *job)?;
+                affected.insert(*job);
+                add_dependents(&mut affected, &mut processing, *job)?;
             }
             Event::Ended { job, after_run: AfterRun::Finish, .. }
             | Event::Approved { job, approval: Approval { granted: false, .. } }
             | Event::Cancelled { job }
-            | Event::Skipped { job, .. } => affected.add_dependents(reader, *job)?,
-            Event::Removed { job, .. } => affected.add_all(reader.dependents(*job)?),
-            Event::ModeChanged { queue, mode: QueueMode::Processing } => affected.add_all(reader.blocked_jobs(queue)?),
+            | Event::Skipped { job, .. }
+            | Event::Removed { job, .. } => add_dependents(&mut affected, &mut processing, *job)?,
+            Event::ModeChanged { queue, mode: QueueMode::Processing } => {
+                affected.extend(reader.blocked_by_failure(queue)?);
+            }
             _ => {}
         }
     }
-    let recheck = |(job, change)| recheck_job(reader, cause, job, change, now).transpose();
-    let mut changes: Vec<Event> = affected.0.into_iter().filter_map(recheck).collect::<Result<_, _>>()?;
+    let recheck = |job| recheck_job(reader, cause, job, now).transpose();
+    let mut changes: Vec<Event> = affected.into_iter().filter_map(recheck).collect::<Result<_, _>>()?;
     let mut requests = Vec::new();
     for event in &changes {
         if let Event::Requeued { job, requested: true, .. } = event {
@@ -70,35 +67,48 @@ pub(super) fn needs_changes<R: StateReader>(
     Ok(changes)
 }
 
-/// The jobs whose needs may have changed.
-#[derive(Default)]
-struct Affected(BTreeMap<JobId, NeedsChange>);
-
-/// Which needs of a job may have changed.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum NeedsChange {
-    /// Any of them.
-    Any,
-    /// The need for this job.
-    Only(JobId),
+/// Finds out which queues are processing. Consecutive questions are usually about the same queue.
+struct ProcessingQueues<'a, R> {
+    reader: &'a R,
+    last: Option<(QueueId, bool)>,
 }
 
-impl Affected {
-    /// Adds jobs of which any need may have changed.
-    fn add_all(&mut self, jobs: impl IntoIterator<Item = JobId>) {
-        self.0.extend(jobs.into_iter().map(|job| (job, NeedsChange::Any)));
-    }
-
-    /// Adds the jobs that need a job which has changed.
-    fn add_dependents<R: StateReader>(&mut self, reader: &R, changed: JobId) -> Result<(), R::Error> {
-        for job in reader.dependents(changed)? {
-            let change = self.0.entry(job).or_insert(NeedsChange::Only(changed));
-            if *change != NeedsChange::Only(changed) {
-                *change = NeedsChange::Any;
+impl<R: StateReader> ProcessingQueues<'_, R> {
+    fn contains(&mut self, queue: &QueueId) -> Result<bool, R::Error> {
+        match &self.last {
+            Some((last, is_processing)) if last == queue => Ok(*is_processing),
+            _ => {
+                let is_processing = self.reader.queue(queue)?.is_some_and(|queue| queue.is_processing());
+                self.last = Some((queue.clone(), is_processing));
+                Ok(is_processing)
             }
         }
-        Ok(())
     }
+}
+
+/// Adds the jobs that need a job which has changed and may change themselves. Most only wait for one job less.
+fn add_dependents<R: StateReader>(
+    affected: &mut BTreeSet<JobId>,
+    processing: &mut ProcessingQueues<'_, R>,
+    changed: JobId,
+) -> Result<(), R::Error> {
+    for dependent in processing.reader.dependents(changed)? {
+        let status = dependent.counts.status();
+        let may_change = match dependent.phase {
+            Phase::Running => false,
+            // If it was skipped.
+            Phase::Finished => status == NeedStatus::Met,
+            Phase::Pending if dependent.is_forced => false,
+            Phase::Pending => {
+                let must_wait = status != NeedStatus::Met;
+                dependent.waits_for_needs != must_wait
+                    || (status == NeedStatus::Failed
+                        && (dependent.is_requested || processing.contains(&dependent.queue)?))
+            }
+        };
+        affected.extend(may_change.then_some(dependent.job));
+    }
+    Ok(())
 }
 
 /// The change to a job that follows from the status of its needs, if any.
@@ -106,7 +116,6 @@ fn recheck_job<R: StateReader>(
     reader: &R,
     cause: &Command,
     id: JobId,
-    change: NeedsChange,
     now: DateTime<Utc>,
 ) -> Result<Option<Event>, R::Error> {
     let Some(job) = reader.job(id)? else { return Ok(None) };
@@ -118,20 +127,17 @@ fn recheck_job<R: StateReader>(
         JobState::Finished { outcome, .. } if outcome.skip_kind() != Some(SkipKind::Needs) => return Ok(None),
         _ => {}
     }
-    let status = match change {
-        NeedsChange::Any => needs_status(reader, &job)?,
-        NeedsChange::Only(changed) => needs_status_after(reader, &job, changed)?,
-    };
+    let status = needs_status(reader, &job)?;
     let processing = |queue| Ok::<_, R::Error>(reader.queue(queue)?.is_some_and(|queue| queue.is_processing()));
     Ok(match (&job.state, status) {
-        (JobState::Pending { requested, .. }, NeedsStatus::Failed(reason)) if *requested || processing(&job.queue)? => {
-            Some(Event::Skipped { job: id, reason })
+        (JobState::Pending { requested, .. }, NeedStatus::Failed) if *requested || processing(&job.queue)? => {
+            Some(Event::Skipped { job: id, reason: failed_reason(reader, &job)?.unwrap_or_default() })
         }
         (JobState::Pending { wait, .. }, status) => {
-            let needs = status != NeedsStatus::Met;
+            let needs = status != NeedStatus::Met;
             (wait.needs != needs).then_some(Event::WaitChanged { job: id, wait: WaitConditions { needs, ..*wait } })
         }
-        (JobState::Finished { .. }, NeedsStatus::Met) => {
+        (JobState::Finished { .. }, NeedStatus::Met) => {
             // It was skipped while its queue was processing, so it runs now; but reconciliation starts nothing.
             let requested = !matches!(cause, Command::Reconcile(_)) && !processing(&job.queue)?;
             let wait = WaitConditions { until: None, ..WaitConditions::initial(&job.definition.scheduling, now) };
@@ -146,8 +152,8 @@ fn environment_of_needs<R: StateReader>(reader: &R, id: JobId) -> Result<Option<
     let Some(job) = reader.job(id)? else { return Ok(None) };
     let mut last = None;
     for need in &job.needs {
-        let needed = reader.job(need.job)?;
-        let run = needed.and_then(|needed| Some((needed.last_run?.started, needed.environment)));
+        let needed = reader.needed_job(need.job)?.filter(|needed| !needed.is_removed);
+        let run = needed.and_then(|needed| Some((needed.job.last_run?.started, needed.job.environment)));
         last = last.max(run);
     }
     Ok(last.and_then(|(_, environment)| environment))

@@ -12,10 +12,12 @@ use chrono::{DateTime, Utc};
 
 use super::expected_times::ExpectedTimes;
 use super::id_hasher::IdHasherBuilder;
+use super::need_index::NeedIndex;
 use super::queue_index::{QueueIndex, rank};
 use super::{
-    DueRecord, EnvironmentId, Event, EventRecord, ExpectationState, Job, JobId, JobState, Outcome, Phase, PoolSizes,
-    QueueId, QueueMode, QueueSettings, Readiness, RemovalReason, ScheduleState, ScheduleTarget, WorkerId, WorkerInfo,
+    DueRecord, EnvironmentId, Event, EventRecord, ExpectationState, Job, JobId, JobState, NeededState, Outcome, Phase,
+    PoolSizes, QueueId, QueueMode, QueueSettings, Readiness, RemovalReason, ScheduleState, ScheduleTarget, WorkerId,
+    WorkerInfo,
 };
 
 /// How many pending jobs are checked at most for whether a job is next to start.
@@ -28,8 +30,8 @@ pub struct SiteState {
     jobs: JobTable,
     removed: HashMap<JobId, (Job, RemovalReason), IdHasherBuilder>,
     indexes: BTreeMap<QueueId, QueueIndex>,
-    /// The dependents of each needed job.
-    dependents: HashMap<JobId, BTreeSet<JobId>, IdHasherBuilder>,
+    /// The jobs that need other jobs.
+    needs: NeedIndex,
     workers: BTreeMap<WorkerId, WorkerInfo>,
     schedules: BTreeMap<ScheduleTarget, ScheduleState>,
     /// The schedules of each queue and its jobs.
@@ -113,7 +115,7 @@ impl SiteState {
 
     /// The jobs that need this one.
     pub fn dependents_of(&self, id: JobId) -> impl Iterator<Item = &Job> {
-        self.dependents.get(&id).into_iter().flatten().filter_map(|id| self.job(*id))
+        self.needs.dependents_of(id).filter_map(|id| self.job(id))
     }
 
     /// All jobs that are in queues, in arbitrary order.
@@ -219,7 +221,7 @@ impl SiteState {
             }
             Event::Added { job } | Event::Restored { job } => self.insert((**job).clone()),
             Event::Removed { job, reason } => {
-                if let Some(mut job) = self.detach(*job) {
+                if let Some(mut job) = self.detach_with_needs(*job) {
                     if *reason == RemovalReason::NotInFile {
                         job.forget_env();
                     }
@@ -262,15 +264,19 @@ impl SiteState {
     /// Inserts a job into the list of its phase, replacing its previous state.
     pub fn insert(&mut self, job: Job) {
         let id = job.id;
-        if let Some(previous) = self.detach(id).or_else(|| self.removed.remove(&id).map(|(job, _)| job)) {
+        let mut before = NeededState::Missing;
+        if let Some(previous) = self.detach(id) {
+            self.needs.unregister(&previous);
+            before = NeededState::of(&previous.state, false);
+            self.forget_position(&previous);
+        } else if let Some((previous, _)) = self.removed.remove(&id) {
+            before = NeededState::of(&previous.state, true);
             self.forget_position(&previous);
         }
-        self.register(&job);
-        let index = get_or_create(&mut self.indexes, &job.queue);
-        index.add(&job);
-        index.positions.insert((job.position, id));
-        self.jobs.insert(id, job.into());
-        self.add_to_list(id);
+        self.count_ids(&job);
+        self.register_needs(&job);
+        self.needs.change(id, before, NeededState::of(&job.state, false));
+        self.attach(job);
     }
 
     /// Reserves capacity for the jobs that these events add.
@@ -285,14 +291,23 @@ impl SiteState {
             return;
         }
         let Some(mut job) = self.detach(id) else { return };
-        if let Event::Moved { .. } = event {
-            self.forget_position(&job);
+        let before = NeededState::of(&job.state, false);
+        match event {
+            Event::Moved { .. } => self.forget_position(&job),
+            Event::Redefined { .. } => self.needs.unregister(&job),
+            _ => {}
         }
         job.apply(event, at);
-        if let Event::Started { .. } = event {
-            job.environment = job.environment.or_else(|| self.queues.get(&job.queue)?.environment);
+        match event {
+            Event::Started { .. } => {
+                job.environment = job.environment.or_else(|| self.queues.get(&job.queue)?.environment);
+            }
+            Event::Redefined { .. } => self.register_needs(&job),
+            _ => {}
         }
-        self.insert(job);
+        self.needs.change(id, before, NeededState::of(&job.state, false));
+        self.count_ids(&job);
+        self.attach(job);
     }
 
     /// Applies [`Event::WaitChanged`], which changes neither the lists nor the dependents: thousands may come at once.
@@ -324,25 +339,43 @@ impl SiteState {
         }
     }
 
-    /// Removes a job from everything but the positions of its queue, which include removed jobs.
+    /// Adds a job to everything but its needs.
+    fn attach(&mut self, job: Job) {
+        let id = job.id;
+        let index = get_or_create(&mut self.indexes, &job.queue);
+        index.add(&job);
+        index.positions.insert((job.position, id));
+        self.jobs.insert(id, job.into());
+        self.add_to_list(id);
+    }
+
+    /// Removes a job from everything but its needs, and the positions of its queue, which include removed jobs.
     fn detach(&mut self, id: JobId) -> Option<Job> {
         self.remove_from_list(id);
-        let job = *self.jobs.remove(&id)?;
-        for need in &job.needs {
-            if let Some(dependents) = self.dependents.get_mut(&need.job) {
-                dependents.remove(&id);
-            }
-        }
+        self.jobs.remove(&id).map(|job| *job)
+    }
+
+    /// Removes a job from everything but the positions of its queue, which include removed jobs.
+    fn detach_with_needs(&mut self, id: JobId) -> Option<Job> {
+        let job = self.detach(id)?;
+        self.needs.unregister(&job);
+        self.needs.change(id, NeededState::of(&job.state, false), NeededState::of(&job.state, true));
         Some(job)
     }
 
-    /// Updates the counters and dependents for a job that is about to be inserted.
-    fn register(&mut self, job: &Job) {
+    /// Updates the counters for a job.
+    fn count_ids(&mut self, job: &Job) {
         self.counters.job = self.counters.job.max(job.id.0);
         self.counters.run = self.counters.run.max(job.last_run.as_ref().map_or(0, |run| run.id.0));
-        for need in &job.needs {
-            self.dependents.entry(need.job).or_default().insert(job.id);
-        }
+    }
+
+    fn register_needs(&mut self, job: &Job) {
+        let Self { needs, jobs, removed, .. } = self;
+        needs.register(job, |id| match (jobs.get(&id), removed.get(&id)) {
+            (Some(job), _) => NeededState::of(&job.state, false),
+            (None, Some((job, _))) => NeededState::of(&job.state, true),
+            (None, None) => NeededState::Missing,
+        });
     }
 
     fn add_to_list(&mut self, id: JobId) {

@@ -28,11 +28,7 @@ fn add_results<R: StateReader>(reader: &R, job: &Job, inputs: &mut RunInputs) ->
     let most = if has_placeholders { usize::MAX } else { MAX_RESULTS };
     let mut results = Vec::new();
     for need in job.needs.iter().take(most) {
-        let needed = match reader.job(need.job)? {
-            Some(needed) => Some(needed),
-            None => reader.removed_job(need.job)?,
-        };
-        results.extend(needed.map(|needed| result_of(&needed, job)));
+        results.extend(reader.needed_job(need.job)?.map(|needed| result_of(&needed.job, job)));
     }
     if has_placeholders {
         match resolve_placeholders(&job.definition, &results) {

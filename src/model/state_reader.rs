@@ -6,8 +6,9 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::{
-    Definition, DueOutcome, EnvironmentId, ExpectationState, Job, JobId, JobRef, Outcome, Phase, PoolSizes, QueueId,
-    QueueMode, QueueSettings, Readiness, RemovalReason, RunId, ScheduleState, ScheduleTarget, WorkerId, WorkerInfo,
+    Definition, Dependent, DueOutcome, EnvironmentId, ExpectationState, Job, JobId, JobRef, NeedCounts, Outcome, Phase,
+    PoolSizes, QueueId, QueueMode, QueueSettings, Readiness, RemovalReason, RunId, ScheduleState, ScheduleTarget,
+    WorkerId, WorkerInfo,
 };
 
 /// A finished job with its outcome, and when it finished.
@@ -36,13 +37,19 @@ pub trait StateReader {
     fn pending_positions(&self, queue: &QueueId, priority: i32) -> Result<Vec<(i64, JobId)>, Self::Error>;
     /// The id of the referenced job, if it exists; it may be a removed one.
     fn resolve(&self, target: &JobRef) -> Result<Option<JobId>, Self::Error>;
-    /// The jobs that need this one, without removed ones.
-    fn dependents(&self, job: JobId) -> Result<Vec<JobId>, Self::Error>;
+    /// A job that another one needs, also a removed one. Only the name of its definition is read, and not its own needs.
+    fn needed_job(&self, id: JobId) -> Result<Option<NeededJob>, Self::Error>;
+    /// How many needs of a job are not met.
+    fn need_counts(&self, job: JobId) -> Result<NeedCounts, Self::Error>;
+    /// The jobs that need this one, without removed ones. One that needs it in two ways may be there twice.
+    fn dependents(&self, job: JobId) -> Result<Vec<Dependent>, Self::Error>;
     /// The first `most` jobs of the queue with this readiness ([`Readiness::Requested`] or [`Readiness::Ready`]) that are not
     /// reserved: higher priority first, then queue order.
     fn next_jobs(&self, queue: &QueueId, turn: Readiness, most: usize) -> Result<Vec<Job>, Self::Error>;
-    /// The jobs of the queue that are [`Readiness::Blocked`], in queue order.
-    fn blocked_jobs(&self, queue: &QueueId) -> Result<Vec<JobId>, Self::Error>;
+    /// The first `most` jobs of the queue that are [`Readiness::Blocked`], in queue order.
+    fn blocked_jobs(&self, queue: &QueueId, most: usize) -> Result<Vec<JobId>, Self::Error>;
+    /// The jobs of the queue that are [`Readiness::Blocked`] and of which a need has failed, in queue order.
+    fn blocked_by_failure(&self, queue: &QueueId) -> Result<Vec<JobId>, Self::Error>;
     /// The number of slots that the running jobs of the queue use.
     fn used_slots(&self, queue: &QueueId) -> Result<u32, Self::Error>;
     /// Whether any job of the queue is running, or pending and not [`Readiness::Blocked`].
@@ -103,6 +110,15 @@ pub trait StateReader {
     fn finished_jobs(&self, queue: &QueueId) -> Result<Vec<FinishedJob>, Self::Error>;
     /// The jobs that this worker runs.
     fn jobs_run_by(&self, worker: WorkerId) -> Result<Vec<Job>, Self::Error>;
+}
+
+/// A job that another one needs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NeededJob {
+    /// The job. Its definition may have nothing but a name, and its needs may be missing.
+    pub job: Job,
+    /// Whether it was removed from its queue.
+    pub is_removed: bool,
 }
 
 /// One queue without its jobs.

@@ -8,8 +8,8 @@ use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 
 use crate::text;
 
-use super::needs::{NeedsStatus, needs_status};
-use super::{Job, JobState, Phase, QueueMode, SiteState, WaitConditions};
+use super::needs::{failed_reason, needs_status};
+use super::{Job, JobState, NeedStatus, Phase, QueueMode, SiteState, WaitConditions};
 
 /// What a pending job waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,7 +107,7 @@ impl SiteState {
     /// What a job that is requested now would have to wait for: needs, then approval. A forced request overrides these.
     pub fn unmet_requirements(&self, job: &Job) -> Vec<WaitReason> {
         let needs = match needs_status(self, job) {
-            Ok(NeedsStatus::Met) => None,
+            Ok(NeedStatus::Met) => None,
             Ok(_) => Some(self.needs_reason(job)),
         };
         let must_be_approved = match job.state {
@@ -118,7 +118,9 @@ impl SiteState {
     }
 
     fn needs_reason(&self, job: &Job) -> WaitReason {
-        if let Ok(NeedsStatus::Failed(reason)) = needs_status(self, job) {
+        if let Ok(NeedStatus::Failed) = needs_status(self, job)
+            && let Ok(Some(reason)) = failed_reason(self, job)
+        {
             return WaitReason::NeedsFailed(reason);
         }
         let unfinished = job.needs.iter().filter_map(|need| self.job(need.job));

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use super::{Counters, JobTable, QueueState, SiteState, compare_in_list, counts_as_failed};
 use crate::model::queue_index::QueueIndex;
-use crate::model::{DueRecord, Job, JobId, PoolSizes, QueueId, QueueInfo, RemovalReason, ScheduleTarget, WorkerInfo};
+use crate::model::{
+    DueRecord, Job, JobId, NeededState, PoolSizes, QueueId, QueueInfo, RemovalReason, ScheduleTarget, WorkerInfo,
+};
 
 impl SiteState {
     /// Builds the state from all jobs of a site; `count` is an estimate of their number. Fastest if the jobs of each queue
@@ -13,6 +15,7 @@ impl SiteState {
         let mut state = Self::default();
         state.jobs.reserve(count);
         let mut queues: BTreeMap<QueueId, QueueLoader> = BTreeMap::new();
+        let mut with_needs = Vec::new();
         let mut jobs = jobs.into_iter();
         let mut next = jobs.next().transpose()?;
         while let Some(first) = next {
@@ -21,7 +24,8 @@ impl SiteState {
             let mut job = first;
             // Consecutive jobs usually belong to the same queue.
             next = loop {
-                state.register(&job);
+                state.count_ids(&job);
+                with_needs.extend((!job.needs.is_empty()).then_some(job.id));
                 queue.add(&job, &state.jobs);
                 state.jobs.insert(job.id, job);
                 match jobs.next().transpose()? {
@@ -34,6 +38,13 @@ impl SiteState {
             let (queue, index) = queue.finish(&state.jobs);
             state.queues.insert(id.clone(), queue);
             state.indexes.insert(id, index);
+        }
+        // A job may need one that comes later.
+        let Self { needs, jobs, .. } = &mut state;
+        for job in with_needs.iter().filter_map(|id| jobs.get(id)) {
+            needs.register(job, |id| {
+                jobs.get(&id).map_or(NeededState::Missing, |job| NeededState::of(&job.state, false))
+            });
         }
         Ok(state)
     }
@@ -61,7 +72,7 @@ impl SiteState {
     /// Removes jobs from their queues that were removed before the site was loaded.
     pub fn set_removed_jobs(&mut self, removed: impl IntoIterator<Item = (JobId, RemovalReason)>) {
         for (id, reason) in removed {
-            if let Some(job) = self.detach(id) {
+            if let Some(job) = self.detach_with_needs(id) {
                 self.removed.insert(id, (job, reason));
             }
         }

@@ -9,9 +9,9 @@ use chrono::{DateTime, Utc};
 use super::{QueueState, SiteState};
 use crate::model::needs::is_skipped_by_failure;
 use crate::model::{
-    DueOutcome, DueResult, EnvironmentId, ExpectationState, FileJob, FinishedJob, Job, JobId, JobRef, JobState,
-    Outcome, Phase, PoolSizes, QueueId, QueueInfo, Readiness, RemovalReason, RunId, ScheduleState, ScheduleTarget,
-    StateReader, WorkerId, WorkerInfo,
+    Dependent, DueOutcome, DueResult, EnvironmentId, ExpectationState, FileJob, FinishedJob, Job, JobId, JobRef,
+    JobState, NeedCounts, NeededJob, Outcome, Phase, PoolSizes, QueueId, QueueInfo, Readiness, RemovalReason, RunId,
+    ScheduleState, ScheduleTarget, StateReader, WaitConditions, WorkerId, WorkerInfo,
 };
 
 impl SiteState {
@@ -38,6 +38,22 @@ impl SiteState {
             Some(outcome) if outcome.is_success() => false,
             Some(Outcome::Skipped { .. }) => is_skipped_by_failure(self, job).unwrap_or_else(|never| match never {}),
             _ => true,
+        }
+    }
+
+    fn dependent(&self, job: &Job) -> Dependent {
+        let (is_requested, wait) = match job.state {
+            JobState::Pending { requested, wait } => (requested, wait),
+            _ => (false, WaitConditions::default()),
+        };
+        Dependent {
+            job: job.id,
+            queue: job.queue.clone(),
+            phase: job.phase(),
+            is_requested,
+            is_forced: wait.forced,
+            waits_for_needs: wait.needs,
+            counts: self.needs.counts_of(job.id),
         }
     }
 }
@@ -107,8 +123,18 @@ impl StateReader for SiteState {
         })
     }
 
-    fn dependents(&self, job: JobId) -> Result<Vec<JobId>, Infallible> {
-        Ok(self.dependents.get(&job).map(|jobs| jobs.iter().copied().collect()).unwrap_or_default())
+    fn needed_job(&self, id: JobId) -> Result<Option<NeededJob>, Infallible> {
+        let present = self.job(id).map(|job| (job, false));
+        let found = present.or_else(|| self.removed.get(&id).map(|(job, _)| (job, true)));
+        Ok(found.map(|(job, is_removed)| NeededJob { job: job.clone(), is_removed }))
+    }
+
+    fn need_counts(&self, job: JobId) -> Result<NeedCounts, Infallible> {
+        Ok(self.needs.counts_of(job))
+    }
+
+    fn dependents(&self, job: JobId) -> Result<Vec<Dependent>, Infallible> {
+        Ok(self.dependents_of(job).map(|job| self.dependent(job)).collect())
     }
 
     fn next_jobs(&self, queue: &QueueId, readiness: Readiness, most: usize) -> Result<Vec<Job>, Infallible> {
@@ -124,8 +150,13 @@ impl StateReader for SiteState {
         Ok(first.into_iter().filter_map(|id| self.job(id)).cloned().collect())
     }
 
-    fn blocked_jobs(&self, queue: &QueueId) -> Result<Vec<JobId>, Infallible> {
-        Ok(self.pending_with(queue, Readiness::Blocked).collect())
+    fn blocked_jobs(&self, queue: &QueueId, most: usize) -> Result<Vec<JobId>, Infallible> {
+        Ok(self.pending_with(queue, Readiness::Blocked).take(most).collect())
+    }
+
+    fn blocked_by_failure(&self, queue: &QueueId) -> Result<Vec<JobId>, Infallible> {
+        let has_failed = |id: &JobId| self.needs.counts_of(*id).failed > 0;
+        Ok(self.pending_with(queue, Readiness::Blocked).filter(has_failed).collect())
     }
 
     fn used_slots(&self, queue: &QueueId) -> Result<u32, Infallible> {

@@ -7,11 +7,12 @@ use rusqlite::{Result, params};
 
 use super::columns::{Json, Nanos, StateCode, StateFlags};
 use super::definition_columns::DefinitionColumns;
+use super::need_rows::{self, NeedList};
 use super::tx_cache::TxCache;
 use super::tx_state::TxState;
 use crate::model::{
-    Counters, Definition, EnvironmentId, Event, Exit, Job, JobId, JobState, QueueId, QueueInfo, QueueMode,
-    QueueSettings, RemovalReason, Reservation, ResolvedNeed, Run, SchedulingOptions, StateReader, WorkerId,
+    Counters, Definition, EnvironmentId, Event, Exit, Job, JobId, JobState, NeededState, Phase, QueueId, QueueInfo,
+    QueueMode, QueueSettings, RemovalReason, Reservation, ResolvedNeed, Run, SchedulingOptions, StateReader, WorkerId,
 };
 use crate::store::backend::MIN_RETAINED_EVENTS;
 
@@ -21,6 +22,9 @@ const EVENTS_PER_PRUNE: u64 = 1_000;
 impl TxState<'_> {
     /// Applies the events of one command and records them.
     pub(super) fn apply(&mut self, events: &[Event], now: DateTime<Utc>) -> Result<()> {
+        let adds_finished = |event: &Event| matches!(event, Event::Added { job } if job.phase() == Phase::Finished);
+        let first_added = if events.iter().any(adds_finished) { u64::MAX } else { self.cache.counters.job + 1 };
+        self.first_added = JobId(first_added);
         for event in events {
             self.apply_event(event, now)?;
         }
@@ -79,8 +83,13 @@ impl TxState<'_> {
             Event::Added { job } => self.insert_job(job),
             Event::Restored { job } => {
                 // The job may be restored into another queue.
+                let before = need_rows::needed_state(self.db, job.id)?;
                 let sql = "UPDATE jobs SET removed = NULL, queue = ?2, position = ?3 WHERE id = ?1";
-                self.execute(sql, (job.id, &job.queue, job.position))
+                self.execute(sql, (job.id, &job.queue, job.position))?;
+                need_rows::change_state(self.db, job.id, before, NeededState::of(&job.state, false))?;
+                // Jobs that it needs may have been deleted while it was removed.
+                let counts = need_rows::count(&job.needs, |needed| self.needed_state(needed))?;
+                if job.needs.is_empty() { Ok(()) } else { need_rows::set_counts(self.db, job.id, counts) }
             }
             Event::Removed { job, reason } => {
                 if *reason == RemovalReason::NotInFile
@@ -95,7 +104,9 @@ impl TxState<'_> {
                 }
                 self.forget_last_job();
                 self.cache.active_jobs.remove(job);
-                self.execute("UPDATE jobs SET removed = ?2 WHERE id = ?1", (job, Json(reason)))
+                let before = need_rows::needed_state(self.db, *job)?;
+                self.execute("UPDATE jobs SET removed = ?2 WHERE id = ?1", (job, Json(reason)))?;
+                need_rows::change_state(self.db, *job, before, need_rows::needed_state(self.db, *job)?)
             }
             Event::WorkerJoined { worker } => {
                 self.cache.counters.worker = self.cache.counters.worker.max(worker.id.0);
@@ -185,24 +196,22 @@ impl TxState<'_> {
         self.execute(sql, DefinitionColumns::of(&job.definition).with(&job.id))?;
         let sql = "INSERT INTO jobs (id, queue, position, state, outcome, finished, attempts, run, value, executed, \
                    enqueued, flags, until, earlier, worker, started, ended, ending, exit_code, exit_signal, \
-                   environment, approval, run_approval, cause, usage, run_inputs, stalled, success, rank, weight, \
-                   needs) \
+                   environment, approval, run_approval, cause, usage, run_inputs, stalled, success, rank, weight) \
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, \
-                   ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, 0, 1, NULL)";
+                   ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, 0, 1)";
         self.write_job(sql, job)?;
         let terms = &job.definition.scheduling;
         if !terms.is_default() {
             self.save_scheduling(job.id, terms, &job.needs)?;
         }
-        Ok(())
+        // Jobs that were added before it count it as unfinished.
+        need_rows::change_state(self.db, job.id, NeededState::Unfinished, NeededState::of(&job.state, false))
     }
 
     fn update_job(&mut self, id: JobId, event: &Event, now: DateTime<Utc>) -> Result<()> {
         let Some(mut job) = self.take(id)? else { return Ok(()) };
         if let Event::Redefined { definition, needs, .. } = event {
-            for need in &job.needs {
-                self.execute("DELETE FROM needs WHERE needed = ?1 AND job = ?2", (need.job, id))?;
-            }
+            need_rows::delete_edges(self.db, id, &job.needs)?;
             self.save_scheduling(id, &definition.scheduling, needs)?;
             self.has_removed_secrets |=
                 job.definition.env().is_some_and(|env| !env.is_empty() && Some(env) != definition.env());
@@ -217,7 +226,9 @@ impl TxState<'_> {
             }
             job.last_run_with_value().map_or(Ok(()), |earlier| self.archive_run(id, &earlier))?;
         }
+        let before = NeededState::of(&job.state, false);
         job.apply(event, now);
+        need_rows::change_state(self.db, id, before, NeededState::of(&job.state, false))?;
         if let Event::Started { .. } = event {
             job.environment = job.environment.or_else(|| self.queue_environment(&job.queue));
         }
@@ -249,13 +260,21 @@ impl TxState<'_> {
 
     /// Saves what decides when a job starts. Most jobs have nothing to save.
     fn save_scheduling(&self, id: JobId, terms: &SchedulingOptions, needs: &[ResolvedNeed]) -> Result<()> {
-        let json = (!needs.is_empty()).then_some(Json(needs));
-        let sql = "UPDATE jobs SET rank = ?2, weight = ?3, needs = ?4, unique_key = ?5 WHERE id = ?1";
-        self.execute(sql, (id, -i64::from(terms.priority), terms.weight, json, &terms.unique))?;
-        for need in needs {
-            self.execute("INSERT OR IGNORE INTO needs (needed, job) VALUES (?1, ?2)", (need.job, id))?;
+        let sql = "UPDATE jobs SET rank = ?2, weight = ?3, unique_key = ?4 WHERE id = ?1";
+        self.execute(sql, (id, -i64::from(terms.priority), terms.weight, &terms.unique))?;
+        let list = (!needs.is_empty()).then(|| NeedList(needs.into()));
+        self.execute("UPDATE definitions SET needs = ?2 WHERE job = ?1", (id, list))?;
+        need_rows::insert_edges(self.db, id, needs)?;
+        let counts = need_rows::count(needs, |needed| self.needed_state(needed))?;
+        need_rows::set_counts(self.db, id, counts)
+    }
+
+    /// What the state of a job means for those that need it. A job that the same events will add is unfinished.
+    fn needed_state(&self, id: JobId) -> Result<NeededState> {
+        if id >= self.first_added || id.0 > self.cache.counters.job {
+            return Ok(NeededState::Unfinished);
         }
-        Ok(())
+        need_rows::needed_state(self.db, id)
     }
 
     /// Runs a statement with all columns of a job except its definition.

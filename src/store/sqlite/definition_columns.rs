@@ -101,7 +101,7 @@ impl BlankDefinitions {
         Self { run: apart(run), command: apart(command) }
     }
 
-    fn blank_for(&self, is_command: bool) -> &Definition {
+    pub(super) fn blank_for(&self, is_command: bool) -> &Definition {
         if is_command { &self.command } else { &self.run }
     }
 }

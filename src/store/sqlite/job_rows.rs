@@ -1,11 +1,15 @@
 //! Reading jobs and runs from rows.
 
+use std::sync::Arc;
+
 use rusqlite::Row;
 
 use super::columns::{Json, Nanos, Position, StateFlags};
 use super::definition_columns::{BlankDefinitions, definition};
+use super::need_rows::NeedList;
 use crate::model::{
-    Approval, Cause, Exit, Job, JobState, QueueId, RemovalReason, Run, RunEnd, RunId, RunInputs, StopSignal, Usage,
+    Approval, Cause, Definition, Exit, Job, JobState, NeededJob, QueueId, RemovalReason, Run, RunEnd, RunId, RunInputs,
+    StopSignal, Usage,
 };
 
 /// A query of jobs `j` with their definitions `d`, for [`job`]. A job without a definition is reported as an error,
@@ -14,7 +18,7 @@ macro_rules! select_jobs {
     ($condition:literal) => {
         concat!(
             "SELECT j.id, j.queue, j.position, j.state, j.outcome, j.finished, j.attempts, \
-             j.value, j.executed, j.enqueued, j.removed, j.flags, j.until, j.needs, j.earlier, \
+             j.value, j.executed, j.enqueued, j.removed, j.flags, j.until, d.needs, j.earlier, \
              j.run, j.worker, j.started, j.ended, j.ending, j.exit_code, j.exit_signal, \
              d.name, d.title, d.digest, d.run, d.command, d.rest, j.environment, \
              j.approval, j.run_approval, j.cause, j.usage, j.run_inputs, j.stalled, j.success \
@@ -46,6 +50,24 @@ pub(super) fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
 
 /// Reads a job of a known queue from a row of [`select_jobs`].
 pub(super) fn job_in_queue(row: &Row<'_>, queue: QueueId, blanks: &BlankDefinitions) -> rusqlite::Result<Job> {
+    let needs = row.get::<_, Option<NeedList>>(FLAGS_COLUMN + 2)?;
+    read_job(row, queue, definition(row, DEFINITION_COLUMN, blanks)?, needs)
+}
+
+/// Reads a job that another one needs from a row of [`select_jobs`]: of its definition only the name, and not its needs.
+pub(super) fn needed_job(row: &Row<'_>) -> rusqlite::Result<NeededJob> {
+    let name = row.get(DEFINITION_COLUMN)?;
+    let definition = Definition { name, ..BlankDefinitions::shared().blank_for(true).clone() };
+    let job = read_job(row, row.get(1)?, definition.into(), None)?;
+    Ok(NeededJob { job, is_removed: removed(row)?.is_some() })
+}
+
+fn read_job(
+    row: &Row<'_>,
+    queue: QueueId,
+    definition: Arc<Definition>,
+    needs: Option<NeedList>,
+) -> rusqlite::Result<Job> {
     let flags: StateFlags = row.get(FLAGS_COLUMN)?;
     let running = |stop| JobState::Running { requested: flags.is_requested(), forced: flags.is_forced(), stop };
     let state = match row.get(3)? {
@@ -68,9 +90,9 @@ pub(super) fn job_in_queue(row: &Row<'_>, queue: QueueId, blanks: &BlankDefiniti
         id: row.get(0)?,
         queue,
         position: row.get::<_, Position>(2)?.0,
-        definition: definition(row, DEFINITION_COLUMN, blanks)?,
+        definition,
         state,
-        needs: row.get::<_, Option<_>>(FLAGS_COLUMN + 2)?.map(|Json(needs)| needs).unwrap_or_default(),
+        needs: needs.map(|NeedList(needs)| needs).unwrap_or_default(),
         attempts: row.get(ATTEMPTS_COLUMN)?,
         prior_attempts: row.get(FLAGS_COLUMN + 3)?,
         last_run,

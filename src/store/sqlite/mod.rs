@@ -14,6 +14,7 @@ mod history_mark;
 mod job_rows;
 mod load;
 mod migrate;
+mod need_rows;
 mod open;
 mod parallel_load;
 mod prune;

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Result, Row};
 use super::columns::{Count, Json, StateCode};
 use super::job_rows::{self, select_jobs};
 use crate::model::{
-    Counters, EnvironmentId, Job, JobId, Phase, PoolSizes, QueueInfo, RemovalReason, WorkerId, WorkerInfo,
+    Counters, EnvironmentId, Job, JobId, NeededJob, Phase, PoolSizes, QueueInfo, RemovalReason, WorkerId, WorkerInfo,
 };
 
 /// The version of `jobs.yaml` in effect.
@@ -92,6 +92,11 @@ pub(super) fn environments_in_use(db: &Connection) -> Result<BTreeSet<Environmen
 pub(super) fn find_job(db: &Connection, id: JobId) -> Result<Option<(Job, Option<RemovalReason>)>> {
     let read = |row: &Row<'_>| Ok((job_rows::job(row)?, job_rows::removed(row)?));
     db.prepare_cached(select_jobs!("WHERE j.id = ?1"))?.query_row([id], read).optional()
+}
+
+/// A job that another one needs, also a removed one.
+pub(super) fn needed_job(db: &Connection, id: JobId) -> Result<Option<NeededJob>> {
+    db.prepare_cached(select_jobs!("WHERE j.id = ?1"))?.query_row([id], job_rows::needed_job).optional()
 }
 
 /// The jobs that users have removed from their queues.

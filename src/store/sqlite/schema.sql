@@ -38,7 +38,8 @@ CREATE TABLE jobs (
     until INTEGER,          -- pending, and not before this
     outcome TEXT,           -- JSON, when finished
     finished INTEGER,
-    needs TEXT,             -- JSON: the jobs that it needs; NULL is none
+    pending_needs INTEGER NOT NULL DEFAULT 0, -- how many of its needs have not finished
+    failed_needs INTEGER NOT NULL DEFAULT 0,  -- how many of them finished otherwise than required, or were removed
     attempts INTEGER NOT NULL, -- the number of the latest
     earlier INTEGER NOT NULL, -- how many of them were over when it became pending anew
     run INTEGER,            -- the latest, with all that is known of it
@@ -72,7 +73,8 @@ CREATE INDEX jobs_removed ON jobs (environment) WHERE removed IS NOT NULL AND en
 CREATE TABLE needs (
     needed INTEGER NOT NULL,
     job INTEGER NOT NULL,
-    PRIMARY KEY (needed, job)
+    required INTEGER NOT NULL, -- 0 success, 1 failure, 2 any end
+    PRIMARY KEY (needed, job, required)
 ) WITHOUT ROWID;
 
 CREATE TABLE definitions (
@@ -82,7 +84,8 @@ CREATE TABLE definitions (
     digest INTEGER,
     run TEXT,
     command TEXT, -- JSON: a list of words
-    rest TEXT     -- JSON: the definition without what stands in the other columns; NULL when nothing is left
+    rest TEXT,    -- JSON: the definition without what stands in the other columns; NULL when nothing is left
+    needs TEXT    -- the jobs that it needs: `12 13f 14a`, of which #13 has to fail, and #14 to end; NULL is none
 );
 
 -- All runs of a job except its last.

@@ -8,12 +8,14 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Result, R
 
 use super::columns::{Json, Nanos, Position, StateCode};
 use super::definition_columns::{BlankDefinitions, definition};
-use super::queries::{find_job, jobs_run_by, pool_holders};
+use super::need_rows;
+use super::queries::{find_job, jobs_run_by, needed_job, pool_holders};
 use super::schedule_rows;
 use super::tx_cache::TxCache;
 use crate::model::{
-    DueOutcome, ExpectationState, FileJob, FinishedJob, Job, JobId, JobRef, Outcome, Phase, PoolSizes, QueueId,
-    QueueInfo, Readiness, RunId, ScheduleState, ScheduleTarget, StateReader, WorkerId, WorkerInfo,
+    Dependent, DueOutcome, ExpectationState, FileJob, FinishedJob, Job, JobId, JobRef, NeedCounts, NeededJob, Outcome,
+    Phase, PoolSizes, QueueId, QueueInfo, Readiness, RunId, ScheduleState, ScheduleTarget, StateReader, WorkerId,
+    WorkerInfo,
 };
 
 /// The site within one transaction. Queues and counters are cached; jobs are queried.
@@ -24,6 +26,8 @@ pub(super) struct TxState<'t> {
     pub(super) seq_before: u64,
     /// The job that was read last: the events of a decision usually change the job that it has read.
     last_job: RefCell<Option<Job>>,
+    /// The first job that the events being applied add, if all that they add are pending.
+    pub(super) first_added: JobId,
     /// The jobs that this transaction has started or reserved.
     pub(super) claimed: Vec<Job>,
     /// The workers whose reservations have changed.
@@ -42,6 +46,7 @@ impl<'t> TxState<'t> {
             cache,
             seq_before,
             last_job: RefCell::default(),
+            first_added: JobId(u64::MAX),
             claimed: Vec::new(),
             changed_reservations: BTreeSet::new(),
             has_removed_secrets: false,
@@ -177,10 +182,16 @@ impl StateReader for TxState<'_> {
         }
     }
 
-    fn dependents(&self, job: JobId) -> Result<Vec<JobId>> {
-        let sql = "SELECT n.job FROM needs n JOIN jobs j ON j.id = n.job WHERE n.needed = ?1 AND j.removed IS NULL \
-                   ORDER BY n.job";
-        self.query_all(sql, [job], |row| row.get(0))
+    fn needed_job(&self, id: JobId) -> Result<Option<NeededJob>> {
+        needed_job(self.db, id)
+    }
+
+    fn need_counts(&self, job: JobId) -> Result<NeedCounts> {
+        need_rows::counts(self.db, job)
+    }
+
+    fn dependents(&self, job: JobId) -> Result<Vec<Dependent>> {
+        need_rows::dependents(self.db, job)
     }
 
     fn next_jobs(&self, queue: &QueueId, readiness: Readiness, limit: usize) -> Result<Vec<Job>> {
@@ -195,8 +206,16 @@ impl StateReader for TxState<'_> {
         first.into_iter().filter_map(|id| self.job(id).transpose()).collect()
     }
 
-    fn blocked_jobs(&self, queue: &QueueId) -> Result<Vec<JobId>> {
-        let sql = "SELECT id FROM jobs WHERE queue = ?1 AND state = ?2 AND removed IS NULL ORDER BY rank, position, id";
+    fn blocked_jobs(&self, queue: &QueueId, most: usize) -> Result<Vec<JobId>> {
+        let sql = "SELECT id FROM jobs WHERE queue = ?1 AND state = ?2 AND removed IS NULL \
+                   ORDER BY rank, position, id LIMIT ?3";
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        self.query_all(sql, (queue, StateCode::pending(Readiness::Blocked), most), |row| row.get(0))
+    }
+
+    fn blocked_by_failure(&self, queue: &QueueId) -> Result<Vec<JobId>> {
+        let sql = "SELECT id FROM jobs WHERE queue = ?1 AND state = ?2 AND removed IS NULL AND failed_needs > 0 \
+                   ORDER BY rank, position, id";
         self.query_all(sql, (queue, StateCode::pending(Readiness::Blocked)), |row| row.get(0))
     }
 
