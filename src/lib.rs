@@ -82,6 +82,7 @@
 //! | the environment of a job | `runner/variables.rs` (order), `worker/setlist_variables.rs` (`SETLIST_…`), `worker/environment_cache.rs` (the user's) |
 //! | signals of cancel, kill and timeout | `runner/run_process.rs` |
 //! | when a worker exits | `worker/event_loop.rs` |
+//! | when the needs of a job are met | `model/needed_state.rs`; counted in `model/need_index.rs` and `store/sqlite/need_rows.rs` |
 //! | retention | `model/queue_settings.rs`, `model/decide.rs` (jobs), `store/sqlite/prune.rs` and `store/postgres/prune.rs` (runs), `store/log/deletion.rs` (output), `worker/pruner.rs`, `worker/trusted_clock.rs` |
 //! | a column or format of the output | `cli/inspect.rs` (text), `cli/json_records.rs` (JSON) |
 //! | how a command finds jobs (`queue/name`, `#7`, `@last`; `queue/*`, `--tag`, `--query`) | `cli/open_site.rs`; `cli/job_selection.rs` |

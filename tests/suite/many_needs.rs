@@ -5,8 +5,8 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use setlist::Command;
 use setlist::model::{
-    Definition, Event, JobId, JobRef, Need, OutcomeCondition, Phase, QueueId, QueueMode, RunReport, SchedulingOptions,
-    Script, Site, WorkerId,
+    Definition, Event, JobId, JobRef, Need, Outcome, OutcomeCondition, Phase, QueueId, QueueMode, Refusal, RunReport,
+    SchedulingOptions, Script, Site, WorkerId,
 };
 
 /// A site in memory with a worker and one queue.
@@ -33,8 +33,12 @@ impl Graph {
     }
 
     fn submit(&mut self, command: &Command) -> Vec<Event> {
+        self.try_submit(command).unwrap()
+    }
+
+    fn try_submit(&mut self, command: &Command) -> Result<Vec<Event>, Refusal> {
         self.now += TimeDelta::milliseconds(1);
-        self.site.submit(command, self.now).unwrap()
+        self.site.submit(command, self.now)
     }
 
     /// Processes the queue; returns the order in which the jobs started.
@@ -73,7 +77,7 @@ fn assert_runs_in_order(mut graph: Graph, count: u64) {
 
 #[test]
 fn a_chain_is_processed_and_reset() {
-    assert_runs_in_order(Graph::new(5_000, |id| (1..id).next_back().into_iter().collect()), 5_000);
+    assert_runs_in_order(Graph::new(20_000, |id| (1..id).next_back().into_iter().collect()), 20_000);
 }
 
 #[test]
@@ -89,4 +93,31 @@ fn layers_with_all_edges_between_neighbours_run_one_after_the_other() {
         if layer == 0 { Vec::new() } else { ((layer - 1) * 50 + 1..=layer * 50).collect() }
     };
     assert_runs_in_order(Graph::new(500, needs), 500);
+}
+
+#[test]
+fn a_job_with_thousands_of_needs_is_skipped_once_and_runs_when_they_succeed_later() {
+    let needs = |id| if id == 2_001 { (1..2_001).collect() } else { Vec::new() };
+    let mut graph = Graph::new(2_001, needs);
+    graph.submit(&Command::Process { queue: queue() });
+    let mut skipped = 0;
+    for _ in 1..=2_000 {
+        let events = graph.submit(&Command::Claim { worker: WorkerId(1), queues: None });
+        let [Event::Started { job, run }] = &events[..] else { panic!("{events:?}") };
+        let (job, run, report) = (*job, run.id, RunReport::new(Outcome::Interrupted));
+        let ended = graph.submit(&Command::EndRun { job, run, report, on_failure: None });
+        skipped += ended.iter().filter(|event| matches!(event, Event::Skipped { .. })).count();
+    }
+    assert_eq!(skipped, 1, "the first failure decides");
+    for id in 1..=2_000 {
+        graph.submit(&Command::Run { job: JobId(id), force: false });
+    }
+    let mut started = Vec::new();
+    while let Ok(events) = graph.try_submit(&Command::Claim { worker: WorkerId(1), queues: None }) {
+        let [Event::Started { job, run }] = &events[..] else { panic!("{events:?}") };
+        let (job, run, report) = (*job, run.id, RunReport::from(Ok(None)));
+        graph.submit(&Command::EndRun { job, run, report, on_failure: None });
+        started.push(job.0);
+    }
+    assert_eq!(started, (1..=2_001).collect::<Vec<_>>(), "the last success makes it run");
 }

@@ -4,10 +4,12 @@ use std::fs;
 use std::time::Duration;
 
 use setlist::model::{
-    Command, Exit, JobId, Outcome, Phase, QueueMode, Readiness, Reservation, RunId, Site, SiteState, WorkerId,
+    Command, Exit, JobId, NeedCounts, Outcome, Phase, QueueMode, Readiness, Reservation, RunId, Site, SiteState,
+    StateReader, WorkerId,
 };
 use setlist::store::Store;
 
+use super::random_commands::{counted_again, stored_need_counts};
 use super::{BackendSite, at};
 
 /// A site with this database.
@@ -37,7 +39,11 @@ fn continues_working(store: &mut dyn Store, site_state: SiteState, worker: u64, 
 fn check_backup(backend: &BackendSite, format: u32) {
     let kept = fs::read(backend.state_dir().path().join(format!("state.db.format-{format}"))).unwrap();
     assert!(kept.starts_with(b"SQLite format 3\0"), "there is a backup");
-    assert!(backend.connect().load().is_ok(), "and the site is opened again");
+    let site_state = backend.connect().load().unwrap();
+    let stored = stored_need_counts(&backend.state_dir());
+    for job in site_state.jobs() {
+        assert_eq!(stored[&job.id], counted_again(&site_state, job), "the unmet needs of {}", job.path());
+    }
 }
 
 #[test]
@@ -122,6 +128,8 @@ fn everything_is_there(store: &mut dyn Store, site_state: &SiteState) {
     assert_eq!(runs(store, 3), [(1, failed), (2, failed), (3, succeeded)]);
     assert_eq!(job(4).outcome().map(Outcome::as_str), Some("skipped"));
     assert_eq!((job(4).needs[0].job, job(5).needs[0].job, job(4).last_run.is_none()), (JobId(2), JobId(2), true));
+    let counts = |id: u64| StateReader::need_counts(site_state, JobId(id)).unwrap();
+    assert_eq!((counts(4), counts(5)), (NeedCounts { pending: 0, failed: 1 }, NeedCounts::default()));
     assert_eq!((job(5).outcome(), job(5).value.clone()), (Some(&Outcome::Succeeded), Some("sorry".into())));
     assert_eq!(
         (job(6).readiness(), site_state.awaiting_approval(&"build".into()).count()),

@@ -1,5 +1,6 @@
 //! Random commands on every backend: all give the same results, and every copy equals a fresh load.
 
+use std::collections::{HashMap, HashSet};
 use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,12 +8,13 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
+use rusqlite::{Connection, Row};
 use setlist::model::{
     Cause, CauseKind, Command, Definition, DesiredQueue, DesiredState, DiskUsage, DuePage, Exit, Expectation, Failure,
-    FailureKind, Interruptions, JobId, JobRef, MissedPolicy, Need, NotBefore, OnFailure, Outcome, OutcomeCondition,
-    OverlapPolicy, Phase, Placement, PoolUse, QueueId, QueueSettings, Recurrence, Reservation, Retention, RetryOn,
-    RetryPolicy, RunId, RunReport, Schedule, SchedulingOptions, Script, Site, SiteState, SkipKind, SourceState,
-    StopSignal, Usage, WorkerId, WorkerInfo,
+    FailureKind, Interruptions, Job, JobId, JobRef, MissedPolicy, Need, NeedCounts, NeededState, NotBefore, OnFailure,
+    Outcome, OutcomeCondition, OverlapPolicy, Phase, Placement, PoolUse, QueueId, QueueSettings, Recurrence,
+    Reservation, Retention, RetryOn, RetryPolicy, RunId, RunReport, Schedule, SchedulingOptions, Script, Site,
+    SiteState, SkipKind, SourceState, StateReader, StopSignal, Usage, WorkerId, WorkerInfo,
 };
 use setlist::store::{MemoryStore, SqliteStore, Store};
 use tempfile::TempDir;
@@ -330,6 +332,29 @@ fn steps() -> impl Strategy<Value = i64> {
     prop_oneof![6 => -5..20_i64, 2 => 900..20_000_i64, 1 => -5_000..0_i64]
 }
 
+/// How many needs of a job are not met, from the states of the jobs that it needs.
+pub(super) fn counted_again(site_state: &SiteState, job: &Job) -> NeedCounts {
+    let mut counts = NeedCounts::default();
+    let needs: HashSet<(JobId, OutcomeCondition)> = job.needs.iter().map(|need| (need.job, need.on)).collect();
+    for (needed, on) in needs {
+        let Ok(found) = StateReader::needed_job(site_state, needed);
+        let state = found.map(|needed| NeededState::of(&needed.job.state, needed.is_removed));
+        counts.add(state.unwrap_or(NeededState::Missing).status(on));
+    }
+    counts
+}
+
+/// How many needs of each job are not met according to the database.
+pub(super) fn stored_need_counts(state_dir: &StateDir) -> HashMap<JobId, NeedCounts> {
+    let db = Connection::open(state_dir.database()).unwrap();
+    let mut statement = db.prepare("SELECT id, pending_needs, failed_needs FROM jobs").unwrap();
+    let read = |row: &Row<'_>| {
+        let counts = NeedCounts { pending: row.get(1)?, failed: row.get(2)? };
+        Ok((JobId(row.get::<_, i64>(0)?.cast_unsigned()), counts))
+    };
+    statement.query_map((), read).unwrap().collect::<Result<_, _>>().unwrap()
+}
+
 proptest! {
     #![proptest_config(cases(48))]
 
@@ -378,6 +403,14 @@ proptest! {
                 let page = DuePage { limit: usize::MAX, ..DuePage::default() };
                 prop_assert_eq!(memory.due_records(&target, &page).unwrap(), store.due_records(&target, &page).unwrap());
             }
+        }
+        // What each backend has counted event by event is what is counted now.
+        let kept = memory.load().unwrap();
+        let stored = stored_need_counts(&StateDir::new(folder.path()));
+        for job in kept.jobs() {
+            let Ok(counts) = StateReader::need_counts(&kept, job.id);
+            prop_assert_eq!((job.id, counts), (job.id, counted_again(&kept, job)));
+            prop_assert_eq!((job.id, stored.get(&job.id)), (job.id, Some(&counts)));
         }
     }
 }
