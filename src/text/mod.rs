@@ -14,4 +14,4 @@ pub use numbers::{
 pub use parse::{DurationError, parse_duration};
 pub use quoting::shell_command;
 pub use sanitize::{sanitize, sanitize_line};
-pub use width::{ASCII_ELLIPSIS, ELLIPSIS, cells, fit, pad, width};
+pub use width::{ASCII_ELLIPSIS, ELLIPSIS, cells, fit, fit_middle, pad, width};

@@ -11,6 +11,9 @@ pub const ELLIPSIS: &str = "…";
 /// Marks text that was cut off, in ASCII.
 pub const ASCII_ELLIPSIS: &str = "~";
 
+/// Narrower text is cut at its end, not in the middle.
+const MIN_MIDDLE_WIDTH: usize = 12;
+
 /// The width of `text` in cells.
 pub fn width(text: &str) -> usize {
     if is_plain_ascii(text) { text.len() } else { UnicodeWidthStr::width(text) }
@@ -24,6 +27,22 @@ pub fn fit<'a>(text: &'a str, cells: usize, ellipsis: &str) -> Cow<'a, str> {
     let mark = head(ellipsis, cells);
     let kept = head(text, cells - width(mark));
     Cow::Owned([kept, mark].concat())
+}
+
+/// Truncates `text` to at most `cells` cells in the middle, so that its end stays readable; `end` is the least part to
+/// keep there, as an offset in bytes, if there is room for it.
+pub fn fit_middle<'a>(text: &'a str, cells: usize, end: Option<usize>, ellipsis: &str) -> Cow<'a, str> {
+    if width(text) <= cells || cells < MIN_MIDDLE_WIDTH {
+        return fit(text, cells, ellipsis);
+    }
+    let room = cells - width(ellipsis);
+    let wanted = end.and_then(|start| text.get(start..)).map(str::trim_start);
+    let end = match wanted {
+        Some(wanted) if width(wanted) * 4 <= room * 3 => wanted,
+        _ => tail(text, room * 2 / 5).trim_start(),
+    };
+    let start = head(text, room - width(end)).trim_end();
+    Cow::Owned([start, ellipsis, end].concat())
 }
 
 /// Truncates or pads `text` to exactly `cells` cells.
@@ -41,6 +60,18 @@ fn head(text: &str, cells: usize) -> &str {
         taken += width(grapheme);
         if taken > cells {
             return &text[..start];
+        }
+    }
+    text
+}
+
+/// The longest suffix of `text` that takes at most `cells` cells.
+fn tail(text: &str, cells: usize) -> &str {
+    let mut taken = 0;
+    for (start, grapheme) in text.grapheme_indices(true).rev() {
+        taken += width(grapheme);
+        if taken > cells {
+            return &text[start + grapheme.len()..];
         }
     }
     text

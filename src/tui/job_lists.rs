@@ -8,11 +8,13 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
+use ratatui::layout::Size;
 
-use crate::model::{Job, JobId, Outcome, Phase, Query, QueryError, QueueId, QueueState, SiteState};
+use crate::model::{Job, JobId, Outcome, Phase, Query, QueryError, QueueId, QueueMode, QueueState, SiteState};
 
 use super::job_filter::{JobFilter, ListRows};
-use super::layout::{Focus, PHASES, ScreenLayout, phase_index};
+use super::layout::{Focus, PHASES, layout, phase_index, shared_area};
+use super::list_room::{HeldCursor, ListRoom, row_width};
 use super::sort_order::SortOrder;
 
 /// Cursor, scroll positions, marks and filter of the lists of one queue, or of all queues.
@@ -35,7 +37,14 @@ pub struct JobLists {
     marks: BTreeSet<JobId>,
     /// Whether the cursor follows the newest job, until the user moves it.
     follows_newest: bool,
+    /// The room of each list.
+    room: ListRoom,
+    /// The size of the terminal for which it was computed.
+    size: Size,
 }
+
+/// While a queue is processing, room for this many running jobs is kept.
+const MAX_RUNNING_ROOM: usize = 6;
 
 #[derive(Clone, Copy, Debug, Default)]
 struct ListCursor {
@@ -90,6 +99,8 @@ impl JobLists {
             awaits_match: false,
             marks: BTreeSet::new(),
             follows_newest: true,
+            room: ListRoom::default(),
+            size: Size::ZERO,
         }
     }
 
@@ -103,9 +114,22 @@ impl JobLists {
         self.focus
     }
 
+    /// The room of the lists.
+    pub fn room(&self) -> ListRoom {
+        self.room
+    }
+
+    /// Lets the lists take the room that their jobs need, when they are shown again.
+    pub fn reset_room(&mut self) {
+        self.room.reset();
+    }
+
     /// Focuses a list.
     pub fn focus_list(&mut self, list: Phase) {
         self.list_before_filter = None;
+        if list != self.focus.list {
+            self.room.reset();
+        }
         self.focus = Focus::on(list);
     }
 
@@ -169,6 +193,7 @@ impl JobLists {
         (self.query, self.query_error) = Query::parse_partial(text, now);
         self.list_before_filter.get_or_insert(self.focus.list);
         self.awaits_match = true;
+        self.room.reset();
         let (query, unfiltered) = (self.query.clone(), self.is_unfiltered());
         match &mut self.filter {
             Some(filter) if !unfiltered => filter.set_query(query, site_state),
@@ -179,6 +204,7 @@ impl JobLists {
     /// Removes the filter.
     pub fn clear_filter(&mut self, site_state: &SiteState) {
         self.query_error = None;
+        self.room.reset();
         (self.list_before_filter, self.awaits_match) = (None, false);
         self.query = Query::default();
         self.refilter(site_state);
@@ -262,8 +288,8 @@ impl JobLists {
         (cursor.row, cursor.selected) = (row, Some(id));
     }
 
-    /// Updates cursor and scroll positions for the current jobs and layout.
-    pub fn sync(&mut self, record: &QueueState, site_state: &SiteState, layout: &ScreenLayout) {
+    /// Updates cursor, room and scroll positions for the current jobs and the size of the terminal.
+    pub fn sync(&mut self, record: &QueueState, site_state: &SiteState, size: Size) {
         self.follow_selected_job(site_state);
         self.follow_newest_job(record, site_state);
         self.focus_first_match(record);
@@ -291,12 +317,40 @@ impl JobLists {
                 }
                 None => {}
             }
-            cursor.scroll(rows.len(), layout.rows(phase), has_cursor);
+        }
+        self.update_room(record, size);
+        let layout = layout(size, self.focus, self.room);
+        for phase in PHASES {
+            let rows = rows(self.filter.as_ref(), record, phase);
+            let cursor = &mut self.cursors[phase_index(phase)];
+            cursor.scroll(rows.len(), layout.rows(phase), self.focus.list == phase);
+            let shown = (cursor.offset..rows.len()).take(layout.rows(phase));
+            let jobs = shown.filter_map(|row| site_state.job(rows.get(row)?));
+            let widest = jobs.map(|job| row_width(job, self.queue.is_none())).max();
+            self.room.widen(widest.unwrap_or(0));
         }
         let selected = self.selected();
         if let Some(filter) = self.filter.as_mut().filter(|filter| !filter.is_scanning()) {
             filter.keep(selected, site_state);
         }
+    }
+
+    /// Adapts the room of the lists to the jobs that they show.
+    fn update_room(&mut self, record: &QueueState, size: Size) {
+        if size != self.size {
+            self.size = size;
+            self.room.reset();
+        }
+        let mut counts = PHASES.map(|phase| rows(self.filter.as_ref(), record, phase).len());
+        // The list of running jobs doesn't change its height whenever one ends and the next one starts.
+        if self.is_unfiltered() && record.mode == QueueMode::Processing && counts[0] + counts[1] > 0 {
+            let slots = usize::try_from(record.settings.max_parallel()).unwrap_or(usize::MAX);
+            counts[1] = counts[1].max(slots.min(MAX_RUNNING_ROOM).min(counts[0] + counts[1]));
+        }
+        let is_held = !self.follows_newest || self.sort != SortOrder::Queue || !self.query.is_empty();
+        let cursor = &self.cursors[phase_index(self.focus.list)];
+        let held = HeldCursor { list: self.focus.list, row: cursor.row.saturating_sub(cursor.offset) };
+        self.room.update(shared_area(size), counts, (is_held && cursor.selected.is_some()).then_some(held));
     }
 
     /// Selects the newest running job once the selected one is no longer running; without any, a job that needs approval, or

@@ -1,8 +1,10 @@
-//! The layout: a pure function of the terminal's size and of the focus.
+//! The layout: a pure function of the terminal's size, of the focus, and of the room that the lists have.
 
 use ratatui::layout::{Rect, Size};
 
 use crate::model::Phase;
+
+use super::list_room::{ListRoom, MIN_LIST_HEIGHT, MIN_OUTPUT_HEIGHT, SharedArea};
 
 /// Where the focus is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,13 +79,45 @@ const MIN_DETAILS_SIZE: Size = Size { width: 160, height: 36 };
 /// From this width on, the details have a column of their own.
 const MIN_DETAILS_COLUMN_WIDTH: u16 = 220;
 
+/// The width of that column, with the line beside it.
+const DETAILS_WIDTH: u16 = 57;
+/// The width that the output keeps beside lists with long titles.
+const MIN_OUTPUT_WIDTH: u16 = 52;
+
 /// The phases in the order of their panes.
 pub const PHASES: [Phase; 3] = [Phase::Pending, Phase::Running, Phase::Finished];
 
+/// The area in which the lists share their room with the output.
+pub fn shared_area(size: Size) -> SharedArea {
+    let frame = frame(size);
+    SharedArea { kind: frame.kind, size: frame.body.as_size() }
+}
+
 /// Computes the layout.
-pub fn layout(size: Size, focus: Focus) -> ScreenLayout {
+pub fn layout(size: Size, focus: Focus, room: ListRoom) -> ScreenLayout {
+    let mut layout = frame(size);
+    match layout.kind {
+        LayoutKind::TooSmall => return layout,
+        LayoutKind::Tabs => layout.lay_out_tabs(focus),
+        LayoutKind::Stacked => layout.lay_out_stacked(room),
+        LayoutKind::Wide => {
+            let has_column = size.width >= MIN_DETAILS_COLUMN_WIDTH;
+            layout.lay_out_wide(room, has_column);
+            if has_column || (size.width >= MIN_DETAILS_SIZE.width && size.height >= MIN_DETAILS_SIZE.height) {
+                layout.add_details(has_column);
+            }
+        }
+    }
+    if focus.details || focus.zoom {
+        layout.fill_body(focus);
+    }
+    layout
+}
+
+/// The lines above and below the body, and the kind of layout.
+fn frame(size: Size) -> ScreenLayout {
     let screen = Rect::new(0, 0, size.width, size.height);
-    let mut layout = ScreenLayout {
+    let layout = ScreenLayout {
         kind: LayoutKind::TooSmall,
         header: Rect::ZERO,
         stats: Rect::ZERO,
@@ -103,37 +137,14 @@ pub fn layout(size: Size, focus: Focus) -> ScreenLayout {
     let (numbers, rest) = split_top(rest, u16::from(size.height >= MIN_STATS_HEIGHT));
     let (body, foot) = split_top(rest, rest.height - 2);
     let (status_line, hints) = split_top(foot, 1);
-    layout = ScreenLayout { header, stats: numbers, body, status_line, hints, ..layout };
-    if size.width < MIN_STACKED_SIZE.width || size.height < MIN_STACKED_SIZE.height {
-        layout.kind = LayoutKind::Tabs;
-        layout.lay_out_tabs(focus);
+    let kind = if size.width < MIN_STACKED_SIZE.width || size.height < MIN_STACKED_SIZE.height {
+        LayoutKind::Tabs
     } else if size.width < MIN_WIDE_WIDTH {
-        layout.kind = LayoutKind::Stacked;
-        layout.lay_out_stacked();
+        LayoutKind::Stacked
     } else {
-        layout.kind = LayoutKind::Wide;
-        layout.lay_out_wide();
-        if size.width >= MIN_DETAILS_COLUMN_WIDTH
-            || (size.width >= MIN_DETAILS_SIZE.width && size.height >= MIN_DETAILS_SIZE.height)
-        {
-            layout.add_details(size.width >= MIN_DETAILS_COLUMN_WIDTH);
-        }
-    }
-    if focus.details || focus.zoom {
-        layout.dividers = [Rect::ZERO; 2];
-        layout.lists = [Rect::ZERO; 3];
-        (layout.output, layout.details) = match focus {
-            Focus { details: true, .. } => (Rect::ZERO, body),
-            Focus { output: true, .. } => (body, Rect::ZERO),
-            _ => (Rect::ZERO, Rect::ZERO),
-        };
-        if focus.details || focus.output {
-            layout.phase_tabs = Rect::ZERO;
-        } else {
-            layout.lists[phase_index(focus.list)] = split_top(body, layout.phase_tabs.height).1;
-        }
-    }
-    layout
+        LayoutKind::Wide
+    };
+    ScreenLayout { kind, header, stats: numbers, body, status_line, hints, ..layout }
 }
 
 impl ScreenLayout {
@@ -172,34 +183,57 @@ impl ScreenLayout {
     }
 
     /// Pending and running jobs side by side, as their rows need little width.
-    fn lay_out_stacked(&mut self) {
+    fn lay_out_stacked(&mut self, room: ListRoom) {
         let height = self.body.height;
-        let (upper, rest) = split_top(self.body, (height * 2 / 7).clamp(5, 12));
+        let [pending, running, finished] = room.heights;
+        let upper = pending.max(running).clamp(MIN_LIST_HEIGHT, height - MIN_LIST_HEIGHT - MIN_OUTPUT_HEIGHT);
+        let (upper, rest) = split_top(self.body, upper);
         let (pending, running) = split_left(upper, upper.width / 2);
-        let (finished, output) = split_top(rest, rest.height / 2);
+        let (finished, output) =
+            split_top(rest, finished.clamp(MIN_LIST_HEIGHT, rest.height - MIN_OUTPUT_HEIGHT));
         // One column separates the two titles.
         let (_, running) = split_left(running, 1);
         self.lists = [pending, running, finished];
         self.output = output;
     }
 
-    fn lay_out_wide(&mut self) {
-        let roomy = self.body.width >= MIN_DETAILS_SIZE.width;
-        let width = if roomy { self.body.width * 2 / 5 } else { self.body.width / 2 }.clamp(55, 88);
-        let (lists, rest) = split_left(self.body, width);
+    fn lay_out_wide(&mut self, room: ListRoom, has_column: bool) {
+        let Rect { width, height, .. } = self.body;
+        let usual = if width >= MIN_DETAILS_SIZE.width { width * 2 / 5 } else { width / 2 }.clamp(55, 88);
+        // The output keeps enough for lines of text, and for the details beside it.
+        let output = if has_column { MIN_OUTPUT_WIDTH + DETAILS_WIDTH } else { (width * 2 / 5).max(MIN_OUTPUT_WIDTH) };
+        let (lists, rest) = split_left(self.body, room.width.clamp(usual, usual.max(width - 1 - output)));
         let (divide, output) = split_left(rest, 1);
-        let (pending, rest) = split_top(lists, lists.height * 3 / 8);
-        let (running, finished) = split_top(rest, (lists.height / 6).max(3));
+        let [pending, running, _] = room.heights;
+        let (pending, rest) = split_top(lists, pending.clamp(MIN_LIST_HEIGHT, height - 2 * MIN_LIST_HEIGHT));
+        let (running, finished) = split_top(rest, running.clamp(MIN_LIST_HEIGHT, rest.height - MIN_LIST_HEIGHT));
         self.lists = [pending, running, finished];
         self.dividers[0] = divide;
         self.output = output;
+    }
+
+    /// Gives the whole body to the focused pane, or to the details.
+    fn fill_body(&mut self, focus: Focus) {
+        let body = self.body;
+        self.dividers = [Rect::ZERO; 2];
+        self.lists = [Rect::ZERO; 3];
+        (self.output, self.details) = match focus {
+            Focus { details: true, .. } => (Rect::ZERO, body),
+            Focus { output: true, .. } => (body, Rect::ZERO),
+            _ => (Rect::ZERO, Rect::ZERO),
+        };
+        if focus.details || focus.output {
+            self.phase_tabs = Rect::ZERO;
+        } else {
+            self.lists[phase_index(focus.list)] = split_top(body, self.phase_tabs.height).1;
+        }
     }
 
     /// Splits the details from the output: a `column` on the right, or the lower part.
     fn add_details(&mut self, column: bool) {
         let Rect { width, height, .. } = self.output;
         if column {
-            let (output, rest) = split_left(self.output, width - 57);
+            let (output, rest) = split_left(self.output, width - DETAILS_WIDTH);
             (self.dividers[1], self.details) = split_left(rest, 1);
             self.output = output;
         } else {

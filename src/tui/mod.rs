@@ -23,6 +23,7 @@ pub mod keymap;
 pub mod keys;
 pub mod layout;
 mod line_editor;
+pub mod list_room;
 pub mod message;
 pub mod mouse;
 mod mouse_input;

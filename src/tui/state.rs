@@ -184,7 +184,7 @@ impl Screen {
 
     /// The layout of the screen.
     pub fn layout(&self) -> ScreenLayout {
-        layout(self.size, self.lists.focus())
+        layout(self.size, self.lists.focus(), self.lists.room())
     }
 
     /// Whether the details of the selected job are visible.
@@ -311,6 +311,7 @@ impl Screen {
     fn replace_lists(&mut self, mut lists: JobLists) {
         // Hidden lists don't follow events.
         self.site.read(|site_state| lists.refilter(site_state));
+        lists.reset_room();
         let before = std::mem::replace(&mut self.lists, lists);
         let key = if before.shows_all_queues() { None } else { Some(self.queue.id().clone()) };
         self.other_lists.insert(key, before);
@@ -324,8 +325,8 @@ impl Screen {
 
     /// Updates cursor and scroll positions after a change.
     pub(super) fn sync_lists(&mut self) {
-        let layout = self.layout();
-        self.with_lists(|lists, record, site_state| lists.sync(record, site_state, &layout));
+        let size = self.size;
+        self.with_lists(|lists, record, site_state| lists.sync(record, site_state, size));
     }
 
     /// The mode of the current queue.

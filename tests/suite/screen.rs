@@ -13,6 +13,7 @@ mod header_stats;
 mod job_details;
 mod job_progress;
 mod keys;
+mod list_room;
 mod marks;
 mod mouse;
 mod notifications;

@@ -61,9 +61,14 @@ impl Screen {
 
     /// The commands that run these jobs, those that others need first. Their questions have been answered.
     fn requests(&self, jobs: &[&Job]) -> Vec<Command> {
+        self.requests_with(jobs, |job| Command::Run { job, force: false })
+    }
+
+    /// Same, with this command for each job.
+    fn requests_with(&self, jobs: &[&Job], request: impl Fn(JobId) -> Command) -> Vec<Command> {
         let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
         let ordered = self.site.read(|site| site.needed_first(&ids));
-        let mut commands: Vec<Command> = ordered.into_iter().map(|job| Command::Run { job, force: false }).collect();
+        let mut commands: Vec<Command> = ordered.into_iter().map(request).collect();
         let asking: Vec<JobId> = jobs.iter().filter(|job| asks(job).is_some()).map(|job| job.id).collect();
         if !asking.is_empty() {
             commands.push(Command::Approve { jobs: asking, by: user_name() });
@@ -150,7 +155,9 @@ impl Screen {
             visible.into_iter().filter_map(|id| site_state.job(id)).filter(failed).cloned().collect()
         });
         let question_of_job = first_question(failed.iter());
-        let commands = self.requests(&failed.iter().collect::<Vec<_>>());
+        // The store decides whether each has still failed: another process may have run it since.
+        let request = |job| Command::RunFailed { job, force: false };
+        let commands = self.requests_with(&failed.iter().collect::<Vec<_>>(), request);
         let submission = Submission { commands, intent: Intent::RunFailed, needs_worker: true };
         match &failed[..] {
             [] => Err("No failed jobs are shown.".to_owned()),

@@ -64,6 +64,9 @@ struct RowParts {
 /// Room for `59m 59s`.
 const DURATION_WIDTH: usize = 7;
 
+/// The cursor, the state and the mark.
+const SIGNS_WIDTH: usize = 3;
+
 /// Longer values are truncated.
 const MAX_VALUE_WIDTH: usize = 16;
 
@@ -83,10 +86,15 @@ impl ColumnWidths {
         } else {
             0
         };
-        let longest = jobs.filter_map(|job| finished_time(job, settings, now)).map(|time| time.len()).max();
-        // At least `interrupted`, at most a typical error message of the operating system.
-        let note = (usize::from(width) / 4).saturating_sub(2).clamp(11, 30);
-        Self { note, time: longest.unwrap_or(0), value }
+        let longest = jobs.clone().filter_map(|job| finished_time(job, settings, now)).map(|time| time.len()).max();
+        let time = longest.unwrap_or(0);
+        let widest = |of: fn(&Job) -> String| jobs.clone().map(|job| text::width(&of(job))).max().unwrap_or(0);
+        let title = widest(|job| text::sanitize_line(&job.display_title()));
+        let beside = SIGNS_WIDTH + title + value + time + DURATION_WIDTH + 6;
+        // At least `interrupted`, and all of it if no title is cut for that.
+        let least = (usize::from(width) / 4).saturating_sub(2).clamp(11, 30);
+        let note = widest(finished_note).clamp(1, least.max(usize::from(width).saturating_sub(beside)));
+        Self { note, time, value }
     }
 }
 
@@ -151,7 +159,17 @@ pub(super) fn draw(
     }
     let label = text::sanitize_line(&job.display_title());
     let room = painter.room();
-    painter.fixed_width(&label, room, over(title(job, cursor, appearance)));
+    let fitting = text::fit_middle(&label, room, matrix_part(job, &label), appearance.symbols.ellipsis);
+    painter.fixed_width(&fitting, room, over(title(job, cursor, appearance)));
+}
+
+/// Where in its title the values of a job of a matrix start, with the word before them: they tell it from the others.
+fn matrix_part(job: &Job, label: &str) -> Option<usize> {
+    let values = &job.definition.matrix.as_ref()?.values;
+    let first = values.iter().filter_map(|(_, value)| label.rfind(&**value)).min()?;
+    let mut words = label[..first].rmatch_indices(' ').map(|(space, _)| space);
+    let starts_word = label[..first].ends_with(' ');
+    if starts_word { words.nth(1) } else { words.next() }
 }
 
 /// The title. A script shown in place of a missing title is dimmed.
@@ -208,14 +226,20 @@ fn parts(job: &Job, wait_reason: Option<&WaitReason>, settings: &ScreenSettings,
             let ran = job.result_run().is_some_and(|run| run.end.is_some());
             let duration = if ran { time_format::last_run_duration(job, now) } else { String::new() };
             let time = finished_time(job, settings, now).unwrap_or_default();
-            // The sign alone says that a job succeeded, which leaves room for its title.
-            let end = job.result_run().and_then(|run| run.end.as_ref()).filter(|end| end.outcome == *outcome);
-            let note = match end.map_or_else(|| outcome_text(outcome), end_text) {
-                _ if *outcome == Outcome::Succeeded => String::new(),
-                note => note,
-            };
+            let note = finished_note(job);
             let value = job.result_line();
             RowParts { sign, sign_style, note, note_style: sign_style, time, duration, value }
+        }
+    }
+}
+
+/// How a job ended, as short text. The sign alone says that it succeeded, which leaves room for its title.
+fn finished_note(job: &Job) -> String {
+    match job.outcome() {
+        None | Some(Outcome::Succeeded) => String::new(),
+        Some(outcome) => {
+            let end = job.result_run().and_then(|run| run.end.as_ref()).filter(|end| end.outcome == *outcome);
+            end.map_or_else(|| outcome_text(outcome), end_text)
         }
     }
 }

@@ -6,7 +6,8 @@ use ratatui::buffer::Cell;
 use ratatui::layout::{Rect, Size};
 use ratatui::style::{Color, Modifier};
 use setlist::model::{Outcome, Phase};
-use setlist::tui::layout::{Focus, LayoutKind, MIN_SIZE, ScreenLayout, layout};
+use setlist::tui::layout::{Focus, LayoutKind, MIN_SIZE, ScreenLayout, layout, phase_index, shared_area};
+use setlist::tui::list_room::ListRoom;
 use setlist::tui::message::{JobsFileError, Message};
 use setlist::tui::theme::{Appearance, AppearanceOptions, Palette, ThemeName};
 
@@ -242,7 +243,8 @@ fn panes_never_overlap_or_leave_the_screen() {
     let focuses = focuses.filter(|focus| !focus.zoom || focus.list == Phase::Pending);
     for focus in focuses {
         for (width, height) in (0..250).flat_map(|width| (0..80).map(move |height| (width, height))) {
-            let layout = layout(Size { width, height }, focus);
+            let size = Size { width, height };
+            let layout = layout(size, focus, room(size, [1, 0, 300], usize::from(width) % 200));
             let screen = Rect::new(0, 0, width, height);
             let parts = [
                 layout.header,
@@ -264,9 +266,17 @@ fn panes_never_overlap_or_leave_the_screen() {
     }
 }
 
+/// The room of lists with this many rows, of which the widest takes so many columns.
+fn room(size: Size, rows: [usize; 3], widest: usize) -> ListRoom {
+    let mut room = ListRoom::default();
+    room.update(shared_area(size), rows, None);
+    room.widen(widest);
+    room
+}
+
 /// Asserts that every essential pane has an area at this size and focus.
-fn assert_essentials(size: Size, focus: Focus) {
-    let layout = layout(size, focus);
+fn assert_essentials(size: Size, focus: Focus, rows: [usize; 3], widest: usize) {
+    let layout = layout(size, focus, room(size, rows, widest));
     let screen = Rect::new(0, 0, size.width, size.height);
     let ScreenLayout { kind, header, status_line, hints, .. } = layout;
     if kind == LayoutKind::TooSmall {
@@ -282,10 +292,13 @@ fn assert_essentials(size: Size, focus: Focus) {
         Focus { details: true, .. } => assert_eq!((layout.details, shown), (layout.body, 0), "{size}"),
         Focus { output: true, zoom: true, .. } => assert_eq!((layout.output, shown), (layout.body, 0), "{size}"),
         Focus { output: true, .. } => assert!(layout.output_text().height >= 2, "{size}: {layout:?}"),
-        Focus { list, .. } => assert!(layout.rows(list) >= 2, "{size}: {layout:?}"),
+        Focus { list, .. } => {
+            let wanted = rows[phase_index(list)].clamp(1, 2);
+            assert!(layout.rows(list) >= wanted, "{size}: {layout:?}");
+        }
     }
     if matches!(kind, LayoutKind::Stacked | LayoutKind::Wide) && focus == Focus::on(focus.list) {
-        assert!(shown == 3 && layout.lists.iter().all(|list| list.width >= 39 && list.height >= 3), "{layout:?}");
+        assert!(shown == 3 && layout.lists.iter().all(|list| list.width >= 39 && list.height >= 2), "{layout:?}");
         assert!(layout.output_text().width >= 50 && layout.output_text().height >= 5, "{size}: {layout:?}");
     }
     let detail = layout.details_text();
@@ -299,12 +312,24 @@ fn focus() -> impl Strategy<Value = Focus> {
     (lists, kinds).prop_map(|(list, (output, zoom, detail))| Focus { list, output, zoom, details: detail })
 }
 
+/// How many rows each list has: mostly few.
+fn rows() -> impl Strategy<Value = [usize; 3]> {
+    let count = || prop_oneof![2 => Just(0_usize), 4 => 1..8_usize, 2 => 8..60_usize, 1 => Just(100_000_usize)];
+    [count(), count(), count()]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4_000))]
 
     #[test]
-    fn essential_panes_have_an_area(width in 0..250_u16, height in 0..80_u16, focus in focus()) {
-        assert_essentials(Size { width, height }, focus);
+    fn essential_panes_have_an_area(
+        width in 0..250_u16,
+        height in 0..80_u16,
+        focus in focus(),
+        rows in rows(),
+        widest in 0..300_usize,
+    ) {
+        assert_essentials(Size { width, height }, focus, rows, widest);
     }
 }
 

@@ -1,5 +1,6 @@
 //! Marked jobs and actions on all of them; sort orders, filters and the view of all queues.
 
+use setlist::Job;
 use setlist::model::{Command, Outcome, Phase, QueueId, QueueMode};
 
 use super::harness::{ScreenHarness, failed, queue};
@@ -271,4 +272,22 @@ fn failed_jobs_run_again_in_queue_order() {
     harness.keys("Ry");
     let again: Vec<_> = (0..2).map(|_| harness.start("build").0).collect();
     assert_eq!(again, [first.0, second.0]);
+}
+
+#[test]
+fn a_failed_job_that_has_succeeded_meanwhile_is_not_run_again() {
+    let mut harness = harness();
+    harness.process("build");
+    let first = harness.run("build", 1, failed("exit code 1"));
+    let second = harness.run("build", 1, failed("exit code 1"));
+    harness.keys("R");
+    assert!(harness.question().starts_with("Run 2 failed jobs in build again?"), "{}", harness.question());
+    // Another process runs the first job while the question is shown.
+    harness.execute_elsewhere(&[Command::Run { job: first, force: false }]);
+    assert_eq!(harness.run("build", 1, Outcome::Succeeded), first);
+    harness.keys("y");
+    assert_eq!(harness.message(), "Running 1 failed job again.");
+    let jobs = harness.screen.queue().site();
+    let outcome = |id| jobs.read(|site| site.job(id).and_then(Job::outcome).cloned());
+    assert_eq!((outcome(first), outcome(second)), (Some(Outcome::Succeeded), None), "the success is kept");
 }
