@@ -39,7 +39,11 @@ pub fn fit_middle<'a>(text: &'a str, cells: usize, end: Option<usize>, ellipsis:
     let wanted = end.and_then(|start| text.get(start..)).map(str::trim_start);
     let end = match wanted {
         Some(wanted) if width(wanted) * 4 <= room * 3 => wanted,
-        _ => tail(text, room * 2 / 5).trim_start(),
+        _ => {
+            let end = tail(text, room * 2 / 5);
+            // A whole word, if there is one.
+            end.split_once(' ').map_or(end, |(_, words)| words.trim_start())
+        }
     };
     let start = head(text, room - width(end)).trim_end();
     Cow::Owned([start, ellipsis, end].concat())

@@ -189,8 +189,7 @@ impl ScreenLayout {
         let upper = pending.max(running).clamp(MIN_LIST_HEIGHT, height - MIN_LIST_HEIGHT - MIN_OUTPUT_HEIGHT);
         let (upper, rest) = split_top(self.body, upper);
         let (pending, running) = split_left(upper, upper.width / 2);
-        let (finished, output) =
-            split_top(rest, finished.clamp(MIN_LIST_HEIGHT, rest.height - MIN_OUTPUT_HEIGHT));
+        let (finished, output) = split_top(rest, finished.clamp(MIN_LIST_HEIGHT, rest.height - MIN_OUTPUT_HEIGHT));
         // One column separates the two titles.
         let (_, running) = split_left(running, 1);
         self.lists = [pending, running, finished];

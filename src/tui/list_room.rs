@@ -189,12 +189,14 @@ fn share(total: u16, heights: &mut [u16]) {
 
 /// Whether these heights show enough more jobs to move anything.
 fn is_worthwhile(before: [u16; 3], after: [u16; 3], wanted: [u16; 3]) -> bool {
-    (0..3).any(|index| {
-        let (before, after, wanted) = (before[index], after[index], wanted[index]);
-        let gain = after.min(wanted).saturating_sub(before);
-        let shows_all = gain > 0 && after >= wanted;
-        let shows_first = gain > 0 && before <= MIN_LIST_HEIGHT;
-        let is_vacant = wanted == MIN_LIST_HEIGHT && before >= after + WORTHWHILE_GAIN;
-        shows_all || shows_first || gain >= WORTHWHILE_GAIN || is_vacant
-    })
+    let gain = |index: usize| after[index].min(wanted[index]).saturating_sub(before[index]);
+    let matters = |index: usize| {
+        let shows_all = gain(index) > 0 && after[index] >= wanted[index];
+        let shows_first = gain(index) > 0 && before[index] <= MIN_LIST_HEIGHT;
+        let freed = before[index].saturating_sub(after[index]);
+        let is_empty = wanted[index] == MIN_LIST_HEIGHT;
+        let is_vacant = is_empty && (freed >= WORTHWHILE_GAIN || freed > 0 && (0..3).any(|other| gain(other) > 0));
+        shows_all || shows_first || is_vacant
+    };
+    (0..3).map(gain).sum::<u16>() >= WORTHWHILE_GAIN || (0..3).any(matters)
 }

@@ -67,6 +67,9 @@ const DURATION_WIDTH: usize = 7;
 /// The cursor, the state and the mark.
 const SIGNS_WIDTH: usize = 3;
 
+/// Room for `overdue 04:00`.
+const MIN_NOTE_WIDTH: usize = 14;
+
 /// Longer values are truncated.
 const MAX_VALUE_WIDTH: usize = 16;
 
@@ -90,10 +93,11 @@ impl ColumnWidths {
         let time = longest.unwrap_or(0);
         let widest = |of: fn(&Job) -> String| jobs.clone().map(|job| text::width(&of(job))).max().unwrap_or(0);
         let title = widest(|job| text::sanitize_line(&job.display_title()));
-        let beside = SIGNS_WIDTH + title + value + time + DURATION_WIDTH + 6;
-        // At least `interrupted`, and all of it if no title is cut for that.
-        let least = (usize::from(width) / 4).saturating_sub(2).clamp(11, 30);
-        let note = widest(finished_note).clamp(1, least.max(usize::from(width).saturating_sub(beside)));
+        let beside = SIGNS_WIDTH + title.max(MIN_TITLE_WIDTH) + value + time + DURATION_WIDTH + 6;
+        // All of it if no title is cut for that, otherwise up to a typical error message of the operating system.
+        let most = (usize::from(width) / 4).saturating_sub(2).clamp(11, 30);
+        let most = most.max(usize::from(width).saturating_sub(beside));
+        let note = widest(finished_note).clamp(most.min(MIN_NOTE_WIDTH), most);
         Self { note, time, value }
     }
 }
