@@ -73,7 +73,7 @@ impl ListRoom {
     }
 
     /// The best heights that keep the row of the cursor where it is.
-    fn around(&self, held: HeldCursor, area: SharedArea, wanted: [u16; 3]) -> [u16; 3] {
+    fn around(self, held: HeldCursor, area: SharedArea, wanted: [u16; 3]) -> [u16; 3] {
         let [pending, running, finished] = self.heights;
         let needed = height_for(held.row + 1);
         let index = phase_index(held.list);
@@ -119,9 +119,8 @@ pub fn row_width(job: &Job, shows_queue: bool) -> usize {
     let queue = if shows_queue { text::width(job.queue.as_str()) + 1 } else { 0 };
     let columns = match &job.state {
         // Signs, time and duration; a failure has a text too.
-        JobState::Finished { outcome: Outcome::Succeeded, .. } => 24,
+        JobState::Finished { outcome: Outcome::Succeeded, .. } | JobState::Running { .. } => 24,
         JobState::Finished { .. } => 42,
-        JobState::Running { .. } => 24,
         JobState::Pending { .. } => 20,
     };
     title + queue + columns

@@ -65,7 +65,7 @@ impl ListView<'_> {
             .zip(self.lists.offset(phase)..rows.len())
             .filter_map(|(line, index)| Some((line, site.job(rows.get(index)?)?)))
             .collect();
-        let columns = ColumnWidths::of(jobs.iter().map(|(_, job)| *job), area.width, settings, now);
+        let columns = ColumnWidths::of(&jobs.iter().map(|(_, job)| *job), area.width, settings, now);
         for (line, job) in jobs {
             let cursor = match self.lists.selected_in(phase) == Some(job.id) {
                 true if focus.list == phase && !focus.output => RowCursor::Focused,

@@ -78,7 +78,7 @@ const MIN_TITLE_WIDTH: usize = 12;
 
 impl ColumnWidths {
     pub(super) fn of<'a>(
-        jobs: impl Iterator<Item = &'a Job> + Clone,
+        jobs: &(impl Iterator<Item = &'a Job> + Clone),
         width: u16,
         settings: &ScreenSettings,
         now: DateTime<Utc>,
