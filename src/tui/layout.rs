@@ -4,6 +4,8 @@ use ratatui::layout::{Rect, Size};
 
 use crate::model::Phase;
 
+pub use super::phases::{PHASES, phase_index};
+
 use super::list_room::{ListRoom, MIN_LIST_HEIGHT, MIN_OUTPUT_HEIGHT, SharedArea};
 
 /// Where the focus is.
@@ -84,13 +86,10 @@ const DETAILS_WIDTH: u16 = 57;
 /// The width that the output keeps beside lists with long titles.
 const MIN_OUTPUT_WIDTH: u16 = 52;
 
-/// The phases in the order of their panes.
-pub const PHASES: [Phase; 3] = [Phase::Pending, Phase::Running, Phase::Finished];
-
 /// The area in which the lists share their room with the output.
 pub fn shared_area(size: Size) -> SharedArea {
     let frame = frame(size);
-    SharedArea { kind: frame.kind, size: frame.body.as_size() }
+    SharedArea { is_stacked: frame.kind == LayoutKind::Stacked, size: frame.body.as_size() }
 }
 
 /// Computes the layout.
@@ -238,15 +237,6 @@ impl ScreenLayout {
         } else {
             (self.output, self.details) = split_top(self.output, height - (height * 2 / 5).clamp(13, 22));
         }
-    }
-}
-
-/// The index of a phase in [`PHASES`].
-pub fn phase_index(phase: Phase) -> usize {
-    match phase {
-        Phase::Pending => 0,
-        Phase::Running => 1,
-        Phase::Finished => 2,
     }
 }
 

@@ -8,7 +8,7 @@ use ratatui::layout::Size;
 use crate::model::{Job, JobState, Outcome, Phase};
 use crate::text;
 
-use super::layout::{LayoutKind, phase_index};
+use super::phases::phase_index;
 
 /// The heights and the width of the lists.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,8 +22,8 @@ pub struct ListRoom {
 /// The area that the lists share with the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SharedArea {
-    /// Where the lists are.
-    pub kind: LayoutKind,
+    /// Whether the lists are above the output, not beside it.
+    pub is_stacked: bool,
     /// Everything between header and status line.
     pub size: Size,
 }
@@ -79,7 +79,7 @@ impl ListRoom {
         let index = phase_index(held.list);
         let mut wanted = wanted;
         wanted[index] = wanted[index].max(needed);
-        if area.kind == LayoutKind::Stacked {
+        if area.is_stacked {
             let ideal = ideal_heights(area, wanted);
             return match held.list {
                 Phase::Finished => {
@@ -134,7 +134,7 @@ fn height_for(rows: usize) -> u16 {
 /// The heights without regard to those before.
 fn ideal_heights(area: SharedArea, wanted: [u16; 3]) -> [u16; 3] {
     let height = area.size.height;
-    if area.kind == LayoutKind::Stacked {
+    if area.is_stacked {
         let (upper, shared) = (wanted[0].max(wanted[1]), height.saturating_sub(output_height(height)));
         let mut both = [upper, wanted[2]];
         if upper + wanted[2] > shared {
@@ -161,7 +161,7 @@ fn output_height(area: u16) -> u16 {
     (area / 3).max(MIN_OUTPUT_HEIGHT)
 }
 
-/// Shares `total` lines: who wants little gets all of it, the others get equal parts. What nobody wants goes to the last.
+/// Shares `total` lines: who wants little gets all of it, the others get equal parts. What is left goes to the last.
 fn share(total: u16, heights: &mut [u16]) {
     let wanted: Vec<u16> = heights.to_vec();
     let mut is_settled = vec![false; wanted.len()];

@@ -33,6 +33,7 @@ mod output_pane;
 mod output_subscription;
 mod output_sync;
 mod pager;
+mod phases;
 pub mod queue_stats;
 mod reply_text;
 mod session;

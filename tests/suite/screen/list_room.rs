@@ -114,7 +114,7 @@ fn text_is_cut_in_the_middle_as_little_as_needed() {
     assert_eq!(cut(30, Some(18)), "train on all…lr 0.01, batch 16");
     assert_eq!(cut(20, Some(18)), "train on all data…16", "too little room for all of the end");
     assert_eq!(cut(8, Some(18)), "train o…");
-    assert_eq!(text::fit_middle("日本語のタイトルの番号", 15, None, "…"), "日本語の…の番号");
+    assert_eq!(text::fit_middle("日本語のタイトルの番号", 15, None, "…"), "日本語のタ…番号");
 }
 
 fn counts() -> impl Strategy<Value = [usize; 3]> {
