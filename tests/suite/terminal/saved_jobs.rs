@@ -32,7 +32,8 @@ fn the_artifacts_of_a_run_are_listed_in_the_pager() {
     site.script("pager", "cat > paged.new; mv paged.new paged");
     site.ok(&["process"]);
     let mut terminal = Terminal::open(&site, &[]);
-    terminal.wait_for_text("Finished 2");
+    // The run that the screen shows, not just its job.
+    terminal.wait_for_text("No output.");
     terminal.keys("O");
     terminal.wait_for_text("This run has left no artifacts.");
     terminal.keys("jO");
