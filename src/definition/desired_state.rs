@@ -4,6 +4,8 @@ use super::dependencies;
 use super::expect;
 use super::fields::{FieldScope, FileField, InheritableQueueField, QueueField};
 use super::inherited_fields::InheritedFields;
+use super::input_check;
+use super::inputs::InputFields;
 use super::interner::Interner;
 use super::job::InheritedScope;
 use super::keep::KeepLimits;
@@ -32,11 +34,12 @@ pub(super) fn read_queues(root: &Node<'_>, problems: &mut Problems) -> DesiredSt
     let Some(entries) = value::map(root, &top, "a map with `queues`", problems) else {
         return DesiredState::default();
     };
-    let mut pools = PoolSizes::new();
+    let (mut pools, mut inputs) = (PoolSizes::new(), InputFields::default());
     for entry in entries {
         let path = top.key(&entry.key.text);
         match FileField::from_name(&entry.key.text) {
             Some(FileField::Defaults) => defaults = read_defaults(&entry.value, &path, problems),
+            Some(FileField::Inputs) => inputs = InputFields::read(&entry.value, &path, problems),
             Some(FileField::Pools) => pools = pools::read_pools(&entry.value, &path, problems),
             Some(FileField::Queues) => {}
             // Reserved for anchors.
@@ -54,13 +57,14 @@ pub(super) fn read_queues(root: &Node<'_>, problems: &mut Problems) -> DesiredSt
     let queues = entries.iter().enumerate();
     let mut sections: Vec<ParsedQueue> = Vec::with_capacity(entries.len());
     for (order, entry) in queues {
-        let section = read_queue(entry, order, &defaults, &path, interner, problems);
+        let section = read_queue(entry, order, (&defaults, &inputs), &path, interner, problems);
         check_expect(&entry.value, &section, &path.key(&entry.key.text), problems);
         sections.push(section);
     }
     dependencies::resolve(&mut sections, interner, problems);
     pool_check::check_uses(root, &sections, &pools, problems);
     value_check::check_values(root, &sections, problems);
+    input_check::check_inputs(root, &sections, problems);
     unique_keys::check_unique_keys(root, &sections, problems);
     let queues = sections.into_iter().map(ParsedQueue::into_desired).collect();
     DesiredState { version: String::new(), queues, pools }
@@ -121,7 +125,7 @@ fn read_defaults(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems)
 fn read_queue(
     entry: &spanned_value::MapEntry<'_>,
     order: usize,
-    defaults: &LevelSettings,
+    (defaults, file_inputs): (&LevelSettings, &InputFields),
     path: &ValuePath<'_>,
     interner: &mut Interner,
     problems: &mut Problems,
@@ -134,7 +138,7 @@ fn read_queue(
     }
     let mut level = LevelSettings::default();
     let mut items = None;
-    let (mut queue_schedule, mut queue_expect) = (None, None);
+    let (mut queue_schedule, mut queue_expect, mut inputs) = (None, None, InputFields::default());
     let is_bare_list = matches!(entry.value.kind, NodeKind::List(_));
     match &entry.value.kind {
         NodeKind::Map(entries) => {
@@ -151,6 +155,7 @@ fn read_queue(
                     Some(QueueField::Expect) => {
                         queue_expect = expect::read_expect(&entry.value, &path, problems);
                     }
+                    Some(QueueField::Inputs) => inputs = InputFields::read(&entry.value, &path, problems),
                     Some(QueueField::Jobs) => items = Some(&entry.value),
                     None if level.read_field(entry, &path, problems) => {}
                     None => unknown_fields::report(entry, FieldScope::Queue, &path, problems),
@@ -170,6 +175,7 @@ fn read_queue(
         schedule: queue_schedule,
         expect: queue_expect,
         on_overdue,
+        inputs: inputs.inherit_from(file_inputs),
         is_in_file: true,
         order: u32::try_from(order).unwrap_or(u32::MAX),
     };

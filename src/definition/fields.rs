@@ -31,6 +31,9 @@ pub(super) enum FieldType {
     Duration,
     BackoffFactor,
     RetryFailures,
+    InputDefault,
+    Inputs,
+    InputTypeName,
     Interruptions,
     NonEmptyText,
     Boolean,
@@ -109,6 +112,8 @@ fields! {
     FileField:
     Defaults "defaults" Defaults "Default values for all queues and jobs."
     Pools "pools" Pools "Named resources over all queues, and how many units of each there are: `{gpu: 2}`."
+    Inputs "inputs" Inputs
+        "Values that are asked for when jobs are requested, by name: a default, a list of options, or a map."
     Queues "queues" Queues "The queues by name."
 }
 
@@ -120,6 +125,8 @@ fields! {
         "When the jobs of the queue become pending and run: a cron expression, a list of them, or a map with options."
     Expect "expect" Expect
         "By when all jobs of the queue should have succeeded: a time of day such as `04:00`, a list, or `{within: 26h}`."
+    Inputs "inputs" Inputs
+        "Values that are asked for when jobs of the queue are requested, besides those of the file. `none` drops these."
     Jobs "jobs" Jobs "The jobs of the queue, in order."
 }
 
@@ -196,6 +203,15 @@ fields! {
     OnOverdue "on_overdue" EventHook
         "What to run when a success is overdue (see `expect`): a script, a command as a list, or a map. `none` removes it."
     Tags "tags" Tags "Words for finding and filtering jobs."
+}
+
+fields! {
+    /// Fields of an input.
+    InputField:
+    Type "type" InputTypeName "The values that it takes. Default: that of `default`, or `text`."
+    Options "options" Tags "The values to choose from."
+    Default "default" InputDefault "The value where none is given. An input without one is required."
+    Description "description" Text "What it is for."
 }
 
 fields! {

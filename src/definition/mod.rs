@@ -16,6 +16,8 @@ mod fields;
 mod file;
 mod hook;
 mod inherited_fields;
+mod input_check;
+mod inputs;
 mod interner;
 mod job;
 mod job_lookup;

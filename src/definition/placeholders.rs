@@ -10,7 +10,7 @@ use super::problems::{Problem, Problems};
 use super::spanned_value::{MapEntry, Node, NodeKind};
 use super::spelling::{closest_name, quoted};
 use super::value_path::ValuePath;
-use crate::model::ValuePlaceholder;
+use crate::model::{InputPlaceholder, ValuePlaceholder};
 
 /// The start of a placeholder.
 const PREFIX: &str = "${matrix.";
@@ -85,7 +85,8 @@ fn find_unknown(text: &str, takes_values: bool) -> Option<(&str, &str)> {
         let is_known = NAMESPACES.contains(&namespace) || closest_name(namespace, iter::once("matrix")).is_some();
         let close = rest.find('}')?;
         let is_closed = name[end..].trim_start().starts_with('}');
-        let is_filled_in = takes_values && ValuePlaceholder::parse(rest).is_some();
+        let is_filled_in =
+            takes_values && (ValuePlaceholder::parse(rest).is_some() || InputPlaceholder::parse(rest).is_some());
         (namespace != "matrix" && is_known && is_closed && !is_filled_in).then(|| (&rest[..=close], namespace))
     })
 }
@@ -122,7 +123,8 @@ fn reject_unknown_in(node: &Node<'_>, path: &ValuePath<'_>, takes_values: bool, 
             let problem = Problem::new(node.id, path, format!("unknown placeholder {}", quoted(placeholder)));
             problems.add(match closest_name(namespace, iter::once("matrix")) {
                 _ if namespace == "needs" && takes_values => problem.hint("write `${needs.JOB.value}`"),
-                _ if namespace == "needs" => {
+                _ if namespace == "inputs" && takes_values => problem.hint("write `${inputs.NAME}`"),
+                _ if matches!(namespace, "needs" | "inputs") => {
                     problem.hint("values are filled in only in `command`, `args`, `kwargs`, `env`, `cwd` and `stdin`")
                 }
                 Some(_) => problem.hint("did you mean `${matrix.NAME}`?"),

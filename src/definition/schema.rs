@@ -8,10 +8,10 @@ use std::slice;
 use serde_json::{Map, Value, json};
 
 use super::fields::{
-    ExpectField, FieldScope, FieldSpec, FieldType, HookField, KeepField, LimitField, NeedField, RetryField,
+    ExpectField, FieldScope, FieldSpec, FieldType, HookField, InputField, KeepField, LimitField, NeedField, RetryField,
     ScheduleField, StallField,
 };
-use super::{desired_state, needs, pass_env, pools, retry, schedule, stall};
+use super::{desired_state, inputs, needs, pass_env, pools, retry, schedule, stall};
 use crate::model::Interpreter;
 
 /// The name of a pool.
@@ -125,6 +125,13 @@ impl FieldType {
                 any_of([duration(1), constant("none"), map])
             }
             Self::StallAction => or_placeholder(one_of(stall::THEN_VALUES.iter().map(|(word, _)| *word))),
+            Self::InputDefault => json!({"type": ["string", "number", "boolean", "null"]}),
+            Self::InputTypeName => one_of(inputs::TYPES.iter().map(|(word, _)| *word)),
+            Self::Inputs => {
+                let options = json!({"type": "array", "items": definition_ref("non_empty_text"), "minItems": 1});
+                let input = any_of([Self::InputDefault.schema(), options, object(InputField::ALL.iter())]);
+                any_of([constant("none"), json!({"type": "object", "additionalProperties": input})])
+            }
             Self::Schedule => {
                 let mut map = object(ScheduleField::ALL.iter());
                 map["required"] = json!(["cron"]);

@@ -18,7 +18,7 @@ pub(super) fn check_values(root: &Node<'_>, queues: &[ParsedQueue], problems: &m
     for queue in queues {
         for job in &queue.jobs {
             let Some(definition) = &job.definition else { continue };
-            for (placeholder, message, hint) in mistakes(definition, job, queue) {
+            for Mistake { placeholder, message, hint } in mistakes(definition, job, queue) {
                 if let Some(problem) = place(root, queue, job, &placeholder, &message, &mut reported) {
                     problems.add(problem.hint(hint));
                 }
@@ -27,19 +27,29 @@ pub(super) fn check_values(root: &Node<'_>, queues: &[ParsedQueue], problems: &m
     }
 }
 
-/// The placeholders of a definition that are wrong: the text, what is wrong with it, and what to write instead.
-fn mistakes(definition: &Definition, job: &ParsedJob, queue: &ParsedQueue) -> Vec<(String, String, String)> {
+/// A placeholder that is wrong.
+pub(super) struct Mistake {
+    /// As it is written.
+    pub(super) placeholder: String,
+    /// What is wrong with it.
+    pub(super) message: String,
+    /// What to write instead.
+    pub(super) hint: String,
+}
+
+/// The placeholders of a definition that are wrong.
+fn mistakes(definition: &Definition, job: &ParsedJob, queue: &ParsedQueue) -> Vec<Mistake> {
     let mut found = Vec::new();
     let mut reject_script = |text: &str| {
         found.extend(ValuePlaceholder::find_all(text).map(|placeholder| {
             let message =
                 format!("{} isn't allowed in a script, where the value would run as code", quoted(placeholder.text));
             let name = variable_name("SETLIST_NEEDS_", placeholder.job);
-            (
-                placeholder.text.to_owned(),
+            Mistake {
+                placeholder: placeholder.text.to_owned(),
                 message,
-                format!("use `\"${name}\"`: the values of needed jobs are in the job's environment"),
-            )
+                hint: format!("use `\"${name}\"`: the values of needed jobs are in the job's environment"),
+            }
         }));
     };
     match &definition.call {
@@ -64,13 +74,13 @@ fn mistakes(definition: &Definition, job: &ParsedJob, queue: &ParsedQueue) -> Ve
                 None => format!("add it: `needs: [{name}]`"),
             };
             let message = format!("{} is the value of a job that is not in `needs`", quoted(placeholder.text));
-            found.push((placeholder.text.to_owned(), message, hint));
+            found.push(Mistake { placeholder: placeholder.text.to_owned(), message, hint });
         }
     });
     found
 }
 
-fn is_unix_shell(shell: &str) -> bool {
+pub(super) fn is_unix_shell(shell: &str) -> bool {
     Interpreter::from_program(shell).is_some_and(Interpreter::is_unix_shell)
 }
 
@@ -95,7 +105,7 @@ fn is_needed(name: &str, definition: &Definition, job: &ParsedJob, queue: &Parse
 
 /// The problem with a placeholder, at the text that has it: of the job, its queue or the defaults. `None` if that place was
 /// reported already.
-fn place(
+pub(super) fn place(
     root: &Node<'_>,
     queue: &ParsedQueue,
     job: &ParsedJob,

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::{
-    Definition, EnvironmentId, JobId, JobRef, OnFailure, Phase, PoolSizes, QueueId, QueueSettings, RunId, RunReport,
-    StopSignal, WorkerId,
+    Definition, EnvironmentId, InputError, InputValues, JobId, JobRef, OnFailure, Phase, PoolSizes, QueueId,
+    QueueSettings, RunId, RunReport, StopSignal, WorkerId,
 };
 
 /// A request to change a site, decided once inside a transaction of the store.
@@ -22,8 +22,10 @@ pub enum Command {
     /// Append jobs to a queue, which is created if missing. Names and digests are dropped: only jobs from `jobs.yaml`
     /// have them.
     Add { queue: QueueId, jobs: Vec<Arc<Definition>> },
-    /// Execute a command on behalf of a user: the jobs that it requests run with this environment.
-    Request { environment: EnvironmentId, command: Box<Command> },
+    /// Execute a command on behalf of a user: the jobs that it requests run with this environment and these inputs.
+    /// Refused if the inputs of their queue don't take these values. A job that is run again keeps those of its last run
+    /// that are not given.
+    Request { environment: EnvironmentId, inputs: Option<Arc<InputValues>>, command: Box<Command> },
     /// Process a queue: attempt its pending jobs. A paused or stopped queue without pending jobs becomes idle.
     Process { queue: QueueId },
     /// Pause a queue: start no more jobs. Requests made before are withdrawn; a later request runs its job.
@@ -185,6 +187,14 @@ pub enum Refusal {
         queue: QueueId,
         /// What its first job waits for.
         reason: String,
+    },
+    /// The inputs of the queue don't take the values that were given.
+    #[error("{queue}: {error}")]
+    Inputs {
+        /// Which queue.
+        queue: QueueId,
+        /// What is wrong with them.
+        error: InputError,
     },
     /// A needed job did not finish as required.
     #[error("{0}")]

@@ -34,9 +34,10 @@ pub(super) fn decide<R: StateReader>(reader: &R, command: &Command, now: DateTim
         Command::Reconcile(plan) => Ok(reconcile::reconcile(reader, plan, now)?),
         Command::EnsureQueue { queue } => Ok(queue_defined_if_missing(reader, queue)?.into_iter().collect()),
         Command::Add { queue, jobs } => add(reader, queue, jobs, now),
-        Command::Request { environment, command } => {
+        Command::Request { environment, inputs, command } => {
+            let inputs = request::inputs_of_request(reader, command, inputs.as_ref())?;
             let mut events = decide(reader, command, now)?;
-            request::attach(&mut events, *environment);
+            request::attach(&mut events, *environment, inputs.as_ref());
             Ok(events)
         }
         Command::Process { queue } => process(reader, queue, now),
@@ -463,7 +464,8 @@ fn replace_definition<R: StateReader>(
         let wait = if requested { WaitConditions { until: None, ..initial } } else { initial };
         events.push(Event::Requeued { job: job.id, requested, wait });
         let environment = job.environment.filter(|_| requested);
-        events.extend(environment.map(|environment| Event::JobRequested { job: job.id, environment }));
+        let inputs = job.inputs.clone();
+        events.extend(environment.map(|environment| Event::JobRequested { job: job.id, environment, inputs }));
     }
     Ok(events)
 }

@@ -1,10 +1,13 @@
 //! The environment of the user who has requested work, which its jobs run with.
 
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::num::NonZero;
 
 use serde::{Deserialize, Serialize};
+
+use super::input::INPUT_VARIABLE_PREFIX;
 
 /// What a process passes on to its children besides files: variables, umask and limits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,6 +42,21 @@ impl Environment {
     pub fn get(&self, name: impl AsRef<OsStr>) -> Option<&OsStr> {
         let name = name.as_ref();
         self.variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_os_str())
+    }
+}
+
+impl Environment {
+    /// Takes the values of secret inputs out of it, by the names of their variables.
+    pub fn take_input_secrets(&mut self) -> BTreeMap<String, String> {
+        let secret = |(name, value): &(OsString, OsString)| {
+            let name = name.to_str().filter(|name| name.starts_with(INPUT_VARIABLE_PREFIX))?;
+            Some((name.to_owned(), value.to_str()?.to_owned()))
+        };
+        let secrets: BTreeMap<String, String> = self.variables.iter().filter_map(secret).collect();
+        if !secrets.is_empty() {
+            self.variables.retain(|(name, _)| name.to_str().is_none_or(|name| !secrets.contains_key(name)));
+        }
+        secrets
     }
 }
 

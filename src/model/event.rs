@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Approval, Definition, DueRecord, EnvironmentId, ExpectationState, Job, JobId, Overdue, PoolSizes, QueueId,
-    QueueMode, QueueSettings, Reservation, ResolvedNeed, Run, RunId, RunReport, ScheduleState, ScheduleTarget,
+    Approval, Definition, DueRecord, EnvironmentId, ExpectationState, InputValues, Job, JobId, Overdue, PoolSizes,
+    QueueId, QueueMode, QueueSettings, Reservation, ResolvedNeed, Run, RunId, RunReport, ScheduleState, ScheduleTarget,
     StopSignal, WaitConditions, WorkerId, WorkerInfo,
 };
 
@@ -44,9 +44,19 @@ pub enum Event {
         wait: WaitConditions,
     },
     /// A user with this environment has requested a job.
-    JobRequested { job: JobId, environment: EnvironmentId },
+    JobRequested {
+        job: JobId,
+        environment: EnvironmentId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        inputs: Option<Arc<InputValues>>,
+    },
     /// A user with this environment has requested that a queue is processed.
-    QueueRequested { queue: QueueId, environment: EnvironmentId },
+    QueueRequested {
+        queue: QueueId,
+        environment: EnvironmentId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        inputs: Option<Arc<InputValues>>,
+    },
     /// What a pending job waits for changed: a needed job finished, or it became due.
     #[serde(rename = "waits")]
     WaitChanged { job: JobId, wait: WaitConditions },

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::input::InputValues;
 use super::{
     Approval, Arguments, Call, EnvironmentId, Failure, Hook, IntoCall, JobId, MatrixValues, Outcome, OutcomeCondition,
     PoolHold, QueueId, RecordedSuccess, Run, RunEnd, RunId, SchedulingOptions, Script, StopSignal,
@@ -46,6 +47,9 @@ pub struct Job {
     /// environment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<EnvironmentId>,
+    /// The values that the user has given for the inputs of its queue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inputs: Option<Arc<InputValues>>,
     /// Who approved or refused it since it became pending, if it needs approval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<Box<Approval>>,
@@ -215,6 +219,7 @@ impl Job {
             executed: None,
             enqueued: DateTime::UNIX_EPOCH,
             environment: None,
+            inputs: None,
             approval: None,
             success: None,
         }

@@ -50,7 +50,7 @@ impl Job {
             AfterRun::StayPending => {
                 let confirm = self.definition.scheduling.confirm.is_some();
                 self.make_pending(false, WaitConditions { confirm, ..WaitConditions::default() }, at);
-                self.environment = None;
+                (self.environment, self.inputs) = (None, None);
             }
             AfterRun::Retry { at } => {
                 let (requested, forced) = match self.state {
@@ -79,7 +79,10 @@ impl Job {
                     *wait = *now;
                 }
             }
-            Event::JobRequested { environment, .. } => self.environment = Some(*environment),
+            Event::JobRequested { environment, inputs, .. } => {
+                self.environment = Some(*environment);
+                self.inputs.clone_from(inputs);
+            }
             Event::Approved { approval, .. } => self.apply_approval(approval),
             Event::Moved { position, .. } => self.position = *position,
             Event::Started { run, .. } => self.start_run(run.clone()),
@@ -146,7 +149,7 @@ impl Job {
         if self.phase() == Phase::Finished {
             self.enqueued = at;
             // Its last request has been fulfilled.
-            self.environment = None;
+            (self.environment, self.inputs) = (None, None);
         }
         // An approval is for one pending period: a job that finished needs another one.
         if wait.confirm || self.phase() != Phase::Pending {

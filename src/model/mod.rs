@@ -22,6 +22,7 @@ mod freshness;
 mod hook;
 mod id;
 mod id_hasher;
+mod input;
 mod interpreter;
 mod job;
 mod job_transitions;
@@ -82,6 +83,10 @@ pub use expectation_state::{ExpectationState, Overdue};
 pub use freshness::{ObservedFiles, StaleReason};
 pub use hook::{Hook, HookResult, QueueHook};
 pub use id::{JobId, QueueId, RunId, WorkerId};
+pub use input::{
+    INPUT_VARIABLE_PREFIX, InputDeclaration, InputError, InputPlaceholder, InputType, InputValues, MASK, check_inputs,
+    input_placeholder, input_variable, is_input_name,
+};
 pub use interpreter::Interpreter;
 pub use job::{Definition, IntoJob, Job, JobState, Phase, Readiness, ResolvedNeed, WaitConditions};
 pub use limits::Limits;

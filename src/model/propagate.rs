@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use super::active_queues::{Approvals, active_queues};
 use super::needs::{failed_reason, needs_status};
 use super::{
-    AfterRun, Approval, Command, EnvironmentId, Event, JobId, JobState, NeedStatus, Phase, QueueId, QueueMode,
+    AfterRun, Approval, Command, Event, JobId, JobState, NeedStatus, Phase, QueueId, QueueMode,
     SkipKind, StateReader, WaitConditions,
 };
 
@@ -59,8 +59,7 @@ pub(super) fn needs_changes<R: StateReader>(
     let mut requests = Vec::new();
     for event in &changes {
         if let Event::Requeued { job, requested: true, .. } = event {
-            let environment = environment_of_needs(reader, *job)?;
-            requests.extend(environment.map(|environment| Event::JobRequested { job: *job, environment }));
+            requests.extend(request_of_needs(reader, *job)?);
         }
     }
     changes.append(&mut requests);
@@ -147,16 +146,22 @@ fn recheck_job<R: StateReader>(
     })
 }
 
-/// The environment of the needed job that ran last: the request for that job made this one run, too.
-fn environment_of_needs<R: StateReader>(reader: &R, id: JobId) -> Result<Option<EnvironmentId>, R::Error> {
+/// The request for the needed job that ran last: it made this job run, too. The inputs are those of its queue.
+fn request_of_needs<R: StateReader>(reader: &R, id: JobId) -> Result<Option<Event>, R::Error> {
     let Some(job) = reader.job(id)? else { return Ok(None) };
-    let mut last = None;
+    let (mut last, mut inputs) = (None, None);
     for need in &job.needs {
-        let needed = reader.needed_job(need.job)?.filter(|needed| !needed.is_removed);
-        let run = needed.and_then(|needed| Some((needed.job.last_run?.started, needed.job.environment)));
-        last = last.max(run);
+        let Some(needed) = reader.needed_job(need.job)?.filter(|needed| !needed.is_removed) else { continue };
+        let needed = needed.job;
+        let Some(run) = &needed.last_run else { continue };
+        let request = Some((run.started, needed.environment));
+        if request > last {
+            last = request;
+            inputs = needed.inputs.filter(|_| needed.queue == job.queue);
+        }
     }
-    Ok(last.and_then(|(_, environment)| environment))
+    let environment = last.and_then(|(_, environment)| environment);
+    Ok(environment.map(|environment| Event::JobRequested { job: id, environment, inputs }))
 }
 
 /// Makes processing queues idle that are no longer active.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Expectation, QueueHook, Schedule, WorkerId};
+use super::{Expectation, InputDeclaration, QueueHook, Schedule, WorkerId};
 
 /// The settings of a queue, from `jobs.yaml`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +33,9 @@ pub struct QueueSettings {
     /// What runs when they have not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_overdue: Option<Arc<QueueHook>>,
+    /// The values that are asked for when its jobs are requested.
+    #[serde(skip_serializing_if = "no_inputs")]
+    pub inputs: Arc<[InputDeclaration]>,
     /// Whether it is in `jobs.yaml`.
     #[serde(rename = "declared")]
     pub is_in_file: bool,
@@ -102,6 +105,7 @@ impl Default for QueueSettings {
             schedule: None,
             expect: None,
             on_overdue: None,
+            inputs: Arc::default(),
             is_in_file: false,
             order: u32::MAX,
         }
@@ -132,6 +136,10 @@ impl Default for Retention {
     fn default() -> Self {
         Self { max_runs: Some(100), max_age_seconds: Some(90 * 24 * 60 * 60), max_output_bytes: Some(1 << 30) }
     }
+}
+
+fn no_inputs(inputs: &[InputDeclaration]) -> bool {
+    inputs.is_empty()
 }
 
 impl QueueMode {

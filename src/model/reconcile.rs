@@ -35,6 +35,7 @@ pub(super) fn reconcile<R: StateReader>(
             schedule: None,
             expect: None,
             on_overdue: None,
+            inputs: Arc::default(),
             ..queue.settings
         };
         others.push(DesiredQueue { id: queue.id, settings, jobs: Vec::new() });

@@ -1,21 +1,72 @@
-//! Requests of users: the events of a command record the environment of the user who has given it.
+//! Requests of users: the events of a command record the environment of the user who has given it, and the values that
+//! were given for the inputs of its queue.
 
-use super::{EnvironmentId, Event, QueueMode};
+use std::sync::Arc;
 
-/// Gives the work that these events request the environment of the user who has requested it.
-pub(super) fn attach(events: &mut Vec<Event>, environment: EnvironmentId) {
+use super::checks::{DecideError, existing_job, refuse};
+use super::input::{InputValues, check_inputs};
+use super::{Command, EnvironmentId, Event, InputDeclaration, Job, QueueMode, Refusal, StateReader};
+
+/// Gives the work that these events request the environment and the inputs of the user who has requested it.
+pub(super) fn attach(events: &mut Vec<Event>, environment: EnvironmentId, inputs: Option<&Arc<InputValues>>) {
     let mut requests = Vec::new();
     for event in events.iter_mut() {
         match event {
-            Event::Added { job } => job.environment = Some(environment),
+            Event::Added { job } => {
+                job.environment = Some(environment);
+                job.inputs = inputs.cloned();
+            }
             Event::Requeued { job, requested: true, .. } => {
-                requests.push(Event::JobRequested { job: *job, environment });
+                requests.push(Event::JobRequested { job: *job, environment, inputs: inputs.cloned() });
             }
             Event::ModeChanged { queue, mode: QueueMode::Processing } => {
-                requests.push(Event::QueueRequested { queue: queue.clone(), environment });
+                requests.push(Event::QueueRequested { queue: queue.clone(), environment, inputs: inputs.cloned() });
             }
             _ => {}
         }
     }
     events.append(&mut requests);
+}
+
+/// The values with which a command runs jobs, of the inputs that their queue has. Refused if these don't take them.
+pub(super) fn inputs_of_request<R: StateReader>(
+    reader: &R,
+    command: &Command,
+    given: Option<&Arc<InputValues>>,
+) -> Result<Option<Arc<InputValues>>, DecideError<R::Error>> {
+    let (queue, job) = match command {
+        Command::Process { queue } => (queue.clone(), None),
+        Command::Run { job, .. } | Command::RunFailed { job, .. } => {
+            let job = existing_job(reader, *job)?;
+            (job.queue.clone(), Some(job))
+        }
+        // What is added runs when it is processed or requested.
+        _ => return Ok(given.cloned()),
+    };
+    let declared = reader.queue(&queue)?.map(|info| info.settings.inputs).unwrap_or_default();
+    if declared.is_empty() && given.is_none() {
+        return Ok(None);
+    }
+    let mut values = with_last_values(job.as_ref(), &declared, given);
+    // Of several queues, others may have them.
+    values.retain(|name, _| declared.iter().any(|input| input.name == *name));
+    match check_inputs(&declared, &values) {
+        Ok(()) => Ok((!values.is_empty()).then(|| values.into())),
+        Err(error) => refuse(Refusal::Inputs { queue, error }),
+    }
+}
+
+/// The given values and, for the other inputs of a job, those of its last run. Secrets are not kept.
+fn with_last_values(job: Option<&Job>, declared: &[InputDeclaration], given: Option<&Arc<InputValues>>) -> InputValues {
+    let mut values = given.map(|given| (**given).clone()).unwrap_or_default();
+    let last = job.and_then(|job| Some(&job.last_run.as_deref()?.inputs.as_deref()?.inputs));
+    for (name, value) in last.into_iter().flatten().filter(|(_, value)| value.is_some()) {
+        let is_valid = |input: &InputDeclaration| {
+            input.name == *name && value.as_deref().is_some_and(|value| input.check(value).is_ok())
+        };
+        if !values.contains_key(name) && declared.iter().any(|input| !input.is_secret() && is_valid(input)) {
+            values.insert(Arc::clone(name), value.clone());
+        }
+    }
+    values
 }

@@ -40,6 +40,8 @@ fn reservable_jobs<R: StateReader>(reader: &R, queue: &QueueId, most: usize) -> 
     // If a failure stops the queue, the next job must wait for the outcome of the last.
     let continues = reader
         .queue(queue)?
+        // What a run gets of the inputs is decided when it starts.
+        .filter(|queue| queue.settings.inputs.is_empty())
         .is_some_and(|queue| queue.mode == QueueMode::Processing && queue.settings.on_failure == OnFailure::Continue);
     if most == 0 || !continues || !reader.next_jobs(queue, Readiness::Requested, 1)?.is_empty() {
         return Ok(Vec::new());

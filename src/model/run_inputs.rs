@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::PoolHold;
+use super::{InputValues, PoolHold};
 
 /// What a run got when it started. Most runs got nothing but their job's definition, and have none.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -15,6 +15,9 @@ pub struct RunInputs {
     /// The units of pools that it holds until it ends.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub pools: Vec<PoolHold>,
+    /// The values of the inputs of its queue; `None` for a secret.
+    #[serde(skip_serializing_if = "InputValues::is_empty")]
+    pub inputs: InputValues,
     /// The results of the jobs that its job needs.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<NeedResult>,

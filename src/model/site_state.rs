@@ -7,11 +7,13 @@ mod schedules;
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
 use super::expected_times::ExpectedTimes;
 use super::id_hasher::IdHasherBuilder;
+use super::input::InputValues;
 use super::need_index::NeedIndex;
 use super::queue_index::{QueueIndex, rank};
 use super::{
@@ -72,6 +74,8 @@ pub struct QueueState {
     pub mode: QueueMode,
     /// The environment of the user who has requested that it is processed.
     pub environment: Option<EnvironmentId>,
+    /// The values that the user has given for its inputs.
+    pub inputs: Option<Arc<InputValues>>,
     /// Pending jobs, by priority and position.
     pub pending: VecDeque<JobId>,
     /// Running jobs, by start.
@@ -211,13 +215,15 @@ impl SiteState {
             }
             Event::ModeChanged { queue, mode } => {
                 let state = get_or_create(&mut self.queues, queue);
-                (state.mode, state.environment) = (*mode, None);
+                (state.mode, state.environment, state.inputs) = (*mode, None, None);
                 if *mode == QueueMode::Paused {
                     self.withdraw_requests(queue);
                 }
             }
-            Event::QueueRequested { queue, environment } => {
-                get_or_create(&mut self.queues, queue).environment = Some(*environment);
+            Event::QueueRequested { queue, environment, inputs } => {
+                let state = get_or_create(&mut self.queues, queue);
+                state.environment = Some(*environment);
+                state.inputs.clone_from(inputs);
             }
             Event::Added { job } | Event::Restored { job } => self.insert((**job).clone()),
             Event::Removed { job, reason } => {
@@ -300,7 +306,9 @@ impl SiteState {
         job.apply(event, at);
         match event {
             Event::Started { .. } => {
-                job.environment = job.environment.or_else(|| self.queues.get(&job.queue)?.environment);
+                let queue = self.queues.get(&job.queue);
+                job.environment = job.environment.or_else(|| queue?.environment);
+                job.inputs = job.inputs.or_else(|| queue?.inputs.clone());
             }
             Event::Redefined { .. } => self.register_needs(&job),
             _ => {}

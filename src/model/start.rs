@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use super::input::values_of_run;
 use super::pool_turns::assign_units;
-use super::value_placeholders::{FullResult, command_line, fill, has_value_placeholders, resolve_placeholders};
+use super::value_placeholders::{
+    FullResult, command_line, fill, has_value_placeholders, resolve_input_placeholders, resolve_placeholders,
+};
 use super::{Job, Outcome, Phase, RunInputs, StateReader};
 
 /// The results of so many needed jobs are recorded with a run, and of others that placeholders name.
@@ -18,6 +21,10 @@ pub(super) fn run_inputs<R: StateReader>(reader: &R, job: &Job) -> Result<Option
     let mut inputs = RunInputs { pools, ..RunInputs::default() };
     if !job.needs.is_empty() {
         add_results(reader, job, &mut inputs)?;
+    }
+    add_inputs(reader, job, &mut inputs)?;
+    if !inputs.filled.is_empty() && inputs.problem.is_none() {
+        inputs.command = command_line(&fill(&job.definition, &inputs.filled));
     }
     Ok(Some(inputs))
 }
@@ -34,9 +41,6 @@ fn add_results<R: StateReader>(reader: &R, job: &Job, inputs: &mut RunInputs) ->
         match resolve_placeholders(&job.definition, &results) {
             Ok((filled, is_cut)) => {
                 (inputs.filled, inputs.is_cut) = (filled, is_cut);
-                if !inputs.filled.is_empty() {
-                    inputs.command = command_line(&fill(&job.definition, inputs));
-                }
             }
             Err(problem) => inputs.problem = Some(problem),
         }
@@ -44,6 +48,25 @@ fn add_results<R: StateReader>(reader: &R, job: &Job, inputs: &mut RunInputs) ->
     let mut budget = MAX_RECORDED_BYTES;
     inputs.needs = results.into_iter().take(MAX_RESULTS).map(|result| result.record(&mut budget)).collect();
     inputs.is_cut |= inputs.needs.iter().any(|result| result.is_cut);
+    Ok(())
+}
+
+/// Adds the values of the inputs of the queue, and fills in placeholders for them.
+fn add_inputs<R: StateReader>(reader: &R, job: &Job, inputs: &mut RunInputs) -> Result<(), R::Error> {
+    let Some(queue) = reader.queue(&job.queue)? else { return Ok(()) };
+    if queue.settings.inputs.is_empty() {
+        return Ok(());
+    }
+    match values_of_run(&queue.settings.inputs, job.inputs.as_deref().or(queue.inputs.as_deref())) {
+        Ok(values) => {
+            inputs.filled.extend(resolve_input_placeholders(&job.definition, &values));
+            inputs.inputs = values;
+        }
+        Err(name) => {
+            let message = format!("input {name} has no value; give one with --input {name}=VALUE");
+            inputs.problem = inputs.problem.take().or(Some(message));
+        }
+    }
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
+use super::input::InputValues;
 use super::{
     Definition, Dependent, DueOutcome, EnvironmentId, ExpectationState, Job, JobId, JobRef, NeedCounts, Outcome, Phase,
     PoolSizes, QueueId, QueueMode, QueueSettings, Readiness, RemovalReason, RunId, ScheduleState, ScheduleTarget,
@@ -132,6 +133,8 @@ pub struct QueueInfo {
     pub mode: QueueMode,
     /// The environment of the user who has requested that it is processed.
     pub environment: Option<EnvironmentId>,
+    /// The values that the user has given for its inputs.
+    pub inputs: Option<Arc<InputValues>>,
 }
 
 /// A job from `jobs.yaml`, as reconciliation sees it.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::input::{InputPlaceholder, InputValues, MASK, input_placeholder};
 use super::{
     Arguments, Call, Definition, Failure, FailureKind, Interpreter, Job, NeedResult, Program, RunInputs, Script,
 };
@@ -176,25 +177,52 @@ pub fn script_words(words: &[String]) -> Vec<usize> {
     scripts
 }
 
+/// What is filled in for the inputs that a definition names.
+pub(super) fn resolve_input_placeholders(definition: &Definition, values: &InputValues) -> BTreeMap<String, String> {
+    let mut filled = BTreeMap::new();
+    for_each_text(definition, &mut |text| {
+        // Other placeholders may be meant for the program.
+        for placeholder in InputPlaceholder::find_all(text) {
+            if let Some(value) = values.get(placeholder.name) {
+                let value = value.clone().unwrap_or_else(|| MASK.to_owned());
+                filled.insert(placeholder.text.to_owned(), value);
+            }
+        }
+    });
+    filled
+}
+
 impl Job {
-    /// Its definition with the values filled in that its latest run got; the failure of the run if one is missing.
+    /// Its definition with the values filled in that its latest run got; the failure of the run if one is missing. Secrets
+    /// are masked.
     pub fn filled_definition(&self) -> Result<Arc<Definition>, Failure> {
+        self.definition_with_secrets(&BTreeMap::new())
+    }
+
+    /// Same with the values of secret inputs, by name.
+    pub fn definition_with_secrets(&self, secrets: &BTreeMap<Arc<str>, String>) -> Result<Arc<Definition>, Failure> {
         match self.last_run.as_deref().and_then(|run| run.inputs.as_deref()) {
             Some(RunInputs { problem: Some(message), .. }) => {
                 Err(Failure { kind: FailureKind::NotStarted, message: message.clone() })
             }
-            Some(inputs) if !inputs.filled.is_empty() => Ok(Arc::new(fill(&self.definition, inputs))),
+            Some(inputs) if !inputs.filled.is_empty() => {
+                let mut filled = inputs.filled.clone();
+                for (name, secret) in secrets {
+                    filled.entry(input_placeholder(name)).and_modify(|value| value.clone_from(secret));
+                }
+                Ok(Arc::new(fill(&self.definition, &filled)))
+            }
             _ => Ok(Arc::clone(&self.definition)),
         }
     }
 }
 
 /// The definition with the values that a run got.
-pub(super) fn fill(definition: &Definition, inputs: &RunInputs) -> Definition {
+pub(super) fn fill(definition: &Definition, values: &BTreeMap<String, String>) -> Definition {
     let mut filled = definition.clone();
     let fill_value = |value: &mut Value| {
         if let Value::String(text) = value
-            && let Cow::Owned(changed) = fill_text(text, &inputs.filled)
+            && let Cow::Owned(changed) = fill_text(text, values)
         {
             *text = changed;
         }
@@ -206,15 +234,15 @@ pub(super) fn fill(definition: &Definition, inputs: &RunInputs) -> Definition {
         if let Program::Command(words) = &mut script.program {
             let words_that_run = script_words(words);
             for (_, word) in words.iter_mut().enumerate().filter(|(nth, _)| !words_that_run.contains(nth)) {
-                *word = fill_text(word, &inputs.filled).into_owned();
+                *word = fill_text(word, values).into_owned();
             }
         }
         let exec = script.exec_mut();
         for value in exec.env.values_mut().flatten() {
-            *value = fill_text(value, &inputs.filled).into_owned();
+            *value = fill_text(value, values).into_owned();
         }
-        exec.stdin = exec.stdin.as_deref().map(|stdin| fill_text(stdin, &inputs.filled).into_owned());
-        exec.cwd = exec.cwd.take().map(|cwd| match cwd.to_str().map(|cwd| fill_text(cwd, &inputs.filled)) {
+        exec.stdin = exec.stdin.as_deref().map(|stdin| fill_text(stdin, values).into_owned());
+        exec.cwd = exec.cwd.take().map(|cwd| match cwd.to_str().map(|cwd| fill_text(cwd, values)) {
             Some(Cow::Owned(changed)) => PathBuf::from(changed),
             _ => cwd,
         });
@@ -223,21 +251,29 @@ pub(super) fn fill(definition: &Definition, inputs: &RunInputs) -> Definition {
 }
 
 fn fill_text<'t>(text: &'t str, filled: &BTreeMap<String, String>) -> Cow<'t, str> {
-    if ValuePlaceholder::find_all(text).next().is_none() {
+    if next_placeholder(text).is_none() {
         return Cow::Borrowed(text);
     }
     let (mut result, mut rest) = (String::with_capacity(text.len()), text);
     // Values are not searched for further placeholders.
-    while let Some(placeholder) = ValuePlaceholder::find_all(rest).next() {
-        let at = rest.find(placeholder.text).unwrap_or_default();
+    while let Some((at, placeholder)) = next_placeholder(rest) {
         result.push_str(&rest[..at]);
-        result.push_str(filled.get(placeholder.text).map_or(placeholder.text, String::as_str));
-        rest = &rest[at + placeholder.text.len()..];
+        result.push_str(filled.get(placeholder).map_or(placeholder, String::as_str));
+        rest = &rest[at + placeholder.len()..];
     }
     result.push_str(rest);
     let end = cut_at(&result, MAX_WORD_BYTES).len();
     result.truncate(end);
     Cow::Owned(result)
+}
+
+/// The first placeholder of a text for the value of a job or an input, and where it starts.
+fn next_placeholder(text: &str) -> Option<(usize, &str)> {
+    memchr::memmem::find_iter(text.as_bytes(), "${").find_map(|at| {
+        let rest = &text[at..];
+        let input = || InputPlaceholder::parse(rest).map(|found| found.text);
+        ValuePlaceholder::parse(rest).map(|found| found.text).or_else(input).map(|found| (at, found))
+    })
 }
 
 /// The command line of a definition: the words of a command, or a script with its arguments.

@@ -32,4 +32,6 @@ pub use respawn::{Respawn, WORKER_JOINED, ensure_schedule_worker, ensure_worker,
 pub use site_paths::SitePaths;
 pub(crate) use site_paths::hostname;
 pub use user::user_name;
-pub use user_requests::{execute_requests, forget_unused_environments, save_own_environment};
+pub use user_requests::{
+    GivenInputs, execute_requests, execute_requests_with, forget_unused_environments, save_own_environment,
+};

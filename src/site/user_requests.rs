@@ -1,15 +1,44 @@
 //! Requests of the user of this process: the work that they ask for runs with the environment of this process.
 
-use std::sync::OnceLock;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+use std::sync::{Arc, OnceLock};
 
 use chrono::{DateTime, Utc};
 
 use super::process_tags::VARIABLES;
-use crate::model::{Command, Event, JobId};
+use crate::model::{Command, Environment, Event, INPUT_VARIABLE_PREFIX, InputDeclaration, InputValues, JobId};
 use crate::runner;
 use crate::store::{
     CommandResult, EncodedEnvironment, EnvironmentFiles, SavedEnvironment, StateDir, Store, StoreError,
 };
+
+/// Values that a user has given for inputs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GivenInputs {
+    /// The values that are recorded; `None` for each secret.
+    values: InputValues,
+    /// The variables of the secrets, which are kept with the environment of the request.
+    secrets: BTreeMap<String, String>,
+}
+
+impl GivenInputs {
+    /// Gives a value for an input.
+    pub fn insert(&mut self, input: &InputDeclaration, value: String) {
+        if input.is_secret() {
+            self.values.insert(Arc::clone(&input.name), None);
+            self.secrets.insert(input.variable(), value);
+        } else {
+            self.values.insert(Arc::clone(&input.name), Some(value));
+        }
+    }
+
+    /// The values that are recorded; `None` for each secret.
+    pub fn values(&self) -> &InputValues {
+        &self.values
+    }
+}
 
 /// Executes commands of the user of this process. The environment is stored before a command that refers to it.
 pub fn execute_requests(
@@ -18,13 +47,25 @@ pub fn execute_requests(
     commands: Vec<Command>,
     now: DateTime<Utc>,
 ) -> Result<Vec<CommandResult>, StoreError> {
+    execute_requests_with(store, state, commands, &GivenInputs::default(), now)
+}
+
+/// Same with values for the inputs of the queues.
+pub fn execute_requests_with(
+    store: &mut dyn Store,
+    state: &StateDir,
+    commands: Vec<Command>,
+    given: &GivenInputs,
+    now: DateTime<Utc>,
+) -> Result<Vec<CommandResult>, StoreError> {
     if !commands.iter().any(requests_work) {
         return store.execute(&commands, now);
     }
-    let saved = save_own_environment(state)?;
+    let saved = save_environment_with(state, given)?;
+    let values = (!given.values.is_empty()).then(|| Arc::new(given.values.clone()));
     let request = |command: Command| {
         if requests_work(&command) {
-            Command::Request { environment: saved.id(), command: Box::new(command) }
+            Command::Request { environment: saved.id(), inputs: values.clone(), command: Box::new(command) }
         } else {
             command
         }
@@ -55,8 +96,27 @@ fn job_of(command: &Command, result: &CommandResult) -> Option<JobId> {
 pub fn save_own_environment(state: &StateDir) -> Result<SavedEnvironment, StoreError> {
     // It doesn't change while the process runs.
     static OWN: OnceLock<EncodedEnvironment> = OnceLock::new();
-    let own = OWN.get_or_init(|| EncodedEnvironment::new(&runner::own_environment(&VARIABLES)));
+    let own = OWN.get_or_init(|| EncodedEnvironment::new(&own_environment()));
     EnvironmentFiles::new(state.environments()).save(own)
+}
+
+/// Same with the secrets that were given for inputs. They are removed with the environment.
+fn save_environment_with(state: &StateDir, given: &GivenInputs) -> Result<SavedEnvironment, StoreError> {
+    if given.secrets.is_empty() {
+        return save_own_environment(state);
+    }
+    let mut environment = own_environment();
+    let secrets = given.secrets.iter().map(|(name, value)| (name.into(), value.into()));
+    environment.variables.extend(secrets);
+    EnvironmentFiles::new(state.environments()).save(&EncodedEnvironment::new(&environment))
+}
+
+/// The environment of this process without the variables that belong to a run.
+fn own_environment() -> Environment {
+    let mut environment = runner::own_environment(&VARIABLES);
+    let is_of_run = |name: &OsString| name.as_bytes().starts_with(INPUT_VARIABLE_PREFIX.as_bytes());
+    environment.variables.retain(|(name, _)| !is_of_run(name));
+    environment
 }
 
 /// Removes the stored environments that no unfinished job and no processed queue refers to.

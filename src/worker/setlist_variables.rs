@@ -2,11 +2,14 @@
 
 use std::ffi::OsString;
 use std::path::Path;
+use std::sync::Arc;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::hook_event::HookEvent;
-use crate::model::{Exit, Job, NeedResult, Outcome, PoolHold, Run, Value, WorkerId, plain_text, variable_name};
+use crate::model::{
+    Exit, Job, NeedResult, Outcome, PoolHold, Run, Value, WorkerId, input_variable, plain_text, variable_name,
+};
 use crate::site::{HOOK, RUN_ID, SitePaths, TAG, WORKER, hook_tag_value, run_tag_value, worker_file};
 
 /// The variable with the folder that a job keeps over its attempts.
@@ -32,6 +35,9 @@ pub(super) fn run_variables(
     if let Some(inputs) = &run.inputs {
         variables.extend(inputs.pools.iter().map(pool_variable));
         variables.extend(inputs.needs.iter().flat_map(need_variables));
+        // Secrets are not on record.
+        let value = |(name, value): (&Arc<str>, &Option<String>)| Some((input_variable(name), value.clone()?.into()));
+        variables.extend(inputs.inputs.iter().filter_map(value));
     }
     variables
 }

@@ -268,6 +268,7 @@ fn reloaded(site: &SiteState) -> SiteState {
         settings: queue.settings.clone(),
         mode: queue.mode,
         environment: queue.environment,
+        inputs: queue.inputs.clone(),
     };
     let queues: Vec<_> = site.queues().into_iter().map(view).collect();
     let file = (site.file_version().map(str::to_owned), site.pool_sizes().clone());

@@ -57,11 +57,12 @@ impl SiteState {
         (file_version, pools): (Option<String>, PoolSizes),
         counters: Counters,
     ) {
-        for QueueInfo { id, settings, mode, environment } in queues {
+        for QueueInfo { id, settings, mode, environment, inputs } in queues {
             let queue = self.queues.entry(id).or_default();
             queue.settings = settings;
             queue.mode = mode;
             queue.environment = environment;
+            queue.inputs = inputs;
         }
         self.workers = workers.into_iter().map(|worker| (worker.id, worker)).collect();
         self.file_version = file_version;

@@ -71,6 +71,7 @@ impl StateReader for SiteState {
             settings: queue.settings.clone(),
             mode: queue.mode,
             environment: queue.environment,
+            inputs: queue.inputs.clone(),
         };
         Ok(self.queues().into_iter().map(info).collect())
     }
@@ -81,6 +82,7 @@ impl StateReader for SiteState {
             settings: queue.settings.clone(),
             mode: queue.mode,
             environment: queue.environment,
+            inputs: queue.inputs.clone(),
         }))
     }
 

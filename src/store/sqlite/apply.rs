@@ -67,18 +67,21 @@ impl TxState<'_> {
             Event::QueueDefined { queue, settings } => self.define_queue(queue, settings),
             Event::ModeChanged { queue, mode } => {
                 for info in self.cache.queues.iter_mut().filter(|info| info.id == *queue) {
-                    (info.mode, info.environment) = (*mode, None);
+                    (info.mode, info.environment, info.inputs) = (*mode, None, None);
                 }
                 if *mode == QueueMode::Paused {
                     self.withdraw_requests(queue)?;
                 }
-                self.execute("UPDATE queues SET mode = ?2, environment = NULL WHERE id = ?1", (queue, Json(mode)))
+                let sql = "UPDATE queues SET mode = ?2, environment = NULL, inputs = NULL WHERE id = ?1";
+                self.execute(sql, (queue, Json(mode)))
             }
-            Event::QueueRequested { queue, environment } => {
+            Event::QueueRequested { queue, environment, inputs } => {
                 for info in self.cache.queues.iter_mut().filter(|info| info.id == *queue) {
                     info.environment = Some(*environment);
+                    info.inputs.clone_from(inputs);
                 }
-                self.execute("UPDATE queues SET environment = ?2 WHERE id = ?1", (queue, environment))
+                let sql = "UPDATE queues SET environment = ?2, inputs = ?3 WHERE id = ?1";
+                self.execute(sql, (queue, environment, inputs.as_ref().map(Json)))
             }
             Event::Added { job } => self.insert_job(job),
             Event::Restored { job } => {
@@ -174,6 +177,7 @@ impl TxState<'_> {
                 settings,
                 mode: QueueMode::default(),
                 environment: None,
+                inputs: None,
             });
         }
         self.cache.queues.sort_by(|a, b| (a.settings.order, &a.id).cmp(&(b.settings.order, &b.id)));
@@ -196,9 +200,10 @@ impl TxState<'_> {
         self.execute(sql, DefinitionColumns::of(&job.definition).with(&job.id))?;
         let sql = "INSERT INTO jobs (id, queue, position, state, outcome, finished, attempts, run, value, executed, \
                    enqueued, flags, until, earlier, worker, started, ended, ending, exit_code, exit_signal, \
-                   environment, approval, run_approval, cause, usage, run_inputs, stalled, success, rank, weight) \
+                   environment, approval, run_approval, cause, usage, run_inputs, stalled, success, inputs, rank, \
+                   weight) \
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, \
-                   ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, 0, 1)";
+                   ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, 0, 1)";
         self.write_job(sql, job)?;
         let terms = &job.definition.scheduling;
         if !terms.is_default() {
@@ -231,6 +236,8 @@ impl TxState<'_> {
         need_rows::change_state(self.db, id, before, NeededState::of(&job.state, false))?;
         if let Event::Started { .. } = event {
             job.environment = job.environment.or_else(|| self.queue_environment(&job.queue));
+            let queue = self.cache.queues.iter().find(|info| info.id == job.queue);
+            job.inputs = job.inputs.or_else(|| queue?.inputs.clone());
         }
         if let Event::Moved { position, .. } = event {
             self.execute("UPDATE jobs SET position = ?2 WHERE id = ?1", (id, position))?;
@@ -242,7 +249,7 @@ impl TxState<'_> {
                    executed = ?10, enqueued = ?11, flags = ?12, until = ?13, earlier = ?14, worker = ?15, \
                    started = ?16, ended = ?17, ending = ?18, exit_code = ?19, exit_signal = ?20, environment = ?21, \
                    approval = ?22, run_approval = ?23, cause = ?24, usage = ?25, run_inputs = ?26, stalled = ?27, \
-                   success = ?28 WHERE id = ?1";
+                   success = ?28, inputs = ?29 WHERE id = ?1";
         self.write_job(sql, &job)?;
         if let Event::Started { .. } = event {
             self.claimed.push(job.clone());
@@ -318,6 +325,7 @@ impl TxState<'_> {
             run.and_then(|run| run.inputs.as_ref()).map(Json),
             run.and_then(|run| run.stalled).map(Nanos),
             job.success.as_ref().map(Json),
+            job.inputs.as_ref().map(Json),
         ];
         self.execute(sql, columns)
     }

@@ -21,7 +21,7 @@ macro_rules! select_jobs {
              j.value, j.executed, j.enqueued, j.removed, j.flags, j.until, d.needs, j.earlier, \
              j.run, j.worker, j.started, j.ended, j.ending, j.exit_code, j.exit_signal, \
              d.name, d.title, d.digest, d.run, d.command, d.rest, j.environment, \
-             j.approval, j.run_approval, j.cause, j.usage, j.run_inputs, j.stalled, j.success \
+             j.approval, j.run_approval, j.cause, j.usage, j.run_inputs, j.stalled, j.success, j.inputs \
              FROM jobs j LEFT JOIN definitions d ON d.job = j.id ",
             $condition
         )
@@ -42,6 +42,7 @@ const CAUSE_COLUMN: usize = 31;
 const INPUTS_COLUMN: usize = 33;
 const STALLED_COLUMN: usize = 34;
 const SUCCESS_COLUMN: usize = 35;
+const GIVEN_INPUTS_COLUMN: usize = 36;
 
 /// Reads a job from a row of [`select_jobs`].
 pub(super) fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
@@ -100,6 +101,7 @@ fn read_job(
         executed: row.get::<_, Option<_>>(8)?.map(|Nanos(at)| at),
         enqueued: row.get::<_, Nanos>(9)?.0,
         environment: row.get(ENVIRONMENT_COLUMN)?,
+        inputs: row.get::<_, Option<_>>(GIVEN_INPUTS_COLUMN)?.map(|Json(inputs)| inputs),
         approval: approval(row, APPROVAL_COLUMN)?,
         success: row.get::<_, Option<_>>(SUCCESS_COLUMN)?.map(|Json(success)| success),
     })

@@ -45,10 +45,11 @@ pub(super) fn counters(db: &Connection) -> Result<Counters> {
 
 /// All queues, in order.
 pub(super) fn queues(db: &Connection) -> Result<Vec<QueueInfo>> {
-    let mut statement = db.prepare_cached("SELECT id, settings, mode, environment FROM queues ORDER BY id")?;
+    let mut statement = db.prepare_cached("SELECT id, settings, mode, environment, inputs FROM queues ORDER BY id")?;
     let read = |row: &Row<'_>| {
         let (Json(settings), Json(mode)) = (row.get(1)?, row.get(2)?);
-        Ok(QueueInfo { id: row.get(0)?, settings, mode, environment: row.get(3)? })
+        let inputs = row.get::<_, Option<_>>(4)?.map(|Json(inputs)| inputs);
+        Ok(QueueInfo { id: row.get(0)?, settings, mode, environment: row.get(3)?, inputs })
     };
     let mut queues: Vec<QueueInfo> = statement.query_map((), read)?.collect::<Result<_>>()?;
     queues.sort_by_key(|queue| queue.settings.order);

@@ -14,7 +14,8 @@ CREATE TABLE queues (
     id TEXT PRIMARY KEY,
     settings TEXT NOT NULL, -- JSON
     mode TEXT NOT NULL,     -- JSON
-    environment INTEGER     -- of the user who has requested that it is processed; the file is in `environments`
+    environment INTEGER,    -- of the user who has requested that it is processed; the file is in `environments`
+    inputs TEXT             -- JSON: the values that the user has given for its inputs; secrets are null
 ) WITHOUT ROWID;
 
 CREATE TABLE workers (
@@ -61,7 +62,8 @@ CREATE TABLE jobs (
     success TEXT,           -- JSON: its last success, and what its sources were before that run started
     stalled INTEGER,        -- since when it has printed nothing, while it is stalled
     removed TEXT,           -- JSON: by whom it was taken out of its queue
-    environment INTEGER     -- of the user who has requested it
+    environment INTEGER,    -- of the user who has requested it
+    inputs TEXT             -- JSON: the values that the user has given for the inputs of its queue
 );
 CREATE INDEX jobs_by_position ON jobs (queue, position);
 CREATE INDEX jobs_by_state ON jobs (queue, state, rank, position) WHERE removed IS NULL;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::{ActiveRun, EventLoop};
 use crate::crash;
-use crate::model::{Cause, CauseKind, ExecOptions, Failure, FailureKind, Job, Outcome, RunReport};
+use crate::model::{Cause, CauseKind, ExecOptions, Failure, FailureKind, Job, Outcome, RunReport, input_variable};
 use crate::runner::{Launch, PtyOptions};
 use crate::site::run_tag;
 use crate::store::Store;
@@ -70,13 +70,13 @@ impl EventLoop {
     pub(super) fn launch(&mut self, job: Job, log: LogWriter, pty: PtyOptions) {
         let Some(run) = &job.last_run else { return };
         let (id, channel) = (job.id, self.sender.channel.clone());
-        let definition = job.filled_definition().map_err(|failure| failure.message);
-        let prepared = definition.and_then(|definition| {
+        let prepared = self.environments.secrets_for(&job).and_then(|secrets| {
+            let definition = job.definition_with_secrets(&secrets).map_err(|failure| failure.message)?;
             let environment = self.environments.load_for(&job)?;
             self.folders.create(&job, run)?;
-            Ok((definition, environment))
+            Ok((definition, environment, secrets))
         });
-        let (definition, environment) = match prepared {
+        let (definition, environment, secrets) = match prepared {
             Ok(prepared) => prepared,
             Err(message) => {
                 let cause = Some(Box::new(Cause::new(CauseKind::NotStarted, message.clone())));
@@ -88,11 +88,13 @@ impl EventLoop {
             }
         };
         let value_file = self.paths.state.value_file(run.id);
+        let mut env = setlist_variables::run_variables(&job, run, &self.paths, &self.tag_prefix, &value_file);
+        env.extend(secrets.into_iter().map(|(name, secret)| (input_variable(&name), secret.into())));
         let launch = Launch {
             definition,
             folder: self.paths.site_dir().to_owned(),
             environment: Some(environment),
-            env: setlist_variables::run_variables(&job, run, &self.paths, &self.tag_prefix, &value_file),
+            env,
             tag: Some(run_tag(&self.tag_prefix, run.id)),
             value_file: Some(value_file),
             pty,

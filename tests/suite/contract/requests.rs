@@ -18,7 +18,7 @@ pub(super) fn user(number: u64) -> EnvironmentId {
 
 /// The command, by a user with this environment.
 pub(super) fn requested_by(number: u64, command: Command) -> Command {
-    Command::Request { environment: user(number), command: Box::new(command) }
+    Command::Request { environment: user(number), inputs: None, command: Box::new(command) }
 }
 
 /// Starts the next job; returns it with the environment that it runs with.

@@ -29,6 +29,9 @@ ALTER TABLE jobs ADD COLUMN run_inputs TEXT;
 ALTER TABLE jobs ADD COLUMN unique_key TEXT;
 ALTER TABLE runs ADD COLUMN inputs TEXT;
 CREATE INDEX jobs_by_key ON jobs (unique_key) WHERE unique_key IS NOT NULL;
+-- The values that users have given for the inputs of queues.
+ALTER TABLE queues ADD COLUMN inputs TEXT;
+ALTER TABLE jobs ADD COLUMN inputs TEXT;
 -- Why runs failed and what they used.
 ALTER TABLE jobs ADD COLUMN cause TEXT;
 ALTER TABLE jobs ADD COLUMN usage TEXT;
