@@ -12,6 +12,7 @@ use super::examples::{
     ADD, APPROVE, CANCEL, COMPLETIONS, IMPORT, INIT, LIST, LOG, MAN, PROCESS, REMOVE, RESULTS, RETRY, RUN, SCHEDULE,
     SERVICE, SET, START, STATUS, WAIT, WORKER,
 };
+use super::input_args::InputArgs;
 use super::job_args::{ApproveArgs, CancelArgs, JobArgs, JobFilterArgs, MoveArgs, RetryArgs, WaitArgs};
 use super::job_option_args::JobOptionArgs;
 use super::site_args::SiteArgs;
@@ -381,6 +382,8 @@ pub(super) struct ProcessArgs {
     /// Approve all jobs of these queues that need approval.
     #[arg(short, long)]
     pub yes: bool,
+    #[command(flatten)]
+    pub inputs: InputArgs,
 }
 
 #[derive(Debug, Args)]
@@ -404,6 +407,8 @@ pub(super) struct StartArgs {
     /// Print the queues as JSON, one object per line.
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    pub inputs: InputArgs,
 }
 
 #[derive(Debug, Args)]
@@ -485,6 +490,8 @@ pub(super) struct RunArgs {
     pub wait: bool,
     #[command(flatten)]
     pub job: NewJobArgs,
+    #[command(flatten)]
+    pub inputs: InputArgs,
     /// The program and its arguments, run without a shell.
     #[arg(trailing_var_arg = true, required = true, value_name = "CMD")]
     pub command: Vec<String>,

@@ -17,8 +17,8 @@ macro_rules! topics {
     };
 }
 
-const TOPICS: [HelpTopic; 16] = topics![
-    "jobs.yaml" "schedules" "monitoring" "values" "pools" "environment" "failures" "keys" "filters" "json" "state" "service"
+const TOPICS: [HelpTopic; 17] = topics![
+    "jobs.yaml" "schedules" "monitoring" "values" "inputs" "pools" "environment" "failures" "keys" "filters" "json" "state" "service"
     "config" "import" "other-tools" "what-happens"
 ];
 

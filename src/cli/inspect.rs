@@ -1,6 +1,7 @@
 //! `setlist status`, `list` and `show`: commands that only read.
 
 use std::io::{BufWriter, Write};
+use std::sync::Arc;
 
 use chrono::{DateTime, Local, Utc};
 
@@ -15,9 +16,9 @@ use super::progress_reporter::last_lines;
 use super::{safe_output, schedule, status_check};
 use crate::clock;
 use crate::model::{
-    Approval, Cause, HookResult, Job, JobState, Need, Outcome, OutcomeCondition, Overdue, Phase, PoolHold, PoolUse,
-    QueueId, QueueState, QueueStatus, Run, RunEnd, ScheduleTarget, SiteState, WaitReason, due_at, plain_text,
-    result_value,
+    Approval, Cause, HookResult, InputValues, Job, JobState, MASK, Need, Outcome, OutcomeCondition, Overdue, Phase,
+    PoolHold, PoolUse, QueueId, QueueState, QueueStatus, Run, RunEnd, ScheduleTarget, SiteState, WaitReason, due_at,
+    plain_text, result_value,
 };
 use crate::store::Store;
 use crate::text;
@@ -438,6 +439,7 @@ fn describe_run(run: &Run) -> String {
     let mut lines = vec![format!("{}{approved}", described.trim_end()).trim_end().to_owned()];
     if let Some(inputs) = &run.inputs {
         lines.extend((!inputs.pools.is_empty()).then(|| format!("   held {}", describe_holds(&inputs.pools))));
+        lines.extend((!inputs.inputs.is_empty()).then(|| format!("   with {}", describe_inputs(&inputs.inputs))));
         lines.extend(inputs.command.iter().flat_map(|command| command.lines()).map(|line| format!("   ran {line}")));
         lines.extend(inputs.is_cut.then(|| "   a value that it got was cut to 32 KiB".to_owned()));
     }
@@ -470,6 +472,15 @@ fn describe_use(wanted: &PoolUse) -> String {
 fn describe_holds(holds: &[PoolHold]) -> String {
     let units = |hold: &PoolHold| hold.units.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
     holds.iter().map(|hold| format!("{} {}", hold.pool, units(hold))).collect::<Vec<_>>().join("; ")
+}
+
+/// The values of inputs, quoted as in a shell; secrets are masked.
+fn describe_inputs(values: &InputValues) -> String {
+    let value = |(name, value): (&Arc<str>, &Option<String>)| match value {
+        Some(value) => format!("{name}={}", text::shell_command(std::slice::from_ref(value))),
+        None => format!("{name}={MASK}"),
+    };
+    values.iter().map(value).collect::<Vec<_>>().join(" ")
 }
 
 /// A time in the width of the column of times, after a word.

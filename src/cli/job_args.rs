@@ -6,6 +6,7 @@ use clap::{ArgGroup, Args};
 use clap_complete::ArgValueCandidates;
 
 use super::candidates::{jobs, queues, tags, targets};
+use super::input_args::InputArgs;
 use super::value_parsers;
 
 /// Which jobs a command acts on: of the named ones, or of all.
@@ -97,6 +98,8 @@ pub(super) struct RetryArgs {
     /// Run them even if they need other jobs or approval; says what that overrides.
     #[arg(long)]
     pub force: bool,
+    #[command(flatten)]
+    pub inputs: InputArgs,
     /// Print the jobs as JSON, one object per line.
     #[arg(long)]
     pub json: bool,

@@ -6,6 +6,7 @@ use std::io::{BufWriter, Write};
 use super::error::CliError;
 use super::error::warn;
 use super::exit::ExitStatus;
+use super::input_args::refusal_hint;
 use super::job_args::{JobArgs, JobFilterArgs, MoveArgs, RetryArgs};
 use super::job_selection::{JobKind, SelectionFilter, expand_queues, jobs_of_queue, separate_queues};
 use super::json_records::{JobRecord, write_json};
@@ -20,7 +21,7 @@ use crate::text;
 
 /// Requests jobs to run: the selected ones, and the failed jobs of queues.
 pub(super) fn retry(site: OpenSite, options: &RetryArgs) -> Result<ExitStatus, CliError> {
-    let RetryArgs { jobs: names, filter, failed, force, json } = options;
+    let RetryArgs { jobs: names, filter, failed, force, inputs, json } = options;
     let mut site = site.require_valid_file()?;
     let site_state = if *failed { site.site_state()? } else { site.state_for(names, filter)? };
     let (queues, names) =
@@ -37,6 +38,7 @@ pub(super) fn retry(site: OpenSite, options: &RetryArgs) -> Result<ExitStatus, C
     if jobs.is_empty() {
         return Ok(ExitStatus::Success);
     }
+    site.inputs = inputs.for_jobs(&site.store.queues()?, &jobs)?;
     // A queue that these failures have stopped is processed again.
     let is_stopped = |queue: &&QueueId| {
         let is_stopped = site_state.queue(queue).is_some_and(|state| state.mode == QueueMode::Stopped);
@@ -303,7 +305,11 @@ pub(super) fn print_results(
                 writeln!(out, "{}  {path}  {}", job.id, text::sanitize_line(&description))?;
             }
             Err(refusal) => {
-                let hint = if matches!(refusal, Refusal::NeedsFailed(_)) { "; --force runs it anyway" } else { "" };
+                let hint = if matches!(refusal, Refusal::NeedsFailed(_)) {
+                    "; --force runs it anyway"
+                } else {
+                    refusal_hint(&refusal)
+                };
                 warn(&format!("{path}: {refusal}{hint}"));
                 exit = ExitStatus::Usage;
             }

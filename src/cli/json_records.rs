@@ -200,7 +200,9 @@ struct RunRecord<'a> {
     worker: u64,
     approval: Option<ApprovalRecord<'a>>,
     pools: BTreeMap<&'a str, &'a [u32]>,
-    /// The command with the values of needed jobs filled in.
+    /// The values of the inputs of its queue; null for a secret.
+    inputs: BTreeMap<&'a str, Option<&'a str>>,
+    /// The command with the values of needed jobs and inputs filled in.
     command: Option<&'a str>,
     /// The results of the needed jobs when it started.
     needs: Vec<NeedRecord<'a>>,
@@ -365,6 +367,12 @@ impl<'a> RunRecord<'a> {
             worker: run.worker.0,
             approval: run.approval.as_deref().map(ApprovalRecord::new),
             pools: held_units(run.inputs.as_deref().map_or(&[], |inputs| &inputs.pools)),
+            inputs: run
+                .inputs
+                .iter()
+                .flat_map(|got| &got.inputs)
+                .map(|(name, value)| (&**name, value.as_deref()))
+                .collect(),
             command: run.inputs.as_deref().and_then(|inputs| inputs.command.as_deref()),
             needs: run.inputs.iter().flat_map(|inputs| &inputs.needs).map(NeedRecord::new).collect(),
         }

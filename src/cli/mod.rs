@@ -20,6 +20,7 @@ mod file_commands;
 mod help_command;
 mod help_topics;
 mod import;
+mod input_args;
 mod inspect;
 mod job_args;
 mod job_commands;

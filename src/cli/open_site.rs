@@ -14,7 +14,7 @@ use super::site_files::{foreign_owner, nearest_file, site_files};
 use super::target::Target;
 use crate::definition;
 use crate::model::{Command, DesiredQueue, DesiredState, Event, Job, JobId, QueueId, SiteState};
-use crate::site::{self, OpenedSite, ReapReport, Respawn, SiteError, SitePaths, WorkerCheck};
+use crate::site::{self, GivenInputs, OpenedSite, ReapReport, Respawn, SiteError, SitePaths, WorkerCheck};
 use crate::store::{CommandResult, StateDir, Store, StoreError, check_jobs_file};
 use crate::text;
 use crate::text::count_noun;
@@ -27,6 +27,8 @@ pub(super) struct OpenSite {
     pub store: Box<dyn Store>,
     /// The errors of its `jobs.yaml`, if any; then the last valid version stays in use.
     pub file_error: Option<definition::Error>,
+    /// The values for inputs with which work is requested.
+    pub inputs: GivenInputs,
 }
 
 impl OpenSite {
@@ -70,7 +72,7 @@ impl OpenSite {
         let paths = SitePaths { file: file.to_owned(), state, program: program_path()? };
         let OpenedSite { store, file_error, reaped } = site::open(&paths)?;
         report_reaped(reaped);
-        Ok(Self { paths, store, file_error })
+        Ok(Self { paths, store, file_error, inputs: GivenInputs::default() })
     }
 
     /// Whether each of these names is one of its queues or jobs.
@@ -126,7 +128,12 @@ impl OpenSite {
         if file_error.is_none() && definition::file_version(&file).ok() != store.file_version()? {
             warn("jobs.yaml may have changed since then; the changes are not shown");
         }
-        Ok(Self { paths: SitePaths { file, state, program: program_path()? }, store, file_error })
+        Ok(Self {
+            paths: SitePaths { file, state, program: program_path()? },
+            store,
+            file_error,
+            inputs: GivenInputs::default(),
+        })
     }
 
     /// Returns the site if its file is valid: for commands that run jobs of the file.
@@ -162,7 +169,8 @@ impl OpenSite {
     /// Executes commands of the user of this process, whose environment the work runs with.
     pub(super) fn execute(&mut self, commands: Vec<Command>) -> Result<Vec<CommandResult>, CliError> {
         let now = self.store.clock().now();
-        Ok(site::execute_requests(self.store.as_mut(), &self.paths.state, commands, now)?)
+        let (store, state) = (self.store.as_mut(), &self.paths.state);
+        Ok(site::execute_requests_with(store, state, commands, &self.inputs, now)?)
     }
 
     /// Removes the environments of requests that were withdrawn.

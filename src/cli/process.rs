@@ -10,6 +10,7 @@ use super::args::{ProcessArgs, StartArgs};
 use super::error::CliError;
 use super::error::warn;
 use super::exit::ExitStatus;
+use super::input_args::can_ask;
 use super::json_records::{JobRecord, write_json};
 use super::open_site::OpenSite;
 use super::own_job::refuse_to_wait_for_itself;
@@ -22,7 +23,7 @@ use super::start::{
 };
 use crate::clock;
 use crate::model::{Command, Event, EventRecord, Job, QueueId, QueueMode, QueueState, Refusal, SiteState, WorkerInfo};
-use crate::site::{SitePaths, execute_requests, open_store};
+use crate::site::{GivenInputs, SitePaths, execute_requests_with, open_store};
 use crate::store::Store;
 use crate::text;
 use crate::worker::{Worker, WorkerError};
@@ -35,6 +36,10 @@ pub(super) fn process(site: OpenSite, options: &ProcessArgs, color: bool) -> Res
     let mut site = site.require_valid_file()?;
     let mut site_state = site.site_state()?;
     let mut queues = queues_to_process(&site, &site_state, &options.queues)?;
+    if !options.dry_run {
+        let asks = can_ask() && !options.quiet && !options.next;
+        site.inputs = options.inputs.for_queues(&site_state, &queues, options.again, asks)?;
+    }
     if options.again {
         requeue_finished(site.store.as_mut(), &site_state, &queues)?;
         site_state = site.site_state()?;
@@ -100,7 +105,7 @@ fn run_workers(
     reporter: &mut ProgressReporter,
     mut prompt: Option<ApprovalPrompt>,
 ) -> Result<Box<dyn Store>, CliError> {
-    let mut store = site.store;
+    let (mut store, inputs) = (site.store, site.inputs);
     let mut reports_schedule = !options.next && !options.quiet;
     // Another worker may have run jobs before this one joins, and while it leaves.
     let (mut last_seq, mut is_first) = (site_state.seq(), true);
@@ -131,7 +136,10 @@ fn run_workers(
         }
         store = open_store(&site.paths.state)?;
         report_missed(store.as_mut(), last_seq, u64::MAX, reporter);
-        if options.next || signals.is_interrupted() || !process_late_jobs(store.as_mut(), &site.paths, reporter)? {
+        if options.next
+            || signals.is_interrupted()
+            || !process_late_jobs(store.as_mut(), &site.paths, &inputs, reporter)?
+        {
             return Ok(store);
         }
     }
@@ -170,12 +178,13 @@ fn undo_processing(paths: &SitePaths, events: &[EventRecord], shared: &[QueueId]
 fn process_late_jobs(
     store: &mut dyn Store,
     paths: &SitePaths,
+    inputs: &GivenInputs,
     reporter: &mut ProgressReporter,
 ) -> Result<bool, CliError> {
     let queues = reporter.queues_with_late_jobs(store)?;
     let commands: Vec<_> = queues.into_iter().map(|queue| Command::Process { queue }).collect();
     let now = store.clock().now();
-    let answers = execute_requests(store, &paths.state, commands, now)?;
+    let answers = execute_requests_with(store, &paths.state, commands, inputs, now)?;
     let is_processing = answers.iter().any(|result| matches!(result, Ok(_) | Err(Refusal::AlreadyInMode { .. })));
     for event in answers.into_iter().flatten().flatten() {
         reporter.handle_event(store, &EventRecord { seq: 0, at: now, event }, None);

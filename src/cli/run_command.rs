@@ -43,7 +43,9 @@ pub(super) fn open_site(args: &SiteArgs, queue: &str) -> Result<OpenSite, CliErr
 /// Adds the job, requests its run and prints its number, or follows it to its end.
 pub(super) fn run(mut site: OpenSite, options: &RunArgs, color: bool) -> Result<ExitStatus, CliError> {
     let queue = QueueId::from(options.queue.as_str());
-    let is_new_queue = !site.store.queues()?.iter().any(|known| known.id == queue);
+    let info = site.store.queues()?.into_iter().find(|known| known.id == queue);
+    let is_new_queue = info.is_none();
+    site.inputs = options.inputs.for_queue(info.as_ref())?;
     let scheduling = Arc::new(options.job.scheduling_options(&mut site, &queue)?);
     let definition = definition_of(command_script(&options.command)?, &options.job, &scheduling)?;
     if !options.follow && !options.wait {

@@ -27,7 +27,7 @@ impl StartArgs {
     /// The arguments of `process --detach`.
     pub(super) fn detached(options: &ProcessArgs) -> Self {
         let ProcessArgs { resume, again, yes, quiet, json, .. } = *options;
-        Self { queues: options.queues.clone(), resume, again, yes, quiet, json }
+        Self { queues: options.queues.clone(), resume, again, yes, quiet, json, inputs: options.inputs.clone() }
     }
 }
 
@@ -36,6 +36,7 @@ pub(super) fn start(site: OpenSite, options: &StartArgs) -> Result<ExitStatus, C
     let mut site = site.require_valid_file()?;
     let mut site_state = site.site_state()?;
     let queues = queues_to_process(&site, &site_state, &options.queues)?;
+    site.inputs = options.inputs.for_queues(&site_state, &queues, options.again, false)?;
     if options.again {
         requeue_finished(site.store.as_mut(), &site_state, &queues)?;
         site_state = site.site_state()?;

@@ -119,24 +119,12 @@ impl FieldType {
             Self::EventHook => hook(HookField::ALL.iter().filter(|field| field.name != "on")),
             Self::Expect => expect(),
             Self::ExpectedTimes => one_or_more(&json!({"type": "string", "pattern": r"[:\s@]"})),
-            Self::Stall => {
-                let mut map = object(StallField::ALL.iter());
-                map["required"] = json!(["after"]);
-                any_of([duration(1), constant("none"), map])
-            }
+            Self::Stall => any_of([duration(1), constant("none"), object_with(StallField::ALL, "after")]),
             Self::StallAction => or_placeholder(one_of(stall::THEN_VALUES.iter().map(|(word, _)| *word))),
             Self::InputDefault => json!({"type": ["string", "number", "boolean", "null"]}),
             Self::InputTypeName => one_of(inputs::TYPES.iter().map(|(word, _)| *word)),
-            Self::Inputs => {
-                let options = json!({"type": "array", "items": definition_ref("non_empty_text"), "minItems": 1});
-                let input = any_of([Self::InputDefault.schema(), options, object(InputField::ALL.iter())]);
-                any_of([constant("none"), json!({"type": "object", "additionalProperties": input})])
-            }
-            Self::Schedule => {
-                let mut map = object(ScheduleField::ALL.iter());
-                map["required"] = json!(["cron"]);
-                any_of([Self::Expressions.schema(), map])
-            }
+            Self::Inputs => input_map(),
+            Self::Schedule => any_of([Self::Expressions.schema(), object_with(ScheduleField::ALL, "cron")]),
             Self::Expressions => one_or_more(&json!({"type": "string", "pattern": r"\S"})),
             Self::MissedPolicy => or_placeholder(one_of(schedule::MISSED_VALUES.iter().map(|(word, _)| *word))),
             Self::OverlapPolicy => or_placeholder(one_of(schedule::OVERLAP_VALUES.iter().map(|(word, _)| *word))),
@@ -161,6 +149,12 @@ fn expect() -> Value {
     let by = json!({"required": ["by"], "not": {"required": ["within"]}});
     map["oneOf"] = json!([by, {"required": ["within"], "not": {"required": ["timezone"]}}]);
     any_of([FieldType::ExpectedTimes.schema(), map])
+}
+
+fn input_map() -> Value {
+    let options = json!({"type": "array", "items": definition_ref("non_empty_text"), "minItems": 1});
+    let input = any_of([FieldType::InputDefault.schema(), options, object(InputField::ALL.iter())]);
+    any_of([constant("none"), json!({"type": "object", "additionalProperties": input})])
 }
 
 fn uses() -> Value {
@@ -189,6 +183,13 @@ fn object(fields: impl Iterator<Item = &'static FieldSpec>) -> Value {
 }
 
 /// A script, a command, or a map with these fields.
+/// A map that must have one of its fields.
+fn object_with(fields: &'static [FieldSpec], required: &str) -> Value {
+    let mut map = object(fields.iter());
+    map["required"] = json!([required]);
+    map
+}
+
 fn hook(fields: impl Iterator<Item = &'static FieldSpec>) -> Value {
     let mut map = object(fields);
     map["oneOf"] = json!([{"required": ["run"]}, {"required": ["command"]}]);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
 
-use super::value_placeholders::variable_name;
+use super::variable_name::variable_name;
 
 /// The start of a placeholder.
 const PREFIX: &str = "${inputs.";

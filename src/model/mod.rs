@@ -67,6 +67,7 @@ mod state_reader;
 mod terminal_input;
 mod usage;
 mod value_placeholders;
+mod variable_name;
 mod wait_reason;
 mod worker_info;
 
@@ -115,6 +116,7 @@ pub use source_state::{FileRules, RecordedSuccess, SourceChanges, SourceComparis
 pub use state_reader::{FileJob, FinishedJob, NeededJob, QueueInfo, StateReader};
 pub use terminal_input::{TerminalInput, WindowSize};
 pub use usage::{DiskUsage, Usage};
-pub use value_placeholders::{ValuePlaceholder, for_each_text, plain_text, script_words, variable_name};
+pub use value_placeholders::{ValuePlaceholder, for_each_text, plain_text, script_words};
+pub use variable_name::variable_name;
 pub use wait_reason::{WaitReason, due_at};
 pub use worker_info::{Reservation, WorkerInfo};

@@ -47,7 +47,11 @@ pub(super) fn inputs_of_request<R: StateReader>(
     if declared.is_empty() && given.is_none() {
         return Ok(None);
     }
-    let mut values = with_last_values(job.as_ref(), &declared, given);
+    let given = given.map(|given| (**given).clone()).unwrap_or_default();
+    let mut values = match &job {
+        Some(job) => job.input_values(&declared, &given),
+        None => given,
+    };
     // Of several queues, others may have them.
     values.retain(|name, _| declared.iter().any(|input| input.name == *name));
     match check_inputs(&declared, &values) {
@@ -56,17 +60,20 @@ pub(super) fn inputs_of_request<R: StateReader>(
     }
 }
 
-/// The given values and, for the other inputs of a job, those of its last run. Secrets are not kept.
-fn with_last_values(job: Option<&Job>, declared: &[InputDeclaration], given: Option<&Arc<InputValues>>) -> InputValues {
-    let mut values = given.map(|given| (**given).clone()).unwrap_or_default();
-    let last = job.and_then(|job| Some(&job.last_run.as_deref()?.inputs.as_deref()?.inputs));
-    for (name, value) in last.into_iter().flatten().filter(|(_, value)| value.is_some()) {
-        let is_valid = |input: &InputDeclaration| {
-            input.name == *name && value.as_deref().is_some_and(|value| input.check(value).is_ok())
-        };
-        if !values.contains_key(name) && declared.iter().any(|input| !input.is_secret() && is_valid(input)) {
-            values.insert(Arc::clone(name), value.clone());
+impl Job {
+    /// The given values and, for the other inputs, those of its last run, as far as they are still valid. Secrets are not
+    /// kept.
+    pub fn input_values(&self, declared: &[InputDeclaration], given: &InputValues) -> InputValues {
+        let mut values = given.clone();
+        let last = self.last_run.as_deref().and_then(|run| Some(&run.inputs.as_deref()?.inputs));
+        for (name, value) in last.into_iter().flatten() {
+            let is_valid = |input: &InputDeclaration| {
+                input.name == *name && value.as_deref().is_some_and(|value| input.check(value).is_ok())
+            };
+            if !values.contains_key(name) && declared.iter().any(|input| !input.is_secret() && is_valid(input)) {
+                values.insert(Arc::clone(name), value.clone());
+            }
         }
+        values
     }
-    values
 }

@@ -287,12 +287,6 @@ pub(super) fn command_line(definition: &Definition) -> Option<String> {
     })
 }
 
-/// The name of a variable for something named: in capitals, with `_` for what a variable can't have in its name.
-pub fn variable_name(prefix: &str, name: &str) -> String {
-    let capital = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
-    prefix.chars().chain(name.chars().map(capital)).collect()
-}
-
 /// A value as text: a text as it is, everything else as JSON.
 pub fn plain_text(value: &Value) -> Cow<'_, str> {
     value.as_str().map_or_else(|| Cow::Owned(value.to_string()), Cow::Borrowed)

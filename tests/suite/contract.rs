@@ -5,6 +5,7 @@ mod backend_site;
 mod each_backend;
 mod expectations;
 mod freshness;
+mod inputs;
 mod leases;
 mod old_formats;
 mod ordering;
@@ -27,8 +28,7 @@ mod values;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
-use std::time::Duration;
+use std::{thread, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use setlist::model::{

@@ -23,6 +23,7 @@ mod fuzz;
 mod hooks;
 mod import;
 mod inherited_state;
+mod inputs;
 mod job_folders;
 mod library_examples;
 mod log;

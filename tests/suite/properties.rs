@@ -31,6 +31,8 @@ fn refusal_code(refusal: &Refusal) -> String {
         Refusal::UnknownNeed(_) => "need",
         // No job of these has a key.
         Refusal::NotUnique { .. } => unreachable!(),
+        // No queue has inputs.
+        Refusal::Inputs { .. } => unreachable!(),
         Refusal::CannotMove { .. } => "place",
         Refusal::Blocked { .. } => "held",
         Refusal::StaleRun { .. } => "stale",

@@ -217,6 +217,7 @@ fn settings() -> impl Strategy<Value = QueueSettings> {
             schedule: None,
             expect: None,
             on_overdue: None,
+            inputs: Arc::default(),
             is_in_file: true,
             order: 0,
         }

@@ -68,8 +68,10 @@ const NOT_REJECTED: [&str; 20] = [
     "placeholders",
     "placeholders_without_a_matrix",
     "pools_of_a_matrix",
+    "schedules_with_inputs",
     "two_cycles",
     "unknown_placeholders",
+    "wrong_placeholders_of_inputs",
     "wrong_values",
 ];
 
