@@ -107,7 +107,7 @@ fn read_input(entry: &MapEntry<'_>, path: &ValuePath<'_>, problems: &mut Problem
         NodeKind::List(_) => input.input_type = InputType::Options(read_options(&entry.value, path, problems)?),
         NodeKind::Map(_) => read_fields(&mut input, entry, path, problems)?,
         NodeKind::Tagged(..) => {
-            return value::unexpected(&entry.value, path, "a default, a list of options, or a map", problems);
+            return value::unexpected(&entry.value, path, "text, a number or a boolean", problems);
         }
     }
     Some(input)
