@@ -31,6 +31,13 @@ struct LoadedEnvironment {
 /// The environment of work that no user has requested.
 static LOGIN: LazyLock<Arc<Environment>> = LazyLock::new(|| Arc::new(runner::login_environment()));
 
+impl LoadedEnvironment {
+    /// That of a login, without secrets.
+    fn login() -> Self {
+        Self { environment: Arc::clone(&LOGIN), secrets: BTreeMap::new() }
+    }
+}
+
 impl EnvironmentCache {
     pub(super) fn new(state: &StateDir) -> Self {
         Self {
@@ -100,6 +107,7 @@ impl EnvironmentCache {
         if self.loaded.len() == MAX_LOADED {
             self.loaded.remove(0);
         }
+        let environment = Arc::new(environment);
         self.loaded.push((id, Arc::clone(&environment)));
         Ok(environment)
     }

@@ -131,10 +131,11 @@ impl RowChanges {
         let row = |id: &QueueId| {
             let queue = state.queue(id)?;
             let (settings, mode) = (json(&queue.settings), json(&queue.mode));
-            Some(format!("{site}, {}, {settings}, {mode}, {}", json(id), json_or_null(queue.environment.as_ref())))
+            let (environment, inputs) = (json_or_null(queue.environment.as_ref()), json_or_null(queue.inputs.as_ref()));
+            Some(format!("{site}, {}, {settings}, {mode}, {environment}, {inputs}", json(id)))
         };
         let update = "ON CONFLICT (site, id) DO UPDATE SET settings = excluded.settings, mode = excluded.mode, \
-                      environment = excluded.environment";
+                      environment = excluded.environment, inputs = excluded.inputs";
         insert("queues", &self.queues.iter().filter_map(row).collect::<Vec<_>>(), update, sql);
         for id in &self.workers {
             let worker = StateReader::worker(state, *id).unwrap_or_else(|never| match never {});

@@ -23,6 +23,7 @@ CREATE TABLE setlist.queues (
     settings text NOT NULL,
     mode text NOT NULL,
     environment text,
+    inputs text,                          -- JSON: the values given for its inputs
     PRIMARY KEY (site, id)
 );
 

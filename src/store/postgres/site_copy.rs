@@ -38,7 +38,7 @@ fn site_sql(site: i32) -> String {
 /// The statements that read a whole site.
 pub(super) fn load_sql(site: i32) -> String {
     format!(
-        "{}; SELECT id, settings, mode, environment FROM setlist.queues WHERE site = {site}; \
+        "{}; SELECT id, settings, mode, environment, inputs FROM setlist.queues WHERE site = {site}; \
          SELECT body FROM setlist.workers WHERE site = {site}; \
          SELECT body, removed FROM setlist.jobs WHERE site = {site} ORDER BY id; \
          SELECT state FROM setlist.schedules WHERE site = {site}; \
@@ -80,7 +80,7 @@ impl SiteCopy {
         let queues = sets.take(first + 1);
         let queues = queues.iter().map(|row| {
             let (id, settings, mode) = (required(row, 0)?, required(row, 1)?, required(row, 2)?);
-            Ok(QueueInfo { id, settings, mode, environment: parsed(row, 3)? })
+            Ok(QueueInfo { id, settings, mode, environment: parsed(row, 3)?, inputs: parsed(row, 4)? })
         });
         let queues = queues.collect::<Result<Vec<_>, StoreError>>()?;
         let workers = column(&sets.take(first + 2))?;
