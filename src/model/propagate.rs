@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 use super::active_queues::{Approvals, active_queues};
 use super::needs::{failed_reason, needs_status};
 use super::{
-    AfterRun, Approval, Command, Event, JobId, JobState, NeedStatus, Phase, QueueId, QueueMode,
-    SkipKind, StateReader, WaitConditions,
+    AfterRun, Approval, Command, Event, JobId, JobState, NeedStatus, Phase, QueueId, QueueMode, SkipKind, StateReader,
+    WaitConditions,
 };
 
 /// The changes to jobs whose needs may have changed through `events`.
