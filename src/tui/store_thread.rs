@@ -327,7 +327,9 @@ impl StoreThread {
     }
 
     fn open(&self, run: RunId) -> (LogReader, TerminalInputWriter) {
-        (self.store.log_reader(run), self.store.terminal_inputs().writer(run))
+        let reader = self.store.log_reader(run);
+        reader.prefetch();
+        (reader, self.store.terminal_inputs().writer(run))
     }
 
     fn subscribe(&mut self, runs: Vec<RunId>) {

@@ -1,5 +1,6 @@
 //! A site on a server, used from folders with homes of their own, as if they were on different machines.
 
+use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -96,10 +97,10 @@ fn jobs_requested_on_one_machine_run_on_another() {
     assert!(here.ok(&["status"]).contains("processing"));
     let worker = there.worker(&["--exit-when-idle"]);
     here.wait_for_job("build/where", "succeeded");
-    assert_eq!(
-        there.ok(&["log", "build/where"]).trim(),
-        there.site.path().canonicalize().unwrap().display().to_string()
-    );
+    let expected = there.site.path().canonicalize().unwrap().display().to_string();
+    for machine in [&there, &here] {
+        assert_eq!(machine.ok(&["log", "build/where"]).trim(), expected, "the output of a job is on every machine");
+    }
     drop(worker);
     // The environment of the request is on the machine that made it.
     assert!(here.ok(&["process", "--again"]).contains("succeeded"));
@@ -153,4 +154,29 @@ fn another_jobs_yaml_is_refused_until_it_is_published() {
     here.ok(&["publish"]);
     assert!(here.ok(&["list"]).contains("build/one"));
     assert_eq!(there.run(&["process"]).code, Some(2));
+}
+
+#[test]
+fn output_is_followed_while_the_job_runs_on_another_machine() {
+    let jobs = "queues: {build: {jobs: [{id: talk, run: 'echo first; echo second >&2; cat fifo; echo last'}]}}";
+    let Some([here, there]) = machines::<2>(jobs) else { return };
+    assert!(Command::new("mkfifo").arg(there.site.join("fifo")).status().unwrap().success());
+    here.ok(&["start", "build"]);
+    let worker = there.worker(&["--exit-when-idle"]);
+    here.wait_for_job("build/talk", "running");
+    let mut follower = here.command(&["log", "--follow", "build/talk"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(follower.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "first");
+    assert_eq!(lines.next().unwrap().unwrap(), "second");
+    // Opening it waits until the job reads.
+    std::fs::write(there.site.join("fifo"), "through the pipe\n").unwrap();
+    assert_eq!(lines.map(Result::unwrap).collect::<Vec<_>>(), ["through the pipe", "last"]);
+    assert!(follower.wait().unwrap().success());
+    drop(worker);
+    let long = here.ok(&["run", "-q", "build", "--", "seq", "200000"]);
+    let worker = there.worker(&["--exit-when-idle"]);
+    here.wait_for_job(long.trim(), "succeeded");
+    drop(worker);
+    let lines: Vec<String> = here.ok(&["log", long.trim()]).lines().map(str::to_owned).collect();
+    assert!(lines.iter().map(String::as_str).eq((1..=200_000).map(|nth| nth.to_string()).collect::<Vec<_>>()), "{}", lines.len());
 }

@@ -6,7 +6,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crate::model::RunId;
-use crate::store::private_files;
+use crate::store::error::StoreError;
+use crate::store::private_files::{self, create_private_dir};
 
 /// The files of a log beside its head.
 pub(super) fn companion_paths(dir: &Path, run: RunId) -> [PathBuf; 3] {
@@ -51,6 +52,29 @@ pub(super) fn record_printed(dir: &Path, run: RunId) -> io::Result<()> {
 pub(super) fn has_printed(dir: &Path, run: RunId) -> bool {
     let mut byte = [0];
     let read = private_files::open_to_read(&printed_path(dir)).and_then(|file| file.read_exact_at(&mut byte, run.0));
+    read.is_ok() && byte == *b"!"
+}
+
+/// The file that records which runs are those of workers of this machine, as [`printed_path`] does.
+fn own_path(dir: &Path) -> PathBuf {
+    dir.join(".own")
+}
+
+/// Records that a run is one of a worker of this machine, before its log is created.
+pub(in crate::store) fn record_own(dir: &Path, run: RunId) -> Result<(), StoreError> {
+    create_private_dir(dir)?;
+    let path = own_path(dir);
+    let mut options = private_files::options();
+    options.create(true).truncate(false).write(true);
+    private_files::open(&options, &path)
+        .and_then(|file| file.write_all_at(b"!", run.0))
+        .map_err(|source| StoreError::io(path, source))
+}
+
+/// Whether a run is one of a worker of this machine.
+pub(in crate::store) fn is_own(dir: &Path, run: RunId) -> bool {
+    let mut byte = [0];
+    let read = private_files::open_to_read(&own_path(dir)).and_then(|file| file.read_exact_at(&mut byte, run.0));
     read.is_ok() && byte == *b"!"
 }
 

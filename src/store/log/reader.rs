@@ -9,6 +9,7 @@ use super::deletion::lock_shared;
 use super::files::{has_printed, head_path, index_path, sizes_path, tail_path};
 use super::index_reader::{IndexReader, OutputSpan};
 use super::notices::read_deletion_notice;
+use super::progress::FetchFn;
 use super::tail_segment::TailHeader;
 use super::watched_runs::WatchedRuns;
 use super::{hook_result, log_watch, terminal_sizes};
@@ -26,6 +27,7 @@ pub struct LogReader {
     head: Option<File>,
     tail: Option<File>,
     index: IndexReader,
+    fetch: Option<FetchFn>,
 }
 
 /// A chunk of a log.
@@ -41,13 +43,26 @@ impl LogReader {
     /// A reader for the log of `run` in `dir`, which need not exist yet.
     pub fn new(dir: PathBuf, run: RunId) -> Self {
         let marks = IndexReader::new(index_path(&dir, run));
-        Self { dir, run, head: None, tail: None, index: marks }
+        Self { dir, run, head: None, tail: None, index: marks, fetch: None }
     }
 
     /// Another reader of the same log.
     #[must_use]
     pub fn reopen(&self) -> Self {
-        Self::new(self.dir.clone(), self.run)
+        Self { fetch: self.fetch.clone(), ..Self::new(self.dir.clone(), self.run) }
+    }
+
+    /// Calls `fetch` before it reads.
+    #[must_use]
+    pub(in crate::store) fn fetched_by(self, fetch: FetchFn) -> Self {
+        Self { fetch: Some(fetch), ..self }
+    }
+
+    /// Fetches the output if it is that of another machine, so that reading does not have to wait for it.
+    pub fn prefetch(&self) {
+        if let Some(fetch) = &self.fetch {
+            fetch.call();
+        }
     }
 
     /// The result of the hook of this run; none while it is unknown.
@@ -58,6 +73,7 @@ impl LogReader {
     /// The length of the output until now, including dropped bytes.
     #[expect(clippy::len_without_is_empty, reason = "a log that is empty now may have grown before one has looked")]
     pub fn len(&mut self) -> Result<u64, StoreError> {
+        self.prefetch();
         if let Some(header) = self.tail_header()? {
             return Ok(header.output_len);
         }
@@ -72,6 +88,7 @@ impl LogReader {
     /// Reads contiguous bytes from `offset` on; reading all that is available may take several calls. A chunk never
     /// spans a gap: if `offset` is in one, the chunk starts behind it.
     pub fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<LogChunk, StoreError> {
+        self.prefetch();
         loop {
             // What was read is valid if the header still says so afterwards; else it says what to read instead.
             let chunk = match self.tail_header()? {
@@ -113,6 +130,7 @@ impl LogReader {
 
     /// Whether the log has a stream index. Logs of older versions have none.
     pub fn has_stream_index(&mut self) -> bool {
+        self.prefetch();
         self.index.exists()
     }
 
@@ -129,6 +147,7 @@ impl LogReader {
     /// Whether the log file was deleted: while it was open here, or although the run has printed something. Of runs of
     /// earlier versions, that is known only as long as their index is left.
     pub fn is_deleted(&mut self) -> Result<bool, StoreError> {
+        self.prefetch();
         let path = head_path(&self.dir, self.run);
         match opened(&mut self.head, &path)? {
             Some(head) => Ok(head.metadata().map_err(|error| StoreError::io(path, error))?.nlink() == 0),

@@ -11,6 +11,7 @@ use super::compact;
 use super::deletion::lock_shared;
 use super::files::{create, head_path, index_path, record_printed, sizes_path, tail_path};
 use super::index_writer::IndexWriter;
+use super::progress::{LogProgress, ProgressFn};
 use super::stream_index::OutputOrigin;
 use super::tail_segment::TailHeader;
 use super::terminal_sizes::SizeWriter;
@@ -35,6 +36,7 @@ pub struct LogWriter {
     index_writer: IndexWriter,
     size_writer: SizeWriter,
     lost: LostOutput,
+    progress: Option<ProgressFn>,
 }
 
 /// Output that could not be written.
@@ -69,7 +71,14 @@ impl LogWriter {
             index_writer,
             size_writer,
             lost: LostOutput::default(),
+            progress: None,
         }
+    }
+
+    /// Also calls `progress` after output was written, and when the log is finished.
+    #[must_use]
+    pub(in crate::store) fn with_progress(self, progress: ProgressFn) -> Self {
+        Self { progress: Some(progress), ..self }
     }
 
     /// Appends output that arrived from `stream` at `at`. If it can't be written, it is dropped and the error is
@@ -82,6 +91,9 @@ impl LogWriter {
             if let StoreError::Io { source, .. } = error {
                 self.lost.reason = source.to_string();
             }
+        }
+        if let Some(progress) = &self.progress {
+            progress.call(LogProgress::Grown);
         }
         result
     }
@@ -98,6 +110,9 @@ impl LogWriter {
         self.index_writer.finish();
         if let (Some(head), Some((tail, header))) = (&self.head, &self.tail) {
             compact::compact(&self.dir, self.run, head, tail, *header)?;
+        }
+        if let Some(progress) = &self.progress {
+            progress.call(LogProgress::Finished);
         }
         admitted
     }

@@ -1,8 +1,10 @@
 //! A connection to a site on a server, and its transactions.
 
+use std::sync::OnceLock;
 use std::thread;
 use std::time::Duration;
 
+use super::output_upload::OutputUploader;
 use super::row_changes::RowChanges;
 use super::schema::{self, LOCK_CLASS};
 use super::server_address::ServerAddress;
@@ -34,6 +36,8 @@ pub struct PostgresStore {
     transactions: u64,
     /// The files of this machine that belong to the site.
     pub(super) local: StateDir,
+    /// Sends the output of the runs of this connection, once there are any.
+    pub(super) uploader: OnceLock<Option<OutputUploader>>,
 }
 
 /// How a commit ended whose answer was an error.
@@ -60,7 +64,7 @@ impl PostgresStore {
         session.run(&format!(
             "DELETE FROM setlist.clients WHERE site = {site} AND at < clock_timestamp() - interval '1 day'"
         ))?;
-        Ok(Self { session, site, copy: None, client, transactions: 0, local: local.clone() })
+        Ok(Self { session, site, copy: None, client, transactions: 0, local: local.clone(), uploader: OnceLock::new() })
     }
 
     /// Executes commands in one transaction. If the connection breaks, it is made again, and the commands are executed

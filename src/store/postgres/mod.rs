@@ -11,12 +11,17 @@
 //! A worker keeps a [lease](super::WorkerLease) by the clock of the server. When it runs out, others end the runs of the
 //! worker as *may still be running*, and its reports are refused: their runs are over.
 //!
-//! Loading a site takes memory and time in proportion to its jobs and recorded due times. The output of runs, terminal
-//! input and hook results are still files of the machine that the connection is on.
+//! The output of a run is written to a log on the machine of its worker, and sent to the server from there, bounded like
+//! the log. Other machines fetch it into logs of their own when it is read, and follow it while it is read. Terminal input
+//! and the results of hooks are only files of the machine that the connection is on.
+//!
+//! Loading a site takes memory and time in proportion to its jobs and recorded due times.
 
 mod connection;
 mod leases;
 mod listener;
+mod output_download;
+mod output_upload;
 mod prune;
 mod row_changes;
 mod schema;

@@ -108,7 +108,15 @@ impl PostgresStore {
         }
         let site = self.site;
         self.begin()?;
-        let mut sql = format!("DELETE FROM setlist.{table} WHERE site = {site} AND {key} IN ({keys});");
+        let runs = match table {
+            "runs" => keys.clone(),
+            _ => format!("SELECT job, id FROM setlist.runs WHERE site = {site} AND job IN ({keys})"),
+        };
+        let of_runs = format!("site = {site} AND run IN (SELECT id FROM setlist.runs WHERE site = {site} AND (job, id) IN ({runs}))");
+        let mut sql = format!(
+            "DELETE FROM setlist.output WHERE {of_runs}; DELETE FROM setlist.output_ends WHERE {of_runs}; \
+             DELETE FROM setlist.{table} WHERE site = {site} AND {key} IN ({keys});"
+        );
         if table == "jobs" {
             // A failure to write to a string is impossible.
             let _ = write!(

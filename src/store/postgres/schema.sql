@@ -89,6 +89,23 @@ CREATE TABLE setlist.events (
     PRIMARY KEY (site, seq)
 );
 
+-- The output of runs, in parts of one origin; `at` is 0 where the time is unknown.
+CREATE TABLE setlist.output (
+    site integer NOT NULL,
+    run bigint NOT NULL,
+    at_offset bigint NOT NULL,
+    stream smallint NOT NULL, -- 0 standard output, 1 standard error
+    at bigint NOT NULL,
+    bytes bytea NOT NULL,
+    PRIMARY KEY (site, run, at_offset)
+);
+CREATE TABLE setlist.output_ends (
+    site integer NOT NULL,
+    run bigint NOT NULL,
+    length bigint NOT NULL,
+    PRIMARY KEY (site, run)
+);
+
 -- The number of the last transaction of each connection. A client whose connection broke during a commit finds out from
 -- it whether that has happened.
 CREATE TABLE setlist.clients (

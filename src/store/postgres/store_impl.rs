@@ -8,14 +8,15 @@ use chrono::{DateTime, Utc};
 use super::connection::PostgresStore;
 use super::site_copy::{SiteRow, events, news_sql, reaches};
 use super::sql_text::{parsed, required};
-use super::{leases, listener};
+use super::output_upload::OutputUploader;
+use super::{leases, listener, output_download};
 use crate::model::{
     DueCounts, DuePage, DueRecord, EnvironmentId, EventRecord, ExpectationState, HookResult, Job, JobId, QueueId,
     QueueInfo, Run, RunId, ScheduleState, ScheduleTarget, SiteState, StateReader, WorkerId, WorkerInfo, next_ready_job,
 };
 use crate::store::backend::{PruneReport, Store, TimedCommand, TransactionReport, WorkerLease, require_scripts};
 use crate::store::error::StoreError;
-use crate::store::log::{LogReader, LogWriter, save_hook_result};
+use crate::store::log::{LogReader, LogWriter, record_own, save_hook_result};
 use crate::store::notifier::{NotifyFn, Subscription};
 use crate::store::reservation_lock::ReservationLock;
 use crate::store::store_clock::StoreClock;
@@ -148,7 +149,7 @@ impl Store for PostgresStore {
     }
 
     fn log_reader(&self, run: RunId) -> LogReader {
-        LogReader::new(self.local.logs(), run)
+        output_download::reader(self.session.address(), self.session.clock(), self.site, &self.local.logs(), run)
     }
 
     fn save_hook_result(&mut self, run: RunId, result: &HookResult) -> Result<(), StoreError> {
@@ -157,7 +158,21 @@ impl Store for PostgresStore {
     }
 
     fn log_writer(&self, run: RunId, limit: u64) -> LogWriter {
-        LogWriter::new(self.local.logs(), run, limit)
+        let logs = self.local.logs();
+        if let Err(error) = record_own(&logs, run) {
+            // It would be fetched into its own log.
+            tracing::warn!(%error, %run, "the output of a run is not sent to the server");
+            return LogWriter::new(logs, run, limit);
+        }
+        let start = || OutputUploader::start(self.session.address(), self.session.clock().clone(), self.site);
+        let uploader = self.uploader.get_or_init(|| {
+            start().inspect_err(|error| tracing::warn!(%error, "output is not sent to the server")).ok()
+        });
+        let writer = LogWriter::new(logs.clone(), run, limit);
+        match uploader {
+            Some(uploader) => writer.with_progress(uploader.follow(run, LogReader::new(logs, run), limit)),
+            None => writer,
+        }
     }
 
     fn terminal_inputs(&self) -> TerminalInputPipes {

@@ -1,0 +1,174 @@
+//! Fetches the output of runs of other machines into logs of this one, and follows it while it is read.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::thread;
+use std::time::Duration;
+
+use chrono::DateTime;
+use postgres::SimpleQueryRow;
+
+use super::server_address::ServerAddress;
+use super::session::ServerSession;
+use super::sql_text::{number, text};
+use crate::model::{RunId, Stream};
+use crate::store::error::StoreError;
+use crate::store::log::{FetchFn, LogReader, LogWriter, is_own, omission_notice};
+use crate::store::private_files::{create_private_dir, open_private};
+use crate::store::store_clock::StoreClock;
+
+/// How often to look for more output while it is read.
+const POLL_INTERVAL: Duration = Duration::from_millis(400);
+/// How many parts are fetched with one message.
+const PARTS_PER_MESSAGE: usize = 64;
+/// The limit of a fetched log: what the server has is bounded already.
+const LOG_LIMIT: u64 = 1 << 30;
+
+/// What is recorded when a log is complete.
+const COMPLETE: &[u8] = b"complete";
+
+/// The output of one run, which is fetched when it is read for the first time.
+struct Download {
+    address: ServerAddress,
+    clock: StoreClock,
+    site: i32,
+    logs: PathBuf,
+    run: RunId,
+    is_started: Mutex<bool>,
+}
+
+/// A download in progress.
+struct ActiveDownload {
+    session: ServerSession,
+    site: i32,
+    run: RunId,
+    writer: LogWriter,
+    /// The offset after what was fetched.
+    next: u64,
+    /// Keeps other processes from writing the same log.
+    lock: File,
+}
+
+/// A reader of the output of a run, which is fetched unless the run is one of this machine.
+pub(super) fn reader(address: &ServerAddress, clock: &StoreClock, site: i32, logs: &Path, run: RunId) -> LogReader {
+    let reader = LogReader::new(logs.to_owned(), run);
+    if is_own(logs, run) {
+        return reader;
+    }
+    let download = Arc::new(Download {
+        address: address.clone(),
+        clock: clock.clone(),
+        site,
+        logs: logs.to_owned(),
+        run,
+        is_started: Mutex::new(false),
+    });
+    reader.fetched_by(FetchFn::new(move || download.start()))
+}
+
+impl Download {
+    /// Fetches what there is, and starts to follow the rest, once.
+    fn start(self: &Arc<Self>) {
+        let mut is_started = self.is_started.lock().unwrap_or_else(PoisonError::into_inner);
+        if *is_started {
+            return;
+        }
+        match self.fetch() {
+            Ok(()) => *is_started = true,
+            Err(error) => tracing::warn!(%error, run = %self.run, "can't fetch the output of a run"),
+        }
+    }
+
+    fn fetch(self: &Arc<Self>) -> Result<(), StoreError> {
+        create_private_dir(&self.logs)?;
+        let path = self.logs.join(format!("{}.fetched", self.run));
+        let mut lock = open_private(&path)?;
+        // Otherwise another process fetches it now.
+        if lock.try_lock().is_err() {
+            return Ok(());
+        }
+        let mut state = Vec::new();
+        lock.read_to_end(&mut state).map_err(|source| StoreError::io(path, source))?;
+        if state == COMPLETE {
+            return Ok(());
+        }
+        let mut active = ActiveDownload {
+            session: ServerSession::connect(&self.address, self.clock.clone())?,
+            site: self.site,
+            run: self.run,
+            writer: LogWriter::new(self.logs.clone(), self.run, LOG_LIMIT),
+            next: 0,
+            lock,
+        };
+        if active.fetch_more()? {
+            active.finish();
+            return Ok(());
+        }
+        let readers = Arc::downgrade(self);
+        let failed = |source| StoreError::io(&self.logs, source);
+        thread::Builder::new().name("output-download".to_owned()).spawn(move || active.follow(&readers)).map_err(failed)?;
+        Ok(())
+    }
+}
+
+impl ActiveDownload {
+    /// Follows the output until its end, or until nobody reads it.
+    fn follow(mut self, readers: &Weak<Download>) {
+        while readers.strong_count() > 0 {
+            thread::park_timeout(POLL_INTERVAL);
+            match self.fetch_more() {
+                Ok(true) => return self.finish(),
+                Ok(false) => {}
+                Err(error) => tracing::debug!(%error, "can't fetch output"),
+            }
+        }
+    }
+
+    /// Fetches what is new; returns whether that was all.
+    fn fetch_more(&mut self) -> Result<bool, StoreError> {
+        loop {
+            let (site, run, next) = (self.site, self.run.0, self.next);
+            let mut sets = self.session.run_again(&format!(
+                "SELECT length FROM setlist.output_ends WHERE site = {site} AND run = {run}; \
+                 SELECT at_offset, stream, at, encode(bytes, 'hex') FROM setlist.output \
+                 WHERE site = {site} AND run = {run} AND at_offset >= {next} ORDER BY at_offset LIMIT {PARTS_PER_MESSAGE}"
+            ))?;
+            let end: Option<u64> = sets.take(0).first().map(|row| number(row, 0)).transpose()?;
+            let parts = sets.take(1);
+            parts.iter().try_for_each(|row| self.append(row))?;
+            if parts.len() < PARTS_PER_MESSAGE {
+                return Ok(end.is_some_and(|end| self.next >= end));
+            }
+        }
+    }
+
+    fn append(&mut self, row: &SimpleQueryRow) -> Result<(), StoreError> {
+        let offset: u64 = number(row, 0)?;
+        let stream = if number::<i32>(row, 1)? == 0 { Stream::Out } else { Stream::Err };
+        let at = DateTime::from_timestamp_nanos(number(row, 2)?);
+        let bytes = text(row, 3)?.and_then(from_hex);
+        let bytes = bytes.ok_or_else(|| StoreError::UnreadableRow { reason: "output is not in hex".to_owned() })?;
+        if offset > self.next {
+            self.writer.write(stream, format!("\n{}\n", omission_notice(offset - self.next)).as_bytes(), at)?;
+        }
+        self.writer.write(stream, &bytes, at)?;
+        self.next = offset + bytes.len() as u64;
+        Ok(())
+    }
+
+    fn finish(mut self) {
+        if self.writer.finish().is_ok() {
+            // If it fails, the log is fetched again.
+            let _ = self.lock.write_all(COMPLETE);
+        }
+    }
+}
+
+fn from_hex(digits: &str) -> Option<Vec<u8>> {
+    let (pairs, rest) = digits.as_bytes().as_chunks::<2>();
+    let digit = |digit: u8| char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let bytes = pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?));
+    rest.is_empty().then(|| bytes.collect()).flatten()
+}

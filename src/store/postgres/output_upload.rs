@@ -1,0 +1,213 @@
+//! Sends the output of this machine's runs to the server: the log on this machine is the spool, which a thread reads.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::server_address::ServerAddress;
+use super::session::ServerSession;
+use super::sql_text::{insert, nanos};
+use crate::model::{RunId, Stream};
+use crate::store::error::StoreError;
+use crate::store::log::{LogProgress, LogReader, ProgressFn};
+use crate::store::store_clock::StoreClock;
+
+/// How long output is collected before it is sent.
+const COLLECT_INTERVAL: Duration = Duration::from_millis(200);
+/// How long to wait before sending again what could not be sent.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// How long the end of a run waits for the rest of its output to be sent.
+const MAX_FINISH_WAIT: Duration = Duration::from_secs(10);
+/// How many bytes are sent in one message at most.
+const MAX_CHUNK_LEN: usize = 256 * 1024;
+
+/// Sends output until it is dropped.
+pub(super) struct OutputUploader {
+    messages: Sender<UploadMessage>,
+}
+
+enum UploadMessage {
+    /// A run has started, whose log keeps at most so many bytes.
+    Started(RunId, LogReader, u64, Arc<AtomicBool>),
+    /// A run has printed something.
+    Grown,
+    /// A run has ended; the sender is to be told when all was sent.
+    Finished(RunId, SyncSender<()>),
+}
+
+/// The output of a run that is being sent.
+struct RunUpload {
+    reader: LogReader,
+    limit: u64,
+    /// How much was sent.
+    offset: u64,
+    has_grown: Arc<AtomicBool>,
+    finished: Option<SyncSender<()>>,
+}
+
+impl OutputUploader {
+    pub(super) fn start(address: &ServerAddress, clock: StoreClock, site: i32) -> Result<Self, StoreError> {
+        let (messages, received) = channel();
+        let session = ServerSession::connect(address, clock)?;
+        let thread = UploadThread { session, site, received, runs: HashMap::new() };
+        let failed = |source| StoreError::Server { server: address.to_string(), reason: format!("no thread: {source}") };
+        thread::Builder::new().name("output-upload".to_owned()).spawn(move || thread.run()).map_err(failed)?;
+        Ok(Self { messages })
+    }
+
+    /// What the writer of a run's log calls.
+    pub(super) fn follow(&self, run: RunId, reader: LogReader, limit: u64) -> ProgressFn {
+        let has_grown = Arc::new(AtomicBool::new(false));
+        let messages = self.messages.clone();
+        // The thread only ends when all senders are gone.
+        let _ = messages.send(UploadMessage::Started(run, reader, limit, Arc::clone(&has_grown)));
+        ProgressFn::new(move |progress| match progress {
+            LogProgress::Grown => {
+                if !has_grown.swap(true, Ordering::SeqCst) {
+                    let _ = messages.send(UploadMessage::Grown);
+                }
+            }
+            LogProgress::Finished => {
+                let (sent, wait) = sync_channel(1);
+                let _ = messages.send(UploadMessage::Finished(run, sent));
+                // Without an answer it is sent later, if this process lives.
+                let _ = wait.recv_timeout(MAX_FINISH_WAIT);
+            }
+        })
+    }
+}
+
+struct UploadThread {
+    session: ServerSession,
+    site: i32,
+    received: Receiver<UploadMessage>,
+    runs: HashMap<RunId, RunUpload>,
+}
+
+impl UploadThread {
+    fn run(mut self) {
+        let mut has_failed = false;
+        loop {
+            let first = if has_failed {
+                match self.received.recv_timeout(RETRY_INTERVAL) {
+                    Err(RecvTimeoutError::Disconnected) => return,
+                    message => message.ok(),
+                }
+            } else {
+                match self.received.recv() {
+                    Ok(message) => Some(message),
+                    Err(_) => return,
+                }
+            };
+            let mut is_urgent = first.is_some_and(|message| self.handle(message));
+            let until = Instant::now() + COLLECT_INTERVAL;
+            while !is_urgent && let Ok(message) = self.received.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                is_urgent = self.handle(message);
+            }
+            let sent = self.send_all();
+            has_failed = sent.is_err();
+            if let Err(error) = sent {
+                tracing::warn!(%error, "can't send output to the server yet");
+            }
+        }
+    }
+
+    /// Returns whether someone waits for the output to be sent.
+    fn handle(&mut self, message: UploadMessage) -> bool {
+        match message {
+            UploadMessage::Started(run, reader, limit, has_grown) => {
+                self.runs.insert(run, RunUpload { reader, limit, offset: 0, has_grown, finished: None });
+                false
+            }
+            UploadMessage::Grown => false,
+            UploadMessage::Finished(run, sent) => {
+                if let Some(upload) = self.runs.get_mut(&run) {
+                    upload.finished = Some(sent);
+                }
+                true
+            }
+        }
+    }
+
+    fn send_all(&mut self) -> Result<(), StoreError> {
+        let (session, site) = (&mut self.session, self.site);
+        let mut finished = Vec::new();
+        for (run, upload) in &mut self.runs {
+            if upload.has_grown.swap(false, Ordering::SeqCst) || upload.finished.is_some() {
+                let sent = upload.send(session, site, *run);
+                if sent.is_err() {
+                    upload.has_grown.store(true, Ordering::SeqCst);
+                }
+                sent?;
+                finished.extend(upload.finished.take().map(|waiting| (*run, waiting)));
+            }
+        }
+        for (run, waiting) in finished {
+            self.runs.remove(&run);
+            // It may have stopped waiting.
+            let _ = waiting.try_send(());
+        }
+        Ok(())
+    }
+}
+
+impl RunUpload {
+    /// Sends what is new, and the end of the output if the run has ended. What was sent is bounded like the log.
+    fn send(&mut self, session: &mut ServerSession, site: i32, run: RunId) -> Result<(), StoreError> {
+        let mut buffer = vec![0; MAX_CHUNK_LEN];
+        loop {
+            let chunk = self.reader.read_at(self.offset, &mut buffer)?;
+            if chunk.len == 0 {
+                break;
+            }
+            let rows = self.rows(site, run, chunk.offset, &buffer[..chunk.len]);
+            let end = chunk.offset + chunk.len as u64;
+            let mut sql = String::new();
+            // It may have been sent before the connection broke.
+            insert("output", &rows, "ON CONFLICT DO NOTHING", &mut sql);
+            let half = self.limit / 2;
+            if end > self.limit {
+                let from = end - half;
+                sql.push_str(&format!(
+                    "DELETE FROM setlist.output WHERE site = {site} AND run = {run} AND at_offset >= {half} \
+                     AND at_offset + length(bytes) <= {from};",
+                    run = run.0
+                ));
+            }
+            session.run_again(&sql)?;
+            self.offset = end;
+        }
+        if self.finished.is_some() {
+            session.run_again(&format!(
+                "INSERT INTO setlist.output_ends VALUES ({site}, {}, {}) ON CONFLICT DO NOTHING",
+                run.0, self.offset
+            ))?;
+        }
+        Ok(())
+    }
+
+    /// The rows of output from an offset on: one for each origin.
+    fn rows(&mut self, site: i32, run: RunId, mut offset: u64, mut bytes: &[u8]) -> Vec<String> {
+        let mut rows = Vec::new();
+        while !bytes.is_empty() {
+            let span = self.reader.span_at(offset);
+            let len = usize::try_from(span.end.saturating_sub(offset)).unwrap_or(usize::MAX).clamp(1, bytes.len());
+            let (part, rest) = bytes.split_at(len);
+            let stream = i32::from(span.origin.is_some_and(|origin| origin.stream == Stream::Err));
+            let at = span.origin.map_or(0, |origin| nanos(origin.at));
+            rows.push(format!("{site}, {}, {offset}, {stream}, {at}, '\\x{}'", run.0, hex(part)));
+            offset += len as u64;
+            bytes = rest;
+        }
+        rows
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |digit: u8| char::from(DIGITS[usize::from(digit)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
