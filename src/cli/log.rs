@@ -261,8 +261,12 @@ impl MultiLogPrinter<'_> {
     /// Prints new output; closes the logs of runs that have ended.
     fn print_new_output(&mut self, has_ended: impl Fn(&OpenLog) -> bool) -> Result<(), CliError> {
         for mut open in std::mem::take(&mut self.open_logs) {
+            let has_ended = has_ended(&open);
+            if has_ended {
+                open.log.fetch_rest();
+            }
             open.printer.print_new_output(&mut open.log)?;
-            if has_ended(&open) {
+            if has_ended {
                 open.printer.finish()?;
                 if open.log.is_deleted()? {
                     warn(&format!("{}: its log file was deleted; the output may be incomplete", open.path));

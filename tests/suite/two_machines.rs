@@ -178,5 +178,9 @@ fn output_is_followed_while_the_job_runs_on_another_machine() {
     here.wait_for_job(long.trim(), "succeeded");
     drop(worker);
     let lines: Vec<String> = here.ok(&["log", long.trim()]).lines().map(str::to_owned).collect();
-    assert!(lines.iter().map(String::as_str).eq((1..=200_000).map(|nth| nth.to_string()).collect::<Vec<_>>()), "{}", lines.len());
+    assert!(
+        lines.iter().map(String::as_str).eq((1..=200_000).map(|nth| nth.to_string()).collect::<Vec<_>>()),
+        "{}",
+        lines.len()
+    );
 }

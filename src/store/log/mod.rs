@@ -38,7 +38,7 @@ pub(super) use files::{is_own, record_own};
 pub(super) use hook_result::save_hook_result;
 pub use index_reader::OutputSpan;
 pub use notices::omission_notice;
-pub(super) use progress::{FetchFn, LogProgress, ProgressFn};
+pub(super) use progress::{Fetch, FetchFn, LogProgress, ProgressFn};
 pub use reader::{LogChunk, LogReader};
 pub use stream_index::OutputOrigin;
 pub use watched_runs::WatchedRuns;

@@ -31,17 +31,26 @@ impl Debug for ProgressFn {
     }
 }
 
+/// What a reader of a log needs of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) enum Fetch {
+    /// What there is; more of it is fetched while it is read.
+    Start,
+    /// Everything until now, because the run has ended.
+    Rest,
+}
+
 /// Called by a reader of a log before it reads, so that the log is fetched. Cheap after the first call.
 #[derive(Clone)]
-pub(in crate::store) struct FetchFn(Arc<dyn Fn() + Send + Sync>);
+pub(in crate::store) struct FetchFn(Arc<dyn Fn(Fetch) + Send + Sync>);
 
 impl FetchFn {
-    pub(in crate::store) fn new(callback: impl Fn() + Send + Sync + 'static) -> Self {
+    pub(in crate::store) fn new(callback: impl Fn(Fetch) + Send + Sync + 'static) -> Self {
         Self(Arc::new(callback))
     }
 
-    pub(super) fn call(&self) {
-        (self.0)();
+    pub(super) fn call(&self, wanted: Fetch) {
+        (self.0)(wanted);
     }
 }
 

@@ -9,7 +9,7 @@ use super::deletion::lock_shared;
 use super::files::{has_printed, head_path, index_path, sizes_path, tail_path};
 use super::index_reader::{IndexReader, OutputSpan};
 use super::notices::read_deletion_notice;
-use super::progress::FetchFn;
+use super::progress::{Fetch, FetchFn};
 use super::tail_segment::TailHeader;
 use super::watched_runs::WatchedRuns;
 use super::{hook_result, log_watch, terminal_sizes};
@@ -61,7 +61,14 @@ impl LogReader {
     /// Fetches the output if it is that of another machine, so that reading does not have to wait for it.
     pub fn prefetch(&self) {
         if let Some(fetch) = &self.fetch {
-            fetch.call();
+            fetch.call(Fetch::Start);
+        }
+    }
+
+    /// Fetches the rest of the output of a run that has ended, if it ran on another machine.
+    pub fn fetch_rest(&self) {
+        if let Some(fetch) = &self.fetch {
+            fetch.call(Fetch::Rest);
         }
     }
 

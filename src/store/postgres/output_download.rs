@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use super::session::ServerSession;
 use super::sql_text::{number, text};
 use crate::model::{RunId, Stream};
 use crate::store::error::StoreError;
-use crate::store::log::{FetchFn, LogReader, LogWriter, is_own, omission_notice};
+use crate::store::log::{Fetch, FetchFn, LogReader, LogWriter, is_own, omission_notice};
 use crate::store::private_files::{create_private_dir, open_private};
 use crate::store::store_clock::StoreClock;
 
@@ -23,6 +24,8 @@ use crate::store::store_clock::StoreClock;
 const POLL_INTERVAL: Duration = Duration::from_millis(400);
 /// How many parts are fetched with one message.
 const PARTS_PER_MESSAGE: usize = 64;
+/// How long the end of a run is waited for.
+const MAX_REST_WAIT: Duration = Duration::from_secs(5);
 /// The limit of a fetched log: what the server has is bounded already.
 const LOG_LIMIT: u64 = 1 << 30;
 
@@ -37,6 +40,8 @@ struct Download {
     logs: PathBuf,
     run: RunId,
     is_started: Mutex<bool>,
+    /// Where to ask for the rest, while a thread follows the output.
+    rest_requests: Mutex<Option<Sender<SyncSender<()>>>>,
 }
 
 /// A download in progress.
@@ -64,8 +69,14 @@ pub(super) fn reader(address: &ServerAddress, clock: &StoreClock, site: i32, log
         logs: logs.to_owned(),
         run,
         is_started: Mutex::new(false),
+        rest_requests: Mutex::default(),
     });
-    reader.fetched_by(FetchFn::new(move || download.start()))
+    reader.fetched_by(FetchFn::new(move |wanted| {
+        download.start();
+        if wanted == Fetch::Rest {
+            download.wait_for_rest();
+        }
+    }))
 }
 
 impl Download {
@@ -78,6 +89,18 @@ impl Download {
         match self.fetch() {
             Ok(()) => *is_started = true,
             Err(error) => tracing::warn!(%error, run = %self.run, "can't fetch the output of a run"),
+        }
+    }
+
+    /// Waits until all was fetched that the server has by now.
+    fn wait_for_rest(&self) {
+        let requests = self.rest_requests.lock().unwrap_or_else(PoisonError::into_inner);
+        let (fetched, wait) = sync_channel(1);
+        // The thread ends when it has fetched everything.
+        if let Some(requests) = &*requests
+            && requests.send(fetched).is_ok()
+        {
+            let _ = wait.recv_timeout(MAX_REST_WAIT);
         }
     }
 
@@ -107,21 +130,32 @@ impl Download {
             return Ok(());
         }
         let readers = Arc::downgrade(self);
+        let (requests, requested) = channel();
+        *self.rest_requests.lock().unwrap_or_else(PoisonError::into_inner) = Some(requests);
         let failed = |source| StoreError::io(&self.logs, source);
-        thread::Builder::new().name("output-download".to_owned()).spawn(move || active.follow(&readers)).map_err(failed)?;
+        thread::Builder::new()
+            .name("output-download".to_owned())
+            .spawn(move || active.follow(&readers, &requested))
+            .map_err(failed)?;
         Ok(())
     }
 }
 
 impl ActiveDownload {
-    /// Follows the output until its end, or until nobody reads it.
-    fn follow(mut self, readers: &Weak<Download>) {
+    /// Follows the output until its end, or until no reader is left.
+    fn follow(mut self, readers: &Weak<Download>, rest_requests: &Receiver<SyncSender<()>>) {
         while readers.strong_count() > 0 {
-            thread::park_timeout(POLL_INTERVAL);
-            match self.fetch_more() {
-                Ok(true) => return self.finish(),
-                Ok(false) => {}
-                Err(error) => tracing::debug!(%error, "can't fetch output"),
+            let request = rest_requests.recv_timeout(POLL_INTERVAL).ok();
+            let fetched = self.fetch_more();
+            if let Err(error) = &fetched {
+                tracing::debug!(%error, "can't fetch output");
+            }
+            if let Some(waiting) = request {
+                // It may have stopped waiting.
+                let _ = waiting.try_send(());
+            }
+            if fetched.unwrap_or(false) {
+                return self.finish();
             }
         }
     }

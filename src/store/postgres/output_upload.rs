@@ -1,6 +1,7 @@
 //! Sends the output of this machine's runs to the server: the log on this machine is the spool, which a thread reads.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
@@ -53,7 +54,8 @@ impl OutputUploader {
         let (messages, received) = channel();
         let session = ServerSession::connect(address, clock)?;
         let thread = UploadThread { session, site, received, runs: HashMap::new() };
-        let failed = |source| StoreError::Server { server: address.to_string(), reason: format!("no thread: {source}") };
+        let failed =
+            |source| StoreError::Server { server: address.to_string(), reason: format!("no thread: {source}") };
         thread::Builder::new().name("output-upload".to_owned()).spawn(move || thread.run()).map_err(failed)?;
         Ok(Self { messages })
     }
@@ -104,7 +106,9 @@ impl UploadThread {
             };
             let mut is_urgent = first.is_some_and(|message| self.handle(message));
             let until = Instant::now() + COLLECT_INTERVAL;
-            while !is_urgent && let Ok(message) = self.received.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            while !is_urgent
+                && let Ok(message) = self.received.recv_timeout(until.saturating_duration_since(Instant::now()))
+            {
                 is_urgent = self.handle(message);
             }
             let sent = self.send_all();
@@ -171,11 +175,13 @@ impl RunUpload {
             let half = self.limit / 2;
             if end > self.limit {
                 let from = end - half;
-                sql.push_str(&format!(
-                    "DELETE FROM setlist.output WHERE site = {site} AND run = {run} AND at_offset >= {half} \
+                // A failure to write to a string is impossible.
+                let _ = write!(
+                    sql,
+                    "DELETE FROM setlist.output WHERE site = {site} AND run = {} AND at_offset >= {half} \
                      AND at_offset + length(bytes) <= {from};",
-                    run = run.0
-                ));
+                    run.0
+                );
             }
             session.run_again(&sql)?;
             self.offset = end;

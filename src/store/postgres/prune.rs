@@ -112,7 +112,9 @@ impl PostgresStore {
             "runs" => keys.clone(),
             _ => format!("SELECT job, id FROM setlist.runs WHERE site = {site} AND job IN ({keys})"),
         };
-        let of_runs = format!("site = {site} AND run IN (SELECT id FROM setlist.runs WHERE site = {site} AND (job, id) IN ({runs}))");
+        let of_runs = format!(
+            "site = {site} AND run IN (SELECT id FROM setlist.runs WHERE site = {site} AND (job, id) IN ({runs}))"
+        );
         let mut sql = format!(
             "DELETE FROM setlist.output WHERE {of_runs}; DELETE FROM setlist.output_ends WHERE {of_runs}; \
              DELETE FROM setlist.{table} WHERE site = {site} AND {key} IN ({keys});"

@@ -6,9 +6,9 @@ use std::ops::Range;
 use chrono::{DateTime, Utc};
 
 use super::connection::PostgresStore;
+use super::output_upload::OutputUploader;
 use super::site_copy::{SiteRow, events, news_sql, reaches};
 use super::sql_text::{parsed, required};
-use super::output_upload::OutputUploader;
 use super::{leases, listener, output_download};
 use crate::model::{
     DueCounts, DuePage, DueRecord, EnvironmentId, EventRecord, ExpectationState, HookResult, Job, JobId, QueueId,
