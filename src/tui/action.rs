@@ -38,6 +38,8 @@ pub enum Action {
     /// The queue with this number, counted from 1.
     NthQueue(u8),
     AllQueues,
+    Overview,
+    FindQueue,
     FollowNewest,
     Failures,
     Sort,
@@ -170,6 +172,8 @@ pub static TABLE: &[ActionEntry] = table![
     A::NthQueue(8),    "queue-8",        ["8"],                    "",              "go to the queue with that number",                               Everywhere, G::Move;
     A::NthQueue(9),    "queue-9",        ["9"],                    "",              "go to the queue with that number",                               Everywhere, G::Move;
     A::AllQueues,      "all-queues",     ["0"],                    "",              "show the jobs of all queues",                                    Everywhere, G::Move;
+    A::Overview,       "overview",       ["b"],                    "",              "show an overview of all queues; Enter goes into one",            Everywhere, G::Move;
+    A::FindQueue,      "find-queue",     ["B"],                    "",              "find a queue by a part of its name",                             Everywhere, G::Move;
     A::FollowNewest,   "follow-newest",   ["."],                    "",              "follow the newest job, until the cursor is moved",               Everywhere, G::Move;
     A::Open,           "open",           ["Enter"],                "open",          "show the output full screen",                                    Everywhere, G::Move;
     A::Find,           "find",           ["/"],                    "find",          "filter the lists, or search the output",                         Everywhere, G::Move;

@@ -3,6 +3,7 @@
 use super::action_menu::ActionMenu;
 use super::effect::Submission;
 use super::line_editor::LineEditor;
+use super::overview::Overview;
 
 /// A dialog that takes the keys until it is closed.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub(super) enum Dialog {
     Search(LineEditor),
     /// The command palette or the help.
     Menu(ActionMenu),
+    /// The overview of all queues.
+    Overview(Overview),
 }
 
 /// A new job while it is being typed.
@@ -53,6 +56,7 @@ impl Dialog {
             Self::Add(draft) => Some(draft.line_mut()),
             Self::Filter(line) | Self::Search(line) => Some(line),
             Self::Menu(menu) => menu.is_typing.then_some(&mut menu.line),
+            Self::Overview(overview) => overview.is_typing.then_some(&mut overview.line),
             Self::Confirm { .. } => None,
         }
     }

@@ -32,6 +32,7 @@ pub mod output;
 mod output_pane;
 mod output_subscription;
 mod output_sync;
+mod overview;
 mod pager;
 mod phases;
 pub mod queue_stats;

@@ -35,6 +35,8 @@ pub(super) enum ClickTarget {
     Key(KeyPress),
     /// The tab of a queue.
     Queue(QueueId),
+    /// The row of a queue in the overview.
+    QueueRow(QueueId),
     /// The tab of a list.
     List(Phase),
 }

@@ -24,6 +24,11 @@ impl Screen {
         }
         match (mouse.action, self.click_targets.at(mouse.at).cloned()) {
             (MouseAction::Click, Some(ClickTarget::Key(key))) => return self.press(key, now),
+            (MouseAction::Click, Some(ClickTarget::QueueRow(queue))) => {
+                self.dialog = None;
+                self.switch_queue(&queue);
+                return Vec::new();
+            }
             // A dialog covers everything else.
             _ if self.dialog.is_some() => return self.wheel_in_dialog(mouse.action, now),
             _ if self.visible_file_error().is_some() => {
@@ -56,8 +61,8 @@ impl Screen {
 
     fn wheel_in_dialog(&mut self, action: MouseAction, now: DateTime<Utc>) -> Vec<Effect> {
         let code = match (&self.dialog, action) {
-            (Some(Dialog::Menu(_)), MouseAction::WheelUp) => KeyCode::Up,
-            (Some(Dialog::Menu(_)), MouseAction::WheelDown) => KeyCode::Down,
+            (Some(Dialog::Menu(_) | Dialog::Overview(_)), MouseAction::WheelUp) => KeyCode::Up,
+            (Some(Dialog::Menu(_) | Dialog::Overview(_)), MouseAction::WheelDown) => KeyCode::Down,
             _ => return Vec::new(),
         };
         (0..WHEEL_LINES).flat_map(|_| self.press(KeyPress::plain(code), now)).collect()

@@ -20,6 +20,8 @@ const RATE_SLOTS: i64 = 600 / SLOT_SECONDS;
 const MAX_SLOTS: usize = 1_000;
 /// From this progress on, the remaining time of a run is extrapolated.
 const MIN_PERCENT: u8 = 3;
+/// The last hour is shown in this many parts.
+pub(super) const SPARKLINE_CELLS: usize = 12;
 /// The rate is measured over at least this time: one job in a second is not sixty in a minute.
 const MIN_RATE_SECONDS: f64 = 60.0;
 
@@ -128,6 +130,18 @@ impl SiteStats {
             oldest_pending: oldest,
             time_left: counters.time_left(record, site_state, percent, now),
         }
+    }
+
+    /// How many jobs of a queue finished in each part of the last hour, the latest last.
+    pub(super) fn last_hour(&self, queue: &QueueId, now: DateTime<Utc>) -> [usize; SPARKLINE_CELLS] {
+        let mut parts = [0; SPARKLINE_CELLS];
+        let Some(counters) = self.queues.get(queue) else { return parts };
+        let first = slot(now) - FAILURE_SLOTS + 1;
+        for (slot, counts) in counters.slots.range(first..) {
+            let index = usize::try_from((slot - first) * 12 / FAILURE_SLOTS).unwrap_or(0);
+            parts[index.min(SPARKLINE_CELLS - 1)] += counts.ran;
+        }
+        parts
     }
 
     /// When the statistics of a queue change without an event.

@@ -21,7 +21,8 @@ use super::mouse::ClickTargets;
 use super::notifications::NotificationSettings;
 use super::output_pane::OutputPane;
 use super::output_subscription::OutputSubscriptions;
-use super::queue_stats::{QueueStats, SiteStats};
+use super::overview::{MIN_QUEUES_TO_OPEN, Overview};
+use super::queue_stats::{QueueStats, SPARKLINE_CELLS, SiteStats};
 use super::status_line::StatusLine;
 use super::theme::Appearance;
 use super::tiles::Tiles;
@@ -105,7 +106,11 @@ pub(super) struct UndoEntry {
 impl Screen {
     /// A screen of `site` that shows the queue named `queue`, or else the first one.
     pub fn new(settings: ScreenSettings, site: Site, queue: Option<&QueueId>, screen_size: Size) -> Self {
-        let first = site.read(|site_state| site_state.queues().first().map(|(id, _)| (*id).clone()));
+        let (first, count) = site.read(|site_state| {
+            let queues = site_state.queues();
+            (queues.first().map(|(id, _)| (*id).clone()), queues.len())
+        });
+        let opens_overview = queue.is_none() && count >= MIN_QUEUES_TO_OPEN;
         // Without any queue, the screen shows an empty one that belongs to no site.
         let queue = queue.cloned().or(first).map_or_else(Queue::new, |id| site.get_queue(id));
         let lists = queue.read(|record, _| JobLists::new(queue.id().clone(), record));
@@ -124,7 +129,7 @@ impl Screen {
             details: DetailsPane::default(),
             due_times: DueTimesPane::default(),
             stats: None,
-            dialog: None,
+            dialog: opens_overview.then(|| Dialog::Overview(Overview::new(None, false))),
             status_line: StatusLine::default(),
             file: JobsFileState::default(),
             undo: Vec::new(),
@@ -217,7 +222,7 @@ impl Screen {
         let has_clock = |id: &QueueId, queue: &QueueState, site_state: &SiteState| {
             !queue.running.is_empty() || site_state.next_scheduled_time(id).is_some_and(|time| time > now)
         };
-        let ticks = if self.lists.shows_all_queues() {
+        let ticks = if self.shows_every_queue() {
             self.site.read(|site_state| site_state.queues().iter().any(|(id, queue)| has_clock(id, queue, site_state)))
         } else {
             self.queue.read(|record, site_state| has_clock(self.queue.id(), record, site_state))
@@ -225,7 +230,7 @@ impl Screen {
         let second = ticks.then(|| now + TimeDelta::milliseconds(1000 - i64::from(now.timestamp_subsec_millis())));
         let expiry = self.status_line.clone().expire(now);
         let stats_change = self.stats.as_ref().and_then(|stats| {
-            if self.lists.shows_all_queues() {
+            if self.shows_every_queue() {
                 self.site.read(|site_state| {
                     site_state.queues().iter().filter_map(|(id, _)| stats.next_change(id, now)).min()
                 })
@@ -256,6 +261,24 @@ impl Screen {
             });
         }
         self.queue.read(|record, site_state| stats.stats(self.queue.id(), record, site_state, percent, now))
+    }
+
+    /// The statistics of one queue, and how many of its jobs finished in each part of the last hour.
+    pub(super) fn stats_of(
+        &self,
+        id: &QueueId,
+        queue: &QueueState,
+        site_state: &SiteState,
+        now: DateTime<Utc>,
+    ) -> (QueueStats, [usize; SPARKLINE_CELLS]) {
+        let Some(stats) = &self.stats else { return (QueueStats::default(), [0; SPARKLINE_CELLS]) };
+        let percent = |run| self.subscriptions.progress(run).percent();
+        (stats.stats(id, queue, site_state, percent, now), stats.last_hour(id, now))
+    }
+
+    /// Whether all queues are visible: their jobs together, or the overview.
+    fn shows_every_queue(&self) -> bool {
+        self.lists.shows_all_queues() || matches!(self.dialog, Some(Dialog::Overview(_)))
     }
 
     /// Whether a queue has been processing without a worker for longer than the grace period.

@@ -12,6 +12,7 @@ use super::effect::{Direction, Effect, ExitReason, Intent, StoreRequest, Submiss
 use super::keys::{KeyCode, KeyPress};
 use super::message::{Message, Reply};
 use super::notifications::PendingNotifications;
+use super::overview::OverviewResponse;
 use super::queue_stats::SiteStats;
 use super::reply_text;
 use super::state::{JobsFileState, Screen, UndoEntry};
@@ -279,6 +280,20 @@ impl Screen {
                 MenuResponse::Close => {}
                 MenuResponse::Run(action) => return self.perform(action, now),
             },
+            Dialog::Overview(overview) => {
+                let page = usize::from(self.layout().body.height.saturating_sub(2)).max(1);
+                let keymap = &self.settings.keymap;
+                match self.site.read(|site| overview.press(key, keymap, site, page)) {
+                    OverviewResponse::KeepOpen => self.dialog = Some(dialog),
+                    OverviewResponse::Close => {}
+                    OverviewResponse::Enter(queue) => self.switch_queue(&queue),
+                    OverviewResponse::Leave(action) => return self.perform_over(dialog, action, now),
+                    OverviewResponse::Perform(queue, action) => {
+                        self.switch_queue(&queue);
+                        return self.perform_over(dialog, action, now);
+                    }
+                }
+            }
             Dialog::Add(draft) => match key.code {
                 _ if cancels => {}
                 KeyCode::Enter => return self.add_job(draft).into_iter().collect(),
@@ -322,6 +337,19 @@ impl Screen {
             },
         }
         Vec::new()
+    }
+
+    /// Performs an action, and shows the dialog again unless the action goes elsewhere.
+    fn perform_over(&mut self, dialog: Dialog, action: Action, now: DateTime<Utc>) -> Vec<Effect> {
+        let effects = self.perform(action, now);
+        let stays = matches!(
+            action,
+            Action::Process | Action::ProcessAll | Action::MoreParallel | Action::LessParallel | Action::Mouse
+        );
+        if stays && self.dialog.is_none() {
+            self.dialog = Some(dialog);
+        }
+        effects
     }
 
     fn paste(&mut self, text: &str, now: DateTime<Utc>) {

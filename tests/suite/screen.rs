@@ -18,6 +18,7 @@ mod marks;
 mod mouse;
 mod notifications;
 mod overdue;
+mod overview;
 mod results;
 mod schedules;
 mod tiles;

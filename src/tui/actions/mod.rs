@@ -19,6 +19,7 @@ use super::dialog::Dialog;
 use super::effect::{Direction, EditorPosition, Effect, ExitReason, StoreRequest};
 use super::line_editor::LineEditor;
 use super::output::Scroll;
+use super::overview::Overview;
 use super::reply_text::refusal_text;
 use super::state::Screen;
 use super::status_line::Severity;
@@ -148,6 +149,8 @@ impl Screen {
             Action::EarlierRun => self.plan_find_run(Direction::Earlier),
             Action::LaterRun => self.plan_find_run(Direction::Later),
             Action::Help => Ok(ActionPlan::Open(Dialog::Menu(ActionMenu::help()))),
+            Action::Overview => self.plan_overview(false),
+            Action::FindQueue => self.plan_overview(true),
             Action::Copy => Ok(self.plan_approve(&self.selected_approval()?)),
             Action::CommandPalette => Ok(ActionPlan::Open(Dialog::Menu(ActionMenu::palette()))),
             Action::Quit => Ok(ActionPlan::Apply(vec![Effect::Exit(ExitReason::Quit)])),
@@ -189,6 +192,15 @@ impl Screen {
     fn require_selected(&self) -> Result<Job, String> {
         self.selected_job()
             .ok_or_else(|| format!("No job is selected: there are no {} jobs.", self.lists.focus().list.as_str()))
+    }
+
+    /// Opens the overview, or its search for a queue.
+    fn plan_overview(&self, finds: bool) -> PlanResult {
+        if !self.has_queue() {
+            return Err("There are no queues yet.".to_owned());
+        }
+        let overview = Overview::new(Some(self.queue.id().clone()), finds);
+        Ok(ActionPlan::Open(Dialog::Overview(overview)))
     }
 
     fn plan_find_run(&self, direction: Direction) -> PlanResult {
@@ -242,6 +254,8 @@ fn selects_job(action: Action) -> bool {
             | Action::NextQueue
             | Action::NthQueue(_)
             | Action::AllQueues
+            | Action::Overview
+            | Action::FindQueue
             | Action::FollowNewest
             | Action::Follow
             | Action::Wrap

@@ -41,6 +41,7 @@ pub(super) fn draw(
             let error = line.query_error.map(ToString::to_string).unwrap_or_default();
             Some(draw_input(("filter: ", &error), filter, appearance, area, buffer))
         }
+        Dialog::Overview(overview) => input("queue: ", &overview.line, buffer),
         Dialog::Search(text) => input("search: ", text, buffer),
         Dialog::Menu(menu) => {
             input(if menu.kind == MenuKind::Help { "find: " } else { "action: " }, &menu.line, buffer)

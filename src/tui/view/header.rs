@@ -48,6 +48,7 @@ struct Tab {
     /// `None` for the tab of all queues.
     queue: Option<QueueId>,
     pieces: Vec<(String, Style)>,
+    failed: usize,
     is_current: bool,
 }
 
@@ -155,6 +156,9 @@ impl Header<'_> {
     }
 }
 
+/// Room for an ellipsis and the number of failed jobs at each end of the tabs.
+const HIDDEN_TABS_WIDTH: usize = 12;
+
 type Stat = Vec<(String, Style)>;
 
 /// The statistics of `queues` as styled texts. `reason` says why none of their jobs is running.
@@ -212,17 +216,22 @@ fn draw_tabs(
     let room = painter.room();
     let current = tabs.iter().position(|tab| tab.is_current).unwrap_or(0);
     let mut first = 0;
-    // Leaves room for an ellipsis at each end.
-    while first < current && total_width(&tabs[first..=current]) + 4 > room {
-        first += 1;
+    // Leaves room at each end for an ellipsis with the number of failed jobs, and shows the tab after the current one too.
+    let end = (current + 2).min(tabs.len());
+    let is_scrolled = |first: usize| total_width(&tabs[first..end]) + HIDDEN_TABS_WIDTH > room;
+    if total_width(tabs) > room {
+        while first < current && is_scrolled(first) {
+            first += 1;
+        }
     }
     if first > 0 {
-        painter.left(&format!(" {}", appearance.symbols.ellipsis), appearance.theme.dim);
+        draw_hidden_tabs(&tabs[..first], painter, appearance);
     }
     for (index, tab) in tabs.iter().enumerate().skip(first) {
         let more = if index + 1 < tabs.len() { 2 } else { 0 };
-        if index > current && tab.width() + more > painter.room() {
-            painter.left(&format!(" {}", appearance.symbols.ellipsis), appearance.theme.dim);
+        let rest = hidden_failures(&tabs[index + 1..], appearance);
+        if index > current && tab.width() + more + text::width(&rest) > painter.room() {
+            draw_hidden_tabs(&tabs[index..], painter, appearance);
             return;
         }
         let start = painter.column();
@@ -235,6 +244,23 @@ fn draw_tabs(
     }
 }
 
+/// Draws an ellipsis in place of tabs, with the number of their failed jobs.
+fn draw_hidden_tabs(tabs: &[Tab], painter: &mut LinePainter<'_>, appearance: &Appearance) {
+    painter.left(&format!(" {}", appearance.symbols.ellipsis), appearance.theme.dim);
+    let failures = hidden_failures(tabs, appearance);
+    if text::width(&failures) <= painter.room() {
+        painter.left(&failures, appearance.theme.failure);
+    }
+}
+
+/// The number of failed jobs of tabs that are not drawn.
+fn hidden_failures(tabs: &[Tab], appearance: &Appearance) -> String {
+    match tabs.iter().map(|tab| tab.failed).sum() {
+        0 => String::new(),
+        failed => format!(" {}{}", appearance.symbols.failed, text::count(failed)),
+    }
+}
+
 /// The tab of all queues, shown while it is current.
 fn all_queues_tab(appearance: &Appearance) -> Tab {
     let pieces = vec![
@@ -242,7 +268,7 @@ fn all_queues_tab(appearance: &Appearance) -> Tab {
         ("all".to_owned(), appearance.theme.tab),
         (" ".to_owned(), Style::new()),
     ];
-    Tab { queue: None, pieces, is_current: true }
+    Tab { queue: None, pieces, failed: 0, is_current: true }
 }
 
 fn queue_tab(
@@ -273,7 +299,7 @@ fn queue_tab(
         pieces.push((format!(" {} overdue", appearance.symbols.overdue), theme.failure));
     }
     pieces.push((" ".to_owned(), Style::new()));
-    Tab { queue: Some(id.clone()), pieces, is_current }
+    Tab { queue: Some(id.clone()), pieces, failed, is_current }
 }
 
 impl TabState {

@@ -127,6 +127,19 @@ fn dialog_hints(dialog: &Dialog) -> &'static [(&'static str, &'static str)] {
         Dialog::Filter(_) => &[("Enter", "apply"), ("Esc", "clear")],
         Dialog::Search(_) => &[("Enter", "search"), ("Esc", "cancel")],
         Dialog::Menu(menu) if menu.is_typing => &[("Enter", "run"), ("Down Up", "select"), ("Esc", "back")],
+        Dialog::Overview(overview) if overview.is_typing => {
+            &[("Enter", "open"), ("Down Up", "select"), ("Esc", "back")]
+        }
+        Dialog::Overview(_) => &[
+            ("Enter", "open"),
+            ("j k", "select"),
+            ("p", "process/pause"),
+            ("/", "find"),
+            ("c", "sort"),
+            ("Esc", "back"),
+            ("?", "help"),
+            ("q", "quit"),
+        ],
         Dialog::Menu(_) => &[("/", "find"), ("Enter", "run"), ("j k", "select"), ("Esc", "close")],
     }
 }

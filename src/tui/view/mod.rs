@@ -20,6 +20,7 @@ mod needs_tree;
 mod output_pane;
 mod output_tiles;
 mod output_title;
+mod overview;
 mod progress_bar;
 mod run_history;
 mod schedule_details;
@@ -36,6 +37,7 @@ use super::action_menu::ActionMenu;
 use super::dialog::Dialog;
 use super::layout::{LayoutKind, PHASES, ScreenLayout};
 use super::mouse::ClickTargets;
+use super::overview::Overview;
 use super::state::Screen;
 use action_menu::MenuContext;
 use confirm_box::ConfirmBox;
@@ -49,6 +51,7 @@ use key_hints::KeyHints;
 use message_line::MessageLine;
 use output_pane::OutputContext;
 use output_tiles::TilesContext;
+use overview::OverviewContext;
 
 impl Screen {
     /// Draws the screen as of `now`. Returns the position of the terminal's cursor, if it is shown.
@@ -81,6 +84,11 @@ impl Screen {
             self.dialog = Some(Dialog::Menu(menu));
         } else if self.visible_file_error().is_some() {
             self.draw_file_errors(layout, buffer);
+        } else if let Some(Dialog::Overview(mut overview)) =
+            self.dialog.take_if(|dialog| matches!(dialog, Dialog::Overview(_)))
+        {
+            self.draw_overview(&mut overview, layout, buffer, &mut targets, now);
+            self.dialog = Some(Dialog::Overview(overview));
         } else if !self.has_queue() {
             empty_states::draw_no_queues(&self.settings, layout.body, buffer);
         } else {
@@ -127,6 +135,23 @@ impl Screen {
             queue: &|number| self.nth(usize::from(number)).ok(),
         };
         action_menu::draw(menu, &context, layout.body, buffer);
+    }
+
+    fn draw_overview(
+        &self,
+        overview: &mut Overview,
+        layout: &ScreenLayout,
+        buffer: &mut Buffer,
+        targets: &mut ClickTargets,
+        now: DateTime<Utc>,
+    ) {
+        self.site.read(|site| {
+            let context = OverviewContext {
+                idle: self.idle_check(site, now),
+                stats: &|row| self.stats_of(row.id, row.queue, site, now),
+            };
+            context.draw(overview, layout.body, buffer, targets);
+        });
     }
 
     fn draw_file_errors(&mut self, layout: &ScreenLayout, buffer: &mut Buffer) {
@@ -230,6 +255,7 @@ fn shows_line(dialog: &Dialog) -> bool {
     match dialog {
         Dialog::Confirm { .. } => false,
         Dialog::Menu(menu) => menu.is_typing,
+        Dialog::Overview(overview) => overview.is_typing,
         Dialog::Add(_) | Dialog::Filter(_) | Dialog::Search(_) => true,
     }
 }

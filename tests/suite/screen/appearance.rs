@@ -181,6 +181,16 @@ fn an_empty_site_at_80_by_24() {
 }
 
 #[test]
+fn the_overview_at_80_by_24() {
+    snapshot!("80x24-overview", styled(80, 24, "b"));
+}
+
+#[test]
+fn the_overview_at_140_by_30() {
+    snapshot!("140x30-overview", styled(140, 30, "b"));
+}
+
+#[test]
 fn at_39_by_9() {
     snapshot!("39x9", busy_site(39, 9, colourful()).text());
 }
@@ -351,7 +361,7 @@ fn essential_panes_are_drawn_at_any_size() {
 #[test]
 fn the_screen_can_be_drawn_at_any_size() {
     let mut harness = busy_site(80, 24, colourful());
-    for keys in ["", "<Enter>", "v", "<Esc>?", "<Esc>/o", "<Esc>a日本", "<Esc>X"] {
+    for keys in ["", "<Enter>", "v", "<Esc>?", "<Esc>/o", "<Esc>a日本", "<Esc>X", "<Esc>b"] {
         harness.keys(keys);
         for (width, height) in (0..130).step_by(7).flat_map(|width| (0..44).step_by(3).map(move |h| (width, h))) {
             harness.resize(width, height);

@@ -211,6 +211,7 @@ fn input() -> impl Strategy<Value = Input> {
         "y",
         "n",
         "/st<Enter>",
+        "b",
         "+",
     ];
     prop_oneof![
