@@ -137,7 +137,6 @@ fn dialog_hints(dialog: &Dialog) -> &'static [(&'static str, &'static str)] {
             ("/", "find"),
             ("c", "sort"),
             ("Esc", "back"),
-            ("?", "help"),
             ("q", "quit"),
         ],
         Dialog::Menu(_) => &[("/", "find"), ("Enter", "run"), ("j k", "select"), ("Esc", "close")],

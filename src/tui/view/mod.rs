@@ -241,7 +241,7 @@ impl Screen {
             MessageLine::FileErrors { count: error.errors, has_valid_version: self.has_queue() }
         } else if self.has_queue() && self.site.read(|site| self.idle_check(site, now).lacks_worker(self.queue.id())) {
             MessageLine::NoWorker(self.queue.id())
-        } else if let Some(job) = &job {
+        } else if let Some(job) = job.as_ref().filter(|_| !matches!(self.dialog, Some(Dialog::Overview(_)))) {
             MessageLine::Job(job, self.site.read(|site| site.wait_reason(job)))
         } else {
             MessageLine::Empty

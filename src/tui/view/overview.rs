@@ -137,8 +137,10 @@ impl OverviewContext<'_> {
             let cells = columns.bar - 2;
             let done = cells * finished / (pending + running + finished).max(1);
             let (full, empty) = if self.idle.settings.appearance.is_ascii() { ("#", ".") } else { ("━", "─") };
-            let style = if failed > 0 { theme.failure } else { theme.success };
-            painter.left(" ", over(Style::new())).left(&full.repeat(done), over(style));
+            // One failure among many is visible too.
+            let red = (cells * failed).div_ceil((pending + running + finished).max(1)).min(done);
+            painter.left(" ", over(Style::new())).left(&full.repeat(done - red), over(theme.success));
+            painter.left(&full.repeat(red), over(theme.failure));
             painter.left(&empty.repeat(cells - done), over(theme.rule)).left(" ", over(Style::new()));
         }
         let number = |count: usize, width: usize| right_aligned(&text::count(count), width);
