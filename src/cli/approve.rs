@@ -12,7 +12,7 @@ use super::name_syntax::all_jobs_of;
 use super::open_site::OpenSite;
 use super::safe_output;
 use crate::clock;
-use crate::model::{Command, Job, JobId, QueueMode, SiteState, WaitReason};
+use crate::model::{Command, Job, QueueMode, SiteState, WaitReason};
 use crate::site::{save_own_environment, user_name};
 use crate::text;
 
@@ -38,7 +38,7 @@ pub(super) fn approve(site: OpenSite, args: &ApproveArgs) -> Result<ExitStatus, 
     let results = submit_all(&mut site, &jobs, *json, command)?;
     let worker = site.ensure_worker();
     let exit = print_results(&mut site, &jobs, results, *json, |site, job, _| {
-        if *refuse { Ok("refused".to_owned()) } else { describe_approved(site, job.id) }
+        if *refuse { Ok("refused".to_owned()) } else { describe_approved(site, job) }
     });
     worker?;
     exit
@@ -105,9 +105,9 @@ fn describe_turn(site_state: &SiteState, job: &Job) -> String {
 }
 
 /// Says whether an approved job will run, and with which environment.
-fn describe_approved(site: &mut OpenSite, job: JobId) -> Result<String, CliError> {
-    let site_state = site.site_state()?;
-    let Some(job) = site_state.job(job) else { return Ok("approved".to_owned()) };
+fn describe_approved(site: &mut OpenSite, job: &Job) -> Result<String, CliError> {
+    let site_state = site.state_of_job(job)?;
+    let Some(job) = site_state.job(job.id) else { return Ok("approved".to_owned()) };
     let approved = match site_state.wait_reason(job) {
         None | Some(WaitReason::FreeSlot) => "approved".to_owned(),
         Some(WaitReason::QueueIdle) => {

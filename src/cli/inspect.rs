@@ -157,7 +157,7 @@ pub(super) fn show(mut site: OpenSite, job: &Job, json: bool) -> Result<ExitStat
     let now = clock::now();
     let needs_state =
         job.phase() == Phase::Pending || !site.store.schedules()?.is_empty() || !site.store.expectations()?.is_empty();
-    let site_state = if needs_state { site.site_state()? } else { SiteState::default() };
+    let site_state = if needs_state { site.state_of_job(job)? } else { SiteState::default() };
     let waiting = site_state.wait_reason(job);
     let schedule = site_state.schedule_of_job(job);
     let overdue = site_state.overdue_job(job, now);

@@ -134,7 +134,7 @@ fn describe_request(site: &mut OpenSite, job: &Job) -> Result<String, CliError> 
     if let JobState::Pending { wait, .. } = job.state
         && wait.needs
     {
-        let waiting = site.site_state()?.wait_reason(&job).map(|reason| reason.describe(clock::now()));
+        let waiting = site.state_of_job(&job)?.wait_reason(&job).map(|reason| reason.describe(clock::now()));
         return Ok(format!("waits: {}; `--force` runs it now", waiting.unwrap_or_default()));
     }
     if job.awaits_approval() {

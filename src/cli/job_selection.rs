@@ -276,7 +276,11 @@ impl OpenSite {
     /// The state that is needed to find these jobs: jobs given by number are found without it.
     pub(super) fn state_for(&mut self, names: &[String], filter: &JobFilterArgs) -> Result<SiteState, CliError> {
         let is_needed = !filter.is_empty() || names.is_empty() || names.iter().any(|name| !is_number(name));
-        if is_needed { self.site_state() } else { Ok(SiteState::default()) }
+        match is_needed {
+            true if filter.is_empty() => self.state_of(names),
+            true => self.site_state(),
+            false => Ok(SiteState::default()),
+        }
     }
 }
 

@@ -24,7 +24,8 @@ pub(super) fn print(mut site: OpenSite, options: &LogArgs, color: bool) -> Resul
 
 /// Same for a site that stays open.
 pub(super) fn print_logs(site: &mut OpenSite, options: &LogArgs, color: bool) -> Result<ExitStatus, CliError> {
-    let site_state = site.site_state()?;
+    let is_whole = options.follow || options.names.is_empty() || !options.filter.is_empty();
+    let site_state = if is_whole { site.site_state()? } else { site.state_of(&options.names)? };
     let targets = site.select_targets(&site_state, &options.names, &options.filter)?;
     let mut jobs = jobs_of(&targets, &site_state, site.store.as_mut())?;
     let prefix_style = prefix_style(&targets, &jobs);

@@ -15,7 +15,7 @@ use super::target::Target;
 use crate::definition;
 use crate::model::{Command, DesiredQueue, DesiredState, Event, Job, JobId, QueueId, SiteState};
 use crate::site::{self, GivenInputs, OpenedSite, ReapReport, Respawn, SiteError, SitePaths, WorkerCheck};
-use crate::store::{CommandResult, StateDir, Store, StoreError, check_jobs_file};
+use crate::store::{CommandResult, JobName, StateDir, Store, StoreError, check_jobs_file};
 use crate::text;
 use crate::text::count_noun;
 
@@ -77,7 +77,8 @@ impl OpenSite {
 
     /// Whether each of these names is one of its queues or jobs.
     fn has_all(&mut self, names: &[&str]) -> Result<bool, CliError> {
-        let site_state = self.site_state()?;
+        let wanted: Vec<JobName<'_>> = names.iter().map(|name| job_name(whole_queue(name).unwrap_or(name))).collect();
+        let site_state = self.store.load_part(&wanted)?;
         let has = |name: &&str| {
             let name = &whole_queue(name).unwrap_or(name);
             let is_job_name = || !name.contains('/') && site_state.jobs().any(|job| job.name() == Some(name));
@@ -160,6 +161,37 @@ impl OpenSite {
         Ok(self.store.load()?)
     }
 
+    /// The state of these jobs and of those that they need, with all queues but without other jobs: as much as a command
+    /// needs that is about these jobs. The whole state if a name means something else, or nothing.
+    pub(super) fn state_of(&mut self, names: &[String]) -> Result<SiteState, CliError> {
+        let last = self.paths.state.last_requested_job();
+        let wanted = names.iter().map(|name| match name.as_str() {
+            "@last" => last.map(JobName::Number),
+            name => (!name.starts_with('@') && whole_queue(name).is_none()).then(|| job_name(name)),
+        });
+        if let Some(wanted) = wanted.collect::<Option<Vec<_>>>().filter(|wanted| !wanted.is_empty()) {
+            let part = self.store.load_part(&wanted)?;
+            let is_job = |(name, wanted): (&String, &JobName<'_>)| match wanted {
+                _ if part.queue(&QueueId::from(name.as_str())).is_some() => false,
+                JobName::Number(id) => part.job(*id).is_some(),
+                JobName::InQueue(..) | JobName::InAnyQueue(_) => self.job_by_name(&part, name).is_ok(),
+            };
+            if names.iter().zip(&wanted).all(is_job) {
+                return Ok(part);
+            }
+        }
+        self.site_state()
+    }
+
+    /// The state of a job, of those that it needs and, if it uses pools, of all others that may use them.
+    pub(super) fn state_of_job(&mut self, job: &Job) -> Result<SiteState, CliError> {
+        if job.definition.scheduling.uses.is_empty() {
+            Ok(self.store.load_part(&[JobName::Number(job.id)])?)
+        } else {
+            self.site_state()
+        }
+    }
+
     /// Executes one command.
     pub(super) fn submit(&mut self, command: Command) -> Result<Vec<Event>, CliError> {
         let results = self.execute(vec![command])?;
@@ -192,7 +224,7 @@ impl OpenSite {
         if let Some(id) = parse_id(text) {
             return self.job_by_id(id);
         }
-        let site_state = self.site_state()?;
+        let site_state = self.state_of(&[text.to_owned()])?;
         self.job_by_name(&site_state, text)
     }
 
@@ -207,7 +239,7 @@ impl OpenSite {
     /// Finds jobs, without duplicates.
     pub(super) fn jobs(&mut self, texts: &[String]) -> Result<Vec<Job>, CliError> {
         let has_names = texts.iter().any(|text| parse_id(text).is_none());
-        let site_state = if has_names { self.site_state()? } else { SiteState::default() };
+        let site_state = if has_names { self.state_of(texts)? } else { SiteState::default() };
         let mut known = HashSet::new();
         let mut jobs = Vec::with_capacity(texts.len());
         for text in texts {
@@ -308,6 +340,15 @@ impl OpenSite {
     fn unknown_name(&self, what: &str, name: &str, hint: Option<String>) -> CliError {
         let file_hint = if self.file_error.is_some() { "; jobs.yaml has errors, see `setlist check`" } else { "" };
         CliError::Usage(format!("there is no {what} {name:?}{}{file_hint}", hint.unwrap_or_default()))
+    }
+}
+
+/// How a word names a job.
+fn job_name(text: &str) -> JobName<'_> {
+    match (parse_id(text), text.rsplit_once('/')) {
+        (Some(id), _) => JobName::Number(id),
+        (None, Some((queue, name))) => JobName::InQueue(queue, name),
+        (None, None) => JobName::InAnyQueue(text),
     }
 }
 

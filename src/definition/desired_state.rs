@@ -28,7 +28,7 @@ pub(super) const ON_FAILURE_VALUES: [(&str, OnFailure); 2] =
     [("continue", OnFailure::Continue), ("stop", OnFailure::Stop)];
 
 /// Reads the queues of a resolved file. Incomplete if problems are reported.
-pub(super) fn read_queues(root: &Node<'_>, problems: &mut Problems) -> DesiredState {
+pub(super) fn read_queues(root: &Node<'_>, may_have_placeholders: bool, problems: &mut Problems) -> DesiredState {
     let top = ValuePath::Top;
     let mut defaults = LevelSettings::default();
     let Some(entries) = value::map(root, &top, "a map with `queues`", problems) else {
@@ -62,10 +62,16 @@ pub(super) fn read_queues(root: &Node<'_>, problems: &mut Problems) -> DesiredSt
         sections.push(section);
     }
     dependencies::resolve(&mut sections, interner, problems);
-    pool_check::check_uses(root, &sections, &pools, problems);
-    value_check::check_values(root, &sections, problems);
-    input_check::check_inputs(root, &sections, problems);
-    unique_keys::check_unique_keys(root, &sections, problems);
+    if interner.has_uses {
+        pool_check::check_uses(root, &sections, &pools, problems);
+    }
+    if may_have_placeholders {
+        value_check::check_values(root, &sections, problems);
+    }
+    input_check::check_inputs(root, &sections, may_have_placeholders, problems);
+    if interner.has_unique_keys {
+        unique_keys::check_unique_keys(root, &sections, problems);
+    }
     let queues = sections.into_iter().map(ParsedQueue::into_desired).collect();
     DesiredState { version: String::new(), queues, pools }
 }

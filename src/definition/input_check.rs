@@ -15,11 +15,16 @@ use crate::model::{
 };
 
 /// Reports placeholders that can't be filled in, and schedules whose jobs would wait for a value.
-pub(super) fn check_inputs(root: &Node<'_>, queues: &[ParsedQueue], problems: &mut Problems) {
+pub(super) fn check_inputs(
+    root: &Node<'_>,
+    queues: &[ParsedQueue],
+    may_have_placeholders: bool,
+    problems: &mut Problems,
+) {
     let mut reported = HashSet::new();
     for queue in queues {
         let declared = &queue.settings.inputs;
-        for job in &queue.jobs {
+        for job in queue.jobs.iter().filter(|_| may_have_placeholders) {
             let Some(definition) = &job.definition else { continue };
             for Mistake { placeholder, message, hint } in mistakes(definition, declared) {
                 if let Some(problem) = place(root, queue, job, &placeholder, &message, &mut reported) {

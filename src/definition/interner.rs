@@ -16,8 +16,12 @@ const MAX_INHERITED_BYTES: usize = 256 << 20;
 
 /// The options shared by the jobs of a file.
 pub(super) struct Interner {
-    exec_options: HashSet<ByValue<ExecOptions>, RandomState>,
-    scheduling_options: HashSet<ByValue<SchedulingOptions>, RandomState>,
+    exec_options: SharedOptions<ExecOptions>,
+    scheduling_options: SharedOptions<SchedulingOptions>,
+    /// Whether jobs use pools.
+    pub(super) has_uses: bool,
+    /// Whether jobs have unique keys.
+    pub(super) has_unique_keys: bool,
     unshared_left: usize,
     /// `None` once exceeded.
     inherited_left: Option<usize>,
@@ -27,8 +31,10 @@ impl Interner {
     /// Creates an interner with the default options.
     pub(super) fn new() -> Self {
         Self {
-            exec_options: HashSet::from_iter([ByValue(ExecOptions::shared_default())]),
-            scheduling_options: HashSet::from_iter([ByValue(SchedulingOptions::shared_default())]),
+            exec_options: SharedOptions::new(ExecOptions::shared_default()),
+            scheduling_options: SharedOptions::new(SchedulingOptions::shared_default()),
+            has_uses: false,
+            has_unique_keys: false,
             unshared_left: MAX_UNSHARED_BYTES,
             inherited_left: Some(MAX_INHERITED_BYTES),
         }
@@ -54,26 +60,44 @@ impl Interner {
 
     /// Returns the shared copy of these options.
     pub(super) fn exec_options(&mut self, options: ExecOptions) -> Arc<ExecOptions> {
-        intern(&mut self.exec_options, options)
+        self.exec_options.share(options)
     }
 
     /// Returns the shared copy of these options.
     pub(super) fn scheduling_options(&mut self, options: SchedulingOptions) -> Arc<SchedulingOptions> {
-        intern(&mut self.scheduling_options, options)
+        self.has_uses |= !options.uses.is_empty();
+        self.has_unique_keys |= options.unique.is_some();
+        self.scheduling_options.share(options)
     }
 }
 
-fn intern<T>(known: &mut HashSet<ByValue<T>, RandomState>, new: T) -> Arc<T>
+/// Options of one kind, of which equal ones are shared.
+struct SharedOptions<T> {
+    known: HashSet<ByValue<T>, RandomState>,
+    /// Those that were shared last: the jobs of a file usually have the options of the job before.
+    last: Arc<T>,
+}
+
+impl<T: PartialEq> SharedOptions<T>
 where
-    ByValue<T>: Hash + Eq,
+    ByValue<T>: Hash,
 {
-    let new = ByValue(Arc::new(new));
-    if let Some(ByValue(known)) = known.get(&new) {
-        return Arc::clone(known);
+    fn new(default: Arc<T>) -> Self {
+        Self { known: HashSet::from_iter([ByValue(Arc::clone(&default))]), last: default }
     }
-    let shared = Arc::clone(&new.0);
-    known.insert(new);
-    shared
+
+    fn share(&mut self, new: T) -> Arc<T> {
+        if *self.last != new {
+            let new = ByValue(Arc::new(new));
+            let known = self.known.get(&new).map(|ByValue(known)| Arc::clone(known));
+            self.last = known.unwrap_or_else(|| {
+                let shared = Arc::clone(&new.0);
+                self.known.insert(new);
+                shared
+            });
+        }
+        Arc::clone(&self.last)
+    }
 }
 
 /// Compares by value.

@@ -4,7 +4,7 @@ use super::diagnostic::Diagnostics;
 use super::problems::{Problem, Problems};
 use super::source::{MAX_FILE_BYTES, Source};
 use super::value_path::ValuePath;
-use super::{desired_state, merge_keys, size_limits, spanned_value, yaml_errors};
+use super::{desired_state, merge_keys, size_limits, spanned_value, value_check, yaml_errors};
 use crate::model::DesiredState;
 
 /// Parses the text of a file. `name` is the file's name in messages. The version of the result is empty.
@@ -25,7 +25,11 @@ pub fn line_of(text: &str, queue: &str, name: &str) -> Option<usize> {
 }
 
 fn check(source: &Source<'_>, problems: &mut Problems) -> DesiredState {
-    parse_root(source, problems).map(|root| desired_state::read_queues(&root, problems)).unwrap_or_default()
+    let may_have_placeholders = value_check::may_have_placeholders(source.text);
+    match parse_root(source, problems) {
+        Some(root) => desired_state::read_queues(&root, may_have_placeholders, problems),
+        None => DesiredState::default(),
+    }
 }
 
 /// Reads the text into a resolved tree. Returns `None` if the text isn't valid YAML.

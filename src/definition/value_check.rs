@@ -12,6 +12,12 @@ use crate::model::{
     Call, Definition, Interpreter, JobRef, Program, ValuePlaceholder, for_each_text, script_words, variable_name,
 };
 
+/// Whether the text of a file may have placeholders for values or inputs: most have none, and need no check. An escape may
+/// hide one.
+pub(super) fn may_have_placeholders(text: &str) -> bool {
+    text.contains("needs.") || text.contains("inputs.") || text.contains('\\')
+}
+
 /// Reports placeholders that can't be filled in.
 pub(super) fn check_values(root: &Node<'_>, queues: &[ParsedQueue], problems: &mut Problems) {
     let mut reported = HashSet::new();

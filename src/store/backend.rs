@@ -69,6 +69,17 @@ pub struct TransactionReport {
     pub claimed: Vec<Job>,
 }
 
+/// How a user names a job of a site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobName<'n> {
+    /// By its number.
+    Number(JobId),
+    /// By the name of its queue and its own.
+    InQueue(&'n str, &'n str),
+    /// By its name alone, which jobs of several queues may have.
+    InAnyQueue(&'n str),
+}
+
 /// A command, and the time at which it is decided.
 pub type TimedCommand<'c> = (&'c Command, DateTime<Utc>);
 
@@ -108,6 +119,13 @@ pub trait Store: Send {
 
     /// Loads the whole site. Follow it from [`SiteState::seq`] on.
     fn load(&mut self) -> Result<SiteState, StoreError>;
+
+    /// Loads part of the site: all queues without their jobs, and of the jobs only the named ones with those that they
+    /// need. What is known of these jobs and queues is the same as in the whole site, which is also an answer.
+    fn load_part(&mut self, wanted: &[JobName<'_>]) -> Result<SiteState, StoreError> {
+        let _ = wanted;
+        self.load()
+    }
 
     /// The events after `seq`, in order and without gaps. `None` if some of them were deleted; then the follower has to
     /// [`load`](Self::load) again.

@@ -53,7 +53,7 @@ mod worker_liveness;
 mod worker_origin;
 
 pub use backend::{
-    CommandResult, LEASE_GRACE, LEASE_TERM, PruneReport, Store, TimedCommand, TransactionReport, WorkerLease,
+    CommandResult, JobName, LEASE_GRACE, LEASE_TERM, PruneReport, Store, TimedCommand, TransactionReport, WorkerLease,
 };
 pub use environment_files::{EncodedEnvironment, EnvironmentFiles, SavedEnvironment};
 pub use error::StoreError;

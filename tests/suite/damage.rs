@@ -320,3 +320,27 @@ fn a_dead_worker_is_not_reaped_in_a_damaged_database() {
     assert!(site.ok(&["list"]).contains("interrupted"));
     assert!(site.processes().is_empty(), "{:?}", site.processes());
 }
+
+#[test]
+fn commands_about_a_job_read_only_that_job_and_its_needs() {
+    let site = TempSite::with(
+        "queues:\n  q:\n    jobs:\n      - {id: build, run: echo built}\n      - {id: test, run: echo tested, needs: [build]}\n  \
+         other:\n    jobs:\n      - {id: deploy, run: echo deployed}\n",
+    );
+    site.ok(&["process", "q", "--quiet"]);
+    site.ok(&["reset", "q/test"]);
+    let db = rusqlite::Connection::open(site.join(".setlist/state.db")).unwrap();
+    let damage = "UPDATE definitions SET rest = '{' WHERE name = 'deploy'";
+    assert_eq!(db.execute(damage, ()).unwrap(), 1);
+    drop(db);
+    assert_eq!(site.run(&["list"]).code, Some(3), "a command about all jobs reads the damaged one");
+    for name in ["q/build", "build", "1", "#1"] {
+        assert!(site.ok(&["show", name]).contains("q/build"), "{name}");
+        assert_eq!(site.ok(&["log", name]), "built\n", "{name}");
+    }
+    assert!(site.ok(&["show", "test"]).contains("needs     q/build"));
+    assert!(site.ok(&["reset", "q/build"]).contains("pending"));
+    assert!(site.ok(&["show", "q/test"]).contains("waits     needs build"));
+    assert!(site.ok(&["cancel", "test"]).contains("cancelled"));
+    assert_eq!(site.run(&["show", "deploy"]).code, Some(3));
+}

@@ -1,10 +1,13 @@
 //! Loading the whole site, recent events, and the runs of a job.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use rusqlite::{Connection, Result, Row};
 
 use super::columns::{Json, Nanos};
 use super::{job_rows, parallel_load, queries, schedule_rows};
-use crate::model::{EventRecord, JobId, Run, SiteState};
+use crate::model::{Counters, EventRecord, Job, JobId, QueueInfo, Run, SiteState};
+use crate::store::backend::JobName;
 use crate::store::error::CorruptData;
 
 /// Loads the whole site.
@@ -18,11 +21,46 @@ pub(super) fn site_state(snapshot: &Connection) -> Result<SiteState> {
             Err(CorruptData("an index and its table differ").into())
         }
     })?;
+    add_site_info(snapshot, &mut site_state, queues, counters)?;
+    Ok(site_state)
+}
+
+/// Loads all queues, and of the jobs only the named ones with those that they need.
+pub(super) fn site_part(snapshot: &Connection, wanted: &[JobName<'_>]) -> Result<SiteState> {
+    let mut jobs: BTreeMap<JobId, Box<Job>> = BTreeMap::new();
+    let mut needed = BTreeSet::new();
+    for name in wanted {
+        for id in queries::find_named(snapshot, name)? {
+            if let Some((job, None)) = queries::find_job(snapshot, id)? {
+                needed.extend(job.needs.iter().map(|need| need.job));
+                jobs.insert(id, job.into());
+            }
+        }
+    }
+    for id in needed {
+        if !jobs.contains_key(&id)
+            && let Some((job, None)) = queries::find_job(snapshot, id)?
+        {
+            jobs.insert(id, job.into());
+        }
+    }
+    let mut site_state = SiteState::from_jobs(jobs.len(), jobs.into_values().map(Ok::<_, rusqlite::Error>))?;
+    add_site_info(snapshot, &mut site_state, queries::queues(snapshot)?, queries::counters(snapshot)?)?;
+    Ok(site_state)
+}
+
+/// Loads everything but the jobs.
+fn add_site_info(
+    snapshot: &Connection,
+    site_state: &mut SiteState,
+    queues: Vec<QueueInfo>,
+    counters: Counters,
+) -> Result<()> {
     let file = (queries::file_version(snapshot)?, queries::pools(snapshot)?);
     site_state.set_site_info(queues, queries::workers(snapshot)?, file, counters);
     site_state.set_schedules(schedule_rows::schedules(snapshot)?);
     site_state.set_expectations(schedule_rows::expectations(snapshot)?);
-    Ok(site_state)
+    Ok(())
 }
 
 /// The events after `seq`; `None` if some of them were deleted.

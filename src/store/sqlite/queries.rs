@@ -9,6 +9,7 @@ use super::job_rows::{self, select_jobs};
 use crate::model::{
     Counters, EnvironmentId, Job, JobId, NeededJob, Phase, PoolSizes, QueueInfo, RemovalReason, WorkerId, WorkerInfo,
 };
+use crate::store::backend::JobName;
 
 /// The version of `jobs.yaml` in effect.
 pub(super) fn file_version(db: &Connection) -> Result<Option<String>> {
@@ -93,6 +94,18 @@ pub(super) fn environments_in_use(db: &Connection) -> Result<BTreeSet<Environmen
 pub(super) fn find_job(db: &Connection, id: JobId) -> Result<Option<(Job, Option<RemovalReason>)>> {
     let read = |row: &Row<'_>| Ok((job_rows::job(row)?, job_rows::removed(row)?));
     db.prepare_cached(select_jobs!("WHERE j.id = ?1"))?.query_row([id], read).optional()
+}
+
+/// The jobs in queues that have this name.
+pub(super) fn find_named(db: &Connection, name: &JobName<'_>) -> Result<Vec<JobId>> {
+    let (queue, name) = match *name {
+        JobName::Number(id) => return Ok(vec![id]),
+        JobName::InQueue(queue, name) => (Some(queue), name),
+        JobName::InAnyQueue(name) => (None, name),
+    };
+    let sql = "SELECT j.id FROM definitions d JOIN jobs j ON j.id = d.job \
+               WHERE d.name = ?1 AND (?2 IS NULL OR j.queue = ?2) AND j.removed IS NULL ORDER BY j.id";
+    db.prepare_cached(sql)?.query_map((name, queue), |row| row.get(0))?.collect()
 }
 
 /// A job that another one needs, also a removed one.

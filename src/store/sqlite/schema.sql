@@ -89,6 +89,7 @@ CREATE TABLE definitions (
     rest TEXT,    -- JSON: the definition without what stands in the other columns; NULL when nothing is left
     needs TEXT    -- the jobs that it needs: `12 13f 14a`, of which #13 has to fail, and #14 to end; NULL is none
 );
+CREATE INDEX definitions_by_name ON definitions (name) WHERE name IS NOT NULL;
 
 -- All runs of a job except its last.
 CREATE TABLE runs (

@@ -1,7 +1,8 @@
 //! Random commands on every backend: all give the same results, and every copy equals a fresh load.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::num::NonZero;
+use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use setlist::model::{
     Reservation, Retention, RetryOn, RetryPolicy, RunId, RunReport, Schedule, SchedulingOptions, Script, Site,
     SiteState, SkipKind, SourceState, StateReader, StopSignal, Usage, WorkerId, WorkerInfo,
 };
-use setlist::store::{MemoryStore, SqliteStore, Store};
+use setlist::store::{JobName, MemoryStore, SqliteStore, Store};
 use tempfile::TempDir;
 
 use super::pools::held_units;
@@ -355,6 +356,33 @@ pub(super) fn stored_need_counts(state_dir: &StateDir) -> HashMap<JobId, NeedCou
     statement.query_map((), read).unwrap().collect::<Result<_, _>>().unwrap()
 }
 
+/// A part of the site, by each name of a job, knows the same of that job as the whole site.
+fn parts_equal_the_whole(whole: &SiteState, job: &Job, stores: &mut [&mut dyn Store]) -> Result<(), TestCaseError> {
+    let paths = [JobName::Number(job.id)].into_iter();
+    let named = |name| [JobName::InQueue(job.queue.as_str(), name), JobName::InAnyQueue(name)];
+    let names: Vec<JobName<'_>> = paths.chain(job.name().into_iter().flat_map(named)).collect();
+    let same_name = |state: &SiteState| {
+        let jobs = state.jobs().filter(|other| other.name().is_some() && other.name() == job.name());
+        jobs.map(|other| other.id).collect::<BTreeSet<_>>()
+    };
+    for store in stores {
+        for name in &names {
+            let part = store.load_part(slice::from_ref(name)).unwrap();
+            prop_assert_eq!(part.job(job.id), Some(job));
+            prop_assert_eq!(part.schedule_of_job(job), whole.schedule_of_job(job));
+            prop_assert_eq!(part.queue(&job.queue).unwrap().mode, whole.queue(&job.queue).unwrap().mode);
+            if job.definition.scheduling.uses.is_empty() {
+                prop_assert_eq!(part.wait_reason(job), whole.wait_reason(job));
+                prop_assert_eq!(part.unmet_requirements(job), whole.unmet_requirements(job));
+            }
+            if let JobName::InAnyQueue(_) = name {
+                prop_assert_eq!(same_name(&part), same_name(whole));
+            }
+        }
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(cases(48))]
 
@@ -411,6 +439,9 @@ proptest! {
             let Ok(counts) = StateReader::need_counts(&kept, job.id);
             prop_assert_eq!((job.id, counts), (job.id, counted_again(&kept, job)));
             prop_assert_eq!((job.id, stored.get(&job.id)), (job.id, Some(&counts)));
+        }
+        for job in fresh.jobs() {
+            parts_equal_the_whole(&fresh, job, &mut [&mut memory, &mut *reopen()])?;
         }
     }
 }

@@ -78,3 +78,5 @@ UPDATE jobs SET pending_needs = counted.pending, failed_needs = counted.unmet - 
         END, FALSE)) AS unmet
     FROM needs AS edge LEFT JOIN jobs AS needed ON needed.id = edge.needed GROUP BY edge.job
 ) AS counted WHERE jobs.id = counted.job;
+-- Jobs are found by their name.
+CREATE INDEX definitions_by_name ON definitions (name) WHERE name IS NOT NULL;
