@@ -308,7 +308,7 @@ fn a_dead_worker_is_not_reaped_in_a_damaged_database() {
     process.kill().unwrap();
     process.wait().unwrap();
     let database = rusqlite::Connection::open(site.join(".setlist/state.db")).unwrap();
-    database.execute("UPDATE jobs SET needs = '[oops' WHERE id = 2", ()).unwrap();
+    database.execute("UPDATE definitions SET needs = '[oops' WHERE job = 2", ()).unwrap();
     let seq = || database.query_row("SELECT max(seq) FROM events", (), |row| row.get::<_, i64>(0)).unwrap();
     let before = seq();
     for args in [&["status"][..], &["retry", "q/a"], &["process"], &["worker", "--exit-when-idle"]] {
