@@ -316,7 +316,7 @@ fn a_dead_worker_is_not_reaped_in_a_damaged_database() {
         assert!(output.code == Some(3) && output.stderr.contains("state.db"), "{args:?}: {output:?}");
         assert_eq!(seq(), before, "{args:?}");
     }
-    database.execute("UPDATE jobs SET needs = NULL WHERE id = 2", ()).unwrap();
+    database.execute("UPDATE definitions SET needs = NULL WHERE job = 2", ()).unwrap();
     assert!(site.ok(&["list"]).contains("interrupted"));
     assert!(site.processes().is_empty(), "{:?}", site.processes());
 }
