@@ -83,8 +83,9 @@ pub(super) enum CliCommand {
         #[arg(short, long)]
         yes: bool,
     },
+    /// List the workers of the site, with what each runs.
+    Workers,
     /// Put this jobs.yaml in force for all machines, instead of the one that another machine has published.
-    #[command(hide = true)]
     Publish,
     /// Report all errors of a jobs.yaml, or summarise it in one line.
     Check {

@@ -59,6 +59,7 @@ mod templates;
 mod value_parsers;
 mod wait;
 mod worker;
+mod workers;
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -104,6 +105,7 @@ fn run(cli: Cli) -> Result<ExitStatus, CliError> {
         CliCommand::Check { path, json } => file_commands::check(&site, path, json),
         CliCommand::Import(args) => import::import(&args),
         CliCommand::Schema => file_commands::schema(),
+        CliCommand::Workers => workers::workers(OpenSite::open_read_only(&site, &[])?),
         CliCommand::Publish => publish::publish(OpenSite::open(&site, &[])?),
         CliCommand::Adopt { fresh, yes } => adopt::adopt(&site, fresh, yes),
         CliCommand::Worker { queues, exit_when_idle, detached } => {

@@ -23,7 +23,7 @@ pub(super) struct SiteArgs {
     )]
     pub state: Option<PathBuf>,
     /// The server with the site, `postgres://USER@HOST/DATABASE?site=NAME`, instead of the database in the state folder.
-    #[arg(long, global = true, hide = true, value_name = "URL", env = "SETLIST_STORE", hide_env = true, value_parser = ServerAddress::parse)]
+    #[arg(long, global = true, value_name = "URL", env = "SETLIST_STORE", value_parser = ServerAddress::parse)]
     pub store: Option<ServerAddress>,
     /// When to use colour.
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]

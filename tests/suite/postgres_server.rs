@@ -75,7 +75,10 @@ fn start() -> Option<Server> {
         return None;
     };
     // Its path is short, because that of a socket is limited.
-    let folder = TempDir::with_prefix("setlist-pg").unwrap().keep();
+    let temp = std::env::temp_dir();
+    let is_open = |folder: &Path| fs::metadata(folder).is_ok_and(|folder| folder.permissions().mode() & 0o001 != 0);
+    let temp = if temp.ancestors().all(is_open) { temp } else { PathBuf::from("/tmp") };
+    let folder = TempDir::with_prefix_in("setlist-pg", temp).unwrap().keep();
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).unwrap();
     let user = unprivileged_user();
     if let Some((uid, gid)) = user {

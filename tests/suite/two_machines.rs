@@ -115,7 +115,8 @@ fn a_job_whose_worker_lost_its_lease_runs_again_only_on_request() {
     here.ok(&["start", "build"]);
     let mut worker = there.worker(&[]);
     wait_for("the job", || there.site.join("started").exists().then_some(()));
-    here.ok(&["status"]);
+    let workers = here.ok(&["workers"]);
+    assert!(workers.lines().count() == 2 && workers.contains("build/wait"), "{workers}");
     assert!(here.ok(&["show", "build/wait"]).contains("running"), "its worker is on another machine, and alive");
     worker.kill(&there);
     postgres_server::pass(&here.address, 2 * LEASE_TERM);
