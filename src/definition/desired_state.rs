@@ -9,6 +9,7 @@ use super::inputs::InputFields;
 use super::interner::Interner;
 use super::job::InheritedScope;
 use super::keep::KeepLimits;
+use super::pass_env;
 use super::placeholders;
 use super::pool_check;
 use super::pools;
@@ -34,11 +35,12 @@ pub(super) fn read_queues(root: &Node<'_>, may_have_placeholders: bool, problems
     let Some(entries) = value::map(root, &top, "a map with `queues`", problems) else {
         return DesiredState::default();
     };
-    let (mut pools, mut inputs) = (PoolSizes::new(), InputFields::default());
+    let (mut pools, mut inputs, mut secrets) = (PoolSizes::new(), InputFields::default(), None);
     for entry in entries {
         let path = top.key(&entry.key.text);
         match FileField::from_name(&entry.key.text) {
             Some(FileField::Defaults) => defaults = read_defaults(&entry.value, &path, problems),
+            Some(FileField::Secrets) => secrets = pass_env::read_names(&entry.value, &path, problems),
             Some(FileField::Inputs) => inputs = InputFields::read(&entry.value, &path, problems),
             Some(FileField::Pools) => pools = pools::read_pools(&entry.value, &path, problems),
             Some(FileField::Queues) => {}
@@ -47,6 +49,7 @@ pub(super) fn read_queues(root: &Node<'_>, may_have_placeholders: bool, problems
             None => unknown_fields::report(entry, FieldScope::Top, &path, problems),
         }
     }
+    defaults.inherited.secrets = secrets.map(Into::into);
     let Some(node) = root.get("queues") else {
         problems.add(Problem::new(root.id, &top, "missing `queues`").expected("expected `queues: {NAME: [SCRIPT]}`"));
         return DesiredState::default();

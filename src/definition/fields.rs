@@ -114,6 +114,8 @@ fields! {
     Pools "pools" Pools "Named resources over all queues, and how many units of each there are: `{gpu: 2}`."
     Inputs "inputs" Inputs
         "Values that are asked for when jobs are requested, by name: a default, a list of options, or a map."
+    Secrets "secrets" Tags
+        "Names of variables whose values are masked in the output, values and errors of jobs."
     Queues "queues" Queues "The queues by name."
 }
 

@@ -30,6 +30,11 @@ pub(super) fn read_pass_env(node: &Node<'_>, path: &ValuePath<'_>, problems: &mu
     }
 }
 
+/// Reads a list of names of variables.
+pub(super) fn read_names(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> Option<Vec<String>> {
+    value::list(node, path, "a list of names", problems, read_name)
+}
+
 fn read_name(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> Option<String> {
     let name = value::non_empty_text(node, path, "the name", problems)?;
     if name.contains('=') {

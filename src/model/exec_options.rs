@@ -24,6 +24,9 @@ pub struct ExecOptions {
     /// Which variables it gets of the user who has requested it.
     #[serde(skip_serializing_if = "PassEnv::is_all")]
     pub pass_env: PassEnv,
+    /// Variables whose values are masked in its output, its value and its errors.
+    #[serde(skip_serializing_if = "no_names")]
+    pub secrets: Arc<[String]>,
     /// The working directory, relative to the site's folder, which is the default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cwd: Option<PathBuf>,
@@ -104,6 +107,7 @@ impl Default for ExecOptions {
             env: BTreeMap::new(),
             env_files: Vec::new(),
             pass_env: PassEnv::All,
+            secrets: Arc::default(),
             cwd: None,
             stdin: None,
             timeout: None,
@@ -120,6 +124,10 @@ impl Default for ExecOptions {
             on_overdue: None,
         }
     }
+}
+
+fn no_names(names: &[String]) -> bool {
+    names.is_empty()
 }
 
 fn is_default_grace(grace: &Duration) -> bool {

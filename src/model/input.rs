@@ -20,6 +20,9 @@ pub const MASK: &str = "•••";
 /// A longer value is refused: the system limits the size of an environment.
 const MAX_VALUE_BYTES: usize = 32 * 1024;
 
+/// A shorter secret can't be masked: too much else looks like it.
+pub const MIN_SECRET_CHARS: usize = 6;
+
 /// A value that is asked for when jobs are requested.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InputDeclaration {
@@ -98,7 +101,8 @@ impl InputType {
     /// The values that it takes, for messages.
     pub fn expected(&self) -> String {
         match self {
-            Self::Text | Self::Secret => {
+            Self::Secret => format!("a text of {MIN_SECRET_CHARS} or more characters without NUL characters"),
+            Self::Text => {
                 format!("a text of at most {} KiB without NUL characters", MAX_VALUE_BYTES / 1024)
             }
             Self::Number => "a number".to_owned(),
@@ -116,7 +120,10 @@ impl InputType {
     /// Whether it takes this value.
     pub fn accepts(&self, value: &str) -> bool {
         match self {
-            Self::Text | Self::Secret => value.len() <= MAX_VALUE_BYTES && !value.contains('\0'),
+            Self::Text => value.len() <= MAX_VALUE_BYTES && !value.contains('\0'),
+            Self::Secret => {
+                Self::Text.accepts(value) && (value.is_empty() || value.chars().count() >= MIN_SECRET_CHARS)
+            }
             Self::Number => serde_json::from_str::<Number>(value).is_ok(),
             Self::Bool => matches!(value, "true" | "false"),
             Self::Options(options) => options.iter().any(|option| option == value),

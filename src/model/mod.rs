@@ -85,8 +85,8 @@ pub use freshness::{ObservedFiles, StaleReason};
 pub use hook::{Hook, HookResult, QueueHook};
 pub use id::{JobId, QueueId, RunId, WorkerId};
 pub use input::{
-    INPUT_VARIABLE_PREFIX, InputDeclaration, InputError, InputPlaceholder, InputType, InputValues, MASK, check_inputs,
-    input_placeholder, input_variable, is_input_name,
+    INPUT_VARIABLE_PREFIX, InputDeclaration, InputError, InputPlaceholder, InputType, InputValues, MASK,
+    MIN_SECRET_CHARS, check_inputs, input_placeholder, input_variable, is_input_name,
 };
 pub use interpreter::Interpreter;
 pub use job::{Definition, IntoJob, Job, JobState, Phase, Readiness, ResolvedNeed, WaitConditions};

@@ -21,6 +21,8 @@ pub struct Launch {
     pub environment: Option<Arc<Environment>>,
     /// Variables of the run itself (`SETLIST_…`), set over those of the script.
     pub env: Vec<(String, OsString)>,
+    /// Values that are masked in its output, besides those of the secrets of the script.
+    pub secrets: Vec<String>,
     /// Identifies the processes of the run. Without it, a process that has left the process group is found only while
     /// its parents are alive.
     pub tag: Option<RunTag>,

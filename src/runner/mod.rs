@@ -30,6 +30,7 @@ mod pty;
 mod read_throttle;
 mod run_process;
 mod run_tag;
+mod secret_masker;
 mod sigchld_mask;
 mod spawn;
 mod stall_timer;

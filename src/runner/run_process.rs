@@ -23,13 +23,14 @@ use super::process_table::ProcessTable;
 use super::process_tree::ProcessTree;
 use super::program_cache::ProgramCache;
 use super::pty::Pty;
+use super::secret_masker::SecretMasker;
 use super::spawn::{LaunchFailure, SpawnError, spawn};
 use super::stall_timer::StallTimer;
 use super::usage_meter::{Ended, UsageMeter};
 use super::value::{self, LastLine};
 use crate::crash;
 use crate::model::{
-    Call, Cause, Exit, Failure, FailureKind, Outcome, RunId, RunReport, Script, StopSignal, Stream, Usage,
+    Call, Cause, CauseKind, Exit, Failure, FailureKind, Outcome, RunId, RunReport, Script, StopSignal, Stream, Usage,
 };
 use crate::text;
 
@@ -55,6 +56,8 @@ pub(super) struct RunProcess {
     /// Replaces the three pipes in a run with a terminal.
     pty: Option<Pty>,
     last_line: LastLine,
+    /// Of a run with secrets.
+    masker: Option<SecretMasker>,
     /// The last lines of standard error, or of the terminal.
     error_tail: ErrorTail,
     stopping: Option<Stopping>,
@@ -145,6 +148,14 @@ pub(super) fn start(
     let started = Instant::now();
     let options = mem::take(&mut launch.pty);
     let size = options.size;
+    let masker = match SecretMasker::for_launch(&launch) {
+        Ok(masker) => masker,
+        Err(failure) => {
+            let cause = Cause::new(CauseKind::NotStarted, failure.message.clone());
+            let failure = LaunchFailure { failure, cause };
+            return Err(StartError::Failed(FailedLaunch { callbacks, failure }));
+        }
+    };
     let (spawned, cgroup) = match cgroups.zip(launch.tag.as_ref()) {
         Some((cgroups, tag)) => cgroups.spawn_in(tag, || spawn(&launch, options, program_cache, limits, is_subreaper)),
         None => (spawn(&launch, options, program_cache, limits, is_subreaper), None),
@@ -175,6 +186,7 @@ pub(super) fn start(
         pty: spawned.pty,
         child,
         last_line: LastLine::default(),
+        masker,
         error_tail: ErrorTail::default(),
         stopping: None,
         deadline: exit_policy.timeout.and_then(deadline_after),
@@ -353,6 +365,11 @@ impl RunProcess {
         if let Some(pty) = self.pty.take() {
             pty.drain(buffer, |bytes| self.handle_output(Stream::Out, bytes));
         }
+        for stream in [Stream::Out, Stream::Err] {
+            if let Some(held) = self.masker.as_mut().map(|masker| masker.finish(stream)) {
+                self.record_output(stream, &held);
+            }
+        }
         let (exit, usage) = match ended {
             Ok(Ended { exit, usage }) => (Ok(exit), usage),
             Err(error) => (Err(error), None),
@@ -365,14 +382,12 @@ impl RunProcess {
             Outcome::Succeeded => file_value.or_else(|| self.last_line.into_value()),
             _ => None,
         };
-        self.callbacks.report(RunReport {
-            outcome,
-            exit,
-            cause: cause.map(Box::new),
-            usage: usage.map(Box::new),
-            value,
-            sources: None,
-        });
+        let (cause, usage) = (cause.map(Box::new), usage.map(Box::new));
+        let mut report = RunReport { outcome, exit, cause, usage, value, sources: None };
+        if let Some(masker) = &self.masker {
+            masker.mask_report(&mut report);
+        }
+        self.callbacks.report(report);
         pipes.into_iter().flatten()
     }
 
@@ -387,6 +402,22 @@ impl RunProcess {
         if bytes.is_empty() {
             return;
         }
+        match &mut self.masker {
+            None => self.record_output(stream, bytes),
+            Some(masker) => {
+                let masked = masker.mask(stream, bytes);
+                self.record_output(stream, &masked);
+            }
+        }
+        if self.stall.as_mut().is_some_and(StallTimer::note_output) {
+            self.callbacks.output.stalled(None);
+        }
+    }
+
+    fn record_output(&mut self, stream: Stream, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
         if stream == Stream::Out {
             self.last_line.push(bytes);
         }
@@ -394,9 +425,6 @@ impl RunProcess {
             self.error_tail.push(bytes);
         }
         self.callbacks.output.write(stream, bytes);
-        if self.stall.as_mut().is_some_and(StallTimer::note_output) {
-            self.callbacks.output.stalled(None);
-        }
     }
 
     fn terminate(&mut self, reason: StopReason, table: &LazyProcessTable) {

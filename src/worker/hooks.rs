@@ -211,6 +211,7 @@ fn launch(
         folder: paths.site_dir().to_owned(),
         environment: Some(environment),
         env: set,
+        secrets: Vec::new(),
         tag: Some(hook_tag(tag_prefix, worker, slot)),
         value_file: None,
         pty: PtyOptions::default(),

@@ -247,6 +247,7 @@ fn run_script(definition: &Arc<Definition>) -> RunReport {
         folder,
         environment: None,
         env: Vec::new(),
+        secrets: Vec::new(),
         tag: None,
         value_file: None,
         pty: PtyOptions::default(),

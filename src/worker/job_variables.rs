@@ -23,6 +23,7 @@ pub fn job_variables(
         folder: paths.site_dir().to_owned(),
         environment: Some(inherited.unwrap_or_default()),
         env: env.unwrap_or_default(),
+        secrets: Vec::new(),
         tag: None,
         value_file: None,
         pty: PtyOptions::default(),

@@ -51,6 +51,7 @@ mod schedule_histories;
 mod schedule_kills;
 mod schedules;
 mod screen;
+mod secrets;
 mod service;
 mod site_removed;
 mod stopped_writer;

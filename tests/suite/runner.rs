@@ -96,6 +96,7 @@ fn launch(definition: impl Into<Arc<Definition>>) -> Launch {
         env: Vec::new(),
         tag: None,
         value_file: None,
+        secrets: Vec::new(),
         pty,
     }
 }

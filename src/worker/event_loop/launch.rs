@@ -89,12 +89,14 @@ impl EventLoop {
         };
         let value_file = self.paths.state.value_file(run.id);
         let mut env = setlist_variables::run_variables(&job, run, &self.paths, &self.tag_prefix, &value_file);
+        let masked = secrets.values().cloned().collect();
         env.extend(secrets.into_iter().map(|(name, secret)| (input_variable(&name), secret.into())));
         let launch = Launch {
             definition,
             folder: self.paths.site_dir().to_owned(),
             environment: Some(environment),
             env,
+            secrets: masked,
             tag: Some(run_tag(&self.tag_prefix, run.id)),
             value_file: Some(value_file),
             pty,

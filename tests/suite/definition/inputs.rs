@@ -75,3 +75,9 @@ fn a_schedule_needs_a_default_for_each_input() {
          s: {inputs: none, schedule: '@daily', jobs: [x]}\n",
     );
 }
+
+#[test]
+fn wrong_secrets() {
+    assert_report("wrong_secrets", "secrets: TOKEN\nqueues: {q: {secrets: [A], jobs: [x]}}\n");
+    assert_report("wrong_names_of_secrets", "secrets: [A=1, '', {b: c}]\nqueues: {q: [x]}\n");
+}

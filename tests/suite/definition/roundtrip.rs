@@ -99,6 +99,7 @@ fn exec_options() -> impl Strategy<Value = ExecOptions> {
     );
     (surroundings, limits).prop_map(
         |((env, files, cwd, stdin, pass_env), (timeout, grace, ok_codes, pty, log_limit, hooks))| ExecOptions {
+            secrets: Arc::default(),
             env,
             env_files: files.into_iter().map(Into::into).collect(),
             pass_env,

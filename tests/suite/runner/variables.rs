@@ -131,6 +131,7 @@ fn relaunch(launch: &Launch) -> Launch {
         env: launch.env.clone(),
         tag: launch.tag.clone(),
         value_file: launch.value_file.clone(),
+        secrets: Vec::new(),
         pty: PtyOptions::default(),
     }
 }
