@@ -15,7 +15,7 @@ fn unknown_fields() {
         "cron_time",
         "max_attempts",
         "time_limit",
-        "secrets",
+        "dotenv_secrets",
         "folder",
         "wait_for_all",
         "options",
