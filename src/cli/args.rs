@@ -9,8 +9,8 @@ use clap_complete::ArgValueCandidates;
 
 use super::candidates::{jobs, queue_settings, queues, targets, templates};
 use super::examples::{
-    ADD, APPROVE, CANCEL, COMPLETIONS, IMPORT, INIT, LIST, LOG, MAN, PROCESS, REMOVE, RESULTS, RETRY, RUN, SCHEDULE,
-    SERVICE, SET, START, STATUS, WAIT, WORKER,
+    ADD, APPROVE, CANCEL, COMPLETIONS, GREP, IMPORT, INIT, LIST, LOG, MAN, PROCESS, REMOVE, RESULTS, RETRY, RUN,
+    SCHEDULE, SERVICE, SET, START, STATUS, WAIT, WORKER,
 };
 use super::input_args::InputArgs;
 use super::job_args::{ApproveArgs, CancelArgs, JobArgs, JobFilterArgs, MoveArgs, RetryArgs, WaitArgs};
@@ -158,6 +158,9 @@ pub(super) enum CliCommand {
     /// Print the output of jobs.
     #[command(after_help = LOG)]
     Log(LogArgs),
+    /// Search the output of all kept runs.
+    #[command(after_help = GREP)]
+    Grep(super::grep::GrepArgs),
     /// Run jobs again, or now, regardless of the state of their queue.
     ///
     /// They still wait for approval, and for the jobs that they need; --force overrides that.

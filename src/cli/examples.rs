@@ -74,6 +74,16 @@ Examples:
   setlist log @failed                   of the job that failed last
   setlist log -f build                  all jobs of a queue as they run; each line starts with the job's name";
 
+pub(super) const GREP: &str = "\
+Lines are printed as `queue/name:RUN:LINE:text`; `setlist log queue/name --run RUN` prints all of it. Exits with 0 if a line
+matches, with 1 if none does.
+
+Examples:
+  setlist grep 'error|panic'            in the output of all jobs
+  setlist grep -i timeout nightly --since 12h
+  setlist grep -C 2 -F 'E[0382]' build/unit
+  setlist grep -l 'out of memory' -q state:failed";
+
 pub(super) const RESULTS: &str = "\
 Examples:
   setlist results sweep                 the parameters of a matrix with the values, lowest first

@@ -52,7 +52,7 @@ pub(super) fn print_logs(site: &mut OpenSite, options: &LogArgs, color: bool) ->
 }
 
 /// The jobs of all targets, in queue order.
-fn jobs_of(targets: &[Target], site_state: &SiteState, store: &mut dyn Store) -> Result<Vec<Job>, CliError> {
+pub(super) fn jobs_of(targets: &[Target], site_state: &SiteState, store: &mut dyn Store) -> Result<Vec<Job>, CliError> {
     let mut jobs = Vec::new();
     let mut known = HashSet::new();
     for target in targets {

@@ -17,6 +17,7 @@ mod error;
 mod examples;
 mod exit;
 mod file_commands;
+mod grep;
 mod help_command;
 mod help_topics;
 mod import;
@@ -164,6 +165,10 @@ fn run(cli: Cli) -> Result<ExitStatus, CliError> {
             let mut site = OpenSite::open_read_only(&site, job.as_slice())?;
             let job = site.select_one_job(job.as_slice(), &filter)?;
             if env { show_environment::show(site, &job, reveal, json) } else { inspect::show(site, &job, json) }
+        }
+        CliCommand::Grep(args) => {
+            let color = uses_color(site.color, &safe_output::raw_stdout());
+            grep::grep(OpenSite::open_read_only(&site, &args.names)?, &args, color)
         }
         CliCommand::Log(args) => {
             let color = uses_color(site.color, &safe_output::raw_stdout());

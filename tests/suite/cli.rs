@@ -7,6 +7,7 @@ mod change;
 mod contract;
 mod file_kinds;
 mod follow;
+mod grep;
 mod help;
 mod hints;
 mod init;

@@ -1,0 +1,88 @@
+//! `setlist grep`: searches the output of all kept runs.
+
+use serde_json::Value;
+
+use crate::temp_site::TempSite;
+
+const SITE: &str = "\
+queues:
+  build:
+    jobs:
+      - {id: lint, run: 'printf \"one\\ntwo\\nWarning: three\\nfour\\nfive\\n\"'}
+      - {id: unit, run: 'printf \"\\033[31mwarn\\033[0ming: red\\nlast line without an end\"; exit 1'}
+  other:
+    jobs:
+      - {id: deploy, run: 'echo deployed to a.b; echo axb'}
+";
+
+fn processed() -> TempSite {
+    let site = TempSite::with(SITE);
+    assert_eq!(site.run(&["process", "--quiet"]).code, Some(1));
+    site
+}
+
+/// The exit code and what was printed.
+fn grep(site: &TempSite, args: &[&str]) -> (Option<i32>, String) {
+    let done = site.run(&[&["grep"], args].concat());
+    (done.code, done.stdout)
+}
+
+fn found(text: &str) -> (Option<i32>, String) {
+    (Some(0), text.to_owned())
+}
+
+#[test]
+fn lines_of_all_runs_are_found_as_rg_finds_them() {
+    let site = processed();
+    assert_eq!(grep(&site, &["warning"]), found("build/unit:1:1:warning: red\n"), "without the colours of the output");
+    assert_eq!(
+        grep(&site, &["-i", "warning|deployed"]),
+        found("build/lint:1:3:Warning: three\nbuild/unit:1:1:warning: red\nother/deploy:1:1:deployed to a.b\n")
+    );
+    assert_eq!(grep(&site, &["a.b", "other"]), found("other/deploy:1:1:deployed to a.b\nother/deploy:1:2:axb\n"));
+    assert_eq!(grep(&site, &["-F", "a.b"]), found("other/deploy:1:1:deployed to a.b\n"));
+    assert_eq!(grep(&site, &["last", "build/unit"]), found("build/unit:1:2:last line without an end\n"));
+    assert_eq!(grep(&site, &["nothing like this"]), (Some(1), String::new()));
+    let wrong = site.run(&["grep", "("]);
+    assert!(wrong.code == Some(2) && wrong.stderr.contains("invalid pattern"), "{}", wrong.stderr);
+    assert_eq!(site.run(&["grep", "x", "biuld"]).code, Some(2), "an unknown queue");
+}
+
+#[test]
+fn lines_are_counted_and_shown_with_their_context() {
+    let site = processed();
+    assert_eq!(grep(&site, &["-ci", "[wf]"]).1, "build/lint:1:4\nbuild/unit:1:1\n");
+    assert_eq!(grep(&site, &["-l", "o"]).1, "build/lint:1\nbuild/unit:1\nother/deploy:1\n");
+    assert_eq!(
+        grep(&site, &["-C1", "Warning"]).1,
+        "build/lint-1-2-two\nbuild/lint:1:3:Warning: three\nbuild/lint-1-4-four\n"
+    );
+    assert_eq!(
+        grep(&site, &["-A1", "one|four", "build/lint"]).1,
+        "build/lint:1:1:one\nbuild/lint-1-2-two\n--\nbuild/lint:1:4:four\nbuild/lint-1-5-five\n"
+    );
+    let (code, json) = grep(&site, &["--json", "ed", "build"]);
+    let record: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(
+        (code, &record["job"], &record["run"], &record["line"]),
+        (Some(0), &"build/unit".into(), &1.into(), &1.into())
+    );
+    assert_eq!(record["matches"], serde_json::json!([[10, 12]]));
+}
+
+#[test]
+fn every_kept_run_is_searched_and_since_leaves_old_ones_out() {
+    let site = processed();
+    assert_eq!(site.run(&["retry", "build/unit", "--wait"]).code, Some(1));
+    let both = "build/unit:1:1:warning: red\nbuild/unit:2:1:warning: red\n";
+    assert_eq!(grep(&site, &["warning", "build"]).1, both);
+    assert_eq!(grep(&site, &["warning", "build", "--since", "1h"]).1, both);
+    assert_eq!(grep(&site, &["warning", "--since", "0s"]), (Some(1), String::new()));
+}
+
+#[test]
+fn matches_are_coloured_on_request() {
+    let site = processed();
+    let (_, text) = grep(&site, &["--color", "always", "three"]);
+    assert!(text.contains("\x1b[1;31mthree\x1b[0m"), "{text:?}");
+}
