@@ -160,7 +160,7 @@ pub(super) enum CliCommand {
     Log(LogArgs),
     /// Search the output of all kept runs.
     #[command(after_help = GREP)]
-    Grep(super::grep::GrepArgs),
+    Grep(super::grep_args::GrepArgs),
     /// Run jobs again, or now, regardless of the state of their queue.
     ///
     /// They still wait for approval, and for the jobs that they need; --force overrides that.

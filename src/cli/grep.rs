@@ -3,23 +3,18 @@
 use std::collections::VecDeque;
 use std::io::{BufWriter, Stdout, Write};
 use std::ops::Range;
-use std::time::Duration;
 
-use clap::Args;
-use clap_complete::engine::ArgValueCandidates;
 use regex::bytes::{Regex, RegexBuilder};
 use serde::Serialize;
 
-use super::candidates::targets;
 use super::error::CliError;
 use super::exit::ExitStatus;
-use super::job_args::JobFilterArgs;
+use super::grep_args::GrepArgs;
 use super::json_records::write_json;
 use super::log::jobs_of;
 use super::open_site::OpenSite;
 use super::safe_output::{self, SafeWriter};
 use super::target::Target;
-use super::value_parsers;
 use crate::clock;
 use crate::model::{Job, Run};
 use crate::store::log::LogReader;
@@ -29,45 +24,6 @@ use crate::text;
 const CHUNK_BYTES: usize = 256 * 1024;
 /// Longer lines are searched in parts of this length.
 const MAX_LINE_BYTES: usize = 1024 * 1024;
-
-/// Arguments of `setlist grep`.
-#[derive(Debug, Args)]
-pub(super) struct GrepArgs {
-    /// A regular expression, as `rg` takes it.
-    pub pattern: String,
-    /// Queues and jobs: `queue/name`, numbers, `@last` or `@failed`; without any, all jobs.
-    #[arg(value_name = "JOB|QUEUE", add = ArgValueCandidates::new(targets))]
-    pub names: Vec<String>,
-    #[command(flatten)]
-    pub filter: JobFilterArgs,
-    /// Only runs that were running in the last `12h`, `7d`…
-    #[arg(long, value_name = "DURATION", value_parser = value_parsers::duration)]
-    pub since: Option<Duration>,
-    /// Ignore case.
-    #[arg(short, long)]
-    pub ignore_case: bool,
-    /// The pattern is a text, not a regular expression.
-    #[arg(short = 'F', long)]
-    pub fixed_strings: bool,
-    /// Print the number of matching lines of each run.
-    #[arg(short, long, conflicts_with = "json")]
-    pub count: bool,
-    /// Print only which runs have a match.
-    #[arg(short = 'l', long, conflicts_with_all = ["count", "json"])]
-    pub runs_with_matches: bool,
-    /// Print this many lines after each match.
-    #[arg(short = 'A', long, value_name = "N", default_value_t = 0)]
-    pub after_context: usize,
-    /// Print this many lines before each match.
-    #[arg(short = 'B', long, value_name = "N", default_value_t = 0)]
-    pub before_context: usize,
-    /// Print this many lines before and after each match.
-    #[arg(short = 'C', long, value_name = "N", conflicts_with_all = ["after_context", "before_context"])]
-    pub context: Option<usize>,
-    /// Print one JSON object per matching line.
-    #[arg(long, conflicts_with = "context")]
-    pub json: bool,
-}
 
 /// A matching line as JSON.
 #[derive(Serialize)]
@@ -93,7 +49,7 @@ pub(super) fn grep(mut site: OpenSite, args: &GrepArgs, color: bool) -> Result<E
     };
     let jobs = jobs_of(&targets, &state, site.store.as_mut())?;
     let since = args.since.map(|since| clock::now() - since);
-    let mut search = Search {
+    let mut search = GrepSearch {
         args,
         regex,
         color,
@@ -124,7 +80,7 @@ fn pattern(args: &GrepArgs) -> Result<Regex, CliError> {
 }
 
 /// A search over several runs.
-struct Search<'a> {
+struct GrepSearch<'a> {
     args: &'a GrepArgs,
     regex: Regex,
     color: bool,
@@ -144,10 +100,10 @@ struct RunSearch {
     earlier: VecDeque<(u64, String)>,
     /// How many lines after the last match are still to be printed.
     to_print: usize,
-    last_printed: u64,
+    last_printed: Option<u64>,
 }
 
-impl Search<'_> {
+impl GrepSearch<'_> {
     /// Searches the output of a run; returns whether a line matches.
     fn search_run(&mut self, job: &Job, run: &Run, mut log: LogReader) -> Result<bool, CliError> {
         let (mut buffer, mut pending) = (vec![0; CHUNK_BYTES], Vec::new());
@@ -240,10 +196,10 @@ impl Search<'_> {
         found: &mut RunSearch,
     ) -> Result<(), CliError> {
         let has_context = self.before > 0 || self.after > 0;
-        if has_context && self.has_printed && found.last_printed + 1 != number {
+        if has_context && self.has_printed && found.last_printed.is_none_or(|last| last + 1 != number) {
             writeln!(self.out, "--")?;
         }
-        (self.has_printed, found.last_printed) = (true, number);
+        (self.has_printed, found.last_printed) = (true, Some(number));
         let path = text::sanitize_line(&job.path());
         let (attempt, mark) = (run.attempt, if is_match { ':' } else { '-' });
         if !self.color {

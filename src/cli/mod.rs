@@ -18,6 +18,7 @@ mod examples;
 mod exit;
 mod file_commands;
 mod grep;
+mod grep_args;
 mod help_command;
 mod help_topics;
 mod import;
