@@ -466,7 +466,7 @@ pub(super) fn a_request_overrides_a_pause_unless_it_came_before(backend: &Backen
     scene.done(Command::Run { job: c, force: false });
     scene.run_to("c", Outcome::Succeeded);
     assert_eq!((scene.claim(), scene.mode()), (None, QueueMode::Paused));
-    let loaded = scene.store.load().unwrap();
+    let loaded = backend.connect().load().unwrap();
     assert_eq!((loaded.job(b), loaded.job(b).unwrap().is_requested()), (scene.store.job(b).unwrap().as_ref(), false));
     scene.process();
     scene.run_to("b", Outcome::Succeeded);
