@@ -358,9 +358,9 @@ pub(super) fn stored_need_counts(state_dir: &StateDir) -> HashMap<JobId, NeedCou
 
 /// A part of the site, by each name of a job, knows the same of that job as the whole site.
 fn parts_equal_the_whole(whole: &SiteState, job: &Job, stores: &mut [&mut dyn Store]) -> Result<(), TestCaseError> {
-    let paths = [JobName::Number(job.id)].into_iter();
-    let named = |name| [JobName::InQueue(job.queue.as_str(), name), JobName::InAnyQueue(name)];
-    let names: Vec<JobName<'_>> = paths.chain(job.name().into_iter().flat_map(named)).collect();
+    let of_name = |name| [JobName::InQueue(job.queue.as_str(), name), JobName::InAnyQueue(name)];
+    let names = job.name().into_iter().flat_map(of_name).chain([JobName::Number(job.id)]);
+    let names: Vec<JobName<'_>> = names.collect();
     let same_name = |state: &SiteState| {
         let jobs = state.jobs().filter(|other| other.name().is_some() && other.name() == job.name());
         jobs.map(|other| other.id).collect::<BTreeSet<_>>()
