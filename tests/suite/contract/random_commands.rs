@@ -321,7 +321,7 @@ fn asks() -> impl Strategy<Value = CommandTemplate> {
         2 => (0..5_usize, reports(), proptest::option::of(on_failure())).prop_map(|(nth, report, on_failure)| {
             CommandTemplate::End(nth, report, on_failure)
         }),
-        1 => (0..5_usize, proptest::option::of(moments()))
+        1 => (0..5_usize, proptest::option::of((90..200_i64).prop_map(at)))
             .prop_map(|(nth, since)| CommandTemplate::Stall(nth, since)),
         1 => (0..5_usize).prop_map(CommandTemplate::Begin),
         1 => (workers(), any::<bool>()).prop_map(|(worker, odd)| CommandTemplate::ReapWorker(worker, odd)),
