@@ -87,11 +87,11 @@ pub(super) fn check(args: &SiteArgs, path: Option<PathBuf>, json: bool) -> Resul
         Some(path) => path,
         None => nearest_file(args)?,
     };
-    let plan = definition::read(&file);
+    let plan = definition::read_with_warnings(&file);
     if json {
-        return print_json(&file, plan);
+        return print_json(&file, plan.map(|(plan, _)| plan));
     }
-    let plan = plan?;
+    let (plan, odd) = plan?;
     if needs_worker(&plan) {
         warn_if_file_not_kept(&SitePaths {
             state: state_dir(args, &file),
@@ -99,7 +99,7 @@ pub(super) fn check(args: &SiteArgs, path: Option<PathBuf>, json: bool) -> Resul
             program: PathBuf::new(),
         });
     }
-    for warning in warnings(&file, &plan) {
+    for warning in odd.into_iter().chain(warnings(&file, &plan)) {
         warn(&format!("warning: {warning}"));
     }
     let jobs: usize = plan.queues.iter().map(|queue| queue.jobs.len()).sum();
@@ -138,7 +138,7 @@ fn warnings(file: &Path, desired: &DesiredState) -> Vec<String> {
         for (field, text) in [("title", title), ("confirm", definition.scheduling.confirm.as_ref())] {
             if let Some(variable) = text.and_then(|text| definition::find_variable(text)) {
                 add(format!(
-                    "{variable} in `{field}` is shown as it is; only `${{matrix.NAME}}` is replaced, in a job with a `matrix`"
+                    "{variable} in `{field}` is shown as it is; only `${{matrix.NAME}}` is replaced, in a job with a `matrix`, and `${{item}}` with `for_each`"
                 ));
             }
         }

@@ -17,16 +17,17 @@ macro_rules! topics {
     };
 }
 
-const TOPICS: [HelpTopic; 17] = topics![
-    "jobs.yaml" "schedules" "monitoring" "values" "inputs" "pools" "environment" "failures" "keys" "filters" "json" "state" "service"
+const TOPICS: [HelpTopic; 18] = topics![
+    "jobs.yaml" "schedules" "monitoring" "values" "inputs" "items" "pools" "environment" "failures" "keys" "filters" "json" "state" "service"
     "config" "import" "other-tools" "what-happens"
 ];
 
 /// What people look for, and the field or topic that it is about.
-const OTHER_WORDS: [(&str, &str); 21] = [
+const OTHER_WORDS: [(&str, &str); 22] = [
     ("approvals", "confirm"),
     ("approval", "confirm"),
     ("concurrency", "parallel"),
+    ("batch", "for_each"),
     ("dependencies", "needs"),
     ("dependency", "needs"),
     ("exit-codes", "ok_codes"),

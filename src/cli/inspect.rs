@@ -391,7 +391,7 @@ fn print_details(
         field("command", &command)?;
     }
     if let Some(matrix) = &job.definition.matrix {
-        field("matrix", &matrix.to_string())?;
+        field(if matrix.is_item { "item" } else { "matrix" }, &matrix.to_string())?;
     }
     if let Some(script) = job.script().filter(|script| !script.exec.limits.is_empty()) {
         field("limits", &script.exec.limits.to_string())?;

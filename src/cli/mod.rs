@@ -41,6 +41,7 @@ mod programs;
 mod progress_reporter;
 mod publish;
 mod queue_commands;
+mod reload;
 mod results;
 mod run_command;
 mod safe_output;
@@ -106,6 +107,7 @@ fn run(cli: Cli) -> Result<ExitStatus, CliError> {
         CliCommand::Init(args) => file_commands::init(&site, &args),
         CliCommand::Check { path, json } => file_commands::check(&site, path, json),
         CliCommand::Import(args) => import::import(&args),
+        CliCommand::Reload => reload::reload(OpenSite::open(&site, &[])?),
         CliCommand::Schema => file_commands::schema(),
         CliCommand::Workers => workers::workers(OpenSite::open_read_only(&site, &[])?),
         CliCommand::Publish => publish::publish(OpenSite::open(&site, &[])?),

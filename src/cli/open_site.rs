@@ -14,7 +14,7 @@ use super::site_files::{foreign_owner, nearest_file, site_files};
 use super::target::Target;
 use crate::definition;
 use crate::model::{Command, DesiredQueue, DesiredState, Event, Job, JobId, QueueId, SiteState};
-use crate::site::{self, GivenInputs, OpenedSite, ReapReport, Respawn, SiteError, SitePaths, WorkerCheck};
+use crate::site::{self, GivenInputs, OpenedSite, ReapReport, Reconciled, Respawn, SiteError, SitePaths, WorkerCheck};
 use crate::store::{CommandResult, JobName, StateDir, Store, StoreError, check_jobs_file};
 use crate::text;
 use crate::text::count_noun;
@@ -29,6 +29,8 @@ pub(super) struct OpenSite {
     pub file_error: Option<definition::Error>,
     /// The values for inputs with which work is requested.
     pub inputs: GivenInputs,
+    /// What its `jobs.yaml` changed when it was opened.
+    pub file_changes: Vec<Event>,
 }
 
 impl OpenSite {
@@ -70,9 +72,9 @@ impl OpenSite {
         }
         let state = create_state_dir(args, file)?;
         let paths = SitePaths { file: file.to_owned(), state, program: program_path()? };
-        let OpenedSite { store, file_error, reaped } = site::open(&paths)?;
+        let OpenedSite { store, reconciled: Reconciled { file_error, events }, reaped } = site::open(&paths)?;
         report_reaped(reaped);
-        Ok(Self { paths, store, file_error, inputs: GivenInputs::default() })
+        Ok(Self { paths, store, file_error, inputs: GivenInputs::default(), file_changes: events })
     }
 
     /// Whether each of these names is one of its queues or jobs.
@@ -125,16 +127,15 @@ impl OpenSite {
         let state = StateDir::new(path);
         let mut store = site::open_store_to_read(&state)?;
         warn(&format!("{reason}; showing the last recorded state"));
-        let file_error = definition::read(&file).err();
-        if file_error.is_none() && definition::file_version(&file).ok() != store.file_version()? {
+        let read = definition::read(&file);
+        if let Ok(desired) = &read
+            && Some(&desired.version) != store.file_version()?.as_ref()
+        {
             warn("jobs.yaml may have changed since then; the changes are not shown");
         }
-        Ok(Self {
-            paths: SitePaths { file, state, program: program_path()? },
-            store,
-            file_error,
-            inputs: GivenInputs::default(),
-        })
+        let file_error = read.err();
+        let paths = SitePaths { file, state, program: program_path()? };
+        Ok(Self { paths, store, file_error, inputs: GivenInputs::default(), file_changes: Vec::new() })
     }
 
     /// Returns the site if its file is valid: for commands that run jobs of the file.
@@ -152,7 +153,7 @@ impl OpenSite {
 
     /// Reconciles the site with its file again.
     pub(super) fn reload(&mut self) -> Result<(), CliError> {
-        self.file_error = site::reconcile_with_file(self.store.as_mut(), &self.paths)?;
+        self.file_error = site::reconcile_with_file(self.store.as_mut(), &self.paths)?.file_error;
         Ok(())
     }
 

@@ -25,7 +25,7 @@ use crate::clock;
 use crate::model::{Command, Event, EventRecord, Job, QueueId, QueueMode, QueueState, Refusal, SiteState, WorkerInfo};
 use crate::site::{GivenInputs, SitePaths, execute_requests_with, open_store};
 use crate::store::Store;
-use crate::text;
+use crate::text::{self, count_noun};
 use crate::worker::{Worker, WorkerError};
 
 /// Processes queues until none of their jobs can start any more.
@@ -211,7 +211,7 @@ fn report_unfinished(site_state: &SiteState, queues: &[QueueId]) -> bool {
                 if reason.is_empty() { "processing was stopped".to_owned() } else { reason }
             }
         };
-        let count = text::count_noun(queue.pending.len(), "job");
+        let count = count_noun(queue.pending.len(), "job");
         warn(&text::sanitize_line(&format!("{count} left in {id}: {reason}")));
     }
     any
@@ -229,7 +229,9 @@ fn log_warnings_to_stderr() {
 /// Prints what would run, in order.
 fn print_plan(site_state: &SiteState, queues: &[QueueId], json: bool) -> Result<ExitStatus, CliError> {
     let mut out = BufWriter::new(safe_output::stdout());
+    let mut jobs = 0;
     for queue in queues.iter().filter_map(|id| site_state.queue(id)) {
+        jobs += queue.pending.len();
         for job in queue.pending.iter().filter_map(|id| site_state.job(*id)) {
             if json {
                 write_json(&mut out, &JobRecord::new(job, site_state.wait_reason(job).as_ref(), clock::now()))?;
@@ -246,6 +248,9 @@ fn print_plan(site_state: &SiteState, queues: &[QueueId], json: bool) -> Result<
         }
     }
     out.flush()?;
+    if !json {
+        warn(&format!("{} pending", count_noun(jobs, "job")));
+    }
     Ok(ExitStatus::Success)
 }
 

@@ -54,7 +54,7 @@ pub(super) fn resolve(queues: &mut [ParsedQueue], interner: &mut Interner, probl
     }
 }
 
-/// Builds the graph of needs. The jobs of a matrix share their needs, so an invalid need is reported once.
+/// Builds the graph of needs. The jobs of an entry share their needs, so an invalid need is reported once.
 fn build_graph(queues: &[ParsedQueue], problems: &mut Problems) -> NeedGraph {
     let mut lookup = JobLookup::new(queues);
     let mut reported = HashSet::new();
@@ -117,7 +117,9 @@ impl NeedEdges<'_> {
             let many = jobs.len() > 1;
             let problem = problem(&format!("{} needs itself", quoted(&self.dependent.name)));
             return Err(if many {
-                problem.hint(format!("{} means all jobs of its matrix", quoted(&unresolved.text))).into()
+                problem
+                    .hint(format!("{} means all jobs of its `matrix` or `for_each`", quoted(&unresolved.text)))
+                    .into()
             } else {
                 problem.into()
             });

@@ -7,6 +7,7 @@ use super::inherited_fields::InheritedFields;
 use super::input_check;
 use super::inputs::InputFields;
 use super::interner::Interner;
+use super::item_sources::ItemSources;
 use super::job::InheritedScope;
 use super::keep::KeepLimits;
 use super::pass_env;
@@ -29,7 +30,12 @@ pub(super) const ON_FAILURE_VALUES: [(&str, OnFailure); 2] =
     [("continue", OnFailure::Continue), ("stop", OnFailure::Stop)];
 
 /// Reads the queues of a resolved file. Incomplete if problems are reported.
-pub(super) fn read_queues(root: &Node<'_>, may_have_placeholders: bool, problems: &mut Problems) -> DesiredState {
+pub(super) fn read_queues(
+    root: &Node<'_>,
+    sources: &mut ItemSources,
+    may_have_placeholders: bool,
+    problems: &mut Problems,
+) -> DesiredState {
     let top = ValuePath::Top;
     let mut defaults = LevelSettings::default();
     let Some(entries) = value::map(root, &top, "a map with `queues`", problems) else {
@@ -60,7 +66,7 @@ pub(super) fn read_queues(root: &Node<'_>, may_have_placeholders: bool, problems
     let queues = entries.iter().enumerate();
     let mut sections: Vec<ParsedQueue> = Vec::with_capacity(entries.len());
     for (order, entry) in queues {
-        let section = read_queue(entry, order, (&defaults, &inputs), &path, interner, problems);
+        let section = read_queue(entry, order, (&defaults, &inputs), &path, (interner, sources), problems);
         check_expect(&entry.value, &section, &path.key(&entry.key.text), problems);
         sections.push(section);
     }
@@ -136,7 +142,7 @@ fn read_queue(
     order: usize,
     (defaults, file_inputs): (&LevelSettings, &InputFields),
     path: &ValuePath<'_>,
-    interner: &mut Interner,
+    (interner, sources): (&mut Interner, &mut ItemSources),
     problems: &mut Problems,
 ) -> ParsedQueue {
     let path = path.key(&entry.key.text);
@@ -194,7 +200,7 @@ fn read_queue(
     let path = if named { path.key("jobs") } else { path };
     if let NodeKind::List(items) = &node.kind {
         let scope = InheritedScope::new(inherited, interner);
-        section.read(items, &scope, &path, interner, problems);
+        section.read(items, &scope, &path, interner, sources, problems);
     } else {
         if node.text().is_some_and(|text| text.starts_with('-')) {
             let problem = Problem::new(node.id, &path, "expected a list of jobs, found text");

@@ -3,7 +3,6 @@
 //! Stores keep it, so it must never change: a stable hash over the resolved tree. Map entries are hashed in the order
 //! of their keys, and every text is preceded by its length, so different trees give different bytes.
 
-use super::matrix::Combination;
 use super::spanned_value::{Node, NodeKind, ScalarType};
 use crate::stable_hash;
 
@@ -21,12 +20,11 @@ pub(super) fn entry_digest(entry: &Node<'_>) -> i64 {
     hash.0.cast_signed()
 }
 
-/// The fingerprint of one combination of a matrix. It depends on the combination's own values and the rest of the
-/// entry, not on other values of the matrix.
-pub(super) fn combination_digest(entry: &Node<'_>, combination: &Combination<'_>) -> i64 {
+/// The fingerprint of one of the jobs of an entry, which its `field` defines. It depends on the job's own values and the
+/// rest of the entry, not on the other values.
+pub(super) fn variant_digest(entry: &Node<'_>, field: &str, mut values: Vec<(&str, ScalarType, &str)>) -> i64 {
     let mut hash = TreeHash(stable_hash::EMPTY);
-    hash.node(entry, &["id", "matrix"]);
-    let mut values: Vec<_> = combination.values().collect();
+    hash.node(entry, &["id", field]);
     values.sort_by_key(|(name, ..)| *name);
     hash.header(b'x', values.len());
     for (name, scalar_type, text) in values {

@@ -44,6 +44,8 @@ pub(super) enum FieldType {
     Limits,
     LogLimit,
     Matrix,
+    ForEach,
+    FilePatterns,
     Name,
     NamedArguments,
     NeedOutcome,
@@ -165,6 +167,8 @@ fields! {
         "By when the job should have succeeded: a time of day such as `04:00`, a list, or `{within: 26h}`."
     Matrix "matrix" Matrix
         "Lists of values. Each combination is one job; write `${matrix.NAME}` in fields and `$NAME` in scripts."
+    ForEach "for_each" ForEach
+        "A list, a range such as `1..40`, or files or lines. Each item is one job; write `${item}` in fields and `$SETLIST_ITEM` in scripts."
 }
 
 fields! {
@@ -214,6 +218,13 @@ fields! {
     Options "options" Tags "The values to choose from."
     Default "default" InputDefault "The value where none is given. An input without one is required."
     Description "description" Text "What it is for."
+}
+
+fields! {
+    /// Fields of `for_each`.
+    ForEachField:
+    Glob "glob" FilePatterns "The files that match a pattern, such as `in/*.mp4`, or one of a list of patterns."
+    Lines "lines" NonEmptyText "The lines of this file, without empty ones."
 }
 
 fields! {
@@ -290,6 +301,9 @@ fields! {
     Job "job" NonEmptyText "The name of a job in this queue, or `queue/name`."
     On "on" NeedOutcome "The required outcome. Default: `success`."
 }
+
+/// The fields of a job with a command that runs after an event. Their scripts get values in variables.
+pub(super) const HOOK_FIELDS: [&str; 3] = ["on_finish", "on_stall", "on_overdue"];
 
 impl FieldScope {
     /// The fields of this map.

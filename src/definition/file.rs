@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::diagnostic::Diagnostics;
-use super::parse::{line_of, parse};
+use super::parse::{line_of, parse_in};
 use super::problems::{Problem, Problems};
 use super::source::{MAX_FILE_BYTES, Source};
 use crate::model::DesiredState;
@@ -45,12 +45,18 @@ pub enum Error {
     Invalid(#[from] Diagnostics),
 }
 
-/// Reads and parses a file. The desired state gets the [`file_version`] that was read.
+/// Reads and parses a file. The version of the desired state starts with the [`file_version`] that was read; if items of
+/// `for_each` come from elsewhere, their fingerprint follows.
 pub fn read(path: &Path) -> Result<DesiredState, Error> {
+    read_with_warnings(path).map(|(desired, _)| desired)
+}
+
+/// Like [`read`], and returns also what is odd about the file, with the places.
+pub fn read_with_warnings(path: &Path) -> Result<(DesiredState, Vec<String>), Error> {
     let (version, name, text) = read_text(path)?;
-    let mut desired = parse(&name, &text)?;
-    desired.version = version;
-    Ok(desired)
+    let (mut desired, warnings) = parse_in(path.parent().unwrap_or(Path::new("")), &name, &text)?;
+    desired.version.insert_str(0, &version);
+    Ok((desired, warnings))
 }
 
 /// The line, from 1, on which the entry of the job `queue/name` starts.

@@ -126,7 +126,7 @@ impl JobEntry {
                 Some(JobField::Expect) => self.expect = expect::read_expect(node, path, problems),
                 Some(JobField::Needs) => self.needs = needs::read_needs(node, path, problems),
                 // Read earlier, because it defines several jobs.
-                Some(JobField::Matrix) => {}
+                Some(JobField::Matrix | JobField::ForEach) => {}
                 None if InheritedFields::is_inheritable(entry) => {
                     self.own_fields.get_or_insert_default().read_field(entry, path, problems);
                 }

@@ -21,7 +21,7 @@ pub(super) struct JobLookup<'a> {
 
 struct QueueJobs<'a> {
     parsed_queue: &'a ParsedQueue,
-    /// Jobs by name, and the jobs of a matrix by its base name.
+    /// Jobs by name, and the jobs of a `matrix` or `for_each` by the name of the entry.
     jobs: HashMap<&'a str, Range<u32>, RandomState>,
     all_jobs: Range<u32>,
 }
@@ -41,7 +41,7 @@ impl<'a> JobLookup<'a> {
             jobs.reserve(parsed_queue.jobs.len());
             jobs.extend((first..).zip(&parsed_queue.jobs).map(|(number, job)| (&*job.name, number..number + 1)));
             jobs.extend(
-                parsed_queue.matrices.iter().map(|(name, range)| (&**name, first + range.start..first + range.end)),
+                parsed_queue.groups.iter().map(|(name, range)| (&**name, first + range.start..first + range.end)),
             );
             let next = first + u32::try_from(parsed_queue.jobs.len()).unwrap_or(u32::MAX);
             queues.insert(parsed_queue.id.as_str(), QueueJobs { parsed_queue, jobs, all_jobs: first..next });
@@ -133,6 +133,6 @@ impl<'a> JobLookup<'a> {
         let parsed_queue = queue_jobs.parsed_queue;
         self.comparisons_left = self.comparisons_left.checked_sub(parsed_queue.jobs.len())?;
         let names = parsed_queue.jobs.iter().map(|job| &*job.name);
-        closest_name(&slug, names.chain(parsed_queue.matrices.iter().map(|(name, _)| &**name)))
+        closest_name(&slug, names.chain(parsed_queue.groups.iter().map(|(name, _)| &**name)))
     }
 }

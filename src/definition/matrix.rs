@@ -5,13 +5,17 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use super::digest;
 use super::job_names::slug_of;
-use super::placeholders::{self, Placeholder};
+use super::job_variant::{JobVariant, ValueForm, replace_variable};
+use super::placeholder::Placeholder;
+use super::placeholders;
 use super::problems::{Problem, Problems};
 use super::spanned_value::{MapEntry, Node, NodeKind, ScalarType};
 use super::spelling::{closest_keyword, one_of, quoted};
 use super::value;
 use super::value_path::ValuePath;
+use crate::model::MatrixValues;
 use crate::text::{count, count_noun};
 
 /// The most jobs that one matrix may define.
@@ -127,30 +131,16 @@ impl AxisValue {
     }
 }
 
-impl Combination<'_> {
-    /// The job's name, before it is made unique.
-    pub(super) fn name(&self, base: &str) -> String {
+impl JobVariant for Combination<'_> {
+    const FIELD: &'static str = "matrix";
+
+    fn name(&self, base: &str) -> String {
         self.0.iter().fold(base.to_owned(), |name, (_, value)| name + "-" + &value.slug)
     }
 
-    /// The variables in the environment of the combination's job.
-    pub(super) fn variables(&self) -> impl Iterator<Item = (String, String)> {
-        self.0.iter().map(|(name, value)| ((*name).to_string(), value.text.to_string()))
-    }
-
-    /// The names with their values, shared by all combinations.
-    pub(super) fn shared_values(&self) -> Vec<(Arc<str>, Arc<str>)> {
-        self.0.iter().map(|(name, value)| (Arc::clone(name), Arc::clone(&value.text))).collect()
-    }
-
-    /// The names with their values, as spelled and as read.
-    pub(super) fn values(&self) -> impl Iterator<Item = (&str, ScalarType, &str)> {
-        self.0.iter().map(|(name, value)| (&***name, value.scalar_type, &*value.text))
-    }
-
-    /// The title of the combination's job where the entry doesn't tell them apart: `title`, or without one the first line
-    /// of the script with its variables replaced, followed by the values that this doesn't show.
-    pub(super) fn title(&self, title: &str, first_line: &str) -> String {
+    /// Without a title, it is the first line of the script with its variables replaced, followed by the values that this
+    /// doesn't show.
+    fn title(&self, title: &str, first_line: &str) -> String {
         if !title.is_empty() {
             return format!("{title} ({self})");
         }
@@ -165,101 +155,51 @@ impl Combination<'_> {
         if hidden.is_empty() { shown } else { format!("{shown} ({})", hidden.join(", ")) }
     }
 
-    /// Returns the entry with the placeholders replaced by values.
-    pub(super) fn substitute<'s>(&self, entry: &Node<'s>, path: &ValuePath<'_>, problems: &mut Problems) -> Node<'s> {
-        let NodeKind::Map(entries) = &entry.kind else { return entry.clone() };
-        let fields = entries.iter().filter(|field| field.key.text != "matrix").map(|field| {
-            let path = &path.key(&field.key.text);
-            let value = match &*field.key.text {
-                "run" => {
-                    placeholders::reject_in_script(&field.value, path, problems);
-                    field.value.clone()
-                }
-                "id" => {
-                    placeholders::reject_in_id(&field.value, path, problems);
-                    field.value.clone()
-                }
-                "on_finish" => {
-                    placeholders::reject_in_script(&field.value, path, problems);
-                    if let Some(script) = field.value.get("run") {
-                        placeholders::reject_in_script(script, &path.key("run"), problems);
-                    }
-                    self.substitute_node(&field.value, path, problems, |value| &value.text)
-                }
-                // `needs` contains job names, so it gets the values as they are in names.
-                "needs" => self.substitute_node(&field.value, path, problems, |value| &value.slug),
-                _ => self.substitute_node(&field.value, path, problems, |value| &value.text),
-            };
-            MapEntry { key: field.key.clone(), value }
-        });
-        Node { id: entry.id, kind: NodeKind::Map(fields.collect()) }
+    fn variables(&self) -> Vec<(String, String)> {
+        self.0.iter().map(|(name, value)| ((*name).to_string(), value.text.to_string())).collect()
     }
 
-    fn substitute_node<'s>(
-        &self,
-        node: &Node<'s>,
-        path: &ValuePath<'_>,
-        problems: &mut Problems,
-        text_of: fn(&AxisValue) -> &str,
-    ) -> Node<'s> {
-        let kind = match &node.kind {
-            NodeKind::Scalar(scalar_type, text) => match self.substitute_text(node.id, text, path, problems, text_of) {
-                Some((scalar_type, text)) => NodeKind::Scalar(scalar_type, Cow::Owned(text)),
-                None => NodeKind::Scalar(*scalar_type, text.clone()),
-            },
-            NodeKind::List(items) => {
-                let items = items.iter().enumerate();
-                NodeKind::List(
-                    items.map(|(nth, node)| self.substitute_node(node, &path.item(nth), problems, text_of)).collect(),
-                )
-            }
-            NodeKind::Map(entries) => {
-                let entries = entries.iter().map(|entry| {
-                    let path = path.key(&entry.key.text);
-                    MapEntry {
-                        key: entry.key.clone(),
-                        value: self.substitute_node(&entry.value, &path, problems, text_of),
-                    }
-                });
-                NodeKind::Map(entries.collect())
-            }
-            kind => kind.clone(),
-        };
-        Node { id: node.id, kind }
+    fn parameters(&self, base: &Arc<str>) -> MatrixValues {
+        let values = self.0.iter().map(|(name, value)| (Arc::clone(name), Arc::clone(&value.text))).collect();
+        MatrixValues { entry: Arc::clone(base), values, is_item: false }
     }
 
-    /// Replaces the placeholders in a text. Returns `None` if there are none. A text that is only a placeholder takes
-    /// the type of the value.
-    fn substitute_text(
+    fn digest(&self, entry: &Node<'_>) -> i64 {
+        let values = self.0.iter().map(|(name, value)| (&***name, value.scalar_type, &*value.text)).collect();
+        digest::variant_digest(entry, Self::FIELD, values)
+    }
+
+    fn find_placeholder(text: &str) -> Option<Placeholder<'_>> {
+        placeholders::find_first(text)
+    }
+
+    fn resolve(
         &self,
+        name: &str,
+        form: ValueForm,
         id: u32,
-        text: &str,
         path: &ValuePath<'_>,
-        problems: &mut Problems,
-        text_of: fn(&AxisValue) -> &str,
-    ) -> Option<(ScalarType, String)> {
-        let mut filled = String::new();
-        let mut scalar_type = None;
-        let mut rest = text;
-        let mut found = false;
-        while let Some(Placeholder { before, text: placeholder, name, after }) = placeholders::find_first(rest) {
-            found = true;
-            filled.push_str(before);
-            let value = name.map(|name| self.0.iter().find(|(known, _)| ***known == *name).ok_or(name));
-            match value {
-                Some(Ok((_, value))) => {
-                    scalar_type = (placeholder.len() == text.len()).then_some(value.scalar_type);
-                    filled.push_str(text_of(value));
-                }
-                Some(Err(name)) => problems.add(self.unknown_variable(id, name, path)),
-                None => problems.add(placeholders::malformed_problem(id, placeholder, path)),
-            }
-            rest = after;
-        }
-        filled.push_str(rest);
-        found.then(|| (scalar_type.unwrap_or(ScalarType::Text), filled))
+    ) -> Result<(ScalarType, Cow<'_, str>), Box<Problem>> {
+        let found = self.0.iter().find(|(known, _)| ***known == *name);
+        let (_, value) = found.ok_or_else(|| Box::new(self.unknown_variable(id, name, path)))?;
+        let text = if form == ValueForm::Name { &*value.slug } else { &*value.text };
+        Ok((value.scalar_type, text.into()))
     }
 
+    fn malformed(id: u32, text: &str, path: &ValuePath<'_>) -> Problem {
+        placeholders::malformed_problem(id, text, path)
+    }
+
+    fn reject_in_script(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) {
+        placeholders::reject_in_script(node, path, problems);
+    }
+
+    fn reject_in_id(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) {
+        placeholders::reject_in_id(node, path, problems);
+    }
+}
+
+impl Combination<'_> {
     fn unknown_variable(&self, id: u32, name: &str, path: &ValuePath<'_>) -> Problem {
         let known: Vec<&str> = self.0.iter().map(|(name, _)| &***name).collect();
         let problem = Problem::new(id, path, format!("unknown matrix variable {}", quoted(name)));
@@ -280,40 +220,5 @@ impl fmt::Display for Combination<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let values: Vec<&str> = self.0.iter().map(|(_, value)| &*value.text).collect();
         f.write_str(&values.join(", "))
-    }
-}
-
-/// Replaces `$name` and `${name}`; `None` if there are none.
-fn replace_variable(text: &str, name: &str, value: &str) -> Option<String> {
-    let is_name_char = |c: char| c == '_' || c.is_ascii_alphanumeric();
-    let (mut replaced, mut rest, mut found) = (String::new(), text, false);
-    while let Some(start) = rest.find('$') {
-        let after = &rest[start + 1..];
-        let end = match after.strip_prefix(name) {
-            Some(end) if !end.starts_with(is_name_char) => Some(end),
-            _ => after.strip_prefix('{').and_then(|inner| inner.strip_prefix(name)?.strip_prefix('}')),
-        };
-        replaced.push_str(&rest[..start]);
-        replaced.push_str(if end.is_some() { value } else { "$" });
-        found |= end.is_some();
-        rest = end.unwrap_or(after);
-    }
-    replaced.push_str(rest);
-    found.then_some(replaced)
-}
-
-/// The approximate memory size of one job of an entry in bytes, without what it inherits.
-pub(super) fn job_memory_size(entry: &Node<'_>) -> usize {
-    const BASE_BYTES: usize = 256;
-    BASE_BYTES + entry.memory_size().saturating_sub(entry.get("matrix").map_or(0, Node::memory_size))
-}
-
-/// Whether the jobs of an entry have different titles or commands.
-pub(super) fn has_distinct_labels(entry: &Node<'_>) -> bool {
-    let has = |node: &Node<'_>| matches!(&node.kind, NodeKind::Scalar(_, text) if placeholders::contains(text));
-    match (entry.get("title").map(|title| &title.kind), entry.get("command").map(|command| &command.kind)) {
-        (Some(NodeKind::Scalar(_, title)), _) if !title.is_empty() => placeholders::contains(title),
-        (_, Some(NodeKind::List(words))) => words.iter().any(has),
-        _ => false,
     }
 }

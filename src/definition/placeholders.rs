@@ -6,6 +6,8 @@
 use std::borrow::Cow;
 use std::iter;
 
+use super::item_placeholders;
+use super::placeholder::Placeholder;
 use super::problems::{Problem, Problems};
 use super::spanned_value::{MapEntry, Node, NodeKind};
 use super::spelling::{closest_name, quoted};
@@ -14,18 +16,6 @@ use crate::model::{InputPlaceholder, ValuePlaceholder};
 
 /// The start of a placeholder.
 const PREFIX: &str = "${matrix.";
-
-/// A placeholder in a text.
-pub(super) struct Placeholder<'t> {
-    /// The text before it.
-    pub(super) before: &'t str,
-    /// The placeholder as written.
-    pub(super) text: &'t str,
-    /// The variable's name, or `None` if the placeholder is malformed.
-    pub(super) name: Option<&'t str>,
-    /// The text after it.
-    pub(super) after: &'t str,
-}
 
 /// Finds the first placeholder of a text, even a malformed one.
 pub(super) fn find_first(text: &str) -> Option<Placeholder<'_>> {
@@ -57,9 +47,16 @@ pub(super) fn contains(text: &str) -> bool {
 
 /// Returns the text without its placeholders.
 pub(super) fn strip(text: &str) -> Cow<'_, str> {
+    match strip_all(text, find_first) {
+        Cow::Borrowed(text) => strip_all(text, item_placeholders::find_first),
+        Cow::Owned(text) => Cow::Owned(strip_all(&text, item_placeholders::find_first).into_owned()),
+    }
+}
+
+fn strip_all(text: &str, find: fn(&str) -> Option<Placeholder<'_>>) -> Cow<'_, str> {
     let mut without = Cow::Borrowed("");
     let mut rest = text;
-    while let Some(Placeholder { before, after, .. }) = find_first(rest) {
+    while let Some(Placeholder { before, after, .. }) = find(rest) {
         without.to_mut().push_str(before);
         rest = after;
     }
@@ -87,7 +84,8 @@ fn find_unknown(text: &str, takes_values: bool) -> Option<(&str, &str)> {
         let is_closed = name[end..].trim_start().starts_with('}');
         let is_filled_in =
             takes_values && (ValuePlaceholder::parse(rest).is_some() || InputPlaceholder::parse(rest).is_some());
-        (namespace != "matrix" && is_known && is_closed && !is_filled_in).then(|| (&rest[..=close], namespace))
+        (!matches!(namespace, "matrix" | "item") && is_known && is_closed && !is_filled_in)
+            .then(|| (&rest[..=close], namespace))
     })
 }
 
@@ -105,7 +103,7 @@ pub fn find_variable(text: &str) -> Option<&str> {
 }
 
 /// Reports unknown placeholders in the fields of a map. Scripts are not searched: their language may use the same syntax.
-pub(super) fn reject_unknown(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) {
+fn reject_unknown(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) {
     let NodeKind::Map(entries) = &node.kind else { return };
     for MapEntry { key, value } in entries.iter().filter(|entry| !matches!(&*entry.key.text, "run" | "jobs")) {
         let is_script = key.text == "on_finish" && matches!(value.kind, NodeKind::Scalar(..));
@@ -185,10 +183,21 @@ pub(super) fn reject_in_id(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut
     }
 }
 
-/// Reports placeholders in the fields of a map without a matrix.
+/// Reports placeholders in the fields of a map that defines no or one job.
 pub(super) fn reject_in_fields(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) {
+    reject_others(node, "", path, problems);
+}
+
+/// Reports placeholders in the fields of a map, except those that `field` (`matrix` or `for_each`) fills in.
+pub(super) fn reject_others(node: &Node<'_>, field: &str, path: &ValuePath<'_>, problems: &mut Problems) {
     let NodeKind::Map(entries) = &node.kind else { return };
     reject_unknown(node, path, problems);
+    if field != "for_each" {
+        item_placeholders::reject_outside(node, path, problems);
+    }
+    if field == "matrix" {
+        return;
+    }
     // The language of a script or its input may use the same syntax.
     for MapEntry { key, value } in entries.iter().filter(|entry| !matches!(&*entry.key.text, "run" | "stdin" | "jobs"))
     {

@@ -5,16 +5,19 @@ use std::sync::Arc;
 
 use super::digest;
 use super::interner::Interner;
+use super::item_sources::ItemSources;
+use super::items::{Item, Items};
 use super::job::{InheritedScope, JobEntry};
 use super::job_names::{self, JobNames};
-use super::matrix::{self, Matrix};
+use super::job_variant::{self, JobVariant};
+use super::matrix::{Combination, Matrix};
 use super::needs::UnresolvedNeed;
 use super::placeholders;
 use super::problems::{Problem, Problems};
 use super::spanned_value::{Node, NodeKind};
 use super::spelling::quoted;
 use super::value_path::ValuePath;
-use crate::model::{Call, Definition, DesiredQueue, MatrixValues, QueueId, QueueSettings};
+use crate::model::{Call, Definition, DesiredQueue, QueueId, QueueSettings};
 
 /// A queue with its jobs.
 pub(super) struct ParsedQueue {
@@ -25,8 +28,8 @@ pub(super) struct ParsedQueue {
     /// Whether it may have jobs that could not be read.
     pub(super) may_be_incomplete: bool,
     pub(super) jobs: Vec<ParsedJob>,
-    /// The range of jobs of each matrix, by its base name.
-    pub(super) matrices: Vec<(Arc<str>, Range<u32>)>,
+    /// The range of jobs of each entry that defines several, by its base name.
+    pub(super) groups: Vec<(Arc<str>, Range<u32>)>,
 }
 
 /// A job of a queue.
@@ -42,7 +45,7 @@ pub(super) struct ParsedJob {
 impl ParsedQueue {
     /// Creates a queue without jobs.
     pub(super) fn new(id: QueueId, settings: QueueSettings, is_bare_list: bool) -> Self {
-        Self { id, settings, is_bare_list, may_be_incomplete: false, jobs: Vec::new(), matrices: Vec::new() }
+        Self { id, settings, is_bare_list, may_be_incomplete: false, jobs: Vec::new(), groups: Vec::new() }
     }
 
     /// Reads the entries of the queue.
@@ -52,6 +55,7 @@ impl ParsedQueue {
         scope: &InheritedScope,
         path: &ValuePath<'_>,
         interner: &mut Interner,
+        sources: &mut ItemSources,
         problems: &mut Problems,
     ) {
         let mut names = JobNames::for_jobs(items.len());
@@ -64,22 +68,48 @@ impl ParsedQueue {
         self.jobs.reserve(items.len());
         for (item, node) in items.iter().enumerate() {
             let mut reader = EntryReader { entry_index: item, scope, path: &path.item(item), interner, problems };
-            match node.get("matrix") {
-                None => self.jobs.extend(reader.read_job(node, names.name_entry(node))),
-                Some(_) => self.read_matrix(node, &mut names, &mut reader),
+            let fields = [Combination::FIELD, Item::FIELD].map(|field| node.get(field));
+            match fields {
+                [None, None] => self.jobs.extend(reader.read_job(node, names.name_entry(node))),
+                [Some(_), None] => {
+                    placeholders::reject_others(node, Combination::FIELD, reader.path, reader.problems);
+                    let matrix = Matrix::read(node, reader.path, reader.problems);
+                    let variants = matrix.as_ref().map(|matrix| (matrix.len(), matrix.combinations()));
+                    self.read_variants(node, variants, &mut names, &mut reader);
+                }
+                [None, Some(each)] => {
+                    placeholders::reject_others(node, Item::FIELD, reader.path, reader.problems);
+                    let items = Items::read(each, &reader.path.key(Item::FIELD), sources, reader.problems);
+                    let variants = items.as_ref().map(|items| (items.len(), items.iter()));
+                    self.read_variants(node, variants, &mut names, &mut reader);
+                }
+                [Some(matrix), Some(each)] => {
+                    let path = reader.path.key(Item::FIELD);
+                    let problem = Problem::new(each.id, &path, "a job can't have both `matrix` and `for_each`");
+                    let problem = problem.with_related(matrix.id, "conflicts with this");
+                    reader
+                        .problems
+                        .add(problem.hint("write the combinations as maps: `for_each: [{os: linux, n: 1}]`"));
+                    self.read_variants(node, None::<(usize, std::iter::Empty<Item<'_>>)>, &mut names, &mut reader);
+                }
             }
         }
     }
 
-    /// Reads an entry that defines several jobs.
-    fn read_matrix(&mut self, node: &Node<'_>, names: &mut JobNames, reader: &mut EntryReader<'_, '_>) {
-        placeholders::reject_unknown(node, reader.path, reader.problems);
-        let matrix = Matrix::read(node, reader.path, reader.problems);
+    /// Reads an entry that defines several jobs: their number, and each of them. `None` if the field that defines them has
+    /// errors.
+    fn read_variants<V: JobVariant>(
+        &mut self,
+        node: &Node<'_>,
+        variants: Option<(usize, impl Iterator<Item = V>)>,
+        names: &mut JobNames,
+        reader: &mut EntryReader<'_, '_>,
+    ) {
         let Some(base) = names.name_entry(node) else {
             reader.read_job(node, None);
             return;
         };
-        let Some(matrix) = matrix else {
+        let Some((count, variants)) = variants else {
             self.jobs.push(ParsedJob {
                 name: base,
                 entry_index: reader.entry_index,
@@ -89,12 +119,12 @@ impl ParsedQueue {
             return;
         };
         let start = self.jobs.len();
-        match reader.read_combinations(node, &matrix, &base, names) {
+        match reader.read_variants(node, (count, variants), &base, names) {
             Some(jobs) => self.jobs.extend(jobs),
             None => self.may_be_incomplete = true,
         }
         let number = |nth: usize| u32::try_from(nth).unwrap_or(u32::MAX);
-        self.matrices.push((base, number(start)..number(self.jobs.len())));
+        self.groups.push((base, number(start)..number(self.jobs.len())));
     }
 
     /// The nodes of its entries.
@@ -130,6 +160,10 @@ pub(super) fn find_entry(items: &[Node<'_>], name: &str) -> Option<u32> {
     reserve_ids(items, &mut names);
     let found = items.iter().find(|node| {
         let Some(base) = names.name_entry(node) else { return false };
+        if node.get(Item::FIELD).is_some() {
+            let key = name.strip_prefix(&*base).and_then(|key| key.strip_prefix('[')?.strip_suffix(']'));
+            return key.is_some();
+        }
         let matrix = node.get("matrix").and_then(|_| Matrix::read(node, &ValuePath::Top, &mut Problems::default()));
         match matrix {
             // Claim all names: the names of later entries depend on them.
@@ -182,40 +216,39 @@ impl EntryReader<'_, '_> {
         Some(job)
     }
 
-    /// Reads the jobs of a matrix. Returns `None` if they take too much memory. Stops checking after the first error,
-    /// because the other combinations usually have the same one.
-    fn read_combinations(
+    /// Reads the jobs of an entry that defines several. Returns `None` if they take too much memory. Stops checking after
+    /// the first error, because the other jobs usually have the same one.
+    fn read_variants<V: JobVariant>(
         &mut self,
         node: &Node<'_>,
-        matrix: &Matrix,
+        (count, variants): (usize, impl Iterator<Item = V>),
         base: &Arc<str>,
         names: &mut JobNames,
     ) -> Option<Vec<ParsedJob>> {
         let before = self.problems.count();
-        let has_distinct_labels = matrix::has_distinct_labels(node);
-        let memory_size = matrix::job_memory_size(node) + self.scope.memory_size();
-        if !self.interner.reserve_unshared(memory_size.saturating_mul(matrix.len())) {
-            let message = "the matrix jobs of this file take more than 64 MiB of memory";
+        let has_distinct_labels = job_variant::has_distinct_labels::<V>(node);
+        let memory_size = job_variant::job_memory_size::<V>(node) + self.scope.memory_size();
+        if !self.interner.reserve_unshared(memory_size.saturating_mul(count)) {
+            let message = format!("the `{}` jobs of this file take more than 64 MiB of memory", V::FIELD);
             self.problems.add(Problem::new(node.id, self.path, message).hint("move long scripts to files"));
             return None;
         }
-        let mut jobs = Vec::with_capacity(matrix.len());
-        for combination in matrix.combinations() {
-            let name = names.reserve_unique(&combination.name(base));
+        let mut jobs = Vec::with_capacity(count);
+        for variant in variants {
+            let name = names.reserve_unique(&variant.name(base));
             let mut job = ParsedJob { name, entry_index: self.entry_index, definition: None, needs: Vec::new() };
             if self.problems.count() == before {
-                let filled = combination.substitute(node, self.path, self.problems);
+                let filled = job_variant::substitute(&variant, node, self.path, self.problems);
                 if let Some(mut entry) = JobEntry::read(&filled, self.path, self.problems) {
                     entry.check_stall_hook(&filled, self.scope, self.path, self.problems);
-                    combination.variables().for_each(|(name, value)| entry.add_variable(name, value));
+                    variant.variables().into_iter().for_each(|(name, value)| entry.add_variable(name, value));
                     job.needs = std::mem::take(&mut entry.needs);
                     let mut definition = entry.into_definition(Arc::clone(&job.name), self.scope, self.interner);
                     if !has_distinct_labels {
-                        definition.title = combination.title(&definition.title, &label(&definition));
+                        definition.title = variant.title(&definition.title, &label(&definition));
                     }
-                    definition.matrix =
-                        Some(Arc::new(MatrixValues { entry: Arc::clone(base), values: combination.shared_values() }));
-                    definition.digest = Some(digest::combination_digest(node, &combination));
+                    definition.matrix = Some(Arc::new(variant.parameters(base)));
+                    definition.digest = Some(variant.digest(node));
                     job.definition = Some(definition.into());
                 }
             }

@@ -8,8 +8,8 @@ use std::slice;
 use serde_json::{Map, Value, json};
 
 use super::fields::{
-    ExpectField, FieldScope, FieldSpec, FieldType, HookField, InputField, KeepField, LimitField, NeedField, RetryField,
-    ScheduleField, StallField,
+    ExpectField, FieldScope, FieldSpec, FieldType, ForEachField, HookField, InputField, KeepField, LimitField,
+    NeedField, RetryField, ScheduleField, StallField,
 };
 use super::{desired_state, inputs, needs, pass_env, pools, retry, schedule, stall};
 use crate::model::Interpreter;
@@ -91,12 +91,9 @@ impl FieldType {
                 let value = any_of([definition_ref("text"), json!({"type": "null"})]);
                 json!({"type": "object", "propertyNames": definition_ref("variable"), "additionalProperties": value})
             }
-            Self::Matrix => json!({
-                "type": "object",
-                "minProperties": 1,
-                "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$", "not": {"pattern": "^SETLIST_"}},
-                "additionalProperties": non_empty_list(&definition_ref("text")),
-            }),
+            Self::Matrix => matrix(),
+            Self::ForEach => for_each(),
+            Self::FilePatterns => one_or_more(&definition_ref("non_empty_text")),
             Self::Retry => {
                 let mut map = object(RetryField::ALL.iter());
                 map["anyOf"] = json!([{"required": ["max"]}, {"required": ["interrupted"]}]);
@@ -196,6 +193,26 @@ fn hook(fields: impl Iterator<Item = &'static FieldSpec>) -> Value {
     any_of([definition_ref("non_empty_text"), non_empty_list(&definition_ref("text")), map])
 }
 
+fn matrix() -> Value {
+    json!({
+        "type": "object",
+        "minProperties": 1,
+        "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$", "not": {"pattern": "^SETLIST_"}},
+        "additionalProperties": non_empty_list(&definition_ref("text")),
+    })
+}
+
+/// The items of `for_each`: a list, a range, or a map that says where they are.
+fn for_each() -> Value {
+    let values =
+        json!({"type": "object", "minProperties": 1, "additionalProperties": definition_ref("non_empty_text")});
+    let items = json!({"type": "array", "items": any_of([definition_ref("non_empty_text"), values])});
+    let range = json!({"type": "string", "pattern": r"^\s*-?[0-9]+\s*\.\.\s*-?[0-9]+\s*$"});
+    let mut source = object(ForEachField::ALL.iter());
+    source["oneOf"] = json!([{"required": ["glob"]}, {"required": ["lines"]}]);
+    any_of([items, range, source])
+}
+
 fn job() -> Value {
     let mut fields = object(FieldScope::Job.fields());
     fields["oneOf"] = json!([{"required": ["run"]}, {"required": ["command"], "not": {"required": ["shell"]}}]);
@@ -224,9 +241,9 @@ fn non_empty_text() -> Value {
     json!({"type": ["string", "number", "boolean"], "pattern": r"\S"})
 }
 
-/// A string with a matrix placeholder.
+/// A string with a placeholder of a matrix or an item.
 fn placeholder() -> Value {
-    json!({"type": "string", "pattern": r"\$\{matrix\."})
+    json!({"type": "string", "pattern": r"\$\{(matrix\.|item|index)"})
 }
 
 fn or_placeholder(schema: Value) -> Value {

@@ -21,8 +21,8 @@ pub(super) fn check_unique_keys(root: &Node<'_>, queues: &[ParsedQueue], problem
             };
             let problem = match first.get(&key) {
                 Some(other) if *other == node.id => {
-                    let problem = problem(format!("all jobs of this matrix have the key {}", quoted(&key)));
-                    problem.hint("add a value of the matrix to it: `${matrix.NAME}`")
+                    let problem = problem(format!("all jobs of this entry have the key {}", quoted(&key)));
+                    problem.hint("add what they differ in: `${matrix.NAME}` or `${item}`")
                 }
                 Some(other) => {
                     problem(format!("duplicate key {}", quoted(&key))).with_related(*other, "first used here")

@@ -83,7 +83,7 @@ fn unknown_field_problem(id: u32, text: &str, scope: FieldScope, path: &ValuePat
             (FieldScope::Job, FieldScope::Defaults) if text == "schedule" => {
                 "set `schedule` on a queue or a job".to_owned()
             }
-            (FieldScope::Job, _) if text == "matrix" => "set `matrix` on a single job".to_owned(),
+            (FieldScope::Job, _) if matches!(text, "matrix" | "for_each") => format!("set {name} on a single job"),
             (FieldScope::Job, FieldScope::Defaults) => format!("{name} can't be a default: set it on a job"),
             (FieldScope::Queue, FieldScope::Defaults) => format!("{name} can't be a default: set it on a queue"),
             (FieldScope::Queue, FieldScope::Top) => format!("put it in a queue: `queues: {{NAME: {{{text}: …}}}}`"),

@@ -91,7 +91,7 @@ pub use input::{
 pub use interpreter::Interpreter;
 pub use job::{Definition, IntoJob, Job, JobState, Phase, Readiness, ResolvedNeed, WaitConditions};
 pub use limits::Limits;
-pub use matrix_values::MatrixValues;
+pub use matrix_values::{ITEM_PARTS, MatrixValues, item_part};
 pub use needed_state::{Dependent, NeedCounts, NeedStatus, NeededState};
 pub use next_job::next_ready_job;
 pub use perform::perform;

@@ -27,7 +27,7 @@ pub(crate) use process_tags::{
     run_tag_value, tag_prefix, worker_file,
 };
 pub use reap::{ReapReport, reap_dead_workers};
-pub use reconcile::{AppliedFile, Publishing, apply_file, reconcile_with_file};
+pub use reconcile::{AppliedFile, Publishing, Reconciled, apply_file, reconcile_with_file};
 pub use respawn::{Respawn, WORKER_JOINED, ensure_schedule_worker, ensure_worker, keeps_schedules, respawn_worker};
 pub use site_paths::SitePaths;
 pub(crate) use site_paths::hostname;

@@ -2,9 +2,8 @@
 
 use super::error::SiteError;
 use super::reap::{ReapReport, reap_dead_workers};
-use super::reconcile::reconcile_with_file;
+use super::reconcile::{Reconciled, reconcile_with_file};
 use super::site_paths::SitePaths;
-use crate::definition;
 use crate::definition::save::remove_stale_drafts;
 use crate::store::{PostgresStore, SaveLock, SqliteStore, StateDir, Store, StoreError};
 
@@ -12,8 +11,8 @@ use crate::store::{PostgresStore, SaveLock, SqliteStore, StateDir, Store, StoreE
 pub struct OpenedSite {
     /// Its store.
     pub store: Box<dyn Store>,
-    /// The errors of its `jobs.yaml`, if it has any. The last valid version stays in effect.
-    pub file_error: Option<definition::Error>,
+    /// What its `jobs.yaml` has changed, or the errors of the file: then the last valid version stays in effect.
+    pub reconciled: Reconciled,
     /// The dead workers that were found.
     pub reaped: ReapReport,
 }
@@ -24,10 +23,10 @@ pub fn open(paths: &SitePaths) -> Result<OpenedSite, SiteError> {
     if let Some(_lock) = SaveLock::take_abandoned(&paths.state) {
         remove_stale_drafts(&paths.file);
     }
-    let file_error = reconcile_with_file(store.as_mut(), paths)?;
+    let reconciled = reconcile_with_file(store.as_mut(), paths)?;
     // No other process may be left to find that the runs of a dead worker have ended.
     let reaped = reap_dead_workers(store.as_mut(), paths)?;
-    Ok(OpenedSite { store, file_error, reaped })
+    Ok(OpenedSite { store, reconciled, reaped })
 }
 
 /// Opens a connection to the store of a site, in its state folder or on a server, and nothing else.

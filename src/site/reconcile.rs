@@ -29,22 +29,32 @@ pub enum AppliedFile {
     OtherInForce(String),
 }
 
-/// Reconciles the site with its file if the file has changed since it was last applied. Returns the errors of the file; a
-/// file with errors changes nothing.
-pub fn reconcile_with_file(store: &mut dyn Store, paths: &SitePaths) -> Result<Option<definition::Error>, StoreError> {
+/// What a reading of `jobs.yaml` gave.
+#[derive(Default)]
+pub struct Reconciled {
+    /// The errors of the file; a file with errors changes nothing.
+    pub file_error: Option<definition::Error>,
+    /// What has changed.
+    pub events: Vec<Event>,
+}
+
+/// Reconciles the site with its file if the file, or the items of `for_each` that it takes from elsewhere, have changed since
+/// it was last applied.
+pub fn reconcile_with_file(store: &mut dyn Store, paths: &SitePaths) -> Result<Reconciled, StoreError> {
     let version = definition::file_version(&paths.file).ok();
     if version.is_some() && version == store.file_version()? {
-        return Ok(None);
+        return Ok(Reconciled::default());
     }
-    match definition::read(&paths.file) {
-        Ok(desired) => Ok(match apply_file(store, paths, desired, Publishing::SameCopy)? {
-            AppliedFile::Applied(_) => None,
+    let failed = |error| Reconciled { file_error: Some(error), events: Vec::new() };
+    Ok(match definition::read(&paths.file) {
+        Ok(desired) => match apply_file(store, paths, desired, Publishing::SameCopy)? {
+            AppliedFile::Applied(events) => Reconciled { file_error: None, events },
             AppliedFile::OtherInForce(published) => {
-                Some(definition::Error::NotInForce { path: paths.file.clone(), published })
+                failed(definition::Error::NotInForce { path: paths.file.clone(), published })
             }
-        }),
-        Err(error) => Ok(Some(error)),
-    }
+        },
+        Err(error) => failed(error),
+    })
 }
 
 /// Makes the site what this version of its file describes.

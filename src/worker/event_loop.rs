@@ -344,6 +344,9 @@ impl EventLoop {
             self.apply_commit(store, outcome, on_change)?;
         }
         if self.reservations.is_empty() {
+            if self.next_due.is_some_and(|due| due <= self.now) {
+                self.reload.read_items(store, &self.paths)?;
+            }
             self.is_dirty |= self.reload.apply_pending(store, &self.paths)?;
             self.check_peers(store);
             self.shorten_waits(store)?;

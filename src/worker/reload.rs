@@ -1,9 +1,14 @@
 //! Applies `jobs.yaml` when it was saved while a worker runs.
 
+use std::time::{Duration, Instant};
+
 use crate::definition;
 use crate::model::{DesiredState, Event};
 use crate::site::{AppliedFile, FileWatch, Publishing, SitePaths, apply_file};
 use crate::store::{Store, StoreError};
+
+/// How long items are not read again. Many retries may be due one after the other.
+const MIN_READ_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The versions of `jobs.yaml` that the worker has to apply.
 #[derive(Default)]
@@ -13,6 +18,8 @@ pub(super) struct Reload {
     pending: Option<Result<DesiredState, definition::Error>>,
     /// A part of the last version can be applied only after a running job has ended.
     is_deferred: bool,
+    /// When items of `for_each` were last read.
+    last_read: Option<Instant>,
 }
 
 impl Reload {
@@ -25,6 +32,18 @@ impl Reload {
         // The site was reconciled with this version when it was opened.
         let version = definition::file_version(&paths.file).ok();
         self.watch = Some(FileWatch::start(paths.file.clone(), version.as_deref(), on_read)?);
+        Ok(())
+    }
+
+    /// Reads the file again if it takes items of `for_each` from elsewhere: before a schedule runs jobs.
+    pub(super) fn read_items(&mut self, store: &mut dyn Store, paths: &SitePaths) -> Result<(), StoreError> {
+        let is_recent = self.last_read.is_some_and(|last| last.elapsed() < MIN_READ_INTERVAL);
+        // A server doesn't know the version of this machine's copy.
+        let has_items = |version: String| paths.state.is_on_server() || definition::has_items_from_elsewhere(&version);
+        if self.pending.is_none() && !is_recent && store.file_version()?.is_some_and(has_items) {
+            self.pending = Some(definition::read(&paths.file));
+            self.last_read = Some(Instant::now());
+        }
         Ok(())
     }
 

@@ -8,7 +8,8 @@ use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::hook_event::HookEvent;
 use crate::model::{
-    Exit, Job, NeedResult, Outcome, PoolHold, Run, Value, WorkerId, input_variable, plain_text, variable_name,
+    Exit, ITEM_PARTS, Job, NeedResult, Outcome, PoolHold, Run, Value, WorkerId, input_variable, item_part, plain_text,
+    variable_name,
 };
 use crate::site::{HOOK, RUN_ID, SitePaths, TAG, WORKER, hook_tag_value, run_tag_value, worker_file};
 
@@ -30,6 +31,7 @@ pub(super) fn run_variables(
     value_file: &Path,
 ) -> Vec<(String, OsString)> {
     let mut variables = common_variables(job, run, paths);
+    variables.extend(item_variables(job));
     variables.push((TAG.to_owned(), run_tag_value(tag_prefix, run.id).into()));
     variables.push(("SETLIST_VALUE".to_owned(), value_file.as_os_str().to_owned()));
     if let Some(inputs) = &run.inputs {
@@ -53,6 +55,21 @@ fn need_variables(result: &NeedResult) -> impl Iterator<Item = (String, OsString
     let name = variable_name("SETLIST_NEEDS_", &result.job);
     let value = result.value.as_ref().map(|value| (name.clone(), to_env_value(&plain_text(value))));
     value.into_iter().chain([(format!("{name}_OUTCOME"), (*result.outcome).into())])
+}
+
+/// The variables in which scripts get the item of `for_each`: `SETLIST_ITEM` and its parts, or `SETLIST_ITEM_NAME` for each
+/// `NAME` of a map.
+fn item_variables(job: &Job) -> Vec<(String, OsString)> {
+    let Some(item) = job.definition.matrix.as_deref().filter(|values| values.is_item) else { return Vec::new() };
+    let mut variables = Vec::new();
+    for (name, value) in &item.values {
+        if **name == *"item" {
+            let part = |part: &str| Some((variable_name("SETLIST_ITEM_", part), item_part(value, part)?.into()));
+            variables.extend(ITEM_PARTS.into_iter().filter_map(part));
+        }
+        variables.push((variable_name("SETLIST_", name), OsString::from(&**value)));
+    }
+    variables
 }
 
 /// The variables of a hook.
@@ -114,7 +131,8 @@ pub(super) fn hook_variables(
         ("SETLIST_LAST_SUCCESS", event.last_success().map(|last| time(last).into())),
     ];
     let absent = variables.iter().filter(|(_, value)| value.is_none()).map(|(name, _)| *name).collect();
-    let set = variables.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
+    let set = variables.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    let set = set.chain(job.map(item_variables).unwrap_or_default()).collect();
     HookVariables { set, absent }
 }
 

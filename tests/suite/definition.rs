@@ -6,6 +6,7 @@ mod expectations;
 mod files;
 mod inputs;
 mod invalid_files;
+mod items;
 mod matrix;
 mod message_coverage;
 mod names_and_digests;

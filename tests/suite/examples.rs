@@ -94,7 +94,7 @@ fn a_backup_is_saved_pruned_and_verified() {
 }
 
 #[test]
-fn films_that_fail_do_not_stop_the_others_and_are_encoded_again() {
+fn a_folder_of_films_is_encoded_and_then_only_what_is_new() {
     let site = ExampleSite::new("encode");
     let ffmpeg = |fails: &str| {
         site.program(
@@ -102,9 +102,13 @@ fn films_that_fail_do_not_stop_the_others_and_are_encoded_again() {
             &format!("for out; do :; done\ncase $out in {fails}*) echo invalid data >&2; exit 1 ;; esac\necho film > \"$out\""),
         );
     };
+    fs::create_dir(site.0.join("in")).unwrap();
+    for film in ["intro", "talk", "out take"] {
+        site.0.write(&format!("in/{film}.mov"), "");
+    }
     ffmpeg("out/talk");
     site.runs(&["process", "encode"], 1);
-    assert!(site.0.join("out/intro.mkv").exists() && site.0.join("out/outro.mkv").exists());
+    assert!(site.0.join("out/intro.mkv").exists() && site.0.join("out/out take.mkv").exists());
     assert!(!site.0.join("out/talk.mkv").exists());
     assert_eq!(site.run(&["log", "@failed"]).stdout, "invalid data\n");
     assert_eq!(site.outcome("encode/sizes"), json!("succeeded"), "it needs only that they finish");
@@ -113,8 +117,13 @@ fn films_that_fail_do_not_stop_the_others_and_are_encoded_again() {
     site.runs(&["retry", "--failed"], 0);
     site.runs(&["wait", "encode"], 0);
     assert!(site.0.join("out/talk.mkv").exists());
-    let calls = site.calls();
-    assert_eq!(calls, ["ffmpeg -nostdin -y -i in/talk.mov -c:v libx264 -crf 20 out/talk.part.mkv"]);
+    let call = |film: &str| format!("ffmpeg -nostdin -y -i in/{film}.mov -c:v libx264 -crf 20 out/{film}.part.mkv");
+    assert_eq!(site.calls(), [call("talk")]);
+    // One more film: the others are done.
+    site.0.write("in/credits.mov", "");
+    site.runs(&["process", "encode"], 0);
+    assert_eq!(site.calls(), [call("credits")]);
+    assert_eq!(site.outcome("encode/film[credits.mov]"), json!("succeeded"));
 }
 
 #[test]
@@ -208,25 +217,34 @@ fn the_line_for_cron_runs_every_night() {
 }
 
 #[test]
-fn a_load_compares_the_rows_that_arrived_with_the_value_of_an_earlier_job() {
+fn each_file_is_loaded_once_and_the_rows_are_counted() {
     let site = ExampleSite::new("data-load");
-    site.program("bin/curl", "printf '1\\n2\\n3\\n' > \"$5\"");
-    let psql = |rows: usize| {
-        site.program("bin/psql", &format!("case $* in *'select count'*) echo {rows} ;; esac"));
+    fs::create_dir(site.0.join("orders")).unwrap();
+    site.0.write("orders/may.csv", "1\n2\n");
+    site.0.write("orders/june.csv", "3\n");
+    // A table that is a file. Loading fails for the files that contain this word.
+    let psql = |fails: &str| {
+        let script = format!(
+            "case $* in *'select count'*) wc -l < \"$SETLIST_SITE/table\" ;; \
+             *) rows=$(cat); case $rows in *{fails}*) exit 1 ;; esac; echo \"$rows\" >> \"$SETLIST_SITE/table\" ;; esac"
+        );
+        site.program("bin/psql", &script);
     };
-    psql(2);
-    site.runs(&["process", "load"], 1);
+    psql("3");
+    site.runs(&["process", "load", "--quiet"], 1);
+    assert_eq!(site.0.job("load/count[may.csv]")["value"], json!("2"));
     assert_eq!(
-        (site.0.job("load/count")["value"].clone(), site.outcome("load/load")),
-        (json!("3"), json!("succeeded"))
+        (site.outcome("load/load[may.csv]"), site.outcome("load/verify")),
+        (json!("succeeded"), json!("skipped"))
     );
-    assert_eq!(site.run(&["log", "load/verify"]).stdout, "2 of 3 rows\n");
-    site.calls();
-    // It continues with the step that failed.
-    psql(3);
-    site.runs(&["process", "load"], 0);
-    assert_eq!(site.calls().len(), 1);
-    assert_eq!(site.0.job("load/verify")["value"], json!("3 of 3 rows"));
+    psql("nothing");
+    // A file that is new, and the one that failed: what was loaded is not loaded again.
+    site.0.write("orders/july.csv", "4\n5\n6\n");
+    site.runs(&["process", "load", "--quiet"], 0);
+    site.runs(&["retry", "--failed"], 0);
+    site.runs(&["wait", "load"], 0);
+    assert_eq!(site.0.job("load/verify")["value"], json!("6 of 6 rows"));
+    assert_eq!(site.0.read("table"), "1\n2\n4\n5\n6\n3\n", "each file once");
 }
 
 #[test]

@@ -24,6 +24,7 @@ mod hooks;
 mod import;
 mod inherited_state;
 mod inputs;
+mod items;
 mod job_folders;
 mod library_examples;
 mod log;

@@ -267,7 +267,7 @@ fn matrix_jobs_are_limited_in_memory() {
     let text = "x".repeat(100_000);
     let one = format!("{{run: {text}, matrix: {{a: {list}}}}}");
     assert_eq!(parse_valid(&format!("queues: {{q: [{one}]}}")).queues[0].jobs.len(), 100);
-    let large = "the matrix jobs of this file take more than 64 MiB of memory";
+    let large = "the `matrix` jobs of this file take more than 64 MiB of memory";
     let seven = one.replacen("&l ", "", 1) + ", ";
     assert_eq!(parse_invalid(&format!("queues: {{q: [{}]}}", seven.repeat(7))).errors[0].message, large);
     let square = format!("queues: {{q: [{{run: {text}, matrix: {{a: {list}, b: *l}}}}]}}");

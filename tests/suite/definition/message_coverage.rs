@@ -6,7 +6,12 @@ use std::path::Path;
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 
 /// Messages that no snapshot can contain.
-const ELSEWHERE: [&str; 18] = [
+const ELSEWHERE: [&str; 23] = [
+    "more than {} match {pattern}",
+    "use a narrower pattern",
+    "{pattern} searches too many files",
+    "start it with the name of a folder, and use `*` instead of `**`",
+    "can't read the folder {}: {error}",
     "Run this job?",
     "{} does not exist",
     "can't read {}: {source}",

@@ -50,7 +50,7 @@ fn the_schema_accepts_the_examples() {
 }
 
 /// Invalid files that a schema can't reject.
-const NOT_REJECTED: [&str; 22] = [
+const NOT_REJECTED: [&str; 24] = [
     "a_pool_that_is_too_small",
     "cycle_across_queues",
     "cycle_of_a_matrix",
@@ -71,6 +71,8 @@ const NOT_REJECTED: [&str; 22] = [
     "schedules_with_inputs",
     "two_cycles",
     "unknown_placeholders",
+    "wrong_items_in_fields",
+    "wrong_needs_of_items",
     "wrong_placeholders_of_inputs",
     "wrong_values",
 ];

@@ -1,0 +1,261 @@
+//! Reads the items of `for_each` that are not in `jobs.yaml`: the files that match a pattern, and the lines of a file.
+//!
+//! Each source is read once for a reading of `jobs.yaml`, so that all jobs see the same items. Their fingerprint is part
+//! of the version of the file: the file counts as changed when they do.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use super::file_glob::{self, GlobError};
+use super::problems::Problem;
+use super::source::MAX_FILE_BYTES;
+use super::spelling::quoted;
+use super::value_path::ValuePath;
+use crate::stable_hash;
+use crate::text::count_noun;
+
+/// The most jobs that one `for_each` may define.
+pub(super) const MAX_ITEMS: usize = 100_000;
+
+/// The files and lines of one reading of `jobs.yaml`.
+pub(super) struct ItemSources {
+    /// The folder of `jobs.yaml`.
+    folder: PathBuf,
+    known: HashMap<ItemSource, Result<Rc<SourceItems>, SourceError>>,
+    /// The hash of all items; `None` if there are no sources.
+    fingerprint: Option<u64>,
+    /// What is odd about the items, with the id of the value that it is about.
+    pub(super) warnings: Vec<Problem>,
+}
+
+/// Where items come from.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(super) enum ItemSource {
+    /// The files that match one of these patterns.
+    Glob(Vec<String>),
+    /// The lines of this file.
+    Lines(String),
+}
+
+/// The items of a source, and what `check` warns about.
+#[derive(Default)]
+pub(super) struct SourceItems {
+    /// The text of each item, and its key.
+    pub(super) items: Vec<(String, String)>,
+    notes: Vec<String>,
+}
+
+/// Why a source can't be read, and what to do about it.
+#[derive(Clone)]
+struct SourceError {
+    message: String,
+    hint: Option<&'static str>,
+}
+
+impl ItemSources {
+    /// Sources relative to this folder.
+    pub(super) fn new(folder: &Path) -> Self {
+        Self { folder: folder.to_owned(), known: HashMap::new(), fingerprint: None, warnings: Vec::new() }
+    }
+
+    /// The items of a source. Problems and warnings are about the value `id`.
+    pub(super) fn read(
+        &mut self,
+        source: ItemSource,
+        id: u32,
+        path: &ValuePath<'_>,
+    ) -> Result<Rc<SourceItems>, Box<Problem>> {
+        let known = self.known.get(&source).cloned();
+        let read = known.unwrap_or_else(|| {
+            let read = match &source {
+                ItemSource::Glob(patterns) => find_files(&self.folder, patterns),
+                ItemSource::Lines(file) => read_lines(&self.folder, file),
+            };
+            let read = read.map(Rc::new);
+            if let Ok(items) = &read {
+                let start = self.fingerprint.unwrap_or(stable_hash::EMPTY);
+                let texts = items.items.iter().flat_map(|(text, _)| text.bytes().chain([0]));
+                self.fingerprint = Some(stable_hash::extend(start, texts.chain([1])));
+            }
+            self.known.insert(source, read.clone());
+            read
+        });
+        match read {
+            Ok(items) => {
+                if !items.notes.is_empty() {
+                    self.warnings.push(Problem::new(id, path, items.notes.join("; ")));
+                }
+                Ok(items)
+            }
+            Err(SourceError { message, hint }) => {
+                let problem = Problem::new(id, path, message);
+                Err(Box::new(match hint {
+                    Some(hint) => problem.hint(hint),
+                    None => problem,
+                }))
+            }
+        }
+    }
+
+    /// What the items add to the version of the file; nothing if all items are in it.
+    pub(super) fn version_suffix(&self) -> String {
+        self.fingerprint.map(|fingerprint| format!("{VERSION_SEPARATOR}{fingerprint:016x}")).unwrap_or_default()
+    }
+}
+
+/// Between the version of `jobs.yaml` and the fingerprint of the items from elsewhere.
+const VERSION_SEPARATOR: char = '+';
+
+/// Whether a file with this version has items from elsewhere, so that it may have changed though the file is the same.
+pub fn has_items_from_elsewhere(version: &str) -> bool {
+    version
+        .rsplit_once(VERSION_SEPARATOR)
+        .is_some_and(|(_, hash)| hash.len() == 16 && u64::from_str_radix(hash, 16).is_ok())
+}
+
+fn find_files(folder: &Path, patterns: &[String]) -> Result<SourceItems, SourceError> {
+    let mut found: Vec<PathBuf> = Vec::new();
+    for pattern in patterns {
+        let files = file_glob::find_files(folder, pattern, MAX_ITEMS);
+        found.extend(files.map_err(|error| glob_error(pattern, error))?);
+    }
+    found.sort_unstable();
+    found.dedup();
+    if let (true, Some(last)) = (found.len() > MAX_ITEMS, patterns.last()) {
+        return Err(glob_error(last, GlobError::TooManyMatches));
+    }
+    let base = common_folder(patterns);
+    let (mut items, mut notes) = (Vec::with_capacity(found.len()), Vec::new());
+    let (mut not_utf8, mut placeholders) = (Vec::new(), Vec::new());
+    for path in &found {
+        let Some(text) = path.to_str() else {
+            not_utf8.push(path.to_string_lossy().into_owned());
+            continue;
+        };
+        if is_ambiguous(text) {
+            placeholders.push(text.to_owned());
+            continue;
+        }
+        let key = path.strip_prefix(&base).ok().and_then(Path::to_str).filter(|key| !key.is_empty()).unwrap_or(text);
+        items.push((text.to_owned(), key.to_owned()));
+    }
+    if found.is_empty() {
+        let names: Vec<String> = patterns.iter().map(|pattern| quoted(pattern)).collect();
+        notes.push(format!("no file matches {}, so this defines no jobs", names.join(" or ")));
+    }
+    for (files, reason) in [(not_utf8, "is not UTF-8"), (placeholders, "contains a placeholder")] {
+        if let Some(first) = files.first() {
+            let files = count_noun(files.len(), "file");
+            notes.push(format!("left out {files} whose name {reason}, such as {} (rename it)", quoted(first)));
+        }
+    }
+    Ok(SourceItems { items, notes })
+}
+
+/// Whether the value of a needed job or an input would be filled into the text of an item.
+pub(super) fn is_ambiguous(text: &str) -> bool {
+    text.contains("${needs.") || text.contains("${inputs.")
+}
+
+/// The folder that all patterns have in common, which is not part of the keys.
+fn common_folder(patterns: &[String]) -> PathBuf {
+    let folders: Vec<PathBuf> = patterns.iter().map(|pattern| file_glob::literal_folder(pattern)).collect();
+    let Some((first, others)) = folders.split_first() else { return PathBuf::new() };
+    let is_common = |ancestor: &&Path| others.iter().all(|other| other.starts_with(ancestor));
+    first.ancestors().find(is_common).unwrap_or(Path::new("")).to_owned()
+}
+
+fn glob_error(pattern: &str, error: GlobError) -> SourceError {
+    let pattern = quoted(pattern);
+    match error {
+        GlobError::Invalid(reason) => {
+            SourceError { message: format!("invalid pattern {pattern}: {reason}"), hint: Some(PATTERN_HINT) }
+        }
+        GlobError::TooManyMatches => SourceError {
+            message: format!("more than {} match {pattern}", count_noun(MAX_ITEMS, "file")),
+            hint: Some("use a narrower pattern"),
+        },
+        GlobError::TooManyVisited => SourceError {
+            message: format!("{pattern} searches too many files"),
+            hint: Some("start it with the name of a folder, and use `*` instead of `**`"),
+        },
+        GlobError::Unreadable(folder, error) => {
+            SourceError { message: format!("can't read the folder {}: {error}", folder.display()), hint: None }
+        }
+    }
+}
+
+const PATTERN_HINT: &str = "`*`, `?`, `[a-z]`, `{a,b}` and `**` are wildcards; write `[*]` for a `*` in a name";
+
+fn read_lines(folder: &Path, file: &str) -> Result<SourceItems, SourceError> {
+    let name = quoted(file);
+    let error = |message: String| SourceError { message, hint: None };
+    let path = match (file.strip_prefix("~/"), std::env::home_dir()) {
+        (Some(rest), Some(home)) => home.join(rest),
+        _ => folder.join(file),
+    };
+    let bytes = match read_file(&path) {
+        Ok(bytes) => bytes,
+        Err(missing) if missing.kind() == io::ErrorKind::NotFound => {
+            let note = format!("{name} does not exist, so this defines no jobs");
+            return Ok(SourceItems { items: Vec::new(), notes: vec![note] });
+        }
+        Err(reason) => return Err(error(format!("can't read {name}: {reason}"))),
+    };
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err(error(format!("{name} is larger than {} MiB", MAX_FILE_BYTES >> 20)));
+    }
+    let text = String::from_utf8(bytes).map_err(|invalid| {
+        let valid = &invalid.as_bytes()[..invalid.utf8_error().valid_up_to()];
+        let line = memchr::memchr_iter(b'\n', valid).count() + 1;
+        error(format!("line {line} of {name} isn't valid UTF-8"))
+    })?;
+    let (mut items, mut first_lines) = (Vec::new(), HashMap::new());
+    let mut duplicates: Vec<(usize, usize)> = Vec::new();
+    for (line, text) in
+        (1..).zip(text.trim_start_matches('\u{feff}').lines()).filter(|(_, text)| !text.trim().is_empty())
+    {
+        let reason = match text {
+            _ if text.contains('\0') => Some("contains a NUL character, which can't be passed to a program"),
+            _ if is_ambiguous(text) => Some("contains a placeholder for a value"),
+            _ => None,
+        };
+        if let Some(reason) = reason {
+            return Err(error(format!("line {line} of {name} {reason}")));
+        }
+        if let Some(first) = first_lines.get(text) {
+            duplicates.push((line, *first));
+            continue;
+        }
+        first_lines.insert(text, line);
+        items.push((text.to_owned(), text.to_owned()));
+        if items.len() > MAX_ITEMS {
+            let message = format!("{name} has more than {}", count_noun(MAX_ITEMS, "line"));
+            return Err(SourceError { message, hint: Some("let each job do several lines, or split the file") });
+        }
+    }
+    let mut notes = Vec::new();
+    if items.is_empty() {
+        notes.push(format!("{name} has no lines, so this defines no jobs"));
+    }
+    if let Some((line, first)) = duplicates.first() {
+        let repeated = count_noun(duplicates.len(), "line");
+        notes.push(format!(
+            "{name} repeats {repeated}, such as line {line}, which is line {first} again; they are one job"
+        ));
+    }
+    Ok(SourceItems { items, notes })
+}
+
+/// Reads a regular file, or a little more of it than is allowed.
+fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    if !path.metadata()?.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}

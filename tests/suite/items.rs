@@ -1,0 +1,190 @@
+//! `for_each`: a job per item, whose files come and go.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::temp_site::TempSite;
+
+/// A job per file, one that needs the job of the same file, and one that needs all.
+const FILMS: &str = r#"
+queues:
+  films:
+    jobs:
+      - id: encode
+        for_each: {glob: "in/*.mp4"}
+        run: |
+          echo "$SETLIST_ITEM" >> calls
+          cp "$SETLIST_ITEM" "out-$SETLIST_ITEM_STEM"
+      - {id: check, needs: "encode[${item}]", command: [test, -e, "out-${item.stem}"], for_each: {glob: "in/*.mp4"}}
+      - {id: sum, needs: [encode, check], run: "ls out-* | wc -l"}
+"#;
+
+fn site_with(files: &[&str]) -> TempSite {
+    let site = TempSite::with(FILMS);
+    fs::create_dir(site.join("in")).unwrap();
+    files.iter().for_each(|file| site.write(&format!("in/{file}"), ""));
+    site
+}
+
+/// The jobs of the queue with their states.
+fn states(site: &TempSite) -> Vec<(String, String)> {
+    let list = site.ok(&["list", "films", "--json"]);
+    let jobs = list.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let mut states: Vec<_> = jobs.map(|job| (text(&job["name"]), text(&job["state"]))).collect();
+    states.sort();
+    states
+}
+
+fn calls(site: &TempSite) -> Vec<String> {
+    let calls = site.read("calls");
+    site.write("calls", "");
+    calls.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_file_that_appears_becomes_a_job_and_the_others_stay_done() {
+    let site = site_with(&["b.mp4", "c d.mp4"]);
+    site.ok(&["process", "films", "--quiet"]);
+    assert_eq!(calls(&site), ["in/b.mp4", "in/c d.mp4"]);
+    let first = site.job("films/encode[c%20d.mp4]");
+    assert_eq!((&first["outcome"], &first["parameters"]), (&json!("succeeded"), &json!({"item": "in/c d.mp4"})));
+    // The new file is first, so that all others move.
+    site.write("in/a.mp4", "");
+    assert_eq!(site.ok(&["reload"]), "2 jobs added, 1 job changed\n");
+    assert_eq!(site.ok(&["reload"]), "nothing changed\n");
+    let plan = site.run(&["process", "films", "--dry-run"]);
+    let rows: Vec<&str> = plan.stdout.lines().map(|line| line.split_whitespace().next().unwrap()).collect();
+    assert_eq!(rows, ["films/encode[a.mp4]", "films/check[a.mp4]"]);
+    assert!(plan.stderr.contains("2 jobs pending"), "{plan:?}");
+    site.ok(&["process", "films", "--quiet"]);
+    assert_eq!(calls(&site), ["in/a.mp4"]);
+    assert_eq!(site.job("films/encode[c%20d.mp4]"), first, "neither run again nor replaced");
+}
+
+#[test]
+fn the_pending_job_of_a_file_that_vanishes_is_removed_and_a_finished_one_is_kept() {
+    let site = site_with(&["a.mp4", "b.mp4"]);
+    site.ok(&["process", "films", "--quiet"]);
+    site.write("in/c.mp4", "");
+    site.ok(&["reload"]);
+    fs::remove_file(site.join("in/c.mp4")).unwrap();
+    fs::remove_file(site.join("in/a.mp4")).unwrap();
+    assert_eq!(site.ok(&["reload"]), "1 job changed, 2 jobs removed\n");
+    let finished = |name: &str| (name.to_owned(), "finished".to_owned());
+    let names = ["check[a.mp4]", "check[b.mp4]", "encode[a.mp4]", "encode[b.mp4]", "sum"];
+    assert_eq!(states(&site), names.map(finished));
+    // When it comes back, it is the same job with its history.
+    calls(&site);
+    let id = site.job("films/encode[a.mp4]")["id"].clone();
+    site.write("in/a.mp4", "");
+    site.ok(&["process", "films", "--quiet"]);
+    assert_eq!((site.job("films/encode[a.mp4]")["id"].clone(), calls(&site).len()), (id, 0));
+}
+
+#[test]
+fn the_jobs_that_need_an_item_wait_for_it_and_the_last_for_all() {
+    let site = site_with(&["a.mp4", "b.mp4"]);
+    // One of them fails: only its own check is skipped, and the sum, which needs all.
+    fs::create_dir(site.join("out-a")).unwrap();
+    fs::remove_file(site.join("in/a.mp4")).unwrap();
+    std::os::unix::fs::symlink("b.mp4", site.join("in/a.mp4")).unwrap();
+    site.write("out-a/a.mp4", "");
+    fs::set_permissions(site.join("out-a"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    fs::create_dir(site.join("out-a/a.mp4.d")).unwrap();
+    let outcomes = || {
+        let names = ["encode[a.mp4]", "encode[b.mp4]", "check[a.mp4]", "check[b.mp4]", "sum"];
+        names.map(|name| site.job(&format!("films/{name}"))["outcome"].as_str().unwrap_or_default().to_owned())
+    };
+    site.write(
+        "jobs.yaml",
+        &FILMS.replace(
+            "cp \"$SETLIST_ITEM\" \"out-$SETLIST_ITEM_STEM\"",
+            "[ \"$SETLIST_ITEM_NAME\" != a.mp4 ]; echo > out-$SETLIST_ITEM_STEM",
+        ),
+    );
+    assert_eq!(site.run(&["process", "films", "--quiet"]).code, Some(1));
+    assert_eq!(outcomes(), ["failed", "succeeded", "skipped", "succeeded", "skipped"]);
+}
+
+#[test]
+fn names_of_files_are_never_code() {
+    let site = TempSite::with(
+        r#"
+queues:
+  q:
+    - {id: show, for_each: {glob: "in/*"}, run: 'printf "%s|%s|" "$SETLIST_ITEM" "$SETLIST_ITEM_EXT"', on_finish: 'echo "$SETLIST_ITEM" >> hooks'}
+    - {id: words, for_each: {glob: "in/*"}, command: [printf, "%s|", "${item}"], args: ["${item.name}"]}
+"#,
+    );
+    fs::create_dir(site.join("in")).unwrap();
+    let hostile = [
+        "$(touch hacked).x",
+        "`touch hacked`",
+        "; touch hacked",
+        "${matrix.a} {b}",
+        "-rf",
+        "tab\tand\nline",
+        "%5B[0]é",
+    ];
+    hostile.iter().for_each(|name| site.write(&format!("in/{name}"), ""));
+    assert_eq!(site.ok(&["check"]), "jobs.yaml: 1 queue, 14 jobs\n");
+    site.ok(&["process", "q", "--quiet"]);
+    assert!(!site.join("hacked").exists());
+    let list = site.ok(&["list", "q", "--json"]);
+    let values: Vec<String> = list
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["value"].as_str().unwrap_or_default().to_owned())
+        .collect();
+    for name in hostile.iter().filter(|name| !name.contains('\n')) {
+        let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
+        assert!(values.contains(&format!("in/{name}|{extension}|")) || name.contains('\t'), "{name} {values:?}");
+        assert!(values.contains(&format!("in/{name}|{name}|")) || name.contains('\t'), "{name} {values:?}");
+    }
+    let names: Vec<Value> =
+        list.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["name"].clone()).collect();
+    assert!(
+        names.contains(&json!("show[tab%09and%0Aline]")) && names.contains(&json!("show[%255B%5B0%5Dé]")),
+        "{names:?}"
+    );
+    let shown = site.ok(&["show", "q/show[-rf]"]);
+    assert!(shown.contains("item") && shown.contains("in/-rf"), "{shown}");
+    assert_eq!(site.ok(&["log", "q/words[-rf]"]), "in/-rf|-rf|");
+}
+
+#[test]
+fn warnings_are_printed_by_check_and_reload() {
+    let site = TempSite::with("queues: {q: [{id: e, run: e, for_each: {glob: '*.mp4'}}]}");
+    for command in ["check", "reload"] {
+        let output = site.run(&[command]);
+        let warning = "warning: jobs.yaml:1:47: no file matches `*.mp4`, so this defines no jobs";
+        assert!(output.code == Some(0) && output.stderr.contains(warning), "{output:?}");
+    }
+}
+
+#[test]
+fn a_schedule_runs_the_files_that_came_since_the_file_was_read() {
+    let site = TempSite::with(
+        "queues: {q: {schedule: '@every 1s', jobs: [{id: load, run: 'echo \"$SETLIST_ITEM\"', for_each: {glob: 'in/*.csv'}}, {id: last, run: echo}]}}",
+    );
+    fs::create_dir(site.join("in")).unwrap();
+    let mut worker = site.command(&["worker"]).spawn().unwrap();
+    site.wait_until("q/last", |job| job["outcome"] == "succeeded");
+    site.write("in/a.csv", "");
+    // No command opens the site meanwhile: the worker has to find it.
+    crate::temp_site::wait_for("the run of the new file", || {
+        let folder = fs::read_dir(site.join(".setlist")).ok()?;
+        drop(folder);
+        let store =
+            setlist::store::SqliteStore::open_to_read(&setlist::store::StateDir::new(site.join(".setlist"))).ok()?;
+        let mut store: Box<dyn setlist::store::Store> = Box::new(store);
+        let site_state = store.load().ok()?;
+        site_state
+            .jobs()
+            .any(|job| job.name() == Some("load[a.csv]") && job.value == Some(json!("in/a.csv")))
+            .then_some(())
+    });
+    rustix::process::kill_process(rustix::process::Pid::from_child(&worker), rustix::process::Signal::TERM).unwrap();
+    worker.wait().unwrap();
+}
