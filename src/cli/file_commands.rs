@@ -1,5 +1,6 @@
 //! `setlist init`, `check` and `schema`: commands about a `jobs.yaml`.
 
+use std::collections::HashSet;
 use std::env;
 use std::fs::OpenOptions;
 use std::io::{self, BufWriter, Write};
@@ -21,8 +22,8 @@ use super::site_args::SiteArgs;
 use super::site_files::nearest_file;
 use super::templates::{TEMPLATES, Template};
 use crate::definition::{self, BARE, Diagnostic, STARTER};
-use crate::model::{Call, Definition, DesiredQueue, DesiredState, Program, Value};
-use crate::runner::unkeepable_limits;
+use crate::model::{Call, Definition, DesiredQueue, DesiredState, FilePattern, Program, Value};
+use crate::runner::{count_matches, unkeepable_limits};
 use crate::site::SitePaths;
 use crate::text::{self, count_noun};
 
@@ -128,6 +129,7 @@ fn needs_worker(plan: &DesiredState) -> bool {
 fn warnings(file: &Path, desired: &DesiredState) -> Vec<String> {
     let folder = file.parent().unwrap_or(Path::new("."));
     let mut warnings = Vec::new();
+    let outputs = all_outputs(desired);
     for job in desired.queues.iter().flat_map(|queue| queue.jobs.iter().map(move |job| (queue, job))) {
         let (queue, definition) = job;
         let Call::Script(script) = &definition.call else { continue };
@@ -151,6 +153,10 @@ fn warnings(file: &Path, desired: &DesiredState) -> Vec<String> {
         for problem in unkeepable_limits(&script.exec.limits) {
             add(problem);
         }
+        if let Some(rules) = &script.exec.files {
+            let cwd = script.exec.cwd.as_deref().map_or_else(|| folder.to_owned(), |cwd| absolute(folder, cwd));
+            source_warnings(&cwd, &rules.sources, &outputs).into_iter().for_each(&mut add);
+        }
         // A job may set a PATH of its own.
         if let Program::Run { shell, .. } = &script.program
             && let Some(program) = shell.first()
@@ -163,6 +169,31 @@ fn warnings(file: &Path, desired: &DesiredState) -> Vec<String> {
     let more = warnings.len().saturating_sub(MAX_WARNINGS);
     warnings.truncate(MAX_WARNINGS);
     warnings.extend((more > 0).then(|| count_noun(more, "more warning")));
+    warnings
+}
+
+/// The patterns of what the jobs of the file make.
+fn all_outputs(desired: &DesiredState) -> HashSet<&str> {
+    let scripts = desired.queues.iter().flat_map(|queue| &queue.jobs).filter_map(|job| match &job.call {
+        Call::Script(script) => script.exec.files.as_deref(),
+        Call::Function(_) => None,
+    });
+    scripts.flat_map(|files| &files.outputs).map(String::as_str).collect()
+}
+
+/// Sources that match nothing and that no job makes, and those outside of the working directory.
+fn source_warnings(cwd: &Path, sources: &[String], outputs: &HashSet<&str>) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for source in sources.iter().filter(|source| !source.starts_with('!')) {
+        let Ok(pattern) = FilePattern::parse(source) else { continue };
+        // A pattern with `~` is looked up when the job runs.
+        if !source.starts_with('~') && !outputs.contains(&**source) && count_matches(cwd, &pattern, 1) == Ok(0) {
+            warnings.push(format!("no file matches the source {source}"));
+        }
+        if pattern.leaves_folder() {
+            warnings.push(format!("the source {source} is outside of the working directory"));
+        }
+    }
     warnings
 }
 

@@ -18,8 +18,8 @@ macro_rules! topics {
 }
 
 const TOPICS: [HelpTopic; 18] = topics![
-    "jobs.yaml" "schedules" "monitoring" "values" "inputs" "items" "pools" "environment" "failures" "keys" "filters" "json" "state" "service"
-    "config" "import" "other-tools" "what-happens"
+    "jobs.yaml" "schedules" "monitoring" "values" "inputs" "items" "conditions" "pools" "environment" "failures" "keys" "filters"
+    "json" "state" "service" "config" "import" "other-tools" "what-happens"
 ];
 
 /// What people look for, and the field or topic that it is about.

@@ -320,6 +320,20 @@ struct JobNotes {
     has_value_of_output: bool,
 }
 
+/// What decides whether the job runs, and what limits its runs.
+fn check_fields(job: &Job) -> Vec<(&'static str, String)> {
+    let Some(exec) = job.script().map(|script| &script.exec) else { return Vec::new() };
+    let conditions = exec.conditions.iter().flat_map(|conditions| conditions.programs());
+    let mut fields: Vec<_> = conditions.map(|(kind, program)| (kind.as_str(), command_line(program))).collect();
+    if let Some(files) = &exec.files {
+        let names = [("sources", &files.sources), ("outputs", &files.outputs)];
+        fields.extend(names.map(|(name, patterns)| (name, patterns.join(", "))));
+    }
+    fields.push(("limits", exec.limits.to_string()));
+    fields.retain(|(_, text)| !text.is_empty());
+    fields
+}
+
 fn print_details(
     out: &mut impl Write,
     job: &Job,
@@ -393,8 +407,8 @@ fn print_details(
     if let Some(matrix) = &job.definition.matrix {
         field(if matrix.is_item { "item" } else { "matrix" }, &matrix.to_string())?;
     }
-    if let Some(script) = job.script().filter(|script| !script.exec.limits.is_empty()) {
-        field("limits", &script.exec.limits.to_string())?;
+    for (name, text) in check_fields(job) {
+        field(name, &text)?;
     }
     if !job.definition.tags.is_empty() {
         field("tags", &job.definition.tags.join(", "))?;

@@ -13,7 +13,7 @@ use super::artifacts::RunArtifacts;
 use super::error::CliError;
 use crate::model::{
     Approval, Call, Exit, HookResult, Job, NeedResult, Outcome, OutcomeCondition, Overdue, PoolHold, Program, QueueId,
-    QueueMode, QueueState, Run, RunEnd, RunId, ScheduleState, SiteState, Value, WaitReason,
+    QueueMode, QueueState, Run, RunEnd, RunId, ScheduleState, SiteState, SkipKind, Value, WaitReason,
 };
 use crate::text;
 
@@ -142,6 +142,7 @@ pub(super) struct JobRecord<'a> {
     pools: BTreeMap<&'a str, &'a [u32]>,
     /// The key that only one pending or running job has.
     unique: Option<&'a str>,
+    skipped_by: Option<&'static str>,
     /// Since when it prints nothing, if it is stalled.
     stalled_since: Option<String>,
     /// By when it should have succeeded, if it is overdue. Only commands that show jobs know this.
@@ -206,6 +207,7 @@ struct RunRecord<'a> {
     command: Option<&'a str>,
     /// The results of the needed jobs when it started.
     needs: Vec<NeedRecord<'a>>,
+    skipped_by: Option<&'static str>,
 }
 
 /// The result of a needed job.
@@ -295,6 +297,7 @@ impl<'a> JobRecord<'a> {
             uses: job.definition.scheduling.uses.iter().map(|wanted| (&*wanted.pool, wanted.count)).collect(),
             pools: held_units(job.held_pools()),
             unique: job.definition.scheduling.unique.as_deref(),
+            skipped_by: job.outcome().and_then(Outcome::skip_kind).map(SkipKind::as_str),
             stalled_since: job.stalled_since().map(time),
             overdue_since: None,
             details: None,
@@ -361,7 +364,7 @@ impl<'a> RunRecord<'a> {
             ended_at: end.map(|end| time(end.at)),
             run_ms: run.duration().map(millis),
             value: end.and_then(|end| end.value.as_deref()),
-            error: end.and_then(|end| end.outcome.failure()).map(|failure| failure.message.as_str()),
+            error: end.and_then(|end| outcome_message(&end.outcome)),
             cause: cause_record(end),
             usage: usage_record(end),
             worker: run.worker.0,
@@ -375,6 +378,7 @@ impl<'a> RunRecord<'a> {
                 .collect(),
             command: run.inputs.as_deref().and_then(|inputs| inputs.command.as_deref()),
             needs: run.inputs.iter().flat_map(|inputs| &inputs.needs).map(NeedRecord::new).collect(),
+            skipped_by: end.and_then(|end| end.outcome.skip_kind()).map(SkipKind::as_str),
         }
     }
 }
@@ -409,9 +413,15 @@ fn usage_record(end: Option<&RunEnd>) -> Option<UsageRecord> {
 
 /// Why its latest run failed, or why it was skipped.
 fn error_message(job: &Job) -> Option<&str> {
-    match job.outcome() {
-        Some(Outcome::Skipped { reason, .. }) => Some(reason),
-        _ => job.failure().map(|failure| failure.message.as_str()),
+    let skipped = job.outcome().filter(|outcome| outcome.skip_kind().is_some()).and_then(outcome_message);
+    skipped.or_else(|| job.failure().map(|failure| failure.message.as_str()))
+}
+
+/// Why a run or a job failed or was skipped.
+fn outcome_message(outcome: &Outcome) -> Option<&str> {
+    match outcome {
+        Outcome::Skipped { reason, .. } => Some(reason),
+        outcome => outcome.failure().map(|failure| failure.message.as_str()),
     }
 }
 

@@ -127,7 +127,7 @@ impl RunCounter {
                 self.running.insert(run.id);
             }
             Event::Ended { job, run, report, after_run } if self.running.remove(run) => {
-                let succeeded = report.outcome == Outcome::Succeeded;
+                let succeeded = report.outcome == Outcome::Succeeded || report.outcome.skip_kind().is_some();
                 *(if succeeded { &mut self.succeeded } else { &mut self.unsuccessful }) += 1;
                 if !self.detached
                     && let Ok(Some(job)) = store.job(*job)

@@ -68,6 +68,10 @@ pub(super) enum FieldType {
     OverlapPolicy,
     TimeZone,
     Shell,
+    Condition,
+    Patterns,
+    Sources,
+    SourceComparison,
     SizeKept,
     Tags,
     Text,
@@ -165,6 +169,14 @@ fields! {
         "When the job becomes pending and runs: a cron expression, a list of them, or a map with options."
     Expect "expect" Expect
         "By when the job should have succeeded: a time of day such as `04:00`, a list, or `{within: 26h}`."
+    If "if" Condition
+        "A script or a command as a list. The job runs if it exits with 0 when its turn comes; otherwise it is skipped."
+    Unless "unless" Condition
+        "A script or a command as a list. The job is skipped if it exits with 0 when its turn comes."
+    Sources "sources" Sources
+        "Patterns of files. The job is skipped as up to date if they are as they were at its last success."
+    Outputs "outputs" Patterns
+        "Patterns of files that the job makes. It is not up to date unless each matches something."
     Matrix "matrix" Matrix
         "Lists of values. Each combination is one job; write `${matrix.NAME}` in fields and `$NAME` in scripts."
     ForEach "for_each" ForEach
@@ -273,6 +285,13 @@ fields! {
     After "after" PositiveDuration "How long the job may print nothing."
     Then "then" StallAction
         "What happens then: `report` (default) shows it and runs `on_stall`; `cancel` and `kill` also stop the run."
+}
+
+fields! {
+    /// Fields of `sources`.
+    SourcesField:
+    Paths "paths" Patterns "Patterns of files, relative to the working directory; `!` before one leaves files out."
+    On "on" SourceComparison "What makes a file a changed one: its `content` (default), or its size or `mtime`."
 }
 
 fields! {

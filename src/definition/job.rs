@@ -12,10 +12,14 @@ use super::problems::{Problem, Problems};
 use super::program;
 use super::schedule;
 use super::spanned_value::{Node, NodeKind, ScalarType};
+use super::start_checks;
 use super::unknown_fields;
 use super::value;
 use super::value_path::ValuePath;
-use crate::model::{Arguments, Definition, ExecOptions, Expectation, Program, Schedule, SchedulingOptions, Script};
+use crate::model::{
+    Arguments, Conditions, Definition, ExecOptions, Expectation, FileRules, Program, Schedule, SchedulingOptions,
+    Script,
+};
 
 /// The question of a job with `confirm: true`.
 const DEFAULT_QUESTION: &str = "Run this job?";
@@ -31,6 +35,9 @@ pub(super) struct JobEntry {
     schedule: Option<Arc<Schedule>>,
     unique: Option<Arc<str>>,
     expect: Option<Arc<Expectation>>,
+    /// Boxed, because few jobs have them.
+    conditions: Option<Box<Conditions>>,
+    files: Option<Box<FileRules>>,
     /// Resolved when all jobs are known.
     pub(super) needs: Vec<needs::UnresolvedNeed>,
     own_fields: Option<Box<InheritedFields>>,
@@ -78,6 +85,8 @@ impl JobEntry {
             schedule: None,
             unique: None,
             expect: None,
+            conditions: None,
+            files: None,
             needs: Vec::new(),
             own_fields: None,
         };
@@ -124,6 +133,23 @@ impl JobEntry {
                 }
                 Some(JobField::Schedule) => self.schedule = schedule::read_schedule(node, path, problems),
                 Some(JobField::Expect) => self.expect = expect::read_expect(node, path, problems),
+                Some(JobField::If) => {
+                    self.conditions.get_or_insert_default().run_if = start_checks::read_condition(node, path, problems);
+                }
+                Some(JobField::Unless) => {
+                    self.conditions.get_or_insert_default().run_unless =
+                        start_checks::read_condition(node, path, problems);
+                }
+                Some(JobField::Sources) => {
+                    if let Some((sources, on)) = start_checks::read_sources(node, path, problems) {
+                        let files = self.files.get_or_insert_default();
+                        (files.sources, files.on) = (sources, on);
+                    }
+                }
+                Some(JobField::Outputs) => {
+                    self.files.get_or_insert_default().outputs =
+                        start_checks::read_outputs(node, path, problems).unwrap_or_default();
+                }
                 Some(JobField::Needs) => self.needs = needs::read_needs(node, path, problems),
                 // Read earlier, because it defines several jobs.
                 Some(JobField::Matrix | JobField::ForEach) => {}
@@ -195,12 +221,20 @@ impl JobEntry {
 
     /// The approximate memory size in bytes of the job's own copy of inherited values.
     pub(super) fn inherited_memory_size(&self, scope: &InheritedScope) -> usize {
-        if self.own_fields.is_some() || self.stdin.is_some() { scope.memory_size } else { scope.tags_memory_size }
+        if self.own_fields.is_some() || self.has_own_exec() { scope.memory_size } else { scope.tags_memory_size }
+    }
+
+    /// Whether it has execution options that are not inherited.
+    fn has_own_exec(&self) -> bool {
+        self.stdin.is_some() || self.conditions.is_some() || self.files.is_some()
     }
 
     /// Builds the definition with the values inherited from `scope`.
     pub(super) fn into_definition(self, name: Arc<str>, scope: &InheritedScope, interner: &mut Interner) -> Definition {
+        let has_own_exec = self.has_own_exec();
         let (stdin, confirm, schedule) = (self.stdin, self.confirm, self.schedule);
+        let conditions = self.conditions.filter(|conditions| !conditions.is_empty()).map(|own| Arc::new(*own));
+        let files = self.files.map(|own| Arc::new(*own));
         let (expect, unique) = (self.expect, self.unique);
         let own = self.own_fields.map(|own| own.inherit_from(&scope.inherited));
         let inherited = own.as_ref().unwrap_or(&scope.inherited);
@@ -211,10 +245,10 @@ impl JobEntry {
             ProgramSource::Command(words) => Program::Command(words),
         };
         let is_inherited = |is_set: bool| own.is_none() && !is_set;
-        let exec = if is_inherited(stdin.is_some()) {
+        let exec = if is_inherited(has_own_exec) {
             Arc::clone(&scope.exec)
         } else {
-            interner.exec_options(inherited.exec_options(stdin))
+            interner.exec_options(ExecOptions { conditions, files, ..inherited.exec_options(stdin) })
         };
         let mut definition = Definition::new(Script { program, exec });
         definition.name = Some(name);

@@ -84,7 +84,7 @@ pub(super) fn substitute<'s, V: JobVariant>(
                 V::reject_in_id(&field.value, path, problems);
                 field.value.clone()
             }
-            name if HOOK_FIELDS.contains(&name) => {
+            name if HOOK_FIELDS.contains(&name) || matches!(name, "if" | "unless") => {
                 V::reject_in_script(&field.value, path, problems);
                 V::reject_in_command(&field.value, path, problems);
                 if let Some(script) = field.value.get("run") {

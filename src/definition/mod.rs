@@ -51,6 +51,7 @@ mod source;
 mod spanned_value;
 mod spelling;
 mod stall;
+mod start_checks;
 mod unique_keys;
 pub mod units;
 mod unknown_fields;

@@ -106,7 +106,8 @@ pub fn find_variable(text: &str) -> Option<&str> {
 fn reject_unknown(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) {
     let NodeKind::Map(entries) = &node.kind else { return };
     for MapEntry { key, value } in entries.iter().filter(|entry| !matches!(&*entry.key.text, "run" | "jobs")) {
-        let is_script = key.text == "on_finish" && matches!(value.kind, NodeKind::Scalar(..));
+        let is_script =
+            matches!(&*key.text, "on_finish" | "if" | "unless") && matches!(value.kind, NodeKind::Scalar(..));
         if !is_script {
             let takes_values = FIELDS_WITH_VALUES.contains(&&*key.text);
             reject_unknown_in(value, &path.key(&key.text), takes_values, problems);

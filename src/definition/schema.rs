@@ -9,9 +9,9 @@ use serde_json::{Map, Value, json};
 
 use super::fields::{
     ExpectField, FieldScope, FieldSpec, FieldType, ForEachField, HookField, InputField, KeepField, LimitField,
-    NeedField, RetryField, ScheduleField, StallField,
+    NeedField, RetryField, ScheduleField, SourcesField, StallField,
 };
-use super::{desired_state, inputs, needs, pass_env, pools, retry, schedule, stall};
+use super::{desired_state, inputs, needs, pass_env, pools, retry, schedule, stall, start_checks};
 use crate::model::Interpreter;
 
 /// The name of a pool.
@@ -117,6 +117,7 @@ impl FieldType {
             Self::Expect => expect(),
             Self::ExpectedTimes => one_or_more(&json!({"type": "string", "pattern": r"[:\s@]"})),
             Self::Stall => any_of([duration(1), constant("none"), object_with(StallField::ALL, "after")]),
+            Self::Condition | Self::Patterns | Self::Sources | Self::SourceComparison => self.start_check_schema(),
             Self::StallAction => or_placeholder(one_of(stall::THEN_VALUES.iter().map(|(word, _)| *word))),
             Self::InputDefault => json!({"type": ["string", "number", "boolean", "null"]}),
             Self::InputTypeName => one_of(inputs::TYPES.iter().map(|(word, _)| *word)),
@@ -132,6 +133,19 @@ impl FieldType {
             Self::Jobs => jobs(),
             Self::Defaults => object(FieldScope::Defaults.fields()),
             Self::Queues => json!({"type": "object", "additionalProperties": definition_ref("queue")}),
+        }
+    }
+}
+
+impl FieldType {
+    /// The schema of what decides whether a job runs.
+    fn start_check_schema(self) -> Value {
+        let patterns = one_or_more(&definition_ref("non_empty_text"));
+        match self {
+            Self::Condition => any_of([definition_ref("non_empty_text"), Self::CommandLine.schema()]),
+            Self::SourceComparison => or_placeholder(one_of(start_checks::ON_VALUES.iter().map(|(word, _)| *word))),
+            Self::Sources => any_of([patterns, object_with(SourcesField::ALL, "paths")]),
+            _ => patterns,
         }
     }
 }

@@ -10,7 +10,7 @@ use super::value_path::ValuePath;
 const MAX_LISTED: usize = 12;
 
 /// Names that other tools use for our fields.
-const SYNONYMS: [(&str, &str); 20] = [
+const SYNONYMS: [(&str, &str); 23] = [
     ("cmd", "command"),
     ("concurrency", "parallel"),
     ("cron", "schedule"),
@@ -21,12 +21,15 @@ const SYNONYMS: [(&str, &str); 20] = [
     ("depends_on", "needs"),
     ("dir", "cwd"),
     ("environment", "env"),
+    ("generates", "outputs"),
     ("hook", "on_finish"),
     ("notify", "on_finish"),
+    ("only_if", "if"),
     ("on_exit", "on_finish"),
     ("requires", "needs"),
     ("retries", "retry"),
     ("script", "run"),
+    ("skip_if", "unless"),
     ("tty", "pty"),
     ("workdir", "cwd"),
     ("working_dir", "cwd"),

@@ -88,6 +88,11 @@ impl ExecOptions {
             && self.pty == other.pty
     }
 
+    /// How long a condition of the job may take.
+    pub fn condition_timeout(&self) -> Duration {
+        self.timeout.map_or(Conditions::TIMEOUT, |timeout| timeout.min(Conditions::TIMEOUT))
+    }
+
     /// The default time between SIGTERM and SIGKILL.
     pub const DEFAULT_GRACE: Duration = Duration::from_secs(10);
 

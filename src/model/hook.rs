@@ -71,7 +71,7 @@ impl Hook {
         match self.on {
             OutcomeCondition::Success => *outcome == Outcome::Succeeded,
             OutcomeCondition::Failure => matches!(outcome, Outcome::Failed(_)),
-            OutcomeCondition::Finish => true,
+            OutcomeCondition::Finish => outcome.skip_kind().is_none(),
         }
     }
 

@@ -35,7 +35,8 @@ pub(super) fn reserve_more<R: StateReader>(reader: &R, id: WorkerId, queues: &[(
 }
 
 /// The next jobs of a queue that can be reserved: they all have weight 1, and no event can block them, since they have
-/// no needs and use no pools. Jobs in a pseudo-terminal are excluded.
+/// no needs and use no pools. Jobs in a pseudo-terminal are excluded, and those
+/// that are checked before they start.
 fn reservable_jobs<R: StateReader>(reader: &R, queue: &QueueId, most: usize) -> Result<Vec<Job>, R::Error> {
     // If a failure stops the queue, the next job must wait for the outcome of the last.
     let continues = reader
@@ -46,10 +47,13 @@ fn reservable_jobs<R: StateReader>(reader: &R, queue: &QueueId, most: usize) -> 
     if most == 0 || !continues || !reader.next_jobs(queue, Readiness::Requested, 1)?.is_empty() {
         return Ok(Vec::new());
     }
-    let uses_pty = |job: &Job| job.script().is_some_and(|script| script.exec.pty);
+    let has_checks = |job: &Job| {
+        job.script()
+            .is_some_and(|script| script.exec.pty || script.exec.conditions.is_some() || script.exec.files.is_some())
+    };
     let plain = |job: &Job| {
         let scheduling = &job.definition.scheduling;
-        scheduling.weight == 1 && scheduling.uses.is_empty() && job.needs.is_empty() && !uses_pty(job)
+        scheduling.weight == 1 && scheduling.uses.is_empty() && job.needs.is_empty() && !has_checks(job)
     };
     Ok(reader.next_jobs(queue, Readiness::Ready, most)?.into_iter().take_while(plain).collect())
 }

@@ -89,6 +89,11 @@ impl StateDir {
         self.path.join("environments")
     }
 
+    /// The known hashes of the sources of jobs.
+    pub fn file_hashes(&self) -> PathBuf {
+        self.path.join("file-hashes")
+    }
+
     /// The values that runs return.
     pub fn values(&self) -> PathBuf {
         self.path.join("values")

@@ -8,6 +8,7 @@ mod peers;
 mod reserved_jobs;
 mod setup;
 mod site_events;
+mod start_checks;
 
 use std::collections::{HashMap, VecDeque};
 use std::error::Error;
@@ -30,13 +31,14 @@ use super::environment_cache::EnvironmentCache;
 use super::error::{WorkerError, site_error_or};
 use super::hooks::Hooks;
 use super::message::{MessageSender, Shutdown, WorkerMessage};
+use super::pending_start::PendingStart;
 use super::pruner::Pruner;
 use super::reload::Reload;
 use super::reservations::Reservations;
 use super::run_folders::RunFolders;
 use crate::crash;
-use crate::model::{Command, Event, EventRecord, HookResult, Job, QueueId, RunId, StopSignal, WorkerId};
-use crate::runner::{Runner, with_sigchld_blocked};
+use crate::model::{Command, Event, EventRecord, HookResult, Job, QueueId, RunId, SourceState, StopSignal, WorkerId};
+use crate::runner::{FileHashes, Runner, with_sigchld_blocked};
 use crate::site::{SitePaths, forget_unused_environments, hostname, reap_dead_workers, tag_prefix};
 use crate::store::{LivenessWatch, NotifyFn, Store, StoreClock, StoreError, Subscription, WorkerLease, WorkerLock};
 use crate::text::count_noun;
@@ -67,6 +69,7 @@ pub(super) struct EventLoop {
     hooks: Hooks,
     folders: RunFolders,
     environments: EnvironmentCache,
+    file_hashes: Arc<FileHashes>,
     /// Results of hooks that have not been saved yet.
     hook_results: Vec<(RunId, HookResult)>,
     commit_latency: CommitLatency,
@@ -148,12 +151,16 @@ struct ActiveRun {
     is_ended: bool,
     /// It has stalled before, so that its hook has run.
     has_stalled: bool,
+    /// Its checks, until its job starts.
+    pending_start: Option<PendingStart>,
+    /// What the sources of its job were before it started.
+    sources: Option<Box<SourceState>>,
 }
 
 impl ActiveRun {
     /// A run that starts now.
     fn new(job: Job) -> Self {
-        Self { job, started: Instant::now(), is_ended: false, has_stalled: false }
+        Self { job, started: Instant::now(), is_ended: false, has_stalled: false, pending_start: None, sources: None }
     }
 }
 
@@ -178,6 +185,7 @@ impl EventLoop {
         let id = id.unwrap_or_default();
         crash::point("joined");
         let environments = EnvironmentCache::new(&paths.state);
+        let file_hashes = Arc::new(FileHashes::new(paths.state.file_hashes()));
         let folders = RunFolders::new(paths.state.clone());
         let setup = WorkerSetup::of_worker(store, &paths, id, registration_lock);
         // Otherwise it would be considered a dead worker.
@@ -195,6 +203,7 @@ impl EventLoop {
             hooks: Hooks::new(id),
             folders,
             environments,
+            file_hashes,
             hook_results: Vec::new(),
             commit_latency: CommitLatency::default(),
             reservations: Reservations::new(reservation_lock),

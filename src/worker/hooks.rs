@@ -4,18 +4,19 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::mem;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
 use super::environment_cache::EnvironmentCache;
 use super::hook_event::HookEvent;
+use super::output_tail::OutputTail;
 use super::setlist_variables::{self, HookVariables};
 use crate::model::{
-    Definition, ExecOptions, Hook, Job, Outcome, Overdue, RunId, RunReport, ScheduleTarget, Script, StopSignal, Stream,
+    Definition, ExecOptions, Hook, Job, Outcome, Overdue, RunId, RunReport, ScheduleTarget, Script, StopSignal,
     WorkerId,
 };
-use crate::runner::{Launch, Output, PtyOptions, Runner};
+use crate::runner::{Launch, PtyOptions, Runner};
 use crate::site::{HOOK_SLOTS, SitePaths, hook_tag};
 use crate::store::{Store, StoreError, log};
 use crate::text::sanitize_line;
@@ -50,9 +51,6 @@ struct RunningHook {
 
 /// Called when a hook has ended, with its slot, its report and the last line that it printed.
 pub(super) type HookCallback = Box<dyn FnOnce(usize, RunReport, String) + Send>;
-
-/// How many bytes of the output of a hook are kept.
-const MAX_TAIL_BYTES: usize = 4096;
 
 impl Hooks {
     /// The hooks of this worker.
@@ -216,27 +214,4 @@ fn launch(
         value_file: None,
         pty: PtyOptions::default(),
     }
-}
-
-/// The last bytes that a hook has printed.
-#[derive(Clone, Default)]
-struct OutputTail(Arc<Mutex<Vec<u8>>>);
-
-impl OutputTail {
-    fn last_line(&self) -> String {
-        let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let text = String::from_utf8_lossy(&bytes);
-        text.lines().rev().map(sanitize_line).find(|line| !line.trim().is_empty()).unwrap_or_default()
-    }
-}
-
-impl Output for OutputTail {
-    fn write(&mut self, _: Stream, bytes: &[u8]) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.extend_from_slice(bytes);
-        let too_many = kept.len().saturating_sub(MAX_TAIL_BYTES);
-        kept.drain(..too_many);
-    }
-
-    fn finish(self: Box<Self>) {}
 }

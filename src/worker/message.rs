@@ -5,8 +5,8 @@ use std::sync::mpsc::Sender;
 use chrono::{DateTime, Utc};
 
 use crate::definition;
-use crate::model::{DesiredState, JobId, RunId, RunReport};
-use crate::runner::Waker;
+use crate::model::{DesiredState, JobId, ObservedFiles, RunId, RunReport};
+use crate::runner::{ObserveError, Waker};
 
 /// How urgently a worker shuts down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,6 +25,10 @@ pub(super) enum WorkerMessage {
     FileRead(Result<DesiredState, definition::Error>),
     /// The process of a run has ended.
     RunEnded(JobId, RunId, RunReport),
+    /// A condition of a run has ended; the last line that it printed.
+    ConditionEnded(JobId, RunId, RunReport, String),
+    /// The sources and outputs of the job of a run were observed.
+    FilesObserved(RunId, Result<ObservedFiles, ObserveError>),
     /// A run has printed nothing since this time, for longer than it may; or, without a time, prints again.
     StallChanged(JobId, RunId, Option<DateTime<Utc>>),
     /// The hook in this slot has ended; the last line that it printed.

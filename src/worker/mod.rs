@@ -7,6 +7,7 @@
 
 mod commit_latency;
 mod commit_thread;
+mod condition;
 mod environment_cache;
 mod error;
 mod event_loop;
@@ -15,6 +16,8 @@ mod hooks;
 mod in_process;
 mod job_variables;
 mod message;
+mod output_tail;
+mod pending_start;
 mod pruner;
 mod pty;
 mod queue_methods;

@@ -1,5 +1,6 @@
 //! Writes the output of a run to its log, and tells the worker when a run stalls.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -16,6 +17,10 @@ pub(super) struct RunLog {
     run: RunId,
     on_stall: StallCallback,
 }
+
+/// The log of a run to which first its conditions write, then its job.
+#[derive(Clone)]
+pub(super) struct SharedLog(Arc<Mutex<Option<RunLog>>>);
 
 /// Called when a run is stalled, with the time since when it has printed nothing, and without a time when it prints again.
 pub(super) type StallCallback = Box<dyn Fn(Option<DateTime<Utc>>) + Send>;
@@ -57,5 +62,40 @@ impl Output for RunLog {
             let finished = log.finish();
             self.check(finished);
         }
+    }
+}
+
+impl SharedLog {
+    pub(super) fn new(log: RunLog) -> Self {
+        Self(Arc::new(Mutex::new(Some(log))))
+    }
+
+    /// Finishes the log.
+    pub(super) fn close(&self) {
+        if let Some(log) = self.with(Option::take) {
+            Box::new(log).finish();
+        }
+    }
+
+    fn with<T>(&self, change: impl FnOnce(&mut Option<RunLog>) -> T) -> T {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Output for SharedLog {
+    fn write(&mut self, stream: Stream, bytes: &[u8]) {
+        self.with(|log| log.iter_mut().for_each(|log| log.write(stream, bytes)));
+    }
+
+    fn resized(&mut self, size: WindowSize) {
+        self.with(|log| log.iter_mut().for_each(|log| log.resized(size)));
+    }
+
+    fn stalled(&mut self, silent_for: Option<Duration>) {
+        self.with(|log| log.iter_mut().for_each(|log| log.stalled(silent_for)));
+    }
+
+    fn finish(self: Box<Self>) {
+        self.close();
     }
 }

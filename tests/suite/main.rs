@@ -55,6 +55,7 @@ mod screen;
 mod secrets;
 mod service;
 mod site_removed;
+mod start_checks;
 mod stopped_writer;
 mod temp_site;
 mod terminal;

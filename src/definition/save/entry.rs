@@ -7,8 +7,9 @@ use chrono::SecondsFormat;
 use serde_json::{Map, Value, json};
 
 use crate::model::{
-    Call, Definition, ExecOptions, FailureKind, Hook, Interruptions, JobRef, Limits, Need, NotBefore, OutcomeCondition,
-    PassEnv, Program, RetryOn, RetryPolicy, SchedulingOptions, StallPolicy, StopSignal,
+    Call, Definition, ExecOptions, FailureKind, FileRules, Hook, Interruptions, JobRef, Limits, Need, NotBefore,
+    OutcomeCondition, PassEnv, Program, RetryOn, RetryPolicy, SchedulingOptions, SourceComparison, StallPolicy,
+    StopSignal,
 };
 use crate::text;
 
@@ -89,6 +90,18 @@ fn write_exec_options(exec: &ExecOptions, say: &mut impl FnMut(&str, Value)) {
     if !exec.limits.is_empty() {
         say("limits", limits(&exec.limits));
     }
+    for (kind, program) in exec.conditions.iter().flat_map(|conditions| conditions.programs()) {
+        say(
+            kind.as_str(),
+            match program {
+                Program::Run { text, .. } => json!(text),
+                Program::Command(words) => json!(words),
+            },
+        );
+    }
+    if let Some(files) = &exec.files {
+        write_file_rules(files, say);
+    }
     if let Some(hook) = &exec.on_finish {
         say("on_finish", hook_map(hook));
     }
@@ -100,6 +113,17 @@ fn write_exec_options(exec: &ExecOptions, say: &mut impl FnMut(&str, Value)) {
     }
     if let Some(hook) = &exec.on_overdue {
         say("on_overdue", hook_map(hook));
+    }
+}
+
+fn write_file_rules(files: &FileRules, say: &mut impl FnMut(&str, Value)) {
+    match files.on {
+        _ if files.sources.is_empty() => {}
+        SourceComparison::Content => say("sources", json!(files.sources)),
+        SourceComparison::Mtime => say("sources", json!({"paths": files.sources, "on": files.on})),
+    }
+    if !files.outputs.is_empty() {
+        say("outputs", json!(files.outputs));
     }
 }
 

@@ -320,6 +320,12 @@ impl DetailColumn<'_> {
                 let exec = &call.exec;
                 terms.extend(exec.cwd.as_ref().map(|cwd| format!("in {}", cwd.display())));
                 terms.extend(exec.timeout.map(|timeout| format!("timeout {}", text::duration(timeout))));
+                terms.extend(
+                    exec.files
+                        .as_ref()
+                        .filter(|files| !files.sources.is_empty())
+                        .map(|files| format!("if {} changed", text::sanitize_line(&files.sources.join(", ")))),
+                );
                 terms.extend((!exec.limits.is_empty()).then(|| format!("limits {}", exec.limits)));
                 terms.extend(exec.pty.then(|| "in a terminal".to_owned()));
             }

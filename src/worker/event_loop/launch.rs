@@ -1,19 +1,22 @@
 //! Starting claimed jobs, and hooks.
 
+use std::fmt::Display;
 use std::mem;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{ActiveRun, EventLoop};
 use crate::crash;
-use crate::model::{Cause, CauseKind, ExecOptions, Failure, FailureKind, Job, Outcome, RunReport, input_variable};
-use crate::runner::{Launch, PtyOptions};
+use crate::model::{Definition, Environment, ExecOptions, Job, JobId, RunId, input_variable};
+use crate::runner::{Launch, Output, PtyOptions};
 use crate::site::run_tag;
 use crate::store::Store;
 use crate::store::log::LogWriter;
 use crate::text::sanitize_line;
 use crate::worker::message::WorkerMessage;
+use crate::worker::pending_start::{PendingStart, has_checks, not_started, stopped_before_start};
 use crate::worker::pty::pty_options;
-use crate::worker::run_log::RunLog;
+use crate::worker::run_log::{RunLog, SharedLog};
 use crate::worker::setlist_variables;
 
 /// How long to wait before launching a run or hook again for which the system had too few resources.
@@ -55,12 +58,12 @@ impl EventLoop {
     pub(super) fn stop_requested_runs(&mut self) {
         let mut stops = mem::take(&mut self.requested_stops);
         stops.retain(|(run, _)| {
-            let Some(at) = self.deferred.iter().position(|deferred| deferred == run) else { return true };
+            let Some(at) = self.deferred.iter().position(|deferred| deferred == run) else {
+                return !self.stop_checks(*run);
+            };
             self.deferred.remove(at);
             if let Some(active) = self.running.get(run) {
-                let cause = Some(Box::new(Cause::new(CauseKind::StopRequested, "before it started")));
-                let report = RunReport { cause, ..RunReport::new(Outcome::Cancelled) };
-                self.handle_run_end(active.job.id, *run, report);
+                self.handle_run_end(active.job.id, *run, stopped_before_start());
             }
             false
         });
@@ -76,45 +79,72 @@ impl EventLoop {
             self.folders.create(&job, run)?;
             Ok((definition, environment, secrets))
         });
+        let run = run.id;
         let (definition, environment, secrets) = match prepared {
             Ok(prepared) => prepared,
             Err(message) => {
-                let cause = Some(Box::new(Cause::new(CauseKind::NotStarted, message.clone())));
-                let outcome = Outcome::Failed(Failure { kind: FailureKind::NotStarted, message });
-                let report = RunReport { cause, ..RunReport::new(outcome) };
-                drop(channel.send(WorkerMessage::RunEnded(id, run.id, report)));
-                self.running.insert(run.id, ActiveRun::new(job));
+                drop(channel.send(WorkerMessage::RunEnded(id, run, not_started(message))));
+                self.running.insert(run, ActiveRun::new(job));
                 return;
             }
         };
+        let Some(mut launch) = self.launch_of(&job, definition, environment, pty) else { return };
+        launch.secrets = secrets.values().cloned().collect();
+        launch.env.extend(secrets.into_iter().map(|(name, secret)| (input_variable(&name), secret.into())));
+        let on_stall = move |since| drop(channel.send(WorkerMessage::StallChanged(id, run, since)));
+        let log = RunLog::new(log, run, Box::new(on_stall));
+        let pending = has_checks(&job);
+        let mut active = ActiveRun::new(job);
+        if pending {
+            active.pending_start = Some(PendingStart::new(&active.job, launch, SharedLog::new(log)));
+            self.running.insert(run, active);
+            self.continue_start(run);
+        } else {
+            self.running.insert(run, active);
+            self.launch_process(id, run, launch, Box::new(log));
+        }
+    }
+
+    /// What a run launches.
+    fn launch_of(
+        &self,
+        job: &Job,
+        definition: Arc<Definition>,
+        environment: Arc<Environment>,
+        pty: PtyOptions,
+    ) -> Option<Launch> {
+        let run = job.last_run.as_deref()?;
         let value_file = self.paths.state.value_file(run.id);
-        let mut env = setlist_variables::run_variables(&job, run, &self.paths, &self.tag_prefix, &value_file);
-        let masked = secrets.values().cloned().collect();
-        env.extend(secrets.into_iter().map(|(name, secret)| (input_variable(&name), secret.into())));
-        let launch = Launch {
+        Some(Launch {
             definition,
             folder: self.paths.site_dir().to_owned(),
             environment: Some(environment),
-            env,
-            secrets: masked,
+            env: setlist_variables::run_variables(job, run, &self.paths, &self.tag_prefix, &value_file),
+            secrets: Vec::new(),
             tag: Some(run_tag(&self.tag_prefix, run.id)),
             value_file: Some(value_file),
             pty,
-        };
-        let run = run.id;
-        let done = move |report| drop(channel.send(WorkerMessage::RunEnded(id, run, report)));
+        })
+    }
+
+    /// Starts the process of a run, or tries that again later.
+    pub(super) fn launch_process(&mut self, job: JobId, run: RunId, launch: Launch, log: Box<dyn Output>) {
         let channel = self.sender.channel.clone();
-        let on_stall = move |since| drop(channel.send(WorkerMessage::StallChanged(id, run, since)));
-        let log = RunLog::new(log, run, Box::new(on_stall));
-        let launched = self.runner.launch(run, launch, Box::new(log), Box::new(done));
-        if let Err(error) = launched {
-            if !mem::replace(&mut self.is_delay_logged, true) {
-                tracing::warn!("can't start {} yet: {error}; retrying", sanitize_line(&job.path()));
-            }
-            self.deferred.push_back(run);
-            self.launch_retry_at = Some(Instant::now() + LAUNCH_RETRY_INTERVAL);
+        let done = move |report| drop(channel.send(WorkerMessage::RunEnded(job, run, report)));
+        if let Err(error) = self.runner.launch(run, launch, log, Box::new(done)) {
+            self.defer_launch(run, &error);
         }
-        self.running.insert(run, ActiveRun::new(job));
+    }
+
+    /// Launches a run again later, from its first check on, because the system has too few resources.
+    pub(super) fn defer_launch(&mut self, run: RunId, error: &dyn Display) {
+        let Some(active) = self.running.get_mut(&run) else { return };
+        active.pending_start = None;
+        if !mem::replace(&mut self.is_delay_logged, true) {
+            tracing::warn!("can't start {} yet: {error}; retrying", sanitize_line(&active.job.path()));
+        }
+        self.deferred.push_back(run);
+        self.launch_retry_at = Some(Instant::now() + LAUNCH_RETRY_INTERVAL);
     }
 
     /// Starts the hooks of ended runs, as far as there is room for them.

@@ -69,6 +69,10 @@ impl EventLoop {
             WorkerMessage::SiteChanged => self.is_dirty = true,
             WorkerMessage::FileRead(read) => self.reload.handle_read(read),
             WorkerMessage::RunEnded(job, run, report) => self.handle_run_end(job, run, report),
+            WorkerMessage::ConditionEnded(job, run, report, last_line) => {
+                self.handle_condition_end(job, run, report, &last_line);
+            }
+            WorkerMessage::FilesObserved(run, observed) => self.handle_files_observed(run, observed),
             WorkerMessage::StallChanged(job, run, since) => self.handle_stall(job, run, since),
             WorkerMessage::HookEnded(slot, report, last_line) => self.handle_hook_end(slot, report, last_line),
             WorkerMessage::PeerDied => self.peer_check_due = Some(PeerCheck::PeerDied),
@@ -95,7 +99,10 @@ impl EventLoop {
     }
 
     /// A run has ended: queues its report, and starts a reserved job in its place.
-    pub(super) fn handle_run_end(&mut self, job: JobId, run: RunId, report: RunReport) {
+    pub(super) fn handle_run_end(&mut self, job: JobId, run: RunId, mut report: RunReport) {
+        if let Some(active) = self.running.get_mut(&run) {
+            active.add_sources(&mut report);
+        }
         self.queue_run_end(job, run, report);
         let Some(active) = self.running.get_mut(&run) else { return };
         active.is_ended = true;

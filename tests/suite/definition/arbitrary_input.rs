@@ -148,6 +148,11 @@ fn shapes() -> impl Strategy<Value = String> {
             "open_files",
             "weight",
             "confirm",
+            "if",
+            "unless",
+            "sources",
+            "paths",
+            "outputs",
         ][..],
     );
     let leaf = leaf.prop_map(|leaf| format!(" {leaf}\n"));

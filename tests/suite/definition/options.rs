@@ -377,3 +377,30 @@ fn invalid_limits() {
 ",
     );
 }
+
+#[test]
+fn wrong_conditions_sources_and_outputs() {
+    assert_report(
+        "wrong_start_checks",
+        "queues:
+  q:
+    if: a
+    jobs:
+      - {run: a, if: ''}
+      - {run: b, unless: {run: b}}
+      - {run: c, if: []}
+      - {run: d, sources: []}
+      - {run: e, sources: ['!a/*']}
+      - {run: f, sources: {on: mtime}}
+      - {run: g, sources: {paths: a, on: hash}}
+      - {run: h, sources: {path: a}}
+      - {run: i, sources: ['a[', '{a,b', '*/../b', ' ']}
+      - {run: j, outputs: ['out', '!out/a']}
+      - {run: k, outputs: {paths: a}}
+      - {run: l, source: a}
+      - {run: m, only_if: a}
+      - {run: n, if: 'test ${matrix.a}', matrix: {a: [1]}}
+      - {run: o, sources: '{1,2,3,4,5,6,7,8,9,10,11}{1,2,3,4,5,6,7,8,9,10}'}
+",
+    );
+}

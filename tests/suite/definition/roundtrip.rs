@@ -11,9 +11,10 @@ use proptest::sample::select;
 use serde_json::{Map, Value, json};
 use setlist::definition;
 use setlist::model::{
-    Arguments, Definition, DesiredQueue, DesiredState, ExecOptions, FailureKind, Hook, Interruptions, JobRef, Limits,
-    Need, NotBefore, OnFailure, OutcomeCondition, PassEnv, Program, QueueId, QueueSettings, Retention, RetryOn,
-    RetryPolicy, SchedulingOptions, Script, StallPolicy, StopSignal,
+    Arguments, Conditions, Definition, DesiredQueue, DesiredState, ExecOptions, FailureKind, FileRules, Hook,
+    Interruptions, JobRef, Limits, Need, NotBefore, OnFailure, OutcomeCondition, PassEnv, Program, QueueId,
+    QueueSettings, Retention, RetryOn, RetryPolicy, SchedulingOptions, Script, SourceComparison, StallPolicy,
+    StopSignal,
 };
 
 use super::{schema, shell};
@@ -97,8 +98,8 @@ fn exec_options() -> impl Strategy<Value = ExecOptions> {
         prop_oneof![Just(4096), 5_000..1_u64 << 40],
         (option::of(hook()), option::of(stall()), option::of(event_hook()), limits()),
     );
-    (surroundings, limits).prop_map(
-        |((env, files, cwd, stdin, pass_env), (timeout, grace, ok_codes, pty, log_limit, hooks))| ExecOptions {
+    (surroundings, limits, start_checks()).prop_map(
+        |((env, files, cwd, stdin, pass_env), (timeout, grace, ok_codes, pty, log_limit, hooks), checks)| ExecOptions {
             secrets: Arc::default(),
             env,
             env_files: files.into_iter().map(Into::into).collect(),
@@ -110,8 +111,8 @@ fn exec_options() -> impl Strategy<Value = ExecOptions> {
             ok_codes: ok_codes.into(),
             pty,
             log_limit,
-            conditions: None,
-            files: None,
+            conditions: checks.0,
+            files: checks.1,
             on_finish: hooks.0.map(Into::into),
             stall: hooks.1,
             on_stall: hooks.2.filter(|_| hooks.1.is_some()).map(Into::into),
@@ -119,6 +120,27 @@ fn exec_options() -> impl Strategy<Value = ExecOptions> {
             limits: hooks.3,
         },
     )
+}
+
+fn start_checks() -> impl Strategy<Value = (Option<Arc<Conditions>>, Option<Arc<FileRules>>)> {
+    let program = prop_oneof![
+        non_empty_text().prop_map(|text| shell(&text)),
+        vec(non_empty_text(), 1..3).prop_map(Program::Command)
+    ];
+    let conditions = (option::of(program.clone()), option::of(program))
+        .prop_map(|(run_if, run_unless)| Conditions { run_if, run_unless })
+        .prop_map(|conditions| (!conditions.is_empty()).then(|| Arc::new(conditions)));
+    let pattern =
+        || select(&["in/*.wav", "src/**", "a b/é", "~/x/[ab]?", "{a,b}.txt", "/abs"][..]).prop_map(str::to_owned);
+    let on = select(&[SourceComparison::Content, SourceComparison::Mtime][..]);
+    let files =
+        (vec(pattern(), 0..3), on, vec(pattern(), 0..3), any::<bool>()).prop_map(|(sources, on, outputs, excludes)| {
+            let on = if sources.is_empty() { SourceComparison::Content } else { on };
+            let excluded = (excludes && !sources.is_empty()).then(|| "!x/*".to_owned());
+            FileRules { sources: sources.into_iter().chain(excluded).collect(), on, outputs }
+        });
+    let files = files.prop_map(|files| (files != FileRules::default()).then(|| Arc::new(files)));
+    (conditions, files)
 }
 
 fn stall() -> impl Strategy<Value = StallPolicy> {
@@ -307,6 +329,22 @@ fn job_to_value(job: &Definition) -> Value {
         "priority": terms.priority,
         "weight": terms.weight,
     });
+    for (kind, program) in setup.conditions.iter().flat_map(|conditions| conditions.programs()) {
+        fields[kind.as_str()] = match program {
+            Program::Run { text, .. } => json!(text),
+            Program::Command(words) => json!(words),
+        };
+    }
+    if let Some(files) = &setup.files {
+        if !files.sources.is_empty() {
+            fields["sources"] = json!({"paths": files.sources, "on": files.on});
+        }
+        if let [output] = &files.outputs[..] {
+            fields["outputs"] = json!(output);
+        } else if !files.outputs.is_empty() {
+            fields["outputs"] = json!(files.outputs);
+        }
+    }
     match &script.program {
         Program::Run { text, shell } => {
             fields["run"] = text.as_str().into();
