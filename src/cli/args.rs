@@ -9,11 +9,11 @@ use clap_complete::ArgValueCandidates;
 
 use super::candidates::{jobs, queue_settings, queues, targets, templates};
 use super::examples::{
-    ADD, APPROVE, CANCEL, COMPLETIONS, GREP, IMPORT, INIT, LIST, LOG, MAN, PROCESS, REMOVE, RESULTS, RETRY, RUN,
+    ADD, APPROVE, CANCEL, COMPLETIONS, EXPLAIN, GREP, IMPORT, INIT, LIST, LOG, MAN, PROCESS, REMOVE, RESULTS, RETRY, RUN,
     SCHEDULE, SERVICE, SET, START, STATUS, WAIT, WORKER,
 };
 use super::input_args::InputArgs;
-use super::job_args::{ApproveArgs, CancelArgs, JobArgs, JobFilterArgs, MoveArgs, RetryArgs, WaitArgs};
+use super::job_args::{ApproveArgs, CancelArgs, ExplainArgs, JobArgs, JobFilterArgs, MoveArgs, RetryArgs, WaitArgs};
 use super::job_option_args::JobOptionArgs;
 use super::site_args::SiteArgs;
 use super::value_parsers;
@@ -160,6 +160,9 @@ pub(super) enum CliCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Explain why a job would run or not now: what it waits for and who holds that, which source changed, why it failed.
+    #[command(after_help = EXPLAIN)]
+    Explain(ExplainArgs),
     /// Print the output of jobs.
     #[command(after_help = LOG)]
     Log(LogArgs),

@@ -45,6 +45,14 @@ Examples:
   setlist schedule nightly --next 5
   setlist schedule --since 7d --json | jq -r 'select(.state == \"missed\")'";
 
+pub(super) const EXPLAIN: &str = "\
+Examples:
+  setlist explain build/test            what it waits for and who holds that, or why it failed
+  setlist explain @failed
+  setlist explain build/test --json | jq -r .verdict
+
+It starts nothing: conditions (`if`, `unless`) are shown, not asked.";
+
 pub(super) const STATUS: &str = "\
 Examples:
   setlist status

@@ -156,3 +156,16 @@ impl WaitArgs {
         JobFilterArgs { tag: self.tag.clone(), query: self.query.clone() }
     }
 }
+
+/// The arguments of `explain`.
+#[derive(Debug, Args)]
+pub(super) struct ExplainArgs {
+    /// `queue/name`, a number, `@last` (which you added or asked for last) or `@failed` (failed last).
+    #[arg(required_unless_present_any = ["tag", "query"], add = ArgValueCandidates::new(jobs))]
+    pub job: Option<String>,
+    #[command(flatten)]
+    pub filter: JobFilterArgs,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}

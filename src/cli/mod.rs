@@ -16,6 +16,7 @@ mod completions;
 mod error;
 mod examples;
 mod exit;
+mod explain;
 mod file_commands;
 mod grep;
 mod grep_args;
@@ -172,6 +173,11 @@ fn run(cli: Cli) -> Result<ExitStatus, CliError> {
         CliCommand::Grep(args) => {
             let color = uses_color(site.color, &safe_output::raw_stdout());
             grep::grep(OpenSite::open_read_only(&site, &args.names)?, &args, color)
+        }
+        CliCommand::Explain(args) => {
+            let mut site = OpenSite::open_read_only(&site, args.job.as_slice())?;
+            let job = site.select_one_job(args.job.as_slice(), &args.filter)?;
+            explain::explain(site, &job, args.json)
         }
         CliCommand::Log(args) => {
             let color = uses_color(site.color, &safe_output::raw_stdout());

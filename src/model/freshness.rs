@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Call, Definition, FileRules, Job, JobState, SourceChanges, SourceState};
+use super::{Call, Definition, FileRules, InputValues, Job, JobState, SourceChanges, SourceState};
 use crate::stable_hash::{EMPTY, extend};
 use crate::text;
 
@@ -75,14 +75,16 @@ impl Job {
 }
 
 impl Definition {
-    /// A digest of what its runs execute: see [`runs_same_as`](Self::runs_same_as). The same in all versions.
-    pub fn command_digest(&self) -> u64 {
+    /// A digest of what a run with these inputs executes: see [`runs_same_as`](Self::runs_same_as). The values of secrets are
+    /// no part of it. The same in all versions.
+    pub fn command_digest(&self, inputs: &InputValues) -> u64 {
         let Call::Script(script) = &self.call else { return EMPTY };
         let exec = &script.exec;
         let parts = (&script.program, &self.arguments, &exec.env, &exec.env_files, &exec.pass_env);
         // Writing plain data as JSON can't fail.
         let text = serde_json::to_vec(&(parts, &exec.cwd, &exec.stdin, exec.pty)).unwrap_or_default();
-        extend(EMPTY, text)
+        let digest = extend(EMPTY, text);
+        if inputs.is_empty() { digest } else { extend(digest, serde_json::to_vec(inputs).unwrap_or_default()) }
     }
 }
 

@@ -18,15 +18,21 @@ const MAX_RECORDED_BYTES: usize = 256 * 1024;
 /// What a run of a job gets if it starts now; `None` if pools have too few free units.
 pub(super) fn run_inputs<R: StateReader>(reader: &R, job: &Job) -> Result<Option<RunInputs>, R::Error> {
     let Some(pools) = assign_units(reader, job)? else { return Ok(None) };
-    let mut inputs = RunInputs { pools, ..RunInputs::default() };
-    if !job.needs.is_empty() {
-        add_results(reader, job, &mut inputs)?;
-    }
-    add_inputs(reader, job, &mut inputs)?;
+    let mut inputs = RunInputs { pools, ..next_values(reader, job)? };
     if !inputs.filled.is_empty() && inputs.problem.is_none() {
         inputs.command = command_line(&fill(&job.definition, &inputs.filled));
     }
     Ok(Some(inputs))
+}
+
+/// The values of needed jobs and of inputs that a run of a job gets if it starts now.
+pub(super) fn next_values<R: StateReader>(reader: &R, job: &Job) -> Result<RunInputs, R::Error> {
+    let mut inputs = RunInputs::default();
+    if !job.needs.is_empty() {
+        add_results(reader, job, &mut inputs)?;
+    }
+    add_inputs(reader, job, &mut inputs)?;
+    Ok(inputs)
 }
 
 /// Adds the results of the needed jobs, and fills in placeholders for their values.

@@ -1,10 +1,10 @@
-//! The environment variables that a job runs with, for `setlist show --env`.
+//! What a job would run with: its environment variables, for `setlist show --env`, and its files, for `setlist explain`.
 
 use std::sync::Arc;
 
 use super::setlist_variables;
-use crate::model::{Environment, Failure, Job, Phase};
-use crate::runner::{Launch, ListedVariable, PtyOptions, list_variables};
+use crate::model::{Definition, Environment, Failure, InputValues, Job, ObservedFiles, Phase};
+use crate::runner::{FileHashes, Launch, ListedVariable, ObserveError, PtyOptions, list_variables, observe_files};
 use crate::site::{SitePaths, tag_prefix};
 
 /// The variables of the latest run of a job, or of its next one if it is pending: the ids of that are not known yet.
@@ -28,4 +28,25 @@ pub fn job_variables(
         value_file: None,
         pty: PtyOptions::default(),
     })
+}
+
+/// The sources and outputs of a job now, as a run of this definition with these inputs would find them.
+pub fn observe_job(
+    job: &Job,
+    definition: Arc<Definition>,
+    inputs: &InputValues,
+    paths: &SitePaths,
+) -> Result<ObservedFiles, ObserveError> {
+    let command = definition.command_digest(inputs);
+    let launch = Launch {
+        definition,
+        folder: paths.site_dir().to_owned(),
+        environment: None,
+        env: Vec::new(),
+        tag: None,
+        value_file: None,
+        pty: PtyOptions::default(),
+    };
+    let rules = job.file_rules().cloned().unwrap_or_default();
+    observe_files(&launch, &rules, command, &FileHashes::new(paths.state.file_hashes()), &|| false)
 }

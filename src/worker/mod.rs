@@ -31,6 +31,6 @@ mod worker_handle;
 
 pub use error::WorkerError;
 pub use in_process::{ProcessPolicy, ProcessReport, StartOrder};
-pub use job_variables::job_variables;
+pub use job_variables::{job_variables, observe_job};
 pub use message::Shutdown;
 pub use worker_handle::Worker;

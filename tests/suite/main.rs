@@ -17,6 +17,7 @@ mod environments;
 mod examples;
 mod exit_status;
 mod expectation_histories;
+mod explain;
 mod failure_causes;
 mod forgotten_values;
 mod fuzz;

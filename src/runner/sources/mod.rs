@@ -26,10 +26,12 @@ use crate::text;
 /// How much of a file is read at once, in bytes. Between two of these, the observation can be cancelled.
 const READ_BYTES: usize = 256 * 1024;
 
-/// Observes the sources and outputs of the job that `launch` runs. `is_cancelled` is asked often.
+/// Observes the sources and outputs of the job that `launch` runs, whose command has the digest `command`. `is_cancelled` is
+/// asked often.
 pub fn observe_files(
     launch: &Launch,
     rules: &FileRules,
+    command: u64,
     hashes: &FileHashes,
     is_cancelled: &dyn Fn() -> bool,
 ) -> Result<ObservedFiles, ObserveError> {
@@ -60,7 +62,7 @@ pub fn observe_files(
     }
     hashes.save();
     let files = observation.files;
-    Ok(ObservedFiles { sources: SourceState::new(launch.definition.command_digest(), files), missing_outputs })
+    Ok(ObservedFiles { sources: SourceState::new(command, files), missing_outputs })
 }
 
 /// How many files a pattern of sources or outputs matches, at most `most`; for `check`.

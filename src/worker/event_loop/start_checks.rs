@@ -48,6 +48,10 @@ impl EventLoop {
     fn observe(&mut self, run: RunId, mut pending: PendingStart) {
         let Some(active) = self.running.get_mut(&run) else { return };
         let Some(rules) = active.job.file_rules().cloned() else { return };
+        // Without the values of secrets, which are not recorded in any form.
+        let definition = active.job.filled_definition().unwrap_or_else(|_| Arc::clone(&active.job.definition));
+        let inputs = active.job.last_run.as_deref().and_then(|run| run.inputs.as_deref());
+        let command = definition.command_digest(&inputs.map(|got| got.inputs.clone()).unwrap_or_default());
         let (hashes, is_stopped) = (Arc::clone(&self.file_hashes), Arc::clone(&pending.is_stopped));
         // Only the definition, the folder and the environment count.
         let launch = Launch {
@@ -64,7 +68,7 @@ impl EventLoop {
         active.pending_start = Some(pending);
         let sender = self.sender.clone();
         let observe = move || {
-            let observed = observe_files(&launch, &rules, &hashes, &|| is_stopped.load(Ordering::Relaxed));
+            let observed = observe_files(&launch, &rules, command, &hashes, &|| is_stopped.load(Ordering::Relaxed));
             sender.send(WorkerMessage::FilesObserved(run, observed));
         };
         let thread = thread::Builder::new().name("sources".to_owned());

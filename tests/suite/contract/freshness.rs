@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use setlist::model::{
-    Command, Definition, FileRules, JobId, JobRef, JobState, Need, ObservedFiles, Outcome, OutcomeCondition, Phase,
-    RunReport, SchedulingOptions, Script, SkipKind, SourceState, StaleReason,
+    Command, Definition, FileRules, InputValues, JobId, JobRef, JobState, Need, ObservedFiles, Outcome,
+    OutcomeCondition, Phase, RunReport, SchedulingOptions, Script, SkipKind, SourceState, StaleReason,
 };
 use setlist::store::Store;
 
@@ -29,7 +29,7 @@ fn needing(name: &str, needs: &[(&str, OutcomeCondition)]) -> Arc<Definition> {
 
 fn sources(files: &[(&str, u64)]) -> SourceState {
     let files: BTreeMap<String, u64> = files.iter().map(|(name, digest)| ((*name).to_owned(), *digest)).collect();
-    SourceState::new(Definition::new(Script::shell("true")).command_digest(), files)
+    SourceState::new(Definition::new(Script::shell("true")).command_digest(&InputValues::default()), files)
 }
 
 fn skipped(by: SkipKind) -> RunReport {
@@ -142,7 +142,7 @@ fn a_job_skipped_by_its_condition_skips_its_dependents_and_is_no_failure(backend
 fn a_command_changes_by_what_it_runs_and_not_by_its_title(_: &BackendSite) {
     let definition = Definition::new(Script::shell("true"));
     let cosmetic = Definition { title: "Another".to_owned(), tags: vec!["new".to_owned()], ..definition.clone() };
-    assert_eq!(cosmetic.command_digest(), definition.command_digest());
+    assert_eq!(cosmetic.command_digest(&InputValues::default()), definition.command_digest(&InputValues::default()));
     let mut timed = definition.clone();
     let mut moved = definition.clone();
     if let (setlist::model::Call::Script(timed), setlist::model::Call::Script(moved)) =
@@ -151,7 +151,10 @@ fn a_command_changes_by_what_it_runs_and_not_by_its_title(_: &BackendSite) {
         timed.exec_mut().timeout = Some(std::time::Duration::from_secs(1));
         moved.exec_mut().cwd = Some("elsewhere".into());
     }
-    assert_eq!(timed.command_digest(), definition.command_digest());
-    assert_ne!(moved.command_digest(), definition.command_digest());
-    assert_ne!(Definition::new(Script::shell("false")).command_digest(), definition.command_digest());
+    assert_eq!(timed.command_digest(&InputValues::default()), definition.command_digest(&InputValues::default()));
+    assert_ne!(moved.command_digest(&InputValues::default()), definition.command_digest(&InputValues::default()));
+    assert_ne!(
+        Definition::new(Script::shell("false")).command_digest(&InputValues::default()),
+        definition.command_digest(&InputValues::default())
+    );
 }

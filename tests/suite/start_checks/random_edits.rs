@@ -115,7 +115,7 @@ impl Project {
             value_file: None,
             pty: PtyOptions::default(),
         };
-        let observed = observe_files(&launch, rules, &self.hashes, &|| false).unwrap();
+        let observed = observe_files(&launch, rules, 0, &self.hashes, &|| false).unwrap();
         if job.stale_reasons(rules, &observed).is_empty() {
             let skipped = Outcome::Skipped { reason: "up to date".to_owned(), by: SkipKind::UpToDate };
             return (RunReport::new(skipped), false);
