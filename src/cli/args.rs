@@ -13,7 +13,9 @@ use super::examples::{
     SCHEDULE, SERVICE, SET, START, STATUS, WAIT, WORKER,
 };
 use super::input_args::InputArgs;
-use super::job_args::{ApproveArgs, CancelArgs, ExplainArgs, JobArgs, JobFilterArgs, MoveArgs, RetryArgs, WaitArgs};
+use super::job_args::{
+    ApproveArgs, CancelArgs, ExplainArgs, JobArgs, JobFilterArgs, MoveArgs, RetryArgs, ShowArgs, WaitArgs,
+};
 use super::job_option_args::JobOptionArgs;
 use super::site_args::SiteArgs;
 use super::value_parsers;
@@ -144,23 +146,8 @@ pub(super) enum CliCommand {
     #[command(after_help = RESULTS)]
     Results(ResultsArgs),
     /// Show one job with its runs.
-    Show {
-        /// `queue/name`, a number, `@last` (which you added or asked for last) or `@failed` (failed last).
-        #[arg(required_unless_present_any = ["tag", "query"], add = ArgValueCandidates::new(jobs))]
-        job: Option<String>,
-        #[command(flatten)]
-        filter: JobFilterArgs,
-        /// Show the environment variables that it gets, and where each comes from.
-        #[arg(long)]
-        env: bool,
-        /// With --env, show the values of secrets.
-        #[arg(long, requires = "env")]
-        reveal: bool,
-        /// Print one JSON object.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Explain why a job would run or not now: what it waits for and who holds that, which source changed, why it failed.
+    Show(ShowArgs),
+    /// Explain why a job would run or not now: what it waits for, who holds that, which source changed, why it failed.
     #[command(after_help = EXPLAIN)]
     Explain(ExplainArgs),
     /// Print the output of jobs.

@@ -169,3 +169,22 @@ pub(super) struct ExplainArgs {
     #[arg(long)]
     pub json: bool,
 }
+
+/// The arguments of `show`.
+#[derive(Debug, Args)]
+pub(super) struct ShowArgs {
+    /// `queue/name`, a number, `@last` (which you added or asked for last) or `@failed` (failed last).
+    #[arg(required_unless_present_any = ["tag", "query"], add = ArgValueCandidates::new(jobs))]
+    pub job: Option<String>,
+    #[command(flatten)]
+    pub filter: JobFilterArgs,
+    /// Show the environment variables that it gets, and where each comes from.
+    #[arg(long)]
+    pub env: bool,
+    /// With --env, show the values of secrets.
+    #[arg(long, requires = "env")]
+    pub reveal: bool,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}

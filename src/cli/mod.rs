@@ -165,10 +165,14 @@ fn run(cli: Cli) -> Result<ExitStatus, CliError> {
         }
         CliCommand::List(args) => inspect::list(OpenSite::open_read_only(&site, &args.queues)?, &args),
         CliCommand::Results(args) => results::results(OpenSite::open_read_only(&site, &args.queues)?, &args),
-        CliCommand::Show { job, filter, env, reveal, json } => {
-            let mut site = OpenSite::open_read_only(&site, job.as_slice())?;
-            let job = site.select_one_job(job.as_slice(), &filter)?;
-            if env { show_environment::show(site, &job, reveal, json) } else { inspect::show(site, &job, json) }
+        CliCommand::Show(args) => {
+            let mut site = OpenSite::open_read_only(&site, args.job.as_slice())?;
+            let job = site.select_one_job(args.job.as_slice(), &args.filter)?;
+            if args.env {
+                show_environment::show(site, &job, args.reveal, args.json)
+            } else {
+                inspect::show(site, &job, args.json)
+            }
         }
         CliCommand::Grep(args) => {
             let color = uses_color(site.color, &safe_output::raw_stdout());
