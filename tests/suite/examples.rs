@@ -127,6 +127,24 @@ fn a_folder_of_films_is_encoded_and_then_only_what_is_new() {
 }
 
 #[test]
+fn only_films_that_changed_are_encoded_again() {
+    let site = ExampleSite::new("encode");
+    site.program("bin/ffmpeg", "for out; do :; done\necho film > \"$out\"");
+    fs::create_dir(site.0.join("in")).unwrap();
+    for film in ["intro", "talk", "outro"] {
+        site.0.write(&format!("in/{film}.mov"), film);
+    }
+    site.runs(&["process", "encode"], 0);
+    assert_eq!(site.calls().len(), 3);
+    site.0.write("in/talk.mov", "another talk");
+    site.runs(&["process", "encode", "--again"], 0);
+    assert_eq!(site.calls(), ["ffmpeg -nostdin -y -i in/talk.mov -c:v libx264 -crf 20 out/talk.part.mkv"]);
+    fs::remove_file(site.0.join("out/intro.mkv")).unwrap();
+    site.runs(&["process", "encode", "--again"], 0);
+    assert_eq!(site.calls(), ["ffmpeg -nostdin -y -i in/intro.mov -c:v libx264 -crf 20 out/intro.part.mkv"]);
+}
+
+#[test]
 fn a_sweep_has_a_best_value() {
     let site = ExampleSite::new("sweep");
     // The best one is in the middle, and is the smallest as a number only.
