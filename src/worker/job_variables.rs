@@ -43,6 +43,7 @@ pub fn observe_job(
         folder: paths.site_dir().to_owned(),
         environment: None,
         env: Vec::new(),
+        secrets: Vec::new(),
         tag: None,
         value_file: None,
         pty: PtyOptions::default(),
