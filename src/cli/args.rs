@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::ArgValueCandidates;
 
-use super::candidates::{jobs, queue_settings, queues, targets, templates};
+use super::candidates::{queue_settings, queues, targets, templates};
 use super::examples::{
     ADD, APPROVE, CANCEL, COMPLETIONS, EXPLAIN, GREP, IMPORT, INIT, LIST, LOG, MAN, PROCESS, REMOVE, RESULTS, RETRY, RUN,
     SCHEDULE, SERVICE, SET, START, STATUS, WAIT, WORKER,
