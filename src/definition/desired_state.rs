@@ -173,6 +173,8 @@ fn read_queue(
                     Some(QueueField::Inputs) => inputs = InputFields::read(&entry.value, &path, problems),
                     Some(QueueField::Jobs) => items = Some(&entry.value),
                     None if level.read_field(entry, &path, problems) => {}
+                    // For anchors, as at the top of the file.
+                    None if entry.key.text.starts_with("x-") => {}
                     None => unknown_fields::report(entry, FieldScope::Queue, &path, problems),
                 }
             }

@@ -28,7 +28,7 @@ pub fn schema() -> Value {
         "patternProperties": {"^x-": {}},
         "definitions": {
             "job": job(),
-            "queue": {"anyOf": [jobs(), object(FieldScope::Queue.fields())]},
+            "queue": {"anyOf": [jobs(), queue()]},
             "text": text(),
             "non_empty_text": non_empty_text(),
             "duration": duration(0),
@@ -148,6 +148,12 @@ impl FieldType {
             _ => patterns,
         }
     }
+}
+
+fn queue() -> Value {
+    let mut map = object(FieldScope::Queue.fields());
+    map["patternProperties"] = json!({"^x-": {}});
+    map
 }
 
 fn pool_name() -> Value {

@@ -192,13 +192,16 @@ fn a_release_asks_before_it_publishes() {
     let site = ExampleSite::new("release");
     site.program("bin/make", "");
     // Without a terminal there is no one to ask.
-    site.run(&["process", "release"]);
-    assert!(!site.calls().contains(&"make publish".to_owned()));
+    assert_eq!(site.run(&["process", "release"]).code, Some(2), "the version has no default");
+    let version = ["--input", "version=1.2; exit"];
+    let process = |further: &'static [&str]| [&["process", "release"], &version[..], further].concat();
+    site.run(&process(&[]));
+    assert_eq!(site.calls(), ["make test", "make package VERSION=1.2; exit"]);
     assert_eq!(site.0.job("release/publish")["state"], json!("pending"));
-    site.runs(&["process", "release", "--yes", "--again"], 0);
-    assert_eq!(site.calls(), ["make test", "make package", "make publish"]);
+    site.runs(&process(&["--yes", "--again", "--input", "channel=stable"]), 0);
+    assert_eq!(site.calls(), ["make test", "make package VERSION=1.2; exit", "make publish CHANNEL=stable"]);
     site.program("bin/make", "test \"$1\" != test");
-    site.run(&["process", "release", "--yes", "--again"]);
+    site.run(&process(&["--yes", "--again"]));
     assert_eq!(site.calls(), ["make test"], "a failure stops the release");
 }
 

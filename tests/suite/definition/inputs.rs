@@ -81,3 +81,11 @@ fn wrong_secrets() {
     assert_report("wrong_secrets", "secrets: TOKEN\nqueues: {q: {secrets: [A], jobs: [x]}}\n");
     assert_report("wrong_names_of_secrets", "secrets: [A=1, '', {b: c}]\nqueues: {q: [x]}\n");
 }
+
+#[test]
+fn keys_for_anchors_are_ignored() {
+    let text = "x-env: &env {A: b}\nqueues:\n  q:\n    x-job: &job {run: make, env: *env}\n    \
+        inputs: {env: staging}\n    jobs: [*job]\n";
+    assert_eq!(inputs(text).len(), 1);
+    assert_report("key_for_anchors_in_a_job", "queues: {q: [{x-a: 1, run: x}]}\n");
+}
