@@ -405,8 +405,8 @@ impl RunProcess {
         match &mut self.masker {
             None => self.record_output(stream, bytes),
             Some(masker) => {
-                let masked = masker.mask(stream, bytes);
-                self.record_output(stream, &masked);
+                let shown = masker.mask(stream, bytes);
+                self.record_output(stream, &shown);
             }
         }
         if self.stall.as_mut().is_some_and(StallTimer::note_output) {
