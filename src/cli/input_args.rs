@@ -232,7 +232,7 @@ impl HiddenTyping {
         let before = tcgetattr(io::stdin()).ok();
         if let Some(mut hidden) = before.clone() {
             hidden.local_modes -= LocalModes::ECHO;
-            let _ = tcsetattr(io::stdin(), OptionalActions::Flush, &hidden);
+            let _ = tcsetattr(io::stdin(), OptionalActions::Now, &hidden);
         }
         Self(before)
     }
