@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::model::{Event, EventRecord, Job, JobId, NothingToDo, QueueId, Refusal, SiteState};
+use crate::model::{Event, EventRecord, InputError, Job, JobId, NothingToDo, QueueId, Refusal, SiteState};
 use crate::site::{Respawn, SiteError, WorkerCheck};
 use crate::store::CommandResult;
 
@@ -132,6 +132,10 @@ fn path_of(job: JobId, site_state: &SiteState) -> String {
 
 /// A refusal as a sentence. A name at its start keeps its case.
 pub(super) fn refusal_text(refusal: &Refusal) -> String {
+    if let Refusal::Inputs { queue, error: InputError::Missing { names } } = refusal {
+        let (queue, names) = (sanitize_line(queue.as_str()), names.join(", "));
+        return format!("{queue} needs {names}: `setlist start {queue} --input NAME=VALUE`.");
+    }
     let text = refusal.to_string();
     let starts_with_name = matches!(
         refusal,
