@@ -17,7 +17,7 @@ macro_rules! topics {
     };
 }
 
-const TOPICS: [HelpTopic; 18] = topics![
+const TOPICS: [HelpTopic; 19] = topics![
     "jobs.yaml" "schedules" "monitoring" "values" "inputs" "items" "conditions" "pools" "environment" "failures" "keys" "filters"
     "json" "state" "service" "config" "import" "other-tools" "what-happens"
 ];
