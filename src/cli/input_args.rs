@@ -12,7 +12,8 @@ use super::error::{CliError, warn};
 use super::safe_output;
 use crate::definition::yaml_file::{self, Node, NodeKind, Problem, Problems, ValuePath};
 use crate::model::{
-    InputDeclaration, InputError, InputType, InputValues, Job, QueueId, QueueInfo, Refusal, SiteState, check_inputs,
+    InputDeclaration, InputError, InputType, InputValues, Job, QueueId, QueueInfo, QueueMode, Refusal, SiteState,
+    check_inputs,
 };
 use crate::site::GivenInputs;
 use crate::text;
@@ -65,6 +66,7 @@ impl InputArgs {
         }
         for (id, declared) in queues.iter().filter(|(id, _)| needs_values(id)) {
             require(id, declared, given.values())?;
+            refuse_other_values(site_state, id, declared, &given)?;
         }
         Ok(given)
     }
@@ -146,6 +148,28 @@ fn require(queue: &QueueId, declared: &[InputDeclaration], values: &InputValues)
         error => format!("{queue}: {error}"),
     };
     Err(CliError::Usage(text::sanitize(&message)))
+}
+
+/// Refuses values for a queue that is already being processed with others: its jobs would run with those.
+fn refuse_other_values(
+    site_state: &SiteState,
+    id: &QueueId,
+    declared: &[InputDeclaration],
+    given: &GivenInputs,
+) -> Result<(), CliError> {
+    let Some(queue) = site_state.queue(id).filter(|queue| queue.mode == QueueMode::Processing) else { return Ok(()) };
+    let first = queue.inputs.as_deref();
+    let is_other = |input: &InputDeclaration| {
+        given
+            .values()
+            .get(&input.name)
+            .is_some_and(|value| first.and_then(|first| first.get(&input.name)) != Some(value))
+    };
+    if !declared.iter().any(is_other) {
+        return Ok(());
+    }
+    let message = format!("{id} is already being processed with other inputs; `setlist pause {id}` stops that first");
+    Err(CliError::Usage(text::sanitize_line(&message)))
 }
 
 /// Checks the values that this queue has an input for.

@@ -193,12 +193,14 @@ fn a_release_asks_before_it_publishes() {
     site.program("bin/make", "");
     // Without a terminal there is no one to ask.
     assert_eq!(site.run(&["process", "release"]).code, Some(2), "the version has no default");
-    let version = ["--input", "version=1.2; exit"];
+    let version = ["--input", "version=1.2; exit", "--input", "channel=stable"];
     let process = |further: &'static [&str]| [&["process", "release"], &version[..], further].concat();
     site.run(&process(&[]));
     assert_eq!(site.calls(), ["make test", "make package VERSION=1.2; exit"]);
     assert_eq!(site.0.job("release/publish")["state"], json!("pending"));
-    site.runs(&process(&["--yes", "--again", "--input", "channel=stable"]), 0);
+    let other = site.runs(&process(&["--yes", "--input", "channel=beta"]), 2);
+    assert!(other.stderr.contains("is already being processed with other inputs"), "{other:?}");
+    site.runs(&process(&["--yes", "--again"]), 0);
     assert_eq!(site.calls(), ["make test", "make package VERSION=1.2; exit", "make publish CHANNEL=stable"]);
     site.program("bin/make", "test \"$1\" != test");
     site.run(&process(&["--yes", "--again"]));
