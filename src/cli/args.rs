@@ -97,10 +97,7 @@ pub(super) enum CliCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Read jobs.yaml and the files that it takes items from again, and print what has changed.
-    ///
-    /// Every command does so when it opens the site, and a worker before a schedule runs jobs. Use it when files of
-    /// `for_each` have come or gone.
+    /// Read jobs.yaml and the files and lines of `for_each` again, and print what has changed.
     Reload,
     /// Process queues in the foreground: prints a line per finished job, and counts at the end.
     #[command(after_help = PROCESS)]
