@@ -68,10 +68,12 @@ pub(super) fn retry(site: OpenSite, options: &RetryArgs) -> Result<ExitStatus, C
     // Accepted jobs run even if others were refused, or can't be printed.
     let worker = site.ensure_worker();
     let has_worker = worker.is_ok();
+    // What several jobs wait for is found in the whole site, which is loaded once.
+    let after = if jobs.len() > 1 && !*force && has_worker && !*json { Some(site.site_state()?) } else { None };
     let exit = print_results(&mut site, &jobs, results, *json, |site, job, _| match (force, has_worker) {
         (_, false) => Ok("requested".to_owned()),
         (true, true) => Ok(describe_forced(&site_state, job)),
-        (false, true) => describe_request(site, job),
+        (false, true) => describe_request(site, after.as_ref(), job),
     });
     worker?;
     for queue in &stopped {
@@ -129,12 +131,17 @@ fn describe_forced(before: &SiteState, job: &Job) -> String {
 }
 
 /// Says whether a requested job will run, or what it waits for.
-fn describe_request(site: &mut OpenSite, job: &Job) -> Result<String, CliError> {
-    let Some(job) = site.store.job(job.id)? else { return Ok("removed".to_owned()) };
+fn describe_request(site: &mut OpenSite, whole: Option<&SiteState>, job: &Job) -> Result<String, CliError> {
+    let found = match whole {
+        Some(whole) => whole.job(job.id).cloned(),
+        None => site.store.job(job.id)?,
+    };
+    let Some(job) = found else { return Ok("removed".to_owned()) };
     if let JobState::Pending { wait, .. } = job.state
         && wait.needs
     {
-        let waiting = site.state_of_job(&job)?.wait_reason(&job).map(|reason| reason.describe(clock::now()));
+        let part = if whole.is_none() { site.state_of_job(&job)? } else { SiteState::default() };
+        let waiting = whole.unwrap_or(&part).wait_reason(&job).map(|reason| reason.describe(clock::now()));
         return Ok(format!("waits: {}; `--force` runs it now", waiting.unwrap_or_default()));
     }
     if job.awaits_approval() {
