@@ -9,8 +9,8 @@ use clap_complete::ArgValueCandidates;
 
 use super::candidates::{queue_settings, queues, targets, templates};
 use super::examples::{
-    ADD, APPROVE, CANCEL, COMPLETIONS, EXPLAIN, GREP, IMPORT, INIT, LIST, LOG, MAN, PROCESS, REMOVE, RESULTS, RETRY, RUN,
-    SCHEDULE, SERVICE, SET, START, STATUS, WAIT, WORKER,
+    ADD, APPROVE, CANCEL, COMPLETIONS, EXPLAIN, GREP, IMPORT, INIT, LIST, LOG, MAN, PROCESS, REMOVE, RESULTS, RETRY,
+    RUN, SCHEDULE, SERVICE, SET, START, STATUS, WAIT, WORKER,
 };
 use super::input_args::InputArgs;
 use super::job_args::{
