@@ -13,7 +13,7 @@ use super::open_site::OpenSite;
 use super::safe_output;
 use crate::clock;
 use crate::model::{
-    ExplainedNeed, Explanation, Job, JobState, Outcome, OutcomeCondition, Phase, RunEnd, SiteState, StaleReason,
+    Cause, ExplainedNeed, Explanation, Job, JobState, Outcome, OutcomeCondition, Phase, RunEnd, SiteState, StaleReason,
     WaitReason,
 };
 use crate::text;
@@ -245,7 +245,7 @@ fn file_lines(job: &Job, files: &Files, now: DateTime<Utc>) -> Vec<(&'static str
 fn failure_lines(job: &Job) -> Vec<(&'static str, String)> {
     let Some(end) = job.result_run().and_then(|run| run.end.as_ref()) else { return Vec::new() };
     let error = end.failure_text().map(|error| ("error", error));
-    let advice = end.cause.as_deref().and_then(|cause| cause.advice());
+    let advice = end.cause.as_deref().and_then(Cause::advice);
     error.into_iter().chain(advice.map(|advice| ("fix", advice.to_owned()))).collect()
 }
 
@@ -295,7 +295,7 @@ fn record<'a>(
         files: files_record(job, files),
         error: end.and_then(RunEnd::failure_text),
         cause: cause.map(|cause| cause.kind.as_str()),
-        advice: cause.and_then(|cause| cause.advice()),
+        advice: cause.and_then(Cause::advice),
     }
 }
 

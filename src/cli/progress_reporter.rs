@@ -113,7 +113,7 @@ impl ProgressReporter {
                 }
             }
             Event::Skipped { reason, .. } => {
-                self.report_finished(&job, &Outcome::Skipped { reason: reason.clone(), by: SkipKind::Needs })
+                self.report_finished(&job, &Outcome::Skipped { reason: reason.clone(), by: SkipKind::Needs });
             }
             Event::Requeued { .. } => self.uncount(&job),
             _ => self.report_finished(&job, &Outcome::Cancelled),

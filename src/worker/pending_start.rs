@@ -6,8 +6,8 @@ use std::sync::atomic::AtomicBool;
 
 use super::run_log::SharedLog;
 use crate::model::{
-    Cause, CauseKind, ConditionKind, Definition, Environment, ExecOptions, Failure, FailureKind, Job, Outcome, Program,
-    RunReport, Script,
+    Cause, CauseKind, ConditionKind, Conditions, Definition, Environment, ExecOptions, Failure, FailureKind, Job,
+    Outcome, Program, RunReport, Script,
 };
 use crate::runner::{Launch, PtyOptions};
 use crate::text;
@@ -45,7 +45,7 @@ impl PendingStart {
     pub(super) fn new(job: &Job, launch: Launch, log: SharedLog) -> Self {
         let exec = job.script().map(|script| Arc::clone(&script.exec)).unwrap_or_default();
         let conditions = exec.conditions.as_deref().filter(|_| !job.is_forced());
-        let conditions = conditions.into_iter().flat_map(|conditions| conditions.programs());
+        let conditions = conditions.into_iter().flat_map(Conditions::programs);
         Self {
             launch,
             log,
@@ -89,8 +89,8 @@ pub(super) fn stopped_before_start() -> RunReport {
 }
 
 /// The report of a run that could not start.
-pub(super) fn not_started(message: String) -> RunReport {
-    let message = text::sanitize_line(&message);
+pub(super) fn not_started(message: &str) -> RunReport {
+    let message = text::sanitize_line(message);
     let cause = Some(Box::new(Cause::new(CauseKind::NotStarted, message.clone())));
     RunReport { cause, ..RunReport::new(Outcome::Failed(Failure { kind: FailureKind::NotStarted, message })) }
 }

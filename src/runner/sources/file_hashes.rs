@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
+use std::fmt::Write as _;
 use std::fs::{self, Metadata, OpenOptions};
 use std::io::Write;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -77,7 +78,8 @@ impl FileHashes {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let mut line = format!("{hash:016x}");
         for number in stamp.0 {
-            line.push_str(&format!(" {number}"));
+            // Writing to a string can't fail.
+            let _ = write!(line, " {number}");
         }
         // A name with a newline is not kept in the file.
         if !path.as_os_str().as_bytes().contains(&b'\n') {

@@ -83,7 +83,7 @@ impl EventLoop {
         let (definition, environment, secrets) = match prepared {
             Ok(prepared) => prepared,
             Err(message) => {
-                drop(channel.send(WorkerMessage::RunEnded(id, run, not_started(message))));
+                drop(channel.send(WorkerMessage::RunEnded(id, run, not_started(&message))));
                 self.running.insert(run, ActiveRun::new(job));
                 return;
             }

@@ -88,7 +88,7 @@ impl EventLoop {
                 let skipped = Outcome::Skipped { reason, by: SkipKind::Condition };
                 self.end_before_start(run, RunReport { usage: report.usage, ..RunReport::new(skipped) });
             }
-            ConditionAnswer::Fail(message) => self.end_before_start(run, not_started(message)),
+            ConditionAnswer::Fail(message) => self.end_before_start(run, not_started(&message)),
             ConditionAnswer::Cancelled => {
                 if let Some(pending) = active.pending_start.take() {
                     pending.log.close();
@@ -106,7 +106,7 @@ impl EventLoop {
         let observed = match observed {
             Ok(observed) => observed,
             Err(ObserveError::Cancelled) => return self.end_before_start(run, stopped_before_start()),
-            Err(ObserveError::Failed(message)) => return self.end_before_start(run, not_started(message)),
+            Err(ObserveError::Failed(message)) => return self.end_before_start(run, not_started(&message)),
         };
         let is_up_to_date =
             active.job.file_rules().is_some_and(|rules| active.job.stale_reasons(rules, &observed).is_empty());

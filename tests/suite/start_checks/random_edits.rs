@@ -97,7 +97,7 @@ impl Project {
                 parts.insert(name.clone(), fs::read_to_string(self.path(&name)).unwrap_or_default());
             }
         }
-        let joined = parts.into_iter().map(|(name, content)| format!("{name}={content};")).collect::<String>();
+        let joined = parts.into_iter().map(|(name, content)| format!("{name}={content};")).collect::<Vec<_>>().concat();
         // Short, because a program contains everything.
         format!("{:x}", joined.bytes().fold(7_u64, |hash, byte| hash.wrapping_mul(31).wrapping_add(u64::from(byte))))
     }
