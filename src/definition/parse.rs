@@ -28,7 +28,9 @@ pub(super) fn parse_in(folder: &Path, name: &str, text: &str) -> Result<(Desired
     }
     desired.version = sources.version_suffix();
     let ItemSources { warnings, .. } = sources;
-    warnings.into_iter().for_each(|warning| problems.add(warning));
+    for warning in warnings {
+        problems.add(warning);
+    }
     let file_name = Path::new(name).file_name().unwrap_or_default().display().to_string();
     let places = problems.into_diagnostics(name, &source).errors.into_iter();
     let warnings =

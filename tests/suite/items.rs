@@ -23,7 +23,9 @@ queues:
 fn site_with(files: &[&str]) -> TempSite {
     let site = TempSite::with(FILMS);
     fs::create_dir(site.join("in")).unwrap();
-    files.iter().for_each(|file| site.write(&format!("in/{file}"), ""));
+    for file in files {
+        site.write(&format!("in/{file}"), "");
+    }
     site
 }
 
@@ -128,7 +130,9 @@ queues:
         "tab\tand\nline",
         "%5B[0]é",
     ];
-    hostile.iter().for_each(|name| site.write(&format!("in/{name}"), ""));
+    for name in &hostile {
+        site.write(&format!("in/{name}"), "");
+    }
     assert_eq!(site.ok(&["check"]), "jobs.yaml: 1 queue, 14 jobs\n");
     site.ok(&["process", "q", "--quiet"]);
     assert!(!site.join("hacked").exists());

@@ -130,7 +130,7 @@ queues:
 #[test]
 fn a_script_may_have_variables_of_these_names() {
     parse_valid(
-        r#"
+        r"
 queues:
   q:
     - {run: 'for item in a b; do echo ${item}; done', for_each: [a]}
@@ -138,7 +138,7 @@ queues:
     - {run: 'echo ${item} ${index}'}
     - {command: [bash, -c, 'echo ${item}'], on_finish: 'echo ${item}', on_stall: {run: 'echo ${item.x}'}, stall: 1m}
     - {command: [find, '${index}']}
-"#,
+",
     );
 }
 
@@ -224,8 +224,8 @@ fn files_that_cannot_be_read_are_errors() {
     fs::write(folder.join("latin"), b"ok\nna\xefve\n").unwrap();
     fs::write(folder.join("nul"), b"a\n\0\n").unwrap();
     fs::write(folder.join("needs"), "${needs.a.value}").unwrap();
-    let many: String = (0..100_001).map(|line| format!("{line}\n")).collect();
-    fs::write(folder.join("many"), many).unwrap();
+    let many: Vec<String> = (0..100_001).map(|line| line.to_string()).collect();
+    fs::write(folder.join("many"), many.join("\n")).unwrap();
     fs::create_dir(folder.join("folder")).unwrap();
     fs::File::create(folder.join("huge")).unwrap().set_len((32 << 20) + 1).unwrap();
     let entries = [
@@ -239,13 +239,9 @@ fn files_that_cannot_be_read_are_errors() {
         "glob: '{a'",
         "glob: '{a,b,c}{a,b,c}{a,b,c}{a,b,c}{a,b,c}'",
     ];
-    let jobs: String =
-        entries.iter().map(|entry| format!("    - {{id: {}, run: a, for_each: {{{entry}}}}}\n", 'z')).collect();
-    let jobs = jobs
-        .lines()
-        .enumerate()
-        .map(|(nth, line)| line.replace("id: z", &format!("id: z{nth}")) + "\n")
-        .collect::<String>();
+    let job = |(nth, entry): (usize, &&str)| format!("    - {{id: z{nth}, run: a, for_each: {{{entry}}}}}");
+    let jobs: Vec<String> = entries.iter().enumerate().map(job).collect();
+    let jobs = jobs.join("\n");
     insta::with_settings!({description => "with other files", snapshot_path => "", prepend_module_to_snapshot => false, omit_expression => true}, {
         insta::assert_snapshot!("unreadable_items", errors_in(folder, &format!("queues:\n  q:\n{jobs}")));
     });
@@ -255,7 +251,7 @@ fn files_that_cannot_be_read_are_errors() {
 fn wrong_items_are_reported_with_their_places() {
     assert_report(
         "wrong_for_each",
-        r#"
+        r"
 defaults: {for_each: [a]}
 queues:
   q:
@@ -276,7 +272,7 @@ queues:
     - {id: m, run: m, for_each: }
     - {id: n, run: n, for_each: 5}
     - {id: o, run: o, for_each: {lines: ''}}
-"#,
+",
     );
 }
 
