@@ -36,9 +36,9 @@ fn a_wrong_command_gets_the_right_one() {
     assert!(output.stderr.contains("the screen needs a terminal"), "{output:?}");
     assert!(site.run(&["build", "extra"]).stderr.contains("'extra'"));
     // Words that resemble nothing.
-    let output = site.run(&["explain", "build/lint"]);
+    let output = site.run(&["embroider", "build/lint"]);
     let expected =
-        "setlist: unexpected argument 'build/lint': \"explain\" is not a command; `setlist help` lists them\n";
+        "setlist: unexpected argument 'build/lint': \"embroider\" is not a command; `setlist help` lists them\n";
     assert_eq!((output.code, &*output.stderr), (Some(2), expected));
     let output = site.run(&["frobnicate"]);
     assert!(output.code == Some(2) && output.stderr.contains("\"frobnicate\" is not a command"), "{output:?}");
