@@ -11,6 +11,7 @@ use super::value_parsers;
 
 /// Arguments of `setlist grep`.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "flags of the command line")]
 pub(super) struct GrepArgs {
     /// A regular expression, as `rg` takes it.
     pub pattern: String,
