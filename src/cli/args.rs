@@ -475,9 +475,9 @@ pub(super) struct NewJobArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
-    /// The queue, which is created if it doesn't exist.
-    #[arg(short, long, value_name = "QUEUE", default_value = "adhoc", add = ArgValueCandidates::new(queues))]
-    pub queue: String,
+    /// The queue, which is created if it doesn't exist [default: `adhoc`, in the site of this folder].
+    #[arg(short, long, value_name = "QUEUE", add = ArgValueCandidates::new(queues))]
+    pub queue: Option<String>,
     /// Print the output until the job has finished, and exit with its exit code.
     #[arg(long)]
     pub follow: bool,

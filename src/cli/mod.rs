@@ -135,7 +135,7 @@ fn run(cli: Cli) -> Result<ExitStatus, CliError> {
         CliCommand::Add(args) => add::add(OpenSite::open(&site, from_ref(&args.queue))?, &args),
         CliCommand::Run(args) => {
             let color = uses_color(site.color, &safe_output::raw_stdout());
-            run_command::run(run_command::open_site(&site, &args.queue)?, &args, color)
+            run_command::run(run_command::open_site(&site, args.queue.as_deref())?, &args, color)
         }
         CliCommand::Retry(args) => job_commands::retry(OpenSite::open(&site, &args.jobs)?, &args),
         CliCommand::Approve(args) => approve::approve(OpenSite::open(&site, &args.jobs)?, &args),
@@ -176,6 +176,9 @@ fn run(cli: Cli) -> Result<ExitStatus, CliError> {
         }
         CliCommand::Grep(args) => {
             let color = uses_color(site.color, &safe_output::raw_stdout());
+            if site.verbose > 0 {
+                return Err(CliError::Usage("`-v` is `--verbose`: the lines that don't match can't be printed".to_owned()));
+            }
             grep::grep(OpenSite::open_read_only(&site, &args.names)?, &args, color)
         }
         CliCommand::Explain(args) => {

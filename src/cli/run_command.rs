@@ -26,15 +26,20 @@ use crate::text;
 /// The contents of the user's own `jobs.yaml`, where there was none.
 const EMPTY_FILE: &str = "# Your own jobs, for commands outside of any other site.\nqueues: {}\n";
 
-/// Opens the site of this folder; where there is none, the user's own, which is created.
-pub(super) fn open_site(args: &SiteArgs, queue: &str) -> Result<OpenSite, CliError> {
-    match OpenSite::open(args, &[queue.to_owned()]) {
+/// The queue of commands for which none is named.
+const DEFAULT_QUEUE: &str = "adhoc";
+
+/// Opens the site that has the queue, or that of this folder if none is named; where there is none, the user's own, which is
+/// created.
+pub(super) fn open_site(args: &SiteArgs, queue: Option<&str>) -> Result<OpenSite, CliError> {
+    let names: Vec<String> = queue.into_iter().map(str::to_owned).collect();
+    match OpenSite::open(args, &names) {
         Err(CliError::NoFile(here)) => {
             let file = definition::user_file().ok_or(CliError::NoFile(here))?;
             let folder = file.parent().unwrap_or(&file);
             let created = fs::create_dir_all(folder).and_then(|()| fs::write(&file, EMPTY_FILE));
             created.with_context(|| format!("cannot create {}", file.display()))?;
-            OpenSite::open(args, &[queue.to_owned()])
+            OpenSite::open(args, &names)
         }
         site => site,
     }
@@ -42,7 +47,7 @@ pub(super) fn open_site(args: &SiteArgs, queue: &str) -> Result<OpenSite, CliErr
 
 /// Adds the job, requests its run and prints its number, or follows it to its end.
 pub(super) fn run(mut site: OpenSite, options: &RunArgs, color: bool) -> Result<ExitStatus, CliError> {
-    let queue = QueueId::from(options.queue.as_str());
+    let queue = QueueId::from(options.queue.as_deref().unwrap_or(DEFAULT_QUEUE));
     let info = site.store.queues()?.into_iter().find(|known| known.id == queue);
     let is_new_queue = info.is_none();
     site.inputs = options.inputs.for_queue(info.as_ref())?;

@@ -34,6 +34,7 @@ fn found(text: &str) -> (Option<i32>, String) {
 #[test]
 fn lines_of_all_runs_are_found_as_rg_finds_them() {
     let site = processed();
+    assert_eq!(grep(&site, &["-v", "warning"]), (Some(2), String::new()), "no lines that don't match are promised");
     assert_eq!(grep(&site, &["warning"]), found("build/unit:1:1:warning: red\n"), "without the colours of the output");
     assert_eq!(
         grep(&site, &["-i", "warning|deployed"]),

@@ -25,6 +25,17 @@ fn within(site: &TempSite, folder: &str, args: &[&str]) -> CommandOutput {
 }
 
 #[test]
+fn a_command_without_a_queue_runs_in_the_site_of_its_folder() {
+    let site = nested();
+    // The user's own site has the queue, too.
+    let outside = Path::new("/");
+    assert!(site.command(&["run", "--wait", "true"]).current_dir(outside).status().unwrap().success());
+    let run = within(&site, "inner/deep", &["run", "--wait", "echo", "here"]);
+    assert_eq!((run.code, &*run.stderr), (Some(0), ""), "{run:?}");
+    assert_eq!(within(&site, "inner", &["log", "@last"]).stdout, "here\n");
+}
+
+#[test]
 fn the_nearest_site_comes_first_and_the_others_are_reached_by_name() {
     let site = nested();
     let near = within(&site, "inner/deep", &["process", "both"]);
