@@ -22,8 +22,8 @@ use crate::text;
 
 /// How much of an output is read at once.
 const CHUNK_BYTES: usize = 256 * 1024;
-/// Longer lines are searched in parts of this length.
-const MAX_LINE_BYTES: usize = 1024 * 1024;
+/// Longer lines are searched in parts of this length, so that memory is bounded. By default, no output is as long.
+const MAX_LINE_BYTES: usize = 32 * 1024 * 1024;
 
 /// A matching line as JSON.
 #[derive(Serialize)]

@@ -177,7 +177,9 @@ fn run(cli: Cli) -> Result<ExitStatus, CliError> {
         CliCommand::Grep(args) => {
             let color = uses_color(site.color, &safe_output::raw_stdout());
             if site.verbose > 0 {
-                return Err(CliError::Usage("`-v` is `--verbose`: the lines that don't match can't be printed".to_owned()));
+                return Err(CliError::Usage(
+                    "`-v` is `--verbose`: the lines that don't match can't be printed".to_owned(),
+                ));
             }
             grep::grep(OpenSite::open_read_only(&site, &args.names)?, &args, color)
         }

@@ -72,6 +72,16 @@ fn lines_are_counted_and_shown_with_their_context() {
 }
 
 #[test]
+fn a_match_anywhere_in_a_long_line_is_found() {
+    let site = TempSite::with(
+        "queues: {q: [{id: long, run: 'head -c 1310717 /dev/zero | tr \"\\0\" a; echo NEEDLE; echo next'}]}\n",
+    );
+    site.ok(&["process", "--quiet"]);
+    assert_eq!(grep(&site, &["-c", "NEEDLE"]), found("q/long:1:1\n"));
+    assert_eq!(grep(&site, &["next"]), found("q/long:1:2:next\n"));
+}
+
+#[test]
 fn every_kept_run_is_searched_and_since_leaves_old_ones_out() {
     let site = processed();
     assert_eq!(
