@@ -81,6 +81,7 @@ pub(super) struct RunCallbacks {
 pub(super) struct FailedLaunch {
     callbacks: RunCallbacks,
     failure: LaunchFailure,
+    masker: Option<SecretMasker>,
 }
 
 /// Why a run was not started.
@@ -152,8 +153,8 @@ pub(super) fn start(
         Ok(masker) => masker,
         Err(failure) => {
             let cause = Cause::new(CauseKind::NotStarted, failure.message.clone());
-            let failure = LaunchFailure { failure, cause };
-            return Err(StartError::Failed(FailedLaunch { callbacks, failure }));
+            let (failure, masker) = (LaunchFailure { failure, cause }, SecretMasker::for_inputs(&launch));
+            return Err(StartError::Failed(FailedLaunch { callbacks, failure, masker }));
         }
     };
     let (spawned, cgroup) = match cgroups.zip(launch.tag.as_ref()) {
@@ -162,7 +163,9 @@ pub(super) fn start(
     };
     let spawned = match spawned {
         Ok(spawned) => spawned,
-        Err(SpawnError::Failed(failure)) => return Err(StartError::Failed(FailedLaunch { callbacks, failure })),
+        Err(SpawnError::Failed(failure)) => {
+            return Err(StartError::Failed(FailedLaunch { callbacks, failure, masker }));
+        }
         Err(SpawnError::OutOfResources(reason)) => return Err(StartError::OutOfResources(OutOfResources(reason))),
     };
     crash::point("started");
@@ -383,11 +386,8 @@ impl RunProcess {
             _ => None,
         };
         let (cause, usage) = (cause.map(Box::new), usage.map(Box::new));
-        let mut report = RunReport { outcome, exit, cause, usage, value, sources: None };
-        if let Some(masker) = &self.masker {
-            masker.mask_report(&mut report);
-        }
-        self.callbacks.report(report);
+        let report = RunReport { outcome, exit, cause, usage, value, sources: None };
+        self.callbacks.report(report, self.masker.as_ref());
         pipes.into_iter().flatten()
     }
 
@@ -508,12 +508,17 @@ impl FailedLaunch {
     pub(super) fn report(self) {
         let LaunchFailure { failure, cause } = self.failure;
         let cause = Some(Box::new(cause));
-        self.callbacks.report(RunReport { cause, ..RunReport::new(Outcome::Failed(failure)) });
+        let report = RunReport { cause, ..RunReport::new(Outcome::Failed(failure)) };
+        self.callbacks.report(report, self.masker.as_ref());
     }
 }
 
 impl RunCallbacks {
-    fn report(self, report: RunReport) {
+    /// Hands over the report of a run, without its secrets.
+    fn report(self, mut report: RunReport, masker: Option<&SecretMasker>) {
+        if let Some(masker) = masker {
+            masker.mask_report(&mut report);
+        }
         self.output.finish();
         (self.done)(report);
     }

@@ -9,6 +9,10 @@ use super::invocation::not_started;
 use super::launch::Launch;
 use super::variables::resolve_variables;
 use crate::model::{Call, Failure, MASK, MIN_SECRET_CHARS, Outcome, RunReport, Stream};
+use crate::text::ELLIPSIS;
+
+/// A shorter start of a secret, where a text was cut, is not masked.
+const MIN_CUT_BYTES: usize = 3;
 
 /// Replaces secrets by [`MASK`].
 #[derive(Debug)]
@@ -44,6 +48,11 @@ impl SecretMasker {
         Ok(Self::new(&values))
     }
 
+    /// The masker of the secret inputs alone, for a run whose other secrets can't be known because it can't start.
+    pub(super) fn for_inputs(launch: &Launch) -> Option<Self> {
+        Self::new(&launch.secrets)
+    }
+
     /// Masks these values, and each of their lines that is long enough.
     fn new(values: &[String]) -> Option<Self> {
         let lines = values.iter().flat_map(|value| std::iter::once(value.as_str()).chain(value.lines()));
@@ -73,7 +82,7 @@ impl SecretMasker {
         masked
     }
 
-    /// Masks the value and the error of a report.
+    /// Masks the value, the error and the cause of a report.
     pub(super) fn mask_report(&self, report: &mut RunReport) {
         if let Some(value) = &mut report.value {
             self.mask_value(value);
@@ -82,7 +91,10 @@ impl SecretMasker {
             failure.message = self.mask_text(&failure.message).into_owned();
         }
         if let Some(cause) = &mut report.cause {
-            cause.detail = self.mask_text(&cause.detail).into_owned();
+            cause.detail = self.mask_cut_secret(&self.mask_text(&cause.detail));
+            if let Some(limit) = &mut cause.limit {
+                *limit = self.mask_text(limit).into_owned();
+            }
         }
     }
 
@@ -106,7 +118,24 @@ impl SecretMasker {
         }
     }
 
-    fn mask_text<'t>(&self, text: &'t str) -> Cow<'t, str> {
+    /// Masks the start of a secret at which a text was cut to fit.
+    fn mask_cut_secret(&self, text: &str) -> String {
+        let mut parts: Vec<String> = text.split(ELLIPSIS).map(str::to_owned).collect();
+        let last = parts.len() - 1;
+        for part in &mut parts[..last] {
+            let cut_len = |secret: &Vec<u8>| {
+                (MIN_CUT_BYTES..secret.len()).rev().find(|len| part.as_bytes().ends_with(&secret[..*len]))
+            };
+            let start = self.secrets.iter().filter_map(cut_len).max().map(|len| part.len() - len);
+            if let Some(start) = start.filter(|start| part.is_char_boundary(*start)) {
+                part.replace_range(start.., MASK);
+            }
+        }
+        parts.join(ELLIPSIS)
+    }
+
+    /// Masks a text that is complete.
+    pub(super) fn mask_text<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let mut masked = Vec::with_capacity(text.len());
         mask_into(&self.secrets, text.as_bytes(), true, &mut masked);
         if masked == text.as_bytes() {
@@ -186,6 +215,13 @@ mod tests {
         assert_eq!(masker.mask(Stream::Out, &b"h".repeat(100_000)).len(), 99_999);
         assert_eq!(masker.finish(Stream::Out), b"h");
         assert!(SecretMasker::new(&["short".to_owned()]).is_none());
+    }
+
+    #[test]
+    fn the_start_of_a_secret_is_masked_where_a_text_was_cut() {
+        let masker = masker(&["hunter2", "hunter3-long"]);
+        assert_eq!(masker.mask_cut_secret("a (searched /bin:/x/hunter3-l…)"), "a (searched /bin:/x/•••…)");
+        assert_eq!(masker.mask_cut_secret("hunt x…"), "hunt x…");
     }
 
     #[test]

@@ -8,17 +8,16 @@ use crate::temp_site::TempSite;
 
 const SECRET: &str = "sesame-open-4711";
 
-/// Whether a text is in any file of the state but those of the definitions.
-fn is_in_logs(site: &TempSite, text: &str) -> bool {
-    let mut folders = vec![site.path().join(".setlist/logs")];
+/// Whether a text is in any file of a folder of the site.
+fn is_below(site: &TempSite, folder: &str, text: &str) -> bool {
+    let mut folders = vec![site.path().join(folder)];
     let mut is_found = false;
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-            } else {
-                let content = fs::read(path).unwrap();
+            } else if let Ok(content) = fs::read(path) {
                 is_found |= content.windows(text.len()).any(|part| part == text.as_bytes());
             }
         }
@@ -47,7 +46,7 @@ fn secrets_are_masked_in_output_values_and_errors() {
     assert!(cause["text"].as_str().unwrap().contains("denied for •••"), "{cause}");
     assert_eq!(site.ok(&["log", "q/plain"]), "sesame-ope\n", "a part of it is nothing");
     assert!(!site.ok(&["show", "q/bad", "--json"]).contains(SECRET));
-    assert!(!is_in_logs(&site, SECRET));
+    assert!(!is_below(&site, ".setlist/logs", SECRET));
 }
 
 #[test]
@@ -70,4 +69,32 @@ fn a_secret_input_is_masked_in_the_output() {
     site.ok(&["process", "--quiet", "--input", &format!("token={SECRET}")]);
     assert_eq!(site.ok(&["log", "q/a"]), "got •••\n");
     assert_eq!(site.job("q/a")["value"], json!("got •••"));
+}
+
+#[test]
+fn a_secret_input_is_masked_in_the_error_of_a_run_that_never_started() {
+    let site = TempSite::with(
+        "queues:\n  q:\n    inputs: {tok: {type: secret}}\n    jobs:\n      \
+         - {id: folder, cwd: '/nosuch/${inputs.tok}', run: 'true'}\n      \
+         - {id: path, command: [nosuch-command], env: {PATH: '/nosuch/${inputs.tok}'}}\n      \
+         - {id: interpreter, cwd: '/${inputs.tok}', command: [./a]}\n      \
+         - {id: asks, cwd: '/nosuch/${inputs.tok}', if: 'true', run: 'true'}\n      \
+         - {id: observes, cwd: '/nosuch/${inputs.tok}', sources: 'a/*', run: 'true'}\n",
+    );
+    let processed = site.run(&["process", "q", "--input", &format!("tok={SECRET}")]);
+    assert_eq!(processed.code, Some(1), "{processed:?}");
+    let mut shown = processed.stdout + &processed.stderr;
+    shown += &site.ok(&["list", "--json"]);
+    shown += &site.ok(&["list"]);
+    for job in ["folder", "path", "interpreter", "asks", "observes"] {
+        let name = format!("q/{job}");
+        shown += &site.ok(&["show", &name]);
+        shown += &site.ok(&["show", &name, "--json"]);
+        shown += &site.run(&["explain", &name]).stdout;
+    }
+    assert!(!shown.contains(SECRET), "{shown}");
+    let folder = site.job("q/folder");
+    assert_eq!(folder["error"], json!("no such file or directory: /nosuch/••• (the working directory)"));
+    assert!(site.job("q/path")["cause"]["text"].as_str().unwrap().contains("searched /nosuch/•••"));
+    assert!(!is_below(&site, ".setlist", SECRET));
 }

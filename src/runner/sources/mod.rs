@@ -21,6 +21,7 @@ pub use file_walk::ObserveError;
 
 use super::launch::Launch;
 use super::os_error::describe_os_error;
+use super::secret_masker::SecretMasker;
 use crate::model::{Call, FilePattern, FileRules, ObservedFiles, SourceComparison, SourceState};
 use crate::text;
 
@@ -28,8 +29,25 @@ use crate::text;
 const READ_BYTES: usize = 256 * 1024;
 
 /// Observes the sources and outputs of the job that `launch` runs, whose command has the digest `command`. `is_cancelled` is
-/// asked often.
+/// asked often. An error is without the secret inputs.
 pub fn observe_files(
+    launch: &Launch,
+    rules: &FileRules,
+    command: u64,
+    hashes: &FileHashes,
+    is_cancelled: &dyn Fn() -> bool,
+) -> Result<ObservedFiles, ObserveError> {
+    observe(launch, rules, command, hashes, is_cancelled).map_err(|error| {
+        match (error, SecretMasker::for_inputs(launch)) {
+            (ObserveError::Failed(message), Some(masker)) => {
+                ObserveError::Failed(masker.mask_text(&message).into_owned())
+            }
+            (error, _) => error,
+        }
+    })
+}
+
+fn observe(
     launch: &Launch,
     rules: &FileRules,
     command: u64,

@@ -53,13 +53,13 @@ impl EventLoop {
         let inputs = active.job.last_run.as_deref().and_then(|run| run.inputs.as_deref());
         let command = definition.command_digest(&inputs.map(|got| got.inputs.clone()).unwrap_or_default());
         let (hashes, is_stopped) = (Arc::clone(&self.file_hashes), Arc::clone(&pending.is_stopped));
-        // Only the definition, the folder and the environment count.
+        // Only the definition, the folder and the environment count; the secrets are masked in an error.
         let launch = Launch {
             definition: Arc::clone(&pending.launch.definition),
             folder: pending.launch.folder.clone(),
             environment: pending.launch.environment.clone(),
             env: pending.launch.env.clone(),
-            secrets: Vec::new(),
+            secrets: pending.launch.secrets.clone(),
             tag: None,
             value_file: None,
             pty: PtyOptions::default(),
