@@ -369,7 +369,7 @@ pub(super) struct ProcessArgs {
     /// Print what would run, in order, and why jobs wait; run nothing.
     #[arg(long)]
     pub dry_run: bool,
-    /// Print only jobs that did not succeed: for cron.
+    /// Print only jobs that did not succeed, unless there was no need to run them: for cron.
     #[arg(short, long)]
     pub quiet: bool,
     /// Print the jobs as JSON when they have finished, one object per line.

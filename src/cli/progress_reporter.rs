@@ -15,7 +15,9 @@ use super::json_records::{JobRecord, write_json};
 use super::safe_output;
 use super::summary_line;
 use crate::clock;
-use crate::model::{AfterRun, Event, EventRecord, Job, JobId, Outcome, QueueId, QueueMode, SiteState, SkipKind};
+use crate::model::{
+    AfterRun, Event, EventRecord, Job, JobId, Outcome, QueueId, QueueMode, SiteState, SkipKind, has_failed_need,
+};
 use crate::store::log::LogReader;
 use crate::store::{Store, StoreError};
 use crate::text;
@@ -113,7 +115,13 @@ impl ProgressReporter {
                 }
             }
             Event::Skipped { reason, .. } => {
-                self.report_finished(&job, &Outcome::Skipped { reason: reason.clone(), by: SkipKind::Needs });
+                // If it can't be read why, it is printed.
+                let is_failure = !self.quiet || has_failed_need(&job, |id| store.job(id)).unwrap_or(true);
+                let outcome = Outcome::Skipped { reason: reason.clone(), by: SkipKind::Needs };
+                self.count_finished(&job, &outcome);
+                if is_failure {
+                    self.print_finished(&job, &outcome);
+                }
             }
             Event::Requeued { .. } => self.uncount(&job),
             _ => self.report_finished(&job, &Outcome::Cancelled),
@@ -143,15 +151,23 @@ impl ProgressReporter {
     }
 
     fn report_finished(&mut self, job: &Job, outcome: &Outcome) {
+        self.count_finished(job, outcome);
+        let is_not_needed = matches!(outcome, Outcome::Skipped { by: SkipKind::Condition | SkipKind::UpToDate, .. });
+        if !self.quiet || !(is_not_needed || *outcome == Outcome::Succeeded) {
+            self.print_finished(job, outcome);
+        }
+    }
+
+    fn count_finished(&mut self, job: &Job, outcome: &Outcome) {
         *self.outcomes.entry(outcome.as_str()).or_default() += 1;
         // Successes are not stored, because a queue may be long and only other outcomes are usually retried.
         if *outcome != Outcome::Succeeded {
             self.counted_outcomes.insert(job.id, outcome.as_str());
         }
         self.bar.inc(1);
-        if self.quiet && *outcome == Outcome::Succeeded {
-            return;
-        }
+    }
+
+    fn print_finished(&mut self, job: &Job, outcome: &Outcome) {
         if self.json {
             let mut object = Vec::new();
             // Writing to memory can't fail.

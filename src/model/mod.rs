@@ -97,6 +97,7 @@ pub use job::{Definition, IntoJob, Job, JobState, Phase, Readiness, ResolvedNeed
 pub use limits::Limits;
 pub use matrix_values::{ITEM_PARTS, MatrixValues, item_part};
 pub use needed_state::{Dependent, NeedCounts, NeedStatus, NeededState};
+pub use needs::has_failed_need;
 pub use next_job::next_ready_job;
 pub use perform::perform;
 pub use pool::{PoolHold, PoolSizes, PoolUse};

@@ -96,11 +96,16 @@ fn describe_failed(need: &ResolvedNeed, needed: Option<&NeededJob>) -> String {
 /// Whether the needs of a skipped job are unmet because of a failure, rather than because a required failure didn't happen.
 /// Follows chains of skipped jobs.
 pub(super) fn is_skipped_by_failure<R: StateReader>(reader: &R, job: &Job) -> Result<bool, R::Error> {
+    has_failed_need(job, |id| reader.job(id))
+}
+
+/// Whether a job was skipped because of a failure, as told by its needs, which `find` looks up.
+pub fn has_failed_need<E>(job: &Job, mut find: impl FnMut(JobId) -> Result<Option<Job>, E>) -> Result<bool, E> {
     let mut jobs = vec![job.clone()];
     let mut seen = HashSet::new();
     while let Some(job) = jobs.pop() {
         for need in job.needs.iter().filter(|need| seen.insert((need.job, need.on))) {
-            let Some(needed) = reader.job(need.job)? else { return Ok(true) };
+            let Some(needed) = find(need.job)? else { return Ok(true) };
             match (need.on, needed.outcome()) {
                 (OutcomeCondition::Failure, Some(Outcome::Succeeded)) => {}
                 (_, Some(Outcome::Skipped { .. })) => jobs.push(needed),

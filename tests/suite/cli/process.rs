@@ -35,6 +35,15 @@ fn quiet_prints_only_failures() {
     // In cron nothing would ever run again, which is worth a mail.
     assert_eq!((none.code, &none.stdout[..]), (Some(0), ""));
     assert!(none.stderr.contains("`--again` runs them again"), "{none:?}");
+    let site = TempSite::with(
+        "queues:\n  q:\n    - {id: fresh, sources: jobs.yaml, run: 'true'}\n    - {id: asked, if: 'false', run: 'true'}\n    \
+         - {id: unneeded, needs: asked, run: 'true'}\n",
+    );
+    for _ in 0..2 {
+        let skipped = site.run(&["process", "--again", "--quiet"]);
+        assert_eq!((skipped.code, &skipped.stdout[..], &skipped.stderr[..]), (Some(0), "", ""));
+    }
+    assert_eq!(site.job("q/unneeded")["outcome"], "skipped");
     let site = TempSite::with(MIXED);
     site.run(&["cancel", "q/later"]);
     let ill = site.run(&["process", "-q"]);
