@@ -95,7 +95,7 @@ pub(super) struct RetryArgs {
     /// All failed and interrupted jobs, of these queues or of all.
     #[arg(long)]
     pub failed: bool,
-    /// Run them even if they need other jobs or approval; says what that overrides.
+    /// Run them even if they need other jobs or approval, their conditions say no, or they are up to date.
     #[arg(long)]
     pub force: bool,
     #[command(flatten)]
