@@ -72,7 +72,11 @@ pub(super) fn reply_text(reply: &Reply, site_state: &SiteState, keymap: &Keymap,
     let refusal = answers.iter().find_map(|answer| answer.as_ref().err());
     let accepted = answers.iter().filter(|answer| answer.is_ok()).count();
     if let (0, Some(refusal)) = (accepted, refusal) {
-        return text(Severity::Warning, refusal_text(refusal));
+        let text_of_refusal = match &reply.intent {
+            Intent::Run(job) => run_refusal_text(refusal, &path_of(*job, site_state)),
+            _ => refusal_text(refusal),
+        };
+        return text(Severity::Warning, text_of_refusal);
     }
     match &reply.intent {
         Intent::Process(queues) => info(format!("Processing {}.", names(queues, answers))),
@@ -128,6 +132,13 @@ pub(super) fn reply_text(reply: &Reply, site_state: &SiteState, keymap: &Keymap,
 /// The path of a job, such as `build/lint`.
 fn path_of(job: JobId, site_state: &SiteState) -> String {
     site_state.job(job).map_or_else(|| job.to_string(), |job| sanitize_line(&job.path()))
+}
+
+/// The refusal to run one job as a sentence.
+fn run_refusal_text(refusal: &Refusal, job: &str) -> String {
+    let Refusal::Inputs { error: InputError::Missing { names }, .. } = refusal else { return refusal_text(refusal) };
+    let options: Vec<String> = names.iter().map(|name| format!("--input {name}=…")).collect();
+    format!("{job} needs {}: `setlist retry {job} {}`.", names.join(", "), options.join(" "))
 }
 
 /// A refusal as a sentence. A name at its start keeps its case.

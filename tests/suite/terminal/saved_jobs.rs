@@ -31,6 +31,8 @@ fn a_queue_with_a_required_input_says_how_to_give_it() {
     terminal.wait_for_text("p process");
     terminal.keys("p");
     terminal.wait_for_text("ship needs version: `setlist start ship --input NAME=VALUE`.");
+    terminal.keys("r");
+    terminal.wait_for_text("ship/a needs version: `setlist retry ship/a --input version=…`.");
     terminal.keys("q");
     assert!(terminal.wait_for_exit().success());
     assert_eq!(site.job("ship/a")["state"], "pending");
