@@ -5,6 +5,7 @@ use setlist::store::{TerminalInputError, TerminalInputPipes, TerminalInputWriter
 use tempfile::TempDir;
 
 use super::*;
+use crate::temp_site::wait_for;
 
 /// A run in a terminal that the test types into.
 struct PtyHarness {
@@ -160,7 +161,10 @@ fn typing_never_blocks_if_the_job_does_not_read() {
     harness.runner.stop(&[(RunId(1), StopSignal::Kill)]);
     let mut line = harness.line;
     assert_eq!(harness.started.report().outcome, Outcome::Cancelled);
-    assert_eq!(line.send(b"x"), Err(TerminalInputError::NotConnected));
+    // The terminal may be closed a moment after the run was reported.
+    wait_for("the closed terminal", || {
+        line.send(b"x").is_err_and(|error| error == TerminalInputError::NotConnected).then_some(())
+    });
 }
 
 #[test]
