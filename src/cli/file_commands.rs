@@ -1,5 +1,6 @@
 //! `setlist init`, `check` and `schema`: commands about a `jobs.yaml`.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::env;
 use std::fs::OpenOptions;
@@ -173,25 +174,26 @@ fn warnings(file: &Path, desired: &DesiredState) -> Vec<String> {
 }
 
 /// The patterns of what the jobs of the file make.
-fn all_outputs(desired: &DesiredState) -> HashSet<&str> {
+fn all_outputs(desired: &DesiredState) -> HashSet<Cow<'_, str>> {
     let scripts = desired.queues.iter().flat_map(|queue| &queue.jobs).filter_map(|job| match &job.call {
         Call::Script(script) => script.exec.files.as_deref(),
         Call::Function(_) => None,
     });
-    scripts.flat_map(|files| &files.outputs).map(String::as_str).collect()
+    scripts.flat_map(|files| &files.outputs).map(|pattern| FilePattern::plain_text(pattern)).collect()
 }
 
 /// Sources that match nothing and that no job makes, and those outside of the working directory.
-fn source_warnings(cwd: &Path, sources: &[String], outputs: &HashSet<&str>) -> Vec<String> {
+fn source_warnings(cwd: &Path, sources: &[String], outputs: &HashSet<Cow<'_, str>>) -> Vec<String> {
     let mut warnings = Vec::new();
     for source in sources.iter().filter(|source| !source.starts_with('!')) {
         let Ok(pattern) = FilePattern::parse(source) else { continue };
+        let name = FilePattern::plain_text(source);
         // A pattern with `~` is looked up when the job runs.
-        if !source.starts_with('~') && !outputs.contains(&**source) && count_matches(cwd, &pattern, 1) == Ok(0) {
-            warnings.push(format!("no file matches the source {source}"));
+        if !source.starts_with('~') && !outputs.contains(&name) && count_matches(cwd, &pattern, 1) == Ok(0) {
+            warnings.push(format!("no file matches the source {name}"));
         }
         if pattern.leaves_folder() {
-            warnings.push(format!("the source {source} is outside of the working directory"));
+            warnings.push(format!("the source {name} is outside of the working directory"));
         }
     }
     warnings

@@ -16,9 +16,9 @@ use super::progress_reporter::last_lines;
 use super::{safe_output, schedule, status_check};
 use crate::clock;
 use crate::model::{
-    Approval, Cause, HookResult, InputValues, Job, JobState, MASK, Need, Outcome, OutcomeCondition, Overdue, Phase,
-    PoolHold, PoolUse, QueueId, QueueState, QueueStatus, Run, RunEnd, ScheduleTarget, SiteState, WaitReason, due_at,
-    plain_text, result_value,
+    Approval, Cause, FilePattern, HookResult, InputValues, Job, JobState, MASK, Need, Outcome, OutcomeCondition,
+    Overdue, Phase, PoolHold, PoolUse, QueueId, QueueState, QueueStatus, Run, RunEnd, ScheduleTarget, SiteState,
+    WaitReason, due_at, plain_text, result_value,
 };
 use crate::store::Store;
 use crate::text;
@@ -326,8 +326,11 @@ fn check_fields(job: &Job) -> Vec<(&'static str, String)> {
     let conditions = exec.conditions.iter().flat_map(|conditions| conditions.programs());
     let mut fields: Vec<_> = conditions.map(|(kind, program)| (kind.as_str(), command_line(program))).collect();
     if let Some(files) = &exec.files {
+        let plain = |patterns: &[String]| {
+            patterns.iter().map(|pattern| FilePattern::plain_text(pattern)).collect::<Vec<_>>().join(", ")
+        };
         let names = [("sources", &files.sources), ("outputs", &files.outputs)];
-        fields.extend(names.map(|(name, patterns)| (name, patterns.join(", "))));
+        fields.extend(names.map(|(name, patterns)| (name, plain(patterns))));
     }
     fields.push(("limits", exec.limits.to_string()));
     fields.retain(|(_, text)| !text.is_empty());

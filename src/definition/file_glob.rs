@@ -6,11 +6,10 @@ use std::path::{Path, PathBuf};
 
 use glob::{MatchOptions, Pattern};
 
+use crate::model::{InvalidPattern, expand_braces};
+
 /// The most folder entries that one pattern looks at.
 const MAX_VISITED: usize = 500_000;
-
-/// The most patterns that `{a,b}` may stand for.
-const MAX_ALTERNATIVES: usize = 100;
 
 /// As in a shell: a wildcard doesn't match a leading dot.
 const OPTIONS: MatchOptions =
@@ -49,7 +48,8 @@ struct Walk<'f> {
 /// has none.
 pub(super) fn find_files(folder: &Path, pattern: &str, max_matches: usize) -> Result<Vec<PathBuf>, GlobError> {
     let mut found = Vec::new();
-    for pattern in expand_braces(pattern)? {
+    let invalid = |error: InvalidPattern| GlobError::Invalid(error.to_string());
+    for pattern in expand_braces(pattern).map_err(invalid)? {
         let (start, components) = parse(&pattern)?;
         let finds_folders = pattern.ends_with('/');
         let mut walk = Walk { folder, finds_folders, max_matches, visited: 0, found };
@@ -96,25 +96,6 @@ fn parse(pattern: &str) -> Result<(PathBuf, Vec<Component>), GlobError> {
         components.push(Component::Wildcard(Pattern::new("*").map_err(|error| GlobError::Invalid(error.to_string()))?));
     }
     Ok((start, components))
-}
-
-/// The patterns that `{a,b}` stands for. Braces do not nest.
-fn expand_braces(pattern: &str) -> Result<Vec<String>, GlobError> {
-    let mut patterns = vec![String::new()];
-    let mut rest = pattern;
-    while let Some((before, inside)) = rest.split_once('{') {
-        let Some((alternatives, after)) = inside.split_once('}') else {
-            return Err(GlobError::Invalid("a `{` without `}`".to_owned()));
-        };
-        let alternatives: Vec<&str> = alternatives.split(',').collect();
-        if patterns.len() * alternatives.len() > MAX_ALTERNATIVES {
-            return Err(GlobError::Invalid("too many alternatives in braces".to_owned()));
-        }
-        let extended = |start: &String| alternatives.iter().map(move |end| format!("{start}{before}{end}")).collect();
-        patterns = patterns.iter().flat_map(|start| -> Vec<String> { extended(start) }).collect();
-        rest = after;
-    }
-    Ok(patterns.into_iter().map(|start| start + rest).collect())
 }
 
 impl Walk<'_> {

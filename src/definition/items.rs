@@ -424,7 +424,7 @@ impl JobVariant for Item<'_> {
             }
         };
         Ok(match form {
-            ValueForm::Text => (scalar_type, text.into()),
+            ValueForm::Text | ValueForm::Pattern => (scalar_type, text.into()),
             ValueForm::Name => (ScalarType::Text, name_form(text).into()),
         })
     }

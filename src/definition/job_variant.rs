@@ -8,7 +8,7 @@ use super::placeholder::Placeholder;
 use super::problems::{Problem, Problems};
 use super::spanned_value::{MapEntry, Node, NodeKind, ScalarType};
 use super::value_path::ValuePath;
-use crate::model::MatrixValues;
+use crate::model::{FilePattern, MatrixValues};
 
 /// The form in which a value is filled in.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub(super) enum ValueForm {
     Text,
     /// As in the names of jobs.
     Name,
+    /// As it is, in a pattern of files: its wildcards are escaped.
+    Pattern,
 }
 
 /// A job of an entry that defines several.
@@ -101,6 +103,7 @@ pub(super) fn substitute<'s, V: JobVariant>(
             }
             // `needs` contains job names, so it gets the values as they are in names.
             "needs" => substituted(ValueForm::Name, problems),
+            "sources" | "outputs" => substituted(ValueForm::Pattern, problems),
             _ => substituted(ValueForm::Text, problems),
         };
         MapEntry { key: field.key.clone(), value }
@@ -161,7 +164,10 @@ fn substitute_text<V: JobVariant>(
         match name.map(|name| variant.resolve(name, form, id, path)) {
             Some(Ok((value_type, value))) => {
                 scalar_type = (placeholder.len() == text.len()).then_some(value_type);
-                filled.push_str(&value);
+                match form {
+                    ValueForm::Pattern => filled.push_str(&FilePattern::escape(&value, filled.is_empty())),
+                    ValueForm::Text | ValueForm::Name => filled.push_str(&value),
+                }
             }
             Some(Err(problem)) => {
                 problems.add(*problem);

@@ -1,11 +1,16 @@
 //! Patterns of files: `in/*.wav`, `src/**`, `{a,b}.txt`. As in a shell, a wildcard matches neither a slash nor a leading dot.
+//! A wildcard in brackets, such as `[*]`, stands for itself.
 
+use std::borrow::Cow;
 use std::path::{Component, Path, PathBuf};
 
 use glob::{MatchOptions, Pattern};
 
 /// The most patterns that the braces of one may stand for.
 const MAX_ALTERNATIVES: usize = 100;
+
+/// The characters that stand for themselves only in brackets: `[*]`.
+const SPECIAL: [char; 7] = ['*', '?', '[', ']', '{', '}', ','];
 
 const OPTIONS: MatchOptions =
     MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
@@ -48,6 +53,36 @@ impl FilePattern {
         }
         let patterns = expand_braces(pattern)?;
         Ok(Self { alternatives: patterns.iter().map(|pattern| PatternPath::parse(pattern)).collect::<Result<_, _>>()? })
+    }
+
+    /// A name as a part of a pattern that matches only this name. `is_start`: whether the pattern starts with it.
+    pub fn escape(name: &str, is_start: bool) -> Cow<'_, str> {
+        let starts_with_mark = is_start && name.starts_with('!');
+        if !starts_with_mark && !name.contains(SPECIAL) {
+            return Cow::Borrowed(name);
+        }
+        let mut escaped = String::from(if starts_with_mark { "./" } else { "" });
+        for char in name.chars() {
+            if SPECIAL.contains(&char) {
+                escaped.extend(['[', char, ']']);
+            } else {
+                escaped.push(char);
+            }
+        }
+        Cow::Owned(escaped)
+    }
+
+    /// A pattern for people: the name that it stands for, if it has no wildcards.
+    pub fn plain_text(pattern: &str) -> Cow<'_, str> {
+        let (mark, rest) = match pattern.strip_prefix('!') {
+            Some(rest) => ("!", rest),
+            None => ("", pattern),
+        };
+        let rest = if rest.starts_with("./!") { &rest[2..] } else { rest };
+        match literal_name(rest) {
+            Some(name) if !has_braces(rest) => Cow::Owned(format!("{mark}{name}")),
+            _ => Cow::Borrowed(pattern),
+        }
     }
 
     /// The patterns that it stands for.
@@ -94,8 +129,9 @@ impl PatternPath {
         let mut start = PathBuf::from(if pattern.starts_with('/') { "/" } else { "" });
         let mut parts = Vec::new();
         for part in pattern.split('/').filter(|part| !part.is_empty() && *part != ".") {
-            if parts.is_empty() && !part.contains(['*', '?', '[']) {
-                start.push(part);
+            let literal = if parts.is_empty() { literal_name(part) } else { None };
+            if let Some(name) = literal {
+                start.push(&*name);
             } else if part == "**" {
                 if !matches!(parts.last(), Some(PatternPart::AnyFolders)) {
                     parts.push(PatternPart::AnyFolders);
@@ -121,15 +157,59 @@ impl PatternPart {
     }
 }
 
+/// The name that a pattern without braces stands for; `None` if it has wildcards.
+fn literal_name(pattern: &str) -> Option<Cow<'_, str>> {
+    if !pattern.contains(['*', '?', '[']) {
+        return Some(Cow::Borrowed(pattern));
+    }
+    let mut name = String::new();
+    let mut chars = pattern.chars();
+    while let Some(char) = chars.next() {
+        match char {
+            '[' => {
+                name.push(chars.next().filter(|char| SPECIAL.contains(char))?);
+                chars.next().filter(|char| *char == ']')?;
+            }
+            '*' | '?' => return None,
+            _ => name.push(char),
+        }
+    }
+    Some(Cow::Owned(name))
+}
+
+/// Whether there are braces that do not stand for themselves.
+fn has_braces(pattern: &str) -> bool {
+    split_at_special(pattern, '{').is_some()
+}
+
+/// What is before and after the first of these characters that doesn't stand for itself.
+fn split_at_special(text: &str, special: char) -> Option<(&str, &str)> {
+    let is_special =
+        |(at, found): &(usize, &str)| !(text[..*at].ends_with('[') && text[at + found.len()..].starts_with(']'));
+    let (at, found) = text.match_indices(special).find(is_special)?;
+    Some((&text[..at], &text[at + found.len()..]))
+}
+
+/// The alternatives in the braces of a pattern.
+fn split_alternatives(inside: &str) -> Vec<&str> {
+    let (mut alternatives, mut rest) = (Vec::new(), inside);
+    while let Some((alternative, after)) = split_at_special(rest, ',') {
+        alternatives.push(alternative);
+        rest = after;
+    }
+    alternatives.push(rest);
+    alternatives
+}
+
 /// The patterns that `{a,b}` stands for. Braces do not nest.
-fn expand_braces(pattern: &str) -> Result<Vec<String>, InvalidPattern> {
+pub fn expand_braces(pattern: &str) -> Result<Vec<String>, InvalidPattern> {
     let mut patterns = vec![String::new()];
     let mut rest = pattern;
-    while let Some((before, inside)) = rest.split_once('{') {
-        let Some((alternatives, after)) = inside.split_once('}') else {
+    while let Some((before, inside)) = split_at_special(rest, '{') {
+        let Some((alternatives, after)) = split_at_special(inside, '}') else {
             return Err(InvalidPattern("`{` without `}`".to_owned()));
         };
-        let alternatives: Vec<&str> = alternatives.split(',').collect();
+        let alternatives = split_alternatives(alternatives);
         if patterns.len() * alternatives.len() > MAX_ALTERNATIVES {
             return Err(InvalidPattern(format!("its braces stand for more than {MAX_ALTERNATIVES} patterns")));
         }

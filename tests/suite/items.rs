@@ -192,3 +192,82 @@ fn a_schedule_runs_the_files_that_came_since_the_file_was_read() {
     rustix::process::kill_process(rustix::process::Pid::from_child(&worker), rustix::process::Signal::TERM).unwrap();
     worker.wait().unwrap();
 }
+
+/// Names with the wildcards of patterns, and names that would not be well-formed patterns.
+const ODD_NAMES: [&str; 10] = ["[x]", "x", "a [1]", "!d", "x[", "x{a", "y}", "w*", "q?", "{a,b}"];
+
+/// The names of the files whose jobs a run of the queue did not skip.
+fn encoded(site: &TempSite) -> Vec<String> {
+    site.write("calls", "");
+    let processed = site.run(&["process", "q", "--again"]);
+    assert_eq!(processed.code, Some(0), "{processed:?}");
+    let mut calls = calls(site);
+    calls.sort();
+    calls
+}
+
+#[test]
+fn the_wildcards_in_a_filled_in_value_are_literal() {
+    for (folder, extension) in [("", ".wav"), ("in [1]/", "")] {
+        let pattern = format!("{}*{extension}", folder.replace("[1]", "[[]1]"));
+        let site = TempSite::with(&format!(
+            "queues:\n  q:\n    - id: encode\n      for_each: {{glob: '{pattern}'}}\n      sources: '${{item}}'\n      \
+             outputs: ['out/${{item.stem}}.mp3', '{{out,no}}/${{item.stem}}.mp3']\n      run: |\n        \
+             echo \"$SETLIST_ITEM\" >> calls\n        cp \"./$SETLIST_ITEM\" \"out/$SETLIST_ITEM_STEM.mp3\"\n",
+        ));
+        fs::create_dir_all(site.join("out")).unwrap();
+        fs::create_dir_all(site.join(folder)).unwrap();
+        let file = |name: &str| format!("{folder}{name}{extension}");
+        let mut files: Vec<String> = ODD_NAMES.iter().map(|name| file(name)).collect();
+        files.sort();
+        for path in &files {
+            site.write(path, "1");
+        }
+        assert_eq!(encoded(&site), files, "all are new");
+        assert_eq!(encoded(&site), Vec::<String>::new(), "all are up to date");
+        for (nth, name) in ODD_NAMES.iter().enumerate() {
+            site.write(&file(name), &format!("changed {nth}"));
+            let next = ODD_NAMES[(nth + 1) % ODD_NAMES.len()];
+            fs::remove_file(site.join(&format!("out/{next}.mp3"))).unwrap();
+            if next == "a [1]" {
+                let list = site.ok(&["list", "q", "--json"]);
+                let mut jobs = list.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+                let job = jobs.find(|job| job["parameters"]["item"] == json!(file(next))).unwrap();
+                let job_name = format!("q/{}", job["name"].as_str().unwrap());
+                let explained = site.ok(&["explain", &job_name]);
+                assert!(explained.contains("missing out/a [1].mp3"), "{explained}");
+                let shown = site.ok(&["show", &job_name]);
+                assert!(shown.contains(&format!("sources   {}\n", file(next))), "{shown}");
+            }
+            let mut expected = [file(name), file(next)];
+            expected.sort();
+            assert_eq!(encoded(&site), expected, "one file was changed, the output of another was removed");
+        }
+        assert_eq!(encoded(&site), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn the_wildcards_in_a_value_of_a_matrix_are_literal() {
+    let site = TempSite::with(
+        "queues:\n  q:\n    - id: copy\n      matrix: {name: ['!d', '[x]', 'x{a', '[dir]']}\n      \
+         sources: ['${matrix.name}', '!${matrix.name}/tmp']\n      outputs: 'out/${matrix.name}'\n      \
+         command: [sh, -c, 'echo \"$1\" >> calls; cp -r \"./$1\" \"out/\"', sh, '${matrix.name}']\n",
+    );
+    for folder in ["out", "[dir]"] {
+        fs::create_dir(site.join(folder)).unwrap();
+    }
+    let checked = site.run(&["check"]);
+    let output = format!("{}{}", checked.stdout, checked.stderr);
+    assert!(output.contains("no file matches the source [x]"), "{output}");
+    for file in ["!d", "[x]", "x{a", "x", "[dir]/file", "[dir]/tmp"] {
+        site.write(file, "1");
+    }
+    assert_eq!(encoded(&site).len(), 4);
+    site.write("[dir]/tmp", "left out");
+    site.write("x", "the source of no job");
+    assert_eq!(encoded(&site), Vec::<String>::new());
+    site.write("[dir]/file", "changed");
+    site.write("!d", "changed");
+    assert_eq!(encoded(&site), ["!d", "[dir]"]);
+}

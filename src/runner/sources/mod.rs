@@ -76,7 +76,7 @@ fn observe(
     for output in &rules.outputs {
         let mut walk = FileWalk::new(&folder, is_cancelled);
         if !walk.exists(&parse(launch, output)?)? {
-            missing_outputs.push(output.clone());
+            missing_outputs.push(FilePattern::plain_text(output).into_owned());
         }
     }
     hashes.save();
