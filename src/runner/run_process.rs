@@ -87,7 +87,7 @@ pub(super) struct FailedLaunch {
 /// Why a run was not started.
 pub(super) enum StartError {
     /// It has failed.
-    Failed(FailedLaunch),
+    Failed(Box<FailedLaunch>),
     /// It may start later. Its callbacks have not been called.
     OutOfResources(OutOfResources),
 }
@@ -154,7 +154,7 @@ pub(super) fn start(
         Err(failure) => {
             let cause = Cause::new(CauseKind::NotStarted, failure.message.clone());
             let (failure, masker) = (LaunchFailure { failure, cause }, SecretMasker::for_inputs(&launch));
-            return Err(StartError::Failed(FailedLaunch { callbacks, failure, masker }));
+            return Err(StartError::Failed(Box::new(FailedLaunch { callbacks, failure, masker })));
         }
     };
     let (spawned, cgroup) = match cgroups.zip(launch.tag.as_ref()) {
@@ -164,7 +164,7 @@ pub(super) fn start(
     let spawned = match spawned {
         Ok(spawned) => spawned,
         Err(SpawnError::Failed(failure)) => {
-            return Err(StartError::Failed(FailedLaunch { callbacks, failure, masker }));
+            return Err(StartError::Failed(Box::new(FailedLaunch { callbacks, failure, masker })));
         }
         Err(SpawnError::OutOfResources(reason)) => return Err(StartError::OutOfResources(OutOfResources(reason))),
     };
