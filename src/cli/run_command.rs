@@ -20,7 +20,7 @@ use super::safe_output;
 use super::site_args::SiteArgs;
 use super::wait;
 use crate::definition;
-use crate::model::{Command, Exit, FailureKind, JobId, QueueId, Refusal};
+use crate::model::{Command, Exit, FailureKind, JobId, Phase, QueueId, Refusal};
 use crate::text;
 
 /// The contents of the user's own `jobs.yaml`, where there was none.
@@ -64,8 +64,10 @@ pub(super) fn run(mut site: OpenSite, options: &RunArgs, color: bool) -> Result<
             thread::available_parallelism().ok().and_then(|count| NonZero::new(u32::try_from(count.get()).ok()?));
         site.submit(Command::SetParallel { queue, parallel: parallel.unwrap_or(NonZero::<u32>::MIN) })?;
     }
-    // Refused for a job with the same key that runs or has been requested.
-    let requested = site.execute(vec![Command::Run { job: id, force: false }])?;
+    // A job with the same key that runs, or has ended meanwhile, is not run again.
+    let is_pending = site.job(&id.0.to_string())?.phase() == Phase::Pending;
+    let request = is_pending.then_some(Command::Run { job: id, force: false });
+    let requested = site.execute(request.into_iter().collect())?;
     if let Some(Err(refusal)) = requested.into_iter().next()
         && !matches!(refusal, Refusal::WrongState { .. })
     {
