@@ -262,7 +262,7 @@ fn a_worker_leaves_a_site_alone_that_was_migrated() {
     bring_to(&folder, 99);
     left(&site, worker, &["written by a newer setlist (format 99"]);
     // The newer one, which this one plays, finds that the run was interrupted.
-    bring_to(&folder, 5);
+    bring_to(&folder, 6);
     assert_eq!(site.job("q/long")["outcome"], json!("interrupted"));
     assert_eq!(site.job("q/long")["attempt"], json!(1));
 }
@@ -275,10 +275,10 @@ fn a_connection_changes_nothing_in_a_format_that_it_does_not_know() {
     let open = |queue: &str| [Command::EnsureQueue { queue: queue.into() }];
     store.execute(&open("before"), chrono::Utc::now()).unwrap();
     bring_to(&folder, 99);
-    let newer = |error| matches!(error, StoreError::TooNew { found: 99, known: 5, .. });
+    let newer = |error| matches!(error, StoreError::TooNew { found: 99, known: 6, .. });
     assert!(newer(store.execute(&open("after"), chrono::Utc::now()).unwrap_err()));
     assert!(newer(store.load().unwrap_err()) && newer(store.events_after(0).unwrap_err()));
-    bring_to(&folder, 5);
+    bring_to(&folder, 6);
     assert_eq!(SqliteStore::open(&folder).unwrap().queues().unwrap().len(), 1);
 }
 

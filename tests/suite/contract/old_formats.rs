@@ -106,6 +106,28 @@ fn format_4_is_backed_up_and_migrated() {
     check_backup(&backend, 4);
 }
 
+#[test]
+fn format_5_is_backed_up_and_migrated() {
+    let (backend, mut store, site_state) = site(include_bytes!("frozen/format-5.db"));
+    let job = |id: u64| site_state.job(JobId(id)).unwrap();
+    let counts = |id: u64| StateReader::need_counts(&site_state, JobId(id)).unwrap();
+    let end = job(2).result_run().unwrap().end.clone().unwrap();
+    assert_eq!(end.cause.unwrap().to_string(), "last error: no space");
+    // Needs of every kind: met, failed and not finished.
+    assert_eq!(counts(3), NeedCounts { pending: 0, failed: 1 });
+    assert_eq!(counts(5), NeedCounts::default());
+    assert_eq!(counts(7), NeedCounts { pending: 1, failed: 0 });
+    assert_eq!(counts(9), NeedCounts { pending: 1, failed: 0 });
+    assert_eq!((job(6).phase(), job(11).phase()), (Phase::Running, Phase::Running));
+    assert_eq!(job(11).definition.scheduling.unique.as_deref(), Some("sync"));
+    let night = site_state.queue(&"night".into()).unwrap();
+    assert!(night.settings.schedule.is_some() && night.mode == QueueMode::Paused);
+    assert!(job(10).definition.scheduling.expect.is_some());
+    assert!(site_state.job(JobId(8)).is_none() && store.job(JobId(8)).unwrap().is_some(), "removed by a user");
+    continues_working(&mut *store, site_state, 1, 10);
+    check_backup(&backend, 5);
+}
+
 /// All frozen sites have the same history: retries, needs, a matrix, a confirmation, a delay, a stopped queue, a
 /// signal, an added job, a rerun and a killed worker.
 fn everything_is_there(store: &mut dyn Store, site_state: &SiteState) {
