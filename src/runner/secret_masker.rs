@@ -24,6 +24,11 @@ pub(super) struct SecretMasker {
 }
 
 impl SecretMasker {
+    /// Whether a secret is in these bytes.
+    pub(super) fn hides_part_of(&self, bytes: &[u8]) -> bool {
+        self.secrets.iter().any(|secret| memchr::memmem::find(bytes, secret).is_some())
+    }
+
     /// The masker of a run; none if it has no secrets. Fails if the value of a secret is too short.
     pub(super) fn for_launch(launch: &Launch) -> Result<Option<Self>, Failure> {
         let Call::Script(script) = &launch.definition.call else { return Ok(None) };

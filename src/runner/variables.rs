@@ -4,9 +4,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::fs::OpenOptions;
 use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::env_file::parse_env_file;
@@ -15,6 +13,7 @@ use super::launch::Launch;
 use super::os_error::describe_os_error;
 use super::own_environment::SERVICE_VARIABLES;
 use super::pty::terminal_variables;
+use super::regular_file::open_regular;
 use crate::model::{ExecOptions, Failure};
 
 /// What sets a variable of a run. Later sources win.
@@ -90,14 +89,8 @@ fn read_file(path: &Path) -> Result<FileVariables, String> {
 }
 
 fn read_text(path: &Path) -> io::Result<String> {
-    // Opening a pipe without a writer would block, and so would reading one.
-    let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
-    let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path)?;
-    let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        return Err(io::Error::other("not a regular file"));
-    }
-    if metadata.len() > MAX_FILE_BYTES {
+    let file = open_regular(path)?;
+    if file.metadata()?.len() > MAX_FILE_BYTES {
         return Err(io::Error::other(format!("larger than {} MiB", MAX_FILE_BYTES >> 20)));
     }
     let mut bytes = Vec::new();

@@ -98,3 +98,16 @@ fn a_secret_input_is_masked_in_the_error_of_a_run_that_never_started() {
     assert!(site.job("q/path")["cause"]["text"].as_str().unwrap().contains("searched /nosuch/•••"));
     assert!(!is_below(&site, ".setlist", SECRET));
 }
+
+#[test]
+fn a_secret_input_in_the_name_of_a_folder_is_not_kept_with_the_hashes_of_its_files() {
+    let site = TempSite::with(
+        "queues: {q: {inputs: {tok: {type: secret}}, \
+         jobs: [{id: a, cwd: '/${inputs.tok}', sources: Cargo.toml, run: 'true'}]}}\n",
+    );
+    // Files that were changed just now are not kept at all.
+    let folder = env!("CARGO_MANIFEST_DIR").trim_start_matches('/');
+    site.ok(&["process", "--quiet", "--input", &format!("tok={folder}")]);
+    assert_eq!(site.job("q/a")["outcome"], json!("succeeded"));
+    assert!(!is_below(&site, ".setlist", folder));
+}

@@ -6,7 +6,7 @@ mod file_walk;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fmt::Write as _;
-use std::fs::{self, File, Metadata};
+use std::fs::{self, Metadata};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -21,6 +21,7 @@ pub use file_walk::ObserveError;
 
 use super::launch::Launch;
 use super::os_error::describe_os_error;
+use super::regular_file::open_regular;
 use super::secret_masker::SecretMasker;
 use crate::model::{Call, FilePattern, FileRules, ObservedFiles, SourceComparison, SourceState};
 use crate::text;
@@ -58,6 +59,10 @@ fn observe(
         return Err(ObserveError::Failed("a function has no sources".to_owned()));
     };
     let folder = launch.working_folder(script);
+    // A folder whose name has a secret input in it is not recorded.
+    let masker = SecretMasker::for_inputs(launch);
+    let is_secret = |masker: &SecretMasker| masker.hides_part_of(folder.as_os_str().as_bytes());
+    let hashes = Some(hashes).filter(|_| !masker.as_ref().is_some_and(is_secret));
     let mut observation = Observation { rules, hashes, is_cancelled, files: BTreeMap::new() };
     let (excluded, included): (Vec<_>, Vec<_>) = rules.sources.iter().partition(|pattern| pattern.starts_with('!'));
     let excluded = excluded.into_iter().map(|pattern| parse(launch, &pattern[1..])).collect::<Result<Vec<_>, _>>()?;
@@ -79,7 +84,9 @@ fn observe(
             missing_outputs.push(FilePattern::plain_text(output).into_owned());
         }
     }
-    hashes.save();
+    if let Some(hashes) = hashes {
+        hashes.save();
+    }
     let files = observation.files;
     Ok(ObservedFiles { sources: SourceState::new(command, files), missing_outputs })
 }
@@ -100,7 +107,8 @@ fn parse(launch: &Launch, pattern: &str) -> Result<FilePattern, ObserveError> {
 /// The sources that have been found.
 struct Observation<'a> {
     rules: &'a FileRules,
-    hashes: &'a FileHashes,
+    /// The known hashes, if new ones may be recorded.
+    hashes: Option<&'a FileHashes>,
     is_cancelled: &'a dyn Fn() -> bool,
     files: BTreeMap<String, u64>,
 }
@@ -144,10 +152,10 @@ impl Observation<'_> {
     /// The hash of the content of a file; none if that was cancelled.
     fn hash(&self, path: &Path, metadata: &Metadata) -> io::Result<Option<u64>> {
         let stamp = FileStamp::of(metadata);
-        if let Some(hash) = self.hashes.find(path, stamp) {
+        if let Some(hash) = self.hashes.and_then(|hashes| hashes.find(path, stamp)) {
             return Ok(Some(hash));
         }
-        let mut file = File::open(path)?;
+        let mut file = open_regular(path)?;
         let (mut hash, mut buffer) = (Xxh3Default::new(), vec![0; READ_BYTES]);
         loop {
             if (self.is_cancelled)() {
@@ -162,8 +170,10 @@ impl Observation<'_> {
         }
         let hash = hash.digest();
         // Only if it was not changed while it was read.
-        if FileStamp::of(&file.metadata()?) == stamp {
-            self.hashes.remember(path, stamp, hash);
+        if let Some(hashes) = self.hashes
+            && FileStamp::of(&file.metadata()?) == stamp
+        {
+            hashes.remember(path, stamp, hash);
         }
         Ok(Some(hash))
     }
