@@ -40,6 +40,7 @@ mod postgres;
 mod private_files;
 mod registry;
 mod reservation_lock;
+mod run_files;
 mod save_lock;
 mod server_record;
 mod site_id;

@@ -11,7 +11,7 @@ use super::sql_text::{json, nanos, number};
 use crate::model::{Command, JobId, QueueId, Retention, RunId, StateReader};
 use crate::store::backend::{PruneReport, Store};
 use crate::store::error::StoreError;
-use crate::store::{job_folders, log};
+use crate::store::run_files::delete_run_files;
 
 impl PostgresStore {
     pub(super) fn prune_site(&mut self, now: DateTime<Utc>) -> Result<PruneReport, StoreError> {
@@ -21,7 +21,7 @@ impl PostgresStore {
         for queue in self.queues()? {
             let retention = queue.settings.retention;
             let outdated = self.outdated_runs(&queue.id, &retention, now)?;
-            let deleted = self.delete_logs(outdated, &mut report)?;
+            let deleted = delete_run_files(&self.local, outdated, &mut report)?;
             report.runs += deleted.len();
             self.delete_rows("runs", "(job, id)", deleted.iter().map(|(job, run)| format!("({}, {})", job.0, run.0)))?;
             if let Some(before) = retention.cutoff(now) {
@@ -51,22 +51,6 @@ impl PostgresStore {
         self.session.run_again(&sql)?.take(0).iter().map(job_and_run).collect()
     }
 
-    /// Deletes the output of these runs on this machine; returns the runs whose output is not being read.
-    fn delete_logs(
-        &self,
-        runs: Vec<(JobId, RunId)>,
-        report: &mut PruneReport,
-    ) -> Result<Vec<(JobId, RunId)>, StoreError> {
-        let mut deleted = Vec::with_capacity(runs.len());
-        for (job, run) in runs {
-            if let Some(freed) = log::delete_log(&self.local.logs(), run)? {
-                report.bytes += freed + job_folders::remove_artifacts(&self.local, run);
-                deleted.push((job, run));
-            }
-        }
-        Ok(deleted)
-    }
-
     /// Deletes the removed jobs of a queue that finished (or were added) before a time and that no other job needs.
     fn delete_removed_jobs(
         &mut self,
@@ -94,7 +78,7 @@ impl PostgresStore {
         let rows = self.session.run_again(&sql)?.take(0);
         let mut runs = rows.iter().map(job_and_run).collect::<Result<Vec<_>, _>>()?;
         runs.extend(outdated.iter().filter_map(|(job, run)| Some((*job, (*run)?))));
-        let deleted: BTreeSet<_> = self.delete_logs(runs.clone(), report)?.into_iter().collect();
+        let deleted: BTreeSet<_> = delete_run_files(&self.local, runs.clone(), report)?.into_iter().collect();
         let kept: BTreeSet<JobId> = runs.iter().filter(|run| !deleted.contains(run)).map(|(job, _)| *job).collect();
         let jobs = outdated.iter().map(|(job, _)| *job).filter(|job| !kept.contains(job));
         self.delete_rows("jobs", "removed IS NOT NULL AND id", jobs.map(|job| job.0.to_string()))

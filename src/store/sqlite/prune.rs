@@ -10,6 +10,7 @@ use super::connection::SqliteStore;
 use crate::model::{Command, JobId, QueueId, Retention, RunId};
 use crate::store::backend::{PruneReport, Store};
 use crate::store::error::StoreError;
+use crate::store::run_files::delete_run_files;
 use crate::store::{job_folders, log};
 
 /// How many runs are deleted in one transaction, so that other writers get their turn.
@@ -27,7 +28,7 @@ impl SqliteStore {
             loop {
                 let outdated = self.read(|db| outdated_runs(db, &queue.id, &keep, now))?;
                 let done = outdated.len() < RUNS_PER_TRANSACTION;
-                let deleted = self.delete_logs(outdated, &mut report)?;
+                let deleted = delete_run_files(&self.dir, outdated, &mut report)?;
                 // Runs whose output is being read are kept, and would be found again.
                 if deleted.is_empty() {
                     break;
@@ -42,7 +43,7 @@ impl SqliteStore {
                 let removed = self.read(|db| removed_before(db, &queue.id, before))?;
                 for jobs in removed.chunks(RUNS_PER_TRANSACTION) {
                     let runs = self.read(|db| runs_of(db, jobs))?;
-                    let deleted = self.delete_logs(runs.clone(), &mut report)?;
+                    let deleted = delete_run_files(&self.dir, runs.clone(), &mut report)?;
                     let kept: HashSet<JobId> =
                         runs.iter().filter(|run| !deleted.contains(run)).map(|run| run.0).collect();
                     self.write_rows(|db| delete_jobs(db, jobs.iter().filter(|job| !kept.contains(job))))?;
@@ -57,22 +58,6 @@ impl SqliteStore {
             }
         }
         Ok(report)
-    }
-
-    /// Deletes the logs of these runs; returns the runs whose logs are not being read.
-    fn delete_logs(
-        &self,
-        runs: Vec<(JobId, RunId)>,
-        report: &mut PruneReport,
-    ) -> Result<Vec<(JobId, RunId)>, StoreError> {
-        let mut deleted = Vec::with_capacity(runs.len());
-        for (job, run) in runs {
-            if let Some(freed) = log::delete_log(&self.dir.logs(), run)? {
-                report.bytes += freed + job_folders::remove_artifacts(&self.dir, run);
-                deleted.push((job, run));
-            }
-        }
-        Ok(deleted)
     }
 
     /// Deletes what these jobs have kept over their attempts, if they don't exist any more.
