@@ -1,38 +1,25 @@
 //! Finds the files that match a pattern such as `in/*.mp4`, sorted.
 
+use std::borrow::Cow;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use glob::{MatchOptions, Pattern};
-
-use crate::model::{InvalidPattern, expand_braces};
+use crate::model::{FilePattern, InvalidPattern, PatternPart};
 
 /// The most folder entries that one pattern looks at.
 const MAX_VISITED: usize = 500_000;
 
-/// As in a shell: a wildcard doesn't match a leading dot.
-const OPTIONS: MatchOptions =
-    MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
-
 /// Why a pattern can't be used.
 pub(super) enum GlobError {
     /// It is not well-formed.
-    Invalid(String),
+    Invalid(InvalidPattern),
     /// More files match than allowed.
     TooManyMatches,
     /// It looks at too many files.
     TooManyVisited,
     /// A folder can't be read.
     Unreadable(PathBuf, io::Error),
-}
-
-/// A part of a pattern, between slashes.
-enum Component {
-    Literal(String),
-    Wildcard(Pattern),
-    /// `**`: any number of folders.
-    AnyFolders,
 }
 
 struct Walk<'f> {
@@ -47,15 +34,14 @@ struct Walk<'f> {
 /// The files that match, sorted. Those of a relative pattern are relative to `folder`. A folder that does not exist
 /// has none.
 pub(super) fn find_files(folder: &Path, pattern: &str, max_matches: usize) -> Result<Vec<PathBuf>, GlobError> {
-    let mut found = Vec::new();
-    let invalid = |error: InvalidPattern| GlobError::Invalid(error.to_string());
-    for pattern in expand_braces(pattern).map_err(invalid)? {
-        let (start, components) = parse(&pattern)?;
-        let finds_folders = pattern.ends_with('/');
-        let mut walk = Walk { folder, finds_folders, max_matches, visited: 0, found };
-        walk.descend(&start, &components)?;
-        found = walk.found;
+    let parsed = FilePattern::parse(&expand_home(pattern)).map_err(GlobError::Invalid)?;
+    let finds_folders = pattern.ends_with('/');
+    let mut walk = Walk { folder, finds_folders, max_matches, visited: 0, found: Vec::new() };
+    for alternative in parsed.alternatives() {
+        walk.visited = 0;
+        walk.descend(&alternative.start, &alternative.parts)?;
     }
+    let mut found = walk.found;
     found.sort_unstable();
     found.dedup();
     Ok(found)
@@ -63,80 +49,61 @@ pub(super) fn find_files(folder: &Path, pattern: &str, max_matches: usize) -> Re
 
 /// The folder of a pattern before its first wildcard, as in the paths that it finds.
 pub(super) fn literal_folder(pattern: &str) -> PathBuf {
+    let pattern = expand_home(pattern);
     let end = pattern.find(['*', '?', '[', '{']).unwrap_or(pattern.len());
     let folder = pattern[..end].rsplit_once('/').map_or("", |(folder, _)| folder);
-    let (start, rest) = start_of(folder);
-    rest.split('/').filter(|part| !part.is_empty() && *part != ".").fold(start, |path, part| path.join(part))
+    let start = PathBuf::from(if pattern.starts_with('/') { "/" } else { "" });
+    folder.split('/').filter(|part| !part.is_empty() && *part != ".").fold(start, |path, part| path.join(part))
 }
 
-/// Where a pattern starts: at the root, in the home folder, or in the folder of the file.
-fn start_of(pattern: &str) -> (PathBuf, &str) {
-    if let Some(rest) = pattern.strip_prefix('/') {
-        return (PathBuf::from("/"), rest);
+/// The pattern with the home folder in place of a leading `~`.
+fn expand_home(pattern: &str) -> Cow<'_, str> {
+    let rest = pattern.strip_prefix('~').filter(|rest| rest.is_empty() || rest.starts_with('/'));
+    match (rest, std::env::home_dir()) {
+        (Some(rest), Some(home)) => {
+            Cow::Owned(format!("{}{rest}", FilePattern::escape(&home.to_string_lossy(), false)))
+        }
+        _ => Cow::Borrowed(pattern),
     }
-    let home = std::env::home_dir().filter(|_| pattern == "~" || pattern.starts_with("~/"));
-    home.map_or_else(|| (PathBuf::new(), pattern), |home| (home, pattern.trim_start_matches(['~', '/'])))
-}
-
-fn parse(pattern: &str) -> Result<(PathBuf, Vec<Component>), GlobError> {
-    let (start, rest) = start_of(pattern);
-    let mut components = Vec::new();
-    for part in rest.split('/').filter(|part| !part.is_empty() && *part != ".") {
-        components.push(match part {
-            "**" if matches!(components.last(), Some(Component::AnyFolders)) => continue,
-            "**" => Component::AnyFolders,
-            _ if part.contains(['*', '?', '[']) => {
-                let pattern = Pattern::new(part).map_err(|error| GlobError::Invalid(error.msg.to_owned()))?;
-                Component::Wildcard(pattern)
-            }
-            _ => Component::Literal(part.to_owned()),
-        });
-    }
-    if matches!(components.last(), Some(Component::AnyFolders)) {
-        components.push(Component::Wildcard(Pattern::new("*").map_err(|error| GlobError::Invalid(error.to_string()))?));
-    }
-    Ok((start, components))
 }
 
 impl Walk<'_> {
     /// Finds the files below `path` that match the rest of a pattern.
-    fn descend(&mut self, path: &Path, components: &[Component]) -> Result<(), GlobError> {
-        let Some((first, rest)) = components.split_first() else {
+    fn descend(&mut self, path: &Path, parts: &[PatternPart]) -> Result<(), GlobError> {
+        let Some((first, rest)) = parts.split_first() else {
             let found = self.folder.join(path);
             let matches = if self.finds_folders { found.is_dir() } else { found.is_file() };
             return if matches { self.add(path.to_owned()) } else { Ok(()) };
         };
-        match first {
-            Component::Literal(name) => self.descend(&path.join(name), rest),
-            Component::Wildcard(pattern) => {
-                for entry in self.entries(path)? {
-                    let name = entry.file_name();
-                    if !pattern.matches_with(&name.to_string_lossy(), OPTIONS) {
-                        continue;
-                    }
-                    let path = path.join(&name);
-                    let is_folder = is_folder(&entry, true);
-                    match (rest.is_empty(), is_folder) {
-                        (true, true) if self.finds_folders => self.add(path)?,
-                        (true, false) if !self.finds_folders && is_regular(&entry) => self.add(path)?,
-                        (false, true) => self.descend(&path, rest)?,
-                        _ => {}
-                    }
-                }
-                Ok(())
+        if let Some(name) = first.literal_name() {
+            return self.descend(&path.join(&*name), rest);
+        }
+        let is_deep = matches!(first, PatternPart::AnyFolders);
+        if is_deep && !rest.is_empty() {
+            self.descend(path, rest)?;
+        }
+        for entry in self.entries(path)? {
+            let name = entry.file_name();
+            if !first.matches(&name.to_string_lossy()) {
+                continue;
             }
-            Component::AnyFolders => {
-                self.descend(path, rest)?;
-                for entry in self.entries(path)? {
-                    let name = entry.file_name();
-                    // Links are not followed: they may lead back here.
-                    if is_folder(&entry, false) && !name.to_string_lossy().starts_with('.') {
-                        self.descend(&path.join(&name), components)?;
-                    }
-                }
-                Ok(())
+            let path = path.join(&name);
+            if rest.is_empty() && self.is_wanted(&entry) {
+                self.add(path.clone())?;
+            }
+            // Links to folders are not followed by `**`: they may lead back here.
+            if is_deep && is_folder(&entry, false) {
+                self.descend(&path, parts)?;
+            } else if !is_deep && !rest.is_empty() && is_folder(&entry, true) {
+                self.descend(&path, rest)?;
             }
         }
+        Ok(())
+    }
+
+    /// Whether an entry is of the kind that the pattern finds.
+    fn is_wanted(&self, entry: &fs::DirEntry) -> bool {
+        if self.finds_folders { is_folder(entry, true) } else { is_regular(entry) }
     }
 
     fn add(&mut self, path: PathBuf) -> Result<(), GlobError> {

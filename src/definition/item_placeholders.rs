@@ -1,7 +1,7 @@
 //! Placeholders for the item of a job with `for_each`: `${item}`, `${item.NAME}` and `${index}`.
 
 use super::fields::HOOK_FIELDS;
-use super::placeholder::Placeholder;
+use super::placeholder::{self, Placeholder};
 use super::problems::{Problem, Problems};
 use super::spanned_value::{MapEntry, Node, NodeKind};
 use super::value_path::ValuePath;
@@ -162,19 +162,7 @@ fn has_placeholder(node: &Node<'_>) -> bool {
 }
 
 fn reject_in(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) {
-    match &node.kind {
-        NodeKind::Scalar(..) if has_placeholder(node) => {
-            let problem = Problem::new(node.id, path, "placeholder of an item without `for_each`");
-            problems.add(problem.hint("`${item}` works in the fields of a job with `for_each`"));
-        }
-        NodeKind::List(items) => {
-            items.iter().enumerate().for_each(|(nth, node)| reject_in(node, &path.item(nth), problems));
-        }
-        NodeKind::Map(entries) => {
-            for MapEntry { key, value } in entries {
-                reject_in(value, &path.key(&key.text), problems);
-            }
-        }
-        _ => {}
-    }
+    let message = "placeholder of an item without `for_each`";
+    let hint = "`${item}` works in the fields of a job with `for_each`";
+    placeholder::reject_texts(node, path, &has_placeholder, (message, hint), problems);
 }

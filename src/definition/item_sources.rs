@@ -171,8 +171,8 @@ fn common_folder(patterns: &[String]) -> PathBuf {
 fn glob_error(pattern: &str, error: GlobError) -> SourceError {
     let pattern = quoted(pattern);
     match error {
-        GlobError::Invalid(reason) => {
-            SourceError { message: format!("invalid pattern {pattern}: {reason}"), hint: Some(PATTERN_HINT) }
+        GlobError::Invalid(error) => {
+            SourceError { message: format!("invalid pattern {pattern}: {error}"), hint: Some(PATTERN_HINT) }
         }
         GlobError::TooManyMatches => SourceError {
             message: format!("more than {} match {pattern}", count_noun(MAX_ITEMS, "file")),

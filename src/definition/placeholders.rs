@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::iter;
 
 use super::item_placeholders;
-use super::placeholder::Placeholder;
+use super::placeholder::{self, Placeholder};
 use super::problems::{Problem, Problems};
 use super::spanned_value::{MapEntry, Node, NodeKind};
 use super::spelling::{closest_name, quoted};
@@ -207,19 +207,8 @@ pub(super) fn reject_others(node: &Node<'_>, field: &str, path: &ValuePath<'_>, 
 }
 
 fn reject_in(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) {
-    match &node.kind {
-        NodeKind::Scalar(_, text) if contains(text) => {
-            let problem = Problem::new(node.id, path, "placeholder without a matrix");
-            problems.add(problem.hint("placeholders work in the fields of a job with a `matrix`"));
-        }
-        NodeKind::List(items) => {
-            items.iter().enumerate().for_each(|(nth, node)| reject_in(node, &path.item(nth), problems));
-        }
-        NodeKind::Map(entries) => {
-            for MapEntry { key, value } in entries {
-                reject_in(value, &path.key(&key.text), problems);
-            }
-        }
-        _ => {}
-    }
+    let is_rejected = |node: &Node<'_>| matches!(&node.kind, NodeKind::Scalar(_, text) if contains(text));
+    let message = "placeholder without a matrix";
+    let hint = "placeholders work in the fields of a job with a `matrix`";
+    placeholder::reject_texts(node, path, &is_rejected, (message, hint), problems);
 }

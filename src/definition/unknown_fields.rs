@@ -71,7 +71,7 @@ fn unknown_field_problem(id: u32, text: &str, scope: FieldScope, path: &ValuePat
     let name = quoted(text);
     let problem = |message: String| Problem::new(id, path, message);
     let synonym = SYNONYMS.iter().find(|(foreign, _)| *foreign == text).map(|(_, own)| *own);
-    // A name that stands for a topic is no typing error of another field.
+    // The name of a topic is not a mistyped field.
     let is_topic = TOPICS.iter().any(|(parts, _)| parts.contains(&text));
     let closest = || closest_keyword(text, &known).filter(|_| !is_topic);
     let suggestion = synonym.filter(|own| known.contains(own)).or_else(closest);

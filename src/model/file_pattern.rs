@@ -148,6 +148,14 @@ impl PatternPath {
 }
 
 impl PatternPart {
+    /// The only name that matches; none if there are wildcards.
+    pub fn literal_name(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Name(pattern) => literal_name(pattern.as_str()),
+            Self::AnyFolders => None,
+        }
+    }
+
     /// Whether a name matches.
     pub fn matches(&self, name: &str) -> bool {
         match self {
@@ -202,7 +210,7 @@ fn split_alternatives(inside: &str) -> Vec<&str> {
 }
 
 /// The patterns that `{a,b}` stands for. Braces do not nest.
-pub fn expand_braces(pattern: &str) -> Result<Vec<String>, InvalidPattern> {
+fn expand_braces(pattern: &str) -> Result<Vec<String>, InvalidPattern> {
     let mut patterns = vec![String::new()];
     let mut rest = pattern;
     while let Some((before, inside)) = split_at_special(rest, '{') {

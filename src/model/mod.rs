@@ -84,7 +84,7 @@ pub use exec_options::ExecOptions;
 pub use expectation::{Expectation, StallPolicy};
 pub use expectation_state::{ExpectationState, Overdue};
 pub use explanation::{ExplainedNeed, Explanation, Holder};
-pub use file_pattern::{FilePattern, InvalidPattern, PatternPart, PatternPath, expand_braces};
+pub use file_pattern::{FilePattern, InvalidPattern, PatternPart, PatternPath};
 pub use freshness::{ObservedFiles, StaleReason};
 pub use hook::{Hook, HookResult, QueueHook};
 pub use id::{JobId, QueueId, RunId, WorkerId};
