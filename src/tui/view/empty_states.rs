@@ -32,7 +32,7 @@ impl EmptyList {
         match self.phase {
             _ if self.is_scanning => "Searching…".to_owned(),
             _ if self.is_filtered => {
-                format!("No matches. Press {} to show all jobs.", settings.keymap.key(Action::Back))
+                format!("No matches. {} shows all jobs.", settings.keymap.key(Action::Back))
             }
             Phase::Pending if self.shows_all_queues => "No pending jobs.".to_owned(),
             Phase::Pending => format!("No pending jobs. Press {} to add one.", settings.keymap.key(Action::Add)),
