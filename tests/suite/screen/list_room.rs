@@ -5,7 +5,7 @@ use ratatui::layout::Size;
 use setlist::model::{Outcome, Phase};
 use setlist::text;
 use setlist::tui::layout::{Focus, PHASES, layout, phase_index, shared_area};
-use setlist::tui::list_room::{HeldCursor, ListRoom, MIN_LIST_HEIGHT};
+use setlist::tui::list_room::{HeldCursor, ListRoom, MIN_LIST_HEIGHT, SharedArea};
 
 use super::harness::{ScreenHarness, failed, queue};
 use crate::rng::cases;
@@ -78,6 +78,22 @@ fn a_list_keeps_its_top_edge_while_it_has_the_cursor() {
     }
     harness.keys("<S-Tab><Tab>");
     assert!(harness.screen.layout().list(Phase::Finished).y < top, "the next move of the focus makes room");
+}
+
+#[test]
+fn nothing_moves_for_a_few_rows_of_long_lists() {
+    let area = SharedArea { is_stacked: false, size: Size::new(60, 30) };
+    let mut room = ListRoom::default();
+    let mut heights_for = |running| {
+        room.update(area, [100, running, 100], None);
+        room.heights
+    };
+    let before = heights_for(6);
+    for running in [5, 4, 3] {
+        assert_eq!(heights_for(running), before, "{running} jobs run");
+    }
+    let after = heights_for(2);
+    assert!(after[0] > before[0] && after[2] > before[2], "{after:?} after {before:?}");
 }
 
 #[test]
