@@ -7,12 +7,9 @@ use super::problems::{Problem, Problems};
 use super::queue_jobs::ParsedQueue;
 use super::spanned_value::Node;
 use super::spelling::{closest_name, quoted};
-use super::value_check::{Mistake, is_unix_shell, place};
+use super::value_check::{Mistake, place, shell_scripts};
 use super::value_path::ValuePath;
-use crate::model::{
-    Call, Definition, InputDeclaration, InputPlaceholder, Program, for_each_text, input_placeholder, input_variable,
-    script_words,
-};
+use crate::model::{Definition, InputDeclaration, InputPlaceholder, for_each_text, input_placeholder, input_variable};
 
 /// Reports placeholders that can't be filled in, and schedules whose jobs would wait for a value.
 pub(super) fn check_inputs(
@@ -49,16 +46,7 @@ fn mistakes(definition: &Definition, declared: &[InputDeclaration]) -> Vec<Mista
             hint: format!("use `\"${}\"`: inputs are in the job's environment", input_variable(placeholder.name)),
         }));
     };
-    if let Call::Script(script) = &definition.call {
-        match &script.program {
-            Program::Run { text, shell } if shell.first().is_some_and(|shell| is_unix_shell(shell)) => {
-                reject_script(text);
-            }
-            // The language of the script may use the same syntax.
-            Program::Run { .. } => {}
-            Program::Command(words) => script_words(words).into_iter().for_each(|nth| reject_script(&words[nth])),
-        }
-    }
+    shell_scripts(definition).into_iter().for_each(&mut reject_script);
     for_each_text(definition, &mut |text| {
         let is_unknown = |found: &InputPlaceholder<'_>| declared.iter().all(|input| *input.name != *found.name);
         found.extend(InputPlaceholder::find_all(text).filter(is_unknown).map(|placeholder| {

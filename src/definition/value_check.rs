@@ -58,17 +58,7 @@ fn mistakes(definition: &Definition, job: &ParsedJob, queue: &ParsedQueue) -> Ve
             }
         }));
     };
-    match &definition.call {
-        Call::Script(script) => match &script.program {
-            Program::Run { text, shell } if shell.first().is_some_and(|shell| is_unix_shell(shell)) => {
-                reject_script(text);
-            }
-            // The language of the script may use the same syntax.
-            Program::Run { .. } => {}
-            Program::Command(words) => script_words(words).into_iter().for_each(|nth| reject_script(&words[nth])),
-        },
-        Call::Function(_) => {}
-    }
+    shell_scripts(definition).into_iter().for_each(&mut reject_script);
     for_each_text(definition, &mut |text| {
         for placeholder in
             ValuePlaceholder::find_all(text).filter(|found| !is_needed(found.job, definition, job, queue))
@@ -86,7 +76,24 @@ fn mistakes(definition: &Definition, job: &ParsedJob, queue: &ParsedQueue) -> Ve
     found
 }
 
-pub(super) fn is_unix_shell(shell: &str) -> bool {
+/// The texts that a shell runs for a job, with those of its conditions: a value in them would run as code.
+pub(super) fn shell_scripts(definition: &Definition) -> Vec<&str> {
+    let Call::Script(script) = &definition.call else { return Vec::new() };
+    let conditions = script.exec.conditions.iter().flat_map(|conditions| conditions.programs());
+    let programs = std::iter::once(&script.program).chain(conditions.map(|(_, program)| program));
+    programs.flat_map(scripts_of).collect()
+}
+
+fn scripts_of(program: &Program) -> Vec<&str> {
+    match program {
+        Program::Run { text, shell } if shell.first().is_some_and(|shell| is_unix_shell(shell)) => vec![text],
+        // The language of the script may use the same syntax.
+        Program::Run { .. } => Vec::new(),
+        Program::Command(words) => script_words(words).into_iter().map(|nth| words[nth].as_str()).collect(),
+    }
+}
+
+fn is_unix_shell(shell: &str) -> bool {
     Interpreter::from_program(shell).is_some_and(Interpreter::is_unix_shell)
 }
 

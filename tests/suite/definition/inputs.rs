@@ -62,7 +62,8 @@ fn wrong_placeholders_of_inputs() {
         "queues:\n  q:\n    inputs: {env: staging}\n    jobs:\n      - {command: [a, '${inputs.enw}']}\n      \
          - echo ${inputs.env}\n      - {title: 'to ${inputs.env}', run: x}\n      - {command: [a, '${inputs.zone}']}\n      \
          - {command: [sh, -c, 'echo ${inputs.env}']}\n      - {command: [a, '${inputs.a b}']}\n      \
-         - {command: [a, '${inputs.}']}\n      - {command: [a, '${inputs.ünv}']}\n",
+         - {command: [a, '${inputs.}']}\n      - {command: [a, '${inputs.ünv}']}\n      \
+         - {run: y, if: 'test ${inputs.env} = prod'}\n      - {run: z, unless: [sh, -c, 'test ${inputs.env}']}\n",
     );
 }
 

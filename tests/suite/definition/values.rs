@@ -23,7 +23,8 @@ fn wrong_values() {
          - {id: d, needs: build, command: [bash, -lc, 'echo ${needs.build.value}']}\n    \
          - {id: e, needs: build, args: ['${needs.build}'], run: e}\n    \
          - {id: f, needs: build, title: '${needs.build.value}', run: f}\n    \
-         - {id: g, matrix: {os: [mac]}, command: [g, '${needs.x-${matrix.os}.value}']}\n",
+         - {id: g, matrix: {os: [mac]}, command: [g, '${needs.x-${matrix.os}.value}']}\n    \
+         - {id: h, needs: build, run: h, if: 'test ${needs.build.value} = 1'}\n",
     );
     assert_report(
         "inherited_values",
