@@ -9,8 +9,8 @@ use clap_complete::ArgValueCandidates;
 
 use super::candidates::{queue_settings, queues, targets, templates};
 use super::examples::{
-    ADD, APPROVE, CANCEL, COMPLETIONS, EXPLAIN, GREP, IMPORT, INIT, LIST, LOG, MAN, PROCESS, REMOVE, RESULTS, RETRY,
-    RUN, SCHEDULE, SERVICE, SET, START, STATUS, WAIT, WORKER,
+    ADD, APPROVE, CANCEL, COMPLETIONS, EXPLAIN, GREP, IMPORT, INIT, LIST, LOG, MAN, PROCESS, REMOVE, REPORT, RESULTS,
+    RETRY, RUN, SCHEDULE, SERVICE, SET, START, STATUS, WAIT, WORKER,
 };
 use super::input_args::InputArgs;
 use super::job_args::{
@@ -153,6 +153,9 @@ pub(super) enum CliCommand {
     /// Search the output of all kept runs.
     #[command(after_help = GREP)]
     Grep(super::grep_args::GrepArgs),
+    /// Report what happened: counts, failures with their causes and last lines, the slowest runs, missed schedules.
+    #[command(after_help = REPORT)]
+    Report(super::report::args::ReportArgs),
     /// Run jobs again, or now, regardless of the state of their queue.
     ///
     /// They still wait for approval, and for the jobs that they need; --force overrides that.

@@ -92,6 +92,15 @@ Examples:
   setlist grep -C 2 -F 'E[0382]' build/unit
   setlist grep -l 'out of memory' -q state:failed";
 
+pub(super) const REPORT: &str = "\
+Examples:
+  setlist report                        the last day, as text
+  setlist report nightly --since 12h --html report.html
+  setlist process build; setlist report build --junit results.xml
+  setlist report --trace trace.json     for https://ui.perfetto.dev
+
+Exits with 0 whether or not there are failures; `setlist status --check` exits with 1.";
+
 pub(super) const RESULTS: &str = "\
 Examples:
   setlist results sweep                 the parameters of a matrix with the values, lowest first

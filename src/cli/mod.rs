@@ -36,6 +36,7 @@ mod log_printer;
 mod man;
 mod name_syntax;
 mod open_site;
+mod output_file;
 mod own_job;
 mod process;
 mod programs;
@@ -43,8 +44,10 @@ mod progress_reporter;
 mod publish;
 mod queue_commands;
 mod reload;
+mod report;
 mod results;
 mod run_command;
+mod run_feed;
 mod safe_output;
 mod schedule;
 mod screen;
@@ -183,6 +186,7 @@ fn run(cli: Cli) -> Result<ExitStatus, CliError> {
             }
             grep::grep(OpenSite::open_read_only(&site, &args.names)?, &args, color)
         }
+        CliCommand::Report(args) => report::report(OpenSite::open_read_only(&site, &args.queues)?, &args),
         CliCommand::Explain(args) => {
             let mut site = OpenSite::open_read_only(&site, args.job.as_slice())?;
             let job = site.select_one_job(args.job.as_slice(), &args.filter)?;

@@ -178,6 +178,10 @@ pub trait Store: Send {
     /// The environments that pending or running jobs, or queues that are being processed, refer to.
     fn environments_in_use(&mut self) -> Result<BTreeSet<EnvironmentId>, StoreError>;
 
+    /// The next jobs of a queue in its order, whatever their phase: at most `limit` of those behind `after`, or else from
+    /// the first. For commands that look at all jobs of a large site one after another.
+    fn jobs_page(&mut self, queue: &QueueId, after: Option<&Job>, limit: usize) -> Result<Vec<Job>, StoreError>;
+
     /// All runs of a job, oldest first.
     fn runs(&mut self, job: JobId) -> Result<Vec<Run>, StoreError>;
 

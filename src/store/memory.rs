@@ -219,6 +219,10 @@ impl Store for MemoryStore {
         Ok(self.lock().site.read(SiteState::environments_in_use))
     }
 
+    fn jobs_page(&mut self, queue: &QueueId, after: Option<&Job>, limit: usize) -> Result<Vec<Job>, StoreError> {
+        Ok(self.lock().site.read(|site_state| site_state.jobs_page(queue, after, limit)))
+    }
+
     fn runs(&mut self, job: JobId) -> Result<Vec<Run>, StoreError> {
         Ok(self.lock().runs.get(&job).cloned().unwrap_or_default())
     }

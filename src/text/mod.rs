@@ -2,12 +2,14 @@
 //!
 //! The lowest layer: everything else may use it.
 
+mod markup;
 mod numbers;
 mod parse;
 mod quoting;
 mod sanitize;
 mod width;
 
+pub use markup::escape_markup;
 pub use numbers::{
     approximate_duration, bytes, count, count_noun, duration, exact_duration, is_or_are, noun_for, time_left,
 };

@@ -43,6 +43,7 @@ mod query;
 mod readme;
 mod reconcile;
 mod recurrence;
+mod report;
 mod reservations;
 mod resources;
 mod rng;

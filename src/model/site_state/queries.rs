@@ -23,6 +23,21 @@ impl SiteState {
         unfinished.filter_map(|job| job.environment).chain(queues).collect()
     }
 
+    /// The next jobs of a queue in its order: at most `limit` of those behind `after`, or else from the first.
+    pub fn jobs_page(&self, queue: &QueueId, after: Option<&Job>, limit: usize) -> Vec<Job> {
+        let key = |job: &&Job| (job.position, job.id);
+        let Some(queue) = self.queues.get(queue) else { return Vec::new() };
+        let ids = [&queue.finished, &queue.running, &queue.pending].into_iter().flatten();
+        let is_next = |job: &&Job| after.is_none_or(|after| key(job) > key(&after));
+        let mut jobs: Vec<&Job> = ids.filter_map(|id| self.job(*id)).filter(is_next).collect();
+        if limit < jobs.len() {
+            jobs.select_nth_unstable_by_key(limit, key);
+            jobs.truncate(limit);
+        }
+        jobs.sort_unstable_by_key(key);
+        jobs.into_iter().cloned().collect()
+    }
+
     /// The jobs that users have removed from their queues, by number. Only those removed since the state was loaded.
     pub fn jobs_removed_by_users(&self) -> Vec<Job> {
         let by_user = self.removed.values().filter(|(_, reason)| *reason == RemovalReason::User);

@@ -121,6 +121,10 @@ impl Store for PostgresStore {
         self.read(SiteState::environments_in_use)
     }
 
+    fn jobs_page(&mut self, queue: &QueueId, after: Option<&Job>, limit: usize) -> Result<Vec<Job>, StoreError> {
+        self.read(|state| state.jobs_page(queue, after, limit))
+    }
+
     fn runs(&mut self, job: JobId) -> Result<Vec<Run>, StoreError> {
         let sql =
             format!("SELECT body, value FROM setlist.runs WHERE site = {} AND job = {} ORDER BY id", self.site, job.0);

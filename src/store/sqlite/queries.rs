@@ -7,7 +7,8 @@ use rusqlite::{Connection, OptionalExtension, Result, Row};
 use super::columns::{Count, Json, StateCode};
 use super::job_rows::{self, select_jobs};
 use crate::model::{
-    Counters, EnvironmentId, Job, JobId, NeededJob, Phase, PoolSizes, QueueInfo, RemovalReason, WorkerId, WorkerInfo,
+    Counters, EnvironmentId, Job, JobId, NeededJob, Phase, PoolSizes, QueueId, QueueInfo, RemovalReason, WorkerId,
+    WorkerInfo,
 };
 use crate::store::backend::JobName;
 
@@ -78,6 +79,16 @@ pub(super) fn jobs_run_by(db: &Connection, worker: WorkerId) -> Result<Vec<Job>>
     let codes = StateCode::range(Phase::Running);
     let mut statement = db.prepare_cached(sql)?;
     statement.query_map((worker, codes.start(), codes.end()), job_rows::job)?.collect()
+}
+
+/// The next jobs of a queue in its order.
+pub(super) fn jobs_page(db: &Connection, queue: &QueueId, after: Option<&Job>, limit: usize) -> Result<Vec<Job>> {
+    let sql = select_jobs!(
+        "WHERE j.queue = ?1 AND (j.position, j.id) > (?2, ?3) AND j.removed IS NULL ORDER BY j.position, j.id LIMIT ?4"
+    );
+    let (position, id) = after.map_or((i64::MIN, 0), |job| (job.position, job.id.0.cast_signed()));
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    db.prepare_cached(sql)?.query_map((queue, position, id, limit), job_rows::job)?.collect()
 }
 
 /// The environments that unfinished jobs and processed queues refer to.

@@ -117,6 +117,11 @@ impl Store for SqliteStore {
         self.read(|snapshot| queries::environments_in_use(snapshot))
     }
 
+    fn jobs_page(&mut self, queue: &QueueId, after: Option<&Job>, limit: usize) -> Result<Vec<Job>, StoreError> {
+        self.check_in_place()?;
+        self.read(|snapshot| queries::jobs_page(snapshot, queue, after, limit))
+    }
+
     fn runs(&mut self, job: JobId) -> Result<Vec<Run>, StoreError> {
         self.read(|snapshot| load::runs(snapshot, job))
     }

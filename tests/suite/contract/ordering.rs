@@ -4,8 +4,8 @@ use std::num::NonZero;
 use std::sync::Arc;
 
 use setlist::model::{
-    Command, Definition, Event, JobId, JobRef, JobState, Need, Outcome, OutcomeCondition, Phase, Placement, QueueId,
-    Refusal, SchedulingOptions, Script, WaitConditions,
+    Command, Definition, Event, Job, JobId, JobRef, JobState, Need, Outcome, OutcomeCondition, Phase, Placement,
+    QueueId, Refusal, SchedulingOptions, Script, WaitConditions,
 };
 use setlist::store::Store;
 
@@ -61,6 +61,34 @@ pub(super) fn jobs_start_in_queue_order(backend: &BackendSite) {
     let site_state = store.load().unwrap();
     let titles: Vec<_> = ran.iter().map(|job| site_state.job(*job).unwrap().title().to_owned()).collect();
     assert_eq!(titles, ["a", "b", "c", "job 1"]);
+}
+
+pub(super) fn jobs_come_in_pages_in_queue_order(backend: &BackendSite) {
+    let mut store = site(backend, "abcde");
+    put(&mut *store, "e", Placement::Before, 'b').unwrap();
+    let removed = id(&mut *store, 'c');
+    ask(&mut *store, Command::Remove { jobs: vec![removed] }).unwrap();
+    accept(&mut *store, Command::Add { queue: "other".into(), jobs: vec![definition("elsewhere")] });
+    ask(&mut *store, process()).unwrap();
+    // They are in all phases.
+    let worker = join(&mut *store);
+    let (job, run) = try_claim(&mut *store, worker).unwrap();
+    accept(&mut *store, report(job, run, Outcome::Succeeded));
+    try_claim(&mut *store, worker).unwrap();
+    let name = |job: &Job| job.name().unwrap().to_owned();
+    for limit in [1, 2, 3, 100] {
+        let (mut names, mut last) = (String::new(), None);
+        loop {
+            let page = store.jobs_page(&queue(), last.as_ref(), limit).unwrap();
+            assert!(page.len() <= limit);
+            names.extend(page.iter().map(name));
+            let Some(job) = page.into_iter().next_back() else { break };
+            assert_eq!(store.job(job.id).unwrap().unwrap(), job);
+            last = Some(job);
+        }
+        assert_eq!(names, "aebd", "in pages of {limit}");
+    }
+    assert!(store.jobs_page(&"unknown".into(), None, 1).unwrap().is_empty());
 }
 
 pub(super) fn requested_jobs_start_first(backend: &BackendSite) {

@@ -1,0 +1,118 @@
+//! The report as plain text.
+
+use std::io::Write;
+
+use chrono::{DateTime, Local, Utc};
+
+use super::gather::{FailedRun, ReportData};
+use super::summary::{counts_text, period_text};
+use crate::cli::error::CliError;
+use crate::text;
+
+/// How many failures and missed due times are printed.
+const MAX_PRINTED: usize = 20;
+/// How many of the slowest runs are printed.
+const MAX_SLOWEST: usize = 5;
+
+/// Prints what happened.
+pub(super) fn print(out: &mut dyn Write, data: &ReportData) -> Result<(), CliError> {
+    writeln!(out, "{}  {}", period_text(data), text::sanitize_line(&data.file))?;
+    writeln!(out, "{}", counts_text(data))?;
+    if data.run_count() == 0
+        && let Some(last) = data.last_before
+    {
+        let ago = text::time_left((data.until - last).to_std().unwrap_or_default());
+        writeln!(out, "The last run ended {ago} ago; --since reaches further back.")?;
+    }
+    print_queues(out, data)?;
+    if let Some(first) = data.failures.first() {
+        writeln!(out, "\nfirst failure  {}", failure_line(first))?;
+    }
+    if let [first, others @ ..] = &data.slowest[..] {
+        let others = others.iter().take(MAX_SLOWEST - 1);
+        for (nth, run) in std::iter::once(first).chain(others).enumerate() {
+            let name = if nth == 0 { "slowest" } else { "" };
+            let slow = run.slow.as_ref().map(|slow| format!("  (slow: {slow})")).unwrap_or_default();
+            let path = text::sanitize_line(&run.path);
+            let gap = if nth == 0 && data.failures.is_empty() { "\n" } else { "" };
+            let line = format!("{:>8}  {path}  run {}{slow}", text::duration(run.took), run.attempt);
+            writeln!(out, "{gap}{name:<13}  {}", text::sanitize_line(&line))?;
+        }
+    }
+    print_failures(out, data)?;
+    print_missed(out, data)
+}
+
+/// Prints a line for each queue in which something happened, if there are several.
+fn print_queues(out: &mut dyn Write, data: &ReportData) -> Result<(), CliError> {
+    let active: Vec<_> = data.queues.iter().filter(|queue| !queue.runs.is_empty()).collect();
+    if active.len() < 2 {
+        return Ok(());
+    }
+    let width = active.iter().map(|queue| text::width(queue.id.as_str())).max().unwrap_or(0).max(5);
+    let header = text::pad("QUEUE", width, text::ELLIPSIS);
+    writeln!(out, "\n{header}    RUNS  SUCCEEDED  FAILED  PENDING  RUN TIME")?;
+    for queue in active {
+        let name = text::pad(&text::sanitize_line(queue.id.as_str()), width, text::ELLIPSIS);
+        let count = |outcome: &str| queue.runs.get(outcome).copied().unwrap_or_default();
+        let failed = count("failed") + count("interrupted");
+        let (runs, succeeded): (u64, u64) = (queue.runs.values().sum(), count("succeeded"));
+        let (pending, busy) = (queue.pending, text::duration(queue.busy));
+        writeln!(out, "{name}  {runs:>6}  {succeeded:>9}  {failed:>6}  {pending:>7}  {busy:>8}")?;
+    }
+    Ok(())
+}
+
+fn print_failures(out: &mut dyn Write, data: &ReportData) -> Result<(), CliError> {
+    if data.failures.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\nfailures ({})", text::count(data.failure_count))?;
+    for failure in data.failures.iter().take(MAX_PRINTED) {
+        let recovered = if failure.is_recovered { "  (succeeded later)" } else { "" };
+        writeln!(out, "  {}{recovered}", failure_line(failure))?;
+        for (name, line) in [("fix", failure.advice.map(str::to_owned)), ("slow", slow_text(failure))] {
+            if let Some(line) = line {
+                writeln!(out, "      {name}: {}", text::sanitize_line(&line))?;
+            }
+        }
+        for line in &failure.lines {
+            writeln!(out, "      │ {line}")?;
+        }
+    }
+    print_more(out, data.failure_count, MAX_PRINTED.min(data.failures.len()), "failure")
+}
+
+fn slow_text(failure: &FailedRun) -> Option<String> {
+    failure.slow.as_ref().map(ToString::to_string)
+}
+
+fn print_missed(out: &mut dyn Write, data: &ReportData) -> Result<(), CliError> {
+    if data.missed.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\nmissed schedules ({})", text::count(data.missed_count))?;
+    for missed in data.missed.iter().take(MAX_PRINTED) {
+        let line = format!("{}  {}  {}", local_time(missed.due), missed.path, missed.reason);
+        writeln!(out, "  {}", text::sanitize_line(&line))?;
+    }
+    print_more(out, data.missed_count, MAX_PRINTED.min(data.missed.len()), "due time")
+}
+
+fn print_more(out: &mut dyn Write, count: u64, printed: usize, noun: &str) -> Result<(), CliError> {
+    let more = count.saturating_sub(printed as u64);
+    if more > 0 {
+        writeln!(out, "  and {}", text::count_noun(more, &format!("more {noun}")))?;
+    }
+    Ok(())
+}
+
+fn failure_line(failure: &FailedRun) -> String {
+    let FailedRun { path, attempt, error, .. } = failure;
+    let (at, took) = (local_time(failure.at), text::duration(failure.took));
+    text::sanitize_line(&format!("{at}  {took:>7}  {path}  run {attempt}  {error}"))
+}
+
+fn local_time(at: DateTime<Utc>) -> String {
+    at.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S").to_string()
+}
