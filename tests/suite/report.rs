@@ -90,8 +90,8 @@ fn the_text_says_what_failed_why_and_what_was_slow() {
     let line_with = |word: &str| lines.iter().find(|line| line.contains(word)).copied().unwrap_or_default();
     assert!(line_with("first failure").contains("build/broken  run 1  exit code 3"), "{text}");
     assert!(line_with("slowest").contains("run "), "{text}");
-    assert!(line_with("  build/later").ends_with("(succeeded later)"), "{text}");
-    assert!(line_with("  other/missing").contains("not found"), "{text}");
+    assert!(line_with("(succeeded later)").contains("  build/later  run 1  exit code 1"), "{text}");
+    assert!(text.contains("  other/missing  run 1  command not found: no-such-program"), "{text}");
     assert!(!text.contains("s3cr3t"), "{text}");
     let one = site.ok(&["report", "other"]);
     assert!(one.contains("1 run: 1 failed") && !one.contains("build/"), "{one}");
