@@ -31,7 +31,7 @@ pub(super) fn write_to(
     }
     let context = || format!("cannot write {}", path.display());
     let target = target_of(path).with_context(context)?;
-    let (draft, file) = Draft::create(&target).with_context(context)?;
+    let (draft, file) = OutputDraft::create(&target).with_context(context)?;
     let mut out = BufWriter::new(file);
     let written = write(&mut out).and_then(|()| Ok(out.flush()?));
     if let Err(CliError::Output(error)) = written {
@@ -59,9 +59,9 @@ fn target_of(path: &Path) -> io::Result<PathBuf> {
 }
 
 /// A file beside the target that replaces it once it is complete; deleted when dropped.
-struct Draft(PathBuf);
+struct OutputDraft(PathBuf);
 
-impl Draft {
+impl OutputDraft {
     fn create(target: &Path) -> io::Result<(Self, File)> {
         let name = target.file_name().ok_or_else(|| io::Error::other("not the name of a file"))?;
         let name = format!(".{}.{}.new", name.to_string_lossy(), std::process::id());
@@ -81,7 +81,7 @@ impl Draft {
     }
 }
 
-impl Drop for Draft {
+impl Drop for OutputDraft {
     fn drop(&mut self) {
         // Fails if the file was renamed.
         let _ = fs::remove_file(&self.0);
