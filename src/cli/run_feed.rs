@@ -49,7 +49,7 @@ pub(super) fn runs_of(store: &mut dyn Store, job: &Job) -> Result<Vec<Run>, CliE
     Ok(if job.attempts > 1 { store.runs(job.id)? } else { Vec::from_iter(job.last_run_with_value()) })
 }
 
-/// Whether a run was going on at this time or later.
+/// Whether a run had not ended at this time.
 pub(super) fn is_since(run: &Run, since: DateTime<Utc>) -> bool {
     run.end.as_ref().is_none_or(|end| end.at >= since)
 }

@@ -16,10 +16,10 @@ pub(super) struct Activity {
     buckets: BTreeMap<i64, Bucket>,
 }
 
-/// What went on in a part of the time.
+/// What happened in a part of the time.
 #[derive(Clone, Copy, Debug, Default)]
 struct Bucket {
-    /// How long runs went on, in milliseconds: of two at once, both count.
+    /// How long runs took, in milliseconds: of two at once, both count.
     busy: i64,
     /// How many runs failed.
     failed: u64,
@@ -31,7 +31,7 @@ pub(super) struct Interval {
     /// When it starts and ends, in milliseconds since 1970.
     pub start: i64,
     pub end: i64,
-    /// How many runs were going on, on average.
+    /// How many runs there were at once, on average.
     pub level: f64,
     /// How many runs failed.
     pub failed: u64,
@@ -78,7 +78,7 @@ impl Activity {
         }
     }
 
-    /// The parts of the time in which something went on, in order.
+    /// The parts of the time in which something ran, in order.
     #[expect(clippy::cast_precision_loss, reason = "it is drawn")]
     pub(super) fn intervals(&self) -> impl Iterator<Item = Interval> {
         self.buckets.iter().map(|(number, bucket)| Interval {
