@@ -120,7 +120,7 @@
 //! queue.append(|| println!("Job called."));
 //! queue.append(Job::new(|| 6 * 7).with_title("The answer"));
 //! assert_eq!(queue.process()?, 2);
-//! assert_eq!(queue.finished()[1].value, Some(42.into()));
+//! assert_eq!(queue.finished()[1].value.as_deref(), Some(&42.into()));
 //! # Ok::<(), setlist::model::Failure>(())
 //! ```
 

@@ -38,7 +38,7 @@ pub struct Job {
     pub last_run: Option<Box<Run>>,
     /// The value that it returned. No value and an empty value differ.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "super::run::deserialize_present")]
-    pub value: Option<Value>,
+    pub value: Option<Box<Value>>,
     /// When it last finished executing; `None` before.
     pub executed: Option<DateTime<Utc>>,
     /// When it was added, or became pending again.
@@ -325,7 +325,7 @@ impl Job {
     /// there is none if that run has not succeeded.
     pub fn result_value(&self) -> Option<&Value> {
         let end = self.result_run()?.end.as_ref()?;
-        self.value.as_ref().filter(|_| end.outcome.is_success())
+        self.value.as_deref().filter(|_| end.outcome.is_success())
     }
 
     /// Its latest run as part of its history, with the value that the run returned.
@@ -334,7 +334,7 @@ impl Job {
         if let Some(end) = &mut run.end
             && end.outcome == Outcome::Succeeded
         {
-            end.value = self.value.clone().map(Box::new);
+            end.value.clone_from(&self.value);
         }
         Some(run)
     }

@@ -36,7 +36,7 @@ impl Job {
             });
         }
         if report.outcome == Outcome::Succeeded {
-            self.value.clone_from(&report.value);
+            self.value = report.value.clone().map(Box::new);
         }
         self.record_success(report, at);
         match then {

@@ -189,10 +189,10 @@ pub struct RunReport {
 }
 
 /// Distinguishes `null` from a missing field; serde alone reads both as `None`.
-pub(super) fn deserialize_present<'de, D: serde::Deserializer<'de>>(
+pub(super) fn deserialize_present<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(
     deserializer: D,
-) -> Result<Option<Value>, D::Error> {
-    Value::deserialize(deserializer).map(Some)
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 impl Run {

@@ -98,7 +98,7 @@ pub(super) fn hook_variables(
     };
     let outcome = end.map(|end| &end.outcome);
     let duration = run.zip(end).map(|(run, end)| (end.at - run.started).to_std().unwrap_or_default());
-    let value = event.job().and_then(|job| job.value.as_ref()).filter(|_| outcome == Some(&Outcome::Succeeded));
+    let value = event.job().and_then(|job| job.value.as_deref()).filter(|_| outcome == Some(&Outcome::Succeeded));
     let value = value.map(|value| if let Value::String(text) = value { text.clone() } else { value.to_string() });
     let cause = end.and_then(|end| end.cause.as_deref());
     let error = outcome.and_then(Outcome::failure).map(|failure| failure.message.clone());

@@ -234,7 +234,7 @@ fn acknowledged_changes_are_visible_to_new_connections(backend: &BackendSite) {
     let after = backend.connect().load().unwrap();
     assert_eq!(after, before);
     let succeeded = after.job(first).unwrap();
-    assert_eq!(succeeded.value, Some("fine".into()));
+    assert_eq!(succeeded.value.as_deref(), Some(&"fine".into()));
     assert_eq!(succeeded.executed, Some(at(0)));
     assert_eq!(after.job(second).unwrap().outcome(), Some(&failed()));
     assert_eq!(after.queue(&queue()).unwrap().running.len(), 1);

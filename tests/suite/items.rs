@@ -186,7 +186,7 @@ fn a_schedule_runs_the_files_that_came_since_the_file_was_read() {
         let site_state = store.load().ok()?;
         site_state
             .jobs()
-            .any(|job| job.name() == Some("load[a.csv]") && job.value == Some(json!("in/a.csv")))
+            .any(|job| job.name() == Some("load[a.csv]") && job.value.as_deref() == Some(&json!("in/a.csv")))
             .then_some(())
     });
     rustix::process::kill_process(rustix::process::Pid::from_child(&worker), rustix::process::Signal::TERM).unwrap();

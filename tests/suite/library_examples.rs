@@ -86,8 +86,8 @@ fn a_job_records_its_value_and_execution_time() {
     let mut job = Job::new(echo(&Printed::default())).arg(1).arg(2);
     let returned = job.call().unwrap();
     assert!(job.executed.is_some_and(|executed| executed <= Utc::now()));
-    assert_eq!(job.value, Some(Value::from(vec![1, 2])));
-    assert_eq!(job.value, returned);
+    assert_eq!(job.value.as_deref(), Some(&Value::from(vec![1, 2])));
+    assert_eq!(job.value.as_deref(), returned.as_ref());
 }
 
 #[test]

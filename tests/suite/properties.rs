@@ -174,7 +174,7 @@ impl Trial {
             started: job.last_run.as_ref().map(|run| run.started),
             worker: job.last_run.as_ref().map_or(0, |run| run.worker.0),
             failed: job.last_run.as_ref().and_then(|run| run.end.as_ref()?.outcome.failure()).is_some(),
-            value: job.value.clone(),
+            value: job.value.as_deref().cloned(),
             executed: job.executed,
             enqueued: job.enqueued,
             // Compared above.
@@ -337,7 +337,10 @@ proptest! {
 #[test]
 fn no_value_and_an_empty_value_survive_serialization() {
     for value in [None, Some(Value::Null), Some("".into()), Some(0.into())] {
-        let job = Job { value, ..Job::new(Script::shell("true")).arg(Value::Null).kwarg("x", Value::Null) };
+        let job = Job {
+            value: value.map(Box::new),
+            ..Job::new(Script::shell("true")).arg(Value::Null).kwarg("x", Value::Null)
+        };
         let text = serde_json::to_string(&job).unwrap();
         assert_eq!(serde_json::from_str::<Job>(&text).unwrap(), job, "{text}");
     }

@@ -305,7 +305,7 @@ impl TxState<'_> {
             finished,
             job.attempts,
             run.map(|run| run.id),
-            job.value.as_ref().map(Json),
+            job.value.as_deref().map(Json),
             job.executed.map(Nanos),
             Nanos(job.enqueued),
             StateFlags::from(&job.state),

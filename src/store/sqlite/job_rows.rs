@@ -97,7 +97,7 @@ fn read_job(
         attempts: row.get(ATTEMPTS_COLUMN)?,
         prior_attempts: row.get(FLAGS_COLUMN + 3)?,
         last_run,
-        value: row.get::<_, Option<_>>(7)?.map(|Json(value)| value),
+        value: row.get::<_, Option<_>>(7)?.map(|Json(value)| Box::new(value)),
         executed: row.get::<_, Option<_>>(8)?.map(|Nanos(at)| at),
         enqueued: row.get::<_, Nanos>(9)?.0,
         environment: row.get(ENVIRONMENT_COLUMN)?,

@@ -55,7 +55,7 @@ fn format_1_is_backed_up_and_migrated() {
         (fetch.path(), fetch.title(), fetch.outcome()),
         ("build/fetch".to_owned(), "Fetch", Some(&Outcome::Succeeded))
     );
-    assert_eq!(fetch.value, Some("fetched --locked 3 --jobs 2 --quiet".into()));
+    assert_eq!(fetch.value.as_deref(), Some(&"fetched --locked 3 --jobs 2 --quiet".into()));
     assert_eq!((fetch.attempts, fetch.current_attempt(), fetch.max_attempts()), (1, 1, 1));
     let setup = &fetch.script().unwrap().exec;
     assert_eq!(setup.timeout, Some(Duration::from_secs(3600)));
@@ -140,19 +140,19 @@ fn everything_is_there(store: &mut dyn Store, site_state: &SiteState) {
     };
     let (succeeded, failed) = (Some(("succeeded", Some(Exit::Code(0)))), Some(("failed", Some(Exit::Code(1)))));
 
-    assert_eq!(job(1).value, Some("fetched --locked 3 --jobs 2 --quiet".into()));
+    assert_eq!(job(1).value.as_deref(), Some(&"fetched --locked 3 --jobs 2 --quiet".into()));
     assert_eq!((job(1).attempts, job(1).current_attempt()), (2, 1), "it was requested again");
     assert_eq!(runs(store, 1), [(1, succeeded), (2, succeeded)]);
     assert_eq!(job(2).failure().unwrap().message, "exit code 3");
     assert_eq!(job(2).script().unwrap().exec.grace, Duration::from_secs(1));
-    assert_eq!((job(3).value.clone(), job(3).max_attempts()), (Some("third time".into()), 3));
+    assert_eq!((job(3).value.as_deref(), job(3).max_attempts()), (Some(&"third time".into()), 3));
     assert_eq!((job(3).definition.scheduling.priority, job(3).definition.scheduling.weight), (5, 2));
     assert_eq!(runs(store, 3), [(1, failed), (2, failed), (3, succeeded)]);
     assert_eq!(job(4).outcome().map(Outcome::as_str), Some("skipped"));
     assert_eq!((job(4).needs[0].job, job(5).needs[0].job, job(4).last_run.is_none()), (JobId(2), JobId(2), true));
     let counts = |id: u64| StateReader::need_counts(site_state, JobId(id)).unwrap();
     assert_eq!((counts(4), counts(5)), (NeedCounts { pending: 0, failed: 1 }, NeedCounts::default()));
-    assert_eq!((job(5).outcome(), job(5).value.clone()), (Some(&Outcome::Succeeded), Some("sorry".into())));
+    assert_eq!((job(5).outcome(), job(5).value.as_deref()), (Some(&Outcome::Succeeded), Some(&"sorry".into())));
     assert_eq!(
         (job(6).readiness(), site_state.awaiting_approval(&"build".into()).count()),
         (Some(Readiness::Blocked), 1),
