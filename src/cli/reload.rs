@@ -25,7 +25,7 @@ fn changes_line(events: &[Event]) -> String {
     let count = |wanted: fn(&Event) -> bool| events.iter().filter(|event| wanted(event)).count();
     let counts = [
         (count(|event| matches!(event, Event::Added { .. } | Event::Restored { .. })), "added"),
-        (count(|event| matches!(event, Event::Redefined { .. })), "changed"),
+        (count(|event| matches!(event, Event::Redefined { .. }) && !event.is_removal_from_file()), "changed"),
         (count(|event| matches!(event, Event::Removed { .. })), "removed"),
     ];
     let counts = counts.into_iter().filter(|(jobs, _)| *jobs > 0);

@@ -169,7 +169,8 @@ pub(super) fn requeue_finished(
     queues: &[QueueId],
 ) -> Result<(), CliError> {
     let finished = queues.iter().filter_map(|id| site_state.queue(id)).flat_map(|queue| &queue.finished);
-    let commands: Vec<_> = finished.map(|job| Command::Reset { job: *job }).collect();
+    let is_in_file = |job: &&JobId| site_state.job(**job).is_some_and(|job| !job.definition.is_removed_from_file);
+    let commands: Vec<_> = finished.filter(is_in_file).map(|job| Command::Reset { job: *job }).collect();
     // A job that another process has requeued meanwhile is refused, and pending as well.
     store.execute(&commands, store.clock().now())?;
     Ok(())

@@ -154,6 +154,11 @@ pub enum RemovalReason {
 }
 
 impl Event {
+    /// Whether it only notes that a finished job has no entry in the file any more.
+    pub fn is_removal_from_file(&self) -> bool {
+        matches!(self, Self::Redefined { definition, .. } if definition.is_removed_from_file)
+    }
+
     /// The job that the event changes, if it exists already.
     pub fn job(&self) -> Option<JobId> {
         match self {

@@ -91,8 +91,7 @@ pub struct Definition {
     /// The definition that replaces this one when the current run ends: `jobs.yaml` changed during the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replacement: Option<Arc<Definition>>,
-    /// Its entry was removed from `jobs.yaml`, and only its record is left. Set where a schedule would run it again or
-    /// a success is expected.
+    /// Its entry was removed from `jobs.yaml`, and only its record is left.
     #[serde(default, rename = "gone", skip_serializing_if = "is_false")]
     pub is_removed_from_file: bool,
 }

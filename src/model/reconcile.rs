@@ -178,21 +178,14 @@ impl<R: StateReader> ChangeCollector<'_, R> {
                 _ if self.reserved.contains(&job.id) => self.deferred = true,
                 Phase::Pending => self.events.push(Event::Removed { job: job.id, reason: RemovalReason::NotInFile }),
                 Phase::Running => self.deferred = true,
-                Phase::Finished
-                    if desired.settings.schedule.is_some()
-                        || desired.settings.expect.is_some()
-                        || job.definition.scheduling.schedule.is_some()
-                        || job.definition.scheduling.expect.is_some() =>
-                {
-                    self.mark_removed_from_file(job)?;
-                }
-                Phase::Finished => {}
+                Phase::Finished => self.mark_removed_from_file(job)?,
             }
         }
         Ok(())
     }
 
-    /// Notes that a finished job has no entry any more, so that no schedule runs it again and no success is expected of it.
+    /// Notes that a finished job has no entry any more, so that no schedule and no `process --again` runs it again, and no
+    /// success is expected of it.
     fn mark_removed_from_file(&mut self, file_job: &FileJob) -> Result<(), R::Error> {
         if !file_job.definition.is_removed_from_file
             && let Some(job) = self.reader.job(file_job.id)?

@@ -232,7 +232,9 @@ fn is_deferred_change(event: &Event) -> bool {
 fn changes_text(events: &[&Event], deferred: bool) -> ReplyText {
     let count = |wanted: fn(&Event) -> bool| events.iter().filter(|event| wanted(event)).count();
     let added = count(|event| matches!(event, Event::Added { .. } | Event::Restored { .. }));
-    let changed = count(|event| matches!(event, Event::Redefined { .. }) && !is_deferred_change(event));
+    let changed = count(|event| {
+        matches!(event, Event::Redefined { .. }) && !is_deferred_change(event) && !event.is_removal_from_file()
+    });
     let removed = count(|event| matches!(event, Event::Removed { .. }));
     let settings = count(|event| matches!(event, Event::QueueDefined { .. } | Event::Moved { .. }));
     let counts = [(added, "added"), (changed, "changed"), (removed, "removed")];

@@ -78,3 +78,21 @@ fn retry_says_that_a_failed_job_is_pending_since_it_was_changed() {
     assert_eq!(site.run(&["process"]).code, Some(0));
     assert_eq!(site.run(&["retry", "--failed"]).stderr, "setlist: there are no failed jobs\n");
 }
+
+#[test]
+fn a_job_whose_entry_was_removed_does_not_run_again() {
+    let site = TempSite::empty();
+    let file =
+        "queues:\n  q:\n    - {id: kept, run: echo kept >>calls}\n    - {id: dropped, run: echo dropped >>calls}\n";
+    site.write("jobs.yaml", file);
+    site.ok(&["process", "q", "--quiet"]);
+    site.write("jobs.yaml", &file.replace("    - {id: dropped, run: echo dropped >>calls}\n", ""));
+    assert_eq!(site.ok(&["reload"]), "nothing changed\n");
+    site.ok(&["process", "q", "--again", "--quiet"]);
+    assert_eq!(site.read("calls"), "kept\ndropped\nkept\n");
+    // Its record stays, and with its entry it is the same job again.
+    assert_eq!(site.job("q/dropped")["id"], 2);
+    site.write("jobs.yaml", file);
+    site.ok(&["process", "q", "--again", "--quiet"]);
+    assert_eq!(site.read("calls"), "kept\ndropped\nkept\nkept\ndropped\n");
+}

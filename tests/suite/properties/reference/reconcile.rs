@@ -45,6 +45,10 @@ impl Reference {
             if ref_job.phase() == Phase::Pending && ref_job.removed.is_none() && !running(ref_job) {
                 ref_job.removed = Some(RemovalReason::NotInFile);
             }
+            if ref_job.phase() == Phase::Finished && ref_job.removed.is_none() && !running(ref_job) {
+                let definition = (*ref_job.definition).clone();
+                ref_job.definition = Arc::new(Definition { is_removed_from_file: true, ..definition });
+            }
         }
         for (queue, definition) in &planned {
             let id = self.filed(queue, definition).unwrap();
