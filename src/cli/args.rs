@@ -9,8 +9,8 @@ use clap_complete::ArgValueCandidates;
 
 use super::candidates::{queue_settings, queues, targets, templates};
 use super::examples::{
-    ADD, APPROVE, CANCEL, COMPLETIONS, EXPLAIN, GREP, IMPORT, INIT, LIST, LOG, MAN, PROCESS, REMOVE, REPORT, RESULTS,
-    RETRY, RUN, SCHEDULE, SERVICE, SET, START, STATUS, WAIT, WORKER,
+    ADD, APPROVE, CANCEL, COMPLETIONS, EXPLAIN, GREP, HISTORY, IMPORT, INIT, LIST, LOG, MAN, METRICS, PROCESS, REMOVE,
+    REPORT, RESULTS, RETRY, RUN, SCHEDULE, SERVICE, SET, START, STATUS, WAIT, WORKER,
 };
 use super::input_args::InputArgs;
 use super::job_args::{
@@ -149,13 +149,19 @@ pub(super) enum CliCommand {
     Explain(ExplainArgs),
     /// Print the output of jobs.
     #[command(after_help = LOG)]
-    Log(LogArgs),
+    Log(super::log_args::LogArgs),
     /// Search the output of all kept runs.
     #[command(after_help = GREP)]
     Grep(super::grep_args::GrepArgs),
     /// Report what happened: counts, failures with their causes and last lines, the slowest runs, missed schedules.
     #[command(after_help = REPORT)]
     Report(super::report::args::ReportArgs),
+    /// Show the kept runs of jobs: outcome, duration, CPU, memory and value of each.
+    #[command(after_help = HISTORY)]
+    History(super::history::HistoryArgs),
+    /// Print the state of the site in the text format of Prometheus.
+    #[command(after_help = METRICS)]
+    Metrics(super::metrics::MetricsArgs),
     /// Run jobs again, or now, regardless of the state of their queue.
     ///
     /// They still wait for approval, and for the jobs that they need; --force overrides that.
@@ -548,49 +554,4 @@ pub(super) enum StateFilter {
     Cancelled,
     Interrupted,
     Skipped,
-}
-
-#[derive(Debug, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a separate option")]
-pub(super) struct LogArgs {
-    /// Jobs: `queue/name`, numbers, `@last` or `@failed`; a queue means all of its jobs. With several, each line starts with
-    /// the job's name.
-    #[arg(required_unless_present_any = ["tag", "query"], value_name = "JOB|QUEUE", add = ArgValueCandidates::new(targets))]
-    pub names: Vec<String>,
-    #[command(flatten)]
-    pub filter: JobFilterArgs,
-    // Here `-f` means `--follow`; the same id replaces the global option with its short form.
-    #[arg(id = "file", long, hide = true)]
-    _file: Option<PathBuf>,
-    /// Print new output until all of them have finished; of queues, the running jobs and those that start later.
-    #[arg(short, long, conflicts_with = "run")]
-    pub follow: bool,
-    /// The output of this run (1 is the first), instead of the latest.
-    #[arg(long, value_name = "N")]
-    pub run: Option<u32>,
-    /// Print only standard error.
-    #[arg(long)]
-    pub stderr: bool,
-    /// Print only standard output.
-    #[arg(long, conflicts_with = "stderr")]
-    pub stdout: bool,
-    /// Print the local time before each line (`2026-11-22T13:04:05.678+01:00`); `-` if it is unknown.
-    #[arg(short, long)]
-    pub timestamps: bool,
-}
-
-impl LogArgs {
-    /// Follows one job.
-    pub(super) fn follow(job: &str) -> Self {
-        Self {
-            names: vec![job.to_owned()],
-            filter: JobFilterArgs::default(),
-            _file: None,
-            follow: true,
-            run: None,
-            stderr: false,
-            stdout: false,
-            timestamps: false,
-        }
-    }
 }

@@ -79,6 +79,7 @@ pub(super) const LOG: &str = "\
 Examples:
   setlist log build/lint                its latest run
   setlist log build/lint --run 1 --stderr
+  setlist log build/lint --diff         how it differs from that of the run before
   setlist log @failed                   of the job that failed last
   setlist log -f build                  all jobs of a queue as they run; each line starts with the job's name";
 
@@ -100,6 +101,19 @@ Examples:
   setlist report --trace trace.json     for https://ui.perfetto.dev
 
 Exits with 0 whether or not there are failures; `setlist status --check` exits with 1.";
+
+pub(super) const HISTORY: &str = "\
+Examples:
+  setlist history nightly/backup
+  setlist history nightly --since 7d --csv >runs.csv
+  setlist history build/test --json | jq .run_ms";
+
+pub(super) const METRICS: &str = "\
+Examples:
+  setlist metrics
+  setlist metrics -o setlist.prom       as a whole, for a node exporter's textfile folder
+
+`setlist help monitoring` describes the metrics.";
 
 pub(super) const RESULTS: &str = "\
 Examples:

@@ -8,8 +8,10 @@ use serde::Serialize;
 
 use super::error::CliError;
 use super::exit::ExitStatus;
-use super::json_records::{command_line, write_json};
+use super::inspect::slow_result;
+use super::json_records::{SlowRunRecord, command_line, write_json};
 use super::open_site::OpenSite;
+use super::run_feed::runs_of;
 use super::safe_output;
 use crate::clock;
 use crate::model::{
@@ -52,6 +54,8 @@ struct ExplanationRecord<'a> {
     error: Option<String>,
     cause: Option<&'static str>,
     advice: Option<&'static str>,
+    /// Set if its last run was slower than usual.
+    slow: Option<SlowRunRecord>,
 }
 
 #[derive(Serialize)]
@@ -95,6 +99,8 @@ pub(super) fn explain(mut site: OpenSite, job: &Job, json: bool) -> Result<ExitS
     let site_state = site.site_state()?;
     let now = clock::now();
     let explanation = site_state.explain(job);
+    let runs = runs_of(site.store.as_mut(), job)?;
+    let slow = slow_result(site.store.as_mut(), job, &runs)?;
     let files = match job.file_rules() {
         None => Files::None,
         Some(rules) => {
@@ -107,11 +113,16 @@ pub(super) fn explain(mut site: OpenSite, job: &Job, json: bool) -> Result<ExitS
     };
     let mut out = BufWriter::new(safe_output::stdout());
     if json {
-        write_json(&mut out, &record(job, &explanation, &files, now))?;
+        let record =
+            ExplanationRecord { slow: slow.as_ref().map(SlowRunRecord::new), ..record(job, &explanation, &files, now) };
+        write_json(&mut out, &record)?;
     } else {
         writeln!(out, "{}  {}", job.id, text::sanitize_line(&job.path()))?;
         for (name, value) in lines(&site_state, job, &explanation, &files, now) {
             writeln!(out, "  {name:<9} {}", text::sanitize_line(&value))?;
+        }
+        if let Some(slow) = slow {
+            writeln!(out, "  {:<9} {}", "slow", text::sanitize_line(&slow.to_string()))?;
         }
     }
     out.flush()?;
@@ -296,6 +307,7 @@ fn record<'a>(
         error: end.and_then(RunEnd::failure_text),
         cause: cause.map(|cause| cause.kind.as_str()),
         advice: cause.and_then(Cause::advice),
+        slow: None,
     }
 }
 

@@ -1,10 +1,14 @@
 //! `setlist grep`: searches the output of all kept runs, with the manners of `rg`.
 
 use std::collections::VecDeque;
-use std::io::{BufWriter, Stdout, Write};
-use std::ops::Range;
+use std::io::{self, Write};
+use std::num::NonZero;
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 
-use regex::bytes::{Regex, RegexBuilder};
 use serde::Serialize;
 
 use super::error::CliError;
@@ -13,17 +17,19 @@ use super::grep_args::GrepArgs;
 use super::json_records::write_json;
 use super::log::jobs_of;
 use super::open_site::OpenSite;
-use super::safe_output::{self, SafeWriter};
+use super::ordered_output::OrderedOutput;
+use super::run_feed::is_since;
+use super::safe_output;
 use super::target::Target;
 use crate::clock;
-use crate::model::{Job, Run};
-use crate::store::log::LogReader;
+use crate::store::StoreError;
+use crate::store::log::{LinePattern, LineSearch, LogReader, OutputLine};
 use crate::text;
 
-/// How much of an output is read at once.
-const CHUNK_BYTES: usize = 256 * 1024;
-/// Longer lines are searched in parts of this length, so that memory is bounded. By default, no output is as long.
-const MAX_LINE_BYTES: usize = 32 * 1024 * 1024;
+/// More threads than this make it no faster.
+const MAX_THREADS: usize = 8;
+/// How many runs wait for a thread.
+const MAX_WAITING: usize = 64;
 
 /// A matching line as JSON.
 #[derive(Serialize)]
@@ -32,15 +38,27 @@ struct MatchRecord<'a> {
     number: u64,
     /// Which run of the job, counted from 1, as `setlist log --run` takes it.
     run: u32,
-    line: u64,
+    /// None behind a part of the output that was dropped, if its lines were not counted.
+    line: Option<u64>,
     text: &'a str,
     /// Where in the text the matches are, in bytes.
     matches: Vec<[usize; 2]>,
 }
 
+/// A run that is to be searched.
+struct SearchedRun {
+    /// Its position in the order in which results are printed.
+    part: usize,
+    path: String,
+    number: u64,
+    attempt: u32,
+    log: LogReader,
+}
+
 /// Prints the lines that match; succeeds if there is one.
 pub(super) fn grep(mut site: OpenSite, args: &GrepArgs, color: bool) -> Result<ExitStatus, CliError> {
-    let regex = pattern(args)?;
+    let pattern = LinePattern::new(&args.pattern, args.ignore_case, args.fixed_strings)
+        .map_err(|error| CliError::Usage(format!("invalid pattern: {error}")))?;
     let state = site.site_state()?;
     let targets = if args.names.is_empty() && args.filter.is_empty() {
         state.queues().into_iter().map(|(id, _)| Target::Queue(id.clone())).collect()
@@ -48,183 +66,212 @@ pub(super) fn grep(mut site: OpenSite, args: &GrepArgs, color: bool) -> Result<E
         site.select_targets(&state, &args.names, &args.filter)?
     };
     let jobs = jobs_of(&targets, &state, site.store.as_mut())?;
+    drop(state);
     let since = args.since.map(|since| clock::now() - since);
-    let mut search = GrepSearch {
+    let search = GrepSearch {
         args,
-        regex,
+        pattern,
         color,
         before: args.context.unwrap_or(args.before_context),
         after: args.context.unwrap_or(args.after_context),
-        out: BufWriter::new(safe_output::coloured_stdout(color)),
-        has_printed: false,
+        has_match: AtomicBool::new(false),
+        error: Mutex::new(None),
     };
-    let mut has_match = false;
-    for job in &jobs {
-        let runs =
-            if job.attempts > 1 { site.store.runs(job.id)? } else { Vec::from_iter(job.last_run.as_deref().cloned()) };
-        for run in runs {
-            if run.end.as_ref().is_some_and(|end| since.is_some_and(|since| end.at < since)) {
-                continue;
-            }
-            has_match |= search.search_run(job, &run, site.store.log_reader(run.id))?;
+    let separator = if search.shows_context() { "--\n" } else { "" };
+    let output = OrderedOutput::new(safe_output::coloured_stdout(color), separator);
+    let threads = thread::available_parallelism().map_or(1, NonZero::get).min(MAX_THREADS);
+    let (runs, inbox) = sync_channel(MAX_WAITING);
+    let inbox = Mutex::new(inbox);
+    let found = thread::scope(|scope| -> Result<(), CliError> {
+        // The threads end when this is dropped.
+        let runs = runs;
+        for _ in 0..threads {
+            scope.spawn(|| search.work(&inbox, &output));
         }
+        let mut part = 0;
+        for job in &jobs {
+            let kept = if job.attempts > 1 {
+                site.store.runs(job.id)?
+            } else {
+                Vec::from_iter(job.last_run.as_deref().cloned())
+            };
+            for run in kept.iter().filter(|run| since.is_none_or(|since| is_since(run, since))) {
+                let (path, log) = (text::sanitize_line(&job.path()), site.store.log_reader(run.id));
+                let searched = SearchedRun { part, path, number: job.id.0, attempt: run.attempt, log };
+                if runs.send(searched).is_err() || search.has_failed() {
+                    return Ok(());
+                }
+                part += 1;
+            }
+        }
+        Ok(())
+    });
+    output.finish()?;
+    found?;
+    let GrepSearch { has_match, error, .. } = search;
+    if let Some(error) = error.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        return Err(error.into());
     }
-    search.out.flush()?;
-    site.finish(if has_match { ExitStatus::Success } else { ExitStatus::JobFailed })
+    site.finish(if has_match.into_inner() { ExitStatus::Success } else { ExitStatus::JobFailed })
 }
 
-fn pattern(args: &GrepArgs) -> Result<Regex, CliError> {
-    let pattern = if args.fixed_strings { regex::escape(&args.pattern) } else { args.pattern.clone() };
-    let built = RegexBuilder::new(&pattern).case_insensitive(args.ignore_case).build();
-    built.map_err(|error| CliError::Usage(format!("invalid pattern: {error}")))
-}
-
-/// A search over several runs.
+/// A search over several runs, by several threads.
 struct GrepSearch<'a> {
     args: &'a GrepArgs,
-    regex: Regex,
+    pattern: LinePattern,
     color: bool,
     before: usize,
     after: usize,
-    out: BufWriter<SafeWriter<Stdout>>,
-    /// Whether lines were printed, from which the next group is separated.
-    has_printed: bool,
+    has_match: AtomicBool,
+    error: Mutex<Option<StoreError>>,
 }
 
-/// The state of the search in one run.
-#[derive(Default)]
-struct RunSearch {
-    line: u64,
+/// The search in one run, and what is printed of it.
+struct RunSearch<'s, 'a, W> {
+    search: &'s GrepSearch<'a>,
+    run: &'s SearchedRun,
+    out: W,
     matching: u64,
     /// The lines before the next match that are not printed yet.
-    earlier: VecDeque<(u64, String)>,
+    earlier: VecDeque<OutputLine<'static>>,
     /// How many lines after the last match are still to be printed.
     to_print: usize,
+    /// Whether lines were printed, from which the next group is separated.
+    has_printed: bool,
     last_printed: Option<u64>,
 }
 
 impl GrepSearch<'_> {
-    /// Searches the output of a run; returns whether a line matches.
-    fn search_run(&mut self, job: &Job, run: &Run, mut log: LogReader) -> Result<bool, CliError> {
-        let (mut buffer, mut pending) = (vec![0; CHUNK_BYTES], Vec::new());
-        let (mut offset, mut found) = (0, RunSearch::default());
+    /// Searches runs until there are no more.
+    fn work<W: Write>(&self, inbox: &Mutex<Receiver<SearchedRun>>, output: &OrderedOutput<W>) {
         loop {
-            let chunk = log.read_at(offset, &mut buffer)?;
-            if chunk.len == 0 {
-                break;
+            let next = inbox.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            let Ok(mut run) = next else { return };
+            // Its end lets those behind it be printed.
+            let out = output.part(run.part);
+            if self.has_failed() {
+                continue;
             }
-            if chunk.offset > offset && !pending.is_empty() {
-                // A part of the output was dropped here.
-                let rest = std::mem::take(&mut pending);
-                self.search_line(&rest, job, run, &mut found)?;
-            }
-            offset = chunk.offset + u64::try_from(chunk.len).unwrap_or(u64::MAX);
-            pending.extend_from_slice(buffer.get(..chunk.len).unwrap_or_default());
-            let mut start = 0;
-            while let Some(end) = memchr::memchr(b'\n', &pending[start..]) {
-                self.search_line(&pending[start..start + end], job, run, &mut found)?;
-                start += end + 1;
-                if self.args.runs_with_matches && found.matching > 0 {
-                    break;
+            match self.search_run(&mut run, out) {
+                Ok(true) => self.has_match.store(true, Ordering::Relaxed),
+                Ok(false) => {}
+                Err(error) => {
+                    *self.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
                 }
             }
-            pending.drain(..start);
-            if self.args.runs_with_matches && found.matching > 0 {
-                pending.clear();
-                break;
-            }
-            if pending.len() > MAX_LINE_BYTES {
-                let rest = std::mem::take(&mut pending);
-                self.search_line(&rest, job, run, &mut found)?;
-            }
         }
-        if !pending.is_empty() {
-            self.search_line(&pending, job, run, &mut found)?;
-        }
-        let path = text::sanitize_line(&job.path());
-        if found.matching > 0 && self.args.count {
-            writeln!(self.out, "{path}:{}:{}", run.attempt, found.matching)?;
-        } else if found.matching > 0 && self.args.runs_with_matches {
-            writeln!(self.out, "{path}:{}", run.attempt)?;
-        }
+    }
+
+    fn has_failed(&self) -> bool {
+        self.error.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// Searches the output of a run; returns whether a line matches.
+    fn search_run(&self, run: &mut SearchedRun, out: impl Write) -> Result<bool, StoreError> {
+        let mut log = run.log.reopen();
+        let mut found = RunSearch {
+            search: self,
+            run,
+            out,
+            matching: 0,
+            earlier: VecDeque::new(),
+            to_print: 0,
+            has_printed: false,
+            last_printed: None,
+        };
+        // That nothing can be written any more is known to the output.
+        LineSearch::new(&self.pattern, self.shows_context())
+            .run(&mut log, &mut |line| found.add_line(line).unwrap_or(ControlFlow::Break(())))?;
+        let _ = found.finish();
         Ok(found.matching > 0)
     }
 
-    fn search_line(&mut self, line: &[u8], job: &Job, run: &Run, found: &mut RunSearch) -> Result<(), CliError> {
-        found.line += 1;
-        // Colours and other escape sequences are not part of what a line says.
-        let is_plain = line.iter().all(|byte| matches!(byte, b' '..=b'~'));
-        let clean = (!is_plain).then(|| text::sanitize_line(&String::from_utf8_lossy(line)));
-        let searched = clean.as_deref().map_or(line, str::as_bytes);
-        let is_quiet = self.args.count || self.args.runs_with_matches;
-        if !self.regex.is_match(searched) {
-            if !is_quiet && found.to_print > 0 {
-                found.to_print -= 1;
-                return self.print_line(&String::from_utf8_lossy(searched), found.line, false, job, run, found);
-            }
-            if !is_quiet && self.before > 0 {
-                if found.earlier.len() == self.before {
-                    found.earlier.pop_front();
+    /// Whether lines around matches are printed.
+    fn shows_context(&self) -> bool {
+        let is_quiet = self.args.count || self.args.runs_with_matches || self.args.json;
+        !is_quiet && (self.before > 0 || self.after > 0)
+    }
+}
+
+impl<W: Write> RunSearch<'_, '_, W> {
+    fn add_line(&mut self, line: &OutputLine<'_>) -> io::Result<ControlFlow<()>> {
+        if !line.is_match {
+            if self.to_print > 0 {
+                self.to_print -= 1;
+                self.print_line(line)?;
+            } else if self.search.before > 0 {
+                if self.earlier.len() == self.search.before {
+                    self.earlier.pop_front();
                 }
-                found.earlier.push_back((found.line, String::from_utf8_lossy(searched).into_owned()));
+                let text = line.text.clone().into_owned().into();
+                self.earlier.push_back(OutputLine { text, ..*line });
             }
-            return Ok(());
+            return Ok(ControlFlow::Continue(()));
         }
-        found.matching += 1;
-        if is_quiet {
-            return Ok(());
+        self.matching += 1;
+        if self.search.args.runs_with_matches {
+            return Ok(ControlFlow::Break(()));
         }
-        let content = String::from_utf8_lossy(searched).into_owned();
-        if self.args.json {
-            return self.print_json(&content, found.line, job, run);
+        if self.search.args.count {
+            return Ok(ControlFlow::Continue(()));
         }
-        for (number, earlier) in std::mem::take(&mut found.earlier) {
-            self.print_line(&earlier, number, false, job, run, found)?;
+        if self.search.args.json {
+            self.print_json(line)?;
+        } else {
+            for earlier in std::mem::take(&mut self.earlier) {
+                self.print_line(&earlier)?;
+            }
+            self.to_print = self.search.after;
+            self.print_line(line)?;
         }
-        found.to_print = self.after;
-        self.print_line(&content, found.line, true, job, run, found)
+        if self.matching == 1 {
+            // The first one is shown at once.
+            self.out.flush()?;
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Prints what is known at the end.
+    fn finish(&mut self) -> io::Result<()> {
+        let SearchedRun { path, attempt, .. } = self.run;
+        match self.search.args {
+            GrepArgs { count: true, .. } if self.matching > 0 => {
+                writeln!(self.out, "{path}:{attempt}:{}", self.matching)
+            }
+            GrepArgs { runs_with_matches: true, .. } if self.matching > 0 => writeln!(self.out, "{path}:{attempt}"),
+            _ => Ok(()),
+        }
     }
 
     /// Prints a line as `queue/name:RUN:LINE:text`; lines of the context have `-` in place of `:`.
-    fn print_line(
-        &mut self,
-        content: &str,
-        number: u64,
-        is_match: bool,
-        job: &Job,
-        run: &Run,
-        found: &mut RunSearch,
-    ) -> Result<(), CliError> {
-        let has_context = self.before > 0 || self.after > 0;
-        if has_context && self.has_printed && found.last_printed.is_none_or(|last| last + 1 != number) {
+    fn print_line(&mut self, line: &OutputLine<'_>) -> io::Result<()> {
+        let follows = line.number.is_some() && self.last_printed.map(|last| last + 1) == line.number;
+        if self.search.shows_context() && !follows && self.has_printed {
             writeln!(self.out, "--")?;
         }
-        (self.has_printed, found.last_printed) = (true, Some(number));
-        let path = text::sanitize_line(&job.path());
-        let (attempt, mark) = (run.attempt, if is_match { ':' } else { '-' });
-        if !self.color {
-            writeln!(self.out, "{path}{mark}{attempt}{mark}{number}{mark}{content}")?;
-            return Ok(());
+        self.has_printed = true;
+        self.last_printed = line.number;
+        let SearchedRun { path, attempt, .. } = self.run;
+        let (mark, content) = (if line.is_match { ':' } else { '-' }, &*line.text);
+        let number = line.number.map_or_else(|| "?".to_owned(), |number| number.to_string());
+        if !self.search.color {
+            return writeln!(self.out, "{path}{mark}{attempt}{mark}{number}{mark}{content}");
         }
         write!(self.out, "\x1b[35m{path}\x1b[0m{mark}{attempt}{mark}\x1b[32m{number}\x1b[0m{mark}")?;
         let mut end = 0;
-        for part in self.matches(content) {
+        for part in self.search.pattern.ranges(content) {
             let (before, matched) = (content.get(end..part.start), content.get(part.clone()));
             write!(self.out, "{}\x1b[1;31m{}\x1b[0m", before.unwrap_or_default(), matched.unwrap_or_default())?;
             end = part.end;
         }
-        writeln!(self.out, "{}", content.get(end..).unwrap_or_default())?;
-        Ok(())
+        writeln!(self.out, "{}", content.get(end..).unwrap_or_default())
     }
 
-    fn print_json(&mut self, content: &str, line: u64, job: &Job, run: &Run) -> Result<(), CliError> {
-        let matches = self.matches(content).into_iter().map(|part| [part.start, part.end]).collect();
-        let job_path = job.path();
-        let record = MatchRecord { job: &job_path, number: job.id.0, run: run.attempt, line, text: content, matches };
-        write_json(&mut self.out, &record)
-    }
-
-    fn matches(&self, content: &str) -> Vec<Range<usize>> {
-        self.regex.find_iter(content.as_bytes()).map(|found| found.range()).collect()
+    fn print_json(&mut self, line: &OutputLine<'_>) -> io::Result<()> {
+        let matches = self.search.pattern.ranges(&line.text).into_iter().map(|part| [part.start, part.end]).collect();
+        let SearchedRun { path, number, attempt, .. } = self.run;
+        let record =
+            MatchRecord { job: path, number: *number, run: *attempt, line: line.number, text: &line.text, matches };
+        write_json(&mut self.out, &record).map_err(io::Error::other)
     }
 }

@@ -18,7 +18,7 @@ use crate::clock;
 use crate::model::{
     Approval, Cause, FilePattern, HookResult, InputValues, Job, JobState, MASK, Need, Outcome, OutcomeCondition,
     Overdue, Phase, PoolHold, PoolUse, QueueId, QueueState, QueueStatus, Run, RunEnd, ScheduleTarget, SiteState,
-    WaitReason, due_at, plain_text, result_value,
+    SlowRun, WaitReason, due_at, plain_text, result_value,
 };
 use crate::store::Store;
 use crate::text;
@@ -167,6 +167,7 @@ pub(super) fn show(mut site: OpenSite, job: &Job, json: bool) -> Result<ExitStat
         runs.iter().rev().find_map(|run| Some((run.id, site.store.log_reader(run.id).hook_result(run)?)))
     });
     let artifacts = RunArtifacts::find(&runs, &site.paths.state);
+    let slow = slow_result(site.store.as_mut(), job, &runs)?;
     let mut out = BufWriter::new(safe_output::stdout());
     if json {
         write_json(
@@ -177,6 +178,7 @@ pub(super) fn show(mut site: OpenSite, job: &Job, json: bool) -> Result<ExitStat
                 hook_result.as_ref(),
                 schedule.map(|schedule| (schedule, now)),
                 &artifacts,
+                slow.as_ref(),
             ),
         )?;
     } else {
@@ -189,6 +191,7 @@ pub(super) fn show(mut site: OpenSite, job: &Job, json: bool) -> Result<ExitStat
                 schedule: schedule.map(|schedule| schedule::describe_lines(schedule, last_due.flatten().as_ref(), now)),
                 expect: expectation.map(|state| status_check::describe_expectation(state, now)),
                 has_value_of_output: is_last_line_of_output(site.store.as_ref(), job),
+                slow: slow.map(|slow| slow.to_string()),
             },
             hook_result.map(|(_, result)| result),
         )?;
@@ -197,6 +200,13 @@ pub(super) fn show(mut site: OpenSite, job: &Job, json: bool) -> Result<ExitStat
     out.flush()?;
     drop(out);
     site.finish(ExitStatus::Success)
+}
+
+/// Why the last run of a job was slower than usual, if it was.
+pub(super) fn slow_result(store: &mut dyn Store, job: &Job, runs: &[Run]) -> Result<Option<SlowRun>, CliError> {
+    let workers = store.workers()?;
+    let host_of = |id| workers.iter().find(|worker| worker.id == id).map(|worker| worker.host.as_str());
+    Ok(SlowRun::of_result(job, runs, clock::now(), host_of))
 }
 
 /// Whether the value of a job is the last line of its output. Otherwise it wrote the value into a file.
@@ -318,6 +328,8 @@ struct JobNotes {
     expect: Option<String>,
     /// Its value is the last line of its output.
     has_value_of_output: bool,
+    /// Why its last run was slower than usual.
+    slow: Option<String>,
 }
 
 /// What decides whether the job runs, and what limits its runs.
@@ -371,6 +383,9 @@ fn print_details(
     }
     if let Some(usage) = end.and_then(|end| end.usage.as_deref()) {
         field("used", &usage.to_string())?;
+    }
+    if let Some(slow) = &notes.slow {
+        field("slow", slow)?;
     }
     let scheduling = &job.definition.scheduling;
     if !scheduling.needs.is_empty() {

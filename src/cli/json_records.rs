@@ -13,7 +13,8 @@ use super::artifacts::RunArtifacts;
 use super::error::CliError;
 use crate::model::{
     Approval, Call, Exit, HookResult, Job, NeedResult, Outcome, OutcomeCondition, Overdue, PoolHold, Program, QueueId,
-    QueueMode, QueueState, Run, RunEnd, RunId, ScheduleState, SiteState, SkipKind, Value, WaitReason,
+    QueueMode, QueueState, Run, RunEnd, RunId, ScheduleState, SiteState, SkipKind, SlowReason, SlowRun, Value,
+    WaitReason,
 };
 use crate::text;
 
@@ -161,6 +162,8 @@ struct ExtraJobFields<'a> {
     next_due_at: Option<String>,
     /// What its runs have left.
     artifacts: Vec<Value>,
+    /// Set if its last run was slower than usual.
+    slow: Option<SlowRunRecord>,
 }
 
 /// The hook of a job.
@@ -246,6 +249,41 @@ struct ApprovalRecord<'a> {
     granted: bool,
 }
 
+/// Why a run was slower than usual.
+#[derive(Serialize)]
+pub(super) struct SlowRunRecord {
+    usual_ms: u64,
+    compared_runs: usize,
+    reasons: Vec<&'static str>,
+    explanations: Vec<String>,
+}
+
+impl SlowRunRecord {
+    pub(super) fn new(slow: &SlowRun) -> Self {
+        Self {
+            usual_ms: millis(slow.usual),
+            compared_runs: slow.compared,
+            reasons: slow.reasons.iter().map(SlowReason::as_str).collect(),
+            explanations: slow.reasons.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+/// A run with the job that it belongs to.
+#[derive(Serialize)]
+pub(super) struct RunOfJobRecord<'a> {
+    job: String,
+    job_id: u64,
+    #[serde(flatten)]
+    run: RunRecord<'a>,
+}
+
+impl<'a> RunOfJobRecord<'a> {
+    pub(super) fn new(job: &Job, run: &'a Run) -> Self {
+        Self { job: job.path(), job_id: job.id.0, run: RunRecord::new(run) }
+    }
+}
+
 impl<'a> ApprovalRecord<'a> {
     fn new(approval: &'a Approval) -> Self {
         Self { by: &approval.by, at: time(approval.at), granted: approval.granted }
@@ -317,6 +355,7 @@ impl<'a> JobRecord<'a> {
         hook_result: Option<&'a (RunId, HookResult)>,
         schedule: Option<(&ScheduleState, DateTime<Utc>)>,
         artifacts: &[RunArtifacts],
+        slow: Option<&SlowRun>,
     ) -> Self {
         let expressions = |state: &ScheduleState| state.schedule.times.iter().map(ToString::to_string).collect();
         let hook = job.hook().map(|hook| HookRecord {
@@ -332,6 +371,7 @@ impl<'a> JobRecord<'a> {
                 schedule: schedule.map(|(state, _)| expressions(state)),
                 next_due_at: schedule.and_then(|(state, now)| state.upcoming(now)).map(time),
                 artifacts: artifacts.iter().map(RunArtifacts::to_json).collect(),
+                slow: slow.map(SlowRunRecord::new),
             }),
             ..self
         }

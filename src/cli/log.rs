@@ -2,11 +2,12 @@
 
 use std::collections::HashSet;
 
-use super::args::LogArgs;
 use super::change_waiter::ChangeWaiter;
 use super::error::CliError;
 use super::error::warn;
 use super::exit::ExitStatus;
+use super::log_args::LogArgs;
+use super::log_diff;
 use super::log_printer::{LinePrefix, LogPrinter};
 use super::open_site::OpenSite;
 use super::own_job::refuse_to_wait_for_itself;
@@ -28,6 +29,9 @@ pub(super) fn print_logs(site: &mut OpenSite, options: &LogArgs, color: bool) ->
     let site_state = if is_whole { site.site_state()? } else { site.state_of(&options.names)? };
     let targets = site.select_targets(&site_state, &options.names, &options.filter)?;
     let mut jobs = jobs_of(&targets, &site_state, site.store.as_mut())?;
+    if options.diff {
+        return log_diff::print(site, &jobs, options, color);
+    }
     let prefix_style = prefix_style(&targets, &jobs);
     let mut printer = MultiLogPrinter {
         options,

@@ -5,9 +5,9 @@ use std::io::{self, Write};
 
 use chrono::{DateTime, Local, SecondsFormat, Utc};
 
-use super::args::LogArgs;
 use super::error::CliError;
 use super::error::warn;
+use super::log_args::LogArgs;
 use super::safe_output;
 use crate::model::Stream;
 use crate::store::log::{LogReader, OutputOrigin, OutputSpan, omission_notice};

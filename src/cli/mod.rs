@@ -22,6 +22,7 @@ mod grep;
 mod grep_args;
 mod help_command;
 mod help_topics;
+mod history;
 mod import;
 mod input_args;
 mod inspect;
@@ -32,10 +33,14 @@ mod job_options;
 mod job_selection;
 mod json_records;
 mod log;
+mod log_args;
+mod log_diff;
 mod log_printer;
 mod man;
+mod metrics;
 mod name_syntax;
 mod open_site;
+mod ordered_output;
 mod output_file;
 mod own_job;
 mod process;
@@ -187,6 +192,8 @@ fn run(cli: Cli) -> Result<ExitStatus, CliError> {
             grep::grep(OpenSite::open_read_only(&site, &args.names)?, &args, color)
         }
         CliCommand::Report(args) => report::report(OpenSite::open_read_only(&site, &args.queues)?, &args),
+        CliCommand::History(args) => history::history(OpenSite::open_read_only(&site, &args.names)?, &args),
+        CliCommand::Metrics(args) => metrics::metrics(OpenSite::open_read_only(&site, &args.queues)?, &args),
         CliCommand::Explain(args) => {
             let mut site = OpenSite::open_read_only(&site, args.job.as_slice())?;
             let job = site.select_one_job(args.job.as_slice(), &args.filter)?;

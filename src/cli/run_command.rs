@@ -9,11 +9,12 @@ use std::thread;
 use anyhow::Context;
 
 use super::add::{add_or_find, command_script, definition_of};
-use super::args::{LogArgs, RunArgs};
+use super::args::RunArgs;
 use super::error::{CliError, warn};
 use super::exit::ExitStatus;
 use super::job_args::WaitArgs;
 use super::log;
+use super::log_args::LogArgs;
 use super::open_site::OpenSite;
 use super::programs::warn_if_missing;
 use super::safe_output;

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 use super::{Job, Outcome, Run, Usage, WorkerId};
 use crate::text;
 
@@ -105,6 +107,19 @@ impl SlowRun {
     }
 }
 
+impl SlowRun {
+    /// The same for the run that is shown as the result of a job.
+    pub fn of_result<'h>(
+        job: &Job,
+        runs: &[Run],
+        now: DateTime<Utc>,
+        host_of: impl Fn(WorkerId) -> Option<&'h str>,
+    ) -> Option<Self> {
+        let run = job.result_run()?;
+        Self::find(run, run.elapsed(now), runs, RunCircumstances::of(job, run), host_of)
+    }
+}
+
 /// What the use of resources says about a run that took `extra` longer.
 fn usage_reasons(run: &Run, took: Duration, extra: Duration, compared: &[&Run]) -> Vec<SlowReason> {
     let Some(usage) = usage_of(run) else { return Vec::new() };
@@ -196,7 +211,7 @@ impl fmt::Display for SlowRun {
 
 #[cfg(test)]
 mod tests {
-    use chrono::{DateTime, TimeDelta};
+    use chrono::TimeDelta;
 
     use super::*;
     use crate::model::{DiskUsage, RunEnd, RunId};

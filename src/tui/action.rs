@@ -59,12 +59,14 @@ pub enum Action {
     Tiles,
     Page,
     Artifacts,
+    Diff,
     Copy,
     CopyAll,
     Type,
     Find,
     FindNext,
     FindPrevious,
+    SearchAll,
     Mouse,
     CommandPalette,
     Help,
@@ -177,6 +179,7 @@ pub static TABLE: &[ActionEntry] = table![
     A::FollowNewest,   "follow-newest",   ["."],                    "",              "follow the newest job, until the cursor is moved",               Everywhere, G::Move;
     A::Open,           "open",           ["Enter"],                "open",          "show the output full screen",                                    Everywhere, G::Move;
     A::Find,           "find",           ["/"],                    "find",          "filter the lists, or search the output",                         Everywhere, G::Move;
+    A::SearchAll,      "search-all",     ["^f"],                   "",              "search the output of all jobs",                                  Everywhere, G::Move;
     A::Failures,       "failures",       ["F"],                    "",              "show only failures, or all jobs",                                Everywhere, G::Move;
     A::Sort,           "sort",           ["c"],                    "",              "sort the lists by title, duration, outcome, value or queue order",Everywhere, G::Move;
     A::Zoom,           "zoom",           ["z"],                    "",              "zoom this pane in or out",                                       Everywhere, G::Move;
@@ -187,6 +190,7 @@ pub static TABLE: &[ActionEntry] = table![
     A::OutputRight,    "output-right",   ["L"],                    "",              "scroll truncated output lines to the right",                     Everywhere, G::Output;
     A::Page,           "pager",          ["o"],                    "pager",         "open the output in $PAGER",                                      Everywhere, G::Output;
     A::Artifacts,      "artifacts",      ["O"],                    "",              "show what the run has left in $SETLIST_ARTIFACTS, in $PAGER",    Everywhere, G::Output;
+    A::Diff,           "diff",           ["="],                    "",              "show what has changed since the previous run, in $PAGER",        Everywhere, G::Output;
     A::Copy,           "copy",           ["y"],                    "copy",          "approve the selected job, or copy its name or the output",       Everywhere, G::Output;
     A::CopyAll,        "copy-all",       ["Y"],                    "",              "copy the job's command, or the whole output",                    Everywhere, G::Output;
     A::Follow,         "follow",         ["f"],                    "follow",        "follow the output, or stop following",                           Everywhere, G::Output;

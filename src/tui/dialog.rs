@@ -3,6 +3,7 @@
 use super::action_menu::ActionMenu;
 use super::effect::Submission;
 use super::line_editor::LineEditor;
+use super::log_search::LogSearch;
 use super::overview::Overview;
 
 /// A dialog that takes the keys until it is closed.
@@ -29,6 +30,8 @@ pub(super) enum Dialog {
     Menu(ActionMenu),
     /// The overview of all queues.
     Overview(Overview),
+    /// The search over the output of all jobs.
+    SearchAll(Box<LogSearch>),
 }
 
 /// A new job while it is being typed.
@@ -55,6 +58,7 @@ impl Dialog {
         match self {
             Self::Add(draft) => Some(draft.line_mut()),
             Self::Filter(line) | Self::Search(line) => Some(line),
+            Self::SearchAll(search) => Some(&mut search.line),
             Self::Menu(menu) => menu.is_typing.then_some(&mut menu.line),
             Self::Overview(overview) => overview.is_typing.then_some(&mut overview.line),
             Self::Confirm { .. } => None,

@@ -8,6 +8,7 @@ use crate::model::{Command, Definition, JobId, QueueId, RunId, WindowSize};
 use crate::store::log::LogReader;
 
 use super::due_history::DueTimesRequest;
+use super::log_search::LogSearchRequest;
 
 /// Something to be done outside the screen's own state.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub enum Effect {
     OpenEditor(EditorPosition),
     /// Open the output of this reader in the pager.
     OpenPager(Box<LogReader>),
+    /// Show how the output of the second reader differs from that of the first in the pager.
+    OpenDiff(Box<[LogReader; 2]>),
     /// Show the artifacts of this run in the pager.
     OpenArtifacts(RunId),
     /// Copy a text to the clipboard.
@@ -65,10 +68,14 @@ pub enum StoreRequest {
         /// Where to look.
         direction: Direction,
     },
+    /// Open the output of this run of a job and of the run before it; comes back as `Message::RunsToCompare`.
+    OpenRunsToCompare(JobId, RunId),
     /// Load all runs of a job; comes back as `Message::RunHistory`.
     LoadRuns(JobId),
     /// Load the due times of a schedule; comes back as `Message::DueTimes`.
     LoadDueTimes(Box<DueTimesRequest>),
+    /// Search the output of all runs; comes back as `Message::LogSearch`.
+    SearchLogs(LogSearchRequest),
     /// Write an added job to `jobs.yaml`.
     SaveJob {
         /// The `jobs.yaml`.

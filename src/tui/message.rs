@@ -9,6 +9,7 @@ use crate::store::{CommandResult, TerminalInputWriter};
 use super::due_history::DueHistory;
 use super::effect::{Direction, ExitReason, Intent};
 use super::keys::KeyPress;
+use super::log_search::LogSearchResults;
 use super::mouse::MouseInput;
 
 /// Something that happened.
@@ -50,6 +51,8 @@ pub enum Message {
         /// The direction of the search.
         direction: Direction,
     },
+    /// The output of two runs of a job, the earlier one first.
+    RunsToCompare(Box<[LogReader; 2]>),
     /// All kept runs of a job, oldest first.
     RunHistory {
         /// The job.
@@ -61,6 +64,8 @@ pub enum Message {
     },
     /// The due times of a schedule.
     DueTimes(Box<DueHistory>),
+    /// Lines that a search over all output has found.
+    LogSearch(LogSearchResults),
     /// The output of a subscribed run has grown.
     OutputGrown,
     /// `jobs.yaml` was read again.

@@ -24,6 +24,8 @@ pub mod keys;
 pub mod layout;
 mod line_editor;
 pub mod list_room;
+pub mod log_search;
+mod log_search_thread;
 pub mod message;
 pub mod mouse;
 mod mouse_input;

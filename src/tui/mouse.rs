@@ -37,6 +37,8 @@ pub(super) enum ClickTarget {
     Queue(QueueId),
     /// The row of a queue in the overview.
     QueueRow(QueueId),
+    /// A line that a search has found.
+    SearchHit(usize),
     /// The tab of a list.
     List(Phase),
 }

@@ -29,6 +29,12 @@ impl Screen {
                 self.switch_queue(&queue);
                 return Vec::new();
             }
+            (MouseAction::Click, Some(ClickTarget::SearchHit(index))) => {
+                if let Some(Dialog::SearchAll(search)) = &mut self.dialog {
+                    search.selected = index;
+                }
+                return self.press(KeyPress::plain(KeyCode::Enter), now);
+            }
             // A dialog covers everything else.
             _ if self.dialog.is_some() => return self.wheel_in_dialog(mouse.action, now),
             _ if self.visible_file_error().is_some() => {
@@ -61,8 +67,10 @@ impl Screen {
 
     fn wheel_in_dialog(&mut self, action: MouseAction, now: DateTime<Utc>) -> Vec<Effect> {
         let code = match (&self.dialog, action) {
-            (Some(Dialog::Menu(_) | Dialog::Overview(_)), MouseAction::WheelUp) => KeyCode::Up,
-            (Some(Dialog::Menu(_) | Dialog::Overview(_)), MouseAction::WheelDown) => KeyCode::Down,
+            (Some(Dialog::Menu(_) | Dialog::Overview(_) | Dialog::SearchAll(_)), MouseAction::WheelUp) => KeyCode::Up,
+            (Some(Dialog::Menu(_) | Dialog::Overview(_) | Dialog::SearchAll(_)), MouseAction::WheelDown) => {
+                KeyCode::Down
+            }
             _ => return Vec::new(),
         };
         (0..WHEEL_LINES).flat_map(|_| self.press(KeyPress::plain(code), now)).collect()

@@ -34,6 +34,8 @@ pub(super) struct OutputPane {
     output: Option<LogView>,
     job_terminal: Option<JobTerminal>,
     has_more: bool,
+    /// A place that is shown once the output has been drawn.
+    place: Option<(String, u64)>,
     size: WindowSize,
     /// The size that was last recorded for later runs.
     recorded_size: Option<WindowSize>,
@@ -92,7 +94,31 @@ impl OutputPane {
             let (status, cursor) = terminal.view.draw(area, buffer, look);
             return (Some(status), cursor);
         }
-        (self.output.as_mut().map(|output| output.draw(area, buffer, look)), None)
+        let Some(output) = &mut self.output else { return (None, None) };
+        let mut status = output.draw(area, buffer, look);
+        // Before the first frame, it is not known how many lines are visible.
+        if let Some((text, offset)) = self.place.take() {
+            output.search_from(&text, offset);
+            self.refresh();
+            if let Some(output) = &mut self.output {
+                status = output.draw(area, buffer, look);
+            }
+        }
+        (Some(status), None)
+    }
+
+    /// Shows the line at this offset of a run of `job`, in which a text was found. Returns what is to be opened for that.
+    pub(super) fn show_place(&mut self, job: &Job, run: &Run, text: &str, offset: u64) -> Vec<Effect> {
+        let latest = self.show_job(Some(job));
+        let mut effects = Vec::from_iter(latest.map(|run| Effect::Store(StoreRequest::OpenLog(run))));
+        if let Some(shown) = self.run.filter(|shown| *shown != run.id) {
+            effects.extend(self.show_run(shown, run.clone()));
+        }
+        if let Some(terminal) = &mut self.job_terminal {
+            terminal.shows_log = true;
+        }
+        self.place = Some((text.to_owned(), offset));
+        effects
     }
 
     /// Shows the latest run of `job`; returns the run if its output is to be opened.

@@ -4,12 +4,14 @@ use std::env;
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::io::Write;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::thread;
 
+use crate::store::StoreError;
 use crate::store::job_folders::ArtifactList;
-use crate::store::log::{LogReader, omission_notice};
+use crate::store::log::{DiffLine, LineEquality, LogReader, MAX_COMPARED_LINES, OutputDiff, omission_notice};
 use crate::text;
 
 use super::output::StreamSanitizer;
@@ -20,6 +22,36 @@ const READ_BYTES: usize = 64 * 1024;
 /// Shows the current output with its colours, but without other escape sequences, and returns when the pager is closed.
 pub(super) fn page(reader: LogReader) -> Result<(), String> {
     run_pager(move |input| feed(reader, input))
+}
+
+/// Shows how an output differs from an earlier one.
+pub(super) fn page_diff(readers: [LogReader; 2]) -> Result<(), String> {
+    run_pager(move |input| feed_diff(readers, input).map_err(|error| error.to_string()))
+}
+
+/// Writes the differences to the pager, as `setlist log --diff` does.
+fn feed_diff([mut old, mut new]: [LogReader; 2], mut pager: ChildStdin) -> Result<(), StoreError> {
+    [&old, &new].iter().for_each(|log| log.fetch_rest());
+    let diff = OutputDiff::new(&mut old, &mut new, LineEquality::Exact)?;
+    let mut write = |line: String| match writeln!(pager, "{line}") {
+        Ok(()) => ControlFlow::Continue(()),
+        // The pager may be closed.
+        Err(_) => ControlFlow::Break(()),
+    };
+    if diff.is_cut() {
+        let _ = write(format!("Only the first {} lines are compared.", text::count(MAX_COMPARED_LINES)));
+    }
+    if diff.is_empty() {
+        let _ = write("The output is the same as that of the run before.".to_owned());
+    }
+    diff.visit_lines(&mut old, &mut new, &mut |line| {
+        write(match line {
+            DiffLine::Group { new, .. } => format!("\x1b[36m@@ line {} @@\x1b[0m", new.start + 1),
+            DiffLine::Same(line) => format!(" {line}"),
+            DiffLine::Removed(line) => format!("\x1b[31m-{line}\x1b[0m"),
+            DiffLine::Added(line) => format!("\x1b[32m+{line}\x1b[0m"),
+        })
+    })
 }
 
 /// Shows where the artifacts of a run are, and which files there are.

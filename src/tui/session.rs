@@ -248,6 +248,7 @@ impl Session {
                     self.suspend_while(|| editor::edit(&file, &position))?;
                 }
                 Effect::OpenPager(reader) => self.suspend_while(|| pager::page(*reader))?,
+                Effect::OpenDiff(readers) => self.suspend_while(|| pager::page_diff(*readers))?,
                 Effect::OpenArtifacts(run) => self.open_artifacts(run)?,
                 Effect::CopyToClipboard(text) => {
                     if let Err(error) = self.terminal.copy(&text) {

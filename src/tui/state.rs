@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use ratatui::layout::Size;
 
-use crate::model::{Job, JobId, JobState, Queue, QueueId, QueueMode, QueueState, Site, SiteState};
+use crate::model::{Job, JobId, JobState, Queue, QueueId, QueueMode, QueueState, RunId, Site, SiteState};
 
 use super::action::Action;
 use super::details_pane::DetailsPane;
@@ -16,6 +16,7 @@ use super::job_lists::JobLists;
 use super::job_terminal::TypingSession;
 use super::keymap::Keymap;
 use super::layout::{ScreenLayout, layout};
+use super::log_search::LogSearch;
 use super::message::JobsFileError;
 use super::mouse::ClickTargets;
 use super::notifications::NotificationSettings;
@@ -61,6 +62,8 @@ pub struct Screen {
     pub(super) click_targets: ClickTargets,
     /// The job that receives the keys, if one does.
     pub(super) typing: Option<TypingSession>,
+    /// The last search over all output, and the run that was opened from it.
+    pub(super) last_search: Option<(Box<LogSearch>, Option<RunId>)>,
 }
 
 /// How long a queue may be processing without a worker before that is shown: a worker takes a moment to start.
@@ -135,6 +138,7 @@ impl Screen {
             undo: Vec::new(),
             worker_missing_since: None,
             typing: None,
+            last_search: None,
         };
         // A queue without a worker has lacked one for a while.
         screen.update_missing_worker(DateTime::UNIX_EPOCH);

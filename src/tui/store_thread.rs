@@ -17,6 +17,8 @@ use crate::store::{LivenessWatch, SaveLock, StateDir, Store, StoreError, Subscri
 
 use super::due_history::{DueHistory, DueTimesRequest};
 use super::effect::{Direction, Intent, StoreRequest, Submission};
+use super::log_search::LogSearchRequest;
+use super::log_search_thread;
 use super::message::{Message, Reply};
 use super::reply_text::{refusal_text, worker_error_text};
 
@@ -136,6 +138,8 @@ impl StoreThread {
                     StoreRequest::Submit(_)
                     | StoreRequest::Subscribe(_)
                     | StoreRequest::FindAdjacentRun { .. }
+                    | StoreRequest::SearchLogs(_)
+                    | StoreRequest::OpenRunsToCompare(..)
                     | StoreRequest::SaveJob { .. }
                     | StoreRequest::SetWindowSize(_)
                     | StoreRequest::CheckWorkers => false,
@@ -159,6 +163,8 @@ impl StoreThread {
             StoreRequest::Subscribe(runs) => self.subscribe(runs),
             StoreRequest::FindAdjacentRun { job, from, direction } => self.find_adjacent_run(job, from, direction),
             StoreRequest::LoadRuns(job) => self.load_runs(job),
+            StoreRequest::OpenRunsToCompare(job, run) => self.open_runs_to_compare(job, run),
+            StoreRequest::SearchLogs(request) => self.search_logs(request),
             StoreRequest::LoadDueTimes(request) => self.load_due_times(*request),
             StoreRequest::SaveJob { file, job, queue, definition } => {
                 self.save_job(&file, job, &queue, &definition, now);
@@ -293,6 +299,19 @@ impl StoreThread {
         self.send(Message::RunHistory { job, runs, hook_result });
     }
 
+    /// Searches on another thread, so that a key press never waits for it.
+    fn search_logs(&self, request: LogSearchRequest) {
+        let messages = self.messages.clone();
+        let started = self.store.new_connection().and_then(|store| {
+            let search = move || log_search_thread::search(store, &request, &messages);
+            let thread = thread::Builder::new().name("log-search".to_owned()).spawn(search);
+            thread.map_err(|error| StoreError::io("thread", error))
+        });
+        if let Err(error) = started {
+            self.send(Message::Error(error.to_string()));
+        }
+    }
+
     fn load_due_times(&mut self, DueTimesRequest { target, days }: DueTimesRequest) {
         let (dates, periods): (Vec<_>, Vec<_>) = days.into_iter().unzip();
         let page = DuePage { limit: MAX_DUE_TIMES, ..DuePage::default() };
@@ -324,6 +343,18 @@ impl StoreThread {
             Direction::Later => runs.into_iter().find(|run| run.id > from),
         };
         self.send(Message::AdjacentRun { from, run, direction });
+    }
+
+    fn open_runs_to_compare(&mut self, job: JobId, run: RunId) {
+        let runs = match self.store.runs(job) {
+            Ok(runs) => runs,
+            Err(error) => return self.send(Message::Error(error.to_string())),
+        };
+        let Some(before) = runs.iter().take_while(|other| other.id < run).last() else {
+            return self.send(Message::Error("There is no kept run before this one.".to_owned()));
+        };
+        let readers = [before.id, run].map(|run| self.store.log_reader(run));
+        self.send(Message::RunsToCompare(Box::new(readers)));
     }
 
     fn open(&self, run: RunId) -> (LogReader, TerminalInputWriter) {

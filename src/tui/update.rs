@@ -30,7 +30,7 @@ impl Screen {
         let is_input = message.is_user_input();
         match message {
             Message::Key(key) => effects = self.press(key, now),
-            Message::Paste(text) => self.paste(&text, now),
+            Message::Paste(text) => effects.extend(self.paste(&text, now)),
             Message::Mouse(mouse) => effects = self.click(mouse, now),
             Message::Resize { width, height } => self.size = Size { width, height },
             Message::Events(events) => effects.extend(self.apply_events(&events, now)),
@@ -47,8 +47,14 @@ impl Screen {
                 let which = if direction == Direction::Earlier { "earliest" } else { "latest" };
                 self.status_line.show(Severity::Warning, format!("This is the {which} run that is kept."), now);
             }
+            Message::RunsToCompare(readers) => effects.push(Effect::OpenDiff(readers)),
             Message::RunHistory { job, runs, hook_result } => self.details.set_runs(job, runs, hook_result),
             Message::DueTimes(history) => self.due_times.set(*history),
+            Message::LogSearch(results) => {
+                if let Some(Dialog::SearchAll(search)) = &mut self.dialog {
+                    search.add(results);
+                }
+            }
             Message::OutputGrown => {
                 self.subscriptions.refresh();
                 self.refresh_output();
@@ -246,8 +252,10 @@ impl Screen {
             self.type_key(typing, key, now);
             return Vec::new();
         }
-        if let Some(dialog) = self.dialog.take() {
-            return self.press_in_dialog(dialog, key, now);
+        match self.dialog.take() {
+            Some(Dialog::SearchAll(search)) => return self.press_in_search(search, key, now),
+            Some(dialog) => return self.press_in_dialog(dialog, key, now),
+            None => {}
         }
         if let Some(action) = self.settings.keymap.action(key, self.lists.focus().output) {
             return self.perform(action, now);
@@ -321,6 +329,8 @@ impl Screen {
                     self.filter_by(&text, now);
                 }
             },
+            // It takes its keys itself.
+            Dialog::SearchAll(_) => self.dialog = Some(dialog),
             Dialog::Search(line) => match key.code {
                 // Fails only where there is no search to end.
                 _ if cancels => drop(self.pane_mut().search("")),
@@ -352,15 +362,20 @@ impl Screen {
         effects
     }
 
-    fn paste(&mut self, text: &str, now: DateTime<Utc>) {
+    fn paste(&mut self, text: &str, now: DateTime<Utc>) -> Option<Effect> {
         if let Some(typing) = self.typing {
-            return self.type_text(typing, text, now);
+            self.type_text(typing, text, now);
+            return None;
         }
-        let Some(line) = self.dialog.as_mut().and_then(Dialog::line_mut) else { return };
+        let line = self.dialog.as_mut().and_then(Dialog::line_mut)?;
         line.insert(text);
+        if let Some(Dialog::SearchAll(search)) = &mut self.dialog {
+            return search.restart().map(|request| Effect::Store(StoreRequest::SearchLogs(request)));
+        }
         if let Some(Dialog::Filter(line)) = &self.dialog {
             let text = line.text().to_owned();
             self.filter_by(&text, now);
         }
+        None
     }
 }

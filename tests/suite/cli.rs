@@ -10,6 +10,7 @@ mod follow;
 mod grep;
 mod help;
 mod hints;
+mod history;
 mod init;
 mod job_options;
 mod last_run;

@@ -14,6 +14,7 @@ mod job_details;
 mod job_progress;
 mod keys;
 mod list_room;
+mod log_search;
 mod marks;
 mod mouse;
 mod notifications;

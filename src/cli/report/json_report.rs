@@ -9,8 +9,7 @@ use serde::Serialize;
 
 use super::gather::{FailedRun, MissedDue, QueueActivity, ReportData, TimedRun};
 use crate::cli::error::CliError;
-use crate::cli::json_records::write_json;
-use crate::model::{SlowReason, SlowRun};
+use crate::cli::json_records::{SlowRunRecord, write_json};
 
 #[derive(Serialize)]
 struct ReportRecord<'a> {
@@ -67,26 +66,6 @@ struct MissedDueRecord<'a> {
     target: &'a str,
     due_at: String,
     reason: &'a str,
-}
-
-/// A run that was slower than usual.
-#[derive(Serialize)]
-pub(in crate::cli) struct SlowRunRecord {
-    usual_ms: u64,
-    compared_runs: usize,
-    reasons: Vec<&'static str>,
-    explanations: Vec<String>,
-}
-
-impl SlowRunRecord {
-    pub(in crate::cli) fn new(slow: &SlowRun) -> Self {
-        Self {
-            usual_ms: millis(slow.usual),
-            compared_runs: slow.compared,
-            reasons: slow.reasons.iter().map(SlowReason::as_str).collect(),
-            explanations: slow.reasons.iter().map(ToString::to_string).collect(),
-        }
-    }
 }
 
 /// Prints the object.

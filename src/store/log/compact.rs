@@ -8,7 +8,7 @@ use std::path::Path;
 use super::deletion::lock_shared;
 use super::files::{head_path, tail_path};
 use super::notices::omission_notice;
-use super::tail_segment::{HEADER_LEN_U64, TailHeader};
+use super::tail_segment::{DroppedLines, HEADER_LEN_U64, TailHeader};
 use crate::crash;
 use crate::model::RunId;
 use crate::store::error::StoreError;
@@ -31,21 +31,31 @@ pub fn recover(dir: &Path, run: RunId) -> Result<(), StoreError> {
     let head = head_path(dir, run);
     let head = private_files::open(&options, &head).map_err(|error| StoreError::io(head, error))?;
     lock_shared(&head);
-    compact(dir, run, &head, &tail, header)
+    compact(dir, run, &head, &tail, header, None)
 }
 
-/// Moves the tail. At every moment the header tells readers where each byte is.
-pub(super) fn compact(dir: &Path, run: RunId, head: &File, tail: &File, header: TailHeader) -> Result<(), StoreError> {
+/// Moves the tail. At every moment the header tells readers where each byte is. `line_ends` is how many lines ended in all
+/// that was written behind the head, if this is known.
+pub(super) fn compact(
+    dir: &Path,
+    run: RunId,
+    head: &File,
+    tail: &File,
+    header: TailHeader,
+    line_ends: Option<u64>,
+) -> Result<(), StoreError> {
     let path = tail_path(dir, run);
     let failed = |error| StoreError::io(&path, error);
     let header = if header.moved_until == 0 { start_compaction(head, tail, header).map_err(failed)? } else { header };
     let head_failed = |error| StoreError::io(head_path(dir, run), error);
-    move_tail(head, tail, header).map_err(head_failed)?;
+    let kept_line_ends = move_tail(head, tail, header).map_err(head_failed)?;
     if header.kept_from == header.head_len {
         // Nothing was dropped: offsets of the output are offsets of the file.
         std::fs::remove_file(&path).map_err(failed)
     } else {
-        tail.set_len(HEADER_LEN_U64).map_err(failed)
+        let dropped = line_ends.map(|line_ends| DroppedLines(line_ends.saturating_sub(kept_line_ends)));
+        tail.set_len(HEADER_LEN_U64).map_err(failed)?;
+        dropped.map_or(Ok(()), |dropped| dropped.write(tail)).map_err(failed)
     }
 }
 
@@ -70,7 +80,9 @@ fn start_compaction(head: &File, tail: &File, mut header: TailHeader) -> io::Res
     Ok(header)
 }
 
-fn move_tail(mut head: &File, tail: &File, mut header: TailHeader) -> io::Result<()> {
+/// Returns how many lines ended in what was moved.
+fn move_tail(mut head: &File, tail: &File, mut header: TailHeader) -> io::Result<u64> {
+    let mut line_ends = 0;
     // A worker that died while moving may have written beyond this point.
     let end = header.head_position(header.moved_until);
     head.set_len(end)?;
@@ -82,12 +94,13 @@ fn move_tail(mut head: &File, tail: &File, mut header: TailHeader) -> io::Result
         let chunk = &mut buffer[..usize::try_from(len).unwrap_or(usize::MAX)];
         tail.read_exact_at(chunk, at)?;
         head.write_all(chunk)?;
+        line_ends += memchr::memchr_iter(b'\n', chunk).count() as u64;
         header.moved_until += len;
         header.write(tail)?;
         crash::point("compacting");
         punch_hole(tail, at, len);
     }
-    Ok(())
+    Ok(line_ends)
 }
 
 /// The distance to the start of the next line; 0 if that is too far.

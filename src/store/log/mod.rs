@@ -20,6 +20,8 @@ mod index_reader;
 mod index_writer;
 #[cfg(target_os = "linux")]
 mod inotify_watches;
+mod line_diff;
+mod line_search;
 mod log_watch;
 mod notices;
 mod progress;
@@ -37,6 +39,8 @@ pub use files::log_path;
 pub(super) use files::{is_own, record_own};
 pub(super) use hook_result::save_hook_result;
 pub use index_reader::OutputSpan;
+pub use line_diff::{DiffLine, LineEquality, MAX_COMPARED_LINES, OutputDiff};
+pub use line_search::{LinePattern, LineSearch, OutputLine};
 pub use notices::omission_notice;
 pub(super) use progress::{Fetch, FetchFn, LogProgress, ProgressFn};
 pub use reader::{LogChunk, LogReader};

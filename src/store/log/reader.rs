@@ -10,7 +10,7 @@ use super::files::{has_printed, head_path, index_path, sizes_path, tail_path};
 use super::index_reader::{IndexReader, OutputSpan};
 use super::notices::read_deletion_notice;
 use super::progress::{Fetch, FetchFn};
-use super::tail_segment::TailHeader;
+use super::tail_segment::{DroppedLines, TailHeader};
 use super::watched_runs::WatchedRuns;
 use super::{hook_result, log_watch, terminal_sizes};
 use crate::model::{HookResult, Run, RunId, WindowSize};
@@ -133,6 +133,19 @@ impl LogReader {
     /// cut short by a crash.
     pub fn span_at(&mut self, offset: u64) -> OutputSpan {
         self.index.span_at(offset)
+    }
+
+    /// How many lines ended in the part of the output that was dropped. None while the run is not over, or if this is not
+    /// known.
+    pub fn dropped_lines(&mut self) -> Result<Option<u64>, StoreError> {
+        let path = tail_path(&self.dir, self.run);
+        match opened(&mut self.tail, &path)? {
+            Some(tail) => {
+                let dropped = DroppedLines::read(tail).map_err(|error| StoreError::io(path, error))?;
+                Ok(dropped.map(|DroppedLines(count)| count))
+            }
+            None => Ok(None),
+        }
     }
 
     /// Whether the log has a stream index. Logs of older versions have none.

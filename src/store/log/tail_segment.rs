@@ -35,6 +35,33 @@ const HEADER_LEN: usize = (FIELD_COUNT + 1) * 8;
 /// The length of the header in the file.
 pub(super) const HEADER_LEN_U64: u64 = HEADER_LEN as u64;
 
+/// How many lines ended in the dropped part of an output, behind the header of a tail that was moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct DroppedLines(pub(super) u64);
+
+impl DroppedLines {
+    /// What the second word is combined with, so that other bytes aren't taken for it.
+    const CHECK: u64 = 0x6c69_6e65_7301_0001;
+
+    /// Reads the number. None if it is not known.
+    pub(super) fn read(file: &File) -> io::Result<Option<Self>> {
+        let mut bytes = [0; 16];
+        match file.read_exact_at(&mut bytes, HEADER_LEN_U64) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+            result => result?,
+        }
+        let (words, _) = bytes.as_chunks::<8>();
+        let [count, check] = [0, 1].map(|nth| words.get(nth).map_or(0, |word| u64::from_le_bytes(*word)));
+        Ok((count ^ Self::CHECK == check).then_some(Self(count)))
+    }
+
+    /// Writes the number.
+    pub(super) fn write(self, file: &File) -> io::Result<()> {
+        let words = [self.0, self.0 ^ Self::CHECK].map(u64::to_le_bytes);
+        file.write_all_at(words.as_flattened(), HEADER_LEN_U64)
+    }
+}
+
 impl TailHeader {
     /// Reads the header; none if it has not been written yet.
     pub(super) fn read(file: &File) -> io::Result<Option<Self>> {

@@ -33,6 +33,8 @@ pub struct LogWriter {
     /// The length of the head.
     head_len: u64,
     tail: Option<(File, TailHeader)>,
+    /// How many lines ended in what was written to the tail.
+    tail_line_ends: u64,
     index_writer: IndexWriter,
     size_writer: SizeWriter,
     lost: LostOutput,
@@ -68,6 +70,7 @@ impl LogWriter {
             head: None,
             head_len: 0,
             tail: None,
+            tail_line_ends: 0,
             index_writer,
             size_writer,
             lost: LostOutput::default(),
@@ -109,7 +112,7 @@ impl LogWriter {
         let admitted = self.report_lost();
         self.index_writer.finish();
         if let (Some(head), Some((tail, header))) = (&self.head, &self.tail) {
-            compact::compact(&self.dir, self.run, head, tail, *header)?;
+            compact::compact(&self.dir, self.run, head, tail, *header, Some(self.tail_line_ends))?;
         }
         if let Some(progress) = &self.progress {
             progress.call(LogProgress::Finished);
@@ -195,6 +198,8 @@ impl LogWriter {
             let (chunk, rest) = bytes.split_at(usize::try_from(len).unwrap_or(bytes.len()));
             let (written, result) = write_at(file, at, chunk);
             header.output_len += written;
+            let appended = &chunk[..usize::try_from(written).unwrap_or(chunk.len())];
+            self.tail_line_ends += memchr::memchr_iter(b'\n', appended).count() as u64;
             header.write(file).map_err(failed)?;
             result.map_err(failed)?;
             bytes = rest;

@@ -8,6 +8,7 @@ mod jobs;
 mod navigation;
 mod plan;
 mod queues;
+mod search;
 mod targets;
 
 use chrono::{DateTime, Utc};
@@ -151,6 +152,8 @@ impl Screen {
             Action::Help => Ok(ActionPlan::Open(Dialog::Menu(ActionMenu::help()))),
             Action::Overview => self.plan_overview(false),
             Action::FindQueue => self.plan_overview(true),
+            Action::SearchAll => self.plan_search(),
+            Action::Diff => self.plan_diff(),
             Action::Copy => Ok(self.plan_approve(&self.selected_approval()?)),
             Action::CommandPalette => Ok(ActionPlan::Open(Dialog::Menu(ActionMenu::palette()))),
             Action::Quit => Ok(ActionPlan::Apply(vec![Effect::Exit(ExitReason::Quit)])),
@@ -208,6 +211,13 @@ impl Screen {
         Ok(ActionPlan::Apply(vec![self.pane().request_adjacent_run(&job, direction)?]))
     }
 
+    /// Compares the output that is shown with that of the run before.
+    fn plan_diff(&self) -> PlanResult {
+        let job = self.require_selected()?;
+        let run = self.pane().run().ok_or("This job has not run yet.")?;
+        Ok(ActionPlan::Apply(vec![Effect::Store(StoreRequest::OpenRunsToCompare(job.id, run))]))
+    }
+
     fn editor_position(&self) -> EditorPosition {
         if let Some(broken) = &self.file.error {
             return broken.line.map_or(EditorPosition::Top, EditorPosition::Line);
@@ -256,6 +266,7 @@ fn selects_job(action: Action) -> bool {
             | Action::AllQueues
             | Action::Overview
             | Action::FindQueue
+            | Action::SearchAll
             | Action::FollowNewest
             | Action::Follow
             | Action::Wrap

@@ -1,10 +1,12 @@
 //! Navigation: the cursor, the focus, the current queue, marks, sort order and filters.
 
-use crate::model::{JobId, QueueId};
+use crate::model::{JobId, QueueId, RunId};
 use crate::text::{count_noun, is_or_are};
 use crate::tui::action::Action;
+use crate::tui::dialog::Dialog;
 use crate::tui::job_lists::CursorMove;
 use crate::tui::layout::{Focus, PHASES, phase_index};
+use crate::tui::log_search::LogSearch;
 use crate::tui::state::Screen;
 
 /// The filter for failed jobs.
@@ -75,7 +77,13 @@ impl Screen {
 
     fn back(&mut self) -> Result<(), String> {
         let focus = self.lists.focus();
-        if let Some(tiles) = &mut self.tiles {
+        let run = self.output.run();
+        let came_from_search =
+            |(_, opened): &mut (Box<LogSearch>, Option<RunId>)| focus.output && run.is_some() && *opened == run;
+        if let Some((search, _)) = self.last_search.take_if(came_from_search) {
+            self.lists.focus_list(focus.list);
+            self.dialog = Some(Dialog::SearchAll(search));
+        } else if let Some(tiles) = &mut self.tiles {
             if tiles.zoom {
                 tiles.zoom = false;
             } else {

@@ -123,6 +123,17 @@ impl LogView {
         self.search = text.and_then(SearchPattern::new).map(Search::new);
     }
 
+    /// Searches for plain text, and goes to the first hit in the line that starts at this offset or behind it.
+    pub fn search_from(&mut self, text: &str, offset: u64) {
+        self.set_search(Some(text));
+        self.keep_failure(|output| {
+            if let Some(search) = &mut output.search {
+                search.request_hit(true, RowPosition { line: offset, byte: 0 });
+            }
+            output.show_found_hit()
+        });
+    }
+
     /// Moves to the next or previous hit and wraps around at the end. If no hit is near, the search continues in the
     /// following calls of [`refresh`](Self::refresh).
     pub fn search_next(&mut self, forwards: bool) {

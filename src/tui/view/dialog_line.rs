@@ -42,6 +42,7 @@ pub(super) fn draw(
             Some(draw_input(("filter: ", &error), filter, appearance, area, buffer))
         }
         Dialog::Overview(overview) => input("queue: ", &overview.line, buffer),
+        Dialog::SearchAll(search) => input("search all output: ", &search.line, buffer),
         Dialog::Search(text) => input("search: ", text, buffer),
         Dialog::Menu(menu) => {
             input(if menu.kind == MenuKind::Help { "find: " } else { "action: " }, &menu.line, buffer)

@@ -5,7 +5,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
-use crate::model::{Call, Job, JobState, Program, RunId, SiteState, Value};
+use crate::model::{Call, Job, JobState, Program, RunId, SiteState, SlowRun, Value};
 use crate::text;
 use crate::tui::action::Action;
 use crate::tui::details_pane::RunHistory;
@@ -196,6 +196,9 @@ impl DetailColumn<'_> {
         if let Some(usage) = &end.usage {
             lines.extend(self.wrapped("Used   ", &usage.to_string(), theme.dim));
         }
+        let host_of = |id| self.site.workers().find(|worker| worker.id == id).map(|worker| &*worker.host);
+        let slow = self.history.and_then(|history| SlowRun::of_result(self.job, &history.runs, self.now, host_of));
+        lines.extend(slow.into_iter().flat_map(|slow| self.wrapped("Slow   ", &slow.to_string(), theme.dim)));
         lines
     }
 

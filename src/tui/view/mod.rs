@@ -14,6 +14,7 @@ mod job_lists;
 mod job_row;
 mod key_hints;
 mod line_painter;
+mod log_search;
 mod matrix_results;
 mod message_line;
 mod needs_tree;
@@ -89,6 +90,8 @@ impl Screen {
         {
             self.draw_overview(&mut overview, layout, buffer, &mut targets, now);
             self.dialog = Some(Dialog::Overview(overview));
+        } else if let Some(Dialog::SearchAll(search)) = &mut self.dialog {
+            log_search::draw(search, &self.settings.appearance, layout.body, buffer, &mut targets);
         } else if !self.has_queue() {
             empty_states::draw_no_queues(&self.settings, layout.body, buffer);
         } else {
@@ -256,6 +259,6 @@ fn shows_line(dialog: &Dialog) -> bool {
         Dialog::Confirm { .. } => false,
         Dialog::Menu(menu) => menu.is_typing,
         Dialog::Overview(overview) => overview.is_typing,
-        Dialog::Add(_) | Dialog::Filter(_) | Dialog::Search(_) => true,
+        Dialog::Add(_) | Dialog::Filter(_) | Dialog::Search(_) | Dialog::SearchAll(_) => true,
     }
 }

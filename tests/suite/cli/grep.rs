@@ -1,6 +1,9 @@
 //! `setlist grep`: searches the output of all kept runs.
 
+use chrono::Utc;
 use serde_json::Value;
+use setlist::model::{RunId, Stream};
+use setlist::store::log::LogWriter;
 
 use crate::temp_site::TempSite;
 
@@ -102,4 +105,38 @@ fn matches_are_coloured_on_request() {
     let site = processed();
     let (_, text) = grep(&site, &["--color", "always", "three"]);
     assert!(text.contains("1;31mthree\x1b[0m"), "{text:?}");
+}
+
+#[test]
+fn lines_behind_a_dropped_part_have_their_numbers() {
+    let site = TempSite::with("queues: {q: [{id: a, run: echo}]}\n");
+    site.ok(&["process", "--quiet"]);
+    let folder = site.join(".setlist/logs");
+    let mut log = LogWriter::new(folder.clone(), RunId(1), 4096);
+    for number in 1..=5000 {
+        log.write(Stream::Out, format!("line {number}\n").as_bytes(), Utc::now()).unwrap();
+    }
+    log.finish().unwrap();
+    assert_eq!(grep(&site, &["^line 7$|2500|4999"]), found("q/a:1:7:line 7\nq/a:1:4999:line 4999\n"));
+    // What versions before this one have left does not say how many lines were dropped.
+    let tail = std::fs::OpenOptions::new().write(true).open(folder.join("1.tail")).unwrap();
+    tail.set_len(56).unwrap();
+    assert_eq!(grep(&site, &["^line 7$|4999"]), found("q/a:1:7:line 7\nq/a:1:?:line 4999\n"));
+    let (_, json) = grep(&site, &["--json", "4999"]);
+    assert!(json.contains("\"line\":null"), "{json}");
+}
+
+#[test]
+fn the_runs_of_many_jobs_are_printed_in_their_order() {
+    let site = TempSite::with(
+        "queues: {q: {parallel: 4, jobs: [{id: many, for_each: 1..40, run: 'seq 1 $((SETLIST_ITEM % 7 * 3000)); echo end $SETLIST_ITEM'}]}}\n",
+    );
+    site.ok(&["process", "--quiet"]);
+    let (_, ends) = grep(&site, &["^end"]);
+    let expected: Vec<String> = (1..=40).map(|n| format!("q/many[{n}]:1:{}:end {n}", n % 7 * 3000 + 1)).collect();
+    assert_eq!(ends.lines().collect::<Vec<_>>(), expected);
+    let (_, groups) = grep(&site, &["-B1", "^end [12]$"]);
+    assert_eq!(groups.lines().filter(|line| *line == "--").count(), 1, "{groups}");
+    let (_, all) = grep(&site, &["-c", ""]);
+    assert_eq!(all.lines().nth(5), Some("q/many[6]:1:18001"));
 }

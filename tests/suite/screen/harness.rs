@@ -15,7 +15,7 @@ use setlist::model::{
     Command, Definition, DesiredQueue, DesiredState, Event, ExecOptions, Failure, FailureKind, HookResult, JobId,
     Outcome, Phase, QueueId, QueueSettings, RunId, RunReport, Script, Site, Stream, Value, WindowSize, WorkerId,
 };
-use setlist::store::log::LogWriter;
+use setlist::store::log::{LogReader, LogWriter};
 use setlist::store::{MemoryStore, Store};
 use setlist::tui::effect::{EditorPosition, Effect, ExitReason, StoreRequest};
 use setlist::tui::keymap::Keymap;
@@ -26,6 +26,8 @@ use setlist::tui::store_thread::StoreThread;
 use setlist::tui::theme::{Appearance, Palette};
 use setlist::tui::{Screen, ScreenSettings};
 use tempfile::TempDir;
+
+use crate::temp_site::WAIT_TIMEOUT;
 
 pub(crate) struct ScreenHarness {
     pub(crate) store: MemoryStore,
@@ -39,6 +41,8 @@ pub(crate) struct ScreenHarness {
     pub(crate) copied: Vec<String>,
     /// The desktop notifications that were sent.
     pub(crate) notified: Vec<String>,
+    /// The outputs that were compared last.
+    pub(crate) compared: Option<[LogReader; 2]>,
     /// How many times the pager was opened.
     pub(crate) pager_opens: usize,
     /// The runs whose artifacts were shown.
@@ -146,6 +150,7 @@ impl ScreenHarness {
             editor_positions: Vec::new(),
             copied: Vec::new(),
             notified: Vec::new(),
+            compared: None,
             pager_opens: 0,
             artifacts_opened: Vec::new(),
             file_reloads: 0,
@@ -191,6 +196,7 @@ impl ScreenHarness {
                     Effect::CopyToClipboard(text) => self.copied.push(text),
                     Effect::Notify(text) => self.notified.push(text),
                     Effect::OpenPager(_) => self.pager_opens += 1,
+                    Effect::OpenDiff(readers) => self.compared = Some(*readers),
                     Effect::OpenArtifacts(run) => self.artifacts_opened.push(run),
                     Effect::Exit(why) => self.exit_reason = Some(why),
                     Effect::RequestSuspend | Effect::Suspend | Effect::Repaint | Effect::CaptureMouse(_) => {}
@@ -335,6 +341,21 @@ impl ScreenHarness {
             line.trim_end().to_owned()
         };
         rows.map(line).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Handles messages of other threads until the screen shows a text; returns all that it shows.
+    #[track_caller]
+    pub(crate) fn wait_for_text(&mut self, wanted: &str) -> String {
+        loop {
+            let text = self.text();
+            if text.contains(wanted) && !self.screen.is_busy() {
+                return text;
+            }
+            let next =
+                if self.screen.is_busy() { Some(Message::Tick) } else { self.messages.recv_timeout(WAIT_TIMEOUT).ok() };
+            let Some(message) = next else { panic!("timed out waiting for {wanted:?}: {text}") };
+            self.send(message);
+        }
     }
 
     /// The message line.

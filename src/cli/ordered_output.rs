@@ -1,0 +1,179 @@
+//! Output of several threads that search different things, printed in the order of these things.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// How much may be held until it is its turn.
+const MAX_HELD_BYTES: usize = 16 << 20;
+/// How much a thread collects before it hands it over.
+const BUFFER_BYTES: usize = 32 << 10;
+
+/// Collects the output of numbered parts, and writes it in the order of their numbers.
+pub(super) struct OrderedOutput<W> {
+    state: Mutex<OutputState<W>>,
+    changed: Condvar,
+}
+
+struct OutputState<W> {
+    out: W,
+    /// Written between the output of different parts.
+    separator: &'static str,
+    /// The part whose output was written last.
+    last_written: Option<usize>,
+    /// The part that is written directly.
+    next: usize,
+    /// The output of later parts, and whether these are complete.
+    held: BTreeMap<usize, (Vec<u8>, bool)>,
+    held_bytes: usize,
+    error: Option<io::Error>,
+}
+
+/// Writes the output of one part.
+pub(super) struct PartWriter<'o, W: Write> {
+    output: &'o OrderedOutput<W>,
+    part: usize,
+    buffer: Vec<u8>,
+}
+
+impl<W: Write> OrderedOutput<W> {
+    /// Writes `separator` between the output of different parts.
+    pub(super) fn new(out: W, separator: &'static str) -> Self {
+        let (held, last_written) = (BTreeMap::new(), None);
+        let state = OutputState { out, separator, last_written, next: 0, held, held_bytes: 0, error: None };
+        Self { state: Mutex::new(state), changed: Condvar::new() }
+    }
+
+    /// A writer for a part. There has to be one for each number from 0 on.
+    pub(super) fn part(&self, part: usize) -> PartWriter<'_, W> {
+        PartWriter { output: self, part, buffer: Vec::new() }
+    }
+
+    /// Writes what is left; returns the first error.
+    pub(super) fn finish(self) -> io::Result<()> {
+        let mut state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        state.error.take().map_or(Ok(()), Err)?;
+        state.out.flush()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, OutputState<W>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes output of a part. Waits if too much is held already. Fails if nothing can be written any more.
+    fn take(&self, part: usize, bytes: &mut Vec<u8>, is_complete: bool) -> io::Result<()> {
+        let mut state = self.lock();
+        while state.next != part && state.held_bytes > MAX_HELD_BYTES && state.error.is_none() {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        if state.error.is_some() {
+            bytes.clear();
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        if state.next != part {
+            state.held_bytes += bytes.len();
+            let (held, complete) = state.held.entry(part).or_default();
+            held.append(bytes);
+            *complete |= is_complete;
+            return Ok(());
+        }
+        state.write(bytes);
+        bytes.clear();
+        if is_complete {
+            state.advance();
+            self.changed.notify_all();
+        }
+        Ok(())
+    }
+}
+
+impl<W: Write> OutputState<W> {
+    fn write(&mut self, bytes: &[u8]) {
+        if self.error.is_some() || bytes.is_empty() {
+            return;
+        }
+        let before = self.last_written.replace(self.next);
+        let is_between = before.is_some_and(|before| before != self.next);
+        let separator = if is_between { self.separator } else { "" };
+        let written = self.out.write_all(separator.as_bytes()).and_then(|()| self.out.write_all(bytes));
+        self.error = written.and_then(|()| self.out.flush()).err();
+    }
+
+    /// The current part is complete: writes those after it that are, too, and the start of the first that isn't.
+    fn advance(&mut self) {
+        self.next += 1;
+        while let Some((held, is_complete)) = self.held.remove(&self.next) {
+            self.held_bytes -= held.len();
+            self.write(&held);
+            if !is_complete {
+                break;
+            }
+            self.next += 1;
+        }
+    }
+}
+
+impl<W: Write> Write for PartWriter<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() >= BUFFER_BYTES {
+            self.output.take(self.part, &mut self.buffer, false)?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.output.take(self.part, &mut self.buffer, false)
+    }
+}
+
+impl<W: Write> Drop for PartWriter<'_, W> {
+    fn drop(&mut self) {
+        // The error is that of the output, which `finish` returns.
+        let _ = self.output.take(self.part, &mut self.buffer, true);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_written_in_order_whenever_they_come() {
+        let mut bytes = Vec::new();
+        let output = OrderedOutput::new(&mut bytes, "--\n");
+        let [mut zero, mut one, mut two, three] = [0, 1, 2, 3].map(|part| output.part(part));
+        writeln!(two, "2").unwrap();
+        two.flush().unwrap();
+        drop(three);
+        writeln!(one, "1").unwrap();
+        drop(one);
+        writeln!(zero, "0").unwrap();
+        drop(zero);
+        writeln!(two, "2 again").unwrap();
+        drop(two);
+        output.finish().unwrap();
+        assert_eq!(String::from_utf8(bytes).unwrap(), "0\n--\n1\n--\n2\n2 again\n");
+    }
+
+    #[test]
+    fn an_error_ends_all_parts() {
+        struct Full;
+        impl Write for Full {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::Error::other("full"))
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let output = OrderedOutput::new(Full, "");
+        let (mut zero, mut one) = (output.part(0), output.part(1));
+        writeln!(zero, "0").unwrap();
+        drop(zero);
+        writeln!(one, "1").unwrap();
+        assert!(one.flush().is_err());
+        drop(one);
+        assert_eq!(output.finish().unwrap_err().to_string(), "full");
+    }
+}

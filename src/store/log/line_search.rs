@@ -1,0 +1,259 @@
+//! Searches the lines of outputs for a regular expression.
+//!
+//! Lines are searched as they are shown: without colours and other escape sequences. Where the output is plain text, whole
+//! blocks are searched at once, and only the lines around a match are looked at one by one.
+
+use std::borrow::Cow;
+use std::ops::{ControlFlow, Range};
+
+use regex::bytes::{Regex, RegexBuilder};
+
+use super::reader::LogReader;
+use crate::store::error::StoreError;
+use crate::text;
+
+/// How much of an output is read at once.
+const CHUNK_BYTES: usize = 256 * 1024;
+/// Longer lines are searched in parts of this length, so that memory is bounded. By default, no output is as long.
+const MAX_LINE_BYTES: usize = 32 * 1024 * 1024;
+
+/// A regular expression for lines, or a plain text.
+#[derive(Clone, Debug)]
+pub struct LinePattern {
+    line: Regex,
+    /// Finds all matches in several lines of plain text, and maybe some that reach over the end of a line. None if it could
+    /// miss one.
+    block: Option<Regex>,
+}
+
+/// A line of an output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutputLine<'t> {
+    /// Counted from 1. None after a part of the output was dropped, if it is not known how many lines that had.
+    pub number: Option<u64>,
+    /// Where it starts in the output.
+    pub offset: u64,
+    /// Without its end, and without escape sequences.
+    pub text: Cow<'t, str>,
+    /// Whether the pattern matches.
+    pub is_match: bool,
+}
+
+/// A search in one output.
+pub struct LineSearch<'p> {
+    /// None if every line matches.
+    pattern: Option<&'p LinePattern>,
+    /// Whether lines that don't match are visited, too.
+    visits_all: bool,
+    /// How many lines ended before the current position, if that is known.
+    line_ends: Option<u64>,
+}
+
+/// Called for each line; can end the search.
+type Visit<'v> = &'v mut dyn FnMut(&OutputLine<'_>) -> ControlFlow<()>;
+
+impl LinePattern {
+    /// A regular expression, or a text as it is written.
+    pub fn new(pattern: &str, ignores_case: bool, is_text: bool) -> Result<Self, regex::Error> {
+        let pattern = if is_text { regex::escape(pattern) } else { pattern.to_owned() };
+        let build = |is_multi_line| {
+            RegexBuilder::new(&pattern).case_insensitive(ignores_case).multi_line(is_multi_line).build()
+        };
+        // These mean the start or end of the text, or change what `^` and `.` mean.
+        let has_flags = pattern.match_indices("(?").any(|(at, _)| !pattern[at + 2..].starts_with(':'));
+        let is_about_text = has_flags || ["\\A", "\\z"].iter().any(|part| pattern.contains(part));
+        let block = if is_about_text { None } else { build(true).ok() };
+        Ok(Self { line: build(false)?, block })
+    }
+
+    /// Where the matches in a line are, in bytes.
+    pub fn ranges(&self, line: &str) -> Vec<Range<usize>> {
+        self.line.find_iter(line.as_bytes()).map(|found| found.range()).collect()
+    }
+}
+
+impl<'p> LineSearch<'p> {
+    /// Searches for the lines that match; with `visits_all`, visits the others as well.
+    pub fn new(pattern: &'p LinePattern, visits_all: bool) -> Self {
+        Self { pattern: Some(pattern), visits_all, line_ends: Some(0) }
+    }
+
+    /// Visits all lines.
+    pub fn all() -> Self {
+        Self { pattern: None, visits_all: true, line_ends: Some(0) }
+    }
+
+    /// Searches an output up to its current end.
+    pub fn run(mut self, log: &mut LogReader, visit: Visit<'_>) -> Result<(), StoreError> {
+        let (mut buffer, mut pending) = (vec![0; CHUNK_BYTES], Vec::new());
+        let mut offset = 0;
+        loop {
+            let chunk = log.read_at(offset, &mut buffer)?;
+            if chunk.len == 0 {
+                break;
+            }
+            if chunk.offset > offset {
+                // A part of the output was dropped here.
+                let start = offset - pending.len() as u64;
+                if self.search_last(&std::mem::take(&mut pending), start, visit).is_break() {
+                    return Ok(());
+                }
+                self.line_ends = self.line_ends.zip(log.dropped_lines()?).map(|(ends, dropped)| ends + dropped);
+            }
+            offset = chunk.offset + chunk.len as u64;
+            let read = buffer.get(..chunk.len).unwrap_or_default();
+            let end = memchr::memrchr(b'\n', read).map_or(0, |end| end + 1);
+            let (complete, rest) = read.split_at(end);
+            // The lines that end in this chunk.
+            let start = chunk.offset - pending.len() as u64;
+            let is_done = if pending.is_empty() {
+                self.search_block(complete, start, visit)
+            } else if complete.is_empty() {
+                ControlFlow::Continue(())
+            } else {
+                pending.extend_from_slice(complete);
+                self.search_block(&std::mem::take(&mut pending), start, visit)
+            };
+            if is_done.is_break() {
+                return Ok(());
+            }
+            pending.extend_from_slice(rest);
+            if pending.len() > MAX_LINE_BYTES {
+                let start = offset - pending.len() as u64;
+                if self.search_line(&std::mem::take(&mut pending), start, visit).is_break() {
+                    return Ok(());
+                }
+            }
+        }
+        let start = offset - pending.len() as u64;
+        let _ = self.search_last(&pending, start, visit);
+        Ok(())
+    }
+
+    /// Searches an incomplete line.
+    fn search_last(&mut self, line: &[u8], offset: u64, visit: Visit<'_>) -> ControlFlow<()> {
+        if line.is_empty() { ControlFlow::Continue(()) } else { self.search_line(line, offset, visit) }
+    }
+
+    /// Searches complete lines.
+    fn search_block(&mut self, block: &[u8], offset: u64, visit: Visit<'_>) -> ControlFlow<()> {
+        let regex = self.pattern.and_then(|pattern| pattern.block.as_ref());
+        let Some(regex) = regex.filter(|_| !self.visits_all && is_plain(block)) else {
+            return self.search_lines(block, offset, visit);
+        };
+        let mut start = 0;
+        while let Some(found) = regex.find_at(block, start) {
+            // The line in which the match starts.
+            let at = found.start().min(block.len().saturating_sub(1));
+            let line_start = memchr::memrchr(b'\n', &block[..at]).map_or(0, |end| end + 1).max(start);
+            let line_end = memchr::memchr(b'\n', &block[at..]).map_or(block.len(), |end| at + end);
+            self.count_ends(&block[start..line_start]);
+            if found.end() > line_end + 1 {
+                // Each of these may reach over many lines.
+                return self.search_lines(&block[line_start..], offset + line_start as u64, visit);
+            }
+            self.search_line(&block[line_start..line_end], offset + line_start as u64, visit)?;
+            start = (line_end + 1).min(block.len());
+            self.count_ends(&block[line_end..start]);
+            if start >= block.len() {
+                break;
+            }
+        }
+        self.count_ends(&block[start..]);
+        ControlFlow::Continue(())
+    }
+
+    fn search_lines(&mut self, block: &[u8], offset: u64, visit: Visit<'_>) -> ControlFlow<()> {
+        let mut start = 0;
+        while let Some(len) = memchr::memchr(b'\n', &block[start..]) {
+            self.search_line(&block[start..start + len], offset + start as u64, visit)?;
+            start += len + 1;
+            self.count_ends(b"\n");
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn search_line(&mut self, line: &[u8], offset: u64, visit: Visit<'_>) -> ControlFlow<()> {
+        let text = if is_plain(line) {
+            String::from_utf8_lossy(line)
+        } else {
+            text::sanitize_line(&String::from_utf8_lossy(line)).into()
+        };
+        let is_match = self.pattern.is_none_or(|pattern| pattern.line.is_match(text.as_bytes()));
+        if !is_match && !self.visits_all {
+            return ControlFlow::Continue(());
+        }
+        let number = self.line_ends.map(|ends| ends + 1);
+        visit(&OutputLine { number, offset, text, is_match })
+    }
+
+    fn count_ends(&mut self, bytes: &[u8]) {
+        if let Some(ends) = &mut self.line_ends {
+            *ends += memchr::memchr_iter(b'\n', bytes).count() as u64;
+        }
+    }
+}
+
+/// Whether it is shown as it is: printable ASCII and line ends.
+fn is_plain(bytes: &[u8]) -> bool {
+    // Without an early exit within a piece, the compiler makes it fast.
+    bytes.chunks(4096).all(|piece| {
+        piece.iter().fold(true, |is_plain, byte| is_plain & (matches!(byte, b' '..=b'~') | (*byte == b'\n')))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The numbers of the lines that match: in blocks, and line by line.
+    fn found(pattern: &str, text: &str) -> [Vec<(u64, u64)>; 2] {
+        let pattern = LinePattern::new(pattern, false, false).unwrap();
+        let slow = LinePattern { block: None, ..pattern.clone() };
+        [pattern, slow].map(|pattern| {
+            let mut lines = Vec::new();
+            let mut search = LineSearch::new(&pattern, false);
+            let _ = search.search_block(text.as_bytes(), 0, &mut |line: &OutputLine<'_>| {
+                lines.push((line.number.unwrap(), line.offset));
+                ControlFlow::Continue(())
+            });
+            lines
+        })
+    }
+
+    #[test]
+    fn blocks_and_lines_have_the_same_matches() {
+        let text = "one\ntwo\n\nthree one\nfour five\nsix\n";
+        let table: [(&str, &[u64]); 14] = [
+            ("one", &[1, 4]),
+            ("^one", &[1]),
+            ("one$", &[1, 4]),
+            ("^$", &[3]),
+            ("", &[1, 2, 3, 4, 5, 6]),
+            ("o\\s", &[]),
+            ("e\\sf", &[]),
+            ("\\s", &[4, 5]),
+            ("r\\sf|six", &[5, 6]),
+            ("[^x]five", &[5]),
+            ("[^a]*", &[1, 2, 3, 4, 5, 6]),
+            ("(?s)e.f", &[]),
+            ("\\Atwo", &[2]),
+            ("\\bx|x\\b", &[6]),
+        ];
+        for (pattern, expected) in table {
+            let [blocks, lines] = found(pattern, text);
+            assert_eq!(blocks, lines, "{pattern}");
+            assert_eq!(blocks.iter().map(|(number, _)| *number).collect::<Vec<_>>(), expected, "{pattern}");
+        }
+        assert_eq!(found("five", text)[0], [(5, 19)]);
+    }
+
+    #[test]
+    fn plain_text_is_printable_ascii() {
+        assert!(is_plain(b"plain text\nof two lines\n"));
+        for other in ["\x1b[1m", "é", "\r\n", "a\tb"] {
+            assert!(!is_plain(other.as_bytes()), "{other:?}");
+        }
+        assert!(!is_plain(&[vec![b'a'; 9000], vec![0]].concat()));
+    }
+}

@@ -1,0 +1,87 @@
+//! Draws the lines that a search over all output has found.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use crate::text;
+use crate::tui::log_search::{LogHit, LogSearch, LogSearchState};
+use crate::tui::mouse::{ClickTarget, ClickTargets};
+use crate::tui::theme::Appearance;
+
+use super::line_painter::{LinePainter, lines, without_first_line};
+
+/// The widest column with the name of a job.
+const MAX_PATH_WIDTH: usize = 36;
+
+/// Draws the results and keeps the selected line visible.
+pub(super) fn draw(
+    search: &mut LogSearch,
+    appearance: &Appearance,
+    area: Rect,
+    buffer: &mut Buffer,
+    targets: &mut ClickTargets,
+) {
+    let Appearance { theme, symbols } = appearance;
+    let body = without_first_line(area);
+    let height = usize::from(body.height);
+    let least = (search.selected + 1).saturating_sub(height);
+    search.offset = search.offset.clamp(least, search.selected.max(least));
+    draw_title(search, appearance, area, height, buffer);
+    let note = match search.state {
+        _ if !search.hits.is_empty() => None,
+        LogSearchState::NoText => Some("Type a text to find it in the output of all kept runs."),
+        LogSearchState::Searching => Some("Searching…"),
+        LogSearchState::Complete | LogSearchState::Cut => Some("No line has this text."),
+    };
+    if let Some(note) = note {
+        let note = if appearance.is_ascii() { note.replace('…', "...") } else { note.to_owned() };
+        LinePainter::new(body, buffer, symbols).left("   ", Style::new()).left(&note, theme.dim);
+        return;
+    }
+    let visible = || search.hits.iter().enumerate().skip(search.offset).take(height);
+    let widest = visible().map(|(_, hit)| text::width(&place(hit))).max().unwrap_or(0);
+    let width = widest.min(MAX_PATH_WIDTH).min(usize::from(body.width) / 2);
+    for (line, (index, hit)) in lines(body).zip(visible()) {
+        let is_selected = index == search.selected;
+        if is_selected {
+            buffer.set_style(line, theme.cursor);
+        }
+        let over = |style: Style| if is_selected { theme.cursor } else { style };
+        let mut painter = LinePainter::new(line, buffer, symbols);
+        painter.left(if is_selected { symbols.cursor } else { " " }, over(theme.active)).left(" ", over(Style::new()));
+        let place = text::fit_middle(&place(hit), width, None, symbols.ellipsis).into_owned();
+        painter.fixed_width(&place, width, over(theme.dim)).left("  ", over(Style::new()));
+        painter.left(&hit.text, over(Style::new()));
+        targets.add(line, line.x..line.right(), ClickTarget::SearchHit(index));
+    }
+}
+
+/// The job, the run and the line.
+fn place(hit: &LogHit) -> String {
+    let number = hit.number.map_or_else(|| "?".to_owned(), |number| number.to_string());
+    text::sanitize_line(&format!("{}:{}:{number}", hit.path, hit.run.attempt))
+}
+
+fn draw_title(search: &LogSearch, appearance: &Appearance, area: Rect, height: usize, buffer: &mut Buffer) {
+    let Appearance { theme, symbols } = appearance;
+    let mut painter = LinePainter::new(area, buffer, symbols);
+    painter.left(symbols.rule, theme.focus).left(" Search ", theme.focus);
+    let scope = if search.searches_all { "all queues" } else { "this queue" };
+    painter.left(&format!("{} {scope}", symbols.dot), theme.dim);
+    if !search.hits.is_empty() {
+        let more = match search.state {
+            LogSearchState::Searching => " so far",
+            LogSearchState::Cut => ", and there may be more",
+            LogSearchState::Complete | LogSearchState::NoText => "",
+        };
+        let count = text::count_noun(search.hits.len(), "line");
+        painter.left(&format!(" {} {count}{more}", symbols.dot), theme.dim);
+    }
+    painter.left(" ", Style::new());
+    let hidden = search.hits.len().saturating_sub(search.offset + height);
+    if hidden > 0 {
+        painter.right(&format!(" {}{hidden} ", symbols.below), theme.dim);
+    }
+    painter.fill(symbols.rule, theme.focus);
+}

@@ -1,0 +1,96 @@
+//! The search over the output of all jobs, and the differences between two runs.
+
+use setlist::model::Outcome;
+
+use super::harness::{ScreenHarness, failed, queue};
+
+/// Two queues whose jobs have printed lines with errors; `build/lint` in two runs.
+fn printed() -> ScreenHarness {
+    let queues = vec![
+        queue("build", 1, 0, &[("lint", "Lint"), ("unit", "Unit tests")]),
+        queue("deploy", 1, 1, &[("prod", "Production")]),
+    ];
+    let mut harness = ScreenHarness::new(queues, 100, 24);
+    let mut run = |queue: &str, keys: &str, text: &str, outcome: Outcome| {
+        harness.keys(keys);
+        let started = harness.start(queue);
+        harness.print(started.1, text);
+        harness.end(started, outcome);
+    };
+    let many: String = (1..=300).map(|line| format!("line {line}\n")).collect();
+    run("build", "r", &format!("{many}Error: first\n"), failed("exit code 1"));
+    run("build", "<Tab><Tab>r", "all is well\n", Outcome::Succeeded);
+    run("build", "<Tab>r", "an error of unit\n", Outcome::Succeeded);
+    run("deploy", "]r", "no ERROR here\n", Outcome::Succeeded);
+    harness.keys("[");
+    harness
+}
+
+#[test]
+fn a_search_over_all_output_shows_lines_while_it_is_typed() {
+    let mut harness = printed();
+    harness.keys("<^f>");
+    let text = harness.text();
+    assert!(text.contains("Search · all queues") && text.contains("Type a text to find it"), "{text}");
+    assert!(text.contains("search all output: "), "{text}");
+    harness.keys("error");
+    let text = harness.wait_for_text("3 lines");
+    let lines: Vec<&str> =
+        text.lines().filter(|line| line.to_lowercase().contains("error") && line.contains(":1:")).collect();
+    assert_eq!(lines.len(), 3, "{text}");
+    assert!(lines[0].contains("build/lint:1:301  Error: first"), "{text}");
+    assert!(lines[1].contains("build/unit:1:1") && lines[2].contains("deploy/prod:1:1"), "{text}");
+    // Capitals count once there are some; only this queue.
+    harness.keys("<Backspace><Backspace><Backspace><Backspace><Backspace>Error<Tab>");
+    let text = harness.wait_for_text("1 line ");
+    assert!(text.contains("this queue") && !text.contains("deploy/prod:"), "{text}");
+    harness.keys("x");
+    harness.wait_for_text("No line has this text.");
+    harness.keys("<Esc>");
+    assert!(harness.text().contains("Finished"), "{}", harness.text());
+}
+
+#[test]
+fn enter_shows_the_place_in_the_output_of_its_run_and_esc_goes_back() {
+    let mut harness = printed();
+    harness.keys("<^f>Error");
+    harness.wait_for_text("1 line ");
+    harness.keys("<Enter>");
+    let text = harness.wait_for_text("Error: first");
+    assert!(text.contains("Lint") && text.contains("line 298"), "an earlier run of lint, at the line: {text}");
+    assert!(!text.contains("Search ·"), "{text}");
+    assert_eq!(harness.selected_job_name().as_deref(), Some("lint"));
+    harness.keys("<Esc>");
+    let text = harness.text();
+    assert!(text.contains("Search · all queues · 1 line ") && text.contains("build/lint:1:301"), "{text}");
+    harness.keys("<Esc>");
+    assert!(harness.text().contains("Finished"), "{}", harness.text());
+    // A job of another queue.
+    harness.keys("<^f>ERROR");
+    harness.wait_for_text("1 line ");
+    harness.keys("<Enter>");
+    harness.wait_for_text("no ERROR here");
+    assert_eq!(harness.selected_job_name().as_deref(), Some("prod"));
+}
+
+#[test]
+fn the_selected_line_stays_visible_among_many() {
+    let mut harness = printed();
+    harness.keys("<^f>line");
+    let text = harness.wait_for_text("300 lines");
+    assert!(text.contains("build/lint:1:1 "), "{text}");
+    harness.keys("<PgDn><PgDn><Down>");
+    let text = harness.text();
+    assert!(text.contains("›") && !text.contains("build/lint:1:1 "), "{text}");
+}
+
+#[test]
+fn the_output_is_compared_with_that_of_the_run_before() {
+    let mut harness = printed();
+    harness.keys("gg<Tab><Tab>=");
+    assert_eq!(harness.selected_job_name().as_deref(), Some("lint"), "{}", harness.text());
+    let [mut old, mut new] = harness.compared.take().expect("two outputs");
+    assert!(old.len().unwrap() > new.len().unwrap());
+    harness.keys("<lt>=");
+    assert_eq!(harness.message(), "There is no kept run before this one.");
+}
