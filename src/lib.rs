@@ -16,7 +16,7 @@
 //! | 4 | [`tui`] | the screen: shows a copy of a site and sends commands |
 //! | 5 | [`cli`] | arguments and output; the only layer that uses all others |
 //!
-//! Beside the layers, `clock` is the system clock, `account` finds users, `stable_hash` hashes what is stored, the same
+//! Beside the layers, `clock` is the system clock, `account` finds users, `file_trust` checks who can change a file, `stable_hash` hashes what is stored, the same
 //! in every version, and `crash` names the points at which tests kill a process of a debug build.
 //!
 //! There is one way to change a site: a [`Command`] is decided by [`model::perform`] in a transaction of a
@@ -70,6 +70,7 @@
 //! | a key or an action of the screen | `tui/action.rs` (table), `tui/actions` (what it does) |
 //! | why a key does nothing now | `tui/actions` |
 //! | a field of a job | read by `definition/fields.rs`, and `inherited_fields.rs` or `job.rs`; kept in `model/exec_options.rs` or `scheduling_options.rs`; written back by `definition/save/entry.rs`; shown by `tui/view/job_details.rs` and `cli/inspect.rs`; an option of `add` in `cli/job_option_args.rs` and `job_options.rs` |
+//! | which files `jobs.yaml` includes, and what wins | `definition/include.rs`; watched by `site/file_watch.rs` |
 //! | an error of `jobs.yaml` | the file of `definition` that reads the field; `definition/yaml_errors.rs` for syntax |
 //! | a reason why a job waits | `model/wait_reason.rs` |
 //! | why a command is refused | `model/command.rs` (`Refusal`), `model/decide.rs` |
@@ -129,6 +130,7 @@ pub mod cli;
 mod clock;
 mod crash;
 pub mod definition;
+mod file_trust;
 pub mod model;
 pub mod runner;
 pub mod site;

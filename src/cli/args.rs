@@ -367,7 +367,7 @@ pub(super) struct ProcessArgs {
     #[arg(long)]
     pub resume: bool,
     /// Make the finished jobs of these queues pending first, so that they run again.
-    #[arg(long, conflicts_with = "dry_run")]
+    #[arg(long)]
     pub again: bool,
     /// Run only one job: the next one that is ready.
     #[arg(long)]

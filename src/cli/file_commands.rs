@@ -219,9 +219,9 @@ fn print_json(file: &Path, plan: Result<DesiredState, definition::Error>) -> Res
             ExitStatus::Success
         }
         Err(definition::Error::Invalid(diagnostics)) => {
-            for Diagnostic { line, column, path, message, hint, .. } in &diagnostics.errors {
+            for Diagnostic { line, column, path, message, hint, snippet, .. } in &diagnostics.errors {
                 let at = json!({"line": line, "column": column, "path": path, "message": message, "hint": hint});
-                let mut error = json!({"file": file});
+                let mut error = json!({"file": snippet.file.as_deref().map_or(file, Path::new)});
                 if let (Value::Object(error), Value::Object(at)) = (&mut error, at) {
                     error.extend(at);
                 }

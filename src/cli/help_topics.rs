@@ -17,9 +17,9 @@ macro_rules! topics {
     };
 }
 
-const TOPICS: [HelpTopic; 19] = topics![
+const TOPICS: [HelpTopic; 20] = topics![
     "jobs.yaml" "schedules" "monitoring" "values" "inputs" "items" "conditions" "pools" "environment" "failures" "keys" "filters"
-    "json" "state" "service" "config" "import" "other-tools" "what-happens"
+    "json" "state" "service" "config" "import" "from" "other-tools" "what-happens"
 ];
 
 /// What people look for, and the field or topic that it is about.

@@ -1,7 +1,7 @@
 //! `--input` and `--inputs`: values for the inputs of queues, checked before anything is requested.
 
 use std::collections::BTreeMap;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -10,6 +10,7 @@ use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr
 
 use super::error::{CliError, warn};
 use super::safe_output;
+use crate::definition;
 use crate::definition::yaml_file::{self, Node, NodeKind, Problem, Problems, ValuePath};
 use crate::model::{
     InputDeclaration, InputError, InputType, InputValues, Job, QueueId, QueueInfo, QueueMode, Refusal, SiteState,
@@ -18,13 +19,16 @@ use crate::model::{
 use crate::site::GivenInputs;
 use crate::text;
 
+/// The longest standard input that is read.
+const MAX_INPUT_BYTES: u64 = 128 << 20;
+
 /// Values for the inputs of queues.
 #[derive(Clone, Debug, Default, Args)]
 pub(super) struct InputArgs {
     /// A value for an input of the queues (`inputs` in jobs.yaml). May be repeated.
     #[arg(long, value_name = "NAME=VALUE")]
     pub input: Vec<String>,
-    /// A YAML or JSON file with values for inputs, by name. --input wins.
+    /// A YAML or JSON file with values for inputs, by name; `-` for standard input. --input wins.
     #[arg(long, value_name = "FILE")]
     pub inputs: Option<PathBuf>,
 }
@@ -47,6 +51,9 @@ impl InputArgs {
             .filter_map(|id| Some((id, &*site_state.queue(id)?.settings.inputs)))
             .collect();
         let mut given = self.given(&queues)?;
+        if again {
+            keep_last_values(site_state, &queues, &mut given);
+        }
         let needs_values = |id: &QueueId| {
             let queue = site_state.queue(id);
             queue.is_some_and(|queue| !queue.pending.is_empty() || (again && !queue.finished.is_empty()))
@@ -68,6 +75,15 @@ impl InputArgs {
             require(id, declared, given.values())?;
             refuse_other_values(site_state, id, declared, &given)?;
         }
+        Ok(given)
+    }
+
+    /// The values with which finished jobs of queues would run again.
+    pub(super) fn for_plan(&self, site_state: &SiteState, queues: &[QueueId]) -> Result<GivenInputs, CliError> {
+        let declared = |id| Some((id, &*site_state.queue(id)?.settings.inputs));
+        let queues: Vec<QueueInputs<'_>> = queues.iter().filter_map(declared).collect();
+        let mut given = self.given(&queues)?;
+        keep_last_values(site_state, &queues, &mut given);
         Ok(given)
     }
 
@@ -116,6 +132,38 @@ impl InputArgs {
             given.insert(input, value);
         }
         Ok(given)
+    }
+}
+
+/// Adds the values of the last run of each queue for inputs that were not given.
+fn keep_last_values(site_state: &SiteState, queues: &[QueueInputs<'_>], given: &mut GivenInputs) {
+    for (id, declared) in queues {
+        let last = site_state.input_values(id, &InputValues::default());
+        for input in declared.iter().filter(|input| !input.is_secret()) {
+            if let Some(Some(value)) = last.get(&input.name)
+                && !given.values().contains_key(&input.name)
+                // Another queue may have an input of this name.
+                && queues.iter().flat_map(|(_, declared)| *declared).filter(|other| other.name == input.name).all(|other| other.check(value).is_ok())
+            {
+                given.insert(input, value.clone());
+            }
+        }
+    }
+}
+
+/// Says which values of their last run queues are run again with.
+pub(super) fn report_kept_values(site_state: &SiteState, queues: &[QueueId], args: &InputArgs, given: &GivenInputs) {
+    let typed: Vec<&str> = args.input.iter().filter_map(|input| Some(input.split_once('=')?.0)).collect();
+    for id in queues {
+        let last = site_state.input_values(id, &InputValues::default());
+        let kept =
+            last.iter().filter(|(name, value)| given.values().get(*name) == Some(*value) && !typed.contains(&&***name));
+        let kept: Vec<String> = kept
+            .filter_map(|(name, value)| Some(format!("{name}={}", text::shell_command(&[value.clone()?]))))
+            .collect();
+        if !kept.is_empty() {
+            warn(&text::sanitize_line(&format!("{id} runs again with {}, as last time", kept.join(" "))));
+        }
     }
 }
 
@@ -213,6 +261,11 @@ fn read_values(path: &Path) -> Result<BTreeMap<String, String>, CliError> {
         }
         values
     };
+    if path == Path::new("-") {
+        let mut text = String::new();
+        io::stdin().lock().take(MAX_INPUT_BYTES).read_to_string(&mut text).context("cannot read standard input")?;
+        return Ok(yaml_file::parse("standard input", &text, check).map_err(definition::Error::from)?);
+    }
     let read = yaml_file::read(path, check)?;
     read.ok_or_else(|| CliError::Usage(text::sanitize_line(&format!("{} does not exist", path.display()))))
 }

@@ -10,7 +10,7 @@ use super::args::{ProcessArgs, StartArgs};
 use super::error::CliError;
 use super::error::warn;
 use super::exit::ExitStatus;
-use super::input_args::can_ask;
+use super::input_args::{can_ask, report_kept_values};
 use super::json_records::{JobRecord, write_json};
 use super::open_site::OpenSite;
 use super::own_job::refuse_to_wait_for_itself;
@@ -22,7 +22,9 @@ use super::start::{
     start, start_queues,
 };
 use crate::clock;
-use crate::model::{Command, Event, EventRecord, Job, QueueId, QueueMode, QueueState, Refusal, SiteState, WorkerInfo};
+use crate::model::{
+    Command, Event, EventRecord, Job, JobId, QueueId, QueueMode, QueueState, Refusal, Site, SiteState, WorkerInfo,
+};
 use crate::site::{GivenInputs, SitePaths, execute_requests_with, open_store};
 use crate::store::Store;
 use crate::text::{self, count_noun};
@@ -40,12 +42,15 @@ pub(super) fn process(site: OpenSite, options: &ProcessArgs, color: bool) -> Res
         let asks = can_ask() && !options.quiet && !options.next;
         site.inputs = options.inputs.for_queues(&site_state, &queues, options.again, asks)?;
     }
+    if options.dry_run {
+        return print_plan_of(site_state, &queues, options);
+    }
     if options.again {
+        if !options.quiet {
+            report_kept_values(&site_state, &queues, &options.inputs, &site.inputs);
+        }
         requeue_finished(site.store.as_mut(), &site_state, &queues)?;
         site_state = site.site_state()?;
-    }
-    if options.dry_run {
-        return print_plan(&site_state, &queues, options.json);
     }
     if !options.next {
         refuse_to_wait_for_itself(&site, &site_state, |job| queues.contains(&job.queue))?;
@@ -224,6 +229,23 @@ fn log_warnings_to_stderr() {
     let subscriber = subscriber.with_target(false).without_time().with_level(false).with_ansi(false);
     // If a subscriber is set already, it is used.
     let _ = subscriber.log_internal_errors(false).try_init();
+}
+
+/// Prints what would run, in order; with `--again` also the finished jobs, which would be pending first.
+fn print_plan_of(site_state: SiteState, queues: &[QueueId], options: &ProcessArgs) -> Result<ExitStatus, CliError> {
+    if !options.again {
+        return print_plan(&site_state, queues, options.json);
+    }
+    let given = options.inputs.for_plan(&site_state, queues)?;
+    report_kept_values(&site_state, queues, &options.inputs, &given);
+    let finished: Vec<JobId> =
+        queues.iter().filter_map(|id| site_state.queue(id)).flat_map(|queue| &queue.finished).copied().collect();
+    let site = Site::with_state(site_state, "");
+    for job in finished {
+        // Cannot be refused: the job has finished.
+        let _ = site.submit(&Command::Reset { job }, clock::now());
+    }
+    site.read(|site_state| print_plan(site_state, queues, options.json))
 }
 
 /// Prints what would run, in order.

@@ -8,6 +8,7 @@ use chrono::Local;
 use super::args::{ProcessArgs, StartArgs};
 use super::error::{CliError, warn};
 use super::exit::ExitStatus;
+use super::input_args::report_kept_values;
 use super::json_records::{QueueRecord, write_json};
 use super::open_site::OpenSite;
 use super::safe_output;
@@ -38,6 +39,9 @@ pub(super) fn start(site: OpenSite, options: &StartArgs) -> Result<ExitStatus, C
     let queues = queues_to_process(&site, &site_state, &options.queues)?;
     site.inputs = options.inputs.for_queues(&site_state, &queues, options.again, false)?;
     if options.again {
+        if !options.quiet && !options.json {
+            report_kept_values(&site_state, &queues, &options.inputs, &site.inputs);
+        }
         requeue_finished(site.store.as_mut(), &site_state, &queues)?;
         site_state = site.site_state()?;
     }

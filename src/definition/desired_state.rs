@@ -49,7 +49,8 @@ pub(super) fn read_queues(
             Some(FileField::Secrets) => secrets = pass_env::read_names(&entry.value, &path, problems),
             Some(FileField::Inputs) => inputs = InputFields::read(&entry.value, &path, problems),
             Some(FileField::Pools) => pools = pools::read_pools(&entry.value, &path, problems),
-            Some(FileField::Queues) => {}
+            // Included files have joined the tree.
+            Some(FileField::Queues | FileField::Include) => {}
             // Reserved for anchors.
             None if entry.key.text.starts_with("x-") => {}
             None => unknown_fields::report(entry, FieldScope::Top, &path, problems),

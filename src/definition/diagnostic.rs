@@ -44,6 +44,8 @@ pub struct Diagnostic {
 /// A line of the file with a highlighted span.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snippet {
+    /// The name of the file, if it is one that is included.
+    pub file: Option<Arc<str>>,
     /// The line, from 1.
     pub line: usize,
     /// The column in characters, from 1.
@@ -87,7 +89,7 @@ impl Diagnostics {
         let mut other_lines: Vec<(&Snippet, SourceSnippet<'_, Annotation<'_>>)> = Vec::new();
         let Diagnostic { line, column, snippet, .. } = diagnostic;
         let mut group = if snippet.text.is_empty() {
-            group.element(Origin::path(self.name.as_str()).line(*line).char_column(*column))
+            group.element(Origin::path(self.file_of(snippet)).line(*line).char_column(*column))
         } else {
             let mut shown = self.annotated_source(snippet, AnnotationKind::Primary, diagnostic.expected.as_deref());
             for Related { snippet: other, message } in &diagnostic.related {
@@ -101,7 +103,7 @@ impl Diagnostics {
                     other_lines.push((other, self.annotated_source(other, AnnotationKind::Context, Some(message))));
                 }
             }
-            other_lines.sort_by_key(|(snippet, _)| (snippet.line, snippet.column));
+            other_lines.sort_by_key(|(snippet, _)| (snippet.file.clone(), snippet.line, snippet.column));
             group.element(shown)
         };
         let snippets: Vec<&Snippet> =
@@ -116,6 +118,11 @@ impl Diagnostics {
         fix_columns(renderer.render(&[group]), &snippets)
     }
 
+    /// The name of the file in which a snippet is.
+    pub fn file_of<'a>(&'a self, snippet: &'a Snippet) -> &'a str {
+        snippet.file.as_deref().unwrap_or(&self.name)
+    }
+
     fn annotated_source<'a>(
         &'a self,
         snippet: &'a Snippet,
@@ -123,7 +130,7 @@ impl Diagnostics {
         label: Option<&'a str>,
     ) -> SourceSnippet<'a, Annotation<'a>> {
         SourceSnippet::source(&*snippet.text)
-            .path(self.name.as_str())
+            .path(self.file_of(snippet))
             .line_start(snippet.line)
             .annotation(kind.span(snippet.span.clone()).label(label))
     }
@@ -148,14 +155,17 @@ fn fix_columns(mut report: String, snippets: &[&Snippet]) -> String {
 impl Snippet {
     /// Whether both show the same part of the file.
     fn is_beside(&self, other: &Self) -> bool {
-        self.line == other.line && self.skipped_bytes == other.skipped_bytes && self.text.len() == other.text.len()
+        self.file == other.file
+            && self.line == other.line
+            && self.skipped_bytes == other.skipped_bytes
+            && self.text.len() == other.text.len()
     }
 }
 
 impl fmt::Display for Diagnostics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(first) = self.errors.first() else { return f.write_str(&self.name) };
-        write!(f, "{}:{}:{}: {}", self.name, first.line, first.column, first.message)?;
+        write!(f, "{}:{}:{}: {}", self.file_of(&first.snippet), first.line, first.column, first.message)?;
         match self.errors.len() - 1 + self.omitted {
             0 => Ok(()),
             more => write!(f, ", and {more} more"),

@@ -116,6 +116,8 @@ macro_rules! fields {
 fields! {
     /// Fields of the file.
     FileField:
+    Include "include" FilePatterns
+        "Other files whose queues, defaults, pools, inputs and secrets join those of this file, relative to its folder."
     Defaults "defaults" Defaults "Default values for all queues and jobs."
     Pools "pools" Pools "Named resources over all queues, and how many units of each there are: `{gpu: 2}`."
     Inputs "inputs" Inputs

@@ -25,7 +25,7 @@ pub(super) struct ItemSources {
     /// The folder of `jobs.yaml`.
     folder: PathBuf,
     known: HashMap<ItemSource, Result<Rc<SourceItems>, SourceError>>,
-    /// The hash of all items; `None` if there are no sources.
+    /// The hash of all items and included files; `None` if there are none.
     fingerprint: Option<u64>,
     /// What is odd about the items, with the id of the value that it is about.
     pub(super) warnings: Vec<Problem>,
@@ -100,16 +100,23 @@ impl ItemSources {
         }
     }
 
-    /// What the items add to the version of the file; nothing if all items are in it.
+    /// Adds a file that `jobs.yaml` includes to the fingerprint.
+    pub(super) fn add_file(&mut self, name: &str, text: &str) {
+        let start = self.fingerprint.unwrap_or(stable_hash::EMPTY);
+        let bytes = name.bytes().chain([0]).chain(text.bytes()).chain([1]);
+        self.fingerprint = Some(stable_hash::extend(start, bytes));
+    }
+
+    /// What items and included files add to the version of the file; nothing if all is in it.
     pub(super) fn version_suffix(&self) -> String {
         self.fingerprint.map(|fingerprint| format!("{VERSION_SEPARATOR}{fingerprint:016x}")).unwrap_or_default()
     }
 }
 
-/// Between the version of `jobs.yaml` and the fingerprint of the items from elsewhere.
+/// Between the version of `jobs.yaml` and the fingerprint of what is elsewhere.
 const VERSION_SEPARATOR: char = '+';
 
-/// Whether a file with this version has items from elsewhere, so that it may have changed though the file is the same.
+/// Whether a file with this version has items from elsewhere or includes other files, so that it may have changed though the file is the same.
 pub fn has_items_from_elsewhere(version: &str) -> bool {
     version
         .rsplit_once(VERSION_SEPARATOR)

@@ -1,81 +1,96 @@
 //! Parses the text of a `jobs.yaml` into the desired state of a site.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::diagnostic::{Diagnostic, Diagnostics};
+use super::include::Includes;
 use super::item_sources::ItemSources;
-use super::problems::{Problem, Problems};
-use super::source::{MAX_FILE_BYTES, Source};
-use super::value_path::ValuePath;
-use super::{desired_state, merge_keys, size_limits, spanned_value, value_check, yaml_errors};
+use super::problems::Problems;
+use super::root::parse_root;
+use super::source::Source;
+use super::spanned_value::NodeKind;
+use super::{desired_state, spanned_value, value_check};
 use crate::model::DesiredState;
 
 /// Parses the text of a file. `name` is the file's name in messages; files that it mentions are relative to its folder. The
 /// version of the result is empty, except for what depends on those files.
 pub fn parse(name: &str, text: &str) -> Result<DesiredState, Diagnostics> {
-    let folder = Path::new(name).parent().unwrap_or(Path::new(""));
-    parse_in(folder, name, text).map(|(desired, _)| desired)
+    parse_file(Path::new(name), name, text).desired
 }
 
-/// Parses the text of a file in this folder, and returns also what is odd about it, with the places.
-pub(super) fn parse_in(folder: &Path, name: &str, text: &str) -> Result<(DesiredState, Vec<String>), Diagnostics> {
+/// A file that was parsed with those that it includes.
+pub(super) struct ParsedFile {
+    /// What it describes.
+    pub(super) desired: Result<DesiredState, Diagnostics>,
+    /// What is odd about it, with the places.
+    pub(super) warnings: Vec<String>,
+    /// The paths of the files that it includes, also of those that can't be read.
+    pub(super) included: Vec<PathBuf>,
+}
+
+/// Parses the text of the file at `path`.
+pub(super) fn parse_file(path: &Path, name: &str, text: &str) -> ParsedFile {
     let source = Source::new(text);
     let mut problems = Problems::default();
-    let mut sources = ItemSources::new(folder);
-    let mut desired = check(&source, &mut sources, &mut problems);
+    let mut sources = ItemSources::new(path.parent().unwrap_or(Path::new("")));
+    let (mut desired, mut includes) = (DesiredState::default(), Includes::default());
+    if let Some(mut root) = parse_root(&source, &mut problems) {
+        includes = Includes::read(path, &mut root, &mut problems);
+        let texts = std::iter::once(text).chain(includes.files.iter().map(|file| &*file.text));
+        let may_have_placeholders = texts.into_iter().any(value_check::may_have_placeholders);
+        includes.files.iter().for_each(|file| sources.add_file(&file.name, &file.text));
+        desired = desired_state::read_queues(&root, &mut sources, may_have_placeholders, &mut problems);
+    }
+    let Includes { files, paths: included, .. } = includes;
     if !problems.is_empty() {
-        return Err(problems.into_diagnostics(name, &source));
+        let diagnostics = problems.into_diagnostics_of_files(name, &source, &files);
+        return ParsedFile { desired: Err(diagnostics), warnings: Vec::new(), included };
     }
     desired.version = sources.version_suffix();
     let ItemSources { warnings, .. } = sources;
     for warning in warnings {
         problems.add(warning);
     }
-    let file_name = Path::new(name).file_name().unwrap_or_default().display().to_string();
-    let places = problems.into_diagnostics(name, &source).errors.into_iter();
-    let warnings =
-        places.map(|Diagnostic { line, column, message, .. }| format!("{file_name}:{line}:{column}: {message}"));
-    Ok((desired, warnings.collect()))
+    let found = problems.into_diagnostics_of_files(name, &source, &files);
+    let warnings = found.errors.iter().map(|Diagnostic { line, column, message, snippet, .. }| {
+        let file_name = Path::new(found.file_of(snippet)).file_name().unwrap_or_default().display();
+        format!("{file_name}:{line}:{column}: {message}")
+    });
+    ParsedFile { warnings: warnings.collect(), desired: Ok(desired), included }
 }
 
-/// Returns the line, from 1, where the entry of the job `queue/name` starts. Also works for a file with errors, as far
-/// as it can be read.
+/// Returns the line, from 1, where the entry of the job `queue/name` starts in a text that includes no other file. Also works
+/// for a file with errors, as far as it can be read.
 pub fn line_of(text: &str, queue: &str, name: &str) -> Option<usize> {
+    place_of(Path::new(""), text, queue, name).map(|(_, line)| line)
+}
+
+/// Returns where the entry of the job `queue/name` starts: the file, if it is an included one, and the line, from 1. Also works
+/// for a file with errors, as far as it can be read.
+pub(super) fn place_of(path: &Path, text: &str, queue: &str, name: &str) -> Option<(Option<PathBuf>, usize)> {
     let source = Source::new(text);
-    let entry = desired_state::find_entry(&parse_root(&source, &mut Problems::default())?, queue, name)?;
+    let mut problems = Problems::default();
+    let mut root = parse_root(&source, &mut problems)?;
+    let includes = Includes::read(path, &mut root, &mut problems);
+    let entry = desired_state::find_entry(&root, queue, name)?;
+    let found = includes.files.iter().rev().find(|file| file.first_id <= entry);
+    let (source, first_id) = match found {
+        Some(file) => (Source::new(&file.text), file.first_id),
+        None => (source, 0),
+    };
+    let entry = entry - first_id;
     let (_, span) = spanned_value::read(&source, &[entry]).ok()?.spans.into_iter().find(|(id, _)| *id == entry)?;
-    Some(source.line_number(source.line_range(span.start).start))
+    let line = source.line_number(source.line_range(span.start).start);
+    Some((found.map(|file| file.path.clone()), line))
 }
 
-fn check(source: &Source<'_>, sources: &mut ItemSources, problems: &mut Problems) -> DesiredState {
-    let may_have_placeholders = value_check::may_have_placeholders(source.text);
-    match parse_root(source, problems) {
-        Some(root) => desired_state::read_queues(&root, sources, may_have_placeholders, problems),
-        None => DesiredState::default(),
-    }
-}
-
-/// Reads the text into a resolved tree. Returns `None` if the text isn't valid YAML.
-pub(super) fn parse_root<'s>(source: &Source<'s>, problems: &mut Problems) -> Option<spanned_value::Node<'s>> {
-    if source.text.len() as u64 > MAX_FILE_BYTES {
-        let problem = Problem::in_file(format!("the file is larger than {} MiB", MAX_FILE_BYTES / (1024 * 1024)));
-        problems.add(problem.hint(yaml_errors::USE_ADD_HINT));
-        return None;
-    }
-    if let Some(excess) = size_limits::find_exceeded_limit(source.text) {
-        problems.add(excess.problem());
-        return None;
-    }
-    match spanned_value::read(source, &[]) {
-        Ok(document) => {
-            let mut root = document.root;
-            problems.checkpoints = document.checkpoints;
-            merge_keys::resolve(&mut root, &ValuePath::Top, problems);
-            Some(root)
-        }
-        Err(error) => {
-            problems.add(yaml_errors::problem(&error, source));
-            None
-        }
-    }
+/// The file that defines a queue, if it is an included one.
+pub(super) fn file_of_queue(path: &Path, text: &str, queue: &str) -> Option<PathBuf> {
+    let mut problems = Problems::default();
+    let mut root = parse_root(&Source::new(text), &mut problems)?;
+    let includes = Includes::read(path, &mut root, &mut problems);
+    let NodeKind::Map(queues) = &root.get("queues")?.kind else { return None };
+    let id = queues.iter().find(|entry| entry.key.text == queue)?.key.id;
+    let file = includes.files.iter().rev().find(|file| file.first_id <= id)?;
+    Some(file.path.clone())
 }

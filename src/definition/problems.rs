@@ -1,8 +1,10 @@
-//! Collects the problems of a file while it is checked, and finds their positions at the end.
+//! Collects the problems of a file, and of those that it includes, while they are checked, and finds their positions at the
+//! end.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::diagnostic::{Diagnostic, Diagnostics, Related, Snippet};
@@ -27,6 +29,22 @@ pub(crate) struct Problems {
     omitted: usize,
     /// The positions of some values, so that locating a value doesn't read the whole file again.
     pub(super) checkpoints: Checkpoints,
+    /// The number of values.
+    pub(super) id_count: u32,
+}
+
+/// A file that another one includes.
+pub(super) struct IncludedFile {
+    /// Where it is.
+    pub(super) path: PathBuf,
+    /// Its name in messages.
+    pub(super) name: Arc<str>,
+    /// Its text.
+    pub(super) text: String,
+    /// The id of its first value. Those of the following file are larger than all of its own.
+    pub(super) first_id: u32,
+    /// As in [`Problems`], with ids from 0.
+    pub(super) checkpoints: Checkpoints,
 }
 
 /// One problem.
@@ -46,10 +64,10 @@ pub(crate) struct Problem {
 pub(super) enum Location {
     /// The value with this id.
     Value(u32),
-    /// A range of bytes.
-    Bytes(Range<usize>),
-    /// The whole file.
-    File,
+    /// A range of bytes of a file: of `jobs.yaml` itself (0) or an included one, from 1.
+    Bytes(usize, Range<usize>),
+    /// A whole file.
+    File(usize),
 }
 
 impl Problem {
@@ -60,12 +78,12 @@ impl Problem {
 
     /// Creates a problem at a range of the text, for errors before values are known.
     pub(super) fn in_text(span: Range<usize>, message: impl Into<String>) -> Self {
-        Self::at(Location::Bytes(span), String::new(), message.into())
+        Self::at(Location::Bytes(0, span), String::new(), message.into())
     }
 
     /// Creates a problem of the whole file.
     pub(super) fn in_file(message: impl Into<String>) -> Self {
-        Self::at(Location::File, String::new(), message.into())
+        Self::at(Location::File(0), String::new(), message.into())
     }
 
     fn at(location: Location, path: String, message: String) -> Self {
@@ -98,7 +116,7 @@ impl Problem {
 
     /// Adds a related range of the text.
     pub(super) fn with_related_text(mut self, span: Range<usize>, message: &'static str) -> Self {
-        self.related.push((Location::Bytes(span), message.into()));
+        self.related.push((Location::Bytes(0, span), message.into()));
         self
     }
 }
@@ -130,35 +148,95 @@ impl Problems {
         self.list.len() + self.omitted
     }
 
-    /// Locates the problems in the file called `name`.
-    pub(super) fn into_diagnostics(self, name: &str, source: &Source<'_>) -> Diagnostics {
-        let mut locator = Locator { source, values: self.find_spans(source), last: None };
-        let mut list: Vec<Diagnostic> = self.list.into_iter().map(|problem| locator.diagnostic(problem)).collect();
-        list.sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
-        // A problem in an anchor is found again at every alias, and one mistake may break several rules.
-        list.dedup_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
-        Diagnostics { name: name.to_owned(), errors: list, omitted: self.omitted }
+    /// Adds the problems of the included file with this number, whose values have the ids from `first_id` on.
+    pub(super) fn add_of_file(&mut self, file: usize, first_id: u32, others: Self) {
+        let shift = |location: &mut Location| match location {
+            Location::Value(id) => *id += first_id,
+            Location::Bytes(of, _) | Location::File(of) => *of = file,
+        };
+        for mut problem in others.list {
+            shift(&mut problem.location);
+            problem.related.iter_mut().for_each(|(location, _)| shift(location));
+            self.add(problem);
+        }
+        self.omitted += others.omitted;
     }
 
-    fn find_spans(&self, source: &Source<'_>) -> HashMap<u32, Range<usize>> {
-        let related = self.list.iter().flat_map(|problem| problem.related.iter().map(|(at, _)| at));
-        let values = self.list.iter().map(|problem| &problem.location).chain(related).filter_map(|at| match at {
-            Location::Value(id) => Some(*id),
-            _ => None,
-        });
-        // An empty collection is located by the values before it.
-        let mut wanted_ids: Vec<u32> = values.flat_map(|id| id.saturating_sub(IDS_BEFORE)..=id).collect();
-        if wanted_ids.is_empty() {
-            return HashMap::new();
+    /// Locates the problems in the file called `name`.
+    pub(super) fn into_diagnostics(self, name: &str, source: &Source<'_>) -> Diagnostics {
+        self.into_diagnostics_of_files(name, source, &[])
+    }
+
+    /// Locates the problems in the file called `name` and in those that it includes.
+    pub(super) fn into_diagnostics_of_files(
+        self,
+        name: &str,
+        source: &Source<'_>,
+        included: &[IncludedFile],
+    ) -> Diagnostics {
+        let sources: Vec<Source<'_>> = included.iter().map(|file| Source::new(&file.text)).collect();
+        let own = Locator::new(None, source, 0, &self.checkpoints);
+        let others = included.iter().zip(&sources);
+        let others = others.map(|(file, source)| Locator::new(Some(file), source, file.first_id, &file.checkpoints));
+        let mut locators: Vec<Locator<'_, '_>> = std::iter::once(own).chain(others).collect();
+        for problem in &self.list {
+            for location in std::iter::once(&problem.location).chain(problem.related.iter().map(|(at, _)| at)) {
+                if let Location::Value(id) = location {
+                    let file = file_of(&locators, location);
+                    locators[file].wanted_ids.push(*id);
+                }
+            }
         }
-        wanted_ids.sort_unstable();
-        wanted_ids.dedup();
-        spanned_value::find_spans(source, &wanted_ids, &self.checkpoints).into_iter().collect()
+        locators.iter_mut().for_each(Locator::find_spans);
+        let mut list: Vec<(usize, Diagnostic)> =
+            self.list.into_iter().map(|problem| diagnostic(problem, &mut locators)).collect();
+        list.sort_by_key(|(file, diagnostic)| (*file, diagnostic.line, diagnostic.column));
+        // A problem in an anchor is found again at every alias, and one mistake may break several rules.
+        list.dedup_by_key(|(file, diagnostic)| (*file, diagnostic.line, diagnostic.column));
+        let errors = list.into_iter().map(|(_, diagnostic)| diagnostic).collect();
+        Diagnostics { name: name.to_owned(), errors, omitted: self.omitted }
     }
 }
 
+/// The number of the file that a location is in.
+fn file_of(locators: &[Locator<'_, '_>], location: &Location) -> usize {
+    match location {
+        // A file that can't be read has no values, and the same first id as the next one.
+        Location::Value(id) => locators.partition_point(|file| file.first_id <= *id).saturating_sub(1),
+        Location::Bytes(file, _) | Location::File(file) => *file,
+    }
+}
+
+fn diagnostic(problem: Problem, locators: &mut [Locator<'_, '_>]) -> (usize, Diagnostic) {
+    let file = file_of(locators, &problem.location);
+    let location = locators[file].part_location(&problem).unwrap_or(problem.location);
+    let snippet = locators[file].snippet(&location);
+    let related = problem.related.into_iter().map(|(at, message)| {
+        let file = file_of(locators, &at);
+        Related { snippet: locators[file].snippet(&at), message: message.into_owned() }
+    });
+    let related = related.collect();
+    let diagnostic = Diagnostic {
+        line: snippet.line,
+        column: snippet.column,
+        path: problem.path,
+        message: problem.message,
+        expected: problem.expected,
+        hint: problem.hint,
+        snippet,
+        related,
+    };
+    (file, diagnostic)
+}
+
+/// Finds locations in one file.
 struct Locator<'a, 's> {
+    /// The name of an included file.
+    name: Option<Arc<str>>,
     source: &'a Source<'s>,
+    first_id: u32,
+    checkpoints: &'a Checkpoints,
+    wanted_ids: Vec<u32>,
     values: HashMap<u32, Range<usize>>,
     /// The last line shown. Many problems may be on one very long line.
     last: Option<VisibleLine>,
@@ -175,24 +253,24 @@ struct VisibleLine {
     counted: (usize, usize),
 }
 
-impl Locator<'_, '_> {
-    fn diagnostic(&mut self, problem: Problem) -> Diagnostic {
-        let location = self.part_location(&problem).unwrap_or(problem.location);
-        let snippet = self.snippet(&location);
-        let related = problem.related.into_iter();
-        let related = related
-            .map(|(at, message)| Related { snippet: self.snippet(&at), message: message.into_owned() })
-            .collect();
-        Diagnostic {
-            line: snippet.line,
-            column: snippet.column,
-            path: problem.path,
-            message: problem.message,
-            expected: problem.expected,
-            hint: problem.hint,
-            snippet,
-            related,
+impl<'a, 's> Locator<'a, 's> {
+    fn new(file: Option<&IncludedFile>, source: &'a Source<'s>, first_id: u32, checkpoints: &'a Checkpoints) -> Self {
+        let name = file.map(|file| Arc::clone(&file.name));
+        Self { name, source, first_id, checkpoints, wanted_ids: Vec::new(), values: HashMap::new(), last: None }
+    }
+
+    /// Finds the positions of the wanted values.
+    fn find_spans(&mut self) {
+        // An empty collection is located by the values before it.
+        let local = self.wanted_ids.drain(..).map(|id| id - self.first_id);
+        let mut wanted_ids: Vec<u32> = local.flat_map(|id| id.saturating_sub(IDS_BEFORE)..=id).collect();
+        if wanted_ids.is_empty() {
+            return;
         }
+        wanted_ids.sort_unstable();
+        wanted_ids.dedup();
+        let spans = spanned_value::find_spans(self.source, &wanted_ids, self.checkpoints);
+        self.values = spans.into_iter().map(|(id, span)| (id + self.first_id, span)).collect();
     }
 
     /// Where the part of a value is that a problem is about.
@@ -202,15 +280,16 @@ impl Locator<'_, '_> {
         let quote = usize::from(self.source.text.get(value..)?.starts_with(['\'', '"']));
         let start = value + quote + offset;
         let is_found = !part.is_empty() && self.source.text.get(start..)?.starts_with(part.as_str());
-        is_found.then(|| Location::Bytes(start..start + part.len()))
+        is_found.then(|| Location::Bytes(0, start..start + part.len()))
     }
 
     fn snippet(&mut self, at: &Location) -> Snippet {
         let bytes = match at {
             Location::Value(id) => self.values.get(id).cloned().unwrap_or_default(),
-            Location::Bytes(bytes) => bytes.clone(),
-            Location::File => {
-                return Snippet { line: 1, column: 1, text: Arc::default(), skipped_bytes: 0, span: 0..0 };
+            Location::Bytes(_, bytes) => bytes.clone(),
+            Location::File(_) => {
+                let file = self.name.clone();
+                return Snippet { file, line: 1, column: 1, text: Arc::default(), skipped_bytes: 0, span: 0..0 };
             }
         };
         let start = self.source.floor_char_boundary(bytes.start);
@@ -224,6 +303,7 @@ impl Locator<'_, '_> {
         let to =
             (self.source.floor_char_boundary(bytes.end).saturating_sub(shown.part.start)).clamp(from, shown.text.len());
         let snippet = Snippet {
+            file: self.name.clone(),
             line: shown.number,
             column: column + 1,
             text: Arc::clone(&shown.text),

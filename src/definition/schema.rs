@@ -23,7 +23,7 @@ pub fn schema() -> Value {
     let mut schema = json!({
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "jobs.yaml",
-        "required": ["queues"],
+        "anyOf": [{"required": ["queues"]}, {"required": ["include"]}],
         // Reserved for anchors.
         "patternProperties": {"^x-": {}},
         "definitions": {

@@ -78,6 +78,8 @@ pub(super) struct ParsedDocument<'s> {
     pub(super) spans: Vec<(u32, Range<usize>)>,
     /// Positions from which later searches can stop early.
     pub(super) checkpoints: Checkpoints,
+    /// The number of ids.
+    pub(super) id_count: u32,
 }
 
 /// Ids in ascending order, each with a byte before which all values with smaller ids end.
@@ -108,7 +110,7 @@ pub(super) fn read<'s>(source: &Source<'s>, wanted_ids: &[u32]) -> Result<Parsed
         Err(error) if reader.is_over_limit() => return Err(ReadError::TooMuch(error)),
         Err(error) => return Err(ReadError::Parser(error)),
     };
-    let NodeReader { spans, checkpoints, .. } = reader;
+    let NodeReader { spans, checkpoints, next_id: id_count, .. } = reader;
     if let Some(second) = documents.next() {
         let mut reader = NodeReader::new(source, &[0]);
         NodeSeed(&mut reader).deserialize(second).map_err(ReadError::Parser)?;
@@ -117,7 +119,7 @@ pub(super) fn read<'s>(source: &Source<'s>, wanted_ids: &[u32]) -> Result<Parsed
     }
     match root.kind {
         NodeKind::Null => Err(ReadError::Empty),
-        _ => Ok(ParsedDocument { root, spans, checkpoints }),
+        _ => Ok(ParsedDocument { root, spans, checkpoints, id_count }),
     }
 }
 
@@ -158,6 +160,28 @@ impl<'s> Node<'s> {
             NodeKind::Scalar(_, text) => Some(text),
             _ => None,
         }
+    }
+
+    /// The same value with other ids, from `first_id` on, and without the source.
+    pub(super) fn into_owned(self, first_id: u32) -> Node<'static> {
+        let kind = match self.kind {
+            NodeKind::Null => NodeKind::Null,
+            NodeKind::Scalar(scalar_type, text) => NodeKind::Scalar(scalar_type, Cow::Owned(text.into_owned())),
+            NodeKind::List(items) => NodeKind::List(items.into_iter().map(|item| item.into_owned(first_id)).collect()),
+            NodeKind::Map(entries) => {
+                let entry = |MapEntry { key, value }: MapEntry<'s>| MapEntry {
+                    key: MapKey {
+                        id: key.id + first_id,
+                        text: Cow::Owned(key.text.into_owned()),
+                        invalid: key.invalid,
+                    },
+                    value: value.into_owned(first_id),
+                };
+                NodeKind::Map(entries.into_iter().map(entry).collect())
+            }
+            NodeKind::Tagged(tag, node) => NodeKind::Tagged(tag, Box::new(node.into_owned(first_id))),
+        };
+        Node { id: self.id + first_id, kind }
     }
 
     /// The approximate memory size of a copy, in bytes.

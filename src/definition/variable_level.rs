@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::desired_state;
-use super::file::read_text;
-use super::parse::parse_root;
+use super::file_text::read_text;
+use super::include::Includes;
 use super::problems::Problems;
+use super::root::parse_root;
 use super::source::Source;
 use super::spanned_value::{Node, NodeKind};
 
@@ -25,7 +26,9 @@ pub enum VariableLevel {
 pub fn variable_levels(path: &Path, queue: &str, name: &str) -> BTreeMap<String, VariableLevel> {
     let Ok((_, _, text)) = read_text(path) else { return BTreeMap::new() };
     let source = Source::new(&text);
-    let Some(root) = parse_root(&source, &mut Problems::default()) else { return BTreeMap::new() };
+    let mut problems = Problems::default();
+    let Some(mut root) = parse_root(&source, &mut problems) else { return BTreeMap::new() };
+    Includes::read(path, &mut root, &mut problems);
     let section = root.get("queues").and_then(|queues| queues.get(queue));
     let items = section.map(|section| section.get("jobs").unwrap_or(section));
     let id = desired_state::find_entry(&root, queue, name);

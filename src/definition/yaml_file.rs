@@ -3,8 +3,8 @@
 use std::path::Path as FilePath;
 
 use super::diagnostic::Diagnostics;
-use super::file::{self, Error};
-use super::parse::parse_root;
+use super::file_text::{self, Error};
+use super::root::parse_root;
 use super::source::Source;
 use super::spanned_value::ReadError;
 use super::{size_limits, spanned_value};
@@ -20,7 +20,7 @@ pub(crate) fn read<T: Default>(
     path: &FilePath,
     check: impl FnOnce(&Node<'_>, &mut Problems) -> T,
 ) -> Result<Option<T>, Error> {
-    match file::read_text(path) {
+    match file_text::read_text(path) {
         Ok((_, name, text)) => Ok(Some(parse(&name, &text, check)?)),
         Err(Error::Missing(_)) => Ok(None),
         Err(error) => Err(error),

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use super::checks::{DecideError, existing_job, refuse};
 use super::input::{InputValues, check_inputs};
-use super::{Command, EnvironmentId, Event, InputDeclaration, Job, QueueMode, Refusal, StateReader};
+use super::{
+    Command, EnvironmentId, Event, InputDeclaration, Job, QueueId, QueueMode, Refusal, SiteState, StateReader,
+};
 
 /// Gives the work that these events request the environment and the inputs of the user who has requested it.
 pub(super) fn attach(events: &mut Vec<Event>, environment: EnvironmentId, inputs: Option<&Arc<InputValues>>) {
@@ -64,16 +66,35 @@ impl Job {
     /// The given values and, for the other inputs, those of its last run, as far as they are still valid. Secrets are not
     /// kept.
     pub fn input_values(&self, declared: &[InputDeclaration], given: &InputValues) -> InputValues {
-        let mut values = given.clone();
         let last = self.last_run.as_deref().and_then(|run| Some(&run.inputs.as_deref()?.inputs));
-        for (name, value) in last.into_iter().flatten() {
-            let is_valid = |input: &InputDeclaration| {
-                input.name == *name && value.as_deref().is_some_and(|value| input.check(value).is_ok())
-            };
-            if !values.contains_key(name) && declared.iter().any(|input| !input.is_secret() && is_valid(input)) {
-                values.insert(Arc::clone(name), value.clone());
-            }
-        }
-        values
+        with_kept_values(declared, given, last)
     }
+}
+
+impl SiteState {
+    /// The given values and, for the other inputs of a queue, those of the latest run of its jobs, as far as they are still
+    /// valid. Secrets are not kept.
+    pub fn input_values(&self, queue: &QueueId, given: &InputValues) -> InputValues {
+        let Some(queue) = self.queue(queue).filter(|queue| !queue.settings.inputs.is_empty()) else {
+            return given.clone();
+        };
+        let jobs = queue.finished.iter().chain(&queue.pending).chain(&queue.running).filter_map(|id| self.job(*id));
+        let runs = jobs.filter_map(|job| job.last_run.as_deref()).filter(|run| run.inputs.is_some());
+        let latest = runs.max_by_key(|run| run.started).and_then(|run| run.inputs.as_deref());
+        with_kept_values(&queue.settings.inputs, given, latest.map(|latest| &latest.inputs))
+    }
+}
+
+/// The given values and, for the other inputs, those of a run, as far as they are still valid. Secrets are not kept.
+fn with_kept_values(declared: &[InputDeclaration], given: &InputValues, last: Option<&InputValues>) -> InputValues {
+    let mut values = given.clone();
+    for (name, value) in last.into_iter().flatten() {
+        let is_valid = |input: &InputDeclaration| {
+            input.name == *name && value.as_deref().is_some_and(|value| input.check(value).is_ok())
+        };
+        if !values.contains_key(name) && declared.iter().any(|input| !input.is_secret() && is_valid(input)) {
+            values.insert(Arc::clone(name), value.clone());
+        }
+    }
+    values
 }

@@ -1,5 +1,6 @@
-//! Watches `jobs.yaml`, and reads it when it has changed, on a thread.
+//! Watches `jobs.yaml` and the files that it includes, and reads them when one has changed, on a thread.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -10,7 +11,7 @@ use super::coalescer::Coalescer;
 use super::link_subscriptions::LinkSubscriptions;
 use crate::definition;
 use crate::model::DesiredState;
-use crate::store::StoreError;
+use crate::store::{NotifyFn, StoreError};
 
 /// How long the file must be unchanged before it is read, because editors save in several steps.
 const DEBOUNCE: Duration = Duration::from_millis(30);
@@ -42,7 +43,17 @@ impl FileWatch {
             let _ = requests.send(());
         }
         let watched = Arc::downgrade(&subscriptions);
-        let work = move || serve(&file, &watched, &inbox, &changes, on_read);
+        let on_change = changes.callback(requests.clone(), || ());
+        let first = requests.clone();
+        let work = move || {
+            let mut included = IncludedFiles { on_change, subscriptions: BTreeMap::new() };
+            // The files that it includes are known once it has been read.
+            if definition::may_include(&file) {
+                let _ = first.send(());
+            }
+            drop(first);
+            serve(&file, &watched, &mut included, &inbox, &changes, on_read);
+        };
         thread::Builder::new().name("watch".to_owned()).spawn(work).map_err(|error| StoreError::io("thread", error))?;
         Ok(Self { requests, _subscriptions: subscriptions })
     }
@@ -57,6 +68,7 @@ impl FileWatch {
 fn serve(
     file: &Path,
     watched: &Weak<Mutex<LinkSubscriptions>>,
+    included: &mut IncludedFiles,
     inbox: &Receiver<()>,
     changes: &Coalescer,
     on_read: impl Fn(ReadResult),
@@ -74,6 +86,39 @@ fn serve(
         let Some(watched) = watched.upgrade() else { return };
         watched.lock().unwrap_or_else(PoisonError::into_inner).update();
         drop(watched);
-        on_read(definition::read(file));
+        let mut read = definition::read_with_files(file);
+        if included.watch(&read.included) {
+            // They may have changed before they were watched.
+            read = definition::read_with_files(file);
+        }
+        on_read(read.desired);
+    }
+}
+
+/// The files that `jobs.yaml` includes, and the subscriptions to their changes.
+struct IncludedFiles {
+    on_change: NotifyFn,
+    subscriptions: BTreeMap<PathBuf, LinkSubscriptions>,
+}
+
+impl IncludedFiles {
+    /// Watches these files, and no others. Returns whether some were not watched before.
+    fn watch(&mut self, files: &[PathBuf]) -> bool {
+        self.subscriptions.retain(|file, _| files.contains(file));
+        self.subscriptions.values_mut().for_each(LinkSubscriptions::update);
+        let mut has_new = false;
+        for file in files {
+            if self.subscriptions.contains_key(file) {
+                continue;
+            }
+            match LinkSubscriptions::start(file.clone(), NotifyFn::clone(&self.on_change)) {
+                Ok(subscription) => {
+                    self.subscriptions.insert(file.clone(), subscription);
+                    has_new = true;
+                }
+                Err(error) => tracing::warn!(%error, "changes of an included file are not noticed"),
+            }
+        }
+        has_new
     }
 }

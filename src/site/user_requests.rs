@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::{Arc, OnceLock};
 
@@ -15,7 +16,7 @@ use crate::store::{
 };
 
 /// Values that a user has given for inputs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct GivenInputs {
     /// The values that are recorded; `None` for each secret.
     values: InputValues,
@@ -37,6 +38,13 @@ impl GivenInputs {
     /// The values that are recorded; `None` for each secret.
     pub fn values(&self) -> &InputValues {
         &self.values
+    }
+}
+
+impl fmt::Debug for GivenInputs {
+    // Without the values of secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GivenInputs").field("values", &self.values).finish_non_exhaustive()
     }
 }
 

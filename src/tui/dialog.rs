@@ -2,6 +2,7 @@
 
 use super::action_menu::ActionMenu;
 use super::effect::Submission;
+use super::input_form::InputForm;
 use super::line_editor::LineEditor;
 use super::log_search::LogSearch;
 use super::overview::Overview;
@@ -20,6 +21,8 @@ pub(super) enum Dialog {
         /// What `n` does, in words, and what to submit for it; otherwise `n` goes back.
         on_no: Option<(&'static str, Submission)>,
     },
+    /// The inputs of the jobs that are requested.
+    Inputs(InputForm),
     /// A new job.
     Add(JobDraft),
     /// The filter of the lists.
@@ -56,6 +59,7 @@ impl Dialog {
     /// The line that is being typed, if one is.
     pub(super) fn line_mut(&mut self) -> Option<&mut LineEditor> {
         match self {
+            Self::Inputs(form) => form.line_mut(),
             Self::Add(draft) => Some(draft.line_mut()),
             Self::Filter(line) | Self::Search(line) => Some(line),
             Self::SearchAll(search) => Some(&mut search.line),

@@ -1,7 +1,7 @@
 //! Opens the user's editor.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::definition;
@@ -41,6 +41,7 @@ pub(super) fn edit(file: &Path, position: &EditorPosition) -> Result<(), String>
     let configured = ["VISUAL", "EDITOR"].into_iter().filter_map(std::env::var_os).find(|value| !value.is_empty());
     let editor = configured.unwrap_or_else(|| OsString::from("vi"));
     let shown = editor.to_string_lossy().into_owned();
+    let place = place_of(file, position);
     // The variable may hold options, so the shell splits it, as in other programs.
     let mut script = editor;
     script.push(" \"$@\"");
@@ -48,7 +49,7 @@ pub(super) fn edit(file: &Path, position: &EditorPosition) -> Result<(), String>
         .arg("-c")
         .arg(script)
         .arg("sh")
-        .args(arguments(&shown, file, line_of(file, position)))
+        .args(arguments(&shown, &place.0, place.1))
         .status()
         .map_err(|error| format!("Can't start the editor: {error}"))?;
     match status.code() {
@@ -58,12 +59,15 @@ pub(super) fn edit(file: &Path, position: &EditorPosition) -> Result<(), String>
     }
 }
 
-fn line_of(file: &Path, position: &EditorPosition) -> Option<usize> {
-    match position {
+/// The file to open, which may be an included one, and the line.
+fn place_of(file: &Path, position: &EditorPosition) -> (PathBuf, Option<usize>) {
+    let found = match position {
         EditorPosition::Top => None,
-        EditorPosition::Line(line) => Some(*line),
-        EditorPosition::Job { queue, name } => definition::line_in_file(file, queue.as_str(), name),
-    }
+        EditorPosition::Line(line) => return (file.to_owned(), Some(*line)),
+        EditorPosition::Included { file, line } => return (file.clone(), Some(*line)),
+        EditorPosition::Job { queue, name } => definition::place_in_file(file, queue.as_str(), name),
+    };
+    found.map_or_else(|| (file.to_owned(), None), |(file, line)| (file, Some(line)))
 }
 
 fn arguments(editor: &str, file: &Path, line: Option<usize>) -> Vec<OsString> {

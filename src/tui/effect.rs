@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::model::{Command, Definition, JobId, QueueId, RunId, WindowSize};
+use crate::site::GivenInputs;
 use crate::store::log::LogReader;
 
 use super::due_history::DueTimesRequest;
@@ -104,6 +105,15 @@ pub struct Submission {
     pub intent: Intent,
     /// Whether a worker must run once a command is accepted, or when there are no commands.
     pub needs_worker: bool,
+    /// Values for the inputs of the queues whose jobs it requests.
+    pub inputs: GivenInputs,
+}
+
+impl Submission {
+    /// Commands without values for inputs.
+    pub(super) fn new(commands: Vec<Command>, intent: Intent, needs_worker: bool) -> Self {
+        Self { commands, intent, needs_worker, inputs: GivenInputs::default() }
+    }
 }
 
 /// What the user asked for with a [`Submission`].
@@ -176,6 +186,13 @@ pub enum EditorPosition {
     Top,
     /// At this line, counted from 1.
     Line(usize),
+    /// In a file that it includes.
+    Included {
+        /// The file.
+        file: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+    },
     /// At the definition of this job.
     Job {
         /// Its queue.

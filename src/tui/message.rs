@@ -1,5 +1,7 @@
 //! The messages that the screen handles: input, changes in the store and on disk, answers to its effects.
 
+use std::path::PathBuf;
+
 use crate::definition;
 use crate::model::{DesiredState, EventRecord, HookResult, JobId, Run, RunId, SiteState};
 use crate::site::WorkerCheck;
@@ -109,6 +111,8 @@ pub struct JobsFileError {
     pub errors: usize,
     /// The line of the first error, counted from 1.
     pub line: Option<usize>,
+    /// The file of the first error, if that is an included one.
+    pub file: Option<PathBuf>,
 }
 
 impl From<definition::Error> for JobsFileError {
@@ -118,8 +122,9 @@ impl From<definition::Error> for JobsFileError {
                 text: diagnostics.render(false),
                 errors: diagnostics.errors.len() + diagnostics.omitted,
                 line: diagnostics.errors.first().map(|first| first.line),
+                file: diagnostics.errors.first().and_then(|first| Some(PathBuf::from(&**first.snippet.file.as_ref()?))),
             },
-            other => Self { text: other.to_string(), errors: 1, line: None },
+            other => Self { text: other.to_string(), errors: 1, line: None, file: None },
         }
     }
 }

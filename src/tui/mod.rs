@@ -15,6 +15,7 @@ pub mod due_history;
 mod editor;
 pub mod effect;
 mod host_terminal;
+mod input_form;
 mod input_thread;
 pub mod job_filter;
 pub mod job_lists;

@@ -41,6 +41,8 @@ pub(super) enum ClickTarget {
     SearchHit(usize),
     /// The tab of a list.
     List(Phase),
+    /// The field of a form, by index, and the key that it gets.
+    Field(usize, Option<KeyPress>),
 }
 
 /// The click targets of the last frame.

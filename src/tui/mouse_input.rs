@@ -35,6 +35,12 @@ impl Screen {
                 }
                 return self.press(KeyPress::plain(KeyCode::Enter), now);
             }
+            (MouseAction::Click, Some(ClickTarget::Field(field, key))) => {
+                if let Some(Dialog::Inputs(form)) = &mut self.dialog {
+                    form.focus_field(field);
+                }
+                return key.map_or_else(Vec::new, |key| self.press(key, now));
+            }
             // A dialog covers everything else.
             _ if self.dialog.is_some() => return self.wheel_in_dialog(mouse.action, now),
             _ if self.visible_file_error().is_some() => {
@@ -70,6 +76,11 @@ impl Screen {
             (Some(Dialog::Menu(_) | Dialog::Overview(_) | Dialog::SearchAll(_)), MouseAction::WheelUp) => KeyCode::Up,
             (Some(Dialog::Menu(_) | Dialog::Overview(_) | Dialog::SearchAll(_)), MouseAction::WheelDown) => {
                 KeyCode::Down
+            }
+            // One field a step.
+            (Some(Dialog::Inputs(_)), MouseAction::WheelUp) => return self.press(KeyPress::plain(KeyCode::Up), now),
+            (Some(Dialog::Inputs(_)), MouseAction::WheelDown) => {
+                return self.press(KeyPress::plain(KeyCode::Down), now);
             }
             _ => return Vec::new(),
         };

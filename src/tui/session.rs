@@ -104,8 +104,7 @@ pub fn run(params: ScreenParams) -> Result<ExitSummary, TuiError> {
     let store_requests = store_thread.spawn(&paths.state)?;
     let state = paths.state.clone();
     if let Some(queue) = missing_queue {
-        let submission =
-            Submission { commands: vec![Command::EnsureQueue { queue }], intent: Intent::Open, needs_worker: false };
+        let submission = Submission::new(vec![Command::EnsureQueue { queue }], Intent::Open, false);
         let _ = store_requests.send(StoreRequest::Submit(submission));
     }
     // Of a site on a server, the file is published when it is opened.

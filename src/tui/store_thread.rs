@@ -180,10 +180,10 @@ impl StoreThread {
     }
 
     fn submit(&mut self, submission: Submission, now: DateTime<Utc>) {
-        let Submission { commands, intent, needs_worker } = submission;
+        let Submission { commands, intent, needs_worker, inputs } = submission;
         let is_empty = commands.is_empty();
         let outcome = match &self.paths {
-            Some(paths) => site::execute_requests(self.store.as_mut(), &paths.state, commands, now),
+            Some(paths) => site::execute_requests_with(self.store.as_mut(), &paths.state, commands, &inputs, now),
             None => self.store.execute(&commands, now),
         };
         let outcome = outcome.map_err(|error| error.to_string());

@@ -9,6 +9,7 @@ use super::action::Action;
 use super::action_menu::MenuResponse;
 use super::dialog::Dialog;
 use super::effect::{Direction, Effect, ExitReason, Intent, StoreRequest, Submission};
+use super::input_form::FormResponse;
 use super::keys::{KeyCode, KeyPress};
 use super::message::{Message, Reply};
 use super::notifications::PendingNotifications;
@@ -62,11 +63,7 @@ impl Screen {
             Message::FileRead(Ok(plan)) => {
                 self.file = JobsFileState::default();
                 let commands = vec![Command::Reconcile(plan)];
-                effects.push(Effect::submit(Submission {
-                    commands,
-                    intent: Intent::Reload,
-                    needs_worker: self.is_any_queue_processing(),
-                }));
+                effects.push(Effect::submit(Submission::new(commands, Intent::Reload, self.is_any_queue_processing())));
             }
             Message::FileRead(Err(error)) => {
                 self.file.error = Some(error);
@@ -274,14 +271,20 @@ impl Screen {
         let cancels = key.code == KeyCode::Esc || (key.ctrl && matches!(key.code, KeyCode::Char('c' | 'g')));
         match &mut dialog {
             Dialog::Confirm { on_yes, on_no, .. } => match key.typed_char() {
-                Some('y' | 'Y') => return vec![Effect::submit(on_yes.clone())],
+                Some('y' | 'Y') => return self.ask_for_inputs(vec![Effect::submit(on_yes.clone())], now),
                 Some('n' | 'N') if on_no.is_some() => {
-                    return on_no.take().map(|(_, submission)| Effect::submit(submission)).into_iter().collect();
+                    let submissions = on_no.take().map(|(_, submission)| Effect::submit(submission));
+                    return self.ask_for_inputs(submissions.into_iter().collect(), now);
                 }
                 Some('n' | 'N') => self.status_line.show(Severity::Info, "Nothing was changed.", now),
                 _ if cancels => self.status_line.show(Severity::Info, "Nothing was changed.", now),
                 // Other keys, Enter among them, don't answer the question.
                 _ => self.dialog = Some(dialog),
+            },
+            Dialog::Inputs(form) => match form.press(key) {
+                FormResponse::KeepOpen => self.dialog = Some(dialog),
+                FormResponse::Cancel => self.status_line.show(Severity::Info, "Nothing was started.", now),
+                FormResponse::Submit(submission) => return vec![Effect::submit(submission)],
             },
             Dialog::Menu(menu) => match menu.press(key, &self.settings.keymap) {
                 MenuResponse::KeepOpen => self.dialog = Some(dialog),

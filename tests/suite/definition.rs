@@ -4,6 +4,7 @@
 pub(crate) mod arbitrary_input;
 mod expectations;
 mod files;
+mod include;
 mod inputs;
 mod invalid_files;
 mod items;

@@ -63,7 +63,12 @@ impl ExampleSite {
 fn every_example_is_tested_here() {
     let this = fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/suite/examples.rs")).unwrap();
     for file in fs::read_dir(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("examples")).unwrap() {
-        let name = file.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned();
+        let path = file.unwrap().path();
+        // Several files, which are no template.
+        if path.is_dir() {
+            continue;
+        }
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
         assert!(this.contains(&format!("ExampleSite::new(\"{name}\")")), "{name}");
     }
 }
@@ -149,12 +154,16 @@ fn a_sweep_has_a_best_value() {
     let site = ExampleSite::new("sweep");
     // The best one is in the middle, and is the smallest as a number only.
     let losses = "case \"$2 $4\" in '0.01 4') echo 9e-2 ;; '0.001 2') echo 0.4 ;; *) echo 1$4 ;; esac";
-    site.program("train.py", &format!("echo epoch 1\n{losses}"));
+    // A GPU is locked while it is used.
+    let lock = "mkdir gpu-$CUDA_VISIBLE_DEVICES || exit 1\nls -d gpu-? | wc -l >> used";
+    site.program("train.py", &format!("{lock}\nrmdir gpu-$CUDA_VISIBLE_DEVICES\n{losses}"));
     site.runs(&["process", "sweep"], 0);
     assert_eq!(site.calls().len(), 6);
     let table = site.runs(&["results", "sweep"], 0).stdout;
     let best: Vec<&str> = table.lines().nth(2).unwrap().split_whitespace().collect();
     assert_eq!(best, ["0.01", "4", "9e-2", "succeeded", "sweep/train-0-01-4"], "{table}");
+    let reported = site.0.job("sweep/best")["value"].as_str().unwrap().to_owned();
+    assert_eq!(reported.split_whitespace().collect::<Vec<_>>(), best, "{reported}");
     let below = site.runs(&["list", "-q", "value:<0.3"], 0).stdout;
     assert!(below.lines().count() == 1 && below.contains("rate 0.01, depth 4"), "{below}");
 }
@@ -286,6 +295,34 @@ fn shared_parts_are_the_same_for_all_but_for_what_is_set() {
             "migrate --database us-east-1",
             "deploy --region us-east-1 --at-once"
         ]
+    );
+}
+
+#[test]
+fn a_project_includes_what_it_shares_with_others() {
+    let site = ExampleSite(TempSite::empty());
+    fs::create_dir(site.0.join("bin")).unwrap();
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("examples/project");
+    for name in ["jobs.yaml", "shared.yaml"] {
+        site.0.write(name, &fs::read_to_string(folder.join(name)).unwrap());
+    }
+    // The tests that use the database lock it.
+    site.program(
+        "bin/make",
+        "echo $PROJECT $MAKEFLAGS\ntest $1 = test && exit\nmkdir database || exit 1\nrmdir database",
+    );
+    site.program("deploy", "test ! -e database");
+    assert_eq!(site.runs(&["check"], 0).stdout, "jobs.yaml: 2 queues, 5 jobs\n");
+    site.runs(&["process", "test", "deploy", "--quiet"], 0);
+    let mut calls = site.calls();
+    calls.sort();
+    assert_eq!(calls, ["deploy staging", "make orders", "make stock", "make test"]);
+    assert_eq!(site.0.job("test/unit")["value"], json!("shop -j2"));
+    assert_eq!(site.outcome("deploy/production"), json!("skipped"));
+    site.runs(&["process", "test", "deploy", "--quiet", "--again", "--yes", "--input", "env=production"], 0);
+    assert_eq!(
+        site.calls().iter().filter(|call| call.starts_with("deploy")).collect::<Vec<_>>(),
+        ["deploy production"]
     );
 }
 

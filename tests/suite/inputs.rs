@@ -1,10 +1,13 @@
 //! Inputs as a user sees them on the command line.
 
 use std::fs;
+use std::io::Write;
+use std::process::Stdio;
 
 use serde_json::{Value, json};
 
-use crate::temp_site::TempSite;
+use crate::temp_site::{CommandOutput, TempSite};
+use crate::terminal::Terminal;
 
 const FILE: &str = "queues:\n  deploy:\n    inputs:\n      env: {options: [staging, prod], default: staging}\n      \
     version: {description: the tag to deploy}\n      dry-run: false\n    jobs:\n      \
@@ -94,4 +97,69 @@ fn a_secret_reaches_its_jobs_and_is_kept_nowhere() {
     }
     let again = site.run(&["retry", "q/use"]);
     assert!(again.code == Some(2) && again.stderr.contains("--input token=SECRET"), "{again:?}");
+}
+
+#[test]
+fn process_again_keeps_the_values_of_the_last_run() {
+    let site = TempSite::with(FILE);
+    let last = |job: &str| site.job(job)["value"].clone();
+    site.ok(&["process", "deploy", "--quiet", "--input", "version=a b", "--input", "env=prod"]);
+    let plan = site.run(&["process", "deploy", "--again", "--dry-run", "--input", "env=staging"]);
+    assert_eq!(
+        (plan.code, plan.stdout.as_str(), plan.stderr.as_str()),
+        (
+            Some(0),
+            "deploy/tag  printf %s| ${inputs.env} v${inputs.version} ${inputs.dry-run}\n\
+             deploy/tell  echo \"$SETLIST_INPUT_ENV $SETLIST_INPUT_VERSION $SETLIST_INPUT_DRY_RUN\"\n",
+            "setlist: deploy runs again with dry-run=false version='a b', as last time\nsetlist: 2 jobs pending\n"
+        )
+    );
+    assert_eq!(site.job("deploy/tell")["state"], json!("finished"), "nothing has changed");
+    let again = site.run(&["process", "deploy", "--again", "--input", "env=staging"]);
+    assert!(again.code == Some(0) && again.stderr.contains("deploy runs again with dry-run=false version='a b'"));
+    assert_eq!(last("deploy/tell"), json!("staging a b false"));
+    let quiet = site.run(&["process", "deploy", "--again", "--quiet"]);
+    assert_eq!((quiet.code, quiet.stderr.as_str()), (Some(0), ""));
+    assert_eq!((last("deploy/tell"), &site.job("deploy/tell")["run_count"]), (json!("staging a b false"), &json!(3)));
+}
+
+#[test]
+fn values_come_from_standard_input() {
+    let site = TempSite::with(FILE);
+    let give = |text: &str| {
+        let mut command = site.command(&["process", "deploy", "--quiet", "--inputs", "-"]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        CommandOutput::from_output(&child.wait_with_output().unwrap())
+    };
+    let wrong = give("version: [1]\n");
+    assert!(wrong.code == Some(2) && wrong.stderr.contains("standard input:1:10"), "{wrong:?}");
+    let good = give("{\"version\": \"7\", \"env\": \"prod\"}");
+    assert_eq!((good.code, good.stderr.as_str()), (Some(0), ""));
+    assert_eq!(site.job("deploy/tell")["value"], json!("prod 7 false"));
+}
+
+#[test]
+fn jobs_get_the_values_of_the_form_on_the_screen() {
+    let site = TempSite::with(
+        "queues:\n  deploy:\n    inputs:\n      env: {options: [staging, prod], default: staging}\n      \
+         version: {description: the tag to deploy}\n      token: {type: secret}\n    jobs:\n      \
+         - {id: tell, run: 'test ${#SETLIST_INPUT_TOKEN} = 11 && echo \"$SETLIST_INPUT_ENV $SETLIST_INPUT_VERSION\"'}\n",
+    );
+    let mut screen = Terminal::open(&site, &[]);
+    screen.wait_for_text("p process");
+    screen.keys("p");
+    screen.wait_for_text("the tag to deploy");
+    screen.keys("1.2\tsesame-open");
+    let text = screen.wait_for_text("•••••••••••");
+    assert!(!text.contains("sesame"), "{text}");
+    screen.keys("\t\x1b[C");
+    screen.wait_for_text("< prod >");
+    screen.keys("\r");
+    let job = site.wait_until("deploy/tell", |job| job["state"] == json!("finished"));
+    assert_eq!((&job["outcome"], &job["value"]), (&json!("succeeded"), &json!("prod 1.2")));
+    screen.keys("q");
+    assert!(screen.wait_for_exit().success());
+    assert!(!site.read(".setlist/worker.log").contains("sesame"));
 }

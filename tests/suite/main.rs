@@ -23,6 +23,7 @@ mod forgotten_values;
 mod fuzz;
 mod hooks;
 mod import;
+mod include;
 mod inherited_state;
 mod inputs;
 mod items;

@@ -270,3 +270,82 @@ fn the_fields_of_json_are_documented() {
         }
     }
 }
+
+/// The file in which the commands of the topic `from` are run.
+const BEFORE: &str = "\
+queues:
+  build:
+    inputs: {CFLAGS: -O1}
+    jobs:
+      - {id: configure, run: 'true'}
+      - {id: app, run: touch app, needs: configure, sources: main.c, outputs: app}
+";
+
+/// A file with these fields of a job, of a queue or of the file.
+fn file_with(fields: &str, place: &str) -> String {
+    let run = if ["run:", "command:"].iter().any(|field| fields.contains(field)) { "" } else { "run: 'true', " };
+    let job = if place.contains("of") { "" } else { fields };
+    let queue = if place.contains("of a queue") { format!("    {fields}\n") } else { String::new() };
+    let file = if place.contains("of the file") && !fields.starts_with("uses") { fields } else { "" };
+    format!(
+        "{file}\npools: {{gpu: 2}}\nqueues:\n  q:\n{queue}    jobs:\n      - {{id: build, run: echo built}}\n      \
+         - {{id: x, {run}{}}}\n",
+        if fields.starts_with("uses") { fields } else { job }
+    )
+}
+
+/// Every line of the topic works: its commands, one after the other, and its fields, each in a file of its own.
+#[test]
+fn what_does_the_same_as_another_tool_works() {
+    let topic = read(&help_topic("from"));
+    let rows = topic.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| in ")).map(|line| {
+        let cells = line.trim_matches(['|', ' ']).split(" | ").collect::<Vec<_>>();
+        assert_eq!(cells.len(), 2, "{line}");
+        cells[1].to_owned()
+    });
+    let shell = |site: &TempSite, command: &str| {
+        let mut shell = std::process::Command::new("sh");
+        site.set_environment(&mut shell);
+        let program = std::path::Path::new(crate::temp_site::SETLIST).parent().unwrap();
+        let path = std::env::var("PATH").unwrap();
+        shell.env("PATH", format!("{}:{}:{path}", site.join("bin").display(), program.display()));
+        shell.args(["-c", command]).output().unwrap()
+    };
+    let prepare = |file: &str| {
+        let site = TempSite::with(file);
+        fs::create_dir(site.join("bin")).unwrap();
+        fs::create_dir(site.join("web")).unwrap();
+        site.script("bin/make", "echo made");
+        site.script("bin/notify-send", "echo \"$1\" >> notified");
+        for (name, text) in [("list.txt", "echo 1\necho 2\n"), ("main.c", ""), ("report.txt", ""), ("a.log", "log")] {
+            site.write(name, text);
+        }
+        site.write("shared.yaml", "queues: {shared: ['true']}\n");
+        site
+    };
+    let site = prepare(BEFORE);
+    let (mut commands, mut files) = (0, 0);
+    for row in rows {
+        let parts: Vec<&str> = row.split('`').collect();
+        let place = parts.iter().skip(2).step_by(2).copied().collect::<String>();
+        for code in parts.iter().skip(1).step_by(2) {
+            if code.starts_with("setlist ") {
+                let output = shell(&site, code);
+                assert!(output.status.success(), "{code}: {output:?}");
+                commands += 1;
+            } else if !code.starts_with("pools:") {
+                let own = prepare(&file_with(code, &place));
+                own.ok(&["check"]);
+                // A job with a schedule waits for its time.
+                if !code.starts_with("schedule:") {
+                    let output = own.run(&["process", "--yes", "--quiet"]);
+                    assert_eq!(output.code, Some(0), "{code}: {output:?}");
+                }
+                files += 1;
+            }
+        }
+    }
+    assert!(commands >= 40 && files >= 25, "{commands} commands, {files} files");
+    // One of the jobs may still be running.
+    site.run(&["wait", "--timeout", "30s"]);
+}

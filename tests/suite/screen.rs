@@ -10,6 +10,7 @@ mod cursor;
 mod following;
 pub(crate) mod harness;
 mod header_stats;
+mod input_form;
 mod job_details;
 mod job_progress;
 mod keys;
@@ -286,7 +287,7 @@ fn the_editor_opens_at_the_job() {
 fn file_errors_are_shown_until_they_are_fixed() {
     let mut harness = harness();
     let text = "error: unknown field `timeot`\n --> jobs.yaml:7:9".to_owned();
-    harness.send(Message::FileRead(Err(JobsFileError { text, errors: 1, line: Some(7) })));
+    harness.send(Message::FileRead(Err(JobsFileError { text, errors: 1, line: Some(7), file: None })));
     assert!(harness.text().contains("error: unknown field `timeot`"));
     harness.keys("d");
     assert_eq!(harness.listed_jobs(Phase::Pending).len(), 5, "hidden jobs can't be removed");
@@ -306,7 +307,12 @@ fn file_errors_are_shown_until_they_are_fixed() {
 #[test]
 fn no_last_valid_version_is_mentioned_if_there_was_none() {
     let mut harness = ScreenHarness::new(Vec::new(), 80, 24);
-    harness.send(Message::FileRead(Err(JobsFileError { text: "error: no map".to_owned(), errors: 1, line: Some(1) })));
+    harness.send(Message::FileRead(Err(JobsFileError {
+        text: "error: no map".to_owned(),
+        errors: 1,
+        line: Some(1),
+        file: None,
+    })));
     assert!(
         harness.text().contains("Press e to edit it.") && !harness.text().contains("last valid version"),
         "{}",

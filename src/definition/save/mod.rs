@@ -13,9 +13,10 @@ use serde_json::Value;
 
 use super::diagnostic::Diagnostics;
 use super::digest;
-use super::file::{self, Error};
-use super::parse::{parse, parse_root};
+use super::file_text::{self, Error};
+use super::parse::{file_of_queue, parse};
 use super::problems::Problems;
+use super::root::parse_root;
 use super::source::Source;
 use super::spanned_value::NodeKind;
 use crate::model::{Call, Definition, DesiredQueue, DesiredState, JobRef, Need, QueueId};
@@ -32,6 +33,18 @@ pub enum SaveError {
     /// A job calls a function.
     #[error("a job that calls a function can't be saved to a file")]
     Function,
+    /// The queue is in a file that is included.
+    #[error("the queue {queue} is in {}, which {} includes; add it there yourself:\n{entry}", file.display(), path.display())]
+    Included {
+        /// The queue.
+        queue: QueueId,
+        /// The file that has it.
+        file: PathBuf,
+        /// The path of the file.
+        path: PathBuf,
+        /// The text to add manually.
+        entry: String,
+    },
     /// No insertion point leaves the rest unchanged.
     #[error("can't add this to {} without changing other jobs; add it yourself:\n{entry}", path.display())]
     NoInsertionPoint {
@@ -92,11 +105,15 @@ pub fn save_with_announcement(
     let base = path.parent().unwrap_or(Path::new("."));
     let jobs: Vec<Definition> = jobs.iter().map(|job| relative_to(base, job)).collect();
     for _ in 0..MAX_ATTEMPTS {
-        let (version, name, text) = file::read_text(path)?;
+        let (version, name, text) = file_text::read_text(path)?;
         let Some((text, saved)) = with_jobs(&name, &text, queue, &jobs)? else {
             let entry = jobs.iter().filter_map(|job| entry::to_value(job, queue.as_str()));
             let entry = entry.flat_map(|entry| entry::to_block_lines(&entry, "")).collect::<Vec<_>>().join("\n");
-            return Err(SaveError::NoInsertionPoint { path: path.to_owned(), entry });
+            let path = path.to_owned();
+            return Err(match file_of_queue(&path, &text, queue.as_str()) {
+                Some(file) => SaveError::Included { queue: queue.clone(), file, path, entry },
+                None => SaveError::NoInsertionPoint { path, entry },
+            });
         };
         announce(&saved).map_err(SaveError::Rejected)?;
         if replace::replace(&target_path, &version, text.as_bytes()).map_err(unwritable)? {

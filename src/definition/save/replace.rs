@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::Access;
 
-use super::super::file::file_version;
+use super::super::file_text::file_version;
 use crate::crash;
 
 /// The start of the names of drafts; the process id follows.

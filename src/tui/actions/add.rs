@@ -49,10 +49,10 @@ impl Screen {
         let queue = self.queue.id().clone();
         let title = draft.title.text().trim().to_owned();
         let jobs = vec![Arc::new(Definition { title, ..Definition::new(Script::shell(script)) })];
-        Some(Effect::submit(Submission {
-            commands: vec![Command::Add { queue: queue.clone(), jobs }],
-            intent: Intent::Add(queue),
-            needs_worker: self.mode() == QueueMode::Processing,
-        }))
+        Some(Effect::submit(Submission::new(
+            vec![Command::Add { queue: queue.clone(), jobs }],
+            Intent::Add(queue),
+            self.mode() == QueueMode::Processing,
+        )))
     }
 }

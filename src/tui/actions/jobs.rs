@@ -25,14 +25,13 @@ impl Screen {
         }
         let question_of_job = first_question(jobs.iter().copied());
         let question = format!("Run {}?{question_of_job}", targets.scope(&jobs, "marked job"));
-        let submission =
-            Submission { commands: self.requests(&jobs), intent: Intent::Marked(BulkAction::Run), needs_worker: true };
+        let submission = Submission::new(self.requests(&jobs), Intent::Marked(BulkAction::Run), true);
         Ok(ActionPlan::confirm(question, "run them", submission))
     }
 
     /// Runs the selected job. If it needs other jobs or approval, asks first.
     fn plan_run_one(&self, job: &Job, now: DateTime<Utc>) -> ActionPlan {
-        let submission = |commands| Submission { commands, intent: Intent::Run(job.id), needs_worker: true };
+        let submission = |commands| Submission::new(commands, Intent::Run(job.id), true);
         let request = submission(self.requests(&[job]));
         let unmet = self.site.read(|site| site.unmet_requirements(job));
         let title = job.display_title();
@@ -93,7 +92,7 @@ impl Screen {
         Ok(ActionPlan::confirm(
             question,
             "cancel them",
-            Submission { commands, intent: Intent::Marked(BulkAction::Cancel), needs_worker: false },
+            Submission::new(commands, Intent::Marked(BulkAction::Cancel), false),
         ))
     }
 
@@ -113,8 +112,7 @@ impl Screen {
             }
             (Some(job), _) => {
                 let question = format!("Kill 1 running job in {} ({} {})?", job.queue, job.id, job.display_title());
-                let submission =
-                    Submission { commands: vec![kill(job.id)], intent: Intent::Kill(job.id), needs_worker: false };
+                let submission = Submission::new(vec![kill(job.id)], Intent::Kill(job.id), false);
                 Ok(ActionPlan::confirm(question, "kill it", submission))
             }
             (None, []) => Err(format!("None of the marked jobs is running. Press {cancel} to cancel them.")),
@@ -124,7 +122,7 @@ impl Screen {
                 Ok(ActionPlan::confirm(
                     question,
                     "kill them",
-                    Submission { commands, intent: Intent::Marked(BulkAction::Kill), needs_worker: false },
+                    Submission::new(commands, Intent::Marked(BulkAction::Kill), false),
                 ))
             }
         }
@@ -158,7 +156,7 @@ impl Screen {
         // The store decides whether each has still failed: another process may have run it since.
         let request = |job| Command::RunFailed { job, force: false };
         let commands = self.requests_with(&failed.iter().collect::<Vec<_>>(), request);
-        let submission = Submission { commands, intent: Intent::RunFailed, needs_worker: true };
+        let submission = Submission::new(commands, Intent::RunFailed, true);
         match &failed[..] {
             [] => Err("No failed jobs are shown.".to_owned()),
             [_] if question_of_job.is_empty() => Ok(ActionPlan::Apply(vec![Effect::submit(submission)])),

@@ -4,6 +4,7 @@
 //! show why an action is unavailable.
 
 mod add;
+mod inputs;
 mod jobs;
 mod navigation;
 mod plan;
@@ -93,7 +94,7 @@ impl Screen {
     fn try_perform(&mut self, action: Action, now: DateTime<Utc>) -> Result<Vec<Effect>, String> {
         if let Some(plan) = self.plan(action, now) {
             return Ok(match plan? {
-                ActionPlan::Apply(effects) => effects,
+                ActionPlan::Apply(effects) => self.ask_for_inputs(effects, now),
                 ActionPlan::Open(dialog) => {
                     self.dialog = Some(dialog);
                     Vec::new()
@@ -220,7 +221,11 @@ impl Screen {
 
     fn editor_position(&self) -> EditorPosition {
         if let Some(broken) = &self.file.error {
-            return broken.line.map_or(EditorPosition::Top, EditorPosition::Line);
+            return match (broken.line, &broken.file) {
+                (Some(line), Some(file)) => EditorPosition::Included { file: file.clone(), line },
+                (Some(line), None) => EditorPosition::Line(line),
+                (None, _) => EditorPosition::Top,
+            };
         }
         let named = self.selected_job().and_then(|job| Some((job.queue.clone(), job.definition.name.clone()?)));
         named.map_or(EditorPosition::Top, |(queue, name)| EditorPosition::Job { queue, name })

@@ -19,7 +19,7 @@ pub(super) type PlanResult = Result<ActionPlan, String>;
 impl ActionPlan {
     /// Sends commands to the store.
     pub(super) fn submit(commands: Vec<Command>, intent: Intent, needs_worker: bool) -> Self {
-        Self::Apply(vec![Effect::submit(Submission { commands, intent, needs_worker })])
+        Self::Apply(vec![Effect::submit(Submission::new(commands, intent, needs_worker))])
     }
 
     /// Asks a question, and sends commands to the store on yes; `yes` is what that does, in words.

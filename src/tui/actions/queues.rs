@@ -62,9 +62,9 @@ impl Screen {
         let is_due = self.site.read(|site| site.is_approval_due(job));
         let (jobs, by) = (vec![job.id], user_name());
         let approve = Command::Approve { jobs: jobs.clone(), by: by.clone() };
-        let on_yes = Submission { commands: vec![approve], intent: Intent::Approve(job.id), needs_worker: true };
+        let on_yes = Submission::new(vec![approve], Intent::Approve(job.id), true);
         let refuse = Command::Refuse { jobs, by };
-        let on_no = Submission { commands: vec![refuse], intent: Intent::Refuse(job.id), needs_worker: true };
+        let on_no = Submission::new(vec![refuse], Intent::Refuse(job.id), true);
         ActionPlan::Open(Dialog::Confirm {
             question: format!("{}: {question}", job.display_title()),
             yes: if is_due { "approve and run it" } else { "approve it" },
@@ -137,7 +137,7 @@ impl Screen {
         let pause = pauses.map(|(queue, ..)| Command::Pause { queue: queue.clone() });
         let stop = jobs.iter().map(|job| Command::Cancel { job: *job, stop: StopSignal::Terminate });
         let commands = pause.chain(stop).collect();
-        let submission = Submission { commands, intent: Intent::StopAndQuit, needs_worker: false };
+        let submission = Submission::new(commands, Intent::StopAndQuit, false);
         ActionPlan::confirm(question, "stop them and quit", submission)
     }
 }

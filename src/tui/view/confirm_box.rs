@@ -1,23 +1,19 @@
 //! Draws a question in a box in the middle of the screen, with its answers.
 
 use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
+use ratatui::layout::{Rect, Size};
 use ratatui::style::Style;
-use ratatui::widgets::{Clear, Widget};
 
 use crate::text;
 use crate::tui::keys::{KeyCode, KeyPress};
 use crate::tui::mouse::{ClickTarget, ClickTargets};
 use crate::tui::theme::Appearance;
 
+use super::dialog_box::{self, BORDERS, MARGIN};
 use super::line_painter::LinePainter;
 
 /// The widest text in a box.
 const MAX_TEXT_WIDTH: usize = 72;
-/// The cells that a box takes beside its text: a border and a space on each side.
-const MARGIN: u16 = 4;
-/// The lines that a box takes beside its text: the borders.
-const BORDERS: u16 = 2;
 
 /// A question with what each answer does.
 pub(super) struct ConfirmBox<'a> {
@@ -52,15 +48,7 @@ impl ConfirmBox<'_> {
         };
         let width = widths.chain(answers.iter().map(answer_width)).max().unwrap_or_default();
         let lines = question.len() + gap + answers.len();
-        let outer = centered(area, to_u16(width) + MARGIN, to_u16(lines) + BORDERS);
-        Clear.render(outer, buffer);
-        draw_border(appearance, outer, buffer);
-        let inner = Rect {
-            x: outer.x + MARGIN / 2,
-            y: outer.y + BORDERS / 2,
-            width: outer.width.saturating_sub(MARGIN),
-            height: outer.height.saturating_sub(BORDERS),
-        };
+        let inner = dialog_box::draw("", Size::new(to_u16(width), to_u16(lines)), appearance, area, buffer);
         let mut rows = inner.rows();
         for (line, row) in question.iter().zip(&mut rows) {
             LinePainter::new(row, buffer, symbols).left(line, theme.warning);
@@ -117,25 +105,6 @@ impl Answer<'_> {
     }
 }
 
-fn draw_border(appearance: &Appearance, area: Rect, buffer: &mut Buffer) {
-    let Appearance { theme, symbols } = appearance;
-    let [top_left, top_right, bottom_left, bottom_right] = symbols.corners;
-    let last = area.height.saturating_sub(1);
-    for (nth, row) in (0..).zip(area.rows()) {
-        let (left, right) = match nth {
-            0 => (top_left, top_right),
-            nth if nth == last => (bottom_left, bottom_right),
-            _ => (symbols.vertical, symbols.vertical),
-        };
-        let mut painter = LinePainter::new(row, buffer, symbols);
-        painter.left(left, theme.focus);
-        painter.right(right, theme.focus);
-        if nth == 0 || nth == last {
-            painter.fill(symbols.rule, theme.focus);
-        }
-    }
-}
-
 /// The words of `text` in lines of at most `width` cells. A longer word is cut.
 fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
@@ -149,12 +118,6 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
         }
     }
     lines
-}
-
-/// An area of this size, or as much as there is, in the middle of `area`.
-fn centered(area: Rect, width: u16, height: u16) -> Rect {
-    let (width, height) = (width.min(area.width), height.min(area.height));
-    Rect { x: area.x + (area.width - width) / 2, y: area.y + (area.height - height) / 2, width, height }
 }
 
 fn to_u16(number: usize) -> u16 {

@@ -33,8 +33,8 @@ pub(super) fn draw(
         Some(draw_input((label, ""), line, appearance, area, buffer))
     };
     match line.dialog {
-        // It has a box of its own.
-        Dialog::Confirm { .. } => None,
+        // They have boxes of their own.
+        Dialog::Confirm { .. } | Dialog::Inputs(_) => None,
         Dialog::Add(draft) if draft.edits_title => input("title: ", &draft.title, buffer),
         Dialog::Add(draft) => input(&format!("add to {}: ", line.queue), &draft.script, buffer),
         Dialog::Filter(filter) => {
@@ -60,19 +60,24 @@ fn draw_input(
 ) -> (u16, u16) {
     let mut painter = LinePainter::new(area, buffer, appearance.symbols);
     painter.left(" ", Style::new()).left(&text::sanitize_line(label), appearance.theme.key);
-    // The end of a long input stays visible, since the cursor is usually there.
-    let room = painter.room().saturating_sub(1);
     let before = text::sanitize_line(line.text_before_cursor());
-    let mut shown = before.as_str();
+    let after = line.text().get(line.text_before_cursor().len()..).unwrap_or_default();
+    let column = draw_edited_text(&before, after, Style::new(), &mut painter);
+    if !error.is_empty() {
+        painter.left("   ", Style::new()).left(&text::sanitize_line(error), appearance.theme.warning);
+    }
+    (column, area.y)
+}
+
+/// Draws a text that is being edited, before and after the cursor. The end of a long text stays visible, since the cursor
+/// is usually there. Returns the column of the cursor.
+pub(super) fn draw_edited_text(before: &str, after: &str, style: Style, painter: &mut LinePainter<'_>) -> u16 {
+    let room = painter.room().saturating_sub(1);
+    let mut shown = before;
     while text::width(shown) > room {
         shown = shown.char_indices().nth(1).map_or("", |(next, _)| &shown[next..]);
     }
     let start = painter.column();
-    let after = line.text().get(line.text_before_cursor().len()..).unwrap_or_default();
-    painter.left(shown, Style::new()).left(after, Style::new());
-    if !error.is_empty() {
-        painter.left("   ", Style::new()).left(&text::sanitize_line(error), appearance.theme.warning);
-    }
-    let column = u16::try_from(text::width(shown)).unwrap_or(u16::MAX);
-    (start.saturating_add(column), area.y)
+    painter.left(shown, style).left(after, style);
+    start.saturating_add(u16::try_from(text::width(shown)).unwrap_or(u16::MAX))
 }

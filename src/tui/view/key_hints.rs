@@ -9,6 +9,7 @@ use ratatui::style::Style;
 use crate::text;
 use crate::tui::action::{Action, ActionEntry, Context, Group, TABLE};
 use crate::tui::dialog::Dialog;
+use crate::tui::input_form::{FieldValue, InputForm};
 use crate::tui::job_terminal::{LEAVE_KEY, TypingSession};
 use crate::tui::keys::{KeyCode, KeyPress};
 use crate::tui::mouse::{ClickTarget, ClickTargets};
@@ -48,7 +49,11 @@ impl KeyHints<'_> {
             return;
         }
         if let Some(dialog) = self.dialog {
-            for (key, hint) in dialog_hints(dialog) {
+            let form_keys = match dialog {
+                Dialog::Inputs(form) => form_hints(form),
+                _ => Vec::new(),
+            };
+            for (key, hint) in dialog_hints(dialog).iter().chain(&form_keys) {
                 let columns = draw_hint(key, hint, theme, &mut painter);
                 // A hint with two keys is not a mouse target.
                 if let Ok(key) = key.parse() {
@@ -122,6 +127,7 @@ fn dialog_hints(dialog: &Dialog) -> &'static [(&'static str, &'static str)] {
     match dialog {
         // The box of the question shows its keys.
         Dialog::Confirm { .. } => &[],
+        Dialog::Inputs(_) => &[("Enter", "start"), ("Tab", "next"), ("Esc", "cancel")],
         Dialog::Add(draft) if draft.edits_title => &[("Enter", "add"), ("Tab", "script"), ("Esc", "cancel")],
         Dialog::Add(_) => &[("Enter", "add"), ("Tab", "title"), ("Esc", "cancel")],
         Dialog::Filter(_) => &[("Enter", "apply"), ("Esc", "clear")],
@@ -145,4 +151,14 @@ fn dialog_hints(dialog: &Dialog) -> &'static [(&'static str, &'static str)] {
         },
         Dialog::Menu(_) => &[("/", "find"), ("Enter", "run"), ("j k", "select"), ("Esc", "close")],
     }
+}
+
+/// More hints while the form for inputs is open.
+fn form_hints(form: &InputForm) -> Vec<(&'static str, &'static str)> {
+    let of_field = match form.focused().map(|field| &field.value) {
+        Some(FieldValue::Choice(..)) => Some(("Left Right", "choose")),
+        Some(FieldValue::Switch(_)) => Some(("Space", "change")),
+        Some(FieldValue::Line(_) | FieldValue::Secret(_)) | None => None,
+    };
+    of_field.into_iter().chain(form.offers_last().then_some(("^r", "last values"))).collect()
 }

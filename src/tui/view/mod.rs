@@ -3,12 +3,14 @@
 mod action_menu;
 mod confirm_box;
 mod detail_column;
+mod dialog_box;
 mod dialog_line;
 mod empty_states;
 mod expectation_details;
 mod file_errors;
 mod header;
 mod idle_reason;
+mod input_form;
 mod job_details;
 mod job_lists;
 mod job_row;
@@ -105,6 +107,9 @@ impl Screen {
             ConfirmBox { question, yes, no }.draw(&self.settings.appearance, layout.body, buffer, &mut targets);
             // The cursor of the job's terminal would show through the box.
             cursor = None;
+        }
+        if let Some(Dialog::Inputs(form)) = &mut self.dialog {
+            cursor = input_form::draw(form, &self.settings.appearance, layout.body, buffer, &mut targets);
         }
         self.click_targets = targets;
         self.draw_message(layout, buffer, now).or(cursor)
@@ -256,7 +261,7 @@ impl Screen {
 /// Whether a dialog is shown in the message line.
 fn shows_line(dialog: &Dialog) -> bool {
     match dialog {
-        Dialog::Confirm { .. } => false,
+        Dialog::Confirm { .. } | Dialog::Inputs(_) => false,
         Dialog::Menu(menu) => menu.is_typing,
         Dialog::Overview(overview) => overview.is_typing,
         Dialog::Add(_) | Dialog::Filter(_) | Dialog::Search(_) | Dialog::SearchAll(_) => true,

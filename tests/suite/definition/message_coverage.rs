@@ -6,7 +6,9 @@ use std::path::Path;
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 
 /// Messages that no snapshot can contain.
-const ELSEWHERE: [&str; 23] = [
+const ELSEWHERE: [&str; 25] = [
+    "more than {MAX_FILES} files are included",
+    "the included files are larger than {} MiB together",
     "more than {} match {pattern}",
     "use a narrower pattern",
     "{pattern} searches too many files",

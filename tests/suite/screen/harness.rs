@@ -17,7 +17,7 @@ use setlist::model::{
 };
 use setlist::store::log::{LogReader, LogWriter};
 use setlist::store::{MemoryStore, Store};
-use setlist::tui::effect::{EditorPosition, Effect, ExitReason, StoreRequest};
+use setlist::tui::effect::{EditorPosition, Effect, ExitReason, StoreRequest, Submission};
 use setlist::tui::keymap::Keymap;
 use setlist::tui::keys::KeyPress;
 use setlist::tui::message::Message;
@@ -49,6 +49,8 @@ pub(crate) struct ScreenHarness {
     pub(crate) artifacts_opened: Vec<RunId>,
     /// How many times a reload of the file was requested.
     pub(crate) file_reloads: usize,
+    /// What was submitted to the store.
+    pub(crate) submissions: Vec<Submission>,
     store_thread: StoreThread,
     messages: Receiver<Message>,
     worker: WorkerId,
@@ -154,6 +156,7 @@ impl ScreenHarness {
             pager_opens: 0,
             artifacts_opened: Vec::new(),
             file_reloads: 0,
+            submissions: Vec::new(),
             store_thread,
             messages,
             worker: worker.unwrap(),
@@ -186,8 +189,10 @@ impl ScreenHarness {
                         self.store_thread.execute(StoreRequest::SaveJob { file, job, queue, definition }, self.now);
                     }
                     Effect::Store(request) => {
-                        if let StoreRequest::Subscribe(runs) = &request {
-                            self.subscribed_runs.clone_from(runs);
+                        match &request {
+                            StoreRequest::Subscribe(runs) => self.subscribed_runs.clone_from(runs),
+                            StoreRequest::Submit(submission) => self.submissions.push(submission.clone()),
+                            _ => {}
                         }
                         self.store_thread.execute(request, self.now);
                     }
