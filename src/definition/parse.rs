@@ -33,15 +33,15 @@ pub(super) fn parse_file(path: &Path, name: &str, text: &str) -> ParsedFile {
     let source = Source::new(text);
     let mut problems = Problems::default();
     let mut sources = ItemSources::new(path.parent().unwrap_or(Path::new("")));
-    let (mut desired, mut includes) = (DesiredState::default(), Includes::default());
+    let (mut desired, mut others) = (DesiredState::default(), Includes::default());
     if let Some(mut root) = parse_root(&source, &mut problems) {
-        includes = Includes::read(path, &mut root, &mut problems);
-        let texts = std::iter::once(text).chain(includes.files.iter().map(|file| &*file.text));
+        others = Includes::read(path, &mut root, &mut problems);
+        let texts = std::iter::once(text).chain(others.files.iter().map(|file| &*file.text));
         let may_have_placeholders = texts.into_iter().any(value_check::may_have_placeholders);
-        includes.files.iter().for_each(|file| sources.add_file(&file.name, &file.text));
+        others.files.iter().for_each(|file| sources.add_file(&file.name, &file.text));
         desired = desired_state::read_queues(&root, &mut sources, may_have_placeholders, &mut problems);
     }
-    let Includes { files, paths: included, .. } = includes;
+    let Includes { files, paths: included, .. } = others;
     if !problems.is_empty() {
         let diagnostics = problems.into_diagnostics_of_files(name, &source, &files);
         return ParsedFile { desired: Err(diagnostics), warnings: Vec::new(), included };

@@ -11,7 +11,7 @@ use crate::tui::state::Screen;
 impl Screen {
     pub(super) fn plan_add(&self) -> PlanResult {
         self.require_queue()?;
-        Ok(ActionPlan::Open(Dialog::Add(JobDraft::default())))
+        Ok(ActionPlan::open(Dialog::Add(JobDraft::default())))
     }
 
     /// Saves the selected job to `jobs.yaml`, if it isn't from there.

@@ -48,7 +48,7 @@ impl Screen {
                 let force = submission(vec![Command::Run { job: job.id, force: true }]);
                 let later = submission(vec![Command::Run { job: job.id, force: false }]);
                 let will_wait = matches!(needs, WaitReason::Needs(_));
-                ActionPlan::Open(Dialog::Confirm {
+                ActionPlan::open(Dialog::Confirm {
                     question: format!("{title} {}. Run it anyway?{question}", needs.describe(now)),
                     yes: "run it anyway",
                     on_yes: force,

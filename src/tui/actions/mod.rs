@@ -96,7 +96,7 @@ impl Screen {
             return Ok(match plan? {
                 ActionPlan::Apply(effects) => self.ask_for_inputs(effects, now),
                 ActionPlan::Open(dialog) => {
-                    self.dialog = Some(dialog);
+                    self.dialog = Some(*dialog);
                     Vec::new()
                 }
             });
@@ -147,16 +147,16 @@ impl Screen {
             Action::Add => self.plan_add(),
             Action::Edit => Ok(ActionPlan::Apply(vec![Effect::OpenEditor(self.editor_position())])),
             Action::Save => self.plan_save(),
-            Action::Find => Ok(ActionPlan::Open(self.find_dialog())),
+            Action::Find => Ok(ActionPlan::open(self.find_dialog())),
             Action::EarlierRun => self.plan_find_run(Direction::Earlier),
             Action::LaterRun => self.plan_find_run(Direction::Later),
-            Action::Help => Ok(ActionPlan::Open(Dialog::Menu(ActionMenu::help()))),
+            Action::Help => Ok(ActionPlan::open(Dialog::Menu(ActionMenu::help()))),
             Action::Overview => self.plan_overview(false),
             Action::FindQueue => self.plan_overview(true),
             Action::SearchAll => self.plan_search(),
             Action::Diff => self.plan_diff(),
             Action::Copy => Ok(self.plan_approve(&self.selected_approval()?)),
-            Action::CommandPalette => Ok(ActionPlan::Open(Dialog::Menu(ActionMenu::palette()))),
+            Action::CommandPalette => Ok(ActionPlan::open(Dialog::Menu(ActionMenu::palette()))),
             Action::Quit => Ok(ActionPlan::Apply(vec![Effect::Exit(ExitReason::Quit)])),
             Action::StopAndQuit => Ok(self.plan_stop_and_quit()),
             Action::Suspend => Ok(ActionPlan::Apply(vec![Effect::RequestSuspend])),
@@ -204,7 +204,7 @@ impl Screen {
             return Err("There are no queues yet.".to_owned());
         }
         let overview = Overview::new(Some(self.queue.id().clone()), finds);
-        Ok(ActionPlan::Open(Dialog::Overview(overview)))
+        Ok(ActionPlan::open(Dialog::Overview(overview)))
     }
 
     fn plan_find_run(&self, direction: Direction) -> PlanResult {

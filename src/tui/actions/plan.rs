@@ -10,7 +10,7 @@ pub(super) enum ActionPlan {
     /// Carry out these effects.
     Apply(Vec<Effect>),
     /// Open this dialog.
-    Open(Dialog),
+    Open(Box<Dialog>),
 }
 
 /// The plan of an action, or why it is unavailable.
@@ -22,8 +22,13 @@ impl ActionPlan {
         Self::Apply(vec![Effect::submit(Submission::new(commands, intent, needs_worker))])
     }
 
+    /// Opens a dialog.
+    pub(super) fn open(dialog: Dialog) -> Self {
+        Self::Open(Box::new(dialog))
+    }
+
     /// Asks a question, and sends commands to the store on yes; `yes` is what that does, in words.
     pub(super) fn confirm(question: String, yes: &'static str, on_yes: Submission) -> Self {
-        Self::Open(Dialog::Confirm { question, yes, on_yes, on_no: None })
+        Self::open(Dialog::Confirm { question, yes, on_yes, on_no: None })
     }
 }

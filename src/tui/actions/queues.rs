@@ -65,7 +65,7 @@ impl Screen {
         let on_yes = Submission::new(vec![approve], Intent::Approve(job.id), true);
         let refuse = Command::Refuse { jobs, by };
         let on_no = Submission::new(vec![refuse], Intent::Refuse(job.id), true);
-        ActionPlan::Open(Dialog::Confirm {
+        ActionPlan::open(Dialog::Confirm {
             question: format!("{}: {question}", job.display_title()),
             yes: if is_due { "approve and run it" } else { "approve it" },
             on_yes,
