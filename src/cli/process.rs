@@ -18,12 +18,12 @@ use super::progress_reporter::ProgressReporter;
 use super::safe_output;
 use super::signals::SignalHandler;
 use super::start::{
-    StartedJobs, approve_all, queues_to_process, report_no_pending_jobs, report_scheduled_jobs, requeue_finished,
-    start, start_queues,
+    StartedJobs, approve_all, queues_to_process, report_no_pending_jobs, report_scheduled_jobs, requeue_commands,
+    requeue_finished, start, start_queues,
 };
 use crate::clock;
 use crate::model::{
-    Command, Event, EventRecord, Job, JobId, QueueId, QueueMode, QueueState, Refusal, Site, SiteState, WorkerInfo,
+    Command, Event, EventRecord, Job, QueueId, QueueMode, QueueState, Refusal, Site, SiteState, WorkerInfo,
 };
 use crate::site::{GivenInputs, SitePaths, execute_requests_with, open_store};
 use crate::store::Store;
@@ -238,12 +238,11 @@ fn print_plan_of(site_state: SiteState, queues: &[QueueId], options: &ProcessArg
     }
     let given = options.inputs.for_plan(&site_state, queues)?;
     report_kept_values(&site_state, queues, &options.inputs, &given);
-    let finished: Vec<JobId> =
-        queues.iter().filter_map(|id| site_state.queue(id)).flat_map(|queue| &queue.finished).copied().collect();
+    let commands = requeue_commands(&site_state, queues);
     let site = Site::with_state(site_state, "");
-    for job in finished {
+    for command in commands {
         // Cannot be refused: the job has finished.
-        let _ = site.submit(&Command::Reset { job }, clock::now());
+        let _ = site.submit(&command, clock::now());
     }
     site.read(|site_state| print_plan(site_state, queues, options.json))
 }

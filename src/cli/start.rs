@@ -172,12 +172,17 @@ pub(super) fn requeue_finished(
     site_state: &SiteState,
     queues: &[QueueId],
 ) -> Result<(), CliError> {
-    let finished = queues.iter().filter_map(|id| site_state.queue(id)).flat_map(|queue| &queue.finished);
-    let is_in_file = |job: &&JobId| site_state.job(**job).is_some_and(|job| !job.definition.is_removed_from_file);
-    let commands: Vec<_> = finished.filter(is_in_file).map(|job| Command::Reset { job: *job }).collect();
+    let commands = requeue_commands(site_state, queues);
     // A job that another process has requeued meanwhile is refused, and pending as well.
     store.execute(&commands, store.clock().now())?;
     Ok(())
+}
+
+/// The commands that make the finished jobs of queues pending again, as far as they are still in the file.
+pub(super) fn requeue_commands(site_state: &SiteState, queues: &[QueueId]) -> Vec<Command> {
+    let finished = queues.iter().filter_map(|id| site_state.queue(id)).flat_map(|queue| &queue.finished);
+    let is_in_file = |job: &&JobId| site_state.job(**job).is_some_and(|job| !job.definition.is_removed_from_file);
+    finished.filter(is_in_file).map(|job| Command::Reset { job: *job }).collect()
 }
 
 /// Approves all jobs of queues that need approval.
