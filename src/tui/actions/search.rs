@@ -17,7 +17,7 @@ impl Screen {
             return Err("There are no queues yet.".to_owned());
         }
         let search = LogSearch::new(self.queue.id().clone());
-        Ok(ActionPlan::Open(Dialog::SearchAll(Box::new(search))))
+        Ok(ActionPlan::open(Dialog::SearchAll(Box::new(search))))
     }
 
     /// Handles a key press in the search.
