@@ -22,7 +22,8 @@ type ReadResult = Result<DesiredState, definition::Error>;
 /// Watches `jobs.yaml` until it is dropped.
 pub struct FileWatch {
     requests: Sender<()>,
-    _subscriptions: Arc<Mutex<LinkSubscriptions>>,
+    // The thread doesn't keep them, so that it ends when this is dropped.
+    _watched: Arc<Mutex<WatchedFiles>>,
 }
 
 impl FileWatch {
@@ -36,26 +37,24 @@ impl FileWatch {
     ) -> Result<Self, StoreError> {
         let (requests, inbox) = channel();
         let changes = Coalescer::default();
-        let subscriptions = LinkSubscriptions::start(file.clone(), changes.callback(requests.clone(), || ()))?;
-        let subscriptions = Arc::new(Mutex::new(subscriptions));
+        let on_change = changes.callback(requests.clone(), || ());
+        let main = LinkSubscriptions::start(file.clone(), NotifyFn::clone(&on_change))?;
+        let watched = Arc::new(Mutex::new(WatchedFiles { main, included: BTreeMap::new(), on_change }));
         if definition::file_version(&file).ok().as_deref() != last_version {
             // The file was saved before the subscription.
             let _ = requests.send(());
         }
-        let watched = Arc::downgrade(&subscriptions);
-        let on_change = changes.callback(requests.clone(), || ());
-        let first = requests.clone();
+        let (weak, first) = (Arc::downgrade(&watched), requests.clone());
         let work = move || {
-            let mut included = IncludedFiles { on_change, subscriptions: BTreeMap::new() };
             // The files that it includes are known once it has been read.
             if definition::may_include(&file) {
                 let _ = first.send(());
             }
             drop(first);
-            serve(&file, &watched, &mut included, &inbox, &changes, on_read);
+            serve(&file, &weak, &inbox, &changes, on_read);
         };
         thread::Builder::new().name("watch".to_owned()).spawn(work).map_err(|error| StoreError::io("thread", error))?;
-        Ok(Self { requests, _subscriptions: subscriptions })
+        Ok(Self { requests, _watched: watched })
     }
 
     /// Reads the file again, though it hasn't changed.
@@ -67,8 +66,7 @@ impl FileWatch {
 
 fn serve(
     file: &Path,
-    watched: &Weak<Mutex<LinkSubscriptions>>,
-    included: &mut IncludedFiles,
+    watched: &Weak<Mutex<WatchedFiles>>,
     inbox: &Receiver<()>,
     changes: &Coalescer,
     on_read: impl Fn(ReadResult),
@@ -84,36 +82,38 @@ fn serve(
         }
         // Before the file is read, so that no change after that is missed.
         let Some(watched) = watched.upgrade() else { return };
-        watched.lock().unwrap_or_else(PoisonError::into_inner).update();
-        drop(watched);
+        let mut watched = watched.lock().unwrap_or_else(PoisonError::into_inner);
+        watched.main.update();
         let mut read = definition::read_with_files(file);
-        if included.watch(&read.included) {
+        if watched.watch_included(&read.included) {
             // They may have changed before they were watched.
             read = definition::read_with_files(file);
         }
+        drop(watched);
         on_read(read.desired);
     }
 }
 
-/// The files that `jobs.yaml` includes, and the subscriptions to their changes.
-struct IncludedFiles {
+/// `jobs.yaml`, the files that it includes, and the subscriptions to their changes.
+struct WatchedFiles {
+    main: LinkSubscriptions,
+    included: BTreeMap<PathBuf, LinkSubscriptions>,
     on_change: NotifyFn,
-    subscriptions: BTreeMap<PathBuf, LinkSubscriptions>,
 }
 
-impl IncludedFiles {
-    /// Watches these files, and no others. Returns whether some were not watched before.
-    fn watch(&mut self, files: &[PathBuf]) -> bool {
-        self.subscriptions.retain(|file, _| files.contains(file));
-        self.subscriptions.values_mut().for_each(LinkSubscriptions::update);
+impl WatchedFiles {
+    /// Watches these files, and no other included ones. Returns whether some were not watched before.
+    fn watch_included(&mut self, files: &[PathBuf]) -> bool {
+        self.included.retain(|file, _| files.contains(file));
+        self.included.values_mut().for_each(LinkSubscriptions::update);
         let mut has_new = false;
         for file in files {
-            if self.subscriptions.contains_key(file) {
+            if self.included.contains_key(file) {
                 continue;
             }
             match LinkSubscriptions::start(file.clone(), NotifyFn::clone(&self.on_change)) {
                 Ok(subscription) => {
-                    self.subscriptions.insert(file.clone(), subscription);
+                    self.included.insert(file.clone(), subscription);
                     has_new = true;
                 }
                 Err(error) => tracing::warn!(%error, "changes of an included file are not noticed"),
