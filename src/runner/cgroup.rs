@@ -6,6 +6,8 @@
 //! Moving into a cgroup costs up to as much as starting a process. So a worker whose runs end within a few milliseconds
 //! does without, until they take longer.
 
+use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -109,7 +111,7 @@ impl Drop for RunCgroup {
 /// The cgroups of runs with these tags, wherever they are, for a process that did not start them. They are kept when they
 /// are dropped by the caller only if processes remain.
 pub(super) fn find(tags: &[RunTag]) -> Vec<RunCgroup> {
-    let names: Vec<String> = tags.iter().map(folder_name).collect();
+    let names: HashSet<String> = tags.iter().map(folder_name).collect();
     let mut found = Vec::new();
     if let Some(mount) = mount() {
         search(&mount.point, 0, &names, &mut found);
@@ -190,9 +192,9 @@ fn remove(folder: &Path, depth: usize) {
     let _ = fs::remove_dir(folder);
 }
 
-fn search(folder: &Path, depth: usize, names: &[String], found: &mut Vec<RunCgroup>) {
+fn search(folder: &Path, depth: usize, names: &HashSet<String>, found: &mut Vec<RunCgroup>) {
     for below in folders(folder) {
-        let is_wanted = below.file_name().is_some_and(|name| names.iter().any(|wanted| name == wanted.as_str()));
+        let is_wanted = below.file_name().and_then(OsStr::to_str).is_some_and(|name| names.contains(name));
         if depth < MAX_DEPTH {
             search(&below, depth + 1, names, found);
         }
@@ -212,8 +214,6 @@ fn read_processes(folder: &Path, depth: usize, pids: &mut Vec<i32>) {
 
 #[cfg(test)]
 mod tests {
-    use std::ffi::OsStr;
-
     use super::*;
 
     const MOUNTS: &str = "\

@@ -28,6 +28,7 @@ mod process_tree;
 mod program_cache;
 mod pty;
 mod read_throttle;
+mod reap_throttle;
 mod regular_file;
 mod run_process;
 mod run_tag;

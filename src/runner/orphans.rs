@@ -44,8 +44,9 @@ pub fn kill_orphans(tags: &[RunTag], timeout: Duration) -> OrphanReport {
         if killable.is_empty() || wait.is_zero() {
             return OrphanReport { killed: killed.len(), remaining: killable.len() };
         }
-        if let Some(process) = killable.iter().find_map(|identity| identity.open_pidfd()) {
-            wait_for_exit(&process, wait);
+        // One look at the process table serves all that end meanwhile.
+        for process in killable.iter().filter_map(|identity| identity.open_pidfd()) {
+            wait_for_exit(&process, deadline.saturating_duration_since(Instant::now()));
         }
     }
 }

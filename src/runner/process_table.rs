@@ -30,7 +30,7 @@ struct Index {
 struct TagIndex {
     /// Those with a tag as their limit.
     by_number: HashMap<u64, Vec<usize>>,
-    /// Those without, whose environment has to be compared.
+    /// Those without whose environment may have the variables of a tag, and has to be compared.
     others: Vec<usize>,
 }
 
@@ -123,7 +123,8 @@ impl ProcessTable {
             match process.lock_limit() {
                 Some(limit) if run_tag::is_run_tag(limit) => index.by_number.entry(limit).or_default().push(at),
                 Some(limit) if run_tag::is_detached(limit) => {}
-                _ => index.others.push(at),
+                _ if run_tag::may_have_variables(process.environment()) => index.others.push(at),
+                _ => {}
             }
         }
         index

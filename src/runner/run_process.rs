@@ -259,14 +259,14 @@ impl RunProcess {
         0
     }
 
-    /// Stops the run on request. That takes precedence over a timeout, and KILL over TERM.
-    pub(super) fn stop(&mut self, stop: StopSignal, table: &LazyProcessTable) {
+    /// Stops the run on request at this time. That takes precedence over a timeout, and KILL over TERM.
+    pub(super) fn stop(&mut self, stop: StopSignal, now: Instant, table: &LazyProcessTable) {
         if self.stopping.is_none() && self.has_exited() {
             return;
         }
         let stopping = self.stopping.map(|stopping| Stopping { reason: StopReason::Requested, ..stopping });
         match (stopping, stop) {
-            (None, StopSignal::Terminate) => self.terminate(StopReason::Requested, table),
+            (None, StopSignal::Terminate) => self.terminate(StopReason::Requested, now, table),
             (Some(stopping), StopSignal::Terminate) => self.stopping = Some(stopping),
             (_, StopSignal::Kill) => self.kill(StopReason::Requested, table),
         }
@@ -279,7 +279,7 @@ impl RunProcess {
             (self.deadline, self.stall) = (None, None);
         } else if self.deadline.is_some_and(|deadline| deadline <= now) {
             match self.stopping {
-                None => self.terminate(StopReason::Timeout, table),
+                None => self.terminate(StopReason::Timeout, now, table),
                 Some(stopping) => self.kill(stopping.reason, table),
             }
         } else if self.stall_deadline().is_some_and(|deadline| deadline <= now)
@@ -288,7 +288,7 @@ impl RunProcess {
             self.callbacks.output.stalled(Some(stall.begin(now)));
             match stall.policy().stop {
                 None => {}
-                Some(StopSignal::Terminate) => self.terminate(StopReason::Stalled, table),
+                Some(StopSignal::Terminate) => self.terminate(StopReason::Stalled, now, table),
                 Some(StopSignal::Kill) => self.kill(StopReason::Stalled, table),
             }
         }
@@ -427,9 +427,10 @@ impl RunProcess {
         self.callbacks.output.write(stream, bytes);
     }
 
-    fn terminate(&mut self, reason: StopReason, table: &LazyProcessTable) {
+    fn terminate(&mut self, reason: StopReason, now: Instant, table: &LazyProcessTable) {
         self.stopping = Some(Stopping { reason, killed: false });
-        self.deadline = deadline_after(self.exit_policy.grace);
+        // None if it is beyond the range of the clock.
+        self.deadline = now.checked_add(self.exit_policy.grace);
         self.tree.signal(Signal::TERM, table);
         if self.pty.is_some() {
             // An interactive shell ignores TERM and exits on HUP.

@@ -17,11 +17,14 @@ pub struct RunTag {
 
 /// Tags are in 2^62..2^63: above real limits, below the value for unlimited.
 const TAG_BASE: u64 = 1 << 62;
+/// How the names of the variables of all tags begin.
+const VARIABLE_PREFIX: &[u8] = b"SETLIST_";
 /// The number of a process that was started by a run and does not belong to it.
 const DETACHED_TAG: u64 = 1 << 61;
 
 impl RunTag {
-    /// The tag of the run with these environment variables, which together must be unique on this machine.
+    /// The tag of the run with these environment variables, which together must be unique on this machine. Their names
+    /// begin with `SETLIST_`.
     pub fn new(variables: &[(&str, &OsStr)]) -> Self {
         let variable = |(name, value): &(&str, &OsStr)| [name.as_bytes(), b"=", value.as_encoded_bytes()].concat();
         let variables: Vec<_> = variables.iter().map(variable).collect();
@@ -62,6 +65,12 @@ impl RunTag {
     pub(super) fn tag_children<T>(&self, spawn: impl FnOnce() -> T) -> T {
         spawn()
     }
+}
+
+/// Whether an environment may have the variables of some tag. Most processes of a machine have none, and those of a
+/// thousand runs would each be compared with all of them.
+pub(super) fn may_have_variables(environment: &[u8]) -> bool {
+    environment.split(|byte| *byte == 0).any(|variable| variable.starts_with(VARIABLE_PREFIX))
 }
 
 /// Whether a limit on file locks is the tag of some run.

@@ -1,6 +1,6 @@
 //! Supervises all runs: waits for output, exits, deadlines and wake-ups, and handles them.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -22,6 +22,7 @@ use super::pipe::OutPipe;
 use super::process_table::ProcessTable;
 use super::program_cache::ProgramCache;
 use super::read_throttle::ReadThrottle;
+use super::reap_throttle::ReapThrottle;
 use super::run_process::{LazyProcessTable, PollSource, RunCallbacks, RunProcess, StartError, start};
 use super::usage_meter::{Ended, UsageMeter, to_exit};
 use super::waker::Waker;
@@ -44,6 +45,7 @@ pub(super) struct Supervisor {
     signal_id: SigId,
     buffer: Vec<u8>,
     read_throttle: ReadThrottle,
+    reap_throttle: ReapThrottle,
 }
 
 /// A descriptor that `poll` watches.
@@ -116,6 +118,7 @@ impl Supervisor {
             signal_id,
             buffer,
             read_throttle,
+            reap_throttle: ReapThrottle::default(),
         };
         Ok((supervisor, Waker(Arc::new(waker))))
     }
@@ -154,10 +157,13 @@ impl Supervisor {
     /// Stops these runs, as far as they have not ended.
     pub(super) fn stop(&mut self, stops: &[(RunId, StopSignal)]) {
         let table = LazyProcessTable::new(ProcessTable::read);
+        // All grace periods end together.
+        let now = Instant::now();
+        let places: HashMap<RunId, usize> = self.processes.iter().map(|process| process.run).zip(0..).collect();
         let mut stops_any = false;
         for (run, stop) in stops {
-            if let Some(process) = self.processes.iter_mut().find(|process| process.run == *run) {
-                process.stop(*stop, &table);
+            if let Some(at) = places.get(run) {
+                self.processes[*at].stop(*stop, now, &table);
                 stops_any = true;
             }
         }
@@ -215,14 +221,15 @@ impl Supervisor {
                 }
             }
         }
-        if needs_reap {
+        if needs_reap || self.reap_throttle.is_due(Instant::now()) {
             self.reap_runs();
         }
     }
 
     /// Waits for descriptors and returns those that are ready. Output is left out during a pause of the throttle.
     fn wait(&self, at_most: Option<Duration>) -> Vec<(PollTarget, PollFlags)> {
-        let pause = self.read_throttle.remaining(Instant::now());
+        let now = Instant::now();
+        let (pause, reap_pause) = (self.read_throttle.remaining(now), self.reap_throttle.remaining(now));
         let mut targets = vec![PollTarget::Wake];
         let mut fds = vec![PollFd::from_borrowed_fd(self.wakeups.as_fd(), PollFlags::IN)];
         let mut add = |target: PollTarget, fd, flags| {
@@ -241,7 +248,7 @@ impl Supervisor {
         }
         let deadline = self.processes.iter().filter_map(RunProcess::deadline).min();
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        let timeout = left.into_iter().chain(at_most).chain(pause).min().map(timespec);
+        let timeout = left.into_iter().chain(at_most).chain(pause).chain(reap_pause).min().map(timespec);
         match poll(&mut fds, timeout.as_ref()) {
             Ok(1..) => {
                 let ready = targets.into_iter().zip(&fds).map(|(target, fd)| (target, fd.revents()));
@@ -261,19 +268,26 @@ impl Supervisor {
     /// Finishes the runs whose process has ended.
     fn reap_runs(&mut self) {
         if self.is_subreaper && !self.processes.iter().any(RunProcess::is_stopping) {
+            self.reap_throttle = ReapThrottle::default();
             return self.reap_all_children();
+        }
+        let started = Instant::now();
+        if !self.reap_throttle.request(started) {
+            return;
         }
         for process in &mut self.processes {
             process.note_exit();
         }
         // The table is read after these exits have been noted, so it shows what the ended processes left.
         let table = LazyProcessTable::new(ProcessTable::read);
-        let mut at = 0;
-        while at < self.processes.len() {
-            match self.processes[at].poll_exit(&table, &mut self.usage_meter) {
-                Some(ended) => self.finish(at, ended),
-                None => at += 1,
-            }
+        let mut ended = Vec::new();
+        for (at, process) in self.processes.iter_mut().enumerate() {
+            ended.extend(process.poll_exit(&table, &mut self.usage_meter).map(|end| (at, end)));
+        }
+        self.reap_throttle.record_look(started, Instant::now());
+        // From the last on, so that the places of the others stay.
+        for (at, end) in ended.into_iter().rev() {
+            self.finish(at, end);
         }
         if self.is_subreaper && !self.processes.iter().any(RunProcess::is_stopping) {
             self.reap_all_children();
