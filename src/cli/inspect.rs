@@ -16,11 +16,11 @@ use super::progress_reporter::last_lines;
 use super::{safe_output, schedule, status_check};
 use crate::clock;
 use crate::model::{
-    Approval, Cause, FilePattern, HookResult, InputValues, Job, JobState, MASK, Need, Outcome, OutcomeCondition,
-    Overdue, Phase, PoolHold, PoolUse, QueueId, QueueState, QueueStatus, Run, RunEnd, ScheduleTarget, SiteState,
+    Approval, Cause, FilePattern, HookResult, InputValues, Job, JobCounts, JobState, MASK, Need, Outcome,
+    OutcomeCondition, Overdue, Phase, PoolHold, PoolUse, QueueId, QueueStatus, Run, RunEnd, ScheduleTarget, SiteState,
     SlowRun, WaitReason, due_at, plain_text, result_value,
 };
-use crate::store::Store;
+use crate::store::{SiteOverview, Store};
 use crate::text;
 use crate::tui::output::StreamSanitizer;
 
@@ -50,8 +50,15 @@ pub(super) fn status_of_all(sites: Vec<OpenSite>, json: bool) -> Result<ExitStat
 }
 
 fn print_status(out: &mut impl Write, site: &mut OpenSite, names: &[String], json: bool) -> Result<(), CliError> {
-    let site_state = site.site_state()?;
-    let ids = site.queues(&site_state, names)?;
+    let SiteOverview { state: site_state, counts } = site.store.load_overview()?;
+    let ids = match site.queues(&site_state, names) {
+        Ok(ids) => ids,
+        // A job of this name is found only in the whole site.
+        Err(_) => {
+            let whole = site.site_state()?;
+            site.queues(&whole, names)?
+        }
+    };
     let width = ids.iter().map(|id| text::width(id.as_str())).max().unwrap_or(0).max(5);
     if !json {
         writeln!(
@@ -64,13 +71,13 @@ fn print_status(out: &mut impl Write, site: &mut OpenSite, names: &[String], jso
     let now = clock::now();
     for id in &ids {
         let Some(queue) = site_state.queue(id) else { continue };
+        let counts = counts.get(id).copied().unwrap_or_default();
         if json {
-            write_json(out, &QueueRecord::new(id, queue, &site_state, &file, now))?;
+            write_json(out, &QueueRecord::with_counts(id, queue, counts, &site_state, &file, now))?;
         } else {
-            let QueueState { pending, running, finished, .. } = queue;
-            let (status, failed) = (site_state.queue_status(id), site_state.failed_count(id));
+            let JobCounts { pending, running, finished, failed } = counts;
+            let (status, failed) = (site_state.queue_status(id), failed + site_state.stopped_by(id).count());
             let name = text::pad(&text::sanitize_line(id.as_str()), width, text::ELLIPSIS);
-            let (pending, running, finished) = (pending.len(), running.len(), finished.len());
             let attention = attention_note(&site_state, id, now);
             let note = queue_note(&site_state, id, status, now);
             let note = if attention.is_empty() || note.is_empty() {

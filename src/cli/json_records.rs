@@ -12,9 +12,9 @@ use serde_json::ser::{Formatter, Serializer};
 use super::artifacts::RunArtifacts;
 use super::error::CliError;
 use crate::model::{
-    Approval, Call, Exit, HookResult, Job, NeedResult, Outcome, OutcomeCondition, Overdue, PoolHold, Program, QueueId,
-    QueueMode, QueueState, Run, RunEnd, RunId, ScheduleState, SiteState, SkipKind, SlowReason, SlowRun, Value,
-    WaitReason,
+    Approval, Call, Exit, HookResult, Job, JobCounts, NeedResult, Outcome, OutcomeCondition, Overdue, PoolHold,
+    Program, QueueId, QueueMode, QueueState, Run, RunEnd, RunId, ScheduleState, SiteState, SkipKind, SlowReason,
+    SlowRun, Value, WaitReason,
 };
 use crate::text;
 
@@ -74,9 +74,22 @@ pub(super) struct QueueRecord<'a> {
 }
 
 impl<'a> QueueRecord<'a> {
+    /// A queue of a site whose jobs are loaded.
     pub(super) fn new(
         id: &'a QueueId,
         queue: &'a QueueState,
+        site_state: &SiteState,
+        site: &'a str,
+        now: DateTime<Utc>,
+    ) -> Self {
+        Self::with_counts(id, queue, site_state.job_counts(id), site_state, site, now)
+    }
+
+    /// A queue with these counts, of a site of which only an overview is loaded.
+    pub(super) fn with_counts(
+        id: &'a QueueId,
+        queue: &'a QueueState,
+        counts: JobCounts,
         site_state: &SiteState,
         site: &'a str,
         now: DateTime<Utc>,
@@ -89,10 +102,10 @@ impl<'a> QueueRecord<'a> {
             stopped_by: site_state.stopped_by(id).map(Job::path).collect(),
             needs_approval: site_state.approvals_due(id).map(Job::path).collect(),
             parallel: queue.settings.max_parallel(),
-            pending: queue.pending.len(),
-            running: queue.running.len(),
-            finished: queue.finished.len(),
-            failed: site_state.failed_count(id),
+            pending: counts.pending,
+            running: counts.running,
+            finished: counts.finished,
+            failed: counts.failed + site_state.stopped_by(id).count(),
             overdue: site_state.overdue_in(id, now).map(|(state, _)| site_state.target_path(&state.target)).collect(),
             stalled: site_state.stalled_in(id).map(|(job, _)| job.path()).collect(),
             next_due_at: site_state.next_due_in(id, now).map(|(due, _)| time(due)),

@@ -64,8 +64,15 @@ pub(super) fn check(sites: Vec<OpenSite>, names: &[String], json: bool) -> Resul
 
 fn problems(site: &mut OpenSite, names: &[String]) -> Result<Vec<StatusProblem>, CliError> {
     let now = clock::now();
-    let site_state = site.site_state()?;
-    let queues = site.queues(&site_state, names)?;
+    let site_state = site.store.load_overview()?.state;
+    let queues = match site.queues(&site_state, names) {
+        Ok(queues) => queues,
+        // A job of this name is found only in the whole site.
+        Err(_) => {
+            let whole = site.site_state()?;
+            site.queues(&whole, names)?
+        }
+    };
     let mut found = ProblemList { file: site.paths.file.display().to_string(), problems: Vec::new() };
     if !site::keeps_schedules(site.store.as_mut(), &site.paths)? {
         let message = "no worker keeps the schedules; `setlist service install` keeps one";

@@ -51,6 +51,8 @@ pub enum Command {
     Clear { queue: QueueId, phase: Phase },
     /// Remove finished jobs that are not in `jobs.yaml` and are older than their queue's retention.
     PruneFinished,
+    /// Same for those of these jobs to which it applies, so that very many can be removed in several transactions.
+    PruneJobs { jobs: Vec<JobId> },
     /// Move pending jobs directly before or after another job of the same queue and priority, in this order.
     Move { jobs: Vec<JobId>, placement: Placement },
     /// Move jobs that are not in `jobs.yaml` to the end of another queue, with their runs.

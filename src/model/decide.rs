@@ -71,6 +71,7 @@ pub(super) fn decide<R: StateReader>(reader: &R, command: &Command, now: DateTim
         Command::Remove { jobs } => remove(reader, jobs),
         Command::Clear { queue, phase } => clear(reader, queue, *phase),
         Command::PruneFinished => prune_finished(reader, now),
+        Command::PruneJobs { jobs } => prune_jobs(reader, jobs, now),
         Command::Restore { jobs } => restore(reader, jobs),
         Command::Move { jobs, placement } => reorder::move_jobs(reader, jobs, *placement),
         Command::AdoptEntry { job, digest } => adopt_entry(reader, *job, *digest),
@@ -347,6 +348,21 @@ fn prune_finished<R: StateReader>(reader: &R, now: DateTime<Utc>) -> Decision<R>
         if let Some(before) = queue.settings.retention.cutoff(now) {
             let old = reader.finished_not_in_file_before(&queue.id, before)?;
             events.extend(old.into_iter().map(|job| Event::Removed { job, reason: RemovalReason::Expired }));
+        }
+    }
+    if events.is_empty() { refuse(Refusal::NothingToDo(NothingToDo::PruneFinished)) } else { Ok(events) }
+}
+
+fn prune_jobs<R: StateReader>(reader: &R, ids: &[JobId], now: DateTime<Utc>) -> Decision<R> {
+    let mut events = Vec::with_capacity(ids.len());
+    for &id in ids {
+        let Some(job) = reader.job(id)? else { continue };
+        let cutoff = reader.queue(&job.queue)?.and_then(|queue| queue.settings.retention.cutoff(now));
+        if let JobState::Finished { at, .. } = job.state
+            && job.definition.digest.is_none()
+            && cutoff.is_some_and(|before| at < before)
+        {
+            events.push(Event::Removed { job: id, reason: RemovalReason::Expired });
         }
     }
     if events.is_empty() { refuse(Refusal::NothingToDo(NothingToDo::PruneFinished)) } else { Ok(events) }

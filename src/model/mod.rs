@@ -27,6 +27,7 @@ mod id_hasher;
 mod input;
 mod interpreter;
 mod job;
+mod job_counts;
 mod job_transitions;
 mod limits;
 mod matrix_values;
@@ -95,6 +96,7 @@ pub use input::{
 };
 pub use interpreter::Interpreter;
 pub use job::{Definition, IntoJob, Job, JobState, Phase, Readiness, ResolvedNeed, WaitConditions};
+pub use job_counts::JobCounts;
 pub use limits::Limits;
 pub use matrix_values::{ITEM_PARTS, MatrixValues, item_part};
 pub use needed_state::{Dependent, NeedCounts, NeedStatus, NeededState};

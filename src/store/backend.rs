@@ -1,7 +1,7 @@
 //! The [`Store`] trait: what every backend implements.
 
 use std::any::Any;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -15,8 +15,8 @@ use super::store_clock::StoreClock;
 use super::terminal_input::TerminalInputPipes;
 use crate::model::{
     Call, Command, Definition, DueCounts, DuePage, DueRecord, EnvironmentId, Event, EventRecord, ExpectationState,
-    HookResult, Job, JobId, QueueId, QueueInfo, Refusal, Run, RunId, ScheduleState, ScheduleTarget, SiteState,
-    WorkerId, WorkerInfo,
+    HookResult, Job, JobCounts, JobId, QueueId, QueueInfo, Refusal, Run, RunId, ScheduleState, ScheduleTarget,
+    SiteState, WorkerId, WorkerInfo,
 };
 
 /// How many events a store retains at least for followers. A follower that is further behind loads the site again,
@@ -80,6 +80,17 @@ pub enum JobName<'n> {
     InAnyQueue(&'n str),
 }
 
+/// What the status of queues depends on.
+#[derive(Clone, Debug, Default)]
+pub struct SiteOverview {
+    /// All queues, with few of their jobs: the running ones, those that need approval, those that stopped their queue and
+    /// those with a schedule or an expectation, and the next that only waits for its turn. The status of each queue, and
+    /// what is overdue or stalled, is the same as in the whole site.
+    pub state: SiteState,
+    /// How many jobs the queues have. A queue without jobs may be missing.
+    pub counts: BTreeMap<QueueId, JobCounts>,
+}
+
 /// A command, and the time at which it is decided.
 pub type TimedCommand<'c> = (&'c Command, DateTime<Utc>);
 
@@ -125,6 +136,13 @@ pub trait Store: Send {
     fn load_part(&mut self, wanted: &[JobName<'_>]) -> Result<SiteState, StoreError> {
         let _ = wanted;
         self.load()
+    }
+
+    /// Loads what the status of queues depends on. The whole site is an answer, too.
+    fn load_overview(&mut self) -> Result<SiteOverview, StoreError> {
+        let state = self.load()?;
+        let counts = state.all_job_counts();
+        Ok(SiteOverview { state, counts })
     }
 
     /// The events after `seq`, in order and without gaps. `None` if some of them were deleted; then the follower has to

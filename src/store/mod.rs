@@ -54,7 +54,8 @@ mod worker_liveness;
 mod worker_origin;
 
 pub use backend::{
-    CommandResult, JobName, LEASE_GRACE, LEASE_TERM, PruneReport, Store, TimedCommand, TransactionReport, WorkerLease,
+    CommandResult, JobName, LEASE_GRACE, LEASE_TERM, PruneReport, SiteOverview, Store, TimedCommand, TransactionReport,
+    WorkerLease,
 };
 pub use environment_files::{EncodedEnvironment, EnvironmentFiles, SavedEnvironment};
 pub use error::StoreError;

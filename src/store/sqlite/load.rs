@@ -6,8 +6,8 @@ use rusqlite::{Connection, Result, Row};
 
 use super::columns::{Json, Nanos};
 use super::{job_rows, parallel_load, queries, schedule_rows};
-use crate::model::{Counters, EventRecord, Job, JobId, QueueInfo, Run, SiteState};
-use crate::store::backend::JobName;
+use crate::model::{Counters, EventRecord, Job, JobId, QueueInfo, Run, ScheduleTarget, SiteState};
+use crate::store::backend::{JobName, SiteOverview};
 use crate::store::error::CorruptData;
 
 /// Loads the whole site.
@@ -47,6 +47,26 @@ pub(super) fn site_part(snapshot: &Connection, wanted: &[JobName<'_>]) -> Result
     let mut site_state = SiteState::from_jobs(jobs.len(), jobs.into_values().map(Ok::<_, rusqlite::Error>))?;
     add_site_info(snapshot, &mut site_state, queries::queues(snapshot)?, queries::counters(snapshot)?)?;
     Ok(site_state)
+}
+
+/// Loads the queues with their counts, and the few jobs that their status depends on.
+pub(super) fn overview(snapshot: &Connection) -> Result<SiteOverview> {
+    let mut jobs: BTreeMap<JobId, Box<Job>> = BTreeMap::new();
+    for job in queries::jobs_of_status(snapshot)? {
+        jobs.insert(job.id, job.into());
+    }
+    let schedules = schedule_rows::schedules(snapshot)?.into_iter().map(|state| state.target);
+    let expectations = schedule_rows::expectations(snapshot)?.into_iter().map(|state| state.target);
+    for target in schedules.chain(expectations) {
+        if let ScheduleTarget::Job(id) = target
+            && let Some((job, None)) = queries::find_job(snapshot, id)?
+        {
+            jobs.insert(id, job.into());
+        }
+    }
+    let mut state = SiteState::from_jobs(jobs.len(), jobs.into_values().map(Ok::<_, rusqlite::Error>))?;
+    add_site_info(snapshot, &mut state, queries::queues(snapshot)?, queries::counters(snapshot)?)?;
+    Ok(SiteOverview { state, counts: queries::job_counts(snapshot)? })
 }
 
 /// Loads everything but the jobs.

@@ -111,6 +111,8 @@ fn create_database(path: &Path) -> Result<(), StoreError> {
 fn write_schema(path: &Path) -> rusqlite::Result<()> {
     let mut db = Connection::open(path)?;
     db.pragma_update(None, "page_size", PAGE_SIZE.cast_signed())?;
+    // Free pages can be given back to the file system, a few at a time.
+    db.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     // Two connections that switch to it at the same time would exclude each other, without waiting.
     db.pragma_update(None, "journal_mode", "WAL")?;
     let transaction = db.transaction()?;

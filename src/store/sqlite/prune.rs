@@ -1,54 +1,40 @@
 //! Deletes runs, jobs and output beyond the retention settings of their queues.
 
 use std::collections::HashSet;
+use std::ops::RangeInclusive;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
 use super::columns::Nanos;
 use super::connection::SqliteStore;
-use crate::model::{Command, JobId, QueueId, Retention, RunId};
+use super::need_rows::{self, NeedList};
+use super::tx_state::TxState;
+use crate::model::{Command, JobId, QueueId, Retention, RunId, StateReader};
 use crate::store::backend::{PruneReport, Store};
 use crate::store::error::StoreError;
 use crate::store::run_files::delete_run_files;
 use crate::store::{job_folders, log};
 
-/// How many runs are deleted in one transaction, so that other writers get their turn.
-const RUNS_PER_TRANSACTION: usize = 500;
+/// How long the statements of a transaction should take, so that other writers wait only briefly.
+const TRANSACTION_TIME: Duration = Duration::from_millis(5);
+/// How many rows a transaction deletes at least and at most.
+const ROWS_PER_TRANSACTION: RangeInclusive<usize> = 16..=1024;
+/// How many jobs are removed in one transaction. Each is an event.
+const JOBS_PER_TRANSACTION: usize = 64;
+/// So many free pages are kept for what is written next; the others are given back to the file system.
+const KEPT_FREE_PAGES: i64 = 1024;
 
 impl SqliteStore {
     pub(super) fn prune_site(&mut self, now: DateTime<Utc>) -> Result<PruneReport, StoreError> {
         let mut report = PruneReport::default();
-        // Refused when there is nothing to remove.
-        let retired = self.execute(&[Command::PruneFinished], now)?.remove(0);
-        report.jobs = retired.map_or(0, |events| events.len());
         let queues = self.queues()?;
         for queue in &queues {
             let keep = queue.settings.retention;
-            loop {
-                let outdated = self.read(|db| outdated_runs(db, &queue.id, &keep, now))?;
-                let done = outdated.len() < RUNS_PER_TRANSACTION;
-                let deleted = delete_run_files(&self.dir, outdated, &mut report)?;
-                // Runs whose output is being read are kept, and would be found again.
-                if deleted.is_empty() {
-                    break;
-                }
-                report.runs += deleted.len();
-                self.write_rows(|db| delete_runs(db, &deleted))?;
-                if done {
-                    break;
-                }
-            }
+            self.prune_runs(&queue.id, &keep, now, &mut report)?;
             if let Some(before) = keep.cutoff(now) {
-                let removed = self.read(|db| removed_before(db, &queue.id, before))?;
-                for jobs in removed.chunks(RUNS_PER_TRANSACTION) {
-                    let runs = self.read(|db| runs_of(db, jobs))?;
-                    let deleted = delete_run_files(&self.dir, runs.clone(), &mut report)?;
-                    let kept: HashSet<JobId> =
-                        runs.iter().filter(|run| !deleted.contains(run)).map(|run| run.0).collect();
-                    self.write_rows(|db| delete_jobs(db, jobs.iter().filter(|job| !kept.contains(job))))?;
-                    self.delete_job_states(jobs)?;
-                }
+                self.prune_jobs(&queue.id, before, now, &mut report)?;
             }
         }
         job_folders::remove_interrupted_removals(&self.dir);
@@ -57,16 +43,85 @@ impl SqliteStore {
                 self.limit_log_bytes(&queue.id, max_bytes, now, &mut report)?;
             }
         }
+        self.release_free_pages()?;
         Ok(report)
+    }
+
+    /// Deletes the runs of a queue that exceed its retention, except each job's latest.
+    fn prune_runs(
+        &mut self,
+        queue: &QueueId,
+        keep: &Retention,
+        now: DateTime<Utc>,
+        report: &mut PruneReport,
+    ) -> Result<(), StoreError> {
+        let outdated = self.read(|db| outdated_runs(db, queue, keep, now))?;
+        let (mut rest, mut pace) = (&outdated[..], Pace::default());
+        while !rest.is_empty() {
+            let (batch, later) = rest.split_at(pace.rows.min(rest.len()));
+            rest = later;
+            // Runs whose output is being read are kept until the next time.
+            let deleted = delete_run_files(&self.dir, batch.to_vec(), report)?;
+            report.runs += deleted.len();
+            if !deleted.is_empty() {
+                self.write_rows(|db| pace.measure(|| delete_runs(db, &deleted)))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the finished jobs of a queue that are past its retention, and deletes the removed ones.
+    fn prune_jobs(
+        &mut self,
+        queue: &QueueId,
+        before: DateTime<Utc>,
+        now: DateTime<Utc>,
+        report: &mut PruneReport,
+    ) -> Result<(), StoreError> {
+        let finished = self.read(|db| TxState::new(db, None)?.finished_not_in_file_before(queue, before))?;
+        for jobs in finished.chunks(JOBS_PER_TRANSACTION) {
+            // Refused when all of them have changed meanwhile.
+            let removed = self.execute(&[Command::PruneJobs { jobs: jobs.to_vec() }], now)?.remove(0);
+            report.jobs += removed.map_or(0, |events| events.len());
+        }
+        let removed = self.read(|db| removed_before(db, queue, before))?;
+        let (mut rest, mut pace) = (&removed[..], Pace::default());
+        while !rest.is_empty() {
+            let (jobs, later) = rest.split_at(pace.rows.min(rest.len()));
+            rest = later;
+            let runs = self.read(|db| runs_of(db, jobs))?;
+            let deleted: HashSet<_> = delete_run_files(&self.dir, runs.clone(), report)?.into_iter().collect();
+            let kept: HashSet<JobId> = runs.iter().filter(|run| !deleted.contains(run)).map(|run| run.0).collect();
+            self.write_rows(|db| pace.measure(|| delete_jobs(db, jobs.iter().filter(|job| !kept.contains(job)))))?;
+            self.delete_job_states(jobs)?;
+        }
+        Ok(())
     }
 
     /// Deletes what these jobs have kept over their attempts, if they don't exist any more.
     fn delete_job_states(&mut self, jobs: &[JobId]) -> Result<(), StoreError> {
-        for job in jobs {
-            // It may have been restored meanwhile.
-            if self.job(*job)?.is_none() {
-                job_folders::remove_job_state(&self.dir, *job);
-            }
+        // Some may have been restored meanwhile.
+        let gone =
+            self.read(|db| jobs.iter().filter_map(|job| is_gone(db, *job).transpose()).collect::<Result<Vec<_>, _>>())?;
+        gone.into_iter().for_each(|job| job_folders::remove_job_state(&self.dir, job));
+        Ok(())
+    }
+
+    /// Gives free pages back to the file system. A database that was created before format 7 keeps them for later writes.
+    fn release_free_pages(&mut self) -> Result<(), StoreError> {
+        let mut releases_any = true;
+        while releases_any && self.read(|db| free_pages(db))? > KEPT_FREE_PAGES {
+            self.write_rows(|db| {
+                let left = free_pages(db)? - KEPT_FREE_PAGES;
+                // Each row stands for a page.
+                let mut statement = db.prepare("PRAGMA incremental_vacuum")?;
+                let (mut rows, started, mut released) = (statement.query(())?, Instant::now(), 0);
+                while released < left && started.elapsed() < TRANSACTION_TIME && rows.next()?.is_some() {
+                    released += 1;
+                }
+                releases_any = released > 0;
+                Ok(())
+            })?;
         }
         Ok(())
     }
@@ -117,14 +172,13 @@ fn outdated_runs(
     now: DateTime<Utc>,
 ) -> rusqlite::Result<Vec<(JobId, RunId)>> {
     let before = keep.cutoff(now).map_or(i64::MIN, |before| before.timestamp_nanos_opt().unwrap_or(i64::MIN));
-    let max_bytes = keep.max_runs.map_or(i64::MAX, i64::from).max(1);
+    let max_runs = keep.max_runs.map_or(i64::MAX, i64::from).max(1);
     let sql = "SELECT job, id FROM ( \
                    SELECT r.job, r.id, r.ended, 1 + row_number() OVER (PARTITION BY r.job ORDER BY r.id DESC) AS nth \
                    FROM jobs j JOIN runs r ON r.job = j.id WHERE j.queue = ?1 AND j.attempts > 1 \
-               ) WHERE nth > ?2 OR ended < ?3 LIMIT ?4";
-    let limit = i64::try_from(RUNS_PER_TRANSACTION).unwrap_or(i64::MAX);
+               ) WHERE nth > ?2 OR ended < ?3";
     let mut statement = db.prepare_cached(sql)?;
-    statement.query_map((queue, max_bytes, before, limit), |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+    statement.query_map((queue, max_runs, before), |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
 }
 
 /// The removed jobs of a queue that finished (or were added) before a time and that no other job needs.
@@ -164,16 +218,73 @@ fn delete_runs(db: &Connection, runs: &[(JobId, RunId)]) -> rusqlite::Result<()>
 fn delete_jobs<'j>(db: &Connection, mut jobs: impl Iterator<Item = &'j JobId>) -> rusqlite::Result<()> {
     // The job may have been restored meanwhile.
     let mut job_goes = db.prepare_cached("DELETE FROM jobs WHERE id = ?1 AND removed IS NOT NULL")?;
+    let mut needs_of = db.prepare_cached("SELECT needs FROM definitions WHERE job = ?1 AND needs IS NOT NULL")?;
     jobs.try_for_each(|job| {
         if job_goes.execute([job])? == 1 {
-            for sql in [
-                "DELETE FROM needs WHERE job = ?1",
-                "DELETE FROM runs WHERE job = ?1",
-                "DELETE FROM definitions WHERE job = ?1",
-            ] {
+            // The table of edges is searched by the needed job.
+            if let Some(NeedList(needs)) = needs_of.query_row([job], |row| row.get(0)).optional()? {
+                need_rows::delete_edges(db, *job, &needs)?;
+            }
+            for sql in ["DELETE FROM runs WHERE job = ?1", "DELETE FROM definitions WHERE job = ?1"] {
                 db.prepare_cached(sql)?.execute([job])?;
             }
         }
         Ok(())
     })
+}
+
+/// The job if it does not exist.
+fn is_gone(db: &Connection, job: JobId) -> rusqlite::Result<Option<JobId>> {
+    let exists = db.prepare_cached("SELECT 1 FROM jobs WHERE id = ?1")?.exists([job])?;
+    Ok((!exists).then_some(job))
+}
+
+/// How many pages of the database are free.
+fn free_pages(db: &Connection) -> rusqlite::Result<i64> {
+    db.query_row("PRAGMA freelist_count", (), |row| row.get(0))
+}
+
+/// How many rows a transaction deletes, as many as fit into [`TRANSACTION_TIME`].
+struct Pace {
+    rows: usize,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { rows: 128 }
+    }
+}
+
+impl Pace {
+    /// Deletes rows, and adjusts how many the next transaction deletes.
+    fn measure<T>(&mut self, delete: impl FnOnce() -> T) -> T {
+        let started = Instant::now();
+        let result = delete();
+        self.adjust(started.elapsed());
+        result
+    }
+
+    fn adjust(&mut self, took: Duration) {
+        if took > TRANSACTION_TIME {
+            self.rows = (self.rows / 2).max(*ROWS_PER_TRANSACTION.start());
+        } else if took < TRANSACTION_TIME / 4 {
+            self.rows = (self.rows * 2).min(*ROWS_PER_TRANSACTION.end());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn transactions_shrink_when_they_take_long_and_grow_when_they_are_fast() {
+        let mut pace = Pace::default();
+        for (millis, rows) in [(20, 64), (6, 32), (3, 32), (30, 16), (30, 16), (1, 32), (1, 64)] {
+            pace.adjust(Duration::from_millis(millis));
+            assert_eq!(pace.rows, rows);
+        }
+        (0..9).for_each(|_| pace.adjust(Duration::ZERO));
+        assert_eq!(pace.rows, 1024);
+    }
 }

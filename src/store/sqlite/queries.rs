@@ -1,14 +1,14 @@
 //! Queries that only need a connection.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, OptionalExtension, Result, Row};
 
 use super::columns::{Count, Json, StateCode};
 use super::job_rows::{self, select_jobs};
 use crate::model::{
-    Counters, EnvironmentId, Job, JobId, NeededJob, Phase, PoolSizes, QueueId, QueueInfo, RemovalReason, WorkerId,
-    WorkerInfo,
+    Counters, EnvironmentId, Job, JobCounts, JobId, NeededJob, Phase, PoolSizes, QueueId, QueueInfo, QueueMode,
+    RemovalReason, WorkerId, WorkerInfo,
 };
 use crate::store::backend::JobName;
 
@@ -89,6 +89,50 @@ pub(super) fn jobs_page(db: &Connection, queue: &QueueId, after: Option<&Job>, l
     let (position, id) = after.map_or((i64::MIN, 0), |job| (job.position, job.id.0.cast_signed()));
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     db.prepare_cached(sql)?.query_map((queue, position, id, limit), job_rows::job)?.collect()
+}
+
+/// How many jobs the queues have in each phase, without queues that have none.
+pub(super) fn job_counts(db: &Connection) -> Result<BTreeMap<QueueId, JobCounts>> {
+    let sql = "SELECT queue, pending, running, finished, failed FROM job_counts WHERE pending + running + finished > 0";
+    let read = |row: &Row<'_>| {
+        let count =
+            |column| row.get::<_, Count>(column).map(|Count(count)| usize::try_from(count).unwrap_or(usize::MAX));
+        let counts = JobCounts { pending: count(1)?, running: count(2)?, finished: count(3)?, failed: count(4)? };
+        Ok((row.get(0)?, counts))
+    };
+    db.prepare_cached(sql)?.query_map((), read)?.collect()
+}
+
+/// The jobs that the status of queues depends on: those that run or need approval, the failed ones that stopped a queue,
+/// and of each queue with such a job those that are next to start.
+pub(super) fn jobs_of_status(db: &Connection) -> Result<Vec<Job>> {
+    let mut running =
+        db.prepare_cached(select_jobs!("WHERE j.queue = ?1 AND j.state BETWEEN 1 AND 3 AND j.removed IS NULL"))?;
+    let mut unconfirmed =
+        db.prepare_cached(select_jobs!("WHERE j.queue = ?1 AND j.state > 3 AND j.flags & 4 AND j.removed IS NULL"))?;
+    let mut failed = db.prepare_cached(select_jobs!(
+        "WHERE j.queue = ?1 AND j.state > 3 AND j.ending GLOB '{\"failed\"*' AND j.removed IS NULL"
+    ))?;
+    let mut next = db.prepare_cached(select_jobs!(
+        "WHERE j.queue = ?1 AND j.state = ?2 AND j.removed IS NULL ORDER BY j.rank, j.position LIMIT 1"
+    ))?;
+    let mut jobs = Vec::new();
+    for QueueInfo { id, mode, .. } in queues(db)? {
+        let running = running.query_map([&id], job_rows::job)?;
+        jobs.extend(running.collect::<Result<Vec<_>>>()?);
+        let unconfirmed = unconfirmed.query_map([&id], job_rows::job)?.collect::<Result<Vec<_>>>()?;
+        if !unconfirmed.is_empty() {
+            // Any of the readiest states comes before those that wait for approval.
+            for code in *StateCode::range(Phase::Pending).start()..=*StateCode::unfinished().end() {
+                jobs.extend(next.query_map((&id, code), job_rows::job)?.collect::<Result<Vec<_>>>()?);
+            }
+        }
+        jobs.extend(unconfirmed);
+        if mode == QueueMode::Stopped {
+            jobs.extend(failed.query_map([&id], job_rows::job)?.collect::<Result<Vec<_>>>()?);
+        }
+    }
+    Ok(jobs)
 }
 
 /// The environments that unfinished jobs and processed queues refer to.

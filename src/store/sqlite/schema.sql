@@ -1,4 +1,4 @@
--- Format 5. Times are nanoseconds since 1970 in UTC, which SQLite compares and keeps exactly.
+-- Format 7. Times are nanoseconds since 1970 in UTC, which SQLite compares and keeps exactly.
 
 -- Starting and ending a job writes few pages: a row each of `jobs` and `events`, and the index by state, in which
 -- finished, running and next jobs are adjacent.
@@ -63,13 +63,63 @@ CREATE TABLE jobs (
     stalled INTEGER,        -- since when it has printed nothing, while it is stalled
     removed TEXT,           -- JSON: by whom it was taken out of its queue
     environment INTEGER,    -- of the user who has requested it
-    inputs TEXT             -- JSON: the values that the user has given for the inputs of its queue
+    inputs TEXT,            -- JSON: the values that the user has given for the inputs of its queue
+    has_failed INTEGER GENERATED ALWAYS AS (
+        state = 0 AND coalesce(
+            outcome = '"interrupted"' OR outcome GLOB '{"failed"*' OR outcome GLOB '{"unreachable"*', FALSE
+        )
+    ) VIRTUAL
 );
 CREATE INDEX jobs_by_position ON jobs (queue, position);
 CREATE INDEX jobs_by_state ON jobs (queue, state, rank, position) WHERE removed IS NULL;
 CREATE INDEX jobs_by_time ON jobs (queue, state, until) WHERE until IS NOT NULL;
 CREATE INDEX jobs_by_key ON jobs (unique_key) WHERE unique_key IS NOT NULL;
 CREATE INDEX jobs_removed ON jobs (environment) WHERE removed IS NOT NULL AND environment IS NOT NULL;
+-- The few pending jobs that say why a queue waits: those that need approval, and those that have failed.
+CREATE INDEX jobs_unconfirmed ON jobs (queue, rank, position) WHERE state > 3 AND flags & 4 AND removed IS NULL;
+CREATE INDEX jobs_failed_pending ON jobs (queue, rank, position)
+    WHERE state > 3 AND ending GLOB '{"failed"*' AND removed IS NULL;
+
+-- How many jobs of each queue are in each phase. The triggers keep it.
+CREATE TABLE job_counts (
+    queue TEXT PRIMARY KEY,
+    pending INTEGER NOT NULL,
+    running INTEGER NOT NULL,
+    finished INTEGER NOT NULL,
+    failed INTEGER NOT NULL -- how many of the finished ones failed or were interrupted
+) WITHOUT ROWID;
+CREATE TRIGGER jobs_count_added AFTER INSERT ON jobs WHEN new.removed IS NULL BEGIN
+    INSERT INTO job_counts VALUES (new.queue, new.state > 3, new.state BETWEEN 1 AND 3, new.state = 0, new.has_failed)
+        ON CONFLICT (queue) DO UPDATE SET pending = pending + excluded.pending, running = running + excluded.running,
+            finished = finished + excluded.finished, failed = failed + excluded.failed;
+END;
+CREATE TRIGGER jobs_count_changed AFTER UPDATE OF state, outcome ON jobs
+WHEN new.queue = old.queue AND new.removed IS NULL AND old.removed IS NULL
+    AND ((new.state > 3) <> (old.state > 3) OR (new.state = 0) <> (old.state = 0) OR new.has_failed <> old.has_failed)
+BEGIN
+    UPDATE job_counts SET
+        pending = pending + (new.state > 3) - (old.state > 3),
+        running = running + (new.state BETWEEN 1 AND 3) - (old.state BETWEEN 1 AND 3),
+        finished = finished + (new.state = 0) - (old.state = 0),
+        failed = failed + new.has_failed - old.has_failed
+    WHERE queue = new.queue;
+END;
+CREATE TRIGGER jobs_count_moved AFTER UPDATE OF queue, removed ON jobs
+WHEN new.queue <> old.queue OR (new.removed IS NULL) <> (old.removed IS NULL) BEGIN
+    UPDATE job_counts SET pending = pending - (old.state > 3), running = running - (old.state BETWEEN 1 AND 3),
+        finished = finished - (old.state = 0), failed = failed - old.has_failed
+    WHERE queue = old.queue AND old.removed IS NULL;
+    INSERT INTO job_counts
+        SELECT new.queue, new.state > 3, new.state BETWEEN 1 AND 3, new.state = 0, new.has_failed
+        WHERE new.removed IS NULL
+        ON CONFLICT (queue) DO UPDATE SET pending = pending + excluded.pending, running = running + excluded.running,
+            finished = finished + excluded.finished, failed = failed + excluded.failed;
+END;
+CREATE TRIGGER jobs_count_deleted AFTER DELETE ON jobs WHEN old.removed IS NULL BEGIN
+    UPDATE job_counts SET pending = pending - (old.state > 3), running = running - (old.state BETWEEN 1 AND 3),
+        finished = finished - (old.state = 0), failed = failed - old.has_failed
+    WHERE queue = old.queue;
+END;
 
 -- Dependencies between jobs.
 CREATE TABLE needs (

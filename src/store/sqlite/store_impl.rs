@@ -12,7 +12,9 @@ use crate::model::{
     DueCounts, DuePage, DueRecord, EnvironmentId, EventRecord, ExpectationState, HookResult, Job, JobId, QueueId,
     QueueInfo, Run, RunId, ScheduleState, ScheduleTarget, SiteState, WorkerId, WorkerInfo, next_ready_job,
 };
-use crate::store::backend::{JobName, PruneReport, Store, TimedCommand, TransactionReport, require_scripts};
+use crate::store::backend::{
+    JobName, PruneReport, SiteOverview, Store, TimedCommand, TransactionReport, require_scripts,
+};
 use crate::store::error::StoreError;
 use crate::store::log::{LogReader, LogWriter, save_hook_result};
 use crate::store::notifier::{NotifyFn, Subscription};
@@ -43,6 +45,11 @@ impl Store for SqliteStore {
     fn load_part(&mut self, wanted: &[JobName<'_>]) -> Result<SiteState, StoreError> {
         self.check_in_place()?;
         self.read(|snapshot| load::site_part(snapshot, wanted))
+    }
+
+    fn load_overview(&mut self) -> Result<SiteOverview, StoreError> {
+        self.check_in_place()?;
+        self.read(|snapshot| load::overview(snapshot))
     }
 
     fn events_after(&mut self, seq: u64) -> Result<Option<Vec<EventRecord>>, StoreError> {

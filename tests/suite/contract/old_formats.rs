@@ -4,12 +4,12 @@ use std::fs;
 use std::time::Duration;
 
 use setlist::model::{
-    Command, Exit, JobId, NeedCounts, Outcome, Phase, QueueMode, Readiness, Reservation, RunId, Site, SiteState,
-    StateReader, WorkerId,
+    Command, Exit, JobCounts, JobId, NeedCounts, Outcome, Phase, QueueMode, Readiness, Reservation, RunId, Site,
+    SiteState, StateReader, WorkerId,
 };
 use setlist::store::Store;
 
-use super::random_commands::{counted_again, stored_need_counts};
+use super::random_commands::{counted_again, overview_equals_the_whole, stored_need_counts};
 use super::{BackendSite, at};
 
 /// A site with this database.
@@ -40,6 +40,7 @@ fn check_backup(backend: &BackendSite, format: u32) {
     let kept = fs::read(backend.state_dir().path().join(format!("state.db.format-{format}"))).unwrap();
     assert!(kept.starts_with(b"SQLite format 3\0"), "there is a backup");
     let site_state = backend.connect().load().unwrap();
+    overview_equals_the_whole(&mut *backend.connect(), at(0)).unwrap();
     let stored = stored_need_counts(&backend.state_dir());
     for job in site_state.jobs() {
         assert_eq!(stored[&job.id], counted_again(&site_state, job), "the unmet needs of {}", job.path());
@@ -126,6 +127,26 @@ fn format_5_is_backed_up_and_migrated() {
     assert!(site_state.job(JobId(8)).is_none() && store.job(JobId(8)).unwrap().is_some(), "removed by a user");
     continues_working(&mut *store, site_state, 1, 10);
     check_backup(&backend, 5);
+}
+
+#[test]
+fn format_6_is_backed_up_and_migrated() {
+    let (backend, mut store, site_state) = site(include_bytes!("frozen/format-6.db"));
+    overview_equals_the_whole(&mut *store, at(0)).unwrap();
+    let counts = store.load_overview().unwrap().counts;
+    let count = |queue: &str| {
+        let JobCounts { pending, running, finished, failed } = counts[queue];
+        (pending, running, finished, failed)
+    };
+    assert_eq!(count("build"), (0, 0, 5, 2));
+    assert_eq!(count("strict"), (2, 0, 0, 0));
+    assert_eq!(count("ask"), (2, 0, 1, 0));
+    assert_eq!(count("slow"), (0, 1, 1, 0));
+    assert_eq!(count("later"), (1, 0, 0, 0), "one was removed");
+    assert_eq!(site_state.stop_reason(&"strict".into()), "stopped by strict/stops");
+    continues_working(&mut *store, site_state, 3, 1);
+    overview_equals_the_whole(&mut *store, at(0)).unwrap();
+    check_backup(&backend, 6);
 }
 
 /// All frozen sites have the same history: retries, needs, a matrix, a confirmation, a delay, a stopped queue, a

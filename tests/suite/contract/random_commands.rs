@@ -289,6 +289,7 @@ fn asks() -> impl Strategy<Value = CommandTemplate> {
         1 => queues().prop_map(|queue| Command::StopProcessing { queue }),
         3 => Just(Command::PromoteDue),
         1 => Just(Command::PruneFinished),
+        1 => proptest::collection::vec(jobs(), 1..8).prop_map(|jobs| Command::PruneJobs { jobs }),
         2 => proptest::collection::vec(jobs(), 1..3).prop_map(|jobs| Command::Approve { jobs, by: "tester".to_owned() }),
         2 => jobs().prop_map(|job| Command::Run { job, force: false }),
         1 => jobs().prop_map(|job| Command::Reset { job }),
@@ -385,6 +386,28 @@ fn parts_equal_the_whole(job: &Job, stores: &mut [&mut dyn Store]) -> Result<(),
     Ok(())
 }
 
+/// What is said of the status of queues without most jobs is what the whole site says.
+pub(super) fn overview_equals_the_whole(store: &mut dyn Store, now: DateTime<Utc>) -> Result<(), TestCaseError> {
+    let (whole, overview) = (store.load().unwrap(), store.load_overview().unwrap());
+    prop_assert_eq!(overview.counts, whole.all_job_counts());
+    let ids = |state: &SiteState| state.queues().into_iter().map(|(id, _)| id.clone()).collect::<Vec<_>>();
+    prop_assert_eq!(ids(&overview.state), ids(&whole));
+    for id in ids(&whole) {
+        let status = |state: &SiteState| {
+            let overdue: Vec<_> = state.overdue_in(&id, now).map(|(state, _)| state.target.clone()).collect();
+            let paths: Vec<_> = overdue.iter().map(|target| state.target_path(target)).collect();
+            let due: Vec<_> = state.approvals_due(&id).map(Job::path).collect();
+            let stopped: Vec<_> = state.stopped_by(&id).map(Job::path).collect();
+            let stalled: Vec<_> = state.stalled_in(&id).map(|(job, since)| (job.path(), since)).collect();
+            let next = state.next_due_in(&id, now).map(|(due, _)| due);
+            let lacks_worker = (state.lacks_worker(&id), state.waits_for_approval(&id));
+            (state.queue_status(&id), state.stop_reason(&id), (paths, due, stopped, stalled), next, lacks_worker)
+        };
+        prop_assert_eq!(status(&overview.state), status(&whole));
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(cases(48))]
 
@@ -424,6 +447,7 @@ proptest! {
         let reopened = std::iter::once(reopen()).chain(server.as_ref().map(BackendSite::connect));
         for mut store in reopened.chain(others) {
             prop_assert_eq!(&store.load().unwrap(), &fresh);
+            overview_equals_the_whole(&mut *store, at(clock))?;
             prop_assert_eq!(memory.environments_in_use().unwrap(), store.environments_in_use().unwrap());
             for job in (1..=fresh.counters().job).map(JobId) {
                 prop_assert_eq!(memory.job(job).unwrap(), store.job(job).unwrap());

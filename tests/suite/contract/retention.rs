@@ -95,6 +95,51 @@ fn output_being_read_is_not_pruned() {
 }
 
 #[test]
+fn the_space_of_many_pruned_runs_is_given_back() {
+    let backend = BackendSite::sqlite();
+    let mut store = site(&backend, Retention { max_runs: Some(2), max_age_seconds: None, max_output_bytes: None });
+    (0..3).for_each(|day| _ = run(&mut *store, 1, b"printed", days(day)));
+    let database = backend.state_dir().database();
+    let other = rusqlite::Connection::open(&database).unwrap();
+    // More runs with long values.
+    let earlier = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 9000) \
+                   INSERT INTO runs (job, id, attempt, worker, started, ended, outcome, value) \
+                   SELECT 1, 1000 + n, 0, 1, n, n, '\"succeeded\"', '\"' || hex(zeroblob(1000)) || '\"' FROM n";
+    assert_eq!(other.execute(earlier, ()).unwrap(), 9000);
+    other.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(())).unwrap();
+    let before = fs::metadata(&database).unwrap().len();
+    assert_eq!(store.prune(days(3)).unwrap().runs, 9001);
+    assert_eq!(store.runs(JobId(1)).unwrap().iter().map(|run| run.id.0).collect::<Vec<_>>(), [10_000, 3]);
+    other.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(())).unwrap();
+    let after = fs::metadata(&database).unwrap().len();
+    assert!(before > 18 << 20 && after < 5 << 20, "{before} bytes before, {after} after");
+    let integrity: String = other.query_row("PRAGMA integrity_check", (), |row| row.get(0)).unwrap();
+    assert_eq!(integrity, "ok");
+}
+
+#[test]
+fn very_many_old_jobs_are_pruned_in_several_transactions() {
+    let backend = BackendSite::sqlite();
+    let mut store = site(&backend, Retention { max_runs: None, max_age_seconds: Some(86_400), max_output_bytes: None });
+    store.execute(&[add(300)], at(0)).unwrap();
+    let jobs = 2..=301_u64;
+    let worker = join(&mut *store);
+    for job in jobs.clone() {
+        let commands = [Command::Run { job: JobId(job), force: false }, claim(worker)];
+        let (job, run) = started(&store.execute(&commands, days(0)).unwrap()[1]).unwrap();
+        assert!(store.execute(&[report(job, run, Outcome::Succeeded)], days(0)).unwrap()[0].is_ok());
+    }
+    let mut copy = store.load().unwrap();
+    assert_eq!(store.prune(days(2)).unwrap().jobs, 300);
+    assert!(jobs.into_iter().all(|job| store.job(JobId(job)).unwrap().is_none()), "their rows are gone");
+    for recorded in store.events_after(copy.seq()).unwrap().unwrap() {
+        copy.apply(&recorded);
+    }
+    assert_eq!(copy, store.load().unwrap(), "a follower gets the events");
+    assert_eq!(store.prune(days(2)).unwrap(), PruneReport::default(), "nothing is left to prune");
+}
+
+#[test]
 fn a_job_whose_output_is_being_read_is_not_pruned() {
     let backend = BackendSite::sqlite();
     let mut store = site(&backend, Retention { max_runs: None, max_age_seconds: Some(86_400), max_output_bytes: None });

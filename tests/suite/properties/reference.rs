@@ -135,6 +135,7 @@ impl Reference {
             // Not part of the random commands: only the screen announces an entry, only a clock that was set back shortens a
             // wait, and the same as `Run` happens to a failed job.
             Command::AdoptEntry { .. }
+            | Command::PruneJobs { .. }
             | Command::ShortenWaits
             | Command::RunFailed { .. }
             | Command::RecordStall { .. } => {}
