@@ -9,9 +9,9 @@ use super::site_args::SiteArgs;
 use super::site_files::{foreign_owner, site_files};
 use super::templates::{TEMPLATES, Template};
 use crate::definition;
-use crate::model::{DesiredState, SiteState};
+use crate::model::DesiredState;
 use crate::site;
-use crate::store::StateDir;
+use crate::store::{StateDir, Store};
 use crate::text;
 
 /// The queues.
@@ -34,7 +34,10 @@ pub(super) fn tags() -> Vec<CompletionCandidate> {
     let mut tags = BTreeSet::new();
     for site in sites() {
         match site {
-            SiteContent::State(state) => tags.extend(state.jobs().flat_map(|job| job.definition.tags.clone())),
+            SiteContent::Store(mut store) => {
+                let state = store.load().unwrap_or_default();
+                tags.extend(state.jobs().flat_map(|job| job.definition.tags.clone()));
+            }
             SiteContent::File(plan) => {
                 tags.extend(plan.queues.iter().flat_map(|queue| &queue.jobs).flat_map(|job| job.tags.clone()));
             }
@@ -75,9 +78,9 @@ impl Candidate {
     }
 }
 
-/// What a site has: its stored state, or its file if it has none.
+/// What has the names of a site: its store, or its file if it has none.
 enum SiteContent {
-    State(Box<SiteState>),
+    Store(Box<dyn Store>),
     File(DesiredState),
 }
 
@@ -88,11 +91,11 @@ fn sites() -> Vec<SiteContent> {
     let files = files.into_iter().filter(|file| args.file.is_some() || foreign_owner(file).is_none());
     let content = |file: PathBuf| {
         let state = args.state.clone().map_or_else(|| StateDir::for_file(&file), StateDir::new);
-        let site_state = (state.has_database() && state.check_ownership(args.state.is_some()).is_ok())
-            .then(|| site::open_store_to_read(&state).ok()?.load().ok())
+        let store = (state.has_database() && state.check_ownership(args.state.is_some()).is_ok())
+            .then(|| site::open_store_to_read(&state).ok())
             .flatten();
-        match site_state {
-            Some(site_state) => Some(SiteContent::State(Box::new(site_state))),
+        match store {
+            Some(store) => Some(SiteContent::Store(store)),
             None => definition::read(&file).ok().map(SiteContent::File),
         }
     };
@@ -104,19 +107,20 @@ fn names() -> BTreeSet<Candidate> {
     let mut names = BTreeSet::new();
     for site in sites() {
         match site {
-            SiteContent::State(site_state) => add_names_of_state(&site_state, &mut names),
+            SiteContent::Store(mut store) => add_names_of_store(store.as_mut(), &mut names),
             SiteContent::File(plan) => add_names_of_file(plan, &mut names),
         }
     }
     names
 }
 
-fn add_names_of_state(site_state: &SiteState, names: &mut BTreeSet<Candidate>) {
-    for (id, queue) in site_state.queues() {
-        names.insert(Candidate { is_job: false, text: id.to_string(), title: queue.settings.title.clone() });
+fn add_names_of_store(store: &mut dyn Store, names: &mut BTreeSet<Candidate>) {
+    // One that can't be read has no names.
+    for queue in store.queues().unwrap_or_default() {
+        names.insert(Candidate { is_job: false, text: queue.id.to_string(), title: queue.settings.title });
     }
-    for job in site_state.jobs().filter(|job| job.name().is_some()) {
-        names.insert(Candidate { is_job: true, text: job.path(), title: job.title().to_owned() });
+    for (queue, name, title) in store.job_names().unwrap_or_default() {
+        names.insert(Candidate { is_job: true, text: format!("{queue}/{name}"), title });
     }
 }
 

@@ -50,15 +50,7 @@ pub(super) fn status_of_all(sites: Vec<OpenSite>, json: bool) -> Result<ExitStat
 }
 
 fn print_status(out: &mut impl Write, site: &mut OpenSite, names: &[String], json: bool) -> Result<(), CliError> {
-    let SiteOverview { state: site_state, counts } = site.store.load_overview()?;
-    let ids = match site.queues(&site_state, names) {
-        Ok(ids) => ids,
-        // A job of this name is found only in the whole site.
-        Err(_) => {
-            let whole = site.site_state()?;
-            site.queues(&whole, names)?
-        }
-    };
+    let (SiteOverview { state: site_state, counts }, ids) = site.overview_of(names)?;
     let width = ids.iter().map(|id| text::width(id.as_str())).max().unwrap_or(0).max(5);
     if !json {
         writeln!(
@@ -128,7 +120,8 @@ fn attention_note(site_state: &SiteState, id: &QueueId, now: DateTime<Utc>) -> S
 
 /// Prints jobs by queue: finished, running, pending.
 pub(super) fn list(mut site: OpenSite, options: &ListArgs) -> Result<ExitStatus, CliError> {
-    let site_state = site.site_state()?;
+    let site_state =
+        if options.filter.is_empty() { site.state_of_queues(&options.queues)? } else { site.site_state()? };
     let mut out = BufWriter::new(safe_output::stdout());
     let now = clock::now();
     let since = options.since.map(|since| now - since);

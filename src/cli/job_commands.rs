@@ -16,7 +16,7 @@ use crate::clock;
 use crate::model::{
     Command, Event, Job, JobId, JobState, Outcome, Phase, Placement, QueueId, QueueMode, Refusal, SiteState,
 };
-use crate::store::CommandResult;
+use crate::store::{CommandResult, SiteOverview};
 use crate::text;
 
 /// Requests jobs to run: the selected ones, and the failed jobs of queues.
@@ -212,8 +212,8 @@ pub(super) fn move_jobs(mut site: OpenSite, options: &MoveArgs) -> Result<ExitSt
 
 /// Moves jobs into another queue: all of them or none.
 fn transfer(mut site: OpenSite, jobs: &[Job], queue: &str, json: bool) -> Result<ExitStatus, CliError> {
-    let site_state = site.site_state()?;
-    let queue = site.queues(&site_state, &[queue.to_owned()])?.remove(0);
+    let (SiteOverview { state: site_state, .. }, mut queues) = site.overview_of(&[queue.to_owned()])?;
+    let queue = queues.remove(0);
     site.submit(Command::Transfer { jobs: jobs.iter().map(|job| job.id).collect(), queue: queue.clone() })?;
     let is_requested = |job: &Job| matches!(job.state, JobState::Pending { requested: true, .. });
     let needs_worker = jobs.iter().any(is_requested)

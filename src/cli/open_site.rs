@@ -15,7 +15,7 @@ use super::target::Target;
 use crate::definition;
 use crate::model::{Command, DesiredQueue, DesiredState, Event, Job, JobId, QueueId, SiteState};
 use crate::site::{self, GivenInputs, OpenedSite, ReapReport, Reconciled, Respawn, SiteError, SitePaths, WorkerCheck};
-use crate::store::{CommandResult, JobName, StateDir, Store, StoreError, check_jobs_file};
+use crate::store::{CommandResult, JobName, SiteOverview, StateDir, Store, StoreError, check_jobs_file};
 use crate::text;
 use crate::text::count_noun;
 
@@ -162,6 +162,37 @@ impl OpenSite {
         Ok(self.store.load()?)
     }
 
+    /// What the status of queues depends on, and the queues of these names, or all.
+    pub(super) fn overview_of(&mut self, names: &[String]) -> Result<(SiteOverview, Vec<QueueId>), CliError> {
+        let overview = self.store.load_overview()?;
+        let queues = match self.queues(&overview.state, names) {
+            Ok(queues) => queues,
+            // A job of this name, which the error may be about, is found only in the whole site.
+            Err(_) => {
+                let whole = self.site_state()?;
+                self.queues(&whole, names)?
+            }
+        };
+        Ok((overview, queues))
+    }
+
+    /// The state of these queues with all their jobs and of the jobs that those need, or the whole state.
+    pub(super) fn state_of_queues(&mut self, names: &[String]) -> Result<SiteState, CliError> {
+        let queue = |name: &'_ String| whole_queue(name).unwrap_or(name).to_owned();
+        let queues: Vec<String> = names.iter().map(queue).collect();
+        if !queues.is_empty() {
+            let wanted: Vec<JobName<'_>> = queues.iter().map(|queue| JobName::AnyInQueue(queue)).collect();
+            let part = self.store.load_part(&wanted)?;
+            let is_queue = |name: &String| part.queue(&QueueId::from(name.as_str())).is_some();
+            // What has a pool is known only of all jobs.
+            let uses_pools = part.jobs().any(|job| !job.definition.scheduling.uses.is_empty());
+            if queues.iter().all(is_queue) && !uses_pools {
+                return Ok(part);
+            }
+        }
+        self.site_state()
+    }
+
     /// The state of these jobs and of those that they need, with all queues but without other jobs: as much as a command
     /// needs that is about these jobs. The whole state if a name means something else, or nothing.
     pub(super) fn state_of(&mut self, names: &[String]) -> Result<SiteState, CliError> {
@@ -175,7 +206,9 @@ impl OpenSite {
             let is_job = |(name, wanted): (&String, &JobName<'_>)| match wanted {
                 _ if part.queue(&QueueId::from(name.as_str())).is_some() => false,
                 JobName::Number(id) => part.job(*id).is_some(),
-                JobName::InQueue(..) | JobName::InAnyQueue(_) => self.job_by_name(&part, name).is_ok(),
+                JobName::InQueue(..) | JobName::InAnyQueue(_) | JobName::AnyInQueue(_) => {
+                    self.job_by_name(&part, name).is_ok()
+                }
             };
             if names.iter().zip(&wanted).all(is_job) {
                 return Ok(part);

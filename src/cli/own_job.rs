@@ -19,6 +19,11 @@ pub(super) fn own_job<'s>(site: &OpenSite, site_state: &'s SiteState) -> Option<
     same(Path::new(&folder), site.paths.site_dir()).then_some(job)
 }
 
+/// Whether a job runs this command.
+pub(super) fn runs_in_job() -> bool {
+    env::var_os("SETLIST_SITE").is_some()
+}
+
 /// Refuses to wait for `targets` if they include the job that runs this command, or a job that waits for it.
 pub(super) fn refuse_to_wait_for_itself(
     site: &OpenSite,

@@ -10,13 +10,13 @@ use super::open_site::OpenSite;
 use super::safe_output;
 use crate::clock;
 use crate::model::{Command, Event, Job, NothingToDo, Phase, QueueId, QueueMode, QueueState, Refusal, SiteState};
+use crate::store::SiteOverview;
 use crate::text;
 use crate::text::count_noun;
 
 /// Pauses these queues, or all that are being processed.
 pub(super) fn pause(mut site: OpenSite, names: &[String], json: bool) -> Result<ExitStatus, CliError> {
-    let site_state = site.site_state()?;
-    let queues = select_queues(&site, &site_state, names, |queue| queue.mode == QueueMode::Processing)?;
+    let (site_state, queues) = select_queues(&mut site, names, |queue| queue.mode == QueueMode::Processing)?;
     if queues.is_empty() {
         warn("no queue is being processed");
     }
@@ -37,8 +37,7 @@ pub(super) fn pause(mut site: OpenSite, names: &[String], json: bool) -> Result<
 /// Resumes these queues, or all that are paused.
 pub(super) fn resume(site: OpenSite, names: &[String], json: bool) -> Result<ExitStatus, CliError> {
     let mut site = site.require_valid_file()?;
-    let site_state = site.site_state()?;
-    let queues = select_queues(&site, &site_state, names, |queue| queue.mode == QueueMode::Paused)?;
+    let (site_state, queues) = select_queues(&mut site, names, |queue| queue.mode == QueueMode::Paused)?;
     let (halted, others): (Vec<_>, Vec<_>) = queues.into_iter().partition(|id| {
         site_state.queue(id).is_some_and(|queue| matches!(queue.mode, QueueMode::Paused | QueueMode::Stopped))
     });
@@ -109,18 +108,17 @@ pub(super) fn clear(
     site.finish(ExitStatus::Success)
 }
 
-/// The queues of these names; if there are none, all queues that match.
+/// The queues of these names; if there are none, all queues that match. Also the site, without most of its jobs.
 fn select_queues(
-    site: &OpenSite,
-    site_state: &SiteState,
+    site: &mut OpenSite,
     names: &[String],
     matches: impl Fn(&QueueState) -> bool,
-) -> Result<Vec<QueueId>, CliError> {
-    let mut queues = site.queues(site_state, names)?;
+) -> Result<(SiteState, Vec<QueueId>), CliError> {
+    let (SiteOverview { state, .. }, mut queues) = site.overview_of(names)?;
     if names.is_empty() {
-        queues.retain(|id| site_state.queue(id).is_some_and(&matches));
+        queues.retain(|id| state.queue(id).is_some_and(&matches));
     }
-    Ok(queues)
+    Ok((state, queues))
 }
 
 /// Submits a command for each queue in one transaction, and prints a line for each.
@@ -134,14 +132,17 @@ fn submit_each(
     let commands: Vec<_> = queues.iter().cloned().map(command).collect();
     let mut exit = ExitStatus::Success;
     let results = site.execute(commands)?;
-    let site_state = if json { site.site_state()? } else { SiteState::default() };
+    let SiteOverview { state: site_state, counts } =
+        if json { site.store.load_overview()? } else { SiteOverview::default() };
     let file = site.paths.file.to_string_lossy();
     let mut out = safe_output::stdout();
     for (queue, result) in queues.iter().zip(results) {
         match result {
             Ok(_) if json => {
-                if let Some(record) = site_state.queue(queue) {
-                    write_json(&mut out, &QueueRecord::new(queue, record, &site_state, &file, clock::now()))?;
+                if let Some(state) = site_state.queue(queue) {
+                    let counts = counts.get(queue).copied().unwrap_or_default();
+                    let record = QueueRecord::with_counts(queue, state, counts, &site_state, &file, clock::now());
+                    write_json(&mut out, &record)?;
                 }
             }
             Ok(events) => writeln!(out, "{}  {}", text::sanitize_line(queue.as_str()), describe(queue, &events))?,

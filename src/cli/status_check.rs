@@ -16,6 +16,7 @@ use crate::model::{
     ScheduleTarget, SiteState,
 };
 use crate::site;
+use crate::store::SiteOverview;
 use crate::text;
 
 /// A problem, as printed and in JSON.
@@ -64,15 +65,7 @@ pub(super) fn check(sites: Vec<OpenSite>, names: &[String], json: bool) -> Resul
 
 fn problems(site: &mut OpenSite, names: &[String]) -> Result<Vec<StatusProblem>, CliError> {
     let now = clock::now();
-    let site_state = site.store.load_overview()?.state;
-    let queues = match site.queues(&site_state, names) {
-        Ok(queues) => queues,
-        // A job of this name is found only in the whole site.
-        Err(_) => {
-            let whole = site.site_state()?;
-            site.queues(&whole, names)?
-        }
-    };
+    let (SiteOverview { state: site_state, .. }, queues) = site.overview_of(names)?;
     let mut found = ProblemList { file: site.paths.file.display().to_string(), problems: Vec::new() };
     if !site::keeps_schedules(site.store.as_mut(), &site.paths)? {
         let message = "no worker keeps the schedules; `setlist service install` keeps one";

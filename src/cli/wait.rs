@@ -11,7 +11,7 @@ use super::exit::ExitStatus;
 use super::job_args::WaitArgs;
 use super::json_records::{JobRecord, QueueRecord, write_json};
 use super::open_site::OpenSite;
-use super::own_job::refuse_to_wait_for_itself;
+use super::own_job::{refuse_to_wait_for_itself, runs_in_job};
 use super::safe_output;
 use super::summary_line;
 use super::target::{Target, sync_state};
@@ -28,7 +28,10 @@ pub(super) fn wait(mut site: OpenSite, options: &WaitArgs) -> Result<ExitStatus,
 /// Same for a site that stays open.
 pub(super) fn wait_for(site: &mut OpenSite, options: &WaitArgs) -> Result<ExitStatus, CliError> {
     let waiter = ChangeWaiter::subscribe(site)?;
-    let mut site_state = site.site_state()?;
+    // A part of the site follows the events about its jobs just as the whole does. A job that waits for others must not be
+    // among what they need, which only the whole tells.
+    let is_part_enough = options.filter().is_empty() && !runs_in_job();
+    let mut site_state = if is_part_enough { site.state_of(&options.names)? } else { site.site_state()? };
     let mut targets = site.select_targets(&site_state, &options.names, &options.filter())?;
     refuse_to_wait_for_itself(site, &site_state, |job| targets.iter().any(|target| target.includes(job)))?;
     let deadline = options.timeout.map(|timeout| Instant::now() + timeout);

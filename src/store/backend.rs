@@ -78,6 +78,8 @@ pub enum JobName<'n> {
     InQueue(&'n str, &'n str),
     /// By its name alone, which jobs of several queues may have.
     InAnyQueue(&'n str),
+    /// All jobs of a queue.
+    AnyInQueue(&'n str),
 }
 
 /// What the status of queues depends on.
@@ -136,6 +138,12 @@ pub trait Store: Send {
     fn load_part(&mut self, wanted: &[JobName<'_>]) -> Result<SiteState, StoreError> {
         let _ = wanted;
         self.load()
+    }
+
+    /// The queue, name and title of all jobs that have a name, in no particular order.
+    fn job_names(&mut self) -> Result<Vec<(QueueId, String, String)>, StoreError> {
+        let named = |job: &Job| Some((job.queue.clone(), job.name()?.to_owned(), job.title().to_owned()));
+        Ok(self.load()?.jobs().filter_map(named).collect())
     }
 
     /// Loads what the status of queues depends on. The whole site is an answer, too.

@@ -108,10 +108,13 @@ pub(super) fn job_counts(db: &Connection) -> Result<BTreeMap<QueueId, JobCounts>
 pub(super) fn jobs_of_status(db: &Connection) -> Result<Vec<Job>> {
     let mut running =
         db.prepare_cached(select_jobs!("WHERE j.queue = ?1 AND j.state BETWEEN 1 AND 3 AND j.removed IS NULL"))?;
-    let mut unconfirmed =
-        db.prepare_cached(select_jobs!("WHERE j.queue = ?1 AND j.state > 3 AND j.flags & 4 AND j.removed IS NULL"))?;
+    let mut unconfirmed = db.prepare_cached(select_jobs!(
+        "WHERE j.id IN (SELECT id FROM jobs INDEXED BY jobs_unconfirmed \
+         WHERE queue = ?1 AND state > 3 AND flags & 4 AND removed IS NULL)"
+    ))?;
     let mut failed = db.prepare_cached(select_jobs!(
-        "WHERE j.queue = ?1 AND j.state > 3 AND j.ending GLOB '{\"failed\"*' AND j.removed IS NULL"
+        "WHERE j.id IN (SELECT id FROM jobs INDEXED BY jobs_failed_pending \
+         WHERE queue = ?1 AND state > 3 AND ending GLOB '{\"failed\"*' AND removed IS NULL)"
     ))?;
     let mut next = db.prepare_cached(select_jobs!(
         "WHERE j.queue = ?1 AND j.state = ?2 AND j.removed IS NULL ORDER BY j.rank, j.position LIMIT 1"
@@ -157,10 +160,22 @@ pub(super) fn find_named(db: &Connection, name: &JobName<'_>) -> Result<Vec<JobI
         JobName::Number(id) => return Ok(vec![id]),
         JobName::InQueue(queue, name) => (Some(queue), name),
         JobName::InAnyQueue(name) => (None, name),
+        JobName::AnyInQueue(queue) => {
+            let sql =
+                "SELECT id FROM jobs INDEXED BY jobs_by_position WHERE queue = ?1 AND removed IS NULL ORDER BY id";
+            return db.prepare_cached(sql)?.query_map([queue], |row| row.get(0))?.collect();
+        }
     };
     let sql = "SELECT j.id FROM definitions d JOIN jobs j ON j.id = d.job \
                WHERE d.name = ?1 AND (?2 IS NULL OR j.queue = ?2) AND j.removed IS NULL ORDER BY j.id";
     db.prepare_cached(sql)?.query_map((name, queue), |row| row.get(0))?.collect()
+}
+
+/// The queue, name and title of the jobs that have a name.
+pub(super) fn job_names(db: &Connection) -> Result<Vec<(QueueId, String, String)>> {
+    let sql = "SELECT j.queue, d.name, d.title FROM definitions d INDEXED BY definitions_by_name \
+               JOIN jobs j ON j.id = d.job WHERE d.name IS NOT NULL AND j.removed IS NULL";
+    db.prepare_cached(sql)?.query_map((), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect()
 }
 
 /// A job that another one needs, also a removed one.

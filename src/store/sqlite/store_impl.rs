@@ -47,6 +47,10 @@ impl Store for SqliteStore {
         self.read(|snapshot| load::site_part(snapshot, wanted))
     }
 
+    fn job_names(&mut self) -> Result<Vec<(QueueId, String, String)>, StoreError> {
+        self.read(|snapshot| queries::job_names(snapshot))
+    }
+
     fn load_overview(&mut self) -> Result<SiteOverview, StoreError> {
         self.check_in_place()?;
         self.read(|snapshot| load::overview(snapshot))
