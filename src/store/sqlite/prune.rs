@@ -18,9 +18,9 @@ use crate::store::run_files::delete_run_files;
 use crate::store::{job_folders, log};
 
 /// How long the statements of a transaction should take, so that other writers wait only briefly.
-const TRANSACTION_TIME: Duration = Duration::from_millis(5);
-/// How many rows a transaction deletes at least and at most.
-const ROWS_PER_TRANSACTION: RangeInclusive<usize> = 16..=1024;
+const TRANSACTION_TIME: Duration = Duration::from_millis(8);
+/// How many rows a transaction deletes at least and at most. With fewer, most of the time would be spent on the disk.
+const ROWS_PER_TRANSACTION: RangeInclusive<usize> = 128..=2048;
 /// How many jobs are removed in one transaction. Each is an event.
 const JOBS_PER_TRANSACTION: usize = 64;
 /// So many free pages are kept for what is written next; the others are given back to the file system.
@@ -251,7 +251,7 @@ struct Pace {
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { rows: 128 }
+        Self { rows: 512 }
     }
 }
 
@@ -267,7 +267,7 @@ impl Pace {
     fn adjust(&mut self, took: Duration) {
         if took > TRANSACTION_TIME {
             self.rows = (self.rows / 2).max(*ROWS_PER_TRANSACTION.start());
-        } else if took < TRANSACTION_TIME / 4 {
+        } else if took < TRANSACTION_TIME / 2 {
             self.rows = (self.rows * 2).min(*ROWS_PER_TRANSACTION.end());
         }
     }
@@ -280,11 +280,11 @@ mod tests {
     #[test]
     fn transactions_shrink_when_they_take_long_and_grow_when_they_are_fast() {
         let mut pace = Pace::default();
-        for (millis, rows) in [(20, 64), (6, 32), (3, 32), (30, 16), (30, 16), (1, 32), (1, 64)] {
+        for (millis, rows) in [(20, 256), (7, 256), (9, 128), (30, 128), (1, 256), (4, 256), (3, 512)] {
             pace.adjust(Duration::from_millis(millis));
             assert_eq!(pace.rows, rows);
         }
         (0..9).for_each(|_| pace.adjust(Duration::ZERO));
-        assert_eq!(pace.rows, 1024);
+        assert_eq!(pace.rows, 2048);
     }
 }
