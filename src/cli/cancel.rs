@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::io::{BufWriter, Write};
 
+use super::entry_jobs::jobs_of_queue;
 use super::error::{CliError, warn};
 use super::exit::ExitStatus;
 use super::job_args::CancelArgs;
-use super::job_selection::{JobKind, expand_queues, jobs_of_queue, separate_queues, sort_for_cancelling};
+use super::job_selection::{JobKind, expand_queues, separate_queues, sort_for_cancelling};
 use super::json_records::{JobRecord, write_json};
 use super::open_site::OpenSite;
 use super::safe_output;

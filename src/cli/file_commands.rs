@@ -25,7 +25,7 @@ use super::templates::{TEMPLATES, Template};
 use crate::definition::{self, BARE, Diagnostic, STARTER};
 use crate::model::{Call, Definition, DesiredQueue, DesiredState, FilePattern, Program, Value};
 use crate::runner::{count_matches, unkeepable_limits};
-use crate::site::SitePaths;
+use crate::site::{FileContent, SitePaths, open_store_to_read, read_file};
 use crate::text::{self, count_noun};
 
 /// More warnings than this are only counted.
@@ -89,7 +89,7 @@ pub(super) fn check(args: &SiteArgs, path: Option<PathBuf>, json: bool) -> Resul
         Some(path) => path,
         None => nearest_file(args)?,
     };
-    let plan = definition::read_with_warnings(&file);
+    let plan = read_with_known_values(args, &file);
     if json {
         return print_json(&file, plan.map(|(plan, _)| plan));
     }
@@ -114,6 +114,16 @@ pub(super) fn check(args: &SiteArgs, path: Option<PathBuf>, json: bool) -> Resul
         count_noun(jobs, "job")
     )?;
     Ok(ExitStatus::Success)
+}
+
+/// Reads a file, with the lists that the jobs of its site have returned, if there is one.
+fn read_with_known_values(args: &SiteArgs, file: &Path) -> FileContent {
+    let state = state_dir(args, file);
+    let is_known = args.store.is_none() && state.database().exists();
+    let paths = SitePaths { file: file.to_owned(), state, program: PathBuf::new() };
+    let known =
+        is_known.then(|| open_store_to_read(&paths.state).and_then(|mut store| read_file(store.as_mut(), &paths)));
+    known.and_then(Result::ok).unwrap_or_else(|| definition::read_with_warnings(file))
 }
 
 /// Whether a worker has to be there although nothing is to be done now: for schedules and expectations.

@@ -7,9 +7,10 @@ use chrono::{DateTime, Local, Utc};
 
 use super::args::{ListArgs, StateFilter};
 use super::artifacts::RunArtifacts;
+use super::entry_jobs::jobs_of_queue;
 use super::error::CliError;
 use super::exit::ExitStatus;
-use super::job_selection::{SelectionFilter, jobs_of_queue};
+use super::job_selection::SelectionFilter;
 use super::json_records::{JobRecord, QueueRecord, command_line, job_command, write_json};
 use super::open_site::OpenSite;
 use super::progress_reporter::last_lines;
@@ -424,6 +425,9 @@ fn print_details(
     }
     if let Some(matrix) = &job.definition.matrix {
         field(if matrix.is_item { "item" } else { "matrix" }, &matrix.to_string())?;
+    }
+    if !scheduling.item_entries.is_empty() {
+        field("items for", &scheduling.item_entries.join(", "))?;
     }
     for (name, text) in check_fields(job) {
         field(name, &text)?;

@@ -3,12 +3,13 @@
 use std::collections::{HashMap, HashSet};
 use std::io::{BufWriter, Write};
 
+use super::entry_jobs::jobs_of_queue;
 use super::error::CliError;
 use super::error::warn;
 use super::exit::ExitStatus;
 use super::input_args::refusal_hint;
 use super::job_args::{JobArgs, JobFilterArgs, MoveArgs, RetryArgs};
-use super::job_selection::{JobKind, SelectionFilter, expand_queues, jobs_of_queue, separate_queues};
+use super::job_selection::{JobKind, SelectionFilter, expand_queues, separate_queues};
 use super::json_records::{JobRecord, write_json};
 use super::open_site::OpenSite;
 use super::safe_output;

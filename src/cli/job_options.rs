@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::args::NewJobArgs;
+use super::entry_jobs::jobs_of_queue;
 use super::error::CliError;
 use super::job_option_args::JobOptionArgs;
-use super::job_selection::jobs_of_queue;
 use super::name_syntax::whole_queue;
 use super::open_site::OpenSite;
 use crate::model::{
@@ -56,6 +56,7 @@ impl JobOptionArgs {
             uses: Vec::new(),
             unique: None,
             expect: None,
+            item_entries: Vec::new(),
         })
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use super::entry_jobs::{jobs_of_entry, jobs_of_queue, several_jobs};
 use super::error::{CliError, warn};
 use super::job_args::JobFilterArgs;
 use super::name_syntax::{all_jobs_of, is_name, is_number, list_names, suggestion, whole_queue};
@@ -149,7 +150,10 @@ impl OpenSite {
         for name in names {
             match whole_queue(name) {
                 Some(queue) => jobs.extend(of_kind(self.queues(site_state, &[queue.to_owned()])?)),
-                None => jobs.push(self.job_in(site_state, name)?),
+                None => match jobs_of_entry(site_state, name) {
+                    of_entry if of_entry.is_empty() => jobs.push(self.job_in(site_state, name)?),
+                    of_entry => jobs.extend(of_entry.into_iter().filter(|job| (kind.includes)(job)).cloned()),
+                },
             }
         }
         if names.is_empty() {
@@ -161,15 +165,14 @@ impl OpenSite {
             return Err(selection.no_match(kind.singular));
         }
         if jobs.is_empty() {
-            let queues: Vec<&str> = names.iter().filter_map(|name| whole_queue(name)).collect();
-            warn(&text::sanitize_line(&format!("there are no {} in {}", kind.plural, queues.join(", "))));
+            let places: Vec<&str> = names.iter().map(|name| whole_queue(name).unwrap_or(name)).collect();
+            warn(&text::sanitize_line(&format!("there are no {} in {}", kind.plural, places.join(", "))));
         }
         Ok(jobs)
     }
 
     /// Finds the one job that is named, or that passes the filter.
     pub(super) fn select_one_job(&mut self, name: &[String], filter: &JobFilterArgs) -> Result<Job, CliError> {
-        const MAX_LISTED: usize = 5;
         let site_state = self.state_for(name, filter)?;
         if let Some(name) = name.first()
             && filter.is_empty()
@@ -186,12 +189,7 @@ impl OpenSite {
         if let [job] = &jobs[..] {
             return Ok(job.clone());
         }
-        let paths: Vec<String> = jobs.iter().take(MAX_LISTED).map(Job::path).collect();
-        let more = jobs.len().saturating_sub(MAX_LISTED);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let count = text::count_noun(jobs.len(), "job");
-        let message = format!("expected one job, found {count}: {}{more}", paths.join(", "));
-        Err(CliError::Usage(text::sanitize_line(message.trim_end_matches(": "))))
+        Err(several_jobs("expected one job, found", &jobs.iter().collect::<Vec<_>>()))
     }
 
     /// Finds removed jobs, without duplicates.
@@ -312,13 +310,6 @@ pub(super) fn separate_queues(
 pub(super) fn expand_queues(site_state: &SiteState, names: &[String]) -> Vec<String> {
     let is_queue = |name: &str| is_name(name) && site_state.queue(&QueueId::from(name)).is_some();
     names.iter().map(|name| if is_queue(name) { format!("{name}/*") } else { name.clone() }).collect()
-}
-
-/// The jobs of a queue: finished, running, pending.
-pub(super) fn jobs_of_queue<'a>(site_state: &'a SiteState, queue: &QueueId) -> impl Iterator<Item = &'a Job> {
-    let phases = [Phase::Finished, Phase::Running, Phase::Pending];
-    let lists = site_state.queue(queue).into_iter().flat_map(move |queue| phases.map(|phase| queue.jobs_in(phase)));
-    lists.flatten().filter_map(|id| site_state.job(*id))
 }
 
 /// Sorts jobs in the order in which they can be cancelled: pending jobs first, so that they don't start in place of the

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -137,6 +138,8 @@ pub(super) struct JobRecord<'a> {
     run_ms: Option<u64>,
     value: Option<&'a Value>,
     parameters: Option<Map<String, Value>>,
+    /// The entries that define a job for each item of the list that it returns.
+    items_for: &'a [Arc<str>],
     error: Option<&'a str>,
     cause: Option<CauseRecord>,
     usage: Option<UsageRecord>,
@@ -332,6 +335,7 @@ impl<'a> JobRecord<'a> {
             parameters: job.definition.matrix.as_deref().map(|matrix| {
                 matrix.values.iter().map(|(name, value)| (name.to_string(), Value::from(&**value))).collect()
             }),
+            items_for: &job.definition.scheduling.item_entries,
             error: error_message(job),
             cause: cause_record(end),
             usage: usage_record(end),

@@ -13,6 +13,7 @@ mod candidates;
 mod change_waiter;
 mod command_hints;
 mod completions;
+mod entry_jobs;
 mod error;
 mod examples;
 mod exit;

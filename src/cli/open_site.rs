@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
+use super::entry_jobs::{jobs_of_entry, several_jobs};
 use super::error::CliError;
 use super::error::warn;
 use super::exit::ExitStatus;
@@ -277,10 +278,11 @@ impl OpenSite {
         let mut known = HashSet::new();
         let mut jobs = Vec::with_capacity(texts.len());
         for text in texts {
-            let job = self.job_in(&site_state, text)?;
-            if known.insert(job.id) {
-                jobs.push(job);
-            }
+            let named = match jobs_of_entry(&site_state, text) {
+                named if named.is_empty() => vec![self.job_in(&site_state, text)?],
+                named => named.into_iter().cloned().collect(),
+            };
+            jobs.extend(named.into_iter().filter(|job| known.insert(job.id)));
         }
         Ok(jobs)
     }
@@ -290,7 +292,7 @@ impl OpenSite {
         if texts.is_empty() {
             return Ok(site_state.queues().into_iter().map(|(id, _)| Target::Queue(id.clone())).collect());
         }
-        let target = |text: &String| {
+        let mut target = |text: &String| -> Result<Target, CliError> {
             if let Some(queue) = whole_queue(text) {
                 return Ok(Target::Queue(self.queues(site_state, &[queue.to_owned()])?.remove(0)));
             }
@@ -300,7 +302,15 @@ impl OpenSite {
                 None => Target::Job(self.job_in(site_state, text)?.id),
             })
         };
-        texts.iter().map(target).collect()
+        let mut targets = Vec::with_capacity(texts.len());
+        for text in texts {
+            let is_queue = site_state.queue(&QueueId::from(text.as_str())).is_some();
+            match jobs_of_entry(site_state, text) {
+                jobs if jobs.is_empty() || is_queue => targets.push(target(text)?),
+                jobs => targets.extend(jobs.into_iter().map(|job| Target::Job(job.id))),
+            }
+        }
+        Ok(targets)
     }
 
     fn job_by_id(&mut self, id: JobId) -> Result<Job, CliError> {
@@ -322,6 +332,11 @@ impl OpenSite {
                 Err(CliError::Usage(text::sanitize_line(&format!(
                     "{text:?} is a queue; write {all} for all of its jobs"
                 ))))
+            }
+            [] if let jobs = jobs_of_entry(site_state, text)
+                && !jobs.is_empty() =>
+            {
+                Err(several_jobs(&format!("{text:?} is"), &jobs))
             }
             [] => {
                 let paths: Vec<String> = site_state.jobs().filter(|job| job.name().is_some()).map(Job::path).collect();

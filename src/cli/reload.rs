@@ -6,14 +6,14 @@ use super::error::{CliError, warn};
 use super::exit::ExitStatus;
 use super::open_site::OpenSite;
 use super::safe_output;
-use crate::definition;
 use crate::model::Event;
+use crate::site::read_file;
 use crate::text::count_noun;
 
 /// Prints what the file has changed in the site, which was reconciled with it when it was opened.
 pub(super) fn reload(site: OpenSite) -> Result<ExitStatus, CliError> {
-    let site = site.require_valid_file()?;
-    for warning in definition::read_with_warnings(&site.paths.file).map(|(_, odd)| odd).unwrap_or_default() {
+    let mut site = site.require_valid_file()?;
+    for warning in read_file(site.store.as_mut(), &site.paths)?.map(|(_, odd)| odd).unwrap_or_default() {
         warn(&format!("warning: {warning}"));
     }
     writeln!(safe_output::stdout(), "{}", changes_line(&site.file_changes))?;

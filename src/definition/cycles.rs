@@ -21,6 +21,8 @@ pub(super) struct Edge {
     pub(super) to: u32,
     /// The index of the need in the job's needs.
     pub(super) need: u32,
+    /// Whether it is the job that returns the items of what is needed.
+    pub(super) is_implied: bool,
 }
 
 /// Jobs that each need the next, and the last the first.
@@ -116,7 +118,7 @@ mod tests {
     fn cycles(needs: &[&[u32]]) -> Vec<Vec<u32>> {
         let mut graph = NeedGraph::default();
         for needs in needs {
-            graph.push((0..).zip(*needs).map(|(need, to)| Edge { to: *to, need }));
+            graph.push((0..).zip(*needs).map(|(need, to)| Edge { to: *to, need, is_implied: false }));
         }
         let jobs = |cycle: &Cycle| cycle.edges.iter().map(|(from, _)| *from).collect();
         graph.cycles().iter().map(jobs).collect()

@@ -29,10 +29,10 @@ use crate::model::{Definition, DesiredState, OnFailure, PoolSizes, QueueId, Queu
 pub(super) const ON_FAILURE_VALUES: [(&str, OnFailure); 2] =
     [("continue", OnFailure::Continue), ("stop", OnFailure::Stop)];
 
-/// Reads the queues of a resolved file. Incomplete if problems are reported.
+/// Reads the queues of a resolved file. The version is empty, except for items from elsewhere. Incomplete if problems are reported.
 pub(super) fn read_queues(
     root: &Node<'_>,
-    sources: &mut ItemSources,
+    sources: &mut ItemSources<'_>,
     may_have_placeholders: bool,
     problems: &mut Problems,
 ) -> DesiredState {
@@ -83,7 +83,13 @@ pub(super) fn read_queues(
         unique_keys::check_unique_keys(root, &sections, problems);
     }
     let queues = sections.into_iter().map(ParsedQueue::into_desired).collect();
-    DesiredState { version: String::new(), queues, pools }
+    DesiredState {
+        version: sources.version_suffix(),
+        queues,
+        pools,
+        values: sources.values_read(),
+        arrivals: sources.arrivals(),
+    }
 }
 
 /// Returns the id of the node that defines the job `queue/name`.
@@ -143,7 +149,7 @@ fn read_queue(
     order: usize,
     (defaults, file_inputs): (&LevelSettings, &InputFields),
     path: &ValuePath<'_>,
-    (interner, sources): (&mut Interner, &mut ItemSources),
+    (interner, sources): (&mut Interner, &mut ItemSources<'_>),
     problems: &mut Problems,
 ) -> ParsedQueue {
     let path = path.key(&entry.key.text);

@@ -239,6 +239,9 @@ fields! {
     ForEachField:
     Glob "glob" FilePatterns "The files that match a pattern, such as `in/*.mp4`, or one of a list of patterns."
     Lines "lines" NonEmptyText "The lines of this file, without empty ones."
+    Watch "watch" FilePatterns "Like `glob`, but files become jobs when they arrive, and these jobs run, while a worker stays."
+    Settle "settle" Duration "How long a file of `watch` must be unchanged. Default: `2s`."
+    Value "value" NonEmptyText "The JSON list that this job returned: `name` or `queue/name`. The jobs appear when it has succeeded."
 }
 
 fields! {

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::file_text::{Error, read_text};
+use super::item_sources::ReturnedValues;
 use super::parse::{ParsedFile, parse_file, place_of};
 use crate::model::DesiredState;
 
@@ -18,6 +19,16 @@ pub fn read_with_warnings(path: &Path) -> Result<(DesiredState, Vec<String>), Er
     desired.map(|desired| (desired, warnings))
 }
 
+/// Like [`read_with_warnings`], with the values that jobs have returned: a list in one of them may define jobs. Without them,
+/// such jobs are missing.
+pub fn read_with_values<'v>(
+    path: &Path,
+    values: &'v mut ReturnedValues<'v>,
+) -> Result<(DesiredState, Vec<String>), Error> {
+    let ReadFile { desired, warnings, .. } = read_all(path, values);
+    desired.map(|desired| (desired, warnings))
+}
+
 /// What reading a file gave.
 pub struct ReadFile {
     /// What it describes.
@@ -30,11 +41,15 @@ pub struct ReadFile {
 
 /// Like [`read`], and returns also what is odd about the file, and which files it includes.
 pub fn read_with_files(path: &Path) -> ReadFile {
+    read_all(path, &mut |_, _| None)
+}
+
+fn read_all<'v>(path: &Path, values: &'v mut ReturnedValues<'v>) -> ReadFile {
     let (version, name, text) = match read_text(path) {
         Ok(read) => read,
         Err(error) => return ReadFile { desired: Err(error), warnings: Vec::new(), included: Vec::new() },
     };
-    let ParsedFile { desired, warnings, included } = parse_file(path, &name, &text);
+    let ParsedFile { desired, warnings, included } = parse_file(path, &name, &text, values);
     let desired = desired.map(|mut desired| {
         desired.version.insert_str(0, &version);
         desired

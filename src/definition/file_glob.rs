@@ -29,14 +29,24 @@ struct Walk<'f> {
     max_matches: usize,
     visited: usize,
     found: Vec<PathBuf>,
+    /// The folders that were read, or else the last one on the way to them.
+    folders: Vec<PathBuf>,
+}
+
+/// The files that match a pattern.
+pub(super) struct FoundFiles {
+    /// Their paths, sorted.
+    pub(super) files: Vec<PathBuf>,
+    /// The folders in which others may appear.
+    pub(super) folders: Vec<PathBuf>,
 }
 
 /// The files that match, sorted. Those of a relative pattern are relative to `folder`. A folder that does not exist
 /// has none.
-pub(super) fn find_files(folder: &Path, pattern: &str, max_matches: usize) -> Result<Vec<PathBuf>, GlobError> {
+pub(super) fn find_files(folder: &Path, pattern: &str, max_matches: usize) -> Result<FoundFiles, GlobError> {
     let parsed = FilePattern::parse(&expand_home(pattern)).map_err(GlobError::Invalid)?;
     let finds_folders = pattern.ends_with('/');
-    let mut walk = Walk { folder, finds_folders, max_matches, visited: 0, found: Vec::new() };
+    let mut walk = Walk { folder, finds_folders, max_matches, visited: 0, found: Vec::new(), folders: Vec::new() };
     for alternative in parsed.alternatives() {
         walk.visited = 0;
         walk.descend(&alternative.start, &alternative.parts)?;
@@ -44,7 +54,7 @@ pub(super) fn find_files(folder: &Path, pattern: &str, max_matches: usize) -> Re
     let mut found = walk.found;
     found.sort_unstable();
     found.dedup();
-    Ok(found)
+    Ok(FoundFiles { files: found, folders: walk.folders })
 }
 
 /// The folder of a pattern before its first wildcard, as in the paths that it finds.
@@ -119,10 +129,12 @@ impl Walk<'_> {
         let entries = match fs::read_dir(&folder) {
             Ok(entries) => entries,
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                self.folders.extend(folder.ancestors().find(|ancestor| ancestor.is_dir()).map(Path::to_owned));
                 return Ok(Vec::new());
             }
             Err(error) => return Err(unreadable(error)),
         };
+        self.folders.push(folder.clone());
         let mut read = Vec::new();
         for entry in entries {
             self.visited += 1;
@@ -162,11 +174,11 @@ mod tests {
             fs::write(folder.path().join(name), "").unwrap();
         }
         let find = |max| find_files(folder.path(), "*", max);
-        assert_eq!(find(2).ok().map(|files| files.len()), Some(2));
+        assert_eq!(find(2).ok().map(|found| found.files.len()), Some(2));
         assert!(matches!(find(1), Err(GlobError::TooManyMatches)));
         // Links that lead back are not followed.
         std::os::unix::fs::symlink(".", folder.path().join("again")).unwrap();
-        assert_eq!(find_files(folder.path(), "**", 10).ok().map(|files| files.len()), Some(2));
+        assert_eq!(find_files(folder.path(), "**", 10).ok().map(|found| found.files.len()), Some(2));
     }
 
     #[test]

@@ -213,6 +213,7 @@ impl InheritedFields {
             uses: self.uses.iter().flatten().cloned().chain(mutex).collect(),
             unique: None,
             expect,
+            item_entries: Vec::new(),
         }
     }
 }

@@ -124,13 +124,37 @@ impl Hash for ByValue<ExecOptions> {
 
 impl Hash for ByValue<SchedulingOptions> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let SchedulingOptions { needs, after, priority, weight, retry, confirm, schedule, expect, uses, unique } =
-            &*self.0;
+        let SchedulingOptions {
+            needs,
+            after,
+            priority,
+            weight,
+            retry,
+            confirm,
+            schedule,
+            expect,
+            uses,
+            unique,
+            item_entries,
+        } = &*self.0;
         // These fields are enough to distinguish jobs.
         let RetryPolicy { max, delay, .. } = retry;
         for need in needs {
             need.job.hash(state);
         }
-        (after.is_some(), priority, weight, max, delay, confirm, schedule, expect.is_some(), uses, unique).hash(state);
+        (
+            after.is_some(),
+            priority,
+            weight,
+            max,
+            delay,
+            confirm,
+            schedule,
+            expect.is_some(),
+            uses,
+            unique,
+            item_entries,
+        )
+            .hash(state);
     }
 }

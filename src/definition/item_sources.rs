@@ -1,4 +1,5 @@
-//! Reads the items of `for_each` that are not in `jobs.yaml`: the files that match a pattern, and the lines of a file.
+//! Reads the items of `for_each` that are not in `jobs.yaml`: the files that match a pattern, the lines of a file, and the
+//! lists that jobs have returned.
 //!
 //! Each source is read once for a reading of `jobs.yaml`, so that all jobs see the same items. Their fingerprint is part
 //! of the version of the file: the file counts as changed when they do.
@@ -8,22 +9,32 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::Duration;
 
+use super::arrivals;
 use super::file_glob::{self, GlobError};
+use super::item_data::SourceItem;
 use super::problems::Problem;
 use super::source::MAX_FILE_BYTES;
 use super::spelling::quoted;
 use super::value_path::ValuePath;
+use crate::model::{ArrivalRule, JobRef, Value, ValueRead};
 use crate::stable_hash;
 use crate::text::count_noun;
 
 /// The most jobs that one `for_each` may define.
 pub(super) const MAX_ITEMS: usize = 100_000;
 
-/// The files and lines of one reading of `jobs.yaml`.
-pub(super) struct ItemSources {
+/// Looks up the value that a job has returned, by the names of its queue and its own.
+pub type ReturnedValues<'v> = dyn FnMut(&str, &str) -> Option<Value> + 'v;
+
+/// The files, lines and values of one reading of `jobs.yaml`.
+pub(super) struct ItemSources<'v> {
     /// The folder of `jobs.yaml`.
     folder: PathBuf,
+    values: &'v mut ReturnedValues<'v>,
+    /// The values that were read.
+    known_values: HashMap<JobRef, Option<Value>>,
     known: HashMap<ItemSource, Result<Rc<SourceItems>, SourceError>>,
     /// The hash of all items and included files; `None` if there are none.
     fingerprint: Option<u64>,
@@ -38,14 +49,17 @@ pub(super) enum ItemSource {
     Glob(Vec<String>),
     /// The lines of this file.
     Lines(String),
+    /// The files that have arrived.
+    Arrivals(ArrivalRule),
 }
 
 /// The items of a source, and what `check` warns about.
 #[derive(Default)]
 pub(super) struct SourceItems {
-    /// The text of each item, and its key.
-    pub(super) items: Vec<(String, String)>,
+    pub(super) items: Vec<SourceItem>,
     notes: Vec<String>,
+    /// The folders in which other files may appear.
+    folders: Vec<PathBuf>,
 }
 
 /// Why a source can't be read, and what to do about it.
@@ -55,10 +69,39 @@ struct SourceError {
     hint: Option<&'static str>,
 }
 
-impl ItemSources {
-    /// Sources relative to this folder.
-    pub(super) fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), known: HashMap::new(), fingerprint: None, warnings: Vec::new() }
+impl<'v> ItemSources<'v> {
+    /// Sources relative to this folder, and the values of jobs.
+    pub(super) fn new(folder: &Path, values: &'v mut ReturnedValues<'v>) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            values,
+            known_values: HashMap::new(),
+            known: HashMap::new(),
+            fingerprint: None,
+            warnings: Vec::new(),
+        }
+    }
+
+    /// The value that a job has returned, if it has.
+    pub(super) fn value(&mut self, queue: &str, name: &str) -> Option<Value> {
+        let job = JobRef::Named(queue.into(), name.into());
+        if let Some(known) = self.known_values.get(&job) {
+            return known.clone();
+        }
+        let value = (self.values)(queue, name);
+        let text = value.as_ref().map(Value::to_string).unwrap_or_default();
+        let start = self.fingerprint.unwrap_or(stable_hash::EMPTY);
+        self.fingerprint = Some(stable_hash::extend(start, text.bytes().chain([2])));
+        self.known_values.insert(job, value.clone());
+        value
+    }
+
+    /// The values that were read, and the jobs that returned them.
+    pub(super) fn values_read(&self) -> Vec<ValueRead> {
+        let read = |(job, value): (&JobRef, &Option<Value>)| ValueRead::new(job.clone(), value.as_ref());
+        let mut values: Vec<ValueRead> = self.known_values.iter().map(read).collect();
+        values.sort_unstable_by(|a, b| a.job.cmp(&b.job));
+        values
     }
 
     /// The items of a source. Problems and warnings are about the value `id`.
@@ -73,11 +116,20 @@ impl ItemSources {
             let read = match &source {
                 ItemSource::Glob(patterns) => find_files(&self.folder, patterns),
                 ItemSource::Lines(file) => read_lines(&self.folder, file),
+                ItemSource::Arrivals(rule) => find_files(&self.folder, &rule.patterns).map(|mut found| {
+                    // There may be none yet.
+                    found.notes.retain(|_| !found.items.is_empty());
+                    arrivals::keep_settled(&self.folder, rule, &mut found.items);
+                    found
+                }),
             };
             let read = read.map(Rc::new);
             if let Ok(items) = &read {
                 let start = self.fingerprint.unwrap_or(stable_hash::EMPTY);
-                let texts = items.items.iter().flat_map(|(text, _)| text.bytes().chain([0]));
+                let texts = items.items.iter().flat_map(|item| {
+                    let version = item.version.as_deref().unwrap_or_default();
+                    item.text.bytes().chain([0]).chain(version.bytes())
+                });
                 self.fingerprint = Some(stable_hash::extend(start, texts.chain([1])));
             }
             self.known.insert(source, read.clone());
@@ -107,10 +159,41 @@ impl ItemSources {
         self.fingerprint = Some(stable_hash::extend(start, bytes));
     }
 
+    /// The files that become jobs when they arrive.
+    pub(super) fn arrivals(&self) -> Vec<ArrivalRule> {
+        let rules = self.known.keys().filter_map(|source| match source {
+            ItemSource::Arrivals(rule) => Some(rule.clone()),
+            _ => None,
+        });
+        rules.collect()
+    }
+
     /// What items and included files add to the version of the file; nothing if all is in it.
     pub(super) fn version_suffix(&self) -> String {
         self.fingerprint.map(|fingerprint| format!("{VERSION_SEPARATOR}{fingerprint:016x}")).unwrap_or_default()
     }
+}
+
+/// The files that match a rule.
+#[derive(Debug, Default)]
+pub struct Arrivals {
+    /// The same as long as the same files have arrived, and none of them has changed.
+    pub fingerprint: u64,
+    /// When the next file may have been unchanged for long enough.
+    pub settles_in: Option<Duration>,
+    /// The folders in which files may arrive.
+    pub folders: Vec<PathBuf>,
+}
+
+/// Looks for the files of a rule. A folder that can't be read has none now.
+pub fn look_for_arrivals(folder: &Path, rule: &ArrivalRule) -> Arrivals {
+    let SourceItems { mut items, folders, .. } = find_files(folder, &rule.patterns).unwrap_or_default();
+    let settles_in = arrivals::keep_settled(folder, rule, &mut items);
+    let texts = items.iter().flat_map(|item| {
+        let version = item.version.as_deref().unwrap_or_default();
+        item.text.bytes().chain([0]).chain(version.bytes()).chain([0])
+    });
+    Arrivals { fingerprint: stable_hash::extend(stable_hash::EMPTY, texts), settles_in, folders }
 }
 
 /// Between the version of `jobs.yaml` and the fingerprint of what is elsewhere.
@@ -123,11 +206,13 @@ pub fn has_items_from_elsewhere(version: &str) -> bool {
         .is_some_and(|(_, hash)| hash.len() == 16 && u64::from_str_radix(hash, 16).is_ok())
 }
 
+/// The files that match one of these patterns.
 fn find_files(folder: &Path, patterns: &[String]) -> Result<SourceItems, SourceError> {
-    let mut found: Vec<PathBuf> = Vec::new();
+    let (mut found, mut folders): (Vec<PathBuf>, Vec<PathBuf>) = (Vec::new(), Vec::new());
     for pattern in patterns {
-        let files = file_glob::find_files(folder, pattern, MAX_ITEMS);
-        found.extend(files.map_err(|error| glob_error(pattern, error))?);
+        let files = file_glob::find_files(folder, pattern, MAX_ITEMS).map_err(|error| glob_error(pattern, error))?;
+        found.extend(files.files);
+        folders.extend(files.folders);
     }
     found.sort_unstable();
     found.dedup();
@@ -147,7 +232,7 @@ fn find_files(folder: &Path, patterns: &[String]) -> Result<SourceItems, SourceE
             continue;
         }
         let key = path.strip_prefix(&base).ok().and_then(Path::to_str).filter(|key| !key.is_empty()).unwrap_or(text);
-        items.push((text.to_owned(), key.to_owned()));
+        items.push(SourceItem::new(text, key));
     }
     if found.is_empty() {
         let names: Vec<String> = patterns.iter().map(|pattern| quoted(pattern)).collect();
@@ -159,7 +244,7 @@ fn find_files(folder: &Path, patterns: &[String]) -> Result<SourceItems, SourceE
             notes.push(format!("left out {files} whose name {reason}, such as {} (rename it)", quoted(first)));
         }
     }
-    Ok(SourceItems { items, notes })
+    Ok(SourceItems { items, notes, folders })
 }
 
 /// Whether the value of a needed job or an input would be filled into the text of an item.
@@ -208,7 +293,7 @@ fn read_lines(folder: &Path, file: &str) -> Result<SourceItems, SourceError> {
         Ok(bytes) => bytes,
         Err(missing) if missing.kind() == io::ErrorKind::NotFound => {
             let note = format!("{name} does not exist, so this defines no jobs");
-            return Ok(SourceItems { items: Vec::new(), notes: vec![note] });
+            return Ok(SourceItems { notes: vec![note], ..SourceItems::default() });
         }
         Err(reason) => return Err(error(format!("can't read {name}: {reason}"))),
     };
@@ -238,7 +323,7 @@ fn read_lines(folder: &Path, file: &str) -> Result<SourceItems, SourceError> {
             continue;
         }
         first_lines.insert(text, line);
-        items.push((text.to_owned(), text.to_owned()));
+        items.push(SourceItem::new(text, text));
         if items.len() > MAX_ITEMS {
             let message = format!("{name} has more than {}", count_noun(MAX_ITEMS, "line"));
             return Err(SourceError { message, hint: Some("let each job do several lines, or split the file") });
@@ -254,7 +339,7 @@ fn read_lines(folder: &Path, file: &str) -> Result<SourceItems, SourceError> {
             "{name} repeats {repeated}, such as line {line}, which is line {first} again; they are one job"
         ));
     }
-    Ok(SourceItems { items, notes })
+    Ok(SourceItems { items, notes, folders: Vec::new() })
 }
 
 /// Reads a regular file, or a little more of it than is allowed.

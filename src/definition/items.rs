@@ -5,13 +5,15 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::fmt::Write;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
+use super::arrivals::DEFAULT_SETTLE;
 use super::digest;
 use super::fields::ForEachField;
+use super::item_data::{ItemContent, ItemData, map_key, name_form};
+use super::item_lists;
 use super::item_placeholders::{self, INDEX, ITEM, VARIABLE};
 use super::item_sources::{ItemSource, ItemSources, MAX_ITEMS, is_ambiguous};
 use super::job_variant::{JobVariant, ValueForm, replace_variable};
@@ -22,31 +24,26 @@ use super::spelling::{closest_keyword, join_list, one_of, quoted};
 use super::unknown_fields;
 use super::value;
 use super::value_path::ValuePath;
-use crate::model::{ITEM_PARTS, MatrixValues, item_part, variable_name};
-use crate::stable_hash;
-use crate::text::{self, count, count_noun};
+use crate::model::{ArrivalRule, ITEM_PARTS, MatrixValues, QueueId, item_part, variable_name};
+use crate::text::{count, count_noun};
 
 /// What `for_each` may be.
-const EXPECTED: &str = "a list, a range such as `1..40`, or a map with `glob` or `lines`";
-
-/// The longest key. A longer one is cut, and ends with a hash of all of it.
-const MAX_KEY_CHARS: usize = 120;
-
-/// The keys of a map that identify it, most telling first.
-const IDENTIFYING_KEYS: [&str; 3] = ["id", "key", "name"];
+const EXPECTED: &str = "a list, a range such as `1..40`, or a map with `glob`, `lines`, `watch` or `value`";
 
 /// The items of an entry.
-pub(super) struct Items(Vec<ItemData>);
-
-struct ItemData {
-    /// Its form in names.
-    key: String,
-    content: ItemContent,
+pub(super) struct Items {
+    items: Vec<ItemData>,
+    /// The job whose value they are.
+    producer: Option<ItemProducer>,
 }
 
-enum ItemContent {
-    Scalar(ScalarType, Arc<str>),
-    Map(Vec<(Arc<str>, ScalarType, Arc<str>)>),
+/// A job that returns the items of an entry.
+#[derive(Clone)]
+pub(super) struct ItemProducer {
+    /// Its name as written: `name` or `queue/name`.
+    pub(super) text: String,
+    /// The id of the node with the name.
+    pub(super) id: u32,
 }
 
 /// An item, with its number from 1.
@@ -60,10 +57,12 @@ impl Items {
     pub(super) fn read(
         node: &Node<'_>,
         path: &ValuePath<'_>,
-        sources: &mut ItemSources,
+        queue: &QueueId,
+        sources: &mut ItemSources<'_>,
         problems: &mut Problems,
     ) -> Option<Self> {
         let before = problems.count();
+        let mut producer = None;
         let items = match &node.kind {
             NodeKind::List(items) => {
                 if items.is_empty() {
@@ -73,20 +72,39 @@ impl Items {
                 read_list(node, items, path, problems)
             }
             NodeKind::Scalar(_, range) => read_range(range, node, path, problems)?,
-            NodeKind::Map(entries) => read_source(node, entries, path, sources, problems)?,
+            NodeKind::Map(entries) => match read_source(node, entries, path, problems)? {
+                (ItemOrigin::Files(source), id, key) => match sources.read(source, id, &path.key(key)) {
+                    Ok(read) => read.items.iter().map(ItemData::of_source).collect(),
+                    Err(problem) => {
+                        problems.add(*problem);
+                        return None;
+                    }
+                },
+                (ItemOrigin::Value(text), id, key) => {
+                    let (of, name) = text.rsplit_once('/').unwrap_or((queue.as_str(), &text));
+                    let items = read_value((of, name), id, &path.key(key), sources);
+                    producer = Some(ItemProducer { text, id });
+                    items
+                }
+            },
             _ => return value::unexpected(node, path, EXPECTED, problems),
         };
-        (problems.count() == before).then_some(Self(items))
+        (problems.count() == before).then_some(Self { items, producer })
+    }
+
+    /// The job whose value the items are.
+    pub(super) fn producer(&self) -> Option<&ItemProducer> {
+        self.producer.as_ref()
     }
 
     /// The number of items.
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.items.len()
     }
 
     /// The items, in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = Item<'_>> {
-        (1..).zip(&self.0).map(|(number, data)| Item { data, number })
+        (1..).zip(&self.items).map(|(number, data)| Item { data, number })
     }
 }
 
@@ -153,28 +171,66 @@ fn read_range(range: &str, node: &Node<'_>, path: &ValuePath<'_>, problems: &mut
     let width = if is_padded { first.len() } else { 0 };
     let numbers = (from..=to).map(|number| {
         let text = format!("{number:0width$}");
-        ItemData { key: text.clone(), content: ItemContent::Scalar(ScalarType::Integer, text.into()) }
+        ItemData::new(text.clone(), ItemContent::Scalar(ScalarType::Integer, text.into()))
     });
     let mut items = Vec::with_capacity(length);
     items.extend(numbers);
     Some(items)
 }
 
-/// Reads a map: the files that match a pattern, or the lines of a file.
-fn read_source(
-    node: &Node<'_>,
-    entries: &[MapEntry<'_>],
+/// The items of the list that a job has returned; none before. A value that is no list gives none, too: the run that
+/// returned it has failed, or the job had another purpose before.
+fn read_value(
+    (queue, name): (&str, &str),
+    id: u32,
     path: &ValuePath<'_>,
-    sources: &mut ItemSources,
+    sources: &mut ItemSources<'_>,
+) -> Vec<ItemData> {
+    let value = sources.value(queue, name);
+    let warning = match (&value, item_lists::read_list(value.as_ref())) {
+        (Some(_), Ok(items)) if !items.is_empty() => return items,
+        (Some(_), Ok(_)) => format!("{queue}/{name} returned an empty list, so this defines no jobs"),
+        (None, _) => format!("{queue}/{name} has not returned a list yet; this defines jobs when it has succeeded"),
+        (Some(_), Err(problem)) => {
+            format!("the value of {queue}/{name} {problem}; this defines no jobs until it has run again")
+        }
+    };
+    sources.warnings.push(Problem::new(id, path, warning));
+    Vec::new()
+}
+
+/// Where items come from.
+enum ItemOrigin {
+    Files(ItemSource),
+    /// A job.
+    Value(String),
+}
+
+/// Reads a map: where the items come from, with the id and the key of that value.
+fn read_source<'n>(
+    node: &Node<'_>,
+    entries: &'n [MapEntry<'_>],
+    path: &ValuePath<'_>,
     problems: &mut Problems,
-) -> Option<Vec<ItemData>> {
-    let mut source = None;
+) -> Option<(ItemOrigin, u32, &'n str)> {
+    let (mut source, mut settle) = (None, None);
     for entry in entries {
         let (value_node, path) = (&entry.value, &path.key(&entry.key.text));
         let read = match ForEachField::from_name(&entry.key.text) {
-            Some(ForEachField::Glob) => read_patterns(value_node, path, problems).map(ItemSource::Glob),
-            Some(ForEachField::Lines) => {
-                value::non_empty_text(value_node, path, "the path", problems).map(ItemSource::Lines)
+            Some(ForEachField::Glob) => {
+                read_patterns(value_node, path, problems).map(|patterns| ItemOrigin::Files(ItemSource::Glob(patterns)))
+            }
+            Some(ForEachField::Lines) => value::non_empty_text(value_node, path, "the path", problems)
+                .map(|file| ItemOrigin::Files(ItemSource::Lines(file))),
+            Some(ForEachField::Watch) => read_patterns(value_node, path, problems).map(|patterns| {
+                ItemOrigin::Files(ItemSource::Arrivals(ArrivalRule { patterns, settle: DEFAULT_SETTLE }))
+            }),
+            Some(ForEachField::Settle) => {
+                settle = Some((entry.key.id, value::duration(value_node, path, problems)?));
+                continue;
+            }
+            Some(ForEachField::Value) => {
+                value::non_empty_text(value_node, path, "the name", problems).map(ItemOrigin::Value)
             }
             None => {
                 unknown_fields::report_in(entry, ForEachField::ALL, path, problems);
@@ -182,25 +238,31 @@ fn read_source(
             }
         };
         if source.is_some() {
-            problems.add(Problem::new(entry.key.id, path, "`for_each` can't have both `glob` and `lines`"));
+            problems.add(Problem::new(
+                entry.key.id,
+                path,
+                "`for_each` can have only one of `glob`, `lines`, `watch` and `value`",
+            ));
             return None;
         }
         source = Some((read, value_node.id, entry.key.text.as_ref()));
     }
     let Some((source, id, key)) = source else {
         problems.add_with(|| {
-            Problem::new(node.id, path, "missing `glob` or `lines`")
-                .expected("expected `{glob: \"in/*.mp4\"}` or `{lines: FILE}`")
+            Problem::new(node.id, path, "missing `glob`, `lines`, `watch` or `value`")
+                .expected("expected `{glob: \"in/*.mp4\"}`, `{lines: FILE}`, `{watch: \"in/*.mp4\"}` or `{value: JOB}`")
         });
         return None;
     };
-    match sources.read(source?, id, &path.key(key)) {
-        Ok(read) => Some(read.items.iter().map(|(text, key)| ItemData::of_text(text, key)).collect()),
-        Err(problem) => {
-            problems.add(*problem);
-            None
-        }
+    let mut source = source?;
+    if let Some((settle_id, duration)) = settle {
+        let ItemOrigin::Files(ItemSource::Arrivals(rule)) = &mut source else {
+            problems.add(Problem::new(settle_id, &path.key("settle"), "`settle` belongs to `watch`"));
+            return None;
+        };
+        rule.settle = duration;
     }
+    Some((source, id, key))
 }
 
 fn read_patterns(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> Option<Vec<String>> {
@@ -221,15 +283,11 @@ fn read_patterns(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems)
 }
 
 impl ItemData {
-    fn of_text(text: &str, key: &str) -> Self {
-        Self { key: name_form(key), content: ItemContent::Scalar(ScalarType::Text, text.into()) }
-    }
-
     fn read(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> Option<Self> {
         match &node.kind {
             NodeKind::Scalar(scalar_type, _) => {
                 let text = read_item_text(node, path, problems)?;
-                Some(Self { key: name_form(&text), content: ItemContent::Scalar(*scalar_type, text.into()) })
+                Some(Self::new(name_form(&text), ItemContent::Scalar(*scalar_type, text.into())))
             }
             NodeKind::Map(entries) if entries.is_empty() => {
                 problems.add_with(|| Problem::new(node.id, path, "this map must not be empty"));
@@ -249,20 +307,9 @@ impl ItemData {
                     let text = read_item_text(value, &path, problems)?;
                     values.push((Arc::from(&*key.text), scalar_type, Arc::from(text)));
                 }
-                Some(Self { key: map_key(&values), content: ItemContent::Map(values) })
+                Some(Self::new(map_key(&values), ItemContent::Map(values)))
             }
             _ => value::unexpected(node, path, "text, a number, a boolean or a map of them", problems),
-        }
-    }
-
-    /// Its text, or the values of its map.
-    fn label(&self) -> String {
-        match &self.content {
-            ItemContent::Scalar(_, text) => text.to_string(),
-            ItemContent::Map(values) => {
-                let values: Vec<&str> = values.iter().map(|(.., text)| &**text).collect();
-                values.join(", ")
-            }
         }
     }
 }
@@ -274,47 +321,6 @@ fn read_item_text(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems
         return None;
     }
     Some(text)
-}
-
-/// The key of a map.
-fn map_key(values: &[(Arc<str>, ScalarType, Arc<str>)]) -> String {
-    let find = |name: &&str| values.iter().find(|(known, ..)| **known == **name);
-    if let Some((.., text)) = IDENTIFYING_KEYS.iter().find_map(find) {
-        return name_form(text);
-    }
-    let forms: Vec<String> = values.iter().map(|(.., text)| name_form(text).replace(',', "%2C")).collect();
-    shorten(forms.join(","))
-}
-
-/// The form of a text in names: characters that names can't have are escaped as in URLs, so that different texts stay
-/// different.
-fn name_form(text: &str) -> String {
-    let is_plain = |c: char| {
-        !(c.is_whitespace() || c.is_control() || matches!(c, '/' | '%' | '[' | ']') || text::cells(c).is_none())
-    };
-    if text.chars().all(is_plain) {
-        return shorten(text.to_owned());
-    }
-    let mut form = String::with_capacity(text.len() + 8);
-    for c in text.chars() {
-        if is_plain(c) {
-            form.push(c);
-        } else {
-            for byte in c.encode_utf8(&mut [0; 4]).bytes() {
-                let _ = write!(form, "%{byte:02X}");
-            }
-        }
-    }
-    shorten(form)
-}
-
-fn shorten(form: String) -> String {
-    if form.len() <= MAX_KEY_CHARS {
-        return form;
-    }
-    let Some((end, _)) = form.char_indices().nth(MAX_KEY_CHARS) else { return form };
-    let hash = stable_hash::stable_hash(form.bytes());
-    format!("{}~{hash:016x}", &form[..end])
 }
 
 impl Item<'_> {
@@ -380,14 +386,15 @@ impl JobVariant for Item<'_> {
                 values.iter().map(|(name, _, text)| (format!("item.{name}").into(), Arc::clone(text))).collect()
             }
         };
-        MatrixValues { entry: Arc::clone(base), values, is_item: true }
+        MatrixValues { entry: Arc::clone(base), values, is_item: true, version: self.data.version.clone() }
     }
 
     fn digest(&self, entry: &Node<'_>) -> i64 {
-        let values = match &self.data.content {
+        let mut values = match &self.data.content {
             ItemContent::Scalar(scalar_type, text) => vec![("", *scalar_type, &**text)],
             ItemContent::Map(values) => values.iter().map(|(name, kind, text)| (&**name, *kind, &**text)).collect(),
         };
+        values.extend(self.data.version.iter().map(|version| (" version", ScalarType::Text, &**version)));
         digest::variant_digest(entry, Self::FIELD, values)
     }
 
@@ -443,20 +450,5 @@ impl JobVariant for Item<'_> {
 
     fn reject_in_command(command: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) {
         item_placeholders::reject_in_command(command, path, problems);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn different_texts_have_different_names() {
-        assert_eq!(name_form("clip-7.mp4"), "clip-7.mp4");
-        assert_eq!(name_form("a b/ü\t%[x]"), "a%20b%2Fü%09%25%5Bx%5D");
-        assert_eq!(name_form("zero\u{200b}width"), "zero%E2%80%8Bwidth");
-        let long = name_form(&"a".repeat(500));
-        assert_eq!(long.len(), MAX_KEY_CHARS + 17);
-        assert_ne!(long, name_form(&"a".repeat(501)));
     }
 }

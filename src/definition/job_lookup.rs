@@ -6,7 +6,7 @@ use std::ops::Range;
 use foldhash::fast::RandomState;
 
 use super::job_names::slug_of;
-use super::queue_jobs::ParsedQueue;
+use super::queue_jobs::{JobGroup, ParsedQueue};
 use super::spelling::{closest_name, quoted};
 
 /// The maximum number of names compared for suggestions in one file.
@@ -16,6 +16,8 @@ const MAX_COMPARISONS: usize = 200_000;
 pub(super) struct JobLookup<'a> {
     all_queues: &'a [ParsedQueue],
     queues: HashMap<&'a str, QueueJobs<'a>>,
+    /// Whether the items of an entry are the value of a job.
+    has_values: bool,
     comparisons_left: usize,
 }
 
@@ -41,13 +43,17 @@ impl<'a> JobLookup<'a> {
             jobs.reserve(parsed_queue.jobs.len());
             jobs.extend((first..).zip(&parsed_queue.jobs).map(|(number, job)| (&*job.name, number..number + 1)));
             jobs.extend(
-                parsed_queue.groups.iter().map(|(name, range)| (&**name, first + range.start..first + range.end)),
+                parsed_queue
+                    .groups
+                    .iter()
+                    .map(|group| (&*group.name, first + group.jobs.start..first + group.jobs.end)),
             );
             let next = first + u32::try_from(parsed_queue.jobs.len()).unwrap_or(u32::MAX);
             queues.insert(parsed_queue.id.as_str(), QueueJobs { parsed_queue, jobs, all_jobs: first..next });
             first = next;
         }
-        Self { all_queues, queues, comparisons_left: MAX_COMPARISONS }
+        let has_values = all_queues.iter().flat_map(|queue| &queue.groups).any(|group| group.producer.is_some());
+        Self { all_queues, queues, has_values, comparisons_left: MAX_COMPARISONS }
     }
 
     /// Finds the jobs that `text` means in a queue: `name`, `queue/name`, or all jobs of another queue, `queue` or `queue/*`.
@@ -61,6 +67,44 @@ impl<'a> JobLookup<'a> {
             return all_jobs;
         }
         Err(self.explain_unknown(queue, name, text))
+    }
+
+    /// The entries among those that `text` means in a queue whose items are the value of a job.
+    pub(super) fn entries_of_values(&self, own: &ParsedQueue, text: &str) -> Vec<(&'a ParsedQueue, &'a JobGroup)> {
+        if !self.has_values {
+            return Vec::new();
+        }
+        let (queue, name) = text.rsplit_once('/').unwrap_or((own.id.as_str(), text));
+        let named = self.queues.get(queue).filter(|queue_jobs| queue_jobs.jobs.contains_key(name));
+        let whole = named.is_none().then(|| self.queues.get(text.strip_suffix("/*").unwrap_or(text))).flatten();
+        let Some(queue_jobs) = named.or(whole) else { return Vec::new() };
+        let groups = queue_jobs.parsed_queue.groups.iter().filter(|group| group.producer.is_some());
+        let groups = groups.filter(|group| whole.is_some() || *group.name == *name);
+        groups.map(|group| (queue_jobs.parsed_queue, group)).collect()
+    }
+
+    /// The job that returns the items of an entry.
+    pub(super) fn find_producer(&self, queue: &ParsedQueue, group: &JobGroup) -> Option<u32> {
+        let text = &group.producer.as_ref()?.text;
+        let (queue, name) = text.rsplit_once('/').unwrap_or((queue.id.as_str(), text));
+        let queue_jobs = self.queues.get(queue)?;
+        let number = queue_jobs.jobs.get(name)?.start;
+        let job = queue_jobs.parsed_queue.jobs.get((number - queue_jobs.all_jobs.start) as usize)?;
+        // Not the only job of an entry that may define several.
+        (*job.name == *name).then_some(number)
+    }
+
+    /// The entry and its queue, if `text` means one job of an entry whose items are the value of a job.
+    pub(super) fn entry_of_item(&self, own: &ParsedQueue, text: &str) -> Option<(&'a ParsedQueue, &'a JobGroup)> {
+        if !self.has_values || !text.ends_with(']') {
+            return None;
+        }
+        let (queue, name) = text.rsplit_once('/').unwrap_or((own.id.as_str(), text));
+        let parsed_queue = self.queues.get(queue)?.parsed_queue;
+        let is_of = |group: &&JobGroup| {
+            group.producer.is_some() && name.strip_prefix(&*group.name).is_some_and(|key| key.starts_with('['))
+        };
+        parsed_queue.groups.iter().find(is_of).map(|group| (parsed_queue, group))
     }
 
     /// All jobs of another queue, if `text` means one.
@@ -133,6 +177,6 @@ impl<'a> JobLookup<'a> {
         let parsed_queue = queue_jobs.parsed_queue;
         self.comparisons_left = self.comparisons_left.checked_sub(parsed_queue.jobs.len())?;
         let names = parsed_queue.jobs.iter().map(|job| &*job.name);
-        closest_name(&slug, names.chain(parsed_queue.groups.iter().map(|(name, _)| &**name)))
+        closest_name(&slug, names.chain(parsed_queue.groups.iter().map(|group| &*group.name)))
     }
 }

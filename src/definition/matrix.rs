@@ -161,7 +161,7 @@ impl JobVariant for Combination<'_> {
 
     fn parameters(&self, base: &Arc<str>) -> MatrixValues {
         let values = self.0.iter().map(|(name, value)| (Arc::clone(name), Arc::clone(&value.text))).collect();
-        MatrixValues { entry: Arc::clone(base), values, is_item: false }
+        MatrixValues { entry: Arc::clone(base), values, is_item: false, version: None }
     }
 
     fn digest(&self, entry: &Node<'_>) -> i64 {

@@ -5,6 +5,7 @@
 //! [`DesiredState`](crate::model::DesiredState). Needs are resolved last, when all jobs are known. Problems are collected on the way
 //! and turned into [`Diagnostics`] at the end, so one run reports all errors of a file.
 
+mod arrivals;
 mod cycles;
 mod dependencies;
 mod desired_state;
@@ -22,6 +23,8 @@ mod inherited_fields;
 mod input_check;
 mod inputs;
 mod interner;
+mod item_data;
+mod item_lists;
 mod item_placeholders;
 mod item_sources;
 mod items;
@@ -67,9 +70,10 @@ pub(crate) mod yaml_file;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Related, Snippet};
 pub use discovery::{CONFIG_FILE_NAME, FILE_NAME, config_home, find, find_all, user_config_file, user_file};
-pub use file::{ReadFile, place_in_file, read, read_with_files, read_with_warnings};
+pub use file::{ReadFile, place_in_file, read, read_with_files, read_with_values, read_with_warnings};
 pub use file_text::{Error, file_version, may_include};
-pub use item_sources::has_items_from_elsewhere;
+pub use item_lists::check_item_list;
+pub use item_sources::{Arrivals, ReturnedValues, has_items_from_elsewhere, look_for_arrivals};
 pub use parse::{line_of, parse};
 pub use placeholders::find_variable;
 pub use schema::schema;

@@ -22,10 +22,30 @@ pub(super) struct UnresolvedNeed {
     pub(super) on: OutcomeCondition,
     /// The id of the node with the name.
     pub(super) id: u32,
-    /// The index in a list of needs.
-    pub(super) list_index: Option<usize>,
-    /// Whether the name is under `job`.
-    pub(super) has_job_key: bool,
+    pub(super) place: NeedPlace,
+    /// Whether it follows from another field, so that it may also be written.
+    pub(super) is_implied: bool,
+}
+
+/// Where the name of a needed job is written.
+#[derive(Clone, Copy)]
+pub(super) enum NeedPlace {
+    /// In `needs`.
+    Needs {
+        /// The index in a list.
+        list_index: Option<usize>,
+        /// Whether the name is under `job`.
+        has_job_key: bool,
+    },
+    /// In `for_each`, as the job that returns the items.
+    Items,
+}
+
+impl UnresolvedNeed {
+    /// A need for the success of a job that follows from this place.
+    pub(super) fn implied(text: String, id: u32, place: NeedPlace) -> Self {
+        Self { text, on: OutcomeCondition::Success, id, place, is_implied: true }
+    }
 }
 
 /// Reads one need or a list of needs.
@@ -50,8 +70,8 @@ fn read_need(
             text,
             on: OutcomeCondition::Success,
             id: node.id,
-            list_index,
-            has_job_key: false,
+            place: NeedPlace::Needs { list_index, has_job_key: false },
+            is_implied: false,
         });
     };
     let (mut job, mut on) = (None, OutcomeCondition::Success);
@@ -68,5 +88,6 @@ fn read_need(
         problems.add(problem.expected("expected `job: NAME` or `job: QUEUE/NAME`"));
         return None;
     };
-    Some(UnresolvedNeed { text: text?, on, id, list_index, has_job_key: true })
+    let place = NeedPlace::Needs { list_index, has_job_key: true };
+    Some(UnresolvedNeed { text: text?, on, id, place, is_implied: false })
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::include::Includes;
-use super::item_sources::ItemSources;
+use super::item_sources::{ItemSources, ReturnedValues};
 use super::problems::Problems;
 use super::root::parse_root;
 use super::source::Source;
@@ -15,7 +15,7 @@ use crate::model::DesiredState;
 /// Parses the text of a file. `name` is the file's name in messages; files that it mentions are relative to its folder. The
 /// version of the result is empty, except for what depends on those files.
 pub fn parse(name: &str, text: &str) -> Result<DesiredState, Diagnostics> {
-    parse_file(Path::new(name), name, text).desired
+    parse_file(Path::new(name), name, text, &mut |_, _| None).desired
 }
 
 /// A file that was parsed with those that it includes.
@@ -28,11 +28,16 @@ pub(super) struct ParsedFile {
     pub(super) included: Vec<PathBuf>,
 }
 
-/// Parses the text of the file at `path`.
-pub(super) fn parse_file(path: &Path, name: &str, text: &str) -> ParsedFile {
+/// Parses the text of the file at `path`, with these values of jobs.
+pub(super) fn parse_file<'v>(
+    path: &Path,
+    name: &str,
+    text: &str,
+    values: &'v mut ReturnedValues<'v>,
+) -> ParsedFile {
     let source = Source::new(text);
     let mut problems = Problems::default();
-    let mut sources = ItemSources::new(path.parent().unwrap_or(Path::new("")));
+    let mut sources = ItemSources::new(path.parent().unwrap_or(Path::new("")), values);
     let (mut desired, mut others) = (DesiredState::default(), Includes::default());
     if let Some(mut root) = parse_root(&source, &mut problems) {
         others = Includes::read(path, &mut root, &mut problems);
@@ -46,7 +51,6 @@ pub(super) fn parse_file(path: &Path, name: &str, text: &str) -> ParsedFile {
         let diagnostics = problems.into_diagnostics_of_files(name, &source, &files);
         return ParsedFile { desired: Err(diagnostics), warnings: Vec::new(), included };
     }
-    desired.version = sources.version_suffix();
     let ItemSources { warnings, .. } = sources;
     for warning in warnings {
         problems.add(warning);

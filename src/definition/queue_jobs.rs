@@ -6,15 +6,15 @@ use std::sync::Arc;
 use super::digest;
 use super::interner::Interner;
 use super::item_sources::ItemSources;
-use super::items::{Item, Items};
+use super::items::{Item, ItemProducer, Items};
 use super::job::{InheritedScope, JobEntry};
 use super::job_names::{self, JobNames};
 use super::job_variant::{self, JobVariant};
 use super::matrix::{Combination, Matrix};
-use super::needs::UnresolvedNeed;
+use super::needs::{NeedPlace, UnresolvedNeed};
 use super::placeholders;
 use super::problems::{Problem, Problems};
-use super::spanned_value::{Node, NodeKind};
+use super::spanned_value::{MapEntry, Node, NodeKind};
 use super::spelling::quoted;
 use super::value_path::ValuePath;
 use crate::model::{Call, Definition, DesiredQueue, QueueId, QueueSettings};
@@ -28,8 +28,22 @@ pub(super) struct ParsedQueue {
     /// Whether it may have jobs that could not be read.
     pub(super) may_be_incomplete: bool,
     pub(super) jobs: Vec<ParsedJob>,
-    /// The range of jobs of each entry that defines several, by its base name.
-    pub(super) groups: Vec<(Arc<str>, Range<u32>)>,
+    /// The entries that define several jobs.
+    pub(super) groups: Vec<JobGroup>,
+}
+
+/// An entry that defines several jobs.
+pub(super) struct JobGroup {
+    /// Its name.
+    pub(super) name: Arc<str>,
+    /// The range of its jobs in the queue.
+    pub(super) jobs: Range<u32>,
+    /// Its index in the queue.
+    pub(super) entry_index: usize,
+    /// The job whose value its items are.
+    pub(super) producer: Option<ItemProducer>,
+    /// Without jobs, what they would need, as far as that doesn't depend on an item.
+    pub(super) template_needs: Vec<UnresolvedNeed>,
 }
 
 /// A job of a queue.
@@ -55,7 +69,7 @@ impl ParsedQueue {
         scope: &InheritedScope,
         path: &ValuePath<'_>,
         interner: &mut Interner,
-        sources: &mut ItemSources,
+        sources: &mut ItemSources<'_>,
         problems: &mut Problems,
     ) {
         let mut names = JobNames::for_jobs(items.len());
@@ -75,13 +89,14 @@ impl ParsedQueue {
                     placeholders::reject_others(node, Combination::FIELD, reader.path, reader.problems);
                     let matrix = Matrix::read(node, reader.path, reader.problems);
                     let variants = matrix.as_ref().map(|matrix| (matrix.len(), matrix.combinations()));
-                    self.read_variants(node, variants, &mut names, &mut reader);
+                    self.read_variants(node, (variants, None), &mut names, &mut reader);
                 }
                 [None, Some(each)] => {
                     placeholders::reject_others(node, Item::FIELD, reader.path, reader.problems);
-                    let items = Items::read(each, &reader.path.key(Item::FIELD), sources, reader.problems);
+                    let items = Items::read(each, &reader.path.key(Item::FIELD), &self.id, sources, reader.problems);
                     let variants = items.as_ref().map(|items| (items.len(), items.iter()));
-                    self.read_variants(node, variants, &mut names, &mut reader);
+                    let producer = items.as_ref().and_then(Items::producer);
+                    self.read_variants(node, (variants, producer), &mut names, &mut reader);
                 }
                 [Some(matrix), Some(each)] => {
                     let path = reader.path.key(Item::FIELD);
@@ -90,18 +105,19 @@ impl ParsedQueue {
                     reader
                         .problems
                         .add(problem.hint("write the combinations as maps: `for_each: [{os: linux, n: 1}]`"));
-                    self.read_variants(node, None::<(usize, std::iter::Empty<Item<'_>>)>, &mut names, &mut reader);
+                    let none = None::<(usize, std::iter::Empty<Item<'_>>)>;
+                    self.read_variants(node, (none, None), &mut names, &mut reader);
                 }
             }
         }
     }
 
-    /// Reads an entry that defines several jobs: their number, and each of them. `None` if the field that defines them has
-    /// errors.
+    /// Reads an entry that defines several jobs: their number, and each of them, with the job that returned their items.
+    /// `None` if the field that defines them has errors.
     fn read_variants<V: JobVariant>(
         &mut self,
         node: &Node<'_>,
-        variants: Option<(usize, impl Iterator<Item = V>)>,
+        (variants, producer): (Option<(usize, impl Iterator<Item = V>)>, Option<&ItemProducer>),
         names: &mut JobNames,
         reader: &mut EntryReader<'_, '_>,
     ) {
@@ -118,13 +134,26 @@ impl ParsedQueue {
             });
             return;
         };
+        let mut template_needs = if count == 0 { reader.read_template::<V>(node) } else { Vec::new() };
         let start = self.jobs.len();
         match reader.read_variants(node, (count, variants), &base, names) {
             Some(jobs) => self.jobs.extend(jobs),
             None => self.may_be_incomplete = true,
         }
+        if let Some(ItemProducer { text, id }) = producer {
+            let of_jobs = self.jobs[start..].iter_mut().map(|job| &mut job.needs);
+            for needs in of_jobs.chain([&mut template_needs]) {
+                needs.push(UnresolvedNeed::implied(text.clone(), *id, NeedPlace::Items));
+            }
+        }
         let number = |nth: usize| u32::try_from(nth).unwrap_or(u32::MAX);
-        self.groups.push((base, number(start)..number(self.jobs.len())));
+        self.groups.push(JobGroup {
+            name: base,
+            jobs: number(start)..number(self.jobs.len()),
+            entry_index: reader.entry_index,
+            producer: producer.cloned(),
+            template_needs,
+        });
     }
 
     /// The nodes of its entries.
@@ -214,6 +243,19 @@ impl EntryReader<'_, '_> {
             job.definition = Some(definition.into());
         }
         Some(job)
+    }
+
+    /// Checks an entry that defines no jobs now, as far as that is possible without an item. Returns its needs.
+    fn read_template<V: JobVariant>(&mut self, node: &Node<'_>) -> Vec<UnresolvedNeed> {
+        let NodeKind::Map(fields) = &node.kind else { return Vec::new() };
+        let depends_on_item = |field: &&MapEntry<'_>| {
+            field.key.text == V::FIELD
+                || (!matches!(&*field.key.text, "run" | "command" | "title")
+                    && field.value.contains_text(&|text| V::find_placeholder(text).is_some()))
+        };
+        let fields = fields.iter().filter(|field| !depends_on_item(field)).cloned().collect();
+        let template = Node { id: node.id, kind: NodeKind::Map(fields) };
+        JobEntry::read(&template, self.path, self.problems).map(|entry| entry.needs).unwrap_or_default()
     }
 
     /// Reads the jobs of an entry that defines several. Returns `None` if they take too much memory. Stops checking after

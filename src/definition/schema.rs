@@ -229,7 +229,9 @@ fn for_each() -> Value {
     let items = json!({"type": "array", "items": any_of([definition_ref("non_empty_text"), values])});
     let range = json!({"type": "string", "pattern": r"^\s*-?[0-9]+\s*\.\.\s*-?[0-9]+\s*$"});
     let mut source = object(ForEachField::ALL.iter());
-    source["oneOf"] = json!([{"required": ["glob"]}, {"required": ["lines"]}]);
+    source["oneOf"] =
+        json!([{"required": ["glob"]}, {"required": ["lines"]}, {"required": ["value"]}, {"required": ["watch"]}]);
+    source["dependencies"] = json!({"settle": ["watch"]});
     any_of([items, range, source])
 }
 

@@ -196,6 +196,17 @@ impl<'s> Node<'s> {
         size_of::<Self>() + inner
     }
 
+    /// Whether a text in it is a wanted one.
+    pub(super) fn contains_text(&self, is_wanted: &dyn Fn(&str) -> bool) -> bool {
+        match &self.kind {
+            NodeKind::Null => false,
+            NodeKind::Scalar(_, text) => is_wanted(text),
+            NodeKind::List(items) => items.iter().any(|item| item.contains_text(is_wanted)),
+            NodeKind::Map(entries) => entries.iter().any(|entry| entry.value.contains_text(is_wanted)),
+            NodeKind::Tagged(_, node) => node.contains_text(is_wanted),
+        }
+    }
+
     /// The type of the value, for messages.
     pub(crate) fn type_name(&self) -> &'static str {
         match &self.kind {

@@ -3,13 +3,16 @@
 use std::fmt;
 use std::num::NonZero;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 
 use super::{
     Definition, EnvironmentId, InputError, InputValues, JobId, JobRef, OnFailure, Phase, PoolSizes, QueueId,
     QueueSettings, RunId, RunReport, StopSignal, WorkerId,
 };
+use crate::stable_hash::stable_hash;
 
 /// A request to change a site, decided once inside a transaction of the store.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +29,8 @@ pub enum Command {
     /// Refused if the inputs of their queue don't take these values. A job that is run again keeps those of its last run
     /// that are not given.
     Request { environment: EnvironmentId, inputs: Option<Arc<InputValues>>, command: Box<Command> },
+    /// Execute a command only if these are still the values of these jobs.
+    WithValues { values: Vec<ValueRead>, command: Box<Command> },
     /// Process a queue: attempt its pending jobs. A paused or stopped queue without pending jobs becomes idle.
     Process { queue: QueueId },
     /// Pause a queue: start no more jobs. Requests made before are withdrawn; a later request runs its job.
@@ -114,6 +119,28 @@ pub struct DesiredState {
     pub queues: Vec<DesiredQueue>,
     /// The pools and their sizes.
     pub pools: PoolSizes,
+    /// The values of jobs that it was made of. Refused if one of them has changed since.
+    pub values: Vec<ValueRead>,
+    /// The files that become jobs when they arrive.
+    pub arrivals: Vec<ArrivalRule>,
+}
+
+/// Which files become jobs when they arrive.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ArrivalRule {
+    /// The patterns, relative to the folder of `jobs.yaml`.
+    pub patterns: Vec<String>,
+    /// How long a file must be unchanged.
+    pub settle: Duration,
+}
+
+/// The value of a job of which jobs were made, as it was when `jobs.yaml` was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ValueRead {
+    /// The job.
+    pub job: JobRef,
+    /// A hash of its value; none if it had none.
+    pub hash: Option<u64>,
 }
 
 /// A queue in `jobs.yaml`.
@@ -209,6 +236,9 @@ pub enum Refusal {
         /// The reported run.
         run: RunId,
     },
+    /// A job has returned another value since `jobs.yaml` was read, of which jobs are made.
+    #[error("{0} has returned another list since jobs.yaml was read")]
+    FileOutdated(JobRef),
     /// There is no such worker.
     #[error("there is no worker {0}")]
     UnknownWorker(WorkerId),
@@ -242,10 +272,10 @@ pub enum NothingToDo {
 }
 
 impl Command {
-    /// The command itself, without the user who has requested it.
+    /// The command itself, without the user who has requested it and its conditions.
     pub fn requested(&self) -> &Self {
         match self {
-            Self::Request { command, .. } => command.requested(),
+            Self::Request { command, .. } | Self::WithValues { command, .. } => command.requested(),
             command => command,
         }
     }
@@ -263,6 +293,13 @@ impl Command {
                 | Self::RecordStall { .. }
                 | Self::EndRun { .. }
         )
+    }
+}
+
+impl ValueRead {
+    /// The value of a job as it is now.
+    pub fn new(job: JobRef, value: Option<&Value>) -> Self {
+        Self { job, hash: value.map(|value| stable_hash(value.to_string().bytes())) }
     }
 }
 

@@ -31,7 +31,14 @@ const CANCEL_FIRST: &str = "cancel it first";
 /// Decides `command` on the state that `reader` shows, at the time `now`. Pure: the caller applies the events.
 pub(super) fn decide<R: StateReader>(reader: &R, command: &Command, now: DateTime<Utc>) -> Decision<R> {
     match command {
-        Command::Reconcile(plan) => Ok(reconcile::reconcile(reader, plan, now)?),
+        Command::Reconcile(plan) => match reconcile::changed_value(reader, &plan.values)? {
+            Some(job) => refuse(Refusal::FileOutdated(job)),
+            None => Ok(reconcile::reconcile(reader, plan, now)?),
+        },
+        Command::WithValues { values, command } => match reconcile::changed_value(reader, values)? {
+            Some(job) => refuse(Refusal::FileOutdated(job)),
+            None => decide(reader, command, now),
+        },
         Command::EnsureQueue { queue } => Ok(queue_defined_if_missing(reader, queue)?.into_iter().collect()),
         Command::Add { queue, jobs } => add(reader, queue, jobs, now),
         Command::Request { environment, inputs, command } => {

@@ -468,7 +468,12 @@ impl Definition {
             (Call::Script(a), Call::Script(b)) => a.program == b.program && a.exec.runs_same_as(&b.exec),
             (a, b) => a == b,
         };
-        same_call && self.arguments == other.arguments
+        // A file that has arrived again, and a map with other values, are another item under the same key.
+        let same_item = match (&self.matrix, &other.matrix) {
+            (Some(a), Some(b)) if a.is_item && b.is_item => a.version == b.version && a.values == b.values,
+            _ => true,
+        };
+        same_call && same_item && self.arguments == other.arguments
     }
 }
 

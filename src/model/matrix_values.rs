@@ -15,6 +15,9 @@ pub struct MatrixValues {
     /// Whether the entry has `for_each`. The values are then `item`, or `item.NAME` of an item that is a map.
     #[serde(default, skip_serializing_if = "is_false")]
     pub is_item: bool,
+    /// The version of an item that is a file which has arrived (`for_each: {watch: …}`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<Arc<str>>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]

@@ -78,7 +78,7 @@ mod worker_info;
 pub use call::{Arguments, Call, Callable, IntoCall, IntoReturnValue};
 pub use cause::{Cause, CauseKind};
 pub use checks::DecideError;
-pub use command::{Command, DesiredQueue, DesiredState, NothingToDo, Placement, Refusal};
+pub use command::{ArrivalRule, Command, DesiredQueue, DesiredState, NothingToDo, Placement, Refusal, ValueRead};
 pub use conditions::{ConditionKind, Conditions};
 pub use environment::{Environment, EnvironmentId, PassEnv};
 pub use event::{AfterRun, Event, EventRecord, RemovalReason};

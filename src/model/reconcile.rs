@@ -10,7 +10,7 @@ use foldhash::fast::RandomState;
 use super::position::assign_positions;
 use super::{
     Definition, DesiredQueue, DesiredState, Event, FileJob, Job, JobId, JobRef, JobState, Phase, QueueId,
-    QueueSettings, RemovalReason, ResolvedNeed, StateReader, WaitConditions,
+    QueueSettings, RemovalReason, ResolvedNeed, StateReader, ValueRead, WaitConditions,
 };
 
 /// The events that bring the site in line with `desired`.
@@ -64,6 +64,20 @@ pub(super) fn reconcile<R: StateReader>(
         changes.events.push(Event::FileApplied { file_version });
     }
     Ok(changes.events)
+}
+
+/// The first job whose value has changed since the file was read.
+pub(super) fn changed_value<R: StateReader>(reader: &R, values: &[ValueRead]) -> Result<Option<JobRef>, R::Error> {
+    for read in values {
+        let job = match reader.resolve(&read.job)? {
+            Some(id) => reader.job(id)?,
+            None => None,
+        };
+        if *read != ValueRead::new(read.job.clone(), job.and_then(|job| job.value).as_ref()) {
+            return Ok(Some(read.job.clone()));
+        }
+    }
+    Ok(None)
 }
 
 /// A queue of the file, with its entries matched to the jobs of the site.

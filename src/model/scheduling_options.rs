@@ -45,6 +45,9 @@ pub struct SchedulingOptions {
     /// By when it should have succeeded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expect: Option<Arc<Expectation>>,
+    /// The entries of `jobs.yaml` that define a job for each item of the list that it returns: `queue/name`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub item_entries: Vec<Arc<str>>,
 }
 
 /// Another job that must finish first.
@@ -139,6 +142,7 @@ impl Default for SchedulingOptions {
             uses: Vec::new(),
             unique: None,
             expect: None,
+            item_entries: Vec::new(),
         }
     }
 }

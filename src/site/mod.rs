@@ -3,6 +3,7 @@
 //! The worker, the screen and the command line all open a site, and all of them may be the first to find a saved file or a
 //! dead worker. What they do then is here, once.
 
+mod arrival_watch;
 mod check_workers;
 mod coalescer;
 mod error;
@@ -17,6 +18,7 @@ mod site_paths;
 mod user;
 mod user_requests;
 
+pub use arrival_watch::ArrivalWatch;
 pub use check_workers::{WorkerCheck, check_workers};
 pub use coalescer::Coalescer;
 pub use error::SiteError;
@@ -27,7 +29,10 @@ pub(crate) use process_tags::{
     run_tag_value, tag_prefix, worker_file,
 };
 pub use reap::{ReapReport, reap_dead_workers};
-pub use reconcile::{AppliedFile, Publishing, Reconciled, apply_file, reconcile_with_file};
+pub use reconcile::{
+    AppliedFile, FileChange, FileContent, Publishing, Reconciled, apply_file, plan_change, read_file, read_file_with,
+    reconcile_with_file,
+};
 pub use respawn::{Respawn, WORKER_JOINED, ensure_schedule_worker, ensure_worker, keeps_schedules, respawn_worker};
 pub use site_paths::SitePaths;
 pub(crate) use site_paths::hostname;

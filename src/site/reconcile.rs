@@ -8,9 +8,9 @@ use chrono::SecondsFormat;
 use super::site_paths::{SitePaths, hostname};
 use super::user::user_name;
 use crate::definition;
-use crate::model::{Command, DesiredQueue, DesiredState, Event};
+use crate::model::{Command, DesiredQueue, DesiredState, Event, QueueId, Refusal, Value};
 use crate::stable_hash::stable_hash;
-use crate::store::{Store, StoreError};
+use crate::store::{JobName, Store, StoreError};
 
 /// Which file may replace the one in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +27,25 @@ pub enum AppliedFile {
     Applied(Vec<Event>),
     /// Another copy is in force, which was published like this.
     OtherInForce(String),
+    /// The file had to be read again, and has errors now.
+    Unreadable(definition::Error),
 }
+
+/// What applying a file takes.
+pub enum FileChange {
+    /// This command, which puts a file of this hash in force where a server has the site.
+    Reconcile(Box<DesiredState>, Option<String>),
+    /// Nothing: the same file is in force.
+    AlreadyInForce,
+    /// Another copy is in force, which was published like this.
+    OtherInForce(String),
+}
+
+/// A file and what `check` warns about, or its errors.
+pub type FileContent = Result<(DesiredState, Vec<String>), definition::Error>;
+
+/// How often a file is read again because a job has returned another list meanwhile.
+const MAX_READ_ATTEMPTS: usize = 10;
 
 /// What a reading of `jobs.yaml` gave.
 #[derive(Default)]
@@ -46,52 +64,99 @@ pub fn reconcile_with_file(store: &mut dyn Store, paths: &SitePaths) -> Result<R
         return Ok(Reconciled::default());
     }
     let failed = |error| Reconciled { file_error: Some(error), events: Vec::new() };
-    Ok(match definition::read(&paths.file) {
-        Ok(desired) => match apply_file(store, paths, desired, Publishing::SameCopy)? {
+    Ok(match read_file(store, paths)? {
+        Ok((desired, _)) => match apply_file(store, paths, desired, Publishing::SameCopy)? {
             AppliedFile::Applied(events) => Reconciled { file_error: None, events },
             AppliedFile::OtherInForce(published) => {
                 failed(definition::Error::NotInForce { path: paths.file.clone(), published })
             }
+            AppliedFile::Unreadable(error) => failed(error),
         },
         Err(error) => failed(error),
     })
+}
+
+/// Reads the file of a site. The lists that its jobs have returned are those of the store.
+pub fn read_file(store: &mut dyn Store, paths: &SitePaths) -> Result<FileContent, StoreError> {
+    read_file_with(store, paths, |_, _| None)
+}
+
+/// Like [`read_file`], with these values of jobs before those of the store.
+pub fn read_file_with(
+    store: &mut dyn Store,
+    paths: &SitePaths,
+    newer: impl Fn(&str, &str) -> Option<Value>,
+) -> Result<FileContent, StoreError> {
+    let mut failed = None;
+    let mut value = |queue: &str, name: &str| {
+        newer(queue, name).or_else(|| {
+            let part = store.load_part(&[JobName::InQueue(queue, name)]).map_err(|error| failed = Some(error)).ok()?;
+            part.job_named(&QueueId::from(queue), name)?.value.clone()
+        })
+    };
+    let content = definition::read_with_values(&paths.file, &mut value);
+    failed.map_or(Ok(content), Err)
 }
 
 /// Makes the site what this version of its file describes.
 pub fn apply_file(
     store: &mut dyn Store,
     paths: &SitePaths,
-    mut desired: DesiredState,
+    desired: DesiredState,
     publishing: Publishing,
 ) -> Result<AppliedFile, StoreError> {
-    let now = store.clock().now();
-    let hash = if paths.state.is_on_server() {
-        let hash = format!("{:016x}", content_hash(&desired));
-        let in_force = store.file_version()?;
-        let (hash_in_force, published) =
-            in_force.as_deref().map(|version| version.split_once(' ').unwrap_or((version, ""))).unzip();
-        if hash_in_force == Some(&hash) {
-            paths.state.record_published(&hash)?;
-            return Ok(AppliedFile::Applied(Vec::new()));
+    let mut desired = desired;
+    for _ in 0..MAX_READ_ATTEMPTS {
+        let (plan, hash) = match plan_change(store, paths, desired, publishing)? {
+            FileChange::Reconcile(plan, hash) => (plan, hash),
+            FileChange::AlreadyInForce => break,
+            FileChange::OtherInForce(published) => return Ok(AppliedFile::OtherInForce(published)),
+        };
+        let now = store.clock().now();
+        let results = store.execute(&[Command::Reconcile(plan)], now)?;
+        if !results.iter().any(|result| matches!(result, Err(Refusal::FileOutdated(_)))) {
+            if let Some(hash) = hash {
+                paths.state.record_published(&hash)?;
+            }
+            return Ok(AppliedFile::Applied(results.into_iter().flatten().flatten().collect()));
         }
-        let last_seen = paths.state.last_published();
-        // An empty version is that of a file of which a part has to wait for a running job.
-        let is_later = hash_in_force
-            .is_none_or(|hash| Some(hash) == last_seen.as_deref() || hash.is_empty() && last_seen.is_some());
-        if publishing == Publishing::SameCopy && !is_later {
-            return Ok(AppliedFile::OtherInForce(published.unwrap_or_default().to_owned()));
-        }
-        let at = now.to_rfc3339_opts(SecondsFormat::Secs, true);
-        desired.version = format!("{hash} by {} on {} at {at} from {}", user_name(), hostname(), paths.file.display());
-        Some(hash)
-    } else {
-        None
-    };
-    let results = store.execute(&[Command::Reconcile(Box::new(desired))], now)?;
-    if let Some(hash) = hash {
-        paths.state.record_published(&hash)?;
+        // A job has returned another list meanwhile, or the file was read without the store.
+        desired = match read_file(store, paths)? {
+            Ok((desired, _)) => desired,
+            Err(error) => return Ok(AppliedFile::Unreadable(error)),
+        };
     }
-    Ok(AppliedFile::Applied(results.into_iter().flatten().flatten().collect()))
+    Ok(AppliedFile::Applied(Vec::new()))
+}
+
+/// What makes the site what this version of its file describes.
+pub fn plan_change(
+    store: &mut dyn Store,
+    paths: &SitePaths,
+    mut desired: DesiredState,
+    publishing: Publishing,
+) -> Result<FileChange, StoreError> {
+    if !paths.state.is_on_server() {
+        return Ok(FileChange::Reconcile(Box::new(desired), None));
+    }
+    let hash = format!("{:016x}", content_hash(&desired));
+    let in_force = store.file_version()?;
+    let (hash_in_force, published) =
+        in_force.as_deref().map(|version| version.split_once(' ').unwrap_or((version, ""))).unzip();
+    if hash_in_force == Some(&hash) {
+        paths.state.record_published(&hash)?;
+        return Ok(FileChange::AlreadyInForce);
+    }
+    let last_seen = paths.state.last_published();
+    // An empty version is that of a file of which a part has to wait for a running job.
+    let is_later =
+        hash_in_force.is_none_or(|hash| Some(hash) == last_seen.as_deref() || hash.is_empty() && last_seen.is_some());
+    if publishing == Publishing::SameCopy && !is_later {
+        return Ok(FileChange::OtherInForce(published.unwrap_or_default().to_owned()));
+    }
+    let at = store.clock().now().to_rfc3339_opts(SecondsFormat::Secs, true);
+    desired.version = format!("{hash} by {} on {} at {at} from {}", user_name(), hostname(), paths.file.display());
+    Ok(FileChange::Reconcile(Box::new(desired), Some(hash)))
 }
 
 /// The same for all copies of a file.

@@ -23,6 +23,7 @@ pub enum Action {
     Add,
     Edit,
     Save,
+    Reload,
     Down,
     Up,
     First,
@@ -150,6 +151,7 @@ pub static TABLE: &[ActionEntry] = table![
     A::Add,            "add",            ["a"],                    "add",           "add a job to this queue",                                        Everywhere, G::Jobs;
     A::Edit,           "edit",           ["e"],                    "edit",          "edit jobs.yaml at the selected job, or at its first error",      Everywhere, G::Jobs;
     A::Save,           "save",           ["S"],                    "",              "save the selected job to jobs.yaml",                             Everywhere, G::Jobs;
+    A::Reload,         "reload",         ["^r"],                   "",              "read jobs.yaml and the items of for_each again",                 Everywhere, G::Jobs;
     A::Mark,           "mark",           ["Space"],                "mark",          "mark the job, to run, cancel, kill, remove or move several",     Lists, G::Jobs;
     A::MarkAll,        "mark-all",       ["*"],                    "",              "mark all jobs of this list, or none",                            Lists, G::Jobs;
     A::Down,           "down",           ["j", "Down"],            "",              "go down",                                                        Everywhere, G::Move;

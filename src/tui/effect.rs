@@ -94,6 +94,11 @@ pub enum StoreRequest {
     ReadChanges,
     /// Check the workers, after one has died.
     CheckWorkers,
+    /// Read `jobs.yaml` and the items of its jobs again; comes back as the reply to [`Intent::ReloadNow`].
+    ReloadFile {
+        /// Whether a worker is needed for the jobs that appear.
+        needs_worker: bool,
+    },
 }
 
 /// Commands to execute, and what they are for.
@@ -155,6 +160,8 @@ pub enum Intent {
     Save(JobId, String),
     /// Apply a new version of `jobs.yaml`.
     Reload,
+    /// Read `jobs.yaml` again because the user asked for that.
+    ReloadNow,
     /// Stop all running jobs, then quit.
     StopAndQuit,
 }

@@ -123,7 +123,7 @@ pub(super) fn reply_text(reply: &Reply, site_state: &SiteState, keymap: &Keymap,
         Intent::Save(job, name) => info(format!("Saved {job} to jobs.yaml as {name}.")),
         // Without events, a worker has already applied the file, and the text about its events stays.
         Intent::Reload if events.is_empty() => info(String::new()),
-        Intent::Reload => changes_text(&events, site_state.file_version() == Some("")),
+        Intent::Reload | Intent::ReloadNow => changes_text(&events, site_state.file_version() == Some("")),
         // The result is visible.
         Intent::Open | Intent::Move | Intent::StopAndQuit => info(String::new()),
     }

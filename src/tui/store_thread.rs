@@ -9,17 +9,19 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
-use crate::definition::save;
+use crate::definition::{self, save};
 use crate::model::{Command, Definition, DuePage, Event, JobId, QueueId, Run, RunId};
-use crate::site::{self, Coalescer, Respawn, SiteError, SitePaths, WorkerCheck};
+use crate::site::{self, AppliedFile, Coalescer, Publishing, Reconciled, Respawn, SiteError, SitePaths, WorkerCheck};
 use crate::store::log::{LogReader, WatchedRuns};
-use crate::store::{LivenessWatch, SaveLock, StateDir, Store, StoreError, Subscription, TerminalInputWriter};
+use crate::store::{
+    CommandResult, LivenessWatch, SaveLock, StateDir, Store, StoreError, Subscription, TerminalInputWriter,
+};
 
 use super::due_history::{DueHistory, DueTimesRequest};
 use super::effect::{Direction, Intent, StoreRequest, Submission};
 use super::log_search::LogSearchRequest;
 use super::log_search_thread;
-use super::message::{Message, Reply};
+use super::message::{JobsFileError, Message, Reply};
 use super::reply_text::{refusal_text, worker_error_text};
 
 /// Starts a worker if none is running; the error says why none could be started.
@@ -142,6 +144,7 @@ impl StoreThread {
                     | StoreRequest::OpenRunsToCompare(..)
                     | StoreRequest::SaveJob { .. }
                     | StoreRequest::SetWindowSize(_)
+                    | StoreRequest::ReloadFile { .. }
                     | StoreRequest::CheckWorkers => false,
                 };
                 if !is_stale {
@@ -176,6 +179,7 @@ impl StoreThread {
                 self.check_awaited_hook();
             }
             StoreRequest::CheckWorkers => drop(self.check_workers(true)),
+            StoreRequest::ReloadFile { needs_worker } => self.reload_file(needs_worker),
         }
     }
 
@@ -183,21 +187,62 @@ impl StoreThread {
         let Submission { commands, intent, needs_worker, inputs } = submission;
         let is_empty = commands.is_empty();
         let outcome = match &self.paths {
+            Some(paths) if intent == Intent::Reload => self.apply_file(&paths.clone(), commands),
             Some(paths) => site::execute_requests_with(self.store.as_mut(), &paths.state, commands, &inputs, now),
             None => self.store.execute(&commands, now),
         };
         let outcome = outcome.map_err(|error| error.to_string());
         // Without commands, only a worker was asked for.
         let accepted = is_empty || outcome.iter().flatten().any(Result::is_ok);
+        self.reply(intent, outcome, needs_worker && accepted);
+    }
+
+    /// Sends what has changed and then the reply, and starts a worker where one is needed.
+    fn reply(&mut self, intent: Intent, outcome: Result<Vec<CommandResult>, String>, needs_worker: bool) {
         self.read_changes();
         self.send(Message::Reply(Reply { intent, outcome }));
-        if needs_worker && accepted {
+        if needs_worker {
             if let Err(error) = (self.ensure_worker)(self.store.as_mut()) {
                 self.send(Message::Error(worker_error_text(&error)));
             }
             // Dead workers may have been reaped.
             self.read_changes();
         }
+    }
+
+    /// Makes the site what a file describes that was read. If a job has returned another list since, it is read again.
+    fn apply_file(&mut self, paths: &SitePaths, commands: Vec<Command>) -> Result<Vec<CommandResult>, StoreError> {
+        let mut results = Vec::new();
+        for command in commands {
+            let Command::Reconcile(desired) = command else { continue };
+            results.push(Ok(match site::apply_file(self.store.as_mut(), paths, *desired, Publishing::SameCopy)? {
+                AppliedFile::Applied(events) => events,
+                AppliedFile::OtherInForce(published) => {
+                    self.send_file_error(definition::Error::NotInForce { path: paths.file.clone(), published });
+                    Vec::new()
+                }
+                AppliedFile::Unreadable(error) => {
+                    self.send_file_error(error);
+                    Vec::new()
+                }
+            }));
+        }
+        Ok(results)
+    }
+
+    fn send_file_error(&self, error: definition::Error) {
+        self.send(Message::FileRead(Err(JobsFileError::from(error))));
+    }
+
+    /// Reads `jobs.yaml` and the items of its jobs again.
+    fn reload_file(&mut self, needs_worker: bool) {
+        let Some(paths) = &self.paths else { return };
+        let outcome = match site::reconcile_with_file(self.store.as_mut(), paths) {
+            Ok(Reconciled { file_error: Some(error), .. }) => return self.send_file_error(error),
+            Ok(Reconciled { events, .. }) => Ok(vec![Ok(events)]),
+            Err(error) => Err(error.to_string()),
+        };
+        self.reply(Intent::ReloadNow, outcome, needs_worker);
     }
 
     /// Writes a job to the file. The entry is recorded in the store first, so that the next reconciliation matches it

@@ -231,6 +231,9 @@ impl Screen {
         if response.undone {
             self.undo.pop();
         }
+        if reply.intent == Intent::ReloadNow && reply.outcome.is_ok() {
+            self.file = JobsFileState::default();
+        }
         if let Some(added) = response.added {
             self.select(added);
         }

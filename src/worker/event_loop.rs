@@ -1,6 +1,8 @@
 //! The event loop of a worker: wait for messages, record what has ended, claim what is ready, start it.
 
+mod arrivals;
 mod commit;
+mod item_lists;
 mod launch;
 mod lost_wakeup;
 mod messages;
@@ -35,9 +37,12 @@ use super::pending_start::PendingStart;
 use super::pruner::Pruner;
 use super::reload::Reload;
 use super::reservations::Reservations;
+use super::returned_items::ReturnedItems;
 use super::run_folders::RunFolders;
 use crate::crash;
-use crate::model::{Command, Event, EventRecord, HookResult, Job, QueueId, RunId, SourceState, StopSignal, WorkerId};
+use crate::model::{
+    Command, Event, EventRecord, HookResult, Job, JobId, QueueId, RunId, SourceState, StopSignal, WorkerId,
+};
 use crate::runner::{FileHashes, Runner, with_sigchld_blocked};
 use crate::site::{SitePaths, forget_unused_environments, hostname, reap_dead_workers, tag_prefix};
 use crate::store::{LivenessWatch, NotifyFn, Store, StoreClock, StoreError, Subscription, WorkerLease, WorkerLock};
@@ -81,6 +86,12 @@ pub(super) struct EventLoop {
     last_seq: u64,
     /// Commands for the next transaction, and when each happened.
     pending_commands: Vec<(Command, DateTime<Utc>)>,
+    /// Jobs of files that have arrived, which may have to be requested.
+    arrived: Vec<JobId>,
+    /// Ends of runs that are recorded when the jobs of the items that they have returned can be made.
+    returned_items: Vec<ReturnedItems>,
+    /// The hash of the file that the next transaction puts in force, where a server has the site.
+    planned_file: Option<String>,
     /// Runs to stop once the events at hand are handled.
     requested_stops: Vec<(RunId, StopSignal)>,
     /// The queue of each run that has ended and has not been replaced by another.
@@ -211,6 +222,9 @@ impl EventLoop {
             sender,
             messages,
             last_seq,
+            arrived: Vec::new(),
+            returned_items: Vec::new(),
+            planned_file: None,
             requested_stops: Vec::new(),
             pending_commands: Vec::new(),
             freed_slots: Vec::new(),
@@ -311,6 +325,11 @@ impl EventLoop {
         let on_read = move |read| file_sender.send(WorkerMessage::FileRead(read));
         let watching = with_sigchld_blocked(|| self.reload.watch(&self.paths, on_read));
         watching.map_err(|error| site_error_or(store, error))?;
+        let sender = self.sender.clone();
+        let on_arrival = move || sender.send(WorkerMessage::ItemsChanged);
+        let watching = with_sigchld_blocked(|| self.reload.watch_arrivals(store, &self.paths, on_arrival));
+        watching.map_err(|error| site_error_or(store, error))?;
+        self.find_arrived(store).map_err(|error| site_error_or(store, error))?;
         if crash::fails("subscribe") {
             return Err(StoreError::io(self.paths.state.path(), io::Error::other("a test requested an error")));
         }
@@ -335,7 +354,8 @@ impl EventLoop {
     /// Whether the worker may exit because the store fails: nothing would be lost, or it has to shut down at once. Runs
     /// whose end was not recorded are found interrupted later.
     fn can_exit_on_error(&self) -> bool {
-        self.all_runs_ended() && (self.pending_commands.is_empty() || self.shutdown == Some(Shutdown::Immediate))
+        let is_all_recorded = self.pending_commands.is_empty() && self.returned_items.is_empty();
+        self.all_runs_ended() && (is_all_recorded || self.shutdown == Some(Shutdown::Immediate))
     }
 
     fn all_runs_ended(&self) -> bool {
@@ -356,7 +376,10 @@ impl EventLoop {
             if self.next_due.is_some_and(|due| due <= self.now) {
                 self.reload.read_items(store, &self.paths)?;
             }
+            self.reload.read_changed_items(store, &self.paths)?;
             self.is_dirty |= self.reload.apply_pending(store, &self.paths)?;
+            self.expand_returned_items(store)?;
+            self.run_arrived(store)?;
             self.check_peers(store);
             self.shorten_waits(store)?;
         }
@@ -379,7 +402,7 @@ impl EventLoop {
     ) -> Result<Option<Batch>, StoreError> {
         loop {
             if let Some(batch) = self.next_batch() {
-                if batch.commands.iter().any(|(command, _)| matches!(command, Command::EndRun { .. })) {
+                if batch.commands.iter().any(|(command, _)| matches!(command.requested(), Command::EndRun { .. })) {
                     crash::point("finished");
                 }
                 // Set again when the commit shows that other events came before it.
@@ -481,8 +504,12 @@ impl EventLoop {
 
     /// How long to sleep if no message comes.
     fn sleep_limit(&self) -> Duration {
-        let is_step_due =
-            self.clock_set_back || self.peer_check_due.is_some() || self.suspend_requested || self.reload.is_pending();
+        let is_step_due = self.clock_set_back
+            || self.peer_check_due.is_some()
+            || self.suspend_requested
+            || self.reload.is_pending()
+            || !self.returned_items.is_empty()
+            || !self.arrived.is_empty();
         if is_step_due && self.reservations.is_empty() {
             return Duration::ZERO;
         }

@@ -23,6 +23,8 @@ pub(super) enum WorkerMessage {
     SiteChanged,
     /// `jobs.yaml` was saved and read.
     FileRead(Result<DesiredState, definition::Error>),
+    /// Files have arrived, or have gone, that define jobs.
+    ItemsChanged,
     /// The process of a run has ended.
     RunEnded(JobId, RunId, RunReport),
     /// A condition of a run has ended; the last line that it printed.

@@ -23,6 +23,7 @@ mod pty;
 mod queue_methods;
 mod reload;
 mod reservations;
+mod returned_items;
 mod run_folders;
 mod run_log;
 mod setlist_variables;

@@ -1,10 +1,11 @@
 //! Applies `jobs.yaml` when it was saved while a worker runs.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::definition;
 use crate::model::{DesiredState, Event};
-use crate::site::{AppliedFile, FileWatch, Publishing, SitePaths, apply_file};
+use crate::site::{AppliedFile, ArrivalWatch, FileWatch, Publishing, SitePaths, apply_file, read_file};
 use crate::store::{Store, StoreError};
 
 /// How long items are not read again. Many retries may be due one after the other.
@@ -20,6 +21,10 @@ pub(super) struct Reload {
     is_deferred: bool,
     /// When items of `for_each` were last read.
     last_read: Option<Instant>,
+    /// Items have changed since.
+    items_changed: bool,
+    /// Watches for files that arrive.
+    arrivals: Option<ArrivalWatch>,
 }
 
 impl Reload {
@@ -41,8 +46,39 @@ impl Reload {
         // A server doesn't know the version of this machine's copy.
         let has_items = |version: String| paths.state.is_on_server() || definition::has_items_from_elsewhere(&version);
         if self.pending.is_none() && !is_recent && store.file_version()?.is_some_and(has_items) {
-            self.pending = Some(definition::read(&paths.file));
+            self.pending = Some(read_file(store, paths)?.map(|(desired, _)| desired));
             self.last_read = Some(Instant::now());
+        }
+        Ok(())
+    }
+
+    /// Watches for the files that define jobs when they arrive, and calls `on_change` on a thread when they do.
+    pub(super) fn watch_arrivals(
+        &mut self,
+        store: &mut dyn Store,
+        paths: &SitePaths,
+        on_change: impl Fn() + Send + 'static,
+    ) -> Result<(), StoreError> {
+        let folder = paths.file.parent().unwrap_or(Path::new("")).to_owned();
+        self.arrivals = Some(ArrivalWatch::start(folder, on_change)?);
+        self.read_items(store, paths)
+    }
+
+    /// Whether files define jobs when they arrive, as far as the file was read.
+    pub(super) fn watches_arrivals(&self) -> bool {
+        matches!(&self.pending, Some(Ok(desired)) if !desired.arrivals.is_empty())
+    }
+
+    /// Notes that items have changed.
+    pub(super) fn handle_items_changed(&mut self) {
+        self.items_changed = true;
+    }
+
+    /// Reads the file again if items have changed.
+    pub(super) fn read_changed_items(&mut self, store: &mut dyn Store, paths: &SitePaths) -> Result<(), StoreError> {
+        if self.items_changed && self.pending.is_none() {
+            self.pending = Some(read_file(store, paths)?.map(|(desired, _)| desired));
+            self.items_changed = false;
         }
         Ok(())
     }
@@ -61,7 +97,7 @@ impl Reload {
 
     /// Whether a version has to be applied.
     pub(super) fn is_pending(&self) -> bool {
-        self.pending.is_some()
+        self.pending.is_some() || self.items_changed
     }
 
     /// Reconciles the site with the version that was read last. A version with errors changes nothing. Returns whether the
@@ -78,11 +114,18 @@ impl Reload {
                 return Ok(missing);
             }
         };
+        if let Some(arrivals) = &self.arrivals {
+            arrivals.set_rules(&desired.arrivals);
+        }
         let version = desired.version.clone();
         let events = match apply_file(store, paths, desired, Publishing::SameCopy)? {
             AppliedFile::Applied(events) => events,
             AppliedFile::OtherInForce(published) => {
                 tracing::warn!("jobs.yaml was changed here, but another one is in force, published {published}");
+                Vec::new()
+            }
+            AppliedFile::Unreadable(error) => {
+                tracing::warn!(%error, "jobs.yaml has errors; keeping the last valid version");
                 Vec::new()
             }
         };

@@ -271,3 +271,25 @@ fn the_wildcards_in_a_value_of_a_matrix_are_literal() {
     site.write("!d", "changed");
     assert_eq!(encoded(&site), ["!d", "[dir]"]);
 }
+
+#[test]
+fn the_name_of_an_entry_means_all_of_its_jobs_and_one_where_one_is_needed() {
+    let site = site_with(&["a.mp4", "b.mp4"]);
+    site.ok(&["process", "films", "--quiet"]);
+    calls(&site);
+    site.ok(&["reset", "films/encode"]);
+    let pending = |states: Vec<(String, String)>| states.into_iter().filter(|(_, state)| state == "pending").count();
+    assert_eq!(pending(states(&site)), 2);
+    site.ok(&["cancel", "encode"]);
+    assert_eq!(pending(states(&site)), 0);
+    site.ok(&["retry", "films/encode"]);
+    site.ok(&["wait", "films/encode"]);
+    assert_eq!(calls(&site), ["in/a.mp4", "in/b.mp4"]);
+    for command in ["show", "explain"] {
+        let output = site.run(&[command, "films/encode"]);
+        assert_eq!(output.code, Some(2), "{output:?}");
+        assert!(output.stderr.contains("2 jobs: films/encode[a.mp4], films/encode[b.mp4]"), "{output:?}");
+    }
+    let unknown = site.run(&["retry", "films/encod"]);
+    assert_eq!(unknown.code, Some(2), "{unknown:?}");
+}

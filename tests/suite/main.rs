@@ -4,6 +4,7 @@
 #![cfg(test)]
 
 mod architecture;
+mod arrivals;
 mod cli;
 mod commit_latency;
 mod completion;
@@ -47,6 +48,7 @@ mod recurrence;
 mod report;
 mod reservations;
 mod resources;
+mod returned_items;
 mod rng;
 mod rules;
 mod runner;

@@ -29,8 +29,8 @@ fn refusal_code(refusal: &Refusal) -> String {
         Refusal::NothingToDo(NothingToDo::Claim { next_due: until }) => return format!("nothing until {until:?}"),
         Refusal::NothingToDo(_) => "nothing",
         Refusal::UnknownNeed(_) => "need",
-        // No job of these has a key, and no queue has inputs.
-        Refusal::NotUnique { .. } | Refusal::Inputs { .. } => unreachable!(),
+        // No job of these has a key or returns items, and no queue has inputs.
+        Refusal::NotUnique { .. } | Refusal::Inputs { .. } | Refusal::FileOutdated(_) => unreachable!(),
         Refusal::CannotMove { .. } => "place",
         Refusal::Blocked { .. } => "held",
         Refusal::StaleRun { .. } => "stale",

@@ -147,6 +147,9 @@ impl Screen {
             Action::Add => self.plan_add(),
             Action::Edit => Ok(ActionPlan::Apply(vec![Effect::OpenEditor(self.editor_position())])),
             Action::Save => self.plan_save(),
+            Action::Reload => Ok(ActionPlan::Apply(vec![Effect::Store(StoreRequest::ReloadFile {
+                needs_worker: self.is_any_queue_processing(),
+            })])),
             Action::Find => Ok(ActionPlan::open(self.find_dialog())),
             Action::EarlierRun => self.plan_find_run(Direction::Earlier),
             Action::LaterRun => self.plan_find_run(Direction::Later),
@@ -169,6 +172,7 @@ impl Screen {
         let scroll = self.file.scroll;
         match action {
             Action::Edit
+            | Action::Reload
             | Action::Help
             | Action::CommandPalette
             | Action::Quit
@@ -243,6 +247,7 @@ fn works_over_file_error(action: Action) -> bool {
     let moves = action.entry().is_some_and(|entry| entry.group == Group::Move);
     let more = [
         Action::Edit,
+        Action::Reload,
         Action::Help,
         Action::CommandPalette,
         Action::Quit,
@@ -265,6 +270,7 @@ fn selects_job(action: Action) -> bool {
             | Action::ClearFinished
             | Action::Undo
             | Action::Add
+            | Action::Reload
             | Action::PreviousQueue
             | Action::NextQueue
             | Action::NthQueue(_)

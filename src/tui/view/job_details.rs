@@ -357,6 +357,11 @@ impl DetailColumn<'_> {
             let values = text::sanitize_line(&matrix.to_string());
             lines.push(vec![("  where ".to_owned(), dim), (values, Style::new())]);
         }
+        let item_entries = &definition.scheduling.item_entries;
+        if !item_entries.is_empty() {
+            let entries = text::sanitize_line(&item_entries.join(", "));
+            lines.push(vec![("  returns the items for ".to_owned(), dim), (entries, Style::new())]);
+        }
         lines
     }
 

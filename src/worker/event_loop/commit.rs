@@ -39,8 +39,9 @@ impl EventLoop {
         }
         self.freed_slots.clear();
         let mut commands = mem::take(&mut self.pending_commands);
-        // Promoting needs all reservations to be released, its own as well.
-        let (release, reserve) = if promotes_due { (None, None) } else { self.reservation_commands() };
+        // Promoting and reconciling need all reservations to be released, its own as well.
+        let needs_release = promotes_due || commands.iter().any(|(command, _)| !command.keeps_reservations());
+        let (release, reserve) = if needs_release { (None, None) } else { self.reservation_commands() };
         commands.extend(release.map(|release| (release, now)));
         commands.extend(promotes_due.then_some((Command::PromoteDue, now)));
         let claim = Command::Claim { worker: self.id, queues: self.queues.clone() };
@@ -100,8 +101,12 @@ impl EventLoop {
             Err(error) => {
                 let has_happened = |(command, _): &(Command, _)| {
                     matches!(
-                        command,
-                        Command::EndRun { .. } | Command::StartReserved { .. } | Command::RecordStall { .. }
+                        command.requested(),
+                        Command::EndRun { .. }
+                            | Command::StartReserved { .. }
+                            | Command::RecordStall { .. }
+                            // The jobs of the items that an ended run has returned.
+                            | Command::Reconcile(_)
                     )
                 };
                 let later = mem::take(&mut self.pending_commands);
@@ -112,12 +117,13 @@ impl EventLoop {
             }
         };
         self.commit_latency.record_commit(duration);
-        if commands.iter().any(|(command, _)| matches!(command, Command::EndRun { .. })) {
+        if commands.iter().any(|(command, _)| matches!(command.requested(), Command::EndRun { .. })) {
             crash::point("recorded");
         }
         let claimed =
             commands.iter().zip(&answers).filter(|((command, _), _)| matches!(command, Command::Claim { .. }));
         self.enqueue_overdue_hooks(store, &commands, &answers);
+        self.apply_returned_items(&commands, &answers)?;
         self.wants_jobs &= claims > 0;
         for (_, answer) in claimed {
             self.wants_jobs &= answer.is_ok();

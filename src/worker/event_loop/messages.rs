@@ -68,6 +68,7 @@ impl EventLoop {
         match message {
             WorkerMessage::SiteChanged => self.is_dirty = true,
             WorkerMessage::FileRead(read) => self.reload.handle_read(read),
+            WorkerMessage::ItemsChanged => self.reload.handle_items_changed(),
             WorkerMessage::RunEnded(job, run, report) => self.handle_run_end(job, run, report),
             WorkerMessage::ConditionEnded(job, run, report, last_line) => {
                 self.handle_condition_end(job, run, report, &last_line);
@@ -128,7 +129,9 @@ impl EventLoop {
             self.is_unregistered = true;
             return;
         }
-        self.pending_commands.push((Command::EndRun { job, run, report, on_failure: None }, self.now));
+        if let Some(report) = self.take_returned_items(job, run, report) {
+            self.pending_commands.push((Command::EndRun { job, run, report, on_failure: None }, self.now));
+        }
     }
 
     /// Records that a run is stalled or prints again, and runs its hook the first time that it stalls.

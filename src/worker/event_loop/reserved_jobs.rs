@@ -132,5 +132,7 @@ impl EventLoop {
             || self.peer_check_due.is_some()
             || self.suspend_requested
             || self.reload.is_pending()
+            || !self.returned_items.is_empty()
+            || !self.arrived.is_empty()
     }
 }

@@ -85,6 +85,7 @@ impl EventLoop {
         on_change: &mut impl ChangeListener,
     ) {
         self.last_seq = recorded.seq;
+        self.note_arrival(&recorded.event);
         let mut own = None;
         match &recorded.event {
             Event::StopRequested { run, stop, .. } if self.running.contains_key(run) => {

@@ -50,7 +50,7 @@ fn file(version: &str, pools: PoolSizes, queues: &[(&str, u32, Vec<Arc<Definitio
         DesiredQueue { id: QueueId::from(*id), settings, jobs: jobs.clone() }
     };
     let queues = (0..).zip(queues).map(queue).collect();
-    Command::Reconcile(Box::new(DesiredState { version: version.to_owned(), queues, pools }))
+    Command::Reconcile(Box::new(DesiredState { version: version.to_owned(), queues, pools, ..DesiredState::default() }))
 }
 
 /// A site with one worker, whose queues are being processed.

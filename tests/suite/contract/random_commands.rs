@@ -265,7 +265,7 @@ fn plans() -> impl Strategy<Value = DesiredState> {
     (0..1_000_u32, proptest::collection::vec(queue, 0..3), pools).prop_map(|(stamp, mut queues, pools)| {
         queues.sort_by(|a, b| a.id.cmp(&b.id));
         queues.dedup_by(|a, b| a.id == b.id);
-        DesiredState { version: stamp.to_string(), queues, pools }
+        DesiredState { version: stamp.to_string(), queues, pools, ..DesiredState::default() }
     })
 }
 

@@ -351,3 +351,73 @@ fn the_line_of_an_item_is_that_of_its_entry() {
     assert_eq!(definition::line_of(yaml, "q", "e"), None);
     assert_eq!(definition::line_of(yaml, "q", "last"), Some(7));
 }
+
+#[test]
+fn the_items_of_a_value_are_those_that_the_job_has_returned() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("jobs.yaml");
+    let yaml = "
+queues:
+  q:
+    - {id: list, run: list}
+    - {id: e, run: e, for_each: {value: list}}
+    - {id: f, needs: 'e[${item}]', command: [f, '${item.name}'], for_each: {value: q/list}}
+    - {id: all, needs: [list, {job: e, on: finish}], run: all}
+  other:
+    - {id: g, needs: q, run: g}
+";
+    let (plan, warnings) = read_in(folder.path(), yaml);
+    assert_eq!(labels(&plan).len(), 2);
+    let warning = "q/list has not returned a list yet; this defines jobs when it has succeeded";
+    assert_eq!(warnings, [format!("jobs.yaml:5:41: {warning}"), format!("jobs.yaml:6:84: {warning}")]);
+    let jobs = |plan: &DesiredState| -> Vec<(String, Vec<String>)> {
+        let jobs = plan.queues.iter().flat_map(|queue| &queue.jobs);
+        jobs.map(|job| (job.name.as_deref().unwrap().to_owned(), needs(job))).collect()
+    };
+    let named = |name: &str, needs: &[&str]| (name.to_owned(), needs.iter().map(|need| (*need).to_owned()).collect());
+    // What needs the jobs waits for the list, before there are any.
+    assert_eq!(jobs(&plan), [named("list", &[]), named("all", &["q/list"]), named("g", &["q/list", "q/all"])]);
+    let mut value = |queue: &str, name: &str| (queue == "q" && name == "list").then(|| json!(["a", "b"]));
+    let (with_items, warnings) = definition::read_with_values(&file, &mut value).unwrap();
+    assert_eq!(warnings, Vec::<String>::new());
+    assert_eq!(
+        jobs(&with_items),
+        [
+            named("list", &[]),
+            named("e[a]", &["q/list"]),
+            named("e[b]", &["q/list"]),
+            named("f[a]", &["q/e[a]", "q/list"]),
+            named("f[b]", &["q/e[b]", "q/list"]),
+            named("all", &["q/list", "q/e[a]", "q/e[b]"]),
+            named("g", &["q/list", "q/e[a]", "q/e[b]", "q/f[a]", "q/f[b]", "q/all"]),
+        ]
+    );
+    assert_ne!(plan.version, with_items.version);
+    assert!(definition::has_items_from_elsewhere(&plan.version));
+    let entries: Vec<&str> = plan.queues[0].jobs[0].scheduling.item_entries.iter().map(|entry| &**entry).collect();
+    assert_eq!(entries, ["q/e", "q/f"]);
+}
+
+#[test]
+fn errors_of_items_of_a_value_say_where_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let errors = |jobs: &str| errors_in(folder.path(), &format!("queues:\n  q:\n    - {{id: list, run: l}}\n{jobs}"));
+    let each =
+        |value: &str, more: &str| errors(&format!("    - {{id: e, run: e, for_each: {{value: {value}}}{more}}}\n"));
+    let cases = [
+        each("lst", ""),
+        each("list", ", needs: {job: list, on: finish}"),
+        each("list", ", needs: lst"),
+        each("e", ""),
+        each("q", ""),
+        each("list, lines: x", ""),
+        each("list", ", tmeout: 3, retry: '${item.t}'"),
+        errors("    - {id: e, run: e, for_each: {value: list}}\n    - {id: f, run: f, needs: 'e[x]'}\n"),
+        errors_in(folder.path(), "queues: {q: [{id: l, run: l, needs: e}, {id: e, run: e, for_each: {value: l}}]}"),
+        errors_in(
+            folder.path(),
+            "queues: {q: [{id: l, run: l, for_each: [a]}, {id: e, run: e, for_each: {value: l}}]}",
+        ),
+    ];
+    insta::assert_snapshot!("wrong_items_of_values", cases.concat());
+}

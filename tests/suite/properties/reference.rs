@@ -107,7 +107,7 @@ impl Reference {
             Command::Reconcile(plan) => self.read(plan, now),
             Command::EnsureQueue { queue } => self.open(name(queue)),
             Command::Add { queue, jobs } => self.add(name(queue), jobs, now)?,
-            Command::Request { command, .. } => self.execute(command, now)?,
+            Command::Request { command, .. } | Command::WithValues { command, .. } => self.execute(command, now)?,
             Command::Process { queue } => self.process(queue, now)?,
             Command::Pause { queue } => match &mut self.ref_queue(queue)?.mode {
                 QueueMode::Paused => return refuse("already"),

@@ -15,7 +15,8 @@ fn sweep() -> DesiredQueue {
     let mut sweep = queue("sweep", 1, 0, &jobs);
     for (job, rate) in sweep.jobs.iter_mut().zip(RATES) {
         let values = vec![("rate".into(), rate.into()), ("depth".into(), "2".into())];
-        Arc::make_mut(job).matrix = Some(Arc::new(MatrixValues { entry: "train".into(), values, is_item: false }));
+        Arc::make_mut(job).matrix =
+            Some(Arc::new(MatrixValues { entry: "train".into(), values, is_item: false, version: None }));
     }
     sweep
 }
