@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt::Write;
+use std::fs;
 use std::hint::black_box;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
@@ -60,12 +62,23 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     println!("P8  {JOBS} jobs, median of {ROUNDS} rounds");
     for (name, text) in [("short", file(short)), ("typical", file(typical)), ("chained", file(chained))] {
-        compare(name, &text)?;
+        compare(name, &text, None)?;
     }
-    Ok(())
+    // The same jobs, written as one entry for the lines of a file.
+    let folder = tempfile::tempdir()?;
+    let lines: Vec<String> = (0..JOBS).map(|nth| format!("j{nth}")).collect();
+    fs::write(folder.path().join("lines"), lines.join("\n"))?;
+    let jobs_file = folder.path().join("jobs.yaml");
+    fs::write(
+        &jobs_file,
+        "queues:\n  q:\n    - {id: j, for_each: {lines: lines}, command: [\"true\", \"${item}\"]}\n",
+    )?;
+    let item = |nth: u32| format!("{{id: \"j[j{nth}]\", command: [\"true\", \"j{nth}\"]}}");
+    compare("for_each of lines", &file(item), Some(&jobs_file))
 }
 
-fn compare(name: &str, text: &str) -> Result<(), Box<dyn Error>> {
+/// Compares a typed parse of the text with reading it, or another file with the same jobs.
+fn compare(name: &str, text: &str, read: Option<&Path>) -> Result<(), Box<dyn Error>> {
     let mut times = [Vec::new(), Vec::new(), Vec::new()];
     for _ in 0..ROUNDS {
         let start = Instant::now();
@@ -74,7 +87,10 @@ fn compare(name: &str, text: &str) -> Result<(), Box<dyn Error>> {
         drop(black_box(file));
 
         let start = Instant::now();
-        let mut plan = definition::parse("jobs.yaml", text)?;
+        let mut plan = match read {
+            Some(file) => definition::read(file)?,
+            None => definition::parse("jobs.yaml", text)?,
+        };
         times[1].push(start.elapsed());
         "1".clone_into(&mut plan.version);
         let site = Site::new();

@@ -250,10 +250,11 @@ fn print_plan_of(site_state: SiteState, queues: &[QueueId], options: &ProcessArg
 /// Prints what would run, in order.
 fn print_plan(site_state: &SiteState, queues: &[QueueId], json: bool) -> Result<ExitStatus, CliError> {
     let mut out = BufWriter::new(safe_output::stdout());
-    let mut jobs = 0;
+    let (mut jobs, mut producers) = (0, Vec::new());
     for queue in queues.iter().filter_map(|id| site_state.queue(id)) {
         jobs += queue.pending.len();
         for job in queue.pending.iter().filter_map(|id| site_state.job(*id)) {
+            producers.extend((!job.definition.scheduling.item_entries.is_empty()).then_some(job));
             if json {
                 write_json(&mut out, &JobRecord::new(job, site_state.wait_reason(job).as_ref(), clock::now()))?;
                 continue;
@@ -271,6 +272,11 @@ fn print_plan(site_state: &SiteState, queues: &[QueueId], json: bool) -> Result<
     out.flush()?;
     if !json {
         warn(&format!("{} pending", count_noun(jobs, "job")));
+        for job in producers {
+            let entries = job.definition.scheduling.item_entries.join(" and ");
+            let message = format!("{} returns the items of {entries}, which may change the jobs", job.path());
+            warn(&text::sanitize_line(&message));
+        }
     }
     Ok(ExitStatus::Success)
 }

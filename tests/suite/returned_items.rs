@@ -50,6 +50,9 @@ fn sorted(mut names: Vec<String>) -> Vec<String> {
 fn the_jobs_of_a_list_appear_when_its_job_has_succeeded_and_those_that_need_them_wait() {
     let site = site_with(r#"["b", "a c"]"#);
     assert_eq!(states(&site), ["list pending", "sum pending"]);
+    let dry_run = site.run(&["process", "--dry-run"]);
+    let note = "films/list returns the items of films/encode and films/check, which may change the jobs";
+    assert!(dry_run.stderr.contains("2 jobs pending") && dry_run.stderr.contains(note), "{dry_run:?}");
     let output = site.run(&["process", "films"]);
     assert_eq!(output.code, Some(0), "{output:?}");
     assert_eq!(calls(&site), ["b", "a c", "sum"]);
