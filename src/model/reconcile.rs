@@ -73,7 +73,7 @@ pub(super) fn changed_value<R: StateReader>(reader: &R, values: &[ValueRead]) ->
             Some(id) => reader.job(id)?,
             None => None,
         };
-        if *read != ValueRead::new(read.job.clone(), job.and_then(|job| job.value).as_ref()) {
+        if *read != ValueRead::new(read.job.clone(), job.as_ref().and_then(|job| job.value.as_deref())) {
             return Ok(Some(read.job.clone()));
         }
     }

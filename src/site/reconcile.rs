@@ -91,7 +91,7 @@ pub fn read_file_with(
     let mut value = |queue: &str, name: &str| {
         newer(queue, name).or_else(|| {
             let part = store.load_part(&[JobName::InQueue(queue, name)]).map_err(|error| failed = Some(error)).ok()?;
-            part.job_named(&QueueId::from(queue), name)?.value.clone()
+            part.job_named(&QueueId::from(queue), name)?.value.as_deref().cloned()
         })
     };
     let content = definition::read_with_values(&paths.file, &mut value);
