@@ -333,7 +333,7 @@ struct JobNotes {
     slow: Option<String>,
 }
 
-/// What decides whether the job runs, and what limits its runs.
+/// What decides whether the job runs, what limits its runs, and what its value is for.
 fn check_fields(job: &Job) -> Vec<(&'static str, String)> {
     let Some(exec) = job.script().map(|script| &script.exec) else { return Vec::new() };
     let conditions = exec.conditions.iter().flat_map(|conditions| conditions.programs());
@@ -346,6 +346,7 @@ fn check_fields(job: &Job) -> Vec<(&'static str, String)> {
         fields.extend(names.map(|(name, patterns)| (name, plain(patterns))));
     }
     fields.push(("limits", exec.limits.to_string()));
+    fields.push(("items for", job.definition.scheduling.item_entries.join(", ")));
     fields.retain(|(_, text)| !text.is_empty());
     fields
 }
@@ -425,9 +426,6 @@ fn print_details(
     }
     if let Some(matrix) = &job.definition.matrix {
         field(if matrix.is_item { "item" } else { "matrix" }, &matrix.to_string())?;
-    }
-    if !scheduling.item_entries.is_empty() {
-        field("items for", &scheduling.item_entries.join(", "))?;
     }
     for (name, text) in check_fields(job) {
         field(name, &text)?;

@@ -30,10 +30,10 @@ pub struct ArrivalWatch {
     watched: Arc<Mutex<WatchedRules>>,
 }
 
-/// What is watched. The subscriptions hold senders, so the thread has no strong reference.
-#[derive(Default)]
+/// What is watched. It holds senders, so the thread has no strong reference.
 struct WatchedRules {
     rules: Vec<ArrivalRule>,
+    notify: NotifyFn,
     subscriptions: BTreeMap<PathBuf, Option<Subscription>>,
 }
 
@@ -42,10 +42,11 @@ impl ArrivalWatch {
     /// `folder`.
     pub fn start(folder: PathBuf, on_change: impl Fn() + Send + 'static) -> Result<Self, StoreError> {
         let (requests, inbox) = channel();
-        let (changes, watched) = (Coalescer::default(), Arc::default());
+        let changes = Coalescer::default();
         let notify = changes.callback(requests.clone(), || ());
+        let watched = Arc::new(Mutex::new(WatchedRules { rules: Vec::new(), notify, subscriptions: BTreeMap::new() }));
         let weak = Arc::downgrade(&watched);
-        let work = move || serve(&folder, &weak, &inbox, (&changes, &notify), on_change);
+        let work = move || serve(&folder, &weak, &inbox, &changes, on_change);
         thread::Builder::new()
             .name("arrivals".to_owned())
             .spawn(work)
@@ -72,7 +73,7 @@ fn serve(
     folder: &Path,
     watched: &Weak<Mutex<WatchedRules>>,
     inbox: &Receiver<()>,
-    (changes, notify): (&Coalescer, &NotifyFn),
+    changes: &Coalescer,
     on_change: impl Fn(),
 ) {
     let (mut wait, mut last) = (None, None);
@@ -88,7 +89,7 @@ fn serve(
         let rules = lock(&shared).rules.clone();
         let found: Vec<_> = rules.iter().map(|rule| look_for_arrivals(folder, rule)).collect();
         let folders: BTreeSet<PathBuf> = found.iter().flat_map(|arrivals| arrivals.folders.iter().cloned()).collect();
-        let (all_reported, any_new) = subscribe(&mut lock(&shared).subscriptions, &folders, notify);
+        let (all_reported, any_new) = lock(&shared).subscribe(&folders);
         drop(shared);
         let fingerprints: Vec<u64> = found.iter().map(|arrivals| arrivals.fingerprint).collect();
         let is_first = !rules.is_empty() && last.as_ref().is_none_or(|(known, _)| *known != rules);
@@ -117,24 +118,23 @@ fn wait_out(inbox: &Receiver<()>, pause: Duration) -> bool {
     any
 }
 
-/// Subscribes to these folders and no others. Returns whether all changes in them are reported, and whether a subscription is
-/// new.
-fn subscribe(
-    subscriptions: &mut BTreeMap<PathBuf, Option<Subscription>>,
-    folders: &BTreeSet<PathBuf>,
-    notify: &NotifyFn,
-) -> (bool, bool) {
-    subscriptions.retain(|folder, _| folders.contains(folder));
-    let mut any_new = false;
-    for folder in folders.iter().take(MAX_WATCHED) {
-        subscriptions.entry(folder.clone()).or_insert_with(|| {
-            any_new = true;
-            let local = is_local(folder).then(|| Subscription::on_dir(folder, |_| true, Arc::clone(notify)));
-            local.and_then(Result::ok)
-        });
+impl WatchedRules {
+    /// Subscribes to these folders and no others. Returns whether all changes in them are reported, and whether a
+    /// subscription is new.
+    fn subscribe(&mut self, folders: &BTreeSet<PathBuf>) -> (bool, bool) {
+        let Self { notify, subscriptions, .. } = self;
+        subscriptions.retain(|folder, _| folders.contains(folder));
+        let mut any_new = false;
+        for folder in folders.iter().take(MAX_WATCHED) {
+            subscriptions.entry(folder.clone()).or_insert_with(|| {
+                any_new = true;
+                let local = is_local(folder).then(|| Subscription::on_dir(folder, |_| true, Arc::clone(notify)));
+                local.and_then(Result::ok)
+            });
+        }
+        let all = subscriptions.len() == folders.len() && subscriptions.values().all(Option::is_some);
+        (all, any_new)
     }
-    let all = subscriptions.len() == folders.len() && subscriptions.values().all(Option::is_some);
-    (all, any_new)
 }
 
 /// Whether a folder is on a file system of this machine, so that all changes are reported.
