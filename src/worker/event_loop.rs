@@ -327,7 +327,7 @@ impl EventLoop {
         watching.map_err(|error| site_error_or(store, error))?;
         let sender = self.sender.clone();
         let on_arrival = move || sender.send(WorkerMessage::ItemsChanged);
-        let watching = with_sigchld_blocked(|| self.reload.watch_arrivals(store, &self.paths, on_arrival));
+        let watching = self.reload.watch_arrivals(store, &self.paths, on_arrival);
         watching.map_err(|error| site_error_or(store, error))?;
         self.find_arrived(store).map_err(|error| site_error_or(store, error))?;
         if crash::fails("subscribe") {

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::definition;
-use crate::model::{DesiredState, Event};
+use crate::model::{ArrivalRule, DesiredState, Event};
+use crate::runner::with_sigchld_blocked;
 use crate::site::{AppliedFile, ArrivalWatch, FileWatch, Publishing, SitePaths, apply_file, read_file};
 use crate::store::{Store, StoreError};
 
@@ -23,8 +24,10 @@ pub(super) struct Reload {
     last_read: Option<Instant>,
     /// Items have changed since.
     items_changed: bool,
-    /// Watches for files that arrive.
+    /// Watches for files that arrive, if there are rules for them.
     arrivals: Option<ArrivalWatch>,
+    /// Called when files arrive, until that is watched for.
+    on_arrival: Option<Box<dyn Fn() + Send>>,
 }
 
 impl Reload {
@@ -59,9 +62,22 @@ impl Reload {
         paths: &SitePaths,
         on_change: impl Fn() + Send + 'static,
     ) -> Result<(), StoreError> {
-        let folder = paths.file.parent().unwrap_or(Path::new("")).to_owned();
-        self.arrivals = Some(ArrivalWatch::start(folder, on_change)?);
+        self.on_arrival = Some(Box::new(on_change));
         self.read_items(store, paths)
+    }
+
+    /// Watches for the files of these rules.
+    fn set_arrivals(&mut self, paths: &SitePaths, rules: &[ArrivalRule]) -> Result<(), StoreError> {
+        if !rules.is_empty()
+            && let Some(on_change) = self.on_arrival.take()
+        {
+            let folder = paths.file.parent().unwrap_or(Path::new("")).to_owned();
+            self.arrivals = Some(with_sigchld_blocked(|| ArrivalWatch::start(folder, on_change))?);
+        }
+        if let Some(arrivals) = &self.arrivals {
+            arrivals.set_rules(rules);
+        }
+        Ok(())
     }
 
     /// Whether files define jobs when they arrive, as far as the file was read.
@@ -114,9 +130,7 @@ impl Reload {
                 return Ok(missing);
             }
         };
-        if let Some(arrivals) = &self.arrivals {
-            arrivals.set_rules(&desired.arrivals);
-        }
+        self.set_arrivals(paths, &desired.arrivals)?;
         let version = desired.version.clone();
         let events = match apply_file(store, paths, desired, Publishing::SameCopy)? {
             AppliedFile::Applied(events) => events,
