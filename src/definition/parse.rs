@@ -29,12 +29,7 @@ pub(super) struct ParsedFile {
 }
 
 /// Parses the text of the file at `path`, with these values of jobs.
-pub(super) fn parse_file<'v>(
-    path: &Path,
-    name: &str,
-    text: &str,
-    values: &'v mut ReturnedValues<'v>,
-) -> ParsedFile {
+pub(super) fn parse_file<'v>(path: &Path, name: &str, text: &str, values: &'v mut ReturnedValues<'v>) -> ParsedFile {
     let source = Source::new(text);
     let mut problems = Problems::default();
     let mut sources = ItemSources::new(path.parent().unwrap_or(Path::new("")), values);
