@@ -86,7 +86,7 @@ impl<'a> QueueRecord<'a> {
         Self::with_counts(id, queue, site_state.job_counts(id), site_state, site, now)
     }
 
-    /// A queue with these counts, of a site of which only an overview is loaded.
+    /// A queue with these counts, when only an overview of its site is loaded.
     pub(super) fn with_counts(
         id: &'a QueueId,
         queue: &'a QueueState,
