@@ -18,7 +18,7 @@ use super::json_records::write_json;
 use super::log::jobs_of;
 use super::open_site::OpenSite;
 use super::ordered_output::OrderedOutput;
-use super::run_feed::is_since;
+use super::run_feed::{is_since, time_before};
 use super::safe_output;
 use super::target::Target;
 use crate::clock;
@@ -67,7 +67,7 @@ pub(super) fn grep(mut site: OpenSite, args: &GrepArgs, color: bool) -> Result<E
     };
     let jobs = jobs_of(&targets, &state, site.store.as_mut())?;
     drop(state);
-    let since = args.since.map(|since| clock::now() - since);
+    let since = args.since.map(|since| time_before(clock::now(), since));
     let search = GrepSearch {
         args,
         pattern,
@@ -98,7 +98,7 @@ pub(super) fn grep(mut site: OpenSite, args: &GrepArgs, color: bool) -> Result<E
             for run in kept.iter().filter(|run| since.is_none_or(|since| is_since(run, since))) {
                 let (path, log) = (text::sanitize_line(&job.path()), site.store.log_reader(run.id));
                 let searched = SearchedRun { part, path, number: job.id.0, attempt: run.attempt, log };
-                if runs.send(searched).is_err() || search.has_failed() {
+                if runs.send(searched).is_err() || search.has_failed() || output.has_failed() {
                     return Ok(());
                 }
                 part += 1;
@@ -149,7 +149,7 @@ impl GrepSearch<'_> {
             let Ok(mut run) = next else { return };
             // Its end lets those behind it be printed.
             let out = output.part(run.part);
-            if self.has_failed() {
+            if self.has_failed() || output.has_failed() {
                 continue;
             }
             match self.search_run(&mut run, out) {

@@ -14,7 +14,7 @@ use super::job_args::JobFilterArgs;
 use super::json_records::{RunOfJobRecord, write_json};
 use super::log::jobs_of;
 use super::open_site::OpenSite;
-use super::run_feed::{is_since, runs_of};
+use super::run_feed::{is_since, runs_of, time_before};
 use super::{safe_output, value_parsers};
 use crate::clock;
 use crate::model::{Exit, Job, Run, RunCircumstances, RunEnd, SlowRun, median, plain_text};
@@ -65,7 +65,7 @@ pub(super) fn history(mut site: OpenSite, args: &HistoryArgs) -> Result<ExitStat
     let state = site.state_for(&args.names, &args.filter)?;
     let targets = site.select_targets(&state, &args.names, &args.filter)?;
     let jobs = jobs_of(&targets, &state, site.store.as_mut())?;
-    let since = args.since.map(|since| clock::now() - since);
+    let since = args.since.map(|since| time_before(clock::now(), since));
     let mut out = BufWriter::new(safe_output::stdout());
     if args.csv {
         writeln!(out, "{}", COLUMNS.join(","))?;

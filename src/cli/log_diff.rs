@@ -32,7 +32,9 @@ pub(super) fn print(site: &mut OpenSite, jobs: &[Job], options: &LogArgs, color:
             Err(error) => return Err(error),
         };
         let readers = [old, new].map(|run| site.store.log_reader(run.id));
-        readers.iter().for_each(|log| log.fetch_rest());
+        for log in &readers {
+            log.fetch_rest();
+        }
         let [mut old_log, mut new_log] = readers;
         let diff = OutputDiff::new(&mut old_log, &mut new_log, equality)?;
         if diff.is_cut() {

@@ -56,6 +56,11 @@ impl<W: Write> OrderedOutput<W> {
         state.out.flush()
     }
 
+    /// Whether nothing can be written any more.
+    pub(super) fn has_failed(&self) -> bool {
+        self.lock().error.is_some()
+    }
+
     fn lock(&self) -> MutexGuard<'_, OutputState<W>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -116,8 +121,13 @@ impl<W: Write> OutputState<W> {
 impl<W: Write> Write for PartWriter<'_, W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.buffer.extend_from_slice(bytes);
-        if self.buffer.len() >= BUFFER_BYTES {
-            self.output.take(self.part, &mut self.buffer, false)?;
+        // Whole lines, so that no escape sequence is torn.
+        if self.buffer.len() >= BUFFER_BYTES
+            && let Some(end) = memchr::memrchr(b'\n', &self.buffer)
+        {
+            let rest = self.buffer.split_off(end + 1);
+            let mut lines = std::mem::replace(&mut self.buffer, rest);
+            self.output.take(self.part, &mut lines, false)?;
         }
         Ok(bytes.len())
     }
@@ -154,6 +164,19 @@ mod tests {
         drop(two);
         output.finish().unwrap();
         assert_eq!(String::from_utf8(bytes).unwrap(), "0\n--\n1\n--\n2\n2 again\n");
+    }
+
+    #[test]
+    fn only_whole_lines_are_handed_over() {
+        let mut bytes = Vec::new();
+        let output = OrderedOutput::new(&mut bytes, "");
+        let mut part = output.part(0);
+        part.write_all(&vec![b'a'; BUFFER_BYTES]).unwrap();
+        part.write_all(b"\nsecond").unwrap();
+        assert_eq!(part.buffer, b"second");
+        drop(part);
+        output.finish().unwrap();
+        assert!(bytes.ends_with(b"a\nsecond"));
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! All jobs of a site with their kept runs, one after another, so that commands can look at any number of them.
 
-use chrono::{DateTime, Utc};
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::error::CliError;
 use super::open_site::OpenSite;
@@ -47,6 +49,12 @@ impl OpenSite {
 /// The kept runs of a job with their values, oldest first.
 pub(super) fn runs_of(store: &mut dyn Store, job: &Job) -> Result<Vec<Run>, CliError> {
     Ok(if job.attempts > 1 { store.runs(job.id)? } else { Vec::from_iter(job.last_run_with_value()) })
+}
+
+/// The time so long before another; the earliest that there are records of if it is too long.
+pub(super) fn time_before(now: DateTime<Utc>, duration: Duration) -> DateTime<Utc> {
+    let before = TimeDelta::from_std(duration).ok().and_then(|duration| now.checked_sub_signed(duration));
+    before.unwrap_or(DateTime::UNIX_EPOCH).max(DateTime::UNIX_EPOCH)
 }
 
 /// Whether a run had not ended at this time.

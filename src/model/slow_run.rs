@@ -89,10 +89,8 @@ impl SlowRun {
             return None;
         }
         let usual = median(compared.iter().filter_map(|run| run.duration()))?;
-        if took < usual + MIN_EXTRA || !is_half_more(took, usual) {
-            return None;
-        }
-        let mut reasons = usage_reasons(run, took, took - usual, &compared);
+        let extra = took.checked_sub(usual).filter(|extra| *extra >= MIN_EXTRA && is_half_more(took, usual))?;
+        let mut reasons = usage_reasons(run, took, extra, &compared);
         let hosts: Vec<&str> = compared.iter().filter_map(|run| host_of(run.worker)).collect();
         if let Some(host) = host_of(run.worker)
             && hosts.len() >= MIN_COMPARED

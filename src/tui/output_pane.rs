@@ -172,6 +172,7 @@ impl OutputPane {
             self.job_terminal = self.pty.then(|| {
                 let mut terminal = JobTerminal::new(TerminalView::new(reader.reopen(), self.size), input);
                 terminal.resize(self.size, is_live);
+                terminal.shows_log = self.place.is_some();
                 terminal
             });
             self.reader = Some(reader.reopen());

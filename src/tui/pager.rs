@@ -31,7 +31,9 @@ pub(super) fn page_diff(readers: [LogReader; 2]) -> Result<(), String> {
 
 /// Writes the differences to the pager, as `setlist log --diff` does.
 fn feed_diff([mut old, mut new]: [LogReader; 2], mut pager: ChildStdin) -> Result<(), StoreError> {
-    [&old, &new].iter().for_each(|log| log.fetch_rest());
+    for log in [&old, &new] {
+        log.fetch_rest();
+    }
     let diff = OutputDiff::new(&mut old, &mut new, LineEquality::Exact)?;
     let mut write = |line: String| match writeln!(pager, "{line}") {
         Ok(()) => ControlFlow::Continue(()),

@@ -21,8 +21,11 @@ pub(in crate::cli) struct ReportArgs {
     /// Write one HTML page that needs nothing else; `-` is standard output, as it is for the others.
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
-    /// Write JUnit XML for a CI server: a test suite for each queue, a test case for the last run of each job.
-    #[arg(long, value_name = "FILE")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        help = "Write JUnit XML for a CI server: a test suite for each queue, a test case for the last run of each job"
+    )]
     pub junit: Option<PathBuf>,
     /// Write a trace that Perfetto and `chrome://tracing` show.
     #[arg(long, value_name = "FILE")]

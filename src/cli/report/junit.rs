@@ -1,4 +1,4 @@
-//! The report as JUnit XML, which CI servers show: a test suite for each queue, a test case for the last run of each job.
+//! The report as `JUnit` XML, which CI servers show: a test suite for each queue, a test case for the last run of each job.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -47,7 +47,7 @@ pub(super) fn write(
             Ok(())
         })
     })?;
-    let total = counts.values().fold(CaseCounts::default(), |sum, counts| sum.plus(counts));
+    let total = counts.values().fold(CaseCounts::default(), CaseCounts::plus);
     writeln!(out, r#"<?xml version="1.0" encoding="UTF-8"?>"#)?;
     writeln!(out, r#"<testsuites name="setlist" {}>"#, total.attributes())?;
     for queue in queues {
@@ -95,7 +95,7 @@ fn write_case(out: &mut dyn Write, store: &mut dyn Store, job: &Job, case: &Test
     let (name, queue) = (escape_markup(&one_line(&name)), escape_markup(job.queue.as_str()));
     let (time, at) = (seconds(took), iso_time(case.at));
     write!(out, r#"    <testcase name="{name}" classname="{queue}" time="{time}" timestamp="{at}""#)?;
-    let error = case.run.and_then(|(_, end)| end.failure_text());
+    let error = case.run.and_then(|(_, end)| RunEnd::failure_text(end));
     match case.outcome {
         Outcome::Succeeded => writeln!(out, "/>")?,
         Outcome::Skipped { reason, .. } => write_skipped(out, reason)?,

@@ -1,4 +1,4 @@
-//! `setlist report`: what happened in a period, as text, an HTML page, JUnit XML or a trace.
+//! `setlist report`: what happened in a period, as text, an HTML page, `JUnit` XML or a trace.
 
 mod activity;
 pub(super) mod args;
@@ -21,6 +21,7 @@ use super::error::CliError;
 use super::exit::ExitStatus;
 use super::open_site::OpenSite;
 use super::output_file::{is_stdout, write_to};
+use super::run_feed::time_before;
 use super::safe_output;
 use crate::clock;
 
@@ -33,20 +34,19 @@ pub(super) fn report(mut site: OpenSite, args: &ReportArgs) -> Result<ExitStatus
     }
     let queues = site.queue_ids(&args.queues)?;
     let until = clock::now();
-    let since = until - args.since;
+    let since = time_before(until, args.since);
     if files.iter().all(|file| file.is_none()) || args.html.is_some() {
         let data = gather(&mut site, &queues, since, until)?;
-        match &args.html {
-            Some(file) => write_to(file, |out| html::write(out, &data))?,
-            None => {
-                let mut out = BufWriter::new(safe_output::stdout());
-                if args.json {
-                    json_report::print(&mut out, &data)?;
-                } else {
-                    text_report::print(&mut out, &data)?;
-                }
-                out.flush()?;
+        if let Some(file) = &args.html {
+            write_to(file, |out| html::write(out, &data))?;
+        } else {
+            let mut out = BufWriter::new(safe_output::stdout());
+            if args.json {
+                json_report::print(&mut out, &data)?;
+            } else {
+                text_report::print(&mut out, &data)?;
             }
+            out.flush()?;
         }
     }
     if let Some(file) = &args.junit {

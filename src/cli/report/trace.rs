@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::cli::error::CliError;
 use crate::cli::run_feed::{is_since, runs_of, visit_jobs};
-use crate::model::{Job, QueueId, Run};
+use crate::model::{Job, QueueId, Run, RunEnd};
 use crate::store::Store;
 use crate::text;
 
@@ -121,7 +121,7 @@ impl TraceWriter<'_> {
             _ => "bad",
         };
         let usage = end.and_then(|end| end.usage.as_deref());
-        let error = end.and_then(|end| end.failure_text());
+        let error = end.and_then(RunEnd::failure_text);
         let args = json!({
             "run": run.attempt,
             "outcome": outcome,

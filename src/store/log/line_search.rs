@@ -196,9 +196,10 @@ impl<'p> LineSearch<'p> {
 
 /// Whether it is shown as it is: printable ASCII and line ends.
 fn is_plain(bytes: &[u8]) -> bool {
-    // Without an early exit within a piece, the compiler makes it fast.
+    // Counted, because without an early exit within a piece the compiler makes it fast.
     bytes.chunks(4096).all(|piece| {
-        piece.iter().fold(true, |is_plain, byte| is_plain & (matches!(byte, b' '..=b'~') | (*byte == b'\n')))
+        let others = piece.iter().filter(|byte| !matches!(byte, b' '..=b'~' | b'\n'));
+        others.count() == 0
     })
 }
 

@@ -77,7 +77,7 @@ impl Screen {
 
     fn back(&mut self) -> Result<(), String> {
         let focus = self.lists.focus();
-        let run = self.output.run();
+        let run = self.output.run().filter(|_| self.tiles.is_none());
         let came_from_search =
             |(_, opened): &mut (Box<LogSearch>, Option<RunId>)| focus.output && run.is_some() && *opened == run;
         if let Some((search, _)) = self.last_search.take_if(came_from_search) {

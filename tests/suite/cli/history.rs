@@ -1,8 +1,12 @@
 //! `setlist history`, `metrics`, `log --diff`, and what makes a run slower than usual.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
+use chrono::{TimeDelta, Utc};
 use serde_json::Value;
+use setlist::model::{Command, JobId, Outcome, RunReport, Usage, WorkerId};
+use setlist::store::{SqliteStore, StateDir, Store};
 
 use crate::temp_site::TempSite;
 
@@ -148,24 +152,51 @@ fn metrics_are_valid_and_count_jobs_and_runs() {
     assert_eq!(samples(&site.read("setlist.prom")).len(), found.len());
 }
 
+/// Runs the only job from one second to another, with so much processor time.
+fn run(store: &mut dyn Store, worker: WorkerId, from: i64, to: i64, cpu: u64) {
+    let at = |second: i64| Utc::now() - TimeDelta::hours(2) + TimeDelta::seconds(second);
+    let start = [Command::Run { job: JobId(1), force: false }, Command::Claim { worker, queues: None }];
+    store.execute(&start, at(from)).unwrap().into_iter().for_each(|result| drop(result.unwrap()));
+    let run = store.job(JobId(1)).unwrap().unwrap().current_run().unwrap();
+    let usage = Usage {
+        user: Duration::from_secs(cpu),
+        system: Duration::ZERO,
+        peak_memory: 1 << 20,
+        is_peak_bound: false,
+        io: None,
+    };
+    let report = RunReport { usage: Some(usage.into()), ..RunReport::new(Outcome::Succeeded) };
+    let end = Command::EndRun { job: JobId(1), run, report, on_failure: None };
+    store.execute(&[end], at(to)).unwrap().remove(0).unwrap();
+}
+
 #[test]
 fn a_run_that_is_slower_than_usual_is_explained() {
-    let site = TempSite::with("queues: {q: [{id: a, run: 'test -e slow && sleep 1.6; true'}]}\n");
-    for _ in 0..3 {
-        site.ok(&["process", "--again", "--quiet"]);
+    let site = TempSite::with("queues: {q: [{id: a, run: 'true'}]}\n");
+    site.ok(&["list"]);
+    let mut store = SqliteStore::open(&StateDir::new(site.join(".setlist"))).unwrap();
+    let join = Command::Join { host: "here".to_owned(), pid: 1, queues: None };
+    store.execute(&[join], Utc::now()).unwrap().remove(0).unwrap();
+    let worker = store.workers().unwrap()[0].id;
+    for nth in 0..3 {
+        run(&mut store, worker, nth * 100, nth * 100 + 60, 50);
     }
-    assert!(!site.ok(&["show", "q/a"]).contains("  slow "), "{}", site.ok(&["show", "q/a"]));
-    site.write("slow", "");
-    site.ok(&["process", "--again", "--quiet"]);
+    let usual = site.ok(&["show", "q/a"]);
+    assert!(!usual.contains("  slow "), "{usual}");
+    // The worker is dead, so it joins again.
+    let join = Command::Join { host: "here".to_owned(), pid: 1, queues: None };
+    store.execute(&[join], Utc::now()).unwrap().remove(0).unwrap();
+    let worker = store.workers().unwrap()[0].id;
+    run(&mut store, worker, 1000, 1300, 50);
     for command in ["show", "explain"] {
         let text = site.ok(&[command, "q/a"]);
         let line = text.lines().find(|line| line.starts_with("  slow ")).unwrap_or_else(|| panic!("{text}"));
-        assert!(line.contains(", usually ") && line.contains("(3 runs): "), "{text}");
-        assert!(line.contains(" waiting for disks, the network or others, usually "), "{text}");
+        let expected = "5m 00s, usually 1m 00s (3 runs): 4m 10s waiting for disks, the network or others, usually 10s";
+        assert_eq!(line.trim_start_matches("  slow").trim_start(), expected);
         let json: Value = serde_json::from_str(&site.ok(&[command, "q/a", "--json"])).unwrap();
-        assert_eq!(json["slow"]["reasons"][0], "without_processor", "{json}");
+        assert_eq!(json["slow"]["reasons"], serde_json::json!(["without_processor"]), "{json}");
     }
     let report = site.ok(&["report"]);
-    assert!(report.contains("q/a  run 4  (slow: "), "{report}");
+    assert!(report.contains("q/a  run 4  (slow: 5m 00s, usually 1m 00s (3 runs): "), "{report}");
     assert!(site.ok(&["history", "q/a"]).contains("(slow)\n"));
 }
