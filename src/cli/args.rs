@@ -55,6 +55,9 @@ pub(super) struct AppearanceArgs {
     /// Draw the screen in ASCII only.
     #[arg(long)]
     pub ascii: bool,
+    /// Print a line for each change instead of drawing the screen, for screen readers; the keys are the same.
+    #[arg(long)]
+    pub plain: bool,
 }
 
 /// A shell for which completion is available.

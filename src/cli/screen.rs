@@ -23,7 +23,8 @@ use crate::tui::{self, ScreenParams, ScreenSettings, TuiError};
 
 /// Opens the screen on the nearest site.
 pub(super) fn open(args: &SiteArgs, appearance: AppearanceArgs, queue: Option<String>) -> Result<ExitStatus, CliError> {
-    let is_dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
+    let is_linear = appearance.plain;
+    let is_dumb = !is_linear && env::var_os("TERM").is_some_and(|term| term == "dumb");
     if !safe_output::is_stdout_terminal() || !io::stdin().is_terminal() {
         if let Some(hint) = queue.as_deref().and_then(|word| command_hints::suggestion(word, &[])) {
             return Err(CliError::Usage(hint));
@@ -34,7 +35,7 @@ pub(super) fn open(args: &SiteArgs, appearance: AppearanceArgs, queue: Option<St
         return Err(CliError::Usage(hint.to_owned() + &queue.map(not_a_command).unwrap_or_default()));
     }
     if is_dumb {
-        let hint = "the screen can't be drawn here: TERM is `dumb`; use `setlist status`, `list` or `process` instead";
+        let hint = "the screen can't be drawn here: TERM is `dumb`; use `setlist --plain`, `status`, `list` or `process` instead";
         return Err(CliError::Usage(hint.to_owned()));
     }
     let config = definition::user_config_file().map_or_else(|| Ok(Config::default()), |path| Config::read(&path))?;
@@ -58,6 +59,7 @@ pub(super) fn open(args: &SiteArgs, appearance: AppearanceArgs, queue: Option<St
         queue: queue.map(QueueId::from),
         file_error: site.file_error.map(Into::into),
         settings,
+        is_linear,
     })?;
     if summary.reason != ExitReason::Quit {
         return Ok(ExitStatus::Interrupted);

@@ -17,17 +17,20 @@ use crossterm::terminal::{
     enable_raw_mode,
 };
 use crossterm::{execute, queue};
-use ratatui::Frame;
 use ratatui::backend::CrosstermBackend;
 use ratatui::buffer::Buffer;
-use ratatui::layout::{Position, Size};
+use ratatui::layout::{Position, Rect, Size};
+use ratatui::{Frame, TerminalOptions, Viewport};
 
 use super::effect::ExitReason;
+use super::linear::LINEAR_SIZE;
 use super::message::Message;
 use super::{clipboard, notifications};
 
 /// Whether the screen has the terminal. Static, because a panic in any thread must restore it.
 static IS_ENTERED: AtomicBool = AtomicBool::new(false);
+/// Whether it prints lines instead of drawing.
+static IS_LINEAR: AtomicBool = AtomicBool::new(false);
 
 /// Frames up to this many bytes are written at once.
 const WRITE_BUFFER_BYTES: usize = 64 * 1024;
@@ -71,15 +74,46 @@ impl HostTerminal {
         Ok(terminal)
     }
 
+    /// Enters the terminal to print lines: only in raw mode. Frames are drawn, but not shown.
+    pub(super) fn enter_linear() -> io::Result<Self> {
+        IS_LINEAR.store(true, Ordering::Release);
+        let frame = FrameBuffer::default();
+        let viewport = Viewport::Fixed(Rect::from((Position::ORIGIN, LINEAR_SIZE)));
+        let backend = CrosstermBackend::new(frame.clone());
+        let inner = ratatui::Terminal::with_options(backend, TerminalOptions { viewport })?;
+        let terminal = Self { inner, frame, shown: None, captures_mouse: false };
+        enter(false)?;
+        Ok(terminal)
+    }
+
+    /// The last frame that was drawn, but not shown.
+    pub(super) fn drawn(&self) -> Option<&Buffer> {
+        self.shown.as_ref().map(|(buffer, _)| buffer)
+    }
+
+    /// Prints lines.
+    pub(super) fn print(&self, lines: &[String]) -> io::Result<()> {
+        if lines.is_empty() || !IS_ENTERED.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let mut out = stdout().lock();
+        // In raw mode, a line end does not go back to the first column.
+        lines.iter().try_for_each(|line| write!(out, "{line}\r\n"))?;
+        out.flush()
+    }
+
     /// Captures the mouse, or releases it.
     pub(super) fn capture_mouse(&mut self, mouse: bool) -> io::Result<()> {
+        if is_linear() {
+            return Ok(());
+        }
         self.captures_mouse = mouse;
         if mouse { execute!(stdout(), CAPTURE_MOUSE) } else { execute!(stdout(), RELEASE_MOUSE) }
     }
 
     /// The size in cells.
     pub(super) fn size(&self) -> io::Result<Size> {
-        self.inner.size()
+        if is_linear() { Ok(LINEAR_SIZE) } else { self.inner.size() }
     }
 
     /// Draws a frame with a synchronized update. `draw` returns the position of the cursor. An unchanged frame isn't
@@ -94,6 +128,8 @@ impl HostTerminal {
         let same = self.shown.as_ref().is_some_and(|(buffer, place)| buffer == drawn.buffer && *place == cursor);
         if !same {
             self.shown = Some((drawn.buffer.clone(), cursor));
+        }
+        if !same && !is_linear() {
             let mut out = BufWriter::with_capacity(WRITE_BUFFER_BYTES, stdout());
             queue!(out, BeginSynchronizedUpdate)?;
             out.write_all(&self.frame.0.borrow())?;
@@ -129,6 +165,9 @@ impl HostTerminal {
     }
 
     fn repaint(&mut self) -> io::Result<()> {
+        if is_linear() {
+            return Ok(());
+        }
         self.shown = None;
         // Not `clear`, which asks the terminal for its cursor position and waits for the answer.
         let size = self.inner.size()?;
@@ -145,14 +184,25 @@ impl Drop for HostTerminal {
 fn enter(mouse: bool) -> io::Result<()> {
     enable_raw_mode()?;
     IS_ENTERED.store(true, Ordering::Release);
+    if is_linear() {
+        return Ok(());
+    }
     execute!(stdout(), EnterAlternateScreen, EnableBracketedPaste)?;
     if mouse { execute!(stdout(), CAPTURE_MOUSE) } else { Ok(()) }
+}
+
+fn is_linear() -> bool {
+    IS_LINEAR.load(Ordering::Acquire)
 }
 
 /// Restores the terminal, if the screen has it. Failures are ignored: they can't be shown.
 fn restore() {
     if IS_ENTERED.swap(false, Ordering::AcqRel) {
         let mut out = stdout();
+        if is_linear() {
+            let _ = disable_raw_mode();
+            return;
+        }
         let _ = execute!(out, EndSynchronizedUpdate, RELEASE_MOUSE, DisableBracketedPaste, LeaveAlternateScreen, Show);
         let _ = disable_raw_mode();
         let _ = out.flush();

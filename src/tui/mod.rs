@@ -24,6 +24,7 @@ pub mod keymap;
 pub mod keys;
 pub mod layout;
 mod line_editor;
+pub mod linear;
 pub mod list_room;
 pub mod log_search;
 mod log_search_thread;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::clock;
 use crate::crash;
 use crate::definition;
-use crate::model::{Command, DesiredState, QueueId, RunId, Site};
+use crate::model::{Command, DesiredState, EventRecord, QueueId, RunId, Site};
 use crate::site::{self, Coalescer, FileWatch, SitePaths};
 use crate::store::job_folders::list_artifacts;
 use crate::store::{StateDir, Store, StoreError};
@@ -18,6 +18,7 @@ use crate::text;
 
 use super::effect::{Effect, ExitReason, Intent, StoreRequest, Submission};
 use super::host_terminal::{HostTerminal, PanicGuard};
+use super::linear::LinearView;
 use super::message::{JobsFileError, Message};
 use super::state::{Screen, ScreenSettings};
 use super::store_thread::StoreThread;
@@ -35,6 +36,8 @@ pub struct ScreenParams {
     pub file_error: Option<JobsFileError>,
     /// How it looks and responds.
     pub settings: ScreenSettings,
+    /// Whether to print a line for each change instead of drawing.
+    pub is_linear: bool,
 }
 
 /// How the screen closed.
@@ -77,7 +80,7 @@ const MAX_MESSAGES_PER_FRAME: usize = 2_048;
 
 /// Runs the screen until it closes. The terminal is restored on every way out.
 pub fn run(params: ScreenParams) -> Result<ExitSummary, TuiError> {
-    let ScreenParams { mut store, paths, queue, file_error, settings } = params;
+    let ScreenParams { mut store, paths, queue, file_error, settings, is_linear } = params;
     let file = paths.file.clone();
     let site_state = store.load()?;
     let seq = site_state.seq();
@@ -88,7 +91,8 @@ pub fn run(params: ScreenParams) -> Result<ExitSummary, TuiError> {
     let _panic_guard = PanicGuard::new(sender.clone());
     // Before the terminal is entered, so that every signal finds a handler that restores it.
     let signals = signals::SignalWatch::start(sender.clone())?;
-    let mut terminal = HostTerminal::enter(settings.captures_mouse)?;
+    let mut terminal =
+        if is_linear { HostTerminal::enter_linear()? } else { HostTerminal::enter(settings.captures_mouse)? };
     let mut screen = Screen::new(settings, copy, queue.as_ref(), terminal.size()?);
     if let Some(error) = file_error {
         screen = screen.with_file_error(error);
@@ -125,7 +129,10 @@ pub fn run(params: ScreenParams) -> Result<ExitSummary, TuiError> {
         output_grown,
         file,
         state,
+        linear: is_linear.then(LinearView::default),
+        events: Vec::new(),
     };
+    session.print_changes()?;
     session.serve()
 }
 
@@ -158,6 +165,10 @@ struct Session {
     output_grown: Coalescer,
     file: PathBuf,
     state: StateDir,
+    /// What was printed, if lines are printed instead of frames.
+    linear: Option<LinearView>,
+    /// The events that are not printed yet.
+    events: Vec<EventRecord>,
 }
 
 impl Session {
@@ -202,11 +213,21 @@ impl Session {
                 // The terminal is gone.
                 return Ok(self.exit_summary(ExitReason::TerminalLost));
             }
+            self.print_changes()?;
             drawn = Instant::now();
             // A process that is always busy gets the processor last, and the next key press would wait for it.
             let cost = spent + (drawn - drawing);
             interval = (cost * FRAME_COST_FACTOR).clamp(MIN_FRAME_INTERVAL, MAX_FRAME_INTERVAL);
         }
+    }
+
+    /// Prints what has changed, if lines are printed instead of frames.
+    fn print_changes(&mut self) -> Result<(), TuiError> {
+        if let (Some(linear), Some(drawn)) = (&mut self.linear, self.terminal.drawn()) {
+            let lines = linear.changes(&mut self.screen, drawn, &mem::take(&mut self.events));
+            self.terminal.print(&lines)?;
+        }
+        Ok(())
     }
 
     /// Waits for the next message; none when every sender is gone.
@@ -227,6 +248,12 @@ impl Session {
     fn handle(&mut self, message: Message) -> Result<Option<ExitReason>, TuiError> {
         if matches!(message, Message::OutputGrown) {
             self.output_grown.reset();
+        }
+        match &message {
+            Message::Events(events) if self.linear.is_some() => self.events.extend_from_slice(events),
+            // The frame that is not shown keeps its size.
+            Message::Resize { .. } if self.linear.is_some() => return Ok(None),
+            _ => {}
         }
         for effect in self.screen.handle(message, clock::now()) {
             match effect {

@@ -151,7 +151,7 @@ fn the_screen_refuses_a_dumb_terminal() {
     let mut command = CommandBuilder::new("sh");
     command.args(["-c", &format!("TERM=dumb exec {SETLIST}")]);
     let mut terminal = Terminal::run(&site, command);
-    terminal.wait_for_text("TERM is `dumb`; use `setlist status`, `list` or `process`");
+    terminal.wait_for_text("TERM is `dumb`; use `setlist --plain`, `status`, `list` or `process`");
     assert_eq!(terminal.child.wait().unwrap().exit_code(), 2);
     assert!(terminal.enabled_modes().is_empty());
 }
