@@ -38,8 +38,8 @@ pub(super) fn print(site: &mut OpenSite, jobs: &[Job], options: &LogArgs, color:
         let [mut old_log, mut new_log] = readers;
         let diff = OutputDiff::new(&mut old_log, &mut new_log, equality)?;
         if diff.is_cut() {
-            let lines = text::count(MAX_COMPARED_LINES);
-            warn(&format!("{}: only the first {lines} lines are compared", text::sanitize_line(&job.path())));
+            let first = text::count_noun(MAX_COMPARED_LINES, "line");
+            warn(&format!("{}: only the first {first} are compared", text::sanitize_line(&job.path())));
         }
         if diff.is_empty() {
             continue;

