@@ -6,7 +6,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Rect, Size};
 
-use crate::model::{Event, EventRecord, Job, JobId, Outcome, Phase, RunId, SiteState};
+use crate::model::{Event, EventRecord, Job, JobId, MASK, Outcome, Phase, RunId, SiteState};
 use crate::text;
 
 use super::action::Action;
@@ -129,6 +129,13 @@ impl Screen {
             Some(Dialog::Add(draft)) => format!("Script of the new job: {}", draft.script.text()),
             Some(Dialog::Filter(line)) => format!("Filter: {}", line.text()),
             Some(Dialog::Search(line)) => format!("Search: {}", line.text()),
+            Some(Dialog::Inputs(form)) => {
+                let Some(field) = form.focused() else { return form.title.clone() };
+                let value = if field.declaration().is_secret() { MASK } else { field.text() };
+                let error = field.error.as_deref().map(|error| format!(" ({error})")).unwrap_or_default();
+                let (nth, count) = (form.focus + 1, form.fields.len());
+                format!("{}: {nth} of {count}: {}: {value}{error}", form.title, field.declaration().name)
+            }
             Some(Dialog::Menu(menu)) => {
                 let items = menu.items(keymap);
                 let typed = if menu.is_typing { format!("Find {}: ", menu.line.text()) } else { String::new() };
