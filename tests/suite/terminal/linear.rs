@@ -38,18 +38,6 @@ fn each_change_is_a_line_and_nothing_is_drawn() {
     wait_for(&terminal, ": exit code 3.\r\n");
     terminal.keys("]");
     wait_for(&terminal, "Queue other, idle.\r\npending 1 of 1: Third, pending (process).\r\n");
-    terminal.keys("X");
-    wait_for(&terminal, "Third");
-    terminal.keys("\x1b");
-    terminal.keys("?");
-    wait_for(&terminal, ": p: process this queue, or pause it\r\n");
-    terminal.keys("\x1b");
-    terminal.keys("/Th");
-    wait_for(&terminal, "Filter: Th\r\n");
-    terminal.keys("\x1b");
-    terminal.keys("b");
-    wait_for(&terminal, "Queue 2 of 2: other, idle, 1 pending, 0 running, 0 finished, 0 failed.\r\n");
-    terminal.keys("\x1b");
     terminal.keys("q");
     assert_eq!(terminal.child.wait().unwrap().exit_code(), 0);
     let raw = terminal.raw();
