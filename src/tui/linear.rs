@@ -103,7 +103,7 @@ impl Screen {
     fn place_line(&self) -> String {
         let focus = self.lists.focus();
         let list = focus.list.as_str();
-        let Some(job) = self.selected_job() else { return format!("No {list} jobs.") };
+        let Some(job) = self.selected_job() else { return format!("The {list} list is empty.") };
         let (row, count) = self.queue.read(|record, _| {
             let rows = self.lists.rows(record, focus.list);
             (rows.iter().position(|id| id == job.id), rows.len())
