@@ -7,17 +7,14 @@ use std::io::{Read, Write};
 use std::num::NonZero;
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use vt100::MouseProtocolMode;
 
-use crate::temp_site::{SETLIST, SITE_ENV, TempSite, wait_for};
-
-/// The longest that a test waits for something that must happen.
-const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
+use crate::temp_site::{SETLIST, SITE_ENV, TempSite, WAIT_TIMEOUT, wait_for};
 
 pub(crate) struct Terminal {
     pub(crate) child: Box<dyn Child + Send + Sync>,
