@@ -62,6 +62,13 @@ pub(super) fn init(args: &SiteArgs, options: &InitArgs) -> Result<ExitStatus, Cl
     Ok(ExitStatus::Success)
 }
 
+/// Writes the example with which a folder starts; never overwrites a file.
+pub(super) fn write_starter(file: &Path) -> Result<(), CliError> {
+    let created = OpenOptions::new().write(true).create_new(true).open(file);
+    let written = created.and_then(|mut new| new.write_all(STARTER.as_bytes()));
+    Ok(written.with_context(|| format!("cannot write {}", file.display()))?)
+}
+
 /// Prints the templates, one per line.
 fn list_templates() -> Result<ExitStatus, CliError> {
     let mut out = BufWriter::new(safe_output::stdout());

@@ -11,13 +11,16 @@ use super::args::AppearanceArgs;
 use super::command_hints;
 use super::error::CliError;
 use super::exit::ExitStatus;
+use super::file_commands;
 use super::open_site::OpenSite;
 use super::safe_output;
 use super::site_args::{ColorChoice, SiteArgs};
 use crate::definition;
 use crate::model::QueueId;
+use crate::store::Registry;
 use crate::tui::config::Config;
 use crate::tui::effect::ExitReason;
+use crate::tui::first_hints::FirstHints;
 use crate::tui::theme::{Appearance, AppearanceOptions, Palette, ThemeName};
 use crate::tui::{self, ScreenParams, ScreenSettings, TuiError};
 
@@ -40,7 +43,13 @@ pub(super) fn open(args: &SiteArgs, appearance: AppearanceArgs, queue: Option<St
     }
     let config = definition::user_config_file().map_or_else(|| Ok(Config::default()), |path| Config::read(&path))?;
     let appearance = resolve_appearance(args.color, appearance, config.appearance)?;
-    let mut site = OpenSite::open(args, queue.as_slice())?;
+    let mut site = match OpenSite::open(args, queue.as_slice()) {
+        Err(CliError::NoFile(here)) if queue.is_none() && accepts_starter(&here)? => {
+            file_commands::write_starter(&here.join(definition::FILE_NAME))?;
+            OpenSite::open(args, &[])?
+        }
+        opened => opened?,
+    };
     if let Some(queue) = &queue {
         reject_mistyped_command(&mut site, queue)?;
     }
@@ -51,6 +60,7 @@ pub(super) fn open(args: &SiteArgs, appearance: AppearanceArgs, queue: Option<St
         keymap: config.keymap,
         notifications: config.notify,
         captures_mouse: config.mouse,
+        hints: FirstHints::remembered_in(Registry::user_state_dir().map(|dir| dir.join("used-hints"))),
         local: |at| at.with_timezone(&Local).naive_local(),
     };
     let summary = tui::run(ScreenParams {
@@ -68,6 +78,17 @@ pub(super) fn open(args: &SiteArgs, appearance: AppearanceArgs, queue: Option<St
         writeln!(safe_output::stdout(), "{message}")?;
     }
     Ok(ExitStatus::Success)
+}
+
+/// Offers to write an example of a `jobs.yaml`. Enter means yes, the end of the input no.
+fn accepts_starter(here: &Path) -> Result<bool, CliError> {
+    let mut out = safe_output::stdout();
+    writeln!(out, "There is no {} in {} or above it.", definition::FILE_NAME, display_path(here))?;
+    write!(out, "Write an example with a few harmless jobs there and open it? [Y/n] ")?;
+    out.flush()?;
+    let mut answer = String::new();
+    let is_open = io::stdin().read_line(&mut answer)? > 0;
+    Ok(is_open && matches!(answer.trim().to_lowercase().as_str(), "" | "y" | "yes"))
 }
 
 /// An unknown queue is created, unless its name looks like a mistyped command.
@@ -107,7 +128,7 @@ fn resolve_appearance(
         ColorChoice::Auto | ColorChoice::Always => requested.unwrap_or(settings.theme),
     };
     let ignored = if color == ColorChoice::Always { "NO_COLOR" } else { "" };
-    let options = AppearanceOptions { theme, ascii: args.ascii.then_some(true).or(settings.ascii) };
+    let options = AppearanceOptions { theme, ascii: args.ascii.then_some(true).or(settings.ascii), ..settings };
     Ok(Appearance::resolve(options, |name| variable(name).filter(|_| name != ignored)))
 }
 

@@ -15,7 +15,8 @@ use super::store_clock::StoreClock;
 use super::terminal_input::TerminalInputPipes;
 use crate::model::{
     Call, Command, Definition, DueCounts, DuePage, DueRecord, EnvironmentId, Event, EventRecord, ExpectationState,
-    HookResult, Job, JobCounts, JobId, QueueId, QueueInfo, Refusal, Run, RunId, ScheduleState, ScheduleTarget,
+    HookResult, Job, JobCounts, JobId, QueueId, QueueInfo, Refusal, Run, RunId, RunPeriod, RunSpan, ScheduleState,
+    ScheduleTarget,
     SiteState, WorkerId, WorkerInfo,
 };
 
@@ -210,6 +211,9 @@ pub trait Store: Send {
 
     /// All runs of a job, oldest first.
     fn runs(&mut self, job: JobId) -> Result<Vec<Run>, StoreError>;
+
+    /// The latest runs of the jobs in a queue, or in all, that were in progress in a period; latest first.
+    fn runs_in(&mut self, period: &RunPeriod) -> Result<Vec<RunSpan>, StoreError>;
 
     /// Deletes finished jobs, runs and output beyond the retention settings of their queues. Output that is being
     /// written or read is kept until the next time.

@@ -21,8 +21,8 @@ use super::store_clock::StoreClock;
 use super::terminal_input::TerminalInputPipes;
 use crate::model::{
     Command, DueCounts, DuePage, DueRecord, EnvironmentId, Event, EventRecord, ExpectationState, HookResult, Job,
-    JobId, QueueId, QueueInfo, Retention, Run, RunId, ScheduleState, ScheduleTarget, Site, SiteState, StateReader,
-    WorkerId, WorkerInfo, next_ready_job,
+    JobId, QueueId, QueueInfo, Retention, Run, RunId, RunPeriod, RunSpan, ScheduleState, ScheduleTarget, Site,
+    SiteState, StateReader, WorkerId, WorkerInfo, next_ready_job,
 };
 
 /// A connection to a site in memory. Clones are connections to the same site.
@@ -225,6 +225,16 @@ impl Store for MemoryStore {
 
     fn runs(&mut self, job: JobId) -> Result<Vec<Run>, StoreError> {
         Ok(self.lock().runs.get(&job).cloned().unwrap_or_default())
+    }
+
+    fn runs_in(&mut self, period: &RunPeriod) -> Result<Vec<RunSpan>, StoreError> {
+        let site = self.lock();
+        let is_wanted = |job: &JobId| {
+            let queue = site.site.read(|state| state.job(*job).map(|job| job.queue.clone()));
+            queue.is_some_and(|queue| period.queue.as_ref().is_none_or(|wanted| *wanted == queue))
+        };
+        let runs = site.runs.iter().filter(|(job, _)| is_wanted(job));
+        Ok(period.select(runs.flat_map(|(job, runs)| runs.iter().map(|run| RunSpan::new(*job, run)))))
     }
 
     fn prune(&mut self, now: DateTime<Utc>) -> Result<PruneReport, StoreError> {

@@ -54,9 +54,14 @@ impl Registry {
 
     /// The registry of the user, in `$XDG_STATE_HOME` or `~/.local/state`. None without a home directory.
     pub fn of_user() -> Option<Self> {
+        Some(Self::new(Self::user_state_dir()?.join("sites")))
+    }
+
+    /// Where the user's own state is kept, that of no site: `$XDG_STATE_HOME/setlist` or `~/.local/state/setlist`.
+    pub fn user_state_dir() -> Option<PathBuf> {
         let base = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
         let base = base.or_else(|| Some(std::env::home_dir()?.join(".local/state")))?;
-        Some(Self::new(base.join("setlist/sites")))
+        Some(base.join("setlist"))
     }
 
     /// The registry of the owner of a state directory, which root uses too.

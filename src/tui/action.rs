@@ -41,6 +41,11 @@ pub enum Action {
     AllQueues,
     Overview,
     FindQueue,
+    Timeline,
+    History,
+    Graph,
+    Results,
+    Workers,
     FollowNewest,
     Failures,
     Sort,
@@ -178,6 +183,11 @@ pub static TABLE: &[ActionEntry] = table![
     A::AllQueues,      "all-queues",     ["0"],                    "",              "show the jobs of all queues",                                    Everywhere, G::Move;
     A::Overview,       "overview",       ["b"],                    "",              "show an overview of all queues; Enter goes into one",            Everywhere, G::Move;
     A::FindQueue,      "find-queue",     ["B"],                    "",              "find a queue by a part of its name",                             Everywhere, G::Move;
+    A::Timeline,       "timeline",       ["s"],                    "",              "show the runs of this queue over time, with what they waited for",Everywhere, G::Move;
+    A::History,        "history",        ["C"],                    "",              "chart the runs of the selected job: durations, memory, outcomes",Everywhere, G::Move;
+    A::Graph,          "graph",          ["m"],                    "",              "map what the selected job needs, and what needs it",             Everywhere, G::Move;
+    A::Results,        "results",        ["V"],                    "",              "compare the values of the matrix or list of the selected job",   Everywhere, G::Move;
+    A::Workers,        "workers",        ["W"],                    "",              "show the workers, and what each of them runs",                   Everywhere, G::Move;
     A::FollowNewest,   "follow-newest",   ["."],                    "",              "follow the newest job, until the cursor is moved",               Everywhere, G::Move;
     A::Open,           "open",           ["Enter"],                "open",          "show the output full screen",                                    Everywhere, G::Move;
     A::Find,           "find",           ["/"],                    "find",          "filter the lists, or search the output",                         Everywhere, G::Move;

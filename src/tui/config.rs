@@ -7,6 +7,7 @@ use super::action::{Action, TABLE};
 use super::keymap::Keymap;
 use super::keys::{KeyCode, KeyPress};
 use super::notifications::NotificationSettings;
+use super::role_colors::{ColorRole, RoleColors, parse_color};
 use super::theme::{AppearanceOptions, ThemeName};
 use crate::definition::yaml_file::{
     self, MapEntry, Node, NodeKind, Problem, Problems, ValuePath, closest_name, quoted,
@@ -27,7 +28,10 @@ pub struct Config {
 }
 
 /// The known fields.
-const FIELDS: [&str; 5] = ["keys", "theme", "ascii", "mouse", "notify"];
+const FIELDS: [&str; 6] = ["keys", "theme", "colors", "ascii", "mouse", "notify"];
+
+/// The actions that open pages.
+const PAGE_ACTIONS: [Action; 5] = [Action::Timeline, Action::History, Action::Graph, Action::Results, Action::Workers];
 
 /// An event that can be notified.
 #[derive(Clone, Copy)]
@@ -72,6 +76,7 @@ fn parse_config(root: &Node<'_>, problems: &mut Problems) -> Config {
         match &*entry.key.text {
             "keys" => parse_bindings(&entry.value, &path, &mut config.keymap, problems),
             "theme" => config.appearance.theme = parse_theme(&entry.value, &path, problems).unwrap_or_default(),
+            "colors" => parse_colors(&entry.value, &path, &mut config.appearance.colors, problems),
             "ascii" => config.appearance.ascii = yaml_file::boolean(&entry.value, &path, problems),
             "mouse" => config.mouse = yaml_file::boolean(&entry.value, &path, problems).unwrap_or_default(),
             "notify" => config.notify = parse_notifications(&entry.value, &path, problems),
@@ -96,6 +101,32 @@ fn parse_theme(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -
     let named = |name: &'static str| Some((name, name.parse().ok()?));
     let themes: Vec<(&'static str, ThemeName)> = ThemeName::names().filter_map(named).collect();
     yaml_file::keyword(node, path, &themes, problems)
+}
+
+/// Reads the colours of roles.
+fn parse_colors(node: &Node<'_>, path: &ValuePath<'_>, colors: &mut RoleColors, problems: &mut Problems) {
+    if matches!(node.kind, NodeKind::Null) {
+        return;
+    }
+    let Some(entries) = yaml_file::map(node, path, "a map from roles to colours", problems) else { return };
+    let names = || ColorRole::ALL.into_iter().map(ColorRole::name);
+    for entry in entries.iter().filter(|entry| entry.key.invalid.is_none()) {
+        let path = path.key(&entry.key.text);
+        let Some(role) = ColorRole::ALL.into_iter().find(|role| role.name() == entry.key.text) else {
+            let problem = Problem::new(entry.key.id, &path, format!("unknown role {}", quoted(&entry.key.text)));
+            let roles: Vec<String> = names().map(|name| format!("`{name}`")).collect();
+            problems.add(match closest_name(&entry.key.text.to_lowercase(), names()) {
+                Some(meant) => problem.hint(format!("did you mean `{meant}`?")),
+                None => problem.expected(format!("expected {}", roles.join(", "))),
+            });
+            continue;
+        };
+        let Some(text) = yaml_file::text(&entry.value, &path, problems) else { continue };
+        match parse_color(&text) {
+            Ok(color) => colors.set(role, color),
+            Err(why) => problems.add(Problem::new(entry.value.id, &path, why.to_string())),
+        }
+    }
 }
 
 /// Reads a name or a list of names.
@@ -132,6 +163,13 @@ fn parse_bindings(node: &Node<'_>, path: &ValuePath<'_>, keymap: &mut Keymap, pr
         }
         places.extend(bound.iter().map(|(key, id)| ((action, *key), *id)));
         keymap.set(action, bound.into_iter().map(|(key, _)| key).collect());
+    }
+    // A key of the user is taken from an action that had none in earlier versions.
+    for (_, key) in places.keys() {
+        for page in PAGE_ACTIONS.into_iter().filter(|page| !places.contains_key(&(*page, *key))) {
+            let keys: Vec<KeyPress> = keymap.keys(page).iter().filter(|other| *other != key).copied().collect();
+            keymap.set(page, keys);
+        }
     }
     let mut reported = Vec::new();
     for ((action, key), id) in &places {

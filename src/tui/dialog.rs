@@ -6,6 +6,7 @@ use super::input_form::InputForm;
 use super::line_editor::LineEditor;
 use super::log_search::LogSearch;
 use super::overview::Overview;
+use super::page::ScreenPage;
 
 /// A dialog that takes the keys until it is closed.
 #[derive(Debug)]
@@ -35,6 +36,8 @@ pub(super) enum Dialog {
     Overview(Overview),
     /// The search over the output of all jobs.
     SearchAll(Box<LogSearch>),
+    /// A view that fills the body.
+    Page(Box<ScreenPage>),
 }
 
 /// A new job while it is being typed.
@@ -65,7 +68,7 @@ impl Dialog {
             Self::SearchAll(search) => Some(&mut search.line),
             Self::Menu(menu) => menu.is_typing.then_some(&mut menu.line),
             Self::Overview(overview) => overview.is_typing.then_some(&mut overview.line),
-            Self::Confirm { .. } => None,
+            Self::Confirm { .. } | Self::Page(_) => None,
         }
     }
 }

@@ -4,11 +4,12 @@ use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::model::{Command, Definition, JobId, QueueId, RunId, WindowSize};
+use crate::model::{Command, Definition, JobId, QueueId, RunId, RunPeriod, WindowSize};
 use crate::site::GivenInputs;
 use crate::store::log::LogReader;
 
 use super::due_history::DueTimesRequest;
+use super::first_hints::UsedHint;
 use super::log_search::LogSearchRequest;
 
 /// Something to be done outside the screen's own state.
@@ -28,6 +29,8 @@ pub enum Effect {
     OpenArtifacts(RunId),
     /// Copy a text to the clipboard.
     CopyToClipboard(String),
+    /// Remember that a hint was used.
+    RememberHint(UsedHint),
     /// Show a desktop notification through the terminal.
     Notify(String),
     /// Stop the process group, as Ctrl-Z does; comes back as `Message::Suspend`.
@@ -71,6 +74,11 @@ pub enum StoreRequest {
     },
     /// Open the output of this run of a job and of the run before it; comes back as `Message::RunsToCompare`.
     OpenRunsToCompare(JobId, RunId),
+    /// Find a run of a job; comes back as `Message::FoundRun`.
+    #[expect(missing_docs, reason = "the job and its run")]
+    FindRun { job: JobId, run: RunId },
+    /// Load the runs of a period; comes back as `Message::RunsInPeriod`.
+    LoadPeriod(RunPeriod),
     /// Load all runs of a job; comes back as `Message::RunHistory`.
     LoadRuns(JobId),
     /// Load the due times of a schedule; comes back as `Message::DueTimes`.

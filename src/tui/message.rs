@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::definition;
-use crate::model::{DesiredState, EventRecord, HookResult, JobId, Run, RunId, SiteState};
+use crate::model::{DesiredState, EventRecord, HookResult, JobId, Run, RunId, RunPeriod, RunSpan, SiteState};
 use crate::site::WorkerCheck;
 use crate::store::log::LogReader;
 use crate::store::{CommandResult, TerminalInputWriter};
@@ -64,6 +64,12 @@ pub enum Message {
         /// The latest known result of `on_finish`.
         hook_result: Option<HookResult>,
     },
+    /// A run of a job, if it is kept.
+    #[expect(missing_docs, reason = "the job and the run")]
+    FoundRun { job: JobId, run: Option<Box<Run>> },
+    /// The latest runs of a period, latest first.
+    #[expect(missing_docs, reason = "the period and its runs")]
+    RunsInPeriod { period: RunPeriod, runs: Vec<RunSpan> },
     /// The due times of a schedule.
     DueTimes(Box<DueHistory>),
     /// Lines that a search over all output has found.

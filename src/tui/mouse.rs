@@ -39,6 +39,8 @@ pub(super) enum ClickTarget {
     QueueRow(QueueId),
     /// A line that a search has found.
     SearchHit(usize),
+    /// A row of a page, counted from the first visible one.
+    PageRow(usize),
     /// The tab of a list.
     List(Phase),
     /// The field of a form, by index, and the key that it gets.

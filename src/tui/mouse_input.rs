@@ -41,6 +41,7 @@ impl Screen {
                 }
                 return key.map_or_else(Vec::new, |key| self.press(key, now));
             }
+            (MouseAction::Click, Some(ClickTarget::PageRow(row))) => return self.click_on_page(row, now),
             // A dialog covers everything else.
             _ if self.dialog.is_some() => return self.wheel_in_dialog(mouse.action, now),
             _ if self.visible_file_error().is_some() => {
@@ -73,9 +74,12 @@ impl Screen {
 
     fn wheel_in_dialog(&mut self, action: MouseAction, now: DateTime<Utc>) -> Vec<Effect> {
         let code = match (&self.dialog, action) {
-            (Some(Dialog::Menu(_) | Dialog::Overview(_) | Dialog::SearchAll(_)), MouseAction::WheelUp) => KeyCode::Up,
-            (Some(Dialog::Menu(_) | Dialog::Overview(_) | Dialog::SearchAll(_)), MouseAction::WheelDown) => {
-                KeyCode::Down
+            (Some(Dialog::Menu(_) | Dialog::Overview(_) | Dialog::SearchAll(_) | Dialog::Page(_)), action) => {
+                match action {
+                    MouseAction::WheelUp => KeyCode::Up,
+                    MouseAction::WheelDown => KeyCode::Down,
+                    MouseAction::Click => return Vec::new(),
+                }
             }
             // One field a step.
             (Some(Dialog::Inputs(_)), MouseAction::WheelUp) => return self.press(KeyPress::plain(KeyCode::Up), now),

@@ -281,6 +281,8 @@ impl Session {
                         self.send(Message::Error(format!("Copying failed: {error}")));
                     }
                 }
+                // If it can't be remembered, it is shown again.
+                Effect::RememberHint(hint) => drop(hint.remember()),
                 // The next frame finds out if the terminal can't be written.
                 Effect::Notify(text) => drop(self.terminal.notify(&text)),
                 Effect::RequestSuspend => {

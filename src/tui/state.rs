@@ -12,6 +12,7 @@ use super::action::Action;
 use super::details_pane::DetailsPane;
 use super::dialog::Dialog;
 use super::due_history::DueTimesPane;
+use super::first_hints::FirstHints;
 use super::job_lists::JobLists;
 use super::job_terminal::TypingSession;
 use super::keymap::Keymap;
@@ -84,6 +85,8 @@ pub struct ScreenSettings {
     pub notifications: NotificationSettings,
     /// Whether to capture the mouse at first.
     pub captures_mouse: bool,
+    /// The keys that are hinted until they have been used.
+    pub hints: FirstHints,
     /// Converts a time to local time.
     pub local: fn(DateTime<Utc>) -> NaiveDateTime,
 }
@@ -231,6 +234,10 @@ impl Screen {
         } else {
             self.queue.read(|record, site_state| has_clock(self.queue.id(), record, site_state))
         };
+        if let Some(Dialog::Page(page)) = &self.dialog {
+            let page_tick = self.in_page_context(now, |context| page.next_tick(context));
+            return page_tick.into_iter().chain(self.status_line.clone().expire(now)).min();
+        }
         let second = ticks.then(|| now + TimeDelta::milliseconds(1000 - i64::from(now.timestamp_subsec_millis())));
         let expiry = self.status_line.clone().expire(now);
         let stats_change = self.stats.as_ref().and_then(|stats| {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 
 use crate::definition::{self, save};
-use crate::model::{Command, Definition, DuePage, Event, JobId, QueueId, Run, RunId};
+use crate::model::{Command, Definition, DuePage, Event, JobId, QueueId, Run, RunId, RunPeriod};
 use crate::site::{self, AppliedFile, Coalescer, Publishing, Reconciled, Respawn, SiteError, SitePaths, WorkerCheck};
 use crate::store::log::{LogReader, WatchedRuns};
 use crate::store::{
@@ -129,12 +129,14 @@ impl StoreThread {
             // Of these requests the last one makes the earlier ones superfluous.
             let last_log = requests.iter().rposition(|request| matches!(request, StoreRequest::OpenLog(_)));
             let last_runs = requests.iter().rposition(|request| matches!(request, StoreRequest::LoadRuns(_)));
+            let last_period = requests.iter().rposition(|request| matches!(request, StoreRequest::LoadPeriod(_)));
             let last_due = requests.iter().rposition(|request| matches!(request, StoreRequest::LoadDueTimes(_)));
             let last_read = requests.iter().rposition(|request| matches!(request, StoreRequest::ReadChanges));
             for (nth, request) in requests.drain(..).enumerate() {
                 let is_stale = match request {
                     StoreRequest::OpenLog(_) => Some(nth) != last_log,
                     StoreRequest::LoadRuns(_) => Some(nth) != last_runs,
+                    StoreRequest::LoadPeriod(_) => Some(nth) != last_period,
                     StoreRequest::LoadDueTimes(_) => Some(nth) != last_due,
                     StoreRequest::ReadChanges => Some(nth) != last_read,
                     StoreRequest::Submit(_)
@@ -142,6 +144,7 @@ impl StoreThread {
                     | StoreRequest::FindAdjacentRun { .. }
                     | StoreRequest::SearchLogs(_)
                     | StoreRequest::OpenRunsToCompare(..)
+                    | StoreRequest::FindRun { .. }
                     | StoreRequest::SaveJob { .. }
                     | StoreRequest::SetWindowSize(_)
                     | StoreRequest::ReloadFile { .. }
@@ -165,6 +168,8 @@ impl StoreThread {
             }
             StoreRequest::Subscribe(runs) => self.subscribe(runs),
             StoreRequest::FindAdjacentRun { job, from, direction } => self.find_adjacent_run(job, from, direction),
+            StoreRequest::FindRun { job, run } => self.find_run(job, run),
+            StoreRequest::LoadPeriod(period) => self.load_period(period),
             StoreRequest::LoadRuns(job) => self.load_runs(job),
             StoreRequest::OpenRunsToCompare(job, run) => self.open_runs_to_compare(job, run),
             StoreRequest::SearchLogs(request) => self.search_logs(request),
@@ -400,6 +405,23 @@ impl StoreThread {
         };
         let readers = [before.id, run].map(|run| self.store.log_reader(run));
         self.send(Message::RunsToCompare(Box::new(readers)));
+    }
+
+    fn find_run(&mut self, job: JobId, run: RunId) {
+        match self.store.runs(job) {
+            Ok(runs) => {
+                let run = runs.into_iter().find(|other| other.id == run).map(Box::new);
+                self.send(Message::FoundRun { job, run });
+            }
+            Err(error) => self.send(Message::Error(error.to_string())),
+        }
+    }
+
+    fn load_period(&mut self, period: RunPeriod) {
+        match self.store.runs_in(&period) {
+            Ok(runs) => self.send(Message::RunsInPeriod { period, runs }),
+            Err(error) => self.send(Message::Error(error.to_string())),
+        }
     }
 
     fn open(&self, run: RunId) -> (LogReader, TerminalInputWriter) {

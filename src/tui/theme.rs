@@ -11,6 +11,8 @@ use ratatui::style::{Color, Modifier, Style};
 
 use crate::model::Outcome;
 
+use super::role_colors::{ColorRole, RoleColors};
+
 /// Colours and symbols.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Appearance {
@@ -27,6 +29,8 @@ pub struct AppearanceOptions {
     pub theme: ThemeName,
     /// Whether to draw only ASCII.
     pub ascii: Option<bool>,
+    /// The colours that replace those of the theme.
+    pub colors: RoleColors,
 }
 
 /// A theme by its name.
@@ -114,6 +118,9 @@ pub struct Symbols {
     pub elbow: &'static str,
     /// Top left, top right, bottom left, bottom right.
     pub corners: [&'static str; 4],
+    pub bar: &'static str,
+    pub wait: &'static str,
+    pub path: &'static str,
     /// From low to high.
     pub bars: [&'static str; 8],
 }
@@ -138,7 +145,10 @@ impl Appearance {
         };
         let locale = || text("LC_ALL").or_else(|| text("LC_CTYPE")).or_else(|| text("LANG")).unwrap_or_default();
         let ascii = taste.ascii.unwrap_or_else(|| term == "linux" || matches!(locale().as_str(), "C" | "POSIX"));
-        Self::new(palette, ascii)
+        let appearance = Self::new(palette, ascii);
+        let has_true_color = text("COLORTERM").is_some_and(|value| matches!(&*value, "truecolor" | "24bit"));
+        let colors = if has_true_color { taste.colors } else { taste.colors.without_true_color() };
+        Self { theme: appearance.theme.with_colors(&colors), ..appearance }
     }
 
     /// Whether only ASCII is drawn.
@@ -194,6 +204,37 @@ impl Theme {
                 let cursor = bold.bg(Color::Indexed(25)).fg(Color::Indexed(231));
                 mono.coloured(Color::Indexed(16), Color::Indexed(26), Color::Indexed(166), Color::Indexed(90), cursor)
             }
+        }
+    }
+
+    /// The theme with other colours for some roles. A theme without colours stays without.
+    #[must_use]
+    pub fn with_colors(self, colors: &RoleColors) -> Self {
+        if self.palette == Palette::Mono {
+            return self;
+        }
+        let of = |style: Style, role| colors.get(role).map_or(style, |color| style.fg(color));
+        let selection = colors.get(ColorRole::Selection);
+        let cursor = selection.map_or(self.cursor, |color| self.cursor.bg(color));
+        let accented = |style| of(style, ColorRole::Accent);
+        // A colour for less important text replaces its dimness, which would add to it.
+        let undimmed = |style: Style, role| match colors.get(role) {
+            Some(color) => Style { add_modifier: style.add_modifier - Modifier::DIM, ..style.fg(color) },
+            None => style,
+        };
+        Self {
+            dim: undimmed(self.dim, ColorRole::Dim),
+            rule: undimmed(self.rule, ColorRole::Rule),
+            focus: accented(self.focus),
+            tab: accented(self.tab),
+            active: accented(self.active),
+            key: accented(self.key),
+            cursor: of(cursor, ColorRole::SelectionText),
+            success: of(self.success, ColorRole::Success),
+            failure: of(self.failure, ColorRole::Failure),
+            critical: of(self.critical, ColorRole::Failure),
+            warning: of(self.warning, ColorRole::Warning),
+            ..self
         }
     }
 
@@ -292,6 +333,9 @@ impl Symbols {
         tee: "├",
         elbow: "└",
         corners: ["┌", "┐", "└", "┘"],
+        bar: "━",
+        wait: "┄",
+        path: "*",
         bars: ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"],
     };
 
@@ -318,6 +362,9 @@ impl Symbols {
         tee: "|",
         elbow: "`",
         corners: ["+", "+", "+", "+"],
+        bar: "=",
+        wait: ".",
+        path: "@",
         bars: ["_", ".", ":", "-", "=", "+", "*", "#"],
     };
 }

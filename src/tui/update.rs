@@ -5,7 +5,7 @@ use ratatui::layout::Size;
 
 use crate::model::{Command, Event, EventRecord, JobId, QueueMode};
 
-use super::action::Action;
+use super::action::{Action, Group};
 use super::action_menu::MenuResponse;
 use super::dialog::Dialog;
 use super::effect::{Direction, Effect, ExitReason, Intent, StoreRequest, Submission};
@@ -39,6 +39,9 @@ impl Screen {
                 self.site.replace_state(*site_state);
                 self.with_lists(|lists, _, site_state| lists.refilter(site_state));
                 self.recount();
+                if let Some(Dialog::Page(page)) = &mut self.dialog {
+                    page.invalidate();
+                }
             }
             Message::Reply(reply) => effects.extend(self.handle_reply(&reply, now)),
             Message::LogOpened { run, reader, input } => self.output.open(run, *reader, input),
@@ -50,6 +53,8 @@ impl Screen {
             }
             Message::RunsToCompare(readers) => effects.push(Effect::OpenDiff(readers)),
             Message::RunHistory { job, runs, hook_result } => self.details.set_runs(job, runs, hook_result),
+            Message::FoundRun { job, run } => effects.extend(self.show_found_run(job, run.map(|run| *run), now)),
+            Message::RunsInPeriod { period, runs } => self.set_page_runs(&period, runs, now),
             Message::DueTimes(history) => self.due_times.set(*history),
             Message::LogSearch(results) => {
                 if let Some(Dialog::SearchAll(search)) = &mut self.dialog {
@@ -91,13 +96,15 @@ impl Screen {
         // Subscribe before reading, so that no output is missed.
         effects.extend(self.sync_subscriptions());
         effects.extend(output_effects);
-        let job = self.selected_job().filter(|_| self.shows_details());
+        let needs_runs = self.shows_details() || self.shows_run_chart();
+        let job = self.job_in_focus().filter(|_| needs_runs);
         effects.extend(self.details.show(job.as_ref()));
         let (due_times, local) = (&mut self.due_times, self.settings.local);
         let to_load = self.site.read(|site_state| {
             due_times.show(job.as_ref().and_then(|job| site_state.schedule_of_job(job)), now, local)
         });
         effects.extend(to_load.map(|request| Effect::Store(StoreRequest::LoadDueTimes(Box::new(request)))));
+        effects.extend(self.sync_page(now));
         self.sync_typing();
         effects
     }
@@ -175,7 +182,7 @@ impl Screen {
             }
             return;
         };
-        let Self { site, lists, stats, .. } = self;
+        let Self { site, lists, stats, dialog, .. } = self;
         let (mut filter, mut stats) = (lists.filter_mut(), stats.as_mut());
         site.read(|site_state| {
             let Some(job) = site_state.job(id) else { return };
@@ -194,6 +201,9 @@ impl Screen {
             }
             if let Some(stats) = &mut stats {
                 stats.add(job);
+            }
+            if let Some(Dialog::Page(page)) = dialog {
+                page.observe(job);
             }
         });
     }
@@ -308,6 +318,11 @@ impl Screen {
                     }
                 }
             }
+            Dialog::Page(_) => {
+                if let Dialog::Page(page) = dialog {
+                    return self.press_on_page(*page, key, now);
+                }
+            }
             Dialog::Add(draft) => match key.code {
                 _ if cancels => {}
                 KeyCode::Enter => return self.add_job(draft).into_iter().collect(),
@@ -356,12 +371,16 @@ impl Screen {
     }
 
     /// Performs an action, and shows the dialog again unless the action goes elsewhere.
-    fn perform_over(&mut self, dialog: Dialog, action: Action, now: DateTime<Utc>) -> Vec<Effect> {
+    pub(super) fn perform_over(&mut self, dialog: Dialog, action: Action, now: DateTime<Utc>) -> Vec<Effect> {
         let effects = self.perform(action, now);
-        let stays = matches!(
-            action,
-            Action::Process | Action::ProcessAll | Action::MoreParallel | Action::LessParallel | Action::Mouse
-        );
+        let is_on_jobs = action.entry().is_some_and(|entry| entry.group == Group::Jobs);
+        let stays = match &dialog {
+            Dialog::Page(_) => is_on_jobs || action == Action::Mouse,
+            _ => matches!(
+                action,
+                Action::Process | Action::ProcessAll | Action::MoreParallel | Action::LessParallel | Action::Mouse
+            ),
+        };
         if stays && self.dialog.is_none() {
             self.dialog = Some(dialog);
         }

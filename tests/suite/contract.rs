@@ -54,7 +54,7 @@ use reservations::{
 };
 use results::{
     a_job_has_the_result_of_its_last_run_or_none, a_job_that_stopped_its_queue_keeps_its_result,
-    each_run_keeps_its_cause_and_what_it_used, failed,
+    each_run_keeps_its_cause_and_what_it_used, failed, the_runs_of_a_period_are_found_by_time_and_queue,
 };
 use retention::{old_jobs_are_pruned_unless_the_file_has_them, old_runs_are_pruned_except_the_latest};
 use schedules::{
@@ -130,6 +130,7 @@ contract! {
     a_job_has_the_result_of_its_last_run_or_none,
     a_job_that_stopped_its_queue_keeps_its_result,
     each_run_keeps_its_cause_and_what_it_used,
+    the_runs_of_a_period_are_found_by_time_and_queue,
     a_job_runs_for_the_user_who_requested_it, the_first_request_for_a_queue_counts_until_it_is_idle,
     what_follows_from_a_request_has_its_environment,
     an_environment_is_in_use_until_its_jobs_have_finished,

@@ -1,5 +1,6 @@
 //! The whole program in a real pseudo-terminal: real keys, real jobs, what the screen shows.
 
+mod first_minute;
 mod linear;
 mod saved_jobs;
 
@@ -37,8 +38,15 @@ impl Terminal {
         Self::run(site, command)
     }
 
-    /// Runs any program in this site, in a terminal of 80x24.
-    pub(crate) fn run(site: &TempSite, mut command: CommandBuilder) -> Self {
+    /// Runs any program in this site, in a terminal of 80x24, as for a user who knows the first keys.
+    pub(crate) fn run(site: &TempSite, command: CommandBuilder) -> Self {
+        std::fs::create_dir_all(site.join("state-home/setlist")).unwrap();
+        site.write("state-home/setlist/used-hints", "process\nopen\nhelp\n");
+        Self::run_first(site, command)
+    }
+
+    /// Same for a new user.
+    pub(crate) fn run_first(site: &TempSite, mut command: CommandBuilder) -> Self {
         let pair = native_pty_system().openpty(size(80, 24)).unwrap();
         command.cwd(site.path());
         command.env("TERM", "xterm-256color");

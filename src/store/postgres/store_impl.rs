@@ -8,11 +8,12 @@ use chrono::{DateTime, Utc};
 use super::connection::PostgresStore;
 use super::output_upload::OutputUploader;
 use super::site_copy::{SiteRow, events, news_sql, reaches};
-use super::sql_text::{parsed, required};
+use super::sql_text::{json, literal, nanos, parsed, required};
 use super::{leases, listener, output_download};
 use crate::model::{
     DueCounts, DuePage, DueRecord, EnvironmentId, EventRecord, ExpectationState, HookResult, Job, JobId, QueueId,
-    QueueInfo, Run, RunId, ScheduleState, ScheduleTarget, SiteState, StateReader, WorkerId, WorkerInfo, next_ready_job,
+    QueueInfo, Run, RunId, RunPeriod, RunSpan, ScheduleState, ScheduleTarget, SiteState, StateReader, WorkerId,
+    WorkerInfo, next_ready_job,
 };
 use crate::store::backend::{PruneReport, Store, TimedCommand, TransactionReport, WorkerLease, require_scripts};
 use crate::store::error::StoreError;
@@ -140,6 +141,29 @@ impl Store for PostgresStore {
             let job = state.job(job).or_else(|| Some(state.removed_with_reason(job)?.0));
             runs.extend(job.and_then(Job::last_run_with_value));
             Ok(runs)
+        })
+    }
+
+    fn runs_in(&mut self, period: &RunPeriod) -> Result<Vec<RunSpan>, StoreError> {
+        let (site, from) = (self.site, period.from.map_or(i64::MIN, nanos));
+        let of_queue = period.queue.as_ref().map(|queue| format!("AND j.queue = {}", json(queue))).unwrap_or_default();
+        let has_started = |until: DateTime<Utc>| {
+            format!("AND (r.body::json->>'started')::timestamptz < {}", literal(&until.to_rfc3339()))
+        };
+        let before = period.until.map(has_started).unwrap_or_default();
+        // A run that is not the last of its job has ended.
+        let sql = format!(
+            "SELECT r.job, r.body FROM setlist.runs r \
+             JOIN setlist.jobs j ON j.site = r.site AND j.id = r.job AND j.removed IS NULL {of_queue} \
+             WHERE r.site = {site} AND r.ended >= {from} {before} ORDER BY r.id DESC LIMIT {}",
+            period.limit
+        );
+        self.read_with(&sql, |state, rows| {
+            let span = |row| Ok(RunSpan::new(required(row, 0)?, &required(row, 1)?));
+            let earlier = rows.iter().map(span).collect::<Result<Vec<_>, StoreError>>()?;
+            let is_wanted = |job: &&Job| period.queue.as_ref().is_none_or(|queue| job.queue == *queue);
+            let latest = state.jobs().filter(is_wanted).filter_map(RunSpan::latest);
+            Ok(period.select(earlier.into_iter().chain(latest)))
         })
     }
 

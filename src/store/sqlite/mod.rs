@@ -21,6 +21,7 @@ mod prune;
 mod queries;
 mod read_only;
 mod removal_check;
+mod run_spans;
 mod schedule_rows;
 mod store_impl;
 mod tx_cache;

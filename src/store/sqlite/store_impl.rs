@@ -7,10 +7,11 @@ use chrono::{DateTime, Utc};
 
 use super::connection::SqliteStore;
 use super::tx_state::TxState;
-use super::{load, open, queries, schedule_rows};
+use super::{load, open, queries, run_spans, schedule_rows};
 use crate::model::{
     DueCounts, DuePage, DueRecord, EnvironmentId, EventRecord, ExpectationState, HookResult, Job, JobId, QueueId,
-    QueueInfo, Run, RunId, ScheduleState, ScheduleTarget, SiteState, WorkerId, WorkerInfo, next_ready_job,
+    QueueInfo, Run, RunId, RunPeriod, RunSpan, ScheduleState, ScheduleTarget, SiteState, WorkerId, WorkerInfo,
+    next_ready_job,
 };
 use crate::store::backend::{
     JobName, PruneReport, SiteOverview, Store, TimedCommand, TransactionReport, require_scripts,
@@ -135,6 +136,10 @@ impl Store for SqliteStore {
 
     fn runs(&mut self, job: JobId) -> Result<Vec<Run>, StoreError> {
         self.read(|snapshot| load::runs(snapshot, job))
+    }
+
+    fn runs_in(&mut self, period: &RunPeriod) -> Result<Vec<RunSpan>, StoreError> {
+        self.read(|snapshot| run_spans::runs_in(snapshot, period))
     }
 
     fn prune(&mut self, now: DateTime<Utc>) -> Result<PruneReport, StoreError> {

@@ -44,10 +44,16 @@ impl Screen {
         } else {
             self.try_perform(action, now)
         };
-        performed.unwrap_or_else(|why| {
-            self.status_line.show(Severity::Warning, why, now);
-            Vec::new()
-        })
+        match performed {
+            Ok(mut effects) => {
+                effects.extend(self.settings.hints.take(action).map(Effect::RememberHint));
+                effects
+            }
+            Err(why) => {
+                self.status_line.show(Severity::Warning, why, now);
+                Vec::new()
+            }
+        }
     }
 
     /// Why an action is unavailable now, if it is.
@@ -158,6 +164,9 @@ impl Screen {
             Action::FindQueue => self.plan_overview(true),
             Action::SearchAll => self.plan_search(),
             Action::Diff => self.plan_diff(),
+            Action::Timeline | Action::History | Action::Graph | Action::Results | Action::Workers => {
+                self.page_of(action).map(|page| ActionPlan::Open(Dialog::Page(Box::new(page))))
+            }
             Action::Copy => Ok(self.plan_approve(&self.selected_approval()?)),
             Action::CommandPalette => Ok(ActionPlan::open(Dialog::Menu(ActionMenu::palette()))),
             Action::Quit => Ok(ActionPlan::Apply(vec![Effect::Exit(ExitReason::Quit)])),
@@ -197,7 +206,7 @@ impl Screen {
         format!("Fix jobs.yaml first ({edit} edits it), or press {back} to dismiss.")
     }
 
-    fn require_selected(&self) -> Result<Job, String> {
+    pub(super) fn require_selected(&self) -> Result<Job, String> {
         self.selected_job()
             .ok_or_else(|| format!("No job is selected: there are no {} jobs.", self.lists.focus().list.as_str()))
     }
@@ -259,7 +268,7 @@ fn works_over_file_error(action: Action) -> bool {
 }
 
 /// Whether an action means the selected job, so that the cursor must not leave it by itself.
-fn selects_job(action: Action) -> bool {
+pub(super) fn selects_job(action: Action) -> bool {
     !matches!(
         action,
         Action::Process
@@ -278,6 +287,8 @@ fn selects_job(action: Action) -> bool {
             | Action::Overview
             | Action::FindQueue
             | Action::SearchAll
+            | Action::Timeline
+            | Action::Workers
             | Action::FollowNewest
             | Action::Follow
             | Action::Wrap

@@ -34,7 +34,7 @@ pub(super) fn draw(
     };
     match line.dialog {
         // They have boxes of their own.
-        Dialog::Confirm { .. } | Dialog::Inputs(_) => None,
+        Dialog::Confirm { .. } | Dialog::Inputs(_) | Dialog::Page(_) => None,
         Dialog::Add(draft) if draft.edits_title => input("title: ", &draft.title, buffer),
         Dialog::Add(draft) => input(&format!("add to {}: ", line.queue), &draft.script, buffer),
         Dialog::Filter(filter) => {

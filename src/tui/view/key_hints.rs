@@ -149,6 +149,7 @@ fn dialog_hints(dialog: &Dialog) -> &'static [(&'static str, &'static str)] {
             true => &[("Enter", "show"), ("Down Up", "select"), ("Tab", "only this queue"), ("Esc", "back")],
             false => &[("Enter", "show"), ("Down Up", "select"), ("Tab", "all queues"), ("Esc", "back")],
         },
+        Dialog::Page(page) => page.hints(),
         Dialog::Menu(_) => &[("/", "find"), ("Enter", "run"), ("j k", "select"), ("Esc", "close")],
     }
 }

@@ -2,14 +2,12 @@
 
 use ratatui::style::{Modifier, Style};
 
-use crate::model::{Job, SiteState, result_value};
+use crate::model::{Job, result_value};
 use crate::text;
+use crate::tui::results_table::matrix_jobs;
 use crate::tui::sort_order::SortOrder;
 
 use super::detail_column::{DetailColumn, DetailLine};
-
-/// In a queue with more jobs than this, the results are not looked up while the screen is drawn.
-const MAX_QUEUE_JOBS: usize = 20_000;
 
 /// The most columns of a parameter or value.
 const MAX_WIDTH: usize = 20;
@@ -72,17 +70,4 @@ impl DetailColumn<'_> {
             (format!("  {cells}"), style),
         ]
     }
-}
-
-/// The jobs of the matrix of `job`, in the order of the file; `None` if the queue has too many jobs.
-fn matrix_jobs<'a>(job: &Job, site: &'a SiteState) -> Option<Vec<&'a Job>> {
-    let queue = site.queue(&job.queue)?;
-    let lists = [&queue.finished, &queue.running, &queue.pending];
-    if lists.iter().map(|list| list.len()).sum::<usize>() > MAX_QUEUE_JOBS {
-        return None;
-    }
-    let all = lists.into_iter().flatten().filter_map(|id| site.job(*id));
-    let mut jobs: Vec<&Job> = all.filter(|other| other.is_in_matrix_of(job)).collect();
-    jobs.sort_by_key(|job| (job.position, job.id));
-    Some(jobs)
 }

@@ -30,6 +30,8 @@ pub(super) enum MessageLine<'a> {
     NoWorker(&'a QueueId),
     /// The selected job, and why it is waiting.
     Job(&'a Job, Option<WaitReason>),
+    /// Keys for the first minutes, each with what it does.
+    Hints(Vec<(String, &'static str)>),
     Empty,
 }
 
@@ -69,6 +71,12 @@ impl MessageLine<'_> {
                 let process = settings.keymap.key(Action::Process);
                 let message = format!("No worker is running the jobs of {queue}. Press {process} to start one.");
                 painter.left(&text::sanitize_line(&message), theme.failure);
+            }
+            Self::Hints(hints) => {
+                for (nth, (key, does)) in hints.iter().enumerate() {
+                    let separator = if nth == 0 { String::new() } else { format!(" {} ", symbols.dot) };
+                    painter.left(&separator, theme.dim).left(key, theme.key).left(&format!(" {does}"), theme.dim);
+                }
             }
             Self::Job(job, waiting) => {
                 painter.left(&job_summary(job, waiting.as_ref(), settings, now), theme.dim);

@@ -14,20 +14,27 @@ mod input_form;
 mod job_details;
 mod job_lists;
 mod job_row;
+mod job_state_text;
 mod key_hints;
 mod line_painter;
 mod log_search;
 mod matrix_results;
 mod message_line;
+mod needs_graph;
 mod needs_tree;
 mod output_pane;
 mod output_tiles;
 mod output_title;
 mod overview;
+mod page_title;
 mod progress_bar;
+mod results_table;
+mod run_chart;
 mod run_history;
 mod schedule_details;
 mod time_format;
+mod timeline;
+mod workers_table;
 
 use chrono::{DateTime, Utc};
 use ratatui::Frame;
@@ -41,6 +48,7 @@ use super::dialog::Dialog;
 use super::layout::{LayoutKind, PHASES, ScreenLayout};
 use super::mouse::ClickTargets;
 use super::overview::Overview;
+use super::page::ScreenPage;
 use super::state::Screen;
 use action_menu::MenuContext;
 use confirm_box::ConfirmBox;
@@ -52,9 +60,14 @@ use job_details::JobDetails;
 use job_lists::ListView;
 use key_hints::KeyHints;
 use message_line::MessageLine;
+use needs_graph::GraphContext;
 use output_pane::OutputContext;
 use output_tiles::TilesContext;
 use overview::OverviewContext;
+use results_table::ResultsContext;
+use run_chart::RunChartContext;
+use timeline::TimelineContext;
+use workers_table::WorkersContext;
 
 impl Screen {
     /// Draws the screen as of `now`. Returns the position of the terminal's cursor, if it is shown.
@@ -94,6 +107,8 @@ impl Screen {
             self.dialog = Some(Dialog::Overview(overview));
         } else if let Some(Dialog::SearchAll(search)) = &mut self.dialog {
             log_search::draw(search, &self.settings.appearance, layout.body, buffer, &mut targets);
+        } else if let Some(Dialog::Page(page)) = &self.dialog {
+            self.draw_page(page, layout, buffer, &mut targets, now);
         } else if !self.has_queue() {
             empty_states::draw_no_queues(&self.settings, layout.body, buffer);
         } else {
@@ -159,6 +174,29 @@ impl Screen {
                 stats: &|row| self.stats_of(row.id, row.queue, site, now),
             };
             context.draw(overview, layout.body, buffer, targets);
+        });
+    }
+
+    fn draw_page(
+        &self,
+        page: &ScreenPage,
+        layout: &ScreenLayout,
+        buffer: &mut Buffer,
+        targets: &mut ClickTargets,
+        now: DateTime<Utc>,
+    ) {
+        let (settings, area) = (&self.settings, layout.body);
+        self.site.read(|site| match page {
+            ScreenPage::Timeline(timeline) => {
+                TimelineContext { settings, site, now }.draw(timeline, area, buffer, targets)
+            }
+            ScreenPage::History(chart) => {
+                let history = self.details.history();
+                RunChartContext { settings, site, history, now }.draw(chart, area, buffer, targets);
+            }
+            ScreenPage::Graph(graph) => GraphContext { settings, site, now }.draw(graph, area, buffer, targets),
+            ScreenPage::Results(table) => ResultsContext { settings, site, now }.draw(table, area, buffer, targets),
+            ScreenPage::Workers(table) => WorkersContext { settings, site, now }.draw(table, area, buffer, targets),
         });
     }
 
@@ -238,8 +276,15 @@ impl Screen {
         hints.draw(layout.hints, buffer, targets);
     }
 
+    /// The keys of the first minutes that were not used yet; `None` if all were, or where others count.
+    fn first_hints(&self) -> Option<Vec<(String, &'static str)>> {
+        let left = self.settings.hints.left().map(|(action, does)| (self.key(*action), *does));
+        let left: Vec<_> = left.collect();
+        (self.has_queue() && self.dialog.is_none() && !left.is_empty()).then_some(left)
+    }
+
     fn draw_message(&self, layout: &ScreenLayout, buffer: &mut Buffer, now: DateTime<Utc>) -> Option<(u16, u16)> {
-        let job = self.selected_job();
+        let job = self.job_in_focus();
         let line = if let Some(dialog) = self.dialog.as_ref().filter(|dialog| shows_line(dialog)) {
             let query_error = self.lists.query_error();
             MessageLine::Dialog(DialogLine { dialog, queue: self.queue.id(), query_error })
@@ -249,6 +294,8 @@ impl Screen {
             MessageLine::FileErrors { count: error.errors, has_valid_version: self.has_queue() }
         } else if self.has_queue() && self.site.read(|site| self.idle_check(site, now).lacks_worker(self.queue.id())) {
             MessageLine::NoWorker(self.queue.id())
+        } else if let Some(hints) = self.first_hints() {
+            MessageLine::Hints(hints)
         } else if let Some(job) = job.as_ref().filter(|_| !matches!(self.dialog, Some(Dialog::Overview(_)))) {
             MessageLine::Job(job, self.site.read(|site| site.wait_reason(job)))
         } else {
@@ -261,7 +308,7 @@ impl Screen {
 /// Whether a dialog is shown in the message line.
 fn shows_line(dialog: &Dialog) -> bool {
     match dialog {
-        Dialog::Confirm { .. } | Dialog::Inputs(_) => false,
+        Dialog::Confirm { .. } | Dialog::Inputs(_) | Dialog::Page(_) => false,
         Dialog::Menu(menu) => menu.is_typing,
         Dialog::Overview(overview) => overview.is_typing,
         Dialog::Add(_) | Dialog::Filter(_) | Dialog::Search(_) | Dialog::SearchAll(_) => true,

@@ -2,11 +2,11 @@
 
 use ratatui::style::Style;
 
-use crate::model::{Job, JobId, JobState, Outcome, OutcomeCondition};
+use crate::model::{Job, JobId, Outcome, OutcomeCondition};
 use crate::text;
 
 use super::detail_column::{DetailColumn, DetailLine};
-use super::{job_row, time_format};
+use super::job_state_text::job_state_text;
 
 /// How many levels of needs are shown, and how many needs in total.
 const MAX_NEEDS_DEPTH: usize = 4;
@@ -67,26 +67,7 @@ impl DetailColumn<'_> {
         let Some(job) = needed else {
             return vec![(format!("{} {id} (removed)", appearance.symbols.failed), appearance.theme.failure)];
         };
-        let (sign, style, words) = match &job.state {
-            JobState::Pending { .. } => {
-                let words = self.site.wait_reason(job).map(|waiting| waiting.describe(self.now)).unwrap_or_default();
-                (
-                    appearance.symbols.dot,
-                    appearance.theme.dim,
-                    if words.is_empty() { "pending".to_owned() } else { words },
-                )
-            }
-            JobState::Running { .. } => (
-                appearance.symbols.running,
-                appearance.theme.active,
-                format!("running {}", time_format::elapsed_seconds(job, self.now)),
-            ),
-            JobState::Finished { outcome, .. } => {
-                let (sign, style) = appearance.outcome(outcome);
-                (sign, style, job_row::outcome_text(outcome))
-            }
-        };
-        let words = text::sanitize_line(&words);
+        let (sign, style, words) = job_state_text(job, self.site, appearance, self.now);
         let words_style = if job.outcome() == Some(&Outcome::Succeeded) { appearance.theme.dim } else { style };
         vec![(format!("{sign} "), style), (self.job_label(job), Style::new()), (format!("  {words}"), words_style)]
     }

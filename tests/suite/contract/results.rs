@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use setlist::model::{
     Cause, CauseKind, Command, DesiredQueue, DesiredState, DiskUsage, Exit, Failure, FailureKind, Job, JobId,
-    OnFailure, Outcome, Phase, QueueSettings, RunEnd, RunReport, StopSignal, Usage,
+    OnFailure, Outcome, Phase, QueueId, QueueSettings, RunEnd, RunPeriod, RunReport, RunSpan, StopSignal, Usage,
 };
 use setlist::store::Store;
 
@@ -136,4 +136,36 @@ pub(super) fn a_job_that_stopped_its_queue_keeps_its_result(backend: &BackendSit
         run(store, 70, 80, Outcome::Succeeded, 0)
     };
     assert_eq!(result(&succeeded), (Some("fine"), Some(10), Some(Exit::Code(0))));
+}
+
+pub(super) fn the_runs_of_a_period_are_found_by_time_and_queue(backend: &BackendSite) {
+    let mut store = backend.connect();
+    let store = store.as_mut();
+    join(store);
+    execute(store, add(1), 0);
+    execute(store, process(), 10);
+    run(store, 20, 50, Outcome::Succeeded, 0);
+    for (from, to, outcome) in [(70, 75, failed()), (80, 100, Outcome::Succeeded)] {
+        execute(store, Command::Run { job: JobId(1), force: false }, from - 1);
+        run(store, from, to, outcome, 0);
+    }
+    execute(store, Command::Run { job: JobId(1), force: false }, 110);
+    let worker = store.workers().unwrap()[0].id;
+    assert!(store.execute(&[claim(worker)], at(120)).unwrap()[0].is_ok());
+    let mut found = |queue: Option<&str>, from: Option<i64>, until: Option<i64>, limit| -> Vec<(u32, i64, bool)> {
+        let queue = queue.map(QueueId::from);
+        let period = RunPeriod { queue, from: from.map(at), until: until.map(at), limit };
+        let spans = store.runs_in(&period).unwrap();
+        assert!(spans.iter().all(|span| span.job == JobId(1) && span.outcome.is_some() == span.ended.is_some()));
+        let failed = |span: &RunSpan| span.outcome.as_ref().is_some_and(|outcome| outcome.failure().is_some());
+        spans.iter().map(|span| (span.attempt, (span.started - at(0)).num_milliseconds(), failed(span))).collect()
+    };
+    let unit = (at(1) - at(0)).num_milliseconds();
+    let all = vec![(4, 120 * unit, false), (3, 80 * unit, false), (2, 70 * unit, true), (1, 20 * unit, false)];
+    assert_eq!(found(None, None, None, 10), all);
+    assert_eq!(found(None, None, None, 2), all[..2], "the latest");
+    assert_eq!(found(Some(queue().as_str()), Some(75), Some(100), 10), all[1..3], "in progress in the period");
+    assert_eq!(found(None, Some(101), None, 10), all[..1], "one that is still running");
+    assert_eq!(found(None, None, Some(60), 10), all[3..]);
+    assert_eq!(found(Some("elsewhere"), None, None, 10), []);
 }

@@ -59,7 +59,7 @@ macro_rules! snapshot {
 }
 
 /// The themes whose styles are in the snapshots.
-const THEMES: [Palette; 4] = [Palette::Dark, Palette::Light, Palette::Colorblind, Palette::Mono];
+const THEMES: [Palette; 5] = Palette::ALL;
 
 /// The screen as text, then a letter for the style of each cell, then the meaning of each letter in each theme.
 fn styled(width: u16, height: u16, keys: &str) -> String {
@@ -419,7 +419,10 @@ fn theme_names_round_trip() {
 fn the_environment_decides_what_was_not_set() {
     let resolve = |theme: &str, ascii, set: &[(&str, &str)]| {
         let variable = |name: &str| set.iter().find(|(set, _)| *set == name).map(|(_, value)| value.into());
-        let appearance = Appearance::resolve(AppearanceOptions { theme: theme.parse().unwrap(), ascii }, variable);
+        let appearance = Appearance::resolve(
+            AppearanceOptions { theme: theme.parse().unwrap(), ascii, ..AppearanceOptions::default() },
+            variable,
+        );
         (appearance.theme.palette, appearance.is_ascii())
     };
     assert_eq!(resolve("auto", None, &[]), (Palette::Dark, false));
@@ -477,4 +480,35 @@ fn no_title_disturbs_the_cells_beside_it() {
         let width = setlist::text::width;
         assert_eq!(width(before), width(plain), "{row}");
     }
+}
+
+#[test]
+fn the_timeline_at_80_by_24() {
+    snapshot!("80x24-timeline", styled(80, 24, "s"));
+}
+
+#[test]
+fn the_timeline_at_120_by_40() {
+    snapshot!("120x40-timeline", styled(120, 40, "s"));
+}
+
+#[test]
+fn the_timeline_in_ascii_at_40_by_10() {
+    let mut harness = busy_site(40, 10, Appearance::new(Palette::Mono, true));
+    snapshot!("40x10-timeline-ascii", harness.keys("s").text());
+}
+
+#[test]
+fn the_history_at_80_by_24() {
+    snapshot!("80x24-history", styled(80, 24, "/unit<Enter>C"));
+}
+
+#[test]
+fn the_needs_at_80_by_24() {
+    snapshot!("80x24-needs", styled(80, 24, "m"));
+}
+
+#[test]
+fn the_workers_at_80_by_24() {
+    snapshot!("80x24-workers", styled(80, 24, "W"));
 }

@@ -1,11 +1,12 @@
 //! The user's settings: keys, themes, and the diagnostics of mistakes.
 
 use proptest::prelude::*;
+use ratatui::style::{Color, Modifier};
 use setlist::tui::action::{Action, TABLE};
 use setlist::tui::config::Config;
 use setlist::tui::keymap::Keymap;
 use setlist::tui::keys::{KeyCode, KeyPress};
-use setlist::tui::theme::{Palette, ThemeName};
+use setlist::tui::theme::{Appearance, Palette, Theme, ThemeName};
 
 #[track_caller]
 fn good(text: &str) -> Config {
@@ -139,4 +140,45 @@ proptest! {
         let read = Config::parse("config.yaml", &text).map(|config| config.keymap);
         prop_assert_eq!(read.map_err(|errors| errors.render(false)), Ok(wanted));
     }
+}
+
+#[test]
+fn colours_of_roles_replace_those_of_the_theme() {
+    let config =
+        good("theme: light\ncolors: {accent: '#7aa2f7', failure: bright-magenta, dim: 245, selection: blue}\n");
+    let terminal = |name: &str| (name == "COLORTERM").then(|| "truecolor".into());
+    let theme = Appearance::resolve(config.appearance, terminal).theme;
+    let plain = Theme::new(Palette::Light);
+    assert_eq!(
+        (theme.focus.fg, theme.key.fg),
+        (Some(Color::Rgb(0x7a, 0xa2, 0xf7)), Some(Color::Rgb(0x7a, 0xa2, 0xf7)))
+    );
+    assert_eq!((theme.failure.fg, theme.success), (Some(Color::LightMagenta), plain.success));
+    assert_eq!((theme.dim.fg, theme.dim.add_modifier.contains(Modifier::DIM)), (Some(Color::Indexed(245)), false));
+    assert_eq!(theme.cursor.bg, Some(Color::Blue));
+    // Terminals with 256 colours get the nearest one, those without colours none.
+    let few = Appearance::resolve(config.appearance, |_| None).theme;
+    assert_eq!(few.focus.fg, Some(Color::Indexed(111)));
+    let config = good("colors: {accent: red}\n");
+    let none = Appearance::resolve(config.appearance, |name: &str| (name == "NO_COLOR").then(|| "1".into())).theme;
+    assert_eq!(none, Theme::new(Palette::Mono));
+}
+
+#[test]
+fn wrong_colours_are_reported() {
+    let errors = bad("colors:\n  acent: red\n  success: greenish\n  dim: 256\n  rule: '#12'\n");
+    assert!(errors.contains("unknown role `acent`") && errors.contains("did you mean `accent`?"), "{errors}");
+    for wrong in ["greenish", "256", "#12"] {
+        assert!(errors.contains(&format!("invalid colour \"{wrong}\"; write a name such as cyan")), "{errors}");
+    }
+}
+
+#[test]
+fn keys_of_pages_yield_to_those_of_the_user() {
+    let config = good("keys:\n  mark: [m, s]\n");
+    assert_eq!(keys(&config, Action::Mark), ["m", "s"]);
+    assert!(keys(&config, Action::Graph).is_empty() && keys(&config, Action::Timeline).is_empty());
+    assert_eq!(keys(&config, Action::History), ["C"]);
+    let config = good("keys: {timeline: t2}\n".replace("t2", "F2").as_str());
+    assert_eq!(keys(&config, Action::Timeline), ["F2"]);
 }

@@ -18,6 +18,7 @@ use setlist::model::{
 use setlist::store::log::{LogReader, LogWriter};
 use setlist::store::{MemoryStore, Store};
 use setlist::tui::effect::{EditorPosition, Effect, ExitReason, StoreRequest, Submission};
+use setlist::tui::first_hints::FirstHints;
 use setlist::tui::keymap::Keymap;
 use setlist::tui::keys::KeyPress;
 use setlist::tui::message::Message;
@@ -106,15 +107,22 @@ impl ScreenHarness {
 
     /// Same with this theme.
     pub(crate) fn with_appearance(queues: Vec<DesiredQueue>, width: u16, height: u16, appearance: Appearance) -> Self {
-        Self::with(queues, Size { width, height }, appearance, Keymap::default())
+        Self::with(queues, Size { width, height }, appearance, Keymap::default(), FirstHints::none())
     }
 
     /// Same at 80x24 with these keys.
     pub(crate) fn with_keys(queues: Vec<DesiredQueue>, keymap: Keymap) -> Self {
-        Self::with(queues, Size { width: 80, height: 24 }, Appearance::new(Palette::Dark, false), keymap)
+        let appearance = Appearance::new(Palette::Dark, false);
+        Self::with(queues, Size { width: 80, height: 24 }, appearance, keymap, FirstHints::none())
     }
 
-    fn with(queues: Vec<DesiredQueue>, size: Size, appearance: Appearance, keymap: Keymap) -> Self {
+    /// Same at 80x24 with these hints.
+    pub(crate) fn with_hints(queues: Vec<DesiredQueue>, hints: FirstHints) -> Self {
+        let appearance = Appearance::new(Palette::Dark, false);
+        Self::with(queues, Size { width: 80, height: 24 }, appearance, Keymap::default(), hints)
+    }
+
+    fn with(queues: Vec<DesiredQueue>, size: Size, appearance: Appearance, keymap: Keymap, hints: FirstHints) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut store = MemoryStore::new(folder.path());
         let now = Utc.with_ymd_and_hms(2026, 11, 22, 12, 0, 0).unwrap();
@@ -141,6 +149,7 @@ impl ScreenHarness {
             keymap,
             notifications: NotificationSettings { failed: true, drained: true },
             captures_mouse: true,
+            hints,
             local: |at| at.naive_utc(),
         };
         let screen = Screen::new(settings, Site::with_state(state, "/app/jobs.yaml"), None, size);
@@ -204,6 +213,7 @@ impl ScreenHarness {
                     Effect::OpenDiff(readers) => self.compared = Some(*readers),
                     Effect::OpenArtifacts(run) => self.artifacts_opened.push(run),
                     Effect::Exit(why) => self.exit_reason = Some(why),
+                    Effect::RememberHint(hint) => hint.remember().unwrap(),
                     Effect::RequestSuspend | Effect::Suspend | Effect::Repaint | Effect::CaptureMouse(_) => {}
                 }
             }

@@ -50,7 +50,7 @@ fn the_documented_keys_are_bound() {
 
 #[test]
 fn the_help_shows_every_action() {
-    let mut harness = ScreenHarness::new(vec![queue("build", 1, 0, &[("a", "")])], 120, 80);
+    let mut harness = ScreenHarness::new(vec![queue("build", 1, 0, &[("a", "")])], 120, 100);
     harness.keys("?");
     let text = harness.text();
     for entry in TABLE {
@@ -64,8 +64,8 @@ fn the_help_shows_every_action() {
 #[test]
 fn an_unbound_key_says_so() {
     let mut harness = ScreenHarness::new(vec![queue("build", 1, 0, &[("a", "")])], 80, 24);
-    harness.keys("m");
-    assert_eq!(harness.message(), "m does nothing here. Press ? to show all keys.");
+    harness.keys("~");
+    assert_eq!(harness.message(), "~ does nothing here. Press ? to show all keys.");
 }
 
 fn key() -> impl Strategy<Value = KeyPress> {

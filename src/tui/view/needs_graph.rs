@@ -1,0 +1,117 @@
+//! Draws the needs of a job or a queue as a tree, with the state of each job and how many others it blocks.
+
+use chrono::{DateTime, Utc};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use crate::model::{JobId, Outcome, OutcomeCondition, SiteState};
+use crate::text;
+use crate::tui::mouse::{ClickTarget, ClickTargets};
+use crate::tui::needs_graph::{GraphLine, GraphNode, MAX_BLOCKED, NeedsGraph, blocked_count, visible_rows};
+use crate::tui::state::ScreenSettings;
+use crate::tui::theme::Appearance;
+
+use super::job_state_text::job_state_text;
+use super::line_painter::{LinePainter, lines, without_first_line};
+use super::page_title::PageTitle;
+
+/// What the graph shows.
+pub(super) struct GraphContext<'a> {
+    pub(super) settings: &'a ScreenSettings,
+    pub(super) site: &'a SiteState,
+    pub(super) now: DateTime<Utc>,
+}
+
+impl GraphContext<'_> {
+    pub(super) fn draw(&self, graph: &NeedsGraph, area: Rect, buffer: &mut Buffer, targets: &mut ClickTargets) {
+        let Appearance { theme, symbols } = &self.settings.appearance;
+        let all = graph.lines(self.site);
+        let visible = visible_rows(area.height);
+        let selected = graph.selected_line(&all);
+        let of = graph.root.and_then(|id| self.site.job(id)).map_or_else(
+            || format!("queue {}", text::sanitize_line(graph.queue.as_str())),
+            |job| format!("job {}", job.path()),
+        );
+        let hidden = (graph.offset, all.len().saturating_sub(graph.offset + visible));
+        PageTitle { name: "Needs", facts: &[of], hidden }.draw(&self.settings.appearance, area, buffer);
+        let body = without_first_line(area);
+        if all.is_empty() {
+            let note = "No job of this queue needs another one.";
+            LinePainter::new(body, buffer, symbols).left("   ", Style::new()).left(note, theme.dim);
+        }
+        let shown = all.iter().enumerate().skip(graph.offset);
+        for (line, (nth, (index, row))) in lines(body).zip(shown.enumerate()) {
+            self.draw_line(graph, row, index == selected && row.job().is_some(), line, buffer);
+            targets.add(line, line.x..line.right(), ClickTarget::PageRow(nth));
+        }
+    }
+
+    fn draw_line(&self, graph: &NeedsGraph, row: &GraphLine, is_selected: bool, area: Rect, buffer: &mut Buffer) {
+        let Appearance { theme, symbols } = &self.settings.appearance;
+        if is_selected {
+            buffer.set_style(area, theme.cursor);
+        }
+        let over = |style: Style| if is_selected { theme.cursor } else { style };
+        let mut painter = LinePainter::new(area, buffer, symbols);
+        painter.left(if is_selected { symbols.cursor } else { " " }, over(theme.active)).left(" ", over(Style::new()));
+        if let GraphNode::Heading(heading) = &row.node {
+            painter.left(heading, theme.dim);
+            return;
+        }
+        painter.left(&self.branches(row, graph.root.is_some(), area.width), over(theme.rule));
+        match &row.node {
+            GraphNode::Heading(_) => {}
+            GraphNode::More => drop(painter.left(&format!("and more{}", symbols.ellipsis), theme.dim)),
+            GraphNode::Above(id) => {
+                painter.left(&format!("{} ", symbols.above), over(theme.dim));
+                painter.left(&self.label(*id, graph), over(theme.dim)).left("  see above", over(theme.dim));
+            }
+            GraphNode::Job(id, on) => {
+                let Some(job) = self.site.job(*id) else {
+                    painter.left(&format!("{} {id} (removed)", symbols.failed), over(theme.failure));
+                    return;
+                };
+                let (sign, style, words) = job_state_text(job, self.site, &self.settings.appearance, self.now);
+                painter.left(&format!("{sign} "), over(style)).left(&self.label(*id, graph), over(Style::new()));
+                let required = match on {
+                    OutcomeCondition::Success => "",
+                    OutcomeCondition::Failure => " (must fail)",
+                    OutcomeCondition::Finish => " (must finish)",
+                };
+                painter.left(required, over(theme.dim));
+                let is_good = job.outcome() == Some(&Outcome::Succeeded);
+                painter.left(&format!("  {words}"), over(if is_good { theme.dim } else { style }));
+                let blocked = if is_good { 0 } else { blocked_count(self.site, job) };
+                if blocked > 0 {
+                    let many = if blocked == MAX_BLOCKED { "at least " } else { "" };
+                    let blocks = format!("  blocks {many}{}", text::count_noun(blocked, "job"));
+                    painter.left(&blocks, over(theme.warning));
+                }
+            }
+        }
+    }
+
+    /// The lines that lead to a job from those above it; their left part is left out without room.
+    fn branches(&self, row: &GraphLine, has_root: bool, width: u16) -> String {
+        let symbols = self.settings.appearance.symbols;
+        // The first level of a queue stands alone.
+        let levels = if has_root { &row.branches[..] } else { row.branches.get(1..).unwrap_or_default() };
+        let Some((own, outer)) = levels.split_last() else { return String::new() };
+        let most = usize::from(width / 4).max(4);
+        let (cut, outer) = if outer.len() > most {
+            (format!("{} ", symbols.ellipsis), &outer[outer.len() - most..])
+        } else {
+            (String::new(), outer)
+        };
+        let bars: String =
+            outer.iter().map(|more| format!("{} ", if *more { symbols.vertical } else { " " })).collect();
+        format!("{cut}{bars}{} ", if *own { symbols.tee } else { symbols.elbow })
+    }
+
+    fn label(&self, id: JobId, graph: &NeedsGraph) -> String {
+        let Some(job) = self.site.job(id) else { return id.to_string() };
+        let title = text::sanitize_line(&job.display_title());
+        if job.queue == graph.queue { title } else { format!("{}/{title}", text::sanitize_line(job.queue.as_str())) }
+    }
+}

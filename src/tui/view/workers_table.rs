@@ -1,0 +1,103 @@
+//! Draws the workers: machine, process, queues and free slots, and below each the jobs that it runs.
+
+use chrono::{DateTime, Utc};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use crate::model::{QueueId, QueueState, SiteState, WorkerInfo};
+use crate::text;
+use crate::tui::action::Action;
+use crate::tui::mouse::{ClickTarget, ClickTargets};
+use crate::tui::state::ScreenSettings;
+use crate::tui::theme::Appearance;
+use crate::tui::workers_table::{WorkersRow, WorkersTable, visible_rows};
+
+use super::line_painter::{LinePainter, lines, without_first_line};
+use super::page_title::PageTitle;
+use super::time_format;
+
+/// What the table shows.
+pub(super) struct WorkersContext<'a> {
+    pub(super) settings: &'a ScreenSettings,
+    pub(super) site: &'a SiteState,
+    pub(super) now: DateTime<Utc>,
+}
+
+impl WorkersContext<'_> {
+    pub(super) fn draw(&self, table: &WorkersTable, area: Rect, buffer: &mut Buffer, targets: &mut ClickTargets) {
+        let Appearance { theme, symbols } = &self.settings.appearance;
+        let rows = table.rows(self.site);
+        let visible = visible_rows(area.height);
+        let workers = rows.iter().filter(|row| matches!(row, WorkersRow::Worker(..))).count();
+        let running = rows.iter().filter(|row| matches!(row, WorkersRow::Job(_))).count();
+        let facts = [text::count_noun(workers, "worker"), format!("{running} running")];
+        let hidden = (table.offset, rows.len().saturating_sub(table.offset + visible));
+        PageTitle { name: "Workers", facts: &facts, hidden }.draw(&self.settings.appearance, area, buffer);
+        let body = without_first_line(area);
+        if rows.is_empty() {
+            let process = self.settings.keymap.key(Action::Process);
+            let note = format!("No worker is running. Press {process} to process the queue, which starts one.");
+            LinePainter::new(body, buffer, symbols).left("   ", Style::new()).left(&note, theme.dim);
+        }
+        let selected = table.selected_row(&rows);
+        let shown = rows.iter().enumerate().skip(table.offset);
+        for (line, (nth, (index, row))) in lines(body).zip(shown.enumerate()) {
+            self.draw_row(row, index == selected, line, buffer);
+            targets.add(line, line.x..line.right(), ClickTarget::PageRow(nth));
+        }
+    }
+
+    fn draw_row(&self, row: &WorkersRow<'_>, is_selected: bool, area: Rect, buffer: &mut Buffer) {
+        let Appearance { theme, symbols } = &self.settings.appearance;
+        if is_selected {
+            buffer.set_style(area, theme.cursor);
+        }
+        let over = |style: Style| if is_selected { theme.cursor } else { style };
+        let mut painter = LinePainter::new(area, buffer, symbols);
+        painter.left(if is_selected { symbols.cursor } else { " " }, over(theme.active)).left(" ", over(Style::new()));
+        match row {
+            WorkersRow::Worker(worker, running) => {
+                let host = text::sanitize_line(&worker.host);
+                painter.left(&host, over(theme.title));
+                painter.left(&format!("  process {}", worker.pid), over(theme.dim));
+                let style = if *running == 0 { theme.dim } else { theme.active };
+                painter.left(&format!("  {running} of {}", self.slots_text(worker)), over(style));
+                painter.left(&format!("  {}", queues_text(worker)), over(theme.dim));
+                if !worker.reserved.is_empty() {
+                    painter.left(&format!("  {} next", worker.reserved.len()), over(theme.dim));
+                }
+            }
+            WorkersRow::Lost(id, running) => {
+                let jobs = text::count_noun(*running, "job");
+                painter.left(&format!("{} worker {} is gone, with {jobs}", symbols.failed, id.0), over(theme.failure));
+            }
+            WorkersRow::Job(job) => {
+                painter.left(&format!("  {} ", symbols.running), over(theme.active));
+                let elapsed = format!(" {} ", time_format::elapsed_seconds(job, self.now));
+                painter.right(&elapsed, over(theme.active));
+                let title = text::sanitize_line(&job.display_title());
+                painter.left(&text::sanitize_line(job.queue.as_str()), over(theme.dim)).left("/", over(theme.dim));
+                painter.left(&title, over(Style::new()));
+            }
+        }
+    }
+
+    /// How many jobs may run at once in the queues that a worker serves, all workers together.
+    fn slots_text(&self, worker: &WorkerInfo) -> String {
+        let queues = self.site.queues();
+        let served = queues.iter().filter(|(id, _): &&(&QueueId, &QueueState)| worker.serves(id));
+        let slots: u64 = served.map(|(_, queue)| u64::from(queue.settings.max_parallel())).sum();
+        text::count_noun(slots, "slot")
+    }
+}
+
+fn queues_text(worker: &WorkerInfo) -> String {
+    match &worker.queues {
+        None => "all queues".to_owned(),
+        Some(queues) => {
+            let names: Vec<String> = queues.iter().map(|queue| text::sanitize_line(queue.as_str())).collect();
+            names.join(", ")
+        }
+    }
+}
