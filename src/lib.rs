@@ -68,6 +68,8 @@
 //! | change | files |
 //! |---|---|
 //! | a key or an action of the screen | `tui/action.rs` (table), `tui/actions` (what it does) |
+//! | a page of the screen (timeline, history, needs, results, workers) | `tui/page.rs` (which there are), the state of each in a file of `tui`, drawn by the file of the same name in `tui/view`; the runs of a period: `store/sqlite/run_spans.rs` |
+//! | a colour or a theme | `tui/theme.rs`; colours of the user: `tui/role_colors.rs` |
 //! | why a key does nothing now | `tui/actions` |
 //! | a field of a job | read by `definition/fields.rs`, and `inherited_fields.rs` or `job.rs`; kept in `model/exec_options.rs` or `scheduling_options.rs`; written back by `definition/save/entry.rs`; shown by `tui/view/job_details.rs` and `cli/inspect.rs`; an option of `add` in `cli/job_option_args.rs` and `job_options.rs` |
 //! | which files `jobs.yaml` includes, and what wins | `definition/include.rs`; watched by `site/file_watch.rs` |

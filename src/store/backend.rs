@@ -16,8 +16,7 @@ use super::terminal_input::TerminalInputPipes;
 use crate::model::{
     Call, Command, Definition, DueCounts, DuePage, DueRecord, EnvironmentId, Event, EventRecord, ExpectationState,
     HookResult, Job, JobCounts, JobId, QueueId, QueueInfo, Refusal, Run, RunId, RunPeriod, RunSpan, ScheduleState,
-    ScheduleTarget,
-    SiteState, WorkerId, WorkerInfo,
+    ScheduleTarget, SiteState, WorkerId, WorkerInfo,
 };
 
 /// How many events a store retains at least for followers. A follower that is further behind loads the site again,

@@ -46,6 +46,7 @@ pub enum Action {
     Graph,
     Results,
     Workers,
+    Approvals,
     FollowNewest,
     Failures,
     Sort,
@@ -188,6 +189,7 @@ pub static TABLE: &[ActionEntry] = table![
     A::Graph,          "graph",          ["m"],                    "",              "map what the selected job needs, and what needs it",             Everywhere, G::Move;
     A::Results,        "results",        ["V"],                    "",              "compare the values of the matrix or list of the selected job",   Everywhere, G::Move;
     A::Workers,        "workers",        ["W"],                    "",              "show the workers, and what each of them runs",                   Everywhere, G::Move;
+    A::Approvals,      "approvals",      ["A"],                    "",              "go to the next job that needs approval",                         Everywhere, G::Move;
     A::FollowNewest,   "follow-newest",   ["."],                    "",              "follow the newest job, until the cursor is moved",               Everywhere, G::Move;
     A::Open,           "open",           ["Enter"],                "open",          "show the output full screen",                                    Everywhere, G::Move;
     A::Find,           "find",           ["/"],                    "find",          "filter the lists, or search the output",                         Everywhere, G::Move;

@@ -30,8 +30,9 @@ pub struct Config {
 /// The known fields.
 const FIELDS: [&str; 6] = ["keys", "theme", "colors", "ascii", "mouse", "notify"];
 
-/// The actions that open pages.
-const PAGE_ACTIONS: [Action; 5] = [Action::Timeline, Action::History, Action::Graph, Action::Results, Action::Workers];
+/// Actions of this version: a user may have bound their keys to others before.
+const NEW_ACTIONS: [Action; 6] =
+    [Action::Timeline, Action::History, Action::Graph, Action::Results, Action::Workers, Action::Approvals];
 
 /// An event that can be notified.
 #[derive(Clone, Copy)]
@@ -166,7 +167,7 @@ fn parse_bindings(node: &Node<'_>, path: &ValuePath<'_>, keymap: &mut Keymap, pr
     }
     // A key of the user is taken from an action that had none in earlier versions.
     for (_, key) in places.keys() {
-        for page in PAGE_ACTIONS.into_iter().filter(|page| !places.contains_key(&(*page, *key))) {
+        for page in NEW_ACTIONS.into_iter().filter(|page| !places.contains_key(&(*page, *key))) {
             let keys: Vec<KeyPress> = keymap.keys(page).iter().filter(|other| *other != key).copied().collect();
             keymap.set(page, keys);
         }

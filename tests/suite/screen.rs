@@ -2,6 +2,7 @@
 
 mod action_menu;
 mod appearance;
+mod approvals;
 mod causes;
 mod config;
 mod confirm_prompts;

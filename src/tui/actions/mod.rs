@@ -90,6 +90,7 @@ impl Screen {
             Action::Type => self.can_type().err(),
             Action::NthQueue(nth) => self.nth(usize::from(nth)).err(),
             Action::Tiles => self.next_tiles().err(),
+            Action::Approvals => self.next_approval().err(),
             Action::Back => self.is_at_top_level().then(|| self.top_level_text()),
             Action::Find => None,
             _ if group == Some(Group::Output) && !self.pane().is_open() => Some("There is no output here.".to_owned()),
@@ -119,6 +120,10 @@ impl Screen {
             Action::FollowNewest => {
                 self.lists.set_following(true);
                 self.status_line.show(Severity::Info, "Following the newest job.", now);
+            }
+            Action::Approvals => {
+                let next = self.next_approval()?;
+                self.go_to_job(next, now);
             }
             Action::Mouse => return Ok(self.toggle_mouse(now)),
             Action::Page => return self.open_pager(),

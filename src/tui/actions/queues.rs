@@ -56,6 +56,17 @@ impl Screen {
         })
     }
 
+    /// The next job that waits only for approval, after the selected one.
+    pub(super) fn next_approval(&self) -> Result<JobId, String> {
+        let due: Vec<JobId> = self.site.read(|site| {
+            let queues = site.queues();
+            queues.iter().flat_map(|(id, _)| site.approvals_due(id)).map(|job| job.id).collect()
+        });
+        let selected = self.selected_job().and_then(|job| due.iter().position(|id| *id == job.id));
+        let next = selected.map_or(0, |selected| (selected + 1) % due.len());
+        due.get(next).copied().ok_or_else(|| "No job needs approval now.".to_owned())
+    }
+
     /// Asks the question of a job that needs approval; `y` runs it, `n` cancels it.
     pub(super) fn plan_approve(&self, job: &Job) -> ActionPlan {
         let question = job.definition.scheduling.confirm.as_deref().unwrap_or_default();

@@ -9,6 +9,7 @@ use ratatui::style::Style;
 
 use crate::model::{QueueId, QueueState, QueueStatus};
 use crate::text;
+use crate::tui::action::Action;
 use crate::tui::layout::ScreenLayout;
 use crate::tui::mouse::{ClickTarget, ClickTargets};
 use crate::tui::queue_stats::QueueStats;
@@ -76,6 +77,17 @@ impl Header<'_> {
         let overdue = self.idle.site.overdue(self.idle.now).count();
         if overdue > 0 {
             painter.right(&format!(" {} {overdue} overdue ", appearance.symbols.overdue), appearance.theme.critical);
+        }
+        let queues = self.idle.site.queues();
+        let approvals: usize = queues.iter().map(|(id, _)| self.idle.site.approvals_due(id).count()).sum();
+        if approvals > 0 {
+            let keymap = &self.idle.settings.keymap;
+            let end = painter.end();
+            painter.right(&format!("{approvals} to approve "), appearance.theme.warning);
+            painter.right(&format!(" {} ", keymap.key(Action::Approvals)), appearance.theme.key);
+            if let Some(key) = keymap.keys(Action::Approvals).first() {
+                targets.add(layout.header, painter.end()..end, ClickTarget::Key(*key));
+            }
         }
         if self.idle.lacks_schedule_worker() {
             let fits = |(notice, tabs): &&(&str, usize)| text::width(notice) + 2 + tabs <= painter.room();
