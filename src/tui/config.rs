@@ -31,8 +31,16 @@ pub struct Config {
 const FIELDS: [&str; 6] = ["keys", "theme", "colors", "ascii", "mouse", "notify"];
 
 /// Actions of this version: a user may have bound their keys to others before.
-const NEW_ACTIONS: [Action; 6] =
-    [Action::Timeline, Action::History, Action::Graph, Action::Results, Action::Workers, Action::Approvals];
+const NEW_ACTIONS: [Action; 8] = [
+    Action::Timeline,
+    Action::History,
+    Action::Graph,
+    Action::Results,
+    Action::Workers,
+    Action::Approvals,
+    Action::SearchAll,
+    Action::Diff,
+];
 
 /// An event that can be notified.
 #[derive(Clone, Copy)]

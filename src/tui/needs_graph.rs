@@ -183,7 +183,11 @@ impl NeedsGraph {
         let lines = self.lines(context.site);
         let row = self.selected_line(&lines);
         self.selected = lines.get(row).and_then(GraphLine::job).or(self.selected);
-        self.offset = scrolled_to(row, self.offset, visible_rows(context.height), lines.len());
+        let (visible, count) = (visible_rows(context.height), lines.len());
+        // What follows without a job of its own is visible, too.
+        let tail = lines.iter().skip(row + 1).take_while(|line| line.job().is_none()).count();
+        let offset = scrolled_to(row + tail, self.offset, visible, count);
+        self.offset = scrolled_to(row, offset, visible, count);
     }
 }
 

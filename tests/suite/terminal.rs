@@ -2,6 +2,7 @@
 
 mod first_minute;
 mod linear;
+mod multiplexer;
 mod saved_jobs;
 
 use std::io::{Read, Write};
@@ -545,22 +546,6 @@ fn copied_text_goes_to_the_terminal() {
     screen.wait_for_text("Copied work/good");
     let raw = screen.raw();
     assert!(raw.contains("\x1b]52;c;d29yay9nb29k\x1b\\") || raw.contains("\x1b]52;c;d29yay9nb29k\x07"), "{raw:?}");
-    screen.keys("q");
-    screen.wait_for_exit();
-}
-
-#[test]
-fn copied_text_goes_through_tmux() {
-    let site = TempSite::with(THREE);
-    site.script("tmux", "echo \"$@\" >arguments; cat >copied");
-    let mut command = CommandBuilder::new("sh");
-    command.args(["-c", &format!("TMUX=here PATH=\"$PWD:$PATH\" exec {SETLIST}")]);
-    let mut screen = Terminal::run(&site, command);
-    screen.wait_for_text("Goes well");
-    screen.keys("y");
-    screen.wait_for_text("Copied work/good");
-    assert_eq!((site.read("arguments").trim(), site.read("copied").as_str()), ("load-buffer -w -", "work/good"));
-    assert!(!screen.raw().contains("]52;"), "tmux sets the clipboard itself");
     screen.keys("q");
     screen.wait_for_exit();
 }

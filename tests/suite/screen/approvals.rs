@@ -33,6 +33,8 @@ fn jobs_that_need_approval_are_counted_and_found_with_a_key() {
     assert!(!header(&mut harness).contains("approve"), "nothing is being processed");
     harness.process("build");
     harness.process("deploy");
+    assert!(header(&mut harness).contains("A 1 to approve"), "another job is ahead: {}", header(&mut harness));
+    harness.start("build");
     assert!(header(&mut harness).contains("A 2 to approve"), "{}", header(&mut harness));
     harness.keys("A");
     assert_eq!(harness.selected_job_name().as_deref(), Some("sign"));

@@ -68,7 +68,7 @@ fn the_history_of_a_job_is_a_chart_of_durations_memory_and_outcomes() {
     assert_eq!(outcomes.split_whitespace().collect::<Vec<_>>(), ["outcome", "·", "✗", "·", "·"]);
     // The highest bar is that of the longest run.
     let top = text.lines().find(|line| line.starts_with(" 1m 00s")).unwrap();
-    assert_eq!(top.chars().filter(|sign| *sign == '█').count(), 3, "{top}");
+    assert_eq!(top.chars().filter(|sign| *sign == '█').count(), 5, "{top}");
     harness.keys("hh");
     assert_shows(&mut harness, &["✗ exit code 3 · run 2", "10s · 20 MiB memory"]);
     assert!(!harness.text().contains("   value value"), "a failed run has none: {}", harness.text());
