@@ -170,7 +170,7 @@ impl Screen {
             Action::SearchAll => self.plan_search(),
             Action::Diff => self.plan_diff(),
             Action::Timeline | Action::History | Action::Graph | Action::Results | Action::Workers => {
-                self.page_of(action).map(|page| ActionPlan::Open(Dialog::Page(Box::new(page))))
+                self.page_of(action).map(|page| ActionPlan::Open(Box::new(Dialog::Page(Box::new(page)))))
             }
             Action::Copy => Ok(self.plan_approve(&self.selected_approval()?)),
             Action::CommandPalette => Ok(ActionPlan::open(Dialog::Menu(ActionMenu::palette()))),
