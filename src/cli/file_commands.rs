@@ -168,8 +168,13 @@ fn warnings(file: &Path, desired: &DesiredState) -> Vec<String> {
         for file in script.exec.env_files.iter().filter(|file| !absolute(folder, file).is_file()) {
             add(format!("the env_file {} does not exist", file.display()));
         }
-        for problem in unkeepable_limits(&script.exec.limits) {
-            add(problem);
+        unkeepable_limits(&script.exec.limits).into_iter().for_each(&mut add);
+        let scale = &definition.scheduling.retry.scale;
+        if scale.memory.is_some() && script.exec.limits.memory.is_none() {
+            add("`retry.scale.memory` has no effect without `limits.memory`".to_owned());
+        }
+        if scale.timeout.is_some() && script.exec.timeout.is_none() {
+            add("`retry.scale.timeout` has no effect without `timeout`".to_owned());
         }
         if let Some(rules) = &script.exec.files {
             let cwd = script.exec.cwd.as_deref().map_or_else(|| folder.to_owned(), |cwd| absolute(folder, cwd));

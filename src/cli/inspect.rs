@@ -19,7 +19,7 @@ use crate::clock;
 use crate::model::{
     Approval, Cause, FilePattern, HookResult, InputValues, Job, JobCounts, JobState, MASK, Need, Outcome,
     OutcomeCondition, Overdue, Phase, PoolHold, PoolUse, QueueId, QueueStatus, Run, RunEnd, ScheduleTarget, SiteState,
-    SlowRun, WaitReason, due_at, plain_text, result_value,
+    SlowRun, WaitReason, due_at, plain_text, pool_title, result_value,
 };
 use crate::store::{SiteOverview, Store};
 use crate::text;
@@ -386,6 +386,11 @@ fn print_details(
     if let Some(usage) = end.and_then(|end| end.usage.as_deref()) {
         field("used", &usage.to_string())?;
     }
+    if let Some(inputs) = job.result_run().and_then(|run| run.inputs.as_deref()) {
+        let scaled = Some(inputs.scaled).filter(|scaled| !scaled.is_empty());
+        scaled.map_or(Ok(()), |scaled| field("scaled", &scaled.to_string()))?;
+        inputs.unkept_limits.iter().try_for_each(|problem| field("not kept", problem))?;
+    }
     if let Some(slow) = &notes.slow {
         field("slow", slow)?;
     }
@@ -497,15 +502,15 @@ fn describe_need(need: &Need) -> String {
 fn describe_use(wanted: &PoolUse) -> String {
     match wanted {
         PoolUse { mutex: true, pool, .. } => format!("mutex {pool}"),
-        PoolUse { count: 1, pool, .. } => pool.to_string(),
-        PoolUse { count, pool, .. } => format!("{count} of {pool}"),
+        PoolUse { count: 1, pool, .. } => pool_title(pool).into_owned(),
+        PoolUse { count, pool, .. } => format!("{count} of {}", pool_title(pool)),
     }
 }
 
 /// The units that a run holds: `gpu 0,1`.
 fn describe_holds(holds: &[PoolHold]) -> String {
     let units = |hold: &PoolHold| hold.units.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
-    holds.iter().map(|hold| format!("{} {}", hold.pool, units(hold))).collect::<Vec<_>>().join("; ")
+    holds.iter().map(|hold| format!("{} {}", pool_title(&hold.pool), units(hold))).collect::<Vec<_>>().join("; ")
 }
 
 /// The values of inputs, quoted as in a shell; secrets are masked.

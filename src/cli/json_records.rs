@@ -14,8 +14,8 @@ use super::artifacts::RunArtifacts;
 use super::error::CliError;
 use crate::model::{
     Approval, Call, Exit, HookResult, Job, JobCounts, NeedResult, Outcome, OutcomeCondition, Overdue, PoolHold,
-    Program, QueueId, QueueMode, QueueState, Run, RunEnd, RunId, ScheduleState, SiteState, SkipKind, SlowReason,
-    SlowRun, Value, WaitReason,
+    Program, QueueId, QueueMode, QueueState, Run, RunEnd, RunId, ScaledLimits, ScheduleState, SiteState, SkipKind,
+    SlowReason, SlowRun, Value, WaitReason,
 };
 use crate::text;
 
@@ -227,6 +227,10 @@ struct RunRecord<'a> {
     /// The results of the needed jobs when it started.
     needs: Vec<NeedRecord<'a>>,
     skipped_by: Option<&'static str>,
+    /// Its limits that have grown since the first attempt.
+    scaled_limits: Option<ScaledLimitsRecord>,
+    /// What was not kept of its limits, in words.
+    unkept_limits: &'a [String],
 }
 
 /// The result of a needed job.
@@ -255,6 +259,18 @@ struct UsageRecord {
     peak_memory_exact: bool,
     read_bytes: Option<u64>,
     written_bytes: Option<u64>,
+    /// Whether the processor time and what was read and written are those of all processes of the run.
+    tree_cpu: bool,
+    tree_io: bool,
+    /// The peak memory of all processes together, with cached files.
+    tree_peak_memory: Option<u64>,
+}
+
+/// Limits of a run that have grown.
+#[derive(Serialize)]
+struct ScaledLimitsRecord {
+    memory: Option<u64>,
+    timeout_ms: Option<u64>,
 }
 
 /// Who approved or refused a job or a run.
@@ -436,7 +452,16 @@ impl<'a> RunRecord<'a> {
             command: run.inputs.as_deref().and_then(|inputs| inputs.command.as_deref()),
             needs: run.inputs.iter().flat_map(|inputs| &inputs.needs).map(NeedRecord::new).collect(),
             skipped_by: end.and_then(|end| end.outcome.skip_kind()).map(SkipKind::as_str),
+            scaled_limits: run.inputs.as_deref().and_then(|inputs| ScaledLimitsRecord::new(&inputs.scaled)),
+            unkept_limits: run.inputs.as_deref().map_or(&[], |inputs| &inputs.unkept_limits),
         }
+    }
+}
+
+impl ScaledLimitsRecord {
+    fn new(scaled: &ScaledLimits) -> Option<Self> {
+        let record = Self { memory: scaled.memory, timeout_ms: scaled.timeout.map(millis) };
+        (!scaled.is_empty()).then_some(record)
     }
 }
 
@@ -465,6 +490,9 @@ fn usage_record(end: Option<&RunEnd>) -> Option<UsageRecord> {
         peak_memory_exact: !usage.is_peak_bound,
         read_bytes: usage.io.map(|io| io.read),
         written_bytes: usage.io.map(|io| io.written),
+        tree_cpu: usage.tree.has_cpu,
+        tree_io: usage.tree.has_io,
+        tree_peak_memory: usage.tree.peak_memory,
     })
 }
 

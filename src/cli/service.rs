@@ -137,6 +137,7 @@ impl Service {
              KillMode=mixed\n\
              TimeoutStopSec=infinity\n\
              Restart=on-failure\n\
+             Delegate=yes\n\
              \n\
              [Install]\n\
              WantedBy=default.target\n",

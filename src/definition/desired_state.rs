@@ -13,7 +13,8 @@ use super::keep::KeepLimits;
 use super::pass_env;
 use super::placeholders;
 use super::pool_check;
-use super::pools;
+use super::pool_keys;
+use super::pools::{self, Pools};
 use super::problems::{Problem, Problems};
 use super::queue_jobs::{self, ParsedQueue};
 use super::schedule;
@@ -23,7 +24,7 @@ use super::unknown_fields;
 use super::value;
 use super::value_check;
 use super::value_path::ValuePath;
-use crate::model::{Definition, DesiredState, OnFailure, PoolSizes, QueueId, QueueSettings};
+use crate::model::{Definition, DesiredState, OnFailure, QueueId, QueueSettings};
 
 /// The keywords of `on_failure`.
 pub(super) const ON_FAILURE_VALUES: [(&str, OnFailure); 2] =
@@ -41,7 +42,7 @@ pub(super) fn read_queues(
     let Some(entries) = value::map(root, &top, "a map with `queues`", problems) else {
         return DesiredState::default();
     };
-    let (mut pools, mut inputs, mut secrets) = (PoolSizes::new(), InputFields::default(), None);
+    let (mut pools, mut inputs, mut secrets) = (Pools::default(), InputFields::default(), None);
     for entry in entries {
         let path = top.key(&entry.key.text);
         match FileField::from_name(&entry.key.text) {
@@ -73,7 +74,8 @@ pub(super) fn read_queues(
     }
     dependencies::resolve(&mut sections, interner, problems);
     if interner.has_uses {
-        pool_check::check_uses(root, &sections, &pools, problems);
+        pool_check::check_uses(root, &sections, &pools.sizes, problems);
+        pool_keys::fill_in_keys(root, &mut sections, &pools.keys, interner, problems);
     }
     if may_have_placeholders {
         value_check::check_values(root, &sections, problems);
@@ -86,7 +88,7 @@ pub(super) fn read_queues(
     DesiredState {
         version: sources.version_suffix(),
         queues,
-        pools,
+        pools: pools.sizes,
         values: sources.values_read(),
         arrivals: sources.arrivals(),
     }
@@ -97,6 +99,22 @@ pub(super) fn find_entry(root: &Node<'_>, queue: &str, name: &str) -> Option<u32
     let queue = root.get("queues")?.get(queue)?;
     let NodeKind::List(items) = &queue.get("jobs").unwrap_or(queue).kind else { return None };
     queue_jobs::find_entry(items, name)
+}
+
+/// Returns the id of the key of a field that this entry of a queue has, or that it inherits.
+pub(super) fn find_field(root: &Node<'_>, queue: &str, entry: u32, field: &[&str]) -> Option<u32> {
+    let queue = root.get("queues")?.get(queue)?;
+    let NodeKind::List(items) = &queue.get("jobs").unwrap_or(queue).kind else { return None };
+    let entry = items.iter().find(|item| item.id == entry);
+    [entry, Some(queue), root.get("defaults")].into_iter().flatten().find_map(|level| key_of(level, field))
+}
+
+/// The id of the last key of a path.
+fn key_of(node: &Node<'_>, path: &[&str]) -> Option<u32> {
+    let NodeKind::Map(entries) = &node.kind else { return None };
+    let (first, rest) = path.split_first()?;
+    let entry = entries.iter().find(|entry| entry.key.text == *first)?;
+    if rest.is_empty() { Some(entry.key.id) } else { key_of(&entry.value, rest) }
 }
 
 /// The settings of one level, `defaults` or a queue, and the fields that its jobs inherit.

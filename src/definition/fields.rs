@@ -23,6 +23,7 @@ pub(super) enum FieldType {
     PositiveInteger,
     PositiveIntegerOrPlaceholder,
     Pools,
+    PoolSize,
     Uses,
     Mutex,
     ExitCodes,
@@ -31,6 +32,10 @@ pub(super) enum FieldType {
     Duration,
     BackoffFactor,
     RetryFailures,
+    RetryScale,
+    Growth,
+    GrowthFactor,
+    GrowthMax,
     InputDefault,
     Inputs,
     InputTypeName,
@@ -40,6 +45,8 @@ pub(super) enum FieldType {
     Jobs,
     Keep,
     LimitCount,
+    Cpus,
+    Niceness,
     LimitSize,
     Limits,
     LogLimit,
@@ -119,7 +126,8 @@ fields! {
     Include "include" FilePatterns
         "Other files whose queues, defaults, pools, inputs and secrets join those of this file, relative to its folder."
     Defaults "defaults" Defaults "Default values for all queues and jobs."
-    Pools "pools" Pools "Named resources over all queues, and how many units of each there are: `{gpu: 2}`."
+    Pools "pools" Pools
+        "Named resources over all queues, and how many units of each there are: `{gpu: 2, api: {per: customer, size: 3}}`."
     Inputs "inputs" Inputs
         "Values that are asked for when jobs are requested, by name: a default, a list of options, or a map."
     Secrets "secrets" Tags
@@ -213,7 +221,7 @@ fields! {
     LogLimit "log_limit" LogLimit
         "How much output of a run to keep. The middle of longer output is dropped. Default: `16MiB`."
     Limits "limits" Limits
-        "What each process of the job may use: `memory`, `cpu_time`, `open_files`, `processes`, `file_size`. `none` removes them."
+        "What the job may use: `memory`, `cpus`, `cpu_time`, `open_files`, `processes`, `file_size`, `nice`. `none` removes them."
     OnFinish "on_finish" OnFinish
         "What to run when a job finishes: a script, a command as a list, or a map. `none` removes an inherited one."
     Stall "stall" Stall
@@ -245,13 +253,23 @@ fields! {
 }
 
 fields! {
+    /// Fields of a pool.
+    PoolField:
+    Size "size" PoolSize "How many units there are, for each value of the key if it has one."
+    Per "per" NonEmptyText
+        "The name of a key, such as `customer`: a value of the job's matrix, item, `kwargs` or inputs. Each value has units of its own."
+}
+
+fields! {
     /// Fields of `limits`.
     LimitField:
-    Memory "memory" LimitSize "The memory that a process may allocate."
+    Memory "memory" LimitSize "The memory of the job; where it has no cgroup, what each process may allocate."
+    Cpus "cpus" Cpus "How many processors the job may use at a time, such as `2` or `0.5`."
     CpuTime "cpu_time" Timeout "The processor time that a process may use, in whole seconds."
     OpenFiles "open_files" LimitCount "The number of files that a process may have open."
-    Processes "processes" LimitCount "The number of processes and threads that the user may have. Root is not limited."
+    Processes "processes" LimitCount "The number of processes and threads of the job; where it has no cgroup, those of the user."
     FileSize "file_size" LimitSize "The size of the files that a process may write."
+    Nice "nice" Niceness "How much the job gives way to others: from -20 to 19, for the least processor time."
 }
 
 fields! {
@@ -307,8 +325,23 @@ fields! {
     Backoff "backoff" BackoffFactor "The factor by which each delay grows. Default: 2."
     MaxDelay "max_delay" Duration "The longest delay. Default: `10m`."
     On "on" RetryFailures "The failures to retry: kinds or exit codes. Default: all except `interrupted`."
+    Scale "scale" RetryScale "The limits that grow after an attempt that has reached them: `{memory: 1.5}`."
     Interrupted "interrupted" Interruptions
         "Whether a run whose worker died is one of the attempts: `counted`, or `free`, which always runs it again. Default: `counted`."
+}
+
+fields! {
+    /// Fields of `scale`.
+    ScaleField:
+    Memory "memory" Growth "The factor of `limits.memory` after an attempt that ran out of memory, or `{by: 1.5, max: 16GiB}`."
+    Timeout "timeout" Growth "The factor of `timeout` after an attempt that timed out, or `{by: 2, max: 1h}`."
+}
+
+fields! {
+    /// Fields of a limit that grows.
+    GrowthField:
+    By "by" GrowthFactor "The factor from one attempt to the next."
+    Max "max" GrowthMax "The most that it grows to: a size, or a duration. Default: 8 times the limit."
 }
 
 fields! {

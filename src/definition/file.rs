@@ -60,6 +60,14 @@ fn read_all<'v>(path: &Path, values: &'v mut ReturnedValues<'v>) -> ReadFile {
 /// The place of the entry of the job `queue/name`: its file, which may be an included one, and its line, from 1.
 pub fn place_in_file(path: &Path, queue: &str, name: &str) -> Option<(PathBuf, usize)> {
     let (_, _, text) = read_text(path).ok()?;
-    let (file, line) = place_of(path, &text, queue, name)?;
+    let (file, line) = place_of(path, &text, (queue, name), &[])?;
+    Some((file.unwrap_or_else(|| path.to_owned()), line))
+}
+
+/// The place of a field of the job `queue/name`, such as `limits.memory`: its own, or one that it inherits. Of one that isn't
+/// there, the place of the entry of the job.
+pub fn field_place_in_file(path: &Path, queue: &str, name: &str, field: &[&str]) -> Option<(PathBuf, usize)> {
+    let (_, _, text) = read_text(path).ok()?;
+    let (file, line) = place_of(path, &text, (queue, name), field)?;
     Some((file.unwrap_or_else(|| path.to_owned()), line))
 }

@@ -6,6 +6,7 @@ use super::fields::LimitField;
 use super::overrides::Override;
 use super::problems::{Problem, Problems};
 use super::spanned_value::{Node, NodeKind, ScalarType};
+use super::spelling::quoted;
 use super::unknown_fields;
 use super::value;
 use super::value_path::ValuePath;
@@ -16,6 +17,10 @@ const NONE_HINT: &str = "use `none` for no limit";
 /// The smallest memory limit: no program starts with less.
 const MIN_MEMORY_BYTES: u64 = 1 << 20;
 
+/// The smallest and the largest number of processors.
+const MIN_CPUS: f64 = 0.01;
+const MAX_CPUS: f64 = 100_000.0;
+
 /// The limits set at one level. `None` where the level doesn't set a limit.
 #[derive(Clone, Copy, Default)]
 pub(super) struct LimitFields {
@@ -24,6 +29,8 @@ pub(super) struct LimitFields {
     open_files: Option<Override<u64>>,
     processes: Option<Override<u64>>,
     file_size: Option<Override<u64>>,
+    millicpus: Option<Override<u32>>,
+    nice: Option<Override<i8>>,
 }
 
 impl LimitFields {
@@ -34,6 +41,8 @@ impl LimitFields {
         open_files: Some(Override::Clear),
         processes: Some(Override::Clear),
         file_size: Some(Override::Clear),
+        millicpus: Some(Override::Clear),
+        nice: Some(Override::Clear),
     };
 
     /// Reads a map of limits, or `none`.
@@ -51,6 +60,8 @@ impl LimitFields {
                 Some(LimitField::OpenFiles) => limits.open_files = read_limit(node, path, problems, read_count),
                 Some(LimitField::Processes) => limits.processes = read_limit(node, path, problems, read_count),
                 Some(LimitField::FileSize) => limits.file_size = read_limit(node, path, problems, value::size),
+                Some(LimitField::Cpus) => limits.millicpus = read_limit(node, path, problems, read_cpus),
+                Some(LimitField::Nice) => limits.nice = read_limit(node, path, problems, read_nice),
                 None => unknown_fields::report_in(entry, LimitField::ALL, path, problems),
             }
         }
@@ -65,6 +76,8 @@ impl LimitFields {
             open_files: self.open_files.or(outer.open_files),
             processes: self.processes.or(outer.processes),
             file_size: self.file_size.or(outer.file_size),
+            millicpus: self.millicpus.or(outer.millicpus),
+            nice: self.nice.or(outer.nice),
         }
     }
 
@@ -76,6 +89,8 @@ impl LimitFields {
             open_files: self.open_files.and_then(Override::into_option),
             processes: self.processes.and_then(Override::into_option),
             file_size: self.file_size.and_then(Override::into_option),
+            millicpus: self.millicpus.and_then(Override::into_option),
+            nice: self.nice.and_then(Override::into_option),
         }
     }
 }
@@ -114,4 +129,23 @@ fn read_cpu_time(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems)
 
 fn read_count(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> Option<u64> {
     value::integer(node, path, 1, i64::from(u32::MAX), problems).and_then(|count| u64::try_from(count).ok())
+}
+
+/// Reads a number of processors in thousandths, such as `2` or `0.5`.
+fn read_cpus(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> Option<u32> {
+    let NodeKind::Scalar(ScalarType::Integer | ScalarType::Decimal, digits) = &node.kind else {
+        return value::unexpected(node, path, "a number of processors", problems);
+    };
+    let cpus = digits.parse().ok().filter(|cpus: &f64| (MIN_CPUS..=MAX_CPUS).contains(cpus));
+    if cpus.is_none() {
+        let message =
+            format!("expected a number of processors from {MIN_CPUS} to {MAX_CPUS}, found {}", quoted(digits));
+        problems.add(Problem::new(node.id, path, message).hint(NONE_HINT));
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range was checked")]
+    cpus.map(|cpus| (cpus * 1000.0).round() as u32)
+}
+
+fn read_nice(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> Option<i8> {
+    value::integer(node, path, -20, 19, problems).and_then(|nice| i8::try_from(nice).ok())
 }

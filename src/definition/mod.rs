@@ -43,6 +43,7 @@ mod pass_env;
 mod placeholder;
 mod placeholders;
 mod pool_check;
+mod pool_keys;
 mod pools;
 mod problems;
 mod program;
@@ -70,7 +71,9 @@ pub(crate) mod yaml_file;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Related, Snippet};
 pub use discovery::{CONFIG_FILE_NAME, FILE_NAME, config_home, find, find_all, user_config_file, user_file};
-pub use file::{ReadFile, place_in_file, read, read_with_files, read_with_values, read_with_warnings};
+pub use file::{
+    ReadFile, field_place_in_file, place_in_file, read, read_with_files, read_with_values, read_with_warnings,
+};
 pub use file_text::{Error, file_version, may_include};
 pub use item_lists::check_item_list;
 pub use item_sources::{Arrivals, ReturnedValues, has_items_from_elsewhere, look_for_arrivals};

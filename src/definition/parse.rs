@@ -61,17 +61,24 @@ pub(super) fn parse_file<'v>(path: &Path, name: &str, text: &str, values: &'v mu
 /// Returns the line, from 1, where the entry of the job `queue/name` starts in a text that includes no other file. Also works
 /// for a file with errors, as far as it can be read.
 pub fn line_of(text: &str, queue: &str, name: &str) -> Option<usize> {
-    place_of(Path::new(""), text, queue, name).map(|(_, line)| line)
+    place_of(Path::new(""), text, (queue, name), &[]).map(|(_, line)| line)
 }
 
-/// Returns where the entry of the job `queue/name` starts: the file, if it is an included one, and the line, from 1. Also works
-/// for a file with errors, as far as it can be read.
-pub(super) fn place_of(path: &Path, text: &str, queue: &str, name: &str) -> Option<(Option<PathBuf>, usize)> {
+/// Returns where the entry of a job, `queue/name`, starts: the file, if it is an included one, and the line, from 1. Also works
+/// for a file with errors, as far as it can be read. With a `field`, such as `limits` and `memory`, the place of that, if the
+/// job has or inherits it.
+pub(super) fn place_of(
+    path: &Path,
+    text: &str,
+    (queue, name): (&str, &str),
+    field: &[&str],
+) -> Option<(Option<PathBuf>, usize)> {
     let source = Source::new(text);
     let mut problems = Problems::default();
     let mut root = parse_root(&source, &mut problems)?;
     let includes = Includes::read(path, &mut root, &mut problems);
     let entry = desired_state::find_entry(&root, queue, name)?;
+    let entry = desired_state::find_field(&root, queue, entry, field).unwrap_or(entry);
     let found = includes.files.iter().rev().find(|file| file.first_id <= entry);
     let (source, first_id) = match found {
         Some(file) => (Source::new(&file.text), file.first_id),

@@ -51,7 +51,7 @@ fn mistake(wanted: &PoolUse, pools: &PoolSizes) -> Option<(String, String)> {
 
 /// The problem with a use, at the field that says it: of the job, its queue or the defaults. `None` if that place was
 /// reported already.
-fn place(
+pub(super) fn place(
     root: &Node<'_>,
     queue: &ParsedQueue,
     entry_index: usize,

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use super::fields::PoolField;
 use super::overrides::Override;
+use super::pool_keys::PoolKeys;
 use super::problems::{Problem, Problems};
 use super::spanned_value::{Node, NodeKind};
 use super::spelling::quoted;
+use super::unknown_fields;
 use super::value;
 use super::value_path::ValuePath;
 use crate::model::{PoolSizes, PoolUse};
@@ -13,19 +16,55 @@ use crate::model::{PoolSizes, PoolUse};
 /// The most units of a pool.
 pub(super) const MAX_POOL_SIZE: u32 = 100_000;
 
-/// Reads `pools`: the size of each by name.
-pub(super) fn read_pools(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> PoolSizes {
+/// The pools of a file.
+#[derive(Default)]
+pub(super) struct Pools {
+    /// How many units each has, or those with a key have for each value of it.
+    pub(super) sizes: PoolSizes,
+    pub(super) keys: PoolKeys,
+}
+
+/// Reads `pools`: the size of each by name, or a map with the name of its key.
+pub(super) fn read_pools(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> Pools {
     let entries = value::map(node, path, "a map of pools and their sizes", problems).unwrap_or_default();
-    let mut pools = PoolSizes::new();
+    let mut pools = Pools::default();
     for entry in entries {
         let path = path.key(&entry.key.text);
         if entry.key.invalid.is_none() && !is_valid_name(&entry.key.text) {
             problems.add(invalid_name(entry.key.id, &entry.key.text, &path));
         }
-        let size = value::integer(&entry.value, &path, 1, i64::from(MAX_POOL_SIZE), problems);
-        pools.extend(size.and_then(|size| Some((Arc::from(&*entry.key.text), u32::try_from(size).ok()?))));
+        let name: Arc<str> = Arc::from(&*entry.key.text);
+        let size = if let NodeKind::Map(_) = entry.value.kind {
+            let (size, key) = read_pool(&entry.value, &path, problems);
+            pools.keys.extend(key.map(|key| (Arc::clone(&name), key.into())));
+            size
+        } else {
+            read_size(&entry.value, &path, problems)
+        };
+        pools.sizes.extend(size.map(|size| (name, size)));
     }
     pools
+}
+
+fn read_size(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> Option<u32> {
+    value::integer(node, path, 1, i64::from(MAX_POOL_SIZE), problems).and_then(|size| u32::try_from(size).ok())
+}
+
+/// Reads the size of a pool and the name of its key.
+fn read_pool(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> (Option<u32>, Option<String>) {
+    let (mut size, mut key) = (None, None);
+    for entry in value::map(node, path, "a map", problems).unwrap_or_default() {
+        let (node, path) = (&entry.value, &path.key(&entry.key.text));
+        match PoolField::from_name(&entry.key.text) {
+            Some(PoolField::Size) => size = read_size(node, path, problems),
+            Some(PoolField::Per) => key = value::non_empty_text(node, path, "the name of a key", problems),
+            None => unknown_fields::report_in(entry, PoolField::ALL, path, problems),
+        }
+    }
+    if node.get("size").is_none() {
+        problems.add(Problem::new(node.id, path, "missing `size`").expected("expected `size`: the number of units"));
+    }
+    (size, key)
 }
 
 /// Reads `uses`: the name of a pool, a list of names, or a map of names and how many units of each. An empty list

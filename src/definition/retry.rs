@@ -1,23 +1,24 @@
 //! Reads `retry`: a number, or a map with the delays and the failures to retry.
 
-use super::fields::RetryField;
+use super::fields::{GrowthField, RetryField, ScaleField};
 use super::problems::{Problem, Problems};
 use super::spanned_value::{Node, NodeKind, ScalarType};
 use super::spelling::quoted;
 use super::unknown_fields;
 use super::value;
 use super::value_path::ValuePath;
-use crate::model::{FailureKind, Interruptions, RetryOn, RetryPolicy};
+use crate::model::{FailureKind, Growth, Interruptions, RetryOn, RetryPolicy, RetryScale};
 use crate::text;
 
 /// The keywords of `on`. Exit codes are written as numbers.
-pub(super) const FAILURE_NAMES: [(&str, RetryOn); 6] = [
+pub(super) const FAILURE_NAMES: [(&str, RetryOn); 7] = [
     ("exit", RetryOn::Failure(FailureKind::Exit)),
     ("signal", RetryOn::Failure(FailureKind::Signal)),
     ("timeout", RetryOn::Failure(FailureKind::Timeout)),
     ("stalled", RetryOn::Failure(FailureKind::Stalled)),
     ("not_started", RetryOn::Failure(FailureKind::NotStarted)),
     ("interrupted", RetryOn::Interrupted),
+    ("oom", RetryOn::OutOfMemory),
 ];
 
 /// The keywords of `interrupted`.
@@ -54,6 +55,7 @@ fn read_policy(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -
             Some(RetryField::Interrupted) => {
                 retry.interrupted = value::keyword(node, path, &INTERRUPTED_VALUES, problems).unwrap_or_default();
             }
+            Some(RetryField::Scale) => retry.scale = read_scale(node, path, problems),
             None => unknown_fields::report_in(entry, RetryField::ALL, path, problems),
         }
     }
@@ -85,6 +87,70 @@ fn read_backoff(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) 
     if factor.is_none() {
         let message = format!("expected a number of at least 1, found {}", quoted(digits));
         problems.add(Problem::new(node.id, path, message).hint("each delay is this many times the previous one"));
+    }
+    factor
+}
+
+/// Reads `scale`: the limits that grow, and how.
+fn read_scale(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> RetryScale {
+    let mut scale = RetryScale::default();
+    for entry in
+        value::map(node, path, "a map of limits and factors, such as `{memory: 1.5}`", problems).unwrap_or_default()
+    {
+        let (node, path) = (&entry.value, &path.key(&entry.key.text));
+        match ScaleField::from_name(&entry.key.text) {
+            Some(ScaleField::Memory) => {
+                scale.memory = read_growth(node, path, problems, value::size);
+            }
+            Some(ScaleField::Timeout) => {
+                scale.timeout = read_growth(node, path, problems, |node, path, problems| {
+                    let max = value::duration(node, path, problems)?;
+                    u64::try_from(max.as_millis()).ok()
+                });
+            }
+            None => unknown_fields::report_in(entry, ScaleField::ALL, path, problems),
+        }
+    }
+    scale
+}
+
+/// Reads a factor, or a map with `by` and `max`.
+fn read_growth(
+    node: &Node<'_>,
+    path: &ValuePath<'_>,
+    problems: &mut Problems,
+    read_max: impl Fn(&Node<'_>, &ValuePath<'_>, &mut Problems) -> Option<u64>,
+) -> Option<Growth> {
+    let NodeKind::Map(entries) = &node.kind else {
+        return Some(Growth { factor: read_factor(node, path, problems)?, max: None });
+    };
+    let (mut factor, mut max) = (None, None);
+    for entry in entries {
+        let (node, path) = (&entry.value, &path.key(&entry.key.text));
+        match GrowthField::from_name(&entry.key.text) {
+            Some(GrowthField::By) => factor = read_factor(node, path, problems),
+            Some(GrowthField::Max) => max = read_max(node, path, problems),
+            None => unknown_fields::report_in(entry, GrowthField::ALL, path, problems),
+        }
+    }
+    if node.get("by").is_none() {
+        let problem = Problem::new(node.id, path, "missing `by`");
+        problems.add(problem.expected("expected `by`: the factor from one attempt to the next"));
+    }
+    Some(Growth { factor: factor?, max })
+}
+
+fn read_factor(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> Option<f64> {
+    let NodeKind::Scalar(ScalarType::Integer | ScalarType::Decimal, digits) = &node.kind else {
+        return value::unexpected(node, path, "a factor of more than 1", problems);
+    };
+    let factor = digits.parse().ok().filter(|factor: &f64| factor.is_finite() && *factor > 1.0);
+    if factor.is_none() {
+        let message = format!("expected a factor of more than 1, found {}", quoted(digits));
+        problems.add(
+            Problem::new(node.id, path, message)
+                .hint("1.5 makes the limit of each further attempt half as large again"),
+        );
     }
     factor
 }

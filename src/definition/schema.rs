@@ -8,8 +8,8 @@ use std::slice;
 use serde_json::{Map, Value, json};
 
 use super::fields::{
-    ExpectField, FieldScope, FieldSpec, FieldType, ForEachField, HookField, InputField, KeepField, LimitField,
-    NeedField, RetryField, ScheduleField, SourcesField, StallField,
+    ExpectField, FieldScope, FieldSpec, FieldType, ForEachField, GrowthField, HookField, InputField, KeepField,
+    LimitField, NeedField, PoolField, RetryField, ScaleField, ScheduleField, SourcesField, StallField,
 };
 use super::{desired_state, inputs, needs, pass_env, pools, retry, schedule, stall, start_checks};
 use crate::model::Interpreter;
@@ -52,7 +52,8 @@ impl FieldType {
             Self::Integer => or_placeholder(integer(i64::from(i32::MIN), i64::from(i32::MAX))),
             Self::PositiveInteger => integer(1, i64::from(u32::MAX)),
             Self::PositiveIntegerOrPlaceholder => or_placeholder(integer(1, i64::from(u32::MAX))),
-            Self::Pools => pool_map(&integer(1, i64::from(pools::MAX_POOL_SIZE))),
+            Self::Pools => pool_map(&any_of([Self::PoolSize.schema(), object_with(PoolField::ALL, "size")])),
+            Self::PoolSize => integer(1, i64::from(pools::MAX_POOL_SIZE)),
             Self::Uses => uses(),
             Self::Mutex => pool_name(),
             Self::Count => or_placeholder(integer(0, i64::from(u32::MAX))),
@@ -65,6 +66,10 @@ impl FieldType {
             Self::LimitCount => {
                 any_of([integer(1, i64::from(u32::MAX)), constant("none"), definition_ref("placeholder")])
             }
+            Self::Cpus => {
+                any_of([json!({"type": "number", "minimum": 0.01}), constant("none"), definition_ref("placeholder")])
+            }
+            Self::Niceness => any_of([integer(-20, 19), constant("none"), definition_ref("placeholder")]),
             Self::LimitSize => any_of([size(0), constant("none"), definition_ref("placeholder")]),
             Self::Limits => any_of([constant("none"), object(LimitField::ALL.iter())]),
             Self::LogLimit => or_placeholder(size(4096)),
@@ -100,6 +105,10 @@ impl FieldType {
                 any_of([Self::Count.schema(), map])
             }
             Self::Interruptions => or_placeholder(one_of(retry::INTERRUPTED_VALUES.iter().map(|(word, _)| *word))),
+            Self::RetryScale => object(ScaleField::ALL.iter()),
+            Self::GrowthFactor => json!({"type": "number", "exclusiveMinimum": 1}),
+            Self::GrowthMax => any_of([size(1), duration(1)]),
+            Self::Growth => any_of([Self::GrowthFactor.schema(), object_with(GrowthField::ALL, "by")]),
             Self::RetryFailures => one_or_more(&any_of([
                 one_of(retry::FAILURE_NAMES.iter().map(|(word, _)| *word)),
                 Self::ExitCodes.schema()["items"].take(),

@@ -135,6 +135,22 @@ impl Cause {
         })
     }
 
+    /// The field of the job in `jobs.yaml` whose change usually helps, as the names of a path; none if no field does.
+    pub fn field_to_fix(&self) -> Option<&'static [&'static str]> {
+        Some(match self.kind {
+            CauseKind::CommandNotFound | CauseKind::NotExecutable | CauseKind::BadInterpreter => &["command"],
+            CauseKind::FolderMissing => &["cwd"],
+            CauseKind::TimedOut => &["timeout"],
+            CauseKind::Stalled => &["stall"],
+            CauseKind::OutOfMemory if self.limit.is_some() => &["limits", "memory"],
+            CauseKind::FileSizeLimit if self.limit.is_some() => &["limits", "file_size"],
+            CauseKind::OpenFilesLimit => &["limits", "open_files"],
+            CauseKind::ProcessLimit if self.limit.is_some() => &["limits", "processes"],
+            CauseKind::CpuTimeLimit if self.limit.is_some() => &["limits", "cpu_time"],
+            _ => return None,
+        })
+    }
+
     /// Whether it says more about a run than the message of its failure, which names exit codes, signals and timeouts.
     pub fn is_specific(&self) -> bool {
         !matches!(

@@ -26,6 +26,9 @@ impl Job {
     pub(crate) fn end_run(&mut self, report: &RunReport, then: AfterRun, at: DateTime<Utc>) {
         if let Some(run) = &mut self.last_run {
             run.stalled = None;
+            if !report.unkept_limits.is_empty() {
+                run.inputs.get_or_insert_default().unkept_limits.clone_from(&report.unkept_limits);
+            }
             run.end = Some(RunEnd {
                 at,
                 outcome: report.outcome.clone(),

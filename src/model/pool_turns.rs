@@ -6,10 +6,12 @@
 //! the job became pending, but never before a job that is ahead of it in its own queue. It also keeps a slot of its queue;
 //! jobs behind it may use the other slots.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
+use super::input::values_of_run;
 use super::{
     Job, JobId, PoolHold, PoolSizes, PoolUse, QueueId, QueueInfo, QueueMode, Readiness, SiteState, StateReader,
 };
@@ -73,8 +75,21 @@ impl Units {
 
 /// The units that a job gets if it starts now; `None` if there are too few.
 pub(super) fn assign_units<R: StateReader>(reader: &R, job: &Job) -> Result<Option<Vec<PoolHold>>, R::Error> {
+    if uses_pools(job) { Ok(Units::load(reader)?.assign_all(&uses_of(reader, job)?)) } else { Ok(Some(Vec::new())) }
+}
+
+/// What a job uses, with the keys that its inputs have.
+fn uses_of<'j, R: StateReader>(reader: &R, job: &'j Job) -> Result<Cow<'j, [PoolUse]>, R::Error> {
     let uses = &job.definition.scheduling.uses;
-    if uses.is_empty() { Ok(Some(Vec::new())) } else { Ok(Units::load(reader)?.assign_all(uses)) }
+    if uses.iter().all(|wanted| wanted.key_input().is_none()) {
+        return Ok(Cow::Borrowed(uses));
+    }
+    let values = reader.queue(&job.queue)?.map(|queue| {
+        let given = job.inputs.as_deref().or(queue.inputs.as_deref());
+        values_of_run(&queue.settings.inputs, given).unwrap_or_default()
+    });
+    let values = values.unwrap_or_default();
+    Ok(Cow::Owned(uses.iter().map(|wanted| wanted.with_inputs(&values)).collect()))
 }
 
 /// Whether a job of these queues was requested and waits for units of a pool. It starts when they are free, even if its
@@ -114,15 +129,15 @@ impl PoolTurns {
         let mut turns = Self { granted: HashSet::new(), kept: HashMap::new() };
         let mut units = Units::load(reader)?;
         while let Some(job) = take_first(&mut waiting) {
-            let uses = &job.definition.scheduling.uses;
+            let uses = uses_of(reader, &job)?;
             let is_kept = uses.iter().any(|wanted| turns.kept.contains_key(&wanted.pool));
-            match units.assign_all(uses).filter(|_| !is_kept) {
+            match units.assign_all(&uses).filter(|_| !is_kept) {
                 Some(holds) => {
                     units.hold(holds);
                     turns.granted.insert(job.id);
                 }
                 None => {
-                    for PoolUse { pool, .. } in uses {
+                    for PoolUse { pool, .. } in &*uses {
                         turns.kept.entry(Arc::clone(pool)).or_insert(job.id);
                     }
                 }
@@ -181,10 +196,10 @@ impl SiteState {
 
     /// The first pool that has too few free units for a job, and the running jobs that hold the others, oldest first.
     pub(super) fn missing_pool(&self, job: &Job) -> Option<(Arc<str>, Vec<&Job>)> {
-        let uses = &job.definition.scheduling.uses;
-        if uses.is_empty() {
+        if !uses_pools(job) {
             return None;
         }
+        let Ok(uses) = uses_of(self, job);
         let units = Units::new(self.pool_sizes().clone(), self.runs_with_pools());
         let missing = uses.iter().find(|wanted| units.assign(wanted).is_none())?;
         let holds = |job: &&Job| job.held_pools().iter().any(|hold| hold.pool == missing.pool);
@@ -204,7 +219,8 @@ impl SiteState {
         if turns.granted.contains(&job.id) {
             return None;
         }
-        let pools = job.definition.scheduling.uses.iter().map(|wanted| &wanted.pool);
+        let Ok(uses) = uses_of(self, job);
+        let pools = uses.iter().map(|wanted| &wanted.pool);
         let before = |pool: &Arc<str>| {
             let first = turns.kept.get(pool).filter(|first| **first != job.id)?;
             Some((Arc::clone(pool), self.job(*first)?))

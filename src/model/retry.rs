@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::max_time::saturating_add;
 use super::millis;
-use super::{Exit, FailureKind, Outcome, RunReport};
+use super::{CauseKind, Exit, FailureKind, Outcome, RetryScale, RunReport};
 
 /// Whether and when a failed job is retried automatically.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,6 +28,9 @@ pub struct RetryPolicy {
     /// Whether a run that is interrupted counts.
     #[serde(default, skip_serializing_if = "Interruptions::are_counted")]
     pub interrupted: Interruptions,
+    /// The limits that grow from one attempt to the next.
+    #[serde(default, skip_serializing_if = "RetryScale::is_none")]
+    pub scale: RetryScale,
 }
 
 /// Whether a run whose worker died is one of the attempts.
@@ -51,6 +54,8 @@ pub enum RetryOn {
     Code(i32),
     /// Its worker died.
     Interrupted,
+    /// It ran out of memory: at its limit, or that of the machine.
+    OutOfMemory,
 }
 
 impl RetryPolicy {
@@ -62,7 +67,15 @@ impl RetryPolicy {
     /// Up to `max` retries: the first after a second, each further one after twice the delay, at most ten minutes.
     pub fn times(max: u32) -> Self {
         let (delay, max_delay) = (Duration::from_secs(1), Duration::from_secs(600));
-        Self { max, delay, backoff: 2.0, max_delay, on: Vec::new(), interrupted: Interruptions::Counted }
+        Self {
+            max,
+            delay,
+            backoff: 2.0,
+            max_delay,
+            on: Vec::new(),
+            interrupted: Interruptions::Counted,
+            scale: RetryScale::default(),
+        }
     }
 
     pub(super) fn is_never(&self) -> bool {
@@ -93,6 +106,9 @@ impl RetryPolicy {
             (RetryOn::Failure(kind), Outcome::Failed(failure)) => failure.kind == *kind,
             (RetryOn::Code(code), Outcome::Failed(_)) => report.exit == Some(Exit::Code(*code)),
             (RetryOn::Interrupted, Outcome::Interrupted) => true,
+            (RetryOn::OutOfMemory, Outcome::Failed(_)) => {
+                report.cause.as_deref().is_some_and(|cause| cause.kind == CauseKind::OutOfMemory)
+            }
             _ => false,
         };
         match &report.outcome {

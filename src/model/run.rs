@@ -186,6 +186,9 @@ pub struct RunReport {
     /// What its sources were before it started, if the job has sources or outputs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sources: Option<Box<SourceState>>,
+    /// What was not kept of the limits of its job, in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unkept_limits: Vec<String>,
 }
 
 /// Distinguishes `null` from a missing field; serde alone reads both as `None`.
@@ -234,7 +237,7 @@ impl RunEnd {
 impl RunReport {
     /// The report of a run without a process or a value.
     pub fn new(outcome: Outcome) -> Self {
-        Self { outcome, exit: None, cause: None, usage: None, value: None, sources: None }
+        Self { outcome, exit: None, cause: None, usage: None, value: None, sources: None, unkept_limits: Vec::new() }
     }
 }
 

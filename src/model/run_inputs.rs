@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{InputValues, PoolHold};
+use super::{InputValues, PoolHold, ScaledLimits};
 
 /// What a run got when it started. Most runs got nothing but their job's definition, and have none.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -33,6 +33,12 @@ pub struct RunInputs {
     /// Why a placeholder can't be filled in, so that the run fails.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// Its limits that have grown since the first attempt.
+    #[serde(skip_serializing_if = "ScaledLimits::is_empty")]
+    pub scaled: ScaledLimits,
+    /// What was not kept of its limits, in words; known when it has ended.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unkept_limits: Vec<String>,
 }
 
 /// The result of a needed job when a run started.

@@ -7,7 +7,7 @@ use super::pool_turns::assign_units;
 use super::value_placeholders::{
     FullResult, command_line, fill, has_value_placeholders, resolve_input_placeholders, resolve_placeholders,
 };
-use super::{Job, Outcome, Phase, RunInputs, StateReader};
+use super::{Job, Outcome, Phase, RunInputs, ScaledLimits, StateReader};
 
 /// The results of so many needed jobs are recorded with a run, and of others that placeholders name.
 const MAX_RESULTS: usize = 100;
@@ -18,7 +18,8 @@ const MAX_RECORDED_BYTES: usize = 256 * 1024;
 /// What a run of a job gets if it starts now; `None` if pools have too few free units.
 pub(super) fn run_inputs<R: StateReader>(reader: &R, job: &Job) -> Result<Option<RunInputs>, R::Error> {
     let Some(pools) = assign_units(reader, job)? else { return Ok(None) };
-    let mut inputs = RunInputs { pools, ..next_values(reader, job)? };
+    let scaled = ScaledLimits::of_next_attempt(job);
+    let mut inputs = RunInputs { pools, scaled, ..next_values(reader, job)? };
     if !inputs.filled.is_empty() && inputs.problem.is_none() {
         inputs.command = command_line(&fill(&job.definition, &inputs.filled));
     }

@@ -205,12 +205,19 @@ impl Job {
             Some(RunInputs { problem: Some(message), .. }) => {
                 Err(Failure { kind: FailureKind::NotStarted, message: message.clone() })
             }
-            Some(inputs) if !inputs.filled.is_empty() => {
+            Some(inputs) if !inputs.filled.is_empty() || !inputs.scaled.is_empty() => {
                 let mut filled = inputs.filled.clone();
                 for (name, secret) in secrets {
                     filled.entry(input_placeholder(name)).and_modify(|value| value.clone_from(secret));
                 }
-                Ok(Arc::new(fill(&self.definition, &filled)))
+                let mut definition = fill(&self.definition, &filled);
+                if let Call::Script(script) = &mut definition.call
+                    && !inputs.scaled.is_empty()
+                {
+                    let exec = script.exec_mut();
+                    inputs.scaled.apply_to(&mut exec.limits, &mut exec.timeout);
+                }
+                Ok(Arc::new(definition))
             }
             _ => Ok(Arc::clone(&self.definition)),
         }

@@ -9,7 +9,7 @@ use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use crate::text;
 
 use super::needs::{failed_reason, needs_status};
-use super::{Job, JobState, NeedStatus, Phase, QueueMode, SiteState, WaitConditions};
+use super::{Job, JobState, NeedStatus, Phase, QueueMode, SiteState, WaitConditions, pool_title};
 
 /// What a pending job waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -198,7 +198,7 @@ impl WaitReason {
             Self::QueuePaused => "paused".to_owned(),
             Self::QueueStopped => "stopped".to_owned(),
             Self::Pool { pool, held_by, more } => {
-                let mut text = format!("waiting for {pool}");
+                let mut text = format!("waiting for {}", pool_title(pool));
                 if let Some((holder, since)) = held_by {
                     let since = text::time_left((now - *since).to_std().unwrap_or_default());
                     // Writing to a string can't fail.
@@ -207,7 +207,7 @@ impl WaitReason {
                 }
                 text
             }
-            Self::PoolTurn { pool, first } => format!("waiting for {pool} ({first} is next)"),
+            Self::PoolTurn { pool, first } => format!("waiting for {} ({first} is next)", pool_title(pool)),
             Self::FreeSlot => "next".to_owned(),
             Self::QueueIdle => String::new(),
             Self::Schedule { at, shown } => format!("next {}", due_at(*at, *shown, now)),

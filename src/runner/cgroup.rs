@@ -4,22 +4,28 @@
 //! `setsid` the session, but what they start stays in the cgroup. Where there is none, the tag finds the processes.
 //!
 //! Moving into a cgroup costs up to as much as starting a process. So a worker whose runs end within a few milliseconds
-//! does without, until they take longer.
+//! does without, until they take longer. A run whose limits its cgroup keeps always has one: its process enters it before
+//! its first instruction.
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process;
+use std::sync::OnceLock;
 use std::time::Duration;
 
+use super::cgroup_controllers::{Controllers, WORKERS, set_limits, write};
 use super::run_tag::RunTag;
+use crate::model::{DiskUsage, Limits};
 
 /// Creates the cgroups of runs below one folder.
 #[derive(Debug)]
 pub(super) struct Cgroups {
     folder: PathBuf,
+    /// What they control.
+    controllers: Controllers,
     /// The recent average duration of a run.
     average: Option<Duration>,
 }
@@ -30,26 +36,62 @@ pub(super) struct RunCgroup {
     folder: PathBuf,
 }
 
+/// A cgroup that keeps limits of a run, for a process that has to be started in it.
+pub(super) struct LimitedCgroup {
+    pub(super) cgroup: RunCgroup,
+    /// The limits that it keeps.
+    pub(super) kept: Limits,
+    /// A process enters it by writing `0`.
+    pub(super) processes: File,
+}
+
+/// What the processes of a cgroup have used so far, as far as it is counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct CgroupUsage {
+    /// Processor time in user mode and in the kernel.
+    pub(super) cpu: Option<(Duration, Duration)>,
+    pub(super) peak_memory: Option<u64>,
+    pub(super) io: Option<DiskUsage>,
+}
+
 /// The names of the cgroups of runs start with this.
 const PREFIX: &str = "setlist-run-";
 /// Runs that take less than this on average get no cgroup.
 const MIN_AVERAGE: Duration = Duration::from_millis(20);
+/// An empty cgroup that is older was left by a run that has ended.
+const MIN_AGE: Duration = Duration::from_secs(60);
 /// How deep cgroups are nested at most when they are searched.
 const MAX_DEPTH: usize = 12;
 
 impl Cgroups {
     /// The cgroups below that of this process. `None` where it may not create any.
     pub(super) fn of_this_process() -> Option<Self> {
-        Self::in_folder(own_folder()?)
+        let mut cgroups = Self::in_folder(base_folder()?)?;
+        cgroups.controllers = Controllers::enable_in(&cgroups.folder, process::id());
+        Some(cgroups)
     }
 
     /// Cgroups below this folder, without those that earlier runs have left empty. `None` if it can't be written to.
     fn in_folder(folder: PathBuf) -> Option<Self> {
-        let probe = folder.join(format!("{PREFIX}probe-{}", process::id()));
-        fs::create_dir(&probe).ok()?;
-        // Also removes the probe. A cgroup with processes is kept.
-        run_folders(&folder).for_each(|earlier| remove(&earlier, 0));
-        Some(Self { folder, average: None })
+        if !can_create_in(&folder) {
+            return None;
+        }
+        // A cgroup with processes is kept, and so is one in which a run of another worker is about to start.
+        run_folders(&folder).filter(|earlier| is_older_than(earlier, MIN_AGE)).for_each(|earlier| remove(&earlier, 0));
+        Some(Self { folder, controllers: Controllers::default(), average: None })
+    }
+
+    /// A cgroup that keeps the limits of a run, as far as cgroups can here. `None` if it would keep none.
+    pub(super) fn limited(&self, tag: &RunTag, limits: &Limits) -> Option<LimitedCgroup> {
+        let keepable = self.controllers.keepable(limits);
+        if keepable.is_empty() {
+            return None;
+        }
+        let cgroup = RunCgroup { folder: self.folder.join(folder_name(tag)) };
+        fs::create_dir(&cgroup.folder).ok()?;
+        let kept = set_limits(&cgroup.folder, &keepable);
+        let processes = File::options().write(true).open(cgroup.folder.join("cgroup.procs")).ok()?;
+        (!kept.is_empty()).then_some(LimitedCgroup { cgroup, kept, processes })
     }
 
     /// Calls `spawn`, and returns what it returns, with the cgroup in which its child starts. This process enters the cgroup
@@ -58,7 +100,7 @@ impl Cgroups {
         let cgroup = self.enter(tag);
         let spawned = spawn();
         // If this process can't return, the cgroup is not used: it must not be killed with it.
-        let cgroup = cgroup.filter(|_| move_this_process_to(&self.folder).is_ok());
+        let cgroup = cgroup.filter(|_| move_this_process_out_to(&self.folder).is_ok());
         (spawned, cgroup)
     }
 
@@ -87,11 +129,32 @@ impl RunCgroup {
         pids
     }
 
-    /// How many of its processes the kernel has killed at its memory limit or that of a cgroup below it. 0 where its memory
-    /// is not counted.
-    pub(super) fn oom_kills(&self) -> u64 {
+    /// How many of its processes the kernel has killed for memory, and whether it has reached a limit of its own or of a
+    /// cgroup below it. 0 where its memory is not counted.
+    pub(super) fn oom_events(&self) -> (u64, bool) {
         let events = fs::read_to_string(self.folder.join("memory.events")).unwrap_or_default();
-        events.lines().find_map(|line| line.strip_prefix("oom_kill ")?.parse().ok()).unwrap_or_default()
+        let count = |name| {
+            let line = events.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+            line.and_then(|count| count.parse::<u64>().ok()).unwrap_or_default()
+        };
+        (count("oom_kill"), count("oom") > 0)
+    }
+
+    /// Whether a process is in it or, if it has ended and was not waited for, was.
+    pub(super) fn has(&self, pid: i32) -> bool {
+        let own = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+        let path = own.lines().find_map(|line| line.strip_prefix("0::"));
+        path.is_some_and(|path| Path::new(path).file_name() == self.folder.file_name())
+    }
+
+    /// What its processes have used so far.
+    pub(super) fn usage(&self) -> CgroupUsage {
+        let read = |name| fs::read_to_string(self.folder.join(name)).ok();
+        CgroupUsage {
+            cpu: read("cpu.stat").as_deref().and_then(parse_cpu),
+            peak_memory: read("memory.peak").and_then(|peak| peak.trim().parse().ok()),
+            io: read("io.stat").as_deref().map(parse_io),
+        }
     }
 
     /// Kills all processes in it at once, so that none can fork meanwhile.
@@ -124,14 +187,66 @@ pub(super) fn leave_run() {
     let Some(folder) = own_folder().filter(|folder| is_run_folder(folder)) else { return };
     let outside = folder.ancestors().find(|folder| !is_run_folder(folder));
     if let Some(outside) = outside {
-        let _ = move_this_process_to(outside);
+        let _ = move_this_process_out_to(outside);
     }
 }
 
+/// Moves this process from the cgroup of a run to the one above it, or to that of workers where the one above passes
+/// controllers on and can't have processes.
+fn move_this_process_out_to(folder: &Path) -> io::Result<()> {
+    move_this_process_to(&folder.join(WORKERS)).or_else(|_| move_this_process_to(folder))
+}
+
+/// Whether this process may create cgroups below that of this folder.
+fn can_create_in(folder: &Path) -> bool {
+    let probe = folder.join(format!("{PREFIX}probe-{}", process::id()));
+    fs::create_dir(&probe).and_then(|()| fs::remove_dir(&probe)).is_ok()
+}
+
+fn is_older_than(folder: &Path, age: Duration) -> bool {
+    let modified = fs::metadata(folder).and_then(|folder| folder.modified()).ok();
+    modified.and_then(|modified| modified.elapsed().ok()).is_some_and(|passed| passed > age)
+}
+
+/// The folder for the cgroups of runs: that of this process's cgroup, or of the one above if it is that of workers.
+fn base_folder() -> Option<PathBuf> {
+    let own = own_folder()?;
+    match own.file_name() {
+        Some(name) if name == WORKERS => own.parent().map(Path::to_owned),
+        _ => Some(own),
+    }
+}
+
+/// Which limits the cgroups of runs would keep for a worker that is started like this process.
+pub(super) fn keepable_here(limits: &Limits) -> Limits {
+    static CONTROLLERS: OnceLock<Controllers> = OnceLock::new();
+    let find = || {
+        let folder = base_folder().filter(|folder| can_create_in(folder));
+        folder.map(|folder| Controllers::possible_in(&folder, process::id())).unwrap_or_default()
+    };
+    CONTROLLERS.get_or_init(find).keepable(limits)
+}
+
+/// Parses `cpu.stat`: `usage_usec 5`, `user_usec 3`, `system_usec 2`.
+fn parse_cpu(text: &str) -> Option<(Duration, Duration)> {
+    let micros = |name: &str| {
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value?.trim().parse().ok().map(Duration::from_micros)
+    };
+    Some((micros("user_usec")?, micros("system_usec")?))
+}
+
+/// Parses `io.stat`, which has a line for each disk: `8:0 rbytes=4096 wbytes=0 rios=1 wios=0`.
+fn parse_io(text: &str) -> DiskUsage {
+    let sum = |name: &str| {
+        let fields = text.split_whitespace().filter_map(|field| field.strip_prefix(name)?.parse::<u64>().ok());
+        fields.fold(0, u64::saturating_add)
+    };
+    DiskUsage { read: sum("rbytes="), written: sum("wbytes=") }
+}
+
 fn move_this_process_to(folder: &Path) -> io::Result<()> {
-    // Not created if it is missing: then the folder is no cgroup.
-    let mut processes = File::options().write(true).open(folder.join("cgroup.procs"))?;
-    processes.write_all(process::id().to_string().as_bytes())
+    write(&folder.join("cgroup.procs"), &process::id().to_string())
 }
 
 /// Where the hierarchy is mounted.
@@ -241,6 +356,10 @@ mod tests {
     fn only_writable_hierarchies_are_used_and_short_runs_get_no_cgroup() {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir_all(folder.path().join("setlist-run-left/setlist-run-nested")).unwrap();
+        assert!(Cgroups::in_folder(folder.path().to_owned()).is_some());
+        assert!(folder.path().join("setlist-run-left").exists(), "a run of another worker may be about to start in it");
+        let left = File::open(folder.path().join("setlist-run-left")).unwrap();
+        left.set_modified(std::time::SystemTime::now() - 2 * MIN_AGE).unwrap();
         let mut cgroups = Cgroups::in_folder(folder.path().to_owned()).unwrap();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "empty cgroups of earlier runs are removed");
         let tag = RunTag::new(&[("SETLIST_TAG", OsStr::new("site/boot/run-1"))]);
@@ -253,5 +372,23 @@ mod tests {
         }
         assert!(cgroups.average.is_some_and(|average| average < MIN_AVERAGE));
         assert!(Cgroups::in_folder(folder.path().join("missing")).is_none());
+        // Without controllers, a run with limits gets no cgroup for them.
+        assert!(cgroups.limited(&tag, &Limits { memory: Some(1 << 30), ..Limits::default() }).is_none());
+    }
+
+    #[test]
+    fn the_usage_of_a_cgroup_is_read_as_far_as_it_is_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("cpu.stat"), "usage_usec 5000\nuser_usec 3000\nsystem_usec 2000\nnr_periods 0\n")
+            .unwrap();
+        fs::write(folder.path().join("io.stat"), "8:0 rbytes=4096 wbytes=1 rios=1 wios=0\n8:16 rbytes=1 wbytes=2\n")
+            .unwrap();
+        let cgroup = RunCgroup { folder: folder.path().to_owned() };
+        let cpu = Some((Duration::from_millis(3), Duration::from_millis(2)));
+        let io = Some(DiskUsage { read: 4097, written: 3 });
+        assert_eq!(cgroup.usage(), CgroupUsage { cpu, peak_memory: None, io });
+        fs::write(folder.path().join("memory.peak"), "1048576\n").unwrap();
+        assert_eq!(cgroup.usage().peak_memory, Some(1 << 20));
+        assert_eq!(RunCgroup { folder: folder.path().join("none") }.usage(), CgroupUsage::default());
     }
 }

@@ -1,19 +1,29 @@
 //! The umask and the limits of runs, which are those of the user who has requested them.
 
 use std::cell::Cell;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+#[cfg(target_os = "linux")]
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 #[cfg(target_os = "linux")]
-use nix::sched::{CloneFlags, unshare};
+use nix::sched::{CloneFlags, CpuSet, sched_getaffinity, sched_setaffinity, unshare};
+#[cfg(target_os = "linux")]
+use nix::unistd::Pid;
 use rustix::fs::Mode;
-use rustix::process::{Resource, Rlimit, geteuid, getrlimit, setrlimit, umask};
+use rustix::process::{
+    Resource, Rlimit, geteuid, getpriority_process, getrlimit, setpriority_process, setrlimit, umask,
+};
 
+use super::cgroup::keepable_here;
 use crate::model::{Environment, Limits};
 use crate::text;
 
+/// Said where a limit is kept by cgroups only.
+const NO_CGROUP: &str = " without a cgroup of the run (see `setlist help failures`)";
 /// The processor time between the soft and the hard limit.
 pub(super) const CPU_GRACE: Duration = Duration::from_secs(5);
 
@@ -79,7 +89,10 @@ fn at_most(limit: Rlimit, maximum: Option<u64>) -> Rlimit {
 
 /// What this machine can't keep of the limits of a job, in words.
 pub fn unkeepable_limits(limits: &Limits) -> Vec<String> {
-    let mut problems = Vec::new();
+    if limits.is_empty() {
+        return Vec::new();
+    }
+    let mut problems = unkept_limits(limits, &keepable_here(limits));
     if !cfg!(target_os = "linux") && limits.memory.is_some() {
         problems.push("this system does not limit the memory of processes".to_owned());
     }
@@ -91,10 +104,16 @@ pub fn unkeepable_limits(limits: &Limits) -> Vec<String> {
     if let Some((wanted, hard)) = limits.open_files.zip(hard).filter(|(wanted, hard)| wanted > hard) {
         problems.push(format!("the limit of {wanted} open files is more than {hard}, the hard limit (ulimit -H -n)"));
     }
+    problems
+}
+
+/// What is not kept of these limits where the cgroup of the run keeps `by_cgroup`, in words.
+pub(super) fn unkept_limits(limits: &Limits, by_cgroup: &Limits) -> Vec<String> {
+    let mut problems = Vec::new();
     let hard = getrlimit(Resource::Nproc).maximum;
-    match limits.processes {
+    match limits.processes.filter(|_| by_cgroup.processes.is_none()) {
         Some(_) if geteuid().is_root() => {
-            problems.push("the limit on processes has no effect for root".to_owned());
+            problems.push(format!("the limit on processes has no effect for root{NO_CGROUP}"));
         }
         Some(wanted) if hard.is_some_and(|hard| wanted > hard) => {
             let (wanted, hard) = (text::count_noun(wanted, "process"), hard.unwrap_or_default());
@@ -102,7 +121,60 @@ pub fn unkeepable_limits(limits: &Limits) -> Vec<String> {
         }
         _ => {}
     }
+    if let Some(thousandths) = limits.millicpus.filter(|_| by_cgroup.millicpus.is_none()) {
+        let processors = own_processors();
+        if processors.is_empty() {
+            problems.push("this system does not limit the processors of a job".to_owned());
+        } else if thousandths % 1000 != 0 {
+            let (cpus, whole) = (Limits::cpus_text(thousandths), thousandths.div_ceil(1000));
+            problems.push(format!("the limit of {cpus} processors becomes {whole}{NO_CGROUP}"));
+        }
+    }
+    if let Some(nice) = limits.nice.filter(|nice| i32::from(*nice) < least_nice()) {
+        problems
+            .push(format!("a niceness of {nice} is only for privileged users; here it is at least {}", least_nice()));
+    }
     problems
+}
+
+/// The lowest niceness that a child of this process may have.
+fn least_nice() -> i32 {
+    if geteuid().is_root() {
+        return -20;
+    }
+    // The limit is 20 minus the niceness.
+    let raised =
+        getrlimit(Resource::Nice).current.and_then(|limit| i32::try_from(limit).ok()).map_or(-20, |limit| 20 - limit);
+    raised.min(getpriority_process(None).unwrap_or_default())
+}
+
+/// The processors that this process may use, by number. Empty where that is unknown.
+fn own_processors() -> Vec<usize> {
+    #[cfg(target_os = "linux")]
+    if let Ok(set) = sched_getaffinity(Pid::from_raw(0)) {
+        return (0..CpuSet::count()).filter(|number| set.is_set(*number).unwrap_or_default()).collect();
+    }
+    Vec::new()
+}
+
+/// So many of the processors that this process may use, from the `start`th on; `None` if these are not more.
+#[cfg(target_os = "linux")]
+fn some_processors(thousandths: u32, start: u64) -> Option<CpuSet> {
+    let processors = own_processors();
+    let wanted = usize::try_from(thousandths.div_ceil(1000)).unwrap_or(usize::MAX);
+    let start = usize::try_from(start % u64::try_from(processors.len().max(1)).ok()?).ok()?;
+    let mut set = CpuSet::new();
+    for number in processors.iter().cycle().skip(start).take(wanted) {
+        set.set(*number).ok()?;
+    }
+    (wanted < processors.len()).then_some(set)
+}
+
+/// Where the processors of the next run start, which uses so many thousandths.
+#[cfg(target_os = "linux")]
+fn next_start(thousandths: u32) -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(u64::from(thousandths.div_ceil(1000)), Ordering::Relaxed)
 }
 
 /// The memory of this machine, in bytes.
@@ -113,13 +185,45 @@ fn total_memory() -> Option<u64> {
 }
 
 /// The limits of a run that differ from those of this process.
-#[derive(Clone, Debug, Default)]
-pub(super) struct ChildLimits(Vec<(Resource, Rlimit)>);
+#[derive(Debug, Default)]
+pub(super) struct ChildLimits {
+    resources: Vec<(Resource, Rlimit)>,
+    nice: Option<i32>,
+    #[cfg(target_os = "linux")]
+    processors: Option<CpuSet>,
+    /// Of the cgroup that keeps other limits: the process enters it.
+    cgroup: Option<File>,
+}
 
 impl ChildLimits {
     /// The limits of the job, and the soft limits of this environment, as far as the hard limits allow. `open_files` is
     /// the soft limit on open files of a run without an environment.
     pub(super) fn new(environment: Option<&Environment>, open_files: Option<u64>, limits: &Limits) -> Self {
+        let resources = Self::resources(environment, open_files, limits);
+        let nice = limits.nice.map(|nice| i32::from(nice).max(least_nice()));
+        // Those of a run are beside each other, and those of different runs are spread.
+        #[cfg(target_os = "linux")]
+        let processors = limits.millicpus.and_then(|thousandths| some_processors(thousandths, next_start(thousandths)));
+        Self {
+            resources,
+            nice,
+            #[cfg(target_os = "linux")]
+            processors,
+            cgroup: None,
+        }
+    }
+
+    /// Lets the process enter a cgroup, into whose list of processes it writes itself.
+    #[must_use]
+    pub(super) fn in_cgroup(self, processes: File) -> Self {
+        Self { cgroup: Some(processes), ..self }
+    }
+
+    fn resources(
+        environment: Option<&Environment>,
+        open_files: Option<u64>,
+        limits: &Limits,
+    ) -> Vec<(Resource, Rlimit)> {
         let wanted_of = |name: &str, own: Rlimit| {
             let requested = environment.and_then(|environment| {
                 let (_, limit) = environment.soft_limits.iter().find(|(known, _)| known == name)?;
@@ -139,17 +243,36 @@ impl ChildLimits {
             };
             (current != own.current).then_some((resource, Rlimit { current, ..own }))
         });
-        Self(changed.collect())
+        changed.collect()
+    }
+
+    fn is_empty(&self) -> bool {
+        #[cfg(target_os = "linux")]
+        if self.processors.is_some() {
+            return false;
+        }
+        self.resources.is_empty() && self.nice.is_none() && self.cgroup.is_none()
     }
 
     /// Sets the limits in the process that this command starts, before its first instruction. Without limits nothing is
     /// set, because std then uses the faster `posix_spawn`.
     pub(super) fn apply_to(self, command: &mut Command) {
-        if self.0.is_empty() {
+        if self.is_empty() {
             return;
         }
         let set_limits = move || {
-            for (resource, limit) in &self.0 {
+            if let Some(mut processes) = self.cgroup.as_ref() {
+                // 0 stands for the process that writes it. Whether it is there is checked afterwards.
+                let _ = processes.write_all(b"0");
+            }
+            #[cfg(target_os = "linux")]
+            if let Some(processors) = &self.processors {
+                let _ = sched_setaffinity(Pid::from_raw(0), processors);
+            }
+            if let Some(nice) = self.nice {
+                let _ = setpriority_process(None, nice);
+            }
+            for (resource, limit) in &self.resources {
                 // The soft limit is not above the hard one, which is not raised, so this can't fail.
                 let _ = setrlimit(*resource, *limit);
             }

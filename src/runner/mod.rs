@@ -8,6 +8,7 @@
 //! that is stopped, however, ends with its whole process tree, including processes in other sessions.
 
 mod cgroup;
+mod cgroup_controllers;
 mod descriptor_limit;
 mod driver;
 mod env_file;

@@ -23,12 +23,16 @@ pub(super) enum OomKill {
     Machine,
     /// A cgroup, at its limit.
     Cgroup,
+    /// The run, at its own limit.
+    Run,
+    /// The machine or a cgroup.
+    Unknown,
 }
 
 impl OomKill {
     /// Whether these are the words of some evidence.
     pub(super) fn is_description(words: &str) -> bool {
-        [Self::Machine, Self::Cgroup].iter().any(|kill| kill.describe() == words)
+        [Self::Machine, Self::Cgroup, Self::Unknown].iter().any(|kill| kill.describe() == words)
     }
 
     /// The evidence in words.
@@ -36,6 +40,9 @@ impl OomKill {
         match self {
             Self::Machine => "killed by the kernel: the machine had no memory left",
             Self::Cgroup => "killed by the kernel at the memory limit of its cgroup",
+            // The limit says it.
+            Self::Run => "",
+            Self::Unknown => "killed by the kernel, which had no memory left",
         }
     }
 }
@@ -43,9 +50,15 @@ impl OomKill {
 /// Whether the kernel killed a process of the run for memory: according to the run's own cgroup, or this process according
 /// to the kernel's log, where that can be read.
 pub(super) fn find_oom_kill(pid: Option<i32>, cgroup: Option<&RunCgroup>, ran_for: Duration) -> Option<OomKill> {
-    if cgroup.is_some_and(|cgroup| cgroup.oom_kills() > 0) {
-        return Some(OomKill::Cgroup);
+    let (kills, reached_own_limit) = cgroup.map(RunCgroup::oom_events).unwrap_or_default();
+    if kills > 0 && reached_own_limit {
+        return Some(OomKill::Run);
     }
+    // The kernel's log tells who had no memory left.
+    find_in_kernel_log(pid, ran_for).or((kills > 0).then_some(OomKill::Unknown))
+}
+
+fn find_in_kernel_log(pid: Option<i32>, ran_for: Duration) -> Option<OomKill> {
     let pid = pid.filter(|_| is_in_initial_namespace())?;
     let now = Duration::try_from(clock_gettime(ClockId::Monotonic)).ok()?;
     let since = now.saturating_sub(ran_for + CLOCK_TOLERANCE);

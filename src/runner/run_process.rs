@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 use rustix::event::PollFlags;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
 
-use super::cgroup::Cgroups;
+use super::cgroup::{Cgroups, LimitedCgroup};
 use super::error_tail::ErrorTail;
 use super::failure_cause::{Evidence, signal_name, stop_cause};
 use super::invocation::ScriptFile;
 use super::launch::{Done, Launch, OutOfResources, Output};
-use super::limits::ChildLimits;
+use super::limits::{ChildLimits, unkept_limits};
 use super::oom_evidence::find_oom_kill;
 use super::pipe::{InPipe, OutPipe};
 use super::process_table::ProcessTable;
@@ -30,7 +30,8 @@ use super::usage_meter::{Ended, UsageMeter};
 use super::value::{self, LastLine};
 use crate::crash;
 use crate::model::{
-    Call, Cause, CauseKind, Exit, Failure, FailureKind, Outcome, RunId, RunReport, Script, StopSignal, Stream, Usage,
+    Call, Cause, CauseKind, Exit, Failure, FailureKind, Limits, Outcome, RunId, RunReport, Script, StopSignal, Stream,
+    Usage,
 };
 use crate::text;
 
@@ -67,6 +68,8 @@ pub(super) struct RunProcess {
     stall: Option<StallTimer>,
     /// Once the root process of a run that is being stopped has ended: descendants that are still alive.
     survivors: Vec<OwnedFd>,
+    /// What is not kept of the limits of its job.
+    unkept_limits: Vec<String>,
     callbacks: RunCallbacks,
     _script_file: Option<ScriptFile>,
 }
@@ -90,6 +93,14 @@ pub(super) enum StartError {
     Failed(Box<FailedLaunch>),
     /// It may start later. Its callbacks have not been called.
     OutOfResources(OutOfResources),
+}
+
+/// The limits with which a run is started.
+pub(super) struct LaunchLimits {
+    /// Those of its job.
+    pub(super) wanted: Limits,
+    /// The limit on open files that this process had at first.
+    pub(super) original_open_files: Option<u64>,
 }
 
 /// The meaning of a descriptor of a run.
@@ -143,7 +154,7 @@ pub(super) fn start(
     mut callbacks: RunCallbacks,
     program_cache: &mut ProgramCache,
     cgroups: Option<&Cgroups>,
-    limits: ChildLimits,
+    limits: LaunchLimits,
     is_subreaper: bool,
 ) -> Result<RunProcess, StartError> {
     let started = Instant::now();
@@ -157,9 +168,19 @@ pub(super) fn start(
             return Err(StartError::Failed(Box::new(FailedLaunch { callbacks, failure, masker })));
         }
     };
-    let (spawned, cgroup) = match cgroups.zip(launch.tag.as_ref()) {
-        Some((cgroups, tag)) => cgroups.spawn_in(tag, || spawn(&launch, options, program_cache, limits, is_subreaper)),
-        None => (spawn(&launch, options, program_cache, limits, is_subreaper), None),
+    let LaunchLimits { wanted, original_open_files } = limits;
+    let limited = cgroups.zip(launch.tag.as_ref()).and_then(|(cgroups, tag)| cgroups.limited(tag, &wanted));
+    let by_cgroup = limited.as_ref().map(|limited| limited.kept).unwrap_or_default();
+    let limits = ChildLimits::new(launch.environment.as_deref(), original_open_files, &wanted.without(&by_cgroup));
+    let (spawned, cgroup) = match (limited, cgroups.zip(launch.tag.as_ref())) {
+        (Some(LimitedCgroup { cgroup, processes, .. }), _) => {
+            let limits = limits.in_cgroup(processes);
+            (spawn(&launch, options, program_cache, limits, is_subreaper), Some(cgroup))
+        }
+        (None, Some((cgroups, tag))) => {
+            cgroups.spawn_in(tag, || spawn(&launch, options, program_cache, limits, is_subreaper))
+        }
+        (None, None) => (spawn(&launch, options, program_cache, limits, is_subreaper), None),
     };
     let spawned = match spawned {
         Ok(spawned) => spawned,
@@ -174,6 +195,13 @@ pub(super) fn start(
     }
     let mut child = spawned.child;
     let pid = Pid::from_child(&child);
+    // A process that could not enter its cgroup runs without the limits that this was to keep.
+    let cgroup = cgroup.filter(|cgroup| by_cgroup.is_empty() || cgroup.has(pid.as_raw_nonzero().get()));
+    let unkept_limits = match &cgroup {
+        _ if wanted.is_empty() => Vec::new(),
+        None if !by_cgroup.is_empty() => vec![format!("{by_cgroup}: its cgroup can't be used")],
+        _ => unkept_limits(&wanted, &by_cgroup),
+    };
     let exit_policy = ExitPolicy::of(spawned.script);
     let text = spawned.script.exec.stdin.as_deref().unwrap_or_default();
     Ok(RunProcess {
@@ -195,6 +223,7 @@ pub(super) fn start(
         deadline: exit_policy.timeout.and_then(deadline_after),
         stall: spawned.script.exec.stall.map(StallTimer::new),
         survivors: Vec::new(),
+        unkept_limits,
         callbacks,
         _script_file: spawned.file,
         exit_policy,
@@ -374,7 +403,12 @@ impl RunProcess {
             }
         }
         let (exit, usage) = match ended {
-            Ok(Ended { exit, usage }) => (Ok(exit), usage),
+            Ok(mut ended) => {
+                if let Some(cgroup) = self.tree.cgroup() {
+                    ended.add_usage_of(&cgroup.usage());
+                }
+                (Ok(ended.exit), ended.usage)
+            }
             Err(error) => (Err(error), None),
         };
         let outcome = self.outcome(&exit);
@@ -386,7 +420,8 @@ impl RunProcess {
             _ => None,
         };
         let (cause, usage) = (cause.map(Box::new), usage.map(Box::new));
-        let report = RunReport { outcome, exit, cause, usage, value, sources: None };
+        let unkept_limits = self.unkept_limits;
+        let report = RunReport { outcome, exit, cause, usage, value, sources: None, unkept_limits };
         self.callbacks.report(report, self.masker.as_ref());
         pipes.into_iter().flatten()
     }

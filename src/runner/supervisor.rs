@@ -17,13 +17,12 @@ use super::cgroup::Cgroups;
 use super::descriptor_limit::DescriptorLimit;
 use super::invocation::not_started;
 use super::launch::{Launch, OutOfResources, Output};
-use super::limits::ChildLimits;
 use super::pipe::OutPipe;
 use super::process_table::ProcessTable;
 use super::program_cache::ProgramCache;
 use super::read_throttle::ReadThrottle;
 use super::reap_throttle::ReapThrottle;
-use super::run_process::{LazyProcessTable, PollSource, RunCallbacks, RunProcess, StartError, start};
+use super::run_process::{LaunchLimits, LazyProcessTable, PollSource, RunCallbacks, RunProcess, StartError, start};
 use super::usage_meter::{Ended, UsageMeter, to_exit};
 use super::waker::Waker;
 use crate::model::{Call, Limits, Outcome, RunId, RunReport, StopSignal};
@@ -130,7 +129,7 @@ impl Supervisor {
             Call::Script(script) => script.exec.limits,
             Call::Function(_) => Limits::default(),
         };
-        let limits = ChildLimits::new(launch.environment.as_deref(), self.descriptor_limit.original(), &wanted);
+        let limits = LaunchLimits { wanted, original_open_files: self.descriptor_limit.original() };
         match start(run, launch, callbacks, &mut self.program_cache, self.cgroups.as_ref(), limits, self.is_subreaper) {
             Ok(process) => self.processes.push(process),
             Err(StartError::Failed(failed)) => failed.report(),

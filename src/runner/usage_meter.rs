@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use wait4::Wait4;
 
-use crate::model::{DiskUsage, Exit, Usage};
+use super::cgroup::CgroupUsage;
+use crate::model::{DiskUsage, Exit, TreeUsage, Usage};
 
 /// What is read and written is not looked up for shorter runs: most of these use no disk, and each look takes time.
 const MIN_DURATION_WITH_IO: Duration = Duration::from_millis(50);
@@ -31,6 +32,22 @@ pub(super) struct UsageMeter {
     own_peak: u64,
 }
 
+impl Ended {
+    /// Takes into account what the cgroup of the run has counted.
+    pub(super) fn add_usage_of(&mut self, cgroup: &CgroupUsage) {
+        let Some(usage) = &mut self.usage else { return };
+        if let Some((user, system)) = cgroup.cpu {
+            (usage.user, usage.system) = (user, system);
+            usage.tree.has_cpu = true;
+        }
+        if let Some(io) = cgroup.io {
+            usage.io = Some(io);
+            usage.tree.has_io = true;
+        }
+        usage.tree.peak_memory = cgroup.peak_memory;
+    }
+}
+
 impl UsageMeter {
     /// Waits for a child that has ended, after it ran for that long.
     pub(super) fn wait(&mut self, child: &mut Child, elapsed: Duration) -> io::Result<Ended> {
@@ -43,6 +60,7 @@ impl UsageMeter {
             peak_memory: used.rusage.maxrss,
             is_peak_bound: !self.exceeds_own_peak(used.rusage.maxrss),
             io,
+            tree: TreeUsage::default(),
         };
         Ok(Ended { exit: to_exit(used.status.code(), used.status.signal())?, usage: Some(usage) })
     }

@@ -22,6 +22,7 @@ pub enum Action {
     MarkAll,
     Add,
     Edit,
+    Fix,
     Save,
     Reload,
     Down,
@@ -156,6 +157,7 @@ pub static TABLE: &[ActionEntry] = table![
     A::MoveDown,       "move-down",      ["}"],                    "",              "move the selected or marked jobs down in their queue",           Everywhere, G::Jobs;
     A::Add,            "add",            ["a"],                    "add",           "add a job to this queue",                                        Everywhere, G::Jobs;
     A::Edit,           "edit",           ["e"],                    "edit",          "edit jobs.yaml at the selected job, or at its first error",      Everywhere, G::Jobs;
+    A::Fix,            "fix",            ["E"],                    "fix",           "edit the field of jobs.yaml that fixes the selected failure",    Everywhere, G::Jobs;
     A::Save,           "save",           ["S"],                    "",              "save the selected job to jobs.yaml",                             Everywhere, G::Jobs;
     A::Reload,         "reload",         ["^r"],                   "",              "read jobs.yaml and the items of for_each again",                 Everywhere, G::Jobs;
     A::Mark,           "mark",           ["Space"],                "mark",          "mark the job, to run, cancel, kill, remove or move several",     Lists, G::Jobs;

@@ -66,6 +66,13 @@ fn place_of(file: &Path, position: &EditorPosition) -> (PathBuf, Option<usize>) 
         EditorPosition::Line(line) => return (file.to_owned(), Some(*line)),
         EditorPosition::Included { file, line } => return (file.clone(), Some(*line)),
         EditorPosition::Job { queue, name } => definition::place_in_file(file, queue.as_str(), name),
+        EditorPosition::Field { queue, name, field } => {
+            // A job has either a command or a script.
+            let fields: &[&[&str]] = if *field == ["command"] { &[&["command"], &["run"]] } else { &[field] };
+            let entry = definition::place_in_file(file, queue.as_str(), name);
+            let places = fields.iter().map(|field| definition::field_place_in_file(file, queue.as_str(), name, field));
+            places.flatten().find(|place| Some(place) != entry.as_ref()).or(entry)
+        }
     };
     found.map_or_else(|| (file.to_owned(), None), |(file, line)| (file, Some(line)))
 }

@@ -215,6 +215,15 @@ pub enum EditorPosition {
         /// Its name.
         name: Arc<str>,
     },
+    /// At a field of this job, or its definition if it doesn't have the field.
+    Field {
+        /// Its queue.
+        queue: QueueId,
+        /// Its name.
+        name: Arc<str>,
+        /// The names of a path, such as `limits` and `memory`.
+        field: &'static [&'static str],
+    },
 }
 
 /// Why the screen closes.

@@ -53,6 +53,9 @@ const MAX_SLEEP: Duration = Duration::from_secs(60);
 /// How long to wait before using a store again that has failed, on a full disk for example.
 const STORE_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How long a worker that is shut down tries to record how its last runs have ended.
+const RECORD_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// How far the clock may fall behind before it counts as set back.
 const CLOCK_TOLERANCE: TimeDelta = TimeDelta::seconds(2);
 
@@ -283,6 +286,8 @@ impl EventLoop {
         let subscription = self.subscribe(store.as_mut());
         let _subscription = subscription.inspect_err(|_| unregister(store.as_mut(), self.id))?;
         let mut is_store_failing = false;
+        // Until when a shutdown waits for a store that fails.
+        let mut gives_up_at = None;
         let mut outcome = None;
         // It may have been shut down while it joined.
         self.wait_for_messages(Duration::ZERO);
@@ -292,7 +297,7 @@ impl EventLoop {
                 Ok(_) if self.is_unregistered => {}
                 Ok(NextStep::Exit) => return Ok(()),
                 Ok(NextStep::Sleep) => {
-                    is_store_failing = false;
+                    (is_store_failing, gives_up_at) = (false, None);
                     self.sleep(store.as_mut());
                 }
                 Ok(NextStep::Commit(batch)) => {
@@ -310,6 +315,13 @@ impl EventLoop {
                     }
                     is_store_failing = true;
                     self.is_dirty = true;
+                    if self.shutdown.is_some() && self.all_runs_ended() {
+                        let now = Instant::now();
+                        if now >= *gives_up_at.get_or_insert(now + RECORD_TIMEOUT) {
+                            self.report_unrecorded_runs();
+                            return Err(error.into());
+                        }
+                    }
                     self.wait_for_messages(STORE_RETRY_INTERVAL);
                 }
             }
@@ -348,6 +360,14 @@ impl EventLoop {
         self.shut_down(shutdown);
         while !self.all_runs_ended() {
             self.wait_for_messages(STORE_RETRY_INTERVAL);
+        }
+    }
+
+    /// Says what a worker leaves that was shut down while its store fails.
+    fn report_unrecorded_runs(&self) {
+        if !self.running.is_empty() {
+            let jobs = count_noun(self.running.len(), "job");
+            tracing::error!("exiting without a record of how {jobs} ended; the next worker records an interruption");
         }
     }
 

@@ -8,8 +8,8 @@ use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::hook_event::HookEvent;
 use crate::model::{
-    Exit, ITEM_PARTS, Job, NeedResult, Outcome, PoolHold, Run, Value, WorkerId, input_variable, item_part, plain_text,
-    variable_name,
+    Exit, ITEM_PARTS, Job, NeedResult, Outcome, PoolHold, Run, Value, WorkerId, declared_pool, input_variable,
+    item_part, plain_text, variable_name,
 };
 use crate::site::{HOOK, RUN_ID, SitePaths, TAG, WORKER, hook_tag_value, run_tag_value, worker_file};
 
@@ -47,7 +47,7 @@ pub(super) fn run_variables(
 /// `SETLIST_POOL_GPU=0,1`: the units of a pool that a run holds.
 fn pool_variable(hold: &PoolHold) -> (String, OsString) {
     let units: Vec<String> = hold.units.iter().map(u32::to_string).collect();
-    (variable_name("SETLIST_POOL_", &hold.pool), units.join(",").into())
+    (variable_name("SETLIST_POOL_", declared_pool(&hold.pool)), units.join(",").into())
 }
 
 /// `SETLIST_NEEDS_BUILD` and `SETLIST_NEEDS_BUILD_OUTCOME`: the value of a needed job, if it has one, and its outcome.

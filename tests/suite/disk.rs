@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use rustix::process::{Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 use crate::temp_site::{CommandOutput, SETLIST, TempSite, wait_for};
@@ -47,7 +47,7 @@ const QUEUES: &str = "\
 queues:
   q:
     - {id: a, run: echo done}
-    - {id: slow, run: 'echo begun; until [ -e \"$TMPDIR/go\" ]; do sleep 0.01; done; echo \"$SETLIST_ATTEMPT\" >> \"$TMPDIR/book\"'}
+    - {id: slow, run: 'echo begun; [ ! -d \"$TMPDIR\" ] || : > \"$TMPDIR/begun\"; until [ -e \"$TMPDIR/go\" ]; do sleep 0.01; done; echo \"$SETLIST_ATTEMPT\" >> \"$TMPDIR/book\"'}
 ";
 
 /// Fills the disk.
@@ -142,6 +142,45 @@ fn part_with_a_job_on_a_full_disk() {
     worker.kill().unwrap();
     let output = CommandOutput::from_output(&worker.wait_with_output().unwrap());
     assert!(output.stderr.contains("the disk is full"), "{output:?}");
+}
+
+#[test]
+fn a_signal_ends_process_on_a_full_disk() {
+    with_a_disk("part_with_a_signal_on_a_full_disk");
+}
+
+#[test]
+fn part_with_a_signal_on_a_full_disk() {
+    let Some(site) = site() else { return };
+    let elsewhere = tempfile::tempdir_in("/tmp").unwrap();
+    site.ok(&["process", "--dry-run"]);
+    for (signal, ends_first) in [(Signal::TERM, false), (Signal::TERM, true), (Signal::INT, true)] {
+        let begun = elsewhere.path().join("begun");
+        let mut process = site.command(&["process", "q", "--again"]);
+        process.env("TMPDIR", elsewhere.path()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let process = process.spawn().unwrap();
+        site.wait_until("q/slow", |job| job["state"] == json!("running"));
+        wait_for("the run", || begun.exists().then_some(()));
+        let ballast = fill(&site);
+        wait_for("the disk to be full", || (site.run(&["add", "q", "--", "true"]).code != Some(0)).then_some(()));
+        if ends_first {
+            // It can't be recorded that the job has succeeded.
+            fs::write(elsewhere.path().join("go"), "").unwrap();
+            wait_for("the job's end", || elsewhere.path().join("book").exists().then_some(()));
+        }
+        kill_process(Pid::from_child(&process), signal).unwrap();
+        // The test would not end if the signal had no effect.
+        let output = CommandOutput::from_output(&process.wait_with_output().unwrap());
+        assert_eq!(output.code, Some(3), "{signal:?} {ends_first}: {output:?}");
+        assert!(output.stderr.contains("the disk is full; nothing was changed"), "{output:?}");
+        assert!(output.stderr.contains("without a record of how 1 job ended"), "{output:?}");
+        fs::remove_file(ballast).unwrap();
+        for name in ["begun", "go", "book"] {
+            let _ = fs::remove_file(elsewhere.path().join(name));
+        }
+        site.ok(&["add", "q", "--", "true"]);
+        assert_eq!(site.job("q/slow")["outcome"], json!("interrupted"), "{signal:?} {ends_first}");
+    }
 }
 
 #[test]

@@ -7,9 +7,9 @@ use chrono::SecondsFormat;
 use serde_json::{Map, Value, json};
 
 use crate::model::{
-    Call, Definition, ExecOptions, FailureKind, FileRules, Hook, Interruptions, JobRef, Limits, Need, NotBefore,
-    OutcomeCondition, PassEnv, Program, RetryOn, RetryPolicy, SchedulingOptions, SourceComparison, StallPolicy,
-    StopSignal,
+    Call, Definition, ExecOptions, FailureKind, FileRules, Growth, Hook, Interruptions, JobRef, Limits, Need,
+    NotBefore, OutcomeCondition, PassEnv, Program, RetryOn, RetryPolicy, RetryScale, SchedulingOptions,
+    SourceComparison, StallPolicy, StopSignal,
 };
 use crate::text;
 
@@ -136,13 +136,15 @@ fn stall_value(StallPolicy { after, stop }: StallPolicy) -> Value {
 }
 
 fn limits(limits: &Limits) -> Value {
-    let Limits { memory, cpu_time, open_files, processes, file_size } = *limits;
+    let Limits { memory, cpu_time, open_files, processes, file_size, millicpus, nice } = *limits;
     let fields = [
         ("memory", memory.map(|bytes| json!(bytes))),
+        ("cpus", millicpus.map(|thousandths| json!(f64::from(thousandths) / 1000.0))),
         ("cpu_time", cpu_time.map(duration)),
         ("open_files", open_files.map(|count| json!(count))),
         ("processes", processes.map(|count| json!(count))),
         ("file_size", file_size.map(|bytes| json!(bytes))),
+        ("nice", nice.map(|nice| json!(nice))),
     ];
     Value::Object(fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect())
 }
@@ -188,9 +190,9 @@ fn write_scheduling_options(
     }
     match &scheduling.uses.iter().filter(|wanted| !wanted.mutex).collect::<Vec<_>>()[..] {
         [] => {}
-        [wanted] if wanted.count == 1 => say("uses", json!(wanted.pool)),
+        [wanted] if wanted.count == 1 => say("uses", json!(wanted.declared_pool())),
         uses => {
-            let counts = uses.iter().map(|wanted| (wanted.pool.to_string(), json!(wanted.count)));
+            let counts = uses.iter().map(|wanted| (wanted.declared_pool().to_owned(), json!(wanted.count)));
             say("uses", Value::Object(counts.collect()));
         }
     }
@@ -231,8 +233,22 @@ fn retry(retry: &RetryPolicy) -> Value {
             RetryOn::Code(code) => json!(code),
             RetryOn::Failure(kind) => json!(FailureKind::clone(kind)),
             RetryOn::Interrupted => json!("interrupted"),
+            RetryOn::OutOfMemory => json!("oom"),
         };
         map["on"] = retry.on.iter().map(word).collect();
+    }
+    if !retry.scale.is_none() {
+        let RetryScale { memory, timeout } = retry.scale;
+        let grown = |growth: Option<Growth>, max: fn(u64) -> Value| {
+            growth.map(|growth| match growth.max {
+                None => json!(growth.factor),
+                Some(most) => json!({"by": growth.factor, "max": max(most)}),
+            })
+        };
+        let memory = grown(memory, |bytes| json!(bytes));
+        let timeout = grown(timeout, |millis| duration(Duration::from_millis(millis)));
+        let fields = [("memory", memory), ("timeout", timeout)];
+        map["scale"] = fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
     }
     map
 }

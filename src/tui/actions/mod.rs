@@ -25,7 +25,7 @@ use super::overview::Overview;
 use super::reply_text::refusal_text;
 use super::state::Screen;
 use super::status_line::Severity;
-use crate::model::Job;
+use crate::model::{Cause, Job, Phase};
 
 /// How many lines `J` and `K` scroll.
 const SCROLL_LINES: isize = 3;
@@ -157,6 +157,7 @@ impl Screen {
             Action::MoveDown => self.plan_move(false),
             Action::Add => self.plan_add(),
             Action::Edit => Ok(ActionPlan::Apply(vec![Effect::OpenEditor(self.editor_position())])),
+            Action::Fix => self.plan_fix(),
             Action::Save => self.plan_save(),
             Action::Reload => Ok(ActionPlan::Apply(vec![Effect::Store(StoreRequest::ReloadFile {
                 needs_worker: self.is_any_queue_processing(),
@@ -247,6 +248,30 @@ impl Screen {
         }
         let named = self.selected_job().and_then(|job| Some((job.queue.clone(), job.definition.name.clone()?)));
         named.map_or(EditorPosition::Top, |(queue, name)| EditorPosition::Job { queue, name })
+    }
+
+    /// Whether a field of `jobs.yaml` fixes the selected failure.
+    pub(super) fn can_fix(&self) -> bool {
+        self.plan_fix().is_ok()
+    }
+
+    /// Edits the field that belongs to the cause of the selected failure, if there is one.
+    fn plan_fix(&self) -> PlanResult {
+        let job = self.require_selected()?;
+        let end = job.result_run().and_then(|run| run.end.as_ref()).filter(|_| job.phase() != Phase::Running);
+        let Some(end) = end.filter(|end| end.outcome.failure().is_some()) else {
+            return Err(format!("{} has not failed, so there is nothing to fix.", job.id));
+        };
+        let Some(field) = end.cause.as_deref().and_then(Cause::field_to_fix) else {
+            let edit = self.key(Action::Edit);
+            return Err(format!("No field of jobs.yaml fixes this failure. Press {edit} to edit the job."));
+        };
+        let Some(name) = job.definition.name.clone() else {
+            let save = self.key(Action::Save);
+            return Err(format!("{} is not in jobs.yaml. Press {save} to save it there first.", job.id));
+        };
+        let position = EditorPosition::Field { queue: job.queue.clone(), name, field };
+        Ok(ActionPlan::Apply(vec![Effect::OpenEditor(position)]))
     }
 
     fn find_dialog(&self) -> Dialog {

@@ -181,15 +181,21 @@ impl DetailColumn<'_> {
     /// Why its last run did not succeed, what usually helps, and what the run used.
     fn findings(&self) -> Vec<DetailLine> {
         let theme = &self.appearance().theme;
-        let Some(end) = self.job.result_run().and_then(|run| run.end.as_ref()) else { return Vec::new() };
+        let Some(run) = self.job.result_run() else { return Vec::new() };
+        let Some(end) = run.end.as_ref() else { return Vec::new() };
         let mut lines = Vec::new();
         if let Some(cause) = end.cause.as_deref().filter(|cause| cause.is_informative()) {
             let style = self.appearance().outcome(&end.outcome).1;
             lines.extend(self.wrapped("Cause  ", &cause.to_string(), style));
             if let Some(advice) = cause.advice() {
                 let keymap = &self.settings.keymap;
-                let (edit, run) = (keymap.key(Action::Edit), keymap.key(Action::Run));
-                let keys = if self.job.name().is_some() { format!("{edit} edits it, ") } else { String::new() };
+                let run = keymap.key(Action::Run);
+                let keys = match cause.field_to_fix().filter(|_| self.job.name().is_some()) {
+                    Some(["command"]) => format!("{} edits the command, ", keymap.key(Action::Fix)),
+                    Some(field) => format!("{} edits `{}`, ", keymap.key(Action::Fix), field.join(".")),
+                    None if self.job.name().is_some() => format!("{} edits it, ", keymap.key(Action::Edit)),
+                    None => String::new(),
+                };
                 lines.extend(self.wrapped("Fix    ", &format!("{advice} {keys}{run} runs it again."), theme.dim));
             }
         }
@@ -199,6 +205,14 @@ impl DetailColumn<'_> {
         let host_of = |id| self.site.workers().find(|worker| worker.id == id).map(|worker| &*worker.host);
         let slow = self.history.and_then(|history| SlowRun::of_result(self.job, &history.runs, self.now, host_of));
         lines.extend(slow.into_iter().flat_map(|slow| self.wrapped("Slow   ", &slow.to_string(), theme.dim)));
+        if let Some(inputs) = run.inputs.as_deref() {
+            if !inputs.scaled.is_empty() {
+                lines.extend(self.wrapped("Scaled ", &inputs.scaled.to_string(), theme.dim));
+            }
+            for problem in &inputs.unkept_limits {
+                lines.extend(self.wrapped("Note   ", &format!("Limit not kept: {problem}"), theme.dim));
+            }
+        }
         lines
     }
 

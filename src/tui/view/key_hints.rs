@@ -30,6 +30,8 @@ pub(super) struct KeyHints<'a> {
     pub(super) dialog: Option<&'a Dialog>,
     pub(super) is_output_focused: bool,
     pub(super) can_type: bool,
+    /// Whether a field of `jobs.yaml` fixes the selected failure.
+    pub(super) can_fix: bool,
     /// The selected job needs approval.
     pub(super) can_approve: bool,
     pub(super) has_queue: bool,
@@ -99,6 +101,7 @@ impl KeyHints<'_> {
             Action::Edit => true,
             Action::Back => self.has_queue,
             Action::Copy if self.can_approve => false,
+            Action::Fix => self.has_queue && !self.shows_file_errors && self.can_fix,
             Action::Type => self.has_queue && !self.shows_file_errors && self.can_type,
             _ => self.has_queue && !self.shows_file_errors,
         };

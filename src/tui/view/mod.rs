@@ -269,6 +269,7 @@ impl Screen {
             dialog: self.dialog.as_ref(),
             is_output_focused: self.lists.focus().output,
             can_type: self.can_type().is_ok(),
+            can_fix: self.can_fix(),
             can_approve: self.selected_approval().is_some(),
             has_queue: self.has_queue(),
             shows_file_errors: self.visible_file_error().is_some(),

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::thread;
 
 use proptest::prelude::*;
+use proptest::sample::select;
 use setlist::model::{
-    Command, Definition, DesiredQueue, DesiredState, Event, JobId, Outcome, PoolSizes, PoolUse, QueueId, QueueMode,
-    QueueSettings, Refusal, RunId, RunReport, SchedulingOptions, Script, SiteState, WorkerId,
+    Command, Definition, DesiredQueue, DesiredState, Event, InputDeclaration, InputType, JobId, Outcome, PoolSizes,
+    PoolUse, QueueId, QueueMode, QueueSettings, Refusal, RunId, RunReport, SchedulingOptions, Script, SiteState,
+    WorkerId,
 };
 use setlist::store::{MemoryStore, Store};
 use tempfile::TempDir;
@@ -21,6 +23,9 @@ contract! {
     a_job_that_waits_for_a_pool_keeps_a_slot_and_others_use_the_rest,
     a_requested_job_waits_for_its_pool_and_keeps_its_worker,
     a_mutex_is_a_pool_of_one,
+    a_pool_by_key_has_units_for_each_key,
+    a_job_that_uses_several_units_of_a_key_is_not_starved,
+    an_input_can_be_the_key_of_a_pool,
     units_are_released_when_a_run_ends_however_it_does,
     a_pool_can_become_smaller_while_its_units_are_held,
     a_pool_holds_over_all_workers,
@@ -37,6 +42,11 @@ fn using(name: &str, uses: &[PoolUse]) -> Arc<Definition> {
 
 fn gpu(count: u32) -> PoolUse {
     PoolUse { count, ..PoolUse::one_of("gpu") }
+}
+
+/// One unit of a pool by key.
+fn api(key: &str) -> PoolUse {
+    PoolUse::one_of("api").with_key(key)
 }
 
 fn sizes(pools: &[(&str, u32)]) -> PoolSizes {
@@ -193,6 +203,50 @@ fn a_mutex_is_a_pool_of_one(backend: &BackendSite) {
     }
 }
 
+fn a_pool_by_key_has_units_for_each_key(backend: &BackendSite) {
+    let jobs = [("a", "x"), ("b", "x"), ("c", "x"), ("d", "y")].map(|(name, key)| using(name, &[api(key)]));
+    let mut site = PoolSite::new(backend, &[("api", 2)], &[("q", 9, jobs.to_vec())]);
+    assert_eq!(site.claim_all(), ["q/a api[x][0]", "q/b api[x][1]", "q/d api[y][0]"], "the others of x wait");
+    assert_eq!(site.waits("q/c"), "waiting for api of x (held by q/a since 1h, and 1 more)");
+    site.end("q/d");
+    assert_eq!(site.claim_all(), [""; 0], "units of another key are no help");
+    site.end("q/a");
+    assert_eq!(site.claim_all(), ["q/c api[x][0]"]);
+}
+
+fn a_job_that_uses_several_units_of_a_key_is_not_starved(backend: &BackendSite) {
+    let both = PoolUse { count: 2, ..api("x") };
+    let jobs = vec![using("a", &[api("x")]), using("b", &[both]), using("c", &[api("x")]), using("d", &[api("y")])];
+    let mut site = PoolSite::new(backend, &[("api", 2)], &[("q", 9, jobs)]);
+    assert_eq!(site.claim_all(), ["q/a api[x][0]", "q/d api[y][0]"]);
+    assert_eq!(site.waits("q/c"), "waiting for api of x (q/b is next)");
+    site.end("q/a");
+    assert_eq!(site.claim_all(), ["q/b api[x][0, 1]"]);
+    site.end("q/b");
+    assert_eq!(site.claim_all(), ["q/c api[x][0]"]);
+}
+
+fn an_input_can_be_the_key_of_a_pool(backend: &BackendSite) {
+    let input = |default: &str| {
+        let (name, default) = ("customer".into(), Some(default.to_owned()));
+        InputDeclaration { name, default, input_type: InputType::Text, description: String::new() }
+    };
+    let jobs = |names: &[&str]| names.iter().map(|name| using(name, &[api("${inputs.customer}")])).collect::<Vec<_>>();
+    let mut site = PoolSite::new(backend, &[("api", 1)], &[("p", 9, jobs(&["a", "b"])), ("q", 9, jobs(&["c"]))]);
+    let with_default = |id: &str, order, jobs, default| {
+        let settings = QueueSettings { parallel: 9, is_in_file: true, order, ..QueueSettings::default() };
+        let settings = QueueSettings { inputs: [input(default)].into(), ..settings };
+        DesiredQueue { id: QueueId::from(id), settings, jobs }
+    };
+    let queues = vec![with_default("p", 0, jobs(&["a", "b"]), "acme"), with_default("q", 1, jobs(&["c"]), "zeta")];
+    let pools = sizes(&[("api", 1)]);
+    accept(&mut *site.store, Command::Reconcile(Box::new(DesiredState { version: "2".to_owned(), queues, pools })));
+    assert_eq!(site.claim_all(), ["p/a api[acme][0]", "q/c api[zeta][0]"]);
+    assert_eq!(site.waits("p/b"), "waiting for api of acme (held by p/a since 1h)");
+    site.end("p/a");
+    assert_eq!(site.claim_all(), ["p/b api[acme][0]"]);
+}
+
 fn units_are_released_when_a_run_ends_however_it_does(backend: &BackendSite) {
     let jobs = ["a", "b", "c"].map(|name| using(name, &[gpu(2)]));
     let mut site = PoolSite::new(backend, &[("gpu", 2)], &[("q", 9, jobs.to_vec())]);
@@ -297,6 +351,7 @@ fn drafts() -> impl Strategy<Value = Vec<(Vec<PoolUse>, i32, u32)>> {
         1 => Just(vec![PoolUse::one_of("licence")]),
         1 => (1..3_u32).prop_map(|count| vec![gpu(count), PoolUse::one_of("licence")]),
         1 => Just(vec![PoolUse::mutex("db"), gpu(1)]),
+        2 => (1..3_u32, select(&["x", "y"][..])).prop_map(|(count, key)| vec![PoolUse { count, ..api(key) }, gpu(1)]),
     ];
     proptest::collection::vec((uses, prop_oneof![3 => Just(0), 1 => -1..2_i32], 1..3_u32), 1..7)
 }

@@ -12,10 +12,10 @@ use proptest::sample::{select, subsequence};
 use rusqlite::{Connection, Row};
 use setlist::model::{
     Cause, CauseKind, Command, Definition, DesiredQueue, DesiredState, DiskUsage, DuePage, Exit, Expectation, Failure,
-    FailureKind, Interruptions, Job, JobId, JobRef, MissedPolicy, Need, NeedCounts, NeededState, NotBefore, OnFailure,
-    Outcome, OutcomeCondition, OverlapPolicy, Phase, Placement, PoolUse, QueueId, QueueSettings, Recurrence,
-    Reservation, Retention, RetryOn, RetryPolicy, RunId, RunReport, Schedule, SchedulingOptions, Script, Site,
-    SiteState, SkipKind, SourceState, StateReader, StopSignal, Usage, WorkerId, WorkerInfo,
+    FailureKind, Growth, Interruptions, Job, JobId, JobRef, MissedPolicy, Need, NeedCounts, NeededState, NotBefore,
+    OnFailure, Outcome, OutcomeCondition, OverlapPolicy, Phase, Placement, PoolUse, QueueId, QueueSettings, Recurrence,
+    Reservation, Retention, RetryOn, RetryPolicy, RetryScale, RunId, RunReport, Schedule, SchedulingOptions, Script,
+    Site, SiteState, SkipKind, SourceState, StateReader, StopSignal, TreeUsage, Usage, WorkerId, WorkerInfo,
 };
 use setlist::store::{JobName, MemoryStore, SqliteStore, Store};
 use tempfile::TempDir;
@@ -123,8 +123,18 @@ fn reports() -> impl Strategy<Value = RunReport> {
     let files = |digest| [("in/é\\xff".to_owned(), digest), ("b".to_owned(), u64::MAX)].into();
     let sources =
         [1, 2].map(|digest| Some(Box::new(SourceState::new(digest, files(digest))))).into_iter().chain([None]);
-    (outcomes, select(exits), select(values), select(causes), usages(), select(sources.collect::<Vec<_>>())).prop_map(
-        |(outcome, exit, value, cause, usage, sources)| RunReport { outcome, exit, cause, usage, value, sources },
+    let unkept = select(vec![Vec::new(), vec!["the limit of 0.5 processors becomes 1".to_owned()]]);
+    let sources = select(sources.collect::<Vec<_>>());
+    (outcomes, select(exits), select(values), select(causes), usages(), sources, unkept).prop_map(
+        |(outcome, exit, value, cause, usage, sources, unkept_limits)| RunReport {
+            outcome,
+            exit,
+            cause,
+            usage,
+            value,
+            sources,
+            unkept_limits,
+        },
     )
 }
 
@@ -135,6 +145,7 @@ fn usages() -> impl Strategy<Value = Option<Box<Usage>>> {
         peak_memory,
         is_peak_bound,
         io: io.map(|(read, written)| DiskUsage { read, written }),
+        tree: TreeUsage { has_cpu: is_peak_bound, has_io: false, peak_memory: io.map(|(read, _)| read) },
     };
     any::<Option<(u64, u64, bool, Option<(u64, u64)>)>>()
         .prop_map(move |usage| usage.map(|usage| Box::new(used(usage))))
@@ -152,14 +163,25 @@ fn delays() -> impl Strategy<Value = Duration> {
 
 fn retries() -> impl Strategy<Value = RetryPolicy> {
     let mut on: Vec<_> = KINDS.map(RetryOn::Failure).to_vec();
-    on.extend([RetryOn::Code(3), RetryOn::Code(-3), RetryOn::Interrupted]);
+    on.extend([RetryOn::Code(3), RetryOn::Code(-3), RetryOn::Interrupted, RetryOn::OutOfMemory]);
     let on = prop_oneof![1 => Just(Vec::new()), 2 => subsequence(on, 1..8)];
     let max = select(vec![0, 1, 2, u32::MAX]);
     let backoff = select(vec![1.0, 2.0, 0.1 + 0.2, 1.1, 3.000_000_000_000_000_4, f64::MAX, 0.0]);
     let interrupted = select(vec![Interruptions::Counted, Interruptions::Free]);
-    (max, delays(), backoff, delays(), on, interrupted).prop_map(|(max, delay, backoff, max_delay, on, interrupted)| {
-        RetryPolicy { max, delay, backoff, max_delay, on, interrupted }
-    })
+    let growth = Growth { factor: 1.5, max: Some(1 << 34) };
+    let grown = RetryScale { memory: Some(growth), timeout: Some(Growth { max: None, ..growth }) };
+    let scale = select(vec![RetryScale::default(), grown]);
+    (max, delays(), backoff, delays(), on, interrupted, scale).prop_map(
+        |(max, delay, backoff, max_delay, on, interrupted, scale)| RetryPolicy {
+            max,
+            delay,
+            backoff,
+            max_delay,
+            on,
+            interrupted,
+            scale,
+        },
+    )
 }
 
 fn schedules() -> impl Strategy<Value = Option<Arc<Schedule>>> {

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use setlist::model::{
     Cause, CauseKind, Command, DesiredQueue, DesiredState, DiskUsage, Exit, Failure, FailureKind, Job, JobId,
-    OnFailure, Outcome, Phase, QueueId, QueueSettings, RunEnd, RunPeriod, RunReport, RunSpan, StopSignal, Usage,
+    OnFailure, Outcome, Phase, QueueId, QueueSettings, RunEnd, RunPeriod, RunReport, RunSpan, StopSignal, TreeUsage,
+    Usage,
 };
 use setlist::store::Store;
 
@@ -84,6 +85,7 @@ pub(super) fn each_run_keeps_its_cause_and_what_it_used(backend: &BackendSite) {
         peak_memory: 1 << 32,
         is_peak_bound: io,
         io: io.then_some(DiskUsage { read: 4096, written: u64::MAX }),
+        tree: TreeUsage { has_cpu: io, has_io: false, peak_memory: Some(u64::MAX) },
     };
     let reports = [
         RunReport {

@@ -59,6 +59,22 @@ fn the_nearest_file_is_found() {
 }
 
 #[test]
+fn the_line_of_a_field_is_found_where_the_job_has_or_inherits_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("jobs.yaml");
+    let yaml = "defaults:\n  timeout: 1h\nqueues:\n  q:\n    stall: 1m\n    jobs:\n      - id: a\n        run: |\n          one\n        limits:\n          cpus: 1\n          memory: 4GiB\n      - {id: b, command: [x], timeout: 5m}\n";
+    fs::write(&file, yaml).unwrap();
+    let line = |name, field: &[&str]| definition::field_line_in_file(&file, "q", name, field);
+    assert_eq!(line("a", &["limits", "memory"]), Some(12));
+    assert_eq!(line("a", &["run"]), Some(8));
+    assert_eq!(line("a", &["timeout"]), Some(2), "that of the defaults");
+    assert_eq!(line("a", &["stall"]), Some(5), "that of the queue");
+    assert_eq!(line("b", &["timeout"]), Some(13));
+    assert_eq!(line("a", &["cwd"]), Some(7), "the job, as it has no such field");
+    assert_eq!(line("none", &["cwd"]), None);
+}
+
+#[test]
 fn line_of_finds_a_job() {
     let yaml = "queues:\n  q:\n    jobs:\n      - a\n      - id: x\n        run: b\n      -\n        run: a\n      - tiemout: 1\n        run: c\n  bare: [d,\n    [], e]\n";
     let line = |queue, name| definition::line_of(yaml, queue, name);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{TimeZone, Utc};
 use setlist::model::{
     ExecOptions, FailureKind, Hook, Interruptions, NotBefore, OutcomeCondition, PassEnv, Retention, RetryOn,
-    RetryPolicy, SchedulingOptions,
+    RetryPolicy, RetryScale, SchedulingOptions,
 };
 
 use super::*;
@@ -43,7 +43,8 @@ fn retry_is_a_number_or_a_map() {
                 RetryOn::Interrupted,
                 RetryOn::Code(75)
             ],
-            interrupted: Interruptions::Counted
+            interrupted: Interruptions::Counted,
+            scale: RetryScale::default()
         }
     );
     assert_eq!(scheduling("{run: a, retry: {max: 1, on: timeout}}").retry.on, [failure(FailureKind::Timeout)]);

@@ -46,10 +46,37 @@ fn a_matrix_fills_in_uses() {
 }
 
 #[test]
+fn the_key_of_a_pool_is_an_item_a_matrix_value_a_kwarg_or_an_input() {
+    let file = "pools: {api: {per: customer, size: 3}, gpu: 1}\ninputs: {customer: acme}\nqueues:\n  q:\n    uses: {api: 2}\n    jobs:\n      \
+                - {run: a, for_each: [{customer: x, n: 1}, {customer: y, n: 2}]}\n      \
+                - {run: b, matrix: {customer: [z]}, uses: [gpu, api]}\n      - {run: c, kwargs: {customer: 7}}\n      \
+                - {run: d, kwargs: {customer: \"${inputs.customer}\"}}\n      - e\n";
+    let api = |key: &str| units("api", 2).with_key(key);
+    let input = || vec![api("${inputs.customer}")];
+    let two = vec![units("gpu", 1), units("api", 1).with_key("z")];
+    assert_eq!(uses(file), [vec![api("x")], vec![api("y")], two, vec![api("7")], input(), input()]);
+    assert_eq!(parse_valid(file).pools.get("api"), Some(&3));
+}
+
+#[test]
+fn jobs_without_the_key_of_a_pool() {
+    assert_report(
+        "keys_of_pools",
+        "pools: {api: {per: customer, size: 3}}\nqueues:\n  q:\n    inputs: {other: {type: secret}}\n    jobs:\n      \
+         - {run: a, uses: api}\n      - {run: b, uses: {api: 4}, kwargs: {customer: x}}\n      \
+         - {id: n, run: echo}\n      - {run: c, uses: api, needs: n, kwargs: {customer: \"${needs.n.value}\"}}\n",
+    );
+    assert_report(
+        "wrong_pools_by_key",
+        "pools: {api: {per: customer}, b: {size: 1, pr: x}, c: {size: 0, per: ''}}\nqueues: {}\n",
+    );
+}
+
+#[test]
 fn wrong_pools() {
     assert_report(
         "wrong_pools",
-        "pools:\n  gpu: 2\n  licence: 0\n  two words: 1\n  api: {per: customer, size: 3}\nqueues: {}\n",
+        "pools:\n  gpu: 2\n  licence: 0\n  two words: 1\n  api: {per: customer, size: many}\nqueues: {}\n",
     );
     assert_report("pools_is_a_list", "pools: [gpu]\nqueues: {}\n");
     assert_report(

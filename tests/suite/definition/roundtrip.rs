@@ -11,10 +11,10 @@ use proptest::sample::select;
 use serde_json::{Map, Value, json};
 use setlist::definition;
 use setlist::model::{
-    Arguments, Conditions, Definition, DesiredQueue, DesiredState, ExecOptions, FailureKind, FileRules, Hook,
+    Arguments, Conditions, Definition, DesiredQueue, DesiredState, ExecOptions, FailureKind, FileRules, Growth, Hook,
     Interruptions, JobRef, Limits, Need, NotBefore, OnFailure, OutcomeCondition, PassEnv, Program, QueueId,
-    QueueSettings, Retention, RetryOn, RetryPolicy, SchedulingOptions, Script, SourceComparison, StallPolicy,
-    StopSignal,
+    QueueSettings, Retention, RetryOn, RetryPolicy, RetryScale, SchedulingOptions, Script, SourceComparison,
+    StallPolicy, StopSignal,
 };
 
 use super::{schema, shell};
@@ -157,13 +157,18 @@ fn limits() -> impl Strategy<Value = Limits> {
     let seconds = (1..100_000_u64).prop_map(Duration::from_secs);
     let (count, bytes) = (1..1_u64 << 32, 1_u64 << 20..1 << 60);
     let limits = (option::of(bytes.clone()), option::of(seconds), option::of(count.clone()), option::of(count));
-    (limits, option::of(bytes)).prop_map(|((memory, cpu_time, open_files, processes), file_size)| Limits {
-        memory,
-        cpu_time,
-        open_files,
-        processes,
-        file_size,
-    })
+    let (cpus, nice) = (option::of(10..1_000_000_u32), option::of(-20..20_i8));
+    (limits, option::of(bytes), cpus, nice).prop_map(
+        |((memory, cpu_time, open_files, processes), file_size, millicpus, nice)| Limits {
+            memory,
+            cpu_time,
+            open_files,
+            processes,
+            file_size,
+            millicpus,
+            nice,
+        },
+    )
 }
 
 fn retry_policy() -> impl Strategy<Value = RetryPolicy> {
@@ -180,19 +185,29 @@ fn retry_policy() -> impl Strategy<Value = RetryPolicy> {
         .prop_map(RetryOn::Failure),
         (0..256_i32).prop_map(RetryOn::Code),
         Just(RetryOn::Interrupted),
+        Just(RetryOn::OutOfMemory),
     ];
     let (delay, backoff) = (millis(), select(&[1.0, 1.5, 2.0, 1e3][..]));
     let interrupted = select(&[Interruptions::Counted, Interruptions::Free][..]);
-    (any::<u32>(), delay, backoff, millis(), vec(on, 0..3), interrupted).prop_map(
-        |(max, delay, backoff, more, on, interrupted)| RetryPolicy {
+    (any::<u32>(), delay, backoff, millis(), vec(on, 0..3), interrupted, scales()).prop_map(
+        |(max, delay, backoff, more, on, interrupted, scale)| RetryPolicy {
             max,
             delay,
             backoff,
             max_delay: delay + more,
             on,
             interrupted,
+            scale,
         },
     )
+}
+
+fn scales() -> impl Strategy<Value = RetryScale> {
+    let growth = || {
+        let factor = select(&[1.5, 2.0, 1e3][..]);
+        option::of((factor, option::of(1..1_u64 << 40)).prop_map(|(factor, max)| Growth { factor, max }))
+    };
+    (growth(), growth()).prop_map(|(memory, timeout)| RetryScale { memory, timeout })
 }
 
 /// Scheduling options without needs.
@@ -325,6 +340,8 @@ fn job_to_value(job: &Definition) -> Value {
             "open_files": or_none(setup.limits.open_files.map(Value::from)),
             "processes": or_none(setup.limits.processes.map(Value::from)),
             "file_size": or_none(setup.limits.file_size.map(Value::from)),
+            "cpus": or_none(setup.limits.millicpus.map(|cpus| json!(f64::from(cpus) / 1000.0))),
+            "nice": or_none(setup.limits.nice.map(Value::from)),
         },
         "priority": terms.priority,
         "weight": terms.weight,
@@ -356,10 +373,19 @@ fn job_to_value(job: &Definition) -> Value {
         RetryOn::Code(code) => json!(code),
         RetryOn::Failure(kind) => json!(kind),
         RetryOn::Interrupted => json!("interrupted"),
+        RetryOn::OutOfMemory => json!("oom"),
     };
-    let RetryPolicy { max, delay, backoff, max_delay, on: failures, interrupted } = &terms.retry;
+    let RetryPolicy { max, delay, backoff, max_delay, on: failures, interrupted, scale } = &terms.retry;
     fields["retry"] = json!({"max": max, "delay": time(*delay), "backoff": backoff, "max_delay": time(*max_delay)});
     fields["retry"]["interrupted"] = json!(interrupted);
+    fields["retry"]["scale"] = json!({});
+    if let Some(Growth { factor, max }) = scale.memory {
+        fields["retry"]["scale"]["memory"] = max.map_or(json!(factor), |max| json!({"by": factor, "max": max}));
+    }
+    if let Some(Growth { factor, max }) = scale.timeout {
+        let max = max.map(Duration::from_millis);
+        fields["retry"]["scale"]["timeout"] = max.map_or(json!(factor), |max| json!({"by": factor, "max": time(max)}));
+    }
     if !failures.is_empty() {
         fields["retry"]["on"] = failures.iter().map(on).collect();
     }

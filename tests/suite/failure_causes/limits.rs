@@ -1,6 +1,12 @@
 //! Limits on what a run may use: they hold, a failure at one names it, and `check` reports what can't be kept.
 
-use crate::temp_site::TempSite;
+use std::fs;
+use std::path::Path;
+
+use rustix::process::{Signal, kill_process};
+use serde_json::{Value, json};
+
+use crate::temp_site::{TempSite, wait_for};
 
 /// A site whose jobs each reach a limit.
 const JOBS: &str = "\
@@ -71,6 +77,9 @@ queues:
     - {run: d, limits: {open_files: 0}}
     - {run: e, limits: {memry: 1GiB}}
     - {run: f, limits: 5}
+    - {run: g, limits: {cpus: 0}}
+    - {run: h, limits: {cpus: many}}
+    - {run: i, limits: {nice: 20}}
 ",
     );
     let output = site.run(&["check"]);
@@ -82,7 +91,156 @@ queues:
         "in queues.q[3].limits.open_files",
         "did you mean `memory`?",
         "in queues.q[5].limits",
+        "expected a number of processors from 0.01 to 100000, found `0`",
+        "expected a number of processors, found",
+        "expected a whole number from -20 to 19, found `20`",
     ] {
         assert!(output.stderr.contains(part), "{part}: {}", output.stderr);
     }
+}
+
+/// Where this machine has the hierarchy of cgroups, and a folder in which this user may create some.
+fn writable_cgroup() -> Option<String> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
+    let mount = mounts.lines().find(|line| line.contains(" - cgroup2 "))?.split(' ').nth(4)?;
+    let own = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let folder = format!("{mount}{}", own.lines().find_map(|line| line.strip_prefix("0::"))?);
+    let probe = Path::new(&folder).join(format!("setlist-test-{}", std::process::id()));
+    fs::create_dir(&probe).and_then(|()| fs::remove_dir(&probe)).is_ok().then_some(folder)
+}
+
+/// Whether cgroups of runs have this controller here.
+fn has_controller(name: &str) -> bool {
+    let enabled =
+        writable_cgroup().and_then(|folder| fs::read_to_string(format!("{folder}/cgroup.subtree_control")).ok());
+    enabled.is_some_and(|enabled| enabled.split_whitespace().any(|known| known == name))
+}
+
+#[test]
+fn processors_and_niceness_are_limited_and_what_is_not_kept_is_on_record() {
+    if has_controller("cpu") {
+        eprintln!("SKIPPED: cgroups limit processors here");
+        return;
+    }
+    let site = TempSite::with(
+        "queues:\n  q:\n    - {id: one, run: nproc, limits: {cpus: 1}}\n    - {id: half, run: nproc, limits: {cpus: 0.5}}\n    - {id: nice, run: nice, limits: {nice: 7}}\n    - {id: all, run: nproc, limits: {cpus: 100000}}\n",
+    );
+    let check = site.run(&["check"]).stderr;
+    assert!(
+        check.contains("warning: q/half: the limit of 0.5 processors becomes 1 without a cgroup of the run"),
+        "{check}"
+    );
+    assert!(!check.contains("q/one") && !check.contains("q/nice"), "{check}");
+    site.ok(&["process", "--quiet"]);
+    let value = |name: &str| site.job(name)["value"].clone();
+    assert_eq!([value("q/one"), value("q/half"), value("q/nice")], [json!("1"), json!("1"), json!("7")]);
+    assert_ne!(value("q/all"), json!("0"));
+    assert_eq!(site.job("q/one")["runs"][0]["unkept_limits"], json!([]));
+    let half = site.job("q/half");
+    let unkept = half["runs"][0]["unkept_limits"][0].as_str().unwrap_or_default();
+    assert!(unkept.starts_with("the limit of 0.5 processors becomes 1"), "{half}");
+    let shown = site.ok(&["show", "q/half"]);
+    assert!(shown.contains("  limits    cpus 0.5\n") && shown.contains("  not kept  the limit of 0.5 "), "{shown}");
+}
+
+#[test]
+fn a_retry_after_out_of_memory_has_more_memory_up_to_a_maximum() {
+    let allocate = "[dd, if=/dev/zero, of=/dev/null, bs=150M, count=1]";
+    let site = TempSite::with(&format!(
+        "defaults:\n  limits: {{memory: 64MiB}}\n  retry: {{max: 4, delay: 0s, on: [oom], scale: {{memory: 2}}}}\nqueues:\n  q:\n    \
+         - {{id: grows, command: {allocate}}}\n    \
+         - {{id: capped, command: {allocate}, retry: {{max: 2, delay: 0s, on: oom, scale: {{memory: {{by: 1.5, max: 80MiB}}}}}}}}\n    \
+         - {{id: other, run: exit 3}}\n    \
+         - {{id: late, run: exec sleep 1000, timeout: 50ms, retry: {{max: 1, delay: 0s, scale: {{timeout: 2}}}}}}\n"
+    ));
+    site.run(&["process", "--quiet"]);
+    let limits = |name: &str| {
+        let job = site.job(name);
+        let runs = job["runs"].as_array().unwrap();
+        runs.iter().map(|run| run["scaled_limits"]["memory"].clone()).collect::<Vec<Value>>()
+    };
+    let mebibytes = |count: u64| json!(count << 20);
+    assert_eq!(limits("q/grows"), [Value::Null, mebibytes(128), mebibytes(256)]);
+    let grows = site.job("q/grows");
+    assert_eq!(grows["outcome"], "succeeded");
+    assert!(site.ok(&["show", "q/grows"]).contains("  scaled    memory 256 MiB\n"));
+    assert_eq!(limits("q/capped"), [Value::Null, mebibytes(80), mebibytes(80)]);
+    let text = site.job("q/capped")["cause"]["text"].clone();
+    assert!(text.as_str().is_some_and(|text| text.starts_with("out of memory (limit 80 MiB)")), "{text}");
+    assert_eq!(limits("q/other"), [Value::Null], "another cause is not retried");
+    let late = site.job("q/late");
+    assert_eq!(late["runs"][1]["scaled_limits"], json!({"memory": null, "timeout_ms": 100}), "{late}");
+    assert_eq!(late["cause"]["limit"], "100ms");
+    // A request starts with the limit of the job again.
+    site.ok(&["retry", "q/other", "q/grows", "--wait"]);
+    let runs = site.job("q/grows")["runs"].clone();
+    assert_eq!(runs[3]["scaled_limits"], Value::Null, "{runs}");
+}
+
+#[test]
+fn mistakes_in_scale_are_errors_with_their_place() {
+    let site = TempSite::with(
+        "queues:\n  q:\n    - {run: a, retry: {max: 1, scale: {memory: 1}}}\n    - {run: b, retry: {max: 1, scale: {cpus: 2}}}\n    - {run: c, retry: {max: 1, scale: {memory: {max: 1GiB}}}}\n    - {run: d, retry: {max: 1, on: [memory]}}\n    - {run: e, retry: {max: 1, scale: 2}}\n",
+    );
+    let output = site.run(&["check"]);
+    assert_eq!(output.code, Some(2), "{output:?}");
+    for part in [
+        "expected a factor of more than 1, found `1`",
+        "in queues.q[0].retry.scale.memory",
+        "in queues.q[1].retry.scale.cpus",
+        "missing `by`",
+        "`oom`",
+        "in queues.q[4].retry.scale",
+    ] {
+        assert!(output.stderr.contains(part), "{part}: {}", output.stderr);
+    }
+}
+
+#[test]
+fn a_limit_that_can_not_grow_is_a_warning_of_check() {
+    let site = TempSite::with(
+        "queues:\n  q:\n    - {id: a, run: 'true', retry: {max: 1, scale: {memory: 2, timeout: 2}}}\n    - {id: b, run: 'true', timeout: 1h, limits: {memory: 1GiB}, retry: {max: 1, scale: {memory: 2, timeout: 2}}}\n",
+    );
+    let stderr = site.run(&["check"]).stderr;
+    for part in [
+        "warning: q/a: `retry.scale.memory` has no effect without `limits.memory`",
+        "warning: q/a: `retry.scale.timeout` has no effect without `timeout`",
+    ] {
+        assert!(stderr.contains(part), "{part}: {stderr}");
+    }
+    assert!(!stderr.contains("q/b"), "{stderr}");
+}
+
+#[test]
+fn the_cgroup_of_a_run_tells_what_all_its_processes_used_and_is_removed() {
+    let Some(folder) = writable_cgroup() else {
+        eprintln!("SKIPPED: this user may not create cgroups (version 2) here");
+        return;
+    };
+    // Nobody waits for the busy process, so its parent is not told what it used.
+    let site = TempSite::with(
+        "queues:\n  q:\n    - {id: a, run: sh busy.sh}\n    - {id: killed, run: grep ^0:: /proc/self/cgroup > own; exec sleep 1000}\n",
+    );
+    site.write(
+        "busy.sh",
+        "grep ^0:: /proc/self/cgroup\n(setsid sh -c 'i=0; while [ $i -lt 300000 ]; do i=$((i + 1)); done; : > done' &)\nuntil [ -e done ]; do sleep 0.02; done\n",
+    );
+    site.ok(&["retry", "q/a", "--wait"]);
+    let usage = site.job("q/a")["usage"].clone();
+    assert_eq!(usage["tree_cpu"], true, "{usage}");
+    assert!(usage["user_ms"].as_u64().unwrap() >= 20, "{usage}");
+    let path = |line: &str| format!("{folder}/{}", line.trim().rsplit('/').next().unwrap());
+    let cgroup = path(&site.ok(&["log", "q/a"]));
+    assert!(cgroup.contains("/setlist-run-"), "{cgroup}");
+    wait_for("its removal", || (!Path::new(&cgroup).exists()).then_some(()));
+
+    // That of a run whose worker is killed is removed by the next worker.
+    site.ok(&["retry", "q/killed"]);
+    let own = wait_for("the run", || Some(site.read("own")).filter(|own| own.ends_with('\n')));
+    let cgroup = path(&own);
+    assert!(Path::new(&cgroup).is_dir(), "{cgroup}");
+    kill_process(site.worker_pid(), Signal::KILL).unwrap();
+    site.ok(&["retry", "q/a", "--wait"]);
+    assert_eq!(site.job("q/killed")["outcome"], "interrupted");
+    wait_for("its removal", || (!Path::new(&cgroup).exists()).then_some(()));
 }

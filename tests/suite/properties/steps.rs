@@ -11,7 +11,7 @@ use setlist::Command;
 use setlist::model::{
     Call, Cause, CauseKind, Definition, DesiredQueue, DesiredState, Exit, Failure, FailureKind, Interruptions, JobId,
     JobRef, Need, NotBefore, OnFailure, Outcome, OutcomeCondition, Phase, Placement, QueueId, QueueSettings, Retention,
-    RetryOn, RetryPolicy, RunId, RunReport, SchedulingOptions, Script, StopSignal, Value, WorkerId,
+    RetryOn, RetryPolicy, RetryScale, RunId, RunReport, SchedulingOptions, Script, StopSignal, Value, WorkerId,
 };
 
 use super::QUEUES;
@@ -211,6 +211,7 @@ fn retry() -> impl Strategy<Value = RetryPolicy> {
         RetryOn::Failure(FailureKind::Error),
         RetryOn::Code(3),
         RetryOn::Interrupted,
+        RetryOn::OutOfMemory,
     ];
     let on = prop_oneof![1 => Just(Vec::new()), 1 => Just(on.clone()), 2 => subsequence(on, 1..4)];
     let millis = |some: Vec<u64>| select(some).prop_map(Duration::from_millis);
@@ -222,6 +223,7 @@ fn retry() -> impl Strategy<Value = RetryPolicy> {
         max_delay,
         on,
         interrupted: Interruptions::Counted,
+        scale: RetryScale::default(),
     });
     prop_oneof![1 => Just(RetryPolicy::never()), 1 => some]
 }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use setlist::model::{Cause, CauseKind, DiskUsage, Outcome, RunReport, Usage};
+use setlist::model::{Cause, CauseKind, DiskUsage, Outcome, RunReport, TreeUsage, Usage};
+use setlist::tui::effect::EditorPosition;
 
 use super::harness::{ScreenHarness, failed, queue};
 
@@ -18,6 +19,7 @@ fn failed_with(cause: Cause, width: u16, height: u16) -> ScreenHarness {
         peak_memory: 120 << 20,
         is_peak_bound: false,
         io: Some(DiskUsage { read: 1 << 20, written: 0 }),
+        tree: TreeUsage::default(),
     };
     let report = RunReport {
         cause: Some(Box::new(cause)),
@@ -53,12 +55,29 @@ fn the_details_have_the_cause_the_fix_and_what_was_used() {
     let text = harness.text();
     for part in [
         "Cause  out of memory (limit 4.0 GiB): sort: memory exhausted",
-        "Fix    Raise `limits.memory`, if the job needs more. e edits it, r runs it again.",
+        "Fix    Raise `limits.memory`, if the job needs more. E edits `limits.memory`, r runs it again.",
         "Used   1.3s CPU (1.1s user, 0.2s system), 120 MiB memory, 1.0 MiB read, 0 B written",
     ] {
         let shown = part.chars().take(45).collect::<String>();
         assert!(text.contains(&shown), "{part}: {text}");
     }
+}
+
+#[test]
+fn one_key_edits_the_field_that_fixes_a_failure() {
+    let cause = Cause::new(CauseKind::OutOfMemory, "").with_limit(Some("4.0 GiB".to_owned()));
+    let mut harness = failed_with(cause, 200, 30);
+    assert!(harness.text().contains(" E fix"), "{}", harness.text());
+    harness.keys("E");
+    let field: &[&str] = &["limits", "memory"];
+    let position = EditorPosition::Field { queue: "build".into(), name: "copy".into(), field };
+    assert_eq!(harness.editor_positions, [position]);
+    // What no field fixes has no such key.
+    let mut harness = failed_with(Cause::new(CauseKind::DiskFull, "cp: error writing x"), 200, 30);
+    assert!(!harness.text().contains(" E fix"), "{}", harness.text());
+    harness.keys("E");
+    assert!(harness.text().contains("No field of jobs.yaml fixes this failure. Press e to edit the job."));
+    assert!(harness.editor_positions.is_empty());
 }
 
 #[test]
