@@ -351,6 +351,15 @@ fn check_fields(job: &Job) -> Vec<(&'static str, String)> {
     fields
 }
 
+/// What differs between the limits of the last run and those of the job, and why it was slow.
+fn run_notes(job: &Job, slow: Option<&str>) -> Vec<(&'static str, String)> {
+    let inputs = job.result_run().and_then(|run| run.inputs.as_deref());
+    let scaled = inputs.map(|inputs| ("scaled", inputs.scaled.to_string())).filter(|(_, scaled)| !scaled.is_empty());
+    let unkept = inputs.into_iter().flat_map(|inputs| &inputs.unkept_limits);
+    let unkept = unkept.map(|problem| ("not kept", problem.clone()));
+    scaled.into_iter().chain(unkept).chain(slow.map(|slow| ("slow", slow.to_owned()))).collect()
+}
+
 fn print_details(
     out: &mut impl Write,
     job: &Job,
@@ -386,14 +395,7 @@ fn print_details(
     if let Some(usage) = end.and_then(|end| end.usage.as_deref()) {
         field("used", &usage.to_string())?;
     }
-    if let Some(inputs) = job.result_run().and_then(|run| run.inputs.as_deref()) {
-        let scaled = Some(inputs.scaled).filter(|scaled| !scaled.is_empty());
-        scaled.map_or(Ok(()), |scaled| field("scaled", &scaled.to_string()))?;
-        inputs.unkept_limits.iter().try_for_each(|problem| field("not kept", problem))?;
-    }
-    if let Some(slow) = &notes.slow {
-        field("slow", slow)?;
-    }
+    run_notes(job, notes.slow.as_deref()).iter().try_for_each(|(name, note)| field(name, note))?;
     let scheduling = &job.definition.scheduling;
     if !scheduling.needs.is_empty() {
         field("needs", &scheduling.needs.iter().map(describe_need).collect::<Vec<_>>().join(", "))?;

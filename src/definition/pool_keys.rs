@@ -4,19 +4,17 @@
 //! becomes a part of the name of the pool that the job uses, such as `api[acme]`. That of an input is filled in when the
 //! turn of the job is decided.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::interner::Interner;
 use super::pool_check::place;
+use super::pools::PoolKeys;
 use super::problems::Problems;
 use super::queue_jobs::ParsedQueue;
 use super::spanned_value::Node;
 use super::spelling::quoted;
 use crate::model::{Definition, InputDeclaration, PoolUse, SchedulingOptions, plain_text};
-
-/// The name of the key of each pool that has one.
-pub(super) type PoolKeys = BTreeMap<Arc<str>, Arc<str>>;
 
 /// Fills in the keys of the pools that jobs use. Reports jobs without a key.
 pub(super) fn fill_in_keys(

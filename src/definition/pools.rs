@@ -1,10 +1,10 @@
 //! Reads `pools` of the file, and `uses` and `mutex` of jobs.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::fields::PoolField;
 use super::overrides::Override;
-use super::pool_keys::PoolKeys;
 use super::problems::{Problem, Problems};
 use super::spanned_value::{Node, NodeKind};
 use super::spelling::quoted;
@@ -15,6 +15,9 @@ use crate::model::{PoolSizes, PoolUse};
 
 /// The most units of a pool.
 pub(super) const MAX_POOL_SIZE: u32 = 100_000;
+
+/// The name of the key of each pool that has one.
+pub(super) type PoolKeys = BTreeMap<Arc<str>, Arc<str>>;
 
 /// The pools of a file.
 #[derive(Default)]

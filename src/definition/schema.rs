@@ -63,13 +63,7 @@ impl FieldType {
             Self::PositiveDuration => duration(1),
             Self::Timeout => any_of([duration(1), constant("none")]),
             Self::After => any_of([definition_ref("duration"), constant("none")]),
-            Self::LimitCount => {
-                any_of([integer(1, i64::from(u32::MAX)), constant("none"), definition_ref("placeholder")])
-            }
-            Self::Cpus => {
-                any_of([json!({"type": "number", "minimum": 0.01}), constant("none"), definition_ref("placeholder")])
-            }
-            Self::Niceness => any_of([integer(-20, 19), constant("none"), definition_ref("placeholder")]),
+            Self::LimitCount | Self::Cpus | Self::Niceness => self.limit_schema(),
             Self::LimitSize => any_of([size(0), constant("none"), definition_ref("placeholder")]),
             Self::Limits => any_of([constant("none"), object(LimitField::ALL.iter())]),
             Self::LogLimit => or_placeholder(size(4096)),
@@ -147,6 +141,16 @@ impl FieldType {
 }
 
 impl FieldType {
+    /// The schema of a limit that is a number.
+    fn limit_schema(self) -> Value {
+        let number = match self {
+            Self::Cpus => json!({"type": "number", "minimum": 0.01}),
+            Self::Niceness => integer(-20, 19),
+            _ => integer(1, i64::from(u32::MAX)),
+        };
+        any_of([number, constant("none"), definition_ref("placeholder")])
+    }
+
     /// The schema of what decides whether a job runs.
     fn start_check_schema(self) -> Value {
         let patterns = one_or_more(&definition_ref("non_empty_text"));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{CauseKind, Job, Limits, millis};
+use super::{CauseKind, Limits, millis};
 use crate::text;
 
 /// The limits that grow after an attempt that has reached them.
@@ -63,32 +63,30 @@ impl RetryScale {
     pub fn is_none(&self) -> bool {
         *self == Self::default()
     }
-}
 
-impl ScaledLimits {
-    /// Those of the next attempt at a job: what its last attempt has reached grows, and what has grown before stays. None
-    /// of the first attempt after a request.
-    pub(super) fn of_next_attempt(job: &Job) -> Self {
-        let scale = &job.definition.scheduling.retry.scale;
-        let (Some(run), Some(script)) = (job.last_run.as_deref(), job.script()) else { return Self::default() };
-        if scale.is_none() || job.current_attempt() == 0 {
-            return Self::default();
-        }
-        let last = run.inputs.as_deref().map(|inputs| inputs.scaled).unwrap_or_default();
-        let reached = run.end.as_ref().and_then(|end| end.cause.as_deref()).map(|cause| cause.kind);
+    /// The limits of the attempt after one that had `last` and ended because of `reached`: what that has reached grows,
+    /// and what has grown before stays. The job has the limits `memory` and `timeout`.
+    pub(super) fn next(
+        &self,
+        last: ScaledLimits,
+        reached: Option<CauseKind>,
+        memory: Option<u64>,
+        timeout: Option<Duration>,
+    ) -> ScaledLimits {
         let next = |growth: Option<Growth>, first: Option<u64>, last: Option<u64>, kind| {
             let growth = growth.filter(|_| reached == Some(kind));
             growth.zip(first).map(|(growth, first)| growth.next(first, last.unwrap_or(first))).or(last)
         };
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        let timeout =
-            next(scale.timeout, script.exec.timeout.map(millis), last.timeout.map(millis), CauseKind::TimedOut);
-        Self {
-            memory: next(scale.memory, script.exec.limits.memory, last.memory, CauseKind::OutOfMemory),
+        let timeout = next(self.timeout, timeout.map(millis), last.timeout.map(millis), CauseKind::TimedOut);
+        ScaledLimits {
+            memory: next(self.memory, memory, last.memory, CauseKind::OutOfMemory),
             timeout: timeout.map(Duration::from_millis),
         }
     }
+}
 
+impl ScaledLimits {
     /// Whether the attempt has the limits of its job.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()

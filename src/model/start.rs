@@ -18,12 +18,24 @@ const MAX_RECORDED_BYTES: usize = 256 * 1024;
 /// What a run of a job gets if it starts now; `None` if pools have too few free units.
 pub(super) fn run_inputs<R: StateReader>(reader: &R, job: &Job) -> Result<Option<RunInputs>, R::Error> {
     let Some(pools) = assign_units(reader, job)? else { return Ok(None) };
-    let scaled = ScaledLimits::of_next_attempt(job);
+    let scaled = scaled_limits(job);
     let mut inputs = RunInputs { pools, scaled, ..next_values(reader, job)? };
     if !inputs.filled.is_empty() && inputs.problem.is_none() {
         inputs.command = command_line(&fill(&job.definition, &inputs.filled));
     }
     Ok(Some(inputs))
+}
+
+/// The limits of the next attempt at a job that have grown. None of the first attempt after a request.
+fn scaled_limits(job: &Job) -> ScaledLimits {
+    let scale = &job.definition.scheduling.retry.scale;
+    let (Some(run), Some(script)) = (job.last_run.as_deref(), job.script()) else { return ScaledLimits::default() };
+    if scale.is_none() || job.current_attempt() == 0 {
+        return ScaledLimits::default();
+    }
+    let last = run.inputs.as_deref().map(|inputs| inputs.scaled).unwrap_or_default();
+    let reached = run.end.as_ref().and_then(|end| end.cause.as_deref()).map(|cause| cause.kind);
+    scale.next(last, reached, script.exec.limits.memory, script.exec.timeout)
 }
 
 /// The values of needed jobs and of inputs that a run of a job gets if it starts now.

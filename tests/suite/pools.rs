@@ -37,30 +37,32 @@ fn a_job_that_waits_for_a_pool_says_who_holds_it() {
 fn a_pool_by_key_has_units_for_each_key() {
     let site = TempSite::with(
         "pools: {api: {per: customer, size: 1}}\nqueues:\n  sync:\n    parallel: 5\n    inputs: {customer: acme}\n    uses: api\n    jobs:\n      \
-         - {id: a, command: [sleep], args: ['1000'], kwargs: {customer: acme}, matrix: {customer: [acme, zeta]}}\n      \
+         - {id: a, run: exec sleep 1000, matrix: {customer: [acme, zeta]}}\n      \
          - {id: b, run: 'echo on $SETLIST_POOL_API'}\n",
     );
     site.write(
         "jobs.yaml",
         &site.read("jobs.yaml").replace("command: [sleep], args: ['1000']", "run: exec sleep 1000"),
     );
-    site.ok(&["retry", "sync/a[acme]", "sync/a[zeta]"]);
-    site.wait_until("sync/a[acme]", |job| job["state"] == "running");
-    let job = site.wait_until("sync/a[zeta]", |job| job["state"] == "running");
+    site.ok(&["retry", "sync/a-acme", "sync/a-zeta"]);
+    site.wait_until("sync/a-acme", |job| job["state"] == "running");
+    let job = site.wait_until("sync/a-zeta", |job| job["state"] == "running");
     assert_eq!(job["pools"], json!({"api[zeta]": [0]}), "another key has units of its own");
     // Its key is an input.
     site.ok(&["retry", "sync/b"]);
     let listed = site.ok(&["list"]);
-    assert!(listed.contains("waiting for api of acme (held by sync/a[acme] since "), "{listed}");
-    assert!(site.ok(&["show", "sync/a[acme]"]).contains("\n  uses      api of acme\n  holds     api of acme 0\n"));
-    site.ok(&["retry", "sync/b", "--input", "customer=other", "--wait"]);
+    assert!(listed.contains("waiting for api of acme (held by sync/a-acme since "), "{listed}");
+    assert!(site.ok(&["show", "sync/a-acme"]).contains("\n  uses      api of acme\n  holds     api of acme 0\n"));
+    site.ok(&["cancel", "sync/b"]);
+    site.ok(&["retry", "sync/b", "--input", "customer=other"]);
+    site.ok(&["wait", "sync/b"]);
     assert_eq!(site.job("sync/b")["value"], "on 0");
     assert_eq!(site.job("sync/b")["runs"][0]["pools"], json!({"api[other]": [0]}));
     site.ok(&["retry", "sync/b"]);
     site.wait_until("sync/b", |job| job["waiting"] == "pool");
-    site.ok(&["cancel", "sync/a[acme]"]);
+    site.ok(&["cancel", "sync/a-acme"]);
     site.wait_until("sync/b", |job| job["outcome"] == "succeeded");
-    site.ok(&["cancel", "sync/a[zeta]"]);
+    site.ok(&["cancel", "sync/a-zeta"]);
 }
 
 #[test]

@@ -184,6 +184,18 @@ queues:
 #[test]
 fn invalid_options() {
     assert_report(
+        "scales",
+        "queues:
+  q:
+    - {run: a, retry: {max: 1, scale: {memory: 1}}}
+    - {run: b, retry: {max: 1, scale: {cpus: 2}}}
+    - {run: c, retry: {max: 1, scale: {memory: {max: 1GiB}}}}
+    - {run: d, retry: {max: 1, on: [memory]}}
+    - {run: e, retry: {max: 1, scale: 2}}
+    - {run: f, retry: {max: 1, scale: {timeout: {by: twice, max: 1GiB, most: 1}}}}
+",
+    );
+    assert_report(
         "retries",
         "queues:
   q:
@@ -374,6 +386,9 @@ fn invalid_limits() {
     - {run: d, limits: {open_files: 0}}
     - {run: e, limits: {memry: 1GiB}}
     - {run: f, limits: 5}
+    - {run: g, limits: {cpus: 0}}
+    - {run: h, limits: {cpus: many}}
+    - {run: i, limits: {nice: 20}}
     - {run: g, max_memory: 5}
 ",
     );

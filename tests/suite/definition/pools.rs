@@ -67,6 +67,10 @@ fn jobs_without_the_key_of_a_pool() {
          - {id: n, run: echo}\n      - {run: c, uses: api, needs: n, kwargs: {customer: \"${needs.n.value}\"}}\n",
     );
     assert_report(
+        "secret_key_of_a_pool",
+        "pools: {api: {per: customer, size: 3}}\nqueues:\n  q:\n    inputs: {customer: {type: secret}}\n    jobs:\n      - {run: a, uses: api}\n",
+    );
+    assert_report(
         "wrong_pools_by_key",
         "pools: {api: {per: customer}, b: {size: 1, pr: x}, c: {size: 0, per: ''}}\nqueues: {}\n",
     );

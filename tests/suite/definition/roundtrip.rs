@@ -369,26 +369,7 @@ fn job_to_value(job: &Definition) -> Value {
         }
         Program::Command(words) => fields["command"] = json!(words),
     }
-    let on = |on: &RetryOn| match on {
-        RetryOn::Code(code) => json!(code),
-        RetryOn::Failure(kind) => json!(kind),
-        RetryOn::Interrupted => json!("interrupted"),
-        RetryOn::OutOfMemory => json!("oom"),
-    };
-    let RetryPolicy { max, delay, backoff, max_delay, on: failures, interrupted, scale } = &terms.retry;
-    fields["retry"] = json!({"max": max, "delay": time(*delay), "backoff": backoff, "max_delay": time(*max_delay)});
-    fields["retry"]["interrupted"] = json!(interrupted);
-    fields["retry"]["scale"] = json!({});
-    if let Some(Growth { factor, max }) = scale.memory {
-        fields["retry"]["scale"]["memory"] = max.map_or(json!(factor), |max| json!({"by": factor, "max": max}));
-    }
-    if let Some(Growth { factor, max }) = scale.timeout {
-        let max = max.map(Duration::from_millis);
-        fields["retry"]["scale"]["timeout"] = max.map_or(json!(factor), |max| json!({"by": factor, "max": time(max)}));
-    }
-    if !failures.is_empty() {
-        fields["retry"]["on"] = failures.iter().map(on).collect();
-    }
+    fields["retry"] = retry_to_value(&terms.retry);
     fields["needs"] = terms.needs.iter().map(|need| json!({"job": need.job, "on": need.on})).collect();
     fields["timeout"] = setup.timeout.map_or_else(|| "none".into(), time);
     fields["on_finish"] = hook_value(setup.on_finish.as_deref());
@@ -467,4 +448,34 @@ proptest! {
         }
         prop_assert_eq!(read, plan, "{}", blocks);
     }
+}
+
+fn scale_to_value(scale: &RetryScale) -> Value {
+    let grown = |growth: Option<Growth>, max: fn(u64) -> Value| {
+        growth.map(|Growth { factor, max: most }| {
+            most.map_or(json!(factor), |most| json!({"by": factor, "max": max(most)}))
+        })
+    };
+    let memory = grown(scale.memory, |bytes| json!(bytes));
+    let timeout = grown(scale.timeout, |millis| json!(format!("{millis}ms")));
+    let fields = [("memory", memory), ("timeout", timeout)];
+    Value::Object(fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect())
+}
+
+fn retry_to_value(retry: &RetryPolicy) -> Value {
+    let time = |duration: Duration| Value::from(format!("{}ms", duration.as_millis()));
+    let on = |on: &RetryOn| match on {
+        RetryOn::Code(code) => json!(code),
+        RetryOn::Failure(kind) => json!(kind),
+        RetryOn::Interrupted => json!("interrupted"),
+        RetryOn::OutOfMemory => json!("oom"),
+    };
+    let RetryPolicy { max, delay, backoff, max_delay, on: failures, interrupted, scale } = retry;
+    let mut value = json!({"max": max, "delay": time(*delay), "backoff": backoff, "max_delay": time(*max_delay)});
+    value["interrupted"] = json!(interrupted);
+    value["scale"] = scale_to_value(scale);
+    if !failures.is_empty() {
+        value["on"] = failures.iter().map(on).collect();
+    }
+    value
 }

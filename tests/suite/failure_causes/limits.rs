@@ -172,7 +172,8 @@ fn a_retry_after_out_of_memory_has_more_memory_up_to_a_maximum() {
     assert_eq!(late["runs"][1]["scaled_limits"], json!({"memory": null, "timeout_ms": 100}), "{late}");
     assert_eq!(late["cause"]["limit"], "100ms");
     // A request starts with the limit of the job again.
-    site.ok(&["retry", "q/other", "q/grows", "--wait"]);
+    site.ok(&["retry", "q/grows"]);
+    site.ok(&["wait", "q/grows"]);
     let runs = site.job("q/grows")["runs"].clone();
     assert_eq!(runs[3]["scaled_limits"], Value::Null, "{runs}");
 }
@@ -217,7 +218,7 @@ fn the_cgroup_of_a_run_tells_what_all_its_processes_used_and_is_removed() {
         eprintln!("SKIPPED: this user may not create cgroups (version 2) here");
         return;
     };
-    // Nobody waits for the busy process, so its parent is not told what it used.
+    // No process waits for the busy one, so none is told what it used.
     let site = TempSite::with(
         "queues:\n  q:\n    - {id: a, run: sh busy.sh}\n    - {id: killed, run: grep ^0:: /proc/self/cgroup > own; exec sleep 1000}\n",
     );
@@ -225,7 +226,8 @@ fn the_cgroup_of_a_run_tells_what_all_its_processes_used_and_is_removed() {
         "busy.sh",
         "grep ^0:: /proc/self/cgroup\n(setsid sh -c 'i=0; while [ $i -lt 300000 ]; do i=$((i + 1)); done; : > done' &)\nuntil [ -e done ]; do sleep 0.02; done\n",
     );
-    site.ok(&["retry", "q/a", "--wait"]);
+    site.ok(&["retry", "q/a"]);
+    site.ok(&["wait", "q/a"]);
     let usage = site.job("q/a")["usage"].clone();
     assert_eq!(usage["tree_cpu"], true, "{usage}");
     assert!(usage["user_ms"].as_u64().unwrap() >= 20, "{usage}");
@@ -240,7 +242,8 @@ fn the_cgroup_of_a_run_tells_what_all_its_processes_used_and_is_removed() {
     let cgroup = path(&own);
     assert!(Path::new(&cgroup).is_dir(), "{cgroup}");
     kill_process(site.worker_pid(), Signal::KILL).unwrap();
-    site.ok(&["retry", "q/a", "--wait"]);
+    site.ok(&["retry", "q/a"]);
+    site.ok(&["wait", "q/a"]);
     assert_eq!(site.job("q/killed")["outcome"], "interrupted");
     wait_for("its removal", || (!Path::new(&cgroup).exists()).then_some(()));
 }
