@@ -39,6 +39,8 @@ fn normalize(value: &mut Value, site: &TempSite) {
                     Value::String(_) if name.ends_with("_at") || name == "at" => *value = "TIME".into(),
                     Value::String(_) if name == "by" => *value = "USER".into(),
                     Value::Number(_) if name == "peak_memory" => *value = "BYTES".into(),
+                    // Only known where a run has a cgroup.
+                    _ if name.starts_with("tree_") => *value = "TREE".into(),
                     // Only known of a run that takes longer.
                     _ if name == "read_bytes" || name == "written_bytes" => *value = "BYTES".into(),
                     Value::Number(_) if name.ends_with("_ms") => *value = "MS".into(),

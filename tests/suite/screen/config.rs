@@ -62,7 +62,7 @@ fn the_example_of_the_help_topic_is_valid() {
 fn every_mistake_is_reported_with_its_position_and_a_suggestion() {
     insta::with_settings!({snapshot_path => "", prepend_module_to_snapshot => false, omit_expression => true}, {
         insta::assert_snapshot!("bad_config", bad(
-            "theme: drak\nmous: true\nkeys:\n  cancle: x\n  run: [r, wrong-key]\n  kill: d\n  open: E\n  add: E\n  quit: []\n  \
+            "theme: drak\nmous: true\nkeys:\n  cancle: x\n  run: [r, wrong-key]\n  kill: d\n  open: U\n  add: U\n  quit: []\n  \
              find: ctrl-i\n  zoom: [z, {a: b}]\n",
         ));
     });
