@@ -212,7 +212,7 @@ mod tests {
     use chrono::TimeDelta;
 
     use super::*;
-    use crate::model::{DiskUsage, RunEnd, RunId};
+    use crate::model::{DiskUsage, RunEnd, RunId, TreeUsage};
 
     const MIB: u64 = 1 << 20;
 
@@ -225,6 +225,7 @@ mod tests {
             peak_memory: memory * MIB,
             is_peak_bound: false,
             io: Some(DiskUsage { read: 0, written: disk * MIB }),
+            tree: TreeUsage::default(),
         };
         let at = started + TimeDelta::seconds(took);
         let outcome = Outcome::Succeeded;

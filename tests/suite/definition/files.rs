@@ -64,7 +64,7 @@ fn the_line_of_a_field_is_found_where_the_job_has_or_inherits_it() {
     let file = folder.path().join("jobs.yaml");
     let yaml = "defaults:\n  timeout: 1h\nqueues:\n  q:\n    stall: 1m\n    jobs:\n      - id: a\n        run: |\n          one\n        limits:\n          cpus: 1\n          memory: 4GiB\n      - {id: b, command: [x], timeout: 5m}\n";
     fs::write(&file, yaml).unwrap();
-    let line = |name, field: &[&str]| definition::field_line_in_file(&file, "q", name, field);
+    let line = |name, field: &[&str]| definition::field_place_in_file(&file, "q", name, field).map(|(_, line)| line);
     assert_eq!(line("a", &["limits", "memory"]), Some(12));
     assert_eq!(line("a", &["run"]), Some(8));
     assert_eq!(line("a", &["timeout"]), Some(2), "that of the defaults");

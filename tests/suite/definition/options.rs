@@ -184,18 +184,6 @@ queues:
 #[test]
 fn invalid_options() {
     assert_report(
-        "scales",
-        "queues:
-  q:
-    - {run: a, retry: {max: 1, scale: {memory: 1}}}
-    - {run: b, retry: {max: 1, scale: {cpus: 2}}}
-    - {run: c, retry: {max: 1, scale: {memory: {max: 1GiB}}}}
-    - {run: d, retry: {max: 1, on: [memory]}}
-    - {run: e, retry: {max: 1, scale: 2}}
-    - {run: f, retry: {max: 1, scale: {timeout: {by: twice, max: 1GiB, most: 1}}}}
-",
-    );
-    assert_report(
         "retries",
         "queues:
   q:
@@ -371,6 +359,22 @@ queues:
     assert_eq!(
         hooks[0].as_ref().map(|hook| (hook.on, hook.timeout)),
         Some((OutcomeCondition::Finish, Duration::from_secs(60)))
+    );
+}
+
+#[test]
+fn invalid_scales() {
+    assert_report(
+        "scales",
+        "queues:
+  q:
+    - {run: a, retry: {max: 1, scale: {memory: 1}}}
+    - {run: b, retry: {max: 1, scale: {cpus: 2}}}
+    - {run: c, retry: {max: 1, scale: {memory: {max: 1GiB}}}}
+    - {run: d, retry: {max: 1, on: [memory]}}
+    - {run: e, retry: {max: 1, scale: 2}}
+    - {run: f, retry: {max: 1, scale: {timeout: {by: twice, max: 1GiB, most: 1}}}}
+",
     );
 }
 

@@ -218,9 +218,9 @@ fn the_cgroup_of_a_run_tells_what_all_its_processes_used_and_is_removed() {
         eprintln!("SKIPPED: this user may not create cgroups (version 2) here");
         return;
     };
-    // No process waits for the busy one, so none is told what it used.
+    // No process waits for the busy one, so its time counts for none.
     let site = TempSite::with(
-        "queues:\n  q:\n    - {id: a, run: sh busy.sh}\n    - {id: killed, run: grep ^0:: /proc/self/cgroup > own; exec sleep 1000}\n",
+        "queues:\n  q:\n    - {id: a, run: sh busy.sh}\n    - {id: killed, run: 'grep ^0:: /proc/self/cgroup > own; exec sleep 1000'}\n",
     );
     site.write(
         "busy.sh",
