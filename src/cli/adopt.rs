@@ -4,10 +4,10 @@ use std::io::{self, IsTerminal, Write};
 
 use super::error::{CliError, warn};
 use super::exit::ExitStatus;
-use super::open_site::state_dir;
 use super::safe_output;
 use super::site_args::SiteArgs;
 use super::site_files::nearest_file;
+use super::store_choice::state_dir;
 use crate::definition;
 use crate::model::{Call, Command, Job, JobState, Phase, Program, SiteState, StopSignal};
 use crate::site;
@@ -20,7 +20,7 @@ pub(super) fn adopt(args: &SiteArgs, fresh: bool, yes: bool) -> Result<ExitStatu
     if args.file.is_none() {
         check_jobs_file(&file)?;
     }
-    let dir = state_dir(args, &file);
+    let dir = state_dir(args, &file)?;
     if !fresh {
         check_state_dir(dir.path())?;
     }

@@ -9,8 +9,8 @@ use clap_complete::ArgValueCandidates;
 
 use super::candidates::{queue_settings, queues, targets, templates};
 use super::examples::{
-    ADD, APPROVE, CANCEL, COMPLETIONS, EXPLAIN, GREP, HISTORY, IMPORT, INIT, LIST, LOG, MAN, METRICS, PROCESS, REMOVE,
-    REPORT, RESULTS, RETRY, RUN, SCHEDULE, SERVICE, SET, START, STATUS, WAIT, WORKER,
+    ADD, APPROVE, CANCEL, COMPLETIONS, DRAIN, EXPLAIN, GREP, HISTORY, IMPORT, INIT, LIST, LOG, MAN, METRICS, PROCESS,
+    REMOVE, REPORT, RESULTS, RETRY, RUN, SCHEDULE, SERVICE, SET, START, STATUS, WAIT, WORKER,
 };
 use super::input_args::InputArgs;
 use super::job_args::{
@@ -18,7 +18,9 @@ use super::job_args::{
 };
 use super::job_option_args::JobOptionArgs;
 use super::site_args::SiteArgs;
+use super::store_command::StoreCommand;
 use super::value_parsers;
+use super::worker_args::{DrainArgs, WorkerArgs};
 use crate::tui::theme::ThemeName;
 
 /// A job queue that lives in the terminal.
@@ -88,10 +90,22 @@ pub(super) enum CliCommand {
         #[arg(short, long)]
         yes: bool,
     },
-    /// List the workers of the site, with what each runs.
-    Workers,
+    /// List the workers of the site on all machines, with what each runs.
+    Workers {
+        /// Print JSON, one object per line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let workers finish the jobs that they run, start no more, and exit.
+    #[command(after_help = DRAIN)]
+    Drain(DrainArgs),
     /// Put this jobs.yaml in force for all machines, instead of the one that another machine has published.
     Publish,
+    /// Copy a site between a folder and a server.
+    Store {
+        #[command(subcommand)]
+        command: StoreCommand,
+    },
     /// Report all errors of a jobs.yaml, or summarise it in one line.
     Check {
         /// The file to check, instead of the nearest one.
@@ -265,17 +279,7 @@ pub(super) enum CliCommand {
     },
     /// Run a worker in the foreground: it runs requested jobs.
     #[command(after_help = WORKER)]
-    Worker {
-        /// Queues to serve; all by default.
-        #[arg(add = ArgValueCandidates::new(queues))]
-        queues: Vec<String>,
-        /// Exit when there are no more jobs to run.
-        #[arg(long)]
-        exit_when_idle: bool,
-        /// Detach from the terminal, and log to the worker log instead of standard error.
-        #[arg(long, hide = true)]
-        detached: bool,
-    },
+    Worker(WorkerArgs),
 }
 
 /// What to do with the service of a site.

@@ -9,7 +9,7 @@ use super::site_args::SiteArgs;
 use super::site_files::{foreign_owner, site_files};
 use super::templates::{TEMPLATES, Template};
 use crate::definition;
-use crate::model::DesiredState;
+use crate::model::{DesiredState, WorkerInfo};
 use crate::site;
 use crate::store::{StateDir, Store};
 use crate::text;
@@ -100,6 +100,21 @@ fn sites() -> Vec<SiteContent> {
         }
     };
     files.filter_map(content).collect()
+}
+
+/// The numbers of the workers.
+pub(super) fn workers() -> Vec<CompletionCandidate> {
+    let mut candidates = Vec::new();
+    for site in sites() {
+        let SiteContent::Store(mut store) = site else { continue };
+        let candidate = |worker: WorkerInfo| {
+            let help = format!("process {} on {}", worker.pid, worker.host);
+            CompletionCandidate::new(worker.id.to_string()).help(Some(text::sanitize_line(&help).into()))
+        };
+        // One that can't be read has none.
+        candidates.extend(store.workers().unwrap_or_default().into_iter().map(candidate));
+    }
+    candidates
 }
 
 /// All names of queues and jobs.

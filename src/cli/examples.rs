@@ -174,7 +174,20 @@ stops running jobs, records them as interrupted and exits with 0.
 
 Examples:
   setlist --file /srv/app/jobs.yaml worker
-  setlist worker build --exit-when-idle";
+  setlist worker build --exit-when-idle
+  setlist worker --slots 2 --label gpu";
+
+pub(super) const STORE_COPY: &str = "\
+No worker may be running on the source. A copy that was interrupted is refused when it is used; remove it, and copy again.
+
+Examples:
+  setlist store copy . 'postgres://me@db/jobs?site=build'
+  setlist store copy 'postgres://me@db/jobs?site=build' /srv/build";
+
+pub(super) const DRAIN: &str = "\
+Examples:
+  setlist drain 3
+  setlist drain 3 4 --wait";
 
 pub(super) const COMPLETIONS: &str = "\
 Examples:

@@ -178,6 +178,9 @@ fn lines(
             WaitReason::QueueIdle => "its queue is not being processed".to_owned(),
             WaitReason::QueuePaused => format!("{} is paused", job.queue),
             WaitReason::QueueStopped => format!("{} was stopped by {}", job.queue, explanation.stopped_by.join(", ")),
+            WaitReason::Labels { labels, has_worker: false } => {
+                format!("a worker with {}: none has joined", labels.join(" and "))
+            }
             WaitReason::FreeSlot if !explanation.holders.is_empty() => {
                 let slots = site_state.queue(&job.queue).map_or(1, |queue| queue.settings.max_parallel());
                 format!("a free slot of {} (parallel: {slots})", job.queue)

@@ -15,12 +15,12 @@ use super::args::InitArgs;
 use super::error::{CliError, warn};
 use super::exit::ExitStatus;
 use super::json_records::write_json;
-use super::open_site::state_dir;
 use super::programs::is_installed;
 use super::safe_output;
 use super::schedule::warn_if_file_not_kept;
 use super::site_args::SiteArgs;
 use super::site_files::nearest_file;
+use super::store_choice::state_dir;
 use super::templates::{TEMPLATES, Template};
 use crate::definition::{self, BARE, Diagnostic, STARTER};
 use crate::model::{Call, Definition, DesiredQueue, DesiredState, FilePattern, Program, Value};
@@ -103,7 +103,7 @@ pub(super) fn check(args: &SiteArgs, path: Option<PathBuf>, json: bool) -> Resul
     let (plan, odd) = plan?;
     if needs_worker(&plan) {
         warn_if_file_not_kept(&SitePaths {
-            state: state_dir(args, &file),
+            state: state_dir(args, &file)?,
             file: file.clone(),
             program: PathBuf::new(),
         });

@@ -17,13 +17,13 @@ macro_rules! topics {
     };
 }
 
-const TOPICS: [HelpTopic; 20] = topics![
+const TOPICS: [HelpTopic; 21] = topics![
     "jobs.yaml" "schedules" "monitoring" "values" "inputs" "items" "conditions" "pools" "environment" "failures" "keys" "filters"
-    "json" "state" "service" "config" "import" "from" "other-tools" "what-happens"
+    "json" "state" "machines" "service" "config" "import" "from" "other-tools" "what-happens"
 ];
 
 /// What people look for, and the field or topic that it is about.
-const OTHER_WORDS: [(&str, &str); 22] = [
+const OTHER_WORDS: [(&str, &str); 25] = [
     ("approvals", "confirm"),
     ("approval", "confirm"),
     ("concurrency", "parallel"),
@@ -31,8 +31,11 @@ const OTHER_WORDS: [(&str, &str); 22] = [
     ("dependencies", "needs"),
     ("dependency", "needs"),
     ("exit-codes", "ok_codes"),
+    ("gpu", "runs_on"),
     ("hook", "on_finish"),
     ("hooks", "on_finish"),
+    ("labels", "runs_on"),
+    ("label", "runs_on"),
     ("notifications", "on_finish"),
     ("notify", "on_finish"),
     ("parallelism", "parallel"),

@@ -18,8 +18,8 @@ use super::{safe_output, schedule, status_check};
 use crate::clock;
 use crate::model::{
     Approval, Cause, FilePattern, HookResult, InputValues, Job, JobCounts, JobState, MASK, Need, Outcome,
-    OutcomeCondition, Overdue, Phase, PoolHold, PoolUse, QueueId, QueueStatus, Run, RunEnd, ScheduleTarget, SiteState,
-    SlowRun, WaitReason, due_at, plain_text, pool_title, result_value,
+    OutcomeCondition, Overdue, Phase, PoolHold, PoolUse, QueueId, QueueStatus, Run, RunEnd, ScheduleTarget,
+    SchedulingOptions, SiteState, SlowRun, WaitReason, due_at, plain_text, pool_title, result_value,
 };
 use crate::store::{SiteOverview, Store};
 use crate::text;
@@ -89,6 +89,9 @@ fn print_status(out: &mut impl Write, site: &mut OpenSite, names: &[String], jso
 
 /// What the status of a queue alone doesn't say, and what to do about it.
 fn queue_note(site_state: &SiteState, id: &QueueId, status: QueueStatus, now: DateTime<Utc>) -> String {
+    if let Some((job, reason)) = site_state.waits_for_labels(id) {
+        return format!("{}: {}", job.path(), reason.describe(now));
+    }
     match status {
         _ if site_state.lacks_worker(id) => "no worker; `setlist process` starts one".to_owned(),
         QueueStatus::Stopped => site_state.stop_reason(id),
@@ -406,11 +409,8 @@ fn print_details(
     if job.max_attempts() > 1 {
         field("attempt", &format!("{} of {}", job.current_attempt(), job.max_attempts()))?;
     }
-    if scheduling.priority != 0 {
-        field("priority", &scheduling.priority.to_string())?;
-    }
-    if scheduling.weight != 1 {
-        field("weight", &scheduling.weight.to_string())?;
+    for (name, text) in placement_fields(scheduling) {
+        field(name, &text)?;
     }
     if !scheduling.uses.is_empty() {
         field("uses", &scheduling.uses.iter().map(describe_use).collect::<Vec<_>>().join(", "))?;
@@ -531,4 +531,12 @@ fn short_time(at: DateTime<Utc>) -> String {
 
 fn local_time(at: DateTime<Utc>) -> String {
     at.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+/// In which order and on which workers a job starts, where that is not the usual.
+fn placement_fields(scheduling: &SchedulingOptions) -> Vec<(&'static str, String)> {
+    let priority = (scheduling.priority != 0).then(|| ("priority", scheduling.priority.to_string()));
+    let weight = (scheduling.weight != 1).then(|| ("weight", scheduling.weight.to_string()));
+    let labels = (!scheduling.runs_on.is_empty()).then(|| ("runs on", scheduling.runs_on.join(", ")));
+    [priority, weight, labels].into_iter().flatten().collect()
 }

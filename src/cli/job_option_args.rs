@@ -1,10 +1,12 @@
 //! Options of an added job: when and how it runs.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, value_parser};
 
+use super::value_parsers;
 use crate::definition::units;
 use crate::model::NotBefore;
 
@@ -23,6 +25,9 @@ pub(super) struct JobOptionArgs {
     /// The number of the queue's slots that each job takes; 1 by default.
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
     pub(super) weight: Option<u32>,
+    /// A label that a worker must have to run it (`setlist worker --label gpu`). May be repeated.
+    #[arg(long, value_name = "LABEL", value_parser = value_parsers::label)]
+    pub(super) runs_on: Vec<Arc<str>>,
     /// Retry a failed job this many times.
     #[arg(long, value_name = "N")]
     pub(super) retry: Option<u32>,

@@ -54,6 +54,7 @@ impl JobOptionArgs {
             confirm: self.confirm.clone(),
             schedule: None,
             uses: Vec::new(),
+            runs_on: self.runs_on.clone(),
             unique: None,
             expect: None,
             item_entries: Vec::new(),

@@ -153,6 +153,8 @@ pub(super) struct JobRecord<'a> {
     not_before: Option<String>,
     confirm: Option<&'a str>,
     approval: Option<ApprovalRecord<'a>>,
+    /// The labels that a worker must have to run it.
+    runs_on: Vec<&'a str>,
     /// The units of each pool that it uses while it runs.
     uses: BTreeMap<&'a str, u32>,
     /// The units that its current run holds.
@@ -365,6 +367,7 @@ impl<'a> JobRecord<'a> {
             not_before: waiting.and_then(WaitReason::until).map(time),
             confirm: job.definition.scheduling.confirm.as_deref(),
             approval: job.approval.as_deref().map(ApprovalRecord::new),
+            runs_on: job.definition.scheduling.runs_on.iter().map(|label| &**label).collect(),
             uses: job.definition.scheduling.uses.iter().map(|wanted| (&*wanted.pool, wanted.count)).collect(),
             pools: held_units(job.held_pools()),
             unique: job.definition.scheduling.unique.as_deref(),

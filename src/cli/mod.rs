@@ -13,6 +13,7 @@ mod candidates;
 mod change_waiter;
 mod command_hints;
 mod completions;
+mod drain;
 mod entry_jobs;
 mod error;
 mod examples;
@@ -66,12 +67,15 @@ mod site_args;
 mod site_files;
 mod start;
 mod status_check;
+mod store_choice;
+mod store_command;
 mod summary_line;
 mod target;
 mod templates;
 mod value_parsers;
 mod wait;
 mod worker;
+mod worker_args;
 mod workers;
 
 use std::io::{self, IsTerminal, Write};
@@ -119,12 +123,12 @@ fn run(cli: Cli) -> Result<ExitStatus, CliError> {
         CliCommand::Import(args) => import::import(&args),
         CliCommand::Reload => reload::reload(OpenSite::open(&site, &[])?),
         CliCommand::Schema => file_commands::schema(),
-        CliCommand::Workers => workers::workers(OpenSite::open_read_only(&site, &[])?),
+        CliCommand::Workers { json } => workers::workers(OpenSite::open_read_only(&site, &[])?, json),
+        CliCommand::Drain(args) => drain::drain(OpenSite::open_read_only(&site, &[])?, &args),
         CliCommand::Publish => publish::publish(OpenSite::open(&site, &[])?),
+        CliCommand::Store { command } => store_command::run(&command),
         CliCommand::Adopt { fresh, yes } => adopt::adopt(&site, fresh, yes),
-        CliCommand::Worker { queues, exit_when_idle, detached } => {
-            worker::work(&site, &queues, exit_when_idle, detached)
-        }
+        CliCommand::Worker(args) => worker::work(&site, &args),
         CliCommand::Completions { shell } => completions::print(shell),
         CliCommand::Help { topic } => help_command::print(topic.as_deref()),
         CliCommand::Man { page, dir } => man::print(page.as_deref(), dir.as_deref()),

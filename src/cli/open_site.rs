@@ -12,6 +12,7 @@ use super::exit::ExitStatus;
 use super::name_syntax::{all_jobs_of, is_name, list_names, parse_id, suggest_job, suggestion, whole_queue};
 use super::site_args::SiteArgs;
 use super::site_files::{foreign_owner, nearest_file, site_files};
+use super::store_choice::{server_of, state_dir};
 use super::target::Target;
 use crate::definition;
 use crate::model::{Command, DesiredQueue, DesiredState, Event, Job, JobId, QueueId, SiteState};
@@ -119,9 +120,9 @@ impl OpenSite {
 
     fn open_last_state(args: &SiteArgs, reason: StoreError) -> Result<Self, CliError> {
         let file = nearest_file(args)?;
-        let state = state_dir(args, &file);
+        let state = state_dir(args, &file)?;
         state.check_ownership(args.state.is_some())?;
-        let (Ok(path), true, false) = (state.path().canonicalize(), state.database().exists(), args.store.is_some())
+        let (Ok(path), true, false) = (state.path().canonicalize(), state.database().exists(), state.is_on_server())
         else {
             return Err(reason.into());
         };
@@ -430,25 +431,19 @@ fn path_as_started() -> Option<PathBuf> {
     std::env::split_paths(&std::env::var_os("PATH")?).map(|folder| folder.join(&name)).find(|path| path.is_file())
 }
 
-/// The state folder of a site; for a site on a server, what belongs to this machine.
-pub(super) fn state_dir(args: &SiteArgs, file: &Path) -> StateDir {
-    match (&args.state, &args.store) {
-        (Some(named), _) => StateDir::new(named),
-        (None, Some(address)) => StateDir::for_server(file, address),
-        (None, None) => StateDir::for_file(file),
-    }
-}
-
 /// Creates the state folder of a site; returns its path without symbolic links, which is the same for all processes.
 fn create_state_dir(args: &SiteArgs, file: &Path) -> Result<StateDir, CliError> {
-    let state = state_dir(args, file);
+    let state = state_dir(args, file)?;
     // Don't create a folder beside a missing file: its name may be mistyped.
     if (!file.exists() || file.is_dir()) && !state.path().exists() {
         definition::read(file)?;
     }
     state.take_ownership(file, args.state.is_some())?;
-    if let Some(address) = &args.store {
-        state.record_server(address)?;
+    if let Some(address) = server_of(args, file)? {
+        if let Some(warning) = address.warning() {
+            warn(&text::sanitize_line(warning));
+        }
+        state.record_server(&address)?;
     }
     let path = state.path();
     Ok(StateDir::new(path.canonicalize().map_err(|source| StoreError::io(path, source))?))

@@ -24,6 +24,7 @@ use super::start::{
 use crate::clock;
 use crate::model::{
     Command, Event, EventRecord, Job, QueueId, QueueMode, QueueState, Refusal, Site, SiteState, WorkerInfo,
+    WorkerOptions,
 };
 use crate::site::{GivenInputs, SitePaths, execute_requests_with, open_store};
 use crate::store::Store;
@@ -115,7 +116,8 @@ fn run_workers(
     // Another worker may have run jobs before this one joins, and while it leaves.
     let (mut last_seq, mut is_first) = (site_state.seq(), true);
     loop {
-        let mut worker = Worker::join(store, site.paths.clone(), Some(queues.to_vec()), false)?;
+        let mut worker =
+            Worker::join(store, site.paths.clone(), Some(queues.to_vec()), WorkerOptions::default(), false)?;
         signals.attach(worker.shutdown_handle(), worker.suspend_handle());
         if let Some(parallel) = options.parallel {
             worker = worker.with_parallel(parallel)?;
@@ -208,7 +210,10 @@ fn report_unfinished(site_state: &SiteState, queues: &[QueueId]) -> bool {
             QueueMode::Stopped => site_state.stop_reason(id),
             QueueMode::Processing => match site_state.approvals_due(id).next() {
                 Some(job) => format!("{0} needs approval; `setlist approve {0}` approves it", job.path()),
-                None => "another process works on them".to_owned(),
+                None => site_state.waits_for_labels(id).map_or_else(
+                    || "another process works on them".to_owned(),
+                    |(job, reason)| format!("{}: {}", job.path(), reason.describe(clock::now())),
+                ),
             },
             QueueMode::Idle => {
                 let first = queue.pending.iter().find_map(|id| site_state.wait_reason(site_state.job(*id)?));

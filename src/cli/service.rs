@@ -12,10 +12,10 @@ use anyhow::Context;
 use super::args::ServiceAction;
 use super::error::CliError;
 use super::exit::ExitStatus;
-use super::open_site::state_dir;
 use super::safe_output;
 use super::site_args::SiteArgs;
 use super::site_files::nearest_file;
+use super::store_choice::state_dir;
 use crate::definition;
 use crate::site::user_name;
 use crate::stable_hash::stable_hash;
@@ -50,9 +50,12 @@ impl Service {
         let program = env::current_exe().context("cannot find the path of this program")?;
         let mut words = vec![program.display().to_string(), "--file".to_owned(), file.display().to_string()];
         if args.state.is_some() {
-            let state = state_dir(args, &file);
+            let state = state_dir(args, &file)?;
             let state = std::path::absolute(state.path()).context("cannot find the folder of the state")?;
             words.extend(["--state".to_owned(), state.display().to_string()]);
+        }
+        if let Some(address) = &args.store {
+            words.extend(["--store".to_owned(), address.to_string()]);
         }
         words.push("worker".to_owned());
         let folder = file.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();

@@ -72,7 +72,9 @@ fn problems(site: &mut OpenSite, names: &[String]) -> Result<Vec<StatusProblem>,
         found.add("not_kept", None, None, message.to_owned(), None);
     }
     for id in &queues {
-        if site_state.lacks_worker(id) {
+        if let Some((job, reason)) = site_state.waits_for_labels(id) {
+            found.add("no_worker", Some(id), None, format!("{}: {}", job.path(), reason.describe(now)), None);
+        } else if site_state.lacks_worker(id) {
             let message = "the queue is processing, but no worker is running; `setlist process` starts one";
             found.add("no_worker", Some(id), None, message.to_owned(), None);
         }

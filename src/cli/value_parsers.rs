@@ -1,9 +1,11 @@
 //! Parsers for option values that say what is allowed.
 
 use std::num::NonZero;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::definition::units;
+use crate::definition::{parse_label, units};
+use crate::model::WorkerId;
 
 /// A duration as in `jobs.yaml`: `90s`, `1h 30m`, or a number of seconds.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
@@ -17,6 +19,17 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 /// A key of a job.
 pub(super) fn key(text: &str) -> Result<String, &'static str> {
     if text.trim().is_empty() { Err("the key is empty") } else { Ok(text.to_owned()) }
+}
+
+/// A label of a worker.
+pub(super) fn label(text: &str) -> Result<Arc<str>, &'static str> {
+    parse_label(text)
+}
+
+/// The number of a worker.
+pub(super) fn worker(text: &str) -> Result<WorkerId, &'static str> {
+    let number = text.trim_start_matches('#').parse();
+    number.map(WorkerId).map_err(|_| "expected the number of a worker, as `setlist workers` prints it")
 }
 
 /// A number of jobs that run at once.

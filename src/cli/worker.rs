@@ -17,6 +17,7 @@ use super::service_manager::ServiceManager;
 use super::signals::SignalHandler;
 use super::site_args::SiteArgs;
 use super::summary_line;
+use super::worker_args::WorkerArgs;
 use crate::model::{Event, EventRecord, Outcome, RunId, WorkerId};
 use crate::runner;
 use crate::site::WORKER_JOINED;
@@ -26,14 +27,11 @@ use crate::worker::{Shutdown, Worker};
 
 /// Runs a worker until there is nothing to do, or until a signal. SIGTERM is a normal end. A detached worker reports on
 /// its standard output that it has joined, or why it can't, to the process that started it.
-pub(super) fn work(
-    args: &SiteArgs,
-    names: &[String],
-    exit_when_idle: bool,
-    detached: bool,
-) -> Result<ExitStatus, CliError> {
-    let result = run_worker(args, names, exit_when_idle, detached);
-    if detached && let Err(error) = &result {
+pub(super) fn work(args: &SiteArgs, options: &WorkerArgs) -> Result<ExitStatus, CliError> {
+    let result = run_worker(args, options);
+    if options.detached
+        && let Err(error) = &result
+    {
         // If the worker had joined, this has no effect.
         report_to_starter(&error.to_string());
     }
@@ -53,7 +51,9 @@ fn report_to_starter(line: &str) {
     let _ = writeln!(out, "{}", text::sanitize_line(line)).and_then(|()| out.flush());
 }
 
-fn run_worker(args: &SiteArgs, names: &[String], exit_when_idle: bool, detached: bool) -> Result<ExitStatus, CliError> {
+fn run_worker(args: &SiteArgs, options: &WorkerArgs) -> Result<ExitStatus, CliError> {
+    let WorkerArgs { queues: names, exit_when_idle, detached, .. } = options;
+    let detached = *detached;
     if detached {
         // Fails only if this process leads a group already; then it has no controlling terminal either.
         let _ = rustix::process::setsid();
@@ -75,7 +75,7 @@ fn run_worker(args: &SiteArgs, names: &[String], exit_when_idle: bool, detached:
     let description = format!("{} of {}", count_noun(number, "queue"), site.paths.file.display());
     // An interrupt while the worker joins is handled once it has joined.
     let signals = SignalHandler::install().context("cannot handle signals")?;
-    let worker = Worker::join(site.store, site.paths, queues, !exit_when_idle)?;
+    let worker = Worker::join(site.store, site.paths, queues, options.options(), !exit_when_idle)?;
     let (shut_down, suspend, shutdown_manager) =
         (worker.shutdown_handle(), worker.suspend_handle(), Arc::clone(&manager));
     let shut_down = move |shutdown| {

@@ -81,6 +81,7 @@ pub(super) enum FieldType {
     SourceComparison,
     SizeKept,
     Tags,
+    Labels,
     Text,
     Timeout,
     Variables,
@@ -210,6 +211,8 @@ fields! {
     After "after" After
         "The earliest start: a delay, or a date with an optional time of day. `none` removes an inherited one."
     Priority "priority" Integer "Jobs with a higher priority run first. Default: 0."
+    RunsOn "runs_on" Labels
+        "The labels that a worker must have to run the job: `setlist worker --label gpu`. One, or a list. Default: none."
     Weight "weight" PositiveIntegerOrPlaceholder
         "The number of the queue's `parallel` slots that the job takes. Default: 1."
     Uses "uses" Uses

@@ -13,7 +13,7 @@ use super::problems::{Problem, Problems};
 use super::spanned_value::{MapEntry, Node, NodeKind, ScalarType};
 use super::spelling::quoted;
 use super::value_path::ValuePath;
-use super::{hook, pass_env, pools, program, retry, stall, units, value};
+use super::{hook, labels, pass_env, pools, program, retry, stall, units, value};
 use crate::model::{
     ExecOptions, Expectation, Hook, NotBefore, PassEnv, PoolUse, QueueHook, RetryPolicy, Schedule, SchedulingOptions,
     StallPolicy,
@@ -37,6 +37,7 @@ pub(super) struct InheritedFields {
     after: Option<NotBefore>,
     priority: Option<i32>,
     weight: Option<u32>,
+    runs_on: Option<Vec<Arc<str>>>,
     uses: Option<Vec<PoolUse>>,
     mutex: Option<Override<PoolUse>>,
     ok_codes: Option<Arc<[i32]>>,
@@ -70,6 +71,7 @@ impl InheritedFields {
                 self.priority = read_integer(node, path, i32::MIN.into()..=i32::MAX.into(), problems);
             }
             InheritableJobField::Weight => self.weight = read_integer(node, path, 1..=u32::MAX.into(), problems),
+            InheritableJobField::RunsOn => self.runs_on = labels::read_labels(node, path, problems),
             InheritableJobField::Uses => self.uses = pools::read_uses(node, path, problems),
             InheritableJobField::Mutex => self.mutex = pools::read_mutex(node, path, problems),
             InheritableJobField::OkCodes => self.ok_codes = read_ok_codes(node, path, problems).map(Into::into),
@@ -119,6 +121,7 @@ impl InheritedFields {
             after: self.after.or(outer.after),
             priority: self.priority.or(outer.priority),
             weight: self.weight.or(outer.weight),
+            runs_on: self.runs_on.or_else(|| outer.runs_on.clone()),
             uses: self.uses.or_else(|| outer.uses.clone()),
             mutex: self.mutex.or_else(|| outer.mutex.clone()),
             ok_codes: self.ok_codes.or_else(|| outer.ok_codes.clone()),
@@ -143,7 +146,8 @@ impl InheritedFields {
         let passed = if let Some(PassEnv::Names(names)) = &self.pass_env { &names[..] } else { &[] };
         let passed = passed.iter().map(|name| size_of::<String>() + name.len());
         let uses = self.uses.iter().flatten().map(|wanted| size_of::<PoolUse>() + wanted.pool.len());
-        variables.chain(files).chain(passed).chain(uses).sum::<usize>() + self.tags_memory_size()
+        let labels = self.runs_on.iter().flatten().map(|label| size_of::<Arc<str>>() + label.len());
+        variables.chain(labels).chain(files).chain(passed).chain(uses).sum::<usize>() + self.tags_memory_size()
     }
 
     /// The approximate memory size of the tags, in bytes.
@@ -211,6 +215,7 @@ impl InheritedFields {
             confirm,
             schedule,
             uses: self.uses.iter().flatten().cloned().chain(mutex).collect(),
+            runs_on: self.runs_on.clone().unwrap_or_default(),
             unique: None,
             expect,
             item_entries: Vec::new(),

@@ -136,6 +136,7 @@ impl Hash for ByValue<SchedulingOptions> {
             uses,
             unique,
             item_entries,
+            runs_on,
         } = &*self.0;
         // These fields are enough to distinguish jobs.
         let RetryPolicy { max, delay, .. } = retry;
@@ -154,6 +155,7 @@ impl Hash for ByValue<SchedulingOptions> {
             uses,
             unique,
             item_entries,
+            runs_on,
         )
             .hash(state);
     }

@@ -33,6 +33,7 @@ mod job_lookup;
 mod job_names;
 mod job_variant;
 mod keep;
+mod labels;
 mod limits;
 mod matrix;
 mod merge_keys;
@@ -77,6 +78,7 @@ pub use file::{
 pub use file_text::{Error, file_version, may_include};
 pub use item_lists::check_item_list;
 pub use item_sources::{Arrivals, ReturnedValues, has_items_from_elsewhere, look_for_arrivals};
+pub use labels::parse_label;
 pub use parse::{line_of, parse};
 pub use placeholders::find_variable;
 pub use schema::schema;

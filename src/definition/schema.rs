@@ -55,6 +55,7 @@ impl FieldType {
             Self::Pools => pool_map(&any_of([Self::PoolSize.schema(), object_with(PoolField::ALL, "size")])),
             Self::PoolSize => integer(1, i64::from(pools::MAX_POOL_SIZE)),
             Self::Uses => uses(),
+            Self::Labels => any_of([pool_name(), json!({"type": "array", "items": pool_name()})]),
             Self::Mutex => pool_name(),
             Self::Count => or_placeholder(integer(0, i64::from(u32::MAX))),
             Self::BackoffFactor => or_placeholder(json!({"type": "number", "minimum": 1})),

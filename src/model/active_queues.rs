@@ -2,8 +2,11 @@
 
 use std::collections::HashSet;
 
+use super::label_set::LabelSet;
+use super::worker_match::has_worker;
 use super::{
-    Job, JobId, JobState, NeededJob, QueueId, QueueInfo, QueueMode, ResolvedNeed, StateReader, WaitConditions,
+    Job, JobId, JobState, NeededJob, QueueId, QueueInfo, QueueMode, Readiness, ResolvedNeed, StateReader,
+    WaitConditions,
 };
 
 /// How many blocked jobs of a queue are checked before the ids of all are read.
@@ -32,7 +35,9 @@ pub(super) fn active_queues<R: StateReader>(
     let mut waiting = Vec::new();
     for queue in queues {
         // A paused queue will be resumed.
-        if queue.mode == QueueMode::Paused || (queue.is_processing() && reader.has_unblocked_jobs(&queue.id)?) {
+        if queue.mode == QueueMode::Paused
+            || (queue.is_processing() && has_unblocked_jobs(reader, &queue.id, approvals)?)
+        {
             active.insert(queue.id.clone());
         } else if queue.is_processing() {
             waiting.push(queue);
@@ -54,6 +59,34 @@ pub(super) fn active_queues<R: StateReader>(
         active.extend(now_active);
         waiting = still_waiting;
     }
+}
+
+/// Whether a job of the queue is running, or pending and not blocked. Of these, jobs whose labels no worker has count only
+/// if users are expected to act.
+fn has_unblocked_jobs<R: StateReader>(reader: &R, queue: &QueueId, approvals: Approvals) -> Result<bool, R::Error> {
+    if !reader.has_unblocked_jobs(queue)? {
+        return Ok(false);
+    }
+    if approvals == Approvals::Expected
+        || reader.used_slots(queue)? > 0
+        || reader.next_due_time(queue, false)?.is_some()
+        || reader
+            .reserved_jobs()?
+            .into_iter()
+            .any(|job| matches!(reader.job(job), Ok(Some(job)) if job.queue == *queue))
+    {
+        return Ok(true);
+    }
+    let mut excluded: Vec<LabelSet> = Vec::new();
+    for readiness in [Readiness::Requested, Readiness::Ready] {
+        while let Some(job) = reader.next_jobs(queue, readiness, 1, &excluded)?.pop() {
+            if has_worker(reader, &job)? {
+                return Ok(true);
+            }
+            excluded.push(job.definition.scheduling.runs_on.clone());
+        }
+    }
+    Ok(false)
 }
 
 /// Finds out whether blocked jobs will start.
@@ -114,7 +147,11 @@ impl<R: StateReader> ProgressCheck<'_, R> {
                 }
                 JobState::Pending { .. } if is_active => true,
                 JobState::Pending { requested: true, wait } => {
-                    !wait.needs || (seen.insert(needed.id) && self.will_requested_job_run(needed.id, seen)?)
+                    if wait.needs {
+                        seen.insert(needed.id) && self.will_requested_job_run(needed.id, seen)?
+                    } else {
+                        self.approvals == Approvals::Expected || self.has_worker(needed.id)?
+                    }
                 }
                 JobState::Pending { .. } | JobState::Finished { .. } => false,
             };
@@ -123,6 +160,14 @@ impl<R: StateReader> ProgressCheck<'_, R> {
             }
         }
         Ok(false)
+    }
+
+    /// Whether a worker has the labels of a job. Of a needed job, these were not read.
+    fn has_worker(&self, id: JobId) -> Result<bool, R::Error> {
+        Ok(match self.reader.job(id)? {
+            Some(job) => has_worker(self.reader, &job)?,
+            None => false,
+        })
     }
 
     fn will_requested_job_run(&self, id: JobId, seen: &mut HashSet<JobId>) -> Result<bool, R::Error> {

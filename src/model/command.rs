@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{
     Definition, EnvironmentId, InputError, InputValues, JobId, JobRef, OnFailure, Phase, PoolSizes, QueueId,
-    QueueSettings, RunId, RunReport, StopSignal, WorkerId,
+    QueueSettings, RunId, RunReport, StopSignal, WorkerId, WorkerOptions,
 };
 use crate::stable_hash::stable_hash;
 
@@ -20,6 +20,8 @@ use crate::stable_hash::stable_hash;
 pub enum Command {
     /// Bring the site in line with its `jobs.yaml`.
     Reconcile(Box<DesiredState>),
+    /// The same if this version of the file is in force: refused if another machine has published one meanwhile.
+    ReplaceFile { in_force: Option<String>, plan: Box<DesiredState> },
     /// Create the queue unless it exists.
     EnsureQueue { queue: QueueId },
     /// Append jobs to a queue, which is created if missing. Names and digests are dropped: only jobs from `jobs.yaml`
@@ -72,7 +74,9 @@ pub enum Command {
     /// Restore removed jobs as they were.
     Restore { jobs: Vec<JobId> },
     /// Register a worker process for these queues, or for all.
-    Join { host: String, pid: u32, queues: Option<Vec<QueueId>> },
+    Join { host: String, pid: u32, queues: Option<Vec<QueueId>>, options: WorkerOptions },
+    /// Tell a worker to start no more jobs, and to leave when those that it runs have ended.
+    Drain { worker: WorkerId },
     /// Promote jobs whose time has come, start what schedules have due, and decide what is overdue.
     PromoteDue,
     /// Shorten waits that are longer than the delay that caused them, because the clock was set back since.
@@ -97,7 +101,7 @@ pub enum Command {
     ReapWorker { worker: WorkerId, started_runs: Vec<RunId>, unreachable_host: Option<String> },
     /// Unregister a worker. Refused while it runs jobs, or while one of these queues (or any) has a job that it could
     /// start, or is processing, unless all that is left waits for approval. So a request for work or an approval
-    /// either keeps a worker or finds that none is left.
+    /// either keeps a worker or finds that none is left. A worker that is draining is only kept by what it runs.
     Leave { worker: WorkerId, queues: Option<Vec<QueueId>> },
 }
 
@@ -184,6 +188,9 @@ pub enum Refusal {
     /// The command applies to nothing.
     #[error("{0}")]
     NothingToDo(NothingToDo),
+    /// Another version of the file has come into force.
+    #[error("another jobs.yaml was published meanwhile")]
+    FileReplaced,
     /// A job needs another one that doesn't exist.
     #[error("needs {0}, which does not exist")]
     UnknownNeed(JobRef),

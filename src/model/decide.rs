@@ -39,6 +39,8 @@ pub(super) fn decide<R: StateReader>(reader: &R, command: &Command, now: DateTim
             Some(job) => refuse(Refusal::FileOutdated(job)),
             None => decide(reader, command, now),
         },
+        Command::ReplaceFile { in_force, .. } if reader.file_version()? != *in_force => refuse(Refusal::FileReplaced),
+        Command::ReplaceFile { plan, .. } => decide(reader, &Command::Reconcile(plan.clone()), now),
         Command::EnsureQueue { queue } => Ok(queue_defined_if_missing(reader, queue)?.into_iter().collect()),
         Command::Add { queue, jobs } => add(reader, queue, jobs, now),
         Command::Request { environment, inputs, command } => {
@@ -97,11 +99,17 @@ pub(super) fn decide<R: StateReader>(reader: &R, command: &Command, now: DateTim
             let changed = QueueSettings { parallel_override: Some(limit), ..settings.clone() };
             Ok(queue_redefined(queue, &settings, changed).into_iter().collect())
         }
-        Command::Join { host, pid, queues } => {
-            let (host, queues) = (host.clone(), queues.clone());
-            let worker = WorkerInfo { id: reader.next_worker_id()?, host, pid: *pid, queues, reserved: Vec::new() };
+        Command::Join { host, pid, queues, options } => {
+            let (host, queues, options) = (host.clone(), queues.clone(), options.clone());
+            let (id, reserved) = (reader.next_worker_id()?, Vec::new());
+            let worker = WorkerInfo { id, host, pid: *pid, queues, options, draining: false, reserved };
             Ok(vec![Event::WorkerJoined { worker }])
         }
+        Command::Drain { worker } => match reader.worker(*worker)? {
+            None => refuse(Refusal::UnknownWorker(*worker)),
+            Some(info) if info.draining => Ok(Vec::new()),
+            Some(_) => Ok(vec![Event::WorkerDraining { worker: *worker }]),
+        },
         Command::PromoteDue => promote_due(reader, now),
         Command::ShortenWaits => shorten_waits(reader, now),
         Command::Claim { worker, queues } => claim(reader, *worker, queues.as_deref(), now),
@@ -388,7 +396,7 @@ fn restore<R: StateReader>(reader: &R, ids: &[JobId]) -> Decision<R> {
 }
 
 fn claim<R: StateReader>(reader: &R, worker: WorkerId, queues: Option<&[QueueId]>, now: DateTime<Utc>) -> Decision<R> {
-    if let Some(job) = next_ready_job(reader, queues)? {
+    if let Some(job) = next_ready_job(reader, queues, worker)? {
         start(reader, worker, &job, now)
     } else {
         let scheduled = next_decision_time(reader, queues, Some(now))?;
@@ -548,6 +556,10 @@ fn reap_worker<R: StateReader>(
 
 fn leave<R: StateReader>(reader: &R, worker: WorkerId, queues: Option<&[QueueId]>) -> Decision<R> {
     let Some(info) = reader.worker(worker)? else { return refuse(Refusal::UnknownWorker(worker)) };
+    if info.draining {
+        let runs_nothing = info.reserved.is_empty() && reader.jobs_run_by(worker)?.is_empty();
+        return if runs_nothing { Ok(worker_left(reader, worker)?) } else { refuse(Refusal::WorkerBusy(worker)) };
+    }
     let serves = |queue: &QueueInfo| queues.is_none_or(|served| served.contains(&queue.id));
     let all = reader.queues()?;
     let active = active_queues(reader, &all, Approvals::Ignored)?;
@@ -556,7 +568,7 @@ fn leave<R: StateReader>(reader: &R, worker: WorkerId, queues: Option<&[QueueId]
     let keeps_schedule =
         queues.is_none() && (next_decision_time(reader, queues, None)?.is_some() || !reader.expectations()?.is_empty());
     let has_work =
-        keeps_schedule || next_ready_job(reader, queues)?.is_some() || next_due_time(reader, queues)?.is_some();
+        keeps_schedule || next_ready_job(reader, queues, worker)?.is_some() || next_due_time(reader, queues)?.is_some();
     let waits_for_pool = has_requested_waiter(reader, all.iter().filter(|queue| serves(queue)))?;
     if is_processing
         || has_work

@@ -93,6 +93,8 @@ pub enum Event {
     WorkerJoined { worker: WorkerInfo },
     /// The reservations of a worker were replaced by these. A reservation ends when its job starts.
     Reserved { worker: WorkerId, jobs: Vec<Reservation> },
+    /// A worker starts no more jobs, and leaves when those that it runs have ended.
+    WorkerDraining { worker: WorkerId },
     /// A worker left, or was found dead.
     WorkerLeft { worker: WorkerId },
     /// A schedule was added or changed, or its due times were decided up to a later one.

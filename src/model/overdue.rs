@@ -187,7 +187,7 @@ fn job_success<R: StateReader>(reader: &R, id: JobId) -> Result<Option<DateTime<
 fn queue_success<R: StateReader>(reader: &R, id: &QueueId) -> Result<Option<DateTime<Utc>>, R::Error> {
     let is_active = reader.queue(id)?.is_none_or(|queue| queue.is_processing())
         || reader.used_slots(id)? > 0
-        || !reader.next_jobs(id, Readiness::Requested, 1)?.is_empty();
+        || !reader.next_jobs(id, Readiness::Requested, 1, &[])?.is_empty();
     if is_active {
         return Ok(None);
     }

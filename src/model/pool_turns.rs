@@ -12,6 +12,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use super::input::values_of_run;
+use super::label_set::LabelSet;
+use super::worker_match::{Match, WorkerMatch, has_worker};
 use super::{
     Job, JobId, PoolHold, PoolSizes, PoolUse, QueueId, QueueInfo, QueueMode, Readiness, SiteState, StateReader,
 };
@@ -99,9 +101,10 @@ pub(super) fn has_requested_waiter<'q, R: StateReader>(
     queues: impl IntoIterator<Item = &'q QueueInfo>,
 ) -> Result<bool, R::Error> {
     for queue in queues {
-        let requested = reader.next_jobs(&queue.id, Readiness::Requested, 1)?;
-        if requested.iter().any(uses_pools) {
-            return Ok(true);
+        for job in reader.next_jobs(&queue.id, Readiness::Requested, 1, &[])? {
+            if uses_pools(&job) && has_worker(reader, &job)? {
+                return Ok(true);
+            }
         }
     }
     Ok(false)
@@ -146,9 +149,19 @@ impl PoolTurns {
         Ok(turns)
     }
 
-    /// The next job of a queue that may start now.
-    pub(super) fn next_of<R: StateReader>(&self, reader: &R, queue: &QueueInfo) -> Result<Option<Job>, R::Error> {
-        Ok(startable(reader, queue)?.into_iter().find(|job| !uses_pools(job) || self.granted.contains(&job.id)))
+    /// The next job of a queue that the worker may start now.
+    pub(super) fn next_of<R: StateReader>(
+        &self,
+        reader: &R,
+        queue: &QueueInfo,
+        workers: &mut WorkerMatch<'_, R>,
+    ) -> Result<Option<Job>, R::Error> {
+        for job in startable(reader, queue)? {
+            if (!uses_pools(&job) || self.granted.contains(&job.id)) && workers.find(&job)? == Match::Claimant {
+                return Ok(Some(job));
+            }
+        }
+        Ok(None)
     }
 }
 
@@ -160,9 +173,9 @@ fn startable<R: StateReader>(reader: &R, queue: &QueueInfo) -> Result<Vec<Job>, 
     if most == 0 {
         return Ok(Vec::new());
     }
-    let mut jobs = reader.next_jobs(&queue.id, Readiness::Requested, most)?;
+    let mut jobs = next_runnable(reader, queue, Readiness::Requested, most)?;
     if queue.mode == QueueMode::Processing && jobs.len() < most {
-        jobs.extend(reader.next_jobs(&queue.id, Readiness::Ready, most - jobs.len())?);
+        jobs.extend(next_runnable(reader, queue, Readiness::Ready, most - jobs.len())?);
     }
     let has_slots = |job: &Job| {
         let weight = job.definition.scheduling.weight;
@@ -174,6 +187,29 @@ fn startable<R: StateReader>(reader: &R, queue: &QueueInfo) -> Result<Vec<Job>, 
     let count = jobs.iter().map(has_slots).take_while(|fits| *fits).count();
     jobs.truncate(count);
     Ok(jobs)
+}
+
+/// The next jobs of a queue, without those that no worker has the labels for: they must not keep others waiting.
+fn next_runnable<R: StateReader>(
+    reader: &R,
+    queue: &QueueInfo,
+    readiness: Readiness,
+    most: usize,
+) -> Result<Vec<Job>, R::Error> {
+    let mut excluded: Vec<LabelSet> = Vec::new();
+    loop {
+        let jobs = reader.next_jobs(&queue.id, readiness, most, &excluded)?;
+        let before = excluded.len();
+        for job in &jobs {
+            let labels = &job.definition.scheduling.runs_on;
+            if !labels.is_empty() && !excluded.contains(labels) && !has_worker(reader, job)? {
+                excluded.push(labels.clone());
+            }
+        }
+        if excluded.len() == before {
+            return Ok(jobs);
+        }
+    }
 }
 
 /// Takes the job whose turn it is: each list is in order, and so are its first jobs among each other.

@@ -138,7 +138,8 @@ fn recheck_job<R: StateReader>(
         }
         (JobState::Finished { .. }, NeedStatus::Met) => {
             // It was skipped while its queue was processing, so it runs now; but reconciliation starts nothing.
-            let requested = !matches!(cause, Command::Reconcile(_)) && !processing(&job.queue)?;
+            let requested =
+                !matches!(cause, Command::Reconcile(_) | Command::ReplaceFile { .. }) && !processing(&job.queue)?;
             let wait = WaitConditions { until: None, ..WaitConditions::initial(&job.definition.scheduling, now) };
             Some(Event::Requeued { job: id, requested, wait })
         }
@@ -193,6 +194,7 @@ pub(super) fn can_end_queue(event: &Event) -> bool {
         | Event::Started { .. }
         | Event::StopRequested { .. }
         | Event::WorkerJoined { .. }
+        | Event::WorkerDraining { .. }
         | Event::Reserved { .. }
         | Event::WorkerLeft { .. }
         | Event::ScheduleChanged { .. }

@@ -10,20 +10,20 @@ use chrono::{DateTime, Utc};
 use super::checks::{DecideError, Decision, existing_job, refuse, wrong_state};
 use super::{
     Event, Job, JobId, OnFailure, QueueId, QueueMode, Readiness, Refusal, Reservation, Run, RunId, RunInputs,
-    StateReader, WorkerId,
+    StateReader, WorkerId, WorkerInfo,
 };
 
 /// Reserves jobs until the worker has the wanted number of each of these queues.
 pub(super) fn reserve_more<R: StateReader>(reader: &R, id: WorkerId, queues: &[(QueueId, usize)]) -> Decision<R> {
     let Some(worker) = reader.worker(id)? else { return refuse(Refusal::UnknownWorker(id)) };
-    let mut jobs = worker.reserved;
+    let mut jobs = worker.reserved.clone();
     let (before, mut run) = (jobs.len(), reader.next_run_id()?);
     for (queue, wanted) in queues {
         let mut present = 0;
         for reservation in &jobs[..before] {
             present += usize::from(reader.job(reservation.job)?.is_some_and(|job| job.queue == *queue));
         }
-        for Job { id: job, .. } in reservable_jobs(reader, queue, wanted.saturating_sub(present))? {
+        for Job { id: job, .. } in reservable_jobs(reader, &worker, queue, wanted.saturating_sub(present))? {
             // The same queue may be listed twice.
             if !jobs.iter().any(|reservation| reservation.job == job) {
                 jobs.push(Reservation { job, run });
@@ -37,14 +37,20 @@ pub(super) fn reserve_more<R: StateReader>(reader: &R, id: WorkerId, queues: &[(
 /// The next jobs of a queue that can be reserved: they all have weight 1, and no event can block them, since they have
 /// no needs and use no pools. Jobs in a pseudo-terminal are excluded, and those
 /// that are checked before they start.
-fn reservable_jobs<R: StateReader>(reader: &R, queue: &QueueId, most: usize) -> Result<Vec<Job>, R::Error> {
+fn reservable_jobs<R: StateReader>(
+    reader: &R,
+    worker: &WorkerInfo,
+    queue: &QueueId,
+    most: usize,
+) -> Result<Vec<Job>, R::Error> {
     // If a failure stops the queue, the next job must wait for the outcome of the last.
     let continues = reader
         .queue(queue)?
         // What a run gets of the inputs is decided when it starts.
         .filter(|queue| queue.settings.inputs.is_empty())
         .is_some_and(|queue| queue.mode == QueueMode::Processing && queue.settings.on_failure == OnFailure::Continue);
-    if most == 0 || !continues || !reader.next_jobs(queue, Readiness::Requested, 1)?.is_empty() {
+    if most == 0 || !continues || worker.draining || !reader.next_jobs(queue, Readiness::Requested, 1, &[])?.is_empty()
+    {
         return Ok(Vec::new());
     }
     let has_checks = |job: &Job| {
@@ -53,9 +59,13 @@ fn reservable_jobs<R: StateReader>(reader: &R, queue: &QueueId, most: usize) -> 
     };
     let plain = |job: &Job| {
         let scheduling = &job.definition.scheduling;
-        scheduling.weight == 1 && scheduling.uses.is_empty() && job.needs.is_empty() && !has_checks(job)
+        scheduling.weight == 1
+            && scheduling.uses.is_empty()
+            && job.needs.is_empty()
+            && !has_checks(job)
+            && worker.has_labels(&scheduling.runs_on)
     };
-    Ok(reader.next_jobs(queue, Readiness::Ready, most)?.into_iter().take_while(plain).collect())
+    Ok(reader.next_jobs(queue, Readiness::Ready, most, &[])?.into_iter().take_while(plain).collect())
 }
 
 /// The job, which must not be reserved: a worker may already have started a reserved job.

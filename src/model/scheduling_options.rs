@@ -39,6 +39,9 @@ pub struct SchedulingOptions {
     /// The pools that it uses units of while it runs, each once.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub uses: Vec<PoolUse>,
+    /// The labels that a worker must have to run it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub runs_on: Vec<Arc<str>>,
     /// A key that only one pending or running job of the site has.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unique: Option<Arc<str>>,
@@ -140,6 +143,7 @@ impl Default for SchedulingOptions {
             confirm: None,
             schedule: None,
             uses: Vec::new(),
+            runs_on: Vec::new(),
             unique: None,
             expect: None,
             item_entries: Vec::new(),

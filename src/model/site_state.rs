@@ -244,6 +244,11 @@ impl SiteState {
                     worker.reserved.clone_from(jobs);
                 }
             }
+            Event::WorkerDraining { worker } => {
+                if let Some(worker) = self.workers.get_mut(worker) {
+                    worker.draining = true;
+                }
+            }
             Event::WorkerLeft { worker } => {
                 self.workers.remove(worker);
             }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::input::InputValues;
+use super::label_set::LabelSet;
 use super::{
     Definition, Dependent, DueOutcome, EnvironmentId, ExpectationState, Job, JobId, JobRef, NeedCounts, Outcome, Phase,
     PoolSizes, QueueId, QueueMode, QueueSettings, Readiness, RemovalReason, RunId, ScheduleState, ScheduleTarget,
@@ -45,8 +46,14 @@ pub trait StateReader {
     /// The jobs that need this one, without removed ones. One that needs it in two ways may be there twice.
     fn dependents(&self, job: JobId) -> Result<Vec<Dependent>, Self::Error>;
     /// The first `most` jobs of the queue with this readiness ([`Readiness::Requested`] or [`Readiness::Ready`]) that are not
-    /// reserved: higher priority first, then queue order.
-    fn next_jobs(&self, queue: &QueueId, turn: Readiness, most: usize) -> Result<Vec<Job>, Self::Error>;
+    /// reserved and don't need exactly one of the `excluded` sets of labels: higher priority first, then queue order.
+    fn next_jobs(
+        &self,
+        queue: &QueueId,
+        turn: Readiness,
+        most: usize,
+        excluded: &[LabelSet],
+    ) -> Result<Vec<Job>, Self::Error>;
     /// The first `most` jobs of the queue that are [`Readiness::Blocked`], in queue order.
     fn blocked_jobs(&self, queue: &QueueId, most: usize) -> Result<Vec<JobId>, Self::Error>;
     /// The jobs of the queue that are [`Readiness::Blocked`] and of which a need has failed, in queue order.

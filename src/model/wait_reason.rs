@@ -8,8 +8,9 @@ use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 
 use crate::text;
 
+use super::label_set::LabelSet;
 use super::needs::{failed_reason, needs_status};
-use super::{Job, JobState, NeedStatus, Phase, QueueMode, SiteState, WaitConditions, pool_title};
+use super::{Job, JobState, NeedStatus, Phase, QueueId, QueueMode, Readiness, SiteState, WaitConditions, pool_title};
 
 /// What a pending job waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +52,13 @@ pub enum WaitReason {
         /// The path of the other job.
         first: String,
     },
+    /// A worker with labels.
+    Labels {
+        /// The labels.
+        labels: LabelSet,
+        /// Whether a worker has them, whose slots are all used.
+        has_worker: bool,
+    },
     /// A free slot in its queue.
     FreeSlot,
     /// Its queue to be processed.
@@ -88,6 +96,9 @@ impl SiteState {
 
     /// What a job waits for that could start.
     fn start_reason(&self, job: &Job) -> WaitReason {
+        if let Some((labels, has_worker)) = self.missing_labels(job) {
+            return WaitReason::Labels { labels, has_worker };
+        }
         if let Some((pool, holders)) = self.missing_pool(job) {
             let held_by = holders.first().and_then(|holder| Some((holder.path(), holder.last_run.as_ref()?.started)));
             return WaitReason::Pool { pool, held_by, more: holders.len().saturating_sub(1) };
@@ -96,6 +107,17 @@ impl SiteState {
             Some((pool, first)) => WaitReason::PoolTurn { pool, first: first.path() },
             None => WaitReason::FreeSlot,
         }
+    }
+
+    /// The first job of a queue that is being processed, and why it waits, if all that could start waits for workers with
+    /// labels that none has.
+    pub fn waits_for_labels(&self, id: &QueueId) -> Option<(&Job, WaitReason)> {
+        let queue = self.queue(id).filter(|queue| queue.mode == QueueMode::Processing && queue.running.is_empty())?;
+        let jobs = queue.pending.iter().filter_map(|id| self.job(*id));
+        let mut could_start = jobs.filter(|job| job.readiness() != Some(Readiness::Blocked)).peekable();
+        let first = *could_start.peek()?;
+        let lacks_labels = |job: &Job| matches!(self.missing_labels(job), Some((_, false)));
+        could_start.all(lacks_labels).then(|| self.wait_reason(first).map(|reason| (first, reason))).flatten()
     }
 
     fn schedule_reason(&self, job: &Job) -> Option<WaitReason> {
@@ -161,6 +183,7 @@ impl WaitReason {
             Self::QueuePaused => "paused",
             Self::QueueStopped => "stopped",
             Self::Pool { .. } | Self::PoolTurn { .. } => "pool",
+            Self::Labels { .. } => "labels",
             Self::FreeSlot => "turn",
             Self::QueueIdle => "process",
             Self::Schedule { .. } => "schedule",
@@ -208,6 +231,11 @@ impl WaitReason {
                 text
             }
             Self::PoolTurn { pool, first } => format!("waiting for {} ({first} is next)", pool_title(pool)),
+            Self::Labels { labels, has_worker: true } => format!("waiting for a worker with {}", labels.join(" and ")),
+            Self::Labels { labels, has_worker: false } => {
+                let noun = if labels.len() == 1 { "label" } else { "labels" };
+                format!("no worker has {noun} {}", labels.join(" and "))
+            }
             Self::FreeSlot => "next".to_owned(),
             Self::QueueIdle => String::new(),
             Self::Schedule { at, shown } => format!("next {}", due_at(*at, *shown, now)),

@@ -1,8 +1,11 @@
 //! Registered workers and their reservations.
 
+use std::num::NonZero;
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
-use super::{JobId, QueueId, RunId, WorkerId};
+use super::{Job, JobId, QueueId, RunId, WorkerId};
 
 /// A registered worker process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,9 +19,27 @@ pub struct WorkerInfo {
     /// The queues that it serves; `None` for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queues: Option<Vec<QueueId>>,
+    /// How many slots its jobs may use at once, and its labels.
+    #[serde(flatten)]
+    pub options: WorkerOptions,
+    /// Whether it starts no more jobs and leaves when those that it runs have ended.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub draining: bool,
     /// The pending jobs reserved for it, in the order in which it starts them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reserved: Vec<Reservation>,
+}
+
+/// What a worker may run, as it was started.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct WorkerOptions {
+    /// How many slots its jobs may use at once; `None` for as many as their queues have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slots: Option<NonZero<u32>>,
+    /// Its labels: jobs name those that they need in `runs_on`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<Arc<str>>,
 }
 
 /// A pending job that a worker may start at any time without a further transaction.
@@ -31,9 +52,19 @@ pub struct Reservation {
 }
 
 impl WorkerInfo {
-    /// Whether it serves this queue.
+    /// Whether it serves this queue. One that is draining serves none.
     pub fn serves(&self, queue: &QueueId) -> bool {
-        self.queues.as_ref().is_none_or(|queues| queues.contains(queue))
+        !self.draining && self.queues.as_ref().is_none_or(|queues| queues.contains(queue))
+    }
+
+    /// Whether it serves the queue of this job and has the labels that the job needs.
+    pub fn could_run(&self, job: &Job) -> bool {
+        self.serves(&job.queue) && self.has_labels(&job.definition.scheduling.runs_on)
+    }
+
+    /// Whether it has all of these labels.
+    pub fn has_labels(&self, labels: &[Arc<str>]) -> bool {
+        labels.iter().all(|label| self.options.labels.contains(label))
     }
 
     /// Whether this job is reserved for it.

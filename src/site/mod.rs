@@ -15,6 +15,7 @@ mod reap;
 mod reconcile;
 mod respawn;
 mod site_paths;
+mod store_copy;
 mod user;
 mod user_requests;
 
@@ -36,6 +37,7 @@ pub use reconcile::{
 pub use respawn::{Respawn, WORKER_JOINED, ensure_schedule_worker, ensure_worker, keeps_schedules, respawn_worker};
 pub use site_paths::SitePaths;
 pub(crate) use site_paths::hostname;
+pub use store_copy::{StoreLocation, copy_to_folder, copy_to_server};
 pub use user::user_name;
 pub use user_requests::{
     GivenInputs, execute_requests, execute_requests_with, forget_unused_environments, save_own_environment,

@@ -7,6 +7,7 @@ use chrono::SecondsFormat;
 
 use super::site_paths::{SitePaths, hostname};
 use super::user::user_name;
+use crate::crash;
 use crate::definition;
 use crate::model::{Command, DesiredQueue, DesiredState, Event, QueueId, Refusal, Value};
 use crate::stable_hash::stable_hash;
@@ -107,13 +108,24 @@ pub fn apply_file(
 ) -> Result<AppliedFile, StoreError> {
     let mut desired = desired;
     for _ in 0..MAX_READ_ATTEMPTS {
+        let in_force = store.file_version()?;
         let (plan, hash) = match plan_change(store, paths, desired, publishing)? {
             FileChange::Reconcile(plan, hash) => (plan, hash),
             FileChange::AlreadyInForce => break,
             FileChange::OtherInForce(published) => return Ok(AppliedFile::OtherInForce(published)),
         };
         let now = store.clock().now();
-        let results = store.execute(&[Command::Reconcile(plan)], now)?;
+        crash::point("publish");
+        let command = match &hash {
+            Some(_) => Command::ReplaceFile { in_force, plan: plan.clone() },
+            None => Command::Reconcile(plan.clone()),
+        };
+        let results = store.execute(&[command], now)?;
+        if results.iter().any(|result| matches!(result, Err(Refusal::FileReplaced))) {
+            // Another machine was faster.
+            desired = *plan;
+            continue;
+        }
         if !results.iter().any(|result| matches!(result, Err(Refusal::FileOutdated(_)))) {
             if let Some(hash) = hash {
                 paths.state.record_published(&hash)?;

@@ -62,7 +62,7 @@ pub fn ensure_worker(store: &mut dyn Store, paths: &SitePaths) -> Result<(), Sit
     reap_dead_workers(store, paths)?;
     let is_on_server = paths.state.is_on_server();
     let runs_here = |worker: &WorkerInfo| is_on_server || paths.is_local(worker);
-    if store.workers()?.iter().any(|worker| runs_here(worker) && worker.queues.is_none()) {
+    if store.workers()?.iter().any(|worker| runs_here(worker) && worker.queues.is_none() && !worker.draining) {
         Ok(())
     } else if is_on_server {
         // This machine may not be one that runs jobs.
@@ -128,9 +128,13 @@ fn has_unserved_work(store: &mut dyn Store) -> Result<bool, StoreError> {
     }
     let state = store.load()?;
     let pending = queues.iter().filter_map(|queue| state.queue(&queue.id)).flat_map(|queue| &queue.pending);
-    let will_start =
-        |job: &Job| matches!(job.readiness(), Some(Readiness::Requested | Readiness::Scheduled { requested: true }));
-    let lacks_worker = queues.iter().any(|queue| state.lacks_worker(&queue.id));
+    let will_start = |job: &Job| {
+        job.definition.scheduling.runs_on.is_empty()
+            && matches!(job.readiness(), Some(Readiness::Requested | Readiness::Scheduled { requested: true }))
+    };
+    // The new worker has no labels.
+    let lacks_worker =
+        queues.iter().any(|queue| state.lacks_worker(&queue.id) && state.has_job_for_any_worker(&queue.id));
     Ok(lacks_worker || pending.filter_map(|id| state.job(*id)).any(will_start))
 }
 

@@ -11,6 +11,7 @@ use super::error::StoreError;
 use super::log::{LogReader, LogWriter};
 use super::notifier::{NotifyFn, Subscription};
 use super::reservation_lock::ReservationLock;
+use super::site_export::SiteExport;
 use super::store_clock::StoreClock;
 use super::terminal_input::TerminalInputPipes;
 use crate::model::{
@@ -130,6 +131,11 @@ pub trait Store: Send {
         Ok(Vec::new())
     }
 
+    /// When each worker has last renewed its lease. Empty for a backend without leases.
+    fn lease_renewals(&mut self) -> Result<Vec<(WorkerId, DateTime<Utc>)>, StoreError> {
+        Ok(Vec::new())
+    }
+
     /// Loads the whole site. Follow it from [`SiteState::seq`] on.
     fn load(&mut self) -> Result<SiteState, StoreError>;
 
@@ -191,9 +197,13 @@ pub trait Store: Send {
     /// The sequence number of the last event.
     fn last_seq(&mut self) -> Result<u64, StoreError>;
 
-    /// The next job of these queues, or of all, that a worker could start, and the sequence number of the last event
+    /// The next job of these queues, or of all, that this worker could start, and the sequence number of the last event
     /// before that was decided. Starts nothing.
-    fn next_ready_job(&mut self, queues: Option<&[QueueId]>) -> Result<(u64, Option<JobId>), StoreError>;
+    fn next_ready_job(
+        &mut self,
+        worker: WorkerId,
+        queues: Option<&[QueueId]>,
+    ) -> Result<(u64, Option<JobId>), StoreError>;
 
     /// One job, including one that was removed from its queue.
     fn job(&mut self, id: JobId) -> Result<Option<Job>, StoreError>;
@@ -217,6 +227,11 @@ pub trait Store: Send {
     /// Deletes finished jobs, runs and output beyond the retention settings of their queues. Output that is being
     /// written or read is kept until the next time.
     fn prune(&mut self, now: DateTime<Utc>) -> Result<PruneReport, StoreError>;
+
+    /// Fills an empty site with the content of another store. Memory is not copied into.
+    fn import(&mut self, _content: &SiteExport, _now: DateTime<Utc>) -> Result<(), StoreError> {
+        Err(StoreError::NotEmpty { store: "the site in memory".to_owned() })
+    }
 
     /// Opens another connection to the same site.
     fn new_connection(&self) -> Result<Box<dyn Store>, StoreError>;
@@ -247,7 +262,9 @@ pub(super) fn require_scripts(commands: &[TimedCommand<'_>]) -> Result<(), Store
     };
     commands.iter().try_for_each(|(command, _)| match command.requested() {
         Command::Add { jobs, .. } => jobs.iter().try_for_each(|job| check(job)),
-        Command::Reconcile(plan) => plan.queues.iter().flat_map(|queue| &queue.jobs).try_for_each(|job| check(job)),
+        Command::Reconcile(plan) | Command::ReplaceFile { plan, .. } => {
+            plan.queues.iter().flat_map(|queue| &queue.jobs).try_for_each(|job| check(job))
+        }
         _ => Ok(()),
     })
 }

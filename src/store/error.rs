@@ -177,6 +177,18 @@ pub enum StoreError {
         /// The format that this version supports.
         known: i64,
     },
+    /// A site is to be copied into a store that has one.
+    #[error("{store} holds a site already; nothing was changed")]
+    NotEmpty {
+        /// The store.
+        store: String,
+    },
+    /// A copy of a site was interrupted.
+    #[error("{store} is an incomplete copy of a site; remove it, and copy it again")]
+    IncompleteCopy {
+        /// The store.
+        store: String,
+    },
     /// The database holds something that Setlist does not write.
     #[error("the database can't be read: {reason}")]
     UnreadableRow {

@@ -196,10 +196,15 @@ impl Store for MemoryStore {
         Ok(self.lock().seq())
     }
 
-    fn next_ready_job(&mut self, queues: Option<&[QueueId]>) -> Result<(u64, Option<JobId>), StoreError> {
+    fn next_ready_job(
+        &mut self,
+        worker: WorkerId,
+        queues: Option<&[QueueId]>,
+    ) -> Result<(u64, Option<JobId>), StoreError> {
         let site = self.lock();
-        let next =
-            site.site.read(|site_state| next_ready_job(site_state, queues).unwrap_or_else(|never| match never {}));
+        let next = site
+            .site
+            .read(|site_state| next_ready_job(site_state, queues, worker).unwrap_or_else(|never| match never {}));
         Ok((site.seq(), next.map(|job| job.id)))
     }
 

@@ -1,8 +1,9 @@
-//! Which server has the site of a state directory. The directory then holds only what belongs to this machine.
+//! Which server has the site of a state directory, which then holds only what belongs to this machine, and whether it is an
+//! incomplete copy.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::error::StoreError;
 use super::postgres::ServerAddress;
@@ -62,5 +63,32 @@ impl StateDir {
         }
         let write = |mut file: File| writeln!(file, "{address}").and_then(|()| file.sync_all());
         open_private(&path).and_then(|file| write(file).map_err(|source| StoreError::io(path, source)))
+    }
+
+    /// Refuses a directory that another site was being copied into.
+    pub(super) fn refuse_incomplete(&self) -> Result<(), StoreError> {
+        if self.is_incomplete() {
+            return Err(StoreError::IncompleteCopy { store: self.path().display().to_string() });
+        }
+        Ok(())
+    }
+
+    /// Whether another site is being copied into the directory, or was when that was interrupted.
+    pub fn is_incomplete(&self) -> bool {
+        self.copy_mark().exists()
+    }
+
+    /// Marks the directory as an incomplete copy, or as a complete one.
+    pub fn mark_incomplete(&self, is_incomplete: bool) -> Result<(), StoreError> {
+        let path = self.copy_mark();
+        if is_incomplete {
+            self.create()?;
+            return open_private(&path)?.sync_all().map_err(|source| StoreError::io(path, source));
+        }
+        fs::remove_file(&path).map_err(|source| StoreError::io(path, source))
+    }
+
+    fn copy_mark(&self) -> PathBuf {
+        self.path().join("incomplete-copy")
     }
 }

@@ -23,7 +23,7 @@ const LEN: usize = 32;
 
 impl SiteId {
     /// A new random id.
-    pub(super) fn random() -> io::Result<Self> {
+    pub fn random() -> io::Result<Self> {
         let mut bytes = [0; LEN / 2];
         match File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => bytes = random_without_dev(),

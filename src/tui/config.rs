@@ -1,7 +1,8 @@
-//! The user's settings of the screen, `config.yaml`: keys, appearance, mouse and notifications.
+//! The user's settings, `config.yaml`: keys, appearance, mouse and notifications of the screen, and stores of sites.
 
 use std::collections::BTreeMap;
-use std::path::Path as FilePath;
+use std::env;
+use std::path::{Path as FilePath, PathBuf};
 
 use super::action::{Action, TABLE};
 use super::keymap::Keymap;
@@ -13,6 +14,7 @@ use crate::definition::yaml_file::{
     self, MapEntry, Node, NodeKind, Problem, Problems, ValuePath, closest_name, quoted,
 };
 use crate::definition::{Diagnostics, Error};
+use crate::store::ServerAddress;
 
 /// The settings of `config.yaml`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,10 +27,29 @@ pub struct Config {
     pub keymap: Keymap,
     /// Which desktop notifications to show.
     pub notify: NotificationSettings,
+    /// Which servers have sites.
+    pub stores: StoreSettings,
+}
+
+/// Which servers have sites.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoreSettings {
+    /// The address for all sites that are not named.
+    default: Option<String>,
+    /// The folders of sites, and their addresses.
+    of_folders: Vec<(PathBuf, String)>,
+}
+
+impl StoreSettings {
+    /// The address for the site whose `jobs.yaml` is in this folder.
+    pub fn address(&self, folder: &FilePath) -> Option<&str> {
+        let named = self.of_folders.iter().find(|(known, _)| known.canonicalize().is_ok_and(|known| known == folder));
+        named.map(|(_, url)| &**url).or(self.default.as_deref())
+    }
 }
 
 /// The known fields.
-const FIELDS: [&str; 6] = ["keys", "theme", "colors", "ascii", "mouse", "notify"];
+const FIELDS: [&str; 7] = ["keys", "theme", "colors", "ascii", "mouse", "notify", "store"];
 
 /// Actions of this version: a user may have bound their keys to others before.
 const NEW_ACTIONS: [Action; 8] = [
@@ -60,6 +81,7 @@ impl Default for Config {
             mouse: true,
             keymap: Keymap::default(),
             notify: NotificationSettings::default(),
+            stores: StoreSettings::default(),
         }
     }
 }
@@ -88,6 +110,7 @@ fn parse_config(root: &Node<'_>, problems: &mut Problems) -> Config {
             "colors" => parse_colors(&entry.value, &path, &mut config.appearance.colors, problems),
             "ascii" => config.appearance.ascii = yaml_file::boolean(&entry.value, &path, problems),
             "mouse" => config.mouse = yaml_file::boolean(&entry.value, &path, problems).unwrap_or_default(),
+            "store" => config.stores = parse_stores(&entry.value, &path, problems),
             "notify" => config.notify = parse_notifications(&entry.value, &path, problems),
             _ => report_unknown_field(entry, &path, problems),
         }
@@ -134,6 +157,44 @@ fn parse_colors(node: &Node<'_>, path: &ValuePath<'_>, colors: &mut RoleColors, 
         match parse_color(&text) {
             Ok(color) => colors.set(role, color),
             Err(why) => problems.add(Problem::new(entry.value.id, &path, why.to_string())),
+        }
+    }
+}
+
+/// Reads the address of a store, or a map from the folders of sites to addresses.
+fn parse_stores(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> StoreSettings {
+    let mut stores = StoreSettings::default();
+    match &node.kind {
+        NodeKind::Null => {}
+        NodeKind::Map(entries) => {
+            for entry in entries {
+                let path = path.key(&entry.key.text);
+                let Some(url) = parse_store(&entry.value, &path, problems) else { continue };
+                let folder = match entry.key.text.strip_prefix("~/") {
+                    Some(rest) => env::var_os("HOME").map(|home| FilePath::new(&home).join(rest)),
+                    None => Some(PathBuf::from(&*entry.key.text)),
+                };
+                match folder.filter(|folder| folder.is_absolute()) {
+                    Some(folder) => stores.of_folders.push((folder, url)),
+                    None => problems.add(
+                        Problem::new(entry.key.id, &path, "the folder of a site must be absolute")
+                            .hint("write it with a leading `/` or `~/`"),
+                    ),
+                }
+            }
+        }
+        _ => stores.default = parse_store(node, path, problems),
+    }
+    stores
+}
+
+fn parse_store(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> Option<String> {
+    let url = yaml_file::text(node, path, problems)?;
+    match ServerAddress::parse(&url) {
+        Ok(_) => Some(url),
+        Err(error) => {
+            problems.add(Problem::new(node.id, path, error.to_string()));
+            None
         }
     }
 }

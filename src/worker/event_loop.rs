@@ -42,6 +42,7 @@ use super::run_folders::RunFolders;
 use crate::crash;
 use crate::model::{
     Command, Event, EventRecord, HookResult, Job, JobId, QueueId, RunId, SourceState, StopSignal, WorkerId,
+    WorkerOptions,
 };
 use crate::runner::{FileHashes, Runner, with_sigchld_blocked};
 use crate::site::{SitePaths, forget_unused_environments, hostname, reap_dead_workers, tag_prefix};
@@ -69,6 +70,8 @@ pub(super) struct EventLoop {
     queues: Option<Vec<QueueId>>,
     /// Whether it waits for more jobs when there is nothing to do.
     stays_when_idle: bool,
+    /// Whether it starts no more jobs, and leaves when nothing runs.
+    is_draining: bool,
     /// It does not leave while this is set.
     answer_awaited: Arc<AtomicBool>,
     id: WorkerId,
@@ -184,13 +187,14 @@ impl EventLoop {
         store: &mut dyn Store,
         paths: SitePaths,
         queues: Option<Vec<QueueId>>,
+        options: WorkerOptions,
         stays_when_idle: bool,
     ) -> Result<Self, WorkerError> {
         reap_dead_workers(store, &paths)?;
         let registration_lock = paths.state.lock_registration()?;
         let clock = store.clock();
         let last_seq = store.last_seq()?;
-        let join = Command::Join { host: hostname(), pid: std::process::id(), queues: queues.clone() };
+        let join = Command::Join { host: hostname(), pid: std::process::id(), queues: queues.clone(), options };
         let answers = store.execute(&[join], clock.now())?;
         let id = answers.into_iter().flatten().flatten().find_map(|event| match event {
             Event::WorkerJoined { worker } => Some(worker.id),
@@ -210,6 +214,7 @@ impl EventLoop {
             paths,
             queues,
             stays_when_idle,
+            is_draining: false,
             answer_awaited: Arc::default(),
             id,
             runner,
@@ -436,7 +441,8 @@ impl EventLoop {
             if mem::take(&mut self.is_dirty) {
                 self.read_site_events(store, on_change)?;
             }
-            let wants_jobs = self.wants_jobs && self.shutdown.is_none() && self.room_for_runs(1) > 0;
+            let wants_jobs =
+                self.wants_jobs && self.shutdown.is_none() && !self.is_draining && self.room_for_runs(1) > 0;
             if !wants_jobs && self.pending_commands.is_empty() {
                 return Ok(None);
             }
@@ -504,7 +510,7 @@ impl EventLoop {
             self.forget_environments(store);
             return Ok(NextStep::Exit);
         }
-        if self.stays_when_idle || self.answer_awaited.load(Ordering::Relaxed) {
+        if !self.is_draining && (self.stays_when_idle || self.answer_awaited.load(Ordering::Relaxed)) {
             return Ok(NextStep::Sleep);
         }
         let leave = Command::Leave { worker: self.id, queues: self.queues.clone() };

@@ -14,7 +14,7 @@ use std::{env, thread, vec};
 use crate::clock;
 use crate::model::{
     AfterRun, Call, Command, Definition, Event, Failure, Job, JobId, OnFailure, Outcome, Queue, Run, RunId, RunReport,
-    Site, Stream, Value, WorkerId,
+    Site, Stream, Value, WorkerId, WorkerOptions,
 };
 use crate::runner::{self, Launch, Output, PtyOptions};
 
@@ -202,7 +202,12 @@ struct InProcessWorker<'a> {
 impl<'a> InProcessWorker<'a> {
     fn join(site: &'a Site) -> Self {
         // It serves no queue: it starts jobs by id.
-        let command = Command::Join { host: "localhost".to_owned(), pid: std::process::id(), queues: Some(Vec::new()) };
+        let command = Command::Join {
+            host: "localhost".to_owned(),
+            pid: std::process::id(),
+            queues: Some(Vec::new()),
+            options: WorkerOptions::default(),
+        };
         let events = site.submit(&command, clock::now()).unwrap_or_default();
         let id = events
             .iter()

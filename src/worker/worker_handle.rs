@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use super::error::WorkerError;
 use super::event_loop::EventLoop;
 use super::message::{Shutdown, WorkerMessage};
-use crate::model::{EventRecord, Job, QueueId, WorkerId};
+use crate::model::{EventRecord, Job, QueueId, WorkerId, WorkerOptions};
 use crate::site::SitePaths;
 use crate::store::Store;
 
@@ -26,9 +26,10 @@ impl Worker {
         mut store: Box<dyn Store>,
         paths: SitePaths,
         queues: Option<Vec<QueueId>>,
+        options: WorkerOptions,
         stays_when_idle: bool,
     ) -> Result<Self, WorkerError> {
-        let event_loop = EventLoop::join(store.as_mut(), paths, queues, stays_when_idle)?;
+        let event_loop = EventLoop::join(store.as_mut(), paths, queues, options, stays_when_idle)?;
         Ok(Self { store, event_loop })
     }
 

@@ -24,6 +24,7 @@ mod state_files;
 mod subscriptions;
 mod terminal_input;
 mod values;
+mod workers;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -34,7 +35,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use setlist::model::{
     Arguments, Command, Definition, DesiredQueue, DesiredState, Event, ExecOptions, Exit, JobId, Outcome, Phase,
     Placement, Program, QueueId, QueueMode, QueueSettings, Refusal, RunId, RunReport, Script, Site, StopSignal, Value,
-    WorkerId,
+    WorkerId, WorkerOptions,
 };
 use setlist::store::{CommandResult, StateDir, Store};
 
@@ -187,7 +188,11 @@ fn execute(store: &mut dyn Store, command: Command) -> CommandResult {
 }
 
 fn join(store: &mut dyn Store) -> WorkerId {
-    match &accept(store, Command::Join { host: "here".to_owned(), pid: 7, queues: None })[..] {
+    match &accept(
+        store,
+        Command::Join { host: "here".to_owned(), pid: 7, queues: None, options: WorkerOptions::default() },
+    )[..]
+    {
         [Event::WorkerJoined { worker }] => worker.id,
         events => panic!("{events:?}"),
     }

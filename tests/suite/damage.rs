@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use chrono::Utc;
-use setlist::model::{Command, Definition, Event, JobId, Outcome, RunReport, Script};
+use setlist::model::{Command, Definition, Event, JobId, Outcome, RunReport, Script, WorkerOptions};
 use setlist::store::{SqliteStore, StateDir, Store, StoreError};
 use tempfile::TempDir;
 
@@ -84,7 +84,7 @@ fn folder(home: &TempDir) -> StateDir {
 
 /// Adds jobs of several kinds and runs some of them.
 fn fill(store: &mut dyn Store, jobs: usize) {
-    let worker = Command::Join { host: "here".to_owned(), pid: 1, queues: None };
+    let worker = Command::Join { host: "here".to_owned(), pid: 1, queues: None, options: WorkerOptions::default() };
     let events = execute(store, worker);
     let worker = events.iter().find_map(|event| match event {
         Event::WorkerJoined { worker } => Some(worker.id),
@@ -124,7 +124,7 @@ pub(crate) fn exercise(folder: &StateDir) -> Result<usize, StoreError> {
         store.runs(JobId(id))?;
     }
     store.events_after(0)?;
-    let join = Command::Join { host: "here".to_owned(), pid: 1, queues: None };
+    let join = Command::Join { host: "here".to_owned(), pid: 1, queues: None, options: WorkerOptions::default() };
     let add = Command::Add { queue: "few".into(), jobs: vec![Arc::new(Definition::new(Script::shell("true")))] };
     let work = ["few", "many"].map(|queue| Command::Process { queue: queue.into() });
     for command in [join, add].into_iter().chain(work) {

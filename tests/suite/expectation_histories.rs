@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use setlist::model::{
     Command, Definition, DesiredQueue, DesiredState, Event, Expectation, Failure, FailureKind, JobId, Outcome, QueueId,
-    QueueSettings, Recurrence, RunReport, ScheduleTarget, SchedulingOptions, Script, Site, WorkerId,
+    QueueSettings, Recurrence, RunReport, ScheduleTarget, SchedulingOptions, Script, Site, WorkerId, WorkerOptions,
 };
 
 use crate::rng::{TestRng, iterations};
@@ -131,7 +131,12 @@ impl History {
 
     fn run(&mut self, outcome: Outcome) {
         let worker = self.worker.unwrap_or_else(|| {
-            let events = self.submit(&Command::Join { host: "here".to_owned(), pid: 1, queues: None });
+            let events = self.submit(&Command::Join {
+                host: "here".to_owned(),
+                pid: 1,
+                queues: None,
+                options: WorkerOptions::default(),
+            });
             let Some(Event::WorkerJoined { worker }) = events.first() else { panic!("{events:?}") };
             worker.id
         });

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use setlist::Command;
 use setlist::model::{
     Definition, Event, JobId, JobRef, Need, Outcome, OutcomeCondition, Phase, QueueId, QueueMode, Refusal, RunReport,
-    SchedulingOptions, Script, Site, WorkerId,
+    SchedulingOptions, Script, Site, WorkerId, WorkerOptions,
 };
 
 /// A site in memory with a worker and one queue.
@@ -28,7 +28,12 @@ impl Graph {
         for id in 1..=count {
             graph.submit(&Command::Add { queue: queue(), jobs: vec![definition(id)] });
         }
-        graph.submit(&Command::Join { host: "here".to_owned(), pid: 1, queues: None });
+        graph.submit(&Command::Join {
+            host: "here".to_owned(),
+            pid: 1,
+            queues: None,
+            options: WorkerOptions::default(),
+        });
         graph
     }
 

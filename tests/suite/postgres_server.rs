@@ -74,11 +74,7 @@ fn start() -> Option<Server> {
         let _ = io::stderr().write_all(b"\nSKIPPED: the tests with PostgreSQL, because `initdb` was not found\n");
         return None;
     };
-    // Its path is short, because that of a socket is limited.
-    let temp = std::env::temp_dir();
-    let is_open = |folder: &Path| fs::metadata(folder).is_ok_and(|folder| folder.permissions().mode() & 0o001 != 0);
-    let temp = if temp.ancestors().all(is_open) { temp } else { PathBuf::from("/tmp") };
-    let folder = TempDir::with_prefix_in("setlist-pg", temp).unwrap().keep();
+    let folder = TempDir::with_prefix_in("setlist-pg", readable_temp_dir()).unwrap().keep();
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).unwrap();
     let user = unprivileged_user();
     if let Some((uid, gid)) = user {
@@ -110,8 +106,15 @@ fn start() -> Option<Server> {
     Some(Server { socket: folder, _open: guard.stdin.take().unwrap() })
 }
 
+/// A folder for temporary files that the user of a server can enter. Its path is short, because that of a socket is limited.
+pub(crate) fn readable_temp_dir() -> PathBuf {
+    let temp = std::env::temp_dir();
+    let is_open = |folder: &Path| fs::metadata(folder).is_ok_and(|folder| folder.permissions().mode() & 0o001 != 0);
+    if temp.ancestors().all(is_open) { temp } else { PathBuf::from("/tmp") }
+}
+
 /// The folder with the programs of the server.
-fn find_programs() -> Option<PathBuf> {
+pub(crate) fn find_programs() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path).map(|folder| folder.join("initdb"));
     let found = found.filter_map(|program| program.canonicalize().ok()?.parent().map(Path::to_owned));
@@ -121,7 +124,7 @@ fn find_programs() -> Option<PathBuf> {
 }
 
 /// The user and group to run the server as, if this process runs as root, which it refuses.
-fn unprivileged_user() -> Option<(u32, u32)> {
+pub(crate) fn unprivileged_user() -> Option<(u32, u32)> {
     if !rustix::process::geteuid().is_root() {
         return None;
     }

@@ -30,7 +30,9 @@ fn refusal_code(refusal: &Refusal) -> String {
         Refusal::NothingToDo(_) => "nothing",
         Refusal::UnknownNeed(_) => "need",
         // No job of these has a key or returns items, and no queue has inputs.
-        Refusal::NotUnique { .. } | Refusal::Inputs { .. } | Refusal::FileOutdated(_) => unreachable!(),
+        Refusal::NotUnique { .. } | Refusal::Inputs { .. } | Refusal::FileOutdated(_) | Refusal::FileReplaced => {
+            unreachable!()
+        }
         Refusal::CannotMove { .. } => "place",
         Refusal::Blocked { .. } => "held",
         Refusal::StaleRun { .. } => "stale",

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use setlist::model::{
     Call, Definition, DesiredQueue, DesiredState, Event, ExecOptions, Failure, Hook, Job, JobId, JobState, Outcome,
     Phase, Program, QueueId, QueueMode, QueueSettings, Readiness, RetryPolicy, RunId, RunReport, Script, SiteState,
-    StateReader, WaitConditions, WorkerId,
+    StateReader, WaitConditions, WorkerId, WorkerOptions,
 };
 use setlist::{Command, Site};
 
@@ -25,7 +25,12 @@ struct Fixture {
 impl Fixture {
     fn new() -> Self {
         let mut fixture = Self { site: Site::new(), now: DateTime::UNIX_EPOCH, saves: 0 };
-        fixture.submit(&Command::Join { host: "here".to_owned(), pid: 1, queues: None });
+        fixture.submit(&Command::Join {
+            host: "here".to_owned(),
+            pid: 1,
+            queues: None,
+            options: WorkerOptions::default(),
+        });
         fixture
     }
 

@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use setlist::model::{
     Command, Definition, DesiredQueue, DesiredState, DueRecord, DueResult, Event, JobId, MissedPolicy, Outcome,
     OverlapPolicy, QueueId, QueueMode, QueueSettings, Recurrence, RunReport, Schedule, ScheduleTarget,
-    SchedulingOptions, Script, Site, SiteState, WorkerId,
+    SchedulingOptions, Script, Site, SiteState, WorkerId, WorkerOptions,
 };
 
 use crate::rng::{TestRng, iterations};
@@ -115,7 +115,12 @@ impl History {
         let worker = if let Some(worker) = self.worker {
             worker
         } else {
-            let events = self.submit(&Command::Join { host: "here".to_owned(), pid: 1, queues: None });
+            let events = self.submit(&Command::Join {
+                host: "here".to_owned(),
+                pid: 1,
+                queues: None,
+                options: WorkerOptions::default(),
+            });
             let Some(Event::WorkerJoined { worker }) = events.first() else { panic!("{events:?}") };
             worker.id
         };

@@ -32,7 +32,7 @@ mod timeline;
 mod typing;
 
 use harness::{ScreenHarness, failed, plan, queue};
-use setlist::model::{Command, Outcome, Phase, QueueId, QueueMode};
+use setlist::model::{Command, Outcome, Phase, QueueId, QueueMode, WorkerOptions};
 use setlist::tui::effect::{EditorPosition, ExitReason};
 use setlist::tui::message::{JobsFileError, Message};
 
@@ -95,7 +95,12 @@ fn p_starts_a_worker_for_a_queue_that_has_none() {
     assert_eq!((harness.message().as_str(), harness.worker_spawns()), ("Starting a worker for build.", spawns + 1));
     harness.keys("P");
     assert_eq!((mode(&harness, "build"), harness.worker_spawns()), (QueueMode::Processing, spawns + 2));
-    harness.execute_elsewhere(&[Command::Join { host: "here".to_owned(), pid: 2, queues: Some(vec!["build".into()]) }]);
+    harness.execute_elsewhere(&[Command::Join {
+        host: "here".to_owned(),
+        pid: 2,
+        queues: Some(vec!["build".into()]),
+        options: WorkerOptions::default(),
+    }]);
     assert!(!harness.text().contains("no worker"));
     harness.keys("p");
     assert_eq!(mode(&harness, "build"), QueueMode::Paused);

@@ -1,62 +1,73 @@
 //! A site on a server, used from folders with homes of their own, as if they were on different machines.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use setlist::store::{LEASE_GRACE, LEASE_TERM, ServerAddress};
 
 use super::postgres_server;
-use super::temp_site::{CommandOutput, TempSite, wait_for};
+use super::temp_site::{CommandOutput, TempSite, wait_for, wait_until_stopped};
 
 /// A machine: a folder with a copy of `jobs.yaml`.
-struct Machine {
-    site: TempSite,
-    address: ServerAddress,
+pub(crate) struct Machine {
+    pub(crate) site: TempSite,
+    pub(crate) address: ServerAddress,
 }
 
 /// Machines that share a site; none if there is no server.
-fn machines<const COUNT: usize>(jobs: &str) -> Option<[Machine; COUNT]> {
+pub(crate) fn machines<const COUNT: usize>(jobs: &str) -> Option<[Machine; COUNT]> {
     let address = postgres_server::new_site()?;
     Some(std::array::from_fn(|_| Machine { site: TempSite::with(jobs), address: address.clone() }))
 }
 
 impl Machine {
-    fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = self.site.command(args);
         command.env("SETLIST_STORE", self.address.to_string());
         command
     }
 
-    fn run(&self, args: &[&str]) -> CommandOutput {
+    pub(crate) fn run(&self, args: &[&str]) -> CommandOutput {
         CommandOutput::from_output(&self.command(args).output().unwrap())
     }
 
     #[track_caller]
-    fn ok(&self, args: &[&str]) -> String {
+    pub(crate) fn ok(&self, args: &[&str]) -> String {
         let output = self.run(args);
         assert_eq!(output.code, Some(0), "setlist {args:?}: {output:?}");
         output.stdout
     }
 
     #[track_caller]
-    fn wait_for_job(&self, job: &str, text: &str) -> String {
+    pub(crate) fn wait_for_job(&self, job: &str, text: &str) -> String {
         wait_for(text, || Some(self.ok(&["show", job])).filter(|shown| shown.contains(text)))
     }
 
     /// Starts a worker.
-    fn worker(&self, args: &[&str]) -> RunningWorker {
+    pub(crate) fn worker(&self, args: &[&str]) -> RunningWorker {
         let mut command = self.command(&["worker"]);
-        RunningWorker(command.args(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+        command.args(args);
+        RunningWorker::start(command)
     }
 }
 
 /// A worker that is killed at the end of the test.
-struct RunningWorker(Child);
+pub(crate) struct RunningWorker(Child);
 
 impl RunningWorker {
+    /// Starts this command.
+    pub(crate) fn start(mut command: Command) -> Self {
+        Self(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+    }
+
+    /// Waits for its end.
+    pub(crate) fn wait(mut self) -> ExitStatus {
+        self.0.wait().unwrap()
+    }
+
     /// Kills it, and what it runs.
-    fn kill(&mut self, machine: &Machine) {
+    pub(crate) fn kill(&mut self, machine: &Machine) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
         for process in machine.site.processes() {
@@ -65,7 +76,7 @@ impl RunningWorker {
         }
     }
 
-    fn stop(mut self) {
+    pub(crate) fn stop(mut self) {
         kill_process(Pid::from_child(&self.0), Signal::TERM).unwrap();
         assert!(self.0.wait().unwrap().success());
     }
@@ -184,4 +195,66 @@ fn output_is_followed_while_the_job_runs_on_another_machine() {
         "{}",
         lines.len()
     );
+}
+
+#[test]
+fn of_two_files_that_are_published_at_once_one_is_refused() {
+    let Some([here, there]) = machines("queues: {build: {jobs: [{id: one, run: 'true'}]}}") else { return };
+    here.ok(&["status"]);
+    there.ok(&["status"]);
+    here.site.write("jobs.yaml", "queues: {build: {jobs: [{id: two, run: 'true'}]}}");
+    there.site.write("jobs.yaml", "queues: {build: {jobs: [{id: three, run: 'true'}]}}");
+    // It has seen which file is in force, and stops before it replaces that.
+    let mut slow = here.command(&["list"]).env("SETLIST_STOP", "publish").stdout(Stdio::null()).spawn().unwrap();
+    wait_until_stopped(slow.id());
+    assert!(there.ok(&["list"]).contains("build/three"));
+    kill_process(Pid::from_child(&slow), Signal::CONT).unwrap();
+    slow.wait().unwrap();
+    let refused = here.run(&["process"]);
+    assert!(refused.code == Some(2) && refused.stderr.contains("another jobs.yaml is in force"), "{refused:?}");
+    assert!(there.ok(&["list"]).contains("build/three"), "it was not replaced");
+}
+
+#[test]
+fn jobs_on_another_machine_are_cancelled_killed_retried_and_approved() {
+    let jobs = "
+queues:
+  build:
+    parallel: 3
+    jobs:
+      - {id: polite, run: 'trap \"echo bye; exit 1\" TERM; echo ready; while :; do sleep 0.1; done'}
+      - {id: stubborn, grace: 1h, run: 'trap \"\" TERM; echo ready; while :; do sleep 0.1; done'}
+      - {id: ask, confirm: Really?, run: 'echo approved'}
+";
+    let Some([here, there]) = machines::<2>(jobs) else { return };
+    let worker = there.worker(&[]);
+    here.ok(&["start", "build"]);
+    for job in ["build/polite", "build/stubborn"] {
+        wait_for("its output", || here.run(&["log", job]).stdout.contains("ready").then_some(()));
+    }
+    here.ok(&["cancel", "build/polite"]);
+    here.wait_for_job("build/polite", "cancelled");
+    assert!(here.ok(&["log", "build/polite"]).contains("bye"));
+    here.ok(&["cancel", "--kill", "build/stubborn"]);
+    here.wait_for_job("build/stubborn", "cancelled");
+    assert!(here.ok(&["show", "build/ask"]).contains("needs approval"));
+    here.ok(&["approve", "build/ask"]);
+    here.wait_for_job("build/ask", "succeeded");
+    here.ok(&["retry", "build/ask", "--force"]);
+    wait_for("the second run", || {
+        let job: serde_json::Value = serde_json::from_str(&here.ok(&["show", "build/ask", "--json"])).unwrap();
+        (job["run_count"] == 2 && job["outcome"] == "succeeded").then_some(())
+    });
+    worker.stop();
+}
+
+#[test]
+fn the_result_of_a_hook_is_on_every_machine() {
+    let jobs = "queues: {build: {jobs: [{id: one, run: 'true', on_finish: 'echo told them; exit 3'}]}}";
+    let Some([here, there]) = machines::<2>(jobs) else { return };
+    here.ok(&["start", "build"]);
+    let worker = there.worker(&["--exit-when-idle"]);
+    let shown = here.wait_for_job("build/one", "exit code 3");
+    assert!(shown.contains("told them"), "{shown}");
+    assert!(worker.wait().success());
 }

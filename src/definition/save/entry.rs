@@ -188,6 +188,9 @@ fn write_scheduling_options(
     if scheduling.weight != defaults.weight {
         say("weight", json!(scheduling.weight));
     }
+    if !scheduling.runs_on.is_empty() {
+        say("runs_on", json!(scheduling.runs_on));
+    }
     match &scheduling.uses.iter().filter(|wanted| !wanted.mutex).collect::<Vec<_>>()[..] {
         [] => {}
         [wanted] if wanted.count == 1 => say("uses", json!(wanted.declared_pool())),

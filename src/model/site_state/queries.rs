@@ -10,8 +10,8 @@ use super::{QueueState, SiteState};
 use crate::model::needs::is_skipped_by_failure;
 use crate::model::{
     Dependent, DueOutcome, DueResult, EnvironmentId, ExpectationState, FileJob, FinishedJob, Job, JobId, JobRef,
-    JobState, NeedCounts, NeededJob, Outcome, Phase, PoolSizes, QueueId, QueueInfo, Readiness, RemovalReason, RunId,
-    ScheduleState, ScheduleTarget, StateReader, WaitConditions, WorkerId, WorkerInfo,
+    JobState, LabelSet, NeedCounts, NeededJob, Outcome, Phase, PoolSizes, QueueId, QueueInfo, Readiness, RemovalReason,
+    RunId, ScheduleState, ScheduleTarget, StateReader, WaitConditions, WorkerId, WorkerInfo,
 };
 
 impl SiteState {
@@ -154,15 +154,26 @@ impl StateReader for SiteState {
         Ok(self.dependents_of(job).map(|job| self.dependent(job)).collect())
     }
 
-    fn next_jobs(&self, queue: &QueueId, readiness: Readiness, most: usize) -> Result<Vec<Job>, Infallible> {
+    fn next_jobs(
+        &self,
+        queue: &QueueId,
+        readiness: Readiness,
+        most: usize,
+        excluded: &[LabelSet],
+    ) -> Result<Vec<Job>, Infallible> {
         let reserved = |id: &JobId| self.workers.values().any(|worker| worker.has_reserved(*id));
+        let is_excluded = |id: &JobId| {
+            !excluded.is_empty()
+                && self.job(*id).is_some_and(|job| excluded.contains(&job.definition.scheduling.runs_on))
+        };
+        let is_left_out = |id: &JobId| reserved(id) || is_excluded(id);
         let first: Vec<JobId> = match readiness {
             Readiness::Requested => {
                 let requested = self.indexes.get(queue).map(|index| &index.requested).into_iter().flatten();
-                requested.map(|(_, id)| *id).filter(|id| !reserved(id)).take(most).collect()
+                requested.map(|(_, id)| *id).filter(|id| !is_left_out(id)).take(most).collect()
             }
             // Not indexed: scanning the pending jobs costs less than the memory of another index.
-            _ => self.pending_with(queue, readiness).filter(|id| !reserved(id)).take(most).collect(),
+            _ => self.pending_with(queue, readiness).filter(|id| !is_left_out(id)).take(most).collect(),
         };
         Ok(first.into_iter().filter_map(|id| self.job(id)).cloned().collect())
     }

@@ -38,6 +38,8 @@ pub(in crate::store) enum Fetch {
     Start,
     /// Everything until now, because the run has ended.
     Rest,
+    /// The result of its hook.
+    HookResult,
 }
 
 /// Called by a reader of a log before it reads, so that the log is fetched. Cheap after the first call.

@@ -74,7 +74,14 @@ impl LogReader {
 
     /// The result of the hook of this run; none while it is unknown.
     pub fn hook_result(&self, run: &Run) -> Option<HookResult> {
-        hook_result::load(&self.dir, run)
+        let known = hook_result::load(&self.dir, run);
+        match &self.fetch {
+            Some(fetch) if known.is_none() && run.end.is_some() => {
+                fetch.call(Fetch::HookResult);
+                hook_result::load(&self.dir, run)
+            }
+            _ => known,
+        }
     }
 
     /// The length of the output until now, including dropped bytes.

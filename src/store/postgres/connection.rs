@@ -40,8 +40,15 @@ pub struct PostgresStore {
     pub(super) uploader: OnceLock<Option<OutputUploader>>,
 }
 
+/// Whether a site that is an incomplete copy can be opened.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Completeness {
+    Required,
+    Any,
+}
+
 /// How a commit ended whose answer was an error.
-enum Commit {
+pub(super) enum Commit {
     Done,
     NotDone,
 }
@@ -50,16 +57,25 @@ impl PostgresStore {
     /// Opens a connection to a site, which is created if it does not exist. Files of this machine, such as the output of
     /// its runs, are in `local`.
     pub fn open(address: &ServerAddress, local: &StateDir) -> Result<Self, StoreError> {
-        Self::open_with_clock(address, local, StoreClock::server())
+        Self::open_with_clock(address, local, StoreClock::server(), Completeness::Required)
+    }
+
+    /// Opens a connection to a site that another one is being copied into.
+    pub fn open_copy(address: &ServerAddress, local: &StateDir) -> Result<Self, StoreError> {
+        Self::open_with_clock(address, local, StoreClock::server(), Completeness::Any)
     }
 
     pub(super) fn open_with_clock(
         address: &ServerAddress,
         local: &StateDir,
         clock: StoreClock,
+        completeness: Completeness,
     ) -> Result<Self, StoreError> {
         let mut session = ServerSession::connect(address, clock)?;
-        let site = schema::prepare(&mut session)?;
+        let (site, is_incomplete) = schema::prepare(&mut session)?;
+        if is_incomplete && completeness == Completeness::Required {
+            return Err(StoreError::IncompleteCopy { store: address.to_string() });
+        }
         let client = SiteId::random().map_err(|source| StoreError::io(local.path(), source))?.as_str().to_owned();
         session.run(&format!(
             "DELETE FROM setlist.clients WHERE site = {site} AND at < clock_timestamp() - interval '1 day'"
@@ -167,7 +183,7 @@ impl PostgresStore {
     }
 
     /// Writes the changes, commits, and notifies others.
-    fn commit(&mut self, changes: &RowChanges) -> Result<Commit, StoreError> {
+    pub(super) fn commit(&mut self, changes: &RowChanges) -> Result<Commit, StoreError> {
         self.transactions += 1;
         let (site, client, number) = (self.site, literal(&self.client), self.transactions);
         let state = self.state()?;
@@ -224,7 +240,7 @@ impl PostgresStore {
     }
 
     /// The copy. It is only there between [`begin`](Self::begin) or [`read`](Self::read) and an error.
-    fn state(&mut self) -> Result<&mut SiteState, StoreError> {
+    pub(super) fn state(&mut self) -> Result<&mut SiteState, StoreError> {
         let missing = || StoreError::UnreadableRow { reason: "the site was not loaded".to_owned() };
         self.copy.as_mut().map(|copy| &mut copy.state).ok_or_else(missing)
     }

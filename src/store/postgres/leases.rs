@@ -4,6 +4,8 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 use super::server_address::ServerAddress;
 use super::session::ServerSession;
 use super::sql_text::number;
@@ -54,6 +56,19 @@ pub(super) fn keep(
     let failed = |source| StoreError::Server { server: address.to_string(), reason: format!("no thread: {source}") };
     thread::Builder::new().name("lease".to_owned()).spawn(renew).map_err(failed)?;
     Ok(WorkerLease::keeping(held))
+}
+
+/// When each worker has last renewed its lease.
+pub(super) fn renewals(session: &mut ServerSession, site: i32) -> Result<Vec<(WorkerId, DateTime<Utc>)>, StoreError> {
+    let sql = format!(
+        "SELECT id, floor(extract(epoch FROM renewed) * 1000)::bigint FROM setlist.workers WHERE site = {site}"
+    );
+    let rows = session.run_again(&sql)?.take(0);
+    let renewal = |row| {
+        let at = DateTime::from_timestamp_millis(number(row, 1)?).unwrap_or_default();
+        Ok((WorkerId(number(row, 0)?), at))
+    };
+    rows.iter().map(renewal).collect()
 }
 
 /// The workers whose lease has run out. Those whose lease was still thought to hold are only marked.

@@ -38,7 +38,7 @@ pub(super) fn subscribe(
     own: &str,
     notify: NotifyFn,
 ) -> Result<Subscription, StoreError> {
-    let client = listen(address, site).map_err(|error| server_error(address, &error))?;
+    let client = listen(address, site)?;
     let callback = Arc::new(Callback(Mutex::new(Some(notify))));
     let listener =
         Listener { address: address.clone(), site, own: own.to_owned(), callback: Arc::downgrade(&callback) };
@@ -47,9 +47,9 @@ pub(super) fn subscribe(
     Ok(Subscription::keeping(ActiveCallback(callback)))
 }
 
-fn listen(address: &ServerAddress, site: i32) -> Result<Client, postgres::Error> {
+fn listen(address: &ServerAddress, site: i32) -> Result<Client, StoreError> {
     let mut client = connect(address)?;
-    client.batch_execute(&format!("LISTEN setlist_{site}"))?;
+    client.batch_execute(&format!("LISTEN setlist_{site}")).map_err(|error| server_error(address, &error))?;
     Ok(client)
 }
 
@@ -78,7 +78,7 @@ impl Listener {
                 match listen(&self.address, self.site) {
                     Ok(again) => client = again,
                     Err(error) => {
-                        tracing::debug!(error = %server_error(&self.address, &error), "can't listen for changes");
+                        tracing::debug!(%error, "can't listen for changes");
                     }
                 }
                 // What happened meanwhile was not notified.

@@ -18,18 +18,22 @@
 //! Loading a site takes memory and time in proportion to its jobs and recorded due times.
 
 mod connection;
+mod import;
 mod leases;
 mod listener;
 mod output_download;
 mod output_upload;
+mod password_file;
 mod prune;
 mod row_changes;
 mod schema;
 mod server_address;
+mod service_file;
 mod session;
 mod site_copy;
 mod sql_text;
 mod store_impl;
+mod tls;
 
 pub use connection::PostgresStore;
 pub use server_address::{InvalidAddress, ServerAddress};

@@ -11,12 +11,13 @@ use std::time::Duration;
 use chrono::DateTime;
 use postgres::SimpleQueryRow;
 
+use super::output_upload::HOOK_RESULT_OFFSET;
 use super::server_address::ServerAddress;
 use super::session::ServerSession;
 use super::sql_text::{number, text};
 use crate::model::{RunId, Stream};
 use crate::store::error::StoreError;
-use crate::store::log::{Fetch, FetchFn, LogReader, LogWriter, is_own, omission_notice};
+use crate::store::log::{Fetch, FetchFn, LogReader, LogWriter, is_own, omission_notice, save_hook_result};
 use crate::store::private_files::{create_private_dir, open_private};
 use crate::store::store_clock::StoreClock;
 
@@ -71,10 +72,16 @@ pub(super) fn reader(address: &ServerAddress, clock: &StoreClock, site: i32, log
         is_started: Mutex::new(false),
         rest_requests: Mutex::default(),
     });
-    reader.fetched_by(FetchFn::new(move |wanted| {
-        download.start();
-        if wanted == Fetch::Rest {
+    reader.fetched_by(FetchFn::new(move |wanted| match wanted {
+        Fetch::Start => download.start(),
+        Fetch::Rest => {
+            download.start();
             download.wait_for_rest();
+        }
+        Fetch::HookResult => {
+            if let Err(error) = download.fetch_hook_result() {
+                tracing::warn!(%error, run = %download.run, "can't fetch the result of on_finish");
+            }
         }
     }))
 }
@@ -101,6 +108,22 @@ impl Download {
             && requests.send(fetched).is_ok()
         {
             let _ = wait.recv_timeout(MAX_REST_WAIT);
+        }
+    }
+
+    fn fetch_hook_result(&self) -> Result<(), StoreError> {
+        let mut session = ServerSession::connect(&self.address, self.clock.clone())?;
+        let (site, run) = (self.site, self.run.0);
+        let rows = session
+            .run(&format!(
+                "SELECT encode(bytes, 'hex') FROM setlist.output \
+                 WHERE site = {site} AND run = {run} AND at_offset = {HOOK_RESULT_OFFSET}"
+            ))?
+            .take(0);
+        let json = rows.first().map(|row| text(row, 0)).transpose()?.flatten().and_then(from_hex);
+        match json.and_then(|json| serde_json::from_slice(&json).ok()) {
+            Some(result) => save_hook_result(&self.logs, self.run, &result),
+            None => Ok(()),
         }
     }
 

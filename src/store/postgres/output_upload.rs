@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::server_address::ServerAddress;
 use super::session::ServerSession;
 use super::sql_text::{insert, nanos};
-use crate::model::{RunId, Stream};
+use crate::model::{HookResult, RunId, Stream};
 use crate::store::error::StoreError;
 use crate::store::log::{LogProgress, LogReader, ProgressFn};
 use crate::store::store_clock::StoreClock;
@@ -24,6 +24,20 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 const MAX_FINISH_WAIT: Duration = Duration::from_secs(10);
 /// How many bytes are sent in one message at most.
 const MAX_CHUNK_LEN: usize = 256 * 1024;
+
+/// Where the result of the hook of a run is stored among its output, as JSON.
+pub(super) const HOOK_RESULT_OFFSET: i64 = -1;
+
+/// The statement that stores the result of the hook of a run.
+pub(super) fn hook_result_sql(site: i32, run: RunId, result: &HookResult) -> String {
+    // Only maps with keys that are not strings fail; this has none.
+    let json = hex(&serde_json::to_vec(result).unwrap_or_default());
+    let run = run.0;
+    format!(
+        "INSERT INTO setlist.output VALUES ({site}, {run}, {HOOK_RESULT_OFFSET}, 0, 0, '\\x{json}') \
+         ON CONFLICT (site, run, at_offset) DO UPDATE SET bytes = excluded.bytes"
+    )
+}
 
 /// Sends output until it is dropped.
 pub(super) struct OutputUploader {

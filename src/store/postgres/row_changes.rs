@@ -51,7 +51,9 @@ impl RowChanges {
             Event::QueueRequested { queue, .. } => _ = self.queues.insert(queue.clone()),
             Event::Added { job } | Event::Restored { job } => _ = self.jobs.insert(job.id),
             Event::WorkerJoined { worker } => _ = self.workers.insert(worker.id),
-            Event::Reserved { worker, .. } | Event::WorkerLeft { worker } => _ = self.workers.insert(*worker),
+            Event::Reserved { worker, .. } | Event::WorkerDraining { worker } | Event::WorkerLeft { worker } => {
+                self.workers.insert(*worker);
+            }
             Event::ScheduleChanged { state } => _ = self.schedules.insert(state.target.clone()),
             Event::ScheduleEnded { target } => _ = self.schedules.insert(target.clone()),
             Event::ExpectationChanged { state } => _ = self.expectations.insert(state.target.clone()),
@@ -66,6 +68,11 @@ impl RowChanges {
             event => self.record_job_event(state, event),
         }
         self.events.push(record.clone());
+    }
+
+    /// Adds runs that are followed by another one.
+    pub(super) fn add_earlier_runs(&mut self, runs: &[(JobId, Run)]) {
+        self.earlier_runs.extend(runs.iter().cloned());
     }
 
     fn record_job_event(&mut self, state: &SiteState, event: &Event) {

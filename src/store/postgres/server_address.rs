@@ -2,9 +2,15 @@
 
 use std::env;
 use std::fmt::{self, Display, Formatter};
+use std::path::Path;
 use std::time::Duration;
 
 use postgres::Config;
+use postgres::config::Host;
+
+use super::password_file::{self, PasswordOwner};
+use super::service_file;
+use super::tls::{SslMode, Tls};
 
 /// How long connecting may take, for each address of the server.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -13,8 +19,27 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug)]
 pub struct ServerAddress {
     config: Config,
+    encryption: Encryption,
     site: String,
     url: String,
+    /// Why a password file is not used.
+    warning: Option<String>,
+}
+
+/// How connections are encrypted.
+#[derive(Clone, Debug, Default)]
+struct Encryption {
+    mode: SslMode,
+    root_certificates: Option<String>,
+}
+
+/// The parameters of an address that the client does not know.
+#[derive(Default)]
+struct OwnParameters {
+    sites: Vec<String>,
+    service: Option<String>,
+    ssl_mode: Option<String>,
+    root_certificates: Option<String>,
 }
 
 /// A text is not the address of a site on a server.
@@ -24,7 +49,9 @@ pub enum InvalidAddress {
     #[error("`{0}` is not the address of a store: it has to start with `postgres://`")]
     Scheme(String),
     /// It holds a password, which other users would see in the list of processes.
-    #[error("the address of a store must not contain a password: set `PGPASSWORD` instead")]
+    #[error(
+        "the address of a store must not contain a password: set `PGPASSWORD`, or use a password file (`~/.pgpass`)"
+    )]
     Password,
     /// It names no site, or one that can't be stored.
     #[error(
@@ -37,35 +64,44 @@ pub enum InvalidAddress {
 }
 
 impl ServerAddress {
-    /// Parses an address. The password is that of the variable `PGPASSWORD`.
+    /// Parses an address. What it doesn't say comes from the service file if there is a `service`, and from variables as
+    /// of libpq: `PGSERVICE`, `PGSSLMODE`, `PGSSLROOTCERT`, and the password from `PGPASSWORD` or a password file.
     pub fn parse(url: &str) -> Result<Self, InvalidAddress> {
         let rest = url.strip_prefix("postgres://").or_else(|| url.strip_prefix("postgresql://"));
         let rest = rest.ok_or_else(|| InvalidAddress::Scheme(url.split(':').next().unwrap_or(url).to_owned()))?;
         let (server, query) = rest.split_once('?').unwrap_or((rest, ""));
-        let (sites, others): (Vec<&str>, Vec<&str>) =
-            query.split('&').filter(|parameter| !parameter.is_empty()).partition(|part| part.starts_with("site="));
-        let site = sites.first().and_then(|site| site.strip_prefix("site=")).unwrap_or_default();
+        let mut own = OwnParameters::default();
+        let others: Vec<&str> = query.split('&').filter(|part| !part.is_empty() && !own.take(part)).collect();
         let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-        if site.is_empty() || sites.len() > 1 || !site.chars().all(is_plain) {
-            return Err(InvalidAddress::Site);
-        }
+        let site = match &own.sites[..] {
+            [site] if !site.is_empty() && site.chars().all(is_plain) => site.clone(),
+            _ => return Err(InvalidAddress::Site),
+        };
         let separator = if others.is_empty() { "" } else { "?" };
-        let without_site = format!("postgres://{server}{separator}{}", others.join("&"));
+        let without_own = format!("postgres://{server}{separator}{}", others.join("&"));
         let mut config: Config =
-            without_site.parse().map_err(|error: postgres::Error| InvalidAddress::Other(describe(&error)))?;
+            without_own.parse().map_err(|error: postgres::Error| InvalidAddress::Other(describe(&error)))?;
         if config.get_password().is_some() {
             return Err(InvalidAddress::Password);
         }
-        if let Ok(password) = env::var("PGPASSWORD") {
-            config.password(password);
+        if let Some(service) = own.service.take().or_else(|| variable("PGSERVICE")) {
+            own.add_service(&service, &mut config)?;
         }
+        let warning = add_password(&mut config);
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(CONNECT_TIMEOUT);
         }
         if config.get_application_name().is_none() {
             config.application_name("setlist");
         }
-        Ok(Self { config, site: site.to_owned(), url: url.to_owned() })
+        let encryption = own.encryption(&config)?;
+        config.ssl_mode(encryption.mode.negotiation());
+        Ok(Self { config, encryption, site, url: url.to_owned(), warning })
+    }
+
+    /// Why a password file is not used, which is worth a warning.
+    pub fn warning(&self) -> Option<&str> {
+        self.warning.as_deref()
     }
 
     /// The name of the site.
@@ -73,9 +109,130 @@ impl ServerAddress {
         &self.site
     }
 
+    /// The name of the server, or the folder of its socket, for messages.
+    pub fn host(&self) -> String {
+        self.config.get_hosts().first().map_or_else(String::new, |host| match host {
+            Host::Tcp(name) => name.clone(),
+            Host::Unix(folder) => folder.display().to_string(),
+        })
+    }
+
     pub(super) fn config(&self) -> &Config {
         &self.config
     }
+
+    /// How to encrypt connections; `None` if they are not. The error says what is wrong with the root certificates.
+    pub(super) fn tls(&self) -> Result<Option<Tls>, String> {
+        let Encryption { mode, root_certificates } = &self.encryption;
+        if *mode == SslMode::Disable { Ok(None) } else { Tls::new(*mode, root_certificates.as_deref()).map(Some) }
+    }
+}
+
+impl OwnParameters {
+    /// Takes a parameter `name=value` of an address. Returns whether it is one of these.
+    fn take(&mut self, parameter: &str) -> bool {
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        let value = percent_decoded(value);
+        match name {
+            "site" => self.sites.push(value),
+            "service" => self.service = Some(value),
+            "sslmode" => self.ssl_mode = Some(value),
+            "sslrootcert" => self.root_certificates = Some(value),
+            _ => return false,
+        }
+        true
+    }
+
+    /// Adds what a service says and the address doesn't.
+    fn add_service(&mut self, service: &str, config: &mut Config) -> Result<(), InvalidAddress> {
+        let (has_host, has_port) = (!config.get_hosts().is_empty(), !config.get_ports().is_empty());
+        for (name, value) in service_file::parameters(service).map_err(InvalidAddress::Other)? {
+            match &*name {
+                "host" | "hostaddr" if !has_host => _ = config.host(&value),
+                "port" if !has_port => {
+                    let port = value.parse();
+                    config
+                        .port(port.map_err(|_| InvalidAddress::Other(format!("invalid port {value:?} of a service")))?);
+                }
+                "dbname" if config.get_dbname().is_none() => _ = config.dbname(&value),
+                "user" if config.get_user().is_none() => _ = config.user(&value),
+                "password" => _ = config.password(&value),
+                "options" if config.get_options().is_none() => _ = config.options(&value),
+                "application_name" if config.get_application_name().is_none() => _ = config.application_name(&value),
+                "sslmode" => _ = self.ssl_mode.get_or_insert(value),
+                "sslrootcert" => _ = self.root_certificates.get_or_insert(value),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn encryption(self, config: &Config) -> Result<Encryption, InvalidAddress> {
+        let is_socket = |host: &Host| matches!(host, Host::Unix(_));
+        if config.get_hosts().iter().all(is_socket) {
+            // As libpq does: the connection doesn't leave the machine.
+            return Ok(Encryption { mode: SslMode::Disable, root_certificates: None });
+        }
+        let mode = match self.ssl_mode.or_else(|| variable("PGSSLMODE")) {
+            None => SslMode::default(),
+            Some(mode) => SslMode::parse(&mode).ok_or_else(|| {
+                let modes = "`disable`, `prefer`, `require`, `verify-ca` or `verify-full`";
+                InvalidAddress::Other(format!("invalid sslmode `{mode}`: expected {modes}"))
+            })?,
+        };
+        let usual = || {
+            let file = Path::new(&variable("HOME")?).join(".postgresql/root.crt");
+            file.exists().then(|| file.display().to_string())
+        };
+        let root_certificates = self.root_certificates.or_else(|| variable("PGSSLROOTCERT")).or_else(usual);
+        Ok(Encryption { mode, root_certificates })
+    }
+}
+
+/// Adds the password, if there is none yet. Returns why a password file is not used.
+fn add_password(config: &mut Config) -> Option<String> {
+    if config.get_password().is_some() {
+        return None;
+    }
+    if let Some(password) = variable("PGPASSWORD") {
+        config.password(password);
+        return None;
+    }
+    let host = config.get_hosts().first().map_or_else(String::new, |host| match host {
+        Host::Tcp(name) => name.clone(),
+        Host::Unix(folder) => folder.display().to_string(),
+    });
+    let user = config.get_user().map(str::to_owned).or_else(|| variable("USER")).unwrap_or_default();
+    let database = config.get_dbname().unwrap_or(&user).to_owned();
+    let port = config.get_ports().first().copied().unwrap_or(5432);
+    match password_file::find(&PasswordOwner { host: &host, port, database: &database, user: &user }) {
+        Ok(password) => {
+            password.into_iter().for_each(|password| _ = config.password(password));
+            None
+        }
+        Err(warning) => Some(warning),
+    }
+}
+
+fn variable(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// A part of an address with `%2F` and the like replaced.
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let hex = tail.get(..2).filter(|_| *first == b'%').and_then(|digits| std::str::from_utf8(digits).ok());
+        if let Some(byte) = hex.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            bytes.push(byte);
+            rest = &tail[2..];
+        } else {
+            bytes.push(*first);
+            rest = tail;
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 impl Display for ServerAddress {
@@ -115,5 +272,16 @@ mod tests {
         }
         assert_eq!(refused("mysql://db?site=a"), InvalidAddress::Scheme("mysql".to_owned()));
         assert!(matches!(refused("postgres://db/jobs?sitting=a&site=b"), InvalidAddress::Other(_)));
+        assert!(refused("postgres://db/jobs?site=b&sslmode=maybe").to_string().contains("`verify-full`"));
+    }
+
+    #[test]
+    fn the_mode_of_encryption_is_that_of_libpq() {
+        let mode = |url| ServerAddress::parse(url).unwrap().encryption.mode;
+        assert_eq!(mode("postgres://db/jobs?site=a"), SslMode::Prefer);
+        assert_eq!(mode("postgres://db/jobs?sslmode=verify-full&site=a"), SslMode::VerifyFull);
+        assert_eq!(mode("postgres:///jobs?host=/run/postgresql&sslmode=require&site=a"), SslMode::Disable);
+        let no_roots = ServerAddress::parse("postgres://db/jobs?sslmode=verify-ca&sslrootcert=%2Fnone&site=a").unwrap();
+        assert!(no_roots.tls().err().unwrap().contains("/none"));
     }
 }

@@ -1,6 +1,6 @@
 //! A connection to the server, which is made again when it breaks.
 
-use postgres::{Client, NoTls};
+use postgres::{Client, Error, NoTls};
 
 use super::server_address::{ServerAddress, describe};
 use super::sql_text::ResultSets;
@@ -22,13 +22,13 @@ pub(super) struct ServerSession {
 
 impl ServerSession {
     pub(super) fn connect(address: &ServerAddress, clock: StoreClock) -> Result<Self, StoreError> {
-        let client = connect(address).map_err(|error| server_error(address, &error))?;
+        let client = connect(address)?;
         Ok(Self { address: address.clone(), client, clock })
     }
 
     /// Connects again.
     pub(super) fn reconnect(&mut self) -> Result<(), StoreError> {
-        self.client = connect(&self.address).map_err(|error| server_error(&self.address, &error))?;
+        self.client = connect(&self.address)?;
         Ok(())
     }
 
@@ -72,12 +72,24 @@ impl ServerSession {
 }
 
 /// Connects with the settings that all statements rely on.
-pub(super) fn connect(address: &ServerAddress) -> Result<Client, postgres::Error> {
-    let mut client = address.config().connect(NoTls)?;
-    client.batch_execute(SETTINGS)?;
+pub(super) fn connect(address: &ServerAddress) -> Result<Client, StoreError> {
+    let failed = |error: Error| match address.warning() {
+        // The server may miss the password that is in this file.
+        Some(warning) => {
+            StoreError::Server { server: address.to_string(), reason: format!("{} ({warning})", describe(&error)) }
+        }
+        None => server_error(address, &error),
+    };
+    let encryption = address.tls().map_err(|reason| StoreError::Server { server: address.to_string(), reason })?;
+    let client = match encryption {
+        Some(tls) => address.config().connect(tls),
+        None => address.config().connect(NoTls),
+    };
+    let mut client = client.map_err(failed)?;
+    client.batch_execute(SETTINGS).map_err(failed)?;
     Ok(client)
 }
 
-pub(super) fn server_error(address: &ServerAddress, error: &postgres::Error) -> StoreError {
+pub(super) fn server_error(address: &ServerAddress, error: &Error) -> StoreError {
     StoreError::Server { server: address.to_string(), reason: describe(error) }
 }

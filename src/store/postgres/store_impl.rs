@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use chrono::{DateTime, Utc};
 
-use super::connection::PostgresStore;
-use super::output_upload::OutputUploader;
+use super::connection::{Completeness, PostgresStore};
+use super::output_upload::{OutputUploader, hook_result_sql};
 use super::site_copy::{SiteRow, events, news_sql, reaches};
 use super::sql_text::{json, literal, nanos, parsed, required};
 use super::{leases, listener, output_download};
@@ -20,6 +20,7 @@ use crate::store::error::StoreError;
 use crate::store::log::{LogReader, LogWriter, record_own, save_hook_result};
 use crate::store::notifier::{NotifyFn, Subscription};
 use crate::store::reservation_lock::ReservationLock;
+use crate::store::site_export::SiteExport;
 use crate::store::store_clock::StoreClock;
 use crate::store::terminal_input::TerminalInputPipes;
 
@@ -46,6 +47,10 @@ impl Store for PostgresStore {
         leases::workers_without(&mut self.session, self.site)
     }
 
+    fn lease_renewals(&mut self) -> Result<Vec<(WorkerId, DateTime<Utc>)>, StoreError> {
+        leases::renewals(&mut self.session, self.site)
+    }
+
     fn load(&mut self) -> Result<SiteState, StoreError> {
         self.read(SiteState::to_copy)
     }
@@ -57,6 +62,10 @@ impl Store for PostgresStore {
         // A later number is that of another site, or of one that was restored.
         let is_known = seq <= last || !events.is_empty();
         Ok((is_known && reaches(&events, seq, last)).then_some(events))
+    }
+
+    fn import(&mut self, content: &SiteExport, now: DateTime<Utc>) -> Result<(), StoreError> {
+        self.write_content(content, now)
     }
 
     fn queues(&mut self) -> Result<Vec<QueueInfo>, StoreError> {
@@ -103,9 +112,13 @@ impl Store for PostgresStore {
         self.read(SiteState::seq)
     }
 
-    fn next_ready_job(&mut self, queues: Option<&[QueueId]>) -> Result<(u64, Option<JobId>), StoreError> {
+    fn next_ready_job(
+        &mut self,
+        worker: WorkerId,
+        queues: Option<&[QueueId]>,
+    ) -> Result<(u64, Option<JobId>), StoreError> {
         self.read(|state| {
-            let next = next_ready_job(state, queues).unwrap_or_else(|never| match never {});
+            let next = next_ready_job(state, queues, worker).unwrap_or_else(|never| match never {});
             (state.seq(), next.map(|job| job.id))
         })
     }
@@ -173,7 +186,7 @@ impl Store for PostgresStore {
 
     fn new_connection(&self) -> Result<Box<dyn Store>, StoreError> {
         let clock = self.session.clock().clone();
-        Ok(Box::new(Self::open_with_clock(self.session.address(), &self.local, clock)?))
+        Ok(Box::new(Self::open_with_clock(self.session.address(), &self.local, clock, Completeness::Required)?))
     }
 
     fn log_reader(&self, run: RunId) -> LogReader {
@@ -182,7 +195,8 @@ impl Store for PostgresStore {
 
     fn save_hook_result(&mut self, run: RunId, result: &HookResult) -> Result<(), StoreError> {
         save_hook_result(&self.local.logs(), run, result)?;
-        self.session.run_again(&format!("NOTIFY setlist_{}, '0 {}'", self.site, self.client)).map(drop)
+        let stored = hook_result_sql(self.site, run, result);
+        self.session.run_again(&format!("{stored}; NOTIFY setlist_{}, '0 {}'", self.site, self.client)).map(drop)
     }
 
     fn log_writer(&self, run: RunId, limit: u64) -> LogWriter {

@@ -10,6 +10,7 @@ use super::definition_columns::DefinitionColumns;
 use super::need_rows::{self, NeedList};
 use super::tx_cache::TxCache;
 use super::tx_state::TxState;
+use super::worker_scope::WorkerScope;
 use crate::model::{
     Counters, Definition, EnvironmentId, Event, Exit, Job, JobId, JobState, NeededState, Phase, QueueId, QueueInfo,
     QueueMode, QueueSettings, RemovalReason, Reservation, ResolvedNeed, Run, SchedulingOptions, StateReader, WorkerId,
@@ -115,9 +116,15 @@ impl TxState<'_> {
                 self.cache.counters.worker = self.cache.counters.worker.max(worker.id.0);
                 self.cache.workers.push(worker.clone());
                 let sql = "INSERT INTO workers (id, host, pid, queues) VALUES (?1, ?2, ?3, ?4)";
-                self.execute(sql, (worker.id, &worker.host, worker.pid, worker.queues.as_ref().map(Json)))
+                self.execute(sql, (worker.id, &worker.host, worker.pid, WorkerScope::of(worker).map(Json)))
             }
             Event::Reserved { worker, jobs } => self.reserve(*worker, jobs),
+            Event::WorkerDraining { worker: id } => {
+                let Some(worker) = self.cache.workers.iter_mut().find(|worker| worker.id == *id) else { return Ok(()) };
+                worker.draining = true;
+                let scope = WorkerScope::of(worker).map(Json);
+                self.execute("UPDATE workers SET queues = ?2 WHERE id = ?1", (id, scope))
+            }
             Event::WorkerLeft { worker } => {
                 self.cache.workers.retain(|known| known.id != *worker);
                 self.execute("DELETE FROM workers WHERE id = ?1", [worker])
@@ -335,7 +342,7 @@ impl TxState<'_> {
     }
 
     /// Archives a run that is followed by another one.
-    fn archive_run(&self, job: JobId, run: &Run) -> Result<()> {
+    pub(super) fn archive_run(&self, job: JobId, run: &Run) -> Result<()> {
         let sql = "INSERT INTO runs (job, id, attempt, worker, started, ended, outcome, exit_code, exit_signal, \
                    value, approval, cause, usage, inputs) \
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";

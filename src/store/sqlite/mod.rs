@@ -11,6 +11,7 @@ mod connection;
 mod db_paths;
 mod definition_columns;
 mod history_mark;
+mod import;
 mod job_rows;
 mod load;
 mod migrate;
@@ -27,6 +28,7 @@ mod store_impl;
 mod tx_cache;
 mod tx_state;
 mod wal_check;
+mod worker_scope;
 mod write_lock;
 
 pub use connection::SqliteStore;

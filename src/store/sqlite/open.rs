@@ -31,6 +31,12 @@ impl SqliteStore {
     /// Opens the site in `dir`; creates the directory and the database if they don't exist. A file that is not a setlist
     /// database, is corrupt or has a newer format is refused and left as it is.
     pub fn open(dir: &StateDir) -> Result<Self, StoreError> {
+        dir.refuse_incomplete()?;
+        open(dir)
+    }
+
+    /// Opens the site in `dir` that another one is being copied into.
+    pub fn open_copy(dir: &StateDir) -> Result<Self, StoreError> {
         open(dir)
     }
 }

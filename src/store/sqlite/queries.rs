@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Result, Row};
 
 use super::columns::{Count, Json, StateCode};
 use super::job_rows::{self, select_jobs};
+use super::worker_scope::WorkerScope;
 use crate::model::{
     Counters, EnvironmentId, Job, JobCounts, JobId, NeededJob, Phase, PoolSizes, QueueId, QueueInfo, QueueMode,
     RemovalReason, WorkerId, WorkerInfo,
@@ -62,9 +63,9 @@ pub(super) fn queues(db: &Connection) -> Result<Vec<QueueInfo>> {
 pub(super) fn workers(db: &Connection) -> Result<Vec<WorkerInfo>> {
     let mut statement = db.prepare_cached("SELECT id, host, pid, queues, reserved FROM workers")?;
     let read = |row: &Row<'_>| {
-        let queues = row.get::<_, Option<_>>(3)?.map(|Json(queues)| queues);
+        let scope: WorkerScope = row.get::<_, Option<_>>(3)?.map(|Json(scope)| scope).unwrap_or_default();
         let reserved = row.get::<_, Option<_>>(4)?.map(|Json(reserved)| reserved).unwrap_or_default();
-        Ok(WorkerInfo { id: row.get(0)?, host: row.get(1)?, pid: row.get(2)?, queues, reserved })
+        Ok(scope.info(row.get(0)?, row.get(1)?, row.get(2)?, reserved))
     };
     statement.query_map((), read)?.collect()
 }

@@ -24,6 +24,7 @@ impl SqliteStore {
     /// Opens the site in `dir` without writing anything; every change is refused. Changes that are only in the write-ahead
     /// log can't always be read this way.
     pub fn open_to_read(dir: &StateDir) -> Result<Self, StoreError> {
+        dir.refuse_incomplete()?;
         open(dir)
     }
 }

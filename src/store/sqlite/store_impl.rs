@@ -20,6 +20,7 @@ use crate::store::error::StoreError;
 use crate::store::log::{LogReader, LogWriter, save_hook_result};
 use crate::store::notifier::{NotifyFn, Subscription};
 use crate::store::reservation_lock::ReservationLock;
+use crate::store::site_export::SiteExport;
 use crate::store::terminal_input::TerminalInputPipes;
 
 impl Store for SqliteStore {
@@ -60,6 +61,10 @@ impl Store for SqliteStore {
     fn events_after(&mut self, seq: u64) -> Result<Option<Vec<EventRecord>>, StoreError> {
         self.check_in_place()?;
         self.read(|snapshot| load::events_after(snapshot, seq))
+    }
+
+    fn import(&mut self, content: &SiteExport, now: DateTime<Utc>) -> Result<(), StoreError> {
+        self.write_content(content, now)
     }
 
     fn queues(&mut self) -> Result<Vec<QueueInfo>, StoreError> {
@@ -110,10 +115,14 @@ impl Store for SqliteStore {
         Ok(self.read(|snapshot| queries::counters(snapshot))?.seq)
     }
 
-    fn next_ready_job(&mut self, queues: Option<&[QueueId]>) -> Result<(u64, Option<JobId>), StoreError> {
+    fn next_ready_job(
+        &mut self,
+        worker: WorkerId,
+        queues: Option<&[QueueId]>,
+    ) -> Result<(u64, Option<JobId>), StoreError> {
         self.read(|snapshot| {
             let state = TxState::new(snapshot, None)?;
-            Ok((state.seq_before, next_ready_job(&state, queues)?.map(|job| job.id)))
+            Ok((state.seq_before, next_ready_job(&state, queues, worker)?.map(|job| job.id)))
         })
     }
 

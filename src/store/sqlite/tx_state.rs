@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Result, Row};
+use serde_json::json;
 
 use super::columns::{Json, Nanos, Position, StateCode};
 use super::definition_columns::{BlankDefinitions, definition};
@@ -13,9 +14,9 @@ use super::queries::{find_job, jobs_run_by, needed_job, pool_holders};
 use super::schedule_rows;
 use super::tx_cache::TxCache;
 use crate::model::{
-    Dependent, DueOutcome, ExpectationState, FileJob, FinishedJob, Job, JobId, JobRef, NeedCounts, NeededJob, Outcome,
-    Phase, PoolSizes, QueueId, QueueInfo, Readiness, RunId, ScheduleState, ScheduleTarget, StateReader, WorkerId,
-    WorkerInfo,
+    Dependent, DueOutcome, ExpectationState, FileJob, FinishedJob, Job, JobId, JobRef, LabelSet, NeedCounts, NeededJob,
+    Outcome, Phase, PoolSizes, QueueId, QueueInfo, Readiness, RunId, ScheduleState, ScheduleTarget, StateReader,
+    WorkerId, WorkerInfo,
 };
 
 /// The site within one transaction. Queues and counters are cached; jobs are queried.
@@ -194,13 +195,28 @@ impl StateReader for TxState<'_> {
         need_rows::dependents(self.db, job)
     }
 
-    fn next_jobs(&self, queue: &QueueId, readiness: Readiness, limit: usize) -> Result<Vec<Job>> {
+    fn next_jobs(
+        &self,
+        queue: &QueueId,
+        readiness: Readiness,
+        limit: usize,
+        excluded: &[LabelSet],
+    ) -> Result<Vec<Job>> {
         let reserved = self.reserved_jobs()?;
         let sql = "SELECT id FROM jobs WHERE queue = ?1 AND state = ?2 AND removed IS NULL \
                    ORDER BY rank, position, id LIMIT ?3";
         let query_limit = i64::try_from(limit + reserved.len()).unwrap_or(i64::MAX);
-        let mut first: Vec<JobId> =
-            self.query_all(sql, (queue, StateCode::pending(readiness), query_limit), |row| row.get(0))?;
+        let state = StateCode::pending(readiness);
+        let mut first: Vec<JobId> = if excluded.is_empty() {
+            self.query_all(sql, (queue, state, query_limit), |row| row.get(0))?
+        } else {
+            let excluded: Vec<String> = excluded.iter().map(|labels| json!(labels).to_string()).collect();
+            let sql = "SELECT j.id FROM jobs j JOIN definitions d ON d.job = j.id \
+                       WHERE j.queue = ?1 AND j.state = ?2 AND j.removed IS NULL \
+                       AND coalesce(json_extract(d.rest, '$.terms.runs_on'), '[]') NOT IN (SELECT value FROM json_each(?4)) \
+                       ORDER BY j.rank, j.position, j.id LIMIT ?3";
+            self.query_all(sql, (queue, state, query_limit, Json(excluded)), |row| row.get(0))?
+        };
         first.retain(|id| !reserved.contains(id));
         first.truncate(limit);
         first.into_iter().filter_map(|id| self.job(id).transpose()).collect()

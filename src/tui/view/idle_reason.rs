@@ -86,7 +86,7 @@ impl IdleCheck<'_> {
             QueueMode::Stopped => {
                 IdleReason::new(format!("{}; press {process} to continue", self.site.stop_reason(id)), theme.failure)
             }
-            QueueMode::Processing if self.lacks_worker(id) => {
+            QueueMode::Processing if self.lacks_worker(id) && self.site.waits_for_labels(id).is_none() => {
                 IdleReason::new(format!("no worker; press {process} to start one"), theme.failure)
             }
             QueueMode::Processing | QueueMode::Idle => match self.site.wait_reason(first)? {
@@ -115,7 +115,7 @@ impl IdleCheck<'_> {
         }
         let with_pending = || queues.iter().filter(|(_, queue)| !queue.pending.is_empty());
         let process = self.settings.keymap.key(Action::ProcessAll);
-        if with_pending().any(|(id, _)| self.lacks_worker(id)) {
+        if with_pending().any(|(id, _)| self.lacks_worker(id) && self.site.waits_for_labels(id).is_none()) {
             return Some(IdleReason::new(format!("no worker; press {process} to start one"), theme.failure));
         }
         let queues_in_mode = |mode, description: &str| {

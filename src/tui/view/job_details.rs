@@ -354,6 +354,8 @@ impl DetailColumn<'_> {
             (definition.scheduling.priority != 0).then(|| format!("priority {}", definition.scheduling.priority)),
         );
         terms.extend((definition.scheduling.weight != 1).then(|| format!("weight {}", definition.scheduling.weight)));
+        let labels = &definition.scheduling.runs_on;
+        terms.extend((!labels.is_empty()).then(|| format!("on {}", labels.join(" and "))));
         terms.extend(definition.scheduling.confirm.is_some().then(|| "needs approval".to_owned()));
         terms.extend((!definition.tags.is_empty()).then(|| format!("tags {}", definition.tags.join(" "))));
         let arguments = &definition.arguments;

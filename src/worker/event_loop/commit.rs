@@ -26,6 +26,7 @@ impl EventLoop {
         self.wants_jobs |= promotes_due;
         let claims = match self.shutdown {
             Some(_) => 0,
+            None if self.is_draining => 0,
             None if self.wants_jobs => CLAIM_BATCH,
             None => self.freed_slots.len(),
         };

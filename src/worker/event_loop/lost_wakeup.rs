@@ -25,11 +25,11 @@ impl EventLoop {
     /// Whether a job is ready because of events that the worker has not read, so that a notification must be under way.
     /// Panics if a job is ready without such events.
     fn expects_notification(&mut self, store: &mut dyn Store) -> bool {
-        if self.shutdown.is_some() || self.is_dirty || self.room_for_runs(1) == 0 {
+        if self.shutdown.is_some() || self.is_draining || self.is_dirty || self.room_for_runs(1) == 0 {
             return false;
         }
         // An error concerns the next step.
-        let Ok((last_seq, Some(job))) = store.next_ready_job(self.queues.as_deref()) else { return false };
+        let Ok((last_seq, Some(job))) = store.next_ready_job(self.id, self.queues.as_deref()) else { return false };
         assert_ne!(last_seq, self.last_seq, "the worker is about to sleep although {job} is ready");
         true
     }

@@ -21,6 +21,10 @@ impl EventLoop {
             }
             self.last_seq = last_seq;
             self.wants_jobs = true;
+            let is_draining = |worker: &WorkerInfo| worker.id == self.id && worker.draining;
+            if store.workers()?.iter().any(is_draining) {
+                self.start_draining();
+            }
             self.liveness_watch.rescan();
             return self.resync_runs(store);
         };
@@ -37,6 +41,13 @@ impl EventLoop {
         // Fails if the whole site is gone.
         let workers = store.workers()?;
         Ok(workers.iter().any(is_self) && self.lock.is_in_place())
+    }
+
+    fn start_draining(&mut self) {
+        if !self.is_draining {
+            tracing::info!(running = self.running.len(), "draining: starting no more jobs");
+        }
+        self.is_draining = true;
     }
 
     /// Compares the runs of this worker with the store, after more events than it keeps.
@@ -96,6 +107,7 @@ impl EventLoop {
                 self.wants_jobs |= own.is_none();
                 self.reload.handle_run_end();
             }
+            Event::WorkerDraining { worker } if *worker == self.id => self.start_draining(),
             Event::WorkerLeft { worker } if *worker == self.id => self.is_unregistered = true,
             Event::WorkerJoined { worker } => {
                 // A restored backup assigns the same ids again.

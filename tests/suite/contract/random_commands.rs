@@ -16,6 +16,7 @@ use setlist::model::{
     OnFailure, Outcome, OutcomeCondition, OverlapPolicy, Phase, Placement, PoolUse, QueueId, QueueSettings, Recurrence,
     Reservation, Retention, RetryOn, RetryPolicy, RetryScale, RunId, RunReport, Schedule, SchedulingOptions, Script,
     Site, SiteState, SkipKind, SourceState, StateReader, StopSignal, TreeUsage, Usage, WorkerId, WorkerInfo,
+    WorkerOptions,
 };
 use setlist::store::{JobName, MemoryStore, SqliteStore, Store};
 use tempfile::TempDir;
@@ -195,6 +196,17 @@ fn schedules() -> impl Strategy<Value = Option<Arc<Schedule>>> {
     prop_oneof![3 => Just(None), 1 => schedule]
 }
 
+fn labels() -> impl Strategy<Value = Vec<Arc<str>>> {
+    let labels = [&[][..], &["gpu"], &["gpu", "big"], &["it's"]];
+    let weights = [6, 2, 1, 1];
+    let strategies = labels.map(|labels| Just(labels.iter().map(|label| Arc::from(*label)).collect::<Vec<Arc<str>>>()));
+    proptest::strategy::Union::new_weighted(weights.into_iter().zip(strategies).collect())
+}
+
+fn worker_options() -> impl Strategy<Value = WorkerOptions> {
+    (0..4_u32, labels()).prop_map(|(slots, labels)| WorkerOptions { slots: NonZero::new(slots), labels })
+}
+
 fn uses() -> impl Strategy<Value = Vec<PoolUse>> {
     let one = (select(vec!["gpu", "é "]), 1..4_u32, any::<bool>());
     let one = one.prop_map(|(pool, count, mutex)| vec![PoolUse { pool: pool.into(), count, mutex }]);
@@ -222,21 +234,23 @@ fn terms(targets: impl Strategy<Value = JobRef>) -> impl Strategy<Value = Schedu
     let weight = prop_oneof![4 => Just(1), 1 => select(vec![2, 3, u32::MAX])];
     let confirm =
         prop_oneof![4 => Just(None), 1 => select(vec!["", "Really?\0"]).prop_map(|text| Some(text.to_owned()))];
-    let terms = (needs, after, priority, weight, retries(), confirm, schedules(), (uses(), expectations()));
-    let terms = terms.prop_map(|(needs, after, priority, weight, retry, confirm, schedule, (uses, expect))| {
-        SchedulingOptions {
-            needs,
-            after,
-            priority,
-            weight,
-            retry,
-            confirm,
-            schedule,
-            uses,
-            expect,
-            ..SchedulingOptions::default()
-        }
-    });
+    let terms = (needs, after, priority, weight, retries(), confirm, schedules(), (uses(), expectations(), labels()));
+    let terms =
+        terms.prop_map(|(needs, after, priority, weight, retry, confirm, schedule, (uses, expect, runs_on))| {
+            SchedulingOptions {
+                needs,
+                after,
+                priority,
+                weight,
+                retry,
+                confirm,
+                schedule,
+                uses,
+                runs_on,
+                expect,
+                ..SchedulingOptions::default()
+            }
+        });
     prop_oneof![1 => Just(SchedulingOptions::default()), 2 => terms]
 }
 
@@ -328,7 +342,8 @@ fn asks() -> impl Strategy<Value = CommandTemplate> {
         1 => (workers(), queues(), 1..4_u32).prop_map(|(worker, queue, parallel)| {
             Command::OverrideParallel { worker, queue, parallel: NonZero::new(parallel).unwrap() }
         }),
-        2 => (1..9_u32, some()).prop_map(|(pid, queues)| Command::Join { host: "here".to_owned(), pid, queues }),
+        2 => (1..9_u32, some(), worker_options()).prop_map(|(pid, queues, options)| Command::Join { host: "here".to_owned(), pid, queues, options }),
+        1 => workers().prop_map(|worker| Command::Drain { worker }),
         8 => (workers(), some()).prop_map(|(worker, queues)| Command::Claim { worker, queues }),
         1 => (workers(), jobs()).prop_map(|(worker, job)| Command::Start { worker, job }),
         4 => (workers(), proptest::collection::vec((queues(), 0..4_usize), 0..3)).prop_map(|(worker, queues)| {

@@ -138,6 +138,8 @@ impl Reference {
             | Command::PruneJobs { .. }
             | Command::ShortenWaits
             | Command::RunFailed { .. }
+            | Command::ReplaceFile { .. }
+            | Command::Drain { .. }
             | Command::RecordStall { .. } => {}
             Command::Transfer { jobs, queue } => self.transfer(jobs, queue)?,
             Command::Move { jobs, placement } => self.move_jobs(jobs, *placement)?,

@@ -12,6 +12,7 @@ use setlist::model::{
     Call, Cause, CauseKind, Definition, DesiredQueue, DesiredState, Exit, Failure, FailureKind, Interruptions, JobId,
     JobRef, Need, NotBefore, OnFailure, Outcome, OutcomeCondition, Phase, Placement, QueueId, QueueSettings, Retention,
     RetryOn, RetryPolicy, RetryScale, RunId, RunReport, SchedulingOptions, Script, StopSignal, Value, WorkerId,
+    WorkerOptions,
 };
 
 use super::QUEUES;
@@ -324,7 +325,7 @@ impl Step {
             Step::OverrideParallel(index, name, parallel) => {
                 Command::OverrideParallel { worker: worker(index), queue: queue(name), parallel: *parallel }
             }
-            Step::Join => Command::Join { host: "here".to_owned(), pid: 1, queues: None },
+            Step::Join => join(),
             Step::PromoteDue | Step::AdvanceTime(_) => Command::PromoteDue,
             Step::PruneFinished => Command::PruneFinished,
             Step::Claim(index, names) => Command::Claim { worker: worker(index), queues: queues(names) },
@@ -425,4 +426,8 @@ fn plan(parallel: [u32; 2], stop: [bool; 2], jobs: &[Entry], now: DateTime<Utc>)
         jobs: jobs.iter().filter(|entry| NAMES[entry.name].0 == nth).map(definition).collect(),
     };
     DesiredState { version: now.to_string(), queues: vec![queue(0), queue(1)], ..DesiredState::default() }
+}
+
+fn join() -> Command {
+    Command::Join { host: "here".to_owned(), pid: 1, queues: None, options: WorkerOptions::default() }
 }

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use chrono::{DateTime, TimeDelta, Utc};
 use setlist::model::{
     AfterRun, Command, Event, Exit, Failure, FailureKind, Job, JobId, NothingToDo, Outcome, Phase, QueueId, QueueMode,
-    QueueState, Refusal, RunId, RunReport, SiteState, StopSignal, WorkerId,
+    QueueState, Refusal, RunId, RunReport, SiteState, StopSignal, WorkerId, WorkerOptions,
 };
 use setlist::{Site, definition};
 
@@ -171,7 +171,13 @@ impl Simulation {
     }
 
     fn join(&mut self) {
-        self.submit(&Command::Join { host: "here".to_owned(), pid: 1, queues: None }).unwrap();
+        self.submit(&Command::Join {
+            host: "here".to_owned(),
+            pid: 1,
+            queues: None,
+            options: WorkerOptions::default(),
+        })
+        .unwrap();
         self.worker.0 += 1;
     }
 

@@ -14,6 +14,7 @@ use ratatui::{Frame, Terminal};
 use setlist::model::{
     Command, Definition, DesiredQueue, DesiredState, Event, ExecOptions, Failure, FailureKind, HookResult, JobId,
     Outcome, Phase, QueueId, QueueSettings, RunId, RunReport, Script, Site, Stream, Value, WindowSize, WorkerId,
+    WorkerOptions,
 };
 use setlist::store::log::{LogReader, LogWriter};
 use setlist::store::{MemoryStore, Store};
@@ -126,7 +127,7 @@ impl ScreenHarness {
         let folder = tempfile::tempdir().unwrap();
         let mut store = MemoryStore::new(folder.path());
         let now = Utc.with_ymd_and_hms(2026, 11, 22, 12, 0, 0).unwrap();
-        let join = Command::Join { host: "here".to_owned(), pid: 1, queues: None };
+        let join = Command::Join { host: "here".to_owned(), pid: 1, queues: None, options: WorkerOptions::default() };
         let commands = [Command::Reconcile(Box::new(plan("1", queues))), join];
         let answers = store.execute(&commands, now).unwrap();
         let worker = answers[1].as_ref().unwrap().iter().find_map(|event| match event {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use setlist::model::{
     Command, Definition, DesiredQueue, DesiredState, Event, ExecOptions, FileRules, Job, JobId, JobRef, Need, Outcome,
     OutcomeCondition, QueueId, QueueMode, QueueSettings, RunReport, SchedulingOptions, Script, SkipKind, WorkerId,
+    WorkerOptions,
 };
 use setlist::runner::{FileHashes, Launch, PtyOptions, observe_files};
 use setlist::store::{MemoryStore, Store};
@@ -67,7 +68,7 @@ impl Project {
         let mut store = MemoryStore::new(folder.path());
         let now = chrono::DateTime::UNIX_EPOCH;
         let plan = DesiredState { version: "1".to_owned(), queues, ..DesiredState::default() };
-        let join = Command::Join { host: "here".to_owned(), pid: 1, queues: None };
+        let join = Command::Join { host: "here".to_owned(), pid: 1, queues: None, options: WorkerOptions::default() };
         let answers = store.execute(&[Command::Reconcile(Box::new(plan)), join], now).unwrap();
         let joined = answers.into_iter().flatten().flatten().find_map(|event| match event {
             Event::WorkerJoined { worker } => Some(worker.id),

@@ -1,0 +1,47 @@
+//! `setlist drain`: lets workers finish what they run, and exit.
+
+use std::io::Write;
+
+use super::change_waiter::ChangeWaiter;
+use super::error::CliError;
+use super::exit::ExitStatus;
+use super::open_site::OpenSite;
+use super::safe_output;
+use super::worker_args::DrainArgs;
+use crate::model::{Command, WorkerId};
+use crate::store::StoreError;
+use crate::text::count_noun;
+
+/// Tells workers to start no more jobs, on whichever machine they run, and waits for their exit if that is wanted.
+pub(super) fn drain(mut site: OpenSite, args: &DrainArgs) -> Result<ExitStatus, CliError> {
+    let now = site.store.clock().now();
+    let commands: Vec<Command> = args.workers.iter().map(|worker| Command::Drain { worker: *worker }).collect();
+    let changes = if args.wait { Some(ChangeWaiter::subscribe(&site)?) } else { None };
+    let mut out = safe_output::stdout();
+    let mut exit = ExitStatus::Success;
+    for (worker, result) in args.workers.iter().zip(site.store.execute(&commands, now)?) {
+        if let Err(refusal) = result {
+            super::error::warn(&format!("{refusal}; `setlist workers` lists them"));
+            exit = ExitStatus::Usage;
+            continue;
+        }
+        let running = site.store.jobs_run_by(*worker)?.len();
+        let rest = match running {
+            0 => "it runs nothing, and exits".to_owned(),
+            _ => format!("it exits after {}", count_noun(running, "running job")),
+        };
+        writeln!(out, "worker {worker} starts no more jobs; {rest}")?;
+    }
+    if let Some(changes) = &changes {
+        while is_any_left(&mut site, &args.workers)? {
+            if let Some(worker_died) = changes.wait(None) {
+                site.check_workers(worker_died)?;
+            }
+        }
+    }
+    Ok(exit)
+}
+
+fn is_any_left(site: &mut OpenSite, workers: &[WorkerId]) -> Result<bool, StoreError> {
+    Ok(site.store.workers()?.iter().any(|known| workers.contains(&known.id)))
+}
