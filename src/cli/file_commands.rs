@@ -125,8 +125,9 @@ pub(super) fn check(args: &SiteArgs, path: Option<PathBuf>, json: bool) -> Resul
 
 /// Reads a file, with the lists that the jobs of its site have returned, if there is one.
 fn read_with_known_values(args: &SiteArgs, file: &Path) -> FileContent {
-    let state = state_dir(args, file);
-    let is_known = args.store.is_none() && state.database().exists();
+    let Ok(state) = state_dir(args, file) else { return definition::read_with_warnings(file) };
+    // The folder for a site on a server has no database.
+    let is_known = state.database().exists();
     let paths = SitePaths { file: file.to_owned(), state, program: PathBuf::new() };
     let known =
         is_known.then(|| open_store_to_read(&paths.state).and_then(|mut store| read_file(store.as_mut(), &paths)));
