@@ -11,6 +11,7 @@ use crate::text;
 
 use super::action::Action;
 use super::dialog::Dialog;
+use super::page::ScreenPage;
 use super::state::Screen;
 
 /// The size of the screen that is drawn but not shown.
@@ -83,6 +84,21 @@ impl LinearView {
         let new = new_lines(&before, &visible);
         lines.extend(visible.iter().skip(visible.len() - new).cloned());
         self.output = Some((run, visible));
+    }
+}
+
+/// The page with the job that is selected on it.
+fn page_line(page: &ScreenPage, site: &SiteState) -> String {
+    let name = match page {
+        ScreenPage::Timeline(_) => "Timeline",
+        ScreenPage::History(_) => "History",
+        ScreenPage::Graph(_) => "Needs",
+        ScreenPage::Results(_) => "Results",
+        ScreenPage::Workers(_) => "Workers",
+    };
+    match page.selected().and_then(|id| site.job(id)) {
+        Some(job) => format!("{name}: {}, {}.", job.path(), state_text(job, site)),
+        None => format!("{name}."),
     }
 }
 
@@ -163,6 +179,7 @@ impl Screen {
                     selected.id
                 )
             }),
+            Some(Dialog::Page(page)) => self.site.read(|site| page_line(page, site)),
             Some(Dialog::SearchAll(search)) => {
                 let typed = format!("Search all output: {}", search.line.text());
                 match search.hits.get(search.selected) {
