@@ -213,7 +213,7 @@ fn sweep(width: u16, height: u16, appearance: Appearance) -> ScreenHarness {
     let mut sweep = queue("sweep", 1, 0, &jobs);
     for (job, rate) in sweep.jobs.iter_mut().zip(rates) {
         let values = vec![("rate".into(), rate.into()), ("depth".into(), "2".into())];
-        Arc::make_mut(job).matrix = Some(Arc::new(MatrixValues { entry: "train".into(), values, is_item: false }));
+        Arc::make_mut(job).matrix = Some(Arc::new(MatrixValues { entry: "train".into(), values, is_item: false, version: None }));
     }
     let mut harness = ScreenHarness::with_appearance(vec![sweep], width, height, appearance);
     harness.process("sweep");
