@@ -46,7 +46,15 @@ impl LabelledSite {
         let pools = [(Arc::from("disk"), 1)].into_iter().collect();
         let queues: Vec<DesiredQueue> = (0..).zip(queues).map(queue).collect();
         let names: Vec<QueueId> = queues.iter().map(|queue| queue.id.clone()).collect();
-        accept(&mut *store, Command::Reconcile(Box::new(DesiredState { version: "1".to_owned(), queues, pools })));
+        accept(
+            &mut *store,
+            Command::Reconcile(Box::new(DesiredState {
+                version: "1".to_owned(),
+                queues,
+                pools,
+                ..DesiredState::default()
+            })),
+        );
         for queue in names {
             accept(&mut *store, Command::Process { queue });
         }
