@@ -195,7 +195,7 @@ pub static TABLE: &[ActionEntry] = table![
     A::FollowNewest,   "follow-newest",   ["."],                    "",              "follow the newest job, until the cursor is moved",               Everywhere, G::Move;
     A::Open,           "open",           ["Enter"],                "open",          "show the output full screen",                                    Everywhere, G::Move;
     A::Find,           "find",           ["/"],                    "find",          "filter the lists, or search the output",                         Everywhere, G::Move;
-    A::SearchAll,      "search-all",     ["s"],                    "",              "search the output of all jobs",                                  Everywhere, G::Move;
+    A::SearchAll,      "search-all",     ["^f"],                   "",              "search the output of all jobs",                                  Everywhere, G::Move;
     A::Failures,       "failures",       ["F"],                    "",              "show only failures, or all jobs",                                Everywhere, G::Move;
     A::Sort,           "sort",           ["c"],                    "",              "sort the lists by title, duration, outcome, value or queue order",Everywhere, G::Move;
     A::Zoom,           "zoom",           ["z"],                    "",              "zoom this pane in or out",                                       Everywhere, G::Move;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
 use serde_json::Value;
-use setlist::model::{Command, JobId, Outcome, RunReport, Usage, WorkerId};
+use setlist::model::{Command, JobId, Outcome, RunReport, TreeUsage, Usage, WorkerId, WorkerOptions};
 use setlist::store::{SqliteStore, StateDir, Store};
 
 use crate::temp_site::TempSite;
@@ -164,6 +164,7 @@ fn run(store: &mut dyn Store, worker: WorkerId, from: i64, to: i64, cpu: u64) {
         peak_memory: 1 << 20,
         is_peak_bound: false,
         io: None,
+        tree: TreeUsage::default(),
     };
     let report = RunReport { usage: Some(usage.into()), ..RunReport::new(Outcome::Succeeded) };
     let end = Command::EndRun { job: JobId(1), run, report, on_failure: None };
@@ -175,7 +176,7 @@ fn a_run_that_is_slower_than_usual_is_explained() {
     let site = TempSite::with("queues: {q: [{id: a, run: 'true'}]}\n");
     site.ok(&["list"]);
     let mut store = SqliteStore::open(&StateDir::new(site.join(".setlist"))).unwrap();
-    let join = Command::Join { host: "here".to_owned(), pid: 1, queues: None };
+    let join = Command::Join { host: "here".to_owned(), pid: 1, queues: None, options: WorkerOptions::default() };
     store.execute(&[join], Utc::now()).unwrap().remove(0).unwrap();
     let worker = store.workers().unwrap()[0].id;
     for nth in 0..3 {
@@ -184,7 +185,7 @@ fn a_run_that_is_slower_than_usual_is_explained() {
     let usual = site.ok(&["show", "q/a"]);
     assert!(!usual.contains("  slow "), "{usual}");
     // The worker is dead, so it joins again.
-    let join = Command::Join { host: "here".to_owned(), pid: 1, queues: None };
+    let join = Command::Join { host: "here".to_owned(), pid: 1, queues: None, options: WorkerOptions::default() };
     store.execute(&[join], Utc::now()).unwrap().remove(0).unwrap();
     let worker = store.workers().unwrap()[0].id;
     run(&mut store, worker, 1000, 1300, 50);

@@ -240,7 +240,8 @@ fn an_input_can_be_the_key_of_a_pool(backend: &BackendSite) {
     };
     let queues = vec![with_default("p", 0, jobs(&["a", "b"]), "acme"), with_default("q", 1, jobs(&["c"]), "zeta")];
     let pools = sizes(&[("api", 1)]);
-    accept(&mut *site.store, Command::Reconcile(Box::new(DesiredState { version: "2".to_owned(), queues, pools })));
+    let desired = DesiredState { version: "2".to_owned(), queues, pools, ..DesiredState::default() };
+    accept(&mut *site.store, Command::Reconcile(Box::new(desired)));
     assert_eq!(site.claim_all(), ["p/a api[acme][0]", "q/c api[zeta][0]"]);
     assert_eq!(site.waits("p/b"), "waiting for api of acme (held by p/a since 1h)");
     site.end("p/a");

@@ -29,7 +29,7 @@ fn printed() -> ScreenHarness {
 #[test]
 fn a_search_over_all_output_shows_lines_while_it_is_typed() {
     let mut harness = printed();
-    harness.keys("s");
+    harness.keys("^f");
     let text = harness.text();
     assert!(text.contains("Search · all queues") && text.contains("Type a text to find it"), "{text}");
     assert!(text.contains("search all output:"), "{text}");

@@ -6,7 +6,8 @@ use std::time::Duration;
 use ratatui::layout::Position;
 use serde_json::json;
 use setlist::model::{
-    Command, DesiredQueue, JobRef, MatrixValues, Need, Outcome, OutcomeCondition, RunReport, SchedulingOptions, Usage,
+    Command, DesiredQueue, JobRef, MatrixValues, Need, Outcome, OutcomeCondition, RunReport, SchedulingOptions,
+    TreeUsage, Usage, WorkerOptions,
 };
 use setlist::tui::message::Message;
 use setlist::tui::mouse::{MouseAction, MouseInput};
@@ -28,6 +29,7 @@ fn runs(harness: &mut ScreenHarness) {
             peak_memory: nth * 10 << 20,
             is_peak_bound: false,
             io: None,
+            tree: TreeUsage::default(),
         };
         let value = (outcome == Outcome::Succeeded).then(|| json!(format!("value {nth}")));
         let report = RunReport { usage: Some(Box::new(usage)), value, ..RunReport::new(outcome) };
@@ -213,7 +215,8 @@ fn sweep(width: u16, height: u16, appearance: Appearance) -> ScreenHarness {
     let mut sweep = queue("sweep", 1, 0, &jobs);
     for (job, rate) in sweep.jobs.iter_mut().zip(rates) {
         let values = vec![("rate".into(), rate.into()), ("depth".into(), "2".into())];
-        Arc::make_mut(job).matrix = Some(Arc::new(MatrixValues { entry: "train".into(), values, is_item: false, version: None }));
+        Arc::make_mut(job).matrix =
+            Some(Arc::new(MatrixValues { entry: "train".into(), values, is_item: false, version: None }));
     }
     let mut harness = ScreenHarness::with_appearance(vec![sweep], width, height, appearance);
     harness.process("sweep");
@@ -272,6 +275,7 @@ fn workers_are_shown_with_what_they_run() {
         host: "gpu-2".to_owned(),
         pid: 77,
         queues: Some(vec!["build".into()]),
+        options: WorkerOptions::default(),
     }]);
     harness.keys("W");
     assert_shows(&mut harness, &["─ Workers · 2 workers · 0 running", "gpu-2  process 77  0 of 2 slots  build"]);
