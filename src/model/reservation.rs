@@ -59,11 +59,10 @@ fn reservable_jobs<R: StateReader>(
     };
     let plain = |job: &Job| {
         let scheduling = &job.definition.scheduling;
-        scheduling.weight == 1
-            && scheduling.uses.is_empty()
-            && job.needs.is_empty()
-            && !has_checks(job)
-            && worker.has_labels(&scheduling.runs_on)
+        // The limits of an attempt that grow are decided when it starts.
+        let has_fixed_limits = scheduling.retry.scale.is_none();
+        let is_free = scheduling.weight == 1 && scheduling.uses.is_empty() && job.needs.is_empty();
+        is_free && has_fixed_limits && !has_checks(job) && worker.has_labels(&scheduling.runs_on)
     };
     Ok(reader.next_jobs(queue, Readiness::Ready, most, &[])?.into_iter().take_while(plain).collect())
 }
