@@ -90,15 +90,7 @@ pub(super) fn decide<R: StateReader>(reader: &R, command: &Command, now: DateTim
             let changed = QueueSettings { parallel: parallel.get(), parallel_override: None, ..settings.clone() };
             Ok(queue_redefined(queue, &settings, changed).into_iter().collect())
         }
-        Command::OverrideParallel { worker, queue, parallel } => {
-            if reader.worker(*worker)?.is_none() {
-                return refuse(Refusal::UnknownWorker(*worker));
-            }
-            let settings = existing_queue(reader, queue)?.settings;
-            let limit = ParallelOverride { worker: *worker, parallel: parallel.get() };
-            let changed = QueueSettings { parallel_override: Some(limit), ..settings.clone() };
-            Ok(queue_redefined(queue, &settings, changed).into_iter().collect())
-        }
+        Command::OverrideParallel { worker, queue, parallel } => override_parallel(reader, *worker, queue, parallel.get()),
         Command::Join { host, pid, queues, options } => {
             let (host, queues, options) = (host.clone(), queues.clone(), options.clone());
             let (id, reserved) = (reader.next_worker_id()?, Vec::new());
@@ -132,6 +124,16 @@ pub(super) fn decide<R: StateReader>(reader: &R, command: &Command, now: DateTim
         }
         Command::Leave { worker, queues } => leave(reader, *worker, queues.as_deref()),
     }
+}
+
+fn override_parallel<R: StateReader>(reader: &R, worker: WorkerId, queue: &QueueId, parallel: u32) -> Decision<R> {
+    if reader.worker(worker)?.is_none() {
+        return refuse(Refusal::UnknownWorker(worker));
+    }
+    let settings = existing_queue(reader, queue)?.settings;
+    let limit = ParallelOverride { worker, parallel };
+    let changed = QueueSettings { parallel_override: Some(limit), ..settings.clone() };
+    Ok(queue_redefined(queue, &settings, changed).into_iter().collect())
 }
 
 fn mode_changed(queue: &QueueId, mode: QueueMode) -> Event {
