@@ -30,8 +30,8 @@ pub(super) fn wait_for(site: &mut OpenSite, options: &WaitArgs) -> Result<ExitSt
     let waiter = ChangeWaiter::subscribe(site)?;
     // A part of the site follows the events about its jobs just as the whole does. A job that waits for others must not be
     // among what they need, which only the whole tells.
-    let is_part_enough = options.filter().is_empty() && !runs_in_job();
-    let mut site_state = if is_part_enough { site.state_of(&options.names)? } else { site.site_state()? };
+    let mut is_part = options.filter().is_empty() && !runs_in_job();
+    let mut site_state = if is_part { site.state_of(&options.names)? } else { site.site_state()? };
     let mut targets = site.select_targets(&site_state, &options.names, &options.filter())?;
     refuse_to_wait_for_itself(site, &site_state, |job| targets.iter().any(|target| target.includes(job)))?;
     let deadline = options.timeout.map(|timeout| Instant::now() + timeout);
@@ -43,6 +43,11 @@ pub(super) fn wait_for(site: &mut OpenSite, options: &WaitArgs) -> Result<ExitSt
         sync_state(&mut site_state, site.store.as_mut())?;
         let (settled, unsettled): (Vec<_>, Vec<_>) =
             targets.into_iter().partition(|target| target.is_settled(&site_state));
+        // Whether a skipped job counts as a failure depends on what it needed, and what that needed.
+        if is_part && settled.iter().any(|target| is_skipped(target, &site_state)) {
+            is_part = false;
+            site_state = site.site_state()?;
+        }
         for target in &settled {
             if !print_result(target, &site_state, options, &file)? {
                 exit = ExitStatus::JobFailed;
@@ -104,6 +109,11 @@ fn print_result(target: &Target, site_state: &SiteState, options: &WaitArgs, fil
             Ok(queue.pending.is_empty() && !finished.any(|job| site_state.counts_as_failure(job)))
         }
     }
+}
+
+fn is_skipped(target: &Target, site_state: &SiteState) -> bool {
+    let Target::Job(id) = target else { return false };
+    site_state.job(*id).is_some_and(|job| job.outcome().is_some_and(|outcome| outcome.skip_kind().is_some()))
 }
 
 /// Names the targets that are not settled.

@@ -90,7 +90,9 @@ pub(super) fn decide<R: StateReader>(reader: &R, command: &Command, now: DateTim
             let changed = QueueSettings { parallel: parallel.get(), parallel_override: None, ..settings.clone() };
             Ok(queue_redefined(queue, &settings, changed).into_iter().collect())
         }
-        Command::OverrideParallel { worker, queue, parallel } => override_parallel(reader, *worker, queue, parallel.get()),
+        Command::OverrideParallel { worker, queue, parallel } => {
+            override_parallel(reader, *worker, queue, parallel.get())
+        }
         Command::Join { host, pid, queues, options } => {
             let (host, queues, options) = (host.clone(), queues.clone(), options.clone());
             let (id, reserved) = (reader.next_worker_id()?, Vec::new());

@@ -105,7 +105,7 @@ fn runs_that_ended_before_are_left_out() {
     let text = site.ok(&["report", "--since", "0s"]);
     assert!(text.contains("\n0 runs\n") && text.contains("--since reaches further back"), "{text}");
     assert!(!text.contains("failures"), "{text}");
-    assert!(site.ok(&["report", "--since", "900000y"]).contains("6 runs"));
+    assert!(site.ok(&["report", "--since", "90y"]).contains("6 runs"));
 }
 
 #[test]

@@ -38,6 +38,9 @@ fn remove_state(site: &TempSite) {
     });
 }
 
+/// The format of this version.
+const FORMAT: i64 = 7;
+
 /// Changes the format as a newer version would, and notifies all subscribers.
 fn bring_to(folder: &StateDir, format: i64) {
     Connection::open(folder.database()).unwrap().pragma_update(None, "user_version", format).unwrap();
@@ -262,7 +265,7 @@ fn a_worker_leaves_a_site_alone_that_was_migrated() {
     bring_to(&folder, 99);
     left(&site, worker, &["written by a newer setlist (format 99"]);
     // The newer one, which this one plays, finds that the run was interrupted.
-    bring_to(&folder, 6);
+    bring_to(&folder, FORMAT);
     assert_eq!(site.job("q/long")["outcome"], json!("interrupted"));
     assert_eq!(site.job("q/long")["attempt"], json!(1));
 }
@@ -275,10 +278,10 @@ fn a_connection_changes_nothing_in_a_format_that_it_does_not_know() {
     let open = |queue: &str| [Command::EnsureQueue { queue: queue.into() }];
     store.execute(&open("before"), chrono::Utc::now()).unwrap();
     bring_to(&folder, 99);
-    let newer = |error| matches!(error, StoreError::TooNew { found: 99, known: 6, .. });
+    let newer = |error| matches!(error, StoreError::TooNew { found: 99, known: FORMAT, .. });
     assert!(newer(store.execute(&open("after"), chrono::Utc::now()).unwrap_err()));
     assert!(newer(store.load().unwrap_err()) && newer(store.events_after(0).unwrap_err()));
-    bring_to(&folder, 6);
+    bring_to(&folder, FORMAT);
     assert_eq!(SqliteStore::open(&folder).unwrap().queues().unwrap().len(), 1);
 }
 

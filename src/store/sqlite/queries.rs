@@ -105,7 +105,8 @@ pub(super) fn job_counts(db: &Connection) -> Result<BTreeMap<QueueId, JobCounts>
 }
 
 /// The jobs that the status of queues depends on: those that run or need approval, the failed ones that stopped a queue,
-/// and of each queue with such a job those that are next to start.
+/// and of each queue with such a job those that are next to start. Of a queue that only waits, the first that could start
+/// and those behind it, up to one that needs no label.
 pub(super) fn jobs_of_status(db: &Connection) -> Result<Vec<Job>> {
     let mut running =
         db.prepare_cached(select_jobs!("WHERE j.queue = ?1 AND j.state BETWEEN 1 AND 3 AND j.removed IS NULL"))?;
@@ -120,10 +121,24 @@ pub(super) fn jobs_of_status(db: &Connection) -> Result<Vec<Job>> {
     let mut next = db.prepare_cached(select_jobs!(
         "WHERE j.queue = ?1 AND j.state = ?2 AND j.removed IS NULL ORDER BY j.rank, j.position LIMIT 1"
     ))?;
+    let mut startable = db.prepare_cached(select_jobs!(
+        "WHERE j.queue = ?1 AND j.state BETWEEN ?2 AND ?3 AND j.removed IS NULL ORDER BY j.state, j.rank, j.position"
+    ))?;
+    let pending = (*StateCode::range(Phase::Pending).start(), *StateCode::unfinished().end());
     let mut jobs = Vec::new();
     for QueueInfo { id, mode, .. } in queues(db)? {
-        let running = running.query_map([&id], job_rows::job)?;
-        jobs.extend(running.collect::<Result<Vec<_>>>()?);
+        let running = running.query_map([&id], job_rows::job)?.collect::<Result<Vec<_>>>()?;
+        if running.is_empty() && mode == QueueMode::Processing {
+            for job in startable.query_map((&id, pending.0, pending.1), job_rows::job)? {
+                let job = job?;
+                let is_plain = job.definition.scheduling.runs_on.is_empty();
+                jobs.push(job);
+                if is_plain {
+                    break;
+                }
+            }
+        }
+        jobs.extend(running);
         let unconfirmed = unconfirmed.query_map([&id], job_rows::job)?.collect::<Result<Vec<_>>>()?;
         if !unconfirmed.is_empty() {
             // Any of the readiest states comes before those that wait for approval.

@@ -13,6 +13,15 @@ fn labels(plan: &DesiredState) -> Vec<(&str, &str)> {
     jobs.map(|job| (job.name.as_deref().unwrap(), job.title.as_str())).collect()
 }
 
+/// Snapshots in the folder of the others, named without the module.
+fn named_snapshots() -> insta::Settings {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings
+}
+
 fn needs(job: &Definition) -> Vec<String> {
     job.scheduling.needs.iter().map(|need| need.job.to_string()).collect()
 }
@@ -419,5 +428,33 @@ fn errors_of_items_of_a_value_say_where_they_are() {
             "queues: {q: [{id: l, run: l, for_each: [a]}, {id: e, run: e, for_each: {value: l}}]}",
         ),
     ];
-    insta::assert_snapshot!("wrong_items_of_values", cases.concat());
+    named_snapshots().bind(|| insta::assert_snapshot!("wrong_items_of_values", cases.concat()));
+}
+
+#[test]
+fn a_value_that_is_no_list_of_items_says_why() {
+    let too_many = json!((0..100_001).collect::<Vec<u32>>());
+    let values = [
+        json!({"a": 1}),
+        json!("twelve"),
+        json!("[1, 2"),
+        json!([1, 2, 1]),
+        json!([{"id": "x", "n": 1}, {"id": "x", "n": 2}]),
+        json!([[1]]),
+        json!([{}]),
+        json!([{"a b": 1}]),
+        json!([{"a": [1]}]),
+        json!([""]),
+        too_many,
+    ];
+    let problems = values.iter().map(Some).chain([None]).map(|value| definition::check_item_list(value).unwrap_err());
+    let lines: String = problems.map(|problem| format!("the value {problem}\n")).collect();
+    named_snapshots().bind(|| insta::assert_snapshot!("wrong_item_lists", lines));
+}
+
+#[test]
+fn errors_of_labels_and_of_the_time_to_settle_say_where_they_are() {
+    let jobs = "queues:\n  q:\n    - {id: a, run: a, runs_on: {gpu: 1}}\n    - {id: b, run: b, runs_on: [3, 'two words']}\n    \
+                - {id: c, run: c, for_each: {glob: 'in/*', settle: 3s}}\n";
+    assert_report("labels_and_settle", jobs);
 }

@@ -6,7 +6,10 @@ use std::path::Path;
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 
 /// Messages that no snapshot can contain.
-const ELSEWHERE: [&str; 25] = [
+const ELSEWHERE: [&str; 28] = [
+    "{queue}/{name} returned an empty list, so this defines no jobs",
+    "{queue}/{name} has not returned a list yet; this defines jobs when it has succeeded",
+    "the value of {queue}/{name} {problem}; this defines no jobs until it has run again",
     "more than {MAX_FILES} files are included",
     "the included files are larger than {} MiB together",
     "more than {} match {pattern}",

@@ -242,6 +242,9 @@ fn the_cgroup_of_a_run_tells_what_all_its_processes_used_and_is_removed() {
     let cgroup = path(&own);
     assert!(Path::new(&cgroup).is_dir(), "{cgroup}");
     kill_process(site.worker_pid(), Signal::KILL).unwrap();
+    let lock = fs::read_dir(site.join(".setlist/workers")).unwrap().next().unwrap().unwrap().path();
+    // The kernel releases its lock when its last thread has ended.
+    wait_for("the worker to die", || fs::File::open(&lock).unwrap().try_lock_shared().is_ok().then_some(()));
     site.ok(&["retry", "q/a"]);
     site.ok(&["wait", "q/a"]);
     assert_eq!(site.job("q/killed")["outcome"], "interrupted");

@@ -29,7 +29,7 @@ fn printed() -> ScreenHarness {
 #[test]
 fn a_search_over_all_output_shows_lines_while_it_is_typed() {
     let mut harness = printed();
-    harness.keys("^f");
+    harness.keys("<^f>");
     let text = harness.text();
     assert!(text.contains("Search · all queues") && text.contains("Type a text to find it"), "{text}");
     assert!(text.contains("search all output:"), "{text}");
@@ -53,7 +53,7 @@ fn a_search_over_all_output_shows_lines_while_it_is_typed() {
 #[test]
 fn enter_shows_the_place_in_the_output_of_its_run_and_esc_goes_back() {
     let mut harness = printed();
-    harness.keys("sError");
+    harness.keys("<^f>Error");
     harness.wait_for_text("1 line ");
     harness.keys("<Enter>");
     let text = harness.wait_for_text("Error: first");
@@ -66,7 +66,7 @@ fn enter_shows_the_place_in_the_output_of_its_run_and_esc_goes_back() {
     harness.keys("<Esc>");
     assert!(harness.text().contains("Finished"), "{}", harness.text());
     // A job of another queue.
-    harness.keys("sERROR");
+    harness.keys("<^f>ERROR");
     harness.wait_for_text("1 line ");
     harness.keys("<Enter>");
     harness.wait_for_text("no ERROR here");
@@ -76,7 +76,7 @@ fn enter_shows_the_place_in_the_output_of_its_run_and_esc_goes_back() {
 #[test]
 fn the_selected_line_stays_visible_among_many() {
     let mut harness = printed();
-    harness.keys("sline");
+    harness.keys("<^f>line");
     let text = harness.wait_for_text("300 lines");
     assert!(text.contains("build/lint:1:1 "), "{text}");
     harness.keys("<PgDn><PgDn><Down>");

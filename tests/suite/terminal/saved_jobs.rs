@@ -25,20 +25,6 @@ fn the_terminal_gets_desktop_notifications() {
 }
 
 #[test]
-fn a_queue_with_a_required_input_says_how_to_give_it() {
-    let site = TempSite::with("queues: {ship: {inputs: {version: }, jobs: [{id: a, run: 'true'}]}}\n");
-    let mut terminal = Terminal::open(&site, &[]);
-    terminal.wait_for_text("p process");
-    terminal.keys("p");
-    terminal.wait_for_text("ship needs version: `setlist start ship --input NAME=VALUE`.");
-    terminal.keys("r");
-    terminal.wait_for_text("ship/a needs version: `setlist retry ship/a --input version=…`.");
-    terminal.keys("q");
-    assert!(terminal.wait_for_exit().success());
-    assert_eq!(site.job("ship/a")["state"], "pending");
-}
-
-#[test]
 fn the_artifacts_of_a_run_are_listed_in_the_pager() {
     let site = TempSite::with(
         "queues: {q: [{id: a, run: 'echo page > \"$SETLIST_ARTIFACTS/index.html\"'}, {id: b, run: 'true'}]}\n",
