@@ -17,7 +17,7 @@ use super::open_site::OpenSite;
 use super::run_feed::{is_since, runs_of, time_before};
 use super::{safe_output, value_parsers};
 use crate::clock;
-use crate::model::{Exit, Job, Run, RunCircumstances, RunEnd, SlowRun, median, plain_text};
+use crate::model::{Exit, Job, Run, RunCircumstances, RunEnd, SlowRun, Usage, median, plain_text};
 use crate::text;
 
 /// Arguments of `setlist history`.
@@ -40,7 +40,7 @@ pub(super) struct HistoryArgs {
 }
 
 /// The columns of the CSV.
-const COLUMNS: [&str; 17] = [
+const COLUMNS: [&str; 18] = [
     "job",
     "run",
     "run_id",
@@ -58,6 +58,7 @@ const COLUMNS: [&str; 17] = [
     "value",
     "error",
     "cause",
+    "peak_memory_exact",
 ];
 
 /// Prints the runs of jobs.
@@ -100,7 +101,7 @@ fn print_table(out: &mut impl Write, job: &Job, all: &[Run], runs: &[&Run], has_
     writeln!(out, "{gap}{}  {}", job.id, text::sanitize_line(&job.path()))?;
     writeln!(
         out,
-        "{:>5}  {:<19}  {:<11}  {:>8}  {:>8}  {:>11}  RESULT",
+        "{:>5}  {:<19}  {:<11}  {:>8}  {:>8}  {:>15}  RESULT",
         "RUN", "STARTED", "OUTCOME", "TOOK", "CPU", "MEMORY"
     )?;
     let now = clock::now();
@@ -112,11 +113,11 @@ fn print_table(out: &mut impl Write, job: &Job, all: &[Run], runs: &[&Run], has_
         let slow = SlowRun::find(run, took, all, RunCircumstances::of(job, run), |_| None);
         let mark = if slow.is_some() { "  (slow)" } else { "" };
         let cpu = usage.map(|usage| text::duration(usage.cpu())).unwrap_or_default();
-        let memory = usage.map(|usage| text::bytes(usage.peak_memory)).unwrap_or_default();
+        let memory = usage.map(Usage::memory_text).unwrap_or_default();
         let (started, took) = (local_time(run.started), text::duration(took));
         let result = text::sanitize_line(&result_text(end));
         let line = format!(
-            "{:>5}  {started:<19}  {outcome:<11}  {took:>8}  {cpu:>8}  {memory:>11}  {result}{mark}",
+            "{:>5}  {started:<19}  {outcome:<11}  {took:>8}  {cpu:>8}  {memory:>15}  {result}{mark}",
             run.attempt
         );
         writeln!(out, "{}", line.trim_end())?;
@@ -168,6 +169,7 @@ fn csv_row(job: &Job, run: &Run) -> String {
         end.and_then(|end| end.value.as_deref()).map(|value| plain_text(value).into_owned()).unwrap_or_default(),
         end.and_then(RunEnd::failure_text).unwrap_or_default(),
         end.and_then(|end| Some(end.cause.as_deref()?.kind.as_str())).unwrap_or_default().to_owned(),
+        usage.map(|usage| (!usage.is_peak_bound).to_string()).unwrap_or_default(),
     ];
     cells.map(|cell| csv_cell(&cell)).join(",")
 }

@@ -167,13 +167,12 @@ impl OpenSite {
     /// What the status of queues depends on, and the queues of these names, or all.
     pub(super) fn overview_of(&mut self, names: &[String]) -> Result<(SiteOverview, Vec<QueueId>), CliError> {
         let overview = self.store.load_overview()?;
-        let queues = match self.queues(&overview.state, names) {
-            Ok(queues) => queues,
+        let queues = if let Ok(queues) = self.queues(&overview.state, names) {
+            queues
+        } else {
             // A job of this name, which the error may be about, is found only in the whole site.
-            Err(_) => {
-                let whole = self.site_state()?;
-                self.queues(&whole, names)?
-            }
+            let whole = self.site_state()?;
+            self.queues(&whole, names)?
         };
         Ok((overview, queues))
     }

@@ -155,7 +155,7 @@ mod tests {
             "can't be used: item 1 is a list, not text, a number, a boolean or a map of them"
         );
         assert!(error(json!(["${needs.a.value}"])).contains("placeholder"));
-        assert!(error(Value::from_iter(0..=MAX_ITEMS)).contains("at most 100,000 are allowed"));
+        assert!(error((0..=MAX_ITEMS).collect()).contains("at most 100,000 are allowed"));
         assert!(read_list(None).err().unwrap().starts_with("is missing"));
     }
 }

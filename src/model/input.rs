@@ -101,7 +101,7 @@ impl InputType {
     /// The values that it takes, for messages.
     pub fn expected(&self) -> String {
         match self {
-            Self::Secret => format!("a text of {MIN_SECRET_CHARS} or more characters without NUL characters"),
+            Self::Secret => format!("a text of {MIN_SECRET_CHARS} or more characters"),
             Self::Text => {
                 format!("a text of at most {} KiB without NUL characters", MAX_VALUE_BYTES / 1024)
             }

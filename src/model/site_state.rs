@@ -161,10 +161,14 @@ impl SiteState {
             && ahead.all(|other| other.readiness() == Some(Readiness::Blocked))
     }
 
-    /// Whether a queue is processing but no worker serves it, although not all that is left waits for approval.
+    /// Whether a queue is processing but no worker serves it, although not all that is left waits for approval or for labels
+    /// that no worker has.
     pub fn lacks_worker(&self, queue: &QueueId) -> bool {
         let processing = self.queues.get(queue).is_some_and(|queue| queue.mode == QueueMode::Processing);
-        processing && !self.workers.values().any(|worker| worker.serves(queue)) && !self.waits_for_approval(queue)
+        processing
+            && !self.workers.values().any(|worker| worker.serves(queue))
+            && !self.waits_for_approval(queue)
+            && self.waits_for_labels(queue).is_none()
     }
 
     /// Whether a queue is processing and nothing in it runs or will start without an approval.

@@ -76,7 +76,6 @@ impl Usage {
 }
 
 impl TreeUsage {
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
     fn is_empty(&self) -> bool {
         *self == Self::default()
     }

@@ -104,7 +104,7 @@ pub(super) fn set_limits(folder: &Path, limits: &Limits) -> Limits {
         set("cpu.max", format!("{quota} {CPU_PERIOD_MICROS}"))
     });
     let processes = limits.processes.filter(|count| set("pids.max", count.to_string()));
-    Limits { memory, millicpus, processes, ..Limits::default() }
+    Limits { memory, processes, millicpus, ..Limits::default() }
 }
 
 /// Only the root of the hierarchy has no type. It may have processes beside the cgroups below it.

@@ -154,7 +154,7 @@ pub(super) fn start(
     mut callbacks: RunCallbacks,
     program_cache: &mut ProgramCache,
     cgroups: Option<&Cgroups>,
-    limits: LaunchLimits,
+    limits: &LaunchLimits,
     is_subreaper: bool,
 ) -> Result<RunProcess, StartError> {
     let started = Instant::now();
@@ -169,9 +169,9 @@ pub(super) fn start(
         }
     };
     let LaunchLimits { wanted, original_open_files } = limits;
-    let limited = cgroups.zip(launch.tag.as_ref()).and_then(|(cgroups, tag)| cgroups.limited(tag, &wanted));
+    let limited = cgroups.zip(launch.tag.as_ref()).and_then(|(cgroups, tag)| cgroups.limited(tag, wanted));
     let by_cgroup = limited.as_ref().map(|limited| limited.kept).unwrap_or_default();
-    let limits = ChildLimits::new(launch.environment.as_deref(), original_open_files, &wanted.without(&by_cgroup));
+    let limits = ChildLimits::new(launch.environment.as_deref(), *original_open_files, &wanted.without(&by_cgroup));
     let (spawned, cgroup) = match (limited, cgroups.zip(launch.tag.as_ref())) {
         (Some(LimitedCgroup { cgroup, processes, .. }), _) => {
             let limits = limits.in_cgroup(processes);
@@ -200,7 +200,7 @@ pub(super) fn start(
     let unkept_limits = match &cgroup {
         _ if wanted.is_empty() => Vec::new(),
         None if !by_cgroup.is_empty() => vec![format!("{by_cgroup}: its cgroup can't be used")],
-        _ => unkept_limits(&wanted, &by_cgroup),
+        _ => unkept_limits(wanted, &by_cgroup),
     };
     let exit_policy = ExitPolicy::of(spawned.script);
     let text = spawned.script.exec.stdin.as_deref().unwrap_or_default();

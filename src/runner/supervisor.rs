@@ -130,7 +130,8 @@ impl Supervisor {
             Call::Function(_) => Limits::default(),
         };
         let limits = LaunchLimits { wanted, original_open_files: self.descriptor_limit.original() };
-        match start(run, launch, callbacks, &mut self.program_cache, self.cgroups.as_ref(), limits, self.is_subreaper) {
+        match start(run, launch, callbacks, &mut self.program_cache, self.cgroups.as_ref(), &limits, self.is_subreaper)
+        {
             Ok(process) => self.processes.push(process),
             Err(StartError::Failed(failed)) => failed.report(),
             Err(StartError::OutOfResources(error)) => return Err(error),

@@ -48,7 +48,7 @@ impl FirstHints {
         let before = self.left.len();
         self.left.retain(|other| *other != action);
         let (file, entry) = (self.file.clone(), action.entry()?);
-        (self.left.len() < before).then(|| UsedHint { file, name: entry.name })
+        (self.left.len() < before).then_some(UsedHint { file, name: entry.name })
     }
 }
 

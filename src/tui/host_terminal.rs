@@ -92,7 +92,7 @@ impl HostTerminal {
     }
 
     /// Prints lines.
-    pub(super) fn print(&self, lines: &[String]) -> io::Result<()> {
+    pub(super) fn print(lines: &[String]) -> io::Result<()> {
         if lines.is_empty() || !IS_ENTERED.load(Ordering::Acquire) {
             return Ok(());
         }

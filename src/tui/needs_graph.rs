@@ -80,24 +80,21 @@ impl NeedsGraph {
         };
         let mut lines = Vec::new();
         let heading = |text| GraphLine { node: GraphNode::Heading(text), branches: Vec::new() };
-        match self.root.and_then(|id| site.job(id)) {
-            Some(job) => {
-                let root = GraphNode::Job(job.id, OutcomeCondition::Success);
-                lines.push(GraphLine { node: root, branches: Vec::new() });
-                for (title, none, neighbours) in [
-                    ("needs", "needs no other job", &needs as &Neighbours<'_>),
-                    ("is needed by", "is needed by no other job", &dependents),
-                ] {
-                    let next = neighbours(job);
-                    lines.push(heading(if next.is_empty() { none } else { title }));
-                    add_tree(site, next, neighbours, &mut HashSet::from([job.id]), &mut lines);
-                }
-            }
-            None => {
-                let roots = self.roots(site);
-                let roots = roots.into_iter().map(|id| (id, OutcomeCondition::Success)).collect();
-                add_tree(site, roots, &dependents, &mut HashSet::new(), &mut lines);
-            }
+        let Some(job) = self.root.and_then(|id| site.job(id)) else {
+            let roots = self.roots(site);
+            let roots = roots.into_iter().map(|id| (id, OutcomeCondition::Success)).collect();
+            add_tree(site, roots, &dependents, &mut HashSet::new(), &mut lines);
+            return lines;
+        };
+        let root = GraphNode::Job(job.id, OutcomeCondition::Success);
+        lines.push(GraphLine { node: root, branches: Vec::new() });
+        for (title, none, neighbours) in [
+            ("needs", "needs no other job", &needs as &Neighbours<'_>),
+            ("is needed by", "is needed by no other job", &dependents),
+        ] {
+            let next = neighbours(job);
+            lines.push(heading(if next.is_empty() { none } else { title }));
+            add_tree(site, next, neighbours, &mut HashSet::from([job.id]), &mut lines);
         }
         lines
     }

@@ -93,8 +93,7 @@ impl ResultsTable {
         let (rows, parameters) = (rows.collect(), names.len());
         let column = self.column.unwrap_or(parameters).min(columns.len() - 1);
         let is_best = |word: &&str| columns[column].to_lowercase().contains(*word);
-        let highest_first =
-            self.highest_first.unwrap_or(column >= parameters && HIGHEST_IS_BEST.iter().any(|word| is_best(word)));
+        let highest_first = self.highest_first.unwrap_or(column >= parameters && HIGHEST_IS_BEST.iter().any(is_best));
         let mut results = MatrixResults {
             entry: &matrix.entry,
             queue: &job.queue,

@@ -49,7 +49,7 @@ impl UsualDurations {
             return Some(Self { median, least: Duration::ZERO, most: Duration::MAX });
         }
         // The usual fences around the quartiles; times that hardly differ have no outliers.
-        let fence = ((high - low) * 3 / 2).max(median / 10).max(Duration::from_millis(100));
+        let fence = (high.saturating_sub(low) * 3 / 2).max(median / 10).max(Duration::from_millis(100));
         Some(Self { median, least: low.saturating_sub(fence), most: high + fence })
     }
 

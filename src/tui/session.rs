@@ -225,7 +225,7 @@ impl Session {
     fn print_changes(&mut self) -> Result<(), TuiError> {
         if let (Some(linear), Some(drawn)) = (&mut self.linear, self.terminal.drawn()) {
             let lines = linear.changes(&mut self.screen, drawn, &mem::take(&mut self.events));
-            self.terminal.print(&lines)?;
+            HostTerminal::print(&lines)?;
         }
         Ok(())
     }

@@ -55,7 +55,7 @@ impl WorkersTable {
     }
 
     /// The workers by host and process, each followed by its jobs in the order in which they started.
-    pub(super) fn rows<'a>(&self, site: &'a SiteState) -> Vec<WorkersRow<'a>> {
+    pub(super) fn rows(site: &SiteState) -> Vec<WorkersRow<'_>> {
         let mut workers: Vec<&WorkerInfo> = site.workers().collect();
         workers.sort_by(|a, b| (&a.host, a.pid, a.id).cmp(&(&b.host, b.pid, b.id)));
         let queues = site.queues();
@@ -86,7 +86,7 @@ impl WorkersTable {
 
     /// Handles a key press.
     pub(super) fn press(&mut self, key: KeyPress, action: Option<Action>, context: &PageContext<'_>) -> PageResponse {
-        let rows = self.rows(context.site);
+        let rows = Self::rows(context.site);
         let row = self.selected_row(&rows);
         if let Some(next) = next_row(key, action, row, visible_rows(context.height), rows.len()) {
             self.selected = rows.get(next).map(WorkersRow::id);
@@ -101,7 +101,7 @@ impl WorkersTable {
 
     /// Selects a visible row; returns whether it was selected before.
     pub(super) fn click(&mut self, row: usize, context: &PageContext<'_>) -> bool {
-        let rows = self.rows(context.site);
+        let rows = Self::rows(context.site);
         let Some(clicked) = rows.get(self.offset + row).map(WorkersRow::id) else { return false };
         let was_selected = rows.get(self.selected_row(&rows)).is_some_and(|row| row.id() == clicked);
         self.selected = Some(clicked);
@@ -110,7 +110,7 @@ impl WorkersTable {
 
     /// Keeps the selected row visible.
     pub(super) fn sync(&mut self, context: &PageContext<'_>) {
-        let rows = self.rows(context.site);
+        let rows = Self::rows(context.site);
         let row = self.selected_row(&rows);
         self.selected = rows.get(row).map(WorkersRow::id);
         self.offset = scrolled_to(row, self.offset, visible_rows(context.height), rows.len());

@@ -1,4 +1,4 @@
-//! `setlist report`: what happened, as text, a page, JUnit XML and a trace.
+//! `setlist report`: what happened, as text, a page, `JUnit` XML and a trace.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt, lchown, symlink};

@@ -1,5 +1,7 @@
 //! Fills an empty site in the database with the content of another store, and marks it as incomplete meanwhile.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 
 use super::connection::{Commit, PostgresStore};
@@ -18,7 +20,7 @@ impl PostgresStore {
             self.rollback();
             return Err(StoreError::NotEmpty { store: self.session.address().to_string() });
         }
-        state.set_site_info([], [], (None, Default::default()), Counters { seq: 0, ..content.counters });
+        state.set_site_info([], [], (None, BTreeMap::default()), Counters { seq: 0, ..content.counters });
         let mut changes = RowChanges::default();
         for event in content.events() {
             let record = EventRecord { seq: state.seq() + 1, at: now, event };

@@ -207,7 +207,9 @@ fn add_password(config: &mut Config) -> Option<String> {
     let port = config.get_ports().first().copied().unwrap_or(5432);
     match password_file::find(&PasswordOwner { host: &host, port, database: &database, user: &user }) {
         Ok(password) => {
-            password.into_iter().for_each(|password| _ = config.password(password));
+            if let Some(password) = password {
+                config.password(password);
+            }
             None
         }
         Err(warning) => Some(warning),

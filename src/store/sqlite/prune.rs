@@ -103,7 +103,9 @@ impl SqliteStore {
         // Some may have been restored meanwhile.
         let gone =
             self.read(|db| jobs.iter().filter_map(|job| is_gone(db, *job).transpose()).collect::<Result<Vec<_>, _>>())?;
-        gone.into_iter().for_each(|job| job_folders::remove_job_state(&self.dir, job));
+        for job in gone {
+            job_folders::remove_job_state(&self.dir, job);
+        }
         Ok(())
     }
 

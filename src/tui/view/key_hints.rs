@@ -148,10 +148,10 @@ fn dialog_hints(dialog: &Dialog) -> &'static [(&'static str, &'static str)] {
             ("Esc", "back"),
             ("q", "quit"),
         ],
-        Dialog::SearchAll(search) => match search.searches_all {
-            true => &[("Enter", "show"), ("Down Up", "select"), ("Tab", "only this queue"), ("Esc", "back")],
-            false => &[("Enter", "show"), ("Down Up", "select"), ("Tab", "all queues"), ("Esc", "back")],
-        },
+        Dialog::SearchAll(search) if search.searches_all => {
+            &[("Enter", "show"), ("Down Up", "select"), ("Tab", "only this queue"), ("Esc", "back")]
+        }
+        Dialog::SearchAll(_) => &[("Enter", "show"), ("Down Up", "select"), ("Tab", "all queues"), ("Esc", "back")],
         Dialog::Page(page) => page.hints(),
         Dialog::Menu(_) => &[("/", "find"), ("Enter", "run"), ("j k", "select"), ("Esc", "close")],
     }

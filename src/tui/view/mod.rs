@@ -188,7 +188,7 @@ impl Screen {
         let (settings, area) = (&self.settings, layout.body);
         self.site.read(|site| match page {
             ScreenPage::Timeline(timeline) => {
-                TimelineContext { settings, site, now }.draw(timeline, area, buffer, targets)
+                TimelineContext { settings, site, now }.draw(timeline, area, buffer, targets);
             }
             ScreenPage::History(chart) => {
                 let history = self.details.history();

@@ -104,8 +104,7 @@ impl GraphContext<'_> {
         } else {
             (String::new(), outer)
         };
-        let bars: String =
-            outer.iter().map(|more| format!("{} ", if *more { symbols.vertical } else { " " })).collect();
+        let bars: String = outer.iter().flat_map(|more| [if *more { symbols.vertical } else { " " }, " "]).collect();
         format!("{cut}{bars}{} ", if *own { symbols.tee } else { symbols.elbow })
     }
 

@@ -5,7 +5,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use crate::model::SiteState;
+use crate::model::{Run, SiteState};
 use crate::text;
 use crate::tui::mouse::{ClickTarget, ClickTargets};
 use crate::tui::results_table::{MatrixResults, ResultRow, ResultsTable, visible_rows};
@@ -94,7 +94,7 @@ impl ResultsContext<'_> {
             let style = if column < results.parameters { theme.dim } else { Style::new() };
             painter.left(&aligned(&cell, *width, is_number, symbols.ellipsis), over(style)).left("  ", over(style));
         }
-        let took = row.job.result_run().and_then(|run| run.duration()).map(text::duration);
+        let took = row.job.result_run().and_then(Run::duration).map(text::duration);
         let took = took.map(|took| format!(" {} {took}", symbols.dot)).unwrap_or_default();
         painter.left(&words, over(style)).left(&took, over(theme.dim));
     }

@@ -27,7 +27,7 @@ pub(super) struct WorkersContext<'a> {
 impl WorkersContext<'_> {
     pub(super) fn draw(&self, table: &WorkersTable, area: Rect, buffer: &mut Buffer, targets: &mut ClickTargets) {
         let Appearance { theme, symbols } = &self.settings.appearance;
-        let rows = table.rows(self.site);
+        let rows = WorkersTable::rows(self.site);
         let visible = visible_rows(area.height);
         let workers = rows.iter().filter(|row| matches!(row, WorkersRow::Worker(..))).count();
         let running = rows.iter().filter(|row| matches!(row, WorkersRow::Job(_))).count();
@@ -59,11 +59,18 @@ impl WorkersContext<'_> {
         match row {
             WorkersRow::Worker(worker, running) => {
                 let host = text::sanitize_line(&worker.host);
-                painter.left(&host, over(theme.title));
+                painter.left(&format!("{}  ", worker.id), over(theme.dim)).left(&host, over(theme.title));
                 painter.left(&format!("  process {}", worker.pid), over(theme.dim));
                 let style = if *running == 0 { theme.dim } else { theme.active };
                 painter.left(&format!("  {running} of {}", self.slots_text(worker)), over(style));
                 painter.left(&format!("  {}", queues_text(worker)), over(theme.dim));
+                if !worker.options.labels.is_empty() {
+                    let labels = text::sanitize_line(&worker.options.labels.join(", "));
+                    painter.left(&format!("  {labels}"), over(theme.active));
+                }
+                if worker.draining {
+                    painter.left("  draining", over(theme.warning));
+                }
                 if !worker.reserved.is_empty() {
                     painter.left(&format!("  {} next", worker.reserved.len()), over(theme.dim));
                 }
@@ -83,8 +90,11 @@ impl WorkersContext<'_> {
         }
     }
 
-    /// How many jobs may run at once in the queues that a worker serves, all workers together.
+    /// How many jobs a worker may run at once: its own slots, or what its queues allow to all workers together.
     fn slots_text(&self, worker: &WorkerInfo) -> String {
+        if let Some(slots) = worker.options.slots {
+            return text::count_noun(slots.get(), "slot");
+        }
         let queues = self.site.queues();
         let served = queues.iter().filter(|(id, _): &&(&QueueId, &QueueState)| worker.serves(id));
         let slots: u64 = served.map(|(_, queue)| u64::from(queue.settings.max_parallel())).sum();

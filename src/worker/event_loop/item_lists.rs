@@ -17,17 +17,21 @@ use crate::store::{CommandResult, Store, StoreError};
 use crate::text::count_noun;
 use crate::worker::returned_items::ReturnedItems;
 
+/// What the file describes with the returned items, if that changes anything, and the values that this depends on.
+type PlannedItems = (Option<Box<DesiredState>>, Vec<ValueRead>);
+
 impl EventLoop {
     /// Keeps the report of a run until the jobs of the items that it has returned can be made. Returns it if there is nothing
     /// to wait for; a value that is no list of items is a failure.
     pub(super) fn take_returned_items(&mut self, job: JobId, run: RunId, mut report: RunReport) -> Option<RunReport> {
-        let Some(definition) = self.running.get(&run).map(|active| &active.job.definition) else { return Some(report) };
+        let Some(active) = self.running.get(&run) else { return Some(report) };
+        let (definition, path) = (&active.job.definition, active.job.path());
         let entries = &definition.scheduling.item_entries;
         if entries.is_empty() || report.outcome != Outcome::Succeeded {
             return Some(report);
         }
         match check_item_list(report.value.as_ref()) {
-            Ok(0) => tracing::warn!("{run} has returned an empty list, so {} gets no jobs", entries.join(" and ")),
+            Ok(0) => tracing::warn!("{path} has returned an empty list, so {} gets no jobs", entries.join(" and ")),
             Ok(_) => {}
             Err(problem) => {
                 fail(&mut report, format!("its value {problem} (for_each of {})", entries.join(", ")));
@@ -86,7 +90,7 @@ impl EventLoop {
         &mut self,
         store: &mut dyn Store,
         mut desired: DesiredState,
-    ) -> Result<Result<(Option<Box<DesiredState>>, Vec<ValueRead>), String>, StoreError> {
+    ) -> Result<Result<PlannedItems, String>, StoreError> {
         // The values that were returned now are not recorded yet.
         desired.values.retain(|read| self.returned_items.iter().all(|items| items.named != read.job));
         let values = desired.values.clone();

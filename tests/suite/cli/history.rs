@@ -61,8 +61,8 @@ fn the_history_as_csv_and_json_has_every_run() {
     assert_eq!(lines.len(), 3, "{csv}");
     assert!(lines[0].starts_with("job,run,run_id,outcome,exit_code,signal,started_at,"), "{csv}");
     assert!(lines[1].starts_with("\"q\"\"1/build\",1,") && lines[1].contains(",succeeded,0,,20"), "{csv}");
-    assert!(lines[1].ends_with(",\"'=1+2, \"\"quoted\"\"\",,"), "no formula: {csv}");
-    assert!(lines[2].contains(",failed,3,,") && lines[2].ends_with(",exited"), "{csv}");
+    assert!(lines[1].contains(",\"'=1+2, \"\"quoted\"\"\",,"), "no formula: {csv}");
+    assert!(lines[2].contains(",failed,3,,") && lines[2].contains(",exited,"), "{csv}");
     let json = site.ok(&["history", "build", "--json"]);
     let runs: Vec<Value> = json.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let outcomes: Vec<&str> = runs.iter().map(|run| run["outcome"].as_str().unwrap()).collect();

@@ -17,7 +17,7 @@ fn printed() -> ScreenHarness {
         harness.print(started.1, text);
         harness.end(started, outcome);
     };
-    let many: String = (1..=300).map(|line| format!("line {line}\n")).collect();
+    let many = (1..=300).map(|line| format!("line {line}\n")).collect::<Vec<_>>().concat();
     run("build", "r", &format!("{many}Error: first\n"), failed("exit code 1"));
     run("build", "<Tab><Tab>r", "all is well\n", Outcome::Succeeded);
     run("build", "<Tab>r", "an error of unit\n", Outcome::Succeeded);

@@ -26,7 +26,7 @@ fn runs(harness: &mut ScreenHarness) {
         let usage = Usage {
             user: Duration::from_secs(1),
             system: Duration::ZERO,
-            peak_memory: nth * 10 << 20,
+            peak_memory: (nth * 10) << 20,
             is_peak_bound: false,
             io: None,
             tree: TreeUsage::default(),
@@ -121,7 +121,7 @@ fn diamond() -> Vec<DesiredQueue> {
         let need =
             |name: &&str| Need { job: JobRef::Named("build".into(), Arc::from(*name)), on: OutcomeCondition::Success };
         let needs: Vec<Need> = names.iter().map(need).collect();
-        let scheduling = SchedulingOptions { needs: needs.into(), ..SchedulingOptions::default() };
+        let scheduling = SchedulingOptions { needs, ..SchedulingOptions::default() };
         Arc::make_mut(&mut build.jobs[nth]).scheduling = Arc::new(scheduling);
     }
     vec![build]
@@ -171,7 +171,7 @@ fn needs_are_a_tree_in_both_directions_and_a_diamond_is_drawn_once() {
 fn what_follows_from_a_job_that_comes_up_again_is_above() {
     let mut queues = diamond();
     let need = Need { job: JobRef::Named("build".into(), Arc::from("pack")), on: OutcomeCondition::Failure };
-    let scheduling = SchedulingOptions { needs: vec![need].into(), ..SchedulingOptions::default() };
+    let scheduling = SchedulingOptions { needs: vec![need], ..SchedulingOptions::default() };
     Arc::make_mut(&mut queues[0].jobs[4]).scheduling = Arc::new(scheduling);
     let mut harness = ScreenHarness::new(queues, 100, 30);
     harness.keys("m");
@@ -197,7 +197,7 @@ fn a_queue_without_needs_says_so_and_a_long_chain_is_no_problem() {
             job: JobRef::Named("chain".into(), Arc::from(names[nth - 1].as_str())),
             on: OutcomeCondition::Success,
         };
-        let scheduling = SchedulingOptions { needs: vec![need].into(), ..SchedulingOptions::default() };
+        let scheduling = SchedulingOptions { needs: vec![need], ..SchedulingOptions::default() };
         Arc::make_mut(&mut chain.jobs[nth]).scheduling = Arc::new(scheduling);
     }
     let mut harness = ScreenHarness::new(vec![chain], 80, 24);

@@ -20,7 +20,7 @@ fn pipeline() -> Vec<DesiredQueue> {
     let mut build = queue("build", 2, 0, &jobs);
     for (nth, name) in [(2, "fetch"), (3, "unit")] {
         let need = Need { job: JobRef::Named("build".into(), Arc::from(name)), on: OutcomeCondition::Success };
-        let scheduling = SchedulingOptions { needs: vec![need].into(), ..SchedulingOptions::default() };
+        let scheduling = SchedulingOptions { needs: vec![need], ..SchedulingOptions::default() };
         Arc::make_mut(&mut build.jobs[nth]).scheduling = Arc::new(scheduling);
     }
     vec![build, queue("deploy", 1, 1, &[("prod", "Production")])]
