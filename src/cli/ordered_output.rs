@@ -86,6 +86,9 @@ impl<W: Write> OrderedOutput<W> {
         bytes.clear();
         if is_complete {
             state.advance();
+        }
+        // Those that wait can go on, or have to end too.
+        if is_complete || state.error.is_some() {
             self.changed.notify_all();
         }
         Ok(())
@@ -179,17 +182,34 @@ mod tests {
         assert!(bytes.ends_with(b"a\nsecond"));
     }
 
+    struct Full;
+
+    impl Write for Full {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::Error::other("full"))
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn an_error_wakes_a_part_that_waits_for_its_turn() {
+        let output = OrderedOutput::new(Full, "");
+        let (mut zero, mut one) = (output.part(0), output.part(1));
+        output.take(1, &mut vec![b'1'; MAX_HELD_BYTES + 1], false).unwrap();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(move || one.write_all(b"1\n").and_then(|()| one.flush()));
+            writeln!(zero, "0").unwrap();
+            // Whether the other one waits by now or comes later, it fails.
+            assert!(zero.flush().is_ok_and(|()| output.has_failed()));
+            drop(zero);
+            assert!(waiting.join().unwrap().is_err());
+        });
+    }
+
     #[test]
     fn an_error_ends_all_parts() {
-        struct Full;
-        impl Write for Full {
-            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-                Err(io::Error::other("full"))
-            }
-            fn flush(&mut self) -> io::Result<()> {
-                Ok(())
-            }
-        }
         let output = OrderedOutput::new(Full, "");
         let (mut zero, mut one) = (output.part(0), output.part(1));
         writeln!(zero, "0").unwrap();

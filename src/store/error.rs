@@ -184,7 +184,7 @@ pub enum StoreError {
         store: String,
     },
     /// A copy of a site was interrupted.
-    #[error("{store} is an incomplete copy of a site; remove it, and copy it again")]
+    #[error("{store} is an incomplete copy of a site: copy it again, to another site name or folder")]
     IncompleteCopy {
         /// The store.
         store: String,
