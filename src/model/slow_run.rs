@@ -294,7 +294,7 @@ mod tests {
 
     #[test]
     fn what_is_usual_is_the_median_of_successes_before_the_run() {
-        let slow = run(9, 1, 100, 20, 100, 100);
+        let slow = run(99, 1, 100, 20, 100, 100);
         let find = |earlier: &[Run]| {
             let found = SlowRun::find(&slow, slow.duration().unwrap(), earlier, RunCircumstances::default(), |_| None);
             found.map(|slow| (slow.usual.as_secs(), slow.compared))
@@ -307,7 +307,7 @@ mod tests {
         failed[0].end.as_mut().unwrap().outcome = Outcome::Interrupted;
         assert_eq!(find(&failed), None, "runs that did not succeed are not usual");
         let mut later = with(&[10, 10, 10]);
-        later[2].id = RunId(10);
+        later[2].id = RunId(100);
         assert_eq!(find(&later), None, "nor are later ones");
         assert_eq!(find(&with(&[1; 30])).unwrap().1, MAX_COMPARED);
     }
