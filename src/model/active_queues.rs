@@ -70,12 +70,13 @@ fn has_unblocked_jobs<R: StateReader>(reader: &R, queue: &QueueId, approvals: Ap
     if approvals == Approvals::Expected
         || reader.used_slots(queue)? > 0
         || reader.next_due_time(queue, false)?.is_some()
-        || reader
-            .reserved_jobs()?
-            .into_iter()
-            .any(|job| matches!(reader.job(job), Ok(Some(job)) if job.queue == *queue))
     {
         return Ok(true);
+    }
+    for reserved in reader.reserved_jobs()? {
+        if reader.job(reserved)?.is_some_and(|job| job.queue == *queue) {
+            return Ok(true);
+        }
     }
     let mut excluded: Vec<LabelSet> = Vec::new();
     for readiness in [Readiness::Requested, Readiness::Ready] {

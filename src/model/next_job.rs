@@ -20,7 +20,7 @@ pub fn next_ready_job<R: StateReader>(
     worker: WorkerId,
 ) -> Result<Option<Job>, R::Error> {
     let mut turns: Option<PoolTurns> = None;
-    let mut workers = WorkerMatch::new(reader, worker);
+    let mut workers = WorkerMatch::load(reader, worker)?;
     if workers.is_claimant_full()? {
         return Ok(None);
     }

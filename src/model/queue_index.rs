@@ -1,10 +1,11 @@
 //! Indexes over the jobs of a queue in memory, for the queries of `decide`.
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
+use super::label_set::LabelSet;
 use super::{Job, JobId, JobState, Readiness};
 
 /// The order of a queue's pending jobs: higher priority first, then by position.
@@ -23,6 +24,10 @@ pub(super) struct QueueIndex {
     pub(super) failed: BTreeSet<(PendingRank, JobId)>,
     /// The pending jobs that wait only for a time.
     pub(super) scheduled: BTreeSet<(DateTime<Utc>, JobId)>,
+    /// The pending jobs that are not blocked and need labels, by these.
+    pub(super) labelled: BTreeMap<LabelSet, BTreeSet<(PendingRank, JobId)>>,
+    /// How many pending jobs that are not blocked need no labels.
+    pub(super) unlabelled: usize,
 }
 
 impl QueueIndex {
@@ -40,6 +45,11 @@ impl QueueIndex {
             (Some(Readiness::Scheduled { .. }), Some(until)) => _ = self.scheduled.insert((until, job.id)),
             _ => {}
         }
+        match needed_labels(job) {
+            None => {}
+            Some(labels) if labels.is_empty() => self.unlabelled += 1,
+            Some(labels) => _ = self.labelled.entry(labels.clone()).or_default().insert((rank(job), job.id)),
+        }
     }
 
     /// Removes a pending job from all indexes but `positions`.
@@ -49,7 +59,24 @@ impl QueueIndex {
         self.unconfirmed.remove(&(rank(job), job.id));
         self.failed.remove(&(rank(job), job.id));
         self.scheduled.remove(&(wait.until.unwrap_or_default(), job.id));
+        match needed_labels(job) {
+            None => {}
+            Some(labels) if labels.is_empty() => self.unlabelled -= 1,
+            Some(labels) => {
+                if let Some(jobs) = self.labelled.get_mut(labels) {
+                    jobs.remove(&(rank(job), job.id));
+                    if jobs.is_empty() {
+                        self.labelled.remove(labels);
+                    }
+                }
+            }
+        }
     }
+}
+
+/// The labels that a pending job needs; `None` if it is blocked.
+fn needed_labels(job: &Job) -> Option<&LabelSet> {
+    job.readiness().filter(|readiness| *readiness != Readiness::Blocked).map(|_| &job.definition.scheduling.runs_on)
 }
 
 /// The rank of a pending job in its queue.

@@ -171,6 +171,17 @@ impl SiteState {
             && self.waits_for_labels(queue).is_none()
     }
 
+    /// The first pending job of a queue that is not blocked, if no worker has the labels of any of them.
+    pub(super) fn first_without_worker(&self, id: &QueueId) -> Option<JobId> {
+        let index = self.indexes.get(id).filter(|index| index.unlabelled == 0)?;
+        let has_worker = |labels| self.workers.values().any(|worker| worker.serves(id) && worker.has_labels(labels));
+        let mut sets = index.labelled.iter();
+        if sets.any(|(labels, _)| has_worker(labels)) {
+            return None;
+        }
+        index.labelled.values().filter_map(BTreeSet::first).min().map(|(_, job)| *job)
+    }
+
     /// Whether a queue is processing and nothing in it runs or will start without an approval.
     pub fn waits_for_approval(&self, id: &QueueId) -> bool {
         let Some(queue) = self.queues.get(id).filter(|queue| queue.mode == QueueMode::Processing) else { return false };

@@ -10,7 +10,7 @@ use crate::text;
 
 use super::label_set::LabelSet;
 use super::needs::{failed_reason, needs_status};
-use super::{Job, JobState, NeedStatus, Phase, QueueId, QueueMode, Readiness, SiteState, WaitConditions, pool_title};
+use super::{Job, JobState, NeedStatus, Phase, QueueId, QueueMode, SiteState, WaitConditions, pool_title};
 
 /// What a pending job waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,12 +112,9 @@ impl SiteState {
     /// The first job of a queue that is being processed, and why it waits, if all that could start waits for workers with
     /// labels that none has.
     pub fn waits_for_labels(&self, id: &QueueId) -> Option<(&Job, WaitReason)> {
-        let queue = self.queue(id).filter(|queue| queue.mode == QueueMode::Processing && queue.running.is_empty())?;
-        let jobs = queue.pending.iter().filter_map(|id| self.job(*id));
-        let mut could_start = jobs.filter(|job| job.readiness() != Some(Readiness::Blocked)).peekable();
-        let first = *could_start.peek()?;
-        let lacks_labels = |job: &Job| matches!(self.missing_labels(job), Some((_, false)));
-        could_start.all(lacks_labels).then(|| self.wait_reason(first).map(|reason| (first, reason))).flatten()
+        self.queue(id).filter(|queue| queue.mode == QueueMode::Processing && queue.running.is_empty())?;
+        let first = self.job(self.first_without_worker(id)?)?;
+        Some((first, self.wait_reason(first)?))
     }
 
     fn schedule_reason(&self, job: &Job) -> Option<WaitReason> {

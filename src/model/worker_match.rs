@@ -16,10 +16,12 @@ pub(super) enum Match {
     NotNow,
 }
 
-/// Matches jobs with the worker that claims and with the others. These are read only if a job can't start on any worker.
+/// Matches jobs with the worker that claims and with the others, which are read only if the worker that claims is limited.
 pub(super) struct WorkerMatch<'r, R> {
     reader: &'r R,
     claimant: WorkerId,
+    /// None if it is not registered.
+    info: Option<WorkerInfo>,
     candidates: Option<Vec<MatchCandidate>>,
 }
 
@@ -43,21 +45,21 @@ impl MatchCandidate {
 }
 
 impl<'r, R: StateReader> WorkerMatch<'r, R> {
-    pub(super) fn new(reader: &'r R, claimant: WorkerId) -> Self {
-        Self { reader, claimant, candidates: None }
+    pub(super) fn load(reader: &'r R, claimant: WorkerId) -> Result<Self, R::Error> {
+        Ok(Self { reader, claimant, info: reader.worker(claimant)?, candidates: None })
     }
 
     /// Whether the worker that claims is to start nothing at all.
     pub(super) fn is_claimant_full(&self) -> Result<bool, R::Error> {
-        let Some(worker) = self.reader.worker(self.claimant)? else { return Ok(false) };
+        let Some(worker) = &self.info else { return Ok(false) };
         let Some(slots) = worker.options.slots else { return Ok(worker.draining) };
-        Ok(worker.draining || MatchCandidate::load(self.reader, worker)?.used >= slots.get())
+        Ok(worker.draining || MatchCandidate::load(self.reader, worker.clone())?.used >= slots.get())
     }
 
     /// Which worker could start this job. A slot of another worker that is free for it counts as used from then on.
     pub(super) fn find(&mut self, job: &Job) -> Result<Match, R::Error> {
         let is_plain = job.definition.scheduling.runs_on.is_empty();
-        if is_plain && self.reader.worker(self.claimant)?.is_none_or(|worker| worker.options.slots.is_none()) {
+        if is_plain && self.info.as_ref().is_none_or(|worker| worker.options.slots.is_none()) {
             return Ok(Match::Claimant);
         }
         let claimant = self.claimant;
