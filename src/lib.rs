@@ -16,8 +16,9 @@
 //! | 4 | [`tui`] | the screen: shows a copy of a site and sends commands |
 //! | 5 | [`cli`] | arguments and output; the only layer that uses all others |
 //!
-//! Beside the layers, `clock` is the system clock, `account` finds users, `file_trust` checks who can change a file, `stable_hash` hashes what is stored, the same
-//! in every version, and `crash` names the points at which tests kill a process of a debug build.
+//! Beside the layers, `clock` is the system clock, `account` finds users, `file_trust` checks who can change a file,
+//! `regular_file` opens files without blocking, `stable_hash` hashes what is stored, the same in every version, and `crash`
+//! names the points at which tests kill a process of a debug build.
 //!
 //! There is one way to change a site: a [`Command`] is decided by [`model::perform`] in a transaction of a
 //! [`store::Store`], which records the resulting [`Event`]s. Workers and screens read these events and apply them to their
@@ -134,6 +135,7 @@ mod crash;
 pub mod definition;
 mod file_trust;
 pub mod model;
+mod regular_file;
 pub mod runner;
 pub mod site;
 mod stable_hash;

@@ -1,13 +1,13 @@
 //! Reads the text of a consistent version of a file from disk.
 
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::Metadata;
 use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::diagnostic::Diagnostics;
 use super::problems::{Problem, Problems};
 use super::source::{MAX_FILE_BYTES, Source};
+use crate::regular_file::open_regular;
 
 /// How many times a file that changes while it is read is read again.
 const MAX_READ_ATTEMPTS: usize = 10;
@@ -86,13 +86,6 @@ fn read_bytes(path: &Path) -> io::Result<(String, Vec<u8>)> {
         }
     }
     Err(io::Error::other("the file keeps changing"))
-}
-
-/// Opens a regular file. Never blocks, as opening a pipe without a writer would.
-fn open_regular(path: &Path) -> io::Result<File> {
-    let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
-    let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path)?;
-    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("not a regular file")) }
 }
 
 fn invalid_utf8(name: &str, error: std::string::FromUtf8Error) -> Diagnostics {

@@ -5,7 +5,6 @@
 //! of the version of the file: the file counts as changed when they do.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -19,6 +18,7 @@ use super::source::MAX_FILE_BYTES;
 use super::spelling::quoted;
 use super::value_path::ValuePath;
 use crate::model::{ArrivalRule, JobRef, Value, ValueRead};
+use crate::regular_file::open_regular;
 use crate::stable_hash;
 use crate::text::count_noun;
 
@@ -344,10 +344,7 @@ fn read_lines(folder: &Path, file: &str) -> Result<SourceItems, SourceError> {
 
 /// Reads a regular file, or a little more of it than is allowed.
 fn read_file(path: &Path) -> io::Result<Vec<u8>> {
-    if !path.metadata()?.is_file() {
-        return Err(io::Error::other("not a regular file"));
-    }
     let mut bytes = Vec::new();
-    File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    open_regular(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }

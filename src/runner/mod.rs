@@ -30,7 +30,6 @@ mod program_cache;
 mod pty;
 mod read_throttle;
 mod reap_throttle;
-mod regular_file;
 mod run_process;
 mod run_tag;
 mod secret_masker;

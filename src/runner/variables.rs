@@ -13,8 +13,8 @@ use super::launch::Launch;
 use super::os_error::describe_os_error;
 use super::own_environment::SERVICE_VARIABLES;
 use super::pty::terminal_variables;
-use super::regular_file::open_regular;
 use crate::model::{ExecOptions, Failure};
+use crate::regular_file::open_regular;
 
 /// What sets a variable of a run. Later sources win.
 #[derive(Clone, Debug, PartialEq, Eq)]

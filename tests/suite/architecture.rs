@@ -39,7 +39,7 @@ const LAYER_CRATES: [(&str, &[&str]); 6] = [
 ];
 
 /// Modules beside the layers. The model may use only what is pure.
-const BESIDE_LAYERS: [&str; 5] = ["account", "clock", "crash", "file_trust", "stable_hash"];
+const BESIDE_LAYERS: [&str; 6] = ["account", "clock", "crash", "file_trust", "regular_file", "stable_hash"];
 
 /// Type names that may be defined more than once, with the reason.
 const DUPLICATE_TYPES: [(&str, &str); 0] = [];

@@ -21,9 +21,9 @@ pub use file_walk::ObserveError;
 
 use super::launch::Launch;
 use super::os_error::describe_os_error;
-use super::regular_file::open_regular;
 use super::secret_masker::SecretMasker;
 use crate::model::{Call, FilePattern, FileRules, ObservedFiles, SourceComparison, SourceState};
+use crate::regular_file::open_regular;
 use crate::text;
 
 /// How much of a file is read at once, in bytes. Between two of these, the observation can be cancelled.
