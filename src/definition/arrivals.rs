@@ -21,7 +21,7 @@ pub(super) fn keep_settled(folder: &Path, rule: &ArrivalRule, items: &mut Vec<So
     let now = clock::now();
     let mut settles_in: Option<Duration> = None;
     items.retain_mut(|item| {
-        // A file that has just been removed is no item.
+        // A file that has just been removed is not an item.
         let Ok(metadata) = folder.join(&item.text).metadata() else { return false };
         let left = rule.settle.saturating_sub(unchanged_for(&metadata, now));
         if left > Duration::ZERO {

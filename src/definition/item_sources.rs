@@ -126,11 +126,7 @@ impl<'v> ItemSources<'v> {
             let read = read.map(Rc::new);
             if let Ok(items) = &read {
                 let start = self.fingerprint.unwrap_or(stable_hash::EMPTY);
-                let texts = items.items.iter().flat_map(|item| {
-                    let version = item.version.as_deref().unwrap_or_default();
-                    item.text.bytes().chain([0]).chain(version.bytes())
-                });
-                self.fingerprint = Some(stable_hash::extend(start, texts.chain([1])));
+                self.fingerprint = Some(stable_hash::extend(start, hashed_bytes(&items.items).chain([1])));
             }
             self.known.insert(source, read.clone());
             read
@@ -159,13 +155,15 @@ impl<'v> ItemSources<'v> {
         self.fingerprint = Some(stable_hash::extend(start, bytes));
     }
 
-    /// The files that become jobs when they arrive.
+    /// The files that become jobs when they arrive, always in the same order.
     pub(super) fn arrivals(&self) -> Vec<ArrivalRule> {
         let rules = self.known.keys().filter_map(|source| match source {
             ItemSource::Arrivals(rule) => Some(rule.clone()),
             _ => None,
         });
-        rules.collect()
+        let mut rules: Vec<ArrivalRule> = rules.collect();
+        rules.sort_unstable_by(|a, b| (&a.patterns, a.settle).cmp(&(&b.patterns, b.settle)));
+        rules
     }
 
     /// What items and included files add to the version of the file; nothing if all is in it.
@@ -189,17 +187,23 @@ pub struct Arrivals {
 pub fn look_for_arrivals(folder: &Path, rule: &ArrivalRule) -> Arrivals {
     let SourceItems { mut items, folders, .. } = find_files(folder, &rule.patterns).unwrap_or_default();
     let settles_in = arrivals::keep_settled(folder, rule, &mut items);
-    let texts = items.iter().flat_map(|item| {
+    let fingerprint = stable_hash::extend(stable_hash::EMPTY, hashed_bytes(&items));
+    Arrivals { fingerprint, settles_in, folders }
+}
+
+/// What is hashed of items.
+fn hashed_bytes(items: &[SourceItem]) -> impl Iterator<Item = u8> {
+    items.iter().flat_map(|item| {
         let version = item.version.as_deref().unwrap_or_default();
-        item.text.bytes().chain([0]).chain(version.bytes()).chain([0])
-    });
-    Arrivals { fingerprint: stable_hash::extend(stable_hash::EMPTY, texts), settles_in, folders }
+        item.text.bytes().chain([0]).chain(version.bytes())
+    })
 }
 
 /// Between the version of `jobs.yaml` and the fingerprint of what is elsewhere.
 const VERSION_SEPARATOR: char = '+';
 
-/// Whether a file with this version has items from elsewhere or includes other files, so that it may have changed though the file is the same.
+/// Whether a file with this version has items from elsewhere or includes other files, so that it may have changed though
+/// the file is the same.
 pub fn has_items_from_elsewhere(version: &str) -> bool {
     version
         .rsplit_once(VERSION_SEPARATOR)

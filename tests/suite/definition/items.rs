@@ -457,3 +457,15 @@ fn errors_of_labels_and_of_the_time_to_settle_say_where_they_are() {
                 - {id: c, run: c, for_each: {glob: 'in/*', settle: 3s}}\n    - {id: d, run: d, runs_on: [{a: 1}]}\n    - {id: e, run: e, runs_on: ''}\n";
     assert_report("labels_and_settle", jobs);
 }
+
+#[test]
+fn rules_for_arrivals_are_always_in_the_same_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let jobs: Vec<String> =
+        (0..8).map(|n| format!("    - {{id: j{n}, run: x, for_each: {{watch: '{n}/*', settle: 1s}}}}\n")).collect();
+    let yaml = format!("queues:\n  q:\n{}", jobs.concat());
+    let (first, _) = read_in(folder.path(), &yaml);
+    assert_eq!(first.arrivals.len(), 8);
+    // A worker reads the file again when they change, and so would never stop reading it.
+    assert_eq!(read_in(folder.path(), &yaml).0.arrivals, first.arrivals);
+}
