@@ -10,7 +10,7 @@ use super::item_placeholders::is_part_name;
 use super::item_sources::{MAX_ITEMS, is_ambiguous};
 use super::spanned_value::ScalarType;
 use super::spelling::quoted;
-use crate::model::Value;
+use crate::model::{MAX_VALUE_BYTES, Value};
 use crate::text::{count, count_noun};
 
 /// Checks that a value is a list of items. Returns how many there are, or what is wrong with it.
@@ -25,9 +25,13 @@ pub(super) fn read_list(value: Option<&Value>) -> Result<Vec<ItemData>, String> 
         Some(Value::Array(list)) => list,
         Some(Value::String(text)) => {
             parsed = serde_json::from_str(text).map_err(|_| not_a_list(text))?;
-            parsed_list(&parsed).ok_or_else(|| not_a_list(text))?
+            match &parsed {
+                Value::Array(list) => list,
+                Value::Object(_) => return Err(another_kind(&parsed)),
+                _ => return Err(not_a_list(text)),
+            }
         }
-        Some(other) => return Err(format!("is {}, not a JSON list", kind_of(other))),
+        Some(other) => return Err(another_kind(other)),
         None => return Err("is missing: write a JSON list to the file `$SETLIST_VALUE`".to_owned()),
     };
     if list.len() > MAX_ITEMS {
@@ -48,12 +52,16 @@ pub(super) fn read_list(value: Option<&Value>) -> Result<Vec<ItemData>, String> 
     Ok(items)
 }
 
-fn parsed_list(value: &Value) -> Option<&Vec<Value>> {
-    if let Value::Array(list) = value { Some(list) } else { None }
+fn another_kind(value: &Value) -> String {
+    format!("is {}, not a JSON list", kind_of(value))
 }
 
 /// What a text is instead of a JSON list.
 fn not_a_list(text: &str) -> String {
+    // Without its line end.
+    if text.len() + 2 >= MAX_VALUE_BYTES {
+        return "is larger than 1 MiB and was cut: return a shorter list, such as one of file names".to_owned();
+    }
     if text.trim_start().starts_with('[') {
         return "starts like a JSON list, but isn't a complete one: write it to the file `$SETLIST_VALUE` (at most 1 MiB)"
             .to_owned();
@@ -147,6 +155,10 @@ mod tests {
         assert!(error(json!("done")).starts_with("is the text `done`, not a JSON list"));
         assert!(error(json!("[1, 2")).contains("isn't a complete one"));
         assert_eq!(error(json!({"a": 1})), "is a map, not a JSON list");
+        assert_eq!(error(json!("{}")), "is a map, not a JSON list");
+        assert!(
+            error(json!(format!("[{}", "1,".repeat(MAX_VALUE_BYTES / 2)))).contains("larger than 1 MiB and was cut")
+        );
         assert_eq!(error(json!(["a", ""])), "can't be used: item 2 is empty");
         assert_eq!(error(json!(["a", "b", "a"])), "can't be used: item 3 is item 1 again: `a`");
         assert!(error(json!([{"id": 1, "n": 1}, {"id": 1, "n": 2}])).contains("identified by its `id`"));

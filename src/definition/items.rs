@@ -178,7 +178,7 @@ fn read_range(range: &str, node: &Node<'_>, path: &ValuePath<'_>, problems: &mut
     Some(items)
 }
 
-/// The items of the list that a job has returned; none before. A value that is no list gives none, too: the run that
+/// The items of the list that a job has returned; none before. A value that is not a list has none either: the run that
 /// returned it has failed, or the job had another purpose before.
 fn read_value(
     (queue, name): (&str, &str),

@@ -119,7 +119,10 @@ pub use queue_status::QueueStatus;
 pub use recurrence::{InvalidRecurrence, Recurrence, parse_zone};
 pub use retry::{Interruptions, RetryOn, RetryPolicy};
 pub use retry_scale::{Growth, RetryScale, ScaledLimits};
-pub use run::{Approval, Exit, Failure, FailureKind, Outcome, Run, RunEnd, RunReport, SkipKind, StopSignal, Stream};
+pub use run::{
+    Approval, Exit, Failure, FailureKind, MAX_VALUE_BYTES, Outcome, Run, RunEnd, RunReport, SkipKind, StopSignal,
+    Stream,
+};
 pub use run_inputs::{NeedResult, RunInputs};
 pub use run_span::{RunPeriod, RunSpan};
 pub use schedule::{MissedPolicy, OverlapPolicy, Schedule, ScheduleTarget};

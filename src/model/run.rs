@@ -9,6 +9,9 @@ use serde_json::Value;
 
 use super::{Cause, CauseKind, RunId, RunInputs, SourceState, Usage, WorkerId};
 
+/// The most that is kept of the value that a job writes to its file, in bytes.
+pub const MAX_VALUE_BYTES: usize = 1024 * 1024;
+
 /// One attempt at a job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Run {

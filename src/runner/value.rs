@@ -7,10 +7,8 @@ use std::path::Path;
 use memchr::memrchr2;
 use rustix::fs::{Mode, OFlags};
 
-use crate::model::Value;
+use crate::model::{MAX_VALUE_BYTES, Value};
 
-/// How much of a value file is read, in bytes.
-const MAX_FILE_BYTES: u64 = 1024 * 1024;
 /// How many characters of a line become the value.
 const MAX_LINE_CHARS: usize = 1000;
 /// How many bytes of a line are kept, escape sequences included.
@@ -75,7 +73,7 @@ pub(super) fn take_value_file(path: &Path) -> Option<Value> {
         return None;
     }
     let mut bytes = Vec::new();
-    file.take(MAX_FILE_BYTES).read_to_end(&mut bytes).ok()?;
+    file.take(MAX_VALUE_BYTES as u64).read_to_end(&mut bytes).ok()?;
     Some(serde_json::from_slice(&bytes).unwrap_or_else(|_| {
         let text = String::from_utf8_lossy(&bytes);
         let line = text.strip_suffix('\n').unwrap_or(&text);

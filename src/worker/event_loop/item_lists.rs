@@ -22,7 +22,7 @@ type PlannedItems = (Option<Box<DesiredState>>, Vec<ValueRead>);
 
 impl EventLoop {
     /// Keeps the report of a run until the jobs of the items that it has returned can be made. Returns it if there is nothing
-    /// to wait for; a value that is no list of items is a failure.
+    /// to wait for; a value that is not a list of items is a failure.
     pub(super) fn take_returned_items(&mut self, job: JobId, run: RunId, mut report: RunReport) -> Option<RunReport> {
         let Some(active) = self.running.get(&run) else { return Some(report) };
         let (definition, path) = (&active.job.definition, active.job.path());

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::json;
+use setlist::model::MAX_VALUE_BYTES;
 
 use super::*;
 
@@ -438,7 +439,9 @@ fn a_value_that_is_no_list_of_items_says_why() {
     let values = [
         json!({"a": 1}),
         json!("twelve"),
+        json!("{}"),
         json!("[1, 2"),
+        json!(format!("[{}", "1,".repeat(MAX_VALUE_BYTES / 2))),
         json!([1, 2, 1]),
         json!([{"id": "x", "n": 1}, {"id": "x", "n": 2}]),
         json!([[1]]),
