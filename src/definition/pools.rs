@@ -44,7 +44,8 @@ pub(super) fn read_pools(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut P
         } else {
             read_size(&entry.value, &path, problems)
         };
-        pools.sizes.extend(size.map(|size| (name, size)));
+        // A pool with an invalid size is known, so that its uses are not reported as well.
+        pools.sizes.insert(name, size.unwrap_or(MAX_POOL_SIZE));
     }
     pools
 }

@@ -72,7 +72,8 @@ fn jobs_without_the_key_of_a_pool() {
     );
     assert_report(
         "wrong_pools_by_key",
-        "pools: {api: {per: customer}, b: {size: 1, pr: x}, c: {size: 0, per: ''}}\nqueues: {}\n",
+        "pools: {api: {per: customer}, b: {size: 1, pr: x}, c: {size: 0, per: ''}}\n\
+         queues: {q: [{run: a, uses: [api, b, c]}]}\n",
     );
 }
 
