@@ -30,7 +30,8 @@ use crate::model::{Definition, DesiredState, OnFailure, QueueId, QueueSettings};
 pub(super) const ON_FAILURE_VALUES: [(&str, OnFailure); 2] =
     [("continue", OnFailure::Continue), ("stop", OnFailure::Stop)];
 
-/// Reads the queues of a resolved file. The version is empty, except for items from elsewhere. Incomplete if problems are reported.
+/// Reads the queues of a resolved file. The version is empty, except for items from elsewhere. Incomplete if problems are
+/// reported.
 pub(super) fn read_queues(
     root: &Node<'_>,
     sources: &mut ItemSources<'_>,
@@ -38,6 +39,8 @@ pub(super) fn read_queues(
     problems: &mut Problems,
 ) -> DesiredState {
     let top = ValuePath::Top;
+    // What an included file with errors would define is missing.
+    let is_incomplete = root.get("include").is_some() && !problems.is_empty();
     let mut defaults = LevelSettings::default();
     let Some(entries) = value::map(root, &top, "a map with `queues`", problems) else {
         return DesiredState::default();
@@ -59,7 +62,10 @@ pub(super) fn read_queues(
     }
     defaults.inherited.secrets = secrets.map(Into::into);
     let Some(node) = root.get("queues") else {
-        problems.add(Problem::new(root.id, &top, "missing `queues`").expected("expected `queues: {NAME: [SCRIPT]}`"));
+        if !is_incomplete {
+            let problem = Problem::new(root.id, &top, "missing `queues`");
+            problems.add(problem.expected("expected `queues: {NAME: [SCRIPT]}`"));
+        }
         return DesiredState::default();
     };
     let path = top.key("queues");
@@ -71,6 +77,9 @@ pub(super) fn read_queues(
         let section = read_queue(entry, order, (&defaults, &inputs), &path, (interner, sources), problems);
         check_expect(&entry.value, &section, &path.key(&entry.key.text), problems);
         sections.push(section);
+    }
+    if is_incomplete {
+        return DesiredState::default();
     }
     dependencies::resolve(&mut sections, interner, problems);
     if interner.has_uses {

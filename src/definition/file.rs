@@ -7,8 +7,8 @@ use super::item_sources::ReturnedValues;
 use super::parse::{ParsedFile, parse_file, place_of};
 use crate::model::DesiredState;
 
-/// Reads and parses a file. The version of the desired state starts with the [`file_version`](super::file_version) that was read; if items of
-/// `for_each` come from elsewhere, their fingerprint follows.
+/// Reads and parses a file. The version of the desired state starts with the [`file_version`](super::file_version) that was
+/// read; if items of `for_each` come from elsewhere, or other files are included, their fingerprint follows.
 pub fn read(path: &Path) -> Result<DesiredState, Error> {
     read_with_warnings(path).map(|(desired, _)| desired)
 }

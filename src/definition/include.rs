@@ -15,7 +15,7 @@ use super::source::{MAX_FILE_BYTES, Source};
 use super::spanned_value::{MapEntry, Node, NodeKind};
 use super::spelling::quoted;
 use super::value_path::ValuePath;
-use super::{unknown_fields, value};
+use super::{spanned_value, unknown_fields, value};
 use crate::file_trust::TrustedOwners;
 
 /// The field.
@@ -41,6 +41,8 @@ pub(super) struct Includes {
     known: HashSet<PathBuf>,
     /// Who may own the files beside the user.
     owner: Option<u32>,
+    /// The folder of `jobs.yaml`.
+    folder: Option<PathBuf>,
 }
 
 impl Includes {
@@ -50,6 +52,8 @@ impl Includes {
         if root.get(INCLUDE).is_some() {
             includes.next_id = problems.id_count;
             includes.owner = path.metadata().ok().map(|metadata| metadata.uid());
+            let absolute = std::path::absolute(path).ok();
+            includes.folder = absolute.and_then(|path| path.parent()?.canonicalize().ok());
             includes.on_the_way.extend(path.canonicalize().ok().map(|path| (path, None)));
             includes.add_to(root, path, problems);
         }
@@ -128,7 +132,14 @@ impl Includes {
         self.known.insert(canonical.clone());
         let mut own = Problems::default();
         let (first_id, number) = (self.next_id, self.files.len() + 1);
-        let root = parse_root(&Source::new(&text), &mut own).map(|root| root.into_owned(first_id));
+        let source = Source::new(&text);
+        let root = parse_root(&source, &mut own);
+        if self.folder.as_ref().is_none_or(|folder| !canonical.starts_with(folder))
+            && let Some(reason) = refusal_reason(root.as_ref(), &source)
+        {
+            return Err(format!("can't use {name}: {reason}"));
+        }
+        let root = root.map(|root| root.into_owned(first_id));
         self.next_id = first_id.saturating_add(own.id_count);
         let checkpoints = std::mem::take(&mut own.checkpoints);
         problems.add_of_file(number, first_id, own);
@@ -145,6 +156,18 @@ impl Includes {
         self.on_the_way.pop();
         Ok(Some(root))
     }
+}
+
+/// Why a file outside of the folder of `jobs.yaml` is not one to include: none of its content is shown, as it may be a file
+/// of another kind, with secrets.
+fn refusal_reason(root: Option<&Node<'_>>, source: &Source<'_>) -> Option<String> {
+    let Some(root) = root else { return Some("it is not valid YAML".to_owned()) };
+    let NodeKind::Map(entries) = &root.kind else { return Some("it is not a map with `queues`".to_owned()) };
+    let is_known = |name: &str| FileField::from_name(name).is_some() || name.starts_with("x-");
+    let unknown = entries.iter().find(|entry| !is_known(&entry.key.text))?;
+    let spans = spanned_value::find_spans(source, &[unknown.key.id], &Vec::new());
+    let line = spans.first().map(|(_, span)| source.line_number(source.line_range(span.start).start));
+    Some(format!("its line {} has an unknown field", line.unwrap_or(1)))
 }
 
 /// What included files may have.

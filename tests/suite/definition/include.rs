@@ -144,12 +144,59 @@ fn errors_are_in_the_right_file() {
     let errors = report(folder.path());
     fs::write(folder.path().join("jobs.yaml"), "include: {a: b}\nqueues: {}\n").unwrap();
     let errors = errors + "\n\n" + &report(folder.path());
+    assert_errors("include_errors", &main, &errors);
+}
+
+fn assert_errors(name: &str, main: &str, errors: &str) {
     let mut settings = insta::Settings::clone_current();
     settings.set_snapshot_path(".");
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
     settings.set_description(main);
-    settings.bind(|| insta::assert_snapshot!("include_errors", errors));
+    settings.bind(|| insta::assert_snapshot!(name, errors));
+}
+
+#[test]
+fn an_error_that_depends_on_several_files_is_where_the_job_is() {
+    let folder = folder(&[
+        ("jobs.yaml", "include: a.yaml\npools: {gpu: 1}\nqueues: {}\n"),
+        ("a.yaml", "queues:\n  q:\n    - {run: 'true', uses: ggu}\n"),
+    ]);
+    let errors = report(folder.path());
+    assert!(errors.starts_with("error: no pool `ggu`\n --> a.yaml:3:27"), "{errors}");
+    assert!(errors.contains("did you mean `gpu`?"), "{errors}");
+}
+
+#[test]
+fn what_an_included_file_with_errors_would_define_is_not_reported_as_missing() {
+    for (name, text) in [("missing.yaml", ""), ("broken.yaml", "queues: [\n")] {
+        let folder = folder(&[("jobs.yaml", &*format!("include: {name}\n")), ("broken.yaml", text)]);
+        let errors = report(folder.path());
+        assert_eq!(errors.matches("error: ").count(), 1, "{errors}");
+        assert!(!errors.contains("missing `queues`"), "{errors}");
+        let main = format!("include: {name}\nqueues: {{q: [{{run: 'true', uses: gpu, needs: web/serve}}]}}\n");
+        fs::write(folder.path().join("jobs.yaml"), main).unwrap();
+        let errors = report(folder.path());
+        assert_eq!(errors.matches("error: ").count(), 1, "{errors}");
+    }
+    let folder = folder(&[("jobs.yaml", "include: a.yaml\n"), ("a.yaml", "pools: {gpu: 1}\n")]);
+    assert!(report(folder.path()).contains("missing `queues`"));
+}
+
+#[test]
+fn a_file_of_another_kind_elsewhere_is_refused_without_its_content() {
+    let main = "include: [link, ../broken, ../list, ../shared.yaml]\nqueues: {}\n";
+    let folder = folder(&[
+        ("site/jobs.yaml", main),
+        ("shadow", "x-note: 1\nroot:$6$sesame:19000:0:99999:7:::\ndaemon:*:19000:0:99999:7:::\n"),
+        ("broken", "sesame: [\n"),
+        ("list", "- sesame\n"),
+        ("shared.yaml", "queues: {q: [{run: 'true', tiemout: 3}]}\n"),
+    ]);
+    std::os::unix::fs::symlink("../shadow", folder.path().join("site/link")).unwrap();
+    let errors = report(&folder.path().join("site"));
+    assert!(!errors.contains("sesame") && !errors.contains("root"), "{errors}");
+    assert_errors("include_errors_elsewhere", "with other files", &errors);
 }
 
 #[test]
