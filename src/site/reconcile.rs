@@ -3,6 +3,8 @@
 //! Where a server has the site, several machines have copies of the file, of which one is in force. A machine replaces it
 //! only if it has published it, or has seen that its own copy is the same; then a change of the copy is meant.
 
+use std::io;
+
 use chrono::SecondsFormat;
 
 use super::site_paths::{SitePaths, hostname};
@@ -111,7 +113,7 @@ pub fn apply_file(
         let in_force = store.file_version()?;
         let (plan, hash) = match plan_change(store, paths, desired, publishing)? {
             FileChange::Reconcile(plan, hash) => (plan, hash),
-            FileChange::AlreadyInForce => break,
+            FileChange::AlreadyInForce => return Ok(AppliedFile::Applied(Vec::new())),
             FileChange::OtherInForce(published) => return Ok(AppliedFile::OtherInForce(published)),
         };
         let now = store.clock().now();
@@ -138,7 +140,8 @@ pub fn apply_file(
             Err(error) => return Ok(AppliedFile::Unreadable(error)),
         };
     }
-    Ok(AppliedFile::Applied(Vec::new()))
+    let source = io::Error::other("it, or a list that a job returns, keeps changing");
+    Ok(AppliedFile::Unreadable(definition::Error::Unreadable { path: paths.file.clone(), source }))
 }
 
 /// What makes the site what this version of its file describes.

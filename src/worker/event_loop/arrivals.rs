@@ -1,10 +1,8 @@
 //! Jobs of files that have arrived (`for_each: {watch: …}`): a worker that stays runs them at once, also in a queue that is
 //! not being processed, but not in one that is paused or was stopped by a failure.
 
-use std::mem;
-
 use super::EventLoop;
-use crate::model::{Command, Event, Job, JobId, JobState, QueueInfo, QueueMode};
+use crate::model::{Command, Event, Job, JobState, QueueInfo, QueueMode};
 use crate::store::{Store, StoreError};
 
 /// Whether the job of a file waits until its queue is processed.
@@ -43,13 +41,12 @@ impl EventLoop {
         let served = |info: &QueueInfo| self.queues.as_ref().is_none_or(|of| of.contains(&info.id));
         let queues: Vec<_> = store.queues()?.into_iter().filter(|info| idle(info) && served(info)).collect();
         let mut requests = Vec::new();
-        let arrived: Vec<JobId> = mem::take(&mut self.arrived);
-        for id in arrived {
-            if let Some(job) = store.job(id)?
+        for id in &self.arrived {
+            if let Some(job) = store.job(*id)?
                 && awaits_processing(&job)
                 && queues.iter().any(|info| info.id == job.queue)
             {
-                requests.push(Command::Run { job: id, force: false });
+                requests.push(Command::Run { job: *id, force: false });
             }
         }
         if !requests.is_empty() {
@@ -57,6 +54,8 @@ impl EventLoop {
             store.execute(&requests, self.clock.now())?;
             self.is_dirty = true;
         }
+        // Not before: they are requested again if the store fails.
+        self.arrived.clear();
         Ok(())
     }
 }

@@ -124,7 +124,7 @@ impl EventLoop {
         let claimed =
             commands.iter().zip(&answers).filter(|((command, _), _)| matches!(command, Command::Claim { .. }));
         self.enqueue_overdue_hooks(store, &commands, &answers);
-        self.apply_returned_items(&commands, &answers)?;
+        let published = self.apply_returned_items(&commands, &answers);
         self.wants_jobs &= claims > 0;
         for (_, answer) in claimed {
             self.wants_jobs &= answer.is_ok();
@@ -143,6 +143,7 @@ impl EventLoop {
             let times = commands.iter().map(|(_, at)| *at);
             self.apply_own_events(store, before, times.zip(answers), on_change);
         }
-        Ok(())
+        // Not before: the claimed jobs are on record as running.
+        published
     }
 }
