@@ -11,14 +11,26 @@ use super::job_selection::{JobKind, expand_queues, separate_queues, sort_for_can
 use super::json_records::{JobRecord, write_json};
 use super::open_site::OpenSite;
 use super::safe_output;
+use super::site_args::SiteArgs;
 use crate::clock;
 use crate::model::{Command, Event, Job, JobId, Phase, QueueId, QueueMode, Refusal, SiteState, StopSignal};
-use crate::store::CommandResult;
+use crate::store::{CommandResult, StoreError};
 use crate::text;
 use crate::text::count_noun;
 
 /// Cancels pending jobs and stops running jobs.
-pub(super) fn cancel(mut site: OpenSite, args: &CancelArgs) -> Result<ExitStatus, CliError> {
+pub(super) fn cancel(site: &SiteArgs, args: &CancelArgs) -> Result<ExitStatus, CliError> {
+    let cancelled = OpenSite::open(site, &args.jobs.jobs).and_then(|site| cancel_selected(site, args));
+    if let Err(CliError::Store(StoreError::DiskFull { .. })) = &cancelled {
+        // A running job may be what fills the disk.
+        warn(
+            "`kill -TERM PROCESS` of a worker stops its jobs, though the disk is full; `setlist workers` lists workers",
+        );
+    }
+    cancelled
+}
+
+fn cancel_selected(mut site: OpenSite, args: &CancelArgs) -> Result<ExitStatus, CliError> {
     let (names, filter) = (&args.jobs.jobs, &args.jobs.filter);
     let site_state = site.state_for(names, filter)?;
     let (queues, names) = if filter.is_empty() {

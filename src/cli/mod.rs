@@ -152,7 +152,7 @@ fn run(cli: Cli) -> Result<ExitStatus, CliError> {
         }
         CliCommand::Retry(args) => job_commands::retry(OpenSite::open(&site, &args.jobs)?, &args),
         CliCommand::Approve(args) => approve::approve(OpenSite::open(&site, &args.jobs)?, &args),
-        CliCommand::Cancel(args) => cancel::cancel(OpenSite::open(&site, &args.jobs.jobs)?, &args),
+        CliCommand::Cancel(args) => cancel::cancel(&site, &args),
         CliCommand::Remove(args) => job_commands::remove(OpenSite::open(&site, &args.jobs)?, &args),
         CliCommand::Restore(args) => job_commands::restore(OpenSite::open(&site, &args.jobs)?, &args),
         CliCommand::Move(args) => job_commands::move_jobs(OpenSite::open(&site, &args.jobs.jobs)?, &args),

@@ -163,6 +163,10 @@ fn part_with_a_signal_on_a_full_disk() {
         wait_for("the run", || begun.exists().then_some(()));
         let ballast = fill(&site);
         wait_for("the disk to be full", || (site.run(&["add", "q", "--", "true"]).code != Some(0)).then_some(()));
+        let refused = site.run(&["cancel", "q/slow"]);
+        assert_eq!(refused.code, Some(3), "{refused:?}");
+        assert!(refused.stderr.contains("the disk is full") && refused.stderr.contains("`kill -TERM"), "{refused:?}");
+        assert!(site.ok(&["workers"]).contains(&process.id().to_string()));
         if ends_first {
             // It can't be recorded that the job has succeeded.
             fs::write(elsewhere.path().join("go"), "").unwrap();
