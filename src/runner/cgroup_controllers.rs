@@ -125,7 +125,7 @@ fn make_room(folder: &Path, pid: u32) -> bool {
     exists && write(&workers.join("cgroup.procs"), &pid.to_string()).is_ok()
 }
 
-/// Writes to a file of a cgroup. Not created if it is missing: then the folder is no cgroup, or has no such controller.
+/// Writes to a file of a cgroup. Not created if it is missing: then the folder is not a cgroup, or lacks the controller.
 pub(super) fn write(file: &Path, text: &str) -> io::Result<()> {
     File::options().write(true).open(file)?.write_all(text.as_bytes())
 }
