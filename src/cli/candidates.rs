@@ -7,11 +7,11 @@ use clap_complete::CompletionCandidate;
 
 use super::site_args::SiteArgs;
 use super::site_files::{foreign_owner, site_files};
+use super::store_choice::{open_own_store, state_dir};
 use super::templates::{TEMPLATES, Template};
 use crate::definition;
 use crate::model::{DesiredState, WorkerInfo};
-use crate::site;
-use crate::store::{StateDir, Store};
+use crate::store::Store;
 use crate::text;
 
 /// The queues.
@@ -89,15 +89,9 @@ fn sites() -> Vec<SiteContent> {
     let args = site_args_from_command_line();
     let files = site_files(&args).unwrap_or_default();
     let files = files.into_iter().filter(|file| args.file.is_some() || foreign_owner(file).is_none());
-    let content = |file: PathBuf| {
-        let state = args.state.clone().map_or_else(|| StateDir::for_file(&file), StateDir::new);
-        let store = (state.has_database() && state.check_ownership(args.state.is_some()).is_ok())
-            .then(|| site::open_store_to_read(&state).ok())
-            .flatten();
-        match store {
-            Some(store) => Some(SiteContent::Store(store)),
-            None => definition::read(&file).ok().map(SiteContent::File),
-        }
+    let content = |file: PathBuf| match state_dir(&args, &file).ok().and_then(|state| open_own_store(&args, &state)) {
+        Some(store) => Some(SiteContent::Store(store)),
+        None => definition::read(&file).ok().map(SiteContent::File),
     };
     files.filter_map(content).collect()
 }

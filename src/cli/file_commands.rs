@@ -20,12 +20,12 @@ use super::safe_output;
 use super::schedule::warn_if_file_not_kept;
 use super::site_args::SiteArgs;
 use super::site_files::nearest_file;
-use super::store_choice::state_dir;
+use super::store_choice::{open_own_store, state_dir};
 use super::templates::{TEMPLATES, Template};
 use crate::definition::{self, BARE, Diagnostic, STARTER};
 use crate::model::{Call, Definition, DesiredQueue, DesiredState, FilePattern, Program, Value};
 use crate::runner::{count_matches, unkeepable_limits};
-use crate::site::{FileContent, SitePaths, open_store_to_read, read_file};
+use crate::site::{FileContent, SitePaths, read_file};
 use crate::text::{self, count_noun};
 
 /// More warnings than this are only counted.
@@ -126,12 +126,9 @@ pub(super) fn check(args: &SiteArgs, path: Option<PathBuf>, json: bool) -> Resul
 /// Reads a file, with the lists that the jobs of its site have returned, if there is one.
 fn read_with_known_values(args: &SiteArgs, file: &Path) -> FileContent {
     let Ok(state) = state_dir(args, file) else { return definition::read_with_warnings(file) };
-    // The folder for a site on a server has no database.
-    let is_known = state.database().exists();
     let paths = SitePaths { file: file.to_owned(), state, program: PathBuf::new() };
-    let known =
-        is_known.then(|| open_store_to_read(&paths.state).and_then(|mut store| read_file(store.as_mut(), &paths)));
-    known.and_then(Result::ok).unwrap_or_else(|| definition::read_with_warnings(file))
+    let known = open_own_store(args, &paths.state).and_then(|mut store| read_file(store.as_mut(), &paths).ok());
+    known.unwrap_or_else(|| definition::read_with_warnings(file))
 }
 
 /// Whether a worker has to be there although nothing is to be done now: for schedules and expectations.

@@ -7,7 +7,8 @@ use anyhow::Context;
 use super::error::CliError;
 use super::site_args::SiteArgs;
 use crate::definition;
-use crate::store::{ServerAddress, StateDir};
+use crate::site;
+use crate::store::{ServerAddress, StateDir, Store};
 use crate::tui::config::Config;
 
 /// The server that has the site of this file; `None` if the site is in a folder of this machine.
@@ -33,4 +34,11 @@ pub(super) fn state_dir(args: &SiteArgs, file: &Path) -> Result<StateDir, CliErr
         Some(address) => StateDir::for_server(file, &address),
         None => StateDir::for_file(file),
     })
+}
+
+/// The store in this folder, to read it. `None` if there is none, or if it is not known to be that of the user: then
+/// nothing of it is read, not even which server it names.
+pub(super) fn open_own_store(args: &SiteArgs, state: &StateDir) -> Option<Box<dyn Store>> {
+    let is_own = state.has_database() && state.check_ownership(args.state.is_some()).is_ok();
+    is_own.then(|| site::open_store_to_read(state).ok()).flatten()
 }

@@ -1,10 +1,12 @@
 //! Whose files are trusted: the lines of the threat model in `src/store/trust.rs`.
 
 use std::fs;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
+use std::thread;
 
 use rustix::fs::{CWD, Mode, mkfifoat};
 use serde_json::Value;
@@ -69,6 +71,24 @@ fn copied_state_is_used_only_after_it_was_adopted() {
     let id = |dir: &Path| fs::read_to_string(dir.join(".setlist/id")).unwrap();
     assert_ne!(id(&clone), id(site.path()), "the adopted copy has an id of its own");
     site.ok(&["status"]);
+}
+
+#[test]
+fn check_reads_nothing_of_a_copied_state() {
+    let jobs = "queues: {q: [{id: list, run: 'echo \"[1, 2]\" >$SETLIST_VALUE'}, {id: use, for_each: {value: list}, run: echo}]}";
+    let site = TempSite::with(jobs);
+    site.ok(&["process", "--quiet"]);
+    assert_eq!(site.ok(&["check"]), "jobs.yaml: 1 queue, 3 jobs\n");
+    let clone = clone(&site);
+    assert_eq!(run_in(&site, &clone, &["check"]).stdout, "jobs.yaml: 1 queue, 1 job\n");
+    // Nor does it connect to the server that the copy names: the first connection is that of the test.
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = server.local_addr().unwrap();
+    fs::write(clone.join(".setlist/server"), format!("postgres://{address}/x?site=a\n")).unwrap();
+    let first = thread::spawn(move || server.accept().unwrap().1);
+    assert_eq!(run_in(&site, &clone, &["check"]).code, Some(0));
+    let own = TcpStream::connect(address).unwrap();
+    assert_eq!(first.join().unwrap(), own.local_addr().unwrap());
 }
 
 #[test]
