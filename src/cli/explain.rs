@@ -181,6 +181,11 @@ fn lines(
             WaitReason::Labels { labels, has_worker: false } => {
                 format!("a worker with {}: none has joined", labels.join(" and "))
             }
+            WaitReason::FreeSlot if !explanation.full_workers.is_empty() => {
+                let workers: Vec<String> = explanation.full_workers.iter().map(ToString::to_string).collect();
+                let noun = if workers.len() == 1 { "worker" } else { "one of the workers" };
+                format!("free slots of {noun} {}", workers.join(", "))
+            }
             WaitReason::FreeSlot if !explanation.holders.is_empty() => {
                 let slots = site_state.queue(&job.queue).map_or(1, |queue| queue.settings.max_parallel());
                 format!("a free slot of {} (parallel: {slots})", job.queue)

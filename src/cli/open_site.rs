@@ -185,9 +185,8 @@ impl OpenSite {
             let wanted: Vec<JobName<'_>> = queues.iter().map(|queue| JobName::AnyInQueue(queue)).collect();
             let part = self.store.load_part(&wanted)?;
             let is_queue = |name: &String| part.queue(&QueueId::from(name.as_str())).is_some();
-            // What has a pool is known only of all jobs.
-            let uses_pools = part.jobs().any(|job| !job.definition.scheduling.uses.is_empty());
-            if queues.iter().all(is_queue) && !uses_pools {
+            let needs_whole = part.jobs().any(|job| waits_for_any_job(job, &part));
+            if queues.iter().all(is_queue) && !needs_whole {
                 return Ok(part);
             }
         }
@@ -218,13 +217,10 @@ impl OpenSite {
         self.site_state()
     }
 
-    /// The state of a job, of those that it needs and, if it uses pools, of all others that may use them.
+    /// The state of a job, of those that it needs and, if any job may hold what it waits for, of all others.
     pub(super) fn state_of_job(&mut self, job: &Job) -> Result<SiteState, CliError> {
-        if job.definition.scheduling.uses.is_empty() {
-            Ok(self.store.load_part(&[JobName::Number(job.id)])?)
-        } else {
-            self.site_state()
-        }
+        let part = self.store.load_part(&[JobName::Number(job.id)])?;
+        if waits_for_any_job(job, &part) { self.site_state() } else { Ok(part) }
     }
 
     /// Executes one command.
@@ -336,7 +332,7 @@ impl OpenSite {
             [] if let jobs = jobs_of_entry(site_state, text)
                 && !jobs.is_empty() =>
             {
-                Err(several_jobs(&format!("{text:?} is"), &jobs))
+                Err(several_jobs(&format!("{text:?} names"), &jobs))
             }
             [] => {
                 let paths: Vec<String> = site_state.jobs().filter(|job| job.name().is_some()).map(Job::path).collect();
@@ -428,6 +424,13 @@ fn path_as_started() -> Option<PathBuf> {
         return std::path::absolute(name).ok();
     }
     std::env::split_paths(&std::env::var_os("PATH")?).map(|folder| folder.join(&name)).find(|path| path.is_file())
+}
+
+/// Whether a job of any queue may hold what this one waits for: units of a pool, or slots of a worker with its labels.
+fn waits_for_any_job(job: &Job, part: &SiteState) -> bool {
+    let scheduling = &job.definition.scheduling;
+    let has_slots = || part.workers().any(|worker| worker.options.slots.is_some());
+    !scheduling.uses.is_empty() || !scheduling.runs_on.is_empty() && has_slots()
 }
 
 /// Creates the state folder of a site; returns its path without symbolic links, which is the same for all processes.

@@ -8,7 +8,7 @@ use super::start::next_values;
 use super::value_placeholders::fill;
 use super::{
     Definition, InputValues, Job, JobState, NeedStatus, NeededState, Outcome, OutcomeCondition, QueueMode,
-    ResolvedNeed, RunInputs, SiteState, WaitReason,
+    ResolvedNeed, RunInputs, SiteState, WaitReason, WorkerId,
 };
 
 /// Why a job does not run now, or what holds it up if it was requested.
@@ -22,6 +22,8 @@ pub struct Explanation {
     pub needs: Vec<ExplainedNeed>,
     /// The running jobs that hold what it waits for, slots or units of a pool, oldest first.
     pub holders: Vec<Holder>,
+    /// The workers that could run it, where it waits for free slots of one of them; empty where it waits for its queue.
+    pub full_workers: Vec<WorkerId>,
     /// The jobs that stopped its queue, where it waits for that.
     pub stopped_by: Vec<String>,
 }
@@ -56,8 +58,13 @@ impl SiteState {
     /// Explains why a job does not run now.
     pub fn explain(&self, job: &Job) -> Explanation {
         let waiting = self.wait_reason(job);
+        let full_workers = match &waiting {
+            Some(WaitReason::FreeSlot) if self.has_free_slots(job) => self.full_workers(job),
+            _ => Vec::new(),
+        };
         let holders = match &waiting {
-            Some(WaitReason::FreeSlot) => self.slot_holders(job),
+            Some(WaitReason::FreeSlot) if full_workers.is_empty() => self.slot_holders(job),
+            Some(WaitReason::FreeSlot) => self.jobs_of_workers(&full_workers),
             Some(WaitReason::Pool { .. }) => self.missing_pool(job).map(|(_, holders)| holders).unwrap_or_default(),
             _ => Vec::new(),
         };
@@ -74,6 +81,7 @@ impl SiteState {
             },
             needs: self.explained_needs(job),
             holders: holders.into_iter().filter_map(holder).collect(),
+            full_workers,
             stopped_by,
             waiting,
         }
@@ -92,6 +100,16 @@ impl SiteState {
         let is_processed =
             self.queue(&job.queue).filter(|queue| job.is_requested() || queue.mode == QueueMode::Processing);
         is_processed.into_iter().flat_map(|queue| &queue.running).filter_map(|id| self.job(*id)).collect()
+    }
+
+    /// The running jobs of workers, oldest first.
+    fn jobs_of_workers(&self, workers: &[WorkerId]) -> Vec<&Job> {
+        let running = self.queues().into_iter().flat_map(|(_, queue)| &queue.running).filter_map(|id| self.job(*id));
+        let started = |job: &Job| job.last_run.as_ref().map(|run| run.started);
+        let is_theirs = |job: &&Job| job.last_run.as_ref().is_some_and(|run| workers.contains(&run.worker));
+        let mut jobs: Vec<&Job> = running.filter(is_theirs).collect();
+        jobs.sort_by_key(|job| started(job));
+        jobs
     }
 
     fn explained_needs(&self, job: &Job) -> Vec<ExplainedNeed> {

@@ -153,12 +153,19 @@ impl SiteState {
         }
         let is_ahead = |other: &&Job| rank(other) < rank(job);
         let running = || queue.running.iter().filter_map(|id| self.job(*id));
-        let used = running().fold(0_u32, |used, other| used.saturating_add(other.definition.scheduling.weight));
-        let has_slot = used.saturating_add(job.definition.scheduling.weight) <= queue.settings.max_parallel();
         let mut ahead = queue.pending.iter().take(MAX_JOBS_CHECKED).filter_map(|id| self.job(*id)).take_while(is_ahead);
         queue.mode == QueueMode::Processing
-            && (has_slot || !running().any(|other| is_ahead(&other)))
+            && (self.has_free_slots(job) || !running().any(|other| is_ahead(&other)))
             && ahead.all(|other| other.readiness() == Some(Readiness::Blocked))
+    }
+
+    /// Whether the queue of a job has free slots for it; a job that is heavier than its queue runs alone.
+    pub(super) fn has_free_slots(&self, job: &Job) -> bool {
+        let Some(queue) = self.queue(&job.queue) else { return false };
+        let weight = |job: &Job| job.definition.scheduling.weight;
+        let running = queue.running.iter().filter_map(|id| self.job(*id));
+        let used = running.map(weight).fold(0, u32::saturating_add);
+        used == 0 || used.saturating_add(weight(job)) <= queue.settings.max_parallel()
     }
 
     /// Whether a queue is processing but no worker serves it, although not all that is left waits for approval or for labels

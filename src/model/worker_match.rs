@@ -108,15 +108,26 @@ impl SiteState {
         if labels.is_empty() {
             return None;
         }
-        let workers = self.workers().filter(|worker| worker.could_run(job)).cloned();
-        let mut candidates = workers.map(|worker| {
-            let Ok(candidate) = MatchCandidate::load(self, worker);
-            candidate
-        });
+        let mut candidates = self.candidates_for(job);
         let first = candidates.next();
         let has_worker = first.is_some();
         let is_any_free = first.into_iter().chain(candidates).any(|candidate| candidate.has_room(job));
         (!is_any_free).then(|| (labels.clone(), has_worker))
+    }
+
+    /// The workers that could run a job, if none of them has free slots for it.
+    pub(super) fn full_workers(&self, job: &Job) -> Vec<WorkerId> {
+        let candidates: Vec<_> = self.candidates_for(job).collect();
+        let is_any_free = candidates.iter().any(|candidate| candidate.has_room(job));
+        if is_any_free { Vec::new() } else { candidates.iter().map(|candidate| candidate.worker.id).collect() }
+    }
+
+    fn candidates_for(&self, job: &Job) -> impl Iterator<Item = MatchCandidate> {
+        let workers = self.workers().filter(|worker| worker.could_run(job)).cloned();
+        workers.map(|worker| {
+            let Ok(candidate) = MatchCandidate::load(self, worker);
+            candidate
+        })
     }
 
     /// Whether a queue has a pending job that needs no labels.

@@ -76,6 +76,31 @@ fn a_drained_worker_finishes_what_it_runs_and_exits() {
 }
 
 #[test]
+fn a_job_says_that_it_waits_for_slots_of_a_worker_also_where_another_queue_uses_them() {
+    let site = TempSite::with(
+        "queues: {build: {parallel: 3, jobs: [{id: hold, run: 'cat fifo'}, {id: next, run: 'true'}]}, \
+         other: [{id: tune, runs_on: gpu, run: 'true'}]}",
+    );
+    assert!(std::process::Command::new("mkfifo").arg(site.join("fifo")).status().unwrap().success());
+    let worker = RunningWorker::start(site.command(&["worker", "--label", "gpu", "--slots", "1"]));
+    super::temp_site::wait_for("the worker", || site.ok(&["workers"]).contains("gpu").then_some(()));
+    site.ok(&["start", "build", "other"]);
+    site.wait_until("build/hold", |job| job["state"] == "running");
+    let explained = site.ok(&["explain", "build/next"]);
+    assert!(explained.contains("free slots of worker ") && explained.contains("build/hold since"), "{explained}");
+    assert!(!explained.contains("parallel"), "{explained}");
+    for args in [&["list"][..], &["list", "other"], &["show", "other/tune"]] {
+        let printed = site.ok(args);
+        assert!(printed.contains("waiting for a worker with gpu"), "{args:?}: {printed}");
+    }
+    std::fs::write(site.join("fifo"), "").unwrap();
+    for job in ["build/next", "other/tune"] {
+        site.wait_until(job, |job| job["outcome"] == "succeeded");
+    }
+    worker.stop();
+}
+
+#[test]
 fn a_worker_is_drained_from_another_machine() {
     let Some([here, there, third]) = machines(JOBS) else { return };
     here.ok(&["start", "build"]);
