@@ -266,7 +266,7 @@ pub(super) enum CliCommand {
     /// Print the help of a command, or of a topic such as jobs.yaml; without one, list all.
     Help {
         /// A command, a topic or a field of jobs.yaml; without one, the commands and topics.
-        topic: Option<String>,
+        topic: Vec<String>,
     },
     /// Print the manual page of the program, of a command or of a help topic.
     #[command(after_help = MAN)]

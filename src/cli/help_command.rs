@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use clap::CommandFactory;
+use clap::{Command, CommandFactory};
 
 use super::args::Cli;
 use super::command_hints;
@@ -11,22 +11,28 @@ use super::exit::ExitStatus;
 use super::help_topics;
 use super::safe_output;
 
-/// Prints the help of a command or topic, or the general help with a list of topics.
-pub(super) fn print(name: Option<&str>) -> Result<ExitStatus, CliError> {
+/// Prints the help of a command (`store copy` is one) or topic, or the general help with a list of topics.
+pub(super) fn print(words: &[String]) -> Result<ExitStatus, CliError> {
     let mut cli = Cli::command();
     cli.build();
-    let text = match name {
-        None => format!("{}\n{}", cli.render_long_help(), list_topics()),
-        Some(name) => match (help_topics::find(name), cli.find_subcommand_mut(name)) {
+    let name = words.join(" ");
+    let text = if words.is_empty() {
+        format!("{}\n{}", cli.render_long_help(), list_topics())
+    } else {
+        match (help_topics::find(&name), find_command(&mut cli, words)) {
             (Some(topic), _) => topic.text(),
             (None, Some(command)) => command.render_long_help().to_string(),
-            (None, None) => help_topics::about(name).ok_or_else(|| unknown_topic(name))?,
-        },
+            (None, None) => help_topics::about(&name).ok_or_else(|| unknown_topic(&name))?,
+        }
     };
     let mut out = safe_output::stdout();
     out.write_all(text.as_bytes())?;
     out.flush()?;
     Ok(ExitStatus::Success)
+}
+
+fn find_command<'c>(cli: &'c mut Command, words: &[String]) -> Option<&'c mut Command> {
+    words.iter().try_fold(cli, |command, word| command.find_subcommand_mut(word))
 }
 
 fn list_topics() -> String {

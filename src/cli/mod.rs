@@ -130,7 +130,7 @@ fn run(cli: Cli) -> Result<ExitStatus, CliError> {
         CliCommand::Adopt { fresh, yes } => adopt::adopt(&site, fresh, yes),
         CliCommand::Worker(args) => worker::work(&site, &args),
         CliCommand::Completions { shell } => completions::print(shell),
-        CliCommand::Help { topic } => help_command::print(topic.as_deref()),
+        CliCommand::Help { topic } => help_command::print(&topic),
         CliCommand::Man { page, dir } => man::print(page.as_deref(), dir.as_deref()),
         CliCommand::Process(args) => {
             let color = uses_color(site.color, &safe_output::raw_stderr());

@@ -33,6 +33,9 @@ fn other_words_lead_to_the_field_or_topic() {
         let help = site.ok(&["help", word]);
         assert!(help.contains(found) && help.contains("(`setlist help "), "{word}:\n{help}");
     }
+    assert_eq!(site.ok(&["help", "store", "copy"]), site.ok(&["store", "copy", "--help"]));
+    let unknown = site.run(&["help", "store", "frobnicate"]);
+    assert!(unknown.code == Some(2) && unknown.stderr.contains("topic \"store frobnicate\""), "{unknown:?}");
     let unknown = site.run(&["help", "frobnicate"]);
     assert!(unknown.code == Some(2) && unknown.stderr.contains("the topics are jobs.yaml, "), "{unknown:?}");
 }
