@@ -140,10 +140,11 @@ fn keep_last_values(site_state: &SiteState, queues: &[QueueInputs<'_>], given: &
     for (id, declared) in queues {
         let last = site_state.input_values(id, &InputValues::default());
         for input in declared.iter().filter(|input| !input.is_secret()) {
+            // Another queue may have an input of this name.
+            let mut named = queues.iter().flat_map(|(_, declared)| *declared).filter(|other| other.name == input.name);
             if let Some(Some(value)) = last.get(&input.name)
                 && !given.values().contains_key(&input.name)
-                // Another queue may have an input of this name.
-                && queues.iter().flat_map(|(_, declared)| *declared).filter(|other| other.name == input.name).all(|other| other.check(value).is_ok())
+                && named.all(|other| other.check(value).is_ok())
             {
                 given.insert(input, value.clone());
             }
@@ -190,8 +191,9 @@ fn require(queue: &QueueId, declared: &[InputDeclaration], values: &InputValues)
                     format!("  --input {}={}{about}", input.name, placeholder_of(input))
                 })
                 .collect();
-            let noun = if lines.len() == 1 { "a value" } else { "values" };
-            format!("{queue} needs {noun}, also as --inputs FILE:\n{}", lines.join("\n"))
+            let (noun, pronoun) = if lines.len() == 1 { ("a value", "it") } else { ("values", "them") };
+            let hint = format!("give {pronoun} with --input, or in a file with --inputs");
+            format!("{queue} needs {noun}; {hint}:\n{}", lines.join("\n"))
         }
         error => format!("{queue}: {error}"),
     };

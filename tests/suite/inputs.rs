@@ -49,7 +49,7 @@ fn wrong_values_are_refused_before_anything_starts() {
     };
     assert_eq!(
         refused(&["process"]),
-        "setlist: deploy needs a value, also as --inputs FILE:\n  --input version=TEXT: the tag to deploy\n"
+        "setlist: deploy needs a value; give it with --input, or in a file with --inputs:\n  --input version=TEXT: the tag to deploy\n"
     );
     assert_eq!(
         refused(&["start", "deploy", "--input", "version=1", "--input", "env=moon"]),
