@@ -17,7 +17,7 @@ use super::progress_reporter::last_lines;
 use super::{safe_output, schedule, status_check};
 use crate::clock;
 use crate::model::{
-    Approval, Cause, FilePattern, HookResult, InputValues, Job, JobCounts, JobState, MASK, Need, Outcome,
+    Approval, Cause, CauseKind, FilePattern, HookResult, InputValues, Job, JobCounts, JobState, MASK, Need, Outcome,
     OutcomeCondition, Overdue, Phase, PoolHold, PoolUse, QueueId, QueueStatus, Run, RunEnd, ScheduleTarget,
     SchedulingOptions, SiteState, SlowRun, WaitReason, due_at, plain_text, pool_title, result_value,
 };
@@ -315,8 +315,10 @@ fn print_row(
     }
     write!(out, "{label}")?;
     let end = job.result_run().and_then(|run| run.end.as_ref());
-    let has_cause = |end: &&RunEnd| end.cause.as_deref().is_some_and(Cause::is_informative);
-    if let Some(failure) = end.filter(has_cause).and_then(RunEnd::failure_text) {
+    // Of most failed jobs, the exit code alone says nothing.
+    let is_bare_exit = |cause: &Cause| cause.kind == CauseKind::Exited && !cause.is_informative();
+    let has_cause = |end: &&RunEnd| end.cause.as_deref().is_some_and(|cause| !is_bare_exit(cause));
+    if let Some(failure) = end.filter(has_cause).and_then(RunEnd::failure_text).filter(|failure| *failure != when) {
         let failure = text::fit(&text::sanitize_line(&failure), columns.max_failure, text::ELLIPSIS).into_owned();
         write!(out, "  ({failure})")?;
     }

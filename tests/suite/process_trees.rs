@@ -95,6 +95,7 @@ fn a_timeout_reaches_the_whole_tree_of_a_job() {
     assert_eq!(site.run(&["process"]).code, Some(1));
     let one = started(&site, "one");
     assert_eq!(site.job("q/one")["error"], json!("timed out after 500ms"));
+    assert!(site.ok(&["list"]).contains("(timed out after 500ms)"));
     assert_gone(&one);
 }
 
