@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use super::change_waiter::ChangeWaiter;
-use super::error::CliError;
+use super::error::{CliError, warn};
 use super::exit::ExitStatus;
 use super::open_site::OpenSite;
 use super::safe_output;
@@ -21,7 +21,7 @@ pub(super) fn drain(mut site: OpenSite, args: &DrainArgs) -> Result<ExitStatus, 
     let mut exit = ExitStatus::Success;
     for (worker, result) in args.workers.iter().zip(site.store.execute(&commands, now)?) {
         if let Err(refusal) = result {
-            super::error::warn(&format!("{refusal}; `setlist workers` lists them"));
+            warn(&format!("{refusal}; `setlist workers` lists them"));
             exit = ExitStatus::Usage;
             continue;
         }

@@ -537,7 +537,7 @@ fn exit_fields(end: Option<&RunEnd>) -> (Option<i32>, Option<i32>) {
     }
 }
 
-fn time(at: DateTime<Utc>) -> String {
+pub(super) fn time(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 

@@ -12,7 +12,7 @@ use super::json_records::write_json;
 use super::open_site::OpenSite;
 use super::safe_output;
 use crate::definition::{VariableLevel, variable_levels};
-use crate::model::{Environment, Job, JobState, PassEnv, QueueMode};
+use crate::model::{Environment, Job, JobState, MASK, PassEnv, QueueMode};
 use crate::runner::{self, ListedVariable, VariableSource};
 use crate::site;
 use crate::store::EnvironmentFiles;
@@ -25,7 +25,6 @@ const SECRET_PARTS: [&str; 7] = ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASSP
 const SECRET_ENDS: [&str; 5] = ["PASS", "PWD", "AUTH", "JWT", "PAT"];
 /// What precedes a secret within a value: the options of a data source, the parameters of a URL.
 const SECRET_PARAMETERS: [&str; 4] = ["password=", "passwd=", "token=", "secret="];
-const MASK: &str = "•••";
 
 /// The environment that a job inherits.
 enum Inherited {

@@ -28,7 +28,7 @@ pub(super) fn label(text: &str) -> Result<Arc<str>, &'static str> {
 
 /// The number of a worker.
 pub(super) fn worker(text: &str) -> Result<WorkerId, &'static str> {
-    let number = text.trim_start_matches('#').parse();
+    let number = text.strip_prefix('#').unwrap_or(text).parse();
     number.map(WorkerId).map_err(|_| "expected the number of a worker, as `setlist workers` prints it")
 }
 

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::io::{BufWriter, Write};
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::error::{CliError, warn};
 use super::exit::ExitStatus;
-use super::json_records::write_json;
+use super::json_records::{time, write_json};
 use super::open_site::OpenSite;
 use super::safe_output;
 use crate::model::{Job, QueueId, WorkerId, WorkerInfo};
@@ -29,7 +29,7 @@ struct WorkerRecord<'a> {
     slots: Option<u32>,
     labels: Vec<&'a str>,
     draining: bool,
-    /// When it renewed its lease; null for a worker of this machine, which is watched.
+    /// When it renewed its lease; null where the site is in a folder, whose workers are watched.
     last_seen: Option<String>,
     running: Vec<RunningJob>,
 }
@@ -105,7 +105,6 @@ fn row(worker: &WorkerInfo, seen: Option<DateTime<Utc>>, jobs: &[Job], now: Date
 }
 
 fn record<'a>(worker: &'a WorkerInfo, seen: Option<DateTime<Utc>>, jobs: &[Job]) -> WorkerRecord<'a> {
-    let time = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Millis, true);
     let running = |job: &Job| RunningJob {
         number: job.id.0,
         job: job.path(),
