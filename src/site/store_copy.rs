@@ -61,12 +61,11 @@ pub fn copy_to_server(from: &StateDir, to: &ServerAddress) -> Result<CopyReport,
     if target.last_seq()? > 0 {
         return Err(StoreError::NotEmpty { store: to.to_string() }.into());
     }
-    target.mark_incomplete(true)?;
     copy_site(&mut source, &mut target, clock::now())?;
     // Read from the server, not from what this process has written here.
     let fresh = ScratchFolder::create()?;
     let report = compare_sites(&mut source, &mut PostgresStore::open_copy(to, &fresh.state())?)?;
-    target.mark_incomplete(false)?;
+    target.mark_complete()?;
     Ok(report)
 }
 
@@ -81,6 +80,9 @@ pub fn copy_to_folder(from: &ServerAddress, to: &StateDir) -> Result<CopyReport,
     let scratch = ScratchFolder::create()?;
     let mut source = PostgresStore::open(from, &scratch.state())?;
     refuse_workers(&mut source)?;
+    if source.last_seq()? == 0 {
+        return Err(CopyError::Empty);
+    }
     let file = to.path().parent().unwrap_or(Path::new("/")).join(definition::FILE_NAME);
     to.take_ownership(&file, false)?;
     to.mark_incomplete(true)?;

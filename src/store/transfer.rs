@@ -1,7 +1,5 @@
 //! Copies a site with its history from one store into another, and checks the copy.
 
-use std::fmt::Write as _;
-
 use chrono::{DateTime, Utc};
 
 use super::backend::Store;
@@ -10,7 +8,7 @@ use super::log::{LogReader, LogWriter, omission_notice};
 use super::site_export::SiteExport;
 use crate::crash;
 use crate::model::{DuePage, JobId, Phase, RemovalReason, RunId, Stream};
-use crate::stable_hash::stable_hash;
+use crate::stable_hash;
 
 /// How much output is read at once.
 const BUFFER_LEN: usize = 256 * 1024;
@@ -39,6 +37,9 @@ pub enum CopyError {
     /// Workers are registered in the source.
     #[error("worker {0} is registered there: `setlist drain {0} --wait` lets it finish first")]
     Worker(u64),
+    /// Nothing was ever stored in the source; its name may be mistyped.
+    #[error("the site is empty; nothing was copied")]
+    Empty,
     /// Another process has changed the source.
     #[error("it was changed while it was copied; copy it again into another target")]
     Changed,
@@ -70,9 +71,12 @@ fn read_site(store: &mut dyn Store) -> Result<SiteExport, StoreError> {
         } else {
             Some(RemovalReason::Expired)
         };
-        let last = job.last_run.as_ref().map(|run| run.id);
-        let earlier = store.runs(id)?.into_iter().filter(|run| Some(run.id) != last);
-        content.earlier_runs.extend(earlier.map(|run| (id, run)));
+        // Most jobs have run once.
+        if job.attempts > 1 {
+            let last = job.last_run.as_ref().map(|run| run.id);
+            let earlier = store.runs(id)?.into_iter().filter(|run| Some(run.id) != last);
+            content.earlier_runs.extend(earlier.map(|run| (id, run)));
+        }
         content.jobs.push((job, reason));
     }
     for target in store.recorded_targets()? {
@@ -91,6 +95,9 @@ pub fn refuse_workers(from: &mut dyn Store) -> Result<(), CopyError> {
 /// Copies all that `from` has into `to`, which has to be empty.
 pub fn copy_site(from: &mut dyn Store, to: &mut dyn Store, now: DateTime<Utc>) -> Result<(), CopyError> {
     let seq = from.last_seq()?;
+    if seq == 0 {
+        return Err(CopyError::Empty);
+    }
     let content = read_site(from)?;
     if content.jobs.iter().any(|(job, _)| job.phase() == Phase::Running) {
         return Err(CopyError::Different("a job is running although no worker is registered".to_owned()));
@@ -117,20 +124,18 @@ pub fn compare_sites(from: &mut dyn Store, to: &mut dyn Store) -> Result<CopyRep
         return Err(CopyError::Different(name.clone()));
     }
     let mut report = CopyReport { jobs: content.jobs.len(), runs: runs.len(), ..CopyReport::default() };
-    let mut all = expected.into_iter().fold(String::new(), |mut all, (name, value)| {
-        // A failure to write to a string is impossible.
-        let _ = writeln!(all, "{name} {value}");
-        all
-    });
+    report.hash = expected
+        .iter()
+        .fold(stable_hash::EMPTY, |hash, (name, value)| stable_hash::extend(hash, format!("{name} {value}\n").bytes()));
     for run in runs {
         let (expected, found) = (OutputDigest::read(from.log_reader(run))?, OutputDigest::read(to.log_reader(run))?);
         if expected != found {
             return Err(CopyError::Different(format!("the output of run {run}")));
         }
         report.output += expected.len;
-        let _ = writeln!(all, "output {run} {} {:016x}", expected.len, expected.hash);
+        let line = format!("output {run} {} {:016x}\n", expected.len, expected.hash);
+        report.hash = stable_hash::extend(report.hash, line.bytes());
     }
-    report.hash = stable_hash(all.bytes());
     Ok(report)
 }
 
@@ -160,9 +165,9 @@ impl OutputDigest {
             // Where one part ends and the next begins may differ; where the stream or the time changes, may not.
             if last != Some((stream, at)) {
                 last = Some((stream, at));
-                hash = stable_hash(format!("{hash:016x} {stream:?} {at}").bytes());
+                hash = stable_hash::stable_hash(format!("{hash:016x} {stream:?} {at}").bytes());
             }
-            hash = bytes.iter().fold(hash, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3));
+            hash = stable_hash::extend(hash, bytes.iter().copied());
             Ok(())
         })?;
         Ok(Self { len, hash })

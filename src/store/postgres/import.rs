@@ -12,14 +12,19 @@ use crate::store::error::StoreError;
 use crate::store::site_export::SiteExport;
 
 impl PostgresStore {
-    /// Writes all of `content` in one transaction.
+    /// Writes all of `content` in one transaction, which marks the site as an incomplete copy.
     pub(super) fn write_content(&mut self, content: &SiteExport, now: DateTime<Utc>) -> Result<(), StoreError> {
         self.begin()?;
-        let state = self.state()?;
-        if state.seq() > 0 {
+        if self.state()?.seq() > 0 {
             self.rollback();
             return Err(StoreError::NotEmpty { store: self.session.address().to_string() });
         }
+        let site = self.site;
+        // It is never too old.
+        self.session.run(&format!(
+            "INSERT INTO setlist.clients VALUES ({site}, '{INCOMPLETE}', 0, 'infinity') ON CONFLICT DO NOTHING"
+        ))?;
+        let state = self.state()?;
         state.set_site_info([], [], (None, BTreeMap::default()), Counters { seq: 0, ..content.counters });
         let mut changes = RowChanges::default();
         for event in content.events() {
@@ -37,15 +42,9 @@ impl PostgresStore {
         }
     }
 
-    /// Marks the site as an incomplete copy, or as a complete one.
-    pub fn mark_incomplete(&mut self, is_incomplete: bool) -> Result<(), StoreError> {
-        let site = self.site;
-        let sql = if is_incomplete {
-            // It is never too old.
-            format!("INSERT INTO setlist.clients VALUES ({site}, '{INCOMPLETE}', 0, 'infinity') ON CONFLICT DO NOTHING")
-        } else {
-            format!("DELETE FROM setlist.clients WHERE site = {site} AND id = '{INCOMPLETE}'")
-        };
+    /// Marks the site, which is a copy, as complete.
+    pub fn mark_complete(&mut self) -> Result<(), StoreError> {
+        let sql = format!("DELETE FROM setlist.clients WHERE site = {} AND id = '{INCOMPLETE}'", self.site);
         self.session.run_again(&sql).map(drop)
     }
 }
