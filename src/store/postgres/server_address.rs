@@ -111,10 +111,7 @@ impl ServerAddress {
 
     /// The name of the server, or the folder of its socket, for messages.
     pub fn host(&self) -> String {
-        self.config.get_hosts().first().map_or_else(String::new, |host| match host {
-            Host::Tcp(name) => name.clone(),
-            Host::Unix(folder) => folder.display().to_string(),
-        })
+        first_host(&self.config)
     }
 
     pub(super) fn config(&self) -> &Config {
@@ -198,10 +195,7 @@ fn add_password(config: &mut Config) -> Option<String> {
         config.password(password);
         return None;
     }
-    let host = config.get_hosts().first().map_or_else(String::new, |host| match host {
-        Host::Tcp(name) => name.clone(),
-        Host::Unix(folder) => folder.display().to_string(),
-    });
+    let host = first_host(config);
     let user = config.get_user().map(str::to_owned).or_else(|| variable("USER")).unwrap_or_default();
     let database = config.get_dbname().unwrap_or(&user).to_owned();
     let port = config.get_ports().first().copied().unwrap_or(5432);
@@ -216,6 +210,14 @@ fn add_password(config: &mut Config) -> Option<String> {
     }
 }
 
+/// The name of the first server, or the folder of its socket.
+fn first_host(config: &Config) -> String {
+    config.get_hosts().first().map_or_else(String::new, |host| match host {
+        Host::Tcp(name) => name.clone(),
+        Host::Unix(folder) => folder.display().to_string(),
+    })
+}
+
 fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
@@ -225,7 +227,8 @@ fn percent_decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, tail @ ..] = rest {
-        let hex = tail.get(..2).filter(|_| *first == b'%').and_then(|digits| std::str::from_utf8(digits).ok());
+        let digits = tail.get(..2).filter(|digits| *first == b'%' && digits.iter().all(u8::is_ascii_hexdigit));
+        let hex = digits.and_then(|digits| std::str::from_utf8(digits).ok());
         if let Some(byte) = hex.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
             bytes.push(byte);
             rest = &tail[2..];
@@ -275,6 +278,11 @@ mod tests {
         assert_eq!(refused("mysql://db?site=a"), InvalidAddress::Scheme("mysql".to_owned()));
         assert!(matches!(refused("postgres://db/jobs?sitting=a&site=b"), InvalidAddress::Other(_)));
         assert!(refused("postgres://db/jobs?site=b&sslmode=maybe").to_string().contains("`verify-full`"));
+    }
+
+    #[test]
+    fn only_two_hex_digits_behind_a_percent_sign_are_a_byte() {
+        assert_eq!(percent_decoded("%2Fa%20%+F%2%"), "/a %+F%2%");
     }
 
     #[test]
