@@ -341,8 +341,10 @@ impl StoreThread {
             Ok(runs) => runs,
             Err(error) => return self.send(Message::Error(error.to_string())),
         };
-        let hook_result = |run: &Run| self.store.log_reader(run.id).hook_result(run);
-        let latest = runs.last().filter(|run| run.end.is_some() && hook_result(run).is_none());
+        // Where a server has the site, it is asked for each result that is not known here.
+        let has_hook = self.store.job(job).is_ok_and(|job| job.is_some_and(|job| job.hook().is_some()));
+        let hook_result = |run: &Run| has_hook.then(|| self.store.log_reader(run.id).hook_result(run)).flatten();
+        let latest = runs.last().filter(|run| has_hook && run.end.is_some() && hook_result(run).is_none());
         let awaits_hook = latest.map(|run| (job, run.clone()));
         let hook_result = runs.iter().rev().find_map(hook_result);
         self.awaits_hook = awaits_hook;
