@@ -68,8 +68,8 @@ fn print_status(out: &mut impl Write, site: &mut OpenSite, names: &[String], jso
         if json {
             write_json(out, &QueueRecord::with_counts(id, queue, counts, &site_state, &file, now))?;
         } else {
-            let JobCounts { pending, running, finished, failed } = counts;
-            let (status, failed) = (site_state.queue_status(id), failed + site_state.stopped_by(id).count());
+            let JobCounts { pending, running, finished, .. } = counts;
+            let (status, failed) = (site_state.queue_status(id), site_state.failed_count_of(id, counts));
             let name = text::pad(&text::sanitize_line(id.as_str()), width, text::ELLIPSIS);
             let attention = attention_note(&site_state, id, now);
             let note = queue_note(&site_state, id, status, now);

@@ -106,7 +106,7 @@ impl<'a> QueueRecord<'a> {
             pending: counts.pending,
             running: counts.running,
             finished: counts.finished,
-            failed: counts.failed + site_state.stopped_by(id).count(),
+            failed: site_state.failed_count_of(id, counts),
             overdue: site_state.overdue_in(id, now).map(|(state, _)| site_state.target_path(&state.target)).collect(),
             stalled: site_state.stalled_in(id).map(|(job, _)| job.path()).collect(),
             next_due_at: site_state.next_due_in(id, now).map(|(due, _)| time(due)),

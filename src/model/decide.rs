@@ -21,9 +21,9 @@ use super::request;
 use super::reservation::{self, not_reserved};
 use super::start::run_inputs;
 use super::{
-    AfterRun, Approval, Command, Definition, DesiredState, Event, Job, JobId, JobState, Need, NeedStatus, OnFailure,
-    Outcome, ParallelOverride, Phase, QueueId, QueueInfo, QueueMode, QueueSettings, Refusal, RemovalReason,
-    ResolvedNeed, RunId, RunReport, StateReader, StopSignal, WaitConditions, WorkerId, WorkerInfo, next_ready_job,
+    AfterRun, Approval, Command, Definition, Event, Job, JobId, JobState, Need, NeedStatus, OnFailure, Outcome,
+    ParallelOverride, Phase, QueueId, QueueInfo, QueueMode, QueueSettings, Refusal, RemovalReason, ResolvedNeed, RunId,
+    RunReport, StateReader, StopSignal, ValueRead, WaitConditions, WorkerId, WorkerInfo, next_ready_job,
 };
 
 const CANCEL_FIRST: &str = "cancel it first";
@@ -31,13 +31,15 @@ const CANCEL_FIRST: &str = "cancel it first";
 /// Decides `command` on the state that `reader` shows, at the time `now`. Pure: the caller applies the events.
 pub(super) fn decide<R: StateReader>(reader: &R, command: &Command, now: DateTime<Utc>) -> Decision<R> {
     match command {
-        Command::Reconcile(plan) => reconcile_with_values(reader, plan, now),
-        Command::WithValues { values, command } => match reconcile::changed_value(reader, values)? {
-            Some(job) => refuse(Refusal::FileOutdated(job)),
-            None => decide(reader, command, now),
-        },
         Command::ReplaceFile { in_force, .. } if reader.file_version()? != *in_force => refuse(Refusal::FileReplaced),
-        Command::ReplaceFile { plan, .. } => reconcile_with_values(reader, plan, now),
+        Command::Reconcile(plan) | Command::ReplaceFile { plan, .. } => {
+            require_values(reader, &plan.values)?;
+            Ok(reconcile::reconcile(reader, plan, now)?)
+        }
+        Command::WithValues { values, command } => {
+            require_values(reader, values)?;
+            decide(reader, command, now)
+        }
         Command::EnsureQueue { queue } => Ok(queue_defined_if_missing(reader, queue)?.into_iter().collect()),
         Command::Add { queue, jobs } => add(reader, queue, jobs, now),
         Command::Request { environment, inputs, command } => {
@@ -125,10 +127,11 @@ pub(super) fn decide<R: StateReader>(reader: &R, command: &Command, now: DateTim
     }
 }
 
-fn reconcile_with_values<R: StateReader>(reader: &R, plan: &DesiredState, now: DateTime<Utc>) -> Decision<R> {
-    match reconcile::changed_value(reader, &plan.values)? {
+/// Refuses a command if the value of one of these jobs has changed.
+fn require_values<R: StateReader>(reader: &R, values: &[ValueRead]) -> Result<(), DecideError<R::Error>> {
+    match reconcile::changed_value(reader, values)? {
         Some(job) => refuse(Refusal::FileOutdated(job)),
-        None => Ok(reconcile::reconcile(reader, plan, now)?),
+        None => Ok(()),
     }
 }
 

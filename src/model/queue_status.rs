@@ -1,6 +1,6 @@
 //! The status of a queue as shown to users: its mode, or what the mode alone doesn't say.
 
-use super::{Job, QueueId, QueueMode, SiteState};
+use super::{Job, JobCounts, QueueId, QueueMode, SiteState};
 
 /// The status of a queue in one word or two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +38,12 @@ impl SiteState {
     /// The number of jobs of a queue that failed or were interrupted. If the queue was stopped, this includes the failed
     /// jobs that are pending again because of that.
     pub fn failed_count(&self, id: &QueueId) -> usize {
-        self.queue(id).map_or(0, |queue| queue.failed) + self.stopped_by(id).count()
+        self.failed_count_of(id, self.job_counts(id))
+    }
+
+    /// Same where only an overview is loaded, which has these counts of the queue.
+    pub fn failed_count_of(&self, id: &QueueId, counts: JobCounts) -> usize {
+        counts.failed + self.stopped_by(id).count()
     }
 
     /// The failed jobs because of which a queue was stopped, in order. They are pending again.

@@ -133,7 +133,8 @@ fn usage_reasons(run: &Run, took: Duration, extra: Duration, compared: &[&Run]) 
         let is_reason = is_much(without.saturating_sub(usual));
         reasons.extend(is_reason.then_some(SlowReason::WithoutProcessor(without, usual)));
     }
-    let is_more = |bytes: u64, usual: u64| bytes > usual.saturating_add(usual / 2).max(usual + MIN_EXTRA_BYTES);
+    let is_more =
+        |bytes: u64, usual: u64| bytes > usual.saturating_add(usual / 2).max(usual.saturating_add(MIN_EXTRA_BYTES));
     let peaks = all().filter(|(_, usage)| !usage.is_peak_bound).map(|(_, usage)| usage.peak_memory);
     if let Some(usual) = median(peaks).filter(|usual| !usage.is_peak_bound && is_more(usage.peak_memory, *usual)) {
         reasons.push(SlowReason::Memory(usage.peak_memory, usual));

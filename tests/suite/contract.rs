@@ -6,6 +6,7 @@ mod each_backend;
 mod expectations;
 mod freshness;
 mod inputs;
+mod job_counts;
 mod leases;
 mod old_formats;
 mod ordering;

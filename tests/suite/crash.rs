@@ -6,3 +6,5 @@ mod crash_site;
 mod migration;
 mod random_kills;
 mod torn_writes;
+
+pub(crate) use migration::OLD_FORMATS;

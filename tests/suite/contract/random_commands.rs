@@ -21,6 +21,7 @@ use setlist::model::{
 use setlist::store::{JobName, MemoryStore, SqliteStore, Store};
 use tempfile::TempDir;
 
+use super::job_counts::count_jobs;
 use super::pools::held_units;
 use super::requests::requested_by;
 use super::{BackendSite, StateDir, at};
@@ -34,6 +35,8 @@ enum CommandTemplate {
     End(usize, RunReport, Option<OnFailure>),
     /// A stall of the nth running job.
     Stall(usize, Option<DateTime<Utc>>),
+    /// A request for the nth finished job, or its reset.
+    Again(usize, bool),
     /// The start of the nth reserved job.
     Begin(usize),
     /// The death of this worker, after some of its reserved jobs have started.
@@ -59,6 +62,13 @@ impl CommandTemplate {
                     panic!("it ends a run")
                 };
                 Command::RecordStall { job, run, since: *since }
+            }
+            Self::Again(nth, is_reset) => {
+                let finished = site_state.jobs().filter(|job| job.phase() == Phase::Finished);
+                let mut finished: Vec<JobId> = finished.map(|job| job.id).collect();
+                finished.sort();
+                let job = finished.get(nth % finished.len().max(1)).copied().unwrap_or(JobId(1));
+                if *is_reset { Command::Reset { job } } else { Command::Run { job, force: false } }
             }
             Self::Begin(nth) => {
                 let reserved = |worker: &WorkerInfo| {
@@ -361,6 +371,7 @@ fn asks() -> impl Strategy<Value = CommandTemplate> {
         }),
         1 => (0..5_usize, proptest::option::of((90..200_i64).prop_map(at)))
             .prop_map(|(nth, since)| CommandTemplate::Stall(nth, since)),
+        1 => (0..5_usize, any::<bool>()).prop_map(|(nth, is_reset)| CommandTemplate::Again(nth, is_reset)),
         1 => (0..5_usize).prop_map(CommandTemplate::Begin),
         1 => (workers(), any::<bool>()).prop_map(|(worker, odd)| CommandTemplate::ReapWorker(worker, odd)),
     ]
@@ -426,6 +437,7 @@ fn parts_equal_the_whole(job: &Job, stores: &mut [&mut dyn Store]) -> Result<(),
 /// What is said of the status of queues without most jobs is what the whole site says.
 pub(super) fn overview_equals_the_whole(store: &mut dyn Store, now: DateTime<Utc>) -> Result<(), TestCaseError> {
     let (whole, overview) = (store.load().unwrap(), store.load_overview().unwrap());
+    prop_assert_eq!(&overview.counts, &count_jobs(&whole));
     prop_assert_eq!(overview.counts, whole.all_job_counts());
     let ids = |state: &SiteState| state.queues().into_iter().map(|(id, _)| id.clone()).collect::<Vec<_>>();
     prop_assert_eq!(ids(&overview.state), ids(&whole));
@@ -470,10 +482,13 @@ proptest! {
             for store in &mut others {
                 prop_assert_eq!(&store.execute(&commands, at(clock)).unwrap(), &answers);
             }
+            let counts = count_jobs(&memory.load().unwrap());
             let stores = std::iter::once(&mut memory as &mut dyn Store).chain(others.iter_mut().map(|store| &mut **store as _));
             for (copy, store) in copies.iter().zip(stores) {
                 let seq = copy.read(SiteState::seq);
                 copy.apply_records(&store.events_after(seq).unwrap().unwrap());
+                prop_assert_eq!(&store.load_overview().unwrap().counts, &counts);
+                prop_assert_eq!(&copy.read(SiteState::all_job_counts), &counts);
             }
         }
         let fresh = memory.load().unwrap();

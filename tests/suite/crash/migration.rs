@@ -14,7 +14,7 @@ use super::crash_points::has_crash_points;
 use super::crash_site::{CrashSite, wait_with_output};
 
 /// Sites written by older versions.
-const OLD_FORMATS: [(i64, &[u8]); 6] = [
+pub(crate) const OLD_FORMATS: [(i64, &[u8]); 6] = [
     (1, include_bytes!("../contract/frozen/format-1.db")),
     (2, include_bytes!("../contract/frozen/format-2.db")),
     (3, include_bytes!("../contract/frozen/format-3.db")),
