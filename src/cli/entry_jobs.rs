@@ -13,7 +13,7 @@ pub(super) fn jobs_of_queue<'a>(site_state: &'a SiteState, queue: &QueueId) -> i
 }
 
 /// The jobs that an entry with a `matrix` or `for_each` defines, in the order of the queue: `queue/name`, or its name alone if
-/// no job has that. Empty if there is no such entry.
+/// no job has that name. Empty for any other text.
 pub(super) fn jobs_of_entry<'a>(site_state: &'a SiteState, text: &str) -> Vec<&'a Job> {
     let (queue, name) = match text.rsplit_once('/') {
         Some((queue, name)) => (Some(QueueId::from(queue)), name),

@@ -33,7 +33,7 @@ Examples:
 
 pub(super) const RUN: &str = "\
 Examples:
-  setlist run make -j4                  in the queue `adhoc`, with the site of this folder or your own
+  setlist run make -j4                  in the queue `adhoc` of this folder or of your own site
   setlist run --follow ./deploy.sh      prints the output, and exits with its exit code
   setlist run -q encode --title Intro ffmpeg -i intro.mov intro.mp4
   setlist run --on-finish 'notify-send $SETLIST_OUTCOME' make
@@ -56,10 +56,10 @@ It starts nothing: conditions (`if`, `unless`) are shown, not asked.";
 pub(super) const STATUS: &str = "\
 Examples:
   setlist status
-  setlist status --check                for monitoring: prints nothing and exits with 0 if all is well
+  setlist status --check                for monitoring: silent, with exit code 0, if all is well
   setlist status --check --json | jq -r .message
 
-Exit codes of --check: 0 all is well, 1 something needs attention, 2 the arguments or jobs.yaml are invalid, 3 the state
+Exit codes of --check: 0 all is well, 1 something needs attention, 2 the arguments or jobs.yaml are invalid, 3 the state \
 can't be read.";
 
 pub(super) const SERVICE: &str = "\
@@ -81,10 +81,10 @@ Examples:
   setlist log build/lint --run 1 --stderr
   setlist log build/lint --diff         how it differs from that of the run before
   setlist log @failed                   of the job that failed last
-  setlist log -f build                  all jobs of a queue as they run; each line starts with the job's name";
+  setlist log -f build                  all jobs of a queue as they run, with their names";
 
 pub(super) const GREP: &str = "\
-Lines are printed as `queue/name:RUN:LINE:text`; `setlist log queue/name --run RUN` prints all of it. Exits with 0 if a line
+Lines are printed as `queue/name:RUN:LINE:text`; `setlist log queue/name --run RUN` prints all of it. Exits with 0 if a line \
 matches, with 1 if none does.
 
 Examples:
@@ -156,11 +156,11 @@ Examples:
 pub(super) const RETRY: &str = "\
 Examples:
   setlist retry build/lint
-  setlist retry build                   its failed jobs; if they have stopped it, it is processed again
+  setlist retry build                   its failed jobs; continues it if they have stopped it
   setlist retry --failed                all failed jobs
   setlist retry --tag slow --force
 
-Exit status: 0 if the jobs were accepted, also if they wait for others or for approval, which is printed; 2 if a job was
+Exit status: 0 if the jobs were accepted, also if they wait for others or for approval, which is printed; 2 if a job was \
 refused.";
 
 pub(super) const WAIT: &str = "\
@@ -169,7 +169,7 @@ Examples:
   setlist wait build/lint --timeout 10m --quiet";
 
 pub(super) const WORKER: &str = "\
-Commands start a worker when jobs are requested, so this command is only needed for services and containers. On SIGTERM it
+Commands start a worker when jobs are requested, so this command is only needed for services and containers. On SIGTERM it \
 stops running jobs, records them as interrupted and exits with 0.
 
 Examples:

@@ -1,4 +1,4 @@
-//! `setlist grep`: searches the output of all kept runs, with the manners of `rg`.
+//! `setlist grep`: searches the output of all kept runs, with the options and exit codes of `rg`.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -18,7 +18,7 @@ use super::json_records::write_json;
 use super::log::jobs_of;
 use super::open_site::OpenSite;
 use super::ordered_output::OrderedOutput;
-use super::run_feed::{is_since, time_before};
+use super::run_feed::{is_since, runs_of, time_before};
 use super::safe_output;
 use super::target::Target;
 use crate::clock;
@@ -38,7 +38,7 @@ struct MatchRecord<'a> {
     number: u64,
     /// Which run of the job, counted from 1, as `setlist log --run` takes it.
     run: u32,
-    /// None behind a part of the output that was dropped, if its lines were not counted.
+    /// `None` after a dropped part of the output whose lines were not counted.
     line: Option<u64>,
     text: &'a str,
     /// Where in the text the matches are, in bytes.
@@ -90,11 +90,7 @@ pub(super) fn grep(mut site: OpenSite, args: &GrepArgs, color: bool) -> Result<E
         }
         let mut part = 0;
         for job in &jobs {
-            let kept = if job.attempts > 1 {
-                site.store.runs(job.id)?
-            } else {
-                Vec::from_iter(job.last_run.as_deref().cloned())
-            };
+            let kept = runs_of(site.store.as_mut(), job)?;
             for run in kept.iter().filter(|run| since.is_none_or(|since| is_since(run, since))) {
                 let (path, log) = (text::sanitize_line(&job.path()), site.store.log_reader(run.id));
                 let searched = SearchedRun { part, path, number: job.id.0, attempt: run.attempt, log };
@@ -147,7 +143,7 @@ impl GrepSearch<'_> {
         loop {
             let next = inbox.lock().unwrap_or_else(PoisonError::into_inner).recv();
             let Ok(mut run) = next else { return };
-            // Its end lets those behind it be printed.
+            // Dropping it completes the part, and the parts after it can be printed.
             let out = output.part(run.part);
             if self.has_failed() || output.has_failed() {
                 continue;
@@ -179,7 +175,7 @@ impl GrepSearch<'_> {
             has_printed: false,
             last_printed: None,
         };
-        // That nothing can be written any more is known to the output.
+        // An error of the output is returned by `OrderedOutput::finish`.
         LineSearch::new(&self.pattern, self.shows_context())
             .run(&mut log, &mut |line| found.add_line(line).unwrap_or(ControlFlow::Break(())))?;
         let _ = found.finish();

@@ -3,7 +3,6 @@
 use std::io::{BufWriter, Write};
 use std::time::Duration;
 
-use chrono::{DateTime, Local, SecondsFormat, Utc};
 use clap::Args;
 use clap_complete::ArgValueCandidates;
 
@@ -15,6 +14,7 @@ use super::json_records::{RunOfJobRecord, write_json};
 use super::log::jobs_of;
 use super::open_site::OpenSite;
 use super::run_feed::{is_since, runs_of, time_before};
+use super::time_text::{iso_time, local_time};
 use super::{safe_output, value_parsers};
 use crate::clock;
 use crate::model::{Exit, Job, Run, RunCircumstances, RunEnd, SlowRun, Usage, median, plain_text};
@@ -90,7 +90,7 @@ pub(super) fn history(mut site: OpenSite, args: &HistoryArgs) -> Result<ExitStat
     out.flush()?;
     drop(out);
     if !has_run {
-        warn("there is no run");
+        warn("no runs");
     }
     site.finish(ExitStatus::Success)
 }
@@ -177,17 +177,9 @@ fn csv_row(job: &Job, run: &Run) -> String {
 /// A cell as in RFC 4180. A text that a spreadsheet would take for a formula starts with a quotation mark.
 fn csv_cell(cell: &str) -> String {
     let is_number = cell.parse::<f64>().is_ok();
-    let is_formula = !is_number && cell.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    let is_formula = !is_number && cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']);
     let cell = if is_formula { format!("'{cell}") } else { cell.to_owned() };
     if cell.contains(['"', ',', '\n', '\r']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell }
-}
-
-fn iso_time(at: DateTime<Utc>) -> String {
-    at.to_rfc3339_opts(SecondsFormat::Millis, true)
-}
-
-fn local_time(at: DateTime<Utc>) -> String {
-    at.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S").to_string()
 }
 
 #[cfg(test)]
@@ -203,6 +195,7 @@ mod tests {
             ("say \"hi\"", "\"say \"\"hi\"\"\""),
             ("two\nlines", "\"two\nlines\""),
             ("=1+2", "'=1+2"),
+            ("\n=1+2", "\"'\n=1+2\""),
             ("-cmd", "'-cmd"),
         ];
         for (cell, expected) in table {

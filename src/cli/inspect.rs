@@ -14,6 +14,7 @@ use super::job_selection::SelectionFilter;
 use super::json_records::{JobRecord, QueueRecord, command_line, job_command, write_json};
 use super::open_site::OpenSite;
 use super::progress_reporter::last_lines;
+use super::time_text::local_time;
 use super::{safe_output, schedule, status_check};
 use crate::clock;
 use crate::model::{
@@ -529,10 +530,6 @@ fn describe_inputs(values: &InputValues) -> String {
 /// A time in the width of the column of times, after a word.
 fn short_time(at: DateTime<Utc>) -> String {
     at.with_timezone(&Local).format("%m-%d %H:%M").to_string()
-}
-
-fn local_time(at: DateTime<Utc>) -> String {
-    at.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S").to_string()
 }
 
 /// In which order and on which workers a job starts, where that is not the usual.

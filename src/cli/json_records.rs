@@ -5,13 +5,14 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Map;
 use serde_json::ser::{Formatter, Serializer};
 
 use super::artifacts::RunArtifacts;
 use super::error::CliError;
+use super::time_text::iso_time;
 use crate::model::{
     Approval, Call, Exit, HookResult, Job, JobCounts, NeedResult, Outcome, OutcomeCondition, Overdue, PoolHold,
     Program, QueueId, QueueMode, QueueState, Run, RunEnd, RunId, ScaledLimits, ScheduleState, SiteState, SkipKind,
@@ -109,7 +110,7 @@ impl<'a> QueueRecord<'a> {
             failed: site_state.failed_count_of(id, counts),
             overdue: site_state.overdue_in(id, now).map(|(state, _)| site_state.target_path(&state.target)).collect(),
             stalled: site_state.stalled_in(id).map(|(job, _)| job.path()).collect(),
-            next_due_at: site_state.next_due_in(id, now).map(|(due, _)| time(due)),
+            next_due_at: site_state.next_due_in(id, now).map(|(due, _)| iso_time(due)),
             workers: site_state.workers().filter(|worker| worker.serves(id)).count(),
             site,
         }
@@ -320,7 +321,7 @@ impl<'a> RunOfJobRecord<'a> {
 
 impl<'a> ApprovalRecord<'a> {
     fn new(approval: &'a Approval) -> Self {
-        Self { by: &approval.by, at: time(approval.at), granted: approval.granted }
+        Self { by: &approval.by, at: iso_time(approval.at), granted: approval.granted }
     }
 }
 
@@ -344,9 +345,9 @@ impl<'a> JobRecord<'a> {
             max_attempts: job.max_attempts(),
             run_count: job.attempts,
             run_id: run.map(|run| run.id.0),
-            enqueued_at: time(job.enqueued),
-            started_at: result_run.map(|run| time(run.started)),
-            executed_at: job.result_executed().map(time),
+            enqueued_at: iso_time(job.enqueued),
+            started_at: result_run.map(|run| iso_time(run.started)),
+            executed_at: job.result_executed().map(iso_time),
             wait_ms: result_run.map(|run| millis(time_between(job.enqueued, run.started))),
             run_ms: result_run.and_then(Run::duration).map(millis),
             value: job.result_value(),
@@ -364,7 +365,7 @@ impl<'a> JobRecord<'a> {
             priority: job.definition.scheduling.priority,
             waiting: waiting.map(WaitReason::as_str),
             waiting_for: waiting.map(|waiting| waiting.describe(now)).filter(|words| !words.is_empty()),
-            not_before: waiting.and_then(WaitReason::until).map(time),
+            not_before: waiting.and_then(WaitReason::until).map(iso_time),
             confirm: job.definition.scheduling.confirm.as_deref(),
             approval: job.approval.as_deref().map(ApprovalRecord::new),
             runs_on: job.definition.scheduling.runs_on.iter().map(|label| &**label).collect(),
@@ -372,7 +373,7 @@ impl<'a> JobRecord<'a> {
             pools: held_units(job.held_pools()),
             unique: job.definition.scheduling.unique.as_deref(),
             skipped_by: job.outcome().and_then(Outcome::skip_kind).map(SkipKind::as_str),
-            stalled_since: job.stalled_since().map(time),
+            stalled_since: job.stalled_since().map(iso_time),
             overdue_since: None,
             details: None,
         }
@@ -380,7 +381,7 @@ impl<'a> JobRecord<'a> {
 
     /// Adds since when the job is overdue.
     pub(super) fn with_overdue(self, overdue: Option<Overdue>) -> Self {
-        Self { overdue_since: overdue.map(|overdue| time(overdue.expected)), ..self }
+        Self { overdue_since: overdue.map(|overdue| iso_time(overdue.expected)), ..self }
     }
 
     /// Adds all runs of the job, the result of its `on_finish` hook, its schedule and its artifacts.
@@ -405,7 +406,7 @@ impl<'a> JobRecord<'a> {
                 runs: runs.iter().map(RunRecord::new).collect(),
                 on_finish: hook,
                 schedule: schedule.map(|(state, _)| expressions(state)),
-                next_due_at: schedule.and_then(|(state, now)| state.upcoming(now)).map(time),
+                next_due_at: schedule.and_then(|(state, now)| state.upcoming(now)).map(iso_time),
                 artifacts: artifacts.iter().map(RunArtifacts::to_json).collect(),
                 slow: slow.map(SlowRunRecord::new),
             }),
@@ -421,7 +422,7 @@ impl<'a> HookRunRecord<'a> {
             outcome: end.outcome.as_str(),
             error: end.outcome.failure().map(|failure| failure.message.as_str()),
             last_line: Some(end.last_line.as_str()).filter(|line| !line.is_empty()),
-            ended_at: time(end.at),
+            ended_at: iso_time(end.at),
         }
     }
 }
@@ -436,8 +437,8 @@ impl<'a> RunRecord<'a> {
             outcome: end.map(|end| end.outcome.as_str()),
             exit_code,
             signal,
-            started_at: time(run.started),
-            ended_at: end.map(|end| time(end.at)),
+            started_at: iso_time(run.started),
+            ended_at: end.map(|end| iso_time(end.at)),
             run_ms: run.duration().map(millis),
             value: end.and_then(|end| end.value.as_deref()),
             error: end.and_then(|end| outcome_message(&end.outcome)),
@@ -535,10 +536,6 @@ fn exit_fields(end: Option<&RunEnd>) -> (Option<i32>, Option<i32>) {
         Some(Exit::Signal(signal)) => (None, Some(signal)),
         None => (None, None),
     }
-}
-
-pub(super) fn time(at: DateTime<Utc>) -> String {
-    at.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
 /// Never negative, even if the clock was set back.

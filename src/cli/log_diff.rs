@@ -3,14 +3,13 @@
 use std::io::{BufWriter, Write};
 use std::ops::{ControlFlow, Range};
 
-use chrono::Local;
-
 use super::error::{CliError, warn};
 use super::exit::ExitStatus;
 use super::log_args::LogArgs;
 use super::open_site::OpenSite;
 use super::run_feed::runs_of;
 use super::safe_output;
+use super::time_text::local_time;
 use crate::model::{Job, Run};
 use crate::store::log::{DiffLine, LineEquality, MAX_COMPARED_LINES, OutputDiff};
 use crate::text;
@@ -46,7 +45,7 @@ pub(super) fn print(site: &mut OpenSite, jobs: &[Job], options: &LogArgs, color:
         }
         exit = ExitStatus::JobFailed;
         for (sign, run) in [("---", old), ("+++", new)] {
-            let at = run.started.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S");
+            let at = local_time(run.started);
             let line = format!("{sign} {} run {}  {at}", text::sanitize_line(&job.path()), run.attempt);
             writeln!(out, "{}", styled(&line, "1", color))?;
         }

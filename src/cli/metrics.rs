@@ -16,6 +16,7 @@ use super::exit::ExitStatus;
 use super::open_site::OpenSite;
 use super::output_file::write_to;
 use super::run_feed::{runs_of, visit_jobs};
+use super::time_text::seconds;
 use crate::clock;
 use crate::model::{Job, Outcome, Phase, QueueId, QueueMode, Run, ScheduleTarget};
 use crate::store::Store;
@@ -258,10 +259,6 @@ impl MetricsWriter<'_> {
         }
         Ok(())
     }
-}
-
-fn seconds(duration: Duration) -> String {
-    format!("{}.{:03}", duration.as_secs(), duration.subsec_millis())
 }
 
 /// The name of a queue as the value of a label.

@@ -72,6 +72,7 @@ mod store_command;
 mod summary_line;
 mod target;
 mod templates;
+mod time_text;
 mod value_parsers;
 mod wait;
 mod worker;

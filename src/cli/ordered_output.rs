@@ -65,12 +65,21 @@ impl<W: Write> OrderedOutput<W> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Waits until output of a part can be written or held, or until nothing can be written any more.
+    fn wait_for_room<'s>(
+        &'s self,
+        state: MutexGuard<'s, OutputState<W>>,
+        part: usize,
+    ) -> MutexGuard<'s, OutputState<W>> {
+        let has_to_wait = |state: &mut OutputState<W>| {
+            state.next != part && state.held_bytes > MAX_HELD_BYTES && state.error.is_none()
+        };
+        self.changed.wait_while(state, has_to_wait).unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Takes output of a part. Waits if too much is held already. Fails if nothing can be written any more.
     fn take(&self, part: usize, bytes: &mut Vec<u8>, is_complete: bool) -> io::Result<()> {
-        let mut state = self.lock();
-        while state.next != part && state.held_bytes > MAX_HELD_BYTES && state.error.is_none() {
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
+        let mut state = self.wait_for_room(self.lock(), part);
         if state.error.is_some() {
             bytes.clear();
             return Err(io::ErrorKind::BrokenPipe.into());
@@ -87,7 +96,7 @@ impl<W: Write> OrderedOutput<W> {
         if is_complete {
             state.advance();
         }
-        // Those that wait can go on, or have to end too.
+        // Parts that wait can continue, or have to end as well.
         if is_complete || state.error.is_some() {
             self.changed.notify_all();
         }
@@ -193,19 +202,37 @@ mod tests {
         }
     }
 
+    /// Fills the output, lets part 1 wait, and then writes part 0. Returns when part 1 has stopped waiting.
+    fn wait_for_part_zero<W: Write + Send>(output: &OrderedOutput<W>, is_complete: bool) {
+        output.take(1, &mut vec![b'1'; MAX_HELD_BYTES + 1], false).unwrap();
+        let (locked, is_locked) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                let state = output.lock();
+                locked.send(()).unwrap();
+                // The lock is free again once this waits, so the other thread can't come before.
+                drop(output.wait_for_room(state, 1));
+            });
+            is_locked.recv().unwrap();
+            output.take(0, &mut b"0\n".to_vec(), is_complete).unwrap();
+        });
+    }
+
+    #[test]
+    fn the_end_of_a_part_wakes_the_next_one() {
+        let mut bytes = Vec::new();
+        let output = OrderedOutput::new(&mut bytes, "");
+        wait_for_part_zero(&output, true);
+        output.finish().unwrap();
+        assert!(bytes.starts_with(b"0\n1"));
+    }
+
     #[test]
     fn an_error_wakes_a_part_that_waits_for_its_turn() {
         let output = OrderedOutput::new(Full, "");
-        let (mut zero, mut one) = (output.part(0), output.part(1));
-        output.take(1, &mut vec![b'1'; MAX_HELD_BYTES + 1], false).unwrap();
-        std::thread::scope(|scope| {
-            let waiting = scope.spawn(move || one.write_all(b"1\n").and_then(|()| one.flush()));
-            writeln!(zero, "0").unwrap();
-            // Whether the other one waits by now or comes later, it fails.
-            assert!(zero.flush().is_ok_and(|()| output.has_failed()));
-            drop(zero);
-            assert!(waiting.join().unwrap().is_err());
-        });
+        wait_for_part_zero(&output, false);
+        assert!(output.part(1).flush().is_err());
+        assert_eq!(output.finish().unwrap_err().to_string(), "full");
     }
 
     #[test]

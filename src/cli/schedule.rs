@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{BufWriter, Write};
 
-use chrono::{DateTime, Local, SecondsFormat, TimeDelta, Timelike, Utc};
+use chrono::{DateTime, Local, TimeDelta, Timelike, Utc};
 use serde::Serialize;
 
 use super::args::ScheduleArgs;
@@ -13,6 +13,7 @@ use super::json_records::write_json;
 use super::open_site::OpenSite;
 use super::safe_output;
 use super::target::Target;
+use super::time_text::{iso_time, local_time};
 use crate::clock;
 use crate::model::{
     DueOutcome, DuePage, DueRecord, DueResult, JobId, Recurrence, ScheduleState, ScheduleTarget, SiteState,
@@ -317,10 +318,10 @@ pub(super) fn describe(state: &ScheduleState) -> String {
 pub(super) fn describe_lines(state: &ScheduleState, last: Option<&DueRecord>, now: DateTime<Utc>) -> String {
     let mut lines = vec![describe(state)];
     if let Some(next) = state.upcoming(now) {
-        lines.push(format!("next  {}", next.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S")));
+        lines.push(format!("next  {}", local_time(next)));
     }
     lines.extend(last.map(|record| {
-        let due = record.due.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S");
+        let due = local_time(record.due);
         format!("last  {due}  {}  {}", state_of(record, Some(state)), past_note(record)).trim_end().to_owned()
     }));
     lines.join("\n")
@@ -333,17 +334,16 @@ pub(super) fn last_due(store: &mut dyn Store, target: &ScheduleTarget) -> Result
 
 impl<'a> DueEntryRecord<'a> {
     fn new(entry: &'a DueEntry<'_>) -> Self {
-        let time = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Millis, true);
         let expressions = |state: &ScheduleState| state.schedule.times.iter().map(ToString::to_string).collect();
         let record = entry.record.as_ref();
         Self {
             queue: entry.of.queue.as_deref(),
             job: entry.of.job.as_deref(),
-            due_at: time(entry.due),
+            due_at: iso_time(entry.due),
             state: record.map_or("next", |record| DueResult::as_str(&record.result)),
             outcome: record.and_then(|record| record.outcome).map(DueOutcome::as_str),
             late: record.is_some_and(DueRecord::is_late),
-            decided_at: record.map(|record| time(record.at)),
+            decided_at: record.map(|record| iso_time(record.at)),
             reason: record.and_then(|record| record.result.reason()),
             earlier: record.map_or(0, |record| record.earlier),
             schedule: entry.of.state.as_ref().map(expressions),

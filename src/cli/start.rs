@@ -3,8 +3,6 @@
 use std::io::{BufWriter, Write};
 use std::time::Duration;
 
-use chrono::Local;
-
 use super::args::{ProcessArgs, StartArgs};
 use super::error::{CliError, warn};
 use super::exit::ExitStatus;
@@ -12,6 +10,7 @@ use super::input_args::report_kept_values;
 use super::json_records::{QueueRecord, write_json};
 use super::open_site::OpenSite;
 use super::safe_output;
+use super::time_text::local_time;
 use crate::clock;
 use crate::model::{
     Command, Event, EventRecord, Job, JobId, NothingToDo, QueueId, QueueMode, QueueState, Refusal, SiteState,
@@ -297,7 +296,7 @@ pub(super) fn report_scheduled_jobs(site_state: &SiteState, queues: &[QueueId]) 
     scheduled.sort_by_key(|(at, _)| *at);
     for (at, job) in scheduled.iter().take(MAX_LISTED) {
         let left = text::time_left((*at - now).to_std().unwrap_or_default().max(Duration::from_secs(1)));
-        let at = at.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S");
+        let at = local_time(*at);
         warn(&format!("waiting until {at} ({left}) to start {}", job.path()));
     }
     if let more @ 1.. = scheduled.len().saturating_sub(MAX_LISTED) {

@@ -2,7 +2,7 @@
 
 use std::io::{BufWriter, Write};
 
-use chrono::{DateTime, Local, SecondsFormat, Utc};
+use chrono::{DateTime, Local, Utc};
 use serde::Serialize;
 
 use super::error::CliError;
@@ -10,6 +10,7 @@ use super::exit::ExitStatus;
 use super::json_records::write_json;
 use super::open_site::OpenSite;
 use super::safe_output;
+use super::time_text::iso_time;
 use crate::clock;
 use crate::model::{
     DuePage, DueRecord, DueResult, ExpectationState, Job, Overdue, QueueId, QueueMode, QueueStatus, ScheduleState,
@@ -161,7 +162,7 @@ impl ProblemList {
         message: String,
         since: Option<DateTime<Utc>>,
     ) {
-        let since = since.map(|since| since.to_rfc3339_opts(SecondsFormat::Millis, true));
+        let since = since.map(iso_time);
         let (queue, site) = (queue.map(ToString::to_string), self.file.clone());
         self.problems.push(StatusProblem { problem, queue, job, message, since, site });
     }

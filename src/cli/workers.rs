@@ -11,6 +11,7 @@ use super::exit::ExitStatus;
 use super::json_records::{time, write_json};
 use super::open_site::OpenSite;
 use super::safe_output;
+use super::time_text::iso_time;
 use crate::model::{Job, QueueId, WorkerId, WorkerInfo};
 use crate::text;
 
@@ -108,7 +109,7 @@ fn record<'a>(worker: &'a WorkerInfo, seen: Option<DateTime<Utc>>, jobs: &[Job])
     let running = |job: &Job| RunningJob {
         number: job.id.0,
         job: job.path(),
-        started_at: job.last_run.as_ref().map(|run| time(run.started)),
+        started_at: job.last_run.as_ref().map(|run| iso_time(run.started)),
     };
     WorkerRecord {
         worker: worker.id.0,
@@ -118,7 +119,7 @@ fn record<'a>(worker: &'a WorkerInfo, seen: Option<DateTime<Utc>>, jobs: &[Job])
         slots: worker.options.slots.map(Into::into),
         labels: worker.options.labels.iter().map(|label| &**label).collect(),
         draining: worker.draining,
-        last_seen: seen.map(time),
+        last_seen: seen.map(iso_time),
         running: jobs.iter().map(running).collect(),
     }
 }

@@ -178,8 +178,8 @@ fn read_range(range: &str, node: &Node<'_>, path: &ValuePath<'_>, problems: &mut
     Some(items)
 }
 
-/// The items of the list that a job has returned; none before. A value that is not a list has none either: the run that
-/// returned it has failed, or the job had another purpose before.
+/// The items of the list that a job has returned. Empty with a warning before it has returned one, and if its value is not a
+/// list: the run that returned it has failed, or the job had another purpose before.
 fn read_value(
     (queue, name): (&str, &str),
     id: u32,

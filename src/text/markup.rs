@@ -1,6 +1,6 @@
 //! Text in HTML and XML.
 
-use super::sanitize;
+use super::{sanitize, sanitize_line};
 
 /// Text as content or as a quoted attribute of HTML and XML. Characters that XML does not allow, and all that [`sanitize`]
 /// removes, are left out.
@@ -20,6 +20,11 @@ pub fn escape_markup(text: &str) -> String {
         }
     }
     escaped
+}
+
+/// Like [`escape_markup`], on one line.
+pub fn escape_line(text: &str) -> String {
+    escape_markup(&sanitize_line(text))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ mod quoting;
 mod sanitize;
 mod width;
 
-pub use markup::escape_markup;
+pub use markup::{escape_line, escape_markup};
 pub use numbers::{
     approximate_duration, bytes, count, count_noun, duration, exact_duration, is_or_are, noun_for, time_left,
 };

@@ -199,6 +199,48 @@ fn junit_has_a_case_for_the_last_run_of_each_job() {
     assert!(of("failure")[0].starts_with(r#"message="exit code 3"#), "{xml}");
     assert!(xml.contains("line 3 &lt;b&gt; ]]&gt;\nthe token is •••</failure>"), "{xml}");
     assert_eq!(of("skipped").len(), 1);
+    let time = |attributes: &&str| attributes.split("timestamp=\"").nth(1).unwrap().trim_end_matches('"').to_owned();
+    let first = of("testcase")[..4].iter().map(time).min().unwrap();
+    assert_eq!(time(&of("testsuite")[0]), first, "a suite starts with its first run: {xml}");
+}
+
+#[test]
+fn hostile_names_and_output_remain_text() {
+    let site = TempSite::with(
+        r#"
+queues:
+  "q<b>\"&'x":
+    - id: "a<i>&\"'="
+      title: "\"><script>alert(1)</script>\u202e"
+      run: |
+        printf '\033]0;title\007\033[31m<img src=x onerror=alert(1)>\000\013\302\233\357\277\277\342\200\256\377\n'
+        printf '</pre></article><script>alert(1)</script>]]></failure>&#0;\n\033[2J\033P unfinished'
+        exit 1
+"#,
+    );
+    assert_eq!(site.run(&["process", "--quiet"]).code, Some(1));
+    let [page, xml, trace] = ["--html", "--junit", "--trace"].map(|option| site.ok(&["report", option, "-"]));
+    let failures = elements(&xml).into_iter().filter(|(name, _)| name == "failure").count();
+    assert_eq!(failures, 1, "{xml}");
+    for foreign in ["<script", "<img", "<b>\"", "<i>", "]]>"] {
+        assert!(!page.contains(foreign) && !xml.contains(foreign), "{foreign}: {page}{xml}");
+    }
+    for (text, expected) in [(&page, 1), (&xml, 1), (&trace, 0)] {
+        let is_hidden =
+            |character: char| character.is_control() && character != '\n' || "\u{202e}\u{ffff}".contains(character);
+        assert!(!text.contains(is_hidden), "{text:?}");
+        assert_eq!(text.matches("&lt;img src=x onerror=alert(1)&gt;").count(), expected, "{text}");
+    }
+    serde_json::from_str::<Value>(&trace).unwrap();
+}
+
+#[test]
+fn the_timeline_counts_the_jobs_that_it_leaves_out() {
+    let queues: String = (0..32).map(|nth| format!("  q{nth}: ['true']\n")).collect();
+    let site = TempSite::with(&format!("queues:\n{queues}"));
+    site.ok(&["process", "--quiet"]);
+    let page = site.ok(&["report", "--html", "-"]);
+    assert!(page.contains("The timeline leaves out 2 jobs"), "{page}");
 }
 
 #[test]

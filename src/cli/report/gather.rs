@@ -7,6 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::activity::Activity;
+use super::period::Period;
 use super::top_list::TopList;
 use crate::cli::error::CliError;
 use crate::cli::open_site::OpenSite;
@@ -35,8 +36,7 @@ const DUE_PAGE_LENGTH: usize = 500;
 pub(super) struct ReportData {
     /// The `jobs.yaml` of the site.
     pub file: String,
-    pub since: DateTime<Utc>,
-    pub until: DateTime<Utc>,
+    pub period: Period,
     /// How many runs ended how, and how many are `running`.
     pub runs: BTreeMap<&'static str, u64>,
     pub pending: u64,
@@ -142,18 +142,13 @@ struct Collector {
     hosts: HashMap<WorkerId, String>,
 }
 
-/// Collects what these queues did since a time.
-pub(super) fn gather(
-    site: &mut OpenSite,
-    queues: &[QueueId],
-    since: DateTime<Utc>,
-    until: DateTime<Utc>,
-) -> Result<ReportData, CliError> {
+/// Collects what these queues did in a period.
+pub(super) fn gather(site: &mut OpenSite, queues: &[QueueId], period: Period) -> Result<ReportData, CliError> {
     let file = site.paths.file.to_string_lossy().into_owned();
     let store = site.store.as_mut();
     let hosts = store.workers()?.into_iter().map(|worker| (worker.id, worker.host)).collect();
     let mut collector = Collector {
-        data: ReportData::new(file, queues, since, until),
+        data: ReportData::new(file, queues, period),
         failures: TopList::new(MAX_FAILURES),
         slowest: TopList::new(MAX_SLOWEST),
         jobs: TopList::new(MAX_JOBS),
@@ -182,7 +177,7 @@ pub(super) fn gather(
 }
 
 impl ReportData {
-    fn new(file: String, queues: &[QueueId], since: DateTime<Utc>, until: DateTime<Utc>) -> Self {
+    fn new(file: String, queues: &[QueueId], period: Period) -> Self {
         let queue = |id: &QueueId| QueueActivity {
             id: id.clone(),
             runs: BTreeMap::new(),
@@ -192,8 +187,7 @@ impl ReportData {
         };
         Self {
             file,
-            since,
-            until,
+            period,
             runs: BTreeMap::new(),
             pending: 0,
             queues: queues.iter().map(queue).collect(),
@@ -221,7 +215,8 @@ impl ReportData {
 
 impl Collector {
     fn add_job(&mut self, store: &mut dyn Store, job: &Job, queue: usize) -> Result<(), CliError> {
-        let (since, until) = (self.data.since, self.data.until);
+        let period = self.data.period;
+        let Period { since, until } = period;
         if job.phase() == Phase::Pending {
             self.data.pending += 1;
             self.data.queues[queue].pending += 1;
@@ -241,7 +236,7 @@ impl Collector {
             return Ok(());
         }
         let runs = runs_of(store, job)?;
-        let in_period: Vec<&Run> = runs.iter().filter(|run| is_since(run, since) && run.started <= until).collect();
+        let in_period: Vec<&Run> = runs.iter().filter(|run| period.has_run(run)).collect();
         let mut total = Duration::ZERO;
         let mut failed = 0;
         for run in &in_period {
@@ -339,11 +334,8 @@ impl RunBar {
             ["succeeded", "running", "cancelled", "interrupted", "failed"].iter().position(|word| word == outcome)
         };
         let worst = runs.iter().max_by_key(|run| rank(&outcome_of(run)))?;
-        let is_current = job.last_run.as_ref().is_some_and(|run| run.id == first.id)
-            && job.current_attempt() == 1
-            && job.enqueued < first.started;
         Some(Self {
-            waited_from: is_current.then_some(job.enqueued),
+            waited_from: RunCircumstances::of(job, first).waited.map(|_| job.enqueued),
             start: first.started,
             end: last.end.as_ref().map_or(until, |end| end.at).max(first.started),
             outcome: outcome_of(worst),
@@ -368,8 +360,12 @@ fn add_missed(store: &mut dyn Store, queues: &[QueueId], data: &mut ReportData) 
         if !queues.contains(&queue) {
             continue;
         }
-        let mut page =
-            DuePage { since: Some(data.since), limit: DUE_PAGE_LENGTH, oldest_first: true, ..DuePage::default() };
+        let mut page = DuePage {
+            since: Some(data.period.since),
+            limit: DUE_PAGE_LENGTH,
+            oldest_first: true,
+            ..DuePage::default()
+        };
         loop {
             let records = store.due_records(&target, &page)?;
             for record in &records {

@@ -3,13 +3,12 @@
 use std::io::Write;
 use std::time::Duration;
 
-use chrono::{DateTime, Local, Utc};
-
 use super::gather::{FailedRun, JobActivity, ReportData};
 use super::summary::{counts_text, period_text};
 use super::svg_timeline;
 use crate::cli::error::CliError;
-use crate::text::{self, escape_markup};
+use crate::cli::time_text::local_time;
+use crate::text::{self, escape_line, escape_markup};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -19,15 +18,15 @@ const TREND_HEIGHT: f64 = 24.0;
 
 /// Writes the page.
 pub(super) fn write(out: &mut dyn Write, data: &ReportData) -> Result<(), CliError> {
-    let file = escape(&data.file);
+    let file = escape_line(&data.file);
     writeln!(
         out,
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" \
          content=\"width=device-width\">\n<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; \
          style-src 'unsafe-inline'\">\n<title>Setlist: {}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>",
-        escape(&counts_text(data)),
+        escape_line(&counts_text(data)),
     )?;
-    writeln!(out, "<h1>{file}</h1>\n<p class=\"dim\">{}</p>", escape(&period_text(data)))?;
+    writeln!(out, "<h1>{file}</h1>\n<p class=\"dim\">{}</p>", escape_line(&period_text(data)))?;
     write_tiles(out, data)?;
     write_highlights(out, data)?;
     if data.jobs.iter().any(|job| !job.bars.is_empty()) {
@@ -39,7 +38,7 @@ pub(super) fn write(out: &mut dyn Write, data: &ReportData) -> Result<(), CliErr
     write_slowest(out, data)?;
     write_jobs(out, data)?;
     let version = env!("CARGO_PKG_VERSION");
-    writeln!(out, "<p class=\"dim\">Setlist {version}, {}</p>\n</body>\n</html>", local_time(data.until))?;
+    writeln!(out, "<p class=\"dim\">Setlist {version}, {}</p>\n</body>\n</html>", local_time(data.period.until))?;
     Ok(())
 }
 
@@ -59,12 +58,12 @@ fn write_tiles(out: &mut dyn Write, data: &ReportData) -> Result<(), CliError> {
 
 fn write_highlights(out: &mut dyn Write, data: &ReportData) -> Result<(), CliError> {
     if let Some(first) = data.failures.first() {
-        let (run, path, error) = (first.run.0, escape(&first.path), escape(&first.error));
+        let (run, path, error) = (first.run.0, escape_line(&first.path), escape_line(&first.error));
         let at = local_time(first.at);
         writeln!(out, "<p>First failure: <a href=\"#run-{run}\">{path}</a> at {at}, {error}</p>")?;
     }
     if let Some(slowest) = data.slowest.first() {
-        let (path, took) = (escape(&slowest.path), text::duration(slowest.took));
+        let (path, took) = (escape_line(&slowest.path), text::duration(slowest.took));
         writeln!(out, "<p>Slowest: {path}, {took}</p>")?;
     }
     if data.run_count() == 0 {
@@ -86,7 +85,7 @@ fn write_failures(out: &mut dyn Write, data: &ReportData) -> Result<(), CliError
 
 fn write_failure(out: &mut dyn Write, failure: &FailedRun) -> Result<(), CliError> {
     let FailedRun { run, attempt, outcome, .. } = failure;
-    let (path, title, error) = (escape(&failure.path), escape(&failure.title), escape(&failure.error));
+    let (path, title, error) = (escape_line(&failure.path), escape_line(&failure.title), escape_line(&failure.error));
     let recovered = if failure.is_recovered { " · <span class=\"succeeded\">✓ succeeded later</span>" } else { "" };
     writeln!(out, "<article id=\"run-{}\">", run.0)?;
     writeln!(out, "<h3><span class=\"{outcome}\">✗</span> {path} <span class=\"dim\">{title}</span></h3>")?;
@@ -94,10 +93,10 @@ fn write_failure(out: &mut dyn Write, failure: &FailedRun) -> Result<(), CliErro
     writeln!(out, "<p class=\"dim\">{outcome} at {at} · run {attempt} · {took}{recovered}</p>")?;
     writeln!(out, "<p class=\"cause\">{error}</p>")?;
     if let Some(advice) = failure.advice {
-        writeln!(out, "<p>Fix: {}</p>", escape(advice))?;
+        writeln!(out, "<p>Fix: {}</p>", escape_line(advice))?;
     }
     if let Some(slow) = &failure.slow {
-        writeln!(out, "<p>Slow: {}</p>", escape(&slow.to_string()))?;
+        writeln!(out, "<p>Slow: {}</p>", escape_line(&slow.to_string()))?;
     }
     if !failure.lines.is_empty() {
         let lines = escape_markup(&failure.lines.join("\n"));
@@ -113,7 +112,7 @@ fn write_missed(out: &mut dyn Write, data: &ReportData) -> Result<(), CliError> 
     }
     writeln!(out, "<h2>Missed schedules ({})</h2>\n<table>", text::count(data.missed_count))?;
     for missed in &data.missed {
-        let (path, reason) = (escape(&missed.path), escape(&missed.reason));
+        let (path, reason) = (escape_line(&missed.path), escape_line(&missed.reason));
         writeln!(out, "<tr><td class=\"n\">{}<td>{path}<td>{reason}", local_time(missed.due))?;
     }
     writeln!(out, "</table>")?;
@@ -130,8 +129,8 @@ fn write_slowest(out: &mut dyn Write, data: &ReportData) -> Result<(), CliError>
          class=\"n\">Took<th>Slower than usual"
     )?;
     for run in &data.slowest {
-        let slow = run.slow.as_ref().map(|slow| escape(&slow.to_string())).unwrap_or_default();
-        let (path, attempt, outcome) = (escape(&run.path), run.attempt, run.outcome);
+        let slow = run.slow.as_ref().map(|slow| escape_line(&slow.to_string())).unwrap_or_default();
+        let (path, attempt, outcome) = (escape_line(&run.path), run.attempt, run.outcome);
         let (started, took) = (local_time(run.started), text::duration(run.took));
         writeln!(
             out,
@@ -153,7 +152,7 @@ fn write_jobs(out: &mut dyn Write, data: &ReportData) -> Result<(), CliError> {
     )?;
     for job in &data.jobs {
         let time = |duration: Option<Duration>| duration.map(text::duration).unwrap_or_default();
-        let (path, title, value) = (escape(&job.path), escape(&job.title), escape(&job.value));
+        let (path, title, value) = (escape_line(&job.path), escape_line(&job.title), escape_line(&job.value));
         let JobActivity { state, runs, failed, .. } = job;
         let (last, usual) = (time(job.last), time(job.usual));
         let failed_class = if *failed > 0 { "failed" } else { "dim" };
@@ -206,13 +205,4 @@ fn write_more(out: &mut dyn Write, count: u64, shown: usize, noun: &str) -> Resu
         writeln!(out, "<p class=\"dim\">and {}</p>", text::count_noun(more, &format!("more {noun}")))?;
     }
     Ok(())
-}
-
-/// Text on one line.
-fn escape(line: &str) -> String {
-    escape_markup(&text::sanitize_line(line))
-}
-
-fn local_time(at: DateTime<Utc>) -> String {
-    at.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S").to_string()
 }

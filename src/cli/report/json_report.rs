@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::Duration;
 
-use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 
 use super::gather::{FailedRun, MissedDue, QueueActivity, ReportData, TimedRun};
 use crate::cli::error::CliError;
 use crate::cli::json_records::{SlowRunRecord, write_json};
+use crate::cli::time_text::iso_time;
 
 #[derive(Serialize)]
 struct ReportRecord<'a> {
@@ -72,8 +72,8 @@ struct MissedDueRecord<'a> {
 pub(super) fn print(out: &mut impl Write, data: &ReportData) -> Result<(), CliError> {
     let record = ReportRecord {
         site: &data.file,
-        since: time(data.since),
-        until: time(data.until),
+        since: iso_time(data.period.since),
+        until: iso_time(data.period.until),
         runs: &data.runs,
         pending: data.pending,
         queues: data.queues.iter().map(queue_record).collect(),
@@ -100,7 +100,7 @@ fn failure_record(failure: &FailedRun) -> FailedRunRecord<'_> {
         job: &failure.path,
         run_id: failure.run.0,
         attempt: failure.attempt,
-        ended_at: time(failure.at),
+        ended_at: iso_time(failure.at),
         run_ms: millis(failure.took),
         outcome: failure.outcome,
         error: &failure.error,
@@ -115,7 +115,7 @@ fn timed_record(run: &TimedRun) -> TimedRunRecord<'_> {
     TimedRunRecord {
         job: &run.path,
         attempt: run.attempt,
-        started_at: time(run.started),
+        started_at: iso_time(run.started),
         run_ms: millis(run.took),
         outcome: run.outcome,
         slow: run.slow.as_ref().map(SlowRunRecord::new),
@@ -123,11 +123,7 @@ fn timed_record(run: &TimedRun) -> TimedRunRecord<'_> {
 }
 
 fn missed_record(missed: &MissedDue) -> MissedDueRecord<'_> {
-    MissedDueRecord { target: &missed.path, due_at: time(missed.due), reason: &missed.reason }
-}
-
-fn time(at: DateTime<Utc>) -> String {
-    at.to_rfc3339_opts(SecondsFormat::Millis, true)
+    MissedDueRecord { target: &missed.path, due_at: iso_time(missed.due), reason: &missed.reason }
 }
 
 fn millis(duration: Duration) -> u64 {

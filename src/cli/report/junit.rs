@@ -2,16 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::iter::once;
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
+use super::period::Period;
 use crate::cli::error::CliError;
 use crate::cli::progress_reporter::last_lines;
-use crate::cli::run_feed::{runs_of, visit_jobs};
+use crate::cli::run_feed::{is_since, runs_of, visit_jobs};
+use crate::cli::time_text::seconds;
 use crate::model::{Job, JobState, Outcome, QueueId, Run, RunEnd};
 use crate::store::Store;
-use crate::text::escape_markup;
+use crate::text::{escape_line, escape_markup};
 use crate::tui::output::StreamSanitizer;
 
 /// How many cases have which result.
@@ -22,13 +25,16 @@ struct CaseCounts {
     errors: u64,
     skipped: u64,
     time: Duration,
+    /// When the first of them started.
+    started: Option<DateTime<Utc>>,
 }
 
 /// What became of a job in the period.
 struct TestCase<'a> {
     outcome: &'a Outcome,
     run: Option<(&'a Run, &'a RunEnd)>,
-    at: DateTime<Utc>,
+    /// When its run started; when it was skipped, if it did not run.
+    started: DateTime<Utc>,
 }
 
 /// Writes the results of the jobs of these queues that ended in a period.
@@ -36,13 +42,12 @@ pub(super) fn write(
     out: &mut dyn Write,
     store: &mut dyn Store,
     queues: &[QueueId],
-    since: DateTime<Utc>,
-    until: DateTime<Utc>,
+    period: Period,
 ) -> Result<(), CliError> {
     // The counts are attributes of the elements around the cases.
     let mut counts: BTreeMap<QueueId, CaseCounts> = BTreeMap::new();
     visit_jobs(store, queues, |store, job| {
-        with_case(store, job, since, until, |_, case| {
+        with_case(store, job, period, |_, case| {
             counts.entry(job.queue.clone()).or_default().add(case);
             Ok(())
         })
@@ -52,10 +57,10 @@ pub(super) fn write(
     writeln!(out, r#"<testsuites name="setlist" {}>"#, total.attributes())?;
     for queue in queues {
         let Some(counts) = counts.get(queue) else { continue };
-        let (name, start) = (escape_markup(queue.as_str()), iso_time(since));
+        let (name, start) = (escape_line(queue.as_str()), counts.started.map(iso_second).unwrap_or_default());
         writeln!(out, r#"  <testsuite name="{name}" {} timestamp="{start}">"#, counts.attributes())?;
         visit_jobs(store, std::slice::from_ref(queue), |store, job| {
-            with_case(store, job, since, until, |store, case| write_case(out, store, job, case))
+            with_case(store, job, period, |store, case| write_case(out, store, job, case))
         })?;
         writeln!(out, "  </testsuite>")?;
     }
@@ -66,24 +71,23 @@ pub(super) fn write(
 fn with_case(
     store: &mut dyn Store,
     job: &Job,
-    since: DateTime<Utc>,
-    until: DateTime<Utc>,
+    period: Period,
     visit: impl FnOnce(&mut dyn Store, &TestCase<'_>) -> Result<(), CliError>,
 ) -> Result<(), CliError> {
-    let is_in_period = |at: DateTime<Utc>| since <= at && at <= until;
-    let last_end = job.last_run.as_deref().and_then(|run| run.end.as_ref());
+    let last = job.last_run.as_deref();
     if let JobState::Finished { outcome: outcome @ Outcome::Skipped { .. }, at } = &job.state
-        && is_in_period(*at)
-        && last_end.is_none_or(|end| end.at != *at)
+        && period.contains(*at)
+        && last.and_then(|run| run.end.as_ref()).is_none_or(|end| end.at != *at)
     {
-        return visit(store, &TestCase { outcome, run: None, at: *at });
+        return visit(store, &TestCase { outcome, run: None, started: *at });
     }
-    if job.last_run.is_none() || last_end.is_some_and(|end| end.at < since) {
-        return Ok(());
-    }
-    for run in runs_of(store, job)?.iter().rev() {
-        if let Some(end) = run.end.as_ref().filter(|end| is_in_period(end.at)) {
-            return visit(store, &TestCase { outcome: &end.outcome, run: Some((run, end)), at: end.at });
+    let Some(last) = last.filter(|run| is_since(run, period.since)) else { return Ok(()) };
+    let has_ended = |run: &Run| run.end.as_ref().is_some_and(|end| period.contains(end.at));
+    // The others are only read if the last one doesn't count.
+    let others = if has_ended(last) { Vec::new() } else { runs_of(store, job)? };
+    for run in once(last).chain(others.iter().rev()) {
+        if let Some(end) = run.end.as_ref().filter(|end| period.contains(end.at)) {
+            return visit(store, &TestCase { outcome: &end.outcome, run: Some((run, end)), started: run.started });
         }
     }
     Ok(())
@@ -92,8 +96,8 @@ fn with_case(
 fn write_case(out: &mut dyn Write, store: &mut dyn Store, job: &Job, case: &TestCase<'_>) -> Result<(), CliError> {
     let name = job.name().map_or_else(|| format!("{} {}", job.id, job.display_title()), str::to_owned);
     let took = case.run.map(|(run, end)| run.elapsed(end.at)).unwrap_or_default();
-    let (name, queue) = (escape_markup(&one_line(&name)), escape_markup(job.queue.as_str()));
-    let (time, at) = (seconds(took), iso_time(case.at));
+    let (name, queue) = (escape_line(&name), escape_line(job.queue.as_str()));
+    let (time, at) = (seconds(took), iso_second(case.started));
     write!(out, r#"    <testcase name="{name}" classname="{queue}" time="{time}" timestamp="{at}""#)?;
     let error = case.run.and_then(|(_, end)| RunEnd::failure_text(end));
     match case.outcome {
@@ -103,7 +107,7 @@ fn write_case(out: &mut dyn Write, store: &mut dyn Store, job: &Job, case: &Test
         outcome => {
             let element = if outcome.is_interrupted() { "error" } else { "failure" };
             let kind = case.run.and_then(|(_, end)| Some(end.cause.as_deref()?.kind.as_str()));
-            let message = escape_markup(&one_line(&error.unwrap_or_else(|| outcome.to_string())));
+            let message = escape_line(&error.unwrap_or_else(|| outcome.to_string()));
             let kind = kind.unwrap_or(outcome.as_str());
             write!(out, ">\n      <{element} message=\"{message}\" type=\"{kind}\">")?;
             if let Some((run, _)) = case.run {
@@ -119,20 +123,12 @@ fn write_case(out: &mut dyn Write, store: &mut dyn Store, job: &Job, case: &Test
 }
 
 fn write_skipped(out: &mut dyn Write, reason: &str) -> Result<(), CliError> {
-    let reason = escape_markup(&one_line(reason));
+    let reason = escape_line(reason);
     Ok(writeln!(out, ">\n      <skipped message=\"{reason}\"/>\n    </testcase>")?)
 }
 
-fn one_line(text: &str) -> String {
-    crate::text::sanitize_line(text)
-}
-
-fn iso_time(at: DateTime<Utc>) -> String {
+fn iso_second(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
-}
-
-fn seconds(duration: Duration) -> String {
-    format!("{}.{:03}", duration.as_secs(), duration.subsec_millis())
 }
 
 impl CaseCounts {
@@ -145,6 +141,7 @@ impl CaseCounts {
             _ => self.failures += 1,
         }
         self.time += case.run.map(|(run, end)| run.elapsed(end.at)).unwrap_or_default();
+        self.started = [self.started, Some(case.started)].into_iter().flatten().min();
     }
 
     fn plus(self, other: &Self) -> Self {
@@ -154,11 +151,12 @@ impl CaseCounts {
             errors: self.errors + other.errors,
             skipped: self.skipped + other.skipped,
             time: self.time + other.time,
+            started: [self.started, other.started].into_iter().flatten().min(),
         }
     }
 
     fn attributes(&self) -> String {
-        let Self { tests, failures, errors, skipped, time } = self;
+        let Self { tests, failures, errors, skipped, time, .. } = self;
         let time = seconds(*time);
         format!(r#"tests="{tests}" failures="{failures}" errors="{errors}" skipped="{skipped}" time="{time}""#)
     }

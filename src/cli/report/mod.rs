@@ -6,6 +6,7 @@ mod gather;
 mod html;
 mod json_report;
 mod junit;
+mod period;
 mod summary;
 mod svg_timeline;
 mod text_report;
@@ -16,6 +17,7 @@ use std::io::{BufWriter, Write};
 
 use args::ReportArgs;
 use gather::gather;
+use period::Period;
 
 use super::error::CliError;
 use super::exit::ExitStatus;
@@ -34,9 +36,9 @@ pub(super) fn report(mut site: OpenSite, args: &ReportArgs) -> Result<ExitStatus
     }
     let queues = site.queue_ids(&args.queues)?;
     let until = clock::now();
-    let since = time_before(until, args.since);
+    let period = Period { since: time_before(until, args.since), until };
     if files.iter().all(|file| file.is_none()) || args.html.is_some() {
-        let data = gather(&mut site, &queues, since, until)?;
+        let data = gather(&mut site, &queues, period)?;
         if let Some(file) = &args.html {
             write_to(file, |out| html::write(out, &data))?;
         } else {
@@ -50,10 +52,10 @@ pub(super) fn report(mut site: OpenSite, args: &ReportArgs) -> Result<ExitStatus
         }
     }
     if let Some(file) = &args.junit {
-        write_to(file, |out| junit::write(out, site.store.as_mut(), &queues, since, until))?;
+        write_to(file, |out| junit::write(out, site.store.as_mut(), &queues, period))?;
     }
     if let Some(file) = &args.trace {
-        write_to(file, |out| trace::write(out, site.store.as_mut(), &queues, since, until))?;
+        write_to(file, |out| trace::write(out, site.store.as_mut(), &queues, period))?;
     }
     site.finish(ExitStatus::Success)
 }

@@ -9,8 +9,8 @@ use crate::text;
 /// The period of a report: `2026-11-29 18:00 to 2026-11-30 06:00 (12h)`.
 pub(super) fn period_text(data: &ReportData) -> String {
     let time = |at: DateTime<Utc>| at.with_timezone(&Local).format("%Y-%m-%d %H:%M").to_string();
-    let length = text::time_left((data.until - data.since).to_std().unwrap_or_default());
-    format!("{} to {} ({length})", time(data.since), time(data.until))
+    let length = text::time_left((data.period.until - data.period.since).to_std().unwrap_or_default());
+    format!("{} to {} ({length})", time(data.period.since), time(data.period.until))
 }
 
 /// What became of the runs: `12 runs: 11 succeeded, 1 failed; 2 running; 3 pending`.

@@ -6,7 +6,7 @@ use chrono::{DateTime, Local, TimeDelta, Utc};
 
 use super::gather::{JobActivity, QueueActivity, ReportData, RunBar, is_failure};
 use crate::cli::error::CliError;
-use crate::text::{self, escape_markup};
+use crate::text::{self, escape_line, escape_markup};
 
 /// How many jobs have a row: those that failed, and those that took longest.
 const MAX_ROWS: usize = 60;
@@ -38,10 +38,12 @@ pub(super) fn write(out: &mut dyn Write, data: &ReportData) -> Result<(), CliErr
     let scale = TimeScale::of(&rows, data);
     let mut body = Vec::new();
     let mut y = ROW_HEIGHT + 4.0;
+    let mut drawn = 0;
     for queue in queues {
         write_queue(&mut body, queue, &scale, y)?;
         y += ROW_HEIGHT + 2.0;
         let mut jobs: Vec<&&JobActivity> = rows.iter().filter(|job| job.queue == queue.id).collect();
+        drawn += jobs.len() as u64;
         jobs.sort_by_key(|job| job.bars.first().map(|bar| bar.start));
         for job in jobs {
             write_row(&mut body, job, &scale, data, y)?;
@@ -56,10 +58,13 @@ pub(super) fn write(out: &mut dyn Write, data: &ReportData) -> Result<(), CliErr
     scale.write_axis(out, y)?;
     out.write_all(&body)?;
     writeln!(out, "</svg></div>")?;
-    let left_out = data.job_count.saturating_sub(rows.len() as u64);
+    let left_out = data.job_count.saturating_sub(drawn);
     if left_out > 0 {
         let jobs = text::count_noun(left_out, "job");
-        writeln!(out, "<p class=\"dim\">Drawn are jobs that failed and those that took longest; not {jobs}.</p>")?;
+        writeln!(
+            out,
+            "<p class=\"dim\">The timeline leaves out {jobs}: jobs that failed and those that took longest come first.</p>"
+        )?;
     }
     Ok(())
 }
@@ -93,7 +98,7 @@ fn write_row(
     y: f64,
 ) -> Result<(), CliError> {
     let name = job.path.strip_prefix(&format!("{}/", job.queue)).unwrap_or(&job.path);
-    let (name, full) = (label(name), escape_markup(&text::sanitize_line(&job.path)));
+    let (name, full) = (label(name), escape_line(&job.path));
     writeln!(out, "<text x=\"12\" y=\"{:.0}\"><title>{full}</title>{name}</text>", y + 13.0)?;
     let (top, height) = (y + 3.0, ROW_HEIGHT - 6.0);
     for bar in &job.bars {
@@ -146,7 +151,7 @@ impl TimeScale {
         let busy = || data.queues.iter().flat_map(|queue| queue.activity.intervals());
         let start = bars().map(|bar| bar.start.timestamp_millis()).chain(busy().map(|part| part.start)).min();
         let end = bars().map(|bar| bar.end.timestamp_millis()).chain(busy().map(|part| part.end)).max();
-        let start = start.unwrap_or_default().max(data.since.timestamp_millis());
+        let start = start.unwrap_or_default().max(data.period.since.timestamp_millis());
         Self { start, end: end.unwrap_or_default().max(start + 1000) }
     }
 

@@ -2,11 +2,10 @@
 
 use std::io::Write;
 
-use chrono::{DateTime, Local, Utc};
-
 use super::gather::{FailedRun, ReportData};
 use super::summary::{counts_text, period_text};
 use crate::cli::error::CliError;
+use crate::cli::time_text::local_time;
 use crate::text;
 
 /// How many failures and missed due times are printed.
@@ -21,7 +20,7 @@ pub(super) fn print(out: &mut dyn Write, data: &ReportData) -> Result<(), CliErr
     if data.run_count() == 0
         && let Some(last) = data.last_before
     {
-        let ago = text::time_left((data.until - last).to_std().unwrap_or_default());
+        let ago = text::time_left((data.period.until - last).to_std().unwrap_or_default());
         writeln!(out, "The last run ended {ago} ago; --since reaches further back.")?;
     }
     print_queues(out, data)?;
@@ -111,8 +110,4 @@ fn failure_line(failure: &FailedRun) -> String {
     let FailedRun { path, attempt, error, .. } = failure;
     let (at, took) = (local_time(failure.at), text::duration(failure.took));
     text::sanitize_line(&format!("{at}  {took:>7}  {path}  run {attempt}  {error}"))
-}
-
-fn local_time(at: DateTime<Utc>) -> String {
-    at.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S").to_string()
 }

@@ -7,9 +7,10 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::period::Period;
 use crate::cli::error::CliError;
 use crate::cli::run_feed::{is_since, runs_of, visit_jobs};
-use crate::model::{Job, QueueId, Run, RunEnd};
+use crate::model::{Job, QueueId, Run, RunCircumstances, RunEnd};
 use crate::store::Store;
 use crate::text;
 
@@ -47,22 +48,20 @@ pub(super) fn write(
     out: &mut dyn Write,
     store: &mut dyn Store,
     queues: &[QueueId],
-    since: DateTime<Utc>,
-    until: DateTime<Utc>,
+    period: Period,
 ) -> Result<(), CliError> {
     writeln!(out, r#"{{"displayTimeUnit":"ms","traceEvents":["#)?;
     let mut trace = TraceWriter { out, has_event: false };
     for (process, queue) in (1..).zip(queues) {
         trace.write_name("process_name", process, 0, queue.as_str())?;
         visit_jobs(store, std::slice::from_ref(queue), |store, job| {
-            if !job.last_run.as_deref().is_some_and(|run| is_since(run, since)) {
+            if !job.last_run.as_deref().is_some_and(|run| is_since(run, period.since)) {
                 return Ok(());
             }
             let runs = runs_of(store, job)?;
             trace.write_name("thread_name", process, job.id.0, &job.path())?;
-            let in_period = |run: &&Run| is_since(run, since) && run.started <= until;
-            for run in runs.iter().filter(in_period) {
-                trace.write_run(process, job, run, until)?;
+            for run in runs.iter().filter(|run| period.has_run(run)) {
+                trace.write_run(process, job, run, period.until)?;
             }
             Ok(())
         })?;
@@ -97,7 +96,6 @@ impl TraceWriter<'_> {
 
     fn write_run(&mut self, process: usize, job: &Job, run: &Run, until: DateTime<Utc>) -> Result<(), CliError> {
         let (end, outcome) = (run.end.as_ref(), run.end.as_ref().map_or("running", |end| end.outcome.as_str()));
-        let is_first = job.last_run.as_ref().is_some_and(|last| last.id == run.id) && job.current_attempt() == 1;
         let started = run.started.timestamp_micros();
         let slice = |name, category, from: i64, to: i64, color, args| TraceEvent {
             name,
@@ -110,7 +108,7 @@ impl TraceWriter<'_> {
             color,
             args,
         };
-        if is_first && job.enqueued < run.started {
+        if RunCircumstances::of(job, run).waited.is_some() {
             let waited = slice("waiting", "wait", job.enqueued.timestamp_micros(), started, Some("grey"), json!({}));
             self.write_event(&waited)?;
         }

@@ -39,3 +39,29 @@ fn other_words_lead_to_the_field_or_topic() {
     let unknown = site.run(&["help", "frobnicate"]);
     assert!(unknown.code == Some(2) && unknown.stderr.contains("the topics are jobs.yaml, "), "{unknown:?}");
 }
+
+#[test]
+fn the_end_of_help_is_wrapped_once() {
+    const WIDTH: usize = 100;
+    let site = TempSite::empty();
+    let all = site.ok(&["help"]);
+    let names = all.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let names: Vec<&str> = names.filter_map(|line| line.strip_prefix("  ")?.split(' ').next()).collect();
+    let names: Vec<&str> = names.into_iter().filter(|name| !name.is_empty()).collect();
+    assert!(names.contains(&"grep") && names.contains(&"worker"), "{all}");
+    for name in names {
+        let help = site.ok(&[name, "--help"]);
+        let (_, end) = help.split_once("  -h, --help").unwrap_or_else(|| panic!("{name}: {help}"));
+        for paragraph in end.split("\n\n").skip(1) {
+            let lines: Vec<&str> = paragraph.trim_end().lines().collect();
+            if lines[0] == "Examples:" {
+                assert!(lines[1..].iter().all(|line| line.contains("setlist")), "{name}: {paragraph}");
+            } else if !lines[0].starts_with(' ') {
+                for pair in lines.windows(2) {
+                    let next = pair[1].split(' ').next().unwrap_or_default();
+                    assert!(pair[0].len() + 1 + next.len() > WIDTH, "{name}: {paragraph}");
+                }
+            }
+        }
+    }
+}

@@ -50,7 +50,7 @@ fn the_history_is_a_table_with_what_is_usual() {
     let queue = site.ok(&["history", "q\"1"]);
     assert!(queue.contains("q\"1/build") && queue.contains("q\"1/other"), "{queue}");
     let none = site.run(&["history", "build", "--since", "0s"]);
-    assert!(none.code == Some(0) && none.stderr.contains("there is no run"), "{none:?}");
+    assert!(none.code == Some(0) && none.stderr.contains("setlist: no runs"), "{none:?}");
 }
 
 #[test]
