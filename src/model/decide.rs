@@ -43,8 +43,9 @@ pub(super) fn decide<R: StateReader>(reader: &R, command: &Command, now: DateTim
         Command::EnsureQueue { queue } => Ok(queue_defined_if_missing(reader, queue)?.into_iter().collect()),
         Command::Add { queue, jobs } => add(reader, queue, jobs, now),
         Command::Request { environment, inputs, command } => {
-            let inputs = request::inputs_of_request(reader, command, inputs.as_ref())?;
+            // What is refused anyway needs no inputs.
             let mut events = decide(reader, command, now)?;
+            let inputs = request::inputs_of_request(reader, command, inputs.as_ref())?;
             request::attach(&mut events, *environment, inputs.as_ref());
             Ok(events)
         }
