@@ -33,7 +33,7 @@ impl ScreenPage {
     /// The selected job.
     pub(super) fn selected(&self) -> Option<JobId> {
         match self {
-            Self::Timeline(timeline) => timeline.selected,
+            Self::Timeline(timeline) => timeline.selected_job(),
             Self::History(chart) => Some(chart.job),
             Self::Graph(graph) => graph.selected,
             Self::Results(table) => table.selected,
@@ -146,6 +146,7 @@ impl ScreenPage {
             Self::Results(_) => {
                 &[("Enter", "output"), ("Esc", "back"), ("j k", "job"), ("h l", "sort by column"), ("c", "reverse")]
             }
+            Self::Workers(table) if table.selected_job().is_none() => &[("Esc", "back"), ("j k", "job")],
             Self::Workers(_) => &[("Enter", "output"), ("Esc", "back"), ("j k", "job")],
         }
     }

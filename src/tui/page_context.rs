@@ -34,6 +34,8 @@ pub(super) enum PageResponse {
     GoTo(JobId),
     /// The action is performed.
     Perform(Action),
+    /// The page stays open, and says why the key does nothing.
+    Refuse(&'static str),
 }
 
 /// The row that a key moves the cursor to, of `count` rows of which `visible` are seen; `None` for other keys.

@@ -75,18 +75,30 @@ impl Screen {
     ) -> Vec<Effect> {
         match self.in_page_context(now, |context| handle(&mut page, context)) {
             PageResponse::KeepOpen => self.dialog = Some(Dialog::Page(Box::new(page))),
+            PageResponse::Refuse(why) => {
+                self.status_line.show(Severity::Warning, why, now);
+                self.dialog = Some(Dialog::Page(Box::new(page)));
+            }
             PageResponse::Close => {}
             PageResponse::GoTo(job) => drop(self.go_to_job(job, now)),
             PageResponse::ShowRun(job, run) => return self.show_output_of(job, run, now),
             PageResponse::Perform(action) => {
-                // The action means the job that the page shows as selected.
-                let acts_on_job = action.entry().is_some_and(|entry| entry.group == Group::Jobs)
-                    && super::actions::selects_job(action);
-                if let Some(job) = page.selected().filter(|_| acts_on_job) {
-                    if !self.go_to_job(job, now) {
+                // The action means the job that the page shows as selected, not that of the lists behind it.
+                let is_on_job = is_on_selected_job(action);
+                match page.selected() {
+                    Some(job) if is_on_job || shows_selected_job(action) => {
+                        if !self.go_to_job(job, now) {
+                            return Vec::new();
+                        }
+                        self.lists.clear_marks();
+                    }
+                    // The editor opens the file in any case.
+                    None if is_on_job && action != Action::Edit => {
+                        self.status_line.show(Severity::Warning, "No job is selected on this page.", now);
+                        self.dialog = Some(Dialog::Page(Box::new(page)));
                         return Vec::new();
                     }
-                    self.lists.clear_marks();
+                    _ => {}
                 }
                 return self.perform_over(Dialog::Page(Box::new(page)), action, now);
             }
@@ -191,4 +203,14 @@ impl Screen {
         let shown = pane.run()?;
         pane.show_run(shown, run)
     }
+}
+
+/// Whether an action changes the selected job.
+fn is_on_selected_job(action: Action) -> bool {
+    action.entry().is_some_and(|entry| entry.group == Group::Jobs) && super::actions::selects_job(action)
+}
+
+/// Whether an action opens a page about the selected job.
+fn shows_selected_job(action: Action) -> bool {
+    matches!(action, Action::History | Action::Graph | Action::Results)
 }

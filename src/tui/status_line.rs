@@ -67,6 +67,13 @@ impl StatusLine {
         }
     }
 
+    /// Removes the text unless it says that something failed.
+    pub fn clear_unless_error(&mut self) {
+        if self.shown.as_ref().is_some_and(|shown| shown.severity != Severity::Error) {
+            self.clear();
+        }
+    }
+
     /// Removes the text.
     pub fn clear(&mut self) {
         self.shown = None;

@@ -30,8 +30,10 @@ const MIN_PATH_HEIGHT: u16 = 8;
 pub(super) struct Timeline {
     /// The queue whose runs are shown; `None` for all queues.
     pub(super) queue: Option<QueueId>,
-    /// The selected job.
-    pub(super) selected: Option<JobId>,
+    /// The job that was selected last, whether or not it has a row.
+    selected: Option<JobId>,
+    /// The job of the row with the cursor.
+    cursor: Option<JobId>,
     /// The selected run, if it isn't the latest that is visible.
     selected_run: Option<RunId>,
     /// The queue that the screen shows.
@@ -127,6 +129,7 @@ impl Timeline {
             home: queue.clone(),
             queue,
             selected,
+            cursor: None,
             selected_run: None,
             runs: BTreeMap::new(),
             requested: None,
@@ -138,6 +141,11 @@ impl Timeline {
             path: Vec::new(),
             has_changed: false,
         }
+    }
+
+    /// The job of the row with the cursor, if there are rows.
+    pub(super) fn selected_job(&self) -> Option<JobId> {
+        self.cursor
     }
 
     /// Whether the first runs are still being loaded.
@@ -264,8 +272,14 @@ impl Timeline {
                     (self.selected, self.selected_run) = (Some(span.job), Some(span.run));
                 }
             }
-            (_, Some(Action::MoreParallel)) => self.zoom_to(self.zoom.saturating_sub(1), context),
-            (_, Some(Action::LessParallel)) => self.zoom_to(self.zoom + 1, context),
+            (_, Some(Action::MoreParallel)) => match self.zoom.checked_sub(1) {
+                Some(closer) => self.zoom_to(closer, context),
+                None => return PageResponse::Refuse("This is the closest zoom."),
+            },
+            (_, Some(Action::LessParallel)) => match self.zoom + 1 {
+                wider if wider < SPANS.len() => self.zoom_to(wider, context),
+                _ => return PageResponse::Refuse("This is the widest zoom."),
+            },
             (KeyCode::Left, _) | (_, Some(Action::PreviousPane)) => self.move_end(window.until() - quarter, context),
             (KeyCode::Right, _) | (_, Some(Action::NextPane)) => self.move_end(window.until() + quarter, context),
             (_, Some(Action::FollowNewest)) => self.end = None,
@@ -294,7 +308,6 @@ impl Timeline {
 
     /// Zooms around the selected run; while a run is in progress, the end stays at the current time.
     fn zoom_to(&mut self, zoom: usize, context: &PageContext<'_>) {
-        let zoom = zoom.min(SPANS.len() - 1);
         let window = self.window(context.width, context.now);
         let rows = self.rows(&window, context.site);
         let run = rows.get(self.selected_row(&rows)).and_then(|row| self.selected_run(row));
@@ -379,6 +392,7 @@ impl Timeline {
         let window = self.window(context.width, context.now);
         let rows = self.rows(&window, context.site);
         let (row, count) = (self.selected_row(&rows), rows.len());
+        self.cursor = rows.get(row).map(|row| row.job);
         self.offset = scrolled_to(row, self.offset, visible_rows(context.height), count);
         if std::mem::take(&mut self.has_changed) {
             self.path = critical_path(context.site, &self.runs.values().collect::<Vec<_>>());

@@ -94,6 +94,7 @@ impl WorkersTable {
         }
         match (key.code, action, rows.get(row)) {
             (KeyCode::Enter, _, Some(WorkersRow::Job(job))) => PageResponse::ShowRun(job.id, None),
+            (KeyCode::Enter, _, Some(_)) => PageResponse::Refuse("Select a job below the worker to show its output."),
             (KeyCode::Enter, ..) | (_, None, _) => PageResponse::KeepOpen,
             (_, Some(action), _) => PageResponse::Perform(action),
         }

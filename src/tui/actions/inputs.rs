@@ -22,7 +22,7 @@ impl Screen {
     pub(in crate::tui) fn ask_for_inputs(&mut self, effects: Vec<Effect>, now: DateTime<Utc>) -> Vec<Effect> {
         let [Effect::Store(StoreRequest::Submit(submission))] = &effects[..] else { return effects };
         let Some(form) = self.input_form(submission, now) else { return effects };
-        self.dialog = Some(Dialog::Inputs(form));
+        self.open_dialog(Dialog::Inputs(form));
         Vec::new()
     }
 

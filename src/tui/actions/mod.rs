@@ -103,7 +103,7 @@ impl Screen {
             return Ok(match plan? {
                 ActionPlan::Apply(effects) => self.ask_for_inputs(effects, now),
                 ActionPlan::Open(dialog) => {
-                    self.dialog = Some(*dialog);
+                    self.open_dialog(*dialog);
                     Vec::new()
                 }
             });
@@ -137,6 +137,12 @@ impl Screen {
             other => self.navigate(other)?,
         }
         Ok(Vec::new())
+    }
+
+    /// Opens a dialog or a page. What was said before is not about it.
+    pub(super) fn open_dialog(&mut self, dialog: Dialog) {
+        self.status_line.clear_unless_error();
+        self.dialog = Some(dialog);
     }
 
     /// The plan of an action that doesn't change the screen's own state; none for other actions.

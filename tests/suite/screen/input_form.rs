@@ -115,6 +115,9 @@ fn wrong_values_are_refused_under_their_field() {
     harness.keys("<Esc>");
     assert_eq!(harness.message(), "Nothing was started.");
     assert_eq!(mode(&harness, "release"), QueueMode::Idle);
+    harness.keys("p");
+    assert!(!harness.text().contains("Nothing was started."), "{}", harness.text());
+    harness.keys("<Esc>");
     harness.keys("]p");
     assert_eq!(mode(&harness, "other"), QueueMode::Processing, "a queue without inputs asks nothing");
 }
@@ -141,6 +144,15 @@ fn a_queue_offers_the_values_of_its_last_run_and_a_job_keeps_them() {
     assert!(harness.text().contains("< prod >  2 of 3"), "{}", harness.text());
     harness.keys("sesame-open<Enter>");
     assert_eq!(given(&harness)[4], ("version".to_owned(), Some("1.1".to_owned())));
+}
+
+#[test]
+fn a_queue_without_pending_jobs_asks_for_nothing() {
+    let mut empty = release();
+    empty.jobs.clear();
+    let mut harness = ScreenHarness::new(vec![empty], 80, 24);
+    harness.keys("p");
+    assert_eq!(harness.message(), "release has no pending jobs.");
 }
 
 #[test]

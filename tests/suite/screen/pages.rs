@@ -280,6 +280,11 @@ fn workers_are_shown_with_what_they_run() {
     harness.keys("W");
     assert_shows(&mut harness, &["─ Workers · 2 workers · 0 running", "gpu-2  process 77  0 of 2 slots  build"]);
     assert_shows(&mut harness, &["here  process 1  0 of 2 slots  all queues"]);
+    harness.keys("<Enter>");
+    assert_eq!(harness.message(), "Select a job below the worker to show its output.");
+    assert!(!harness.text().contains("Enter output"), "{}", harness.text());
+    harness.advance_seconds(10);
+    harness.send(Message::Tick);
     assert_eq!(harness.screen.next_tick(harness.now), None, "nothing wakes the screen while nothing runs");
     harness.process("build");
     let fetch = harness.start("build");
@@ -294,6 +299,19 @@ fn workers_are_shown_with_what_they_run() {
     harness.send(Message::Mouse(click));
     assert_shows(&mut harness, &["fetching"]);
     assert_eq!(harness.selected_job_name().as_deref(), Some("fetch"));
+}
+
+#[test]
+fn a_page_that_opens_clears_the_message_but_not_an_error() {
+    let mut harness = ScreenHarness::new(diamond(), 100, 24);
+    harness.keys("<Esc>");
+    assert!(harness.message().starts_with("This is the top level."), "{}", harness.message());
+    harness.keys("m");
+    assert!(harness.message().starts_with("#1 build/fetch"), "{}", harness.message());
+    harness.keys("<Esc>");
+    harness.send(Message::Error("The disk is full.".to_owned()));
+    harness.keys("W");
+    assert_eq!(harness.message(), "The disk is full.");
 }
 
 #[test]

@@ -159,6 +159,38 @@ fn it_zooms_from_a_minute_to_a_month_and_pans() {
 }
 
 #[test]
+fn beyond_the_last_zoom_nothing_moves() {
+    let mut harness = opened(120, 40);
+    harness.keys("hk++++++++++++");
+    let before = harness.text();
+    assert!(before.contains(" 15 s ") && harness.message() == "This is the closest zoom.", "{before}");
+    assert_eq!(harness.keys("+").text(), before);
+    harness.keys("-----------------");
+    assert!(harness.text().contains(" 30 d ") && harness.message() == "This is the widest zoom.", "{}", harness.text());
+}
+
+#[test]
+fn the_message_line_and_actions_are_about_the_row_with_the_cursor() {
+    let mut harness = opened(120, 40);
+    // Production has not run, so that it has no row.
+    harness.keys("<Esc>]s0");
+    let text = harness.text();
+    assert!(row(&mut harness, "Package").starts_with('›') && harness.message().contains("build/pack"), "{text}");
+    harness.keys("C");
+    assert!(harness.text().contains("─ History · build/pack"), "{}", harness.text());
+    harness.keys("<Esc>sk");
+    assert!(row(&mut harness, "Unit tests").starts_with('›') && harness.message().contains("build/unit"));
+}
+
+#[test]
+fn without_a_row_no_job_behind_the_timeline_is_changed() {
+    let mut harness = ScreenHarness::new(pipeline(), 80, 24);
+    harness.keys("sr");
+    assert_eq!(harness.message(), "No job is selected on this page.");
+    assert!(harness.text().contains("─ Timeline") && harness.try_start("build").is_none());
+}
+
+#[test]
 fn enter_opens_the_output_of_the_selected_run() {
     let mut harness = opened(120, 40);
     harness.keys("k");
